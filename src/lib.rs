@@ -1,0 +1,3 @@
+//! byok: offline key ceremonies for keys brought to a cloud KMS.
+pub mod error;
+pub mod words;

@@ -1,0 +1,145 @@
+//! Digests that people compare, and text that is safe to show.
+//!
+//! A SHA-256 digest is shown as eight numbered rows, each of eight hex digits and four words of the
+//! PGP word list (P. Juola, P. Zimmermann, 1995): two people can read and compare a row aloud.
+
+use std::fmt::Write as _;
+
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];
+
+/// How many rows a digest has.
+pub const ROWS: usize = 8;
+
+/// One line per byte value: the two-syllable word for even positions, the three-syllable one for odd.
+const PGP_WORDS: &str = include_str!("words/pgp.txt");
+
+/// SHA-256 of `bytes` (FIPS 180-4).
+pub fn sha256(bytes: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).into()
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes behind hex digits of either case, or `None` for anything else.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| {
+            let digit = |byte: u8| (byte as char).to_digit(16);
+            Some((digit(pair[0])? << 4 | digit(pair[1])?) as u8)
+        })
+        .collect()
+}
+
+/// The PGP word for `byte` at `position`.
+pub fn pgp_word(byte: u8, position: usize) -> &'static str {
+    let line = PGP_WORDS.lines().nth(byte.into()).unwrap_or_default();
+    line.split(' ').nth(position % 2).unwrap_or_default()
+}
+
+/// Row `number` (1 to 8) of a digest, as shown: `6487 9f7d   flytrap liberty        quota insincere`.
+pub fn row(digest: &Digest, number: usize) -> String {
+    let bytes = row_bytes(digest, number);
+    let pair = |at: usize| format!("{} {}", pgp_word(bytes[at], at), pgp_word(bytes[at + 1], at + 1));
+    format!("{} {}   {:<22} {}", hex(&bytes[..2]), hex(&bytes[2..]), pair(0), pair(2))
+}
+
+/// All eight rows, numbered, each line indented by `indent` spaces.
+pub fn rows(digest: &Digest, indent: usize) -> String {
+    (1..=ROWS).fold(String::new(), |mut text, number| {
+        let _ = writeln!(text, "{:indent$}row {number}   {}", "", row(digest, number));
+        text
+    })
+}
+
+/// Whether what a person typed is row `number` of the digest: eight hex digits or four PGP words,
+/// in any case and spacing.
+pub fn is_row(typed: &str, digest: &Digest, number: usize) -> bool {
+    let bytes = row_bytes(digest, number);
+    let typed = typed.to_lowercase();
+    let words: Vec<&str> = typed.split_whitespace().collect();
+    let expected_words = (0..4).map(|at| pgp_word(bytes[at], at).to_lowercase());
+    words.concat() == hex(bytes) || words.iter().copied().eq(expected_words)
+}
+
+fn row_bytes(digest: &Digest, number: usize) -> &[u8] {
+    let start = (number - 1) * 4;
+    &digest[start..start + 4]
+}
+
+/// Whether every character can be shown without moving the cursor, hiding, or reordering its
+/// neighbours: no control characters, no bidirectional formatting, no zero-width ones, no line
+/// separators, no byte-order mark.
+pub fn is_printable(text: &str) -> bool {
+    text.chars().all(is_printable_char)
+}
+
+fn is_printable_char(c: char) -> bool {
+    !(c.is_control()
+        || matches!(c,
+            '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'))
+}
+
+/// The text with everything that is not [printable](is_printable) written as `\u{…}`; line feeds stay.
+pub fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if c == '\n' || is_printable_char(c) {
+            shown.push(c);
+        } else {
+            let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+        }
+        shown
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_eight_hex_digits_and_four_words() {
+        let mut digest = [0; 32];
+        digest[..4].copy_from_slice(&[0x64, 0x87, 0x9f, 0x7d]);
+        assert_eq!(row(&digest, 1), "6487 9f7d   flytrap liberty        quota insincere");
+        assert!(is_row("64879F7D", &digest, 1));
+        assert!(is_row(" Flytrap liberty  quota insincere ", &digest, 1));
+        assert!(!is_row("flytrap liberty quota", &digest, 1));
+        assert!(!is_row("", &digest, 1));
+        assert!(!is_row("64879f7d", &digest, 2));
+    }
+
+    #[test]
+    fn the_word_list_is_whole_and_its_words_differ() {
+        let words: std::collections::BTreeSet<_> =
+            PGP_WORDS.split_whitespace().map(str::to_lowercase).collect();
+        assert_eq!(PGP_WORDS.lines().count(), 256);
+        assert_eq!(words.len(), 512);
+    }
+
+    #[test]
+    fn what_could_mislead_a_reader_is_escaped() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
+        assert!(is_printable("Zahlungsschlüssel 支払い"));
+        assert!(!is_printable("x\ty"));
+    }
+
+    #[test]
+    fn hex_reads_back() {
+        assert_eq!(unhex(&hex(&[0, 255, 16])), Some(vec![0, 255, 16]));
+        assert_eq!(unhex("0g"), None);
+        assert_eq!(unhex("123"), None);
+        assert_eq!(unhex("é1"), None);
+    }
+}
