@@ -75,7 +75,13 @@ impl Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {} of {}, {}", self.number(), Self::COUNT, self.name())
+        write!(
+            f,
+            "step {} of {}, {}",
+            self.number(),
+            Self::COUNT,
+            self.name()
+        )
     }
 }
 
@@ -103,7 +109,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with this exit code; add [`hint`](Self::hint)s to it.
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, step: None, check: None, what: what.into(), state: Vec::new(), hints: Vec::new() }
+        Self {
+            exit,
+            step: None,
+            check: None,
+            what: what.into(),
+            state: Vec::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// A person declined or interrupted (exit 1).

@@ -22,10 +22,12 @@ pub fn sha256(bytes: &[u8]) -> Digest {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// The bytes behind hex digits of either case, or `None` for anything else.
@@ -51,8 +53,20 @@ pub fn pgp_word(byte: u8, position: usize) -> &'static str {
 /// Row `number` (1 to 8) of a digest, as shown: `6487 9f7d   flytrap liberty        quota insincere`.
 pub fn row(digest: &Digest, number: usize) -> String {
     let bytes = row_bytes(digest, number);
-    let pair = |at: usize| format!("{} {}", pgp_word(bytes[at], at), pgp_word(bytes[at + 1], at + 1));
-    format!("{} {}   {:<22} {}", hex(&bytes[..2]), hex(&bytes[2..]), pair(0), pair(2))
+    let pair = |at: usize| {
+        format!(
+            "{} {}",
+            pgp_word(bytes[at], at),
+            pgp_word(bytes[at + 1], at + 1)
+        )
+    };
+    format!(
+        "{} {}   {:<22} {}",
+        hex(&bytes[..2]),
+        hex(&bytes[2..]),
+        pair(0),
+        pair(2)
+    )
 }
 
 /// All eight rows, numbered, each line indented by `indent` spaces.
@@ -94,14 +108,15 @@ fn is_printable_char(c: char) -> bool {
 
 /// The text with everything that is not [printable](is_printable) written as `\u{…}`; line feeds stay.
 pub fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if c == '\n' || is_printable_char(c) {
-            shown.push(c);
-        } else {
-            let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
-        }
-        shown
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut shown, c| {
+            if c == '\n' || is_printable_char(c) {
+                shown.push(c);
+            } else {
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+            }
+            shown
+        })
 }
 
 #[cfg(test)]
@@ -112,7 +127,10 @@ mod tests {
     fn a_row_is_eight_hex_digits_and_four_words() {
         let mut digest = [0; 32];
         digest[..4].copy_from_slice(&[0x64, 0x87, 0x9f, 0x7d]);
-        assert_eq!(row(&digest, 1), "6487 9f7d   flytrap liberty        quota insincere");
+        assert_eq!(
+            row(&digest, 1),
+            "6487 9f7d   flytrap liberty        quota insincere"
+        );
         assert!(is_row("64879F7D", &digest, 1));
         assert!(is_row(" Flytrap liberty  quota insincere ", &digest, 1));
         assert!(!is_row("flytrap liberty quota", &digest, 1));
@@ -122,8 +140,10 @@ mod tests {
 
     #[test]
     fn the_word_list_is_whole_and_its_words_differ() {
-        let words: std::collections::BTreeSet<_> =
-            PGP_WORDS.split_whitespace().map(str::to_lowercase).collect();
+        let words: std::collections::BTreeSet<_> = PGP_WORDS
+            .split_whitespace()
+            .map(str::to_lowercase)
+            .collect();
         assert_eq!(PGP_WORDS.lines().count(), 256);
         assert_eq!(words.len(), 512);
     }

@@ -1,0 +1,1 @@
+//! The RSA public key that KMS gave us.
