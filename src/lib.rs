@@ -1,4 +1,47 @@
 //! byok: offline key ceremonies for keys brought to a cloud KMS.
+//!
+//! # Bird's-eye view
+//! A plan is parsed, checked and approved; then a ceremony walks a straight line of thirteen steps
+//! and leaves a record: the wrapped data key that the cloud accepts, and a transcript that an auditor
+//! can check without the HSM and without this tool.
+//!
+//! ```text
+//! plan.toml ── parse ── check ── approve ──► Approved ──► ceremony ──► record ──► verify
+//! ```
+//!
+//! # Code map
+//! - [`plan`]: TOML to [`plan::Plan`]; what is not built is refused by name.
+//! - [`ceremony`]: the shared steps, the proof type [`ceremony::Approved`], and one file a kind.
+//! - [`hsm`]: PKCS#11. [`wrapping`]: the same algorithms in software, for controls.
+//! - [`kms`]: import parameters in. [`outputs`]: the online side's scripts out.
+//! - [`transcript`], [`record`], [`verify`]: the evidence. [`operator`], [`screens`]: the people.
+//! - [`machine`], [`locked`]: this computer. [`words`], [`error`]: what everyone uses.
+//!
+//! # Invariants
+//! - Data-key bytes never enter this process, unless the approved plan says `wrap_in = "host"`.
+//! - No data key exists before the plan is approved and the preflight has passed.
+//! - Only [`hsm`] and [`locked`] name cryptoki. Only [`operator`] touches the terminal. Only [`record`]
+//!   and [`transcript`] write files of a ceremony. The core never prints.
+//! - No file is ever overwritten; every input is read once and its digest pinned.
+//! - There is no network code in the dependency tree.
+//! - `unsafe` stands in [`locked`] alone.
+
+pub mod ceremony;
+pub mod cli;
 pub mod error;
+pub mod hsm;
+pub mod kms;
+pub mod locked;
+pub mod machine;
+pub mod operator;
+pub mod outputs;
+pub mod plan;
+pub mod record;
+pub mod rehearsal;
+pub mod screens;
+pub mod strict_json;
+pub mod transcript;
+pub mod verbs;
+pub mod verify;
 pub mod words;
 pub mod wrapping;

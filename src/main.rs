@@ -1,1 +1,92 @@
-fn main() {}
+//! Parse, run, print what went wrong with state and hints, end with the exit code.
+
+use std::process::ExitCode;
+
+use byok::cli::{Cli, Command};
+use byok::error::Result;
+use byok::verbs;
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match byok::machine::protect_process().and_then(|()| run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint!("{}", error.for_people());
+            ExitCode::from(error.exit as u8)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Rehearse {
+            plan,
+            module,
+            directory,
+            room,
+        } => verbs::rehearse(
+            plan.as_deref(),
+            module.as_deref(),
+            &directory,
+            room.as_deref(),
+        ),
+        Command::Doctor {
+            plan,
+            module,
+            token,
+            pin,
+            leftovers,
+            json,
+        } => {
+            let place = verbs::HsmPlace {
+                plan,
+                module,
+                token,
+                pin,
+            };
+            match leftovers {
+                Some(record) => verbs::leftovers(place, &record, json),
+                None => verbs::doctor(place, json),
+            }
+        }
+        Command::Plan {
+            files,
+            module,
+            token,
+            label,
+            title,
+            out,
+            reimport,
+            recover,
+            new_shares,
+        } => {
+            verbs::refuse_unbuilt(&[
+                ("--reimport", reimport.is_some()),
+                ("--recover", recover.is_some()),
+                ("--new-shares", new_shares.is_some()),
+            ])?;
+            verbs::write_plan(verbs::PlanWish {
+                files,
+                module,
+                token,
+                label,
+                title,
+                out,
+            })
+        }
+        Command::Check { plan, hsm, json } => verbs::check(&plan, hsm, json),
+        Command::Run { plan, approve } => verbs::run(&plan, approve.as_deref()),
+        Command::Verify {
+            record,
+            head,
+            signers,
+            next,
+            json,
+        } => {
+            verbs::refuse_unbuilt(&[("--signers", signers.is_some())])?;
+            verbs::verify(&record, head.as_deref(), next, json)
+        }
+        Command::Inspect { file, json } => verbs::inspect(&file, json),
+    }
+}

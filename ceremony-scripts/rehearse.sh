@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# rehearse.sh [PLAN]
+#
+# From a fresh clone to a rehearsed ceremony: finds or fetches what is missing, builds byok
+# and runs `byok rehearse`. No HSM, no cloud account. As root, missing packages are installed
+# with apt-get; as anybody else, SoftHSM is unpacked below target/ and nothing outside the
+# clone is touched. What apt-get and cargo say goes to target/rehearse-build.log.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+log=$root/target/rehearse-build.log
+
+die() {
+    printf 'rehearse.sh: %s\n' "$1" >&2
+    exit 2
+}
+
+# Runs a command with its words in the log.
+logged() {
+    printf '+ %s\n' "$*" >>"$log"
+    "$@" >>"$log" 2>&1 </dev/null
+}
+
+die_with_log() {
+    tail -n 20 "$log" >&2
+    die "$1 (all of it: $log)"
+}
+
+is_root() { [ "$(id -u)" -eq 0 ]; }
+
+# As root, on a Debian: installs packages; a list of packages that is old or absent is fetched.
+apt_install() {
+    command -v apt-get >/dev/null || return 1
+    logged env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" && return
+    logged apt-get update || return 1
+    logged env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+echo 'byok rehearsal: about 5 minutes. No HSM, no AWS account, no root.'
+
+# ---- cargo, and the Rust that Cargo.toml asks for ----
+if ! command -v cargo >/dev/null && [ -x "${HOME:-}/.cargo/bin/cargo" ]; then
+    PATH=$HOME/.cargo/bin:$PATH # rustup's place, before the next login
+fi
+want=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$root/Cargo.toml")
+command -v cargo >/dev/null || die "cargo is not installed: byok needs Rust $want or newer, https://rustup.rs"
+version=$(cd "$root" && cargo --version 2>/dev/null) || version=
+have=$(printf '%s\n' "$version" | sed -n 's/^cargo \([0-9][0-9.]*\).*/\1/p')
+[ -n "$have" ] || die "cargo does not run here: byok needs Rust $want or newer, https://rustup.rs"
+[ "$(printf '%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] ||
+    die "cargo is $have, byok needs Rust $want or newer: rustup update stable"
+
+mkdir -p "$root/target"
+: >"$log"
+
+# ---- a C compiler: cargo links with it ----
+have_cc() { command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null; }
+if ! have_cc && is_root; then
+    apt_install gcc libc6-dev || die_with_log 'the C compiler could not be installed: apt-get install -y gcc libc6-dev'
+fi
+have_cc || die 'there is no C compiler: ask for the packages gcc and libc6-dev (on macOS: xcode-select --install)'
+
+# ---- SoftHSM ----
+# As an ordinary user: the packages of this Debian, unpacked below target/softhsm.
+unpack_softhsm() {
+    local dest=$root/target/softhsm debs=$root/target/softhsm/debs
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+    mkdir -p "$debs/lists/partial" "$debs/cache/archives/partial"
+    fetch() {
+        rm -f "$debs"/*.deb
+        (cd "$debs" && logged apt-get "${apt[@]}" download "$@") || return 1
+        local deb
+        for deb in "$debs"/*.deb; do logged dpkg-deb -x "$deb" "$dest" || return 1; done
+    }
+    local packages=(softhsm2 libsofthsm2 softhsm2-common)
+    local apt=(-q)
+    if ! fetch "${packages[@]}"; then
+        # No list of packages on this machine, or an old one: a list of our own.
+        apt=(-q -o "Dir::State::lists=$debs/lists" -o "Dir::Cache=$debs/cache")
+        logged apt-get "${apt[@]}" update || return 1
+        fetch "${packages[@]}" || return 1
+    fi
+    local module
+    module=$("$root/softhsm-config/find-module.sh") || return 1
+    if unresolved "$module"; then
+        # A cryptographic library (libbotan, libssl) is not on this machine either.
+        mapfile -t packages < <(apt-cache "${apt[@]}" depends libsofthsm2 |
+            sed -n 's/^ *Depends: \([a-z0-9][^ ]*\)$/\1/p' | grep -vxE 'libc6|softhsm2-common')
+        fetch "${packages[@]}" || return 1
+    fi
+}
+unresolved() { ldd "$1" 2>/dev/null | grep -q 'not found'; }
+
+# An unpacked SoftHSM finds the libraries unpacked with it. The loader reads this when byok
+# starts: it holds although byok cleans its environment.
+unpacked_libraries() {
+    local dir path=
+    for dir in "$root"/target/softhsm/usr/lib "$root"/target/softhsm/usr/lib/*-linux-*; do
+        [ ! -d "$dir" ] || path=$path${path:+:}$dir
+    done
+    printf '%s' "$path"
+}
+
+softhsm='SoftHSM found'
+if ! module=$("$root/softhsm-config/find-module.sh" 2>>"$log"); then
+    [ -z "${BYOK_SOFTHSM_MODULE:-}" ] || die "BYOK_SOFTHSM_MODULE=$BYOK_SOFTHSM_MODULE: there is no such file"
+    if is_root; then
+        apt_install softhsm2 ||
+            die_with_log 'SoftHSM could not be installed: apt-get install -y --no-install-recommends softhsm2'
+        softhsm='SoftHSM installed'
+    else
+        unpack_softhsm ||
+            die_with_log 'SoftHSM could not be fetched: ask for the package softhsm2, or set BYOK_SOFTHSM_MODULE'
+    fi
+    module=$("$root/softhsm-config/find-module.sh") || die_with_log 'SoftHSM is installed, but its module was not found'
+fi
+case $module in
+"$root"/target/softhsm/*)
+    softhsm='SoftHSM unpacked in target/'
+    libraries=$(unpacked_libraries)
+    export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    if unresolved "$module"; then
+        ldd "$module" >>"$log" 2>&1 || true
+        die_with_log 'SoftHSM was unpacked, but libraries that it needs are missing'
+    fi
+    ;;
+esac
+
+# ---- byok ----
+if ! (cd "$root" && CARGO_TARGET_DIR=$root/target logged cargo build --release --locked); then
+    die_with_log 'byok could not be built'
+fi
+
+printf 'set up    cargo ok, C compiler ok, %s, byok built\n' "$softhsm"
+
+# The rehearsal lies in target/ of the clone wherever this was called from; a plan is named
+# from there.
+arguments=()
+for argument in "$@"; do
+    if [ -e "$argument" ]; then
+        argument=$(cd "$(dirname "$argument")" && pwd)/$(basename "$argument")
+    fi
+    arguments+=("$argument")
+done
+cd "$root"
+exec target/release/byok rehearse --module "$module" ${arguments[@]+"${arguments[@]}"}

@@ -1,0 +1,287 @@
+//! What every ceremony shares: approval, opening and ending the record, taking back what was made.
+//!
+//! A ceremony is a straight line (see [`generate`]). It is never resumed; it is run again.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use crate::error::{Error, Result, Step};
+use crate::hsm::{Hsm, KeyId, Module};
+use crate::operator::Operator;
+use crate::plan::{self, Plan};
+use crate::record::{Leftover, Record};
+use crate::transcript::{Destroyed, Event};
+use crate::words::{self, Digest};
+use crate::{machine, screens};
+
+mod approval;
+pub mod before;
+pub mod generate;
+mod login;
+mod outputs;
+pub mod parameters;
+pub mod preflight;
+pub mod room;
+mod two_sided;
+
+pub use approval::Approved;
+pub use login::log_in;
+
+/// What a finished ceremony leaves behind.
+pub struct Sealed {
+    /// The record's directory, under its final name.
+    pub directory: PathBuf,
+    /// Head digest of the transcript.
+    pub head: Digest,
+    /// When the first import token expires.
+    pub deadline: Option<Timestamp>,
+    /// How many exceptions the transcript records.
+    pub exceptions: u32,
+}
+
+/// A ceremony under way.
+pub struct Ceremony<'a> {
+    plan: &'a Plan,
+    operator: &'a mut dyn Operator,
+    record: Record,
+    /// `REHEARSAL` or nothing, before every step that is announced.
+    rehearsal: bool,
+    id: String,
+    step: Step,
+    hsm: Option<Hsm>,
+    module: Option<Module>,
+    /// What an interrupted run may have left in the token.
+    leftover: Vec<(String, KeyId)>,
+    /// What this run asked the HSM to make as token objects.
+    made: Vec<(String, KeyId)>,
+    exceptions: u32,
+    /// When the first import token of the record expires.
+    deadline: Option<Timestamp>,
+}
+
+impl<'a> Ceremony<'a> {
+    /// Step 1: opens the record and writes its first lines.
+    fn open(approved: &'a Approved, operator: &'a mut dyn Operator) -> Result<Self> {
+        let plan = approved.plan();
+        let leftover = Leftover::find(&plan.directory).map_err(|e| e.at(Step::OpenRecord))?;
+        let (record, aside) = Record::open(&plan.directory).map_err(|e| {
+            e.at(Step::OpenRecord)
+                .state("no data key was generated; no record was made")
+        })?;
+        let mut ceremony = Self {
+            plan,
+            operator,
+            record,
+            rehearsal: approved.is_rehearsal(),
+            id: random_id()?,
+            step: Step::OpenRecord,
+            hsm: None,
+            module: None,
+            leftover: leftover
+                .map(|leftover| leftover.intended)
+                .unwrap_or_default(),
+            made: Vec::new(),
+            exceptions: 0,
+            deadline: None,
+        };
+        match ceremony.first_lines(approved, aside.as_deref()) {
+            Ok(()) => Ok(ceremony),
+            Err(e) => Err(ceremony.abort(e)),
+        }
+    }
+
+    fn first_lines(&mut self, approved: &Approved, aside: Option<&Path>) -> Result<()> {
+        self.begin(Step::OpenRecord)?;
+        let opened = Event::CeremonyOpened {
+            format: "byok-transcript-v1",
+            ceremony: self.id.clone(),
+            title: self.plan.title.clone(),
+            kind: self.plan.kind,
+            rehearsal: self.rehearsal,
+            byok: env!("CARGO_PKG_VERSION"),
+            byok_sha256: own_digest(),
+            plan_sha256: words::hex(&self.plan.sha256),
+            interrupted: aside.map(file_name),
+        };
+        self.record.transcript.append(&opened)?;
+        self.record.write("plan.toml", &self.plan.bytes)?;
+        self.record.transcript.append(&Event::PlanApproved {
+            how: approved.how(),
+            plan_sha256: words::hex(&self.plan.sha256),
+        })?;
+        self.record.transcript.sync()
+    }
+
+    /// Enters a step: what was written so far is on disk, and nobody asked to end.
+    fn begin(&mut self, step: Step) -> Result<()> {
+        self.record.transcript.sync()?;
+        self.step = step;
+        self.operator.go_on()?;
+        self.operator.step(
+            step,
+            if self.rehearsal {
+                " REHEARSAL  step"
+            } else {
+                " step"
+            },
+        );
+        Ok(())
+    }
+
+    /// Records a deviation. Where a person is there, they must type `yes` to go on.
+    fn exception(&mut self, what: &str) -> Result<()> {
+        let question = format!(" {what}\n Type yes to go on and record this as an exception: ");
+        if let Some(answer) = self.operator.ask(&question)?
+            && answer != "yes"
+        {
+            return Err(Error::declined(format!("not accepted: {what}")));
+        }
+        self.note(what)
+    }
+
+    /// Records a deviation that needs no answer.
+    fn note(&mut self, what: &str) -> Result<()> {
+        self.exceptions += 1;
+        self.operator.say(&format!(" exception: {what}\n"));
+        self.record.transcript.append(&Event::Exception {
+            step: self.step.number(),
+            what: words::printable(what),
+        })
+    }
+
+    fn hsm(&self) -> Result<&Hsm> {
+        self.hsm
+            .as_ref()
+            .ok_or_else(|| Error::hsm("no session with the HSM is open"))
+    }
+
+    /// Step 12: ends the transcript and gives the record its name.
+    fn seal(&mut self) -> Result<Sealed> {
+        self.begin(Step::Seal)?;
+        let sealed = Event::Sealed {
+            outcome: "done",
+            exposure: self.exposure(),
+            exceptions: self.exceptions,
+            import_before: self.deadline,
+        };
+        let head = self.record.seal(&sealed)?;
+        Ok(Sealed {
+            directory: self.plan.directory.clone(),
+            head,
+            deadline: self.deadline,
+            exceptions: self.exceptions,
+        })
+    }
+
+    /// The exposure grade, never more than is true.
+    fn exposure(&self) -> &'static str {
+        let software = self
+            .hsm
+            .as_ref()
+            .is_some_and(|hsm| hsm.token().is_software());
+        match (software, self.plan.wraps_in_host()) {
+            (true, _) => "software HSM",
+            (false, true) => "bytes were in this computer",
+            (false, false) => "never left the HSM in clear",
+        }
+    }
+
+    /// Ends a ceremony that failed: takes back what was made, closes the record as aborted, and adds
+    /// to the error what now exists.
+    fn abort(mut self, error: Error) -> Error {
+        let mut error = error.at(self.step);
+        let (taken_back, left) = self.destroy_made();
+        let removed = self.record.take_back();
+        error.state.push(match (taken_back, left.len()) {
+            (0, 0) => "no data key was left in the HSM by this run".to_owned(),
+            (n, 0) => format!(
+                "no data key was left in the HSM by this run: the {n} it made were destroyed"
+            ),
+            (_, n) => format!("{n} objects of this run may still be in the HSM"),
+        });
+        for (label, id) in &left {
+            error.hints.push(removal_command(self.plan, label, *id));
+        }
+        let aborted = Event::Aborted {
+            step: self.step.number(),
+            exit: error.exit as u8,
+            error: error.line(),
+            state: error
+                .state
+                .iter()
+                .map(|state| words::printable(state))
+                .collect(),
+            removed,
+        };
+        let working = self.record.working().to_owned();
+        error.state.push(match self.record.abort(&aborted) {
+            Ok(directory) => format!("nothing was written but {}", directory.display()),
+            Err(_) => format!(
+                "the record could not be closed; what there is stands in {}",
+                working.display()
+            ),
+        });
+        error
+    }
+
+    /// Destroys what this run made in the token. Says how many objects, and what may be left.
+    fn destroy_made(&mut self) -> (usize, Vec<(String, KeyId)>) {
+        let mut destroyed = 0;
+        let mut left = Vec::new();
+        for (label, id) in std::mem::take(&mut self.made) {
+            match self.hsm.as_ref().map(|hsm| hsm.destroy_named(&label, id)) {
+                Some(Ok(0)) => {}
+                Some(Ok(objects)) => {
+                    destroyed += objects;
+                    let event = Event::KeyDestroyed(Destroyed {
+                        label,
+                        cka_id: id.to_string(),
+                        objects,
+                        why: "the ceremony was aborted".into(),
+                    });
+                    // A transcript that cannot be written must not stop the destruction.
+                    let _ = self.record.transcript.append(&event);
+                }
+                _ => left.push((label, id)),
+            }
+        }
+        (destroyed, left)
+    }
+}
+
+/// How a person removes an object that byok could not.
+fn removal_command(plan: &Plan, label: &str, id: KeyId) -> String {
+    let token = plan.hsm.token.token.as_deref().unwrap_or("TOKEN");
+    format!(
+        "to remove {label:?} with CKA_ID {id}: pkcs11-tool --module {} --token-label {token} --login \
+         --delete-object --type secrkey --id {id}",
+        plan.hsm.module.display(),
+    )
+}
+
+/// A ceremony's id: 16 random bytes in hex.
+fn random_id() -> Result<String> {
+    let mut id = [0; 16];
+    SysRng
+        .try_fill_bytes(&mut id)
+        .map_err(|e| Error::machine(format!("drawing the ceremony's id: {e}")))?;
+    Ok(words::hex(&id))
+}
+
+/// SHA-256 of the running program, so that a record names the tool that made it.
+fn own_digest() -> String {
+    let bytes = std::fs::read("/proc/self/exe");
+    bytes.map_or_else(
+        |_| "unknown".to_owned(),
+        |bytes| words::hex(&words::sha256(&bytes)),
+    )
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| words::printable(&name.to_string_lossy()))
+        .unwrap_or_default()
+}

@@ -1,0 +1,118 @@
+//! The proof that somebody approved exactly this plan.
+
+use super::{Error, Operator, Plan, Result, before, plan, screens, words};
+use std::path::Path;
+
+/// A plan that was approved. Without one nothing is made, and this module alone makes one.
+pub struct Approved {
+    plan: Plan,
+    how: How,
+    rehearsal: bool,
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    Typed,
+    Unattended,
+}
+
+impl Approved {
+    /// Shows meaning and digest, and takes only `Yes`.
+    ///
+    /// # Errors
+    /// Exit 1 for every other answer; whatever [`before::ready`] refuses.
+    pub fn by_typing(plan: Plan, rehearsal: bool, operator: &mut dyn Operator) -> Result<Self> {
+        let leftover = before::ready(&plan)?;
+        let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
+        match operator.ask(&screen)? {
+            Some(answer) if answer == "Yes" => Ok(Self {
+                plan,
+                how: How::Typed,
+                rehearsal,
+            }),
+            _ => Err(Error::declined("the plan was not approved")
+                .state("nothing was made, in the HSM or on disk")
+                .hint("only Yes, with a capital Y, approves; to try again, run the same command")),
+        }
+    }
+
+    /// The digest on the command line stands for the typed approval. It is compared with the exact
+    /// bytes before anything else is looked at.
+    ///
+    /// # Errors
+    /// Exit 1 for another digest; exit 2 where the plan needs a person; whatever [`before::ready`]
+    /// refuses.
+    pub fn unattended(path: &Path, sha256: &str) -> Result<Self> {
+        let bytes = plan::read_bytes(path)?;
+        let is = words::hex(&words::sha256(&bytes));
+        if !is.eq_ignore_ascii_case(sha256) {
+            return Err(Error::declined(format!(
+                "--approve: the plan's SHA-256 is {is}, another one was approved"
+            ))
+            .check("APPROVED-DIGEST")
+            .state("nothing was made, in the HSM or on disk")
+            .hint(
+                "read the plan again; if it is what you want, approve its digest: sha256sum PLAN",
+            ));
+        }
+        let plan = Plan::parse(path, bytes)?;
+        Self::needs_nobody(&plan)?;
+        before::ready(&plan)?;
+        Ok(Self {
+            plan,
+            how: How::Unattended,
+            rehearsal: false,
+        })
+    }
+
+    /// The plan of a rehearsal that asks nothing: byok wrote it itself a moment ago.
+    ///
+    /// # Errors
+    /// Whatever [`before::ready`] refuses.
+    pub fn own_rehearsal(plan: Plan) -> Result<Self> {
+        before::ready(&plan)?;
+        Ok(Self {
+            plan,
+            how: How::Unattended,
+            rehearsal: true,
+        })
+    }
+
+    fn needs_nobody(plan: &Plan) -> Result<()> {
+        if let Some((key, import)) = plan
+            .imports()
+            .find(|(_, i)| i.wrapping_key_sha256.is_none())
+        {
+            return Err(Error::usage(format!(
+                "unattended, {}/{} needs wrapping_key_sha256",
+                key.label, import.name
+            ))
+            .check("TWO-SIDED")
+            .hint("nobody is there to compare the slip: put SHA-256 of the wrapping key, from the slip of the")
+            .hint("online side, into the plan; taken from the parameters file itself it would prove nothing"));
+        }
+        if plan.hsm.pin.is_typed() {
+            return Err(Error::usage("unattended, nobody is there to type the PIN")
+                .hint("set `pin` in the plan to file:PATH, fd:N or pinpad"));
+        }
+        Ok(())
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// `typed` or `unattended`.
+    pub fn how(&self) -> &'static str {
+        match self.how {
+            How::Typed => "typed",
+            How::Unattended => "unattended",
+        }
+    }
+
+    /// Whether everything made is for practice.
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+}

@@ -1,0 +1,81 @@
+//! What can be known before anybody approves anything.
+
+use std::fs;
+
+use crate::error::{Error, Result};
+use crate::machine;
+use crate::plan::{ImportPlan, LONGEST_VALIDITY, Plan};
+use crate::record::{self, Leftover};
+
+/// Refuses a plan that could not come to its end, before people begin. Says what an interrupted run
+/// left, if anything.
+///
+/// # Errors
+/// Exit 2: the record exists, parameters are missing, an expiry is impossible. Exit 3: no such
+/// module. Exit 5: a ceremony is running there.
+pub fn ready(plan: &Plan) -> Result<Option<Leftover>> {
+    record_is_free(plan)?;
+    let leftover = Leftover::find(&plan.directory)?;
+    module_exists(plan)?;
+    for (_, import) in plan.imports() {
+        parameters_exist(import)?;
+        expiry(import)?;
+    }
+    Ok(leftover)
+}
+
+/// # Errors
+/// Exit 2 where the record's name is taken.
+pub fn record_is_free(plan: &Plan) -> Result<()> {
+    record::refuse_existing(&plan.directory)
+}
+
+/// # Errors
+/// Exit 3 where the module's file is not there.
+pub fn module_exists(plan: &Plan) -> Result<()> {
+    fs::metadata(&plan.hsm.module).map(|_| ()).map_err(|e| {
+        Error::hsm(format!(
+            "the PKCS#11 module {}: {e}",
+            plan.hsm.module.display()
+        ))
+        .hint("hsm.module in the plan is the path of the vendor's shared library on this machine")
+    })
+}
+
+/// # Errors
+/// Exit 2 where the import parameters are not there yet.
+pub fn parameters_exist(import: &ImportPlan) -> Result<()> {
+    fs::metadata(&import.parameters).map(|_| ()).map_err(|e| {
+        Error::usage(format!("the import parameters {}: {e}", import.parameters.display()))
+            .check("PARAMETERS-PRESENT")
+            .hint("download them on the online side (aws kms get-parameters-for-import), at most 24 hours ahead")
+    })
+}
+
+/// KMS takes a `ValidTo` in the future, at most 365 days from the request.
+///
+/// # Errors
+/// Exit 2 for an expiry that KMS would refuse.
+pub fn expiry(import: &ImportPlan) -> Result<()> {
+    let Some(expires) = import.expires else {
+        return Ok(());
+    };
+    let now = machine::now();
+    let refuse = |why: &str| {
+        Err(Error::usage(format!(
+            "expires {expires} of import {:?} {why}",
+            import.name
+        ))
+        .check("EXPIRY"))
+    };
+    if expires <= now {
+        return refuse("is in the past")
+            .map_err(|e| e.hint("give a time in the future, or \"never\""));
+    }
+    if expires.duration_since(now) > LONGEST_VALIDITY {
+        return refuse("is more than 365 days ahead").map_err(|e| {
+            e.hint("KMS keeps imported material at most 365 days, or for ever with \"never\"")
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! `kind = "generate"`: new data keys, wrapped for KMS. The straight line, top to bottom.
+
+use super::parameters::Judged;
+use super::preflight::Preflight;
+use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
+use crate::hsm::DataKey;
+use crate::plan::ImportPlan;
+use crate::transcript::KeyIntended;
+use crate::wrapping;
+
+/// Runs the ceremony. On failure nothing that it made is left in the HSM, or the error says what is.
+///
+/// # Errors
+/// Whatever step refuses, with the state and what to do.
+pub fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
+    let mut ceremony = Ceremony::open(approved, operator)?; // 1
+    match line(&mut ceremony) {
+        Ok(sealed) => Ok(sealed),
+        Err(error) => Err(ceremony.abort(error)),
+    }
+}
+
+fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
+    ceremony.roll_call()?; // 2
+    ceremony.look_at_machine()?; // 3
+    ceremony.open_hsm()?; // 4
+    let parameters = ceremony.read_parameters()?; // 5
+    let preflight = ceremony.preflight(&parameters)?; // 6
+    let keys = ceremony.generate(&preflight)?; // 7
+    let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
+    ceremony.write_outputs(&parameters, &wrapped)?; // 11
+    ceremony.seal() // 12
+}
+
+impl Ceremony<'_> {
+    /// Step 7. Every label and CKA_ID is on disk before the HSM makes the first key. The preflight is
+    /// the proof that wrapping works; without one no data key is made.
+    fn generate(&mut self, _proof: &Preflight) -> Result<Vec<DataKey>> {
+        self.begin(Step::Generate)?;
+        let plan = self.plan;
+        let mut intended = Vec::with_capacity(plan.keys.len());
+        for key in &plan.keys {
+            let id = KeyId::random()?;
+            self.record
+                .transcript
+                .append(&Event::KeyIntended(KeyIntended {
+                    label: key.label.clone(),
+                    spec: key.spec.name(),
+                    cka_id: id.to_string(),
+                }))?;
+            intended.push((key, id));
+        }
+        self.record.transcript.sync()?;
+        let mut made = Vec::with_capacity(intended.len());
+        for (key, id) in intended {
+            self.progress("made", made.len(), plan.keys.len())?;
+            self.made.push((key.label.clone(), id));
+            let data_key = self
+                .hsm()?
+                .generate(&key.label, id, key.spec.bytes())
+                .map_err(|e| e.doing(format!("generating the data key {:?}", key.label)))?;
+            self.record.transcript.append(&Event::KeyGenerated {
+                label: key.label.clone(),
+                spec: key.spec.name(),
+                bytes: key.spec.bytes(),
+                cka_id: id.to_string(),
+                kcv: data_key.material.check.kcv.clone(),
+                fingerprint: words::hex(&data_key.material.check.fingerprint),
+                attributes: data_key.material.attributes.clone(),
+            })?;
+            self.operator.say(&format!(
+                "      {}  {}, {} bytes  KCV {}\n",
+                key.label,
+                key.spec.name(),
+                key.spec.bytes(),
+                data_key.material.check.kcv
+            ));
+            made.push(data_key);
+        }
+        Ok(made)
+    }
+
+    /// Step 8, in the plan's order of imports. The results are held in memory until step 11.
+    fn wrap(
+        &mut self,
+        keys: &[DataKey],
+        judged: &[Judged],
+        preflight: Preflight,
+    ) -> Result<Vec<Vec<u8>>> {
+        self.begin(Step::Wrap)?;
+        let plan = self.plan;
+        let of_import = plan
+            .keys
+            .iter()
+            .zip(keys)
+            .flat_map(|(plan, key)| plan.imports.iter().map(move |i| (i, key)));
+        let judged_count = judged.len();
+        let mut wrapped = Vec::with_capacity(judged_count);
+        for (((import, key), judged), proved) in of_import.zip(judged).zip(&preflight.imports) {
+            self.progress("wrapped", wrapped.len(), judged_count)?;
+            let doing = || {
+                format!(
+                    "wrapping the data key {:?} for {:?}",
+                    key.label, import.name
+                )
+            };
+            let bytes = match (&proved.wrapping_key, &preflight.transport) {
+                (Some(wrapping_key), _) => {
+                    self.hsm()?
+                        .wrap(wrapping_key, import.wrapping, &key.material)
+                }
+                (None, Some(transport)) => {
+                    self.hsm()?
+                        .take_out(transport, &key.material)
+                        .and_then(|bytes| {
+                            wrapping::oaep_encrypt(
+                                import.wrapping,
+                                &judged.read.wrapping_key,
+                                &bytes,
+                            )
+                        })
+                }
+                (None, None) => Err(Error::hsm("preflight proved no way to wrap")),
+            }
+            .map_err(|e| e.doing(doing()))?;
+            self.record
+                .transcript
+                .append(&wrapped_event(key, import, judged, &bytes))?;
+            wrapped.push(bytes);
+        }
+        if let Some(transport) = preflight.transport {
+            self.hsm()?.end_transport(transport)?;
+        }
+        Ok(wrapped)
+    }
+
+    /// Long work shows where it is, and can be ended between keys.
+    fn progress(&mut self, what: &str, done: usize, of: usize) -> Result<()> {
+        self.operator.go_on()?;
+        if of >= 50 && done > 0 && done.is_multiple_of(25) {
+            self.operator.say(&format!("      {done} of {of} {what}\n"));
+        }
+        Ok(())
+    }
+}
+
+fn wrapped_event(key: &DataKey, import: &ImportPlan, judged: &Judged, bytes: &[u8]) -> Event {
+    Event::KeyWrapped {
+        label: key.label.clone(),
+        import: import.name.clone(),
+        key_arn: import.key_arn.as_str().to_owned(),
+        wrapping: import.wrapping,
+        wrapped_in: import.wrap_in,
+        wrapping_key_sha256: words::hex(&judged.read.wrapping_key.sha256()),
+        path: format!("{}/{}/WrappedKeyMaterial.bin", key.label, import.name),
+        sha256: words::hex(&words::sha256(bytes)),
+        bytes: bytes.len(),
+    }
+}

@@ -1,0 +1,140 @@
+//! Steps 2 to 4: who is there, on what machine, before which HSM.
+
+use super::{Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, login, machine, words};
+use crate::machine::Machine;
+use crate::plan::{Network, Plan};
+
+/// What a person is told who should take the network away.
+fn air_gap(plan: &Plan, seen: &Machine) -> Result<()> {
+    if plan.network != Network::Forbidden || seen.interfaces_up.is_empty() {
+        return Ok(());
+    }
+    let names = seen.interfaces_up.join(", ");
+    let error =
+        Error::machine(format!("the plan forbids a network, and {names} is up")).check("AIR-GAP");
+    let error = seen
+        .interfaces_up
+        .iter()
+        .fold(error, |e, name| e.hint(format!("ip link set {name} down")));
+    Err(error
+        .hint("or let [machine] network in the plan say \"hsm\" or \"allowed\"; that is recorded"))
+}
+
+/// The check of the air gap alone, for `byok check`.
+///
+/// # Errors
+/// Exit 5 where an interface is up that the plan forbids.
+pub fn check_air_gap(plan: &Plan) -> Result<()> {
+    air_gap(plan, &Machine::look(&plan.directory))
+}
+
+impl Ceremony<'_> {
+    /// Step 2.
+    pub(super) fn roll_call(&mut self) -> Result<()> {
+        self.begin(Step::RollCall)?;
+        let operator = loop {
+            match self.operator.ask(" Who is at the keyboard? Name: ")? {
+                None => break "not asked".to_owned(),
+                Some(name) if name.is_empty() => {}
+                Some(name) => break words::printable(&name),
+            }
+        };
+        self.record.transcript.append(&Event::RollCall { operator })
+    }
+
+    /// Step 3. A rehearsal does not check the air gap: it is practised where people work.
+    pub(super) fn look_at_machine(&mut self) -> Result<()> {
+        self.begin(Step::Machine)?;
+        let seen = Machine::look(&self.plan.directory);
+        self.record.transcript.append(&Event::MachineChecked {
+            network: self.plan.network,
+            machine: seen.clone(),
+            clock: machine::now(),
+        })?;
+        if !seen.core_dumps_off {
+            return Err(Error::machine("core dumps are not off in this process"));
+        }
+        if !self.rehearsal {
+            air_gap(self.plan, &seen)?;
+            if seen.record_vanishes() {
+                self.exception(&format!(
+                    "the record's disk is a {}: it vanishes at power-off",
+                    seen.record_file_system
+                ))?;
+            }
+        }
+        if !seen.swap.is_empty() {
+            self.operator.say(&format!(
+                " Swap is in use ({}); secrets are locked in memory and do not go there.\n",
+                seen.swap.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// Step 4: opens the HSM, logs in, takes back what an interrupted run left, and refuses labels
+    /// that are taken.
+    pub(super) fn open_hsm(&mut self) -> Result<()> {
+        self.begin(Step::OpenHsm)?;
+        let module = Module::load(&self.plan.hsm.module)?;
+        let token = module.find(&self.plan.hsm.token)?;
+        let hsm = module.open(&token)?;
+        let logins = login::log_in(&hsm, &self.plan.hsm.pin, self.operator)?;
+        self.record.transcript.append(&Event::HsmOpened {
+            module: module.description(),
+            token: token.clone(),
+            software: token.is_software(),
+            env: self.plan.hsm.env.clone(),
+            logins,
+        })?;
+        self.module = Some(module);
+        self.hsm = Some(hsm);
+        self.destroy_leftover()?;
+        let hsm = self.hsm()?;
+        self.plan
+            .keys
+            .iter()
+            .try_for_each(|key| label_is_free(hsm, &key.label))
+    }
+
+    fn destroy_leftover(&mut self) -> Result<()> {
+        for (label, id) in std::mem::take(&mut self.leftover) {
+            let objects = self.hsm()?.destroy_named(&label, id)?;
+            if objects > 0 {
+                self.operator.say(&format!(
+                    " destroyed {label:?}, which an interrupted run left\n"
+                ));
+                self.record
+                    .transcript
+                    .append(&Event::KeyDestroyed(Destroyed {
+                        label,
+                        cka_id: id.to_string(),
+                        objects,
+                        why: "an interrupted run left it".into(),
+                    }))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// # Errors
+/// Exit 3 where the token holds an object of this label already; nothing is touched.
+pub fn label_is_free(hsm: &Hsm, label: &str) -> Result<()> {
+    let taken = hsm.labelled(label)?;
+    let Some(object) = taken.first() else {
+        return Ok(());
+    };
+    Err(Error::hsm(format!(
+        "the token holds an object labelled {label:?} already ({}, CKA_ID {})",
+        object.class,
+        if object.id.is_empty() {
+            "empty"
+        } else {
+            &object.id
+        }
+    ))
+    .check("LABEL-FREE")
+    .hint("it was not touched; give the data key another label in the plan")
+    .hint("a ceremony that brings the same data key back is a reimport"))
+}

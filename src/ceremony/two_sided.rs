@@ -1,0 +1,175 @@
+//! The two-sided check: the wrapping keys in the room are those that the online side downloaded.
+//!
+//! Whoever could swap a parameters file on its way into the room would get every data key. So a
+//! second person writes down, online, a digest over the parameter files; in the room three of its
+//! rows, drawn after the files were read, are typed from that slip.
+
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use super::parameters::{Judged, files_digest};
+use crate::error::{Error, Result};
+use crate::kms::aws::ImportParameters;
+use crate::operator::Operator;
+use crate::plan::{ImportPlan, Plan};
+use crate::words::{self, Digest, ROWS};
+
+/// How many rows are compared, and how often one row may be typed.
+const DRAWN: usize = 3;
+const TRIES: usize = 3;
+
+/// `wrapping_key_sha256`, where the plan gives it.
+pub(super) fn key_of_the_slip(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
+    match import.wrapping_key_sha256 {
+        Some(slip) if slip != read.wrapping_key.sha256() => Err(Error::mismatch(format!(
+            "the wrapping key's SHA-256 is {}, wrapping_key_sha256 in the plan is {}",
+            words::hex(&read.wrapping_key.sha256()),
+            words::hex(&slip)
+        ))
+        .check("WRAPPING-KEY-MATCH")
+        .hint("this is not the wrapping key that the online side saw: STOP, and find out who had these files")),
+        _ => Ok(()),
+    }
+}
+
+/// Has a person type rows of the slip, unless the plan holds every wrapping key's digest. Says, for
+/// each import, how it was compared.
+pub(super) fn compare(
+    plan: &Plan,
+    judged: &[Judged],
+    operator: &mut dyn Operator,
+) -> Result<Vec<String>> {
+    let in_plan = "wrapping_key_sha256 in the plan".to_owned();
+    if plan
+        .imports()
+        .all(|(_, import)| import.wrapping_key_sha256.is_some())
+    {
+        return Ok(vec![in_plan; judged.len()]);
+    }
+    let digest = files_digest(judged);
+    let intro = " Take the slip of the online side, with the digest over all parameter files.\n\
+                 \x20No such digest on it, only digests of wrapping keys? Type key.\n";
+    operator.say(intro);
+    let rows = drawn_rows()?;
+    match rows_match(&digest, &rows, "of the parameter files", true, operator)? {
+        Answer::Rows => Ok(vec![
+            format!(
+                "rows {} of the parameter files' digest typed",
+                listed(&rows)
+            );
+            judged.len()
+        ]),
+        Answer::NotAsked => Ok(vec!["not asked".to_owned(); judged.len()]),
+        Answer::KeysInstead => keys_match(plan, judged, operator),
+    }
+}
+
+enum Answer {
+    Rows,
+    KeysInstead,
+    NotAsked,
+}
+
+fn keys_match(plan: &Plan, judged: &[Judged], operator: &mut dyn Operator) -> Result<Vec<String>> {
+    let mut compared = Vec::with_capacity(judged.len());
+    for ((key, import), judged) in plan.imports().zip(judged) {
+        if import.wrapping_key_sha256.is_some() {
+            compared.push("wrapping_key_sha256 in the plan".to_owned());
+            continue;
+        }
+        let rows = drawn_rows()?;
+        let of = format!("of the wrapping key for {}/{}", key.label, import.name);
+        rows_match(
+            &judged.read.wrapping_key.sha256(),
+            &rows,
+            &of,
+            false,
+            operator,
+        )?;
+        compared.push(format!(
+            "rows {} of the wrapping key's digest typed",
+            listed(&rows)
+        ));
+    }
+    Ok(compared)
+}
+
+fn rows_match(
+    digest: &Digest,
+    rows: &[usize],
+    of: &str,
+    may_switch: bool,
+    operator: &mut dyn Operator,
+) -> Result<Answer> {
+    for (at, row) in rows.iter().enumerate() {
+        let mut typed = 0;
+        loop {
+            let question = format!(" Row {row} of the digest {of}, 8 hex digits or 4 words: ");
+            let Some(answer) = operator.ask(&question)? else {
+                return Ok(Answer::NotAsked);
+            };
+            if at == 0 && may_switch && answer == "key" {
+                return Ok(Answer::KeysInstead);
+            }
+            if words::is_row(&answer, digest, *row) {
+                break;
+            }
+            typed += 1;
+            if typed == TRIES {
+                return Err(not_the_slip(*row, of));
+            }
+            operator.say(&format!(
+                " That is not row {row} of what was read here. Look at row {row} of the slip again.\n"
+            ));
+        }
+    }
+    Ok(Answer::Rows)
+}
+
+fn not_the_slip(row: usize, of: &str) -> Error {
+    Error::mismatch(format!("row {row} of the digest {of} is not what the slip says"))
+        .check("TWO-SIDED")
+        .hint("either this is not the slip for these files, or the files were changed on their way: STOP, and")
+        .hint("find out which; to start over, download new import parameters with a new slip")
+}
+
+/// Distinct row numbers, in order, drawn now: nobody could know them when the files were prepared.
+fn drawn_rows() -> Result<Vec<usize>> {
+    let mut rows: Vec<usize> = (1..=ROWS).collect();
+    while rows.len() > DRAWN {
+        let mut byte = [0];
+        SysRng
+            .try_fill_bytes(&mut byte)
+            .map_err(|e| Error::machine(format!("drawing rows: {e}")))?;
+        // Rejection keeps the draw even: 8-bit values below the largest multiple of the row count.
+        let even = 256 - 256 % rows.len();
+        if usize::from(byte[0]) < even {
+            rows.remove(usize::from(byte[0]) % rows.len());
+        }
+    }
+    Ok(rows)
+}
+
+fn listed(rows: &[usize]) -> String {
+    rows.iter()
+        .map(usize::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_different_rows_are_drawn_and_every_row_can_be() {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..300 {
+            let rows = drawn_rows().unwrap();
+            assert_eq!(rows.len(), DRAWN);
+            assert!(rows.is_sorted() && rows[0] != rows[1] && rows[1] != rows[2]);
+            seen.extend(rows);
+        }
+        assert_eq!(seen.len(), ROWS);
+    }
+}

@@ -1,0 +1,173 @@
+//! The command line, and nothing else.
+//!
+//! The words, everywhere the same: *ceremony, plan, record, transcript, operator, custodian, witness,
+//! auditor*; *data key* (what is imported), *wrapping key* (the KMS's RSA public key), *HSM token*
+//! against *import token*; *key check value (KCV)*; *fingerprint*; *import parameters*; *slip* (the
+//! paper of the online side); *receipt* (what the KMS answered); *control key* (preflight's throw-away).
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Offline key ceremonies: a data key made in an HSM, wrapped for import into a cloud KMS, on record
+#[derive(Parser)]
+#[command(
+    name = "byok",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Start here:  byok rehearse\n\n\
+    Exit codes: 0 done, 1 declined or interrupted, 2 usage, plan or input file, 3 HSM,\n\
+    4 something is not what it claims to be, 5 the machine")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Practise: a whole ceremony on a fresh soft HSM and a stand-in KMS
+    #[command(
+        after_help = "Without PLAN nothing is asked and no terminal, network or root is needed.\n\
+        With PLAN its names and screens are practised at a terminal; the soft HSM and the\n\
+        stand-in KMS take the place of the real ones.\n\n\
+        Example:  byok rehearse\n          byok rehearse plan.toml"
+    )]
+    Rehearse {
+        /// Practise this plan
+        plan: Option<PathBuf>,
+        /// SoftHSM's PKCS#11 module, where it is not found by itself
+        #[arg(long)]
+        module: Option<PathBuf>,
+        /// Where rehearsals are kept
+        #[arg(long, default_value = "target/rehearsal")]
+        directory: PathBuf,
+        /// The room that was made for this rehearsal; byok starts itself anew in it
+        #[arg(long, hide = true)]
+        room: Option<PathBuf>,
+    },
+    /// What this HSM can do: every path tried with control keys
+    #[command(after_help = "Only session objects are made, and destroyed.\n\n\
+        Example:  byok doctor plan.toml\n          \
+        byok doctor --module /usr/lib/softhsm/libsofthsm2.so --token pkcs11:token=ceremony\n          \
+        byok doctor --leftovers records/2026-11-22-payments.aborted-20261122T114203Z")]
+    Doctor {
+        /// Take module, token and PIN source from this plan
+        plan: Option<PathBuf>,
+        /// PKCS#11 module
+        #[arg(long)]
+        module: Option<PathBuf>,
+        /// Token, as a PKCS#11 URI
+        #[arg(long)]
+        token: Option<String>,
+        /// prompt, prompt-halves, pinpad, file:PATH or fd:N
+        #[arg(long)]
+        pin: Option<String>,
+        /// List what an aborted or interrupted run left in the token
+        #[arg(long, value_name = "RECORD")]
+        leftovers: Option<PathBuf>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a commented plan from what the online side and the HSM say
+    #[command(
+        after_help = "FILES are answers of `aws kms describe-key` or `create-key`, and import parameters\n\
+        (JSON, the console's zip, a directory), in any order. The plan goes to standard output\n\
+        or, with --out, to a new file. wrapping_key_sha256 is never filled in: it comes from paper.\n\n\
+        Example:  byok plan describe-key.json inputs/eu-west-1.json \\\n            \
+        --module /usr/lib/softhsm/libsofthsm2.so --label payments-2026 --out plan.toml"
+    )]
+    Plan {
+        /// Answers of the AWS CLI and import parameters
+        files: Vec<PathBuf>,
+        /// PKCS#11 module; its tokens are listed, nobody logs in
+        #[arg(long)]
+        module: Option<PathBuf>,
+        /// Which token, by label or PKCS#11 URI, where the module shows several
+        #[arg(long)]
+        token: Option<String>,
+        /// Label of the data key
+        #[arg(long)]
+        label: Option<String>,
+        /// Title of the ceremony
+        #[arg(long)]
+        title: Option<String>,
+        /// Write the plan to this new file
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Not built yet
+        #[arg(long, value_name = "RECORD")]
+        reimport: Option<PathBuf>,
+        /// Not built yet
+        #[arg(long, value_name = "RECORD")]
+        recover: Option<PathBuf>,
+        /// Not built yet
+        #[arg(long, value_name = "RECORD")]
+        new_shares: Option<PathBuf>,
+    },
+    /// Everything that can be known before the room: ok, not yet, or wrong
+    #[command(
+        after_help = "Ends with 0 only if `byok run` would start now, else with the code it would end with.\n\n\
+        Example:  byok check plan.toml\n          byok check --hsm plan.toml"
+    )]
+    Check {
+        /// The plan
+        plan: PathBuf,
+        /// Log in and run the preflight as well
+        #[arg(long)]
+        hsm: bool,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// The ceremony
+    #[command(
+        after_help = "At a terminal the plan's meaning and digest are shown, and only Yes approves.\n\
+        Unattended, --approve with the SHA-256 of the plan's exact bytes stands for that.\n\
+        Standard output gets one line: the head digest and the transcript's path.\n\n\
+        Example:  byok run plan.toml\n          \
+        byok run plan.toml --approve \"$(sha256sum < plan.toml | cut -c1-64)\""
+    )]
+    Run {
+        /// The plan
+        plan: PathBuf,
+        /// SHA-256 of the plan, 64 hex digits: nobody is asked anything
+        #[arg(long, value_name = "SHA256")]
+        approve: Option<String>,
+    },
+    /// Whether a record holds; no HSM is needed
+    #[command(
+        after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4).\n\
+        Only something from outside the record makes it authentic: the head digest from paper.\n\n\
+        Example:  byok verify --head '64879f7d 6b960a01 0d02c7f0' records/2026-11-22-payments"
+    )]
+    Verify {
+        /// The record's directory
+        record: PathBuf,
+        /// The head digest from paper: 64 hex digits, or at least the first three rows
+        #[arg(long, value_name = "HEX")]
+        head: Option<String>,
+        /// Not built yet
+        #[arg(long, value_name = "FILE")]
+        signers: Option<PathBuf>,
+        /// Show the ceremony's last screen again
+        #[arg(long)]
+        next: bool,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// What a file is: import parameters, wrapped material, transcript, plan
+    #[command(after_help = "Example:  byok inspect inputs/eu-west-1.json")]
+    Inspect {
+        /// The file, or a directory of import parameters
+        file: PathBuf,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+}

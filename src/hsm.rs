@@ -1,0 +1,357 @@
+//! The only room that knows PKCS#11 (OASIS PKCS#11 v2.40): open a token, make keys, wrap them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
+use cryptoki::error::{Error as P11Error, RvError};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::{Slot, TokenInfo};
+use serde::Serialize;
+
+use crate::error::{Error, Exit, Result};
+use crate::locked::Locked;
+use crate::words;
+
+mod attributes;
+mod keys;
+mod practice;
+mod quirks;
+mod uri;
+mod wrap;
+
+pub use attributes::Attributes;
+pub use keys::{DataKey, KeyId, Material, Object};
+pub use uri::TokenUri;
+pub use wrap::{Transport, WrappingHandle};
+
+/// A PKCS#11 module, loaded and initialised.
+pub struct Module {
+    path: PathBuf,
+    sha256: words::Digest,
+    library: String,
+    context: Pkcs11,
+}
+
+impl Module {
+    /// Loads the shared library and calls C_Initialize.
+    ///
+    /// # Errors
+    /// Exit 3: no such file, not a PKCS#11 module, C_Initialize refused.
+    pub fn load(path: &Path) -> Result<Self> {
+        let doing = || format!("loading the PKCS#11 module {}", path.display());
+        let bytes = fs::read(path).map_err(|e| {
+            Error::hsm(e.to_string())
+                .doing(doing())
+                .hint("`module` in the plan is the path of the vendor's shared library")
+                .hint(
+                    "SoftHSM on Debian: apt-get install softhsm2, /usr/lib/softhsm/libsofthsm2.so",
+                )
+        })?;
+        let sha256 = words::sha256(&bytes);
+        drop(bytes);
+        let context = Pkcs11::new(path).map_err(|e| fault(e).doing(doing()))?;
+        let threads = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
+        context.initialize(threads).map_err(|e| {
+            fault(e).doing(doing()).hint(
+                "the module did not start: its own configuration is the first thing to look at \
+                 (SoftHSM: SOFTHSM2_CONF)",
+            )
+        })?;
+        let info = context
+            .get_library_info()
+            .map_err(|e| fault(e).doing(doing()))?;
+        let library = format!(
+            "{} {} {}",
+            info.manufacturer_id().trim_end(),
+            info.library_description().trim_end(),
+            info.library_version()
+        );
+        Ok(Self {
+            path: path.to_owned(),
+            sha256,
+            library: words::printable(&library),
+            context,
+        })
+    }
+
+    /// Every initialised token that the module shows, in its order.
+    ///
+    /// # Errors
+    /// Exit 3 where the module does not answer.
+    pub fn tokens(&self) -> Result<Vec<Token>> {
+        let listing = |e| fault(e).doing("listing the tokens");
+        let slots = self.context.get_slots_with_token().map_err(listing)?;
+        let mut tokens = Vec::new();
+        for slot in slots {
+            let info = self.context.get_token_info(slot).map_err(listing)?;
+            if info.token_initialized() {
+                tokens.push(Token::new(slot, &info));
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// The one token that the URI names.
+    ///
+    /// # Errors
+    /// Exit 3 where none or more than one matches; the hints list what is there.
+    pub fn find(&self, uri: &TokenUri) -> Result<Token> {
+        let all = self.tokens()?;
+        let mut matching: Vec<&Token> = all.iter().filter(|token| token.matches(uri)).collect();
+        let error = match (matching.pop(), matching.len()) {
+            (Some(token), 0) => return Ok(token.clone()),
+            (None, _) if all.is_empty() => {
+                Error::hsm(format!("{uri}: the module shows no initialised token"))
+                    .hint("is the HSM connected, and does the module see its configuration?")
+            }
+            (None, _) => Error::hsm(format!("{uri}: no token matches")),
+            (Some(_), more) => Error::hsm(format!("{uri}: {} tokens match", more + 1))
+                .hint("give label and serial, so that exactly one matches"),
+        };
+        Err(all.iter().fold(error, |e, token| {
+            e.hint(format!("there is {}", token.uri()))
+        }))
+    }
+
+    /// Opens a read-write session with the token. Nobody is logged in yet.
+    ///
+    /// # Errors
+    /// Exit 3 where C_OpenSession fails.
+    pub fn open(&self, token: &Token) -> Result<Hsm> {
+        let session = self.context.open_rw_session(token.slot).map_err(|e| {
+            fault(e).doing(format!("opening a session with {}", token.uri())).hint(
+                "a token that is write-protected, removed or in use elsewhere cannot hold a ceremony",
+            )
+        })?;
+        Ok(Hsm {
+            context: self.context.clone(),
+            session,
+            token: token.clone(),
+            omission: 0,
+            cipher: 0,
+        })
+    }
+
+    /// The module as the transcript records it.
+    pub fn description(&self) -> ModuleDescription {
+        ModuleDescription {
+            module: self.path.display().to_string(),
+            module_sha256: words::hex(&self.sha256),
+            library: self.library.clone(),
+        }
+    }
+}
+
+/// What the transcript says of a module.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModuleDescription {
+    /// Path of the shared library.
+    pub module: String,
+    /// SHA-256 of that file, lower-case hex.
+    pub module_sha256: String,
+    /// Manufacturer, description and version as the library says.
+    pub library: String,
+}
+
+/// A token as CK_TOKEN_INFO shows it, padding removed and unprintable characters escaped.
+#[derive(Clone, Debug, Serialize)]
+pub struct Token {
+    #[serde(skip)]
+    slot: Slot,
+    /// Label.
+    pub token: String,
+    /// Manufacturer.
+    pub manufacturer: String,
+    /// Model.
+    pub model: String,
+    /// Serial number.
+    pub serial: String,
+    /// Firmware version.
+    pub firmware: String,
+    #[serde(skip)]
+    pinpad: bool,
+}
+
+impl Token {
+    fn new(slot: Slot, info: &TokenInfo) -> Self {
+        let clean = |text: &str| words::printable(text.trim_end_matches(['\0', ' ']));
+        Self {
+            slot,
+            token: clean(info.label()),
+            manufacturer: clean(info.manufacturer_id()),
+            model: clean(info.model()),
+            serial: clean(info.serial_number()),
+            firmware: info.firmware_version().to_string(),
+            pinpad: info.protected_authentication_path(),
+        }
+    }
+
+    fn matches(&self, uri: &TokenUri) -> bool {
+        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
+        same(&uri.token, &self.token)
+            && same(&uri.serial, &self.serial)
+            && same(&uri.manufacturer, &self.manufacturer)
+            && same(&uri.model, &self.model)
+    }
+
+    /// The URI that a plan should hold: label and serial.
+    pub fn uri(&self) -> TokenUri {
+        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+        TokenUri {
+            token: given(&self.token),
+            serial: given(&self.serial),
+            ..TokenUri::default()
+        }
+    }
+
+    /// Whether the token is software in this computer, by the table of known ones.
+    pub fn is_software(&self) -> bool {
+        quirks::SOFTWARE_MANUFACTURERS.contains(&self.manufacturer.as_str())
+    }
+}
+
+/// How many tries the token says are left after a wrong PIN (CK_TOKEN_INFO flags).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TriesLeft {
+    /// The token does not say.
+    NotSaid,
+    /// At least one PIN was wrong since the last right one (CKF_USER_PIN_COUNT_LOW).
+    Low,
+    /// The next wrong PIN locks the token (CKF_USER_PIN_FINAL_TRY).
+    Last,
+    /// None: the PIN is locked (CKF_USER_PIN_LOCKED).
+    Locked,
+}
+
+/// What came of one C_Login.
+pub enum Login {
+    /// The user is logged in.
+    Done,
+    /// CKR_PIN_INCORRECT or a PIN of impossible length: nothing is known but that it was not this one.
+    WrongPin(TriesLeft),
+}
+
+/// An open session with a token. Dropping it closes the session, and session objects with it.
+pub struct Hsm {
+    context: Pkcs11,
+    session: Session,
+    token: Token,
+    /// The row of `quirks::OMISSIONS` that the module took.
+    omission: usize,
+    /// The row of `quirks::BLOCK_CIPHERS` that the module took.
+    cipher: usize,
+}
+
+impl Hsm {
+    /// The token of this session.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// What the token says about PIN tries.
+    ///
+    /// # Errors
+    /// Exit 3 where C_GetTokenInfo fails.
+    pub fn tries_left(&self) -> Result<TriesLeft> {
+        let info = self
+            .context
+            .get_token_info(self.token.slot)
+            .map_err(fault)?;
+        Ok(if info.user_pin_locked() {
+            TriesLeft::Locked
+        } else if info.user_pin_final_try() {
+            TriesLeft::Last
+        } else if info.user_pin_count_low() {
+            TriesLeft::Low
+        } else {
+            TriesLeft::NotSaid
+        })
+    }
+
+    /// One C_Login as user. `None` is the PIN pad (CKF_PROTECTED_AUTHENTICATION_PATH).
+    ///
+    /// # Errors
+    /// Exit 3 for everything but a wrong PIN: no PIN pad, PIN locked, token gone.
+    pub fn login(&self, pin: Option<&Locked>) -> Result<Login> {
+        let outcome = match pin {
+            Some(pin) => pin.as_pin(|pin| self.session.login_with_raw(UserType::User, pin)),
+            None if self.token.pinpad => self.session.login(UserType::User, None),
+            None => {
+                return Err(Error::hsm("the token has no PIN pad")
+                    .hint("set `pin` in the plan to prompt, prompt-halves, file:PATH or fd:N"));
+            }
+        };
+        match outcome {
+            Ok(()) => Ok(Login::Done),
+            Err(P11Error::Pkcs11(
+                RvError::PinIncorrect | RvError::PinLenRange | RvError::PinInvalid,
+                _,
+            )) => Ok(Login::WrongPin(self.tries_left()?)),
+            Err(P11Error::Pkcs11(RvError::PinLocked, _)) => Err(Error::hsm(
+                "logging in: C_Login: CKR_PIN_LOCKED: the token's PIN is locked",
+            )
+            .hint(
+                "the HSM's security officer resets the user PIN; the ceremony then starts again",
+            )),
+            Err(other) => Err(fault(other).doing("logging in")),
+        }
+    }
+}
+
+impl Drop for Hsm {
+    fn drop(&mut self) {
+        // Best effort: closing the session, which follows, logs out as well.
+        let _ = self.session.logout();
+    }
+}
+
+/// A PKCS#11 failure under its own names, so that people can search for them:
+/// `C_WrapKey: CKR_ARGUMENTS_BAD`.
+fn fault(error: P11Error) -> Error {
+    match error {
+        P11Error::Pkcs11(rv, function) => {
+            let exit = Error::new(Exit::Hsm, format!("{}: {}", c_name(function), ckr_name(rv)));
+            match rv {
+                RvError::DeviceRemoved | RvError::TokenNotPresent | RvError::DeviceError => exit
+                    .hint("the HSM went away: check its cable, power and slot, then run the ceremony again"),
+                RvError::SessionHandleInvalid | RvError::SessionClosed => {
+                    exit.hint("the HSM closed the session: run the ceremony again")
+                }
+                _ => exit,
+            }
+        }
+        other => Error::hsm(other.to_string()),
+    }
+}
+
+fn c_name(function: Function) -> String {
+    format!("C_{function:?}")
+}
+
+/// `ArgumentsBad` as `CKR_ARGUMENTS_BAD`.
+fn ckr_name(rv: RvError) -> String {
+    if let RvError::VendorDefined(code) | RvError::UnknownErrorCode(code) = rv {
+        return format!("CKR {code:#x} (the vendor's manual explains it)");
+    }
+    let variant = format!("{rv:?}");
+    variant.chars().fold("CKR".to_owned(), |mut name, c| {
+        if c.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+        name
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_carry_the_names_of_the_standard() {
+        let error = fault(P11Error::Pkcs11(RvError::ArgumentsBad, Function::WrapKey));
+        assert_eq!(error.line(), "C_WrapKey: CKR_ARGUMENTS_BAD");
+        assert_eq!(ckr_name(RvError::UserNotLoggedIn), "CKR_USER_NOT_LOGGED_IN");
+    }
+}

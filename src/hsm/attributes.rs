@@ -1,0 +1,220 @@
+//! The attribute table: what every key is asked to be, why, and the judgement of what it became.
+//!
+//! Every attribute is stated: unstated defaults differ between modules, and SoftHSM's are all TRUE.
+//! Every attribute is read back: a template is a wish.
+
+use cryptoki::object::{Attribute, AttributeType};
+use serde::Serialize;
+use serde::ser::SerializeMap;
+
+/// A boolean attribute: its standard name, its type, its constructor.
+#[derive(Clone, Copy)]
+pub(super) struct Flag {
+    name: &'static str,
+    kind: AttributeType,
+    make: fn(bool) -> Attribute,
+    /// Whether a module that cannot report it is still trusted.
+    may_be_silent: bool,
+}
+
+macro_rules! flags {
+    ($($constant:ident = $name:literal, $variant:ident, silent: $silent:literal;)*) => {
+        $(pub(super) const $constant: Flag = Flag {
+            name: $name,
+            kind: AttributeType::$variant,
+            make: Attribute::$variant,
+            may_be_silent: $silent,
+        };)*
+    };
+}
+
+flags! {
+    TOKEN = "CKA_TOKEN", Token, silent: false;
+    PRIVATE = "CKA_PRIVATE", Private, silent: false;
+    SENSITIVE = "CKA_SENSITIVE", Sensitive, silent: false;
+    EXTRACTABLE = "CKA_EXTRACTABLE", Extractable, silent: false;
+    ENCRYPT = "CKA_ENCRYPT", Encrypt, silent: false;
+    DECRYPT = "CKA_DECRYPT", Decrypt, silent: false;
+    SIGN = "CKA_SIGN", Sign, silent: false;
+    VERIFY = "CKA_VERIFY", Verify, silent: false;
+    WRAP = "CKA_WRAP", Wrap, silent: false;
+    UNWRAP = "CKA_UNWRAP", Unwrap, silent: false;
+    DERIVE = "CKA_DERIVE", Derive, silent: false;
+    COPYABLE = "CKA_COPYABLE", Copyable, silent: true;
+    MODIFIABLE = "CKA_MODIFIABLE", Modifiable, silent: true;
+    DESTROYABLE = "CKA_DESTROYABLE", Destroyable, silent: true;
+    LOCAL = "CKA_LOCAL", Local, silent: true;
+    ALWAYS_SENSITIVE = "CKA_ALWAYS_SENSITIVE", AlwaysSensitive, silent: true;
+}
+
+/// A flag and the value it must have.
+pub(super) type Rule = (Flag, bool);
+
+/// The data key, and with `token` false the throw-away keys that stand in for it in preflight.
+pub(super) fn data_key(token: bool) -> Vec<Rule> {
+    vec![
+        (TOKEN, token),      // kept for the next import, or gone with the session
+        (PRIVATE, true),     // seen only after login
+        (SENSITIVE, true),   // never readable as a value
+        (EXTRACTABLE, true), // it must be wrapped for KMS
+        (ENCRYPT, true),     // key check value and fingerprint
+        (DECRYPT, false),    // nobody decrypts with it here; KMS does
+        (SIGN, false),       // as above
+        (VERIFY, false),     // as above
+        (WRAP, false),       // it must never carry another key out
+        (UNWRAP, false),     // nor another key in
+        (DERIVE, false),     // derived keys would not be covered by any of this
+        (COPYABLE, false),   // a copy could have weaker attributes
+        (MODIFIABLE, false), // a PIN holder could add DECRYPT or WRAP later
+        (DESTROYABLE, true), // an aborted ceremony takes back what it made
+    ]
+}
+
+/// What the HSM itself says of a key that was generated in it, stated by no template.
+pub(super) const GENERATED: &[Rule] = &[
+    (LOCAL, true),            // made here, not imported
+    (ALWAYS_SENSITIVE, true), // at no time readable
+];
+
+/// The public key that data keys are wrapped under.
+pub(super) fn wrapping_key() -> Vec<Rule> {
+    vec![
+        (TOKEN, false),   // gone with the session
+        (WRAP, true),     // its one purpose
+        (ENCRYPT, false), // data is not wrapped through C_Encrypt, which would need the bytes
+        (VERIFY, false),  // it verifies nothing here
+    ]
+}
+
+/// The throw-away AES key under which `wrap_in = "host"` takes a data key out of the HSM.
+pub(super) fn transport_key() -> Vec<Rule> {
+    vec![
+        (TOKEN, false),
+        (PRIVATE, true),
+        (SENSITIVE, true),
+        (EXTRACTABLE, false),
+        (ENCRYPT, false),
+        (DECRYPT, false),
+        (SIGN, false),
+        (VERIFY, false),
+        (WRAP, true), // its one purpose
+        (UNWRAP, false),
+        (DERIVE, false),
+        (COPYABLE, false),
+        (MODIFIABLE, false),
+        (DESTROYABLE, true), // taken away as soon as it has served
+    ]
+}
+
+/// The rules as a template, without what the module does not know.
+pub(super) fn template(rules: &[Rule], omitted: &[AttributeType]) -> Vec<Attribute> {
+    let stated = rules
+        .iter()
+        .filter(|(flag, _)| !omitted.contains(&flag.kind));
+    stated.map(|(flag, value)| (flag.make)(*value)).collect()
+}
+
+/// The attribute types of the rules, for reading back.
+pub(super) fn kinds(rules: &[Rule]) -> Vec<AttributeType> {
+    rules.iter().map(|(flag, _)| flag.kind).collect()
+}
+
+/// What was read back of a key, by standard attribute name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attributes(Vec<(&'static str, Option<bool>)>);
+
+impl Serialize for Attributes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            match value {
+                Some(value) => map.serialize_entry(name, value)?,
+                None => map.serialize_entry(name, "not reported")?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// Judges what was read back. `Err` names every deviation: `CKA_DECRYPT is TRUE, not FALSE`.
+pub(super) fn judge(rules: &[Rule], read: &[Attribute]) -> Result<Attributes, String> {
+    let mut seen = Vec::with_capacity(rules.len());
+    let mut deviations = Vec::new();
+    for (flag, wanted) in rules {
+        let value = [true, false]
+            .into_iter()
+            .find(|value| read.contains(&(flag.make)(*value)));
+        match value {
+            Some(value) if value != *wanted => deviations.push(format!(
+                "{} is {}, not {}",
+                flag.name,
+                spoken(value),
+                spoken(*wanted)
+            )),
+            None if !flag.may_be_silent => {
+                deviations.push(format!("{} is not reported", flag.name))
+            }
+            _ => {}
+        }
+        seen.push((flag.name, value));
+    }
+    if deviations.is_empty() {
+        Ok(Attributes(seen))
+    } else {
+        Err(deviations.join(", "))
+    }
+}
+
+fn spoken(value: bool) -> &'static str {
+    if value { "TRUE" } else { "FALSE" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn as_asked(rules: &[Rule]) -> Vec<Attribute> {
+        template(rules, &[])
+    }
+
+    #[test]
+    fn a_key_that_became_what_was_asked_passes() {
+        let rules = data_key(true);
+        assert!(judge(&rules, &as_asked(&rules)).is_ok());
+    }
+
+    #[test]
+    fn every_single_deviation_is_named() {
+        let rules = data_key(true);
+        for (at, (flag, wanted)) in rules.iter().enumerate() {
+            let mut read = as_asked(&rules);
+            read[at] = (flag.make)(!wanted);
+            let named = judge(&rules, &read).unwrap_err();
+            assert_eq!(
+                named,
+                format!(
+                    "{} is {}, not {}",
+                    flag.name,
+                    spoken(!wanted),
+                    spoken(*wanted)
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn silence_is_trusted_only_where_the_table_says_so() {
+        let rules = data_key(true);
+        let without = |kind| template(&rules, &[kind]);
+        assert_eq!(
+            judge(&rules, &without(AttributeType::Sensitive)).unwrap_err(),
+            "CKA_SENSITIVE is not reported"
+        );
+        assert!(judge(&rules, &without(AttributeType::Destroyable)).is_ok());
+    }
+
+    #[test]
+    fn every_attribute_of_the_table_is_stated() {
+        assert_eq!(template(&data_key(true), &[]).len(), 14);
+    }
+}

@@ -1,0 +1,284 @@
+//! Data keys in the HSM: found, generated, judged, told apart by check values, destroyed.
+
+use std::fmt;
+
+use cryptoki::error::{Error as P11Error, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+use super::{Attributes, Hsm, attributes, fault, quirks};
+use crate::error::{Error, Result};
+use crate::words;
+use crate::wrapping::{self, CheckValues};
+
+/// A CKA_ID: 16 random bytes, drawn before the key is made and written down first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyId([u8; 16]);
+
+impl KeyId {
+    /// A fresh one from the operating system's generator.
+    ///
+    /// # Errors
+    /// Exit 5 where that generator fails.
+    pub fn random() -> Result<Self> {
+        let mut id = [0; 16];
+        SysRng
+            .try_fill_bytes(&mut id)
+            .map_err(|e| Error::machine(format!("drawing a CKA_ID: {e}")))?;
+        Ok(Self(id))
+    }
+
+    /// Reads 32 hex digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        words::unhex(text)?.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&words::hex(&self.0))
+    }
+}
+
+/// Something in the token that carries a label, as far as people need to recognise it.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// CKO_… class, as the PKCS#11 wrapper names it.
+    pub class: String,
+    /// CKA_ID in lower-case hex.
+    pub id: String,
+}
+
+/// A secret key in the HSM, known here only by its handle and what the HSM computes with it.
+pub struct Material {
+    pub(super) handle: ObjectHandle,
+    /// Length in bytes.
+    pub(super) len: usize,
+    /// What was read back of it.
+    pub attributes: Attributes,
+    /// What tells it apart from other keys.
+    pub check: CheckValues,
+}
+
+/// Material that has a name and an id in the token.
+pub struct DataKey {
+    /// CKA_LABEL, the plan's label.
+    pub label: String,
+    /// CKA_ID.
+    pub id: KeyId,
+    /// The key itself.
+    pub material: Material,
+}
+
+impl Hsm {
+    /// Everything in the token that carries this label, of any class.
+    ///
+    /// # Errors
+    /// Exit 3 where the search fails.
+    pub fn labelled(&self, label: &str) -> Result<Vec<Object>> {
+        let searching = |e| fault(e).doing(format!("looking for objects labelled {label:?}"));
+        let template = [Attribute::Label(label.into())];
+        let handles = self.session.find_objects(&template).map_err(searching)?;
+        let wanted = [AttributeType::Class, AttributeType::Id];
+        let mut objects = Vec::with_capacity(handles.len());
+        for handle in handles {
+            let mut object = Object {
+                class: "unknown class".into(),
+                id: String::new(),
+            };
+            for attribute in self
+                .session
+                .get_attributes(handle, &wanted)
+                .map_err(searching)?
+            {
+                match attribute {
+                    Attribute::Class(class) => object.class = class.to_string(),
+                    Attribute::Id(id) => object.id = words::hex(&id),
+                    _ => {}
+                }
+            }
+            objects.push(object);
+        }
+        Ok(objects)
+    }
+
+    /// A throw-away session key of `len` bytes with a data key's attributes. Making it also finds
+    /// the rows of the quirks table that this module needs; the data key is then made the same way.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn throw_away(&mut self, len: usize) -> Result<Material> {
+        let rules = attributes::data_key(false);
+        let mut row = 0;
+        let handle = loop {
+            match self.generate_secret(&rules, row, len, &[]) {
+                Ok(handle) => break handle,
+                Err(e) if template_refused(&e) && row + 1 < quirks::OMISSIONS.len() => row += 1,
+                Err(e) => return Err(fault(e).doing("generating a throw-away key")),
+            }
+        };
+        self.omission = row;
+        self.cipher = self.find_block_cipher(handle)?;
+        self.judged(&rules, handle, len)
+    }
+
+    /// Generates a data key of `len` bytes as a token object, reads every attribute back, judges it.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM refuses, or where the key came back other than asked. The object may
+    /// then exist: the caller destroys what carries this label and id.
+    pub fn generate(&self, label: &str, id: KeyId, len: usize) -> Result<DataKey> {
+        let rules = attributes::data_key(true);
+        let name = [Attribute::Label(label.into()), Attribute::Id(id.0.into())];
+        let handle = self
+            .generate_secret(&rules, self.omission, len, &name)
+            .map_err(fault)?;
+        Ok(DataKey {
+            label: label.to_owned(),
+            id,
+            material: self.judged(&rules, handle, len)?,
+        })
+    }
+
+    fn generate_secret(
+        &self,
+        rules: &[attributes::Rule],
+        omission: usize,
+        len: usize,
+        name: &[Attribute],
+    ) -> Result<ObjectHandle, P11Error> {
+        let mut template = vec![Attribute::Class(ObjectClass::SECRET_KEY)];
+        template.push(Attribute::KeyType(cryptoki::object::KeyType::AES));
+        template.push(Attribute::ValueLen((len as u64).into()));
+        template.extend_from_slice(name);
+        template.extend(attributes::template(rules, quirks::OMISSIONS[omission]));
+        self.session.generate_key(&Mechanism::AesKeyGen, &template)
+    }
+
+    fn judged(
+        &self,
+        rules: &[attributes::Rule],
+        handle: ObjectHandle,
+        len: usize,
+    ) -> Result<Material> {
+        let rules = [rules, attributes::GENERATED].concat();
+        let read = self
+            .session
+            .get_attributes(handle, &attributes::kinds(&rules))
+            .map_err(|e| fault(e).doing("reading the key's attributes back"))?;
+        let attributes = attributes::judge(&rules, &read).map_err(|deviations| {
+            Error::hsm(format!(
+                "the HSM made another key than it was asked for: {deviations}"
+            ))
+            .check("ATTRIBUTES")
+            .hint("this module cannot hold data keys safely; show this text to its vendor")
+        })?;
+        Ok(Material {
+            handle,
+            len,
+            attributes,
+            check: self.check_values(handle)?,
+        })
+    }
+
+    /// Key check value and fingerprint, computed by the HSM (AES).
+    fn check_values(&self, handle: ObjectHandle) -> Result<CheckValues> {
+        let zeros = Zeroizing::new(self.encrypt_block(handle, &[0; 16]).map_err(check_fault)?);
+        let text = wrapping::fingerprint_text();
+        let mut fingerprint = [0; 32];
+        for (half, block) in fingerprint.chunks_mut(16).zip(text.chunks(16)) {
+            half.copy_from_slice(&self.encrypt_block(handle, block).map_err(check_fault)?);
+        }
+        Ok(CheckValues::new(&zeros, fingerprint))
+    }
+
+    fn find_block_cipher(&self, handle: ObjectHandle) -> Result<usize> {
+        let encrypt =
+            |row: &quirks::BlockCipher| self.session.encrypt(&row.mechanism, handle, &[0; 16]);
+        let mut last = None;
+        for (at, row) in quirks::BLOCK_CIPHERS.iter().enumerate() {
+            match encrypt(row) {
+                Ok(block) if block.len() == 16 => return Ok(at),
+                Ok(block) => {
+                    last = Some(Error::hsm(format!(
+                        "{} gave {} bytes",
+                        row.name,
+                        block.len()
+                    )))
+                }
+                Err(e) => last = Some(fault(e).doing(row.name)),
+            }
+        }
+        let none = || Error::hsm("no block cipher");
+        Err(last
+            .unwrap_or_else(none)
+            .doing("computing a key check value"))
+    }
+
+    fn encrypt_block(&self, handle: ObjectHandle, block: &[u8]) -> Result<[u8; 16], P11Error> {
+        let cipher = &quirks::BLOCK_CIPHERS[self.cipher];
+        let encrypted = Zeroizing::new(self.session.encrypt(&cipher.mechanism, handle, block)?);
+        Ok(encrypted.as_slice().try_into()?)
+    }
+
+    /// Destroys a key made for one step.
+    ///
+    /// # Errors
+    /// Exit 3 where C_DestroyObject fails; session objects end with the session all the same.
+    pub fn destroy(&self, material: Material) -> Result<()> {
+        self.session.destroy_object(material.handle).map_err(fault)
+    }
+
+    /// Destroys the token objects that carry both this label and this id, and proves that none is
+    /// left. Says how many there were.
+    ///
+    /// # Errors
+    /// Exit 3 where one could not be destroyed or is still found.
+    pub fn destroy_named(&self, label: &str, id: KeyId) -> Result<usize> {
+        let template = [Attribute::Label(label.into()), Attribute::Id(id.0.into())];
+        let find = || self.session.find_objects(&template).map_err(fault);
+        let found = find()?;
+        for handle in &found {
+            self.session.destroy_object(*handle).map_err(fault)?;
+        }
+        if !found.is_empty() && !find()?.is_empty() {
+            return Err(Error::hsm(
+                "C_DestroyObject answered CKR_OK, but the object is still there",
+            ));
+        }
+        Ok(found.len())
+    }
+
+    /// Whether the token holds an object with this label and id.
+    ///
+    /// # Errors
+    /// Exit 3 where the search fails.
+    pub fn holds(&self, label: &str, id: KeyId) -> Result<bool> {
+        let template = [Attribute::Label(label.into()), Attribute::Id(id.0.into())];
+        Ok(!self
+            .session
+            .find_objects(&template)
+            .map_err(fault)?
+            .is_empty())
+    }
+}
+
+fn check_fault(error: P11Error) -> Error {
+    fault(error).doing("computing the key check value and the fingerprint")
+}
+
+/// Whether the module may take the same template with fewer attributes.
+fn template_refused(error: &P11Error) -> bool {
+    matches!(
+        error,
+        P11Error::Pkcs11(
+            RvError::AttributeTypeInvalid
+                | RvError::AttributeValueInvalid
+                | RvError::TemplateInconsistent,
+            _
+        )
+    )
+}

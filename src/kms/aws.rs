@@ -1,0 +1,148 @@
+//! AWS KMS: import parameters in, the facts about a KMS key in.
+//!
+//! Import parameters arrive in three forms: the JSON answer of `aws kms get-parameters-for-import`,
+//! the console's `.zip`, and a directory of the two files that people make from the answer. All give
+//! the same thing: a judged wrapping key, the import token that belongs to it, and what is known of
+//! their deadline. They are told apart by content, never by the name.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::kms::KeyArn;
+use crate::words::{self, Digest};
+use crate::wrapping::WrappingAlgorithm;
+use crate::wrapping::key::WrappingKey;
+
+mod answer;
+mod archive;
+mod describe;
+mod directory;
+mod file;
+mod parts;
+mod text;
+
+pub use describe::{KeyMetadata, describe_key};
+
+/// The longest import token of the AWS API, in bytes (GetParametersForImport).
+pub const MAX_TOKEN_LEN: usize = 6144;
+
+/// How the import parameters came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The JSON answer of GetParametersForImport.
+    Json,
+    /// The `.zip` that the console downloads.
+    ConsoleZip,
+    /// A directory that holds the public key and the import token.
+    Directory,
+}
+
+/// A file that was read, and its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterFile {
+    /// Base name; for a file of a directory `<directory>/<file>`.
+    pub name: String,
+    /// SHA-256 of exactly the bytes that were read.
+    pub sha256: Digest,
+}
+
+/// What GetParametersForImport gave: enough to wrap, and to send the wrapped material back.
+#[derive(Clone, Debug)]
+pub struct ImportParameters {
+    /// The KMS key. The zip and directory forms carry none.
+    pub key_arn: Option<KeyArn>,
+    /// The RSA public key to wrap under.
+    pub wrapping_key: WrappingKey,
+    /// The import token that belongs to the wrapping key, 1 to [`MAX_TOKEN_LEN`] bytes, opaque.
+    pub import_token: Vec<u8>,
+    /// Until when KMS accepts key and token; only the JSON form carries it.
+    pub valid_to: Option<Timestamp>,
+    /// The wrapping algorithm, where a later API names it.
+    pub wrapping_algorithm: Option<WrappingAlgorithm>,
+    /// The `WrappingKeySpec` as the file names it; then equal to the wrapping key's own.
+    pub wrapping_key_spec: Option<String>,
+    /// The files that were read.
+    pub files: Vec<ParameterFile>,
+    /// The form they came in.
+    pub form: Form,
+}
+
+/// Reads import parameters from a file (JSON or zip) or a directory.
+///
+/// Every file is opened once and must be a regular file of at most 1 MiB. A symbolic link is followed
+/// for `path` itself, not inside a directory.
+///
+/// # Errors
+/// Exit 2: no such file, not a regular file, too large, or not import parameters (what it is instead is
+/// said). Exit 4: the wrapping key is not one that KMS gives, or the file contradicts itself. Exit 5:
+/// the file cannot be read.
+pub fn read(path: &Path) -> Result<ImportParameters> {
+    match file::open(path)? {
+        file::Opened::File { name, bytes } => parse(&name, &bytes),
+        file::Opened::Directory { name, handle } => directory::read(&name, &handle),
+    }
+}
+
+/// Reads import parameters from the bytes of one file, JSON or zip; `name` is its base name.
+///
+/// # Errors
+/// As [`read`], without those of opening.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<ImportParameters> {
+    let file = ParameterFile {
+        name: name.to_owned(),
+        sha256: words::sha256(bytes),
+    };
+    let parameters = match bytes.starts_with(b"PK") {
+        true => archive::parse(bytes),
+        false => answer::parse(bytes),
+    };
+    let mut parameters = parameters.map_err(|error| error.doing(name))?;
+    parameters.files.push(file);
+    Ok(parameters)
+}
+
+/// One digest over all parameter files: SHA-256 of the lines `<sha256 hex>  <name>\n`, sorted by name
+/// bytewise: what `LC_ALL=C sha256sum * | sha256sum` prints online.
+pub fn parameter_files_digest(files: &[ParameterFile]) -> Digest {
+    let mut files: Vec<&ParameterFile> = files.iter().collect();
+    files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+    let lines: String = files
+        .iter()
+        .map(|file| format!("{}  {}\n", words::hex(&file.sha256), file.name))
+        .collect();
+    words::sha256(lines.as_bytes())
+}
+
+/// Parameters of a form that carries nothing but key and token.
+fn bare(form: Form, spki_der: &[u8], import_token: Vec<u8>) -> Result<ImportParameters> {
+    judge_token(&import_token)?;
+    Ok(ImportParameters {
+        key_arn: None,
+        wrapping_key: WrappingKey::from_spki_der(spki_der)?,
+        import_token,
+        valid_to: None,
+        wrapping_algorithm: None,
+        wrapping_key_spec: None,
+        files: Vec::new(),
+        form,
+    })
+}
+
+fn judge_token(token: &[u8]) -> Result<()> {
+    let what = if token.is_empty() {
+        "the import token is empty".to_owned()
+    } else if token.len() > MAX_TOKEN_LEN {
+        let len = token.len();
+        format!("the import token has {len} bytes; KMS gives at most {MAX_TOKEN_LEN}")
+    } else if WrappingKey::from_spki_der(token).is_ok() {
+        "the import token is a public key: key and token are swapped or one stands twice".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::usage(what).hint(text::DOWNLOAD))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! The JSON answer of GetParametersForImport.
+
+use jiff::Timestamp;
+
+use super::text::{self, AS_JSON, DOWNLOAD};
+use super::{Form, ImportParameters, bare};
+use crate::error::{Error, Result};
+use crate::kms::KeyArn;
+use crate::strict_json::Json;
+use crate::wrapping::WrappingAlgorithm;
+use crate::wrapping::key::{WrappingKey, is_pem};
+
+/// Reads the answer; members that are not known are left alone.
+pub(super) fn parse(bytes: &[u8]) -> Result<ImportParameters> {
+    let json = text::object(bytes)?;
+    refuse_other_answers(&json)?;
+    let key_arn = KeyArn::parse(string(&json, "KeyId")?).map_err(|error| error.doing("KeyId"))?;
+    let spki = blob(&json, "PublicKey")?;
+    let token = blob(&json, "ImportToken")?;
+    let parameters = bare(Form::Json, &spki, token)?;
+    Ok(ImportParameters {
+        key_arn: Some(key_arn),
+        valid_to: valid_to(&json)?,
+        wrapping_algorithm: algorithm(&json)?,
+        wrapping_key_spec: key_spec(&json, &parameters.wrapping_key)?,
+        ..parameters
+    })
+}
+
+/// Names an answer of another operation. GetPublicKey's is the dangerous one: it holds a PublicKey too.
+fn refuse_other_answers(json: &Json) -> Result<()> {
+    let has = |name| json.get(name).is_some();
+    let call = if has("ImportToken") {
+        return Ok(());
+    } else if has("KeyMetadata") {
+        "DescribeKey or CreateKey"
+    } else if has("KeyUsage") || has("SigningAlgorithms") || has("EncryptionAlgorithms") {
+        "GetPublicKey"
+    } else if has("KeyMaterialId") {
+        "ImportKeyMaterial"
+    } else {
+        return Ok(());
+    };
+    Err(Error::usage(format!("is an answer of {call}, not import parameters")).hint(AS_JSON))
+}
+
+/// A member that must be there and be a string.
+pub(super) fn string<'a>(json: &'a Json, name: &str) -> Result<&'a str> {
+    let value = json.get(name).filter(|value| **value != Json::Null);
+    let value = value.ok_or_else(|| missing(name))?;
+    value
+        .as_str()
+        .ok_or_else(|| wrong_kind(name, "a string", value))
+}
+
+/// A string member that may be absent.
+pub(super) fn optional_string(json: &Json, name: &str) -> Result<Option<String>> {
+    match json.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(_) => string(json, name).map(|text| Some(text.to_owned())),
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::usage(format!("has no `{name}`")).hint(AS_JSON)
+}
+
+pub(super) fn wrong_kind(name: &str, wanted: &str, value: &Json) -> Error {
+    Error::usage(format!("`{name}` is {}, not {wanted}", value.kind())).hint(AS_JSON)
+}
+
+fn blob(json: &Json, name: &str) -> Result<Vec<u8>> {
+    let text = string(json, name)?;
+    if is_pem(text.as_bytes()) {
+        // The judge of keys says it best.
+        return Ok(text.as_bytes().to_vec());
+    }
+    text::base64(text)
+        .ok_or_else(|| Error::usage(format!("`{name}` is not padded base64")).hint(DOWNLOAD))
+}
+
+/// Absent where somebody cut the answer down to key and token; the plan then has to give it.
+fn valid_to(json: &Json) -> Result<Option<Timestamp>> {
+    const NAME: &str = "ParametersValidTo";
+    let time = match json.get(NAME) {
+        Some(Json::Number(number)) => number.as_f64().and_then(from_epoch),
+        Some(Json::String(text)) => text.parse().ok(),
+        None | Some(Json::Null) => return Ok(None),
+        Some(other) => return Err(wrong_kind(NAME, "a time", other)),
+    };
+    time.map(Some).ok_or_else(|| {
+        Error::usage(format!("`{NAME}` is no time"))
+            .hint(
+                "it is seconds since 1970, or ISO 8601 with an offset such as 2026-11-23T08:41:00Z",
+            )
+            .hint(DOWNLOAD)
+    })
+}
+
+/// Seconds since 1970, to the microsecond: more than that a 64-bit float does not hold today.
+fn from_epoch(seconds: f64) -> Option<Timestamp> {
+    // The cast saturates; what is out of range for a timestamp is refused after it.
+    Timestamp::from_microsecond((seconds * 1e6).round() as i64).ok()
+}
+
+fn algorithm(json: &Json) -> Result<Option<WrappingAlgorithm>> {
+    let Some(name) = optional_string(json, "WrappingAlgorithm")? else {
+        return Ok(None);
+    };
+    let why = match name.as_str() {
+        "RSAES_PKCS1_V1_5" => "KMS has refused it since October 2023",
+        "SM2PKE" => "SM2 is not built",
+        _ => "no such algorithm is known",
+    };
+    let refused = || {
+        Error::usage(format!("`WrappingAlgorithm` is `{name}`: {why}")).hint(
+            "download import parameters for RSAES_OAEP_SHA_256, or RSA_AES_KEY_WRAP_SHA_256 for long material",
+        )
+    };
+    name.parse().map(Some).map_err(|()| refused())
+}
+
+fn key_spec(json: &Json, key: &WrappingKey) -> Result<Option<String>> {
+    let named = optional_string(json, "WrappingKeySpec")?;
+    match named.as_deref() {
+        Some(spec) if spec != key.spec() => Err(Error::mismatch(format!(
+            "`WrappingKeySpec` says `{spec}`, but the public key is {}",
+            key.spec()
+        ))
+        .check("WRAPPING-KEY-SPEC")
+        .hint("the file contradicts itself: find out who changed it")
+        .hint(DOWNLOAD)),
+        _ => Ok(named),
+    }
+}

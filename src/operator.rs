@@ -1,0 +1,125 @@
+//! The only room that touches the terminal.
+//!
+//! The law of the terminal:
+//! - Calm: one question at a time, and the person who must act is named.
+//! - Words go to stderr, data to stdout.
+//! - At most 79 columns. Colour never carries meaning alone; there is none yet.
+//! - Nothing read from a file is shown before its unprintable characters are escaped.
+//! - Secrets are read byte by byte into locked memory, without echo.
+//! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result, Step};
+use crate::locked::Locked;
+
+mod terminal;
+
+pub use terminal::Terminal;
+
+/// Whoever the ceremony talks to.
+pub trait Operator {
+    /// Shows text that is for people.
+    fn say(&mut self, text: &str);
+
+    /// Asks one question and returns the line typed, without its end. `None`: nobody is asked,
+    /// because the run is unattended.
+    ///
+    /// # Errors
+    /// Exit 1 where the person ends the ceremony.
+    fn ask(&mut self, question: &str) -> Result<Option<String>>;
+
+    /// Asks for a secret. `None` as in [`ask`](Self::ask).
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); exit 5 where no locked memory can be had.
+    fn ask_secret(&mut self, question: &str) -> Result<Option<Locked>>;
+
+    /// Refuses to go on once the process was told to end. Called between steps and between keys.
+    ///
+    /// # Errors
+    /// Exit 1.
+    fn go_on(&self) -> Result<()>;
+
+    /// Announces a step.
+    fn step(&mut self, step: Step, mode: &str) {
+        self.say(&format!(
+            "{mode}{:>2} of {}  {}\n",
+            step.number(),
+            Step::COUNT,
+            step.name()
+        ));
+    }
+}
+
+/// Set when SIGINT, SIGTERM or SIGHUP came.
+#[derive(Clone, Default)]
+pub struct Interrupted(Arc<AtomicBool>);
+
+impl Interrupted {
+    /// Watches for the signals from now on; they no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// Exit 5 where the handlers cannot be set.
+    pub fn watch() -> Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let flag = Self::default();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&flag.0))
+                .map_err(|e| Error::machine(format!("watching for signals: {e}")))?;
+        }
+        Ok(flag)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(Error::declined("interrupted by a signal"));
+        }
+        Ok(())
+    }
+}
+
+/// Nobody: the run was approved by the plan's digest on the command line.
+pub struct Unattended {
+    interrupted: Interrupted,
+    silent: bool,
+}
+
+impl Unattended {
+    /// A run without people; it still ends cleanly when it is told to.
+    pub fn new(interrupted: Interrupted) -> Self {
+        Self {
+            interrupted,
+            silent: false,
+        }
+    }
+
+    /// The same, without a word: a rehearsal tells its own story.
+    pub fn silent(interrupted: Interrupted) -> Self {
+        Self {
+            interrupted,
+            silent: true,
+        }
+    }
+}
+
+impl Operator for Unattended {
+    fn say(&mut self, text: &str) {
+        if !self.silent {
+            eprint!("{}", crate::words::printable(text));
+        }
+    }
+
+    fn ask(&mut self, _: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn ask_secret(&mut self, _: &str) -> Result<Option<Locked>> {
+        Ok(None)
+    }
+
+    fn go_on(&self) -> Result<()> {
+        self.interrupted.check()
+    }
+}

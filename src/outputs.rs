@@ -1,0 +1,210 @@
+//! What leaves the room: the scripts that the cloud operator runs, who has no `byok`.
+//!
+//! Each import has a folder that is complete in itself: the wrapped data key, the import token and an
+//! `import.sh` which knows what the ceremony decided. One more `import.sh` at the top of the record
+//! runs them all. Both must run wherever the AWS CLI runs, so they keep to bash 3.2 (macOS) and to
+//! tools that GNU and BSD systems share.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::words;
+
+const IMPORT: &str = include_str!("outputs/import.sh.in");
+const IMPORT_ALL: &str = include_str!("outputs/import-all.sh.in");
+
+/// KMS takes an expiry at most this far from the moment of the import.
+const FURTHEST_EXPIRY: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// Whether KMS is told that the material is new to the KMS key or already known there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportType {
+    /// `NEW_KEY_MATERIAL`
+    NewKeyMaterial,
+    /// `EXISTING_KEY_MATERIAL`
+    ExistingKeyMaterial {
+        /// Which of its materials, where the KMS key has several: 64 hex digits from a receipt.
+        key_material_id: Option<String>,
+    },
+}
+
+impl ImportType {
+    /// The KMS name, such as `NEW_KEY_MATERIAL`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NewKeyMaterial => "NEW_KEY_MATERIAL",
+            Self::ExistingKeyMaterial { .. } => "EXISTING_KEY_MATERIAL",
+        }
+    }
+}
+
+/// All that the `import.sh` of one import says, checks and sends.
+#[derive(Clone, Debug)]
+pub struct ImportScript<'a> {
+    /// The ceremony id, 32 hex digits.
+    pub ceremony: &'a str,
+    /// Rehearsals make scripts that refuse to import.
+    pub rehearsal: bool,
+    /// The plan's title: any printable text.
+    pub title: &'a str,
+    /// The data key's label.
+    pub label: &'a str,
+    /// The import's name.
+    pub import: &'a str,
+    /// The KMS key that gets the material.
+    pub key_arn: &'a str,
+    /// That key's Region.
+    pub region: &'a str,
+    /// The account that the KMS key belongs to: KMS refuses imports from any other.
+    pub account: &'a str,
+    /// The KMS name of the wrapping algorithm.
+    pub wrapping_algorithm: &'a str,
+    /// SHA-256 of `WrappedKeyMaterial.bin`, lower-case hex.
+    pub wrapped_sha256: &'a str,
+    /// SHA-256 of `ImportToken.bin`, lower-case hex.
+    pub token_sha256: &'a str,
+    /// Until when KMS takes the import token.
+    pub valid_to: Timestamp,
+    /// When KMS is to delete the material; `None` is never.
+    pub expires: Option<Timestamp>,
+    /// `--import-type`, where the plan says one.
+    pub import_type: Option<ImportType>,
+    /// `--key-material-description`, where the plan says one.
+    pub description: Option<&'a str>,
+}
+
+impl ImportScript<'_> {
+    /// The script, ready to be written as `<label>/<import>/import.sh`.
+    pub fn render(&self) -> String {
+        fill(IMPORT, |name| self.value(name))
+    }
+
+    /// The value of one place in the template, as shell words.
+    fn value(&self, name: &str) -> String {
+        let epoch = |at: Timestamp| at.as_second().to_string();
+        match name {
+            "title" => quoted(self.title),
+            "ceremony" => quoted(self.ceremony),
+            "rehearsal" => yes_no(self.rehearsal),
+            "label" => quoted(self.label),
+            "import" => quoted(self.import),
+            "key_arn" => quoted(self.key_arn),
+            "region" => quoted(self.region),
+            "account" => quoted(self.account),
+            "wrapping_algorithm" => quoted(self.wrapping_algorithm),
+            "wrapped_sha256" => quoted(self.wrapped_sha256),
+            "token_sha256" => quoted(self.token_sha256),
+            "deadline" => quoted(&epoch(self.valid_to)),
+            "deadline_text" => quoted(&for_people(self.valid_to)),
+            "expires" => quoted(&self.expires.map(epoch).unwrap_or_default()),
+            "expires_text" => quoted(&self.expires.map_or("never".into(), for_people)),
+            "earliest_text" => quoted(&self.earliest().map(for_people).unwrap_or_default()),
+            "terms" => self.terms(),
+            _ => unknown_place(name),
+        }
+    }
+
+    /// From when on KMS takes this expiry.
+    fn earliest(&self) -> Option<Timestamp> {
+        self.expires?.checked_sub(FURTHEST_EXPIRY).ok()
+    }
+
+    /// The arguments that carry the plan's decisions about this import.
+    fn terms(&self) -> String {
+        let mut terms = match self.expires {
+            Some(at) => format!(
+                "--expiration-model KEY_MATERIAL_EXPIRES --valid-to {}",
+                quoted(&whole_second(at).to_string())
+            ),
+            None => "--expiration-model KEY_MATERIAL_DOES_NOT_EXPIRE".into(),
+        };
+        if let Some(import_type) = &self.import_type {
+            terms += &format!(" --import-type {}", import_type.name());
+        }
+        if let Some(ImportType::ExistingKeyMaterial {
+            key_material_id: Some(id),
+        }) = &self.import_type
+        {
+            terms += &format!(" --key-material-id {}", quoted(id));
+        }
+        if let Some(description) = self.description {
+            terms += &format!(" --key-material-description {}", quoted(description));
+        }
+        terms
+    }
+}
+
+/// The `import.sh` at the top of a record: runs the one of each import, given as label and import
+/// name, in this order.
+pub fn import_all(
+    imports: &[(&str, &str)],
+    ceremony: &str,
+    title: &str,
+    rehearsal: bool,
+) -> String {
+    let run = |(label, import): &(&str, &str)| {
+        let place = format!("{} {}", quoted(label), quoted(import));
+        format!("run_one {place} ${{1+\"$@\"}}")
+    };
+    fill(IMPORT_ALL, |name| match name {
+        "title" => quoted(title),
+        "ceremony" => quoted(ceremony),
+        "rehearsal" => yes_no(rehearsal),
+        "runs" => imports.iter().map(run).collect::<Vec<_>>().join("\n"),
+        _ => unknown_place(name),
+    })
+}
+
+/// Puts a value into every `{{name}}`, in one pass: a value that looks like a place stays a value.
+fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
+    let mut pieces = template.split("{{");
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (name, rest) = piece.split_once("}}").unwrap_or((piece, ""));
+        filled += &value(name);
+        filled += rest;
+    }
+    filled
+}
+
+/// The templates are part of this program, so this is a mistake in it, found by any test.
+fn unknown_place(name: &str) -> String {
+    panic!("the script template has an unknown place {name:?}")
+}
+
+/// One shell word that means exactly this text.
+fn quoted(text: &str) -> String {
+    format!("'{}'", words::printable(text).replace('\'', r"'\''"))
+}
+
+fn yes_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.into()
+}
+
+/// KMS counts in seconds, and so does the AWS CLI's `--valid-to`.
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+fn for_people(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_looks_like_a_place_stays_a_value() {
+        let filled = fill("x={{a}} y={{b}}.", |name| match name {
+            "a" => "{{b}}".into(),
+            _ => "2".into(),
+        });
+        assert_eq!(filled, "x={{b}} y=2.");
+    }
+
+    #[test]
+    fn a_shell_word_is_quoted() {
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted("a\u{1b}b"), r"'a\u{1b}b'");
+    }
+}

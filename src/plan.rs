@@ -1,0 +1,358 @@
+//! The plan: the only input that decides what happens. TOML in, a [`Plan`] out, or a refusal.
+//!
+//! What this version cannot do yet is refused by name. A field that is parsed and then ignored would
+//! be worse than none: people would believe in an escrow that nobody made.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::hsm::TokenUri;
+use crate::kms::KeyArn;
+use crate::words::{self, Digest};
+use crate::wrapping::WrappingAlgorithm;
+
+mod raw;
+
+/// The longest plan that is read, in bytes.
+const MAX_PLAN: u64 = 1 << 20;
+
+/// The longest time that KMS lets imported material live: `ValidTo` is at most this far from the request.
+pub const LONGEST_VALIDITY: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// A plan that means something. Only [`Plan::parse`] makes one.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the plan file is; paths in it are relative to its directory.
+    pub path: PathBuf,
+    /// The exact bytes.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of the exact bytes.
+    pub sha256: Digest,
+    /// What the ceremony is called.
+    pub title: String,
+    /// Which straight line is walked.
+    pub kind: Kind,
+    /// What the machine's network may be.
+    pub network: Network,
+    /// Which HSM, and how to log in.
+    pub hsm: HsmPlan,
+    /// The data keys, in the plan's order; at least one.
+    pub keys: Vec<KeyPlan>,
+    /// Where the record will stand.
+    pub directory: PathBuf,
+}
+
+/// The kind of ceremony.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// New data keys.
+    Generate,
+}
+
+/// What the plan says of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// No interface but `lo` may be up.
+    Forbidden,
+    /// The HSM is reached by network; recorded.
+    Hsm,
+    /// Anything goes; recorded.
+    Allowed,
+}
+
+/// The `[hsm]` table.
+#[derive(Clone, Debug)]
+pub struct HsmPlan {
+    /// The PKCS#11 module.
+    pub module: PathBuf,
+    /// The token.
+    pub token: TokenUri,
+    /// Where the PIN comes from.
+    pub pin: PinSource,
+    /// Names of environment variables that the module needs; recorded.
+    pub env: Vec<String>,
+}
+
+/// Where the user PIN comes from. Never the plan, argv or the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PinSource {
+    /// Typed by one person, without echo.
+    Prompt,
+    /// Typed by two people, one half each.
+    PromptHalves,
+    /// A file; one trailing LF or CRLF is dropped.
+    File(PathBuf),
+    /// An inherited file descriptor; as for a file.
+    Descriptor(i32),
+    /// The HSM's own PIN pad.
+    PinPad,
+}
+
+impl PinSource {
+    /// Whether a person types it at this computer.
+    pub fn is_typed(&self) -> bool {
+        matches!(self, Self::Prompt | Self::PromptHalves)
+    }
+
+    /// Reads the plan's `pin`, or the same words on the command line of `doctor`.
+    ///
+    /// # Errors
+    /// Exit 2 for anything that is not one of the five forms. The text is not repeated: a PIN typed
+    /// in the wrong place must not be shown.
+    pub fn parse(text: &str, base: &Path) -> Result<Self> {
+        match text {
+            "prompt" => return Ok(Self::Prompt),
+            "prompt-halves" => return Ok(Self::PromptHalves),
+            "pinpad" => return Ok(Self::PinPad),
+            _ => {}
+        }
+        if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
+            return Ok(Self::File(base.join(path)));
+        }
+        if let Some(Ok(fd)) = text.strip_prefix("fd:").map(str::parse::<i32>)
+            && fd > 2
+        {
+            return Ok(Self::Descriptor(fd));
+        }
+        Err(Error::usage(
+            "pin is none of prompt, prompt-halves, pinpad, file:PATH, fd:N with N from 3",
+        )
+        .hint("a PIN itself never stands in a plan; if one did, change it"))
+    }
+}
+
+/// One `[[key]]`: a data key and everywhere it goes.
+#[derive(Clone, Debug)]
+pub struct KeyPlan {
+    /// CKA_LABEL and directory name.
+    pub label: String,
+    /// The KMS key spec.
+    pub spec: Spec,
+    /// What becomes of the data key in the HSM.
+    pub keep: Keep,
+    /// At least one.
+    pub imports: Vec<ImportPlan>,
+}
+
+/// A KMS key spec that this version makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spec {
+    /// 32 random bytes, or 16 in partition aws-cn.
+    SymmetricDefault {
+        /// Length of the data key in bytes.
+        bytes: usize,
+    },
+}
+
+impl Spec {
+    /// The KMS name.
+    pub fn name(self) -> &'static str {
+        "SYMMETRIC_DEFAULT"
+    }
+
+    /// Length of the data key in bytes.
+    pub fn bytes(self) -> usize {
+        let Self::SymmetricDefault { bytes } = self;
+        bytes
+    }
+}
+
+/// What becomes of the data key in the HSM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It stays and can be wrapped again: a reimport needs only the PIN. So does theft.
+    Extractable,
+}
+
+/// Where the wrapping happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WrapIn {
+    /// In the HSM: this computer never sees the bytes.
+    Hsm,
+    /// In this computer, because the plan says so.
+    Host,
+}
+
+impl fmt::Display for WrapIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hsm => "hsm",
+            Self::Host => "host",
+        })
+    }
+}
+
+/// One `[[key.import]]`: a KMS key that gets this material.
+#[derive(Clone, Debug)]
+pub struct ImportPlan {
+    /// Directory name below the label's.
+    pub name: String,
+    /// The KMS key.
+    pub key_arn: KeyArn,
+    /// The import parameters: a file or a directory.
+    pub parameters: PathBuf,
+    /// How KMS will unwrap.
+    pub wrapping: WrappingAlgorithm,
+    /// Where it is wrapped.
+    pub wrap_in: WrapIn,
+    /// When KMS shall forget the material; `None` is never.
+    pub expires: Option<Timestamp>,
+    /// The deadline of parameters that carry none themselves.
+    pub parameters_valid_to: Option<Timestamp>,
+    /// SHA-256 of the wrapping key's SPKI DER, from the online slip.
+    pub wrapping_key_sha256: Option<Digest>,
+}
+
+impl Plan {
+    /// Reads the file once and parses it.
+    ///
+    /// # Errors
+    /// Exit 2: no such file, not a regular file, too long, or as [`parse`](Self::parse).
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(path, read_bytes(path)?)
+    }
+
+    /// Parses and judges a plan that stands at `path`.
+    ///
+    /// # Errors
+    /// Exit 2 with the first thing that is wrong, by line where TOML knows it.
+    pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self> {
+        raw::parse(path, bytes).map_err(|e| e.doing(format!("the plan {}", path.display())))
+    }
+
+    /// The plan's imports with the data key each belongs to, in order.
+    pub fn imports(&self) -> impl Iterator<Item = (&KeyPlan, &ImportPlan)> {
+        self.keys
+            .iter()
+            .flat_map(|key| key.imports.iter().map(move |import| (key, import)))
+    }
+
+    /// Whether any data key's bytes come into this computer.
+    pub fn wraps_in_host(&self) -> bool {
+        self.imports()
+            .any(|(_, import)| import.wrap_in == WrapIn::Host)
+    }
+}
+
+/// The exact bytes of a plan file.
+///
+/// # Errors
+/// Exit 2 where it cannot be read, is no regular file, or is longer than 1 MiB.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let cannot = |e: std::io::Error| {
+        Error::usage(format!("the plan {}: {e}", path.display()))
+            .hint("`byok plan --help` tells how to write one")
+    };
+    // O_NONBLOCK so that a FIFO put in the plan's place cannot make the room wait.
+    let mut options = File::options();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        options.read(true),
+        rustix::fs::OFlags::NONBLOCK.bits() as i32,
+    );
+    let file = options.open(path).map_err(cannot)?;
+    if !file.metadata().map_err(cannot)?.is_file() {
+        return Err(Error::usage(format!(
+            "the plan {}: not a regular file",
+            path.display()
+        )));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_PLAN + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > MAX_PLAN {
+        return Err(Error::usage(format!(
+            "the plan {}: longer than 1 MiB",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Label and import names: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, and not a name that the record uses itself.
+fn name(what: &str, text: &str) -> Result<String> {
+    let fits = (1..=64).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !fits {
+        return Err(Error::usage(format!("{what} {text:?} is not a name")).hint(
+            "letters, digits, _ and -, beginning with a letter or digit, at most 64 of them",
+        ));
+    }
+    if ["signatures", "receipts"].contains(&text.to_ascii_lowercase().as_str()) {
+        return Err(Error::usage(format!(
+            "{what} {text:?} is a name that the record needs for itself"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+/// Refuses the second of two names that differ at most in case: file systems confuse them.
+fn once(seen: &mut BTreeSet<String>, what: &str, text: &str) -> Result<()> {
+    if seen.insert(text.to_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err(
+        Error::usage(format!("{what} {text:?} stands twice in the plan"))
+            .hint("names must differ in more than upper and lower case"),
+    )
+}
+
+/// A time such as `2027-11-20T00:00:00Z`.
+fn time(what: &str, text: &str) -> Result<Timestamp> {
+    text.parse::<Timestamp>()
+        .ok()
+        .filter(|_| text.ends_with('Z'))
+        .ok_or_else(|| {
+            Error::usage(format!("{what} {text:?} is no time in UTC"))
+                .hint("write it as 2027-11-20T00:00:00Z")
+        })
+}
+
+/// 64 hex digits.
+fn digest(what: &str, text: &str) -> Result<Digest> {
+    words::unhex(text)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| {
+            Error::usage(format!("{what} is not 64 hex digits")).hint(
+                "take it from the slip of the online side, never from the parameters file itself",
+            )
+        })
+}
+
+/// A path relative to the plan, kept as it is written.
+fn relative(base: &Path, what: &str, text: &str) -> Result<PathBuf> {
+    if text.is_empty() || !words::is_printable(text) {
+        return Err(Error::usage(format!("{what} is empty or cannot be shown")));
+    }
+    Ok(base.join(text))
+}
+
+/// The record's directory: its last part must be a plain name that no unfinished record has.
+fn record_directory(base: &Path, text: &str) -> Result<PathBuf> {
+    let directory = relative(base, "record.directory", text)?;
+    let refuse = |why: &str| Err(Error::usage(format!("record.directory {text:?} {why}")));
+    let Some(Component::Normal(name)) = directory.components().next_back() else {
+        return refuse("does not end in a name");
+    };
+    let name = name.to_string_lossy();
+    if [".incomplete", ".aborted-", ".interrupted-"]
+        .iter()
+        .any(|mark| name.contains(mark))
+    {
+        return refuse("bears the mark of an unfinished record");
+    }
+    Ok(directory)
+}

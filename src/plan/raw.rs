@@ -1,0 +1,383 @@
+//! The plan as TOML spells it, and its way to a [`Plan`].
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::{
+    HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan, Spec, WrapIn, digest, name,
+    once, record_directory, relative, time,
+};
+use crate::error::{Error, Result};
+use crate::hsm::TokenUri;
+use crate::kms::KeyArn;
+use crate::words;
+use crate::wrapping::WrappingAlgorithm;
+
+/// A field of the plan format that this version refuses by name.
+type NotYet = Option<IgnoredAny>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlan {
+    title: String,
+    kind: String,
+    previous: NotYet,
+    previous_head: NotYet,
+    reason: NotYet,
+    reuse_escrow: NotYet,
+    screen_recorded: NotYet,
+    signer: NotYet,
+    machine: Option<RawMachine>,
+    hsm: RawHsm,
+    #[serde(default)]
+    key: Vec<RawKey>,
+    escrow: NotYet,
+    recover: NotYet,
+    record: RawRecord,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMachine {
+    network: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHsm {
+    module: String,
+    token: String,
+    pin: Option<String>,
+    #[serde(default)]
+    env: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKey {
+    label: String,
+    spec: String,
+    keep: String,
+    fingerprint: NotYet,
+    bits: NotYet,
+    source: NotYet,
+    reason: NotYet,
+    #[serde(default)]
+    import: Vec<RawImport>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawImport {
+    name: String,
+    key_arn: String,
+    parameters: String,
+    wrapping: String,
+    wrap_in: Option<String>,
+    expires: String,
+    parameters_valid_to: Option<String>,
+    wrapping_key_sha256: Option<String>,
+    other_kms_key: NotYet,
+    witness_of: NotYet,
+    import_type: NotYet,
+    description: NotYet,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRecord {
+    directory: String,
+    #[serde(default)]
+    witnesses: Vec<IgnoredAny>,
+    signer: NotYet,
+}
+
+pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Error::usage("not UTF-8 text").hint("save the plan as UTF-8"))?;
+    let raw: RawPlan = toml::from_str(text).map_err(|e| toml_error(text, &e))?;
+    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    let kind = kind(&raw.kind)?;
+    refuse_unbuilt(&raw)?;
+    let plan = Plan {
+        path: path.to_owned(),
+        title: title(&raw.title)?,
+        kind,
+        network: network(raw.machine.and_then(|m| m.network).as_deref())?,
+        hsm: hsm(raw.hsm, &base)?,
+        keys: keys(raw.key, &base)?,
+        directory: record_directory(&base, &raw.record.directory)?,
+        sha256: words::sha256(&bytes),
+        bytes,
+    };
+    Ok(plan)
+}
+
+/// One line, with the line number instead of TOML's drawing.
+fn toml_error(text: &str, error: &toml::de::Error) -> Error {
+    let line = error
+        .span()
+        .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let place = line
+        .map(|line| format!("line {line}: "))
+        .unwrap_or_default();
+    Error::usage(format!("{place}{}", error.message().replace('\n', " ")))
+        .hint("`byok plan` writes a commented plan to start from")
+}
+
+fn kind(text: &str) -> Result<Kind> {
+    match text {
+        "generate" => Ok(Kind::Generate),
+        "reimport" | "recover" | "destroy" => Err(not_built(&format!("kind = {text:?}"))),
+        _ => Err(Error::usage(format!(
+            "kind {text:?} is none of generate, reimport, recover, destroy"
+        ))),
+    }
+}
+
+/// Names the first thing in the plan that this version cannot do.
+fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
+    let of_plan = [
+        ("[escrow]", raw.escrow.is_some()),
+        ("[recover]", raw.recover.is_some()),
+        ("witnesses", !raw.record.witnesses.is_empty()),
+        (
+            "signer",
+            raw.signer.is_some() || raw.record.signer.is_some(),
+        ),
+        ("previous", raw.previous.is_some()),
+        ("previous_head", raw.previous_head.is_some()),
+        ("reason", raw.reason.is_some()),
+        ("reuse_escrow", raw.reuse_escrow.is_some()),
+        ("screen_recorded", raw.screen_recorded.is_some()),
+    ];
+    let of_keys = raw.key.iter().flat_map(|key| {
+        [
+            ("fingerprint", key.fingerprint.is_some()),
+            ("bits", key.bits.is_some()),
+            ("source", key.source.is_some()),
+            ("reason in [[key]]", key.reason.is_some()),
+        ]
+    });
+    let of_imports = raw
+        .key
+        .iter()
+        .flat_map(|key| &key.import)
+        .flat_map(|import| {
+            [
+                ("other_kms_key", import.other_kms_key.is_some()),
+                ("witness_of", import.witness_of.is_some()),
+                ("import_type", import.import_type.is_some()),
+                ("description", import.description.is_some()),
+            ]
+        });
+    match of_plan
+        .into_iter()
+        .chain(of_keys)
+        .chain(of_imports)
+        .find(|(_, given)| *given)
+    {
+        Some((what, _)) => Err(not_built(what)),
+        None => Ok(()),
+    }
+}
+
+fn not_built(what: &str) -> Error {
+    Error::usage(format!(
+        "{what} is not built yet in byok {}",
+        env!("CARGO_PKG_VERSION")
+    ))
+    .hint(
+        "it is refused rather than ignored; take it out of the plan only if you can do without it",
+    )
+}
+
+fn title(text: &str) -> Result<String> {
+    if text.trim().is_empty() || text.chars().count() > 120 || !words::is_printable(text) {
+        return Err(Error::usage(
+            "the title is empty, longer than 120 characters, or cannot be shown",
+        )
+        .hint(
+            "control, invisible and direction-changing characters are refused: people read titles",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn network(text: Option<&str>) -> Result<Network> {
+    match text {
+        None | Some("forbidden") => Ok(Network::Forbidden),
+        Some("hsm") => Ok(Network::Hsm),
+        Some("allowed") => Ok(Network::Allowed),
+        Some(other) => Err(Error::usage(format!(
+            "machine.network {other:?} is none of forbidden, hsm, allowed"
+        ))),
+    }
+}
+
+fn hsm(raw: RawHsm, base: &Path) -> Result<HsmPlan> {
+    let variable = |name: &String| {
+        !name.is_empty() && !name.contains(['=', '\0']) && words::is_printable(name)
+    };
+    if !raw.env.iter().all(variable) {
+        return Err(Error::usage(
+            "hsm.env names environment variables, such as [\"SOFTHSM2_CONF\"]",
+        )
+        .hint("names only: values stay in the environment"));
+    }
+    Ok(HsmPlan {
+        module: relative(base, "hsm.module", &raw.module)?,
+        token: TokenUri::parse(&raw.token)?,
+        pin: PinSource::parse(raw.pin.as_deref().unwrap_or("prompt"), base)?,
+        env: raw.env,
+    })
+}
+
+fn keys(raw: Vec<RawKey>, base: &Path) -> Result<Vec<KeyPlan>> {
+    if raw.is_empty() {
+        return Err(Error::usage("the plan has no [[key]]"));
+    }
+    let (mut labels, mut arns) = (BTreeSet::new(), BTreeSet::new());
+    let mut keys = Vec::with_capacity(raw.len());
+    for raw in raw {
+        once(&mut labels, "the label", &raw.label)?;
+        let label = raw.label.clone();
+        keys.push(key(raw, base, &mut arns).map_err(|e| e.doing(format!("[[key]] {label:?}")))?);
+    }
+    Ok(keys)
+}
+
+fn key(raw: RawKey, base: &Path, arns: &mut BTreeSet<String>) -> Result<KeyPlan> {
+    let label = name("the label", &raw.label)?;
+    let keep = keep(&raw.keep)?;
+    if raw.import.is_empty() {
+        return Err(Error::usage("it has no [[key.import]]")
+            .hint("a data key that goes nowhere needs no ceremony: add the KMS key it is for"));
+    }
+    let mut names = BTreeSet::new();
+    let mut imports = Vec::with_capacity(raw.import.len());
+    for raw in raw.import {
+        once(&mut names, "the import name", &raw.name)?;
+        let import_name = raw.name.clone();
+        imports
+            .push(import(raw, base, arns).map_err(|e| e.doing(format!("import {import_name:?}")))?);
+    }
+    let spec = spec(&raw.spec, &imports)?;
+    Ok(KeyPlan {
+        label,
+        spec,
+        keep,
+        imports,
+    })
+}
+
+fn keep(text: &str) -> Result<Keep> {
+    match text {
+        "extractable" => Ok(Keep::Extractable),
+        "sealed" | "none" => Err(not_built(&format!("keep = {text:?}"))),
+        _ => Err(Error::usage(format!(
+            "keep {text:?} is none of extractable, sealed, none"
+        ))),
+    }
+}
+
+/// The spec, which must suit every KMS key that gets the material.
+fn spec(text: &str, imports: &[ImportPlan]) -> Result<Spec> {
+    const LATER: [&str; 11] = [
+        "HMAC_224",
+        "HMAC_256",
+        "HMAC_384",
+        "HMAC_512",
+        "ECC_NIST_P256",
+        "ECC_NIST_P384",
+        "ECC_NIST_P521",
+        "ECC_SECG_P256K1",
+        "RSA_2048",
+        "RSA_3072",
+        "RSA_4096",
+    ];
+    if LATER.contains(&text) {
+        return Err(not_built(&format!("spec = {text:?}")));
+    }
+    if text != "SYMMETRIC_DEFAULT" {
+        return Err(Error::usage(format!("spec {text:?} is no key spec that KMS imports"))
+            .hint("`aws kms describe-key` shows the KeySpec of the KMS key, such as SYMMETRIC_DEFAULT"));
+    }
+    let in_china = imports
+        .iter()
+        .filter(|import| import.key_arn.is_china())
+        .count();
+    match in_china {
+        0 => Ok(Spec::SymmetricDefault { bytes: 32 }),
+        all if all == imports.len() => Ok(Spec::SymmetricDefault { bytes: 16 }),
+        _ => Err(Error::usage(
+            "KMS takes 16 bytes in partition aws-cn and 32 elsewhere: one data key cannot be both",
+        )
+        .hint("plan a data key of its own for the KMS keys in aws-cn")),
+    }
+}
+
+fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<ImportPlan> {
+    let key_arn = KeyArn::parse(&raw.key_arn)?;
+    if !arns.insert(key_arn.as_str().to_owned()) {
+        return Err(Error::usage(format!(
+            "the KMS key {} stands twice in the plan",
+            key_arn.as_str()
+        ))
+        .hint("a KMS key gets one material in one ceremony"));
+    }
+    let expires = match raw.expires.as_str() {
+        "never" => None,
+        text => Some(time("expires", text)?),
+    };
+    Ok(ImportPlan {
+        name: name("the import name", &raw.name)?,
+        key_arn,
+        parameters: relative(base, "parameters", &raw.parameters)?,
+        wrapping: wrapping(&raw.wrapping)?,
+        wrap_in: wrap_in(raw.wrap_in.as_deref())?,
+        expires,
+        parameters_valid_to: raw
+            .parameters_valid_to
+            .map(|text| time("parameters_valid_to", &text))
+            .transpose()?,
+        wrapping_key_sha256: raw
+            .wrapping_key_sha256
+            .map(|text| digest("wrapping_key_sha256", &text))
+            .transpose()?,
+    })
+}
+
+fn wrapping(text: &str) -> Result<WrappingAlgorithm> {
+    let algorithm = text.parse::<WrappingAlgorithm>().map_err(|()| match text {
+        "RSAES_PKCS1_V1_5" => {
+            Error::usage("wrapping RSAES_PKCS1_V1_5: KMS has refused it since 2023-10-10")
+                .hint("download import parameters for RSAES_OAEP_SHA_256")
+        }
+        "SM2PKE" => {
+            Error::usage("wrapping SM2PKE is not built: it is offered in China Regions only")
+        }
+        _ => Error::usage(format!("wrapping {text:?} is no wrapping algorithm of KMS"))
+            .hint("RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1"),
+    })?;
+    match algorithm {
+        WrappingAlgorithm::RsaesOaepSha1 | WrappingAlgorithm::RsaesOaepSha256 => Ok(algorithm),
+        _ => Err(Error::usage(format!(
+            "wrapping {algorithm}: KMS takes symmetric material under RSAES_OAEP_* only"
+        ))
+        .hint("download import parameters for RSAES_OAEP_SHA_256")),
+    }
+}
+
+fn wrap_in(text: Option<&str>) -> Result<WrapIn> {
+    match text {
+        None | Some("hsm") => Ok(WrapIn::Hsm),
+        Some("host") => Ok(WrapIn::Host),
+        Some(other) => Err(Error::usage(format!(
+            "wrap_in {other:?} is neither hsm nor host"
+        ))),
+    }
+}

@@ -1,0 +1,366 @@
+//! The record: one directory, written once. No file is ever overwritten, and the final name appears
+//! by a single rename after everything in it is sealed and on disk.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags};
+
+use crate::error::{Error, Result};
+use crate::hsm::KeyId;
+use crate::machine;
+use crate::transcript::{self, Event, Torn, Transcript};
+use crate::words::{self, Digest};
+
+/// The checksum file's name.
+pub const SUMS: &str = "SHA256SUMS";
+
+/// A record that is being written, under the name `<directory>.incomplete`.
+pub struct Record {
+    /// The name it will have.
+    directory: PathBuf,
+    /// The name it has.
+    working: PathBuf,
+    /// Its transcript.
+    pub transcript: Transcript,
+    /// What was written so far: path within the record, digest.
+    written: Vec<(String, Digest)>,
+}
+
+/// An unfinished record that a run left when the power went.
+pub struct Leftover {
+    /// The directory, `<directory>.incomplete`.
+    pub working: PathBuf,
+    /// Label and CKA_ID of everything that run may have made in the token.
+    pub intended: Vec<(String, KeyId)>,
+    /// Why its transcript cannot be relied on, if so; then nothing is destroyed for its sake.
+    pub broken: Option<String>,
+}
+
+impl Leftover {
+    /// Looks for `<directory>.incomplete`, changing nothing.
+    ///
+    /// # Errors
+    /// Exit 5 where a running ceremony holds it.
+    pub fn find(directory: &Path) -> Result<Option<Self>> {
+        let working = with_suffix(directory, ".incomplete");
+        if fs::symlink_metadata(&working).is_err() {
+            return Ok(None);
+        }
+        let path = working.join(transcript::FILE);
+        let bytes = match open_unlocked(&path) {
+            Ok(Some(mut file)) => read_capped(&mut file).unwrap_or_default(),
+            Ok(None) => {
+                return Err(Error::machine(format!(
+                    "a ceremony is running in {}",
+                    working.display()
+                ))
+                .check("LIVE-RUN")
+                .hint("let it end, or end it at its own screen; nothing of it was touched"));
+            }
+            Err(_) => Vec::new(), // no transcript yet: nothing was made in the token either
+        };
+        let (intended, broken) = match Torn::read(&bytes) {
+            Ok(torn) => (torn.intended(), None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
+        Ok(Some(Self {
+            working,
+            intended,
+            broken,
+        }))
+    }
+}
+
+impl Record {
+    /// Makes `<directory>.incomplete` with an empty, locked transcript. A leftover of that name is
+    /// set aside first as `<directory>.interrupted-<UTC>`, which is returned.
+    ///
+    /// # Errors
+    /// Exit 2 where the record exists already; exit 5 where the disk or permissions say no, or a
+    /// running ceremony holds the name.
+    pub fn open(directory: &Path) -> Result<(Self, Option<PathBuf>)> {
+        refuse_existing(directory)?;
+        let parent = parent(directory);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&parent)
+            .map_err(|e| cannot("making", &parent, e))?;
+        // Two runs that start together take turns here; the second then finds a live transcript.
+        let turn = File::open(&parent).map_err(|e| cannot("opening", &parent, e))?;
+        turn.lock().map_err(|e| cannot("locking", &parent, e))?;
+        let aside = Leftover::find(directory)?
+            .map(|leftover| rename_to_free(&leftover.working, directory, ".interrupted-"))
+            .transpose()?;
+        let working = with_suffix(directory, ".incomplete");
+        make_directory(&working)?;
+        let path = working.join(transcript::FILE);
+        let file = create_new(&path).map_err(|e| cannot("making", &path, e))?;
+        let transcript = Transcript::start(file, &path)?;
+        sync_directory(&working)?;
+        sync_directory(&parent)?;
+        let record = Self {
+            directory: directory.to_owned(),
+            working,
+            transcript,
+            written: Vec::new(),
+        };
+        Ok((record, aside))
+    }
+
+    /// Writes one output: a new file for the owner alone, synced, with its `output-written`.
+    ///
+    /// # Errors
+    /// Exit 5 where the file exists or the disk says no.
+    pub fn write(&mut self, path: &str, bytes: &[u8]) -> Result<Digest> {
+        let target = self.working.join(path);
+        let mut directory = self.working.clone();
+        for part in Path::new(path)
+            .parent()
+            .into_iter()
+            .flat_map(Path::components)
+        {
+            directory.push(part);
+            if !directory.is_dir() {
+                make_directory(&directory)?;
+            }
+        }
+        let sha256 = words::sha256(bytes);
+        self.written.push((path.to_owned(), sha256));
+        let mut file = create_new(&target).map_err(|e| cannot("making", &target, e))?;
+        file.write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(|e| cannot("writing", &target, e))?;
+        self.transcript.append(&Event::OutputWritten {
+            path: path.to_owned(),
+            sha256: words::hex(&sha256),
+            bytes: bytes.len(),
+        })?;
+        Ok(sha256)
+    }
+
+    /// The digest of an output, if it was written.
+    pub fn digest_of(&self, path: &str) -> Option<Digest> {
+        self.written
+            .iter()
+            .find(|(name, _)| name == path)
+            .map(|(_, sha256)| *sha256)
+    }
+
+    /// The name that the record has while it is written.
+    pub fn working(&self) -> &Path {
+        &self.working
+    }
+
+    /// Ends the transcript with `last`, writes the checksums, and gives the record its final name.
+    ///
+    /// # Errors
+    /// Exit 5 where the disk says no or somebody took the name meanwhile. The record then has not its
+    /// final name.
+    pub fn seal(&mut self, last: &Event) -> Result<Digest> {
+        self.finish(last)?;
+        rename_new(&self.working, &self.directory)
+            .map_err(|e| cannot("naming", &self.directory, e))?;
+        sync_directory(&parent(&self.directory))?;
+        Ok(self.transcript.head())
+    }
+
+    /// Removes every output but the plan, and says which.
+    pub fn take_back(&mut self) -> Vec<String> {
+        let mut removed = Vec::new();
+        self.written.retain(|(path, _)| {
+            if path == "plan.toml" {
+                return true;
+            }
+            let target = self.working.join(path);
+            let gone = fs::remove_file(&target).is_ok() || !target.exists();
+            if gone {
+                removed.push(path.clone());
+                remove_empty_parents(&target, &self.working);
+            }
+            !gone
+        });
+        removed
+    }
+
+    /// Ends the transcript of a ceremony that did not come to its end, and gives the record the name
+    /// `<directory>.aborted-<UTC>`, which this returns.
+    ///
+    /// # Errors
+    /// Exit 5 where the disk says no; the directory then keeps the name it has.
+    pub fn abort(mut self, last: &Event) -> Result<PathBuf> {
+        self.finish(last)?;
+        rename_to_free(&self.working, &self.directory, ".aborted-")
+    }
+
+    fn finish(&mut self, last: &Event) -> Result<()> {
+        self.transcript.append(last)?;
+        self.transcript.sync()?;
+        let path = self.working.join(SUMS);
+        let sums = self.sums();
+        create_new(&path)
+            .and_then(|mut file| {
+                file.write_all(sums.as_bytes())
+                    .and_then(|()| file.sync_all())
+            })
+            .map_err(|e| cannot("writing", &path, e))?;
+        sync_tree(&self.working)
+    }
+
+    /// The checksums of every file, as `sha256sum -c` reads them, sorted by path.
+    fn sums(&self) -> String {
+        let mut files = self.written.clone();
+        files.push((transcript::FILE.to_owned(), self.transcript.head()));
+        files.sort();
+        files
+            .iter()
+            .map(|(path, sha256)| format!("{}  {path}\n", words::hex(sha256)))
+            .collect()
+    }
+}
+
+/// # Errors
+/// Exit 2 where something has the record's name already.
+pub fn refuse_existing(directory: &Path) -> Result<()> {
+    if fs::symlink_metadata(directory).is_err() {
+        return Ok(());
+    }
+    Err(
+        Error::usage(format!("the record {} exists already", directory.display()))
+            .check("RECORD-EXISTS")
+            .hint("no record is ever overwritten: give record.directory in the plan another name"),
+    )
+}
+
+/// `<directory><suffix>`.
+pub fn with_suffix(directory: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(directory.as_os_str());
+    name.push(suffix);
+    name.into()
+}
+
+/// Renames to `<directory><mark><UTC>`, with a counter where that name is taken.
+fn rename_to_free(from: &Path, directory: &Path, mark: &str) -> Result<PathBuf> {
+    let stamp = machine::compact(machine::now());
+    for attempt in 1..100 {
+        let counter = if attempt == 1 {
+            String::new()
+        } else {
+            format!("-{attempt}")
+        };
+        let to = with_suffix(directory, &format!("{mark}{stamp}{counter}"));
+        match rename_new(from, &to) {
+            Ok(()) => return sync_directory(&parent(directory)).map(|()| to),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(cannot("renaming", from, e)),
+        }
+    }
+    Err(Error::machine(format!(
+        "renaming {}: no free name",
+        from.display()
+    )))
+}
+
+/// Renames without ever replacing; where the file system cannot promise that, looks first.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            if fs::symlink_metadata(to).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        }
+        other => other.map_err(io::Error::from),
+    }
+}
+
+/// The file, unless another process holds its lock (`None`).
+fn open_unlocked(path: &Path) -> io::Result<Option<File>> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(e)) => Err(e),
+    }
+}
+
+fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    const LONGEST: u64 = 64 << 20;
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| cannot("making", path, e))
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|e| cannot("syncing", path, e))
+}
+
+/// Syncs a directory and all below it, so that names are on disk as well as contents.
+fn sync_tree(path: &Path) -> Result<()> {
+    for entry in fs::read_dir(path).map_err(|e| cannot("reading", path, e))? {
+        let entry = entry.map_err(|e| cannot("reading", path, e))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            sync_tree(&entry.path())?;
+        }
+    }
+    sync_directory(path)
+}
+
+fn remove_empty_parents(path: &Path, top: &Path) {
+    for directory in path
+        .ancestors()
+        .skip(1)
+        .take_while(|directory| *directory != top)
+    {
+        if fs::remove_dir(directory).is_err() {
+            break;
+        }
+    }
+}
+
+fn cannot(doing: &str, path: &Path, why: io::Error) -> Error {
+    let error = Error::machine(format!("{doing} {}: {why}", path.display()));
+    match why.kind() {
+        io::ErrorKind::StorageFull => error.hint("the disk is full: make room, then run the ceremony again"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            error.hint("the disk is read-only: let record.directory in the plan name a place that can be written")
+        }
+        io::ErrorKind::PermissionDenied => {
+            error.hint("this user may not write there: let record.directory in the plan name another place")
+        }
+        _ => error.hint("look at the disk that holds record.directory, then run the ceremony again"),
+    }
+}

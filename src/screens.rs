@@ -1,0 +1,270 @@
+//! What people read at the moments that matter. At most 79 columns; nothing here asks or decides.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::ceremony::Sealed;
+use crate::machine;
+use crate::plan::{ImportPlan, Plan, WrapIn};
+use crate::record::Leftover;
+use crate::words;
+
+/// The widest line, in terminal columns.
+const WIDTH: usize = 79;
+
+/// `byok 0.1.0   PRODUCTION            before step 1 of 13: approve`
+pub fn heading(rehearsal: bool, place: &str) -> String {
+    let mode = if rehearsal { "REHEARSAL" } else { "PRODUCTION" };
+    let left = format!("byok {}   {mode}", env!("CARGO_PKG_VERSION"));
+    let gap = WIDTH.saturating_sub(left.width() + place.width()).max(2);
+    format!("{left}{:gap$}{place}\n", "")
+}
+
+/// Everything that the plan means, and its digest. Ends with the question.
+pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> String {
+    let mut screen = heading(rehearsal, "before step 1 of 13: approve");
+    screen += &fold(&plan.title, " ");
+    screen += "\n";
+    for key in &plan.keys {
+        screen += &field(
+            "make",
+            &format!(
+                "{}   {}, {} bytes, inside the HSM",
+                key.label,
+                key.spec.name(),
+                key.spec.bytes()
+            ),
+        );
+        for import in &key.imports {
+            screen += &import_meaning(import);
+        }
+        screen += &field(
+            "keep",
+            "in the HSM, extractable: whoever has token and PIN can wrap it again",
+        );
+    }
+    screen += &field("escrow", "NONE: if the HSM is lost, so is this data key");
+    screen += &field("record", &format!("{} (new)", plan.directory.display()));
+    if let Some(leftover) = leftover {
+        screen += &leftover_meaning(leftover);
+    }
+    screen += "\n SHA-256 of the plan, to compare with the one on paper (sha256sum < plan):\n";
+    screen += &words::rows(&plan.sha256, 3);
+    screen += "\n Nothing has been made yet.\n";
+    screen += " Witness: read the paper aloud. Security officer: do all 8 rows match?\n";
+    screen += " Type Yes to approve, anything else to stop: ";
+    screen
+}
+
+fn import_meaning(import: &ImportPlan) -> String {
+    let arn = &import.key_arn;
+    let place = match import.wrap_in {
+        WrapIn::Hsm => "inside the HSM",
+        WrapIn::Host => "IN THIS COMPUTER'S MEMORY",
+    };
+    let expires = import.expires.map_or("never expires".to_owned(), |at| {
+        format!("expires {}", machine::for_people(at))
+    });
+    field(
+        "for",
+        &format!(
+            "{}, {}, account {}",
+            import.name,
+            arn.region(),
+            grouped(arn.account())
+        ),
+    ) + &field("", &format!("key {}", arn.key_id()))
+        + &field("wrap", &format!("{place}, {}   {expires}", import.wrapping))
+}
+
+fn leftover_meaning(leftover: &Leftover) -> String {
+    let mut text = field(
+        "before",
+        &format!(
+            "an interrupted run left {}; it is set aside",
+            leftover.working.display()
+        ),
+    );
+    for (label, id) in &leftover.intended {
+        text += &field(
+            "destroy",
+            &format!("{label}, CKA_ID {id}, if that run made it"),
+        );
+    }
+    if let Some(broken) = &leftover.broken {
+        text += &field(
+            "",
+            &format!("its transcript does not hold ({broken}): nothing is destroyed"),
+        );
+    }
+    text
+}
+
+/// The account number as people read it: `1111 2222 3333`.
+fn grouped(account: &str) -> String {
+    account
+        .as_bytes()
+        .chunks(4)
+        .map(String::from_utf8_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The last screen of a ceremony.
+pub fn sealed(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
+    let now = machine::now();
+    let exceptions = match sealed.exceptions {
+        0 => "no exceptions recorded".to_owned(),
+        1 => "1 exception recorded".to_owned(),
+        n => format!("{n} exceptions recorded"),
+    };
+    let mut screen = heading(rehearsal, "step 13 of 13: what comes next");
+    screen += &format!(
+        " SEALED {}. All steps done, {exceptions}.\n",
+        machine::for_people(now)
+    );
+    screen += " Head of the transcript. Read all 8 rows aloud; witnesses write rows 1-3:\n";
+    screen += &words::rows(&sealed.head, 3);
+    let folders: Vec<_> = plan
+        .imports()
+        .map(|(key, import)| format!("{}/{}", key.label, import.name))
+        .collect();
+    screen += &next(&sealed.directory, &folders, sealed.deadline, now, rehearsal);
+    screen
+}
+
+/// Who carries which files where, before when.
+pub fn next(
+    directory: &Path,
+    folders: &[String],
+    deadline: Option<Timestamp>,
+    now: Timestamp,
+    rehearsal: bool,
+) -> String {
+    let shown = directory.display();
+    let name = directory.file_name().unwrap_or_default().display();
+    if rehearsal {
+        return format!(" REHEARSAL: nothing here is real. Look at {shown}, then remove it.\n");
+    }
+    let needs = match folders {
+        [one] => format!("needs the folder {one}, nothing else"),
+        many => format!(
+            "needs the {} folders <label>/<import> and import.sh above them",
+            many.len()
+        ),
+    };
+    let mut text = format!(
+        " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
+         \x20                     byok verify /media/usb1/{name}\n"
+    );
+    text += &format!(
+        " 2 cloud operator:    bash import.sh   {}\n   {needs}\n",
+        before(deadline, now)
+    );
+    text += " 3 she brings back:   import-result.json, one for each import\n";
+    text += " Import missed or refused? Nothing is lost: the data key is in the HSM, and can\n";
+    text += " be wrapped again under new import parameters.\n";
+    text += &format!(" This screen again:   byok verify --next {shown}\n");
+    text
+}
+
+fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {
+    let Some(deadline) = deadline else {
+        return String::new();
+    };
+    let hours = deadline.duration_since(now).as_hours();
+    if deadline <= now {
+        return format!("TOO LATE since {}", machine::for_people(deadline));
+    }
+    format!("BEFORE {} ({hours} h left)", machine::for_people(deadline))
+}
+
+/// `README.txt` of a record. It explains; it vouches for nothing.
+pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
+    let practice = if rehearsal {
+        "\nREHEARSAL: this record is from a rehearsal. Nothing in it is real.\n"
+    } else {
+        ""
+    };
+    format!(
+        "Record of a key ceremony\n\
+         {practice}\n\
+         {}\n\
+         ceremony {ceremony}\n\
+         \n\
+         plan.toml          what was approved, byte for byte\n\
+         transcript.jsonl   what happened, a line an event, each bound to the one before\n\
+         SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
+         import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
+         <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
+         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\
+         \x20 ImportToken.bin         what KMS wants to see with it\n\
+         \x20 import.sh               checks both, then runs aws kms import-key-material\n\
+         \x20 import-result.json      written by import.sh; may be added later\n\
+         \n\
+         The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\
+         on paper. Only a copy from outside this directory says that the record is the real one:\n\
+         \n\
+         \x20 byok verify --head <digest from paper> <this directory>\n\
+         \n\
+         This file and every other one here could have been made by somebody else; it does not\n\
+         vouch for itself.\n",
+        plan.title
+    )
+}
+
+/// ` make      payments-2026   SYMMETRIC_DEFAULT …`, folded below its value.
+fn field(name: &str, value: &str) -> String {
+    let folded = fold(value, "           ");
+    format!(" {name:<10}{}", folded.trim_start())
+}
+
+/// Breaks text into lines of at most [`WIDTH`] columns, at spaces where there are any, each with
+/// this indent.
+pub fn fold(text: &str, indent: &str) -> String {
+    let text = words::printable(text);
+    let room = WIDTH - indent.len();
+    let mut lines = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        let line = lines.last().map_or(0, |line| line.width());
+        if line > 0 && line + word.trim_end().width() > room {
+            lines.push(String::new());
+        }
+        for c in word.chars() {
+            if lines.last().map_or(0, |line| line.width()) + c.width().unwrap_or(0) > room
+                && c != ' '
+            {
+                lines.push(String::new());
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push(c);
+            }
+        }
+    }
+    lines
+        .iter()
+        .map(|line| format!("{indent}{}\n", line.trim_end()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_folded_at_spaces_and_counted_in_columns() {
+        let wide = "支払い".repeat(30);
+        for line in fold(&format!("{wide} {}", "word ".repeat(40)), "   ").lines() {
+            assert!(line.width() <= WIDTH, "{line}");
+        }
+        assert_eq!(fold("one two", " "), " one two\n");
+        assert_eq!(field("make", "a b"), " make      a b\n");
+    }
+
+    #[test]
+    fn a_heading_fills_the_line() {
+        assert_eq!(heading(false, "x").trim_end().width(), WIDTH);
+    }
+}

@@ -1,0 +1,195 @@
+//! Reading a transcript back: the chain of lines, by rules that stock tools can check too.
+
+use jiff::Timestamp;
+
+use crate::hsm::KeyId;
+use crate::strict_json::{self, Json};
+use crate::words::{self, Digest};
+
+/// A transcript whose lines hold together.
+pub struct Chain {
+    /// The lines in order; at least one.
+    pub lines: Vec<Line>,
+    /// SHA-256 of the whole file.
+    pub head: Digest,
+}
+
+/// One line.
+pub struct Line {
+    /// Its number, counting from 1.
+    pub number: usize,
+    /// When it was written, by the clock of that machine.
+    pub at: Timestamp,
+    /// The event's name.
+    pub event: String,
+    /// All members of the line.
+    pub json: Json,
+}
+
+/// A chain whose last line may be missing its end: the power went while it was written.
+pub struct Torn {
+    /// The whole lines.
+    pub lines: Vec<Line>,
+}
+
+impl Line {
+    /// A text member of the event, or the empty text.
+    pub fn text(&self, name: &str) -> &str {
+        self.json
+            .get(name)
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Whether a member is `true`.
+    pub fn is_true(&self, name: &str) -> bool {
+        matches!(self.json.get(name), Some(Json::Bool(true)))
+    }
+}
+
+impl Chain {
+    /// Checks a whole file: every line, and that it ends as a sealed or aborted transcript does.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, naming its line.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let (lines, rest) = lines(bytes)?;
+        if !rest.is_empty() {
+            return Err(format!(
+                "line {}: it does not end with a line feed",
+                lines.len() + 1
+            ));
+        }
+        let last = lines.last().ok_or("the transcript is empty")?;
+        if !is_end(&last.event) {
+            return Err(format!(
+                "line {}: the transcript ends with {:?}, neither sealed nor aborted",
+                last.number, last.event
+            ));
+        }
+        if let Some(early) = lines[..lines.len() - 1]
+            .iter()
+            .find(|line| is_end(&line.event))
+        {
+            return Err(format!(
+                "line {}: {:?} stands before the end",
+                early.number, early.event
+            ));
+        }
+        Ok(Self {
+            lines,
+            head: words::sha256(bytes),
+        })
+    }
+
+    /// The events of one name, in order.
+    pub fn events<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Line> {
+        self.lines.iter().filter(move |line| line.event == name)
+    }
+
+    /// The first line, `ceremony-opened`.
+    pub fn opening(&self) -> &Line {
+        &self.lines[0]
+    }
+
+    /// The last line, `sealed` or `aborted`.
+    pub fn end(&self) -> &Line {
+        &self.lines[self.lines.len() - 1]
+    }
+}
+
+impl Torn {
+    /// Checks an unsealed transcript as far as whole lines go.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, naming its line.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        lines(bytes).map(|(lines, _)| Self { lines })
+    }
+
+    /// Label and CKA_ID of every `key-intended` that no `key-destroyed` takes back: what the run may
+    /// have left in the token.
+    pub fn intended(&self) -> Vec<(String, KeyId)> {
+        let gone: Vec<_> = self.keys("key-destroyed").collect();
+        self.keys("key-intended")
+            .filter(|key| !gone.contains(key))
+            .collect()
+    }
+
+    fn keys(&self, event: &'static str) -> impl Iterator<Item = (String, KeyId)> {
+        let lines = self.lines.iter().filter(move |line| line.event == event);
+        lines.filter_map(|line| {
+            Some((
+                line.text("label").to_owned(),
+                KeyId::from_hex(line.text("cka_id"))?,
+            ))
+        })
+    }
+}
+
+fn is_end(event: &str) -> bool {
+    matches!(event, "sealed" | "aborted")
+}
+
+/// The whole lines of the file, checked, and what follows the last line feed.
+fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), String> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut prev = "0".repeat(64);
+    let mut rest = bytes;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let (raw, after) = (&rest[..end], &rest[end + 1..]);
+        let number = lines.len() + 1;
+        let line = line(number, raw).map_err(|why| format!("line {number}: {why}"))?;
+        if line.text("prev") != prev {
+            return Err(broken_link(number));
+        }
+        if lines.last().is_some_and(|before| line.at < before.at) {
+            return Err(format!("line {number}: its time is before the line above"));
+        }
+        if (number == 1) != (line.event == "ceremony-opened") {
+            return Err(format!(
+                "line {number}: {:?} stands in the wrong place",
+                line.event
+            ));
+        }
+        lines.push(line);
+        prev = words::hex(&words::sha256(raw));
+        rest = after;
+    }
+    Ok((lines, rest))
+}
+
+/// The digest in line `number` is not that of the line above, which is then the one to look at first.
+fn broken_link(number: usize) -> String {
+    match number {
+        1 => "line 1: prev is not 64 zeros".to_owned(),
+        _ => format!(
+            "line {}: its digest is not the prev of line {number}: one of the two was changed",
+            number - 1
+        ),
+    }
+}
+
+fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
+    let json = strict_json::parse(raw)?;
+    if json.to_compact_string().as_bytes() != raw {
+        return Err("it is not compact JSON".into());
+    }
+    if json.get("seq").and_then(Json::as_u64) != Some(number as u64) {
+        return Err(format!(
+            "seq is not {number}: a line was dropped, added or moved"
+        ));
+    }
+    let text = |name| json.get(name).and_then(Json::as_str);
+    let at = text("at")
+        .filter(|at| at.len() == 20 && at.ends_with('Z'))
+        .and_then(|at| at.parse().ok());
+    let at = at.ok_or("at is not a time such as 2026-11-22T11:42:03Z")?;
+    let event = text("event").ok_or("it has no event")?.to_owned();
+    Ok(Line {
+        number,
+        at,
+        event,
+        json,
+    })
+}

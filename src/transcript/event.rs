@@ -1,0 +1,157 @@
+//! What a transcript can say. Names and fields are a contract with everyone who reads records.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::hsm::{Attributes, ModuleDescription, Token};
+use crate::machine::Machine;
+use crate::plan::{Kind, Network, WrapIn};
+use crate::wrapping::WrappingAlgorithm;
+
+/// One line's event. Digests and ids are lower-case hex, key check values upper-case.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[allow(missing_docs)] // the fields are documented in docs/transcript-format.md, where auditors look
+pub enum Event {
+    CeremonyOpened {
+        format: &'static str,
+        ceremony: String,
+        title: String,
+        kind: Kind,
+        rehearsal: bool,
+        byok: &'static str,
+        byok_sha256: String,
+        plan_sha256: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        interrupted: Option<String>,
+    },
+    PlanApproved {
+        how: &'static str,
+        plan_sha256: String,
+    },
+    RollCall {
+        operator: String,
+    },
+    MachineChecked {
+        network: Network,
+        #[serde(flatten)]
+        machine: Machine,
+        clock: Timestamp,
+    },
+    HsmOpened {
+        #[serde(flatten)]
+        module: ModuleDescription,
+        #[serde(flatten)]
+        token: Token,
+        software: bool,
+        env: Vec<String>,
+        logins: u32,
+    },
+    ImportParametersRead(Imported),
+    PreflightPassed {
+        checks: Vec<PreflightCheck>,
+    },
+    KeyIntended(KeyIntended),
+    KeyGenerated {
+        label: String,
+        spec: &'static str,
+        bytes: usize,
+        cka_id: String,
+        kcv: String,
+        fingerprint: String,
+        attributes: Attributes,
+    },
+    KeyWrapped {
+        label: String,
+        import: String,
+        key_arn: String,
+        wrapping: WrappingAlgorithm,
+        wrapped_in: WrapIn,
+        wrapping_key_sha256: String,
+        path: String,
+        sha256: String,
+        bytes: usize,
+    },
+    KeyDestroyed(Destroyed),
+    OutputWritten {
+        path: String,
+        sha256: String,
+        bytes: usize,
+    },
+    Exception {
+        step: u8,
+        what: String,
+    },
+    Sealed {
+        outcome: &'static str,
+        exposure: &'static str,
+        exceptions: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        import_before: Option<Timestamp>,
+    },
+    Aborted {
+        step: u8,
+        exit: u8,
+        error: String,
+        state: Vec<String>,
+        removed: Vec<String>,
+    },
+}
+
+/// `import-parameters-read`.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct Imported {
+    pub label: String,
+    pub import: String,
+    pub key_arn: String,
+    /// Whether the parameters themselves named this KMS key; the console's download does not.
+    pub key_arn_in_parameters: bool,
+    pub wrapping: WrappingAlgorithm,
+    pub files: Vec<FileDigest>,
+    pub wrapping_key_spec: &'static str,
+    pub wrapping_key_sha256: String,
+    pub import_token_sha256: String,
+    pub valid_to: Timestamp,
+    /// `wrapping_key_sha256 in the plan`, or the rows that a person typed from the slip.
+    pub two_sided_check: String,
+}
+
+/// A file and its SHA-256.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct FileDigest {
+    pub name: String,
+    pub sha256: String,
+}
+
+/// One check of `preflight-passed`.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct PreflightCheck {
+    pub check: &'static str,
+    pub wrapping: WrappingAlgorithm,
+    pub wrapped_in: WrapIn,
+    pub wrapping_key_spec: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import: Option<String>,
+}
+
+/// `key-intended`: on disk before the HSM is asked to make anything.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct KeyIntended {
+    pub label: String,
+    pub spec: &'static str,
+    pub cka_id: String,
+}
+
+/// `key-destroyed`.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct Destroyed {
+    pub label: String,
+    pub cka_id: String,
+    pub objects: usize,
+    pub why: String,
+}

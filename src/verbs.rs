@@ -1,0 +1,48 @@
+//! The verbs of the command line, one file each: what is printed where, over the rooms below.
+
+use crate::error::{Error, Result};
+
+mod check;
+mod doctor;
+mod inspect;
+mod plan;
+mod rehearse;
+mod run;
+mod verify;
+
+pub use check::check;
+pub use doctor::{HsmPlace, doctor, leftovers};
+pub use inspect::inspect;
+pub use plan::{PlanWish, write_plan};
+pub use rehearse::rehearse;
+pub use run::run;
+pub use verify::verify;
+
+/// Refuses options of the contract that this version cannot honour.
+///
+/// # Errors
+/// Exit 2, naming the option.
+pub fn refuse_unbuilt(options: &[(&str, bool)]) -> Result<()> {
+    match options.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Error::usage(format!(
+            "{option} is not built yet in byok {}",
+            env!("CARGO_PKG_VERSION")
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Compact JSON on one line of standard output.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text =
+        serde_json::to_string(value).map_err(|e| Error::machine(format!("writing JSON: {e}")))?;
+    print(&format!("{text}\n"))
+}
+
+/// Standard output; a reader that went away is an error, not a panic.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|e| Error::machine(format!("writing to standard output: {e}")))
+}

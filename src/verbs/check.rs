@@ -1,0 +1,241 @@
+//! `byok check`: the run's own questions, asked in the run's order, without making anything.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::ceremony::parameters::Judged;
+use crate::ceremony::{before, log_in, parameters, preflight, room};
+use crate::error::{Error, Exit, Result};
+use crate::hsm::{Hsm, Module};
+use crate::operator::{Interrupted, Terminal, Unattended};
+use crate::plan::{PinSource, Plan};
+use crate::record::Leftover;
+use crate::{machine, words};
+
+/// One line of the answer.
+#[derive(Serialize)]
+struct Line {
+    state: State,
+    what: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hints: Vec<String>,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Ok,
+    Warning,
+    NotYet,
+    Wrong,
+}
+
+#[derive(Default)]
+struct Lines(Vec<Line>);
+
+impl Lines {
+    fn add(&mut self, state: State, what: impl Into<String>) {
+        self.0.push(Line {
+            state,
+            what: what.into(),
+            hints: Vec::new(),
+            exit: Exit::Done,
+        });
+    }
+
+    /// `ok` with what was found, or the refusal.
+    fn judge<T>(&mut self, result: Result<T>, ok: impl FnOnce(&T) -> String) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.add(State::Ok, ok(&value));
+                Some(value)
+            }
+            Err(error) => {
+                self.refuse(State::Wrong, error);
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, state: State, error: Error) {
+        self.0.push(Line {
+            state,
+            what: error.line(),
+            exit: error.exit,
+            hints: error.hints,
+        });
+    }
+}
+
+/// Checks a plan. Each line goes to standard output: `ok`, `warning`, `not yet` or `wrong`.
+///
+/// # Errors
+/// The exit code that `byok run` would end with now.
+pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
+    let plan = Plan::read(path)?;
+    let mut lines = Lines::default();
+    lines.add(
+        State::Ok,
+        format!(
+            "plan: {:?}, SHA-256 {}",
+            plan.title,
+            words::hex(&plan.sha256)
+        ),
+    );
+    before_approval(&plan, &mut lines);
+    lines.judge(room::check_air_gap(&plan), |()| {
+        "machine: the network is as the plan wants it".into()
+    });
+    let hsm = open_hsm(&plan, &mut lines);
+    pin_source(&plan, &mut lines);
+    let judged = import_parameters(&plan, &mut lines);
+    if with_hsm && let (Some(mut hsm), Some(judged)) = (hsm, judged) {
+        let tried = try_hsm(&plan, &mut hsm, &judged);
+        lines.judge(tried, |checks| {
+            format!("HSM: logged in, labels free, {checks} preflight checks passed")
+        });
+    }
+    lines.add(
+        State::Warning,
+        "no [escrow]: if the HSM is lost, so is the data key, and all that it protects",
+    );
+    report(lines, as_json)
+}
+
+fn before_approval(plan: &Plan, lines: &mut Lines) {
+    lines.judge(before::record_is_free(plan), |()| {
+        format!("record: {} is free", plan.directory.display())
+    });
+    match Leftover::find(&plan.directory) {
+        Ok(None) => {}
+        Ok(Some(leftover)) => lines.add(
+            State::Warning,
+            format!(
+                "record: an interrupted run left {}; the next run sets it aside",
+                leftover.working.display()
+            ),
+        ),
+        Err(error) => lines.refuse(State::Wrong, error),
+    }
+    lines.judge(before::module_exists(plan), |()| {
+        format!("module: {}", plan.hsm.module.display())
+    });
+    for (key, import) in plan.imports() {
+        let name = format!("{}/{}", key.label, import.name);
+        if let Err(error) = before::parameters_exist(import) {
+            lines.refuse(State::NotYet, error.doing(&name));
+        }
+        if let Err(error) = before::expiry(import) {
+            lines.refuse(State::Wrong, error.doing(&name));
+        }
+    }
+}
+
+fn open_hsm(plan: &Plan, lines: &mut Lines) -> Option<Hsm> {
+    before::module_exists(plan).ok()?;
+    let module = lines.judge(Module::load(&plan.hsm.module), |module| {
+        format!("module: SHA-256 {}", module.description().module_sha256)
+    })?;
+    let token = lines.judge(module.find(&plan.hsm.token), |token| {
+        format!("token: {}", token.uri())
+    })?;
+    module.open(&token).ok()
+}
+
+fn pin_source(plan: &Plan, lines: &mut Lines) {
+    if let PinSource::File(path) = &plan.hsm.pin
+        && let Err(e) = std::fs::metadata(path)
+    {
+        lines.refuse(
+            State::Wrong,
+            Error::usage(format!("the PIN file {}: {e}", path.display())),
+        );
+    }
+}
+
+/// `None` where any import is not ready.
+fn import_parameters(plan: &Plan, lines: &mut Lines) -> Option<Vec<Judged>> {
+    let mut judged = Vec::new();
+    let mut complete = true;
+    for (key, import) in plan.imports() {
+        if before::parameters_exist(import).is_err() {
+            complete = false;
+            continue; // said above, as `not yet`
+        }
+        let name = format!("{}/{}", key.label, import.name);
+        let result = parameters::judge(import).map_err(|e| e.doing(&name));
+        let ok = |judged: &Judged| {
+            let compared = match import.wrapping_key_sha256 {
+                Some(_) => "wrapping key as on the slip",
+                None => "to be compared with the slip in the room",
+            };
+            let valid_to = machine::for_people(judged.valid_to);
+            format!(
+                "{name}: {}, {compared}, valid to {valid_to}",
+                judged.read.wrapping_key.spec()
+            )
+        };
+        match lines.judge(result, ok) {
+            Some(import) => judged.push(import),
+            None => complete = false,
+        }
+    }
+    complete.then_some(judged)
+}
+
+fn try_hsm(plan: &Plan, hsm: &mut Hsm, judged: &[Judged]) -> Result<usize> {
+    let interrupted = Interrupted::watch()?;
+    match Terminal::open(interrupted.clone())? {
+        Some(mut terminal) => log_in(hsm, &plan.hsm.pin, &mut terminal)?,
+        None => log_in(hsm, &plan.hsm.pin, &mut Unattended::new(interrupted))?,
+    };
+    plan.keys
+        .iter()
+        .try_for_each(|key| room::label_is_free(hsm, &key.label))?;
+    let wants = preflight::wants(plan, judged);
+    Ok(preflight::prove(hsm, &wants, |_| {})?.checks.len())
+}
+
+fn report(lines: Lines, as_json: bool) -> Result<()> {
+    let refused = lines
+        .0
+        .iter()
+        .find(|line| line.exit != Exit::Done)
+        .map(|line| (line.exit, line.state));
+    if as_json {
+        let exit = refused.map_or(0, |(exit, _)| exit as u8);
+        super::print_json(&serde_json::json!({"exit": exit, "lines": lines.0}))?;
+    } else {
+        lines
+            .0
+            .iter()
+            .try_for_each(|line| super::print(&shown(line)))?;
+    }
+    match refused {
+        None => Ok(()),
+        Some((exit, State::NotYet)) => {
+            Err(Error::new(exit, "not yet: `byok run` would not start now"))
+        }
+        Some((exit, _)) => Err(Error::new(
+            exit,
+            "wrong: `byok run` would not come to its end now",
+        )),
+    }
+}
+
+fn shown(line: &Line) -> String {
+    let state = match line.state {
+        State::Ok => "ok",
+        State::Warning => "WARNING",
+        State::NotYet => "not yet",
+        State::Wrong => "wrong",
+    };
+    let mut text = format!("{state:<8} {}\n", words::printable(&line.what));
+    for hint in &line.hints {
+        text += &format!("         - {}\n", words::printable(hint));
+    }
+    text
+}

@@ -1,0 +1,205 @@
+//! `byok inspect`: what a file is. It judges nothing that needs a plan, and shows no secrets.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::kms::aws::{self, Form, ImportParameters};
+use crate::plan::Plan;
+use crate::transcript::Chain;
+use crate::{strict_json, verify, words};
+
+/// The longest file that is looked into, in bytes.
+const LONGEST: u64 = 256 << 20;
+
+/// Says on standard output what the file is.
+///
+/// # Errors
+/// Exit 2 where it is nothing that a ceremony knows; exit 4 where it is broken.
+pub fn inspect(path: &Path, as_json: bool) -> Result<()> {
+    let facts = facts(path)?;
+    if as_json {
+        return super::print_json(&facts);
+    }
+    let width = facts.keys().map(String::len).max().unwrap_or(0);
+    for (name, value) in &facts {
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        super::print(&format!("{name:<width$}  {}\n", words::printable(&value)))?;
+    }
+    Ok(())
+}
+
+type Facts = Map<String, Value>;
+
+fn facts(path: &Path) -> Result<Facts> {
+    let kind = fs::metadata(path).map_err(|e| Error::usage(format!("{}: {e}", path.display())))?;
+    if kind.is_dir() {
+        return directory(path);
+    }
+    if !kind.is_file() {
+        return Err(Error::usage(format!(
+            "{}: not a regular file",
+            path.display()
+        )));
+    }
+    let bytes = read(path)?;
+    let mut facts = file(path, &bytes)?;
+    facts.insert("sha256".into(), words::hex(&words::sha256(&bytes)).into());
+    Ok(facts)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let cannot = |e: std::io::Error| Error::usage(format!("{}: {e}", path.display()));
+    let mut bytes = Vec::new();
+    File::open(path)
+        .map_err(cannot)?
+        .take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Error::usage(format!(
+            "{}: longer than anything of a ceremony",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+fn directory(path: &Path) -> Result<Facts> {
+    if path.join(crate::transcript::FILE).exists() {
+        let verified = verify::verify(path, None)
+            .map_err(|why| Error::mismatch(format!("broken record: {why}")))?;
+        let report = verified.report();
+        return Ok(object(json!({
+            "what": "record", "title": report.title, "outcome": report.outcome, "rehearsal": report.rehearsal,
+            "head": report.head, "next": format!("byok verify {}", path.display()),
+        })));
+    }
+    aws::read(path).map(|read| parameters(&read))
+}
+
+fn file(path: &Path, bytes: &[u8]) -> Result<Facts> {
+    if bytes.starts_with(b"{")
+        && bytes.contains(&b'\n')
+        && bytes[..bytes.len().min(4096)]
+            .windows(7)
+            .any(|w| w == b"\"prev\":")
+    {
+        return transcript(bytes);
+    }
+    if let Some(package) = escrow_package(bytes) {
+        return Ok(package);
+    }
+    if let Ok(key) = aws::describe_key(bytes) {
+        return Ok(object(json!({
+            "what": "answer of DescribeKey or CreateKey", "key_arn": key.arn.as_str(), "spec": key.key_spec,
+            "origin": key.origin, "state": key.key_state, "usage": key.key_usage, "multi_region": key.multi_region,
+        })));
+    }
+    if let Some(wrapped) = wrapped_material(bytes) {
+        return Ok(wrapped);
+    }
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "toml")
+    {
+        return Plan::parse(path, bytes.to_vec()).map(|plan| plan_facts(&plan));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match (aws::parse(&name, bytes), Plan::parse(path, bytes.to_vec())) {
+        (Ok(read), _) => Ok(parameters(&read)),
+        (_, Ok(plan)) => Ok(plan_facts(&plan)),
+        (Err(error), _) => {
+            Err(error.hint("byok knows import parameters, wrapped material, transcripts and plans"))
+        }
+    }
+}
+
+fn transcript(bytes: &[u8]) -> Result<Facts> {
+    let chain =
+        Chain::read(bytes).map_err(|why| Error::mismatch(format!("broken transcript: {why}")))?;
+    Ok(object(json!({
+        "what": "transcript", "title": chain.opening().text("title"), "ceremony": chain.opening().text("ceremony"),
+        "rehearsal": chain.opening().is_true("rehearsal"), "lines": chain.lines.len(), "ends": chain.end().event,
+        "head": words::hex(&chain.head),
+    })))
+}
+
+/// Names an escrow package of a later version without opening it.
+fn escrow_package(bytes: &[u8]) -> Option<Facts> {
+    let json = strict_json::parse(bytes).ok()?;
+    let format = json.get("format")?.as_str()?;
+    format.starts_with("byok-escrow-package-").then(|| {
+        object(json!({"what": "escrow package", "format": format, "note": "escrow is not built yet in this version"}))
+    })
+}
+
+/// Wrapped material has no structure; its length tells the wrapping key, and random bytes are no text.
+fn wrapped_material(bytes: &[u8]) -> Option<Facts> {
+    if std::str::from_utf8(bytes).is_ok() {
+        return None;
+    }
+    let spec = match bytes.len() {
+        256 => "RSA_2048",
+        384 => "RSA_3072",
+        512 => "RSA_4096",
+        _ => return None,
+    };
+    Some(object(json!({
+        "what": "wrapped key material, by its length", "bytes": bytes.len(),
+        "wrapping_key": format!("{spec}, RSAES_OAEP"),
+        "note": "only the KMS that gave the wrapping key can open it",
+    })))
+}
+
+fn parameters(read: &ImportParameters) -> Facts {
+    let form = match read.form {
+        Form::Json => "JSON",
+        Form::ConsoleZip => "the console's zip",
+        Form::Directory => "a directory",
+    };
+    let mut facts = object(json!({
+        "what": format!("import parameters, {form}"),
+        "wrapping_key": read.wrapping_key.spec(),
+        "wrapping_key_sha256": words::hex(&read.wrapping_key.sha256()),
+        "import_token": format!("{} bytes", read.import_token.len()),
+        "parameter_files_sha256": words::hex(&aws::parameter_files_digest(&read.files)),
+    }));
+    let mut add = |name: &str, value: Option<String>| {
+        facts.insert(
+            name.into(),
+            value.unwrap_or_else(|| "not in the file".into()).into(),
+        );
+    };
+    add(
+        "key_arn",
+        read.key_arn.as_ref().map(|arn| arn.as_str().to_owned()),
+    );
+    add("valid_to", read.valid_to.map(|at| at.to_string()));
+    add(
+        "wrapping",
+        read.wrapping_algorithm
+            .map(|algorithm| algorithm.to_string()),
+    );
+    facts
+}
+
+fn plan_facts(plan: &Plan) -> Facts {
+    let keys: Vec<&str> = plan.keys.iter().map(|key| key.label.as_str()).collect();
+    object(json!({
+        "what": "plan", "title": plan.title, "kind": plan.kind, "data_keys": keys,
+        "imports": plan.imports().count(), "record": plan.directory.display().to_string(),
+    }))
+}
+
+fn object(value: Value) -> Facts {
+    match value {
+        Value::Object(map) => map,
+        other => Map::from_iter([("what".to_owned(), other)]),
+    }
+}

@@ -1,0 +1,54 @@
+//! `byok run`.
+
+use std::path::Path;
+
+use crate::ceremony::{Approved, Sealed, generate};
+use crate::error::{Error, Result};
+use crate::operator::{Interrupted, Operator, Terminal, Unattended};
+use crate::plan::{Kind, Plan};
+use crate::{screens, words};
+
+/// Runs the plan's ceremony: at a terminal, or with the plan's digest as approval.
+///
+/// # Errors
+/// Whatever the ceremony refuses; exit 2 without a terminal and without `--approve`.
+pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
+    let interrupted = Interrupted::watch()?;
+    let (approved, mut operator): (Approved, Box<dyn Operator>) = match approve {
+        Some(sha256) => (
+            Approved::unattended(path, sha256)?,
+            Box::new(Unattended::new(interrupted)),
+        ),
+        None => {
+            let plan = Plan::read(path)?;
+            let mut terminal = Terminal::open(interrupted)?.ok_or_else(no_terminal)?;
+            (
+                Approved::by_typing(plan, false, &mut terminal)?,
+                Box::new(terminal),
+            )
+        }
+    };
+    let sealed = ceremony(&approved, operator.as_mut())?;
+    super::print(&format!(
+        "{}  {}\n",
+        words::hex(&sealed.head),
+        sealed.directory.join(crate::transcript::FILE).display()
+    ))
+}
+
+/// The line of the plan's kind, and its last screen.
+pub(super) fn ceremony(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
+    let sealed = match approved.plan().kind {
+        Kind::Generate => generate::run(approved, operator)?,
+    };
+    operator.say(&format!(
+        "\n{}",
+        screens::sealed(approved.plan(), &sealed, approved.is_rehearsal())
+    ));
+    Ok(sealed)
+}
+
+fn no_terminal() -> Error {
+    Error::usage("a ceremony needs a terminal: there is none on standard input and standard error")
+        .hint("without people: byok run PLAN --approve SHA256, with the SHA-256 of the plan's exact bytes")
+}

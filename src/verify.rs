@@ -1,0 +1,437 @@
+//! Verifying a record, without an HSM, by rules that a script of stock tools can follow too.
+//!
+//! The rules, in the order they are checked; the first that does not hold is named:
+//! 1. Every entry is a regular file or a directory.
+//! 2. `transcript.jsonl` is a chain: see [`crate::transcript`].
+//! 3. `plan.toml` has the digest that `ceremony-opened` and `plan-approved` name.
+//! 4. Every `output-written` file is there with its digest (of an aborted ceremony: but those removed).
+//! 5. Every `key-wrapped` names an `output-written` file with the same digest, and a data key that
+//!    `key-generated` made.
+//! 6. Every file is named in the transcript, but for `transcript.jsonl`, `SHA256SUMS`, `signatures/*`,
+//!    `receipts.jsonl`, `receipts/*` and `import-result*`.
+//! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
+//! 8. An anchor, where one is given, fits the head digest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::Digest as _;
+
+use crate::record::SUMS;
+use crate::strict_json::Json;
+use crate::transcript::{self, Chain};
+use crate::words::{self, Digest};
+
+/// Files below these names may be added to a sealed record.
+const ADDED_LATER: [&str; 2] = ["signatures/", "receipts/"];
+
+/// The longest transcript that is read, in bytes.
+const LONGEST_TRANSCRIPT: u64 = 256 << 20;
+
+/// A record whose parts hold together.
+pub struct Verified {
+    /// Its transcript.
+    pub chain: Chain,
+    /// Whether an anchor from outside the record vouches for it.
+    pub authenticated: bool,
+}
+
+/// What `byok verify --json` says.
+#[derive(Serialize)]
+pub struct Report {
+    /// `authentic` or `consistent, not authenticated`.
+    pub verdict: &'static str,
+    /// Whether an anchor from outside vouches for the record.
+    pub authenticated: bool,
+    /// Whether the record is practice.
+    pub rehearsal: bool,
+    /// `done` or `aborted`.
+    pub outcome: &'static str,
+    /// SHA-256 of the transcript.
+    pub head: String,
+    /// How many lines it has.
+    pub lines: usize,
+    /// The ceremony's id.
+    pub ceremony: String,
+    /// Its title.
+    pub title: String,
+    /// The exposure grade, of a ceremony that came to its end.
+    pub exposure: String,
+    /// How many exceptions it records.
+    pub exceptions: usize,
+    /// The data keys it made.
+    pub keys: Vec<KeyReport>,
+}
+
+/// A data key of a record.
+#[derive(Serialize)]
+pub struct KeyReport {
+    /// CKA_LABEL.
+    pub label: String,
+    /// KMS key spec.
+    pub spec: String,
+    /// Key check value.
+    pub kcv: String,
+    /// Fingerprint.
+    pub fingerprint: String,
+}
+
+impl Verified {
+    /// Whether the ceremony was aborted.
+    pub fn is_aborted(&self) -> bool {
+        self.chain.end().event == "aborted"
+    }
+
+    /// Whether the record is from a rehearsal.
+    pub fn is_rehearsal(&self) -> bool {
+        self.chain.opening().is_true("rehearsal")
+    }
+
+    /// The facts, for programs.
+    pub fn report(&self) -> Report {
+        let opening = self.chain.opening();
+        let keys = self.chain.events("key-generated").map(|line| KeyReport {
+            label: line.text("label").to_owned(),
+            spec: line.text("spec").to_owned(),
+            kcv: line.text("kcv").to_owned(),
+            fingerprint: line.text("fingerprint").to_owned(),
+        });
+        Report {
+            verdict: if self.authenticated {
+                "authentic"
+            } else {
+                "consistent, not authenticated"
+            },
+            authenticated: self.authenticated,
+            rehearsal: self.is_rehearsal(),
+            outcome: if self.is_aborted() { "aborted" } else { "done" },
+            head: words::hex(&self.chain.head),
+            lines: self.chain.lines.len(),
+            ceremony: opening.text("ceremony").to_owned(),
+            title: opening.text("title").to_owned(),
+            exposure: self.chain.end().text("exposure").to_owned(),
+            exceptions: self.chain.events("exception").count(),
+            keys: keys.collect(),
+        }
+    }
+}
+
+/// Checks every rule. `anchor` is the head digest from outside the record, or its beginning.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> {
+    let present = files(directory)?;
+    let chain = read_chain(directory)?;
+    plan_is_the_approved_one(&chain, &present)?;
+    let outputs = outputs(&chain)?;
+    for (path, sha256) in &outputs {
+        file_has_digest(&present, path, sha256)?;
+    }
+    wrapped_as_written(&chain, &outputs)?;
+    if let Some(path) = present
+        .keys()
+        .find(|path| !outputs.contains_key(*path) && !may_stand_beside(path))
+    {
+        return Err(format!("{path}: the transcript does not name this file"));
+    }
+    checksums(directory, &chain, &outputs)?;
+    let authenticated = anchor
+        .map(|anchor| anchor.fits(&chain.head))
+        .transpose()?
+        .is_some();
+    Ok(Verified {
+        chain,
+        authenticated,
+    })
+}
+
+/// A head digest from paper: all of it or at least its first three rows.
+pub struct Anchor(String);
+
+impl Anchor {
+    /// Reads 24 to 64 hex digits, spaces allowed.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let digits: String = text
+            .split_whitespace()
+            .collect::<String>()
+            .to_ascii_lowercase();
+        if !(24..=64).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(
+                "a head digest is 64 hex digits, or at least its first three rows (24 digits)"
+                    .into(),
+            );
+        }
+        Ok(Self(digits))
+    }
+
+    fn fits(&self, head: &Digest) -> Result<(), String> {
+        let head = words::hex(head);
+        if head.starts_with(&self.0) {
+            return Ok(());
+        }
+        Err(format!(
+            "transcript.jsonl: its head is {head}, not {}: this is another record, or a changed one",
+            self.0
+        ))
+    }
+}
+
+fn read_chain(directory: &Path) -> Result<Chain, String> {
+    let name = transcript::FILE;
+    let bytes =
+        read(&directory.join(name), LONGEST_TRANSCRIPT).map_err(|why| format!("{name}: {why}"))?;
+    Chain::read(&bytes).map_err(|why| format!("{name}: {why}"))
+}
+
+fn plan_is_the_approved_one(
+    chain: &Chain,
+    present: &BTreeMap<String, Digest>,
+) -> Result<(), String> {
+    let opened = chain.opening();
+    let named = opened.text("plan_sha256");
+    for line in chain.events("plan-approved") {
+        if line.text("plan_sha256") != named {
+            return Err(format!(
+                "transcript.jsonl: line {}: another plan was approved than opened",
+                line.number
+            ));
+        }
+    }
+    match present.get("plan.toml") {
+        Some(sha256) if words::hex(sha256) == named => Ok(()),
+        Some(_) => Err("plan.toml: not the plan that was approved".into()),
+        None if chain.end().event == "aborted" => Ok(()), // the disk may have been full by then
+        None => Err("plan.toml: missing".into()),
+    }
+}
+
+/// The files that the transcript vouches for.
+fn outputs(chain: &Chain) -> Result<BTreeMap<String, String>, String> {
+    let removed = match chain.end().json.get("removed") {
+        Some(Json::Array(paths)) => paths
+            .iter()
+            .filter_map(Json::as_str)
+            .map(str::to_owned)
+            .collect(),
+        _ => BTreeSet::new(),
+    };
+    let mut outputs = BTreeMap::new();
+    for line in chain.events("output-written") {
+        let path = line.text("path").to_owned();
+        if !is_plain(&path) {
+            return Err(format!(
+                "transcript.jsonl: line {}: {path:?} is no path within a record",
+                line.number
+            ));
+        }
+        if !removed.contains(&path)
+            && outputs
+                .insert(path.clone(), line.text("sha256").to_owned())
+                .is_some()
+        {
+            return Err(format!(
+                "transcript.jsonl: line {}: {path} was written twice",
+                line.number
+            ));
+        }
+    }
+    Ok(outputs)
+}
+
+fn is_plain(path: &str) -> bool {
+    !path.is_empty()
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+        && words::is_printable(path)
+}
+
+fn file_has_digest(
+    present: &BTreeMap<String, Digest>,
+    path: &str,
+    sha256: &str,
+) -> Result<(), String> {
+    match present.get(path) {
+        Some(is) if words::hex(is) == sha256 => Ok(()),
+        Some(_) => Err(format!(
+            "{path}: its bytes are not those that the transcript names"
+        )),
+        None => Err(format!("{path}: missing, though the transcript names it")),
+    }
+}
+
+/// Rule 5.
+fn wrapped_as_written(chain: &Chain, outputs: &BTreeMap<String, String>) -> Result<(), String> {
+    if chain.end().event == "aborted" {
+        return Ok(());
+    }
+    let made: BTreeSet<&str> = chain
+        .events("key-generated")
+        .map(|line| line.text("label"))
+        .collect();
+    for line in chain.events("key-wrapped") {
+        let (path, label) = (line.text("path"), line.text("label"));
+        if outputs.get(path).map(String::as_str) != Some(line.text("sha256")) {
+            return Err(format!(
+                "transcript.jsonl: line {}: {path} was not written as it was wrapped",
+                line.number
+            ));
+        }
+        if !made.contains(label) {
+            return Err(format!(
+                "transcript.jsonl: line {}: no data key {label:?} was generated",
+                line.number
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Rule 6: what is not named by digest.
+fn may_stand_beside(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    [transcript::FILE, SUMS, "receipts.jsonl"].contains(&path)
+        || ADDED_LATER.iter().any(|folder| path.starts_with(folder))
+        || name.starts_with("import-result")
+}
+
+/// Rule 7.
+fn checksums(
+    directory: &Path,
+    chain: &Chain,
+    outputs: &BTreeMap<String, String>,
+) -> Result<(), String> {
+    let bytes =
+        read(&directory.join(SUMS), LONGEST_TRANSCRIPT).map_err(|why| format!("{SUMS}: {why}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{SUMS}: not text"))?;
+    let mut expected = outputs.clone();
+    expected.insert(transcript::FILE.to_owned(), words::hex(&chain.head));
+    for line in text.lines() {
+        let (sha256, path) = line
+            .split_once("  ")
+            .ok_or_else(|| format!("{SUMS}: {line:?} is no checksum"))?;
+        match expected.remove(path) {
+            Some(is) if is == sha256 => {}
+            Some(_) => {
+                return Err(format!(
+                    "{SUMS}: another digest of {path} than the transcript's"
+                ));
+            }
+            None => {
+                return Err(format!(
+                    "{SUMS}: {path} does not belong there, or stands there twice"
+                ));
+            }
+        }
+    }
+    if !text.ends_with('\n') {
+        return Err(format!("{SUMS}: its last line is cut"));
+    }
+    match expected.keys().next() {
+        Some(path) => Err(format!("{SUMS}: {path} is not listed")),
+        None => Ok(()),
+    }
+}
+
+/// Every file below the directory, by path, with its digest. `/` separates.
+fn files(directory: &Path) -> Result<BTreeMap<String, Digest>, String> {
+    let kind = fs::metadata(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
+    if !kind.is_dir() {
+        return Err(format!("{}: a record is a directory", directory.display()));
+    }
+    let mut found = BTreeMap::new();
+    collect(directory, "", &mut found)?;
+    Ok(found)
+}
+
+fn collect(
+    directory: &Path,
+    prefix: &str,
+    found: &mut BTreeMap<String, Digest>,
+) -> Result<(), String> {
+    let shown = |e| {
+        format!(
+            "{}: {e}",
+            if prefix.is_empty() {
+                "the record"
+            } else {
+                prefix
+            }
+        )
+    };
+    let mut entries = fs::read_dir(directory)
+        .map_err(shown)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(shown)?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry
+            .file_name()
+            .into_string()
+            .map_err(|name| format!("{prefix}{name:?}: not a readable name"))?;
+        let path = format!("{prefix}{name}");
+        let kind = entry.file_type().map_err(|e| format!("{path}: {e}"))?;
+        if kind.is_dir() {
+            collect(&entry.path(), &format!("{path}/"), found)?;
+        } else if kind.is_file() {
+            let sha256 = digest(&entry.path()).map_err(|why| format!("{path}: {why}"))?;
+            found.insert(path, sha256);
+        } else {
+            return Err(format!("{path}: neither a regular file nor a directory"));
+        }
+    }
+    Ok(())
+}
+
+/// Opens a regular file and nothing else: no link is followed, no FIFO waited for.
+fn open(path: &Path) -> Result<fs::File, String> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path)
+        .map_err(|e| {
+            if e.kind() == std::io::ErrorKind::NotFound {
+                "missing".to_owned()
+            } else {
+                e.to_string()
+            }
+        })?;
+    match file.metadata() {
+        Ok(kind) if kind.is_file() => Ok(file),
+        Ok(_) => Err("not a regular file".into()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn digest(path: &Path) -> Result<Digest, String> {
+    let mut file = open(path)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = [0; 64 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finalize().into()),
+            Ok(len) => hasher.update(&buffer[..len]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+}
+
+fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    open(path)?
+        .take(longest + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
+    if bytes.len() as u64 > longest {
+        return Err("longer than byok reads".into());
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,1020 @@
+//! The scripts for the cloud operator, run as that person runs them: against a fake `aws` that notes
+//! its arguments and answers as told, and against a real AWS CLI with a KMS that really unwraps.
+
+mod kms_on_loopback;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use base64ct::{Base64, Encoding as _};
+use byok::outputs::{ImportScript, ImportType, import_all};
+use byok::words;
+use jiff::{SignedDuration, Timestamp};
+use kms_on_loopback::{LoopbackKms, key_material_id_of};
+use serde_json::Value;
+
+const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const MATERIAL_ID: &str = "6c2d1a4f5e0b3c7d8e9f00112233445566778899aabbccddeeff001122334455";
+const CEREMONY: &str = "00112233445566778899aabbccddeeff";
+const WRAPPED: &[u8] = b"wrapped";
+const TOKEN: &[u8] = b"token";
+static WRAPPED_SHA256: LazyLock<String> = LazyLock::new(|| words::hex(&words::sha256(WRAPPED)));
+static TOKEN_SHA256: LazyLock<String> = LazyLock::new(|| words::hex(&words::sha256(TOKEN)));
+
+/// All that the scripts may use besides bash and the AWS CLI: what macOS and Linux both have.
+const TOOLS: [&str; 13] = [
+    "awk",
+    "bash",
+    "cat",
+    "date",
+    "env",
+    "head",
+    "iconv",
+    "mktemp",
+    "printf",
+    "rm",
+    "sed",
+    "sha256sum",
+    "tr",
+];
+
+/// Notes its arguments a line each and answers as the files beside it say.
+const FAKE_AWS: &str = r#"#!/bin/bash
+here=${0%/*}
+[ "$1" != --version ] || { echo "aws-cli/2.99.0 Python/3.13.0"; exit 0; }
+printf '%s\n' "$@" > "$here/$2.argv"
+printf '%s|%s' "${AWS_PAGER-unset}" "$AWS_CLI_AUTO_PROMPT" > "$here/$2.env"
+cat "$here/$2.out"
+cat "$here/$2.err" >&2
+exit "$(cat "$here/$2.exit")"
+"#;
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+fn hours(hours: i64) -> SignedDuration {
+    SignedDuration::from_hours(hours)
+}
+
+fn script() -> ImportScript<'static> {
+    ImportScript {
+        ceremony: CEREMONY,
+        rehearsal: false,
+        title: "Payments data key, eu-west-1",
+        label: "payments-2026",
+        import: "eu-west-1",
+        key_arn: ARN,
+        region: "eu-west-1",
+        account: "111122223333",
+        wrapping_algorithm: "RSAES_OAEP_SHA_256",
+        wrapped_sha256: &WRAPPED_SHA256,
+        token_sha256: &TOKEN_SHA256,
+        valid_to: now() + hours(20),
+        expires: None,
+        import_type: None,
+        description: None,
+    }
+}
+
+/// How a script ended and what it said.
+struct Ran {
+    code: i32,
+    said: String,
+}
+
+impl Ran {
+    #[track_caller]
+    fn ended(self, code: i32, with: &[&str]) -> Self {
+        assert_eq!(self.code, code, "{}", self.said);
+        for text in with {
+            assert!(self.said.contains(text), "no {text:?} in:\n{}", self.said);
+        }
+        self
+    }
+}
+
+/// A cloud operator's computer: few tools, a folder from the room, and an `aws`.
+struct Desk {
+    home: tempfile::TempDir,
+}
+
+impl Desk {
+    /// With a folder as the ceremony wrote it, and an AWS that accepts everything.
+    fn with(script: &ImportScript) -> Self {
+        let desk = Self::bare();
+        desk.lay_out(script);
+        desk.sts_answers(
+            r#"{"UserId":"A","Account":"111122223333","Arn":"arn:aws:iam::111122223333:user/op"}"#,
+        );
+        let accepted = format!(
+            "{{\n    \"KeyId\": \"{ARN}\",\n    \"KeyMaterialId\": \"{MATERIAL_ID}\"\n}}\n"
+        );
+        desk.kms_answers(&accepted, "", 0);
+        desk
+    }
+
+    fn bare() -> Self {
+        let desk = Self {
+            home: tempfile::tempdir().unwrap(),
+        };
+        for folder in ["tools", "aws", "tmp", "work"] {
+            fs::create_dir(desk.path(folder)).unwrap();
+        }
+        for tool in TOOLS {
+            symlink(which(tool).unwrap(), desk.path("tools").join(tool)).unwrap();
+        }
+        fs::write(desk.path("aws/aws"), FAKE_AWS).unwrap();
+        mode(&desk.path("aws/aws"), 0o755);
+        desk
+    }
+
+    fn lay_out(&self, script: &ImportScript) {
+        let folder = self.path("record").join(script.label).join(script.import);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("WrappedKeyMaterial.bin"), WRAPPED).unwrap();
+        fs::write(folder.join("ImportToken.bin"), TOKEN).unwrap();
+        fs::write(folder.join("import.sh"), script.render()).unwrap();
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.home.path().join(below)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.path("record/payments-2026/eu-west-1")
+    }
+
+    fn answers(&self, operation: &str, out: &str, err: &str, exit: i32) {
+        let put = |kind: &str, text: &str| {
+            fs::write(self.path(&format!("aws/{operation}.{kind}")), text).unwrap();
+        };
+        put("out", out);
+        put("err", err);
+        put("exit", &exit.to_string());
+    }
+
+    fn kms_answers(&self, out: &str, err: &str, exit: i32) {
+        self.answers("import-key-material", out, err, exit);
+    }
+
+    fn kms_refuses(&self, error: &str) {
+        let said = format!(
+            "\nAn error occurred ({error}) when calling the ImportKeyMaterial operation: \"no\"\n"
+        );
+        self.kms_answers("", &said, 254);
+    }
+
+    fn sts_answers(&self, out: &str) {
+        self.answers("get-caller-identity", out, "", 0);
+    }
+
+    fn command(&self, program: impl AsRef<Path>, script: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program.as_ref());
+        let path = format!(
+            "{}:{}",
+            self.path("aws").display(),
+            self.path("tools").display()
+        );
+        command
+            .arg(script)
+            .args(args)
+            .env_clear()
+            .env("PATH", path)
+            .env("BASH_COMPAT", "3.2")
+            .env("TMPDIR", self.path("tmp"))
+            .current_dir(self.path("work"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let script = self.folder().join("import.sh");
+        ran(&mut self.command(which("bash").unwrap(), &script, args))
+    }
+
+    /// The arguments of the last call of this operation; `None` if there was no call.
+    fn argv(&self, operation: &str) -> Option<Vec<String>> {
+        let noted = fs::read_to_string(self.path(&format!("aws/{operation}.argv"))).ok()?;
+        Some(noted.lines().map(str::to_owned).collect())
+    }
+
+    fn nothing_was_sent(&self) {
+        assert_eq!(self.argv("import-key-material"), None);
+        assert!(!self.folder().join("import-result.json").exists());
+    }
+
+    fn result(&self, name: &str) -> Value {
+        read_json(&self.folder().join(name))
+    }
+}
+
+fn ran(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        said: String::from_utf8(said).unwrap(),
+    }
+}
+
+fn which(tool: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(tool))
+        .find(|file| file.is_file())
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn read_json(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e} in {text}"))
+}
+
+/// The arguments up to those that the plan decides.
+const FIRST: [&str; 10] = [
+    "kms",
+    "import-key-material",
+    "--region",
+    "eu-west-1",
+    "--key-id",
+    ARN,
+    "--encrypted-key-material",
+    "fileb://WrappedKeyMaterial.bin",
+    "--import-token",
+    "fileb://ImportToken.bin",
+];
+const NEVER: [&str; 2] = ["--expiration-model", "KEY_MATERIAL_DOES_NOT_EXPIRE"];
+const LAST: [&str; 4] = ["--output", "json", "--query", "@"];
+
+#[test]
+fn it_sends_exactly_what_the_ceremony_decided() {
+    let desk = Desk::with(&script());
+    desk.run(&[]).ended(
+        0,
+        &[
+            "Payments data key, eu-west-1",
+            "account 111122223333",
+            "arn:aws:iam::111122223333:user/op",
+            "aws kms import-key-material --region eu-west-1 --key-id arn:aws:kms:",
+            MATERIAL_ID,
+            "byok receipt RECORD import-result.json",
+        ],
+    );
+    let sent = desk.argv("import-key-material").unwrap();
+    assert_eq!(sent, [&FIRST[..], &NEVER, &LAST].concat());
+    let env = fs::read_to_string(desk.path("aws/import-key-material.env")).unwrap();
+    assert_eq!(env, "|off");
+    assert_eq!(fs::read_dir(desk.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_expiry_is_a_whole_second_in_utc() {
+    let expires: Timestamp = (now() + hours(24 * 300)).to_string().parse().unwrap();
+    let desk = Desk::with(&ImportScript {
+        expires: Some(expires),
+        ..script()
+    });
+    desk.run(&[]).ended(0, &[]);
+    let sent = desk.argv("import-key-material").unwrap();
+    let text = expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let terms = [
+        "--expiration-model",
+        "KEY_MATERIAL_EXPIRES",
+        "--valid-to",
+        &text,
+    ];
+    assert_eq!(sent, [&FIRST[..], &terms, &LAST].concat());
+}
+
+#[test]
+fn import_type_material_and_description_go_along_where_the_plan_says_so() {
+    let existing = ImportType::ExistingKeyMaterial {
+        key_material_id: Some(MATERIAL_ID.into()),
+    };
+    let desk = Desk::with(&ImportScript {
+        import_type: Some(existing),
+        description: Some("from ceremony 2026-11"),
+        ..script()
+    });
+    desk.run(&[]).ended(0, &[]);
+    let terms = [
+        "--import-type",
+        "EXISTING_KEY_MATERIAL",
+        "--key-material-id",
+        MATERIAL_ID,
+        "--key-material-description",
+        "from ceremony 2026-11",
+    ];
+    let sent = desk.argv("import-key-material").unwrap();
+    assert_eq!(sent, [&FIRST[..], &NEVER, &terms, &LAST].concat());
+
+    let desk = Desk::with(&ImportScript {
+        import_type: Some(ImportType::NewKeyMaterial),
+        ..script()
+    });
+    desk.run(&[]).ended(0, &[]);
+    let sent = desk.argv("import-key-material").unwrap();
+    let terms = ["--import-type", "NEW_KEY_MATERIAL"];
+    assert_eq!(sent, [&FIRST[..], &NEVER, &terms, &LAST].concat());
+}
+
+#[test]
+fn further_arguments_reach_aws_but_cannot_change_what_is_imported() {
+    let desk = Desk::with(&script());
+    let extra = [
+        "--profile",
+        "key ops",
+        "--output",
+        "text",
+        "--key-id",
+        "other",
+    ];
+    desk.run(&extra).ended(0, &["--profile key\\ ops"]);
+    let sent = desk.argv("import-key-material").unwrap();
+    assert_eq!(
+        sent,
+        [&FIRST[..2], &extra, &FIRST[2..], &NEVER, &LAST].concat()
+    );
+    let asked = desk.argv("get-caller-identity").unwrap();
+    let own = ["--region", "eu-west-1", "--output", "json", "--query", "@"];
+    assert_eq!(
+        asked,
+        [&["sts", "get-caller-identity"], &extra[..], &own].concat()
+    );
+}
+
+#[test]
+fn arguments_that_only_look_like_an_import_are_refused() {
+    for argument in [
+        "help",
+        "--version",
+        "--vers",
+        "--debug",
+        "--generate-cli-skeleton",
+        "--cli-input-json",
+    ] {
+        let desk = Desk::with(&script());
+        desk.run(&[argument])
+            .ended(2, &[argument, "nothing was imported"]);
+        desk.nothing_was_sent();
+    }
+}
+
+#[test]
+fn the_result_says_what_kms_answered() {
+    let desk = Desk::with(&script());
+    desk.run(&[]).ended(0, &[]);
+    let result = desk.result("import-result.json");
+    let expected = serde_json::json!({
+        "format": "byok-import-result-v1",
+        "ceremony": CEREMONY,
+        "label": "payments-2026",
+        "import": "eu-west-1",
+        "key_arn": ARN,
+        "KeyId": ARN,
+        "KeyMaterialId": MATERIAL_ID,
+        "exit": 0,
+        "error": null,
+        "at": result["at"],
+        "cli": "aws-cli/2.99.0 Python/3.13.0",
+    });
+    assert_eq!(result, expected);
+    let at: Timestamp = result["at"].as_str().unwrap().parse().unwrap();
+    assert!(at.duration_until(now()).abs() < hours(1));
+}
+
+#[test]
+fn a_result_on_one_line_or_without_ids_is_read_too() {
+    let desk = Desk::with(&script());
+    desk.kms_answers(
+        &format!(r#"{{"KeyMaterialId":"{MATERIAL_ID}","KeyId":"{ARN}"}}"#),
+        "",
+        0,
+    );
+    desk.run(&[]).ended(0, &[]);
+    assert_eq!(
+        desk.result("import-result.json")["KeyMaterialId"],
+        MATERIAL_ID
+    );
+    assert_eq!(desk.result("import-result.json")["KeyId"], ARN);
+
+    desk.kms_answers("", "", 0);
+    desk.run(&[]).ended(0, &["IMPORTED", "too old to show"]);
+    assert_eq!(desk.result("import-result-2.json")["KeyId"], Value::Null);
+
+    desk.kms_answers(&format!(r#"{{"KeyId":"{ARN}"}}"#), "a warning\n", 0);
+    desk.run(&[]).ended(0, &["IMPORTED", "a warning"]);
+    assert_eq!(
+        desk.result("import-result-3.json")["KeyMaterialId"],
+        Value::Null
+    );
+    assert_eq!(desk.result("import-result-3.json")["error"], "a warning");
+}
+
+#[test]
+fn an_answer_for_another_kms_key_stops() {
+    let desk = Desk::with(&script());
+    desk.kms_answers(
+        r#"{"KeyId": "arn:aws:kms:eu-west-1:111122223333:key/other"}"#,
+        "",
+        0,
+    );
+    desk.run(&[]).ended(4, &["STOP", "another KMS key"]);
+    assert!(desk.folder().join("import-result.json").exists());
+}
+
+#[test]
+fn results_are_numbered_and_never_overwritten() {
+    let desk = Desk::with(&script());
+    fs::write(desk.folder().join("import-result.json"), "kept").unwrap();
+    desk.run(&[]).ended(0, &["import-result-2.json"]);
+    desk.kms_refuses("KMSInvalidStateException");
+    desk.run(&[]).ended(1, &["import-result-3.json"]);
+    let kept = fs::read_to_string(desk.folder().join("import-result.json")).unwrap();
+    assert_eq!(kept, "kept");
+    assert_eq!(desk.result("import-result-2.json")["exit"], 0);
+    assert_eq!(desk.result("import-result-3.json")["exit"], 254);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_leaves_the_result_where_the_script_was_started() {
+    let desk = Desk::with(&script());
+    mode(desk.home.path(), 0o755);
+    for open in ["aws", "tmp", "work"] {
+        mode(&desk.path(open), 0o777);
+    }
+    mode(&desk.folder(), 0o555);
+    let bash = which("bash").unwrap();
+    let file = desk.folder().join("import.sh");
+    let mut command = if rustix::process::geteuid().is_root() {
+        // permissions do not bind root
+        let Some(setpriv) = which("setpriv") else {
+            eprintln!("skipped: no setpriv to become somebody else");
+            return;
+        };
+        let other = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        let mut command = desk.command(setpriv, Path::new(other[0]), &other[1..]);
+        command.arg(bash).arg(file);
+        command
+    } else {
+        desk.command(bash, &file, &[])
+    };
+    ran(&mut command).ended(0, &["work/import-result.json", "cannot be written to"]);
+    let result = read_json(&desk.path("work/import-result.json"));
+    assert_eq!(result["KeyMaterialId"], MATERIAL_ID);
+    mode(&desk.folder(), 0o755);
+}
+
+#[test]
+fn whatever_aws_prints_the_result_is_json() {
+    let desk = Desk::with(&script());
+    let said = "\nCould \"not\" \\n\tfind\r\nsécret \u{1b}[31mred\n";
+    desk.kms_answers("", said, 255);
+    desk.run(&[]).ended(1, &[]);
+    let result = desk.result("import-result.json");
+    assert_eq!(result["error"], "\nCould \"not\" \\n find\nsécret [31mred");
+    assert_eq!(result["exit"], 255);
+
+    fs::write(
+        desk.path("aws/import-key-material.err"),
+        b"bad \xff\xfe bytes\0!\n",
+    )
+    .unwrap();
+    let script = desk.folder().join("import.sh");
+    let output = desk.command(which("bash").unwrap(), &script, &[]).output();
+    assert_eq!(output.unwrap().status.code(), Some(1));
+    let result = desk.result("import-result-2.json");
+    assert_eq!(result["error"], "bad ?? bytes!");
+}
+
+#[test]
+fn every_known_failure_says_whose_move_it_is() {
+    let known = [
+        ("ExpiredImportTokenException", "new import parameters"),
+        ("InvalidImportTokenException", "No custodians are needed"),
+        ("InvalidCiphertextException", "RSAES_OAEP_SHA_256"),
+        ("IncorrectKeyMaterialException", "Delete nothing"),
+        ("KMSInvalidStateException", "aws kms describe-key"),
+        ("AccessDeniedException", "kms:ImportKeyMaterial"),
+        ("NotFoundException", "no such KMS key"),
+        ("UnsupportedOperationException", "EXTERNAL"),
+        ("UnrecognizedClientException", "Sign in again"),
+        ("ExpiredTokenException", "Sign in again"),
+        ("KMSInternalException", "Run this script again before"),
+        ("SomethingElse", "none of the failures"),
+    ];
+    let desk = Desk::with(&script());
+    for (error, advice) in known {
+        desk.kms_refuses(error);
+        desk.run(&[]).ended(
+            1,
+            &["NOT IMPORTED", error, advice, "this run changed nothing"],
+        );
+    }
+    let unseen = [
+        (
+            "Could not connect to the endpoint URL: \"https://kms\"",
+            "again before",
+        ),
+        ("Read timeout on endpoint URL", "safe even if"),
+        ("Unable to locate credentials.", "Sign in again"),
+        (
+            "Unknown options: --import-type, NEW_KEY_MATERIAL",
+            "too old",
+        ),
+        ("Unknown options: --typo", "import.sh --help"),
+    ];
+    for (error, advice) in unseen {
+        desk.kms_answers("", error, 255);
+        let ran = desk.run(&[]).ended(1, &["NOT IMPORTED", error, advice]);
+        assert!(!ran.said.contains("changed nothing"), "{}", ran.said);
+    }
+}
+
+#[test]
+fn a_changed_file_is_not_sent() {
+    for name in ["WrappedKeyMaterial.bin", "ImportToken.bin"] {
+        let desk = Desk::with(&script());
+        fs::write(desk.folder().join(name), "something else").unwrap();
+        desk.run(&[])
+            .ended(4, &[name, "not the file that the ceremony wrote"]);
+        desk.nothing_was_sent();
+        fs::remove_file(desk.folder().join(name)).unwrap();
+        desk.run(&[]).ended(2, &[name, "missing"]);
+        desk.nothing_was_sent();
+    }
+}
+
+#[test]
+fn a_digest_is_computed_with_whatever_there_is() {
+    for tool in ["shasum", "openssl"] {
+        let Some(found) = which(tool) else {
+            eprintln!("skipped: no {tool}");
+            continue;
+        };
+        let desk = Desk::with(&script());
+        fs::remove_file(desk.path("tools/sha256sum")).unwrap();
+        desk.run(&[])
+            .ended(2, &["no program here can compute SHA-256"]);
+        symlink(found, desk.path("tools").join(tool)).unwrap();
+        desk.run(&[]).ended(0, &["IMPORTED"]);
+    }
+}
+
+#[test]
+fn a_dead_import_token_is_not_sent() {
+    let desk = Desk::with(&ImportScript {
+        valid_to: now() - hours(1),
+        ..script()
+    });
+    desk.run(&[]).ended(
+        4,
+        &[
+            "import token",
+            "new import parameters",
+            "reimport in the room",
+        ],
+    );
+    desk.nothing_was_sent();
+}
+
+#[test]
+fn an_expiry_that_kms_would_refuse_is_not_sent() {
+    let past = Desk::with(&ImportScript {
+        expires: Some(now() - hours(1)),
+        ..script()
+    });
+    past.run(&[]).ended(4, &["that is past"]);
+    past.nothing_was_sent();
+
+    let expires = now() + hours(365 * 24 + 5);
+    let earliest = (now() + hours(5)).strftime("%Y-%m-%d %H:").to_string();
+    let far = Desk::with(&ImportScript {
+        expires: Some(expires),
+        ..script()
+    });
+    far.run(&[]).ended(4, &["at most 365 days", &earliest]);
+    far.nothing_was_sent();
+}
+
+#[test]
+fn another_account_is_refused_and_an_unknown_one_is_not() {
+    let desk = Desk::with(&script());
+    desk.sts_answers(r#"{"Account": "444455556666", "Arn": "arn:aws:iam::444455556666:user/op"}"#);
+    desk.run(&[]).ended(4, &["444455556666", "111122223333"]);
+    desk.nothing_was_sent();
+
+    desk.answers(
+        "get-caller-identity",
+        "",
+        "An error occurred (AccessDenied)",
+        254,
+    );
+    desk.run(&[])
+        .ended(0, &["Could not ask AWS", "(AccessDenied)", "IMPORTED"]);
+    desk.answers("get-caller-identity", "{}", "", 0);
+    desk.run(&[])
+        .ended(0, &["did not say which account", "IMPORTED"]);
+}
+
+#[test]
+fn a_rehearsal_imports_nothing() {
+    let desk = Desk::with(&ImportScript {
+        rehearsal: true,
+        ..script()
+    });
+    desk.run(&[])
+        .ended(2, &["REHEARSAL: practice material, nothing is imported"]);
+    desk.nothing_was_sent();
+}
+
+#[test]
+fn without_the_aws_cli_it_says_so() {
+    let desk = Desk::with(&script());
+    fs::remove_file(desk.path("aws/aws")).unwrap();
+    desk.run(&[])
+        .ended(2, &["the AWS CLI (aws) is not installed"]);
+}
+
+#[test]
+fn help_is_for_people() {
+    let desk = Desk::with(&script());
+    desk.run(&["--help"])
+        .ended(0, &["usage: bash import.sh", "--profile", "Exit codes"]);
+    desk.nothing_was_sent();
+}
+
+#[test]
+fn any_title_is_shown_as_it_is() {
+    let title = r#"Bob's "key" $(touch pwned) `id` \ {{label}} 支払い %s"#;
+    let desk = Desk::with(&ImportScript { title, ..script() });
+    desk.run(&[]).ended(0, &[title]);
+    assert!(!desk.path("work/pwned").exists() && !desk.folder().join("pwned").exists());
+}
+
+#[test]
+fn it_runs_from_its_own_folder_and_from_a_folder_with_spaces() {
+    let desk = Desk::with(&script());
+    let mut command = desk.command(which("bash").unwrap(), Path::new("import.sh"), &[]);
+    ran(command.current_dir(desk.folder())).ended(0, &[]);
+
+    let moved = desk.path("a stick & more");
+    fs::rename(desk.folder(), &moved).unwrap();
+    let mut command = desk.command(
+        which("bash").unwrap(),
+        Path::new("a stick & more/import.sh"),
+        &[],
+    );
+    command.env("CDPATH", "/").current_dir(desk.home.path());
+    ran(&mut command).ended(0, &["import-result-2.json"]);
+}
+
+#[test]
+fn another_shell_is_told_to_be_bash() {
+    let Some(dash) = which("dash") else {
+        eprintln!("skipped: no dash");
+        return;
+    };
+    let desk = Desk::with(&script());
+    let file = desk.folder().join("import.sh");
+    ran(&mut desk.command(dash, &file, &[])).ended(2, &["run it with bash"]);
+}
+
+/// A record with three imports, the second of which fails, and its top-level script.
+fn three_imports(rehearsal: bool) -> Desk {
+    let desk = Desk::with(&ImportScript {
+        rehearsal,
+        ..script()
+    });
+    for (import, account) in [("other", "444455556666"), ("eu-west-2", "111122223333")] {
+        desk.lay_out(&ImportScript {
+            import,
+            account,
+            rehearsal,
+            ..script()
+        });
+    }
+    let imports = ["eu-west-1", "other", "eu-west-2"].map(|import| ("payments-2026", import));
+    let all = import_all(&imports, CEREMONY, "It's \"all\"", rehearsal);
+    fs::write(desk.path("record/import.sh"), all).unwrap();
+    desk
+}
+
+#[test]
+fn all_imports_run_in_order_and_a_failure_stops_none() {
+    let desk = three_imports(false);
+    let run = |args: &[&str]| {
+        let script = desk.path("record/import.sh");
+        ran(&mut desk.command(which("bash").unwrap(), &script, args))
+    };
+    let failed = run(&["--profile", "key ops"]).ended(
+        4,
+        &[
+            "It's \"all\"",
+            "  payments-2026/eu-west-1: imported\n",
+            "  payments-2026/other: NOT imported",
+            "  payments-2026/eu-west-2: imported\n",
+        ],
+    );
+    let (_, table) = failed.said.split_once("==== outcome").unwrap();
+    assert!(table.find("eu-west-1") < table.find("other"));
+    assert!(table.find("other") < table.find("eu-west-2"));
+    let sent = desk.argv("import-key-material").unwrap();
+    assert_eq!(sent[2..4], ["--profile", "key ops"]);
+
+    desk.lay_out(&ImportScript {
+        import: "other",
+        ..script()
+    });
+    run(&[]).ended(0, &["payments-2026/other: imported"]);
+    run(&["--help"]).ended(0, &["usage: bash import.sh"]);
+    fs::remove_file(desk.folder().join("import.sh")).unwrap();
+    run(&[]).ended(2, &["payments-2026/eu-west-1/import.sh is missing"]);
+}
+
+#[test]
+fn an_interrupted_import_leaves_a_result_and_ends_the_series() {
+    let desk = three_imports(false);
+    desk.kms_answers("", "", 130);
+    let script = desk.path("record/import.sh");
+    let said = ["It was interrupted", "eu-west-1: interrupted"];
+    let ended = ran(&mut desk.command(which("bash").unwrap(), &script, &[])).ended(130, &said);
+    assert!(!ended.said.contains("==== payments-2026/other"));
+    assert_eq!(desk.result("import-result.json")["exit"], 130);
+}
+
+#[test]
+fn all_imports_of_a_rehearsal_are_refused_at_once() {
+    let desk = three_imports(true);
+    let script = desk.path("record/import.sh");
+    ran(&mut desk.command(which("bash").unwrap(), &script, &[])).ended(2, &["REHEARSAL"]);
+}
+
+/// The templates, and what they look like filled in.
+fn every_script() -> [(&'static str, String); 4] {
+    let full = ImportScript {
+        expires: Some(now() + hours(100)),
+        import_type: Some(ImportType::NewKeyMaterial),
+        description: Some("some words"),
+        ..script()
+    };
+    [
+        (
+            "import.sh.in",
+            include_str!("../src/outputs/import.sh.in").into(),
+        ),
+        (
+            "import-all.sh.in",
+            include_str!("../src/outputs/import-all.sh.in").into(),
+        ),
+        ("import.sh", full.render()),
+        (
+            "import-all.sh",
+            import_all(&[("a", "b"), ("c", "d")], CEREMONY, "it's", false),
+        ),
+    ]
+}
+
+#[test]
+fn the_scripts_keep_to_bash_3_2_and_to_common_tools() {
+    let newer_than_bash_3_2 = [
+        "declare -",
+        "local -",
+        "typeset -",
+        "mapfile",
+        "readarray",
+        "|&",
+        "&>",
+        "[[ -v",
+        "[ -v",
+        ",,",
+        "^^",
+        "coproc",
+        "wait -n",
+        "BASHPID",
+        "EPOCH",
+        "globstar",
+        "lastpipe",
+        "@Q",
+        "@}",
+        ";&",
+        ";;&",
+        "%(",
+        "$'\\u",
+        "[@]",
+        "[*]\"",
+        "+=",
+    ];
+    let not_everywhere = [
+        "jq",
+        "python",
+        "perl",
+        "readlink",
+        "realpath",
+        "stat -",
+        "date -d",
+        "date --",
+        "sed -i",
+        "sed -r",
+        "sed -E",
+        "grep",
+        "base64",
+        "xxd",
+        "mapfile",
+        "sort -V",
+        "tac ",
+        "timeout ",
+        "mktemp -t",
+        "tr -t",
+    ];
+    for (name, text) in every_script() {
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'));
+        let code: String = code.collect::<Vec<_>>().join("\n");
+        for token in newer_than_bash_3_2.iter().chain(&not_everywhere) {
+            // "${1+"$@"}" is the one place for "@}": the old way to pass on no arguments at all
+            let code = code.replace("${1+\"$@\"}", "");
+            assert!(!code.contains(token), "{name} has {token:?}");
+        }
+    }
+}
+
+#[test]
+fn the_filled_scripts_have_no_places_left_and_please_shellcheck() {
+    let shellcheck = which("shellcheck");
+    if shellcheck.is_none() {
+        eprintln!("skipped: no shellcheck");
+    }
+    let home = tempfile::tempdir().unwrap();
+    for (name, text) in every_script().iter().skip(2) {
+        assert!(!text.contains("{{"), "{name}");
+        let file = home.path().join(name);
+        fs::write(&file, text).unwrap();
+        if let Some(shellcheck) = &shellcheck {
+            let mut command = Command::new(shellcheck);
+            ran(command.arg("--shell=bash").arg(&file)).ended(0, &[]);
+        }
+    }
+}
+
+/// OAEP in OpenSSL: nothing of this program wraps what the KMS has to unwrap.
+fn wrap_with_openssl(home: &Path, spki: &[u8], algorithm: &str, material: &[u8]) -> Vec<u8> {
+    let hash = match algorithm {
+        "RSAES_OAEP_SHA_1" => "sha1",
+        _ => "sha256",
+    };
+    let file = |name: &str| home.join(name);
+    fs::write(file("spki.der"), spki).unwrap();
+    fs::write(file("material"), material).unwrap();
+    let mut command = Command::new("openssl");
+    command
+        .args(["pkeyutl", "-encrypt", "-pubin", "-keyform", "DER", "-inkey"])
+        .arg(file("spki.der"))
+        .args(["-pkeyopt", "rsa_padding_mode:oaep"])
+        .args(["-pkeyopt", &format!("rsa_oaep_md:{hash}")])
+        .args(["-pkeyopt", &format!("rsa_mgf1_md:{hash}"), "-in"])
+        .arg(file("material"))
+        .arg("-out")
+        .arg(file("wrapped"));
+    ran(&mut command).ended(0, &[]);
+    fs::read(file("wrapped")).unwrap()
+}
+
+/// The folder of one import as the room would write it, for a KMS key of the loopback KMS.
+struct RealFolder {
+    home: tempfile::TempDir,
+}
+
+impl RealFolder {
+    fn new(kms: &LoopbackKms, arn: &str, algorithm: &str, material: &[u8], damage: u8) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let parameters = kms.parameters(arn, algorithm, "RSA_2048");
+        let parameters: Value = serde_json::from_str(&parameters).unwrap();
+        let bytes = |field: &str| Base64::decode_vec(parameters[field].as_str().unwrap()).unwrap();
+        let token = bytes("ImportToken");
+        let mut wrapped = wrap_with_openssl(home.path(), &bytes("PublicKey"), algorithm, material);
+        wrapped[100] ^= damage;
+        let script = ImportScript {
+            key_arn: arn,
+            wrapping_algorithm: algorithm,
+            wrapped_sha256: &words::hex(&words::sha256(&wrapped)),
+            token_sha256: &words::hex(&words::sha256(&token)),
+            expires: Some(now() + hours(24 * 364)),
+            ..script()
+        };
+        fs::write(home.path().join("WrappedKeyMaterial.bin"), &wrapped).unwrap();
+        fs::write(home.path().join("ImportToken.bin"), &token).unwrap();
+        fs::write(home.path().join("import.sh"), script.render()).unwrap();
+        Self { home }
+    }
+
+    fn run(&self, kms: &LoopbackKms, args: &[&str]) -> Ran {
+        let mut command = Command::new(which("bash").unwrap());
+        command
+            .arg(self.home.path().join("import.sh"))
+            .args(["--endpoint-url", &kms.endpoint()])
+            .args(args)
+            .env_clear()
+            .envs(kms.env())
+            .stdin(Stdio::null());
+        ran(&mut command)
+    }
+
+    fn result(&self, name: &str) -> Value {
+        read_json(&self.home.path().join(name))
+    }
+}
+
+fn random_material() -> [u8; 32] {
+    use rand::TryRng as _;
+    let mut material = [0; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut material).unwrap();
+    material
+}
+
+#[test]
+fn a_real_kms_takes_the_material() {
+    let Some(kms) = LoopbackKms::start() else {
+        return;
+    };
+    for algorithm in ["RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"] {
+        let arn = kms.create_external_key("SYMMETRIC_DEFAULT");
+        assert_eq!(kms.key_material_id(&arn), None);
+        let material = random_material();
+        let folder = RealFolder::new(&kms, &arn, algorithm, &material, 0);
+        // what a user's own options would do to the answer, were they not overruled
+        folder
+            .run(&kms, &["--output", "text", "--query", "KeyId"])
+            .ended(0, &["account 111122223333", "IMPORTED"]);
+        let result = folder.result("import-result.json");
+        let expected = key_material_id_of(&material, &arn);
+        assert_eq!(result["KeyMaterialId"], *expected);
+        assert_eq!(result["KeyId"], *arn);
+        assert_eq!(result["error"], Value::Null);
+        assert_eq!(kms.key_material_id(&arn), Some(expected));
+
+        // this KMS takes a token once only, so the second run is refused, and changes nothing
+        folder
+            .run(&kms, &[])
+            .ended(1, &["InvalidImportToken", "new import parameters"]);
+        let second = folder.result("import-result-2.json");
+        assert_ne!(second["exit"], 0);
+        assert_eq!(second["KeyMaterialId"], Value::Null);
+        assert_eq!(folder.result("import-result.json"), result);
+    }
+}
+
+#[test]
+fn a_real_kms_refuses_a_flipped_bit_and_material_of_another_length() {
+    let Some(kms) = LoopbackKms::start() else {
+        return;
+    };
+    let arn = kms.create_external_key("SYMMETRIC_DEFAULT");
+    let algorithm = "RSAES_OAEP_SHA_256";
+    let flipped = RealFolder::new(&kms, &arn, algorithm, &random_material(), 1);
+    flipped
+        .run(&kms, &[])
+        .ended(1, &["InvalidCiphertext", "algorithm", algorithm]);
+    let error = flipped.result("import-result.json")["error"].to_string();
+    assert!(error.contains("InvalidCiphertextException"), "{error}");
+
+    let short = RealFolder::new(&kms, &arn, algorithm, &random_material()[..31], 0);
+    short
+        .run(&kms, &[])
+        .ended(1, &["IncorrectKeyMaterial", "STOP", "Delete nothing"]);
+    assert_eq!(kms.key_material_id(&arn), None);
+}
+
+#[test]
+fn a_real_aws_cli_that_finds_no_kms_says_try_again() {
+    let Some(kms) = LoopbackKms::start() else {
+        return;
+    };
+    let arn = kms.create_external_key("SYMMETRIC_DEFAULT");
+    let folder = RealFolder::new(&kms, &arn, "RSAES_OAEP_SHA_256", &random_material(), 0);
+    // the later endpoint wins, and nothing listens there
+    folder
+        .run(&kms, &["--endpoint-url", "http://127.0.0.1:1"])
+        .ended(
+            1,
+            &[
+                "Could not ask AWS",
+                "Could not connect",
+                "Run this script again before",
+            ],
+        );
+    folder
+        .run(&kms, &["--no-such-option"])
+        .ended(1, &["Unknown options", "import.sh --help"]);
+    folder
+        .run(&kms, &[])
+        .ended(0, &["IMPORTED", "import-result-3.json"]);
+}

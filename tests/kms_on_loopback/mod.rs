@@ -1,0 +1,254 @@
+//! A KMS on the loopback interface, and the real AWS CLI to talk to it.
+//!
+//! The KMS is `ministack`, which really unwraps what it is sent. It needs a Python environment:
+//!
+//! ```text
+//! python3 -m venv V && V/bin/pip install 'ministack==1.5.33' 'cryptography==50.0.2' awscli
+//! BYOK_TEST_VENV=V cargo test
+//! ```
+//!
+//! Without `BYOK_TEST_VENV` the tests that need it say `skipped: …` and pass.
+#![allow(dead_code)] // every test crate uses another part of this
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use byok::words;
+use serde_json::Value;
+
+/// The account that every key belongs to: ministack takes twelve digits of an access key for one.
+pub const ACCOUNT: &str = "111122223333";
+/// Where keys are made unless a test says otherwise.
+pub const REGION: &str = "eu-west-1";
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running KMS with nothing in it; it ends when this is dropped.
+pub struct LoopbackKms {
+    venv: PathBuf,
+    home: tempfile::TempDir,
+    port: u16,
+    server: Child,
+}
+
+impl LoopbackKms {
+    /// Starts a KMS and waits until it answers. `None`, and a line that says so, where the machine
+    /// has no environment for it.
+    pub fn start() -> Option<Self> {
+        let Some(venv) = std::env::var_os("BYOK_TEST_VENV").filter(|path| !path.is_empty()) else {
+            eprintln!("skipped: no KMS to test against, BYOK_TEST_VENV is not set");
+            return None;
+        };
+        let venv = std::path::absolute(venv).expect("an absolute path of BYOK_TEST_VENV");
+        let home = tempfile::tempdir().expect("a private folder");
+        let port = free_port();
+        let server = spawn(&venv, home.path(), port);
+        let mut kms = Self {
+            venv,
+            home,
+            port,
+            server,
+        };
+        kms.wait_until_healthy();
+        Some(kms)
+    }
+
+    /// The URL for `--endpoint-url`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The whole environment that the AWS CLI, and so `import.sh`, needs: nothing of the caller's.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        let path = format!("{}:/usr/bin:/bin", self.venv.join("bin").display());
+        vec![
+            ("PATH", path),
+            ("HOME", self.home.path().display().to_string()),
+            ("AWS_ACCESS_KEY_ID", ACCOUNT.into()),
+            ("AWS_SECRET_ACCESS_KEY", "loopback".into()),
+            ("AWS_DEFAULT_REGION", REGION.into()),
+            ("AWS_EC2_METADATA_DISABLED", "true".into()),
+            ("AWS_PAGER", String::new()),
+        ]
+    }
+
+    /// Where the real `aws` is.
+    pub fn aws_cli(&self) -> PathBuf {
+        self.venv.join("bin/aws")
+    }
+
+    /// Runs the real AWS CLI against this KMS.
+    pub fn aws(&self, args: &[&str]) -> Output {
+        Command::new(self.aws_cli())
+            .args(["--endpoint-url", &self.endpoint()])
+            .args(args)
+            .env_clear()
+            .envs(self.env())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the AWS CLI of BYOK_TEST_VENV")
+    }
+
+    /// What the AWS CLI printed; panics with what it said if it failed.
+    pub fn aws_text(&self, args: &[&str]) -> String {
+        let output = self.aws(args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "aws {args:?}: {errors}");
+        String::from_utf8(output.stdout).expect("UTF-8 from the AWS CLI")
+    }
+
+    /// Makes a KMS key of Origin EXTERNAL in the usual Region and returns its ARN.
+    pub fn create_external_key(&self, spec: &str) -> String {
+        self.create_external_key_in(spec, REGION)
+    }
+
+    /// Makes a KMS key of Origin EXTERNAL in this Region and returns its ARN.
+    pub fn create_external_key_in(&self, spec: &str, region: &str) -> String {
+        let usage = match spec {
+            spec if spec.starts_with("HMAC_") => "GENERATE_VERIFY_MAC",
+            spec if spec.starts_with("ECC_") || spec.starts_with("RSA_") => "SIGN_VERIFY",
+            _ => "ENCRYPT_DECRYPT",
+        };
+        let made = self.aws_text(&[
+            "kms",
+            "create-key",
+            "--region",
+            region,
+            "--origin",
+            "EXTERNAL",
+            "--key-spec",
+            spec,
+            "--key-usage",
+            usage,
+        ]);
+        text_at(&made, "/KeyMetadata/Arn")
+    }
+
+    /// Import parameters for this KMS key, exactly as the AWS CLI printed them. ministack keeps one
+    /// set for each key: an earlier one is void.
+    pub fn parameters(&self, arn: &str, algorithm: &str, wrapping_key_spec: &str) -> String {
+        self.aws_text(&[
+            "kms",
+            "get-parameters-for-import",
+            "--region",
+            region_of(arn),
+            "--key-id",
+            arn,
+            "--wrapping-algorithm",
+            algorithm,
+            "--wrapping-key-spec",
+            wrapping_key_spec,
+        ])
+    }
+
+    /// The KeyMaterialId that this KMS tells of a symmetric key's material; `None` while it has none.
+    pub fn key_material_id(&self, arn: &str) -> Option<String> {
+        let told = self.aws_text(&[
+            "kms",
+            "describe-key",
+            "--region",
+            region_of(arn),
+            "--key-id",
+            arn,
+        ]);
+        let told: Value = serde_json::from_str(&told).expect("JSON from describe-key");
+        let id = told.pointer("/KeyMetadata/CurrentKeyMaterialId")?;
+        Some(id.as_str()?.to_owned())
+    }
+
+    fn wait_until_healthy(&mut self) {
+        let started = Instant::now();
+        while !is_healthy(self.port) {
+            let ended = self.server.try_wait().expect("the state of the KMS");
+            if ended.is_some() || started.elapsed() > PATIENCE {
+                let log = std::fs::read_to_string(self.home.path().join("log"));
+                panic!("the KMS does not answer: {ended:?} {log:?}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for LoopbackKms {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// The KeyMaterialId that ministack computes from a symmetric key's material, in lower-case hex. It
+/// is a keyed digest of the material, so it proves byte for byte what arrived. The formula is
+/// ministack's own: AWS publishes none. `key_id` may be the id or the ARN; the id is what counts.
+pub fn key_material_id_of(material: &[u8], key_id: &str) -> String {
+    let id = key_id.rsplit('/').next().unwrap_or(key_id);
+    let text = format!("ministack:kms:key-material-id:{id}");
+    words::hex(&hmac_sha256(material, text.as_bytes()))
+}
+
+/// HMAC-SHA256 (RFC 2104) of a key of at most one block.
+fn hmac_sha256(key: &[u8], text: &[u8]) -> words::Digest {
+    const BLOCK: usize = 64;
+    assert!(key.len() <= BLOCK, "longer keys are hashed first");
+    let padded = |pad: u8| {
+        (0..BLOCK)
+            .map(|at| key.get(at).copied().unwrap_or(0) ^ pad)
+            .collect::<Vec<u8>>()
+    };
+    let inner = words::sha256(&[&padded(0x36), text].concat());
+    words::sha256(&[&padded(0x5c), &inner[..]].concat())
+}
+
+fn region_of(arn: &str) -> &str {
+    arn.split(':').nth(3).expect("an ARN")
+}
+
+fn text_at(json: &str, pointer: &str) -> String {
+    let json: Value = serde_json::from_str(json).expect("JSON from the AWS CLI");
+    let text = json.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_else(|| panic!("no {pointer} in {json}"))
+        .to_owned()
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on the loopback");
+    listener.local_addr().expect("its address").port()
+}
+
+fn spawn(venv: &Path, home: &Path, port: u16) -> Child {
+    let log = File::create(home.join("log")).expect("a log file");
+    Command::new(venv.join("bin/ministack"))
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", home)
+        .env("TMPDIR", home)
+        .env("BIND_HOST", "127.0.0.1") // its default is every interface
+        .env("GATEWAY_PORT", port.to_string())
+        .env("SERVICES", "kms,sts")
+        .env("IOT_MTLS_ENABLED", "0")
+        .env("SFTP_ENABLED", "0")
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle of the log"))
+        .stderr(log)
+        .spawn()
+        .expect("ministack in BYOK_TEST_VENV")
+}
+
+fn is_healthy(port: u16) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(
+            b"GET /_ministack/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"kms\""))
+}

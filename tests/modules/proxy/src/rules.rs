@@ -1,0 +1,164 @@
+//! `BYOK_PROXY_RULES`, parsed once.
+
+use std::path::PathBuf;
+
+use cryptoki_sys::{CK_ATTRIBUTE_TYPE, CK_RV};
+
+use crate::Api;
+use crate::names::{self, Half};
+
+/// All rules of one run.
+#[derive(Debug, Default)]
+pub struct Rules {
+    pub oaep_sha1: bool,
+    pub refuse_create_secret: bool,
+    pub fail: Vec<Fail>,
+    pub removed_after: Vec<At>,
+    pub weaken: Vec<Attribute>,
+    pub lie: Vec<Attribute>,
+    pub wrap_length: i64,
+    /// `Some(n)`: the token counts wrong PINs, and n were wrong before.
+    pub pin_flags: Option<u32>,
+    pub log: Option<PathBuf>,
+}
+
+/// A call that is refused; `None` is every call.
+#[derive(Debug)]
+pub struct Fail {
+    pub function: usize,
+    pub call: Option<u64>,
+    pub rv: CK_RV,
+}
+
+/// The first call at which something holds.
+#[derive(Debug)]
+pub struct At {
+    pub function: usize,
+    pub call: u64,
+}
+
+/// A boolean attribute and the value that it gets.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    pub kind: CK_ATTRIBUTE_TYPE,
+    pub half: Half,
+    pub value: bool,
+}
+
+impl Rules {
+    /// An empty rule is nothing; the error quotes the rule that cannot be read.
+    pub fn parse(text: &str) -> Result<Rules, String> {
+        let mut rules = Rules::default();
+        for rule in text
+            .split(';')
+            .map(str::trim)
+            .filter(|rule| !rule.is_empty())
+        {
+            rules
+                .add(rule)
+                .ok_or_else(|| format!("cannot read the rule `{rule}`"))?;
+        }
+        Ok(rules)
+    }
+
+    fn add(&mut self, rule: &str) -> Option<()> {
+        let (word, rest) = match rule.split_once(':') {
+            Some((word, rest)) => (word, Some(rest)),
+            None => (rule, None),
+        };
+        match (word, rest) {
+            ("oaep-sha1", None) => self.oaep_sha1 = true,
+            ("refuse-create-secret", None) => self.refuse_create_secret = true,
+            ("fail", Some(rest)) => self.fail.push(fail(rest)?),
+            ("removed-after", Some(rest)) => self.removed_after.push(at(rest)?),
+            ("weaken", Some(rest)) => self.weaken.push(attribute(rest)?),
+            ("lie", Some(rest)) => self.lie.push(attribute(rest)?),
+            ("wrap-length", Some(rest)) => self.wrap_length = rest.parse().ok()?,
+            ("pin-flags", None) => self.pin_flags = Some(0),
+            ("pin-flags", Some(rest)) => self.pin_flags = Some(rest.parse().ok()?),
+            ("log", Some(path)) if !path.is_empty() => self.log = Some(path.into()),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn call_number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|n| *n > 0)
+}
+
+/// `C_Name:N:CKR_NAME`
+fn fail(text: &str) -> Option<Fail> {
+    let mut fields = text.splitn(3, ':');
+    let function = Api::named(fields.next()?)?;
+    let call = match fields.next()? {
+        "*" => None,
+        number => Some(call_number(number)?),
+    };
+    let rv = names::rv(fields.next()?)?;
+    Some(Fail { function, call, rv })
+}
+
+/// `C_Name:N`
+fn at(text: &str) -> Option<At> {
+    let (name, call) = text.split_once(':')?;
+    let (function, call) = (Api::named(name)?, call_number(call)?);
+    Some(At { function, call })
+}
+
+/// `CKA_NAME=true|false`
+fn attribute(text: &str) -> Option<Attribute> {
+    let (name, value) = text.split_once('=')?;
+    let (kind, half) = names::boolean(name)?;
+    let value = value.parse().ok()?;
+    Some(Attribute { kind, half, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cryptoki_sys::{CKA_DECRYPT, CKR_KEY_UNEXTRACTABLE};
+
+    #[test]
+    fn every_rule_is_read() {
+        let rules = Rules::parse(
+            "oaep-sha1; refuse-create-secret;fail:C_WrapKey:2:CKR_KEY_UNEXTRACTABLE;\
+             fail:C_Login:*:0x80000001;removed-after:C_GenerateKey:1;weaken:CKA_DECRYPT=true;\
+             lie:CKA_SENSITIVE=false;wrap-length:-1;pin-flags:2;log:/a:b/c;",
+        )
+        .unwrap();
+        assert!(rules.oaep_sha1 && rules.refuse_create_secret);
+        assert_eq!(rules.fail[0].call, Some(2));
+        assert_eq!(rules.fail[0].rv, CKR_KEY_UNEXTRACTABLE);
+        assert_eq!((rules.fail[1].call, rules.fail[1].rv), (None, 0x8000_0001));
+        assert_eq!(rules.removed_after[0].call, 1);
+        assert_eq!(rules.weaken[0].kind, CKA_DECRYPT);
+        assert!(rules.weaken[0].value && !rules.lie[0].value);
+        assert_eq!(rules.wrap_length, -1);
+        assert_eq!(rules.pin_flags, Some(2));
+        assert_eq!(rules.log.as_deref(), Some("/a:b/c".as_ref()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_quoted() {
+        for rule in [
+            "oaep-sha2",
+            "oaep-sha1:x",
+            "fail:C_WrapKey:0:CKR_OK",
+            "fail:C_WrapKey:1",
+            "fail:C_Wrap:1:CKR_OK",
+            "fail:C_WrapKey:1:CKR_NO_SUCH",
+            "fail:C_WrapKey:1:CKR_OK:more",
+            "removed-after:C_WrapKey",
+            "weaken:CKA_LABEL=true",
+            "weaken:CKA_DECRYPT=yes",
+            "lie:CKA_DECRYPT",
+            "wrap-length:x",
+            "pin-flags:x",
+            "log:",
+        ] {
+            let error = Rules::parse(&format!("oaep-sha1;{rule}")).unwrap_err();
+            assert_eq!(error, format!("cannot read the rule `{rule}`"));
+        }
+    }
+}

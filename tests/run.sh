@@ -1,0 +1,292 @@
+#!/usr/bin/env bash
+# tests/run.sh              everything: formatting, lints, builds, all tests
+# tests/run.sh quick        the same without the second HSM (kryoptic) and without the KMS
+# tests/run.sh FILTER…      only tests whose name contains one of the filters
+# tests/run.sh --OPTION…    the arguments of `cargo test`, as they are
+#
+# As root on Debian, missing packages are installed. Anybody else is told what is missing;
+# without a C compiler or SoftHSM nothing can be tested (exit 2), without the rest some
+# steps and tests are skipped. Everything that is made lies in target/.
+#
+# For the tests, in the environment (unset where it is not there, and the test skips):
+#   BYOK_TEST_SOFTHSM   libsofthsm2.so
+#   BYOK_TEST_KRYOPTIC  libbyok_kryoptic.so: an HSM with OAEP SHA-256
+#   BYOK_TEST_PROXY     libbyok_proxy.so: a module that fails as it is told
+#   BYOK_TEST_VENV      a Python venv with ministack (a KMS), cryptography and the AWS CLI
+#   BYOK_TEST_SKIPS     a file: a test that skips appends one line, `test name: reason`,
+#                       because cargo test neither shows nor counts it
+#
+# The last line is `N passed, N failed, N skipped`: tests and the steps around them.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+exec </dev/null
+
+logs=$root/target/run-logs
+modules=$root/target/modules
+venv=$root/target/venv
+requirements=(ministack==1.5.33 cryptography==50.0.2 awscli==1.46.3)
+
+mode=all
+case ${1:-} in
+'') ;;
+quick) mode=quick && shift ;;
+*) mode=some ;;
+esac
+
+die() {
+    printf 'tests/run.sh: %s\n' "$1" >&2
+    exit 2
+}
+
+# ---- the environment: what the machine's user has set must not decide what is tested ----
+unset BYOK_TEST_BIN BYOK_TEST_SOFTHSM BYOK_TEST_KRYOPTIC BYOK_TEST_PROXY BYOK_TEST_VENV
+unset BYOK_PROXY_MODULE BYOK_PROXY_RULES SOFTHSM2_CONF KRYOPTIC_CONF KRYOPTIC_TRACE
+unset AWS_PROFILE AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL
+unset CARGO_TARGET_DIR CARGO_BUILD_TARGET
+export PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
+if [ ! -d "${HOME:-}" ]; then
+    HOME=$(getent passwd "$(id -u)" | cut -d: -f6) || HOME=
+    export HOME
+fi
+if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
+    PATH=$HOME/.cargo/bin:$PATH
+fi
+rust=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' Cargo.toml)
+cargo --version >/dev/null 2>&1 || die "cargo is not installed or does not run: byok needs Rust $rust or newer, https://rustup.rs"
+
+mkdir -p "$logs"
+rm -f "$logs"/*.log
+export BYOK_TEST_SKIPS=$logs/skips
+: >"$BYOK_TEST_SKIPS"
+
+passed=0 failed=0 skipped=0
+
+# stage NAME COMMAND…: runs it, says how it went and how long it took, counts it.
+stage() {
+    local name=$1 start=$SECONDS
+    shift
+    printf '== %s\n' "$name"
+    if "$@"; then
+        passed=$((passed + 1))
+        printf -- '-- %s: ok, %d s\n' "$name" $((SECONDS - start))
+    else
+        failed=$((failed + 1))
+        printf -- '-- %s: FAILED, %d s\n' "$name" $((SECONDS - start))
+        return 1
+    fi
+}
+
+skip() {
+    skipped=$((skipped + 1))
+    printf -- '-- %s: skipped: %s\n' "$1" "$2"
+}
+
+# Noise goes to a log of its own; its end is shown when the command fails.
+quietly() {
+    local log=$logs/$1.log
+    shift
+    "$@" >"$log" 2>&1 || {
+        tail -n 30 "$log"
+        printf '   (all of it: %s)\n' "$log"
+        return 1
+    }
+}
+
+# ---- packages ----
+python=/usr/bin/python3 # the system's: another user's, or a version manager's, may be out of reach
+[ -x "$python" ] || python=$(command -v python3) || python=python3
+
+# Is there what the package is needed for? However it came.
+have() {
+    case $1 in
+    gcc) command -v cc ;;
+    libc6-dev) printf '#include <stdio.h>\n' | cc -E - ;;
+    softhsm2) softhsm-config/find-module.sh ;;
+    p11-kit-modules) compgen -G '/usr/lib*/*/pkcs11/p11-kit-client.so' || compgen -G '/usr/lib*/pkcs11/p11-kit-client.so' ;;
+    libclang1-14) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib*/libclang*.so*' ;;
+    libclang-common-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' || compgen -G '/usr/lib*/clang/*/include/stddef.h' ;;
+    python3) "$python" --version ;;
+    python3-venv) "$python" -c 'import ensurepip, venv' ;;
+    *) command -v "$1" ;;
+    esac >/dev/null 2>&1
+}
+
+packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl jq tmux
+    shellcheck libclang1-14 libclang-common-14-dev python3 python3-venv)
+missing=()
+find_missing() {
+    missing=()
+    local package
+    for package in "${packages[@]}"; do
+        have "$package" || missing+=("$package")
+    done
+}
+
+apt_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+install_packages() {
+    apt_install "${missing[@]}" && return
+    apt-get update || true
+    apt_install "${missing[@]}" && return
+    # One that this Debian does not have must not keep the others away.
+    local package
+    for package in "${missing[@]}"; do
+        apt_install "$package" || true
+    done
+}
+
+find_missing
+if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    printf '== packages: %s\n' "${missing[*]}"
+    install_packages >"$logs/packages.log" 2>&1 || true
+    find_missing
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+    printf 'missing packages: %s\n' "${missing[*]}"
+    for package in gcc libc6-dev softhsm2; do
+        have "$package" || die "nothing can be tested without $package: apt-get install -y --no-install-recommends ${missing[*]}"
+    done
+fi
+
+# have_all NAME PACKAGE…: true, or the step is skipped and says what it lacks.
+have_all() {
+    local name=$1 package
+    shift
+    for package in "$@"; do
+        have "$package" || {
+            skip "$name" "there is no $package"
+            return 1
+        }
+    done
+}
+
+# ---- what the tests run against ----
+module() { # PACKAGE
+    local manifest=tests/modules/$1/Cargo.toml
+    CARGO_TARGET_DIR=$modules quietly "module-$1" cargo build --release --locked --manifest-path "$manifest"
+}
+
+make_venv() {
+    local stamp=$venv/requirements
+    if [ "$(cat "$stamp" 2>/dev/null)" = "${requirements[*]}" ]; then
+        return
+    fi
+    rm -rf "$venv"
+    quietly venv "$python" -m venv "$venv" || return 1
+    quietly pip "$venv/bin/pip" install --no-input --disable-pip-version-check "${requirements[@]}" || return 1
+    printf '%s\n' "${requirements[*]}" >"$stamp"
+}
+
+BYOK_TEST_SOFTHSM=$(softhsm-config/find-module.sh) && export BYOK_TEST_SOFTHSM
+
+if stage 'build the proxy module' module proxy; then
+    export BYOK_TEST_PROXY=$modules/release/libbyok_proxy.so
+fi
+if [ "$mode" = quick ]; then
+    skip 'build kryoptic' quick
+    skip 'KMS venv' quick
+else
+    if have_all 'build kryoptic' make perl libclang1-14 libclang-common-14-dev; then
+        if stage 'build kryoptic' module kryoptic; then
+            export BYOK_TEST_KRYOPTIC=$modules/release/libbyok_kryoptic.so
+        fi
+    fi
+    if have_all 'KMS venv' python3 python3-venv; then
+        if stage 'KMS venv' make_venv; then
+            export BYOK_TEST_VENV=$venv
+        fi
+    fi
+fi
+
+# ---- the code as it stands ----
+format() {
+    local manifest bad=0
+    for manifest in Cargo.toml tests/modules/*/Cargo.toml; do
+        cargo fmt --check --manifest-path "$manifest" || bad=1
+    done
+    return $bad
+}
+
+lint() {
+    cargo clippy --quiet --all-targets --locked -- -D warnings &&
+        CARGO_TARGET_DIR=$modules cargo clippy --quiet --all-targets --locked \
+            --manifest-path tests/modules/proxy/Cargo.toml -- -D warnings
+}
+
+shell_scripts() {
+    local scripts
+    mapfile -d '' scripts < <(find . \( -name target -o -name .git \) -prune -o -name '*.sh' -type f -print0)
+    shellcheck "${scripts[@]}" .ci/run
+}
+
+proxy_tests() {
+    CARGO_TARGET_DIR=$modules quietly proxy-tests cargo test --locked --manifest-path tests/modules/proxy/Cargo.toml
+}
+
+if [ "$mode" != some ]; then
+    if cargo fmt --version >/dev/null 2>&1; then
+        stage 'cargo fmt' format || true
+    else
+        skip 'cargo fmt' 'rustup component add rustfmt'
+    fi
+    if cargo clippy --version >/dev/null 2>&1; then
+        stage 'cargo clippy' lint || true
+    else
+        skip 'cargo clippy' 'rustup component add clippy'
+    fi
+    if have_all shellcheck shellcheck; then
+        stage shellcheck shell_scripts || true
+    fi
+    stage 'tests of the proxy module' proxy_tests || true
+fi
+stage 'cargo build --release' cargo build --quiet --release --locked || true
+
+# ---- the tests ----
+# Each test counts, not the step. A test that noted a skip has passed for cargo.
+cargo_test() {
+    local arguments=()
+    if [ "$mode" = some ]; then
+        case $1 in
+        -*) arguments=("$@") ;;
+        *) arguments=(-- "$@") ;;
+        esac
+    fi
+    cargo test --locked --no-fail-fast ${arguments[@]+"${arguments[@]}"} 2>&1 | tee "$logs/test.log"
+}
+
+start=$SECONDS
+printf '== cargo test\n'
+outcome=ok
+cargo_test "$@" || outcome=FAILED
+read -r tests_passed tests_failed tests_ignored < <(awk '
+    /^test result: / {
+        for (i = 2; i <= NF; i++) {
+            if ($i == "passed;") passed += $(i - 1)
+            if ($i == "failed;") failed += $(i - 1)
+            if ($i == "ignored;") ignored += $(i - 1)
+        }
+    }
+    END { print passed + 0, failed + 0, ignored + 0 }' "$logs/test.log")
+noted=$(grep -c . "$BYOK_TEST_SKIPS") || true
+if [ "$outcome" = FAILED ] && [ "$tests_failed" -eq 0 ]; then
+    tests_failed=1 # it did not compile, or a test took the whole process with it
+fi
+printf -- '-- cargo test: %s, %d s\n' "$outcome" $((SECONDS - start))
+
+if [ "$noted" -gt 0 ]; then
+    sed 's/^/skipped: /' "$BYOK_TEST_SKIPS"
+fi
+if [ "$noted" -gt "$tests_passed" ]; then
+    noted=$tests_passed # a line too many, or by a test that failed afterwards
+fi
+passed=$((passed + tests_passed - noted))
+failed=$((failed + tests_failed))
+skipped=$((skipped + tests_ignored + noted))
+
+printf 'all of it: %d s\n' "$SECONDS"
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]
