@@ -1,0 +1,568 @@
+//! Rooms for the tests: a real token, a KMS key made by openssl, a plan.
+#![allow(dead_code, missing_docs)] // each test file uses its own part
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+pub const LABEL: &str = "payments-2026";
+pub const PIN: &str = "pin-8471-of-the-tests";
+pub const SHA_1: &str = "RSAES_OAEP_SHA_1";
+pub const SHA_256: &str = "RSAES_OAEP_SHA_256";
+
+/// The two HSMs of the tests. No test may be true of one of them only without saying so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    SoftHsm,
+    Kryoptic,
+}
+
+impl Kind {
+    /// The module, or `None` after saying that it is not here.
+    pub fn module(self) -> Option<PathBuf> {
+        let (variable, usual) = match self {
+            Self::SoftHsm => (
+                "BYOK_TEST_SOFTHSM",
+                "/usr/lib/softhsm/libsofthsm2.so".to_owned(),
+            ),
+            Self::Kryoptic => (
+                "BYOK_TEST_KRYOPTIC",
+                in_target("modules/release/libbyok_kryoptic.so"),
+            ),
+        };
+        module_at(variable, &usual)
+    }
+
+    /// Whether C_WrapKey takes OAEP with SHA-256.
+    pub fn wraps_sha_256(self) -> bool {
+        self == Self::Kryoptic
+    }
+}
+
+/// The fault-injecting proxy.
+pub fn proxy_module() -> Option<PathBuf> {
+    module_at(
+        "BYOK_TEST_PROXY",
+        &in_target("modules/release/libbyok_proxy.so"),
+    )
+}
+
+fn in_target(path: &str) -> String {
+    format!("{}/target/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn module_at(variable: &str, usual: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var(variable).unwrap_or_else(|_| usual.to_owned()));
+    if path.exists() {
+        return Some(path);
+    }
+    skip(&format!("{variable}: {} is not there", path.display()));
+    None
+}
+
+/// Says, where `tests/run.sh` counts it, that the running test did not test.
+pub fn skip(why: &str) {
+    let thread = std::thread::current();
+    let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
+    eprint!("skipped: {line}");
+    if let Ok(path) = std::env::var("BYOK_TEST_SKIPS") {
+        let file = fs::OpenOptions::new().append(true).create(true).open(path);
+        file.unwrap().write_all(line.as_bytes()).unwrap();
+    }
+}
+
+/// A token of its own, and everything a ceremony needs.
+pub struct Room {
+    pub kind: Kind,
+    pub dir: tempfile::TempDir,
+    /// The module that the plan names.
+    pub module: PathBuf,
+    /// What byok sees of the environment beyond PATH.
+    pub env: Vec<(String, String)>,
+    pub plan: PlanText,
+    pub kms: KmsKey,
+}
+
+/// The plan, field by field, so that a test changes only what it is about.
+#[derive(Clone)]
+pub struct PlanText {
+    pub title: String,
+    pub network: String,
+    pub module: String,
+    pub token: String,
+    pub pin: String,
+    pub label: String,
+    pub key_arn: String,
+    pub parameters: String,
+    pub wrapping: String,
+    pub wrap_in: String,
+    pub expires: String,
+    pub wrapping_key_sha256: Option<String>,
+    pub directory: String,
+    /// Lines added to `[[key.import]]`, to `[record]`, and to the end.
+    pub import_more: String,
+    pub record_more: String,
+    pub more: String,
+}
+
+impl Room {
+    /// A room before this HSM; `None` where its module is not on this machine.
+    pub fn new(kind: Kind) -> Option<Self> {
+        let module = kind.module()?;
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("inputs")).unwrap();
+        fs::write(dir.path().join("pin"), format!("{PIN}\n")).unwrap();
+        fs::set_permissions(dir.path().join("pin"), fs::Permissions::from_mode(0o600)).unwrap();
+        let env = configure(kind, dir.path());
+        let kms = KmsKey::rsa(2048);
+        let plan = PlanText {
+            title: "Payments data key, eu-west-1".into(),
+            network: "allowed".into(),
+            module: module.display().to_string(),
+            token: "pkcs11:token=ceremony".into(),
+            pin: "file:pin".into(),
+            label: LABEL.into(),
+            key_arn: ARN.into(),
+            parameters: "inputs/eu-west-1.json".into(),
+            wrapping: SHA_1.into(),
+            wrap_in: "hsm".into(),
+            expires: "never".into(),
+            wrapping_key_sha256: Some(kms.sha256()),
+            directory: "records/one".into(),
+            import_more: String::new(),
+            record_more: String::new(),
+            more: String::new(),
+        };
+        let room = Self {
+            kind,
+            dir,
+            module,
+            env,
+            plan,
+            kms,
+        };
+        room.token(&["init", "ceremony", PIN]);
+        room.write_parameters();
+        Some(room)
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    /// Another wrapping key, with its parameters and its digest in the plan.
+    pub fn use_kms_key(&mut self, kms: KmsKey) {
+        self.plan.wrapping_key_sha256 = Some(kms.sha256());
+        self.kms = kms;
+        self.write_parameters();
+    }
+
+    pub fn write_parameters(&self) {
+        let json = self.kms.parameters(&self.plan.key_arn, now() + 86_000);
+        fs::write(self.path("inputs/eu-west-1.json"), json).unwrap();
+    }
+
+    /// Writes the plan and returns where.
+    pub fn write_plan(&self) -> PathBuf {
+        let path = self.path("plan.toml");
+        fs::write(&path, self.plan.text()).unwrap();
+        path
+    }
+
+    /// A bare PKCS#11 program of the tests before this token.
+    pub fn token(&self, args: &[&str]) -> String {
+        let output = self.token_command(args).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn token_command(&self, args: &[&str]) -> Command {
+        let program = Path::new(env!("CARGO_BIN_EXE_byok"))
+            .parent()
+            .unwrap()
+            .join("examples/test-token");
+        let mut command = Command::new(&program);
+        assert!(
+            program.exists(),
+            "{}: cargo build --example test-token",
+            program.display()
+        );
+        command
+            .arg(self.kind.module().unwrap())
+            .args(args)
+            .envs(self.env.iter().cloned());
+        command
+    }
+
+    /// Every object of the token, a line each: class, label, id.
+    pub fn objects(&self) -> Vec<String> {
+        self.token(&["list", "ceremony", PIN])
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    pub fn byok(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_byok"));
+        command.args(args).current_dir(self.dir.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.env.iter().cloned()).stdin(Stdio::null());
+        command
+    }
+
+    /// Writes the plan and runs it unattended, approved by its digest.
+    pub fn run(&self) -> Output {
+        self.write_plan();
+        let approved = sha256(&fs::read(self.path("plan.toml")).unwrap());
+        self.byok(&["run", "plan.toml", "--approve", &approved])
+            .output()
+            .unwrap()
+    }
+
+    /// The same, and it must have come to its end.
+    pub fn run_well(&self) -> Transcript {
+        let output = self.run();
+        assert!(output.status.success(), "{}", stderr(&output));
+        self.transcript("records/one")
+    }
+
+    /// Puts the proxy before the token, with these rules.
+    pub fn behind_proxy(&mut self, rules: &str) -> Option<()> {
+        let proxy = proxy_module()?;
+        self.plan.module = proxy.display().to_string();
+        self.env
+            .retain(|(name, _)| !name.starts_with("BYOK_PROXY_"));
+        self.env.push((
+            "BYOK_PROXY_MODULE".into(),
+            self.module.display().to_string(),
+        ));
+        self.env.push(("BYOK_PROXY_RULES".into(), rules.into()));
+        Some(())
+    }
+
+    /// Takes the proxy away again.
+    pub fn without_proxy(&mut self) {
+        self.plan.module = self.module.display().to_string();
+    }
+
+    pub fn transcript(&self, record: &str) -> Transcript {
+        Transcript::read(&self.path(record).join("transcript.jsonl"))
+    }
+
+    /// What stands beside the record: `one.aborted-…` and the like.
+    pub fn beside(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path("records")) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The one aborted record.
+    pub fn aborted(&self) -> Transcript {
+        let names = self.beside();
+        let aborted: Vec<_> = names
+            .iter()
+            .filter(|name| name.starts_with("one.aborted-"))
+            .collect();
+        assert_eq!(aborted.len(), 1, "{names:?}");
+        self.transcript(&format!("records/{}", aborted[0]))
+    }
+
+    /// The data key, opened by openssl with the KMS's private key.
+    pub fn openssl_opens(&self, wrapped: &str) -> Vec<u8> {
+        self.kms.open(&self.path(wrapped), &self.plan.wrapping)
+    }
+}
+
+impl PlanText {
+    pub fn text(&self) -> String {
+        let digest = self.wrapping_key_sha256.as_ref();
+        let digest = digest
+            .map(|d| format!("wrapping_key_sha256 = \"{d}\"\n"))
+            .unwrap_or_default();
+        format!(
+            "title = \"{}\"\nkind = \"generate\"\n[machine]\nnetwork = \"{}\"\n[hsm]\nmodule = \"{}\"\n\
+             token = \"{}\"\npin = \"{}\"\nenv = [\"SOFTHSM2_CONF\", \"KRYOPTIC_CONF\", \"BYOK_PROXY_MODULE\", \
+             \"BYOK_PROXY_RULES\", \"P11_KIT_SERVER_ADDRESS\"]\n\
+             [[key]]\nlabel = \"{}\"\nspec = \"SYMMETRIC_DEFAULT\"\nkeep = \"extractable\"\n\
+             [[key.import]]\nname = \"eu-west-1\"\nkey_arn = \"{}\"\nparameters = \"{}\"\nwrapping = \"{}\"\n\
+             wrap_in = \"{}\"\nexpires = \"{}\"\n{digest}{}[record]\ndirectory = \"{}\"\n{}{}",
+            self.title,
+            self.network,
+            self.module,
+            self.token,
+            self.pin,
+            self.label,
+            self.key_arn,
+            self.parameters,
+            self.wrapping,
+            self.wrap_in,
+            self.expires,
+            self.import_more,
+            self.directory,
+            self.record_more,
+            self.more
+        )
+    }
+}
+
+fn configure(kind: Kind, dir: &Path) -> Vec<(String, String)> {
+    let (variable, file, text) = match kind {
+        Kind::SoftHsm => {
+            fs::create_dir(dir.join("tokens")).unwrap();
+            let tokens = dir.join("tokens");
+            let text = format!(
+                "directories.tokendir = {}\nobjectstore.backend = file\n",
+                tokens.display()
+            );
+            ("SOFTHSM2_CONF", "softhsm2.conf", text)
+        }
+        Kind::Kryoptic => {
+            let token = dir.join("token.sql");
+            let text = format!(
+                "[[slots]]\nslot = 1\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n",
+                token.display()
+            );
+            ("KRYOPTIC_CONF", "kryoptic.toml", text)
+        }
+    };
+    fs::write(dir.join(file), text).unwrap();
+    vec![(variable.to_owned(), dir.join(file).display().to_string())]
+}
+
+/// A KMS's wrapping key pair, made and used by openssl alone.
+#[derive(Clone, Debug)]
+pub struct KmsKey {
+    pem: PathBuf,
+    pub spki: Vec<u8>,
+    pub token: Vec<u8>,
+}
+
+impl KmsKey {
+    /// One pair of each size serves a whole test program: making them is slow.
+    pub fn rsa(bits: u32) -> Self {
+        static MADE: Mutex<Vec<(u32, KmsKey)>> = Mutex::new(Vec::new());
+        let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((_, key)) = made.iter().find(|(size, _)| *size == bits) {
+            return key.clone();
+        }
+        let key = Self::make(bits);
+        made.push((bits, key.clone()));
+        key
+    }
+
+    /// A pair of its own.
+    pub fn make(bits: u32) -> Self {
+        static COUNT: Mutex<u32> = Mutex::new(0);
+        static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
+        let dir = DIR.get_or_init(|| tempfile::tempdir().unwrap());
+        let number = {
+            let mut count = COUNT
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            *count += 1;
+            *count
+        };
+        let pem = dir.path().join(format!("{number}.pem"));
+        let size = format!("rsa_keygen_bits:{bits}");
+        openssl(
+            &[
+                "genpkey",
+                "-quiet",
+                "-algorithm",
+                "RSA",
+                "-pkeyopt",
+                &size,
+                "-out",
+                pem.to_str().unwrap(),
+            ],
+            &[],
+        );
+        let spki = openssl(
+            &[
+                "pkey",
+                "-in",
+                pem.to_str().unwrap(),
+                "-pubout",
+                "-outform",
+                "DER",
+            ],
+            &[],
+        );
+        Self {
+            pem,
+            spki,
+            token: format!("import token {number}").repeat(40).into_bytes(),
+        }
+    }
+
+    /// SHA-256 of the SPKI DER, as the slip of the online side shows it.
+    pub fn sha256(&self) -> String {
+        sha256(&self.spki)
+    }
+
+    /// Import parameters as `aws kms get-parameters-for-import` prints them.
+    pub fn parameters(&self, arn: &str, valid_to: u64) -> String {
+        format!(
+            "{{\n    \"KeyId\": \"{arn}\",\n    \"ImportToken\": \"{}\",\n    \"PublicKey\": \"{}\",\n    \
+             \"ParametersValidTo\": {valid_to}.123\n}}\n",
+            base64(&self.token),
+            base64(&self.spki)
+        )
+    }
+
+    /// `openssl pkeyutl -decrypt`, told the hash for OAEP and for MGF1.
+    pub fn open(&self, wrapped: &Path, wrapping: &str) -> Vec<u8> {
+        let hash = if wrapping.ends_with("SHA_256") {
+            "sha256"
+        } else {
+            "sha1"
+        };
+        let (oaep, mgf) = (format!("rsa_oaep_md:{hash}"), format!("rsa_mgf1_md:{hash}"));
+        openssl(
+            &[
+                "pkeyutl",
+                "-decrypt",
+                "-inkey",
+                self.pem.to_str().unwrap(),
+                "-pkeyopt",
+                "rsa_padding_mode:oaep",
+                "-pkeyopt",
+                &oaep,
+                "-pkeyopt",
+                &mgf,
+                "-in",
+                wrapped.to_str().unwrap(),
+            ],
+            &[],
+        )
+    }
+}
+
+/// Key check value and fingerprint of an AES key by `openssl enc`, as docs/check-values.md says.
+pub fn openssl_check_values(key: &[u8]) -> (String, String) {
+    let cipher = format!("-aes-{}-ecb", key.len() * 8);
+    let encrypt = |plain: &[u8]| openssl(&["enc", &cipher, "-nopad", "-K", &hex(key)], plain);
+    let text = openssl(
+        &["dgst", "-sha256", "-binary"],
+        b"byok-ceremony material fingerprint v1",
+    );
+    (
+        hex(&encrypt(&[0; 16])[..3]).to_uppercase(),
+        hex(&encrypt(&text)),
+    )
+}
+
+pub fn openssl(args: &[&str], input: &[u8]) -> Vec<u8> {
+    let output = pipe(Command::new("openssl").args(args), input);
+    assert!(
+        output.status.success(),
+        "openssl {args:?}: {}",
+        stderr(&output)
+    );
+    output.stdout
+}
+
+pub fn pipe(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// A transcript as the tests read it: by serde_json, not by byok.
+#[derive(Debug)]
+pub struct Transcript {
+    pub lines: Vec<serde_json::Value>,
+    pub bytes: Vec<u8>,
+}
+
+impl Transcript {
+    pub fn read(path: &Path) -> Self {
+        let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let lines = bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        let lines = lines
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        Self { lines, bytes }
+    }
+
+    /// The events of one name.
+    pub fn events(&self, name: &str) -> Vec<&serde_json::Value> {
+        self.lines
+            .iter()
+            .filter(|line| line["event"] == name)
+            .collect()
+    }
+
+    /// The one event of this name.
+    pub fn event(&self, name: &str) -> &serde_json::Value {
+        let events = self.events(name);
+        assert_eq!(events.len(), 1, "{name} in {:#?}", self.lines);
+        events[0]
+    }
+
+    pub fn names(&self) -> Vec<&str> {
+        self.lines
+            .iter()
+            .map(|line| line["event"].as_str().unwrap())
+            .collect()
+    }
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Asserts the exit code and that the error text says each of these.
+#[track_caller]
+pub fn refused(output: &Output, exit: i32, says: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(exit), "{text}");
+    for wanted in says {
+        assert!(text.contains(wanted), "{wanted:?} is not in:\n{text}");
+    }
+}
+
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// By openssl, so that byok's own digest is checked by another program.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&openssl(&["dgst", "-sha256", "-binary"], bytes))
+}
+
+pub fn base64(bytes: &[u8]) -> String {
+    String::from_utf8(openssl(&["base64", "-A"], bytes)).unwrap()
+}

@@ -1,0 +1,130 @@
+//! What the tests do to a token without byok: a bare PKCS#11 program.
+//!
+//! ```text
+//! test-token MODULE init  LABEL PIN           initialise a free slot
+//! test-token MODULE list  LABEL PIN           every object: class, label, id, a line each
+//! test-token MODULE plant LABEL PIN NAME [ID] make an AES key of that label
+//! test-token MODULE sleep LABEL PIN           log in, say "ready", wait for standard input to end
+//! test-token MODULE wrap  LABEL PIN NAME OUT  try to wrap that key with AES-KW under a key made here
+//! ```
+
+use std::path::Path;
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, ObjectClass};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
+use cryptoki::types::AuthPin;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let [module, verb, label, pin, rest @ ..] = args.as_slice() else {
+        panic!("see the top of this file")
+    };
+    let context = Pkcs11::new(Path::new(module)).unwrap();
+    context
+        .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
+        .unwrap();
+    match (*verb, rest) {
+        ("init", []) => init(&context, label, pin),
+        ("list", []) => list(&log_in(&context, label, pin)),
+        ("plant", [name, id @ ..]) => {
+            plant(&log_in(&context, label, pin), name, id.first().copied())
+        }
+        ("sleep", []) => {
+            let _session = log_in(&context, label, pin);
+            println!("ready");
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        }
+        ("wrap", [name, out]) => wrap(&log_in(&context, label, pin), name, out),
+        _ => panic!("see the top of this file"),
+    }
+}
+
+fn slot_of(context: &Pkcs11, label: &str) -> Slot {
+    let slots = context.get_slots_with_token().unwrap();
+    let named = |slot: &Slot| context.get_token_info(*slot).unwrap().label().trim_end() == label;
+    slots.into_iter().find(named).unwrap()
+}
+
+fn log_in(context: &Pkcs11, label: &str, pin: &str) -> Session {
+    let session = context.open_rw_session(slot_of(context, label)).unwrap();
+    session
+        .login(UserType::User, Some(&AuthPin::from(pin.to_owned())))
+        .unwrap();
+    session
+}
+
+fn init(context: &Pkcs11, label: &str, pin: &str) {
+    let slots = context.get_slots_with_token().unwrap();
+    let free = |slot: &Slot| !context.get_token_info(*slot).unwrap().token_initialized();
+    let slot = slots.into_iter().find(free).unwrap();
+    let pin = AuthPin::from(pin.to_owned());
+    context.init_token(slot, &pin, label).unwrap();
+    let session = context.open_rw_session(slot_of(context, label)).unwrap();
+    session.login(UserType::So, Some(&pin)).unwrap();
+    session.init_pin(&pin).unwrap();
+}
+
+fn list(session: &Session) {
+    for handle in session.find_objects(&[]).unwrap() {
+        let wanted = [
+            AttributeType::Class,
+            AttributeType::Label,
+            AttributeType::Id,
+        ];
+        let (mut class, mut label, mut id) = (String::new(), String::new(), String::new());
+        for attribute in session.get_attributes(handle, &wanted).unwrap() {
+            match attribute {
+                Attribute::Class(value) => class = value.to_string(),
+                Attribute::Label(value) => label = String::from_utf8_lossy(&value).into_owned(),
+                Attribute::Id(value) => {
+                    id = value.iter().map(|byte| format!("{byte:02x}")).collect()
+                }
+                _ => {}
+            }
+        }
+        println!("{class} {label} {id}");
+    }
+}
+
+fn plant(session: &Session, name: &str, id: Option<&str>) {
+    let id = id.unwrap_or("00");
+    let id = (0..id.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap())
+        .collect();
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::ValueLen(32.into()),
+        Attribute::Label(name.into()),
+        Attribute::Id(id),
+    ];
+    session
+        .generate_key(&Mechanism::AesKeyGen, &template)
+        .unwrap();
+}
+
+fn wrap(session: &Session, name: &str, out: &str) {
+    let template = [
+        Attribute::Token(false),
+        Attribute::Wrap(true),
+        Attribute::ValueLen(32.into()),
+    ];
+    let wrapping = session
+        .generate_key(&Mechanism::AesKeyGen, &template)
+        .unwrap();
+    let key = session
+        .find_objects(&[Attribute::Label(name.into())])
+        .unwrap()[0];
+    let wrapped = session
+        .wrap_key(&Mechanism::AesKeyWrap, wrapping, key)
+        .unwrap();
+    std::fs::write(out, wrapped).unwrap();
+}
