@@ -9,7 +9,7 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use crate::error::{Error, Result, Step};
-use crate::hsm::{Hsm, KeyId, Module};
+use crate::hsm::{Hsm, KeyId, Module, removal_command};
 use crate::operator::Operator;
 use crate::plan::{self, Plan};
 use crate::record::{Leftover, Record};
@@ -96,7 +96,7 @@ impl<'a> Ceremony<'a> {
     fn first_lines(&mut self, approved: &Approved, aside: Option<&Path>) -> Result<()> {
         self.begin(Step::OpenRecord)?;
         let opened = Event::CeremonyOpened {
-            format: "byok-transcript-v1",
+            format: crate::transcript::FORMAT,
             ceremony: self.id.clone(),
             title: self.plan.title.clone(),
             kind: self.plan.kind,
@@ -203,7 +203,11 @@ impl<'a> Ceremony<'a> {
             (_, n) => format!("{n} objects of this run may still be in the HSM"),
         });
         for (label, id) in &left {
-            error.hints.push(removal_command(self.plan, label, *id));
+            let token = self.plan.hsm.token.token.as_deref().unwrap_or("TOKEN");
+            let command = removal_command(&self.plan.hsm.module, token, *id);
+            error
+                .hints
+                .push(format!("to remove {label:?}, CKA_ID {id}: {command}"));
         }
         let aborted = Event::Aborted {
             step: self.step.number(),
@@ -250,16 +254,6 @@ impl<'a> Ceremony<'a> {
         }
         (destroyed, left)
     }
-}
-
-/// How a person removes an object that byok could not.
-fn removal_command(plan: &Plan, label: &str, id: KeyId) -> String {
-    let token = plan.hsm.token.token.as_deref().unwrap_or("TOKEN");
-    format!(
-        "to remove {label:?} with CKA_ID {id}: pkcs11-tool --module {} --token-label {token} --login \
-         --delete-object --type secrkey --id {id}",
-        plan.hsm.module.display(),
-    )
 }
 
 /// A ceremony's id: 16 random bytes in hex.

@@ -21,7 +21,7 @@ mod uri;
 mod wrap;
 
 pub use attributes::Attributes;
-pub use keys::{DataKey, KeyId, Material, Object};
+pub use keys::{DataKey, KeyId, Material, Object, removal_command};
 pub use uri::TokenUri;
 pub use wrap::{Transport, WrappingHandle};
 

@@ -44,6 +44,7 @@ fn run(command: Command) -> Result<()> {
                 module,
                 token,
                 pin,
+                recorded: None,
             };
             match leftovers {
                 Some(record) => verbs::leftovers(place, &record, json),

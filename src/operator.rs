@@ -45,7 +45,7 @@ pub trait Operator {
     /// Announces a step.
     fn step(&mut self, step: Step, mode: &str) {
         self.say(&format!(
-            "{mode}{:>2} of {}  {}\n",
+            "{mode} {:>2} of {}  {}\n",
             step.number(),
             Step::COUNT,
             step.name()

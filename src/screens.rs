@@ -53,7 +53,7 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     screen += "\n SHA-256 of the plan, to compare with the one on paper (sha256sum < plan):\n";
     screen += &words::rows(&plan.sha256, 3);
     screen += "\n Nothing has been made yet.\n";
-    screen += " Witness: read the paper aloud. Security officer: do all 8 rows match?\n";
+    screen += " One person reads the paper aloud, another the screen: do all 8 rows match?\n";
     screen += " Type Yes to approve, anything else to stop: ";
     screen
 }
@@ -163,7 +163,7 @@ pub fn next(
         " 2 cloud operator:    bash import.sh   {}\n   {needs}\n",
         before(deadline, now)
     );
-    text += " 3 she brings back:   import-result.json, one for each import\n";
+    text += " 3 they bring back:   import-result.json, one for each import\n";
     text += " Import missed or refused? Nothing is lost: the data key is in the HSM, and can\n";
     text += " be wrapped again under new import parameters.\n";
     text += &format!(" This screen again:   byok verify --next {shown}\n");

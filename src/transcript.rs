@@ -20,11 +20,14 @@ use crate::words::{self, Digest};
 mod chain;
 mod event;
 
-pub use chain::{Chain, Line, Torn};
+pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{Destroyed, Event, FileDigest, Imported, KeyIntended, PreflightCheck};
 
 /// The file's name in every record.
 pub const FILE: &str = "transcript.jsonl";
+
+/// The format that this version writes, named in the first line.
+pub const FORMAT: &str = "byok-transcript-v1";
 
 /// A transcript that is being written. The open file is locked: a second run sees that it is live.
 pub struct Transcript {

@@ -26,6 +26,9 @@ use crate::strict_json::Json;
 use crate::transcript::{self, Chain};
 use crate::words::{self, Digest};
 
+/// How a head digest that does not fit is told, so that people are pointed to their paper first.
+pub const NOT_THE_HEAD: &str = "not the one given:";
+
 /// Files below these names may be added to a sealed record.
 const ADDED_LATER: [&str; 2] = ["signatures/", "receipts/"];
 
@@ -127,6 +130,7 @@ impl Verified {
 pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> {
     let present = files(directory)?;
     let chain = read_chain(directory)?;
+    known_format(&chain)?;
     plan_is_the_approved_one(&chain, &present)?;
     let outputs = outputs(&chain)?;
     for (path, sha256) in &outputs {
@@ -178,7 +182,7 @@ impl Anchor {
             return Ok(());
         }
         Err(format!(
-            "transcript.jsonl: its head is {head}, not {}: this is another record, or a changed one",
+            "transcript.jsonl: its head is {head}, {NOT_THE_HEAD} {}",
             self.0
         ))
     }
@@ -189,6 +193,17 @@ fn read_chain(directory: &Path) -> Result<Chain, String> {
     let bytes =
         read(&directory.join(name), LONGEST_TRANSCRIPT).map_err(|why| format!("{name}: {why}"))?;
     Chain::read(&bytes).map_err(|why| format!("{name}: {why}"))
+}
+
+/// Rules differ between formats; one that is not known is not judged by the rules of another.
+fn known_format(chain: &Chain) -> Result<(), String> {
+    match chain.opening().text("format") {
+        transcript::FORMAT => Ok(()),
+        other => Err(format!(
+            "transcript.jsonl: line 1: its format is {other:?}, not {}",
+            transcript::FORMAT
+        )),
+    }
 }
 
 fn plan_is_the_approved_one(
@@ -216,7 +231,7 @@ fn plan_is_the_approved_one(
 /// The files that the transcript vouches for.
 fn outputs(chain: &Chain) -> Result<BTreeMap<String, String>, String> {
     let removed = match chain.end().json.get("removed") {
-        Some(Json::Array(paths)) => paths
+        Some(Json::Array(paths)) if chain.end().event == "aborted" => paths
             .iter()
             .filter_map(Json::as_str)
             .map(str::to_owned)

@@ -69,8 +69,10 @@ fn deadline(import: &ImportPlan, read: &ImportParameters) -> Result<Timestamp> {
         ))
         .hint("take parameters_valid_to out of the plan: it is for files that carry none")),
         (Some(valid_to), _) | (None, Some(valid_to)) => Ok(valid_to),
-        (None, None) => Err(Error::usage("the parameters carry no ParametersValidTo, and the plan gives none")
-            .hint("set parameters_valid_to in the plan: the console shows it, and its README.txt names it")),
+        (None, None) => Err(Error::usage(
+            "the parameters carry no ParametersValidTo, and the plan gives none",
+        )
+        .hint("set parameters_valid_to in the plan: 24 hours after the download at the latest")),
     }
 }
 

@@ -203,11 +203,9 @@ fn ways_out(error: Error, want: &Want) -> Error {
         _ => "RSAES_OAEP_SHA_256",
     };
     error
-        .hint(format!(
-            "either download import parameters for an algorithm that this HSM does wrap with, perhaps {other}"
-        ))
-        .hint("(`byok doctor` tries each), or set wrap_in = \"host\" in the plan, if your policy allows the bytes in")
-        .hint("this computer's memory")
+        .hint(format!("download import parameters for an algorithm that this HSM wraps with, perhaps {other}"))
+        .hint("or set wrap_in = \"host\" in the plan, if your policy allows the bytes in this computer's memory")
+        .hint("`byok doctor` tries every algorithm and both ways")
 }
 
 fn check(check: &'static str, want: &Want, import: Option<String>) -> PreflightCheck {

@@ -1,6 +1,7 @@
 //! Data keys in the HSM: found, generated, judged, told apart by check values, destroyed.
 
 use std::fmt;
+use std::path::Path;
 
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
@@ -41,6 +42,16 @@ impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&words::hex(&self.0))
     }
+}
+
+/// The command by which a person removes an object that byok could not, ready for a shell.
+pub fn removal_command(module: &Path, token: &str, id: KeyId) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    format!(
+        "pkcs11-tool --module {} --token-label {} --login --delete-object --type secrkey --id {id}",
+        quoted(&module.display().to_string()),
+        quoted(token),
+    )
 }
 
 /// Something in the token that carries a label, as far as people need to recognise it.

@@ -190,9 +190,7 @@ fn not_built(what: &str) -> Error {
         "{what} is not built yet in byok {}",
         env!("CARGO_PKG_VERSION")
     ))
-    .hint(
-        "it is refused rather than ignored; take it out of the plan only if you can do without it",
-    )
+    .hint("it is refused rather than ignored: what a plan says is done, or the plan is not run")
 }
 
 fn title(text: &str) -> Result<String> {

@@ -6,6 +6,9 @@ use crate::hsm::KeyId;
 use crate::strict_json::{self, Json};
 use crate::words::{self, Digest};
 
+/// How a transcript without its end is told.
+pub const UNFINISHED: &str = "neither sealed nor aborted";
+
 /// A transcript whose lines hold together.
 pub struct Chain {
     /// The lines in order; at least one.
@@ -63,7 +66,7 @@ impl Chain {
         let last = lines.last().ok_or("the transcript is empty")?;
         if !is_end(&last.event) {
             return Err(format!(
-                "line {}: the transcript ends with {:?}, neither sealed nor aborted",
+                "line {}: the transcript ends with {:?}, {UNFINISHED}",
                 last.number, last.event
             ));
         }

@@ -214,9 +214,10 @@ fn report(lines: Lines, as_json: bool) -> Result<()> {
             .iter()
             .try_for_each(|line| super::print(&shown(line)))?;
     }
+    let any_wrong = lines.0.iter().any(|line| line.state == State::Wrong);
     match refused {
         None => Ok(()),
-        Some((exit, State::NotYet)) => {
+        Some((exit, State::NotYet)) if !any_wrong => {
             Err(Error::new(exit, "not yet: `byok run` would not start now"))
         }
         Some((exit, _)) => Err(Error::new(

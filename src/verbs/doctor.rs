@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::ceremony::{log_in, preflight};
 use crate::error::{Error, Result};
-use crate::hsm::{Hsm, KeyId, Module, TokenUri};
+use crate::hsm::{Hsm, KeyId, Module, TokenUri, removal_command};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
-use crate::plan::{PinSource, Plan, WrapIn};
+use crate::plan::{HsmPlan, PinSource, Plan, WrapIn};
 use crate::transcript::Torn;
 use crate::words;
 use crate::wrapping::{ControlKey, WrappingAlgorithm};
@@ -24,6 +24,8 @@ pub struct HsmPlace {
     pub token: Option<String>,
     /// A PIN source.
     pub pin: Option<String>,
+    /// What a record says, where neither plan nor module is given.
+    pub recorded: Option<HsmPlan>,
 }
 
 impl HsmPlace {
@@ -33,7 +35,8 @@ impl HsmPlace {
             .as_deref()
             .map(Plan::read)
             .transpose()?
-            .map(|plan| plan.hsm);
+            .map(|plan| plan.hsm)
+            .or(self.recorded);
         let missing = |what: &str| {
             Error::usage(format!("no {what}: give a PLAN, or --module and --token"))
                 .hint("byok doctor --module /usr/lib/softhsm/libsofthsm2.so --token pkcs11:token=ceremony")
@@ -87,6 +90,7 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
     let attributes = throw_away.attributes.clone();
     hsm.destroy(throw_away)?;
     for bits in [2048, 3072, 4096] {
+        eprintln!("trying RSA-{bits}, a few seconds");
         let wrapping_key = ControlKey::generate(bits)?;
         for wrapping in [
             WrappingAlgorithm::RsaesOaepSha1,
@@ -155,12 +159,8 @@ fn shown(path: &Tried) -> String {
 /// Exit 2 where the record cannot be read; exit 3 where the HSM cannot.
 pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
     let intended = intended(record)?;
-    let own_plan = record.join("plan.toml");
     let place = match (&place.plan, &place.module) {
-        (None, None) => HsmPlace {
-            plan: Some(own_plan),
-            ..place
-        },
+        (None, None) => recorded_place(record, place)?,
         _ => place,
     };
     let (module, hsm) = place.open()?;
@@ -183,16 +183,36 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
         return super::print("nothing is left in the token of this run\n");
     }
     for (label, id) in left {
+        let command = removal_command(
+            Path::new(&module.description().module),
+            &hsm.token().token,
+            id,
+        );
         super::print(&format!(
-            "left      {label}, CKA_ID {id}\n          pkcs11-tool --module {} --token-label {} --login \
-             --delete-object --type secrkey --id {id}\n",
-            module.description().module,
-            hsm.token().token
+            "left      {label}, CKA_ID {id}\n          {command}\n"
         ))?;
     }
     super::print(
         "A new run of the same plan destroys what an interrupted run left, after approval.\n",
     )
+}
+
+/// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood: as
+/// far above the record as `record.directory` says.
+fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
+    let cannot = |e: std::io::Error| Error::usage(format!("{}: {e}", record.display()));
+    let bytes = std::fs::read(record.join("plan.toml")).map_err(cannot)?;
+    let stands = record.canonicalize().map_err(cannot)?;
+    let directory = Plan::parse(Path::new("plan.toml"), bytes.clone())?.directory;
+    let base = stands
+        .ancestors()
+        .nth(directory.components().count())
+        .unwrap_or(&stands);
+    let plan = Plan::parse(&base.join("plan.toml"), bytes)?;
+    Ok(HsmPlace {
+        recorded: Some(plan.hsm),
+        ..place
+    })
 }
 
 /// What the run may have made, unless it came to its end: then its data keys are not left over.

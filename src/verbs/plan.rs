@@ -247,7 +247,7 @@ fn render(
         } else {
             format!("{}-{count}", arn.region())
         };
-        text += &import(&name, arn, known)?;
+        text += &import(&name, arn, known, wish.out.as_deref())?;
     }
     let day = machine::now().strftime("%Y-%m-%d").to_string();
     text += &format!(
@@ -257,7 +257,24 @@ fn render(
     Ok(text)
 }
 
-fn import(name: &str, arn: &KeyArn, known: &Known) -> Result<String> {
+/// A path as the plan must write it: paths in a plan are relative to where the plan stands.
+fn beside(path: &Path, out: Option<&Path>) -> PathBuf {
+    let home = out
+        .and_then(Path::parent)
+        .filter(|home| !home.as_os_str().is_empty());
+    let Some(home) = home else {
+        return path.to_owned();
+    };
+    let (Ok(whole), Ok(home)) = (path.canonicalize(), home.canonicalize()) else {
+        return path.to_owned();
+    };
+    whole
+        .strip_prefix(&home)
+        .map(Path::to_owned)
+        .unwrap_or(whole)
+}
+
+fn import(name: &str, arn: &KeyArn, known: &Known, out: Option<&Path>) -> Result<String> {
     let wrapping = known
         .parameters
         .as_ref()
@@ -267,7 +284,7 @@ fn import(name: &str, arn: &KeyArn, known: &Known) -> Result<String> {
         None => "must be what the parameters are downloaded for",
     };
     let parameters = match &known.parameters {
-        Some((path, _)) => path.display().to_string(),
+        Some((path, _)) => beside(path, out).display().to_string(),
         None => format!("inputs/{name}.json"),
     };
     let mut text = format!("\n[[key.import]]\nname       = {}\n", quoted(name));

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::verify::{self, Anchor, Verified};
-use crate::{machine, screens, words};
+use crate::{machine, screens, transcript, words};
 
 /// Verifies a record and says so on standard output.
 ///
@@ -43,8 +43,19 @@ pub fn verify(record: &Path, head: Option<&str>, next: bool, as_json: bool) -> R
 }
 
 fn broken(record: &Path, why: &str) -> Error {
-    Error::mismatch(format!("broken: {why}"))
-        .state(format!("{} was read and not changed", record.display()))
+    let error = Error::mismatch(format!("broken: {why}"))
+        .state(format!("{} was read and not changed", record.display()));
+    if why.contains(verify::NOT_THE_HEAD) {
+        return error
+            .hint("compare with the paper again, row by row: a mistyped digit looks just like this")
+            .hint("if the paper is right, this is not the record it was written for: take another copy");
+    }
+    if why.contains(transcript::UNFINISHED) {
+        return error
+            .hint("this run was interrupted before its end; nothing in it is to be imported")
+            .hint("run the plan again: it sets this aside and takes back what it left in the HSM");
+    }
+    error
         .hint("use none of its files; take another copy of the record and verify that")
         .hint(
             "if every copy is broken in the same way, call the security officer: this is evidence",
@@ -79,7 +90,7 @@ fn for_people(verified: &Verified) -> String {
         report.title, report.ceremony
     );
     text += &format!(
-        "lines     {}, {} exceptions\n",
+        "lines     {}, exceptions: {}\n",
         report.lines, report.exceptions
     );
     if !report.exposure.is_empty() {
