@@ -267,11 +267,8 @@ fn random_id() -> Result<String> {
 
 /// SHA-256 of the running program, so that a record names the tool that made it.
 fn own_digest() -> String {
-    let bytes = std::fs::read("/proc/self/exe");
-    bytes.map_or_else(
-        |_| "unknown".to_owned(),
-        |bytes| words::hex(&words::sha256(&bytes)),
-    )
+    let digest = std::fs::File::open("/proc/self/exe").and_then(words::sha256_of);
+    digest.map_or_else(|_| "unknown".to_owned(), |digest| words::hex(&digest))
 }
 
 fn file_name(path: &Path) -> String {

@@ -1,6 +1,6 @@
 //! The only room that knows PKCS#11 (OASIS PKCS#11 v2.40): open a token, make keys, wrap them.
 
-use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
@@ -40,7 +40,7 @@ impl Module {
     /// Exit 3: no such file, not a PKCS#11 module, C_Initialize refused.
     pub fn load(path: &Path) -> Result<Self> {
         let doing = || format!("loading the PKCS#11 module {}", path.display());
-        let bytes = fs::read(path).map_err(|e| {
+        let sha256 = File::open(path).and_then(words::sha256_of).map_err(|e| {
             Error::hsm(e.to_string())
                 .doing(doing())
                 .hint("`module` in the plan is the path of the vendor's shared library")
@@ -48,8 +48,6 @@ impl Module {
                     "SoftHSM on Debian: apt-get install softhsm2, /usr/lib/softhsm/libsofthsm2.so",
                 )
         })?;
-        let sha256 = words::sha256(&bytes);
-        drop(bytes);
         let context = Pkcs11::new(path).map_err(|e| fault(e).doing(doing()))?;
         let threads = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
         context.initialize(threads).map_err(|e| {

@@ -19,7 +19,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::Digest as _;
 
 use crate::record::SUMS;
 use crate::strict_json::Json;
@@ -426,17 +425,7 @@ fn open(path: &Path) -> Result<fs::File, String> {
 }
 
 fn digest(path: &Path) -> Result<Digest, String> {
-    let mut file = open(path)?;
-    let mut hasher = sha2::Sha256::new();
-    let mut buffer = [0; 64 << 10];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finalize().into()),
-            Ok(len) => hasher.update(&buffer[..len]),
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e.to_string()),
-        }
-    }
+    words::sha256_of(open(path)?).map_err(|e| e.to_string())
 }
 
 fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
