@@ -29,6 +29,7 @@
 pub mod ceremony;
 pub mod cli;
 pub mod error;
+pub mod escrow;
 pub mod hsm;
 pub mod kms;
 pub mod locked;
