@@ -14,13 +14,16 @@ use crate::locked::Locked;
 use crate::words;
 
 mod attributes;
+mod escrow;
 mod keys;
 mod practice;
 mod quirks;
+mod secrets;
 mod uri;
 mod wrap;
 
 pub use attributes::Attributes;
+pub use escrow::EscrowHandle;
 pub use keys::{DataKey, KeyId, Material, Object, removal_command};
 pub use uri::TokenUri;
 pub use wrap::{Transport, WrappingHandle};

@@ -106,6 +106,43 @@ pub(super) fn transport_key() -> Vec<Rule> {
     ]
 }
 
+/// The one-time key that data keys are wrapped under for escrow. Without DECRYPT: with it whoever
+/// holds the session could have the HSM decrypt the package to plain bytes.
+pub(super) fn escrow_key() -> Vec<Rule> {
+    let mut rules = transport_key();
+    for rule in &mut rules {
+        if rule.0.name == UNWRAP.name {
+            rule.1 = true; // it also brings the data key back, into the HSM
+        }
+    }
+    rules
+}
+
+/// The private half of the key pair through which a secret comes into an HSM that refuses
+/// C_CreateObject of secrets.
+pub(super) fn gate_private() -> Vec<Rule> {
+    vec![
+        (TOKEN, false),
+        (PRIVATE, true),
+        (SENSITIVE, true),
+        (EXTRACTABLE, false),
+        (DECRYPT, false), // with it the secret could be had in plain
+        (SIGN, false),
+        (UNWRAP, true), // its one purpose
+        (DERIVE, false),
+    ]
+}
+
+/// The public half, which is read out and used in this computer.
+pub(super) fn gate_public() -> Vec<Rule> {
+    vec![
+        (TOKEN, false),
+        (ENCRYPT, false),
+        (VERIFY, false),
+        (WRAP, false),
+    ]
+}
+
 /// The rules as a template, without what the module does not know.
 pub(super) fn template(rules: &[Rule], omitted: &[AttributeType]) -> Vec<Attribute> {
     let stated = rules

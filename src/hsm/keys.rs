@@ -32,6 +32,10 @@ impl KeyId {
         Ok(Self(id))
     }
 
+    pub(super) fn attribute(self) -> Attribute {
+        Attribute::Id(self.0.into())
+    }
+
     /// Reads 32 hex digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         words::unhex(text)?.try_into().ok().map(Self)
@@ -143,7 +147,7 @@ impl Hsm {
     /// then exist: the caller destroys what carries this label and id.
     pub fn generate(&self, label: &str, id: KeyId, len: usize) -> Result<DataKey> {
         let rules = attributes::data_key(true);
-        let name = [Attribute::Label(label.into()), Attribute::Id(id.0.into())];
+        let name = [Attribute::Label(label.into()), id.attribute()];
         let handle = self
             .generate_secret(&rules, self.omission, len, &name)
             .map_err(fault)?;
@@ -169,18 +173,28 @@ impl Hsm {
         self.session.generate_key(&Mechanism::AesKeyGen, &template)
     }
 
+    /// A key that was generated here: its own rules, and what the HSM says of its origin.
     fn judged(
         &self,
         rules: &[attributes::Rule],
         handle: ObjectHandle,
         len: usize,
     ) -> Result<Material> {
-        let rules = [rules, attributes::GENERATED].concat();
+        self.judged_as(&[rules, attributes::GENERATED].concat(), handle, len)
+    }
+
+    /// Reads every attribute back, judges it, and has the HSM compute the check values.
+    pub(super) fn judged_as(
+        &self,
+        rules: &[attributes::Rule],
+        handle: ObjectHandle,
+        len: usize,
+    ) -> Result<Material> {
         let read = self
             .session
-            .get_attributes(handle, &attributes::kinds(&rules))
+            .get_attributes(handle, &attributes::kinds(rules))
             .map_err(|e| fault(e).doing("reading the key's attributes back"))?;
-        let attributes = attributes::judge(&rules, &read).map_err(|deviations| {
+        let attributes = attributes::judge(rules, &read).map_err(|deviations| {
             Error::hsm(format!(
                 "the HSM made another key than it was asked for: {deviations}"
             ))
@@ -249,7 +263,7 @@ impl Hsm {
     /// # Errors
     /// Exit 3 where one could not be destroyed or is still found.
     pub fn destroy_named(&self, label: &str, id: KeyId) -> Result<usize> {
-        let template = [Attribute::Label(label.into()), Attribute::Id(id.0.into())];
+        let template = [Attribute::Label(label.into()), id.attribute()];
         let find = || self.session.find_objects(&template).map_err(fault);
         let found = find()?;
         for handle in &found {
@@ -268,7 +282,7 @@ impl Hsm {
     /// # Errors
     /// Exit 3 where the search fails.
     pub fn holds(&self, label: &str, id: KeyId) -> Result<bool> {
-        let template = [Attribute::Label(label.into()), Attribute::Id(id.0.into())];
+        let template = [Attribute::Label(label.into()), id.attribute()];
         Ok(!self
             .session
             .find_objects(&template)

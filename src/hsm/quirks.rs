@@ -5,6 +5,8 @@ use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::AttributeType;
 
+use crate::wrapping::WrappingAlgorithm;
+
 /// A way to encrypt single AES blocks, for key check values and fingerprints.
 pub(super) struct BlockCipher {
     pub name: &'static str,
@@ -53,6 +55,13 @@ impl KeyWrap {
         })
     }
 }
+
+/// The algorithms by which a secret may come in under a key pair of the HSM, tried in order: SoftHSM
+/// unwraps with SHA-1 only.
+pub(super) const GATES: &[WrappingAlgorithm] = &[
+    WrappingAlgorithm::RsaesOaepSha256,
+    WrappingAlgorithm::RsaesOaepSha1,
+];
 
 /// Attributes that a module may not know; left out of templates in this order, and the omission is
 /// recorded with the key.

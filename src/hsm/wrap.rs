@@ -106,45 +106,14 @@ impl Hsm {
         SysRng
             .try_fill_bytes(&mut key)
             .map_err(|e| Error::machine(format!("drawing a transport key: {e}")))?;
-        let handle = self.load_transport_key(&key)?;
+        let handle = self
+            .bring_in(&key, &attributes::transport_key())
+            .map_err(|e| e.doing("loading the transport key for wrap_in = \"host\""))?;
         Ok(Transport {
             handle,
             key,
             row: 0,
         })
-    }
-
-    fn load_transport_key(&self, key: &Locked) -> Result<ObjectHandle> {
-        let rules = attributes::transport_key();
-        let mut template = vec![
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::AES),
-            Attribute::Value(key.to_vec()),
-        ];
-        template.extend(attributes::template(
-            &rules,
-            quirks::OMISSIONS[self.omission],
-        ));
-        let created = self.session.create_object(&template);
-        wipe(template);
-        let handle = created.map_err(|e| {
-            fault(e)
-                .doing("loading the transport key for wrap_in = \"host\"")
-                .hint(
-                    "an HSM that takes no secret keys from outside cannot serve wrap_in = \"host\"",
-                )
-        })?;
-        let read = self
-            .session
-            .get_attributes(handle, &attributes::kinds(&rules))
-            .map_err(|e| fault(e).doing("reading the transport key's attributes back"))?;
-        attributes::judge(&rules, &read).map_err(|deviations| {
-            Error::hsm(format!(
-                "the HSM made another transport key than it was asked for: {deviations}"
-            ))
-            .check("ATTRIBUTES")
-        })?;
-        Ok(handle)
     }
 
     /// Finds the AES-KW row that this module takes, by taking `control` out and comparing its key
@@ -196,16 +165,6 @@ impl Hsm {
     }
 }
 
-/// Zeroizes the one secret value of a template; the wrapper's attribute types do not.
-fn wipe(template: Vec<Attribute>) {
-    use zeroize::Zeroize as _;
-    for attribute in template {
-        if let Attribute::Value(mut value) = attribute {
-            value.zeroize();
-        }
-    }
-}
-
 fn same_public_key(key: &WrappingKey, read: &[Attribute]) -> Result<(), String> {
     for attribute in read {
         match attribute {
@@ -236,7 +195,7 @@ fn unsigned(bytes: &[u8]) -> &[u8] {
 
 /// CKM_RSA_PKCS_OAEP with MGF1 of the same hash and an empty label, as KMS wants it
 /// (PKCS#11 v2.40 section 2.1.8).
-fn oaep(algorithm: WrappingAlgorithm) -> Result<Mechanism<'static>> {
+pub(super) fn oaep(algorithm: WrappingAlgorithm) -> Result<Mechanism<'static>> {
     let (hash, mgf) = match algorithm {
         WrappingAlgorithm::RsaesOaepSha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
         WrappingAlgorithm::RsaesOaepSha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),

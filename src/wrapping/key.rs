@@ -55,6 +55,20 @@ impl WrappingKey {
         })
     }
 
+    /// From modulus and exponent, big-endian, as an HSM tells them of a key pair of its own.
+    ///
+    /// # Errors
+    /// As [`from_spki_der`](Self::from_spki_der).
+    pub fn from_parts(modulus: &[u8], exponent: &[u8]) -> Result<Self> {
+        use rsa::pkcs8::EncodePublicKey as _;
+        let number = |bytes| rsa::BoxedUint::from_be_slice_vartime(bytes);
+        let spki = rsa::RsaPublicKey::new(number(modulus), number(exponent))
+            .ok()
+            .and_then(|key| key.to_public_key_der().ok())
+            .ok_or_else(|| malformed("is no usable RSA key"))?;
+        Self::from_spki_der(spki.as_bytes())
+    }
+
     /// The SubjectPublicKeyInfo, byte for byte as given (DER).
     pub fn spki_der(&self) -> &[u8] {
         &self.spki

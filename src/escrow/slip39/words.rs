@@ -78,7 +78,7 @@ impl Words {
     }
 
     /// Fills in the last three words.
-    pub(super) fn seal(&mut self, extendable: bool) {
+    pub(in crate::escrow) fn seal(&mut self, extendable: bool) {
         let end = self.len();
         (end - CHECKSUM..end).for_each(|at| self.set(at, 0));
         let checksum = polymod(extendable, self.numbers()) ^ 1;

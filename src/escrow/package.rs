@@ -1,0 +1,258 @@
+//! The escrow package: the data keys wrapped under the escrow key. As JSON for programs, and as text
+//! that is printed, copied by hand and typed back.
+
+use std::fmt::Write as _;
+
+use base64ct::{Base64, Encoding as _};
+use serde::Serialize;
+
+use super::{Why, row_check};
+use crate::strict_json::{self, Json};
+use crate::words;
+
+/// The format's name.
+pub const FORMAT: &str = "byok-escrow-package-v1";
+
+/// The file's names in a record.
+pub const JSON_FILE: &str = "escrow-package.json";
+/// The same as text.
+pub const TEXT_FILE: &str = "package.txt";
+
+/// The most wrapped bytes that are typed back by hand.
+pub const LONGEST_TYPED: usize = 72;
+
+/// Bytes of one row of the text: two groups of eight hex digits.
+const ROW: usize = 8;
+
+/// Wrapped data keys of one ceremony.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// The ceremony's id, 32 hex digits.
+    pub ceremony: String,
+    /// In the plan's order.
+    pub keys: Vec<PackedKey>,
+}
+
+/// One wrapped data key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedKey {
+    /// The data key's label.
+    pub label: String,
+    /// KMS key spec.
+    pub spec: String,
+    /// Key check value.
+    pub kcv: String,
+    /// Fingerprint, 64 hex digits.
+    pub fingerprint: String,
+    /// AES-KW (RFC 3394) of the data key under the escrow key.
+    pub wrapped: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    format: &'static str,
+    ceremony: &'a str,
+    keys: Vec<WrittenKey<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrittenKey<'a> {
+    label: &'a str,
+    spec: &'a str,
+    kcv: &'a str,
+    fingerprint: &'a str,
+    wrapping: &'static str,
+    wrapped: String,
+}
+
+impl Package {
+    /// The JSON file: one compact line.
+    pub fn to_json(&self) -> String {
+        let keys = self.keys.iter().map(|key| WrittenKey {
+            label: &key.label,
+            spec: &key.spec,
+            kcv: &key.kcv,
+            fingerprint: &key.fingerprint,
+            wrapping: "AES-KW",
+            wrapped: Base64::encode_string(&key.wrapped),
+        });
+        let written = Written {
+            format: FORMAT,
+            ceremony: &self.ceremony,
+            keys: keys.collect(),
+        };
+        serde_json::to_string(&written)
+            .map(|text| text + "\n")
+            .unwrap_or_default()
+    }
+
+    /// Reads the JSON file.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Why> {
+        let json = strict_json::parse(bytes)?;
+        let text = |json: &Json, name: &str| {
+            json.get(name)
+                .and_then(Json::as_str)
+                .map(str::to_owned)
+                .ok_or_else(|| format!("it has no {name}"))
+        };
+        let format = text(&json, "format")?;
+        if format != FORMAT {
+            return Err(format!("its format is {format:?}, not {FORMAT}"));
+        }
+        let listed = json
+            .get("keys")
+            .and_then(Json::as_array)
+            .ok_or("it has no keys")?;
+        let mut keys = Vec::with_capacity(listed.len());
+        for key in listed {
+            if text(key, "wrapping")? != "AES-KW" {
+                return Err(
+                    "a data key is wrapped in a way that this version does not know".into(),
+                );
+            }
+            let wrapped =
+                Base64::decode_vec(&text(key, "wrapped")?).map_err(|_| "wrapped is not base64")?;
+            keys.push(PackedKey {
+                label: text(key, "label")?,
+                spec: text(key, "spec")?,
+                kcv: text(key, "kcv")?,
+                fingerprint: text(key, "fingerprint")?,
+                wrapped,
+            });
+        }
+        Ok(Self {
+            ceremony: text(&json, "ceremony")?,
+            keys,
+        })
+    }
+
+    /// The package as text: for each data key numbered rows of 16 hex digits with a check of four.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{FORMAT}\nceremony {}\n", self.ceremony);
+        for key in &self.keys {
+            let _ = write!(
+                text,
+                "\ndata key     {}\nspec         {}\nKCV          {}\nfingerprint  {}\nAES-KW, {} bytes\n",
+                key.label,
+                key.spec,
+                key.kcv,
+                key.fingerprint,
+                key.wrapped.len()
+            );
+            for (at, bytes) in key.wrapped.chunks(ROW).enumerate() {
+                let digits = words::hex(bytes);
+                let (left, right) = digits.split_at(digits.len().min(8));
+                let _ = writeln!(
+                    text,
+                    "row {:<2}  {left} {right:<8}  check {}",
+                    at + 1,
+                    check(at + 1, &digits)
+                );
+            }
+        }
+        text + "\nrow check: the first 4 hex digits of SHA-256 over \"row N DIGITS\", where N is the\n\
+                row's number and DIGITS are its hex digits without the space.\n\
+                Without a quorum of shares this opens nothing; without this no quorum does.\n"
+    }
+
+    /// The data key of a label.
+    pub fn key(&self, label: &str) -> Option<&PackedKey> {
+        self.keys.iter().find(|key| key.label == label)
+    }
+}
+
+/// How many rows this many wrapped bytes have.
+pub fn row_count(wrapped_len: usize) -> usize {
+    wrapped_len.div_ceil(ROW)
+}
+
+/// Reads one typed row: 16 hex digits and the four of its check, in any spacing and case.
+///
+/// # Errors
+/// Says which part is wrong.
+pub fn read_row(number: usize, typed: &str) -> Result<Vec<u8>, Why> {
+    let digits: String = typed
+        .split_whitespace()
+        .filter(|word| *word != "check")
+        .collect();
+    let digits = digits.to_ascii_lowercase();
+    if digits.len() != ROW * 2 + 4 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Err(format!(
+            "row {number} has 16 hex digits and then 4 of its check"
+        ));
+    }
+    let (row, typed_check) = digits.split_at(ROW * 2);
+    if check(number, row) != typed_check {
+        return Err(format!("the check of row {number} does not fit its digits"));
+    }
+    words::unhex(row).ok_or_else(|| format!("row {number} is not hex"))
+}
+
+fn check(number: usize, digits: &str) -> String {
+    row_check(&format!("row {number} {digits}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package() -> Package {
+        Package {
+            ceremony: "00112233445566778899aabbccddeeff".into(),
+            keys: vec![PackedKey {
+                label: "payments-2026".into(),
+                spec: "SYMMETRIC_DEFAULT".into(),
+                kcv: "F29000".into(),
+                fingerprint: "ab".repeat(32),
+                wrapped: (0..40).collect(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_package_reads_back_from_json() {
+        assert_eq!(
+            Package::from_json(package().to_json().trim_end().as_bytes()).unwrap(),
+            package()
+        );
+        assert!(
+            Package::from_json(b"{\"format\":\"byok-escrow-package-v2\"}")
+                .unwrap_err()
+                .contains("v2")
+        );
+        assert!(Package::from_json(b"{}").unwrap_err().contains("no format"));
+    }
+
+    #[test]
+    fn its_rows_are_typed_back_one_by_one() {
+        let text = package().to_text();
+        let rows: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("row ") && line.contains("check "))
+            .collect();
+        let rows: Vec<&str> = rows
+            .into_iter()
+            .filter(|line| !line.starts_with("row check"))
+            .collect();
+        assert_eq!(rows.len(), row_count(40));
+        let mut wrapped = Vec::new();
+        for (at, row) in rows.iter().enumerate() {
+            let typed = row.split_once("  ").unwrap().1;
+            wrapped.extend(read_row(at + 1, typed).unwrap());
+        }
+        assert_eq!(wrapped, package().keys[0].wrapped);
+    }
+
+    #[test]
+    fn a_mistyped_digit_or_another_row_is_noticed() {
+        let digits = "0001020304050607";
+        let right = format!("{digits} {}", check(1, digits));
+        assert!(read_row(1, &right.to_uppercase()).is_ok());
+        assert!(read_row(2, &right).unwrap_err().contains("check of row 2"));
+        assert!(read_row(1, &right.replacen('1', "2", 1)).is_err());
+        assert!(read_row(1, "0001").unwrap_err().contains("16 hex digits"));
+    }
+}

@@ -1,0 +1,142 @@
+//! The escrow key in the HSM: it wraps data keys out, and back in.
+
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+
+use super::keys::KeyId;
+use super::{Hsm, Material, attributes, fault, quirks};
+use crate::error::{Error, Result};
+use crate::locked::Locked;
+use crate::wrapping;
+
+/// An escrow key as a session object of the HSM, with the AES-KW row that its control proved.
+pub struct EscrowHandle {
+    handle: ObjectHandle,
+    row: usize,
+}
+
+impl Hsm {
+    /// Random bytes of the HSM's generator, into locked memory.
+    ///
+    /// # Errors
+    /// Exit 3 where C_GenerateRandom fails.
+    pub fn random(&self, bytes: &mut Locked) -> Result<()> {
+        self.session.generate_random_slice(bytes).map_err(fault)
+    }
+
+    /// Loads an escrow key and finds the AES-KW row that this module takes: `control`, a throw-away
+    /// key, is wrapped in the HSM, opened in software, and brought back in; each time its check values
+    /// must be the same.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM refuses the key or no row proves itself.
+    pub fn load_escrow_key(&self, key: &Locked, control: &Material) -> Result<EscrowHandle> {
+        let handle = self
+            .bring_in(key, &attributes::escrow_key())
+            .map_err(|e| e.doing("loading the escrow key"))?;
+        let mut last = Error::hsm("no way to wrap for escrow");
+        for row in 0..quirks::AES_KEY_WRAPS.len() {
+            let escrow = EscrowHandle { handle, row };
+            match self.prove_escrow(&escrow, key, control) {
+                Ok(()) => return Ok(escrow),
+                Err(e) => last = e.doing(quirks::AES_KEY_WRAPS[row].name),
+            }
+        }
+        self.session.destroy_object(handle).map_err(fault)?;
+        Err(last
+            .check("CONTROL")
+            .hint("this HSM cannot serve [escrow]: it does not wrap with AES-KW (RFC 3394)"))
+    }
+
+    fn prove_escrow(&self, escrow: &EscrowHandle, key: &Locked, control: &Material) -> Result<()> {
+        let wrapped = self.wrap_for_escrow(escrow, control)?;
+        let mut opened = Locked::zeroed(control.len)?;
+        wrapping::aes_kw_unwrap(key, &wrapped, &mut opened).map_err(Error::hsm)?;
+        if wrapping::check_values(&opened)? != control.check {
+            return Err(Error::hsm("it wrapped other bytes than the HSM holds"));
+        }
+        let back = self.unwrap_from_escrow(escrow, &wrapped, control.len, None)?;
+        let same = back.check == control.check;
+        self.destroy(back)?;
+        if same {
+            Ok(())
+        } else {
+            Err(Error::hsm("it unwrapped to other bytes than were wrapped"))
+        }
+    }
+
+    /// C_WrapKey under the escrow key: AES-KW, 8 bytes longer than the data key.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM refuses or the length is another one.
+    pub fn wrap_for_escrow(&self, escrow: &EscrowHandle, material: &Material) -> Result<Vec<u8>> {
+        let mechanism = quirks::AES_KEY_WRAPS[escrow.row].mechanism();
+        let mut wrapped = self
+            .session
+            .wrap_key(&mechanism, escrow.handle, material.handle)
+            .map_err(fault)?;
+        wrapped.truncate(material.len + 8); // NSS softokn reports more than it writes
+        if wrapped.len() != material.len + 8 {
+            return Err(
+                Error::hsm(format!("C_WrapKey: {} bytes of AES-KW", wrapped.len()))
+                    .check("WRAPPED-LENGTH"),
+            );
+        }
+        Ok(wrapped)
+    }
+
+    /// C_UnwrapKey: a data key of `len` bytes comes back into the HSM; with a name as a token object,
+    /// without one for this session. Every attribute is read back and judged; SENSITIVE, which some
+    /// modules drop here, is set again if need be.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM refuses or makes a weaker key of it. A named object may then exist.
+    pub fn unwrap_from_escrow(
+        &self,
+        escrow: &EscrowHandle,
+        wrapped: &[u8],
+        len: usize,
+        name: Option<(&str, KeyId)>,
+    ) -> Result<Material> {
+        let rules = attributes::data_key(name.is_some());
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::AES),
+        ];
+        if let Some((label, id)) = name {
+            template.extend([Attribute::Label(label.into()), id.attribute()]);
+        }
+        template.extend(attributes::template(
+            &rules,
+            quirks::OMISSIONS[self.omission],
+        ));
+        let mechanism = quirks::AES_KEY_WRAPS[escrow.row].mechanism();
+        let handle = self
+            .session
+            .unwrap_key(&mechanism, escrow.handle, wrapped, &template)
+            .map_err(fault)?;
+        self.make_sensitive(handle)?;
+        self.judged_as(&rules, handle, len)
+    }
+
+    fn make_sensitive(&self, handle: ObjectHandle) -> Result<()> {
+        let read = self
+            .session
+            .get_attributes(handle, &[AttributeType::Sensitive])
+            .map_err(fault)?;
+        if read.contains(&Attribute::Sensitive(false)) {
+            // The judgement that follows says whether it took; a refusal here is no news of its own.
+            let _ = self
+                .session
+                .update_attributes(handle, &[Attribute::Sensitive(true)]);
+        }
+        Ok(())
+    }
+
+    /// Ends the escrow key in the HSM.
+    ///
+    /// # Errors
+    /// Exit 3 where C_DestroyObject fails.
+    pub fn end_escrow_key(&self, escrow: EscrowHandle) -> Result<()> {
+        self.session.destroy_object(escrow.handle).map_err(fault)
+    }
+}

@@ -1,0 +1,175 @@
+//! How a secret of this computer comes into the HSM: C_CreateObject, or, where an HSM refuses that of
+//! secrets, C_UnwrapKey under a key pair made in the HSM for this one purpose.
+
+use cryptoki::error::{Error as P11Error, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use zeroize::Zeroize as _;
+
+use super::{Hsm, attributes, fault, quirks, wrap};
+use crate::error::{Error, Result};
+use crate::locked::Locked;
+use crate::wrapping::key::WrappingKey;
+use crate::wrapping::{self, WrappingAlgorithm};
+
+/// Size of the gate's key pair in bits; it lives for one call.
+const GATE_BITS: u64 = 2048;
+
+impl Hsm {
+    /// Makes a session object of an AES key, reads its attributes back and judges them.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM takes it in neither way or makes another key of it.
+    pub(super) fn bring_in(
+        &self,
+        key: &Locked,
+        rules: &[attributes::Rule],
+    ) -> Result<ObjectHandle> {
+        let handle = match self.create_secret(key, rules) {
+            Ok(handle) => handle,
+            Err(e) if secrets_refused(&e) => {
+                self.bring_through_gate(key, rules).map_err(|gate| {
+                    gate.hint(format!(
+                        "C_CreateObject was refused before: {}",
+                        fault(e).what
+                    ))
+                })?
+            }
+            Err(e) => return Err(fault(e)),
+        };
+        let read = self
+            .session
+            .get_attributes(handle, &attributes::kinds(rules))
+            .map_err(|e| fault(e).doing("reading the key's attributes back"))?;
+        attributes::judge(rules, &read).map_err(|deviations| {
+            Error::hsm(format!(
+                "the HSM made another key than it was asked for: {deviations}"
+            ))
+            .check("ATTRIBUTES")
+        })?;
+        Ok(handle)
+    }
+
+    fn create_secret(
+        &self,
+        key: &Locked,
+        rules: &[attributes::Rule],
+    ) -> Result<ObjectHandle, P11Error> {
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::AES),
+            Attribute::Value(key.to_vec()),
+        ];
+        template.extend(attributes::template(
+            rules,
+            quirks::OMISSIONS[self.omission],
+        ));
+        let created = self.session.create_object(&template);
+        wipe(template);
+        created
+    }
+
+    /// A key pair is made in the HSM, this computer encrypts under its public half, the HSM unwraps.
+    fn bring_through_gate(&self, key: &Locked, rules: &[attributes::Rule]) -> Result<ObjectHandle> {
+        let (public, private) = self.make_gate()?;
+        let brought = self.gate_key(public).and_then(|gate| {
+            let mut last = Error::hsm("no way in");
+            for row in quirks::GATES {
+                match self.unwrap_at_gate(key, rules, private, &gate, *row) {
+                    Ok(handle) => return Ok(handle),
+                    Err(e) => last = e,
+                }
+            }
+            Err(last)
+        });
+        for half in [public, private] {
+            self.session.destroy_object(half).map_err(fault)?;
+        }
+        brought.map_err(|e| e.doing("bringing a key in under a key pair of the HSM"))
+    }
+
+    fn make_gate(&self) -> Result<(ObjectHandle, ObjectHandle)> {
+        let mut public = attributes::template(&attributes::gate_public(), &[]);
+        public.push(Attribute::ModulusBits(GATE_BITS.into()));
+        public.push(Attribute::PublicExponent(vec![1, 0, 1]));
+        let private = attributes::template(&attributes::gate_private(), &[]);
+        self.session
+            .generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &private)
+            .map_err(|e| fault(e).doing("making a key pair to bring a key in"))
+    }
+
+    fn gate_key(&self, public: ObjectHandle) -> Result<WrappingKey> {
+        let wanted = [AttributeType::Modulus, AttributeType::PublicExponent];
+        let read = self
+            .session
+            .get_attributes(public, &wanted)
+            .map_err(fault)?;
+        let part = |is: fn(&Attribute) -> Option<&Vec<u8>>| read.iter().find_map(is);
+        let modulus = part(|a| {
+            if let Attribute::Modulus(n) = a {
+                Some(n)
+            } else {
+                None
+            }
+        });
+        let exponent = part(|a| {
+            if let Attribute::PublicExponent(e) = a {
+                Some(e)
+            } else {
+                None
+            }
+        });
+        match (modulus, exponent) {
+            (Some(n), Some(e)) => WrappingKey::from_parts(n, e),
+            _ => Err(Error::hsm(
+                "the HSM does not tell the public key that it made",
+            )),
+        }
+    }
+
+    fn unwrap_at_gate(
+        &self,
+        key: &Locked,
+        rules: &[attributes::Rule],
+        private: ObjectHandle,
+        gate: &WrappingKey,
+        algorithm: WrappingAlgorithm,
+    ) -> Result<ObjectHandle> {
+        let wrapped = wrapping::oaep_encrypt(algorithm, gate, key)?;
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::AES),
+        ];
+        template.extend(attributes::template(
+            rules,
+            quirks::OMISSIONS[self.omission],
+        ));
+        self.session
+            .unwrap_key(&wrap::oaep(algorithm)?, private, &wrapped, &template)
+            .map_err(fault)
+    }
+}
+
+/// Zeroizes the one secret value of a template; the wrapper's attribute types do not.
+fn wipe(template: Vec<Attribute>) {
+    for attribute in template {
+        if let Attribute::Value(mut value) = attribute {
+            value.zeroize();
+        }
+    }
+}
+
+/// What HSMs answer that take no secrets in plain, as FIPS mode wants it.
+fn secrets_refused(error: &P11Error) -> bool {
+    matches!(
+        error,
+        P11Error::Pkcs11(
+            RvError::TemplateInconsistent
+                | RvError::AttributeValueInvalid
+                | RvError::ActionProhibited
+                | RvError::FunctionNotSupported
+                | RvError::KeyFunctionNotPermitted,
+            _
+        )
+    )
+}
