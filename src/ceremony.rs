@@ -18,7 +18,9 @@ use crate::words::{self, Digest};
 use crate::{machine, screens};
 
 mod approval;
+mod at_screen;
 pub mod before;
+mod escrow;
 pub mod generate;
 mod login;
 mod outputs;
@@ -57,6 +59,8 @@ pub struct Ceremony<'a> {
     leftover: Vec<(String, KeyId)>,
     /// What this run asked the HSM to make as token objects.
     made: Vec<(String, KeyId)>,
+    /// Shares that are with custodians before the record is sealed.
+    out_there: escrow::OutThere,
     exceptions: u32,
     /// When the first import token of the record expires.
     deadline: Option<Timestamp>,
@@ -84,6 +88,7 @@ impl<'a> Ceremony<'a> {
                 .map(|leftover| leftover.intended)
                 .unwrap_or_default(),
             made: Vec::new(),
+            out_there: escrow::OutThere::default(),
             exceptions: 0,
             deadline: None,
         };
@@ -158,6 +163,12 @@ impl<'a> Ceremony<'a> {
             .ok_or_else(|| Error::hsm("no session with the HSM is open"))
     }
 
+    fn hsm_mut(&mut self) -> Result<&mut Hsm> {
+        self.hsm
+            .as_mut()
+            .ok_or_else(|| Error::hsm("no session with the HSM is open"))
+    }
+
     /// Step 12: ends the transcript and gives the record its name.
     fn seal(&mut self) -> Result<Sealed> {
         self.begin(Step::Seal)?;
@@ -182,10 +193,15 @@ impl<'a> Ceremony<'a> {
             .hsm
             .as_ref()
             .is_some_and(|hsm| hsm.token().is_software());
-        match (software, self.plan.wraps_in_host()) {
-            (true, _) => "software HSM",
-            (false, true) => "bytes were in this computer",
-            (false, false) => "never left the HSM in clear",
+        match (
+            software,
+            self.plan.wraps_in_host(),
+            self.plan.escrow.is_some(),
+        ) {
+            (true, _, _) => "software HSM",
+            (false, true, _) => "bytes were in this computer",
+            (false, false, true) => "escrow key was in this computer",
+            (false, false, false) => "never left the HSM in clear",
         }
     }
 
@@ -194,6 +210,7 @@ impl<'a> Ceremony<'a> {
     fn abort(mut self, error: Error) -> Error {
         let mut error = error.at(self.step);
         let (taken_back, left) = self.destroy_made();
+        error.state.extend(self.void_shares());
         let removed = self.record.take_back();
         error.state.push(match (taken_back, left.len()) {
             (0, 0) => "no data key was left in the HSM by this run".to_owned(),

@@ -3,6 +3,12 @@
 //! Neither package nor quorum opens anything alone. Shares that come back are not trusted: each is
 //! checked by itself, and only a [`Quorum`] can recover the escrow key.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::locked::Locked;
 use crate::words::{self, Digest};
 
 pub mod package;
@@ -14,6 +20,9 @@ pub use quorum::{Quorum, Refused, UntrustedShares};
 
 /// Length of an escrow key in bytes.
 pub const ESCROW_KEY_LEN: usize = 32;
+
+/// The longest share file that is read, in bytes.
+const LONGEST_SHARE_FILE: usize = 16 << 10;
 
 /// How many words a share of an escrow key has.
 pub const SHARE_WORDS: usize = 33;
@@ -32,6 +41,55 @@ pub fn share_digest(ceremony: &str, words: &slip39::words::Words) -> Digest {
     }
     hasher.update(b"\n");
     hasher.finalize().into()
+}
+
+/// Reads the words of a share file: its last line, 33 words with single spaces.
+///
+/// # Errors
+/// Exit 2 where the file cannot be read or its last line is not 33 words of the list, naming the row.
+pub fn read_share_file(path: &Path) -> Result<slip39::words::Words> {
+    let bad = |why: String| Error::usage(format!("the share file {}: {why}", path.display()));
+    let mut text = Locked::zeroed(LONGEST_SHARE_FILE)?;
+    let mut file = File::open(path).map_err(|e| bad(e.to_string()))?;
+    let mut len = 0;
+    loop {
+        match file.read(&mut text[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(bad(e.to_string())),
+        }
+    }
+    if len == LONGEST_SHARE_FILE {
+        return Err(bad("longer than a share file is".into()));
+    }
+    let mut lines = text[..len]
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let last = lines.next_back().unwrap_or_default();
+    let mut share = slip39::words::Words::blank(SHARE_WORDS)?;
+    let mut count = 0;
+    for word in last
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+    {
+        let number = slip39::words::number_of(word).ok_or_else(|| {
+            bad(format!(
+                "word {} of its last line is not in the list",
+                count + 1
+            ))
+        })?;
+        if count < SHARE_WORDS {
+            share.set(count, number);
+        }
+        count += 1;
+    }
+    if count != SHARE_WORDS {
+        return Err(bad(format!(
+            "its last line has {count} words, not {SHARE_WORDS}"
+        )));
+    }
+    Ok(share)
 }
 
 /// What is wrong with a package, a share or a quorum, in words.

@@ -22,7 +22,7 @@ mod secrets;
 mod uri;
 mod wrap;
 
-pub use attributes::Attributes;
+pub use attributes::{Attributes, Life};
 pub use escrow::EscrowHandle;
 pub use keys::{DataKey, KeyId, Material, Object, removal_command};
 pub use uri::TokenUri;

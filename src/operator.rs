@@ -36,6 +36,19 @@ pub trait Operator {
     /// As [`ask`](Self::ask); exit 5 where no locked memory can be had.
     fn ask_secret(&mut self, question: &str) -> Result<Option<Locked>>;
 
+    /// Asks for one word of a share. It is seen while it is typed, and kept in locked memory only. `None`
+    /// as in [`ask`](Self::ask).
+    ///
+    /// # Errors
+    /// As [`ask_secret`](Self::ask_secret).
+    fn ask_word(&mut self, question: &str) -> Result<Option<Locked>>;
+
+    /// Shows words of a share, straight from locked memory.
+    fn show_secret(&mut self, text: &[u8]);
+
+    /// Clears screen and scrollback, where there are any.
+    fn wipe(&mut self);
+
     /// Refuses to go on once the process was told to end. Called between steps and between keys.
     ///
     /// # Errors
@@ -118,6 +131,15 @@ impl Operator for Unattended {
     fn ask_secret(&mut self, _: &str) -> Result<Option<Locked>> {
         Ok(None)
     }
+
+    fn ask_word(&mut self, _: &str) -> Result<Option<Locked>> {
+        Ok(None)
+    }
+
+    /// Nobody sees shares where nobody was asked: plans that show them are refused before.
+    fn show_secret(&mut self, _: &[u8]) {}
+
+    fn wipe(&mut self) {}
 
     fn go_on(&self) -> Result<()> {
         self.interrupted.check()

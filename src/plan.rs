@@ -45,8 +45,32 @@ pub struct Plan {
     pub hsm: HsmPlan,
     /// The data keys, in the plan's order; at least one.
     pub keys: Vec<KeyPlan>,
+    /// Who gets shares of the escrow key; `None` is no escrow.
+    pub escrow: Option<EscrowPlan>,
+    /// Why shares may be shown on a screen that others may record.
+    pub screen_recorded: Option<String>,
     /// Where the record will stand.
     pub directory: PathBuf,
+}
+
+/// The `[escrow]` table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EscrowPlan {
+    /// How many shares bring the escrow key back; at least 2.
+    pub threshold: u8,
+    /// One share each, in this order; at most 16.
+    pub custodians: Vec<String>,
+    /// How they get them.
+    pub deliver: Deliver,
+}
+
+/// How custodians get their shares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deliver {
+    /// One after the other at the screen, written down by hand and typed back.
+    Screen,
+    /// A file for each in this directory.
+    Files(PathBuf),
 }
 
 /// The kind of ceremony.
@@ -171,6 +195,10 @@ impl Spec {
 pub enum Keep {
     /// It stays and can be wrapped again: a reimport needs only the PIN. So does theft.
     Extractable,
+    /// It stays, but cannot leave the HSM again once the escrow is proved: a reimport needs a quorum.
+    Sealed,
+    /// It never becomes a token object: only a quorum brings it back.
+    None,
 }
 
 /// Where the wrapping happens.

@@ -15,6 +15,9 @@ use crate::machine;
 use crate::transcript::{self, Event, Torn, Transcript};
 use crate::words::{self, Digest};
 
+/// Holds space for the outputs while shares are handed out.
+const RESERVED: &str = ".reserved";
+
 /// The checksum file's name.
 pub const SUMS: &str = "SHA256SUMS";
 
@@ -117,6 +120,7 @@ impl Record {
     /// # Errors
     /// Exit 5 where the file exists or the disk says no.
     pub fn write(&mut self, path: &str, bytes: &[u8]) -> Result<Digest> {
+        self.release();
         let target = self.working.join(path);
         let mut directory = self.working.clone();
         for part in Path::new(path)
@@ -141,6 +145,22 @@ impl Record {
             bytes: bytes.len(),
         })?;
         Ok(sha256)
+    }
+
+    /// Takes the space that the outputs will need, so that a full disk is found out before the first
+    /// share is shown. It is given back when the first output is written.
+    ///
+    /// # Errors
+    /// Exit 5 where there is not enough.
+    pub fn reserve(&mut self, bytes: usize) -> Result<()> {
+        let path = self.working.join(RESERVED);
+        let file = create_new(&path).map_err(|e| cannot("making", &path, e))?;
+        write_zeros(&file, bytes).map_err(|e| cannot("reserving space in", &path, e))
+    }
+
+    /// Gives the reserved space back.
+    fn release(&mut self) {
+        let _ = fs::remove_file(self.working.join(RESERVED));
     }
 
     /// The digest of an output, if it was written.
@@ -198,6 +218,7 @@ impl Record {
     }
 
     fn finish(&mut self, last: &Event) -> Result<()> {
+        self.release();
         self.transcript.append(last)?;
         self.transcript.sync()?;
         let path = self.working.join(SUMS);
@@ -306,6 +327,15 @@ fn create_new(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
+}
+
+/// Zeros that are really written: some file systems promise space that they do not have.
+fn write_zeros(mut file: &File, bytes: usize) -> io::Result<()> {
+    let block = [0; 4096];
+    for _ in 0..bytes.div_ceil(block.len()) {
+        file.write_all(&block)?;
+    }
+    file.sync_all()
 }
 
 fn make_directory(path: &Path) -> Result<()> {

@@ -6,8 +6,11 @@ use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::ceremony::Sealed;
+use crate::error::Result;
+use crate::escrow::slip39::words::Words;
+use crate::locked::Locked;
 use crate::machine;
-use crate::plan::{ImportPlan, Plan, WrapIn};
+use crate::plan::{Deliver, ImportPlan, Keep, Plan, WrapIn};
 use crate::record::Leftover;
 use crate::words;
 
@@ -40,12 +43,9 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
         for import in &key.imports {
             screen += &import_meaning(import);
         }
-        screen += &field(
-            "keep",
-            "in the HSM, extractable: whoever has token and PIN can wrap it again",
-        );
+        screen += &field("keep", keep_meaning(key.keep));
     }
-    screen += &field("escrow", "NONE: if the HSM is lost, so is this data key");
+    screen += &field("escrow", &escrow_meaning(plan));
     screen += &field("record", &format!("{} (new)", plan.directory.display()));
     if let Some(leftover) = leftover {
         screen += &leftover_meaning(leftover);
@@ -56,6 +56,75 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     screen += " One person reads the paper aloud, another the screen: do all 8 rows match?\n";
     screen += " Type Yes to approve, anything else to stop: ";
     screen
+}
+
+fn keep_meaning(keep: Keep) -> &'static str {
+    match keep {
+        Keep::Extractable => "in the HSM, extractable: whoever has token and PIN can wrap it again",
+        Keep::Sealed => {
+            "in the HSM, sealed once the escrow is proved: then only a quorum brings it out"
+        }
+        Keep::None => "not in the HSM: once the ceremony ends, only a quorum brings it back",
+    }
+}
+
+fn escrow_meaning(plan: &Plan) -> String {
+    let Some(escrow) = &plan.escrow else {
+        return "NONE: if the HSM is lost, so is this data key".to_owned();
+    };
+    let place = match &escrow.deliver {
+        Deliver::Screen => "written down at this screen".to_owned(),
+        Deliver::Files(directory) => format!("as files in {}", directory.display()),
+    };
+    format!(
+        "any {} of {}: {}; {place}",
+        escrow.threshold,
+        escrow.custodians.len(),
+        escrow.custodians.join(", ")
+    )
+}
+
+/// The words of one share, in locked memory: three columns of eleven.
+///
+/// # Errors
+/// Exit 5 where no locked memory can be had.
+pub fn share(
+    rehearsal: bool,
+    number: u8,
+    count: usize,
+    custodian: &str,
+    share: &Words,
+) -> Result<Locked> {
+    const ROWS: usize = 11;
+    const COLUMN: usize = 17;
+    let place = format!("step 9 of 13: escrow share {number} of {count}, {custodian}");
+    let head = format!(
+        "{} ONLY {custodian} LOOKS. Everyone else: turn away. No camera on this screen.\n\n",
+        heading(rehearsal, &place)
+    );
+    let tail = format!(
+        "\n Write all 33 in BLOCK LETTERS on form {number}. Words 1 to 3 are the same on every\n \
+         form; word 4 is what makes this one yours. Take your time: about 5 minutes.\n\n \
+         Next the words disappear and you type them back from the paper; the first four\n \
+         letters of a word are enough. You can come back here as often as you like.\n"
+    );
+    let grid = ROWS * (3 * COLUMN + 3);
+    let mut text = Locked::zeroed(head.len() + grid + tail.len())?;
+    text.fill(b' ');
+    text[..head.len()].copy_from_slice(head.as_bytes());
+    for at in 0..share.len() {
+        let start = head.len() + (at % ROWS) * (3 * COLUMN + 3) + at / ROWS * COLUMN;
+        let number = format!("{:>5} ", at + 1);
+        let word = share.word(at).as_bytes();
+        text[start..start + number.len()].copy_from_slice(number.as_bytes());
+        text[start + number.len()..start + number.len() + word.len()].copy_from_slice(word);
+    }
+    for row in 1..=ROWS {
+        text[head.len() + row * (3 * COLUMN + 3) - 1] = b'\n';
+    }
+    let end = text.len() - tail.len();
+    text[end..].copy_from_slice(tail.as_bytes());
+    Ok(text)
 }
 
 fn import_meaning(import: &ImportPlan) -> String {

@@ -3,6 +3,8 @@
 use super::{Error, Operator, Plan, Result, before, plan, screens, words};
 use std::path::Path;
 
+use crate::plan::Deliver;
+
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
 pub struct Approved {
     plan: Plan,
@@ -23,6 +25,7 @@ impl Approved {
     /// Exit 1 for every other answer; whatever [`before::ready`] refuses.
     pub fn by_typing(plan: Plan, rehearsal: bool, operator: &mut dyn Operator) -> Result<Self> {
         let leftover = before::ready(&plan)?;
+        before::shares_can_be_shown(&plan, rehearsal)?;
         let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
         match operator.ask(&screen)? {
             Some(answer) if answer == "Yes" => Ok(Self {
@@ -90,6 +93,16 @@ impl Approved {
             .check("TWO-SIDED")
             .hint("nobody is there to compare the slip: put SHA-256 of the wrapping key, from the slip of the")
             .hint("online side, into the plan; taken from the parameters file itself it would prove nothing"));
+        }
+        if plan
+            .escrow
+            .as_ref()
+            .is_some_and(|escrow| escrow.deliver == Deliver::Screen)
+        {
+            return Err(Error::usage(
+                "unattended, nobody is there to look at shares (deliver = \"screen\")",
+            )
+            .hint("run at a terminal, or set deliver = \"files:DIR\""));
         }
         if plan.hsm.pin.is_typed() {
             return Err(Error::usage("unattended, nobody is there to type the PIN")

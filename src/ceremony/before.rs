@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::error::{Error, Result};
 use crate::machine;
-use crate::plan::{ImportPlan, LONGEST_VALIDITY, Plan};
+use crate::plan::{Deliver, ImportPlan, LONGEST_VALIDITY, Plan};
 use crate::record::{self, Leftover};
 
 /// Refuses a plan that could not come to its end, before people begin. Says what an interrupted run
@@ -78,4 +78,32 @@ pub fn expiry(import: &ImportPlan) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// Shares are shown only where nobody else can see the screen: not over SSH, not in tmux or screen,
+/// which keep what they showed.
+///
+/// # Errors
+/// Exit 5 where somebody may be recording and the plan does not say why that is acceptable.
+pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
+    let shown = plan
+        .escrow
+        .as_ref()
+        .is_some_and(|escrow| escrow.deliver == Deliver::Screen);
+    if !shown || rehearsal || plan.screen_recorded.is_some() {
+        return Ok(());
+    }
+    const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
+    match RECORDERS
+        .iter()
+        .find(|name| std::env::var_os(name).is_some())
+    {
+        Some(name) => Err(Error::machine(format!(
+            "shares would be shown on a screen that is sent or kept elsewhere ({name} is set)"
+        ))
+        .check("SCREEN")
+        .hint("hold the ceremony at the machine's own console, outside SSH, tmux and screen")
+        .hint("if your policy allows it, say why in the plan: screen_recorded = \"reason\"")),
+        None => Ok(()),
+    }
 }

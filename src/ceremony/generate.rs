@@ -3,8 +3,8 @@
 use super::parameters::Judged;
 use super::preflight::Preflight;
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
-use crate::hsm::DataKey;
-use crate::plan::ImportPlan;
+use crate::hsm::{DataKey, Life};
+use crate::plan::{ImportPlan, Keep};
 use crate::transcript::KeyIntended;
 use crate::wrapping;
 
@@ -28,7 +28,9 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     let preflight = ceremony.preflight(&parameters)?; // 6
     let keys = ceremony.generate(&preflight)?; // 7
     let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
-    ceremony.write_outputs(&parameters, &wrapped)?; // 11
+    let handed_out = ceremony.escrow(&keys)?; // 9
+    let package = ceremony.prove_escrow(handed_out, &keys)?; // 10
+    ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
 
@@ -57,7 +59,7 @@ impl Ceremony<'_> {
             self.made.push((key.label.clone(), id));
             let data_key = self
                 .hsm()?
-                .generate(&key.label, id, key.spec.bytes())
+                .generate(&key.label, id, key.spec.bytes(), life(key.keep))
                 .map_err(|e| e.doing(format!("generating the data key {:?}", key.label)))?;
             self.record.transcript.append(&Event::KeyGenerated {
                 label: key.label.clone(),
@@ -141,6 +143,14 @@ impl Ceremony<'_> {
             self.operator.say(&format!("      {done} of {of} {what}\n"));
         }
         Ok(())
+    }
+}
+
+fn life(keep: Keep) -> Life {
+    match keep {
+        Keep::Extractable => Life::Token,
+        Keep::Sealed => Life::TokenUntilSealed,
+        Keep::None => Life::Session,
     }
 }
 

@@ -2,13 +2,19 @@
 
 use super::parameters::Judged;
 use super::{Ceremony, Result, Step, screens, words};
+use crate::escrow::package::{self, Package};
 use crate::outputs::{ImportScript, import_all};
 use crate::plan::{ImportPlan, KeyPlan};
 
 impl Ceremony<'_> {
     /// Step 11: for each import the wrapped data key, the import token and the script of the online
     /// side, and what explains them.
-    pub(super) fn write_outputs(&mut self, judged: &[Judged], wrapped: &[Vec<u8>]) -> Result<()> {
+    pub(super) fn write_outputs(
+        &mut self,
+        judged: &[Judged],
+        wrapped: &[Vec<u8>],
+        package: Option<&Package>,
+    ) -> Result<()> {
         self.begin(Step::WriteOutputs)?;
         let plan = self.plan;
         for (((key, import), judged), wrapped) in plan.imports().zip(judged).zip(wrapped) {
@@ -22,6 +28,12 @@ impl Ceremony<'_> {
             let script = self.import_script(key, import, judged, wrapped);
             self.record
                 .write(&format!("{folder}/import.sh"), script.as_bytes())?;
+        }
+        if let Some(package) = package {
+            self.record
+                .write(package::JSON_FILE, package.to_json().as_bytes())?;
+            self.record
+                .write(package::TEXT_FILE, package.to_text().as_bytes())?;
         }
         let imports: Vec<_> = plan
             .imports()

@@ -132,6 +132,34 @@ impl UntrustedShares {
         })
     }
 
+    /// Every share takes part in a recombination that gives the same escrow key. Says how many
+    /// recombinations that took.
+    ///
+    /// # Errors
+    /// Exit 4 naming the share that does not.
+    pub fn every_share_recombines(&self, quorum: &Quorum) -> Result<usize> {
+        let count = self.shares.len();
+        let threshold = self
+            .shares
+            .first()
+            .map_or(0, |(_, share)| usize::from(share.threshold));
+        for start in 0..count {
+            let chosen: Vec<&Share> = (0..threshold)
+                .map(|at| &self.shares[(start + at) % count].1)
+                .collect();
+            let same =
+                slip39::combine(&chosen, b"").is_ok_and(|secret| secret[..] == quorum.secret[..]);
+            if !same {
+                return Err(Error::mismatch(format!(
+                    "the share of {} does not give the escrow key together with the others",
+                    self.shares[start].0
+                ))
+                .check("QUORUM"));
+            }
+        }
+        Ok(count)
+    }
+
     fn agreeing(&self, quorum: &[&Share]) -> Result<Vec<usize>> {
         let mut agreeing = Vec::new();
         for (at, (_, share)) in self.shares.iter().enumerate() {

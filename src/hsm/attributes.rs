@@ -50,23 +50,35 @@ flags! {
 /// A flag and the value it must have.
 pub(super) type Rule = (Flag, bool);
 
-/// The data key, and with `token` false the throw-away keys that stand in for it in preflight.
-pub(super) fn data_key(token: bool) -> Vec<Rule> {
+/// Where a data key lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// A token object that nobody can change.
+    Token,
+    /// A token object whose EXTRACTABLE is set to FALSE once the escrow is proved.
+    TokenUntilSealed,
+    /// A session object, gone with the session.
+    Session,
+}
+
+/// The data key, and as session objects the throw-away keys that stand in for it in preflight.
+pub(super) fn data_key(life: Life) -> Vec<Rule> {
     vec![
-        (TOKEN, token),      // kept for the next import, or gone with the session
-        (PRIVATE, true),     // seen only after login
-        (SENSITIVE, true),   // never readable as a value
-        (EXTRACTABLE, true), // it must be wrapped for KMS
-        (ENCRYPT, true),     // key check value and fingerprint
-        (DECRYPT, false),    // nobody decrypts with it here; KMS does
-        (SIGN, false),       // as above
-        (VERIFY, false),     // as above
-        (WRAP, false),       // it must never carry another key out
-        (UNWRAP, false),     // nor another key in
-        (DERIVE, false),     // derived keys would not be covered by any of this
-        (COPYABLE, false),   // a copy could have weaker attributes
-        (MODIFIABLE, false), // a PIN holder could add DECRYPT or WRAP later
-        (DESTROYABLE, true), // an aborted ceremony takes back what it made
+        (TOKEN, life != Life::Session), // kept for the next import, or gone with the session
+        (PRIVATE, true),                // seen only after login
+        (SENSITIVE, true),              // never readable as a value
+        (EXTRACTABLE, true),            // it must be wrapped for KMS
+        (ENCRYPT, true),                // key check value and fingerprint
+        (DECRYPT, false),               // nobody decrypts with it here; KMS does
+        (SIGN, false),                  // as above
+        (VERIFY, false),                // as above
+        (WRAP, false),                  // it must never carry another key out
+        (UNWRAP, false),                // nor another key in
+        (DERIVE, false),                // derived keys would not be covered by any of this
+        (COPYABLE, false),              // a copy could have weaker attributes
+        (DESTROYABLE, true),            // an aborted ceremony takes back what it made
+        // Last: when SoftHSM unwraps, it applies a template in order, and takes nothing after this.
+        (MODIFIABLE, life == Life::TokenUntilSealed), // a PIN holder could add DECRYPT or WRAP later
     ]
 }
 
@@ -101,8 +113,8 @@ pub(super) fn transport_key() -> Vec<Rule> {
         (UNWRAP, false),
         (DERIVE, false),
         (COPYABLE, false),
-        (MODIFIABLE, false),
         (DESTROYABLE, true), // taken away as soon as it has served
+        (MODIFIABLE, false), // last, as above
     ]
 }
 
@@ -216,13 +228,13 @@ mod tests {
 
     #[test]
     fn a_key_that_became_what_was_asked_passes() {
-        let rules = data_key(true);
+        let rules = data_key(Life::Token);
         assert!(judge(&rules, &as_asked(&rules)).is_ok());
     }
 
     #[test]
     fn every_single_deviation_is_named() {
-        let rules = data_key(true);
+        let rules = data_key(Life::Token);
         for (at, (flag, wanted)) in rules.iter().enumerate() {
             let mut read = as_asked(&rules);
             read[at] = (flag.make)(!wanted);
@@ -241,7 +253,7 @@ mod tests {
 
     #[test]
     fn silence_is_trusted_only_where_the_table_says_so() {
-        let rules = data_key(true);
+        let rules = data_key(Life::Token);
         let without = |kind| template(&rules, &[kind]);
         assert_eq!(
             judge(&rules, &without(AttributeType::Sensitive)).unwrap_err(),
@@ -252,6 +264,6 @@ mod tests {
 
     #[test]
     fn every_attribute_of_the_table_is_stated() {
-        assert_eq!(template(&data_key(true), &[]).len(), 14);
+        assert_eq!(template(&data_key(Life::Token), &[]).len(), 14);
     }
 }

@@ -3,7 +3,7 @@
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 
 use super::keys::KeyId;
-use super::{Hsm, Material, attributes, fault, quirks};
+use super::{Hsm, Life, Material, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::locked::Locked;
 use crate::wrapping;
@@ -33,16 +33,19 @@ impl Hsm {
         let handle = self
             .bring_in(key, &attributes::escrow_key())
             .map_err(|e| e.doing("loading the escrow key"))?;
-        let mut last = Error::hsm("no way to wrap for escrow");
+        let mut first = None; // the standard's own mechanism tells most
         for row in 0..quirks::AES_KEY_WRAPS.len() {
             let escrow = EscrowHandle { handle, row };
             match self.prove_escrow(&escrow, key, control) {
                 Ok(()) => return Ok(escrow),
-                Err(e) => last = e.doing(quirks::AES_KEY_WRAPS[row].name),
+                Err(e) => {
+                    first.get_or_insert(e.doing(quirks::AES_KEY_WRAPS[row].name));
+                }
             }
         }
         self.session.destroy_object(handle).map_err(fault)?;
-        Err(last
+        let refused = first.unwrap_or_else(|| Error::hsm("no way to wrap for escrow"));
+        Err(refused
             .check("CONTROL")
             .hint("this HSM cannot serve [escrow]: it does not wrap with AES-KW (RFC 3394)"))
     }
@@ -97,7 +100,11 @@ impl Hsm {
         len: usize,
         name: Option<(&str, KeyId)>,
     ) -> Result<Material> {
-        let rules = attributes::data_key(name.is_some());
+        let rules = attributes::data_key(if name.is_some() {
+            Life::Token
+        } else {
+            Life::Session
+        });
         let mut template = vec![
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::KeyType(KeyType::AES),

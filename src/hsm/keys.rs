@@ -10,7 +10,7 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
-use super::{Attributes, Hsm, attributes, fault, quirks};
+use super::{Attributes, Hsm, Life, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::words;
 use crate::wrapping::{self, CheckValues};
@@ -126,7 +126,7 @@ impl Hsm {
     /// # Errors
     /// As [`generate`](Self::generate).
     pub fn throw_away(&mut self, len: usize) -> Result<Material> {
-        let rules = attributes::data_key(false);
+        let rules = attributes::data_key(Life::Session);
         let mut row = 0;
         let handle = loop {
             match self.generate_secret(&rules, row, len, &[]) {
@@ -140,13 +140,13 @@ impl Hsm {
         self.judged(&rules, handle, len)
     }
 
-    /// Generates a data key of `len` bytes as a token object, reads every attribute back, judges it.
+    /// Generates a data key of `len` bytes, reads every attribute back, judges it.
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses, or where the key came back other than asked. The object may
     /// then exist: the caller destroys what carries this label and id.
-    pub fn generate(&self, label: &str, id: KeyId, len: usize) -> Result<DataKey> {
-        let rules = attributes::data_key(true);
+    pub fn generate(&self, label: &str, id: KeyId, len: usize, life: Life) -> Result<DataKey> {
+        let rules = attributes::data_key(life);
         let name = [Attribute::Label(label.into()), id.attribute()];
         let handle = self
             .generate_secret(&rules, self.omission, len, &name)
@@ -247,6 +247,29 @@ impl Hsm {
         let cipher = &quirks::BLOCK_CIPHERS[self.cipher];
         let encrypted = Zeroizing::new(self.session.encrypt(&cipher.mechanism, handle, block)?);
         Ok(encrypted.as_slice().try_into()?)
+    }
+
+    /// Sets EXTRACTABLE to FALSE, for good, and reads it back.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM refuses, or says TRUE afterwards.
+    pub fn seal(&self, material: &Material) -> Result<()> {
+        let sealing = |e| fault(e).doing("setting CKA_EXTRACTABLE to FALSE");
+        let sealed = Attribute::Extractable(false);
+        self.session
+            .update_attributes(material.handle, std::slice::from_ref(&sealed))
+            .map_err(sealing)?;
+        let read = self
+            .session
+            .get_attributes(material.handle, &[AttributeType::Extractable])
+            .map_err(sealing)?;
+        if read != [sealed] {
+            return Err(Error::hsm(
+                "the HSM accepted CKA_EXTRACTABLE = FALSE, but does not say so",
+            )
+            .check("ATTRIBUTES"));
+        }
+        Ok(())
     }
 
     /// Destroys a key made for one step.

@@ -121,6 +121,25 @@ impl Terminal {
         Ok(())
     }
 
+    /// One line into locked memory, with the terminal set like this while it is typed.
+    fn ask_locked(&mut self, question: &str, termios: &Termios) -> Result<Locked> {
+        loop {
+            self.say(question);
+            self.set(termios)?;
+            let mut typed = Locked::zeroed(LONGEST_SECRET)?;
+            let read = self.read_line(&mut typed);
+            self.set(&self.quiet)?;
+            if !termios.local_modes.contains(LocalModes::ECHO) {
+                self.say("\n");
+            }
+            match read? {
+                (len, End::Line) => return typed.truncated(len),
+                (_, End::CtrlC) => self.confirm_going_on()?,
+                (_, End::Input) => return Err(Error::declined("the input ended")),
+            }
+        }
+    }
+
     fn set(&self, termios: &Termios) -> Result<()> {
         // Flush drops what was typed ahead: an answer belongs to the question it was typed for.
         tcsetattr(stdin(), OptionalActions::Flush, termios).map_err(terminal_error)
@@ -153,19 +172,25 @@ impl Operator for Terminal {
         silent
             .local_modes
             .remove(LocalModes::ECHO | LocalModes::ECHONL);
-        loop {
-            self.say(question);
-            self.set(&silent)?;
-            let mut typed = Locked::zeroed(LONGEST_SECRET)?;
-            let read = self.read_line(&mut typed);
-            self.set(&self.quiet)?;
-            self.say("\n");
-            match read? {
-                (len, End::Line) => return typed.truncated(len).map(Some),
-                (_, End::CtrlC) => self.confirm_going_on()?,
-                (_, End::Input) => return Err(Error::declined("the input ended")),
-            }
-        }
+        self.ask_locked(question, &silent).map(Some)
+    }
+
+    fn ask_word(&mut self, question: &str) -> Result<Option<Locked>> {
+        let seen = self.quiet.clone();
+        self.ask_locked(question, &seen).map(Some)
+    }
+
+    fn show_secret(&mut self, text: &[u8]) {
+        let _ = io::stderr().write_all(text);
+    }
+
+    /// A dumb terminal cannot clear itself: then the words are pushed off the screen.
+    fn wipe(&mut self) {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let _ = match dumb {
+            true => io::stderr().write_all("\n".repeat(200).as_bytes()),
+            false => io::stderr().write_all(b"\x1b[H\x1b[2J\x1b[3J"),
+        };
     }
 
     fn go_on(&self) -> Result<()> {

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{
-    HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan, Spec, WrapIn, digest, name,
-    once, record_directory, relative, time,
+    Deliver, EscrowPlan, HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan, Spec,
+    WrapIn, digest, name, once, record_directory, relative, time,
 };
 use crate::error::{Error, Result};
+use crate::escrow::slip39::MOST_SHARES;
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
 use crate::words;
@@ -28,13 +29,13 @@ struct RawPlan {
     previous_head: NotYet,
     reason: NotYet,
     reuse_escrow: NotYet,
-    screen_recorded: NotYet,
+    screen_recorded: Option<String>,
     signer: NotYet,
     machine: Option<RawMachine>,
     hsm: RawHsm,
     #[serde(default)]
     key: Vec<RawKey>,
-    escrow: NotYet,
+    escrow: Option<RawEscrow>,
     recover: NotYet,
     record: RawRecord,
 }
@@ -88,6 +89,14 @@ struct RawImport {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawEscrow {
+    threshold: u8,
+    custodians: Vec<String>,
+    deliver: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawRecord {
     directory: String,
     #[serde(default)]
@@ -102,6 +111,11 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
     let kind = kind(&raw.kind)?;
     refuse_unbuilt(&raw)?;
+    let directory = record_directory(&base, &raw.record.directory)?;
+    let escrow = raw
+        .escrow
+        .map(|escrow| self::escrow(escrow, &base, &directory))
+        .transpose()?;
     let plan = Plan {
         path: path.to_owned(),
         title: title(&raw.title)?,
@@ -109,10 +123,16 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
         network: network(raw.machine.and_then(|m| m.network).as_deref())?,
         hsm: hsm(raw.hsm, &base)?,
         keys: keys(raw.key, &base)?,
-        directory: record_directory(&base, &raw.record.directory)?,
+        escrow,
+        screen_recorded: raw
+            .screen_recorded
+            .map(|text| reason("screen_recorded", &text))
+            .transpose()?,
+        directory,
         sha256: words::sha256(&bytes),
         bytes,
     };
+    keeps_need_escrow(&plan)?;
     Ok(plan)
 }
 
@@ -141,7 +161,6 @@ fn kind(text: &str) -> Result<Kind> {
 /// Names the first thing in the plan that this version cannot do.
 fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
     let of_plan = [
-        ("[escrow]", raw.escrow.is_some()),
         ("[recover]", raw.recover.is_some()),
         ("witnesses", !raw.record.witnesses.is_empty()),
         (
@@ -152,7 +171,6 @@ fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
         ("previous_head", raw.previous_head.is_some()),
         ("reason", raw.reason.is_some()),
         ("reuse_escrow", raw.reuse_escrow.is_some()),
-        ("screen_recorded", raw.screen_recorded.is_some()),
     ];
     let of_keys = raw.key.iter().flat_map(|key| {
         [
@@ -275,11 +293,81 @@ fn key(raw: RawKey, base: &Path, arns: &mut BTreeSet<String>) -> Result<KeyPlan>
 fn keep(text: &str) -> Result<Keep> {
     match text {
         "extractable" => Ok(Keep::Extractable),
-        "sealed" | "none" => Err(not_built(&format!("keep = {text:?}"))),
+        "sealed" => Ok(Keep::Sealed),
+        "none" => Ok(Keep::None),
         _ => Err(Error::usage(format!(
             "keep {text:?} is none of extractable, sealed, none"
         ))),
     }
+}
+
+/// What cannot be wrapped again without a quorum needs one.
+fn keeps_need_escrow(plan: &Plan) -> Result<()> {
+    let lost = plan.keys.iter().find(|key| key.keep != Keep::Extractable);
+    match lost {
+        Some(key) if plan.escrow.is_none() => Err(Error::usage(format!(
+            "[[key]] {:?}: keep = \"sealed\" and \"none\" need [escrow]",
+            key.label
+        ))
+        .hint("without shares nobody could ever import this data key again")),
+        _ => Ok(()),
+    }
+}
+
+fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
+    let (threshold, count) = (raw.threshold, raw.custodians.len());
+    if threshold < 2 || usize::from(threshold) > count || count > MOST_SHARES.into() {
+        return Err(Error::usage(format!(
+            "[escrow]: any {threshold} of {count} custodians is not possible"
+        ))
+        .hint(format!(
+            "at least 2 must be needed, no more than there are, and {MOST_SHARES} is the most"
+        )));
+    }
+    let mut seen = BTreeSet::new();
+    for name in &raw.custodians {
+        let fits = !name.trim().is_empty()
+            && name.chars().count() <= 40
+            && words::is_printable(name)
+            && !name.contains(['/', '\\'])
+            && !name.starts_with('.');
+        if !fits {
+            return Err(Error::usage(format!("[escrow]: the custodian {name:?} cannot be a name"))
+                .hint("at most 40 printable characters, without / and \\, not beginning with a full stop"));
+        }
+        once(&mut seen, "the custodian", name)?;
+    }
+    let deliver = match raw.deliver.as_str() {
+        "screen" => Deliver::Screen,
+        text => match text.strip_prefix("files:").filter(|path| !path.is_empty()) {
+            Some(path) => Deliver::Files(base.join(path)),
+            None => {
+                return Err(Error::usage(format!(
+                    "[escrow]: deliver {text:?} is neither screen nor files:DIR"
+                )));
+            }
+        },
+    };
+    if let Deliver::Files(directory) = &deliver
+        && directory.starts_with(record)
+    {
+        return Err(Error::usage("[escrow]: shares never lie inside the record")
+            .hint("the record is copied and shown; let deliver name a directory of its own"));
+    }
+    Ok(EscrowPlan {
+        threshold,
+        custodians: raw.custodians,
+        deliver,
+    })
+}
+
+fn reason(what: &str, text: &str) -> Result<String> {
+    if text.trim().is_empty() || text.chars().count() > 200 || !words::is_printable(text) {
+        return Err(Error::usage(format!(
+            "{what} gives a reason: printable text of at most 200 characters"
+        )));
+    }
+    Ok(text.to_owned())
 }
 
 /// The spec, which must suit every KMS key that gets the material.

@@ -73,6 +73,27 @@ pub enum Event {
         bytes: usize,
     },
     KeyDestroyed(Destroyed),
+    EscrowDealt {
+        threshold: u8,
+        shares: Vec<DealtShare>,
+        labels: Vec<String>,
+        package_sha256: String,
+    },
+    ShareHandedOut {
+        share: u8,
+        custodian: String,
+        share_sha256: String,
+        typed_back: bool,
+    },
+    EscrowProved {
+        shares: usize,
+        recombinations: usize,
+        labels: Vec<String>,
+    },
+    KeySealed {
+        label: String,
+        cka_id: String,
+    },
     OutputWritten {
         path: String,
         sha256: String,
@@ -154,4 +175,13 @@ pub struct Destroyed {
     pub cka_id: String,
     pub objects: usize,
     pub why: String,
+}
+
+/// A share of `escrow-dealt`, by the digest that tells nothing of its words.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct DealtShare {
+    pub share: u8,
+    pub custodian: String,
+    pub share_sha256: String,
 }

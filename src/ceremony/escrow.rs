@@ -1,0 +1,359 @@
+//! Steps 9 and 10: the escrow key wraps the data keys, its shares are handed out, and what came back
+//! from the custodians alone must open the package again.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use super::{Ceremony, Step, machine, words};
+use crate::error::{Error, Result};
+use crate::escrow::slip39::{self, Share, words::Words};
+use crate::escrow::{ESCROW_KEY_LEN, Package, PackedKey, Quorum, UntrustedShares, share_digest};
+use crate::hsm::DataKey;
+use crate::locked::Locked;
+use crate::plan::{Deliver, EscrowPlan, Keep, KeyPlan};
+use crate::transcript::{DealtShare, Event};
+
+/// What came back from the custodians; nothing that was dealt is left beside it.
+pub struct HandedOut {
+    shares: UntrustedShares,
+    package: Package,
+}
+
+/// Shares that custodians hold while the ceremony may still fail.
+#[derive(Default)]
+pub struct OutThere {
+    /// `share 2, Audit`, for people.
+    forms: Vec<String>,
+    files: Vec<PathBuf>,
+}
+
+impl Ceremony<'_> {
+    /// Step 9, where the plan has `[escrow]`.
+    pub(super) fn escrow(&mut self, keys: &[DataKey]) -> Result<Option<HandedOut>> {
+        let Some(escrow) = &self.plan.escrow else {
+            return Ok(None);
+        };
+        self.begin(Step::Escrow)?;
+        let (package, dealt) = self.deal(escrow, keys)?;
+        self.record.reserve(self.expected_outputs(&package))?;
+        self.record.transcript.sync()?;
+        let shares = self.hand_out(escrow, dealt)?;
+        Ok(Some(HandedOut { shares, package }))
+    }
+
+    /// More than the outputs will take.
+    fn expected_outputs(&self, package: &Package) -> usize {
+        const ONE_IMPORT: usize = 32 << 10; // material, token and script
+        self.plan.imports().count() * ONE_IMPORT + package.to_json().len() * 8 + (64 << 10)
+    }
+
+    /// The escrow key lives in this function alone: drawn, loaded, used, split, ended.
+    fn deal(&mut self, escrow: &EscrowPlan, keys: &[DataKey]) -> Result<(Package, Vec<Share>)> {
+        let plan = self.plan;
+        let hsm = self.hsm_mut()?;
+        let key = draw_escrow_key(hsm)?;
+        let control = hsm.throw_away(ESCROW_KEY_LEN)?;
+        let loaded = hsm.load_escrow_key(&key, &control)?;
+        hsm.destroy(control)?;
+        let mut packed = Vec::with_capacity(keys.len());
+        for (of_plan, data_key) in plan.keys.iter().zip(keys) {
+            let wrapped = hsm
+                .wrap_for_escrow(&loaded, &data_key.material)
+                .map_err(|e| e.doing(format!("wrapping {:?} for escrow", data_key.label)))?;
+            packed.push(packed_key(of_plan, data_key, wrapped));
+        }
+        hsm.end_escrow_key(loaded)?;
+        let package = Package {
+            ceremony: self.id.clone(),
+            keys: packed,
+        };
+        let count = u8::try_from(escrow.custodians.len()).unwrap_or(u8::MAX);
+        let dealt = slip39::deal(&key, escrow.threshold, count)?;
+        drop(key);
+        let mut shares = Vec::with_capacity(dealt.len());
+        for (share, custodian) in dealt.iter().zip(&escrow.custodians) {
+            shares.push(DealtShare {
+                share: share.member + 1,
+                custodian: custodian.clone(),
+                share_sha256: words::hex(&share_digest(&self.id, &share.words()?)),
+            });
+        }
+        self.record.transcript.append(&Event::EscrowDealt {
+            threshold: escrow.threshold,
+            shares,
+            labels: package.keys.iter().map(|key| key.label.clone()).collect(),
+            package_sha256: words::hex(&words::sha256(package.to_json().as_bytes())),
+        })?;
+        Ok((package, dealt))
+    }
+
+    fn hand_out(&mut self, escrow: &EscrowPlan, dealt: Vec<Share>) -> Result<UntrustedShares> {
+        let mut back = UntrustedShares::default();
+        if let Deliver::Files(directory) = &escrow.deliver {
+            make_share_directory(directory)?;
+        }
+        for (share, custodian) in dealt.into_iter().zip(&escrow.custodians) {
+            let number = share.member + 1;
+            let dealt = share.words()?;
+            drop(share);
+            self.out_there
+                .forms
+                .push(format!("share {number}, {custodian}"));
+            let returned = match &escrow.deliver {
+                Deliver::Screen => self.hand_out_at_screen(escrow, number, custodian, &dealt)?,
+                Deliver::Files(directory) => {
+                    self.hand_out_file(directory, number, custodian, &dealt)?
+                }
+            };
+            let share_sha256 = words::hex(&share_digest(&self.id, &returned));
+            let share = Share::from_words(&returned).map_err(|_| {
+                Error::mismatch(format!(
+                    "share {number}, {custodian}: what came back is no share"
+                ))
+            })?;
+            back.add(custodian, share).map_err(|_| {
+                Error::mismatch(format!(
+                    "share {number}, {custodian}: what came back is another share"
+                ))
+            })?;
+            self.record.transcript.append(&Event::ShareHandedOut {
+                share: number,
+                custodian: custodian.clone(),
+                share_sha256,
+                typed_back: escrow.deliver == Deliver::Screen,
+            })?;
+            self.record.transcript.sync()?;
+        }
+        Ok(back)
+    }
+
+    /// One 0600 file: the words on its last line. It is read back from the disk.
+    fn hand_out_file(
+        &mut self,
+        directory: &Path,
+        number: u8,
+        custodian: &str,
+        dealt: &Words,
+    ) -> Result<Words> {
+        let path = directory.join(format!("{number:02}-{custodian}.txt"));
+        let mut text = Locked::zeroed(8192)?;
+        let len = share_file(
+            &mut text,
+            &self.id,
+            number,
+            custodian,
+            self.plan.escrow.as_ref(),
+            dealt,
+        )?;
+        self.out_there.files.push(path.clone());
+        let cannot = |e: std::io::Error| {
+            Error::machine(format!("writing the share {}: {e}", path.display()))
+        };
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(cannot)?;
+        file.write_all(&text[..len])
+            .and_then(|()| file.sync_all())
+            .map_err(cannot)?;
+        fs::File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(cannot)?;
+        crate::escrow::read_share_file(&path)
+    }
+
+    /// Step 10: from what came back alone.
+    pub(super) fn prove_escrow(
+        &mut self,
+        handed_out: Option<HandedOut>,
+        keys: &[DataKey],
+    ) -> Result<Option<Package>> {
+        let Some(HandedOut { shares, package }) = handed_out else {
+            return Ok(None);
+        };
+        self.begin(Step::ProveEscrow)?;
+        let quorum = shares.validate()?;
+        if !quorum.dissenters.is_empty() {
+            return Err(Error::mismatch(format!(
+                "the share of {} is not what was dealt",
+                quorum.dissenters.join(", ")
+            ))
+            .check("QUORUM"));
+        }
+        let recombinations = shares.every_share_recombines(&quorum)?;
+        self.package_opens(&quorum, &package, keys)?;
+        self.record.transcript.append(&Event::EscrowProved {
+            shares: quorum.names.len(),
+            recombinations,
+            labels: package.keys.iter().map(|key| key.label.clone()).collect(),
+        })?;
+        drop((quorum, shares));
+        self.seal_keys(keys)?;
+        Ok(Some(package))
+    }
+
+    /// The package unwraps in the HSM to keys with the fingerprints of those that were generated.
+    fn package_opens(
+        &mut self,
+        quorum: &Quorum,
+        package: &Package,
+        keys: &[DataKey],
+    ) -> Result<()> {
+        let hsm = self.hsm_mut()?;
+        let control = hsm.throw_away(ESCROW_KEY_LEN)?;
+        let loaded = hsm.load_escrow_key(quorum.escrow_key(), &control)?;
+        hsm.destroy(control)?;
+        for (packed, data_key) in package.keys.iter().zip(keys) {
+            let back = hsm
+                .unwrap_from_escrow(&loaded, &packed.wrapped, packed.wrapped.len() - 8, None)
+                .map_err(|e| e.doing(format!("opening the package for {:?}", packed.label)))?;
+            let same = back.check == data_key.material.check;
+            hsm.destroy(back)?;
+            if !same {
+                return Err(Error::mismatch(format!(
+                    "the package opens to another key than {:?}",
+                    packed.label
+                ))
+                .check("SAME-MATERIAL"));
+            }
+        }
+        hsm.end_escrow_key(loaded)
+    }
+
+    /// `keep = "sealed"`: from here on only a quorum brings the data key out again.
+    fn seal_keys(&mut self, keys: &[DataKey]) -> Result<()> {
+        for (of_plan, data_key) in self.plan.keys.iter().zip(keys) {
+            if of_plan.keep == Keep::Sealed {
+                self.hsm()?
+                    .seal(&data_key.material)
+                    .map_err(|e| e.doing(format!("sealing the data key {:?}", data_key.label)))?;
+                self.record.transcript.append(&Event::KeySealed {
+                    label: data_key.label.clone(),
+                    cka_id: data_key.id.to_string(),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After a failure: the shares that are out there open nothing of value; files are erased, and
+    /// people are told which forms are void.
+    pub(super) fn void_shares(&mut self) -> Vec<String> {
+        let mut state = Vec::new();
+        for path in std::mem::take(&mut self.out_there.files) {
+            if fs::remove_file(&path).is_ok() || !path.exists() {
+                continue;
+            }
+            let void = crate::record::with_suffix(
+                &path,
+                &format!(".void-{}", machine::compact(machine::now())),
+            );
+            match fs::rename(&path, &void) {
+                Ok(()) => state.push(format!(
+                    "{} is void; it could not be erased",
+                    void.display()
+                )),
+                Err(_) => state.push(format!("{} is void; erase it by hand", path.display())),
+            }
+        }
+        let forms = std::mem::take(&mut self.out_there.forms);
+        if !forms.is_empty() {
+            state.push(format!(
+                "these shares are now void, destroy their forms: {}",
+                forms.join("; ")
+            ));
+        }
+        state
+    }
+}
+
+fn packed_key(of_plan: &KeyPlan, data_key: &DataKey, wrapped: Vec<u8>) -> PackedKey {
+    PackedKey {
+        label: data_key.label.clone(),
+        spec: of_plan.spec.name().to_owned(),
+        kcv: data_key.material.check.kcv.clone(),
+        fingerprint: words::hex(&data_key.material.check.fingerprint),
+        wrapped,
+    }
+}
+
+/// The HSM's generator XOR the operating system's, drawn second: neither alone decides.
+fn draw_escrow_key(hsm: &crate::hsm::Hsm) -> Result<Locked> {
+    let mut key = Locked::zeroed(ESCROW_KEY_LEN)?;
+    hsm.random(&mut key)?;
+    let mut own = Locked::zeroed(ESCROW_KEY_LEN)?;
+    SysRng
+        .try_fill_bytes(&mut own)
+        .map_err(|e| Error::machine(format!("drawing the escrow key: {e}")))?;
+    key.iter_mut()
+        .zip(own.iter())
+        .for_each(|(key, own)| *key ^= own);
+    Ok(key)
+}
+
+/// May exist if it is empty: nothing else ever lies beside shares.
+fn make_share_directory(directory: &Path) -> Result<()> {
+    let cannot = |e: std::io::Error| {
+        Error::machine(format!(
+            "the directory for shares, {}: {e}",
+            directory.display()
+        ))
+    };
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            if fs::read_dir(directory).map_err(cannot)?.next().is_some() {
+                return Err(Error::usage(format!(
+                    "the directory for shares, {}, is not empty",
+                    directory.display()
+                ))
+                .hint("let deliver name a new directory: nothing is overwritten"));
+            }
+            Ok(())
+        }
+        Err(e) => Err(cannot(e)),
+    }
+}
+
+/// The text of a share file, written into locked memory; its length.
+fn share_file(
+    text: &mut Locked,
+    ceremony: &str,
+    number: u8,
+    custodian: &str,
+    escrow: Option<&EscrowPlan>,
+    share: &Words,
+) -> Result<usize> {
+    let threshold = escrow.map_or(0, |escrow| escrow.threshold);
+    let head = format!(
+        "byok share {number}, {custodian}\nany {threshold} shares and the escrow package bring the data key back\n\
+         ceremony {ceremony}\n"
+    );
+    let mut len = 0;
+    let mut push = |bytes: &[u8]| {
+        let Some(place) = text.get_mut(len..len + bytes.len()) else {
+            return false;
+        };
+        place.copy_from_slice(bytes);
+        len += bytes.len();
+        true
+    };
+    let mut whole = push(head.as_bytes());
+    for at in 0..share.len() {
+        whole &= at == 0 || push(b" ");
+        whole &= push(share.word(at).as_bytes());
+    }
+    whole &= push(b"\n");
+    if whole {
+        Ok(len)
+    } else {
+        Err(Error::machine("a share file is longer than 8 KiB"))
+    }
+}
