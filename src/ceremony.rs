@@ -12,6 +12,7 @@ use crate::error::{Error, Result, Step};
 use crate::hsm::{Hsm, KeyId, Module, removal_command};
 use crate::operator::Operator;
 use crate::plan::{self, Plan};
+use crate::previous::Previous;
 use crate::record::{Leftover, Record};
 use crate::transcript::{Destroyed, Event};
 use crate::words::{self, Digest};
@@ -26,7 +27,10 @@ mod login;
 mod outputs;
 pub mod parameters;
 pub mod preflight;
+pub mod recover;
+pub mod reimport;
 pub mod room;
+mod shares;
 mod two_sided;
 
 pub use approval::Approved;
@@ -59,6 +63,9 @@ pub struct Ceremony<'a> {
     leftover: Vec<(String, KeyId)>,
     /// What this run asked the HSM to make as token objects.
     made: Vec<(String, KeyId)>,
+    /// The record that this ceremony builds on, and what vouches for it.
+    previous: Option<Previous>,
+    anchor: String,
     /// Shares that are with custodians before the record is sealed.
     out_there: escrow::OutThere,
     exceptions: u32,
@@ -70,6 +77,7 @@ impl<'a> Ceremony<'a> {
     /// Step 1: opens the record and writes its first lines.
     fn open(approved: &'a Approved, operator: &'a mut dyn Operator) -> Result<Self> {
         let plan = approved.plan();
+        let (previous, anchor) = before::load_previous(plan).map_err(|e| e.at(Step::OpenRecord))?;
         let leftover = Leftover::find(&plan.directory).map_err(|e| e.at(Step::OpenRecord))?;
         let (record, aside) = Record::open(&plan.directory).map_err(|e| {
             e.at(Step::OpenRecord)
@@ -88,6 +96,8 @@ impl<'a> Ceremony<'a> {
                 .map(|leftover| leftover.intended)
                 .unwrap_or_default(),
             made: Vec::new(),
+            previous,
+            anchor,
             out_there: escrow::OutThere::default(),
             exceptions: 0,
             deadline: None,
@@ -109,6 +119,10 @@ impl<'a> Ceremony<'a> {
             byok: env!("CARGO_PKG_VERSION"),
             byok_sha256: own_digest(),
             plan_sha256: words::hex(&self.plan.sha256),
+            previous_head: self
+                .previous
+                .as_ref()
+                .map(|previous| words::hex(&previous.head)),
             interrupted: aside.map(file_name),
         };
         self.record.transcript.append(&opened)?;
@@ -286,6 +300,14 @@ fn random_id() -> Result<String> {
 fn own_digest() -> String {
     let digest = std::fs::File::open("/proc/self/exe").and_then(words::sha256_of);
     digest.map_or_else(|_| "unknown".to_owned(), |digest| words::hex(&digest))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
 }
 
 fn file_name(path: &Path) -> String {

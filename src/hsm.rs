@@ -24,7 +24,7 @@ mod wrap;
 
 pub use attributes::{Attributes, Life};
 pub use escrow::EscrowHandle;
-pub use keys::{DataKey, KeyId, Material, Object, removal_command};
+pub use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
 pub use uri::TokenUri;
 pub use wrap::{Transport, WrappingHandle};
 

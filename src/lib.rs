@@ -37,6 +37,7 @@ pub mod machine;
 pub mod operator;
 pub mod outputs;
 pub mod plan;
+pub mod previous;
 pub mod record;
 pub mod rehearsal;
 pub mod screens;

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
+use crate::verify::Anchor;
 use crate::words::{self, Digest};
 use crate::wrapping::WrappingAlgorithm;
 
@@ -45,6 +46,14 @@ pub struct Plan {
     pub hsm: HsmPlan,
     /// The data keys, in the plan's order; at least one.
     pub keys: Vec<KeyPlan>,
+    /// The record that this ceremony builds on.
+    pub previous: Option<PathBuf>,
+    /// Its head digest, from paper.
+    pub previous_head: Option<Anchor>,
+    /// Where a recovery takes shares and package from.
+    pub recover: Option<RecoverPlan>,
+    /// Why a recovery deals no new shares.
+    pub reuse_escrow: Option<String>,
     /// Who gets shares of the escrow key; `None` is no escrow.
     pub escrow: Option<EscrowPlan>,
     /// Why shares may be shown on a screen that others may record.
@@ -64,6 +73,35 @@ pub struct EscrowPlan {
     pub deliver: Deliver,
 }
 
+/// The `[recover]` table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoverPlan {
+    /// Where the shares come from.
+    pub shares: ShareSource,
+    /// Where the escrow package comes from.
+    pub package: PackageSource,
+}
+
+/// Where shares come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShareSource {
+    /// Custodians type them.
+    Typed,
+    /// The share files in this directory.
+    Files(PathBuf),
+}
+
+/// Where the escrow package comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PackageSource {
+    /// The previous record.
+    Record,
+    /// Typed from its printed rows.
+    Typed,
+    /// A file.
+    File(PathBuf),
+}
+
 /// How custodians get their shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deliver {
@@ -79,6 +117,21 @@ pub enum Deliver {
 pub enum Kind {
     /// New data keys.
     Generate,
+    /// The same data keys again, from the HSM.
+    Reimport,
+    /// The same data keys again, from a quorum of shares and the escrow package.
+    Recover,
+}
+
+impl Kind {
+    /// The plan's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::Reimport => "reimport",
+            Self::Recover => "recover",
+        }
+    }
 }
 
 /// What the plan says of the network.
@@ -163,7 +216,9 @@ pub struct KeyPlan {
     pub spec: Spec,
     /// What becomes of the data key in the HSM.
     pub keep: Keep,
-    /// At least one.
+    /// The fingerprint, where the record is lost.
+    pub fingerprint: Option<Digest>,
+    /// At least one, unless only new shares are dealt.
     pub imports: Vec<ImportPlan>,
 }
 
@@ -239,6 +294,8 @@ pub struct ImportPlan {
     pub parameters_valid_to: Option<Timestamp>,
     /// SHA-256 of the wrapping key's SPKI DER, from the online slip.
     pub wrapping_key_sha256: Option<Digest>,
+    /// Why the material goes into another KMS key than before.
+    pub other_kms_key: Option<String>,
 }
 
 impl Plan {
@@ -277,32 +334,31 @@ impl Plan {
 /// # Errors
 /// Exit 2 where it cannot be read, is no regular file, or is longer than 1 MiB.
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
-    let cannot = |e: std::io::Error| {
+    read_small(path).map_err(|e| {
         Error::usage(format!("the plan {}: {e}", path.display()))
             .hint("`byok plan --help` tells how to write one")
-    };
-    // O_NONBLOCK so that a FIFO put in the plan's place cannot make the room wait.
+    })
+}
+
+/// A regular file of at most 1 MiB.
+///
+/// # Errors
+/// As `std::fs::read`, and for anything that is no such file.
+pub fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
+    // O_NONBLOCK so that a FIFO put in the file's place cannot make the room wait.
     let mut options = File::options();
     std::os::unix::fs::OpenOptionsExt::custom_flags(
         options.read(true),
         rustix::fs::OFlags::NONBLOCK.bits() as i32,
     );
-    let file = options.open(path).map_err(cannot)?;
-    if !file.metadata().map_err(cannot)?.is_file() {
-        return Err(Error::usage(format!(
-            "the plan {}: not a regular file",
-            path.display()
-        )));
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_PLAN + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
+    file.take(MAX_PLAN + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_PLAN {
-        return Err(Error::usage(format!(
-            "the plan {}: longer than 1 MiB",
-            path.display()
-        )));
+        return Err(std::io::Error::other("longer than 1 MiB"));
     }
     Ok(bytes)
 }

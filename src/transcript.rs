@@ -21,7 +21,10 @@ mod chain;
 mod event;
 
 pub use chain::{Chain, Line, Torn, UNFINISHED};
-pub use event::{DealtShare, Destroyed, Event, FileDigest, Imported, KeyIntended, PreflightCheck};
+pub use event::{
+    BroughtBack, DealtShare, Destroyed, Event, FileDigest, Imported, KeyIntended, PreflightCheck,
+    ShareUsed,
+};
 
 /// The file's name in every record.
 pub const FILE: &str = "transcript.jsonl";

@@ -154,6 +154,7 @@ pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, Str
 }
 
 /// A head digest from paper: all of it or at least its first three rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor(String);
 
 impl Anchor {

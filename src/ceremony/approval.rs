@@ -3,7 +3,7 @@
 use super::{Error, Operator, Plan, Result, before, plan, screens, words};
 use std::path::Path;
 
-use crate::plan::Deliver;
+use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
 pub struct Approved {
@@ -103,6 +103,25 @@ impl Approved {
                 "unattended, nobody is there to look at shares (deliver = \"screen\")",
             )
             .hint("run at a terminal, or set deliver = \"files:DIR\""));
+        }
+        let anchored = plan.previous_head.is_some() || plan.previous.is_none();
+        if plan.kind != Kind::Generate && !anchored {
+            return Err(Error::usage(format!(
+                "unattended, kind = {:?} needs previous_head or the fingerprint of every data key",
+                plan.kind.name()
+            ))
+            .check("PREVIOUS-RECORD")
+            .hint("nobody is there to type the rows of the head digest from paper: put it into the plan"));
+        }
+        let typed = plan.recover.as_ref().is_some_and(|recover| {
+            recover.shares == ShareSource::Typed || recover.package == PackageSource::Typed
+        });
+        if typed {
+            return Err(
+                Error::usage("unattended, nobody is there to type shares or package").hint(
+                    "set shares = \"files:DIR\" and package = \"record\" or a path in [recover]",
+                ),
+            );
         }
         if plan.hsm.pin.is_typed() {
             return Err(Error::usage("unattended, nobody is there to type the PIN")

@@ -5,6 +5,7 @@ use std::fs;
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::plan::{Deliver, ImportPlan, LONGEST_VALIDITY, Plan};
+use crate::previous::Previous;
 use crate::record::{self, Leftover};
 
 /// Refuses a plan that could not come to its end, before people begin. Says what an interrupted run
@@ -106,4 +107,20 @@ pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
         .hint("if your policy allows it, say why in the plan: screen_recorded = \"reason\"")),
         None => Ok(()),
     }
+}
+
+/// The previous record, if the plan names one, and what vouches for it.
+///
+/// # Errors
+/// As [`Previous::load`]; exit 4 where a rehearsal is to be continued for real, or the other way round.
+pub fn load_previous(plan: &Plan) -> Result<(Option<Previous>, String)> {
+    let Some(directory) = &plan.previous else {
+        return Ok((None, "fingerprint in the plan".to_owned()));
+    };
+    let previous = Previous::load(directory, plan.previous_head.as_ref())?;
+    let anchor = match &plan.previous_head {
+        Some(_) => "previous_head in the plan",
+        None => "none: nothing from outside the previous record vouches for it",
+    };
+    Ok((Some(previous), anchor.to_owned()))
 }

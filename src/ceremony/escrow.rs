@@ -176,6 +176,8 @@ impl Ceremony<'_> {
         keys: &[DataKey],
     ) -> Result<Option<Package>> {
         let Some(HandedOut { shares, package }) = handed_out else {
+            // Keys that are kept sealed have a proved escrow from before.
+            self.seal_keys(keys)?;
             return Ok(None);
         };
         self.begin(Step::ProveEscrow)?;
@@ -212,7 +214,7 @@ impl Ceremony<'_> {
         hsm.destroy(control)?;
         for (packed, data_key) in package.keys.iter().zip(keys) {
             let back = hsm
-                .unwrap_from_escrow(&loaded, &packed.wrapped, packed.wrapped.len() - 8, None)
+                .unwrap_from_escrow(&loaded, &packed.wrapped, packed.wrapped.len() - 8)
                 .map_err(|e| e.doing(format!("opening the package for {:?}", packed.label)))?;
             let same = back.check == data_key.material.check;
             hsm.destroy(back)?;

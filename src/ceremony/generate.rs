@@ -83,7 +83,7 @@ impl Ceremony<'_> {
     }
 
     /// Step 8, in the plan's order of imports. The results are held in memory until step 11.
-    fn wrap(
+    pub(super) fn wrap(
         &mut self,
         keys: &[DataKey],
         judged: &[Judged],

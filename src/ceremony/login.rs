@@ -74,7 +74,7 @@ fn log_in_typed(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> R
             }
             Login::WrongPin(left) => operator.say(&format!(
                 " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends the ceremony; nothing has been made.\n",
-                capitalised(spoken(left))
+                super::capitalised(spoken(left))
             )),
         }
     }
@@ -183,12 +183,4 @@ fn spoken(left: TriesLeft) -> &'static str {
         TriesLeft::Last => "the token says that ONE try is left; the next wrong PIN locks it",
         TriesLeft::Locked => "the token's PIN is locked now; the HSM's security officer resets it",
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
 }

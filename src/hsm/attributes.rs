@@ -185,6 +185,21 @@ impl Serialize for Attributes {
     }
 }
 
+/// What was read back, without a judgement.
+pub(super) fn seen(rules: &[Rule], read: &[Attribute]) -> Attributes {
+    let value = |flag: &Flag| {
+        [true, false]
+            .into_iter()
+            .find(|value| read.contains(&(flag.make)(*value)))
+    };
+    Attributes(
+        rules
+            .iter()
+            .map(|(flag, _)| (flag.name, value(flag)))
+            .collect(),
+    )
+}
+
 /// Judges what was read back. `Err` names every deviation: `CKA_DECRYPT is TRUE, not FALSE`.
 pub(super) fn judge(rules: &[Rule], read: &[Attribute]) -> Result<Attributes, String> {
     let mut seen = Vec::with_capacity(rules.len());

@@ -57,7 +57,7 @@ impl Hsm {
         if wrapping::check_values(&opened)? != control.check {
             return Err(Error::hsm("it wrapped other bytes than the HSM holds"));
         }
-        let back = self.unwrap_from_escrow(escrow, &wrapped, control.len, None)?;
+        let back = self.unwrap_from_escrow(escrow, &wrapped, control.len)?;
         let same = back.check == control.check;
         self.destroy(back)?;
         if same {
@@ -87,31 +87,55 @@ impl Hsm {
         Ok(wrapped)
     }
 
-    /// C_UnwrapKey: a data key of `len` bytes comes back into the HSM; with a name as a token object,
-    /// without one for this session. Every attribute is read back and judged; SENSITIVE, which some
-    /// modules drop here, is set again if need be.
+    /// C_UnwrapKey: a data key of `len` bytes comes back into the HSM for this session. Every attribute
+    /// is read back and judged; SENSITIVE, which some modules drop here, is set again if need be.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or makes a weaker key of it. A named object may then exist.
+    /// Exit 3 where the HSM refuses or makes a weaker key of it.
     pub fn unwrap_from_escrow(
         &self,
         escrow: &EscrowHandle,
         wrapped: &[u8],
         len: usize,
-        name: Option<(&str, KeyId)>,
     ) -> Result<Material> {
-        let rules = attributes::data_key(if name.is_some() {
-            Life::Token
-        } else {
-            Life::Session
-        });
+        self.unwrap_as(escrow, wrapped, len, Life::Session, &[])
+    }
+
+    /// The same as a token object of this label and CKA_ID.
+    ///
+    /// # Errors
+    /// As [`unwrap_from_escrow`](Self::unwrap_from_escrow); the named object may then exist.
+    pub fn unwrap_named(
+        &self,
+        escrow: &EscrowHandle,
+        wrapped: &[u8],
+        len: usize,
+        (label, id): (&str, KeyId),
+        life: Life,
+    ) -> Result<Material> {
+        self.unwrap_as(
+            escrow,
+            wrapped,
+            len,
+            life,
+            &[Attribute::Label(label.into()), id.attribute()],
+        )
+    }
+
+    fn unwrap_as(
+        &self,
+        escrow: &EscrowHandle,
+        wrapped: &[u8],
+        len: usize,
+        life: Life,
+        name: &[Attribute],
+    ) -> Result<Material> {
+        let rules = attributes::data_key(life);
         let mut template = vec![
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::KeyType(KeyType::AES),
         ];
-        if let Some((label, id)) = name {
-            template.extend([Attribute::Label(label.into()), id.attribute()]);
-        }
+        template.extend_from_slice(name);
         template.extend(attributes::template(
             &rules,
             quirks::OMISSIONS[self.omission],

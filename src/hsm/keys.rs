@@ -16,7 +16,7 @@ use crate::words;
 use crate::wrapping::{self, CheckValues};
 
 /// A CKA_ID: 16 random bytes, drawn before the key is made and written down first.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyId([u8; 16]);
 
 impl KeyId {
@@ -88,7 +88,101 @@ pub struct DataKey {
     pub material: Material,
 }
 
+/// A secret key that was in the token already.
+pub struct Found {
+    handle: ObjectHandle,
+    len: usize,
+    /// CKA_ID in lower-case hex.
+    pub id: String,
+    /// Whether it may be wrapped.
+    pub extractable: bool,
+    /// How it differs from a data key as it is made.
+    pub deviations: Option<String>,
+    attributes: Attributes,
+    check: Option<CheckValues>,
+}
+
+impl Found {
+    /// Its check values, where the HSM computes them.
+    pub fn check(&self) -> Option<&CheckValues> {
+        self.check.as_ref()
+    }
+
+    /// Whether it is the data key of this fingerprint.
+    pub fn is(&self, fingerprint: &words::Digest) -> bool {
+        self.check
+            .as_ref()
+            .is_some_and(|check| check.fingerprint == *fingerprint)
+    }
+
+    /// As a data key to be wrapped.
+    pub fn into_data_key(self, label: &str) -> Option<DataKey> {
+        let material = Material {
+            handle: self.handle,
+            len: self.len,
+            attributes: self.attributes,
+            check: self.check?,
+        };
+        // A CKA_ID that byok did not make may have any length; it is then recorded as zeros.
+        let id = KeyId::from_hex(&self.id).unwrap_or(KeyId([0; 16]));
+        Some(DataKey {
+            label: label.to_owned(),
+            id,
+            material,
+        })
+    }
+}
+
+impl Material {
+    /// Length in bytes.
+    #[allow(clippy::len_without_is_empty)] // no key is empty
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
 impl Hsm {
+    /// Every secret key of this label, with what the HSM computes of it. `len` is what a key of the
+    /// plan's spec has: modules do not tell it reliably (SoftHSM says 0 after C_UnwrapKey).
+    ///
+    /// # Errors
+    /// Exit 3 where the search fails.
+    pub fn find_secret_keys(&mut self, label: &str, len: usize) -> Result<Vec<Found>> {
+        let template = [
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::Token(true),
+            Attribute::Label(label.into()),
+        ];
+        let handles = self.session.find_objects(&template).map_err(fault)?;
+        handles
+            .into_iter()
+            .map(|handle| self.look_at(handle, len))
+            .collect()
+    }
+
+    fn look_at(&mut self, handle: ObjectHandle, len: usize) -> Result<Found> {
+        let rules = attributes::data_key(Life::Token);
+        let mut kinds = attributes::kinds(&rules);
+        kinds.push(AttributeType::Id);
+        let read = self.session.get_attributes(handle, &kinds).map_err(fault)?;
+        let id = read.iter().find_map(|a| {
+            if let Attribute::Id(id) = a {
+                Some(words::hex(id))
+            } else {
+                None
+            }
+        });
+        Ok(Found {
+            handle,
+            len,
+            id: id.unwrap_or_default(),
+            extractable: read.contains(&Attribute::Extractable(true)),
+            deviations: attributes::judge(&rules, &read).err(),
+            attributes: attributes::seen(&rules, &read),
+            check: self.check_values(handle).ok(),
+        })
+    }
+
     /// Everything in the token that carries this label, of any class.
     ///
     /// # Errors

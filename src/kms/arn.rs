@@ -68,6 +68,17 @@ impl KeyArn {
         &self.text
     }
 
+    /// Whether this is the same multi-Region key as another ARN names, in another Region: partition,
+    /// account and `mrk-` id equal.
+    pub fn is_replica_of(&self, other: &str) -> bool {
+        KeyArn::parse(other).is_ok_and(|other| {
+            self.is_multi_region()
+                && self.partition() == other.partition()
+                && self.account() == other.account()
+                && self.key_id() == other.key_id()
+        })
+    }
+
     /// Whether the key is in the China partition, where key specs and wrapping algorithms differ.
     pub fn is_china(&self) -> bool {
         self.partition == "aws-cn"

@@ -7,13 +7,15 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{
-    Deliver, EscrowPlan, HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan, Spec,
-    WrapIn, digest, name, once, record_directory, relative, time,
+    Deliver, EscrowPlan, HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource,
+    PinSource, Plan, RecoverPlan, ShareSource, Spec, WrapIn, digest, name, once, record_directory,
+    relative, time,
 };
 use crate::error::{Error, Result};
 use crate::escrow::slip39::MOST_SHARES;
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
+use crate::verify::Anchor;
 use crate::words;
 use crate::wrapping::WrappingAlgorithm;
 
@@ -25,10 +27,10 @@ type NotYet = Option<IgnoredAny>;
 struct RawPlan {
     title: String,
     kind: String,
-    previous: NotYet,
-    previous_head: NotYet,
+    previous: Option<String>,
+    previous_head: Option<String>,
     reason: NotYet,
-    reuse_escrow: NotYet,
+    reuse_escrow: Option<String>,
     screen_recorded: Option<String>,
     signer: NotYet,
     machine: Option<RawMachine>,
@@ -36,7 +38,7 @@ struct RawPlan {
     #[serde(default)]
     key: Vec<RawKey>,
     escrow: Option<RawEscrow>,
-    recover: NotYet,
+    recover: Option<RawRecover>,
     record: RawRecord,
 }
 
@@ -62,7 +64,7 @@ struct RawKey {
     label: String,
     spec: String,
     keep: String,
-    fingerprint: NotYet,
+    fingerprint: Option<String>,
     bits: NotYet,
     source: NotYet,
     reason: NotYet,
@@ -81,10 +83,17 @@ struct RawImport {
     expires: String,
     parameters_valid_to: Option<String>,
     wrapping_key_sha256: Option<String>,
-    other_kms_key: NotYet,
+    other_kms_key: Option<String>,
     witness_of: NotYet,
     import_type: NotYet,
     description: NotYet,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRecover {
+    shares: String,
+    package: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -122,7 +131,20 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
         kind,
         network: network(raw.machine.and_then(|m| m.network).as_deref())?,
         hsm: hsm(raw.hsm, &base)?,
-        keys: keys(raw.key, &base)?,
+        keys: keys(raw.key, &base, kind, escrow.is_some())?,
+        previous: raw
+            .previous
+            .map(|path| relative(&base, "previous", &path))
+            .transpose()?,
+        previous_head: raw.previous_head.map(|text| anchor(&text)).transpose()?,
+        recover: raw
+            .recover
+            .map(|recover| self::recover(recover, &base))
+            .transpose()?,
+        reuse_escrow: raw
+            .reuse_escrow
+            .map(|text| reason("reuse_escrow", &text))
+            .transpose()?,
         escrow,
         screen_recorded: raw
             .screen_recorded
@@ -133,6 +155,7 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
         bytes,
     };
     keeps_need_escrow(&plan)?;
+    kind_has_what_it_needs(&plan)?;
     Ok(plan)
 }
 
@@ -151,7 +174,9 @@ fn toml_error(text: &str, error: &toml::de::Error) -> Error {
 fn kind(text: &str) -> Result<Kind> {
     match text {
         "generate" => Ok(Kind::Generate),
-        "reimport" | "recover" | "destroy" => Err(not_built(&format!("kind = {text:?}"))),
+        "reimport" => Ok(Kind::Reimport),
+        "recover" => Ok(Kind::Recover),
+        "destroy" => Err(not_built(&format!("kind = {text:?}"))),
         _ => Err(Error::usage(format!(
             "kind {text:?} is none of generate, reimport, recover, destroy"
         ))),
@@ -161,20 +186,15 @@ fn kind(text: &str) -> Result<Kind> {
 /// Names the first thing in the plan that this version cannot do.
 fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
     let of_plan = [
-        ("[recover]", raw.recover.is_some()),
         ("witnesses", !raw.record.witnesses.is_empty()),
         (
             "signer",
             raw.signer.is_some() || raw.record.signer.is_some(),
         ),
-        ("previous", raw.previous.is_some()),
-        ("previous_head", raw.previous_head.is_some()),
         ("reason", raw.reason.is_some()),
-        ("reuse_escrow", raw.reuse_escrow.is_some()),
     ];
     let of_keys = raw.key.iter().flat_map(|key| {
         [
-            ("fingerprint", key.fingerprint.is_some()),
             ("bits", key.bits.is_some()),
             ("source", key.source.is_some()),
             ("reason in [[key]]", key.reason.is_some()),
@@ -186,7 +206,6 @@ fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
         .flat_map(|key| &key.import)
         .flat_map(|import| {
             [
-                ("other_kms_key", import.other_kms_key.is_some()),
                 ("witness_of", import.witness_of.is_some()),
                 ("import_type", import.import_type.is_some()),
                 ("description", import.description.is_some()),
@@ -252,7 +271,7 @@ fn hsm(raw: RawHsm, base: &Path) -> Result<HsmPlan> {
     })
 }
 
-fn keys(raw: Vec<RawKey>, base: &Path) -> Result<Vec<KeyPlan>> {
+fn keys(raw: Vec<RawKey>, base: &Path, kind: Kind, escrow: bool) -> Result<Vec<KeyPlan>> {
     if raw.is_empty() {
         return Err(Error::usage("the plan has no [[key]]"));
     }
@@ -261,18 +280,30 @@ fn keys(raw: Vec<RawKey>, base: &Path) -> Result<Vec<KeyPlan>> {
     for raw in raw {
         once(&mut labels, "the label", &raw.label)?;
         let label = raw.label.clone();
-        keys.push(key(raw, base, &mut arns).map_err(|e| e.doing(format!("[[key]] {label:?}")))?);
+        keys.push(
+            key(raw, base, &mut arns, kind != Kind::Generate && escrow)
+                .map_err(|e| e.doing(format!("[[key]] {label:?}")))?,
+        );
     }
     Ok(keys)
 }
 
-fn key(raw: RawKey, base: &Path, arns: &mut BTreeSet<String>) -> Result<KeyPlan> {
+fn key(
+    raw: RawKey,
+    base: &Path,
+    arns: &mut BTreeSet<String>,
+    may_have_no_import: bool,
+) -> Result<KeyPlan> {
     let label = name("the label", &raw.label)?;
     let keep = keep(&raw.keep)?;
-    if raw.import.is_empty() {
+    if raw.import.is_empty() && !may_have_no_import {
         return Err(Error::usage("it has no [[key.import]]")
             .hint("a data key that goes nowhere needs no ceremony: add the KMS key it is for"));
     }
+    let fingerprint = raw
+        .fingerprint
+        .map(|text| digest("fingerprint", &text))
+        .transpose()?;
     let mut names = BTreeSet::new();
     let mut imports = Vec::with_capacity(raw.import.len());
     for raw in raw.import {
@@ -286,6 +317,7 @@ fn key(raw: RawKey, base: &Path, arns: &mut BTreeSet<String>) -> Result<KeyPlan>
         label,
         spec,
         keep,
+        fingerprint,
         imports,
     })
 }
@@ -301,11 +333,96 @@ fn keep(text: &str) -> Result<Keep> {
     }
 }
 
+/// Each kind needs some fields and refuses those that would mean nothing in it.
+fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
+    let without = |what: &str, why: &str| {
+        Err(Error::usage(format!("kind = {:?} {what}", plan.kind.name())).hint(why))
+    };
+    let builds_on =
+        plan.previous.is_some() || plan.keys.iter().any(|key| key.fingerprint.is_some());
+    if plan.kind == Kind::Generate {
+        if builds_on
+            || plan.previous_head.is_some()
+            || plan.recover.is_some()
+            || plan.reuse_escrow.is_some()
+        {
+            return without(
+                "builds on nothing: previous, previous_head, fingerprint, [recover] and reuse_escrow do not belong there",
+                "a ceremony that brings the same data key back is a reimport or a recover",
+            );
+        }
+        return Ok(());
+    }
+    let known = plan.previous.is_some() || plan.keys.iter().all(|key| key.fingerprint.is_some());
+    if !known {
+        return without(
+            "needs `previous`, or the fingerprint of every data key",
+            "name the record that made the data key; with the record lost, its fingerprint stands on every share form",
+        );
+    }
+    if plan.previous_head.is_some() && plan.previous.is_none() {
+        return without(
+            "gives previous_head without `previous`",
+            "a head digest vouches for a record: name it",
+        );
+    }
+    match (plan.kind, &plan.recover) {
+        (Kind::Recover, None) => without(
+            "needs [recover]",
+            "say where shares and escrow package come from",
+        ),
+        (Kind::Reimport, Some(_)) => without(
+            "takes the data key from the HSM",
+            "[recover] belongs to kind = \"recover\"",
+        ),
+        (Kind::Recover, Some(recover))
+            if recover.package == PackageSource::Record && plan.previous.is_none() =>
+        {
+            without(
+                "has no `previous` to take the package from",
+                "set package to \"typed\" or to a path",
+            )
+        }
+        (Kind::Recover, _) if plan.escrow.is_none() && plan.reuse_escrow.is_none() => without(
+            "without [escrow] needs reuse_escrow = \"reason\"",
+            "the shares just typed were in this computer: deal new ones, or say why the old ones still serve",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn anchor(text: &str) -> Result<Anchor> {
+    Anchor::parse(text).map_err(|why| {
+        Error::usage(format!("previous_head: {why}"))
+            .hint("take it from the paper that the witnesses signed")
+    })
+}
+
+fn recover(raw: RawRecover, base: &Path) -> Result<RecoverPlan> {
+    let shares = match raw.shares.as_str() {
+        "typed" => ShareSource::Typed,
+        text => match text.strip_prefix("files:").filter(|path| !path.is_empty()) {
+            Some(path) => ShareSource::Files(base.join(path)),
+            None => {
+                return Err(Error::usage(format!(
+                    "[recover]: shares {text:?} is neither typed nor files:DIR"
+                )));
+            }
+        },
+    };
+    let package = match raw.package.as_deref() {
+        None | Some("record") => PackageSource::Record,
+        Some("typed") => PackageSource::Typed,
+        Some(path) => PackageSource::File(relative(base, "recover.package", path)?),
+    };
+    Ok(RecoverPlan { shares, package })
+}
+
 /// What cannot be wrapped again without a quorum needs one.
 fn keeps_need_escrow(plan: &Plan) -> Result<()> {
     let lost = plan.keys.iter().find(|key| key.keep != Keep::Extractable);
     match lost {
-        Some(key) if plan.escrow.is_none() => Err(Error::usage(format!(
+        Some(key) if plan.escrow.is_none() && plan.kind == Kind::Generate => Err(Error::usage(format!(
             "[[key]] {:?}: keep = \"sealed\" and \"none\" need [escrow]",
             key.label
         ))
@@ -398,7 +515,7 @@ fn spec(text: &str, imports: &[ImportPlan]) -> Result<Spec> {
         .count();
     match in_china {
         0 => Ok(Spec::SymmetricDefault { bytes: 32 }),
-        all if all == imports.len() => Ok(Spec::SymmetricDefault { bytes: 16 }),
+        all if all == imports.len() && all > 0 => Ok(Spec::SymmetricDefault { bytes: 16 }),
         _ => Err(Error::usage(
             "KMS takes 16 bytes in partition aws-cn and 32 elsewhere: one data key cannot be both",
         )
@@ -433,6 +550,10 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
         wrapping_key_sha256: raw
             .wrapping_key_sha256
             .map(|text| digest("wrapping_key_sha256", &text))
+            .transpose()?,
+        other_kms_key: raw
+            .other_kms_key
+            .map(|text| reason("other_kms_key", &text))
             .transpose()?,
     })
 }

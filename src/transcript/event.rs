@@ -23,6 +23,8 @@ pub enum Event {
         byok_sha256: String,
         plan_sha256: String,
         #[serde(skip_serializing_if = "Option::is_none")]
+        previous_head: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         interrupted: Option<String>,
     },
     PlanApproved {
@@ -60,6 +62,20 @@ pub enum Event {
         kcv: String,
         fingerprint: String,
         attributes: Attributes,
+    },
+    KeyFound(BroughtBack),
+    KeyRecovered(BroughtBack),
+    SameMaterial {
+        label: String,
+        fingerprint: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        previous_head: Option<String>,
+        anchor: String,
+    },
+    ShareUsed(ShareUsed),
+    QuorumMet {
+        shares: Vec<String>,
+        dissenting: Vec<String>,
     },
     KeyWrapped {
         label: String,
@@ -184,4 +200,28 @@ pub struct DealtShare {
     pub share: u8,
     pub custodian: String,
     pub share_sha256: String,
+}
+
+/// `key-found` and `key-recovered`.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct BroughtBack {
+    pub label: String,
+    pub spec: &'static str,
+    pub bytes: usize,
+    pub cka_id: String,
+    pub kcv: String,
+    pub fingerprint: String,
+    pub attributes: Attributes,
+}
+
+/// `share-used`: who brought a share, and which one it is where the previous record knows.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct ShareUsed {
+    pub custodian: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_sha256: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::ceremony::{Approved, Sealed, generate};
+use crate::ceremony::{Approved, Sealed, generate, recover, reimport};
 use crate::error::{Error, Result};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{Kind, Plan};
@@ -40,6 +40,8 @@ pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
 pub(super) fn ceremony(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
     let sealed = match approved.plan().kind {
         Kind::Generate => generate::run(approved, operator)?,
+        Kind::Reimport => reimport::run(approved, operator)?,
+        Kind::Recover => recover::run(approved, operator)?,
     };
     operator.say(&format!(
         "\n{}",

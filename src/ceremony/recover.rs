@@ -1,0 +1,174 @@
+//! `kind = "recover"`: the same data keys again, from a quorum of shares and the escrow package.
+
+use super::reimport::{Expected, is_kept, not_the_same};
+use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
+use crate::escrow::{ESCROW_KEY_LEN, PackedKey, Quorum};
+use crate::hsm::{DataKey, EscrowHandle, Life};
+use crate::plan::{Keep, KeyPlan};
+use crate::transcript::KeyIntended;
+
+/// Runs the ceremony. On failure what it brought into the HSM is destroyed again.
+///
+/// # Errors
+/// Whatever step refuses, with the state and what to do.
+pub fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
+    let mut ceremony = Ceremony::open(approved, operator)?; // 1
+    match line(&mut ceremony) {
+        Ok(sealed) => Ok(sealed),
+        Err(error) => Err(ceremony.abort(error)),
+    }
+}
+
+fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
+    ceremony.roll_call()?; // 2
+    ceremony.look_at_machine()?; // 3
+    ceremony.open_hsm()?; // 4
+    let parameters = ceremony.read_parameters()?; // 5
+    ceremony.same_kms_keys()?;
+    let preflight = ceremony.preflight(&parameters)?; // 6
+    let keys = ceremony.recover()?; // 7
+    let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
+    let handed_out = ceremony.escrow(&keys)?; // 9
+    let package = ceremony.prove_escrow(handed_out, &keys)?; // 10
+    ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
+    ceremony.seal() // 12
+}
+
+impl Ceremony<'_> {
+    /// Step 7: quorum, escrow key, data keys.
+    fn recover(&mut self) -> Result<Vec<DataKey>> {
+        self.begin(Step::Generate)?;
+        let plan = self.plan;
+        let packed = self.packed_keys()?;
+        let quorum = self.collect_quorum()?;
+        let loaded = self.load_quorum(&quorum)?;
+        drop(quorum);
+        let mut keys = Vec::with_capacity(plan.keys.len());
+        for (key, packed) in plan.keys.iter().zip(&packed) {
+            let expected = self.expected(key)?;
+            let recovered = self
+                .recover_one(key, packed, &expected, &loaded)
+                .map_err(|e| e.doing(format!("recovering the data key {:?}", key.label)))?;
+            self.same_material(key, &recovered, "key-recovered")?;
+            keys.push(recovered);
+        }
+        self.hsm()?.end_escrow_key(loaded)?;
+        Ok(keys)
+    }
+
+    fn load_quorum(&mut self, quorum: &Quorum) -> Result<EscrowHandle> {
+        let hsm = self.hsm_mut()?;
+        let control = hsm.throw_away(ESCROW_KEY_LEN)?;
+        let loaded = hsm.load_escrow_key(quorum.escrow_key(), &control)?;
+        hsm.destroy(control)?;
+        Ok(loaded)
+    }
+
+    /// First as a session object, which must have the right fingerprint; only then under its name.
+    fn recover_one(
+        &mut self,
+        key: &KeyPlan,
+        packed: &PackedKey,
+        expected: &Expected,
+        escrow: &EscrowHandle,
+    ) -> Result<DataKey> {
+        let len = packed.wrapped.len().saturating_sub(8);
+        let tried = self.hsm()?.unwrap_from_escrow(escrow, &packed.wrapped, len).map_err(|e| {
+            e.hint("the escrow package may be of another ceremony than the shares: compare the ceremony ids on both")
+        })?;
+        if tried.check.fingerprint != expected.fingerprint {
+            let found = format!(
+                "KCV {}, fingerprint {}",
+                tried.check.kcv,
+                words::hex(&tried.check.fingerprint)
+            );
+            return Err(not_the_same(key, expected, &[found]));
+        }
+        let id = KeyId::random()?;
+        if !is_kept(key.keep) || !self.label_is_free_for(key, expected)? {
+            return Ok(DataKey {
+                label: key.label.clone(),
+                id,
+                material: tried,
+            });
+        }
+        self.hsm()?.destroy(tried)?;
+        self.record
+            .transcript
+            .append(&Event::KeyIntended(KeyIntended {
+                label: key.label.clone(),
+                spec: key.spec.name(),
+                cka_id: id.to_string(),
+            }))?;
+        self.record.transcript.sync()?;
+        self.made.push((key.label.clone(), id));
+        let life = match key.keep {
+            Keep::Sealed => Life::TokenUntilSealed,
+            _ => Life::Token,
+        };
+        let material =
+            self.hsm()?
+                .unwrap_named(escrow, &packed.wrapped, len, (&key.label, id), life)?;
+        Ok(DataKey {
+            label: key.label.clone(),
+            id,
+            material,
+        })
+    }
+
+    /// Whether the recovered key may take its old name. The same key under that name is no obstacle: it
+    /// stays. Another one is.
+    fn label_is_free_for(&mut self, key: &KeyPlan, expected: &Expected) -> Result<bool> {
+        let found = self
+            .hsm_mut()?
+            .find_secret_keys(&key.label, expected.bytes)?;
+        if found.is_empty() {
+            return Ok(true);
+        }
+        match found.iter().find(|found| !found.is(&expected.fingerprint)) {
+            None => {
+                let same: Vec<String> = found.iter().map(|found| found.id.clone()).collect();
+                self.note(&format!(
+                    "the token holds the same data key {:?} already (CKA_ID {}); it stays, and the recovered one ends with this session",
+                    key.label,
+                    same.join(", ")
+                ))?;
+                Ok(false)
+            }
+            Some(other) => {
+                let check = other.check().map(|check| {
+                    format!(
+                        "KCV {}, fingerprint {}",
+                        check.kcv,
+                        words::hex(&check.fingerprint)
+                    )
+                });
+                Err(not_the_same(
+                    key,
+                    expected,
+                    &check.into_iter().collect::<Vec<_>>(),
+                ))
+            }
+        }
+    }
+}
+
+impl Ceremony<'_> {
+    /// What the package holds of each data key of the plan.
+    fn packed_keys(&mut self) -> Result<Vec<PackedKey>> {
+        let plan = self.plan;
+        let mut packed = Vec::with_capacity(plan.keys.len());
+        let package = self.escrow_package()?;
+        for key in &plan.keys {
+            let found = package.key(&key.label).cloned().ok_or_else(|| {
+                Error::mismatch(format!(
+                    "the escrow package holds no data key {:?}",
+                    key.label
+                ))
+                .check("ESCROW-PACKAGE")
+            })?;
+            packed.push(found);
+        }
+        Ok(packed)
+    }
+}

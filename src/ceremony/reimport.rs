@@ -1,0 +1,274 @@
+//! `kind = "reimport"`: the same data keys again, from the HSM. With `[escrow]` and no import it deals
+//! new shares.
+
+use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, words};
+use crate::hsm::{DataKey, Found};
+use crate::plan::{Keep, KeyPlan};
+use crate::previous::{KnownKey, Previous};
+use crate::transcript::BroughtBack;
+
+/// Runs the ceremony. Nothing is made in the HSM but session objects.
+///
+/// # Errors
+/// Whatever step refuses, with the state and what to do.
+pub fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
+    let mut ceremony = Ceremony::open(approved, operator)?; // 1
+    match line(&mut ceremony) {
+        Ok(sealed) => Ok(sealed),
+        Err(error) => Err(ceremony.abort(error)),
+    }
+}
+
+fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
+    ceremony.roll_call()?; // 2
+    ceremony.look_at_machine()?; // 3
+    ceremony.open_hsm()?; // 4
+    let parameters = ceremony.read_parameters()?; // 5
+    ceremony.same_kms_keys()?;
+    let preflight = ceremony.preflight(&parameters)?; // 6
+    let keys = ceremony.find()?; // 7
+    let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
+    let handed_out = ceremony.escrow(&keys)?; // 9
+    let package = ceremony.prove_escrow(handed_out, &keys)?; // 10
+    ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
+    ceremony.seal() // 12
+}
+
+/// What a data key must turn out to be, and who says so.
+pub(super) struct Expected {
+    pub fingerprint: words::Digest,
+    pub kcv: Option<String>,
+    /// Length in bytes.
+    pub bytes: usize,
+}
+
+impl Ceremony<'_> {
+    /// Step 7. The fingerprint decides; label and CKA_ID only say where to look first.
+    fn find(&mut self) -> Result<Vec<DataKey>> {
+        self.begin(Step::Generate)?;
+        let plan = self.plan;
+        let mut keys = Vec::with_capacity(plan.keys.len());
+        for key in &plan.keys {
+            let expected = self.expected(key)?;
+            let found = self
+                .find_one(key, &expected)
+                .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;
+            self.same_material(key, &found, "key-found")?;
+            keys.push(found);
+        }
+        Ok(keys)
+    }
+
+    fn find_one(&mut self, key: &KeyPlan, expected: &Expected) -> Result<DataKey> {
+        let found = self
+            .hsm_mut()?
+            .find_secret_keys(&key.label, expected.bytes)?;
+        let others = found.iter().filter(|key| {
+            key.check()
+                .is_some_and(|check| check.fingerprint != expected.fingerprint)
+        });
+        let shown: Vec<String> = others
+            .map(|key| {
+                let check = key.check().map(|check| {
+                    format!(
+                        "KCV {}, fingerprint {}",
+                        check.kcv,
+                        words::hex(&check.fingerprint)
+                    )
+                });
+                format!("CKA_ID {}: {}", key.id, check.unwrap_or_default())
+            })
+            .collect();
+        let (count, right) = (
+            found.len(),
+            found.into_iter().find(|key| key.is(&expected.fingerprint)),
+        );
+        match right {
+            Some(found) => {
+                for other in &shown {
+                    self.note(&format!("another object is labelled {:?} too ({other}); it was not touched", key.label))?;
+                }
+                self.usable(key, found)
+            }
+            None if count == 0 => Err(Error::hsm("the token holds no secret key of that label")
+                .hint("is this the right token? With the HSM lost, a recover brings the data key back from a quorum")),
+            None => Err(not_the_same(key, expected, &shown)),
+        }
+    }
+
+    fn usable(&mut self, key: &KeyPlan, found: Found) -> Result<DataKey> {
+        if !found.extractable {
+            return Err(Error::hsm(
+                "it is sealed in the HSM (CKA_EXTRACTABLE is FALSE): it cannot be wrapped",
+            )
+            .hint(
+                "kind = \"recover\" brings it back from a quorum of shares and the escrow package",
+            ));
+        }
+        if let Some(deviations) = &found.deviations {
+            self.note(&format!(
+                "the data key {:?} is not as it was made: {deviations}",
+                key.label
+            ))?;
+        }
+        found
+            .into_data_key(&key.label)
+            .ok_or_else(|| Error::hsm("its check values cannot be computed"))
+    }
+
+    /// What the plan or the previous record says of a data key.
+    pub(super) fn expected(&self, key: &KeyPlan) -> Result<Expected> {
+        let known = self
+            .previous
+            .as_ref()
+            .map(|previous| known(previous, key))
+            .transpose()?;
+        match (known, key.fingerprint) {
+            (Some(known), Some(fingerprint)) if known.fingerprint != fingerprint => {
+                Err(Error::mismatch(format!(
+                    "[[key]] {:?}: the fingerprint in the plan is not the previous record's",
+                    key.label
+                ))
+                .check("SAME-MATERIAL")
+                .hint("take one of the two out of the plan, once it is clear which is right"))
+            }
+            (Some(known), _) => Ok(Expected {
+                fingerprint: known.fingerprint,
+                kcv: Some(known.kcv.clone()),
+                bytes: known.bytes.unwrap_or(key.spec.bytes()),
+            }),
+            (None, Some(fingerprint)) => Ok(Expected {
+                fingerprint,
+                kcv: None,
+                bytes: key.spec.bytes(),
+            }),
+            (None, None) => Err(Error::usage(format!(
+                "[[key]] {:?}: nothing says what it must be",
+                key.label
+            ))),
+        }
+    }
+
+    /// Records a data key that is what it should be.
+    pub(super) fn same_material(
+        &mut self,
+        key: &KeyPlan,
+        data_key: &DataKey,
+        event: &str,
+    ) -> Result<()> {
+        let brought = BroughtBack {
+            label: key.label.clone(),
+            spec: key.spec.name(),
+            bytes: data_key.material.len(),
+            cka_id: data_key.id.to_string(),
+            kcv: data_key.material.check.kcv.clone(),
+            fingerprint: words::hex(&data_key.material.check.fingerprint),
+            attributes: data_key.material.attributes.clone(),
+        };
+        self.operator.say(&format!(
+            "      {}  the same material, KCV {}\n",
+            key.label, brought.kcv
+        ));
+        let same = Event::SameMaterial {
+            label: key.label.clone(),
+            fingerprint: brought.fingerprint.clone(),
+            previous_head: self
+                .previous
+                .as_ref()
+                .map(|previous| words::hex(&previous.head)),
+            anchor: self.anchor.clone(),
+        };
+        let brought = if event == "key-found" {
+            Event::KeyFound(brought)
+        } else {
+            Event::KeyRecovered(brought)
+        };
+        self.record.transcript.append(&brought)?;
+        self.record.transcript.append(&same)
+    }
+
+    /// Material never goes into another KMS key than before by mistake.
+    pub(super) fn same_kms_keys(&mut self) -> Result<()> {
+        let plan = self.plan;
+        let Some(previous) = &self.previous else {
+            return Ok(());
+        };
+        let mut notes = Vec::new();
+        for (key, import) in plan.imports() {
+            let known = known(previous, key)?;
+            let arn = &import.key_arn;
+            let is_known = known.key_arns.is_empty()
+                || known
+                    .key_arns
+                    .iter()
+                    .any(|known| known == arn.as_str() || arn.is_replica_of(known));
+            match (is_known, &import.other_kms_key) {
+                (true, _) => {}
+                (false, Some(reason)) => {
+                    notes.push(format!(
+                        "{}/{} goes into another KMS key than before: {reason}",
+                        key.label, import.name
+                    ));
+                }
+                (false, None) => {
+                    return Err(Error::mismatch(format!(
+                        "{}/{}: {} is not the KMS key of the previous record ({})",
+                        key.label,
+                        import.name,
+                        arn.as_str(),
+                        known.key_arns.join(", ")
+                    ))
+                    .check("KMS-KEY-MATCH")
+                    .hint("the same material in another KMS key opens nothing that the first one encrypted")
+                    .hint("if it is meant, say why in the plan: other_kms_key = \"reason\""));
+                }
+            }
+        }
+        notes.iter().try_for_each(|note| self.note(note))
+    }
+}
+
+/// The previous record's word on a data key of the plan.
+pub(super) fn known<'a>(previous: &'a Previous, key: &KeyPlan) -> Result<&'a KnownKey> {
+    let known = previous.key(&key.label).ok_or_else(|| {
+        Error::usage(format!(
+            "the previous record has no data key {:?}",
+            key.label
+        ))
+        .hint("label and spec must be those of the record that `previous` names")
+    })?;
+    if known.spec != key.spec.name() {
+        return Err(Error::usage(format!(
+            "[[key]] {:?}: spec {} in the plan, {} in the previous record",
+            key.label,
+            key.spec.name(),
+            known.spec
+        )));
+    }
+    Ok(known)
+}
+
+pub(super) fn not_the_same(key: &KeyPlan, expected: &Expected, found: &[String]) -> Error {
+    let kcv = expected
+        .kcv
+        .as_ref()
+        .map(|kcv| format!("KCV {kcv}, "))
+        .unwrap_or_default();
+    Error::mismatch(format!(
+        "this is not the data key {:?}: it must be {kcv}fingerprint {}; there is {}",
+        key.label,
+        words::hex(&expected.fingerprint),
+        if found.is_empty() {
+            "a key whose check values cannot be computed".to_owned()
+        } else {
+            found.join("; ")
+        }
+    ))
+    .check("SAME-MATERIAL")
+    .hint("STOP: another key stands in its place. Nothing was wrapped, nothing was touched")
+}
+
+/// A ceremony that brings keys back must not change how they are kept.
+pub(super) fn is_kept(keep: Keep) -> bool {
+    keep != Keep::None
+}

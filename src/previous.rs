@@ -1,0 +1,189 @@
+//! The record that a ceremony builds on: which data keys it made or brought back, for which KMS keys,
+//! and what vouches for it.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::escrow::package::{self, Package};
+use crate::hsm::KeyId;
+use crate::strict_json::Json;
+use crate::transcript::{Chain, Line};
+use crate::verify::{self, Anchor};
+use crate::words::{self, Digest};
+
+/// A previous record that holds together.
+pub struct Previous {
+    /// Where it was found.
+    pub directory: PathBuf,
+    /// Head digest of its transcript.
+    pub head: Digest,
+    /// Its ceremony's id.
+    pub ceremony: String,
+    /// Its data keys.
+    pub keys: Vec<KnownKey>,
+    /// Who was dealt which share of its escrow key, if there was one.
+    pub dealt: Vec<KnownShare>,
+    /// Its escrow package, if there is one.
+    pub package: Option<Package>,
+    /// Whether it is of a rehearsal.
+    pub rehearsal: bool,
+}
+
+/// A data key as a record tells it.
+#[derive(Clone, Debug)]
+pub struct KnownKey {
+    /// CKA_LABEL.
+    pub label: String,
+    /// KMS key spec.
+    pub spec: String,
+    /// CKA_ID, unless it was a session object.
+    pub id: Option<KeyId>,
+    /// Length in bytes.
+    pub bytes: Option<usize>,
+    /// Key check value.
+    pub kcv: String,
+    /// Fingerprint.
+    pub fingerprint: Digest,
+    /// The KMS keys that it was wrapped for.
+    pub key_arns: Vec<String>,
+}
+
+/// A share as a record tells it.
+#[derive(Clone, Debug)]
+pub struct KnownShare {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Who was given it.
+    pub custodian: String,
+    /// What it is recognised by.
+    pub sha256: String,
+}
+
+impl Previous {
+    /// Verifies the record and reads what it says. An anchor from the plan must fit.
+    ///
+    /// # Errors
+    /// Exit 2 where there is no such directory; exit 4 where it is broken, aborted, or not the one that
+    /// the anchor names.
+    pub fn load(directory: &Path, anchor: Option<&Anchor>) -> Result<Self> {
+        let doing = |e: Error| e.doing(format!("the previous record {}", directory.display()));
+        if !directory.is_dir() {
+            return Err(doing(Error::usage("there is no such directory")
+                .hint("let `previous` in the plan name the copy of the record that was brought along")
+                .hint("with the record lost, give the fingerprint of each data key instead")));
+        }
+        let verified = verify::verify(directory, anchor).map_err(|why| {
+            doing(
+                Error::mismatch(why)
+                    .check("PREVIOUS-RECORD")
+                    .hint("take another copy of the record"),
+            )
+        })?;
+        if verified.is_aborted() {
+            return Err(doing(
+                Error::mismatch("its ceremony was aborted: it made nothing")
+                    .check("PREVIOUS-RECORD"),
+            ));
+        }
+        let chain = &verified.chain;
+        Ok(Self {
+            directory: directory.to_owned(),
+            head: chain.head,
+            ceremony: chain.opening().text("ceremony").to_owned(),
+            keys: known_keys(chain)
+                .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?,
+            dealt: known_shares(chain),
+            package: read_package(directory).map_err(doing)?,
+            rehearsal: verified.is_rehearsal(),
+        })
+    }
+
+    /// The data key of a label.
+    pub fn key(&self, label: &str) -> Option<&KnownKey> {
+        self.keys.iter().find(|key| key.label == label)
+    }
+
+    /// Whose share has this digest.
+    pub fn custodian_of(&self, share_sha256: &str) -> Option<&KnownShare> {
+        self.dealt.iter().find(|share| share.sha256 == share_sha256)
+    }
+}
+
+/// Generated, found again or recovered: each event tells the same of a data key.
+fn known_keys(chain: &Chain) -> Result<Vec<KnownKey>, String> {
+    let tells = ["key-generated", "key-found", "key-recovered"];
+    let lines = chain
+        .lines
+        .iter()
+        .filter(|line| tells.contains(&line.event.as_str()));
+    lines.map(|line| known_key(chain, line)).collect()
+}
+
+fn known_key(chain: &Chain, line: &Line) -> Result<KnownKey, String> {
+    let label = line.text("label").to_owned();
+    let wrapped = chain
+        .events("key-wrapped")
+        .filter(|wrapped| wrapped.text("label") == label);
+    let fingerprint =
+        words::unhex(line.text("fingerprint")).and_then(|bytes| bytes.try_into().ok());
+    Ok(KnownKey {
+        spec: line.text("spec").to_owned(),
+        id: KeyId::from_hex(line.text("cka_id")),
+        bytes: line
+            .json
+            .get("bytes")
+            .and_then(Json::as_u64)
+            .and_then(|n| usize::try_from(n).ok()),
+        kcv: line.text("kcv").to_owned(),
+        fingerprint: fingerprint.ok_or_else(|| format!("line {}: no fingerprint", line.number))?,
+        key_arns: wrapped
+            .map(|wrapped| wrapped.text("key_arn").to_owned())
+            .collect(),
+        label,
+    })
+}
+
+fn known_shares(chain: &Chain) -> Vec<KnownShare> {
+    let dealt = chain
+        .events("escrow-dealt")
+        .filter_map(|line| line.json.get("shares")?.as_array());
+    let text = |share: &Json, name| {
+        share
+            .get(name)
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    dealt
+        .flatten()
+        .map(|share| KnownShare {
+            number: share
+                .get("share")
+                .and_then(Json::as_u64)
+                .unwrap_or_default(),
+            custodian: text(share, "custodian"),
+            sha256: text(share, "share_sha256"),
+        })
+        .collect()
+}
+
+fn read_package(directory: &Path) -> Result<Option<Package>> {
+    let path = directory.join(package::JSON_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    read_package_file(&path).map(Some)
+}
+
+/// Reads an escrow package from a file.
+///
+/// # Errors
+/// Exit 2 where it cannot be read; exit 4 where it is no escrow package.
+pub fn read_package_file(path: &Path) -> Result<Package> {
+    let shown = path.display();
+    let bytes = crate::plan::read_small(path)
+        .map_err(|e| Error::usage(format!("the escrow package {shown}: {e}")))?;
+    Package::from_json(&bytes).map_err(|why| {
+        Error::mismatch(format!("the escrow package {shown}: {why}")).check("ESCROW-PACKAGE")
+    })
+}
