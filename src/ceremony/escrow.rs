@@ -13,9 +13,9 @@ use super::{Ceremony, Step, machine, words};
 use crate::error::{Error, Result};
 use crate::escrow::slip39::{self, Share, words::Words};
 use crate::escrow::{ESCROW_KEY_LEN, Package, PackedKey, Quorum, UntrustedShares, share_digest};
-use crate::hsm::DataKey;
+use crate::hsm::{DataKey, Life};
 use crate::locked::Locked;
-use crate::plan::{Deliver, EscrowPlan, Keep, KeyPlan};
+use crate::plan::{Deliver, EscrowPlan, KeyPlan};
 use crate::transcript::{DealtShare, Event};
 
 /// What came back from the custodians; nothing that was dealt is left beside it.
@@ -231,16 +231,14 @@ impl Ceremony<'_> {
 
     /// `keep = "sealed"`: from here on only a quorum brings the data key out again.
     fn seal_keys(&mut self, keys: &[DataKey]) -> Result<()> {
-        for (of_plan, data_key) in self.plan.keys.iter().zip(keys) {
-            if of_plan.keep == Keep::Sealed {
-                self.hsm()?
-                    .seal(&data_key.material)
-                    .map_err(|e| e.doing(format!("sealing the data key {:?}", data_key.label)))?;
-                self.record.transcript.append(&Event::KeySealed {
-                    label: data_key.label.clone(),
-                    cka_id: data_key.id.to_string(),
-                })?;
-            }
+        for data_key in keys.iter().filter(|key| key.life == Life::TokenUntilSealed) {
+            self.hsm()?
+                .seal(&data_key.material)
+                .map_err(|e| e.doing(format!("sealing the data key {:?}", data_key.label)))?;
+            self.record.transcript.append(&Event::KeySealed {
+                label: data_key.label.clone(),
+                cka_id: data_key.id.to_string(),
+            })?;
         }
         Ok(())
     }

@@ -89,6 +89,7 @@ impl Ceremony<'_> {
             return Ok(DataKey {
                 label: key.label.clone(),
                 id,
+                life: Life::Session,
                 material: tried,
             });
         }
@@ -112,6 +113,7 @@ impl Ceremony<'_> {
         Ok(DataKey {
             label: key.label.clone(),
             id,
+            life,
             material,
         })
     }

@@ -84,6 +84,8 @@ pub struct DataKey {
     pub label: String,
     /// CKA_ID.
     pub id: KeyId,
+    /// Where it lives.
+    pub life: Life,
     /// The key itself.
     pub material: Material,
 }
@@ -128,6 +130,7 @@ impl Found {
         Some(DataKey {
             label: label.to_owned(),
             id,
+            life: Life::Token,
             material,
         })
     }
@@ -248,6 +251,7 @@ impl Hsm {
         Ok(DataKey {
             label: label.to_owned(),
             id,
+            life,
             material: self.judged(&rules, handle, len)?,
         })
     }

@@ -422,11 +422,13 @@ fn recover(raw: RawRecover, base: &Path) -> Result<RecoverPlan> {
 fn keeps_need_escrow(plan: &Plan) -> Result<()> {
     let lost = plan.keys.iter().find(|key| key.keep != Keep::Extractable);
     match lost {
-        Some(key) if plan.escrow.is_none() && plan.kind == Kind::Generate => Err(Error::usage(format!(
-            "[[key]] {:?}: keep = \"sealed\" and \"none\" need [escrow]",
-            key.label
-        ))
-        .hint("without shares nobody could ever import this data key again")),
+        Some(key) if plan.escrow.is_none() && plan.kind == Kind::Generate => {
+            Err(Error::usage(format!(
+                "[[key]] {:?}: keep = \"sealed\" and \"none\" need [escrow]",
+                key.label
+            ))
+            .hint("without shares nobody could ever import this data key again"))
+        }
         _ => Ok(()),
     }
 }
