@@ -111,12 +111,10 @@ impl Previous {
 
 /// Generated, found again or recovered: each event tells the same of a data key.
 fn known_keys(chain: &Chain) -> Result<Vec<KnownKey>, String> {
-    let tells = ["key-generated", "key-found", "key-recovered"];
-    let lines = chain
-        .lines
-        .iter()
-        .filter(|line| tells.contains(&line.event.as_str()));
-    lines.map(|line| known_key(chain, line)).collect()
+    chain
+        .data_keys()
+        .map(|line| known_key(chain, line))
+        .collect()
 }
 
 fn known_key(chain: &Chain, line: &Line) -> Result<KnownKey, String> {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::escrow::slip39::words::Words;
 use crate::locked::Locked;
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, Keep, Plan, WrapIn};
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Plan, WrapIn};
 use crate::record::Leftover;
 use crate::words;
 
@@ -31,20 +31,13 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     screen += &fold(&plan.title, " ");
     screen += "\n";
     for key in &plan.keys {
-        screen += &field(
-            "make",
-            &format!(
-                "{}   {}, {} bytes, inside the HSM",
-                key.label,
-                key.spec.name(),
-                key.spec.bytes()
-            ),
-        );
+        screen += &key_meaning(plan, key);
         for import in &key.imports {
             screen += &import_meaning(import);
         }
         screen += &field("keep", keep_meaning(key.keep));
     }
+    screen += &previous_meaning(plan);
     screen += &field("escrow", &escrow_meaning(plan));
     screen += &field("record", &format!("{} (new)", plan.directory.display()));
     if let Some(leftover) = leftover {
@@ -56,6 +49,37 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     screen += " One person reads the paper aloud, another the screen: do all 8 rows match?\n";
     screen += " Type Yes to approve, anything else to stop: ";
     screen
+}
+
+fn key_meaning(plan: &Plan, key: &KeyPlan) -> String {
+    let (verb, how) = match plan.kind {
+        Kind::Generate => ("make", "made inside the HSM"),
+        Kind::Reimport => ("find", "the same as before, in the HSM"),
+        Kind::Recover => ("recover", "the same as before, from a quorum of shares"),
+    };
+    let spec = format!(
+        "{}   {}, {} bytes, {how}",
+        key.label,
+        key.spec.name(),
+        key.spec.bytes()
+    );
+    let mut text = field(verb, &spec);
+    if let Some(fingerprint) = &key.fingerprint {
+        text += &field("", &format!("fingerprint {}", words::hex(fingerprint)));
+    }
+    text
+}
+
+/// What the ceremony builds on, and what vouches for that.
+fn previous_meaning(plan: &Plan) -> String {
+    let Some(previous) = &plan.previous else {
+        return String::new();
+    };
+    let anchor = match plan.previous_head {
+        Some(_) => "its head digest stands in the plan",
+        None => "its head digest is typed from paper",
+    };
+    field("previous", &format!("{}; {anchor}", previous.display()))
 }
 
 fn keep_meaning(keep: Keep) -> &'static str {
@@ -70,7 +94,11 @@ fn keep_meaning(keep: Keep) -> &'static str {
 
 fn escrow_meaning(plan: &Plan) -> String {
     let Some(escrow) = &plan.escrow else {
-        return "NONE: if the HSM is lost, so is this data key".to_owned();
+        return match (plan.kind, &plan.reuse_escrow) {
+            (_, Some(reason)) => format!("the old shares stay in use: {reason}"),
+            (Kind::Generate, None) => "NONE: if the HSM is lost, so is this data key".to_owned(),
+            (_, None) => "no new shares are dealt".to_owned(),
+        };
     };
     let place = match &escrow.deliver {
         Deliver::Screen => "written down at this screen".to_owned(),
@@ -200,7 +228,14 @@ pub fn sealed(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
         .imports()
         .map(|(key, import)| format!("{}/{}", key.label, import.name))
         .collect();
-    screen += &next(&sealed.directory, &folders, sealed.deadline, now, rehearsal);
+    screen += &next(
+        &sealed.directory,
+        &folders,
+        sealed.deadline,
+        now,
+        rehearsal,
+        plan.escrow.is_some(),
+    );
     screen
 }
 
@@ -211,6 +246,7 @@ pub fn next(
     deadline: Option<Timestamp>,
     now: Timestamp,
     rehearsal: bool,
+    package: bool,
 ) -> String {
     let shown = directory.display();
     let name = directory.file_name().unwrap_or_default().display();
@@ -233,8 +269,11 @@ pub fn next(
         before(deadline, now)
     );
     text += " 3 they bring back:   import-result.json, one for each import\n";
-    text += " Import missed or refused? Nothing is lost: the data key is in the HSM, and can\n";
-    text += " be wrapped again under new import parameters.\n";
+    if package {
+        text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
+    }
+    text += " Import missed or refused? Nothing is lost: download new import parameters, then\n";
+    text += &format!("                      byok plan --reimport {shown}\n");
     text += &format!(" This screen again:   byok verify --next {shown}\n");
     text
 }

@@ -6,7 +6,7 @@
 //! 3. `plan.toml` has the digest that `ceremony-opened` and `plan-approved` name.
 //! 4. Every `output-written` file is there with its digest (of an aborted ceremony: but those removed).
 //! 5. Every `key-wrapped` names an `output-written` file with the same digest, and a data key that
-//!    `key-generated` made.
+//!    `key-generated`, `key-found` or `key-recovered` names.
 //! 6. Every file is named in the transcript, but for `transcript.jsonl`, `SHA256SUMS`, `signatures/*`,
 //!    `receipts.jsonl`, `receipts/*` and `import-result*`.
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
@@ -96,7 +96,7 @@ impl Verified {
     /// The facts, for programs.
     pub fn report(&self) -> Report {
         let opening = self.chain.opening();
-        let keys = self.chain.events("key-generated").map(|line| KeyReport {
+        let keys = self.chain.data_keys().map(|line| KeyReport {
             label: line.text("label").to_owned(),
             spec: line.text("spec").to_owned(),
             kcv: line.text("kcv").to_owned(),
@@ -286,10 +286,7 @@ fn wrapped_as_written(chain: &Chain, outputs: &BTreeMap<String, String>) -> Resu
     if chain.end().event == "aborted" {
         return Ok(());
     }
-    let made: BTreeSet<&str> = chain
-        .events("key-generated")
-        .map(|line| line.text("label"))
-        .collect();
+    let made: BTreeSet<&str> = chain.data_keys().map(|line| line.text("label")).collect();
     for line in chain.events("key-wrapped") {
         let (path, label) = (line.text("path"), line.text("label"));
         if outputs.get(path).map(String::as_str) != Some(line.text("sha256")) {
@@ -300,7 +297,7 @@ fn wrapped_as_written(chain: &Chain, outputs: &BTreeMap<String, String>) -> Resu
         }
         if !made.contains(label) {
             return Err(format!(
-                "transcript.jsonl: line {}: no data key {label:?} was generated",
+                "transcript.jsonl: line {}: no data key {label:?} was made or brought back",
                 line.number
             ));
         }

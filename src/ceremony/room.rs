@@ -1,6 +1,8 @@
 //! Steps 2 to 4: who is there, on what machine, before which HSM.
 
-use super::{Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, login, machine, words};
+use super::{
+    Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, login, machine, two_sided, words,
+};
 use crate::machine::Machine;
 use crate::plan::{Kind, Network, Plan};
 
@@ -39,7 +41,26 @@ impl Ceremony<'_> {
                 Some(name) => break words::printable(&name),
             }
         };
-        self.record.transcript.append(&Event::RollCall { operator })
+        self.record
+            .transcript
+            .append(&Event::RollCall { operator })?;
+        self.anchor_previous()
+    }
+
+    /// What vouches for the previous record: the plan's `previous_head`, or rows typed from paper.
+    fn anchor_previous(&mut self) -> Result<()> {
+        let Some(previous) = &self.previous else {
+            return Ok(());
+        };
+        if self.plan.previous_head.is_some() {
+            return Ok(());
+        }
+        if let Some(anchor) = two_sided::previous_head(&previous.head, self.operator)? {
+            self.anchor = anchor;
+            return Ok(());
+        }
+        let anchor = self.anchor.clone();
+        self.note(&format!("the previous record has no anchor: {anchor}"))
     }
 
     /// Step 3. A rehearsal does not check the air gap: it is practised where people work.

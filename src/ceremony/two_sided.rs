@@ -51,7 +51,13 @@ pub(super) fn compare(
                  \x20No such digest on it, only digests of wrapping keys? Type key.\n";
     operator.say(intro);
     let rows = drawn_rows()?;
-    match rows_match(&digest, &rows, "of the parameter files", true, operator)? {
+    match rows_match(
+        &digest,
+        &rows,
+        "of the parameter files",
+        Some("key"),
+        operator,
+    )? {
         Answer::Rows => Ok(vec![
             format!(
                 "rows {} of the parameter files' digest typed",
@@ -60,14 +66,33 @@ pub(super) fn compare(
             judged.len()
         ]),
         Answer::NotAsked => Ok(vec!["not asked".to_owned(); judged.len()]),
-        Answer::KeysInstead => keys_match(plan, judged, operator),
+        Answer::Instead => keys_match(plan, judged, operator),
     }
 }
 
 enum Answer {
     Rows,
-    KeysInstead,
+    Instead,
     NotAsked,
+}
+
+/// At a terminal the first three rows of the previous record's head are typed from the paper that the
+/// witnesses signed, unless the plan holds them. `None`: there is no paper at hand.
+pub(super) fn previous_head(head: &Digest, operator: &mut dyn Operator) -> Result<Option<String>> {
+    operator.say(
+        " Take the paper with the head digest of the previous record. Without that paper, type\n \
+         none: the transcript will then say that nothing vouches for the previous record.\n",
+    );
+    match rows_match(
+        head,
+        &[1, 2, 3],
+        "of the previous record's head",
+        Some("none"),
+        operator,
+    )? {
+        Answer::Rows => Ok(Some("rows 1, 2, 3 of the previous head typed".to_owned())),
+        Answer::Instead | Answer::NotAsked => Ok(None),
+    }
 }
 
 fn keys_match(plan: &Plan, judged: &[Judged], operator: &mut dyn Operator) -> Result<Vec<String>> {
@@ -83,7 +108,7 @@ fn keys_match(plan: &Plan, judged: &[Judged], operator: &mut dyn Operator) -> Re
             &judged.read.wrapping_key.sha256(),
             &rows,
             &of,
-            false,
+            None,
             operator,
         )?;
         compared.push(format!(
@@ -98,7 +123,7 @@ fn rows_match(
     digest: &Digest,
     rows: &[usize],
     of: &str,
-    may_switch: bool,
+    instead: Option<&str>,
     operator: &mut dyn Operator,
 ) -> Result<Answer> {
     for (at, row) in rows.iter().enumerate() {
@@ -108,8 +133,8 @@ fn rows_match(
             let Some(answer) = operator.ask(&question)? else {
                 return Ok(Answer::NotAsked);
             };
-            if at == 0 && may_switch && answer == "key" {
-                return Ok(Answer::KeysInstead);
+            if at == 0 && instead.is_some_and(|word| word == answer) {
+                return Ok(Answer::Instead);
             }
             if words::is_row(&answer, digest, *row) {
                 break;

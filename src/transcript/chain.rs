@@ -90,6 +90,14 @@ impl Chain {
         self.lines.iter().filter(move |line| line.event == name)
     }
 
+    /// The lines that tell a data key: generated, found again or recovered.
+    pub fn data_keys(&self) -> impl Iterator<Item = &Line> {
+        let tells = ["key-generated", "key-found", "key-recovered"];
+        self.lines
+            .iter()
+            .filter(move |line| tells.contains(&line.event.as_str()))
+    }
+
     /// The first line, `ceremony-opened`.
     pub fn opening(&self) -> &Line {
         &self.lines[0]

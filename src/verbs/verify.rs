@@ -125,7 +125,8 @@ fn next_screen(record: &Path, verified: &Verified) -> String {
             &folders,
             deadline,
             machine::now(),
-            verified.is_rehearsal()
+            verified.is_rehearsal(),
+            chain.events("escrow-dealt").next().is_some(),
         )
     )
 }
