@@ -21,6 +21,7 @@ use crate::{machine, screens};
 mod approval;
 mod at_screen;
 pub mod before;
+pub mod destroy;
 mod escrow;
 pub mod generate;
 mod login;

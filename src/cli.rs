@@ -99,14 +99,14 @@ pub enum Command {
         /// Write the plan to this new file
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Not built yet
-        #[arg(long, value_name = "RECORD")]
+        /// A plan that brings the data keys of this record back from the HSM
+        #[arg(long, value_name = "RECORD", conflicts_with_all = ["files", "recover", "new_shares"])]
         reimport: Option<PathBuf>,
-        /// Not built yet
-        #[arg(long, value_name = "RECORD")]
+        /// A plan that brings them back from a quorum of shares
+        #[arg(long, value_name = "RECORD", conflicts_with_all = ["files", "new_shares"])]
         recover: Option<PathBuf>,
-        /// Not built yet
-        #[arg(long, value_name = "RECORD")]
+        /// A plan that deals new shares of them
+        #[arg(long, value_name = "RECORD", conflicts_with = "files")]
         new_shares: Option<PathBuf>,
     },
     /// Everything that can be known before the room: ok, not yet, or wrong

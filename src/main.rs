@@ -62,11 +62,14 @@ fn run(command: Command) -> Result<()> {
             recover,
             new_shares,
         } => {
-            verbs::refuse_unbuilt(&[
-                ("--reimport", reimport.is_some()),
-                ("--recover", recover.is_some()),
-                ("--new-shares", new_shares.is_some()),
-            ])?;
+            let builds_on = [
+                (verbs::BuildsOn::Reimport, reimport),
+                (verbs::BuildsOn::Recover, recover),
+                (verbs::BuildsOn::NewShares, new_shares),
+            ];
+            let builds_on = builds_on
+                .into_iter()
+                .find_map(|(how, record)| Some((how, record?)));
             verbs::write_plan(verbs::PlanWish {
                 files,
                 module,
@@ -74,6 +77,7 @@ fn run(command: Command) -> Result<()> {
                 label,
                 title,
                 out,
+                builds_on,
             })
         }
         Command::Check { plan, hsm, json } => verbs::check(&plan, hsm, json),

@@ -52,6 +52,8 @@ pub struct Plan {
     pub previous_head: Option<Anchor>,
     /// Where a recovery takes shares and package from.
     pub recover: Option<RecoverPlan>,
+    /// Why data keys are destroyed.
+    pub reason: Option<String>,
     /// Why a recovery deals no new shares.
     pub reuse_escrow: Option<String>,
     /// Who gets shares of the escrow key; `None` is no escrow.
@@ -121,6 +123,8 @@ pub enum Kind {
     Reimport,
     /// The same data keys again, from a quorum of shares and the escrow package.
     Recover,
+    /// The end of data keys.
+    Destroy,
 }
 
 impl Kind {
@@ -130,6 +134,7 @@ impl Kind {
             Self::Generate => "generate",
             Self::Reimport => "reimport",
             Self::Recover => "recover",
+            Self::Destroy => "destroy",
         }
     }
 }

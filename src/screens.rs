@@ -35,7 +35,12 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
         for import in &key.imports {
             screen += &import_meaning(import);
         }
-        screen += &field("keep", keep_meaning(key.keep));
+        if plan.kind != Kind::Destroy {
+            screen += &field("keep", keep_meaning(key.keep));
+        }
+    }
+    if let Some(reason) = &plan.reason {
+        screen += &field("reason", reason);
     }
     screen += &previous_meaning(plan);
     screen += &field("escrow", &escrow_meaning(plan));
@@ -56,6 +61,10 @@ fn key_meaning(plan: &Plan, key: &KeyPlan) -> String {
         Kind::Generate => ("make", "made inside the HSM"),
         Kind::Reimport => ("find", "the same as before, in the HSM"),
         Kind::Recover => ("recover", "the same as before, from a quorum of shares"),
+        Kind::Destroy => (
+            "DESTROY",
+            "for ever; what it protects is lost with its last copy",
+        ),
     };
     let spec = format!(
         "{}   {}, {} bytes, {how}",
@@ -95,6 +104,7 @@ fn keep_meaning(keep: Keep) -> &'static str {
 fn escrow_meaning(plan: &Plan) -> String {
     let Some(escrow) = &plan.escrow else {
         return match (plan.kind, &plan.reuse_escrow) {
+            (Kind::Destroy, _) => "each share form and package is asked for".to_owned(),
             (_, Some(reason)) => format!("the old shares stay in use: {reason}"),
             (Kind::Generate, None) => "NONE: if the HSM is lost, so is this data key".to_owned(),
             (_, None) => "no new shares are dealt".to_owned(),
@@ -253,6 +263,26 @@ pub fn next(
     if rehearsal {
         return format!(" REHEARSAL: nothing here is real. Look at {shown}, then remove it.\n");
     }
+    let mut text = format!(
+        " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
+         \x20                     byok verify /media/usb1/{name}\n"
+    );
+    if !folders.is_empty() {
+        text += &import_steps(folders, deadline, now);
+    }
+    if package {
+        text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
+    }
+    if !folders.is_empty() {
+        text +=
+            " Import missed or refused? Nothing is lost: download new import parameters, then\n";
+        text += &format!("                      byok plan --reimport {shown}\n");
+    }
+    text += &format!(" This screen again:   byok verify --next {shown}\n");
+    text
+}
+
+fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp) -> String {
     let needs = match folders {
         [one] => format!("needs the folder {one}, nothing else"),
         many => format!(
@@ -260,22 +290,11 @@ pub fn next(
             many.len()
         ),
     };
-    let mut text = format!(
-        " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
-         \x20                     byok verify /media/usb1/{name}\n"
-    );
-    text += &format!(
-        " 2 cloud operator:    bash import.sh   {}\n   {needs}\n",
+    format!(
+        " 2 cloud operator:    bash import.sh   {}\n   {needs}\n\
+         \x203 they bring back:   import-result.json, one for each import\n",
         before(deadline, now)
-    );
-    text += " 3 they bring back:   import-result.json, one for each import\n";
-    if package {
-        text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
-    }
-    text += " Import missed or refused? Nothing is lost: download new import parameters, then\n";
-    text += &format!("                      byok plan --reimport {shown}\n");
-    text += &format!(" This screen again:   byok verify --next {shown}\n");
-    text
+    )
 }
 
 fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {

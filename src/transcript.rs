@@ -22,8 +22,8 @@ mod event;
 
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{
-    BroughtBack, DealtShare, Destroyed, Event, FileDigest, Imported, KeyIntended, PreflightCheck,
-    ShareUsed,
+    BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, Imported, KeyIntended,
+    PreflightCheck, ShareUsed,
 };
 
 /// The file's name in every record.

@@ -13,7 +13,7 @@ mod verify;
 pub use check::check;
 pub use doctor::{HsmPlace, doctor, leftovers};
 pub use inspect::inspect;
-pub use plan::{PlanWish, write_plan};
+pub use plan::{BuildsOn, PlanWish, write_plan};
 pub use rehearse::rehearse;
 pub use run::run;
 pub use verify::verify;

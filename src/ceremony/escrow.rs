@@ -196,6 +196,15 @@ impl Ceremony<'_> {
             recombinations,
             labels: package.keys.iter().map(|key| key.label.clone()).collect(),
         })?;
+        if let Some(previous) = &self.previous
+            && !previous.dealt.is_empty()
+        {
+            let ceremony = previous.ceremony.clone();
+            self.record.transcript.append(&Event::EscrowSuperseded {
+                ceremony,
+                reminder: "its shares still open its own package: destroy both",
+            })?;
+        }
         drop((quorum, shares));
         self.seal_keys(keys)?;
         Ok(Some(package))

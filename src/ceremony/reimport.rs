@@ -60,39 +60,35 @@ impl Ceremony<'_> {
     }
 
     fn find_one(&mut self, key: &KeyPlan, expected: &Expected) -> Result<DataKey> {
+        let found = self.find_right(key, expected)?;
+        self.usable(key, found)
+    }
+
+    /// The object that has the right fingerprint. Others of that label are named and left alone.
+    pub(super) fn find_right(&mut self, key: &KeyPlan, expected: &Expected) -> Result<Found> {
         let found = self
             .hsm_mut()?
             .find_secret_keys(&key.label, expected.bytes)?;
-        let others = found.iter().filter(|key| {
-            key.check()
-                .is_some_and(|check| check.fingerprint != expected.fingerprint)
-        });
-        let shown: Vec<String> = others
-            .map(|key| {
-                let check = key.check().map(|check| {
-                    format!(
-                        "KCV {}, fingerprint {}",
-                        check.kcv,
-                        words::hex(&check.fingerprint)
-                    )
-                });
-                format!("CKA_ID {}: {}", key.id, check.unwrap_or_default())
-            })
+        let others: Vec<String> = found
+            .iter()
+            .filter(|key| !key.is(&expected.fingerprint))
+            .map(spoken)
             .collect();
-        let (count, right) = (
-            found.len(),
-            found.into_iter().find(|key| key.is(&expected.fingerprint)),
-        );
-        match right {
-            Some(found) => {
-                for other in &shown {
-                    self.note(&format!("another object is labelled {:?} too ({other}); it was not touched", key.label))?;
+        let count = found.len();
+        match found.into_iter().find(|key| key.is(&expected.fingerprint)) {
+            Some(right) => {
+                for other in others {
+                    self.note(&format!(
+                        "another object is labelled {:?} too ({other}); it was not touched",
+                        key.label
+                    ))?;
                 }
-                self.usable(key, found)
+                Ok(right)
             }
-            None if count == 0 => Err(Error::hsm("the token holds no secret key of that label")
-                .hint("is this the right token? With the HSM lost, a recover brings the data key back from a quorum")),
-            None => Err(not_the_same(key, expected, &shown)),
+            None if count == 0 => Err(Error::hsm("the token holds no secret key of that label").hint(
+                "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
+            )),
+            None => Err(not_the_same(key, expected, &others)),
         }
     }
 
@@ -246,6 +242,19 @@ pub(super) fn known<'a>(previous: &'a Previous, key: &KeyPlan) -> Result<&'a Kno
         )));
     }
     Ok(known)
+}
+
+/// An object by what tells it apart.
+fn spoken(found: &Found) -> String {
+    match found.check() {
+        Some(check) => format!(
+            "CKA_ID {}: KCV {}, fingerprint {}",
+            found.id,
+            check.kcv,
+            words::hex(&check.fingerprint)
+        ),
+        None => format!("CKA_ID {}: its check values cannot be computed", found.id),
+    }
 }
 
 pub(super) fn not_the_same(key: &KeyPlan, expected: &Expected, found: &[String]) -> Error {

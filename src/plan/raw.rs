@@ -29,7 +29,7 @@ struct RawPlan {
     kind: String,
     previous: Option<String>,
     previous_head: Option<String>,
-    reason: NotYet,
+    reason: Option<String>,
     reuse_escrow: Option<String>,
     screen_recorded: Option<String>,
     signer: NotYet,
@@ -137,6 +137,7 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
             .map(|path| relative(&base, "previous", &path))
             .transpose()?,
         previous_head: raw.previous_head.map(|text| anchor(&text)).transpose()?,
+        reason: raw.reason.map(|text| reason("reason", &text)).transpose()?,
         recover: raw
             .recover
             .map(|recover| self::recover(recover, &base))
@@ -176,7 +177,7 @@ fn kind(text: &str) -> Result<Kind> {
         "generate" => Ok(Kind::Generate),
         "reimport" => Ok(Kind::Reimport),
         "recover" => Ok(Kind::Recover),
-        "destroy" => Err(not_built(&format!("kind = {text:?}"))),
+        "destroy" => Ok(Kind::Destroy),
         _ => Err(Error::usage(format!(
             "kind {text:?} is none of generate, reimport, recover, destroy"
         ))),
@@ -191,7 +192,6 @@ fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
             "signer",
             raw.signer.is_some() || raw.record.signer.is_some(),
         ),
-        ("reason", raw.reason.is_some()),
     ];
     let of_keys = raw.key.iter().flat_map(|key| {
         [
@@ -275,13 +275,14 @@ fn keys(raw: Vec<RawKey>, base: &Path, kind: Kind, escrow: bool) -> Result<Vec<K
     if raw.is_empty() {
         return Err(Error::usage("the plan has no [[key]]"));
     }
+    let if_no_import = kind == Kind::Destroy || kind != Kind::Generate && escrow;
     let (mut labels, mut arns) = (BTreeSet::new(), BTreeSet::new());
     let mut keys = Vec::with_capacity(raw.len());
     for raw in raw {
         once(&mut labels, "the label", &raw.label)?;
         let label = raw.label.clone();
         keys.push(
-            key(raw, base, &mut arns, kind != Kind::Generate && escrow)
+            key(raw, base, &mut arns, if_no_import)
                 .map_err(|e| e.doing(format!("[[key]] {label:?}")))?,
         );
     }
@@ -366,6 +367,12 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
             "a head digest vouches for a record: name it",
         );
     }
+    if plan.kind == Kind::Destroy {
+        return destroys_only(plan);
+    }
+    if plan.reason.is_some() {
+        return without("gives a reason", "`reason` belongs to kind = \"destroy\"");
+    }
     match (plan.kind, &plan.recover) {
         (Kind::Recover, None) => without(
             "needs [recover]",
@@ -389,6 +396,21 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
         ),
         _ => Ok(()),
     }
+}
+
+fn destroys_only(plan: &Plan) -> Result<()> {
+    let refuse = |what: &str| Err(Error::usage(format!("kind = \"destroy\" {what}")));
+    if plan.reason.is_none() {
+        return refuse("needs reason = \"…\"")
+            .map_err(|e| e.hint("the record says for ever why this data key is gone"));
+    }
+    if plan.escrow.is_some() || plan.recover.is_some() || plan.reuse_escrow.is_some() {
+        return refuse("deals and opens no shares: take [escrow], [recover] and reuse_escrow out");
+    }
+    if plan.imports().next().is_some() {
+        return refuse("imports nothing: take [[key.import]] out");
+    }
+    Ok(())
 }
 
 fn anchor(text: &str) -> Result<Anchor> {

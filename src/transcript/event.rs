@@ -106,6 +106,11 @@ pub enum Event {
         recombinations: usize,
         labels: Vec<String>,
     },
+    EscrowSuperseded {
+        ceremony: String,
+        reminder: &'static str,
+    },
+    EscrowDestroyed(EscrowDestroyed),
     KeySealed {
         label: String,
         cka_id: String,
@@ -224,4 +229,12 @@ pub struct ShareUsed {
     pub share: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share_sha256: Option<String>,
+}
+
+/// `escrow-destroyed`: what became of a share form or a package, as the operator said.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct EscrowDestroyed {
+    pub what: String,
+    pub said: String,
 }

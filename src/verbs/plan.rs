@@ -15,6 +15,8 @@ use crate::kms::aws::{self, ImportParameters, KeyMetadata};
 use crate::plan::Plan;
 use crate::{machine, words};
 
+mod again;
+
 /// What the command line wishes for.
 pub struct PlanWish {
     /// Answers of the AWS CLI and import parameters.
@@ -29,6 +31,19 @@ pub struct PlanWish {
     pub title: Option<String>,
     /// New file; `None` is standard output.
     pub out: Option<PathBuf>,
+    /// The record to build on, and how.
+    pub builds_on: Option<(BuildsOn, PathBuf)>,
+}
+
+/// What a plan that builds on a record is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildsOn {
+    /// The same data keys from the HSM.
+    Reimport,
+    /// The same data keys from a quorum.
+    Recover,
+    /// New shares of the same data keys.
+    NewShares,
 }
 
 /// What is known of one KMS key.
@@ -44,6 +59,11 @@ struct Known {
 /// Exit 2: a file that is neither, a KMS key that cannot take imported material, an existing `--out`.
 /// Exit 3: the HSM does not answer, or several tokens and none chosen.
 pub fn write_plan(wish: PlanWish) -> Result<()> {
+    if let Some((how, record)) = &wish.builds_on {
+        let text = again::render(*how, record, &wish)?;
+        Plan::parse(Path::new("plan.toml"), text.clone().into_bytes())?;
+        return deliver(&text, wish.out.as_deref());
+    }
     let known = sort(&wish.files)?;
     let token = wish
         .module
@@ -54,8 +74,13 @@ pub fn write_plan(wish: PlanWish) -> Result<()> {
     if !known.is_empty() {
         judge(&text, &known)?;
     }
-    let Some(out) = &wish.out else {
-        return super::print(&text);
+    deliver(&text, wish.out.as_deref())
+}
+
+/// To standard output or to a new file.
+fn deliver(text: &str, out: Option<&Path>) -> Result<()> {
+    let Some(out) = out else {
+        return super::print(text);
     };
     OpenOptions::new()
         .write(true)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::ceremony::{Approved, Sealed, generate, recover, reimport};
+use crate::ceremony::{Approved, Sealed, destroy, generate, recover, reimport};
 use crate::error::{Error, Result};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{Kind, Plan};
@@ -42,6 +42,7 @@ pub(super) fn ceremony(approved: &Approved, operator: &mut dyn Operator) -> Resu
         Kind::Generate => generate::run(approved, operator)?,
         Kind::Reimport => reimport::run(approved, operator)?,
         Kind::Recover => recover::run(approved, operator)?,
+        Kind::Destroy => destroy::run(approved, operator)?,
     };
     operator.say(&format!(
         "\n{}",
