@@ -121,8 +121,15 @@ impl Hsm {
             }
         };
         self.omission = row;
-        self.cipher = self.find_block_cipher(handle)?;
-        self.judged(&rules, handle, len)
+        let judged = self.find_block_cipher(handle).and_then(|cipher| {
+            self.cipher = cipher;
+            self.judged(&rules, handle, len)
+        });
+        if judged.is_err() {
+            // It has no label to find it by, and this module may have made it a token object.
+            let _ = self.session.destroy_object(handle);
+        }
+        judged
     }
 
     /// Generates a data key of `len` bytes as a token object, reads every attribute back, judges it.

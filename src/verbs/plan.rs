@@ -208,7 +208,7 @@ fn render(
         (Some(module), Some(token)) => {
             line(&format!(
                 "module = {}",
-                quoted(&module.display().to_string())
+                quoted(&from_plan(wish, module).display().to_string())
             ));
             line(&format!("token  = {}", quoted(&token.to_string())));
         }
@@ -247,7 +247,7 @@ fn render(
         } else {
             format!("{}-{count}", arn.region())
         };
-        text += &import(&name, arn, known)?;
+        text += &import(&name, arn, known, wish)?;
     }
     let day = machine::now().strftime("%Y-%m-%d").to_string();
     text += &format!(
@@ -257,7 +257,7 @@ fn render(
     Ok(text)
 }
 
-fn import(name: &str, arn: &KeyArn, known: &Known) -> Result<String> {
+fn import(name: &str, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<String> {
     let wrapping = known
         .parameters
         .as_ref()
@@ -267,7 +267,7 @@ fn import(name: &str, arn: &KeyArn, known: &Known) -> Result<String> {
         None => "must be what the parameters are downloaded for",
     };
     let parameters = match &known.parameters {
-        Some((path, _)) => path.display().to_string(),
+        Some((path, _)) => from_plan(wish, path).display().to_string(),
         None => format!("inputs/{name}.json"),
     };
     let mut text = format!("\n[[key.import]]\nname       = {}\n", quoted(name));
@@ -297,6 +297,16 @@ fn import(name: &str, arn: &KeyArn, known: &Known) -> Result<String> {
     text += "# From the slip of the online side, never from the parameters file; needed for unattended runs:\n";
     text += "# wrapping_key_sha256 = \"\"\n";
     Ok(text)
+}
+
+/// Paths in a plan are relative to it; one that goes to another directory gets whole ones.
+fn from_plan(wish: &PlanWish, path: &Path) -> PathBuf {
+    match wish.out.as_deref().and_then(Path::parent) {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+        }
+        _ => path.to_owned(),
+    }
 }
 
 fn example_import() -> String {

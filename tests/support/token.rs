@@ -86,7 +86,10 @@ fn list(session: &Session) {
                 _ => {}
             }
         }
-        println!("{class} {label} {id}");
+        // kryoptic shows an object for every mechanism (PKCS#11 v2.40 section 4.10): no keys of anybody's.
+        if class != "CKO_MECHANISM" {
+            println!("{class} {label} {id}");
+        }
     }
 }
 
