@@ -39,7 +39,10 @@ pub fn rehearse(
     room: Option<&Path>,
 ) -> Result<()> {
     let module = match module {
-        Some(path) => path.to_owned(),
+        // The rehearsal's plan stands elsewhere, and its paths are relative to it.
+        Some(path) => {
+            std::path::absolute(path).map_err(|e| Error::hsm(format!("{}: {e}", path.display())))?
+        }
         None => find_softhsm()?,
     };
     match room {
