@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::kms::aws::ImportParameters;
 use crate::operator::Operator;
 use crate::plan::{ImportPlan, Plan};
+use crate::screens;
 use crate::words::{self, Digest, ROWS};
 
 /// How many rows are compared, and how often one row may be typed.
@@ -104,7 +105,8 @@ fn rows_match(
     for (at, row) in rows.iter().enumerate() {
         let mut typed = 0;
         loop {
-            let question = format!(" Row {row} of the digest {of}, 8 hex digits or 4 words: ");
+            let question = screens::fold(&format!("Row {row} of the digest {of}:"), " ")
+                + "   8 hex digits or 4 words: ";
             let Some(answer) = operator.ask(&question)? else {
                 return Ok(Answer::NotAsked);
             };
