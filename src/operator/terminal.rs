@@ -84,6 +84,7 @@ impl Terminal {
                     continue;
                 }
                 Err(rustix::io::Errno::INTR) => continue,
+                Err(rustix::io::Errno::IO) => End::Input, // the window was closed
                 Err(e) => return Err(terminal_error(e)),
             };
             return Ok((len, end));
@@ -154,16 +155,16 @@ impl Operator for Terminal {
             .local_modes
             .remove(LocalModes::ECHO | LocalModes::ECHONL);
         loop {
+            self.set(&silent)?; // before the question: who types at once is not shown either
             self.say(question);
-            self.set(&silent)?;
             let mut typed = Locked::zeroed(LONGEST_SECRET)?;
             let read = self.read_line(&mut typed);
-            self.set(&self.quiet)?;
+            let echo = self.set(&self.quiet);
             self.say("\n");
             match read? {
-                (len, End::Line) => return typed.truncated(len).map(Some),
-                (_, End::CtrlC) => self.confirm_going_on()?,
                 (_, End::Input) => return Err(Error::declined("the input ended")),
+                (len, End::Line) => return echo.and_then(|()| typed.truncated(len)).map(Some),
+                (_, End::CtrlC) => echo.and_then(|()| self.confirm_going_on())?,
             }
         }
     }

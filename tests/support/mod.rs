@@ -1,6 +1,8 @@
 //! Rooms for the tests: a real token, a KMS key made by openssl, a plan.
 #![allow(dead_code, missing_docs)] // each test file uses its own part
 
+pub mod pty;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
