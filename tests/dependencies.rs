@@ -265,8 +265,9 @@ fn no_room_opens_a_socket() {
 
 #[test]
 fn no_pin_share_or_key_is_taken_from_the_environment() {
+    // `byok plan` looks which of the modules' own variables are set, and writes their names
     only_in(
-        &[],
+        &["verbs"],
         &[
             "std::env::var",
             "env::var",
