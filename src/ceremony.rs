@@ -14,7 +14,7 @@ use crate::operator::Operator;
 use crate::plan::{self, Plan};
 use crate::previous::Previous;
 use crate::record::{Leftover, Record};
-use crate::transcript::{Destroyed, Event};
+use crate::transcript::{Destroyed, Event, LeftObject};
 use crate::words::{self, Digest};
 use crate::{machine, screens};
 
@@ -232,6 +232,7 @@ impl<'a> Ceremony<'a> {
             (n, 0) => format!(
                 "no data key was left in the HSM by this run: the {n} it made were destroyed"
             ),
+            (_, 1) => "1 object of this run may still be in the HSM".to_owned(),
             (_, n) => format!("{n} objects of this run may still be in the HSM"),
         });
         for (label, id) in &left {
@@ -251,6 +252,13 @@ impl<'a> Ceremony<'a> {
                 .map(|state| words::printable(state))
                 .collect(),
             removed,
+            may_be_left: left
+                .iter()
+                .map(|(label, id)| LeftObject {
+                    label: label.clone(),
+                    cka_id: id.to_string(),
+                })
+                .collect(),
         };
         let working = self.record.working().to_owned();
         error.state.push(match self.record.abort(&aborted) {

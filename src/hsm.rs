@@ -51,7 +51,10 @@ impl Module {
                     "SoftHSM on Debian: apt-get install softhsm2, /usr/lib/softhsm/libsofthsm2.so",
                 )
         })?;
-        let context = Pkcs11::new(path).map_err(|e| fault(e).doing(doing()))?;
+        // dlopen looks a bare name up elsewhere than the digest was taken.
+        let whole =
+            std::path::absolute(path).map_err(|e| Error::hsm(e.to_string()).doing(doing()))?;
+        let context = Pkcs11::new(whole).map_err(|e| fault(e).doing(doing()))?;
         let threads = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
         context.initialize(threads).map_err(|e| {
             fault(e).doing(doing()).hint(

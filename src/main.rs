@@ -1,5 +1,6 @@
 //! Parse, run, print what went wrong with state and hints, end with the exit code.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use byok::cli::{Cli, Command};
@@ -12,7 +13,12 @@ fn main() -> ExitCode {
     match byok::machine::protect_process().and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{}", error.for_people());
+            // Where nobody can read it any more (the window was closed), the exit code still says it.
+            let mut text = error.for_people();
+            if std::io::stderr().is_terminal() {
+                text = byok::screens::hanging(&text);
+            }
+            let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::from(error.exit as u8)
         }
     }

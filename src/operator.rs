@@ -8,6 +8,7 @@
 //! - Secrets are read byte by byte into locked memory, without echo.
 //! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,7 +59,7 @@ pub trait Operator {
     /// Announces a step.
     fn step(&mut self, step: Step, mode: &str) {
         self.say(&format!(
-            "{mode} {:>2} of {}  {}\n",
+            "{mode} {} of {}  {}\n",
             step.number(),
             Step::COUNT,
             step.name()
@@ -120,7 +121,8 @@ impl Unattended {
 impl Operator for Unattended {
     fn say(&mut self, text: &str) {
         if !self.silent {
-            eprint!("{}", crate::words::printable(text));
+            // A reader that went away must not end a ceremony in the middle.
+            let _ = std::io::stderr().write_all(crate::words::printable(text).as_bytes());
         }
     }
 

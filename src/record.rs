@@ -35,7 +35,7 @@ pub struct Record {
 
 /// An unfinished record that a run left when the power went.
 pub struct Leftover {
-    /// The directory, `<directory>.incomplete`.
+    /// The directory, `<directory>.incomplete`, or what an earlier run renamed that to.
     pub working: PathBuf,
     /// Label and CKA_ID of everything that run may have made in the token.
     pub intended: Vec<(String, KeyId)>,
@@ -44,15 +44,30 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    /// Looks for `<directory>.incomplete`, changing nothing.
+    /// Looks for `<directory>.incomplete`, and for what earlier runs could not take back: their records
+    /// are beside it as `<directory>.interrupted-*` and `<directory>.aborted-*`. Changes nothing.
     ///
     /// # Errors
     /// Exit 5 where a running ceremony holds it.
     pub fn find(directory: &Path) -> Result<Option<Self>> {
         let working = with_suffix(directory, ".incomplete");
-        if fs::symlink_metadata(&working).is_err() {
-            return Ok(None);
+        let mut found = None;
+        if fs::symlink_metadata(&working).is_ok() {
+            found = Some(Self::read(working)?);
         }
+        // A run that set one aside may have failed before it could destroy anything.
+        for aside in set_aside(directory) {
+            let earlier = Self::read(aside)?;
+            match &mut found {
+                Some(found) => found.intended.extend(earlier.intended),
+                None if !earlier.intended.is_empty() => found = Some(earlier),
+                None => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn read(working: PathBuf) -> Result<Self> {
         let path = working.join(transcript::FILE);
         let bytes = match open_unlocked(&path) {
             Ok(Some(mut file)) => read_capped(&mut file).unwrap_or_default(),
@@ -70,12 +85,37 @@ impl Leftover {
             Ok(torn) => (torn.intended(), None),
             Err(why) => (Vec::new(), Some(why)),
         };
-        Ok(Some(Self {
+        Ok(Self {
             working,
             intended,
             broken,
-        }))
+        })
     }
+}
+
+/// What earlier runs set aside: `<directory>.interrupted-*`, in order of time.
+fn set_aside(directory: &Path) -> Vec<PathBuf> {
+    let marked = |mark: &str| {
+        let mut prefix = directory.file_name().unwrap_or_default().to_owned();
+        prefix.push(mark);
+        prefix
+    };
+    let marks = [marked(".interrupted-"), marked(".aborted-")];
+    let is_marked = |name: &OsString| {
+        marks
+            .iter()
+            .any(|mark| name.as_encoded_bytes().starts_with(mark.as_encoded_bytes()))
+    };
+    let beside = fs::read_dir(parent(directory))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut found: Vec<PathBuf> = beside
+        .filter(|entry| is_marked(&entry.file_name()))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
 }
 
 impl Record {
@@ -96,10 +136,11 @@ impl Record {
         // Two runs that start together take turns here; the second then finds a live transcript.
         let turn = File::open(&parent).map_err(|e| cannot("opening", &parent, e))?;
         turn.lock().map_err(|e| cannot("locking", &parent, e))?;
+        let working = with_suffix(directory, ".incomplete");
         let aside = Leftover::find(directory)?
+            .filter(|leftover| leftover.working == working)
             .map(|leftover| rename_to_free(&leftover.working, directory, ".interrupted-"))
             .transpose()?;
-        let working = with_suffix(directory, ".incomplete");
         make_directory(&working)?;
         let path = working.join(transcript::FILE);
         let file = create_new(&path).map_err(|e| cannot("making", &path, e))?;
@@ -182,10 +223,20 @@ impl Record {
     /// Exit 5 where the disk says no or somebody took the name meanwhile. The record then has not its
     /// final name.
     pub fn seal(&mut self, last: &Event) -> Result<Digest> {
-        self.finish(last)?;
-        rename_new(&self.working, &self.directory)
-            .map_err(|e| cannot("naming", &self.directory, e))?;
-        sync_directory(&parent(&self.directory))?;
+        let mark = self.transcript.mark();
+        let named = self.finish(last).and_then(|()| {
+            rename_new(&self.working, &self.directory)
+                .map_err(|e| cannot("naming", &self.directory, e))
+        });
+        if let Err(e) = named {
+            // It will be sealed as aborted: a transcript has one last line, a record one SHA256SUMS.
+            let _ = fs::remove_file(self.working.join(SUMS));
+            self.transcript.return_to(mark)?;
+            return Err(e);
+        }
+        // From here on the record exists and verifies: nothing may take back what it names. A sync
+        // that fails now can lose only the name, in a power cut, and the next run finds `.incomplete`.
+        let _ = sync_directory(&parent(&self.directory));
         Ok(self.transcript.head())
     }
 

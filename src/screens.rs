@@ -12,17 +12,34 @@ use crate::locked::Locked;
 use crate::machine;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Plan, WrapIn};
 use crate::record::Leftover;
-use crate::words;
+use crate::{rehearsal, words};
 
 /// The widest line, in terminal columns.
 const WIDTH: usize = 79;
 
 /// `byok 0.1.0   PRODUCTION            before step 1 of 13: approve`
 pub fn heading(rehearsal: bool, place: &str) -> String {
-    let mode = if rehearsal { "REHEARSAL" } else { "PRODUCTION" };
-    let left = format!("byok {}   {mode}", env!("CARGO_PKG_VERSION"));
+    let left = format!("byok {}   {}", env!("CARGO_PKG_VERSION"), mode(rehearsal));
     let gap = WIDTH.saturating_sub(left.width() + place.width()).max(2);
     format!("{left}{:gap$}{place}\n", "")
+}
+
+fn mode(rehearsal: bool) -> &'static str {
+    if rehearsal { "REHEARSAL" } else { "PRODUCTION" }
+}
+
+/// What whoever practises needs on paper, before the other screens push it away.
+pub fn practice_slip(digest: &words::Digest) -> String {
+    heading(true, "before the first screen: your slip")
+        + " You play the online side as well. Copy this: it is the slip that a second\n\
+           \x20person would have signed there.\n\n\
+           \x20Digest over all parameter files:\n"
+        + &words::rows(digest, 3)
+        + &format!(
+            "\n PIN of the practice token: {} (two halves: any split of it)\n\
+             \x20Press Enter when both are on paper: ",
+            rehearsal::PIN
+        )
 }
 
 /// Everything that the plan means, and its digest. Ends with the question.
@@ -48,9 +65,10 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     if let Some(leftover) = leftover {
         screen += &leftover_meaning(leftover);
     }
-    screen += "\n SHA-256 of the plan, to compare with the one on paper (sha256sum < plan):\n";
+    screen += "\n SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n";
     screen += &words::rows(&plan.sha256, 3);
-    screen += "\n Nothing has been made yet.\n";
+    // said again here: a plan with many imports pushes the heading off the screen
+    screen += &format!(" {}. Nothing has been made yet.\n", mode(rehearsal));
     screen += " One person reads the paper aloud, another the screen: do all 8 rows match?\n";
     screen += " Type Yes to approve, anything else to stop: ";
     screen
@@ -171,26 +189,26 @@ fn import_meaning(import: &ImportPlan) -> String {
         WrapIn::Hsm => "inside the HSM",
         WrapIn::Host => "IN THIS COMPUTER'S MEMORY",
     };
+    let place_of_key = match import.name == arn.region() {
+        true => import.name.clone(), // many imports are named after their Region
+        false => format!("{}, {}", import.name, arn.region()),
+    };
     let expires = import.expires.map_or("never expires".to_owned(), |at| {
         format!("expires {}", machine::for_people(at))
     });
     field(
         "for",
-        &format!(
-            "{}, {}, account {}",
-            import.name,
-            arn.region(),
-            grouped(arn.account())
-        ),
+        &format!("{place_of_key}, account {}", grouped(arn.account())),
     ) + &field("", &format!("key {}", arn.key_id()))
-        + &field("wrap", &format!("{place}, {}   {expires}", import.wrapping))
+        + &field("wrap", &format!("{place}, {}", import.wrapping))
+        + &field("", &format!("in KMS it {expires}"))
 }
 
 fn leftover_meaning(leftover: &Leftover) -> String {
     let mut text = field(
         "before",
         &format!(
-            "an interrupted run left {}; it is set aside",
+            "a run that did not come to its end left {}",
             leftover.working.display()
         ),
     );
@@ -261,7 +279,9 @@ pub fn next(
     let shown = directory.display();
     let name = directory.file_name().unwrap_or_default().display();
     if rehearsal {
-        return format!(" REHEARSAL: nothing here is real. Look at {shown}, then remove it.\n");
+        return format!(
+            " REHEARSAL: nothing here is real. Look at it, then remove it:\n   {shown}\n"
+        );
     }
     let mut text = format!(
         " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
@@ -348,6 +368,18 @@ fn field(name: &str, value: &str) -> String {
     format!(" {name:<10}{}", folded.trim_start())
 }
 
+/// The lines of an error for a screen: each folded below its first word after `byok: hint: `.
+pub fn hanging(text: &str) -> String {
+    text.lines()
+        .map(|line| {
+            let mark = line.match_indices(": ").nth(1).map_or(0, |(at, _)| at + 2);
+            let (mark, rest) = line.split_at(mark);
+            let folded = fold(rest, &" ".repeat(mark.len()));
+            format!("{mark}{}", folded.trim_start())
+        })
+        .collect()
+}
+
 /// Breaks text into lines of at most [`WIDTH`] columns, at spaces where there are any, each with
 /// this indent.
 pub fn fold(text: &str, indent: &str) -> String {
@@ -388,6 +420,20 @@ mod tests {
         }
         assert_eq!(fold("one two", " "), " one two\n");
         assert_eq!(field("make", "a b"), " make      a b\n");
+    }
+
+    #[test]
+    fn an_error_hangs_below_its_first_word() {
+        let text = format!(
+            "byok: hint: {}\nbyok: state: short\n",
+            "word ".repeat(20).trim_end()
+        );
+        let shown = hanging(&text);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("byok: hint: word") && lines[0].width() <= WIDTH);
+        assert!(lines[1].starts_with("            word"));
+        assert_eq!(lines[2], "byok: state: short");
     }
 
     #[test]

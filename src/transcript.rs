@@ -6,7 +6,7 @@
 //! The **head digest** is the SHA-256 of the whole sealed file: `sha256sum transcript.jsonl`.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ mod event;
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{
     BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, Imported, KeyIntended,
-    PreflightCheck, ShareUsed,
+    LeftObject, PreflightCheck, ShareUsed,
 };
 
 /// The file's name in every record.
@@ -36,11 +36,18 @@ pub const FORMAT: &str = "byok-transcript-v1";
 pub struct Transcript {
     file: File,
     path: PathBuf,
+    end: Mark,
+    synced: bool,
+}
+
+/// The end of the transcript as it was at one moment.
+#[derive(Clone)]
+pub struct Mark {
     seq: u64,
     prev: Digest,
     at: Timestamp,
     whole: Sha256,
-    synced: bool,
+    len: u64,
 }
 
 #[derive(Serialize)]
@@ -63,10 +70,13 @@ impl Transcript {
         Ok(Self {
             file,
             path: path.to_owned(),
-            seq: 0,
-            prev: [0; 32],
-            at: Timestamp::UNIX_EPOCH,
-            whole: Sha256::new(),
+            end: Mark {
+                seq: 0,
+                prev: [0; 32],
+                at: Timestamp::UNIX_EPOCH,
+                whole: Sha256::new(),
+                len: 0,
+            },
             synced: true,
         })
     }
@@ -74,28 +84,53 @@ impl Transcript {
     /// Appends one event. It is on disk after [`sync`](Self::sync).
     ///
     /// # Errors
-    /// Exit 5 where the line cannot be written whole.
+    /// Exit 5 where the line cannot be written whole; nothing of it is left then.
     pub fn append(&mut self, event: &Event) -> Result<()> {
-        let at = machine::now().max(self.at);
+        let at = machine::now().max(self.end.at);
         let written = Written {
-            seq: self.seq + 1,
+            seq: self.end.seq + 1,
             at,
-            prev: if self.seq == 0 {
+            prev: if self.end.seq == 0 {
                 "0".repeat(64)
             } else {
-                words::hex(&self.prev)
+                words::hex(&self.end.prev)
             },
             event,
         };
         let mut line = serde_json::to_vec(&written).map_err(|e| self.cannot("writing", e))?;
         let prev = words::sha256(&line);
         line.push(b'\n');
-        self.file
-            .write_all(&line)
-            .map_err(|e| self.cannot("writing", e))?;
-        self.whole.update(&line);
-        (self.seq, self.at, self.prev, self.synced) = (written.seq, at, prev, false);
+        if let Err(e) = self.file.write_all(&line) {
+            // A full disk takes part of a line: the next one must not follow that part.
+            let _ = self.cut();
+            return Err(self.cannot("writing", e));
+        }
+        self.end.whole.update(&line);
+        self.end.len += line.len() as u64;
+        (self.end.seq, self.end.at, self.end.prev) = (written.seq, at, prev);
+        self.synced = false;
         Ok(())
+    }
+
+    /// Where the transcript ends now.
+    pub fn mark(&self) -> Mark {
+        self.end.clone()
+    }
+
+    /// Takes back what was appended since. Only for a last line whose record could not be finished:
+    /// that record never had its name, and its transcript gets another last line.
+    ///
+    /// # Errors
+    /// Exit 5 where the file cannot be shortened.
+    pub fn return_to(&mut self, mark: Mark) -> Result<()> {
+        self.end = mark;
+        self.synced = false;
+        self.cut().map_err(|e| self.cannot("shortening", e))
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.end.len)?;
+        self.file.seek(SeekFrom::Start(self.end.len)).map(|_| ())
     }
 
     /// Makes everything appended so far survive a power cut (fsync). Called before each irreversible
@@ -115,7 +150,7 @@ impl Transcript {
 
     /// The digest of everything written so far; of a sealed transcript, the head.
     pub fn head(&self) -> Digest {
-        self.whole.clone().finalize().into()
+        self.end.whole.clone().finalize().into()
     }
 
     fn cannot(&self, doing: &str, why: impl std::fmt::Display) -> Error {

@@ -324,7 +324,8 @@ fn checksums(
     let text = String::from_utf8(bytes).map_err(|_| format!("{SUMS}: not text"))?;
     let mut expected = outputs.clone();
     expected.insert(transcript::FILE.to_owned(), words::hex(&chain.head));
-    for line in text.lines() {
+    // Not `lines`, which would also take CRLF: sha256sum does not.
+    for line in text.split_terminator('\n') {
         let (sha256, path) = line
             .split_once("  ")
             .ok_or_else(|| format!("{SUMS}: {line:?} is no checksum"))?;

@@ -1,6 +1,7 @@
 //! What can be known before anybody approves anything.
 
 use std::fs;
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::machine;
@@ -16,6 +17,7 @@ use crate::record::{self, Leftover};
 /// module. Exit 5: a ceremony is running there.
 pub fn ready(plan: &Plan) -> Result<Option<Leftover>> {
     record_is_free(plan)?;
+    record_can_be_written(plan)?;
     let leftover = Leftover::find(&plan.directory)?;
     module_exists(plan)?;
     for (_, import) in plan.imports() {
@@ -29,6 +31,35 @@ pub fn ready(plan: &Plan) -> Result<Option<Leftover>> {
 /// Exit 2 where the record's name is taken.
 pub fn record_is_free(plan: &Plan) -> Result<()> {
     record::refuse_existing(&plan.directory)
+}
+
+/// Whether a directory can be made where the record will stand.
+///
+/// # Errors
+/// Exit 5 where it cannot: read-only, or not for this user.
+pub fn record_can_be_written(plan: &Plan) -> Result<()> {
+    let directory = plan.directory.parent().unwrap_or(&plan.directory);
+    let directory = directory.ancestors().map(|path| {
+        if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        }
+    });
+    let Some(existing) = directory.into_iter().find(|path| path.exists()) else {
+        return Ok(());
+    };
+    rustix::fs::access(
+        existing,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+    )
+    .map_err(|e| {
+        Error::machine(format!(
+            "the record cannot be written in {}: {e}",
+            existing.display()
+        ))
+        .hint("let record.directory in the plan name a place that this user can write to")
+    })
 }
 
 /// # Errors

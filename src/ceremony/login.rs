@@ -58,7 +58,7 @@ fn log_in_typed(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> R
     let mut logins = 0;
     loop {
         confirm_last_try(hsm, operator)?;
-        let Some(pin) = type_pin(source, operator)? else {
+        let Some(pin) = type_pin(source, hsm, operator)? else {
             return Err(Error::usage("nobody is there to type the PIN")
                 .hint("set `pin` in the plan to file:PATH, fd:N or pinpad"));
         };
@@ -98,9 +98,12 @@ fn confirm_last_try(hsm: &Hsm, operator: &mut dyn Operator) -> Result<()> {
     }
 }
 
-fn type_pin(source: &PinSource, operator: &mut dyn Operator) -> Result<Option<Locked>> {
+fn type_pin(source: &PinSource, hsm: &Hsm, operator: &mut dyn Operator) -> Result<Option<Locked>> {
     if *source != PinSource::PromptHalves {
-        return operator.ask_secret(" PIN of the HSM token (nothing is shown while you type): ");
+        return operator.ask_secret(&format!(
+            " PIN of the HSM token {:?} (nothing is shown while you type): ",
+            hsm.token().token
+        ));
     }
     let first = operator.ask_secret(" First person: your half of the PIN (nothing is shown): ")?;
     let second =

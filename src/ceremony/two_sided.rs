@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::kms::aws::ImportParameters;
 use crate::operator::Operator;
 use crate::plan::{ImportPlan, Plan};
+use crate::screens;
 use crate::words::{self, Digest, ROWS};
 
 /// How many rows are compared, and how often one row may be typed.
@@ -129,7 +130,14 @@ fn rows_match(
     for (at, row) in rows.iter().enumerate() {
         let mut typed = 0;
         loop {
-            let question = format!(" Row {row} of the digest {of}, 8 hex digits or 4 words: ");
+            let question = screens::fold(
+                &format!(
+                    "Row {row} of the digest {of} ({} of {}):",
+                    at + 1,
+                    rows.len()
+                ),
+                " ",
+            ) + "   8 hex digits or 4 words: ";
             let Some(answer) = operator.ask(&question)? else {
                 return Ok(Answer::NotAsked);
             };
@@ -154,8 +162,8 @@ fn rows_match(
 fn not_the_slip(row: usize, of: &str) -> Error {
     Error::mismatch(format!("row {row} of the digest {of} is not what the slip says"))
         .check("TWO-SIDED")
-        .hint("either this is not the slip for these files, or the files were changed on their way: STOP, and")
-        .hint("find out which; to start over, download new import parameters with a new slip")
+        .hint("either this is not the slip for these files, or they were changed on their way: find out which")
+        .hint("to start over, download new import parameters with a new slip")
 }
 
 /// Distinct row numbers, in order, drawn now: nobody could know them when the files were prepared.

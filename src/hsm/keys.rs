@@ -233,8 +233,15 @@ impl Hsm {
             }
         };
         self.omission = row;
-        self.cipher = self.find_block_cipher(handle)?;
-        self.judged(&rules, handle, len)
+        let judged = self.find_block_cipher(handle).and_then(|cipher| {
+            self.cipher = cipher;
+            self.judged(&rules, handle, len)
+        });
+        if judged.is_err() {
+            // It has no label to find it by, and this module may have made it a token object.
+            let _ = self.session.destroy_object(handle);
+        }
+        judged
     }
 
     /// Generates a data key of `len` bytes, reads every attribute back, judges it.
@@ -385,10 +392,13 @@ impl Hsm {
     /// Exit 3 where one could not be destroyed or is still found.
     pub fn destroy_named(&self, label: &str, id: KeyId) -> Result<usize> {
         let template = [Attribute::Label(label.into()), id.attribute()];
-        let find = || self.session.find_objects(&template).map_err(fault);
+        // In a session of its own: whatever failed before may have left an operation open in the other.
+        let own = self.context.open_rw_session(self.token.slot);
+        let session = own.as_ref().unwrap_or(&self.session);
+        let find = || session.find_objects(&template).map_err(fault);
         let found = find()?;
         for handle in &found {
-            self.session.destroy_object(*handle).map_err(fault)?;
+            session.destroy_object(*handle).map_err(fault)?;
         }
         if !found.is_empty() && !find()?.is_empty() {
             return Err(Error::hsm(

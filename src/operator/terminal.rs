@@ -84,6 +84,7 @@ impl Terminal {
                     continue;
                 }
                 Err(rustix::io::Errno::INTR) => continue,
+                Err(rustix::io::Errno::IO) => End::Input, // the window was closed
                 Err(e) => return Err(terminal_error(e)),
             };
             return Ok((len, end));
@@ -123,19 +124,20 @@ impl Terminal {
 
     /// One line into locked memory, with the terminal set like this while it is typed.
     fn ask_locked(&mut self, question: &str, termios: &Termios) -> Result<Locked> {
+        let silent = !termios.local_modes.contains(LocalModes::ECHO);
         loop {
+            self.set(termios)?; // before the question: who types at once is not shown either
             self.say(question);
-            self.set(termios)?;
             let mut typed = Locked::zeroed(LONGEST_SECRET)?;
             let read = self.read_line(&mut typed);
-            self.set(&self.quiet)?;
-            if !termios.local_modes.contains(LocalModes::ECHO) {
+            let echo = self.set(&self.quiet);
+            if silent {
                 self.say("\n");
             }
             match read? {
-                (len, End::Line) => return typed.truncated(len),
-                (_, End::CtrlC) => self.confirm_going_on()?,
                 (_, End::Input) => return Err(Error::declined("the input ended")),
+                (len, End::Line) => return echo.and_then(|()| typed.truncated(len)),
+                (_, End::CtrlC) => echo.and_then(|()| self.confirm_going_on())?,
             }
         }
     }

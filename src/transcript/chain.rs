@@ -118,13 +118,20 @@ impl Torn {
         lines(bytes).map(|(lines, _)| Self { lines })
     }
 
-    /// Label and CKA_ID of every `key-intended` that no `key-destroyed` takes back: what the run may
-    /// have left in the token.
+    /// Label and CKA_ID of what the run may have left in the token. A sealed run left nothing; an
+    /// aborted one says what it could not take back; of any other it is every `key-intended` that no
+    /// `key-destroyed` takes back.
     pub fn intended(&self) -> Vec<(String, KeyId)> {
-        let gone: Vec<_> = self.keys("key-destroyed").collect();
-        self.keys("key-intended")
-            .filter(|key| !gone.contains(key))
-            .collect()
+        match self.lines.last() {
+            Some(last) if last.event == "sealed" => Vec::new(),
+            Some(last) if last.event == "aborted" => may_be_left(last),
+            _ => {
+                let gone: Vec<_> = self.keys("key-destroyed").collect();
+                self.keys("key-intended")
+                    .filter(|key| !gone.contains(key))
+                    .collect()
+            }
+        }
     }
 
     fn keys(&self, event: &'static str) -> impl Iterator<Item = (String, KeyId)> {
@@ -136,6 +143,29 @@ impl Torn {
             ))
         })
     }
+}
+
+fn may_be_left(aborted: &Line) -> Vec<(String, KeyId)> {
+    let left = aborted
+        .json
+        .get("may_be_left")
+        .and_then(Json::as_array)
+        .unwrap_or_default();
+    let text = |object: &Json, name| {
+        object
+            .get(name)
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    left.iter()
+        .filter_map(|object| {
+            Some((
+                text(object, "label"),
+                KeyId::from_hex(&text(object, "cka_id"))?,
+            ))
+        })
+        .collect()
 }
 
 fn is_end(event: &str) -> bool {
@@ -152,7 +182,7 @@ fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), String> {
         let number = lines.len() + 1;
         let line = line(number, raw).map_err(|why| format!("line {number}: {why}"))?;
         if line.text("prev") != prev {
-            return Err(broken_link(number));
+            return Err(broken_link(number, raw, after));
         }
         if lines.last().is_some_and(|before| line.at < before.at) {
             return Err(format!("line {number}: its time is before the line above"));
@@ -170,13 +200,27 @@ fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), String> {
     Ok((lines, rest))
 }
 
-/// The digest in line `number` is not that of the line above, which is then the one to look at first.
-fn broken_link(number: usize) -> String {
-    match number {
-        1 => "line 1: prev is not 64 zeros".to_owned(),
-        _ => format!(
-            "line {}: its digest is not the prev of line {number}: one of the two was changed",
-            number - 1
+/// The digest in line `number`, which is `raw`, is not that of the line above. The line after tells
+/// which of the two was changed, where there is one.
+fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> String {
+    let above = number - 1;
+    let next = after
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let next = line(number + 1, next).ok();
+    let digest = words::hex(&words::sha256(raw));
+    match next.map(|next| next.text("prev") == digest) {
+        _ if number == 1 => "line 1: prev is not 64 zeros".to_owned(),
+        Some(false) => format!(
+            "line {number}: it was changed: line {} binds other bytes",
+            number + 1
+        ),
+        Some(true) => {
+            format!("line {above}: it was changed: its digest is not the prev of line {number}")
+        }
+        None => format!(
+            "line {above}: its digest is not the prev of line {number}: one of the two was changed"
         ),
     }
 }

@@ -137,6 +137,8 @@ pub enum Event {
         error: String,
         state: Vec<String>,
         removed: Vec<String>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        may_be_left: Vec<LeftObject>,
     },
 }
 
@@ -185,6 +187,14 @@ pub struct PreflightCheck {
 pub struct KeyIntended {
     pub label: String,
     pub spec: &'static str,
+    pub cka_id: String,
+}
+
+/// An object that an aborted run could not take back.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct LeftObject {
+    pub label: String,
     pub cka_id: String,
 }
 

@@ -109,6 +109,9 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
     lines.judge(before::record_is_free(plan), |()| {
         format!("record: {} is free", plan.directory.display())
     });
+    if let Err(error) = before::record_can_be_written(plan) {
+        lines.refuse(State::Wrong, error);
+    }
     match Leftover::find(&plan.directory) {
         Ok(None) => {}
         Ok(Some(leftover)) => lines.add(
@@ -142,18 +145,23 @@ fn open_hsm(plan: &Plan, lines: &mut Lines) -> Option<Hsm> {
     let token = lines.judge(module.find(&plan.hsm.token), |token| {
         format!("token: {}", token.uri())
     })?;
-    module.open(&token).ok()
+    module
+        .open(&token)
+        .map_err(|error| lines.refuse(State::Wrong, error))
+        .ok()
 }
 
 fn pin_source(plan: &Plan, lines: &mut Lines) {
-    if let PinSource::File(path) = &plan.hsm.pin
-        && let Err(e) = std::fs::metadata(path)
-    {
-        lines.refuse(
-            State::Wrong,
-            Error::usage(format!("the PIN file {}: {e}", path.display())),
-        );
-    }
+    let PinSource::File(path) = &plan.hsm.pin else {
+        return;
+    };
+    let why = match std::fs::metadata(path) {
+        Ok(kind) if kind.is_file() => return,
+        Ok(_) => " is not a regular file".to_owned(),
+        Err(e) => format!(": {e}"),
+    };
+    let error = Error::usage(format!("the PIN file {}{why}", path.display()));
+    lines.refuse(State::Wrong, error);
 }
 
 /// `None` where any import is not ready.

@@ -192,9 +192,7 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
             "left      {label}, CKA_ID {id}\n          {command}\n"
         ))?;
     }
-    super::print(
-        "A new run of the same plan destroys what an interrupted run left, after approval.\n",
-    )
+    super::print("A new run of the same plan destroys this, after approval.\n")
 }
 
 /// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood: as
@@ -226,8 +224,5 @@ fn intended(record: &Path) -> Result<Vec<(String, KeyId)>> {
         Error::mismatch(format!("{}: {why}", path.display()))
             .hint("this transcript does not hold; what it names may be anything")
     })?;
-    if torn.lines.last().is_some_and(|line| line.event == "sealed") {
-        return Ok(Vec::new());
-    }
     Ok(torn.intended())
 }

@@ -180,6 +180,24 @@ fn importable(key: &KeyMetadata) -> Result<()> {
     Ok(())
 }
 
+/// What modules read of the environment, as far as it is set here.
+fn module_environment() -> Vec<&'static str> {
+    const KNOWN: [&str; 8] = [
+        "SOFTHSM2_CONF",
+        "KRYOPTIC_CONF",
+        "P11_KIT_SERVER_ADDRESS",
+        "ChrystokiConfigurationPath",
+        "CS_PKCS11_R3_CFG",
+        "CKNFAST_LOADSHARING",
+        "CKNFAST_FAKE_ACCELERATOR_LOGIN",
+        "YUBIHSM_PKCS11_CONF",
+    ];
+    KNOWN
+        .into_iter()
+        .filter(|name| std::env::var_os(name).is_some())
+        .collect()
+}
+
 /// The token to name: the only one, or the one chosen by label or URI.
 fn choose_token(module: &Path, wish: Option<&str>) -> Result<TokenUri> {
     let module = Module::load(module)?;
@@ -233,7 +251,7 @@ fn render(
         (Some(module), Some(token)) => {
             line(&format!(
                 "module = {}",
-                quoted(&module.display().to_string())
+                quoted(&from_plan(wish, module).display().to_string())
             ));
             line(&format!("token  = {}", quoted(&token.to_string())));
         }
@@ -247,9 +265,10 @@ fn render(
     line(
         "pin    = \"prompt\"                  # prompt | prompt-halves (two people) | file:PATH | fd:N | pinpad",
     );
-    line(
-        "env    = []                        # environment variables that the module needs, such as \"SOFTHSM2_CONF\"",
-    );
+    line(&format!(
+        "env    = {:?}   # environment variables that the module needs",
+        module_environment()
+    ));
     line("");
     line("[[key]]");
     line(&format!(
@@ -272,7 +291,7 @@ fn render(
         } else {
             format!("{}-{count}", arn.region())
         };
-        text += &import(&name, arn, known, wish.out.as_deref())?;
+        text += &import(&name, arn, known, wish)?;
     }
     let day = machine::now().strftime("%Y-%m-%d").to_string();
     text += &format!(
@@ -282,24 +301,7 @@ fn render(
     Ok(text)
 }
 
-/// A path as the plan must write it: paths in a plan are relative to where the plan stands.
-fn beside(path: &Path, out: Option<&Path>) -> PathBuf {
-    let home = out
-        .and_then(Path::parent)
-        .filter(|home| !home.as_os_str().is_empty());
-    let Some(home) = home else {
-        return path.to_owned();
-    };
-    let (Ok(whole), Ok(home)) = (path.canonicalize(), home.canonicalize()) else {
-        return path.to_owned();
-    };
-    whole
-        .strip_prefix(&home)
-        .map(Path::to_owned)
-        .unwrap_or(whole)
-}
-
-fn import(name: &str, arn: &KeyArn, known: &Known, out: Option<&Path>) -> Result<String> {
+fn import(name: &str, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<String> {
     let wrapping = known
         .parameters
         .as_ref()
@@ -309,7 +311,7 @@ fn import(name: &str, arn: &KeyArn, known: &Known, out: Option<&Path>) -> Result
         None => "must be what the parameters are downloaded for",
     };
     let parameters = match &known.parameters {
-        Some((path, _)) => beside(path, out).display().to_string(),
+        Some((path, _)) => from_plan(wish, path).display().to_string(),
         None => format!("inputs/{name}.json"),
     };
     let mut text = format!("\n[[key.import]]\nname       = {}\n", quoted(name));
@@ -339,6 +341,16 @@ fn import(name: &str, arn: &KeyArn, known: &Known, out: Option<&Path>) -> Result
     text += "# From the slip of the online side, never from the parameters file; needed for unattended runs:\n";
     text += "# wrapping_key_sha256 = \"\"\n";
     Ok(text)
+}
+
+/// Paths in a plan are relative to it; one that goes to another directory gets whole ones.
+fn from_plan(wish: &PlanWish, path: &Path) -> PathBuf {
+    match wish.out.as_deref().and_then(Path::parent) {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+        }
+        _ => path.to_owned(),
+    }
 }
 
 fn example_import() -> String {

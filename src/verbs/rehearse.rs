@@ -16,7 +16,7 @@ use crate::plan::{PinSource, Plan, WrapIn};
 use crate::rehearsal::{self, StandInKms};
 use crate::verify::{self, Verified};
 use crate::wrapping::{self, WrappingAlgorithm};
-use crate::{machine, transcript, words};
+use crate::{machine, screens, transcript, words};
 
 /// Where SoftHSM's module stands on common systems, and where `rehearse.sh` unpacks it.
 const SOFTHSM: [&str; 6] = [
@@ -39,7 +39,10 @@ pub fn rehearse(
     room: Option<&Path>,
 ) -> Result<()> {
     let module = match module {
-        Some(path) => path.to_owned(),
+        // The rehearsal's plan stands elsewhere, and its paths are relative to it.
+        Some(path) => {
+            std::path::absolute(path).map_err(|e| Error::hsm(format!("{}: {e}", path.display())))?
+        }
         None => find_softhsm()?,
     };
     match room {
@@ -200,12 +203,7 @@ fn at_terminal(plan: &Plan) -> Result<Sealed> {
             .hint("byok rehearse, without a plan, needs none")
     })?;
     let slip = parameters::slip(plan)?;
-    terminal.say(&format!(
-        "REHEARSAL. The PIN is {} (two halves: any split of it). The slip of the online side would\n\
-         show this digest over all parameter files:\n{}\n",
-        rehearsal::PIN,
-        words::rows(&slip, 3)
-    ));
+    terminal.ask(&screens::practice_slip(&slip))?;
     let approved = Approved::by_typing(plan.clone(), true, &mut terminal)?;
     super::run::ceremony(&approved, &mut terminal)
 }
@@ -245,7 +243,7 @@ fn prove(plan: &Plan, sealed: &Sealed, kms: &StandInKms) -> Result<()> {
     tell("evidence", &tampering_is_seen(record)?, "refused")?;
     let look = record.join(transcript::FILE);
     super::print(&format!(
-        "look at   {}, then README \"A first ceremony\"\n",
+        "look at   {}\n          then README \"A first ceremony\"\n",
         shortened(&look).display()
     ))
 }

@@ -1,6 +1,8 @@
 //! Rooms for the tests: a real token, a KMS key made by openssl, a plan.
 #![allow(dead_code, missing_docs)] // each test file uses its own part
 
+pub mod pty;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -235,6 +237,52 @@ impl Room {
         self.transcript("records/one")
     }
 
+    /// Runs this plan text, approved by its digest.
+    pub fn run_text(&self, plan: &str) -> Output {
+        fs::write(self.path("plan.toml"), plan).unwrap();
+        let approved = sha256(plan.as_bytes());
+        self.byok(&["run", "plan.toml", "--approve", &approved])
+            .output()
+            .unwrap()
+    }
+
+    /// A program that is given `byok run`, approved, as its last arguments.
+    pub fn run_under(&self, program: &[&str]) -> Command {
+        let plan = self.write_plan();
+        let approved = sha256(&fs::read(plan).unwrap());
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]);
+        command.args([env!("CARGO_BIN_EXE_byok"), "run", "plan.toml", "--approve"]);
+        command.arg(approved);
+        command.current_dir(self.dir.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.env.iter().cloned()).stdin(Stdio::null());
+        command
+    }
+
+    /// The run after a refused one: it comes to its end, openssl opens what it wrapped, its record
+    /// verifies, and its data key is all that it added to these objects of the token.
+    #[track_caller]
+    pub fn run_corrected(&self, objects_before: &[String]) -> Transcript {
+        let transcript = self.run_well();
+        let generated = transcript.event("key-generated");
+        let label = &self.plan.label;
+        let wrapped = format!("records/one/{label}/eu-west-1/WrappedKeyMaterial.bin");
+        let (kcv, fingerprint) = openssl_check_values(&self.openssl_opens(&wrapped));
+        assert_eq!(generated["kcv"], kcv.as_str());
+        assert_eq!(generated["fingerprint"], fingerprint.as_str());
+        let id = generated["cka_id"].as_str().unwrap();
+        let mut expected = objects_before.to_vec();
+        expected.push(format!("CKO_SECRET_KEY {label} {id}"));
+        expected.sort();
+        let mut objects = self.objects();
+        objects.sort();
+        assert_eq!(objects, expected);
+        let verified = self.byok(&["verify", "records/one"]).output().unwrap();
+        assert!(verified.status.success(), "{}", stderr(&verified));
+        transcript
+    }
+
     /// Puts the proxy before the token, with these rules.
     pub fn behind_proxy(&mut self, rules: &str) -> Option<()> {
         let proxy = proxy_module()?;
@@ -341,6 +389,36 @@ fn configure(kind: Kind, dir: &Path) -> Vec<(String, String)> {
     };
     fs::write(dir.join(file), text).unwrap();
     vec![(variable.to_owned(), dir.join(file).display().to_string())]
+}
+
+/// Every file and directory below, with its bytes: what must not change.
+pub fn tree(path: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(tree(&path));
+            found.push((path, None));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            found.push((path, Some(bytes)));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// `unshare` with these flags, as root or in a user namespace of one's own.
+pub fn namespace(flags: &[&'static str]) -> Option<Vec<&'static str>> {
+    for user in [&[][..], &["--user", "--map-root-user"]] {
+        let way = [&["unshare"], user, flags].concat();
+        let tried = Command::new(way[0]).args(&way[1..]).arg("true").output();
+        if tried.is_ok_and(|output| output.status.success()) {
+            return Some(way);
+        }
+    }
+    skip(&format!("unshare {flags:?}: neither root nor a namespace"));
+    None
 }
 
 /// A KMS's wrapping key pair, made and used by openssl alone.

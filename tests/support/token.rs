@@ -6,16 +6,22 @@
 //! test-token MODULE plant LABEL PIN NAME [ID] make an AES key of that label
 //! test-token MODULE sleep LABEL PIN           log in, say "ready", wait for standard input to end
 //! test-token MODULE wrap  LABEL PIN NAME OUT  try to wrap that key with AES-KW under a key made here
+//! test-token MODULE take  LABEL PIN NAME      print that key's bytes in hex, as any PIN holder can
+//! test-token MODULE destroy LABEL PIN NAME    destroy every object of that label
 //! ```
+//!
+//! A PIN of `-` is read from the first line of standard input, into memory that is wiped.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
+use zeroize::Zeroize as _;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +45,8 @@ fn main() {
             std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
         }
         ("wrap", [name, out]) => wrap(&log_in(&context, label, pin), name, out),
+        ("take", [name]) => take(&log_in(&context, label, pin), name),
+        ("destroy", [name]) => destroy(&log_in(&context, label, pin), name),
         _ => panic!("see the top of this file"),
     }
 }
@@ -51,10 +59,26 @@ fn slot_of(context: &Pkcs11, label: &str) -> Slot {
 
 fn log_in(context: &Pkcs11, label: &str, pin: &str) -> Session {
     let session = context.open_rw_session(slot_of(context, label)).unwrap();
+    let pin = match pin {
+        "-" => read_pin(),
+        given => AuthPin::from(given.to_owned()),
+    };
+    session.login(UserType::User, Some(&pin)).unwrap();
     session
-        .login(UserType::User, Some(&AuthPin::from(pin.to_owned())))
-        .unwrap();
-    session
+}
+
+/// Reads a line byte by byte, past every buffer that would keep it. `AuthPin` wipes itself.
+fn read_pin() -> AuthPin {
+    let mut input = std::fs::File::open("/dev/stdin").unwrap();
+    let mut pin = Vec::with_capacity(256);
+    let mut byte = [0];
+    while input.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+        assert!(pin.len() < 256, "a longer PIN would be copied");
+        pin.push(byte[0]);
+    }
+    let exact = AuthPin::from(std::str::from_utf8(&pin).unwrap());
+    pin.zeroize();
+    exact
 }
 
 fn init(context: &Pkcs11, label: &str, pin: &str) {
@@ -130,4 +154,46 @@ fn wrap(session: &Session, name: &str, out: &str) {
         .wrap_key(&Mechanism::AesKeyWrap, wrapping, key)
         .unwrap();
     std::fs::write(out, wrapped).unwrap();
+}
+
+/// Wraps the key under an AES key of this session, and unwraps it again as a key that may be read.
+fn take(session: &Session, name: &str) {
+    let way = [
+        Attribute::Token(false),
+        Attribute::Wrap(true),
+        Attribute::Unwrap(true),
+        Attribute::ValueLen(32.into()),
+    ];
+    let way = session.generate_key(&Mechanism::AesKeyGen, &way).unwrap();
+    let key = session
+        .find_objects(&[Attribute::Label(name.into())])
+        .unwrap()[0];
+    let wrapped = session.wrap_key(&Mechanism::AesKeyWrap, way, key).unwrap();
+    let readable = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Sensitive(false),
+        Attribute::Extractable(true),
+    ];
+    let readable = session
+        .unwrap_key(&Mechanism::AesKeyWrap, way, &wrapped, &readable)
+        .unwrap();
+    let value = session
+        .get_attributes(readable, &[AttributeType::Value])
+        .unwrap();
+    let [Attribute::Value(value)] = value.as_slice() else {
+        panic!("no value")
+    };
+    println!(
+        "{}",
+        value.iter().map(|b| format!("{b:02x}")).collect::<String>()
+    );
+}
+
+fn destroy(session: &Session, name: &str) {
+    let named = session.find_objects(&[Attribute::Label(name.into())]);
+    for handle in named.unwrap() {
+        session.destroy_object(handle).unwrap();
+    }
 }

@@ -8,6 +8,7 @@
 //! | `oaep-sha1` | `C_WrapKey` with OAEP and SHA-256 is done with SHA-1 and MGF1-SHA-1; the answer is `CKR_OK` |
 //! | `fail:C_Name:N:CKR_NAME` | call N (from 1; `*` is every call) is not forwarded and answers that value (a name or `0x` hex) |
 //! | `removed-after:C_Name:N` | from call N on the token is gone: `CKR_DEVICE_REMOVED` for whatever takes a session, `CKR_TOKEN_NOT_PRESENT` for whatever asks the token |
+//! | `hang:C_Name:N` | call N is not forwarded and never comes back; the log says `C_Name hangs` |
 //! | `refuse-create-secret` | `C_CreateObject` of a secret key answers `CKR_TEMPLATE_INCONSISTENT` |
 //! | `weaken:CKA_NAME=true` | generated and unwrapped keys get that value (or `false`), whatever the caller's template says; reading back tells the truth |
 //! | `lie:CKA_NAME=true` | `C_GetAttributeValue` answers that value (or `false`), whatever the object has |
@@ -216,6 +217,12 @@ impl Proxy {
         if (self.rules.removed_after.iter()).any(|at| at.function == index && number >= at.call) {
             self.removed.store(true, SeqCst);
         }
+        if (self.rules.hang.iter()).any(|at| at.function == index && number == at.call) {
+            self.note(&format!("{name} hangs"));
+            loop {
+                std::thread::park();
+            }
+        }
         let refusal = match (self.removed.load(SeqCst), reach) {
             (true, Reach::session) => Some(CKR_DEVICE_REMOVED),
             (true, Reach::token) => Some(CKR_TOKEN_NOT_PRESENT),
@@ -224,11 +231,15 @@ impl Proxy {
                 .map(|fail| fail.rv),
         };
         let rv = refusal.unwrap_or_else(forward);
+        self.note(&format!("{name} {}", names::of_rv(rv)));
+        rv
+    }
+
+    fn note(&self, line: &str) {
         if let Some(mut log) = self.log.as_ref() {
             // one write: lines of several threads or processes do not mix
-            let _ = log.write_all(format!("{name} {}\n", names::of_rv(rv)).as_bytes());
+            let _ = log.write_all(format!("{line}\n").as_bytes());
         }
-        rv
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Rules {
     pub refuse_create_secret: bool,
     pub fail: Vec<Fail>,
     pub removed_after: Vec<At>,
+    pub hang: Vec<At>,
     pub weaken: Vec<Attribute>,
     pub lie: Vec<Attribute>,
     pub wrap_length: i64,
@@ -71,6 +72,7 @@ impl Rules {
             ("refuse-create-secret", None) => self.refuse_create_secret = true,
             ("fail", Some(rest)) => self.fail.push(fail(rest)?),
             ("removed-after", Some(rest)) => self.removed_after.push(at(rest)?),
+            ("hang", Some(rest)) => self.hang.push(at(rest)?),
             ("weaken", Some(rest)) => self.weaken.push(attribute(rest)?),
             ("lie", Some(rest)) => self.lie.push(attribute(rest)?),
             ("wrap-length", Some(rest)) => self.wrap_length = rest.parse().ok()?,
@@ -124,7 +126,7 @@ mod tests {
         let rules = Rules::parse(
             "oaep-sha1; refuse-create-secret;fail:C_WrapKey:2:CKR_KEY_UNEXTRACTABLE;\
              fail:C_Login:*:0x80000001;removed-after:C_GenerateKey:1;weaken:CKA_DECRYPT=true;\
-             lie:CKA_SENSITIVE=false;wrap-length:-1;pin-flags:2;log:/a:b/c;",
+             lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;wrap-length:-1;pin-flags:2;log:/a:b/c;",
         )
         .unwrap();
         assert!(rules.oaep_sha1 && rules.refuse_create_secret);
@@ -132,6 +134,7 @@ mod tests {
         assert_eq!(rules.fail[0].rv, CKR_KEY_UNEXTRACTABLE);
         assert_eq!((rules.fail[1].call, rules.fail[1].rv), (None, 0x8000_0001));
         assert_eq!(rules.removed_after[0].call, 1);
+        assert_eq!(rules.hang[0].call, 3);
         assert_eq!(rules.weaken[0].kind, CKA_DECRYPT);
         assert!(rules.weaken[0].value && !rules.lie[0].value);
         assert_eq!(rules.wrap_length, -1);
@@ -150,6 +153,7 @@ mod tests {
             "fail:C_WrapKey:1:CKR_NO_SUCH",
             "fail:C_WrapKey:1:CKR_OK:more",
             "removed-after:C_WrapKey",
+            "hang:C_WrapKey",
             "weaken:CKA_LABEL=true",
             "weaken:CKA_DECRYPT=yes",
             "lie:CKA_DECRYPT",

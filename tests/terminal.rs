@@ -1,0 +1,835 @@
+//! The ceremony as people meet it: byok at a terminal, every prompt answered rightly and wrongly.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use support::pty::{CTRL_C, CTRL_D, Ended, Pty};
+use support::{
+    Kind, LABEL, PIN, Room, SHA_256, Transcript, openssl_check_values, refused, sha256, skip,
+    stderr,
+};
+use unicode_width::UnicodeWidthStr as _;
+
+const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
+const NAME: &str = "Who is at the keyboard? Name: ";
+const ASK_PIN: &str = " PIN of the HSM token \"ceremony\" (nothing is shown while you type): ";
+const STOP: &str = "type STOP to end the ceremony, Enter to go on: ";
+const LAST: &str = "Type LAST to try once more, anything else to stop: ";
+const OPERATOR: &str = "Ada Lovelace";
+const WRAPPED: &str = "records/one/payments-2026/eu-west-1/WrappedKeyMaterial.bin";
+
+/// A room whose plan leaves everything to people: the PIN is typed, and rows of the slip are.
+fn room() -> Option<Room> {
+    let mut room = Room::new(Kind::SoftHsm)?;
+    room.plan.pin = "prompt".into();
+    room.plan.wrapping_key_sha256 = None;
+    Some(room)
+}
+
+/// The same behind the proxy, which notes every call in `calls`.
+fn watched_room(rules: &str) -> Option<Room> {
+    let mut room = room()?;
+    let rules = format!("log:{};{rules}", room.path("calls").display());
+    room.behind_proxy(&rules)?;
+    Some(room)
+}
+
+/// What came of every C_Login.
+fn logins(room: &Room) -> Vec<String> {
+    let calls = fs::read_to_string(room.path("calls")).unwrap_or_default();
+    let logins = calls.lines().filter_map(|l| l.strip_prefix("C_Login "));
+    logins.map(str::to_owned).collect()
+}
+
+fn start(room: &Room) -> Pty {
+    room.write_plan();
+    Pty::start(room.byok(&["run", "plan.toml"]))
+}
+
+/// Up to the prompt for the PIN.
+fn until_pin(room: &Room) -> Pty {
+    let mut pty = start(room);
+    pty.answer(APPROVE, "Yes");
+    pty.answer(NAME, OPERATOR);
+    pty
+}
+
+/// Up to the first row of the slip.
+fn until_slip(room: &Room) -> Pty {
+    let mut pty = until_pin(room);
+    pty.answer(ASK_PIN, PIN);
+    pty.expect("Type key.");
+    pty
+}
+
+/// What the slip of the online side shows: `LC_ALL=C sha256sum * | sha256sum` beside the files.
+fn slip(room: &Room) -> [u8; 32] {
+    let file = fs::read(room.path("inputs/eu-west-1.json")).unwrap();
+    digest(format!("{}  eu-west-1.json\n", sha256(&file)).as_bytes())
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    let bytes = support::openssl(&["dgst", "-sha256", "-binary"], bytes);
+    bytes.try_into().unwrap()
+}
+
+/// Row `number` of a digest as hex digits in two groups.
+fn in_hex(digest: &[u8; 32], number: usize) -> String {
+    let hex = support::hex(&digest[(number - 1) * 4..number * 4]);
+    format!("{} {}", &hex[..4], &hex[4..])
+}
+
+/// Row `number` of a digest as four words.
+fn in_words(digest: &[u8; 32], number: usize) -> String {
+    let row = byok::words::row(digest, number);
+    row.split_whitespace().skip(2).collect::<Vec<_>>().join(" ")
+}
+
+/// Waits for the question of a row and says which row it wants.
+#[track_caller]
+fn asked_row(pty: &mut Pty, of: &str) -> usize {
+    let shown = pty.expect(&format!(" of the digest {of} ("));
+    pty.expect(" of 3):\n   8 hex digits or 4 words: ");
+    let number = shown.rsplit("Row ").next().unwrap();
+    number.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Types all three rows, each as `typed` says.
+#[track_caller]
+fn type_rows(pty: &mut Pty, of: &str, typed: impl Fn(usize) -> String) -> Vec<usize> {
+    let mut rows = Vec::new();
+    for _ in 0..3 {
+        let row = asked_row(pty, of);
+        pty.enter(&typed(row));
+        rows.push(row);
+    }
+    rows
+}
+
+/// The same for the digest over all parameter files, in hex.
+#[track_caller]
+fn type_slip(pty: &mut Pty, room: &Room) {
+    let slip = slip(room);
+    type_rows(pty, "of the parameter files", |row| in_hex(&slip, row));
+}
+
+/// From the PIN on, everything right.
+#[track_caller]
+fn well(mut pty: Pty, room: &Room) -> (Ended, Transcript) {
+    type_slip(&mut pty, room);
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    (ended, room.transcript("records/one"))
+}
+
+/// The run ended with this exit code, left an aborted record, and nothing in the token.
+#[track_caller]
+fn rolled_back(pty: Pty, room: &Room, code: i32) -> (Ended, Transcript) {
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(code), "{}", ended.screen);
+    assert!(!room.path("records/one").exists());
+    assert!(!room.path("records/one.incomplete").exists());
+    assert_eq!(room.objects(), [""; 0]);
+    let transcript = room.aborted();
+    let last = transcript.lines.last().unwrap();
+    assert_eq!(last["event"], "aborted");
+    assert_eq!(last["exit"], code);
+    (ended, transcript)
+}
+
+/// Nothing was made, on disk or in the token.
+#[track_caller]
+fn nothing_made(room: &Room) {
+    assert_eq!(room.beside(), [""; 0]);
+    assert_eq!(room.objects(), [""; 0]);
+}
+
+#[track_caller]
+fn fits(screen: &str) {
+    for line in screen.lines() {
+        assert!(line.width() <= 79, "{} columns: {line}", line.width());
+    }
+}
+
+#[test]
+fn a_whole_ceremony_asks_shows_and_records_what_people_did() {
+    let Some(room) = watched_room("") else {
+        return;
+    };
+    let mut pty = start(&room);
+    pty.expect(APPROVE);
+    let settings = pty.settings();
+    assert!(
+        settings.contains("-isig") && settings.contains(" echo "),
+        "{settings}"
+    );
+    pty.enter("Yes");
+    pty.answer(NAME, OPERATOR);
+    pty.expect(ASK_PIN);
+    assert!(pty.settings().contains("-echo "), "echo is on");
+    pty.enter(PIN);
+    let slip = slip(&room);
+    let rows = type_rows(&mut pty, "of the parameter files", |row| in_hex(&slip, row));
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+
+    let screen = &ended.screen;
+    let plan = fs::read(room.path("plan.toml")).unwrap();
+    for (place, text) in [("the plan's digest", &plan), ("the head", &record(&room))] {
+        for row in 1..=8 {
+            let shown = format!("row {row}   {}", in_hex(&digest(text), row));
+            assert!(screen.contains(&shown), "{place}, {shown}:\n{screen}");
+            assert!(screen.contains(byok::words::row(&digest(text), row).as_str()));
+        }
+    }
+    let meaning = [
+        "PRODUCTION",
+        "Payments data key, eu-west-1",
+        "payments-2026   SYMMETRIC_DEFAULT, 32 bytes, inside the HSM",
+        "eu-west-1, account 1111 2222 3333",
+        "key 1234abcd-12ab-34cd-56ef-1234567890ab",
+        "inside the HSM, RSAES_OAEP_SHA_1",
+        "never expires",
+        "escrow    NONE",
+        "records/one (new)",
+        " PRODUCTION. Nothing has been made yet.",
+        "\n step 1 of 13  open the record\n",
+        "\n step 12 of 13  seal\n",
+        "SEALED",
+        "no exceptions recorded",
+        "cp -r records/one /media/usb1",
+        "needs the folder payments-2026/eu-west-1",
+    ];
+    for text in meaning {
+        assert!(screen.contains(text), "{text:?}:\n{screen}");
+    }
+    let head = format!("{}  records/one/transcript.jsonl\n", sha256(&record(&room)));
+    assert!(screen.ends_with(&head), "{screen}");
+    assert!(!screen.contains(PIN), "{screen}");
+    assert!(!screen.contains('\x1b'), "{screen}");
+    // the one line that is for programs is as long as it must be
+    fits(screen.strip_suffix(&head).unwrap());
+    let (approval, _) = screen.split_once(APPROVE).unwrap();
+    assert!(
+        approval.lines().count() < 24,
+        "the approval scrolls:\n{screen}"
+    );
+    let (_, last) = screen.split_once("step 13 of 13").unwrap();
+    assert!(
+        last.lines().count() < 24,
+        "the last screen scrolls:\n{screen}"
+    );
+
+    let transcript = room.transcript("records/one");
+    assert_eq!(transcript.event("plan-approved")["how"], "typed");
+    assert_eq!(transcript.event("roll-call")["operator"], OPERATOR);
+    assert_eq!(transcript.event("hsm-opened")["logins"], 1);
+    let [a, b, c] = rows[..] else { panic!() };
+    assert_eq!(
+        transcript.event("import-parameters-read")["two_sided_check"],
+        format!("rows {a}, {b}, {c} of the parameter files' digest typed")
+    );
+    assert_eq!(logins(&room), ["CKR_OK"]);
+    let key = room.openssl_opens(WRAPPED);
+    let (kcv, _) = openssl_check_values(&key);
+    assert_eq!(transcript.event("key-generated")["kcv"], kcv.as_str());
+    assert!(screen.contains(&format!("KCV {kcv}")));
+}
+
+fn record(room: &Room) -> Vec<u8> {
+    fs::read(room.path("records/one/transcript.jsonl")).unwrap()
+}
+
+#[test]
+fn only_yes_with_a_capital_approves() {
+    let Some(room) = room() else {
+        return;
+    };
+    for answer in ["yes", "YES", "y", "Y", "", "Yes please", "no"] {
+        let mut pty = start(&room);
+        pty.answer(APPROVE, answer);
+        let ended = pty.end();
+        assert_eq!(ended.code, Some(1), "{answer:?}:\n{}", ended.screen);
+        assert!(ended.screen.contains("the plan was not approved"));
+        fits(&ended.screen);
+        nothing_made(&room);
+    }
+}
+
+#[test]
+fn nobody_s_name_is_not_a_name() {
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = start(&room);
+    pty.answer(APPROVE, "Yes");
+    pty.answer(NAME, "");
+    pty.answer(NAME, "   ");
+    pty.answer(NAME, "Zo\u{eb} \u{652f}\u{6255}");
+    pty.answer(ASK_PIN, PIN);
+    let (_, transcript) = well(pty, &room);
+    assert_eq!(
+        transcript.event("roll-call")["operator"],
+        "Zo\u{eb} \u{652f}\u{6255}"
+    );
+}
+
+#[test]
+fn each_pin_typed_is_tried_once() {
+    let Some(room) = watched_room("") else {
+        return;
+    };
+    let mut pty = until_pin(&room);
+    pty.answer(ASK_PIN, "a-wrong-pin-1");
+    pty.expect("That PIN was wrong.");
+    pty.answer(ASK_PIN, "");
+    pty.expect("Nothing was typed, nothing was tried.");
+    pty.answer(ASK_PIN, PIN);
+    let (ended, transcript) = well(pty, &room);
+    assert_eq!(logins(&room), ["CKR_PIN_INCORRECT", "CKR_OK"]);
+    assert_eq!(transcript.event("hsm-opened")["logins"], 2);
+    for secret in [PIN, "a-wrong-pin-1"] {
+        assert!(!ended.screen.contains(secret), "{}", ended.screen);
+        assert!(
+            !String::from_utf8(transcript.bytes.clone())
+                .unwrap()
+                .contains(secret)
+        );
+    }
+}
+
+#[test]
+fn what_was_typed_before_the_pin_was_asked_for_is_no_pin() {
+    let Some(room) = watched_room("") else {
+        return;
+    };
+    let mut pty = start(&room);
+    pty.answer(APPROVE, "Yes");
+    pty.expect(NAME);
+    pty.keys(format!("{OPERATOR}\rtyped-ahead\r").as_bytes());
+    pty.answer(ASK_PIN, PIN);
+    well(pty, &room);
+    assert_eq!(logins(&room), ["CKR_OK"]);
+}
+
+#[test]
+fn a_token_that_says_few_tries_are_left_is_tried_on() {
+    let Some(room) = watched_room("pin-flags:1") else {
+        return;
+    };
+    let mut pty = until_pin(&room);
+    pty.answer(ASK_PIN, PIN);
+    well(pty, &room);
+    assert_eq!(logins(&room), ["CKR_OK"]);
+}
+
+#[test]
+fn the_first_wrong_pin_says_that_few_tries_are_left() {
+    let Some(room) = watched_room("pin-flags") else {
+        return;
+    };
+    let mut pty = until_pin(&room);
+    pty.answer(ASK_PIN, "a-wrong-pin-1");
+    pty.expect("The token says that few tries are left.");
+    pty.answer(ASK_PIN, PIN);
+    well(pty, &room);
+}
+
+#[test]
+fn the_last_try_needs_the_word_last() {
+    for answer in ["", "last", "yes", "LAST TRY"] {
+        let Some(room) = watched_room("pin-flags:1") else {
+            return;
+        };
+        let mut pty = until_pin(&room);
+        pty.answer(ASK_PIN, "a-wrong-pin-1");
+        pty.expect("ONE try is left; the next wrong PIN locks it");
+        pty.expect("THE NEXT WRONG PIN LOCKS THE TOKEN");
+        pty.answer(LAST, answer);
+        let (ended, _) = rolled_back(pty, &room, 1);
+        assert!(ended.screen.contains("the token is not locked"));
+        assert_eq!(logins(&room), ["CKR_PIN_INCORRECT"], "{answer:?}");
+    }
+}
+
+#[test]
+fn last_and_the_right_pin_open_the_token() {
+    let Some(room) = watched_room("pin-flags:2") else {
+        return;
+    };
+    let mut pty = until_pin(&room);
+    pty.answer(LAST, "LAST");
+    pty.answer(ASK_PIN, PIN);
+    well(pty, &room);
+    assert_eq!(logins(&room), ["CKR_OK"]);
+}
+
+#[test]
+fn last_and_a_wrong_pin_lock_the_token_and_end_the_ceremony() {
+    let Some(room) = watched_room("pin-flags:2") else {
+        return;
+    };
+    let mut pty = until_pin(&room);
+    pty.answer(LAST, "LAST");
+    pty.answer(ASK_PIN, "a-wrong-pin-1");
+    let (ended, _) = rolled_back(pty, &room, 3);
+    assert!(ended.screen.contains("locked"), "{}", ended.screen);
+    assert_eq!(logins(&room), ["CKR_PIN_LOCKED"]);
+}
+
+#[test]
+fn a_locked_token_is_never_tried() {
+    let Some(room) = watched_room("pin-flags:3") else {
+        return;
+    };
+    let pty = until_pin(&room);
+    let (ended, _) = rolled_back(pty, &room, 3);
+    assert!(ended.screen.contains("security officer resets it"));
+    assert!(!ended.screen.contains(ASK_PIN), "{}", ended.screen);
+    assert_eq!(logins(&room), [""; 0]);
+}
+
+#[test]
+fn two_people_type_half_a_pin_each() {
+    let Some(mut room) = watched_room("") else {
+        return;
+    };
+    room.plan.pin = "prompt-halves".into();
+    let (left, right) = PIN.split_at(9);
+    let mut pty = until_pin(&room);
+    for (first, second) in [(right, left), (left, right)] {
+        pty.answer(
+            "First person: your half of the PIN (nothing is shown): ",
+            first,
+        );
+        pty.answer(
+            "Second person: your half of the PIN (nothing is shown): ",
+            second,
+        );
+    }
+    let (ended, _) = well(pty, &room);
+    assert_eq!(logins(&room), ["CKR_PIN_INCORRECT", "CKR_OK"]);
+    for half in [left, right] {
+        assert!(!ended.screen.contains(half), "{}", ended.screen);
+    }
+}
+
+#[test]
+fn rows_of_the_slip_are_taken_as_words_too_and_typed_again_after_a_slip() {
+    let Some(room) = room() else {
+        return;
+    };
+    let slip = slip(&room);
+    let mut pty = until_slip(&room);
+    for mistakes in [0, 1, 2] {
+        let of = "of the parameter files";
+        for _ in 0..mistakes {
+            let row = asked_row(&mut pty, of);
+            pty.enter(&in_words(&slip, row % 8 + 1));
+            pty.expect(&format!("That is not row {row} of what was read here."));
+        }
+        let row = asked_row(&mut pty, of);
+        pty.enter(&in_words(&slip, row).to_uppercase());
+    }
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+}
+
+#[test]
+fn three_wrong_rows_end_the_ceremony() {
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = until_slip(&room);
+    for wrong in ["00000000", "", "no such row"] {
+        asked_row(&mut pty, "of the parameter files");
+        pty.enter(wrong);
+    }
+    let (ended, transcript) = rolled_back(pty, &room, 4);
+    assert!(ended.screen.contains("[TWO-SIDED]"), "{}", ended.screen);
+    fits(&ended.screen);
+    assert!(transcript.events("key-intended").is_empty());
+    assert!(transcript.events("import-parameters-read").is_empty());
+}
+
+#[test]
+fn who_has_only_the_wrapping_key_s_digest_types_rows_of_that() {
+    let Some(room) = room() else {
+        return;
+    };
+    let of = "of the wrapping key for payments-2026/eu-west-1";
+    let key = digest(&room.kms.spki);
+    let mut pty = until_slip(&room);
+    asked_row(&mut pty, "of the parameter files");
+    pty.enter("key");
+    let rows = type_rows(&mut pty, of, |row| in_words(&key, row));
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    let (asked, _) = ended.screen.split_once("step 6 of 13").unwrap();
+    fits(asked);
+    let [a, b, c] = rows[..] else { panic!() };
+    assert_eq!(
+        room.transcript("records/one")
+            .event("import-parameters-read")["two_sided_check"],
+        format!("rows {a}, {b}, {c} of the wrapping key's digest typed")
+    );
+}
+
+#[test]
+fn another_wrapping_key_s_digest_is_refused() {
+    let Some(room) = room() else {
+        return;
+    };
+    let other = digest(b"another key");
+    let mut pty = until_slip(&room);
+    asked_row(&mut pty, "of the parameter files");
+    pty.enter("key");
+    for _ in 0..3 {
+        let row = asked_row(&mut pty, "of the wrapping key for payments-2026/eu-west-1");
+        pty.enter(&in_hex(&other, row));
+    }
+    rolled_back(pty, &room, 4);
+}
+
+/// Every question of a ceremony, and how to come to it.
+const QUESTIONS: [&str; 4] = [APPROVE, NAME, ASK_PIN, "8 hex digits or 4 words: "];
+
+fn until_question(room: &Room, question: &str) -> Pty {
+    let mut pty = start(room);
+    for (asked, answer) in QUESTIONS.iter().zip(["Yes", OPERATOR, PIN, ""]) {
+        pty.expect(asked);
+        if *asked == question {
+            break;
+        }
+        pty.enter(answer);
+    }
+    pty
+}
+
+/// The run ended with 1 at this question: before the approval nothing was made, after it the record
+/// is closed as aborted.
+#[track_caller]
+fn ended_at(pty: Pty, room: &Room, question: &str) -> String {
+    if question != APPROVE {
+        return rolled_back(pty, room, 1).0.screen;
+    }
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(1), "{}", ended.screen);
+    nothing_made(room);
+    ended.screen
+}
+
+#[test]
+fn ctrl_c_asks_and_stop_ends_the_ceremony_at_every_question() {
+    for question in QUESTIONS {
+        let Some(room) = room() else {
+            return;
+        };
+        let mut pty = until_question(&room, question);
+        for answer in ["", "stop", "STOP!", "no"] {
+            pty.keys(b"half an answer");
+            pty.keys(&[CTRL_C]);
+            pty.answer(STOP, answer);
+            pty.expect(question.trim_start());
+        }
+        pty.keys(&[CTRL_C]);
+        pty.answer(STOP, "STOP");
+        let screen = ended_at(pty, &room, question);
+        assert!(screen.contains("ended at the keyboard"), "{screen}");
+        assert_eq!(screen.contains("half an answer"), question != ASK_PIN);
+    }
+}
+
+#[test]
+fn a_ceremony_goes_on_after_ctrl_c_and_enter() {
+    let Some(room) = watched_room("") else {
+        return;
+    };
+    let mut pty = start(&room);
+    for (question, answer) in [(APPROVE, "Yes"), (NAME, OPERATOR), (ASK_PIN, PIN)] {
+        pty.expect(question);
+        pty.keys(&[CTRL_C]);
+        pty.answer(STOP, "");
+        pty.answer(question, answer);
+    }
+    let (ended, transcript) = well(pty, &room);
+    assert_eq!(transcript.event("roll-call")["operator"], OPERATOR);
+    assert_eq!(logins(&room), ["CKR_OK"]);
+    assert!(!ended.screen.contains(PIN), "{}", ended.screen);
+}
+
+#[test]
+fn ctrl_c_twice_asks_twice_and_ends_nothing() {
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = until_question(&room, NAME);
+    pty.keys(&[CTRL_C]);
+    pty.expect(STOP);
+    pty.keys(&[CTRL_C]);
+    pty.answer(NAME, OPERATOR);
+    pty.expect(ASK_PIN);
+    pty.keys(&[CTRL_C]);
+    pty.answer(STOP, "STOP");
+    rolled_back(pty, &room, 1);
+}
+
+#[test]
+fn the_end_of_input_ends_the_ceremony_at_every_question() {
+    for question in QUESTIONS {
+        let Some(room) = room() else {
+            return;
+        };
+        let mut pty = until_question(&room, question);
+        pty.keys(&[CTRL_D]);
+        let screen = ended_at(pty, &room, question);
+        assert!(screen.contains("the input ended"), "{screen}");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_ceremony_at_every_question() {
+    for question in QUESTIONS {
+        for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+            let Some(room) = room() else {
+                return;
+            };
+            let pty = until_question(&room, question);
+            pty.signal(signal);
+            let screen = ended_at(pty, &room, question);
+            assert!(screen.contains("interrupted by a signal"), "{screen}");
+        }
+    }
+}
+
+#[test]
+fn a_window_that_is_closed_ends_the_ceremony_at_every_question() {
+    for question in QUESTIONS {
+        let Some(room) = room() else {
+            return;
+        };
+        let mut pty = until_question(&room, question);
+        pty.close_window();
+        assert_eq!(pty.code(), Some(1), "{question}");
+        assert_eq!(room.objects(), [""; 0]);
+        if question == APPROVE {
+            nothing_made(&room);
+        } else {
+            assert_eq!(room.aborted().lines.last().unwrap()["exit"], 1);
+        }
+    }
+}
+
+#[test]
+fn words_that_nobody_can_read_any_more_do_not_end_a_ceremony() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let plan = fs::read(room.write_plan()).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut byok = room.byok(&["run", "plan.toml", "--approve", &sha256(&plan)]);
+    let output = byok.stderr(writer).stdout(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{:?}", room.beside());
+    assert_eq!(room.beside(), ["one"]);
+}
+
+#[test]
+fn a_ceremony_without_a_terminal_and_without_an_approval_is_refused() {
+    let Some(room) = room() else {
+        return;
+    };
+    room.write_plan();
+    let output = room.byok(&["run", "plan.toml"]).output().unwrap();
+    refused(
+        &output,
+        2,
+        &["a ceremony needs a terminal", "--approve SHA256"],
+    );
+    assert!(!stderr(&output).contains(APPROVE));
+    nothing_made(&room);
+}
+
+#[test]
+fn a_narrow_window_and_a_dumb_terminal_change_nothing() {
+    let Some(room) = room() else {
+        return;
+    };
+    room.write_plan();
+    let mut screens = Vec::new();
+    for (terminal, columns, rows) in [("dumb", 30, 8), ("xterm-256color", 1, 1), ("", 0, 0)] {
+        let mut byok = room.byok(&["run", "plan.toml"]);
+        byok.env("TERM", terminal)
+            .env("COLUMNS", columns.to_string());
+        let mut pty = Pty::start_sized(byok, columns, rows);
+        pty.answer(APPROVE, "Yes");
+        pty.answer(NAME, OPERATOR);
+        pty.answer(ASK_PIN, PIN);
+        pty.expect("Type key.");
+        type_slip(&mut pty, &room);
+        let ended = pty.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        assert!(!ended.screen.contains('\x1b'), "{}", ended.screen);
+        let (approval, _) = ended.screen.split_once("step").unwrap();
+        screens.push(approval.to_owned());
+        room.token(&["destroy", "ceremony", PIN, LABEL]);
+        fs::remove_dir_all(room.path("records")).unwrap();
+    }
+    assert!(screens.iter().all(|screen| *screen == screens[0]));
+}
+
+#[test]
+fn the_whole_approval_fits_a_screen_where_this_computer_wraps_too() {
+    let Some(mut room) = room() else {
+        return;
+    };
+    room.plan.wrap_in = "host".into();
+    room.plan.wrapping = SHA_256.into();
+    let expires = jiff::Timestamp::from_second(support::now() as i64 + 20_000_000).unwrap();
+    room.plan.expires = expires.to_string();
+    let mut pty = start(&room);
+    let approval = pty.answer(APPROVE, "no");
+    assert!(approval.lines().count() <= 24, "it scrolls:\n{approval}");
+    assert!(approval.contains("IN THIS COMPUTER'S MEMORY"));
+    fits(&approval);
+    assert_eq!(pty.end().code, Some(1));
+}
+
+#[test]
+fn long_and_wide_titles_stay_within_the_screen() {
+    let wide = "\u{652f}\u{6255}\u{3044}\u{30c7}\u{30fc}\u{30bf}".repeat(20);
+    let long = "Data key for payments. ".repeat(5);
+    let unbroken = "x".repeat(120);
+    for title in [wide.as_str(), long.trim_end(), &unbroken] {
+        let Some(mut room) = room() else {
+            return;
+        };
+        room.plan.title = title.into();
+        room.plan.expires = "never".into();
+        let pty = until_slip(&room);
+        let (ended, transcript) = well(pty, &room);
+        let head = format!(
+            "{}  records/one/transcript.jsonl\n",
+            sha256(&transcript.bytes)
+        );
+        fits(ended.screen.strip_suffix(&head).unwrap());
+        let shown: String = ended.screen.split_whitespace().collect();
+        assert!(shown.contains(&title.replace(' ', "")), "{}", ended.screen);
+    }
+}
+
+#[test]
+fn a_record_on_a_disk_in_memory_needs_a_yes_that_is_recorded() {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    if !mounts
+        .lines()
+        .any(|l| l.split(' ').skip(1).take(2).eq(["/dev/shm", "tmpfs"]))
+    {
+        return skip("/dev/shm is no tmpfs");
+    }
+    for answer in ["yes", "y", ""] {
+        let Some(mut room) = room() else {
+            return;
+        };
+        let shm = tempfile::tempdir_in("/dev/shm").unwrap();
+        let place = shm.path().join("one");
+        room.plan.directory = place.display().to_string();
+        let mut pty = until_pin(&room);
+        pty.expect("the record's disk is a tmpfs: it vanishes at power-off");
+        pty.answer(
+            "Type yes to go on and record this as an exception: ",
+            answer,
+        );
+        if answer != "yes" {
+            let ended = pty.end();
+            assert_eq!(ended.code, Some(1), "{}", ended.screen);
+            assert!(!place.exists());
+            assert_eq!(room.objects(), [""; 0]);
+            continue;
+        }
+        pty.answer(ASK_PIN, PIN);
+        type_slip(&mut pty, &room);
+        let ended = pty.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        assert!(ended.screen.contains("1 exception recorded"));
+        let transcript = Transcript::read(&place.join("transcript.jsonl"));
+        let exception = transcript.event("exception");
+        assert_eq!(exception["step"], 3);
+        assert!(exception["what"].as_str().unwrap().contains("tmpfs"));
+        assert_eq!(transcript.event("sealed")["exceptions"], 1);
+    }
+}
+
+#[test]
+fn a_plan_is_rehearsed_at_the_terminal_from_start_to_end() {
+    let Some(mut room) = room() else {
+        return;
+    };
+    room.plan.wrapping = SHA_256.into(); // which SoftHSM does not wrap with
+    room.plan.network = "forbidden".into(); // practised where people work
+    room.write_plan();
+    let module = room.module.display().to_string();
+    let args = [
+        "rehearse",
+        "plan.toml",
+        "--module",
+        &module,
+        "--directory",
+        "practice",
+    ];
+    let mut pty = Pty::start(room.byok(&args));
+    let ready = "Press Enter when both are on paper: ";
+    let mut shown = pty.answer(ready, "");
+    fits(&shown);
+    assert!(shown.lines().count() <= 24, "{shown}");
+    shown += &pty.expect(APPROVE);
+    let rows: Vec<&str> = shown
+        .lines()
+        .filter_map(|l| l.trim_start().strip_prefix("row "))
+        .collect();
+    let [slip, _plan] = [&rows[..8], &rows[8..]];
+    assert_eq!(rows.len(), 16, "{shown}");
+    assert!(
+        shown.contains("PIN of the practice token: practice-1234"),
+        "{shown}"
+    );
+    pty.enter("Yes");
+    pty.answer(NAME, OPERATOR);
+    pty.answer(&ASK_PIN.replace("ceremony", "rehearsal"), "practice-1234");
+    type_rows(&mut pty, "of the parameter files", |row| {
+        let shown = slip[row - 1].split_whitespace();
+        shown.skip(1).take(2).collect::<Vec<_>>().join(" ")
+    });
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    for text in [
+        "byok 0.1.0   REHEARSAL",
+        " REHEARSAL  step 5 of 13",
+        "IN THIS COMPUTER'S MEMORY",
+        "the KMS unwrapped it and holds the same key             proved",
+        "one byte changed: verify names line",
+        "REHEARSAL: nothing here is real",
+    ] {
+        assert!(ended.screen.contains(text), "{text:?}:\n{}", ended.screen);
+    }
+    fits(&ended.screen);
+    assert!(!ended.screen.contains("PRODUCTION"));
+    let transcript = rehearsal_record(&room.path("practice"));
+    assert_eq!(transcript.lines[0]["rehearsal"], true);
+    assert_eq!(transcript.event("roll-call")["operator"], OPERATOR);
+    assert_eq!(room.objects(), [""; 0], "the real token was touched");
+    assert_eq!(room.beside(), [""; 0]);
+}
+
+fn rehearsal_record(practice: &Path) -> Transcript {
+    let rooms: Vec<PathBuf> = fs::read_dir(practice)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(rooms.len(), 1);
+    Transcript::read(&rooms[0].join("record/transcript.jsonl"))
+}
