@@ -78,7 +78,8 @@ impl<'a> Ceremony<'a> {
     /// Step 1: opens the record and writes its first lines.
     fn open(approved: &'a Approved, operator: &'a mut dyn Operator) -> Result<Self> {
         let plan = approved.plan();
-        let (previous, anchor) = before::load_previous(plan).map_err(|e| e.at(Step::OpenRecord))?;
+        let (previous, anchor) = before::load_previous(plan, approved.is_rehearsal())
+            .map_err(|e| e.at(Step::OpenRecord))?;
         let leftover = Leftover::find(&plan.directory).map_err(|e| e.at(Step::OpenRecord))?;
         let (record, aside) = Record::open(&plan.directory).map_err(|e| {
             e.at(Step::OpenRecord)
@@ -124,6 +125,11 @@ impl<'a> Ceremony<'a> {
                 .previous
                 .as_ref()
                 .map(|previous| words::hex(&previous.head)),
+            previous_receipts_head: self
+                .previous
+                .as_ref()
+                .and_then(|previous| previous.receipts_head)
+                .map(|head| words::hex(&head)),
             interrupted: aside.map(file_name),
         };
         self.record.transcript.append(&opened)?;

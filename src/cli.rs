@@ -154,9 +154,32 @@ pub enum Command {
         /// Not built yet
         #[arg(long, value_name = "FILE")]
         signers: Option<PathBuf>,
+        /// A copy of a record before this one, or a directory of such copies; may be given again
+        #[arg(long, value_name = "DIR")]
+        previous: Vec<PathBuf>,
         /// Show the ceremony's last screen again
         #[arg(long)]
         next: bool,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add to a record what the KMS answered
+    #[command(
+        after_help = "FILES are import-result.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey,\n\
+        ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail. They are checked against the\n\
+        record and kept byte for byte; the sealed transcript does not change.\n\n\
+        Example:  byok receipt records/2026-11-22-payments import-result.json"
+    )]
+    Receipt {
+        /// The record's directory
+        record: PathBuf,
+        /// What the KMS answered
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// A copy of a record before this one, or a directory of such copies; may be given again
+        #[arg(long, value_name = "DIR")]
+        previous: Vec<PathBuf>,
         /// For programs
         #[arg(long)]
         json: bool,

@@ -14,14 +14,14 @@
 //! - [`ceremony`]: the shared steps, the proof type [`ceremony::Approved`], and one file a kind.
 //! - [`hsm`]: PKCS#11. [`wrapping`]: the same algorithms in software, for controls.
 //! - [`kms`]: import parameters in. [`outputs`]: the online side's scripts out.
-//! - [`transcript`], [`record`], [`verify`]: the evidence. [`operator`], [`screens`]: the people.
+//! - [`transcript`], [`record`], [`receipts`], [`verify`]: the evidence. [`operator`], [`screens`]: the people.
 //! - [`machine`], [`locked`]: this computer. [`words`], [`error`]: what everyone uses.
 //!
 //! # Invariants
 //! - Data-key bytes never enter this process, unless the approved plan says `wrap_in = "host"`.
 //! - No data key exists before the plan is approved and the preflight has passed.
 //! - Only [`hsm`] and [`locked`] name cryptoki. Only [`operator`] touches the terminal. Only [`record`]
-//!   and [`transcript`] write files of a ceremony. The core never prints.
+//!   and [`transcript`] write files of a ceremony, and [`receipts`] after it. The core never prints.
 //! - No file is ever overwritten; every input is read once and its digest pinned.
 //! - There is no network code in the dependency tree.
 //! - `unsafe` stands in [`locked`] alone.
@@ -38,6 +38,7 @@ pub mod operator;
 pub mod outputs;
 pub mod plan;
 pub mod previous;
+pub mod receipts;
 pub mod record;
 pub mod rehearsal;
 pub mod screens;

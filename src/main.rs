@@ -92,12 +92,19 @@ fn run(command: Command) -> Result<()> {
             record,
             head,
             signers,
+            previous,
             next,
             json,
         } => {
             verbs::refuse_unbuilt(&[("--signers", signers.is_some())])?;
-            verbs::verify(&record, head.as_deref(), next, json)
+            verbs::verify(&record, head.as_deref(), &previous, next, json)
         }
+        Command::Receipt {
+            record,
+            files,
+            previous,
+            json,
+        } => verbs::receipt(&record, &files, &previous, json),
         Command::Inspect { file, json } => verbs::inspect(&file, json),
     }
 }

@@ -301,6 +301,9 @@ pub struct ImportPlan {
     pub wrapping_key_sha256: Option<Digest>,
     /// Why the material goes into another KMS key than before.
     pub other_kms_key: Option<String>,
+    /// The other import of this data key that this one is to prove: the same material, imported a second
+    /// time into the same KMS key or into a replica of it.
+    pub witness_of: Option<String>,
 }
 
 impl Plan {

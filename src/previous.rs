@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::escrow::package::{self, Package};
 use crate::hsm::KeyId;
+use crate::receipts::KnownMaterial;
 use crate::strict_json::Json;
 use crate::transcript::{Chain, Line};
 use crate::verify::{self, Anchor};
@@ -27,6 +28,10 @@ pub struct Previous {
     pub package: Option<Package>,
     /// Whether it is of a rehearsal.
     pub rehearsal: bool,
+    /// SHA-256 of its receipts.jsonl, where it has receipts.
+    pub receipts_head: Option<Digest>,
+    /// Which materials its receipts know, and those of the records before it that were found.
+    pub materials: Vec<KnownMaterial>,
 }
 
 /// A data key as a record tells it.
@@ -85,8 +90,13 @@ impl Previous {
                     .check("PREVIOUS-RECORD"),
             ));
         }
+        let followed = verify::follow(directory, &verified, &[]).map_err(doing)?;
+        let mut materials = verified.receipts.known();
+        materials.extend(followed.known());
         let chain = &verified.chain;
         Ok(Self {
+            receipts_head: verified.receipts.head(),
+            materials,
             directory: directory.to_owned(),
             head: chain.head,
             ceremony: chain.opening().text("ceremony").to_owned(),
@@ -101,6 +111,15 @@ impl Previous {
     /// The data key of a label.
     pub fn key(&self, label: &str) -> Option<&KnownKey> {
         self.keys.iter().find(|key| key.label == label)
+    }
+
+    /// What the receipts call this data key's material in this KMS key.
+    pub fn key_material_id(&self, label: &str, key_arn: &str) -> Option<&str> {
+        let fingerprint = words::hex(&self.key(label)?.fingerprint);
+        let of =
+            |known: &&KnownMaterial| known.fingerprint == fingerprint && known.key_arn == key_arn;
+        let known = self.materials.iter().find(of)?;
+        Some(&known.key_material_id)
     }
 
     /// Whose share has this digest.

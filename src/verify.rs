@@ -10,7 +10,11 @@
 //! 6. Every file is named in the transcript, but for `transcript.jsonl`, `SHA256SUMS`, `signatures/*`,
 //!    `receipts.jsonl`, `receipts/*` and `import-result*`.
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
-//! 8. An anchor, where one is given, fits the head digest.
+//! 8. `receipts.jsonl`, where there is one, is a chain that begins at the head digest and agrees with
+//!    the answers in `receipts/`, every one of which it names: see [`crate::receipts`].
+//! 9. An anchor, where one is given, fits the head digest.
+//!
+//! [`follow`] then goes on to the record that this one builds on, and so to the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -20,16 +24,24 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::receipts::{self, Receipts};
 use crate::record::SUMS;
 use crate::strict_json::Json;
 use crate::transcript::{self, Chain};
 use crate::words::{self, Digest};
 
+mod follow;
+mod life;
+mod recorded;
+
+pub use follow::{End, Followed, Link, follow};
+pub use life::{Row, life};
+
 /// How a head digest that does not fit is told, so that people are pointed to their paper first.
 pub const NOT_THE_HEAD: &str = "not the one given:";
 
 /// Files below these names may be added to a sealed record.
-const ADDED_LATER: [&str; 2] = ["signatures/", "receipts/"];
+const ADDED_LATER: [&str; 2] = ["signatures/", receipts::FOLDER];
 
 /// The longest transcript that is read, in bytes.
 const LONGEST_TRANSCRIPT: u64 = 256 << 20;
@@ -38,6 +50,8 @@ const LONGEST_TRANSCRIPT: u64 = 256 << 20;
 pub struct Verified {
     /// Its transcript.
     pub chain: Chain,
+    /// What KMS answered, as far as it was added.
+    pub receipts: Receipts,
     /// Whether an anchor from outside the record vouches for it.
     pub authenticated: bool,
 }
@@ -127,6 +141,22 @@ impl Verified {
 /// # Errors
 /// The first thing that does not hold.
 pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> {
+    let verified = check(directory, anchor)?;
+    match verified.receipts.unnamed().first() {
+        Some(path) => Err(format!("{path}: {}", receipts::UNNAMED)),
+        None => Ok(verified),
+    }
+}
+
+/// The same, but an answer that an interrupted `byok receipt` left without its line is let pass.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub(crate) fn but_for_unnamed_receipts(directory: &Path) -> Result<Verified, String> {
+    check(directory, None)
+}
+
+fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> {
     let present = files(directory)?;
     let chain = read_chain(directory)?;
     known_format(&chain)?;
@@ -143,12 +173,14 @@ pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, Str
         return Err(format!("{path}: the transcript does not name this file"));
     }
     checksums(directory, &chain, &outputs)?;
+    let receipts = receipts::read(directory, &chain, &present)?;
     let authenticated = anchor
         .map(|anchor| anchor.fits(&chain.head))
         .transpose()?
         .is_some();
     Ok(Verified {
         chain,
+        receipts,
         authenticated,
     })
 }
@@ -174,6 +206,11 @@ impl Anchor {
             );
         }
         Ok(Self(digits))
+    }
+
+    /// All of a head digest, such as a later record names.
+    pub fn whole(head: &Digest) -> Self {
+        Self(words::hex(head))
     }
 
     fn fits(&self, head: &Digest) -> Result<(), String> {
@@ -308,7 +345,7 @@ fn wrapped_as_written(chain: &Chain, outputs: &BTreeMap<String, String>) -> Resu
 /// Rule 6: what is not named by digest.
 fn may_stand_beside(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    [transcript::FILE, SUMS, "receipts.jsonl"].contains(&path)
+    [transcript::FILE, SUMS, receipts::FILE].contains(&path)
         || ADDED_LATER.iter().any(|folder| path.starts_with(folder))
         || name.starts_with("import-result")
 }
@@ -427,7 +464,7 @@ fn digest(path: &Path) -> Result<Digest, String> {
     words::sha256_of(open(path)?).map_err(|e| e.to_string())
 }
 
-fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     open(path)?
         .take(longest + 1)

@@ -144,14 +144,25 @@ pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
 ///
 /// # Errors
 /// As [`Previous::load`]; exit 4 where a rehearsal is to be continued for real, or the other way round.
-pub fn load_previous(plan: &Plan) -> Result<(Option<Previous>, String)> {
+pub fn load_previous(plan: &Plan, rehearsal: bool) -> Result<(Option<Previous>, String)> {
     let Some(directory) = &plan.previous else {
         return Ok((None, "fingerprint in the plan".to_owned()));
     };
     let previous = Previous::load(directory, plan.previous_head.as_ref())?;
+    same_mode(&previous, rehearsal)?;
     let anchor = match &plan.previous_head {
         Some(_) => "previous_head in the plan",
         None => "none: nothing from outside the previous record vouches for it",
     };
     Ok((Some(previous), anchor.to_owned()))
+}
+
+fn same_mode(previous: &Previous, rehearsal: bool) -> Result<()> {
+    let what = match (previous.rehearsal, rehearsal) {
+        (true, false) => "is of a rehearsal: nothing real builds on it",
+        (false, true) => "is of a real ceremony: no rehearsal builds on it",
+        _ => return Ok(()),
+    };
+    let shown = previous.directory.display();
+    Err(Error::mismatch(format!("the previous record {shown} {what}")).check("PREVIOUS-RECORD"))
 }

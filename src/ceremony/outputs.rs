@@ -1,9 +1,9 @@
 //! Step 11: everything that is carried out of the room.
 
 use super::parameters::Judged;
-use super::{Ceremony, Result, Step, screens, words};
+use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::escrow::package::{self, Package};
-use crate::outputs::{ImportScript, import_all};
+use crate::outputs::{ImportScript, ImportType, import_all};
 use crate::plan::{ImportPlan, KeyPlan};
 
 impl Ceremony<'_> {
@@ -25,7 +25,9 @@ impl Ceremony<'_> {
                 &format!("{folder}/ImportToken.bin"),
                 &judged.read.import_token,
             )?;
-            let script = self.import_script(key, import, judged, wrapped);
+            let import_type = self.import_type(key, import);
+            self.note_import_type(key, import, import_type.as_ref())?;
+            let script = self.import_script(key, import, judged, wrapped, import_type);
             self.record
                 .write(&format!("{folder}/import.sh"), script.as_bytes())?;
         }
@@ -35,8 +37,10 @@ impl Ceremony<'_> {
             self.record
                 .write(package::TEXT_FILE, package.to_text().as_bytes())?;
         }
-        let imports: Vec<_> = plan
-            .imports()
+        let mut imports: Vec<_> = plan.imports().collect();
+        imports.sort_by_key(|(_, import)| import.witness_of.is_some()); // a witness comes after
+        let imports: Vec<_> = imports
+            .iter()
             .map(|(key, import)| (key.label.as_str(), import.name.as_str()))
             .collect();
         if !imports.is_empty() {
@@ -48,12 +52,51 @@ impl Ceremony<'_> {
         Ok(())
     }
 
+    /// EXISTING_KEY_MATERIAL where a receipt says which material the KMS key holds, and for a witness;
+    /// nothing else: KMS's own default serves a first import and one of which nothing is known.
+    fn import_type(&self, key: &KeyPlan, import: &ImportPlan) -> Option<ImportType> {
+        if key.spec.name() != "SYMMETRIC_DEFAULT" {
+            return None; // KMS takes an import type for symmetric material only
+        }
+        let previous = self.previous.as_ref();
+        let key_material_id = previous
+            .and_then(|previous| previous.key_material_id(&key.label, import.key_arn.as_str()))
+            .map(str::to_owned);
+        (key_material_id.is_some() || import.witness_of.is_some())
+            .then_some(ImportType::ExistingKeyMaterial { key_material_id })
+    }
+
+    /// The transcript says what the script says: a receipt proves more by it.
+    fn note_import_type(
+        &mut self,
+        key: &KeyPlan,
+        import: &ImportPlan,
+        import_type: Option<&ImportType>,
+    ) -> Result<()> {
+        let Some(import_type) = import_type else {
+            return Ok(());
+        };
+        let key_material_id = match import_type {
+            ImportType::ExistingKeyMaterial { key_material_id } => key_material_id.clone(),
+            ImportType::NewKeyMaterial => None,
+        };
+        self.record.transcript.append(&Event::ImportType {
+            label: key.label.clone(),
+            import: import.name.clone(),
+            key_arn: import.key_arn.as_str().to_owned(),
+            import_type: import_type.name(),
+            key_material_id,
+            witness_of: import.witness_of.clone(),
+        })
+    }
+
     fn import_script(
         &self,
         key: &KeyPlan,
         import: &ImportPlan,
         judged: &Judged,
         wrapped: &[u8],
+        import_type: Option<ImportType>,
     ) -> String {
         let arn = &import.key_arn;
         ImportScript {
@@ -70,7 +113,7 @@ impl Ceremony<'_> {
             token_sha256: &words::hex(&words::sha256(&judged.read.import_token)),
             valid_to: judged.valid_to,
             expires: import.expires,
-            import_type: None,
+            import_type,
             description: None,
         }
         .render()

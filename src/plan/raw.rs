@@ -1,6 +1,6 @@
 //! The plan as TOML spells it, and its way to a [`Plan`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -84,7 +84,7 @@ struct RawImport {
     parameters_valid_to: Option<String>,
     wrapping_key_sha256: Option<String>,
     other_kms_key: Option<String>,
-    witness_of: NotYet,
+    witness_of: Option<String>,
     import_type: NotYet,
     description: NotYet,
 }
@@ -206,7 +206,6 @@ fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
         .flat_map(|key| &key.import)
         .flat_map(|import| {
             [
-                ("witness_of", import.witness_of.is_some()),
                 ("import_type", import.import_type.is_some()),
                 ("description", import.description.is_some()),
             ]
@@ -286,7 +285,26 @@ fn keys(raw: Vec<RawKey>, base: &Path, kind: Kind, escrow: bool) -> Result<Vec<K
                 .map_err(|e| e.doing(format!("[[key]] {label:?}")))?,
         );
     }
+    one_material_each(&keys)?;
     Ok(keys)
+}
+
+/// Witnesses may name a KMS key again, but only for the same data key.
+fn one_material_each(keys: &[KeyPlan]) -> Result<()> {
+    let mut gets: BTreeMap<&str, &str> = BTreeMap::new();
+    for key in keys {
+        for import in &key.imports {
+            let first = *gets.entry(import.key_arn.as_str()).or_insert(&key.label);
+            if first != key.label {
+                return Err(Error::usage(format!(
+                    "the KMS key {} stands in the plan for two data keys, {first:?} and {:?}",
+                    import.key_arn, key.label
+                ))
+                .hint("a KMS key gets one material in one ceremony"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn key(
@@ -314,6 +332,7 @@ fn key(
             .push(import(raw, base, arns).map_err(|e| e.doing(format!("import {import_name:?}")))?);
     }
     let spec = spec(&raw.spec, &imports)?;
+    witnesses(&imports, spec)?;
     Ok(KeyPlan {
         label,
         spec,
@@ -321,6 +340,49 @@ fn key(
         fingerprint,
         imports,
     })
+}
+
+/// A witness imports the same material a second time, where KMS can compare: into the same KMS key or a
+/// replica of it, with import parameters of its own.
+fn witnesses(imports: &[ImportPlan], spec: Spec) -> Result<()> {
+    for witness in imports {
+        let Some(name) = &witness.witness_of else {
+            continue;
+        };
+        let refuse = |why: String, hint: &str| {
+            let what = format!("import {:?}: witness_of = {name:?} {why}", witness.name);
+            Err(Error::usage(what).hint(hint))
+        };
+        if spec.name() != "SYMMETRIC_DEFAULT" {
+            return refuse(
+                format!("means nothing for {}", spec.name()),
+                "KMS compares symmetric material only",
+            );
+        }
+        let other = imports
+            .iter()
+            .find(|import| import.name == *name && import.name != witness.name);
+        let Some(other) = other.filter(|other| other.witness_of.is_none()) else {
+            return refuse(
+                "is no other import of this data key that is itself no witness".into(),
+                "name the import whose material it proves",
+            );
+        };
+        let arn = &witness.key_arn;
+        if *arn != other.key_arn && !arn.is_replica_of(other.key_arn.as_str()) {
+            return refuse(
+                format!("is into another KMS key ({})", other.key_arn),
+                "KMS compares material within one KMS key and its multi-Region replicas",
+            );
+        }
+        if witness.parameters == other.parameters {
+            return refuse(
+                "has the same import parameters".into(),
+                "a second person downloads import parameters of their own for it",
+            );
+        }
+    }
+    Ok(())
 }
 
 fn keep(text: &str) -> Result<Keep> {
@@ -549,7 +611,7 @@ fn spec(text: &str, imports: &[ImportPlan]) -> Result<Spec> {
 
 fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<ImportPlan> {
     let key_arn = KeyArn::parse(&raw.key_arn)?;
-    if !arns.insert(key_arn.as_str().to_owned()) {
+    if raw.witness_of.is_none() && !arns.insert(key_arn.as_str().to_owned()) {
         return Err(Error::usage(format!(
             "the KMS key {} stands twice in the plan",
             key_arn.as_str()
@@ -579,6 +641,7 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
             .other_kms_key
             .map(|text| reason("other_kms_key", &text))
             .transpose()?,
+        witness_of: raw.witness_of,
     })
 }
 

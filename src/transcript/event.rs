@@ -24,6 +24,9 @@ pub enum Event {
         plan_sha256: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         previous_head: Option<String>,
+        /// SHA-256 of that record's receipts.jsonl: removal is visible from now on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        previous_receipts_head: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         interrupted: Option<String>,
     },
@@ -87,6 +90,19 @@ pub enum Event {
         path: String,
         sha256: String,
         bytes: usize,
+    },
+    /// What the script of an import says of the material, where it says it.
+    ImportType {
+        label: String,
+        import: String,
+        key_arn: String,
+        import_type: &'static str,
+        /// From a receipt of a previous record.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key_material_id: Option<String>,
+        /// The import that this one is the witness of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        witness_of: Option<String>,
     },
     KeyDestroyed(Destroyed),
     EscrowDealt {

@@ -1,20 +1,28 @@
 //! `byok verify`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::verify::{self, Anchor, Verified};
+use crate::receipts::{self, Listed, Standing};
+use crate::verify::{self, Anchor, End, Followed, Link, Report, Row, Verified};
 use crate::{machine, screens, transcript, words};
 
 /// Verifies a record and says so on standard output.
 ///
 /// # Errors
-/// Exit 4 where the record is broken, naming the first thing that does not hold; exit 2 for a head
-/// digest that is none.
-pub fn verify(record: &Path, head: Option<&str>, next: bool, as_json: bool) -> Result<()> {
+/// Exit 4 where the record or one before it is broken, naming the first thing that does not hold; exit 2
+/// for a head digest that is none.
+pub fn verify(
+    record: &Path,
+    head: Option<&str>,
+    previous: &[PathBuf],
+    next: bool,
+    as_json: bool,
+) -> Result<()> {
     let anchor = head
         .map(Anchor::parse)
         .transpose()
@@ -30,10 +38,22 @@ pub fn verify(record: &Path, head: Option<&str>, next: bool, as_json: bool) -> R
             return Err(broken(record, &why));
         }
     };
+    let followed = match verify::follow(record, &verified, previous) {
+        Ok(followed) => followed,
+        Err(error) => {
+            if as_json {
+                super::print_json(
+                    &json!({"verdict": "broken", "authenticated": false, "why": error.what}),
+                )?;
+            }
+            return Err(error);
+        }
+    };
+    let whole = Whole::of(record, &verified, &followed);
     if as_json {
-        super::print_json(&verified.report())?;
+        super::print_json(&whole)?;
     } else {
-        super::print(&words::printable(&for_people(&verified)))?;
+        super::print(&words::printable(&for_people(&verified, &whole)))?;
     }
     if next {
         super::print(&words::printable(&next_screen(record, &verified)))
@@ -55,6 +75,14 @@ fn broken(record: &Path, why: &str) -> Error {
             .hint("this run was interrupted before its end; nothing in it is to be imported")
             .hint("run the plan again: it sets this aside and takes back what it left in the HSM");
     }
+    if why.contains(receipts::TORN) {
+        return receipts::torn(record, error);
+    }
+    if why.contains(receipts::UNNAMED) {
+        return error
+            .hint("an interrupted byok receipt leaves such a file: run it again with that file")
+            .hint("otherwise a line was cut off: take another copy of the record");
+    }
     error
         .hint("use none of its files; take another copy of the record and verify that")
         .hint(
@@ -62,8 +90,8 @@ fn broken(record: &Path, why: &str) -> Error {
         )
 }
 
-fn for_people(verified: &Verified) -> String {
-    let report = verified.report();
+fn for_people(verified: &Verified, whole: &Whole) -> String {
+    let report = &whole.report;
     let mut text = String::new();
     if report.rehearsal {
         text += "REHEARSAL: this record is practice; nothing in it is real.\n";
@@ -102,8 +130,184 @@ fn for_people(verified: &Verified) -> String {
             key.label, key.spec, key.kcv, key.fingerprint
         );
     }
+    text += &receipts_for_people(whole);
+    text += &previous_for_people(whole);
+    text += &life_for_people(&whole.life);
     text += &format!("head      {}\n", report.head);
     text + &words::rows(&verified.chain.head, 3)
+}
+
+/// What `byok verify --json` says: the record's own report, its receipts, and the records before it.
+#[derive(Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    report: Report,
+    receipts: ReceiptsReport,
+    imports: Vec<Standing>,
+    /// Materials that KMS lists and no receipt of these records explains.
+    unexplained: Vec<Listed>,
+    /// The records before this one, the newest first.
+    previous: Vec<PreviousReport>,
+    following: End,
+    life: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct ReceiptsReport {
+    lines: usize,
+    /// SHA-256 of receipts.jsonl.
+    head: Option<String>,
+    /// Nothing in a record vouches that none of its own receipts was removed.
+    completeness: &'static str,
+}
+
+#[derive(Serialize)]
+struct PreviousReport {
+    directory: String,
+    head: String,
+    ceremony: String,
+    title: String,
+    /// A later record that is authentic vouches for the head of this one.
+    authenticated: bool,
+    receipts: usize,
+    /// How many of them the later record vouches for.
+    receipts_vouched: usize,
+}
+
+const NOT_VOUCHED: &str = "nothing vouches for completeness until a later record names this digest";
+
+impl Whole {
+    fn of(record: &Path, verified: &Verified, followed: &Followed) -> Self {
+        let receipts = &verified.receipts;
+        let mut known = receipts.known();
+        known.extend(followed.known());
+        Self {
+            report: verified.report(),
+            receipts: ReceiptsReport {
+                lines: receipts.receipts.len(),
+                head: receipts.head().map(|head| words::hex(&head)),
+                completeness: NOT_VOUCHED,
+            },
+            imports: match verified.is_aborted() {
+                true => Vec::new(), // there is nothing to import
+                false => receipts.standings(),
+            },
+            unexplained: receipts.unexplained(&known),
+            previous: {
+                let of = |link| PreviousReport::of(link, verified.authenticated);
+                followed.links.iter().map(of).collect()
+            },
+            following: followed.end.clone(),
+            life: verify::life(record, verified, followed),
+        }
+    }
+}
+
+impl PreviousReport {
+    fn of(link: &Link, authenticated: bool) -> Self {
+        let opening = link.verified.chain.opening();
+        Self {
+            directory: link.directory.display().to_string(),
+            head: words::hex(&link.verified.chain.head),
+            ceremony: opening.text("ceremony").to_owned(),
+            title: opening.text("title").to_owned(),
+            authenticated,
+            receipts: link.verified.receipts.receipts.len(),
+            receipts_vouched: link.vouched.unwrap_or(0),
+        }
+    }
+}
+
+fn receipts_for_people(whole: &Whole) -> String {
+    let mut text = match &whole.receipts.head {
+        Some(head) => format!(
+            "receipts  {}, digest {head}\n          {NOT_VOUCHED}\n",
+            whole.receipts.lines
+        ),
+        None => String::new(),
+    };
+    for import in &whole.imports {
+        text += &format!(
+            "import    {}/{}  {}\n",
+            import.label, import.import, import.kms
+        );
+        if let Some(id) = &import.key_material_id {
+            text += &format!("          KeyMaterialId {id}\n");
+        }
+    }
+    text + &unexplained(&whole.unexplained)
+}
+
+/// Materials that KMS lists and nobody explains, for people.
+pub(super) fn unexplained(listed: &[Listed]) -> String {
+    let one = |listed: &Listed| {
+        format!(
+            "UNEXPLAINED key material {}\n          {} in {}\n",
+            listed.key_material_id,
+            listed.state.as_deref().unwrap_or("listed"),
+            listed.key_arn
+        )
+    };
+    listed.iter().map(one).collect()
+}
+
+fn previous_for_people(whole: &Whole) -> String {
+    let mut text = String::new();
+    for previous in &whole.previous {
+        let verdict = if previous.authenticated {
+            "authentic"
+        } else {
+            "holds"
+        };
+        text += &format!(
+            "previous  {}: {verdict}, {}\n",
+            previous.directory, previous.title
+        );
+        if previous.receipts > 0 {
+            text += &format!(
+                "          receipts {}, of which the later record vouches for {}\n",
+                previous.receipts, previous.receipts_vouched
+            );
+        }
+    }
+    if let End::NotFollowed { head } = &whole.following {
+        text += &format!(
+            "previous  {head}: not followed; it is not here\n          name a copy: byok verify --previous DIR …\n"
+        );
+    }
+    text
+}
+
+fn life_for_people(rows: &[Row]) -> String {
+    let mut text = String::new();
+    let mut labels: Vec<&str> = rows.iter().map(|row| row.label.as_str()).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    for label in labels {
+        text += &format!("life of the data key {label}\n");
+        for row in rows.iter().filter(|row| row.label == label) {
+            let id = row.key_material_id.as_ref();
+            let id = id.map(|id| format!("material {id:.12}…"));
+            let about = [
+                row.import.as_deref(),
+                row.kms,
+                id.as_deref(),
+                Some(row.detail.as_str()),
+            ];
+            let about: Vec<&str> = about
+                .into_iter()
+                .flatten()
+                .filter(|word| !word.is_empty())
+                .collect();
+            text += &format!(
+                "  {}  {:<17} {}\n",
+                machine::for_people(row.at),
+                row.what,
+                about.join("  ")
+            );
+        }
+    }
+    text
 }
 
 /// The ceremony's last screen, from the transcript.

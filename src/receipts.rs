@@ -1,0 +1,374 @@
+//! Receipts: what KMS answered, appended to a sealed record.
+//!
+//! `receipts.jsonl` is a chain of its own beside the transcript, which never changes. A line is compact
+//! JSON, `{"seq":N,"at":"…Z","prev":"…",…,"file":"receipts/NNN.json","sha256":"…",…}`: `seq` counts from
+//! 1; the first `prev` is the head digest of the record's transcript, each further one the SHA-256 of
+//! the previous line without its line feed. The answers lie byte for byte in `receipts/`.
+//!
+//! What a line says is not believed: it is derived again from the answer's bytes, and must agree.
+//! Nothing in a record vouches that no line was cut off its end, until a later record names the digest
+//! of the whole file (`previous_receipts_head`).
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::strict_json::Json;
+use crate::transcript::{Chain, Line};
+use crate::words::Digest;
+
+pub mod answer;
+mod append;
+mod chain;
+mod judge;
+
+pub use append::{Added, append};
+pub use judge::{Entry, Listed, TrailFact};
+
+pub(crate) use append::torn;
+pub(crate) use chain::read;
+
+/// The chain's name in a record.
+pub const FILE: &str = "receipts.jsonl";
+
+/// Where the answers lie.
+pub const FOLDER: &str = "receipts/";
+
+/// The format that this version writes, named in the first line.
+pub const FORMAT: &str = "byok-receipts-v1";
+
+/// How a last line without its end is told.
+pub const TORN: &str = "it is cut: it does not end with a line feed";
+
+/// How an answer that no line names is told.
+pub const UNNAMED: &str = "no line of receipts.jsonl names this file";
+
+/// What an answer proves of symmetric material, in rising order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Proves {
+    /// Nothing.
+    #[default]
+    #[serde(rename = "nothing")]
+    Nothing,
+    /// KMS accepted an import.
+    #[serde(rename = "accepted by KMS")]
+    Accepted,
+    /// KMS accepted the same material a second time, as EXISTING_KEY_MATERIAL.
+    #[serde(rename = "proved in KMS")]
+    Proved,
+}
+
+/// One line with its answer.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// Its number, counting from 1.
+    pub number: usize,
+    /// When it was added.
+    pub at: Timestamp,
+    /// Where the answer lies within the record.
+    pub file: String,
+    /// SHA-256 of the answer.
+    pub sha256: Digest,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// The receipts of a record, checked.
+#[derive(Clone, Debug, Default)]
+pub struct Receipts {
+    /// The record's imports, as the transcript tells them.
+    pub imports: Vec<Import>,
+    /// The lines in order.
+    pub receipts: Vec<Receipt>,
+    /// SHA-256 of the file up to and with each line.
+    pub heads: Vec<Digest>,
+    /// SHA-256 of the last line without its line feed, or the transcript's head.
+    last: Digest,
+    /// Files in the folder that no line names.
+    unnamed: Vec<String>,
+}
+
+/// An import of a record, as its transcript tells it.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The data key's label.
+    pub label: String,
+    /// Its KMS key spec.
+    pub spec: String,
+    /// Its fingerprint, in hex.
+    pub fingerprint: String,
+    /// The import's name.
+    pub import: String,
+    /// The KMS key.
+    pub key_arn: String,
+    /// When the data key was wrapped for it.
+    pub wrapped_at: Timestamp,
+    /// Until when KMS took the import token.
+    pub token_until: Option<Timestamp>,
+    /// Whether the script says EXISTING_KEY_MATERIAL, and why.
+    pub existing: Option<Existing>,
+}
+
+/// `import-type` of the transcript: the script says EXISTING_KEY_MATERIAL.
+#[derive(Clone, Debug)]
+pub struct Existing {
+    /// Which material, from a receipt of a previous record.
+    pub key_material_id: Option<String>,
+    /// The import that this one is the witness of.
+    pub witness_of: Option<String>,
+}
+
+/// Which material a KMS key holds, by a receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownMaterial {
+    /// The data key's fingerprint, in hex.
+    pub fingerprint: String,
+    /// The KMS key.
+    pub key_arn: String,
+    /// What KMS calls the material there.
+    pub key_material_id: String,
+}
+
+/// How far an import came, by the receipts of its record.
+#[derive(Clone, Debug, Serialize)]
+pub struct Standing {
+    /// The data key's label.
+    pub label: String,
+    /// The import's name.
+    pub import: String,
+    /// The KMS key.
+    pub key_arn: String,
+    /// What KMS calls the material.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_material_id: Option<String>,
+    /// `no receipt`, `import failed`, `accepted by KMS` or `proved in KMS`.
+    pub kms: &'static str,
+    /// When it came that far, by the online side's clock or, where that is silent, by the receipt's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Whether KMS took the material.
+    pub fn is_accepted(&self) -> bool {
+        [ACCEPTED, PROVED].contains(&self.kms)
+    }
+}
+
+/// `accepted by KMS`
+pub const ACCEPTED: &str = "accepted by KMS";
+/// `proved in KMS`
+pub const PROVED: &str = "proved in KMS";
+/// `import failed`
+pub const FAILED: &str = "import failed";
+
+impl Receipts {
+    /// SHA-256 of the whole `receipts.jsonl`; `None` while there is no line.
+    pub fn head(&self) -> Option<Digest> {
+        self.heads.last().copied()
+    }
+
+    /// Which materials these receipts know.
+    pub fn known(&self) -> Vec<KnownMaterial> {
+        known(&self.imports, &self.receipts)
+    }
+
+    /// How far each import came.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.imports
+            .iter()
+            .map(|import| self.standing(import))
+            .collect()
+    }
+
+    fn standing(&self, import: &Import) -> Standing {
+        let facts: Vec<Fact> = facts_of(&self.receipts, import).collect();
+        let proves = facts.iter().map(|fact| fact.proves).max();
+        let first = facts.iter().find(|fact| Some(fact.proves) == proves);
+        let known = self.known().into_iter().find(|known| {
+            known.key_arn == import.key_arn && known.fingerprint == import.fingerprint
+        });
+        let accepted = proves >= Some(Proves::Accepted);
+        let proved = accepted && (proves == Some(Proves::Proved) || self.is_witnessed(import));
+        Standing {
+            label: import.label.clone(),
+            import: import.import.clone(),
+            key_arn: import.key_arn.clone(),
+            key_material_id: known
+                .filter(|_| accepted)
+                .map(|known| known.key_material_id),
+            kms: match (proved, accepted, proves) {
+                (true, _, _) => PROVED,
+                (_, true, _) => ACCEPTED,
+                (_, _, Some(_)) => FAILED,
+                (_, _, None) => "no receipt",
+            },
+            at: first.map(|fact| fact.at),
+        }
+    }
+
+    /// Whether a witness of this import, or the import that this one is the witness of, was accepted.
+    fn is_witnessed(&self, import: &Import) -> bool {
+        self.imports.iter().any(|other| {
+            other.label == import.label
+                && (is_witness_of(other, import) || is_witness_of(import, other))
+                && accepted_of(&self.receipts, other).any(|id| {
+                    other.key_arn != import.key_arn
+                        || (id.is_some()
+                            && accepted_of(&self.receipts, import).any(|own| own == id))
+                })
+        })
+    }
+
+    /// What ListKeyRotations lists that none of the known materials explains.
+    pub fn unexplained(&self, known: &[KnownMaterial]) -> Vec<Listed> {
+        let explained = |listed: &&Listed| {
+            !known.iter().any(|known| {
+                known.key_material_id == listed.key_material_id
+                    && key_id(&known.key_arn) == key_id(&listed.key_arn)
+            })
+        };
+        let mut found: Vec<Listed> = Vec::new();
+        for receipt in &self.receipts {
+            for listed in receipt.entry.materials.iter().filter(explained) {
+                if !found.contains(listed) {
+                    found.push(listed.clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// Files in the folder that no line names: an interrupted `byok receipt`, or a cut line.
+    pub(crate) fn unnamed(&self) -> &[String] {
+        &self.unnamed
+    }
+}
+
+fn is_witness_of(witness: &Import, other: &Import) -> bool {
+    let existing = witness.existing.as_ref();
+    existing.and_then(|existing| existing.witness_of.as_deref()) == Some(other.import.as_str())
+}
+
+/// One import that KMS took or refused.
+struct Fact {
+    proves: Proves,
+    id: Option<String>,
+    at: Timestamp,
+}
+
+/// What the receipts say of one import: import results and CloudTrail's events.
+fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<Item = Fact> + 'a {
+    let is_of = |label: &Option<String>, name: &Option<String>| {
+        label.as_deref() == Some(&import.label) && name.as_deref() == Some(&import.import)
+    };
+    receipts.iter().flat_map(move |receipt| {
+        let entry = &receipt.entry;
+        let own = (entry.answer == "ImportKeyMaterial" && is_of(&entry.label, &entry.import)).then(
+            || Fact {
+                proves: entry.proves,
+                id: entry.key_material_id.clone(),
+                at: entry.happened.unwrap_or(receipt.at),
+            },
+        );
+        let events = entry.events.iter();
+        let events = events
+            .filter(|event| is_of(&event.label, &event.import))
+            .map(|event| Fact {
+                proves: event.proves,
+                id: event.key_material_id.clone(),
+                at: event.happened,
+            });
+        own.into_iter().chain(events.collect::<Vec<_>>())
+    })
+}
+
+/// The material ids that accepted imports told.
+fn accepted_of<'a>(
+    receipts: &'a [Receipt],
+    import: &'a Import,
+) -> impl Iterator<Item = Option<String>> + 'a {
+    facts_of(receipts, import)
+        .filter(|fact| fact.proves >= Proves::Accepted)
+        .map(|fact| fact.id)
+}
+
+/// Which materials these receipts know: what an accepted import told or, where an old AWS CLI told
+/// nothing, what DescribeKey said after it.
+fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
+    let mut all: Vec<KnownMaterial> = Vec::new();
+    for import in imports {
+        let told = accepted_of(receipts, import).flatten().next();
+        let id = told.or_else(|| described_after_import(receipts, import));
+        let known = id.map(|key_material_id| KnownMaterial {
+            fingerprint: import.fingerprint.clone(),
+            key_arn: import.key_arn.clone(),
+            key_material_id,
+        });
+        all.extend(known.filter(|known| !all.contains(known)));
+    }
+    all
+}
+
+fn described_after_import(receipts: &[Receipt], import: &Import) -> Option<String> {
+    let accepted = (1..=receipts.len())
+        .find(|count| accepted_of(&receipts[..*count], import).next().is_some())?;
+    let described = receipts[accepted..].iter().find(|receipt| {
+        receipt.entry.answer == "DescribeKey"
+            && receipt.entry.key_arn.as_ref() == Some(&import.key_arn)
+            && receipt.entry.key_material_id.is_some()
+    });
+    described?.entry.key_material_id.clone()
+}
+
+/// The imports that a transcript tells.
+pub(crate) fn imports(chain: &Chain) -> Vec<Import> {
+    let wrapped = chain.events("key-wrapped");
+    wrapped.map(|line| import(chain, line)).collect()
+}
+
+fn import(chain: &Chain, wrapped: &Line) -> Import {
+    let own = |name: &str| wrapped.text(name).to_owned();
+    let same = |line: &&Line| {
+        line.text("label") == wrapped.text("label") && line.text("import") == wrapped.text("import")
+    };
+    let key = chain
+        .data_keys()
+        .find(|line| line.text("label") == wrapped.text("label"));
+    let of_key = |name| {
+        key.map(|line| line.text(name).to_owned())
+            .unwrap_or_default()
+    };
+    let parameters = chain.events("import-parameters-read").find(same);
+    let typed = chain.events("import-type").find(same);
+    Import {
+        spec: of_key("spec"),
+        fingerprint: of_key("fingerprint"),
+        label: own("label"),
+        import: own("import"),
+        key_arn: own("key_arn"),
+        wrapped_at: wrapped.at,
+        token_until: parameters.and_then(|line| line.text("valid_to").parse().ok()),
+        existing: typed
+            .filter(|line| line.text("import_type") == "EXISTING_KEY_MATERIAL")
+            .map(|line| Existing {
+                key_material_id: member(line, "key_material_id"),
+                witness_of: member(line, "witness_of"),
+            }),
+    }
+}
+
+fn member(line: &Line, name: &str) -> Option<String> {
+    line.json
+        .get(name)
+        .and_then(Json::as_str)
+        .map(str::to_owned)
+}
+
+/// Whether an id or ARN, as KMS answers it, names the KMS key of this ARN.
+fn names_key(text: &str, key_arn: &str) -> bool {
+    text == key_arn || (!text.starts_with("arn:") && key_id(key_arn) == text)
+}
+
+fn key_id(key_arn: &str) -> &str {
+    key_arn.rsplit('/').next().unwrap_or(key_arn)
+}

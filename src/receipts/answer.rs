@@ -1,0 +1,307 @@
+//! What KMS, CloudTrail or an `import.sh` answered, told apart by content and never by the file's name.
+//!
+//! Text is UTF-8, or UTF-8 or UTF-16 with a byte-order mark (what PowerShell's `>` writes). Source of
+//! the shapes: AWS KMS API 2014-11-01 as the AWS CLI prints it with `--output json`; CloudTrail's event
+//! record, its log file (`Records`) and the answer of LookupEvents (`Events`).
+
+use jiff::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::kms::aws::{self, KeyMetadata};
+use crate::strict_json::{self, Json};
+
+/// The format that `import.sh` writes.
+const IMPORT_RESULT: &str = "byok-import-result-v1";
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// What `import.sh` left: which import it ran, and what came of it.
+    ImportResult(ImportResult),
+    /// The bare answer of ImportKeyMaterial.
+    ImportKeyMaterial {
+        /// The KMS key, by id or ARN.
+        key_id: String,
+        /// Which material it is there; older APIs say nothing.
+        key_material_id: Option<String>,
+    },
+    /// The answer of DescribeKey.
+    DescribeKey {
+        /// What KMS says of the key.
+        metadata: KeyMetadata,
+        /// `CurrentKeyMaterialId`.
+        current: Option<String>,
+    },
+    /// The answer of ListKeyRotations.
+    ListKeyRotations(Vec<Rotation>),
+    /// The answer of GenerateMac.
+    GenerateMac {
+        /// The KMS key, by id or ARN.
+        key_id: String,
+    },
+    /// The answer of GetPublicKey.
+    GetPublicKey {
+        /// The KMS key, by id or ARN.
+        key_id: String,
+    },
+    /// Events of CloudTrail, those of KMS only.
+    CloudTrail(Vec<TrailEvent>),
+}
+
+/// A file of the format `byok-import-result-v1`.
+#[derive(Clone, Debug)]
+pub struct ImportResult {
+    /// The ceremony whose script ran.
+    pub ceremony: String,
+    /// The data key's label.
+    pub label: String,
+    /// The import's name.
+    pub import: String,
+    /// The KMS key that the script imported into.
+    pub key_arn: String,
+    /// The KMS key that answered; AWS CLIs of before 2025 show nothing.
+    pub key_id: Option<String>,
+    /// Which material it is there; likewise.
+    pub key_material_id: Option<String>,
+    /// The exit code of the AWS CLI.
+    pub exit: u64,
+    /// When the script ended, by that computer's clock.
+    pub at: Timestamp,
+}
+
+/// One entry of ListKeyRotations.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The KMS key, by id or ARN.
+    pub key_id: String,
+    /// The material.
+    pub key_material_id: String,
+    /// `CURRENT`, `NON_CURRENT` or `PENDING_ROTATION`.
+    pub state: Option<String>,
+}
+
+/// One event of CloudTrail.
+#[derive(Clone, Debug)]
+pub struct TrailEvent {
+    /// `eventName`.
+    pub name: String,
+    /// `eventTime`.
+    pub at: Timestamp,
+    /// The KMS keys that it names, by id or ARN.
+    pub key_ids: Vec<String>,
+    /// Which material it was about.
+    pub key_material_id: Option<String>,
+    /// `importType` of the request.
+    pub import_type: Option<String>,
+    /// `errorCode`: KMS refused.
+    pub error: Option<String>,
+}
+
+impl Answer {
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// Exit 2: not text, not one JSON object, an error message of AWS, import parameters, or nothing
+    /// that is known here. Exit 4: an answer that contradicts itself.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let text = decode(bytes).ok_or_else(|| Error::usage("is not text"))?;
+        let json = strict_json::parse(text.trim().as_bytes())
+            .map_err(|why| Error::usage(format!("is not JSON: {why}")).hint(KNOWN))?;
+        let has = |name| json.get(name).is_some();
+        if json.get("format").and_then(Json::as_str) == Some(IMPORT_RESULT) {
+            import_result(&json).map(Self::ImportResult)
+        } else if has("KeyMetadata") {
+            described(&json, text.trim().as_bytes())
+        } else if has("Rotations") {
+            rotations(&json).map(Self::ListKeyRotations)
+        } else if has("Mac") {
+            let key_id = text_of(&json, "KeyId")?;
+            Ok(Self::GenerateMac { key_id })
+        } else if has("eventSource") || has("Records") || has("Events") {
+            trail(&json).map(Self::CloudTrail)
+        } else if has("ImportToken") {
+            Err(Error::usage("is import parameters, not a receipt").hint(KNOWN))
+        } else if has("PublicKey") {
+            let key_id = text_of(&json, "KeyId")?;
+            Ok(Self::GetPublicKey { key_id })
+        } else if has("KeyMaterialId") {
+            Ok(Self::ImportKeyMaterial {
+                key_id: text_of(&json, "KeyId")?,
+                key_material_id: material_id(&json, "KeyMaterialId")?,
+            })
+        } else {
+            Err(Error::usage("is no answer that is known here").hint(KNOWN))
+        }
+    }
+
+    /// The name of the operation that answered.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ImportResult(_) | Self::ImportKeyMaterial { .. } => "ImportKeyMaterial",
+            Self::DescribeKey { .. } => "DescribeKey",
+            Self::ListKeyRotations(_) => "ListKeyRotations",
+            Self::GenerateMac { .. } => "GenerateMac",
+            Self::GetPublicKey { .. } => "GetPublicKey",
+            Self::CloudTrail(_) => "CloudTrail",
+        }
+    }
+}
+
+const KNOWN: &str = "a receipt is an import-result.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
+                     ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail";
+
+fn decode(bytes: &[u8]) -> Option<String> {
+    let units = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, odd) = rest.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+        odd.is_empty().then(|| String::from_utf16(&units).ok())?
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => units(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => units(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        _ => String::from_utf8(bytes.to_vec()).ok(),
+    }
+}
+
+fn optional(json: &Json, name: &str) -> Result<Option<String>> {
+    match json.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text.clone())),
+        Some(other) => Err(Error::usage(format!(
+            "`{name}` is {}, not a string",
+            other.kind()
+        ))),
+    }
+}
+
+fn text_of(json: &Json, name: &str) -> Result<String> {
+    optional(json, name)?.ok_or_else(|| Error::usage(format!("has no `{name}`")))
+}
+
+/// 64 lower-case hex digits, as the API says.
+fn material_id(json: &Json, name: &str) -> Result<Option<String>> {
+    let id = optional(json, name)?;
+    match &id {
+        Some(id) if !is_material_id(id) => Err(Error::usage(format!(
+            "`{name}` is not 64 lower-case hex digits"
+        ))),
+        _ => Ok(id),
+    }
+}
+
+fn is_material_id(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn import_result(json: &Json) -> Result<ImportResult> {
+    let exit = json.get("exit").and_then(Json::as_u64);
+    let at = text_of(json, "at")?.parse().ok();
+    Ok(ImportResult {
+        ceremony: text_of(json, "ceremony")?,
+        label: text_of(json, "label")?,
+        import: text_of(json, "import")?,
+        key_arn: text_of(json, "key_arn")?,
+        key_id: optional(json, "KeyId")?,
+        key_material_id: material_id(json, "KeyMaterialId")?,
+        exit: exit.ok_or_else(|| Error::usage("has no exit code"))?,
+        at: at.ok_or_else(|| Error::usage("`at` is no time"))?,
+    })
+}
+
+fn described(json: &Json, text: &[u8]) -> Result<Answer> {
+    let metadata = aws::describe_key(text)?;
+    let inner = json.get("KeyMetadata").unwrap_or(&Json::Null);
+    Ok(Answer::DescribeKey {
+        current: material_id(inner, "CurrentKeyMaterialId")?,
+        metadata,
+    })
+}
+
+fn rotations(json: &Json) -> Result<Vec<Rotation>> {
+    let list = json.get("Rotations").and_then(Json::as_array);
+    let list = list.ok_or_else(|| Error::usage("`Rotations` is no list"))?;
+    let entry = |entry: &Json| -> Result<Option<Rotation>> {
+        let Some(key_material_id) = material_id(entry, "KeyMaterialId")? else {
+            return Ok(None); // an answer of before 2025
+        };
+        Ok(Some(Rotation {
+            key_id: text_of(entry, "KeyId")?,
+            key_material_id,
+            state: optional(entry, "KeyMaterialState")?,
+        }))
+    };
+    let rotations: Vec<Rotation> = list
+        .iter()
+        .filter_map(|json| entry(json).transpose())
+        .collect::<Result<_>>()?;
+    if rotations.is_empty() {
+        return Err(Error::usage("lists no key material").hint(
+            "online: aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL --key-id KEY_ARN --output json",
+        ));
+    }
+    Ok(rotations)
+}
+
+/// One event, a log file, or the answer of LookupEvents.
+fn trail(json: &Json) -> Result<Vec<TrailEvent>> {
+    let list = |name| json.get(name).and_then(Json::as_array);
+    let mut events = Vec::new();
+    if let Some(records) = list("Records") {
+        for record in records {
+            events.extend(trail_event(record)?);
+        }
+    } else if let Some(found) = list("Events") {
+        for found in found {
+            let inner = text_of(found, "CloudTrailEvent")?;
+            let inner = strict_json::parse(inner.as_bytes())
+                .map_err(|why| Error::usage(format!("`CloudTrailEvent` is not JSON: {why}")))?;
+            events.extend(trail_event(&inner)?);
+        }
+    } else {
+        events.extend(trail_event(json)?);
+    }
+    if events.is_empty() {
+        return Err(Error::usage("holds no event of KMS"));
+    }
+    Ok(events)
+}
+
+fn trail_event(json: &Json) -> Result<Option<TrailEvent>> {
+    if json.get("eventSource").and_then(Json::as_str) != Some("kms.amazonaws.com") {
+        return Ok(None);
+    }
+    let part = |name| json.get(name).unwrap_or(&Json::Null);
+    let (request, response) = (part("requestParameters"), part("responseElements"));
+    let at = text_of(json, "eventTime")?.parse().ok();
+    let mut ids = vec![material_id(response, "keyMaterialId")?];
+    ids.push(material_id(part("additionalEventData"), "keyMaterialId")?);
+    ids.push(material_id(request, "keyMaterialId")?);
+    Ok(Some(TrailEvent {
+        name: text_of(json, "eventName")?,
+        at: at.ok_or_else(|| Error::usage("`eventTime` is no time"))?,
+        key_ids: trail_keys(json, request, response),
+        key_material_id: ids.into_iter().flatten().next(),
+        import_type: optional(request, "importType")?,
+        error: optional(json, "errorCode")?,
+    }))
+}
+
+/// The ARNs among `resources`; where there are none, `keyId` of answer or request.
+fn trail_keys(json: &Json, request: &Json, response: &Json) -> Vec<String> {
+    let resources = json.get("resources").and_then(Json::as_array);
+    let arns: Vec<String> = resources
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|resource| resource.get("ARN")?.as_str())
+        .map(str::to_owned)
+        .collect();
+    if !arns.is_empty() {
+        return arns;
+    }
+    let told = [response, request].into_iter();
+    told.filter_map(|part| part.get("keyId")?.as_str())
+        .map(str::to_owned)
+        .take(1)
+        .collect()
+}

@@ -1,0 +1,118 @@
+//! `byok receipt`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::verify::unexplained;
+use crate::error::Result;
+use crate::receipts::{self, Added, Entry, Listed, Proves, Standing};
+use crate::words;
+
+/// What `byok receipt --json` says.
+#[derive(Serialize)]
+struct Report<'a> {
+    added: Vec<Line<'a>>,
+    imports: Vec<Standing>,
+    unexplained: Vec<Listed>,
+    /// SHA-256 of receipts.jsonl.
+    head: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    from: String,
+    file: &'a str,
+    already: bool,
+    #[serde(flatten)]
+    entry: &'a Entry,
+}
+
+/// Adds answers of the KMS to a record and says what they prove.
+///
+/// # Errors
+/// As [`receipts::append`].
+pub fn receipt(
+    record: &Path,
+    files: &[PathBuf],
+    previous: &[PathBuf],
+    as_json: bool,
+) -> Result<()> {
+    let (added, receipts, followed) = receipts::append(record, files, previous)?;
+    let mut known = receipts.known();
+    known.extend(followed.known());
+    let report = Report {
+        added: added.iter().map(line).collect(),
+        imports: receipts.standings(),
+        unexplained: receipts.unexplained(&known),
+        head: receipts.head().map(|head| words::hex(&head)),
+    };
+    if as_json {
+        return super::print_json(&report);
+    }
+    super::print(&words::printable(&for_people(&report)))
+}
+
+fn line(added: &Added) -> Line<'_> {
+    Line {
+        from: added.from.display().to_string(),
+        file: &added.receipt.file,
+        already: added.already,
+        entry: &added.receipt.entry,
+    }
+}
+
+fn for_people(report: &Report) -> String {
+    let mut text = String::new();
+    for line in &report.added {
+        let already = if line.already {
+            ", which the record had already"
+        } else {
+            ""
+        };
+        text += &format!(
+            "{}  {}  {}{already}\n",
+            line.file, line.entry.answer, line.from
+        );
+        text += &format!("          {}\n", meaning(line.entry));
+    }
+    for import in &report.imports {
+        text += &format!(
+            "import    {}/{}  {}\n",
+            import.label, import.import, import.kms
+        );
+    }
+    text + &unexplained(&report.unexplained)
+}
+
+/// What one answer proves, in a sentence.
+fn meaning(entry: &Entry) -> String {
+    match (entry.proves, entry.answer.as_str()) {
+        (Proves::Proved, _) => {
+            "proved in KMS: the same material was accepted a second time, as existing material"
+                .into()
+        }
+        (Proves::Accepted, _) => {
+            "accepted by KMS; that it is the right material only a second import proves".into()
+        }
+        (Proves::Nothing, "ImportKeyMaterial") => format!(
+            "the import failed: aws ended with exit code {}; it proves nothing",
+            entry.exit.unwrap_or_default()
+        ),
+        (Proves::Nothing, "DescribeKey") => format!(
+            "KeyState {}; it proves nothing of the material",
+            entry.key_state.as_deref().unwrap_or("unknown")
+        ),
+        (Proves::Nothing, "ListKeyRotations") => {
+            format!(
+                "{} materials are listed; it proves nothing",
+                entry.materials.len()
+            )
+        }
+        (Proves::Nothing, "GenerateMac" | "GetPublicKey") => {
+            "it proves nothing of symmetric material; HMAC and asymmetric specs are not built yet"
+                .into()
+        }
+        (Proves::Nothing, _) => "it proves nothing".into(),
+    }
+}

@@ -1,0 +1,212 @@
+//! From a record to the one that it builds on, and so to the first.
+//!
+//! Each record names the head digest of the one before it (`previous_head`). That record is looked for
+//! among the directories that were given (they are matched by head digest, themselves or one level
+//! below), then where the plan said it was, then beside this record.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::recorded::RecordedPlan;
+use super::{Anchor, Verified, verify};
+use crate::error::{Error, Result};
+use crate::receipts::KnownMaterial;
+use crate::transcript;
+use crate::words::{self, Digest};
+
+/// A record that a later one builds on; it holds.
+pub struct Link {
+    /// Where it was found.
+    pub directory: PathBuf,
+    /// The record.
+    pub verified: Verified,
+    /// How many of its receipts the later record vouches for; `None` is none: it had none then.
+    pub vouched: Option<usize>,
+}
+
+/// The records before one, the newest first.
+pub struct Followed {
+    /// Those that were found; all of them hold.
+    pub links: Vec<Link>,
+    /// Why there are no more.
+    pub end: End,
+}
+
+/// Where following ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "end", rename_all = "kebab-case")]
+pub enum End {
+    /// The last one found names no previous record.
+    First,
+    /// The previous record is not here.
+    NotFollowed {
+        /// Its head digest.
+        head: String,
+    },
+}
+
+impl Followed {
+    /// Which materials the receipts of these records know, the newest first.
+    pub fn known(&self) -> Vec<KnownMaterial> {
+        let of_links = self.links.iter();
+        of_links
+            .flat_map(|link| link.verified.receipts.known())
+            .collect()
+    }
+}
+
+/// Follows a record to those before it. `given` are further places to look.
+///
+/// # Errors
+/// Exit 2 where a given directory is none. Exit 4 where a record that was found is broken, is not the
+/// one that the later record names, is a rehearsal where the later is none or the other way round, has
+/// lost receipts, or knows other material of the same KMS key.
+pub fn follow(record: &Path, verified: &Verified, given: &[PathBuf]) -> Result<Followed> {
+    for directory in given {
+        if !directory.is_dir() {
+            let shown = directory.display();
+            return Err(Error::usage(format!(
+                "--previous {shown}: there is no such directory"
+            )));
+        }
+    }
+    let mut links: Vec<Link> = Vec::new();
+    let end = loop {
+        let (place, later) = match links.last() {
+            Some(link) => (link.directory.as_path(), &link.verified),
+            None => (record, verified),
+        };
+        let Some(head) = named(later, "previous_head") else {
+            break End::First;
+        };
+        match step(place, later, &head, given)? {
+            Some(link) => links.push(link),
+            None => {
+                break End::NotFollowed {
+                    head: words::hex(&head),
+                };
+            }
+        }
+    };
+    given_ones_hold(given, record, &links)?;
+    let followed = Followed { links, end };
+    one_material(verified, &followed)?;
+    Ok(followed)
+}
+
+fn named(record: &Verified, member: &str) -> Option<Digest> {
+    let text = record.chain.opening().text(member);
+    words::unhex(text)?.try_into().ok()
+}
+
+fn step(place: &Path, later: &Verified, head: &Digest, given: &[PathBuf]) -> Result<Option<Link>> {
+    let Some(directory) = find(place, head, given) else {
+        return Ok(None);
+    };
+    let broken = |why: String| broken(&directory, why);
+    let verified = verify(&directory, Some(&Anchor::whole(head))).map_err(broken)?;
+    if verified.is_aborted() {
+        return Err(broken(
+            "its ceremony was aborted: nothing can build on it".into(),
+        ));
+    }
+    if verified.is_rehearsal() != later.is_rehearsal() {
+        return Err(broken(
+            "a rehearsal and a real ceremony never build on each other".into(),
+        ));
+    }
+    let vouched = vouched(later, &verified).map_err(broken)?;
+    Ok(Some(Link {
+        directory,
+        verified,
+        vouched,
+    }))
+}
+
+fn broken(directory: &Path, why: String) -> Error {
+    Error::mismatch(format!(
+        "the previous record {}: {why}",
+        directory.display()
+    ))
+    .check("PREVIOUS-RECORD")
+    .hint("take another copy of that record, and name it: byok verify --previous DIR RECORD")
+}
+
+/// A record at the place that the plan names is taken even if it is another one: then that is said.
+fn find(place: &Path, head: &Digest, given: &[PathBuf]) -> Option<PathBuf> {
+    let is_it = |directory: &Path| head_of(directory).as_ref() == Some(head);
+    let plan = RecordedPlan::of(place);
+    let at_plan = plan.previous(place);
+    let beside = plan.previous_beside(place);
+    let below = given.iter().flat_map(|directory| {
+        let inside = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        std::iter::once(directory.clone()).chain(inside.map(|entry| entry.path()))
+    });
+    let mut places = below.chain(at_plan.clone()).chain(beside);
+    places
+        .find(|directory| is_it(directory))
+        .or_else(|| at_plan.filter(|directory| directory.is_dir()))
+}
+
+fn head_of(directory: &Path) -> Option<Digest> {
+    super::digest(&directory.join(transcript::FILE)).ok()
+}
+
+/// How many receipts of `earlier` the later record vouches for: those that its digest covers.
+fn vouched(later: &Verified, earlier: &Verified) -> Result<Option<usize>, String> {
+    let Some(head) = named(later, "previous_receipts_head") else {
+        return Ok(None);
+    };
+    let covered = earlier
+        .receipts
+        .heads
+        .iter()
+        .position(|known| *known == head);
+    covered.map(|at| Some(at + 1)).ok_or_else(|| {
+        format!(
+            "receipts.jsonl: lines that a later record vouches for are gone or changed (its digest was {})",
+            words::hex(&head)
+        )
+    })
+}
+
+/// A record that was given and led nowhere must hold at least by itself: a changed transcript has
+/// another head, so it would else go unnoticed.
+fn given_ones_hold(given: &[PathBuf], record: &Path, links: &[Link]) -> Result<()> {
+    let is = |a: &Path, b: &Path| a.canonicalize().ok() == b.canonicalize().ok();
+    for directory in given {
+        let used = is(directory, record) || links.iter().any(|link| is(&link.directory, directory));
+        if !used && directory.join(transcript::FILE).exists() {
+            verify(directory, None).map_err(|why| broken(directory, why))?;
+        }
+    }
+    Ok(())
+}
+
+/// KMS makes its id from KMS key and material: the same material has one id in one KMS key for ever.
+fn one_material(verified: &Verified, followed: &Followed) -> Result<()> {
+    let mut known: Vec<KnownMaterial> = Vec::new();
+    let all = verified
+        .receipts
+        .known()
+        .into_iter()
+        .chain(followed.known());
+    for material in all {
+        let same = |other: &&KnownMaterial| {
+            other.key_arn == material.key_arn && other.fingerprint == material.fingerprint
+        };
+        if let Some(other) = known.iter().find(same)
+            && other.key_material_id != material.key_material_id
+        {
+            return Err(Error::mismatch(format!(
+                "the receipts of these records tell two ids of one material in {}: {} and {}",
+                material.key_arn, other.key_material_id, material.key_material_id
+            ))
+            .check("KEY-MATERIAL-ID")
+            .hint("STOP: the KMS key held other material than these records say; delete nothing"));
+        }
+        known.push(material);
+    }
+    Ok(())
+}

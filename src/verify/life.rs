@@ -1,0 +1,271 @@
+//! The life of the data keys of a record, from all records that were found.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::recorded::RecordedPlan;
+use super::{Followed, Verified};
+use crate::receipts::{ACCEPTED, FAILED, PROVED, Receipt, Standing};
+use crate::strict_json::Json;
+use crate::transcript::Line;
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// When; of what KMS did, by the online side's clock.
+    pub at: Timestamp,
+    /// The data key's label in the record that tells it.
+    pub label: String,
+    /// `generated`, `found in the HSM`, `recovered`, `to be imported`, `imported`, `to be reimported`,
+    /// `reimported`, `import failed`, `expires`, `shares dealt`, `shares dealt anew`, `destroyed`,
+    /// `deleted in KMS`, `expired in KMS`.
+    pub what: &'static str,
+    /// The import's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import: Option<String>,
+    /// The KMS key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_arn: Option<String>,
+    /// What KMS calls the material.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_material_id: Option<String>,
+    /// What the receipts say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms: Option<&'static str>,
+    /// More, for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// The ceremony's id.
+    pub ceremony: String,
+}
+
+/// What became of the data keys of a record: one line an event, in the order of time.
+pub fn life(record: &Path, verified: &Verified, followed: &Followed) -> Vec<Row> {
+    let own = verified.chain.data_keys();
+    let fingerprints: Vec<&str> = own.map(|line| line.text("fingerprint")).collect();
+    let earlier = followed.links.iter().rev();
+    let earlier = earlier.map(|link| (link.directory.as_path(), &link.verified));
+    let mut told = Told {
+        fingerprints,
+        rows: Vec::new(),
+        ids: Vec::new(),
+        imported_into: Vec::new(),
+    };
+    for (directory, record) in earlier.chain([(record, verified)]) {
+        if !record.is_aborted() {
+            told.record(directory, record);
+        }
+    }
+    let mut rows = told.rows;
+    supersede(&mut rows);
+    rows.sort_by_key(|row| row.at);
+    rows
+}
+
+struct Told<'a> {
+    fingerprints: Vec<&'a str>,
+    rows: Vec<Row>,
+    /// CKA_IDs that the data keys had.
+    ids: Vec<String>,
+    imported_into: Vec<String>,
+}
+
+impl Told<'_> {
+    fn record(&mut self, directory: &Path, record: &Verified) {
+        let ceremony = record.chain.opening().text("ceremony").to_owned();
+        let row = |at: Timestamp, label: &str, what| Row {
+            at,
+            label: label.to_owned(),
+            what,
+            import: None,
+            key_arn: None,
+            key_material_id: None,
+            kms: None,
+            detail: String::new(),
+            ceremony: ceremony.clone(),
+        };
+        let mut labels = Vec::new();
+        for line in record.chain.data_keys() {
+            if !self.fingerprints.contains(&line.text("fingerprint")) {
+                continue;
+            }
+            labels.push(line.text("label"));
+            self.ids.push(line.text("cka_id").to_owned());
+            self.rows.push(Row {
+                detail: format!("KCV {}", line.text("kcv")),
+                ..row(line.at, line.text("label"), how(line))
+            });
+        }
+        self.escrow(record, &labels, &row);
+        self.imports(directory, record, &labels, &row);
+        self.in_kms(record, &labels, &row);
+        for line in record.chain.events("key-destroyed") {
+            if self.ids.iter().any(|id| id == line.text("cka_id")) {
+                self.rows.push(Row {
+                    detail: line.text("why").to_owned(),
+                    ..row(line.at, line.text("label"), "destroyed")
+                });
+            }
+        }
+    }
+
+    fn escrow(
+        &mut self,
+        record: &Verified,
+        labels: &[&str],
+        row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
+    ) {
+        let anew = record.chain.opening().text("kind") != "generate";
+        for line in record.chain.events("escrow-dealt") {
+            let of = line
+                .json
+                .get("labels")
+                .and_then(Json::as_array)
+                .unwrap_or_default();
+            let shares = line
+                .json
+                .get("shares")
+                .and_then(Json::as_array)
+                .unwrap_or_default();
+            let threshold = line
+                .json
+                .get("threshold")
+                .and_then(Json::as_u64)
+                .unwrap_or_default();
+            for label in of
+                .iter()
+                .filter_map(Json::as_str)
+                .filter(|of| labels.contains(of))
+            {
+                let what = if anew {
+                    "shares dealt anew"
+                } else {
+                    "shares dealt"
+                };
+                self.rows.push(Row {
+                    detail: format!("any {threshold} of {} bring it back", shares.len()),
+                    ..row(line.at, label, what)
+                });
+            }
+        }
+    }
+
+    fn imports(
+        &mut self,
+        directory: &Path,
+        record: &Verified,
+        labels: &[&str],
+        row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
+    ) {
+        let plan = RecordedPlan::of(directory);
+        let standings = record.receipts.standings();
+        for (import, standing) in record.receipts.imports.iter().zip(standings) {
+            if !labels.contains(&import.label.as_str()) {
+                continue;
+            }
+            let again = self.imported_into.contains(&import.key_arn);
+            self.imported_into.push(import.key_arn.clone());
+            if standing.kms == PROVED {
+                self.prove_earlier(&standing);
+            }
+            let at = standing.at.unwrap_or(import.wrapped_at);
+            let expires = plan.expires(&import.label, &import.import);
+            let of_import = |at, what| Row {
+                import: Some(import.import.clone()),
+                key_arn: Some(import.key_arn.clone()),
+                ..row(at, &import.label, what)
+            };
+            self.rows.push(Row {
+                kms: Some(standing.kms),
+                key_material_id: standing.key_material_id.clone(),
+                ..of_import(at, import_word(&standing, again))
+            });
+            let expires = expires.filter(|_| standing.kms != FAILED);
+            self.rows.extend(expires.map(|at| of_import(at, "expires")));
+        }
+    }
+
+    /// A second import of the same material proves the first one too.
+    fn prove_earlier(&mut self, standing: &Standing) {
+        for row in &mut self.rows {
+            if [Some(ACCEPTED), Some(PROVED)].contains(&row.kms)
+                && standing.key_material_id.is_some()
+                && row.key_arn.as_ref() == Some(&standing.key_arn)
+                && row.key_material_id == standing.key_material_id
+            {
+                row.kms = Some(PROVED);
+            }
+        }
+    }
+
+    /// What CloudTrail tells of deletion.
+    fn in_kms(
+        &mut self,
+        record: &Verified,
+        labels: &[&str],
+        row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
+    ) {
+        let receipts = &record.receipts;
+        let events = |receipt: &Receipt| receipt.entry.events.clone();
+        for event in receipts.receipts.iter().flat_map(events) {
+            let what = match event.event_name.as_str() {
+                "DeleteImportedKeyMaterial" => "deleted in KMS",
+                "DeleteExpiredKeyMaterial" => "expired in KMS",
+                _ => continue,
+            };
+            let import = receipts
+                .imports
+                .iter()
+                .find(|import| import.key_arn == event.key_arn);
+            let label = import.map(|import| import.label.as_str());
+            if let Some(label) =
+                label.filter(|label| labels.contains(label) && event.error.is_none())
+            {
+                self.rows.push(Row {
+                    key_arn: Some(event.key_arn.clone()),
+                    key_material_id: event.key_material_id.clone(),
+                    ..row(event.happened, label, what)
+                });
+            }
+        }
+    }
+}
+
+fn how(line: &Line) -> &'static str {
+    match line.event.as_str() {
+        "key-generated" => "generated",
+        "key-found" => "found in the HSM",
+        _ => "recovered",
+    }
+}
+
+/// Only a receipt tells that something was imported.
+fn import_word(standing: &Standing, again: bool) -> &'static str {
+    match (standing.is_accepted(), standing.kms == FAILED, again) {
+        (true, _, false) => "imported",
+        (true, _, true) => "reimported",
+        (_, true, _) => "import failed",
+        (_, _, false) => "to be imported",
+        (_, _, true) => "to be reimported",
+    }
+}
+
+/// Marks an expiry that a later import into the same KMS key replaced before it came.
+fn supersede(rows: &mut [Row]) {
+    let imported: Vec<Row> = rows
+        .iter()
+        .filter(|row| ["imported", "reimported"].contains(&row.what))
+        .cloned()
+        .collect();
+    for expiry in rows.iter_mut().filter(|row| row.what == "expires") {
+        let into = || imported.iter().filter(|row| row.key_arn == expiry.key_arn);
+        let own = into().find(|row| row.ceremony == expiry.ceremony && row.import == expiry.import);
+        let replaced =
+            own.is_some_and(|own| into().any(|other| own.at < other.at && other.at < expiry.at));
+        if replaced {
+            expiry.detail = "replaced by a later import".into();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What the plan in a record says of its surroundings. Read leniently: a plan of an older version must
+//! not stop a record from being verified.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use jiff::Timestamp;
+use toml::{Table, Value};
+
+/// The plan of a record, as far as verifying needs it.
+pub(super) struct RecordedPlan(Table);
+
+impl RecordedPlan {
+    /// The plan of this record; an empty one where it cannot be read.
+    pub fn of(record: &Path) -> Self {
+        let text = fs::read_to_string(record.join("plan.toml")).unwrap_or_default();
+        Self(toml::from_str(&text).unwrap_or_default())
+    }
+
+    /// Where the previous record is, seen from where the plan stood: as far above the record as
+    /// `record.directory` says.
+    pub fn previous(&self, record: &Path) -> Option<PathBuf> {
+        let previous = Path::new(self.previous_as_written()?);
+        if previous.is_absolute() {
+            return Some(previous.to_owned());
+        }
+        let directory = Path::new(self.0.get("record")?.get("directory")?.as_str()?);
+        let mut depth = 0;
+        for part in directory.components() {
+            match part {
+                Component::Normal(_) => depth += 1,
+                Component::CurDir => {}
+                _ => return None, // it stood somewhere that cannot be told from here
+            }
+        }
+        let stands = record.canonicalize().ok()?;
+        Some(stands.ancestors().nth(depth)?.join(previous))
+    }
+
+    /// The same name beside this record, where both were copied together.
+    pub fn previous_beside(&self, record: &Path) -> Option<PathBuf> {
+        let name = Path::new(self.previous_as_written()?).file_name()?;
+        Some(record.canonicalize().ok()?.parent()?.join(name))
+    }
+
+    fn previous_as_written(&self) -> Option<&str> {
+        self.0.get("previous")?.as_str()
+    }
+
+    /// When KMS shall forget the material of an import; `None` is never, or not known.
+    pub fn expires(&self, label: &str, import: &str) -> Option<Timestamp> {
+        let named = |entry: &&Value, member: &str, name: &str| {
+            entry.get(member).and_then(Value::as_str) == Some(name)
+        };
+        let keys = self.0.get("key")?.as_array()?;
+        let key = keys.iter().find(|key| named(key, "label", label))?;
+        let imports = key.get("import")?.as_array()?;
+        let import = imports.iter().find(|entry| named(entry, "name", import))?;
+        import.get("expires")?.as_str()?.parse().ok()
+    }
+}
