@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use byok::cli::{Cli, Command};
+use byok::cli::{Cli, Command, ShareCommand};
 use byok::error::Result;
 use byok::verbs;
 use clap::Parser as _;
@@ -89,5 +89,23 @@ fn run(command: Command) -> Result<()> {
             verbs::verify(&record, head.as_deref(), next, json)
         }
         Command::Inspect { file, json } => verbs::inspect(&file, json),
+        Command::Share {
+            command:
+                ShareCommand::Check {
+                    record,
+                    head,
+                    package,
+                    share,
+                    screen_recorded,
+                    json,
+                },
+        } => verbs::share_check(&verbs::ShareWish {
+            record,
+            head,
+            package,
+            share,
+            screen_recorded,
+            json,
+        }),
     }
 }

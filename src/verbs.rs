@@ -8,6 +8,7 @@ mod inspect;
 mod plan;
 mod rehearse;
 mod run;
+mod share;
 mod verify;
 
 pub use check::check;
@@ -16,6 +17,7 @@ pub use inspect::inspect;
 pub use plan::{PlanWish, write_plan};
 pub use rehearse::rehearse;
 pub use run::run;
+pub use share::{ShareWish, share_check};
 pub use verify::verify;
 
 /// Refuses options of the contract that this version cannot honour.
