@@ -193,4 +193,43 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Custodians' shares
+    Share {
+        /// What to do with one.
+        #[command(subcommand)]
+        command: ShareCommand,
+    },
+}
+
+/// What is done with a share.
+#[derive(Subcommand)]
+pub enum ShareCommand {
+    /// One custodian checks one share: whose it is, never what it says
+    #[command(
+        after_help = "Without --share the custodian types the 33 words at this terminal; they are wiped\n\
+        afterwards. Only a record can tell whose share it is; it is verified first. A package\n\
+        knows its ceremony, but no shares. One share alone opens nothing.\n\n\
+        Example:  byok share check --record records/2026-11-22-payments\n          \
+        byok share check --record records/2026-11-22-payments --share 02-Audit.txt"
+    )]
+    Check {
+        /// The record of the ceremony that dealt the share
+        #[arg(long, conflicts_with = "package")]
+        record: Option<PathBuf>,
+        /// The record's head digest from paper: 64 hex digits, or at least the first three rows
+        #[arg(long, value_name = "HEX", requires = "record")]
+        head: Option<String>,
+        /// An escrow package, where no record is at hand
+        #[arg(long, value_name = "FILE")]
+        package: Option<PathBuf>,
+        /// A share file
+        #[arg(long, value_name = "FILE")]
+        share: Option<PathBuf>,
+        /// Why typing a share over SSH, in tmux or in screen is acceptable here
+        #[arg(long, value_name = "REASON")]
+        screen_recorded: Option<String>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
 }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use byok::cli::{Cli, Command};
+use byok::cli::{Cli, Command, ShareCommand};
 use byok::error::Result;
 use byok::verbs;
 use clap::Parser as _;
@@ -106,5 +106,23 @@ fn run(command: Command) -> Result<()> {
             json,
         } => verbs::receipt(&record, &files, &previous, json),
         Command::Inspect { file, json } => verbs::inspect(&file, json),
+        Command::Share {
+            command:
+                ShareCommand::Check {
+                    record,
+                    head,
+                    package,
+                    share,
+                    screen_recorded,
+                    json,
+                },
+        } => verbs::share_check(&verbs::ShareWish {
+            record,
+            head,
+            package,
+            share,
+            screen_recorded,
+            json,
+        }),
     }
 }

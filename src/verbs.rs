@@ -9,6 +9,7 @@ mod plan;
 mod receipt;
 mod rehearse;
 mod run;
+mod share;
 mod verify;
 
 pub use check::check;
@@ -18,6 +19,7 @@ pub use plan::{BuildsOn, PlanWish, write_plan};
 pub use receipt::receipt;
 pub use rehearse::rehearse;
 pub use run::run;
+pub use share::{ShareWish, share_check};
 pub use verify::verify;
 
 /// Refuses options of the contract that this version cannot honour.

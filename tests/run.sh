@@ -12,7 +12,9 @@
 #   BYOK_TEST_SOFTHSM   libsofthsm2.so
 #   BYOK_TEST_KRYOPTIC  libbyok_kryoptic.so: an HSM with OAEP SHA-256
 #   BYOK_TEST_PROXY     libbyok_proxy.so: a module that fails as it is told
-#   BYOK_TEST_VENV      a Python venv with ministack (a KMS), cryptography and the AWS CLI
+#   BYOK_TEST_VENV      a Python venv with ministack (a KMS), cryptography, the AWS CLI and shamir;
+#                       in its wheels/, what docs/recovery-without-byok.md downloads
+#   BYOK_TEST_SLIP39_VECTORS  vectors.json of the SLIP-0039 reference implementation
 #   BYOK_TEST_SKIPS     a file: a test that skips appends one line, `test name: reason`,
 #                       because cargo test neither shows nor counts it
 #
@@ -27,6 +29,7 @@ logs=$root/target/run-logs
 modules=$root/target/modules
 venv=$root/target/venv
 requirements=(ministack==1.5.33 cryptography==50.0.2 awscli==1.46.3)
+recovery=docs/recovery-without-byok.md # pins shamir-mnemonic[cli], with hashes
 
 mode=all
 case ${1:-} in
@@ -42,6 +45,7 @@ die() {
 
 # ---- the environment: what the machine's user has set must not decide what is tested ----
 unset BYOK_TEST_BIN BYOK_TEST_SOFTHSM BYOK_TEST_KRYOPTIC BYOK_TEST_PROXY BYOK_TEST_VENV
+unset BYOK_TEST_SLIP39_VECTORS
 unset BYOK_PROXY_MODULE BYOK_PROXY_RULES SOFTHSM2_CONF KRYOPTIC_CONF KRYOPTIC_TRACE
 unset AWS_PROFILE AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET
@@ -171,15 +175,26 @@ module() { # PACKAGE
 }
 
 make_venv() {
-    local stamp=$venv/requirements
-    if [ "$(cat "$stamp" 2>/dev/null)" = "${requirements[*]}" ]; then
+    local stamp=$venv/requirements shamir wanted
+    shamir=$(grep -x '[a-z-]*==[0-9.]* --hash=sha256:[0-9a-f]*' "$recovery") || return 1
+    wanted="${requirements[*]} $shamir"
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
     rm -rf "$venv"
     quietly venv "$python" -m venv "$venv" || return 1
     quietly pip "$venv/bin/pip" install --no-input --disable-pip-version-check "${requirements[@]}" || return 1
-    printf '%s\n' "${requirements[*]}" >"$stamp"
+    printf '%s\n' "$shamir" >"$venv/shamir.txt"
+    quietly pip-wheels "$venv/bin/pip" download --no-input --disable-pip-version-check --no-deps \
+        --only-binary :all: --require-hashes -d "$venv/wheels" -r "$venv/shamir.txt" || return 1
+    quietly pip-shamir "$venv/bin/pip" install --no-input --disable-pip-version-check --no-deps --no-index \
+        --require-hashes --find-links "$venv/wheels" -r "$venv/shamir.txt" || return 1
+    printf '%s\n' "$wanted" >"$stamp"
 }
+
+if [ -f ../shared/slip39/vectors.json ]; then
+    BYOK_TEST_SLIP39_VECTORS=$(cd ../shared/slip39 && pwd)/vectors.json && export BYOK_TEST_SLIP39_VECTORS
+fi
 
 BYOK_TEST_SOFTHSM=$(softhsm-config/find-module.sh) && export BYOK_TEST_SOFTHSM
 

@@ -297,6 +297,20 @@ impl Room {
         Some(())
     }
 
+    /// Adds an escrow whose shares go to files, and the ceremony that deals it.
+    pub fn run_with_escrow(&mut self, threshold: u8, custodians: &[&str]) -> Transcript {
+        self.plan.more = format!(
+            "[escrow]\nthreshold = {threshold}\ncustodians = {custodians:?}\ndeliver = \"files:shares\"\n"
+        );
+        self.run_well()
+    }
+
+    /// The 33 words of a share file, on one line.
+    pub fn share(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.path("shares").join(name)).unwrap();
+        text.lines().last().unwrap().to_owned()
+    }
+
     /// Takes the proxy away again.
     pub fn without_proxy(&mut self) {
         self.plan.module = self.module.display().to_string();

@@ -1,0 +1,361 @@
+//! `byok share check`: one custodian, one share. It says whose share it is and never what it says.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::escrow::slip39::words::{Words, number_of};
+use crate::escrow::slip39::{NotAShare, Share};
+use crate::escrow::{self, Package, SHARE_WORDS, share_digest};
+use crate::operator::{Interrupted, Operator, Terminal};
+use crate::previous::{KnownShare, Previous, read_package_file};
+use crate::verify::Anchor;
+use crate::words;
+
+/// Where terminals are sent or kept elsewhere: the rule of the hand-out.
+const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
+
+/// What a share is held against, and where it comes from.
+#[derive(Debug, Default)]
+pub struct ShareWish {
+    /// The record of the ceremony that dealt it.
+    pub record: Option<PathBuf>,
+    /// Head digest of that record, from paper.
+    pub head: Option<String>,
+    /// An escrow package; it knows the ceremony only.
+    pub package: Option<PathBuf>,
+    /// A share file; else the custodian types.
+    pub share: Option<PathBuf>,
+    /// Why a screen that others can see is acceptable.
+    pub screen_recorded: Option<String>,
+    /// For programs.
+    pub json: bool,
+}
+
+/// What the share is held against.
+enum Against {
+    Record(Box<Previous>),
+    Package(Package),
+    Nothing,
+}
+
+/// The answer, for programs.
+#[derive(Default, Serialize)]
+struct Answer {
+    /// Its own checksum holds, and with a record: that ceremony dealt it.
+    good: bool,
+    rehearsal: bool,
+    /// Of the record or the package.
+    ceremony: Option<String>,
+    share: Option<u8>,
+    threshold: Option<u8>,
+    /// How many shares the ceremony dealt.
+    shares: Option<usize>,
+    custodian: Option<String>,
+    share_sha256: Option<String>,
+    /// Whether the record is vouched for from outside.
+    authenticated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+/// Checks one share and says on standard output whose it is.
+///
+/// # Errors
+/// Exit 4 where it is no share, or none that the record's ceremony dealt; exit 5 where others could
+/// see what is typed; exit 2 without a terminal and without a share file, or for input that is none.
+pub fn share_check(wish: &ShareWish) -> Result<()> {
+    let against = against(wish)?;
+    let typed = match &wish.share {
+        Some(path) => escrow::read_share_file(path)?,
+        None => type_at_terminal(wish)?,
+    };
+    let mut answer = Answer::default();
+    let judged = judge(&typed, &against, &mut answer);
+    drop(typed);
+    answer.good = judged.is_ok();
+    answer.authenticated = answer.good && wish.head.is_some();
+    answer.why = judged.as_ref().err().map(|error| error.what.clone());
+    if wish.json {
+        super::print_json(&answer)?;
+    } else if answer.good {
+        super::print(&words::printable(&for_people(&answer, &against)))?;
+    }
+    judged
+}
+
+fn against(wish: &ShareWish) -> Result<Against> {
+    if let Some(path) = &wish.package {
+        return read_package_file(path).map(Against::Package);
+    }
+    let Some(directory) = &wish.record else {
+        return Ok(Against::Nothing);
+    };
+    let anchor = wish.head.as_deref().map(Anchor::parse).transpose();
+    let anchor = anchor.map_err(|why| Error::usage(format!("--head: {why}")))?;
+    if !directory.is_dir() {
+        return Err(Error::usage(format!(
+            "{}: there is no such record",
+            directory.display()
+        )));
+    }
+    let previous = Previous::load(directory, anchor.as_ref())?;
+    if previous.dealt.is_empty() {
+        return Err(Error::usage(format!(
+            "{}: this ceremony dealt no shares",
+            directory.display()
+        ))
+        .hint("name the record whose ceremony id stands on the share form"));
+    }
+    Ok(Against::Record(Box::new(previous)))
+}
+
+fn judge(typed: &Words, against: &Against, answer: &mut Answer) -> Result<()> {
+    answer.ceremony = match against {
+        Against::Record(previous) => Some(previous.ceremony.clone()),
+        Against::Package(package) => Some(package.ceremony.clone()),
+        Against::Nothing => None,
+    };
+    answer.rehearsal = matches!(against, Against::Record(previous) if previous.rehearsal);
+    let share = Share::from_words(typed).map_err(|why| not_a_share(&why))?;
+    let set = &share.set;
+    if !set.extendable
+        || (set.iteration_exponent, set.group_count, share.group) != (0, 1, 0)
+        || share.threshold < 2
+    {
+        return Err(mismatch(
+            "this is a share of the same kind, but none that byok deals",
+        ));
+    }
+    answer.share = Some(share.member + 1);
+    answer.threshold = Some(share.threshold);
+    answer.share_sha256 = answer
+        .ceremony
+        .as_deref()
+        .map(|ceremony| words::hex(&share_digest(ceremony, typed)));
+    let Against::Record(previous) = against else {
+        return Ok(());
+    };
+    answer.shares = Some(previous.dealt.len());
+    let dealt = dealt(
+        previous,
+        &share,
+        answer.share_sha256.as_deref().unwrap_or_default(),
+    )?;
+    answer.custodian = Some(dealt.custodian.clone());
+    Ok(())
+}
+
+fn dealt<'a>(previous: &'a Previous, share: &Share, sha256: &str) -> Result<&'a KnownShare> {
+    let number = share.member + 1;
+    let known = previous.custodian_of(sha256).ok_or_else(|| {
+        mismatch(format!(
+            "ceremony {} never dealt this share; it is share {number} of another set",
+            previous.ceremony
+        ))
+        .hint("its checksum holds: it was copied well, but from a form of another ceremony, or of an older escrow")
+        .hint("compare the ceremony id on the form with the record's; then check it with the record that is named there")
+    })?;
+    if known.number != u64::from(number) {
+        return Err(mismatch(format!(
+            "the record says share {}, the share itself {number}",
+            known.number
+        ))
+        .hint("the record contradicts the share: call the security officer"));
+    }
+    Ok(known)
+}
+
+fn mismatch(what: impl Into<String>) -> Error {
+    Error::mismatch(what).check("SHARE")
+}
+
+fn not_a_share(why: &NotAShare) -> Error {
+    if *why == NotAShare::Memory {
+        return Error::machine("there is no locked memory for a share");
+    }
+    mismatch(format!("these words are no share: {}", suspicion(why)))
+        .hint("nothing is lost: compare with the form letter by letter, and check again")
+        .hint("if it stays so, tell the security officer: this form opens nothing")
+}
+
+/// Which rows to look at; the word that would be right is never said.
+fn suspicion(why: &NotAShare) -> String {
+    let rows = |rows: &[usize]| {
+        let rows: Vec<String> = rows.iter().map(usize::to_string).collect();
+        rows.join(" or ")
+    };
+    match why {
+        NotAShare::Checksum { changed, exchanged } => match (&changed[..], exchanged.first()) {
+            ([], None) => "more than one word is wrong, look at every row".to_owned(),
+            ([], Some(row)) => format!("rows {row} and {} may be exchanged", row + 1),
+            (changed, None) => format!("one word may be wrong, in row {}", rows(changed)),
+            (changed, Some(row)) => format!(
+                "rows {row} and {} may be exchanged, or one word wrong in row {}",
+                row + 1,
+                rows(changed)
+            ),
+        },
+        NotAShare::Length => "their number is that of no share".to_owned(),
+        _ => "byok deals none like it".to_owned(),
+    }
+}
+
+fn for_people(answer: &Answer, against: &Against) -> String {
+    let number = answer.share.unwrap_or_default();
+    let threshold = answer.threshold.unwrap_or_default();
+    let ceremony = answer.ceremony.as_deref().unwrap_or_default();
+    let mut text = String::new();
+    if answer.rehearsal {
+        text += "REHEARSAL: this record is practice; nothing in it is real.\n";
+    }
+    text += &match (&answer.custodian, answer.shares) {
+        (Some(custodian), Some(count)) => format!(
+            "good: this is share {number} of {count}, {custodian}, of ceremony {ceremony};\n\
+             any {threshold} of them open the escrow package.\n"
+        ),
+        _ => format!(
+            "its checksum holds: this is share {number} of a set of which any {threshold} open an escrow package.\n"
+        ),
+    };
+    text += &match against {
+        Against::Record(_) if answer.authenticated => {
+            "The record is the one whose head digest you gave.\n".to_owned()
+        }
+        Against::Record(_) => {
+            "The record is consistent, NOT AUTHENTICATED: compare its head with paper (--head).\n"
+                .to_owned()
+        }
+        Against::Package(package) => format!(
+            "The package is of ceremony {}, {}. Whose share this is, and whether it is\n\
+             of this package at all, cannot be told from a package: take the record (--record), or\n\
+             compare the share digest with `escrow-dealt` in its transcript:\n{}\n",
+            package.ceremony,
+            labels(package),
+            answer.share_sha256.as_deref().unwrap_or_default()
+        ),
+        Against::Nothing => {
+            "Whose share it is, and of which ceremony, only a record tells (--record).\n".to_owned()
+        }
+    };
+    text + "Alone it opens nothing; no word of it was kept.\n"
+}
+
+fn labels(package: &Package) -> String {
+    let labels: Vec<&str> = package.keys.iter().map(|key| key.label.as_str()).collect();
+    match &labels[..] {
+        [one] => format!("data key {one}"),
+        many => format!("data keys {}", many.join(", ")),
+    }
+}
+
+// ---- typed by the custodian ----
+
+fn type_at_terminal(wish: &ShareWish) -> Result<Words> {
+    nobody_else_sees(wish.screen_recorded.as_deref())?;
+    let mut terminal = Terminal::open(Interrupted::watch()?)?.ok_or_else(|| {
+        Error::usage(
+            "a share is typed at a terminal: there is none on standard input and standard error",
+        )
+        .hint("without people: byok share check --share FILE, for a share that is in a file")
+    })?;
+    terminal.wipe();
+    let typed = type_share(&mut terminal);
+    terminal.wipe();
+    typed
+}
+
+fn nobody_else_sees(reason: Option<&str>) -> Result<()> {
+    if let Some(reason) = reason {
+        if reason.trim().is_empty() || !words::is_printable(reason) {
+            return Err(Error::usage(
+                "--screen-recorded wants a reason, in printable characters",
+            ));
+        }
+        return Ok(());
+    }
+    let seen = RECORDERS
+        .iter()
+        .find(|name| std::env::var_os(name).is_some());
+    match seen {
+        Some(name) => Err(Error::machine(format!(
+            "the share would be typed on a screen that is sent or kept elsewhere ({name} is set)"
+        ))
+        .check("SCREEN")
+        .hint("check it at the machine's own console, outside SSH, tmux and screen")
+        .hint("if your policy allows it, say why: --screen-recorded \"reason\"")),
+        None => Ok(()),
+    }
+}
+
+/// All 33 words; what does not make a share is typed again by the row, or given up.
+fn type_share(operator: &mut dyn Operator) -> Result<Words> {
+    operator.ask(
+        " ONLY THE CUSTODIAN LOOKS. Everyone else: turn away. No camera on this screen.\n \
+         Press Enter when only you look: ",
+    )?;
+    operator.say(
+        "\n Type your 33 words, a row at a time; four letters of a word are enough.\n \
+         back = the row before. Ctrl-C ends the check.\n\n",
+    );
+    let mut typed = Words::blank(SHARE_WORDS)?;
+    let mut row = 1;
+    while row <= SHARE_WORDS {
+        match ask_row(operator, row)? {
+            Some(number) => {
+                typed.set(row - 1, number);
+                row += 1;
+            }
+            None => row = (row - 1).max(1),
+        }
+    }
+    loop {
+        let Err(why) = Share::from_words(&typed) else {
+            return Ok(typed);
+        };
+        operator.say(&format!(
+            "\n All 33 words are in the list, but they make no share:\n {}.\n",
+            suspicion(&why)
+        ));
+        let Some(row) = row_to_type_again(operator)? else {
+            return Ok(typed); // judged by the caller, as it is
+        };
+        if let Some(number) = ask_row(operator, row)? {
+            typed.set(row - 1, number);
+        }
+    }
+}
+
+/// The word of one row; `None`: the row before.
+fn ask_row(operator: &mut dyn Operator, row: usize) -> Result<Option<u16>> {
+    loop {
+        let word = operator.ask_word(&format!(" word {row:>2} of 33: "))?;
+        let word = word.ok_or_else(|| Error::usage("nobody is there to type a share"))?;
+        if &word[..] == b"back" {
+            return Ok(None);
+        }
+        match number_of(&word) {
+            Some(number) => return Ok(Some(number)),
+            None => operator.say(&format!(
+                " Row {row}: that is not a word of the list; look again.\n"
+            )),
+        }
+    }
+}
+
+/// `None`: given up.
+fn row_to_type_again(operator: &mut dyn Operator) -> Result<Option<usize>> {
+    loop {
+        let answer =
+            operator.ask(" Which row do you type again? (a number, or stop to end the check): ")?;
+        match answer.as_deref() {
+            None | Some("stop") => return Ok(None),
+            Some(answer) => {
+                if let Ok(row @ 1..=SHARE_WORDS) = answer.parse::<usize>() {
+                    return Ok(Some(row));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! docs/recovery-without-byok.md, its commands run as they stand, and the script that does the same:
+//! from shares and package that byok dealt to wrapped material that the KMS's private key opens.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use expectrl::session::OsSession;
+use expectrl::{Eof, Expect as _, Session};
+use support::{
+    ARN, Kind, LABEL, Room, SHA_1, SHA_256, Transcript, base64, openssl_check_values, refused,
+    stderr,
+};
+
+const DOCUMENT: &str = include_str!("../docs/recovery-without-byok.md");
+const SCRIPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/ceremony-scripts/recover-without-byok.sh"
+);
+const CUSTODIANS: [&str; 3] = ["Security", "Audit", "Treasury"];
+const SECURITY: &str = "01-Security.txt";
+const TREASURY: &str = "03-Treasury.txt";
+
+/// The document's commands, one text per fenced block.
+fn blocks() -> Vec<&'static str> {
+    let blocks: Vec<&str> = DOCUMENT
+        .split("\n```sh\n")
+        .skip(1)
+        .map(|rest| rest.split("\n```\n").next().unwrap())
+        .collect();
+    assert_eq!(DOCUMENT.matches("\n```").count(), blocks.len() * 2);
+    blocks
+}
+
+/// Where a block stands, by the heading above it.
+const WHEELS: usize = 0;
+const PARAMETERS: usize = 1;
+const ROOM: usize = 2;
+const CLEAN_UP: usize = 9;
+const IMPORT: usize = 10;
+
+/// What the cloud operator's and the offline machine's programs are found in.
+fn path(room: &Room) -> Option<String> {
+    let Ok(venv) = std::env::var("BYOK_TEST_VENV") else {
+        support::skip("BYOK_TEST_VENV is not set");
+        return None;
+    };
+    let usual = std::env::var("PATH").unwrap();
+    Some(format!("{}:{venv}/bin:{usual}", room.path("bin").display()))
+}
+
+/// The first block, run once: the wheels, from the package index or from what `tests/run.sh` got.
+fn wheels(path: &str) -> Option<&'static Path> {
+    static WHEELS_DIR: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let wheels = WHEELS_DIR.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("recovery-wheels");
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        let mut command = bash(&dir, path);
+        command.args(["-ec", blocks()[WHEELS]]);
+        let kept = PathBuf::from(std::env::var("BYOK_TEST_VENV").unwrap()).join("wheels");
+        if kept.exists() {
+            command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", kept);
+        }
+        let output = command.output().unwrap();
+        assert!(
+            output.status.success() || stderr(&output).contains("o matching distribution"),
+            "{}",
+            stderr(&output)
+        );
+        output.status.success().then(|| dir.join("wheels"))
+    });
+    if wheels.is_none() {
+        support::skip("the wheels are neither in BYOK_TEST_VENV nor can they be downloaded");
+    }
+    wheels.as_deref()
+}
+
+fn bash(stick: &Path, path: &str) -> Command {
+    let mut command = Command::new("bash");
+    command
+        .current_dir(stick)
+        .env("PATH", path)
+        .env("TERM", "xterm")
+        .env_remove("PYTHONPATH");
+    command
+}
+
+/// What is left of a ceremony with escrow: shares, record, and a stick with the package.
+struct Left {
+    room: Room,
+    transcript: Transcript,
+    stick: PathBuf,
+    path: String,
+}
+
+fn left() -> Option<Left> {
+    let mut room = Room::new(Kind::SoftHsm)?;
+    let path = path(&room)?;
+    let wheels = wheels(&path)?;
+    let transcript = room.run_with_escrow(2, &CUSTODIANS);
+    let stick = room.path("stick");
+    fs::create_dir_all(stick.join("wheels")).unwrap();
+    for wheel in fs::read_dir(wheels).unwrap() {
+        let wheel = wheel.unwrap();
+        fs::copy(wheel.path(), stick.join("wheels").join(wheel.file_name())).unwrap();
+    }
+    let package = room.path("records/one/escrow-package.json");
+    fs::copy(package, stick.join("escrow-package.json")).unwrap();
+    fs::copy(
+        room.path("inputs/eu-west-1.json"),
+        room.path("parameters.json"),
+    )
+    .unwrap();
+    fs::create_dir(room.path("bin")).unwrap();
+    let aws = "#!/bin/bash\nhere=${0%/*}\nprintf '%s\\n' \"$@\" > \"$here/$2.argv\"\n\
+               [ \"$2\" != get-parameters-for-import ] || cat \"$here/../parameters.json\"\n";
+    fs::write(room.path("bin/aws"), aws).unwrap();
+    fs::set_permissions(room.path("bin/aws"), fs::Permissions::from_mode(0o755)).unwrap();
+    Some(Left {
+        room,
+        transcript,
+        stick,
+        path,
+    })
+}
+
+impl Left {
+    fn kcv(&self) -> &str {
+        self.transcript.event("key-generated")["kcv"]
+            .as_str()
+            .unwrap()
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.transcript.event("key-generated")["fingerprint"]
+            .as_str()
+            .unwrap()
+    }
+
+    /// Another package with the same names: as if of another ceremony.
+    fn exchange_package(&self) {
+        let path = self.stick.join("escrow-package.json");
+        let mut json: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let wrapped = json["keys"][0]["wrapped"].as_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        json["keys"][0]["wrapped"] = base64(&[7; 40]).into();
+        let other = json["keys"][0]["wrapped"].as_str().unwrap();
+        fs::write(&path, text.replace(&wrapped, other)).unwrap();
+    }
+
+    /// The printed rows of the package.
+    fn rows(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.room.path("records/one/package.txt")).unwrap();
+        let rows = text
+            .lines()
+            .filter(|line| line.starts_with("row ") && line.contains("  check "));
+        rows.map(str::to_owned).collect()
+    }
+
+    /// These blocks as one person at a terminal runs them.
+    fn person(&self, blocks: &[&str]) -> Person {
+        let script = self.room.path("typed.sh");
+        // The last line is the test's: where the private directory was.
+        let text = format!("{}\necho \"room was $room\"\n", blocks.join("\n"));
+        fs::write(&script, text).unwrap();
+        let mut command = bash(&self.stick, &self.path);
+        command.arg(script);
+        let mut session = Session::spawn(command).unwrap();
+        session.set_expect_timeout(Some(Duration::from_secs(60)));
+        Person { session }
+    }
+
+    #[track_caller]
+    fn wrapped_is_the_data_key(&self, wrapping: &str) {
+        let key = self
+            .room
+            .kms
+            .open(&self.stick.join("WrappedKeyMaterial.bin"), wrapping);
+        let (kcv, fingerprint) = openssl_check_values(&key);
+        assert_eq!(
+            (kcv.as_str(), fingerprint.as_str()),
+            (self.kcv(), self.fingerprint())
+        );
+        let imported = self
+            .room
+            .openssl_opens("records/one/payments-2026/eu-west-1/WrappedKeyMaterial.bin");
+        assert_eq!(key, imported);
+    }
+}
+
+struct Person {
+    session: OsSession,
+}
+
+impl Person {
+    #[track_caller]
+    fn sees(&mut self, text: &str) {
+        let seen = self.session.expect(text);
+        seen.unwrap_or_else(|e| panic!("{text}: {e}"));
+    }
+
+    #[track_caller]
+    fn answer(&mut self, question: &str, answer: &str) {
+        self.sees(question);
+        self.session.send_line(answer).unwrap();
+    }
+
+    fn ends_input(&mut self) {
+        std::thread::sleep(Duration::from_millis(200));
+        self.session.send("\u{4}").unwrap();
+    }
+
+    /// The rest that was said; nothing is left in memory.
+    #[track_caller]
+    fn end(mut self) -> String {
+        let rest = self.session.expect(Eof).unwrap();
+        let said = String::from_utf8_lossy(rest.as_bytes()).into_owned();
+        let place = said.split("room was ").nth(1).unwrap();
+        let place = place.lines().next().unwrap().trim();
+        assert!(place.starts_with("/dev/shm/recovery."), "{said}");
+        assert!(!Path::new(place).exists(), "{place} is still there");
+        said
+    }
+}
+
+#[test]
+fn the_documents_commands_bring_the_data_key_back_to_kms() {
+    let Some(left) = left() else { return };
+    let mut person = left.person(&blocks()[PARAMETERS..]);
+    person.answer("ARN of the KMS key: ", ARN);
+    person.sees(&left.room.kms.sha256());
+    person.sees(&left.room.kms.sha256());
+    person.sees("click-8.5.1-py3-none-any.whl: OK");
+    person.sees("shamir_mnemonic-0.3.0-py3-none-any.whl: OK");
+    person.answer("Enter a recovery share: ", &left.room.share(TREASURY));
+    person.sees("shares needed");
+    person.answer("Enter a recovery share: ", &left.room.share(SECURITY));
+    person.sees("SUCCESS!");
+    person.answer("Label of the data key: ", LABEL);
+    person.sees("40 wrapped.bin");
+    person.sees("32 data-key.bin");
+    person.sees(left.kcv());
+    person.sees(left.fingerprint());
+    person.sees("256 WrappedKeyMaterial.bin");
+    person.answer("ARN of the KMS key: ", ARN);
+    let said = person.end();
+    assert!(!said.contains("STOP"), "{said}");
+
+    left.wrapped_is_the_data_key(SHA_256);
+    assert_eq!(
+        fs::read(left.stick.join("ImportToken.bin")).unwrap(),
+        left.room.kms.token
+    );
+    let asked = |what: &str| fs::read_to_string(left.room.path("bin").join(what)).unwrap();
+    let parameters = asked("get-parameters-for-import.argv");
+    assert!(parameters.contains("RSAES_OAEP_SHA_256\n"), "{parameters}");
+    let import = asked("import-key-material.argv");
+    for wanted in [
+        "--region\neu-west-1\n",
+        ARN,
+        "fileb://WrappedKeyMaterial.bin\n",
+        "fileb://ImportToken.bin\n",
+    ] {
+        assert!(import.contains(wanted), "{import}");
+    }
+}
+
+#[test]
+fn the_documents_commands_take_the_package_from_paper() {
+    let Some(left) = left() else { return };
+    fs::remove_file(left.stick.join("escrow-package.json")).unwrap();
+    let mut person = left.person(&blocks()[PARAMETERS..IMPORT]);
+    person.answer("ARN of the KMS key: ", ARN);
+    person.sees("type its rows in step 5");
+    person.answer("Enter a recovery share: ", &left.room.share(SECURITY));
+    person.sees("shares needed");
+    person.answer("Enter a recovery share: ", &left.room.share(TREASURY));
+    person.sees("SUCCESS!");
+    std::thread::sleep(Duration::from_millis(500));
+    for row in left.rows() {
+        person.session.send_line(&row).unwrap();
+    }
+    person.ends_input();
+    person.sees("40 wrapped.bin");
+    person.sees(left.kcv());
+    person.sees(left.fingerprint());
+    let said = person.end();
+    assert!(!said.contains("STOP"), "{said}");
+    left.wrapped_is_the_data_key(SHA_256);
+}
+
+#[test]
+fn the_documents_commands_stop_at_too_few_shares_and_at_another_package() {
+    let Some(left) = left() else { return };
+    left.exchange_package();
+    let until_key = [&blocks()[PARAMETERS..7], &blocks()[CLEAN_UP..IMPORT]].concat();
+    let mut person = left.person(&until_key);
+    person.answer("ARN of the KMS key: ", ARN);
+    person.answer("Enter a recovery share: ", &left.room.share(SECURITY));
+    person.sees("shares needed");
+    person.sees("Enter a recovery share: ");
+    person.ends_input();
+    person.sees("STOP: the shares gave no escrow key");
+    person.answer("Label of the data key: ", LABEL);
+    person.sees("STOP: these shares do not open this package");
+    person.sees("0 data-key.bin");
+    person.end();
+
+    let mut person = left.person(&until_key);
+    person.answer("ARN of the KMS key: ", ARN);
+    person.answer("Enter a recovery share: ", &left.room.share(SECURITY));
+    person.sees("shares needed");
+    person.answer("Enter a recovery share: ", &left.room.share(TREASURY));
+    person.sees("SUCCESS!");
+    person.answer("Label of the data key: ", LABEL);
+    person.sees("STOP: these shares do not open this package");
+    person.sees("0 data-key.bin");
+    person.end();
+    assert!(!left.stick.join("WrappedKeyMaterial.bin").exists());
+    assert!(blocks()[ROOM].contains("/dev/shm"));
+}
+
+/// Runs the script with these answers, a line each; nothing is left in memory.
+fn script(left: &Left, args: &[&str], answers: &[&str]) -> Output {
+    use std::io::Write as _;
+    let mut command = bash(&left.stick, &left.path);
+    command.arg(SCRIPT).args(args);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let mut input = child.stdin.take().unwrap();
+    // It may have stopped before it read everything.
+    let _ = input.write_all((answers.join("\n") + "\n").as_bytes());
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let name = format!("recovery.{pid}.");
+    for entry in fs::read_dir("/dev/shm").unwrap() {
+        let found = entry.unwrap().file_name().into_string().unwrap();
+        assert!(!found.starts_with(&name), "{found} is still there");
+    }
+    output
+}
+
+#[test]
+fn the_script_does_the_same() {
+    let Some(left) = left() else { return };
+    let parameters = "../parameters.json";
+    let slip = left.room.kms.sha256()[..24].to_uppercase();
+    let (one, three) = (left.room.share(SECURITY), left.room.share(TREASURY));
+    let fingerprint = &left.fingerprint()[..16];
+    let with_package = [parameters, SHA_256, "escrow-package.json"];
+    let output = script(
+        &left,
+        &with_package,
+        &["Yes", &slip, &three, &one, LABEL, fingerprint],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains(left.kcv()), "{}", stderr(&output));
+    for word in one.split(' ').skip(3).take(10) {
+        assert!(
+            !stderr(&output).contains(&format!(" {word} ")),
+            "{}",
+            stderr(&output)
+        );
+    }
+    left.wrapped_is_the_data_key(SHA_256);
+    refused(&script(&left, &with_package, &[]), 2, &["is there already"]);
+
+    // The other hash, the package from paper, and every mistake on the way.
+    for made in ["WrappedKeyMaterial.bin", "ImportToken.bin"] {
+        fs::remove_file(left.stick.join(made)).unwrap();
+    }
+    let rows = left.rows();
+    let mistyped = rows[0].replacen(" check ", " check 0", 1);
+    let wrong = one.rsplit_once(' ').unwrap().0.to_owned() + " academic";
+    let short = one.rsplit_once(' ').unwrap().0;
+    let mut answers = vec!["Yes", &slip, short, "", &wrong, "", &one, &one, "", &three];
+    answers.push(&mistyped);
+    answers.extend(rows.iter().map(String::as_str));
+    answers.extend(["", left.kcv()]);
+    let output = script(&left, &[parameters, SHA_1], &answers);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for wanted in ["was 32 words", "a word is wrong", "was typed before"] {
+        assert!(stderr(&output).contains(wanted), "{}", stderr(&output));
+    }
+    left.wrapped_is_the_data_key(SHA_1);
+}
+
+#[test]
+fn the_script_refuses_what_does_not_fit() {
+    let (Some(left), Some(other)) = (left(), left()) else {
+        return;
+    };
+    let slip = left.room.kms.sha256();
+    let (one, three) = (left.room.share(SECURITY), left.room.share(TREASURY));
+    let foreign = other.room.share(SECURITY);
+    let args = ["../parameters.json", SHA_256, "escrow-package.json"];
+
+    refused(&script(&left, &[], &[]), 2, &["PARAMETERS WRAPPING"]);
+    refused(&script(&left, &args, &["no"]), 1, &["declined"]);
+    let another = "0".repeat(24);
+    let output = script(&left, &args, &["Yes", &another]);
+    refused(&output, 4, &["not the wrapping key of the paper"]);
+    let output = script(&left, &args, &["Yes", &slip, &one, &foreign, "", "stop"]);
+    refused(
+        &output,
+        4,
+        &["of another set", "not enough: 1 good, 2 needed"],
+    );
+    let output = script(&left, &args, &["Yes", &slip, &one]);
+    refused(&output, 1, &["not enough: 1 good, 2 needed"]);
+    let output = script(
+        &left,
+        &args,
+        &["Yes", &slip, &one, &three, LABEL, "00000000"],
+    );
+    refused(&output, 4, &["another data key"]);
+    left.exchange_package();
+    let output = script(&left, &args, &["Yes", &slip, &one, &three, LABEL]);
+    refused(&output, 4, &["do not open this package", "ceremony ids"]);
+    let wheel = left.stick.join("wheels/click-8.5.1-py3-none-any.whl");
+    fs::write(wheel, "not this").unwrap();
+    refused(
+        &script(&left, &args, &[]),
+        2,
+        &["wheels", "step 1", "FAILED"],
+    );
+    assert!(!left.stick.join("WrappedKeyMaterial.bin").exists());
+}
