@@ -681,7 +681,7 @@ fn wrapped_material_of_a_wrong_length_is_refused_on_kryoptic() {
 }
 
 #[test]
-fn an_hsm_that_takes_no_secret_keys_cannot_serve_wrap_in_host() {
+fn an_hsm_that_takes_no_secret_keys_serves_wrap_in_host_through_a_key_pair_of_its_own() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
         return;
     };
@@ -689,13 +689,6 @@ fn an_hsm_that_takes_no_secret_keys_cannot_serve_wrap_in_host() {
     let Some(()) = room.behind_proxy("refuse-create-secret") else {
         return;
     };
-    let says = [
-        "step 6 of 13",
-        "C_CreateObject: CKR_TEMPLATE_INCONSISTENT",
-        "cannot serve wrap_in = \"host\"",
-    ];
-    aborted(&room, &room.run(), 3, &says);
-    room.without_proxy();
     room.run_corrected(&[]);
 }
 
@@ -1328,60 +1321,54 @@ fn a_run_without_people_refuses_what_needs_them() {
     room.run_corrected(&[]);
 }
 
-/// A plan with one line more, or one line another: what `byok run` says of it.
+/// What is not built is refused by name; what is built is refused by name where it means nothing.
 #[test]
-fn what_is_not_built_yet_is_refused_by_name() {
+fn what_a_plan_cannot_have_is_refused_by_name() {
     let Some(room) = Room::new(Kind::SoftHsm) else {
         return;
     };
     let good = room.plan.text();
-    let escrow =
-        "[escrow]\nthreshold = 3\ncustodians = [\"a\", \"b\", \"c\"]\ndeliver = \"screen\"\n";
+    let on_top = |line: &str| format!("{line}\n{good}");
+    let at_end = |lines: &str| format!("{good}{lines}\n");
+    let in_key = |line: &str| good.replace("[[key.import]]", &format!("{line}\n[[key.import]]"));
+    let in_import = |line: &str| good.replace("wrap_in = ", &format!("{line}\nwrap_in = "));
+    let not_built = |name: &str| format!("{name} is not built yet");
+    let builds = "builds on nothing".to_owned();
     let mut plans = vec![
-        ("[escrow]", format!("{good}{escrow}")),
         (
-            "[recover]",
-            format!("{good}[recover]\nshares = \"typed\"\n"),
+            not_built("witnesses"),
+            at_end("witnesses = [\"Internal audit\"]"),
         ),
+        (not_built("signer"), at_end("signer = \"SHA256:abc\"")),
+        (not_built("signer"), on_top("signer = \"x\"")),
+        (not_built("bits"), in_key("bits = \"x\"")),
+        (not_built("source"), in_key("source = \"x\"")),
+        (not_built("reason in [[key]]"), in_key("reason = \"x\"")),
+        (not_built("import_type"), in_import("import_type = \"x\"")),
+        (not_built("description"), in_import("description = \"x\"")),
+        (builds.clone(), at_end("[recover]\nshares = \"typed\"")),
+        (builds.clone(), on_top("previous = \"x\"")),
         (
-            "witnesses",
-            format!("{good}witnesses = [\"Internal audit\"]\n"),
+            builds.clone(),
+            on_top(&format!("previous_head = \"{}\"", "0".repeat(64))),
         ),
-        ("signer", format!("{good}signer = \"SHA256:abc\"\n")),
+        (builds.clone(), on_top("reuse_escrow = \"x\"")),
+        (
+            builds,
+            in_key(&format!("fingerprint = \"{}\"", "0".repeat(64))),
+        ),
+        ("gives a reason".into(), on_top("reason = \"x\"")),
+        ("other_kms_key".into(), in_import("other_kms_key = \"x\"")),
+        ("witness_of".into(), in_import("witness_of = \"x\"")),
+        ("screen_recorded".into(), on_top("screen_recorded = \"x\"")),
     ];
-    for name in [
-        "previous",
-        "previous_head",
-        "reason",
-        "reuse_escrow",
-        "screen_recorded",
-        "signer",
-    ] {
-        plans.push((name, format!("{name} = \"x\"\n{good}")));
-    }
-    for name in ["fingerprint", "bits", "source", "reason"] {
-        plans.push((
-            name,
-            good.replace("[[key.import]]", &format!("{name} = \"x\"\n[[key.import]]")),
-        ));
-    }
-    for name in ["other_kms_key", "witness_of", "import_type", "description"] {
-        plans.push((
-            name,
-            good.replace("wrap_in = ", &format!("{name} = \"x\"\nwrap_in = ")),
-        ));
-    }
     for kind in ["reimport", "recover", "destroy"] {
-        plans.push((
-            kind,
-            good.replace("kind = \"generate\"", &format!("kind = \"{kind}\"")),
-        ));
+        let plan = good.replace("kind = \"generate\"", &format!("kind = \"{kind}\""));
+        plans.push((format!("kind = \"{kind}\" needs"), plan));
     }
     for keep in ["sealed", "none"] {
-        plans.push((
-            keep,
-            good.replace("keep = \"extractable\"", &format!("keep = \"{keep}\"")),
-        ));
+        let plan = good.replace("keep = \"extractable\"", &format!("keep = \"{keep}\""));
+        plans.push(("need [escrow]".into(), plan));
     }
     for spec in [
         "HMAC_224",
@@ -1396,15 +1383,12 @@ fn what_is_not_built_yet_is_refused_by_name() {
         "RSA_3072",
         "RSA_4096",
     ] {
-        plans.push((spec, good.replace("SYMMETRIC_DEFAULT", spec)));
+        let plan = good.replace("SYMMETRIC_DEFAULT", spec);
+        plans.push((not_built(&format!("spec = \"{spec}\"")), plan));
     }
-    for (name, plan) in &plans {
-        assert_ne!(*plan, good, "{name}");
-        refused(
-            &room.run_text(plan),
-            2,
-            &[name, "is not built yet", "refused rather than ignored"],
-        );
+    for (says, plan) in &plans {
+        assert_ne!(*plan, good, "{says}");
+        refused(&room.run_text(plan), 2, &[says]);
     }
     for option in [
         "--signers=x",

@@ -340,7 +340,7 @@ fn a_chain_computed_again_does_not_hide_a_line_that_is_against_the_rules() {
             changed(generated, &|line| {
                 line.replacen("key-generated", "key-invented", 1)
             }),
-            at(wrapped) + "no data key \"payments-2026\" was generated",
+            at(wrapped) + "no data key \"payments-2026\" was made or brought back",
         ),
         (
             changed(0, &|line| line.replacen("ceremony-opened", "roll-call", 1)),

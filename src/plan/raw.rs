@@ -403,7 +403,29 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     };
     let builds_on =
         plan.previous.is_some() || plan.keys.iter().any(|key| key.fingerprint.is_some());
+    let shows = plan
+        .escrow
+        .as_ref()
+        .is_some_and(|escrow| escrow.deliver == Deliver::Screen);
+    if plan.screen_recorded.is_some() && !shows {
+        return without(
+            "shows no shares",
+            "screen_recorded belongs to [escrow] with deliver = \"screen\"",
+        );
+    }
+    if plan.reason.is_some() && plan.kind != Kind::Destroy {
+        return without("gives a reason", "`reason` belongs to kind = \"destroy\"");
+    }
     if plan.kind == Kind::Generate {
+        if plan
+            .imports()
+            .any(|(_, import)| import.other_kms_key.is_some())
+        {
+            return without(
+                "knows no KMS key from before",
+                "other_kms_key belongs to reimport and recover",
+            );
+        }
         if builds_on
             || plan.previous_head.is_some()
             || plan.recover.is_some()
@@ -431,9 +453,6 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     }
     if plan.kind == Kind::Destroy {
         return destroys_only(plan);
-    }
-    if plan.reason.is_some() {
-        return without("gives a reason", "`reason` belongs to kind = \"destroy\"");
     }
     match (plan.kind, &plan.recover) {
         (Kind::Recover, None) => without(
