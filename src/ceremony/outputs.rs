@@ -39,8 +39,10 @@ impl Ceremony<'_> {
             .imports()
             .map(|(key, import)| (key.label.as_str(), import.name.as_str()))
             .collect();
-        let all = import_all(&imports, &self.id, &plan.title, self.rehearsal);
-        self.record.write("import.sh", all.as_bytes())?;
+        if !imports.is_empty() {
+            let all = import_all(&imports, &self.id, &plan.title, self.rehearsal);
+            self.record.write("import.sh", all.as_bytes())?;
+        }
         let readme = screens::record_readme(plan, &self.id, self.rehearsal);
         self.record.write("README.txt", readme.as_bytes())?;
         Ok(())

@@ -63,21 +63,10 @@ impl Ceremony<'_> {
         let found = self
             .hsm_mut()?
             .find_secret_keys(&key.label, expected.bytes)?;
-        let others = found.iter().filter(|key| {
-            key.check()
-                .is_some_and(|check| check.fingerprint != expected.fingerprint)
-        });
-        let shown: Vec<String> = others
-            .map(|key| {
-                let check = key.check().map(|check| {
-                    format!(
-                        "KCV {}, fingerprint {}",
-                        check.kcv,
-                        words::hex(&check.fingerprint)
-                    )
-                });
-                format!("CKA_ID {}: {}", key.id, check.unwrap_or_default())
-            })
+        let shown: Vec<String> = found
+            .iter()
+            .filter(|key| !key.is(&expected.fingerprint))
+            .map(described)
             .collect();
         let (count, right) = (
             found.len(),
@@ -197,11 +186,17 @@ impl Ceremony<'_> {
         for (key, import) in plan.imports() {
             let known = known(previous, key)?;
             let arn = &import.key_arn;
-            let is_known = known.key_arns.is_empty()
-                || known
-                    .key_arns
-                    .iter()
-                    .any(|known| known == arn.as_str() || arn.is_replica_of(known));
+            if known.key_arns.is_empty() {
+                notes.push(format!(
+                    "{}/{}: the previous record wrapped for no KMS key, so nothing says that this is the one",
+                    key.label, import.name
+                ));
+                continue;
+            }
+            let is_known = known
+                .key_arns
+                .iter()
+                .any(|known| known == arn.as_str() || arn.is_replica_of(known));
             match (is_known, &import.other_kms_key) {
                 (true, _) => {}
                 (false, Some(reason)) => {
@@ -245,7 +240,16 @@ pub(super) fn known<'a>(previous: &'a Previous, key: &KeyPlan) -> Result<&'a Kno
             known.spec
         )));
     }
-    Ok(known)
+    match known.keep {
+        Some(keep) if keep != key.keep => Err(Error::usage(format!(
+            "[[key]] {:?}: keep = {:?} in the plan, {:?} in the previous record",
+            key.label,
+            key.keep.name(),
+            keep.name()
+        ))
+        .hint("a ceremony that brings a data key back does not change how it is kept")),
+        _ => Ok(known),
+    }
 }
 
 pub(super) fn not_the_same(key: &KeyPlan, expected: &Expected, found: &[String]) -> Error {
@@ -258,14 +262,23 @@ pub(super) fn not_the_same(key: &KeyPlan, expected: &Expected, found: &[String])
         "this is not the data key {:?}: it must be {kcv}fingerprint {}; there is {}",
         key.label,
         words::hex(&expected.fingerprint),
-        if found.is_empty() {
-            "a key whose check values cannot be computed".to_owned()
-        } else {
-            found.join("; ")
-        }
+        found.join("; ")
     ))
     .check("SAME-MATERIAL")
     .hint("STOP: another key stands in its place. Nothing was wrapped, nothing was touched")
+}
+
+/// A key of the token as people can tell it from others.
+pub(super) fn described(found: &Found) -> String {
+    let check = found.check().map(|check| {
+        format!(
+            "KCV {}, fingerprint {}",
+            check.kcv,
+            words::hex(&check.fingerprint)
+        )
+    });
+    let check = check.unwrap_or("its check values cannot be computed".into());
+    format!("CKA_ID {}: {check}", found.id)
 }
 
 /// A ceremony that brings keys back must not change how they are kept.

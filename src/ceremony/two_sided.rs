@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::kms::aws::ImportParameters;
 use crate::operator::Operator;
 use crate::plan::{ImportPlan, Plan};
+use crate::screens;
 use crate::words::{self, Digest, ROWS};
 
 /// How many rows are compared, and how often one row may be typed.
@@ -80,8 +81,8 @@ enum Answer {
 /// witnesses signed, unless the plan holds them. `None`: there is no paper at hand.
 pub(super) fn previous_head(head: &Digest, operator: &mut dyn Operator) -> Result<Option<String>> {
     operator.say(
-        " Take the paper with the head digest of the previous record. Without that paper, type\n \
-         none: the transcript will then say that nothing vouches for the previous record.\n",
+        " Take the paper with the head digest of the previous record. Without that paper\n \
+         type none; the transcript will say that nothing vouches for that record.\n",
     );
     match rows_match(
         head,
@@ -129,7 +130,8 @@ fn rows_match(
     for (at, row) in rows.iter().enumerate() {
         let mut typed = 0;
         loop {
-            let question = format!(" Row {row} of the digest {of}, 8 hex digits or 4 words: ");
+            let question = screens::fold(&format!("Row {row} of the digest {of}:"), " ")
+                + "   8 hex digits or 4 words: ";
             let Some(answer) = operator.ask(&question)? else {
                 return Ok(Answer::NotAsked);
             };
@@ -144,7 +146,7 @@ fn rows_match(
                 return Err(not_the_slip(*row, of));
             }
             operator.say(&format!(
-                " That is not row {row} of what was read here. Look at row {row} of the slip again.\n"
+                " That is not row {row} of what was read here. Look at row {row} on the paper again.\n"
             ));
         }
     }

@@ -124,8 +124,8 @@ impl Terminal {
     /// One line into locked memory, with the terminal set like this while it is typed.
     fn ask_locked(&mut self, question: &str, termios: &Termios) -> Result<Locked> {
         loop {
+            self.set(termios)?; // before the question: who types at once is not dropped, and not shown
             self.say(question);
-            self.set(termios)?;
             let mut typed = Locked::zeroed(LONGEST_SECRET)?;
             let read = self.read_line(&mut typed);
             self.set(&self.quiet)?;

@@ -106,6 +106,12 @@ pub enum Event {
         recombinations: usize,
         labels: Vec<String>,
     },
+    /// The shares of an earlier ceremony still open its package: people destroy both.
+    EscrowSuperseded {
+        ceremony: String,
+        custodians: Vec<String>,
+        labels: Vec<String>,
+    },
     KeySealed {
         label: String,
         cka_id: String,
@@ -167,7 +173,7 @@ pub struct FileDigest {
 #[allow(missing_docs)] // as above
 pub struct PreflightCheck {
     pub check: &'static str,
-    pub wrapping: WrappingAlgorithm,
+    pub wrapping: &'static str,
     pub wrapped_in: WrapIn,
     pub wrapping_key_spec: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
