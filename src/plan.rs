@@ -261,6 +261,17 @@ pub enum Keep {
     None,
 }
 
+impl Keep {
+    /// The plan's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Extractable => "extractable",
+            Self::Sealed => "sealed",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Where the wrapping happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::escrow::package::{self, Package};
 use crate::hsm::KeyId;
+use crate::plan::{Keep, Plan};
 use crate::receipts::KnownMaterial;
 use crate::strict_json::Json;
 use crate::transcript::{Chain, Line};
@@ -41,6 +42,8 @@ pub struct KnownKey {
     pub label: String,
     /// KMS key spec.
     pub spec: String,
+    /// How it is kept, as far as the record's own plan can be read.
+    pub keep: Option<Keep>,
     /// CKA_ID, unless it was a session object.
     pub id: Option<KeyId>,
     /// Length in bytes.
@@ -100,7 +103,7 @@ impl Previous {
             directory: directory.to_owned(),
             head: chain.head,
             ceremony: chain.opening().text("ceremony").to_owned(),
-            keys: known_keys(chain)
+            keys: known_keys(chain, &keeps(directory))
                 .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?,
             dealt: known_shares(chain),
             package: read_package(directory).map_err(doing)?,
@@ -129,14 +132,22 @@ impl Previous {
 }
 
 /// Generated, found again or recovered: each event tells the same of a data key.
-fn known_keys(chain: &Chain) -> Result<Vec<KnownKey>, String> {
+fn known_keys(chain: &Chain, keeps: &[(String, Keep)]) -> Result<Vec<KnownKey>, String> {
     chain
         .data_keys()
-        .map(|line| known_key(chain, line))
+        .map(|line| known_key(chain, line, keeps))
         .collect()
 }
 
-fn known_key(chain: &Chain, line: &Line) -> Result<KnownKey, String> {
+/// `keep` of every data key, from the plan that the verified record holds. A plan of a later format may
+/// not be readable; then nothing is said.
+fn keeps(directory: &Path) -> Vec<(String, Keep)> {
+    let plan = Plan::read(&directory.join("plan.toml"));
+    let keys = plan.map(|plan| plan.keys).unwrap_or_default();
+    keys.into_iter().map(|key| (key.label, key.keep)).collect()
+}
+
+fn known_key(chain: &Chain, line: &Line, keeps: &[(String, Keep)]) -> Result<KnownKey, String> {
     let label = line.text("label").to_owned();
     let wrapped = chain
         .events("key-wrapped")
@@ -145,6 +156,10 @@ fn known_key(chain: &Chain, line: &Line) -> Result<KnownKey, String> {
         words::unhex(line.text("fingerprint")).and_then(|bytes| bytes.try_into().ok());
     Ok(KnownKey {
         spec: line.text("spec").to_owned(),
+        keep: keeps
+            .iter()
+            .find(|(of, _)| *of == label)
+            .map(|(_, keep)| *keep),
         id: KeyId::from_hex(line.text("cka_id")),
         bytes: line
             .json

@@ -112,10 +112,8 @@ fn previous_meaning(plan: &Plan) -> String {
 fn keep_meaning(keep: Keep) -> &'static str {
     match keep {
         Keep::Extractable => "in the HSM, extractable: whoever has token and PIN can wrap it again",
-        Keep::Sealed => {
-            "in the HSM, sealed once the escrow is proved: then only a quorum brings it out"
-        }
-        Keep::None => "not in the HSM: once the ceremony ends, only a quorum brings it back",
+        Keep::Sealed => "in the HSM, sealed after the proof: then only a quorum brings it out",
+        Keep::None => "not in the HSM: after the ceremony only a quorum brings it back",
     }
 }
 
@@ -154,10 +152,13 @@ pub fn share(
     const ROWS: usize = 11;
     const COLUMN: usize = 17;
     let place = format!("step 9 of 13: escrow share {number} of {count}, {custodian}");
-    let head = format!(
-        "{} ONLY {custodian} LOOKS. Everyone else: turn away. No camera on this screen.\n\n",
-        heading(rehearsal, &place)
-    );
+    let place = match place.width() {
+        0..=50 => place,
+        _ => format!("step 9 of 13: escrow share {number} of {count}"), // the name stands below
+    };
+    let only =
+        format!("ONLY {custodian} LOOKS. Everyone else: turn away. No camera on this screen.");
+    let head = format!("{}{}\n", heading(rehearsal, &place), fold(&only, " "));
     let tail = format!(
         "\n Write all 33 in BLOCK LETTERS on form {number}. Words 1 to 3 are the same on every\n \
          form; word 4 is what makes this one yours. Take your time: about 5 minutes.\n\n \
@@ -263,11 +264,13 @@ pub fn sealed(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
         now,
         rehearsal,
         plan.escrow.is_some(),
+        plan.keys.iter().any(|key| key.keep != Keep::Extractable),
     );
     screen
 }
 
-/// Who carries which files where, before when.
+/// Who carries which files where, before when. `package`: there is an escrow package; `by_quorum`: a data
+/// key cannot be wrapped again without one.
 pub fn next(
     directory: &Path,
     folders: &[String],
@@ -275,6 +278,7 @@ pub fn next(
     now: Timestamp,
     rehearsal: bool,
     package: bool,
+    by_quorum: bool,
 ) -> String {
     let shown = directory.display();
     let name = directory.file_name().unwrap_or_default().display();
@@ -287,7 +291,9 @@ pub fn next(
         " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
          \x20                     byok verify /media/usb1/{name}\n"
     );
-    if !folders.is_empty() {
+    if folders.is_empty() {
+        text += " 2 nothing is imported: destroy the old shares and the old package\n";
+    } else {
         text += &import_steps(folders, deadline, now);
     }
     if package {
@@ -296,7 +302,10 @@ pub fn next(
     if !folders.is_empty() {
         text +=
             " Import missed or refused? Nothing is lost: download new import parameters, then\n";
-        text += &format!("                      byok plan --reimport {shown}\n");
+        text += &match by_quorum {
+            true => format!("   with a quorum:     byok plan --recover {shown}\n"),
+            false => format!("                      byok plan --reimport {shown}\n"),
+        };
     }
     text += &format!(" This screen again:   byok verify --next {shown}\n");
     text
@@ -335,6 +344,12 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
     } else {
         ""
     };
+    let escrow = if plan.escrow.is_some() {
+        "escrow-package.json  the data keys under the escrow key: without it no share opens anything\n\
+         package.txt          the same as rows to print, copy and type back; keep both confidential\n"
+    } else {
+        ""
+    };
     format!(
         "Record of a key ceremony\n\
          {practice}\n\
@@ -344,6 +359,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          plan.toml          what was approved, byte for byte\n\
          transcript.jsonl   what happened, a line an event, each bound to the one before\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
+{escrow}\
          import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
          <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
          \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\

@@ -1,7 +1,7 @@
 //! What can be known before anybody approves anything.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::machine;
@@ -19,6 +19,7 @@ pub fn ready(plan: &Plan) -> Result<Option<Leftover>> {
     record_is_free(plan)?;
     record_can_be_written(plan)?;
     let leftover = Leftover::find(&plan.directory)?;
+    shares_have_room(plan)?;
     module_exists(plan)?;
     for (_, import) in plan.imports() {
         parameters_exist(import)?;
@@ -60,6 +61,67 @@ pub fn record_can_be_written(plan: &Plan) -> Result<()> {
         ))
         .hint("let record.directory in the plan name a place that this user can write to")
     })
+}
+
+/// Share files lie alone in their directory, and never in the record.
+///
+/// # Errors
+/// Exit 2 where the directory for shares is not empty, no directory, or in the record by another way.
+pub fn shares_have_room(plan: &Plan) -> Result<()> {
+    let Some(Deliver::Files(directory)) = plan.escrow.as_ref().map(|escrow| &escrow.deliver) else {
+        return Ok(());
+    };
+    let refuse = |why: &str| {
+        let shown = directory.display();
+        Err(
+            Error::usage(format!("the directory for shares, {shown}, {why}"))
+                .hint("let deliver name a new directory: nothing is overwritten"),
+        )
+    };
+    if is_within(directory, &plan.directory) {
+        return refuse("lies inside the record, which is copied and shown");
+    }
+    match fs::read_dir(directory) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => refuse(&format!("cannot be used: {e}")),
+        Ok(mut entries) => match entries.next() {
+            Some(_) => refuse("is not empty"),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Whether a path leads into the record, under any of the names that it has on its way.
+fn is_within(path: &Path, record: &Path) -> bool {
+    let record = real(record);
+    let working = record::with_suffix(&record, ".incomplete");
+    let path = real(path);
+    path.starts_with(&record) || path.starts_with(&working)
+}
+
+/// The path with its existing part resolved; `..` in what does not exist yet is taken literally.
+fn real(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    let mut known = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    loop {
+        if let Ok(found) = known.canonicalize() {
+            return missing.iter().rev().fold(found, |mut path, part| {
+                if *part == Component::ParentDir.as_os_str() {
+                    path.pop();
+                } else {
+                    path.push(part);
+                }
+                path
+            });
+        }
+        let Some(last) = known.components().next_back() else {
+            return known;
+        };
+        missing.push(last.as_os_str().to_owned());
+        if !known.pop() {
+            return path.to_owned();
+        }
+    }
 }
 
 /// # Errors

@@ -150,7 +150,6 @@ impl Ceremony<'_> {
             self.plan.escrow.as_ref(),
             dealt,
         )?;
-        self.out_there.files.push(path.clone());
         let cannot = |e: std::io::Error| {
             Error::machine(format!("writing the share {}: {e}", path.display()))
         };
@@ -160,6 +159,7 @@ impl Ceremony<'_> {
             .mode(0o600)
             .open(&path)
             .map_err(cannot)?;
+        self.out_there.files.push(path.clone()); // only what this run made is ever erased
         file.write_all(&text[..len])
             .and_then(|()| file.sync_all())
             .map_err(cannot)?;
@@ -196,18 +196,41 @@ impl Ceremony<'_> {
             recombinations,
             labels: package.keys.iter().map(|key| key.label.clone()).collect(),
         })?;
-        if let Some(previous) = &self.previous
-            && !previous.dealt.is_empty()
-        {
-            let ceremony = previous.ceremony.clone();
-            self.record.transcript.append(&Event::EscrowSuperseded {
-                ceremony,
-                reminder: "its shares still open its own package: destroy both",
-            })?;
-        }
         drop((quorum, shares));
+        self.supersede_escrow()?;
         self.seal_keys(keys)?;
         Ok(Some(package))
+    }
+
+    /// The shares that were dealt before still open the package of that time.
+    fn supersede_escrow(&mut self) -> Result<()> {
+        let Some(previous) = &self.previous else {
+            return Ok(());
+        };
+        if previous.dealt.is_empty() {
+            return Ok(());
+        }
+        let of_plan = |label: &String| self.plan.keys.iter().any(|key| key.label == *label);
+        let superseded = Event::EscrowSuperseded {
+            ceremony: previous.ceremony.clone(),
+            custodians: previous
+                .dealt
+                .iter()
+                .map(|share| share.custodian.clone())
+                .collect(),
+            labels: previous
+                .keys
+                .iter()
+                .map(|key| key.label.clone())
+                .filter(of_plan)
+                .collect(),
+        };
+        self.record.transcript.append(&superseded)?;
+        self.operator.say(&format!(
+            "      the shares and the package of ceremony {} are superseded: destroy both\n",
+            previous.ceremony
+        ));
+        Ok(())
     }
 
     /// The package unwraps in the HSM to keys with the fingerprints of those that were generated.
@@ -223,7 +246,7 @@ impl Ceremony<'_> {
         hsm.destroy(control)?;
         for (packed, data_key) in package.keys.iter().zip(keys) {
             let back = hsm
-                .unwrap_from_escrow(&loaded, &packed.wrapped, packed.wrapped.len() - 8)
+                .unwrap_packed(&loaded, &packed.wrapped, packed.wrapped.len() - 8)
                 .map_err(|e| e.doing(format!("opening the package for {:?}", packed.label)))?;
             let same = back.check == data_key.material.check;
             hsm.destroy(back)?;

@@ -4,6 +4,8 @@
 //! - **Trial**: a throw-away key is wrapped under the very wrapping key of each import.
 //! - **Control**: the same mechanism, hash and size under an RSA key made in this computer; software
 //!   opens the result, and what it finds must be the key that the HSM says it holds.
+//! - **Escrow control**: with escrow or a recovery ahead, an escrow key that nothing depends on wraps a
+//!   throw-away key, software opens it, and the HSM takes it back in.
 //! - **Host path**: a throw-away key is taken out as the data key would be, and compared likewise.
 
 use std::collections::BTreeMap;
@@ -12,8 +14,10 @@ use std::collections::btree_map::Entry;
 use super::parameters::Judged;
 use super::{Ceremony, Event, Step};
 use crate::error::{Error, Result};
+use crate::escrow::ESCROW_KEY_LEN;
 use crate::hsm::{Hsm, Material, Transport, WrappingHandle};
-use crate::plan::WrapIn;
+use crate::locked::Locked;
+use crate::plan::{Plan, WrapIn};
 use crate::transcript::PreflightCheck;
 use crate::wrapping::key::WrappingKey;
 use crate::wrapping::{self, ControlKey, WrappingAlgorithm};
@@ -211,15 +215,39 @@ fn ways_out(error: Error, want: &Want) -> Error {
 fn check(check: &'static str, want: &Want, import: Option<String>) -> PreflightCheck {
     PreflightCheck {
         check,
-        wrapping: want.wrapping,
+        wrapping: want.wrapping.name(),
         wrapped_in: want.wrap_in,
         wrapping_key_spec: want.wrapping_key.spec(),
         import,
     }
 }
 
+/// Where a plan deals shares or takes them back: the same control that the real escrow key passes later,
+/// before any data key exists.
+///
+/// # Errors
+/// Exit 3 where this HSM cannot serve an escrow.
+pub fn prove_escrow(hsm: &mut Hsm, plan: &Plan) -> Result<Option<PreflightCheck>> {
+    if plan.escrow.is_none() && plan.recover.is_none() {
+        return Ok(None);
+    }
+    let mut key = Locked::zeroed(ESCROW_KEY_LEN)?;
+    hsm.random(&mut key)?;
+    let control = hsm.throw_away(ESCROW_KEY_LEN)?;
+    let loaded = hsm.load_escrow_key(&key, &control)?;
+    hsm.end_escrow_key(loaded)?;
+    hsm.destroy(control)?;
+    Ok(Some(PreflightCheck {
+        check: "ESCROW-CONTROL",
+        wrapping: "AES-KW",
+        wrapped_in: WrapIn::Hsm,
+        wrapping_key_spec: "AES-256",
+        import: None,
+    }))
+}
+
 /// What a plan and its judged parameters ask of the HSM.
-pub fn wants<'a>(plan: &crate::plan::Plan, judged: &'a [Judged]) -> Vec<Want<'a>> {
+pub fn wants<'a>(plan: &Plan, judged: &'a [Judged]) -> Vec<Want<'a>> {
     let want = |((key, import), judged): (
         (&crate::plan::KeyPlan, &crate::plan::ImportPlan),
         &'a Judged,
@@ -244,7 +272,9 @@ impl Ceremony<'_> {
             .ok_or_else(|| Error::hsm("no session with the HSM is open"))?;
         let operator = &mut *self.operator;
         let mut preflight = prove(hsm, &wants, |what| operator.say(&format!("      {what}\n")))?;
-        let checks = std::mem::take(&mut preflight.checks);
+        let escrow = prove_escrow(hsm, self.plan).map_err(|e| e.doing("control, escrow"))?;
+        let mut checks = std::mem::take(&mut preflight.checks);
+        checks.extend(escrow);
         self.record
             .transcript
             .append(&Event::PreflightPassed { checks })?;

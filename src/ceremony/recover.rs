@@ -1,6 +1,6 @@
 //! `kind = "recover"`: the same data keys again, from a quorum of shares and the escrow package.
 
-use super::reimport::{Expected, is_kept, not_the_same};
+use super::reimport::{Expected, described, is_kept, not_the_same};
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
 use crate::escrow::{ESCROW_KEY_LEN, PackedKey, Quorum};
 use crate::hsm::{DataKey, EscrowHandle, Life};
@@ -73,7 +73,7 @@ impl Ceremony<'_> {
         escrow: &EscrowHandle,
     ) -> Result<DataKey> {
         let len = packed.wrapped.len().saturating_sub(8);
-        let tried = self.hsm()?.unwrap_from_escrow(escrow, &packed.wrapped, len).map_err(|e| {
+        let tried = self.hsm_mut()?.unwrap_packed(escrow, &packed.wrapped, len).map_err(|e| {
             e.hint("the escrow package may be of another ceremony than the shares: compare the ceremony ids on both")
         })?;
         if tried.check.fingerprint != expected.fingerprint {
@@ -137,20 +137,7 @@ impl Ceremony<'_> {
                 ))?;
                 Ok(false)
             }
-            Some(other) => {
-                let check = other.check().map(|check| {
-                    format!(
-                        "KCV {}, fingerprint {}",
-                        check.kcv,
-                        words::hex(&check.fingerprint)
-                    )
-                });
-                Err(not_the_same(
-                    key,
-                    expected,
-                    &check.into_iter().collect::<Vec<_>>(),
-                ))
-            }
+            Some(other) => Err(not_the_same(key, expected, &[described(other)])),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Ceremony<'_> {
         let others: Vec<String> = found
             .iter()
             .filter(|key| !key.is(&expected.fingerprint))
-            .map(spoken)
+            .map(described)
             .collect();
         let count = found.len();
         match found.into_iter().find(|key| key.is(&expected.fingerprint)) {
@@ -193,11 +193,17 @@ impl Ceremony<'_> {
         for (key, import) in plan.imports() {
             let known = known(previous, key)?;
             let arn = &import.key_arn;
-            let is_known = known.key_arns.is_empty()
-                || known
-                    .key_arns
-                    .iter()
-                    .any(|known| known == arn.as_str() || arn.is_replica_of(known));
+            if known.key_arns.is_empty() {
+                notes.push(format!(
+                    "{}/{}: the previous record wrapped for no KMS key, so nothing says that this is the one",
+                    key.label, import.name
+                ));
+                continue;
+            }
+            let is_known = known
+                .key_arns
+                .iter()
+                .any(|known| known == arn.as_str() || arn.is_replica_of(known));
             match (is_known, &import.other_kms_key) {
                 (true, _) => {}
                 (false, Some(reason)) => {
@@ -241,19 +247,15 @@ pub(super) fn known<'a>(previous: &'a Previous, key: &KeyPlan) -> Result<&'a Kno
             known.spec
         )));
     }
-    Ok(known)
-}
-
-/// An object by what tells it apart.
-fn spoken(found: &Found) -> String {
-    match found.check() {
-        Some(check) => format!(
-            "CKA_ID {}: KCV {}, fingerprint {}",
-            found.id,
-            check.kcv,
-            words::hex(&check.fingerprint)
-        ),
-        None => format!("CKA_ID {}: its check values cannot be computed", found.id),
+    match known.keep {
+        Some(keep) if keep != key.keep => Err(Error::usage(format!(
+            "[[key]] {:?}: keep = {:?} in the plan, {:?} in the previous record",
+            key.label,
+            key.keep.name(),
+            keep.name()
+        ))
+        .hint("a ceremony that brings a data key back does not change how it is kept")),
+        _ => Ok(known),
     }
 }
 
@@ -267,14 +269,23 @@ pub(super) fn not_the_same(key: &KeyPlan, expected: &Expected, found: &[String])
         "this is not the data key {:?}: it must be {kcv}fingerprint {}; there is {}",
         key.label,
         words::hex(&expected.fingerprint),
-        if found.is_empty() {
-            "a key whose check values cannot be computed".to_owned()
-        } else {
-            found.join("; ")
-        }
+        found.join("; ")
     ))
     .check("SAME-MATERIAL")
     .hint("STOP: another key stands in its place. Nothing was wrapped, nothing was touched")
+}
+
+/// A key of the token as people can tell it from others.
+pub(super) fn described(found: &Found) -> String {
+    let check = found.check().map(|check| {
+        format!(
+            "KCV {}, fingerprint {}",
+            check.kcv,
+            words::hex(&check.fingerprint)
+        )
+    });
+    let check = check.unwrap_or("its check values cannot be computed".into());
+    format!("CKA_ID {}: {check}", found.id)
 }
 
 /// A ceremony that brings keys back must not change how they are kept.

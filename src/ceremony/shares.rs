@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Ceremony, Error, Result, words};
+use super::{Ceremony, Error, Result, screens, words};
+use crate::error::Exit;
 use crate::escrow::package::{self, LONGEST_TYPED};
 use crate::escrow::slip39::words::{Words, number_of};
 use crate::escrow::slip39::{NotAShare, Share};
@@ -11,11 +12,25 @@ use crate::escrow::{
     self, Package, PackedKey, Quorum, Refused, SHARE_WORDS, UntrustedShares, share_digest,
 };
 use crate::plan::{PackageSource, RecoverPlan, ShareSource};
-use crate::previous::read_package_file;
+use crate::previous::{KnownShare, read_package_file};
 use crate::transcript::{Event, ShareUsed};
 
 /// The words that all shares of a set begin with, and the one that tells them apart.
 const COMMON: usize = 3;
+
+const STRANGER: &str = "it is none of those that the previous record dealt";
+
+/// What a share that was taken begins with, and whose it is.
+struct Beginning {
+    of: String,
+    words: [u16; COMMON + 1],
+}
+
+enum Typed {
+    Word(u16),
+    Back,
+    Aside,
+}
 
 impl Ceremony<'_> {
     fn recover_plan(&self) -> Result<&RecoverPlan> {
@@ -95,11 +110,19 @@ impl Ceremony<'_> {
 
     /// Shares until they are enough and agree.
     pub(super) fn collect_quorum(&mut self) -> Result<Quorum> {
-        let shares = match self.recover_plan()?.shares.clone() {
-            ShareSource::Files(directory) => self.read_shares(&directory)?,
-            ShareSource::Typed => self.type_shares()?,
+        let quorum = match self.recover_plan()?.shares.clone() {
+            ShareSource::Files(directory) => {
+                let shares = self.read_shares(&directory)?;
+                let quorum = shares.validate()?;
+                self.refuse_strangers(&shares, &quorum)?;
+                quorum
+            }
+            ShareSource::Typed => {
+                let typed = self.type_quorum();
+                self.operator.wipe(); // the last custodian's words, however it ended
+                typed?
+            }
         };
-        let quorum = shares.validate()?;
         for name in &quorum.dissenters {
             self.note(&format!(
                 "{name} is not one of the shares that were dealt: it agrees with no other"
@@ -110,6 +133,33 @@ impl Ceremony<'_> {
             dissenting: quorum.dissenters.clone(),
         })?;
         Ok(quorum)
+    }
+
+    /// Whether shares must be those that the previous record dealt: the package is that record's too.
+    fn knows_shares(&self) -> bool {
+        let of_record = |recover: &RecoverPlan| recover.package == PackageSource::Record;
+        self.plan.recover.as_ref().is_some_and(of_record)
+            && self
+                .previous
+                .as_ref()
+                .is_some_and(|previous| !previous.dealt.is_empty())
+    }
+
+    fn is_stranger(&self, share: &Words) -> bool {
+        self.knows_shares() && self.dealt(share).is_none()
+    }
+
+    /// A quorum of another escrow opens nothing here; better said by name than by the HSM.
+    fn refuse_strangers(&self, shares: &UntrustedShares, quorum: &Quorum) -> Result<()> {
+        for (name, share) in shares.each() {
+            let counts = quorum.names.iter().any(|of_quorum| of_quorum == name);
+            if counts && self.is_stranger(&share.words()?) {
+                return Err(Error::mismatch(format!("the share {name}: {STRANGER}"))
+                    .check("SHARE")
+                    .hint("shares, package and `previous` must be of one ceremony: compare the ids on the forms"));
+            }
+        }
+        Ok(())
     }
 
     fn read_shares(&mut self, directory: &Path) -> Result<UntrustedShares> {
@@ -153,12 +203,22 @@ impl Ceremony<'_> {
         Ok(shares)
     }
 
-    /// One custodian after the other. What is good stays, whatever comes after it.
-    fn type_shares(&mut self) -> Result<UntrustedShares> {
+    /// One custodian after the other. What is good stays, whatever comes after it; nobody's words stay
+    /// on the screen.
+    fn type_quorum(&mut self) -> Result<Quorum> {
         let mut shares = UntrustedShares::default();
-        let mut common: Option<[u16; COMMON]> = None;
-        let mut fourth_words = Vec::new();
-        while shares.missing() != Some(0) {
+        let mut begun: Vec<Beginning> = Vec::new();
+        loop {
+            if shares.missing() == Some(0) {
+                match shares.validate() {
+                    Err(error) if error.exit == Exit::Mismatch => self.operator.say(
+                        "\n These shares are of one set, but together they give no escrow key: at least\n \
+                         one of them is not what was dealt. Nothing is lost. Take the share of another\n \
+                         custodian too; or put one aside: type the name of who brought it.\n",
+                    ),
+                    done => return done,
+                }
+            }
             self.tell_progress(&shares);
             let custodian = self
                 .operator
@@ -169,32 +229,57 @@ impl Ceremony<'_> {
                 continue;
             }
             let custodian = words::printable(&custodian);
-            let Some(typed) = self.type_share(&custodian, common, &fourth_words)? else {
+            if shares.names().contains(&custodian.as_str()) {
+                if self.is_put_aside(&custodian)? {
+                    shares.remove(&custodian);
+                    begun.retain(|begun| begun.of != custodian);
+                }
+                continue;
+            }
+            let typed = self.type_share(&custodian, &begun)?;
+            self.operator.wipe();
+            let Some(typed) = typed else {
                 self.note(&format!("the share of {custodian} was put aside"))?;
                 continue;
             };
-            let share = match Share::from_words(&typed) {
-                Ok(share) => share,
-                Err(why) => {
-                    self.operator
-                        .say(&format!(" {custodian}: {}.\n", spoken(&why)));
-                    continue;
-                }
-            };
-            let name = self.name_of(&typed, &custodian);
-            match shares.add(&name, share) {
-                Ok(()) => {
-                    common.get_or_insert(std::array::from_fn(|at| typed.number(at)));
-                    fourth_words.push(typed.number(COMMON));
-                    self.used(&name, &typed)?;
-                }
-                Err(why) => self
-                    .operator
-                    .say(&format!(" {custodian}: {}.\n", refused(&why))),
+            if self.is_stranger(&typed) {
+                self.operator
+                    .say(&format!(" {custodian}: {STRANGER}; it was not taken.\n"));
+                continue;
             }
-            self.operator.wipe();
+            let taken = Share::from_words(&typed)
+                .map_err(|why| spoken(&why))
+                .and_then(|share| {
+                    let name = self.name_of(&typed, &custodian);
+                    let taken = shares.add(&name, share).map_err(|why| refused(&why));
+                    taken.map(|()| name)
+                });
+            match taken {
+                Ok(name) => {
+                    self.used(&name, &typed)?;
+                    begun.push(Beginning {
+                        words: std::array::from_fn(|at| typed.number(at)),
+                        of: name,
+                    });
+                }
+                Err(why) => self.operator.say(&format!(" {custodian}: {why}.\n")),
+            }
         }
-        Ok(shares)
+    }
+
+    /// A share that was good by itself may still have to go: it may be of another set than all others.
+    fn is_put_aside(&mut self, custodian: &str) -> Result<bool> {
+        self.operator.say(&format!(
+            " The share of {custodian} was typed already, and it is a share.\n"
+        ));
+        let aside = self
+            .operator
+            .ask(" Type aside to put it aside, Enter to keep it: ")?;
+        if aside.as_deref() != Some("aside") {
+            return Ok(false);
+        }
+        self.note(&format!("the share of {custodian} was put aside"))?;
+        Ok(true)
     }
 
     fn tell_progress(&mut self, shares: &UntrustedShares) {
@@ -216,82 +301,90 @@ impl Ceremony<'_> {
 
     /// All words of one share; `None`: put aside. A word that is not in the list is named at once, a
     /// share of another set or a repeated one at word 4, a mistyped word by its row.
-    fn type_share(
-        &mut self,
-        custodian: &str,
-        common: Option<[u16; COMMON]>,
-        fourth_words: &[u16],
-    ) -> Result<Option<Words>> {
+    fn type_share(&mut self, custodian: &str, begun: &[Beginning]) -> Result<Option<Words>> {
         self.operator.say(&format!(
-            "\n {custodian}: type your 33 words, a row at a time; four letters of a word are\n \
-             enough. back = the row before, aside = another custodian first.\n"
+            "\n {custodian}: type your 33 words, one a line.\n \
+             Four letters of a word are enough. back = the row before, aside = put this\n \
+             share aside and take another custodian first.\n"
         ));
         let mut typed = Words::blank(SHARE_WORDS)?;
         let mut row = 1;
         loop {
             while row <= SHARE_WORDS {
-                let question = format!(" {custodian}, word {row:>2} of 33: ");
-                let Some(word) = self.operator.ask_word(&question)? else {
-                    return Err(Error::usage("nobody is there to type shares"));
-                };
-                match &word[..] {
-                    b"aside" => return Ok(None),
-                    b"back" => row = row.saturating_sub(1).max(1),
-                    word => match number_of(word) {
-                        None => self.operator.say(&format!(
-                            " Row {row}: that is not a word of the list; look again.\n"
-                        )),
-                        Some(number) => {
-                            typed.set(row - 1, number);
-                            row += 1;
-                        }
-                    },
-                }
-                if row == COMMON + 2 && !self.begins_well(custodian, &typed, common, fourth_words) {
-                    row = 1;
+                match self.ask_share_word(custodian, row)? {
+                    Typed::Aside => return Ok(None),
+                    Typed::Back => row = row.saturating_sub(1).max(1),
+                    Typed::Word(number) => {
+                        typed.set(row - 1, number);
+                        let begins_well =
+                            row != COMMON + 1 || self.begins_well(custodian, &typed, begun);
+                        row = if begins_well { row + 1 } else { 1 };
+                    }
                 }
             }
             let Err(why) = Share::from_words(&typed) else {
                 return Ok(Some(typed));
             };
-            match self.row_to_type_again(custodian, &why)? {
-                Some(again) => row = again,
-                None => return Ok(None),
-            }
+            let Some(again) = self.row_to_type_again(custodian, &why)? else {
+                return Ok(None);
+            };
             // Only this row is typed anew; the others stay as they are.
-            let question = format!(" {custodian}, word {row:>2} of 33: ");
-            if let Some(number) = self
-                .operator
-                .ask_word(&question)?
-                .and_then(|word| number_of(&word))
-            {
-                typed.set(row - 1, number);
+            match self.ask_share_word(custodian, again)? {
+                Typed::Aside => return Ok(None),
+                Typed::Back => {}
+                Typed::Word(number) => {
+                    typed.set(again - 1, number);
+                    if again <= COMMON + 1 && !self.begins_well(custodian, &typed, begun) {
+                        row = 1;
+                    }
+                }
             }
-            row = SHARE_WORDS + 1;
         }
     }
 
-    fn begins_well(
-        &mut self,
-        custodian: &str,
-        typed: &Words,
-        common: Option<[u16; COMMON]>,
-        fourth_words: &[u16],
-    ) -> bool {
-        if let Some(common) = common
-            && let Some(at) = (0..COMMON).find(|at| typed.number(*at) != common[*at])
-        {
-            self.operator.say(&format!(
-                " {custodian}: word {} is not that of the shares before. Either row {} was\n \
-                 mistyped, or this form is of another escrow. Type it again from row 1.\n",
-                at + 1,
-                at + 1
+    fn ask_share_word(&mut self, custodian: &str, row: usize) -> Result<Typed> {
+        loop {
+            let question = format!(" {custodian}, word {row:>2} of {SHARE_WORDS}: ");
+            let word = self.operator.ask_word(&question)?;
+            let word = word.ok_or_else(|| Error::usage("nobody is there to type shares"))?;
+            match word.trim_ascii() {
+                b"aside" => return Ok(Typed::Aside),
+                b"back" => return Ok(Typed::Back),
+                word => match number_of(word) {
+                    Some(number) => return Ok(Typed::Word(number)),
+                    None => self.operator.say(&format!(
+                        " Row {row}: that is not a word of the list; look at the form again.\n"
+                    )),
+                },
+            }
+        }
+    }
+
+    fn begins_well(&mut self, custodian: &str, typed: &Words, begun: &[Beginning]) -> bool {
+        let common = begun
+            .first()
+            .and_then(|first| (0..COMMON).find(|at| typed.number(*at) != first.words[*at]));
+        if let Some(at) = common {
+            self.operator.say(&screens::fold(
+                &format!(
+                    "{custodian}: word {} is not that of the shares before. Either row {} was mistyped, or this form is of another ceremony: compare the ceremony ids on the forms. Type it again from row 1, or aside.",
+                    at + 1,
+                    at + 1
+                ),
+                " ",
             ));
             return false;
         }
-        if fourth_words.contains(&typed.number(COMMON)) {
-            self.operator.say(&format!(
-                " {custodian}: a share with this word 4 was typed already. Is this your own\n form? Type it again from row 1, or aside.\n"
+        let same = begun
+            .iter()
+            .find(|before| before.words[COMMON] == typed.number(COMMON));
+        if let Some(before) = same {
+            self.operator.say(&screens::fold(
+                &format!(
+                    "{custodian}: {} typed a share with this word 4 already. Is this your own form? Type it again from row 1, or aside.",
+                    before.of
+                ),
+                " ",
             ));
             return false;
         }
@@ -300,14 +393,16 @@ impl Ceremony<'_> {
 
     /// Which row to look at; `None`: put aside.
     fn row_to_type_again(&mut self, custodian: &str, why: &NotAShare) -> Result<Option<usize>> {
+        let why = super::capitalised(&spoken(why));
+        self.operator.wipe();
         self.operator.say(&format!(
-            "\n All 33 words are in the list, but together they do not make a share.\n {}.\n",
-            super::capitalised(&spoken(why))
+            "\n All 33 words are in the list, but together they do not make a share.\n{}\n \
+             Nothing is lost. Only the row that you name now is typed again.\n",
+            screens::fold(&format!("{why}."), " ")
         ));
         loop {
-            let question = format!(
-                " {custodian}: which row do you type again? (a number, or aside to take another\n custodian): "
-            );
+            let question =
+                format!(" {custodian}: which row? A number from 1 to {SHARE_WORDS}, or aside: ");
             let answer = self.operator.ask(&question)?.unwrap_or_default();
             if answer == "aside" {
                 return Ok(None);
@@ -318,21 +413,22 @@ impl Ceremony<'_> {
         }
     }
 
+    /// What the previous record says of this share.
+    fn dealt(&self, share: &Words) -> Option<&KnownShare> {
+        let previous = self.previous.as_ref()?;
+        previous.custodian_of(&words::hex(&share_digest(&previous.ceremony, share)))
+    }
+
     /// The custodian that the previous record names for this share, else who brought it.
     fn name_of(&self, typed: &Words, brought_by: &str) -> String {
-        let known = self.previous.as_ref().and_then(|previous| {
-            previous.custodian_of(&words::hex(&share_digest(&previous.ceremony, typed)))
-        });
-        known.map_or_else(|| brought_by.to_owned(), |share| share.custodian.clone())
+        self.dealt(typed)
+            .map_or_else(|| brought_by.to_owned(), |share| share.custodian.clone())
     }
 
     fn used(&mut self, name: &str, typed: &Words) -> Result<()> {
-        let dealt = self.previous.as_ref().and_then(|previous| {
-            let sha256 = words::hex(&share_digest(&previous.ceremony, typed));
-            previous
-                .custodian_of(&sha256)
-                .map(|share| (share.number, sha256))
-        });
+        let dealt = self
+            .dealt(typed)
+            .map(|dealt| (dealt.number, dealt.sha256.clone()));
         self.record.transcript.append(&Event::ShareUsed(ShareUsed {
             custodian: name.to_owned(),
             share: dealt.as_ref().map(|(number, _)| *number),
@@ -364,7 +460,7 @@ pub(crate) fn spoken(why: &NotAShare) -> String {
         }
         NotAShare::Checksum { changed, .. } if !changed.is_empty() => {
             format!(
-                "exactly one wrong word would explain it, in row {}: look at it letter by letter",
+                "exactly one wrong word would explain it, in row {}: compare letter by letter",
                 rows(changed)
             )
         }

@@ -81,8 +81,8 @@ enum Answer {
 /// witnesses signed, unless the plan holds them. `None`: there is no paper at hand.
 pub(super) fn previous_head(head: &Digest, operator: &mut dyn Operator) -> Result<Option<String>> {
     operator.say(
-        " Take the paper with the head digest of the previous record. Without that paper, type\n \
-         none: the transcript will then say that nothing vouches for the previous record.\n",
+        " Take the paper with the head digest of the previous record. Without that paper\n \
+         type none; the transcript will say that nothing vouches for that record.\n",
     );
     match rows_match(
         head,
@@ -152,7 +152,7 @@ fn rows_match(
                 return Err(not_the_slip(*row, of));
             }
             operator.say(&format!(
-                " That is not row {row} of what was read here. Look at row {row} of the slip again.\n"
+                " That is not row {row} of what was read here. Look at row {row} on the paper again.\n"
             ));
         }
     }

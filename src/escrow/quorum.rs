@@ -64,6 +64,13 @@ impl UntrustedShares {
         Some(usize::from(first.threshold).saturating_sub(self.shares.len()))
     }
 
+    /// The shares so far, each with who brought it.
+    pub fn each(&self) -> impl Iterator<Item = (&str, &Share)> {
+        self.shares
+            .iter()
+            .map(|(name, share)| (name.as_str(), share))
+    }
+
     /// Who brought shares so far.
     pub fn names(&self) -> Vec<&str> {
         self.shares.iter().map(|(name, _)| name.as_str()).collect()

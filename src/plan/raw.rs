@@ -548,14 +548,15 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
     }
     let mut seen = BTreeSet::new();
     for name in &raw.custodians {
-        let fits = !name.trim().is_empty()
+        let fits = !name.is_empty()
+            && name.trim() == name
             && name.chars().count() <= 40
             && words::is_printable(name)
             && !name.contains(['/', '\\'])
             && !name.starts_with('.');
         if !fits {
             return Err(Error::usage(format!("[escrow]: the custodian {name:?} cannot be a name"))
-                .hint("at most 40 printable characters, without / and \\, not beginning with a full stop"));
+                .hint("at most 40 printable characters, without / and \\, no full stop first, no space first or last"));
         }
         once(&mut seen, "the custodian", name)?;
     }

@@ -122,9 +122,11 @@ pub enum Event {
         recombinations: usize,
         labels: Vec<String>,
     },
+    /// The shares of an earlier ceremony still open its package: people destroy both.
     EscrowSuperseded {
         ceremony: String,
-        reminder: &'static str,
+        custodians: Vec<String>,
+        labels: Vec<String>,
     },
     EscrowDestroyed(EscrowDestroyed),
     KeySealed {
@@ -190,7 +192,7 @@ pub struct FileDigest {
 #[allow(missing_docs)] // as above
 pub struct PreflightCheck {
     pub check: &'static str,
-    pub wrapping: WrappingAlgorithm,
+    pub wrapping: &'static str,
     pub wrapped_in: WrapIn,
     pub wrapping_key_spec: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

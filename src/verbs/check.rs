@@ -9,7 +9,7 @@ use crate::ceremony::{before, log_in, parameters, preflight, room};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
 use crate::operator::{Interrupted, Terminal, Unattended};
-use crate::plan::{PinSource, Plan};
+use crate::plan::{Kind, PinSource, Plan};
 use crate::record::Leftover;
 use crate::{machine, words};
 
@@ -95,13 +95,15 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     if with_hsm && let (Some(mut hsm), Some(judged)) = (hsm, judged) {
         let tried = try_hsm(&plan, &mut hsm, &judged);
         lines.judge(tried, |checks| {
-            format!("HSM: logged in, labels free, {checks} preflight checks passed")
+            format!("HSM: logged in, labels as they should be, {checks} preflight checks passed")
         });
     }
-    lines.add(
-        State::Warning,
-        "no [escrow]: if the HSM is lost, so is the data key, and all that it protects",
-    );
+    if plan.escrow.is_none() && plan.kind == Kind::Generate {
+        lines.add(
+            State::Warning,
+            "no [escrow]: if the HSM is lost, so is the data key, and all that it protects",
+        );
+    }
     report(lines, as_json)
 }
 
@@ -122,6 +124,16 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
             ),
         ),
         Err(error) => lines.refuse(State::Wrong, error),
+    }
+    if plan.escrow.is_some() {
+        lines.judge(before::shares_have_room(plan), |()| {
+            "escrow: there is room for the shares".into()
+        });
+    }
+    if plan.previous.is_some() {
+        lines.judge(before::load_previous(plan, false), |(_, anchor)| {
+            format!("previous: it holds together; what vouches for it: {anchor}")
+        });
     }
     lines.judge(before::module_exists(plan), |()| {
         format!("module: {}", plan.hsm.module.display())
@@ -200,11 +212,15 @@ fn try_hsm(plan: &Plan, hsm: &mut Hsm, judged: &[Judged]) -> Result<usize> {
         Some(mut terminal) => log_in(hsm, &plan.hsm.pin, &mut terminal)?,
         None => log_in(hsm, &plan.hsm.pin, &mut Unattended::new(interrupted))?,
     };
-    plan.keys
-        .iter()
-        .try_for_each(|key| room::label_is_free(hsm, &key.label))?;
+    if plan.kind == Kind::Generate {
+        plan.keys
+            .iter()
+            .try_for_each(|key| room::label_is_free(hsm, &key.label))?;
+    }
     let wants = preflight::wants(plan, judged);
-    Ok(preflight::prove(hsm, &wants, |_| {})?.checks.len())
+    let proved = preflight::prove(hsm, &wants, |_| {})?.checks.len();
+    let escrow = preflight::prove_escrow(hsm, plan)?;
+    Ok(proved + usize::from(escrow.is_some()))
 }
 
 fn report(lines: Lines, as_json: bool) -> Result<()> {

@@ -8,6 +8,8 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::receipts::{self, Listed, Standing};
+use crate::strict_json::Json;
+use crate::transcript::Line;
 use crate::verify::{self, Anchor, End, Followed, Link, Report, Row, Verified};
 use crate::{machine, screens, transcript, words};
 
@@ -310,6 +312,12 @@ fn life_for_people(rows: &[Row]) -> String {
     text
 }
 
+/// Whether the HSM forgot a data key when the ceremony ended.
+fn is_of_session(data_key: &Line) -> bool {
+    let attributes = data_key.json.get("attributes");
+    attributes.and_then(|all| all.get("CKA_TOKEN")) == Some(&Json::Bool(false))
+}
+
 /// The ceremony's last screen, from the transcript.
 fn next_screen(record: &Path, verified: &Verified) -> String {
     if verified.is_aborted() {
@@ -331,6 +339,7 @@ fn next_screen(record: &Path, verified: &Verified) -> String {
             machine::now(),
             verified.is_rehearsal(),
             chain.events("escrow-dealt").next().is_some(),
+            chain.events("key-sealed").next().is_some() || chain.data_keys().any(is_of_session),
         )
     )
 }

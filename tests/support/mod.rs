@@ -1,7 +1,9 @@
 //! Rooms for the tests: a real token, a KMS key made by openssl, a plan.
 #![allow(dead_code, missing_docs)] // each test file uses its own part
 
+pub mod escrow;
 pub mod pty;
+pub mod screen;
 
 use std::fs;
 use std::io::Write as _;
@@ -106,6 +108,13 @@ pub struct PlanText {
     pub expires: String,
     pub wrapping_key_sha256: Option<String>,
     pub directory: String,
+    pub kind: String,
+    pub keep: String,
+    /// Whether the data key goes anywhere.
+    pub imported: bool,
+    /// Lines added to the top, and to `[[key]]`.
+    pub top_more: String,
+    pub key_more: String,
     /// Lines added to `[[key.import]]`, to `[record]`, and to the end.
     pub import_more: String,
     pub record_more: String,
@@ -136,6 +145,11 @@ impl Room {
             expires: "never".into(),
             wrapping_key_sha256: Some(kms.sha256()),
             directory: "records/one".into(),
+            kind: "generate".into(),
+            keep: "extractable".into(),
+            imported: true,
+            top_more: String::new(),
+            key_more: String::new(),
             import_more: String::new(),
             record_more: String::new(),
             more: String::new(),
@@ -355,25 +369,32 @@ impl PlanText {
         let digest = digest
             .map(|d| format!("wrapping_key_sha256 = \"{d}\"\n"))
             .unwrap_or_default();
-        format!(
-            "title = \"{}\"\nkind = \"generate\"\n[machine]\nnetwork = \"{}\"\n[hsm]\nmodule = \"{}\"\n\
-             token = \"{}\"\npin = \"{}\"\nenv = [\"SOFTHSM2_CONF\", \"KRYOPTIC_CONF\", \"BYOK_PROXY_MODULE\", \
-             \"BYOK_PROXY_RULES\", \"P11_KIT_SERVER_ADDRESS\"]\n\
-             [[key]]\nlabel = \"{}\"\nspec = \"SYMMETRIC_DEFAULT\"\nkeep = \"extractable\"\n\
-             [[key.import]]\nname = \"eu-west-1\"\nkey_arn = \"{}\"\nparameters = \"{}\"\nwrapping = \"{}\"\n\
-             wrap_in = \"{}\"\nexpires = \"{}\"\n{digest}{}[record]\ndirectory = \"{}\"\n{}{}",
-            self.title,
-            self.network,
-            self.module,
-            self.token,
-            self.pin,
-            self.label,
+        let import = format!(
+            "[[key.import]]\nname = \"eu-west-1\"\nkey_arn = \"{}\"\nparameters = \"{}\"\nwrapping = \"{}\"\n\
+             wrap_in = \"{}\"\nexpires = \"{}\"\n{digest}{}",
             self.key_arn,
             self.parameters,
             self.wrapping,
             self.wrap_in,
             self.expires,
             self.import_more,
+        );
+        format!(
+            "title = \"{}\"\nkind = \"{}\"\n{}[machine]\nnetwork = \"{}\"\n[hsm]\nmodule = \"{}\"\n\
+             token = \"{}\"\npin = \"{}\"\nenv = [\"SOFTHSM2_CONF\", \"KRYOPTIC_CONF\", \"BYOK_PROXY_MODULE\", \
+             \"BYOK_PROXY_RULES\", \"P11_KIT_SERVER_ADDRESS\"]\n\
+             [[key]]\nlabel = \"{}\"\nspec = \"SYMMETRIC_DEFAULT\"\nkeep = \"{}\"\n{}{}[record]\ndirectory = \"{}\"\n{}{}",
+            self.title,
+            self.kind,
+            self.top_more,
+            self.network,
+            self.module,
+            self.token,
+            self.pin,
+            self.label,
+            self.keep,
+            self.key_more,
+            if self.imported { import } else { String::new() },
             self.directory,
             self.record_more,
             self.more
@@ -648,6 +669,13 @@ pub fn now() -> u64 {
 
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 /// By openssl, so that byok's own digest is checked by another program.

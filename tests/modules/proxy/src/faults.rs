@@ -2,6 +2,7 @@
 //! arguments of the PKCS#11 function that names it in the table, after the proxy.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, PoisonError};
 
 use cryptoki_sys::*;
@@ -235,7 +236,12 @@ pub fn unwrap_key(
     count: Ulong,
     key: Handle,
 ) -> CK_RV {
-    let mut new = weakened(template, count, &proxy.rules.weaken, |_| true);
+    let rules = [
+        proxy.rules.weaken.as_slice(),
+        proxy.rules.weaken_unwrapped.as_slice(),
+    ]
+    .concat();
+    let mut new = weakened(template, count, &rules, |_| true);
     let new_count = new.len() as Ulong;
     let new = new.as_mut_ptr();
     real!(
@@ -341,10 +347,18 @@ pub fn wrap_key(
     }
     let more = proxy.rules.wrap_length;
     if more == 0 || out_len.is_null() {
-        return real!(
+        let rv = real!(
             proxy,
             C_WrapKey(session, mechanism, wrapping, key, out, out_len)
         );
+        if rv == CKR_OK && !out.is_null() {
+            let number = proxy.wrapped.fetch_add(1, SeqCst) + 1;
+            if proxy.rules.wrap_flip == Some(number) {
+                // SAFETY: the real module has just written at least a byte there
+                unsafe { *out ^= 1 };
+            }
+        }
+        return rv;
     }
     // A shorter answer goes through a buffer of our own: the caller's may have just the
     // size that the size query gave, and that is short already.

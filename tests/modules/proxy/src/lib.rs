@@ -11,8 +11,10 @@
 //! | `hang:C_Name:N` | call N is not forwarded and never comes back; the log says `C_Name hangs` |
 //! | `refuse-create-secret` | `C_CreateObject` of a secret key answers `CKR_TEMPLATE_INCONSISTENT` |
 //! | `weaken:CKA_NAME=true` | generated and unwrapped keys get that value (or `false`), whatever the caller's template says; reading back tells the truth |
+//! | `weaken-unwrapped:CKA_NAME=true` | the same for keys that `C_UnwrapKey` makes only |
 //! | `lie:CKA_NAME=true` | `C_GetAttributeValue` answers that value (or `false`), whatever the object has |
 //! | `wrap-length:N` | `C_WrapKey` answers N bytes more (zeros, within the buffer), or fewer if N is negative; its size query says the same |
+//! | `wrap-flip:N` | the N-th `C_WrapKey` that answers bytes has one bit of them changed |
 //! | `pin-flags` | wrong user PINs show in the token's flags; the third locks. `pin-flags:2`: two were wrong before this process began |
 //! | `log:PATH` | one line a call is appended to PATH: `C_Name CKR_NAME` |
 //!
@@ -188,6 +190,7 @@ struct Proxy {
     calls: [AtomicU64; FUNCTIONS.len()],
     removed: AtomicBool,
     wrong_pins: faults::WrongPins,
+    wrapped: AtomicU64,
 }
 
 impl Proxy {
@@ -206,6 +209,7 @@ impl Proxy {
             calls: [const { AtomicU64::new(0) }; FUNCTIONS.len()],
             removed: AtomicBool::new(false),
             wrong_pins: faults::WrongPins::default(),
+            wrapped: AtomicU64::new(0),
         })
     }
 

@@ -16,8 +16,11 @@ pub struct Rules {
     pub removed_after: Vec<At>,
     pub hang: Vec<At>,
     pub weaken: Vec<Attribute>,
+    pub weaken_unwrapped: Vec<Attribute>,
     pub lie: Vec<Attribute>,
     pub wrap_length: i64,
+    /// The call of C_WrapKey whose result has one bit changed.
+    pub wrap_flip: Option<u64>,
     /// `Some(n)`: the token counts wrong PINs, and n were wrong before.
     pub pin_flags: Option<u32>,
     pub log: Option<PathBuf>,
@@ -74,8 +77,10 @@ impl Rules {
             ("removed-after", Some(rest)) => self.removed_after.push(at(rest)?),
             ("hang", Some(rest)) => self.hang.push(at(rest)?),
             ("weaken", Some(rest)) => self.weaken.push(attribute(rest)?),
+            ("weaken-unwrapped", Some(rest)) => self.weaken_unwrapped.push(attribute(rest)?),
             ("lie", Some(rest)) => self.lie.push(attribute(rest)?),
             ("wrap-length", Some(rest)) => self.wrap_length = rest.parse().ok()?,
+            ("wrap-flip", Some(rest)) => self.wrap_flip = Some(call_number(rest)?),
             ("pin-flags", None) => self.pin_flags = Some(0),
             ("pin-flags", Some(rest)) => self.pin_flags = Some(rest.parse().ok()?),
             ("log", Some(path)) if !path.is_empty() => self.log = Some(path.into()),
@@ -126,7 +131,7 @@ mod tests {
         let rules = Rules::parse(
             "oaep-sha1; refuse-create-secret;fail:C_WrapKey:2:CKR_KEY_UNEXTRACTABLE;\
              fail:C_Login:*:0x80000001;removed-after:C_GenerateKey:1;weaken:CKA_DECRYPT=true;\
-             lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;wrap-length:-1;pin-flags:2;log:/a:b/c;",
+             lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;",
         )
         .unwrap();
         assert!(rules.oaep_sha1 && rules.refuse_create_secret);
@@ -138,6 +143,7 @@ mod tests {
         assert_eq!(rules.weaken[0].kind, CKA_DECRYPT);
         assert!(rules.weaken[0].value && !rules.lie[0].value);
         assert_eq!(rules.wrap_length, -1);
+        assert_eq!(rules.wrap_flip, Some(4));
         assert_eq!(rules.pin_flags, Some(2));
         assert_eq!(rules.log.as_deref(), Some("/a:b/c".as_ref()));
     }
@@ -158,6 +164,7 @@ mod tests {
             "weaken:CKA_DECRYPT=yes",
             "lie:CKA_DECRYPT",
             "wrap-length:x",
+            "wrap-flip:0",
             "pin-flags:x",
             "log:",
         ] {
