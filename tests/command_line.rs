@@ -271,7 +271,7 @@ fn check_ends_with_the_code_that_run_would() {
     }
     let text = done(&check(&room, &["--hsm"]));
     assert!(
-        text.contains("logged in, labels free, 2 preflight checks passed"),
+        text.contains("logged in, labels as they should be, 2 preflight checks passed"),
         "{text}"
     );
     let said = json(&check(&room, &["--json", "--hsm"]));
