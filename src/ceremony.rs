@@ -80,7 +80,10 @@ impl<'a> Ceremony<'a> {
         let plan = approved.plan();
         let (previous, anchor) = before::load_previous(plan, approved.is_rehearsal())
             .map_err(|e| e.at(Step::OpenRecord))?;
-        let leftover = Leftover::find(&plan.directory).map_err(|e| e.at(Step::OpenRecord))?;
+        let leftover = before::leftover(plan).map_err(|e| e.at(Step::OpenRecord))?;
+        approved
+            .covers(leftover.as_ref())
+            .map_err(|e| e.at(Step::OpenRecord))?;
         let (record, aside) = Record::open(&plan.directory).map_err(|e| {
             e.at(Step::OpenRecord)
                 .state("no data key was generated; no record was made")
@@ -111,7 +114,6 @@ impl<'a> Ceremony<'a> {
     }
 
     fn first_lines(&mut self, approved: &Approved, aside: Option<&Path>) -> Result<()> {
-        self.begin(Step::OpenRecord)?;
         let opened = Event::CeremonyOpened {
             format: crate::transcript::FORMAT,
             ceremony: self.id.clone(),
@@ -133,6 +135,7 @@ impl<'a> Ceremony<'a> {
             interrupted: aside.map(file_name),
         };
         self.record.transcript.append(&opened)?;
+        self.begin(Step::OpenRecord)?;
         self.record.write("plan.toml", &self.plan.bytes)?;
         self.record.transcript.append(&Event::PlanApproved {
             how: approved.how(),

@@ -140,7 +140,7 @@ impl Module {
     /// The module as the transcript records it.
     pub fn description(&self) -> ModuleDescription {
         ModuleDescription {
-            module: self.path.display().to_string(),
+            module: words::printable(&self.path.display().to_string()),
             module_sha256: words::hex(&self.sha256),
             library: self.library.clone(),
         }

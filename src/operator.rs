@@ -67,7 +67,7 @@ pub trait Operator {
     }
 }
 
-/// Set when SIGINT, SIGTERM or SIGHUP came.
+/// Set when a signal came that asks the process to end.
 #[derive(Clone, Default)]
 pub struct Interrupted(Arc<AtomicBool>);
 
@@ -77,12 +77,20 @@ impl Interrupted {
     /// # Errors
     /// Exit 5 where the handlers cannot be set.
     pub fn watch() -> Result<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::consts::{
+            SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ,
+        };
         let flag = Self::default();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [
+            SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU,
+        ] {
             signal_hook::flag::register(signal, Arc::clone(&flag.0))
                 .map_err(|e| Error::machine(format!("watching for signals: {e}")))?;
         }
+        // A file-size limit then shows as a failed write, which is told as such.
+        let unheard = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGXFSZ, unheard)
+            .map_err(|e| Error::machine(format!("watching for signals: {e}")))?;
         Ok(flag)
     }
 
@@ -122,7 +130,7 @@ impl Operator for Unattended {
     fn say(&mut self, text: &str) {
         if !self.silent {
             // A reader that went away must not end a ceremony in the middle.
-            let _ = std::io::stderr().write_all(crate::words::printable(text).as_bytes());
+            let _ = std::io::stderr().write_all(crate::words::screen(text).as_bytes());
         }
     }
 

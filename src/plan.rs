@@ -394,7 +394,7 @@ fn name(what: &str, text: &str) -> Result<String> {
             "letters, digits, _ and -, beginning with a letter or digit, at most 64 of them",
         ));
     }
-    if ["signatures", "receipts"].contains(&text.to_ascii_lowercase().as_str()) {
+    if ["signatures", "receipts", "sha256sums"].contains(&text.to_ascii_lowercase().as_str()) {
         return Err(Error::usage(format!(
             "{what} {text:?} is a name that the record needs for itself"
         )));
@@ -457,5 +457,6 @@ fn record_directory(base: &Path, text: &str) -> Result<PathBuf> {
     {
         return refuse("bears the mark of an unfinished record");
     }
-    Ok(directory)
+    // Without a trailing slash or dot, so that `<directory>.incomplete` stands beside it.
+    Ok(directory.components().collect())
 }

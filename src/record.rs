@@ -1,11 +1,13 @@
 //! The record: one directory, written once. No file is ever overwritten, and the final name appears
 //! by a single rename after everything in it is sealed and on disk.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags};
 
@@ -53,11 +55,11 @@ impl Leftover {
         let working = with_suffix(directory, ".incomplete");
         let mut found = None;
         if fs::symlink_metadata(&working).is_ok() {
-            found = Some(Self::read(working)?);
+            found = Some(Self::read(working, true)?);
         }
         // A run that set one aside may have failed before it could destroy anything.
         for aside in set_aside(directory) {
-            let earlier = Self::read(aside)?;
+            let earlier = Self::read(aside, false)?;
             match &mut found {
                 Some(found) => found.intended.extend(earlier.intended),
                 None if !earlier.intended.is_empty() => found = Some(earlier),
@@ -67,19 +69,31 @@ impl Leftover {
         Ok(found)
     }
 
-    fn read(working: PathBuf) -> Result<Self> {
+    /// `may_be_live`: a running ceremony may hold it.
+    fn read(working: PathBuf, may_be_live: bool) -> Result<Self> {
         let path = working.join(transcript::FILE);
-        let bytes = match open_unlocked(&path) {
-            Ok(Some(mut file)) => read_capped(&mut file).unwrap_or_default(),
-            Ok(None) => {
-                return Err(Error::machine(format!(
-                    "a ceremony is running in {}",
-                    working.display()
-                ))
-                .check("LIVE-RUN")
-                .hint("let it end, or end it at its own screen; nothing of it was touched"));
+        let cannot = |e: io::Error| {
+            Error::machine(format!("{}: {e}", path.display()))
+                .check("LEFTOVER")
+                .hint("it cannot be told whether a ceremony runs there; nothing of it was touched")
+        };
+        let bytes = match open_regular(&path) {
+            Ok(mut file) => {
+                if may_be_live && is_locked(&file).map_err(cannot)? {
+                    return Err(live(&working));
+                }
+                read_capped(&mut file).map_err(cannot)?
             }
-            Err(_) => Vec::new(), // no transcript yet: nothing was made in the token either
+            // No transcript yet: nothing was made in the token either.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Vec::new()
+            }
+            Err(e) => return Err(cannot(e)),
         };
         let (intended, broken) = match Torn::read(&bytes) {
             Ok(torn) => (torn.intended(), None),
@@ -135,7 +149,7 @@ impl Record {
             .map_err(|e| cannot("making", &parent, e))?;
         // Two runs that start together take turns here; the second then finds a live transcript.
         let turn = File::open(&parent).map_err(|e| cannot("opening", &parent, e))?;
-        turn.lock().map_err(|e| cannot("locking", &parent, e))?;
+        take_turn(&turn).map_err(|e| cannot("locking", &parent, e))?;
         let working = with_suffix(directory, ".incomplete");
         let aside = Leftover::find(directory)?
             .filter(|leftover| leftover.working == working)
@@ -308,6 +322,18 @@ pub fn refuse_existing(directory: &Path) -> Result<()> {
     )
 }
 
+/// Waits a while for another run that is just starting; never for ever.
+fn take_turn(directory: &File) -> io::Result<()> {
+    for _ in 0..50 {
+        match directory.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(100)),
+            Err(fs::TryLockError::Error(e)) => return Err(e),
+        }
+    }
+    Err(io::Error::other("another program holds it"))
+}
+
 /// `<directory><suffix>`.
 pub fn with_suffix(directory: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(directory.as_os_str());
@@ -350,18 +376,52 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The file, unless another process holds its lock (`None`).
-fn open_unlocked(path: &Path) -> io::Result<Option<File>> {
+fn live(working: &Path) -> Error {
+    Error::machine(format!("a ceremony is running in {}", working.display()))
+        .check("LIVE-RUN")
+        .hint("let it end, or end it at its own screen; nothing of it was touched")
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new()
+    OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits() as i32)
-        .open(path)?;
+        .open(path)
+}
+
+/// Whether another process holds the file's lock.
+fn is_locked(file: &File) -> io::Result<bool> {
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Ok(()) => Ok(false),
+        Err(fs::TryLockError::WouldBlock) => Ok(true),
         Err(fs::TryLockError::Error(e)) => Err(e),
     }
+}
+
+/// The CKA_IDs of all data keys that sealed records beside this one name, in hex.
+pub fn sealed_ids_beside(directory: &Path) -> BTreeSet<String> {
+    let beside = fs::read_dir(parent(directory))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut ids = BTreeSet::new();
+    for entry in beside {
+        let bytes = open_regular(&entry.path().join(transcript::FILE))
+            .and_then(|mut file| read_capped(&mut file));
+        let Ok(torn) = Torn::read(&bytes.unwrap_or_default()) else {
+            continue;
+        };
+        if torn.lines.last().is_some_and(|line| line.event == "sealed") {
+            let known = ["key-generated", "key-found", "key-recovered"];
+            let lines = torn
+                .lines
+                .iter()
+                .filter(|line| known.contains(&line.event.as_str()));
+            ids.extend(lines.map(|line| line.text("cka_id").to_owned()));
+        }
+    }
+    ids
 }
 
 fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {

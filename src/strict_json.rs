@@ -9,6 +9,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::words;
+
 /// A JSON value. Objects keep the order of their keys and hold each key once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
@@ -94,6 +96,19 @@ impl Json {
             Self::String(_) => "a string",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",
+        }
+    }
+
+    /// Whether every text in it can be shown and every number is an integer: what a transcript holds.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Json::Null | Json::Bool(_) => true,
+            Json::Number(number) => !number.is_f64(),
+            Json::String(text) => words::is_printable(text),
+            Json::Array(items) => items.iter().all(Json::is_plain),
+            Json::Object(members) => members
+                .iter()
+                .all(|(name, value)| words::is_printable(name) && value.is_plain()),
         }
     }
 

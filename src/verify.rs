@@ -160,6 +160,7 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
     let present = files(directory)?;
     let chain = read_chain(directory)?;
     known_format(&chain)?;
+    end_fits(&chain)?;
     plan_is_the_approved_one(&chain, &present)?;
     let outputs = outputs(&chain)?;
     for (path, sha256) in &outputs {
@@ -230,6 +231,33 @@ fn read_chain(directory: &Path) -> Result<Chain, String> {
     let bytes =
         read(&directory.join(name), LONGEST_TRANSCRIPT).map_err(|why| format!("{name}: {why}"))?;
     Chain::read(&bytes).map_err(|why| format!("{name}: {why}"))
+}
+
+/// What the last line says of the lines above it.
+fn end_fits(chain: &Chain) -> Result<(), String> {
+    let end = chain.end();
+    let exceptions = chain.events("exception").count() as u64;
+    if end.event == "sealed"
+        && (end.text("outcome") != "done"
+            || end.json.get("exceptions").and_then(Json::as_u64) != Some(exceptions))
+    {
+        return Err(format!(
+            "transcript.jsonl: line {}: it does not fit the lines above it",
+            end.number
+        ));
+    }
+    let mut labels = BTreeSet::new();
+    match chain
+        .data_keys()
+        .find(|line| !labels.insert(line.text("label")))
+    {
+        Some(twice) => Err(format!(
+            "transcript.jsonl: line {}: the data key {:?} stands there twice",
+            twice.number,
+            twice.text("label")
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Rules differ between formats; one that is not known is not judged by the rules of another.
@@ -347,7 +375,7 @@ fn may_stand_beside(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     [transcript::FILE, SUMS, receipts::FILE].contains(&path)
         || ADDED_LATER.iter().any(|folder| path.starts_with(folder))
-        || name.starts_with("import-result")
+        || (name.starts_with("import-result") && name.ends_with(".json"))
 }
 
 /// Rule 7.

@@ -124,11 +124,21 @@ fn is_printable_char(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'))
 }
 
-/// The text with everything that is not [printable](is_printable) written as `\u{…}`; line feeds stay.
+/// One line of text, with everything that is not [printable](is_printable) written as `\u{…}`, line
+/// feeds too: a text from outside never looks like more lines than it is.
 pub fn printable(text: &str) -> String {
+    escaped(text, false)
+}
+
+/// A whole screen: as [`printable`], but its own line feeds stay.
+pub fn screen(text: &str) -> String {
+    escaped(text, true)
+}
+
+fn escaped(text: &str, keep_line_feeds: bool) -> String {
     text.chars()
         .fold(String::with_capacity(text.len()), |mut shown, c| {
-            if c == '\n' || is_printable_char(c) {
+            if c == '\n' && keep_line_feeds || is_printable_char(c) {
                 shown.push(c);
             } else {
                 let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
@@ -171,6 +181,8 @@ mod tests {
         assert_eq!(printable("a\u{1b}[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
         assert!(is_printable("Zahlungsschlüssel 支払い"));
         assert!(!is_printable("x\ty"));
+        assert_eq!(printable("a\nb"), "a\\u{a}b");
+        assert_eq!(screen("a\nb"), "a\nb");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The proof that somebody approved exactly this plan.
 
-use super::{Error, Operator, Plan, Result, before, plan, screens, words};
+use super::{Error, KeyId, Leftover, Operator, Plan, Result, before, plan, screens, words};
 use std::path::Path;
 
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
@@ -10,6 +10,8 @@ pub struct Approved {
     plan: Plan,
     how: How,
     rehearsal: bool,
+    /// What earlier runs left, as it was known when the plan was approved.
+    leftover: Vec<(String, KeyId)>,
 }
 
 #[derive(Clone, Copy)]
@@ -27,11 +29,13 @@ impl Approved {
         let leftover = before::ready(&plan)?;
         before::shares_can_be_shown(&plan, rehearsal)?;
         let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
+        let known = intended(leftover.as_ref());
         match operator.ask(&screen)? {
             Some(answer) if answer == "Yes" => Ok(Self {
                 plan,
                 how: How::Typed,
                 rehearsal,
+                leftover: known,
             }),
             _ => Err(Error::declined("the plan was not approved")
                 .state("nothing was made, in the HSM or on disk")
@@ -60,11 +64,12 @@ impl Approved {
         }
         let plan = Plan::parse(path, bytes)?;
         Self::needs_nobody(&plan)?;
-        before::ready(&plan)?;
+        let leftover = intended(before::ready(&plan)?.as_ref());
         Ok(Self {
             plan,
             how: How::Unattended,
             rehearsal: false,
+            leftover,
         })
     }
 
@@ -73,11 +78,12 @@ impl Approved {
     /// # Errors
     /// Whatever [`before::ready`] refuses.
     pub fn own_rehearsal(plan: Plan) -> Result<Self> {
-        before::ready(&plan)?;
+        let leftover = intended(before::ready(&plan)?.as_ref());
         Ok(Self {
             plan,
             how: How::Unattended,
             rehearsal: true,
+            leftover,
         })
     }
 
@@ -135,6 +141,20 @@ impl Approved {
         &self.plan
     }
 
+    /// Refuses to destroy anything that was not there to be approved.
+    ///
+    /// # Errors
+    /// Exit 5 where what earlier runs left is not what it was then.
+    pub(super) fn covers(&self, leftover: Option<&Leftover>) -> Result<()> {
+        if intended(leftover) == self.leftover {
+            return Ok(());
+        }
+        Err(Error::machine("what stands beside the record changed after the plan was approved")
+            .check("LEFTOVER")
+            .state("nothing was made, in the HSM or on disk")
+            .hint("find out who else works there, then run again: the approval shows what would be destroyed"))
+    }
+
     /// `typed` or `unattended`.
     pub fn how(&self) -> &'static str {
         match self.how {
@@ -147,4 +167,10 @@ impl Approved {
     pub fn is_rehearsal(&self) -> bool {
         self.rehearsal
     }
+}
+
+fn intended(leftover: Option<&Leftover>) -> Vec<(String, KeyId)> {
+    leftover
+        .map(|leftover| leftover.intended.clone())
+        .unwrap_or_default()
 }

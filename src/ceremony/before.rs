@@ -18,7 +18,7 @@ use crate::record::{self, Leftover};
 pub fn ready(plan: &Plan) -> Result<Option<Leftover>> {
     record_is_free(plan)?;
     record_can_be_written(plan)?;
-    let leftover = Leftover::find(&plan.directory)?;
+    let leftover = leftover(plan)?;
     shares_have_room(plan)?;
     module_exists(plan)?;
     for (_, import) in plan.imports() {
@@ -61,6 +61,23 @@ pub fn record_can_be_written(plan: &Plan) -> Result<()> {
         ))
         .hint("let record.directory in the plan name a place that this user can write to")
     })
+}
+
+/// What earlier runs of this plan's record left, as far as this plan may take it away: under a label of
+/// this plan only, and never a data key that a sealed record beside it names. Whoever can write beside
+/// the record could plant the traces of a run; this keeps them from aiming at other data keys.
+///
+/// # Errors
+/// Exit 5 where a running ceremony holds the record's name, or it cannot be told.
+pub fn leftover(plan: &Plan) -> Result<Option<Leftover>> {
+    let Some(mut leftover) = Leftover::find(&plan.directory)? else {
+        return Ok(None);
+    };
+    let kept = record::sealed_ids_beside(&plan.directory);
+    leftover.intended.retain(|(label, id)| {
+        plan.keys.iter().any(|key| key.label == *label) && !kept.contains(&id.to_string())
+    });
+    Ok(Some(leftover))
 }
 
 /// Share files lie alone in their directory, and never in the record.

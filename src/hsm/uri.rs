@@ -29,14 +29,14 @@ impl TokenUri {
             Error::usage(format!("the token URI {text:?}: {why}"))
                 .hint("write it as `byok plan` does, such as pkcs11:token=ceremony;serial=0a1b2c3d4e5f6071")
         };
-        let attributes = text
-            .strip_prefix("pkcs11:")
-            .ok_or_else(|| refuse("it must begin with pkcs11:"))?;
-        if attributes.contains("pin-value") || attributes.contains("pin-source") {
-            // Not through `refuse`: the text may hold a PIN, which no message repeats.
+        let decoded = percent_decode(text).unwrap_or_default().to_lowercase();
+        if decoded.contains("pin-") || decoded.contains(";pin=") || decoded.contains(":pin=") {
             return Err(Error::usage("the token URI holds a PIN: a plan is shown, printed and recorded")
                 .hint("take the PIN out of the URI, change it if the plan was shown to anyone, and set `pin`"));
         }
+        let attributes = text
+            .strip_prefix("pkcs11:")
+            .ok_or_else(|| refuse("it must begin with pkcs11:"))?;
         if attributes.contains('?') {
             return Err(refuse(
                 "no query part is allowed: the module is named by `module`",
@@ -57,7 +57,7 @@ impl TokenUri {
                         "slot numbers change when a token is added; use label and serial",
                     ));
                 }
-                _ => return Err(refuse(&format!("{name:?} does not name a token"))),
+                _ => return Err(refuse("one of its attributes does not name a token")),
             };
             let value = percent_decode(value).ok_or_else(|| refuse("broken percent encoding"))?;
             if value.is_empty() || !words::is_printable(&value) {

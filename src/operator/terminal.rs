@@ -150,7 +150,7 @@ impl Terminal {
 
 impl Operator for Terminal {
     fn say(&mut self, text: &str) {
-        let _ = io::stderr().write_all(words::printable(text).as_bytes());
+        let _ = io::stderr().write_all(words::screen(text).as_bytes());
     }
 
     fn ask(&mut self, question: &str) -> Result<Option<String>> {

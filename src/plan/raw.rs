@@ -168,7 +168,15 @@ fn toml_error(text: &str, error: &toml::de::Error) -> Error {
     let place = line
         .map(|line| format!("line {line}: "))
         .unwrap_or_default();
-    Error::usage(format!("{place}{}", error.message().replace('\n', " ")))
+    // A value of the wrong type may be a PIN whose quotation marks were forgotten: it is not repeated.
+    let message = error.message().replace('\n', " ");
+    let message = match (message.split_once('`'), message.rsplit_once('`')) {
+        (Some((before, _)), Some((_, after))) if message.starts_with("invalid") => {
+            format!("{before}(not shown){after}")
+        }
+        _ => message,
+    };
+    Error::usage(format!("{place}{message}"))
         .hint("`byok plan` writes a commented plan to start from")
 }
 

@@ -230,6 +230,11 @@ fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
     if json.to_compact_string().as_bytes() != raw {
         return Err("it is not compact JSON".into());
     }
+    if !json.is_plain() {
+        return Err(
+            "it holds a character that cannot be shown, or a number that is no integer".into(),
+        );
+    }
     if json.get("seq").and_then(Json::as_u64) != Some(number as u64) {
         return Err(format!(
             "seq is not {number}: a line was dropped, added or moved"
@@ -238,7 +243,11 @@ fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
     let text = |name| json.get(name).and_then(Json::as_str);
     let at = text("at")
         .filter(|at| at.len() == 20 && at.ends_with('Z'))
-        .and_then(|at| at.parse().ok());
+        .and_then(|at| {
+            at.parse::<Timestamp>()
+                .ok()
+                .filter(|time| time.to_string() == at)
+        });
     let at = at.ok_or("at is not a time such as 2026-11-22T11:42:03Z")?;
     let event = text("event").ok_or("it has no event")?.to_owned();
     Ok(Line {

@@ -114,15 +114,9 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
     if let Err(error) = before::record_can_be_written(plan) {
         lines.refuse(State::Wrong, error);
     }
-    match Leftover::find(&plan.directory) {
+    match before::leftover(plan) {
         Ok(None) => {}
-        Ok(Some(leftover)) => lines.add(
-            State::Warning,
-            format!(
-                "record: an interrupted run left {}; the next run sets it aside",
-                leftover.working.display()
-            ),
-        ),
+        Ok(Some(leftover)) => lines.add(State::Warning, left_by_earlier_runs(&leftover)),
         Err(error) => lines.refuse(State::Wrong, error),
     }
     if plan.escrow.is_some() {
@@ -147,6 +141,23 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
             lines.refuse(State::Wrong, error.doing(&name));
         }
     }
+}
+
+fn left_by_earlier_runs(leftover: &Leftover) -> String {
+    let keys: Vec<String> = leftover
+        .intended
+        .iter()
+        .map(|(label, id)| format!("{label} (CKA_ID {id})"))
+        .collect();
+    let keys = if keys.is_empty() {
+        "nothing in the HSM".to_owned()
+    } else {
+        keys.join(", ")
+    };
+    format!(
+        "record: a run that did not come to its end left {}; the next run destroys what it may have left: {keys}",
+        leftover.working.display()
+    )
 }
 
 fn open_hsm(plan: &Plan, lines: &mut Lines) -> Option<Hsm> {

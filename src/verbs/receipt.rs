@@ -50,7 +50,7 @@ pub fn receipt(
     if as_json {
         return super::print_json(&report);
     }
-    super::print(&words::printable(&for_people(&report)))
+    super::print(&words::screen(&for_people(&report)))
 }
 
 fn line(added: &Added) -> Line<'_> {

@@ -80,7 +80,7 @@ pub fn share_check(wish: &ShareWish) -> Result<()> {
     if wish.json {
         super::print_json(&answer)?;
     } else if answer.good {
-        super::print(&words::printable(&for_people(&answer, &against)))?;
+        super::print(&words::screen(&for_people(&answer, &against)))?;
     }
     judged
 }

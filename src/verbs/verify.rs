@@ -25,6 +25,12 @@ pub fn verify(
     next: bool,
     as_json: bool,
 ) -> Result<()> {
+    if !record.is_dir() {
+        return Err(
+            Error::usage(format!("{}: there is no such record", record.display()))
+                .hint("a record is a directory: give its path"),
+        );
+    }
     let anchor = head
         .map(Anchor::parse)
         .transpose()
@@ -55,10 +61,10 @@ pub fn verify(
     if as_json {
         super::print_json(&whole)?;
     } else {
-        super::print(&words::printable(&for_people(&verified, &whole)))?;
+        super::print(&words::screen(&for_people(&verified, &whole)))?;
     }
     if next {
-        super::print(&words::printable(&next_screen(record, &verified)))
+        super::print(&words::screen(&next_screen(record, &verified)))
     } else {
         Ok(())
     }
