@@ -426,7 +426,7 @@ fn time(what: &str, text: &str) -> Result<Timestamp> {
 
 /// 64 hex digits.
 fn digest(what: &str, text: &str) -> Result<Digest> {
-    words::unhex(text)
+    words::unhex(&text.split_whitespace().collect::<String>())
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| {
             Error::usage(format!("{what} is not 64 hex digits")).hint(

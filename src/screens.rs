@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::escrow::slip39::words::Words;
 use crate::locked::Locked;
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Plan, WrapIn};
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, WrapIn};
 use crate::record::Leftover;
 use crate::{rehearsal, words};
 
@@ -61,6 +61,11 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     }
     screen += &previous_meaning(plan);
     screen += &field("escrow", &escrow_meaning(plan));
+    let network = match plan.network {
+        Network::Forbidden => "",
+        Network::Hsm | Network::Allowed => "   NETWORK NOT FORBIDDEN",
+    };
+    screen += &field("HSM", &format!("{}{network}", plan.hsm.token));
     screen += &field("record", &format!("{} (new)", plan.directory.display()));
     if let Some(leftover) = leftover {
         screen += &leftover_meaning(leftover);
@@ -76,7 +81,7 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
 
 fn key_meaning(plan: &Plan, key: &KeyPlan) -> String {
     let (verb, how) = match plan.kind {
-        Kind::Generate => ("make", "made inside the HSM"),
+        Kind::Generate => ("make", "inside the HSM"),
         Kind::Reimport => ("find", "the same as before, in the HSM"),
         Kind::Recover => ("recover", "the same as before, from a quorum of shares"),
         Kind::Destroy => (
@@ -201,8 +206,7 @@ fn import_meaning(import: &ImportPlan) -> String {
         "for",
         &format!("{place_of_key}, account {}", grouped(arn.account())),
     ) + &field("", &format!("key {}", arn.key_id()))
-        + &field("wrap", &format!("{place}, {}", import.wrapping))
-        + &field("", &format!("in KMS it {expires}"))
+        + &field("wrap", &format!("{place}, {}   {expires}", import.wrapping))
 }
 
 fn leftover_meaning(leftover: &Leftover) -> String {
@@ -289,7 +293,7 @@ pub fn next(
     }
     let mut text = format!(
         " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
-         \x20                     byok verify /media/usb1/{name}\n"
+         \x20                     byok verify --head 'ROWS 1-3' /media/usb1/{name}\n"
     );
     if folders.is_empty() {
         text += " 2 nothing is imported: destroy the old shares and the old package\n";
@@ -300,8 +304,7 @@ pub fn next(
         text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
     }
     if !folders.is_empty() {
-        text +=
-            " Import missed or refused? Nothing is lost: download new import parameters, then\n";
+        text += " Import missed or refused? Nothing is lost: get new import parameters, then\n";
         text += &match by_quorum {
             true => format!("   with a quorum:     byok plan --recover {shown}\n"),
             false => format!("                      byok plan --reimport {shown}\n"),

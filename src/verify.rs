@@ -191,7 +191,7 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
 pub struct Anchor(String);
 
 impl Anchor {
-    /// Reads 24 to 64 hex digits, spaces allowed.
+    /// Reads 24 to 64 hex digits, spaces allowed, or the words of those rows.
     ///
     /// # Errors
     /// Says what is wrong with the text.
@@ -200,6 +200,7 @@ impl Anchor {
             .split_whitespace()
             .collect::<String>()
             .to_ascii_lowercase();
+        let digits = words::hex_of_words(text).unwrap_or(digits);
         if !(24..=64).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
             return Err(
                 "a head digest is 64 hex digits, or at least its first three rows (24 digits)"

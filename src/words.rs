@@ -105,6 +105,31 @@ pub fn is_row(typed: &str, digest: &Digest, number: usize) -> bool {
     words.concat() == hex(bytes) || words.iter().copied().eq(expected_words)
 }
 
+/// Whether a person typed a row at all, right or wrong: eight hex digits or four words of the list.
+pub fn looks_like_row(typed: &str) -> bool {
+    let words: Vec<&str> = typed.split_whitespace().collect();
+    let digits = words.concat();
+    digits.len() == 8 && digits.chars().all(|c| c.is_ascii_hexdigit())
+        || words.len() == 4 && hex_of_words(typed).is_some()
+}
+
+/// The hex digits behind PGP words, whose positions are counted from an even one; `None` where a word is
+/// not in the list of its position.
+pub fn hex_of_words(text: &str) -> Option<String> {
+    let of = |(position, word): (usize, &str)| {
+        let is = |line: &str| {
+            line.split(' ')
+                .nth(position % 2)
+                .is_some_and(|listed| listed.eq_ignore_ascii_case(word))
+        };
+        PGP_WORDS
+            .lines()
+            .position(is)
+            .map(|byte| format!("{byte:02x}"))
+    };
+    text.split_whitespace().enumerate().map(of).collect()
+}
+
 fn row_bytes(digest: &Digest, number: usize) -> &[u8] {
     let start = (number - 1) * 4;
     &digest[start..start + 4]
@@ -164,6 +189,13 @@ mod tests {
         assert!(!is_row("flytrap liberty quota", &digest, 1));
         assert!(!is_row("", &digest, 1));
         assert!(!is_row("64879f7d", &digest, 2));
+        assert_eq!(
+            hex_of_words("flytrap Liberty quota insincere").as_deref(),
+            Some("64879f7d")
+        );
+        assert_eq!(hex_of_words("liberty flytrap"), None);
+        assert!(looks_like_row("0000 0000") && looks_like_row("quota insincere flytrap liberty"));
+        assert!(!looks_like_row("b3e5a4b") && !looks_like_row("") && !looks_like_row("quota"));
     }
 
     #[test]

@@ -445,11 +445,17 @@ fn three_wrong_rows_end_the_ceremony() {
         return;
     };
     let mut pty = until_slip(&room);
-    for wrong in ["00000000", "", "no such row"] {
+    for wrong in ["00000000", "", "no such row", "0000 0001", "00000002"] {
         asked_row(&mut pty, "of the parameter files");
-        pty.enter(wrong);
+        pty.enter(wrong); // what is no row at all does not count
     }
     let (ended, transcript) = rolled_back(pty, &room, 4);
+    assert!(
+        ended.screen.contains("it is not counted"),
+        "{}",
+        ended.screen
+    );
+    assert!(ended.screen.contains("Tries left: 1"), "{}", ended.screen);
     assert!(ended.screen.contains("[TWO-SIDED]"), "{}", ended.screen);
     fits(&ended.screen);
     assert!(transcript.events("key-intended").is_empty());

@@ -1,6 +1,6 @@
 //! The proof that somebody approved exactly this plan.
 
-use super::{Error, KeyId, Leftover, Operator, Plan, Result, before, plan, screens, words};
+use super::{Error, KeyId, Leftover, Operator, Plan, Result, before, plan, room, screens, words};
 use std::path::Path;
 
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
@@ -28,6 +28,9 @@ impl Approved {
     pub fn by_typing(plan: Plan, rehearsal: bool, operator: &mut dyn Operator) -> Result<Self> {
         let leftover = before::ready(&plan)?;
         before::shares_can_be_shown(&plan, rehearsal)?;
+        if !rehearsal {
+            room::check_air_gap(&plan)?; // nobody should read eight rows aloud for a run that cannot be
+        }
         let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
         let known = intended(leftover.as_ref());
         match operator.ask(&screen)? {
@@ -52,7 +55,8 @@ impl Approved {
     pub fn unattended(path: &Path, sha256: &str) -> Result<Self> {
         let bytes = plan::read_bytes(path)?;
         let is = words::hex(&words::sha256(&bytes));
-        if !is.eq_ignore_ascii_case(sha256) {
+        let approved: String = sha256.split_whitespace().collect();
+        if !is.eq_ignore_ascii_case(&approved) {
             return Err(Error::declined(format!(
                 "--approve: the plan's SHA-256 is {is}, another one was approved"
             ))

@@ -1,7 +1,5 @@
 //! Step 5: the import parameters, read once, judged, and compared with what the online side wrote down.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Ceremony, Event, Step, two_sided};
@@ -110,7 +108,6 @@ impl Ceremony<'_> {
                 judge(import).map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))
             })
             .collect::<Result<Vec<_>>>()?;
-        one_token_each(plan, &judged)?;
         let compared = two_sided::compare(plan, &judged, self.operator)?;
         for (((key, import), judged), how) in plan.imports().zip(&judged).zip(compared) {
             self.record
@@ -121,20 +118,6 @@ impl Ceremony<'_> {
         self.record.transcript.sync()?;
         Ok(judged)
     }
-}
-
-/// KMS ties an import token to one KMS key and one download.
-fn one_token_each(plan: &Plan, judged: &[Judged]) -> Result<()> {
-    let mut seen = BTreeMap::new();
-    for ((key, import), judged) in plan.imports().zip(judged) {
-        let name = format!("{}/{}", key.label, import.name);
-        if let Some(other) = seen.insert(judged.read.import_token.clone(), name.clone()) {
-            return Err(Error::mismatch(format!("{name} and {other} have the same import token"))
-                .check("IMPORT-TOKEN")
-                .hint("each KMS key needs its own download of import parameters: one was copied over another"));
-        }
-    }
-    Ok(())
 }
 
 fn event(key: &KeyPlan, import: &ImportPlan, judged: &Judged, two_sided_check: String) -> Event {

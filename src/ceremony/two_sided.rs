@@ -141,18 +141,26 @@ fn rows_match(
             let Some(answer) = operator.ask(&question)? else {
                 return Ok(Answer::NotAsked);
             };
-            if at == 0 && instead.is_some_and(|word| word == answer) {
+            if at == 0 && instead.is_some_and(|word| word.eq_ignore_ascii_case(&answer)) {
                 return Ok(Answer::Instead);
             }
             if words::is_row(&answer, digest, *row) {
                 break;
+            }
+            if !words::looks_like_row(&answer) {
+                operator.say(
+                    " A row is 8 hex digits or 4 words. This was neither; it is not counted.\n",
+                );
+                continue;
             }
             typed += 1;
             if typed == TRIES {
                 return Err(not_the_slip(*row, of));
             }
             operator.say(&format!(
-                " That is not row {row} of what was read here. Look at row {row} on the paper again.\n"
+                " That is not row {row} of what was read here. Look at row {row} on the paper again.\n \
+                 Tries left: {}.\n",
+                TRIES - typed
             ));
         }
     }

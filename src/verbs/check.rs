@@ -92,6 +92,12 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     let hsm = open_hsm(&plan, &mut lines);
     pin_source(&plan, &mut lines);
     let judged = import_parameters(&plan, &mut lines);
+    if !with_hsm {
+        lines.add(
+            State::Warning,
+            "HSM: PIN, labels and wrapping were not tried; byok check --hsm tries them",
+        );
+    }
     if with_hsm && let (Some(mut hsm), Some(judged)) = (hsm, judged) {
         let tried = try_hsm(&plan, &mut hsm, &judged);
         lines.judge(tried, |checks| {
