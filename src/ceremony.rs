@@ -220,7 +220,7 @@ impl<'a> Ceremony<'a> {
         match (
             software,
             self.plan.wraps_in_host(),
-            self.plan.escrow.is_some(),
+            self.plan.escrow.is_some() || self.plan.recover.is_some(),
         ) {
             (true, _, _) => "software HSM",
             (false, true, _) => "bytes were in this computer",

@@ -70,7 +70,7 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     if let Some(leftover) = leftover {
         screen += &leftover_meaning(leftover);
     }
-    screen += "\n SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n";
+    screen += " SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n";
     screen += &words::rows(&plan.sha256, 3);
     // said again here: a plan with many imports pushes the heading off the screen
     screen += &format!(" {}. Nothing has been made yet.\n", mode(rehearsal));

@@ -130,12 +130,16 @@ fn transcript(bytes: &[u8]) -> Result<Facts> {
     })))
 }
 
-/// Names an escrow package of a later version without opening it.
+/// Names an escrow package without opening it.
 fn escrow_package(bytes: &[u8]) -> Option<Facts> {
     let json = strict_json::parse(bytes).ok()?;
     let format = json.get("format")?.as_str()?;
     format.starts_with("byok-escrow-package-").then(|| {
-        object(json!({"what": "escrow package", "format": format, "note": "escrow is not built yet in this version"}))
+        object(json!({
+            "what": "escrow package", "format": format,
+            "ceremony": json.get("ceremony").and_then(strict_json::Json::as_str).unwrap_or_default(),
+            "note": "without a quorum of shares it opens nothing; without it no quorum does",
+        }))
     })
 }
 

@@ -19,11 +19,20 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     let stands = record
         .canonicalize()
         .map_err(|e| Error::usage(format!("{}: {e}", record.display())))?;
+    // What the HSM does not give out again comes from a quorum, whatever it is for.
+    let by_quorum = how == BuildsOn::Recover
+        || how == BuildsOn::NewShares && old.keys.iter().any(|key| key.keep != Keep::Extractable);
     let (kind, word) = match how {
         BuildsOn::Reimport => ("reimport", "reimport"),
         BuildsOn::Recover => ("recover", "recover"),
+        BuildsOn::NewShares if by_quorum => ("recover", "new-shares"),
         BuildsOn::NewShares => ("reimport", "new-shares"),
     };
+    if by_quorum && previous.package.is_none() {
+        return Err(Error::usage("that record holds no escrow package").hint(
+            "name the record that dealt the shares which are in use: its escrow-package.json is needed",
+        ));
+    }
     let title = wish
         .title
         .clone()
@@ -89,7 +98,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
             );
         }
     }
-    if how == BuildsOn::Recover {
+    if by_quorum {
         text += "\n[recover]\nshares  = \"typed\"                # typed | files:DIR\n\
                  package = \"record\"               # record | typed | path of escrow-package.json\n";
     }
