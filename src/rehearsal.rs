@@ -1,8 +1,10 @@
 //! What a rehearsal puts in the place of the real world: a KMS with a key of its own, and a plan.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use aes::cipher::KeyInit as _;
 use base64ct::{Base64, Encoding as _};
 use jiff::SignedDuration;
 use rand::TryRng as _;
@@ -11,19 +13,36 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::machine;
-use crate::plan::{PinSource, Plan, WrapIn};
-use crate::words;
-use crate::wrapping::{ControlKey, WrappingAlgorithm};
+use crate::plan::{Kind, PinSource, Plan, WrapIn};
+use crate::words::{self, Digest};
+use crate::wrapping::{self, ControlKey, WrappingAlgorithm, check_values};
 
 /// The token's label and PINs. They guard nothing: everything in a rehearsal is practice.
 pub const TOKEN: &str = "rehearsal";
+/// The token of the second HSM, after the first one is lost.
+pub const SECOND_TOKEN: &str = "rehearsal-2";
 /// What people type at a rehearsal.
 pub const PIN: &str = "practice-1234";
+/// How many shares open the escrow of a rehearsal that asks nothing.
+pub const THRESHOLD: usize = 3;
 
-/// A KMS that stands in for the real one: it gives import parameters and takes wrapped material.
+/// Length of the data that the stand-in KMS encrypts, in bytes.
+pub const DATA_LEN: usize = 32;
+
+/// A KMS that stands in for the real one: it gives import parameters, takes wrapped material, encrypts
+/// with it and forgets it. As the real one, it remembers for ever which material a KMS key once had.
 pub struct StandInKms {
     key: ControlKey,
     token: [u8; 32],
+    keys: BTreeMap<String, KmsKey>,
+}
+
+/// One KMS key, from its first import on.
+struct KmsKey {
+    /// Nothing once it was deleted.
+    material: Option<Zeroizing<Vec<u8>>>,
+    /// What any further material must be.
+    fingerprint: Digest,
 }
 
 impl StandInKms {
@@ -32,14 +51,22 @@ impl StandInKms {
     /// # Errors
     /// Exit 5 where key or token cannot be made.
     pub fn open() -> Result<Self> {
-        let mut token = [0; 32];
-        SysRng
-            .try_fill_bytes(&mut token)
-            .map_err(|e| Error::machine(format!("drawing an import token: {e}")))?;
         Ok(Self {
             key: ControlKey::generate(4096)?,
-            token,
+            token: random()?,
+            keys: BTreeMap::new(),
         })
+    }
+
+    /// A new RSA-4096 key and a new import token, as for every request for import parameters. What was
+    /// given out before is worth nothing from now on.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn renew(&mut self) -> Result<()> {
+        self.key = ControlKey::generate(4096)?;
+        self.token = random()?;
+        Ok(())
     }
 
     /// The wrapping key that it gives out.
@@ -58,41 +85,197 @@ impl StandInKms {
         )
     }
 
-    /// Takes wrapped material with its token, and gives what it opened.
+    /// Imports wrapped material with its token into a KMS key.
     ///
     /// # Errors
-    /// Exit 4 for another token or material that does not open.
+    /// Exit 4 for another token, material that does not open, or other material than before.
     pub fn import(
-        &self,
+        &mut self,
+        key_arn: &str,
         wrapping: WrappingAlgorithm,
         wrapped: &[u8],
         token: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>> {
+    ) -> Result<()> {
         if token != self.token {
-            return Err(Error::mismatch(
-                "the stand-in KMS: this import token is not mine",
+            return Err(refused("this import token is not mine, or no longer"));
+        }
+        let material = self
+            .key
+            .open(wrapping, wrapped)
+            .map_err(|e| refused(e.what))?;
+        let fingerprint = check_values(&material)
+            .map_err(|e| refused(e.what))?
+            .fingerprint;
+        if let Some(key) = self.keys.get(key_arn)
+            && key.fingerprint != fingerprint
+        {
+            return Err(refused(
+                "IncorrectKeyMaterialException: this KMS key had other material before",
             ));
         }
-        self.key
-            .open(wrapping, wrapped)
-            .map_err(|e| Error::mismatch(format!("the stand-in KMS: {}", e.what)))
+        let key = KmsKey {
+            material: Some(material),
+            fingerprint,
+        };
+        self.keys.insert(key_arn.to_owned(), key);
+        Ok(())
+    }
+
+    /// The material that a KMS key holds. The real one tells nobody.
+    ///
+    /// # Errors
+    /// Exit 4 where it holds none.
+    pub fn material(&self, key_arn: &str) -> Result<&[u8]> {
+        let held = self.keys.get(key_arn).and_then(|key| key.material.as_ref());
+        held.map(|material| material.as_slice())
+            .ok_or_else(|| refused("KMSInvalidStateException: this KMS key holds no material"))
+    }
+
+    /// Deletes the material of a KMS key, as `aws kms delete-imported-key-material` does.
+    ///
+    /// # Errors
+    /// Exit 4 where it holds none.
+    pub fn delete(&mut self, key_arn: &str) -> Result<()> {
+        self.material(key_arn)?;
+        if let Some(key) = self.keys.get_mut(key_arn) {
+            key.material = None;
+        }
+        Ok(())
+    }
+
+    /// Encrypts data with the material of a KMS key: AES-KW (RFC 3394), which notices another key when
+    /// it decrypts. The real one uses AES-GCM.
+    ///
+    /// # Errors
+    /// Exit 4 where it holds none that is as long as an AES-256 key.
+    pub fn encrypt(&self, key_arn: &str, data: &[u8; DATA_LEN]) -> Result<Vec<u8>> {
+        let kw = aes_kw::KwAes256::new_from_slice(self.material(key_arn)?)
+            .map_err(|_| refused("the material is no AES-256 key"))?;
+        let mut encrypted = vec![0; DATA_LEN + 8];
+        kw.wrap_key(data, &mut encrypted)
+            .map_err(|e| refused(format!("encrypting: {e}")))?;
+        Ok(encrypted)
+    }
+
+    /// Decrypts what [`encrypt`](Self::encrypt) gave.
+    ///
+    /// # Errors
+    /// Exit 4 where the KMS key holds no material, or other material than it was encrypted with.
+    pub fn decrypt(&self, key_arn: &str, encrypted: &[u8]) -> Result<[u8; DATA_LEN]> {
+        let mut data = [0; DATA_LEN];
+        wrapping::aes_kw_unwrap(self.material(key_arn)?, encrypted, &mut data)
+            .map_err(|why| refused(format!("decrypting: {why}")))?;
+        Ok(data)
     }
 }
 
-/// The plan of a rehearsal that asks nothing.
-pub fn own_plan(module: &Path) -> String {
+fn refused(why: impl std::fmt::Display) -> Error {
+    Error::mismatch(format!("the stand-in KMS: {why}"))
+}
+
+/// Random bytes: an import token, or data to encrypt.
+///
+/// # Errors
+/// Exit 5 where there are none.
+pub fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|e| Error::machine(format!("drawing random bytes: {e}")))?;
+    Ok(bytes)
+}
+
+/// A ceremony in the life of the data key that a rehearsal without a plan lives through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Made, wrapped, escrowed.
+    Generate,
+    /// Deleted in the KMS, and wrapped again from the HSM.
+    Reimport,
+    /// Lost with the HSM, and brought back from shares into a second one; new shares are dealt.
+    Recover,
+}
+
+impl Stage {
+    /// Its record, below the rehearsal's directory.
+    pub fn record(self) -> &'static str {
+        match self {
+            Self::Generate => "record",
+            Self::Reimport => "record-reimport",
+            Self::Recover => "record-recover",
+        }
+    }
+
+    /// Its plan's file, below the rehearsal's directory.
+    pub fn plan_file(self) -> &'static str {
+        match self {
+            Self::Generate => "plan.toml",
+            Self::Reimport => "plan-reimport.toml",
+            Self::Recover => "plan-recover.toml",
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Generate => Kind::Generate,
+            Self::Reimport => Kind::Reimport,
+            Self::Recover => Kind::Recover,
+        }
+    }
+
+    fn token(self) -> &'static str {
+        match self {
+            Self::Generate | Self::Reimport => TOKEN,
+            Self::Recover => SECOND_TOKEN,
+        }
+    }
+
+    /// Where shares come from and go to.
+    fn shares(self) -> String {
+        let dealt = |directory| {
+            format!(
+                "[escrow]\nthreshold  = {THRESHOLD}\n\
+                 custodians = [\"Security\", \"Audit\", \"Treasury\", \"Legal\", \"Operations\"]\n\
+                 deliver    = \"files:{directory}\"\n\n"
+            )
+        };
+        match self {
+            Self::Generate => dealt("shares"),
+            Self::Reimport => String::new(),
+            Self::Recover => format!(
+                "[recover]\nshares  = \"files:{BROUGHT}\"\npackage = \"record\"\n\n{}",
+                dealt("new-shares")
+            ),
+        }
+    }
+}
+
+/// Where the shares lie that custodians bring to a recovery, below the rehearsal's directory.
+pub const BROUGHT: &str = "brought";
+
+/// The plan of a ceremony that asks nothing. Every one but the first builds on the record with this head.
+pub fn own_plan(module: &Path, stage: Stage, previous_head: Option<&Digest>) -> String {
+    let (kind, token, record) = (stage.kind().name(), stage.token(), stage.record());
+    let previous = previous_head.map_or_else(String::new, |head| {
+        format!(
+            "previous      = \"{}\"\nprevious_head = \"{}\"\n",
+            Stage::Generate.record(),
+            words::hex(head)
+        )
+    });
     format!(
         "title = \"Rehearsal: payments data key, eu-west-1\"\n\
-         kind  = \"generate\"\n\n\
+         kind  = \"{kind}\"\n{previous}\n\
          [machine]\nnetwork = \"allowed\"\n\n\
-         [hsm]\nmodule = {module:?}\ntoken  = \"pkcs11:token={TOKEN}\"\npin    = \"file:pin\"\n\
+         [hsm]\nmodule = {module:?}\ntoken  = \"pkcs11:token={token}\"\npin    = \"file:pin\"\n\
          env    = [\"SOFTHSM2_CONF\"]\n\n\
          [[key]]\nlabel = \"payments-2026\"\nspec  = \"SYMMETRIC_DEFAULT\"\nkeep  = \"extractable\"\n\n\
          [[key.import]]\nname       = \"eu-west-1\"\n\
          key_arn    = \"arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab\"\n\
-         parameters = \"inputs/payments-2026-eu-west-1.json\"\n\
+         parameters = \"inputs/{kind}-payments-2026-eu-west-1.json\"\n\
          wrapping   = \"RSAES_OAEP_SHA_1\"\nwrap_in    = \"hsm\"\nexpires    = \"never\"\n\n\
-         [record]\ndirectory = \"record\"\n",
+         {}[record]\ndirectory = \"{record}\"\n",
+        stage.shares()
     )
 }
 
@@ -164,4 +347,40 @@ pub fn softhsm_configuration(room: &Path) -> Result<String> {
     Ok(format!(
         "directories.tokendir = {shown}\nobjectstore.backend = file\nlog.level = ERROR\n"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use WrappingAlgorithm::RsaesOaepSha256 as OAEP;
+
+    #[test]
+    fn the_stand_in_takes_its_key_again_and_no_other() {
+        let mut kms = StandInKms::open().unwrap();
+        let wrap = |kms: &StandInKms, material: [u8; 32]| {
+            wrapping::oaep_encrypt(OAEP, kms.wrapping_key(), &material).unwrap()
+        };
+        let (token, wrapped) = (kms.token, wrap(&kms, [7; 32]));
+        kms.import("key", OAEP, &wrapped, &token).unwrap();
+        let encrypted = kms.encrypt("key", &[1; DATA_LEN]).unwrap();
+        assert_eq!(kms.decrypt("key", &encrypted).unwrap(), [1; DATA_LEN]);
+
+        kms.delete("key").unwrap();
+        let gone = kms.decrypt("key", &encrypted).unwrap_err();
+        assert!(gone.what.contains("KMSInvalidState"), "{}", gone.what);
+        assert!(kms.delete("key").is_err());
+
+        let other = wrap(&kms, [8; 32]);
+        let other = kms.import("key", OAEP, &other, &token).unwrap_err();
+        assert!(
+            other.what.contains("IncorrectKeyMaterial"),
+            "{}",
+            other.what
+        );
+        kms.renew().unwrap();
+        assert!(kms.import("key", OAEP, &wrapped, &token).is_err());
+        let (token, again) = (kms.token, wrap(&kms, [7; 32]));
+        kms.import("key", OAEP, &again, &token).unwrap();
+        assert_eq!(kms.decrypt("key", &encrypted).unwrap(), [1; DATA_LEN]);
+    }
 }

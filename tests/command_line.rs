@@ -714,7 +714,9 @@ fn a_rehearsal_asks_nothing_proves_everything_and_is_marked_as_one() {
         .collect();
     assert_eq!(
         words,
-        ["made", "wrapped", "imported", "evidence", "look"],
+        [
+            "made", "wrapped", "imported", "escrowed", "reimport", "lost", "evidence", "look"
+        ],
         "{text}"
     );
     assert!(
@@ -724,10 +726,10 @@ fn a_rehearsal_asks_nothing_proves_everything_and_is_marked_as_one() {
     assert!(
         lines[1].ends_with("512 bytes")
             && lines[2].ends_with("proved")
-            && lines[3].ends_with("refused"),
+            && lines[6].ends_with("refused"),
         "{text}"
     );
-    let look = lines[4]
+    let look = lines[7]
         .split_whitespace()
         .nth(2)
         .unwrap()

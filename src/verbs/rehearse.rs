@@ -1,4 +1,5 @@
-//! `byok rehearse`: a whole ceremony on a soft HSM and a stand-in KMS, every claim proved.
+//! `byok rehearse`: the whole life of a data key, or one ceremony of a plan, on a soft HSM and a stand-in
+//! KMS, every claim proved.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -8,15 +9,17 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::ceremony::{Approved, Sealed, generate, log_in, parameters, preflight};
+use crate::ceremony::{Approved, Sealed, log_in, parameters, preflight};
 use crate::error::{Error, Result};
 use crate::hsm::{Module, TokenUri};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
-use crate::plan::{PinSource, Plan, WrapIn};
+use crate::plan::{ImportPlan, KeyPlan, PinSource, Plan, WrapIn};
 use crate::rehearsal::{self, StandInKms};
 use crate::verify::{self, Verified};
 use crate::wrapping::{self, WrappingAlgorithm};
 use crate::{machine, screens, transcript, words};
+
+mod life;
 
 /// Where SoftHSM's module stands on common systems, and where `rehearse.sh` unpacks it.
 const SOFTHSM: [&str; 6] = [
@@ -130,34 +133,36 @@ fn make_room(directory: &Path) -> Result<PathBuf> {
     Err(Error::machine("no free name for a rehearsal's directory"))
 }
 
-fn in_room(plan: Option<&Path>, module_path: &Path, room: &Path) -> Result<()> {
-    let kms = StandInKms::open()?;
+fn in_room(plan: Option<&Path>, module: &Path, room: &Path) -> Result<()> {
+    match plan {
+        Some(plan) => practise(plan, module, room),
+        None => life::live(module, room),
+    }
+}
+
+/// One ceremony of a real plan, at a terminal.
+fn practise(plan: &Path, module_path: &Path, room: &Path) -> Result<()> {
+    let mut kms = StandInKms::open()?;
     let module = Module::load(module_path)?;
     module.make_practice_token(rehearsal::TOKEN, rehearsal::PIN, rehearsal::PIN)?;
-    let text = match plan {
-        Some(path) => moved_plan(&Plan::read(path)?, &module, module_path, &kms, room)?,
-        None => rehearsal::own_plan(module_path),
-    };
+    let text = moved_plan(&Plan::read(plan)?, &module, module_path, &kms, room)?;
     drop(module);
     let path = room.join("plan.toml");
     write_new(&path, text.as_bytes())?;
     let practised = Plan::read(&path)?;
-    for (key, import) in practised.imports() {
+    write_parameters(&practised, &kms)?;
+    let sealed = at_terminal(&practised)?;
+    tell_ceremony(&practised, &sealed, &mut kms)?;
+    tell_end(&sealed.directory)
+}
+
+/// What the KMS gives for each import of the plan, where the plan says that it stands.
+fn write_parameters(plan: &Plan, kms: &StandInKms) -> Result<()> {
+    for (_, import) in plan.imports() {
         let parameters = kms.parameters(import.key_arn.as_str(), import.wrapping);
-        write_new(
-            &room.join(rehearsal::parameters_path(&key.label, &import.name)),
-            parameters.as_bytes(),
-        )?;
+        write_new(&import.parameters, parameters.as_bytes())?;
     }
-    let sealed = match plan {
-        Some(_) => at_terminal(&practised)?,
-        None => {
-            let approved = Approved::own_rehearsal(practised.clone())?;
-            let mut nobody = Unattended::silent(Interrupted::watch()?);
-            generate::run(&approved, &mut nobody)?
-        }
-    };
-    prove(&practised, &sealed, &kms)
+    Ok(())
 }
 
 /// A real plan, moved into the room. Which algorithms the soft HSM wraps with is found out, not known.
@@ -208,8 +213,8 @@ fn at_terminal(plan: &Plan) -> Result<Sealed> {
     super::run::ceremony(&approved, &mut terminal)
 }
 
-/// Tells the story, each line after it was proved.
-fn prove(plan: &Plan, sealed: &Sealed, kms: &StandInKms) -> Result<()> {
+/// Tells of a ceremony that made data keys, each line after it was proved.
+fn tell_ceremony(plan: &Plan, sealed: &Sealed, kms: &mut StandInKms) -> Result<Verified> {
     let record = &sealed.directory;
     let verified = verify::verify(record, None).map_err(not_proved)?;
     for key in verified.report().keys {
@@ -221,25 +226,41 @@ fn prove(plan: &Plan, sealed: &Sealed, kms: &StandInKms) -> Result<()> {
         tell("made", &made, &format!("KCV {}", key.kcv))?;
     }
     for (key, import) in plan.imports() {
-        let folder = record.join(&key.label).join(&import.name);
-        let (wrapped, token) = (
-            read(&folder.join("WrappedKeyMaterial.bin"))?,
-            read(&folder.join("ImportToken.bin"))?,
-        );
+        let bytes = hand_over(record, key, import, kms)?;
         let place = match import.wrap_in {
             WrapIn::Hsm => "inside the HSM",
             WrapIn::Host => "in this computer",
         };
         let under = format!("{place}, under a stand-in KMS's RSA-4096 key");
-        tell("wrapped", &under, &format!("{} bytes", wrapped.len()))?;
-        let opened = kms.import(import.wrapping, &wrapped, &token)?;
-        same_material(&verified, &key.label, key.spec.bytes(), &opened)?;
+        tell("wrapped", &under, &format!("{bytes} bytes"))?;
+        let material = kms.material(import.key_arn.as_str())?;
+        same_material(&verified, &key.label, key.spec.bytes(), material)?;
         tell(
             "imported",
             "the KMS unwrapped it and holds the same key",
             "proved",
         )?;
     }
+    Ok(verified)
+}
+
+/// Imports what the record holds for one KMS key. Says how long the wrapped material is.
+fn hand_over(
+    record: &Path,
+    key: &KeyPlan,
+    import: &ImportPlan,
+    kms: &mut StandInKms,
+) -> Result<usize> {
+    let folder = record.join(&key.label).join(&import.name);
+    let wrapped = read(&folder.join("WrappedKeyMaterial.bin"))?;
+    let token = read(&folder.join("ImportToken.bin"))?;
+    let arn = import.key_arn.as_str();
+    kms.import(arn, import.wrapping, &wrapped, &token)?;
+    Ok(wrapped.len())
+}
+
+/// The last lines: what nobody can change unseen, and where it lies.
+fn tell_end(record: &Path) -> Result<()> {
     tell("evidence", &tampering_is_seen(record)?, "refused")?;
     let look = record.join(transcript::FILE);
     super::print(&format!(
@@ -255,7 +276,7 @@ fn key_bytes(plan: &Plan, label: &str) -> usize {
         .map_or(0, |key| key.spec.bytes())
 }
 
-/// What the stand-in holds is what the transcript says the HSM made.
+/// What the stand-in or the escrow opened is what the transcript says the HSM made.
 fn same_material(verified: &Verified, label: &str, len: usize, opened: &[u8]) -> Result<()> {
     let check = wrapping::check_values(opened)?;
     let report = verified.report();
@@ -265,7 +286,7 @@ fn same_material(verified: &Verified, label: &str, len: usize, opened: &[u8]) ->
     });
     if !same || opened.len() != len {
         return Err(not_proved(format!(
-            "the stand-in KMS holds another key than the HSM made for {label:?}"
+            "the material that came out is not the HSM's data key {label:?}"
         )));
     }
     Ok(())
