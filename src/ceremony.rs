@@ -238,6 +238,8 @@ impl<'a> Ceremony<'a> {
         let removed = self.record.take_back();
         error.state.push(match (taken_back, left.len()) {
             (0, 0) => "no data key was left in the HSM by this run".to_owned(),
+            (1, 0) => "no data key was left in the HSM by this run: the one it made was destroyed"
+                .to_owned(),
             (n, 0) => format!(
                 "no data key was left in the HSM by this run: the {n} it made were destroyed"
             ),
