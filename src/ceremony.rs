@@ -75,6 +75,19 @@ pub struct Ceremony<'a> {
 }
 
 impl<'a> Ceremony<'a> {
+    /// Opens the record (step 1), walks a kind's straight line, and takes everything back if it breaks.
+    fn walk(
+        approved: &'a Approved,
+        operator: &'a mut dyn Operator,
+        line: fn(&mut Ceremony<'a>) -> Result<Sealed>,
+    ) -> Result<Sealed> {
+        let mut ceremony = Self::open(approved, operator)?;
+        match line(&mut ceremony) {
+            Ok(sealed) => Ok(sealed),
+            Err(error) => Err(ceremony.abort(error)),
+        }
+    }
+
     /// Step 1: opens the record and writes its first lines.
     fn open(approved: &'a Approved, operator: &'a mut dyn Operator) -> Result<Self> {
         let plan = approved.plan();

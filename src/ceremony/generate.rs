@@ -13,11 +13,7 @@ use crate::wrapping;
 /// # Errors
 /// Whatever step refuses, with the state and what to do.
 pub fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
-    let mut ceremony = Ceremony::open(approved, operator)?; // 1
-    match line(&mut ceremony) {
-        Ok(sealed) => Ok(sealed),
-        Err(error) => Err(ceremony.abort(error)),
-    }
+    Ceremony::walk(approved, operator, line)
 }
 
 fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
