@@ -8,7 +8,7 @@
 //! 5. Every `key-wrapped` names an `output-written` file with the same digest, and a data key that
 //!    `key-generated`, `key-found` or `key-recovered` names.
 //! 6. Every file is named in the transcript, but for `transcript.jsonl`, `SHA256SUMS`, `signatures/*`,
-//!    `receipts.jsonl`, `receipts/*` and `import-result*`.
+//!    `receipts.jsonl`, `receipts/*` and `import-result*.json`.
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
 //! 8. `receipts.jsonl`, where there is one, is a chain that begins at the head digest and agrees with
 //!    the answers in `receipts/`, every one of which it names: see [`crate::receipts`].
