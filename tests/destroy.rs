@@ -1,0 +1,70 @@
+//! The end of a data key's life: proved first, destroyed, proved to be gone.
+
+mod support;
+
+use std::fs;
+
+use support::{Kind, LABEL, Room, refused, sha256, stderr, stdout};
+
+/// The plan that destroys what `records/one` made.
+fn plan_the_end(room: &mut Room, head: &str) {
+    room.plan.kind = "destroy".into();
+    room.plan.imported = false;
+    room.plan.directory = "records/two".into();
+    room.plan.top_more = format!(
+        "previous = \"records/one\"\nprevious_head = \"{head}\"\nreason = \"end of life\"\n"
+    );
+}
+
+fn a_data_key_ends(kind: Kind) {
+    let Some(mut room) = Room::new(kind) else {
+        return;
+    };
+    let made = room.run_well();
+    let (head, objects) = (sha256(&made.bytes), room.objects());
+    assert_eq!(objects.len(), 1);
+
+    // Another head than the paper's: nothing is destroyed.
+    plan_the_end(&mut room, &"0".repeat(64));
+    refused(&room.run(), 4, &["[PREVIOUS-RECORD]"]);
+    assert_eq!(room.objects(), objects);
+
+    // Another key in its place: nothing is destroyed.
+    plan_the_end(&mut room, &head);
+    room.plan.top_more = "reason = \"end of life\"\n".into();
+    room.plan.key_more = format!("fingerprint = \"{}\"\n", "0".repeat(64));
+    refused(&room.run(), 4, &["[SAME-MATERIAL]", LABEL]);
+    assert_eq!(room.objects(), objects);
+
+    room.plan.key_more = String::new();
+    plan_the_end(&mut room, &head);
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(room.objects().is_empty());
+    let ended = room.transcript("records/two");
+    let destroyed = ended.event("key-destroyed");
+    assert_eq!(destroyed["cka_id"], made.event("key-generated")["cka_id"]);
+    assert_eq!(destroyed["why"], "end of life");
+    assert_eq!(
+        ended.event("same-material")["fingerprint"],
+        made.event("key-generated")["fingerprint"]
+    );
+    assert!(!fs::exists(room.path("records/two/import.sh")).unwrap());
+    let verified = room.byok(&["verify", "records/two"]).output().unwrap();
+    assert!(verified.status.success(), "{}", stderr(&verified));
+    assert!(
+        stdout(&verified).contains("destroyed"),
+        "{}",
+        stdout(&verified)
+    );
+}
+
+#[test]
+fn a_data_key_ends_on_softhsm() {
+    a_data_key_ends(Kind::SoftHsm);
+}
+
+#[test]
+fn a_data_key_ends_on_kryoptic() {
+    a_data_key_ends(Kind::Kryoptic);
+}
