@@ -191,6 +191,9 @@ pub fn expiry(import: &ImportPlan) -> Result<()> {
     Ok(())
 }
 
+/// Variables that are set where a screen is sent or kept elsewhere: SSH, tmux, screen.
+pub const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
+
 /// Shares are shown only where nobody else can see the screen: not over SSH, not in tmux or screen,
 /// which keep what they showed.
 ///
@@ -204,7 +207,6 @@ pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
     if !shown || rehearsal || plan.screen_recorded.is_some() {
         return Ok(());
     }
-    const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
     match RECORDERS
         .iter()
         .find(|name| std::env::var_os(name).is_some())

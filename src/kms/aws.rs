@@ -21,7 +21,7 @@ mod describe;
 mod directory;
 mod file;
 mod parts;
-mod text;
+pub(crate) mod text;
 
 pub use describe::{KeyMetadata, describe_key};
 

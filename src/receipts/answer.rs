@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use crate::error::{Error, Result};
+use crate::kms::aws::text;
 use crate::kms::aws::{self, KeyMetadata};
 use crate::strict_json::{self, Json};
 
@@ -104,7 +105,7 @@ impl Answer {
     /// Exit 2: not text, not one JSON object, an error message of AWS, import parameters, or nothing
     /// that is known here. Exit 4: an answer that contradicts itself.
     pub fn read(bytes: &[u8]) -> Result<Self> {
-        let text = decode(bytes).ok_or_else(|| Error::usage("is not text"))?;
+        let text = text::decode(bytes).ok_or_else(|| Error::usage("is not text"))?;
         let json = strict_json::parse(text.trim().as_bytes())
             .map_err(|why| Error::usage(format!("is not JSON: {why}")).hint(KNOWN))?;
         let has = |name| json.get(name).is_some();
@@ -149,20 +150,6 @@ impl Answer {
 
 const KNOWN: &str = "a receipt is an import-result.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
                      ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail";
-
-fn decode(bytes: &[u8]) -> Option<String> {
-    let units = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
-        let (pairs, odd) = rest.as_chunks::<2>();
-        let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
-        odd.is_empty().then(|| String::from_utf16(&units).ok())?
-    };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => units(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => units(rest, u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
-        _ => String::from_utf8(bytes.to_vec()).ok(),
-    }
-}
 
 fn optional(json: &Json, name: &str) -> Result<Option<String>> {
     match json.get(name) {

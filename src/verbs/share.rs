@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::ceremony::before::RECORDERS;
 use crate::error::{Error, Result};
 use crate::escrow::slip39::words::{Words, number_of};
 use crate::escrow::slip39::{NotAShare, Share};
@@ -12,9 +13,6 @@ use crate::operator::{Interrupted, Operator, Terminal};
 use crate::previous::{KnownShare, Previous, read_package_file};
 use crate::verify::Anchor;
 use crate::words;
-
-/// Where terminals are sent or kept elsewhere: the rule of the hand-out.
-const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
 
 /// What a share is held against, and where it comes from.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ pub(super) const AS_JSON: &str = "online: aws kms get-parameters-for-import --ke
 
 /// The text behind UTF-8, UTF-8 with a byte-order mark, or UTF-16 with one (what PowerShell's `>`
 /// writes). `None`: not text.
-pub(super) fn decode(bytes: &[u8]) -> Option<String> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<String> {
     let units = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, odd) = rest.as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
