@@ -16,7 +16,7 @@ use crate::previous::Previous;
 use crate::record::{Leftover, Record};
 use crate::transcript::{Destroyed, Event, LeftObject};
 use crate::words::{self, Digest};
-use crate::{machine, screens};
+use crate::{machine, report, screens};
 
 mod approval;
 mod at_screen;
@@ -230,16 +230,11 @@ impl<'a> Ceremony<'a> {
             .hsm
             .as_ref()
             .is_some_and(|hsm| hsm.token().is_software());
-        match (
+        report::grade(
             software,
             self.plan.wraps_in_host(),
             self.plan.escrow.is_some() || self.plan.recover.is_some(),
-        ) {
-            (true, _, _) => "software HSM",
-            (false, true, _) => "bytes were in this computer",
-            (false, false, true) => "escrow key was in this computer",
-            (false, false, false) => "never left the HSM in clear",
-        }
+        )
     }
 
     /// Ends a ceremony that failed: takes back what was made, closes the record as aborted, and adds

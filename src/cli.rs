@@ -193,6 +193,25 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The paper of a ceremony: the script with its steps, exception sheets and share forms, to print
+    #[command(
+        after_help = "One HTML file that needs nothing else, on standard output or, with --out, in a new file.\n\
+        Open it in a browser and print it on A4 or Letter. It holds the digest of this very plan, and\n\
+        no secret. Where the record that the plan builds on is at hand, it is verified and fills in\n\
+        key check values, fingerprints and its head digest.\n\n\
+        Example:  byok script plan.toml --out script.html\n          \
+        byok script --practice plan.toml > practice.html"
+    )]
+    Script {
+        /// The plan
+        plan: PathBuf,
+        /// PRACTICE on every page, for a rehearsal
+        #[arg(long)]
+        practice: bool,
+        /// Write to this new file
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Custodians' shares
     Share {
         /// What to do with one.

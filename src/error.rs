@@ -48,6 +48,23 @@ impl Step {
     /// How many steps a ceremony has.
     pub const COUNT: u8 = 13;
 
+    /// All of them, in their order.
+    pub const ALL: [Self; Self::COUNT as usize] = [
+        Self::OpenRecord,
+        Self::RollCall,
+        Self::Machine,
+        Self::OpenHsm,
+        Self::Parameters,
+        Self::Preflight,
+        Self::Generate,
+        Self::Wrap,
+        Self::Escrow,
+        Self::ProveEscrow,
+        Self::WriteOutputs,
+        Self::Seal,
+        Self::Next,
+    ];
+
     /// The step's number on screens and on paper, 1 to 13.
     pub fn number(self) -> u8 {
         self as u8

@@ -15,6 +15,7 @@
 //! - [`hsm`]: PKCS#11. [`wrapping`]: the same algorithms in software, for controls.
 //! - [`kms`]: import parameters in. [`outputs`]: the online side's scripts out.
 //! - [`transcript`], [`record`], [`receipts`], [`verify`]: the evidence. [`operator`], [`screens`]: the people.
+//! - [`script`], [`report`]: paper for the room before, and of it after; [`html`]: what both are made of.
 //! - [`machine`], [`locked`]: this computer. [`words`], [`error`]: what everyone uses.
 //!
 //! # Invariants
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod error;
 pub mod escrow;
 pub mod hsm;
+pub mod html;
 pub mod kms;
 pub mod locked;
 pub mod machine;
@@ -41,7 +43,9 @@ pub mod previous;
 pub mod receipts;
 pub mod record;
 pub mod rehearsal;
+pub mod report;
 pub mod screens;
+pub mod script;
 pub mod strict_json;
 pub mod transcript;
 pub mod verbs;

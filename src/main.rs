@@ -106,6 +106,11 @@ fn run(command: Command) -> Result<()> {
             json,
         } => verbs::receipt(&record, &files, &previous, json),
         Command::Inspect { file, json } => verbs::inspect(&file, json),
+        Command::Script {
+            plan,
+            practice,
+            out,
+        } => verbs::script(&plan, practice, out.as_deref()),
         Command::Share {
             command:
                 ShareCommand::Check {

@@ -361,6 +361,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          \n\
          plan.toml          what was approved, byte for byte\n\
          transcript.jsonl   what happened, a line an event, each bound to the one before\n\
+         transcript.html    the same as a report to read and to print; what counts is transcript.jsonl\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
 {escrow}\
          import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\

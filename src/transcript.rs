@@ -112,6 +112,16 @@ impl Transcript {
         Ok(())
     }
 
+    /// The lines appended so far, read back from the file: what a reader will see, not what was meant.
+    ///
+    /// # Errors
+    /// Exit 5 where the file cannot be read or does not hold together.
+    pub fn lines_so_far(&self) -> Result<Vec<Line>> {
+        let bytes = std::fs::read(&self.path).map_err(|e| self.cannot("reading", e))?;
+        let torn = Torn::read(&bytes).map_err(|why| self.cannot("reading", why))?;
+        Ok(torn.lines)
+    }
+
     /// Where the transcript ends now.
     pub fn mark(&self) -> Mark {
         self.end.clone()

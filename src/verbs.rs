@@ -9,6 +9,7 @@ mod plan;
 mod receipt;
 mod rehearse;
 mod run;
+mod script;
 mod share;
 mod verify;
 
@@ -19,6 +20,7 @@ pub use plan::{BuildsOn, PlanWish, write_plan};
 pub use receipt::receipt;
 pub use rehearse::rehearse;
 pub use run::run;
+pub use script::script;
 pub use share::{ShareWish, share_check};
 pub use verify::verify;
 

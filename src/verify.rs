@@ -215,6 +215,11 @@ impl Anchor {
         Self(words::hex(head))
     }
 
+    /// The hex digits that are known of it, 24 to 64.
+    pub fn digits(&self) -> &str {
+        &self.0
+    }
+
     fn fits(&self, head: &Digest) -> Result<(), String> {
         let head = words::hex(head);
         if head.starts_with(&self.0) {

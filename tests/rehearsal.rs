@@ -95,7 +95,7 @@ fn tells_every_part(rehearsal: &Rehearsal) {
             "proved",
         ),
         ("evidence  one byte changed: verify names line ", "refused"),
-        ("look at   ", "/record/transcript.jsonl"),
+        ("look at   ", "/record/transcript.html"),
     ];
     for (line, (starts, outcome)) in lines.iter().zip(expected) {
         assert!(

@@ -15,6 +15,7 @@
 #   BYOK_TEST_VENV      a Python venv with ministack (a KMS), cryptography, the AWS CLI and shamir;
 #                       in its wheels/, what docs/recovery-without-byok.md downloads
 #   BYOK_TEST_SLIP39_VECTORS  vectors.json of the SLIP-0039 reference implementation
+#   BYOK_TEST_KEEP_PAPER  a directory: what tests/html.rs prints is kept there, to be looked at
 #   BYOK_TEST_SKIPS     a file: a test that skips appends one line, `test name: reason`,
 #                       because cargo test neither shows nor counts it
 #
@@ -111,6 +112,8 @@ have() {
     p11-kit-modules) compgen -G '/usr/lib*/*/pkcs11/p11-kit-client.so' || compgen -G '/usr/lib*/pkcs11/p11-kit-client.so' ;;
     libclang1-14) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib*/libclang*.so*' ;;
     libclang-common-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' || compgen -G '/usr/lib*/clang/*/include/stddef.h' ;;
+    poppler-utils) command -v pdftotext ;;
+    fonts-noto-cjk) compgen -G '/usr/share/fonts/*/noto/NotoSansCJK*' || compgen -G '/usr/share/fonts/*/NotoSansCJK*' ;;
     python3) "$python" --version ;;
     python3-venv) "$python" -c 'import ensurepip, venv' ;;
     *) command -v "$1" ;;
@@ -118,7 +121,7 @@ have() {
 }
 
 packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl jq tmux
-    shellcheck libclang1-14 libclang-common-14-dev python3 python3-venv)
+    shellcheck libclang1-14 libclang-common-14-dev python3 python3-venv chromium poppler-utils fonts-noto-cjk)
 missing=()
 find_missing() {
     missing=()

@@ -12,13 +12,14 @@ use std::sync::OnceLock;
 use support::{ARN, Kind, PIN, Room, refused, sha256, stderr, stdout};
 
 const WRAPPED: &str = "payments-2026/eu-west-1/WrappedKeyMaterial.bin";
-const OUTPUTS: [&str; 6] = [
+const OUTPUTS: [&str; 7] = [
     "README.txt",
     "import.sh",
     "payments-2026/eu-west-1/ImportToken.bin",
     WRAPPED,
     "payments-2026/eu-west-1/import.sh",
     "plan.toml",
+    "transcript.html",
 ];
 
 type Files = BTreeMap<String, Vec<u8>>;

@@ -48,8 +48,8 @@ impl Ceremony<'_> {
 
     /// More than the outputs will take.
     fn expected_outputs(&self, package: &Package) -> usize {
-        const ONE_IMPORT: usize = 32 << 10; // material, token and script
-        self.plan.imports().count() * ONE_IMPORT + package.to_json().len() * 8 + (64 << 10)
+        const ONE_IMPORT: usize = 32 << 10; // material, token, script, and its part of the report
+        self.plan.imports().count() * ONE_IMPORT + package.to_json().len() * 32 + (128 << 10)
     }
 
     /// The escrow key lives in this function alone: drawn, loaded, used, split, ended.

@@ -5,6 +5,7 @@ use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::escrow::package::{self, Package};
 use crate::outputs::{ImportScript, ImportType, import_all};
 use crate::plan::{ImportPlan, KeyPlan};
+use crate::report::{self, Report};
 
 impl Ceremony<'_> {
     /// Step 11: for each import the wrapped data key, the import token and the script of the online
@@ -49,7 +50,20 @@ impl Ceremony<'_> {
         }
         let readme = screens::record_readme(plan, &self.id, self.rehearsal);
         self.record.write("README.txt", readme.as_bytes())?;
-        Ok(())
+        self.write_report(package)
+    }
+
+    /// The report, last, because it names every other file.
+    fn write_report(&mut self, package: Option<&Package>) -> Result<()> {
+        let lines = self.record.transcript.lines_so_far()?;
+        let report = Report {
+            plan: self.plan,
+            lines: &lines,
+            package,
+        };
+        self.record
+            .write(report::FILE, report.render().as_bytes())
+            .map(|_| ())
     }
 
     /// EXISTING_KEY_MATERIAL where a receipt says which material the KMS key holds, and for a witness;

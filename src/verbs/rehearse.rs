@@ -262,7 +262,7 @@ fn hand_over(
 /// The last lines: what nobody can change unseen, and where it lies.
 fn tell_end(record: &Path) -> Result<()> {
     tell("evidence", &tampering_is_seen(record)?, "refused")?;
-    let look = record.join(transcript::FILE);
+    let look = record.join(crate::report::FILE);
     super::print(&format!(
         "look at   {}\n          then README \"A first ceremony\"\n",
         shortened(&look).display()

@@ -2,8 +2,10 @@
 #![allow(dead_code, missing_docs)] // each test file uses its own part
 
 pub mod escrow;
+pub mod paper;
 pub mod pty;
 pub mod screen;
+pub mod story;
 
 use std::fs;
 use std::io::Write as _;

@@ -1,0 +1,285 @@
+//! `transcript.html`: the report of a ceremony for people, made from the lines of its transcript.
+//!
+//! It is written in step 11, before the transcript is sealed, so the head digest is not in it: there
+//! are blank rows for it. It says nothing that the transcript, the plan and the package do not say, and
+//! whoever has the three can make it again, byte for byte.
+
+use crate::escrow::package::Package;
+use crate::html::{Document, Html, Sheet, code, facts, groups, p, rows, table, tag};
+use crate::machine;
+use crate::plan::Plan;
+use crate::strict_json::Json;
+use crate::transcript::Line;
+
+mod exposure;
+mod head;
+mod imports;
+mod keys;
+mod room;
+
+pub use exposure::grade;
+
+/// The file's name in every record.
+pub const FILE: &str = "transcript.html";
+
+/// What a report is made from.
+pub struct Report<'a> {
+    /// The plan that was approved.
+    pub plan: &'a Plan,
+    /// The transcript up to the report's own `output-written`.
+    pub lines: &'a [Line],
+    /// The escrow package, where shares were dealt.
+    pub package: Option<&'a Package>,
+}
+
+impl Report<'_> {
+    /// The whole file. Of no lines at all there is no report: an empty text.
+    pub fn render(&self) -> String {
+        let Some(opening) = self.lines.first() else {
+            return String::new();
+        };
+        let rehearsal = opening.is_true("rehearsal");
+        let mode = if rehearsal { "REHEARSAL" } else { "PRODUCTION" };
+        let mut document = Document::new(opening.text("title"), mode);
+        document.add(self.first_sheet(rehearsal));
+        document.add(keys::sheet(self));
+        if self.events("key-wrapped").next().is_some() {
+            document.add(imports::sheet(self));
+        }
+        document.add(room::sheet(self));
+        document.add(room::files(self));
+        if let Some(package) = self.package {
+            document.add(package_sheet(package));
+        }
+        document.add(head::sheet(rehearsal));
+        document.finish()
+    }
+
+    fn first_sheet(&self, rehearsal: bool) -> Sheet {
+        let opening = &self.lines[0];
+        let title = [
+            tag("h1", opening.text("title")),
+            p(format!(
+                "Report of a key ceremony, kind {}, opened {}. Ceremony {}",
+                opening.text("kind"),
+                machine::for_people(opening.at),
+                opening.text("ceremony")
+            )),
+        ];
+        let practice = match rehearsal {
+            true => tag(
+                "div.box",
+                "REHEARSAL: everything in this record is practice. Nothing in it is real.",
+            ),
+            false => Html::default(),
+        };
+        Sheet::new("report")
+            .with(title)
+            .with(practice)
+            .with(exposure::block(self))
+            .with(self.summary())
+            .with(limits())
+            .with_long(room::exceptions(self))
+            .with(tag("h2", "The plan that was approved"))
+            .with(Html::from([
+                p("SHA-256 of plan.toml, as on the paper of the approval:"),
+                rows(opening.text("plan_sha256")),
+            ]))
+            .with(self.previous())
+    }
+
+    /// What was done, in a few rows.
+    fn summary(&self) -> Html {
+        let labels: Vec<&str> = self.data_keys().map(|key| key.text("label")).collect();
+        let deadline = match self.deadline() {
+            Some(at) => format!("before {}", machine::for_people(at)),
+            None => "nothing was wrapped for KMS".to_owned(),
+        };
+        let escrow = match self.events("escrow-dealt").next() {
+            Some(dealt) => format!(
+                "any {} of {} shares, with the escrow package, bring the data keys back",
+                number(dealt, "threshold"),
+                list(dealt, "shares").len()
+            ),
+            None => "no shares were dealt in this ceremony".to_owned(),
+        };
+        facts(vec![
+            ("data keys".into(), joined(&labels, 6).into()),
+            (
+                "imports".into(),
+                match self.events("key-wrapped").count() {
+                    0 => "none".into(),
+                    n => format!("{n}; each is told below").into(),
+                },
+            ),
+            ("import".into(), deadline.into()),
+            ("escrow".into(), escrow.into()),
+            (
+                "exceptions".into(),
+                match self.events("exception").count() {
+                    0 => "none up to step 11".into(),
+                    n => format!("{n} up to step 11, told below").into(),
+                },
+            ),
+        ])
+    }
+
+    /// The record that this one builds on, and what vouches for it.
+    fn previous(&self) -> Html {
+        let opening = &self.lines[0];
+        let mut parts = vec![tag("h2", "The record before")];
+        match opening.text("previous_head") {
+            "" => parts.push(p("This ceremony names no record before it.")),
+            head => {
+                parts.push(p("Head digest of the record that this one builds on:"));
+                parts.push(rows(head));
+            }
+        }
+        let receipts = opening.text("previous_receipts_head");
+        if !receipts.is_empty() {
+            parts.push(p([
+                "SHA-256 of its receipts.jsonl: ".into(),
+                groups(receipts),
+            ]));
+        }
+        let mut anchors: Vec<&str> = self
+            .events("same-material")
+            .map(|line| line.text("anchor"))
+            .collect();
+        anchors.dedup();
+        for anchor in anchors {
+            parts.push(p(format!("What vouches for it: {anchor}")));
+        }
+        let interrupted = opening.text("interrupted");
+        if !interrupted.is_empty() {
+            parts.push(p([
+                "An unfinished record was found and set aside: ".into(),
+                code(interrupted),
+            ]));
+        }
+        parts.into()
+    }
+
+    fn events<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b Line> {
+        self.lines.iter().filter(move |line| line.event == name)
+    }
+
+    fn data_keys(&self) -> impl Iterator<Item = &Line> {
+        let tells = ["key-generated", "key-found", "key-recovered"];
+        self.lines
+            .iter()
+            .filter(move |line| tells.contains(&line.event.as_str()))
+    }
+
+    /// When the first import token expires.
+    fn deadline(&self) -> Option<jiff::Timestamp> {
+        self.events("import-parameters-read")
+            .filter_map(|line| line.text("valid_to").parse().ok())
+            .min()
+    }
+}
+
+/// What the report cannot know.
+fn limits() -> Html {
+    tag(
+        "div.box.thin",
+        [
+            p([
+                tag("b", "What this report does not say. "),
+                "It was written in step 11, before the transcript was sealed: what came after that, and the \
+                    head digest, stand in transcript.jsonl alone. Whether the import was "
+                    .into(),
+                tag("b", "accepted by KMS"),
+                " or ".into(),
+                tag("b", "proved in KMS"),
+                " is not known yet; receipts that are added later tell it: ".into(),
+                code("byok verify RECORD"),
+                ".".into(),
+            ]),
+            p("This page does not vouch for itself. The head digest on signed paper vouches for the \
+                transcript, and the transcript names the SHA-256 of this file."),
+        ],
+    )
+}
+
+/// The page that is stapled to share forms.
+fn package_sheet(package: &Package) -> Sheet {
+    Sheet::new("escrow package, to staple to each share form")
+        .with([
+            tag("h1", "Escrow package"),
+            tag(
+                "div.box",
+                "CONFIDENTIAL AND INDISPENSABLE. Without this no quorum of shares opens anything; without a \
+                    quorum this opens nothing. Keep it in three places, and a copy with each share form.",
+            ),
+        ])
+        .with_long(tag(
+            "div",
+            package.to_text().split('\n').map(|line| tag("pre", line)).collect::<Html>(),
+        ))
+}
+
+/// A whole number of the event.
+fn number(line: &Line, name: &str) -> u64 {
+    line.json
+        .get(name)
+        .and_then(Json::as_u64)
+        .unwrap_or_default()
+}
+
+/// A list of the event; nothing where there is none.
+fn list<'a>(line: &'a Line, name: &str) -> &'a [Json] {
+    line.json
+        .get(name)
+        .and_then(Json::as_array)
+        .unwrap_or_default()
+}
+
+/// A text member of one element of a list.
+fn text<'a>(json: &'a Json, name: &str) -> &'a str {
+    json.get(name).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// Any JSON as a person reads it.
+fn shown(json: &Json) -> String {
+    match json {
+        Json::Null => "nothing".to_owned(),
+        Json::Bool(true) => "yes".to_owned(),
+        Json::Bool(false) => "no".to_owned(),
+        Json::Number(number) => number.to_string(),
+        Json::String(text) => text.clone(),
+        Json::Array(items) if items.is_empty() => "none".to_owned(),
+        Json::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
+        Json::Object(members) => members
+            .iter()
+            .map(|(name, value)| format!("{} {}", name.replace('_', " "), shown(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// Everything that an event tells, but its place in the chain: what later versions add is shown too.
+fn members(line: &Line, but: &[&str]) -> Vec<(Html, Html)> {
+    let frame = ["seq", "at", "prev", "event"];
+    let members = line.json.as_object().unwrap_or_default().iter();
+    members
+        .filter(|(name, _)| !frame.contains(&name.as_str()) && !but.contains(&name.as_str()))
+        .map(|(name, value)| {
+            let value = match value {
+                Json::String(hex) if name.ends_with("sha256") => groups(hex),
+                value => shown(value).into(),
+            };
+            (name.replace('_', " ").into(), value)
+        })
+        .collect()
+}
+
+/// A list that does not outgrow its cell.
+fn joined(names: &[&str], most: usize) -> String {
+    match names.len().checked_sub(most) {
+        Some(more) if more > 0 => {
+            format!("{} and {more} more", names[..most].join(", "))
+        }
+        _ => names.join(", "),
+    }
+}

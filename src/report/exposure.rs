@@ -1,0 +1,74 @@
+//! How far the data keys were exposed: four grades, and never more than is true.
+
+use super::{Html, Report, p, tag};
+
+/// The grade of a ceremony, as `sealed` and the report say it. `software`: the HSM is a program;
+/// `bytes_here`: a data key was wrapped in this computer; `escrow_key_here`: the escrow key was.
+pub fn grade(software: bool, bytes_here: bool, escrow_key_here: bool) -> &'static str {
+    match (software, bytes_here, escrow_key_here) {
+        (true, _, _) => "software HSM",
+        (false, true, _) => "bytes were in this computer",
+        (false, false, true) => "escrow key was in this computer",
+        (false, false, false) => "never left the HSM in clear",
+    }
+}
+
+/// The grade as the events tell it, and what it means.
+pub(super) fn block(report: &Report) -> Html {
+    let software = report
+        .events("hsm-opened")
+        .any(|hsm| hsm.is_true("software"));
+    let in_host: Vec<String> = report
+        .events("key-wrapped")
+        .filter(|line| line.text("wrapped_in") == "host")
+        .map(|line| format!("{}/{}", line.text("label"), line.text("import")))
+        .collect();
+    let dealt = report.events("escrow-dealt").next().is_some();
+    let met = report.events("quorum-met").next().is_some();
+    let mut parts = vec![
+        p("How far the data keys were exposed in this ceremony:"),
+        tag(
+            "p.grade",
+            grade(software, !in_host.is_empty(), dealt || met),
+        ),
+    ];
+    if software {
+        parts.push(p(SOFTWARE));
+    }
+    if !in_host.is_empty() {
+        parts.push(p(format!("{BYTES} {}.", in_host.join(", "))));
+    }
+    if dealt || met {
+        parts.push(p(ESCROW_KEY));
+    }
+    if !software && in_host.is_empty() && !dealt && !met {
+        parts.push(p(NEVER));
+    }
+    tag("div.box", parts)
+}
+
+const SOFTWARE: &str = "The HSM of this ceremony is a program. What it holds, and every data key with it, \
+    was in the memory and on the disk of this computer. That is fit for rehearsals and tests.";
+
+const BYTES: &str = "By the plan's explicit wish, bytes of data keys were in this computer's locked memory \
+    for the moment of wrapping:";
+
+const ESCROW_KEY: &str = "The escrow key was in this computer's locked memory while it was split into shares \
+    or joined from them, and was erased afterwards. With the escrow package it opens every data key in it, \
+    and so does any quorum of the shares. Whoever controlled this computer at that time could have kept it.";
+
+const NEVER: &str = "No byte of a data key, and no key that opens one, was in this computer: what it had are \
+    wrapped data keys, which only the KMS key that gave the wrapping key can open.";
+
+#[cfg(test)]
+mod tests {
+    use super::grade;
+
+    #[test]
+    fn the_worst_that_is_true_is_the_grade() {
+        assert_eq!(grade(true, true, true), "software HSM");
+        assert_eq!(grade(false, true, true), "bytes were in this computer");
+        assert_eq!(grade(false, false, true), "escrow key was in this computer");
+        assert_eq!(grade(false, false, false), "never left the HSM in clear");
+    }
+}

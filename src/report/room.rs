@@ -1,0 +1,142 @@
+//! People, machine, HSM, exceptions, the order of events, and the files.
+
+use super::{Html, Report, code, facts, groups, members, number, p, table, tag};
+use crate::error::Step;
+use crate::html::{Sheet, free};
+use crate::machine;
+use crate::transcript::Line;
+
+pub(super) fn sheet(report: &Report) -> Sheet {
+    let mut sheet = Sheet::new("room, machine and HSM").with(tag("h1", "The room"));
+    let parts = [
+        ("Approval", "plan-approved", &["plan_sha256"][..]),
+        ("Roll call", "roll-call", &[]),
+        ("Machine", "machine-checked", &[]),
+        ("HSM", "hsm-opened", &[]),
+    ];
+    for (title, event, but) in parts {
+        for line in report.events(event) {
+            sheet = sheet.with([tag("h2", title), facts(members(line, but))]);
+        }
+    }
+    let opening = &report.lines[0];
+    let tool = facts(vec![
+        ("byok".into(), opening.text("byok").into()),
+        (
+            "SHA-256 of the program".into(),
+            groups(opening.text("byok_sha256")),
+        ),
+    ]);
+    sheet
+        .with([tag("h2", "Tool"), tool])
+        .with(preflight(report))
+}
+
+fn preflight(report: &Report) -> Html {
+    let checks = report
+        .events("preflight-passed")
+        .flat_map(|line| super::list(line, "checks"));
+    let rows: Vec<Vec<Html>> = checks
+        .map(|check| {
+            let told = |name| Html::from(super::text(check, name));
+            vec![
+                told("check"),
+                told("wrapping"),
+                told("wrapping_key_spec"),
+                told("wrapped_in"),
+                told("import"),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return Html::default();
+    }
+    let head = ["check", "wrapping", "wrapping key", "in", "import"];
+    Html::from([
+        tag(
+            "h2",
+            "Preflight, with throw-away keys, before any data key was touched",
+        ),
+        table("table.list", &head, rows),
+    ])
+}
+
+/// Each deviation with the number of the step it happened in.
+pub(super) fn exceptions(report: &Report) -> Html {
+    let rows: Vec<Vec<Html>> = report
+        .events("exception")
+        .map(|line| {
+            vec![
+                step(number(line, "step")).into(),
+                machine::for_people(line.at).into(),
+                free(line.text("what")),
+            ]
+        })
+        .collect();
+    let title = tag("h2", "Exceptions");
+    match rows.is_empty() {
+        true => Html::from([title, p("None were recorded up to step 11.")]),
+        false => Html::from([title, table("table.list", &["step", "when", "what"], rows)]),
+    }
+}
+
+/// `step 3, look at the machine`, as on screens and on the printed script.
+fn step(number: u64) -> String {
+    let known = Step::ALL
+        .iter()
+        .find(|step| u64::from(step.number()) == number);
+    match known {
+        Some(step) => format!("step {number}, {}", step.name()),
+        None => format!("step {number}"),
+    }
+}
+
+/// Events of one name that follow each other share a row.
+fn events(lines: &[Line]) -> Vec<Vec<Html>> {
+    let runs = lines.chunk_by(|a, b| a.event == b.event);
+    let row = |run: &[Line]| {
+        let (first, last) = (&run[0], &run[run.len() - 1]);
+        let numbers = match run.len() {
+            1 => first.number.to_string(),
+            _ => format!("{} to {}", first.number, last.number),
+        };
+        let at = first.at.strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let times = if run.len() == 1 {
+            String::new()
+        } else {
+            run.len().to_string()
+        };
+        vec![numbers.into(), at.into(), code(&first.event), times.into()]
+    };
+    runs.map(row).collect()
+}
+
+/// The order of events, and every file of the record that was written before this one.
+pub(super) fn files(report: &Report) -> Sheet {
+    let rows = report.events("output-written").map(|line| {
+        vec![
+            code(line.text("path")),
+            number(line, "bytes").to_string().into(),
+            groups(line.text("sha256")),
+        ]
+    });
+    Sheet::new("order of events, files")
+        .with_long([
+            tag("h1", "What happened, in order"),
+            p("Line numbers are those of transcript.jsonl."),
+            table(
+                "table.list",
+                &["lines", "time (UTC)", "event", "times"],
+                events(report.lines),
+            ),
+        ])
+        .with_long([
+            tag("h1", "Files of the record"),
+            p("SHA-256 of each, as the transcript names them. transcript.jsonl is named by the head digest alone."),
+            table(
+                "table.list",
+                &["path", "bytes", "SHA-256"],
+                rows.collect(),
+            ),
+        ])
+}

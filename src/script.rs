@@ -1,0 +1,151 @@
+//! `byok script PLAN`: the paper of a ceremony. What is done before, in and after the room, by whom, with
+//! the numbers of the steps as on the screens and in the transcript; and the share forms.
+//!
+//! It is made from the plan, and from the record that the plan builds on where that is at hand. Neither
+//! holds a secret, so no secret ever comes near a printer: share forms are empty.
+
+use std::path::Path;
+
+use crate::html::{Document, Html, tag};
+use crate::plan::{Keep, Kind, PinSource, Plan};
+use crate::previous::Previous;
+
+mod after;
+mod before;
+mod cover;
+mod form;
+mod last_steps;
+mod people;
+mod step_texts;
+mod steps;
+
+/// How many places witnesses find on the paper.
+const WITNESSES: usize = 4;
+
+/// What the paper is made from.
+pub struct Script<'a> {
+    /// The plan. Another plan needs another script: its digest stands on page 1.
+    pub plan: &'a Plan,
+    /// Whether the paper is for practice.
+    pub practice: bool,
+    /// The record that the plan builds on, where it is at hand.
+    pub previous: Option<&'a Previous>,
+}
+
+impl Script<'_> {
+    /// The whole file.
+    pub fn render(&self) -> String {
+        let mode = if self.practice {
+            "PRACTICE"
+        } else {
+            "PRODUCTION"
+        };
+        let mut document = Document::new(&self.plan.title, mode);
+        document.add(cover::first(self));
+        document.add(cover::data_keys(self));
+        document.add(people::sheet(self));
+        document.add(before::calendar(self));
+        if self.imports() > 0 {
+            document.add(before::slip(self));
+        }
+        if self.plan.previous.is_some() {
+            document.add(before::record_before(self));
+        }
+        if self.plan.kind == Kind::Recover {
+            document.add(before::shares_brought(self));
+        }
+        document.add(steps::sheet(self));
+        if self.plan.kind == Kind::Destroy {
+            document.add(after::destroyed(self));
+        }
+        document.add(after::head(self));
+        document.add(after::next_days(self));
+        for number in 1..=2 {
+            document.add(after::exceptions(number));
+        }
+        if self.plan.escrow.is_some() {
+            document.add(after::yearly(self));
+        }
+        form::add_all(self, &mut document);
+        document.finish()
+    }
+
+    fn imports(&self) -> usize {
+        self.plan.imports().count()
+    }
+
+    /// The plan's file name, as it is typed in commands.
+    fn plan_name(&self) -> String {
+        let name = self.plan.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// A path of the plan, as it stands there: relative to the plan.
+    fn relative(&self, path: &Path) -> String {
+        let base = self.plan.path.parent().unwrap_or(Path::new(""));
+        let path = path.strip_prefix(base).unwrap_or(path);
+        path.display().to_string()
+    }
+
+    /// The record's directory, relative to the plan.
+    fn record(&self) -> String {
+        self.relative(&self.plan.directory)
+    }
+
+    /// The record's own name.
+    fn record_name(&self) -> String {
+        let name = self.plan.directory.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// How many custodians get a share.
+    fn custodians(&self) -> &[String] {
+        let escrow = self.plan.escrow.as_ref();
+        escrow.map_or(&[], |escrow| &escrow.custodians)
+    }
+
+    /// Whether a data key can be had again from a quorum only.
+    fn by_quorum(&self) -> bool {
+        self.plan
+            .keys
+            .iter()
+            .any(|key| key.keep != Keep::Extractable)
+    }
+
+    /// Whether two people type half of the PIN each.
+    fn pin_in_halves(&self) -> bool {
+        self.plan.hsm.pin == PinSource::PromptHalves
+    }
+
+    /// Key check value and fingerprint of a data key, where the record before or the plan knows them.
+    fn known(&self, label: &str) -> (Option<String>, Option<String>) {
+        let planned = self.plan.keys.iter().find(|key| key.label == label);
+        let planned = planned.and_then(|key| key.fingerprint);
+        match self.previous.and_then(|previous| previous.key(label)) {
+            Some(known) => (
+                Some(known.kcv.clone()),
+                Some(crate::words::hex(&known.fingerprint)),
+            ),
+            None => (None, planned.map(|digest| crate::words::hex(&digest))),
+        }
+    }
+
+    /// The box that says what practice means.
+    fn practice_box(&self) -> Html {
+        match self.practice {
+            true => tag(
+                "div.box",
+                "PRACTICE: nothing on this paper is real. Real shares, PINs and digests are never written on it.",
+            ),
+            false => Html::default(),
+        }
+    }
+}
+
+/// Somebody, and what they do.
+fn does(who: &str, what: impl Into<Html>) -> Html {
+    Html::from([tag("b", who), ": ".into(), what.into()])
+}
+
+/// Minutes that writing and typing back a share takes.
+const MINUTES_A_SHARE: usize = 8;

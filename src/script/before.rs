@@ -1,0 +1,283 @@
+//! Before the room: the calendar, the slip of the online side, the paper of the record before.
+
+use super::cover::signatures;
+use super::{Script, does};
+use crate::html::{
+    Html, Sheet, code, line, p, rows, rows_to_compare, rows_to_fill, short_line, tag, tasks,
+};
+use crate::plan::Kind;
+
+/// How many empty lines there are for shares that nothing is known of.
+const UNKNOWN_SHARES: usize = 8;
+
+/// When what is done, from a week before to a year after.
+pub(super) fn calendar(script: &Script) -> Sheet {
+    let mut sheet = Sheet::new("calendar").with([
+        tag("h1", "Calendar"),
+        p("T-0 is the day in the room. Write the dates in."),
+    ]);
+    let mut days = vec![(
+        "T-7",
+        "a week before: rehearse and print",
+        week_before(script),
+    )];
+    if script.imports() > 0 {
+        days.push((
+            "T-1",
+            "at most 24 hours before the import: parameters and slip",
+            day_before(),
+        ));
+    }
+    days.push(("T-0", "the room", the_room(script)));
+    if script.imports() > 0 {
+        days.push(("T+24 h", "the import, at the latest", the_import()));
+    }
+    days.push((
+        "T+1",
+        "the day after: receipt and copies",
+        day_after(script),
+    ));
+    if script.plan.kind != Kind::Destroy {
+        days.push(("yearly", "shares and copies", every_year(script)));
+    }
+    for (when, what, todo) in days {
+        sheet = sheet.with([
+            tag(
+                "h2",
+                [
+                    format!("{when}, {what}: ").into(),
+                    tag("span.line.short", ""),
+                ],
+            ),
+            tasks(todo),
+        ]);
+    }
+    sheet
+}
+
+fn week_before(script: &Script) -> Vec<Html> {
+    let plan = script.plan_name();
+    vec![
+        does(
+            "Operator",
+            [
+                code(&format!("byok check {plan}")),
+                ": every line says ok, or not yet.".into(),
+            ],
+        ),
+        does(
+            "Operator",
+            [
+                code(&format!("byok doctor {plan}")),
+                ": this HSM can do what the plan asks.".into(),
+            ],
+        ),
+        does(
+            "Everybody",
+            [
+                "practise, with a script printed with --practice: ".into(),
+                code(&format!("byok rehearse {plan}")),
+            ],
+        ),
+        does(
+            "Operator",
+            [
+                "prints this script and has a second person compare the digest on page 1 with "
+                    .into(),
+                code(&format!("sha256sum {plan}")),
+            ],
+        ),
+        "Room, people, deputies and bags are booked; the HSM's PIN is known to work.".into(),
+    ]
+}
+
+fn day_before() -> Vec<Html> {
+    vec![
+        does(
+            "Cloud operator",
+            "downloads the import parameters of each KMS key into the folder inputs, nothing else in it. \
+                They serve 24 hours: the import must be over by then.",
+        ),
+        does(
+            "Second person",
+            "watches the download, fills in and signs the slip (next page), and keeps it.",
+        ),
+        does(
+            "Cloud operator",
+            "copies the folder inputs to a new stick and closes it into a bag.",
+        ),
+        does(
+            "Operator",
+            "checks the date and the batteries of the offline computer.",
+        ),
+    ]
+}
+
+fn the_room(script: &Script) -> Vec<Html> {
+    vec![
+        format!(
+            "The steps of this script, about {} minutes. Nobody leaves before step 12 is done.",
+            super::steps::minutes(script)
+        )
+        .into(),
+    ]
+}
+
+fn the_import() -> Vec<Html> {
+    vec![
+        Html::from(["The deadline stands on the last screen: ".into(), tag("span.line", ""), " UTC".into()]),
+        does("Cloud operator", [code("bash import.sh"), ", with nothing but the stick; it checks the files, \
+            the deadline and the account.".into()]),
+        does("Cloud operator", "brings back import-result.json, one for each import."),
+        "Missed or refused? Nothing is lost: new import parameters, and a ceremony that wraps again.".into(),
+    ]
+}
+
+fn day_after(script: &Script) -> Vec<Html> {
+    let record = script.record_name();
+    let mut todo = Vec::new();
+    if script.imports() > 0 {
+        todo.push(does(
+            "Operator",
+            [
+                "in each copy: ".into(),
+                code(&format!("byok receipt {record} import-result.json")),
+            ],
+        ));
+    }
+    todo.push(does(
+        "Witness",
+        [
+            "each copy, against the signed paper: ".into(),
+            code(&format!("byok verify --head 'ROWS 1-3' {record}")),
+        ],
+    ));
+    todo.push("Copies, paper and bags are in their places, each in another one.".into());
+    if script.plan.escrow.is_some() {
+        todo.push(
+            "The escrow package lies in three places; its printed page is stapled to each share \
+            form."
+                .into(),
+        );
+    }
+    todo
+}
+
+fn every_year(script: &Script) -> Vec<Html> {
+    let record = script.record_name();
+    let mut todo = vec![does(
+        "Witness",
+        [
+            "each copy is read whole: ".into(),
+            code(&format!("byok verify --head 'ROWS 1-3' {record}")),
+        ],
+    )];
+    if script.plan.escrow.is_some() {
+        todo.insert(
+            0,
+            does(
+                "Each custodian",
+                [
+                    "alone at an offline computer: ".into(),
+                    code(&format!("byok share check --record {record}")),
+                    " (table near the end)".into(),
+                ],
+            ),
+        );
+    }
+    todo.push("When does the material expire in KMS? The next ceremony is planned before.".into());
+    todo
+}
+
+/// Filled in online by a second person.
+pub(super) fn slip(script: &Script) -> Sheet {
+    let each = script.plan.imports().map(|(key, import)| {
+        Html::from([
+            tag(
+                "h3",
+                format!("Wrapping key for {} / {}", key.label, import.name),
+            ),
+            tag("div.two", [rows_to_fill(1..=4), rows_to_fill(5..=8)]),
+        ])
+    });
+    Sheet::new("slip of the online side")
+        .with([
+            tag("h1", "Slip of the online side"),
+            p("Filled in by hand, online, by a second person who sees the download and trusts neither the \
+                stick nor its carrier. It goes into the room in that person's pocket. In step 5 byok asks \
+                for three of its rows."),
+            tag("h2", "Digest over all parameter files"),
+            p(["In the folder inputs: ".into(), tag("pre", "LC_ALL=C sha256sum * | sha256sum | cut -c 1-64 | \
+                fold -w 8 | cat -n")]),
+            tag("div.two", [rows_to_fill(1..=4), rows_to_fill(5..=8)]),
+            p([line("name"), line("signature"), short_line("time (UTC)")]),
+        ])
+        .with(p("Where the digest of each wrapping key is compared instead (the console shows it, or the \
+            plan has it as wrapping_key_sha256), it is written here:"))
+        .with_each(each)
+}
+
+/// The paper of the record that this ceremony builds on.
+pub(super) fn record_before(script: &Script) -> Sheet {
+    let known = match (script.previous, &script.plan.previous_head) {
+        (Some(previous), _) => Html::from([
+            p(
+                "Head digest of the copy that was at hand when this script was printed. Compare it with the \
+                    paper that the witnesses signed at that time; only that paper vouches for it.",
+            ),
+            rows_to_compare(&previous.head),
+        ]),
+        (None, Some(head)) => Html::from([
+            p(
+                "Head digest as it stands in the plan. Compare it with the paper that the witnesses signed \
+                    at that time.",
+            ),
+            rows(head.digits()),
+        ]),
+        (None, None) => p(
+            "The record was not at hand when this script was printed. Bring the paper that the witnesses \
+                signed at that time.",
+        ),
+    };
+    let ceremony = script.previous.map_or(Html::default(), |previous| {
+        p(["Ceremony ".into(), code(&previous.ceremony)])
+    });
+    let typed = match script.plan.previous_head {
+        Some(_) => p("The plan holds it; byok compares it by itself."),
+        None => p(
+            "In step 2 the operator types rows 1, 2 and 3 from the signed paper, not from this page.",
+        ),
+    };
+    Sheet::new("the record before")
+        .with([tag("h1", "The record before"), ceremony, known, typed])
+        .with([
+            p([line("compared by"), line("signature"), short_line("date")]),
+            p("One person reads the signed paper aloud, another compares this page: eight hex digits or four \
+                words a row."),
+        ])
+}
+
+/// Who brings which share to a recovery.
+pub(super) fn shares_brought(script: &Script) -> Sheet {
+    let dealt = script.previous.map_or(&[][..], |previous| &previous.dealt);
+    let known = dealt
+        .iter()
+        .map(|share| vec![share.number.to_string().into(), (&share.custodian).into()]);
+    let blank = vec![vec![Html::default(); 2]; UNKNOWN_SHARES];
+    let rows: Vec<Vec<Html>> = if dealt.is_empty() {
+        blank
+    } else {
+        known.collect()
+    };
+    Sheet::new("shares that are brought")
+        .with([
+            tag("h1", "Shares that are brought"),
+            p("Each custodian opens the own bag, types the own share in step 7 while the others turn away, \
+                and closes the form into a new bag. A share that does not fit the others is put aside and \
+                named in the transcript."),
+        ])
+        .with_long(signatures(
+            &["share", "custodian", "who brings it", "bag number, intact", "new bag number", "initials"],
+            rows,
+        ))
+}

@@ -1,0 +1,234 @@
+//! The first pages: what the ceremony is for, the plan's digest, and every data key with its imports.
+
+use super::Script;
+use crate::html::{
+    Html, Sheet, boxes, code, facts, groups, line, p, rows_to_compare, short_line, table, tag,
+};
+use crate::machine;
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, WrapIn};
+
+pub(super) fn first(script: &Script) -> Sheet {
+    let plan = script.plan;
+    let title = [
+        tag("h1", &plan.title),
+        p(format!(
+            "Script of a key ceremony, kind {}: {}. Made by byok {} from {}.",
+            plan.kind.name(),
+            purpose(plan.kind),
+            env!("CARGO_PKG_VERSION"),
+            script.plan_name()
+        )),
+        script.practice_box(),
+    ];
+    Sheet::new("script")
+        .with(title)
+        .with(facts(summary(script)))
+        .with([
+            tag("h2", "The plan's digest, compared before step 1"),
+            p([
+                "SHA-256 of the plan's exact bytes. One person reads this page aloud, another compares the \
+                    screen, row by row. Whoever changes the plan prints this script again. The same without byok: "
+                    .into(),
+                code(&format!("sha256sum {}", script.plan_name())),
+            ]),
+            rows_to_compare(&plan.sha256),
+            practice_digest(script.practice),
+        ])
+        .with([
+            p([line("place"), short_line("date"), short_line("begins (UTC)")]),
+            p([
+                short_line("paper no."),
+                short_line("of"),
+                "printed copies; the one signed by the witnesses is kept. ".into(),
+            ]),
+            tag(
+                "div.box.thin",
+                "No secret stands on this paper, and none is ever printed: shares are written by hand on the \
+                    forms at the end, and a PIN is written on none of these pages.",
+            ),
+        ])
+}
+
+fn practice_digest(practice: bool) -> Html {
+    match practice {
+        true => p(
+            "In a rehearsal byok makes a practice plan of this one, and the screen shows the digest of that: \
+                the rows will differ. Practise reading them aloud, then go on.",
+        ),
+        false => Html::default(),
+    }
+}
+
+fn purpose(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Generate => "new data keys are made in the HSM and wrapped for import into KMS",
+        Kind::Reimport => "the same data keys as before are found in the HSM and wrapped again",
+        Kind::Recover => {
+            "the same data keys as before are brought back by a quorum and wrapped again"
+        }
+        Kind::Destroy => "data keys come to their end",
+    }
+}
+
+fn summary(script: &Script) -> Vec<(Html, Html)> {
+    let plan = script.plan;
+    let labels: Vec<&str> = plan.keys.iter().map(|key| key.label.as_str()).collect();
+    let shown = labels
+        .iter()
+        .take(8)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    let more = match labels.len().saturating_sub(8) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let network = match plan.network {
+        Network::Forbidden => "no network: every cable out, every radio off",
+        Network::Hsm => "only to the HSM (recorded)",
+        Network::Allowed => "NOT FORBIDDEN by the plan (recorded)",
+    };
+    let mut rows = vec![
+        ("data keys".into(), format!("{shown}{more}").into()),
+        ("imports".into(), imports(script).into()),
+        ("escrow".into(), escrow(script).into()),
+        ("HSM token".into(), code(&plan.hsm.token.to_string())),
+        ("network".into(), network.into()),
+        ("record".into(), code(&script.record())),
+        (
+            "time in the room".into(),
+            format!("about {} minutes", super::steps::minutes(script)).into(),
+        ),
+    ];
+    if let Some(previous) = &plan.previous {
+        rows.push(("record before".into(), code(&script.relative(previous))));
+    }
+    if let Some(reason) = &plan.reason {
+        rows.push(("reason".into(), reason.into()));
+    }
+    rows
+}
+
+fn imports(script: &Script) -> String {
+    match script.imports() {
+        0 => "none".to_owned(),
+        n => format!("{n}, each on the next pages"),
+    }
+}
+
+fn escrow(script: &Script) -> String {
+    let plan = script.plan;
+    let Some(escrow) = &plan.escrow else {
+        return match (plan.kind, &plan.reuse_escrow) {
+            (Kind::Destroy, _) => "each share form and package is asked for".to_owned(),
+            (_, Some(reason)) => format!("the old shares stay in use: {reason}"),
+            (Kind::Generate, None) => "NONE: if the HSM is lost, so are these data keys".to_owned(),
+            (_, None) => "no new shares are dealt".to_owned(),
+        };
+    };
+    let how = match escrow.deliver {
+        Deliver::Screen => "written down at the screen, typed back",
+        Deliver::Files(_) => "as files",
+    };
+    format!(
+        "any {} of {}: {}; {how}",
+        escrow.threshold,
+        escrow.custodians.len(),
+        escrow.custodians.join(", ")
+    )
+}
+
+/// Every data key, and every KMS key that gets it.
+pub(super) fn data_keys(script: &Script) -> Sheet {
+    let mut sheet = Sheet::new("data keys and imports").with([
+        tag("h1", "Data keys and imports"),
+        p("What the plan says, for people. The key check value (KCV) and the fingerprint are no secrets."),
+    ]);
+    for key in &script.plan.keys {
+        sheet = sheet.with(data_key(script, key));
+        for import in &key.imports {
+            sheet = sheet.with(self::import(key, import));
+        }
+    }
+    sheet
+}
+
+fn data_key(script: &Script, key: &KeyPlan) -> Html {
+    let keep = match (script.plan.kind, key.keep) {
+        (Kind::Destroy, _) => "destroyed in this ceremony",
+        (_, Keep::Extractable) => {
+            "in the HSM, extractable: whoever has token and PIN can wrap it again"
+        }
+        (_, Keep::Sealed) => "in the HSM, sealed after the proof: then only a quorum brings it out",
+        (_, Keep::None) => "not in the HSM: only a quorum brings it back",
+    };
+    let (kcv, fingerprint) = script.known(&key.label);
+    let kcv = match kcv {
+        Some(kcv) => Html::from([code(&kcv), "  as in the record before".into()]),
+        None => Html::from([boxes(1, 6), "filled in at step 7".into()]),
+    };
+    let mut rows = vec![
+        (
+            "spec".into(),
+            format!("{}, {} bytes", key.spec.name(), key.spec.bytes()).into(),
+        ),
+        ("kept".into(), keep.into()),
+        ("KCV".into(), kcv),
+    ];
+    if let Some(fingerprint) = fingerprint {
+        rows.push(("fingerprint".into(), groups(&fingerprint)));
+    }
+    Html::from([tag("h2", &key.label), facts(rows)])
+}
+
+fn import(key: &KeyPlan, import: &ImportPlan) -> Html {
+    let arn = &import.key_arn;
+    let place = match import.wrap_in {
+        WrapIn::Hsm => "inside the HSM",
+        WrapIn::Host => "IN THIS COMPUTER'S MEMORY",
+    };
+    let expires = import
+        .expires
+        .map_or("never".to_owned(), machine::for_people);
+    let digest = match &import.wrapping_key_sha256 {
+        Some(digest) => groups(&crate::words::hex(digest)),
+        None => "from the slip, in the room".into(),
+    };
+    let mut rows = vec![
+        vec!["KMS key".into(), code(arn.as_str())],
+        vec![
+            "account, Region".into(),
+            format!("{}, {}", arn.account(), arn.region()).into(),
+        ],
+        vec![
+            "wrapped".into(),
+            format!("{place}, {}", import.wrapping).into(),
+        ],
+        vec!["expires in KMS".into(), expires.into()],
+        vec!["wrapping key, SHA-256".into(), digest],
+    ];
+    if let Some(of) = &import.witness_of {
+        rows.push(vec!["witness of".into(), of.into()]);
+    }
+    if let Some(reason) = &import.other_kms_key {
+        rows.push(vec!["other KMS key".into(), reason.into()]);
+    }
+    let rows = rows.into_iter().filter_map(|cells| {
+        let [name, value]: [Html; 2] = cells.try_into().ok()?;
+        Some((name, value))
+    });
+    Html::from([
+        tag("h3", format!("{} / {}", key.label, import.name)),
+        facts(rows.collect()),
+    ])
+}
+
+/// A table of names with places to sign.
+pub(super) fn signatures(head: &[&str], names: Vec<Vec<Html>>) -> Html {
+    let width = head.len();
+    let rows = names.into_iter().map(|mut cells| {
+        cells.resize(width, Html::default());
+        cells
+    });
+    table("table.list.write", head, rows.collect())
+}

@@ -1,0 +1,195 @@
+//! Share forms: a page for each custodian, empty but for what is no secret.
+
+use super::Script;
+use crate::escrow::package;
+use crate::html::{Document, Html, Sheet, boxes, code, groups, line, p, short_line, tag};
+use crate::plan::{EscrowPlan, KeyPlan};
+
+/// Words of a share.
+const WORDS: usize = 33;
+
+/// With at most this many data keys the package can be copied by hand.
+const BY_HAND: usize = 2;
+
+/// The most KMS keys that are named on a form, and the most data keys beyond [`BY_HAND`].
+const NAMED: usize = 12;
+const NAMED_OF_TWO: usize = 5;
+const LABELS: usize = 12;
+
+pub(super) fn add_all(script: &Script, document: &mut Document) {
+    let Some(escrow) = &script.plan.escrow else {
+        return;
+    };
+    for (at, custodian) in escrow.custodians.iter().enumerate() {
+        document.add(form(script, escrow, at + 1, custodian));
+    }
+}
+
+fn form(script: &Script, escrow: &EscrowPlan, number: usize, custodian: &str) -> Sheet {
+    let count = escrow.custodians.len();
+    let keys = &script.plan.keys;
+    let name = format!("form {number} of {count}, {custodian}");
+    let mut sheet = Sheet::new(name)
+        .with([
+            tag("h1", format!("Share {number} of {count}: {custodian}")),
+            p([
+                match script.practice {
+                    true => tag("b", "PRACTICE: never write a real share on this form. "),
+                    false => Html::default(),
+                },
+                tag("b", format!("Any {} of the {count} shares, with the escrow package, are enough. \
+                    ", escrow.threshold)),
+                "This share restores the KMS key's material; it cannot decrypt AWS ciphertext by itself.".into(),
+            ]),
+            words(),
+            labelled("ceremony id", boxes(8, 4)),
+        ]);
+    sheet = match keys.len() {
+        0..=BY_HAND => sheet.with_each(keys.iter().map(|key| data_key(script, key))),
+        _ => sheet.with(labels(keys)),
+    };
+    sheet = sheet.with(places()).with(emergency(escrow));
+    if keys.len() <= BY_HAND {
+        sheet = sheet.with_each(keys.iter().map(by_hand));
+    }
+    sheet
+}
+
+/// 33 numbered boxes, in the order of the screen: three columns of eleven.
+fn words() -> Html {
+    let word = |number: usize| tag("div", [tag("b", number.to_string()), "".into()]);
+    tag("div.words", (1..=WORDS).map(word).collect::<Html>())
+}
+
+fn data_key(script: &Script, key: &KeyPlan) -> Html {
+    let (kcv, fingerprint) = script.known(&key.label);
+    let kcv = kcv.map_or_else(|| boxes(1, 6), |kcv| code(&kcv));
+    let fingerprint = match fingerprint {
+        Some(hex) => groups(&hex),
+        None => Html::from([tag("div", boxes(4, 8)), tag("div", boxes(4, 8))]),
+    };
+    tag(
+        "div.key",
+        [
+            labelled(
+                "data key",
+                [
+                    tag("b", &key.label),
+                    format!(", {}. KCV ", key.spec.name()).into(),
+                    kcv,
+                ],
+            ),
+            labelled("fingerprint", fingerprint),
+            arns(
+                key,
+                if script.plan.keys.len() == 1 {
+                    NAMED
+                } else {
+                    NAMED_OF_TWO
+                },
+            ),
+        ],
+    )
+}
+
+/// A name and what is filled in beside it.
+fn labelled(name: &'static str, value: impl Into<Html>) -> Html {
+    tag("div.labelled", [tag("div", name), tag("div", value)])
+}
+
+fn arns(key: &KeyPlan, most: usize) -> Html {
+    let named = key.imports.iter().take(most);
+    let mut lines: Vec<Html> = named
+        .map(|import| tag("div.arn", code(import.key_arn.as_str())))
+        .collect();
+    if let Some(more) = key.imports.len().checked_sub(most).filter(|more| *more > 0) {
+        lines.push(tag(
+            "div.arn",
+            format!("and {more} more KMS keys, named in the report"),
+        ));
+    }
+    lines.into()
+}
+
+/// Many data keys: their check values stand on the package page.
+fn labels(keys: &[KeyPlan]) -> Html {
+    let named: Vec<&str> = keys
+        .iter()
+        .take(LABELS)
+        .map(|key| key.label.as_str())
+        .collect();
+    let more = match keys.len().saturating_sub(LABELS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let arns = keys.iter().flat_map(|key| &key.imports).take(NAMED);
+    let arns = arns.map(|import| tag("div.arn", code(import.key_arn.as_str())));
+    Html::from([
+        p([
+            format!("{} data keys: ", keys.len()).into(),
+            tag("b", format!("{}{more}", named.join(", "))),
+            ". KCV and fingerprint of each stand on the package page; every KMS key stands in the report.".into(),
+        ]),
+        arns.collect(),
+    ])
+}
+
+fn places() -> Html {
+    Html::from([
+        tag(
+            "div.three",
+            ["The package is kept at 1", "2", "3"].map(|at| tag("div", at)),
+        ),
+        p([
+            short_line("date"),
+            line("signature"),
+            short_line("bag number"),
+        ]),
+        tag(
+            "div.box.staple",
+            "Staple the package page here: page \"escrow package\" of transcript.html. Without it this share \
+                opens nothing.",
+        ),
+    ])
+}
+
+fn emergency(escrow: &EscrowPlan) -> Html {
+    let text = format!(
+        "Never photograph, copy or read out the words; type them nowhere but at byok in a ceremony or a \
+            share check. Seen by somebody, lost, or the bag is open: tell the security officer at once; new \
+            shares are dealt, and all old forms destroyed. KMS key or HSM lost: bring this form, unopened; \
+            {} custodians and the package bring the data key back (byok plan --recover RECORD). Without \
+            byok: the words are SLIP-0039, without a passphrase.",
+        escrow.threshold
+    );
+    tag(
+        "div.box.thin.small",
+        [
+            tag("b", "In an emergency"),
+            " call the security officer: ".into(),
+            tag("span.line", ""),
+            Html::fixed("<br>"),
+            text.into(),
+        ],
+    )
+}
+
+/// Rows of the shape of package.txt.
+fn by_hand(key: &KeyPlan) -> Html {
+    let wrapped = key.spec.bytes() + 8; // AES-KW adds eight bytes
+    let row = |number: usize| {
+        let digits = tag("td", [boxes(2, 8), "check ".into(), boxes(1, 4)]);
+        tag("tr", [tag("td.n", format!("row {number}")), digits])
+    };
+    let rows = (1..=package::row_count(wrapped)).map(row);
+    Html::from([
+        tag(
+            "h3",
+            format!(
+                "The package by hand: {}, {wrapped} bytes, as in package.txt",
+                key.label
+            ),
+        ),
+        tag("table.rows", rows.collect::<Html>()),
+    ])
+}

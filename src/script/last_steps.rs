@@ -1,0 +1,156 @@
+//! What people do from the escrow on, steps 9 to 13.
+
+use super::cover::signatures;
+use super::step_texts::Part;
+use super::steps::handing_out;
+use super::{Script, does};
+use crate::html::{Html, code, commands, tag};
+use crate::plan::Deliver;
+
+pub(super) fn escrow(script: &Script) -> Part {
+    let Some(escrow) = &script.plan.escrow else {
+        return Part::new(0, Vec::new());
+    };
+    let tasks = match &escrow.deliver {
+        Deliver::Screen => vec![
+            does("Custodian", "comes to the screen alone; everybody else turns away. No camera, no copy."),
+            does("Custodian", "writes all 33 words in BLOCK LETTERS on the own form (about 5 minutes), then \
+                types them back from the paper (2 to 3 minutes)."),
+            does("Custodian", "when byok says that all came back right: folds the form into its envelope. It \
+                stays in sight until step 13."),
+            "The ceremony ends early? These shares are void: all forms are destroyed before everybody's \
+                eyes.".into(),
+        ],
+        Deliver::Files(directory) => vec![
+            Html::from(["byok writes one file for each custodian into \
+                ".into(), code(&script.relative(directory)), " and reads it back. Whoever has that folder \
+                has a quorum.".into()]),
+            does("Operator", "after step 12 moves each file to its custodian's stick, and erases the folder."),
+        ],
+    };
+    let names = escrow.custodians.iter().enumerate();
+    let rows = names.map(|(at, name)| vec![(at + 1).to_string().into(), name.into()]);
+    Part::new(handing_out(script), tasks).and(signatures(
+        &[
+            "share",
+            "custodian",
+            "written",
+            "came back right",
+            "initials",
+        ],
+        rows.collect(),
+    ))
+}
+
+pub(super) fn ticked_off() -> Part {
+    Part::new(
+        10,
+        vec![
+            does(
+                "Witness",
+                "sees each share form and each copy of the package destroyed, and signs the page \"destroyed\".",
+            ),
+            does(
+                "Operator",
+                [
+                    "types ".into(),
+                    code("destroyed"),
+                    " for each, or what happens to it instead; that is an exception.".into(),
+                ],
+            ),
+        ],
+    )
+}
+
+pub(super) fn prove() -> Part {
+    Part::new(
+        1,
+        vec![
+            "Nothing to type. From what the custodians typed back, and nothing else, byok joins \
+        the escrow key and opens the package; every share takes part."
+                .into(),
+        ],
+    )
+}
+
+pub(super) fn outputs(script: &Script) -> Part {
+    let text = format!(
+        "Nothing to type. byok writes {} and the report, transcript.html.",
+        match script.imports() {
+            0 => "its files".to_owned(),
+            1 => "the folder for the cloud operator".to_owned(),
+            n => format!("{n} folders for the cloud operator"),
+        }
+    );
+    Part::new(0, vec![text.into()])
+}
+
+pub(super) fn seal() -> Part {
+    Part::new(
+        10,
+        vec![
+            does(
+                "Operator",
+                "reads all 8 rows of the head digest aloud from the screen, in words or hex.",
+            ),
+            does(
+                "Each witness",
+                "writes rows 1 to 3 on the page \"head digest\" by hand, compares with the screen, and signs.",
+            ),
+            does("Operator", "writes all 8 rows."),
+        ],
+    )
+}
+
+pub(super) fn next(script: &Script) -> Part {
+    let (record, name) = (script.record(), script.record_name());
+    let mut tasks = vec![does(
+        "Operator",
+        [
+            "two sticks, each: ".into(),
+            commands(&[
+                format!("cp -r {record} /media/usb1; sync"),
+                format!("byok verify --head 'ROWS 1-3' /media/usb1/{name}"),
+            ]),
+        ],
+    )];
+    if script.imports() > 0 {
+        tasks.push(does(
+            "Operator",
+            [
+                "for the cloud operator, on the third stick: import.sh and the folders ".into(),
+                code("<label>/<import>"),
+                ". The deadline on the screen: ".into(),
+                tag("span.line", ""),
+                " UTC".into(),
+            ],
+        ));
+    }
+    if script.plan.escrow.is_some() {
+        tasks.push(does("Operator", "prints the page \"escrow package\" of transcript.html, once for each \
+            form and place (a printer without a network), or its rows are copied by hand onto the forms."));
+        tasks.push(does("Each custodian", "writes ceremony id, KCV, fingerprint and the package's places on \
+            the own form, from the report on the screen; staples; closes the form into its bag; the number \
+            goes on the page \"who\"."));
+        if script.by_quorum() {
+            tasks.push("From now on only a quorum brings a sealed data key out again.".into());
+        }
+    }
+    if script
+        .previous
+        .is_some_and(|previous| !previous.dealt.is_empty())
+        && script.plan.escrow.is_some()
+    {
+        tasks.push(
+            "The old share forms and every copy of the old package are destroyed: they still open \
+            what they opened."
+                .into(),
+        );
+    }
+    tasks.push(does(
+        "Everybody",
+        "exception sheets are numbered and signed; empty ones are crossed out. HSM and PIN go back into \
+            their bags.",
+    ));
+    Part::new(15, tasks)
+}

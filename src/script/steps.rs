@@ -1,0 +1,99 @@
+//! The thirteen steps as people walk them, with the numbers of the screens and of the transcript.
+
+use super::step_texts::{Part, approval, part};
+use super::{MINUTES_A_SHARE, Script};
+use crate::error::Step;
+use crate::html::{Html, Sheet, p, short_line, tag, tasks};
+use crate::plan::{Deliver, Kind};
+
+/// How long the whole line takes, in minutes.
+pub(super) fn minutes(script: &Script) -> usize {
+    let steps: usize = Step::ALL
+        .iter()
+        .filter_map(|step| part(script, *step))
+        .map(|part| part.minutes)
+        .sum();
+    approval(script).minutes + steps
+}
+
+/// How long writing, typing back and packing takes for all custodians, in minutes.
+pub(super) fn handing_out(script: &Script) -> usize {
+    let escrow = script.plan.escrow.as_ref();
+    escrow.map_or(0, |escrow| match escrow.deliver {
+        Deliver::Screen => escrow.custodians.len() * MINUTES_A_SHARE,
+        Deliver::Files(_) => escrow.custodians.len() * 2,
+    })
+}
+
+pub(super) fn sheet(script: &Script) -> Sheet {
+    let blocks = Step::ALL.iter().map(|step| match part(script, *step) {
+        Some(part) => block(
+            &step.number().to_string(),
+            step_name(script.plan.kind, *step),
+            part,
+        ),
+        None => not_here(*step),
+    });
+    Sheet::new("steps in the room")
+        .with([
+            tag("h1", "In the room"),
+            p("The numbers are those on the screen and in the transcript. Tick what was done, write the time \
+                (UTC) when a step began, and sign with your initials. What is not as it is written here goes \
+                on an exception sheet, and into the transcript: type note at any question. Ctrl-C asks \
+                before it ends anything. A ceremony is never resumed: if it ends early, byok takes back what \
+                it made, and it is run again from the start."),
+        ])
+        .with(block("", "before step 1: approve", approval(script)))
+        .with_each(blocks)
+}
+
+/// In the step called "generate" other kinds do something else.
+fn step_name(kind: Kind, step: Step) -> &'static str {
+    match (kind, step) {
+        (Kind::Reimport, Step::Generate) => "generate (here: find the same data key)",
+        (Kind::Recover, Step::Generate) => "generate (here: a quorum brings it back)",
+        (Kind::Destroy, Step::Generate) => "generate (here: destroy)",
+        (Kind::Destroy, Step::Escrow) => "escrow (here: what became of the shares)",
+        _ => step.name(),
+    }
+}
+
+fn block(number: &str, name: &str, part: Part) -> Html {
+    let minutes = match part.minutes {
+        0 => "under a minute".to_owned(),
+        1 => "about 1 minute".to_owned(),
+        n => format!("about {n} minutes"),
+    };
+    let title = match number {
+        "" => name.to_owned(),
+        number => format!("Step {number} of {}: {name}", Step::COUNT),
+    };
+    let title = tag("h3", [title.into(), tag("span.minutes", minutes)]);
+    let sign = [short_line("began"), short_line("initials")].map(|line| tag("div", line));
+    let text = [title, tasks(part.tasks), part.more];
+    tag(
+        "div.step",
+        [
+            tag("div.number", number),
+            tag("div", text),
+            tag("div.sign", sign),
+        ],
+    )
+}
+
+fn not_here(step: Step) -> Html {
+    let text = format!(
+        "Step {} of {}: {}. Not in this ceremony.",
+        step.number(),
+        Step::COUNT,
+        step.name()
+    );
+    tag(
+        "div.step.none",
+        [
+            tag("div.number", step.number().to_string()),
+            tag("div", text),
+            tag("div.sign", ""),
+        ],
+    )
+}

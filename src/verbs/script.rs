@@ -1,0 +1,60 @@
+//! `byok script`: the paper of a ceremony, as HTML.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::previous::Previous;
+use crate::script::Script;
+
+/// Writes the script to standard output, or to a new file.
+///
+/// # Errors
+/// Exit 2 for the plan, or a file that exists; exit 4 where the record that the plan builds on is there
+/// and broken.
+pub fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<()> {
+    let plan = Plan::read(path)?;
+    let previous = previous(&plan)?;
+    let script = Script {
+        plan: &plan,
+        practice,
+        previous: previous.as_ref(),
+    };
+    let html = script.render();
+    let Some(out) = out else {
+        return super::print(&html);
+    };
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(out)
+        .and_then(|mut file| {
+            file.write_all(html.as_bytes())
+                .and_then(|()| file.sync_all())
+        })
+        .map_err(|e| {
+            Error::usage(format!("writing {}: {e}", out.display())).hint("no file is overwritten")
+        })?;
+    eprintln!(
+        "wrote {}; open it in a browser and print it on A4 or Letter",
+        out.display()
+    );
+    Ok(())
+}
+
+/// The record before, where it is at hand: paper may be printed elsewhere than in the room.
+fn previous(plan: &Plan) -> Result<Option<Previous>> {
+    let Some(directory) = &plan.previous else {
+        return Ok(None);
+    };
+    if !directory.is_dir() {
+        eprintln!(
+            "byok: the previous record {} is not here: what it would fill in is left blank",
+            directory.display()
+        );
+        return Ok(None);
+    }
+    Previous::load(directory, plan.previous_head.as_ref()).map(Some)
+}
