@@ -62,6 +62,8 @@ pub struct Plan {
     pub screen_recorded: Option<String>,
     /// Where the record will stand.
     pub directory: PathBuf,
+    /// Who watches, as the plan calls their seats; each is asked for at the roll call.
+    pub witnesses: Vec<String>,
 }
 
 /// The `[escrow]` table.

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::error::{Error, Result};
 use crate::escrow::package::{self, Package};
 use crate::hsm::KeyId;
@@ -19,6 +21,8 @@ pub struct Previous {
     pub directory: PathBuf,
     /// Head digest of its transcript.
     pub head: Digest,
+    /// When it was sealed, by the clock that its ceremony went by.
+    pub sealed: Timestamp,
     /// Its ceremony's id.
     pub ceremony: String,
     /// Its data keys.
@@ -102,6 +106,7 @@ impl Previous {
             materials,
             directory: directory.to_owned(),
             head: chain.head,
+            sealed: chain.end().at,
             ceremony: chain.opening().text("ceremony").to_owned(),
             keys: known_keys(chain, &keeps(directory))
                 .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?,

@@ -61,6 +61,9 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     }
     screen += &previous_meaning(plan);
     screen += &field("escrow", &escrow_meaning(plan));
+    if !plan.witnesses.is_empty() {
+        screen += &field("witness", &plan.witnesses.join(", "));
+    }
     let network = match plan.network {
         Network::Forbidden => "",
         Network::Hsm | Network::Allowed => "   NETWORK NOT FORBIDDEN",
@@ -73,7 +76,11 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     screen += " SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n";
     screen += &words::rows(&plan.sha256, 3);
     // said again here: a plan with many imports pushes the heading off the screen
-    screen += &format!(" {}. Nothing has been made yet.\n", mode(rehearsal));
+    let clock = machine::for_people(machine::now());
+    screen += &format!(
+        " {}. Nothing has been made yet. {clock}; wrong? type clock\n",
+        mode(rehearsal)
+    );
     screen += " One person reads the paper aloud, another the screen: do all 8 rows match?\n";
     screen += " Type Yes to approve, anything else to stop: ";
     screen

@@ -23,7 +23,7 @@ mod event;
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{
     BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, Imported, KeyIntended,
-    LeftObject, PreflightCheck, ShareUsed,
+    LeftObject, PreflightCheck, Present, ShareUsed,
 };
 
 /// The file's name in every record.

@@ -1335,10 +1335,6 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
     let not_built = |name: &str| format!("{name} is not built yet");
     let builds = "builds on nothing".to_owned();
     let mut plans = vec![
-        (
-            not_built("witnesses"),
-            at_end("witnesses = [\"Internal audit\"]"),
-        ),
         (not_built("signer"), at_end("signer = \"SHA256:abc\"")),
         (not_built("signer"), on_top("signer = \"x\"")),
         (not_built("bits"), in_key("bits = \"x\"")),

@@ -29,7 +29,22 @@ fn start(room: &Room) -> Screen {
     let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
     screen.answer(APPROVE, "Yes");
     screen.answer(KEYBOARD, "Ada Lovelace");
+    roll_call(&mut screen, room);
     screen
+}
+
+/// For every seat of the plan somebody is there.
+fn roll_call(screen: &mut Screen, room: &Room) {
+    let plan: toml::Table = room.plan.text().parse().unwrap();
+    let escrow = plan
+        .get("escrow")
+        .and_then(|escrow| escrow["custodians"].as_array());
+    for (number, _) in escrow.into_iter().flatten().enumerate() {
+        screen.answer(
+            "who is here? Name, or absent: ",
+            &format!("Person {number}"),
+        );
+    }
 }
 
 /// Words 1 to 33 from the screen of a share, as a custodian reads the three columns.

@@ -1,6 +1,8 @@
 //! The proof that somebody approved exactly this plan.
 
-use super::{Error, KeyId, Leftover, Operator, Plan, Result, before, plan, room, screens, words};
+use super::{
+    Error, KeyId, Leftover, Operator, Plan, Result, before, clock, plan, room, screens, words,
+};
 use std::path::Path;
 
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
@@ -26,23 +28,26 @@ impl Approved {
     /// # Errors
     /// Exit 1 for every other answer; whatever [`before::ready`] refuses.
     pub fn by_typing(plan: Plan, rehearsal: bool, operator: &mut dyn Operator) -> Result<Self> {
-        let leftover = before::ready(&plan)?;
-        before::shares_can_be_shown(&plan, rehearsal)?;
-        if !rehearsal {
-            room::check_air_gap(&plan)?; // nobody should read eight rows aloud for a run that cannot be
-        }
-        let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
-        let known = intended(leftover.as_ref());
-        match operator.ask(&screen)? {
-            Some(answer) if answer == "Yes" => Ok(Self {
-                plan,
-                how: How::Typed,
-                rehearsal,
-                leftover: known,
-            }),
-            _ => Err(Error::declined("the plan was not approved")
-                .state("nothing was made, in the HSM or on disk")
-                .hint("only Yes, with a capital Y, approves; to try again, run the same command")),
+        clock::compare(&plan, rehearsal, operator)?;
+        loop {
+            let leftover = before::ready(&plan)?;
+            before::shares_can_be_shown(&plan, rehearsal)?;
+            if !rehearsal {
+                room::check_air_gap(&plan)?; // nobody should read eight rows aloud for a run that cannot be
+            }
+            let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
+            match operator.ask(&screen)?.as_deref() {
+                Some("Yes") => {
+                    return Ok(Self {
+                        plan,
+                        how: How::Typed,
+                        rehearsal,
+                        leftover: intended(leftover.as_ref()),
+                    });
+                }
+                Some("clock") => clock::ask(operator).map(|_| ())?,
+                _ => return Err(not_approved()),
+            }
         }
     }
 
@@ -123,6 +128,12 @@ impl Approved {
             .check("PREVIOUS-RECORD")
             .hint("nobody is there to type the rows of the head digest from paper: put it into the plan"));
         }
+        if let Some(witness) = plan.witnesses.first() {
+            return Err(Error::usage(format!(
+                "unattended, nobody is there to say who watches (witness {witness:?})"
+            ))
+            .hint("run at a terminal, or take `witnesses` out of the plan"));
+        }
         let typed = plan.recover.as_ref().is_some_and(|recover| {
             recover.shares == ShareSource::Typed || recover.package == PackageSource::Typed
         });
@@ -171,6 +182,12 @@ impl Approved {
     pub fn is_rehearsal(&self) -> bool {
         self.rehearsal
     }
+}
+
+fn not_approved() -> Error {
+    Error::declined("the plan was not approved")
+        .state("nothing was made, in the HSM or on disk")
+        .hint("only Yes, with a capital Y, approves; to try again, run the same command")
 }
 
 fn intended(leftover: Option<&Leftover>) -> Vec<(String, KeyId)> {

@@ -18,6 +18,7 @@ use crate::record::{self, Leftover};
 pub fn ready(plan: &Plan) -> Result<Option<Leftover>> {
     record_is_free(plan)?;
     record_can_be_written(plan)?;
+    disks_know_owners(plan)?;
     let leftover = leftover(plan)?;
     shares_have_room(plan)?;
     module_exists(plan)?;
@@ -61,6 +62,18 @@ pub fn record_can_be_written(plan: &Plan) -> Result<()> {
         ))
         .hint("let record.directory in the plan name a place that this user can write to")
     })
+}
+
+/// # Errors
+/// Exit 5 where the record or share files would lie on FAT or its like.
+pub fn disks_know_owners(plan: &Plan) -> Result<()> {
+    machine::refuse_open_file_system(&plan.directory, "the record")?;
+    match plan.escrow.as_ref().map(|escrow| &escrow.deliver) {
+        Some(Deliver::Files(directory)) => {
+            machine::refuse_open_file_system(directory, "the share files")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What earlier runs of this plan's record left, as far as this plan may take it away: under a label of

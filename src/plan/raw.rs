@@ -19,6 +19,9 @@ use crate::verify::Anchor;
 use crate::words;
 use crate::wrapping::WrappingAlgorithm;
 
+/// More people than this are no roll call any more.
+const MOST_WITNESSES: usize = 16;
+
 /// A field of the plan format that this version refuses by name.
 type NotYet = Option<IgnoredAny>;
 
@@ -109,7 +112,7 @@ struct RawEscrow {
 struct RawRecord {
     directory: String,
     #[serde(default)]
-    witnesses: Vec<IgnoredAny>,
+    witnesses: Vec<String>,
     signer: NotYet,
 }
 
@@ -152,6 +155,7 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
             .map(|text| reason("screen_recorded", &text))
             .transpose()?,
         directory,
+        witnesses: witnesses_of_the_record(raw.record.witnesses)?,
         sha256: words::sha256(&bytes),
         bytes,
     };
@@ -194,13 +198,10 @@ fn kind(text: &str) -> Result<Kind> {
 
 /// Names the first thing in the plan that this version cannot do.
 fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
-    let of_plan = [
-        ("witnesses", !raw.record.witnesses.is_empty()),
-        (
-            "signer",
-            raw.signer.is_some() || raw.record.signer.is_some(),
-        ),
-    ];
+    let of_plan = [(
+        "signer",
+        raw.signer.is_some() || raw.record.signer.is_some(),
+    )];
     let of_keys = raw.key.iter().flat_map(|key| {
         [
             ("bits", key.bits.is_some()),
@@ -554,20 +555,7 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
             "at least 2 must be needed, no more than there are, and {MOST_SHARES} is the most"
         )));
     }
-    let mut seen = BTreeSet::new();
-    for name in &raw.custodians {
-        let fits = !name.is_empty()
-            && name.trim() == name
-            && name.chars().count() <= 40
-            && words::is_printable(name)
-            && !name.contains(['/', '\\'])
-            && !name.starts_with('.');
-        if !fits {
-            return Err(Error::usage(format!("[escrow]: the custodian {name:?} cannot be a name"))
-                .hint("at most 40 printable characters, without / and \\, no full stop first, no space first or last"));
-        }
-        once(&mut seen, "the custodian", name)?;
-    }
+    names("[escrow]: the custodian", &raw.custodians)?;
     let deliver = match raw.deliver.as_str() {
         "screen" => Deliver::Screen,
         text => match text.strip_prefix("files:").filter(|path| !path.is_empty()) {
@@ -590,6 +578,37 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
         custodians: raw.custodians,
         deliver,
     })
+}
+
+/// Names of people's seats: they stand on screens, on forms and in names of files.
+fn names(what: &str, names: &[String]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        let fits = !name.is_empty()
+            && name.trim() == name
+            && name.chars().count() <= 40
+            && words::is_printable(name)
+            && !name.contains(['/', '\\'])
+            && !name.starts_with('.');
+        if !fits {
+            return Err(Error::usage(format!("{what} {name:?} cannot be a name"))
+                .hint("at most 40 printable characters, without / and \\, no full stop first, no space first or last"));
+        }
+        once(&mut seen, what, name)?;
+    }
+    Ok(())
+}
+
+fn witnesses_of_the_record(names: Vec<String>) -> Result<Vec<String>> {
+    if names.len() > MOST_WITNESSES {
+        return Err(
+            Error::usage(format!("[record]: {} witnesses are too many", names.len())).hint(
+                format!("at most {MOST_WITNESSES}; each is asked for at the roll call"),
+            ),
+        );
+    }
+    self::names("[record]: the witness", &names)?;
+    Ok(names)
 }
 
 fn reason(what: &str, text: &str) -> Result<String> {

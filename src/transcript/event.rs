@@ -36,12 +36,17 @@ pub enum Event {
     },
     RollCall {
         operator: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        present: Vec<Present>,
     },
     MachineChecked {
         network: Network,
         #[serde(flatten)]
         machine: Machine,
         clock: Timestamp,
+        /// What was added to this machine's own clock, in seconds, where a person corrected it.
+        #[serde(skip_serializing_if = "is_zero")]
+        clock_offset_seconds: i64,
     },
     HsmOpened {
         #[serde(flatten)]
@@ -160,6 +165,15 @@ pub enum Event {
     },
 }
 
+/// Who sat in a seat of the plan: a custodian's or a witness's, or a deputy for them.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct Present {
+    pub role: &'static str,
+    pub seat: String,
+    pub name: String,
+}
+
 /// `import-parameters-read`.
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // as above
@@ -265,4 +279,9 @@ pub struct ShareUsed {
 pub struct EscrowDestroyed {
     pub what: String,
     pub said: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }

@@ -8,6 +8,7 @@ use crate::ceremony::parameters::Judged;
 use crate::ceremony::{before, log_in, parameters, preflight, room};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
+use crate::machine::Machine;
 use crate::operator::{Interrupted, Terminal, Unattended};
 use crate::plan::{Kind, PinSource, Plan};
 use crate::record::Leftover;
@@ -89,6 +90,9 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     lines.judge(room::check_air_gap(&plan), |()| {
         "machine: the network is as the plan wants it".into()
     });
+    for warning in Machine::look(&plan.directory).warnings() {
+        lines.add(State::Warning, format!("machine: {warning}"));
+    }
     let hsm = open_hsm(&plan, &mut lines);
     pin_source(&plan, &mut lines);
     let judged = import_parameters(&plan, &mut lines);
@@ -117,8 +121,13 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
     lines.judge(before::record_is_free(plan), |()| {
         format!("record: {} is free", plan.directory.display())
     });
-    if let Err(error) = before::record_can_be_written(plan) {
-        lines.refuse(State::Wrong, error);
+    for result in [
+        before::record_can_be_written(plan),
+        before::disks_know_owners(plan),
+    ] {
+        if let Err(error) = result {
+            lines.refuse(State::Wrong, error);
+        }
     }
     match before::leftover(plan) {
         Ok(None) => {}
