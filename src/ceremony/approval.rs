@@ -33,7 +33,7 @@ impl Approved {
         }
         let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
         let known = intended(leftover.as_ref());
-        match operator.ask(&screen)? {
+        match operator.decide(&screen)? {
             Some(answer) if answer == "Yes" => Ok(Self {
                 plan,
                 how: How::Typed,
