@@ -26,6 +26,8 @@ pub mod destroy;
 mod escrow;
 pub mod generate;
 mod login;
+mod mistyped;
+mod notes;
 mod outputs;
 pub mod parameters;
 pub mod preflight;
@@ -35,6 +37,7 @@ mod roll_call;
 pub mod room;
 mod shares;
 mod two_sided;
+mod typing;
 
 pub use approval::Approved;
 pub use login::log_in;
@@ -161,6 +164,7 @@ impl<'a> Ceremony<'a> {
 
     /// Enters a step: what was written so far is on disk, and nobody asked to end.
     fn begin(&mut self, step: Step) -> Result<()> {
+        self.take_notes()?; // of the step that ends
         self.record.transcript.sync()?;
         self.step = step;
         self.operator.go_on()?;
@@ -173,27 +177,6 @@ impl<'a> Ceremony<'a> {
             },
         );
         Ok(())
-    }
-
-    /// Records a deviation. Where a person is there, they must type `yes` to go on.
-    fn exception(&mut self, what: &str) -> Result<()> {
-        let question = format!(" {what}\n Type yes to go on and record this as an exception: ");
-        if let Some(answer) = self.operator.ask(&question)?
-            && answer != "yes"
-        {
-            return Err(Error::declined(format!("not accepted: {what}")));
-        }
-        self.note(what)
-    }
-
-    /// Records a deviation that needs no answer.
-    fn note(&mut self, what: &str) -> Result<()> {
-        self.exceptions += 1;
-        self.operator.say(&format!(" exception: {what}\n"));
-        self.record.transcript.append(&Event::Exception {
-            step: self.step.number(),
-            what: words::printable(what),
-        })
     }
 
     fn hsm(&self) -> Result<&Hsm> {
@@ -211,6 +194,7 @@ impl<'a> Ceremony<'a> {
     /// Step 12: ends the transcript and gives the record its name.
     fn seal(&mut self) -> Result<Sealed> {
         self.begin(Step::Seal)?;
+        self.take_notes()?;
         let sealed = Event::Sealed {
             outcome: "done",
             exposure: self.exposure(),
@@ -248,6 +232,7 @@ impl<'a> Ceremony<'a> {
     /// to the error what now exists.
     fn abort(mut self, error: Error) -> Error {
         let mut error = error.at(self.step);
+        let _ = self.take_notes(); // a transcript that cannot be written must not stop what follows
         let (taken_back, left) = self.destroy_made();
         error.state.extend(self.void_shares());
         let removed = self.record.take_back();
@@ -337,7 +322,8 @@ fn own_digest() -> String {
     digest.map_or_else(|_| "unknown".to_owned(), |digest| words::hex(&digest))
 }
 
-fn capitalised(text: &str) -> String {
+/// A sentence with its first letter large.
+pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars
         .next()

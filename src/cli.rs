@@ -127,6 +127,7 @@ pub enum Command {
     /// The ceremony
     #[command(
         after_help = "At a terminal the plan's meaning and digest are shown, and only Yes approves.\n\
+        At every question but that for a PIN, note records something for the auditor; stop ends it.\n\
         Unattended, --approve with the SHA-256 of the plan's exact bytes stands for that.\n\
         Standard output gets one line: the head digest and the transcript's path.\n\n\
         Example:  byok run plan.toml\n          \

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::ceremony::Sealed;
-use crate::error::Result;
-use crate::escrow::slip39::words::Words;
-use crate::locked::Locked;
 use crate::machine;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, WrapIn};
 use crate::record::Leftover;
 use crate::{rehearsal, words};
+
+mod shares;
+
+pub use shares::{asked_of, mistyped, one_row, place_of, place_of_share, share, short, suspects};
 
 /// The widest line, in terminal columns.
 const WIDTH: usize = 79;
@@ -148,52 +149,6 @@ fn escrow_meaning(plan: &Plan) -> String {
         escrow.custodians.len(),
         escrow.custodians.join(", ")
     )
-}
-
-/// The words of one share, in locked memory: three columns of eleven.
-///
-/// # Errors
-/// Exit 5 where no locked memory can be had.
-pub fn share(
-    rehearsal: bool,
-    number: u8,
-    count: usize,
-    custodian: &str,
-    share: &Words,
-) -> Result<Locked> {
-    const ROWS: usize = 11;
-    const COLUMN: usize = 17;
-    let place = format!("step 9 of 13: escrow share {number} of {count}, {custodian}");
-    let place = match place.width() {
-        0..=50 => place,
-        _ => format!("step 9 of 13: escrow share {number} of {count}"), // the name stands below
-    };
-    let only =
-        format!("ONLY {custodian} LOOKS. Everyone else: turn away. No camera on this screen.");
-    let head = format!("{}{}\n", heading(rehearsal, &place), fold(&only, " "));
-    let tail = format!(
-        "\n Write all 33 in BLOCK LETTERS on form {number}. Words 1 to 3 are the same on every\n \
-         form; word 4 is what makes this one yours. Take your time: about 5 minutes.\n\n \
-         Next the words disappear and you type them back from the paper; the first four\n \
-         letters of a word are enough. You can come back here as often as you like.\n"
-    );
-    let grid = ROWS * (3 * COLUMN + 3);
-    let mut text = Locked::zeroed(head.len() + grid + tail.len())?;
-    text.fill(b' ');
-    text[..head.len()].copy_from_slice(head.as_bytes());
-    for at in 0..share.len() {
-        let start = head.len() + (at % ROWS) * (3 * COLUMN + 3) + at / ROWS * COLUMN;
-        let number = format!("{:>5} ", at + 1);
-        let word = share.word(at).as_bytes();
-        text[start..start + number.len()].copy_from_slice(number.as_bytes());
-        text[start + number.len()..start + number.len() + word.len()].copy_from_slice(word);
-    }
-    for row in 1..=ROWS {
-        text[head.len() + row * (3 * COLUMN + 3) - 1] = b'\n';
-    }
-    let end = text.len() - tail.len();
-    text[end..].copy_from_slice(tail.as_bytes());
-    Ok(text)
 }
 
 fn import_meaning(import: &ImportPlan) -> String {

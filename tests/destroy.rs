@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 
+use support::pty::Pty;
 use support::{Kind, LABEL, Room, refused, sha256, stderr, stdout};
 
 /// The plan that destroys what `records/one` made.
@@ -67,4 +68,36 @@ fn a_data_key_ends_on_softhsm() {
 #[test]
 fn a_data_key_ends_on_kryoptic() {
     a_data_key_ends(Kind::Kryoptic);
+}
+
+#[test]
+fn what_people_say_of_the_forms_is_recorded_and_cannot_break_the_record() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_with_escrow(2, &["Security", "Audit"]);
+    let head = sha256(&room.transcript("records/one").bytes);
+    plan_the_end(&mut room, &head);
+    room.plan.more = String::new();
+    room.write_plan();
+    let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
+    pty.answer("anything else to stop: ", "Yes");
+    pty.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+    let asked = "Type destroyed, or what happens to it: ";
+    let shown = pty.answer(asked, "destroyed");
+    assert!(shown.contains("share 1, Security destroyed before your eyes?"));
+    pty.answer(asked, "note");
+    pty.answer("What happened?", "Audit sent a deputy");
+    pty.answer(asked, "kept by \u{202e}Audit\u{1b}[2J");
+    pty.answer(asked, "destroyed");
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    let transcript = room.transcript("records/two");
+    let said: Vec<_> = transcript.events("escrow-destroyed");
+    assert_eq!(said[1]["said"], "kept by \\u{202e}Audit\\u{1b}[2J");
+    let exceptions = transcript.events("exception");
+    assert_eq!((exceptions.len(), &exceptions[0]["step"]), (2, &9.into()));
+    assert_eq!(exceptions[0]["what"], "Audit sent a deputy");
+    let verified = room.byok(&["verify", "records/two"]).output().unwrap();
+    assert!(verified.status.success(), "{}", stderr(&verified));
 }

@@ -36,7 +36,7 @@ impl Approved {
                 room::check_air_gap(&plan)?; // nobody should read eight rows aloud for a run that cannot be
             }
             let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
-            match operator.ask(&screen)?.as_deref() {
+            match operator.decide(&screen)?.as_deref() {
                 Some("Yes") => {
                     return Ok(Self {
                         plan,

@@ -1,7 +1,9 @@
 //! `kind = "destroy"`: the end of a data key's life, on record. What is destroyed is proved to be the
 //! data key first, and proved to be gone afterwards.
 
-use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step};
+use super::{
+    Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,
+};
 use crate::plan::{Keep, KeyPlan};
 use crate::transcript::{Destroyed, EscrowDestroyed};
 
@@ -87,13 +89,10 @@ impl Ceremony<'_> {
             things.push("every copy of escrow-package.json and its printed page".to_owned());
         }
         for what in things {
-            let question = format!(
-                " Is {what} destroyed before your eyes?\n Type destroyed, or what happens to it: "
-            );
-            let said = self
-                .operator
-                .ask(&question)?
-                .unwrap_or_else(|| "not asked".to_owned());
+            let asked = screens::fold(&format!("Is {what} destroyed before your eyes?"), " ");
+            let question = format!("{asked} Type destroyed, or what happens to it: ");
+            let said = self.ask(&question)?;
+            let said = said.map_or("not asked".to_owned(), |said| words::printable(&said));
             if said != "destroyed" {
                 self.note(&format!("not destroyed in the room: {what} ({said})"))?;
             }

@@ -88,7 +88,7 @@ fn confirm_last_try(hsm: &Hsm, operator: &mut dyn Operator) -> Result<()> {
         }
         TriesLeft::Last => {
             let question = " THE NEXT WRONG PIN LOCKS THE TOKEN.\n Type LAST to try once more, anything else to stop: ";
-            match operator.ask(question)? {
+            match operator.decide(question)? {
                 Some(answer) if answer == "LAST" => Ok(()),
                 _ => Err(Error::declined("stopped before the last PIN try")
                     .hint("the token is not locked; find the right PIN, then run again")),

@@ -44,7 +44,7 @@ impl Ceremony<'_> {
     /// `None`: nobody is asked.
     fn name_of_who_is_here(&mut self, question: &str) -> Result<Option<String>> {
         loop {
-            match self.operator.ask(question)? {
+            match self.ask(question)? {
                 None => return Ok(None),
                 Some(name) if name.is_empty() => {}
                 Some(name) => return Ok(Some(words::printable(&name))),

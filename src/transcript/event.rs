@@ -146,6 +146,9 @@ pub enum Event {
     Exception {
         step: u8,
         what: String,
+        /// Whether a person typed it with `note`; else byok says it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        typed: bool,
     },
     Sealed {
         outcome: &'static str,

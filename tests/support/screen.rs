@@ -23,10 +23,16 @@ pub struct Screen {
 }
 
 impl Screen {
-    pub fn start(mut command: Command) -> Self {
-        command.env("TERM", "xterm").stdin(Stdio::inherit()); // the pseudo-terminal
+    pub fn start(command: Command) -> Self {
+        Self::start_as(command, "xterm", 80)
+    }
+
+    /// On another terminal, by the name of it, and as wide.
+    pub fn start_as(mut command: Command, terminal: &str, columns: u16) -> Self {
+        command.env("TERM", terminal).stdin(Stdio::inherit()); // the pseudo-terminal
         let mut session = OsSession::spawn(command).unwrap();
-        session.get_process_mut().set_window_size(80, 24).unwrap();
+        let process = session.get_process_mut();
+        process.set_window_size(columns, 24).unwrap();
         Self {
             session,
             shown: String::new(),
