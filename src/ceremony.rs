@@ -175,7 +175,8 @@ impl<'a> Ceremony<'a> {
 
     /// Records a deviation. Where a person is there, they must type `yes` to go on.
     fn exception(&mut self, what: &str) -> Result<()> {
-        let question = format!(" {what}\n Type yes to go on and record this as an exception: ");
+        let question =
+            screens::fold(what, " ") + " Type yes to go on and record this as an exception: ";
         if let Some(answer) = self.operator.ask(&question)?
             && answer != "yes"
         {
@@ -187,7 +188,8 @@ impl<'a> Ceremony<'a> {
     /// Records a deviation that needs no answer.
     fn note(&mut self, what: &str) -> Result<()> {
         self.exceptions += 1;
-        self.operator.say(&format!(" exception: {what}\n"));
+        self.operator
+            .say(&screens::fold(&format!("exception: {what}"), " "));
         self.record.transcript.append(&Event::Exception {
             step: self.step.number(),
             what: words::printable(what),

@@ -1,7 +1,7 @@
 //! `kind = "destroy"`: the end of a data key's life, on record. What is destroyed is proved to be the
 //! data key first, and proved to be gone afterwards.
 
-use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step};
+use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens};
 use crate::plan::{Keep, KeyPlan};
 use crate::transcript::{Destroyed, EscrowDestroyed};
 
@@ -87,9 +87,8 @@ impl Ceremony<'_> {
             things.push("every copy of escrow-package.json and its printed page".to_owned());
         }
         for what in things {
-            let question = format!(
-                " Is {what} destroyed before your eyes?\n Type destroyed, or what happens to it: "
-            );
+            let question = screens::fold(&format!("Is {what} destroyed before your eyes?"), " ")
+                + " Type destroyed, or what happens to it: ";
             let said = self
                 .operator
                 .ask(&question)?
