@@ -29,11 +29,12 @@ pub struct Cli {
 /// The verbs.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Practise: a whole ceremony on a fresh soft HSM and a stand-in KMS
+    /// Practise: the whole life of a data key, or a plan, on a fresh soft HSM and a stand-in KMS
     #[command(
         after_help = "Without PLAN nothing is asked and no terminal, network or root is needed.\n\
-        With PLAN its names and screens are practised at a terminal; the soft HSM and the\n\
-        stand-in KMS take the place of the real ones.\n\n\
+        With PLAN, of any kind, its names, custodians and screens are practised at a terminal;\n\
+        soft HSM, stand-in KMS and a stand-in for the previous record take the place of the\n\
+        real ones, and practice papers to type from are shown first.\n\n\
         Example:  byok rehearse\n          byok rehearse plan.toml"
     )]
     Rehearse {

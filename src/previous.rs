@@ -29,6 +29,8 @@ pub struct Previous {
     pub keys: Vec<KnownKey>,
     /// Who was dealt which share of its escrow key, if there was one.
     pub dealt: Vec<KnownShare>,
+    /// How many of these shares open its escrow.
+    pub threshold: Option<u8>,
     /// Its escrow package, if there is one.
     pub package: Option<Package>,
     /// Whether it is of a rehearsal.
@@ -111,6 +113,7 @@ impl Previous {
             keys: known_keys(chain, &keeps(directory))
                 .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?,
             dealt: known_shares(chain),
+            threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,
             rehearsal: verified.is_rehearsal(),
         })
@@ -202,6 +205,12 @@ fn known_shares(chain: &Chain) -> Vec<KnownShare> {
             sha256: text(share, "share_sha256"),
         })
         .collect()
+}
+
+fn threshold(chain: &Chain) -> Option<u8> {
+    let dealt = chain.events("escrow-dealt").next()?;
+    let threshold = dealt.json.get("threshold")?.as_u64()?;
+    u8::try_from(threshold).ok()
 }
 
 fn read_package(directory: &Path) -> Result<Option<Package>> {

@@ -9,7 +9,7 @@ use crate::ceremony::Sealed;
 use crate::machine;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, WrapIn};
 use crate::record::Leftover;
-use crate::{rehearsal, words};
+use crate::words;
 
 mod shares;
 
@@ -27,20 +27,6 @@ pub fn heading(rehearsal: bool, place: &str) -> String {
 
 fn mode(rehearsal: bool) -> &'static str {
     if rehearsal { "REHEARSAL" } else { "PRODUCTION" }
-}
-
-/// What whoever practises needs on paper, before the other screens push it away.
-pub fn practice_slip(digest: &words::Digest) -> String {
-    heading(true, "before the first screen: your slip")
-        + " You play the online side as well. Copy this: it is the slip that a second\n\
-           \x20person would have signed there.\n\n\
-           \x20Digest over all parameter files:\n"
-        + &words::rows(digest, 3)
-        + &format!(
-            "\n PIN of the practice token: {} (two halves: any split of it)\n\
-             \x20Press Enter when both are on paper: ",
-            rehearsal::PIN
-        )
 }
 
 /// Everything that the plan means, and its digest. Ends with the question.

@@ -3,7 +3,6 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -889,74 +888,4 @@ fn a_record_on_a_disk_in_memory_needs_a_yes_that_is_recorded() {
         assert!(exception["what"].as_str().unwrap().contains("tmpfs"));
         assert_eq!(transcript.event("sealed")["exceptions"], 1);
     }
-}
-
-#[test]
-fn a_plan_is_rehearsed_at_the_terminal_from_start_to_end() {
-    let Some(mut room) = room() else {
-        return;
-    };
-    room.plan.wrapping = SHA_256.into(); // which SoftHSM does not wrap with
-    room.plan.network = "forbidden".into(); // practised where people work
-    room.write_plan();
-    let module = room.module.display().to_string();
-    let args = [
-        "rehearse",
-        "plan.toml",
-        "--module",
-        &module,
-        "--directory",
-        "practice",
-    ];
-    let mut pty = Pty::start(room.byok(&args));
-    let ready = "Press Enter when both are on paper: ";
-    let mut shown = pty.answer(ready, "");
-    fits(&shown);
-    assert!(shown.lines().count() <= 24, "{shown}");
-    shown += &pty.expect(APPROVE);
-    let rows: Vec<&str> = shown
-        .lines()
-        .filter_map(|l| l.trim_start().strip_prefix("row "))
-        .collect();
-    let [slip, _plan] = [&rows[..8], &rows[8..]];
-    assert_eq!(rows.len(), 16, "{shown}");
-    assert!(
-        shown.contains("PIN of the practice token: practice-1234"),
-        "{shown}"
-    );
-    pty.enter("Yes");
-    pty.answer(NAME, OPERATOR);
-    pty.answer(&ASK_PIN.replace("ceremony", "rehearsal"), "practice-1234");
-    type_rows(&mut pty, "of the parameter files", |row| {
-        let shown = slip[row - 1].split_whitespace();
-        shown.skip(1).take(2).collect::<Vec<_>>().join(" ")
-    });
-    let ended = pty.end();
-    assert_eq!(ended.code, Some(0), "{}", ended.screen);
-    for text in [
-        "byok 0.1.0   REHEARSAL",
-        " REHEARSAL  step 5 of 13",
-        "IN THIS COMPUTER'S MEMORY",
-        "the KMS unwrapped it and holds the same key             proved",
-        "one byte changed: verify names line",
-        "REHEARSAL: nothing here is real",
-    ] {
-        assert!(ended.screen.contains(text), "{text:?}:\n{}", ended.screen);
-    }
-    fits(&ended.screen);
-    assert!(!ended.screen.contains("PRODUCTION"));
-    let transcript = rehearsal_record(&room.path("practice"));
-    assert_eq!(transcript.lines[0]["rehearsal"], true);
-    assert_eq!(transcript.event("roll-call")["operator"], OPERATOR);
-    assert_eq!(room.objects(), [""; 0], "the real token was touched");
-    assert_eq!(room.beside(), [""; 0]);
-}
-
-fn rehearsal_record(practice: &Path) -> Transcript {
-    let rooms: Vec<PathBuf> = fs::read_dir(practice)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    assert_eq!(rooms.len(), 1);
-    Transcript::read(&rooms[0].join("record/transcript.jsonl"))
 }

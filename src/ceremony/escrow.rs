@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-use super::{Ceremony, Step, machine, words};
+use super::{Ceremony, Step, machine, screens, words};
 use crate::error::{Error, Result};
 use crate::escrow::slip39::{self, Share, words::Words};
 use crate::escrow::{ESCROW_KEY_LEN, Package, PackedKey, Quorum, UntrustedShares, share_digest};
@@ -226,10 +226,11 @@ impl Ceremony<'_> {
                 .collect(),
         };
         self.record.transcript.append(&superseded)?;
-        self.operator.say(&format!(
-            "      the shares and the package of ceremony {} are superseded: destroy both\n",
+        let told = format!(
+            "the shares and the package of ceremony {} are superseded: destroy both",
             previous.ceremony
-        ));
+        );
+        self.operator.say(&screens::fold(&told, "      "));
         Ok(())
     }
 

@@ -227,7 +227,7 @@ impl Ceremony<'_> {
 }
 
 /// The previous record's word on a data key of the plan.
-pub(super) fn known<'a>(previous: &'a Previous, key: &KeyPlan) -> Result<&'a KnownKey> {
+pub(crate) fn known<'a>(previous: &'a Previous, key: &KeyPlan) -> Result<&'a KnownKey> {
     let known = previous.key(&key.label).ok_or_else(|| {
         Error::usage(format!(
             "the previous record has no data key {:?}",
