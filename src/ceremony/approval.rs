@@ -4,6 +4,7 @@ use super::{Error, KeyId, Leftover, Operator, Plan, Result, before, plan, room, 
 use std::path::Path;
 
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
+use crate::previous::Previous;
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
 pub struct Approved {
@@ -12,6 +13,9 @@ pub struct Approved {
     rehearsal: bool,
     /// What earlier runs left, as it was known when the plan was approved.
     leftover: Vec<(String, KeyId)>,
+    /// The record that it builds on, read once, and what vouches for it.
+    previous: Option<Previous>,
+    anchor: String,
 }
 
 #[derive(Clone, Copy)]
@@ -31,7 +35,8 @@ impl Approved {
         if !rehearsal {
             room::check_air_gap(&plan)?; // nobody should read eight rows aloud for a run that cannot be
         }
-        let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
+        let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
+        let screen = screens::approval(&plan, leftover.as_ref(), previous.as_ref(), rehearsal);
         let known = intended(leftover.as_ref());
         match operator.ask(&screen)? {
             Some(answer) if answer == "Yes" => Ok(Self {
@@ -39,6 +44,8 @@ impl Approved {
                 how: How::Typed,
                 rehearsal,
                 leftover: known,
+                previous,
+                anchor,
             }),
             _ => Err(Error::declined("the plan was not approved")
                 .state("nothing was made, in the HSM or on disk")
@@ -68,13 +75,7 @@ impl Approved {
         }
         let plan = Plan::parse(path, bytes)?;
         Self::needs_nobody(&plan)?;
-        let leftover = intended(before::ready(&plan)?.as_ref());
-        Ok(Self {
-            plan,
-            how: How::Unattended,
-            rehearsal: false,
-            leftover,
-        })
+        Self::by_nobody(plan, false)
     }
 
     /// The plan of a rehearsal that asks nothing: byok wrote it itself a moment ago.
@@ -82,12 +83,19 @@ impl Approved {
     /// # Errors
     /// Whatever [`before::ready`] refuses.
     pub fn own_rehearsal(plan: Plan) -> Result<Self> {
+        Self::by_nobody(plan, true)
+    }
+
+    fn by_nobody(plan: Plan, rehearsal: bool) -> Result<Self> {
         let leftover = intended(before::ready(&plan)?.as_ref());
+        let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
         Ok(Self {
             plan,
             how: How::Unattended,
-            rehearsal: true,
+            rehearsal,
             leftover,
+            previous,
+            anchor,
         })
     }
 
@@ -143,6 +151,16 @@ impl Approved {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The record that it builds on.
+    pub fn previous(&self) -> Option<&Previous> {
+        self.previous.as_ref()
+    }
+
+    /// What vouches for that record.
+    pub fn anchor(&self) -> &str {
+        &self.anchor
     }
 
     /// Refuses to destroy anything that was not there to be approved.
