@@ -41,6 +41,7 @@ mod typing;
 
 pub use approval::Approved;
 pub use login::log_in;
+pub(crate) use outputs::import_type;
 
 /// What a finished ceremony leaves behind.
 pub struct Sealed {
@@ -70,7 +71,7 @@ pub struct Ceremony<'a> {
     /// What this run asked the HSM to make as token objects.
     made: Vec<(String, KeyId)>,
     /// The record that this ceremony builds on, and what vouches for it.
-    previous: Option<Previous>,
+    previous: Option<&'a Previous>,
     anchor: String,
     /// Shares that are with custodians before the record is sealed.
     out_there: escrow::OutThere,
@@ -96,8 +97,6 @@ impl<'a> Ceremony<'a> {
     /// Step 1: opens the record and writes its first lines.
     fn open(approved: &'a Approved, operator: &'a mut dyn Operator) -> Result<Self> {
         let plan = approved.plan();
-        let (previous, anchor) = before::load_previous(plan, approved.is_rehearsal())
-            .map_err(|e| e.at(Step::OpenRecord))?;
         let leftover = before::leftover(plan).map_err(|e| e.at(Step::OpenRecord))?;
         approved
             .covers(leftover.as_ref())
@@ -119,8 +118,8 @@ impl<'a> Ceremony<'a> {
                 .map(|leftover| leftover.intended)
                 .unwrap_or_default(),
             made: Vec::new(),
-            previous,
-            anchor,
+            previous: approved.previous(),
+            anchor: approved.anchor().to_owned(),
             out_there: escrow::OutThere::default(),
             exceptions: 0,
             deadline: None,
@@ -141,13 +140,9 @@ impl<'a> Ceremony<'a> {
             byok: env!("CARGO_PKG_VERSION"),
             byok_sha256: own_digest(),
             plan_sha256: words::hex(&self.plan.sha256),
-            previous_head: self
-                .previous
-                .as_ref()
-                .map(|previous| words::hex(&previous.head)),
+            previous_head: self.previous.map(|previous| words::hex(&previous.head)),
             previous_receipts_head: self
                 .previous
-                .as_ref()
                 .and_then(|previous| previous.receipts_head)
                 .map(|head| words::hex(&head)),
             interrupted: aside.map(file_name),

@@ -118,7 +118,7 @@ pub enum Command {
     Check {
         /// The plan
         plan: PathBuf,
-        /// Log in and run the preflight as well
+        /// Log in, look for labels or data keys, and run the preflight as well
         #[arg(long)]
         hsm: bool,
         /// For programs
@@ -186,7 +186,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// What a file is: import parameters, wrapped material, transcript, plan
+    /// What a file is: plan, import parameters, any file of a record, a share (never its words)
     #[command(after_help = "Example:  byok inspect inputs/eu-west-1.json")]
     Inspect {
         /// The file, or a directory of import parameters

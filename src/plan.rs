@@ -343,6 +343,13 @@ impl Plan {
             .flat_map(|key| key.imports.iter().map(move |import| (key, import)))
     }
 
+    /// Whether custodians see or type shares at this computer's screen.
+    pub fn shares_at_screen(&self) -> bool {
+        let shown = self.escrow.as_ref().map(|escrow| &escrow.deliver);
+        let typed = self.recover.as_ref().map(|recover| &recover.shares);
+        shown == Some(&Deliver::Screen) || typed == Some(&ShareSource::Typed)
+    }
+
     /// Whether any data key's bytes come into this computer.
     pub fn wraps_in_host(&self) -> bool {
         self.imports()

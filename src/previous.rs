@@ -12,7 +12,7 @@ use crate::plan::{Keep, Plan};
 use crate::receipts::KnownMaterial;
 use crate::strict_json::Json;
 use crate::transcript::{Chain, Line};
-use crate::verify::{self, Anchor};
+use crate::verify::{self, Anchor, Followed};
 use crate::words::{self, Digest};
 
 /// A previous record that holds together.
@@ -25,6 +25,8 @@ pub struct Previous {
     pub sealed: Timestamp,
     /// Its ceremony's id.
     pub ceremony: String,
+    /// The records before it that were found, the newest first.
+    pub earlier: Vec<PathBuf>,
     /// Its data keys.
     pub keys: Vec<KnownKey>,
     /// Who was dealt which share of its escrow key, if there was one.
@@ -37,6 +39,8 @@ pub struct Previous {
     pub rehearsal: bool,
     /// SHA-256 of its receipts.jsonl, where it has receipts.
     pub receipts_head: Option<Digest>,
+    /// How many receipts it has.
+    pub receipts: usize,
     /// Which materials its receipts know, and those of the records before it that were found.
     pub materials: Vec<KnownMaterial>,
 }
@@ -58,7 +62,8 @@ pub struct KnownKey {
     pub kcv: String,
     /// Fingerprint.
     pub fingerprint: Digest,
-    /// The KMS keys that it was wrapped for.
+    /// The KMS keys that it was wrapped for: by this record or, where it only dealt new shares, by the
+    /// newest one before it that wrapped.
     pub key_arns: Vec<String>,
 }
 
@@ -103,15 +108,25 @@ impl Previous {
         let mut materials = verified.receipts.known();
         materials.extend(followed.known());
         let chain = &verified.chain;
+        let mut keys = known_keys(chain, &keeps(directory))
+            .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?;
+        for key in keys.iter_mut().filter(|key| key.key_arns.is_empty()) {
+            key.key_arns = wrapped_before(&followed, &key.fingerprint);
+        }
         Ok(Self {
+            earlier: followed
+                .links
+                .into_iter()
+                .map(|link| link.directory)
+                .collect(),
             receipts_head: verified.receipts.head(),
+            receipts: verified.receipts.receipts.len(),
             materials,
             directory: directory.to_owned(),
             head: chain.head,
             sealed: chain.end().at,
             ceremony: chain.opening().text("ceremony").to_owned(),
-            keys: known_keys(chain, &keeps(directory))
-                .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?,
+            keys,
             dealt: known_shares(chain),
             threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,
@@ -181,6 +196,26 @@ fn known_key(chain: &Chain, line: &Line, keeps: &[(String, Keep)]) -> Result<Kno
             .collect(),
         label,
     })
+}
+
+/// The KMS keys that the newest of these records wrapped this data key for.
+fn wrapped_before(followed: &Followed, fingerprint: &Digest) -> Vec<String> {
+    let fingerprint = words::hex(fingerprint);
+    let arns = |chain: &Chain| -> Vec<String> {
+        let label = chain
+            .data_keys()
+            .find(|line| line.text("fingerprint") == fingerprint)
+            .map(|line| line.text("label"));
+        chain
+            .events("key-wrapped")
+            .filter(|wrapped| Some(wrapped.text("label")) == label)
+            .map(|wrapped| wrapped.text("key_arn").to_owned())
+            .collect()
+    };
+    let all = followed.links.iter().map(|link| arns(&link.verified.chain));
+    all.into_iter()
+        .find(|arns| !arns.is_empty())
+        .unwrap_or_default()
 }
 
 fn known_shares(chain: &Chain) -> Vec<KnownShare> {

@@ -190,10 +190,7 @@ impl Record {
         }
         let sha256 = words::sha256(bytes);
         self.written.push((path.to_owned(), sha256));
-        let mut file = create_new(&target).map_err(|e| cannot("making", &target, e))?;
-        file.write_all(bytes)
-            .and_then(|()| file.sync_all())
-            .map_err(|e| cannot("writing", &target, e))?;
+        write_new(&target, bytes).map_err(|e| cannot("writing", &target, e))?;
         self.transcript.append(&Event::OutputWritten {
             path: path.to_owned(),
             sha256: words::hex(&sha256),
@@ -287,13 +284,7 @@ impl Record {
         self.transcript.append(last)?;
         self.transcript.sync()?;
         let path = self.working.join(SUMS);
-        let sums = self.sums();
-        create_new(&path)
-            .and_then(|mut file| {
-                file.write_all(sums.as_bytes())
-                    .and_then(|()| file.sync_all())
-            })
-            .map_err(|e| cannot("writing", &path, e))?;
+        write_new(&path, self.sums().as_bytes()).map_err(|e| cannot("writing", &path, e))?;
         sync_tree(&self.working)
     }
 
@@ -430,6 +421,16 @@ fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(LONGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A new file for the owner alone, written whole and synced. Its directory is synced by the caller.
+///
+/// # Errors
+/// As the system says; `AlreadyExists` where something has that name.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = create_new(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn create_new(path: &Path) -> io::Result<File> {

@@ -5,9 +5,11 @@ use std::path::Path;
 use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::ceremony::Sealed;
+use crate::ceremony::{self, Sealed};
 use crate::machine;
+use crate::outputs::ImportType;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, WrapIn};
+use crate::previous::Previous;
 use crate::record::Leftover;
 use crate::words;
 
@@ -30,14 +32,22 @@ fn mode(rehearsal: bool) -> &'static str {
 }
 
 /// Everything that the plan means, and its digest. Ends with the question.
-pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> String {
+///
+/// `previous` is the record that the plan builds on, whose receipts say what KMS holds already.
+pub fn approval(
+    plan: &Plan,
+    leftover: Option<&Leftover>,
+    previous: Option<&Previous>,
+    rehearsal: bool,
+) -> String {
     let mut screen = heading(rehearsal, "before step 1 of 13: approve");
     screen += &fold(&plan.title, " ");
     screen += "\n";
     for key in &plan.keys {
-        screen += &key_meaning(plan, key);
+        screen += &key_meaning(plan, previous, key);
         for import in &key.imports {
             screen += &import_meaning(import);
+            screen += &known_to_kms(previous, key, import);
         }
         if plan.kind != Kind::Destroy {
             screen += &field("keep", keep_meaning(key.keep));
@@ -47,7 +57,9 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
         screen += &field("reason", reason);
     }
     screen += &previous_meaning(plan);
-    screen += &field("escrow", &escrow_meaning(plan));
+    if let Some(escrow) = escrow_meaning(plan) {
+        screen += &field("escrow", &escrow);
+    }
     if !plan.witnesses.is_empty() {
         screen += &field("witness", &plan.witnesses.join(", "));
     }
@@ -73,21 +85,23 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     screen
 }
 
-fn key_meaning(plan: &Plan, key: &KeyPlan) -> String {
+fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> String {
     let (verb, how) = match plan.kind {
         Kind::Generate => ("make", "inside the HSM"),
-        Kind::Reimport => ("find", "the same as before, in the HSM"),
-        Kind::Recover => ("recover", "the same as before, from a quorum of shares"),
+        Kind::Reimport => ("find", "the same, in the HSM"),
+        Kind::Recover => ("recover", "the same, from a quorum"),
         Kind::Destroy => (
             "DESTROY",
             "for ever; what it protects is lost with its last copy",
         ),
     };
+    // Without imports the plan does not tell the length of the data key, but the record does.
+    let known = previous.and_then(|previous| previous.key(&key.label)?.bytes);
     let spec = format!(
         "{}   {}, {} bytes, {how}",
         key.label,
         key.spec.name(),
-        key.spec.bytes()
+        known.unwrap_or(key.spec.bytes())
     );
     let mut text = field(verb, &spec);
     if let Some(fingerprint) = &key.fingerprint {
@@ -116,25 +130,28 @@ fn keep_meaning(keep: Keep) -> &'static str {
     }
 }
 
-fn escrow_meaning(plan: &Plan) -> String {
+/// Nothing of a reimport that leaves the shares as they are.
+fn escrow_meaning(plan: &Plan) -> Option<String> {
     let Some(escrow) = &plan.escrow else {
         return match (plan.kind, &plan.reuse_escrow) {
-            (Kind::Destroy, _) => "each share form and package is asked for".to_owned(),
-            (_, Some(reason)) => format!("the old shares stay in use: {reason}"),
-            (Kind::Generate, None) => "NONE: if the HSM is lost, so is this data key".to_owned(),
-            (_, None) => "no new shares are dealt".to_owned(),
+            (Kind::Destroy, _) => Some("each share form and package is asked for".to_owned()),
+            (_, Some(reason)) => Some(format!("the old shares stay in use: {reason}")),
+            (Kind::Generate, None) => {
+                Some("NONE: if the HSM is lost, so is this data key".to_owned())
+            }
+            (_, None) => None,
         };
     };
     let place = match &escrow.deliver {
         Deliver::Screen => "written down at this screen".to_owned(),
         Deliver::Files(directory) => format!("as files in {}", directory.display()),
     };
-    format!(
+    Some(format!(
         "any {} of {}: {}; {place}",
         escrow.threshold,
         escrow.custodians.len(),
         escrow.custodians.join(", ")
-    )
+    ))
 }
 
 fn import_meaning(import: &ImportPlan) -> String {
@@ -155,6 +172,29 @@ fn import_meaning(import: &ImportPlan) -> String {
         &format!("{place_of_key}, account {}", grouped(arn.account())),
     ) + &field("", &format!("key {}", arn.key_id()))
         + &field("wrap", &format!("{place}, {}   {expires}", import.wrapping))
+}
+
+/// What is unlike a first import: another KMS key than before, a witness, material that KMS knows already.
+fn known_to_kms(previous: Option<&Previous>, key: &KeyPlan, import: &ImportPlan) -> String {
+    let mut text = String::new();
+    if let Some(reason) = &import.other_kms_key {
+        text += &field("KMS key", &format!("may be another than before: {reason}"));
+    }
+    if let Some(other) = &import.witness_of {
+        text += &field(
+            "witness",
+            &format!("the same material a second time, which proves the import {other}"),
+        );
+    }
+    let existing = ceremony::import_type(previous, key, import);
+    if let Some(ImportType::ExistingKeyMaterial { key_material_id }) = existing {
+        let why = match key_material_id {
+            Some(id) => format!("{id:.12}…, known by a receipt"),
+            None => "KMS compares the two".to_owned(),
+        };
+        text += &field("import as", &format!("EXISTING_KEY_MATERIAL, {why}"));
+    }
+    text
 }
 
 fn leftover_meaning(leftover: &Leftover) -> String {
@@ -190,8 +230,13 @@ fn grouped(account: &str) -> String {
         .join(" ")
 }
 
-/// The last screen of a ceremony.
-pub fn sealed(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
+/// The last screen of a ceremony. `previous` is the record that it built on.
+pub fn sealed(
+    plan: &Plan,
+    sealed: &Sealed,
+    previous: Option<&Previous>,
+    rehearsal: bool,
+) -> String {
     let now = machine::now();
     let exceptions = match sealed.exceptions {
         0 => "no exceptions recorded".to_owned(),
@@ -209,57 +254,93 @@ pub fn sealed(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
         .imports()
         .map(|(key, import)| format!("{}/{}", key.label, import.name))
         .collect();
-    screen += &next(
-        &sealed.directory,
-        &folders,
-        sealed.deadline,
-        now,
+    let holds_package = previous.filter(|previous| previous.package.is_some());
+    let next = Next {
+        directory: &sealed.directory,
+        folders: &folders,
+        deadline: sealed.deadline,
         rehearsal,
-        plan.escrow.is_some(),
-        plan.keys.iter().any(|key| key.keep != Keep::Extractable),
-    );
-    screen
+        package: plan.escrow.is_some(),
+        by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
+        earlier_package: holds_package.map(|previous| previous.directory.as_path()),
+    };
+    screen + &next.screen(now)
 }
 
-/// Who carries which files where, before when. `package`: there is an escrow package; `by_quorum`: a data
-/// key cannot be wrapped again without one.
-pub fn next(
-    directory: &Path,
-    folders: &[String],
-    deadline: Option<Timestamp>,
-    now: Timestamp,
-    rehearsal: bool,
-    package: bool,
-    by_quorum: bool,
-) -> String {
-    let shown = directory.display();
-    let name = directory.file_name().unwrap_or_default().display();
-    if rehearsal {
-        return format!(
-            " REHEARSAL: nothing here is real. Look at it, then remove it:\n   {shown}\n"
+/// What the last screen tells.
+pub struct Next<'a> {
+    /// The record.
+    pub directory: &'a Path,
+    /// `<label>/<import>` of every import.
+    pub folders: &'a [String],
+    /// When the first import token expires.
+    pub deadline: Option<Timestamp>,
+    /// Whether the record is practice.
+    pub rehearsal: bool,
+    /// Whether the record holds an escrow package.
+    pub package: bool,
+    /// Whether a data key cannot be wrapped again without a quorum.
+    pub by_quorum: bool,
+    /// The earlier record whose escrow package is in use, where this one holds none.
+    pub earlier_package: Option<&'a Path>,
+}
+
+impl Next<'_> {
+    /// Who carries which files where, before when.
+    pub fn screen(&self, now: Timestamp) -> String {
+        let shown = self.directory.display();
+        let name = self.directory.file_name().unwrap_or_default().display();
+        if self.rehearsal {
+            return format!(
+                " REHEARSAL: nothing here is real. Look at it, then remove it:\n   {shown}\n"
+            );
+        }
+        let mut text = format!(
+            " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
+             \x20                     byok verify --head 'ROWS 1-3' /media/usb1/{name}\n"
         );
-    }
-    let mut text = format!(
-        " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
-         \x20                     byok verify --head 'ROWS 1-3' /media/usb1/{name}\n"
-    );
-    if folders.is_empty() {
-        text += " 2 nothing is imported: destroy the old shares and the old package\n";
-    } else {
-        text += &import_steps(folders, deadline, now);
-    }
-    if package {
-        text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
-    }
-    if !folders.is_empty() {
-        text += " Import missed or refused? Nothing is lost: get new import parameters, then\n";
-        text += &match by_quorum {
-            true => format!("   with a quorum:     byok plan --recover {shown}\n"),
-            false => format!("                      byok plan --reimport {shown}\n"),
+        text += &match (self.folders, self.package) {
+            ([], true) => {
+                " 2 nothing is imported: destroy the old shares and the old package\n".into()
+            }
+            ([], false) => {
+                " 2 nothing is imported; what was not destroyed in the room is recorded as such\n"
+                    .into()
+            }
+            (folders, _) => import_steps(folders, self.deadline, now),
         };
+        if self.package {
+            text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
+        }
+        if !self.folders.is_empty() {
+            text += " Import missed or refused? Nothing is lost: get new import parameters, then\n";
+            text += &self.once_more();
+        }
+        text += &format!(" This screen again:   byok verify --next {shown}\n");
+        text
     }
-    text += &format!(" This screen again:   byok verify --next {shown}\n");
-    text
+
+    /// A quorum needs the record whose package the shares in use open.
+    fn once_more(&self) -> String {
+        let with_quorum = |record: &Path| {
+            format!(
+                "   with a quorum:     byok plan --recover {}\n",
+                record.display()
+            )
+        };
+        match (self.by_quorum, self.package, self.earlier_package) {
+            (false, ..) => format!(
+                "                      byok plan --reimport {}\n",
+                self.directory.display()
+            ),
+            (true, true, _) => with_quorum(self.directory),
+            (true, false, Some(earlier)) => with_quorum(earlier),
+            (true, false, None) => {
+                with_quorum(Path::new("RECORD"))
+                    + "   RECORD is the one that dealt the shares in use: its package is needed\n"
+            }
+        }
+    }
 }
 
 fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp) -> String {
@@ -301,6 +382,16 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
     } else {
         ""
     };
+    let imports = if plan.imports().next().is_some() {
+        "import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
+         <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
+         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\
+         \x20 ImportToken.bin         what KMS wants to see with it\n\
+         \x20 import.sh               checks both, then runs aws kms import-key-material\n\
+         \x20 import-result.json      written by import.sh; may be added later\n"
+    } else {
+        ""
+    };
     format!(
         "Record of a key ceremony\n\
          {practice}\n\
@@ -310,13 +401,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          plan.toml          what was approved, byte for byte\n\
          transcript.jsonl   what happened, a line an event, each bound to the one before\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
-{escrow}\
-         import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
-         <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
-         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\
-         \x20 ImportToken.bin         what KMS wants to see with it\n\
-         \x20 import.sh               checks both, then runs aws kms import-key-material\n\
-         \x20 import-result.json      written by import.sh; may be added later\n\
+{escrow}{imports}\
          \n\
          The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\
          on paper. Only a copy from outside this directory says that the record is the real one:\n\

@@ -8,7 +8,8 @@
 //! 5. Every `key-wrapped` names an `output-written` file with the same digest, and a data key that
 //!    `key-generated`, `key-found` or `key-recovered` names.
 //! 6. Every file is named in the transcript, but for `transcript.jsonl`, `SHA256SUMS`, `signatures/*`,
-//!    `receipts.jsonl`, `receipts/*` and `import-result*.json`.
+//!    `receipts.jsonl`, `receipts/*` and `import-result*.json`. No directory is empty (of an aborted
+//!    ceremony one may be), but for `signatures` and `receipts`.
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
 //! 8. `receipts.jsonl`, where there is one, is a chain that begins at the head digest and agrees with
 //!    the answers in `receipts/`, every one of which it names: see [`crate::receipts`].
@@ -36,6 +37,7 @@ mod recorded;
 
 pub use follow::{End, Followed, Link, follow};
 pub use life::{Row, life};
+pub(crate) use recorded::RecordedPlan;
 
 /// How a head digest that does not fit is told, so that people are pointed to their paper first.
 pub const NOT_THE_HEAD: &str = "not the one given:";
@@ -157,7 +159,7 @@ pub(crate) fn but_for_unnamed_receipts(directory: &Path) -> Result<Verified, Str
 }
 
 fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> {
-    let present = files(directory)?;
+    let (present, empty) = files(directory)?;
     let chain = read_chain(directory)?;
     known_format(&chain)?;
     end_fits(&chain)?;
@@ -175,6 +177,9 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
     }
     checksums(directory, &chain, &outputs)?;
     let receipts = receipts::read(directory, &chain, &present)?;
+    if chain.end().event != "aborted" {
+        no_empty_directory(&empty)?; // a run that failed may leave the folder of what it did not write
+    }
     let authenticated = anchor
         .map(|anchor| anchor.fits(&chain.head))
         .transpose()?
@@ -379,6 +384,17 @@ fn may_stand_beside(path: &str) -> bool {
         || (name.starts_with("import-result") && name.ends_with(".json"))
 }
 
+/// Rule 6, of directories: those with files in them stand or fall with these.
+fn no_empty_directory(empty: &[String]) -> Result<(), String> {
+    match empty
+        .iter()
+        .find(|path| !ADDED_LATER.contains(&path.as_str()))
+    {
+        Some(path) => Err(format!("{path}: an empty directory that byok did not make")),
+        None => Ok(()),
+    }
+}
+
 /// Rule 7.
 fn checksums(
     directory: &Path,
@@ -418,21 +434,23 @@ fn checksums(
     }
 }
 
-/// Every file below the directory, by path, with its digest. `/` separates.
-fn files(directory: &Path) -> Result<BTreeMap<String, Digest>, String> {
+/// Every file below the directory, by path, with its digest; and every empty directory, its path ending in
+/// `/`. `/` separates.
+fn files(directory: &Path) -> Result<(BTreeMap<String, Digest>, Vec<String>), String> {
     let kind = fs::metadata(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
     if !kind.is_dir() {
         return Err(format!("{}: a record is a directory", directory.display()));
     }
-    let mut found = BTreeMap::new();
-    collect(directory, "", &mut found)?;
-    Ok(found)
+    let (mut found, mut empty) = (BTreeMap::new(), Vec::new());
+    collect(directory, "", &mut found, &mut empty)?;
+    Ok((found, empty))
 }
 
 fn collect(
     directory: &Path,
     prefix: &str,
     found: &mut BTreeMap<String, Digest>,
+    empty: &mut Vec<String>,
 ) -> Result<(), String> {
     let shown = |e| {
         format!(
@@ -449,6 +467,9 @@ fn collect(
         .collect::<Result<Vec<_>, _>>()
         .map_err(shown)?;
     entries.sort_by_key(fs::DirEntry::file_name);
+    if entries.is_empty() {
+        empty.push(prefix.to_owned());
+    }
     for entry in entries {
         let name = entry
             .file_name()
@@ -457,7 +478,7 @@ fn collect(
         let path = format!("{prefix}{name}");
         let kind = entry.file_type().map_err(|e| format!("{path}: {e}"))?;
         if kind.is_dir() {
-            collect(&entry.path(), &format!("{path}/"), found)?;
+            collect(&entry.path(), &format!("{path}/"), found, empty)?;
         } else if kind.is_file() {
             let sha256 = digest(&entry.path()).map_err(|why| format!("{path}: {why}"))?;
             found.insert(path, sha256);

@@ -669,6 +669,70 @@ fn without_the_record_shares_and_package_are_typed_and_the_fingerprint_decides()
     assert!(exception.contains("Mallory"), "{exception}");
 }
 
+/// The rows of each data key in a printed package, as they are typed.
+fn printed_rows(room: &Room) -> Vec<Vec<String>> {
+    let package = fs::read_to_string(room.path("records/one/package.txt")).unwrap();
+    let of_key = |text: &str| -> Vec<String> {
+        let rows = text.lines().filter(|line| line.contains("  check "));
+        rows.map(|line| line.split_once("  ").unwrap().1.to_owned())
+            .collect()
+    };
+    package.split("\ndata key ").skip(1).map(of_key).collect()
+}
+
+/// A data key of 16 bytes has three rows, one of 32 has five; each data key begins at row 1 again.
+#[test]
+fn packages_of_sixteen_bytes_and_of_several_data_keys_are_typed() {
+    let china = "arn:aws-cn:kms:cn-north-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let (Some(mut old), Some(mut new)) = (room(Kind::SoftHsm, 2, 3), Room::new(Kind::SoftHsm))
+    else {
+        return;
+    };
+    let second =
+        "[[key]]\nlabel = \"in-china\"\nspec = \"SYMMETRIC_DEFAULT\"\nkeep = \"extractable\"\n";
+    let import = format!(
+        "[[key.import]]\nname = \"cn-north-1\"\nkey_arn = \"{china}\"\nparameters = \"inputs/china.json\"\n\
+         wrapping = \"RSAES_OAEP_SHA_1\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
+        old.kms.sha256()
+    );
+    new.use_kms_key(old.kms.clone());
+    for room in [&mut old, &mut new] {
+        room.plan.import_more = format!("{second}{import}");
+        let parameters = room.kms.parameters(china, support::now() + 86_000);
+        fs::write(room.path("inputs/china.json"), parameters).unwrap();
+    }
+    old.run_well();
+    let rows = printed_rows(&old);
+    assert_eq!((rows[0].len(), rows[1].len()), (5, 3));
+    let dealt = shares(&old.path("shares"));
+    new.plan.kind = "recover".into();
+    new.plan.top_more = format!(
+        "previous = \"{}\"\nreuse_escrow = \"a test\"\n",
+        old.path("records/one").display()
+    );
+    new.plan.more = "[recover]\nshares = \"typed\"\npackage = \"typed\"\n".into();
+    let mut screen = start(&new);
+    type_head(&mut screen, &head(&old.path("records/one")));
+    for (label, rows) in [LABEL, "in-china"].iter().zip(&rows) {
+        screen.expect(&format!("The escrow package of {label:?}, from paper."));
+        for (at, row) in rows.iter().enumerate() {
+            let question = format!("Row {}, 16 hex digits and the 4 of its check: ", at + 1);
+            screen.answer(&question, row);
+        }
+    }
+    for (name, at) in [("Ada", 0), ("Bob", 1)] {
+        screen.answer(WHO, name);
+        type_from(&mut screen, name, &words_of(&dealt[at].1), 1);
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    for wrapped in [
+        wrapped("records/one"),
+        "records/one/in-china/cn-north-1/WrappedKeyMaterial.bin".into(),
+    ] {
+        assert_eq!(new.openssl_opens(&wrapped), old.openssl_opens(&wrapped));
+    }
+}
+
 #[test]
 fn a_first_share_of_another_ceremony_is_put_aside_for_all_others() {
     let Some((old, mut new, dealt)) = loss(2, 3) else {

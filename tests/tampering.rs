@@ -623,6 +623,31 @@ fn a_file_more_than_the_transcript_names_is_refused() {
 }
 
 #[test]
+fn an_empty_directory_that_byok_did_not_make_is_refused() {
+    let Some(files) = good() else {
+        return;
+    };
+    for path in [
+        "more",
+        ".hidden",
+        "payments-2026/eu-west-1/more",
+        "payments-2026/signatures",
+        "receipts/more",
+    ] {
+        let copy = Copy::of(files);
+        fs::create_dir_all(copy.path(path)).unwrap();
+        copy.broken(&format!(
+            "broken: {path}/: an empty directory that byok did not make"
+        ));
+    }
+    // An interrupted receipt leaves the one, people who sign later bring the other.
+    let copy = Copy::of(files);
+    fs::create_dir(copy.path("receipts")).unwrap();
+    fs::create_dir(copy.path("signatures")).unwrap();
+    copy.only_consistent();
+}
+
+#[test]
 fn what_comes_later_may_be_added() {
     let (Some(files), Some(copy)) = (good(), Copy::good()) else {
         return;

@@ -207,17 +207,13 @@ pub fn expiry(import: &ImportPlan) -> Result<()> {
 /// Variables that are set where a screen is sent or kept elsewhere: SSH, tmux, screen.
 pub const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
 
-/// Shares are shown only where nobody else can see the screen: not over SSH, not in tmux or screen,
-/// which keep what they showed.
+/// Shares are shown and typed only where nobody else can see the screen: not over SSH, not in tmux or
+/// screen, which keep what they showed.
 ///
 /// # Errors
 /// Exit 5 where somebody may be recording and the plan does not say why that is acceptable.
 pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
-    let shown = plan
-        .escrow
-        .as_ref()
-        .is_some_and(|escrow| escrow.deliver == Deliver::Screen);
-    if !shown || rehearsal || plan.screen_recorded.is_some() {
+    if !plan.shares_at_screen() || rehearsal || plan.screen_recorded.is_some() {
         return Ok(());
     }
     match RECORDERS
@@ -225,7 +221,7 @@ pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
         .find(|name| std::env::var_os(name).is_some())
     {
         Some(name) => Err(Error::machine(format!(
-            "shares would be shown on a screen that is sent or kept elsewhere ({name} is set)"
+            "shares would be shown or typed on a screen that is sent or kept elsewhere ({name} is set)"
         ))
         .check("SCREEN")
         .hint("hold the ceremony at the machine's own console, outside SSH, tmux and screen")

@@ -6,7 +6,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Operator, Plan, Result, before, parameters, screens};
+use super::{Operator, Plan, Previous, Result, parameters, screens};
 use crate::kms::aws;
 use crate::machine;
 
@@ -15,8 +15,12 @@ use crate::machine;
 ///
 /// # Errors
 /// Exit 1 where the person ends the run.
-pub fn compare(plan: &Plan, rehearsal: bool, operator: &mut dyn Operator) -> Result<()> {
-    while let Some(doubt) = doubt(plan, rehearsal) {
+pub fn compare(
+    plan: &Plan,
+    previous: Option<&Previous>,
+    operator: &mut dyn Operator,
+) -> Result<()> {
+    while let Some(doubt) = doubt(plan, previous) {
         operator.say(&screens::fold(&doubt, " "));
         if !ask(operator)? {
             return Ok(());
@@ -66,7 +70,7 @@ pub fn corrected() -> Option<String> {
 }
 
 /// What the import parameters and the previous record say of the time, where the clock contradicts them.
-fn doubt(plan: &Plan, rehearsal: bool) -> Option<String> {
+fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     let now = machine::now();
     let of_parameters = plan.imports().find_map(|(_, import)| {
         let read = aws::read(&import.parameters).ok()?;
@@ -86,7 +90,6 @@ fn doubt(plan: &Plan, rehearsal: bool) -> Option<String> {
         })
     });
     of_parameters.or_else(|| {
-        let (previous, _) = before::load_previous(plan, rehearsal).ok()?;
         let sealed = previous?.sealed;
         (sealed > now).then(|| {
             let sealed = machine::for_people(sealed);

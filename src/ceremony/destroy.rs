@@ -1,6 +1,7 @@
 //! `kind = "destroy"`: the end of a data key's life, on record. What is destroyed is proved to be the
 //! data key first, and proved to be gone afterwards.
 
+use super::reimport::find_right;
 use super::{
     Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,
 };
@@ -33,9 +34,9 @@ impl Ceremony<'_> {
         let mut proved = Vec::new();
         for key in plan.keys.iter().filter(|key| key.keep != Keep::None) {
             let expected = self.expected(key)?;
-            let found = self
-                .find_right(key, &expected)
+            let (found, notes) = find_right(self.hsm_mut()?, key, &expected)
                 .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;
+            self.notes(&notes)?;
             let id = KeyId::from_hex(&found.id).ok_or_else(|| {
                 Error::hsm(format!(
                     "the data key {:?} has the CKA_ID {:?}, which byok never made",

@@ -2,8 +2,8 @@
 //! new shares.
 
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, words};
-use crate::hsm::{DataKey, Found};
-use crate::plan::{Keep, KeyPlan};
+use crate::hsm::{DataKey, Found, Hsm};
+use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
 use crate::previous::{KnownKey, Previous};
 use crate::transcript::BroughtBack;
 
@@ -31,8 +31,10 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
 }
 
 /// What a data key must turn out to be, and who says so.
-pub(super) struct Expected {
+pub(crate) struct Expected {
+    /// Its fingerprint.
     pub fingerprint: words::Digest,
+    /// Its key check value, where a record tells it.
     pub kcv: Option<String>,
     /// Length in bytes.
     pub bytes: usize,
@@ -56,89 +58,20 @@ impl Ceremony<'_> {
     }
 
     fn find_one(&mut self, key: &KeyPlan, expected: &Expected) -> Result<DataKey> {
-        let found = self.find_right(key, expected)?;
-        self.usable(key, found)
+        let (found, notes) = find_right(self.hsm_mut()?, key, expected)?;
+        self.notes(&notes)?;
+        let (data_key, notes) = usable(key, found)?;
+        self.notes(&notes)?;
+        Ok(data_key)
     }
 
-    /// The object that has the right fingerprint. Others of that label are named and left alone.
-    pub(super) fn find_right(&mut self, key: &KeyPlan, expected: &Expected) -> Result<Found> {
-        let found = self
-            .hsm_mut()?
-            .find_secret_keys(&key.label, expected.bytes)?;
-        let others: Vec<String> = found
-            .iter()
-            .filter(|key| !key.is(&expected.fingerprint))
-            .map(described)
-            .collect();
-        let count = found.len();
-        match found.into_iter().find(|key| key.is(&expected.fingerprint)) {
-            Some(right) => {
-                for other in others {
-                    self.note(&format!(
-                        "another object is labelled {:?} too ({other}); it was not touched",
-                        key.label
-                    ))?;
-                }
-                Ok(right)
-            }
-            None if count == 0 => Err(Error::hsm("the token holds no secret key of that label").hint(
-                "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
-            )),
-            None => Err(not_the_same(key, expected, &others)),
-        }
-    }
-
-    fn usable(&mut self, key: &KeyPlan, found: Found) -> Result<DataKey> {
-        if !found.extractable {
-            return Err(Error::hsm(
-                "it is sealed in the HSM (CKA_EXTRACTABLE is FALSE): it cannot be wrapped",
-            )
-            .hint(
-                "kind = \"recover\" brings it back from a quorum of shares and the escrow package",
-            ));
-        }
-        if let Some(deviations) = &found.deviations {
-            self.note(&format!(
-                "the data key {:?} is not as it was made: {deviations}",
-                key.label
-            ))?;
-        }
-        found
-            .into_data_key(&key.label)
-            .ok_or_else(|| Error::hsm("its check values cannot be computed"))
+    pub(super) fn notes(&mut self, notes: &[String]) -> Result<()> {
+        notes.iter().try_for_each(|note| self.note(note))
     }
 
     /// What the plan or the previous record says of a data key.
     pub(super) fn expected(&self, key: &KeyPlan) -> Result<Expected> {
-        let known = self
-            .previous
-            .as_ref()
-            .map(|previous| known(previous, key))
-            .transpose()?;
-        match (known, key.fingerprint) {
-            (Some(known), Some(fingerprint)) if known.fingerprint != fingerprint => {
-                Err(Error::mismatch(format!(
-                    "[[key]] {:?}: the fingerprint in the plan is not the previous record's",
-                    key.label
-                ))
-                .check("SAME-MATERIAL")
-                .hint("take one of the two out of the plan, once it is clear which is right"))
-            }
-            (Some(known), _) => Ok(Expected {
-                fingerprint: known.fingerprint,
-                kcv: Some(known.kcv.clone()),
-                bytes: known.bytes.unwrap_or(key.spec.bytes()),
-            }),
-            (None, Some(fingerprint)) => Ok(Expected {
-                fingerprint,
-                kcv: None,
-                bytes: key.spec.bytes(),
-            }),
-            (None, None) => Err(Error::usage(format!(
-                "[[key]] {:?}: nothing says what it must be",
-                key.label
-            ))),
-        }
+        expected(self.previous, key)
     }
 
     /// Records a data key that is what it should be.
@@ -181,48 +114,140 @@ impl Ceremony<'_> {
 
     /// Material never goes into another KMS key than before by mistake.
     pub(super) fn same_kms_keys(&mut self) -> Result<()> {
-        let plan = self.plan;
-        let Some(previous) = &self.previous else {
-            return Ok(());
-        };
-        let mut notes = Vec::new();
-        for (key, import) in plan.imports() {
-            let known = known(previous, key)?;
-            let arn = &import.key_arn;
-            if known.key_arns.is_empty() {
-                notes.push(format!(
-                    "{}/{}: the previous record wrapped for no KMS key, so nothing says that this is the one",
-                    key.label, import.name
-                ));
-                continue;
-            }
-            let is_known = known
-                .key_arns
-                .iter()
-                .any(|known| known == arn.as_str() || arn.is_replica_of(known));
-            match (is_known, &import.other_kms_key) {
-                (true, _) => {}
-                (false, Some(reason)) => {
-                    notes.push(format!(
-                        "{}/{} goes into another KMS key than before: {reason}",
-                        key.label, import.name
-                    ));
-                }
-                (false, None) => {
-                    return Err(Error::mismatch(format!(
-                        "{}/{}: {} is not the KMS key of the previous record ({})",
-                        key.label,
-                        import.name,
-                        arn.as_str(),
-                        known.key_arns.join(", ")
-                    ))
-                    .check("KMS-KEY-MATCH")
-                    .hint("the same material in another KMS key opens nothing that the first one encrypted")
-                    .hint("if it is meant, say why in the plan: other_kms_key = \"reason\""));
-                }
-            }
+        match self.previous {
+            Some(previous) => self.notes(&same_kms_keys(self.plan, previous)?),
+            None => Ok(()),
         }
-        notes.iter().try_for_each(|note| self.note(note))
+    }
+}
+
+/// The object that has the right fingerprint, and what is to be noted of others of that label, which are
+/// left alone.
+///
+/// # Errors
+/// Exit 3 where there is none of that label; exit 4 where another key stands in its place.
+pub(crate) fn find_right(
+    hsm: &mut Hsm,
+    key: &KeyPlan,
+    expected: &Expected,
+) -> Result<(Found, Vec<String>)> {
+    let found = hsm.find_secret_keys(&key.label, expected.bytes)?;
+    let is_right = |found: &Found| found.is(&expected.fingerprint);
+    let others: Vec<String> = found
+        .iter()
+        .filter(|found| !is_right(found))
+        .map(described)
+        .collect();
+    let count = found.len();
+    match found.into_iter().find(is_right) {
+        Some(right) => {
+            let note = |other: &String| {
+                format!(
+                    "another object is labelled {:?} too ({other}); it was not touched",
+                    key.label
+                )
+            };
+            Ok((right, others.iter().map(note).collect()))
+        }
+        None if count == 0 => Err(Error::hsm("the token holds no secret key of that label").hint(
+            "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
+        )),
+        None => Err(not_the_same(key, expected, &others)),
+    }
+}
+
+/// A found key as one that can be wrapped, and what is to be noted of it.
+///
+/// # Errors
+/// Exit 3 where it is sealed, or the HSM computes nothing with it.
+pub(crate) fn usable(key: &KeyPlan, found: Found) -> Result<(DataKey, Vec<String>)> {
+    if !found.extractable {
+        return Err(Error::hsm(
+            "it is sealed in the HSM (CKA_EXTRACTABLE is FALSE): it cannot be wrapped",
+        )
+        .hint("kind = \"recover\" brings it back from a quorum of shares and the escrow package"));
+    }
+    let note = |deviations: &String| {
+        format!(
+            "the data key {:?} is not as it was made: {deviations}",
+            key.label
+        )
+    };
+    let notes = found.deviations.iter().map(note).collect();
+    let data_key = found
+        .into_data_key(&key.label)
+        .ok_or_else(|| Error::hsm("its check values cannot be computed"))?;
+    Ok((data_key, notes))
+}
+
+/// What the plan or the previous record says of a data key.
+///
+/// # Errors
+/// Exit 2 where the previous record does not know it as the plan tells it; exit 4 where both tell
+/// different fingerprints.
+pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Expected> {
+    let known = previous.map(|previous| known(previous, key)).transpose()?;
+    match (known, key.fingerprint) {
+        (Some(known), Some(fingerprint)) if known.fingerprint != fingerprint => {
+            Err(Error::mismatch(format!(
+                "[[key]] {:?}: the fingerprint in the plan is not the previous record's",
+                key.label
+            ))
+            .check("SAME-MATERIAL")
+            .hint("take one of the two out of the plan, once it is clear which is right"))
+        }
+        (Some(known), _) => Ok(Expected {
+            fingerprint: known.fingerprint,
+            kcv: Some(known.kcv.clone()),
+            bytes: known.bytes.unwrap_or(key.spec.bytes()),
+        }),
+        (None, Some(fingerprint)) => Ok(Expected {
+            fingerprint,
+            kcv: None,
+            bytes: key.spec.bytes(),
+        }),
+        (None, None) => Err(Error::usage(format!(
+            "[[key]] {:?}: nothing says what it must be",
+            key.label
+        ))),
+    }
+}
+
+/// Compares the KMS keys of a plan with those of the previous record. Returns what is to be noted.
+///
+/// # Errors
+/// Exit 4 for another KMS key, unless it is a replica or the plan says why.
+pub(crate) fn same_kms_keys(plan: &Plan, previous: &Previous) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for (key, import) in plan.imports() {
+        notes.extend(same_kms_key(known(previous, key)?, key, import)?);
+    }
+    Ok(notes)
+}
+
+fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<Option<String>> {
+    let (arn, name) = (&import.key_arn, format!("{}/{}", key.label, import.name));
+    if known.key_arns.is_empty() {
+        return Ok(Some(format!(
+            "{name}: the previous record wrapped for no KMS key, so nothing says that this is the one"
+        )));
+    }
+    let is_it = |known: &String| known == arn.as_str() || arn.is_replica_of(known);
+    if known.key_arns.iter().any(is_it) {
+        return Ok(None);
+    }
+    match &import.other_kms_key {
+        Some(reason) => Ok(Some(format!(
+            "{name} goes into another KMS key than before: {reason}"
+        ))),
+        None => Err(Error::mismatch(format!(
+            "{name}: {} is not the KMS key of the previous record ({})",
+            arn.as_str(),
+            known.key_arns.join(", ")
+        ))
+        .check("KMS-KEY-MATCH")
+        .hint("the same material in another KMS key opens nothing that the first one encrypted")
+        .hint("if it is meant, say why in the plan: other_kms_key = \"reason\"")),
     }
 }
 

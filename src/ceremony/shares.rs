@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Ceremony, Error, Result, screens, words};
+use super::{Ceremony, Error, Result, recover, screens, words};
 use crate::escrow::package::{self, LONGEST_TYPED};
 use crate::escrow::slip39::Share;
 use crate::escrow::slip39::words::Words;
 use crate::escrow::{self, Package, PackedKey, Quorum, Refused, UntrustedShares, share_digest};
 use crate::plan::{PackageSource, RecoverPlan, ShareSource};
-use crate::previous::{KnownShare, read_package_file};
+use crate::previous::KnownShare;
 use crate::transcript::{Event, ShareUsed};
 
 pub(super) const STRANGER: &str = "it is none of those that the previous record dealt";
@@ -24,18 +24,10 @@ impl Ceremony<'_> {
 
     /// The escrow package from where the plan says.
     pub(super) fn escrow_package(&mut self) -> Result<Package> {
-        match self.recover_plan()?.package.clone() {
-            PackageSource::File(path) => read_package_file(&path),
-            PackageSource::Typed => self.type_package(),
-            PackageSource::Record => self
-                .previous
-                .as_ref()
-                .and_then(|previous| previous.package.clone())
-                .ok_or_else(|| {
-                    Error::mismatch("the previous record holds no escrow package")
-                        .check("ESCROW-PACKAGE")
-                        .hint("an older record of this data key may: set package in [recover] to its escrow-package.json")
-                }),
+        let source = self.recover_plan()?.package.clone();
+        match recover::package_at_hand(&source, self.previous)? {
+            Some(package) => Ok(package),
+            None => self.type_package(),
         }
     }
 
@@ -44,7 +36,7 @@ impl Ceremony<'_> {
         let plan = self.plan;
         let mut keys = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
-            let len = key.spec.bytes() + 8;
+            let len = self.expected(key)?.bytes + 8;
             if len > LONGEST_TYPED {
                 return Err(Error::usage(format!(
                     "the package of {:?} is too long to be typed",

@@ -412,14 +412,10 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     };
     let builds_on =
         plan.previous.is_some() || plan.keys.iter().any(|key| key.fingerprint.is_some());
-    let shows = plan
-        .escrow
-        .as_ref()
-        .is_some_and(|escrow| escrow.deliver == Deliver::Screen);
-    if plan.screen_recorded.is_some() && !shows {
+    if plan.screen_recorded.is_some() && !plan.shares_at_screen() {
         return without(
             "shows no shares",
-            "screen_recorded belongs to [escrow] with deliver = \"screen\"",
+            "screen_recorded belongs to [escrow] with deliver = \"screen\", or to typed shares",
         );
     }
     if plan.reason.is_some() && plan.kind != Kind::Destroy {

@@ -11,6 +11,7 @@ use crate::hsm::{Hsm, KeyId, Module, TokenUri, removal_command};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{HsmPlan, PinSource, Plan, WrapIn};
 use crate::transcript::Torn;
+use crate::verify::RecordedPlan;
 use crate::words;
 use crate::wrapping::{ControlKey, WrappingAlgorithm};
 
@@ -195,20 +196,24 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
     super::print("A new run of the same plan destroys this, after approval.\n")
 }
 
-/// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood: as
-/// far above the record as `record.directory` says.
+/// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood.
 fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
     let cannot = |e: std::io::Error| Error::usage(format!("{}: {e}", record.display()));
     let bytes = std::fs::read(record.join("plan.toml")).map_err(cannot)?;
-    let stands = record.canonicalize().map_err(cannot)?;
-    let directory = Plan::parse(Path::new("plan.toml"), bytes.clone())?.directory;
-    let base = stands
-        .ancestors()
-        .nth(directory.components().count())
-        .unwrap_or(&stands);
-    let plan = Plan::parse(&base.join("plan.toml"), bytes)?;
+    let stood = RecordedPlan::of(record).stood(record);
+    let at = stood.clone().unwrap_or_default().join("plan.toml");
+    let hsm = Plan::parse(&at, bytes)?.hsm;
+    let is_relative =
+        hsm.module.is_relative() || matches!(&hsm.pin, PinSource::File(path) if path.is_relative());
+    if stood.is_none() && is_relative {
+        return Err(Error::usage(format!(
+            "{}: its plan names module or PIN file relative to a place that the record does not tell",
+            record.display()
+        ))
+        .hint("give the PLAN, or --module, --token and --pin"));
+    }
     Ok(HsmPlace {
-        recorded: Some(plan.hsm),
+        recorded: Some(hsm),
         ..place
     })
 }

@@ -8,9 +8,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::receipts::{self, Listed, Standing};
-use crate::strict_json::Json;
-use crate::transcript::Line;
-use crate::verify::{self, Anchor, End, Followed, Link, Report, Row, Verified};
+use crate::verify::{self, Anchor, End, Followed, Link, RecordedPlan, Report, Row, Verified};
 use crate::{machine, screens, transcript, words};
 
 /// Verifies a record and says so on standard output.
@@ -64,7 +62,7 @@ pub fn verify(
         super::print(&words::screen(&for_people(&verified, &whole)))?;
     }
     if next {
-        super::print(&words::screen(&next_screen(record, &verified)))
+        super::print(&words::screen(&next_screen(record, &verified, &followed)))
     } else {
         Ok(())
     }
@@ -206,7 +204,7 @@ impl Whole {
                 followed.links.iter().map(of).collect()
             },
             following: followed.end.clone(),
-            life: verify::life(record, verified, followed),
+            life: verify::life(record, verified, followed, machine::now()),
         }
     }
 }
@@ -318,14 +316,8 @@ fn life_for_people(rows: &[Row]) -> String {
     text
 }
 
-/// Whether the HSM forgot a data key when the ceremony ended.
-fn is_of_session(data_key: &Line) -> bool {
-    let attributes = data_key.json.get("attributes");
-    attributes.and_then(|all| all.get("CKA_TOKEN")) == Some(&Json::Bool(false))
-}
-
 /// The ceremony's last screen, from the transcript.
-fn next_screen(record: &Path, verified: &Verified) -> String {
+fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> String {
     if verified.is_aborted() {
         return " Nothing comes next: the ceremony was aborted. Run its plan again.\n".into();
     }
@@ -336,16 +328,16 @@ fn next_screen(record: &Path, verified: &Verified) -> String {
         .collect();
     let folders: Vec<String> = folders.into_iter().collect();
     let deadline = chain.end().text("import_before").parse().ok();
-    format!(
-        "\n{}",
-        screens::next(
-            record,
-            &folders,
-            deadline,
-            machine::now(),
-            verified.is_rehearsal(),
-            chain.events("escrow-dealt").next().is_some(),
-            chain.events("key-sealed").next().is_some() || chain.data_keys().any(is_of_session),
-        )
-    )
+    let dealt = |record: &Verified| record.chain.events("escrow-dealt").next().is_some();
+    let earlier = followed.links.iter().find(|link| dealt(&link.verified));
+    let next = screens::Next {
+        directory: record,
+        folders: &folders,
+        deadline,
+        rehearsal: verified.is_rehearsal(),
+        package: dealt(verified),
+        by_quorum: RecordedPlan::of(record).keeps_by_quorum(),
+        earlier_package: earlier.map(|link| link.directory.as_path()),
+    };
+    format!("\n{}", next.screen(machine::now()))
 }
