@@ -18,13 +18,15 @@ fn read(path: impl AsRef<Path>) -> String {
         .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
 }
 
-/// README and every page in docs/, with paths from the root.
+/// README and every page for people, with paths from the root.
 fn documents() -> Vec<String> {
     let mut found = vec!["README.md".to_owned()];
-    for entry in fs::read_dir(root().join("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") {
-            found.push(format!("docs/{name}"));
+    for directory in ["docs", "ceremony-scripts", "softhsm-config"] {
+        for entry in fs::read_dir(root().join(directory)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                found.push(format!("{directory}/{name}"));
+            }
         }
     }
     found.sort();
@@ -237,4 +239,45 @@ fn the_auditors_commands_answer_from_a_record_alone() {
             stdout(&output)
         );
     }
+}
+
+#[test]
+fn every_page_is_found_from_the_readme() {
+    let readme = read("README.md");
+    for document in documents() {
+        assert!(
+            document == "README.md" || readme.contains(&format!("]({document}")),
+            "README does not lead to {document}"
+        );
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_has_an_example() {
+    let help = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_byok")).args(args).output();
+        stdout(&output.unwrap())
+    };
+    let all = help(&["--help"]);
+    let (_, verbs) = all.split_once("Commands:\n").unwrap();
+    let verbs = verbs.lines().take_while(|line| !line.is_empty());
+    let mut seen = 0;
+    let verbs = verbs.filter(|line| !line.starts_with("   ")); // but folded descriptions
+    for verb in verbs.filter_map(|line| line.split_whitespace().next()) {
+        let (args, example): (&[&str], _) = match verb {
+            "help" => continue,
+            "share" => (&["share", "check", "--help"], "byok share check"),
+            verb => (&[verb, "--help"], verb),
+        };
+        let text = help(args);
+        let (_, after) = text
+            .split_once("Example:")
+            .unwrap_or_else(|| panic!("{verb}: {text}"));
+        assert!(
+            after.contains(&format!("byok {}", example.trim_start_matches("byok "))),
+            "{after}"
+        );
+        seen += 1;
+    }
+    assert!(seen >= 9, "{seen}: {all}");
 }

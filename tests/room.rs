@@ -81,6 +81,12 @@ fn every_custodian_and_witness_is_called_and_deputies_are_recorded_by_name() {
         ])
     );
     assert_eq!(transcript.event("sealed")["exceptions"], 0);
+    let again = room.byok(&["plan", "--reimport", "records/one"]).output();
+    let plan = stdout(&again.unwrap());
+    assert!(
+        plan.ends_with("witnesses = [\"Internal audit\"]\n"),
+        "{plan}"
+    );
 }
 
 #[test]

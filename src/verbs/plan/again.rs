@@ -100,17 +100,24 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     if how == BuildsOn::NewShares {
         text += &escrow(&old)?;
     }
+    text += &record_of(&old, word);
+    Ok(text)
+}
+
+/// A new name for the record; who watched the last time is to watch again.
+fn record_of(old: &Plan, word: &str) -> String {
     let day = machine::now().strftime("%Y-%m-%d").to_string();
     let label = old
         .keys
         .first()
         .map_or("data-key", |key| key.label.as_str());
-    let _ = write!(
-        text,
-        "\n[record]\ndirectory = {}\n",
-        quoted(&format!("records/{day}-{label}-{word}"))
-    );
-    Ok(text)
+    let directory = quoted(&format!("records/{day}-{label}-{word}"));
+    let witnesses: Vec<String> = old.witnesses.iter().map(|seat| quoted(seat)).collect();
+    let witnesses = match witnesses.is_empty() {
+        true => String::new(),
+        false => format!("witnesses = [{}]\n", witnesses.join(", ")),
+    };
+    format!("\n[record]\ndirectory = {directory}\n{witnesses}")
 }
 
 /// Where a data key goes: by the record or, where that only dealt new shares, by the newest one before it
