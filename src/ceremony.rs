@@ -9,12 +9,12 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use crate::error::{Error, Result, Step};
-use crate::hsm::{Hsm, KeyId, Module, removal_command};
+use crate::hsm::{self, Hsm, KeyId, Module, removal_command};
 use crate::operator::Operator;
 use crate::plan::{self, Plan};
 use crate::previous::Previous;
 use crate::record::{Leftover, Record};
-use crate::transcript::{Destroyed, Event, LeftObject};
+use crate::transcript::{Destroyed, Event, LeftObject, VoidShares};
 use crate::words::{self, Digest};
 use crate::{machine, screens};
 
@@ -33,6 +33,7 @@ pub mod parameters;
 pub mod preflight;
 pub mod recover;
 pub mod reimport;
+mod reopen;
 mod roll_call;
 pub mod room;
 mod shares;
@@ -76,6 +77,8 @@ pub struct Ceremony<'a> {
     /// Shares that are with custodians before the record is sealed.
     out_there: escrow::OutThere,
     exceptions: u32,
+    /// How often the HSM's session was opened anew.
+    reopenings: u32,
     /// When the first import token of the record expires.
     deadline: Option<Timestamp>,
 }
@@ -101,6 +104,9 @@ impl<'a> Ceremony<'a> {
         approved
             .covers(leftover.as_ref())
             .map_err(|e| e.at(Step::OpenRecord))?;
+        let (intended, void) = leftover
+            .map(|leftover| (leftover.intended, leftover.void))
+            .unwrap_or_default();
         let (record, aside) = Record::open(&plan.directory).map_err(|e| {
             e.at(Step::OpenRecord)
                 .state("no data key was generated; no record was made")
@@ -114,23 +120,27 @@ impl<'a> Ceremony<'a> {
             step: Step::OpenRecord,
             hsm: None,
             module: None,
-            leftover: leftover
-                .map(|leftover| leftover.intended)
-                .unwrap_or_default(),
+            leftover: intended,
             made: Vec::new(),
             previous: approved.previous(),
             anchor: approved.anchor().to_owned(),
             out_there: escrow::OutThere::default(),
             exceptions: 0,
+            reopenings: 0,
             deadline: None,
         };
-        match ceremony.first_lines(approved, aside.as_deref()) {
+        match ceremony.first_lines(approved, aside.as_deref(), void) {
             Ok(()) => Ok(ceremony),
             Err(e) => Err(ceremony.abort(e)),
         }
     }
 
-    fn first_lines(&mut self, approved: &Approved, aside: Option<&Path>) -> Result<()> {
+    fn first_lines(
+        &mut self,
+        approved: &Approved,
+        aside: Option<&Path>,
+        void: Option<VoidShares>,
+    ) -> Result<()> {
         let opened = Event::CeremonyOpened {
             format: crate::transcript::FORMAT,
             ceremony: self.id.clone(),
@@ -154,6 +164,11 @@ impl<'a> Ceremony<'a> {
             how: approved.how(),
             plan_sha256: words::hex(&self.plan.sha256),
         })?;
+        if let Some(void) = void {
+            let told = format!("Void: {}.", screens::void_shares(&void));
+            self.operator.say(&screens::fold(&told, " "));
+            self.record.transcript.append(&Event::SharesVoided(void))?;
+        }
         self.record.transcript.sync()
     }
 
@@ -282,9 +297,9 @@ impl<'a> Ceremony<'a> {
         let mut destroyed = 0;
         let mut left = Vec::new();
         for (label, id) in std::mem::take(&mut self.made) {
-            match self.hsm.as_ref().map(|hsm| hsm.destroy_named(&label, id)) {
-                Some(Ok(0)) => {}
-                Some(Ok(objects)) => {
+            match self.destroy_one(&label, id) {
+                Ok(0) => {}
+                Ok(objects) => {
                     destroyed += objects;
                     let event = Event::KeyDestroyed(Destroyed {
                         label,
@@ -295,10 +310,21 @@ impl<'a> Ceremony<'a> {
                     // A transcript that cannot be written must not stop the destruction.
                     let _ = self.record.transcript.append(&event);
                 }
-                _ => left.push((label, id)),
+                Err(_) => left.push((label, id)),
             }
         }
         (destroyed, left)
+    }
+
+    /// In a new session where the HSM lost the old one: nothing is given up that a PIN can still reach.
+    fn destroy_one(&mut self, label: &str, id: KeyId) -> Result<usize> {
+        match self.hsm()?.destroy_named(label, id) {
+            Err(lost) if hsm::session_was_lost(&lost) => {
+                self.open_to_destroy()?;
+                self.hsm()?.destroy_named(label, id)
+            }
+            done => done,
+        }
     }
 }
 

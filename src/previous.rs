@@ -37,6 +37,8 @@ pub struct Previous {
     pub package: Option<Package>,
     /// Whether it is of a rehearsal.
     pub rehearsal: bool,
+    /// Its HSM: what [`HSM_FACTS`] names, as far as it is told.
+    pub hsm: Vec<(&'static str, String)>,
     /// SHA-256 of its receipts.jsonl, where it has receipts.
     pub receipts_head: Option<Digest>,
     /// How many receipts it has.
@@ -44,6 +46,15 @@ pub struct Previous {
     /// Which materials its receipts know, and those of the records before it that were found.
     pub materials: Vec<KnownMaterial>,
 }
+
+/// The members of `hsm-opened` that tell one HSM from another, and from itself after an update.
+pub const HSM_FACTS: [&str; 5] = [
+    "manufacturer",
+    "model",
+    "serial",
+    "firmware",
+    "module_sha256",
+];
 
 /// A data key as a record tells it.
 #[derive(Clone, Debug)]
@@ -131,6 +142,7 @@ impl Previous {
             threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,
             rehearsal: verified.is_rehearsal(),
+            hsm: known_hsm(chain),
         })
     }
 
@@ -152,6 +164,12 @@ impl Previous {
     pub fn custodian_of(&self, share_sha256: &str) -> Option<&KnownShare> {
         self.dealt.iter().find(|share| share.sha256 == share_sha256)
     }
+}
+
+fn known_hsm(chain: &Chain) -> Vec<(&'static str, String)> {
+    let opened = chain.events("hsm-opened").last();
+    let told = |fact| opened.map(|line| (fact, line.text(fact).to_owned()));
+    HSM_FACTS.into_iter().filter_map(told).collect()
 }
 
 /// Generated, found again or recovered: each event tells the same of a data key.

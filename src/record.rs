@@ -14,7 +14,7 @@ use rustix::fs::{CWD, RenameFlags};
 use crate::error::{Error, Result};
 use crate::hsm::KeyId;
 use crate::machine;
-use crate::transcript::{self, Event, Torn, Transcript};
+use crate::transcript::{self, Event, Torn, Transcript, VoidShares};
 use crate::words::{self, Digest};
 
 /// Holds space for the outputs while shares are handed out.
@@ -41,6 +41,8 @@ pub struct Leftover {
     pub working: PathBuf,
     /// Label and CKA_ID of everything that run may have made in the token.
     pub intended: Vec<(String, KeyId)>,
+    /// The shares that run handed out, where nobody was told yet that they are void.
+    pub void: Option<VoidShares>,
     /// Why its transcript cannot be relied on, if so; then nothing is destroyed for its sake.
     pub broken: Option<String>,
 }
@@ -59,7 +61,8 @@ impl Leftover {
         }
         // A run that set one aside may have failed before it could destroy anything.
         for aside in set_aside(directory) {
-            let earlier = Self::read(aside, false)?;
+            let mut earlier = Self::read(aside, false)?;
+            earlier.void = None; // the run that set it aside named them
             match &mut found {
                 Some(found) => found.intended.extend(earlier.intended),
                 None if !earlier.intended.is_empty() => found = Some(earlier),
@@ -95,13 +98,14 @@ impl Leftover {
             }
             Err(e) => return Err(cannot(e)),
         };
-        let (intended, broken) = match Torn::read(&bytes) {
-            Ok(torn) => (torn.intended(), None),
-            Err(why) => (Vec::new(), Some(why)),
+        let (intended, void, broken) = match Torn::read(&bytes) {
+            Ok(torn) => (torn.intended(), torn.void_shares(), None),
+            Err(why) => (Vec::new(), None, Some(why)),
         };
         Ok(Self {
             working,
             intended,
+            void,
             broken,
         })
     }

@@ -11,6 +11,7 @@ use crate::outputs::ImportType;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, WrapIn};
 use crate::previous::Previous;
 use crate::record::Leftover;
+use crate::transcript::VoidShares;
 use crate::words;
 
 mod shares;
@@ -211,6 +212,9 @@ fn leftover_meaning(leftover: &Leftover) -> String {
             &format!("{label}, CKA_ID {id}, if that run made it"),
         );
     }
+    if let Some(void) = &leftover.void {
+        text += &field("void", &void_shares(void));
+    }
     if let Some(broken) = &leftover.broken {
         text += &field(
             "",
@@ -218,6 +222,27 @@ fn leftover_meaning(leftover: &Leftover) -> String {
         );
     }
     text
+}
+
+/// Which forms of an interrupted run are to be collected and destroyed.
+pub fn void_shares(void: &VoidShares) -> String {
+    let mut forms = Vec::new();
+    for share in &void.shares {
+        let perhaps = if share.handed_out {
+            ""
+        } else {
+            ", if it was begun"
+        };
+        forms.push(format!(
+            "share {}, {}{perhaps}",
+            share.share, share.custodian
+        ));
+    }
+    format!(
+        "the share forms of the interrupted ceremony {}; destroy them: {}",
+        void.ceremony,
+        forms.join("; ")
+    )
 }
 
 /// The account number as people read it: `1111 2222 3333`.

@@ -22,8 +22,8 @@ mod event;
 
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{
-    BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, Imported, KeyIntended,
-    LeftObject, PreflightCheck, Present, ShareUsed,
+    BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, HsmChange, Imported,
+    KeyIntended, LeftObject, PreflightCheck, Present, ShareUsed, VoidShare, VoidShares,
 };
 
 /// The file's name in every record.

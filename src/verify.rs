@@ -109,6 +109,13 @@ impl Verified {
         self.chain.opening().is_true("rehearsal")
     }
 
+    /// Whether something from outside vouched for the record that this one builds on, when it was made.
+    /// Without that, a forged record and a key of the forger's would look just the same.
+    pub fn knew_its_previous(&self) -> bool {
+        let mut compared = self.chain.events("same-material");
+        compared.all(|line| !line.text("anchor").starts_with("none"))
+    }
+
     /// The facts, for programs.
     pub fn report(&self) -> Report {
         let opening = self.chain.opening();

@@ -4,7 +4,9 @@ mod support;
 
 use std::fs;
 
+use support::escrow::room;
 use support::pty::Pty;
+use support::screen::Screen;
 use support::{Kind, LABEL, Room, refused, sha256, stderr, stdout};
 
 /// The plan that destroys what `records/one` made.
@@ -58,6 +60,87 @@ fn a_data_key_ends(kind: Kind) {
         "{}",
         stdout(&verified)
     );
+}
+
+/// What keeps a data key alive outside the HSM, as it is asked for.
+const OUTSIDE: [&str; 4] = [
+    "the form of share 1, Security",
+    "the form of share 2, Audit",
+    "the form of share 3, Treasury",
+    "every copy of escrow-package.json and its printed page",
+];
+
+#[test]
+fn every_share_and_the_package_are_ticked_off_one_by_one() {
+    let Some(mut room) = room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let head = sha256(&room.run_well().bytes);
+    plan_the_end(&mut room, &head);
+    room.plan.more = String::new();
+    room.write_plan();
+    let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
+    screen.expect("DESTROY");
+    screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
+    screen.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+    for (what, said) in
+        OUTSIDE
+            .iter()
+            .zip(["destroyed", "lost, says Audit", "destroyed", "destroyed"])
+    {
+        screen.expect(&format!("Is {what} destroyed before your eyes?"));
+        screen.answer("Type destroyed, or what happens to it: ", said);
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.shown);
+    assert_eq!(room.objects(), [""; 0]);
+    let ended = room.transcript("records/two");
+    let ticked: Vec<_> = ended
+        .events("escrow-destroyed")
+        .iter()
+        .map(|event| {
+            (
+                event["what"].as_str().unwrap().to_owned(),
+                event["said"].clone(),
+            )
+        })
+        .collect();
+    let whats: Vec<&str> = ticked.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(whats, OUTSIDE);
+    assert_eq!(ticked[1].1, "lost, says Audit");
+    let exception = ended.event("exception")["what"].to_string();
+    assert!(
+        exception.contains(OUTSIDE[1]) && exception.contains("lost, says Audit"),
+        "{exception}"
+    );
+}
+
+#[test]
+fn what_nobody_ticked_off_is_an_exception() {
+    let Some(mut room) = room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let head = sha256(&room.run_well().bytes);
+    plan_the_end(&mut room, &head);
+    room.plan.more = String::new();
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let ended = room.transcript("records/two");
+    assert_eq!(ended.events("exception").len(), OUTSIDE.len());
+    let events = ended.events("escrow-destroyed");
+    assert!(events.iter().all(|event| event["said"] == "not asked"));
+}
+
+#[test]
+fn a_destruction_needs_a_reason() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let head = sha256(&room.run_well().bytes);
+    let objects = room.objects();
+    plan_the_end(&mut room, &head);
+    room.plan.top_more = room.plan.top_more.replace("reason = \"end of life\"\n", "");
+    refused(&room.run(), 2, &["reason"]);
+    assert_eq!(room.objects(), objects);
 }
 
 #[test]

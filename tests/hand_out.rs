@@ -911,3 +911,88 @@ fn typed_shares_need_people() {
     assert_eq!(new.beside(), [""; 0]);
     assert!(!new.objects().iter().any(|object| object.contains(LABEL)));
 }
+
+/// Killed while Audit looks at the share: Security's form is written, Audit's perhaps.
+#[test]
+fn the_forms_of_a_hand_out_that_was_killed_are_named_by_the_next_run() {
+    let Some(room) = screen_room() else {
+        return;
+    };
+    let mut screen = start(&room);
+    let words = copy(&mut screen, "Security");
+    type_from(&mut screen, "Security", &words, 1);
+    screen.expect("all 33 words came back right");
+    screen.answer("when only Audit looks: ", "");
+    screen.expect(WRITTEN);
+    screen.kill();
+    assert_eq!(room.beside(), ["one.incomplete"]);
+    assert_eq!(room.objects().len(), 1);
+    let old = room.transcript("records/one.incomplete").lines[0]["ceremony"].clone();
+
+    let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
+    let shown = screen.answer(APPROVE, "Yes");
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = format!(
+        "interrupted ceremony {}; destroy them: share 1, Security; share 2, Audit, if it was begun",
+        old.as_str().unwrap()
+    );
+    assert!(
+        shown.contains(&told) && !shown.contains("share 3"),
+        "{shown}"
+    );
+    screen.answer(KEYBOARD, "Ada Lovelace");
+    for custodian in ["Security", "Audit", "Treasury"] {
+        let words = copy(&mut screen, custodian);
+        type_from(&mut screen, custodian, &words, 1);
+        screen.expect("all 33 words came back right");
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    let transcript = room.transcript("records/one");
+    let void = transcript.event("shares-voided");
+    assert_eq!(void["ceremony"], old);
+    assert_eq!(
+        void["shares"],
+        serde_json::json!([
+            {"share": 1, "custodian": "Security", "handed_out": true},
+            {"share": 2, "custodian": "Audit", "handed_out": false},
+        ])
+    );
+    assert_eq!(room.objects().len(), 1, "{:?}", room.objects());
+    verify(&room);
+}
+
+#[test]
+fn three_typed_shares_and_the_typed_package_are_enough_with_the_record_gone() {
+    let Some((old, mut new, dealt)) = loss(3, 5) else {
+        return;
+    };
+    let before = fingerprint(&old.transcript("records/one"));
+    let key = old.openssl_opens(&wrapped("records/one"));
+    let package = fs::read_to_string(old.path("records/one/package.txt")).unwrap();
+    fs::remove_dir_all(old.path("records")).unwrap();
+    fs::remove_dir_all(old.path("shares")).unwrap();
+    new.plan.top_more = "reuse_escrow = \"a test\"\n".into();
+    new.plan.key_more = format!("fingerprint = \"{before}\"\n");
+    new.plan.more = "[recover]\nshares = \"typed\"\npackage = \"typed\"\n".into();
+    let mut screen = start(&new);
+    let rows = package.lines().filter(|line| line.contains("  check "));
+    for (at, row) in rows.enumerate() {
+        let question = format!("Row {}, 16 hex digits and the 4 of its check: ", at + 1);
+        screen.answer(&question, row.split_once("  ").unwrap().1);
+    }
+    for (name, at) in [("Ada", 4), ("Bob", 0), ("Carol", 2)] {
+        screen.answer(WHO, name);
+        type_from(&mut screen, name, &words_of(&dealt[at]), 1);
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    assert_eq!(new.openssl_opens(&wrapped("records/one")), key);
+    let transcript = new.transcript("records/one");
+    assert_eq!(
+        transcript.event("key-recovered")["fingerprint"],
+        before.as_str()
+    );
+    assert_eq!(
+        transcript.event("same-material")["anchor"],
+        "fingerprint in the plan"
+    );
+}

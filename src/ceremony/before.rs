@@ -1,6 +1,8 @@
 //! What can be known before anybody approves anything.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -8,6 +10,7 @@ use crate::machine;
 use crate::plan::{Deliver, ImportPlan, LONGEST_VALIDITY, Plan};
 use crate::previous::Previous;
 use crate::record::{self, Leftover};
+use crate::words;
 
 /// Refuses a plan that could not come to its end, before people begin. Says what an interrupted run
 /// left, if anything.
@@ -101,13 +104,12 @@ pub fn shares_have_room(plan: &Plan) -> Result<()> {
     let Some(Deliver::Files(directory)) = plan.escrow.as_ref().map(|escrow| &escrow.deliver) else {
         return Ok(());
     };
-    let refuse = |why: &str| {
+    let refused = |why: &str| {
         let shown = directory.display();
-        Err(
-            Error::usage(format!("the directory for shares, {shown}, {why}"))
-                .hint("let deliver name a new directory: nothing is overwritten"),
-        )
+        Error::usage(format!("the directory for shares, {shown}, {why}"))
+            .hint("let deliver name a new directory: nothing is overwritten")
     };
+    let refuse = |why: &str| Err(refused(why));
     if is_within(directory, &plan.directory) {
         return refuse("lies inside the record, which is copied and shown");
     }
@@ -115,10 +117,55 @@ pub fn shares_have_room(plan: &Plan) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => refuse(&format!("cannot be used: {e}")),
         Ok(mut entries) => match entries.next() {
-            Some(_) => refuse("is not empty"),
+            Some(_) => Err(shares_there(plan, directory)
+                .into_iter()
+                .fold(refused("is not empty"), Error::hint)),
             None => Ok(()),
         },
     }
+}
+
+/// What the files in a directory for shares are, where they are shares: old ones never mix with new ones.
+fn shares_there(plan: &Plan, directory: &Path) -> Vec<String> {
+    let interrupted = Leftover::find(&plan.directory).ok().flatten();
+    let void = interrupted
+        .and_then(|run| run.void)
+        .map(|void| void.ceremony);
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let ceremonies: BTreeSet<String> = entries
+        .filter_map(|entry| ceremony_of_share(&entry.path()))
+        .collect();
+    let told = |ceremony: &String| match &void {
+        Some(void) if void == ceremony => format!(
+            "it holds shares of ceremony {ceremony}, which was interrupted; they are void: shred -u {}/*.txt",
+            directory.display()
+        ),
+        _ => {
+            format!("it holds shares of ceremony {ceremony}: if that one was sealed, they are good")
+        }
+    };
+    ceremonies.iter().map(told).collect()
+}
+
+/// The ceremony that a share file names in its third line. Byte by byte: its words are not read.
+fn ceremony_of_share(path: &Path) -> Option<String> {
+    const LONGEST: usize = 1024;
+    if !fs::symlink_metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut file = fs::File::open(path).ok()?;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while head.iter().filter(|byte| **byte == b'\n').count() < 3 {
+        if head.len() == LONGEST || file.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let ceremony = head.lines().nth(2)?.strip_prefix("ceremony ")?;
+    (head.starts_with("byok share ") && words::unhex(ceremony).is_some())
+        .then(|| ceremony.to_owned())
 }
 
 /// Whether a path leads into the record, under any of the names that it has on its way.

@@ -73,7 +73,7 @@ fn log_in_typed(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> R
                 return Err(wrong_pin("the PIN typed").hint(spoken(TriesLeft::Locked)));
             }
             Login::WrongPin(left) => operator.say(&format!(
-                " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends the ceremony; nothing has been made.\n",
+                " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends the ceremony.\n",
                 super::capitalised(spoken(left))
             )),
         }

@@ -1,11 +1,11 @@
 //! `kind = "reimport"`: the same data keys again, from the HSM. With `[escrow]` and no import it deals
 //! new shares.
 
-use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, words};
+use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
 use crate::hsm::{DataKey, Found, Hsm};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
-use crate::previous::{KnownKey, Previous};
-use crate::transcript::BroughtBack;
+use crate::previous::{HSM_FACTS, KnownKey, Previous};
+use crate::transcript::{BroughtBack, HsmChange};
 
 /// Runs the ceremony. Nothing is made in the HSM but session objects.
 ///
@@ -22,10 +22,10 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     let parameters = ceremony.read_parameters()?; // 5
     ceremony.same_kms_keys()?;
     let preflight = ceremony.preflight(&parameters)?; // 6
-    let keys = ceremony.find()?; // 7
+    let mut keys = ceremony.find()?; // 7
     let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
-    let handed_out = ceremony.escrow(&keys)?; // 9
-    let package = ceremony.prove_escrow(handed_out, &keys)?; // 10
+    let handed_out = ceremony.escrow(&mut keys)?; // 9
+    let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
     ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
@@ -90,8 +90,13 @@ impl Ceremony<'_> {
             fingerprint: words::hex(&data_key.material.check.fingerprint),
             attributes: data_key.material.attributes.clone(),
         };
+        let what = if self.anchor.starts_with("none") {
+            "what the previous record tells, for which nothing vouches"
+        } else {
+            "the same material"
+        };
         self.operator.say(&format!(
-            "      {}  the same material, KCV {}\n",
+            "      {}  {what}, KCV {}\n",
             key.label, brought.kcv
         ));
         let same = Event::SameMaterial {
@@ -248,6 +253,50 @@ fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<
         .check("KMS-KEY-MATCH")
         .hint("the same material in another KMS key opens nothing that the first one encrypted")
         .hint("if it is meant, say why in the plan: other_kms_key = \"reason\"")),
+    }
+}
+
+impl Ceremony<'_> {
+    /// Another HSM, firmware or module than the previous record's is shown and recorded, and no reason to
+    /// stop: the fingerprint decides whether it holds the data key.
+    pub(super) fn tell_hsm_changes(&mut self) -> Result<()> {
+        let (Some(previous), Some(module)) = (&self.previous, &self.module) else {
+            return Ok(());
+        };
+        let (token, module) = (self.hsm()?.token(), module.description());
+        let [manufacturer, model, serial, firmware, digest] = HSM_FACTS;
+        let now = [
+            (manufacturer, &token.manufacturer),
+            (model, &token.model),
+            (serial, &token.serial),
+            (firmware, &token.firmware),
+            (digest, &module.module_sha256),
+        ];
+        let changed = |(what, before): &(&'static str, String)| {
+            let (_, now) = now.iter().find(|(fact, _)| fact == what)?;
+            (*now != before).then(|| HsmChange {
+                what,
+                before: before.clone(),
+                now: (*now).clone(),
+            })
+        };
+        let changes: Vec<HsmChange> = previous.hsm.iter().filter_map(changed).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut told =
+            String::from(" The HSM is not as in the previous record; the fingerprint decides:\n");
+        for change in &changes {
+            let text = format!(
+                "{} {:?} before, {:?} now",
+                change.what, change.before, change.now
+            );
+            told += &screens::fold(&text, "   ");
+        }
+        self.operator.say(&told);
+        self.record
+            .transcript
+            .append(&Event::HsmChanged { changes })
     }
 }
 

@@ -82,6 +82,7 @@ impl Ceremony<'_> {
         })?;
         self.module = Some(module);
         self.hsm = Some(hsm);
+        self.tell_hsm_changes()?;
         self.destroy_leftover()?;
         if self.plan.kind != Kind::Generate {
             return Ok(()); // the data keys are there, or come back under their own labels

@@ -185,6 +185,19 @@ impl Serialize for Attributes {
     }
 }
 
+impl Attributes {
+    /// The first attribute that is not as it was. A key that was sealed meanwhile is only safer.
+    pub(super) fn changed_since(&self, before: &Self) -> Option<&'static str> {
+        let now = |wanted| self.0.iter().find(|(name, _)| *name == wanted);
+        let sealed = (EXTRACTABLE.name, Some(false));
+        let mut changed = before.0.iter().filter(|was| {
+            let now = now(was.0);
+            now != Some(*was) && now != Some(&sealed)
+        });
+        changed.next().map(|(name, _)| *name)
+    }
+}
+
 /// What was read back, without a judgement.
 pub(super) fn seen(rules: &[Rule], read: &[Attribute]) -> Attributes {
     let value = |flag: &Flag| {

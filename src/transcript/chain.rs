@@ -6,6 +6,8 @@ use crate::hsm::KeyId;
 use crate::strict_json::{self, Json};
 use crate::words::{self, Digest};
 
+use super::{VoidShare, VoidShares};
+
 /// How a transcript without its end is told.
 pub const UNFINISHED: &str = "neither sealed nor aborted";
 
@@ -132,6 +134,31 @@ impl Torn {
                     .collect()
             }
         }
+    }
+
+    /// The shares that an interrupted run dealt and handed out, and the one that was perhaps on the screen.
+    /// A sealed run's are good; an aborted one named its own.
+    pub fn void_shares(&self) -> Option<VoidShares> {
+        if self.lines.last().is_some_and(|last| is_end(&last.event)) {
+            return None;
+        }
+        let of = |event: &'static str| self.lines.iter().filter(move |line| line.event == event);
+        let number = |json: &Json| json.get("share").and_then(Json::as_u64);
+        let back: Vec<_> = of("share-handed-out")
+            .map(|line| number(&line.json))
+            .collect();
+        let dealt = of("escrow-dealt").next()?.json.get("shares")?.as_array()?;
+        let shares = dealt.iter().take(back.len() + 1).filter_map(|share| {
+            Some(VoidShare {
+                share: number(share)?,
+                custodian: share.get("custodian")?.as_str()?.to_owned(),
+                handed_out: back.contains(&number(share)),
+            })
+        });
+        Some(VoidShares {
+            ceremony: self.lines.first()?.text("ceremony").to_owned(),
+            shares: shares.collect(),
+        })
     }
 
     fn keys(&self, event: &'static str) -> impl Iterator<Item = (String, KeyId)> {

@@ -57,6 +57,21 @@ pub enum Event {
         env: Vec<String>,
         logins: u32,
     },
+    /// The HSM is not as the previous record tells it. The fingerprint decides, not this.
+    HsmChanged {
+        changes: Vec<HsmChange>,
+    },
+    /// The HSM lost the session while shares were out; the data keys are in the token all the same.
+    HsmReopened {
+        #[serde(flatten)]
+        token: Token,
+        lost: String,
+        logins: u32,
+        /// The data keys that were found again, the same in everything.
+        labels: Vec<String>,
+    },
+    /// Shares of a run that did not come to its end: people destroy their forms.
+    SharesVoided(VoidShares),
     ImportParametersRead(Imported),
     PreflightPassed {
         checks: Vec<PreflightCheck>,
@@ -250,6 +265,33 @@ pub struct DealtShare {
     pub share: u8,
     pub custodian: String,
     pub share_sha256: String,
+}
+
+/// One difference of `hsm-changed`.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct HsmChange {
+    pub what: &'static str,
+    pub before: String,
+    pub now: String,
+}
+
+/// `shares-voided`: what an interrupted run had dealt, as far as its transcript tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct VoidShares {
+    pub ceremony: String,
+    pub shares: Vec<VoidShare>,
+}
+
+/// A share that opens nothing of value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct VoidShare {
+    pub share: u64,
+    pub custodian: String,
+    /// False where nothing but the power cut tells whether its words were seen.
+    pub handed_out: bool,
 }
 
 /// `key-found` and `key-recovered`.

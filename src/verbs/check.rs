@@ -13,7 +13,7 @@ use crate::machine::Machine;
 use crate::operator::{Interrupted, Terminal, Unattended};
 use crate::plan::{Kind, PinSource, Plan};
 use crate::record::Leftover;
-use crate::{machine, words};
+use crate::{machine, screens, words};
 
 mod builds_on;
 
@@ -177,7 +177,11 @@ fn left_by_earlier_runs(leftover: &Leftover) -> String {
     format!(
         "record: a run that did not come to its end left {}; the next run destroys what it may have left: {keys}",
         leftover.working.display()
-    )
+    ) + &leftover
+        .void
+        .as_ref()
+        .map(|void| format!("; void: {}", screens::void_shares(void)))
+        .unwrap_or_default()
 }
 
 fn open_hsm(plan: &Plan, lines: &mut Lines) -> Option<Hsm> {

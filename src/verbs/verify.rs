@@ -173,7 +173,8 @@ struct PreviousReport {
     head: String,
     ceremony: String,
     title: String,
-    /// A later record that is authentic vouches for the head of this one.
+    /// A later record that is authentic vouches for the head of this one, and when that was made something
+    /// from outside vouched for it too.
     authenticated: bool,
     receipts: usize,
     /// How many of them the later record vouches for.
@@ -200,8 +201,15 @@ impl Whole {
             },
             unexplained: receipts.unexplained(&known),
             previous: {
-                let of = |link| PreviousReport::of(link, verified.authenticated);
-                followed.links.iter().map(of).collect()
+                let mut authenticated = verified.authenticated;
+                let mut later = verified;
+                let mut previous = Vec::with_capacity(followed.links.len());
+                for link in &followed.links {
+                    authenticated &= later.knew_its_previous();
+                    previous.push(PreviousReport::of(link, authenticated));
+                    later = &link.verified;
+                }
+                previous
             },
             following: followed.end.clone(),
             life: verify::life(record, verified, followed, machine::now()),

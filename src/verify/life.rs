@@ -95,7 +95,7 @@ impl Told<'_> {
             labels.push(line.text("label"));
             self.ids.push(line.text("cka_id").to_owned());
             self.rows.push(Row {
-                detail: format!("KCV {}", line.text("kcv")),
+                detail: format!("KCV {}{}", line.text("kcv"), doubt(record)),
                 ..row(line.at, line.text("label"), how(line))
             });
         }
@@ -239,6 +239,14 @@ fn how(line: &Line) -> &'static str {
         "key-generated" => "generated",
         "key-found" => "found in the HSM",
         _ => "recovered",
+    }
+}
+
+/// That a data key is the same as before is worth what vouches for the record before.
+fn doubt(record: &Verified) -> &'static str {
+    match record.knew_its_previous() {
+        true => "",
+        false => "; nothing vouched for the record that it was compared with",
     }
 }
 

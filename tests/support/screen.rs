@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use expectrl::process::unix::WaitStatus;
+use expectrl::process::unix::{Signal, WaitStatus};
 use expectrl::session::OsSession;
 
 /// Debug builds make RSA keys slowly.
@@ -114,6 +114,15 @@ impl Screen {
         }
         let from = self.shown.rfind(WIPE).map_or(0, |at| at + WIPE.len());
         self.shown[from..].to_owned()
+    }
+
+    /// SIGKILL, as a power cut.
+    pub fn kill(&mut self) {
+        self.session
+            .get_process_mut()
+            .kill(Signal::SIGKILL)
+            .unwrap();
+        self.session.get_process().wait().unwrap();
     }
 
     /// Waits for the end; the exit code.
