@@ -31,6 +31,8 @@ pub struct Previous {
     pub rehearsal: bool,
     /// SHA-256 of its receipts.jsonl, where it has receipts.
     pub receipts_head: Option<Digest>,
+    /// Who signed it.
+    pub signer: Option<KnownSigner>,
     /// Which materials its receipts know, and those of the records before it that were found.
     pub materials: Vec<KnownMaterial>,
 }
@@ -54,6 +56,15 @@ pub struct KnownKey {
     pub fingerprint: Digest,
     /// The KMS keys that it was wrapped for.
     pub key_arns: Vec<String>,
+}
+
+/// The transcript signer as a record tells it.
+#[derive(Clone, Debug)]
+pub struct KnownSigner {
+    /// `SHA256:…` of its public key.
+    pub fingerprint: String,
+    /// CKA_ID in its HSM.
+    pub cka_id: String,
 }
 
 /// A share as a record tells it.
@@ -107,6 +118,13 @@ impl Previous {
                 .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?,
             dealt: known_shares(chain),
             package: read_package(directory).map_err(doing)?,
+            signer: chain
+                .events("transcript-signer")
+                .next()
+                .map(|line| KnownSigner {
+                    fingerprint: line.text("fingerprint").to_owned(),
+                    cka_id: line.text("cka_id").to_owned(),
+                }),
             rehearsal: verified.is_rehearsal(),
         })
     }

@@ -10,8 +10,9 @@ use crate::error::Result;
 use crate::escrow::slip39::words::Words;
 use crate::locked::Locked;
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, WrapIn};
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, SignerPlan, WrapIn};
 use crate::record::Leftover;
+use crate::transcript::signature::fingerprint;
 use crate::{rehearsal, words};
 
 /// The widest line, in terminal columns.
@@ -66,6 +67,11 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
         Network::Hsm | Network::Allowed => "   NETWORK NOT FORBIDDEN",
     };
     screen += &field("HSM", &format!("{}{network}", plan.hsm.token));
+    match &plan.signer {
+        SignerPlan::Any => {}
+        SignerPlan::Named(digest) => screen += &field("signer", &fingerprint(digest)),
+        SignerPlan::Nobody => screen += &field("signer", "NONE: the transcript is not signed"),
+    }
     screen += &field("record", &format!("{} (new)", plan.directory.display()));
     if let Some(leftover) = leftover {
         screen += &leftover_meaning(leftover);
@@ -257,6 +263,13 @@ pub fn sealed(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
     );
     screen += " Head of the transcript. Read all 8 rows aloud; witnesses write rows 1-3:\n";
     screen += &words::rows(&sealed.head, 3);
+    if let Some(signer) = &sealed.signer {
+        screen += &format!(
+            " signed by {}\n   row 1   {}\n",
+            signer.fingerprint(),
+            words::row(&signer.digest(), 1)
+        );
+    }
     let folders: Vec<_> = plan
         .imports()
         .map(|(key, import)| format!("{}/{}", key.label, import.name))
@@ -353,6 +366,13 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
     } else {
         ""
     };
+    let signature = match plan.signer {
+        SignerPlan::Nobody => "",
+        _ => {
+            "signatures/hsm.sig the HSM's signature of transcript.jsonl, as ssh-keygen verifies it\n\
+             signatures/*.sig   signatures of witnesses, which may be added later\n"
+        }
+    };
     format!(
         "Record of a key ceremony\n\
          {practice}\n\
@@ -362,6 +382,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          plan.toml          what was approved, byte for byte\n\
          transcript.jsonl   what happened, a line an event, each bound to the one before\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
+{signature}\
 {escrow}\
          import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
          <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
@@ -374,6 +395,10 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          on paper. Only a copy from outside this directory says that the record is the real one:\n\
          \n\
          \x20 byok verify --head <digest from paper> <this directory>\n\
+         \n\
+         or a list, kept elsewhere, of keys whose owners you know:\n\
+         \n\
+         \x20 byok verify --signers <allowed signers> <this directory>\n\
          \n\
          This file and every other one here could have been made by somebody else; it does not\n\
          vouch for itself.\n",

@@ -19,11 +19,13 @@ use crate::words::{self, Digest};
 
 mod chain;
 mod event;
+pub mod public_key;
+pub mod signature;
 
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{
     BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, Imported, KeyIntended,
-    LeftObject, PreflightCheck, ShareUsed,
+    LeftObject, PreflightCheck, ShareUsed, TranscriptSigner,
 };
 
 /// The file's name in every record.

@@ -8,13 +8,14 @@ use serde::de::IgnoredAny;
 
 use super::{
     Deliver, EscrowPlan, HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource,
-    PinSource, Plan, RecoverPlan, ShareSource, Spec, WrapIn, digest, name, once, record_directory,
-    relative, time,
+    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Spec, WrapIn, digest, name, once,
+    record_directory, relative, time,
 };
 use crate::error::{Error, Result};
 use crate::escrow::slip39::MOST_SHARES;
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
+use crate::transcript::signature::parse_fingerprint;
 use crate::verify::Anchor;
 use crate::words;
 use crate::wrapping::WrappingAlgorithm;
@@ -32,7 +33,7 @@ struct RawPlan {
     reason: Option<String>,
     reuse_escrow: Option<String>,
     screen_recorded: Option<String>,
-    signer: NotYet,
+    signer: Option<String>,
     machine: Option<RawMachine>,
     hsm: RawHsm,
     #[serde(default)]
@@ -110,7 +111,7 @@ struct RawRecord {
     directory: String,
     #[serde(default)]
     witnesses: Vec<IgnoredAny>,
-    signer: NotYet,
+    signer: Option<String>,
 }
 
 pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
@@ -152,6 +153,7 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
             .map(|text| reason("screen_recorded", &text))
             .transpose()?,
         directory,
+        signer: signer(raw.signer, raw.record.signer)?,
         sha256: words::sha256(&bytes),
         bytes,
     };
@@ -194,13 +196,7 @@ fn kind(text: &str) -> Result<Kind> {
 
 /// Names the first thing in the plan that this version cannot do.
 fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
-    let of_plan = [
-        ("witnesses", !raw.record.witnesses.is_empty()),
-        (
-            "signer",
-            raw.signer.is_some() || raw.record.signer.is_some(),
-        ),
-    ];
+    let of_plan = [("witnesses", !raw.record.witnesses.is_empty())];
     let of_keys = raw.key.iter().flat_map(|key| {
         [
             ("bits", key.bits.is_some()),
@@ -500,6 +496,27 @@ fn destroys_only(plan: &Plan) -> Result<()> {
         return refuse("imports nothing: take [[key.import]] out");
     }
     Ok(())
+}
+
+/// It may stand at the top or in `[record]`, once.
+fn signer(top: Option<String>, of_record: Option<String>) -> Result<SignerPlan> {
+    let text = match (top, of_record) {
+        (None, None) => return Ok(SignerPlan::Any),
+        (Some(_), Some(_)) => {
+            return Err(Error::usage("signer stands at the top and in [record] too"));
+        }
+        (Some(text), None) | (None, Some(text)) => text,
+    };
+    if text == "none" {
+        return Ok(SignerPlan::Nobody);
+    }
+    parse_fingerprint(&text)
+        .map(SignerPlan::Named)
+        .ok_or_else(|| {
+            Error::usage("signer is neither a fingerprint, SHA256: and 43 characters, nor none").hint(
+                "take it from paper or from an earlier record: the field fingerprint of transcript-signer",
+            )
+        })
 }
 
 fn anchor(text: &str) -> Result<Anchor> {

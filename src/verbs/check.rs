@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::ceremony::parameters::Judged;
-use crate::ceremony::{before, log_in, parameters, preflight, room};
+use crate::ceremony::{before, could_sign, log_in, parameters, preflight, room};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
 use crate::operator::{Interrupted, Terminal, Unattended};
@@ -234,6 +234,7 @@ fn try_hsm(plan: &Plan, hsm: &mut Hsm, judged: &[Judged]) -> Result<usize> {
             .iter()
             .try_for_each(|key| room::label_is_free(hsm, &key.label))?;
     }
+    could_sign(plan, hsm)?;
     let wants = preflight::wants(plan, judged);
     let proved = preflight::prove(hsm, &wants, |_| {})?.checks.len();
     let escrow = preflight::prove_escrow(hsm, plan)?;
