@@ -14,6 +14,7 @@ use crate::operator::Operator;
 use crate::plan::{self, Plan};
 use crate::previous::Previous;
 use crate::record::{Leftover, Record};
+use crate::transcript::public_key::PublicKey;
 use crate::transcript::{Destroyed, Event, LeftObject, VoidShares};
 use crate::words::{self, Digest};
 use crate::{machine, screens};
@@ -37,12 +38,14 @@ mod reopen;
 mod roll_call;
 pub mod room;
 mod shares;
+mod signer;
 mod two_sided;
 mod typing;
 
 pub use approval::Approved;
 pub use login::log_in;
 pub(crate) use outputs::import_type;
+pub use signer::could_sign;
 
 /// What a finished ceremony leaves behind.
 pub struct Sealed {
@@ -54,6 +57,8 @@ pub struct Sealed {
     pub deadline: Option<Timestamp>,
     /// How many exceptions the transcript records.
     pub exceptions: u32,
+    /// Who signed it.
+    pub signer: Option<PublicKey>,
 }
 
 /// A ceremony under way.
@@ -71,6 +76,8 @@ pub struct Ceremony<'a> {
     leftover: Vec<(String, KeyId)>,
     /// What this run asked the HSM to make as token objects.
     made: Vec<(String, KeyId)>,
+    /// Who signs the transcript.
+    signing: signer::Signing,
     /// The record that this ceremony builds on, and what vouches for it.
     previous: Option<&'a Previous>,
     anchor: String,
@@ -122,6 +129,7 @@ impl<'a> Ceremony<'a> {
             module: None,
             leftover: intended,
             made: Vec::new(),
+            signing: signer::Signing::default(),
             previous: approved.previous(),
             anchor: approved.anchor().to_owned(),
             out_there: escrow::OutThere::default(),
@@ -211,12 +219,15 @@ impl<'a> Ceremony<'a> {
             exceptions: self.exceptions,
             import_before: self.deadline,
         };
-        let head = self.record.seal(&sealed)?;
+        let (hsm, signing, rehearsal) = (self.hsm.as_ref(), &self.signing, self.rehearsal);
+        let mut sign = |bytes: &[u8]| signer::sign(hsm, signing, rehearsal, bytes);
+        let head = self.record.seal(&sealed, &mut sign)?;
         Ok(Sealed {
             directory: self.plan.directory.clone(),
             head,
             deadline: self.deadline,
             exceptions: self.exceptions,
+            signer: self.signing.key.as_ref().map(|key| key.public.clone()),
         })
     }
 
@@ -243,26 +254,50 @@ impl<'a> Ceremony<'a> {
     fn abort(mut self, error: Error) -> Error {
         let mut error = error.at(self.step);
         let _ = self.take_notes(); // a transcript that cannot be written must not stop what follows
-        let (taken_back, left) = self.destroy_made();
+        let (taken_back, mut left) = self.destroy_made();
         error.state.extend(self.void_shares());
         let removed = self.record.take_back();
-        error.state.push(match (taken_back, left.len()) {
-            (0, 0) => "no data key was left in the HSM by this run".to_owned(),
-            (1, 0) => "no data key was left in the HSM by this run: the one it made was destroyed"
-                .to_owned(),
-            (n, 0) => format!(
-                "no data key was left in the HSM by this run: the {n} it made were destroyed"
-            ),
-            (_, 1) => "1 object of this run may still be in the HSM".to_owned(),
-            (_, n) => format!("{n} objects of this run may still be in the HSM"),
-        });
-        for (label, id) in &left {
-            let token = self.plan.hsm.token.token.as_deref().unwrap_or("TOKEN");
-            let command = removal_command(&self.plan.hsm.module, token, *id);
-            error
-                .hints
-                .push(format!("to remove {label:?}, CKA_ID {id}: {command}"));
+        error.state.push(what_is_left(taken_back, left.len()));
+        error
+            .hints
+            .extend(left.iter().map(|left| self.removal_hint(left)));
+        let mark = self.record.transcript.mark();
+        let mut ended = self.end_aborted(&error, &removed, &left);
+        if let Some(signer) = self.destroy_signer() {
+            // It is still there, so it can sign again, and what it signs is then true.
+            error.state.push(
+                "the transcript signer that this run made may still be in the HSM".to_owned(),
+            );
+            error.hints.push(self.removal_hint(&signer));
+            left.push(signer);
+            ended = self
+                .record
+                .reopen(mark)
+                .and_then(|()| self.end_aborted(&error, &removed, &left));
         }
+        let working = self.record.working().to_owned();
+        let closed = ended.and_then(|unsigned| {
+            error.state.extend(unsigned);
+            self.record.close_aborted()
+        });
+        error.state.push(match closed {
+            Ok(directory) => format!("nothing was written but {}", directory.display()),
+            Err(_) => format!(
+                "the record could not be closed; what there is stands in {}",
+                working.display()
+            ),
+        });
+        error
+    }
+
+    /// Writes the last line of an aborted ceremony, and has it signed where the HSM answers. Says where it
+    /// does not.
+    fn end_aborted(
+        &mut self,
+        error: &Error,
+        removed: &[String],
+        left: &[(String, KeyId)],
+    ) -> Result<Option<String>> {
         let aborted = Event::Aborted {
             step: self.step.number(),
             exit: error.exit as u8,
@@ -272,7 +307,7 @@ impl<'a> Ceremony<'a> {
                 .iter()
                 .map(|state| words::printable(state))
                 .collect(),
-            removed,
+            removed: removed.to_vec(),
             may_be_left: left
                 .iter()
                 .map(|(label, id)| LeftObject {
@@ -280,16 +315,25 @@ impl<'a> Ceremony<'a> {
                     cka_id: id.to_string(),
                 })
                 .collect(),
+            signer_destroyed: self.signing.intended.is_some(),
         };
-        let working = self.record.working().to_owned();
-        error.state.push(match self.record.abort(&aborted) {
-            Ok(directory) => format!("nothing was written but {}", directory.display()),
-            Err(_) => format!(
-                "the record could not be closed; what there is stands in {}",
-                working.display()
-            ),
-        });
-        error
+        let (hsm, signing, rehearsal) = (self.hsm.as_ref(), &self.signing, self.rehearsal);
+        let mut unsigned = None;
+        let mut sign = |bytes: &[u8]| match signer::sign(hsm, signing, rehearsal, bytes) {
+            Ok(signature) => Ok(signature),
+            Err(e) => {
+                unsigned = Some(format!("its transcript is not signed ({})", e.what));
+                Ok(None)
+            }
+        };
+        self.record.end(&aborted, &mut sign)?;
+        Ok(unsigned)
+    }
+
+    fn removal_hint(&self, (label, id): &(String, KeyId)) -> String {
+        let token = self.plan.hsm.token.token.as_deref().unwrap_or("TOKEN");
+        let command = removal_command(&self.plan.hsm.module, token, label, *id);
+        format!("to remove {label:?}, CKA_ID {id}: {command}")
     }
 
     /// Destroys what this run made in the token. Says how many objects, and what may be left.
@@ -325,6 +369,21 @@ impl<'a> Ceremony<'a> {
             }
             done => done,
         }
+    }
+}
+
+/// What an aborted run says of its data keys.
+fn what_is_left(taken_back: usize, left: usize) -> String {
+    match (taken_back, left) {
+        (0, 0) => "no data key was left in the HSM by this run".to_owned(),
+        (1, 0) => {
+            "no data key was left in the HSM by this run: the one it made was destroyed".to_owned()
+        }
+        (n, 0) => {
+            format!("no data key was left in the HSM by this run: the {n} it made were destroyed")
+        }
+        (_, 1) => "1 object of this run may still be in the HSM".to_owned(),
+        (_, n) => format!("{n} objects of this run may still be in the HSM"),
     }
 }
 

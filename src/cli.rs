@@ -144,8 +144,11 @@ pub enum Command {
     /// Whether a record holds; no HSM is needed
     #[command(
         after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4).\n\
-        Only something from outside the record makes it authentic: the head digest from paper.\n\n\
-        Example:  byok verify --head '64879f7d 6b960a01 0d02c7f0' records/2026-11-22-payments"
+        Only something from outside the record makes it authentic: the head digest from paper,\n\
+        or a list of keys whose owners you know (ssh-keygen(1), ALLOWED SIGNERS). With both,\n\
+        both must hold. Keys inside the record vouch for nothing.\n\n\
+        Example:  byok verify --head '64879f7d 6b960a01 0d02c7f0' records/2026-11-22-payments\n          \
+        byok verify --signers allowed_signers records/2026-11-22-payments"
     )]
     Verify {
         /// The record's directory
@@ -153,7 +156,7 @@ pub enum Command {
         /// The head digest from paper: 64 hex digits, or at least the first three rows
         #[arg(long, value_name = "HEX")]
         head: Option<String>,
-        /// Not built yet
+        /// Allowed signers: whoever may vouch for a record, and with which key
         #[arg(long, value_name = "FILE")]
         signers: Option<PathBuf>,
         /// A copy of a record before this one, or a directory of such copies; may be given again

@@ -19,12 +19,14 @@ mod keys;
 mod practice;
 mod quirks;
 mod secrets;
+mod sign;
 mod uri;
 mod wrap;
 
 pub use attributes::{Attributes, Life};
 pub use escrow::EscrowHandle;
 pub use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
+pub use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
 pub use uri::TokenUri;
 pub use wrap::{Transport, WrappingHandle};
 

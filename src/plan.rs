@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::hsm::TokenUri;
+use crate::hsm::{SIGNER_LABEL, TokenUri};
 use crate::kms::KeyArn;
 use crate::verify::Anchor;
 use crate::words::{self, Digest};
@@ -64,6 +64,19 @@ pub struct Plan {
     pub directory: PathBuf,
     /// Who watches, as the plan calls their seats; each is asked for at the roll call.
     pub witnesses: Vec<String>,
+    /// Who signs the transcript.
+    pub signer: SignerPlan,
+}
+
+/// Who signs the transcript.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignerPlan {
+    /// The one in the HSM token; where there is none, one is made.
+    Any,
+    /// The one whose public key has this SHA-256, and no other.
+    Named(Digest),
+    /// Nobody; the record says so as an exception.
+    Nobody,
 }
 
 /// The `[escrow]` table.
@@ -402,6 +415,11 @@ fn name(what: &str, text: &str) -> Result<String> {
         return Err(Error::usage(format!("{what} {text:?} is not a name")).hint(
             "letters, digits, _ and -, beginning with a letter or digit, at most 64 of them",
         ));
+    }
+    if text.eq_ignore_ascii_case(SIGNER_LABEL) {
+        return Err(Error::usage(format!(
+            "{what} {text:?} is the label of the transcript signer"
+        )));
     }
     if ["signatures", "receipts", "sha256sums"].contains(&text.to_ascii_lowercase().as_str()) {
         return Err(Error::usage(format!(

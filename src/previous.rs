@@ -43,6 +43,8 @@ pub struct Previous {
     pub receipts_head: Option<Digest>,
     /// How many receipts it has.
     pub receipts: usize,
+    /// Who signed it.
+    pub signer: Option<KnownSigner>,
     /// Which materials its receipts know, and those of the records before it that were found.
     pub materials: Vec<KnownMaterial>,
 }
@@ -76,6 +78,15 @@ pub struct KnownKey {
     /// The KMS keys that it was wrapped for: by this record or, where it only dealt new shares, by the
     /// newest one before it that wrapped.
     pub key_arns: Vec<String>,
+}
+
+/// The transcript signer as a record tells it.
+#[derive(Clone, Debug)]
+pub struct KnownSigner {
+    /// `SHA256:…` of its public key.
+    pub fingerprint: String,
+    /// CKA_ID in its HSM.
+    pub cka_id: String,
 }
 
 /// A share as a record tells it.
@@ -141,6 +152,13 @@ impl Previous {
             dealt: known_shares(chain),
             threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,
+            signer: chain
+                .events("transcript-signer")
+                .next()
+                .map(|line| KnownSigner {
+                    fingerprint: line.text("fingerprint").to_owned(),
+                    cka_id: line.text("cka_id").to_owned(),
+                }),
             rehearsal: verified.is_rehearsal(),
             hsm: known_hsm(chain),
         })

@@ -8,10 +8,11 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use crate::ceremony::{self, Sealed};
 use crate::machine;
 use crate::outputs::ImportType;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, WrapIn};
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, SignerPlan, WrapIn};
 use crate::previous::Previous;
 use crate::record::Leftover;
 use crate::transcript::VoidShares;
+use crate::transcript::signature::fingerprint;
 use crate::words;
 
 mod shares;
@@ -69,6 +70,11 @@ pub fn approval(
         Network::Hsm | Network::Allowed => "   NETWORK NOT FORBIDDEN",
     };
     screen += &field("HSM", &format!("{}{network}", plan.hsm.token));
+    match &plan.signer {
+        SignerPlan::Any => {}
+        SignerPlan::Named(digest) => screen += &field("signer", &fingerprint(digest)),
+        SignerPlan::Nobody => screen += &field("signer", "NONE: the transcript is not signed"),
+    }
     screen += &field("record", &format!("{} (new)", plan.directory.display()));
     if let Some(leftover) = leftover {
         screen += &leftover_meaning(leftover);
@@ -275,6 +281,13 @@ pub fn sealed(
     );
     screen += " Head of the transcript. Read all 8 rows aloud; witnesses write rows 1-3:\n";
     screen += &words::rows(&sealed.head, 3);
+    if let Some(signer) = &sealed.signer {
+        screen += &format!(
+            " signed by {}\n   row 1   {}\n",
+            signer.fingerprint(),
+            words::row(&signer.digest(), 1)
+        );
+    }
     let folders: Vec<_> = plan
         .imports()
         .map(|(key, import)| format!("{}/{}", key.label, import.name))
@@ -417,6 +430,13 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
     } else {
         ""
     };
+    let signature = match plan.signer {
+        SignerPlan::Nobody => "",
+        _ => {
+            "signatures/hsm.sig the HSM's signature of transcript.jsonl, as ssh-keygen verifies it\n\
+             signatures/*.sig   signatures of witnesses, which may be added later\n"
+        }
+    };
     format!(
         "Record of a key ceremony\n\
          {practice}\n\
@@ -426,12 +446,16 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          plan.toml          what was approved, byte for byte\n\
          transcript.jsonl   what happened, a line an event, each bound to the one before\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
-{escrow}{imports}\
+{signature}{escrow}{imports}\
          \n\
          The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\
          on paper. Only a copy from outside this directory says that the record is the real one:\n\
          \n\
          \x20 byok verify --head <digest from paper> <this directory>\n\
+         \n\
+         or a list, kept elsewhere, of keys whose owners you know:\n\
+         \n\
+         \x20 byok verify --signers <allowed signers> <this directory>\n\
          \n\
          This file and every other one here could have been made by somebody else; it does not\n\
          vouch for itself.\n",

@@ -13,7 +13,9 @@
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
 //! 8. `receipts.jsonl`, where there is one, is a chain that begins at the head digest and agrees with
 //!    the answers in `receipts/`, every one of which it names: see [`crate::receipts`].
-//! 9. An anchor, where one is given, fits the head digest.
+//! 9. Below `signatures/` there are signatures of the transcript and nothing else; the HSM's own is there and
+//!    by the key that `transcript-signer` names, where the transcript has that line: see [`signatures`].
+//! 10. An anchor, where one is given, fits the head digest; a list of signers holds one who signed.
 //!
 //! [`follow`] then goes on to the record that this one builds on, and so to the first.
 
@@ -28,22 +30,29 @@ use serde::Serialize;
 use crate::receipts::{self, Receipts};
 use crate::record::SUMS;
 use crate::strict_json::Json;
-use crate::transcript::{self, Chain};
+use crate::transcript::{self, Chain, signature};
 use crate::words::{self, Digest};
 
 mod follow;
 mod life;
 mod recorded;
+mod signatures;
+mod signers;
 
 pub use follow::{End, Followed, Link, follow};
 pub use life::{Row, life};
 pub(crate) use recorded::RecordedPlan;
+pub use signatures::{SignatureReport, vouch};
+pub use signers::AllowedSigners;
 
 /// How a head digest that does not fit is told, so that people are pointed to their paper first.
 pub const NOT_THE_HEAD: &str = "not the one given:";
 
+/// How it is told that nobody who signed is in the list, so that people look at their list first.
+pub const NOT_LISTED: &str = "no listed key signed this record";
+
 /// Files below these names may be added to a sealed record.
-const ADDED_LATER: [&str; 2] = ["signatures/", receipts::FOLDER];
+const ADDED_LATER: [&str; 2] = [signature::FOLDER, receipts::FOLDER];
 
 /// The longest transcript that is read, in bytes.
 const LONGEST_TRANSCRIPT: u64 = 256 << 20;
@@ -54,6 +63,8 @@ pub struct Verified {
     pub chain: Chain,
     /// What KMS answered, as far as it was added.
     pub receipts: Receipts,
+    /// Who signed it.
+    pub signatures: Vec<SignatureReport>,
     /// Whether an anchor from outside the record vouches for it.
     pub authenticated: bool,
 }
@@ -83,6 +94,8 @@ pub struct Report {
     pub exceptions: usize,
     /// The data keys it made.
     pub keys: Vec<KeyReport>,
+    /// Who signed it.
+    pub signatures: Vec<SignatureReport>,
 }
 
 /// A data key of a record.
@@ -141,6 +154,7 @@ impl Verified {
             exposure: self.chain.end().text("exposure").to_owned(),
             exceptions: self.chain.events("exception").count(),
             keys: keys.collect(),
+            signatures: self.signatures.clone(),
         }
     }
 }
@@ -167,7 +181,7 @@ pub(crate) fn but_for_unnamed_receipts(directory: &Path) -> Result<Verified, Str
 
 fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> {
     let (present, empty) = files(directory)?;
-    let chain = read_chain(directory)?;
+    let (chain, bytes) = read_chain(directory)?;
     known_format(&chain)?;
     end_fits(&chain)?;
     plan_is_the_approved_one(&chain, &present)?;
@@ -187,6 +201,7 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
     if chain.end().event != "aborted" {
         no_empty_directory(&empty)?; // a run that failed may leave the folder of what it did not write
     }
+    let signatures = signatures::check(directory, &chain, &bytes, &present)?;
     let authenticated = anchor
         .map(|anchor| anchor.fits(&chain.head))
         .transpose()?
@@ -194,6 +209,7 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
     Ok(Verified {
         chain,
         receipts,
+        signatures,
         authenticated,
     })
 }
@@ -239,11 +255,12 @@ impl Anchor {
     }
 }
 
-fn read_chain(directory: &Path) -> Result<Chain, String> {
+fn read_chain(directory: &Path) -> Result<(Chain, Vec<u8>), String> {
     let name = transcript::FILE;
     let bytes =
         read(&directory.join(name), LONGEST_TRANSCRIPT).map_err(|why| format!("{name}: {why}"))?;
-    Chain::read(&bytes).map_err(|why| format!("{name}: {why}"))
+    let chain = Chain::read(&bytes).map_err(|why| format!("{name}: {why}"))?;
+    Ok((chain, bytes))
 }
 
 /// What the last line says of the lines above it.

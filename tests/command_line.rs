@@ -593,6 +593,7 @@ fn doctor(kind: Kind) {
         assert_eq!(path["works"], expected, "{path}");
         assert_eq!(path["why"].is_null(), expected, "{path}");
     }
+    assert_eq!(said["signer"]["works"], true, "{said}");
     assert_eq!(room.objects(), [""; 0]);
 
     let module = room.plan.module.as_str();
@@ -612,7 +613,8 @@ fn doctor(kind: Kind) {
         !kind.wraps_sha_256(),
         "{text}"
     );
-    assert_eq!(room.objects(), [""; 0]);
+    assert!(text.contains("signer    P-256 key pair"), "{text}");
+    assert_eq!((room.objects(), room.signers()), (vec![], vec![]));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use support::escrow::{
     another_word, builds_on, fingerprint, forged, head, lay, package, reference,
     reference_recovers, room, shares, swapped, table, with_word, wrapped,
 };
+use support::forger::forger;
 use support::screen::Screen;
 use support::{
     ARN, Kind, LABEL, PIN, Room, SHA_256, openssl, openssl_check_values, refused, sha256, stderr,
@@ -750,7 +751,7 @@ fn only_the_head_from_paper_vouches_for_the_previous_record() {
     reimported(&room);
 }
 
-/// Changes the transcript's text and makes chain and checksums fit again, as a forger would.
+/// Changes the transcript's text and makes chain, checksums and signature fit again, as a forger would.
 fn forge(record: &std::path::Path, from: &str, to: &str) {
     let path = record.join("transcript.jsonl");
     let text = fs::read_to_string(&path).unwrap();
@@ -759,6 +760,7 @@ fn forge(record: &std::path::Path, from: &str, to: &str) {
     let mut prev = "0".repeat(64);
     let mut forged = String::new();
     for line in text.lines() {
+        let line = forger().in_place_of_signer(line);
         let marker = "\"prev\":\"";
         let at = line.find(marker).unwrap() + marker.len();
         let line = format!("{}{prev}{}", &line[..at], &line[at + 64..]).replace(from, to);
@@ -770,6 +772,7 @@ fn forge(record: &std::path::Path, from: &str, to: &str) {
     let sums = record.join("SHA256SUMS");
     let text = fs::read_to_string(&sums).unwrap();
     fs::write(&sums, text.replace(&old_head, &sha256(forged.as_bytes()))).unwrap();
+    forger().sign(record, false);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::hsm::SIGNER_LABEL;
 use crate::machine;
 use crate::plan::{Deliver, ImportPlan, LONGEST_VALIDITY, Plan};
 use crate::previous::Previous;
@@ -80,7 +81,7 @@ pub fn disks_know_owners(plan: &Plan) -> Result<()> {
 }
 
 /// What earlier runs of this plan's record left, as far as this plan may take it away: under a label of
-/// this plan only, and never a data key that a sealed record beside it names. Whoever can write beside
+/// this plan or of transcript signers only, and never a key that a sealed record beside it names. Whoever can write beside
 /// the record could plant the traces of a run; this keeps them from aiming at other data keys.
 ///
 /// # Errors
@@ -91,7 +92,8 @@ pub fn leftover(plan: &Plan) -> Result<Option<Leftover>> {
     };
     let kept = record::sealed_ids_beside(&plan.directory);
     leftover.intended.retain(|(label, id)| {
-        plan.keys.iter().any(|key| key.label == *label) && !kept.contains(&id.to_string())
+        let ours = label == SIGNER_LABEL || plan.keys.iter().any(|key| key.label == *label);
+        ours && !kept.contains(&id.to_string())
     });
     Ok(Some(leftover))
 }

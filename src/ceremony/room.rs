@@ -84,18 +84,24 @@ impl Ceremony<'_> {
         self.hsm = Some(hsm);
         self.tell_hsm_changes()?;
         self.destroy_leftover()?;
-        if self.plan.kind != Kind::Generate {
-            return Ok(()); // the data keys are there, or come back under their own labels
+        if self.plan.kind == Kind::Generate {
+            let hsm = self.hsm()?; // else the data keys are there, or come back under their own labels
+            self.plan
+                .keys
+                .iter()
+                .try_for_each(|key| label_is_free(hsm, &key.label))?;
         }
-        let hsm = self.hsm()?;
-        self.plan
-            .keys
-            .iter()
-            .try_for_each(|key| label_is_free(hsm, &key.label))
+        self.choose_signer()
     }
 
     fn destroy_leftover(&mut self) -> Result<()> {
         for (label, id) in std::mem::take(&mut self.leftover) {
+            if self.is_signer_in_use(&label, id)? {
+                self.note(&format!(
+                    "traces of an earlier run name the transcript signer in use, CKA_ID {id}: it was not touched"
+                ))?;
+                continue;
+            }
             let objects = self.hsm()?.destroy_named(&label, id)?;
             if objects > 0 {
                 self.operator.say(&format!(

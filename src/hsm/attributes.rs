@@ -155,6 +155,34 @@ pub(super) fn gate_public() -> Vec<Rule> {
     ]
 }
 
+/// The private half of the key pair that signs transcripts. `token`: it stays; else it is a control.
+pub(super) fn signing_private(token: bool) -> Vec<Rule> {
+    vec![
+        (TOKEN, token),
+        (PRIVATE, true),
+        (SENSITIVE, true),
+        (EXTRACTABLE, false), // a signature tells that this very HSM made it
+        (DECRYPT, false),
+        (SIGN, true), // its one purpose
+        (UNWRAP, false),
+        (DERIVE, false),
+        (COPYABLE, false),
+        (DESTROYABLE, true), // an aborted ceremony takes back what it made
+        (MODIFIABLE, false), // last, as above
+    ]
+}
+
+/// The public half: later ceremonies find the point there.
+pub(super) fn signing_public(token: bool) -> Vec<Rule> {
+    vec![
+        (TOKEN, token),
+        (ENCRYPT, false),
+        (VERIFY, true),
+        (WRAP, false),
+        (MODIFIABLE, false),
+    ]
+}
+
 /// The rules as a template, without what the module does not know.
 pub(super) fn template(rules: &[Rule], omitted: &[AttributeType]) -> Vec<Attribute> {
     let stated = rules

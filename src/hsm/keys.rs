@@ -37,6 +37,10 @@ impl KeyId {
         Ok(Self(id))
     }
 
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(super) fn attribute(self) -> Attribute {
         Attribute::Id(self.0.into())
     }
@@ -53,14 +57,21 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// The command by which a person removes an object that byok could not, ready for a shell.
-pub fn removal_command(module: &Path, token: &str, id: KeyId) -> String {
+/// The command by which a person removes an object that byok could not, ready for a shell. The transcript
+/// signer has two halves, which take two commands on one line.
+pub fn removal_command(module: &Path, token: &str, label: &str, id: KeyId) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    format!(
-        "pkcs11-tool --module {} --token-label {} --login --delete-object --type secrkey --id {id}",
-        quoted(&module.display().to_string()),
-        quoted(token),
-    )
+    let command = |kind: &str| {
+        format!(
+            "pkcs11-tool --module {} --token-label {} --login --delete-object --type {kind} --id {id}",
+            quoted(&module.display().to_string()),
+            quoted(token),
+        )
+    };
+    match label {
+        super::SIGNER_LABEL => format!("{}; {}", command("privkey"), command("pubkey")),
+        _ => command("secrkey"),
+    }
 }
 
 /// Something in the token that carries a label, as far as people need to recognise it.
@@ -489,7 +500,7 @@ fn check_fault(error: P11Error) -> Error {
 }
 
 /// Whether the module may take the same template with fewer attributes.
-fn template_refused(error: &P11Error) -> bool {
+pub(super) fn template_refused(error: &P11Error) -> bool {
     matches!(
         error,
         P11Error::Pkcs11(

@@ -8,13 +8,14 @@ use serde::de::IgnoredAny;
 
 use super::{
     Deliver, EscrowPlan, HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource,
-    PinSource, Plan, RecoverPlan, ShareSource, Spec, WrapIn, digest, name, once, record_directory,
-    relative, time,
+    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Spec, WrapIn, digest, name, once,
+    record_directory, relative, time,
 };
 use crate::error::{Error, Result};
 use crate::escrow::slip39::MOST_SHARES;
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
+use crate::transcript::signature::parse_fingerprint;
 use crate::verify::Anchor;
 use crate::words;
 use crate::wrapping::WrappingAlgorithm;
@@ -35,7 +36,7 @@ struct RawPlan {
     reason: Option<String>,
     reuse_escrow: Option<String>,
     screen_recorded: Option<String>,
-    signer: NotYet,
+    signer: Option<String>,
     machine: Option<RawMachine>,
     hsm: RawHsm,
     #[serde(default)]
@@ -113,7 +114,7 @@ struct RawRecord {
     directory: String,
     #[serde(default)]
     witnesses: Vec<String>,
-    signer: NotYet,
+    signer: Option<String>,
 }
 
 pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
@@ -156,6 +157,7 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
             .transpose()?,
         directory,
         witnesses: witnesses_of_the_record(raw.record.witnesses)?,
+        signer: signer(raw.signer, raw.record.signer)?,
         sha256: words::sha256(&bytes),
         bytes,
     };
@@ -198,10 +200,6 @@ fn kind(text: &str) -> Result<Kind> {
 
 /// Names the first thing in the plan that this version cannot do.
 fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
-    let of_plan = [(
-        "signer",
-        raw.signer.is_some() || raw.record.signer.is_some(),
-    )];
     let of_keys = raw.key.iter().flat_map(|key| {
         [
             ("bits", key.bits.is_some()),
@@ -219,12 +217,7 @@ fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
                 ("description", import.description.is_some()),
             ]
         });
-    match of_plan
-        .into_iter()
-        .chain(of_keys)
-        .chain(of_imports)
-        .find(|(_, given)| *given)
-    {
+    match of_keys.chain(of_imports).find(|(_, given)| *given) {
         Some((what, _)) => Err(not_built(what)),
         None => Ok(()),
     }
@@ -497,6 +490,27 @@ fn destroys_only(plan: &Plan) -> Result<()> {
         return refuse("imports nothing: take [[key.import]] out");
     }
     Ok(())
+}
+
+/// It may stand at the top or in `[record]`, once.
+fn signer(top: Option<String>, of_record: Option<String>) -> Result<SignerPlan> {
+    let text = match (top, of_record) {
+        (None, None) => return Ok(SignerPlan::Any),
+        (Some(_), Some(_)) => {
+            return Err(Error::usage("signer stands at the top and in [record] too"));
+        }
+        (Some(text), None) | (None, Some(text)) => text,
+    };
+    if text == "none" {
+        return Ok(SignerPlan::Nobody);
+    }
+    parse_fingerprint(&text)
+        .map(SignerPlan::Named)
+        .ok_or_else(|| {
+            Error::usage("signer is neither a fingerprint, SHA256: and 43 characters, nor none").hint(
+                "take it from paper or from an earlier record: the field fingerprint of transcript-signer",
+            )
+        })
 }
 
 fn anchor(text: &str) -> Result<Anchor> {

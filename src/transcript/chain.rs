@@ -121,15 +121,22 @@ impl Torn {
     }
 
     /// Label and CKA_ID of what the run may have left in the token. A sealed run left nothing; an
-    /// aborted one says what it could not take back; of any other it is every `key-intended` that no
-    /// `key-destroyed` takes back.
-    pub fn intended(&self) -> Vec<(String, KeyId)> {
+    /// aborted one says what it could not take back; of any other it is every `key-intended` and
+    /// `signer-intended` that no `key-destroyed` takes back. `named`: the record has the name of an aborted
+    /// one, which it gets after the signer that it made is gone.
+    pub fn intended(&self, named: bool) -> Vec<(String, KeyId)> {
         match self.lines.last() {
             Some(last) if last.event == "sealed" => Vec::new(),
-            Some(last) if last.event == "aborted" => may_be_left(last),
+            Some(last) if last.event == "aborted" => {
+                let signer = last.is_true("signer_destroyed") && !named;
+                let mut left = may_be_left(last);
+                left.extend(self.keys("signer-intended").filter(|_| signer));
+                left
+            }
             _ => {
                 let gone: Vec<_> = self.keys("key-destroyed").collect();
                 self.keys("key-intended")
+                    .chain(self.keys("signer-intended"))
                     .filter(|key| !gone.contains(key))
                     .collect()
             }

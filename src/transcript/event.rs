@@ -72,6 +72,12 @@ pub enum Event {
     },
     /// Shares of a run that did not come to its end: people destroy their forms.
     SharesVoided(VoidShares),
+    /// On disk before the HSM makes a transcript signer.
+    SignerIntended {
+        label: &'static str,
+        cka_id: String,
+    },
+    TranscriptSigner(TranscriptSigner),
     ImportParametersRead(Imported),
     PreflightPassed {
         checks: Vec<PreflightCheck>,
@@ -180,6 +186,9 @@ pub enum Event {
         removed: Vec<String>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         may_be_left: Vec<LeftObject>,
+        /// The signer that this run made signs this line, and is destroyed before the record has a name.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        signer_destroyed: bool,
     },
 }
 
@@ -190,6 +199,22 @@ pub struct Present {
     pub role: &'static str,
     pub seat: String,
     pub name: String,
+}
+
+/// `transcript-signer`: whose signature `signatures/hsm.sig` is.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct TranscriptSigner {
+    /// `named`, `found` or `made`.
+    pub origin: &'static str,
+    pub label: &'static str,
+    pub cka_id: String,
+    pub public_key: String,
+    pub fingerprint: String,
+    pub attributes: Attributes,
+    /// The previous record's signer, where it was another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_fingerprint: Option<String>,
 }
 
 /// `import-parameters-read`.

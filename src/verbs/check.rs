@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::ceremony::parameters::Judged;
 use crate::ceremony::reimport::Expected;
-use crate::ceremony::{before, log_in, parameters, preflight, room};
+use crate::ceremony::{before, could_sign, log_in, parameters, preflight, room};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
 use crate::machine::Machine;
@@ -266,7 +266,7 @@ fn try_hsm(
     expected: &[Expected],
     lines: &mut Lines,
 ) {
-    if let Err(error) = login(plan, hsm) {
+    if let Err(error) = login(plan, hsm).and_then(|_| could_sign(plan, hsm)) {
         return lines.refuse(State::Wrong, error);
     }
     if plan.kind == Kind::Generate {

@@ -116,11 +116,13 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
             }
         }
     }
+    let signer = hsm.try_signer().err().map(|e| e.line());
     let (module, token) = (module.description(), hsm.token().clone());
     if as_json {
         return super::print_json(&json!({
             "module": module, "token": token, "software": token.is_software(),
             "data_key_attributes": attributes, "paths": tried,
+            "signer": {"works": signer.is_none(), "why": signer},
         }));
     }
     super::print(&format!(
@@ -137,6 +139,14 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
         super::print("          a software HSM: key bytes are in a computer's memory\n")?;
     }
     super::print("data key  AES-256 with every attribute as asked, check values computed\n")?;
+    super::print(&match signer {
+        None => "signer    P-256 key pair with every attribute as asked, a challenge signed\n"
+            .to_owned(),
+        Some(why) => format!(
+            "signer    NO: the transcript can only go unsigned (signer = \"none\" in the plan)\n          {}\n",
+            words::printable(&why)
+        ),
+    })?;
     tried.iter().try_for_each(|path| super::print(&shown(path)))
 }
 
@@ -187,6 +197,7 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
         let command = removal_command(
             Path::new(&module.description().module),
             &hsm.token().token,
+            &label,
             id,
         );
         super::print(&format!(
@@ -229,5 +240,5 @@ fn intended(record: &Path) -> Result<Vec<(String, KeyId)>> {
         Error::mismatch(format!("{}: {why}", path.display()))
             .hint("this transcript does not hold; what it names may be anything")
     })?;
-    Ok(torn.intended())
+    Ok(torn.intended(false)) // each is looked for, so one that is gone is not told
 }

@@ -101,6 +101,14 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         text += &escrow(&old)?;
     }
     text += &record_of(&old, word);
+    if let Some(signer) = &previous.signer {
+        // another HSM has another one
+        let _ = write!(
+            text,
+            "# Who signed that record; to insist on it, compare with the paper:\n# signer = {}\n",
+            quoted(&signer.fingerprint)
+        );
+    }
     Ok(text)
 }
 
