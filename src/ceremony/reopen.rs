@@ -52,6 +52,7 @@ impl Ceremony<'_> {
             let found = self.hsm()?.find_again(key);
             found.map_err(|e| e.doing(format!("finding the data key {:?} again", key.label)))?;
         }
+        self.find_signer_again()?;
         self.record.transcript.append(&Event::HsmReopened {
             token: self.hsm()?.token().clone(),
             lost: lost.what.clone(),
@@ -73,7 +74,9 @@ impl Ceremony<'_> {
         self.operator.say(
             "\n The HSM lost its session. To destroy what this run made, it is opened again.\n",
         );
-        self.open_again(false).map(|_| ())
+        self.open_again(false)?;
+        let _ = self.find_signer_again(); // without it the aborted transcript is not signed, and says so
+        Ok(())
     }
 
     /// The same token, a new session, the PIN once more. Says how many logins it took. `wait`: for people to

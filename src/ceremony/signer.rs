@@ -133,14 +133,21 @@ impl Ceremony<'_> {
     /// Destroys the signer if this run made it. Returned is one that may still be there.
     pub(super) fn destroy_signer(&mut self) -> Option<(String, KeyId)> {
         let id = self.signing.intended.take()?;
-        match self
-            .hsm
-            .as_ref()
-            .map(|hsm| hsm.destroy_named(SIGNER_LABEL, id))
-        {
-            Some(Ok(_)) => None,
-            _ => Some((SIGNER_LABEL.to_owned(), id)),
+        match self.destroy_one(SIGNER_LABEL, id) {
+            Ok(_) => None,
+            Err(_) => Some((SIGNER_LABEL.to_owned(), id)),
         }
+    }
+
+    /// The same signer in a session that was opened anew; the handle was of the old one.
+    pub(super) fn find_signer_again(&mut self) -> Result<()> {
+        let Some(before) = &self.signing.key else {
+            return Ok(());
+        };
+        let key = named(self.hsm()?.signers()?, &before.public.digest())?;
+        self.hsm()?.prove_signer(&key)?;
+        self.signing.key = Some(key);
+        Ok(())
     }
 }
 
