@@ -30,22 +30,8 @@ fn start(room: &Room) -> Screen {
     let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
     screen.answer(APPROVE, "Yes");
     screen.answer(KEYBOARD, "Ada Lovelace");
-    roll_call(&mut screen, room);
+    screen.seats(room);
     screen
-}
-
-/// For every seat of the plan somebody is there.
-fn roll_call(screen: &mut Screen, room: &Room) {
-    let plan: toml::Table = room.plan.text().parse().unwrap();
-    let escrow = plan
-        .get("escrow")
-        .and_then(|escrow| escrow["custodians"].as_array());
-    for (number, _) in escrow.into_iter().flatten().enumerate() {
-        screen.answer(
-            "who is here? Name, or absent: ",
-            &format!("Person {number}"),
-        );
-    }
 }
 
 /// Words 1 to 33 from the screen of a share, as a custodian reads the three columns.
@@ -297,6 +283,7 @@ fn notes_from_every_prompt_of_a_hand_out_reach_the_transcript_and_no_share_does(
     screen.answer(KEYBOARD, " NOTE ");
     screen.answer(WHAT, "the door was opened \u{202e} 支払い \u{7} once");
     screen.answer(KEYBOARD, "Ada Lovelace");
+    screen.seats(&room);
     let words = copy(&mut screen, "Security");
     type_from(&mut screen, "Security", &words, 1);
     screen.answer("when only Audit looks: ", "note");
@@ -395,6 +382,7 @@ fn a_share_is_shown_and_wiped_on_a_dumb_terminal_and_in_a_narrow_window() {
         let mut screen = Screen::start_as(byok, terminal, columns);
         screen.answer(APPROVE, "Yes");
         screen.answer(KEYBOARD, "Ada Lovelace");
+        screen.seats(&room);
         screen.answer("when only Security looks: ", "");
         let shown = screen.expect(WRITTEN);
         let words = read_off(&shown);
@@ -941,6 +929,7 @@ fn the_forms_of_a_hand_out_that_was_killed_are_named_by_the_next_run() {
         "{shown}"
     );
     screen.answer(KEYBOARD, "Ada Lovelace");
+    screen.seats(&room);
     for custodian in ["Security", "Audit", "Treasury"] {
         let words = copy(&mut screen, custodian);
         type_from(&mut screen, custodian, &words, 1);

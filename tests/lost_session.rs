@@ -351,7 +351,7 @@ fn a_person_is_told_what_happened_and_types_the_pin_again() {
     room.write_plan();
     let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
     screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
-    screen.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+    screen.roll_call(&room);
     const ASKED: &str = "(nothing is shown while you type): ";
     screen.answer(ASKED, PIN);
     let told = screen.answer("Then press Enter: ", "");

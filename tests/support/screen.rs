@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use expectrl::process::unix::{Signal, WaitStatus};
 use expectrl::session::OsSession;
 
+use super::Room;
+
 /// Debug builds make RSA keys slowly.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -105,6 +107,24 @@ impl Screen {
         let shown = self.expect(question);
         self.enter(answer);
         shown
+    }
+
+    /// Somebody is at the keyboard, and somebody in the seat of every custodian of the plan.
+    #[track_caller]
+    pub fn roll_call(&mut self, room: &Room) {
+        self.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+        self.seats(room);
+    }
+
+    #[track_caller]
+    pub fn seats(&mut self, room: &Room) {
+        let plan: toml::Table = room.plan.text().parse().unwrap();
+        let escrow = plan.get("escrow").map(|escrow| &escrow["custodians"]);
+        let custodians = escrow.and_then(|custodians| custodians.as_array());
+        for (number, _) in custodians.into_iter().flatten().enumerate() {
+            let name = format!("Person {number}");
+            self.answer("who is here? Name, or absent: ", &name);
+        }
     }
 
     /// What stands on the screen and in the scrollback now.
