@@ -81,6 +81,8 @@ esac
 for tool in openssl python3 base64 od sha256sum shred find mktemp; do
     command -v "$tool" >/dev/null || stop 2 "there is no $tool on this machine"
 done
+python3 -c 'import sys, hashlib, inspect, zipfile; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+    stop 2 'python3 on this machine is older than 3.10, or not complete' 'on Debian the package python3, not python3-minimal'
 for file in "$parameters" ${package:+"$package"}; do
     [ -r "$file" ] || stop 2 "$file cannot be read"
 done

@@ -5,6 +5,10 @@
 # and runs `byok rehearse`. No HSM, no cloud account. As root, missing packages are installed
 # with apt-get; as anybody else, SoftHSM is unpacked below target/ and nothing outside the
 # clone is touched. What apt-get and cargo say goes to target/rehearse-build.log.
+#
+# In an unpacked bundle (make-bundle.sh) nothing is fetched or built: setup-room.sh finds it all.
+#
+# Example:  ceremony-scripts/rehearse.sh
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,6 +30,20 @@ die_with_log() {
     die "$1 (all of it: $log)"
 }
 
+# rehearse [PLAN]: with $byok and $module. The rehearsal lies in target/ of the clone wherever this
+# was called from; a plan is named from there.
+rehearse() {
+    local argument arguments=()
+    for argument in "$@"; do
+        if [ -e "$argument" ]; then
+            argument=$(cd "$(dirname "$argument")" && pwd)/$(basename "$argument")
+        fi
+        arguments+=("$argument")
+    done
+    cd "$root"
+    exec "$byok" rehearse --module "$module" ${arguments[@]+"${arguments[@]}"}
+}
+
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
 # As root, on a Debian: installs packages; a list of packages that is old or absent is fetched.
@@ -37,6 +55,15 @@ apt_install() {
 }
 
 echo 'byok rehearsal: about 5 minutes. No HSM, no AWS account, no root.'
+
+# ---- unpacked from a bundle: everything is there ----
+if [ -x "$root/bin/byok" ] && [ ! -e "$root/Cargo.toml" ]; then
+    "$root/ceremony-scripts/setup-room.sh" || exit
+    # shellcheck source=/dev/null # written by setup-room.sh
+    . "$root/room.env"
+    byok=$root/bin/byok module=$BYOK_SOFTHSM_MODULE
+    rehearse "$@"
+fi
 
 # ---- cargo, and the Rust that Cargo.toml asks for ----
 if ! command -v cargo >/dev/null && [ -x "${HOME:-}/.cargo/bin/cargo" ]; then
@@ -89,7 +116,7 @@ unpack_softhsm() {
         fetch "${packages[@]}" || return 1
     fi
 }
-unresolved() { ldd "$1" 2>/dev/null | grep -q 'not found'; }
+unresolved() { ldd "$1" 2>/dev/null | grep 'not found' >/dev/null; } # not -q: ldd must be let speak to its end
 
 # An unpacked SoftHSM finds the libraries unpacked with it. The loader reads this when byok
 # starts: it holds although byok cleans its environment.
@@ -133,14 +160,5 @@ fi
 
 printf 'set up    cargo ok, C compiler ok, %s, byok built\n' "$softhsm"
 
-# The rehearsal lies in target/ of the clone wherever this was called from; a plan is named
-# from there.
-arguments=()
-for argument in "$@"; do
-    if [ -e "$argument" ]; then
-        argument=$(cd "$(dirname "$argument")" && pwd)/$(basename "$argument")
-    fi
-    arguments+=("$argument")
-done
-cd "$root"
-exec target/release/byok rehearse --module "$module" ${arguments[@]+"${arguments[@]}"}
+byok=$root/target/release/byok
+rehearse "$@"

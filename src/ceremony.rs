@@ -9,33 +9,43 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use crate::error::{Error, Result, Step};
-use crate::hsm::{Hsm, KeyId, Module, removal_command};
+use crate::hsm::{self, Hsm, KeyId, Module, removal_command};
 use crate::operator::Operator;
 use crate::plan::{self, Plan};
 use crate::previous::Previous;
 use crate::record::{Leftover, Record};
-use crate::transcript::{Destroyed, Event, LeftObject};
+use crate::transcript::public_key::PublicKey;
+use crate::transcript::{Destroyed, Event, LeftObject, VoidShares};
 use crate::words::{self, Digest};
 use crate::{machine, report, screens};
 
 mod approval;
 mod at_screen;
 pub mod before;
+mod clock;
 pub mod destroy;
 mod escrow;
 pub mod generate;
 mod login;
+mod mistyped;
+mod notes;
 mod outputs;
 pub mod parameters;
 pub mod preflight;
 pub mod recover;
 pub mod reimport;
+mod reopen;
+mod roll_call;
 pub mod room;
 mod shares;
+mod signer;
 mod two_sided;
+mod typing;
 
 pub use approval::Approved;
 pub use login::log_in;
+pub(crate) use outputs::import_type;
+pub use signer::could_sign;
 
 /// What a finished ceremony leaves behind.
 pub struct Sealed {
@@ -47,6 +57,8 @@ pub struct Sealed {
     pub deadline: Option<Timestamp>,
     /// How many exceptions the transcript records.
     pub exceptions: u32,
+    /// Who signed it.
+    pub signer: Option<PublicKey>,
 }
 
 /// A ceremony under way.
@@ -64,12 +76,16 @@ pub struct Ceremony<'a> {
     leftover: Vec<(String, KeyId)>,
     /// What this run asked the HSM to make as token objects.
     made: Vec<(String, KeyId)>,
+    /// Who signs the transcript.
+    signing: signer::Signing,
     /// The record that this ceremony builds on, and what vouches for it.
-    previous: Option<Previous>,
+    previous: Option<&'a Previous>,
     anchor: String,
     /// Shares that are with custodians before the record is sealed.
     out_there: escrow::OutThere,
     exceptions: u32,
+    /// How often the HSM's session was opened anew.
+    reopenings: u32,
     /// When the first import token of the record expires.
     deadline: Option<Timestamp>,
 }
@@ -91,12 +107,13 @@ impl<'a> Ceremony<'a> {
     /// Step 1: opens the record and writes its first lines.
     fn open(approved: &'a Approved, operator: &'a mut dyn Operator) -> Result<Self> {
         let plan = approved.plan();
-        let (previous, anchor) = before::load_previous(plan, approved.is_rehearsal())
-            .map_err(|e| e.at(Step::OpenRecord))?;
         let leftover = before::leftover(plan).map_err(|e| e.at(Step::OpenRecord))?;
         approved
             .covers(leftover.as_ref())
             .map_err(|e| e.at(Step::OpenRecord))?;
+        let (intended, void) = leftover
+            .map(|leftover| (leftover.intended, leftover.void))
+            .unwrap_or_default();
         let (record, aside) = Record::open(&plan.directory).map_err(|e| {
             e.at(Step::OpenRecord)
                 .state("no data key was generated; no record was made")
@@ -110,23 +127,28 @@ impl<'a> Ceremony<'a> {
             step: Step::OpenRecord,
             hsm: None,
             module: None,
-            leftover: leftover
-                .map(|leftover| leftover.intended)
-                .unwrap_or_default(),
+            leftover: intended,
             made: Vec::new(),
-            previous,
-            anchor,
+            signing: signer::Signing::default(),
+            previous: approved.previous(),
+            anchor: approved.anchor().to_owned(),
             out_there: escrow::OutThere::default(),
             exceptions: 0,
+            reopenings: 0,
             deadline: None,
         };
-        match ceremony.first_lines(approved, aside.as_deref()) {
+        match ceremony.first_lines(approved, aside.as_deref(), void) {
             Ok(()) => Ok(ceremony),
             Err(e) => Err(ceremony.abort(e)),
         }
     }
 
-    fn first_lines(&mut self, approved: &Approved, aside: Option<&Path>) -> Result<()> {
+    fn first_lines(
+        &mut self,
+        approved: &Approved,
+        aside: Option<&Path>,
+        void: Option<VoidShares>,
+    ) -> Result<()> {
         let opened = Event::CeremonyOpened {
             format: crate::transcript::FORMAT,
             ceremony: self.id.clone(),
@@ -136,13 +158,9 @@ impl<'a> Ceremony<'a> {
             byok: env!("CARGO_PKG_VERSION"),
             byok_sha256: own_digest(),
             plan_sha256: words::hex(&self.plan.sha256),
-            previous_head: self
-                .previous
-                .as_ref()
-                .map(|previous| words::hex(&previous.head)),
+            previous_head: self.previous.map(|previous| words::hex(&previous.head)),
             previous_receipts_head: self
                 .previous
-                .as_ref()
                 .and_then(|previous| previous.receipts_head)
                 .map(|head| words::hex(&head)),
             interrupted: aside.map(file_name),
@@ -154,11 +172,17 @@ impl<'a> Ceremony<'a> {
             how: approved.how(),
             plan_sha256: words::hex(&self.plan.sha256),
         })?;
+        if let Some(void) = void {
+            let told = format!("Void: {}.", screens::void_shares(&void));
+            self.operator.say(&screens::fold(&told, " "));
+            self.record.transcript.append(&Event::SharesVoided(void))?;
+        }
         self.record.transcript.sync()
     }
 
     /// Enters a step: what was written so far is on disk, and nobody asked to end.
     fn begin(&mut self, step: Step) -> Result<()> {
+        self.take_notes()?; // of the step that ends
         self.record.transcript.sync()?;
         self.step = step;
         self.operator.go_on()?;
@@ -171,27 +195,6 @@ impl<'a> Ceremony<'a> {
             },
         );
         Ok(())
-    }
-
-    /// Records a deviation. Where a person is there, they must type `yes` to go on.
-    fn exception(&mut self, what: &str) -> Result<()> {
-        let question = format!(" {what}\n Type yes to go on and record this as an exception: ");
-        if let Some(answer) = self.operator.ask(&question)?
-            && answer != "yes"
-        {
-            return Err(Error::declined(format!("not accepted: {what}")));
-        }
-        self.note(what)
-    }
-
-    /// Records a deviation that needs no answer.
-    fn note(&mut self, what: &str) -> Result<()> {
-        self.exceptions += 1;
-        self.operator.say(&format!(" exception: {what}\n"));
-        self.record.transcript.append(&Event::Exception {
-            step: self.step.number(),
-            what: words::printable(what),
-        })
     }
 
     fn hsm(&self) -> Result<&Hsm> {
@@ -209,18 +212,22 @@ impl<'a> Ceremony<'a> {
     /// Step 12: ends the transcript and gives the record its name.
     fn seal(&mut self) -> Result<Sealed> {
         self.begin(Step::Seal)?;
+        self.take_notes()?;
         let sealed = Event::Sealed {
             outcome: "done",
             exposure: self.exposure(),
             exceptions: self.exceptions,
             import_before: self.deadline,
         };
-        let head = self.record.seal(&sealed)?;
+        let (hsm, signing, rehearsal) = (self.hsm.as_ref(), &self.signing, self.rehearsal);
+        let mut sign = |bytes: &[u8]| signer::sign(hsm, signing, rehearsal, bytes);
+        let head = self.record.seal(&sealed, &mut sign)?;
         Ok(Sealed {
             directory: self.plan.directory.clone(),
             head,
             deadline: self.deadline,
             exceptions: self.exceptions,
+            signer: self.signing.key.as_ref().map(|key| key.public.clone()),
         })
     }
 
@@ -241,46 +248,34 @@ impl<'a> Ceremony<'a> {
     /// to the error what now exists.
     fn abort(mut self, error: Error) -> Error {
         let mut error = error.at(self.step);
-        let (taken_back, left) = self.destroy_made();
+        let _ = self.take_notes(); // a transcript that cannot be written must not stop what follows
+        let (taken_back, mut left) = self.destroy_made();
         error.state.extend(self.void_shares());
         let removed = self.record.take_back();
-        error.state.push(match (taken_back, left.len()) {
-            (0, 0) => "no data key was left in the HSM by this run".to_owned(),
-            (1, 0) => "no data key was left in the HSM by this run: the one it made was destroyed"
-                .to_owned(),
-            (n, 0) => format!(
-                "no data key was left in the HSM by this run: the {n} it made were destroyed"
-            ),
-            (_, 1) => "1 object of this run may still be in the HSM".to_owned(),
-            (_, n) => format!("{n} objects of this run may still be in the HSM"),
-        });
-        for (label, id) in &left {
-            let token = self.plan.hsm.token.token.as_deref().unwrap_or("TOKEN");
-            let command = removal_command(&self.plan.hsm.module, token, *id);
-            error
-                .hints
-                .push(format!("to remove {label:?}, CKA_ID {id}: {command}"));
+        error.state.push(what_is_left(taken_back, left.len()));
+        error
+            .hints
+            .extend(left.iter().map(|left| self.removal_hint(left)));
+        let mark = self.record.transcript.mark();
+        let mut ended = self.end_aborted(&error, &removed, &left);
+        if let Some(signer) = self.destroy_signer() {
+            // It is still there, so it can sign again, and what it signs is then true.
+            error.state.push(
+                "the transcript signer that this run made may still be in the HSM".to_owned(),
+            );
+            error.hints.push(self.removal_hint(&signer));
+            left.push(signer);
+            ended = self
+                .record
+                .reopen(mark)
+                .and_then(|()| self.end_aborted(&error, &removed, &left));
         }
-        let aborted = Event::Aborted {
-            step: self.step.number(),
-            exit: error.exit as u8,
-            error: error.line(),
-            state: error
-                .state
-                .iter()
-                .map(|state| words::printable(state))
-                .collect(),
-            removed,
-            may_be_left: left
-                .iter()
-                .map(|(label, id)| LeftObject {
-                    label: label.clone(),
-                    cka_id: id.to_string(),
-                })
-                .collect(),
-        };
         let working = self.record.working().to_owned();
-        error.state.push(match self.record.abort(&aborted) {
+        let closed = ended.and_then(|unsigned| {
+            error.state.extend(unsigned);
+            self.record.close_aborted()
+        });
+        error.state.push(match closed {
             Ok(directory) => format!("nothing was written but {}", directory.display()),
             Err(_) => format!(
                 "the record could not be closed; what there is stands in {}",
@@ -290,14 +285,60 @@ impl<'a> Ceremony<'a> {
         error
     }
 
+    /// Writes the last line of an aborted ceremony, and has it signed where the HSM answers. Says where it
+    /// does not.
+    fn end_aborted(
+        &mut self,
+        error: &Error,
+        removed: &[String],
+        left: &[(String, KeyId)],
+    ) -> Result<Option<String>> {
+        let aborted = Event::Aborted {
+            step: self.step.number(),
+            exit: error.exit as u8,
+            error: error.line(),
+            state: error
+                .state
+                .iter()
+                .map(|state| words::printable(state))
+                .collect(),
+            removed: removed.to_vec(),
+            may_be_left: left
+                .iter()
+                .map(|(label, id)| LeftObject {
+                    label: label.clone(),
+                    cka_id: id.to_string(),
+                })
+                .collect(),
+            signer_destroyed: self.signing.intended.is_some(),
+        };
+        let (hsm, signing, rehearsal) = (self.hsm.as_ref(), &self.signing, self.rehearsal);
+        let mut unsigned = None;
+        let mut sign = |bytes: &[u8]| match signer::sign(hsm, signing, rehearsal, bytes) {
+            Ok(signature) => Ok(signature),
+            Err(e) => {
+                unsigned = Some(format!("its transcript is not signed ({})", e.what));
+                Ok(None)
+            }
+        };
+        self.record.end(&aborted, &mut sign)?;
+        Ok(unsigned)
+    }
+
+    fn removal_hint(&self, (label, id): &(String, KeyId)) -> String {
+        let token = self.plan.hsm.token.token.as_deref().unwrap_or("TOKEN");
+        let command = removal_command(&self.plan.hsm.module, token, label, *id);
+        format!("to remove {label:?}, CKA_ID {id}: {command}")
+    }
+
     /// Destroys what this run made in the token. Says how many objects, and what may be left.
     fn destroy_made(&mut self) -> (usize, Vec<(String, KeyId)>) {
         let mut destroyed = 0;
         let mut left = Vec::new();
         for (label, id) in std::mem::take(&mut self.made) {
-            match self.hsm.as_ref().map(|hsm| hsm.destroy_named(&label, id)) {
-                Some(Ok(0)) => {}
-                Some(Ok(objects)) => {
+            match self.destroy_one(&label, id) {
+                Ok(0) => {}
+                Ok(objects) => {
                     destroyed += objects;
                     let event = Event::KeyDestroyed(Destroyed {
                         label,
@@ -308,10 +349,36 @@ impl<'a> Ceremony<'a> {
                     // A transcript that cannot be written must not stop the destruction.
                     let _ = self.record.transcript.append(&event);
                 }
-                _ => left.push((label, id)),
+                Err(_) => left.push((label, id)),
             }
         }
         (destroyed, left)
+    }
+
+    /// In a new session where the HSM lost the old one: nothing is given up that a PIN can still reach.
+    fn destroy_one(&mut self, label: &str, id: KeyId) -> Result<usize> {
+        match self.hsm()?.destroy_named(label, id) {
+            Err(lost) if hsm::session_was_lost(&lost) => {
+                self.open_to_destroy()?;
+                self.hsm()?.destroy_named(label, id)
+            }
+            done => done,
+        }
+    }
+}
+
+/// What an aborted run says of its data keys.
+fn what_is_left(taken_back: usize, left: usize) -> String {
+    match (taken_back, left) {
+        (0, 0) => "no data key was left in the HSM by this run".to_owned(),
+        (1, 0) => {
+            "no data key was left in the HSM by this run: the one it made was destroyed".to_owned()
+        }
+        (n, 0) => {
+            format!("no data key was left in the HSM by this run: the {n} it made were destroyed")
+        }
+        (_, 1) => "1 object of this run may still be in the HSM".to_owned(),
+        (_, n) => format!("{n} objects of this run may still be in the HSM"),
     }
 }
 
@@ -330,7 +397,8 @@ fn own_digest() -> String {
     digest.map_or_else(|_| "unknown".to_owned(), |digest| words::hex(&digest))
 }
 
-fn capitalised(text: &str) -> String {
+/// A sentence with its first letter large.
+pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars
         .next()

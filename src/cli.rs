@@ -29,11 +29,12 @@ pub struct Cli {
 /// The verbs.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Practise: a whole ceremony on a fresh soft HSM and a stand-in KMS
+    /// Practise: the whole life of a data key, or a plan, on a fresh soft HSM and a stand-in KMS
     #[command(
         after_help = "Without PLAN nothing is asked and no terminal, network or root is needed.\n\
-        With PLAN its names and screens are practised at a terminal; the soft HSM and the\n\
-        stand-in KMS take the place of the real ones.\n\n\
+        With PLAN, of any kind, its names, custodians and screens are practised at a terminal;\n\
+        soft HSM, stand-in KMS and a stand-in for the previous record take the place of the\n\
+        real ones, and practice papers to type from are shown first.\n\n\
         Example:  byok rehearse\n          byok rehearse plan.toml"
     )]
     Rehearse {
@@ -117,7 +118,7 @@ pub enum Command {
     Check {
         /// The plan
         plan: PathBuf,
-        /// Log in and run the preflight as well
+        /// Log in, look for labels or data keys, and run the preflight as well
         #[arg(long)]
         hsm: bool,
         /// For programs
@@ -127,6 +128,7 @@ pub enum Command {
     /// The ceremony
     #[command(
         after_help = "At a terminal the plan's meaning and digest are shown, and only Yes approves.\n\
+        At every question but that for a PIN, note records something for the auditor; stop ends it.\n\
         Unattended, --approve with the SHA-256 of the plan's exact bytes stands for that.\n\
         Standard output gets one line: the head digest and the transcript's path.\n\n\
         Example:  byok run plan.toml\n          \
@@ -142,8 +144,11 @@ pub enum Command {
     /// Whether a record holds; no HSM is needed
     #[command(
         after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4).\n\
-        Only something from outside the record makes it authentic: the head digest from paper.\n\n\
-        Example:  byok verify --head '64879f7d 6b960a01 0d02c7f0' records/2026-11-22-payments"
+        Only something from outside the record makes it authentic: the head digest from paper,\n\
+        or a list of keys whose owners you know (ssh-keygen(1), ALLOWED SIGNERS). With both,\n\
+        both must hold. Keys inside the record vouch for nothing.\n\n\
+        Example:  byok verify --head '64879f7d 6b960a01 0d02c7f0' records/2026-11-22-payments\n          \
+        byok verify --signers allowed_signers records/2026-11-22-payments"
     )]
     Verify {
         /// The record's directory
@@ -151,7 +156,7 @@ pub enum Command {
         /// The head digest from paper: 64 hex digits, or at least the first three rows
         #[arg(long, value_name = "HEX")]
         head: Option<String>,
-        /// Not built yet
+        /// Allowed signers: whoever may vouch for a record, and with which key
         #[arg(long, value_name = "FILE")]
         signers: Option<PathBuf>,
         /// A copy of a record before this one, or a directory of such copies; may be given again
@@ -184,7 +189,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// What a file is: import parameters, wrapped material, transcript, plan
+    /// What a file is: plan, import parameters, any file of a record, a share (never its words)
     #[command(after_help = "Example:  byok inspect inputs/eu-west-1.json")]
     Inspect {
         /// The file, or a directory of import parameters

@@ -79,7 +79,7 @@ impl Step {
             Self::OpenHsm => "open the HSM",
             Self::Parameters => "read the import parameters",
             Self::Preflight => "preflight",
-            Self::Generate => "generate",
+            Self::Generate => "the data keys", // made, found, recovered or destroyed
             Self::Wrap => "wrap",
             Self::Escrow => "escrow",
             Self::ProveEscrow => "prove the escrow",

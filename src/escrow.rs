@@ -49,30 +49,13 @@ pub fn share_digest(ceremony: &str, words: &slip39::words::Words) -> Digest {
 /// Exit 2 where the file cannot be read or its last line is not 33 words of the list, naming the row.
 pub fn read_share_file(path: &Path) -> Result<slip39::words::Words> {
     let bad = |why: String| Error::usage(format!("the share file {}: {why}", path.display()));
-    let mut text = Locked::zeroed(LONGEST_SHARE_FILE)?;
-    let mut file = File::open(path).map_err(|e| bad(e.to_string()))?;
-    let mut len = 0;
-    loop {
-        match file.read(&mut text[len..]) {
-            Ok(0) => break,
-            Ok(more) => len += more,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(bad(e.to_string())),
-        }
-    }
+    let (text, len) = read_locked(path).map_err(bad)?;
     if len == LONGEST_SHARE_FILE {
         return Err(bad("longer than a share file is".into()));
     }
-    let mut lines = text[..len]
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty());
-    let last = lines.next_back().unwrap_or_default();
     let mut share = slip39::words::Words::blank(SHARE_WORDS)?;
     let mut count = 0;
-    for word in last
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
-    {
+    for word in words_of_last_line(&text[..len]) {
         let number = slip39::words::number_of(word).ok_or_else(|| {
             bad(format!(
                 "word {} of its last line is not in the list",
@@ -90,6 +73,63 @@ pub fn read_share_file(path: &Path) -> Result<slip39::words::Words> {
         )));
     }
     Ok(share)
+}
+
+/// What can be told of a share file without telling anything of the share.
+pub struct ShareFile {
+    /// How many words its last line has.
+    pub words: usize,
+    /// Whether they are 33 words of the list and their checksum holds.
+    pub holds: bool,
+}
+
+/// Whether this file is a share, or was meant to be one: it begins like those that byok writes, or most of
+/// its last line is words of the list. Nothing of it comes into memory that is not locked.
+///
+/// # Errors
+/// Exit 2 where it cannot be read; exit 5 where no locked memory can be had.
+pub fn share_file(path: &Path) -> Result<Option<ShareFile>> {
+    let bad = |why: String| Error::usage(format!("{}: {why}", path.display()));
+    let (text, len) = read_locked(path).map_err(bad)?;
+    let text = &text[..len];
+    let count = words_of_last_line(text).count();
+    let listed = words_of_last_line(text)
+        .filter(|word| slip39::words::number_of(word).is_some())
+        .count();
+    let is_share = text.starts_with(b"byok share ") || count >= 20 && listed * 2 > count;
+    if !is_share || len == LONGEST_SHARE_FILE {
+        return Ok(None);
+    }
+    let holds = count == SHARE_WORDS
+        && read_share_file(path).is_ok_and(|words| slip39::Share::from_words(&words).is_ok());
+    Ok(Some(ShareFile {
+        words: count,
+        holds,
+    }))
+}
+
+/// The first [`LONGEST_SHARE_FILE`] bytes of a file, and how many there are.
+fn read_locked(path: &Path) -> Result<(Locked, usize), Why> {
+    let mut text = Locked::zeroed(LONGEST_SHARE_FILE).map_err(|e| e.line())?;
+    let mut file = File::open(path).map_err(|e| e.to_string())?;
+    let mut len = 0;
+    loop {
+        match file.read(&mut text[len..]) {
+            Ok(0) => return Ok((text, len)),
+            Ok(more) => len += more,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+}
+
+fn words_of_last_line(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut lines = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let last = lines.next_back().unwrap_or_default();
+    last.split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
 }
 
 /// What is wrong with a package, a share or a quorum, in words.

@@ -19,14 +19,24 @@ mod keys;
 mod practice;
 mod quirks;
 mod secrets;
+mod sign;
 mod uri;
 mod wrap;
 
 pub use attributes::{Attributes, Life};
 pub use escrow::EscrowHandle;
 pub use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
+pub use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
 pub use uri::TokenUri;
 pub use wrap::{Transport, WrappingHandle};
+
+/// The check id of every failure after which the session, or its login, is gone.
+const SESSION: &str = "HSM-SESSION";
+
+/// Whether the HSM lost the session, or its login: what failed may be done again in a new one.
+pub fn session_was_lost(error: &Error) -> bool {
+    error.check == Some(SESSION)
+}
 
 /// A PKCS#11 module, loaded and initialised.
 pub struct Module {
@@ -123,18 +133,35 @@ impl Module {
     /// # Errors
     /// Exit 3 where C_OpenSession fails.
     pub fn open(&self, token: &Token) -> Result<Hsm> {
-        let session = self.context.open_rw_session(token.slot).map_err(|e| {
-            fault(e).doing(format!("opening a session with {}", token.uri())).hint(
-                "a token that is write-protected, removed or in use elsewhere cannot hold a ceremony",
-            )
-        })?;
         Ok(Hsm {
             context: self.context.clone(),
-            session,
+            session: self.session(token)?,
             token: token.clone(),
             omission: 0,
             cipher: 0,
         })
+    }
+
+    fn session(&self, token: &Token) -> Result<Session> {
+        self.context.open_rw_session(token.slot).map_err(|e| {
+            fault(e).doing(format!("opening a session with {}", token.uri())).hint(
+                "a token that is write-protected, removed or in use elsewhere cannot hold a ceremony",
+            )
+        })
+    }
+
+    /// Opens a session in the place of one that the HSM lost: with the token of the same label and serial,
+    /// whatever slot it is in now. Session objects are gone, and nobody is logged in.
+    ///
+    /// # Errors
+    /// Exit 3 where that token is not there, or C_OpenSession fails; `hsm` then is as it was.
+    pub fn reopen(&self, hsm: &mut Hsm) -> Result<()> {
+        // Best effort: a login that outlived what failed would refuse the next C_Login.
+        let _ = hsm.session.logout();
+        let token = self.find(&hsm.token.uri())?;
+        hsm.session = self.session(&token)?;
+        hsm.token = token;
+        Ok(())
     }
 
     /// The module as the transcript records it.
@@ -310,6 +337,9 @@ impl Drop for Hsm {
     }
 }
 
+const WENT_AWAY: &str =
+    "the HSM went away: check its cable, power and slot, then run the ceremony again";
+
 /// A PKCS#11 failure under its own names, so that people can search for them:
 /// `C_WrapKey: CKR_ARGUMENTS_BAD`.
 fn fault(error: P11Error) -> Error {
@@ -317,11 +347,14 @@ fn fault(error: P11Error) -> Error {
         P11Error::Pkcs11(rv, function) => {
             let exit = Error::new(Exit::Hsm, format!("{}: {}", c_name(function), ckr_name(rv)));
             match rv {
-                RvError::DeviceRemoved | RvError::TokenNotPresent | RvError::DeviceError => exit
-                    .hint("the HSM went away: check its cable, power and slot, then run the ceremony again"),
-                RvError::SessionHandleInvalid | RvError::SessionClosed => {
-                    exit.hint("the HSM closed the session: run the ceremony again")
+                RvError::DeviceRemoved | RvError::TokenNotPresent => {
+                    exit.check(SESSION).hint(WENT_AWAY)
                 }
+                RvError::DeviceError => exit.hint(WENT_AWAY),
+                RvError::SessionHandleInvalid | RvError::SessionClosed => exit
+                    .check(SESSION)
+                    .hint("the HSM closed the session: run the ceremony again"),
+                RvError::UserNotLoggedIn => exit.check(SESSION),
                 _ => exit,
             }
         }

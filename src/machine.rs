@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
@@ -9,10 +10,26 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// The present time, to the second, from this machine's clock.
+mod power;
+
+/// What a person's watch adds to this machine's clock, in seconds.
+static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
+
+/// The present time, to the second: this machine's clock, as far as nobody corrected it.
 pub fn now() -> Timestamp {
-    let seconds = Timestamp::now().as_second();
+    let seconds = Timestamp::now().as_second().saturating_add(clock_offset());
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// From now on the time is what a person says; the machine's own clock is not touched.
+pub fn correct_clock(present: Timestamp) {
+    let offset = present.as_second() - Timestamp::now().as_second();
+    CLOCK_OFFSET.store(offset, Ordering::Relaxed);
+}
+
+/// What was added to this machine's clock, in seconds; 0 where nobody corrected it.
+pub fn clock_offset() -> i64 {
+    CLOCK_OFFSET.load(Ordering::Relaxed)
 }
 
 /// `2026-11-22T11:42:03Z` as `20261122T114203Z`, for names of directories.
@@ -56,6 +73,13 @@ pub struct Machine {
     pub swap: Vec<String>,
     /// Kind of the file system that will hold the record, such as `ext4` or `tmpfs`.
     pub record_file_system: String,
+    /// Whether the system runs from a medium and keeps its changes in memory.
+    pub live_system: bool,
+    /// The sleep states that the kernel offers, such as `mem` and `disk`.
+    pub sleep_states: Vec<String>,
+    /// Charge of the battery in percent, while the machine runs on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_battery: Option<u8>,
 }
 
 impl Machine {
@@ -73,13 +97,102 @@ impl Machine {
             interfaces_up: interfaces_up(),
             swap: swap(),
             record_file_system: file_system(directory),
+            live_system: is_live(&read("/proc/cmdline")),
+            sleep_states: words_of(&read("/sys/power/state")),
+            on_battery: power::on_battery(Path::new("/sys/class/power_supply")),
         }
     }
 
     /// Whether the record would vanish when the power goes.
     pub fn record_vanishes(&self) -> bool {
-        matches!(self.record_file_system.as_str(), "tmpfs" | "ramfs")
+        match self.record_file_system.as_str() {
+            "tmpfs" | "ramfs" | "rootfs" => true,
+            "overlay" | "aufs" => self.live_system,
+            _ => false,
+        }
     }
+
+    /// What it is that would vanish.
+    pub fn what_vanishes(&self) -> String {
+        let live = if self.live_system {
+            " of a live system"
+        } else {
+            ""
+        };
+        let article = match self.record_file_system.starts_with(['a', 'o']) {
+            true => "an",
+            false => "a",
+        };
+        format!("{article} {}{live}", self.record_file_system)
+    }
+
+    /// What does not stop a ceremony, and what to do about it; one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.swap.is_empty() {
+            warnings.push(format!(
+                "Swap is in use ({}). Secrets are locked in memory and do not go there; the HSM's module may have others. To switch it off: swapoff -a",
+                self.swap.join(", ")
+            ));
+        }
+        if self.sleep_states.iter().any(|state| state != "disk") {
+            warnings.push(
+                "This machine can go to sleep, which ends the HSM session. To prevent it, begin with: systemd-inhibit --what=sleep:idle:handle-lid-switch byok run PLAN".to_owned(),
+            );
+        }
+        if let Some(charge) = self.on_battery {
+            warnings.push(format!(
+                "This machine runs on its battery, {charge} % charged. A ceremony may take hours: plug it in."
+            ));
+        }
+        warnings
+    }
+}
+
+/// File systems without owners and permissions: FAT and its like.
+///
+/// # Errors
+/// Exit 5 where `what` would lie on one.
+pub fn refuse_open_file_system(path: &Path, what: &str) -> Result<()> {
+    let kind = file_system(path);
+    if !matches!(
+        kind.as_str(),
+        "vfat" | "msdos" | "exfat" | "ntfs" | "ntfs3" | "fuseblk"
+    ) {
+        return Ok(());
+    }
+    Err(Error::machine(format!(
+        "{what} would lie on {kind}, which knows no owners and permissions: everybody could read it"
+    ))
+    .check("FILE-SYSTEM")
+    .hint("take a disk that Linux formatted (ext4, xfs, btrfs)")
+    .hint("such a stick is fine for the copies that are made afterwards"))
+}
+
+/// How live systems say on the kernel's command line that they are one (Debian, Ubuntu, Fedora, Arch).
+fn is_live(command_line: &str) -> bool {
+    const MARKS: [&str; 5] = [
+        "boot=live",
+        "boot=casper",
+        "rd.live.image",
+        "rd.live.dir",
+        "archisobasedir",
+    ];
+    let options: Vec<&str> = command_line
+        .split_whitespace()
+        .map(|option| option.split_once('=').map_or(option, |(name, _)| name))
+        .collect();
+    MARKS
+        .iter()
+        .any(|mark| command_line.split_whitespace().any(|o| o == *mark) || options.contains(mark))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn words_of(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The interfaces of this process's own network namespace that are up, but `lo`.
@@ -125,7 +238,10 @@ fn file_system(path: &Path) -> String {
         .ancestors()
         .find_map(|p| p.canonicalize().ok())
         .unwrap_or_default();
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    file_system_in(&read("/proc/self/mounts"), &existing)
+}
+
+fn file_system_in(mounts: &str, existing: &Path) -> String {
     let mut best = (0, "unknown");
     for line in mounts.lines() {
         let mut fields = line.split(' ');
@@ -133,9 +249,66 @@ fn file_system(path: &Path) -> String {
         else {
             continue;
         };
-        if existing.starts_with(point) && point.len() >= best.0 {
+        let point = unescaped(point);
+        if existing.starts_with(&point) && point.len() >= best.0 {
             best = (point.len(), kind);
         }
     }
     best.1.to_owned()
+}
+
+/// /proc/self/mounts writes space, tab, line feed and backslash as three octal digits.
+fn unescaped(point: &str) -> String {
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(point.to_owned(), |point, (code, is)| {
+        point.replace(code, is)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "overlay / overlay rw 0 0\n\
+        /dev/sdb1 /media/a\\040stick vfat rw 0 0\n\
+        tmpfs /run tmpfs rw 0 0\n\
+        /dev/sda2 /home ext4 rw 0 0\n";
+
+    #[test]
+    fn the_longest_mount_point_tells_the_file_system() {
+        let kind = |path| file_system_in(MOUNTS, Path::new(path));
+        assert_eq!(kind("/media/a stick/records"), "vfat");
+        assert_eq!(kind("/media/a"), "overlay");
+        assert_eq!(kind("/run"), "tmpfs");
+        assert_eq!(kind("/homely"), "overlay");
+        assert_eq!(file_system_in("", Path::new("/")), "unknown");
+    }
+
+    #[test]
+    fn a_live_system_is_known_by_its_command_line() {
+        assert!(is_live(
+            "BOOT_IMAGE=/live/vmlinuz boot=live components quiet"
+        ));
+        assert!(is_live("root=live:CDLABEL=F rd.live.image quiet"));
+        assert!(is_live("archisobasedir=arch archisolabel=X"));
+        assert!(!is_live("root=/dev/sda2 ro quiet"));
+        assert!(!is_live(""));
+    }
+
+    #[test]
+    fn an_overlay_vanishes_only_where_the_system_is_live() {
+        let mut machine = Machine::look(Path::new("/"));
+        machine.record_file_system = "overlay".into();
+        machine.live_system = false;
+        assert!(!machine.record_vanishes());
+        machine.live_system = true;
+        assert!(machine.record_vanishes());
+        assert_eq!(machine.what_vanishes(), "an overlay of a live system");
+    }
 }

@@ -96,8 +96,11 @@ fn run(command: Command) -> Result<()> {
             next,
             json,
         } => {
-            verbs::refuse_unbuilt(&[("--signers", signers.is_some())])?;
-            verbs::verify(&record, head.as_deref(), &previous, next, json)
+            let anchors = verbs::Anchors {
+                head: head.as_deref(),
+                signers: signers.as_deref(),
+            };
+            verbs::verify(&record, &anchors, &previous, next, json)
         }
         Command::Receipt {
             record,

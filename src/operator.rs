@@ -3,10 +3,17 @@
 //! The law of the terminal:
 //! - Calm: one question at a time, and the person who must act is named.
 //! - Words go to stderr, data to stdout.
-//! - At most 79 columns. Colour never carries meaning alone; there is none yet.
-//! - Nothing read from a file is shown before its unprintable characters are escaped.
-//! - Secrets are read byte by byte into locked memory, without echo.
-//! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`.
+//! - At most 79 columns, and the main screens within 24 rows. Digests are shown in 8 numbered rows.
+//! - Colour never carries meaning alone; there is none yet. The bell and blinking: never.
+//! - Nothing read from a file or a keyboard is shown before its unprintable characters are escaped.
+//! - Secrets are read byte by byte into locked memory. PINs are typed without echo, and no word typed
+//!   there means anything else. Words of shares are wiped from the screen before the next person comes.
+//! - `note` at every question but that for a PIN asks what happened: the transcript has it, with the
+//!   step, as an exception in the words of whoever typed it. Words of a share never get in.
+//! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`. So does `stop`, except where every
+//!   answer but one ends the ceremony anyhow.
+//! - A wrong PIN is asked again after what the token says is left; the last try needs the word LAST.
+//! - A dumb terminal and a narrow window change how it looks, never what is asked.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -15,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result, Step};
 use crate::locked::Locked;
 
+mod prompt;
 mod terminal;
 
 pub use terminal::Terminal;
@@ -30,6 +38,19 @@ pub trait Operator {
     /// # Errors
     /// Exit 1 where the person ends the ceremony.
     fn ask(&mut self, question: &str) -> Result<Option<String>>;
+
+    /// As [`ask`](Self::ask), for a question that every answer but one ends: `stop` is such an answer.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    fn decide(&mut self, question: &str) -> Result<Option<String>> {
+        self.ask(question)
+    }
+
+    /// What people wanted the auditor to know since this was last called, each in their own words.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Asks for a secret. `None` as in [`ask`](Self::ask).
     ///
@@ -50,6 +71,11 @@ pub trait Operator {
     /// Clears screen and scrollback, where there are any.
     fn wipe(&mut self);
 
+    /// How many columns there are to show something in.
+    fn columns(&self) -> usize {
+        80
+    }
+
     /// Refuses to go on once the process was told to end. Called between steps and between keys.
     ///
     /// # Errors
@@ -58,13 +84,13 @@ pub trait Operator {
 
     /// Announces a step.
     fn step(&mut self, step: Step, mode: &str) {
-        self.say(&format!(
-            "{mode} {} of {}  {}\n",
-            step.number(),
-            Step::COUNT,
-            step.name()
-        ));
+        self.say(&announced(step, mode));
     }
+}
+
+fn announced(step: Step, mode: &str) -> String {
+    let (number, count) = (step.number(), Step::COUNT);
+    format!("{mode} {number} of {count}  {}\n", step.name())
 }
 
 /// Set when a signal came that asks the process to end.

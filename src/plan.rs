@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::hsm::TokenUri;
+use crate::hsm::{SIGNER_LABEL, TokenUri};
 use crate::kms::KeyArn;
 use crate::verify::Anchor;
 use crate::words::{self, Digest};
@@ -62,6 +62,21 @@ pub struct Plan {
     pub screen_recorded: Option<String>,
     /// Where the record will stand.
     pub directory: PathBuf,
+    /// Who watches, as the plan calls their seats; each is asked for at the roll call.
+    pub witnesses: Vec<String>,
+    /// Who signs the transcript.
+    pub signer: SignerPlan,
+}
+
+/// Who signs the transcript.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignerPlan {
+    /// The one in the HSM token; where there is none, one is made.
+    Any,
+    /// The one whose public key has this SHA-256, and no other.
+    Named(Digest),
+    /// Nobody; the record says so as an exception.
+    Nobody,
 }
 
 /// The `[escrow]` table.
@@ -341,6 +356,13 @@ impl Plan {
             .flat_map(|key| key.imports.iter().map(move |import| (key, import)))
     }
 
+    /// Whether custodians see or type shares at this computer's screen.
+    pub fn shares_at_screen(&self) -> bool {
+        let shown = self.escrow.as_ref().map(|escrow| &escrow.deliver);
+        let typed = self.recover.as_ref().map(|recover| &recover.shares);
+        shown == Some(&Deliver::Screen) || typed == Some(&ShareSource::Typed)
+    }
+
     /// Whether any data key's bytes come into this computer.
     pub fn wraps_in_host(&self) -> bool {
         self.imports()
@@ -393,6 +415,11 @@ fn name(what: &str, text: &str) -> Result<String> {
         return Err(Error::usage(format!("{what} {text:?} is not a name")).hint(
             "letters, digits, _ and -, beginning with a letter or digit, at most 64 of them",
         ));
+    }
+    if text.eq_ignore_ascii_case(SIGNER_LABEL) {
+        return Err(Error::usage(format!(
+            "{what} {text:?} is the label of the transcript signer"
+        )));
     }
     if ["signatures", "receipts", "sha256sums"].contains(&text.to_ascii_lowercase().as_str()) {
         return Err(Error::usage(format!(

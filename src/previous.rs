@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::error::{Error, Result};
 use crate::escrow::package::{self, Package};
 use crate::hsm::KeyId;
@@ -10,7 +12,7 @@ use crate::plan::{Keep, Plan};
 use crate::receipts::KnownMaterial;
 use crate::strict_json::Json;
 use crate::transcript::{Chain, Line};
-use crate::verify::{self, Anchor};
+use crate::verify::{self, Anchor, Followed};
 use crate::words::{self, Digest};
 
 /// A previous record that holds together.
@@ -19,21 +21,42 @@ pub struct Previous {
     pub directory: PathBuf,
     /// Head digest of its transcript.
     pub head: Digest,
+    /// When it was sealed, by the clock that its ceremony went by.
+    pub sealed: Timestamp,
     /// Its ceremony's id.
     pub ceremony: String,
+    /// The records before it that were found, the newest first.
+    pub earlier: Vec<PathBuf>,
     /// Its data keys.
     pub keys: Vec<KnownKey>,
     /// Who was dealt which share of its escrow key, if there was one.
     pub dealt: Vec<KnownShare>,
+    /// How many of these shares open its escrow.
+    pub threshold: Option<u8>,
     /// Its escrow package, if there is one.
     pub package: Option<Package>,
     /// Whether it is of a rehearsal.
     pub rehearsal: bool,
+    /// Its HSM: what [`HSM_FACTS`] names, as far as it is told.
+    pub hsm: Vec<(&'static str, String)>,
     /// SHA-256 of its receipts.jsonl, where it has receipts.
     pub receipts_head: Option<Digest>,
+    /// How many receipts it has.
+    pub receipts: usize,
+    /// Who signed it.
+    pub signer: Option<KnownSigner>,
     /// Which materials its receipts know, and those of the records before it that were found.
     pub materials: Vec<KnownMaterial>,
 }
+
+/// The members of `hsm-opened` that tell one HSM from another, and from itself after an update.
+pub const HSM_FACTS: [&str; 5] = [
+    "manufacturer",
+    "model",
+    "serial",
+    "firmware",
+    "module_sha256",
+];
 
 /// A data key as a record tells it.
 #[derive(Clone, Debug)]
@@ -52,8 +75,18 @@ pub struct KnownKey {
     pub kcv: String,
     /// Fingerprint.
     pub fingerprint: Digest,
-    /// The KMS keys that it was wrapped for.
+    /// The KMS keys that it was wrapped for: by this record or, where it only dealt new shares, by the
+    /// newest one before it that wrapped.
     pub key_arns: Vec<String>,
+}
+
+/// The transcript signer as a record tells it.
+#[derive(Clone, Debug)]
+pub struct KnownSigner {
+    /// `SHA256:…` of its public key.
+    pub fingerprint: String,
+    /// CKA_ID in its HSM.
+    pub cka_id: String,
 }
 
 /// A share as a record tells it.
@@ -97,17 +130,37 @@ impl Previous {
         let mut materials = verified.receipts.known();
         materials.extend(followed.known());
         let chain = &verified.chain;
+        let mut keys = known_keys(chain, &keeps(directory))
+            .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?;
+        for key in keys.iter_mut().filter(|key| key.key_arns.is_empty()) {
+            key.key_arns = wrapped_before(&followed, &key.fingerprint);
+        }
         Ok(Self {
+            earlier: followed
+                .links
+                .into_iter()
+                .map(|link| link.directory)
+                .collect(),
             receipts_head: verified.receipts.head(),
+            receipts: verified.receipts.receipts.len(),
             materials,
             directory: directory.to_owned(),
             head: chain.head,
+            sealed: chain.end().at,
             ceremony: chain.opening().text("ceremony").to_owned(),
-            keys: known_keys(chain, &keeps(directory))
-                .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?,
+            keys,
             dealt: known_shares(chain),
+            threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,
+            signer: chain
+                .events("transcript-signer")
+                .next()
+                .map(|line| KnownSigner {
+                    fingerprint: line.text("fingerprint").to_owned(),
+                    cka_id: line.text("cka_id").to_owned(),
+                }),
             rehearsal: verified.is_rehearsal(),
+            hsm: known_hsm(chain),
         })
     }
 
@@ -129,6 +182,12 @@ impl Previous {
     pub fn custodian_of(&self, share_sha256: &str) -> Option<&KnownShare> {
         self.dealt.iter().find(|share| share.sha256 == share_sha256)
     }
+}
+
+fn known_hsm(chain: &Chain) -> Vec<(&'static str, String)> {
+    let opened = chain.events("hsm-opened").last();
+    let told = |fact| opened.map(|line| (fact, line.text(fact).to_owned()));
+    HSM_FACTS.into_iter().filter_map(told).collect()
 }
 
 /// Generated, found again or recovered: each event tells the same of a data key.
@@ -175,6 +234,26 @@ fn known_key(chain: &Chain, line: &Line, keeps: &[(String, Keep)]) -> Result<Kno
     })
 }
 
+/// The KMS keys that the newest of these records wrapped this data key for.
+fn wrapped_before(followed: &Followed, fingerprint: &Digest) -> Vec<String> {
+    let fingerprint = words::hex(fingerprint);
+    let arns = |chain: &Chain| -> Vec<String> {
+        let label = chain
+            .data_keys()
+            .find(|line| line.text("fingerprint") == fingerprint)
+            .map(|line| line.text("label"));
+        chain
+            .events("key-wrapped")
+            .filter(|wrapped| Some(wrapped.text("label")) == label)
+            .map(|wrapped| wrapped.text("key_arn").to_owned())
+            .collect()
+    };
+    let all = followed.links.iter().map(|link| arns(&link.verified.chain));
+    all.into_iter()
+        .find(|arns| !arns.is_empty())
+        .unwrap_or_default()
+}
+
 fn known_shares(chain: &Chain) -> Vec<KnownShare> {
     let dealt = chain
         .events("escrow-dealt")
@@ -197,6 +276,12 @@ fn known_shares(chain: &Chain) -> Vec<KnownShare> {
             sha256: text(share, "share_sha256"),
         })
         .collect()
+}
+
+fn threshold(chain: &Chain) -> Option<u8> {
+    let dealt = chain.events("escrow-dealt").next()?;
+    let threshold = dealt.json.get("threshold")?.as_u64()?;
+    u8::try_from(threshold).ok()
 }
 
 fn read_package(directory: &Path) -> Result<Option<Package>> {

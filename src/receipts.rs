@@ -22,6 +22,7 @@ mod chain;
 mod judge;
 
 pub use append::{Added, append};
+pub use chain::alone;
 pub use judge::{Entry, Listed, TrailFact};
 
 pub(crate) use append::torn;

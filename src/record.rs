@@ -14,7 +14,7 @@ use rustix::fs::{CWD, RenameFlags};
 use crate::error::{Error, Result};
 use crate::hsm::KeyId;
 use crate::machine;
-use crate::transcript::{self, Event, Torn, Transcript};
+use crate::transcript::{self, Event, Mark, Torn, Transcript, VoidShares, signature};
 use crate::words::{self, Digest};
 
 /// Holds space for the outputs while shares are handed out.
@@ -22,6 +22,9 @@ const RESERVED: &str = ".reserved";
 
 /// The checksum file's name.
 pub const SUMS: &str = "SHA256SUMS";
+
+/// Signs the whole transcript: its exact bytes in, the signature's file out; `None` is no signature.
+pub type Sign<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Option<String>>;
 
 /// A record that is being written, under the name `<directory>.incomplete`.
 pub struct Record {
@@ -41,6 +44,8 @@ pub struct Leftover {
     pub working: PathBuf,
     /// Label and CKA_ID of everything that run may have made in the token.
     pub intended: Vec<(String, KeyId)>,
+    /// The shares that run handed out, where nobody was told yet that they are void.
+    pub void: Option<VoidShares>,
     /// Why its transcript cannot be relied on, if so; then nothing is destroyed for its sake.
     pub broken: Option<String>,
 }
@@ -59,7 +64,8 @@ impl Leftover {
         }
         // A run that set one aside may have failed before it could destroy anything.
         for aside in set_aside(directory) {
-            let earlier = Self::read(aside, false)?;
+            let mut earlier = Self::read(aside, false)?;
+            earlier.void = None; // the run that set it aside named them
             match &mut found {
                 Some(found) => found.intended.extend(earlier.intended),
                 None if !earlier.intended.is_empty() => found = Some(earlier),
@@ -95,16 +101,26 @@ impl Leftover {
             }
             Err(e) => return Err(cannot(e)),
         };
-        let (intended, broken) = match Torn::read(&bytes) {
-            Ok(torn) => (torn.intended(), None),
-            Err(why) => (Vec::new(), Some(why)),
+        let (intended, void, broken) = match Torn::read(&bytes) {
+            Ok(torn) => {
+                let named = !may_be_live && is_aborted(&working);
+                (torn.intended(named), torn.void_shares(), None)
+            }
+            Err(why) => (Vec::new(), None, Some(why)),
         };
         Ok(Self {
             working,
             intended,
+            void,
             broken,
         })
     }
+}
+
+/// Whether the name says that the run closed its record as aborted.
+fn is_aborted(directory: &Path) -> bool {
+    let name = directory.file_name().unwrap_or_default();
+    name.to_string_lossy().contains(".aborted-")
 }
 
 /// What earlier runs set aside: `<directory>.interrupted-*`, in order of time.
@@ -190,10 +206,7 @@ impl Record {
         }
         let sha256 = words::sha256(bytes);
         self.written.push((path.to_owned(), sha256));
-        let mut file = create_new(&target).map_err(|e| cannot("making", &target, e))?;
-        file.write_all(bytes)
-            .and_then(|()| file.sync_all())
-            .map_err(|e| cannot("writing", &target, e))?;
+        write_new(&target, bytes).map_err(|e| cannot("writing", &target, e))?;
         self.transcript.append(&Event::OutputWritten {
             path: path.to_owned(),
             sha256: words::hex(&sha256),
@@ -231,27 +244,73 @@ impl Record {
         &self.working
     }
 
-    /// Ends the transcript with `last`, writes the checksums, and gives the record its final name.
+    /// Ends the transcript with `last`, has it signed, writes the checksums, and gives the record its final
+    /// name.
     ///
     /// # Errors
-    /// Exit 5 where the disk says no or somebody took the name meanwhile. The record then has not its
-    /// final name.
-    pub fn seal(&mut self, last: &Event) -> Result<Digest> {
+    /// Exit 5 where the disk says no or somebody took the name meanwhile; whatever signing fails with. The
+    /// record then has not its final name.
+    pub fn seal(&mut self, last: &Event, sign: Sign) -> Result<Digest> {
         let mark = self.transcript.mark();
-        let named = self.finish(last).and_then(|()| {
+        let named = self.end(last, sign).and_then(|()| {
+            self.finish()?;
             rename_new(&self.working, &self.directory)
                 .map_err(|e| cannot("naming", &self.directory, e))
         });
         if let Err(e) = named {
             // It will be sealed as aborted: a transcript has one last line, a record one SHA256SUMS.
             let _ = fs::remove_file(self.working.join(SUMS));
-            self.transcript.return_to(mark)?;
+            self.reopen(mark)?;
             return Err(e);
         }
         // From here on the record exists and verifies: nothing may take back what it names. A sync
         // that fails now can lose only the name, in a power cut, and the next run finds `.incomplete`.
         let _ = sync_directory(&parent(&self.directory));
         Ok(self.transcript.head())
+    }
+
+    /// Appends the last line and puts the signature of the whole beside it.
+    ///
+    /// # Errors
+    /// Exit 5 where the disk says no; whatever signing fails with. The line then stands there all the same.
+    pub fn end(&mut self, last: &Event, sign: Sign) -> Result<()> {
+        self.release();
+        self.transcript.append(last)?;
+        self.transcript.sync()?;
+        let path = self.working.join(transcript::FILE);
+        let bytes = fs::read(&path).map_err(|e| cannot("reading", &path, e))?;
+        if words::sha256(&bytes) != self.transcript.head() {
+            return Err(Error::machine(format!(
+                "{}: the disk gives back other bytes than were written",
+                path.display()
+            )));
+        }
+        match sign(&bytes)? {
+            Some(signature) => self.put_signature(&signature),
+            None => Ok(()),
+        }
+    }
+
+    fn put_signature(&self, signature: &str) -> Result<()> {
+        let path = self.working.join(signature::HSM_FILE);
+        make_directory(&self.working.join(signature::FOLDER))?;
+        create_new(&path)
+            .and_then(|mut file| {
+                file.write_all(signature.as_bytes())
+                    .and_then(|()| file.sync_all())
+            })
+            .map_err(|e| cannot("writing", &path, e))
+    }
+
+    /// Takes the last line back, and its signature.
+    ///
+    /// # Errors
+    /// Exit 5 where the file cannot be shortened.
+    pub fn reopen(&mut self, mark: Mark) -> Result<()> {
+        let signature = self.working.join(signature::HSM_FILE);
+        let _ = fs::remove_file(&signature);
+        remove_empty_parents(&signature, &self.working);
+        self.transcript.return_to(mark)
     }
 
     /// Removes every output but the plan, and says which.
@@ -272,28 +331,19 @@ impl Record {
         removed
     }
 
-    /// Ends the transcript of a ceremony that did not come to its end, and gives the record the name
+    /// Gives the record of a ceremony that did not come to its end, whose last line is written, the name
     /// `<directory>.aborted-<UTC>`, which this returns.
     ///
     /// # Errors
     /// Exit 5 where the disk says no; the directory then keeps the name it has.
-    pub fn abort(mut self, last: &Event) -> Result<PathBuf> {
-        self.finish(last)?;
+    pub fn close_aborted(self) -> Result<PathBuf> {
+        self.finish()?;
         rename_to_free(&self.working, &self.directory, ".aborted-")
     }
 
-    fn finish(&mut self, last: &Event) -> Result<()> {
-        self.release();
-        self.transcript.append(last)?;
-        self.transcript.sync()?;
+    fn finish(&self) -> Result<()> {
         let path = self.working.join(SUMS);
-        let sums = self.sums();
-        create_new(&path)
-            .and_then(|mut file| {
-                file.write_all(sums.as_bytes())
-                    .and_then(|()| file.sync_all())
-            })
-            .map_err(|e| cannot("writing", &path, e))?;
+        write_new(&path, self.sums().as_bytes()).map_err(|e| cannot("writing", &path, e))?;
         sync_tree(&self.working)
     }
 
@@ -399,7 +449,7 @@ fn is_locked(file: &File) -> io::Result<bool> {
     }
 }
 
-/// The CKA_IDs of all data keys that sealed records beside this one name, in hex.
+/// The CKA_IDs of all data keys and transcript signers that sealed records beside this one name, in hex.
 pub fn sealed_ids_beside(directory: &Path) -> BTreeSet<String> {
     let beside = fs::read_dir(parent(directory))
         .into_iter()
@@ -413,7 +463,12 @@ pub fn sealed_ids_beside(directory: &Path) -> BTreeSet<String> {
             continue;
         };
         if torn.lines.last().is_some_and(|line| line.event == "sealed") {
-            let known = ["key-generated", "key-found", "key-recovered"];
+            let known = [
+                "key-generated",
+                "key-found",
+                "key-recovered",
+                "transcript-signer",
+            ];
             let lines = torn
                 .lines
                 .iter()
@@ -430,6 +485,16 @@ fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(LONGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A new file for the owner alone, written whole and synced. Its directory is synced by the caller.
+///
+/// # Errors
+/// As the system says; `AlreadyExists` where something has that name.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = create_new(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn create_new(path: &Path) -> io::Result<File> {

@@ -1,7 +1,7 @@
-//! What a rehearsal puts in the place of the real world: a KMS with a key of its own, and a plan.
+//! What a rehearsal puts in the place of the real world: a KMS with a key of its own, plans, and a record
+//! to build on.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use aes::cipher::KeyInit as _;
@@ -13,9 +13,15 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::machine;
-use crate::plan::{Kind, PinSource, Plan, WrapIn};
+use crate::plan::Kind;
 use crate::words::{self, Digest};
 use crate::wrapping::{self, ControlKey, WrappingAlgorithm, check_values};
+
+mod practice;
+mod stand_in;
+
+pub use practice::{Replaced, practice_plan};
+pub use stand_in::Before;
 
 /// The token's label and PINs. They guard nothing: everything in a rehearsal is practice.
 pub const TOKEN: &str = "rehearsal";
@@ -51,8 +57,16 @@ impl StandInKms {
     /// # Errors
     /// Exit 5 where key or token cannot be made.
     pub fn open() -> Result<Self> {
+        Self::with_key(4096)
+    }
+
+    /// The same with an RSA key of this many bits: 2048, 3072 or 4096, as the real one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn with_key(bits: usize) -> Result<Self> {
         Ok(Self {
-            key: ControlKey::generate(4096)?,
+            key: ControlKey::generate(bits)?,
             token: random()?,
             keys: BTreeMap::new(),
         })
@@ -277,59 +291,6 @@ pub fn own_plan(module: &Path, stage: Stage, previous_head: Option<&Digest>) -> 
          {}[record]\ndirectory = \"{record}\"\n",
         stage.shares()
     )
-}
-
-/// A real plan, moved into the rehearsal: its names, its data keys and imports, but the practice token,
-/// the stand-in's parameters and a record below the rehearsal's directory. `can_wrap` says whether the
-/// soft HSM wraps with an algorithm; where it cannot, this computer wraps.
-pub fn practice_plan(
-    plan: &Plan,
-    module: &Path,
-    can_wrap: impl Fn(WrappingAlgorithm) -> bool,
-) -> String {
-    let pin = match plan.hsm.pin {
-        PinSource::PromptHalves => "prompt-halves",
-        PinSource::Prompt | PinSource::PinPad => "prompt",
-        PinSource::File(_) | PinSource::Descriptor(_) => "file:pin",
-    };
-    let title = plan.title.replace('\\', "\\\\").replace('"', "\\\"");
-    let mut text = format!(
-        "title = \"{title}\"\nkind  = \"generate\"\n\n[machine]\nnetwork = \"allowed\"\n\n\
-         [hsm]\nmodule = {module:?}\ntoken  = \"pkcs11:token={TOKEN}\"\npin    = \"{pin}\"\n\
-         env    = [\"SOFTHSM2_CONF\"]\n",
-    );
-    for key in &plan.keys {
-        let _ = write!(
-            text,
-            "\n[[key]]\nlabel = {:?}\nspec  = \"{}\"\nkeep  = \"extractable\"\n",
-            key.label,
-            key.spec.name()
-        );
-        for import in &key.imports {
-            let wrap_in = match import.wrap_in {
-                WrapIn::Hsm if can_wrap(import.wrapping) => WrapIn::Hsm,
-                _ => WrapIn::Host,
-            };
-            let expires = import
-                .expires
-                .map_or("never".to_owned(), |at| at.to_string());
-            let _ = write!(
-                text,
-                "\n[[key.import]]\nname       = {:?}\nkey_arn    = \"{}\"\nparameters = \"{}\"\n\
-                 wrapping   = \"{}\"\nwrap_in    = \"{wrap_in}\"\nexpires    = \"{expires}\"\n",
-                import.name,
-                import.key_arn.as_str(),
-                parameters_path(&key.label, &import.name),
-                import.wrapping,
-            );
-        }
-    }
-    text + "\n[record]\ndirectory = \"record\"\n"
-}
-
-/// Where a rehearsal's parameters stand, relative to its plan.
-pub fn parameters_path(label: &str, import: &str) -> String {
-    format!("inputs/{label}-{import}.json")
 }
 
 /// SoftHSM's configuration for a rehearsal in this directory.

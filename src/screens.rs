@@ -5,14 +5,19 @@ use std::path::Path;
 use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::ceremony::Sealed;
-use crate::error::Result;
-use crate::escrow::slip39::words::Words;
-use crate::locked::Locked;
+use crate::ceremony::{self, Sealed};
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, WrapIn};
+use crate::outputs::ImportType;
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, SignerPlan, WrapIn};
+use crate::previous::Previous;
 use crate::record::Leftover;
-use crate::{rehearsal, words};
+use crate::transcript::VoidShares;
+use crate::transcript::signature::fingerprint;
+use crate::words;
+
+mod shares;
+
+pub use shares::{asked_of, mistyped, one_row, place_of, place_of_share, share, short, suspects};
 
 /// The widest line, in terminal columns.
 const WIDTH: usize = 79;
@@ -28,29 +33,23 @@ fn mode(rehearsal: bool) -> &'static str {
     if rehearsal { "REHEARSAL" } else { "PRODUCTION" }
 }
 
-/// What whoever practises needs on paper, before the other screens push it away.
-pub fn practice_slip(digest: &words::Digest) -> String {
-    heading(true, "before the first screen: your slip")
-        + " You play the online side as well. Copy this: it is the slip that a second\n\
-           \x20person would have signed there.\n\n\
-           \x20Digest over all parameter files:\n"
-        + &words::rows(digest, 3)
-        + &format!(
-            "\n PIN of the practice token: {} (two halves: any split of it)\n\
-             \x20Press Enter when both are on paper: ",
-            rehearsal::PIN
-        )
-}
-
 /// Everything that the plan means, and its digest. Ends with the question.
-pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> String {
+///
+/// `previous` is the record that the plan builds on, whose receipts say what KMS holds already.
+pub fn approval(
+    plan: &Plan,
+    leftover: Option<&Leftover>,
+    previous: Option<&Previous>,
+    rehearsal: bool,
+) -> String {
     let mut screen = heading(rehearsal, "before step 1 of 13: approve");
     screen += &fold(&plan.title, " ");
     screen += "\n";
     for key in &plan.keys {
-        screen += &key_meaning(plan, key);
+        screen += &key_meaning(plan, previous, key);
         for import in &key.imports {
             screen += &import_meaning(import);
+            screen += &known_to_kms(previous, key, import);
         }
         if plan.kind != Kind::Destroy {
             screen += &field("keep", keep_meaning(key.keep));
@@ -60,12 +59,22 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
         screen += &field("reason", reason);
     }
     screen += &previous_meaning(plan);
-    screen += &field("escrow", &escrow_meaning(plan));
+    if let Some(escrow) = escrow_meaning(plan) {
+        screen += &field("escrow", &escrow);
+    }
+    if !plan.witnesses.is_empty() {
+        screen += &field("witness", &plan.witnesses.join(", "));
+    }
     let network = match plan.network {
         Network::Forbidden => "",
         Network::Hsm | Network::Allowed => "   NETWORK NOT FORBIDDEN",
     };
     screen += &field("HSM", &format!("{}{network}", plan.hsm.token));
+    match &plan.signer {
+        SignerPlan::Any => {}
+        SignerPlan::Named(digest) => screen += &field("signer", &fingerprint(digest)),
+        SignerPlan::Nobody => screen += &field("signer", "NONE: the transcript is not signed"),
+    }
     screen += &field("record", &format!("{} (new)", plan.directory.display()));
     if let Some(leftover) = leftover {
         screen += &leftover_meaning(leftover);
@@ -73,27 +82,33 @@ pub fn approval(plan: &Plan, leftover: Option<&Leftover>, rehearsal: bool) -> St
     screen += " SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n";
     screen += &words::rows(&plan.sha256, 3);
     // said again here: a plan with many imports pushes the heading off the screen
-    screen += &format!(" {}. Nothing has been made yet.\n", mode(rehearsal));
+    let clock = machine::for_people(machine::now());
+    screen += &format!(
+        " {}. Nothing has been made yet. {clock}; wrong? type clock\n",
+        mode(rehearsal)
+    );
     screen += " One person reads the paper aloud, another the screen: do all 8 rows match?\n";
     screen += " Type Yes to approve, anything else to stop: ";
     screen
 }
 
-fn key_meaning(plan: &Plan, key: &KeyPlan) -> String {
+fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> String {
     let (verb, how) = match plan.kind {
         Kind::Generate => ("make", "inside the HSM"),
-        Kind::Reimport => ("find", "the same as before, in the HSM"),
-        Kind::Recover => ("recover", "the same as before, from a quorum of shares"),
+        Kind::Reimport => ("find", "the same, in the HSM"),
+        Kind::Recover => ("recover", "the same, from a quorum"),
         Kind::Destroy => (
             "DESTROY",
             "for ever; what it protects is lost with its last copy",
         ),
     };
+    // Without imports the plan does not tell the length of the data key, but the record does.
+    let known = previous.and_then(|previous| previous.key(&key.label)?.bytes);
     let spec = format!(
         "{}   {}, {} bytes, {how}",
         key.label,
         key.spec.name(),
-        key.spec.bytes()
+        known.unwrap_or(key.spec.bytes())
     );
     let mut text = field(verb, &spec);
     if let Some(fingerprint) = &key.fingerprint {
@@ -122,71 +137,28 @@ fn keep_meaning(keep: Keep) -> &'static str {
     }
 }
 
-fn escrow_meaning(plan: &Plan) -> String {
+/// Nothing of a reimport that leaves the shares as they are.
+fn escrow_meaning(plan: &Plan) -> Option<String> {
     let Some(escrow) = &plan.escrow else {
         return match (plan.kind, &plan.reuse_escrow) {
-            (Kind::Destroy, _) => "each share form and package is asked for".to_owned(),
-            (_, Some(reason)) => format!("the old shares stay in use: {reason}"),
-            (Kind::Generate, None) => "NONE: if the HSM is lost, so is this data key".to_owned(),
-            (_, None) => "no new shares are dealt".to_owned(),
+            (Kind::Destroy, _) => Some("each share form and package is asked for".to_owned()),
+            (_, Some(reason)) => Some(format!("the old shares stay in use: {reason}")),
+            (Kind::Generate, None) => {
+                Some("NONE: if the HSM is lost, so is this data key".to_owned())
+            }
+            (_, None) => None,
         };
     };
     let place = match &escrow.deliver {
         Deliver::Screen => "written down at this screen".to_owned(),
         Deliver::Files(directory) => format!("as files in {}", directory.display()),
     };
-    format!(
+    Some(format!(
         "any {} of {}: {}; {place}",
         escrow.threshold,
         escrow.custodians.len(),
         escrow.custodians.join(", ")
-    )
-}
-
-/// The words of one share, in locked memory: three columns of eleven.
-///
-/// # Errors
-/// Exit 5 where no locked memory can be had.
-pub fn share(
-    rehearsal: bool,
-    number: u8,
-    count: usize,
-    custodian: &str,
-    share: &Words,
-) -> Result<Locked> {
-    const ROWS: usize = 11;
-    const COLUMN: usize = 17;
-    let place = format!("step 9 of 13: escrow share {number} of {count}, {custodian}");
-    let place = match place.width() {
-        0..=50 => place,
-        _ => format!("step 9 of 13: escrow share {number} of {count}"), // the name stands below
-    };
-    let only =
-        format!("ONLY {custodian} LOOKS. Everyone else: turn away. No camera on this screen.");
-    let head = format!("{}{}\n", heading(rehearsal, &place), fold(&only, " "));
-    let tail = format!(
-        "\n Write all 33 in BLOCK LETTERS on form {number}. Words 1 to 3 are the same on every\n \
-         form; word 4 is what makes this one yours. Take your time: about 5 minutes.\n\n \
-         Next the words disappear and you type them back from the paper; the first four\n \
-         letters of a word are enough. You can come back here as often as you like.\n"
-    );
-    let grid = ROWS * (3 * COLUMN + 3);
-    let mut text = Locked::zeroed(head.len() + grid + tail.len())?;
-    text.fill(b' ');
-    text[..head.len()].copy_from_slice(head.as_bytes());
-    for at in 0..share.len() {
-        let start = head.len() + (at % ROWS) * (3 * COLUMN + 3) + at / ROWS * COLUMN;
-        let number = format!("{:>5} ", at + 1);
-        let word = share.word(at).as_bytes();
-        text[start..start + number.len()].copy_from_slice(number.as_bytes());
-        text[start + number.len()..start + number.len() + word.len()].copy_from_slice(word);
-    }
-    for row in 1..=ROWS {
-        text[head.len() + row * (3 * COLUMN + 3) - 1] = b'\n';
-    }
-    let end = text.len() - tail.len();
-    text[end..].copy_from_slice(tail.as_bytes());
-    Ok(text)
+    ))
 }
 
 fn import_meaning(import: &ImportPlan) -> String {
@@ -209,6 +181,29 @@ fn import_meaning(import: &ImportPlan) -> String {
         + &field("wrap", &format!("{place}, {}   {expires}", import.wrapping))
 }
 
+/// What is unlike a first import: another KMS key than before, a witness, material that KMS knows already.
+fn known_to_kms(previous: Option<&Previous>, key: &KeyPlan, import: &ImportPlan) -> String {
+    let mut text = String::new();
+    if let Some(reason) = &import.other_kms_key {
+        text += &field("KMS key", &format!("may be another than before: {reason}"));
+    }
+    if let Some(other) = &import.witness_of {
+        text += &field(
+            "witness",
+            &format!("the same material a second time, which proves the import {other}"),
+        );
+    }
+    let existing = ceremony::import_type(previous, key, import);
+    if let Some(ImportType::ExistingKeyMaterial { key_material_id }) = existing {
+        let why = match key_material_id {
+            Some(id) => format!("{id:.12}…, known by a receipt"),
+            None => "KMS compares the two".to_owned(),
+        };
+        text += &field("import as", &format!("EXISTING_KEY_MATERIAL, {why}"));
+    }
+    text
+}
+
 fn leftover_meaning(leftover: &Leftover) -> String {
     let mut text = field(
         "before",
@@ -223,6 +218,9 @@ fn leftover_meaning(leftover: &Leftover) -> String {
             &format!("{label}, CKA_ID {id}, if that run made it"),
         );
     }
+    if let Some(void) = &leftover.void {
+        text += &field("void", &void_shares(void));
+    }
     if let Some(broken) = &leftover.broken {
         text += &field(
             "",
@@ -230,6 +228,27 @@ fn leftover_meaning(leftover: &Leftover) -> String {
         );
     }
     text
+}
+
+/// Which forms of an interrupted run are to be collected and destroyed.
+pub fn void_shares(void: &VoidShares) -> String {
+    let mut forms = Vec::new();
+    for share in &void.shares {
+        let perhaps = if share.handed_out {
+            ""
+        } else {
+            ", if it was begun"
+        };
+        forms.push(format!(
+            "share {}, {}{perhaps}",
+            share.share, share.custodian
+        ));
+    }
+    format!(
+        "the share forms of the interrupted ceremony {}; destroy them: {}",
+        void.ceremony,
+        forms.join("; ")
+    )
 }
 
 /// The account number as people read it: `1111 2222 3333`.
@@ -242,8 +261,13 @@ fn grouped(account: &str) -> String {
         .join(" ")
 }
 
-/// The last screen of a ceremony.
-pub fn sealed(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
+/// The last screen of a ceremony. `previous` is the record that it built on.
+pub fn sealed(
+    plan: &Plan,
+    sealed: &Sealed,
+    previous: Option<&Previous>,
+    rehearsal: bool,
+) -> String {
     let now = machine::now();
     let exceptions = match sealed.exceptions {
         0 => "no exceptions recorded".to_owned(),
@@ -257,61 +281,104 @@ pub fn sealed(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
     );
     screen += " Head of the transcript. Read all 8 rows aloud; witnesses write rows 1-3:\n";
     screen += &words::rows(&sealed.head, 3);
+    if let Some(signer) = &sealed.signer {
+        screen += &format!(
+            " signed by {}\n   row 1   {}\n",
+            signer.fingerprint(),
+            words::row(&signer.digest(), 1)
+        );
+    }
     let folders: Vec<_> = plan
         .imports()
         .map(|(key, import)| format!("{}/{}", key.label, import.name))
         .collect();
-    screen += &next(
-        &sealed.directory,
-        &folders,
-        sealed.deadline,
-        now,
+    let holds_package = previous.filter(|previous| previous.package.is_some());
+    let next = Next {
+        directory: &sealed.directory,
+        folders: &folders,
+        deadline: sealed.deadline,
         rehearsal,
-        plan.escrow.is_some(),
-        plan.keys.iter().any(|key| key.keep != Keep::Extractable),
-    );
-    screen
+        package: plan.escrow.is_some(),
+        by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
+        earlier_package: holds_package.map(|previous| previous.directory.as_path()),
+    };
+    screen + &next.screen(now)
 }
 
-/// Who carries which files where, before when. `package`: there is an escrow package; `by_quorum`: a data
-/// key cannot be wrapped again without one.
-pub fn next(
-    directory: &Path,
-    folders: &[String],
-    deadline: Option<Timestamp>,
-    now: Timestamp,
-    rehearsal: bool,
-    package: bool,
-    by_quorum: bool,
-) -> String {
-    let shown = directory.display();
-    let name = directory.file_name().unwrap_or_default().display();
-    if rehearsal {
-        return format!(
-            " REHEARSAL: nothing here is real. Look at it, then remove it:\n   {shown}\n"
+/// What the last screen tells.
+pub struct Next<'a> {
+    /// The record.
+    pub directory: &'a Path,
+    /// `<label>/<import>` of every import.
+    pub folders: &'a [String],
+    /// When the first import token expires.
+    pub deadline: Option<Timestamp>,
+    /// Whether the record is practice.
+    pub rehearsal: bool,
+    /// Whether the record holds an escrow package.
+    pub package: bool,
+    /// Whether a data key cannot be wrapped again without a quorum.
+    pub by_quorum: bool,
+    /// The earlier record whose escrow package is in use, where this one holds none.
+    pub earlier_package: Option<&'a Path>,
+}
+
+impl Next<'_> {
+    /// Who carries which files where, before when.
+    pub fn screen(&self, now: Timestamp) -> String {
+        let shown = self.directory.display();
+        let name = self.directory.file_name().unwrap_or_default().display();
+        if self.rehearsal {
+            return format!(
+                " REHEARSAL: nothing here is real. Look at it, then remove it:\n   {shown}\n"
+            );
+        }
+        let mut text = format!(
+            " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
+             \x20                     byok verify --head 'ROWS 1-3' /media/usb1/{name}\n"
         );
-    }
-    let mut text = format!(
-        " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
-         \x20                     byok verify --head 'ROWS 1-3' /media/usb1/{name}\n"
-    );
-    if folders.is_empty() {
-        text += " 2 nothing is imported: destroy the old shares and the old package\n";
-    } else {
-        text += &import_steps(folders, deadline, now);
-    }
-    if package {
-        text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
-    }
-    if !folders.is_empty() {
-        text += " Import missed or refused? Nothing is lost: get new import parameters, then\n";
-        text += &match by_quorum {
-            true => format!("   with a quorum:     byok plan --recover {shown}\n"),
-            false => format!("                      byok plan --reimport {shown}\n"),
+        text += &match (self.folders, self.package) {
+            ([], true) => {
+                " 2 nothing is imported: destroy the old shares and the old package\n".into()
+            }
+            ([], false) => {
+                " 2 nothing is imported; what was not destroyed in the room is recorded as such\n"
+                    .into()
+            }
+            (folders, _) => import_steps(folders, self.deadline, now),
         };
+        if self.package {
+            text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
+        }
+        if !self.folders.is_empty() {
+            text += " Import missed or refused? Nothing is lost: get new import parameters, then\n";
+            text += &self.once_more();
+        }
+        text += &format!(" This screen again:   byok verify --next {shown}\n");
+        text
     }
-    text += &format!(" This screen again:   byok verify --next {shown}\n");
-    text
+
+    /// A quorum needs the record whose package the shares in use open.
+    fn once_more(&self) -> String {
+        let with_quorum = |record: &Path| {
+            format!(
+                "   with a quorum:     byok plan --recover {}\n",
+                record.display()
+            )
+        };
+        match (self.by_quorum, self.package, self.earlier_package) {
+            (false, ..) => format!(
+                "                      byok plan --reimport {}\n",
+                self.directory.display()
+            ),
+            (true, true, _) => with_quorum(self.directory),
+            (true, false, Some(earlier)) => with_quorum(earlier),
+            (true, false, None) => {
+                with_quorum(Path::new("RECORD"))
+                    + "   RECORD is the one that dealt the shares in use: its package is needed\n"
+            }
+        }
+    }
 }
 
 fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp) -> String {
@@ -353,6 +420,23 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
     } else {
         ""
     };
+    let imports = if plan.imports().next().is_some() {
+        "import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
+         <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
+         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\
+         \x20 ImportToken.bin         what KMS wants to see with it\n\
+         \x20 import.sh               checks both, then runs aws kms import-key-material\n\
+         \x20 import-result.json      written by import.sh; may be added later\n"
+    } else {
+        ""
+    };
+    let signature = match plan.signer {
+        SignerPlan::Nobody => "",
+        _ => {
+            "signatures/hsm.sig the HSM's signature of transcript.jsonl, as ssh-keygen verifies it\n\
+             signatures/*.sig   signatures of witnesses, which may be added later\n"
+        }
+    };
     format!(
         "Record of a key ceremony\n\
          {practice}\n\
@@ -363,18 +447,16 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          transcript.jsonl   what happened, a line an event, each bound to the one before\n\
          transcript.html    the same as a report to read and to print; what counts is transcript.jsonl\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
-{escrow}\
-         import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
-         <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
-         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\
-         \x20 ImportToken.bin         what KMS wants to see with it\n\
-         \x20 import.sh               checks both, then runs aws kms import-key-material\n\
-         \x20 import-result.json      written by import.sh; may be added later\n\
+{signature}{escrow}{imports}\
          \n\
          The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\
          on paper. Only a copy from outside this directory says that the record is the real one:\n\
          \n\
          \x20 byok verify --head <digest from paper> <this directory>\n\
+         \n\
+         or a list, kept elsewhere, of keys whose owners you know:\n\
+         \n\
+         \x20 byok verify --signers <allowed signers> <this directory>\n\
          \n\
          This file and every other one here could have been made by somebody else; it does not\n\
          vouch for itself.\n",

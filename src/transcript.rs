@@ -19,11 +19,14 @@ use crate::words::{self, Digest};
 
 mod chain;
 mod event;
+pub mod public_key;
+pub mod signature;
 
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{
-    BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, Imported, KeyIntended,
-    LeftObject, PreflightCheck, ShareUsed,
+    BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, HsmChange, Imported,
+    KeyIntended, LeftObject, PreflightCheck, Present, ShareUsed, TranscriptSigner, VoidShare,
+    VoidShares,
 };
 
 /// The file's name in every record.

@@ -22,21 +22,7 @@ pub use rehearse::rehearse;
 pub use run::run;
 pub use script::script;
 pub use share::{ShareWish, share_check};
-pub use verify::verify;
-
-/// Refuses options of the contract that this version cannot honour.
-///
-/// # Errors
-/// Exit 2, naming the option.
-pub fn refuse_unbuilt(options: &[(&str, bool)]) -> Result<()> {
-    match options.iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(Error::usage(format!(
-            "{option} is not built yet in byok {}",
-            env!("CARGO_PKG_VERSION")
-        ))),
-        None => Ok(()),
-    }
-}
+pub use verify::{Anchors, verify};
 
 /// Compact JSON on one line of standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

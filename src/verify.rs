@@ -8,11 +8,14 @@
 //! 5. Every `key-wrapped` names an `output-written` file with the same digest, and a data key that
 //!    `key-generated`, `key-found` or `key-recovered` names.
 //! 6. Every file is named in the transcript, but for `transcript.jsonl`, `SHA256SUMS`, `signatures/*`,
-//!    `receipts.jsonl`, `receipts/*` and `import-result*.json`.
+//!    `receipts.jsonl`, `receipts/*` and `import-result*.json`. No directory is empty (of an aborted
+//!    ceremony one may be), but for `signatures` and `receipts`.
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
 //! 8. `receipts.jsonl`, where there is one, is a chain that begins at the head digest and agrees with
 //!    the answers in `receipts/`, every one of which it names: see [`crate::receipts`].
-//! 9. An anchor, where one is given, fits the head digest.
+//! 9. Below `signatures/` there are signatures of the transcript and nothing else; the HSM's own is there and
+//!    by the key that `transcript-signer` names, where the transcript has that line: see [`signatures`].
+//! 10. An anchor, where one is given, fits the head digest; a list of signers holds one who signed.
 //!
 //! [`follow`] then goes on to the record that this one builds on, and so to the first.
 
@@ -27,21 +30,29 @@ use serde::Serialize;
 use crate::receipts::{self, Receipts};
 use crate::record::SUMS;
 use crate::strict_json::Json;
-use crate::transcript::{self, Chain};
+use crate::transcript::{self, Chain, signature};
 use crate::words::{self, Digest};
 
 mod follow;
 mod life;
 mod recorded;
+mod signatures;
+mod signers;
 
 pub use follow::{End, Followed, Link, follow};
 pub use life::{Row, life};
+pub(crate) use recorded::RecordedPlan;
+pub use signatures::{SignatureReport, vouch};
+pub use signers::AllowedSigners;
 
 /// How a head digest that does not fit is told, so that people are pointed to their paper first.
 pub const NOT_THE_HEAD: &str = "not the one given:";
 
+/// How it is told that nobody who signed is in the list, so that people look at their list first.
+pub const NOT_LISTED: &str = "no listed key signed this record";
+
 /// Files below these names may be added to a sealed record.
-const ADDED_LATER: [&str; 2] = ["signatures/", receipts::FOLDER];
+const ADDED_LATER: [&str; 2] = [signature::FOLDER, receipts::FOLDER];
 
 /// The longest transcript that is read, in bytes.
 const LONGEST_TRANSCRIPT: u64 = 256 << 20;
@@ -52,6 +63,8 @@ pub struct Verified {
     pub chain: Chain,
     /// What KMS answered, as far as it was added.
     pub receipts: Receipts,
+    /// Who signed it.
+    pub signatures: Vec<SignatureReport>,
     /// Whether an anchor from outside the record vouches for it.
     pub authenticated: bool,
 }
@@ -81,6 +94,8 @@ pub struct Report {
     pub exceptions: usize,
     /// The data keys it made.
     pub keys: Vec<KeyReport>,
+    /// Who signed it.
+    pub signatures: Vec<SignatureReport>,
 }
 
 /// A data key of a record.
@@ -105,6 +120,13 @@ impl Verified {
     /// Whether the record is from a rehearsal.
     pub fn is_rehearsal(&self) -> bool {
         self.chain.opening().is_true("rehearsal")
+    }
+
+    /// Whether something from outside vouched for the record that this one builds on, when it was made.
+    /// Without that, a forged record and a key of the forger's would look just the same.
+    pub fn knew_its_previous(&self) -> bool {
+        let mut compared = self.chain.events("same-material");
+        compared.all(|line| !line.text("anchor").starts_with("none"))
     }
 
     /// The facts, for programs.
@@ -132,6 +154,7 @@ impl Verified {
             exposure: self.chain.end().text("exposure").to_owned(),
             exceptions: self.chain.events("exception").count(),
             keys: keys.collect(),
+            signatures: self.signatures.clone(),
         }
     }
 }
@@ -157,8 +180,8 @@ pub(crate) fn but_for_unnamed_receipts(directory: &Path) -> Result<Verified, Str
 }
 
 fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> {
-    let present = files(directory)?;
-    let chain = read_chain(directory)?;
+    let (present, empty) = files(directory)?;
+    let (chain, bytes) = read_chain(directory)?;
     known_format(&chain)?;
     end_fits(&chain)?;
     plan_is_the_approved_one(&chain, &present)?;
@@ -175,6 +198,10 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
     }
     checksums(directory, &chain, &outputs)?;
     let receipts = receipts::read(directory, &chain, &present)?;
+    if chain.end().event != "aborted" {
+        no_empty_directory(&empty)?; // a run that failed may leave the folder of what it did not write
+    }
+    let signatures = signatures::check(directory, &chain, &bytes, &present)?;
     let authenticated = anchor
         .map(|anchor| anchor.fits(&chain.head))
         .transpose()?
@@ -182,6 +209,7 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
     Ok(Verified {
         chain,
         receipts,
+        signatures,
         authenticated,
     })
 }
@@ -232,11 +260,12 @@ impl Anchor {
     }
 }
 
-fn read_chain(directory: &Path) -> Result<Chain, String> {
+fn read_chain(directory: &Path) -> Result<(Chain, Vec<u8>), String> {
     let name = transcript::FILE;
     let bytes =
         read(&directory.join(name), LONGEST_TRANSCRIPT).map_err(|why| format!("{name}: {why}"))?;
-    Chain::read(&bytes).map_err(|why| format!("{name}: {why}"))
+    let chain = Chain::read(&bytes).map_err(|why| format!("{name}: {why}"))?;
+    Ok((chain, bytes))
 }
 
 /// What the last line says of the lines above it.
@@ -384,6 +413,17 @@ fn may_stand_beside(path: &str) -> bool {
         || (name.starts_with("import-result") && name.ends_with(".json"))
 }
 
+/// Rule 6, of directories: those with files in them stand or fall with these.
+fn no_empty_directory(empty: &[String]) -> Result<(), String> {
+    match empty
+        .iter()
+        .find(|path| !ADDED_LATER.contains(&path.as_str()))
+    {
+        Some(path) => Err(format!("{path}: an empty directory that byok did not make")),
+        None => Ok(()),
+    }
+}
+
 /// Rule 7.
 fn checksums(
     directory: &Path,
@@ -423,21 +463,23 @@ fn checksums(
     }
 }
 
-/// Every file below the directory, by path, with its digest. `/` separates.
-fn files(directory: &Path) -> Result<BTreeMap<String, Digest>, String> {
+/// Every file below the directory, by path, with its digest; and every empty directory, its path ending in
+/// `/`. `/` separates.
+fn files(directory: &Path) -> Result<(BTreeMap<String, Digest>, Vec<String>), String> {
     let kind = fs::metadata(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
     if !kind.is_dir() {
         return Err(format!("{}: a record is a directory", directory.display()));
     }
-    let mut found = BTreeMap::new();
-    collect(directory, "", &mut found)?;
-    Ok(found)
+    let (mut found, mut empty) = (BTreeMap::new(), Vec::new());
+    collect(directory, "", &mut found, &mut empty)?;
+    Ok((found, empty))
 }
 
 fn collect(
     directory: &Path,
     prefix: &str,
     found: &mut BTreeMap<String, Digest>,
+    empty: &mut Vec<String>,
 ) -> Result<(), String> {
     let shown = |e| {
         format!(
@@ -454,6 +496,9 @@ fn collect(
         .collect::<Result<Vec<_>, _>>()
         .map_err(shown)?;
     entries.sort_by_key(fs::DirEntry::file_name);
+    if entries.is_empty() {
+        empty.push(prefix.to_owned());
+    }
     for entry in entries {
         let name = entry
             .file_name()
@@ -462,7 +507,7 @@ fn collect(
         let path = format!("{prefix}{name}");
         let kind = entry.file_type().map_err(|e| format!("{path}: {e}"))?;
         if kind.is_dir() {
-            collect(&entry.path(), &format!("{path}/"), found)?;
+            collect(&entry.path(), &format!("{path}/"), found, empty)?;
         } else if kind.is_file() {
             let sha256 = digest(&entry.path()).map_err(|why| format!("{path}: {why}"))?;
             found.insert(path, sha256);

@@ -593,6 +593,7 @@ fn doctor(kind: Kind) {
         assert_eq!(path["works"], expected, "{path}");
         assert_eq!(path["why"].is_null(), expected, "{path}");
     }
+    assert_eq!(said["signer"]["works"], true, "{said}");
     assert_eq!(room.objects(), [""; 0]);
 
     let module = room.plan.module.as_str();
@@ -612,7 +613,8 @@ fn doctor(kind: Kind) {
         !kind.wraps_sha_256(),
         "{text}"
     );
-    assert_eq!(room.objects(), [""; 0]);
+    assert!(text.contains("signer    P-256 key pair"), "{text}");
+    assert_eq!((room.objects(), room.signers()), (vec![], vec![]));
 }
 
 #[test]
@@ -677,6 +679,62 @@ fn a_sealed_record_has_no_leftovers() {
     );
     assert_eq!(text, "nothing is left in the token of this run\n");
     assert_eq!(room.objects(), objects);
+}
+
+/// A record whose data key still stands in the token, as if a run had been interrupted before its end.
+fn interrupted(room: &Room, record: &str) {
+    let path = room.path(record).join("transcript.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(&path, lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+}
+
+#[test]
+fn leftovers_are_looked_for_in_the_hsm_of_the_recorded_plan_wherever_it_stood() {
+    for directory in [
+        "records/one",
+        "./records/one",
+        "./records/./one",
+        "records//one/",
+    ] {
+        let Some(mut room) = Room::new(Kind::SoftHsm) else {
+            return;
+        };
+        room.plan.directory = directory.into();
+        room.run_well();
+        interrupted(&room, "records/one");
+        let record = room.path("records/one").display().to_string();
+        let mut doctor = room.byok(&["doctor", "--json", "--leftovers", &record]);
+        let said = json(&doctor.current_dir("/").output().unwrap());
+        assert_eq!(said["left"][0]["label"], LABEL, "{directory}: {said}");
+    }
+    // From `..` or an absolute path nobody can tell where the plan stood, and so its PIN file.
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    fs::create_dir(room.path("plans")).unwrap();
+    let absolute = room.path("records/two").display().to_string();
+    for directory in ["plans/../records/one", &absolute] {
+        room.plan.directory = directory.into();
+        room.write_plan();
+        let approved = sha256(&fs::read(room.path("plan.toml")).unwrap());
+        let ran = room.byok(&["run", "plan.toml", "--approve", &approved]);
+        let output = { ran }.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        interrupted(&room, directory);
+        let doctor = |args: &[&str]| {
+            let args = [&["doctor", "--leftovers", directory], args].concat();
+            room.byok(&args).output().unwrap()
+        };
+        refused(
+            &doctor(&[]),
+            2,
+            &["relative to a place that the record does not tell"],
+        );
+        let said = json(&doctor(&["--json", "plan.toml"]));
+        assert_eq!(said["left"][0]["label"], LABEL, "{directory}: {said}");
+        room.token(&["destroy", "ceremony", PIN, LABEL]);
+    }
 }
 
 // ---- byok rehearse -----------------------------------------------------------------

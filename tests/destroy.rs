@@ -4,6 +4,9 @@ mod support;
 
 use std::fs;
 
+use support::escrow::room;
+use support::pty::Pty;
+use support::screen::Screen;
 use support::{Kind, LABEL, Room, refused, sha256, stderr, stdout};
 
 /// The plan that destroys what `records/one` made.
@@ -59,6 +62,87 @@ fn a_data_key_ends(kind: Kind) {
     );
 }
 
+/// What keeps a data key alive outside the HSM, as it is asked for.
+const OUTSIDE: [&str; 4] = [
+    "the form of share 1, Security",
+    "the form of share 2, Audit",
+    "the form of share 3, Treasury",
+    "every copy of escrow-package.json and its printed page",
+];
+
+#[test]
+fn every_share_and_the_package_are_ticked_off_one_by_one() {
+    let Some(mut room) = room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let head = sha256(&room.run_well().bytes);
+    plan_the_end(&mut room, &head);
+    room.plan.more = String::new();
+    room.write_plan();
+    let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
+    screen.expect("DESTROY");
+    screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
+    screen.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+    for (what, said) in
+        OUTSIDE
+            .iter()
+            .zip(["destroyed", "lost, says Audit", "destroyed", "destroyed"])
+    {
+        screen.expect(&format!("Is {what} destroyed before your eyes?"));
+        screen.answer("Type destroyed, or what happens to it: ", said);
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.shown);
+    assert_eq!(room.objects(), [""; 0]);
+    let ended = room.transcript("records/two");
+    let ticked: Vec<_> = ended
+        .events("escrow-destroyed")
+        .iter()
+        .map(|event| {
+            (
+                event["what"].as_str().unwrap().to_owned(),
+                event["said"].clone(),
+            )
+        })
+        .collect();
+    let whats: Vec<&str> = ticked.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(whats, OUTSIDE);
+    assert_eq!(ticked[1].1, "lost, says Audit");
+    let exception = ended.event("exception")["what"].to_string();
+    assert!(
+        exception.contains(OUTSIDE[1]) && exception.contains("lost, says Audit"),
+        "{exception}"
+    );
+}
+
+#[test]
+fn what_nobody_ticked_off_is_an_exception() {
+    let Some(mut room) = room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let head = sha256(&room.run_well().bytes);
+    plan_the_end(&mut room, &head);
+    room.plan.more = String::new();
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let ended = room.transcript("records/two");
+    assert_eq!(ended.events("exception").len(), OUTSIDE.len());
+    let events = ended.events("escrow-destroyed");
+    assert!(events.iter().all(|event| event["said"] == "not asked"));
+}
+
+#[test]
+fn a_destruction_needs_a_reason() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let head = sha256(&room.run_well().bytes);
+    let objects = room.objects();
+    plan_the_end(&mut room, &head);
+    room.plan.top_more = room.plan.top_more.replace("reason = \"end of life\"\n", "");
+    refused(&room.run(), 2, &["reason"]);
+    assert_eq!(room.objects(), objects);
+}
+
 #[test]
 fn a_data_key_ends_on_softhsm() {
     a_data_key_ends(Kind::SoftHsm);
@@ -67,4 +151,36 @@ fn a_data_key_ends_on_softhsm() {
 #[test]
 fn a_data_key_ends_on_kryoptic() {
     a_data_key_ends(Kind::Kryoptic);
+}
+
+#[test]
+fn what_people_say_of_the_forms_is_recorded_and_cannot_break_the_record() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_with_escrow(2, &["Security", "Audit"]);
+    let head = sha256(&room.transcript("records/one").bytes);
+    plan_the_end(&mut room, &head);
+    room.plan.more = String::new();
+    room.write_plan();
+    let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
+    pty.answer("anything else to stop: ", "Yes");
+    pty.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+    let asked = "Type destroyed, or what happens to it: ";
+    let shown = pty.answer(asked, "destroyed");
+    assert!(shown.contains("share 1, Security destroyed before your eyes?"));
+    pty.answer(asked, "note");
+    pty.answer("What happened?", "Audit sent a deputy");
+    pty.answer(asked, "kept by \u{202e}Audit\u{1b}[2J");
+    pty.answer(asked, "destroyed");
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    let transcript = room.transcript("records/two");
+    let said: Vec<_> = transcript.events("escrow-destroyed");
+    assert_eq!(said[1]["said"], "kept by \\u{202e}Audit\\u{1b}[2J");
+    let exceptions = transcript.events("exception");
+    assert_eq!((exceptions.len(), &exceptions[0]["step"]), (2, &9.into()));
+    assert_eq!(exceptions[0]["what"], "Audit sent a deputy");
+    let verified = room.byok(&["verify", "records/two"]).output().unwrap();
+    assert!(verified.status.success(), "{}", stderr(&verified));
 }

@@ -47,10 +47,15 @@ fn aborted_beside(
         .unwrap();
     let record = format!("records/{name}");
     assert!(text.contains(&record), "{text}");
-    assert_eq!(
-        files_of(&room.path(&record)),
-        ["SHA256SUMS", "plan.toml", "transcript.jsonl"]
-    );
+    // A signer that was found or made has signed; one that was made is gone.
+    let mut files = vec!["SHA256SUMS", "plan.toml", "transcript.jsonl"];
+    if !transcript.events("transcript-signer").is_empty() {
+        files.insert(2, "signatures");
+    }
+    assert_eq!(files_of(&room.path(&record)), files);
+    if !transcript.events("signer-intended").is_empty() {
+        assert_eq!(room.signers(), [""; 0]);
+    }
     let verified = room.byok(&["verify", &record]).output().unwrap();
     assert!(verified.status.success(), "{}", stderr(&verified));
     assert!(stdout(&verified).contains("ABORTED"));
@@ -69,7 +74,7 @@ fn aborted(room: &Room, output: &Output, exit: i32, says: &[&str]) -> Transcript
 #[track_caller]
 fn nothing_made(room: &Room, output: &Output, exit: i32, says: &[&str]) {
     refused(output, exit, says);
-    assert_eq!(room.objects(), [""; 0]);
+    assert_eq!((room.objects(), room.signers()), (vec![], vec![]));
     assert_eq!(room.beside(), [""; 0]);
 }
 
@@ -397,7 +402,13 @@ fn a_token_that_goes_away(kind: Kind) {
         refused(
             &output,
             3,
-            &[&failed, left, "check its cable", "records/one.aborted-"],
+            &[
+                &failed,
+                left,
+                "check its cable",
+                "its transcript is not signed",
+                "records/one.aborted-",
+            ],
         );
         let transcript = room.aborted();
         let id = transcript.event("key-intended")["cka_id"]
@@ -424,7 +435,7 @@ fn a_token_that_goes_away(kind: Kind) {
         let expected = if made { vec![key] } else { Vec::new() };
         assert_eq!(room.objects(), expected, "{rule}");
 
-        // The token is back: doctor lists exactly that.
+        // The token is back: doctor lists exactly that, and the signer of the same run.
         room.without_proxy();
         room.write_plan();
         let record = format!("records/{}", room.beside()[0]);
@@ -435,22 +446,23 @@ fn a_token_that_goes_away(kind: Kind) {
             assert!(stdout(&listed).contains(&format!("left      {LABEL}, CKA_ID {id}")));
             assert!(stdout(&listed).contains(&format!("--delete-object --type secrkey --id {id}")));
         } else {
-            assert_eq!(
-                stdout(&listed),
-                "nothing is left in the token of this run\n"
-            );
+            assert!(!stdout(&listed).contains(LABEL), "{}", stdout(&listed));
         }
+        assert!(stdout(&listed).contains("left      byok-transcript-signer, CKA_ID "));
+        assert!(stdout(&listed).contains("--delete-object --type privkey --id "));
         let mut doctor = room.byok(&["doctor", "plan.toml", "--json", "--leftovers", &record]);
         let listed = doctor.output().unwrap();
         let json: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
-        assert_eq!(json["left"].as_array().unwrap().len(), expected.len());
+        assert_eq!(json["left"].as_array().unwrap().len(), expected.len() + 1);
         assert_eq!(room.objects(), expected, "doctor only lists");
 
         // A failed attempt never blocks the next, which takes away what was left, and says so.
         let transcript = room.run_corrected(&[]);
-        let destroyed = transcript.events("key-destroyed");
+        let mut destroyed = transcript.events("key-destroyed");
+        destroyed.retain(|event| event["label"] == LABEL);
         assert_eq!(destroyed.len(), expected.len());
         assert!(destroyed.iter().all(|event| event["cka_id"] == id.as_str()));
+        assert_eq!(room.signers().len(), 2, "the one that was left is gone");
     }
 }
 
@@ -572,6 +584,7 @@ fn other_attributes(kind: Kind) {
     let Some(mut room) = Room::new(kind) else {
         return;
     };
+    room.plan.record_more = "signer = \"none\"\n".into(); // its pair would be weakened first
     let weakened = [
         "CKA_DECRYPT=true",
         "CKA_SIGN=true",
@@ -878,6 +891,15 @@ fn a_run_killed_before_the_pin_came_is_set_aside() {
     );
 }
 
+/// The one data key that this run destroyed; it may have destroyed a transcript signer too.
+fn data_key_destroyed(transcript: &Transcript) -> &serde_json::Value {
+    let destroyed = transcript.events("key-destroyed");
+    let mut of_data_keys = destroyed.iter().filter(|event| event["label"] == LABEL);
+    let one = of_data_keys.next().unwrap();
+    assert!(of_data_keys.next().is_none(), "{destroyed:?}");
+    one
+}
+
 fn killed_with_a_key(kind: Kind) {
     let Some(calls) = calls_of_a_good_run(kind) else {
         return;
@@ -899,12 +921,15 @@ fn killed_with_a_key(kind: Kind) {
 
     let transcript = room.run_corrected(&others);
     interrupted(&room, &transcript);
-    let destroyed = transcript.event("key-destroyed");
-    assert_eq!(
-        (&destroyed["label"], &destroyed["cka_id"]),
-        (&LABEL.into(), &id.as_str().into())
-    );
+    let destroyed = data_key_destroyed(&transcript);
+    assert_eq!(destroyed["cka_id"], id.as_str());
     assert_eq!(destroyed["objects"], 1);
+    assert_eq!(
+        transcript.events("key-destroyed").len(),
+        2,
+        "and the signer"
+    );
+    assert_eq!(room.signers().len(), 2, "a new one");
     let names = transcript.names();
     let place = |name| names.iter().position(|n| *n == name).unwrap();
     assert!(place("hsm-opened") < place("key-destroyed"));
@@ -919,6 +944,73 @@ fn what_a_killed_run_made_is_destroyed_by_the_next_on_softhsm() {
 #[test]
 fn what_a_killed_run_made_is_destroyed_by_the_next_on_kryoptic() {
     killed_with_a_key(Kind::Kryoptic);
+}
+
+/// Killed while the HSM makes the signer, and right after: with the pair in the token.
+fn killed_over_its_signer(kind: Kind) {
+    for (function, left) in [("C_GenerateKeyPair", 0), ("C_SignInit", 2)] {
+        let Some(mut room) = Room::new(kind) else {
+            return;
+        };
+        if support::proxy_module().is_none() {
+            return;
+        }
+        killed_at(&mut room, function, 1);
+        let halves = room.signers();
+        assert_eq!(halves.len(), left, "{function}: {halves:?}");
+        let transcript = room.run_corrected(&[]);
+        interrupted(&room, &transcript);
+        let destroyed = transcript.events("key-destroyed");
+        assert_eq!(destroyed.len(), left / 2, "{function}");
+        for event in destroyed {
+            assert_eq!(event["label"], "byok-transcript-signer");
+            assert_eq!(event["objects"], 2);
+        }
+        assert_eq!(transcript.event("transcript-signer")["origin"], "made");
+        let now = room.signers();
+        assert_eq!(now.len(), 2);
+        assert!(halves.iter().all(|half| !now.contains(half)), "{now:?}");
+    }
+}
+
+#[test]
+fn a_signer_of_a_run_that_was_killed_is_destroyed_by_the_next_on_softhsm() {
+    killed_over_its_signer(Kind::SoftHsm);
+}
+
+#[test]
+fn a_signer_of_a_run_that_was_killed_is_destroyed_by_the_next_on_kryoptic() {
+    killed_over_its_signer(Kind::Kryoptic);
+}
+
+/// The last line says that the signer is destroyed; the power goes before it is.
+#[test]
+fn a_signer_whose_end_was_announced_but_not_reached_is_destroyed_by_the_next_run() {
+    for kind in [Kind::SoftHsm, Kind::Kryoptic] {
+        let Some(mut room) = Room::new(kind) else {
+            continue;
+        };
+        if support::proxy_module().is_none() {
+            return;
+        }
+        fs::write(room.path("inputs/eu-west-1.json"), "{}").unwrap();
+        killed_at(&mut room, "C_DestroyObject", 1);
+        let cut = room.transcript("records/one.incomplete");
+        assert_eq!(cut.lines.last().unwrap()["signer_destroyed"], true);
+        let left = room.signers();
+        assert_eq!(left.len(), 2);
+        room.write_parameters();
+        let transcript = room.run_corrected(&[]);
+        interrupted(&room, &transcript);
+        let destroyed = transcript.event("key-destroyed");
+        let named = &cut.event("signer-intended")["cka_id"];
+        assert_eq!(
+            (&destroyed["cka_id"], &destroyed["objects"]),
+            (named, &2.into())
+        );
+        assert_eq!(room.signers().len(), 2);
+        assert_ne!(room.signers(), left);
+    }
 }
 
 #[test]
@@ -938,13 +1030,8 @@ fn a_failed_attempt_after_a_killed_run_does_not_forget_what_that_one_made() {
     assert_eq!(room.objects(), left, "nobody logged in");
     fs::write(room.path("pin"), PIN).unwrap();
     let transcript = room.run_corrected(&[]);
-    assert!(
-        left[0].ends_with(
-            transcript.event("key-destroyed")["cka_id"]
-                .as_str()
-                .unwrap()
-        )
-    );
+    let destroyed = data_key_destroyed(&transcript);
+    assert!(left[0].ends_with(destroyed["cka_id"].as_str().unwrap()));
 }
 
 #[test]
@@ -981,7 +1068,7 @@ fn an_object_of_the_label_that_a_killed_run_did_not_make_still_refuses() {
     let planted = [format!("CKO_SECRET_KEY {LABEL} 0a0b")];
     let says = ["[LABEL-FREE]", "CKA_ID 0a0b"];
     let transcript = aborted_beside(&room, &room.run(), 3, &says, &planted);
-    assert_eq!(transcript.event("key-destroyed")["objects"], 1);
+    assert_eq!(data_key_destroyed(&transcript)["objects"], 1);
     room.plan.label = "payments-2027".into();
     room.run_corrected(&planted);
 }
@@ -1336,11 +1423,10 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
     let builds = "builds on nothing".to_owned();
     let mut plans = vec![
         (
-            not_built("witnesses"),
-            at_end("witnesses = [\"Internal audit\"]"),
+            "neither a fingerprint".into(),
+            at_end("signer = \"SHA256:abc\""),
         ),
-        (not_built("signer"), at_end("signer = \"SHA256:abc\"")),
-        (not_built("signer"), on_top("signer = \"x\"")),
+        ("neither a fingerprint".into(), on_top("signer = \"x\"")),
         (not_built("bits"), in_key("bits = \"x\"")),
         (not_built("source"), in_key("source = \"x\"")),
         (not_built("reason in [[key]]"), in_key("reason = \"x\"")),
@@ -1390,11 +1476,6 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
         assert_ne!(*plan, good, "{says}");
         refused(&room.run_text(plan), 2, &[says]);
     }
-    let output = room
-        .byok(&["verify", "records", "--signers=x"])
-        .output()
-        .unwrap();
-    nothing_made(&room, &output, 2, &["--signers", "is not built yet"]);
     assert_eq!(room.beside(), [""; 0]);
     room.run_corrected(&[]);
 }

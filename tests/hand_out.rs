@@ -15,6 +15,7 @@ use unicode_width::UnicodeWidthStr as _;
 const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 const KEYBOARD: &str = "Who is at the keyboard? Name: ";
 const WRITTEN: &str = "Type written when the form is full: ";
+const STOP: &str = "type STOP to end the ceremony, Enter to go on: ";
 const WHO: &str = "Which custodian types a share now? Name: ";
 
 /// A room whose ceremony deals any 2 of 3 at the screen.
@@ -29,6 +30,7 @@ fn start(room: &Room) -> Screen {
     let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
     screen.answer(APPROVE, "Yes");
     screen.answer(KEYBOARD, "Ada Lovelace");
+    screen.seats(room);
     screen
 }
 
@@ -38,7 +40,10 @@ fn read_off(screen: &str) -> Vec<String> {
     let mut words = vec![String::new(); 33];
     for line in screen.lines() {
         let cells: Vec<&str> = line.split_whitespace().collect();
-        if cells.len() == 6 && cells[0].parse::<usize>().is_ok() {
+        let numbered = cells
+            .first()
+            .is_some_and(|cell| cell.parse::<usize>().is_ok());
+        if numbered && cells.len().is_multiple_of(2) {
             for pair in cells.chunks(2) {
                 words[pair[0].parse::<usize>().unwrap() - 1] = pair[1].to_owned();
             }
@@ -51,7 +56,8 @@ fn read_off(screen: &str) -> Vec<String> {
 /// The custodian sits down and copies the words.
 #[track_caller]
 fn copy(screen: &mut Screen, custodian: &str) -> Vec<String> {
-    screen.answer(&format!("when only {custodian} looks: "), "");
+    let name = byok::screens::short(custodian);
+    screen.answer(&format!("when only {name} looks: "), "");
     let shown = screen.expect(WRITTEN);
     assert_eq!(shown.matches(WIPE).count(), 1);
     let (_, page) = shown.rsplit_once(WIPE).unwrap();
@@ -73,8 +79,21 @@ fn fits(page: &str) {
     assert!(page.lines().count() <= 24, "it scrolls:\n{page}");
 }
 
+/// No bell, no blinking, no colour: the only thing that is asked of the terminal is to be wiped.
+#[track_caller]
+fn calm(screen: &Screen) {
+    let shown = &screen.shown;
+    let wipes = shown.matches(WIPE).count();
+    assert!(
+        wipes > 0 && shown.matches('\x1b').count() == 3 * wipes,
+        "{shown}"
+    );
+    assert!(!shown.contains('\x07'), "{shown}");
+}
+
 fn asks(custodian: &str, row: usize) -> String {
-    format!(" {custodian}, word {row:>2} of 33: ")
+    let name = byok::screens::short(custodian);
+    format!(" {name}, word {row:>2} of 33: ")
 }
 
 /// Types rows `from` to 33, four letters of each.
@@ -83,6 +102,21 @@ fn type_from(screen: &mut Screen, custodian: &str, words: &[String], from: usize
     for row in from..=33 {
         screen.answer(&asks(custodian, row), &words[row - 1][..4]);
     }
+}
+
+const WHAT: &str = "What happened? (one line, for the auditor): ";
+const WHAT_NO_WORDS: &str = "What happened? (one line, for the auditor; no share words): ";
+
+/// Step and words of the exceptions that people typed, in their order.
+fn typed_notes(transcript: &Transcript) -> Vec<(u64, String)> {
+    let typed = transcript.events("exception").into_iter();
+    typed
+        .filter(|line| line["typed"] == true)
+        .map(|line| {
+            let what = line["what"].as_str().unwrap().to_owned();
+            (line["step"].as_u64().unwrap(), what)
+        })
+        .collect()
 }
 
 fn words_of(share: &str) -> Vec<String> {
@@ -149,6 +183,7 @@ fn a_share_is_shown_written_down_and_typed_back_with_mistakes() {
     }
     type_from(&mut screen, "Treasury", &form, 1);
     let told = screen.expect("type only what is asked now");
+    assert!(told.contains("step 9 of 13: escrow share 3 of 3, Treasury\n"));
     assert!(
         told.contains("rows 18, 31 are not what was shown"),
         "{told}"
@@ -165,9 +200,13 @@ fn a_share_is_shown_written_down_and_typed_back_with_mistakes() {
 
     screen.expect("step 10 of 13");
     assert_eq!(screen.end(), 0, "{}", screen.shown);
+    calm(&screen);
     for words in &dealt {
         unseen(&mut screen, words);
     }
+    let visible = screen.visible();
+    let (_, end) = visible.split_once("step 13 of 13").unwrap();
+    fits(end.trim_end().rsplit_once('\n').unwrap().0); // without the line for programs
     let transcript = room.transcript("records/one");
     recorded(&transcript, &dealt);
     verify(&room);
@@ -226,6 +265,150 @@ fn a_hand_out_that_is_stopped_leaves_no_words_and_voids_the_forms() {
     );
     assert_eq!(room.objects(), [""; 0]);
     assert!(!room.path("records/one").exists());
+}
+
+#[test]
+fn notes_from_every_prompt_of_a_hand_out_reach_the_transcript_and_no_share_does() {
+    let Some(room) = screen_room() else {
+        return;
+    };
+    room.write_plan();
+    let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
+    screen.answer(APPROVE, "note");
+    screen.answer(
+        WHAT,
+        "the paper's row 3 was smeared; read from the second copy",
+    );
+    screen.answer(APPROVE, "Yes");
+    screen.answer(KEYBOARD, " NOTE ");
+    screen.answer(WHAT, "the door was opened \u{202e} 支払い \u{7} once");
+    screen.answer(KEYBOARD, "Ada Lovelace");
+    screen.seats(&room);
+    let words = copy(&mut screen, "Security");
+    type_from(&mut screen, "Security", &words, 1);
+    screen.answer("when only Audit looks: ", "note");
+    screen.answer(WHAT, "");
+    screen.expect("Nothing was noted.");
+    screen.answer("when only Audit looks: ", "");
+    screen.answer(WRITTEN, "note");
+    screen.answer(WHAT, "Audit took a second form: the first one tore");
+    let audit = read_off(&screen.visible());
+    screen.answer(WRITTEN, "written");
+    screen.answer(&asks("Audit", 1), "note");
+    screen.answer(
+        WHAT_NO_WORDS,
+        &format!("it reads {}", audit[..5].join(", ")),
+    );
+    screen.expect("That looks like words of a share.");
+    unseen(&mut screen, &audit);
+    screen.answer(WHAT_NO_WORDS, "a phone rang");
+    screen.expect("Noted for the auditor.");
+    type_from(&mut screen, "Audit", &audit, 1);
+    let last = copy(&mut screen, "Treasury");
+    // the very last question
+    let mut mistaken = last.clone();
+    mistaken[32] = "note".to_owned();
+    type_from(&mut screen, "Treasury", &mistaken, 1);
+    screen.answer(WHAT_NO_WORDS, "Treasury left early");
+    screen.answer(&asks("Treasury", 33), &last[32]);
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    assert!(
+        screen.shown.contains("5 exceptions recorded"),
+        "{}",
+        screen.visible()
+    );
+
+    let transcript = room.transcript("records/one");
+    let expected = [
+        (
+            1,
+            "the paper's row 3 was smeared; read from the second copy",
+        ),
+        (2, "the door was opened \\u{202e} 支払い \\u{7} once"),
+        (9, "Audit took a second form: the first one tore"),
+        (9, "a phone rang"),
+        (9, "Treasury left early"),
+    ];
+    let expected = expected.map(|(step, what)| (step, what.to_owned()));
+    assert_eq!(typed_notes(&transcript), expected);
+    assert_eq!(transcript.event("sealed")["exceptions"], 5);
+    let text = String::from_utf8(transcript.bytes.clone()).unwrap();
+    assert!(!text.contains(&audit[..3].join(", ")), "{text}");
+    verify(&room);
+}
+
+#[test]
+fn stop_asks_first_at_every_prompt_of_a_hand_out_and_notes_outlive_it() {
+    for place in ["looks", "written", "word"] {
+        let Some(room) = screen_room() else {
+            return;
+        };
+        let mut screen = start(&room);
+        let looks = "when only Security looks: ";
+        let mut question = looks.to_owned();
+        if place != "looks" {
+            screen.answer(looks, "");
+            question = WRITTEN.to_owned();
+        }
+        if place == "word" {
+            screen.answer(WRITTEN, "written");
+            question = asks("Security", 1);
+        }
+        screen.answer(&question, "note");
+        screen.answer("What happened?", "nobody has a pen");
+        screen.answer(&question, "stop");
+        screen.answer(STOP, "");
+        screen.answer(&question, "Stop");
+        screen.answer(STOP, "STOP");
+        assert_eq!(screen.end(), 1, "{}", screen.visible());
+        assert_eq!(room.objects(), [""; 0]);
+        let transcript = room.aborted();
+        assert_eq!(
+            typed_notes(&transcript),
+            [(9, "nobody has a pen".to_owned())]
+        );
+    }
+}
+
+#[test]
+fn a_share_is_shown_and_wiped_on_a_dumb_terminal_and_in_a_narrow_window() {
+    for (terminal, columns, cells) in [("dumb", 80, 3), ("", 80, 3), ("xterm", 40, 2)] {
+        let Some(room) = screen_room() else {
+            return;
+        };
+        room.write_plan();
+        let mut byok = room.byok(&["run", "plan.toml"]);
+        byok.env("NO_COLOR", "1");
+        let mut screen = Screen::start_as(byok, terminal, columns);
+        screen.answer(APPROVE, "Yes");
+        screen.answer(KEYBOARD, "Ada Lovelace");
+        screen.seats(&room);
+        screen.answer("when only Security looks: ", "");
+        let shown = screen.expect(WRITTEN);
+        let words = read_off(&shown);
+        let row = shown
+            .lines()
+            .find(|line| line.starts_with("    1 "))
+            .unwrap();
+        assert_eq!(row.split_whitespace().count(), 2 * cells, "{row}");
+        assert!(row.trim_end().width() <= usize::from(columns), "{row}");
+        screen.enter("written");
+        let after = screen.expect(&asks("Security", 1));
+        if terminal == "xterm" {
+            assert!(after.contains(WIPE), "{after}");
+        } else {
+            // pushed off the screen
+            assert!(after.contains(&"\n".repeat(100)), "{after}");
+            assert!(!screen.shown.contains('\x1b'), "{}", screen.shown);
+        }
+        screen.enter(&words[0]);
+        type_from(&mut screen, "Security", &words, 2);
+        screen.expect("all 33 words came back right");
+        screen.expect("when only Audit looks: ");
+        screen.keys(b"\x03");
+        screen.answer(STOP, "STOP");
+        assert_eq!(screen.end(), 1);
+    }
 }
 
 #[test]
@@ -333,21 +516,42 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     screen.expect("Row 1: that is not a word of the list");
     let wrong = words_of(&with_word(&dealt[0], 17, another_word(&dealt[0], 17)));
     type_from(&mut screen, "Ada", &wrong, 1);
-    let told = screen.expect("which row? A number from 1 to 33, or aside: ");
-    assert!(
-        told.contains("one wrong word would explain it, in row 18"),
-        "{told}"
-    );
+    let told = screen.expect(&asks("Ada", 18));
+    let page = told.rsplit_once(WIPE).unwrap().1;
+    fits(page);
+    let row = |row: usize| format!("{row} {} ", wrong[row - 1]);
+    let excerpt = page.lines().find(|line| line.contains("> 18 ")).unwrap();
+    for shown in [row(16), row(17), format!("> {}", row(18)), row(19)] {
+        assert!(format!("{excerpt} ").contains(&shown), "{shown}: {page}");
+    }
+    for text in [
+        "Exactly one changed word would explain it:",
+        "\n Ada: look at row 18 on your form, letter by letter, and type it again.\n",
+        "\n Nothing is lost.   good so far   none yet\n",
+        "still needed  not known before the first\n",
+        "made so far   no data key in the HSM; only the transcript\n",
+        "\n back = edit any row     aside = put this share aside",
+        "\n note = record something for the auditor        stop = end the ceremony here\n",
+    ] {
+        assert!(page.contains(text), "{text:?}: {page}");
+    }
     assert!(!told.contains(&first[17]), "the word was guessed: {told}");
-    unseen(&mut screen, &first);
-    screen.enter("40");
-    screen.answer("which row? A number from 1 to 33, or aside: ", "18");
+    let others = [&first[..15], &first[19..]].concat();
+    unseen(&mut screen, &others);
+    // back: any row, also one that was right
+    let which = "Ada: which row? A number from 1 to 33, or aside: ";
+    screen.enter("back");
+    screen.answer(which, "40");
+    screen.answer(which, "back");
+    screen.answer(&asks("Ada", 18), "BACK");
+    screen.answer(which, "20");
+    screen.answer(&asks("Ada", 20), &first[19]);
     screen.answer(&asks("Ada", 18), "notaword");
     screen.expect("not a word of the list");
     screen.answer(&asks("Ada", 18), &first[17][..4]);
     let told = screen.expect(WHO);
     assert!(told.contains("good so far   Security"), "{told}");
-    assert!(told.contains("still needed  2"), "{told}");
+    assert!(told.contains("still needed  2 of 3"), "{told}");
     unseen(&mut screen, &first);
 
     // The same form again, and a form of another ceremony: both are seen at word 4.
@@ -372,8 +576,10 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     assert!(told.contains("ows 10 and 11 exchanged"), "{told}");
     screen.enter("10");
     screen.answer(&asks("Carol", 10), &third[9]);
-    screen.answer("which row? A number from 1 to 33, or aside: ", "11");
-    screen.answer(&asks("Carol", 11), &third[10]);
+    // now one wrong word explains it
+    let told = screen.answer(&asks("Carol", 11), &third[10]);
+    assert!(told.contains("> 11 "), "{told}");
+    assert!(told.contains("still needed  2 of 3"), "{told}");
 
     // A forged share with a checksum that fits.
     screen.answer(WHO, "Mallory");
@@ -384,6 +590,7 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     type_from(&mut screen, "Dave", &words_of(&dealt[4]), 1);
     assert_eq!(screen.end(), 0, "{}", screen.visible());
     unseen(&mut screen, &words_of(&dealt[4]));
+    calm(&screen);
     let transcript = same_bytes(&old, &new);
     assert_eq!(
         transcript.event("quorum-met")["shares"],
@@ -450,6 +657,70 @@ fn without_the_record_shares_and_package_are_typed_and_the_fingerprint_decides()
     assert!(exception.contains("Mallory"), "{exception}");
 }
 
+/// The rows of each data key in a printed package, as they are typed.
+fn printed_rows(room: &Room) -> Vec<Vec<String>> {
+    let package = fs::read_to_string(room.path("records/one/package.txt")).unwrap();
+    let of_key = |text: &str| -> Vec<String> {
+        let rows = text.lines().filter(|line| line.contains("  check "));
+        rows.map(|line| line.split_once("  ").unwrap().1.to_owned())
+            .collect()
+    };
+    package.split("\ndata key ").skip(1).map(of_key).collect()
+}
+
+/// A data key of 16 bytes has three rows, one of 32 has five; each data key begins at row 1 again.
+#[test]
+fn packages_of_sixteen_bytes_and_of_several_data_keys_are_typed() {
+    let china = "arn:aws-cn:kms:cn-north-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let (Some(mut old), Some(mut new)) = (room(Kind::SoftHsm, 2, 3), Room::new(Kind::SoftHsm))
+    else {
+        return;
+    };
+    let second =
+        "[[key]]\nlabel = \"in-china\"\nspec = \"SYMMETRIC_DEFAULT\"\nkeep = \"extractable\"\n";
+    let import = format!(
+        "[[key.import]]\nname = \"cn-north-1\"\nkey_arn = \"{china}\"\nparameters = \"inputs/china.json\"\n\
+         wrapping = \"RSAES_OAEP_SHA_1\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
+        old.kms.sha256()
+    );
+    new.use_kms_key(old.kms.clone());
+    for room in [&mut old, &mut new] {
+        room.plan.import_more = format!("{second}{import}");
+        let parameters = room.kms.parameters(china, support::now() + 86_000);
+        fs::write(room.path("inputs/china.json"), parameters).unwrap();
+    }
+    old.run_well();
+    let rows = printed_rows(&old);
+    assert_eq!((rows[0].len(), rows[1].len()), (5, 3));
+    let dealt = shares(&old.path("shares"));
+    new.plan.kind = "recover".into();
+    new.plan.top_more = format!(
+        "previous = \"{}\"\nreuse_escrow = \"a test\"\n",
+        old.path("records/one").display()
+    );
+    new.plan.more = "[recover]\nshares = \"typed\"\npackage = \"typed\"\n".into();
+    let mut screen = start(&new);
+    type_head(&mut screen, &head(&old.path("records/one")));
+    for (label, rows) in [LABEL, "in-china"].iter().zip(&rows) {
+        screen.expect(&format!("The escrow package of {label:?}, from paper."));
+        for (at, row) in rows.iter().enumerate() {
+            let question = format!("Row {}, 16 hex digits and the 4 of its check: ", at + 1);
+            screen.answer(&question, row);
+        }
+    }
+    for (name, at) in [("Ada", 0), ("Bob", 1)] {
+        screen.answer(WHO, name);
+        type_from(&mut screen, name, &words_of(&dealt[at].1), 1);
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    for wrapped in [
+        wrapped("records/one"),
+        "records/one/in-china/cn-north-1/WrappedKeyMaterial.bin".into(),
+    ] {
+        assert_eq!(new.openssl_opens(&wrapped), old.openssl_opens(&wrapped));
+    }
+}
+
 #[test]
 fn a_first_share_of_another_ceremony_is_put_aside_for_all_others() {
     let Some((old, mut new, dealt)) = loss(2, 3) else {
@@ -489,6 +760,90 @@ fn a_first_share_of_another_ceremony_is_put_aside_for_all_others() {
 }
 
 #[test]
+fn notes_and_stop_work_at_every_prompt_of_a_recovery() {
+    let Some((old, mut new, dealt)) = loss(2, 3) else {
+        return;
+    };
+    let before = fingerprint(&old.transcript("records/one"));
+    new.plan.top_more = "reuse_escrow = \"a test\"\n".into();
+    new.plan.key_more = format!("fingerprint = \"{before}\"\n");
+    new.plan.more = "[recover]\nshares = \"typed\"\npackage = \"typed\"\n".into();
+    let package = fs::read_to_string(old.path("records/one/package.txt")).unwrap();
+    let rows = package
+        .lines()
+        .filter(|line| line.contains("  check "))
+        .map(|line| line.split_once("  ").unwrap().1);
+    let mut screen = start(&new);
+    let mut notes = Vec::new();
+    for (at, row) in rows.enumerate() {
+        let question = format!("Row {}, 16 hex digits and the 4 of its check: ", at + 1);
+        if at == 2 {
+            noted(
+                &mut screen,
+                &question,
+                "the package page is creased",
+                &mut notes,
+            );
+        }
+        screen.answer(&question, &row.replace("check", " "));
+    }
+    noted(&mut screen, WHO, "Treasury is ill", &mut notes);
+    // a share typed where a name belongs goes nowhere
+    screen.answer(WHO, &dealt[0]);
+    screen.expect("That looks like words of a share.");
+    unseen(&mut screen, &words_of(&dealt[0]));
+    screen.answer(WHO, &"x".repeat(41));
+    screen.expect("at most 40 characters");
+    screen.answer(WHO, "支払い \u{202e}e\u{301}👩‍👩‍👧 אבטחה");
+    let name = "支払い \\u{202e}e\u{301}👩\\u{200d}👩\\u{200d}👧 אבטחה";
+    let wrong = words_of(&with_word(&dealt[0], 32, another_word(&dealt[0], 32)));
+    noted(&mut screen, &asks(name, 1), "the ink has run", &mut notes);
+    type_from(&mut screen, name, &wrong, 1);
+    let told = screen.expect(&asks(name, 33));
+    fits(told.rsplit_once(WIPE).unwrap().1);
+    assert!(told.contains("> 33 "), "{told}");
+    screen.enter("back");
+    let which = "which row? A number from 1 to 33, or aside: ";
+    noted(&mut screen, which, "two people read row 33", &mut notes);
+    screen.answer(which, "stop");
+    screen.answer(STOP, "");
+    screen.answer(which, "33");
+    screen.answer(&asks(name, 33), &words_of(&dealt[0])[32]);
+    let told = screen.expect(WHO);
+    assert!(told.contains(&format!("good so far   {name}\n")), "{told}");
+    screen.enter("stop");
+    screen.answer(STOP, "");
+    screen.answer(WHO, "Bob");
+    type_from(&mut screen, "Bob", &words_of(&dealt[1]), 1);
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    for line in screen
+        .shown
+        .lines()
+        .filter(|line| !line.contains(&dealt[0][..9]))
+    {
+        // what is typed after a question is the person's own width, and so is the last line's
+        let own = line.split_once(": ").is_none() && !line.contains("records/one");
+        assert!(
+            !own || line.width() <= 79,
+            "{} columns: {line}",
+            line.width()
+        );
+    }
+    let transcript = same_bytes(&old, &new);
+    assert_eq!(typed_notes(&transcript), notes);
+    verify(&new);
+}
+
+/// Types a note at this question, and remembers it.
+#[track_caller]
+fn noted(screen: &mut Screen, question: &str, what: &str, notes: &mut Vec<(u64, String)>) {
+    screen.answer(question, "note");
+    screen.answer("What happened? (one line, for the auditor", what);
+    screen.expect("Noted for the auditor.");
+    notes.push((7, what.to_owned()));
+}
+
+#[test]
 fn who_has_no_paper_with_the_head_says_so_and_it_is_recorded() {
     let Some((old, new, dealt)) = loss(2, 3) else {
         return;
@@ -515,6 +870,17 @@ fn another_head_on_paper_ends_the_recovery() {
         screen.answer("4 words: ", "00000000");
     }
     assert_eq!(screen.end(), 4, "{}", screen.visible());
+    let said = screen.visible();
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        said.contains("is not what the paper says [PREVIOUS-HEAD]"),
+        "{said}"
+    );
+    assert!(
+        said.contains("hint: compare the ceremony's date and place on the paper"),
+        "{said}"
+    );
+    assert!(!said.contains("slip"), "{said}");
     assert_eq!(new.objects(), [""; 0]);
 }
 
@@ -532,4 +898,90 @@ fn typed_shares_need_people() {
     );
     assert_eq!(new.beside(), [""; 0]);
     assert!(!new.objects().iter().any(|object| object.contains(LABEL)));
+}
+
+/// Killed while Audit looks at the share: Security's form is written, Audit's perhaps.
+#[test]
+fn the_forms_of_a_hand_out_that_was_killed_are_named_by_the_next_run() {
+    let Some(room) = screen_room() else {
+        return;
+    };
+    let mut screen = start(&room);
+    let words = copy(&mut screen, "Security");
+    type_from(&mut screen, "Security", &words, 1);
+    screen.expect("all 33 words came back right");
+    screen.answer("when only Audit looks: ", "");
+    screen.expect(WRITTEN);
+    screen.kill();
+    assert_eq!(room.beside(), ["one.incomplete"]);
+    assert_eq!(room.objects().len(), 1);
+    let old = room.transcript("records/one.incomplete").lines[0]["ceremony"].clone();
+
+    let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
+    let shown = screen.answer(APPROVE, "Yes");
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = format!(
+        "interrupted ceremony {}; destroy them: share 1, Security; share 2, Audit, if it was begun",
+        old.as_str().unwrap()
+    );
+    assert!(
+        shown.contains(&told) && !shown.contains("share 3"),
+        "{shown}"
+    );
+    screen.answer(KEYBOARD, "Ada Lovelace");
+    screen.seats(&room);
+    for custodian in ["Security", "Audit", "Treasury"] {
+        let words = copy(&mut screen, custodian);
+        type_from(&mut screen, custodian, &words, 1);
+        screen.expect("all 33 words came back right");
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    let transcript = room.transcript("records/one");
+    let void = transcript.event("shares-voided");
+    assert_eq!(void["ceremony"], old);
+    assert_eq!(
+        void["shares"],
+        serde_json::json!([
+            {"share": 1, "custodian": "Security", "handed_out": true},
+            {"share": 2, "custodian": "Audit", "handed_out": false},
+        ])
+    );
+    assert_eq!(room.objects().len(), 1, "{:?}", room.objects());
+    verify(&room);
+}
+
+#[test]
+fn three_typed_shares_and_the_typed_package_are_enough_with_the_record_gone() {
+    let Some((old, mut new, dealt)) = loss(3, 5) else {
+        return;
+    };
+    let before = fingerprint(&old.transcript("records/one"));
+    let key = old.openssl_opens(&wrapped("records/one"));
+    let package = fs::read_to_string(old.path("records/one/package.txt")).unwrap();
+    fs::remove_dir_all(old.path("records")).unwrap();
+    fs::remove_dir_all(old.path("shares")).unwrap();
+    new.plan.top_more = "reuse_escrow = \"a test\"\n".into();
+    new.plan.key_more = format!("fingerprint = \"{before}\"\n");
+    new.plan.more = "[recover]\nshares = \"typed\"\npackage = \"typed\"\n".into();
+    let mut screen = start(&new);
+    let rows = package.lines().filter(|line| line.contains("  check "));
+    for (at, row) in rows.enumerate() {
+        let question = format!("Row {}, 16 hex digits and the 4 of its check: ", at + 1);
+        screen.answer(&question, row.split_once("  ").unwrap().1);
+    }
+    for (name, at) in [("Ada", 4), ("Bob", 0), ("Carol", 2)] {
+        screen.answer(WHO, name);
+        type_from(&mut screen, name, &words_of(&dealt[at]), 1);
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    assert_eq!(new.openssl_opens(&wrapped("records/one")), key);
+    let transcript = new.transcript("records/one");
+    assert_eq!(
+        transcript.event("key-recovered")["fingerprint"],
+        before.as_str()
+    );
+    assert_eq!(
+        transcript.event("same-material")["anchor"],
+        "fingerprint in the plan"
+    );
 }

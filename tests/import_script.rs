@@ -383,11 +383,36 @@ fn the_result_says_what_kms_answered() {
         "exit": 0,
         "error": null,
         "at": result["at"],
+        "arguments": null,
         "cli": "aws-cli/2.99.0 Python/3.13.0",
     });
     assert_eq!(result, expected);
     let at: Timestamp = result["at"].as_str().unwrap().parse().unwrap();
     assert!(at.duration_until(now()).abs() < hours(1));
+}
+
+#[test]
+fn the_result_says_where_the_import_went_and_tells_no_password() {
+    for (arguments, told) in [
+        (&["--profile", "key ops"][..], "--profile key ops"),
+        (
+            &["--profile=ops", "--no-verify-ssl"],
+            "--profile=ops --no-verify-ssl",
+        ),
+        (
+            &["--endpoint-url", "https://ada:secret@kms.example/x"],
+            "--endpoint-url https://kms.example/x",
+        ),
+        (
+            &["--ca-bundle", "secret", "--cli-read-timeout=7"],
+            "--ca-bundle --cli-read-timeout",
+        ),
+        (&["--profile", "a\"b\\"], "--profile a\"b\\"),
+    ] {
+        let desk = Desk::with(&script());
+        desk.run(arguments).ended(0, &[]);
+        assert_eq!(desk.result("import-result.json")["arguments"], told);
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use support::{
     skip, stderr,
 };
 
-const FOLDER: &str = "records/one/payments-2026/eu-west-1";
+const FOLDER: &str = "payments-2026/eu-west-1";
 
 fn kms() -> Option<LoopbackKms> {
     let kms = LoopbackKms::start();
@@ -53,10 +53,14 @@ fn taken_out(room: &Room) -> Vec<u8> {
 
 /// The cloud operator: the folder alone, carried elsewhere, and the script in it.
 fn import(kms: &LoopbackKms, room: &Room) -> Output {
+    import_of(kms, room, "records/one")
+}
+
+fn import_of(kms: &LoopbackKms, room: &Room, record: &str) -> Output {
     let online = room.path("online");
     let _ = fs::remove_dir_all(&online);
     fs::create_dir(&online).unwrap();
-    for file in fs::read_dir(room.path(FOLDER)).unwrap() {
+    for file in fs::read_dir(room.path(record).join(FOLDER)).unwrap() {
         let file = file.unwrap();
         fs::copy(file.path(), online.join(file.file_name())).unwrap();
     }
@@ -169,20 +173,127 @@ fn the_kms_encrypts_with_what_was_imported_and_opens_it_again() {
         "nothing is imported yet"
     );
     assert!(import(&kms, &room).status.success());
-    let encrypted = encrypt(&kms, &arn);
+    let old = ciphertext(&kms, &room, &arn);
+    assert_eq!(decrypted(&kms, &old, &arn), b"to the customer");
+}
+
+/// What the KMS encrypts now, in a file; as the CLI names files.
+fn ciphertext(kms: &LoopbackKms, room: &Room, arn: &str) -> String {
+    let encrypted = encrypt(kms, arn);
     assert!(encrypted.status.success(), "{}", stderr(&encrypted));
     let told = String::from_utf8(encrypted.stdout).unwrap();
     fs::write(room.path("ciphertext"), binary(&told, "CiphertextBlob")).unwrap();
-    let blob = format!("fileb://{}", room.path("ciphertext").display());
-    let opened = kms.aws_text(&[
-        "kms",
-        "decrypt",
-        "--key-id",
-        &arn,
-        "--ciphertext-blob",
-        &blob,
-    ]);
-    assert_eq!(binary(&opened, "Plaintext"), b"to the customer");
+    format!("fileb://{}", room.path("ciphertext").display())
+}
+
+fn decrypted(kms: &LoopbackKms, blob: &str, arn: &str) -> Vec<u8> {
+    let args = ["kms", "decrypt", "--key-id", arn, "--ciphertext-blob", blob];
+    binary(&kms.aws_text(&args), "Plaintext")
+}
+
+fn described(kms: &LoopbackKms, arn: &str) -> Value {
+    let told = kms.aws_text(&["kms", "describe-key", "--key-id", arn, "--output", "json"]);
+    serde_json::from_str::<Value>(&told).unwrap()["KeyMetadata"].clone()
+}
+
+/// Imports what a record brought: the KMS holds exactly this key, and opens what it encrypted before.
+#[track_caller]
+fn opens_old_data(kms: &LoopbackKms, room: &Room, record: &str, key: &[u8], old: &str) {
+    let arn = &room.plan.key_arn;
+    let output = import_of(kms, room, record);
+    assert!(output.status.success(), "{record}: {}", stderr(&output));
+    assert_eq!(described(kms, arn)["KeyState"], "Enabled");
+    assert_eq!(kms.key_material_id(arn), Some(key_material_id_of(key, arn)));
+    assert_eq!(decrypted(kms, old, arn), b"to the customer", "{record}");
+}
+
+/// KMS forgets the material, as at its expiry.
+#[track_caller]
+fn forgotten(kms: &LoopbackKms, arn: &str) {
+    kms.aws_text(&["kms", "delete-imported-key-material", "--key-id", arn]);
+    assert_eq!(described(kms, arn)["KeyState"], "PendingImport");
+    assert_eq!(kms.key_material_id(arn), None);
+}
+
+/// The ceremony that builds on `records/one` of another room or this one.
+fn builds_on(room: &mut Room, kind: &str, record: &std::path::Path, directory: &str) {
+    let head = sha256(&fs::read(record.join("transcript.jsonl")).unwrap());
+    room.plan.kind = kind.into();
+    room.plan.directory = directory.into();
+    let record = record.display();
+    room.plan.top_more = format!("previous = \"{record}\"\nprevious_head = \"{head}\"\n");
+}
+
+#[test]
+fn the_kms_opens_old_data_after_a_reimport_a_recovery_and_a_new_expiry() {
+    for (kind, other) in [
+        (Kind::SoftHsm, Kind::Kryoptic),
+        (Kind::Kryoptic, Kind::SoftHsm),
+    ] {
+        let (Some(kms), Some(mut room), Some(mut new)) = (kms(), Room::new(kind), Room::new(other))
+        else {
+            continue;
+        };
+        let arn = kms.create_external_key("SYMMETRIC_DEFAULT");
+        download(&kms, &mut room, &arn, 2048);
+        room.run_with_escrow(2, &["Security", "Audit", "Treasury"]);
+        let first = room.path("records/one");
+        let key = taken_out(&room);
+        assert!(import(&kms, &room).status.success());
+        let old = ciphertext(&kms, &room, &arn);
+
+        // from the HSM
+        forgotten(&kms, &arn);
+        download(&kms, &mut room, &arn, 2048);
+        builds_on(&mut room, "reimport", &first, "records/two");
+        room.plan.more = String::new();
+        run(&room);
+        opens_old_data(&kms, &room, "records/two", &key, &old);
+
+        // from a quorum, into another HSM
+        forgotten(&kms, &arn);
+        fs::rename(room.path("shares/02-Audit.txt"), room.path("absent")).unwrap();
+        download(&kms, &mut new, &arn, 2048);
+        builds_on(&mut new, "recover", &first, "records/three");
+        new.plan.top_more += "reuse_escrow = \"a test\"\n";
+        let shares = room.path("shares");
+        new.plan.more = format!(
+            "[recover]\nshares = \"files:{}\"\npackage = \"record\"\n",
+            shares.display()
+        );
+        run(&new);
+        opens_old_data(&kms, &new, "records/three", &key, &old);
+
+        // over what is there, for another expiry: nothing is deleted, nothing is down
+        assert_eq!(
+            described(&kms, &arn)["ExpirationModel"],
+            "KEY_MATERIAL_DOES_NOT_EXPIRE"
+        );
+        download(&kms, &mut new, &arn, 2048);
+        let third = new.path("records/three");
+        builds_on(&mut new, "reimport", &third, "records/four");
+        new.plan.more = String::new();
+        let expires = jiff::Timestamp::from_second(support::now() as i64 + 20_000_000).unwrap();
+        new.plan.expires = expires.to_string();
+        run(&new);
+        assert_eq!(decrypted(&kms, &old, &arn), b"to the customer");
+        let script = new.path("records/four").join(FOLDER).join("import.sh");
+        let script = fs::read_to_string(script).unwrap();
+        assert!(!script.contains("delete-imported-key-material"), "{script}");
+        opens_old_data(&kms, &new, "records/four", &key, &old);
+        let told = described(&kms, &arn);
+        assert_eq!(told["ExpirationModel"], "KEY_MATERIAL_EXPIRES");
+        assert!(
+            told["ValidTo"].is_number() || told["ValidTo"].is_string(),
+            "{told}"
+        );
+    }
+}
+
+#[track_caller]
+fn run(room: &Room) {
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 fn encrypt(kms: &LoopbackKms, arn: &str) -> Output {

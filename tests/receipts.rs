@@ -599,6 +599,59 @@ fn another_record_in_the_place_of_the_previous_one_is_found_out() {
 }
 
 #[test]
+fn an_expiry_that_is_past_is_told_as_expired() {
+    let later = |room: &Room, days: u32, record: &str| {
+        let mut command = Command::new("faketime");
+        command.args(["-f", &format!("+{days}d"), env!("CARGO_BIN_EXE_byok")]);
+        command.args(["verify", "--json", record]);
+        let output = command.current_dir(room.dir.path()).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let Ok(_) = Command::new("faketime")
+        .args(["-f", "+2d", "true"])
+        .output()
+    else {
+        return support::skip("faketime is not here");
+    };
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.expires = at(100 * 86_400);
+    room.run_well();
+    let rows = |report: &Value, what: &str| {
+        let rows = report["life"].as_array().unwrap();
+        let rows = rows.iter().filter(|row| row["what"] == what);
+        rows.map(|row| row["detail"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&verified(&room, &[ONE]), "expires"), [""]);
+    assert_eq!(rows(&later(&room, 99, ONE), "expires"), [""]);
+    let report = later(&room, 101, ONE);
+    assert_eq!(
+        rows(&report, "expired"),
+        ["by the plan, if it was imported: no receipt tells"]
+    );
+    assert_eq!(rows(&report, "expires"), [""; 0]);
+
+    received(&room, ONE, &[import_result(&room, ONE, Some(ID), 0)]);
+    assert_eq!(rows(&later(&room, 99, ONE), "expires"), [""]);
+    let expired = ["by the plan: KMS deletes the material then"];
+    assert_eq!(rows(&later(&room, 101, ONE), "expired"), expired);
+
+    // A reimport before that day put another one in its place.
+    room.plan.expires = at(300 * 86_400);
+    reimported(&room, ONE, TWO);
+    let mut again = import_result(&room, TWO, Some(ID), 0);
+    again["at"] = at(1).into();
+    received(&room, TWO, &[again]);
+    let report = later(&room, 101, TWO);
+    assert_eq!(rows(&report, "expired"), [""; 0]);
+    assert_eq!(rows(&report, "expires"), ["replaced by a later import", ""]);
+    assert_eq!(rows(&later(&room, 301, TWO), "expired"), expired);
+}
+
+#[test]
 fn rehearsals_and_real_ceremonies_never_build_on_each_other() {
     let Some(room) = Room::new(Kind::SoftHsm) else {
         return;

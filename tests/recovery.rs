@@ -7,9 +7,11 @@ use std::fs;
 use std::process::Output;
 
 use support::escrow::{
-    another_word, fingerprint, forged, head, lay, package, reference, reference_recovers, room,
-    shares, swapped, table, with_word, wrapped,
+    another_word, builds_on, fingerprint, forged, head, lay, package, reference,
+    reference_recovers, room, shares, swapped, table, with_word, wrapped,
 };
+use support::forger::forger;
+use support::screen::Screen;
 use support::{
     ARN, Kind, LABEL, PIN, Room, SHA_256, openssl, openssl_check_values, refused, sha256, stderr,
 };
@@ -103,16 +105,6 @@ impl Loss {
         };
         self.new = fresh;
     }
-}
-
-/// `previous` and its head, as lines of a plan.
-fn builds_on(room: &Room, record: &str) -> String {
-    let record = room.path(record);
-    format!(
-        "previous = \"{}\"\nprevious_head = \"{}\"\n",
-        record.display(),
-        head(&record)
-    )
 }
 
 /// Makes the room's plan one that reimports what `records/one` holds into `records/two`.
@@ -611,6 +603,44 @@ fn a_reimport_wraps_the_same_bytes_with_another_algorithm_size_and_expiry() {
 }
 
 #[test]
+fn another_hsm_or_module_is_shown_and_recorded_and_the_fingerprint_decides() {
+    for kind in BOTH {
+        let Some(mut room) = reimport_room(kind) else {
+            continue;
+        };
+        if room.behind_proxy("oaep-sha1").is_none() {
+            return;
+        }
+        // another module before the same token
+        let output = room.run();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stderr(&output).contains("The HSM is not as in the previous record"));
+        let digest = |path: &str| sha256(&fs::read(path).unwrap());
+        assert_eq!(
+            room.transcript("records/two").event("hsm-changed")["changes"],
+            serde_json::json!([{
+                "what": "module_sha256",
+                "before": digest(room.module.to_str().unwrap()),
+                "now": digest(&room.plan.module),
+            }])
+        );
+        room.without_proxy();
+        fs::remove_dir_all(room.path("records/two")).unwrap();
+        assert!(reimported(&room).events("hsm-changed").is_empty());
+    }
+    // another token, with the same data key in it
+    let Some(loss) = Loss::new(Kind::SoftHsm, Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    loss.recovers(&[loss.share(0), loss.share(1)]);
+    let serial = |room: &Room| room.transcript("records/one").event("hsm-opened")["serial"].clone();
+    assert_eq!(
+        loss.new.transcript("records/one").event("hsm-changed")["changes"],
+        serde_json::json!([{"what": "serial", "before": serial(&loss.old), "now": serial(&loss.new)}])
+    );
+}
+
+#[test]
 fn a_record_that_is_lost_is_replaced_by_the_fingerprint() {
     for kind in BOTH {
         let Some(mut room) = reimport_room(kind) else {
@@ -721,7 +751,7 @@ fn only_the_head_from_paper_vouches_for_the_previous_record() {
     reimported(&room);
 }
 
-/// Changes the transcript's text and makes chain and checksums fit again, as a forger would.
+/// Changes the transcript's text and makes chain, checksums and signature fit again, as a forger would.
 fn forge(record: &std::path::Path, from: &str, to: &str) {
     let path = record.join("transcript.jsonl");
     let text = fs::read_to_string(&path).unwrap();
@@ -730,6 +760,7 @@ fn forge(record: &std::path::Path, from: &str, to: &str) {
     let mut prev = "0".repeat(64);
     let mut forged = String::new();
     for line in text.lines() {
+        let line = forger().in_place_of_signer(line);
         let marker = "\"prev\":\"";
         let at = line.find(marker).unwrap() + marker.len();
         let line = format!("{}{prev}{}", &line[..at], &line[at + 64..]).replace(from, to);
@@ -741,6 +772,7 @@ fn forge(record: &std::path::Path, from: &str, to: &str) {
     let sums = record.join("SHA256SUMS");
     let text = fs::read_to_string(&sums).unwrap();
     fs::write(&sums, text.replace(&old_head, &sha256(forged.as_bytes()))).unwrap();
+    forger().sign(record, false);
 }
 
 #[test]
@@ -770,6 +802,82 @@ fn a_forged_previous_record_with_a_planted_key_is_caught_by_its_head() {
     // and without the head, its word would be taken: that is what the paper is for
     plan.plan.top_more = builds_on(&plan, "records/one");
     not_reimported(&plan, 4, &["[SAME-MATERIAL]", &planted, &right]);
+}
+
+/// The key was exchanged in the token, and the record rewritten to fit. Only paper tells.
+#[test]
+fn a_planted_key_is_never_called_the_same_material_on_the_word_of_a_record_alone() {
+    let Some(mut room) = reimport_room(Kind::SoftHsm) else {
+        return;
+    };
+    let record = room.path("records/one");
+    let made = room.transcript("records/one");
+    let real_head = head(&record);
+    room.token(&["destroy", "ceremony", PIN, LABEL]);
+    room.token(&["plant", "ceremony", PIN, LABEL, "beef"]);
+    let planted = support::unhex(room.token(&["take", "ceremony", PIN, LABEL]).trim());
+    let (kcv, planted) = openssl_check_values(&planted);
+    forge(&record, &fingerprint(&made), &planted);
+    forge(
+        &record,
+        made.event("key-generated")["kcv"].as_str().unwrap(),
+        &kcv,
+    );
+
+    room.plan.top_more = "previous = \"records/one\"\n".into();
+    room.write_plan();
+    let asked = || {
+        let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
+        screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
+        screen.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+        screen
+    };
+    let mut screen = asked();
+    for _ in 0..3 {
+        screen.answer("8 hex digits or 4 words: ", &real_head[..8]);
+    }
+    assert_eq!(screen.end(), 4, "{}", screen.shown);
+    assert!(
+        screen
+            .shown
+            .contains("Row 1 of the digest of the previous record's head")
+    );
+
+    let mut screen = asked();
+    screen.answer("8 hex digits or 4 words: ", "none");
+    assert_eq!(screen.end(), 0, "{}", screen.shown);
+    assert!(
+        !screen.shown.contains("the same material"),
+        "{}",
+        screen.shown
+    );
+    assert!(
+        screen.shown.contains("for which nothing vouches"),
+        "{}",
+        screen.shown
+    );
+    let transcript = room.transcript("records/two");
+    let anchor = transcript.event("same-material")["anchor"]
+        .as_str()
+        .unwrap();
+    assert!(anchor.starts_with("none: "), "{anchor}");
+    // and who verifies it later with its own head is told the same
+    let own = head(&room.path("records/two"));
+    let verify = |args: &[&str]| {
+        let args = [&["verify", "--head", &own], args, &["records/two"]].concat();
+        let output = room.byok(&args).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let report: serde_json::Value = serde_json::from_str(&verify(&["--json"])).unwrap();
+    assert_eq!(report["authenticated"], true);
+    assert_eq!(report["previous"][0]["authenticated"], false);
+    let text = verify(&[]);
+    assert!(text.contains("records/one: holds, "), "{text}");
+    assert!(
+        text.contains("nothing vouched for the record that it was compared with"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -949,12 +1057,22 @@ fn new_shares_are_dealt_without_an_import_and_the_old_ones_do_not_open_the_new_p
             let output = loss.with(&[&new[3], &new[0], &new[1]]);
             assert!(output.status.success(), "{}", stderr(&output));
             assert_eq!(loss.new.openssl_opens(&wrapped("records/one")), loss.key);
-            // that record cannot tell which KMS key it was: this is said
-            let exceptions = loss.new.transcript("records/one");
-            let exceptions = exceptions.event("exception")["what"].to_string();
+            // which KMS key it was stands in the record before that one
+            let transcript = loss.new.transcript("records/one");
+            assert!(transcript.events("exception").is_empty());
+            fs::remove_dir_all(loss.new.path("records")).unwrap();
+            let lost = loss.old.path("lost");
+            fs::rename(loss.old.path("records/one"), &lost).unwrap();
+            let output = loss.with(&[&new[3], &new[0], &new[1]]);
+            assert!(output.status.success(), "{}", stderr(&output));
+            let transcript = loss.new.transcript("records/one");
+            let noted = transcript.events("exception");
             assert!(
-                exceptions.contains("wrapped for no KMS key"),
-                "{exceptions}"
+                noted.iter().any(|exception| {
+                    let what = exception["what"].as_str().unwrap();
+                    what.contains("wrapped for no KMS key")
+                }),
+                "{noted:?}"
             );
         }
     }

@@ -100,7 +100,13 @@ struct Left {
 }
 
 fn left() -> Option<Left> {
+    left_by(|_| {})
+}
+
+/// The same, of a plan that was changed first.
+fn left_by(change: impl Fn(&mut Room)) -> Option<Left> {
     let mut room = Room::new(Kind::SoftHsm)?;
+    change(&mut room);
     let path = path(&room)?;
     let wheels = wheels(&path)?;
     let transcript = room.run_with_escrow(2, &CUSTODIANS);
@@ -395,6 +401,71 @@ fn the_script_does_the_same() {
         assert!(stderr(&output).contains(wanted), "{}", stderr(&output));
     }
     left.wrapped_is_the_data_key(SHA_1);
+}
+
+/// The script brings each of these data keys back, from the file and from the printed rows.
+#[track_caller]
+fn opens_each(left: &Left, labels: &[&str]) {
+    let package = fs::read(left.room.path("records/one/escrow-package.json")).unwrap();
+    let package: serde_json::Value = serde_json::from_slice(&package).unwrap();
+    let slip = left.room.kms.sha256();
+    let (one, three) = (left.room.share(SECURITY), left.room.share(TREASURY));
+    let all_rows = left.rows();
+    let mut rows = all_rows.iter().map(String::as_str);
+    for (at, label) in labels.iter().enumerate() {
+        let kcv = package["keys"][at]["kcv"].as_str().unwrap();
+        let wrapped = format!("records/one/{label}/eu-west-1/WrappedKeyMaterial.bin");
+        let key = left.room.openssl_opens(&wrapped);
+        let of_key: Vec<&str> = rows.by_ref().take(key.len() / 8 + 1).collect();
+        let from_file = ["Yes", &slip, &three, &one, label, kcv];
+        let from_paper = [&["Yes", &slip, &three, &one][..], &of_key, &["", kcv]].concat();
+        for (args, answers) in [
+            (
+                &["../parameters.json", SHA_1, "escrow-package.json"][..],
+                &from_file[..],
+            ),
+            (&["../parameters.json", SHA_1], &from_paper),
+        ] {
+            let output = script(left, args, answers);
+            assert!(output.status.success(), "{label}: {}", stderr(&output));
+            let made = left.stick.join("WrappedKeyMaterial.bin");
+            assert_eq!(left.room.kms.open(&made, SHA_1), key, "{label}");
+            fs::remove_file(made).unwrap();
+            fs::remove_file(left.stick.join("ImportToken.bin")).unwrap();
+        }
+    }
+    assert_eq!(rows.next(), None);
+}
+
+#[test]
+fn the_script_opens_each_of_several_data_keys_in_one_package() {
+    let more = |room: &mut Room| {
+        for (label, mark) in [("ledger", "1234abc1"), ("archive", "1234abc2")] {
+            let arn = ARN.replace("1234abcd", mark);
+            let parameters = room.kms.parameters(&arn, support::now() + 86_000);
+            fs::write(room.path(&format!("inputs/{label}.json")), parameters).unwrap();
+            room.plan.import_more += &format!(
+                "[[key]]\nlabel = \"{label}\"\nspec = \"SYMMETRIC_DEFAULT\"\nkeep = \"extractable\"\n\
+                 [[key.import]]\nname = \"eu-west-1\"\nkey_arn = \"{arn}\"\n\
+                 parameters = \"inputs/{label}.json\"\nwrapping = \"{SHA_1}\"\nexpires = \"never\"\n\
+                 wrapping_key_sha256 = \"{}\"\n",
+                room.kms.sha256()
+            );
+        }
+    };
+    let Some(left) = left_by(more) else { return };
+    opens_each(&left, &[LABEL, "ledger", "archive"]);
+}
+
+#[test]
+fn the_script_opens_a_data_key_of_sixteen_bytes() {
+    let china = |room: &mut Room| {
+        room.plan.key_arn = ARN.replace("arn:aws:kms:eu-west-1", "arn:aws-cn:kms:cn-north-1");
+        room.write_parameters();
+    };
+    let Some(left) = left_by(china) else { return };
+    assert_eq!(left.rows().len(), 3);
+    opens_each(&left, &[LABEL]);
 }
 
 #[test]

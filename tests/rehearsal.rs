@@ -1,5 +1,6 @@
 //! `byok rehearse` lives the whole life of a data key. What it says is looked at from outside: the
-//! records, the shares, and the wrapped material of all three ceremonies.
+//! records, the shares, and the wrapped material of all three ceremonies. With a plan, people practise
+//! it: every kind is played at a terminal, with what stands on the practice papers and nothing else.
 
 mod support;
 
@@ -8,8 +9,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use support::escrow::{files_below, fingerprint, head, wrapped};
-use support::{Kind, Transcript, stderr, stdout};
+use support::escrow::{files_below, fingerprint, head, table, wrapped};
+use support::pty::Pty;
+use support::{ARN, Kind, LABEL, Room, SHA_1, SHA_256, Transcript, refused, stderr, stdout};
+use unicode_width::UnicodeWidthStr as _;
 
 const RECORDS: [&str; 3] = ["record", "record-reimport", "record-recover"];
 
@@ -190,4 +193,478 @@ fn keeps_shares_private(rehearsal: &Rehearsal) {
             assert_eq!(mode(&file), 0o600, "{}", file.display());
         }
     }
+}
+
+// ---- a plan, practised by people -----------------------------------------------------
+
+const READY: &str = " Press Enter when you have this: ";
+const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
+const NAME: &str = "Who is at the keyboard? Name: ";
+const PRACTICE_PIN: &str = "practice-1234";
+
+/// What the real ceremony before left: two custodians, both needed.
+fn after_a_real_one() -> Option<Room> {
+    let mut room = Room::new(Kind::SoftHsm)?;
+    room.run_with_escrow(2, &["Security", "Audit"]);
+    room.plan.more = String::new();
+    room.plan.directory = "records/two".into();
+    room.plan.pin = "prompt".into();
+    room.plan.network = "forbidden".into(); // practised where people work
+    Some(room)
+}
+
+fn builds_on_it(room: &Room, with_head: bool) -> String {
+    let mut text = "previous = \"records/one\"\n".to_owned();
+    if with_head {
+        text += &format!("previous_head = \"{}\"\n", head(&room.path("records/one")));
+    }
+    text
+}
+
+/// A person who rehearses the room's plan, and a memory of what was on the papers.
+struct Person {
+    pty: Pty,
+    papers: String,
+}
+
+impl Person {
+    fn rehearses(room: &Room) -> Self {
+        room.write_plan();
+        let module = room.module.display().to_string();
+        let args = ["rehearse", "plan.toml", "--module", &module];
+        let mut pty = Pty::start(room.byok(&[&args[..], &["--directory", "practice"]].concat()));
+        let mut papers = String::new();
+        loop {
+            pty.expect(" page ");
+            let page = pty.answer(READY, "");
+            assert!(page.lines().count() <= 24, "it scrolls:\n{page}");
+            fits(&page);
+            papers += &page;
+            let (of, last) = page.split_once(" of ").unwrap();
+            if last.starts_with(of.trim()) {
+                break;
+            }
+        }
+        Self { pty, papers }
+    }
+
+    /// Up to the PIN, which is typed as well; says what the approval showed.
+    fn begins(&mut self) -> String {
+        let approval = self.pty.answer(APPROVE, "Yes");
+        assert!(approval.contains("byok 0.1.0   REHEARSAL"), "{approval}");
+        fits(&approval);
+        self.pty.answer(NAME, "Ada Lovelace");
+        approval
+    }
+
+    fn types_pin(&mut self) {
+        self.pty
+            .answer("(nothing is shown while you type): ", PRACTICE_PIN);
+    }
+
+    /// The eight hex digits of a row that stands on paper below this line.
+    #[track_caller]
+    fn row(&self, below: &str, row: usize) -> String {
+        let (_, rows) = self.papers.split_once(below).expect(below);
+        let starts = format!("row {row}   ");
+        let mut lines = rows.lines().map(str::trim_start);
+        let line = lines.find_map(|line| line.strip_prefix(&starts)).unwrap();
+        line.split_whitespace()
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    fn types_slip(&mut self) {
+        for _ in 0..3 {
+            let asked = self.pty.expect(" of the digest of the parameter files (");
+            let row = asked.rsplit("Row ").next().unwrap();
+            let row = row.split(' ').next().unwrap().parse().unwrap();
+            let typed = self.row("digest over all parameter files", row);
+            self.pty.answer("8 hex digits or 4 words: ", &typed);
+        }
+    }
+
+    fn types_head(&mut self) {
+        for row in 1..=3 {
+            let typed = self.row("head digest of the previous record", row);
+            self.pty.answer("8 hex digits or 4 words: ", &typed);
+        }
+    }
+
+    fn types_words(&mut self, custodian: &str, words: &[String]) {
+        for (at, word) in words.iter().enumerate() {
+            let question = format!(" {custodian}, word {:>2} of 33: ", at + 1);
+            self.pty.answer(&question, &word[..4]);
+        }
+    }
+
+    /// It came to its end, every line of it proved, marked as practice, and nothing real was touched.
+    #[track_caller]
+    fn ends(self, room: &Room, objects: &[String], says: &[&str]) -> (String, Transcript) {
+        let ended = self.pty.end();
+        let screen = ended.screen;
+        assert_eq!(ended.code, Some(0), "{screen}");
+        fits(&screen);
+        let usual = [
+            " REHEARSAL  step 12 of 13",
+            "evidence  one byte changed: verify names line ",
+            "REHEARSAL: nothing here is real",
+        ];
+        for text in usual.iter().chain(says) {
+            assert!(screen.contains(text), "{text:?}:\n{screen}");
+        }
+        assert!(!screen.contains("PRODUCTION"), "{screen}");
+        assert_eq!(room.objects(), objects, "the real token was touched");
+        assert!(!room.path("records/two").exists());
+        let record = practice(room).join("record");
+        let verified = byok(&["verify", record.to_str().unwrap()]);
+        assert!(verified.status.success(), "{}", stderr(&verified));
+        assert!(stdout(&verified).starts_with("REHEARSAL: "));
+        let transcript = Transcript::read(&record.join("transcript.jsonl"));
+        assert_eq!(transcript.lines[0]["rehearsal"], true);
+        (screen, transcript)
+    }
+}
+
+/// The one rehearsal's directory.
+#[track_caller]
+fn practice(room: &Room) -> PathBuf {
+    let entries = fs::read_dir(room.path("practice")).unwrap();
+    let rooms: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let [one] = rooms.try_into().unwrap();
+    one
+}
+
+/// The words of each practice share form, by its custodian.
+fn forms(room: &Room) -> Vec<(String, Vec<String>)> {
+    let form = |(path, words): (PathBuf, String)| {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("PRACTICE SHARE FORM 0"), "{text}");
+        assert!(text.contains("\nWorthless: "), "{text}");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(words_on(&text), words.split(' ').collect::<Vec<_>>());
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        (name[3..].to_owned(), words_on(&text))
+    };
+    let directory = practice(room).join("practice-forms");
+    support::escrow::shares(&directory)
+        .into_iter()
+        .map(form)
+        .collect()
+}
+
+/// Words 1 to 33, read off three columns of them.
+#[track_caller]
+fn words_on(page: &str) -> Vec<String> {
+    let mut words = vec![String::new(); 33];
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        if cells.len() == 6 && cells[0].parse::<usize>().is_ok() {
+            for pair in cells.chunks(2) {
+                words[pair[0].parse::<usize>().unwrap() - 1] = pair[1].to_owned();
+            }
+        }
+    }
+    assert!(words.iter().all(|word| !word.is_empty()), "{page}");
+    words
+}
+
+#[track_caller]
+fn fits(screen: &str) {
+    for line in screen.lines() {
+        assert!(line.width() <= 79, "{} columns: {line}", line.width());
+    }
+}
+
+/// The KMS key of the imports holds the data key of the record before.
+#[track_caller]
+fn same_as_before(room: &Room, transcript: &Transcript) {
+    let before = practice(room).join("previous/transcript.jsonl");
+    let made = Transcript::read(&before);
+    assert_eq!(
+        transcript.event("same-material")["fingerprint"],
+        fingerprint(&made)
+    );
+    let real = Transcript::read(&room.path("records/one/transcript.jsonl"));
+    assert_ne!(fingerprint(&real), fingerprint(&made));
+}
+
+const IMPORTED: &str = "the KMS unwrapped it and holds the same key             proved";
+
+#[test]
+fn a_plan_with_escrow_is_practised_whole_at_the_screen() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.pin = "prompt-halves".into();
+    room.plan.keep = "sealed".into();
+    room.plan.network = "forbidden".into();
+    room.plan.wrapping = SHA_256.into(); // which SoftHSM does not wrap with
+    room.plan.wrapping_key_sha256 = None;
+    room.plan.more = table(2, 2, "screen");
+    let mut person = Person::rehearses(&room);
+    let said = "The soft HSM does not wrap with RSAES_OAEP_SHA_256";
+    assert!(person.papers.contains(said), "{}", person.papers);
+    let approval = person.begins();
+    for text in [
+        "inside the HSM, RSAES_OAEP_SHA_1",
+        "any 2 of 2: Security, Audit; written down at this screen",
+        "sealed after the proof",
+    ] {
+        assert!(approval.contains(text), "{text:?}:\n{approval}");
+    }
+    let (one, two) = PRACTICE_PIN.split_at(5);
+    let half = "your half of the PIN (nothing is shown): ";
+    person.pty.answer(half, one);
+    person.pty.answer(half, two);
+    person.types_slip();
+    for custodian in ["Security", "Audit"] {
+        let looks = format!("when only {custodian} looks: ");
+        person.pty.answer(&looks, "");
+        let shown = person
+            .pty
+            .answer("Type written when the form is full: ", "written");
+        assert!(shown.contains("REHEARSAL"), "{shown}");
+        person.types_words(custodian, &words_on(&shown));
+    }
+    let says = [
+        "made      payments-2026: 32 random bytes inside a soft HSM",
+        IMPORTED,
+        "escrowed  2 shares, any 2 open it; typed back, joined",
+    ];
+    let (_, transcript) = person.ends(&room, &[], &says);
+    assert_eq!(transcript.event("escrow-proved")["shares"], 2);
+    assert_eq!(transcript.events("key-sealed").len(), 1);
+    assert!(room.beside().is_empty());
+}
+
+#[test]
+fn a_recovery_is_practised_with_forms_and_slips_to_type() {
+    let Some(mut room) = after_a_real_one() else {
+        return;
+    };
+    let objects = room.objects();
+    room.plan.kind = "recover".into();
+    room.plan.wrapping_key_sha256 = None;
+    room.plan.top_more = builds_on_it(&room, false) + "reuse_escrow = \"a test\"\n";
+    room.plan.more = "[recover]\nshares = \"typed\"\npackage = \"record\"\n".into();
+    let mut person = Person::rehearses(&room);
+    person.begins();
+    person.types_head();
+    person.types_pin();
+    person.types_slip();
+    let forms = forms(&room);
+    let names: Vec<&str> = forms.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["Security", "Audit"]);
+    for (custodian, words) in &forms {
+        assert_ne!(
+            words.join(" "),
+            room.share(&format!(
+                "0{}-{custodian}.txt",
+                1 + usize::from(custodian == "Audit")
+            ))
+        );
+        let question = "Which custodian types a share now? Name: ";
+        person.pty.answer(question, custodian);
+        person.types_words(custodian, words);
+    }
+    let says = [
+        "recovered payments-2026: 32 bytes, the same data key as before",
+        IMPORTED,
+    ];
+    let (_, transcript) = person.ends(&room, &objects, &says);
+    assert_eq!(
+        transcript.event("quorum-met")["shares"],
+        serde_json::json!(["Security", "Audit"])
+    );
+    assert!(
+        transcript.event("same-material")["anchor"]
+            .to_string()
+            .contains("rows 1, 2, 3")
+    );
+    assert_eq!(transcript.events("exception").len(), 0);
+    same_as_before(&room, &transcript);
+}
+
+#[test]
+fn a_recovery_without_the_record_is_practised_from_forms_and_the_printed_package() {
+    let Some(mut room) = after_a_real_one() else {
+        return;
+    };
+    let objects = room.objects();
+    let known = fingerprint(&room.transcript("records/one"));
+    room.plan.kind = "recover".into();
+    room.plan.top_more = "reuse_escrow = \"a test\"\n".into();
+    room.plan.key_more = format!("fingerprint = \"{known}\"\n");
+    room.plan.more = "[recover]\nshares = \"files:brought\"\npackage = \"typed\"\n".into();
+    let mut person = Person::rehearses(&room);
+    assert!(
+        person.papers.contains("custodian 1, 2 and 3 do, any 2"),
+        "{}",
+        person.papers
+    );
+    person.begins();
+    person.types_pin();
+    let (_, rows) = person
+        .papers
+        .split_once("The printed escrow package")
+        .unwrap();
+    let rows: Vec<String> = rows
+        .lines()
+        .filter(|line| line.contains("  check "))
+        .map(|line| line.trim().split_once("   ").unwrap().1.to_owned())
+        .collect();
+    assert_eq!(rows.len(), 5);
+    for row in &rows {
+        person
+            .pty
+            .answer("16 hex digits and the 4 of its check: ", row);
+    }
+    let says = [
+        "recovered payments-2026: 32 bytes, the same data key as before",
+        IMPORTED,
+    ];
+    let (_, transcript) = person.ends(&room, &objects, &says);
+    assert_eq!(transcript.events("share-used").len(), 3);
+    same_as_before(&room, &transcript);
+}
+
+#[test]
+fn a_reimport_is_practised_with_its_witness_and_types_no_more_than_the_real_one() {
+    let Some(mut room) = after_a_real_one() else {
+        return;
+    };
+    let objects = room.objects();
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = builds_on_it(&room, true);
+    let digest = room.plan.wrapping_key_sha256.clone().unwrap();
+    room.plan.import_more = format!(
+        "[[key.import]]\nname = \"again\"\nkey_arn = \"{ARN}\"\nparameters = \"inputs/second.json\"\n\
+         wrapping = \"{SHA_1}\"\nexpires = \"never\"\nwitness_of = \"eu-west-1\"\n\
+         wrapping_key_sha256 = \"{digest}\"\n"
+    );
+    let mut person = Person::rehearses(&room);
+    for typed in ["slip of the online side", "head digest", "share form"] {
+        assert!(!person.papers.contains(typed), "{}", person.papers);
+    }
+    person.begins();
+    person.types_pin();
+    let says = [
+        "found     payments-2026: 32 bytes, the same data key as before",
+        IMPORTED,
+    ];
+    let (screen, transcript) = person.ends(&room, &objects, &says);
+    assert_eq!(screen.matches(IMPORTED).count(), 2);
+    assert_eq!(transcript.events("key-wrapped").len(), 2);
+    same_as_before(&room, &transcript);
+}
+
+#[test]
+fn the_end_of_a_data_key_is_practised_and_the_real_one_stays() {
+    let Some(mut room) = after_a_real_one() else {
+        return;
+    };
+    let objects = room.objects();
+    room.plan.kind = "destroy".into();
+    room.plan.imported = false;
+    room.plan.top_more = builds_on_it(&room, true) + "reason = \"a test\"\n";
+    let mut person = Person::rehearses(&room);
+    let approval = person.begins();
+    assert!(approval.contains("DESTROY"), "{approval}");
+    person.types_pin();
+    for what in ["share 1, Security", "share 2, Audit", "escrow-package.json"] {
+        person.pty.expect(what);
+        person
+            .pty
+            .answer("Type destroyed, or what happens to it: ", "destroyed");
+    }
+    let says = [
+        "destroyed payments-2026: 32 bytes, the very data key of before",
+        "gone      payments-2026: no longer in the soft HSM",
+    ];
+    let (_, transcript) = person.ends(&room, &objects, &says);
+    assert_eq!(transcript.event("key-destroyed")["why"], "a test");
+    assert_eq!(transcript.events("escrow-destroyed").len(), 3);
+    assert_eq!(objects.len(), 1);
+    same_as_before(&room, &transcript);
+}
+
+#[test]
+fn new_shares_are_practised_without_any_import() {
+    let Some(mut room) = after_a_real_one() else {
+        return;
+    };
+    let objects = room.objects();
+    room.plan.kind = "reimport".into();
+    room.plan.imported = false;
+    room.plan.top_more = builds_on_it(&room, true);
+    room.plan.more = table(2, 3, "files:new-shares");
+    let mut person = Person::rehearses(&room);
+    person.begins();
+    person.types_pin();
+    let says = [
+        "found     payments-2026: 32 bytes, the same data key as before",
+        "escrowed  3 shares, any 2 open it; in files, read back, joined",
+    ];
+    let (_, transcript) = person.ends(&room, &objects, &says);
+    assert_eq!(
+        transcript.event("escrow-superseded")["custodians"],
+        serde_json::json!(["Security", "Audit"])
+    );
+    assert!(!room.path("new-shares").exists());
+    assert_eq!(files_below(&practice(&room).join("shares")).len(), 3);
+    same_as_before(&room, &transcript);
+}
+
+#[test]
+fn what_cannot_be_practised_is_refused_by_name_and_nothing_is_made() {
+    let Some(mut room) = after_a_real_one() else {
+        return;
+    };
+    let rehearse = |room: &Room| {
+        room.write_plan();
+        let mut command = room.byok(&["rehearse", "plan.toml", "--directory", "practice"]);
+        let output = command.output().unwrap();
+        assert!(!room.path("practice").exists());
+        output
+    };
+    // a sealed data key is in no condition to be wrapped again
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = "previous = \"records/lost\"\n".into();
+    room.plan.keep = "sealed".into();
+    refused(
+        &rehearse(&room),
+        2,
+        &["no reimport can be practised", "byok plan --recover"],
+    );
+    room.plan.top_more = builds_on_it(&room, false);
+    room.plan.keep = "extractable".into();
+    room.plan.label = "another".into();
+    refused(
+        &rehearse(&room),
+        2,
+        &["the previous record has no data key \"another\""],
+    );
+    room.plan.label = LABEL.into();
+
+    // whatever is wrong with plan or record is told as byok check tells it
+    let same_as_check = |room: &Room, says: &str| {
+        let rehearsed = rehearse(room);
+        let checked = room.byok(&["check", "plan.toml"]).output().unwrap();
+        assert_eq!(rehearsed.status.code(), checked.status.code());
+        let said = stderr(&checked) + &stdout(&checked);
+        assert!(stderr(&rehearsed).contains(says), "{}", stderr(&rehearsed));
+        assert!(said.contains(says), "{said}");
+    };
+    let record = room.path("records/one");
+    let transcript = fs::read_to_string(record.join("transcript.jsonl")).unwrap();
+    let forged = transcript.replacen("Security", "Mallory", 1);
+    fs::write(record.join("transcript.jsonl"), forged).unwrap();
+    same_as_check(&room, "records/one: transcript.jsonl: line ");
+    room.plan.kind = "rehash".into();
+    same_as_check(
+        &room,
+        "kind \"rehash\" is none of generate, reimport, recover, destroy",
+    );
 }

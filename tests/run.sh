@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tests/run.sh              everything: formatting, lints, builds, all tests
-# tests/run.sh quick        the same without the second HSM (kryoptic) and without the KMS
+# tests/run.sh quick        the same without the second HSM (kryoptic), the KMS and the bare Debian
 # tests/run.sh FILTER…      only tests whose name contains one of the filters
 # tests/run.sh --OPTION…    the arguments of `cargo test`, as they are
 #
@@ -116,12 +116,14 @@ have() {
     fonts-noto-cjk) compgen -G '/usr/share/fonts/*/noto/NotoSansCJK*' || compgen -G '/usr/share/fonts/*/NotoSansCJK*' ;;
     python3) "$python" --version ;;
     python3-venv) "$python" -c 'import ensurepip, venv' ;;
+    debootstrap) command -v debootstrap || [ -x /usr/sbin/debootstrap ] ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
 
 packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl jq tmux
     shellcheck libclang1-14 libclang-common-14-dev python3 python3-venv chromium poppler-utils fonts-noto-cjk)
+[ "$(id -u)" -ne 0 ] || packages+=(debootstrap) # nobody else can make a chroot
 missing=()
 find_missing() {
     missing=()
@@ -262,6 +264,15 @@ if [ "$mode" != some ]; then
     stage 'tests of the proxy module' proxy_tests || true
 fi
 stage 'cargo build --release' cargo build --quiet --release --locked || true
+if [ "$mode" = all ]; then
+    if reason=$(tests/bundle.sh --could); then
+        stage 'bundle in a bare Debian' quietly bundle tests/bundle.sh || true
+    else
+        skip 'bundle in a bare Debian' "${reason#skipped: }"
+    fi
+elif [ "$mode" = quick ]; then
+    skip 'bundle in a bare Debian' quick
+fi
 
 # ---- the tests ----
 # Each test counts, not the step. A test that noted a skip has passed for cargo.

@@ -278,6 +278,15 @@ impl Custodian {
     }
 }
 
+/// The word that was typed by its first letters: one of the two that stand for a mistake.
+fn spelled(letters: &str) -> &str {
+    if letters == "acad" {
+        "academic"
+    } else {
+        "acid"
+    }
+}
+
 #[test]
 fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     let Some(room) = dealt() else { return };
@@ -293,7 +302,19 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     custodian.answer("not a word of the list", four_letters[0]);
     custodian.answer("word  2 of 33: ", "back");
     custodian.type_words(&four_letters);
-    custodian.0.expect("17").unwrap();
+    let shown = custodian.0.expect("letter by letter").unwrap();
+    let shown = String::from_utf8_lossy(shown.before()).into_owned();
+    let marked = format!("> 17 {}", spelled(four_letters[16]));
+    for cell in [
+        &format!("15 {}", words[14]),
+        &marked,
+        &format!("18 {}", words[17]),
+    ] {
+        assert!(shown.contains(cell.as_str()), "{cell}: {shown}");
+    }
+    assert!(!shown.contains(words[16]), "the word was guessed: {shown}");
+    custodian.answer("word 17 of 33: ", "note");
+    custodian.answer("There is no transcript here", "back");
     custodian.answer("Which row do you type again?", "17");
     custodian.answer("word 17 of 33: ", right);
     let (said, ended) = custodian.end();
@@ -307,7 +328,7 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     let mut custodian = Custodian::at(&room, &["--record", "records/one"]);
     custodian.answer("only you look: ", "");
     custodian.type_words(&four_letters);
-    custodian.answer("Which row do you type again?", "stop");
+    custodian.answer("word 17 of 33: ", "stop");
     let (said, ended) = custodian.end();
     assert!(said.contains("these words are no share"), "{said}");
     assert!(said.contains("\u{1b}[3J"), "{said}");

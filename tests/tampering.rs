@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use support::forger::forger;
 use support::{ARN, Kind, PIN, Room, refused, sha256, stderr, stdout};
 
 const WRAPPED: &str = "payments-2026/eu-west-1/WrappedKeyMaterial.bin";
@@ -144,11 +145,13 @@ impl Copy {
         self.write("transcript.jsonl", text.as_bytes());
     }
 
-    /// Writes these lines with every `prev` computed again, and the checksums too.
+    /// Writes these lines with every `prev` computed again, and the checksums too. The HSM's key is not at
+    /// hand, so another one is put in its place, which signs.
     fn write_rechained(&self, lines: &[String]) {
         let mut prev = "0".repeat(64);
         let mut chained = Vec::new();
         for line in lines {
+            let line = &forger().in_place_of_signer(line);
             let at = line.find("\"prev\":\"").unwrap() + 8;
             let line = format!("{}{prev}{}", &line[..at], &line[at + 64..]);
             prev = sha256(line.as_bytes());
@@ -156,6 +159,8 @@ impl Copy {
         }
         self.write_lines(&chained);
         self.checksums_anew();
+        let rehearsal = lines[0].contains("\"rehearsal\":true");
+        forger().sign(&self.path(""), rehearsal);
     }
 }
 
@@ -378,6 +383,23 @@ fn a_chain_computed_again_does_not_hide_a_line_that_is_against_the_rules() {
             "README.txt was written twice".into(),
         ),
         (
+            changed(place("hsm-opened"), &|line| {
+                line.replacen("hsm-opened", "transcript-signer", 1)
+                    .replacen(
+                        "\"module\":",
+                        "\"public_key\":\"\",\"fingerprint\":\"\",\"module\":",
+                        1,
+                    )
+            }),
+            at(place("transcript-signer")) + "a second transcript signer",
+        ),
+        (
+            changed(place("transcript-signer"), &|line| {
+                line.replacen("\"transcript-signer\"", "\"transcript-signed\"", 1)
+            }),
+            "signatures/hsm.sig: the transcript names nobody who signs".into(),
+        ),
+        (
             changed(wrapped, &|line| {
                 line.replacen("\"sha256\":\"", "\"sha256\":\"x", 1)
             }),
@@ -419,6 +441,15 @@ fn a_forged_record_is_never_called_authentic_and_the_head_from_paper_finds_it_ou
     };
     let paper = head(files);
     let lines = copy.lines();
+    let signer = lines
+        .iter()
+        .find(|line| line.contains("\"transcript-signer\""))
+        .unwrap();
+    let signer: serde_json::Value = serde_json::from_str(signer).unwrap();
+    let list = format!("hsm {}\n", signer["public_key"].as_str().unwrap());
+    fs::write(copy.dir.path().join("list"), list).unwrap();
+    let listed = copy.verify(&["--signers", "list"]);
+    assert!(listed.status.success(), "{}", stderr(&listed));
     let forgeries: [(&str, &str, &str); 4] = [
         (
             "key-wrapped",
@@ -443,6 +474,12 @@ fn a_forged_record_is_never_called_authentic_and_the_head_from_paper_finds_it_ou
         assert_ne!(forged, lines, "{event}");
         copy.write_rechained(&forged);
         copy.only_consistent();
+        let output = copy.verify(&["--signers", "list"]);
+        refused(
+            &output,
+            4,
+            &["no listed key signed this record", &forger().fingerprint],
+        );
         for anchor in [&paper[..], &paper[..24]] {
             let output = copy.verify(&["--head", anchor]);
             refused(
@@ -559,7 +596,7 @@ fn every_file_is_held_to_its_digest() {
         return;
     };
     let mut listed: Vec<_> = files.keys().map(String::as_str).collect();
-    listed.retain(|path| !["SHA256SUMS", "transcript.jsonl"].contains(path));
+    listed.retain(|path| !["SHA256SUMS", "transcript.jsonl", "signatures/hsm.sig"].contains(path));
     assert_eq!(listed, OUTPUTS);
     for path in OUTPUTS {
         let bytes = &files[path];
@@ -606,7 +643,6 @@ fn a_file_more_than_the_transcript_names_is_refused() {
         "payments-2026/eu-west-1/more.bin",
         "payments-2026/eu-west-1/.import.sh.swp",
         "payments-2026/more/import.sh",
-        "signatures",
         "receipts",
         "xsignatures/a.sig",
         "payments-2026/signatures/a.sig",
@@ -624,16 +660,44 @@ fn a_file_more_than_the_transcript_names_is_refused() {
 }
 
 #[test]
+fn an_empty_directory_that_byok_did_not_make_is_refused() {
+    let Some(files) = good() else {
+        return;
+    };
+    for path in [
+        "more",
+        ".hidden",
+        "payments-2026/eu-west-1/more",
+        "payments-2026/signatures",
+        "receipts/more",
+    ] {
+        let copy = Copy::of(files);
+        fs::create_dir_all(copy.path(path)).unwrap();
+        copy.broken(&format!(
+            "broken: {path}/: an empty directory that byok did not make"
+        ));
+    }
+    // An interrupted receipt leaves the one, people who sign later bring the other.
+    let copy = Copy::of(files);
+    fs::create_dir(copy.path("receipts")).unwrap();
+    fs::create_dir(copy.path("signatures")).unwrap();
+    copy.only_consistent();
+}
+
+#[test]
 fn what_comes_later_may_be_added() {
     let (Some(files), Some(copy)) = (good(), Copy::good()) else {
         return;
     };
-    for path in [
-        "payments-2026/eu-west-1/import-result.json",
-        "signatures/witness.sig",
-        "signatures/hsm.sig",
+    let hsm_sig = copy.read("signatures/hsm.sig");
+    forger().sign(&copy.path(""), false);
+    let of_witness = copy.read("signatures/hsm.sig");
+    copy.write("signatures/hsm.sig", &hsm_sig);
+    for (path, bytes) in [
+        ("payments-2026/eu-west-1/import-result.json", &b"{}\n"[..]),
+        ("signatures/witness.sig", &of_witness),
     ] {
-        copy.write(path, b"{}\n");
+        copy.write(path, bytes);
         copy.only_consistent();
         let output = copy.verify(&["--head", &head(files)]);
         assert!(

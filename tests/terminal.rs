@@ -3,7 +3,6 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -568,6 +567,127 @@ fn a_ceremony_goes_on_after_ctrl_c_and_enter() {
     assert!(!ended.screen.contains(PIN), "{}", ended.screen);
 }
 
+const WHAT: &str = "What happened? (one line, for the auditor): ";
+
+#[test]
+fn what_is_noted_at_any_question_stands_in_the_transcript_with_its_step() {
+    let Some(room) = watched_room("") else {
+        return;
+    };
+    let mut pty = start(&room);
+    let row = "8 hex digits or 4 words: ";
+    let noted = [
+        (
+            APPROVE,
+            1,
+            "Yes",
+            "the printed plan had two pages; both were read",
+        ),
+        (NAME, 2, OPERATOR, "Grace came late"),
+    ];
+    for (question, _, answer, what) in noted {
+        pty.answer(question, "note");
+        pty.expect(WHAT);
+        pty.keys(&[CTRL_C]);
+        pty.answer(STOP, "");
+        pty.answer(WHAT, what);
+        pty.expect("Noted for the auditor.");
+        pty.answer(question, answer);
+    }
+    pty.answer(ASK_PIN, PIN);
+    pty.answer(row, "note");
+    pty.answer(WHAT, "it was dark");
+    let (ended, transcript) = well(pty, &room);
+    assert!(
+        ended.screen.contains("3 exceptions recorded"),
+        "{}",
+        ended.screen
+    );
+    let events = transcript.events("exception");
+    let found = events
+        .iter()
+        .map(|line| (&line["step"], &line["what"], &line["typed"]));
+    let mut expected = noted.map(|(_, step, _, what)| (step, what)).to_vec();
+    expected.push((5, "it was dark"));
+    for ((step, what, typed), (by_step, said)) in found.zip(&expected) {
+        assert_eq!(
+            (step.as_u64(), what.as_str()),
+            (Some(*by_step), Some(*said))
+        );
+        assert_eq!(typed, true);
+    }
+    assert_eq!(events.len(), 3);
+    let output = room.byok(&["verify", "records/one"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_note_outlives_the_ceremony_that_it_is_about() {
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = start(&room);
+    pty.answer(APPROVE, "note");
+    pty.answer(WHAT, "no plan on paper");
+    pty.answer(APPROVE, "no");
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(1), "{}", ended.screen);
+    let lost = " Not recorded, for there is no record: no plan on paper\n";
+    assert!(ended.screen.contains(lost), "{}", ended.screen);
+    nothing_made(&room);
+
+    let mut pty = until_question(&room, NAME);
+    pty.enter("note");
+    pty.answer(WHAT, "nobody knows who has the token");
+    pty.expect(NAME);
+    pty.signal(Signal::TERM);
+    let (ended, transcript) = rolled_back(pty, &room, 1);
+    let exception = transcript.event("exception");
+    assert_eq!(exception["what"], "nobody knows who has the token");
+    assert_eq!(exception["step"], 2);
+    assert!(!ended.screen.contains("Not recorded"), "{}", ended.screen);
+}
+
+#[test]
+fn nothing_typed_as_a_pin_means_anything_else() {
+    for typed in ["note", "stop", "STOP"] {
+        let Some(room) = watched_room("") else {
+            return;
+        };
+        let mut pty = until_pin(&room);
+        pty.answer(ASK_PIN, typed);
+        pty.expect("That PIN was wrong.");
+        pty.answer(ASK_PIN, PIN);
+        let (ended, transcript) = well(pty, &room);
+        assert_eq!(logins(&room), ["CKR_PIN_INCORRECT", "CKR_OK"]);
+        assert!(!ended.screen.contains("What happened?"), "{}", ended.screen);
+        assert!(transcript.events("exception").is_empty());
+    }
+}
+
+#[test]
+fn stop_asks_at_open_questions_and_is_a_no_at_the_approval() {
+    for question in [NAME, "8 hex digits or 4 words: "] {
+        let Some(room) = room() else {
+            return;
+        };
+        let mut pty = until_question(&room, question);
+        pty.enter("stop");
+        pty.answer(STOP, "no");
+        pty.answer(question, " Stop ");
+        pty.answer(STOP, "STOP");
+        let screen = ended_at(pty, &room, question);
+        assert!(screen.contains("ended at the keyboard"), "{screen}");
+    }
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = start(&room);
+    pty.answer(APPROVE, "stop");
+    let screen = ended_at(pty, &room, APPROVE);
+    assert!(screen.contains("the plan was not approved"), "{screen}");
+}
+
 #[test]
 fn ctrl_c_twice_asks_twice_and_ends_nothing() {
     let Some(room) = room() else {
@@ -768,74 +888,4 @@ fn a_record_on_a_disk_in_memory_needs_a_yes_that_is_recorded() {
         assert!(exception["what"].as_str().unwrap().contains("tmpfs"));
         assert_eq!(transcript.event("sealed")["exceptions"], 1);
     }
-}
-
-#[test]
-fn a_plan_is_rehearsed_at_the_terminal_from_start_to_end() {
-    let Some(mut room) = room() else {
-        return;
-    };
-    room.plan.wrapping = SHA_256.into(); // which SoftHSM does not wrap with
-    room.plan.network = "forbidden".into(); // practised where people work
-    room.write_plan();
-    let module = room.module.display().to_string();
-    let args = [
-        "rehearse",
-        "plan.toml",
-        "--module",
-        &module,
-        "--directory",
-        "practice",
-    ];
-    let mut pty = Pty::start(room.byok(&args));
-    let ready = "Press Enter when both are on paper: ";
-    let mut shown = pty.answer(ready, "");
-    fits(&shown);
-    assert!(shown.lines().count() <= 24, "{shown}");
-    shown += &pty.expect(APPROVE);
-    let rows: Vec<&str> = shown
-        .lines()
-        .filter_map(|l| l.trim_start().strip_prefix("row "))
-        .collect();
-    let [slip, _plan] = [&rows[..8], &rows[8..]];
-    assert_eq!(rows.len(), 16, "{shown}");
-    assert!(
-        shown.contains("PIN of the practice token: practice-1234"),
-        "{shown}"
-    );
-    pty.enter("Yes");
-    pty.answer(NAME, OPERATOR);
-    pty.answer(&ASK_PIN.replace("ceremony", "rehearsal"), "practice-1234");
-    type_rows(&mut pty, "of the parameter files", |row| {
-        let shown = slip[row - 1].split_whitespace();
-        shown.skip(1).take(2).collect::<Vec<_>>().join(" ")
-    });
-    let ended = pty.end();
-    assert_eq!(ended.code, Some(0), "{}", ended.screen);
-    for text in [
-        "byok 0.1.0   REHEARSAL",
-        " REHEARSAL  step 5 of 13",
-        "IN THIS COMPUTER'S MEMORY",
-        "the KMS unwrapped it and holds the same key             proved",
-        "one byte changed: verify names line",
-        "REHEARSAL: nothing here is real",
-    ] {
-        assert!(ended.screen.contains(text), "{text:?}:\n{}", ended.screen);
-    }
-    fits(&ended.screen);
-    assert!(!ended.screen.contains("PRODUCTION"));
-    let transcript = rehearsal_record(&room.path("practice"));
-    assert_eq!(transcript.lines[0]["rehearsal"], true);
-    assert_eq!(transcript.event("roll-call")["operator"], OPERATOR);
-    assert_eq!(room.objects(), [""; 0], "the real token was touched");
-    assert_eq!(room.beside(), [""; 0]);
-}
-
-fn rehearsal_record(practice: &Path) -> Transcript {
-    let rooms: Vec<PathBuf> = fs::read_dir(practice)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    assert_eq!(rooms.len(), 1);
-    Transcript::read(&rooms[0].join("record/transcript.jsonl"))
 }

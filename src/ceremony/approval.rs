@@ -1,9 +1,12 @@
 //! The proof that somebody approved exactly this plan.
 
-use super::{Error, KeyId, Leftover, Operator, Plan, Result, before, plan, room, screens, words};
+use super::{
+    Error, KeyId, Leftover, Operator, Plan, Result, before, clock, plan, room, screens, words,
+};
 use std::path::Path;
 
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
+use crate::previous::Previous;
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
 pub struct Approved {
@@ -12,6 +15,9 @@ pub struct Approved {
     rehearsal: bool,
     /// What earlier runs left, as it was known when the plan was approved.
     leftover: Vec<(String, KeyId)>,
+    /// The record that it builds on, read once, and what vouches for it.
+    previous: Option<Previous>,
+    anchor: String,
 }
 
 #[derive(Clone, Copy)]
@@ -26,23 +32,29 @@ impl Approved {
     /// # Errors
     /// Exit 1 for every other answer; whatever [`before::ready`] refuses.
     pub fn by_typing(plan: Plan, rehearsal: bool, operator: &mut dyn Operator) -> Result<Self> {
-        let leftover = before::ready(&plan)?;
-        before::shares_can_be_shown(&plan, rehearsal)?;
-        if !rehearsal {
-            room::check_air_gap(&plan)?; // nobody should read eight rows aloud for a run that cannot be
-        }
-        let screen = screens::approval(&plan, leftover.as_ref(), rehearsal);
-        let known = intended(leftover.as_ref());
-        match operator.ask(&screen)? {
-            Some(answer) if answer == "Yes" => Ok(Self {
-                plan,
-                how: How::Typed,
-                rehearsal,
-                leftover: known,
-            }),
-            _ => Err(Error::declined("the plan was not approved")
-                .state("nothing was made, in the HSM or on disk")
-                .hint("only Yes, with a capital Y, approves; to try again, run the same command")),
+        let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
+        clock::compare(&plan, previous.as_ref(), operator)?;
+        loop {
+            let leftover = before::ready(&plan)?;
+            before::shares_can_be_shown(&plan, rehearsal)?;
+            if !rehearsal {
+                room::check_air_gap(&plan)?; // nobody should read eight rows aloud for a run that cannot be
+            }
+            let screen = screens::approval(&plan, leftover.as_ref(), previous.as_ref(), rehearsal);
+            match operator.decide(&screen)?.as_deref() {
+                Some("Yes") => {
+                    return Ok(Self {
+                        plan,
+                        how: How::Typed,
+                        rehearsal,
+                        leftover: intended(leftover.as_ref()),
+                        previous,
+                        anchor,
+                    });
+                }
+                Some("clock") => clock::ask(operator).map(|_| ())?,
+                _ => return Err(not_approved()),
+            }
         }
     }
 
@@ -68,13 +80,7 @@ impl Approved {
         }
         let plan = Plan::parse(path, bytes)?;
         Self::needs_nobody(&plan)?;
-        let leftover = intended(before::ready(&plan)?.as_ref());
-        Ok(Self {
-            plan,
-            how: How::Unattended,
-            rehearsal: false,
-            leftover,
-        })
+        Self::by_nobody(plan, false)
     }
 
     /// The plan of a rehearsal that asks nothing: byok wrote it itself a moment ago.
@@ -82,12 +88,19 @@ impl Approved {
     /// # Errors
     /// Whatever [`before::ready`] refuses.
     pub fn own_rehearsal(plan: Plan) -> Result<Self> {
+        Self::by_nobody(plan, true)
+    }
+
+    fn by_nobody(plan: Plan, rehearsal: bool) -> Result<Self> {
         let leftover = intended(before::ready(&plan)?.as_ref());
+        let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
         Ok(Self {
             plan,
             how: How::Unattended,
-            rehearsal: true,
+            rehearsal,
             leftover,
+            previous,
+            anchor,
         })
     }
 
@@ -123,6 +136,12 @@ impl Approved {
             .check("PREVIOUS-RECORD")
             .hint("nobody is there to type the rows of the head digest from paper: put it into the plan"));
         }
+        if let Some(witness) = plan.witnesses.first() {
+            return Err(Error::usage(format!(
+                "unattended, nobody is there to say who watches (witness {witness:?})"
+            ))
+            .hint("run at a terminal, or take `witnesses` out of the plan"));
+        }
         let typed = plan.recover.as_ref().is_some_and(|recover| {
             recover.shares == ShareSource::Typed || recover.package == PackageSource::Typed
         });
@@ -143,6 +162,16 @@ impl Approved {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The record that it builds on.
+    pub fn previous(&self) -> Option<&Previous> {
+        self.previous.as_ref()
+    }
+
+    /// What vouches for that record.
+    pub fn anchor(&self) -> &str {
+        &self.anchor
     }
 
     /// Refuses to destroy anything that was not there to be approved.
@@ -171,6 +200,12 @@ impl Approved {
     pub fn is_rehearsal(&self) -> bool {
         self.rehearsal
     }
+}
+
+fn not_approved() -> Error {
+    Error::declined("the plan was not approved")
+        .state("nothing was made, in the HSM or on disk")
+        .hint("only Yes, with a capital Y, approves; to try again, run the same command")
 }
 
 fn intended(leftover: Option<&Leftover>) -> Vec<(String, KeyId)> {

@@ -5,6 +5,14 @@ use crate::escrow::SHARE_WORDS;
 use crate::escrow::slip39::words::{Words, number_of};
 use crate::plan::EscrowPlan;
 
+/// One share on its way to its custodian.
+struct HandOut<'a> {
+    number: u8,
+    count: usize,
+    custodian: &'a str,
+    dealt: &'a Words,
+}
+
 impl Ceremony<'_> {
     /// Shows the words, wipes them, and takes all of them back. What is returned was typed. However it
     /// ends, no word of the share is left on the screen.
@@ -15,105 +23,118 @@ impl Ceremony<'_> {
         custodian: &str,
         dealt: &Words,
     ) -> Result<Words> {
-        let typed = self.show_and_take_back(escrow, number, custodian, dealt);
+        let typed = self.show_and_take_back(&HandOut {
+            number,
+            count: escrow.custodians.len(),
+            custodian,
+            dealt,
+        });
         self.operator.wipe();
         if typed.is_ok() {
-            self.operator.say(&format!(
-                "\n Share {number}: all 33 words came back right. {custodian}: fold the form, put it\n \
-                 into its envelope, and leave the screen to the next person.\n\n"
-            ));
+            let said = format!(
+                "Share {number}: all 33 words came back right. {custodian}: fold the form, put it into its envelope, and leave the screen to the next person."
+            );
+            self.operator
+                .say(&format!("\n{}\n", screens::fold(&said, " ")));
         }
         typed
     }
 
-    fn show_and_take_back(
-        &mut self,
-        escrow: &EscrowPlan,
-        number: u8,
-        custodian: &str,
-        dealt: &Words,
-    ) -> Result<Words> {
+    fn show_and_take_back(&mut self, share: &HandOut) -> Result<Words> {
         let mut typed = Words::blank(SHARE_WORDS)?;
         let mut to_type: Vec<usize> = (1..=SHARE_WORDS).collect();
-        self.show_words(escrow, number, custodian, dealt)?;
-        self.ask_for_form(custodian);
+        self.show_words(share)?;
         loop {
             let mut at = 0;
             while let Some(row) = to_type.get(at) {
-                match self.ask_word(custodian, *row)? {
+                match self.ask_word(share.custodian, *row)? {
                     Asked::Word(word) => {
                         typed.set(row - 1, word);
                         at += 1;
                     }
                     Asked::Again => {
                         self.operator.wipe();
-                        self.show_words(escrow, number, custodian, dealt)?;
-                        self.ask_for_form(custodian);
+                        self.show_words(share)?;
                     }
                     Asked::Back => at = at.saturating_sub(1),
                 }
             }
             to_type = (0..SHARE_WORDS)
-                .filter(|at| typed.number(*at) != dealt.number(*at))
+                .filter(|at| typed.number(*at) != share.dealt.number(*at))
                 .map(|at| at + 1)
                 .collect();
             if to_type.is_empty() {
                 return Ok(typed);
             }
-            self.operator.wipe();
-            self.operator.say(&wrong_rows(custodian, &to_type));
+            self.begin_page(share);
+            self.operator.say(&wrong_rows(share.custodian, &to_type));
         }
     }
 
-    fn ask_for_form(&mut self, custodian: &str) {
-        self.operator.say(&format!(
-            " {custodian}: type the words from your form, one a line.\n \
-             Four letters of a word are enough. back = the row before, words = see the\n \
-             share again.\n"
-        ));
-    }
-
-    fn show_words(
-        &mut self,
-        escrow: &EscrowPlan,
-        number: u8,
-        custodian: &str,
-        share: &Words,
-    ) -> Result<()> {
-        let count = escrow.custodians.len();
+    /// Until the form is written; then the words are gone, and the custodian types.
+    fn show_words(&mut self, share: &HandOut) -> Result<()> {
+        let HandOut {
+            number,
+            count,
+            custodian,
+            dealt,
+        } = *share;
         let turn_away =
             format!("HAND THE SCREEN TO {custodian}. Everyone else: turn away, no cameras.");
         self.operator.say(&screens::fold(&turn_away, " "));
-        self.operator
-            .ask(&format!(" Press Enter when only {custodian} looks: "))?;
+        self.ask(&format!(
+            " Press Enter when only {} looks: ",
+            screens::short(custodian)
+        ))?;
         loop {
             self.operator.wipe();
-            let screen = screens::share(self.rehearsal, number, count, custodian, share)?;
+            let window = self.operator.columns();
+            let screen = screens::share(self.rehearsal, number, count, custodian, dealt, window)?;
             self.operator.show_secret(&screen);
-            let written = self.operator.ask(" Type written when the form is full: ")?;
-            self.operator.wipe();
+            let written = self.ask(" Type written when the form is full: ")?;
             if written.is_none_or(|answer| answer.eq_ignore_ascii_case("written")) {
-                return Ok(());
+                break;
             }
         }
+        self.begin_page(share);
+        let who = format!("{custodian}: type the words from your form, one a line.");
+        self.operator.say(&format!(
+            "{} Four letters of a word are enough.\n \
+             back = the row before               words = see the share again\n \
+             note = tell the auditor something   stop = end the ceremony\n",
+            screens::fold(&who, " ")
+        ));
+        Ok(())
+    }
+
+    /// An empty screen but for its heading.
+    fn begin_page(&mut self, share: &HandOut) {
+        self.operator.wipe();
+        let place = screens::place_of_share(share.number, share.count, share.custodian);
+        let heading = screens::heading(self.rehearsal, &place);
+        self.operator.say(&format!("{heading}\n"));
     }
 
     fn ask_word(&mut self, custodian: &str, row: usize) -> Result<Asked> {
         loop {
-            let question = format!(" {custodian}, word {row:>2} of {SHARE_WORDS}: ");
-            let Some(typed) = self.operator.ask_word(&question)? else {
+            let question = format!("word {row:>2} of {SHARE_WORDS}: ");
+            let typed = self.ask_for_word(&screens::asked_of(custodian, &question))?;
+            let Some(typed) = typed else {
                 return Ok(Asked::Again);
             };
-            match typed.trim_ascii() {
-                b"words" => return Ok(Asked::Again),
-                b"back" => return Ok(Asked::Back),
-                word => match number_of(word) {
-                    Some(number) => return Ok(Asked::Word(number)),
-                    None => self.operator.say(&format!(
-                        " What you typed for row {row} is not a word of the list; look at the form again.\n"
-                    )),
-                },
+            let word = typed.trim_ascii();
+            if word.eq_ignore_ascii_case(b"words") {
+                return Ok(Asked::Again);
             }
+            if word.eq_ignore_ascii_case(b"back") {
+                return Ok(Asked::Back);
+            }
+            if let Some(number) = number_of(word) {
+                return Ok(Asked::Word(number));
+            }
+            self.operator.say(&format!(
+                " What you typed for row {row} is not a word of the list; look at the form again.\n"
+            ));
         }
     }
 }

@@ -1,13 +1,17 @@
 //! What can be known before anybody approves anything.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::hsm::SIGNER_LABEL;
 use crate::machine;
 use crate::plan::{Deliver, ImportPlan, LONGEST_VALIDITY, Plan};
 use crate::previous::Previous;
 use crate::record::{self, Leftover};
+use crate::words;
 
 /// Refuses a plan that could not come to its end, before people begin. Says what an interrupted run
 /// left, if anything.
@@ -18,6 +22,7 @@ use crate::record::{self, Leftover};
 pub fn ready(plan: &Plan) -> Result<Option<Leftover>> {
     record_is_free(plan)?;
     record_can_be_written(plan)?;
+    disks_know_owners(plan)?;
     let leftover = leftover(plan)?;
     shares_have_room(plan)?;
     module_exists(plan)?;
@@ -63,8 +68,20 @@ pub fn record_can_be_written(plan: &Plan) -> Result<()> {
     })
 }
 
+/// # Errors
+/// Exit 5 where the record or share files would lie on FAT or its like.
+pub fn disks_know_owners(plan: &Plan) -> Result<()> {
+    machine::refuse_open_file_system(&plan.directory, "the record")?;
+    match plan.escrow.as_ref().map(|escrow| &escrow.deliver) {
+        Some(Deliver::Files(directory)) => {
+            machine::refuse_open_file_system(directory, "the share files")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What earlier runs of this plan's record left, as far as this plan may take it away: under a label of
-/// this plan only, and never a data key that a sealed record beside it names. Whoever can write beside
+/// this plan or of transcript signers only, and never a key that a sealed record beside it names. Whoever can write beside
 /// the record could plant the traces of a run; this keeps them from aiming at other data keys.
 ///
 /// # Errors
@@ -75,7 +92,8 @@ pub fn leftover(plan: &Plan) -> Result<Option<Leftover>> {
     };
     let kept = record::sealed_ids_beside(&plan.directory);
     leftover.intended.retain(|(label, id)| {
-        plan.keys.iter().any(|key| key.label == *label) && !kept.contains(&id.to_string())
+        let ours = label == SIGNER_LABEL || plan.keys.iter().any(|key| key.label == *label);
+        ours && !kept.contains(&id.to_string())
     });
     Ok(Some(leftover))
 }
@@ -88,13 +106,12 @@ pub fn shares_have_room(plan: &Plan) -> Result<()> {
     let Some(Deliver::Files(directory)) = plan.escrow.as_ref().map(|escrow| &escrow.deliver) else {
         return Ok(());
     };
-    let refuse = |why: &str| {
+    let refused = |why: &str| {
         let shown = directory.display();
-        Err(
-            Error::usage(format!("the directory for shares, {shown}, {why}"))
-                .hint("let deliver name a new directory: nothing is overwritten"),
-        )
+        Error::usage(format!("the directory for shares, {shown}, {why}"))
+            .hint("let deliver name a new directory: nothing is overwritten")
     };
+    let refuse = |why: &str| Err(refused(why));
     if is_within(directory, &plan.directory) {
         return refuse("lies inside the record, which is copied and shown");
     }
@@ -102,10 +119,55 @@ pub fn shares_have_room(plan: &Plan) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => refuse(&format!("cannot be used: {e}")),
         Ok(mut entries) => match entries.next() {
-            Some(_) => refuse("is not empty"),
+            Some(_) => Err(shares_there(plan, directory)
+                .into_iter()
+                .fold(refused("is not empty"), Error::hint)),
             None => Ok(()),
         },
     }
+}
+
+/// What the files in a directory for shares are, where they are shares: old ones never mix with new ones.
+fn shares_there(plan: &Plan, directory: &Path) -> Vec<String> {
+    let interrupted = Leftover::find(&plan.directory).ok().flatten();
+    let void = interrupted
+        .and_then(|run| run.void)
+        .map(|void| void.ceremony);
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let ceremonies: BTreeSet<String> = entries
+        .filter_map(|entry| ceremony_of_share(&entry.path()))
+        .collect();
+    let told = |ceremony: &String| match &void {
+        Some(void) if void == ceremony => format!(
+            "it holds shares of ceremony {ceremony}, which was interrupted; they are void: shred -u {}/*.txt",
+            directory.display()
+        ),
+        _ => {
+            format!("it holds shares of ceremony {ceremony}: if that one was sealed, they are good")
+        }
+    };
+    ceremonies.iter().map(told).collect()
+}
+
+/// The ceremony that a share file names in its third line. Byte by byte: its words are not read.
+fn ceremony_of_share(path: &Path) -> Option<String> {
+    const LONGEST: usize = 1024;
+    if !fs::symlink_metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut file = fs::File::open(path).ok()?;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while head.iter().filter(|byte| **byte == b'\n').count() < 3 {
+        if head.len() == LONGEST || file.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let ceremony = head.lines().nth(2)?.strip_prefix("ceremony ")?;
+    (head.starts_with("byok share ") && words::unhex(ceremony).is_some())
+        .then(|| ceremony.to_owned())
 }
 
 /// Whether a path leads into the record, under any of the names that it has on its way.
@@ -194,17 +256,13 @@ pub fn expiry(import: &ImportPlan) -> Result<()> {
 /// Variables that are set where a screen is sent or kept elsewhere: SSH, tmux, screen.
 pub const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
 
-/// Shares are shown only where nobody else can see the screen: not over SSH, not in tmux or screen,
-/// which keep what they showed.
+/// Shares are shown and typed only where nobody else can see the screen: not over SSH, not in tmux or
+/// screen, which keep what they showed.
 ///
 /// # Errors
 /// Exit 5 where somebody may be recording and the plan does not say why that is acceptable.
 pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
-    let shown = plan
-        .escrow
-        .as_ref()
-        .is_some_and(|escrow| escrow.deliver == Deliver::Screen);
-    if !shown || rehearsal || plan.screen_recorded.is_some() {
+    if !plan.shares_at_screen() || rehearsal || plan.screen_recorded.is_some() {
         return Ok(());
     }
     match RECORDERS
@@ -212,7 +270,7 @@ pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
         .find(|name| std::env::var_os(name).is_some())
     {
         Some(name) => Err(Error::machine(format!(
-            "shares would be shown on a screen that is sent or kept elsewhere ({name} is set)"
+            "shares would be shown or typed on a screen that is sent or kept elsewhere ({name} is set)"
         ))
         .check("SCREEN")
         .hint("hold the ceremony at the machine's own console, outside SSH, tmux and screen")

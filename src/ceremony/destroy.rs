@@ -1,7 +1,10 @@
 //! `kind = "destroy"`: the end of a data key's life, on record. What is destroyed is proved to be the
 //! data key first, and proved to be gone afterwards.
 
-use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step};
+use super::reimport::find_right;
+use super::{
+    Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,
+};
 use crate::plan::{Keep, KeyPlan};
 use crate::transcript::{Destroyed, EscrowDestroyed};
 
@@ -31,9 +34,9 @@ impl Ceremony<'_> {
         let mut proved = Vec::new();
         for key in plan.keys.iter().filter(|key| key.keep != Keep::None) {
             let expected = self.expected(key)?;
-            let found = self
-                .find_right(key, &expected)
+            let (found, notes) = find_right(self.hsm_mut()?, key, &expected)
                 .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;
+            self.notes(&notes)?;
             let id = KeyId::from_hex(&found.id).ok_or_else(|| {
                 Error::hsm(format!(
                     "the data key {:?} has the CKA_ID {:?}, which byok never made",
@@ -87,13 +90,10 @@ impl Ceremony<'_> {
             things.push("every copy of escrow-package.json and its printed page".to_owned());
         }
         for what in things {
-            let question = format!(
-                " Is {what} destroyed before your eyes?\n Type destroyed, or what happens to it: "
-            );
-            let said = self
-                .operator
-                .ask(&question)?
-                .unwrap_or_else(|| "not asked".to_owned());
+            let asked = screens::fold(&format!("Is {what} destroyed before your eyes?"), " ");
+            let question = format!("{asked} Type destroyed, or what happens to it: ");
+            let said = self.ask(&question)?;
+            let said = said.map_or("not asked".to_owned(), |said| words::printable(&said));
             if said != "destroyed" {
                 self.note(&format!("not destroyed in the room: {what} ({said})"))?;
             }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-use super::{Ceremony, Step, machine, words};
+use super::{Ceremony, Step, machine, screens, words};
 use crate::error::{Error, Result};
 use crate::escrow::slip39::{self, Share, words::Words};
 use crate::escrow::{ESCROW_KEY_LEN, Package, PackedKey, Quorum, UntrustedShares, share_digest};
@@ -34,7 +34,7 @@ pub struct OutThere {
 
 impl Ceremony<'_> {
     /// Step 9, where the plan has `[escrow]`.
-    pub(super) fn escrow(&mut self, keys: &[DataKey]) -> Result<Option<HandedOut>> {
+    pub(super) fn escrow(&mut self, keys: &mut [DataKey]) -> Result<Option<HandedOut>> {
         let Some(escrow) = &self.plan.escrow else {
             return Ok(None);
         };
@@ -53,24 +53,11 @@ impl Ceremony<'_> {
     }
 
     /// The escrow key lives in this function alone: drawn, loaded, used, split, ended.
-    fn deal(&mut self, escrow: &EscrowPlan, keys: &[DataKey]) -> Result<(Package, Vec<Share>)> {
-        let plan = self.plan;
-        let hsm = self.hsm_mut()?;
-        let key = draw_escrow_key(hsm)?;
-        let control = hsm.throw_away(ESCROW_KEY_LEN)?;
-        let loaded = hsm.load_escrow_key(&key, &control)?;
-        hsm.destroy(control)?;
-        let mut packed = Vec::with_capacity(keys.len());
-        for (of_plan, data_key) in plan.keys.iter().zip(keys) {
-            let wrapped = hsm
-                .wrap_for_escrow(&loaded, &data_key.material)
-                .map_err(|e| e.doing(format!("wrapping {:?} for escrow", data_key.label)))?;
-            packed.push(packed_key(of_plan, data_key, wrapped));
-        }
-        hsm.end_escrow_key(loaded)?;
+    fn deal(&mut self, escrow: &EscrowPlan, keys: &mut [DataKey]) -> Result<(Package, Vec<Share>)> {
+        let key = self.in_a_session(keys, |ceremony, _| draw_escrow_key(ceremony.hsm()?))?;
         let package = Package {
             ceremony: self.id.clone(),
-            keys: packed,
+            keys: self.in_a_session(keys, |ceremony, keys| ceremony.pack(&key, keys))?,
         };
         let count = u8::try_from(escrow.custodians.len()).unwrap_or(u8::MAX);
         let dealt = slip39::deal(&key, escrow.threshold, count)?;
@@ -90,6 +77,24 @@ impl Ceremony<'_> {
             package_sha256: words::hex(&words::sha256(package.to_json().as_bytes())),
         })?;
         Ok((package, dealt))
+    }
+
+    /// Every data key, wrapped under the escrow key in the HSM.
+    fn pack(&mut self, key: &Locked, keys: &[DataKey]) -> Result<Vec<PackedKey>> {
+        let plan = self.plan;
+        let hsm = self.hsm_mut()?;
+        let control = hsm.throw_away(ESCROW_KEY_LEN)?;
+        let loaded = hsm.load_escrow_key(key, &control)?;
+        hsm.destroy(control)?;
+        let mut packed = Vec::with_capacity(keys.len());
+        for (of_plan, data_key) in plan.keys.iter().zip(keys) {
+            let wrapped = hsm
+                .wrap_for_escrow(&loaded, &data_key.material)
+                .map_err(|e| e.doing(format!("wrapping {:?} for escrow", data_key.label)))?;
+            packed.push(packed_key(of_plan, data_key, wrapped));
+        }
+        hsm.end_escrow_key(loaded)?;
+        Ok(packed)
     }
 
     fn hand_out(&mut self, escrow: &EscrowPlan, dealt: Vec<Share>) -> Result<UntrustedShares> {
@@ -150,9 +155,7 @@ impl Ceremony<'_> {
             self.plan.escrow.as_ref(),
             dealt,
         )?;
-        let cannot = |e: std::io::Error| {
-            Error::machine(format!("writing the share {}: {e}", path.display()))
-        };
+        let cannot = |e| share_disk(&e, format!("writing the share {}: {e}", path.display()));
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -173,7 +176,7 @@ impl Ceremony<'_> {
     pub(super) fn prove_escrow(
         &mut self,
         handed_out: Option<HandedOut>,
-        keys: &[DataKey],
+        keys: &mut [DataKey],
     ) -> Result<Option<Package>> {
         let Some(HandedOut { shares, package }) = handed_out else {
             // Keys that are kept sealed have a proved escrow from before.
@@ -190,7 +193,9 @@ impl Ceremony<'_> {
             .check("QUORUM"));
         }
         let recombinations = shares.every_share_recombines(&quorum)?;
-        self.package_opens(&quorum, &package, keys)?;
+        self.in_a_session(keys, |ceremony, keys| {
+            ceremony.package_opens(&quorum, &package, keys)
+        })?;
         self.record.transcript.append(&Event::EscrowProved {
             shares: quorum.names.len(),
             recombinations,
@@ -226,10 +231,11 @@ impl Ceremony<'_> {
                 .collect(),
         };
         self.record.transcript.append(&superseded)?;
-        self.operator.say(&format!(
-            "      the shares and the package of ceremony {} are superseded: destroy both\n",
+        let told = format!(
+            "the shares and the package of ceremony {} are superseded: destroy both",
             previous.ceremony
-        ));
+        );
+        self.operator.say(&screens::fold(&told, "      "));
         Ok(())
     }
 
@@ -262,14 +268,18 @@ impl Ceremony<'_> {
     }
 
     /// `keep = "sealed"`: from here on only a quorum brings the data key out again.
-    fn seal_keys(&mut self, keys: &[DataKey]) -> Result<()> {
-        for data_key in keys.iter().filter(|key| key.life == Life::TokenUntilSealed) {
-            self.hsm()?
-                .seal(&data_key.material)
-                .map_err(|e| e.doing(format!("sealing the data key {:?}", data_key.label)))?;
+    fn seal_keys(&mut self, keys: &mut [DataKey]) -> Result<()> {
+        for at in 0..keys.len() {
+            if keys[at].life != Life::TokenUntilSealed {
+                continue;
+            }
+            self.in_a_session(keys, |ceremony, keys| {
+                let sealed = ceremony.hsm()?.seal(&keys[at].material);
+                sealed.map_err(|e| e.doing(format!("sealing the data key {:?}", keys[at].label)))
+            })?;
             self.record.transcript.append(&Event::KeySealed {
-                label: data_key.label.clone(),
-                cka_id: data_key.id.to_string(),
+                label: keys[at].label.clone(),
+                cka_id: keys[at].id.to_string(),
             })?;
         }
         Ok(())
@@ -330,14 +340,21 @@ fn draw_escrow_key(hsm: &crate::hsm::Hsm) -> Result<Locked> {
     Ok(key)
 }
 
+/// What a disk refused that should take shares.
+fn share_disk(why: &std::io::Error, what: String) -> Error {
+    let hint = match why.kind() {
+        std::io::ErrorKind::StorageFull => {
+            "the disk is full: make room, then run the ceremony again"
+        }
+        _ => "let deliver name a place that this user can write to, then run the ceremony again",
+    };
+    Error::machine(what).hint(hint)
+}
+
 /// May exist if it is empty: nothing else ever lies beside shares.
 fn make_share_directory(directory: &Path) -> Result<()> {
-    let cannot = |e: std::io::Error| {
-        Error::machine(format!(
-            "the directory for shares, {}: {e}",
-            directory.display()
-        ))
-    };
+    let shown = directory.display();
+    let cannot = |e| share_disk(&e, format!("the directory for shares, {shown}: {e}"));
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -22,10 +22,10 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     ceremony.open_hsm()?; // 4
     let parameters = ceremony.read_parameters()?; // 5
     let preflight = ceremony.preflight(&parameters)?; // 6
-    let keys = ceremony.generate(&preflight)?; // 7
+    let mut keys = ceremony.generate(&preflight)?; // 7
     let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
-    let handed_out = ceremony.escrow(&keys)?; // 9
-    let package = ceremony.prove_escrow(handed_out, &keys)?; // 10
+    let handed_out = ceremony.escrow(&mut keys)?; // 9
+    let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
     ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }

@@ -73,7 +73,7 @@ fn log_in_typed(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> R
                 return Err(wrong_pin("the PIN typed").hint(spoken(TriesLeft::Locked)));
             }
             Login::WrongPin(left) => operator.say(&format!(
-                " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends the ceremony; nothing has been made.\n",
+                " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends the ceremony.\n",
                 super::capitalised(spoken(left))
             )),
         }
@@ -88,7 +88,7 @@ fn confirm_last_try(hsm: &Hsm, operator: &mut dyn Operator) -> Result<()> {
         }
         TriesLeft::Last => {
             let question = " THE NEXT WRONG PIN LOCKS THE TOKEN.\n Type LAST to try once more, anything else to stop: ";
-            match operator.ask(question)? {
+            match operator.decide(question)? {
                 Some(answer) if answer == "LAST" => Ok(()),
                 _ => Err(Error::declined("stopped before the last PIN try")
                     .hint("the token is not locked; find the right PIN, then run again")),

@@ -5,6 +5,7 @@ use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::escrow::package::{self, Package};
 use crate::outputs::{ImportScript, ImportType, import_all};
 use crate::plan::{ImportPlan, KeyPlan};
+use crate::previous::Previous;
 use crate::report::{self, Report};
 
 impl Ceremony<'_> {
@@ -26,7 +27,7 @@ impl Ceremony<'_> {
                 &format!("{folder}/ImportToken.bin"),
                 &judged.read.import_token,
             )?;
-            let import_type = self.import_type(key, import);
+            let import_type = import_type(self.previous, key, import);
             self.note_import_type(key, import, import_type.as_ref())?;
             let script = self.import_script(key, import, judged, wrapped, import_type);
             self.record
@@ -64,20 +65,6 @@ impl Ceremony<'_> {
         self.record
             .write(report::FILE, report.render().as_bytes())
             .map(|_| ())
-    }
-
-    /// EXISTING_KEY_MATERIAL where a receipt says which material the KMS key holds, and for a witness;
-    /// nothing else: KMS's own default serves a first import and one of which nothing is known.
-    fn import_type(&self, key: &KeyPlan, import: &ImportPlan) -> Option<ImportType> {
-        if key.spec.name() != "SYMMETRIC_DEFAULT" {
-            return None; // KMS takes an import type for symmetric material only
-        }
-        let previous = self.previous.as_ref();
-        let key_material_id = previous
-            .and_then(|previous| previous.key_material_id(&key.label, import.key_arn.as_str()))
-            .map(str::to_owned);
-        (key_material_id.is_some() || import.witness_of.is_some())
-            .then_some(ImportType::ExistingKeyMaterial { key_material_id })
     }
 
     /// The transcript says what the script says: a receipt proves more by it.
@@ -132,4 +119,21 @@ impl Ceremony<'_> {
         }
         .render()
     }
+}
+
+/// EXISTING_KEY_MATERIAL where a receipt says which material the KMS key holds, and for a witness;
+/// nothing else: KMS's own default serves a first import and one of which nothing is known.
+pub(crate) fn import_type(
+    previous: Option<&Previous>,
+    key: &KeyPlan,
+    import: &ImportPlan,
+) -> Option<ImportType> {
+    if key.spec.name() != "SYMMETRIC_DEFAULT" {
+        return None; // KMS takes an import type for symmetric material only
+    }
+    let key_material_id = previous
+        .and_then(|previous| previous.key_material_id(&key.label, import.key_arn.as_str()))
+        .map(str::to_owned);
+    (key_material_id.is_some() || import.witness_of.is_some())
+        .then_some(ImportType::ExistingKeyMaterial { key_material_id })
 }

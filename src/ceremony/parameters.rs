@@ -10,7 +10,7 @@ use crate::transcript::{FileDigest, Imported};
 use crate::{machine, words};
 
 /// How long AWS KMS lets a public key and its import token be used.
-const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// Import parameters that belong to the plan's KMS key and can be used now.
 pub struct Judged {

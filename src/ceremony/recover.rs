@@ -2,9 +2,10 @@
 
 use super::reimport::{Expected, described, is_kept, not_the_same};
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
-use crate::escrow::{ESCROW_KEY_LEN, PackedKey, Quorum};
-use crate::hsm::{DataKey, EscrowHandle, Life};
-use crate::plan::{Keep, KeyPlan};
+use crate::escrow::{ESCROW_KEY_LEN, Package, PackedKey, Quorum};
+use crate::hsm::{DataKey, EscrowHandle, Hsm, Life};
+use crate::plan::{Keep, KeyPlan, PackageSource, Plan};
+use crate::previous::{Previous, read_package_file};
 use crate::transcript::KeyIntended;
 
 /// Runs the ceremony. On failure what it brought into the HSM is destroyed again.
@@ -22,10 +23,10 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     let parameters = ceremony.read_parameters()?; // 5
     ceremony.same_kms_keys()?;
     let preflight = ceremony.preflight(&parameters)?; // 6
-    let keys = ceremony.recover()?; // 7
+    let mut keys = ceremony.recover()?; // 7
     let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
-    let handed_out = ceremony.escrow(&keys)?; // 9
-    let package = ceremony.prove_escrow(handed_out, &keys)?; // 10
+    let handed_out = ceremony.escrow(&mut keys)?; // 9
+    let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
     ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
@@ -114,46 +115,80 @@ impl Ceremony<'_> {
         })
     }
 
-    /// Whether the recovered key may take its old name. The same key under that name is no obstacle: it
-    /// stays. Another one is.
+    /// Whether the recovered key may take its old name.
     fn label_is_free_for(&mut self, key: &KeyPlan, expected: &Expected) -> Result<bool> {
-        let found = self
-            .hsm_mut()?
-            .find_secret_keys(&key.label, expected.bytes)?;
-        if found.is_empty() {
-            return Ok(true);
+        match same_in_token(self.hsm_mut()?, key, expected)? {
+            Some(note) => self.note(&note).map(|()| false),
+            None => Ok(true),
         }
-        match found.iter().find(|found| !found.is(&expected.fingerprint)) {
-            None => {
-                let same: Vec<String> = found.iter().map(|found| found.id.clone()).collect();
-                self.note(&format!(
-                    "the token holds the same data key {:?} already (CKA_ID {}); it stays, and the recovered one ends with this session",
-                    key.label,
-                    same.join(", ")
-                ))?;
-                Ok(false)
-            }
-            Some(other) => Err(not_the_same(key, expected, &[described(other)])),
-        }
+    }
+
+    /// What the package holds of each data key of the plan.
+    fn packed_keys(&mut self) -> Result<Vec<PackedKey>> {
+        let package = self.escrow_package()?;
+        packed(self.plan, &package)
     }
 }
 
-impl Ceremony<'_> {
-    /// What the package holds of each data key of the plan.
-    fn packed_keys(&mut self) -> Result<Vec<PackedKey>> {
-        let plan = self.plan;
-        let mut packed = Vec::with_capacity(plan.keys.len());
-        let package = self.escrow_package()?;
-        for key in &plan.keys {
-            let found = package.key(&key.label).cloned().ok_or_else(|| {
-                Error::mismatch(format!(
-                    "the escrow package holds no data key {:?}",
-                    key.label
-                ))
-                .check("ESCROW-PACKAGE")
-            })?;
-            packed.push(found);
-        }
-        Ok(packed)
+/// The same data key under its name in the token is no obstacle: it stays, and what is to be noted of it
+/// is returned. `None`: the label is free.
+///
+/// # Errors
+/// Exit 4 where another key has the label.
+pub(crate) fn same_in_token(
+    hsm: &mut Hsm,
+    key: &KeyPlan,
+    expected: &Expected,
+) -> Result<Option<String>> {
+    let found = hsm.find_secret_keys(&key.label, expected.bytes)?;
+    if let Some(other) = found.iter().find(|found| !found.is(&expected.fingerprint)) {
+        return Err(not_the_same(key, expected, &[described(other)]));
     }
+    let same: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
+    Ok((!same.is_empty()).then(|| {
+        format!(
+            "the token holds the same data key {:?} already (CKA_ID {}); it stays, and the recovered one ends with this session",
+            key.label,
+            same.join(", ")
+        )
+    }))
+}
+
+/// The escrow package that the plan names; `None` where people type it.
+///
+/// # Errors
+/// Exit 2 where it cannot be read; exit 4 where there is none, or it is none.
+pub(crate) fn package_at_hand(
+    source: &PackageSource,
+    previous: Option<&Previous>,
+) -> Result<Option<Package>> {
+    match source {
+        PackageSource::File(path) => read_package_file(path).map(Some),
+        PackageSource::Typed => Ok(None),
+        PackageSource::Record => previous
+            .and_then(|previous| previous.package.clone())
+            .map(Some)
+            .ok_or_else(|| {
+                Error::mismatch("the previous record holds no escrow package")
+                    .check("ESCROW-PACKAGE")
+                    .hint("an older record of this data key may: set package in [recover] to its escrow-package.json")
+            }),
+    }
+}
+
+/// What the package holds of each data key of the plan, in the plan's order.
+///
+/// # Errors
+/// Exit 4 where one is not in it.
+pub(crate) fn packed(plan: &Plan, package: &Package) -> Result<Vec<PackedKey>> {
+    let of = |key: &KeyPlan| {
+        package.key(&key.label).cloned().ok_or_else(|| {
+            Error::mismatch(format!(
+                "the escrow package holds no data key {:?}",
+                key.label
+            ))
+            .check("ESCROW-PACKAGE")
+        })
+    };
+    plan.keys.iter().map(of).collect()
 }

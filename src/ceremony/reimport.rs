@@ -1,11 +1,11 @@
 //! `kind = "reimport"`: the same data keys again, from the HSM. With `[escrow]` and no import it deals
 //! new shares.
 
-use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, words};
-use crate::hsm::{DataKey, Found};
-use crate::plan::{Keep, KeyPlan};
-use crate::previous::{KnownKey, Previous};
-use crate::transcript::BroughtBack;
+use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
+use crate::hsm::{DataKey, Found, Hsm};
+use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
+use crate::previous::{HSM_FACTS, KnownKey, Previous};
+use crate::transcript::{BroughtBack, HsmChange};
 
 /// Runs the ceremony. Nothing is made in the HSM but session objects.
 ///
@@ -22,17 +22,19 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     let parameters = ceremony.read_parameters()?; // 5
     ceremony.same_kms_keys()?;
     let preflight = ceremony.preflight(&parameters)?; // 6
-    let keys = ceremony.find()?; // 7
+    let mut keys = ceremony.find()?; // 7
     let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
-    let handed_out = ceremony.escrow(&keys)?; // 9
-    let package = ceremony.prove_escrow(handed_out, &keys)?; // 10
+    let handed_out = ceremony.escrow(&mut keys)?; // 9
+    let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
     ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
 
 /// What a data key must turn out to be, and who says so.
-pub(super) struct Expected {
+pub(crate) struct Expected {
+    /// Its fingerprint.
     pub fingerprint: words::Digest,
+    /// Its key check value, where a record tells it.
     pub kcv: Option<String>,
     /// Length in bytes.
     pub bytes: usize,
@@ -56,89 +58,20 @@ impl Ceremony<'_> {
     }
 
     fn find_one(&mut self, key: &KeyPlan, expected: &Expected) -> Result<DataKey> {
-        let found = self.find_right(key, expected)?;
-        self.usable(key, found)
+        let (found, notes) = find_right(self.hsm_mut()?, key, expected)?;
+        self.notes(&notes)?;
+        let (data_key, notes) = usable(key, found)?;
+        self.notes(&notes)?;
+        Ok(data_key)
     }
 
-    /// The object that has the right fingerprint. Others of that label are named and left alone.
-    pub(super) fn find_right(&mut self, key: &KeyPlan, expected: &Expected) -> Result<Found> {
-        let found = self
-            .hsm_mut()?
-            .find_secret_keys(&key.label, expected.bytes)?;
-        let others: Vec<String> = found
-            .iter()
-            .filter(|key| !key.is(&expected.fingerprint))
-            .map(described)
-            .collect();
-        let count = found.len();
-        match found.into_iter().find(|key| key.is(&expected.fingerprint)) {
-            Some(right) => {
-                for other in others {
-                    self.note(&format!(
-                        "another object is labelled {:?} too ({other}); it was not touched",
-                        key.label
-                    ))?;
-                }
-                Ok(right)
-            }
-            None if count == 0 => Err(Error::hsm("the token holds no secret key of that label").hint(
-                "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
-            )),
-            None => Err(not_the_same(key, expected, &others)),
-        }
-    }
-
-    fn usable(&mut self, key: &KeyPlan, found: Found) -> Result<DataKey> {
-        if !found.extractable {
-            return Err(Error::hsm(
-                "it is sealed in the HSM (CKA_EXTRACTABLE is FALSE): it cannot be wrapped",
-            )
-            .hint(
-                "kind = \"recover\" brings it back from a quorum of shares and the escrow package",
-            ));
-        }
-        if let Some(deviations) = &found.deviations {
-            self.note(&format!(
-                "the data key {:?} is not as it was made: {deviations}",
-                key.label
-            ))?;
-        }
-        found
-            .into_data_key(&key.label)
-            .ok_or_else(|| Error::hsm("its check values cannot be computed"))
+    pub(super) fn notes(&mut self, notes: &[String]) -> Result<()> {
+        notes.iter().try_for_each(|note| self.note(note))
     }
 
     /// What the plan or the previous record says of a data key.
     pub(super) fn expected(&self, key: &KeyPlan) -> Result<Expected> {
-        let known = self
-            .previous
-            .as_ref()
-            .map(|previous| known(previous, key))
-            .transpose()?;
-        match (known, key.fingerprint) {
-            (Some(known), Some(fingerprint)) if known.fingerprint != fingerprint => {
-                Err(Error::mismatch(format!(
-                    "[[key]] {:?}: the fingerprint in the plan is not the previous record's",
-                    key.label
-                ))
-                .check("SAME-MATERIAL")
-                .hint("take one of the two out of the plan, once it is clear which is right"))
-            }
-            (Some(known), _) => Ok(Expected {
-                fingerprint: known.fingerprint,
-                kcv: Some(known.kcv.clone()),
-                bytes: known.bytes.unwrap_or(key.spec.bytes()),
-            }),
-            (None, Some(fingerprint)) => Ok(Expected {
-                fingerprint,
-                kcv: None,
-                bytes: key.spec.bytes(),
-            }),
-            (None, None) => Err(Error::usage(format!(
-                "[[key]] {:?}: nothing says what it must be",
-                key.label
-            ))),
-        }
+        expected(self.previous, key)
     }
 
     /// Records a data key that is what it should be.
@@ -157,8 +90,13 @@ impl Ceremony<'_> {
             fingerprint: words::hex(&data_key.material.check.fingerprint),
             attributes: data_key.material.attributes.clone(),
         };
+        let what = if self.anchor.starts_with("none") {
+            "what the previous record tells, for which nothing vouches"
+        } else {
+            "the same material"
+        };
         self.operator.say(&format!(
-            "      {}  the same material, KCV {}\n",
+            "      {}  {what}, KCV {}\n",
             key.label, brought.kcv
         ));
         let same = Event::SameMaterial {
@@ -181,53 +119,189 @@ impl Ceremony<'_> {
 
     /// Material never goes into another KMS key than before by mistake.
     pub(super) fn same_kms_keys(&mut self) -> Result<()> {
-        let plan = self.plan;
-        let Some(previous) = &self.previous else {
+        match self.previous {
+            Some(previous) => self.notes(&same_kms_keys(self.plan, previous)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The object that has the right fingerprint, and what is to be noted of others of that label, which are
+/// left alone.
+///
+/// # Errors
+/// Exit 3 where there is none of that label; exit 4 where another key stands in its place.
+pub(crate) fn find_right(
+    hsm: &mut Hsm,
+    key: &KeyPlan,
+    expected: &Expected,
+) -> Result<(Found, Vec<String>)> {
+    let found = hsm.find_secret_keys(&key.label, expected.bytes)?;
+    let is_right = |found: &Found| found.is(&expected.fingerprint);
+    let others: Vec<String> = found
+        .iter()
+        .filter(|found| !is_right(found))
+        .map(described)
+        .collect();
+    let count = found.len();
+    match found.into_iter().find(is_right) {
+        Some(right) => {
+            let note = |other: &String| {
+                format!(
+                    "another object is labelled {:?} too ({other}); it was not touched",
+                    key.label
+                )
+            };
+            Ok((right, others.iter().map(note).collect()))
+        }
+        None if count == 0 => Err(Error::hsm("the token holds no secret key of that label").hint(
+            "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
+        )),
+        None => Err(not_the_same(key, expected, &others)),
+    }
+}
+
+/// A found key as one that can be wrapped, and what is to be noted of it.
+///
+/// # Errors
+/// Exit 3 where it is sealed, or the HSM computes nothing with it.
+pub(crate) fn usable(key: &KeyPlan, found: Found) -> Result<(DataKey, Vec<String>)> {
+    if !found.extractable {
+        return Err(Error::hsm(
+            "it is sealed in the HSM (CKA_EXTRACTABLE is FALSE): it cannot be wrapped",
+        )
+        .hint("kind = \"recover\" brings it back from a quorum of shares and the escrow package"));
+    }
+    let note = |deviations: &String| {
+        format!(
+            "the data key {:?} is not as it was made: {deviations}",
+            key.label
+        )
+    };
+    let notes = found.deviations.iter().map(note).collect();
+    let data_key = found
+        .into_data_key(&key.label)
+        .ok_or_else(|| Error::hsm("its check values cannot be computed"))?;
+    Ok((data_key, notes))
+}
+
+/// What the plan or the previous record says of a data key.
+///
+/// # Errors
+/// Exit 2 where the previous record does not know it as the plan tells it; exit 4 where both tell
+/// different fingerprints.
+pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Expected> {
+    let known = previous.map(|previous| known(previous, key)).transpose()?;
+    match (known, key.fingerprint) {
+        (Some(known), Some(fingerprint)) if known.fingerprint != fingerprint => {
+            Err(Error::mismatch(format!(
+                "[[key]] {:?}: the fingerprint in the plan is not the previous record's",
+                key.label
+            ))
+            .check("SAME-MATERIAL")
+            .hint("take one of the two out of the plan, once it is clear which is right"))
+        }
+        (Some(known), _) => Ok(Expected {
+            fingerprint: known.fingerprint,
+            kcv: Some(known.kcv.clone()),
+            bytes: known.bytes.unwrap_or(key.spec.bytes()),
+        }),
+        (None, Some(fingerprint)) => Ok(Expected {
+            fingerprint,
+            kcv: None,
+            bytes: key.spec.bytes(),
+        }),
+        (None, None) => Err(Error::usage(format!(
+            "[[key]] {:?}: nothing says what it must be",
+            key.label
+        ))),
+    }
+}
+
+/// Compares the KMS keys of a plan with those of the previous record. Returns what is to be noted.
+///
+/// # Errors
+/// Exit 4 for another KMS key, unless it is a replica or the plan says why.
+pub(crate) fn same_kms_keys(plan: &Plan, previous: &Previous) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for (key, import) in plan.imports() {
+        notes.extend(same_kms_key(known(previous, key)?, key, import)?);
+    }
+    Ok(notes)
+}
+
+fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<Option<String>> {
+    let (arn, name) = (&import.key_arn, format!("{}/{}", key.label, import.name));
+    if known.key_arns.is_empty() {
+        return Ok(Some(format!(
+            "{name}: the previous record wrapped for no KMS key, so nothing says that this is the one"
+        )));
+    }
+    let is_it = |known: &String| known == arn.as_str() || arn.is_replica_of(known);
+    if known.key_arns.iter().any(is_it) {
+        return Ok(None);
+    }
+    match &import.other_kms_key {
+        Some(reason) => Ok(Some(format!(
+            "{name} goes into another KMS key than before: {reason}"
+        ))),
+        None => Err(Error::mismatch(format!(
+            "{name}: {} is not the KMS key of the previous record ({})",
+            arn.as_str(),
+            known.key_arns.join(", ")
+        ))
+        .check("KMS-KEY-MATCH")
+        .hint("the same material in another KMS key opens nothing that the first one encrypted")
+        .hint("if it is meant, say why in the plan: other_kms_key = \"reason\"")),
+    }
+}
+
+impl Ceremony<'_> {
+    /// Another HSM, firmware or module than the previous record's is shown and recorded, and no reason to
+    /// stop: the fingerprint decides whether it holds the data key.
+    pub(super) fn tell_hsm_changes(&mut self) -> Result<()> {
+        let (Some(previous), Some(module)) = (&self.previous, &self.module) else {
             return Ok(());
         };
-        let mut notes = Vec::new();
-        for (key, import) in plan.imports() {
-            let known = known(previous, key)?;
-            let arn = &import.key_arn;
-            if known.key_arns.is_empty() {
-                notes.push(format!(
-                    "{}/{}: the previous record wrapped for no KMS key, so nothing says that this is the one",
-                    key.label, import.name
-                ));
-                continue;
-            }
-            let is_known = known
-                .key_arns
-                .iter()
-                .any(|known| known == arn.as_str() || arn.is_replica_of(known));
-            match (is_known, &import.other_kms_key) {
-                (true, _) => {}
-                (false, Some(reason)) => {
-                    notes.push(format!(
-                        "{}/{} goes into another KMS key than before: {reason}",
-                        key.label, import.name
-                    ));
-                }
-                (false, None) => {
-                    return Err(Error::mismatch(format!(
-                        "{}/{}: {} is not the KMS key of the previous record ({})",
-                        key.label,
-                        import.name,
-                        arn.as_str(),
-                        known.key_arns.join(", ")
-                    ))
-                    .check("KMS-KEY-MATCH")
-                    .hint("the same material in another KMS key opens nothing that the first one encrypted")
-                    .hint("if it is meant, say why in the plan: other_kms_key = \"reason\""));
-                }
-            }
+        let (token, module) = (self.hsm()?.token(), module.description());
+        let [manufacturer, model, serial, firmware, digest] = HSM_FACTS;
+        let now = [
+            (manufacturer, &token.manufacturer),
+            (model, &token.model),
+            (serial, &token.serial),
+            (firmware, &token.firmware),
+            (digest, &module.module_sha256),
+        ];
+        let changed = |(what, before): &(&'static str, String)| {
+            let (_, now) = now.iter().find(|(fact, _)| fact == what)?;
+            (*now != before).then(|| HsmChange {
+                what,
+                before: before.clone(),
+                now: (*now).clone(),
+            })
+        };
+        let changes: Vec<HsmChange> = previous.hsm.iter().filter_map(changed).collect();
+        if changes.is_empty() {
+            return Ok(());
         }
-        notes.iter().try_for_each(|note| self.note(note))
+        let mut told =
+            String::from(" The HSM is not as in the previous record; the fingerprint decides:\n");
+        for change in &changes {
+            let text = format!(
+                "{} {:?} before, {:?} now",
+                change.what, change.before, change.now
+            );
+            told += &screens::fold(&text, "   ");
+        }
+        self.operator.say(&told);
+        self.record
+            .transcript
+            .append(&Event::HsmChanged { changes })
     }
 }
 
 /// The previous record's word on a data key of the plan.
-pub(super) fn known<'a>(previous: &'a Previous, key: &KeyPlan) -> Result<&'a KnownKey> {
+pub(crate) fn known<'a>(previous: &'a Previous, key: &KeyPlan) -> Result<&'a KnownKey> {
     let known = previous.key(&key.label).ok_or_else(|| {
         Error::usage(format!(
             "the previous record has no data key {:?}",

@@ -1,7 +1,7 @@
-//! Steps 2 to 4: who is there, on what machine, before which HSM.
+//! Steps 3 and 4: on what machine, before which HSM.
 
 use super::{
-    Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, login, machine, two_sided, words,
+    Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, clock, login, machine, screens,
 };
 use crate::machine::Machine;
 use crate::plan::{Kind, Network, Plan};
@@ -31,38 +31,6 @@ pub fn check_air_gap(plan: &Plan) -> Result<()> {
 }
 
 impl Ceremony<'_> {
-    /// Step 2.
-    pub(super) fn roll_call(&mut self) -> Result<()> {
-        self.begin(Step::RollCall)?;
-        let operator = loop {
-            match self.operator.ask(" Who is at the keyboard? Name: ")? {
-                None => break "not asked".to_owned(),
-                Some(name) if name.is_empty() => {}
-                Some(name) => break words::printable(&name),
-            }
-        };
-        self.record
-            .transcript
-            .append(&Event::RollCall { operator })?;
-        self.anchor_previous()
-    }
-
-    /// What vouches for the previous record: the plan's `previous_head`, or rows typed from paper.
-    fn anchor_previous(&mut self) -> Result<()> {
-        let Some(previous) = &self.previous else {
-            return Ok(());
-        };
-        if self.plan.previous_head.is_some() {
-            return Ok(());
-        }
-        if let Some(anchor) = two_sided::previous_head(&previous.head, self.operator)? {
-            self.anchor = anchor;
-            return Ok(());
-        }
-        let anchor = self.anchor.clone();
-        self.note(&format!("the previous record has no anchor: {anchor}"))
-    }
-
     /// Step 3. A rehearsal does not check the air gap: it is practised where people work.
     pub(super) fn look_at_machine(&mut self) -> Result<()> {
         self.begin(Step::Machine)?;
@@ -71,7 +39,11 @@ impl Ceremony<'_> {
             network: self.plan.network,
             machine: seen.clone(),
             clock: machine::now(),
+            clock_offset_seconds: machine::clock_offset(),
         })?;
+        if let Some(what) = clock::corrected() {
+            self.note(&what)?;
+        }
         if !seen.core_dumps_off {
             return Err(Error::machine("core dumps are not off in this process"));
         }
@@ -82,16 +54,13 @@ impl Ceremony<'_> {
             air_gap(self.plan, &seen)?;
             if seen.record_vanishes() {
                 self.exception(&format!(
-                    "the record's disk is a {}: it vanishes at power-off",
-                    seen.record_file_system
+                    "the record's disk is {}: it vanishes at power-off",
+                    seen.what_vanishes()
                 ))?;
             }
         }
-        if !seen.swap.is_empty() {
-            self.operator.say(&format!(
-                " Swap is in use ({}); secrets are locked in memory and do not go there.\n",
-                seen.swap.join(", ")
-            ));
+        for warning in seen.warnings() {
+            self.operator.say(&screens::fold(&warning, " "));
         }
         Ok(())
     }
@@ -113,19 +82,26 @@ impl Ceremony<'_> {
         })?;
         self.module = Some(module);
         self.hsm = Some(hsm);
+        self.tell_hsm_changes()?;
         self.destroy_leftover()?;
-        if self.plan.kind != Kind::Generate {
-            return Ok(()); // the data keys are there, or come back under their own labels
+        if self.plan.kind == Kind::Generate {
+            let hsm = self.hsm()?; // else the data keys are there, or come back under their own labels
+            self.plan
+                .keys
+                .iter()
+                .try_for_each(|key| label_is_free(hsm, &key.label))?;
         }
-        let hsm = self.hsm()?;
-        self.plan
-            .keys
-            .iter()
-            .try_for_each(|key| label_is_free(hsm, &key.label))
+        self.choose_signer()
     }
 
     fn destroy_leftover(&mut self) -> Result<()> {
         for (label, id) in std::mem::take(&mut self.leftover) {
+            if self.is_signer_in_use(&label, id)? {
+                self.note(&format!(
+                    "traces of an earlier run name the transcript signer in use, CKA_ID {id}: it was not touched"
+                ))?;
+                continue;
+            }
             let objects = self.hsm()?.destroy_named(&label, id)?;
             if objects > 0 {
                 self.operator.say(&format!(

@@ -48,17 +48,12 @@ pub(super) fn compare(
         return Ok(vec![in_plan; judged.len()]);
     }
     let digest = files_digest(judged);
+    let slip = Paper::slip("of the parameter files", Some("key"));
     let intro = " Take the slip of the online side, with the digest over all parameter files.\n\
                  \x20No such digest on it, only digests of wrapping keys? Type key.\n";
     operator.say(intro);
     let rows = drawn_rows()?;
-    match rows_match(
-        &digest,
-        &rows,
-        "of the parameter files",
-        Some("key"),
-        operator,
-    )? {
+    match rows_match(&digest, &rows, &slip, operator)? {
         Answer::Rows => Ok(vec![
             format!(
                 "rows {} of the parameter files' digest typed",
@@ -68,6 +63,56 @@ pub(super) fn compare(
         ]),
         Answer::NotAsked => Ok(vec!["not asked".to_owned(); judged.len()]),
         Answer::Instead => keys_match(plan, judged, operator),
+    }
+}
+
+/// A paper with a digest on it, and what follows where its rows are others.
+struct Paper<'a> {
+    /// What the digest on it is of.
+    of: &'a str,
+    name: &'static str,
+    /// What can be typed in place of the first row.
+    instead: Option<&'static str>,
+    check: &'static str,
+    hints: [&'static str; 2],
+}
+
+impl<'a> Paper<'a> {
+    /// The slip that a second person signed on the online side.
+    fn slip(of: &'a str, instead: Option<&'static str>) -> Self {
+        Self {
+            of,
+            name: "the slip",
+            instead,
+            check: "TWO-SIDED",
+            hints: [
+                "either this is not the slip for these files, or they were changed on their way: find out which",
+                "to start over, download new import parameters with a new slip",
+            ],
+        }
+    }
+
+    /// What the witnesses of the earlier ceremony wrote down and signed.
+    fn head() -> Self {
+        Self {
+            of: "of the previous record's head",
+            name: "the paper",
+            instead: Some("none"),
+            check: "PREVIOUS-HEAD",
+            hints: [
+                "compare the ceremony's date and place on the paper with the record: is it the paper of this record?",
+                "if it is, the record was changed or replaced after that ceremony: take another copy of it, and find out who had this one",
+            ],
+        }
+    }
+
+    fn refused(&self, row: usize) -> Error {
+        let Self { of, name, .. } = self;
+        let what = format!("row {row} of the digest {of} is not what {name} says");
+        let error = Error::mismatch(what).check(self.check);
+        self.hints
+            .iter()
+            .fold(error, |error, hint| error.hint(*hint))
     }
 }
 
@@ -84,13 +129,7 @@ pub(super) fn previous_head(head: &Digest, operator: &mut dyn Operator) -> Resul
         " Take the paper with the head digest of the previous record. Without that paper\n \
          type none; the transcript will say that nothing vouches for that record.\n",
     );
-    match rows_match(
-        head,
-        &[1, 2, 3],
-        "of the previous record's head",
-        Some("none"),
-        operator,
-    )? {
+    match rows_match(head, &[1, 2, 3], &Paper::head(), operator)? {
         Answer::Rows => Ok(Some("rows 1, 2, 3 of the previous head typed".to_owned())),
         Answer::Instead | Answer::NotAsked => Ok(None),
     }
@@ -105,13 +144,8 @@ fn keys_match(plan: &Plan, judged: &[Judged], operator: &mut dyn Operator) -> Re
         }
         let rows = drawn_rows()?;
         let of = format!("of the wrapping key for {}/{}", key.label, import.name);
-        rows_match(
-            &judged.read.wrapping_key.sha256(),
-            &rows,
-            &of,
-            None,
-            operator,
-        )?;
+        let digest = judged.read.wrapping_key.sha256();
+        rows_match(&digest, &rows, &Paper::slip(&of, None), operator)?;
         compared.push(format!(
             "rows {} of the wrapping key's digest typed",
             listed(&rows)
@@ -123,8 +157,7 @@ fn keys_match(plan: &Plan, judged: &[Judged], operator: &mut dyn Operator) -> Re
 fn rows_match(
     digest: &Digest,
     rows: &[usize],
-    of: &str,
-    instead: Option<&str>,
+    paper: &Paper,
     operator: &mut dyn Operator,
 ) -> Result<Answer> {
     for (at, row) in rows.iter().enumerate() {
@@ -132,7 +165,8 @@ fn rows_match(
         loop {
             let question = screens::fold(
                 &format!(
-                    "Row {row} of the digest {of} ({} of {}):",
+                    "Row {row} of the digest {} ({} of {}):",
+                    paper.of,
                     at + 1,
                     rows.len()
                 ),
@@ -141,7 +175,11 @@ fn rows_match(
             let Some(answer) = operator.ask(&question)? else {
                 return Ok(Answer::NotAsked);
             };
-            if at == 0 && instead.is_some_and(|word| word.eq_ignore_ascii_case(&answer)) {
+            if at == 0
+                && paper
+                    .instead
+                    .is_some_and(|word| word.eq_ignore_ascii_case(&answer))
+            {
                 return Ok(Answer::Instead);
             }
             if words::is_row(&answer, digest, *row) {
@@ -155,7 +193,7 @@ fn rows_match(
             }
             typed += 1;
             if typed == TRIES {
-                return Err(not_the_slip(*row, of));
+                return Err(paper.refused(*row));
             }
             operator.say(&format!(
                 " That is not row {row} of what was read here. Look at row {row} on the paper again.\n \
@@ -165,13 +203,6 @@ fn rows_match(
         }
     }
     Ok(Answer::Rows)
-}
-
-fn not_the_slip(row: usize, of: &str) -> Error {
-    Error::mismatch(format!("row {row} of the digest {of} is not what the slip says"))
-        .check("TWO-SIDED")
-        .hint("either this is not the slip for these files, or they were changed on their way: find out which")
-        .hint("to start over, download new import parameters with a new slip")
 }
 
 /// Distinct row numbers, in order, drawn now: nobody could know them when the files were prepared.

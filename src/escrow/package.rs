@@ -158,6 +158,41 @@ impl Package {
                 Without a quorum of shares this opens nothing; without this no quorum does.\n"
     }
 
+    /// Looks at the text of a package: its ceremony, its labels, and whether every row fits its check.
+    ///
+    /// # Errors
+    /// Says which row is wrong, or what is missing.
+    pub fn look_at_text(text: &str) -> Result<(String, Vec<String>), Why> {
+        let mut lines = text.lines();
+        if lines.next() != Some(FORMAT) {
+            return Err(format!("its first line is not {FORMAT}"));
+        }
+        let after = |line: &str, name: &str| {
+            line.strip_prefix(name)
+                .map(|value| value.trim_start().to_owned())
+        };
+        let ceremony = lines.next().and_then(|line| after(line, "ceremony "));
+        let (mut labels, mut row, mut rows) = (Vec::new(), 0, 0);
+        for line in lines {
+            if let Some(label) = after(line, "data key ") {
+                labels.push(label);
+                row = 0;
+            } else if let Some(len) = after(line, "AES-KW, ") {
+                let len: usize = len.trim_end_matches(" bytes").parse().unwrap_or_default();
+                rows += row_count(len);
+            } else if let Some(typed) = after(line, &format!("row {:<2}  ", row + 1)) {
+                row += 1;
+                rows = rows.saturating_sub(1);
+                read_row(row, &typed)?;
+            }
+        }
+        match (ceremony, rows) {
+            (None, _) => Err("it names no ceremony".into()),
+            (_, 1..) => Err("a row is missing".into()),
+            (Some(ceremony), 0) => Ok((ceremony, labels)),
+        }
+    }
+
     /// The data key of a label.
     pub fn key(&self, label: &str) -> Option<&PackedKey> {
         self.keys.iter().find(|key| key.label == label)

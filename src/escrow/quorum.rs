@@ -64,6 +64,11 @@ impl UntrustedShares {
         Some(usize::from(first.threshold).saturating_sub(self.shares.len()))
     }
 
+    /// How many are needed in all; unknown before the first.
+    pub fn threshold(&self) -> Option<u8> {
+        self.shares.first().map(|(_, first)| first.threshold)
+    }
+
     /// The shares so far, each with who brought it.
     pub fn each(&self) -> impl Iterator<Item = (&str, &Share)> {
         self.shares

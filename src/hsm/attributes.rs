@@ -155,6 +155,34 @@ pub(super) fn gate_public() -> Vec<Rule> {
     ]
 }
 
+/// The private half of the key pair that signs transcripts. `token`: it stays; else it is a control.
+pub(super) fn signing_private(token: bool) -> Vec<Rule> {
+    vec![
+        (TOKEN, token),
+        (PRIVATE, true),
+        (SENSITIVE, true),
+        (EXTRACTABLE, false), // a signature tells that this very HSM made it
+        (DECRYPT, false),
+        (SIGN, true), // its one purpose
+        (UNWRAP, false),
+        (DERIVE, false),
+        (COPYABLE, false),
+        (DESTROYABLE, true), // an aborted ceremony takes back what it made
+        (MODIFIABLE, false), // last, as above
+    ]
+}
+
+/// The public half: later ceremonies find the point there.
+pub(super) fn signing_public(token: bool) -> Vec<Rule> {
+    vec![
+        (TOKEN, token),
+        (ENCRYPT, false),
+        (VERIFY, true),
+        (WRAP, false),
+        (MODIFIABLE, false),
+    ]
+}
+
 /// The rules as a template, without what the module does not know.
 pub(super) fn template(rules: &[Rule], omitted: &[AttributeType]) -> Vec<Attribute> {
     let stated = rules
@@ -182,6 +210,19 @@ impl Serialize for Attributes {
             }
         }
         map.end()
+    }
+}
+
+impl Attributes {
+    /// The first attribute that is not as it was. A key that was sealed meanwhile is only safer.
+    pub(super) fn changed_since(&self, before: &Self) -> Option<&'static str> {
+        let now = |wanted| self.0.iter().find(|(name, _)| *name == wanted);
+        let sealed = (EXTRACTABLE.name, Some(false));
+        let mut changed = before.0.iter().filter(|was| {
+            let now = now(was.0);
+            now != Some(*was) && now != Some(&sealed)
+        });
+        changed.next().map(|(name, _)| *name)
     }
 }
 

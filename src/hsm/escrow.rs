@@ -39,6 +39,7 @@ impl Hsm {
             let escrow = EscrowHandle { handle, row };
             match self.prove_escrow(&escrow, key, control) {
                 Ok(()) => return Ok(escrow),
+                Err(e) if super::session_was_lost(&e) => return Err(e), // that says nothing of the row
                 Err(e) => {
                     first.get_or_insert(e.doing(quirks::AES_KEY_WRAPS[row].name));
                 }

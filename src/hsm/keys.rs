@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
+use cryptoki::context::Function;
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, SessionState};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
@@ -20,6 +22,9 @@ use crate::wrapping::{self, CheckValues};
 pub struct KeyId([u8; 16]);
 
 impl KeyId {
+    /// Stands for a CKA_ID that byok did not make, which may have any length.
+    const NOT_OURS: Self = Self([0; 16]);
+
     /// A fresh one from the operating system's generator.
     ///
     /// # Errors
@@ -30,6 +35,10 @@ impl KeyId {
             .try_fill_bytes(&mut id)
             .map_err(|e| Error::machine(format!("drawing a CKA_ID: {e}")))?;
         Ok(Self(id))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     pub(super) fn attribute(self) -> Attribute {
@@ -48,14 +57,21 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// The command by which a person removes an object that byok could not, ready for a shell.
-pub fn removal_command(module: &Path, token: &str, id: KeyId) -> String {
+/// The command by which a person removes an object that byok could not, ready for a shell. The transcript
+/// signer has two halves, which take two commands on one line.
+pub fn removal_command(module: &Path, token: &str, label: &str, id: KeyId) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    format!(
-        "pkcs11-tool --module {} --token-label {} --login --delete-object --type secrkey --id {id}",
-        quoted(&module.display().to_string()),
-        quoted(token),
-    )
+    let command = |kind: &str| {
+        format!(
+            "pkcs11-tool --module {} --token-label {} --login --delete-object --type {kind} --id {id}",
+            quoted(&module.display().to_string()),
+            quoted(token),
+        )
+    };
+    match label {
+        super::SIGNER_LABEL => format!("{}; {}", command("privkey"), command("pubkey")),
+        _ => command("secrkey"),
+    }
 }
 
 /// Something in the token that carries a label, as far as people need to recognise it.
@@ -125,8 +141,7 @@ impl Found {
             attributes: self.attributes,
             check: self.check?,
         };
-        // A CKA_ID that byok did not make may have any length; it is then recorded as zeros.
-        let id = KeyId::from_hex(&self.id).unwrap_or(KeyId([0; 16]));
+        let id = KeyId::from_hex(&self.id).unwrap_or(KeyId::NOT_OURS);
         Some(DataKey {
             label: label.to_owned(),
             id,
@@ -184,6 +199,47 @@ impl Hsm {
             attributes: attributes::seen(&rules, &read),
             check: self.check_values(handle).ok(),
         })
+    }
+
+    /// Finds a data key again in a new session, by label and CKA_ID: attributes, check value and
+    /// fingerprint must be what they were.
+    ///
+    /// # Errors
+    /// Exit 3 where it is not there or has other attributes; exit 4 where another key is in its place.
+    pub fn find_again(&self, key: &mut DataKey) -> Result<()> {
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::Token(true),
+            Attribute::Label(key.label.as_str().into()),
+        ];
+        if key.id != KeyId::NOT_OURS {
+            template.push(key.id.attribute());
+        }
+        let found = self.session.find_objects(&template).map_err(fault)?;
+        if found.is_empty() {
+            return Err(Error::hsm("it is not in the token any more"));
+        }
+        let mut same = None;
+        for handle in found {
+            match self.check_values(handle) {
+                Ok(check) if check == key.material.check => same = Some(handle),
+                Err(lost) if super::session_was_lost(&lost) => return Err(lost),
+                _ => {} // not it
+            }
+        }
+        let another = || Error::mismatch("another key stands in its place").check("SAME-MATERIAL");
+        let handle = same.ok_or_else(another)?;
+        let rules = [&attributes::data_key(key.life), attributes::GENERATED].concat();
+        let read = self
+            .session
+            .get_attributes(handle, &attributes::kinds(&rules))
+            .map_err(fault)?;
+        let now = attributes::seen(&rules, &read);
+        if let Some(changed) = now.changed_since(&key.material.attributes) {
+            return Err(Error::hsm(format!("its {changed} is not what it was")).check("ATTRIBUTES"));
+        }
+        key.material.handle = handle;
+        Ok(())
     }
 
     /// Everything in the token that carries this label, of any class.
@@ -360,15 +416,19 @@ impl Hsm {
     /// Exit 3 where the HSM refuses, or says TRUE afterwards.
     pub fn seal(&self, material: &Material) -> Result<()> {
         let sealing = |e| fault(e).doing("setting CKA_EXTRACTABLE to FALSE");
-        let sealed = Attribute::Extractable(false);
+        let sealed = [Attribute::Extractable(false)];
+        let read = || {
+            let wanted = [AttributeType::Extractable];
+            let read = self.session.get_attributes(material.handle, &wanted);
+            read.map_err(sealing)
+        };
+        if read()? == sealed {
+            return Ok(()); // before the session was lost; SoftHSM refuses to do it twice
+        }
         self.session
-            .update_attributes(material.handle, std::slice::from_ref(&sealed))
+            .update_attributes(material.handle, &sealed)
             .map_err(sealing)?;
-        let read = self
-            .session
-            .get_attributes(material.handle, &[AttributeType::Extractable])
-            .map_err(sealing)?;
-        if read != [sealed] {
+        if read()? != sealed {
             return Err(Error::hsm(
                 "the HSM accepted CKA_EXTRACTABLE = FALSE, but does not say so",
             )
@@ -395,6 +455,7 @@ impl Hsm {
         // In a session of its own: whatever failed before may have left an operation open in the other.
         let own = self.context.open_rw_session(self.token.slot);
         let session = own.as_ref().unwrap_or(&self.session);
+        sees_private_objects(session)?;
         let find = || session.find_objects(&template).map_err(fault);
         let found = find()?;
         for handle in &found {
@@ -422,12 +483,24 @@ impl Hsm {
     }
 }
 
+/// Without a login a search finds nothing, which would look like proof that nothing is there.
+fn sees_private_objects(session: &Session) -> Result<()> {
+    let state = session.get_session_info().map_err(fault)?.session_state();
+    match state {
+        SessionState::RwPublic | SessionState::RoPublic => Err(fault(P11Error::Pkcs11(
+            RvError::UserNotLoggedIn,
+            Function::FindObjectsInit,
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn check_fault(error: P11Error) -> Error {
     fault(error).doing("computing the key check value and the fingerprint")
 }
 
 /// Whether the module may take the same template with fewer attributes.
-fn template_refused(error: &P11Error) -> bool {
+pub(super) fn template_refused(error: &P11Error) -> bool {
     matches!(
         error,
         P11Error::Pkcs11(

@@ -2,7 +2,7 @@
 //!
 //! The kernel's line editing stays on, so that Backspace and Ctrl-U work as everywhere. Two things
 //! are changed while a ceremony runs: Ctrl-C ends the line instead of the process (it becomes a line
-//! end of its own, which `ask` sees), and echo is off while a secret is typed.
+//! end of its own, which [`Terminal::typed`] sees), and echo is off while a secret is typed.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -12,22 +12,30 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
+use super::prompt::{Occasion, Own, Prompt};
 use super::{Interrupted, Operator};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Step};
+use crate::escrow::slip39::words::looks_like_share;
 use crate::locked::Locked;
 use crate::words;
 
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;
 
-/// The longest secret that is read, in bytes.
-const LONGEST_SECRET: usize = 1024;
+/// The longest line that is read, in bytes; a terminal's line editing gives no longer one.
+const LONGEST_LINE: usize = 4096;
+
+const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. They must never stand in the transcript: nothing\n \
+     was taken, and the screen was wiped. Say it without them.\n";
 
 /// Standard input as a terminal, and standard error for the words.
 pub struct Terminal {
     before: Termios,
     quiet: Termios,
     interrupted: Interrupted,
+    occasion: Occasion,
+    /// What people typed after `note`, until the transcript takes it.
+    notes: Vec<String>,
 }
 
 /// How a typed line ended.
@@ -58,9 +66,18 @@ impl Terminal {
             before,
             quiet,
             interrupted,
+            occasion: Occasion::Ceremony,
+            notes: Vec::new(),
         };
         tcsetattr(stdin(), OptionalActions::Now, &terminal.quiet).map_err(terminal_error)?;
         Ok(Some(terminal))
+    }
+
+    /// The same for the check of one share: nothing is recorded there.
+    #[must_use]
+    pub fn for_check(mut self) -> Self {
+        self.occasion = Occasion::Check;
+        self
     }
 
     /// Reads one line into `buffer`; says how long it is and how it ended. Bytes past the buffer are
@@ -108,9 +125,12 @@ impl Terminal {
         }
     }
 
-    /// After Ctrl-C: goes on, or ends the ceremony.
-    fn confirm_going_on(&mut self) -> Result<()> {
-        self.say("\n Ctrl-C: type STOP to end the ceremony, Enter to go on: ");
+    /// After Ctrl-C or `stop`: goes on, or ends the ceremony.
+    fn confirm_going_on(&mut self, after: &str) -> Result<()> {
+        let what = self.occasion.name();
+        self.say(&format!(
+            " {after}: type STOP to end the {what}, Enter to go on: "
+        ));
         let mut line = [0; 16];
         let (len, end) = self.read_line(&mut line)?;
         if end != End::Line {
@@ -122,23 +142,96 @@ impl Terminal {
         Ok(())
     }
 
-    /// One line into locked memory, with the terminal set like this while it is typed.
-    fn ask_locked(&mut self, question: &str, termios: &Termios) -> Result<Locked> {
-        let silent = !termios.local_modes.contains(LocalModes::ECHO);
+    /// Asks until there is an answer to this very question.
+    fn typed(&mut self, prompt: Prompt, question: &str) -> Result<Locked> {
         loop {
-            self.set(termios)?; // before the question: who types at once is not shown either
-            self.say(question);
-            let mut typed = Locked::zeroed(LONGEST_SECRET)?;
-            let read = self.read_line(&mut typed);
-            let echo = self.set(&self.quiet);
-            if silent {
+            let Some(line) = self.line(prompt, question)? else {
+                continue;
+            };
+            match prompt.own(&line, self.occasion) {
+                Some(Own::Note) => self.ask_note(prompt)?,
+                Some(Own::Stop) => self.confirm_going_on("stop")?,
+                None => return Ok(line),
+            }
+        }
+    }
+
+    /// One line into locked memory; `None`: Ctrl-C was pressed, and the ceremony goes on.
+    fn line(&mut self, prompt: Prompt, question: &str) -> Result<Option<Locked>> {
+        let mut termios = self.quiet.clone();
+        if prompt == Prompt::Secret {
+            let echo = LocalModes::ECHO | LocalModes::ECHONL;
+            termios.local_modes.remove(echo);
+        }
+        if prompt.belongs_to_its_question() {
+            self.set(&termios)?; // before the question: who types at once is not shown either
+        }
+        self.say(question);
+        let mut typed = Locked::zeroed(LONGEST_LINE)?;
+        let read = self.read_line(&mut typed);
+        let mut echo = Ok(());
+        if prompt.belongs_to_its_question() {
+            echo = self.set(&self.quiet);
+        }
+        if prompt == Prompt::Secret {
+            self.say("\n");
+        }
+        let (len, end) = read?;
+        match end {
+            End::Line => echo.and_then(|()| typed.truncated(len)).map(Some),
+            End::Input => Err(Error::declined("the input ended")),
+            End::CtrlC => {
+                echo?;
                 self.say("\n");
+                self.confirm_going_on("Ctrl-C").map(|()| None)
             }
-            match read? {
-                (_, End::Input) => return Err(Error::declined("the input ended")),
-                (len, End::Line) => return echo.and_then(|()| typed.truncated(len)),
-                (_, End::CtrlC) => echo.and_then(|()| self.confirm_going_on())?,
+        }
+    }
+
+    /// After `note`: one line for the auditor. It is kept until the transcript takes it.
+    fn ask_note(&mut self, prompt: Prompt) -> Result<()> {
+        if self.occasion == Occasion::Check {
+            self.say(" There is no transcript here, nothing is noted: write it on paper.\n");
+            return Ok(());
+        }
+        let question = match prompt {
+            Prompt::Word => " What happened? (one line, for the auditor; no share words): ",
+            _ => " What happened? (one line, for the auditor): ",
+        };
+        loop {
+            let Some(line) = self.line(Prompt::Open, question)? else {
+                continue;
+            };
+            match line.trim_ascii() {
+                b"" => self.say(" Nothing was noted.\n"),
+                text if looks_like_share(text) => {
+                    self.refuse_share_words();
+                    continue;
+                }
+                text => {
+                    self.notes.push(String::from_utf8_lossy(text).into_owned());
+                    self.say(" Noted for the auditor.\n");
+                }
             }
+            return Ok(());
+        }
+    }
+
+    /// Words of a share where none belong: what is typed there is kept, or even recorded.
+    fn refuse_share_words(&mut self) {
+        self.wipe();
+        self.say(SHARE_WORDS_REFUSED);
+    }
+
+    /// A text that is no secret.
+    fn text(&mut self, prompt: Prompt, question: &str) -> Result<Option<String>> {
+        loop {
+            let line = self.typed(prompt, question)?;
+            if !looks_like_share(&line) {
+                let text = String::from_utf8_lossy(&line);
+                return Ok(Some(text.trim().to_owned()));
+            }
+            self.refuse_share_words();
         }
     }
 
@@ -154,32 +247,23 @@ impl Operator for Terminal {
     }
 
     fn ask(&mut self, question: &str) -> Result<Option<String>> {
-        loop {
-            self.say(question);
-            let mut line = [0; 4096];
-            let (len, end) = self.read_line(&mut line)?;
-            match end {
-                End::Line => {
-                    let typed = String::from_utf8_lossy(&line[..len]);
-                    return Ok(Some(typed.trim().to_owned()));
-                }
-                End::CtrlC => self.confirm_going_on()?,
-                End::Input => return Err(Error::declined("the input ended")),
-            }
-        }
+        self.text(Prompt::Open, question)
+    }
+
+    fn decide(&mut self, question: &str) -> Result<Option<String>> {
+        self.text(Prompt::Decision, question)
     }
 
     fn ask_secret(&mut self, question: &str) -> Result<Option<Locked>> {
-        let mut silent = self.quiet.clone();
-        silent
-            .local_modes
-            .remove(LocalModes::ECHO | LocalModes::ECHONL);
-        self.ask_locked(question, &silent).map(Some)
+        self.typed(Prompt::Secret, question).map(Some)
     }
 
     fn ask_word(&mut self, question: &str) -> Result<Option<Locked>> {
-        let seen = self.quiet.clone();
-        self.ask_locked(question, &seen).map(Some)
+        self.typed(Prompt::Word, question).map(Some)
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     fn show_secret(&mut self, text: &[u8]) {
@@ -195,13 +279,38 @@ impl Operator for Terminal {
         };
     }
 
+    /// As the terminal says; one that says nothing is taken for a usual one.
+    fn columns(&self) -> usize {
+        let size = rustix::termios::tcgetwinsize(stdin());
+        size.map_or(80, |size| match size.ws_col {
+            0 => 80,
+            columns => columns.into(),
+        })
+    }
+
     fn go_on(&self) -> Result<()> {
         self.interrupted.check()
+    }
+
+    /// With the first step people are told, once, what they can type at every question.
+    fn step(&mut self, step: Step, mode: &str) {
+        self.say(&super::announced(step, mode));
+        if step == Step::OpenRecord {
+            self.say(
+                "      at every question but that for a PIN: note = tell the auditor something,\n      \
+                 stop or Ctrl-C = end the ceremony\n",
+            );
+        }
     }
 }
 
 impl Drop for Terminal {
+    /// Gives the terminal back, and says which notes no record could take.
     fn drop(&mut self) {
+        for note in std::mem::take(&mut self.notes) {
+            let note = words::printable(&note);
+            self.say(&format!(" Not recorded, for there is no record: {note}\n"));
+        }
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
     }
 }

@@ -8,16 +8,20 @@ use serde::de::IgnoredAny;
 
 use super::{
     Deliver, EscrowPlan, HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource,
-    PinSource, Plan, RecoverPlan, ShareSource, Spec, WrapIn, digest, name, once, record_directory,
-    relative, time,
+    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Spec, WrapIn, digest, name, once,
+    record_directory, relative, time,
 };
 use crate::error::{Error, Result};
 use crate::escrow::slip39::MOST_SHARES;
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
+use crate::transcript::signature::parse_fingerprint;
 use crate::verify::Anchor;
 use crate::words;
 use crate::wrapping::WrappingAlgorithm;
+
+/// More people than this are no roll call any more.
+const MOST_WITNESSES: usize = 16;
 
 /// A field of the plan format that this version refuses by name.
 type NotYet = Option<IgnoredAny>;
@@ -32,7 +36,7 @@ struct RawPlan {
     reason: Option<String>,
     reuse_escrow: Option<String>,
     screen_recorded: Option<String>,
-    signer: NotYet,
+    signer: Option<String>,
     machine: Option<RawMachine>,
     hsm: RawHsm,
     #[serde(default)]
@@ -109,8 +113,8 @@ struct RawEscrow {
 struct RawRecord {
     directory: String,
     #[serde(default)]
-    witnesses: Vec<IgnoredAny>,
-    signer: NotYet,
+    witnesses: Vec<String>,
+    signer: Option<String>,
 }
 
 pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
@@ -152,6 +156,8 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
             .map(|text| reason("screen_recorded", &text))
             .transpose()?,
         directory,
+        witnesses: witnesses_of_the_record(raw.record.witnesses)?,
+        signer: signer(raw.signer, raw.record.signer)?,
         sha256: words::sha256(&bytes),
         bytes,
     };
@@ -194,13 +200,6 @@ fn kind(text: &str) -> Result<Kind> {
 
 /// Names the first thing in the plan that this version cannot do.
 fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
-    let of_plan = [
-        ("witnesses", !raw.record.witnesses.is_empty()),
-        (
-            "signer",
-            raw.signer.is_some() || raw.record.signer.is_some(),
-        ),
-    ];
     let of_keys = raw.key.iter().flat_map(|key| {
         [
             ("bits", key.bits.is_some()),
@@ -218,12 +217,7 @@ fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
                 ("description", import.description.is_some()),
             ]
         });
-    match of_plan
-        .into_iter()
-        .chain(of_keys)
-        .chain(of_imports)
-        .find(|(_, given)| *given)
-    {
+    match of_keys.chain(of_imports).find(|(_, given)| *given) {
         Some((what, _)) => Err(not_built(what)),
         None => Ok(()),
     }
@@ -411,14 +405,10 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     };
     let builds_on =
         plan.previous.is_some() || plan.keys.iter().any(|key| key.fingerprint.is_some());
-    let shows = plan
-        .escrow
-        .as_ref()
-        .is_some_and(|escrow| escrow.deliver == Deliver::Screen);
-    if plan.screen_recorded.is_some() && !shows {
+    if plan.screen_recorded.is_some() && !plan.shares_at_screen() {
         return without(
             "shows no shares",
-            "screen_recorded belongs to [escrow] with deliver = \"screen\"",
+            "screen_recorded belongs to [escrow] with deliver = \"screen\", or to typed shares",
         );
     }
     if plan.reason.is_some() && plan.kind != Kind::Destroy {
@@ -502,6 +492,27 @@ fn destroys_only(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// It may stand at the top or in `[record]`, once.
+fn signer(top: Option<String>, of_record: Option<String>) -> Result<SignerPlan> {
+    let text = match (top, of_record) {
+        (None, None) => return Ok(SignerPlan::Any),
+        (Some(_), Some(_)) => {
+            return Err(Error::usage("signer stands at the top and in [record] too"));
+        }
+        (Some(text), None) | (None, Some(text)) => text,
+    };
+    if text == "none" {
+        return Ok(SignerPlan::Nobody);
+    }
+    parse_fingerprint(&text)
+        .map(SignerPlan::Named)
+        .ok_or_else(|| {
+            Error::usage("signer is neither a fingerprint, SHA256: and 43 characters, nor none").hint(
+                "take it from paper or from an earlier record: the field fingerprint of transcript-signer",
+            )
+        })
+}
+
 fn anchor(text: &str) -> Result<Anchor> {
     Anchor::parse(text).map_err(|why| {
         Error::usage(format!("previous_head: {why}"))
@@ -554,20 +565,7 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
             "at least 2 must be needed, no more than there are, and {MOST_SHARES} is the most"
         )));
     }
-    let mut seen = BTreeSet::new();
-    for name in &raw.custodians {
-        let fits = !name.is_empty()
-            && name.trim() == name
-            && name.chars().count() <= 40
-            && words::is_printable(name)
-            && !name.contains(['/', '\\'])
-            && !name.starts_with('.');
-        if !fits {
-            return Err(Error::usage(format!("[escrow]: the custodian {name:?} cannot be a name"))
-                .hint("at most 40 printable characters, without / and \\, no full stop first, no space first or last"));
-        }
-        once(&mut seen, "the custodian", name)?;
-    }
+    names("[escrow]: the custodian", &raw.custodians)?;
     let deliver = match raw.deliver.as_str() {
         "screen" => Deliver::Screen,
         text => match text.strip_prefix("files:").filter(|path| !path.is_empty()) {
@@ -590,6 +588,37 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
         custodians: raw.custodians,
         deliver,
     })
+}
+
+/// Names of people's seats: they stand on screens, on forms and in names of files.
+fn names(what: &str, names: &[String]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        let fits = !name.is_empty()
+            && name.trim() == name
+            && name.chars().count() <= 40
+            && words::is_printable(name)
+            && !name.contains(['/', '\\'])
+            && !name.starts_with('.');
+        if !fits {
+            return Err(Error::usage(format!("{what} {name:?} cannot be a name"))
+                .hint("at most 40 printable characters, without / and \\, no full stop first, no space first or last"));
+        }
+        once(&mut seen, what, name)?;
+    }
+    Ok(())
+}
+
+fn witnesses_of_the_record(names: Vec<String>) -> Result<Vec<String>> {
+    if names.len() > MOST_WITNESSES {
+        return Err(
+            Error::usage(format!("[record]: {} witnesses are too many", names.len())).hint(
+                format!("at most {MOST_WITNESSES}; each is asked for at the roll call"),
+            ),
+        );
+    }
+    self::names("[record]: the witness", &names)?;
+    Ok(names)
 }
 
 fn reason(what: &str, text: &str) -> Result<String> {

@@ -68,6 +68,8 @@ pub struct ImportResult {
     pub exit: u64,
     /// When the script ended, by that computer's clock.
     pub at: Timestamp,
+    /// Which arguments the script was given for the AWS CLI, such as a profile's name.
+    pub arguments: Option<String>,
 }
 
 /// One entry of ListKeyRotations.
@@ -193,6 +195,7 @@ fn import_result(json: &Json) -> Result<ImportResult> {
         key_material_id: material_id(json, "KeyMaterialId")?,
         exit: exit.ok_or_else(|| Error::usage("has no exit code"))?,
         at: at.ok_or_else(|| Error::usage("`at` is no time"))?,
+        arguments: optional(json, "arguments")?,
     })
 }
 

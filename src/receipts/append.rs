@@ -10,7 +10,7 @@ use super::judge::{Entry, Scope};
 use super::{FILE, FOLDER, KnownMaterial, Receipt, Receipts, TORN, chain};
 use crate::error::{Error, Result};
 use crate::verify::{self, Followed, Verified};
-use crate::{machine, plan, words};
+use crate::{machine, plan, record, words};
 
 /// What became of one file.
 pub struct Added {
@@ -217,18 +217,15 @@ fn write(record: &Path, receipts: &mut Receipts, pending: &Pending) -> Result<()
     Ok(())
 }
 
-fn write_answer(record: &Path, file: &str, bytes: &[u8]) -> Result<()> {
-    let folder = record.join(FOLDER);
+fn write_answer(directory: &Path, file: &str, bytes: &[u8]) -> Result<()> {
+    let folder = directory.join(FOLDER);
     match DirBuilder::new().mode(0o700).create(&folder) {
-        Ok(()) => sync(record)?,
+        Ok(()) => sync(directory)?,
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(cannot("making", &folder, &e)),
     }
-    let path = record.join(file);
-    let mut options = OpenOptions::new();
-    let made = options.write(true).create_new(true).mode(0o600).open(&path);
-    made.and_then(|mut new| new.write_all(bytes).and_then(|()| new.sync_all()))
-        .map_err(|e| cannot("writing", &path, &e))?;
+    let path = directory.join(file);
+    record::write_new(&path, bytes).map_err(|e| cannot("writing", &path, &e))?;
     sync(&folder)
 }
 

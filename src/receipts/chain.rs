@@ -77,32 +77,11 @@ impl Reader<'_> {
     }
 
     fn line(&self, number: usize, raw: &[u8], before: &Receipts) -> Result<Receipt, String> {
-        let json = strict_json::parse(raw)?;
-        if json.to_compact_string().as_bytes() != raw {
-            return Err("it is not compact JSON".into());
-        }
-        let text = |name| json.get(name).and_then(Json::as_str).unwrap_or_default();
-        if json.get("seq").and_then(Json::as_u64) != Some(number as u64) {
-            return Err(format!(
-                "seq is not {number}: a line was dropped, added or moved"
-            ));
-        }
-        if number == 1 && text("format") != FORMAT {
-            return Err(format!("its format is {:?}, not {FORMAT}", text("format")));
-        }
-        if text("prev") != words::hex(&before.last) {
-            return Err(match number {
-                1 => "prev is not the head of the transcript".to_owned(),
-                _ => format!(
-                    "prev is not the digest of line {}: one of the two was changed",
-                    number - 1
-                ),
-            });
-        }
-        let at = time(text("at")).ok_or("at is not a time such as 2026-11-22T11:42:03Z")?;
+        let (json, at) = linked(number, raw, &before.last)?;
         if before.receipts.last().is_some_and(|last| at < last.at) {
             return Err("its time is before the line above".into());
         }
+        let text = |name| json.get(name).and_then(Json::as_str).unwrap_or_default();
         let file = text("file").to_owned();
         if file != name(number) {
             return Err(format!("its file is not {}", name(number)));
@@ -148,6 +127,65 @@ impl Reader<'_> {
         agree(json, &entry).map_err(|what| format!("{what} is not what {file} says"))?;
         Ok(entry)
     }
+}
+
+/// One line by itself and its place after the one with this digest.
+fn linked(number: usize, raw: &[u8], prev: &Digest) -> Result<(Json, Timestamp), String> {
+    let json = strict_json::parse(raw)?;
+    if json.to_compact_string().as_bytes() != raw {
+        return Err("it is not compact JSON".into());
+    }
+    let text = |name| json.get(name).and_then(Json::as_str).unwrap_or_default();
+    if json.get("seq").and_then(Json::as_u64) != Some(number as u64) {
+        return Err(format!(
+            "seq is not {number}: a line was dropped, added or moved"
+        ));
+    }
+    if number == 1 && text("format") != FORMAT {
+        return Err(format!("its format is {:?}, not {FORMAT}", text("format")));
+    }
+    if text("prev") != words::hex(prev) {
+        return Err(match number {
+            1 => "prev is not the head of the transcript".to_owned(),
+            _ => format!(
+                "prev is not the digest of line {}: one of the two was changed",
+                number - 1
+            ),
+        });
+    }
+    let at = time(text("at")).ok_or("at is not a time such as 2026-11-22T11:42:03Z")?;
+    Ok((json, at))
+}
+
+/// A `receipts.jsonl` by itself, without the record that it belongs to.
+pub struct Alone {
+    /// How many lines it has.
+    pub lines: usize,
+    /// Head digest of the transcript that it begins with.
+    pub transcript_head: String,
+}
+
+/// Checks that the lines are a chain; what they say is not judged.
+///
+/// # Errors
+/// The first line that does not hold.
+pub fn alone(bytes: &[u8]) -> Result<Alone, String> {
+    let text = bytes.strip_suffix(b"\n").ok_or(TORN)?;
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    let first = strict_json::parse(lines[0]).map_err(|why| format!("line 1: {why}"))?;
+    let head = first.get("prev").and_then(Json::as_str).unwrap_or_default();
+    let head: Digest = words::unhex(head)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or("line 1: prev is no digest")?;
+    let mut prev = head;
+    for (at, raw) in lines.iter().enumerate() {
+        linked(at + 1, raw, &prev).map_err(|why| format!("line {}: {why}", at + 1))?;
+        prev = words::sha256(raw);
+    }
+    Ok(Alone {
+        lines: lines.len(),
+        transcript_head: words::hex(&head),
+    })
 }
 
 /// A member of the line that says something else than the answer. Members that only a later version

@@ -6,6 +6,8 @@ use crate::hsm::KeyId;
 use crate::strict_json::{self, Json};
 use crate::words::{self, Digest};
 
+use super::{VoidShare, VoidShares};
+
 /// How a transcript without its end is told.
 pub const UNFINISHED: &str = "neither sealed nor aborted";
 
@@ -119,19 +121,51 @@ impl Torn {
     }
 
     /// Label and CKA_ID of what the run may have left in the token. A sealed run left nothing; an
-    /// aborted one says what it could not take back; of any other it is every `key-intended` that no
-    /// `key-destroyed` takes back.
-    pub fn intended(&self) -> Vec<(String, KeyId)> {
+    /// aborted one says what it could not take back; of any other it is every `key-intended` and
+    /// `signer-intended` that no `key-destroyed` takes back. `named`: the record has the name of an aborted
+    /// one, which it gets after the signer that it made is gone.
+    pub fn intended(&self, named: bool) -> Vec<(String, KeyId)> {
         match self.lines.last() {
             Some(last) if last.event == "sealed" => Vec::new(),
-            Some(last) if last.event == "aborted" => may_be_left(last),
+            Some(last) if last.event == "aborted" => {
+                let signer = last.is_true("signer_destroyed") && !named;
+                let mut left = may_be_left(last);
+                left.extend(self.keys("signer-intended").filter(|_| signer));
+                left
+            }
             _ => {
                 let gone: Vec<_> = self.keys("key-destroyed").collect();
                 self.keys("key-intended")
+                    .chain(self.keys("signer-intended"))
                     .filter(|key| !gone.contains(key))
                     .collect()
             }
         }
+    }
+
+    /// The shares that an interrupted run dealt and handed out, and the one that was perhaps on the screen.
+    /// A sealed run's are good; an aborted one named its own.
+    pub fn void_shares(&self) -> Option<VoidShares> {
+        if self.lines.last().is_some_and(|last| is_end(&last.event)) {
+            return None;
+        }
+        let of = |event: &'static str| self.lines.iter().filter(move |line| line.event == event);
+        let number = |json: &Json| json.get("share").and_then(Json::as_u64);
+        let back: Vec<_> = of("share-handed-out")
+            .map(|line| number(&line.json))
+            .collect();
+        let dealt = of("escrow-dealt").next()?.json.get("shares")?.as_array()?;
+        let shares = dealt.iter().take(back.len() + 1).filter_map(|share| {
+            Some(VoidShare {
+                share: number(share)?,
+                custodian: share.get("custodian")?.as_str()?.to_owned(),
+                handed_out: back.contains(&number(share)),
+            })
+        });
+        Some(VoidShares {
+            ceremony: self.lines.first()?.text("ceremony").to_owned(),
+            shares: shares.collect(),
+        })
     }
 
     fn keys(&self, event: &'static str) -> impl Iterator<Item = (String, KeyId)> {

@@ -36,12 +36,17 @@ pub enum Event {
     },
     RollCall {
         operator: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        present: Vec<Present>,
     },
     MachineChecked {
         network: Network,
         #[serde(flatten)]
         machine: Machine,
         clock: Timestamp,
+        /// What was added to this machine's own clock, in seconds, where a person corrected it.
+        #[serde(skip_serializing_if = "is_zero")]
+        clock_offset_seconds: i64,
     },
     HsmOpened {
         #[serde(flatten)]
@@ -52,6 +57,27 @@ pub enum Event {
         env: Vec<String>,
         logins: u32,
     },
+    /// The HSM is not as the previous record tells it. The fingerprint decides, not this.
+    HsmChanged {
+        changes: Vec<HsmChange>,
+    },
+    /// The HSM lost the session while shares were out; the data keys are in the token all the same.
+    HsmReopened {
+        #[serde(flatten)]
+        token: Token,
+        lost: String,
+        logins: u32,
+        /// The data keys that were found again, the same in everything.
+        labels: Vec<String>,
+    },
+    /// Shares of a run that did not come to its end: people destroy their forms.
+    SharesVoided(VoidShares),
+    /// On disk before the HSM makes a transcript signer.
+    SignerIntended {
+        label: &'static str,
+        cka_id: String,
+    },
+    TranscriptSigner(TranscriptSigner),
     ImportParametersRead(Imported),
     PreflightPassed {
         checks: Vec<PreflightCheck>,
@@ -141,6 +167,9 @@ pub enum Event {
     Exception {
         step: u8,
         what: String,
+        /// Whether a person typed it with `note`; else byok says it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        typed: bool,
     },
     Sealed {
         outcome: &'static str,
@@ -157,7 +186,35 @@ pub enum Event {
         removed: Vec<String>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         may_be_left: Vec<LeftObject>,
+        /// The signer that this run made signs this line, and is destroyed before the record has a name.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        signer_destroyed: bool,
     },
+}
+
+/// Who sat in a seat of the plan: a custodian's or a witness's, or a deputy for them.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct Present {
+    pub role: &'static str,
+    pub seat: String,
+    pub name: String,
+}
+
+/// `transcript-signer`: whose signature `signatures/hsm.sig` is.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct TranscriptSigner {
+    /// `named`, `found` or `made`.
+    pub origin: &'static str,
+    pub label: &'static str,
+    pub cka_id: String,
+    pub public_key: String,
+    pub fingerprint: String,
+    pub attributes: Attributes,
+    /// The previous record's signer, where it was another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_fingerprint: Option<String>,
 }
 
 /// `import-parameters-read`.
@@ -235,6 +292,33 @@ pub struct DealtShare {
     pub share_sha256: String,
 }
 
+/// One difference of `hsm-changed`.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct HsmChange {
+    pub what: &'static str,
+    pub before: String,
+    pub now: String,
+}
+
+/// `shares-voided`: what an interrupted run had dealt, as far as its transcript tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct VoidShares {
+    pub ceremony: String,
+    pub shares: Vec<VoidShare>,
+}
+
+/// A share that opens nothing of value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct VoidShare {
+    pub share: u64,
+    pub custodian: String,
+    /// False where nothing but the power cut tells whether its words were seen.
+    pub handed_out: bool,
+}
+
 /// `key-found` and `key-recovered`.
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // as above
@@ -265,4 +349,9 @@ pub struct ShareUsed {
 pub struct EscrowDestroyed {
     pub what: String,
     pub said: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }

@@ -5,13 +5,17 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::ceremony::parameters::Judged;
-use crate::ceremony::{before, log_in, parameters, preflight, room};
+use crate::ceremony::reimport::Expected;
+use crate::ceremony::{before, could_sign, log_in, parameters, preflight, room};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
+use crate::machine::Machine;
 use crate::operator::{Interrupted, Terminal, Unattended};
 use crate::plan::{Kind, PinSource, Plan};
 use crate::record::Leftover;
-use crate::{machine, words};
+use crate::{machine, screens, words};
+
+mod builds_on;
 
 /// One line of the answer.
 #[derive(Serialize)]
@@ -86,23 +90,33 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
         ),
     );
     before_approval(&plan, &mut lines);
+    if plan.shares_at_screen() {
+        screen(&plan, &mut lines);
+    }
     lines.judge(room::check_air_gap(&plan), |()| {
         "machine: the network is as the plan wants it".into()
     });
+    for warning in Machine::look(&plan.directory).warnings() {
+        lines.add(State::Warning, format!("machine: {warning}"));
+    }
+    let previous = builds_on::previous(&plan, &mut lines);
     let hsm = open_hsm(&plan, &mut lines);
     pin_source(&plan, &mut lines);
     let judged = import_parameters(&plan, &mut lines);
+    let expected = builds_on::expected(&plan, previous.as_ref(), &mut lines);
     if !with_hsm {
         lines.add(
             State::Warning,
-            "HSM: PIN, labels and wrapping were not tried; byok check --hsm tries them",
+            match plan.kind {
+                Kind::Generate => {
+                    "HSM: PIN, labels and wrapping were not tried; byok check --hsm tries them"
+                }
+                _ => "HSM: PIN, data keys and wrapping were not tried; byok check --hsm tries them",
+            },
         );
     }
-    if with_hsm && let (Some(mut hsm), Some(judged)) = (hsm, judged) {
-        let tried = try_hsm(&plan, &mut hsm, &judged);
-        lines.judge(tried, |checks| {
-            format!("HSM: logged in, labels as they should be, {checks} preflight checks passed")
-        });
+    if with_hsm && let Some(mut hsm) = hsm {
+        try_hsm(&plan, &mut hsm, judged.as_deref(), &expected, &mut lines);
     }
     if plan.escrow.is_none() && plan.kind == Kind::Generate {
         lines.add(
@@ -117,8 +131,13 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
     lines.judge(before::record_is_free(plan), |()| {
         format!("record: {} is free", plan.directory.display())
     });
-    if let Err(error) = before::record_can_be_written(plan) {
-        lines.refuse(State::Wrong, error);
+    for result in [
+        before::record_can_be_written(plan),
+        before::disks_know_owners(plan),
+    ] {
+        if let Err(error) = result {
+            lines.refuse(State::Wrong, error);
+        }
     }
     match before::leftover(plan) {
         Ok(None) => {}
@@ -128,11 +147,6 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
     if plan.escrow.is_some() {
         lines.judge(before::shares_have_room(plan), |()| {
             "escrow: there is room for the shares".into()
-        });
-    }
-    if plan.previous.is_some() {
-        lines.judge(before::load_previous(plan, false), |(_, anchor)| {
-            format!("previous: it holds together; what vouches for it: {anchor}")
         });
     }
     lines.judge(before::module_exists(plan), |()| {
@@ -163,7 +177,11 @@ fn left_by_earlier_runs(leftover: &Leftover) -> String {
     format!(
         "record: a run that did not come to its end left {}; the next run destroys what it may have left: {keys}",
         leftover.working.display()
-    )
+    ) + &leftover
+        .void
+        .as_ref()
+        .map(|void| format!("; void: {}", screens::void_shares(void)))
+        .unwrap_or_default()
 }
 
 fn open_hsm(plan: &Plan, lines: &mut Lines) -> Option<Hsm> {
@@ -223,17 +241,68 @@ fn import_parameters(plan: &Plan, lines: &mut Lines) -> Option<Vec<Judged>> {
     complete.then_some(judged)
 }
 
-fn try_hsm(plan: &Plan, hsm: &mut Hsm, judged: &[Judged]) -> Result<usize> {
+/// Whoever sees or types shares needs a screen that nobody else sees.
+fn screen(plan: &Plan, lines: &mut Lines) {
+    lines.judge(before::shares_can_be_shown(plan, false), |()| {
+        match &plan.screen_recorded {
+            Some(reason) => {
+                format!("screen: shares may be recorded here; the plan says why: {reason}")
+            }
+            None => "screen: neither SSH nor tmux nor screen sends or keeps it".into(),
+        }
+    });
+    match Terminal::open(Interrupted::default()) {
+        Ok(Some(_)) => {}
+        Ok(None) => lines.refuse(State::NotYet, super::run::no_terminal()),
+        Err(error) => lines.refuse(State::Wrong, error),
+    }
+}
+
+/// Logs in, looks for labels or data keys, and proves the wrapping of the imports that are ready.
+fn try_hsm(
+    plan: &Plan,
+    hsm: &mut Hsm,
+    judged: Option<&[Judged]>,
+    expected: &[Expected],
+    lines: &mut Lines,
+) {
+    if let Err(error) = login(plan, hsm).and_then(|_| could_sign(plan, hsm)) {
+        return lines.refuse(State::Wrong, error);
+    }
+    if plan.kind == Kind::Generate {
+        let mut labels = plan.keys.iter().map(|key| &key.label);
+        if let Err(error) = labels.try_for_each(|label| room::label_is_free(hsm, label)) {
+            return lines.refuse(State::Wrong, error);
+        }
+    }
+    match judged {
+        _ if plan.kind == Kind::Destroy => lines.add(State::Ok, "HSM: logged in"),
+        None => lines.add(
+            State::Warning,
+            "HSM: logged in; wrapping was not tried: import parameters are not ready",
+        ),
+        Some(judged) => {
+            lines.judge(prove(plan, hsm, judged), |checks| {
+                let labels = match plan.kind {
+                    Kind::Generate => "labels as they should be, ",
+                    _ => "",
+                };
+                format!("HSM: logged in, {labels}{checks} preflight checks passed")
+            });
+        }
+    }
+    builds_on::find(plan, hsm, expected, lines);
+}
+
+fn login(plan: &Plan, hsm: &Hsm) -> Result<u32> {
     let interrupted = Interrupted::watch()?;
     match Terminal::open(interrupted.clone())? {
-        Some(mut terminal) => log_in(hsm, &plan.hsm.pin, &mut terminal)?,
-        None => log_in(hsm, &plan.hsm.pin, &mut Unattended::new(interrupted))?,
-    };
-    if plan.kind == Kind::Generate {
-        plan.keys
-            .iter()
-            .try_for_each(|key| room::label_is_free(hsm, &key.label))?;
+        Some(mut terminal) => log_in(hsm, &plan.hsm.pin, &mut terminal),
+        None => log_in(hsm, &plan.hsm.pin, &mut Unattended::new(interrupted)),
     }
+}
+
+fn prove(plan: &Plan, hsm: &mut Hsm, judged: &[Judged]) -> Result<usize> {
     let wants = preflight::wants(plan, judged);
     let proved = preflight::prove(hsm, &wants, |_| {})?.checks.len();
     let escrow = preflight::prove_escrow(hsm, plan)?;

@@ -11,6 +11,7 @@ use crate::hsm::{Hsm, KeyId, Module, TokenUri, removal_command};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{HsmPlan, PinSource, Plan, WrapIn};
 use crate::transcript::Torn;
+use crate::verify::RecordedPlan;
 use crate::words;
 use crate::wrapping::{ControlKey, WrappingAlgorithm};
 
@@ -115,11 +116,13 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
             }
         }
     }
+    let signer = hsm.try_signer().err().map(|e| e.line());
     let (module, token) = (module.description(), hsm.token().clone());
     if as_json {
         return super::print_json(&json!({
             "module": module, "token": token, "software": token.is_software(),
             "data_key_attributes": attributes, "paths": tried,
+            "signer": {"works": signer.is_none(), "why": signer},
         }));
     }
     super::print(&format!(
@@ -136,6 +139,14 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
         super::print("          a software HSM: key bytes are in a computer's memory\n")?;
     }
     super::print("data key  AES-256 with every attribute as asked, check values computed\n")?;
+    super::print(&match signer {
+        None => "signer    P-256 key pair with every attribute as asked, a challenge signed\n"
+            .to_owned(),
+        Some(why) => format!(
+            "signer    NO: the transcript can only go unsigned (signer = \"none\" in the plan)\n          {}\n",
+            words::printable(&why)
+        ),
+    })?;
     tried.iter().try_for_each(|path| super::print(&shown(path)))
 }
 
@@ -186,6 +197,7 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
         let command = removal_command(
             Path::new(&module.description().module),
             &hsm.token().token,
+            &label,
             id,
         );
         super::print(&format!(
@@ -195,20 +207,24 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
     super::print("A new run of the same plan destroys this, after approval.\n")
 }
 
-/// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood: as
-/// far above the record as `record.directory` says.
+/// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood.
 fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
     let cannot = |e: std::io::Error| Error::usage(format!("{}: {e}", record.display()));
     let bytes = std::fs::read(record.join("plan.toml")).map_err(cannot)?;
-    let stands = record.canonicalize().map_err(cannot)?;
-    let directory = Plan::parse(Path::new("plan.toml"), bytes.clone())?.directory;
-    let base = stands
-        .ancestors()
-        .nth(directory.components().count())
-        .unwrap_or(&stands);
-    let plan = Plan::parse(&base.join("plan.toml"), bytes)?;
+    let stood = RecordedPlan::of(record).stood(record);
+    let at = stood.clone().unwrap_or_default().join("plan.toml");
+    let hsm = Plan::parse(&at, bytes)?.hsm;
+    let is_relative =
+        hsm.module.is_relative() || matches!(&hsm.pin, PinSource::File(path) if path.is_relative());
+    if stood.is_none() && is_relative {
+        return Err(Error::usage(format!(
+            "{}: its plan names module or PIN file relative to a place that the record does not tell",
+            record.display()
+        ))
+        .hint("give the PLAN, or --module, --token and --pin"));
+    }
     Ok(HsmPlace {
-        recorded: Some(plan.hsm),
+        recorded: Some(hsm),
         ..place
     })
 }
@@ -224,5 +240,5 @@ fn intended(record: &Path) -> Result<Vec<(String, KeyId)>> {
         Error::mismatch(format!("{}: {why}", path.display()))
             .hint("this transcript does not hold; what it names may be anything")
     })?;
-    Ok(torn.intended())
+    Ok(torn.intended(false)) // each is looked for, so one that is gone is not told
 }

@@ -12,6 +12,8 @@ use crate::plan::Plan;
 use crate::transcript::Chain;
 use crate::{strict_json, verify, words};
 
+mod evidence;
+
 /// The longest file that is looked into, in bytes.
 const LONGEST: u64 = 256 << 20;
 
@@ -46,6 +48,10 @@ fn facts(path: &Path) -> Result<Facts> {
             "{}: not a regular file",
             path.display()
         )));
+    }
+    // Asked first, and nothing else reads such a file: not even its digest is shown.
+    if let Some(share) = evidence::share(path)? {
+        return Ok(share);
     }
     let bytes = read(path)?;
     let mut facts = file(path, &bytes)?;
@@ -84,6 +90,9 @@ fn directory(path: &Path) -> Result<Facts> {
 }
 
 fn file(path: &Path, bytes: &[u8]) -> Result<Facts> {
+    if let Some(part) = evidence::of_record(bytes)? {
+        return Ok(part);
+    }
     if bytes.starts_with(b"{")
         && bytes.contains(&b'\n')
         && bytes[..bytes.len().min(4096)]
@@ -94,6 +103,9 @@ fn file(path: &Path, bytes: &[u8]) -> Result<Facts> {
     }
     if let Some(package) = escrow_package(bytes) {
         return Ok(package);
+    }
+    if let Some(answer) = evidence::answer(bytes) {
+        return Ok(answer);
     }
     if let Ok(key) = aws::describe_key(bytes) {
         return Ok(object(json!({
@@ -114,9 +126,9 @@ fn file(path: &Path, bytes: &[u8]) -> Result<Facts> {
     match (aws::parse(&name, bytes), Plan::parse(path, bytes.to_vec())) {
         (Ok(read), _) => Ok(parameters(&read)),
         (_, Ok(plan)) => Ok(plan_facts(&plan)),
-        (Err(error), _) => {
-            Err(error.hint("byok knows import parameters, wrapped material, transcripts and plans"))
-        }
+        (Err(error), _) => Err(error.hint(
+            "byok knows plans, import parameters, wrapped material, and every file of a record",
+        )),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +12,7 @@ use crate::hsm::{Module, TokenUri};
 use crate::kms::KeyArn;
 use crate::kms::aws::{self, ImportParameters, KeyMetadata};
 use crate::plan::Plan;
-use crate::{machine, words};
+use crate::{machine, record, words};
 
 mod again;
 
@@ -82,17 +81,9 @@ fn deliver(text: &str, out: Option<&Path>) -> Result<()> {
     let Some(out) = out else {
         return super::print(text);
     };
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(out)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.sync_all())
-        })
-        .map_err(|e| {
-            Error::usage(format!("writing {}: {e}", out.display())).hint("no file is overwritten")
-        })?;
+    record::write_new(out, text.as_bytes()).map_err(|e| {
+        Error::usage(format!("writing {}: {e}", out.display())).hint("no file is overwritten")
+    })?;
     eprintln!(
         "wrote {}; read it, then: byok check {}",
         out.display(),

@@ -9,17 +9,17 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::ceremony::{Approved, Sealed, log_in, parameters, preflight};
+use crate::ceremony::Sealed;
 use crate::error::{Error, Result};
-use crate::hsm::{Module, TokenUri};
-use crate::operator::{Interrupted, Operator, Terminal, Unattended};
-use crate::plan::{ImportPlan, KeyPlan, PinSource, Plan, WrapIn};
+use crate::hsm::Module;
+use crate::plan::{ImportPlan, KeyPlan, Plan, WrapIn};
 use crate::rehearsal::{self, StandInKms};
 use crate::verify::{self, Verified};
-use crate::wrapping::{self, WrappingAlgorithm};
-use crate::{machine, screens, transcript, words};
+use crate::{machine, transcript, words, wrapping};
 
 mod life;
+mod papers;
+mod practise;
 
 /// Where SoftHSM's module stands on common systems, and where `rehearse.sh` unpacks it.
 const SOFTHSM: [&str; 6] = [
@@ -41,6 +41,9 @@ pub fn rehearse(
     directory: &Path,
     room: Option<&Path>,
 ) -> Result<()> {
+    if let (Some(plan), None) = (plan, room) {
+        practise::can_be_practised(plan)?; // before a directory is made for it
+    }
     let module = match module {
         // The rehearsal's plan stands elsewhere, and its paths are relative to it.
         Some(path) => {
@@ -135,25 +138,9 @@ fn make_room(directory: &Path) -> Result<PathBuf> {
 
 fn in_room(plan: Option<&Path>, module: &Path, room: &Path) -> Result<()> {
     match plan {
-        Some(plan) => practise(plan, module, room),
+        Some(plan) => practise::practise(plan, module, room),
         None => life::live(module, room),
     }
-}
-
-/// One ceremony of a real plan, at a terminal.
-fn practise(plan: &Path, module_path: &Path, room: &Path) -> Result<()> {
-    let mut kms = StandInKms::open()?;
-    let module = Module::load(module_path)?;
-    module.make_practice_token(rehearsal::TOKEN, rehearsal::PIN, rehearsal::PIN)?;
-    let text = moved_plan(&Plan::read(plan)?, &module, module_path, &kms, room)?;
-    drop(module);
-    let path = room.join("plan.toml");
-    write_new(&path, text.as_bytes())?;
-    let practised = Plan::read(&path)?;
-    write_parameters(&practised, &kms)?;
-    let sealed = at_terminal(&practised)?;
-    tell_ceremony(&practised, &sealed, &mut kms)?;
-    tell_end(&sealed.directory)
 }
 
 /// What the KMS gives for each import of the plan, where the plan says that it stands.
@@ -163,54 +150,6 @@ fn write_parameters(plan: &Plan, kms: &StandInKms) -> Result<()> {
         write_new(&import.parameters, parameters.as_bytes())?;
     }
     Ok(())
-}
-
-/// A real plan, moved into the room. Which algorithms the soft HSM wraps with is found out, not known.
-fn moved_plan(
-    plan: &Plan,
-    module: &Module,
-    path: &Path,
-    kms: &StandInKms,
-    room: &Path,
-) -> Result<String> {
-    let uri = TokenUri {
-        token: Some(rehearsal::TOKEN.into()),
-        ..TokenUri::default()
-    };
-    let mut hsm = module.open(&module.find(&uri)?)?;
-    let mut nobody = Unattended::silent(Interrupted::watch()?);
-    log_in(&hsm, &PinSource::File(room.join("pin")), &mut nobody)?;
-    let mut works = Vec::new();
-    for wrapping in [
-        WrappingAlgorithm::RsaesOaepSha1,
-        WrappingAlgorithm::RsaesOaepSha256,
-    ] {
-        let want = preflight::Want {
-            wrapping,
-            wrap_in: WrapIn::Hsm,
-            wrapping_key: kms.wrapping_key(),
-            bytes: 32,
-            import: "rehearsal".into(),
-        };
-        if preflight::prove(&mut hsm, &[want], |_| {}).is_ok() {
-            works.push(wrapping);
-        }
-    }
-    Ok(rehearsal::practice_plan(plan, path, |wrapping| {
-        works.contains(&wrapping)
-    }))
-}
-
-/// The practised ceremony as people will see it, with what they need to play it.
-fn at_terminal(plan: &Plan) -> Result<Sealed> {
-    let mut terminal = Terminal::open(Interrupted::watch()?)?.ok_or_else(|| {
-        Error::usage("rehearsing a plan needs a terminal: its screens are what is practised")
-            .hint("byok rehearse, without a plan, needs none")
-    })?;
-    let slip = parameters::slip(plan)?;
-    terminal.ask(&screens::practice_slip(&slip))?;
-    let approved = Approved::by_typing(plan.clone(), true, &mut terminal)?;
-    super::run::ceremony(&approved, &mut terminal)
 }
 
 /// Tells of a ceremony that made data keys, each line after it was proved.
@@ -225,6 +164,17 @@ fn tell_ceremony(plan: &Plan, sealed: &Sealed, kms: &mut StandInKms) -> Result<V
         );
         tell("made", &made, &format!("KCV {}", key.kcv))?;
     }
+    tell_imports(plan, record, &verified, kms)?;
+    Ok(verified)
+}
+
+/// Tells of each import after the KMS took it and holds the data key that the record tells of.
+fn tell_imports(
+    plan: &Plan,
+    record: &Path,
+    verified: &Verified,
+    kms: &mut StandInKms,
+) -> Result<()> {
     for (key, import) in plan.imports() {
         let bytes = hand_over(record, key, import, kms)?;
         let place = match import.wrap_in {
@@ -234,14 +184,14 @@ fn tell_ceremony(plan: &Plan, sealed: &Sealed, kms: &mut StandInKms) -> Result<V
         let under = format!("{place}, under a stand-in KMS's RSA-4096 key");
         tell("wrapped", &under, &format!("{bytes} bytes"))?;
         let material = kms.material(import.key_arn.as_str())?;
-        same_material(&verified, &key.label, key.spec.bytes(), material)?;
+        same_material(verified, &key.label, key.spec.bytes(), material)?;
         tell(
             "imported",
             "the KMS unwrapped it and holds the same key",
             "proved",
         )?;
     }
-    Ok(verified)
+    Ok(())
 }
 
 /// Imports what the record holds for one KMS key. Says how long the wrapped material is.
@@ -261,12 +211,21 @@ fn hand_over(
 
 /// The last lines: what nobody can change unseen, and where it lies.
 fn tell_end(record: &Path) -> Result<()> {
-    tell("evidence", &tampering_is_seen(record)?, "refused")?;
+    tell_tampering(record)?;
     let look = record.join(crate::report::FILE);
     super::print(&format!(
         "look at   {}\n          then README \"A first ceremony\"\n",
         shortened(&look).display()
     ))
+}
+
+fn tell_tampering(record: &Path) -> Result<()> {
+    tell("evidence", &tampering_is_seen(record)?, "refused")
+}
+
+/// A token in the soft HSM. The module is let go again, because each ceremony loads it anew.
+fn make_token(module: &Path, label: &str) -> Result<()> {
+    Module::load(module)?.make_practice_token(label, rehearsal::PIN, rehearsal::PIN)
 }
 
 fn key_bytes(plan: &Plan, label: &str) -> usize {

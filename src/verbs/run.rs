@@ -46,12 +46,17 @@ pub(super) fn ceremony(approved: &Approved, operator: &mut dyn Operator) -> Resu
     };
     operator.say(&format!(
         "\n{}",
-        screens::sealed(approved.plan(), &sealed, approved.is_rehearsal())
+        screens::sealed(
+            approved.plan(),
+            &sealed,
+            approved.previous(),
+            approved.is_rehearsal()
+        )
     ));
     Ok(sealed)
 }
 
-fn no_terminal() -> Error {
+pub(super) fn no_terminal() -> Error {
     Error::usage("a ceremony needs a terminal: there is none on standard input and standard error")
         .hint("without people: byok run PLAN --approve SHA256, with the SHA-256 of the plan's exact bytes")
 }

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::ceremony::before::RECORDERS;
 use crate::error::{Error, Result};
-use crate::escrow::slip39::words::{Words, number_of};
+use crate::escrow::slip39::words::Words;
 use crate::escrow::slip39::{NotAShare, Share};
-use crate::escrow::{self, Package, SHARE_WORDS, share_digest};
-use crate::operator::{Interrupted, Operator, Terminal};
+use crate::escrow::{self, Package, share_digest};
 use crate::previous::{KnownShare, Previous, read_package_file};
 use crate::verify::Anchor;
-use crate::words;
+use crate::{screens, words};
+
+mod typed;
 
 /// What a share is held against, and where it comes from.
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ pub fn share_check(wish: &ShareWish) -> Result<()> {
     let against = against(wish)?;
     let typed = match &wish.share {
         Some(path) => escrow::read_share_file(path)?,
-        None => type_at_terminal(wish)?,
+        None => typed::at_terminal(wish.screen_recorded.as_deref())?,
     };
     let mut answer = Answer::default();
     let judged = judge(&typed, &against, &mut answer);
@@ -173,31 +173,12 @@ fn not_a_share(why: &NotAShare) -> Error {
     if *why == NotAShare::Memory {
         return Error::machine("there is no locked memory for a share");
     }
-    mismatch(format!("these words are no share: {}", suspicion(why)))
-        .hint("nothing is lost: compare with the form letter by letter, and check again")
-        .hint("if it stays so, tell the security officer: this form opens nothing")
-}
-
-/// Which rows to look at; the word that would be right is never said.
-fn suspicion(why: &NotAShare) -> String {
-    let rows = |rows: &[usize]| {
-        let rows: Vec<String> = rows.iter().map(usize::to_string).collect();
-        rows.join(" or ")
-    };
-    match why {
-        NotAShare::Checksum { changed, exchanged } => match (&changed[..], exchanged.first()) {
-            ([], None) => "more than one word is wrong, look at every row".to_owned(),
-            ([], Some(row)) => format!("rows {row} and {} may be exchanged", row + 1),
-            (changed, None) => format!("one word may be wrong, in row {}", rows(changed)),
-            (changed, Some(row)) => format!(
-                "rows {row} and {} may be exchanged, or one word wrong in row {}",
-                row + 1,
-                rows(changed)
-            ),
-        },
-        NotAShare::Length => "their number is that of no share".to_owned(),
-        _ => "byok deals none like it".to_owned(),
-    }
+    mismatch(format!(
+        "these words are no share: {}",
+        screens::suspects(why)
+    ))
+    .hint("nothing is lost: compare with the form letter by letter, and check again")
+    .hint("if it stays so, tell the security officer: this form opens nothing")
 }
 
 fn for_people(answer: &Answer, against: &Against) -> String {
@@ -245,115 +226,5 @@ fn labels(package: &Package) -> String {
     match &labels[..] {
         [one] => format!("data key {one}"),
         many => format!("data keys {}", many.join(", ")),
-    }
-}
-
-// ---- typed by the custodian ----
-
-fn type_at_terminal(wish: &ShareWish) -> Result<Words> {
-    nobody_else_sees(wish.screen_recorded.as_deref())?;
-    let mut terminal = Terminal::open(Interrupted::watch()?)?.ok_or_else(|| {
-        Error::usage(
-            "a share is typed at a terminal: there is none on standard input and standard error",
-        )
-        .hint("without people: byok share check --share FILE, for a share that is in a file")
-    })?;
-    terminal.wipe();
-    let typed = type_share(&mut terminal);
-    terminal.wipe();
-    typed
-}
-
-fn nobody_else_sees(reason: Option<&str>) -> Result<()> {
-    if let Some(reason) = reason {
-        if reason.trim().is_empty() || !words::is_printable(reason) {
-            return Err(Error::usage(
-                "--screen-recorded wants a reason, in printable characters",
-            ));
-        }
-        return Ok(());
-    }
-    let seen = RECORDERS
-        .iter()
-        .find(|name| std::env::var_os(name).is_some());
-    match seen {
-        Some(name) => Err(Error::machine(format!(
-            "the share would be typed on a screen that is sent or kept elsewhere ({name} is set)"
-        ))
-        .check("SCREEN")
-        .hint("check it at the machine's own console, outside SSH, tmux and screen")
-        .hint("if your policy allows it, say why: --screen-recorded \"reason\"")),
-        None => Ok(()),
-    }
-}
-
-/// All 33 words; what does not make a share is typed again by the row, or given up.
-fn type_share(operator: &mut dyn Operator) -> Result<Words> {
-    operator.ask(
-        " ONLY THE CUSTODIAN LOOKS. Everyone else: turn away. No camera on this screen.\n \
-         Press Enter when only you look: ",
-    )?;
-    operator.say(
-        "\n Type your 33 words, a row at a time; four letters of a word are enough.\n \
-         back = the row before. Ctrl-C ends the check.\n\n",
-    );
-    let mut typed = Words::blank(SHARE_WORDS)?;
-    let mut row = 1;
-    while row <= SHARE_WORDS {
-        match ask_row(operator, row)? {
-            Some(number) => {
-                typed.set(row - 1, number);
-                row += 1;
-            }
-            None => row = (row - 1).max(1),
-        }
-    }
-    loop {
-        let Err(why) = Share::from_words(&typed) else {
-            return Ok(typed);
-        };
-        operator.say(&format!(
-            "\n All 33 words are in the list, but they make no share:\n {}.\n",
-            suspicion(&why)
-        ));
-        let Some(row) = row_to_type_again(operator)? else {
-            return Ok(typed); // judged by the caller, as it is
-        };
-        if let Some(number) = ask_row(operator, row)? {
-            typed.set(row - 1, number);
-        }
-    }
-}
-
-/// The word of one row; `None`: the row before.
-fn ask_row(operator: &mut dyn Operator, row: usize) -> Result<Option<u16>> {
-    loop {
-        let word = operator.ask_word(&format!(" word {row:>2} of 33: "))?;
-        let word = word.ok_or_else(|| Error::usage("nobody is there to type a share"))?;
-        if &word[..] == b"back" {
-            return Ok(None);
-        }
-        match number_of(&word) {
-            Some(number) => return Ok(Some(number)),
-            None => operator.say(&format!(
-                " Row {row}: that is not a word of the list; look again.\n"
-            )),
-        }
-    }
-}
-
-/// `None`: given up.
-fn row_to_type_again(operator: &mut dyn Operator) -> Result<Option<usize>> {
-    loop {
-        let answer =
-            operator.ask(" Which row do you type again? (a number, or stop to end the check): ")?;
-        match answer.as_deref() {
-            None | Some("stop") => return Ok(None),
-            Some(answer) => {
-                if let Ok(row @ 1..=SHARE_WORDS) = answer.parse::<usize>() {
-                    return Ok(Some(row));
-                }
-            }
-        }
     }
 }

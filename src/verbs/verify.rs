@@ -8,19 +8,48 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::receipts::{self, Listed, Standing};
-use crate::strict_json::Json;
-use crate::transcript::Line;
-use crate::verify::{self, Anchor, End, Followed, Link, Report, Row, Verified};
+use crate::verify::{
+    self, AllowedSigners, Anchor, End, Followed, Link, RecordedPlan, Report, Row, SignatureReport,
+    Verified,
+};
 use crate::{machine, screens, transcript, words};
+
+/// What vouches for a record, as it was given.
+pub struct Anchors<'a> {
+    /// The head digest from paper.
+    pub head: Option<&'a str>,
+    /// An allowed signers file.
+    pub signers: Option<&'a Path>,
+}
+
+impl Anchors<'_> {
+    /// Verifies the record, and that all of this vouches for it.
+    fn verify(&self, record: &Path) -> Result<Result<Verified, String>> {
+        let head = self
+            .head
+            .map(Anchor::parse)
+            .transpose()
+            .map_err(|why| Error::usage(format!("--head: {why}")))?;
+        let allowed = self.signers.map(AllowedSigners::read).transpose()?;
+        let verified = verify::verify(record, head.as_ref());
+        Ok(verified.and_then(|mut verified| {
+            if let Some(allowed) = &allowed {
+                verify::vouch(&mut verified.signatures, &verified.chain, allowed)?;
+                verified.authenticated = true;
+            }
+            Ok(verified)
+        }))
+    }
+}
 
 /// Verifies a record and says so on standard output.
 ///
 /// # Errors
-/// Exit 4 where the record or one before it is broken, naming the first thing that does not hold; exit 2
-/// for a head digest that is none.
+/// Exit 4 where the record or one before it is broken, naming the first thing that does not hold, or where
+/// nobody listed signed it; exit 2 for a head digest or a list that is none.
 pub fn verify(
     record: &Path,
-    head: Option<&str>,
+    anchors: &Anchors,
     previous: &[PathBuf],
     next: bool,
     as_json: bool,
@@ -31,11 +60,7 @@ pub fn verify(
                 .hint("a record is a directory: give its path"),
         );
     }
-    let anchor = head
-        .map(Anchor::parse)
-        .transpose()
-        .map_err(|why| Error::usage(format!("--head: {why}")))?;
-    let verified = match verify::verify(record, anchor.as_ref()) {
+    let verified = match anchors.verify(record)? {
         Ok(verified) => verified,
         Err(why) => {
             if as_json {
@@ -61,10 +86,11 @@ pub fn verify(
     if as_json {
         super::print_json(&whole)?;
     } else {
-        super::print(&words::screen(&for_people(&verified, &whole)))?;
+        let by_head = anchors.head.is_some();
+        super::print(&words::screen(&for_people(&verified, &whole, by_head)))?;
     }
     if next {
-        super::print(&words::screen(&next_screen(record, &verified)))
+        super::print(&words::screen(&next_screen(record, &verified, &followed)))
     } else {
         Ok(())
     }
@@ -77,6 +103,13 @@ fn broken(record: &Path, why: &str) -> Error {
         return error
             .hint("compare with the paper again, row by row: a mistyped digit looks just like this")
             .hint("if the paper is right, this is not the record it was written for: take another copy");
+    }
+    if why.contains(verify::NOT_LISTED) {
+        let mut error = error;
+        error.what = why.to_owned(); // the record holds together; it is not by whom it should be
+        return error
+            .hint("compare these fingerprints with the paper; a key from the record itself proves nothing")
+            .hint("a listed key counts only for its namespaces and in its time");
     }
     if why.contains(transcript::UNFINISHED) {
         return error
@@ -98,7 +131,7 @@ fn broken(record: &Path, why: &str) -> Error {
         )
 }
 
-fn for_people(verified: &Verified, whole: &Whole) -> String {
+fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
     let report = &whole.report;
     let mut text = String::new();
     if report.rehearsal {
@@ -107,20 +140,7 @@ fn for_people(verified: &Verified, whole: &Whole) -> String {
     if report.outcome == "aborted" {
         text += "ABORTED: this ceremony did not come to its end; there is nothing to import.\n";
     }
-    text += &match (report.authenticated, report.rehearsal) {
-        (true, false) => {
-            "authentic: the transcript is the one whose head digest you gave.\n".to_owned()
-        }
-        (true, true) => {
-            "authentic rehearsal: the transcript is the one whose head digest you gave.\n"
-                .to_owned()
-        }
-        (false, _) => {
-            "consistent, NOT AUTHENTICATED: nothing in it contradicts the rest, but anyone could\n\
-             have made it so. Compare the head with the one on paper: byok verify --head …\n"
-                .to_owned()
-        }
-    };
+    text += &verdict(report, by_head);
     text += &format!(
         "title     {}\nceremony  {}\n",
         report.title, report.ceremony
@@ -138,11 +158,51 @@ fn for_people(verified: &Verified, whole: &Whole) -> String {
             key.label, key.spec, key.kcv, key.fingerprint
         );
     }
+    text += &signatures_for_people(&report.signatures);
     text += &receipts_for_people(whole);
     text += &previous_for_people(whole);
     text += &life_for_people(&whole.life);
     text += &format!("head      {}\n", report.head);
     text + &words::rows(&verified.chain.head, 3)
+}
+
+/// What the record is, and what says so.
+fn verdict(report: &Report, by_head: bool) -> String {
+    if !report.authenticated {
+        return "consistent, NOT AUTHENTICATED: nothing in it contradicts the rest, but anyone could\n\
+                have made it so. Compare the head with the one on paper: byok verify --head …\n"
+            .to_owned();
+    }
+    let what = if report.rehearsal {
+        "authentic rehearsal"
+    } else {
+        "authentic"
+    };
+    let mut text = String::new();
+    if by_head {
+        text += &format!("{what}: the transcript is the one whose head digest you gave.\n");
+    }
+    for signature in &report.signatures {
+        if let Some(principal) = &signature.principal {
+            text += &format!("{what}: signed by {principal}, whom your list names.\n");
+        }
+    }
+    text
+}
+
+fn signatures_for_people(signatures: &[SignatureReport]) -> String {
+    let one = |signature: &SignatureReport| {
+        let known = match (&signature.principal, signature.checked) {
+            (Some(principal), _) => principal.as_str(),
+            (None, true) => "holds; whose key it is, nothing here says",
+            (None, false) => "NOT CHECKED: byok does not know this type of key",
+        };
+        format!(
+            "signed    {}  {known}\n          {} {}\n",
+            signature.file, signature.key_type, signature.fingerprint
+        )
+    };
+    signatures.iter().map(one).collect()
 }
 
 /// What `byok verify --json` says: the record's own report, its receipts, and the records before it.
@@ -175,7 +235,8 @@ struct PreviousReport {
     head: String,
     ceremony: String,
     title: String,
-    /// A later record that is authentic vouches for the head of this one.
+    /// A later record that is authentic vouches for the head of this one, and when that was made something
+    /// from outside vouched for it too.
     authenticated: bool,
     receipts: usize,
     /// How many of them the later record vouches for.
@@ -202,11 +263,18 @@ impl Whole {
             },
             unexplained: receipts.unexplained(&known),
             previous: {
-                let of = |link| PreviousReport::of(link, verified.authenticated);
-                followed.links.iter().map(of).collect()
+                let mut authenticated = verified.authenticated;
+                let mut later = verified;
+                let mut previous = Vec::with_capacity(followed.links.len());
+                for link in &followed.links {
+                    authenticated &= later.knew_its_previous();
+                    previous.push(PreviousReport::of(link, authenticated));
+                    later = &link.verified;
+                }
+                previous
             },
             following: followed.end.clone(),
-            life: verify::life(record, verified, followed),
+            life: verify::life(record, verified, followed, machine::now()),
         }
     }
 }
@@ -318,14 +386,8 @@ fn life_for_people(rows: &[Row]) -> String {
     text
 }
 
-/// Whether the HSM forgot a data key when the ceremony ended.
-fn is_of_session(data_key: &Line) -> bool {
-    let attributes = data_key.json.get("attributes");
-    attributes.and_then(|all| all.get("CKA_TOKEN")) == Some(&Json::Bool(false))
-}
-
 /// The ceremony's last screen, from the transcript.
-fn next_screen(record: &Path, verified: &Verified) -> String {
+fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> String {
     if verified.is_aborted() {
         return " Nothing comes next: the ceremony was aborted. Run its plan again.\n".into();
     }
@@ -336,16 +398,16 @@ fn next_screen(record: &Path, verified: &Verified) -> String {
         .collect();
     let folders: Vec<String> = folders.into_iter().collect();
     let deadline = chain.end().text("import_before").parse().ok();
-    format!(
-        "\n{}",
-        screens::next(
-            record,
-            &folders,
-            deadline,
-            machine::now(),
-            verified.is_rehearsal(),
-            chain.events("escrow-dealt").next().is_some(),
-            chain.events("key-sealed").next().is_some() || chain.data_keys().any(is_of_session),
-        )
-    )
+    let dealt = |record: &Verified| record.chain.events("escrow-dealt").next().is_some();
+    let earlier = followed.links.iter().find(|link| dealt(&link.verified));
+    let next = screens::Next {
+        directory: record,
+        folders: &folders,
+        deadline,
+        rehearsal: verified.is_rehearsal(),
+        package: dealt(verified),
+        by_quorum: RecordedPlan::of(record).keeps_by_quorum(),
+        earlier_package: earlier.map(|link| link.directory.as_path()),
+    };
+    format!("\n{}", next.screen(machine::now()))
 }

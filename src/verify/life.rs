@@ -19,7 +19,7 @@ pub struct Row {
     /// The data key's label in the record that tells it.
     pub label: String,
     /// `generated`, `found in the HSM`, `recovered`, `to be imported`, `imported`, `to be reimported`,
-    /// `reimported`, `import failed`, `expires`, `shares dealt`, `shares dealt anew`, `destroyed`,
+    /// `reimported`, `import failed`, `expires`, `expired`, `shares dealt`, `shares dealt anew`, `destroyed`,
     /// `deleted in KMS`, `expired in KMS`.
     pub what: &'static str,
     /// The import's name.
@@ -41,8 +41,8 @@ pub struct Row {
     pub ceremony: String,
 }
 
-/// What became of the data keys of a record: one line an event, in the order of time.
-pub fn life(record: &Path, verified: &Verified, followed: &Followed) -> Vec<Row> {
+/// What became of the data keys of a record until `now`: one line an event, in the order of time.
+pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timestamp) -> Vec<Row> {
     let own = verified.chain.data_keys();
     let fingerprints: Vec<&str> = own.map(|line| line.text("fingerprint")).collect();
     let earlier = followed.links.iter().rev();
@@ -60,6 +60,7 @@ pub fn life(record: &Path, verified: &Verified, followed: &Followed) -> Vec<Row>
     }
     let mut rows = told.rows;
     supersede(&mut rows);
+    expire(&mut rows, now);
     rows.sort_by_key(|row| row.at);
     rows
 }
@@ -94,7 +95,7 @@ impl Told<'_> {
             labels.push(line.text("label"));
             self.ids.push(line.text("cka_id").to_owned());
             self.rows.push(Row {
-                detail: format!("KCV {}", line.text("kcv")),
+                detail: format!("KCV {}{}", line.text("kcv"), doubt(record)),
                 ..row(line.at, line.text("label"), how(line))
             });
         }
@@ -241,6 +242,14 @@ fn how(line: &Line) -> &'static str {
     }
 }
 
+/// That a data key is the same as before is worth what vouches for the record before.
+fn doubt(record: &Verified) -> &'static str {
+    match record.knew_its_previous() {
+        true => "",
+        false => "; nothing vouched for the record that it was compared with",
+    }
+}
+
 /// Only a receipt tells that something was imported.
 fn import_word(standing: &Standing, again: bool) -> &'static str {
     match (standing.is_accepted(), standing.kms == FAILED, again) {
@@ -267,5 +276,29 @@ fn supersede(rows: &mut [Row]) {
         if replaced {
             expiry.detail = "replaced by a later import".into();
         }
+    }
+}
+
+/// What is past has expired: KMS deletes the material then, whether or not a receipt tells it.
+fn expire(rows: &mut [Row], now: Timestamp) {
+    let rows_before = rows.to_vec();
+    for expiry in rows
+        .iter_mut()
+        .filter(|row| row.what == "expires" && row.at <= now && row.detail.is_empty())
+    {
+        let of_same_import = |row: &&Row| {
+            (&row.ceremony, &row.label, &row.import)
+                == (&expiry.ceremony, &expiry.label, &expiry.import)
+        };
+        let taken = rows_before
+            .iter()
+            .filter(of_same_import)
+            .any(|row| ["imported", "reimported"].contains(&row.what));
+        expiry.detail = match taken {
+            true => "by the plan: KMS deletes the material then",
+            false => "by the plan, if it was imported: no receipt tells",
+        }
+        .into();
+        expiry.what = "expired";
     }
 }

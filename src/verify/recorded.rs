@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use toml::{Table, Value};
 
 /// The plan of a record, as far as verifying needs it.
-pub(super) struct RecordedPlan(Table);
+pub(crate) struct RecordedPlan(Table);
 
 impl RecordedPlan {
     /// The plan of this record; an empty one where it cannot be read.
@@ -17,24 +17,38 @@ impl RecordedPlan {
         Self(toml::from_str(&text).unwrap_or_default())
     }
 
-    /// Where the previous record is, seen from where the plan stood: as far above the record as
-    /// `record.directory` says.
+    /// Where the previous record is, seen from where the plan stood.
     pub fn previous(&self, record: &Path) -> Option<PathBuf> {
         let previous = Path::new(self.previous_as_written()?);
         if previous.is_absolute() {
             return Some(previous.to_owned());
         }
+        Some(self.stood(record)?.join(previous))
+    }
+
+    /// The directory where the plan file stood: as far above the record as `record.directory` says. `None`
+    /// where that cannot be told from the record, as after `..` or an absolute path.
+    pub fn stood(&self, record: &Path) -> Option<PathBuf> {
         let directory = Path::new(self.0.get("record")?.get("directory")?.as_str()?);
         let mut depth = 0;
         for part in directory.components() {
             match part {
                 Component::Normal(_) => depth += 1,
                 Component::CurDir => {}
-                _ => return None, // it stood somewhere that cannot be told from here
+                _ => return None,
             }
         }
         let stands = record.canonicalize().ok()?;
-        Some(stands.ancestors().nth(depth)?.join(previous))
+        stands.ancestors().nth(depth).map(Path::to_owned)
+    }
+
+    /// Whether a data key cannot be wrapped again without a quorum of shares.
+    pub fn keeps_by_quorum(&self) -> bool {
+        let keys = self.0.get("key").and_then(Value::as_array);
+        let keep = |key: &Value| key.get("keep").and_then(Value::as_str).map(str::to_owned);
+        keys.into_iter()
+            .flatten()
+            .any(|key| keep(key).is_some_and(|keep| keep != "extractable"))
     }
 
     /// The same name beside this record, where both were copied together.

@@ -269,3 +269,13 @@ pub fn head(record: &Path) -> String {
 pub fn wrapped(record: &str) -> String {
     format!("{record}/{LABEL}/eu-west-1/WrappedKeyMaterial.bin")
 }
+
+/// `previous` and its head, as lines of a plan.
+pub fn builds_on(room: &Room, record: &str) -> String {
+    let record = room.path(record);
+    format!(
+        "previous = \"{}\"\nprevious_head = \"{}\"\n",
+        record.display(),
+        head(&record)
+    )
+}

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs)] // each test file uses its own part
 
 pub mod escrow;
+pub mod forger;
 pub mod paper;
 pub mod pty;
 pub mod screen;
@@ -221,10 +222,20 @@ impl Room {
         command
     }
 
-    /// Every object of the token, a line each: class, label, id.
+    /// Every object of the token but the transcript signer, a line each: class, label, id.
     pub fn objects(&self) -> Vec<String> {
+        self.all_objects(|object| !is_signer(object))
+    }
+
+    /// Both halves of every transcript signer.
+    pub fn signers(&self) -> Vec<String> {
+        self.all_objects(is_signer)
+    }
+
+    fn all_objects(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         self.token(&["list", "ceremony", PIN])
             .lines()
+            .filter(|object| wanted(object))
             .map(str::to_owned)
             .collect()
     }
@@ -426,6 +437,10 @@ fn configure(kind: Kind, dir: &Path) -> Vec<(String, String)> {
     };
     fs::write(dir.join(file), text).unwrap();
     vec![(variable.to_owned(), dir.join(file).display().to_string())]
+}
+
+fn is_signer(object: &str) -> bool {
+    object.contains(" byok-transcript-signer ")
 }
 
 /// Every file and directory below, with its bytes: what must not change.

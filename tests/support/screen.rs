@@ -4,8 +4,10 @@ use std::io::{ErrorKind, Write as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use expectrl::process::unix::WaitStatus;
+use expectrl::process::unix::{Signal, WaitStatus};
 use expectrl::session::OsSession;
+
+use super::Room;
 
 /// Debug builds make RSA keys slowly.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,10 +25,16 @@ pub struct Screen {
 }
 
 impl Screen {
-    pub fn start(mut command: Command) -> Self {
-        command.env("TERM", "xterm").stdin(Stdio::inherit()); // the pseudo-terminal
+    pub fn start(command: Command) -> Self {
+        Self::start_as(command, "xterm", 80)
+    }
+
+    /// On another terminal, by the name of it, and as wide.
+    pub fn start_as(mut command: Command, terminal: &str, columns: u16) -> Self {
+        command.env("TERM", terminal).stdin(Stdio::inherit()); // the pseudo-terminal
         let mut session = OsSession::spawn(command).unwrap();
-        session.get_process_mut().set_window_size(80, 24).unwrap();
+        let process = session.get_process_mut();
+        process.set_window_size(columns, 24).unwrap();
         Self {
             session,
             shown: String::new(),
@@ -101,6 +109,24 @@ impl Screen {
         shown
     }
 
+    /// Somebody is at the keyboard, and somebody in the seat of every custodian of the plan.
+    #[track_caller]
+    pub fn roll_call(&mut self, room: &Room) {
+        self.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+        self.seats(room);
+    }
+
+    #[track_caller]
+    pub fn seats(&mut self, room: &Room) {
+        let plan: toml::Table = room.plan.text().parse().unwrap();
+        let escrow = plan.get("escrow").map(|escrow| &escrow["custodians"]);
+        let custodians = escrow.and_then(|custodians| custodians.as_array());
+        for (number, _) in custodians.into_iter().flatten().enumerate() {
+            let name = format!("Person {number}");
+            self.answer("who is here? Name, or absent: ", &name);
+        }
+    }
+
     /// What stands on the screen and in the scrollback now.
     pub fn visible(&mut self) -> String {
         for _ in 0..5 {
@@ -108,6 +134,15 @@ impl Screen {
         }
         let from = self.shown.rfind(WIPE).map_or(0, |at| at + WIPE.len());
         self.shown[from..].to_owned()
+    }
+
+    /// SIGKILL, as a power cut.
+    pub fn kill(&mut self) {
+        self.session
+            .get_process_mut()
+            .kill(Signal::SIGKILL)
+            .unwrap();
+        self.session.get_process().wait().unwrap();
     }
 
     /// Waits for the end; the exit code.

@@ -4,6 +4,7 @@
 //! test-token MODULE init  LABEL PIN           initialise a free slot
 //! test-token MODULE list  LABEL PIN           every object: class, label, id, a line each
 //! test-token MODULE plant LABEL PIN NAME [ID] make an AES key of that label
+//! test-token MODULE pair  LABEL PIN NAME ID X make a P-256 key pair; X: yes or no, is it extractable
 //! test-token MODULE sleep LABEL PIN           log in, say "ready", wait for standard input to end
 //! test-token MODULE wrap  LABEL PIN NAME OUT  try to wrap that key with AES-KW under a key made here
 //! test-token MODULE take  LABEL PIN NAME      print that key's bytes in hex, as any PIN holder can
@@ -39,6 +40,12 @@ fn main() {
         ("plant", [name, id @ ..]) => {
             plant(&log_in(&context, label, pin), name, id.first().copied())
         }
+        ("pair", [name, id, extractable]) => pair(
+            &log_in(&context, label, pin),
+            name,
+            id,
+            *extractable == "yes",
+        ),
         ("sleep", []) => {
             let _session = log_in(&context, label, pin);
             println!("ready");
@@ -117,12 +124,42 @@ fn list(session: &Session) {
     }
 }
 
-fn plant(session: &Session, name: &str, id: Option<&str>) {
-    let id = id.unwrap_or("00");
-    let id = (0..id.len())
+fn unhex(id: &str) -> Vec<u8> {
+    (0..id.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap())
-        .collect();
+        .collect()
+}
+
+/// Both halves with the attributes of a transcript signer, but for this one.
+fn pair(session: &Session, name: &str, id: &str, extractable: bool) {
+    let name = [
+        Attribute::Token(true),
+        Attribute::Label(name.into()),
+        Attribute::Id(unhex(id)),
+    ];
+    let p256 = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    let mut public = vec![Attribute::EcParams(p256.to_vec()), Attribute::Verify(true)];
+    public.extend_from_slice(&name);
+    let mut private = vec![
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Sign(true),
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
+        Attribute::Copyable(false),
+        Attribute::Extractable(extractable),
+    ];
+    private.extend_from_slice(&name);
+    private.push(Attribute::Modifiable(false));
+    session
+        .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
+        .unwrap();
+}
+
+fn plant(session: &Session, name: &str, id: Option<&str>) {
+    let id = unhex(id.unwrap_or("00"));
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::Token(true),

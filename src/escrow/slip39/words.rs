@@ -149,6 +149,24 @@ pub fn number_of(typed: &[u8]) -> Option<u16> {
     LIST.lines().position(fits).map(|at| at as u16)
 }
 
+/// So many words of the list, one after the other, are hardly a sentence.
+const LIKE_A_SHARE: usize = 5;
+
+/// Whether a text may hold words of a share: five of the list in a row, whole or shortened, with
+/// whatever is no letter between them.
+pub fn looks_like_share(text: &[u8]) -> bool {
+    let mut in_a_row = 0;
+    text.split(|byte| !byte.is_ascii_alphabetic())
+        .filter(|word| !word.is_empty())
+        .any(|word| {
+            in_a_row = match number_of(word) {
+                Some(_) => in_a_row + 1,
+                None => 0,
+            };
+            in_a_row >= LIKE_A_SHARE
+        })
+}
+
 /// RS1024 over the customization string and the words.
 fn polymod(extendable: bool, words: impl Iterator<Item = u16>) -> u32 {
     let customization: &[u8] = if extendable {
@@ -213,6 +231,37 @@ mod tests {
         assert_eq!(number_of(b"academics"), None);
         assert_eq!(number_of(b""), None);
         assert_eq!(number_of(b"zero").map(spelled), Some("zero"));
+    }
+
+    #[test]
+    fn what_byok_understands_while_a_share_is_typed_is_no_word_of_it() {
+        for command in ["note", "stop", "back", "aside", "words"] {
+            for len in 1..=command.len() {
+                assert_eq!(number_of(&command.as_bytes()[..len]), None, "{command}");
+            }
+            let telling = &command[..TELLING];
+            assert!(!LIST.lines().any(|word| word.starts_with(telling)));
+        }
+    }
+
+    #[test]
+    fn five_words_in_a_row_look_like_a_share() {
+        for text in [
+            "academic acid acne acquire acrobat",
+            "row 1 ACAD, 2 ACID; 3 ACNE - acqu/acro and so on",
+            "the words are academic\tacid  acne.acquire.acrobat",
+        ] {
+            assert!(looks_like_share(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "",
+            "academic acid acne acquire and acrobat",
+            "the form of Audit was wet, and row 12 had to be written again",
+            "acad acid acne acqu acr",
+            "支払い",
+        ] {
+            assert!(!looks_like_share(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

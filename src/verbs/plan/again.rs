@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{BuildsOn, PlanWish, furthest_midnight, quoted};
 use crate::error::{Error, Result};
 use crate::machine;
-use crate::plan::{Deliver, Keep, Plan};
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Network, PinSource, Plan};
 use crate::previous::Previous;
 
 /// Writes the plan from what the record's own plan said. The head digest is left for a person to type
@@ -52,9 +52,19 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         text += "reuse_escrow = \"no new custodians\"\n";
     }
     let module = wish.module.as_ref().unwrap_or(&old.hsm.module);
+    // How people reach and open the HSM stays; what was eased for one run only does not.
+    let network = match old.network {
+        Network::Hsm => "hsm",
+        Network::Forbidden | Network::Allowed => "forbidden",
+    };
+    let pin = match old.hsm.pin {
+        PinSource::PinPad => "pinpad",
+        PinSource::PromptHalves => "prompt-halves",
+        PinSource::Prompt | PinSource::File(_) | PinSource::Descriptor(_) => "prompt",
+    };
     let _ = write!(
         text,
-        "\n[machine]\nnetwork = \"forbidden\"\n\n[hsm]\nmodule = {}\ntoken  = {}\npin    = \"prompt\"\nenv    = {:?}\n",
+        "\n[machine]\nnetwork = \"{network}\"\n\n[hsm]\nmodule = {}\ntoken  = {}\npin    = \"{pin}\"\nenv    = {:?}\n",
         quoted(&module.display().to_string()),
         quoted(
             &wish
@@ -79,23 +89,8 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         if how == BuildsOn::NewShares {
             continue;
         }
-        for import in &key.imports {
-            let expires = match import.expires {
-                Some(_) => furthest_midnight()?.to_string(),
-                None => "never".to_owned(),
-            };
-            let _ = write!(
-                text,
-                "\n[[key.import]]\nname       = {}\nkey_arn    = {}\n\
-                 parameters = {}   # downloaded anew: each import needs its own\n\
-                 wrapping   = \"{}\"\nwrap_in    = \"{}\"\nexpires    = \"{expires}\"\n\
-                 # wrapping_key_sha256 = \"\"   # from the slip, for unattended runs\n",
-                quoted(&import.name),
-                quoted(import.key_arn.as_str()),
-                quoted(&format!("inputs/{}.json", import.name)),
-                import.wrapping,
-                import.wrap_in,
-            );
+        for import in imports_of(key, &previous) {
+            text += &once_more(&import)?;
         }
     }
     if by_quorum {
@@ -105,16 +100,79 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     if how == BuildsOn::NewShares {
         text += &escrow(&old)?;
     }
+    text += &record_of(&old, word);
+    if let Some(signer) = &previous.signer {
+        // another HSM has another one
+        let _ = write!(
+            text,
+            "# Who signed that record; to insist on it, compare with the paper:\n# signer = {}\n",
+            quoted(&signer.fingerprint)
+        );
+    }
+    Ok(text)
+}
+
+/// A new name for the record; who watched the last time is to watch again.
+fn record_of(old: &Plan, word: &str) -> String {
     let day = machine::now().strftime("%Y-%m-%d").to_string();
     let label = old
         .keys
         .first()
         .map_or("data-key", |key| key.label.as_str());
-    let _ = write!(
-        text,
-        "\n[record]\ndirectory = {}\n",
-        quoted(&format!("records/{day}-{label}-{word}"))
+    let directory = quoted(&format!("records/{day}-{label}-{word}"));
+    let witnesses: Vec<String> = old.witnesses.iter().map(|seat| quoted(seat)).collect();
+    let witnesses = match witnesses.is_empty() {
+        true => String::new(),
+        false => format!("witnesses = [{}]\n", witnesses.join(", ")),
+    };
+    format!("\n[record]\ndirectory = {directory}\n{witnesses}")
+}
+
+/// Where a data key goes: by the record or, where that only dealt new shares, by the newest one before it
+/// that says so.
+fn imports_of(key: &KeyPlan, previous: &Previous) -> Vec<ImportPlan> {
+    let of = |plan: Plan| {
+        let mut keys = plan.keys.into_iter();
+        keys.find(|earlier| earlier.label == key.label)
+            .map(|key| key.imports)
+    };
+    let earlier = previous
+        .earlier
+        .iter()
+        .filter_map(|record| of(Plan::read(&record.join("plan.toml")).ok()?));
+    std::iter::once(key.imports.clone())
+        .chain(earlier)
+        .find(|imports| !imports.is_empty())
+        .unwrap_or_default()
+}
+
+/// An import again. What was true of one download (its deadline, its wrapping key) or of one decision
+/// (`other_kms_key`: the record now names that KMS key itself) is left out.
+fn once_more(import: &ImportPlan) -> Result<String> {
+    let expires = match import.expires {
+        Some(_) => furthest_midnight()?.to_string(),
+        None => "never".to_owned(),
+    };
+    let mut text = format!(
+        "\n[[key.import]]\nname       = {}\nkey_arn    = {}\n\
+         parameters = {}   # downloaded anew: each import needs its own\n\
+         wrapping   = \"{}\"\nwrap_in    = \"{}\"\nexpires    = \"{expires}\"\n\
+         # wrapping_key_sha256 = \"\"   # from the slip, for unattended runs\n",
+        quoted(&import.name),
+        quoted(import.key_arn.as_str()),
+        quoted(&format!("inputs/{}.json", import.name)),
+        import.wrapping,
+        import.wrap_in,
     );
+    if import.parameters_valid_to.is_some() {
+        text += "# parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"   # of the new download, where its files carry none\n";
+    }
+    if let Some(other) = &import.witness_of {
+        text += &format!(
+            "witness_of = {}   # the same material a second time proves that import\n",
+            quoted(other)
+        );
+    }
     Ok(text)
 }
 

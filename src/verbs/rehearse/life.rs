@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::{
-    hand_over, not_proved, read, same_material, tell, tell_ceremony, tell_end, write_new,
-    write_parameters,
+    hand_over, make_token, not_proved, read, same_material, tell, tell_ceremony, tell_end,
+    write_new, write_parameters,
 };
 use crate::ceremony::{Approved, Sealed, generate, recover, reimport};
 use crate::error::{Error, Result};
@@ -169,11 +169,6 @@ impl Life<'_> {
         }
         Ok(())
     }
-}
-
-/// A token in the soft HSM. The module is let go again, because each ceremony loads it anew.
-fn make_token(module: &Path, label: &str) -> Result<()> {
-    Module::load(module)?.make_practice_token(label, rehearsal::PIN, rehearsal::PIN)
 }
 
 fn only_import(plan: &Plan) -> Result<(&KeyPlan, &ImportPlan)> {

@@ -22,6 +22,20 @@ pub fn get_function_list(_: &Proxy, list: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
     CKR_OK
 }
 
+// ---- lose-session ------------------------------------------------------------------
+
+/// Closes every session with every token, behind the caller's back.
+pub fn close_all_sessions(proxy: &Proxy) {
+    let mut slots = [0; 16];
+    let mut count = slots.len() as Ulong;
+    let list = slots.as_mut_ptr();
+    if real!(proxy, C_GetSlotList(CK_TRUE, list, &mut count)) == CKR_OK {
+        for slot in &slots[..count as usize] {
+            real!(proxy, C_CloseAllSessions(*slot));
+        }
+    }
+}
+
 // ---- pin-flags ---------------------------------------------------------------------
 
 /// Wrong user PINs by slot since the last right one.

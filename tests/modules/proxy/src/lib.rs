@@ -9,6 +9,7 @@
 //! | `fail:C_Name:N:CKR_NAME` | call N (from 1; `*` is every call) is not forwarded and answers that value (a name or `0x` hex) |
 //! | `removed-after:C_Name:N` | from call N on the token is gone: `CKR_DEVICE_REMOVED` for whatever takes a session, `CKR_TOKEN_NOT_PRESENT` for whatever asks the token |
 //! | `hang:C_Name:N` | call N is not forwarded and never comes back; the log says `C_Name hangs` |
+//! | `lose-session:C_Name:N` | before call N is forwarded, every session is closed, as an HSM does after a time-out: its handle is then invalid and nobody is logged in |
 //! | `refuse-create-secret` | `C_CreateObject` of a secret key answers `CKR_TEMPLATE_INCONSISTENT` |
 //! | `weaken:CKA_NAME=true` | generated and unwrapped keys get that value (or `false`), whatever the caller's template says; reading back tells the truth |
 //! | `weaken-unwrapped:CKA_NAME=true` | the same for keys that `C_UnwrapKey` makes only |
@@ -226,6 +227,9 @@ impl Proxy {
             loop {
                 std::thread::park();
             }
+        }
+        if (self.rules.lose_session.iter()).any(|at| at.function == index && number == at.call) {
+            faults::close_all_sessions(self);
         }
         let refusal = match (self.removed.load(SeqCst), reach) {
             (true, Reach::session) => Some(CKR_DEVICE_REMOVED),

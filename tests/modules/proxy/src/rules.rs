@@ -15,6 +15,8 @@ pub struct Rules {
     pub fail: Vec<Fail>,
     pub removed_after: Vec<At>,
     pub hang: Vec<At>,
+    /// The calls at which the token closes every session first.
+    pub lose_session: Vec<At>,
     pub weaken: Vec<Attribute>,
     pub weaken_unwrapped: Vec<Attribute>,
     pub lie: Vec<Attribute>,
@@ -76,6 +78,7 @@ impl Rules {
             ("fail", Some(rest)) => self.fail.push(fail(rest)?),
             ("removed-after", Some(rest)) => self.removed_after.push(at(rest)?),
             ("hang", Some(rest)) => self.hang.push(at(rest)?),
+            ("lose-session", Some(rest)) => self.lose_session.push(at(rest)?),
             ("weaken", Some(rest)) => self.weaken.push(attribute(rest)?),
             ("weaken-unwrapped", Some(rest)) => self.weaken_unwrapped.push(attribute(rest)?),
             ("lie", Some(rest)) => self.lie.push(attribute(rest)?),
@@ -131,7 +134,8 @@ mod tests {
         let rules = Rules::parse(
             "oaep-sha1; refuse-create-secret;fail:C_WrapKey:2:CKR_KEY_UNEXTRACTABLE;\
              fail:C_Login:*:0x80000001;removed-after:C_GenerateKey:1;weaken:CKA_DECRYPT=true;\
-             lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;",
+             lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;lose-session:C_UnwrapKey:5;\
+             wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;",
         )
         .unwrap();
         assert!(rules.oaep_sha1 && rules.refuse_create_secret);
@@ -140,6 +144,7 @@ mod tests {
         assert_eq!((rules.fail[1].call, rules.fail[1].rv), (None, 0x8000_0001));
         assert_eq!(rules.removed_after[0].call, 1);
         assert_eq!(rules.hang[0].call, 3);
+        assert_eq!(rules.lose_session[0].call, 5);
         assert_eq!(rules.weaken[0].kind, CKA_DECRYPT);
         assert!(rules.weaken[0].value && !rules.lie[0].value);
         assert_eq!(rules.wrap_length, -1);
@@ -160,6 +165,7 @@ mod tests {
             "fail:C_WrapKey:1:CKR_OK:more",
             "removed-after:C_WrapKey",
             "hang:C_WrapKey",
+            "lose-session:C_WrapKey",
             "weaken:CKA_LABEL=true",
             "weaken:CKA_DECRYPT=yes",
             "lie:CKA_DECRYPT",

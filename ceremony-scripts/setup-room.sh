@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# setup-room.sh
+#
+# In the locked room, in the directory that a bundle was unpacked to: checks every file against
+# SHA256SUMS, unpacks SoftHSM below target/softhsm where this machine has none, and writes room.env,
+# which puts byok on the path. Needs no root, network or compiler, and touches nothing outside that
+# directory. To run it again does no harm.
+#
+# Example:  ceremony-scripts/setup-room.sh && . ./room.env && byok rehearse
+#
+# Exit codes: 0 done, 2 usage or something missing, 4 a file is not what SHA256SUMS says
+set -euo pipefail
+export LC_ALL=C
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+softhsm=$root/target/softhsm
+
+# stop CODE WHAT [HINT…]
+stop() {
+    local code=$1
+    printf 'setup-room.sh: error: %s\n' "$2" >&2
+    shift 2
+    [ $# -eq 0 ] || printf 'setup-room.sh: hint: %s\n' "$@" >&2
+    exit "$code"
+}
+
+if [ $# -ne 0 ]; then
+    sed -n '2,/^set /s/^#\{1\} \{0,1\}//p' "${BASH_SOURCE[0]}"
+    [ "$1" = --help ] && exit 0 || exit 2
+fi
+cd "$root"
+if [ ! -e SHA256SUMS ] || [ ! -e bin/byok ]; then
+    stop 2 "$root is no unpacked bundle" \
+        'make-bundle.sh makes one; in a clone, ceremony-scripts/rehearse.sh does what is needed'
+fi
+case $root in
+*:*) stop 2 "a directory with a colon in its name cannot stand in PATH: $root" 'unpack the bundle elsewhere' ;;
+esac
+
+# ---- every file ----
+if ! said=$(sha256sum --quiet --strict -c SHA256SUMS 2>&1); then
+    printf '%s\n' "$said" >&2
+    stop 4 'the bundle is not as it was made' 'unpack it again, and compare the SHA-256 of the tar with the paper'
+fi
+printf 'bundle    %d files, each as SHA256SUMS says\n' "$(grep -c . SHA256SUMS)"
+
+# ---- byok ----
+version=$(bin/byok --version 2>&1) ||
+    stop 2 "bin/byok does not run here: $version" 'README-FIRST.txt says which machine the bundle is for'
+printf 'byok      %s runs here\n' "$version"
+
+# ---- SoftHSM ----
+unpack() {
+    if command -v dpkg-deb >/dev/null; then
+        dpkg-deb -x "$1" "$softhsm" || stop 2 "$1 cannot be unpacked"
+        return
+    fi
+    command -v ar >/dev/null || stop 2 'there is neither dpkg-deb nor ar to unpack SoftHSM with' \
+        'without SoftHSM: use the HSM that is at hand; byok is in bin/'
+    local data how
+    data=$(ar t "$1" | grep '^data\.tar')
+    case $data in
+    *.xz) how=--xz ;;
+    *.zst) how=--zstd ;;
+    *.gz) how=--gzip ;;
+    *) how=--no-auto-compress ;;
+    esac
+    ar p "$1" "$data" | tar --extract "$how" -C "$softhsm" || stop 2 "$1 cannot be unpacked"
+}
+unresolved() { ldd "$1" 2>/dev/null | grep 'not found' >/dev/null; } # not -q: ldd must be let speak to its end
+
+if module=$(softhsm-config/find-module.sh 2>/dev/null) && [ "${module#"$softhsm"/}" = "$module" ]; then
+    printf 'SoftHSM   found on this machine: %s\n' "$module"
+else
+    [ -z "${BYOK_SOFTHSM_MODULE:-}" ] || stop 2 "BYOK_SOFTHSM_MODULE=$BYOK_SOFTHSM_MODULE: there is no such file"
+    rm -rf "$softhsm"
+    mkdir -p "$softhsm"
+    for deb in debs/*softhsm2*.deb; do unpack "$deb"; done
+    module=$(softhsm-config/find-module.sh) || stop 2 'the packages in debs/ hold no SoftHSM'
+    printf 'SoftHSM   unpacked in target/softhsm\n'
+fi
+libraries=
+if unresolved "$module" && [ "${module#"$softhsm"/}" != "$module" ]; then
+    # The cryptographic library is not on this machine either.
+    for deb in debs/*.deb; do unpack "$deb"; done
+    for dir in "$softhsm"/usr/lib "$softhsm"/usr/lib/*-linux-*; do
+        [ ! -d "$dir" ] || libraries=$libraries${libraries:+:}$dir
+    done
+fi
+if LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} unresolved "$module"; then
+    ldd "$module" >&2 || true
+    stop 2 'libraries that SoftHSM needs are not on this machine, nor in the bundle' \
+        'README-FIRST.txt says which machine the bundle is for'
+fi
+
+# ---- what people read into their shell ----
+# shellcheck disable=SC2016 # their shell expands what is named there
+{
+    printf '# Written by setup-room.sh; to be read by:  . ./room.env\n'
+    printf 'export PATH=%q:"$PATH"\n' "$root/bin"
+    printf 'export BYOK_SOFTHSM_MODULE=%q\n' "$module"
+    # The loader reads this when byok starts.
+    [ -z "$libraries" ] || printf 'export LD_LIBRARY_PATH=%q"${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"\n' "$libraries"
+} >room.env
+
+# ---- recovery without byok asks for more than a bare Debian has ----
+missing=
+command -v openssl >/dev/null || missing='openssl 3'
+python3 -c 'import sys, hashlib, inspect, zipfile; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+    missing=$missing${missing:+ and }'python3 (3.10 or newer)'
+if [ -n "$missing" ]; then
+    printf 'recovery  without byok is not possible on this machine: it lacks %s\n' "$missing"
+else
+    printf 'recovery  without byok is possible on this machine: openssl, python3, wheels/\n'
+fi
+printf 'next      . ./room.env && byok rehearse\n'

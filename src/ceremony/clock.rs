@@ -1,0 +1,147 @@
+//! This machine's clock, where something shows that it is wrong: a person's watch decides.
+//!
+//! It is asked before the approval, so that every line of the transcript has the time that people know.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Operator, Plan, Previous, Result, parameters, screens};
+use crate::kms::aws;
+use crate::machine;
+
+/// Asks for the time as long as something contradicts it. Who says that the clock is right goes on: the
+/// step that the contradiction belongs to then refuses.
+///
+/// # Errors
+/// Exit 1 where the person ends the run.
+pub fn compare(
+    plan: &Plan,
+    previous: Option<&Previous>,
+    operator: &mut dyn Operator,
+) -> Result<()> {
+    while let Some(doubt) = doubt(plan, previous) {
+        operator.say(&screens::fold(&doubt, " "));
+        if !ask(operator)? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Takes the time from a person. `false`: the clock is right as it is, or nobody is asked.
+///
+/// # Errors
+/// As [`compare`].
+pub fn ask(operator: &mut dyn Operator) -> Result<bool> {
+    let clock = machine::for_people(machine::now());
+    operator.say(&format!(
+        " The clock says {clock}. Look at a watch.\n \
+         Right within 5 minutes: press Enter. Wrong: type the UTC time.\n"
+    ));
+    loop {
+        let typed = operator.ask(" UTC as YYYY-MM-DD HH:MM, or Enter: ")?;
+        match typed.as_deref() {
+            None | Some("") => return Ok(false),
+            Some(text) => match read(text) {
+                Some(present) => {
+                    machine::correct_clock(present);
+                    return Ok(true);
+                }
+                None => operator.say(" That is no time such as 2026-11-22 09:41. Type it again.\n"),
+            },
+        }
+    }
+}
+
+/// How far the clock was corrected, for the record.
+pub fn corrected() -> Option<String> {
+    let offset = machine::clock_offset();
+    let side = match offset {
+        0 => return None,
+        1.. => "behind",
+        _ => "ahead",
+    };
+    let by = SignedDuration::from_secs(offset).abs();
+    let (hours, minutes) = (by.as_hours(), by.as_mins() % 60);
+    Some(format!(
+        "this machine's clock was {hours} h {minutes} min {side}; the time was entered by hand and used"
+    ))
+}
+
+/// What the import parameters and the previous record say of the time, where the clock contradicts them.
+fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
+    let now = machine::now();
+    let of_parameters = plan.imports().find_map(|(_, import)| {
+        let read = aws::read(&import.parameters).ok()?;
+        let valid_to = read.valid_to.or(import.parameters_valid_to)?;
+        let name = &import.name;
+        if now >= valid_to {
+            let end = machine::for_people(valid_to);
+            return Some(format!(
+                "By this machine's clock the import parameters of {name} expired at {end}. If the clock is right they are of no use any more; if it is ahead, correct it here."
+            ));
+        }
+        (valid_to.duration_since(now) > parameters::LIFETIME).then(|| {
+            let made = machine::for_people(valid_to - parameters::LIFETIME);
+            format!(
+                "The import parameters of {name} were made at {made} at the earliest; by this machine's clock that is still to come."
+            )
+        })
+    });
+    of_parameters.or_else(|| {
+        let sealed = previous?.sealed;
+        (sealed > now).then(|| {
+            let sealed = machine::for_people(sealed);
+            format!("The previous record was sealed at {sealed}; by this machine's clock that is still to come.")
+        })
+    })
+}
+
+/// `2026-11-22 09:41`, with seconds or a `Z` or `UTC` where somebody types them.
+fn read(text: &str) -> Option<Timestamp> {
+    let text = text
+        .trim()
+        .trim_end_matches('Z')
+        .trim_end_matches("UTC")
+        .trim_end();
+    let at = [
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%dT%H:%M",
+    ]
+    .iter()
+    .find_map(|format| DateTime::strptime(format, text).ok())?;
+    let sensible = (2024..2200).contains(&at.year());
+    let at = TimeZone::UTC.to_timestamp(at).ok()?;
+    sensible.then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_as_people_type_it() {
+        let is = |text: &str| read(text).map(|at| at.to_string());
+        for text in [
+            "2026-11-22 09:41",
+            " 2026-11-22 09:41 UTC",
+            "2026-11-22 09:41:00Z",
+            "2026-11-22T09:41:00Z",
+        ] {
+            assert_eq!(is(text).as_deref(), Some("2026-11-22T09:41:00Z"), "{text}");
+        }
+        for text in [
+            "",
+            "09:41",
+            "22.11.2026 09:41",
+            "2026-02-30 09:41",
+            "1970-01-01 00:00",
+            "yes",
+        ] {
+            assert_eq!(is(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A share that was typed whole and is none: which row to look at, and one row typed again.
+
+use super::typing::{Typed, Typist, so_far_line};
+use super::{Ceremony, Result, screens};
+use crate::escrow::SHARE_WORDS;
+use crate::escrow::slip39::NotAShare;
+use crate::escrow::slip39::words::Words;
+
+enum Which {
+    Row(usize),
+    Back,
+    Aside,
+}
+
+impl Ceremony<'_> {
+    /// One row is typed again: the one that the checksum tells, or any that the person names. Says which;
+    /// `None`: the share is put aside. The words that were shown for it are wiped.
+    pub(super) fn type_row_again(
+        &mut self,
+        typist: &Typist,
+        typed: &mut Words,
+        why: &NotAShare,
+    ) -> Result<Option<usize>> {
+        self.show_mistake(typist, typed, why)?;
+        let told = screens::one_row(why);
+        let mut row = told;
+        loop {
+            let asked = match row {
+                Some(row) => row,
+                None => match self.which_row(typist.custodian)? {
+                    Which::Row(row) => row,
+                    Which::Aside => return Ok(None),
+                    Which::Back => {
+                        row = told;
+                        continue;
+                    }
+                },
+            };
+            match self.ask_share_word(typist.custodian, asked)? {
+                Typed::Aside => return Ok(None),
+                Typed::Back => row = None,
+                Typed::Word(number) => {
+                    typed.set(asked - 1, number);
+                    self.operator.wipe();
+                    return Ok(Some(asked));
+                }
+            }
+        }
+    }
+
+    fn show_mistake(&mut self, typist: &Typist, typed: &Words, why: &NotAShare) -> Result<()> {
+        let custodian = typist.custodian;
+        self.operator.wipe();
+        let place = screens::place_of("step 7 of 13: shares", custodian);
+        let heading = screens::heading(self.rehearsal, &place);
+        self.operator.say(&format!("{heading}\n"));
+        let window = self.operator.columns();
+        let shown = screens::mistyped(typed, why, window)?;
+        self.operator.show_secret(&shown);
+        let (look, back) = match screens::one_row(why) {
+            Some(row) => (
+                format!(
+                    "{custodian}: look at row {row} on your form, letter by letter, and type it again."
+                ),
+                "back = edit any row     ",
+            ),
+            None => (
+                format!(
+                    "{custodian}: look at your form. Only the row that you name is typed again."
+                ),
+                "",
+            ),
+        };
+        self.operator.say(&format!(
+            "\n{}\n{}{} {back}aside = put this share aside, take another custodian\n \
+             note = record something for the auditor        stop = end the ceremony here\n\n",
+            screens::fold(&look, " "),
+            typist.so_far,
+            so_far_line(
+                "",
+                "made so far",
+                "no data key in the HSM; only the transcript"
+            ),
+        ));
+        Ok(())
+    }
+
+    fn which_row(&mut self, custodian: &str) -> Result<Which> {
+        let custodian = screens::short(custodian);
+        let question =
+            format!(" {custodian}: which row? A number from 1 to {SHARE_WORDS}, or aside: ");
+        loop {
+            let answer = self.ask(&question)?.unwrap_or_default();
+            match answer.to_ascii_lowercase().as_str() {
+                "aside" => return Ok(Which::Aside),
+                "back" => return Ok(Which::Back),
+                answer => {
+                    if let Ok(row @ 1..=SHARE_WORDS) = answer.parse() {
+                        return Ok(Which::Row(row));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Questions of a ceremony, and what goes into the transcript beside its line: deviations that byok
+//! sees, and what people want the auditor to know.
+
+use super::{Ceremony, Error, Event, Result, screens, words};
+use crate::locked::Locked;
+
+impl Ceremony<'_> {
+    /// Asks a question. What people noted meanwhile is in the transcript before anything follows from
+    /// the answer. `None`: nobody is asked.
+    pub(super) fn ask(&mut self, question: &str) -> Result<Option<String>> {
+        let answer = self.operator.ask(question);
+        self.take_notes()?;
+        answer
+    }
+
+    /// The same for one word of a share.
+    pub(super) fn ask_for_word(&mut self, question: &str) -> Result<Option<Locked>> {
+        let answer = self.operator.ask_word(question);
+        self.take_notes()?;
+        answer
+    }
+
+    /// Records, with the present step, what people noted since this was last done.
+    pub(super) fn take_notes(&mut self) -> Result<()> {
+        let notes = self.operator.take_notes();
+        notes
+            .iter()
+            .try_for_each(|note| self.record_exception(note, true))
+    }
+
+    /// Records a deviation. Where a person is there, they must type `yes` to go on.
+    pub(super) fn exception(&mut self, what: &str) -> Result<()> {
+        let what_shown = screens::fold(what, " ");
+        let question = format!("{what_shown} Type yes to go on and record this as an exception: ");
+        let answer = self.operator.decide(&question);
+        self.take_notes()?;
+        if answer?.is_some_and(|answer| answer != "yes") {
+            return Err(Error::declined(format!("not accepted: {what}")));
+        }
+        self.note(what)
+    }
+
+    /// Records a deviation that needs no answer.
+    pub(super) fn note(&mut self, what: &str) -> Result<()> {
+        let shown = screens::fold(&format!("exception: {what}"), " ");
+        self.operator.say(&shown);
+        self.record_exception(what, false)
+    }
+
+    fn record_exception(&mut self, what: &str, typed: bool) -> Result<()> {
+        self.exceptions += 1;
+        self.record.transcript.append(&Event::Exception {
+            step: self.step.number(),
+            what: words::printable(what),
+            typed,
+        })
+    }
+}

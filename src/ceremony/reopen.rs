@@ -1,0 +1,117 @@
+//! An HSM that loses its session while shares are handed out, which takes most of an hour.
+//!
+//! Token objects outlive a session. So the session is opened anew, the PIN asked for again, and every
+//! data key proved to be what it was; then the work that failed is done again from its beginning. Session
+//! keys are made anew by that work, and the escrow key comes from bytes that are still held, or from what
+//! custodians typed. A data key that was a session object is gone: the ceremony ends, its forms void.
+
+use super::{Ceremony, Error, Event, Result, login, screens};
+use crate::error::Exit;
+use crate::hsm::{self, DataKey, Life};
+
+/// More than these are no accident: somebody should look at the HSM first.
+const MOST_REOPENINGS: u32 = 3;
+
+impl Ceremony<'_> {
+    /// Does work with the HSM that holds nothing of the session before or after it, again where the
+    /// session was lost.
+    pub(super) fn in_a_session<T>(
+        &mut self,
+        keys: &mut [DataKey],
+        work: impl Fn(&mut Self, &[DataKey]) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            match work(self, keys) {
+                Err(lost) if hsm::session_was_lost(&lost) => self.reopen(lost, keys)?,
+                done => return done,
+            }
+        }
+    }
+
+    fn reopen(&mut self, lost: Error, keys: &mut [DataKey]) -> Result<()> {
+        if let Some(gone) = keys.iter().find(|key| key.life == Life::Session) {
+            return Err(lost.state(format!(
+                "the data key {:?} was no token object: it ended with the HSM's session",
+                gone.label
+            )));
+        }
+        if self.reopenings >= MOST_REOPENINGS {
+            return Err(lost.hint(format!(
+                "the session was reopened {MOST_REOPENINGS} times already: find out why this HSM drops it"
+            )));
+        }
+        let told = format!(
+            "The HSM lost its session ({}). Nothing is lost: the data keys are in the token, and the shares \
+             that were handed out stay good. The PIN is needed once more.",
+            lost.what
+        );
+        self.operator
+            .say(&format!("\n{}", screens::fold(&told, " ")));
+        let logins = self.open_again(true).map_err(|e| not_reopened(&lost, e))?;
+        for key in keys.iter_mut() {
+            let found = self.hsm()?.find_again(key);
+            found.map_err(|e| e.doing(format!("finding the data key {:?} again", key.label)))?;
+        }
+        self.find_signer_again()?;
+        self.record.transcript.append(&Event::HsmReopened {
+            token: self.hsm()?.token().clone(),
+            lost: lost.what.clone(),
+            logins,
+            labels: keys.iter().map(|key| key.label.clone()).collect(),
+        })?;
+        self.note(&format!(
+            "the HSM lost its session ({}); it was opened again, and every data key is the same as before",
+            lost.what
+        ))?;
+        self.record.transcript.sync()
+    }
+
+    /// After a failure: once more, so that what this run made can be destroyed. Nobody is waited for.
+    pub(super) fn open_to_destroy(&mut self) -> Result<()> {
+        if self.reopenings > MOST_REOPENINGS {
+            return Err(Error::hsm("the HSM's session is lost"));
+        }
+        self.operator.say(
+            "\n The HSM lost its session. To destroy what this run made, it is opened again.\n",
+        );
+        self.open_again(false)?;
+        let _ = self.find_signer_again(); // without it the aborted transcript is not signed, and says so
+        Ok(())
+    }
+
+    /// The same token, a new session, the PIN once more. Says how many logins it took. `wait`: for people to
+    /// connect a token that is gone.
+    fn open_again(&mut self, wait: bool) -> Result<u32> {
+        // A failure is final: no PIN that was refused is ever tried again.
+        let before = std::mem::replace(&mut self.reopenings, u32::MAX);
+        let nothing = || Error::hsm("no session with the HSM is open");
+        let module = self.module.as_ref().ok_or_else(nothing)?;
+        let hsm = self.hsm.as_mut().ok_or_else(nothing)?;
+        while let Err(gone) = module.reopen(hsm) {
+            let told = format!(
+                "The HSM token {:?} cannot be opened ({}). Connect it again.",
+                hsm.token().token,
+                gone.what
+            );
+            let question = screens::fold(&told, " ") + " Then press Enter: ";
+            if !wait || self.operator.ask(&question)?.is_none() {
+                return Err(gone);
+            }
+        }
+        let logins = login::log_in(hsm, &self.plan.hsm.pin, self.operator)?;
+        self.reopenings = before + 1;
+        Ok(logins)
+    }
+}
+
+/// What failed first is the reason; a person who ends the ceremony is none.
+fn not_reopened(lost: &Error, mut why: Error) -> Error {
+    if why.exit == Exit::Declined {
+        return why;
+    }
+    why.exit = Exit::Hsm;
+    why.doing(format!(
+        "the HSM lost its session ({}) and could not be opened again",
+        lost.what
+    ))
+}

@@ -1,0 +1,242 @@
+//! Shares typed by custodians, one after the other. What is good stays, whatever comes after it; nobody's
+//! words stay on the screen.
+
+use super::shares::{STRANGER, refused};
+use super::{Ceremony, Error, Result, screens, words};
+use crate::error::Exit;
+use crate::escrow::slip39::Share;
+use crate::escrow::slip39::words::{Words, number_of};
+use crate::escrow::{Quorum, SHARE_WORDS, UntrustedShares};
+
+/// The words that all shares of a set begin with, and the one that tells them apart.
+const COMMON: usize = 3;
+
+/// The longest name of who brings a share, in characters, as in a plan.
+const LONGEST_NAME: usize = 40;
+
+/// What a share that was taken begins with, and whose it is.
+struct Beginning {
+    of: String,
+    words: [u16; COMMON + 1],
+}
+
+/// Who types a share now, and what is known before.
+pub(super) struct Typist<'a> {
+    pub(super) custodian: &'a str,
+    begun: &'a [Beginning],
+    /// The lines that say what is good so far and what is needed.
+    pub(super) so_far: String,
+}
+
+/// What came instead of a word, or the word.
+pub(super) enum Typed {
+    Word(u16),
+    Back,
+    Aside,
+}
+
+impl Ceremony<'_> {
+    /// Shares until they are enough and agree.
+    pub(super) fn type_quorum(&mut self) -> Result<Quorum> {
+        let mut shares = UntrustedShares::default();
+        let mut begun: Vec<Beginning> = Vec::new();
+        loop {
+            if shares.missing() == Some(0) {
+                match shares.validate() {
+                    Err(error) if error.exit == Exit::Mismatch => self.operator.say(
+                        "\n These shares are of one set, but together they give no escrow key: at least\n \
+                         one of them is not what was dealt. Nothing is lost. Take the share of another\n \
+                         custodian too; or put one aside: type the name of who brought it.\n",
+                    ),
+                    done => return done,
+                }
+            }
+            let custodian = self.ask_who(&shares)?;
+            if shares.names().contains(&custodian.as_str()) {
+                if self.is_put_aside(&custodian)? {
+                    shares.remove(&custodian);
+                    begun.retain(|begun| begun.of != custodian);
+                }
+                continue;
+            }
+            let typist = Typist {
+                custodian: &custodian,
+                begun: &begun,
+                so_far: so_far(&shares, " Nothing is lost.   "),
+            };
+            let typed = self.type_share(&typist)?;
+            self.operator.wipe();
+            let Some(typed) = typed else {
+                self.note(&format!("the share of {custodian} was put aside"))?;
+                continue;
+            };
+            match self.take(&mut shares, &custodian, &typed) {
+                Ok(name) => {
+                    self.used(&name, &typed)?;
+                    begun.push(Beginning {
+                        words: std::array::from_fn(|at| typed.number(at)),
+                        of: name,
+                    });
+                }
+                Err(why) => {
+                    let said = screens::fold(&format!("{custodian}: {why}."), " ");
+                    self.operator.say(&said);
+                }
+            }
+        }
+    }
+
+    /// Takes a share under the name of whom it was dealt to, or says why not.
+    fn take(
+        &self,
+        shares: &mut UntrustedShares,
+        custodian: &str,
+        typed: &Words,
+    ) -> std::result::Result<String, String> {
+        if self.is_stranger(typed) {
+            return Err(format!("{STRANGER}; it was not taken"));
+        }
+        let share = Share::from_words(typed).map_err(|why| screens::suspects(&why))?;
+        let name = self.name_of(typed, custodian);
+        shares.add(&name, share).map_err(|why| refused(&why))?;
+        Ok(name)
+    }
+
+    fn ask_who(&mut self, shares: &UntrustedShares) -> Result<String> {
+        loop {
+            let said = format!("\n{}", so_far(shares, " "));
+            self.operator.say(&said);
+            let name = self.ask(" Which custodian types a share now? Name: ")?;
+            let name = name.ok_or_else(|| Error::usage("nobody is there to type shares"))?;
+            let name = words::printable(&name);
+            if name.chars().count() > LONGEST_NAME {
+                let said = format!(" A name has at most {LONGEST_NAME} characters.\n");
+                self.operator.say(&said);
+            } else if !name.is_empty() {
+                return Ok(name);
+            }
+        }
+    }
+
+    /// A share that was good by itself may still have to go: it may be of another set than all others.
+    fn is_put_aside(&mut self, custodian: &str) -> Result<bool> {
+        let said = format!("The share of {custodian} was typed already, and it is a share.");
+        self.operator.say(&screens::fold(&said, " "));
+        let aside = self.ask(" Type aside to put it aside, Enter to keep it: ")?;
+        if !aside.is_some_and(|answer| answer.eq_ignore_ascii_case("aside")) {
+            return Ok(false);
+        }
+        self.note(&format!("the share of {custodian} was put aside"))?;
+        Ok(true)
+    }
+
+    /// All words of one share; `None`: put aside. A word that is not in the list is named at once, a
+    /// share of another set or a repeated one at word 4, a mistyped word by its row.
+    fn type_share(&mut self, typist: &Typist) -> Result<Option<Words>> {
+        let who = format!("{}: type your 33 words, one a line.", typist.custodian);
+        self.operator.say(&format!(
+            "\n{} Everyone else: turn away. Four letters of a word are enough.\n \
+             back = the row before   aside = put this share aside, take another custodian\n \
+             note = tell the auditor something (no share words)   stop = end the ceremony\n",
+            screens::fold(&who, " ")
+        ));
+        let mut typed = Words::blank(SHARE_WORDS)?;
+        let mut row = 1;
+        loop {
+            while row <= SHARE_WORDS {
+                match self.ask_share_word(typist.custodian, row)? {
+                    Typed::Aside => return Ok(None),
+                    Typed::Back => row = row.saturating_sub(1).max(1),
+                    Typed::Word(number) => {
+                        typed.set(row - 1, number);
+                        let begins_well = row != COMMON + 1 || self.begins_well(typist, &typed);
+                        row = if begins_well { row + 1 } else { 1 };
+                    }
+                }
+            }
+            let Err(why) = Share::from_words(&typed) else {
+                return Ok(Some(typed));
+            };
+            let Some(again) = self.type_row_again(typist, &mut typed, &why)? else {
+                return Ok(None);
+            };
+            // the others stay as they are
+            if again <= COMMON + 1 && !self.begins_well(typist, &typed) {
+                row = 1;
+            }
+        }
+    }
+
+    pub(super) fn ask_share_word(&mut self, custodian: &str, row: usize) -> Result<Typed> {
+        loop {
+            let question = format!("word {row:>2} of {SHARE_WORDS}: ");
+            let word = self.ask_for_word(&screens::asked_of(custodian, &question))?;
+            let word = word.ok_or_else(|| Error::usage("nobody is there to type shares"))?;
+            let word = word.trim_ascii();
+            if word.eq_ignore_ascii_case(b"aside") {
+                return Ok(Typed::Aside);
+            }
+            if word.eq_ignore_ascii_case(b"back") {
+                return Ok(Typed::Back);
+            }
+            if let Some(number) = number_of(word) {
+                return Ok(Typed::Word(number));
+            }
+            self.operator.say(&format!(
+                " Row {row}: that is not a word of the list; look at the form again.\n"
+            ));
+        }
+    }
+
+    fn begins_well(&mut self, typist: &Typist, typed: &Words) -> bool {
+        let Typist {
+            custodian, begun, ..
+        } = typist;
+        let common = begun
+            .first()
+            .and_then(|first| (0..COMMON).find(|at| typed.number(*at) != first.words[*at]));
+        let same = begun
+            .iter()
+            .find(|before| before.words[COMMON] == typed.number(COMMON));
+        let why = match (common, same) {
+            (Some(at), _) => format!(
+                "word {} is not that of the shares before. Either row {} was mistyped, or this form is of another ceremony: compare the ceremony ids on the forms.",
+                at + 1,
+                at + 1
+            ),
+            (None, Some(before)) => format!(
+                "{} typed a share with this word 4 already. Is this your own form?",
+                before.of
+            ),
+            (None, None) => return true,
+        };
+        let said = format!("{custodian}: {why} Type it again from row 1, or aside.");
+        self.operator.say(&screens::fold(&said, " "));
+        false
+    }
+}
+
+/// Which shares are good and how many are missing, with a text before the first of the two lines.
+fn so_far(shares: &UntrustedShares, before: &str) -> String {
+    let names = shares.names();
+    let good = match names[..] {
+        [] => "none yet".to_owned(),
+        _ => names.join(", "),
+    };
+    let needed = match (shares.missing(), shares.threshold()) {
+        (Some(missing), Some(threshold)) => format!("{missing} of {threshold}"),
+        _ => "not known before the first".to_owned(),
+    };
+    so_far_line(before, "good so far", &good)
+        + &so_far_line(&" ".repeat(before.len()), "still needed", &needed)
+}
+
+/// One of them, folded below its value.
+pub(super) fn so_far_line(before: &str, name: &str, value: &str) -> String {
+    let indent = match before {
+        "" => " ".repeat(" Nothing is lost.   ".len()),
+        before => before.to_owned(),
+    };
+    let folded = screens::fold(value, &" ".repeat(indent.len() + 14));
+    format!("{indent}{name:<14}{}", folded.trim_start())
+}

@@ -1,0 +1,319 @@
+//! The key pair in the HSM that signs transcripts: ECDSA on P-256 (FIPS 186-5).
+
+use cryptoki::error::Error as P11Error;
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use super::keys::{KeyId, template_refused};
+use super::{Attributes, Hsm, attributes, fault, quirks};
+use crate::error::{Error, Result};
+use crate::transcript::public_key::PublicKey;
+use crate::words;
+
+/// CKA_LABEL of both halves.
+pub const SIGNER_LABEL: &str = "byok-transcript-signer";
+
+/// The object identifier of P-256 as CKA_EC_PARAMS holds it (RFC 5480, section 2.1.1.1).
+const P256_PARAMS: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+/// Length of an uncompressed point on P-256.
+const POINT: usize = 65;
+
+/// A private key in the token that is known to sign for its public key.
+#[derive(Clone)]
+pub struct SigningKey {
+    /// CKA_ID, of any length where byok did not make it.
+    id: Vec<u8>,
+    /// The public half.
+    pub public: PublicKey,
+    /// What was read back of the private half.
+    pub attributes: Attributes,
+}
+
+/// A private key of the label, as it was found.
+pub struct FoundSigner {
+    /// CKA_ID in lower-case hex.
+    pub id: String,
+    /// The key, or why it cannot serve.
+    pub key: Result<SigningKey>,
+}
+
+impl SigningKey {
+    /// CKA_ID in lower-case hex.
+    pub fn id(&self) -> String {
+        words::hex(&self.id)
+    }
+}
+
+impl Hsm {
+    /// Every private EC key of the token that is labelled as signers are.
+    ///
+    /// # Errors
+    /// Exit 3 where the search fails.
+    pub fn signers(&self) -> Result<Vec<FoundSigner>> {
+        let searching = |e| fault(e).doing("looking for the transcript signer");
+        let template = private_half(None);
+        let handles = self.session.find_objects(&template).map_err(searching)?;
+        let mut found = Vec::with_capacity(handles.len());
+        for handle in handles {
+            let id = self.id_of(handle).map_err(searching)?;
+            let key = self
+                .point_of(&id, handle)
+                .and_then(|point| self.judged_signer(handle, id.clone(), &point, true));
+            found.push(FoundSigner {
+                id: words::hex(&id),
+                key,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Makes a key pair under this CKA_ID and judges it.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM refuses or makes another key than asked. Objects may then exist: the caller
+    /// destroys what carries the label and this id.
+    pub fn make_signer(&self, id: KeyId) -> Result<SigningKey> {
+        let name = [Attribute::Label(SIGNER_LABEL.into()), id.attribute()];
+        let (public, private) = self.generate_pair(true, &name)?;
+        let point = self.point_in(public)?;
+        self.judged_signer(private, id.bytes().to_vec(), &point, true)
+    }
+
+    /// Makes a pair of this session, has it sign, and destroys it: whether this HSM could have a signer.
+    ///
+    /// # Errors
+    /// Exit 3 where it could not.
+    pub fn try_signer(&self) -> Result<()> {
+        let id = KeyId::random()?;
+        let name = [id.attribute()];
+        let (public, private) = self.generate_pair(false, &name)?;
+        let tried = self.point_in(public).and_then(|point| {
+            let key = self.judged_signer(private, id.bytes().to_vec(), &point, false)?;
+            let digest = challenge()?;
+            let signature = sign_in(&self.session, private, &digest)?;
+            proved(&key, &digest, &signature)
+        });
+        for half in [public, private] {
+            self.session.destroy_object(half).map_err(fault)?;
+        }
+        tried
+    }
+
+    /// Has the HSM sign a fresh challenge, and verifies that in software.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM does not sign, or signs with another key than its public half says.
+    pub fn prove_signer(&self, key: &SigningKey) -> Result<()> {
+        let digest = challenge()?;
+        let signature = self
+            .sign(key, &digest)
+            .map_err(|e| e.doing("having the transcript signer sign a challenge"))?;
+        proved(key, &digest, &signature)
+    }
+
+    /// C_Sign with CKM_ECDSA over a digest: `r` and `s`, 32 bytes each.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM refuses or answers with another length.
+    pub fn sign(&self, key: &SigningKey, digest: &[u8; 32]) -> Result<[u8; 64]> {
+        // In a session of its own: whatever failed before may have left an operation open in the other.
+        let own = self.context.open_rw_session(self.token.slot);
+        let session = own.as_ref().unwrap_or(&self.session);
+        let template = private_half(Some(&key.id));
+        let found = session.find_objects(&template).map_err(fault)?;
+        match found.as_slice() {
+            [handle] => sign_in(session, *handle, digest),
+            other => Err(Error::hsm(format!(
+                "the token shows {} transcript signers of CKA_ID {}",
+                other.len(),
+                key.id()
+            ))),
+        }
+    }
+
+    /// Rows of the quirks table are tried: a session may need the signer before any other key.
+    fn generate_pair(
+        &self,
+        token: bool,
+        name: &[Attribute],
+    ) -> Result<(ObjectHandle, ObjectHandle)> {
+        let mut row = 0;
+        loop {
+            match self.generate_pair_as(token, name, quirks::OMISSIONS[row]) {
+                Ok(pair) => return Ok(pair),
+                Err(e) if template_refused(&e) && row + 1 < quirks::OMISSIONS.len() => row += 1,
+                Err(e) => return Err(fault(e).doing("making a key pair on P-256")),
+            }
+        }
+    }
+
+    fn generate_pair_as(
+        &self,
+        token: bool,
+        name: &[Attribute],
+        omitted: &[AttributeType],
+    ) -> Result<(ObjectHandle, ObjectHandle), P11Error> {
+        let mut public = vec![Attribute::EcParams(P256_PARAMS.to_vec())];
+        public.extend_from_slice(name);
+        public.extend(attributes::template(
+            &attributes::signing_public(token),
+            omitted,
+        ));
+        let mut private = name.to_vec();
+        private.extend(attributes::template(
+            &attributes::signing_private(token),
+            omitted,
+        ));
+        self.session
+            .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
+    }
+
+    fn judged_signer(
+        &self,
+        private: ObjectHandle,
+        id: Vec<u8>,
+        point: &[u8; POINT],
+        token: bool,
+    ) -> Result<SigningKey> {
+        let rules = [
+            attributes::signing_private(token).as_slice(),
+            attributes::GENERATED,
+        ]
+        .concat();
+        let read = self
+            .session
+            .get_attributes(private, &attributes::kinds(&rules))
+            .map_err(|e| fault(e).doing("reading the transcript signer's attributes back"))?;
+        let attributes = attributes::judge(&rules, &read).map_err(|deviations| {
+            Error::hsm(format!(
+                "the transcript signer is not what it must be: {deviations}"
+            ))
+            .check("ATTRIBUTES")
+        })?;
+        Ok(SigningKey {
+            id,
+            public: PublicKey::p256(point),
+            attributes,
+        })
+    }
+
+    fn id_of(&self, handle: ObjectHandle) -> Result<Vec<u8>, P11Error> {
+        let read = self.session.get_attributes(handle, &[AttributeType::Id])?;
+        Ok(match read.into_iter().next() {
+            Some(Attribute::Id(id)) => id,
+            _ => Vec::new(),
+        })
+    }
+
+    /// The point of the public half, which lies beside the private one; some HSMs tell it of the private
+    /// one too.
+    fn point_of(&self, id: &[u8], private: ObjectHandle) -> Result<[u8; POINT]> {
+        let template = [
+            Attribute::Class(ObjectClass::PUBLIC_KEY),
+            Attribute::KeyType(KeyType::EC),
+            Attribute::Label(SIGNER_LABEL.into()),
+            Attribute::Id(id.to_vec()),
+        ];
+        let halves = self.session.find_objects(&template).map_err(fault)?;
+        match halves.as_slice() {
+            [public] => self.point_in(*public),
+            [] => self.point_in(private).map_err(|_| {
+                Error::hsm("its public half is not in the token")
+                    .hint("a pair that byok makes has both halves, with the same label and CKA_ID")
+            }),
+            _ => Err(Error::hsm(
+                "the token holds several public keys of its label and CKA_ID",
+            )),
+        }
+    }
+
+    fn point_in(&self, handle: ObjectHandle) -> Result<[u8; POINT]> {
+        let wanted = [AttributeType::EcParams, AttributeType::EcPoint];
+        let read = self
+            .session
+            .get_attributes(handle, &wanted)
+            .map_err(|e| fault(e).doing("reading the transcript signer's public key"))?;
+        let on_p256 = read.contains(&Attribute::EcParams(P256_PARAMS.to_vec()));
+        let point = read.iter().find_map(|attribute| match attribute {
+            Attribute::EcPoint(point) => bare_point(point),
+            _ => None,
+        });
+        point
+            .filter(|_| on_p256)
+            .ok_or_else(|| Error::hsm("the HSM tells no point on P-256 of the transcript signer"))
+    }
+}
+
+/// What finds private halves: all, or the one of a CKA_ID.
+fn private_half(id: Option<&[u8]>) -> Vec<Attribute> {
+    let mut template = vec![
+        Attribute::Class(ObjectClass::PRIVATE_KEY),
+        Attribute::KeyType(KeyType::EC),
+        Attribute::Token(true),
+        Attribute::Label(SIGNER_LABEL.into()),
+    ];
+    template.extend(id.map(|id| Attribute::Id(id.to_vec())));
+    template
+}
+
+/// The standard wants the point in an OCTET STRING (PKCS#11 v2.40, section 2.3.3); some modules give it bare.
+fn bare_point(value: &[u8]) -> Option<[u8; POINT]> {
+    let bare = match value {
+        [0x04, 0x41, point @ ..] if point.len() == POINT => point,
+        point => point,
+    };
+    let point: [u8; POINT] = bare.try_into().ok()?;
+    (point[0] == 4).then_some(point) // uncompressed
+}
+
+/// A digest that is none of anything that matters.
+fn challenge() -> Result<[u8; 32]> {
+    let mut random = [0; 32];
+    SysRng
+        .try_fill_bytes(&mut random)
+        .map_err(|e| Error::machine(format!("drawing a challenge: {e}")))?;
+    let text = [b"byok-ceremony signer challenge v1".as_slice(), &random].concat();
+    Ok(words::sha256(&text))
+}
+
+fn sign_in(session: &Session, handle: ObjectHandle, digest: &[u8; 32]) -> Result<[u8; 64]> {
+    let signature = session
+        .sign(&Mechanism::Ecdsa, handle, digest)
+        .map_err(fault)?;
+    let len = signature.len();
+    signature
+        .try_into()
+        .map_err(|_| Error::hsm(format!("C_Sign: {len} bytes of ECDSA on P-256, not 64")))
+}
+
+fn proved(key: &SigningKey, digest: &[u8; 32], signature: &[u8; 64]) -> Result<()> {
+    if key.public.signed_digest(digest, signature) {
+        return Ok(());
+    }
+    Err(
+        Error::hsm("the HSM signs with another key than the public key beside it says")
+            .check("SIGNER"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_is_read_wrapped_and_bare() {
+        let mut point = [7; POINT];
+        point[0] = 4;
+        let wrapped = [&[0x04, 0x41][..], &point].concat();
+        assert_eq!(bare_point(&wrapped), Some(point));
+        assert_eq!(bare_point(&point), Some(point));
+        point[0] = 2;
+        assert_eq!(bare_point(&point), None);
+        assert_eq!(bare_point(&wrapped[1..]), None);
+        assert_eq!(bare_point(&[]), None);
+    }
+}

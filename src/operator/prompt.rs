@@ -1,0 +1,80 @@
+//! What can be asked at a terminal, and which words typed there are byok's own.
+
+/// What is going on at the terminal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    Ceremony,
+    /// One custodian checks one share: there is no transcript for notes, and `stop` is the check's own.
+    Check,
+}
+
+/// What is asked for, and so what byok itself understands there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prompt {
+    /// A text: `note` and `stop` are byok's.
+    Open,
+    /// A decision that every answer but one ends: only `note` is.
+    Decision,
+    /// A word of a share: as a text; read for this question only.
+    Word,
+    /// A PIN: nothing typed is interpreted, nothing shown.
+    Secret,
+}
+
+/// A word that belongs to byok, not to the question.
+pub(super) enum Own {
+    Note,
+    Stop,
+}
+
+impl Occasion {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ceremony => "ceremony",
+            Self::Check => "check",
+        }
+    }
+}
+
+impl Prompt {
+    /// What of byok's own was typed, where that is understood here.
+    pub(super) fn own(self, typed: &[u8], occasion: Occasion) -> Option<Own> {
+        let is = |word: &[u8]| typed.trim_ascii().eq_ignore_ascii_case(word);
+        let stops = matches!(self, Self::Open | Self::Word) && occasion == Occasion::Ceremony;
+        match self {
+            Self::Secret => None,
+            _ if is(b"note") => Some(Own::Note),
+            _ if stops && is(b"stop") => Some(Own::Stop),
+            _ => None,
+        }
+    }
+
+    /// Whether an answer that was typed before the question stood is dropped.
+    pub(super) fn belongs_to_its_question(self) -> bool {
+        matches!(self, Self::Word | Self::Secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_typed_for_a_pin_is_byok_s_and_a_decision_keeps_its_stop() {
+        let own = |prompt: Prompt, typed: &[u8], occasion| match prompt.own(typed, occasion) {
+            Some(Own::Note) => "note",
+            Some(Own::Stop) => "stop",
+            None => "",
+        };
+        let at = |prompt| {
+            ["note", " Note ", "stop", "STOP", "notes"]
+                .map(|typed| own(prompt, typed.as_bytes(), Occasion::Ceremony))
+        };
+        assert_eq!(at(Prompt::Secret), [""; 5]);
+        assert_eq!(at(Prompt::Decision), ["note", "note", "", "", ""]);
+        for prompt in [Prompt::Open, Prompt::Word] {
+            assert_eq!(at(prompt), ["note", "note", "stop", "stop", ""]);
+            assert_eq!(own(prompt, b"stop", Occasion::Check), "");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! A real plan, moved into the rehearsal. What decides what people see and type stays as it is; only what
+//! binds the plan to the real world is replaced: HSM, import parameters, directories, the record before it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::error::{Error, Result};
+use crate::escrow::package;
+use crate::plan::{
+    Deliver, ImportPlan, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, WrapIn,
+};
+use crate::words::{self, Digest};
+use crate::wrapping::WrappingAlgorithm::{self, RsaesOaepSha1, RsaesOaepSha256};
+
+/// What stands in for the real world. Directories are names below the rehearsal's own.
+pub struct Replaced<'a> {
+    /// The soft HSM's module.
+    pub module: &'a Path,
+    /// Label of the practice token.
+    pub token: &'static str,
+    /// What the soft HSM wraps with; for anything else see [`Replaced::wrapping`].
+    pub works: &'a [WrappingAlgorithm],
+    /// The digest of the stand-in KMS's wrapping key.
+    pub wrapping_key_sha256: Digest,
+    /// The head of the stand-in for the previous record.
+    pub previous_head: Option<Digest>,
+    /// Fingerprint of each data key, by label, where it was made before.
+    pub fingerprints: BTreeMap<String, Digest>,
+}
+
+impl Replaced<'_> {
+    /// The stand-in for the previous record.
+    pub const PREVIOUS: &'static str = "previous";
+    /// Where the practised ceremony puts share files.
+    pub const SHARES: &'static str = "shares";
+    /// Where practice share forms lie that people bring to a recovery.
+    pub const FORMS: &'static str = "practice-forms";
+    /// The practised ceremony's record.
+    pub const RECORD: &'static str = "record";
+
+    /// How the soft HSM wraps what the plan wants wrapped so: as the plan says where it can, else inside
+    /// it with the other OAEP, else in this computer.
+    pub fn wrapping(
+        works: &[WrappingAlgorithm],
+        wrapping: WrappingAlgorithm,
+        wrap_in: WrapIn,
+    ) -> (WrappingAlgorithm, WrapIn) {
+        if wrap_in == WrapIn::Host || works.contains(&wrapping) {
+            return (wrapping, wrap_in);
+        }
+        let other = [RsaesOaepSha256, RsaesOaepSha1]
+            .into_iter()
+            .find(|other| works.contains(other));
+        other.map_or((wrapping, WrapIn::Host), |other| (other, WrapIn::Hsm))
+    }
+}
+
+/// The practice plan's text.
+///
+/// # Errors
+/// Exit 2 where the plan's bytes are no TOML; whoever has a [`Plan`] knows that they are.
+pub fn practice_plan(plan: &Plan, with: &Replaced) -> Result<String> {
+    let cannot = |e: String| Error::usage(format!("the plan {}: {e}", plan.path.display()));
+    let text = std::str::from_utf8(&plan.bytes).map_err(|e| cannot(e.to_string()))?;
+    let mut top: Table = toml::from_str(text).map_err(|e| cannot(e.message().to_owned()))?;
+    replace_if(&mut top, "previous", || Replaced::PREVIOUS.to_owned());
+    if let Some(head) = with.previous_head {
+        replace_if(&mut top, "previous_head", || words::hex(&head));
+    }
+    top.remove("signer"); // it names a signing key in the real HSM
+    if let Some(hsm) = table(&mut top, "hsm") {
+        replace_hsm(hsm, &plan.hsm.pin, with);
+    }
+    for (raw, key) in tables(&mut top, "key").zip(&plan.keys) {
+        if let Some(fingerprint) = with.fingerprints.get(&key.label) {
+            replace_if(raw, "fingerprint", || words::hex(fingerprint));
+        }
+        for (raw, import) in tables(raw, "import").zip(&key.imports) {
+            replace_import(raw, &key.label, import, with);
+        }
+    }
+    if let (Some(escrow), Some(raw)) = (&plan.escrow, table(&mut top, "escrow"))
+        && escrow.deliver != Deliver::Screen
+    {
+        set(raw, "deliver", &format!("files:{}", Replaced::SHARES));
+    }
+    if let (Some(recover), Some(raw)) = (&plan.recover, table(&mut top, "recover")) {
+        replace_recover(raw, recover);
+    }
+    if let Some(record) = table(&mut top, "record") {
+        set(record, "directory", Replaced::RECORD);
+        record.remove("signer");
+    }
+    Ok(written(&top))
+}
+
+fn replace_hsm(raw: &mut Table, source: &PinSource, with: &Replaced) {
+    set(raw, "module", &with.module.to_string_lossy());
+    set(raw, "token", &format!("pkcs11:token={}", with.token));
+    set(raw, "pin", pin(source));
+    let env = Value::Array(vec![Value::String("SOFTHSM2_CONF".into())]);
+    raw.insert("env".into(), env);
+}
+
+fn replace_recover(raw: &mut Table, recover: &RecoverPlan) {
+    if recover.shares != ShareSource::Typed {
+        set(raw, "shares", &format!("files:{}", Replaced::FORMS));
+    }
+    if let PackageSource::File(_) = recover.package {
+        let package = format!("{}/{}", Replaced::PREVIOUS, package::JSON_FILE);
+        set(raw, "package", &package);
+    }
+}
+
+fn replace_import(raw: &mut Table, label: &str, import: &ImportPlan, with: &Replaced) {
+    let (wrapping, wrap_in) = Replaced::wrapping(with.works, import.wrapping, import.wrap_in);
+    let parameters = format!("inputs/{label}.{}.json", import.name);
+    set(raw, "parameters", &parameters);
+    set(raw, "wrapping", wrapping.name());
+    set(raw, "wrap_in", &wrap_in.to_string());
+    raw.remove("parameters_valid_to"); // the stand-in's parameters carry their own
+    replace_if(raw, "wrapping_key_sha256", || {
+        words::hex(&with.wrapping_key_sha256)
+    });
+}
+
+/// Who types the PIN stays; where it comes from otherwise does not.
+fn pin(source: &PinSource) -> &'static str {
+    match source {
+        PinSource::PromptHalves => "prompt-halves",
+        PinSource::Prompt | PinSource::PinPad => "prompt",
+        PinSource::File(_) | PinSource::Descriptor(_) => "file:pin",
+    }
+}
+
+fn set(table: &mut Table, name: &str, text: &str) {
+    table.insert(name.to_owned(), Value::String(text.to_owned()));
+}
+
+fn replace_if(table: &mut Table, name: &str, text: impl FnOnce() -> String) {
+    if table.contains_key(name) {
+        set(table, name, &text());
+    }
+}
+
+fn table<'a>(of: &'a mut Table, name: &str) -> Option<&'a mut Table> {
+    of.get_mut(name).and_then(Value::as_table_mut)
+}
+
+fn tables<'a>(of: &'a mut Table, name: &str) -> impl Iterator<Item = &'a mut Table> {
+    let values = of.get_mut(name).and_then(Value::as_array_mut);
+    values.into_iter().flatten().filter_map(Value::as_table_mut)
+}
+
+/// A table as TOML: plain values first, then what has a heading of its own.
+fn written(top: &Table) -> String {
+    let mut text = String::new();
+    write_table(&mut text, "", top);
+    text
+}
+
+fn write_table(text: &mut String, place: &str, table: &Table) {
+    let below = |name: &str| match place {
+        "" => quoted(name),
+        _ => format!("{place}.{}", quoted(name)),
+    };
+    for (name, value) in table.iter().filter(|(_, value)| !has_heading(value)) {
+        let _ = writeln!(text, "{} = {}", quoted(name), plain(value));
+    }
+    for (name, value) in table {
+        match value {
+            Value::Table(inner) => {
+                let _ = write!(text, "\n[{}]\n", below(name));
+                write_table(text, &below(name), inner);
+            }
+            Value::Array(entries) if has_heading(value) => {
+                for inner in entries.iter().filter_map(Value::as_table) {
+                    let _ = write!(text, "\n[[{}]]\n", below(name));
+                    write_table(text, &below(name), inner);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn has_heading(value: &Value) -> bool {
+    match value {
+        Value::Table(_) => true,
+        Value::Array(entries) => !entries.is_empty() && entries.iter().all(Value::is_table),
+        _ => false,
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => basic(text),
+        Value::Array(entries) => {
+            let entries: Vec<String> = entries.iter().map(plain).collect();
+            format!("[{}]", entries.join(", "))
+        }
+        Value::Table(table) => {
+            let members: Vec<String> = table
+                .iter()
+                .map(|(name, value)| format!("{} = {}", quoted(name), plain(value)))
+                .collect();
+            format!("{{ {} }}", members.join(", "))
+        }
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => format!("{number:?}"),
+        Value::Boolean(yes) => yes.to_string(),
+        Value::Datetime(time) => time.to_string(),
+    }
+}
+
+/// A bare name where it can be one.
+fn quoted(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    match !name.is_empty() && name.chars().all(bare) {
+        true => name.to_owned(),
+        false => basic(name),
+    }
+}
+
+pub(super) fn basic(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REAL: &str = r#"
+title = "Payments \"eu\""
+kind = "recover"
+previous = "records/one"
+previous_head = "000102030405060708090a0b"
+screen_recorded = "a policy"
+[machine]
+network = "hsm"
+[hsm]
+module = "/opt/vendor/pkcs11.so"
+token = "pkcs11:token=ceremony;serial=1"
+pin = "prompt-halves"
+env = ["VENDOR_CONF"]
+[[key]]
+label = "a"
+spec = "SYMMETRIC_DEFAULT"
+keep = "sealed"
+fingerprint = "0000000000000000000000000000000000000000000000000000000000000000"
+[[key.import]]
+name = "i"
+key_arn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+parameters = "inputs/i.json"
+parameters_valid_to = "2026-11-23T00:00:00Z"
+wrapping = "RSAES_OAEP_SHA_256"
+expires = "2027-11-20T00:00:00Z"
+other_kms_key = "moved"
+wrapping_key_sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+[recover]
+shares = "files:/media/usb1"
+package = "/media/usb2/escrow-package.json"
+[escrow]
+threshold = 2
+custodians = ["Security", "Audit"]
+deliver = "screen"
+[record]
+directory = "records/two"
+"#;
+
+    fn practised(real: &Plan) -> Plan {
+        let with = Replaced {
+            module: Path::new("/soft.so"),
+            token: "practice",
+            works: &[RsaesOaepSha1],
+            wrapping_key_sha256: [1; 32],
+            previous_head: Some([2; 32]),
+            fingerprints: BTreeMap::from([("a".to_owned(), [3; 32])]),
+        };
+        let text = practice_plan(real, &with).unwrap();
+        Plan::parse(Path::new("/room/plan.toml"), text.into_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_people_see_and_type_stays_and_what_is_real_goes() {
+        let real = Plan::parse(Path::new("/real/plan.toml"), REAL.into()).unwrap();
+        let practice = practised(&real);
+        assert_eq!(practice.title, real.title);
+        assert_eq!(practice.kind, real.kind);
+        assert_eq!(practice.network, real.network);
+        assert_eq!(practice.escrow, real.escrow);
+        assert_eq!(practice.screen_recorded, real.screen_recorded);
+        assert_eq!(practice.hsm.pin, real.hsm.pin);
+        let (key, import) = practice.imports().next().unwrap();
+        let (_, of_real) = real.imports().next().unwrap();
+        assert_eq!(import.key_arn, of_real.key_arn);
+        assert_eq!(import.expires, of_real.expires);
+        assert_eq!(import.other_kms_key, of_real.other_kms_key);
+
+        assert_eq!(key.fingerprint, Some([3; 32]));
+        assert_eq!(import.wrapping, RsaesOaepSha1);
+        assert_eq!(import.wrapping_key_sha256, Some([1; 32]));
+        assert_eq!(import.parameters_valid_to, None);
+        assert_eq!(practice.hsm.env, ["SOFTHSM2_CONF"]);
+        let text = String::from_utf8(practice.bytes).unwrap();
+        for real in [
+            "/opt/vendor",
+            "serial=1",
+            "/media/",
+            "records/",
+            "inputs/i.json",
+            "00010203",
+        ] {
+            assert!(!text.contains(real), "{real}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_algorithm_wraps_in_the_soft_hsm_this_computer_wraps() {
+        let hsm = WrapIn::Hsm;
+        let how = |works: &[_]| Replaced::wrapping(works, RsaesOaepSha256, hsm);
+        assert_eq!(
+            how(&[RsaesOaepSha256, RsaesOaepSha1]),
+            (RsaesOaepSha256, hsm)
+        );
+        assert_eq!(how(&[RsaesOaepSha1]), (RsaesOaepSha1, hsm));
+        assert_eq!(how(&[]), (RsaesOaepSha256, WrapIn::Host));
+        let host = Replaced::wrapping(&[], RsaesOaepSha1, WrapIn::Host);
+        assert_eq!(host, (RsaesOaepSha1, WrapIn::Host));
+    }
+
+    #[test]
+    fn a_table_that_was_written_reads_back_the_same() {
+        let text = "title = \"a \\\"b\\\" \\\\ \\t\\u007F \u{e9}\"\nn = 3\nlist = [\"x\", [1, 2]]\nodd = [1.5, true]\n\
+                    [a]\nb = { c = 1 }\n[[key]]\nlabel = \"one\"\n[[key.import]]\nx = 1979-05-27T07:32:00Z\n\
+                    [[key.import]]\n\"odd name\" = 2\n[[key]]\nlabel = \"two\"\n";
+        let table: Table = toml::from_str(text).unwrap();
+        let again: Table = toml::from_str(&written(&table)).unwrap();
+        assert_eq!(table, again, "{}", written(&table));
+    }
+}

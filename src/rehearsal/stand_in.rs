@@ -1,0 +1,269 @@
+//! The record that a practised plan builds on. The real one's data keys must not be touched and its
+//! shares must not be typed, so a stand-in is made: the same labels, custodians and threshold, other data keys.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::TOKEN;
+use super::practice::Replaced;
+use crate::ceremony::reimport;
+use crate::error::{Error, Result};
+use crate::plan::{Keep, KeyPlan, Kind, PackageSource, Plan, WrapIn};
+use crate::previous::Previous;
+use crate::wrapping::WrappingAlgorithm;
+
+/// How many custodians a stand-in has, and how many shares open it, where nobody says.
+const CUSTODIANS: usize = 3;
+const THRESHOLD: u8 = 2;
+
+/// The names in a stand-in for the previous record.
+#[derive(Debug)]
+pub struct Before {
+    keys: Vec<Key>,
+    /// Threshold and custodians of its escrow, if it has one.
+    pub escrow: Option<(u8, Vec<String>)>,
+    /// What people are told of where these names come from, a sentence each.
+    pub told: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Key {
+    label: String,
+    keep: Keep,
+    /// The KMS keys that it is wrapped for; at least one.
+    key_arns: Vec<String>,
+}
+
+impl Before {
+    /// What `plan` needs before it: from the real previous record where there is one, else from the plan.
+    ///
+    /// # Errors
+    /// Exit 2 where the record has another data key, spec or `keep` than the plan; exit 2 or 4 where a
+    /// ceremony of the plan could not come to its end.
+    pub fn of(plan: &Plan, previous: Option<&Previous>) -> Result<Self> {
+        refuse_hopeless(plan, previous)?;
+        let mut taken = BTreeSet::new();
+        let keys = plan
+            .keys
+            .iter()
+            .map(|key| {
+                let known = previous.map(|known| reimport::known(known, key));
+                let known = known.transpose()?.map(|known| known.key_arns.as_slice());
+                Ok(Key {
+                    label: key.label.clone(),
+                    keep: key.keep,
+                    key_arns: key_arns(key, known.unwrap_or_default(), &mut taken),
+                })
+            })
+            .collect::<Result<_>>()?;
+        let mut before = Self {
+            keys,
+            escrow: None,
+            told: Vec::new(),
+        };
+        before.name_record(plan, previous);
+        before.name_custodians(plan, previous);
+        Ok(before)
+    }
+
+    fn name_record(&mut self, plan: &Plan, previous: Option<&Previous>) {
+        let told = match (&plan.previous, previous) {
+            (_, Some(previous)) => format!(
+                "The record before this ceremony is a stand-in: the names of {}, other data keys.",
+                previous.directory.display()
+            ),
+            (Some(path), None) => format!(
+                "The record before this ceremony, {}, is not here: a stand-in was made from what the plan says.",
+                path.display()
+            ),
+            (None, None) => {
+                "The fingerprints in the plan are replaced by those of stand-in data keys."
+                    .to_owned()
+            }
+        };
+        self.told.push(told);
+        if previous.is_some_and(|previous| previous.rehearsal) {
+            let told = "That record is itself of a rehearsal: a real run of this plan is refused.";
+            self.told.push(told.to_owned());
+        }
+    }
+
+    /// The custodians of the real record, else those of the plan, else practice names.
+    fn name_custodians(&mut self, plan: &Plan, previous: Option<&Previous>) {
+        let known = previous.filter(|previous| !previous.dealt.is_empty());
+        if let Some(previous) = known {
+            let names = previous.dealt.iter().map(|share| share.custodian.clone());
+            self.escrow = Some((previous.threshold.unwrap_or(THRESHOLD), names.collect()));
+            return;
+        }
+        let sealed = plan.keys.iter().any(|key| key.keep != Keep::Extractable);
+        let asks_for_forms = plan.previous.is_some() && previous.is_none();
+        let wanted = plan.kind == Kind::Recover
+            || sealed
+            || asks_for_forms && (plan.kind == Kind::Destroy || plan.escrow.is_some());
+        if !wanted {
+            return;
+        }
+        let (escrow, told) = match &plan.escrow {
+            Some(escrow) => (
+                (escrow.threshold, escrow.custodians.clone()),
+                "Nothing says who holds the shares of before: the custodians of [escrow] play them.",
+            ),
+            None => (
+                (
+                    THRESHOLD,
+                    (1..=CUSTODIANS).map(|n| format!("custodian {n}")).collect(),
+                ),
+                "Nothing says who holds the shares of before: custodian 1, 2 and 3 do, any 2 of them.",
+            ),
+        };
+        self.escrow = Some(escrow);
+        self.told.push(told.to_owned());
+    }
+
+    /// The plan of the ceremony that makes the stand-in; it asks nothing. Its shares go to `dealt`, its
+    /// import parameters are expected where the plan names them.
+    pub fn plan(&self, module: &Path, works: &[WrappingAlgorithm], dealt: &str) -> String {
+        let (wrapping, wrap_in) = match works.first() {
+            Some(works) => (*works, WrapIn::Hsm),
+            None => (WrappingAlgorithm::RsaesOaepSha256, WrapIn::Host),
+        };
+        let mut text = format!(
+            "title = \"Stand-in for the previous record\"\nkind  = \"generate\"\n\n\
+             [machine]\nnetwork = \"allowed\"\n\n\
+             [hsm]\nmodule = {module:?}\ntoken  = \"pkcs11:token={TOKEN}\"\npin    = \"file:pin\"\n\
+             env    = [\"SOFTHSM2_CONF\"]\n",
+        );
+        for key in &self.keys {
+            let (label, keep) = (&key.label, key.keep.name());
+            let _ = write!(
+                text,
+                "\n[[key]]\nlabel = {label:?}\nspec  = \"SYMMETRIC_DEFAULT\"\nkeep  = \"{keep}\"\n"
+            );
+            for (at, arn) in key.key_arns.iter().enumerate() {
+                // a label has no full stop: no file of the practised plan is called so
+                let _ = write!(
+                    text,
+                    "\n[[key.import]]\nname       = \"import-{at}\"\nkey_arn    = \"{arn}\"\n\
+                     parameters = \"inputs/before.{label}.{at}.json\"\nwrapping   = \"{wrapping}\"\n\
+                     wrap_in    = \"{wrap_in}\"\nexpires    = \"never\"\n"
+                );
+            }
+        }
+        if let Some((threshold, custodians)) = &self.escrow {
+            let names: Vec<String> = custodians
+                .iter()
+                .map(|name| super::practice::basic(name))
+                .collect();
+            let _ = write!(
+                text,
+                "\n[escrow]\nthreshold  = {threshold}\ncustodians = [{}]\ndeliver    = \"files:{dealt}\"\n",
+                names.join(", ")
+            );
+        }
+        text + &format!("\n[record]\ndirectory = \"{}\"\n", Replaced::PREVIOUS)
+    }
+}
+
+/// A data key goes where it went before, so that the KMS keys are compared as they will be.
+fn key_arns(key: &KeyPlan, known: &[String], taken: &mut BTreeSet<String>) -> Vec<String> {
+    let of_plan = key.imports.iter().map(|import| import.key_arn.as_str());
+    let wanted: Vec<&str> = match known.is_empty() {
+        false => known.iter().map(String::as_str).collect(),
+        true => of_plan.collect(),
+    };
+    let mut arns: Vec<String> = Vec::new();
+    for arn in wanted {
+        if taken.insert(arn.to_owned()) {
+            arns.push(arn.to_owned());
+        }
+    }
+    if arns.is_empty() {
+        let made_up = format!(
+            "arn:aws:kms:eu-west-1:111122223333:key/00000000-0000-4000-8000-{:012}",
+            taken.len()
+        );
+        taken.insert(made_up.clone());
+        arns.push(made_up);
+    }
+    arns
+}
+
+/// What cannot come to its end in the real room is not practised to an end here either.
+fn refuse_hopeless(plan: &Plan, previous: Option<&Previous>) -> Result<()> {
+    let sealed = plan.keys.iter().find(|key| key.keep != Keep::Extractable);
+    if let (Kind::Reimport, Some(key)) = (plan.kind, sealed) {
+        return Err(Error::usage(format!(
+            "[[key]] {:?}: keep = {:?}: the HSM does not give it out again, so no reimport can be practised",
+            key.label,
+            key.keep.name()
+        ))
+        .hint("kind = \"recover\" brings it back from a quorum: byok plan --recover RECORD"));
+    }
+    let of_record = plan
+        .recover
+        .as_ref()
+        .is_some_and(|recover| recover.package == PackageSource::Record);
+    match previous {
+        Some(previous) if of_record && previous.package.is_none() => Err(Error::mismatch(format!(
+            "the previous record {} holds no escrow package, so no recovery from it can be practised",
+            previous.directory.display()
+        ))
+        .check("ESCROW-PACKAGE")
+        .hint("an older record of this data key may: set package in [recover] to its escrow-package.json")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(kind: &str, top: &str, key: &str, rest: &str) -> Plan {
+        let text = format!(
+            "title = \"t\"\nkind = \"{kind}\"\n{top}[hsm]\nmodule = \"m\"\ntoken = \"pkcs11:token=t\"\n\
+             [[key]]\nlabel = \"a\"\nspec = \"SYMMETRIC_DEFAULT\"\n{key}[record]\ndirectory = \"r\"\n{rest}"
+        );
+        Plan::parse(Path::new("/nowhere/plan.toml"), text.into_bytes()).unwrap()
+    }
+
+    #[test]
+    fn where_nobody_says_who_holds_the_shares_practice_names_do() {
+        let top = "previous = \"gone\"\nreuse_escrow = \"a test\"\n";
+        let import = "keep = \"extractable\"\n[[key.import]]\nname = \"i\"\nparameters = \"p\"\nexpires = \"never\"\n\
+                      key_arn = \"arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab\"\n\
+                      wrapping = \"RSAES_OAEP_SHA_256\"\n";
+        let plan = plan("recover", top, import, "[recover]\nshares = \"typed\"\n");
+        let before = Before::of(&plan, None).unwrap();
+        let (threshold, custodians) = before.escrow.as_ref().unwrap();
+        assert_eq!(*threshold, THRESHOLD);
+        assert_eq!(*custodians, ["custodian 1", "custodian 2", "custodian 3"]);
+        assert!(
+            before.told[0].contains("gone, is not here"),
+            "{:?}",
+            before.told
+        );
+        assert!(before.told[1].contains("custodian 1"), "{:?}", before.told);
+        let text = before.plan(Path::new("m"), &[], "dealt");
+        let made = Plan::parse(Path::new("/nowhere/plan.toml"), text.into_bytes()).unwrap();
+        assert_eq!(
+            made.keys[0].imports[0].key_arn,
+            plan.keys[0].imports[0].key_arn
+        );
+    }
+
+    #[test]
+    fn a_sealed_data_key_is_not_reimported_in_practice_either() {
+        let key = "keep = \"sealed\"\n";
+        let escrow = "[escrow]\nthreshold = 2\ncustodians = [\"A\", \"B\"]\ndeliver = \"screen\"\n";
+        let plan = plan("reimport", "previous = \"gone\"\n", key, escrow);
+        let error = Before::of(&plan, None).unwrap_err();
+        assert!(
+            error.what.contains("no reimport can be practised"),
+            "{}",
+            error.what
+        );
+        assert!(error.hints[0].contains("recover"));
+    }
+}

@@ -1,0 +1,273 @@
+//! A signature over a transcript, in the format of `ssh-keygen -Y sign` (SSHSIG: OpenSSH, PROTOCOL.sshsig).
+//!
+//! ```text
+//! signed   = "SSHSIG" · string namespace · string reserved, empty · string hash name · string hash of the file
+//! file     = "SSHSIG" · uint32 1 · string public key · string namespace · string reserved · string hash name
+//!            · string signature          (base64 between -----BEGIN/END SSH SIGNATURE-----)
+//! ```
+//! A `string` is its length in four bytes, big-endian, and its bytes (RFC 4251, section 5). What is taken
+//! and what is refused is what `ssh-keygen -Y verify` takes and refuses.
+
+use base64ct::{Base64, Base64Unpadded, Encoding as _};
+use sha2::{Digest as _, Sha256, Sha512};
+
+use super::public_key::{PublicKey, Verdict};
+
+/// The folder of a record that signatures lie in.
+pub const FOLDER: &str = "signatures/";
+
+/// The signature that the HSM made, within the record.
+pub const HSM_FILE: &str = "signatures/hsm.sig";
+
+const MAGIC: &[u8] = b"SSHSIG";
+const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
+const END: &str = "\n-----END SSH SIGNATURE-----";
+/// The length of a base64 line, as ssh-keygen writes it.
+const LINE: usize = 70;
+
+/// What the signature is for; a signature for one purpose does not verify for another.
+pub fn namespace(rehearsal: bool) -> &'static str {
+    if rehearsal {
+        "byok-rehearsal"
+    } else {
+        "byok-ceremony"
+    }
+}
+
+/// A signature as its file holds it. Whether it holds is another question: [`verify`](Self::verify).
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// The key that it claims to be by.
+    pub key: PublicKey,
+    namespace: String,
+    hash: Hash,
+    /// `string` algorithm · `string` signature, by the rules of the algorithm.
+    value: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hash {
+    Sha256,
+    Sha512,
+}
+
+impl Hash {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    fn of(self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha256 => Sha256::digest(message).to_vec(),
+            Self::Sha512 => Sha512::digest(message).to_vec(),
+        }
+    }
+}
+
+/// SHA-256 of what ECDSA on P-256 signs for this message (RFC 5656, section 6.2.1): 32 bytes.
+pub fn digest_to_sign(namespace: &str, message: &[u8]) -> [u8; 32] {
+    Sha256::digest(signed(namespace, Hash::Sha512, message)).into()
+}
+
+/// The bytes that are signed. `reserved` is always taken as empty, as ssh-keygen does.
+fn signed(namespace: &str, hash: Hash, message: &[u8]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    put(&mut bytes, namespace.as_bytes());
+    put(&mut bytes, b"");
+    put(&mut bytes, hash.name().as_bytes());
+    put(&mut bytes, &hash.of(message));
+    bytes
+}
+
+impl Signature {
+    /// A P-256 signature over [`digest_to_sign`]; `r` and `s` have 32 bytes each.
+    pub fn p256(key: PublicKey, namespace: &str, r_and_s: &[u8; 64]) -> Self {
+        let (r, s) = r_and_s.split_at(32);
+        let mut numbers = Vec::new();
+        put_number(&mut numbers, r);
+        put_number(&mut numbers, s);
+        let mut value = Vec::new();
+        put(&mut value, key.kind().as_bytes());
+        put(&mut value, &numbers);
+        Self {
+            key,
+            namespace: namespace.to_owned(),
+            hash: Hash::Sha512,
+            value,
+        }
+    }
+
+    /// The file, byte for byte as ssh-keygen would write it.
+    pub fn armored(&self) -> String {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(1_u32.to_be_bytes());
+        put(&mut bytes, self.key.blob());
+        put(&mut bytes, self.namespace.as_bytes());
+        put(&mut bytes, b"");
+        put(&mut bytes, self.hash.name().as_bytes());
+        put(&mut bytes, &self.value);
+        let base64 = Base64::encode_string(&bytes);
+        let mut text = BEGIN.to_owned();
+        let mut rest = base64.as_str();
+        while rest.len() > LINE {
+            let (line, after) = rest.split_at(LINE);
+            text += &format!("{line}\n");
+            rest = after;
+        }
+        text + rest + END + "\n"
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Says what is no SSH signature about it.
+    pub fn parse(file: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(file).map_err(|_| "no SSH signature: not text")?;
+        let inner = text
+            .strip_prefix(BEGIN)
+            .and_then(|rest| rest.split_once(END))
+            .ok_or("no SSH signature: its first or last line is another one")?
+            .0;
+        let base64: String = inner.split_ascii_whitespace().collect();
+        let bytes = Base64::decode_vec(&base64).map_err(|_| "no SSH signature: not base64")?;
+        Self::parse_bytes(&bytes).ok_or_else(|| "no SSH signature of a known form".to_owned())
+    }
+
+    fn parse_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes.strip_prefix(MAGIC)?);
+        if reader.number()? != 1 {
+            return None;
+        }
+        let key = PublicKey::from_blob(reader.string()?)?;
+        let namespace = std::str::from_utf8(reader.string()?).ok()?.to_owned();
+        let _reserved = reader.string()?;
+        let hash = match reader.string()? {
+            b"sha256" => Hash::Sha256,
+            b"sha512" => Hash::Sha512,
+            _ => return None,
+        };
+        let value = reader.string()?.to_vec();
+        reader.is_at_end().then_some(Self {
+            key,
+            namespace,
+            hash,
+            value,
+        })
+    }
+
+    /// Whether it is a signature of `message`, for this purpose, by the key that stands in it.
+    ///
+    /// # Errors
+    /// Says what does not hold.
+    pub fn verify(&self, namespace: &str, message: &[u8]) -> Result<Verdict, String> {
+        if self.namespace != namespace {
+            let shown = crate::words::printable(&self.namespace);
+            return Err(format!(
+                "signed for {shown:?}, where this record needs {namespace:?}"
+            ));
+        }
+        let signed = signed(namespace, self.hash, message);
+        match self.key.verify(&signed, &self.value) {
+            Verdict::Fails => Err(format!(
+                "no signature of transcript.jsonl by the key in it, {}",
+                self.key.fingerprint()
+            )),
+            verdict => Ok(verdict),
+        }
+    }
+}
+
+/// `SHA256:` and unpadded base64, as `ssh-keygen -l` shows a key's digest.
+pub fn fingerprint(digest: &[u8; 32]) -> String {
+    format!("SHA256:{}", Base64Unpadded::encode_string(digest))
+}
+
+/// The digest behind a fingerprint.
+pub fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+    let base64 = text.strip_prefix("SHA256:")?;
+    Base64Unpadded::decode_vec(base64).ok()?.try_into().ok()
+}
+
+/// Appends a `string` (RFC 4251).
+pub(super) fn put(bytes: &mut Vec<u8>, string: &[u8]) {
+    let len = u32::try_from(string.len()).unwrap_or(u32::MAX);
+    bytes.extend(len.to_be_bytes());
+    bytes.extend_from_slice(string);
+}
+
+/// Appends a positive `mpint` (RFC 4251): no leading zeros, but one where the first bit is set.
+fn put_number(bytes: &mut Vec<u8>, number: &[u8]) {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let mut shortest = number[zeros..].to_vec();
+    if shortest.first().is_some_and(|byte| *byte >= 0x80) {
+        shortest.insert(0, 0);
+    }
+    put(bytes, &shortest);
+}
+
+/// Reads what RFC 4251 writes.
+pub(super) struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn number(&mut self) -> Option<u32> {
+        let (number, rest) = self.0.split_first_chunk::<4>()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*number))
+    }
+
+    pub fn string(&mut self) -> Option<&'a [u8]> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let (string, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(string)
+    }
+
+    /// A positive `mpint`, without leading zeros.
+    pub fn positive(&mut self) -> Option<&'a [u8]> {
+        let number = self.string()?;
+        if number.first().is_some_and(|byte| *byte >= 0x80) {
+            return None; // negative
+        }
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        Some(&number[zeros..])
+    }
+
+    pub fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_rfc_4251_shows_them() {
+        let written = |number: &[u8]| {
+            let mut bytes = Vec::new();
+            put_number(&mut bytes, number);
+            bytes
+        };
+        assert_eq!(written(&[0, 0]), [0, 0, 0, 0]);
+        assert_eq!(written(&[0, 0x80]), [0, 0, 0, 2, 0, 0x80]);
+        assert_eq!(written(&[0, 0x12]), [0, 0, 0, 1, 0x12]);
+        assert_eq!(Reader(&[0, 0, 0, 1, 0x80]).positive(), None);
+    }
+
+    #[test]
+    fn no_cut_or_strange_file_is_taken_for_a_signature() {
+        let key = PublicKey::p256(&[4; 65]);
+        let file = Signature::p256(key, "byok-ceremony", &[1; 64]).armored();
+        assert!(Signature::parse(file.as_bytes()).is_ok());
+        for end in 0..file.len() - 1 {
+            let cut = Signature::parse(&file.as_bytes()[..end]);
+            assert!(cut.is_err(), "{:?}", &file[..end]);
+        }
+        for strange in ["", "x", BEGIN, &format!("{BEGIN}{END}"), "\u{0}"] {
+            assert!(Signature::parse(strange.as_bytes()).is_err());
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a practised ceremony claims, proved from outside it: by the record's own rules, in the stand-in
+//! KMS, in the soft HSM.
+
+use super::super::{key_bytes, not_proved, shortened, tell, tell_imports, tell_tampering};
+use super::{Practice, token_of};
+use crate::ceremony::Sealed;
+use crate::error::Result;
+use crate::hsm::Module;
+use crate::plan::{Deliver, Kind, Plan};
+use crate::previous::Previous;
+use crate::rehearsal::StandInKms;
+use crate::verify::{self, Verified};
+use crate::words;
+
+impl Practice<'_> {
+    /// Tells of the ceremony, each line after it was proved.
+    pub(super) fn prove(
+        &mut self,
+        plan: &Plan,
+        sealed: &Sealed,
+        previous: Option<&Previous>,
+        kms: &mut StandInKms,
+    ) -> Result<()> {
+        let verified = verify::verify(&sealed.directory, None).map_err(not_proved)?;
+        verify::follow(&sealed.directory, &verified, &[])?;
+        if !verified.is_rehearsal() {
+            return Err(not_proved(
+                "the record does not say that it is of a rehearsal".into(),
+            ));
+        }
+        tell_keys(plan, &verified, previous)?;
+        tell_imports(plan, &sealed.directory, &verified, kms)?;
+        tell_escrow(plan, &verified)?;
+        if plan.kind == Kind::Destroy {
+            self.tell_absence(plan)?;
+        }
+        tell_tampering(&sealed.directory)?;
+        crate::verbs::print(&format!(
+            "look at   {}\n          byok verify says what it proves\n",
+            shortened(&sealed.directory).display()
+        ))
+    }
+
+    /// Looked for anew, in the token itself.
+    fn tell_absence(&mut self, plan: &Plan) -> Result<()> {
+        let module = Module::load(self.module)?;
+        let hsm = self.open(&module, token_of(plan.kind))?;
+        for key in &plan.keys {
+            if !hsm.labelled(&key.label)?.is_empty() {
+                return Err(not_proved(format!("the token still holds {:?}", key.label)));
+            }
+            tell(
+                "gone",
+                &format!("{}: no longer in the soft HSM", key.label),
+                "proved",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The data keys: made, or the very ones that the stand-in record tells of.
+fn tell_keys(plan: &Plan, verified: &Verified, previous: Option<&Previous>) -> Result<()> {
+    let (what, how) = match plan.kind {
+        Kind::Generate => ("made", "random bytes inside a soft HSM"),
+        Kind::Reimport => ("found", "bytes, the same data key as before"),
+        Kind::Recover => ("recovered", "bytes, the same data key as before"),
+        Kind::Destroy => ("destroyed", "bytes, the very data key of before"),
+    };
+    for key in verified.report().keys {
+        let known = previous.and_then(|previous| previous.key(&key.label));
+        if known.is_some_and(|known| words::hex(&known.fingerprint) != key.fingerprint) {
+            return Err(not_proved(format!(
+                "{:?} is another data key than before",
+                key.label
+            )));
+        }
+        let text = format!("{}: {} {how}", key.label, key_bytes(plan, &key.label));
+        tell(what, &text, &format!("KCV {}", key.kcv))?;
+    }
+    Ok(())
+}
+
+fn tell_escrow(plan: &Plan, verified: &Verified) -> Result<()> {
+    let Some(escrow) = &plan.escrow else {
+        return Ok(());
+    };
+    if verified.chain.events("escrow-proved").next().is_none() {
+        return Err(not_proved(
+            "the record does not say that its escrow was proved".into(),
+        ));
+    }
+    let how = match escrow.deliver {
+        Deliver::Screen => "typed back, joined",
+        Deliver::Files(_) => "in files, read back, joined",
+    };
+    let told = format!(
+        "{} shares, any {} open it; {how}",
+        escrow.custodians.len(),
+        escrow.threshold
+    );
+    tell("escrowed", &told, "proved")
+}

@@ -1,0 +1,169 @@
+//! The signatures beside a transcript: the HSM's own, and those that witnesses added afterwards.
+//!
+//! A key that stands inside the record vouches for nothing: whoever makes a record anew also makes a key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::signers::AllowedSigners;
+use crate::transcript::public_key::{PublicKey, Verdict};
+use crate::transcript::signature::{FOLDER, HSM_FILE, Signature, namespace};
+use crate::transcript::{self, Chain, Line};
+use crate::words::Digest;
+
+/// The longest signature file that is read, in bytes.
+const LONGEST: u64 = 64 << 10;
+
+/// A signature of a record: by its own key it holds, where `checked`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SignatureReport {
+    /// Path within the record.
+    pub file: String,
+    /// OpenSSH key type.
+    pub key_type: String,
+    /// `SHA256:…`, as `ssh-keygen -l` shows it.
+    pub fingerprint: String,
+    /// Who it is, by a list from outside the record.
+    pub principal: Option<String>,
+    /// Whether byok knows this type of key; one that it does not know vouches for nothing.
+    pub checked: bool,
+    #[serde(skip)]
+    key: PublicKey,
+}
+
+/// Checks every file below `signatures/`. `bytes` is the transcript.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub(super) fn check(
+    directory: &Path,
+    chain: &Chain,
+    bytes: &[u8],
+    present: &BTreeMap<String, Digest>,
+) -> Result<Vec<SignatureReport>, String> {
+    let signer = signer(chain)?;
+    let has_one = present.contains_key(HSM_FILE);
+    match &signer {
+        Some((line, _)) if !has_one && chain.end().event == "sealed" => {
+            return Err(format!(
+                "{HSM_FILE}: missing, though line {} of the transcript names who signs",
+                line.number
+            ));
+        }
+        None if has_one => {
+            return Err(format!("{HSM_FILE}: the transcript names nobody who signs"));
+        }
+        _ => {}
+    }
+    let namespace = namespace(chain.opening().is_true("rehearsal"));
+    let mut reports = Vec::new();
+    for path in present.keys().filter(|path| path.starts_with(FOLDER)) {
+        let one = one(directory, path, namespace, bytes, signer.as_ref());
+        reports.push(one.map_err(|why| format!("{path}: {why}"))?);
+    }
+    Ok(reports)
+}
+
+/// The line that names the HSM's signer, and its key.
+fn signer(chain: &Chain) -> Result<Option<(&Line, PublicKey)>, String> {
+    let lines: Vec<&Line> = chain.events("transcript-signer").collect();
+    let broken =
+        |line: &Line, why: &str| Err(format!("{}: line {}: {why}", transcript::FILE, line.number));
+    match lines.as_slice() {
+        [] => Ok(None),
+        [line] => match PublicKey::parse(line.text("public_key")) {
+            None => broken(line, "public_key is no OpenSSH public key"),
+            Some(key) if key.fingerprint() != line.text("fingerprint") => {
+                broken(line, "fingerprint is not that of public_key")
+            }
+            Some(key) => Ok(Some((line, key))),
+        },
+        [_, second, ..] => broken(second, "a second transcript signer"),
+    }
+}
+
+fn one(
+    directory: &Path,
+    path: &str,
+    namespace: &str,
+    transcript: &[u8],
+    signer: Option<&(&Line, PublicKey)>,
+) -> Result<SignatureReport, String> {
+    let name = path
+        .strip_prefix(FOLDER)
+        .and_then(|p| p.strip_suffix(".sig"));
+    if !name.is_some_and(is_name) {
+        return Err("no name of a signature, such as signatures/auditor.sig".into());
+    }
+    let file = super::read(&directory.join(path), LONGEST)?;
+    let signature = Signature::parse(&file)?;
+    let of_hsm = path == HSM_FILE;
+    if of_hsm && signer.is_none_or(|(_, key)| *key != signature.key) {
+        return Err(format!(
+            "by another key ({}) than the transcript names",
+            signature.key.fingerprint()
+        ));
+    }
+    let verdict = signature.verify(namespace, transcript)?;
+    if of_hsm && verdict != Verdict::Holds {
+        return Err("by a type of key that no HSM of a ceremony has".into());
+    }
+    Ok(SignatureReport {
+        file: path.to_owned(),
+        key_type: signature.key.kind().to_owned(),
+        fingerprint: signature.key.fingerprint(),
+        principal: None,
+        checked: verdict == Verdict::Holds,
+        key: signature.key,
+    })
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+}
+
+/// Says of each signature who made it, by the list. At least one must be by a listed key.
+///
+/// # Errors
+/// Where none is; the text names the keys that signed.
+pub fn vouch(
+    signatures: &mut [SignatureReport],
+    chain: &Chain,
+    allowed: &AllowedSigners,
+) -> Result<(), String> {
+    let namespace = namespace(chain.opening().is_true("rehearsal"));
+    let at = chain.end().at;
+    for signature in signatures.iter_mut().filter(|signature| signature.checked) {
+        signature.principal = allowed.principal(&signature.key, namespace, at);
+    }
+    if signatures.iter().any(|s| s.principal.is_some()) {
+        return Ok(());
+    }
+    if signatures.is_empty() {
+        return Err(format!(
+            "signatures/: {}: there is no signature",
+            super::NOT_LISTED
+        ));
+    }
+    let signed: Vec<String> = signatures
+        .iter()
+        .map(|signature| {
+            let why = match signature.checked {
+                true => allowed.why_not(&signature.key, namespace, at),
+                false => "not checked by byok",
+            };
+            format!("{} by {} ({why})", signature.file, signature.fingerprint)
+        })
+        .collect();
+    Err(format!(
+        "signatures/: {}: {}",
+        super::NOT_LISTED,
+        signed.join(", ")
+    ))
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# tests/bundle.sh            all of it
+# tests/bundle.sh --could    only whether it could run here: 0, or 77 with the reason
+#
+# The bundle of ceremony-scripts/make-bundle.sh, made and then used in a bare Debian 12: a chroot
+# without network, compiler, openssl and python3, by an ordinary user. What is done there stands in
+# tests/bundle/in-the-room.sh. Then the same room with openssl and python3: recovery without byok.
+#
+# Needs root, debootstrap and the Debian mirror of apt's sources. Everything lies in
+# target/bundle-test; both Debians stay there for the next time. Exit codes: 0 it holds,
+# 1 it does not, 77 skipped, and it says why.
+#
+# Example:  tests/bundle.sh
+set -euo pipefail
+umask 022
+export LC_ALL=C
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+work=${CARGO_TARGET_DIR:-$root/target}/bundle-test
+stock=(openssl python3 binutils xz-utils) # of the second room
+PATH=$PATH:/usr/sbin:/sbin
+
+skip() {
+    printf 'skipped: %s\n' "$1"
+    exit 77
+}
+fail() {
+    printf 'FAILED: %s\n' "$1" >&2
+    exit 1
+}
+held() { printf 'held: %s\n' "$1"; }
+
+[ "$(id -u)" -eq 0 ] || skip 'only root can make a chroot'
+command -v debootstrap >/dev/null || skip 'there is no debootstrap'
+command -v apt-get >/dev/null || skip 'there is no apt-get, which knows the mirror'
+unshare --mount --net --pid --ipc --fork true 2>/dev/null || skip 'namespaces are not allowed here'
+# shellcheck disable=SC2016 # apt expands it
+mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
+    'Component: main' | sed -n 1p)
+[ -n "$mirror" ] || skip "apt's sources name no Debian mirror, or apt has no lists"
+python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=30).read(1)' \
+    "$mirror/dists/bookworm/Release" 2>/dev/null || skip 'the Debian mirror cannot be reached'
+[ "${1:-}" != --could ] || exit 0
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+
+# ---- two Debians ----
+bare=$work/bare stocked=$work/stocked
+if [ ! -d "$bare" ]; then
+    rm -rf "$work/making"
+    debootstrap --variant=minbase bookworm "$work/making" "$mirror" >"$work/debootstrap.log" 2>&1 || {
+        tail -n 5 "$work/debootstrap.log"
+        fail 'debootstrap could not make a Debian 12'
+    }
+    chroot "$work/making" useradd --create-home --uid 1000 officer
+    rm -f "$work"/making/var/cache/apt/archives/*.deb
+    mv "$work/making" "$bare"
+fi
+if [ "$(cat "$work/stocked.packages" 2>/dev/null)" != "${stock[*]}" ]; then
+    rm -rf "$stocked"
+    cp -a "$bare" "$stocked"
+    cp /etc/resolv.conf "$stocked/etc/resolv.conf"
+    chroot "$stocked" env DEBIAN_FRONTEND=noninteractive sh -c \
+        'apt-get -q update && apt-get -q install -y --no-install-recommends "$@"' sh "${stock[@]}" \
+        >"$work/stocked.log" 2>&1 || {
+        tail -n 5 "$work/stocked.log"
+        fail "${stock[*]} could not be installed"
+    }
+    printf '%s\n' "${stock[*]}" >"$work/stocked.packages"
+fi
+
+# ---- the bundle, twice ----
+make_bundle() {
+    SOURCE_DATE_EPOCH=1767225600 "$root/ceremony-scripts/make-bundle.sh" "$@" 2>"$work/make-bundle.log"
+}
+# refused CODE WORDS OPTION…: make-bundle.sh ends with the code and says the words.
+refused() {
+    local code=$1 words=$2 ended=0
+    shift 2
+    make_bundle "$@" >/dev/null || ended=$?
+    [ "$ended" -eq "$code" ] || fail "make-bundle.sh $* ended with $ended, not $code"
+    grep -qF -- "$words" "$work/make-bundle.log" || fail "make-bundle.sh $* does not say: $words"
+}
+
+rm -rf "$work/first" "$work/second" "$work/unpacked"
+make_bundle --out "$work/first" >"$work/paper.txt" || {
+    cat "$work/make-bundle.log"
+    fail 'no bundle was made'
+}
+tar=$(cd "$work/first" && ls ./*.tar)
+tar=${tar#./} name=${tar%.tar}
+mkdir "$work/unpacked"
+tar -xf "$work/first/$tar" -C "$work/unpacked"
+unpacked=$work/unpacked/$name
+
+(umask 077 && make_bundle --out "$work/second" --from "$unpacked" --glibc 2.17 --allow-newer-glibc >/dev/null)
+cmp "$work/first/$tar" "$work/second/$tar" || fail 'two runs gave two tars'
+grep -q 'warning: byok needs GLIBC_' "$work/make-bundle.log" || fail 'a newer glibc is not warned of'
+held 'the same inputs give the same tar'
+
+refused 2 'is there already' --out "$work/first"
+refused 2 "byok needs GLIBC_" --out "$work/third" --from "$unpacked" --glibc 2.17
+cp -R "$unpacked" "$work/unpacked/changed"
+printf x >>"$(ls "$work"/unpacked/changed/wheels/click-*.whl)"
+refused 4 'the wheels are not those' --out "$work/third" --from "$work/unpacked/changed"
+[ -z "$(ls "$work/third")" ] || fail 'a refused bundle left something'
+held 'a second tar of the name, a newer glibc and another wheel are refused'
+
+listed=$(sed 's/^[0-9a-f]\{64\}  //' "$unpacked/SHA256SUMS")
+there=$(cd "$unpacked" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort)
+[ "$listed" = "$there" ] || fail 'SHA256SUMS does not list every file'
+while read -r crate; do
+    grep -q "^$crate " "$unpacked/licenses/THIRD-PARTY-LICENSES.txt" || fail "the licence of $crate is missing"
+done < <(sed -n '/^\[dependencies\]/,/^\[/s/^\([a-z0-9_-]*\) = .*/\1/p' "$root/Cargo.toml")
+held 'every file is listed, and every dependency of byok has its licence there'
+
+if python3 -m pip --version >/dev/null 2>&1; then
+    python3 -m pip install -q --root-user-action ignore --disable-pip-version-check --no-index --no-deps --require-hashes --target "$work/unpacked/pip" \
+        --find-links "$unpacked/wheels" -r "$unpacked/wheels/requirements.txt" || fail 'pip does not take the wheels'
+    held 'pip takes the wheels, without the network'
+fi
+
+# ---- in the room ----
+# in_room DEBIAN SCENE: as an ordinary user, with interfaces, processes and mounts of its own.
+in_room() {
+    # shellcheck disable=SC2016 # the inner shell expands them
+    unshare --mount --net --pid --ipc --fork bash -euo pipefail -c '
+        debian=$1 home=$2 scene=$3
+        mount -t proc proc "$debian/proc"
+        mount -t sysfs -o ro sysfs "$debian/sys"
+        mount -t tmpfs tmpfs "$debian/dev/shm"
+        mount -t tmpfs tmpfs "$debian/tmp"
+        mount -t devpts -o newinstance,ptmxmode=0666 devpts "$debian/dev/pts"
+        mount --bind "$debian/dev/pts/ptmx" "$debian/dev/ptmx"
+        mount --bind "$home" "$debian/home/officer"
+        chmod 1777 "$debian/tmp" "$debian/dev/shm"
+        cd "$debian"
+        exec chroot --userspec=officer:officer --groups= "$debian" env -i HOME=/home/officer USER=officer \
+            PATH=/usr/local/bin:/usr/bin:/bin TERM=dumb LC_ALL=C bash /home/officer/in-the-room.sh "$scene"
+    ' bash "$1" "$work/home" "$2" </dev/null || fail "the room: $2"
+}
+
+rm -rf "${work:?}/home"
+mkdir "$work/home"
+cp "$work/first/$tar" "$work/first/$tar.sha256" "$work/paper.txt" "$root/tests/bundle/in-the-room.sh" "$work/home"
+chown -R 1000:1000 "$work/home"
+in_room "$bare" bare
+in_room "$stocked" stocked

@@ -1,0 +1,331 @@
+//! `byok check` of ceremonies that build on a record: it asks what the run asks, and makes nothing.
+
+mod support;
+
+use std::fs;
+use std::process::Output;
+
+use support::escrow::{self, fingerprint, head, lay, table};
+use support::pty::Pty;
+use support::{Kind, LABEL, PIN, Room, refused, stderr, stdout};
+
+const OTHER_ARN: &str =
+    "arn:aws:kms:eu-west-1:111122223333:key/99999999-12ab-34cd-56ef-1234567890ab";
+
+fn check(room: &Room, args: &[&str]) -> Output {
+    room.write_plan();
+    room.byok(&[&["check", "plan.toml"], args].concat())
+        .output()
+        .unwrap()
+}
+
+/// A line of this state says all of this, and the exit code is this one.
+#[track_caller]
+fn says(output: &Output, exit: i32, lines: &[(&str, &str)]) {
+    let text = stdout(output);
+    assert_eq!(output.status.code(), Some(exit), "{text}{}", stderr(output));
+    for (state, part) in lines {
+        let there = |line: &str| line.starts_with(&format!("{state:<9}")) && line.contains(part);
+        assert!(text.lines().any(there), "{state} {part:?} in:\n{text}");
+    }
+}
+
+/// The room's plan reimports what `records/one` holds into `records/two`.
+fn reimports(room: &mut Room) {
+    let record = room.path("records/one");
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = format!(
+        "previous = \"records/one\"\nprevious_head = \"{}\"\n",
+        head(&record)
+    );
+    room.plan.directory = "records/two".into();
+    room.plan.more = String::new();
+}
+
+#[test]
+fn check_of_a_reimport_reads_the_record_and_finds_the_data_key() {
+    for kind in [Kind::SoftHsm, Kind::Kryoptic] {
+        let Some(mut room) = Room::new(kind) else {
+            continue;
+        };
+        let made = room.run_well();
+        reimports(&mut room);
+        let before = support::tree(room.dir.path()).len();
+        let must = format!("must have KCV {}", made.event("key-generated")["kcv"]);
+        let must = must.replace('"', "");
+        says(
+            &check(&room, &[]),
+            0,
+            &[
+                (
+                    "ok",
+                    "records/one holds together, no receipts; previous_head in the plan vouches",
+                ),
+                ("ok", "KMS keys: those of the previous record"),
+                ("ok", &must),
+                ("ok", &fingerprint(&made)),
+                ("WARNING", "HSM: PIN, data keys and wrapping were not tried"),
+            ],
+        );
+        let id = made.event("key-generated")["cka_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let found = format!("found in the HSM (CKA_ID {id}), with the right fingerprint");
+        says(&check(&room, &["--hsm"]), 0, &[("ok", &found)]);
+        assert_eq!(room.objects().len(), 1);
+        assert_eq!(support::tree(room.dir.path()).len(), before);
+
+        // Beside the data key another one: the run would record an exception.
+        room.token(&["plant", "ceremony", PIN, LABEL, "beef"]);
+        says(
+            &check(&room, &["--hsm"]),
+            0,
+            &[("ok", &found), ("WARNING", "(CKA_ID beef")],
+        );
+        assert!(room.run().status.success());
+        fs::remove_dir_all(room.path("records/two")).unwrap();
+
+        // The parameters may still be missing: the data key is looked for all the same.
+        fs::rename(room.path("inputs"), room.path("later")).unwrap();
+        says(
+            &check(&room, &["--hsm"]),
+            2,
+            &[
+                ("not yet", "[PARAMETERS-PRESENT]"),
+                ("WARNING", "wrapping was not tried"),
+                ("ok", &found),
+            ],
+        );
+    }
+}
+
+#[test]
+fn check_ends_with_the_code_of_the_run_that_would_find_another_data_key_or_none() {
+    let (Some(mut room), Some(mut other)) = (Room::new(Kind::SoftHsm), Room::new(Kind::SoftHsm))
+    else {
+        return;
+    };
+    let made = room.run_well();
+    reimports(&mut room);
+    other.use_kms_key(room.kms.clone());
+    other.plan.kind = "reimport".into();
+    other.plan.top_more = format!(
+        "previous = \"{}\"\nprevious_head = \"{}\"\n",
+        room.path("records/one").display(),
+        head(&room.path("records/one"))
+    );
+    let both = |room: &Room, args: &[&str], exit, what: &str| {
+        says(&check(room, args), exit, &[("wrong", what)]);
+        refused(&room.run(), exit, &[what]);
+    };
+    both(
+        &other,
+        &["--hsm"],
+        3,
+        "the token holds no secret key of that label",
+    );
+    other.token(&["plant", "ceremony", PIN, LABEL, "beef"]);
+    both(&other, &["--hsm"], 4, "[SAME-MATERIAL]");
+    both(&other, &["--hsm"], 4, &fingerprint(&made));
+
+    let good = room.plan.clone();
+    room.plan.key_more = format!("fingerprint = \"{}\"\n", "ab".repeat(32));
+    both(&room, &[], 4, "is not the previous record's");
+    room.plan = good.clone();
+    room.plan.top_more = format!(
+        "previous = \"records/one\"\nprevious_head = \"{}\"\n",
+        "0".repeat(64)
+    );
+    both(&room, &[], 4, "[PREVIOUS-RECORD]");
+    room.plan = good.clone();
+    room.plan.label = "payments-2027".into();
+    both(
+        &room,
+        &[],
+        2,
+        "the previous record has no data key \"payments-2027\"",
+    );
+    room.plan = good.clone();
+    room.plan.keep = "sealed".into();
+    both(
+        &room,
+        &[],
+        2,
+        "keep = \"sealed\" in the plan, \"extractable\" in the previous record",
+    );
+
+    room.plan = good.clone();
+    room.plan.key_arn = OTHER_ARN.into();
+    room.write_parameters();
+    both(&room, &[], 4, "[KMS-KEY-MATCH]");
+    room.plan.import_more = "other_kms_key = \"the service moves\"\n".into();
+    says(
+        &check(&room, &[]),
+        0,
+        &[(
+            "WARNING",
+            "goes into another KMS key than before: the service moves",
+        )],
+    );
+    assert!(room.run().status.success());
+}
+
+#[test]
+fn check_says_when_nothing_vouches_for_the_previous_record() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    reimports(&mut room);
+    room.plan.top_more = "previous = \"records/one\"\n".into();
+    says(
+        &check(&room, &[]),
+        0,
+        &[(
+            "ok",
+            "nothing vouches for it yet: rows of its head digest are typed in the room",
+        )],
+    );
+    room.plan.top_more = "previous = \"records/nowhere\"\n".into();
+    says(
+        &check(&room, &[]),
+        2,
+        &[("wrong", "there is no such directory")],
+    );
+}
+
+#[test]
+fn check_of_a_destroy_finds_what_would_be_destroyed_and_leaves_it() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    reimports(&mut room);
+    room.plan.kind = "destroy".into();
+    room.plan.imported = false;
+    room.plan.top_more += "reason = \"end of life\"\n";
+    says(
+        &check(&room, &["--hsm"]),
+        0,
+        &[
+            ("ok", "HSM: logged in"),
+            ("ok", "with the right fingerprint"),
+        ],
+    );
+    assert_eq!(room.objects().len(), 1);
+    assert!(room.run().status.success());
+    room.plan.directory = "records/three".into();
+    says(
+        &check(&room, &["--hsm"]),
+        3,
+        &[("wrong", "the token holds no secret key of that label")],
+    );
+}
+
+/// A room whose data key was escrowed, and one with another token whose plan recovers it.
+fn loss() -> Option<(Room, Room)> {
+    let old = escrow::room(Kind::SoftHsm, 2, 3)?;
+    old.run_well();
+    let mut new = Room::new(Kind::SoftHsm)?;
+    new.use_kms_key(old.kms.clone());
+    new.plan.kind = "recover".into();
+    new.plan.more = "[recover]\nshares = \"files:brought\"\npackage = \"record\"\n".into();
+    new.plan.top_more = format!(
+        "previous = \"{}\"\nprevious_head = \"{}\"\nreuse_escrow = \"a test\"\n",
+        old.path("records/one").display(),
+        head(&old.path("records/one"))
+    );
+    let dealt = escrow::shares(&old.path("shares"));
+    lay(
+        &new.path("brought"),
+        &[dealt[0].1.as_str(), dealt[2].1.as_str()],
+    );
+    Some((old, new))
+}
+
+#[test]
+fn check_of_a_recovery_looks_at_package_and_label_and_asks_for_no_share() {
+    let Some((old, mut new)) = loss() else { return };
+    let ceremony = old.transcript("records/one").lines[0]["ceremony"].clone();
+    let package = format!("package: of ceremony {}", ceremony.as_str().unwrap());
+    let free = "nothing in the HSM stands in its way";
+    says(
+        &check(&new, &["--hsm"]),
+        0,
+        &[("ok", &package), ("ok", free)],
+    );
+    let good = new.plan.clone();
+    fs::write(
+        new.path("another.json"),
+        fs::read_to_string(old.path("records/one/escrow-package.json"))
+            .unwrap()
+            .replace(LABEL, "another"),
+    )
+    .unwrap();
+    for (source, exit, what) in [
+        ("another.json", 4, "[ESCROW-PACKAGE]"),
+        ("plan.toml", 4, "[ESCROW-PACKAGE]"),
+        ("nowhere.json", 2, "the escrow package nowhere.json"),
+    ] {
+        new.plan.more = format!("[recover]\nshares = \"files:brought\"\npackage = \"{source}\"\n");
+        says(&check(&new, &[]), exit, &[("wrong", what)]);
+        refused(&new.run(), exit, &[what]);
+    }
+    new.plan = good;
+    new.token(&["plant", "ceremony", PIN, LABEL, "beef"]);
+    says(&check(&new, &["--hsm"]), 4, &[("wrong", "[SAME-MATERIAL]")]);
+    refused(&new.run(), 4, &["[SAME-MATERIAL]"]);
+    new.token(&["destroy", "ceremony", PIN, LABEL]);
+    assert!(new.run().status.success());
+    new.plan.directory = "records/two".into();
+    says(
+        &check(&new, &["--hsm"]),
+        0,
+        &[("WARNING", "the token holds the same data key")],
+    );
+}
+
+#[test]
+fn shares_at_the_screen_need_a_screen_that_nobody_else_sees() {
+    let (Some(mut deals), Some((_old, mut types))) = (Room::new(Kind::SoftHsm), loss()) else {
+        return;
+    };
+    deals.plan.more = table(2, 3, "screen");
+    types.plan.more = "[recover]\nshares = \"typed\"\npackage = \"record\"\n".into();
+    for mut room in [deals, types] {
+        says(
+            &check(&room, &[]),
+            2,
+            &[("not yet", "a ceremony needs a terminal")],
+        );
+        let at_terminal = |room: &Room, verb: &str, variable: &str| {
+            room.write_plan();
+            let mut command = room.byok(&[verb, "plan.toml"]);
+            command.env(variable, "1");
+            Pty::start(command)
+        };
+        let ended = at_terminal(&room, "check", "UNSEEN").end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        assert!(ended.screen.contains("screen: neither SSH nor tmux"));
+        for variable in ["SSH_CONNECTION", "TMUX", "STY"] {
+            for verb in ["check", "run"] {
+                let ended = at_terminal(&room, verb, variable).end();
+                assert_eq!(ended.code, Some(5), "{}", ended.screen);
+                assert!(ended.screen.contains("[SCREEN]"), "{}", ended.screen);
+            }
+        }
+        room.plan.top_more = format!(
+            "screen_recorded = \"reached by SSH only\"\n{}",
+            room.plan.top_more
+        );
+        let ended = at_terminal(&room, "check", "TMUX").end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        assert!(
+            ended
+                .screen
+                .contains("the plan says why: reached by SSH only")
+        );
+        assert_eq!(room.beside(), [""; 0]);
+    }
+}

@@ -1,0 +1,219 @@
+//! `byok inspect` of what lies in a record and of what custodians hold: it names each file, and tells
+//! nothing of a share.
+
+mod support;
+
+use std::fs;
+
+use serde_json::{Value, json};
+use support::escrow::{another_word, nowhere, room, shares, telling, with_word};
+use support::{ARN, Kind, LABEL, Room, refused, sha256, stderr, stdout};
+
+const ID: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+fn inspect(room: &Room, path: &str) -> Value {
+    let output = room.byok(&["inspect", "--json", path]).output().unwrap();
+    assert!(output.status.success(), "{path}: {}", stderr(&output));
+    let people = room.byok(&["inspect", path]).output().unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(stdout(&people).contains(said["what"].as_str().unwrap()));
+    said
+}
+
+#[test]
+fn every_file_of_a_record_with_escrow_and_receipts_is_named() {
+    let Some(room) = room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let transcript = room.run_well();
+    let ceremony = transcript.lines[0]["ceremony"].clone();
+    let result = json!({
+        "format": "byok-import-result-v1", "ceremony": ceremony, "label": LABEL,
+        "import": "eu-west-1", "key_arn": ARN, "KeyId": ARN, "KeyMaterialId": ID, "exit": 0,
+        "error": null, "at": "2026-11-22T11:42:03Z", "arguments": "--profile ops", "cli": "aws-cli/2",
+    });
+    fs::write(room.path("import-result.json"), result.to_string()).unwrap();
+    let rotations = json!({"Rotations": [{"KeyId": ARN, "KeyMaterialId": ID}]});
+    fs::write(room.path("rotations.json"), rotations.to_string()).unwrap();
+    let added = room
+        .byok(&[
+            "receipt",
+            "records/one",
+            "import-result.json",
+            "rotations.json",
+        ])
+        .output()
+        .unwrap();
+    assert!(added.status.success(), "{}", stderr(&added));
+    let head = sha256(&transcript.bytes);
+    let digest = sha256(&fs::read(room.path("records/one/receipts.jsonl")).unwrap());
+    let table = [
+        (
+            "receipts.jsonl",
+            "receipts of a record",
+            "receipts_digest",
+            json!(digest),
+        ),
+        (
+            "receipts.jsonl",
+            "receipts of a record",
+            "transcript_head",
+            json!(head),
+        ),
+        ("receipts.jsonl", "receipts of a record", "lines", json!(2)),
+        (
+            "receipts/001.json",
+            "import result of import.sh",
+            "key_material_id",
+            json!(ID),
+        ),
+        (
+            "receipts/001.json",
+            "import result of import.sh",
+            "arguments",
+            json!("--profile ops"),
+        ),
+        (
+            "receipts/002.json",
+            "answer of ListKeyRotations",
+            "key_material_ids",
+            json!([ID]),
+        ),
+        (
+            "package.txt",
+            "escrow package as text",
+            "ceremony",
+            ceremony.clone(),
+        ),
+        (
+            "package.txt",
+            "escrow package as text",
+            "data_keys",
+            json!([LABEL]),
+        ),
+        ("SHA256SUMS", "checksums of a record", "files", json!(9)),
+        (
+            "escrow-package.json",
+            "escrow package",
+            "ceremony",
+            ceremony,
+        ),
+    ];
+    for (path, what, name, value) in table {
+        let said = inspect(&room, &format!("records/one/{path}"));
+        assert_eq!(said["what"], what, "{path}: {said}");
+        assert_eq!(said[name], value, "{path}: {said}");
+    }
+
+    // One byte changed in receipts or package: broken, and where.
+    let change = |path: &str, from: &str, to: &str| {
+        let path = room.path("records/one").join(path);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(room.path("changed"), text.replacen(from, to, 1)).unwrap();
+        room.byok(&["inspect", "changed"]).output().unwrap()
+    };
+    refused(
+        &change("receipts.jsonl", "\"exit\":0", "\"exit\":1"),
+        4,
+        &["broken receipts.jsonl: line 2", "line 1"],
+    );
+    refused(
+        &change("package.txt", "row 2   ", "row 2   0"),
+        4,
+        &["broken escrow package: row 2"],
+    );
+    refused(
+        &change("package.txt", "row 5 ", "row 6 "),
+        4,
+        &["a row is missing"],
+    );
+}
+
+#[test]
+fn a_share_file_is_named_and_nothing_of_it_is_told() {
+    let Some(room) = room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    room.run_well();
+    let dealt = shares(&room.path("shares"));
+    let share = dealt[1].1.clone();
+    let file = |name: &str, text: &str| {
+        fs::write(room.path(name), text).unwrap();
+        name.to_owned()
+    };
+    let own = fs::read_to_string(&dealt[1].0).unwrap();
+    let wrong = with_word(&share, 20, another_word(&share, 20));
+    let short = share.rsplit_once(' ').unwrap().0;
+    let table = [
+        (file("own.txt", &own), 33, "ok"),
+        (file("from-paper.txt", &format!("{share}\n")), 33, "ok"),
+        (
+            file("wrong.txt", &own.replace(&share, &wrong)),
+            33,
+            "does not hold",
+        ),
+        (
+            file("short.txt", &own.replace(&share, short)),
+            32,
+            "does not hold",
+        ),
+        (
+            file("illegible.txt", &with_word(&share, 20, "xxxx")),
+            33,
+            "does not hold",
+        ),
+    ];
+    let mut secrets = telling(&share);
+    let word_four = format!(
+        "{} {}",
+        share.split(' ').nth(3).unwrap(),
+        share.split(' ').nth(4).unwrap()
+    );
+    secrets.push(word_four.into_bytes());
+    secrets.push(sha256(own.as_bytes()).into_bytes());
+    let empty = tempfile::tempdir().unwrap();
+    for (path, words, checksum) in table {
+        for args in [&["inspect", &path][..], &["inspect", "--json", &path]] {
+            let output = room.byok(args).output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+            nowhere(
+                &secrets,
+                empty.path(),
+                &(stdout(&output) + &stderr(&output)),
+            );
+        }
+        let said = inspect(&room, &path);
+        assert_eq!(said["what"], "a share file of byok", "{path}");
+        assert_eq!(said["words"], words, "{path}");
+        assert_eq!(said["checksum"], checksum, "{path}");
+        assert!(!said.to_string().contains("Audit"), "{said}");
+        assert!(said.get("sha256").is_none(), "{said}");
+    }
+}
+
+#[test]
+fn what_is_nothing_of_a_ceremony_stays_unknown() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let table = [
+        ("sums", format!("{}  a-file\n", "0".repeat(64))),
+        (
+            "words",
+            "acid acne acquire and a few more words of prose\n".to_owned(),
+        ),
+        ("empty", String::new()),
+        ("json", "{\"KeyId\": \"x\"}".to_owned()),
+    ];
+    for (name, text) in table {
+        fs::write(room.path(name), text).unwrap();
+        let output = room.byok(&["inspect", name]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", stdout(&output));
+    }
+    refused(
+        &room.byok(&["inspect", "/dev/null"]).output().unwrap(),
+        2,
+        &["not a regular file"],
+    );
+}
