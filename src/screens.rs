@@ -374,6 +374,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          on paper. Only a copy from outside this directory says that the record is the real one:\n\
          \n\
          \x20 byok verify --head <digest from paper> <this directory>\n\
+         \x20 verify-record.sh --head <digest from paper> <this directory>  (without byok)\n\
          \n\
          This file and every other one here could have been made by somebody else; it does not\n\
          vouch for itself.\n",

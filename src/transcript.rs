@@ -20,6 +20,7 @@ use crate::words::{self, Digest};
 mod chain;
 mod event;
 
+pub(crate) use chain::time;
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{
     BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, Imported, KeyIntended,
