@@ -453,6 +453,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          on paper. Only a copy from outside this directory says that the record is the real one:\n\
          \n\
          \x20 byok verify --head <digest from paper> <this directory>\n\
+         \x20 verify-record.sh --head <digest from paper> <this directory>  (without byok)\n\
          \n\
          or a list, kept elsewhere, of keys whose owners you know:\n\
          \n\

@@ -99,11 +99,14 @@ impl Json {
         }
     }
 
-    /// Whether every text in it can be shown and every number is an integer: what a transcript holds.
+    /// Whether every text in it can be shown and every number is an integer of at most 15 digits, which
+    /// every reader of JSON takes for the same number: what a transcript holds.
     pub fn is_plain(&self) -> bool {
         match self {
             Json::Null | Json::Bool(_) => true,
-            Json::Number(number) => !number.is_f64(),
+            Json::Number(number) => number
+                .as_i64()
+                .is_some_and(|number| number.unsigned_abs() < 1_000_000_000_000_000),
             Json::String(text) => words::is_printable(text),
             Json::Array(items) => items.iter().all(Json::is_plain),
             Json::Object(members) => members

@@ -1,7 +1,7 @@
 //! Verifying a record, without an HSM, by rules that a script of stock tools can follow too.
 //!
 //! The rules, in the order they are checked; the first that does not hold is named:
-//! 1. Every entry is a regular file or a directory.
+//! 1. Every entry is a regular file or a directory, and its name can be shown.
 //! 2. `transcript.jsonl` is a chain: see [`crate::transcript`].
 //! 3. `plan.toml` has the digest that `ceremony-opened` and `plan-approved` name.
 //! 4. Every `output-written` file is there with its digest (of an aborted ceremony: but those removed).
@@ -16,6 +16,9 @@
 //! 9. Below `signatures/` there are signatures of the transcript and nothing else; the HSM's own is there and
 //!    by the key that `transcript-signer` names, where the transcript has that line: see [`signatures`].
 //! 10. An anchor, where one is given, fits the head digest; a list of signers holds one who signed.
+//!
+//! `ceremony-scripts/verify-record.sh` follows the same rules; a rule that is added here is added there,
+//! and `tests/both_verifiers.rs` shows that both see what breaks it.
 //!
 //! [`follow`] then goes on to the record that this one builds on, and so to the first.
 
@@ -504,6 +507,9 @@ fn collect(
             .file_name()
             .into_string()
             .map_err(|name| format!("{prefix}{name:?}: not a readable name"))?;
+        if !words::is_printable(&name) {
+            return Err(format!("{prefix}{name:?}: not a readable name"));
+        }
         let path = format!("{prefix}{name}");
         let kind = entry.file_type().map_err(|e| format!("{path}: {e}"))?;
         if kind.is_dir() {

@@ -10,7 +10,9 @@ use std::process::{Command, Output};
 
 use kms_on_loopback::{LoopbackKms, key_material_id_of};
 use serde_json::{Value, json};
-use support::{ARN, Kind, LABEL, Room, base64, now, openssl, refused, sha256, stderr, stdout};
+use support::{
+    ARN, Kind, LABEL, Room, base64, now, openssl, refused, sha256, stderr, stdout, verifiers,
+};
 
 const ID: &str = "6c2d1a4f5e0b3c7d8e9f00112233445566778899aabbccddeeff001122334455";
 const OTHER_ID: &str = "1111111111111111111111111111111111111111111111111111111111111111";
@@ -99,7 +101,7 @@ fn received(room: &Room, record: &str, answers: &[Value]) -> String {
 }
 
 fn verify(room: &Room, args: &[&str]) -> Output {
-    room.byok(&[&["verify"], args].concat()).output().unwrap()
+    verifiers::both(room.dir.path(), args)
 }
 
 #[track_caller]

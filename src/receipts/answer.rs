@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::kms::aws::text;
 use crate::kms::aws::{self, KeyMetadata};
 use crate::strict_json::{self, Json};
+use crate::transcript;
 
 /// The format that `import.sh` writes.
 const IMPORT_RESULT: &str = "byok-import-result-v1";
@@ -108,13 +109,13 @@ impl Answer {
     /// that is known here. Exit 4: an answer that contradicts itself.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let text = text::decode(bytes).ok_or_else(|| Error::usage("is not text"))?;
-        let json = strict_json::parse(text.trim().as_bytes())
+        let json = strict_json::parse(text.as_bytes())
             .map_err(|why| Error::usage(format!("is not JSON: {why}")).hint(KNOWN))?;
         let has = |name| json.get(name).is_some();
         if json.get("format").and_then(Json::as_str) == Some(IMPORT_RESULT) {
             import_result(&json).map(Self::ImportResult)
         } else if has("KeyMetadata") {
-            described(&json, text.trim().as_bytes())
+            described(&json, text.as_bytes())
         } else if has("Rotations") {
             rotations(&json).map(Self::ListKeyRotations)
         } else if has("Mac") {
@@ -185,7 +186,7 @@ fn is_material_id(id: &str) -> bool {
 
 fn import_result(json: &Json) -> Result<ImportResult> {
     let exit = json.get("exit").and_then(Json::as_u64);
-    let at = text_of(json, "at")?.parse().ok();
+    let at = transcript::time(&text_of(json, "at")?);
     Ok(ImportResult {
         ceremony: text_of(json, "ceremony")?,
         label: text_of(json, "label")?,
@@ -263,7 +264,7 @@ fn trail_event(json: &Json) -> Result<Option<TrailEvent>> {
     }
     let part = |name| json.get(name).unwrap_or(&Json::Null);
     let (request, response) = (part("requestParameters"), part("responseElements"));
-    let at = text_of(json, "eventTime")?.parse().ok();
+    let at = transcript::time(&text_of(json, "eventTime")?);
     let mut ids = vec![material_id(response, "keyMaterialId")?];
     ids.push(material_id(part("additionalEventData"), "keyMaterialId")?);
     ids.push(material_id(request, "keyMaterialId")?);

@@ -9,7 +9,7 @@ use super::answer::Answer;
 use super::judge::{Entry, Scope};
 use super::{FILE, FOLDER, FORMAT, Receipt, Receipts, TORN, imports};
 use crate::strict_json::{self, Json};
-use crate::transcript::Chain;
+use crate::transcript::{self, Chain};
 use crate::verify;
 use crate::words::{self, Digest};
 
@@ -135,6 +135,11 @@ fn linked(number: usize, raw: &[u8], prev: &Digest) -> Result<(Json, Timestamp),
     if json.to_compact_string().as_bytes() != raw {
         return Err("it is not compact JSON".into());
     }
+    if !json.is_plain() {
+        return Err(
+            "it holds a character that cannot be shown, or a number that is no integer".into(),
+        );
+    }
     let text = |name| json.get(name).and_then(Json::as_str).unwrap_or_default();
     if json.get("seq").and_then(Json::as_u64) != Some(number as u64) {
         return Err(format!(
@@ -153,7 +158,7 @@ fn linked(number: usize, raw: &[u8], prev: &Digest) -> Result<(Json, Timestamp),
             ),
         });
     }
-    let at = time(text("at")).ok_or("at is not a time such as 2026-11-22T11:42:03Z")?;
+    let at = transcript::time(text("at")).ok_or("at is not a time such as 2026-11-22T11:42:03Z")?;
     Ok((json, at))
 }
 
@@ -203,12 +208,6 @@ fn agree(line: &Json, entry: &Entry) -> Result<(), String> {
         Some((name, _)) => Err(name.clone()),
         None => Ok(()),
     }
-}
-
-fn time(text: &str) -> Option<Timestamp> {
-    (text.len() == 20 && text.ends_with('Z'))
-        .then(|| text.parse().ok())
-        .flatten()
 }
 
 /// Where the answer of a line lies.

@@ -7,6 +7,7 @@ use super::answer::{Answer, ImportResult, Rotation, TrailEvent};
 use super::{Import, KnownMaterial, Proves, Receipt, known};
 use crate::error::{Error, Result};
 use crate::kms::aws::KeyMetadata;
+use crate::strict_json;
 
 /// What one receipt says, without the answer's own bytes. Absent members do not apply.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -42,6 +43,14 @@ pub struct Entry {
     pub events: Vec<TrailFact>,
     /// What the answer proves, given the receipts before it.
     pub proves: Proves,
+}
+
+impl Entry {
+    /// Whether a line can say it: see [`Json::is_plain`](crate::strict_json::Json::is_plain).
+    fn is_plain(&self) -> bool {
+        let json = serde_json::to_vec(self).map(|bytes| strict_json::parse(&bytes));
+        matches!(json, Ok(Ok(json)) if json.is_plain())
+    }
 }
 
 /// One material that KMS lists.
@@ -109,10 +118,16 @@ impl Scope<'_> {
             }
             Answer::CloudTrail(events) => self.trail(events)?,
         };
-        Ok(Entry {
+        let entry = Entry {
             answer: answer.name().to_owned(),
             ..entry
-        })
+        };
+        match entry.is_plain() {
+            true => Ok(entry),
+            false => Err(Error::usage(
+                "holds a character that cannot be shown, or a number that is too long",
+            )),
+        }
     }
 
     /// The imports into a KMS key, named by ARN or id; at least one.

@@ -259,6 +259,12 @@ fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> String {
     }
 }
 
+/// A time to the second in its one spelling, such as `2026-11-22T11:42:03Z`.
+pub(crate) fn time(text: &str) -> Option<Timestamp> {
+    let time: Timestamp = text.parse().ok()?;
+    (text.len() == 20 && time.to_string() == text).then_some(time)
+}
+
 fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
     let json = strict_json::parse(raw)?;
     if json.to_compact_string().as_bytes() != raw {
@@ -275,13 +281,7 @@ fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
         ));
     }
     let text = |name| json.get(name).and_then(Json::as_str);
-    let at = text("at")
-        .filter(|at| at.len() == 20 && at.ends_with('Z'))
-        .and_then(|at| {
-            at.parse::<Timestamp>()
-                .ok()
-                .filter(|time| time.to_string() == at)
-        });
+    let at = text("at").and_then(time);
     let at = at.ok_or("at is not a time such as 2026-11-22T11:42:03Z")?;
     let event = text("event").ok_or("it has no event")?.to_owned();
     Ok(Line {

@@ -7,6 +7,7 @@ pub mod paper;
 pub mod pty;
 pub mod screen;
 pub mod story;
+pub mod verifiers;
 
 use std::fs;
 use std::io::Write as _;
@@ -305,7 +306,7 @@ impl Room {
         let mut objects = self.objects();
         objects.sort();
         assert_eq!(objects, expected);
-        let verified = self.byok(&["verify", "records/one"]).output().unwrap();
+        let verified = verifiers::both(self.dir.path(), &["records/one"]);
         assert!(verified.status.success(), "{}", stderr(&verified));
         transcript
     }

@@ -1,0 +1,1412 @@
+//! byok and the script of stock tools come to the same verdict, on good records and on records that
+//! somebody changed: a table, each change with its name.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::json;
+use support::verifiers::{Records, both, has_jq, script};
+use support::{ARN, Kind, LABEL, Room, escrow, now, sha256, stderr, stdout};
+
+const ID: &str = "6c2d1a4f5e0b3c7d8e9f00112233445566778899aabbccddeeff001122334455";
+const ONE: &str = "records/one";
+const TWO: &str = "records/two";
+const OTHER: &str = "records/other";
+const WRAPPED: &str = "payments-2026/eu-west-1/WrappedKeyMaterial.bin";
+const TITLE: &str = "Zahlungsschlüssel 支払い 😀";
+
+/// Three records of one HSM: `one` with an escrow, two imports and receipts; `two`, which reimports its
+/// data key; `other`, of another data key.
+fn records() -> Option<&'static Room> {
+    static MADE: OnceLock<Option<Room>> = OnceLock::new();
+    MADE.get_or_init(make).as_ref()
+}
+
+fn make() -> Option<Room> {
+    if !has_jq() {
+        return None;
+    }
+    let mut room = Room::new(Kind::SoftHsm)?;
+    let parameters = room.path("inputs/second.json");
+    fs::copy(room.path("inputs/eu-west-1.json"), parameters).unwrap();
+    room.plan.title = TITLE.into();
+    room.plan.import_more = format!(
+        "[[key.import]]\nname = \"second-person\"\nkey_arn = \"{ARN}\"\nparameters = \"inputs/second.json\"\n\
+         wrapping = \"RSAES_OAEP_SHA_1\"\nexpires = \"never\"\nwitness_of = \"eu-west-1\"\n\
+         wrapping_key_sha256 = \"{}\"\n",
+        room.kms.sha256()
+    );
+    room.run_with_escrow(2, &["Security", "Audit", "Vorstand Zürich"]);
+    receive(&room);
+    room.plan.import_more = String::new();
+    room.plan.more = String::new();
+
+    room.plan.label = "other-2026".into();
+    room.plan.directory = OTHER.into();
+    well(&room.run());
+    room.plan.label = LABEL.into();
+
+    let head = sha256(&room.transcript(ONE).bytes);
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = format!("previous = \"{ONE}\"\nprevious_head = \"{head}\"\n");
+    room.plan.directory = TWO.into();
+    well(&room.run());
+    Some(room)
+}
+
+#[track_caller]
+fn well(output: &Output) {
+    assert!(output.status.success(), "{}", stderr(output));
+}
+
+/// One answer of each kind, one of them as PowerShell writes it.
+fn receive(room: &Room) {
+    let ceremony = &room.transcript(ONE).lines[0]["ceremony"];
+    let at = jiff::Timestamp::from_second(now() as i64 + 60).unwrap();
+    let result = |import: &str, exit: u8| {
+        let id = (exit == 0).then_some(ID);
+        json!({"format": "byok-import-result-v1", "ceremony": ceremony, "label": LABEL, "import": import,
+            "key_arn": ARN, "KeyId": id.map(|_| ARN), "KeyMaterialId": id, "exit": exit, "error": null,
+            "at": at.to_string(), "cli": "aws-cli/1.46"})
+    };
+    let described = json!({"KeyMetadata": {"KeyId": ARN.rsplit('/').next(), "Arn": ARN, "KeyState": "Enabled",
+        "Origin": "EXTERNAL", "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "MultiRegion": false,
+        "Description": "tab\there", "CreationDate": 1795300000.123, "CurrentKeyMaterialId": ID}});
+    let listed =
+        json!({"Rotations": [{"KeyId": ARN, "KeyMaterialId": ID, "KeyMaterialState": "CURRENT"}]});
+    let event = json!({"eventVersion": "1.11", "eventTime": at.to_string(), "eventSource": "kms.amazonaws.com",
+        "eventName": "DeleteImportedKeyMaterial", "requestParameters": {"keyId": ARN}, "responseElements": null,
+        "resources": [{"ARN": ARN}]});
+    let trail = json!({"Events": [{"CloudTrailEvent": event.to_string()}]});
+    let answers = [
+        result("eu-west-1", 254),
+        result("eu-west-1", 0),
+        result("second-person", 0),
+        described,
+        listed,
+        trail,
+    ];
+    let mut args = vec!["receipt".to_owned(), ONE.to_owned()];
+    for (at, answer) in answers.iter().enumerate() {
+        let text = serde_json::to_string_pretty(answer).unwrap() + "\r\n";
+        let name = format!("answer-{at}.json");
+        let utf_16 = |text: &str| {
+            let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+            units.flat_map(u16::to_le_bytes).collect::<Vec<_>>()
+        };
+        let bytes = if at == 3 {
+            utf_16(&text)
+        } else {
+            text.into_bytes()
+        };
+        fs::write(room.path(&name), bytes).unwrap();
+        args.push(name);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    well(&room.byok(&args).output().unwrap());
+}
+
+fn copy(record: &str) -> Option<Records> {
+    Some(Records::of(records()?.dir.path(), record))
+}
+
+/// What is to come of a change.
+enum Seen {
+    /// Broken; this is named.
+    As(&'static str),
+    /// The record holds together all the same; the head from paper finds it out.
+    OnPaper,
+}
+use Seen::{As, OnPaper};
+
+type Change = fn(&Records);
+
+/// Applies each change to a copy of a record; both verifiers see it alike.
+fn table(record: &str, changes: &[(&str, Seen, Change)]) {
+    let Some(good) = copy(record) else { return };
+    let paper = good.head();
+    for (name, seen, change) in changes {
+        println!("{name}");
+        let copy = copy(record).unwrap();
+        change(&copy);
+        let output = copy.verify(&[]);
+        match seen {
+            As(named) => support::refused(&output, 4, &[named]),
+            OnPaper => {
+                well(&output);
+                assert!(stdout(&output).contains("NOT AUTHENTICATED"), "{name}");
+                let output = copy.verify(&["--head", &paper]);
+                support::refused(&output, 4, &["not the one given"]);
+            }
+        }
+    }
+}
+
+fn place(lines: &[String], event: &str) -> usize {
+    let named = format!("\"event\":\"{event}\"");
+    lines.iter().position(|line| line.contains(&named)).unwrap()
+}
+
+/// Forges the transcript with the line of this event changed.
+fn forge_line(copy: &Records, event: &str, from: &str, to: &str) {
+    let mut lines = copy.lines("transcript.jsonl");
+    let at = place(&lines, event);
+    let changed = lines[at].replacen(from, to, 1);
+    assert_ne!(changed, lines[at], "{from}");
+    lines[at] = changed;
+    copy.forge(&lines);
+}
+
+fn flip(copy: &Records, path: &str) {
+    let mut bytes = copy.read(path);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    copy.write(path, bytes);
+}
+
+// ---- the transcript -----------------------------------------------------------------------------
+
+#[test]
+fn both_see_what_was_done_to_lines_of_the_transcript() {
+    table(
+        OTHER,
+        &[
+            ("a bit flipped", As("transcript.jsonl: line "), |copy| {
+                flip(copy, "transcript.jsonl")
+            }),
+            (
+                "a line deleted",
+                As("transcript.jsonl: line 5: seq"),
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    lines.remove(4);
+                    copy.write_lines("transcript.jsonl", &lines);
+                },
+            ),
+            (
+                "a line inserted",
+                As("transcript.jsonl: line 4: "),
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    let line = lines[3].replacen("\"seq\":4", "\"seq\":5", 1);
+                    lines.insert(4, line);
+                    copy.write_lines("transcript.jsonl", &lines);
+                },
+            ),
+            (
+                "a line doubled",
+                As("transcript.jsonl: line 5: seq"),
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    lines.insert(4, lines[3].clone());
+                    copy.write_lines("transcript.jsonl", &lines);
+                },
+            ),
+            (
+                "two lines exchanged",
+                As("transcript.jsonl: line 3: seq"),
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    lines.swap(2, 3);
+                    copy.write_lines("transcript.jsonl", &lines);
+                },
+            ),
+            ("all lines chained again", OnPaper, |copy| {
+                forge_line(copy, "roll-call", "not asked", "Ada Lovelace");
+            }),
+            (
+                "a line taken out and the rest chained again",
+                OnPaper,
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    lines.remove(place(&lines, "roll-call"));
+                    copy.forge(&lines);
+                },
+            ),
+            (
+                "the first prev is not zeros",
+                As("transcript.jsonl: line 1: prev is not 64 zeros"),
+                |copy| {
+                    let lines = copy.lines("transcript.jsonl");
+                    copy.chain("transcript.jsonl", &lines, &"1".repeat(64));
+                    copy.sums_anew();
+                },
+            ),
+            (
+                "a prev in upper case",
+                As("transcript.jsonl: line "),
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    let at = lines[2].find("\"prev\":\"").unwrap() + 8;
+                    lines[2] = format!(
+                        "{}{}{}",
+                        &lines[2][..at],
+                        lines[2][at..at + 64].to_uppercase(),
+                        &lines[2][at + 64..]
+                    );
+                    copy.write_lines("transcript.jsonl", &lines);
+                },
+            ),
+            (
+                "an event after the end",
+                As("\"sealed\" stands before the end"),
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    lines.push(lines.last().unwrap().clone());
+                    copy.forge(&lines);
+                },
+            ),
+            (
+                "cut after a line",
+                As("neither sealed nor aborted"),
+                |copy| {
+                    let lines = copy.lines("transcript.jsonl");
+                    copy.write_lines("transcript.jsonl", &lines[..6]);
+                },
+            ),
+            (
+                "cut within a line",
+                As("it does not end with a line feed"),
+                |copy| {
+                    let bytes = copy.read("transcript.jsonl");
+                    copy.write("transcript.jsonl", &bytes[..bytes.len() / 2]);
+                },
+            ),
+            (
+                "the last line feed missing",
+                As("it does not end with a line feed"),
+                |copy| {
+                    let bytes = copy.read("transcript.jsonl");
+                    copy.write("transcript.jsonl", &bytes[..bytes.len() - 1]);
+                },
+            ),
+            (
+                "two transcripts in one",
+                As("transcript.jsonl: line "),
+                |copy| {
+                    let both = [
+                        copy.read("transcript.jsonl"),
+                        copy.read("../two/transcript.jsonl"),
+                    ]
+                    .concat();
+                    copy.write("transcript.jsonl", both);
+                },
+            ),
+            (
+                "an empty transcript",
+                As("the transcript is empty"),
+                |copy| copy.write("transcript.jsonl", ""),
+            ),
+            (
+                "an aborted one that claims to be sealed",
+                As("it does not fit the lines above it"),
+                |copy| {
+                    forge_line(
+                        copy,
+                        "sealed",
+                        "\"outcome\":\"done\"",
+                        "\"outcome\":\"aborted\"",
+                    );
+                },
+            ),
+            ("a sealed one that claims to be aborted", OnPaper, |copy| {
+                forge_line(
+                    copy,
+                    "sealed",
+                    "\"event\":\"sealed\"",
+                    "\"event\":\"aborted\"",
+                );
+            }),
+            (
+                "a rehearsal that poses as real, or the other way round",
+                OnPaper,
+                |copy| {
+                    forge_line(
+                        copy,
+                        "ceremony-opened",
+                        "\"rehearsal\":false",
+                        "\"rehearsal\":true",
+                    );
+                },
+            ),
+            ("another format", As("not byok-transcript-v1"), |copy| {
+                forge_line(
+                    copy,
+                    "ceremony-opened",
+                    "byok-transcript-v1",
+                    "byok-transcript-v2",
+                );
+            }),
+            (
+                "exceptions counted wrong",
+                As("it does not fit the lines above it"),
+                |copy| {
+                    forge_line(copy, "sealed", "\"exceptions\":", "\"exceptions\":9");
+                },
+            ),
+            ("a data key twice", As("stands there twice"), |copy| {
+                let mut lines = copy.lines("transcript.jsonl");
+                let at = place(&lines, "key-generated");
+                lines.insert(at, lines[at].clone());
+                copy.forge(&lines);
+            }),
+            ("a data key that nobody made", As("no data key"), |copy| {
+                forge_line(copy, "key-generated", "key-generated", "key-invented");
+            }),
+            (
+                "another wrapped digest",
+                As("was not written as it was wrapped"),
+                |copy| {
+                    forge_line(copy, "key-wrapped", "\"sha256\":\"", "\"sha256\":\"0");
+                },
+            ),
+            (
+                "an output outside the record",
+                As("\"../plan.toml\" is no path within a record"),
+                |copy| {
+                    forge_line(copy, "output-written", "\"plan.toml\"", "\"../plan.toml\"");
+                },
+            ),
+            (
+                "an absolute output",
+                As("is no path within a record"),
+                |copy| {
+                    forge_line(copy, "output-written", "\"plan.toml\"", "\"/plan.toml\"");
+                },
+            ),
+            ("an output twice", As("was written twice"), |copy| {
+                forge_line(copy, "output-written", "\"plan.toml\"", "\"README.txt\"");
+            }),
+            (
+                "another plan approved than opened",
+                As("another plan was approved than opened"),
+                |copy| {
+                    forge_line(
+                        copy,
+                        "plan-approved",
+                        "\"plan_sha256\":\"",
+                        "\"plan_sha256\":\"0",
+                    );
+                },
+            ),
+            (
+                "an opening in the middle",
+                As("stands in the wrong place"),
+                |copy| {
+                    forge_line(copy, "roll-call", "roll-call", "ceremony-opened");
+                },
+            ),
+            ("previous_head made up", OnPaper, |copy| {
+                let other = format!("\"previous_head\":\"{}\"}}", "5".repeat(64));
+                forge_line(copy, "ceremony-opened", "}", &format!(",{other}"));
+            }),
+        ],
+    );
+}
+
+#[test]
+fn both_read_json_with_one_meaning_only() {
+    let event = "key-generated";
+    let Some(good) = copy(OTHER) else { return };
+    let line = place(&good.lines("transcript.jsonl"), event) + 1;
+    let deep = format!("\"bytes\":{}{}", "[".repeat(130), "]".repeat(130));
+    let broken = [
+        ("a key twice", "\"kcv\":", "\"kcv\":\"000000\",\"kcv\":"),
+        (
+            "a key twice, once escaped",
+            "\"kcv\":",
+            "\"k\\u0063v\":\"000000\",\"kcv\":",
+        ),
+        (
+            "a key twice, deeper",
+            "\"attributes\":{",
+            "\"attributes\":{\"CKA_TOKEN\":true,",
+        ),
+        ("a space", ",\"at\"", ", \"at\""),
+        ("a space at the end", "}}", "}} "),
+        ("a carriage return", "}}", "}}\r"),
+        ("two values", "}}", "}}{}"),
+        (
+            "an escape that is not needed",
+            "\"label\"",
+            "\"l\\u0061bel\"",
+        ),
+        ("an escaped slash", "\"label\":\"", "\"label\":\"\\/"),
+        ("a float", "\"bytes\":32", "\"bytes\":32.5"),
+        ("a float of an integer", "\"bytes\":32", "\"bytes\":32.0"),
+        ("an exponent", "\"bytes\":32", "\"bytes\":32e0"),
+        (
+            "an exponent as jq writes it",
+            "\"bytes\":32",
+            "\"bytes\":1e+17",
+        ),
+        (
+            "a number of 16 digits",
+            "\"bytes\":32",
+            "\"bytes\":1000000000000000",
+        ),
+        (
+            "a number of 20 digits",
+            "\"bytes\":32",
+            "\"bytes\":18446744073709551615",
+        ),
+        ("a negative zero", "\"bytes\":32", "\"bytes\":-0"),
+        (
+            "a number with a leading zero",
+            "\"bytes\":32",
+            "\"bytes\":032",
+        ),
+        ("a number with a plus", "\"bytes\":32", "\"bytes\":+32"),
+        ("not a number", "\"bytes\":32", "\"bytes\":nan"),
+        ("single quotes", "\"bytes\":32", "\"bytes\":'32'"),
+        (
+            "a control character",
+            "\"label\":\"",
+            "\"label\":\"\\u001b[2J",
+        ),
+        ("a tab", "\"label\":\"", "\"label\":\"\\t"),
+        (
+            "a raw control character",
+            "\"label\":\"",
+            "\"label\":\"\u{1}",
+        ),
+        ("NUL", "\"label\":\"", "\"label\":\"\0"),
+        ("DEL", "\"label\":\"", "\"label\":\"\u{7f}"),
+        ("DEL escaped", "\"label\":\"", "\"label\":\"\\u007f"),
+        (
+            "a C1 control character",
+            "\"label\":\"",
+            "\"label\":\"\u{85}",
+        ),
+        (
+            "a right-to-left override",
+            "\"label\":\"",
+            "\"label\":\"\u{202e}",
+        ),
+        ("a zero-width space", "\"label\":\"", "\"label\":\"\u{200b}"),
+        ("a soft hyphen", "\"label\":\"", "\"label\":\"\u{ad}"),
+        ("a line separator", "\"label\":\"", "\"label\":\"\u{2028}"),
+        ("a tag character", "\"label\":\"", "\"label\":\"\u{e0041}"),
+        (
+            "a byte-order mark within",
+            "\"label\":\"",
+            "\"label\":\"\u{feff}",
+        ),
+        (
+            "an escaped surrogate pair",
+            "\"label\":\"",
+            "\"label\":\"\\ud83d\\ude00",
+        ),
+        (
+            "half a surrogate pair",
+            "\"label\":\"",
+            "\"label\":\"\\udc00",
+        ),
+        ("nesting without end", "\"bytes\":32", &deep),
+        ("time with a fraction", "Z\",\"prev\"", ".5Z\",\"prev\""),
+        ("no event", "\"event\":", "\"evenT\":"),
+    ];
+    for (name, from, to) in broken {
+        println!("{name}");
+        let copy = copy(OTHER).unwrap();
+        forge_line(&copy, event, from, to);
+        support::refused(
+            &copy.verify(&[]),
+            4,
+            &[&format!("transcript.jsonl: line {line}: ")],
+        );
+    }
+
+    // What is as compact and plain as it should be holds, however strange.
+    for (name, to) in [
+        ("nothing", "null"),
+        ("a long number", "999999999999999"),
+        ("a negative one", "-999999999999999"),
+        (
+            "characters of all lengths",
+            "\"é支😀\u{fffd}\u{ffff}\u{a0}\\\\\\\"/\"",
+        ),
+        (
+            "as deep as can be",
+            &format!("{}{}", "[".repeat(126), "]".repeat(126)),
+        ),
+    ] {
+        println!("{name}");
+        let copy = copy(OTHER).unwrap();
+        forge_line(&copy, event, "\"bytes\":32", &format!("\"bytes\":{to}"));
+        well(&copy.verify(&[]));
+    }
+    // One level more is too deep for both.
+    let copy = copy(OTHER).unwrap();
+    let deep = format!("\"bytes\":{}{}", "[".repeat(127), "]".repeat(127));
+    forge_line(&copy, event, "\"bytes\":32", &deep);
+    assert_eq!(copy.verify(&[]).status.code(), Some(4));
+}
+
+#[test]
+fn both_know_which_times_there_are() {
+    for (time, holds) in [
+        ("2024-02-29T23:59:59Z", true),
+        ("2023-02-29T00:00:00Z", false),
+        ("2100-02-29T00:00:00Z", false),
+        ("2000-02-29T00:00:00Z", true),
+        ("2024-04-31T00:00:00Z", false),
+        ("2024-13-01T00:00:00Z", false),
+        ("2024-00-01T00:00:00Z", false),
+        ("2024-01-00T00:00:00Z", false),
+        ("2024-01-01T24:00:00Z", false),
+        ("2024-01-01T00:60:00Z", false),
+        ("2024-01-01T00:00:60Z", false),
+        ("2024-01-01 00:00:00Z", false),
+        ("2024-01-01t00:00:00Z", false),
+        ("+024-01-01T00:00:00Z", false),
+        ("0000-01-01T00:00:00Z", true),
+    ] {
+        println!("{time}");
+        let Some(copy) = copy(OTHER) else { return };
+        let mut lines = copy.lines("transcript.jsonl");
+        let at = lines[0].find("\"at\":\"").unwrap() + 6;
+        lines[0] = format!("{}{time}{}", &lines[0][..at], &lines[0][at + 20..]);
+        copy.forge(&lines);
+        assert_eq!(copy.verify(&[]).status.success(), holds, "{time}");
+    }
+    table(
+        TWO,
+        &[(
+            "a time that goes back",
+            As("its time is before the line above"),
+            |copy| {
+                forge_line(copy, "roll-call", "\"at\":\"2", "\"at\":\"1");
+            },
+        )],
+    );
+}
+
+// ---- the files ----------------------------------------------------------------------------------
+
+#[test]
+fn both_see_a_bit_flipped_in_every_file() {
+    let Some(good) = copy(ONE) else { return };
+    let mut files = Vec::new();
+    for (path, bytes) in support::tree(&good.path("")) {
+        let path = path
+            .strip_prefix(good.path(""))
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        files.extend(bytes.map(|_| path));
+    }
+    assert!(files.len() > 15, "{files:?}");
+    for path in files {
+        println!("{path}");
+        let copy = copy(ONE).unwrap();
+        flip(&copy, &path);
+        let output = copy.verify(&[]);
+        assert_eq!(output.status.code(), Some(4), "{path}");
+        let named = stderr(&output).contains(&path) || path.starts_with("receipts");
+        assert!(named, "{path}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn both_see_what_was_done_to_files() {
+    table(
+        ONE,
+        &[
+            (
+                "the plan edited",
+                As("plan.toml: not the plan that was approved"),
+                |copy| {
+                    copy.replace("plan.toml", "extractable", "none");
+                    copy.sums_anew();
+                },
+            ),
+            (
+                "the plan edited and its output line forged",
+                As("plan.toml: not the plan"),
+                |copy| {
+                    let was = sha256(&copy.read("plan.toml"));
+                    copy.replace("plan.toml", "never", "2031-01-01T00:00:00Z");
+                    let line = |is: &str| format!("\"path\":\"plan.toml\",\"sha256\":\"{is}");
+                    copy.forge_with(&line(&was), &line(&sha256(&copy.read("plan.toml"))));
+                },
+            ),
+            (
+                "other wrapped material, named by every digest",
+                OnPaper,
+                |copy| {
+                    let was = sha256(&copy.read(WRAPPED));
+                    copy.write(WRAPPED, [7; 256]);
+                    let lines = copy.lines("transcript.jsonl");
+                    let forged: Vec<_> = lines
+                        .iter()
+                        .map(|line| line.replace(&was, &sha256(&[7; 256])))
+                        .collect();
+                    fs::remove_dir_all(copy.path("receipts")).unwrap();
+                    fs::remove_file(copy.path("receipts.jsonl")).unwrap();
+                    copy.forge(&forged);
+                },
+            ),
+            (
+                "an import.sh more in a subdirectory",
+                As("payments-2026/import.sh: the transcript does not name"),
+                |copy| {
+                    copy.write("payments-2026/import.sh", "#!/bin/sh\n");
+                },
+            ),
+            (
+                "a hidden file more",
+                As(".import.sh.swp: the transcript does not name"),
+                |copy| copy.write(".import.sh.swp", ""),
+            ),
+            (
+                "a file whose name begins with -",
+                As("-rf: the transcript does not name"),
+                |copy| copy.write("-rf", ""),
+            ),
+            (
+                "a file with quotes in its name",
+                As("the transcript does not name"),
+                |copy| copy.write("a\"b\\c", ""),
+            ),
+            ("a line feed in a name", As("not a readable name"), |copy| {
+                copy.write("import-result\n.json", "{}")
+            }),
+            (
+                "a right-to-left override in a name",
+                As("not a readable name"),
+                |copy| {
+                    copy.write("import-result\u{202e}.json", "{}");
+                },
+            ),
+            ("a file missing", As("ImportToken.bin: missing"), |copy| {
+                fs::remove_file(copy.path("payments-2026/eu-west-1/ImportToken.bin")).unwrap();
+            }),
+            ("an empty file", As("README.txt: its bytes"), |copy| {
+                copy.write("README.txt", "")
+            }),
+            ("no transcript", As("transcript.jsonl: missing"), |copy| {
+                fs::remove_file(copy.path("transcript.jsonl")).unwrap()
+            }),
+            ("no plan", As("plan.toml: missing"), |copy| {
+                fs::remove_file(copy.path("plan.toml")).unwrap()
+            }),
+            (
+                "the package missing",
+                As("escrow-package.json: missing"),
+                |copy| {
+                    fs::remove_file(copy.path("escrow-package.json")).unwrap();
+                },
+            ),
+            (
+                "a link in the place of a file",
+                As("README.txt: "),
+                |copy| {
+                    fs::rename(copy.path("README.txt"), copy.path("../aside")).unwrap();
+                    symlink("../aside", copy.path("README.txt")).unwrap();
+                },
+            ),
+            (
+                "a link in the place of a directory",
+                As("payments-2026: neither"),
+                |copy| {
+                    fs::rename(copy.path("payments-2026"), copy.path("../aside")).unwrap();
+                    symlink("../aside", copy.path("payments-2026")).unwrap();
+                },
+            ),
+            (
+                "a link in the place of the transcript",
+                As("transcript.jsonl: "),
+                |copy| {
+                    fs::rename(copy.path("transcript.jsonl"), copy.path("../aside")).unwrap();
+                    symlink("../aside", copy.path("transcript.jsonl")).unwrap();
+                },
+            ),
+            ("a FIFO", As("README.txt: neither"), |copy| {
+                fs::remove_file(copy.path("README.txt")).unwrap();
+                well(
+                    &Command::new("mkfifo")
+                        .arg(copy.path("README.txt"))
+                        .output()
+                        .unwrap(),
+                );
+            }),
+            (
+                "a directory in the place of the transcript",
+                As("transcript.jsonl: "),
+                |copy| {
+                    fs::remove_file(copy.path("transcript.jsonl")).unwrap();
+                    fs::create_dir(copy.path("transcript.jsonl")).unwrap();
+                },
+            ),
+            (
+                "another ceremony's record under this name",
+                OnPaper,
+                |copy| {
+                    let records = copy.dir.path().join("records");
+                    fs::rename(records.join("one"), records.join("away")).unwrap();
+                    fs::rename(records.join("other"), records.join("one")).unwrap();
+                },
+            ),
+            ("empty checksums", As("SHA256SUMS: "), |copy| {
+                copy.write("SHA256SUMS", "")
+            }),
+            ("a digest changed", As("SHA256SUMS: "), |copy| {
+                flip(copy, "SHA256SUMS")
+            }),
+            ("a line missing", As("is not listed"), |copy| {
+                let lines = copy.lines("SHA256SUMS");
+                copy.write_lines("SHA256SUMS", &lines[1..]);
+            }),
+            ("a line more", As("SHA256SUMS: "), |copy| {
+                let more = format!("{}{}  more.txt\n", copy.text("SHA256SUMS"), "0".repeat(64));
+                copy.write("SHA256SUMS", more);
+            }),
+            ("a line twice", As("SHA256SUMS: "), |copy| {
+                let mut lines = copy.lines("SHA256SUMS");
+                lines.push(lines[0].clone());
+                copy.write_lines("SHA256SUMS", &lines);
+            }),
+            ("an empty line", As("SHA256SUMS: "), |copy| {
+                copy.write("SHA256SUMS", copy.text("SHA256SUMS") + "\n")
+            }),
+            ("CRLF", As("SHA256SUMS: "), |copy| {
+                copy.write("SHA256SUMS", copy.text("SHA256SUMS").replace('\n', "\r\n"))
+            }),
+            ("hex in upper case", As("SHA256SUMS: "), |copy| {
+                let upper: String = copy
+                    .lines("SHA256SUMS")
+                    .iter()
+                    .map(|line| format!("{}{}\n", line[..64].to_uppercase(), &line[64..]))
+                    .collect();
+                copy.write("SHA256SUMS", upper);
+            }),
+            ("a byte-order mark", As("SHA256SUMS: "), |copy| {
+                copy.write(
+                    "SHA256SUMS",
+                    "\u{feff}".to_owned() + &copy.text("SHA256SUMS"),
+                )
+            }),
+            (
+                "the last line feed missing",
+                As("its last line is cut"),
+                |copy| {
+                    copy.write("SHA256SUMS", copy.text("SHA256SUMS").trim_end());
+                },
+            ),
+            ("the mark of binary mode", As("SHA256SUMS: "), |copy| {
+                copy.write("SHA256SUMS", copy.text("SHA256SUMS").replace("  ", " *"))
+            }),
+            (
+                "a byte-order mark before the transcript",
+                As("transcript.jsonl: line 1: "),
+                |copy| {
+                    copy.write(
+                        "transcript.jsonl",
+                        "\u{feff}".to_owned() + &copy.text("transcript.jsonl"),
+                    );
+                },
+            ),
+        ],
+    );
+    // Their order is free.
+    let Some(copy) = copy(ONE) else { return };
+    let mut lines = copy.lines("SHA256SUMS");
+    lines.reverse();
+    copy.write_lines("SHA256SUMS", &lines);
+    well(&copy.verify(&[]));
+}
+
+// ---- receipts -----------------------------------------------------------------------------------
+
+/// Writes an answer anew with its digest in the chain, as a forger does.
+fn forge_answer(copy: &Records, number: usize, text: &str, members: &[(&str, &str)]) {
+    copy.write(&format!("receipts/{number:03}.json"), text);
+    let mut lines = copy.lines("receipts.jsonl");
+    let line = &mut lines[number - 1];
+    let at = line.find("\"sha256\":\"").unwrap() + 10;
+    *line = format!(
+        "{}{}{}",
+        &line[..at],
+        sha256(text.as_bytes()),
+        &line[at + 64..]
+    );
+    for (from, to) in members {
+        assert!(line.contains(from), "{from} is not in {line}");
+        *line = line.replacen(from, to, 1);
+    }
+    copy.forge_receipts(&lines);
+}
+
+#[test]
+fn both_see_what_was_done_to_receipts() {
+    table(
+        ONE,
+        &[
+            (
+                "an answer edited",
+                As("receipts/002.json: its bytes"),
+                |copy| copy.replace("receipts/002.json", "exit", "EXIT"),
+            ),
+            (
+                "an answer missing",
+                As("receipts/004.json is missing"),
+                |copy| fs::remove_file(copy.path("receipts/004.json")).unwrap(),
+            ),
+            (
+                "an answer that no line names",
+                As("receipts/007.json: no line"),
+                |copy| copy.write("receipts/007.json", "{}"),
+            ),
+            (
+                "a receipt removed from the middle",
+                As("receipts.jsonl: line 2: seq"),
+                |copy| {
+                    let mut lines = copy.lines("receipts.jsonl");
+                    lines.remove(1);
+                    copy.write_lines("receipts.jsonl", &lines);
+                },
+            ),
+            (
+                "receipts exchanged",
+                As("receipts.jsonl: line 2: seq"),
+                |copy| {
+                    let mut lines = copy.lines("receipts.jsonl");
+                    lines.swap(1, 2);
+                    copy.write_lines("receipts.jsonl", &lines);
+                },
+            ),
+            (
+                "receipts exchanged and chained again",
+                As("receipts.jsonl: line 2: its file"),
+                |copy| {
+                    let mut lines = copy.lines("receipts.jsonl");
+                    lines.swap(1, 2);
+                    copy.forge_receipts(&lines);
+                },
+            ),
+            (
+                "receipts of another record",
+                As("receipts.jsonl: line 1: prev is not the head"),
+                |copy| {
+                    let lines = copy.lines("receipts.jsonl");
+                    copy.chain("receipts.jsonl", &lines, &"7".repeat(64));
+                },
+            ),
+            (
+                "a cut line",
+                As("receipts.jsonl: line 7: it is cut"),
+                |copy| {
+                    copy.write("receipts.jsonl", copy.text("receipts.jsonl") + "{\"seq\":7");
+                },
+            ),
+            (
+                "a line that says more than its answer",
+                As("proves is not what receipts/002.json says"),
+                |copy| {
+                    let mut lines = copy.lines("receipts.jsonl");
+                    lines[1] = lines[1].replace("accepted by KMS", "proved in KMS");
+                    copy.forge_receipts(&lines);
+                },
+            ),
+            (
+                "spaces in a line",
+                As("receipts.jsonl: line 2: it is not compact JSON"),
+                |copy| {
+                    let mut lines = copy.lines("receipts.jsonl");
+                    lines[1] = lines[1].replacen(",\"proves\"", ", \"proves\"", 1);
+                    copy.forge_receipts(&lines);
+                },
+            ),
+            (
+                "a control character in a line",
+                As("receipts.jsonl: line 2: it holds a character"),
+                |copy| {
+                    let mut lines = copy.lines("receipts.jsonl");
+                    lines[1] =
+                        lines[1].replacen(",\"proves\"", ",\"more\":\"\\u0001\",\"proves\"", 1);
+                    copy.forge_receipts(&lines);
+                },
+            ),
+            ("another format", As("not byok-receipts-v1"), |copy| {
+                let mut lines = copy.lines("receipts.jsonl");
+                lines[0] = lines[0].replace("receipts-v1", "receipts-v2");
+                copy.forge_receipts(&lines);
+            }),
+            (
+                "a time before the line above",
+                As("its time is before the line above"),
+                |copy| {
+                    let mut lines = copy.lines("receipts.jsonl");
+                    lines[3] = lines[3].replacen("\"at\":\"2", "\"at\":\"1", 1);
+                    copy.forge_receipts(&lines);
+                },
+            ),
+            (
+                "an answer of another ceremony",
+                As("receipts/002.json: "),
+                |copy| {
+                    let ceremony = copy.text("receipts/002.json");
+                    let at = ceremony.find("\"ceremony\": \"").unwrap() + 13;
+                    let text = format!(
+                        "{}{}{}",
+                        &ceremony[..at],
+                        "0".repeat(32),
+                        &ceremony[at + 32..]
+                    );
+                    forge_answer(copy, 2, &text, &[]);
+                },
+            ),
+            (
+                "an answer of another KMS key",
+                As("receipts/004.json: "),
+                |copy| {
+                    let text =
+                        json!({"KeyId": ARN.replace("1234abcd", "abcd1234"), "KeyMaterialId": ID})
+                            .to_string();
+                    forge_answer(copy, 4, &text, &[]);
+                },
+            ),
+            (
+                "an answer of other material",
+                As("receipts/003.json: "),
+                |copy| {
+                    let text = copy.text("receipts/003.json").replace(ID, &"1".repeat(64));
+                    forge_answer(copy, 3, &text, &[(ID, &"1".repeat(64))]);
+                },
+            ),
+            (
+                "an answer with a key twice",
+                As("receipts/002.json: "),
+                |copy| {
+                    let text = copy
+                        .text("receipts/002.json")
+                        .replacen("{", "{\"exit\": 1, ", 1);
+                    forge_answer(copy, 2, &text, &[]);
+                },
+            ),
+            (
+                "an answer with a key twice, deeper",
+                As("receipts/005.json: "),
+                |copy| {
+                    let text = copy.text("receipts/005.json").replacen(
+                        "\"KeyId\"",
+                        "\"KeyId\": {\"a\": []}, \"KeyId\"",
+                        1,
+                    );
+                    forge_answer(copy, 5, &text, &[]);
+                },
+            ),
+            (
+                "an event within an answer with a key twice",
+                As("receipts/006.json: "),
+                |copy| {
+                    let text = copy.text("receipts/006.json").replacen(
+                        "\"{",
+                        "\"{\\\"eventName\\\":1,",
+                        1,
+                    );
+                    forge_answer(copy, 6, &text, &[]);
+                },
+            ),
+            (
+                "an exit code that is no integer",
+                As("receipts/002.json: "),
+                |copy| {
+                    let text =
+                        copy.text("receipts/002.json")
+                            .replacen("\"exit\": 0", "\"exit\": 0.0", 1);
+                    forge_answer(copy, 2, &text, &[]);
+                },
+            ),
+            (
+                "an answer with a comma too many",
+                As("receipts/002.json: "),
+                |copy| {
+                    let text = copy.text("receipts/002.json").replacen("0,", "0,,", 1);
+                    forge_answer(copy, 2, &text, &[]);
+                },
+            ),
+            (
+                "an answer that is an error message",
+                As("receipts/002.json: "),
+                |copy| {
+                    forge_answer(copy, 2, "An error occurred (AccessDenied)", &[]);
+                },
+            ),
+            ("an answer with NUL", As("receipts/002.json: "), |copy| {
+                forge_answer(copy, 2, &(copy.text("receipts/002.json") + "\0"), &[]);
+            }),
+            (
+                "an answer with white space of Unicode",
+                As("receipts/002.json: "),
+                |copy| {
+                    forge_answer(copy, 2, &(copy.text("receipts/002.json") + "\u{a0}"), &[]);
+                },
+            ),
+            (
+                "a state that cannot be shown",
+                As("receipts/005.json: "),
+                |copy| {
+                    let text = copy
+                        .text("receipts/005.json")
+                        .replace("CURRENT", "CURRENT\\u202e");
+                    forge_answer(copy, 5, &text, &[]);
+                },
+            ),
+            (
+                "no receipts, but answers",
+                As("no line of receipts.jsonl names this file"),
+                |copy| {
+                    fs::remove_file(copy.path("receipts.jsonl")).unwrap();
+                },
+            ),
+        ],
+    );
+}
+
+/// What nothing in the record vouches for: both say that it holds.
+#[test]
+fn both_take_receipts_that_say_the_same_in_another_form() {
+    let Some(good) = copy(ONE) else { return };
+    let paper = good.head();
+    let changes: [(&str, Change); 5] = [
+        ("a receipt removed from the end", |copy| {
+            let lines = copy.lines("receipts.jsonl");
+            copy.write_lines("receipts.jsonl", &lines[..5]);
+            fs::remove_file(copy.path("receipts/006.json")).unwrap();
+        }),
+        ("the same answer with a byte-order mark", |copy| {
+            let text = copy.text("receipts/002.json");
+            forge_answer(copy, 2, &format!("\u{feff} {text}\n"), &[]);
+        }),
+        ("a member that a later version knows", |copy| {
+            let mut lines = copy.lines("receipts.jsonl");
+            lines[1] =
+                lines[1].replacen(",\"proves\"", ",\"later\":[1,{\"a\":null}],\"proves\"", 1);
+            copy.forge_receipts(&lines);
+        }),
+        ("a member that an older version did not know", |copy| {
+            let mut lines = copy.lines("receipts.jsonl");
+            lines[1] = lines[1].replacen("\"exit\":0,", "", 1);
+            copy.forge_receipts(&lines);
+        }),
+        ("no receipts at all", |copy| {
+            fs::remove_file(copy.path("receipts.jsonl")).unwrap();
+            fs::remove_dir_all(copy.path("receipts")).unwrap();
+        }),
+    ];
+    for (name, change) in changes {
+        println!("{name}");
+        let copy = copy(ONE).unwrap();
+        change(&copy);
+        let output = copy.verify(&["--head", &paper]);
+        well(&output);
+        assert!(stdout(&output).starts_with("authentic"), "{name}");
+    }
+}
+
+#[test]
+fn both_follow_to_the_record_before() {
+    table(
+        TWO,
+        &[
+            (
+                "a receipt removed that this record built on",
+                As("are gone or changed"),
+                |copy| {
+                    let lines: Vec<_> = copy.lines("../one/receipts.jsonl");
+                    copy.write_lines("../one/receipts.jsonl", &lines[..5]);
+                    fs::remove_file(copy.path("../one/receipts/006.json")).unwrap();
+                },
+            ),
+            (
+                "all receipts removed that this record built on",
+                As("are gone or changed"),
+                |copy| {
+                    fs::remove_file(copy.path("../one/receipts.jsonl")).unwrap();
+                    fs::remove_dir_all(copy.path("../one/receipts")).unwrap();
+                },
+            ),
+            (
+                "a byte changed in the record before",
+                As("the previous record"),
+                |copy| flip(copy, "../one/README.txt"),
+            ),
+            (
+                "another record in the place of the one before",
+                As("the previous record"),
+                |copy| {
+                    fs::remove_dir_all(copy.path("../one")).unwrap();
+                    fs::rename(copy.path("../other"), copy.path("../one")).unwrap();
+                },
+            ),
+            ("another previous_head", As("the previous record"), |copy| {
+                let head = sha256(&copy.read("../one/transcript.jsonl"));
+                let other = sha256(&copy.read("../other/transcript.jsonl"));
+                copy.forge_with(
+                    &format!("\"previous_head\":\"{head}"),
+                    &format!("\"previous_head\":\"{other}"),
+                );
+            }),
+        ],
+    );
+    let Some(good) = copy(TWO) else { return };
+    let paper = good.head();
+    let at = |copy: &Records, args: &[&str]| copy.verify(&[&["--head", &paper], args].concat());
+    let following = at(&good, &[]);
+    well(&following);
+    assert!(
+        stdout(&following).contains("previous  "),
+        "{}",
+        stdout(&following)
+    );
+
+    // One that is nowhere is no failure; one level below --previous it is found by its head.
+    let copied = copy(TWO).unwrap();
+    fs::create_dir(copied.path("../archive")).unwrap();
+    fs::rename(copied.path("../one"), copied.path("../archive/2026")).unwrap();
+    let nowhere = at(&copied, &[]);
+    assert!(
+        stdout(&nowhere).contains("not followed"),
+        "{}",
+        stdout(&nowhere)
+    );
+    well(&at(&copied, &["--previous", "records/archive"]));
+    assert_eq!(
+        at(&copied, &["--previous", "nowhere"]).status.code(),
+        Some(2)
+    );
+    flip(&copied, "../archive/2026/README.txt");
+    assert_eq!(
+        at(&copied, &["--previous", "records/archive"])
+            .status
+            .code(),
+        Some(4)
+    );
+    // A record that is given and leads nowhere must hold too.
+    flip(&copied, "../other/plan.toml");
+    assert_eq!(
+        at(&copied, &["--previous", "records/other"]).status.code(),
+        Some(4)
+    );
+}
+
+// ---- good records -------------------------------------------------------------------------------
+
+/// Both call it consistent without its head, and authentic with it.
+#[track_caller]
+fn good(directory: &Path, record: &str) {
+    let output = both(directory, &[record]);
+    well(&output);
+    let head = sha256(&fs::read(directory.join(record).join("transcript.jsonl")).unwrap());
+    for anchor in [&head[..], &head[..24], &head.to_uppercase()] {
+        well(&both(directory, &["--head", anchor, record]));
+    }
+    let other = if head.starts_with('0') { "1" } else { "0" }.to_owned() + &head[1..];
+    assert_eq!(
+        both(directory, &["--head", &other, record]).status.code(),
+        Some(4)
+    );
+}
+
+#[test]
+fn both_take_what_ceremonies_write() {
+    let Some(room) = records() else { return };
+    for record in [ONE, TWO, OTHER] {
+        good(room.dir.path(), record);
+    }
+    assert!(room.transcript(ONE).lines[0]["title"] == TITLE);
+}
+
+#[test]
+fn both_take_aborted_records() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    fs::write(room.path("pin"), "wrong-pin-of-the-tests").unwrap();
+    support::refused(&room.run(), 3, &["CKR_PIN_INCORRECT"]);
+    let record = format!("records/{}", room.beside()[0]);
+    good(room.dir.path(), &record);
+    // Nothing in it poses as sealed.
+    let copy = Records::of(room.dir.path(), &record);
+    forge_line(
+        &copy,
+        "aborted",
+        "\"event\":\"aborted\"",
+        "\"event\":\"sealed\"",
+    );
+    support::refused(
+        &copy.verify(&[]),
+        4,
+        &["it does not fit the lines above it"],
+    );
+    copy.forge_with("\"event\":\"sealed\"", "\"event\":\"aborted\"");
+    well(&copy.verify(&[]));
+    fs::remove_file(copy.path("plan.toml")).unwrap();
+    assert_eq!(
+        copy.verify(&[]).status.code(),
+        Some(4),
+        "it is listed and not removed"
+    );
+}
+
+#[test]
+fn both_take_what_is_kept_nowhere_what_came_back_and_what_was_destroyed() {
+    let Some(mut old) = escrow::room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    old.plan.keep = "none".into();
+    old.run_well();
+    good(old.dir.path(), ONE);
+    let Some(mut new) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    new.use_kms_key(old.kms.clone());
+    new.plan.kind = "recover".into();
+    new.plan.keep = "none".into();
+    new.plan.more = "[recover]\nshares = \"files:brought\"\npackage = \"record\"\n".into();
+    let previous = old.path(ONE).display().to_string();
+    let head = sha256(&old.transcript(ONE).bytes);
+    let on = format!("previous = \"{previous}\"\nprevious_head = \"{head}\"\n");
+    new.plan.top_more = format!("{on}reuse_escrow = \"a test\"\n");
+    let shares = escrow::shares(&old.path("shares"));
+    escrow::lay(&new.path("brought"), &[&shares[0].1, &shares[1].1]);
+    new.run_well();
+    good(new.dir.path(), ONE);
+
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let made = sha256(&room.run_well().bytes);
+    room.plan.kind = "destroy".into();
+    room.plan.imported = false;
+    room.plan.directory = TWO.into();
+    room.plan.top_more =
+        format!("previous = \"{ONE}\"\nprevious_head = \"{made}\"\nreason = \"end of life\"\n");
+    well(&room.run());
+    good(room.dir.path(), TWO);
+}
+
+#[test]
+fn both_take_a_rehearsal_and_say_that_it_is_one() {
+    let Some(module) = Kind::SoftHsm.module() else {
+        return;
+    };
+    let room = tempfile::tempdir().unwrap();
+    let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+    byok.args(["rehearse", "--directory", "practice", "--module"])
+        .arg(module)
+        .current_dir(room.path());
+    well(&byok.output().unwrap());
+    let run = fs::read_dir(room.path().join("practice"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let directory: PathBuf = run.path();
+    for record in ["record", "record-reimport", "record-recover"] {
+        good(&directory, record);
+        let said = stdout(&script(&directory, &[record]));
+        assert!(
+            said.contains("REHEARSAL: this record is practice"),
+            "{said}"
+        );
+    }
+}
+
+// ---- the script itself --------------------------------------------------------------------------
+
+#[test]
+fn the_script_says_loudly_that_nothing_vouches_for_a_record() {
+    let Some(room) = records() else { return };
+    let said = stdout(&script(room.dir.path(), &[ONE]));
+    assert!(
+        said.starts_with("consistent, not authenticated\nNOTHING FROM OUTSIDE VOUCHES"),
+        "{said}"
+    );
+    let head = sha256(&room.transcript(ONE).bytes);
+    let said = stdout(&script(room.dir.path(), &["--head", &head, ONE]));
+    assert!(
+        said.starts_with("authentic\n") && !said.contains("NOTHING"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_script_takes_any_path_and_refuses_what_it_does_not_know() {
+    let Some(room) = records() else { return };
+    let copy = Records::of(room.dir.path(), ONE);
+    let records = copy.dir.path().join("records");
+    fs::rename(records.join("one"), records.join("-one")).unwrap();
+    well(&script(&records, &["--", "-one"]));
+    well(&script(&records, &["./-one/"]));
+    well(&script(&records.join("-one"), &["."]));
+    let name = "a record\n with 'all'";
+    fs::rename(records.join("-one"), records.join(name)).unwrap();
+    well(&script(&records, &[name]));
+    for args in [
+        &[][..],
+        &["nowhere"],
+        &["one", "two"],
+        &["--head", "12", "other"],
+        &["--head", "flytrap liberty quota", "other"],
+        &["--head"],
+        &["--wrong", "other"],
+        &["--signers", "nowhere", "other"],
+        &["--previous", "nowhere", "other"],
+        &["other/plan.toml"],
+    ] {
+        let output = script(&records, args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(stdout(&output), "", "{args:?}");
+    }
+}
+
+/// A record on paper: the lines of the documentation, and both verifiers on them.
+#[test]
+fn both_take_the_known_answers_of_the_documentation() {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/transcript-format.md");
+    let document = fs::read_to_string(document).unwrap();
+    let answers = document.split("## Known answers").nth(1).unwrap();
+    let text = answers.split("```\n").nth(1).unwrap();
+    let digests: Vec<&str> = answers.split('`').filter(|word| word.len() == 64).collect();
+    let lines: Vec<&str> = text.lines().collect();
+    for (line, digest) in lines.iter().zip(&digests) {
+        assert_eq!(sha256(line.as_bytes()), *digest);
+    }
+    let head = digests[lines.len()];
+    assert_eq!(sha256(text.as_bytes()), head);
+    let room = tempfile::tempdir().unwrap();
+    let record = room.path().join("record");
+    fs::create_dir(&record).unwrap();
+    fs::write(record.join("transcript.jsonl"), text).unwrap();
+    fs::write(
+        record.join("SHA256SUMS"),
+        format!("{head}  transcript.jsonl\n"),
+    )
+    .unwrap();
+    good(room.path(), "record");
+}
+
+/// Many lines take seconds, not minutes.
+#[test]
+fn the_script_reads_a_thousand_lines_in_seconds() {
+    let Some(copy) = copy(ONE) else { return };
+    let mut lines = copy.lines("transcript.jsonl");
+    let at = place(&lines, "roll-call");
+    let line = lines[at].clone();
+    lines.splice(at..at, std::iter::repeat_n(line, 1000));
+    fs::remove_file(copy.path("receipts.jsonl")).unwrap();
+    fs::remove_dir_all(copy.path("receipts")).unwrap();
+    copy.forge(&lines);
+    let start = std::time::Instant::now();
+    well(&script(copy.dir.path(), &[&copy.record]));
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}

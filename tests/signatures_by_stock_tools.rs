@@ -1,0 +1,336 @@
+//! Signatures of a record, made by stock `ssh-keygen` over records that are forged by hand: what the
+//! script of stock tools says of them, and byok where it knows signatures.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use support::verifiers::{Records, has_jq, script, script_agrees};
+use support::{Kind, Room, stderr, stdout};
+
+const ONE: &str = "records/one";
+const REAL: &str = "byok-ceremony";
+const PRACTICE: &str = "byok-rehearsal";
+const HSM: &str = "signatures/hsm.sig";
+
+fn room() -> Option<&'static Room> {
+    static MADE: OnceLock<Option<Room>> = OnceLock::new();
+    let make = || {
+        if !has_jq() {
+            return None;
+        }
+        let room = Room::new(Kind::SoftHsm)?;
+        room.run_well();
+        Some(room)
+    };
+    MADE.get_or_init(make).as_ref()
+}
+
+/// A copy of a record that names a signer, with the keys of that signer and of others beside it.
+struct Signed(Records);
+
+impl Signed {
+    /// Signed by the key `signer`, as its transcript says.
+    fn new() -> Option<Self> {
+        let signed = Self::unsigned()?;
+        signed.name_signer("signer");
+        signed.sign("signer", REAL, HSM);
+        Some(signed)
+    }
+
+    /// No signer is named, nothing is signed.
+    fn unsigned() -> Option<Self> {
+        let signed = Self(Records::of(room()?.dir.path(), ONE));
+        for key in ["signer", "other", "witness"] {
+            signed.make_key(key);
+        }
+        let _ = fs::remove_dir_all(signed.0.path("signatures"));
+        let mut lines = signed.0.lines("transcript.jsonl");
+        lines.retain(|line| !line.contains("\"event\":\"transcript-signer\""));
+        signed.0.forge(&lines);
+        Some(signed)
+    }
+
+    fn key(&self, name: &str) -> PathBuf {
+        self.0.dir.path().join(name)
+    }
+
+    fn make_key(&self, name: &str) {
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-q", "-t", "ecdsa", "-b", "256", "-N", "", "-C", name, "-f"]);
+        well(&command.arg(self.key(name)).output().unwrap());
+    }
+
+    /// `ecdsa-sha2-nistp256 AAAA…`
+    fn public(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.key(&format!("{name}.pub"))).unwrap();
+        text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    }
+
+    fn fingerprint(&self, name: &str) -> String {
+        let mut command = Command::new("ssh-keygen");
+        let output = command
+            .args(["-l", "-f"])
+            .arg(self.key(name))
+            .output()
+            .unwrap();
+        stdout(&output).split(' ').nth(1).unwrap().to_owned()
+    }
+
+    /// Adds the event that names this key as the signer, before the last line.
+    fn name_signer(&self, name: &str) {
+        let mut lines = self.0.lines("transcript.jsonl");
+        let last = lines.pop().unwrap();
+        let beginning = &last[..last.find("\"event\"").unwrap()];
+        lines.push(format!(
+            "{beginning}\"event\":\"transcript-signer\",\"origin\":\"found in the HSM\",\"label\":\"byok-transcript-signer\",\
+             \"cka_id\":\"{}\",\"public_key\":\"{}\",\"fingerprint\":\"{}\"}}",
+            "0".repeat(32),
+            self.public(name),
+            self.fingerprint(name)
+        ));
+        lines.push(last);
+        self.0.forge(&lines);
+    }
+
+    fn sign(&self, key: &str, namespace: &str, into: &str) {
+        let transcript = self.0.path("transcript.jsonl");
+        let mut command = Command::new("ssh-keygen");
+        command
+            .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
+            .arg(self.key(key));
+        well(&command.arg(&transcript).output().unwrap());
+        let made = fs::read(self.0.path("transcript.jsonl.sig")).unwrap();
+        fs::remove_file(self.0.path("transcript.jsonl.sig")).unwrap();
+        self.0.write(into, made);
+    }
+
+    /// A file of allowed signers with this key.
+    fn signers(&self, name: &str, options: &str) -> String {
+        let file = format!("{name}.signers");
+        let line = format!("{name}@example.com {options}{}\n", self.public(name));
+        fs::write(self.key(&file), line).unwrap();
+        file
+    }
+
+    #[track_caller]
+    fn verify(&self, args: &[&str]) -> Output {
+        let args = [args, &[ONE]].concat();
+        if byok_knows_signatures() {
+            let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+            byok.arg("verify")
+                .args(&args)
+                .current_dir(self.0.dir.path());
+            byok.env_clear()
+                .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            script_agrees(self.0.dir.path(), &args, &byok.output().unwrap());
+        }
+        script(self.0.dir.path(), &args)
+    }
+
+    #[track_caller]
+    fn says(&self, args: &[&str], verdict: &str) {
+        let output = self.verify(args);
+        let text = stdout(&output) + &stderr(&output);
+        assert!(text.starts_with(verdict), "{verdict}: {text}");
+        let exit = if verdict.starts_with("broken") { 4 } else { 0 };
+        assert_eq!(output.status.code(), Some(exit), "{text}");
+    }
+}
+
+fn byok_knows_signatures() -> bool {
+    let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+    let help = stdout(&byok.args(["verify", "--help"]).output().unwrap());
+    let mut signers = help.lines().filter(|line| line.contains("--signers"));
+    signers.any(|line| !line.contains("Not built yet"))
+}
+
+#[track_caller]
+fn well(output: &Output) {
+    assert!(output.status.success(), "{}", stderr(output));
+}
+
+#[test]
+fn a_key_in_the_record_is_no_anchor_and_a_signer_from_outside_is_one() {
+    let Some(signed) = Signed::new() else { return };
+    signed.says(&[], "consistent, not authenticated\n");
+    signed.says(&["--head", &signed.0.head()], "authentic\n");
+    let signers = signed.signers("signer", "");
+    signed.says(&["--signers", &signers], "authentic\n");
+    signed.says(
+        &["--signers", &signers, "--head", &signed.0.head()],
+        "authentic\n",
+    );
+    signed.says(
+        &["--signers", &signers, "--head", &"0".repeat(64)],
+        "broken: ",
+    );
+    let for_real = signed.signers("signer", "namespaces=\"byok-ceremony\" ");
+    signed.says(&["--signers", &for_real], "authentic\n");
+    let for_practice = signed.signers("signer", "namespaces=\"byok-rehearsal\" ");
+    signed.says(&["--signers", &for_practice], "broken: ");
+    signed.says(&["--signers", &signed.signers("other", "")], "broken: ");
+}
+
+#[test]
+fn a_witness_who_is_listed_vouches_too() {
+    let Some(signed) = Signed::new() else { return };
+    let signers = signed.signers("witness", "");
+    signed.says(&["--signers", &signers], "broken: ");
+    signed.sign("witness", REAL, "signatures/internal-audit.sig");
+    signed.says(&[], "consistent, not authenticated\n");
+    signed.says(&["--signers", &signers], "authentic\n");
+    // Also of a record from before there were signers.
+    let Some(old) = Signed::unsigned() else {
+        return;
+    };
+    old.says(&[], "consistent, not authenticated\n");
+    old.sign("witness", REAL, "signatures/w.sig");
+    old.says(&["--signers", &old.signers("witness", "")], "authentic\n");
+}
+
+#[test]
+fn a_transcript_that_names_a_signer_is_signed_by_that_key_alone() {
+    let Some(signed) = Signed::new() else { return };
+    let good = signed.0.read(HSM);
+    fs::remove_file(signed.0.path(HSM)).unwrap();
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+    fs::remove_dir(signed.0.path("signatures")).unwrap();
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+
+    signed.sign("other", REAL, HSM);
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+    signed.sign("signer", PRACTICE, HSM);
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+    for at in [40, good.len() / 2, good.len() - 40] {
+        let mut changed = good.clone();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        signed.0.write(HSM, changed);
+        signed.says(&[], "broken: signatures/hsm.sig: ");
+    }
+    signed.0.write(HSM, "");
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+    signed.0.write(HSM, &good);
+    signed.says(&[], "consistent, not authenticated\n");
+
+    // The transcript chained again: its signature is another's.
+    signed.0.forge_with("not asked", "Ada Lovelace");
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+}
+
+#[test]
+fn a_forgery_that_the_same_hsm_key_signs_again_is_found_out_by_the_paper_alone() {
+    let Some(signed) = Signed::new() else { return };
+    let (paper, signers) = (signed.0.head(), signed.signers("signer", ""));
+    signed.0.forge_with("not asked", "Ada Lovelace");
+    signed.sign("signer", REAL, HSM);
+    signed.says(&["--signers", &signers], "authentic\n");
+    signed.says(
+        &["--head", &paper],
+        "broken: transcript.jsonl: its head is ",
+    );
+    signed.says(&["--signers", &signers, "--head", &paper], "broken: ");
+}
+
+#[test]
+fn a_rehearsal_is_signed_under_its_own_namespace() {
+    let Some(signed) = Signed::new() else { return };
+    signed
+        .0
+        .forge_with("\"rehearsal\":false", "\"rehearsal\":true");
+    signed.sign("signer", REAL, HSM);
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+    signed.sign("signer", PRACTICE, HSM);
+    signed.says(&[], "consistent, not authenticated\n");
+    // A rehearsal that poses as real, chained again, still has the signature of a rehearsal.
+    signed
+        .0
+        .forge_with("\"rehearsal\":true", "\"rehearsal\":false");
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+    signed.sign("signer", PRACTICE, HSM);
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+}
+
+#[test]
+fn one_line_names_the_signer_and_a_signature_of_the_hsm_needs_it() {
+    let Some(signed) = Signed::unsigned() else {
+        return;
+    };
+    signed.sign("signer", REAL, HSM);
+    signed.says(&[], "broken: signatures/hsm.sig: ");
+    fs::remove_file(signed.0.path(HSM)).unwrap();
+    signed.name_signer("signer");
+    signed.name_signer("signer");
+    signed.sign("signer", REAL, HSM);
+    signed.says(&[], "broken: transcript.jsonl: ");
+
+    // An aborted ceremony may have had no HSM to sign with; what is there must fit.
+    let Some(aborted) = Signed::unsigned() else {
+        return;
+    };
+    aborted.name_signer("signer");
+    aborted
+        .0
+        .forge_with("\"event\":\"sealed\"", "\"event\":\"aborted\"");
+    aborted.says(&[], "consistent, not authenticated\n");
+    aborted.sign("other", REAL, HSM);
+    aborted.says(&[], "broken: signatures/hsm.sig: ");
+    aborted.sign("signer", REAL, HSM);
+    aborted.says(&[], "consistent, not authenticated\n");
+}
+
+#[test]
+fn nothing_but_signatures_of_this_transcript_lies_among_them() {
+    let Some(signed) = Signed::new() else { return };
+    for name in ["a.sig", "Z_9-b.sig", &format!("{}.sig", "n".repeat(64))] {
+        let path = format!("signatures/{name}");
+        signed.sign("witness", REAL, &path);
+        signed.says(&[], "consistent, not authenticated\n");
+        signed.sign("witness", PRACTICE, &path);
+        signed.says(&[], "broken: signatures/");
+        signed.0.write(&path, "no signature\n");
+        signed.says(&[], "broken: signatures/");
+        fs::remove_file(signed.0.path(&path)).unwrap();
+    }
+    for name in [
+        "note.txt",
+        ".a.sig",
+        "-a.sig",
+        "a b.sig",
+        "more/a.sig",
+        "é.sig",
+        &format!("{}.sig", "n".repeat(65)),
+    ] {
+        let path = format!("signatures/{name}");
+        signed.sign("witness", REAL, &path);
+        signed.says(&[], "broken: signatures/");
+        fs::remove_file(signed.0.path(&path)).unwrap();
+    }
+    signed.says(&[], "consistent, not authenticated\n");
+}
+
+#[test]
+fn a_signer_whose_key_or_fingerprint_is_not_what_it_should_be_is_refused() {
+    let Some(signed) = Signed::new() else { return };
+    let lines = signed.0.lines("transcript.jsonl");
+    for (from, to) in [
+        (signed.fingerprint("signer"), signed.fingerprint("other")),
+        (
+            signed.public("signer"),
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
+        ),
+        (
+            signed.public("signer"),
+            format!("{} comment", signed.public("signer")),
+        ),
+        (signed.public("signer"), String::new()),
+    ] {
+        signed.0.forge(&lines);
+        signed.0.forge_with(&from, &to);
+        signed.sign("signer", REAL, HSM);
+        signed.says(&[], "broken: transcript.jsonl: ");
+    }
+}
