@@ -213,6 +213,23 @@ impl<'a> Ceremony<'a> {
     fn seal(&mut self) -> Result<Sealed> {
         self.begin(Step::Seal)?;
         self.take_notes()?;
+        let head = loop {
+            match self.sign_and_seal() {
+                // what custodians wrote down for an hour must not be void for one signature
+                Err(lost) if hsm::session_was_lost(&lost) => self.reopen(lost, &mut [])?,
+                done => break done?,
+            }
+        };
+        Ok(Sealed {
+            directory: self.plan.directory.clone(),
+            head,
+            deadline: self.deadline,
+            exceptions: self.exceptions,
+            signer: self.signing.key.as_ref().map(|key| key.public.clone()),
+        })
+    }
+
+    fn sign_and_seal(&mut self) -> Result<Digest> {
         let sealed = Event::Sealed {
             outcome: "done",
             exposure: self.exposure(),
@@ -221,14 +238,7 @@ impl<'a> Ceremony<'a> {
         };
         let (hsm, signing, rehearsal) = (self.hsm.as_ref(), &self.signing, self.rehearsal);
         let mut sign = |bytes: &[u8]| signer::sign(hsm, signing, rehearsal, bytes);
-        let head = self.record.seal(&sealed, &mut sign)?;
-        Ok(Sealed {
-            directory: self.plan.directory.clone(),
-            head,
-            deadline: self.deadline,
-            exceptions: self.exceptions,
-            signer: self.signing.key.as_ref().map(|key| key.public.clone()),
-        })
+        self.record.seal(&sealed, &mut sign)
     }
 
     /// The exposure grade, never more than is true.

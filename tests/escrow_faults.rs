@@ -108,7 +108,7 @@ fn a_disk_that_is_full_while_shares_go_out_voids_them_and_leaves_no_data_key() {
         return;
     };
     let mut ends = Vec::new();
-    for pages in (12..=48).step_by(3) {
+    for pages in (36..=84).step_by(3) {
         let Some(end) = on_a_small_disk(&way, pages) else {
             return;
         };
@@ -246,7 +246,7 @@ fn next_run_names(room: &Room, old: &Transcript, forms: &str, said: &str) {
     assert!(aside.starts_with("one.interrupted-"), "{aside}");
     assert_eq!(transcript.event("shares-voided")["ceremony"], ceremony(old));
     let made = old.event("key-generated");
-    assert_eq!(transcript.event("key-destroyed")["cka_id"], made["cka_id"]);
+    assert_eq!(transcript.destroyed(LABEL)["cka_id"], made["cka_id"]);
     let id = transcript.event("key-generated")["cka_id"]
         .as_str()
         .unwrap();

@@ -60,8 +60,13 @@ fn calls_while_shares_are_dealt(kind: Kind) -> Option<Vec<(String, u64)>> {
 fn ended_well(room: &Room, output: &Output, rule: &str) -> Transcript {
     assert!(output.status.success(), "{rule}: {}", stderr(output));
     let transcript = room.transcript("records/one");
+    let times = transcript.events("hsm-reopened").len();
+    assert_eq!(times, 1, "{rule}: {}", stderr(output));
     let reopened = transcript.event("hsm-reopened");
-    assert_eq!(reopened["labels"], serde_json::json!([LABEL]), "{rule}");
+    let told = transcript.event("exception")["what"].to_string();
+    let at_the_seal = told.contains("to sign the transcript"); // where no data key is needed any more
+    let labels: &[&str] = if at_the_seal { &[] } else { &[LABEL] };
+    assert_eq!(reopened["labels"], serde_json::json!(labels), "{rule}");
     assert_eq!(reopened["logins"], 1, "{rule}");
     let opened = transcript.event("hsm-opened");
     assert_eq!(reopened["serial"], opened["serial"], "{rule}");
@@ -100,7 +105,11 @@ fn lost_at_every_call(kind: Kind) {
     ] {
         assert!(names.contains(&wanted), "{names:?}");
     }
-    for (function, number) in calls {
+    // a session that ends when the signature is there is missed by nobody
+    let needed = calls
+        .into_iter()
+        .filter(|(name, _)| name != "C_CloseSession");
+    for (function, number) in needed {
         let mut room = kept(kind, "sealed").unwrap();
         let rule = format!("lose-session:{function}:{number}");
         room.behind_proxy(&rule).unwrap();
@@ -264,7 +273,7 @@ fn a_session_lost_before_the_escrow_ends_the_ceremony_and_leaves_no_data_key() {
             ],
         );
         assert_eq!(room.objects(), [""; 0]);
-        assert_eq!(room.aborted().event("key-destroyed")["objects"], 1);
+        assert_eq!(room.aborted().destroyed(LABEL)["objects"], 1);
     }
 }
 
@@ -307,7 +316,7 @@ fn a_session_that_cannot_be_opened_again_leaves_a_data_key_that_is_named() {
     room.without_proxy();
     room.plan.pin = "file:pin".into();
     let transcript = room.run_well();
-    assert_eq!(transcript.event("key-destroyed")["cka_id"], id.as_str());
+    assert_eq!(transcript.destroyed(LABEL)["cka_id"], id.as_str());
     assert_eq!(room.objects().len(), 1);
 }
 
@@ -344,7 +353,7 @@ fn a_person_is_told_what_happened_and_types_the_pin_again() {
     room.plan.more = table(2, 3, "files:shares");
     room.plan.pin = "prompt".into();
     // and the token is not there at once
-    let rules = "lose-session:C_UnwrapKey:4;fail:C_OpenSession:2:CKR_TOKEN_NOT_PRESENT";
+    let rules = "lose-session:C_UnwrapKey:4;fail:C_OpenSession:3:CKR_TOKEN_NOT_PRESENT";
     if room.behind_proxy(rules).is_none() {
         return;
     }
@@ -434,8 +443,8 @@ fn a_data_key_is_never_called_destroyed_by_a_session_without_a_login() {
         room.plan.imported = false;
         room.plan.directory = "records/two".into();
         room.plan.top_more = builds_on(&room, "records/one") + "reason = \"end of life\"\n";
-        // the second session is the one that destroys
-        if room.behind_proxy("lose-session:C_OpenSession:2").is_none() {
+        // the second session has the signer prove itself, the third is the one that destroys
+        if room.behind_proxy("lose-session:C_OpenSession:3").is_none() {
             return;
         }
         refused(&room.run(), 3, &["step 7 of 13", "CKR_USER_NOT_LOGGED_IN"]);

@@ -28,7 +28,8 @@ impl Ceremony<'_> {
         }
     }
 
-    fn reopen(&mut self, lost: Error, keys: &mut [DataKey]) -> Result<()> {
+    /// `keys`: those that are needed yet; at the seal none is, the HSM has only to sign.
+    pub(super) fn reopen(&mut self, lost: Error, keys: &mut [DataKey]) -> Result<()> {
         if let Some(gone) = keys.iter().find(|key| key.life == Life::Session) {
             return Err(lost.state(format!(
                 "the data key {:?} was no token object: it ended with the HSM's session",
@@ -40,9 +41,15 @@ impl Ceremony<'_> {
                 "the session was reopened {MOST_REOPENINGS} times already: find out why this HSM drops it"
             )));
         }
+        let (why, found) = match keys.is_empty() {
+            true => ("the HSM has only to sign", " to sign the transcript"),
+            false => (
+                "the data keys are in the token, and the shares that were handed out stay good",
+                ", and every data key is the same as before",
+            ),
+        };
         let told = format!(
-            "The HSM lost its session ({}). Nothing is lost: the data keys are in the token, and the shares \
-             that were handed out stay good. The PIN is needed once more.",
+            "The HSM lost its session ({}). Nothing is lost: {why}. The PIN is needed once more.",
             lost.what
         );
         self.operator
@@ -60,7 +67,7 @@ impl Ceremony<'_> {
             labels: keys.iter().map(|key| key.label.clone()).collect(),
         })?;
         self.note(&format!(
-            "the HSM lost its session ({}); it was opened again, and every data key is the same as before",
+            "the HSM lost its session ({}); it was opened again{found}",
             lost.what
         ))?;
         self.record.transcript.sync()

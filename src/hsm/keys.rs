@@ -484,7 +484,7 @@ impl Hsm {
 }
 
 /// Without a login a search finds nothing, which would look like proof that nothing is there.
-fn sees_private_objects(session: &Session) -> Result<()> {
+pub(super) fn sees_private_objects(session: &Session) -> Result<()> {
     let state = session.get_session_info().map_err(fault)?.session_state();
     match state {
         SessionState::RwPublic | SessionState::RoPublic => Err(fault(P11Error::Pkcs11(

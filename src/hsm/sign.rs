@@ -7,7 +7,7 @@ use cryptoki::session::Session;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-use super::keys::{KeyId, template_refused};
+use super::keys::{KeyId, sees_private_objects, template_refused};
 use super::{Attributes, Hsm, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::transcript::public_key::PublicKey;
@@ -55,6 +55,7 @@ impl Hsm {
     /// Exit 3 where the search fails.
     pub fn signers(&self) -> Result<Vec<FoundSigner>> {
         let searching = |e| fault(e).doing("looking for the transcript signer");
+        sees_private_objects(&self.session)?; // else a second one would be made
         let template = private_half(None);
         let handles = self.session.find_objects(&template).map_err(searching)?;
         let mut found = Vec::with_capacity(handles.len());
@@ -123,6 +124,7 @@ impl Hsm {
         // In a session of its own: whatever failed before may have left an operation open in the other.
         let own = self.context.open_rw_session(self.token.slot);
         let session = own.as_ref().unwrap_or(&self.session);
+        sees_private_objects(session)?;
         let template = private_half(Some(&key.id));
         let found = session.find_objects(&template).map_err(fault)?;
         match found.as_slice() {

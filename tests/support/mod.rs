@@ -652,6 +652,17 @@ impl Transcript {
         events[0]
     }
 
+    /// What became of an object of this label: its one `key-destroyed`.
+    pub fn destroyed(&self, label: &str) -> &serde_json::Value {
+        let destroyed = self.events("key-destroyed");
+        let of_label: Vec<_> = destroyed
+            .iter()
+            .filter(|event| event["label"] == label)
+            .collect();
+        assert_eq!(of_label.len(), 1, "{label} in {:#?}", self.lines);
+        of_label[0]
+    }
+
     pub fn names(&self) -> Vec<&str> {
         self.lines
             .iter()
