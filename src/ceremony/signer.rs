@@ -5,7 +5,7 @@
 //! (`signer_destroyed`), and the record gets its name only afterwards. Where the destruction fails the
 //! signer is still there, and signs a last line that names it as left (`may_be_left`).
 
-use super::{Ceremony, Error, Event, Hsm, KeyId, Plan, Result, words};
+use super::{Ceremony, Error, Event, Hsm, KeyId, Plan, Result, screens, words};
 use crate::hsm::{FoundSigner, SIGNER_LABEL, SigningKey};
 use crate::plan::{Kind, SignerPlan};
 use crate::transcript::TranscriptSigner;
@@ -88,7 +88,7 @@ impl Ceremony<'_> {
     fn tell_change(&mut self, before: &str) -> Result<()> {
         let what = format!("the previous record was signed by another key, {before}");
         if self.plan.kind == Kind::Recover {
-            self.operator.say(&format!("      {what}\n"));
+            self.operator.say(&screens::fold(&what, "      "));
             return Ok(());
         }
         self.note(&what)

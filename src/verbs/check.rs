@@ -90,6 +90,7 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
         ),
     );
     before_approval(&plan, &mut lines);
+    let previous = builds_on::previous(&plan, &mut lines);
     if plan.shares_at_screen() {
         screen(&plan, &mut lines);
     }
@@ -99,7 +100,6 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     for warning in Machine::look(&plan.directory).warnings() {
         lines.add(State::Warning, format!("machine: {warning}"));
     }
-    let previous = builds_on::previous(&plan, &mut lines);
     let hsm = open_hsm(&plan, &mut lines);
     pin_source(&plan, &mut lines);
     let judged = import_parameters(&plan, &mut lines);
