@@ -363,6 +363,19 @@ impl Plan {
         shown == Some(&Deliver::Screen) || typed == Some(&ShareSource::Typed)
     }
 
+    /// Whose signatures paper has places for: the plan's witnesses, or some who name themselves.
+    pub fn witness_places(&self) -> Vec<String> {
+        const UNNAMED: usize = 4;
+        match self.witnesses.is_empty() {
+            true => (1..=UNNAMED).map(|n| format!("witness {n}")).collect(),
+            false => self
+                .witnesses
+                .iter()
+                .map(|seat| format!("witness: {seat}"))
+                .collect(),
+        }
+    }
+
     /// Whether any data key's bytes come into this computer.
     pub fn wraps_in_host(&self) -> bool {
         self.imports()

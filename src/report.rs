@@ -51,7 +51,7 @@ impl Report<'_> {
         if let Some(package) = self.package {
             document.add(package_sheet(package));
         }
-        document.add(head::sheet(rehearsal));
+        document.add(head::sheet(self.plan, rehearsal));
         document.finish()
     }
 

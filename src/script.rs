@@ -19,9 +19,6 @@ mod people;
 mod step_texts;
 mod steps;
 
-/// How many places witnesses find on the paper.
-const WITNESSES: usize = 4;
-
 /// What the paper is made from.
 pub struct Script<'a> {
     /// The plan. Another plan needs another script: its digest stands on page 1.

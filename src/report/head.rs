@@ -2,15 +2,18 @@
 
 use super::{Html, p, tag};
 use crate::html::{Sheet, line, rows_to_fill, short_line};
+use crate::plan::Plan;
 
-/// How many witnesses find a place.
-const WITNESSES: usize = 4;
-
-pub(super) fn sheet(rehearsal: bool) -> Sheet {
+pub(super) fn sheet(plan: &Plan, rehearsal: bool) -> Sheet {
     let practice = match rehearsal {
         true => p("REHEARSAL: practise it, then throw it away."),
         false => Html::default(),
     };
+    let places: Html = plan
+        .witness_places()
+        .iter()
+        .map(|who| witness(who))
+        .collect();
     Sheet::new("head digest, filled in by hand")
         .with([
             tag("h1", "Head digest of the transcript"),
@@ -21,7 +24,7 @@ pub(super) fn sheet(rehearsal: bool) -> Sheet {
         ])
         .with(operator())
         .with([tag("h2", "Witnesses: rows 1 to 3, in your own hand")])
-        .with(tag("div.two", vec![witness(); WITNESSES]))
+        .with(tag("div.two", places))
 }
 
 fn operator() -> Html {
@@ -32,10 +35,11 @@ fn operator() -> Html {
     ])
 }
 
-fn witness() -> Html {
+fn witness(who: &str) -> Html {
     tag(
         "div",
         [
+            p(who),
             rows_to_fill(1..=3),
             p(line("name")),
             p(line("signature")),

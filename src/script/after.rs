@@ -1,7 +1,7 @@
 //! The head digest on paper, the days after, exception sheets, and the yearly check.
 
 use super::cover::signatures;
-use super::{Script, WITNESSES, does};
+use super::{Script, does};
 use crate::error::Step;
 use crate::html::{Html, Sheet, code, free, line, p, rows_to_fill, short_line, table, tag, tasks};
 use crate::plan::{ImportPlan, KeyPlan};
@@ -11,11 +11,11 @@ const EXCEPTIONS_A_PAGE: usize = 3;
 
 /// Step 12 on paper.
 pub(super) fn head(script: &Script) -> Sheet {
-    let witness = |number: usize| {
+    let witness = |who: &String| {
         tag(
             "div",
             [
-                tag("h3", format!("Witness {number}: rows 1 to 3")),
+                tag("h3", format!("Rows 1 to 3, {who}")),
                 rows_to_fill(1..=3),
                 p(line("name")),
                 p(line("signature")),
@@ -34,7 +34,7 @@ pub(super) fn head(script: &Script) -> Sheet {
             tag("div.two", [rows_to_fill(1..=4), rows_to_fill(5..=8)]),
             p([line("name"), line("signature"), short_line("time (UTC)")]),
         ])
-        .with(tag("div.two", (1..=WITNESSES).map(witness).collect::<Html>()))
+        .with(tag("div.two", script.plan.witness_places().iter().map(witness).collect::<Html>()))
         .with(p(["Years later: ".into(), code(&format!("byok verify --head 'ROW1 ROW2 ROW3' \
             {}", script.record_name())),
             ", or ".into(), code("sha256sum transcript.jsonl"), " and compare.".into()]))

@@ -1,7 +1,7 @@
 //! Who comes, what they bring, and which bag holds what.
 
+use super::Script;
 use super::cover::signatures;
-use super::{Script, WITNESSES};
 use crate::html::{Html, Sheet, p, tag, tasks};
 use crate::plan::{Deliver, Kind};
 
@@ -50,7 +50,7 @@ fn roles(script: &Script) -> Vec<Vec<Html>> {
         roles.push("carrier of the slip, not of the stick".to_owned());
     }
     roles.extend(custodians(script));
-    roles.extend((1..=WITNESSES).map(|n| format!("witness {n}")));
+    roles.extend(script.plan.witness_places());
     roles.into_iter().map(|role| vec![role.into()]).collect()
 }
 
