@@ -111,49 +111,10 @@ rm "$bundle"/ceremony-scripts/{make-bundle,third-party-licenses}.sh
 cp src/words/pgp.txt "$bundle/ceremony-scripts/pgp-words.txt"
 
 # ---- blank forms ----
-blank_plan() {
-    cat <<'END'
-title = "Blank forms"
-kind  = "generate"
-
-[hsm]
-module = "/path/to/the/vendors/pkcs11.so"
-token  = "pkcs11:token=blank"
-pin    = "prompt"
-
-[[key]]
-label = "blank"
-spec  = "SYMMETRIC_DEFAULT"
-keep  = "extractable"
-
-[[key.import]]
-name       = "blank"
-key_arn    = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-parameters = "inputs/blank.json"
-wrapping   = "RSAES_OAEP_SHA_256"
-wrap_in    = "hsm"
-expires    = "never"
-
-[escrow]
-threshold  = 3
-custodians = ["Custodian 1", "Custodian 2", "Custodian 3", "Custodian 4", "Custodian 5"]
-deliver    = "screen"
-
-[record]
-directory = "records/blank"
-END
-}
-forms='none, because this byok has no verb "script"'
-if "$bundle/bin/byok" script --help >/dev/null 2>&1; then
-    mkdir "$bundle/forms"
-    blank_plan >"$bundle/forms/blank-plan.toml"
-    (cd "$bundle/forms" && ../bin/byok script blank-plan.toml >blank.html 2>>"$log") ||
-        stop_with_log 'byok script could not print the blank forms'
-    grep -qi '<html' "$bundle/forms/blank.html" || stop 2 'byok script printed no HTML for the blank forms'
-    forms='forms/blank.html: print it in any browser'
-else
-    say "make-bundle.sh: note: blank forms: $forms"
-fi
+mkdir "$bundle/forms"
+"$bundle/bin/byok" script --blank >"$bundle/forms/blank.html" 2>>"$log" ||
+    stop_with_log 'byok script could not print the blank forms'
+forms='forms/blank.html: print it in any browser'
 
 # ---- SoftHSM: the packages of this Debian ----
 # fetch_packages DIR: SoftHSM, and what its module needs beyond what every Debian has.

@@ -203,16 +203,22 @@ pub enum Command {
         after_help = "One HTML file that needs nothing else, on standard output or, with --out, in a new file.\n\
         Open it in a browser and print it on A4 or Letter. It holds the digest of this very plan, and\n\
         no secret. Where the record that the plan builds on is at hand, it is verified and fills in\n\
-        key check values, fingerprints and its head digest.\n\n\
+        key check values, fingerprints and its head digest. --blank needs no plan: a share form,\n\
+        exception sheets and a page for the head digest, all to be filled in by hand.\n\n\
         Example:  byok script plan.toml --out script.html\n          \
-        byok script --practice plan.toml > practice.html"
+        byok script --practice plan.toml > practice.html\n          \
+        byok script --blank > forms.html"
     )]
     Script {
         /// The plan
-        plan: PathBuf,
+        #[arg(required_unless_present = "blank")]
+        plan: Option<PathBuf>,
         /// PRACTICE on every page, for a rehearsal
         #[arg(long)]
         practice: bool,
+        /// Forms that belong to no plan
+        #[arg(long, conflicts_with_all = ["plan", "practice"])]
+        blank: bool,
         /// Write to this new file
         #[arg(long)]
         out: Option<PathBuf>,

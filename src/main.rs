@@ -113,7 +113,11 @@ fn run(command: Command) -> Result<()> {
             plan,
             practice,
             out,
-        } => verbs::script(&plan, practice, out.as_deref()),
+            ..
+        } => match plan {
+            Some(plan) => verbs::script(&plan, practice, out.as_deref()),
+            None => verbs::blank_forms(out.as_deref()),
+        },
         Command::Share {
             command:
                 ShareCommand::Check {

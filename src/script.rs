@@ -139,6 +139,18 @@ impl Script<'_> {
     }
 }
 
+/// Forms that belong to no plan: a share form, exception sheets, a page for the head digest.
+pub fn blank() -> String {
+    let places: Vec<String> = (1..=4).map(|number| format!("witness {number}")).collect();
+    let mut document = Document::new("Blank forms", "PRODUCTION / PRACTICE: cross one out");
+    document.add(form::blank());
+    for number in 1..=2 {
+        document.add(after::exceptions(number));
+    }
+    document.add(after::head_with(Html::default(), &places, "RECORD"));
+    document.finish()
+}
+
 /// Somebody, and what they do.
 fn does(who: &str, what: impl Into<Html>) -> Html {
     Html::from([tag("b", who), ": ".into(), what.into()])

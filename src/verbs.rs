@@ -20,7 +20,7 @@ pub use plan::{BuildsOn, PlanWish, write_plan};
 pub use receipt::receipt;
 pub use rehearse::rehearse;
 pub use run::run;
-pub use script::script;
+pub use script::{blank as blank_forms, script};
 pub use share::{ShareWish, share_check};
 pub use verify::{Anchors, verify};
 

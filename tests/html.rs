@@ -488,3 +488,25 @@ fn a_report_prints_cleanly_on_a4_and_letter() {
         }
     }
 }
+
+#[test]
+fn blank_forms_print_cleanly_on_a4_and_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_byok"))
+        .args(["script", "--blank"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let html = stdout(&output);
+    stands_alone(&html);
+    for paper in [Paper::A4, Paper::Letter] {
+        let name = format!("blank-{}.html", paper.name());
+        let Some(printed) = print(&kept(&name, &html, dir.path()), paper) else {
+            return;
+        };
+        clean(&printed, "PRODUCTION / PRACTICE", 4..=6);
+        let text = printed.text();
+        assert!(text.contains("it cannot decrypt AWS ciphertext by itself"));
+        assert!(!text.contains("arn:aws"), "{text}");
+    }
+}

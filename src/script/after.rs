@@ -11,6 +11,12 @@ const EXCEPTIONS_A_PAGE: usize = 3;
 
 /// Step 12 on paper.
 pub(super) fn head(script: &Script) -> Sheet {
+    let places = script.plan.witness_places();
+    head_with(script.practice_box(), &places, &script.record_name())
+}
+
+/// The same with what differs from ceremony to ceremony.
+pub(super) fn head_with(practice: Html, places: &[String], record: &str) -> Sheet {
     let witness = |who: &String| {
         tag(
             "div",
@@ -26,7 +32,7 @@ pub(super) fn head(script: &Script) -> Sheet {
     Sheet::new("head digest")
         .with([
             tag("h1", "Head digest of the transcript (step 12)"),
-            script.practice_box(),
+            practice,
             p("It is read aloud from the last screen. Everybody writes it in their own hand; nobody copies \
                 from a neighbour. This page, kept apart from every copy of the record, is what makes the \
                 record authentic later."),
@@ -34,9 +40,9 @@ pub(super) fn head(script: &Script) -> Sheet {
             tag("div.two", [rows_to_fill(1..=4), rows_to_fill(5..=8)]),
             p([line("name"), line("signature"), short_line("time (UTC)")]),
         ])
-        .with(tag("div.two", script.plan.witness_places().iter().map(witness).collect::<Html>()))
+        .with(tag("div.two", places.iter().map(witness).collect::<Html>()))
         .with(p(["Years later: ".into(), code(&format!("byok verify --head 'ROW1 ROW2 ROW3' \
-            {}", script.record_name())),
+            {}", record)),
             ", or ".into(), code("sha256sum transcript.jsonl"), " and compare.".into()]))
 }
 

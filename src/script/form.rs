@@ -48,7 +48,9 @@ fn form(script: &Script, escrow: &EscrowPlan, number: usize, custodian: &str) ->
         0..=BY_HAND => sheet.with_each(keys.iter().map(|key| data_key(script, key))),
         _ => sheet.with(labels(keys)),
     };
-    sheet = sheet.with(places()).with(emergency(escrow));
+    sheet = sheet
+        .with(places())
+        .with(emergency(&format!("{} custodians", escrow.threshold)));
     if keys.len() <= BY_HAND {
         sheet = sheet.with_each(keys.iter().map(by_hand));
     }
@@ -153,14 +155,13 @@ fn places() -> Html {
     ])
 }
 
-fn emergency(escrow: &EscrowPlan) -> Html {
+fn emergency(quorum: &str) -> Html {
     let text = format!(
         "Never photograph, copy or read out the words; type them nowhere but at byok in a ceremony or a \
             share check. Seen by somebody, lost, or the bag is open: tell the security officer at once; new \
             shares are dealt, and all old forms destroyed. KMS key or HSM lost: bring this form, unopened; \
-            {} custodians and the package bring the data key back (byok plan --recover RECORD). Without \
-            byok: the words are SLIP-0039, without a passphrase.",
-        escrow.threshold
+            {quorum} and the package bring the data key back (byok plan --recover RECORD). Without \
+            byok: the words are SLIP-0039, without a passphrase."
     );
     tag(
         "div.box.thin.small",
@@ -174,9 +175,41 @@ fn emergency(escrow: &EscrowPlan) -> Html {
     )
 }
 
-/// Rows of the shape of package.txt.
+/// A form for whatever share: everything is filled in by hand.
+pub(super) fn blank() -> Sheet {
+    Sheet::new("share form")
+        .with([
+            p([
+                tag("b", "Share "),
+                short_line("number"),
+                short_line("of"),
+                line("custodian"),
+            ]),
+            p([
+                tag("b", "With the escrow package, so many shares are enough: "),
+                short_line("threshold"),
+                "This share restores the KMS key's material; it cannot decrypt AWS ciphertext by itself.".into(),
+            ]),
+            words(),
+            labelled("ceremony id", boxes(8, 4)),
+            labelled("data key", [line("label"), short_line("spec"), "KCV ".into(), boxes(1, 6)]),
+            labelled(
+                "fingerprint",
+                [tag("div", boxes(4, 8)), tag("div", boxes(4, 8))],
+            ),
+            labelled("KMS key", line("ARN")),
+        ])
+        .with(places())
+        .with(emergency("as many custodians as the threshold says"))
+        .with_each([rows_by_hand("a data key of 32 bytes", 40)])
+}
+
 fn by_hand(key: &KeyPlan) -> Html {
-    let wrapped = key.spec.bytes() + 8; // AES-KW adds eight bytes
+    rows_by_hand(&key.label, key.spec.bytes() + 8) // AES-KW adds eight bytes
+}
+
+/// Rows of the shape of package.txt.
+fn rows_by_hand(what: &str, wrapped: usize) -> Html {
     let row = |number: usize| {
         let digits = tag("td", [boxes(2, 8), "check ".into(), boxes(1, 4)]);
         tag("tr", [tag("td.n", format!("row {number}")), digits])
@@ -185,10 +218,7 @@ fn by_hand(key: &KeyPlan) -> Html {
     Html::from([
         tag(
             "h3",
-            format!(
-                "The package by hand: {}, {wrapped} bytes, as in package.txt",
-                key.label
-            ),
+            format!("The package by hand: {what}, {wrapped} bytes, as in package.txt"),
         ),
         tag("table.rows", rows.collect::<Html>()),
     ])

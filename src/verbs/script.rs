@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::previous::Previous;
-use crate::script::Script;
+use crate::script::{self, Script};
 
 /// Writes the script to standard output, or to a new file.
 ///
@@ -22,9 +22,20 @@ pub fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<()> {
         practice,
         previous: previous.as_ref(),
     };
-    let html = script.render();
+    give(&script.render(), out)
+}
+
+/// Forms that belong to no plan.
+///
+/// # Errors
+/// Exit 2 for a file that exists.
+pub fn blank(out: Option<&Path>) -> Result<()> {
+    give(&script::blank(), out)
+}
+
+fn give(html: &str, out: Option<&Path>) -> Result<()> {
     let Some(out) = out else {
-        return super::print(&html);
+        return super::print(html);
     };
     OpenOptions::new()
         .write(true)
