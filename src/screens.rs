@@ -483,7 +483,7 @@ pub fn hanging(text: &str) -> String {
         .collect()
 }
 
-/// Breaks text into lines of at most [`WIDTH`] columns, at spaces where there are any, each with
+/// Breaks text into lines of at most 79 columns, at spaces where there are any, each with
 /// this indent.
 pub fn fold(text: &str, indent: &str) -> String {
     let text = words::printable(text);

@@ -13,6 +13,7 @@ pub(super) fn sheet(report: &Report) -> Sheet {
         ("Roll call", "roll-call", &[]),
         ("Machine", "machine-checked", &[]),
         ("HSM", "hsm-opened", &[]),
+        ("Transcript signer", "transcript-signer", &["attributes"]),
     ];
     for (title, event, but) in parts {
         for line in report.events(event) {

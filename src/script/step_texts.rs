@@ -3,8 +3,9 @@
 use super::last_steps::{escrow, next, outputs, prove, seal, ticked_off};
 use super::{Script, does};
 use crate::error::Step;
-use crate::html::{Html, boxes, code, free, p, short_line, table, tag};
-use crate::plan::{Kind, Network, PackageSource, PinSource, ShareSource};
+use crate::html::{Html, boxes, code, free, p, rows_to_fill, short_line, table, tag};
+use crate::plan::{Kind, Network, PackageSource, PinSource, ShareSource, SignerPlan};
+use crate::transcript::signature::fingerprint;
 
 /// A step's tasks.
 pub(super) struct Part {
@@ -162,17 +163,44 @@ fn open_hsm(script: &Script) -> Part {
     };
     let tries =
         "A wrong PIN: stop and think. The HSM counts the tries, and locks itself after the last.";
-    Part::new(
-        5,
-        vec![
-            does(
-                "Operator",
-                "HSM connected, taken from its bag before everybody's eyes.",
-            ),
-            pin,
-            tries.into(),
-        ],
-    )
+    let mut tasks = vec![
+        does(
+            "Operator",
+            "HSM connected, taken from its bag before everybody's eyes.",
+        ),
+        pin,
+        tries.into(),
+    ];
+    if script.plan.signer == SignerPlan::Nobody {
+        return Part::new(5, tasks);
+    }
+    tasks.push(does("Witness", signer(script)));
+    Part::new(5, tasks).and(rows_to_fill(1..=3))
+}
+
+/// The key of the HSM that signs the transcript: first written down, later compared.
+fn signer(script: &Script) -> Html {
+    let named = match &script.plan.signer {
+        SignerPlan::Named(digest) => Some(fingerprint(digest)),
+        _ => None,
+    };
+    let before = script
+        .previous
+        .and_then(|previous| previous.signer.as_ref());
+    let known = named.or_else(|| before.map(|signer| signer.fingerprint.clone()));
+    match known {
+        Some(fingerprint) => Html::from([
+            "compares the transcript signer on the screen with the paper of the first ceremony. The record \
+                before names "
+                .into(),
+            code(&fingerprint),
+            "; another HSM has another one, which is then written down here."
+                .into(),
+        ]),
+        None => "writes down rows 1 to 3 of the transcript signer from the screen, or compares them with the \
+            paper of an earlier ceremony in this HSM."
+            .into(),
+    }
 }
 
 fn parameters(script: &Script) -> Part {
