@@ -850,6 +850,7 @@ fn a_rehearsal_is_signed_as_one_and_never_passes_as_a_ceremony() {
         .find(|line| line.starts_with("look at"))
         .unwrap();
     let path = room.path(look.split_whitespace().nth(2).unwrap());
+    let path = path.with_file_name("transcript.jsonl");
     let transcript = Transcript::read(&path);
     let sig = path.with_file_name("signatures").join("hsm.sig");
     let key = public_key(&transcript);
