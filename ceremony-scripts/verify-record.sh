@@ -6,7 +6,7 @@
 # docs/transcript-format.md and docs/receipts.md. Nothing in the record is run or changed.
 #
 #   --head HEX      the head digest from paper: 24 to 64 hex digits from row 1 on, spaces allowed
-#   --signers FILE  the keys that may sign, in the allowed_signers format of ssh-keygen
+#   --signers FILE  the keys that may sign, in the allowed_signers format of ssh-keygen; times in UTC, with Z
 #   --previous DIR  where a record that this one builds on may be: DIR or a directory in it
 #
 # The first line of the output is the verdict:
@@ -15,8 +15,8 @@
 #   broken: WHAT                   the first thing that does not hold
 # Keys that lie in the record itself never vouch for it.
 #
-# Needs bash 4, jq 1.6, ssh-keygen (OpenSSH 8.9), and sha256sum, find, grep -P, iconv and cmp as
-# every Debian has them. Exit codes: 0 authentic or consistent, 2 usage or something missing,
+# Needs bash 4, jq 1.6, ssh-keygen (OpenSSH 8.9), and sha256sum, base64, find, grep -P, iconv and cmp
+# as every Debian has them. Exit codes: 0 authentic or consistent, 2 usage or something missing,
 # 4 broken, 5 the machine.
 set -euo pipefail
 umask 077
@@ -96,13 +96,7 @@ read_arguments() {
     done
     [ -n "$record" ] || usage 'which record?'
     [ -d "$record" ] || usage "$(shown "$record"): there is no such record; a record is a directory"
-    case $signers in
-    '' | /*) ;;
-    *) signers=$PWD/$signers ;;
-    esac
-    if [ -n "$signers" ] && { [ ! -f "$signers" ] || [ ! -r "$signers" ]; }; then
-        usage "--signers $(shown "$signers"): cannot be read"
-    fi
+    [ -z "$signers" ] || read_signers "$(plain_path "$signers")"
     local place
     for place in ${given[@]+"${given[@]}"}; do
         [ -d "$place" ] || usage "--previous $(shown "$place"): there is no such directory"
@@ -114,6 +108,87 @@ read_anchor() {
     anchor=${anchor,,}
     [[ $anchor =~ ^[0-9a-f]{24,64}$ ]] ||
         usage '--head: a head digest is 64 hex digits, or at least its first three rows (24 digits); this script knows no words'
+}
+
+# ---- the list of signers ------------------------------------------------------------------------
+
+# Who may sign: the line's names, its key, for which purposes, and between which times.
+names=() keys=() purposes=() afters=() befores=()
+
+hex() { od -An -v -tx1 | tr -d ' \n'; }
+
+# A type and the base64 of a key of that type, as they stand in an OpenSSH public key.
+is_key() {
+    local length type
+    [ -n "$2" ] && [[ $1 =~ ^[!-~]+$ ]] || return 1
+    [ "$(printf '%s' "$2" | base64 -d 2>/dev/null | base64 -w 0)" = "$2" ] || return 1
+    printf -v length '%08x' ${#1}
+    type=$length$(printf '%s' "$1" | hex)
+    [[ $(printf '%s' "$2" | base64 -d | hex) = "$type"* ]]
+}
+
+# A line is: NAMES [OPTION="…",…] TYPE BASE64 [COMMENT]
+read_signers() {
+    local line number=0 word='(([^"[:space:]]|"[^"]*")+)' space='[[:space:]]+' shown name
+    shown="--signers $(shown "$1")"
+    if [ ! -f "$1" ] || [ ! -r "$1" ] || [ "$(size_of "$1")" -gt 1048576 ] || ! is_utf8 "$1"; then
+        usage "$shown: cannot be read"
+    fi
+    while IFS= read -r line || [ -n "$line" ]; do
+        number=$((number + 1))
+        line=${line#"${line%%[![:space:]]*}"}
+        case $line in '' | '#'*) continue ;; esac
+        [[ $line =~ ^$word$space$word$space$word($space$word)?($space.*)?$ ]] || usage "$shown: line $number: no public key"
+        set -- "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]}" "${BASH_REMATCH[5]}" "${BASH_REMATCH[8]}"
+        name=${1#"${1%%[!\"]*}"}
+        [ -n "$name" ] || usage "$shown: line $number: no principal"
+        if is_key "$2" "$3"; then
+            keys+=("$2 $3") purposes+=('*') afters+=('') befores+=('')
+        else
+            read_options "$shown: line $number" "$2"
+            is_key "$3" "$4" || usage "$shown: line $number: no public key"
+            keys+=("$3 $4")
+        fi
+        names+=("${name%"${name##*[!\"]}"}")
+    done <"$1"
+    [ ${#keys[@]} -gt 0 ] || usage "$shown: it lists nobody"
+}
+
+read_options() {
+    local rest=$2 purpose='*' after='' before='' value
+    while [ -n "$rest" ]; do
+        [[ $rest =~ ^([A-Za-z-]+)=\"([^\"]*)\"(,|$) ]] || usage "$1: neither a public key nor a known option"
+        value=${BASH_REMATCH[2]} rest=${rest:${#BASH_REMATCH[0]}}
+        case ${BASH_REMATCH[1],,} in
+        namespaces) purpose=$value ;;
+        valid-after) after=$(time_of "$value") || usage "$1: no time in UTC such as 20261122Z" ;;
+        valid-before) before=$(time_of "$value") || usage "$1: no time in UTC such as 20261122Z" ;;
+        *) usage "$1: neither a public key nor a known option" ;;
+        esac
+    done
+    purposes+=("$purpose") afters+=("$after") befores+=("$before")
+}
+
+# 20261122Z, 202611221142Z or 20261122114203Z, as a transcript writes it.
+time_of() {
+    local t=${1%Z}000000
+    [[ $1 =~ ^[0-9]{8}([0-9]{4}([0-9]{2})?)?Z$ ]] || return 1
+    t=${t:0:4}-${t:4:2}-${t:6:2}T${t:8:2}:${t:10:2}:${t:12:2}Z
+    jq -en --arg t "$t" "$common"' $t | is_time' >/dev/null && printf '%s' "$t"
+}
+
+# Patterns with *, ? and a leading !, as ssh takes them; a purpose has small letters and - alone.
+fits_list() {
+    local pattern fits=1
+    # shellcheck disable=SC2053 # they are patterns
+    while IFS= read -r -d , pattern; do
+        [[ ${pattern#!} =~ ^[a-z*?-]*$ ]] || continue
+        case $pattern in
+        !*) [[ $2 != ${pattern#!} ]] || return 1 ;;
+        *) [[ $2 != $pattern ]] || fits=0 ;;
+        esac
+    done <<<"$1,"
+    return $fits
 }
 
 # ---- what all programs of jq below share -------------------------------------------------------
@@ -144,13 +219,13 @@ list_files() {
     local entry name escaped
     find . -mindepth 1 -printf '%y%P\0' >"$here/entries" 2>"$here/errors" ||
         broken "$(head -n 1 "$here/errors"): cannot be read"
-    sort -z -k 1.2 "$here/entries" >"$here/sorted"
+    name=$(grep -azm 1 '[[:cntrl:]]' "$here/entries" | tr -d '\000') || true
+    [ -z "$name" ] || broken "${name:1}: not a readable name"
+    # A directory with all that is below it comes before what follows it by name.
+    tr '/' '\001' <"$here/entries" | sort -z -k 1.2 | tr '\001' '/' >"$here/sorted"
     : >"$here/names"
     while IFS= read -r -d '' entry; do
         name=${entry:1}
-        case $name in
-        *[[:cntrl:]]*) broken "$name: not a readable name" ;;
-        esac
         case $entry in
         d*) ;;
         f*) printf './%s\0' "$name" >>"$here/names" ;;
@@ -165,9 +240,11 @@ list_files() {
         printf '["%s","%s"]\n' "${escaped//\"/\\\"}" "${entry:0:64}"
     done <"$here/sums" >"$here/listed"
     jq -c . "$here/listed" 2>/dev/null | cmp -s - "$here/listed" || broken 'a name in it is not readable (UTF-8)'
-    name=$(jq -nr "$common"'first(inputs[0] | select(tojson | is_shown | not)) // ""' "$here/listed")
+    jq -nr "$common"'[inputs] as $all | first($all[][0] | select(tojson | is_shown | not)) // "",
+        reduce $all[] as [$path, $sha256] ({}; .[$path] = $sha256)' "$here/listed" >"$here/shown"
+    IFS= read -r name <"$here/shown"
     [ -z "$name" ] || broken "$name: not a readable name"
-    jq -n 'reduce inputs as [$path, $sha256] ({}; .[$path] = $sha256)' "$here/listed" >"$here/present"
+    tail -n +2 "$here/shown" >"$here/present"
 }
 
 # ---- lines of JSON ----------------------------------------------------------------------------
@@ -310,13 +387,13 @@ chain_fault as $fault
     | (format_fault // end_fault // plan_fault // $fault // files_fault($files) // wrapped_fault($files)
         // more_fault($files) // ""),
       aborted, $lines[0].rehearsal == true, fact("previous_head"), fact("previous_receipts_head"),
-      ([events("transcript-signer")] | length), (signer | text("public_key"), text("fingerprint")),
+      ([events("transcript-signer").seq] | join(" ")), (signer | text("public_key"), text("fingerprint")), $lines[-1].at,
       ($files + {"transcript.jsonl": $head} | to_entries[] | "\(.value)  \(.key)")
   end
 '
 
 # The first lines of `rules`: what is known of the record at hand.
-aborted='' rehearsal='' previous_head='' previous_receipts_head='' signer_count='' signer_key='' signer_fingerprint=''
+aborted='' rehearsal='' previous_head='' previous_receipts_head='' signer_lines='' signer_key='' signer_fingerprint='' ended=''
 
 check_transcript() {
     local file=transcript.jsonl facts cut=false
@@ -332,17 +409,29 @@ check_transcript() {
         --slurpfile listed "$here/present" --arg zeros "$zeros" --arg head "$head" \
         --argjson whole "$(wc -l <$file)" --argjson cut $cut "$common"' $listed[0] as $present |'"$rules" \
         >"$here/facts" 2>"$here/errors" || machine "jq failed on $file: $(head -n 1 "$here/errors")"
-    mapfile -t -n 8 facts <"$here/facts"
+    mapfile -t -n 9 facts <"$here/facts"
     [ -z "${facts[0]}" ] || broken "${facts[0]}"
     aborted=${facts[1]} rehearsal=${facts[2]} previous_head=${facts[3]} previous_receipts_head=${facts[4]}
-    signer_count=${facts[5]} signer_key=${facts[6]} signer_fingerprint=${facts[7]}
+    signer_lines=${facts[5]} signer_key=${facts[6]} signer_fingerprint=${facts[7]} ended=${facts[8]}
+}
+
+# A directory without files would go unnoticed by all that is said of files.
+check_directories() {
+    local name
+    [ "$aborted" = false ] || return 0
+    while IFS= read -r -d '' name; do
+        case $name in
+        receipts | signatures) ;;
+        *) broken "$name/: an empty directory that byok did not make" ;;
+        esac
+    done < <(find . -mindepth 1 -type d -empty -printf '%P\0' | tr '/' '\001' | sort -z | tr '\001' '/')
 }
 
 # SHA256SUMS lists exactly these files, in any order.
 check_sums() {
     local file=SHA256SUMS line
     [ -f $file ] || broken "$file: missing"
-    tail -n +9 "$here/facts" | sort >"$here/expected"
+    tail -n +10 "$here/facts" | sort >"$here/expected"
     sort <$file >"$here/said"
     if ! cmp -s "$here/expected" "$here/said"; then
         line=$(comm -13 "$here/expected" "$here/said" | tr -d '\000' | head -n 1)
@@ -655,10 +744,9 @@ imports as $imports
    elif ($receipts | length) < $whole then "line \(($receipts | length) + 1): it is not compact JSON"
    elif $cut then "line \($whole + 1): it is cut: it does not end with a line feed"
    else null end) as $fault
-| (if $fault != null then "receipts.jsonl: " + $fault
-   else [$receipts[] | .file] as $named
-    | first($present | keys[] | select(startswith("receipts/") and (is_member($named) | not))
-        | "\(.): no line of receipts.jsonl names this file") // "" end),
+| (if $fault != null then "receipts.jsonl: " + $fault else "" end),
+  ([$receipts[] | .file] as $named
+    | first($present | keys[] | select(startswith("receipts/") and (is_member($named) | not))) // ""),
   (if $fault == null then .entries | known($imports) | tojson else empty end)
 '
 
@@ -670,8 +758,9 @@ check_receipts() {
         compact $file receipts
     else
         : >"$here/receipts.all"
-        : >"$here/receipts.lines"
-        : >"$here/receipts.digests"
+        unnamed=
+        [ ! -d receipts ] || unnamed=$(find receipts -type f | sort | head -n 1)
+        return
     fi
     read_answers "$(wc -l <"$here/receipts.lines")"
     jq -nr --slurpfile lines "$here/transcript.lines" --slurpfile receipts "$here/receipts.lines" \
@@ -679,63 +768,117 @@ check_receipts() {
         --slurpfile listed "$here/present" --arg head "$head" --argjson cut $cut \
         --argjson whole "$(wc -l <"$here/receipts.all")" "$common"' $listed[0] as $present |'"$receipts_rules" \
         >"$here/judged" 2>"$here/errors" || machine "jq failed on $file: $(head -n 1 "$here/errors")"
-    IFS= read -r fault <"$here/judged"
+    { IFS= read -r fault && IFS= read -r unnamed; } <"$here/judged"
     [ -z "$fault" ] || broken "$fault"
-    tail -n +2 "$here/judged" >>"$work/known"
+    tail -n +3 "$here/judged" >>"$work/known"
 }
 
-# ---- signatures -------------------------------------------------------------------------------
+# ---- rule 9: signatures -------------------------------------------------------------------------
 
-# Names of files in signatures/, the HSM's first.
+# The key of the HSM, by the one line that names it. It vouches for nothing: whoever makes a record anew
+# also makes a key.
+check_signer() {
+    local lines line
+    read -r -a lines <<<"$signer_lines"
+    case ${#lines[@]} in
+    0)
+        [ ! -f signatures/hsm.sig ] || broken 'signatures/hsm.sig: the transcript names nobody who signs'
+        return
+        ;;
+    1) line="transcript.jsonl: line ${lines[0]}" ;;
+    *) broken "transcript.jsonl: line ${lines[1]}: a second transcript signer" ;;
+    esac
+    printf '%s\n' "$signer_key" >"$here/signer.pub"
+    [[ $signer_key =~ ^ecdsa-sha2-nistp256\ [A-Za-z0-9+/]+=*$ ]] || broken "$line: public_key is no OpenSSH public key on P-256"
+    ssh-keygen -l -f "$here/signer.pub" >"$here/shown" 2>&1 ||
+        broken "$line: public_key is no OpenSSH public key on P-256"
+    [ "$(cut -d ' ' -f 2 "$here/shown")" = "$signer_fingerprint" ] || broken "$line: fingerprint is not that of public_key"
+    printf 'signer %s\n' "$signer_key" >"$here/signer"
+    [ -f signatures/hsm.sig ] || [ "$aborted" = true ] ||
+        broken "signatures/hsm.sig: missing, though line ${lines[0]} of the transcript names who signs"
+}
+
+# The parts of a signature (OpenSSH, PROTOCOL.sshsig): its key's type goes to `type`.
+take_apart() {
+    local file=$1 text bytes at=20 length part parts=()
+    local begin='-----BEGIN SSH SIGNATURE-----' end='-----END SSH SIGNATURE-----'
+    [ "$(size_of "$file")" -le 65536 ] || broken "$file: longer than byok reads"
+    is_utf8 "$file" || broken "$file: no SSH signature: not text"
+    text=$(tr '\000' '\001' <"$file")
+    case $text in
+    "$begin"$'\n'*$'\n'"$end"*) text=${text#"$begin"} && text=${text%%$'\n'"$end"*} ;;
+    *) broken "$file: no SSH signature: its first or last line is another one" ;;
+    esac
+    text=${text//[$' \t\n\f\r']/}
+    [ "$(printf '%s' "$text" | base64 -d 2>/dev/null | base64 -w 0)" = "$text" ] || broken "$file: no SSH signature: not base64"
+    bytes=$(printf '%s' "$text" | base64 -d | hex)
+    while length=${bytes:at:8} && [ ${#length} -eq 8 ]; do
+        part=${bytes:at+8:2*16#$length}
+        [ ${#part} -eq $((2 * 16#$length)) ] || break
+        parts+=("$part") at=$((at + 8 + ${#part}))
+    done
+    # "SSHSIG", version 1; key, purpose, reserved, hash, signature; the key begins with its type.
+    [[ $bytes = 53534853494700000001* && $at -eq ${#bytes} && ${#parts[@]} -eq 5 && ${parts[3]} =~ ^736861(323536|353132)$ ]] ||
+        broken "$file: no SSH signature of a known form"
+    length=${parts[0]:0:8} part=
+    [ ${#length} -lt 8 ] || part=${parts[0]:8:2*16#$length}
+    [[ $part =~ ^(2[1-9a-f]|[3-6][0-9a-f]|7[0-9a-e])+$ && ${#part} -eq $((2 * 16#$length)) ]] ||
+        broken "$file: no SSH signature of a known form"
+    type=$(printf '%b' "$(printf '%s' "$part" | sed 's/../\\x&/g')")
+    [ "${parts[1]}" = "$(printf '%s' "$purpose" | hex)" ] || broken "$file: signed for another purpose than $purpose"
+}
+
+holds() { ssh-keygen -Y "$1" -n "$purpose" -s "$file" "${@:2}" <transcript.jsonl >/dev/null 2>&1; }
+
+# Every file below signatures/, in the order of names. `checked` are those by keys of types that byok knows
+# too; another one may be good or not, and vouches for nothing.
 check_signatures() {
-    local namespace=byok-ceremony file
-    [ "$rehearsal" = false ] || namespace=byok-rehearsal
-    [ "$signer_count" -le 1 ] || broken 'transcript.jsonl: two lines name a transcript signer'
-    if [ "$signer_count" -eq 1 ]; then
-        [[ $signer_key =~ ^ecdsa-sha2-nistp256\ [A-Za-z0-9+/]+=*$ ]] ||
-            broken 'transcript.jsonl: the public key of its signer is no ecdsa-sha2-nistp256 key'
-        printf '%s\n' "$signer_key" >"$here/signer.pub"
-        [ "$(ssh-keygen -l -f "$here/signer.pub" 2>/dev/null | cut -d ' ' -f 2)" = "$signer_fingerprint" ] ||
-            broken 'transcript.jsonl: its signer has another fingerprint'
-        printf 'signer namespaces="%s" %s\n' "$namespace" "$signer_key" >"$here/signer"
-        [ -f signatures/hsm.sig ] || [ "$aborted" = true ] || broken 'signatures/hsm.sig: missing'
-    fi
-    signatures=()
-    if [ ! -d signatures ]; then return; fi
+    local file type
+    signatures=() checked=()
+    purpose=byok-ceremony
+    [ "$rehearsal" = false ] || purpose=byok-rehearsal
+    check_signer
+    [ -d signatures ] || return 0
     while IFS= read -r -d '' file; do
-        [[ $file =~ ^signatures/[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.sig$ ]] || broken "$file: not the name of a signature"
-        if [ "$file" != signatures/hsm.sig ]; then
-            ssh-keygen -Y check-novalidate -n "$namespace" -s "$file" <transcript.jsonl >/dev/null 2>&1 ||
-                broken "$file: no signature of this transcript for $namespace"
-        elif [ "$signer_count" -eq 0 ]; then
-            broken "$file: the transcript names no signer"
-        else
-            ssh-keygen -Y verify -f "$here/signer" -I signer -n "$namespace" -s "$file" <transcript.jsonl >/dev/null 2>&1 ||
-                broken "$file: no signature of this transcript by its signer for $namespace"
+        [[ $file =~ ^signatures/[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.sig$ ]] ||
+            broken "$file: no name of a signature, such as signatures/auditor.sig"
+        take_apart "$file"
+        if [ "$file" = signatures/hsm.sig ]; then
+            holds verify -f "$here/signer" -I signer || broken "$file: not by the key that the transcript names"
         fi
-        signatures+=("$file")
+        case $type in
+        ecdsa-sha2-nistp256 | ssh-ed25519 | ssh-rsa)
+            holds check-novalidate || broken "$file: no signature of transcript.jsonl by the key in it"
+            signatures+=("$file") checked+=("$file")
+            ;;
+        *) signatures+=("$file ($type: not checked)") ;;
+        esac
     done < <(find signatures -type f -print0 | sort -z)
 }
 
-# Whether a listed signer signed. The list comes from outside the record.
+# Whether one who is listed signed. The list comes from outside the record. Times are compared with that of
+# the transcript's last line, so that a record outlives its keys.
 check_signers() {
-    local namespace=byok-ceremony file principal
-    [ "$rehearsal" = false ] || namespace=byok-rehearsal
-    for file in ${signatures[@]+"${signatures[@]}"}; do
-        while IFS= read -r principal; do
-            if ssh-keygen -Y verify -f "$1" -I "$principal" -n "$namespace" -s "$file" <transcript.jsonl >/dev/null 2>&1; then
-                said_by="$principal ($file)"
+    local file at
+    for file in ${checked[@]+"${checked[@]}"}; do
+        for ((at = 0; at < ${#keys[@]}; at++)); do
+            fits_list "${purposes[at]}" "$purpose" || continue
+            [ -z "${afters[at]}" ] || [[ ! $ended < ${afters[at]} ]] || continue
+            [ -z "${befores[at]}" ] || [[ ! $ended > ${befores[at]} ]] || continue
+            printf 'listed %s\n' "${keys[at]}" >"$here/one"
+            if holds verify -f "$here/one" -I listed; then
+                said_by="${names[at]} ($file)"
                 return
             fi
-        done < <(ssh-keygen -Y find-principals -f "$1" -s "$file" 2>/dev/null)
+        done
     done
-    broken 'signatures/: no signature by a key that --signers lists'
+    broken 'signatures/: no listed key signed this record'
 }
 
 # ---- a whole record ---------------------------------------------------------------------------
 
 # verify_record DIRECTORY [HEAD [SIGNERS]]: what is known of it stands in the variables afterwards.
-head='' signatures=() said_by=''
+head='' purpose='' signatures=() checked=() said_by='' unnamed=''
 verify_record() {
     count=$((count + 1))
     here=$work/$count
@@ -743,13 +886,15 @@ verify_record() {
     pushd -- "$1" >/dev/null 2>&1 || broken 'it cannot be read'
     list_files
     check_transcript
+    check_directories
     check_sums
     check_receipts
     check_signatures
     if [ -n "${2:-}" ] && [ "${head#"$2"}" = "$head" ]; then
         broken "transcript.jsonl: its head is $head, not the one given: $2"
     fi
-    [ -z "${3:-}" ] || check_signers "$3"
+    [ -z "$unnamed" ] || broken "$unnamed: no line of receipts.jsonl names this file"
+    [ -z "${3:-}" ] || check_signers
     popd >/dev/null
 }
 
@@ -860,6 +1005,7 @@ follow() {
         fi
     done
     about=
+    [ -s "$work/known" ] || return 0
     # KMS makes its id from KMS key and material.
     other=$(jq -nr '[inputs] | group_by([.key_arn, .fingerprint])[] | map(.key_material_id) | unique
         | select(length > 1) | join(" and ")' "$work/known")
@@ -893,10 +1039,10 @@ say_verdict() {
     done
 }
 
-read_arguments "$@"
-for tool in sha256sum jq ssh-keygen find sort grep iconv cmp comm xargs od mktemp; do
+for tool in sha256sum base64 jq ssh-keygen find sort grep iconv cmp comm xargs od mktemp; do
     command -v $tool >/dev/null || usage "there is no $tool on this machine"
 done
+read_arguments "$@"
 work=$(mktemp -d) || machine 'no temporary directory can be made'
 : >"$work/known"
 verify_record "$record" "$anchor" "$signers"

@@ -12,7 +12,8 @@
 //!    ceremony one may be), but for `signatures` and `receipts`.
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
 //! 8. `receipts.jsonl`, where there is one, is a chain that begins at the head digest and agrees with
-//!    the answers in `receipts/`, every one of which it names: see [`crate::receipts`].
+//!    the answers in `receipts/`, every one of which it names (which is looked at last, before a list of
+//!    signers): see [`crate::receipts`].
 //! 9. Below `signatures/` there are signatures of the transcript and nothing else; the HSM's own is there and
 //!    by the key that `transcript-signer` names, where the transcript has that line: see [`signatures`].
 //! 10. An anchor, where one is given, fits the head digest; a list of signers holds one who signed.
@@ -199,11 +200,11 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
     {
         return Err(format!("{path}: the transcript does not name this file"));
     }
-    checksums(directory, &chain, &outputs)?;
-    let receipts = receipts::read(directory, &chain, &present)?;
     if chain.end().event != "aborted" {
         no_empty_directory(&empty)?; // a run that failed may leave the folder of what it did not write
     }
+    checksums(directory, &chain, &outputs)?;
+    let receipts = receipts::read(directory, &chain, &present)?;
     let signatures = signatures::check(directory, &chain, &bytes, &present)?;
     let authenticated = anchor
         .map(|anchor| anchor.fits(&chain.head))

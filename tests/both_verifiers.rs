@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use byok::transcript::public_key::PublicKey;
+use byok::transcript::signature::{Signature, digest_to_sign};
 use serde_json::json;
-use support::verifiers::{Records, both, has_jq, script};
-use support::{ARN, Kind, LABEL, Room, escrow, now, sha256, stderr, stdout};
+use support::forger::forger;
+use support::verifiers::{Records, both, copy_tree, has_jq, script};
+use support::{ARN, Kind, LABEL, PIN, Room, escrow, now, sha256, stderr, stdout};
 
 const ID: &str = "6c2d1a4f5e0b3c7d8e9f00112233445566778899aabbccddeeff001122334455";
 const ONE: &str = "records/one";
@@ -661,6 +664,52 @@ fn both_see_what_was_done_to_files() {
                 },
             ),
             (
+                "an import.sh in a directory more",
+                As("payments-2026/eu-west-1/more/import.sh: the transcript does not name"),
+                |copy| copy.write("payments-2026/eu-west-1/more/import.sh", "#!/bin/sh\n"),
+            ),
+            (
+                "an empty directory more",
+                As("payments-2026/more/: an empty directory"),
+                |copy| fs::create_dir(copy.path("payments-2026/more")).unwrap(),
+            ),
+            (
+                "empty directories, the first by name",
+                As("a/b/: an empty directory"),
+                |copy| {
+                    fs::create_dir_all(copy.path("a-b")).unwrap();
+                    fs::create_dir_all(copy.path("a/b")).unwrap();
+                },
+            ),
+            (
+                "an empty directory among the receipts",
+                As("receipts/more/: an empty directory"),
+                |copy| fs::create_dir(copy.path("receipts/more")).unwrap(),
+            ),
+            (
+                "a control character in place of a slash",
+                As("not a readable name"),
+                |copy| copy.write("payments-2026\u{1}import.sh", "#!/bin/sh\n"),
+            ),
+            (
+                "the report edited",
+                As("transcript.html: its bytes"),
+                |copy| {
+                    copy.replace("transcript.html", "software HSM", "never left the HSM");
+                    copy.sums_anew();
+                },
+            ),
+            (
+                "the report edited, and named by every digest",
+                OnPaper,
+                |copy| {
+                    let was = sha256(&copy.read("transcript.html"));
+                    without_receipts(copy);
+                    copy.replace("transcript.html", "software HSM", "never left the HSM");
+                    copy.forge_with(&was, &sha256(&copy.read("transcript.html")));
+                },
+            ),
+            (
                 "a hidden file more",
                 As(".import.sh.swp: the transcript does not name"),
                 |copy| copy.write(".import.sh.swp", ""),
@@ -821,6 +870,244 @@ fn both_see_what_was_done_to_files() {
     lines.reverse();
     copy.write_lines("SHA256SUMS", &lines);
     well(&copy.verify(&[]));
+}
+
+// ---- signatures ---------------------------------------------------------------------------------
+
+const HSM_SIG: &str = "signatures/hsm.sig";
+
+/// The key that the transcript names.
+fn named_key(copy: &Records) -> String {
+    let lines = copy.lines("transcript.jsonl");
+    let line = &lines[place(&lines, "transcript-signer")];
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    line["public_key"].as_str().unwrap().to_owned()
+}
+
+/// What whoever has the PIN can do: sign the transcript as it is now in the HSM of the room.
+fn sign_in_hsm(copy: &Records, namespace: &str) {
+    let digest = digest_to_sign(namespace, &copy.read("transcript.jsonl"));
+    let digest = byok::words::hex(&digest);
+    let label = "byok-transcript-signer";
+    let said = records()
+        .unwrap()
+        .token(&["sign", "ceremony", PIN, label, &digest]);
+    let r_and_s = support::unhex(said.trim()).try_into().unwrap();
+    let key = PublicKey::parse(&named_key(copy)).unwrap();
+    copy.write(HSM_SIG, Signature::p256(key, namespace, &r_and_s).armored());
+}
+
+#[test]
+fn both_see_what_was_done_to_signatures() {
+    table(
+        OTHER,
+        &[
+            (
+                "the signature removed",
+                As("signatures/hsm.sig: missing"),
+                |copy| {
+                    fs::remove_file(copy.path(HSM_SIG)).unwrap();
+                },
+            ),
+            (
+                "all signatures removed",
+                As("signatures/hsm.sig: missing"),
+                |copy| {
+                    fs::remove_dir_all(copy.path("signatures")).unwrap();
+                },
+            ),
+            (
+                "a signature by another key",
+                As("signatures/hsm.sig: by another key"),
+                |copy| {
+                    forger().sign(&copy.path(""), false);
+                },
+            ),
+            (
+                "the signature of another record",
+                As("signatures/hsm.sig: no signature"),
+                |copy| {
+                    copy.write(HSM_SIG, copy.read("../one/signatures/hsm.sig"));
+                },
+            ),
+            (
+                "all lines chained again, the signature as it was",
+                As("signatures/hsm.sig: "),
+                |copy| {
+                    copy.chain_anew_with("not asked", "Ada Lovelace");
+                },
+            ),
+            (
+                "the signer's line exchanged",
+                As("signatures/hsm.sig: by another key"),
+                |copy| {
+                    let lines = copy.lines("transcript.jsonl");
+                    let exchanged = |line: &String| forger().in_place_of_signer(line);
+                    let lines: Vec<_> = lines.iter().map(exchanged).collect();
+                    copy.chain_anew(&lines);
+                },
+            ),
+            (
+                "the signer's line exchanged, and signed by that key",
+                OnPaper,
+                |copy| {
+                    copy.forge(&copy.lines("transcript.jsonl"));
+                },
+            ),
+            (
+                "the signer's line taken out",
+                As("signatures/hsm.sig: the transcript names nobody"),
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    lines.remove(place(&lines, "transcript-signer"));
+                    copy.chain_anew(&lines);
+                },
+            ),
+            (
+                "the signer's line and the signature taken out",
+                OnPaper,
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    lines.remove(place(&lines, "transcript-signer"));
+                    fs::remove_dir_all(copy.path("signatures")).unwrap();
+                    copy.chain_anew(&lines);
+                },
+            ),
+            (
+                "a second signer",
+                As("a second transcript signer"),
+                |copy| {
+                    let mut lines = copy.lines("transcript.jsonl");
+                    let at = place(&lines, "transcript-signer");
+                    lines.insert(at, lines[at].clone());
+                    copy.forge(&lines);
+                },
+            ),
+            (
+                "a fingerprint of another key",
+                As("fingerprint is not that of public_key"),
+                |copy| {
+                    let from = "\"fingerprint\":\"SHA256:";
+                    forge_only(copy, "transcript-signer", from, &format!("{from}A"));
+                },
+            ),
+            (
+                "the purpose of a rehearsal",
+                As("signatures/hsm.sig: signed for"),
+                |copy| {
+                    sign_in_hsm(copy, "byok-rehearsal");
+                },
+            ),
+            (
+                "the purpose of something else",
+                As("signatures/hsm.sig: signed for"),
+                |copy| {
+                    sign_in_hsm(copy, "git");
+                },
+            ),
+            (
+                "a note among the signatures",
+                As("signatures/note.txt: no name"),
+                |copy| {
+                    copy.write("signatures/note.txt", "seen\n");
+                },
+            ),
+            (
+                "an empty directory among the signatures",
+                As("signatures/more/: an empty"),
+                |copy| {
+                    fs::create_dir(copy.path("signatures/more")).unwrap();
+                },
+            ),
+        ],
+    );
+}
+
+/// Changes a line and chains again; whoever signs is not touched.
+fn forge_only(copy: &Records, event: &str, from: &str, to: &str) {
+    let mut lines = copy.lines("transcript.jsonl");
+    let at = place(&lines, event);
+    lines[at] = lines[at].replacen(from, to, 1);
+    copy.chain_anew(&lines);
+}
+
+/// What each anchor gives. The paper tells one transcript from every other. A list of signers tells what
+/// this HSM signed from what it did not: not which of two transcripts of the same PIN holder is the true one.
+#[test]
+fn what_the_same_hsm_key_signed_again_is_authentic_by_signature_and_only_the_paper_tells() {
+    let Some(good) = copy(ONE) else { return };
+    let paper = good.head();
+    let list = format!("hsm namespaces=\"byok-ceremony\" {}\n", named_key(&good));
+    let forgeries: [(&str, bool, Change); 5] = [
+        (
+            "all lines chained again, signed by the same HSM key",
+            true,
+            |copy| {
+                without_receipts(copy);
+                copy.chain_anew_with("not asked", "Ada Lovelace");
+                sign_in_hsm(copy, "byok-ceremony");
+            },
+        ),
+        (
+            "other wrapped material, signed by the same HSM key",
+            true,
+            |copy| {
+                let was = sha256(&copy.read(WRAPPED));
+                copy.write(WRAPPED, [7; 256]);
+                let lines = copy.lines("transcript.jsonl");
+                let is = sha256(&[7; 256]);
+                let lines: Vec<_> = lines.iter().map(|line| line.replace(&was, &is)).collect();
+                without_receipts(copy);
+                copy.chain_anew(&lines);
+                sign_in_hsm(copy, "byok-ceremony");
+            },
+        ),
+        ("a swapped record of the same HSM", true, |copy| {
+            let records = copy.dir.path().join("records");
+            fs::rename(records.join("one"), records.join("away")).unwrap();
+            fs::rename(records.join("other"), records.join("one")).unwrap();
+        }),
+        (
+            "all lines chained again, signed by another key",
+            false,
+            |copy| {
+                without_receipts(copy);
+                copy.forge_with("not asked", "Ada Lovelace");
+            },
+        ),
+        ("all lines chained again, signed by nobody", false, |copy| {
+            let mut lines = copy.lines("transcript.jsonl");
+            lines.remove(place(&lines, "transcript-signer"));
+            fs::remove_dir_all(copy.path("signatures")).unwrap();
+            without_receipts(copy);
+            copy.chain_anew(&lines);
+        }),
+    ];
+    for (name, by_signature, change) in forgeries {
+        println!("{name}");
+        let copy = copy(ONE).unwrap();
+        change(&copy);
+        fs::write(copy.dir.path().join("list"), &list).unwrap();
+        well(&copy.verify(&[]));
+        support::refused(&copy.verify(&["--head", &paper]), 4, &["not the one given"]);
+        let listed = copy.verify(&["--signers", "list"]);
+        assert_eq!(listed.status.success(), by_signature, "{name}");
+        assert_eq!(
+            stdout(&listed).starts_with("authentic: "),
+            by_signature,
+            "{name}"
+        );
+        let all = copy.verify(&["--signers", "list", "--head", &paper]);
+        assert_eq!(all.status.code(), Some(4), "{name}");
+    }
+    let untouched = copy(ONE).unwrap();
+    fs::write(untouched.dir.path().join("list"), &list).unwrap();
+    well(&untouched.verify(&["--signers", "list", "--head", &paper]));
+}
+
+fn without_receipts(copy: &Records) {
+    fs::remove_file(copy.path("receipts.jsonl")).unwrap();
+    fs::remove_dir_all(copy.path("receipts")).unwrap();
 }
 
 // ---- receipts -----------------------------------------------------------------------------------
@@ -1319,6 +1606,36 @@ fn both_take_a_rehearsal_and_say_that_it_is_one() {
             "{said}"
         );
     }
+    a_rehearsal_that_poses_as_real_is_found_out(&directory);
+}
+
+/// The flag edited and every line chained again: what the HSM signed was practice.
+fn a_rehearsal_that_poses_as_real_is_found_out(practice: &Path) {
+    let dir = tempfile::tempdir().unwrap();
+    copy_tree(&practice.join("record"), &dir.path().join("record"));
+    let copy = Records {
+        dir,
+        record: "record".into(),
+    };
+    let paper = copy.head();
+    let list = format!("hsm {}\n", named_key(&copy));
+    fs::write(copy.dir.path().join("list"), list).unwrap();
+    well(&copy.verify(&["--signers", "list"]));
+    let _ = fs::remove_file(copy.path("receipts.jsonl"));
+    let _ = fs::remove_dir_all(copy.path("receipts"));
+    copy.chain_anew_with("\"rehearsal\":true", "\"rehearsal\":false");
+    for args in [&[][..], &["--signers", "list"], &["--head", &paper]] {
+        support::refused(
+            &copy.verify(args),
+            4,
+            &["signatures/hsm.sig: signed for \"byok-rehearsal\""],
+        );
+    }
+    // Signed anew by another key it holds together; the paper and a list of signers find it out.
+    copy.forge(&copy.lines("transcript.jsonl"));
+    well(&copy.verify(&[]));
+    support::refused(&copy.verify(&["--signers", "list"]), 4, &["no listed key"]);
+    support::refused(&copy.verify(&["--head", &paper]), 4, &["not the one given"]);
 }
 
 // ---- the script itself --------------------------------------------------------------------------
@@ -1395,6 +1712,106 @@ fn both_take_the_known_answers_of_the_documentation() {
     good(room.path(), "record");
 }
 
+/// The commands that the documentation gives to be typed, on a record as it was and as somebody changed it.
+#[test]
+fn the_documents_commands_see_what_both_see() {
+    let page = include_str!("../docs/transcript-format.md");
+    let commands = page
+        .split("```sh\n")
+        .find(|text| text.starts_with("sums()"));
+    let commands = commands.unwrap().split("```").next().unwrap();
+    // The chain takes many processes a line: the first two runs are enough for that.
+    let (_, but_the_chain) = commands.split_once("# the plan (rule 3)\n").unwrap();
+    let (sums, _) = commands.split_once('\n').unwrap();
+    let but_the_chain = format!("{sums}\n{but_the_chain}");
+    let findings = |copy: &Records, commands: &str| {
+        let mut bash = Command::new("bash");
+        let output = bash
+            .args(["-c", commands])
+            .current_dir(copy.path(""))
+            .output();
+        let output = output.unwrap();
+        let said = stdout(&output) + &stderr(&output);
+        let expected = |line: &&str| {
+            ["ceremony-opened", "sealed", "2"].contains(line)
+                || line.ends_with(": OK")
+                || line.starts_with("Good \"byok-ceremony\" signature")
+                || **line == format!("{}  transcript.jsonl", copy.head())
+        };
+        let unexpected: Vec<&str> = said.lines().filter(|line| !expected(line)).collect();
+        unexpected.join("\n")
+    };
+    let Some(good) = copy(ONE) else { return };
+    assert_eq!(findings(&good, commands), "");
+    let changes: [(&str, &str, Change); 14] = [
+        ("a bit flipped", "line ", |copy| {
+            flip(copy, "transcript.jsonl")
+        }),
+        ("the report edited", "transcript.html: FAILED", |copy| {
+            flip(copy, "transcript.html")
+        }),
+        ("a file missing", "import.sh: FAILED", |copy| {
+            fs::remove_file(copy.path("import.sh")).unwrap()
+        }),
+        ("a hidden file more", "> .hidden", |copy| {
+            copy.write(".hidden", "")
+        }),
+        ("an import.sh more", "> more/import.sh", |copy| {
+            copy.write("more/import.sh", "")
+        }),
+        ("an empty directory", "./more", |copy| {
+            fs::create_dir(copy.path("more")).unwrap()
+        }),
+        ("a link", "./link", |copy| {
+            symlink("plan.toml", copy.path("link")).unwrap()
+        }),
+        (
+            "a note that poses as a result",
+            "> import-result.txt",
+            |copy| copy.write("import-result.txt", ""),
+        ),
+        (
+            "the signature removed",
+            "Couldn't read signature file",
+            |copy| fs::remove_file(copy.path(HSM_SIG)).unwrap(),
+        ),
+        ("a signature by another key", "Could not verify", |copy| {
+            forger().sign(&copy.path(""), false)
+        }),
+        ("a note among the signatures", "./signatures/note", |copy| {
+            copy.write("signatures/note", "")
+        }),
+        ("a second signer", "two lines name a signer", |copy| {
+            let mut lines = copy.lines("transcript.jsonl");
+            let at = place(&lines, "transcript-signer");
+            lines.insert(at, lines[at].clone());
+            copy.forge(&lines);
+        }),
+        ("a fingerprint of another key", "> SHA256:", |copy| {
+            let from = "\"fingerprint\":\"SHA256:";
+            forge_only(copy, "transcript-signer", from, &format!("{from}A"));
+        }),
+        (
+            "nobody named who signs",
+            "nobody is named who signs",
+            |copy| {
+                let mut lines = copy.lines("transcript.jsonl");
+                lines.remove(place(&lines, "transcript-signer"));
+                copy.chain_anew(&lines);
+            },
+        ),
+    ];
+    for (name, says, change) in changes {
+        println!("{name}");
+        let copy = copy(OTHER).unwrap();
+        change(&copy);
+        let whole = says == "line ";
+        let found = findings(&copy, if whole { commands } else { &but_the_chain });
+        assert!(found.contains(says), "{name}: {found}");
+        assert_eq!(copy.verify(&[]).status.code(), Some(4), "{name}");
+    }
+}
+
 /// Many lines take seconds, not minutes.
 #[test]
 fn the_script_reads_a_thousand_lines_in_seconds() {
@@ -1403,8 +1820,7 @@ fn the_script_reads_a_thousand_lines_in_seconds() {
     let at = place(&lines, "roll-call");
     let line = lines[at].clone();
     lines.splice(at..at, std::iter::repeat_n(line, 1000));
-    fs::remove_file(copy.path("receipts.jsonl")).unwrap();
-    fs::remove_dir_all(copy.path("receipts")).unwrap();
+    without_receipts(&copy);
     copy.forge(&lines);
     let start = std::time::Instant::now();
     well(&script(copy.dir.path(), &[&copy.record]));

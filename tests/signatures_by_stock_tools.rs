@@ -1,5 +1,5 @@
 //! Signatures of a record, made by stock `ssh-keygen` over records that are forged by hand: what the
-//! script of stock tools says of them, and byok where it knows signatures.
+//! script of stock tools says of them, and byok.
 
 mod support;
 
@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use support::verifiers::{Records, has_jq, script, script_agrees};
+use support::verifiers::{Records, has_jq, script_agrees};
 use support::{Kind, Room, stderr, stdout};
 
 const ONE: &str = "records/one";
 const REAL: &str = "byok-ceremony";
 const PRACTICE: &str = "byok-rehearsal";
+const NOBODY: &str = "broken: signatures/: no listed key signed this record";
 const HSM: &str = "signatures/hsm.sig";
 
 fn room() -> Option<&'static Room> {
@@ -50,7 +51,7 @@ impl Signed {
         let _ = fs::remove_dir_all(signed.0.path("signatures"));
         let mut lines = signed.0.lines("transcript.jsonl");
         lines.retain(|line| !line.contains("\"event\":\"transcript-signer\""));
-        signed.0.forge(&lines);
+        signed.0.chain_anew(&lines);
         Some(signed)
     }
 
@@ -59,8 +60,12 @@ impl Signed {
     }
 
     fn make_key(&self, name: &str) {
+        self.make_key_of(name, "ecdsa", "256");
+    }
+
+    fn make_key_of(&self, name: &str, kind: &str, bits: &str) {
         let mut command = Command::new("ssh-keygen");
-        command.args(["-q", "-t", "ecdsa", "-b", "256", "-N", "", "-C", name, "-f"]);
+        command.args(["-q", "-t", kind, "-b", bits, "-N", "", "-C", name, "-f"]);
         well(&command.arg(self.key(name)).output().unwrap());
     }
 
@@ -93,7 +98,7 @@ impl Signed {
             self.fingerprint(name)
         ));
         lines.push(last);
-        self.0.forge(&lines);
+        self.0.chain_anew(&lines);
     }
 
     fn sign(&self, key: &str, namespace: &str, into: &str) {
@@ -116,19 +121,16 @@ impl Signed {
         file
     }
 
+    /// What the script says; byok must say the same.
     #[track_caller]
     fn verify(&self, args: &[&str]) -> Output {
         let args = [args, &[ONE]].concat();
-        if byok_knows_signatures() {
-            let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
-            byok.arg("verify")
-                .args(&args)
-                .current_dir(self.0.dir.path());
-            byok.env_clear()
-                .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-            script_agrees(self.0.dir.path(), &args, &byok.output().unwrap());
-        }
-        script(self.0.dir.path(), &args)
+        let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+        byok.arg("verify")
+            .args(&args)
+            .current_dir(self.0.dir.path());
+        let byok = byok.env_clear().output().unwrap();
+        script_agrees(self.0.dir.path(), &args, &byok).unwrap()
     }
 
     #[track_caller]
@@ -139,13 +141,6 @@ impl Signed {
         let exit = if verdict.starts_with("broken") { 4 } else { 0 };
         assert_eq!(output.status.code(), Some(exit), "{text}");
     }
-}
-
-fn byok_knows_signatures() -> bool {
-    let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
-    let help = stdout(&byok.args(["verify", "--help"]).output().unwrap());
-    let mut signers = help.lines().filter(|line| line.contains("--signers"));
-    signers.any(|line| !line.contains("Not built yet"))
 }
 
 #[track_caller]
@@ -217,7 +212,7 @@ fn a_transcript_that_names_a_signer_is_signed_by_that_key_alone() {
     signed.says(&[], "consistent, not authenticated\n");
 
     // The transcript chained again: its signature is another's.
-    signed.0.forge_with("not asked", "Ada Lovelace");
+    signed.0.chain_anew_with("not asked", "Ada Lovelace");
     signed.says(&[], "broken: signatures/hsm.sig: ");
 }
 
@@ -225,7 +220,7 @@ fn a_transcript_that_names_a_signer_is_signed_by_that_key_alone() {
 fn a_forgery_that_the_same_hsm_key_signs_again_is_found_out_by_the_paper_alone() {
     let Some(signed) = Signed::new() else { return };
     let (paper, signers) = (signed.0.head(), signed.signers("signer", ""));
-    signed.0.forge_with("not asked", "Ada Lovelace");
+    signed.0.chain_anew_with("not asked", "Ada Lovelace");
     signed.sign("signer", REAL, HSM);
     signed.says(&["--signers", &signers], "authentic\n");
     signed.says(
@@ -240,7 +235,7 @@ fn a_rehearsal_is_signed_under_its_own_namespace() {
     let Some(signed) = Signed::new() else { return };
     signed
         .0
-        .forge_with("\"rehearsal\":false", "\"rehearsal\":true");
+        .chain_anew_with("\"rehearsal\":false", "\"rehearsal\":true");
     signed.sign("signer", REAL, HSM);
     signed.says(&[], "broken: signatures/hsm.sig: ");
     signed.sign("signer", PRACTICE, HSM);
@@ -248,7 +243,7 @@ fn a_rehearsal_is_signed_under_its_own_namespace() {
     // A rehearsal that poses as real, chained again, still has the signature of a rehearsal.
     signed
         .0
-        .forge_with("\"rehearsal\":true", "\"rehearsal\":false");
+        .chain_anew_with("\"rehearsal\":true", "\"rehearsal\":false");
     signed.says(&[], "broken: signatures/hsm.sig: ");
     signed.sign("signer", PRACTICE, HSM);
     signed.says(&[], "broken: signatures/hsm.sig: ");
@@ -274,7 +269,7 @@ fn one_line_names_the_signer_and_a_signature_of_the_hsm_needs_it() {
     aborted.name_signer("signer");
     aborted
         .0
-        .forge_with("\"event\":\"sealed\"", "\"event\":\"aborted\"");
+        .chain_anew_with("\"event\":\"sealed\"", "\"event\":\"aborted\"");
     aborted.says(&[], "consistent, not authenticated\n");
     aborted.sign("other", REAL, HSM);
     aborted.says(&[], "broken: signatures/hsm.sig: ");
@@ -309,12 +304,128 @@ fn nothing_but_signatures_of_this_transcript_lies_among_them() {
         signed.says(&[], "broken: signatures/");
         fs::remove_file(signed.0.path(&path)).unwrap();
     }
+    // What is left is an empty directory.
+    signed.says(&[], "broken: signatures/more/: an empty directory");
+    fs::remove_dir(signed.0.path("signatures/more")).unwrap();
     signed.says(&[], "consistent, not authenticated\n");
+}
+
+#[test]
+fn witnesses_sign_with_keys_of_any_type_and_those_that_byok_knows_vouch() {
+    let Some(signed) = Signed::new() else { return };
+    let kinds = [
+        ("ed", "ed25519", "256", true),
+        ("ec", "ecdsa", "256", true),
+        ("rsa", "rsa", "2048", true),
+        ("p384", "ecdsa", "384", false),
+        ("p521", "ecdsa", "521", false),
+    ];
+    for (name, kind, bits, known) in kinds {
+        signed.make_key_of(name, kind, bits);
+        let path = format!("signatures/{name}.sig");
+        let signers = signed.signers(name, "namespaces=\"byok-ceremony\" ");
+        signed.says(&["--signers", &signers], NOBODY);
+        signed.sign(name, REAL, &path);
+        let by_list = if known { "authentic\n" } else { NOBODY };
+        signed.says(&["--signers", &signers], by_list);
+        signed.says(&[], "consistent, not authenticated\n");
+        // Of another type it is not judged, good or bad: but for its form and its purpose.
+        let good = signed.0.text(&path);
+        let broken = format!("broken: {path}: ");
+        let end = good.rfind("\n-----END").unwrap();
+        let at = end - 40;
+        let other = if &good[at..=at] == "A" { "B" } else { "A" };
+        let changed = format!("{}{other}{}", &good[..at], &good[at + 1..]);
+        for (text, judged_by_all) in [
+            (changed, false),
+            (format!("{}{}", &good[..end - 4], &good[end..]), true),
+            (good.replacen("U1NI", "U2NI", 1), true),
+            (good.replace('\n', "\r\n"), true),
+            (format!("\u{feff}{good}"), true),
+            (good.replace("-----END", "----END"), true),
+        ] {
+            signed.0.write(&path, text);
+            let bad = known || judged_by_all;
+            let says = if bad {
+                &broken
+            } else {
+                "consistent, not authenticated\n"
+            };
+            signed.says(&[], says);
+        }
+        signed.sign(name, PRACTICE, &path);
+        signed.says(&[], &broken);
+        fs::remove_file(signed.0.path(&path)).unwrap();
+    }
+}
+
+#[test]
+fn both_read_a_list_of_signers_alike() {
+    let Some(signed) = Signed::new() else { return };
+    let key = signed.public("signer");
+    let other = signed.public("other");
+    let lists = [
+        (
+            format!("# ours\n\n  hsm,second {key} a comment with one \"\n"),
+            "authentic\n",
+        ),
+        (format!("*@example.com,!x {key}"), "authentic\n"),
+        (format!("\"two words\" {key}\r\n"), "authentic\n"),
+        (
+            format!("a {other}\nb namespaces=\"git,byok-*\" {key}\n"),
+            "authentic\n",
+        ),
+        (
+            format!("a NAMESPACES=\"byok-ceremon?\",valid-after=\"20200101Z\" {key}\n"),
+            "authentic\n",
+        ),
+        (
+            format!("a valid-before=\"99991230Z\" {key}\n"),
+            "authentic\n",
+        ),
+        (format!("a namespaces=\"\" {key}\n"), NOBODY),
+        (format!("a namespaces=\"!byok-ceremony,*\" {key}\n"), NOBODY),
+        (
+            format!("a namespaces=\"Byok-ceremony,[b]yok-ceremony\" {key}\n"),
+            NOBODY,
+        ),
+        (format!("a valid-after=\"209001011200Z\" {key}\n"), NOBODY),
+        (
+            format!("a valid-before=\"20200101000000Z\" {key}\n"),
+            NOBODY,
+        ),
+        (format!("a {other}\n"), NOBODY),
+        // What byok does not understand is nobody's list.
+        (format!("a cert-authority {key}\n"), ""),
+        (format!("a {key}\nb touch-required {key}\n"), ""),
+        (format!("a valid-after=\"20261122\" {key}\n"), ""),
+        (format!("a valid-after=\"20261322Z\" {key}\n"), ""),
+        (format!("a valid-after=20261122Z {key}\n"), ""),
+        (format!("a namespaces=\"x {key}\n"), ""),
+        (format!("\"\" {key}\n"), ""),
+        (format!("{key}\n"), ""),
+        ("a\n".to_owned(), ""),
+        ("a ssh-ed25519 AAAA\n".to_owned(), ""),
+        ("# nobody\n".to_owned(), ""),
+        (String::new(), ""),
+    ];
+    for (list, says) in lists {
+        fs::write(signed.key("list"), &list).unwrap();
+        println!("{list}");
+        if says.is_empty() {
+            let output = signed.verify(&["--signers", "list"]);
+            assert_eq!(output.status.code(), Some(2), "{list}: {}", stdout(&output));
+        } else {
+            signed.says(&["--signers", "list"], says);
+        }
+    }
 }
 
 #[test]
 fn a_signer_whose_key_or_fingerprint_is_not_what_it_should_be_is_refused() {
     let Some(signed) = Signed::new() else { return };
+    signed.make_key_of("p384", "ecdsa", "384");
+    signed.make_key_of("ed", "ed25519", "256");
     let lines = signed.0.lines("transcript.jsonl");
     for (from, to) in [
         (signed.fingerprint("signer"), signed.fingerprint("other")),
@@ -327,10 +438,24 @@ fn a_signer_whose_key_or_fingerprint_is_not_what_it_should_be_is_refused() {
             format!("{} comment", signed.public("signer")),
         ),
         (signed.public("signer"), String::new()),
+        (signed.public("signer"), signed.public("p384")),
+        (signed.public("signer"), signed.public("ed")),
     ] {
-        signed.0.forge(&lines);
-        signed.0.forge_with(&from, &to);
+        signed.0.chain_anew(&lines);
+        signed.0.chain_anew_with(&from, &to);
         signed.sign("signer", REAL, HSM);
-        signed.says(&[], "broken: transcript.jsonl: ");
+        signed.says(&[], "broken: transcript.jsonl: line ");
+    }
+    // A key of another type, with its fingerprint and a good signature by it, is none of an HSM's either.
+    for name in ["p384", "ed"] {
+        signed.0.chain_anew(&lines);
+        signed
+            .0
+            .chain_anew_with(&signed.public("signer"), &signed.public(name));
+        signed
+            .0
+            .chain_anew_with(&signed.fingerprint("signer"), &signed.fingerprint(name));
+        signed.sign(name, REAL, HSM);
+        signed.says(&[], "broken: transcript.jsonl: line ");
     }
 }

@@ -174,6 +174,15 @@ impl Copy {
     }
 }
 
+/// These lines with their numbers in order.
+fn counted_anew(lines: &[String]) -> Vec<String> {
+    let counted = |(at, line): (usize, &String)| {
+        let rest = line.find(",\"at\"").unwrap();
+        format!("{{\"seq\":{}{}", at + 1, &line[rest..])
+    };
+    lines.iter().enumerate().map(counted).collect()
+}
+
 fn head(files: &Files) -> String {
     sha256(&files["transcript.jsonl"])
 }
@@ -531,12 +540,8 @@ fn a_forged_record_is_never_called_authentic_and_the_head_from_paper_finds_it_ou
             .position(|line| line.contains("\"roll-call\""))
             .unwrap(),
     );
-    for (at, line) in forged.iter_mut().enumerate() {
-        let rest = line.find(",\"at\"").unwrap();
-        *line = format!("{{\"seq\":{}{}", at + 1, &line[rest..]);
-    }
     copy.write(WRAPPED, &files[WRAPPED]);
-    copy.write_rechained(&forged);
+    copy.write_rechained(&counted_anew(&forged));
     copy.only_consistent();
     refused(&copy.verify(&["--head", &paper]), 4, &["its head is"]);
 }
@@ -689,10 +694,14 @@ fn an_empty_directory_that_byok_did_not_make_is_refused() {
             "broken: {path}/: an empty directory that byok did not make"
         ));
     }
-    // An interrupted receipt leaves the one, people who sign later bring the other.
+    // An interrupted receipt leaves the one; the other stands empty where nobody signed yet.
     let copy = Copy::of(files);
     fs::create_dir(copy.path("receipts")).unwrap();
-    fs::create_dir(copy.path("signatures")).unwrap();
+    copy.only_consistent();
+    let mut lines = copy.lines();
+    lines.retain(|line| !line.contains("\"event\":\"transcript-signer\""));
+    copy.write_rechained(&counted_anew(&lines));
+    fs::remove_file(copy.path("signatures/hsm.sig")).unwrap();
     copy.only_consistent();
 }
 
@@ -738,7 +747,7 @@ fn what_is_no_regular_file_is_refused_and_nobody_waits_for_it() {
 
         fs::remove_file(copy.path(path)).unwrap();
         fs::create_dir(copy.path(path)).unwrap();
-        copy.broken(&format!("broken: {path}: "));
+        copy.broken(&format!("broken: {path}"));
 
         fs::remove_dir(copy.path(path)).unwrap();
         assert!(

@@ -112,10 +112,16 @@ impl PublicKey {
         }
     }
 
+    /// Whether it is a point on P-256, as the key of a transcript signer is.
+    pub fn is_p256(&self) -> bool {
+        self.kind == P256 && self.as_p256().is_some()
+    }
+
     fn as_p256(&self) -> Option<p256::ecdsa::VerifyingKey> {
         let mut reader = self.after_kind()?;
         let (curve, point) = (reader.string()?, reader.string()?);
-        (curve == b"nistp256" && reader.is_at_end())
+        // OpenSSH knows no compressed points.
+        (curve == b"nistp256" && point.len() == 65 && reader.is_at_end())
             .then(|| p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok())?
     }
 

@@ -73,8 +73,8 @@ fn signer(chain: &Chain) -> Result<Option<(&Line, PublicKey)>, String> {
         |line: &Line, why: &str| Err(format!("{}: line {}: {why}", transcript::FILE, line.number));
     match lines.as_slice() {
         [] => Ok(None),
-        [line] => match PublicKey::parse(line.text("public_key")) {
-            None => broken(line, "public_key is no OpenSSH public key"),
+        [line] => match PublicKey::parse(line.text("public_key")).filter(PublicKey::is_p256) {
+            None => broken(line, "public_key is no OpenSSH public key on P-256"),
             Some(key) if key.fingerprint() != line.text("fingerprint") => {
                 broken(line, "fingerprint is not that of public_key")
             }

@@ -8,6 +8,7 @@
 //! test-token MODULE sleep LABEL PIN           log in, say "ready", wait for standard input to end
 //! test-token MODULE wrap  LABEL PIN NAME OUT  try to wrap that key with AES-KW under a key made here
 //! test-token MODULE take  LABEL PIN NAME      print that key's bytes in hex, as any PIN holder can
+//! test-token MODULE sign  LABEL PIN NAME HEX  sign that digest with that P-256 key: r and s in hex
 //! test-token MODULE destroy LABEL PIN NAME    destroy every object of that label
 //! ```
 //!
@@ -53,6 +54,7 @@ fn main() {
         }
         ("wrap", [name, out]) => wrap(&log_in(&context, label, pin), name, out),
         ("take", [name]) => take(&log_in(&context, label, pin), name),
+        ("sign", [name, digest]) => sign(&log_in(&context, label, pin), name, digest),
         ("destroy", [name]) => destroy(&log_in(&context, label, pin), name),
         _ => panic!("see the top of this file"),
     }
@@ -226,6 +228,18 @@ fn take(session: &Session, name: &str) {
         "{}",
         value.iter().map(|b| format!("{b:02x}")).collect::<String>()
     );
+}
+
+/// What every PIN holder can do: sign what they please, outside of any ceremony.
+fn sign(session: &Session, name: &str, digest: &str) {
+    let private = [
+        Attribute::Class(ObjectClass::PRIVATE_KEY),
+        Attribute::Label(name.into()),
+    ];
+    let key = session.find_objects(&private).unwrap()[0];
+    let signed = session.sign(&Mechanism::Ecdsa, key, &unhex(digest));
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    println!("{}", hex(signed.unwrap()));
 }
 
 fn destroy(session: &Session, name: &str) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::forger::forger;
 use super::{sha256, skip, stderr, stdout};
 
 /// `ceremony-scripts/verify-record.sh` with these arguments, in this directory.
@@ -31,11 +32,11 @@ pub fn both(directory: &Path, args: &[&str]) -> Output {
     output
 }
 
-/// That the script, with the arguments that `byok verify` was given, says what byok said.
+/// That the script, with the arguments that `byok verify` was given, says what byok said; its output.
 #[track_caller]
-pub fn script_agrees(directory: &Path, args: &[&str], byok: &Output) {
+pub fn script_agrees(directory: &Path, args: &[&str], byok: &Output) -> Option<Output> {
     if !has_jq() {
-        return;
+        return None;
     }
     let both = args
         .iter()
@@ -70,6 +71,7 @@ pub fn script_agrees(directory: &Path, args: &[&str], byok: &Output) {
         }
         _ => assert_eq!(verdict, "", "{said}"),
     }
+    Some(script)
 }
 
 /// The first thing that does not hold: `transcript.jsonl: line 7`, `plan.toml`.
@@ -78,13 +80,15 @@ fn named(text: &str) -> String {
     if why.contains("the previous record ") {
         return "the previous record".into();
     }
-    let Some((_, why)) = why.split_once("broken: ") else {
-        return why.rsplit_once(':').map_or(why, |(why, _)| why).into();
-    };
+    let why = why.strip_prefix("byok: error: ").unwrap_or(why);
+    let why = why.strip_prefix("broken: ").unwrap_or(why);
     let mut parts = why.split(": ");
     let file = parts.next().unwrap_or_default();
     if file.contains(['?', '\\']) {
         return "a name that is shown in two ways".into();
+    }
+    if file.starts_with("the receipts of these records tell two ids of one material") {
+        return "two ids of one material".into();
     }
     match parts.next() {
         Some(line) if line.starts_with("line ") => format!("{file}: {line}"),
@@ -190,20 +194,47 @@ impl Records {
         self.write_lines(path, &chained);
     }
 
-    /// A transcript of these lines as a forger makes it: chained again, and the checksums anew.
-    pub fn forge(&self, lines: &[String]) {
+    /// A transcript of these lines, chained again, and the checksums anew; the signatures stay as they are.
+    pub fn chain_anew(&self, lines: &[String]) {
         self.chain("transcript.jsonl", lines, &"0".repeat(64));
         self.sums_anew();
+    }
+
+    /// The same with the first `from` in the transcript replaced.
+    #[track_caller]
+    pub fn chain_anew_with(&self, from: &str, to: &str) {
+        let lines = self.lines_with(from, to);
+        self.chain_anew(&lines);
+    }
+
+    /// A transcript of these lines as a forger makes it: chained again, the checksums anew, and the forger's
+    /// key in the place of the HSM's, which is not at hand.
+    pub fn forge(&self, lines: &[String]) {
+        let named = |line: &String| forger().in_place_of_signer(line);
+        let lines: Vec<String> = lines.iter().map(named).collect();
+        self.chain_anew(&lines);
+        if lines
+            .iter()
+            .any(|line| line.contains("\"event\":\"transcript-signer\""))
+        {
+            let rehearsal = lines[0].contains("\"rehearsal\":true");
+            forger().sign(&self.path(""), rehearsal);
+        }
     }
 
     /// Forges the transcript with the first `from` in it replaced.
     #[track_caller]
     pub fn forge_with(&self, from: &str, to: &str) {
+        let lines = self.lines_with(from, to);
+        self.forge(&lines);
+    }
+
+    #[track_caller]
+    fn lines_with(&self, from: &str, to: &str) -> Vec<String> {
         let text = self.text("transcript.jsonl");
         let changed = text.replacen(from, to, 1);
         assert_ne!(text, changed, "{from} is not in the transcript");
-        let lines: Vec<String> = changed.split_terminator('\n').map(str::to_owned).collect();
-        self.forge(&lines);
+        changed.split_terminator('\n').map(str::to_owned).collect()
     }
 
     /// Receipts as a forger makes them, chained to the head.
