@@ -6,6 +6,10 @@
 
 use crate::words::{self, Digest, ROWS};
 
+/// How every page that this module makes begins.
+pub const BEGIN: &str =
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>";
+
 const STYLE: &str = include_str!("html/print.css");
 
 /// A piece of HTML in which nothing from outside stands unescaped.
@@ -277,7 +281,7 @@ impl Document {
         let title = Html::text(&format!("{} {}", self.mode, self.title));
         let body: Vec<String> = self.sheets.into_iter().map(|sheet| sheet.0).collect();
         format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{}</title>\n\
+            "{BEGIN}{}</title>\n\
              <style>\n{STYLE}</style>\n</head>\n<body>\n{}\n</body>\n</html>\n",
             title.0,
             body.join("\n")

@@ -91,7 +91,25 @@ fn every_file_of_a_record_with_escrow_and_receipts_is_named() {
             "data_keys",
             json!([LABEL]),
         ),
-        ("SHA256SUMS", "checksums of a record", "files", json!(9)),
+        ("SHA256SUMS", "checksums of a record", "files", json!(10)),
+        (
+            "transcript.html",
+            "paper of byok: a script, forms, or the report of a record",
+            "next",
+            json!("open it in a browser; a record's transcript names the digest of its report"),
+        ),
+        (
+            "signatures/hsm.sig",
+            "signature (SSHSIG)",
+            "namespace",
+            json!("byok-ceremony"),
+        ),
+        (
+            "signatures/hsm.sig",
+            "signature (SSHSIG)",
+            "key_type",
+            json!("ecdsa-sha2-nistp256"),
+        ),
         (
             "escrow-package.json",
             "escrow package",

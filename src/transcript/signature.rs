@@ -20,7 +20,8 @@ pub const FOLDER: &str = "signatures/";
 pub const HSM_FILE: &str = "signatures/hsm.sig";
 
 const MAGIC: &[u8] = b"SSHSIG";
-const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
+/// How a signature file begins.
+pub const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
 const END: &str = "\n-----END SSH SIGNATURE-----";
 /// The length of a base64 line, as ssh-keygen writes it.
 const LINE: usize = 70;
@@ -39,7 +40,8 @@ pub fn namespace(rehearsal: bool) -> &'static str {
 pub struct Signature {
     /// The key that it claims to be by.
     pub key: PublicKey,
-    namespace: String,
+    /// What it is for.
+    pub namespace: String,
     hash: Hash,
     /// `string` algorithm · `string` signature, by the rules of the algorithm.
     value: Vec<u8>,

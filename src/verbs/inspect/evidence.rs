@@ -9,7 +9,8 @@ use super::{Facts, object};
 use crate::error::{Error, Result};
 use crate::escrow::{self, Package, package};
 use crate::receipts::{self, answer::Answer};
-use crate::{transcript, words};
+use crate::transcript::signature::{self, Signature};
+use crate::{html, transcript, words};
 
 /// A share file: that it is one, and whether it could be typed as it stands.
 pub(super) fn share(path: &Path) -> Result<Option<Facts>> {
@@ -39,6 +40,19 @@ pub(super) fn of_record(bytes: &[u8]) -> Result<Option<Facts>> {
     if first == package::FORMAT {
         return package_text(text).map(Some);
     }
+    if text.starts_with(signature::BEGIN) {
+        return signature_of(bytes).map(Some);
+    }
+    let mode = text.strip_prefix(html::BEGIN).unwrap_or_default();
+    if ["PRODUCTION", "PRACTICE", "REHEARSAL"]
+        .iter()
+        .any(|own| mode.starts_with(own))
+    {
+        return Ok(Some(object(json!({
+            "what": "paper of byok: a script, forms, or the report of a record",
+            "next": "open it in a browser; a record's transcript names the digest of its report",
+        }))));
+    }
     Ok(checksums(text))
 }
 
@@ -50,6 +64,17 @@ fn receipts(bytes: &[u8]) -> Result<Facts> {
         "transcript_head": alone.transcript_head,
         "receipts_digest": words::hex(&words::sha256(bytes)),
         "next": "byok verify RECORD checks the answers too",
+    })))
+}
+
+/// Who signed, by the key inside: that vouches for nothing.
+fn signature_of(bytes: &[u8]) -> Result<Facts> {
+    let signature = Signature::parse(bytes)
+        .map_err(|why| Error::mismatch(format!("broken signature: {why}")))?;
+    Ok(object(json!({
+        "what": "signature (SSHSIG)", "namespace": words::printable(&signature.namespace),
+        "key_type": words::printable(signature.key.kind()), "fingerprint": signature.key.fingerprint(),
+        "next": "byok verify --signers FILE RECORD says whether a known key signed",
     })))
 }
 
