@@ -126,6 +126,14 @@ impl Machine {
         format!("{article} {}{live}", self.record_file_system)
     }
 
+    /// The interfaces that are up, for people.
+    pub fn network_told(&self) -> String {
+        match self.interfaces_up.as_slice() {
+            [] => "no interface is up but lo".to_owned(),
+            up => format!("{} up", up.join(", ")),
+        }
+    }
+
     /// What does not stop a ceremony, and what to do about it; one sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();

@@ -274,12 +274,13 @@ pub fn sealed(
         1 => "1 exception recorded".to_owned(),
         n => format!("{n} exceptions recorded"),
     };
-    let mut screen = heading(rehearsal, "step 13 of 13: what comes next");
-    screen += &format!(
-        " SEALED {}. All steps done, {exceptions}.\n",
-        machine::for_people(now)
-    );
-    screen += " Head of the transcript. Read all 8 rows aloud; witnesses write rows 1-3:\n";
+    let top = heading(rehearsal, "step 13 of 13: what comes next")
+        + &format!(
+            " SEALED {}. All steps done, {exceptions}.\n",
+            machine::for_people(now)
+        );
+    let mut screen =
+        String::from(" Head of the transcript. Read all 8 rows aloud; witnesses write rows 1-3:\n");
     screen += &words::rows(&sealed.head, 3);
     if let Some(signer) = &sealed.signer {
         screen += &format!(
@@ -302,7 +303,12 @@ pub fn sealed(
         by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
         earlier_package: holds_package.map(|previous| previous.directory.as_path()),
     };
-    screen + &next.screen(now)
+    let next = next.screen(now);
+    // What scrolls away can be had again with verify --next; the head must stay to be read aloud.
+    match top.lines().count() + screen.lines().count() + next.lines().count() {
+        0..=23 => top + &screen + &next,
+        _ => top + &next + &screen,
+    }
 }
 
 /// What the last screen tells.

@@ -82,10 +82,15 @@ impl Ceremony<'_> {
         let turn_away =
             format!("HAND THE SCREEN TO {custodian}. Everyone else: turn away, no cameras.");
         self.operator.say(&screens::fold(&turn_away, " "));
-        self.ask(&format!(
+        let alone = format!(
             " Press Enter when only {} looks: ",
             screens::short(custodian)
-        ))?;
+        );
+        // a word that is typed here already would move all that follow
+        while self.ask(&alone)?.is_some_and(|typed| !typed.is_empty()) {
+            self.operator
+                .say(" Nothing is typed here yet; only Enter shows the share.\n");
+        }
         loop {
             self.operator.wipe();
             let window = self.operator.columns();

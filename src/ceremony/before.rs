@@ -256,6 +256,13 @@ pub fn expiry(import: &ImportPlan) -> Result<()> {
 /// Variables that are set where a screen is sent or kept elsewhere: SSH, tmux, screen.
 pub const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
 
+/// What says that this screen is sent or kept elsewhere.
+pub fn recorder() -> Option<&'static str> {
+    RECORDERS
+        .into_iter()
+        .find(|name| std::env::var_os(name).is_some())
+}
+
 /// Shares are shown and typed only where nobody else can see the screen: not over SSH, not in tmux or
 /// screen, which keep what they showed.
 ///
@@ -265,10 +272,7 @@ pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
     if !plan.shares_at_screen() || rehearsal || plan.screen_recorded.is_some() {
         return Ok(());
     }
-    match RECORDERS
-        .iter()
-        .find(|name| std::env::var_os(name).is_some())
-    {
+    match recorder() {
         Some(name) => Err(Error::machine(format!(
             "shares would be shown or typed on a screen that is sent or kept elsewhere ({name} is set)"
         ))

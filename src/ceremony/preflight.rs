@@ -231,12 +231,7 @@ pub fn prove_escrow(hsm: &mut Hsm, plan: &Plan) -> Result<Option<PreflightCheck>
     if plan.escrow.is_none() && plan.recover.is_none() {
         return Ok(None);
     }
-    let mut key = Locked::zeroed(ESCROW_KEY_LEN)?;
-    hsm.random(&mut key)?;
-    let control = hsm.throw_away(ESCROW_KEY_LEN)?;
-    let loaded = hsm.load_escrow_key(&key, &control)?;
-    hsm.end_escrow_key(loaded)?;
-    hsm.destroy(control)?;
+    try_escrow(hsm)?;
     Ok(Some(PreflightCheck {
         check: "ESCROW-CONTROL",
         wrapping: "AES-KW",
@@ -244,6 +239,19 @@ pub fn prove_escrow(hsm: &mut Hsm, plan: &Plan) -> Result<Option<PreflightCheck>
         wrapping_key_spec: "AES-256",
         import: None,
     }))
+}
+
+/// Loads an escrow key that nothing depends on, and has it wrap a throw-away key.
+///
+/// # Errors
+/// As [`prove_escrow`].
+pub fn try_escrow(hsm: &mut Hsm) -> Result<()> {
+    let mut key = Locked::zeroed(ESCROW_KEY_LEN)?;
+    hsm.random(&mut key)?;
+    let control = hsm.throw_away(ESCROW_KEY_LEN)?;
+    let loaded = hsm.load_escrow_key(&key, &control)?;
+    hsm.end_escrow_key(loaded)?;
+    hsm.destroy(control)
 }
 
 /// What a plan and its judged parameters ask of the HSM.

@@ -1,7 +1,8 @@
 //! Steps 3 and 4: on what machine, before which HSM.
 
 use super::{
-    Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, clock, login, machine, screens,
+    Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, machine,
+    screens,
 };
 use crate::machine::Machine;
 use crate::plan::{Kind, Network, Plan};
@@ -59,10 +60,32 @@ impl Ceremony<'_> {
                 ))?;
             }
         }
+        self.operator.say(&screens::fold(
+            &format!(
+                "network: {}; the record's disk: {}",
+                seen.network_told(),
+                seen.record_file_system
+            ),
+            "      ",
+        ));
         for warning in seen.warnings() {
             self.operator.say(&screens::fold(&warning, " "));
         }
-        Ok(())
+        self.note_recorder()
+    }
+
+    /// The plan accepts it; whoever reads the record is to know.
+    fn note_recorder(&mut self) -> Result<()> {
+        let (Some(reason), true) = (&self.plan.screen_recorded, self.plan.shares_at_screen())
+        else {
+            return Ok(());
+        };
+        match before::recorder() {
+            Some(name) if !self.rehearsal => self.note(&format!(
+                "shares are on a screen that may be recorded ({name} is set); the plan says why: {reason}"
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Step 4: opens the HSM, logs in, takes back what an interrupted run left, and refuses labels

@@ -172,7 +172,7 @@ impl Ceremony<'_> {
                 ))
                 .check("SHARE")
             })?;
-            self.used(&name, &typed)?;
+            self.used(&name, &name, &typed)?;
         }
         Ok(shares)
     }
@@ -189,12 +189,13 @@ impl Ceremony<'_> {
             .map_or_else(|| brought_by.to_owned(), |share| share.custodian.clone())
     }
 
-    pub(super) fn used(&mut self, name: &str, typed: &Words) -> Result<()> {
+    pub(super) fn used(&mut self, name: &str, brought_by: &str, typed: &Words) -> Result<()> {
         let dealt = self
             .dealt(typed)
             .map(|dealt| (dealt.number, dealt.sha256.clone()));
         self.record.transcript.append(&Event::ShareUsed(ShareUsed {
             custodian: name.to_owned(),
+            brought_by: (brought_by != name).then(|| brought_by.to_owned()),
             share: dealt.as_ref().map(|(number, _)| *number),
             share_sha256: dealt.map(|(_, sha256)| sha256),
         }))

@@ -72,7 +72,7 @@ impl Ceremony<'_> {
             };
             match self.take(&mut shares, &custodian, &typed) {
                 Ok(name) => {
-                    self.used(&name, &typed)?;
+                    self.used(&name, &custodian, &typed)?;
                     begun.push(Beginning {
                         words: std::array::from_fn(|at| typed.number(at)),
                         of: name,

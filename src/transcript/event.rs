@@ -337,6 +337,9 @@ pub struct BroughtBack {
 #[allow(missing_docs)] // as above
 pub struct ShareUsed {
     pub custodian: String,
+    /// Who typed it, where that is not the name above: a deputy, or the person in that seat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brought_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

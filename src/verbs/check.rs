@@ -94,10 +94,22 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     if plan.shares_at_screen() {
         screen(&plan, &mut lines);
     }
-    lines.judge(room::check_air_gap(&plan), |()| {
-        "machine: the network is as the plan wants it".into()
-    });
-    for warning in Machine::look(&plan.directory).warnings() {
+    let machine = Machine::look(&plan.directory);
+    match (room::check_air_gap(&plan), machine.interfaces_up.is_empty()) {
+        (Ok(()), false) => lines.add(
+            State::Warning,
+            format!(
+                "machine: network: {}; the plan allows it, and the record will say so",
+                machine.network_told()
+            ),
+        ),
+        (result, _) => {
+            lines.judge(result, |()| {
+                format!("machine: network: {}", machine.network_told())
+            });
+        }
+    }
+    for warning in machine.warnings() {
         lines.add(State::Warning, format!("machine: {warning}"));
     }
     let hsm = open_hsm(&plan, &mut lines);

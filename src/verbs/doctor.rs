@@ -116,12 +116,14 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
             }
         }
     }
+    let escrow = preflight::try_escrow(&mut hsm).err().map(|e| e.line());
     let signer = hsm.try_signer().err().map(|e| e.line());
     let (module, token) = (module.description(), hsm.token().clone());
     if as_json {
         return super::print_json(&json!({
             "module": module, "token": token, "software": token.is_software(),
             "data_key_attributes": attributes, "paths": tried,
+            "escrow": {"works": escrow.is_none(), "why": escrow},
             "signer": {"works": signer.is_none(), "why": signer},
         }));
     }
@@ -139,6 +141,16 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
         super::print("          a software HSM: key bytes are in a computer's memory\n")?;
     }
     super::print("data key  AES-256 with every attribute as asked, check values computed\n")?;
+    super::print(&match escrow {
+        None => {
+            "escrow    an escrow key loaded, AES-KW as it should be: [escrow] and recover work\n"
+                .to_owned()
+        }
+        Some(why) => format!(
+            "escrow    NO: neither [escrow] nor recover works with this HSM\n          {}\n",
+            words::printable(&why)
+        ),
+    })?;
     super::print(&match signer {
         None => "signer    P-256 key pair with every attribute as asked, a challenge signed\n"
             .to_owned(),

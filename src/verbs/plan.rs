@@ -285,8 +285,11 @@ fn render(
         text += &import(&name, arn, known, wish)?;
     }
     let day = machine::now().strftime("%Y-%m-%d").to_string();
+    text += "\n# Without shares a lost HSM is a lost data key:\n# [escrow]\n# threshold  = 3\n\
+             # custodians = [\"Security\", \"Audit\", \"Treasury\", \"Legal\", \"Operations\"]\n\
+             # deliver    = \"screen\"             # screen | files:DIR\n";
     text += &format!(
-        "\n[record]\ndirectory = {}    # must not exist yet\n",
+        "\n[record]\ndirectory = {}    # must not exist yet\n# witnesses = [\"Internal audit\"]   # the roll call asks who sits there\n",
         quoted(&format!("records/{day}-{label}"))
     );
     Ok(text)

@@ -163,7 +163,13 @@ fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
     text += &previous_for_people(whole);
     text += &life_for_people(&whole.life);
     text += &format!("head      {}\n", report.head);
-    text + &words::rows(&verified.chain.head, 3)
+    text += &words::rows(&verified.chain.head, 3);
+    // The first lines have left a small screen by now.
+    let verdict = verdict(report, by_head);
+    text + &format!(
+        "verdict   {}\n",
+        verdict.split(':').next().unwrap_or_default()
+    )
 }
 
 /// What the record is, and what says so.

@@ -49,7 +49,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     );
     if how == BuildsOn::Recover {
         text += "# Without [escrow] below, say why the shares that are typed now stay in use:\n";
-        text += "reuse_escrow = \"no new custodians\"\n";
+        text += "reuse_escrow = \"the custodians are the same\"   # is that so? else [escrow]\n";
     }
     let module = wish.module.as_ref().unwrap_or(&old.hsm.module);
     // How people reach and open the HSM stays; what was eased for one run only does not.
