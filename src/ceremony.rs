@@ -22,7 +22,7 @@ use crate::{machine, report, screens};
 mod approval;
 mod at_screen;
 pub mod before;
-mod clock;
+pub mod clock;
 pub mod destroy;
 mod escrow;
 pub mod generate;
@@ -74,6 +74,8 @@ pub struct Ceremony<'a> {
     module: Option<Module>,
     /// What an interrupted run may have left in the token.
     leftover: Vec<(String, KeyId)>,
+    /// What of that was destroyed.
+    taken_away: Vec<String>,
     /// What this run asked the HSM to make as token objects.
     made: Vec<(String, KeyId)>,
     /// Who signs the transcript.
@@ -107,7 +109,8 @@ impl<'a> Ceremony<'a> {
     /// Step 1: opens the record and writes its first lines.
     fn open(approved: &'a Approved, operator: &'a mut dyn Operator) -> Result<Self> {
         let plan = approved.plan();
-        let leftover = before::leftover(plan).map_err(|e| e.at(Step::OpenRecord))?;
+        let leftover =
+            before::leftover(plan, approved.previous()).map_err(|e| e.at(Step::OpenRecord))?;
         approved
             .covers(leftover.as_ref())
             .map_err(|e| e.at(Step::OpenRecord))?;
@@ -128,6 +131,7 @@ impl<'a> Ceremony<'a> {
             hsm: None,
             module: None,
             leftover: intended,
+            taken_away: Vec::new(),
             made: Vec::new(),
             signing: signer::Signing::default(),
             previous: approved.previous(),
@@ -260,6 +264,7 @@ impl<'a> Ceremony<'a> {
         let mut error = error.at(self.step);
         let _ = self.take_notes(); // a transcript that cannot be written must not stop what follows
         let (taken_back, mut left) = self.destroy_made();
+        error.state.append(&mut self.taken_away);
         error.state.extend(self.void_shares());
         let removed = self.record.take_back();
         error.state.push(what_is_left(taken_back, left.len()));

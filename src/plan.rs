@@ -500,3 +500,14 @@ fn record_directory(base: &Path, text: &str) -> Result<PathBuf> {
     // Without a trailing slash or dot, so that `<directory>.incomplete` stands beside it.
     Ok(directory.components().collect())
 }
+
+/// Whether text can name a custodian's or a witness's seat: it stands on screens, on forms and in names of
+/// files.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.trim() == name
+        && name.chars().count() <= 40
+        && words::is_printable(name)
+        && !name.contains(['/', '\\'])
+        && !name.starts_with('.')
+}

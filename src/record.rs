@@ -449,17 +449,28 @@ fn is_locked(file: &File) -> io::Result<bool> {
     }
 }
 
-/// The CKA_IDs of all data keys and transcript signers that sealed records beside this one name, in hex.
-pub fn sealed_ids_beside(directory: &Path) -> BTreeSet<String> {
+/// What sealed records beside this one speak of: no trace of another run may be aimed at it.
+#[derive(Default)]
+pub struct SealedBeside {
+    /// CKA_IDs of data keys and transcript signers, in hex.
+    pub ids: BTreeSet<String>,
+    /// Ids of ceremonies.
+    pub ceremonies: BTreeSet<String>,
+}
+
+/// Reads them. Of a transcript that does not hold, everything that looks like a CKA_ID is kept.
+pub fn sealed_beside(directory: &Path) -> SealedBeside {
     let beside = fs::read_dir(parent(directory))
         .into_iter()
         .flatten()
         .flatten();
-    let mut ids = BTreeSet::new();
+    let mut sealed = SealedBeside::default();
     for entry in beside {
         let bytes = open_regular(&entry.path().join(transcript::FILE))
-            .and_then(|mut file| read_capped(&mut file));
-        let Ok(torn) = Torn::read(&bytes.unwrap_or_default()) else {
+            .and_then(|mut file| read_capped(&mut file))
+            .unwrap_or_default();
+        let Ok(torn) = Torn::read(&bytes) else {
+            sealed.ids.extend(named_somehow(&bytes));
             continue;
         };
         if torn.lines.last().is_some_and(|line| line.event == "sealed") {
@@ -473,10 +484,23 @@ pub fn sealed_ids_beside(directory: &Path) -> BTreeSet<String> {
                 .lines
                 .iter()
                 .filter(|line| known.contains(&line.event.as_str()));
-            ids.extend(lines.map(|line| line.text("cka_id").to_owned()));
+            sealed
+                .ids
+                .extend(lines.map(|line| line.text("cka_id").to_owned()));
+            let ceremony = torn.lines.first().map(|line| line.text("ceremony"));
+            sealed.ceremonies.extend(ceremony.map(str::to_owned));
         }
     }
-    ids
+    sealed
+}
+
+/// Whatever follows `"cka_id":"` in bytes that are no whole transcript any more.
+fn named_somehow(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let ids = text.split("\"cka_id\":\"").skip(1);
+    ids.filter_map(|rest| rest.split_once('"'))
+        .map(|(id, _)| id.to_owned())
+        .collect()
 }
 
 fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 use crate::previous::Previous;
+use crate::transcript::VoidShares;
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
 pub struct Approved {
@@ -14,7 +15,7 @@ pub struct Approved {
     how: How,
     rehearsal: bool,
     /// What earlier runs left, as it was known when the plan was approved.
-    leftover: Vec<(String, KeyId)>,
+    leftover: Known,
     /// The record that it builds on, read once, and what vouches for it.
     previous: Option<Previous>,
     anchor: String,
@@ -35,7 +36,7 @@ impl Approved {
         let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
         clock::compare(&plan, previous.as_ref(), operator)?;
         loop {
-            let leftover = before::ready(&plan)?;
+            let leftover = before::ready(&plan, previous.as_ref())?;
             before::shares_can_be_shown(&plan, rehearsal)?;
             if !rehearsal {
                 room::check_air_gap(&plan)?; // nobody should read eight rows aloud for a run that cannot be
@@ -92,8 +93,9 @@ impl Approved {
     }
 
     fn by_nobody(plan: Plan, rehearsal: bool) -> Result<Self> {
-        let leftover = intended(before::ready(&plan)?.as_ref());
         let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
+        clock::not_before(previous.as_ref())?;
+        let leftover = intended(before::ready(&plan, previous.as_ref())?.as_ref());
         Ok(Self {
             plan,
             how: How::Unattended,
@@ -208,8 +210,11 @@ fn not_approved() -> Error {
         .hint("only Yes, with a capital Y, approves; to try again, run the same command")
 }
 
-fn intended(leftover: Option<&Leftover>) -> Vec<(String, KeyId)> {
+/// What earlier runs left: objects, and forms that are void.
+type Known = (Vec<(String, KeyId)>, Option<VoidShares>);
+
+fn intended(leftover: Option<&Leftover>) -> Known {
     leftover
-        .map(|leftover| leftover.intended.clone())
+        .map(|leftover| (leftover.intended.clone(), leftover.void.clone()))
         .unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::hsm::SIGNER_LABEL;
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, LONGEST_VALIDITY, Plan};
+use crate::plan::{Deliver, ImportPlan, Kind, LONGEST_VALIDITY, Plan};
 use crate::previous::Previous;
 use crate::record::{self, Leftover};
 use crate::words;
@@ -19,11 +19,11 @@ use crate::words;
 /// # Errors
 /// Exit 2: the record exists, parameters are missing, an expiry is impossible. Exit 3: no such
 /// module. Exit 5: a ceremony is running there.
-pub fn ready(plan: &Plan) -> Result<Option<Leftover>> {
+pub fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover>> {
     record_is_free(plan)?;
     record_can_be_written(plan)?;
     disks_know_owners(plan)?;
-    let leftover = leftover(plan)?;
+    let leftover = leftover(plan, previous)?;
     shares_have_room(plan)?;
     module_exists(plan)?;
     for (_, import) in plan.imports() {
@@ -86,15 +86,28 @@ pub fn disks_know_owners(plan: &Plan) -> Result<()> {
 ///
 /// # Errors
 /// Exit 5 where a running ceremony holds the record's name, or it cannot be told.
-pub fn leftover(plan: &Plan) -> Result<Option<Leftover>> {
+pub fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover>> {
     let Some(mut leftover) = Leftover::find(&plan.directory)? else {
         return Ok(None);
     };
-    let kept = record::sealed_ids_beside(&plan.directory);
+    let mut sealed = record::sealed_beside(&plan.directory);
+    if let Some(previous) = previous {
+        let ids = previous.keys.iter().filter_map(|key| key.id);
+        sealed.ids.extend(ids.map(|id| id.to_string()));
+        let signer = previous.signer.iter().map(|signer| signer.cka_id.clone());
+        sealed.ids.extend(signer);
+        sealed.ceremonies.insert(previous.ceremony.clone());
+    }
+    // The other kinds make no data key, so no run of theirs can have left one.
+    let makes = matches!(plan.kind, Kind::Generate | Kind::Recover);
     leftover.intended.retain(|(label, id)| {
-        let ours = label == SIGNER_LABEL || plan.keys.iter().any(|key| key.label == *label);
-        ours && !kept.contains(&id.to_string())
+        let of_plan = makes && plan.keys.iter().any(|key| key.label == *label);
+        (of_plan || label == SIGNER_LABEL) && !sealed.ids.contains(&id.to_string())
     });
+    // Forms of a ceremony that came to its end are good, whatever stands beside its record.
+    leftover.void = leftover
+        .void
+        .filter(|void| !sealed.ceremonies.contains(&void.ceremony));
     Ok(Some(leftover))
 }
 

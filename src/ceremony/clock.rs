@@ -6,7 +6,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Operator, Plan, Previous, Result, parameters, screens};
+use super::{Error, Operator, Plan, Previous, Result, parameters, screens};
 use crate::kms::aws;
 use crate::machine;
 
@@ -54,6 +54,29 @@ pub fn ask(operator: &mut dyn Operator) -> Result<bool> {
     }
 }
 
+/// Unattended nobody can look at a watch.
+///
+/// # Errors
+/// Exit 5 where the previous record was sealed after what this clock says.
+pub fn not_before(previous: Option<&Previous>) -> Result<()> {
+    match sealed_later(previous) {
+        Some(doubt) => Err(Error::machine(doubt)
+            .check("CLOCK")
+            .state("nothing was made, in the HSM or on disk")
+            .hint("set the clock to the present UTC, then run again: date -u -s \"YYYY-MM-DD HH:MM:SS\"")),
+        None => Ok(()),
+    }
+}
+
+/// The previous record is never younger than the one that builds on it.
+pub fn sealed_later(previous: Option<&Previous>) -> Option<String> {
+    let sealed = previous?.sealed;
+    (sealed > machine::now()).then(|| {
+        let sealed = machine::for_people(sealed);
+        format!("the previous record was sealed at {sealed}; by this machine's clock that is still to come")
+    })
+}
+
 /// How far the clock was corrected, for the record.
 pub fn corrected() -> Option<String> {
     let offset = machine::clock_offset();
@@ -90,11 +113,8 @@ fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
         })
     });
     of_parameters.or_else(|| {
-        let sealed = previous?.sealed;
-        (sealed > now).then(|| {
-            let sealed = machine::for_people(sealed);
-            format!("The previous record was sealed at {sealed}; by this machine's clock that is still to come.")
-        })
+        let doubt = sealed_later(previous)?;
+        Some(format!("{}.", super::capitalised(&doubt)))
     })
 }
 

@@ -45,6 +45,9 @@ impl Ceremony<'_> {
         if let Some(what) = clock::corrected() {
             self.note(&what)?;
         }
+        if let Some(what) = clock::sealed_later(self.previous) {
+            self.note(&what)?;
+        }
         if !seen.core_dumps_off {
             return Err(Error::machine("core dumps are not off in this process"));
         }
@@ -119,6 +122,9 @@ impl Ceremony<'_> {
 
     fn destroy_leftover(&mut self) -> Result<()> {
         for (label, id) in std::mem::take(&mut self.leftover) {
+            if self.is_good_signer(&label, id)? {
+                continue; // it serves as any other, and may be in use
+            }
             if self.is_signer_in_use(&label, id)? {
                 self.note(&format!(
                     "traces of an earlier run name the transcript signer in use, CKA_ID {id}: it was not touched"
@@ -129,6 +135,9 @@ impl Ceremony<'_> {
             if objects > 0 {
                 self.operator.say(&format!(
                     " destroyed {label:?}, which an interrupted run left\n"
+                ));
+                self.taken_away.push(format!(
+                    "{label:?}, CKA_ID {id}, which an earlier run had left, was destroyed"
                 ));
                 self.record
                     .transcript

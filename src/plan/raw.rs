@@ -232,12 +232,16 @@ fn not_built(what: &str) -> Error {
 }
 
 fn title(text: &str) -> Result<String> {
-    if text.trim().is_empty() || text.chars().count() > 120 || !words::is_printable(text) {
+    if text.trim().is_empty()
+        || text.chars().count() > 120
+        || !words::is_printable(text)
+        || text.contains("  ")
+    {
         return Err(Error::usage(
             "the title is empty, longer than 120 characters, or cannot be shown",
         )
         .hint(
-            "control, invisible and direction-changing characters are refused: people read titles",
+            "control, invisible and direction-changing characters and two spaces in a row are refused: people read titles",
         ));
     }
     Ok(text.to_owned())
@@ -594,13 +598,7 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
 fn names(what: &str, names: &[String]) -> Result<()> {
     let mut seen = BTreeSet::new();
     for name in names {
-        let fits = !name.is_empty()
-            && name.trim() == name
-            && name.chars().count() <= 40
-            && words::is_printable(name)
-            && !name.contains(['/', '\\'])
-            && !name.starts_with('.');
-        if !fits {
+        if !super::is_name(name) {
             return Err(Error::usage(format!("{what} {name:?} cannot be a name"))
                 .hint("at most 40 printable characters, without / and \\, no full stop first, no space first or last"));
         }

@@ -156,14 +156,19 @@ impl Torn {
             .collect();
         let dealt = of("escrow-dealt").next()?.json.get("shares")?.as_array()?;
         let shares = dealt.iter().take(back.len() + 1).filter_map(|share| {
-            Some(VoidShare {
-                share: number(share)?,
-                custodian: share.get("custodian")?.as_str()?.to_owned(),
-                handed_out: back.contains(&number(share)),
+            // Anybody may have written this: only what a plan could have said is shown.
+            let custodian = share.get("custodian")?.as_str()?;
+            let number = number(share).filter(|number| (1..=16).contains(number))?;
+            crate::plan::is_name(custodian).then(|| VoidShare {
+                share: number,
+                custodian: custodian.to_owned(),
+                handed_out: back.contains(&Some(number)),
             })
         });
-        Some(VoidShares {
-            ceremony: self.lines.first()?.text("ceremony").to_owned(),
+        let ceremony = self.lines.first()?.text("ceremony");
+        let is_id = ceremony.len() == 32 && words::unhex(ceremony).is_some();
+        is_id.then(|| VoidShares {
+            ceremony: ceremony.to_owned(),
             shares: shares.collect(),
         })
     }

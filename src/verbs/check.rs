@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::ceremony::parameters::Judged;
 use crate::ceremony::reimport::Expected;
-use crate::ceremony::{before, could_sign, log_in, parameters, preflight, room};
+use crate::ceremony::{before, clock, could_sign, log_in, parameters, preflight, room};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
 use crate::machine::Machine;
@@ -91,6 +91,14 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     );
     before_approval(&plan, &mut lines);
     let previous = builds_on::previous(&plan, &mut lines);
+    match before::leftover(&plan, previous.as_ref()) {
+        Ok(None) => {}
+        Ok(Some(leftover)) => lines.add(State::Warning, left_by_earlier_runs(&leftover)),
+        Err(error) => lines.refuse(State::Wrong, error),
+    }
+    if let Err(error) = clock::not_before(previous.as_ref()) {
+        lines.refuse(State::Wrong, error);
+    }
     if plan.shares_at_screen() {
         screen(&plan, &mut lines);
     }
@@ -150,11 +158,6 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
         if let Err(error) = result {
             lines.refuse(State::Wrong, error);
         }
-    }
-    match before::leftover(plan) {
-        Ok(None) => {}
-        Ok(Some(leftover)) => lines.add(State::Warning, left_by_earlier_runs(&leftover)),
-        Err(error) => lines.refuse(State::Wrong, error),
     }
     if plan.escrow.is_some() {
         lines.judge(before::shares_have_room(plan), |()| {

@@ -312,7 +312,9 @@ fn import(name: &str, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<St
     if let Some(metadata) = &known.metadata {
         text += &format!(
             "# KMS says: {}, {}, {}\n",
-            metadata.key_spec, metadata.key_usage, metadata.key_state
+            words::printable(&metadata.key_spec), // a line feed would begin a field of the plan
+            words::printable(&metadata.key_usage),
+            words::printable(&metadata.key_state)
         );
     }
     text += &format!("key_arn    = {}\n", quoted(arn.as_str()));
