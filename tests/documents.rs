@@ -208,10 +208,6 @@ fn the_auditors_commands_answer_from_a_record_alone() {
         .as_str()
         .unwrap();
     let head = sha256(&fs::read(room.path("records/one/transcript.jsonl")).unwrap());
-    let blocks = commands(&read("docs/for-auditors.md"));
-    let [helper, questions @ ..] = &blocks[..] else {
-        panic!("no commands")
-    };
     let expected = [
         &head[..8],
         "rehearsal: false  kind: generate",
@@ -224,20 +220,66 @@ fn the_auditors_commands_answer_from_a_record_alone() {
         ": sealed, 0 exceptions",
         fingerprint,
     ];
-    assert_eq!(questions.len(), expected.len());
-    for (commands, expected) in questions.iter().zip(expected) {
+    let answers = auditors_answers(&room.path("records/one"));
+    assert_eq!(answers.len(), expected.len());
+    for (answer, expected) in answers.iter().zip(expected) {
+        assert!(answer.contains(expected), "{expected}: {answer}");
+    }
+    let signer = transcript.event("transcript-signer")["fingerprint"].clone();
+    assert!(answers[3].contains(signer.as_str().unwrap()));
+    assert!(answers[5].contains("key-intended"));
+}
+
+/// What the commands for each question print in this record. None of them may complain.
+fn auditors_answers(record: &Path) -> Vec<String> {
+    let blocks = commands(&read("docs/for-auditors.md"));
+    let [helper, questions @ ..] = &blocks[..] else {
+        panic!("no commands")
+    };
+    let answer = |commands: &String| {
         let script = format!("set -o pipefail; {helper}{commands}\ntrue");
         let output = Command::new("bash")
             .args(["-c", &script])
-            .current_dir(room.path("records/one"))
+            .current_dir(record)
             .output()
             .unwrap();
         assert!(output.stderr.is_empty(), "{commands}: {}", stderr(&output));
-        assert!(
-            stdout(&output).contains(expected),
-            "{commands}: {}",
-            stdout(&output)
-        );
+        stdout(&output)
+    };
+    questions.iter().map(answer).collect()
+}
+
+#[test]
+fn the_auditors_commands_answer_where_the_old_shares_still_serve() {
+    if Command::new("jq").arg("--version").output().is_err() {
+        return skip("jq is not here");
+    }
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.network = "allowed".into();
+    let made = room.run_with_escrow(2, &["Audit", "Legal"]);
+    let previous = format!(
+        "previous = \"records/one\"\nprevious_head = \"{}\"\nreuse_escrow = \"a test\"\n",
+        sha256(&made.bytes)
+    );
+    let recover = "[recover]\nshares = \"files:shares\"\npackage = \"record\"\n";
+    for (kind, more) in [("reimport", ""), ("recover", recover)] {
+        room.plan.kind = kind.into();
+        room.plan.directory = format!("records/{kind}");
+        room.plan.top_more.clone_from(&previous);
+        room.plan.more = more.into();
+        let output = room.run();
+        assert!(output.status.success(), "{kind}: {}", stderr(&output));
+        let answers = auditors_answers(&room.path(&format!("records/{kind}")));
+        let (event, exceptions, shares) = match kind {
+            "reimport" => ("key-found", ": sealed, 0 exceptions", 0),
+            _ => ("key-recovered", ": sealed, 1 exception\n", 2), // the token has the data key still
+        };
+        assert!(answers[5].contains(event) && !answers[5].contains("key-intended"));
+        assert_eq!(answers[7].matches("\"share_sha256\"").count(), shares);
+        assert_eq!(answers[7].contains("dissenting"), shares > 0);
+        assert!(answers[8].contains(exceptions), "{}", answers[8]);
     }
 }
 

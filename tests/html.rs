@@ -255,6 +255,26 @@ fn what_an_event_of_a_later_version_adds_is_shown_and_never_as_html() {
     assert!(html.contains("lamp-lit") && !html.contains("<i>x"));
 }
 
+#[test]
+fn who_sat_where_is_a_table_in_the_report() {
+    let mut story = Story::of(Grade::Never);
+    let present = serde_json::json!([
+        {"role": "custodian", "seat": "Audit", "name": "<i>Ann</i>"},
+        {"role": "witness", "seat": "witness 1", "name": "Ben", "since": "step 4"},
+    ]);
+    story.change("roll-call", "present", present);
+    let html = rendered(&story);
+    for row in [
+        "<th>role</th><th>seat</th><th>name</th><th>since</th>",
+        "<td><span class=\"any\">custodian</span></td><td><span class=\"any\">Audit</span></td>",
+        "&lt;i&gt;Ann&lt;/i&gt;",
+        "<span class=\"any\">step 4</span>",
+    ] {
+        assert!(html.contains(row), "{row}");
+    }
+    assert!(html.contains("Ann Ådén") && !html.contains("role custodian"));
+}
+
 // ---- the script ----
 
 fn script(room: &Room, args: &[&str]) -> String {
@@ -331,11 +351,23 @@ fn a_script_takes_from_the_record_before_what_is_known_and_leaves_the_rest_blank
     let html = script(&room, &[]);
     assert!(html.contains(&kcv));
     assert!(html.contains(&format!("<td>{} {}</td>", &head[..4], &head[4..8])));
+    let signer = made.event("transcript-signer")["fingerprint"]
+        .as_str()
+        .unwrap();
+    let (_, before) = html.split_once("<h1>The record before</h1>").unwrap();
+    let (before, _) = before.split_once("</table>\n").unwrap();
+    assert!(before.contains(signer), "{before}");
+    assert!(html.contains("Step 7 of 13: the data keys (here: brought back by a quorum)"));
     assert!(html.contains("Shares that are brought") && html.contains("<td>Vorstand Zürich</td>"));
     for step in [9, 10] {
         assert!(html.contains(&format!("Step {step} of 13")));
     }
     assert!(html.contains("prove the escrow. Not in this ceremony."));
+
+    let kept = kept("script-recover.html", &html, &room.path("."));
+    if let Some(printed) = print(&kept, Paper::A4) {
+        clean(&printed, "PRODUCTION", 10..=20);
+    }
 
     // Printed elsewhere, without the record.
     fs::rename(room.path("records/one"), room.path("records/away")).unwrap();

@@ -4,20 +4,23 @@ use super::{Html, Report, code, facts, groups, members, number, p, table, tag};
 use crate::error::Step;
 use crate::html::{Sheet, free};
 use crate::machine;
+use crate::strict_json::Json;
 use crate::transcript::Line;
 
 pub(super) fn sheet(report: &Report) -> Sheet {
     let mut sheet = Sheet::new("room, machine and HSM").with(tag("h1", "The room"));
     let parts = [
         ("Approval", "plan-approved", &["plan_sha256"][..]),
-        ("Roll call", "roll-call", &[]),
+        ("Roll call", "roll-call", &["present"]),
         ("Machine", "machine-checked", &[]),
         ("HSM", "hsm-opened", &[]),
         ("Transcript signer", "transcript-signer", &["attributes"]),
     ];
     for (title, event, but) in parts {
         for line in report.events(event) {
-            sheet = sheet.with([tag("h2", title), facts(members(line, but))]);
+            sheet = sheet
+                .with([tag("h2", title), facts(members(line, but))])
+                .with_long(seats(line));
         }
     }
     let opening = &report.lines[0];
@@ -31,6 +34,23 @@ pub(super) fn sheet(report: &Report) -> Sheet {
     sheet
         .with([tag("h2", "Tool"), tool])
         .with(preflight(report))
+}
+
+/// Who sat where, a row each; nothing for other events. What later versions add gets a column.
+fn seats(line: &Line) -> Html {
+    let present = super::list(line, "present");
+    if present.is_empty() {
+        return Html::default();
+    }
+    let mut head = vec!["role", "seat", "name"];
+    for (name, _) in present.iter().filter_map(Json::as_object).flatten() {
+        if !head.contains(&name.as_str()) {
+            head.push(name);
+        }
+    }
+    let cell = |seat: &Json, name| free(&seat.get(name).map(super::shown).unwrap_or_default());
+    let row = |seat| head.iter().map(|name| cell(seat, name)).collect();
+    table("table.list", &head, present.iter().map(row).collect())
 }
 
 fn preflight(report: &Report) -> Html {

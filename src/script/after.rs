@@ -3,13 +3,15 @@
 use super::cover::signatures;
 use super::{Script, does};
 use crate::error::Step;
-use crate::html::{Html, Sheet, code, free, line, p, rows_to_fill, short_line, table, tag, tasks};
+use crate::html::{
+    Html, Sheet, code, commands, free, line, p, rows_to_fill, short_line, table, tag, tasks,
+};
 use crate::plan::{ImportPlan, KeyPlan};
 
 /// Exceptions on one page.
 const EXCEPTIONS_A_PAGE: usize = 3;
 
-/// Step 12 on paper.
+/// The head digest on paper: shown, read aloud and written down in step 13.
 pub(super) fn head(script: &Script) -> Sheet {
     let places = script.plan.witness_places();
     head_with(script.practice_box(), &places, &script.record_name())
@@ -31,7 +33,7 @@ pub(super) fn head_with(practice: Html, places: &[String], record: &str) -> Shee
     };
     Sheet::new("head digest")
         .with([
-            tag("h1", "Head digest of the transcript (step 12)"),
+            tag("h1", "Head digest of the transcript (step 13)"),
             practice,
             p("It is read aloud from the last screen. Everybody writes it in their own hand; nobody copies \
                 from a neighbour. This page, kept apart from every copy of the record, is what makes the \
@@ -41,9 +43,11 @@ pub(super) fn head_with(practice: Html, places: &[String], record: &str) -> Shee
             p([line("name"), line("signature"), short_line("time (UTC)")]),
         ])
         .with(tag("div.two", places.iter().map(witness).collect::<Html>()))
-        .with(p(["Years later: ".into(), code(&format!("byok verify --head 'ROW1 ROW2 ROW3' \
-            {}", record)),
-            ", or ".into(), code("sha256sum transcript.jsonl"), " and compare.".into()]))
+        .with([
+            p("Years later, where the record is:"),
+            commands(&[format!("byok verify --head 'ROW1 ROW2 ROW3' {record}")]),
+            p(["or ".into(), code("sha256sum transcript.jsonl"), " in it, and compare.".into()]),
+        ])
 }
 
 /// What a `destroy` takes away in its step 9.
@@ -129,10 +133,10 @@ fn the_import(script: &Script, sheet: Sheet) -> Sheet {
 
 fn day_after(script: &Script) -> Vec<Html> {
     let record = script.record_name();
-    let receipt = code(&format!("byok receipt {record} import-result.json"));
-    let verify = code(&format!("byok verify --head 'ROWS 1-3' {record}"));
+    let receipt = commands(&[format!("byok receipt {record} import-result.json")]);
+    let verify = commands(&[format!("byok verify --head 'ROWS 1-3' {record}")]);
     let mut todo = vec![
-        does("Witness", ["each copy: ".into(), verify, " says authentic.".into()]),
+        does("Witness", ["for each copy this says authentic: ".into(), verify]),
         "Each copy, the signed paper and the package are in their places; bag numbers are compared.".into(),
         "This script and its exception sheets are filed with the paper, never with the record alone.".into(),
     ];
@@ -186,10 +190,10 @@ pub(super) fn yearly(script: &Script) -> Sheet {
     Sheet::new("yearly share check")
         .with([
             tag("h1", "Yearly share check"),
+            p("Each custodian alone, at an offline computer, with the record or a copy of it:"),
+            commands(&[format!("byok share check --record {}", script.record_name())]),
             p([
-                "Each custodian alone, at an offline computer, with the record or a copy of it: ".into(),
-                code(&format!("byok share check --record {}", script.record_name())),
-                ". The words are typed and wiped; byok says whose share it is, never what it says. One share \
+                "The words are typed and wiped; byok says whose share it is, never what it says. One share \
                     alone opens nothing. Hardly more good shares than the threshold? New ones are dealt soon: "
                     .into(),
                 code("byok plan --new-shares RECORD"),

@@ -3,12 +3,19 @@
 use super::cover::signatures;
 use super::{Script, does};
 use crate::html::{
-    Html, Sheet, code, line, p, rows, rows_to_compare, rows_to_fill, short_line, tag, tasks,
+    Html, Sheet, code, commands, line, p, rows, rows_to_compare, rows_to_fill, short_line, tag,
+    tasks,
 };
 use crate::plan::Kind;
+use crate::previous::Previous;
+use crate::transcript::signature::parse_fingerprint;
+use crate::words;
 
 /// How many empty lines there are for shares that nothing is known of.
 const UNKNOWN_SHARES: usize = 8;
+
+/// How much of the transcript signer's digest is compared: rows 1 to 3, as step 4 shows them.
+const SIGNER_DIGITS: usize = 3 * 8;
 
 /// When what is done, from a week before to a year after.
 pub(super) fn calendar(script: &Script) -> Sheet {
@@ -62,7 +69,7 @@ fn week_before(script: &Script) -> Vec<Html> {
             "Operator",
             [
                 code(&format!("byok check {plan}")),
-                ": every line says ok, or not yet.".into(),
+                ": every line says ok, WARNING (read each) or not yet.".into(),
             ],
         ),
         does(
@@ -116,7 +123,7 @@ fn day_before() -> Vec<Html> {
 fn the_room(script: &Script) -> Vec<Html> {
     vec![
         format!(
-            "The steps of this script, about {} minutes. Nobody leaves before step 12 is done.",
+            "The steps of this script, about {} minutes. Nobody leaves before step 13 is done.",
             super::steps::minutes(script)
         )
         .into(),
@@ -141,7 +148,7 @@ fn day_after(script: &Script) -> Vec<Html> {
             "Operator",
             [
                 "in each copy: ".into(),
-                code(&format!("byok receipt {record} import-result.json")),
+                commands(&[format!("byok receipt {record} import-result.json")]),
             ],
         ));
     }
@@ -149,7 +156,7 @@ fn day_after(script: &Script) -> Vec<Html> {
         "Witness",
         [
             "each copy, against the signed paper: ".into(),
-            code(&format!("byok verify --head 'ROWS 1-3' {record}")),
+            commands(&[format!("byok verify --head 'ROWS 1-3' {record}")]),
         ],
     ));
     todo.push("Copies, paper and bags are in their places, each in another one.".into());
@@ -169,7 +176,7 @@ fn every_year(script: &Script) -> Vec<Html> {
         "Witness",
         [
             "each copy is read whole: ".into(),
-            code(&format!("byok verify --head 'ROWS 1-3' {record}")),
+            commands(&[format!("byok verify --head 'ROWS 1-3' {record}")]),
         ],
     )];
     if script.plan.escrow.is_some() {
@@ -178,9 +185,8 @@ fn every_year(script: &Script) -> Vec<Html> {
             does(
                 "Each custodian",
                 [
-                    "alone at an offline computer: ".into(),
-                    code(&format!("byok share check --record {record}")),
-                    " (table near the end)".into(),
+                    "alone at an offline computer (table near the end): ".into(),
+                    commands(&[format!("byok share check --record {record}")]),
                 ],
             ),
         );
@@ -250,11 +256,29 @@ pub(super) fn record_before(script: &Script) -> Sheet {
     };
     Sheet::new("the record before")
         .with([tag("h1", "The record before"), ceremony, known, typed])
+        .with(script.previous.map_or_else(Html::default, signer_before))
         .with([
             p([line("compared by"), line("signature"), short_line("date")]),
             p("One person reads the signed paper aloud, another compares this page: eight hex digits or four \
                 words a row."),
         ])
+}
+
+/// Whose signature the record before has, for step 4.
+fn signer_before(previous: &Previous) -> Html {
+    let Some(signer) = &previous.signer else {
+        return Html::default();
+    };
+    let digits = parse_fingerprint(&signer.fingerprint).map(|digest| words::hex(&digest));
+    Html::from([
+        tag("h2", "Transcript signer of that record (step 4)"),
+        p(code(&signer.fingerprint)),
+        digits.map_or_else(Html::default, |digits| rows(&digits[..SIGNER_DIGITS])),
+        p(
+            "Compare it with the signed paper too. In step 4 the same HSM shows the same fingerprint and rows; \
+            another HSM has another signer.",
+        ),
+    ])
 }
 
 /// Who brings which share to a recovery.

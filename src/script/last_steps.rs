@@ -25,7 +25,7 @@ pub(super) fn escrow(script: &Script) -> Part {
             Html::from(["byok writes one file for each custodian into \
                 ".into(), code(&script.relative(directory)), " and reads it back. Whoever has that folder \
                 has a quorum.".into()]),
-            does("Operator", "after step 12 moves each file to its custodian's stick, and erases the folder."),
+            does("Operator", "in step 13 moves each file to its custodian's stick, and erases the folder."),
         ],
     };
     let names = escrow.custodians.iter().enumerate();
@@ -86,25 +86,30 @@ pub(super) fn outputs(script: &Script) -> Part {
 }
 
 pub(super) fn seal() -> Part {
-    Part::new(
-        10,
-        vec![
-            does(
-                "Operator",
-                "reads all 8 rows of the head digest aloud from the screen, in words or hex.",
-            ),
-            does(
-                "Each witness",
-                "writes rows 1 to 3 on the page \"head digest\" by hand, compares with the screen, and signs.",
-            ),
-            does("Operator", "writes all 8 rows."),
-        ],
-    )
+    let text = "Nothing to type. byok writes the transcript's last line and gives the record its name. The head \
+        digest is on the next screen.";
+    Part::new(0, vec![text.into()])
+}
+
+/// The head digest, from the last screen to the page of its own.
+fn head_digest() -> Vec<Html> {
+    vec![
+        does(
+            "Operator",
+            "reads all 8 rows of the head digest aloud from the screen, in words or hex.",
+        ),
+        does(
+            "Each witness",
+            "writes rows 1 to 3 on the page \"head digest\" by hand, compares with the screen, and signs.",
+        ),
+        does("Operator", "writes all 8 rows."),
+    ]
 }
 
 pub(super) fn next(script: &Script) -> Part {
     let (record, name) = (script.record(), script.record_name());
-    let mut tasks = vec![does(
+    let mut tasks = head_digest();
+    tasks.push(does(
         "Operator",
         [
             "two sticks, each: ".into(),
@@ -113,7 +118,7 @@ pub(super) fn next(script: &Script) -> Part {
                 format!("byok verify --head 'ROWS 1-3' /media/usb1/{name}"),
             ]),
         ],
-    )];
+    ));
     if script.imports() > 0 {
         tasks.push(does(
             "Operator",
@@ -152,5 +157,5 @@ pub(super) fn next(script: &Script) -> Part {
         "exception sheets are numbered and signed; empty ones are crossed out. HSM and PIN go back into \
             their bags.",
     ));
-    Part::new(15, tasks)
+    Part::new(25, tasks)
 }

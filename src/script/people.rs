@@ -11,7 +11,7 @@ pub(super) fn sheet(script: &Script) -> Sheet {
             tag("h1", "Who is in the room"),
             p("Everybody writes their own name, shows an identity card to the others, and signs. A deputy \
                 signs in the row of the person they stand for, and the operator says so at the roll call \
-                (step 2)."),
+                (step 2). Nobody is two of operator, custodian and witness."),
         ])
         .with_long(signatures(
             &["role", "name of who is present", "identity seen by", "initials"],
@@ -23,7 +23,7 @@ pub(super) fn sheet(script: &Script) -> Sheet {
                 "A room that can be locked, without windows onto a screen, without cameras.".into(),
                 "Telephones, watches that compute, and cameras stay outside.".into(),
                 "One table for the screen that only one person can see; another for the paper.".into(),
-                "Nobody enters or leaves between steps 1 and 12; if somebody must, it is an exception.".into(),
+                "Nobody enters or leaves between steps 1 and 13; if somebody must, it is an exception.".into(),
             ]),
         ])
         .with([tag("h1", "What to bring"), tasks(things(script))])
@@ -39,7 +39,7 @@ pub(super) fn sheet(script: &Script) -> Sheet {
 }
 
 fn roles(script: &Script) -> Vec<Vec<Html>> {
-    let mut roles = vec!["operator (security officer), at the keyboard".to_owned()];
+    let mut roles = vec!["operator (a security officer), at the keyboard".to_owned()];
     if script.pin_in_halves() {
         roles.push("first half of the PIN".to_owned());
         roles.push("second half of the PIN".to_owned());
@@ -113,7 +113,7 @@ fn things(script: &Script) -> Vec<Html> {
     if let Some(escrow) = &plan.escrow {
         let count = escrow.custodians.len();
         things.push(format!(
-            "{count} share forms (at the end of this script), {count} envelopes, {count} bags."
+            "{count} share forms (at the end of this script), {count} envelopes."
         ));
         if let Deliver::Files(directory) = &escrow.deliver {
             things.push(format!(
@@ -121,9 +121,19 @@ fn things(script: &Script) -> Vec<Html> {
                 script.relative(directory)
             ));
         }
-        things.push("Bags and three places for the escrow package; a printer without a network, if there is \
-            one.".into());
+        things.push(
+            "Three places for the escrow package; a printer without a network, if there is one."
+                .into(),
+        );
     }
+    things.push(format!(
+        "New tamper-evident bags: {}, one for each row of the table below{}.",
+        bags(script).len(),
+        match plan.kind {
+            Kind::Recover => ", and one for each share form that is brought",
+            _ => "",
+        }
+    ));
     things.into_iter().map(Html::from).collect()
 }
 

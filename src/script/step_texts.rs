@@ -47,7 +47,7 @@ pub(super) fn approval(script: &Script) -> Part {
             "Operator",
             [
                 code(&format!("byok check --hsm {plan}")),
-                ": every line says ok.".into(),
+                ": every line says ok, or WARNING (read each).".into(),
             ],
         ),
         does(
@@ -222,10 +222,10 @@ fn parameters(script: &Script) -> Part {
                 "reads from the slip the three rows that byok asks for. The rows are drawn now; nobody knew \
                     them before.",
             ),
-            does(
-                "Operator",
-                "types them. A row does not match? STOP: these are not the files that the online side saw.",
-            ),
+            does("Operator", "types them."),
+            "byok says that a row is another? Look at that row on the slip again and type it again. The third \
+                wrong answer for a row ends the ceremony: these are not the files that the online side saw."
+                .into(),
         ],
     };
     let asked = Html::from([short_line("rows asked:"), short_line("match:")]);

@@ -29,7 +29,7 @@ pub(super) fn sheet(script: &Script) -> Sheet {
     let blocks = Step::ALL.iter().map(|step| match part(script, *step) {
         Some(part) => block(
             &step.number().to_string(),
-            step_name(script.plan.kind, *step),
+            &step_name(script.plan.kind, *step),
             part,
         ),
         None => not_here(*step),
@@ -47,15 +47,17 @@ pub(super) fn sheet(script: &Script) -> Sheet {
         .with_each(blocks)
 }
 
-/// In the step called "generate" other kinds do something else.
-fn step_name(kind: Kind, step: Step) -> &'static str {
-    match (kind, step) {
-        (Kind::Reimport, Step::Generate) => "generate (here: find the same data key)",
-        (Kind::Recover, Step::Generate) => "generate (here: a quorum brings it back)",
-        (Kind::Destroy, Step::Generate) => "generate (here: destroy)",
-        (Kind::Destroy, Step::Escrow) => "escrow (here: what became of the shares)",
-        _ => step.name(),
-    }
+/// The step as the screen calls it, and what it does in a ceremony of this kind.
+fn step_name(kind: Kind, step: Step) -> String {
+    let here = match (kind, step) {
+        (Kind::Generate, Step::Generate) => "made",
+        (Kind::Reimport, Step::Generate) => "found again in the HSM",
+        (Kind::Recover, Step::Generate) => "brought back by a quorum",
+        (Kind::Destroy, Step::Generate) => "destroyed",
+        (Kind::Destroy, Step::Escrow) => "what became of the shares",
+        _ => return step.name().to_owned(),
+    };
+    format!("{} (here: {here})", step.name())
 }
 
 fn block(number: &str, name: &str, part: Part) -> Html {
