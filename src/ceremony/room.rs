@@ -122,9 +122,6 @@ impl Ceremony<'_> {
 
     fn destroy_leftover(&mut self) -> Result<()> {
         for (label, id) in std::mem::take(&mut self.leftover) {
-            if self.is_good_signer(&label, id)? {
-                continue; // it serves as any other, and may be in use
-            }
             if self.is_signer_in_use(&label, id)? {
                 self.note(&format!(
                     "traces of an earlier run name the transcript signer in use, CKA_ID {id}: it was not touched"

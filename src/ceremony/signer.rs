@@ -107,18 +107,6 @@ impl Ceremony<'_> {
             .map_err(|e| hinted(e.doing("making the transcript signer")))
     }
 
-    /// Whether this object is a signer that could sign: then no trace of a run has it destroyed.
-    pub(super) fn is_good_signer(&self, label: &str, id: KeyId) -> Result<bool> {
-        if label != SIGNER_LABEL {
-            return Ok(false);
-        }
-        let id = id.to_string();
-        let found = self.hsm()?.signers()?;
-        Ok(found
-            .iter()
-            .any(|signer| signer.id == id && signer.key.is_ok()))
-    }
-
     /// Whether this object is a signer that is known to be in use: traces of a run that name it were
     /// planted.
     pub(super) fn is_signer_in_use(&self, label: &str, id: KeyId) -> Result<bool> {

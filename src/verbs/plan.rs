@@ -97,7 +97,7 @@ fn sort(files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
     let mut known: BTreeMap<KeyArn, Known> = BTreeMap::new();
     let mut homeless = Vec::new();
     for path in files {
-        match metadata(path) {
+        match metadata(path)? {
             Some(metadata) => {
                 importable(&metadata)?;
                 let arn = metadata.arn.clone();
@@ -143,13 +143,19 @@ fn give_homes(
     Ok(())
 }
 
-fn metadata(path: &Path) -> Option<KeyMetadata> {
+/// `None`: the file is something else. One that is an answer, but none that holds, is refused as that.
+fn metadata(path: &Path) -> Result<Option<KeyMetadata>> {
     const LONGEST: u64 = 1 << 20;
     let small = fs::metadata(path).is_ok_and(|kind| kind.is_file() && kind.len() <= LONGEST);
-    small
-        .then(|| fs::read(path).ok())
-        .flatten()
-        .and_then(|bytes| aws::describe_key(&bytes).ok())
+    let Some(bytes) = small.then(|| fs::read(path).ok()).flatten() else {
+        return Ok(None);
+    };
+    let is_answer = bytes.windows(13).any(|window| window == b"\"KeyMetadata\"");
+    match aws::describe_key(&bytes) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if is_answer => Err(error.doing(path.display())),
+        Err(_) => Ok(None),
+    }
 }
 
 fn importable(key: &KeyMetadata) -> Result<()> {
