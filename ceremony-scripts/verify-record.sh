@@ -104,7 +104,9 @@ read_arguments() {
 }
 
 read_anchor() {
-    anchor=${1//[[:space:]]/}
+    # Spaces of all kinds (Unicode, White_Space), such as a copy from a document brings along.
+    anchor=$(printf '%s' "${1//[[:space:]]/}" |
+        sed -E 's/\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80//g')
     anchor=${anchor,,}
     [[ $anchor =~ ^[0-9a-f]{24,64}$ ]] ||
         usage '--head: a head digest is 64 hex digits, or at least its first three rows (24 digits); this script knows no words'
@@ -129,9 +131,10 @@ is_key() {
 
 # A line is: NAMES [OPTION="…",…] TYPE BASE64 [COMMENT]
 read_signers() {
-    local line number=0 word='(([^"[:space:]]|"[^"]*")+)' space='[[:space:]]+' shown name
+    local line number=0 word='(([^"[:space:]]|"[^"]*")+)' space='[[:space:]]+' shown name one='^("[^"]*"|[^"]*)$'
     shown="--signers $(shown "$1")"
-    if [ ! -f "$1" ] || [ ! -r "$1" ] || [ "$(size_of "$1")" -gt 1048576 ] || ! is_utf8 "$1"; then
+    if [ ! -f "$1" ] || [ ! -r "$1" ] || [ "$(size_of "$1")" -gt 1048576 ] || ! is_utf8 "$1" ||
+        [ "$(tr -cd '\000' <"$1" | wc -c)" -gt 0 ]; then
         usage "$shown: cannot be read"
     fi
     while IFS= read -r line || [ -n "$line" ]; do
@@ -140,8 +143,10 @@ read_signers() {
         case $line in '' | '#'*) continue ;; esac
         [[ $line =~ ^$word$space$word$space$word($space$word)?($space.*)?$ ]] || usage "$shown: line $number: no public key"
         set -- "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]}" "${BASH_REMATCH[5]}" "${BASH_REMATCH[8]}"
-        name=${1#"${1%%[!\"]*}"}
+        [[ $1 =~ $one ]] || usage "$shown: line $number: quotation marks within the principals"
+        name=${1//\"/}
         [ -n "$name" ] || usage "$shown: line $number: no principal"
+        [[ ,$name != *,!* ]] || usage "$shown: line $number: a principal that begins with !"
         if is_key "$2" "$3"; then
             keys+=("$2 $3") purposes+=('*') afters+=('') befores+=('')
         else
@@ -149,18 +154,20 @@ read_signers() {
             is_key "$3" "$4" || usage "$shown: line $number: no public key"
             keys+=("$3 $4")
         fi
-        names+=("${name%"${name##*[!\"]}"}")
+        names+=("$name")
     done <"$1"
     [ ${#keys[@]} -gt 0 ] || usage "$shown: it lists nobody"
 }
 
 read_options() {
-    local rest=$2 purpose='*' after='' before='' value
+    local rest=$2, purpose='*' after='' before='' name value seen='' option='^([A-Za-z-]+)="([^"\]*)",'
     while [ -n "$rest" ]; do
-        [[ $rest =~ ^([A-Za-z-]+)=\"([^\"]*)\"(,|$) ]] || usage "$1: neither a public key nor a known option"
-        value=${BASH_REMATCH[2]} rest=${rest:${#BASH_REMATCH[0]}}
-        case ${BASH_REMATCH[1],,} in
-        namespaces) purpose=$value ;;
+        [[ $rest =~ $option ]] || usage "$1: neither a public key nor a known option"
+        name=${BASH_REMATCH[1],,} value=${BASH_REMATCH[2]} rest=${rest:${#BASH_REMATCH[0]}}
+        [[ $seen != *" $name "* ]] || usage "$1: $name is given twice"
+        seen="$seen $name "
+        case $name in
+        namespaces) purpose=${value:-$(usage "$1: namespaces is empty")} || exit 2 ;;
         valid-after) after=$(time_of "$value") || usage "$1: no time in UTC such as 20261122Z" ;;
         valid-before) before=$(time_of "$value") || usage "$1: no time in UTC such as 20261122Z" ;;
         *) usage "$1: neither a public key nor a known option" ;;
@@ -195,7 +202,7 @@ fits_list() {
 
 common='
 def text($name): if type == "object" then .[$name] | if type == "string" then . else "" end else "" end;
-def is_hex($length): test("^[0-9a-f]*$") and length == $length;
+def is_hex($digits): test("\\A[0-9a-f]*\\z") and length == $digits;
 
 # Every text can be shown, and every number is an integer of at most 15 digits.
 def is_shown: test("^(?>[^\\\\\u0080-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\udb40\udc00-\udb40\udc7f]|\\\\[\\\\\"])*$");
@@ -204,7 +211,7 @@ def is_plain: (tojson | is_shown)
 def depth: if type == "object" or type == "array" then 1 + ([.[] | depth] | max // 0) else 0 end;
 
 def is_time:
-    test("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$") and . <= "9999-12-30T22:00:00Z" and (
+    test("\\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\\z") and . <= "9999-12-30T22:00:00Z" and (
         (.[0:4] | tonumber) as $year | (.[5:7] | tonumber) as $month | (.[8:10] | tonumber) as $day
         | (if $month == 2 and ($year % 4 == 0 and $year % 100 != 0 or $year % 400 == 0) then 29
             else [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][$month] // 0 end) as $days
@@ -445,8 +452,7 @@ check_sums() {
 # ---- rule 8: receipts -------------------------------------------------------------------------
 
 # One strict JSON text (RFC 8259), white space around it allowed, no half of a surrogate pair.
-strict='(?x)\A (?&w) (?&value) (?&w) \z
-(?(DEFINE)
+json='(?(DEFINE)
     (?<w> [\x20\t\n\r]*+ )
     (?<text> " (?: [^"\\\x00-\x1f]++ | \\ (?: ["\\/bfnrt] | u (?: [0-9a-ce-fA-CE-F][0-9a-fA-F]{3}
         | [dD][0-7][0-9a-fA-F]{2} | [dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2} ) ) )*+ " )
@@ -455,10 +461,15 @@ strict='(?x)\A (?&w) (?&value) (?&w) \z
         | -?+ (?: 0 | [1-9][0-9]*+ ) (?: \.[0-9]++ )?+ (?: [eE][+-]?+[0-9]++ )?+
         | \{ (?&w) (?: (?&member) (?: , (?&w) (?&member) )*+ )?+ \}
         | \[ (?&w) (?: (?&value) (?&w) (?: , (?&w) (?&value) (?&w) )*+ )?+ \] ) )'
-exit_code='"exit"[ \t\n\r]*:[ \t\n\r]*(0|[1-9][0-9]{0,14})[ \t\n\r]*[,}]'
+strict="(?x)\\A (?&w) (?&value) (?&w) \\z $json"
+# The member "exit" of the outermost object, its letters escaped or not: an integer, as it stands in the text.
+exit_code='(?x)\A (?&w) \{ (?&w) (?: (?&member) , (?&w) )*?
+    " (?: e | \\u0065 ) (?: x | \\u0078 ) (?: i | \\u0069 ) (?: t | \\u0074 ) " (?&w)
+    : (?&w) (?: 0 | [1-9][0-9]{0,14} ) (?&w) [,}] '$json
 
 is_utf8() { iconv -f UTF-8 -t UTF-16LE <"$1" >/dev/null 2>&1; }
 is_strict() { grep -azqP -- "${strict//$'\n'/ }" "$1" 2>/dev/null; }
+has_exit_code() { grep -azqP -- "${exit_code//$'\n'/ }" "$1" 2>/dev/null; }
 
 # Leaves, counted as they stand and counted once a key: a key that stands twice is seen.
 no_key_twice() {
@@ -488,7 +499,7 @@ read_answers() {
         if [ -f "$path" ] && [ "$(size_of "$path")" -le 16777216 ] && as_utf8 "$path" >"$text" &&
             is_utf8 "$text" && is_strict "$text" && no_key_twice "$text" && inner_hold "$text"; then
             code=false
-            if grep -azqE -- "$exit_code" "$text"; then code=true; fi
+            if has_exit_code "$text"; then code=true; fi
             jq -c --argjson code $code "$common"'
                 if depth > 127 or any(.. | numbers; isinfinite) then {} else {json: ., exit: $code} end' "$text"
         else
@@ -640,6 +651,7 @@ def accept($imports; $earlier; $entry; $id; $scripted):
 def import_result($imports; $earlier; $code):
     required("ceremony") as $ceremony | required("label") as $called | required("import") as $name
     | required("key_arn") as $arn | optional("KeyId") as $answered | material_id("KeyMaterialId") as $id | time_of("at") as $at
+    | optional("arguments") as $_
     | (if $code and (.exit | type == "number") then .exit else error("has no exit code") end) as $exit
     | if $ceremony == ($lines[0] | text("ceremony")) then . else error("is of the ceremony \($ceremony)") end
     | (first($imports[] | select(.label == $called and .import == $name)) // null) as $entry

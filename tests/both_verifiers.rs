@@ -682,6 +682,21 @@ fn both_see_what_was_done_to_files() {
                 },
             ),
             (
+                "an empty directory with a space in its name",
+                As("a b/: an empty directory"),
+                |copy| fs::create_dir(copy.path("a b")).unwrap(),
+            ),
+            (
+                "empty directories two levels down",
+                As("payE/eu-west-1/x/: an empty directory"),
+                |copy| fs::create_dir_all(copy.path("payE/eu-west-1/x")).unwrap(),
+            ),
+            (
+                "an empty directory in the place of a signature",
+                As("signatures/empty.sig/: an empty directory"),
+                |copy| fs::create_dir(copy.path("signatures/empty.sig")).unwrap(),
+            ),
+            (
                 "an empty directory among the receipts",
                 As("receipts/more/: an empty directory"),
                 |copy| fs::create_dir(copy.path("receipts/more")).unwrap(),
@@ -1131,6 +1146,14 @@ fn forge_answer(copy: &Records, number: usize, text: &str, members: &[(&str, &st
     copy.forge_receipts(&lines);
 }
 
+/// Writes the second answer anew with this in the place of its exit code.
+fn forge_exit(copy: &Records, member: &str) {
+    let text = copy.text("receipts/002.json");
+    let changed = text.replacen("\"exit\": 0", member, 1);
+    assert_ne!(text, changed);
+    forge_answer(copy, 2, &changed, &[]);
+}
+
 #[test]
 fn both_see_what_was_done_to_receipts() {
     table(
@@ -1220,6 +1243,43 @@ fn both_see_what_was_done_to_receipts() {
                         lines[1].replacen(",\"proves\"", ",\"more\":\"\\u0001\",\"proves\"", 1);
                     copy.forge_receipts(&lines);
                 },
+            ),
+            (
+                "a short KeyMaterialId",
+                As("receipts.jsonl: line 2"),
+                |copy| {
+                    let text = copy.text("receipts/002.json").replace(ID, "ab");
+                    forge_answer(copy, 2, &text, &[(ID, "ab")]);
+                },
+            ),
+            (
+                "a line feed in a KeyMaterialId",
+                As("receipts.jsonl: line 2"),
+                |copy| {
+                    let text = copy.text("receipts/002.json");
+                    let text = text.replace(ID, &format!("{}\\n", &ID[1..]));
+                    forge_answer(copy, 2, &text, &[]);
+                },
+            ),
+            (
+                "arguments that are no text",
+                As("receipts.jsonl: line 2"),
+                |copy| forge_exit(copy, "\"arguments\": 5, \"exit\": 0"),
+            ),
+            (
+                "an exit code with a point, and another one within",
+                As("receipts.jsonl: line 2"),
+                |copy| forge_exit(copy, "\"exit\": 0.0, \"more\": {\"exit\": 7}"),
+            ),
+            (
+                "no exit code but one within a text",
+                As("receipts.jsonl: line 2"),
+                |copy| forge_exit(copy, "\"more\": \"{\\\"exit\\\": 0}\""),
+            ),
+            (
+                "an exit code that says less than its line",
+                As("receipts.jsonl: line 2"),
+                |copy| forge_exit(copy, "\"exit\": 7"),
             ),
             ("another format", As("not byok-receipts-v1"), |copy| {
                 let mut lines = copy.lines("receipts.jsonl");
@@ -1363,7 +1423,19 @@ fn both_see_what_was_done_to_receipts() {
 fn both_take_receipts_that_say_the_same_in_another_form() {
     let Some(good) = copy(ONE) else { return };
     let paper = good.head();
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 9] = [
+        ("white space around an exit code", |copy| {
+            forge_exit(copy, "\"exit\"\t\r\n :\r\n\t 0\r\t\n ")
+        }),
+        ("an exit code with an escaped letter in its name", |copy| {
+            forge_exit(copy, "\"e\\u0078it\":0")
+        }),
+        ("other exit codes within", |copy| {
+            forge_exit(copy, "\"more\": [{\"exit\": 7.5}, {}], \"exit\": 0")
+        }),
+        ("arguments that are null", |copy| {
+            forge_exit(copy, "\"exit\": 0, \"arguments\": null")
+        }),
         ("a receipt removed from the end", |copy| {
             let lines = copy.lines("receipts.jsonl");
             copy.write_lines("receipts.jsonl", &lines[..5]);
@@ -1493,7 +1565,12 @@ fn good(directory: &Path, record: &str) {
     let output = both(directory, &[record]);
     well(&output);
     let head = sha256(&fs::read(directory.join(record).join("transcript.jsonl")).unwrap());
-    for anchor in [&head[..], &head[..24], &head.to_uppercase()] {
+    let spaced = format!(
+        "\u{a0}{}\u{2003}{}\u{3000}",
+        &head[..8].to_uppercase(),
+        &head[8..]
+    );
+    for anchor in [&head[..], &head[..24], &head.to_uppercase(), &spaced] {
         well(&both(directory, &["--head", anchor, record]));
     }
     let other = if head.starts_with('0') { "1" } else { "0" }.to_owned() + &head[1..];

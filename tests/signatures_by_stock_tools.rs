@@ -320,8 +320,20 @@ fn witnesses_sign_with_keys_of_any_type_and_those_that_byok_knows_vouch() {
         ("p384", "ecdsa", "384", false),
         ("p521", "ecdsa", "521", false),
     ];
-    for (name, kind, bits, known) in kinds {
-        signed.make_key_of(name, kind, bits);
+    // Newer versions of OpenSSH make no DSA keys.
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "dsa", "-N", "", "-f"])
+        .arg(signed.key("dsa"))
+        .output()
+        .unwrap();
+    let dsa = made
+        .status
+        .success()
+        .then_some(("dsa", "dsa", "1024", false));
+    for (name, kind, bits, known) in kinds.into_iter().chain(dsa) {
+        if kind != "dsa" {
+            signed.make_key_of(name, kind, bits);
+        }
         let path = format!("signatures/{name}.sig");
         let signers = signed.signers(name, "namespaces=\"byok-ceremony\" ");
         signed.says(&["--signers", &signers], NOBODY);
@@ -342,6 +354,7 @@ fn witnesses_sign_with_keys_of_any_type_and_those_that_byok_knows_vouch() {
             (good.replacen("U1NI", "U2NI", 1), true),
             (good.replace('\n', "\r\n"), true),
             (format!("\u{feff}{good}"), true),
+            (format!("{good}{}", "\n".repeat(64 << 10)), true),
             (good.replace("-----END", "----END"), true),
         ] {
             signed.0.write(&path, text);
@@ -353,6 +366,22 @@ fn witnesses_sign_with_keys_of_any_type_and_those_that_byok_knows_vouch() {
             };
             signed.says(&[], says);
         }
+        let padded = format!("{good}{}", "\n".repeat((64 << 10) - good.len()));
+        signed.0.write(&path, padded);
+        signed.says(&[], "consistent, not authenticated\n");
+        signed
+            .0
+            .write(&path, [good.as_bytes(), b"\xff\xfe"].concat());
+        signed.says(&["--signers", &signers], &broken);
+        // Of other text.
+        let transcript = signed.0.read("transcript.jsonl");
+        signed.0.write("transcript.jsonl", "other text\n");
+        signed.sign(name, REAL, &path);
+        signed.0.write("transcript.jsonl", transcript);
+        signed.says(
+            &["--signers", &signers],
+            if known { &broken } else { NOBODY },
+        );
         signed.sign(name, PRACTICE, &path);
         signed.says(&[], &broken);
         fs::remove_file(signed.0.path(&path)).unwrap();
@@ -364,12 +393,22 @@ fn both_read_a_list_of_signers_alike() {
     let Some(signed) = Signed::new() else { return };
     let key = signed.public("signer");
     let other = signed.public("other");
+    // The second of the last line, which is over by now: 20261122114203Z.
+    let lines = signed.0.lines("transcript.jsonl");
+    let (_, at) = lines.last().unwrap().split_once("\"at\":\"").unwrap();
+    let end = at[..20].replace(['-', ':', 'T'], "");
     let lists = [
         (
             format!("# ours\n\n  hsm,second {key} a comment with one \"\n"),
             "authentic\n",
         ),
-        (format!("*@example.com,!x {key}"), "authentic\n"),
+        (format!("*@example.com,x?y! {key}"), "authentic\n"),
+        (format!("\u{a0}a\u{a0}b\u{b}{key}\u{c}\n"), "authentic\n"),
+        (format!("a valid-before=\"{end}\" {key}\n"), "authentic\n"),
+        (
+            format!("a valid-after=\"{end}\",valid-before=\"{end}\" {key}\n"),
+            "authentic\n",
+        ),
         (format!("\"two words\" {key}\r\n"), "authentic\n"),
         (
             format!("a {other}\nb namespaces=\"git,byok-*\" {key}\n"),
@@ -383,7 +422,6 @@ fn both_read_a_list_of_signers_alike() {
             format!("a valid-before=\"99991230Z\" {key}\n"),
             "authentic\n",
         ),
-        (format!("a namespaces=\"\" {key}\n"), NOBODY),
         (format!("a namespaces=\"!byok-ceremony,*\" {key}\n"), NOBODY),
         (
             format!("a namespaces=\"Byok-ceremony,[b]yok-ceremony\" {key}\n"),
@@ -397,6 +435,24 @@ fn both_read_a_list_of_signers_alike() {
         (format!("a {other}\n"), NOBODY),
         // What byok does not understand is nobody's list.
         (format!("a cert-authority {key}\n"), ""),
+        (format!("a {key}\nb cert-authority {other}\n"), ""),
+        (format!("a namespaces=\"\" {key}\n"), ""),
+        (format!("a \"\" {key}\n"), ""),
+        (format!("a namespaces=\"git\",namespaces=\"*\" {key}\n"), ""),
+        (
+            format!("a valid-after=\"20200101Z\",VALID-AFTER=\"20200101Z\" {key}\n"),
+            "",
+        ),
+        (format!("a namespaces=\"*\", {key}\n"), ""),
+        (format!("a ,namespaces=\"*\" {key}\n"), ""),
+        (format!("a namespaces=\"*\"\"*\" {key}\n"), ""),
+        (format!("a namespaces=\"*,\\\\\" {key}\n"), ""),
+        (format!("*@example.com,!x {key}\n"), ""),
+        (format!("\"!x\" {key}\n"), ""),
+        (format!("a\"b c\"d {key}\n"), ""),
+        (format!("\"\"a\"\" {key}\n"), ""),
+        (format!("\u{a0}# nobody\na {key}\n"), ""),
+        (format!("a {key}\0\n"), ""),
         (format!("a {key}\nb touch-required {key}\n"), ""),
         (format!("a valid-after=\"20261122\" {key}\n"), ""),
         (format!("a valid-after=\"20261322Z\" {key}\n"), ""),

@@ -54,8 +54,11 @@ impl AllowedSigners {
 
     fn parse(text: &str) -> Result<Self, String> {
         let mut allowed = Vec::new();
+        if text.contains('\0') {
+            return Err("not text".into());
+        }
         for (at, line) in text.lines().enumerate() {
-            let line = line.trim();
+            let line = line.trim_matches(is_space);
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -111,10 +114,7 @@ fn allowed_by(line: &str) -> Result<Allowed, String> {
     let (principals, rest) = word(line)?;
     let (second, after) = word(rest)?;
     let (third, after_third) = word(after)?;
-    let principals = principals.trim_matches('"').to_owned();
-    if principals.is_empty() {
-        return Err("no principal".into());
-    }
+    let principals = principals_of(principals)?;
     let (key, options) = match PublicKey::from_words(second, third) {
         Some(key) => (key, Options::default()),
         None => {
@@ -131,13 +131,35 @@ fn allowed_by(line: &str) -> Result<Allowed, String> {
     })
 }
 
+/// Names, all of them within one pair of quotation marks or none. A name is compared with nothing here, so
+/// that one who is excepted (`!`) could not be told from the others.
+fn principals_of(word: &str) -> Result<String, String> {
+    let quoted = word.strip_prefix('"').and_then(|w| w.strip_suffix('"'));
+    let principals = quoted.unwrap_or(word);
+    if principals.contains('"') {
+        return Err("quotation marks within the principals".into());
+    }
+    if principals.is_empty() {
+        return Err("no principal".into());
+    }
+    if principals.split(',').any(|name| name.starts_with('!')) {
+        return Err("a principal that begins with !".into());
+    }
+    Ok(principals.to_owned())
+}
+
+/// White space of ASCII; other spaces are characters of a word.
+fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\u{b}'
+}
+
 /// The first word and what follows; spaces within double quotes belong to the word.
 fn word(text: &str) -> Result<(&str, &str), String> {
-    let text = text.trim_start();
+    let text = text.trim_start_matches(is_space);
     let mut quoted = false;
     let end = text.find(|c: char| {
         quoted ^= c == '"';
-        !quoted && c.is_ascii_whitespace()
+        !quoted && is_space(c)
     });
     if quoted && end.is_none() {
         return Err("a quotation mark is not closed".into());
@@ -146,33 +168,46 @@ fn word(text: &str) -> Result<(&str, &str), String> {
 }
 
 fn options(text: &str) -> Result<Options, String> {
+    if text.is_empty() {
+        return Err("no public key".into());
+    }
     let mut options = Options::default();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let mut quoted = false;
-        let end = rest.find(|c: char| {
-            quoted ^= c == '"';
-            !quoted && c == ','
-        });
-        let (option, after) = rest.split_at(end.unwrap_or(rest.len()));
-        rest = after.strip_prefix(',').unwrap_or(after);
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-        match (name.to_ascii_lowercase().as_str(), value) {
-            ("cert-authority", _) => {
-                return Err("cert-authority: byok takes keys, no certificates".into());
-            }
-            ("namespaces", Some(value)) => options.namespaces = Some(value.to_owned()),
-            ("valid-after", Some(value)) => options.after = Some(time(value)?),
-            ("valid-before", Some(value)) => options.before = Some(time(value)?),
-            _ => {
-                return Err(format!(
-                    "neither a public key nor a known option: {option:?}"
-                ));
-            }
-        }
+    let mut quoted = false;
+    let between = |c: char| {
+        quoted ^= c == '"';
+        !quoted && c == ','
+    };
+    // A comma at the end leaves an empty option, which is none.
+    for option in text.split(between) {
+        options.take(option)?;
     }
     Ok(options)
+}
+
+impl Options {
+    /// Each option once, its value within quotation marks that it does not hold itself.
+    fn take(&mut self, option: &str) -> Result<(), String> {
+        let unknown = || format!("neither a public key nor a known option: {option:?}");
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let name = name.to_ascii_lowercase();
+        if name == "cert-authority" {
+            return Err("cert-authority: byok takes keys, no certificates".into());
+        }
+        let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+        let value = value.filter(|value| !value.contains(['"', '\\']));
+        let value = value.ok_or_else(unknown)?;
+        let twice = match name.as_str() {
+            "namespaces" if value.is_empty() => return Err("namespaces is empty".into()),
+            "namespaces" => self.namespaces.replace(value.to_owned()).is_some(),
+            "valid-after" => self.after.replace(time(value)?).is_some(),
+            "valid-before" => self.before.replace(time(value)?).is_some(),
+            _ => return Err(unknown()),
+        };
+        match twice {
+            true => Err(format!("{name} is given twice")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, then `Z`. Without it the time is that of a place, which
@@ -260,7 +295,6 @@ mod tests {
         let refuses = [
             "namespaces=\"byok-rehearsal\"",
             "namespaces=\"!byok-ceremony,*\"",
-            "namespaces=\"\"",
             "valid-after=\"20261123Z\"",
             "valid-before=\"202611221141Z\"",
         ];
@@ -306,6 +340,16 @@ mod tests {
                 "no public key",
             ),
             (String::new(), "lists nobody"),
+            (format!("hsm\0 {key}"), "not text"),
+            (format!("hsm,!x {key}"), "begins with !"),
+            (format!("a\"b c\"d {key}"), "quotation marks within"),
+            (format!("hsm namespaces=\"\" {key}"), "namespaces is empty"),
+            (format!("hsm namespaces=\"a\"\"b\" {key}"), "neither"),
+            (format!("hsm namespaces=\"a\", {key}"), "neither"),
+            (
+                format!("hsm valid-after=\"20200101Z\",Valid-After=\"20200101Z\" {key}"),
+                "valid-after is given twice",
+            ),
         ];
         for (line, says) in lines {
             let why = judge(&line).unwrap_err();

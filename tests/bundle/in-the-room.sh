@@ -113,7 +113,11 @@ bare() {
     ends 4 ceremony-scripts/setup-room.sh
     says 'docs/checks.md: FAILED'
     tar -xf "$HOME/$tar" -C "$HOME" "${tar%.tar}/docs/checks.md"
-    held 'recovery says what it lacks; a changed file is found'
+    : >debs/more.deb
+    ends 4 ceremony-scripts/setup-room.sh
+    says 'debs/more.deb: SHA256SUMS does not list it'
+    rm debs/more.deb
+    held 'recovery says what it lacks; a changed file and one more are found'
 }
 
 # What custodians type, one question a line.
