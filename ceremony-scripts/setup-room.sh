@@ -2,8 +2,8 @@
 # setup-room.sh
 #
 # In the locked room, in the directory that a bundle was unpacked to: checks every file against
-# SHA256SUMS and refuses one that is not listed there (but for target/ and room.env), unpacks SoftHSM below target/softhsm where this machine has none, and writes room.env,
-# which puts byok on the path. Needs no root, network or compiler, and touches nothing outside that
+# SHA256SUMS, refuses one in the bundle's own directories that is not listed there, unpacks SoftHSM below
+# target/softhsm where this machine has none, and writes room.env, which puts byok on the path. Needs no root, network or compiler, and touches nothing outside that
 # directory. To run it again does no harm.
 #
 # Example:  ceremony-scripts/setup-room.sh && . ./room.env && byok rehearse
@@ -42,12 +42,14 @@ if ! said=$(sha256sum --quiet --strict -c SHA256SUMS 2>&1); then
     printf '%s\n' "$said" >&2
     stop 4 'the bundle is not as it was made' 'unpack it again, and compare the SHA-256 of the tar with the paper'
 fi
-# What nobody listed could be a package that is unpacked, or a program that is run.
-unlisted=$(find . -path ./target -type d -prune -o -path ./room.env -type f -o ! -type d ! -path ./SHA256SUMS -printf '%P\0' |
+# What nobody listed could be a package that is unpacked, or a program that is run. People's own files
+# (plans, records) lie elsewhere.
+mapfile -t own < <(sed -n 's|^[0-9a-f]\{64\} [ *]\([^/]*\)/.*|\1|p' SHA256SUMS | sort -u)
+unlisted=$(find "${own[@]}" ! -type d -print0 |
     grep -zvxF -f <(sed 's/^[0-9a-f]\{64\} [ *]//' SHA256SUMS) | tr '\n\0' '?\n' || true)
 if [ -n "$unlisted" ]; then
     printf '%s: SHA256SUMS does not list it\n' "$(printf '%s' "${unlisted%%$'\n'*}" | tr -c ' -~' '?')" >&2
-    stop 4 'there are files that the bundle did not bring' 'unpack it again, and keep your own files outside of it'
+    stop 4 'there are files that the bundle did not bring' 'unpack it again, and keep your own files in directories of their own'
 fi
 printf 'bundle    %d files, each as SHA256SUMS says\n' "$(grep -c . SHA256SUMS)"
 
