@@ -5,6 +5,8 @@ use super::{
 };
 use std::path::Path;
 
+use crate::machine::Machine;
+
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 use crate::previous::Previous;
 use crate::transcript::VoidShares;
@@ -39,7 +41,7 @@ impl Approved {
             let leftover = before::ready(&plan, previous.as_ref())?;
             before::shares_can_be_shown(&plan, rehearsal)?;
             if !rehearsal {
-                room::check_air_gap(&plan)?; // nobody should read eight rows aloud for a run that cannot be
+                room::air_gap(&plan, &Machine::look(&plan.directory))?; // nobody should read eight rows aloud for a run that cannot be
             }
             let screen = screens::approval(&plan, leftover.as_ref(), previous.as_ref(), rehearsal);
             match operator.decide(&screen)?.as_deref() {

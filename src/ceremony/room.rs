@@ -8,7 +8,10 @@ use crate::machine::Machine;
 use crate::plan::{Kind, Network, Plan};
 
 /// What a person is told who should take the network away.
-fn air_gap(plan: &Plan, seen: &Machine) -> Result<()> {
+///
+/// # Errors
+/// Exit 5 where an interface is up that the plan forbids.
+pub fn air_gap(plan: &Plan, seen: &Machine) -> Result<()> {
     if plan.network != Network::Forbidden || seen.interfaces_up.is_empty() {
         return Ok(());
     }
@@ -21,14 +24,6 @@ fn air_gap(plan: &Plan, seen: &Machine) -> Result<()> {
         .fold(error, |e, name| e.hint(format!("ip link set {name} down")));
     Err(error
         .hint("or let [machine] network in the plan say \"hsm\" or \"allowed\"; that is recorded"))
-}
-
-/// The check of the air gap alone, for `byok check`.
-///
-/// # Errors
-/// Exit 5 where an interface is up that the plan forbids.
-pub fn check_air_gap(plan: &Plan) -> Result<()> {
-    air_gap(plan, &Machine::look(&plan.directory))
 }
 
 impl Ceremony<'_> {

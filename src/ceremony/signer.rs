@@ -107,23 +107,16 @@ impl Ceremony<'_> {
             .map_err(|e| hinted(e.doing("making the transcript signer")))
     }
 
-    /// Whether this object is a signer that is known to be in use: traces of a run that name it were
-    /// planted.
+    /// Whether this object is the signer that the plan names: traces of a run that name it were planted.
+    /// (That of the previous record is no leftover from the first: see [`before`](super::before).)
     pub(super) fn is_signer_in_use(&self, label: &str, id: KeyId) -> Result<bool> {
         if label != SIGNER_LABEL {
             return Ok(false);
         }
-        let id = id.to_string();
-        let before = self
-            .previous
-            .as_ref()
-            .and_then(|previous| previous.signer.as_ref());
-        if before.is_some_and(|signer| signer.cka_id == id) {
-            return Ok(true);
-        }
         let SignerPlan::Named(digest) = &self.plan.signer else {
             return Ok(false);
         };
+        let id = id.to_string();
         let found = self.hsm()?.signers()?;
         Ok(found
             .iter()

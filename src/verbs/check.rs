@@ -103,7 +103,10 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
         screen(&plan, &mut lines);
     }
     let machine = Machine::look(&plan.directory);
-    match (room::check_air_gap(&plan), machine.interfaces_up.is_empty()) {
+    match (
+        room::air_gap(&plan, &machine),
+        machine.interfaces_up.is_empty(),
+    ) {
         (Ok(()), false) => lines.add(
             State::Warning,
             format!(

@@ -2,9 +2,8 @@
 //! KMS, every claim proved.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +14,7 @@ use crate::hsm::Module;
 use crate::plan::{ImportPlan, KeyPlan, Plan, WrapIn};
 use crate::rehearsal::{self, StandInKms};
 use crate::verify::{self, Verified};
-use crate::{machine, transcript, words, wrapping};
+use crate::{machine, record, transcript, words, wrapping};
 
 mod life;
 mod papers;
@@ -288,12 +287,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(bytes))
+    record::write_new(path, bytes)
         .map_err(|e| Error::machine(format!("writing {}: {e}", path.display())))
 }
 

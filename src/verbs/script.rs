@@ -1,12 +1,11 @@
 //! `byok script`: the paper of a ceremony, as HTML.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::previous::Previous;
+use crate::record;
 use crate::script::{self, Script};
 
 /// Writes the script to standard output, or to a new file.
@@ -37,17 +36,9 @@ fn give(html: &str, out: Option<&Path>) -> Result<()> {
     let Some(out) = out else {
         return super::print(html);
     };
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(out)
-        .and_then(|mut file| {
-            file.write_all(html.as_bytes())
-                .and_then(|()| file.sync_all())
-        })
-        .map_err(|e| {
-            Error::usage(format!("writing {}: {e}", out.display())).hint("no file is overwritten")
-        })?;
+    record::write_new(out, html.as_bytes()).map_err(|e| {
+        Error::usage(format!("writing {}: {e}", out.display())).hint("no file is overwritten")
+    })?;
     eprintln!(
         "wrote {}; open it in a browser and print it on A4 or Letter",
         out.display()

@@ -1,9 +1,9 @@
 //! What people have on paper in the real room, for practice: on screens before the first one, and as
 //! files to print. Nothing on these papers is worth anything.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{shortened, write_new};
@@ -14,6 +14,7 @@ use crate::locked::Locked;
 use crate::operator::Operator;
 use crate::plan::{PackageSource, Plan};
 use crate::previous::Previous;
+use crate::record;
 use crate::rehearsal::{self, Replaced};
 use crate::screens;
 use crate::words::{self, Digest};
@@ -262,11 +263,5 @@ fn write_form(dealt: &Path, to: &Path, quorum: &str, ceremony: &str) -> Result<(
     write().map_err(cannot)?;
     let left = rest.len();
     let len = LONGEST_FORM - left;
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to)
-        .and_then(|mut file| file.write_all(&text[..len]))
-        .map_err(cannot)
+    record::write_new(to, &text[..len]).map_err(cannot)
 }
