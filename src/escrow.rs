@@ -15,7 +15,7 @@ pub mod package;
 pub mod quorum;
 pub mod slip39;
 
-pub use package::{Package, PackedKey};
+pub use package::{KeyWrap, Package, PackedKey};
 pub use quorum::{Quorum, Refused, UntrustedShares};
 
 /// Length of an escrow key in bytes.

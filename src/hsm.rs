@@ -14,8 +14,10 @@ use crate::locked::Locked;
 use crate::words;
 
 mod attributes;
+mod check;
 mod escrow;
 mod keys;
+mod number;
 mod practice;
 mod quirks;
 mod secrets;
@@ -28,7 +30,7 @@ pub use escrow::EscrowHandle;
 pub use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
 pub use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
 pub use uri::TokenUri;
-pub use wrap::{Transport, WrappingHandle};
+pub use wrap::{Transport, Way, WrappingHandle};
 
 /// The check id of every failure after which the session, or its login, is gone.
 const SESSION: &str = "HSM-SESSION";

@@ -12,7 +12,7 @@
 //! # Code map
 //! - [`plan`]: TOML to [`plan::Plan`]; what is not built is refused by name.
 //! - [`ceremony`]: the shared steps, the proof type [`ceremony::Approved`], and one file a kind.
-//! - [`hsm`]: PKCS#11. [`wrapping`]: the same algorithms in software, for controls.
+//! - [`spec`]: what KMS imports. [`hsm`]: PKCS#11. [`wrapping`]: the same algorithms in software, for controls.
 //! - [`kms`]: import parameters in. [`outputs`]: the online side's scripts out.
 //! - [`transcript`], [`record`], [`receipts`], [`verify`]: the evidence. [`operator`], [`screens`]: the people.
 //! - [`script`], [`report`]: paper for the room before, and of it after; [`html`]: what both are made of.
@@ -25,7 +25,7 @@
 //!   and [`transcript`] write files of a ceremony, and [`receipts`] after it. The core never prints.
 //! - No file is ever overwritten; every input is read once and its digest pinned.
 //! - There is no network code in the dependency tree.
-//! - `unsafe` stands in [`locked`] alone.
+//! - `unsafe` stands in [`locked`], and in one line of [`hsm`] that makes mechanisms of numbers.
 
 pub mod ceremony;
 pub mod cli;
@@ -46,6 +46,7 @@ pub mod rehearsal;
 pub mod report;
 pub mod screens;
 pub mod script;
+pub mod spec;
 pub mod strict_json;
 pub mod transcript;
 pub mod verbs;

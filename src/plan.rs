@@ -15,9 +15,10 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::hsm::{SIGNER_LABEL, TokenUri};
 use crate::kms::KeyArn;
+use crate::spec::Spec;
 use crate::verify::Anchor;
 use crate::words::{self, Digest};
-use crate::wrapping::WrappingAlgorithm;
+use crate::wrapping::{Fingerprint, WrappingAlgorithm};
 
 mod raw;
 
@@ -237,32 +238,9 @@ pub struct KeyPlan {
     /// What becomes of the data key in the HSM.
     pub keep: Keep,
     /// The fingerprint, where the record is lost.
-    pub fingerprint: Option<Digest>,
+    pub fingerprint: Option<Fingerprint>,
     /// At least one, unless only new shares are dealt.
     pub imports: Vec<ImportPlan>,
-}
-
-/// A KMS key spec that this version makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spec {
-    /// 32 random bytes, or 16 in partition aws-cn.
-    SymmetricDefault {
-        /// Length of the data key in bytes.
-        bytes: usize,
-    },
-}
-
-impl Spec {
-    /// The KMS name.
-    pub fn name(self) -> &'static str {
-        "SYMMETRIC_DEFAULT"
-    }
-
-    /// Length of the data key in bytes.
-    pub fn bytes(self) -> usize {
-        let Self::SymmetricDefault { bytes } = self;
-        bytes
-    }
 }
 
 /// What becomes of the data key in the HSM.

@@ -13,7 +13,8 @@ use crate::receipts::KnownMaterial;
 use crate::strict_json::Json;
 use crate::transcript::{Chain, Line};
 use crate::verify::{self, Anchor, Followed};
-use crate::words::{self, Digest};
+use crate::words::Digest;
+use crate::wrapping::Fingerprint;
 
 /// A previous record that holds together.
 pub struct Previous {
@@ -69,12 +70,12 @@ pub struct KnownKey {
     pub keep: Option<Keep>,
     /// CKA_ID, unless it was a session object.
     pub id: Option<KeyId>,
-    /// Length in bytes.
+    /// Length in bytes of a secret key.
     pub bytes: Option<usize>,
-    /// Key check value.
-    pub kcv: String,
+    /// Key check value of an AES key.
+    pub kcv: Option<String>,
     /// Fingerprint.
-    pub fingerprint: Digest,
+    pub fingerprint: Fingerprint,
     /// The KMS keys that it was wrapped for: by this record or, where it only dealt new shares, by the
     /// newest one before it that wrapped.
     pub key_arns: Vec<String>,
@@ -171,7 +172,7 @@ impl Previous {
 
     /// What the receipts call this data key's material in this KMS key.
     pub fn key_material_id(&self, label: &str, key_arn: &str) -> Option<&str> {
-        let fingerprint = words::hex(&self.key(label)?.fingerprint);
+        let fingerprint = self.key(label)?.fingerprint.to_string();
         let of =
             |known: &&KnownMaterial| known.fingerprint == fingerprint && known.key_arn == key_arn;
         let known = self.materials.iter().find(of)?;
@@ -211,8 +212,7 @@ fn known_key(chain: &Chain, line: &Line, keeps: &[(String, Keep)]) -> Result<Kno
     let wrapped = chain
         .events("key-wrapped")
         .filter(|wrapped| wrapped.text("label") == label);
-    let fingerprint =
-        words::unhex(line.text("fingerprint")).and_then(|bytes| bytes.try_into().ok());
+    let fingerprint = Fingerprint::from_hex(line.text("fingerprint"));
     Ok(KnownKey {
         spec: line.text("spec").to_owned(),
         keep: keeps
@@ -225,7 +225,7 @@ fn known_key(chain: &Chain, line: &Line, keeps: &[(String, Keep)]) -> Result<Kno
             .get("bytes")
             .and_then(Json::as_u64)
             .and_then(|n| usize::try_from(n).ok()),
-        kcv: line.text("kcv").to_owned(),
+        kcv: Some(line.text("kcv").to_owned()).filter(|kcv| !kcv.is_empty()),
         fingerprint: fingerprint.ok_or_else(|| format!("line {}: no fingerprint", line.number))?,
         key_arns: wrapped
             .map(|wrapped| wrapped.text("key_arn").to_owned())
@@ -235,8 +235,8 @@ fn known_key(chain: &Chain, line: &Line, keeps: &[(String, Keep)]) -> Result<Kno
 }
 
 /// The KMS keys that the newest of these records wrapped this data key for.
-fn wrapped_before(followed: &Followed, fingerprint: &Digest) -> Vec<String> {
-    let fingerprint = words::hex(fingerprint);
+fn wrapped_before(followed: &Followed, fingerprint: &Fingerprint) -> Vec<String> {
+    let fingerprint = fingerprint.to_string();
     let arns = |chain: &Chain| -> Vec<String> {
         let label = chain
             .data_keys()

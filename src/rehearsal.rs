@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::plan::Kind;
+use crate::spec::Spec;
 use crate::words::{self, Digest};
-use crate::wrapping::{self, ControlKey, WrappingAlgorithm, check_values};
+use crate::wrapping::{self, ControlKey, Fingerprint, WrappingAlgorithm, check_values};
 
 mod practice;
 mod stand_in;
@@ -48,7 +49,7 @@ struct KmsKey {
     /// Nothing once it was deleted.
     material: Option<Zeroizing<Vec<u8>>>,
     /// What any further material must be.
-    fingerprint: Digest,
+    fingerprint: Fingerprint,
 }
 
 impl StandInKms {
@@ -106,6 +107,7 @@ impl StandInKms {
     pub fn import(
         &mut self,
         key_arn: &str,
+        spec: Spec,
         wrapping: WrappingAlgorithm,
         wrapped: &[u8],
         token: &[u8],
@@ -117,7 +119,7 @@ impl StandInKms {
             .key
             .open(wrapping, wrapped)
             .map_err(|e| refused(e.what))?;
-        let fingerprint = check_values(&material)
+        let fingerprint = check_values(spec, &material)
             .map_err(|e| refused(e.what))?
             .fingerprint;
         if let Some(key) = self.keys.get(key_arn)
@@ -319,10 +321,11 @@ mod tests {
     fn the_stand_in_takes_its_key_again_and_no_other() {
         let mut kms = StandInKms::open().unwrap();
         let wrap = |kms: &StandInKms, material: [u8; 32]| {
-            wrapping::oaep_encrypt(OAEP, kms.wrapping_key(), &material).unwrap()
+            wrapping::wrap(OAEP, kms.wrapping_key(), &material).unwrap()
         };
         let (token, wrapped) = (kms.token, wrap(&kms, [7; 32]));
-        kms.import("key", OAEP, &wrapped, &token).unwrap();
+        kms.import("key", Spec::AES_256, OAEP, &wrapped, &token)
+            .unwrap();
         let encrypted = kms.encrypt("key", &[1; DATA_LEN]).unwrap();
         assert_eq!(kms.decrypt("key", &encrypted).unwrap(), [1; DATA_LEN]);
 
@@ -332,16 +335,22 @@ mod tests {
         assert!(kms.delete("key").is_err());
 
         let other = wrap(&kms, [8; 32]);
-        let other = kms.import("key", OAEP, &other, &token).unwrap_err();
+        let other = kms
+            .import("key", Spec::AES_256, OAEP, &other, &token)
+            .unwrap_err();
         assert!(
             other.what.contains("IncorrectKeyMaterial"),
             "{}",
             other.what
         );
         kms.renew().unwrap();
-        assert!(kms.import("key", OAEP, &wrapped, &token).is_err());
+        assert!(
+            kms.import("key", Spec::AES_256, OAEP, &wrapped, &token)
+                .is_err()
+        );
         let (token, again) = (kms.token, wrap(&kms, [7; 32]));
-        kms.import("key", OAEP, &again, &token).unwrap();
+        kms.import("key", Spec::AES_256, OAEP, &again, &token)
+            .unwrap();
         assert_eq!(kms.decrypt("key", &encrypted).unwrap(), [1; DATA_LEN]);
     }
 }

@@ -11,6 +11,7 @@ use crate::outputs::ImportType;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, SignerPlan, WrapIn};
 use crate::previous::Previous;
 use crate::record::Leftover;
+use crate::spec::Spec;
 use crate::transcript::VoidShares;
 use crate::transcript::signature::fingerprint;
 use crate::words;
@@ -104,15 +105,14 @@ fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> Strin
     };
     // Without imports the plan does not tell the length of the data key, but the record does.
     let known = previous.and_then(|previous| previous.key(&key.label)?.bytes);
-    let spec = format!(
-        "{}   {}, {} bytes, {how}",
-        key.label,
-        key.spec.name(),
-        known.unwrap_or(key.spec.bytes())
-    );
+    let made_of = match (known, key.spec) {
+        (Some(bytes), Spec::Symmetric { .. }) => Spec::Symmetric { bytes },
+        _ => key.spec,
+    };
+    let spec = format!("{}   {}, {made_of}, {how}", key.label, key.spec.name());
     let mut text = field(verb, &spec);
     if let Some(fingerprint) = &key.fingerprint {
-        text += &field("", &format!("fingerprint {}", words::hex(fingerprint)));
+        text += &field("", &format!("fingerprint {fingerprint}"));
     }
     text
 }

@@ -117,13 +117,10 @@ impl Script<'_> {
     /// Key check value and fingerprint of a data key, where the record before or the plan knows them.
     fn known(&self, label: &str) -> (Option<String>, Option<String>) {
         let planned = self.plan.keys.iter().find(|key| key.label == label);
-        let planned = planned.and_then(|key| key.fingerprint);
+        let planned = planned.and_then(|key| key.fingerprint.as_ref());
         match self.previous.and_then(|previous| previous.key(label)) {
-            Some(known) => (
-                Some(known.kcv.clone()),
-                Some(crate::words::hex(&known.fingerprint)),
-            ),
-            None => (None, planned.map(|digest| crate::words::hex(&digest))),
+            Some(known) => (known.kcv.clone(), Some(known.fingerprint.to_string())),
+            None => (None, planned.map(ToString::to_string)),
         }
     }
 

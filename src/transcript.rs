@@ -25,7 +25,7 @@ pub mod signature;
 pub(crate) use chain::time;
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{
-    BroughtBack, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, HsmChange, Imported,
+    DataKeyFacts, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, HsmChange, Imported,
     KeyIntended, LeftObject, PreflightCheck, Present, ShareUsed, TranscriptSigner, VoidShare,
     VoidShares,
 };

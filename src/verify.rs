@@ -109,10 +109,21 @@ pub struct KeyReport {
     pub label: String,
     /// KMS key spec.
     pub spec: String,
-    /// Key check value.
-    pub kcv: String,
+    /// Key check value of an AES key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kcv: Option<String>,
+    /// Length of an HMAC key, which belongs to its fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u64>,
     /// Fingerprint.
     pub fingerprint: String,
+}
+
+impl KeyReport {
+    /// What people compare at a glance.
+    pub fn glance(&self) -> String {
+        crate::wrapping::glance(self.kcv.as_deref(), &self.fingerprint)
+    }
 }
 
 impl Verified {
@@ -139,7 +150,8 @@ impl Verified {
         let keys = self.chain.data_keys().map(|line| KeyReport {
             label: line.text("label").to_owned(),
             spec: line.text("spec").to_owned(),
-            kcv: line.text("kcv").to_owned(),
+            kcv: Some(line.text("kcv").to_owned()).filter(|kcv| !kcv.is_empty()),
+            bits: line.json.get("bits").and_then(Json::as_u64),
             fingerprint: line.text("fingerprint").to_owned(),
         });
         Report {

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aes::cipher::{BlockCipherEncrypt as _, KeyInit as _};
+use aes::cipher::KeyInit as _;
+use rand::TryRng as _;
 use rand::rngs::SysRng;
 use rsa::pkcs8::EncodePublicKey as _;
 use rsa::rand_core::UnwrapErr;
@@ -16,9 +17,42 @@ use zeroize::Zeroizing;
 
 use self::key::WrappingKey;
 use crate::error::{Error, Result};
-use crate::words;
+use crate::locked::Locked;
+use crate::spec::Spec;
 
+mod check;
 pub mod key;
+pub mod pkcs8;
+pub mod public;
+
+pub use check::{
+    CheckValues, FINGERPRINT_TEXT, Fingerprint, check_values, fingerprint_text, glance,
+};
+
+/// The same code on each curve: the crates of the curves have the same shape.
+macro_rules! on_curve {
+    ($curve:expr, $c:ident => $body:expr) => {
+        match $curve {
+            $crate::spec::Curve::P256 => {
+                use p256 as $c;
+                $body
+            }
+            $crate::spec::Curve::P384 => {
+                use p384 as $c;
+                $body
+            }
+            $crate::spec::Curve::P521 => {
+                use p521 as $c;
+                $body
+            }
+            $crate::spec::Curve::Secp256k1 => {
+                use k256 as $c;
+                $body
+            }
+        }
+    };
+}
+use on_curve;
 
 /// How KMS will unwrap what we send: the `WrappingAlgorithm` of GetParametersForImport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -55,6 +89,19 @@ impl WrappingAlgorithm {
             Self::RsaAesKeyWrapSha256 => "RSA_AES_KEY_WRAP_SHA_256",
         }
     }
+
+    /// Whether an ephemeral AES key stands between: `RSA_AES_KEY_WRAP_*`.
+    pub fn is_rsa_aes(self) -> bool {
+        matches!(self, Self::RsaAesKeyWrapSha1 | Self::RsaAesKeyWrapSha256)
+    }
+
+    /// The RSAES-OAEP with the same hash: itself, or what the ephemeral AES key is wrapped with.
+    pub fn oaep(self) -> Self {
+        match self {
+            Self::RsaesOaepSha1 | Self::RsaAesKeyWrapSha1 => Self::RsaesOaepSha1,
+            Self::RsaesOaepSha256 | Self::RsaAesKeyWrapSha256 => Self::RsaesOaepSha256,
+        }
+    }
 }
 
 impl fmt::Display for WrappingAlgorithm {
@@ -72,55 +119,6 @@ impl FromStr for WrappingAlgorithm {
             .find(|algorithm| algorithm.name() == name)
             .ok_or(())
     }
-}
-
-/// What tells one AES key from another without telling the key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckValues {
-    /// Key check value: the first three bytes of AES-ECB of a zero block, six upper-case hex digits.
-    /// It finds mistakes, not forgers.
-    pub kcv: String,
-    /// AES-ECB of [`fingerprint_text`], 32 bytes: proves "the same material".
-    pub fingerprint: words::Digest,
-}
-
-impl CheckValues {
-    /// From the encryption of a zero block (of which only three bytes are kept: all 16 are AES-GCM's
-    /// hash key) and the encrypted fingerprint text.
-    pub fn new(encrypted_zeros: &[u8; 16], fingerprint: words::Digest) -> Self {
-        Self {
-            kcv: words::hex(&encrypted_zeros[..3]).to_uppercase(),
-            fingerprint,
-        }
-    }
-}
-
-/// The 32 bytes whose encryption is the fingerprint.
-pub fn fingerprint_text() -> words::Digest {
-    words::sha256(b"byok-ceremony material fingerprint v1")
-}
-
-/// The check values of AES key bytes in this computer: control keys, rehearsals, the host path.
-///
-/// # Errors
-/// Exit 3 where the bytes are no AES-128 or AES-256 key.
-pub fn check_values(key: &[u8]) -> Result<CheckValues> {
-    let mut zeros = Zeroizing::new([0; 16]);
-    encrypt_block(key, &mut zeros)?;
-    let mut fingerprint = fingerprint_text();
-    for block in fingerprint.as_chunks_mut::<16>().0 {
-        encrypt_block(key, block)?;
-    }
-    Ok(CheckValues::new(&zeros, fingerprint))
-}
-
-/// AES-ECB of one block in place (FIPS 197).
-fn encrypt_block(key: &[u8], block: &mut [u8; 16]) -> Result<()> {
-    match key.len() {
-        16 => aes::Aes128::new_from_slice(key).map(|aes| aes.encrypt_block(block.into())),
-        _ => aes::Aes256::new_from_slice(key).map(|aes| aes.encrypt_block(block.into())),
-    }
-    .map_err(|_| Error::hsm(format!("{} bytes are no AES key", key.len())))
 }
 
 /// AES-KW (RFC 3394) under a 32-byte key, opened into `plain`, which must have the exact length.
@@ -146,21 +144,94 @@ pub fn aes_kw_unwrap(
         .map_err(|_| "what came out does not open as AES-KW".to_owned())
 }
 
-/// RSAES-OAEP encryption in this computer (RFC 8017, section 7.1.1; empty label). The result is as
-/// long as the modulus.
+/// The length of what AES-KWP makes of `len` bytes.
+pub fn kwp_len(len: usize) -> usize {
+    len.next_multiple_of(8) + 8
+}
+
+/// AES-KWP (RFC 5649) under a 32-byte key.
 ///
 /// # Errors
-/// Exit 2 for an algorithm that is not RSAES-OAEP; exit 3 where the message is too long.
-pub fn oaep_encrypt(
-    algorithm: WrappingAlgorithm,
-    key: &WrappingKey,
-    plain: &[u8],
-) -> Result<Vec<u8>> {
+/// Exit 3 for a key of another length.
+pub fn aes_kwp_wrap(key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+    let refused = |why: &str| Error::hsm(format!("AES-KWP in this computer: {why}"));
+    let kwp =
+        aes_kw::KwpAes256::new_from_slice(key).map_err(|_| refused("the key has not 32 bytes"))?;
+    let mut wrapped = vec![0; kwp_len(plain.len())];
+    kwp.wrap_key(plain, &mut wrapped)
+        .map_err(|e| refused(&e.to_string()))?;
+    Ok(wrapped)
+}
+
+/// AES-KWP (RFC 5649) under a 32-byte key, opened into `plain`, which must have room for eight bytes less
+/// than `wrapped`. Returns how many bytes there are.
+///
+/// # Errors
+/// Says why in words: wrong length, or the integrity check failed.
+pub fn aes_kwp_unwrap(
+    key: &[u8],
+    wrapped: &[u8],
+    plain: &mut [u8],
+) -> std::result::Result<usize, String> {
+    let kwp = aes_kw::KwpAes256::new_from_slice(key)
+        .map_err(|_| "the AES-KWP key has not 32 bytes".to_owned())?;
+    kwp.unwrap_key(wrapped, plain)
+        .map(<[u8]>::len)
+        .map_err(|_| "what came out does not open as AES-KWP".to_owned())
+}
+
+/// Opens what a module wraps of a data key, into locked memory: AES-KW or AES-KWP. Zero bytes that it
+/// appends are cut off: a secret has its spec's length, a private key ends with its PKCS#8.
+///
+/// # Errors
+/// Exit 3 where it does not open to such a key.
+pub fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Locked> {
+    let refused = |why: String| Error::hsm(format!("C_WrapKey: {why}"));
+    if let Some(len) = spec.secret_len().filter(|_| !spec.needs_padding()) {
+        let mut bytes = Locked::zeroed(len)?;
+        let wrapped = wrapped.get(..len + 8).unwrap_or(wrapped); // NSS softokn reports more than it writes
+        aes_kw_unwrap(key, wrapped, &mut bytes).map_err(refused)?;
+        return Ok(bytes);
+    }
+    let mut bytes = Locked::zeroed(wrapped.len().saturating_sub(8))?;
+    let len = aes_kwp_unwrap(key, wrapped, &mut bytes).map_err(refused)?;
+    match spec.secret_len() {
+        // SoftHSM fills a secret up to a multiple of 8 bytes before it wraps.
+        Some(wanted) if len >= wanted && bytes[wanted..].iter().all(|byte| *byte == 0) => {
+            bytes.truncated(wanted)
+        }
+        Some(wanted) => Err(refused(format!("{len} bytes instead of {wanted}"))),
+        None => {
+            let whole = pkcs8::der_len(&bytes[..len])?;
+            bytes.truncated(whole)
+        }
+    }
+}
+
+/// Wraps in this computer as KMS unwraps. RSAES-OAEP (RFC 8017, section 7.1.1; empty label) is as long as
+/// the modulus; RSA_AES_KEY_WRAP (PKCS#11 v2.40, section 2.1.21) is that of an ephemeral AES key, and the
+/// AES-KWP of `plain` under it.
+///
+/// # Errors
+/// Exit 3 where the message is too long; exit 5 where memory or randomness fails.
+pub fn wrap(algorithm: WrappingAlgorithm, key: &WrappingKey, plain: &[u8]) -> Result<Vec<u8>> {
+    if !algorithm.is_rsa_aes() {
+        return oaep_encrypt(algorithm, key, plain);
+    }
+    let mut ephemeral = Locked::zeroed(32)?;
+    SysRng
+        .try_fill_bytes(&mut ephemeral)
+        .map_err(|e| Error::machine(format!("drawing an ephemeral AES key: {e}")))?;
+    let mut wrapped = oaep_encrypt(algorithm.oaep(), key, &ephemeral)?;
+    wrapped.extend(aes_kwp_wrap(&ephemeral, plain)?);
+    Ok(wrapped)
+}
+
+fn oaep_encrypt(algorithm: WrappingAlgorithm, key: &WrappingKey, plain: &[u8]) -> Result<Vec<u8>> {
     let rng = &mut UnwrapErr(SysRng);
-    let wrapped = match algorithm {
+    let wrapped = match algorithm.oaep() {
         WrappingAlgorithm::RsaesOaepSha1 => key.rsa().encrypt(rng, Oaep::<Sha1>::new(), plain),
-        WrappingAlgorithm::RsaesOaepSha256 => key.rsa().encrypt(rng, Oaep::<Sha256>::new(), plain),
-        other => return Err(not_oaep(other)),
+        _ => key.rsa().encrypt(rng, Oaep::<Sha256>::new(), plain),
     }
     .map_err(|e| Error::hsm(format!("wrapping in this computer: {e}")))?;
     if wrapped.len() != key.modulus_len() {
@@ -171,11 +242,6 @@ pub fn oaep_encrypt(
         .check("WRAPPED-LENGTH"));
     }
     Ok(wrapped)
-}
-
-fn not_oaep(algorithm: WrappingAlgorithm) -> Error {
-    Error::usage(format!("{algorithm} does not wrap secret keys"))
-        .hint("KMS takes symmetric key material under RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1 only")
 }
 
 /// A throw-away RSA key pair whose private half is in this computer: preflight's control key, or a
@@ -214,39 +280,39 @@ impl ControlKey {
     /// # Errors
     /// Exit 3 where it does not open under exactly this algorithm.
     pub fn open(&self, algorithm: WrappingAlgorithm, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        match algorithm {
+        let refused = || Error::hsm(format!("what was wrapped does not open as {algorithm}"));
+        if !algorithm.is_rsa_aes() {
+            return self.oaep_decrypt(algorithm, wrapped).map_err(|_| refused());
+        }
+        let (ephemeral, material) = wrapped
+            .split_at_checked(self.public.modulus_len())
+            .ok_or_else(refused)?;
+        let ephemeral = self
+            .oaep_decrypt(algorithm, ephemeral)
+            .map_err(|_| refused())?;
+        let mut plain = Zeroizing::new(vec![0; material.len().saturating_sub(8)]);
+        let len = aes_kwp_unwrap(&ephemeral, material, &mut plain).map_err(|_| refused())?;
+        plain.truncate(len);
+        Ok(plain)
+    }
+
+    fn oaep_decrypt(
+        &self,
+        algorithm: WrappingAlgorithm,
+        wrapped: &[u8],
+    ) -> rsa::Result<Zeroizing<Vec<u8>>> {
+        match algorithm.oaep() {
             WrappingAlgorithm::RsaesOaepSha1 => self.private.decrypt(Oaep::<Sha1>::new(), wrapped),
-            WrappingAlgorithm::RsaesOaepSha256 => {
-                self.private.decrypt(Oaep::<Sha256>::new(), wrapped)
-            }
-            other => return Err(not_oaep(other)),
+            _ => self.private.decrypt(Oaep::<Sha256>::new(), wrapped),
         }
         .map(Zeroizing::new)
-        .map_err(|_| Error::hsm(format!("what was wrapped does not open as {algorithm}")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn check_values_are_those_of_the_docs() {
-        // docs/check-values.md gives the same numbers with the openssl commands that remake them.
-        let key: Vec<u8> = (0..32).collect();
-        let check = check_values(&key).unwrap();
-        assert_eq!(check.kcv, "F29000");
-        assert_eq!(
-            words::hex(&fingerprint_text()),
-            "02f2f76bdd1b62411e99e2a4bc17f5bf335c8af303089639bb4966c1895c1be5"
-        );
-        assert_eq!(
-            words::hex(&check.fingerprint),
-            "c4037329a06992dfb163791b2bb4dc093890e9e3b0e4465179fdeafb9f1238ee"
-        );
-        assert_eq!(check_values(&key[..16]).unwrap().kcv, "C6A13B");
-        assert!(check_values(&key[..24]).is_err());
-    }
+    use crate::words;
 
     #[test]
     fn aes_kw_opens_the_vector_of_rfc_3394() {
@@ -269,14 +335,32 @@ mod tests {
     }
 
     #[test]
+    fn aes_kwp_opens_what_it_wrapped_and_nothing_else() {
+        let key = [9; 32];
+        for len in [1, 7, 8, 9, 28, 32, 138, 1218] {
+            let plain: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            let wrapped = aes_kwp_wrap(&key, &plain).unwrap();
+            assert_eq!(wrapped.len(), kwp_len(plain.len()));
+            let mut back = vec![0; wrapped.len() - 8];
+            let there = aes_kwp_unwrap(&key, &wrapped, &mut back).unwrap();
+            assert_eq!(back[..there], plain);
+            let mut other = wrapped.clone();
+            other[0] ^= 1;
+            assert!(aes_kwp_unwrap(&key, &other, &mut back).is_err());
+        }
+    }
+
+    #[test]
     fn a_control_key_opens_its_own_algorithm_only() {
-        use WrappingAlgorithm::{RsaesOaepSha1, RsaesOaepSha256};
         let control = ControlKey::generate(2048).unwrap();
-        let wrapped = oaep_encrypt(RsaesOaepSha256, control.public(), &[7; 32]).unwrap();
-        assert_eq!(
-            &control.open(RsaesOaepSha256, &wrapped).unwrap()[..],
-            &[7; 32]
-        );
-        assert!(control.open(RsaesOaepSha1, &wrapped).is_err());
+        for made in WrappingAlgorithm::ALL {
+            let wrapped = wrap(made, control.public(), &[7; 32]).unwrap();
+            assert_eq!(wrapped.len(), if made.is_rsa_aes() { 296 } else { 256 });
+            for opened in WrappingAlgorithm::ALL {
+                let plain = control.open(opened, &wrapped);
+                assert_eq!(plain.is_ok(), made == opened, "{made} as {opened}");
+                assert!(plain.is_err() || plain.unwrap()[..] == [7; 32]);
+            }
+        }
     }
 }

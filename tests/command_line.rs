@@ -169,10 +169,14 @@ fn a_plan_is_not_written_for_keys_that_take_no_material_or_cannot_be_told_apart(
     );
     fs::write(
         room.path("kms.json"),
-        describe_key(ARN, "EXTERNAL").replace("SYMMETRIC_DEFAULT", "HMAC_256"),
+        describe_key(ARN, "EXTERNAL").replace("SYMMETRIC_DEFAULT", "ML_DSA_44"),
     )
     .unwrap();
-    refused(&plan(&["kms.json"]), 2, &["spec HMAC_256 is not built yet"]);
+    refused(
+        &plan(&["kms.json"]),
+        2,
+        &["spec \"ML_DSA_44\" is not importable"],
+    );
     refused(&plan(&["pin"]), 2, &["pin: "]);
     refused(&plan(&["nowhere.json"]), 2, &["nowhere.json: no such file"]);
 

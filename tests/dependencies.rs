@@ -216,9 +216,9 @@ fn only_the_operator_s_room_reads_the_keyboard() {
 }
 
 #[test]
-fn unsafe_code_stands_in_locked_memory_alone() {
+fn unsafe_code_stands_in_locked_memory_and_in_one_line_that_makes_mechanisms_of_numbers() {
     only_in(
-        &["locked"],
+        &["locked", "hsm/number"],
         &[
             "unsafe {",
             "unsafe fn",

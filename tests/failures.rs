@@ -1427,7 +1427,10 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
             at_end("signer = \"SHA256:abc\""),
         ),
         ("neither a fingerprint".into(), on_top("signer = \"x\"")),
-        (not_built("bits"), in_key("bits = \"x\"")),
+        (
+            "bits means nothing for SYMMETRIC_DEFAULT".into(),
+            in_key("bits = 256"),
+        ),
         (not_built("source"), in_key("source = \"x\"")),
         (not_built("reason in [[key]]"), in_key("reason = \"x\"")),
         (not_built("import_type"), in_import("import_type = \"x\"")),
@@ -1456,21 +1459,30 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
         let plan = good.replace("keep = \"extractable\"", &format!("keep = \"{keep}\""));
         plans.push(("need [escrow]".into(), plan));
     }
-    for spec in [
-        "HMAC_224",
-        "HMAC_256",
-        "HMAC_384",
-        "HMAC_512",
-        "ECC_NIST_P256",
-        "ECC_NIST_P384",
-        "ECC_NIST_P521",
-        "ECC_SECG_P256K1",
-        "RSA_2048",
-        "RSA_3072",
-        "RSA_4096",
-    ] {
+    for spec in ["SM2", "ECC_NIST_EDWARDS25519", "ML_DSA_44", "AES_256"] {
         let plan = good.replace("SYMMETRIC_DEFAULT", spec);
-        plans.push((not_built(&format!("spec = \"{spec}\"")), plan));
+        plans.push((format!("spec \"{spec}\" is no"), plan));
+    }
+    for spec in ["RSA_2048", "RSA_3072", "RSA_4096"] {
+        let plan = good.replace("SYMMETRIC_DEFAULT", spec);
+        let says = format!("KMS takes the material of {spec} under RSA_AES_KEY_WRAP_* only");
+        plans.push((says, plan));
+    }
+    for (spec, what) in [("SYMMETRIC_DEFAULT", "symmetric"), ("HMAC_256", "HMAC")] {
+        let plan = good.replace("SYMMETRIC_DEFAULT", spec);
+        let plan = plan.replace("RSAES_OAEP_SHA_1", "RSA_AES_KEY_WRAP_SHA_256");
+        plans.push((
+            format!("KMS takes {what} material under RSAES_OAEP_* only"),
+            plan,
+        ));
+    }
+    for bits in [216, 1032, 257] {
+        let plan = good.replace("SYMMETRIC_DEFAULT", "HMAC_224");
+        let plan = plan.replace("[[key.import]]", &format!("bits = {bits}\n[[key.import]]"));
+        plans.push((
+            format!("bits = {bits} is no length of HMAC_224 material"),
+            plan,
+        ));
     }
     for (says, plan) in &plans {
         assert_ne!(*plan, good, "{says}");

@@ -12,7 +12,9 @@ use rand::rngs::SysRng;
 use super::{Ceremony, Step, machine, screens, words};
 use crate::error::{Error, Result};
 use crate::escrow::slip39::{self, Share, words::Words};
-use crate::escrow::{ESCROW_KEY_LEN, Package, PackedKey, Quorum, UntrustedShares, share_digest};
+use crate::escrow::{
+    ESCROW_KEY_LEN, KeyWrap, Package, PackedKey, Quorum, UntrustedShares, share_digest,
+};
 use crate::hsm::{DataKey, Life};
 use crate::locked::Locked;
 use crate::plan::{Deliver, EscrowPlan, KeyPlan};
@@ -83,9 +85,7 @@ impl Ceremony<'_> {
     fn pack(&mut self, key: &Locked, keys: &[DataKey]) -> Result<Vec<PackedKey>> {
         let plan = self.plan;
         let hsm = self.hsm_mut()?;
-        let control = hsm.throw_away(ESCROW_KEY_LEN)?;
-        let loaded = hsm.load_escrow_key(key, &control)?;
-        hsm.destroy(control)?;
+        let loaded = hsm.load_proved(key, plan.keys.iter().map(|key| key.spec))?;
         let mut packed = Vec::with_capacity(keys.len());
         for (of_plan, data_key) in plan.keys.iter().zip(keys) {
             let wrapped = hsm
@@ -247,12 +247,11 @@ impl Ceremony<'_> {
         keys: &[DataKey],
     ) -> Result<()> {
         let hsm = self.hsm_mut()?;
-        let control = hsm.throw_away(ESCROW_KEY_LEN)?;
-        let loaded = hsm.load_escrow_key(quorum.escrow_key(), &control)?;
-        hsm.destroy(control)?;
+        let specs = keys.iter().map(|key| key.material.spec);
+        let loaded = hsm.load_proved(quorum.escrow_key(), specs)?;
         for (packed, data_key) in package.keys.iter().zip(keys) {
             let back = hsm
-                .unwrap_packed(&loaded, &packed.wrapped, packed.wrapped.len() - 8)
+                .unwrap_packed(&loaded, &packed.wrapped, data_key.material.spec)
                 .map_err(|e| e.doing(format!("opening the package for {:?}", packed.label)))?;
             let same = back.check == data_key.material.check;
             hsm.destroy(back)?;
@@ -321,7 +320,8 @@ fn packed_key(of_plan: &KeyPlan, data_key: &DataKey, wrapped: Vec<u8>) -> Packed
         label: data_key.label.clone(),
         spec: of_plan.spec.name().to_owned(),
         kcv: data_key.material.check.kcv.clone(),
-        fingerprint: words::hex(&data_key.material.check.fingerprint),
+        fingerprint: data_key.material.check.fingerprint.to_string(),
+        wrapping: KeyWrap::of(of_plan.spec),
         wrapped,
     }
 }

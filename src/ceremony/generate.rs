@@ -3,9 +3,10 @@
 use super::parameters::Judged;
 use super::preflight::Preflight;
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
-use crate::hsm::{DataKey, Life};
+use crate::hsm::{DataKey, Life, Material};
 use crate::plan::{ImportPlan, Keep};
-use crate::transcript::KeyIntended;
+use crate::spec::Spec;
+use crate::transcript::{DataKeyFacts, KeyIntended};
 use crate::wrapping;
 
 /// Runs the ceremony. On failure nothing that it made is left in the HSM, or the error says what is.
@@ -26,7 +27,7 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
     let handed_out = ceremony.escrow(&mut keys)?; // 9
     let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
-    ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
+    ceremony.write_outputs(&keys, &parameters, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
 
@@ -55,23 +56,17 @@ impl Ceremony<'_> {
             self.made.push((key.label.clone(), id));
             let data_key = self
                 .hsm()?
-                .generate(&key.label, id, key.spec.bytes(), life(key.keep))
+                .generate(&key.label, id, key.spec, life(key.keep))
                 .map_err(|e| e.doing(format!("generating the data key {:?}", key.label)))?;
-            self.record.transcript.append(&Event::KeyGenerated {
-                label: key.label.clone(),
-                spec: key.spec.name(),
-                bytes: key.spec.bytes(),
-                cka_id: id.to_string(),
-                kcv: data_key.material.check.kcv.clone(),
-                fingerprint: words::hex(&data_key.material.check.fingerprint),
-                attributes: data_key.material.attributes.clone(),
-            })?;
+            self.record
+                .transcript
+                .append(&Event::KeyGenerated(facts(&data_key)))?;
             self.operator.say(&format!(
-                "      {}  {}, {} bytes  KCV {}\n",
+                "      {}  {}, {}  {}\n",
                 key.label,
                 key.spec.name(),
-                key.spec.bytes(),
-                data_key.material.check.kcv
+                key.spec,
+                data_key.material.check.glance()
             ));
             made.push(data_key);
         }
@@ -103,19 +98,16 @@ impl Ceremony<'_> {
                 )
             };
             let bytes = match (&proved.wrapping_key, &preflight.transport) {
-                (Some(wrapping_key), _) => {
+                (Some((wrapping_key, way)), _) => {
                     self.hsm()?
-                        .wrap(wrapping_key, import.wrapping, &key.material)
+                        .wrap(wrapping_key, import.wrapping, *way, &key.material)
                 }
                 (None, Some(transport)) => {
                     self.hsm()?
                         .take_out(transport, &key.material)
                         .and_then(|bytes| {
-                            wrapping::oaep_encrypt(
-                                import.wrapping,
-                                &judged.read.wrapping_key,
-                                &bytes,
-                            )
+                            same_bytes(&key.material, &bytes)?;
+                            wrapping::wrap(import.wrapping, &judged.read.wrapping_key, &bytes)
                         })
                 }
                 (None, None) => Err(Error::hsm("preflight proved no way to wrap")),
@@ -147,6 +139,34 @@ fn life(keep: Keep) -> Life {
         Keep::Extractable => Life::Token,
         Keep::Sealed => Life::TokenUntilSealed,
         Keep::None => Life::Session,
+    }
+}
+
+/// What came out is the data key, whole: KMS would tell only of some mistakes.
+fn same_bytes(material: &Material, bytes: &[u8]) -> Result<()> {
+    match wrapping::check_values(material.spec, bytes)? == material.check {
+        true => Ok(()),
+        false => {
+            Err(Error::hsm("C_WrapKey brought out other bytes than the HSM holds").check("CONTROL"))
+        }
+    }
+}
+
+/// What the transcript says of a data key.
+pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
+    let spec = key.material.spec;
+    let bytes = spec.secret_len();
+    DataKeyFacts {
+        label: key.label.clone(),
+        spec: spec.name(),
+        bytes,
+        bits: bytes
+            .filter(|_| matches!(spec, Spec::Hmac { .. }))
+            .map(|bytes| bytes * 8),
+        cka_id: key.id.to_string(),
+        kcv: key.material.check.kcv.clone(),
+        fingerprint: key.material.check.fingerprint.to_string(),
+        attributes: key.material.attributes.clone(),
     }
 }
 

@@ -3,16 +3,20 @@
 use super::parameters::Judged;
 use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::escrow::package::{self, Package};
+use crate::hsm::DataKey;
 use crate::outputs::{ImportScript, ImportType, import_all};
 use crate::plan::{ImportPlan, KeyPlan};
 use crate::previous::Previous;
 use crate::report::{self, Report};
+use crate::spec::Spec;
+use crate::wrapping::public;
 
 impl Ceremony<'_> {
     /// Step 11: for each import the wrapped data key, the import token and the script of the online
     /// side, and what explains them.
     pub(super) fn write_outputs(
         &mut self,
+        keys: &[DataKey],
         judged: &[Judged],
         wrapped: &[Vec<u8>],
         package: Option<&Package>,
@@ -33,6 +37,7 @@ impl Ceremony<'_> {
             self.record
                 .write(&format!("{folder}/import.sh"), script.as_bytes())?;
         }
+        self.write_public_keys(keys)?;
         if let Some(package) = package {
             self.record
                 .write(package::JSON_FILE, package.to_json().as_bytes())?;
@@ -52,6 +57,21 @@ impl Ceremony<'_> {
         let readme = screens::record_readme(plan, &self.id, self.rehearsal);
         self.record.write("README.txt", readme.as_bytes())?;
         self.write_report(package)
+    }
+
+    /// Of each key pair the public key, by which a private one is known again.
+    fn write_public_keys(&mut self, keys: &[DataKey]) -> Result<()> {
+        for key in keys {
+            let Some(spki) = &key.material.check.public_key else {
+                continue;
+            };
+            self.record
+                .write(&format!("{}/public-key.der", key.label), spki)?;
+            let pem = public::to_pem(spki);
+            self.record
+                .write(&format!("{}/public-key.pem", key.label), pem.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// The report, last, because it names every other file.
@@ -128,7 +148,7 @@ pub(crate) fn import_type(
     key: &KeyPlan,
     import: &ImportPlan,
 ) -> Option<ImportType> {
-    if key.spec.name() != "SYMMETRIC_DEFAULT" {
+    if !matches!(key.spec, Spec::Symmetric { .. }) {
         return None; // KMS takes an import type for symmetric material only
     }
     let key_material_id = previous

@@ -8,19 +8,20 @@
 //!   throw-away key, software opens it, and the HSM takes it back in.
 //! - **Host path**: a throw-away key is taken out as the data key would be, and compared likewise.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::parameters::Judged;
 use super::{Ceremony, Event, Step};
 use crate::error::{Error, Result};
 use crate::escrow::ESCROW_KEY_LEN;
-use crate::hsm::{Hsm, Material, Transport, WrappingHandle};
+use crate::hsm::{self, Hsm, Material, Transport, Way, WrappingHandle};
 use crate::locked::Locked;
 use crate::plan::{Plan, WrapIn};
+use crate::spec::Spec;
 use crate::transcript::PreflightCheck;
 use crate::wrapping::key::WrappingKey;
-use crate::wrapping::{self, ControlKey, WrappingAlgorithm};
+use crate::wrapping::{self, ControlKey, WrappingAlgorithm, pkcs8};
 
 /// What one import asks of the HSM.
 pub struct Want<'a> {
@@ -30,16 +31,16 @@ pub struct Want<'a> {
     pub wrap_in: WrapIn,
     /// The import's wrapping key.
     pub wrapping_key: &'a WrappingKey,
-    /// Length of the data key in bytes.
-    pub bytes: usize,
+    /// What the data key is.
+    pub spec: Spec,
     /// `label/import`, for messages.
     pub import: String,
 }
 
 /// An import whose wrapping was proved with throw-away keys. Data keys are wrapped only with one.
 pub struct Proved {
-    /// The wrapping key in the HSM; `None` for the host path.
-    pub(super) wrapping_key: Option<WrappingHandle>,
+    /// The wrapping key in the HSM, and how RSA_AES_KEY_WRAP is done; `None` for the host path.
+    pub(super) wrapping_key: Option<(WrappingHandle, Way)>,
 }
 
 /// Everything that preflight proved.
@@ -58,12 +59,13 @@ pub struct Preflight {
 /// Exit 3 with the first want that does not hold; nothing but session objects was made.
 pub fn prove(hsm: &mut Hsm, wants: &[Want], mut progress: impl FnMut(&str)) -> Result<Preflight> {
     let mut checks = Vec::new();
-    let throw_away = throw_away_keys(hsm, wants)?;
-    controls(hsm, wants, &throw_away, &mut checks, &mut progress)?;
+    let throw_away = throw_away_keys(hsm, wants, &mut progress)?;
+    let ways = controls(hsm, wants, &throw_away, &mut checks, &mut progress)?;
     let transport = host_path(hsm, wants, &throw_away, &mut checks)?;
     let mut imports = Vec::with_capacity(wants.len());
     for want in wants {
-        let proved = trial(hsm, want, &throw_away[&want.bytes], transport.as_ref())
+        let way = ways.get(&want.kind()).copied().unwrap_or(Way::OneCall);
+        let proved = trial(hsm, want, &throw_away[&want.spec], way, transport.as_ref())
             .map_err(|e| ways_out(e.doing(&want.import), want))?;
         checks.push(check("TRIAL-WRAP", want, Some(want.import.clone())));
         imports.push(proved);
@@ -78,30 +80,50 @@ pub fn prove(hsm: &mut Hsm, wants: &[Want], mut progress: impl FnMut(&str)) -> R
     })
 }
 
-/// One throw-away key of each length that is wanted.
-fn throw_away_keys(hsm: &mut Hsm, wants: &[Want]) -> Result<BTreeMap<usize, Material>> {
+/// What one control proves for: algorithm, size of the wrapping key, data key.
+type WantKind = (WrappingAlgorithm, usize, Spec);
+
+impl Want<'_> {
+    fn kind(&self) -> WantKind {
+        (self.wrapping, self.wrapping_key.bits(), self.spec)
+    }
+}
+
+/// One throw-away key of each spec that is wanted, and on P-256 one more for private keys.
+fn throw_away_keys(
+    hsm: &mut Hsm,
+    wants: &[Want],
+    progress: &mut impl FnMut(&str),
+) -> Result<BTreeMap<Spec, Material>> {
+    let mut specs: BTreeSet<Spec> = wants.iter().map(|want| want.spec).collect();
+    if specs.iter().any(|spec| spec.is_private()) {
+        specs.insert(Spec::P256);
+    }
     let mut keys = BTreeMap::new();
-    for want in wants {
-        if let Entry::Vacant(place) = keys.entry(want.bytes) {
-            place.insert(hsm.throw_away(want.bytes)?);
+    for spec in specs {
+        if let Spec::Rsa { bits } = spec {
+            progress(&format!(
+                "making a throw-away RSA-{bits} data key in the HSM, some seconds"
+            ));
         }
+        keys.insert(spec, hsm.throw_away(spec)?);
     }
     Ok(keys)
 }
 
-/// One control for each combination of algorithm, wrapping key size and data key length.
+/// One control for each combination of algorithm, wrapping key size and data key spec.
 fn controls(
     hsm: &Hsm,
     wants: &[Want],
-    throw_away: &BTreeMap<usize, Material>,
+    throw_away: &BTreeMap<Spec, Material>,
     checks: &mut Vec<PreflightCheck>,
     progress: &mut impl FnMut(&str),
-) -> Result<()> {
+) -> Result<BTreeMap<WantKind, Way>> {
     let mut control_keys: BTreeMap<usize, ControlKey> = BTreeMap::new();
-    let mut done = Vec::new();
+    let mut ways = BTreeMap::new();
     for want in wants.iter().filter(|want| want.wrap_in == WrapIn::Hsm) {
         let bits = want.wrapping_key.bits();
-        if done.contains(&(bits, want.wrapping, want.bytes)) {
+        if ways.contains_key(&want.kind()) {
             continue;
         }
         let control_key = match control_keys.entry(bits) {
@@ -111,7 +133,7 @@ fn controls(
                 place.insert(ControlKey::generate(bits)?)
             }
         };
-        control(hsm, control_key, want, &throw_away[&want.bytes]).map_err(|e| {
+        let way = find_way(hsm, control_key, want, throw_away).map_err(|e| {
             ways_out(
                 e.doing(format!(
                     "control, {} under {}",
@@ -121,44 +143,102 @@ fn controls(
                 want,
             )
         })?;
-        checks.push(check("CONTROL", want, None));
-        done.push((bits, want.wrapping, want.bytes));
+        checks.push(PreflightCheck {
+            mechanism: want.wrapping.is_rsa_aes().then(|| way.name()),
+            ..check("CONTROL", want, None)
+        });
+        ways.insert(want.kind(), way);
     }
-    Ok(())
+    Ok(ways)
+}
+
+/// The first way by which every control opens. For private keys there are two: the length of an RSA key's
+/// PKCS#8 varies, so that a clean one proves nothing, and P-256 shows what a module appends.
+fn find_way(
+    hsm: &Hsm,
+    control_key: &ControlKey,
+    want: &Want,
+    throw_away: &BTreeMap<Spec, Material>,
+) -> Result<Way> {
+    let mut keys = vec![&throw_away[&want.spec]];
+    if want.spec.is_private() {
+        keys.insert(0, &throw_away[&Spec::P256]);
+    }
+    let loaded = hsm.load_wrapping_key(control_key.public())?;
+    let mut refused: Option<Error> = None;
+    let mut found = None;
+    for way in Way::all() {
+        let tried = keys
+            .iter()
+            .try_for_each(|key| control(hsm, control_key, &loaded, want.wrapping, way, key));
+        match tried {
+            Ok(()) => {
+                found = Some(way);
+                break;
+            }
+            Err(e) if hsm::session_was_lost(&e) => return Err(e),
+            // What a module does wrong tells more than what it does not know.
+            Err(e) if refused.as_ref().is_none_or(|r| r.check.is_none()) => refused = Some(e),
+            Err(_) => {}
+        }
+        if !want.wrapping.is_rsa_aes() {
+            break; // there is one way only
+        }
+    }
+    hsm.unload_wrapping_key(loaded)?;
+    found.ok_or_else(|| refused.unwrap_or_else(|| Error::hsm("no way to wrap")))
 }
 
 /// Wraps in the HSM, opens in software, compares with what the HSM says it holds.
-fn control(hsm: &Hsm, control_key: &ControlKey, want: &Want, key: &Material) -> Result<()> {
-    let loaded = hsm.load_wrapping_key(control_key.public())?;
-    let wrapped = hsm.wrap(&loaded, want.wrapping, key)?;
-    hsm.unload_wrapping_key(loaded)?;
+fn control(
+    hsm: &Hsm,
+    control_key: &ControlKey,
+    loaded: &WrappingHandle,
+    algorithm: WrappingAlgorithm,
+    way: Way,
+    key: &Material,
+) -> Result<()> {
+    let wrapped = hsm.wrap(loaded, algorithm, way, key)?;
     let deviates = |what: String| {
         Error::hsm(format!("C_WrapKey answered CKR_OK, but {what}"))
             .check("CONTROL")
             .hint("KMS could not unwrap what this module makes, or would unwrap another key")
     };
     let opened = control_key
-        .open(want.wrapping, &wrapped)
+        .open(algorithm, &wrapped)
         .map_err(|e| deviates(e.what))?;
-    if opened.len() != want.bytes {
-        return Err(deviates(format!(
-            "it wrapped {} bytes instead of {}",
-            opened.len(),
-            want.bytes
-        )));
+    match key.spec.secret_len() {
+        Some(len) if len != opened.len() => {
+            return Err(deviates(format!(
+                "it wrapped {} bytes instead of {len}",
+                opened.len()
+            )));
+        }
+        Some(_) => {}
+        None => {
+            let whole = pkcs8::der_len(&opened).map_err(|e| deviates(e.what))?;
+            if whole != opened.len() {
+                return Err(deviates(format!(
+                    "it wrapped {} bytes after the {whole} of the PKCS#8 private key, which KMS refuses",
+                    opened.len() - whole
+                )));
+            }
+        }
     }
-    if wrapping::check_values(&opened)? != key.check {
-        return Err(deviates(
+    let same =
+        wrapping::check_values(key.spec, &opened).map_err(|e| deviates(e.what))? == key.check;
+    match same {
+        true => Ok(()),
+        false => Err(deviates(
             "it wrapped other bytes than the key that the HSM holds".into(),
-        ));
+        )),
     }
-    Ok(())
 }
 
 fn host_path(
     hsm: &Hsm,
     wants: &[Want],
-    throw_away: &BTreeMap<usize, Material>,
+    throw_away: &BTreeMap<Spec, Material>,
     checks: &mut Vec<PreflightCheck>,
 ) -> Result<Option<Transport>> {
     let mut transport = None;
@@ -167,33 +247,39 @@ fn host_path(
         .iter()
         .filter(|want| want.wrap_in == WrapIn::Host && !want.import.is_empty())
     {
-        if done.contains(&want.bytes) {
+        if done.contains(&want.spec) {
             continue;
         }
         let mut proved = match transport.take() {
             Some(transport) => transport,
             None => hsm.transport()?,
         };
-        hsm.prove_transport(&mut proved, &throw_away[&want.bytes])
+        hsm.prove_transport(&mut proved, &throw_away[&want.spec])
             .map_err(|e| e.doing("taking a throw-away key out for wrap_in = \"host\""))?;
         checks.push(check("HOST-PATH", want, None));
-        done.push(want.bytes);
+        done.push(want.spec);
         transport = Some(proved);
     }
     Ok(transport)
 }
 
 /// Wraps the throw-away key under the import's own wrapping key, which then stays loaded.
-fn trial(hsm: &Hsm, want: &Want, key: &Material, transport: Option<&Transport>) -> Result<Proved> {
+fn trial(
+    hsm: &Hsm,
+    want: &Want,
+    key: &Material,
+    way: Way,
+    transport: Option<&Transport>,
+) -> Result<Proved> {
     let Some(transport) = transport.filter(|_| want.wrap_in == WrapIn::Host) else {
         let loaded = hsm.load_wrapping_key(want.wrapping_key)?;
-        hsm.wrap(&loaded, want.wrapping, key)?;
+        hsm.wrap(&loaded, want.wrapping, way, key)?;
         return Ok(Proved {
-            wrapping_key: Some(loaded),
+            wrapping_key: Some((loaded, way)),
         });
     };
     let bytes = hsm.take_out(transport, key)?;
-    wrapping::oaep_encrypt(want.wrapping, want.wrapping_key, &bytes)?;
+    wrapping::wrap(want.wrapping, want.wrapping_key, &bytes)?;
     Ok(Proved { wrapping_key: None })
 }
 
@@ -202,14 +288,20 @@ fn ways_out(error: Error, want: &Want) -> Error {
     if want.wrap_in == WrapIn::Host {
         return error;
     }
-    let other = match want.wrapping {
-        WrappingAlgorithm::RsaesOaepSha256 => "RSAES_OAEP_SHA_1",
-        _ => "RSAES_OAEP_SHA_256",
+    let error = match want.wrapping {
+        _ if want.spec.is_private() => error,
+        WrappingAlgorithm::RsaesOaepSha256 => error.hint(other_parameters("RSAES_OAEP_SHA_1")),
+        _ => error.hint(other_parameters("RSAES_OAEP_SHA_256")),
     };
     error
-        .hint(format!("download import parameters for an algorithm that this HSM wraps with, perhaps {other}"))
         .hint("or set wrap_in = \"host\" in the plan, if your policy allows the bytes in this computer's memory")
         .hint("`byok doctor` tries every algorithm and both ways")
+}
+
+fn other_parameters(algorithm: &str) -> String {
+    format!(
+        "download import parameters for an algorithm that this HSM wraps with, perhaps {algorithm}"
+    )
 }
 
 fn check(check: &'static str, want: &Want, import: Option<String>) -> PreflightCheck {
@@ -218,6 +310,7 @@ fn check(check: &'static str, want: &Want, import: Option<String>) -> PreflightC
         wrapping: want.wrapping.name(),
         wrapped_in: want.wrap_in,
         wrapping_key_spec: want.wrapping_key.spec(),
+        mechanism: None,
         import,
     }
 }
@@ -231,27 +324,26 @@ pub fn prove_escrow(hsm: &mut Hsm, plan: &Plan) -> Result<Option<PreflightCheck>
     if plan.escrow.is_none() && plan.recover.is_none() {
         return Ok(None);
     }
-    try_escrow(hsm)?;
+    try_escrow(hsm, plan.keys.iter().map(|key| key.spec))?;
     Ok(Some(PreflightCheck {
         check: "ESCROW-CONTROL",
         wrapping: "AES-KW",
         wrapped_in: WrapIn::Hsm,
         wrapping_key_spec: "AES-256",
+        mechanism: None,
         import: None,
     }))
 }
 
-/// Loads an escrow key that nothing depends on, and has it wrap a throw-away key.
+/// Loads an escrow key that nothing depends on, and has it wrap throw-away keys of these specs' kinds.
 ///
 /// # Errors
 /// As [`prove_escrow`].
-pub fn try_escrow(hsm: &mut Hsm) -> Result<()> {
+pub fn try_escrow(hsm: &mut Hsm, specs: impl Iterator<Item = Spec>) -> Result<()> {
     let mut key = Locked::zeroed(ESCROW_KEY_LEN)?;
     hsm.random(&mut key)?;
-    let control = hsm.throw_away(ESCROW_KEY_LEN)?;
-    let loaded = hsm.load_escrow_key(&key, &control)?;
-    hsm.end_escrow_key(loaded)?;
-    hsm.destroy(control)
+    let loaded = hsm.load_proved(&key, specs)?;
+    hsm.end_escrow_key(loaded)
 }
 
 /// What a plan and its judged parameters ask of the HSM.
@@ -263,7 +355,7 @@ pub fn wants<'a>(plan: &Plan, judged: &'a [Judged]) -> Vec<Want<'a>> {
         wrapping: import.wrapping,
         wrap_in: import.wrap_in,
         wrapping_key: &judged.read.wrapping_key,
-        bytes: key.spec.bytes(),
+        spec: key.spec,
         import: format!("{}/{}", key.label, import.name),
     };
     plan.imports().zip(judged).map(want).collect()

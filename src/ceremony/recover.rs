@@ -1,8 +1,8 @@
 //! `kind = "recover"`: the same data keys again, from a quorum of shares and the escrow package.
 
-use super::reimport::{Expected, described, is_kept, not_the_same};
-use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
-use crate::escrow::{ESCROW_KEY_LEN, Package, PackedKey, Quorum};
+use super::reimport::{Expected, described, is_kept, not_the_same, told};
+use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step};
+use crate::escrow::{Package, PackedKey, Quorum};
 use crate::hsm::{DataKey, EscrowHandle, Hsm, Life};
 use crate::plan::{Keep, KeyPlan, PackageSource, Plan};
 use crate::previous::{Previous, read_package_file};
@@ -27,7 +27,7 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
     let handed_out = ceremony.escrow(&mut keys)?; // 9
     let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
-    ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
+    ceremony.write_outputs(&keys, &parameters, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
 
@@ -54,11 +54,8 @@ impl Ceremony<'_> {
     }
 
     fn load_quorum(&mut self, quorum: &Quorum) -> Result<EscrowHandle> {
-        let hsm = self.hsm_mut()?;
-        let control = hsm.throw_away(ESCROW_KEY_LEN)?;
-        let loaded = hsm.load_escrow_key(quorum.escrow_key(), &control)?;
-        hsm.destroy(control)?;
-        Ok(loaded)
+        let specs = self.plan.keys.iter().map(|key| key.spec);
+        self.hsm_mut()?.load_proved(quorum.escrow_key(), specs)
     }
 
     /// First as a session object, which must have the right fingerprint; only then under its name.
@@ -69,17 +66,12 @@ impl Ceremony<'_> {
         expected: &Expected,
         escrow: &EscrowHandle,
     ) -> Result<DataKey> {
-        let len = packed.wrapped.len().saturating_sub(8);
-        let tried = self.hsm_mut()?.unwrap_packed(escrow, &packed.wrapped, len).map_err(|e| {
+        let spec = expected.spec;
+        let tried = self.hsm_mut()?.unwrap_packed(escrow, &packed.wrapped, spec).map_err(|e| {
             e.hint("the escrow package may be of another ceremony than the shares: compare the ceremony ids on both")
         })?;
         if tried.check.fingerprint != expected.fingerprint {
-            let found = format!(
-                "KCV {}, fingerprint {}",
-                tried.check.kcv,
-                words::hex(&tried.check.fingerprint)
-            );
-            return Err(not_the_same(key, expected, &[found]));
+            return Err(not_the_same(key, expected, &[told(&tried.check)]));
         }
         let id = KeyId::random()?;
         if !is_kept(key.keep) || !self.label_is_free_for(key, expected)? {
@@ -106,7 +98,7 @@ impl Ceremony<'_> {
         };
         let material =
             self.hsm()?
-                .unwrap_named(escrow, &packed.wrapped, len, (&key.label, id), life)?;
+                .unwrap_named(escrow, &packed.wrapped, spec, (&key.label, id), life)?;
         Ok(DataKey {
             label: key.label.clone(),
             id,
@@ -140,7 +132,7 @@ pub(crate) fn same_in_token(
     key: &KeyPlan,
     expected: &Expected,
 ) -> Result<Option<String>> {
-    let found = hsm.find_secret_keys(&key.label, expected.bytes)?;
+    let found = hsm.find_keys(&key.label, expected.spec)?;
     if let Some(other) = found.iter().find(|found| !found.is(&expected.fingerprint)) {
         return Err(not_the_same(key, expected, &[described(other)]));
     }

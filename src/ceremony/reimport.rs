@@ -1,11 +1,14 @@
 //! `kind = "reimport"`: the same data keys again, from the HSM. With `[escrow]` and no import it deals
 //! new shares.
 
+use super::generate::facts;
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
 use crate::hsm::{DataKey, Found, Hsm};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
 use crate::previous::{HSM_FACTS, KnownKey, Previous};
-use crate::transcript::{BroughtBack, HsmChange};
+use crate::spec::Spec;
+use crate::transcript::HsmChange;
+use crate::wrapping::{CheckValues, Fingerprint};
 
 /// Runs the ceremony. Nothing is made in the HSM but session objects.
 ///
@@ -26,18 +29,18 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
     let handed_out = ceremony.escrow(&mut keys)?; // 9
     let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
-    ceremony.write_outputs(&parameters, &wrapped, package.as_ref())?; // 11
+    ceremony.write_outputs(&keys, &parameters, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
 
 /// What a data key must turn out to be, and who says so.
 pub(crate) struct Expected {
     /// Its fingerprint.
-    pub fingerprint: words::Digest,
-    /// Its key check value, where a record tells it.
+    pub fingerprint: Fingerprint,
+    /// Its key check value, where it has one and a record tells it.
     pub kcv: Option<String>,
-    /// Length in bytes.
-    pub bytes: usize,
+    /// What it is. Without imports a plan does not tell the length of a symmetric key, but a record does.
+    pub spec: Spec,
 }
 
 impl Ceremony<'_> {
@@ -81,23 +84,16 @@ impl Ceremony<'_> {
         data_key: &DataKey,
         event: &str,
     ) -> Result<()> {
-        let brought = BroughtBack {
-            label: key.label.clone(),
-            spec: key.spec.name(),
-            bytes: data_key.material.len(),
-            cka_id: data_key.id.to_string(),
-            kcv: data_key.material.check.kcv.clone(),
-            fingerprint: words::hex(&data_key.material.check.fingerprint),
-            attributes: data_key.material.attributes.clone(),
-        };
+        let brought = facts(data_key);
         let what = if self.anchor.starts_with("none") {
             "what the previous record tells, for which nothing vouches"
         } else {
             "the same material"
         };
         self.operator.say(&format!(
-            "      {}  {what}, KCV {}\n",
-            key.label, brought.kcv
+            "      {}  {what}, {}\n",
+            key.label,
+            data_key.material.check.glance()
         ));
         let same = Event::SameMaterial {
             label: key.label.clone(),
@@ -136,7 +132,7 @@ pub(crate) fn find_right(
     key: &KeyPlan,
     expected: &Expected,
 ) -> Result<(Found, Vec<String>)> {
-    let found = hsm.find_secret_keys(&key.label, expected.bytes)?;
+    let found = hsm.find_keys(&key.label, expected.spec)?;
     let is_right = |found: &Found| found.is(&expected.fingerprint);
     let others: Vec<String> = found
         .iter()
@@ -154,7 +150,7 @@ pub(crate) fn find_right(
             };
             Ok((right, others.iter().map(note).collect()))
         }
-        None if count == 0 => Err(Error::hsm("the token holds no secret key of that label").hint(
+        None if count == 0 => Err(Error::hsm("the token holds no key of that label and kind").hint(
             "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
         )),
         None => Err(not_the_same(key, expected, &others)),
@@ -192,8 +188,8 @@ pub(crate) fn usable(key: &KeyPlan, found: Found) -> Result<(DataKey, Vec<String
 /// different fingerprints.
 pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Expected> {
     let known = previous.map(|previous| known(previous, key)).transpose()?;
-    match (known, key.fingerprint) {
-        (Some(known), Some(fingerprint)) if known.fingerprint != fingerprint => {
+    match (known, &key.fingerprint) {
+        (Some(known), Some(fingerprint)) if known.fingerprint != *fingerprint => {
             Err(Error::mismatch(format!(
                 "[[key]] {:?}: the fingerprint in the plan is not the previous record's",
                 key.label
@@ -202,19 +198,26 @@ pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Exp
             .hint("take one of the two out of the plan, once it is clear which is right"))
         }
         (Some(known), _) => Ok(Expected {
-            fingerprint: known.fingerprint,
-            kcv: Some(known.kcv.clone()),
-            bytes: known.bytes.unwrap_or(key.spec.bytes()),
+            fingerprint: known.fingerprint.clone(),
+            kcv: known.kcv.clone(),
+            spec: recorded_spec(key.spec, known),
         }),
         (None, Some(fingerprint)) => Ok(Expected {
-            fingerprint,
+            fingerprint: fingerprint.clone(),
             kcv: None,
-            bytes: key.spec.bytes(),
+            spec: key.spec,
         }),
         (None, None) => Err(Error::usage(format!(
             "[[key]] {:?}: nothing says what it must be",
             key.label
         ))),
+    }
+}
+
+fn recorded_spec(planned: Spec, known: &KnownKey) -> Spec {
+    match (planned, known.bytes) {
+        (Spec::Symmetric { .. }, Some(bytes)) => Spec::Symmetric { bytes },
+        _ => planned,
     }
 }
 
@@ -317,6 +320,16 @@ pub(crate) fn known<'a>(previous: &'a Previous, key: &KeyPlan) -> Result<&'a Kno
             known.spec
         )));
     }
+    if let (Spec::Hmac { bytes, .. }, Some(recorded)) = (key.spec, known.bytes)
+        && bytes != recorded
+    {
+        let (planned, recorded) = (bytes * 8, recorded * 8);
+        return Err(Error::usage(format!(
+            "[[key]] {:?}: {planned} bits in the plan, {recorded} in the previous record",
+            key.label
+        ))
+        .hint(format!("write bits = {recorded} below spec")));
+    }
     match known.keep {
         Some(keep) if keep != key.keep => Err(Error::usage(format!(
             "[[key]] {:?}: keep = {:?} in the plan, {:?} in the previous record",
@@ -338,7 +351,7 @@ pub(super) fn not_the_same(key: &KeyPlan, expected: &Expected, found: &[String])
     Error::mismatch(format!(
         "this is not the data key {:?}: it must be {kcv}fingerprint {}; there is {}",
         key.label,
-        words::hex(&expected.fingerprint),
+        expected.fingerprint,
         found.join("; ")
     ))
     .check("SAME-MATERIAL")
@@ -347,15 +360,20 @@ pub(super) fn not_the_same(key: &KeyPlan, expected: &Expected, found: &[String])
 
 /// A key of the token as people can tell it from others.
 pub(super) fn described(found: &Found) -> String {
-    let check = found.check().map(|check| {
-        format!(
-            "KCV {}, fingerprint {}",
-            check.kcv,
-            words::hex(&check.fingerprint)
-        )
-    });
+    let check = found.check().map(told);
     let check = check.unwrap_or("its check values cannot be computed".into());
-    format!("CKA_ID {}: {check}", found.id)
+    let length = found.length().map(|length| format!(", {length}"));
+    format!("CKA_ID {}: {check}{}", found.id, length.unwrap_or_default())
+}
+
+/// Check values for people.
+pub(super) fn told(check: &CheckValues) -> String {
+    let kcv = check.kcv.as_ref().map(|kcv| format!("KCV {kcv}, "));
+    format!(
+        "{}fingerprint {}",
+        kcv.unwrap_or_default(),
+        check.fingerprint
+    )
 }
 
 /// A ceremony that brings keys back must not change how they are kept.

@@ -36,13 +36,15 @@ impl Ceremony<'_> {
         let plan = self.plan;
         let mut keys = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
-            let len = self.expected(key)?.bytes + 8;
-            if len > LONGEST_TYPED {
+            let spec = self.expected(key)?.spec;
+            let len = spec.secret_len().map(crate::wrapping::kwp_len);
+            let Some(len) = len.filter(|len| *len <= LONGEST_TYPED) else {
                 return Err(Error::usage(format!(
                     "the package of {:?} is too long to be typed",
                     key.label
-                )));
-            }
+                ))
+                .hint("set package in [recover] to its escrow-package.json"));
+            };
             self.operator.say(&format!(
                 " The escrow package of {:?}, from paper.\n",
                 key.label
@@ -55,8 +57,9 @@ impl Ceremony<'_> {
             keys.push(PackedKey {
                 label: key.label.clone(),
                 spec: key.spec.name().to_owned(),
-                kcv: String::new(),
+                kcv: None,
                 fingerprint: String::new(),
+                wrapping: crate::escrow::KeyWrap::of(spec),
                 wrapped,
             });
         }

@@ -7,6 +7,7 @@ use base64ct::{Base64, Encoding as _};
 use serde::Serialize;
 
 use super::{Why, row_check};
+use crate::spec::Spec;
 use crate::strict_json::{self, Json};
 use crate::words;
 
@@ -40,12 +41,47 @@ pub struct PackedKey {
     pub label: String,
     /// KMS key spec.
     pub spec: String,
-    /// Key check value.
-    pub kcv: String,
-    /// Fingerprint, 64 hex digits.
+    /// Key check value of an AES key.
+    pub kcv: Option<String>,
+    /// Fingerprint in hex.
     pub fingerprint: String,
-    /// AES-KW (RFC 3394) of the data key under the escrow key.
+    /// How it is wrapped.
+    pub wrapping: KeyWrap,
+    /// The data key under the escrow key.
     pub wrapped: Vec<u8>,
+}
+
+/// How a data key is wrapped under the escrow key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyWrap {
+    /// AES-KW (RFC 3394): secret keys of a multiple of 8 bytes.
+    Exact,
+    /// AES-KWP (RFC 5649): other lengths, and the PKCS#8 of private keys.
+    Padded,
+}
+
+impl KeyWrap {
+    /// The one for data keys of this spec.
+    pub fn of(spec: Spec) -> Self {
+        match spec.needs_padding() {
+            true => Self::Padded,
+            false => Self::Exact,
+        }
+    }
+
+    /// Its name in a package.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "AES-KW",
+            Self::Padded => "AES-KWP",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Exact, Self::Padded]
+            .into_iter()
+            .find(|wrap| wrap.name() == name)
+    }
 }
 
 #[derive(Serialize)]
@@ -59,7 +95,8 @@ struct Written<'a> {
 struct WrittenKey<'a> {
     label: &'a str,
     spec: &'a str,
-    kcv: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kcv: Option<&'a str>,
     fingerprint: &'a str,
     wrapping: &'static str,
     wrapped: String,
@@ -71,9 +108,9 @@ impl Package {
         let keys = self.keys.iter().map(|key| WrittenKey {
             label: &key.label,
             spec: &key.spec,
-            kcv: &key.kcv,
+            kcv: key.kcv.as_deref(),
             fingerprint: &key.fingerprint,
-            wrapping: "AES-KW",
+            wrapping: key.wrapping.name(),
             wrapped: Base64::encode_string(&key.wrapped),
         });
         let written = Written {
@@ -108,18 +145,16 @@ impl Package {
             .ok_or("it has no keys")?;
         let mut keys = Vec::with_capacity(listed.len());
         for key in listed {
-            if text(key, "wrapping")? != "AES-KW" {
-                return Err(
-                    "a data key is wrapped in a way that this version does not know".into(),
-                );
-            }
+            let wrapping = KeyWrap::parse(&text(key, "wrapping")?)
+                .ok_or("a data key is wrapped in a way that this version does not know")?;
             let wrapped =
                 Base64::decode_vec(&text(key, "wrapped")?).map_err(|_| "wrapped is not base64")?;
             keys.push(PackedKey {
                 label: text(key, "label")?,
                 spec: text(key, "spec")?,
-                kcv: text(key, "kcv")?,
+                kcv: key.get("kcv").map(|_| text(key, "kcv")).transpose()?,
                 fingerprint: text(key, "fingerprint")?,
+                wrapping,
                 wrapped,
             });
         }
@@ -133,13 +168,15 @@ impl Package {
     pub fn to_text(&self) -> String {
         let mut text = format!("{FORMAT}\nceremony {}\n", self.ceremony);
         for key in &self.keys {
+            let kcv = key.kcv.as_ref();
+            let kcv = kcv.map_or(String::new(), |kcv| format!("KCV          {kcv}\n"));
             let _ = write!(
                 text,
-                "\ndata key     {}\nspec         {}\nKCV          {}\nfingerprint  {}\nAES-KW, {} bytes\n",
+                "\ndata key     {}\nspec         {}\n{kcv}fingerprint  {}\n{}, {} bytes\n",
                 key.label,
                 key.spec,
-                key.kcv,
                 key.fingerprint,
+                key.wrapping.name(),
                 key.wrapped.len()
             );
             for (at, bytes) in key.wrapped.chunks(ROW).enumerate() {
@@ -177,7 +214,7 @@ impl Package {
             if let Some(label) = after(line, "data key ") {
                 labels.push(label);
                 row = 0;
-            } else if let Some(len) = after(line, "AES-KW, ") {
+            } else if let Some(len) = after(line, "AES-KW, ").or_else(|| after(line, "AES-KWP, ")) {
                 let len: usize = len.trim_end_matches(" bytes").parse().unwrap_or_default();
                 rows += row_count(len);
             } else if let Some(typed) = after(line, &format!("row {:<2}  ", row + 1)) {
@@ -240,8 +277,9 @@ mod tests {
             keys: vec![PackedKey {
                 label: "payments-2026".into(),
                 spec: "SYMMETRIC_DEFAULT".into(),
-                kcv: "F29000".into(),
+                kcv: Some("F29000".into()),
                 fingerprint: "ab".repeat(32),
+                wrapping: KeyWrap::Exact,
                 wrapped: (0..40).collect(),
             }],
         }

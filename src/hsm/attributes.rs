@@ -7,6 +7,8 @@ use cryptoki::object::{Attribute, AttributeType};
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
+use crate::spec::Spec;
+
 /// A boolean attribute: its standard name, its type, its constructor.
 #[derive(Clone, Copy)]
 pub(super) struct Flag {
@@ -61,25 +63,52 @@ pub enum Life {
     Session,
 }
 
-/// The data key, and as session objects the throw-away keys that stand in for it in preflight.
-pub(super) fn data_key(life: Life) -> Vec<Rule> {
-    vec![
+/// The data key, and as session objects the throw-away keys that stand in for it in preflight. A private
+/// key has no ENCRYPT, VERIFY and WRAP (PKCS#11 v2.40, section 4.9).
+pub(super) fn data_key(spec: Spec, life: Life) -> Vec<Rule> {
+    let aes = matches!(spec, Spec::Symmetric { .. });
+    let rules = [
         (TOKEN, life != Life::Session), // kept for the next import, or gone with the session
         (PRIVATE, true),                // seen only after login
         (SENSITIVE, true),              // never readable as a value
         (EXTRACTABLE, true),            // it must be wrapped for KMS
-        (ENCRYPT, true),                // key check value and fingerprint
+        (ENCRYPT, aes),                 // key check value and fingerprint
         (DECRYPT, false),               // nobody decrypts with it here; KMS does
-        (SIGN, false),                  // as above
-        (VERIFY, false),                // as above
-        (WRAP, false),                  // it must never carry another key out
-        (UNWRAP, false),                // nor another key in
-        (DERIVE, false),                // derived keys would not be covered by any of this
-        (COPYABLE, false),              // a copy could have weaker attributes
-        (DESTROYABLE, true),            // an aborted ceremony takes back what it made
+        (SIGN, !aes),    // fingerprint of HMAC keys, proof of possession of private keys
+        (VERIFY, false), // as for DECRYPT
+        (WRAP, false),   // it must never carry another key out
+        (UNWRAP, false), // nor another key in
+        (DERIVE, false), // derived keys would not be covered by any of this
+        (COPYABLE, false), // a copy could have weaker attributes
+        (DESTROYABLE, true), // an aborted ceremony takes back what it made
         // Last: when SoftHSM unwraps, it applies a template in order, and takes nothing after this.
         (MODIFIABLE, life == Life::TokenUntilSealed), // a PIN holder could add DECRYPT or WRAP later
+    ];
+    let known = |rule: &Rule| {
+        !spec.is_private() || ![ENCRYPT.name, VERIFY.name, WRAP.name].contains(&rule.0.name)
+    };
+    rules.into_iter().filter(known).collect()
+}
+
+/// The public half of a data key's pair, which is read out and taken away again.
+pub(super) fn data_key_public() -> Vec<Rule> {
+    vec![
+        (TOKEN, false),
+        (ENCRYPT, false),
+        (VERIFY, true), // some modules want one purpose; it serves none that its reader has not
+        (WRAP, false),
     ]
+}
+
+/// The AES key of RSA_AES_KEY_WRAP in two parts: it wraps one private key, and is wrapped itself.
+pub(super) fn ephemeral_key() -> Vec<Rule> {
+    let mut rules = transport_key();
+    for rule in &mut rules {
+        if rule.0.name == EXTRACTABLE.name {
+            rule.1 = true; // KMS must get it, under its own wrapping key
+        }
+    }
+    rules
 }
 
 /// What the HSM itself says of a key that was generated in it, stated by no template.
@@ -284,13 +313,13 @@ mod tests {
 
     #[test]
     fn a_key_that_became_what_was_asked_passes() {
-        let rules = data_key(Life::Token);
+        let rules = data_key(Spec::AES_256, Life::Token);
         assert!(judge(&rules, &as_asked(&rules)).is_ok());
     }
 
     #[test]
     fn every_single_deviation_is_named() {
-        let rules = data_key(Life::Token);
+        let rules = data_key(Spec::AES_256, Life::Token);
         for (at, (flag, wanted)) in rules.iter().enumerate() {
             let mut read = as_asked(&rules);
             read[at] = (flag.make)(!wanted);
@@ -309,7 +338,7 @@ mod tests {
 
     #[test]
     fn silence_is_trusted_only_where_the_table_says_so() {
-        let rules = data_key(Life::Token);
+        let rules = data_key(Spec::AES_256, Life::Token);
         let without = |kind| template(&rules, &[kind]);
         assert_eq!(
             judge(&rules, &without(AttributeType::Sensitive)).unwrap_err(),
@@ -320,6 +349,16 @@ mod tests {
 
     #[test]
     fn every_attribute_of_the_table_is_stated() {
-        assert_eq!(template(&data_key(Life::Token), &[]).len(), 14);
+        assert_eq!(
+            template(&data_key(Spec::AES_256, Life::Token), &[]).len(),
+            14
+        );
+        let private = data_key(Spec::P256, Life::Token);
+        assert_eq!(template(&private, &[]).len(), 11);
+        assert!(
+            private
+                .iter()
+                .any(|(flag, value)| flag.name == "CKA_SIGN" && *value)
+        );
     }
 }

@@ -6,16 +6,17 @@ use std::path::Path;
 use cryptoki::context::Function;
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, SessionState};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use zeroize::Zeroizing;
 
+use super::check::Told;
 use super::{Attributes, Hsm, Life, attributes, fault, quirks};
 use crate::error::{Error, Result};
+use crate::spec::Spec;
 use crate::words;
-use crate::wrapping::{self, CheckValues};
+use crate::wrapping::{CheckValues, Fingerprint};
 
 /// A CKA_ID: 16 random bytes, drawn before the key is made and written down first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,11 +84,11 @@ pub struct Object {
     pub id: String,
 }
 
-/// A secret key in the HSM, known here only by its handle and what the HSM computes with it.
+/// A key in the HSM, known here only by its handle and what the HSM computes with it.
 pub struct Material {
     pub(super) handle: ObjectHandle,
-    /// Length in bytes.
-    pub(super) len: usize,
+    /// What it is.
+    pub spec: Spec,
     /// What was read back of it.
     pub attributes: Attributes,
     /// What tells it apart from other keys.
@@ -106,10 +107,10 @@ pub struct DataKey {
     pub material: Material,
 }
 
-/// A secret key that was in the token already.
+/// A key that was in the token already.
 pub struct Found {
     handle: ObjectHandle,
-    len: usize,
+    spec: Spec,
     /// CKA_ID in lower-case hex.
     pub id: String,
     /// Whether it may be wrapped.
@@ -118,6 +119,8 @@ pub struct Found {
     pub deviations: Option<String>,
     attributes: Attributes,
     check: Option<CheckValues>,
+    /// How its length differs from the spec's, where that can be told.
+    length: Option<String>,
 }
 
 impl Found {
@@ -126,18 +129,23 @@ impl Found {
         self.check.as_ref()
     }
 
-    /// Whether it is the data key of this fingerprint.
-    pub fn is(&self, fingerprint: &words::Digest) -> bool {
-        self.check
-            .as_ref()
-            .is_some_and(|check| check.fingerprint == *fingerprint)
+    /// Whether it is the data key of this fingerprint. An HMAC key with zero bytes appended has the same
+    /// one, and is another key to KMS, so the length must be right too.
+    pub fn is(&self, fingerprint: &Fingerprint) -> bool {
+        let same = |check: &CheckValues| check.fingerprint == *fingerprint;
+        self.length.is_none() && self.check.as_ref().is_some_and(same)
+    }
+
+    /// How its length is not the spec's.
+    pub fn length(&self) -> Option<&str> {
+        self.length.as_deref()
     }
 
     /// As a data key to be wrapped.
     pub fn into_data_key(self, label: &str) -> Option<DataKey> {
         let material = Material {
             handle: self.handle,
-            len: self.len,
+            spec: self.spec,
             attributes: self.attributes,
             check: self.check?,
         };
@@ -151,35 +159,26 @@ impl Found {
     }
 }
 
-impl Material {
-    /// Length in bytes.
-    #[allow(clippy::len_without_is_empty)] // no key is empty
-    pub fn len(&self) -> usize {
-        self.len
-    }
-}
-
 impl Hsm {
-    /// Every secret key of this label, with what the HSM computes of it. `len` is what a key of the
-    /// plan's spec has: modules do not tell it reliably (SoftHSM says 0 after C_UnwrapKey).
+    /// Every key of this label and of the spec's class, with what the HSM computes of it.
     ///
     /// # Errors
     /// Exit 3 where the search fails.
-    pub fn find_secret_keys(&mut self, label: &str, len: usize) -> Result<Vec<Found>> {
+    pub fn find_keys(&mut self, label: &str, spec: Spec) -> Result<Vec<Found>> {
         let template = [
-            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::Class(class(spec)),
             Attribute::Token(true),
             Attribute::Label(label.into()),
         ];
         let handles = self.session.find_objects(&template).map_err(fault)?;
         handles
             .into_iter()
-            .map(|handle| self.look_at(handle, len))
+            .map(|handle| self.look_at(handle, spec))
             .collect()
     }
 
-    fn look_at(&mut self, handle: ObjectHandle, len: usize) -> Result<Found> {
-        let rules = attributes::data_key(Life::Token);
+    fn look_at(&mut self, handle: ObjectHandle, spec: Spec) -> Result<Found> {
+        let rules = attributes::data_key(spec, Life::Token);
         let mut kinds = attributes::kinds(&rules);
         kinds.push(AttributeType::Id);
         let read = self.session.get_attributes(handle, &kinds).map_err(fault)?;
@@ -190,14 +189,20 @@ impl Hsm {
                 None
             }
         });
+        let check = self.check_values(handle, spec).ok();
+        let length = match &check {
+            Some(_) => self.another_length(handle, spec)?,
+            None => None,
+        };
         Ok(Found {
             handle,
-            len,
+            spec,
             id: id.unwrap_or_default(),
             extractable: read.contains(&Attribute::Extractable(true)),
             deviations: attributes::judge(&rules, &read).err(),
             attributes: attributes::seen(&rules, &read),
-            check: self.check_values(handle).ok(),
+            check,
+            length,
         })
     }
 
@@ -207,8 +212,9 @@ impl Hsm {
     /// # Errors
     /// Exit 3 where it is not there or has other attributes; exit 4 where another key is in its place.
     pub fn find_again(&self, key: &mut DataKey) -> Result<()> {
+        let spec = key.material.spec;
         let mut template = vec![
-            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::Class(class(spec)),
             Attribute::Token(true),
             Attribute::Label(key.label.as_str().into()),
         ];
@@ -221,7 +227,7 @@ impl Hsm {
         }
         let mut same = None;
         for handle in found {
-            match self.check_values(handle) {
+            match self.check_values(handle, spec) {
                 Ok(check) if check == key.material.check => same = Some(handle),
                 Err(lost) if super::session_was_lost(&lost) => return Err(lost),
                 _ => {} // not it
@@ -229,7 +235,7 @@ impl Hsm {
         }
         let another = || Error::mismatch("another key stands in its place").check("SAME-MATERIAL");
         let handle = same.ok_or_else(another)?;
-        let rules = [&attributes::data_key(key.life), attributes::GENERATED].concat();
+        let rules = [&attributes::data_key(spec, key.life), attributes::GENERATED].concat();
         let read = self
             .session
             .get_attributes(handle, &attributes::kinds(&rules))
@@ -273,26 +279,27 @@ impl Hsm {
         Ok(objects)
     }
 
-    /// A throw-away session key of `len` bytes with a data key's attributes. Making it also finds
-    /// the rows of the quirks table that this module needs; the data key is then made the same way.
+    /// A throw-away session key with a data key's attributes. Making it also finds the rows of the quirks
+    /// table that this module needs; the data key is then made the same way.
     ///
     /// # Errors
     /// As [`generate`](Self::generate).
-    pub fn throw_away(&mut self, len: usize) -> Result<Material> {
-        let rules = attributes::data_key(Life::Session);
+    pub fn throw_away(&mut self, spec: Spec) -> Result<Material> {
+        let rules = attributes::data_key(spec, Life::Session);
         let mut row = 0;
-        let handle = loop {
-            match self.generate_secret(&rules, row, len, &[]) {
-                Ok(handle) => break handle,
+        let (handle, told) = loop {
+            match self.make(&rules, row, spec, &[]) {
+                Ok(made) => break made,
                 Err(e) if template_refused(&e) && row + 1 < quirks::OMISSIONS.len() => row += 1,
-                Err(e) => return Err(fault(e).doing("generating a throw-away key")),
+                Err(e) => {
+                    return Err(fault(e).doing(format!("generating a throw-away {}", spec.name())));
+                }
             }
         };
         self.omission = row;
-        let judged = self.find_block_cipher(handle).and_then(|cipher| {
-            self.cipher = cipher;
-            self.judged(&rules, handle, len)
-        });
+        let judged = self
+            .learn_block_cipher(handle, spec)
+            .and_then(|()| self.judged(&rules, handle, spec, told));
         if judged.is_err() {
             // It has no label to find it by, and this module may have made it a token object.
             let _ = self.session.destroy_object(handle);
@@ -300,48 +307,79 @@ impl Hsm {
         judged
     }
 
-    /// Generates a data key of `len` bytes, reads every attribute back, judges it.
+    /// Generates a data key, reads every attribute back, judges it.
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses, or where the key came back other than asked. The object may
     /// then exist: the caller destroys what carries this label and id.
-    pub fn generate(&self, label: &str, id: KeyId, len: usize, life: Life) -> Result<DataKey> {
-        let rules = attributes::data_key(life);
+    pub fn generate(&self, label: &str, id: KeyId, spec: Spec, life: Life) -> Result<DataKey> {
+        let rules = attributes::data_key(spec, life);
         let name = [Attribute::Label(label.into()), id.attribute()];
-        let handle = self
-            .generate_secret(&rules, self.omission, len, &name)
+        let (handle, told) = self
+            .make(&rules, self.omission, spec, &name)
             .map_err(fault)?;
         Ok(DataKey {
             label: label.to_owned(),
             id,
             life,
-            material: self.judged(&rules, handle, len)?,
+            material: self.judged(&rules, handle, spec, told)?,
         })
     }
 
-    fn generate_secret(
+    /// The key, and of a pair what the HSM tells of its public half, which is taken away again.
+    fn make(
         &self,
         rules: &[attributes::Rule],
         omission: usize,
-        len: usize,
+        spec: Spec,
         name: &[Attribute],
-    ) -> Result<ObjectHandle, P11Error> {
-        let mut template = vec![Attribute::Class(ObjectClass::SECRET_KEY)];
-        template.push(Attribute::KeyType(cryptoki::object::KeyType::AES));
-        template.push(Attribute::ValueLen((len as u64).into()));
-        template.extend_from_slice(name);
-        template.extend(attributes::template(rules, quirks::OMISSIONS[omission]));
-        self.session.generate_key(&Mechanism::AesKeyGen, &template)
+    ) -> Result<(ObjectHandle, Option<Told>), P11Error> {
+        let omitted = quirks::OMISSIONS[omission];
+        let mut template = name.to_vec();
+        template.extend(attributes::template(rules, omitted));
+        let mechanism = match spec {
+            Spec::Symmetric { bytes } | Spec::Hmac { bytes, .. } => {
+                template.insert(0, Attribute::ValueLen((bytes as u64).into()));
+                template.insert(0, Attribute::KeyType(key_type(spec)));
+                template.insert(0, Attribute::Class(ObjectClass::SECRET_KEY));
+                let made = self
+                    .session
+                    .generate_key(&secret_generation(spec), &template)?;
+                return Ok((made, None));
+            }
+            Spec::Ec(_) => Mechanism::EccKeyPairGen,
+            Spec::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
+        };
+        let mut public = pair_parameters(spec);
+        public.extend(attributes::template(
+            &attributes::data_key_public(),
+            omitted,
+        ));
+        let (public, private) = self
+            .session
+            .generate_key_pair(&mechanism, &public, &template)?;
+        let told = self.told_of(public);
+        self.session.destroy_object(public)?;
+        Ok((private, Some(told)))
     }
 
-    /// A key that was generated here: its own rules, and what the HSM says of its origin.
+    /// A key that was generated here: its own rules, what the HSM says of its origin, and of a pair that
+    /// both halves belong together.
     fn judged(
         &self,
         rules: &[attributes::Rule],
         handle: ObjectHandle,
-        len: usize,
+        spec: Spec,
+        told: Option<Told>,
     ) -> Result<Material> {
-        self.judged_as(&[rules, attributes::GENERATED].concat(), handle, len)
+        let made = self.judged_as(&[rules, attributes::GENERATED].concat(), handle, spec)?;
+        match told {
+            Some(told) if !told.is_of(spec, &made.check) => Err(Error::hsm(
+                "the private key that the HSM made does not belong to the public one beside it",
+            )
+            .check("POSSESSION")),
+            _ => Ok(made),
+        }
     }
 
     /// Reads every attribute back, judges it, and has the HSM compute the check values.
@@ -349,7 +387,7 @@ impl Hsm {
         &self,
         rules: &[attributes::Rule],
         handle: ObjectHandle,
-        len: usize,
+        spec: Spec,
     ) -> Result<Material> {
         let read = self
             .session
@@ -364,50 +402,10 @@ impl Hsm {
         })?;
         Ok(Material {
             handle,
-            len,
+            spec,
             attributes,
-            check: self.check_values(handle)?,
+            check: self.check_values(handle, spec)?,
         })
-    }
-
-    /// Key check value and fingerprint, computed by the HSM (AES).
-    fn check_values(&self, handle: ObjectHandle) -> Result<CheckValues> {
-        let zeros = Zeroizing::new(self.encrypt_block(handle, &[0; 16]).map_err(check_fault)?);
-        let text = wrapping::fingerprint_text();
-        let mut fingerprint = [0; 32];
-        for (half, block) in fingerprint.chunks_mut(16).zip(text.chunks(16)) {
-            half.copy_from_slice(&self.encrypt_block(handle, block).map_err(check_fault)?);
-        }
-        Ok(CheckValues::new(&zeros, fingerprint))
-    }
-
-    fn find_block_cipher(&self, handle: ObjectHandle) -> Result<usize> {
-        let encrypt =
-            |row: &quirks::BlockCipher| self.session.encrypt(&row.mechanism, handle, &[0; 16]);
-        let mut last = None;
-        for (at, row) in quirks::BLOCK_CIPHERS.iter().enumerate() {
-            match encrypt(row) {
-                Ok(block) if block.len() == 16 => return Ok(at),
-                Ok(block) => {
-                    last = Some(Error::hsm(format!(
-                        "{} gave {} bytes",
-                        row.name,
-                        block.len()
-                    )))
-                }
-                Err(e) => last = Some(fault(e).doing(row.name)),
-            }
-        }
-        let none = || Error::hsm("no block cipher");
-        Err(last
-            .unwrap_or_else(none)
-            .doing("computing a key check value"))
-    }
-
-    fn encrypt_block(&self, handle: ObjectHandle, block: &[u8]) -> Result<[u8; 16], P11Error> {
-        let cipher = &quirks::BLOCK_CIPHERS[self.cipher];
-        let encrypted = Zeroizing::new(self.session.encrypt(&cipher.mechanism, handle, block)?);
-        Ok(encrypted.as_slice().try_into()?)
     }
 
     /// Sets EXTRACTABLE to FALSE, for good, and reads it back.
@@ -495,8 +493,40 @@ pub(super) fn sees_private_objects(session: &Session) -> Result<()> {
     }
 }
 
-fn check_fault(error: P11Error) -> Error {
-    fault(error).doing("computing the key check value and the fingerprint")
+/// The class of a data key.
+pub(super) fn class(spec: Spec) -> ObjectClass {
+    match spec.is_private() {
+        true => ObjectClass::PRIVATE_KEY,
+        false => ObjectClass::SECRET_KEY,
+    }
+}
+
+/// The key type of a data key. Every module knows generic secrets; CKK_SHA_n_HMAC only some.
+pub(super) fn key_type(spec: Spec) -> KeyType {
+    match spec {
+        Spec::Symmetric { .. } => KeyType::AES,
+        Spec::Hmac { .. } => KeyType::GENERIC_SECRET,
+        Spec::Ec(_) => KeyType::EC,
+        Spec::Rsa { .. } => KeyType::RSA,
+    }
+}
+
+fn secret_generation(spec: Spec) -> Mechanism<'static> {
+    match spec {
+        Spec::Hmac { .. } => Mechanism::GenericSecretKeyGen,
+        _ => Mechanism::AesKeyGen,
+    }
+}
+
+fn pair_parameters(spec: Spec) -> Vec<Attribute> {
+    match spec {
+        Spec::Ec(curve) => vec![Attribute::EcParams(curve.params().to_vec())],
+        Spec::Rsa { bits } => vec![
+            Attribute::ModulusBits((bits as u64).into()),
+            Attribute::PublicExponent(vec![1, 0, 1]),
+        ],
+        Spec::Symmetric { .. } | Spec::Hmac { .. } => Vec::new(),
+    }
 }
 
 /// Whether the module may take the same template with fewer attributes.

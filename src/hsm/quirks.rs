@@ -1,10 +1,11 @@
 //! What modules do differently, as rows. Nothing else in the house asks which module it talks to:
 //! rows are tried in their order until a control shows that one works.
 
+use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
-use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::AttributeType;
 
+use super::number::mechanism_type;
 use crate::wrapping::WrappingAlgorithm;
 
 /// A way to encrypt single AES blocks, for key check values and fingerprints.
@@ -25,36 +26,61 @@ pub(super) const BLOCK_CIPHERS: &[BlockCipher] = &[
     },
 ];
 
-/// AES-KW (RFC 3394) by the number each family knows it under.
-pub(super) struct KeyWrap {
+/// A mechanism by the number that a family of modules knows it under.
+pub(super) struct Numbered {
     pub name: &'static str,
-    /// PKCS#11 mechanism number; `None` is the standard CKM_AES_KEY_WRAP (0x2109).
-    pub vendor: Option<u64>,
+    /// PKCS#11 mechanism number.
+    pub number: u64,
 }
 
-pub(super) const AES_KEY_WRAPS: &[KeyWrap] = &[
+impl Numbered {
+    pub fn mechanism(&self) -> Mechanism<'static> {
+        Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(
+            mechanism_type(self.number),
+            None,
+        ))
+    }
+}
+
+/// AES-KW (RFC 3394).
+pub(super) const AES_KEY_WRAPS: &[Numbered] = &[
     // PKCS#11 v2.40 section 2.12; measured on SoftHSM, kryoptic, NSS softokn, opencryptoki
-    KeyWrap {
+    Numbered {
         name: "CKM_AES_KEY_WRAP",
-        vendor: None,
+        number: 0x2109,
     },
     // Thales Luna: CKM_AES_KW in the vendor's header; not measured here, so the control decides
-    KeyWrap {
+    Numbered {
         name: "CKM_AES_KW (Luna, 0x80000170)",
-        vendor: Some(0x8000_0170),
+        number: 0x8000_0170,
     },
 ];
 
-impl KeyWrap {
-    pub fn mechanism(&self) -> Mechanism<'static> {
-        let vendor = self
-            .vendor
-            .and_then(|number| MechanismType::new_vendor_defined(number).ok());
-        vendor.map_or(Mechanism::AesKeyWrap, |number| {
-            Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(number, None))
-        })
-    }
-}
+/// AES-KWP (RFC 5649).
+pub(super) const AES_KEY_WRAPS_PADDED: &[Numbered] = &[
+    // PKCS#11 v3.0 section 2.14; measured on kryoptic, NSS softokn, opencryptoki
+    Numbered {
+        name: "CKM_AES_KEY_WRAP_KWP",
+        number: 0x210b,
+    },
+    // SoftHSM means KWP by it; elsewhere it is PKCS#7 padding and KW, which the control finds
+    Numbered {
+        name: "CKM_AES_KEY_WRAP_PAD",
+        number: 0x210a,
+    },
+    // Thales Luna: CKM_AES_KWP in the vendor's header; not measured here, so the control decides
+    Numbered {
+        name: "CKM_AES_KWP (Luna, 0x80000171)",
+        number: 0x8000_0171,
+    },
+];
+
+/// RSA_AES_KEY_WRAP in one call (PKCS#11 v2.40 section 2.1.21): opencryptoki has it; SoftHSM 2.7 answers
+/// CKR_OK for SHA-256 and uses SHA-1, which the control finds. Where it fails, the HSM does its two parts.
+pub(super) const RSA_AES_KEY_WRAP: Numbered = Numbered {
+    name: "CKM_RSA_AES_KEY_WRAP",
+    number: 0x1054,
+};
 
 /// The algorithms by which a secret may come in under a key pair of the HSM, tried in order: SoftHSM
 /// unwraps with SHA-1 only.

@@ -135,7 +135,7 @@ impl Hsm {
         gate: &WrappingKey,
         algorithm: WrappingAlgorithm,
     ) -> Result<ObjectHandle> {
-        let wrapped = wrapping::oaep_encrypt(algorithm, gate, key)?;
+        let wrapped = wrapping::wrap(algorithm, gate, key)?;
         let mut template = vec![
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::KeyType(KeyType::AES),
@@ -145,7 +145,7 @@ impl Hsm {
             quirks::OMISSIONS[self.omission],
         ));
         self.session
-            .unwrap_key(&wrap::oaep(algorithm)?, private, &wrapped, &template)
+            .unwrap_key(&wrap::oaep(algorithm), private, &wrapped, &template)
             .map_err(fault)
     }
 }

@@ -1,14 +1,18 @@
 //! Wrapping inside the HSM, and the one way out of it for `wrap_in = "host"`.
 
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
+use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
+use super::check::unsigned;
+use super::number::mechanism_type;
 use super::{Hsm, Material, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::locked::Locked;
+use crate::spec::Spec;
 use crate::wrapping::{self, WrappingAlgorithm, key::WrappingKey};
 
 /// An RSA public key as a session object of the HSM.
@@ -17,11 +21,73 @@ pub struct WrappingHandle {
     modulus_len: usize,
 }
 
+/// How the HSM wraps with RSA_AES_KEY_WRAP: a control decides. It means nothing for RSAES-OAEP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// CKM_RSA_AES_KEY_WRAP.
+    OneCall,
+    /// RSAES-OAEP of an ephemeral AES key and AES-KWP under it, by a row of the quirks table.
+    TwoParts(usize),
+}
+
+impl Way {
+    /// All, in the order in which they are tried.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let rows = 0..quirks::AES_KEY_WRAPS_PADDED.len();
+        std::iter::once(Self::OneCall).chain(rows.map(Self::TwoParts))
+    }
+
+    /// What the transcript calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OneCall => quirks::RSA_AES_KEY_WRAP.name,
+            Self::TwoParts(row) => quirks::AES_KEY_WRAPS_PADDED[row].name,
+        }
+    }
+}
+
 /// The throw-away AES key under which key bytes travel from the HSM into locked memory.
 pub struct Transport {
     handle: ObjectHandle,
     key: Locked,
-    row: usize,
+    rows: WrapRows,
+}
+
+/// The rows by which a module wraps with AES-KW, and with AES-KWP.
+#[derive(Clone, Copy, Default)]
+pub(super) struct WrapRows {
+    exact: usize,
+    padded: usize,
+}
+
+impl WrapRows {
+    /// How many rows there are for keys of this spec.
+    pub fn count(spec: Spec) -> usize {
+        Self::table(spec).len()
+    }
+
+    fn table(spec: Spec) -> &'static [quirks::Numbered] {
+        match spec.needs_padding() {
+            true => quirks::AES_KEY_WRAPS_PADDED,
+            false => quirks::AES_KEY_WRAPS,
+        }
+    }
+
+    /// Takes a row for keys of this spec's kind.
+    pub fn set(&mut self, spec: Spec, row: usize) {
+        match spec.needs_padding() {
+            true => self.padded = row,
+            false => self.exact = row,
+        }
+    }
+
+    /// The mechanism for keys of this spec.
+    pub fn of(self, spec: Spec) -> &'static quirks::Numbered {
+        &Self::table(spec)[match spec.needs_padding() {
+            true => self.padded,
+            false => self.exact,
+        }]
+    }
 }
 
 impl Hsm {
@@ -61,8 +127,8 @@ impl Hsm {
         })
     }
 
-    /// C_WrapKey: the HSM encrypts the key under the wrapping key. The result is exactly as long as
-    /// the modulus (RFC 8017, section 7.1.1).
+    /// C_WrapKey: the HSM encrypts the key under the wrapping key. RSAES-OAEP is exactly as long as the
+    /// modulus (RFC 8017, section 7.1.1); RSA_AES_KEY_WRAP has the AES-KWP of the key behind that.
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses or the length is another one.
@@ -70,22 +136,80 @@ impl Hsm {
         &self,
         wrapping_key: &WrappingHandle,
         algorithm: WrappingAlgorithm,
+        way: Way,
         material: &Material,
     ) -> Result<Vec<u8>> {
-        let mechanism = oaep(algorithm)?;
-        let wrapped = self
-            .session
-            .wrap_key(&mechanism, wrapping_key.handle, material.handle)
-            .map_err(fault)?;
-        if wrapped.len() != wrapping_key.modulus_len {
+        let wrapped = match (algorithm.is_rsa_aes(), way) {
+            (false, _) => self
+                .session
+                .wrap_key(&oaep(algorithm), wrapping_key.handle, material.handle)
+                .map_err(fault)?,
+            (true, Way::OneCall) => self.wrap_rsa_aes(wrapping_key, algorithm, material)?,
+            (true, Way::TwoParts(row)) => {
+                self.wrap_in_two_parts(wrapping_key, algorithm, row, material)?
+            }
+        };
+        let modulus_len = wrapping_key.modulus_len;
+        let fits = match algorithm.is_rsa_aes() {
+            false => wrapped.len() == modulus_len,
+            true => wrapped.len() > modulus_len + 8 && wrapped.len().is_multiple_of(8),
+        };
+        if !fits {
             return Err(Error::hsm(format!(
-                "C_WrapKey: {} bytes, where {algorithm} under this wrapping key gives {}",
+                "C_WrapKey: {} bytes, which {algorithm} under a modulus of {modulus_len} bytes never gives",
                 wrapped.len(),
-                wrapping_key.modulus_len
             ))
             .check("WRAPPED-LENGTH"));
         }
         Ok(wrapped)
+    }
+
+    /// CKM_RSA_AES_KEY_WRAP with an ephemeral AES key of 256 bits.
+    fn wrap_rsa_aes(
+        &self,
+        wrapping_key: &WrappingHandle,
+        algorithm: WrappingAlgorithm,
+        material: &Material,
+    ) -> Result<Vec<u8>> {
+        with_rsa_aes(algorithm, |mechanism| {
+            self.session
+                .wrap_key(mechanism, wrapping_key.handle, material.handle)
+        })
+        .map_err(|e| fault(e).doing(quirks::RSA_AES_KEY_WRAP.name))
+    }
+
+    /// The same by its two parts: the HSM makes an AES key, wraps it under the wrapping key, and wraps the
+    /// data key under it.
+    fn wrap_in_two_parts(
+        &self,
+        wrapping_key: &WrappingHandle,
+        algorithm: WrappingAlgorithm,
+        row: usize,
+        material: &Material,
+    ) -> Result<Vec<u8>> {
+        let ephemeral = self.generate_aes(&attributes::ephemeral_key())?;
+        let parts = || -> Result<Vec<u8>> {
+            let mut wrapped = self
+                .session
+                .wrap_key(&oaep(algorithm), wrapping_key.handle, ephemeral)
+                .map_err(|e| fault(e).doing(algorithm.oaep().name()))?;
+            if wrapped.len() != wrapping_key.modulus_len {
+                return Err(
+                    Error::hsm(format!("C_WrapKey: {} bytes of OAEP", wrapped.len()))
+                        .check("WRAPPED-LENGTH"),
+                );
+            }
+            let padded = &quirks::AES_KEY_WRAPS_PADDED[row];
+            wrapped.extend(
+                self.session
+                    .wrap_key(&padded.mechanism(), ephemeral, material.handle)
+                    .map_err(|e| fault(e).doing(padded.name))?,
+            );
+            Ok(wrapped)
+        };
+        let wrapped = parts();
+        self.session.destroy_object(ephemeral).map_err(fault)?;
+        wrapped
     }
 
     /// Takes a wrapping key out of the session.
@@ -112,48 +236,45 @@ impl Hsm {
         Ok(Transport {
             handle,
             key,
-            row: 0,
+            rows: WrapRows::default(),
         })
     }
 
-    /// Finds the AES-KW row that this module takes, by taking `control` out and comparing its key
-    /// check value with the HSM's.
+    /// Finds the row that this module takes for keys of the control's kind, by taking `control` out and
+    /// comparing its check values with the HSM's.
     ///
     /// # Errors
     /// Exit 3 where no row brings out the bytes that the HSM holds.
     pub fn prove_transport(&self, transport: &mut Transport, control: &Material) -> Result<()> {
-        let mut last = Error::hsm("no way to take key bytes out");
-        for (row, quirk) in quirks::AES_KEY_WRAPS.iter().enumerate() {
-            transport.row = row;
-            match self.take_out(transport, control) {
-                Ok(bytes) if wrapping::check_values(&bytes)? == control.check => return Ok(()),
-                Ok(_) => {
-                    last = Error::hsm(format!(
-                        "{} brought out other bytes than the HSM holds",
-                        quirk.name
-                    ))
-                }
-                Err(e) => last = e.doing(quirk.name),
-            }
+        let mut first = None; // the standard's own mechanism tells most
+        for row in 0..WrapRows::count(control.spec) {
+            transport.rows.set(control.spec, row);
+            let refused = match self.take_out(transport, control) {
+                Ok(bytes) => match wrapping::check_values(control.spec, &bytes) {
+                    Ok(check) if check == control.check => return Ok(()),
+                    _ => Error::hsm("it brought out other bytes than the HSM holds"),
+                },
+                Err(e) => e,
+            };
+            let name = transport.rows.of(control.spec).name;
+            first.get_or_insert(refused.doing(name));
         }
-        Err(last.check("CONTROL"))
+        let none = || Error::hsm("no way to take key bytes out");
+        Err(first.unwrap_or_else(none).check("CONTROL"))
     }
 
-    /// The key's bytes in locked memory, through AES-KW under the transport key.
+    /// The key's bytes in locked memory, through AES-KW or AES-KWP under the transport key. Of a private key
+    /// exactly its PKCS#8: what a module appends is cut off.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or what it gives does not unwrap to a key of its length.
+    /// Exit 3 where the HSM refuses or what it gives does not unwrap to such a key.
     pub fn take_out(&self, transport: &Transport, material: &Material) -> Result<Locked> {
-        let mechanism = quirks::AES_KEY_WRAPS[transport.row].mechanism();
-        let mut wrapped = self
+        let mechanism = transport.rows.of(material.spec).mechanism();
+        let wrapped = self
             .session
             .wrap_key(&mechanism, transport.handle, material.handle)
             .map_err(fault)?;
-        wrapped.truncate(material.len + 8); // NSS softokn reports more than it writes
-        let mut bytes = Locked::zeroed(material.len)?;
-        wrapping::aes_kw_unwrap(&transport.key, &wrapped, &mut bytes)
-            .map_err(|why| Error::hsm(format!("C_WrapKey: {why}")))?;
-        Ok(bytes)
+        wrapping::open_wrapped(material.spec, &transport.key, &wrapped)
     }
 
     /// Ends the transport key, here and in the HSM.
@@ -187,23 +308,37 @@ fn same_public_key(key: &WrappingKey, read: &[Attribute]) -> Result<(), String> 
     }
 }
 
-/// Big integers come with and without leading zero bytes.
-fn unsigned(bytes: &[u8]) -> &[u8] {
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    &bytes[zeros..]
-}
-
 /// CKM_RSA_PKCS_OAEP with MGF1 of the same hash and an empty label, as KMS wants it
 /// (PKCS#11 v2.40 section 2.1.8).
-pub(super) fn oaep(algorithm: WrappingAlgorithm) -> Result<Mechanism<'static>> {
-    let (hash, mgf) = match algorithm {
+pub(super) fn oaep(algorithm: WrappingAlgorithm) -> Mechanism<'static> {
+    Mechanism::RsaPkcsOaep(oaep_params(algorithm))
+}
+
+fn oaep_params(algorithm: WrappingAlgorithm) -> PkcsOaepParams<'static> {
+    let (hash, mgf) = match algorithm.oaep() {
         WrappingAlgorithm::RsaesOaepSha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
-        WrappingAlgorithm::RsaesOaepSha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
-        other => return Err(Error::usage(format!("{other} does not wrap secret keys"))),
+        _ => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
     };
-    Ok(Mechanism::RsaPkcsOaep(PkcsOaepParams::new(
-        hash,
-        mgf,
-        PkcsOaepSource::empty(),
+    PkcsOaepParams::new(hash, mgf, PkcsOaepSource::empty())
+}
+
+/// CK_RSA_AES_KEY_WRAP_PARAMS (PKCS#11 v2.40, section 2.1.21).
+#[repr(C)]
+struct RsaAesParams<'a> {
+    aes_key_bits: u64,
+    oaep: &'a PkcsOaepParams<'static>,
+}
+
+/// The mechanism points to its parameters, which live for the call.
+fn with_rsa_aes<T>(algorithm: WrappingAlgorithm, call: impl FnOnce(&Mechanism) -> T) -> T {
+    let oaep = oaep_params(algorithm);
+    let params = RsaAesParams {
+        aes_key_bits: 256,
+        oaep: &oaep,
+    };
+    let number = mechanism_type(quirks::RSA_AES_KEY_WRAP.number);
+    call(&Mechanism::VendorDefined(VendorDefinedMechanism::new(
+        number,
+        Some(&params),
     )))
 }

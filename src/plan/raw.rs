@@ -8,17 +8,18 @@ use serde::de::IgnoredAny;
 
 use super::{
     Deliver, EscrowPlan, HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource,
-    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Spec, WrapIn, digest, name, once,
+    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, WrapIn, digest, name, once,
     record_directory, relative, time,
 };
 use crate::error::{Error, Result};
 use crate::escrow::slip39::MOST_SHARES;
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
+use crate::spec::{LONGEST_HMAC, Refusal, Spec};
 use crate::transcript::signature::parse_fingerprint;
 use crate::verify::Anchor;
 use crate::words;
-use crate::wrapping::WrappingAlgorithm;
+use crate::wrapping::{Fingerprint, WrappingAlgorithm};
 
 /// More people than this are no roll call any more.
 const MOST_WITNESSES: usize = 16;
@@ -69,7 +70,7 @@ struct RawKey {
     spec: String,
     keep: String,
     fingerprint: Option<String>,
-    bits: NotYet,
+    bits: Option<usize>,
     source: NotYet,
     reason: NotYet,
     #[serde(default)]
@@ -202,7 +203,6 @@ fn kind(text: &str) -> Result<Kind> {
 fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
     let of_keys = raw.key.iter().flat_map(|key| {
         [
-            ("bits", key.bits.is_some()),
             ("source", key.source.is_some()),
             ("reason in [[key]]", key.reason.is_some()),
         ]
@@ -325,10 +325,7 @@ fn key(
         return Err(Error::usage("it has no [[key.import]]")
             .hint("a data key that goes nowhere needs no ceremony: add the KMS key it is for"));
     }
-    let fingerprint = raw
-        .fingerprint
-        .map(|text| digest("fingerprint", &text))
-        .transpose()?;
+    let fingerprint = raw.fingerprint.map(|text| fingerprint(&text)).transpose()?;
     let mut names = BTreeSet::new();
     let mut imports = Vec::with_capacity(raw.import.len());
     for raw in raw.import {
@@ -337,7 +334,11 @@ fn key(
         imports
             .push(import(raw, base, arns).map_err(|e| e.doing(format!("import {import_name:?}")))?);
     }
-    let spec = spec(&raw.spec, &imports)?;
+    let spec = spec(&raw.spec, raw.bits, &imports)?;
+    imports.iter().try_for_each(|import| {
+        spec.takes(import.wrapping, import.key_arn.is_china())
+            .map_err(|refusal| refused(refusal).doing(format!("import {:?}", import.name)))
+    })?;
     witnesses(&imports, spec)?;
     Ok(KeyPlan {
         label,
@@ -359,7 +360,7 @@ fn witnesses(imports: &[ImportPlan], spec: Spec) -> Result<()> {
             let what = format!("import {:?}: witness_of = {name:?} {why}", witness.name);
             Err(Error::usage(what).hint(hint))
         };
-        if spec.name() != "SYMMETRIC_DEFAULT" {
+        if !matches!(spec, Spec::Symmetric { .. }) {
             return refuse(
                 format!("means nothing for {}", spec.name()),
                 "KMS compares symmetric material only",
@@ -628,40 +629,52 @@ fn reason(what: &str, text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
+fn refused(refusal: Refusal) -> Error {
+    Error::usage(refusal.why).hint(refusal.hint)
+}
+
 /// The spec, which must suit every KMS key that gets the material.
-fn spec(text: &str, imports: &[ImportPlan]) -> Result<Spec> {
-    const LATER: [&str; 11] = [
-        "HMAC_224",
-        "HMAC_256",
-        "HMAC_384",
-        "HMAC_512",
-        "ECC_NIST_P256",
-        "ECC_NIST_P384",
-        "ECC_NIST_P521",
-        "ECC_SECG_P256K1",
-        "RSA_2048",
-        "RSA_3072",
-        "RSA_4096",
-    ];
-    if LATER.contains(&text) {
-        return Err(not_built(&format!("spec = {text:?}")));
+fn spec(text: &str, bits: Option<usize>, imports: &[ImportPlan]) -> Result<Spec> {
+    let spec = Spec::parse(text).map_err(refused)?;
+    match (spec, bits) {
+        (Spec::Hmac { hash, .. }, Some(bits)) => {
+            let least = hash.bytes() * 8;
+            let most = LONGEST_HMAC * 8;
+            if !bits.is_multiple_of(8) || !(least..=most).contains(&bits) {
+                return Err(Error::usage(format!("bits = {bits} is no length of {text} material"))
+                    .hint(format!("KMS takes whole bytes, from {least} to {most} bits; without `bits` it is {least}")));
+            }
+            Ok(Spec::Hmac {
+                hash,
+                bytes: bits / 8,
+            })
+        }
+        (_, Some(_)) => Err(Error::usage(format!("bits means nothing for {text}"))
+            .hint("only HMAC keys have a length of their own")),
+        (Spec::Symmetric { .. }, None) => symmetric(imports),
+        (spec, None) => Ok(spec),
     }
-    if text != "SYMMETRIC_DEFAULT" {
-        return Err(Error::usage(format!("spec {text:?} is no key spec that KMS imports"))
-            .hint("`aws kms describe-key` shows the KeySpec of the KMS key, such as SYMMETRIC_DEFAULT"));
-    }
+}
+
+fn symmetric(imports: &[ImportPlan]) -> Result<Spec> {
     let in_china = imports
         .iter()
         .filter(|import| import.key_arn.is_china())
         .count();
     match in_china {
-        0 => Ok(Spec::SymmetricDefault { bytes: 32 }),
-        all if all == imports.len() && all > 0 => Ok(Spec::SymmetricDefault { bytes: 16 }),
+        0 => Ok(Spec::AES_256),
+        all if all == imports.len() && all > 0 => Ok(Spec::Symmetric { bytes: 16 }),
         _ => Err(Error::usage(
             "KMS takes 16 bytes in partition aws-cn and 32 elsewhere: one data key cannot be both",
         )
         .hint("plan a data key of its own for the KMS keys in aws-cn")),
     }
+}
+
+fn fingerprint(text: &str) -> Result<Fingerprint> {
+    Fingerprint::from_hex(text).ok_or_else(|| {
+        Error::usage("fingerprint is no fingerprint: 64 hex digits (HMAC_224: 56, HMAC_384: 96, HMAC_512: 128)")
+    })
 }
 
 fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<ImportPlan> {
@@ -701,7 +714,7 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
 }
 
 fn wrapping(text: &str) -> Result<WrappingAlgorithm> {
-    let algorithm = text.parse::<WrappingAlgorithm>().map_err(|()| match text {
+    text.parse::<WrappingAlgorithm>().map_err(|()| match text {
         "RSAES_PKCS1_V1_5" => {
             Error::usage("wrapping RSAES_PKCS1_V1_5: KMS has refused it since 2023-10-10")
                 .hint("download import parameters for RSAES_OAEP_SHA_256")
@@ -710,15 +723,8 @@ fn wrapping(text: &str) -> Result<WrappingAlgorithm> {
             Error::usage("wrapping SM2PKE is not built: it is offered in China Regions only")
         }
         _ => Error::usage(format!("wrapping {text:?} is no wrapping algorithm of KMS"))
-            .hint("RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1"),
-    })?;
-    match algorithm {
-        WrappingAlgorithm::RsaesOaepSha1 | WrappingAlgorithm::RsaesOaepSha256 => Ok(algorithm),
-        _ => Err(Error::usage(format!(
-            "wrapping {algorithm}: KMS takes symmetric material under RSAES_OAEP_* only"
-        ))
-        .hint("download import parameters for RSAES_OAEP_SHA_256")),
-    }
+            .hint("RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1; for private keys also RSA_AES_KEY_WRAP_SHA_256 or _1"),
+    })
 }
 
 fn wrap_in(text: Option<&str>) -> Result<WrapIn> {

@@ -28,7 +28,7 @@ pub struct Replaced<'a> {
     /// The head of the stand-in for the previous record.
     pub previous_head: Option<Digest>,
     /// Fingerprint of each data key, by label, where it was made before.
-    pub fingerprints: BTreeMap<String, Digest>,
+    pub fingerprints: BTreeMap<String, crate::wrapping::Fingerprint>,
 }
 
 impl Replaced<'_> {
@@ -288,7 +288,10 @@ directory = "records/two"
             works: &[RsaesOaepSha1],
             wrapping_key_sha256: [1; 32],
             previous_head: Some([2; 32]),
-            fingerprints: BTreeMap::from([("a".to_owned(), [3; 32])]),
+            fingerprints: BTreeMap::from([(
+                "a".to_owned(),
+                crate::wrapping::Fingerprint::new(&[3; 32]),
+            )]),
         };
         let text = practice_plan(real, &with).unwrap();
         Plan::parse(Path::new("/room/plan.toml"), text.into_bytes()).unwrap()
@@ -310,7 +313,10 @@ directory = "records/two"
         assert_eq!(import.expires, of_real.expires);
         assert_eq!(import.other_kms_key, of_real.other_kms_key);
 
-        assert_eq!(key.fingerprint, Some([3; 32]));
+        assert_eq!(
+            key.fingerprint,
+            Some(crate::wrapping::Fingerprint::new(&[3; 32]))
+        );
         assert_eq!(import.wrapping, RsaesOaepSha1);
         assert_eq!(import.wrapping_key_sha256, Some([1; 32]));
         assert_eq!(import.parameters_valid_to, None);

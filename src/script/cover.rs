@@ -170,7 +170,7 @@ fn data_key(script: &Script, key: &KeyPlan) -> Html {
     let mut rows = vec![
         (
             "spec".into(),
-            format!("{}, {} bytes", key.spec.name(), key.spec.bytes()).into(),
+            format!("{}, {}", key.spec.name(), key.spec).into(),
         ),
         ("kept".into(), keep.into()),
         ("KCV".into(), kcv),

@@ -205,7 +205,8 @@ pub(super) fn blank() -> Sheet {
 }
 
 fn by_hand(key: &KeyPlan) -> Html {
-    rows_by_hand(&key.label, key.spec.bytes() + 8) // AES-KW adds eight bytes
+    let wrapped = key.spec.secret_len().map(crate::wrapping::kwp_len);
+    wrapped.map_or_else(Html::default, |wrapped| rows_by_hand(&key.label, wrapped))
 }
 
 /// Rows of the shape of package.txt.

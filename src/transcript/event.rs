@@ -83,17 +83,9 @@ pub enum Event {
         checks: Vec<PreflightCheck>,
     },
     KeyIntended(KeyIntended),
-    KeyGenerated {
-        label: String,
-        spec: &'static str,
-        bytes: usize,
-        cka_id: String,
-        kcv: String,
-        fingerprint: String,
-        attributes: Attributes,
-    },
-    KeyFound(BroughtBack),
-    KeyRecovered(BroughtBack),
+    KeyGenerated(DataKeyFacts),
+    KeyFound(DataKeyFacts),
+    KeyRecovered(DataKeyFacts),
     SameMaterial {
         label: String,
         fingerprint: String,
@@ -252,6 +244,9 @@ pub struct PreflightCheck {
     pub wrapping: &'static str,
     pub wrapped_in: WrapIn,
     pub wrapping_key_spec: &'static str,
+    /// Of RSA_AES_KEY_WRAP: the mechanism that does it, or its second part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import: Option<String>,
 }
@@ -319,15 +314,21 @@ pub struct VoidShare {
     pub handed_out: bool,
 }
 
-/// `key-found` and `key-recovered`.
+/// `key-generated`, `key-found` and `key-recovered`.
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // as above
-pub struct BroughtBack {
+pub struct DataKeyFacts {
     pub label: String,
     pub spec: &'static str,
-    pub bytes: usize,
+    /// Length of a secret key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<usize>,
+    /// Length of an HMAC key: it belongs to the fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits: Option<usize>,
     pub cka_id: String,
-    pub kcv: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kcv: Option<String>,
     pub fingerprint: String,
     pub attributes: Attributes,
 }

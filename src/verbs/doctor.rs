@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::hsm::{Hsm, KeyId, Module, TokenUri, removal_command};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{HsmPlan, PinSource, Plan, WrapIn};
+use crate::spec::Spec;
 use crate::transcript::Torn;
 use crate::verify::RecordedPlan;
 use crate::words;
@@ -87,7 +88,7 @@ struct Tried {
 pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
     let (module, mut hsm) = place.open()?;
     let mut tried = Vec::new();
-    let throw_away = hsm.throw_away(32)?;
+    let throw_away = hsm.throw_away(Spec::AES_256)?;
     let attributes = throw_away.attributes.clone();
     hsm.destroy(throw_away)?;
     for bits in [2048, 3072, 4096] {
@@ -102,7 +103,7 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
                     wrapping,
                     wrap_in,
                     wrapping_key: wrapping_key.public(),
-                    bytes: 32,
+                    spec: Spec::AES_256,
                     import: format!("{wrapping} under RSA_{bits}"),
                 };
                 let refused = preflight::prove(&mut hsm, &[want], |_| {}).err();
@@ -116,7 +117,9 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
             }
         }
     }
-    let escrow = preflight::try_escrow(&mut hsm).err().map(|e| e.line());
+    let escrow = preflight::try_escrow(&mut hsm, std::iter::empty())
+        .err()
+        .map(|e| e.line());
     let signer = hsm.try_signer().err().map(|e| e.line());
     let (module, token) = (module.description(), hsm.token().clone());
     if as_json {

@@ -12,6 +12,7 @@ use crate::hsm::{Module, TokenUri};
 use crate::kms::KeyArn;
 use crate::kms::aws::{self, ImportParameters, KeyMetadata};
 use crate::plan::Plan;
+use crate::spec::Spec;
 use crate::{machine, record, words};
 
 mod again;
@@ -167,14 +168,10 @@ fn importable(key: &KeyMetadata) -> Result<()> {
         ))
         .map_err(|e| e.hint("aws kms create-key --origin EXTERNAL makes one"));
     }
-    if key.key_spec != "SYMMETRIC_DEFAULT" {
-        return refuse(format!(
-            "spec {} is not built yet in byok {}",
-            key.key_spec,
-            env!("CARGO_PKG_VERSION")
-        ));
+    match Spec::parse(&key.key_spec) {
+        Ok(_) => Ok(()),
+        Err(refusal) => refuse(refusal.why).map_err(|e| e.hint(refusal.hint)),
     }
-    Ok(())
 }
 
 /// What modules read of the environment, as far as it is set here.

@@ -14,7 +14,7 @@ use crate::hsm::Module;
 use crate::plan::{ImportPlan, KeyPlan, Plan, WrapIn};
 use crate::rehearsal::{self, StandInKms};
 use crate::verify::{self, Verified};
-use crate::{machine, record, transcript, words, wrapping};
+use crate::{machine, record, transcript, wrapping};
 
 mod life;
 mod papers;
@@ -157,11 +157,11 @@ fn tell_ceremony(plan: &Plan, sealed: &Sealed, kms: &mut StandInKms) -> Result<V
     let verified = verify::verify(record, None).map_err(not_proved)?;
     for key in verified.report().keys {
         let made = format!(
-            "{}: {} random bytes inside a soft HSM",
+            "{}: {} inside a soft HSM",
             key.label,
-            key_bytes(plan, &key.label)
+            made_of(plan, &key.label)
         );
-        tell("made", &made, &format!("KCV {}", key.kcv))?;
+        tell("made", &made, &key.glance())?;
     }
     tell_imports(plan, record, &verified, kms)?;
     Ok(verified)
@@ -183,7 +183,7 @@ fn tell_imports(
         let under = format!("{place}, under a stand-in KMS's RSA-4096 key");
         tell("wrapped", &under, &format!("{bytes} bytes"))?;
         let material = kms.material(import.key_arn.as_str())?;
-        same_material(verified, &key.label, key.spec.bytes(), material)?;
+        same_material(verified, key, material)?;
         tell(
             "imported",
             "the KMS unwrapped it and holds the same key",
@@ -204,7 +204,7 @@ fn hand_over(
     let wrapped = read(&folder.join("WrappedKeyMaterial.bin"))?;
     let token = read(&folder.join("ImportToken.bin"))?;
     let arn = import.key_arn.as_str();
-    kms.import(arn, import.wrapping, &wrapped, &token)?;
+    kms.import(arn, key.spec, import.wrapping, &wrapped, &token)?;
     Ok(wrapped.len())
 }
 
@@ -227,22 +227,28 @@ fn make_token(module: &Path, label: &str) -> Result<()> {
     Module::load(module)?.make_practice_token(label, rehearsal::PIN, rehearsal::PIN)
 }
 
-fn key_bytes(plan: &Plan, label: &str) -> usize {
-    plan.keys
-        .iter()
-        .find(|key| key.label == label)
-        .map_or(0, |key| key.spec.bytes())
+/// What a data key of the plan is made of: `32 random bytes`, `key pair on P-384`.
+fn made_of(plan: &Plan, label: &str) -> String {
+    let key = plan.keys.iter().find(|key| key.label == label);
+    match key.map(|key| key.spec) {
+        Some(spec) => match spec.secret_len() {
+            Some(bytes) => format!("{bytes} random bytes"),
+            None => spec.to_string(),
+        },
+        None => String::new(),
+    }
 }
 
 /// What the stand-in or the escrow opened is what the transcript says the HSM made.
-fn same_material(verified: &Verified, label: &str, len: usize, opened: &[u8]) -> Result<()> {
-    let check = wrapping::check_values(opened)?;
+fn same_material(verified: &Verified, key: &KeyPlan, opened: &[u8]) -> Result<()> {
+    let check = wrapping::check_values(key.spec, opened)?;
+    let label = &key.label;
     let report = verified.report();
-    let made = report.keys.iter().find(|key| key.label == label);
+    let made = report.keys.iter().find(|key| key.label == *label);
     let same = made.is_some_and(|key| {
-        key.kcv == check.kcv && key.fingerprint == words::hex(&check.fingerprint)
+        key.kcv == check.kcv && key.fingerprint == check.fingerprint.to_string()
     });
-    if !same || opened.len() != len {
+    if !same {
         return Err(not_proved(format!(
             "the material that came out is not the HSM's data key {label:?}"
         )));

@@ -153,9 +153,12 @@ fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
         text += &format!("exposure  {}\n", report.exposure);
     }
     for key in &report.keys {
+        let kcv = key.kcv.as_ref().map(|kcv| format!("  KCV {kcv}"));
+        let bits = key.bits.map(|bits| format!("  {bits} bits"));
+        let told = kcv.or(bits).unwrap_or_default();
         text += &format!(
-            "data key  {}  {}  KCV {}\n          fingerprint {}\n",
-            key.label, key.spec, key.kcv, key.fingerprint
+            "data key  {}  {}{}\n          fingerprint {}\n",
+            key.label, key.spec, told, key.fingerprint
         );
     }
     text += &signatures_for_people(&report.signatures);

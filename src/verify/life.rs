@@ -95,7 +95,7 @@ impl Told<'_> {
             labels.push(line.text("label"));
             self.ids.push(line.text("cka_id").to_owned());
             self.rows.push(Row {
-                detail: format!("KCV {}{}", line.text("kcv"), doubt(record)),
+                detail: format!("{}{}", glance(line), doubt(record)),
                 ..row(line.at, line.text("label"), how(line))
             });
         }
@@ -301,4 +301,9 @@ fn expire(rows: &mut [Row], now: Timestamp) {
         .into();
         expiry.what = "expired";
     }
+}
+
+fn glance(line: &Line) -> String {
+    let kcv = Some(line.text("kcv")).filter(|kcv| !kcv.is_empty());
+    crate::wrapping::glance(kcv, line.text("fingerprint"))
 }

@@ -114,6 +114,7 @@ pub struct PlanText {
     pub directory: String,
     pub kind: String,
     pub keep: String,
+    pub spec: String,
     /// Whether the data key goes anywhere.
     pub imported: bool,
     /// Lines added to the top, and to `[[key]]`.
@@ -151,6 +152,7 @@ impl Room {
             directory: "records/one".into(),
             kind: "generate".into(),
             keep: "extractable".into(),
+            spec: "SYMMETRIC_DEFAULT".into(),
             imported: true,
             top_more: String::new(),
             key_more: String::new(),
@@ -397,7 +399,7 @@ impl PlanText {
             "title = \"{}\"\nkind = \"{}\"\n{}[machine]\nnetwork = \"{}\"\n[hsm]\nmodule = \"{}\"\n\
              token = \"{}\"\npin = \"{}\"\nenv = [\"SOFTHSM2_CONF\", \"KRYOPTIC_CONF\", \"BYOK_PROXY_MODULE\", \
              \"BYOK_PROXY_RULES\", \"P11_KIT_SERVER_ADDRESS\"]\n\
-             [[key]]\nlabel = \"{}\"\nspec = \"SYMMETRIC_DEFAULT\"\nkeep = \"{}\"\n{}{}[record]\ndirectory = \"{}\"\n{}{}",
+             [[key]]\nlabel = \"{}\"\nspec = \"{}\"\nkeep = \"{}\"\n{}{}[record]\ndirectory = \"{}\"\n{}{}",
             self.title,
             self.kind,
             self.top_more,
@@ -406,6 +408,7 @@ impl PlanText {
             self.token,
             self.pin,
             self.label,
+            self.spec,
             self.keep,
             self.key_more,
             if self.imported { import } else { String::new() },
@@ -555,13 +558,37 @@ impl KmsKey {
         )
     }
 
-    /// `openssl pkeyutl -decrypt`, told the hash for OAEP and for MGF1.
+    /// By openssl: `pkeyutl -decrypt` of RSAES-OAEP, told the hash for OAEP and for MGF1; of
+    /// RSA_AES_KEY_WRAP that gives the AES key for `enc -d -id-aes256-wrap-pad` of the rest.
     pub fn open(&self, wrapped: &Path, wrapping: &str) -> Vec<u8> {
         let hash = if wrapping.ends_with("SHA_256") {
             "sha256"
         } else {
             "sha1"
         };
+        let wrapped = fs::read(wrapped).unwrap();
+        if !wrapping.starts_with("RSA_AES_") {
+            return self.open_oaep(&wrapped, hash);
+        }
+        let modulus_len = (self.spki.len() - 38) & !63; // 256, 384 or 512 of the structure around it
+        let (ephemeral, material) = wrapped.split_at(modulus_len);
+        let key = hex(&self.open_oaep(ephemeral, hash));
+        assert_eq!(key.len(), 64, "an AES-256 key");
+        openssl(
+            &[
+                "enc",
+                "-d",
+                "-id-aes256-wrap-pad",
+                "-iv",
+                "A65959A6",
+                "-K",
+                &key,
+            ],
+            material,
+        )
+    }
+
+    fn open_oaep(&self, wrapped: &[u8], hash: &str) -> Vec<u8> {
         let (oaep, mgf) = (format!("rsa_oaep_md:{hash}"), format!("rsa_mgf1_md:{hash}"));
         openssl(
             &[
@@ -575,12 +602,23 @@ impl KmsKey {
                 &oaep,
                 "-pkeyopt",
                 &mgf,
-                "-in",
-                wrapped.to_str().unwrap(),
             ],
-            &[],
+            wrapped,
         )
     }
+}
+
+/// The fingerprint of an HMAC key by `openssl mac`, as docs/check-values.md says.
+pub fn openssl_hmac_fingerprint(spec: &str, key: &[u8]) -> String {
+    let digest = format!("SHA2-{}", spec.trim_start_matches("HMAC_"));
+    let key = format!("hexkey:{}", hex(key));
+    let mac = openssl(
+        &[
+            "mac", "-binary", "-digest", &digest, "-macopt", &key, "HMAC",
+        ],
+        b"byok-ceremony material fingerprint v1",
+    );
+    hex(&mac)
 }
 
 /// Key check value and fingerprint of an AES key by `openssl enc`, as docs/check-values.md says.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use byok::escrow::package::{Package, PackedKey};
+use byok::escrow::package::{KeyWrap, Package, PackedKey};
 use byok::plan::Plan;
 use byok::transcript::{Line, Torn};
 use byok::words;
@@ -113,8 +113,9 @@ impl Story {
             keys: vec![PackedKey {
                 label: self.label.clone(),
                 spec: "SYMMETRIC_DEFAULT".into(),
-                kcv: "4F1C9A".into(),
+                kcv: Some("4F1C9A".into()),
                 fingerprint: hex("fingerprint"),
+                wrapping: KeyWrap::Exact,
                 wrapped: (0..40).collect(),
             }],
         })

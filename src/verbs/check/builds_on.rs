@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::hsm::Hsm;
 use crate::plan::{Keep, KeyPlan, Kind, Plan, RecoverPlan};
 use crate::previous::Previous;
-use crate::words;
 
 /// Reads the previous record and the escrow package that the plan names.
 pub(super) fn previous(plan: &Plan, lines: &mut Lines) -> Option<Previous> {
@@ -83,7 +82,7 @@ pub(super) fn expected(
         lines.judge(expected, |expected| {
             let kcv = expected.kcv.as_ref();
             let kcv = kcv.map(|kcv| format!("KCV {kcv}, ")).unwrap_or_default();
-            let fingerprint = words::hex(&expected.fingerprint);
+            let fingerprint = &expected.fingerprint;
             format!(
                 "data key {:?}: must have {kcv}fingerprint {fingerprint}",
                 key.label

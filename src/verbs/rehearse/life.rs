@@ -5,8 +5,6 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use super::{
     hand_over, make_token, not_proved, read, same_material, tell, tell_ceremony, tell_end,
     write_new, write_parameters,
@@ -163,7 +161,7 @@ impl Life<'_> {
         let (key, import) = only_import(plan)?;
         hand_over(&sealed.directory, key, import, &mut self.kms)?;
         let material = self.kms.material(&old.arn)?;
-        same_material(&verified, &key.label, key.spec.bytes(), material)?;
+        same_material(&verified, key, material)?;
         if self.kms.decrypt(&old.arn, &old.encrypted)? != old.data {
             return Err(not_proved("old data opens as something else".into()));
         }
@@ -234,9 +232,8 @@ fn opens(
         let packed = package
             .key(&key.label)
             .ok_or_else(|| not_proved(format!("the package holds no {:?}", key.label)))?;
-        let mut opened = Zeroizing::new(vec![0; key.spec.bytes()]);
-        wrapping::aes_kw_unwrap(&secret, &packed.wrapped, &mut opened).map_err(not_proved)?;
-        same_material(made, &key.label, key.spec.bytes(), &opened)?;
+        let opened = wrapping::open_wrapped(key.spec, &secret, &packed.wrapped)?;
+        same_material(made, key, &opened)?;
     }
     Ok(())
 }

@@ -133,7 +133,7 @@ impl Practice<'_> {
                 wrapping,
                 wrap_in: WrapIn::Hsm,
                 wrapping_key: kms.wrapping_key(),
-                bytes: 32,
+                spec: crate::spec::Spec::AES_256,
                 import: "rehearsal".into(),
             };
             if preflight::prove(&mut hsm, &[want], |_| {}).is_ok() {
@@ -212,7 +212,7 @@ impl Practice<'_> {
         token: &'static str,
     ) -> Replaced<'_> {
         let keys = made.map_or(&[][..], |made| &made.previous.keys);
-        let of_key = |key: &crate::previous::KnownKey| (key.label.clone(), key.fingerprint);
+        let of_key = |key: &crate::previous::KnownKey| (key.label.clone(), key.fingerprint.clone());
         Replaced {
             module: self.module,
             token,

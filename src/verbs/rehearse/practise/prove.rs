@@ -1,7 +1,7 @@
 //! What a practised ceremony claims, proved from outside it: by the record's own rules, in the stand-in
 //! KMS, in the soft HSM.
 
-use super::super::{key_bytes, not_proved, shortened, tell, tell_imports, tell_tampering};
+use super::super::{made_of, not_proved, shortened, tell, tell_imports, tell_tampering};
 use super::{Practice, token_of};
 use crate::ceremony::Sealed;
 use crate::error::Result;
@@ -10,7 +10,6 @@ use crate::plan::{Deliver, Kind, Plan};
 use crate::previous::Previous;
 use crate::rehearsal::StandInKms;
 use crate::verify::{self, Verified};
-use crate::words;
 
 impl Practice<'_> {
     /// Tells of the ceremony, each line after it was proved.
@@ -62,21 +61,21 @@ impl Practice<'_> {
 /// The data keys: made, or the very ones that the stand-in record tells of.
 fn tell_keys(plan: &Plan, verified: &Verified, previous: Option<&Previous>) -> Result<()> {
     let (what, how) = match plan.kind {
-        Kind::Generate => ("made", "random bytes inside a soft HSM"),
-        Kind::Reimport => ("found", "bytes, the same data key as before"),
-        Kind::Recover => ("recovered", "bytes, the same data key as before"),
-        Kind::Destroy => ("destroyed", "bytes, the very data key of before"),
+        Kind::Generate => ("made", "inside a soft HSM"),
+        Kind::Reimport => ("found", "the same data key as before"),
+        Kind::Recover => ("recovered", "the same data key as before"),
+        Kind::Destroy => ("destroyed", "the very data key of before"),
     };
     for key in verified.report().keys {
         let known = previous.and_then(|previous| previous.key(&key.label));
-        if known.is_some_and(|known| words::hex(&known.fingerprint) != key.fingerprint) {
+        if known.is_some_and(|known| known.fingerprint.to_string() != key.fingerprint) {
             return Err(not_proved(format!(
                 "{:?} is another data key than before",
                 key.label
             )));
         }
-        let text = format!("{}: {} {how}", key.label, key_bytes(plan, &key.label));
-        tell(what, &text, &format!("KCV {}", key.kcv))?;
+        let text = format!("{}: {}, {how}", key.label, made_of(plan, &key.label));
+        tell(what, &text, &key.glance())?;
     }
     Ok(())
 }

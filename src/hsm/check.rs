@@ -1,0 +1,293 @@
+//! What the HSM computes of a data key, so that people can tell it from others: check values by type, the
+//! proof that it holds a private key, and the length of an HMAC key.
+
+use cryptoki::error::Error as P11Error;
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+use super::{Hsm, attributes, fault, quirks};
+use crate::error::{Error, Result};
+use crate::spec::{Curve, HmacHash, Spec};
+use crate::wrapping::{self, CheckValues, public};
+
+/// What a module tells of a public key object.
+pub(super) struct Told {
+    point: Option<Vec<u8>>,
+    modulus: Option<Vec<u8>>,
+}
+
+impl Told {
+    /// Whether it is the public half of a key with these check values. Silence is no contradiction: the
+    /// private half has proved itself.
+    pub fn is_of(&self, spec: Spec, check: &CheckValues) -> bool {
+        let Some(spki) = &check.public_key else {
+            return false;
+        };
+        match (spec, &self.point, &self.modulus) {
+            (Spec::Ec(curve), Some(point), _) => {
+                let told = public::from_point(curve, bare_point(point));
+                told.is_ok_and(|told| told == *spki)
+            }
+            (Spec::Rsa { .. }, _, Some(modulus)) => {
+                let modulus = unsigned(modulus);
+                !modulus.is_empty() && spki.windows(modulus.len()).any(|part| part == modulus)
+            }
+            _ => true,
+        }
+    }
+}
+
+impl Hsm {
+    /// The check values of a key, computed by the HSM.
+    pub(super) fn check_values(&self, handle: ObjectHandle, spec: Spec) -> Result<CheckValues> {
+        match spec {
+            Spec::Symmetric { .. } => self.of_aes(handle),
+            Spec::Hmac { hash, .. } => self.of_hmac(handle, hash),
+            Spec::Ec(curve) => self.of_ec(handle, curve),
+            Spec::Rsa { bits } => self.of_rsa(handle, bits),
+        }
+        .map_err(|e| match spec.is_private() {
+            true => e.doing("having it sign a challenge"),
+            false => e.doing("computing the key check value and the fingerprint"),
+        })
+    }
+
+    fn of_aes(&self, handle: ObjectHandle) -> Result<CheckValues> {
+        let zeros = Zeroizing::new(self.encrypt_block(handle, &[0; 16]).map_err(fault)?);
+        let text = wrapping::fingerprint_text();
+        let mut fingerprint = [0; 32];
+        for (half, block) in fingerprint.chunks_mut(16).zip(text.chunks(16)) {
+            half.copy_from_slice(&self.encrypt_block(handle, block).map_err(fault)?);
+        }
+        Ok(CheckValues::of_aes(&zeros, &fingerprint))
+    }
+
+    fn of_hmac(&self, handle: ObjectHandle, hash: HmacHash) -> Result<CheckValues> {
+        let mechanism = match hash {
+            HmacHash::Sha224 => Mechanism::Sha224Hmac,
+            HmacHash::Sha256 => Mechanism::Sha256Hmac,
+            HmacHash::Sha384 => Mechanism::Sha384Hmac,
+            HmacHash::Sha512 => Mechanism::Sha512Hmac,
+        };
+        let mac = self
+            .session
+            .sign(&mechanism, handle, wrapping::FINGERPRINT_TEXT)
+            .map_err(fault)?;
+        if mac.len() != hash.bytes() {
+            return Err(Error::hsm(format!("C_Sign: {} bytes of HMAC", mac.len())));
+        }
+        Ok(CheckValues::of_hmac(&mac))
+    }
+
+    /// Most modules tell no point of an unwrapped private key; two signatures do.
+    fn of_ec(&self, handle: ObjectHandle, curve: Curve) -> Result<CheckValues> {
+        let sign = || -> Result<(Vec<u8>, Vec<u8>)> {
+            let digest = public::digest_for(curve, &challenge()?);
+            let signature = self
+                .session
+                .sign(&Mechanism::Ecdsa, handle, &digest)
+                .map_err(fault)?;
+            Ok((digest, signature))
+        };
+        public::from_signatures(curve, &[sign()?, sign()?]).map(CheckValues::of_public_key)
+    }
+
+    fn of_rsa(&self, handle: ObjectHandle, bits: usize) -> Result<CheckValues> {
+        let wanted = [AttributeType::Modulus, AttributeType::PublicExponent];
+        let read = self
+            .session
+            .get_attributes(handle, &wanted)
+            .map_err(fault)?;
+        let (mut modulus, mut exponent) = (None, None);
+        for attribute in &read {
+            match attribute {
+                Attribute::Modulus(n) => modulus = Some(unsigned(n)),
+                Attribute::PublicExponent(e) => exponent = Some(unsigned(e)),
+                _ => {}
+            }
+        }
+        let modulus = modulus.ok_or_else(|| Error::hsm("the HSM tells no modulus of it"))?;
+        if modulus.len() * 8 != bits {
+            return Err(Error::hsm(format!(
+                "its modulus has {} bytes",
+                modulus.len()
+            )));
+        }
+        let challenge = challenge()?;
+        let signature = self
+            .session
+            .sign(&Mechanism::Sha256RsaPkcs, handle, &challenge)
+            .map_err(fault)?;
+        let exponent = exponent.filter(|e| !e.is_empty()).unwrap_or(&[1, 0, 1]);
+        public::from_rsa(modulus, exponent, &challenge, &signature).map(CheckValues::of_public_key)
+    }
+
+    /// What the module tells of a public key; one that tells nothing is no obstacle.
+    pub(super) fn told_of(&self, public: ObjectHandle) -> Told {
+        let one = |kind| {
+            self.session
+                .get_attributes(public, &[kind])
+                .unwrap_or_default()
+        };
+        let point = one(AttributeType::EcPoint)
+            .into_iter()
+            .find_map(|a| match a {
+                Attribute::EcPoint(point) if !point.is_empty() => Some(point),
+                _ => None,
+            });
+        let modulus = one(AttributeType::Modulus)
+            .into_iter()
+            .find_map(|a| match a {
+                Attribute::Modulus(n) if !n.is_empty() => Some(n),
+                _ => None,
+            });
+        Told { point, modulus }
+    }
+
+    /// How an HMAC key's length is not the spec's; `None` where it is, or for other types, whose check
+    /// values tell the length. Where the module does not report it (SoftHSM after C_UnwrapKey), wrapping
+    /// under a throw-away key of the HSM does: AES-KW takes multiples of 8 bytes only, and is 8 longer;
+    /// AES-KWP rounds up.
+    pub(super) fn another_length(
+        &self,
+        handle: ObjectHandle,
+        spec: Spec,
+    ) -> Result<Option<String>> {
+        let Spec::Hmac { bytes, .. } = spec else {
+            return Ok(None);
+        };
+        let read = self
+            .session
+            .get_attributes(handle, &[AttributeType::ValueLen])
+            .unwrap_or_default();
+        let told = read.iter().find_map(|attribute| match attribute {
+            Attribute::ValueLen(len) => Some(u64::from(*len)),
+            _ => None,
+        });
+        if let Some(told) = told.filter(|told| *told != 0) {
+            let another = told != bytes as u64;
+            return Ok(another.then(|| format!("{told} bytes, not {bytes}")));
+        }
+        self.probed_length(handle, bytes)
+    }
+
+    fn probed_length(&self, handle: ObjectHandle, bytes: usize) -> Result<Option<String>> {
+        let probe = self.generate_aes(&attributes::transport_key())?;
+        let wrapped_len = |rows: &[quirks::Numbered]| {
+            rows.iter().find_map(|row| {
+                let wrapped = self.session.wrap_key(&row.mechanism(), probe, handle);
+                wrapped.ok().map(|wrapped| wrapped.len())
+            })
+        };
+        let (exact, rounded) = (
+            wrapped_len(quirks::AES_KEY_WRAPS),
+            wrapped_len(quirks::AES_KEY_WRAPS_PADDED),
+        );
+        self.session.destroy_object(probe).map_err(fault)?;
+        let right = match (exact, rounded) {
+            (Some(wrapped), _) => wrapped == bytes + 8,
+            (None, Some(wrapped)) => {
+                !bytes.is_multiple_of(8) && wrapped == wrapping::kwp_len(bytes)
+            }
+            (None, None) => return Ok(Some("its length cannot be told".into())),
+        };
+        let len = exact.or(rounded).map_or(0, |wrapped| wrapped - 8);
+        Ok((!right).then(|| match exact {
+            Some(_) => format!("{len} bytes, not {bytes}"),
+            None => format!("some {len} bytes, not {bytes}"),
+        }))
+    }
+
+    /// A session AES key of 32 bytes that the HSM makes for one step.
+    pub(super) fn generate_aes(&self, rules: &[attributes::Rule]) -> Result<ObjectHandle> {
+        use cryptoki::object::{KeyType, ObjectClass};
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::AES),
+            Attribute::ValueLen(32.into()),
+        ];
+        template.extend(attributes::template(
+            rules,
+            quirks::OMISSIONS[self.omission],
+        ));
+        let handle = self
+            .session
+            .generate_key(&Mechanism::AesKeyGen, &template)
+            .map_err(|e| fault(e).doing("making a key for one step"))?;
+        let read = self
+            .session
+            .get_attributes(handle, &attributes::kinds(rules))
+            .map_err(fault)?;
+        attributes::judge(rules, &read).map_err(|deviations| {
+            Error::hsm(format!(
+                "the HSM made another key than it was asked for: {deviations}"
+            ))
+            .check("ATTRIBUTES")
+        })?;
+        Ok(handle)
+    }
+
+    /// Finds the row by which this module encrypts blocks; nothing to find for other types.
+    pub(super) fn learn_block_cipher(&mut self, handle: ObjectHandle, spec: Spec) -> Result<()> {
+        if let Spec::Symmetric { .. } = spec {
+            self.cipher = self.find_block_cipher(handle)?;
+        }
+        Ok(())
+    }
+
+    fn find_block_cipher(&self, handle: ObjectHandle) -> Result<usize> {
+        let encrypt =
+            |row: &quirks::BlockCipher| self.session.encrypt(&row.mechanism, handle, &[0; 16]);
+        let mut last = None;
+        for (at, row) in quirks::BLOCK_CIPHERS.iter().enumerate() {
+            match encrypt(row) {
+                Ok(block) if block.len() == 16 => return Ok(at),
+                Ok(block) => {
+                    last = Some(Error::hsm(format!(
+                        "{} gave {} bytes",
+                        row.name,
+                        block.len()
+                    )))
+                }
+                Err(e) => last = Some(fault(e).doing(row.name)),
+            }
+        }
+        let none = || Error::hsm("no block cipher");
+        Err(last
+            .unwrap_or_else(none)
+            .doing("computing a key check value"))
+    }
+
+    fn encrypt_block(&self, handle: ObjectHandle, block: &[u8]) -> Result<[u8; 16], P11Error> {
+        let cipher = &quirks::BLOCK_CIPHERS[self.cipher];
+        let encrypted = Zeroizing::new(self.session.encrypt(&cipher.mechanism, handle, block)?);
+        Ok(encrypted.as_slice().try_into()?)
+    }
+}
+
+/// Bytes that are the digest or signature input of nothing that matters.
+fn challenge() -> Result<Vec<u8>> {
+    let mut random = [0; 32];
+    SysRng
+        .try_fill_bytes(&mut random)
+        .map_err(|e| Error::machine(format!("drawing a challenge: {e}")))?;
+    Ok([b"byok-ceremony possession challenge v1".as_slice(), &random].concat())
+}
+
+/// The standard wants a point in an OCTET STRING (PKCS#11 v2.40, section 2.3.3); some modules give it bare.
+pub(super) fn bare_point(value: &[u8]) -> &[u8] {
+    match value {
+        [0x04, len, point @ ..] if point.len() == usize::from(*len) && *len < 0x80 => point,
+        [0x04, 0x81, len, point @ ..] if point.len() == usize::from(*len) => point,
+        point => point,
+    }
+}
+
+/// Big integers come with and without leading zero bytes.
+pub(super) fn unsigned(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    &bytes[zeros..]
+}
