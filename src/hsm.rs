@@ -17,7 +17,6 @@ mod attributes;
 mod check;
 mod escrow;
 mod keys;
-mod number;
 mod practice;
 mod quirks;
 mod secrets;

@@ -21,11 +21,11 @@
 //! # Invariants
 //! - Data-key bytes never enter this process, unless the approved plan says `wrap_in = "host"`.
 //! - No data key exists before the plan is approved and the preflight has passed.
-//! - Only [`hsm`] and [`locked`] name cryptoki. Only [`operator`] touches the terminal. Only [`record`]
+//! - Only [`hsm`], [`locked`] and `raw.rs` name cryptoki. Only [`operator`] touches the terminal. Only [`record`]
 //!   and [`transcript`] write files of a ceremony, and [`receipts`] after it. The core never prints.
 //! - No file is ever overwritten; every input is read once and its digest pinned.
 //! - There is no network code in the dependency tree.
-//! - `unsafe` stands in [`locked`], and in one line of [`hsm`] that makes mechanisms of numbers.
+//! - `unsafe` stands in `raw.rs` alone.
 
 pub mod ceremony;
 pub mod cli;
@@ -40,6 +40,7 @@ pub mod operator;
 pub mod outputs;
 pub mod plan;
 pub mod previous;
+mod raw;
 pub mod receipts;
 pub mod record;
 pub mod rehearsal;

@@ -198,7 +198,7 @@ fn has_word(code: &str, word: &str) -> bool {
 
 #[test]
 fn only_the_room_of_the_hsm_and_locked_memory_name_cryptoki() {
-    only_in(&["hsm", "locked"], &["cryptoki", "cryptoki_sys"]);
+    only_in(&["hsm", "locked", "raw"], &["cryptoki", "cryptoki_sys"]);
 }
 
 #[test]
@@ -216,9 +216,9 @@ fn only_the_operator_s_room_reads_the_keyboard() {
 }
 
 #[test]
-fn unsafe_code_stands_in_locked_memory_and_in_one_line_that_makes_mechanisms_of_numbers() {
+fn unsafe_code_stands_in_one_file() {
     only_in(
-        &["locked", "hsm/number"],
+        &["raw"],
         &[
             "unsafe {",
             "unsafe fn",

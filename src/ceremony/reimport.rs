@@ -150,10 +150,17 @@ pub(crate) fn find_right(
             };
             Ok((right, others.iter().map(note).collect()))
         }
-        None if count == 0 => Err(Error::hsm("the token holds no key of that label and kind").hint(
+        None if count == 0 => Err(Error::hsm(format!("the token holds no {} key of that label", kind_of(expected.spec))).hint(
             "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
         )),
         None => Err(not_the_same(key, expected, &others)),
+    }
+}
+
+fn kind_of(spec: Spec) -> &'static str {
+    match spec.is_private() {
+        true => "private",
+        false => "secret",
     }
 }
 

@@ -5,7 +5,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::object::AttributeType;
 
-use super::number::mechanism_type;
+use crate::raw::mechanism_type;
 use crate::wrapping::WrappingAlgorithm;
 
 /// A way to encrypt single AES blocks, for key check values and fingerprints.

@@ -8,10 +8,10 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use super::check::unsigned;
-use super::number::mechanism_type;
 use super::{Hsm, Material, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::locked::Locked;
+use crate::raw::mechanism_type;
 use crate::spec::Spec;
 use crate::wrapping::{self, WrappingAlgorithm, key::WrappingKey};
 

@@ -1,0 +1,116 @@
+//! What the compiler cannot check: the one room with `unsafe`, each line with its reason. Memory of the
+//! kernel for secrets (see [`crate::locked`]), and PKCS#11 mechanisms by number.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::ops::{Deref, DerefMut};
+use std::ptr::{self, NonNull};
+
+use cryptoki::mechanism::MechanismType;
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+
+/// A private mapping of fixed length: locked (mlock(2)), left out of core dumps (MADV_DONTDUMP), unmapped
+/// when it is dropped.
+pub(crate) struct Pages {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the mapping belongs to this value alone.
+unsafe impl Send for Pages {}
+
+/// Why there are no pages: what was done, and what the kernel answered.
+pub(crate) type NoPages = (&'static str, Errno);
+
+impl Pages {
+    /// `len` zero bytes.
+    pub fn zeroed(len: usize) -> Result<Self, NoPages> {
+        let size = len.max(1);
+        // SAFETY: a fresh private mapping at an address of the kernel's choice touches nothing else.
+        let start = unsafe {
+            rustix::mm::mmap_anonymous(
+                ptr::null_mut(),
+                size,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )
+        }
+        .map_err(|e| ("mapping memory for a secret", e))?;
+        let start = NonNull::new(start.cast::<u8>())
+            .ok_or(("mapping memory for a secret", Errno::NOMEM))?;
+        let pages = Self { start, len };
+        // SAFETY: exactly the mapping made above.
+        unsafe { rustix::mm::mlock(pages.address(), size) }
+            .map_err(|e| ("locking memory for a secret", e))?;
+        // SAFETY: as above. A kernel without this advice still has core dumps switched off.
+        let _ = unsafe { rustix::mm::madvise(pages.address(), size, Advice::LinuxDontDump) };
+        Ok(pages)
+    }
+
+    fn address(&self) -> *mut c_void {
+        self.start.as_ptr().cast()
+    }
+}
+
+impl Deref for Pages {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping is `len` initialised bytes and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Pages {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`, and `&mut self` is the only way in.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: nobody else holds the mapping; unmapping also unlocks it.
+        let _ = unsafe { rustix::mm::munmap(self.address(), self.len.max(1)) };
+    }
+}
+
+/// Copies `bytes` into a vector whose buffer is locked while `used` has it; `used` must zeroize it.
+/// Locking is best effort here: the same bytes are locked elsewhere, and the page may be shared.
+pub(crate) fn with_locked_copy<T>(bytes: &[u8], used: impl FnOnce(Vec<u8>) -> T) -> T {
+    let mut copy = Vec::with_capacity(bytes.len());
+    let (start, capacity) = (copy.as_mut_ptr() as *mut c_void, copy.capacity());
+    // SAFETY: the range is this vector's own buffer; it never grows.
+    let locked = unsafe { rustix::mm::mlock(start, capacity) }.is_ok();
+    copy.extend_from_slice(bytes);
+    let result = used(copy);
+    if locked {
+        // SAFETY: undoes exactly the lock above; unlocking reads and writes nothing.
+        let _ = unsafe { rustix::mm::munlock(start, capacity) };
+    }
+    result
+}
+
+/// The mechanism type of any PKCS#11 number. The wrapper makes them of vendors' numbers only (from
+/// 0x80000000), and does not know AES-KWP (0x210B) or CKM_RSA_AES_KEY_WRAP (0x1054) by name.
+pub(crate) fn mechanism_type(number: u64) -> MechanismType {
+    const {
+        assert!(size_of::<MechanismType>() == size_of::<u64>());
+        assert!(align_of::<MechanismType>() == align_of::<u64>());
+    }
+    // SAFETY: MechanismType is `repr(transparent)` over CK_MECHANISM_TYPE, an unsigned long of 64 bits here,
+    // as the assertions above hold it to; every value of it is valid.
+    unsafe { std::mem::transmute::<u64, MechanismType>(number) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_the_mechanism_that_the_wrapper_names() {
+        assert_eq!(mechanism_type(0x2109), MechanismType::AES_KEY_WRAP);
+        assert_eq!(mechanism_type(0x9), MechanismType::RSA_PKCS_OAEP);
+    }
+}
