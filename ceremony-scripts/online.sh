@@ -1,0 +1,2247 @@
+#!/usr/bin/env bash
+# The online half of a key ceremony, for the cloud operator: the KMS key, the import parameters and
+# their slip, the import, the proof, the alarm, and the end. One file; bash 3.2 or newer, the AWS
+# CLI, version 1 or 2, and what macOS, Linux and AWS CloudShell have. Nothing here sees a data key.
+#
+#     bash online.sh --help
+#     bash online.sh VERB --help
+
+if [ -z "${BASH_VERSION:-}" ]; then
+    echo "online.sh: run it with bash: bash online.sh --help" >&2
+    exit 2
+fi
+set -u
+
+tab=$'\t'
+# What `byok` takes the fingerprint of HMAC material over; GenerateMac over it must give the same.
+fingerprint_text='byok-ceremony material fingerprint v1'
+year_days=365
+newer_material='2.28, or 1.41 of the old line (July 2025)'
+newer_rotation='2.16, or 1.33 of the old line (June 2024)'
+
+usage() {
+    cat <<'END'
+usage: bash online.sh [GLOBAL] VERB [OPTIONS]
+
+The online half of a key ceremony with AWS KMS. In the order of a data key's life:
+
+  create             make a KMS key of Origin EXTERNAL, which waits for imported material
+  parameters         download the import parameters for one import, and show the slip
+  slip               show the slip again: what a second person writes down and signs
+  import             run the import.sh that came out of the room
+  prove              show what KMS holds; what can be shown depends on the key's spec
+  replicate          make a replica of a multi-Region key in another Region
+  rotate             list all materials of a KMS key; with --now, make the new one current
+  alias              let an alias point to a KMS key (manual rotation)
+  status             every key of Origin EXTERNAL: aliases, state, days left, materials
+  alarm              be told 30 days before the material expires, and when somebody deletes it
+  evidence           what CloudTrail knows of the key, as a file for `byok receipt`
+  disable, enable    stop and resume every use of the key
+  delete-material    delete the imported material: the key stops working at once
+  schedule-deletion  delete the KMS key after 7 to 30 days: for ever
+  cancel-deletion    stop that, and enable the key again
+
+Global options, before or after the verb:
+
+  --profile NAME        the credentials to use
+  --region REGION       where the AWS CLI's own setting, and the key's ARN, do not say it
+  --endpoint-url URL    another endpoint, for every call of the verb
+  --dry-run             print the aws commands, shell-quoted, one a line; run none, write nothing.
+                        Where an answer of KMS decides what comes next, every case is printed, with
+                        a line that begins with # before it
+
+`bash online.sh VERB --help` tells its options, an example, the permissions that it needs, and what
+it does not do.
+
+No verb deletes material in order to import it again: a reimport goes over what is there. No file is
+ever overwritten, except SHA256SUMS and slip.txt, which follow the parameter files beside them.
+
+Exit codes: 0 done, 1 declined, 2 usage or a file, 3 AWS refused, or the AWS CLI is missing or too
+old, 4 something is not what it claims to be, 130 interrupted.
+END
+}
+
+help_create() {
+    cat <<'END'
+usage: bash online.sh create --name NAME [--spec SPEC] [--usage USAGE] [--multi-region]
+           [--description TEXT] [--tag KEY=VALUE]... [--alias NAME] [--policy FILE]
+
+Makes a KMS key of Origin EXTERNAL without material, and writes NAME.describe-key.json, which
+`byok plan` reads. Prints the key's ARN.
+
+  --spec SPEC      SYMMETRIC_DEFAULT (so by itself), HMAC_224, HMAC_256, HMAC_384, HMAC_512,
+                   ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, RSA_2048,
+                   RSA_3072, RSA_4096. The others cannot be imported into
+  --usage USAGE    by itself ENCRYPT_DECRYPT for SYMMETRIC_DEFAULT, GENERATE_VERIFY_MAC for HMAC,
+                   SIGN_VERIFY for ECC and RSA
+  --multi-region   a multi-Region primary key; this cannot be changed later
+  --tag KEY=VALUE  may be given again
+  --alias NAME     an alias for it; "alias/" is put before NAME where it is missing
+  --policy FILE    the key policy; KMS's own gives the account everything
+
+Example:
+  bash online.sh create --name eu-west-1 --region eu-west-1 --description 'Payments 2026' \
+      --alias payments --policy key-policy.json
+
+Needs: kms:CreateKey, kms:DescribeKey; with --tag kms:TagResource, with --alias kms:CreateAlias.
+Does not: import anything, or change a key that exists.
+END
+}
+
+help_parameters() {
+    cat <<'END'
+usage: bash online.sh parameters --name IMPORTNAME --key ARN|ID --algorithm ALGORITHM
+           [--size RSA_4096] [--out inputs]
+
+Downloads the import parameters for one import into inputs/IMPORTNAME.json: what KMS answered, and
+WrappingAlgorithm and WrappingKeySpec, which KMS does not say and byok compares with the plan. Then
+it writes inputs/SHA256SUMS and shows the slip of everything in inputs/.
+
+Do this at most 24 hours before the import: then KMS takes the import token no more. For each import
+and each reimport anew; an older set for the same key is best forgotten.
+
+  --algorithm      RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1 for SYMMETRIC_DEFAULT and HMAC;
+                   RSA_AES_KEY_WRAP_SHA_256 or RSA_AES_KEY_WRAP_SHA_1 for RSA; any of them for ECC
+  --size           RSA_2048, RSA_3072 or RSA_4096
+  --out DIRECTORY  made where it is missing; nothing else may lie there
+
+Example:
+  bash online.sh parameters --name eu-west-1 --algorithm RSAES_OAEP_SHA_256 \
+      --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: kms:DescribeKey, kms:GetParametersForImport.
+Does not: import anything, or write over an existing file.
+END
+}
+
+help_slip() {
+    cat <<'END'
+usage: bash online.sh slip [--out inputs]
+
+Shows the slip, and writes it to inputs/slip.txt: the digest of each wrapping key, and one over all
+parameter files, 8 rows each. A second person, who trusts neither the carrier nor the stick, writes
+it down or checks the print against this screen, signs it, and takes it into the room. There byok asks
+for rows of it. Needs no network.
+
+Looked at are parameter files as `parameters` writes them, the console's .zip, and a folder with the
+console's WrappingPublicKey.bin and ImportToken.bin. A file that changed since SHA256SUMS was written is exit 4.
+
+Example:
+  bash online.sh slip --out inputs
+
+Needs: no permission.
+Does not: replace the eyes of the second person.
+END
+}
+
+help_import() {
+    cat <<'END'
+usage: bash online.sh import FOLDER
+
+Runs the import.sh that the ceremony wrote: in the folder of one import, LABEL/IMPORT, or at the top
+of a record, where it runs all of them. It knows the key, the Region and the expiry. Each run leaves an
+import-result file for `byok receipt`. After a failure this tells which it was and whose move it is.
+
+Example:
+  bash online.sh import payments-2026/eu-west-1 --profile keys
+
+Needs: kms:ImportKeyMaterial.
+Does not: delete anything before, and nothing needs that: a reimport goes over what is there.
+END
+}
+
+help_prove() {
+    cat <<'END'
+usage: bash online.sh prove --key ARN [--fingerprint HEX] [--public-key FILE] [--out DIRECTORY]
+
+Shows what KMS holds after an import, and keeps KMS's answers as files for `byok receipt`
+(REGION-ID.describe-key.json and the like, in this folder or in DIRECTORY).
+
+  SYMMETRIC_DEFAULT  encrypts and decrypts. That shows that the key works, and NOT which material it
+                     has: only a second import of the same material, by another person, shows that
+  HMAC               GenerateMac over byok's fingerprint text; equal to --fingerprint, from the report
+                     or the share form, it is the data key of the record
+  ECC, RSA           GetPublicKey; equal to --public-key, the record's file (PEM or DER), or to
+                     --fingerprint, it is the data key of the record
+
+Example:
+  bash online.sh prove --fingerprint 0f1e2d... --key ARN
+
+Needs: kms:DescribeKey; kms:Encrypt and kms:Decrypt, kms:GenerateMac, or kms:GetPublicKey.
+Does not: change anything.
+END
+}
+
+help_replicate() {
+    cat <<'END'
+usage: bash online.sh replicate --key ARN --to REGION [--policy FILE] [--description TEXT] [--name NAME]
+
+Makes a replica of a multi-Region primary key of Origin EXTERNAL in another Region, and prints its ARN.
+It has no material: download import parameters for it, and have the same material wrapped for it.
+With --name, writes NAME.describe-key.json for `byok plan`.
+
+Example:
+  bash online.sh replicate --name eu-west-2 --to eu-west-2 \
+      --key arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab
+
+Needs: kms:DescribeKey; kms:ReplicateKey in the primary's Region, kms:CreateKey in the other.
+Does not: carry material: each replica has its own import.
+END
+}
+
+help_rotate() {
+    cat <<'END'
+usage: bash online.sh rotate --key ARN [--now] [--out FILE]
+
+Lists every material of a symmetric KMS key with its state. Such a key is Enabled only while ALL of
+them are imported: each needs its own record, and its own reimport before it expires. With --out, keeps
+KMS's answer for `byok receipt`.
+
+  --now   after an import as NEW_KEY_MATERIAL: the key encrypts with the new material from now on, and
+          goes on decrypting with the old ones. At most 25 times in the life of a key; it cannot be undone
+
+For a multi-Region key: import the new material into the primary and all replicas, then rotate the primary.
+HMAC, ECC and RSA keys keep their first material for ever: rotate those with a new KMS key and `alias`.
+
+Example:
+  bash online.sh rotate --now --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: kms:DescribeKey, kms:ListKeyRotations; with --now kms:RotateKeyOnDemand.
+Does not: make or import material. Automatic rotation does not exist for imported material.
+END
+}
+
+help_alias() {
+    cat <<'END'
+usage: bash online.sh alias --name alias/NAME --key ARN
+
+Lets an alias point to this key: makes it, or moves it and tells where it pointed before. That is manual
+rotation: what names the alias encrypts with this key from now on. Keep the old key: what it encrypted,
+only it decrypts. "alias/" is put before NAME where it is missing.
+
+Example:
+  bash online.sh alias --name payments \
+      --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: kms:DescribeKey, kms:ListAliases, kms:CreateAlias or kms:UpdateAlias (on the alias, the old and the new key).
+Does not: re-encrypt anything.
+END
+}
+
+help_status() {
+    cat <<'END'
+usage: bash online.sh status [--regions REGION,REGION]
+
+Every key of Origin EXTERNAL in these Regions: aliases, state, days left, materials. PendingImport of
+a key that was in use is an outage, and comes without warning after a Region-wide loss too: reimport today.
+
+Example:
+  bash online.sh status --regions eu-west-1,eu-central-1
+
+Needs: kms:ListKeys, kms:DescribeKey, kms:ListAliases, kms:ListKeyRotations.
+Does not: change anything.
+END
+}
+
+help_alarm() {
+    cat <<'END'
+usage: bash online.sh alarm --key ARN --topic SNS_ARN [--days 30]
+
+Somebody is told, through an SNS topic of the key's Region with a confirmed subscription,
+  - while fewer than --days (1 to 364) are left until the material expires: a CloudWatch alarm on
+    AWS/KMS SecondsUntilKeyMaterialExpires, Minimum, 60 s, LessThanThreshold;
+  - when it expired or the key was deleted, and when somebody deletes the material, disables the key
+    or schedules its deletion: two EventBridge rules. The second needs a CloudTrail trail in this Region.
+Running it again sets the same alarm and rules anew.
+
+Example:
+  bash online.sh alarm --topic arn:aws:sns:eu-west-1:111122223333:keys \
+      --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: kms:DescribeKey, sns:ListSubscriptionsByTopic, sns:GetTopicAttributes, cloudwatch:PutMetricAlarm,
+cloudwatch:DescribeAlarms, events:PutRule, events:PutTargets.
+Does not: make the topic, or change its policy.
+END
+}
+
+help_evidence() {
+    cat <<'END'
+usage: bash online.sh evidence --key ARN [--out FILE] [--days 90]
+
+Writes the CloudTrail events about this key's life (made, imported, deleted, expired, disabled, rotated,
+aliases, policy; not each encryption) as JSON for `byok receipt`. The event history keeps 90 days; what is
+older lies in your trail's bucket. FILE is REGION-ID.cloudtrail.json by itself. It names people and
+addresses: keep it like the record.
+
+Example:
+  bash online.sh evidence --days 7 --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: cloudtrail:LookupEvents.
+Does not: prove which material it was. An event appears about 5 minutes after it happened.
+END
+}
+
+help_disable() {
+    cat <<'END'
+usage: bash online.sh disable --key ARN
+
+Stops every use of the key until `enable`. The material stays, and its expiry runs on. Data keys that a
+service has in memory go on working until it asks KMS the next time.
+
+Example:
+  bash online.sh disable --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: kms:DescribeKey, kms:DisableKey.
+Does not: touch the material.
+END
+}
+
+help_enable() {
+    cat <<'END'
+usage: bash online.sh enable --key ARN
+
+Lets the key be used again after `disable`.
+
+Example:
+  bash online.sh enable --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: kms:DescribeKey, kms:EnableKey.
+Does not: bring back material: a key in PendingImport needs an import.
+END
+}
+
+help_delete_material() {
+    cat <<'END'
+usage: bash online.sh delete-material --key ARN [--material ID]
+
+Deletes imported material from KMS, at once. Says what breaks, and goes on only when the key's id is typed.
+Only a reimport of the same material ends the outage. Never needed before a reimport, and not for a
+change of the expiry: reimport over it.
+
+  --material ID   one of several materials (see `rotate`); the whole key stops all the same
+
+Example:
+  bash online.sh delete-material --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: kms:DescribeKey, kms:ListAliases, kms:DeleteImportedKeyMaterial.
+Does not: delete the KMS key, or anything in the HSM or with the custodians.
+END
+}
+
+help_schedule_deletion() {
+    cat <<'END'
+usage: bash online.sh schedule-deletion --key ARN [--days 30]
+
+The end of a KMS key: unusable at once, and gone for ever after --days (7 to 30). Says what breaks and
+when, and goes on only when the key's id is typed. Until then `cancel-deletion` brings it back. Disable it
+first, and wait long enough for whoever still needs it to call.
+
+Example:
+  bash online.sh schedule-deletion --days 30 \
+      --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: kms:DescribeKey, kms:ListAliases, kms:ScheduleKeyDeletion.
+Does not: destroy the material in the HSM: that is a ceremony of the kind `destroy`, and comes after it.
+END
+}
+
+help_cancel_deletion() {
+    cat <<'END'
+usage: bash online.sh cancel-deletion --key ARN
+
+Stops a scheduled deletion, and enables the key, which KMS leaves Disabled.
+
+Example:
+  bash online.sh cancel-deletion --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+
+Needs: kms:DescribeKey, kms:CancelKeyDeletion, kms:EnableKey.
+Does not: bring back material that expired meanwhile.
+END
+}
+
+# ---- speaking ----
+
+say() { printf '%s\n' "$@"; }
+say_err() { printf '%s\n' "$@" >&2; }
+
+# refuse CODE LINE...: ends.
+refuse() {
+    local code=$1
+    shift
+    printf 'online.sh: %s\n' "$@" >&2
+    exit "$code"
+}
+
+# quoted WORD: as a shell reads it back.
+quoted() {
+    case $1 in
+        '' | *[!A-Za-z0-9_./:=,@%+-]*) printf "'%s'" "$(printf '%s' "$1" | LC_ALL=C sed "s/'/'\\\\''/g")" ;;
+        *) printf '%s' "$1" ;;
+    esac
+}
+
+command_line() {
+    local word line=$1
+    shift
+    for word in ${1+"$@"}; do
+        line="$line $(quoted "$word")"
+    done
+    printf '%s\n' "$line"
+}
+
+# planned TEXT: a remark in the output of --dry-run.
+planned() {
+    [ "$dry_run" = no ] || printf '# %s\n' "$@"
+}
+
+# ---- digests ----
+
+sha256_of() { # FILE, or - for stdin
+    local line
+    if [ "$1" != - ]; then
+        sha256_of - <"$1"
+        return
+    fi
+    if command -v sha256sum >/dev/null 2>&1; then
+        line=$(sha256sum)
+    elif command -v shasum >/dev/null 2>&1; then
+        line=$(shasum -a 256)
+    elif command -v openssl >/dev/null 2>&1; then
+        line=$(openssl dgst -sha256)
+    else
+        refuse 2 "no program here can compute SHA-256" "install one of sha256sum, shasum, openssl"
+    fi
+    line=${line##*= } # openssl writes the digest last, the others first
+    printf '%s\n' "${line%% *}"
+}
+
+# digest_rows DIGEST: as byok shows it: 8 numbered rows of 8 hex digits and 4 words.
+digest_rows() {
+    pgp_words | LC_ALL=C awk -v digest="$1" '
+        { even[NR - 1] = $1; odd[NR - 1] = $2 }
+        function nibble(at) { return index("0123456789abcdef", substr(digest, at, 1)) - 1 }
+        function byte(at) { return nibble(2 * at + 1) * 16 + nibble(2 * at + 2) }
+        function pair(at) { return even[byte(at)] " " odd[byte(at + 1)] }
+        END {
+            for (row = 0; row < 8; row++) {
+                at = row * 4
+                printf "  row %d   %s %s   %-22s %s\n", row + 1, substr(digest, at * 2 + 1, 4),
+                    substr(digest, at * 2 + 5, 4), pair(at), pair(at + 2)
+            }
+        }'
+}
+
+# hex_of_text: padded base64 on stdin, lower-case hex on stdout; fails on anything else. Its own,
+# because the decoders of macOS and Linux take different options.
+hex_of_text() {
+    LC_ALL=C tr -d ' \t\r\n' | LC_ALL=C awk '
+        { text = text $0 }
+        END {
+            letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+            size = length(text)
+            if (size == 0 || size % 4) exit 1
+            pad = substr(text, size - 1) == "==" ? 2 : substr(text, size) == "=" ? 1 : 0
+            for (at = 1; at <= size; at += 4) {
+                value = 0
+                for (i = at; i < at + 4; i++) {
+                    digit = i > size - pad ? 0 : index(letters, substr(text, i, 1)) - 1
+                    if (digit < 0) exit 1
+                    value = value * 64 + digit
+                }
+                hex = hex sprintf("%06x", value)
+            }
+            print substr(hex, 1, length(hex) - 2 * pad)
+        }'
+}
+
+# bytes_of HEX: the bytes, on stdout.
+bytes_of() { printf '%b' "$(printf '%s' "$1" | LC_ALL=C sed 's/../\\x&/g')"; }
+
+# json_value NAME: the last value of this name, a string or a number, in the JSON on stdin.
+json_value() {
+    LC_ALL=C tr -d '\000\r\n' |
+        LC_ALL=C sed -n 's/^[^{]*{\(.*\)$/,\1/; s/.*[{,][[:space:]]*"'"$1"'"[[:space:]]*:[[:space:]]*"\{0,1\}\([^",}]*\).*/\1/p' |
+        LC_ALL=C sed 's/[[:space:]]*$//'
+}
+
+# spki_size HEX: which RSA key this is by its exact DER form, exponent 65537; fails for anything else.
+spki_size() {
+    local key=$1 begins ends=0203010001 bytes=$((${#1} / 2)) size
+    case $bytes in
+        294) begins=30820122300d06092a864886f70d01010105000382010f003082010a0282010100 size=RSA_2048 ;;
+        422) begins=308201a2300d06092a864886f70d01010105000382018f003082018a0282018100 size=RSA_3072 ;;
+        550) begins=30820222300d06092a864886f70d01010105000382020f003082020a0282020100 size=RSA_4096 ;;
+        *) return 1 ;;
+    esac
+    case $key in
+        "$begins"*"$ends") printf '%s\n' "$size" ;;
+        *) return 1 ;;
+    esac
+}
+
+# ---- time: date differs between systems, so the calendar is computed here ----
+
+# epoch_of TEXT: seconds since 1970 of what the AWS CLI writes: a number, or ISO 8601 with an offset.
+epoch_of() {
+    local text=$1 day days clock offset=0 year month minute
+    case $text in
+        '' | *[!0-9.TZ:+-]*) return 1 ;;
+        *T*) ;;
+        [0-9]*) text=${text%%.*}
+            case $text in *[!0-9]* | ????????????*) return 1 ;; esac
+            printf '%s\n' "$text"
+            return 0 ;;
+        *) return 1 ;;
+    esac
+    day=${text%%T*} clock=${text#*T}
+    case $clock in
+        *Z) clock=${clock%Z} ;;
+        *+*) offset=$(minutes_of "${clock##*+}") || return 1
+            clock=${clock%%+*} ;;
+        *-*) offset=$(minutes_of "${clock##*-}") || return 1
+            offset=$((-offset)) clock=${clock%%-*} ;;
+        *) return 1 ;;
+    esac
+    clock=${clock%%.*}
+    case $day/$clock in
+        [0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]/[0-9][0-9]:[0-9][0-9]:[0-9][0-9]) ;;
+        *) return 1 ;;
+    esac
+    year=$((10#${day%%-*})) month=${day#*-} minute=${clock#*:}
+    month=$((10#${month%%-*})) minute=$((10#${minute%%:*}))
+    # The year begins in March here, so that the leap day is its last.
+    [ "$month" -gt 2 ] || year=$((year - 1))
+    days=$(((153 * ((month + 9) % 12) + 2) / 5 + 10#${day##*-} - 1))
+    days=$((days + year * 365 + year / 4 - year / 100 + year / 400 - 719468))
+    printf '%s\n' $((days * 86400 + 10#${clock%%:*} * 3600 + (minute - offset) * 60 + 10#${clock##*:}))
+}
+
+# minutes_of OFFSET: of 02:00 or 0200
+minutes_of() {
+    case $1 in
+        [0-9][0-9]:[0-9][0-9]) printf '%s\n' $((10#${1%%:*} * 60 + 10#${1##*:})) ;;
+        [0-9][0-9][0-9][0-9]) printf '%s\n' $((10#${1%??} * 60 + 10#${1#??})) ;;
+        *) return 1 ;;
+    esac
+}
+
+# utc_of EPOCH: 2026-11-23T09:41:00Z
+utc_of() {
+    local days=$(($1 / 86400 + 719468)) rest=$(($1 % 86400)) era of_era year of_year month day
+    era=$((days / 146097)) of_era=$((days % 146097))
+    year=$(((of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365))
+    of_year=$((of_era - (365 * year + year / 4 - year / 100)))
+    month=$(((5 * of_year + 2) / 153))
+    day=$((of_year - (153 * month + 2) / 5 + 1))
+    year=$((year + era * 400))
+    month=$((month < 10 ? month + 3 : month - 9))
+    [ "$month" -gt 2 ] || year=$((year + 1))
+    printf '%04d-%02d-%02dT%02d:%02d:%02dZ\n' "$year" "$month" "$day" $((rest / 3600)) $((rest / 60 % 60)) \
+        $((rest % 60))
+}
+
+# shown_time EPOCH: 2026-11-23 09:41 UTC
+shown_time() { utc_of "$1" | LC_ALL=C sed 's/T\(..:..\):..Z/ \1 UTC/'; }
+
+# ---- files ----
+
+# publish TEMPORARY FINAL MODE: gives a finished file its name; whole or not at all, never over another.
+publish() {
+    chmod "$3" "$1" || return 1
+    if ln "$1" "$2" 2>/dev/null; then
+        rm -f "$1"
+        return 0
+    fi
+    if [ ! -e "$2" ] && [ ! -L "$2" ]; then # a file system without hard links
+        mv -n "$1" "$2" && [ ! -e "$1" ] && return 0
+    fi
+    rm -f "$1"
+    return 1
+}
+
+# beside FILE CONTENT: a temporary file with this content, in the directory of FILE.
+beside() {
+    local folder=. temporary
+    case $1 in
+        /*/*) folder=${1%/*} ;;
+        /*) folder=/ ;;
+        */*) folder=./${1%/*} ;;
+    esac
+    temporary=$(mktemp "$folder/.online.XXXXXX") || refuse 2 "no file can be made in $folder"
+    if ! cat "$2" >"$temporary"; then
+        rm -f "$temporary"
+        refuse 2 "$1 cannot be written: is the disk full?"
+    fi
+    printf '%s\n' "$temporary"
+}
+
+# keep CONTENT FINAL MODE: a new file.
+keep() {
+    local temporary
+    temporary=$(beside "$2" "$1") || exit 2
+    publish "$temporary" "$2" "$3" || refuse 2 "$2 cannot be written, or exists: no file is overwritten"
+}
+
+# rewrite CONTENT FINAL: the two files that follow the parameter files.
+rewrite() {
+    local temporary
+    temporary=$(beside "$2" "$1") || exit 2
+    if chmod 644 "$temporary" && mv -f "$temporary" "$2"; then return 0; fi
+    rm -f "$temporary"
+    refuse 2 "$2 cannot be written"
+}
+
+# must_be_new FILE HINT
+must_be_new() {
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        refuse 2 "$1 exists, and no file is overwritten" "${2-move it away, or choose another name}"
+    fi
+}
+
+# free_name STEM EXTENSION: STEM.EXTENSION, or STEM-2.EXTENSION and so on.
+free_name() {
+    local number=2 name=$1.$2
+    while [ -e "$name" ] || [ -L "$name" ]; do
+        name=$1-$number.$2
+        number=$((number + 1))
+    done
+    printf '%s\n' "$name"
+}
+
+# One line for each byte value: the word for even positions, the word for odd ones (PGP word list,
+# P. Juola, P. Zimmermann, 1995).
+pgp_words() {
+    cat <<'END'
+aardvark adroitness
+absurd adviser
+accrue aftermath
+acme aggregate
+adrift alkali
+adult almighty
+afflict amulet
+ahead amusement
+aimless antenna
+Algol applicant
+allow Apollo
+alone armistice
+ammo article
+ancient asteroid
+apple Atlantic
+artist atmosphere
+assume autopsy
+Athens Babylon
+atlas backwater
+Aztec barbecue
+baboon belowground
+backfield bifocals
+backward bodyguard
+banjo bookseller
+beaming borderline
+bedlamp bottomless
+beehive Bradbury
+beeswax bravado
+befriend Brazilian
+Belfast breakaway
+berserk Burlington
+billiard businessman
+bison butterfat
+blackjack Camelot
+blockade candidate
+blowtorch cannonball
+bluebird Capricorn
+bombast caravan
+bookshelf caretaker
+brackish celebrate
+breadline cellulose
+breakup certify
+brickyard chambermaid
+briefcase Cherokee
+Burbank Chicago
+button clergyman
+buzzard coherence
+cement combustion
+chairlift commando
+chatter company
+checkup component
+chisel concurrent
+choking confidence
+chopper conformist
+Christmas congregate
+clamshell consensus
+classic consulting
+classroom corporate
+cleanup corrosion
+clockwork councilman
+cobra crossover
+commence crucifix
+concert cumbersome
+cowbell customer
+crackdown Dakota
+cranky decadence
+crowfoot December
+crucial decimal
+crumpled designing
+crusade detector
+cubic detergent
+dashboard determine
+deadbolt dictator
+deckhand dinosaur
+dogsled direction
+dragnet disable
+drainage disbelief
+dreadful disruptive
+drifter distortion
+dropper document
+drumbeat embezzle
+drunken enchanting
+Dupont enrollment
+dwelling enterprise
+eating equation
+edict equipment
+egghead escapade
+eightball Eskimo
+endorse everyday
+endow examine
+enlist existence
+erase exodus
+escape fascinate
+exceed filament
+eyeglass finicky
+eyetooth forever
+facial fortitude
+fallout frequency
+flagpole gadgetry
+flatfoot Galveston
+flytrap getaway
+fracture glossary
+framework gossamer
+freedom graduate
+frighten gravity
+gazelle guitarist
+Geiger hamburger
+glitter Hamilton
+glucose handiwork
+goggles hazardous
+goldfish headwaters
+gremlin hemisphere
+guidance hesitate
+hamlet hideaway
+highchair holiness
+hockey hurricane
+indoors hydraulic
+indulge impartial
+inverse impetus
+involve inception
+island indigo
+jawbone inertia
+keyboard infancy
+kickoff inferno
+kiwi informant
+klaxon insincere
+locale insurgent
+lockup integrate
+merit intention
+minnow inventive
+miser Istanbul
+Mohawk Jamaica
+mural Jupiter
+music leprosy
+necklace letterhead
+Neptune liberty
+newborn maritime
+nightbird matchmaker
+Oakland maverick
+obtuse Medusa
+offload megaton
+optic microscope
+orca microwave
+payday midsummer
+peachy millionaire
+pheasant miracle
+physique misnomer
+playhouse molasses
+Pluto molecule
+preclude Montana
+prefer monument
+preshrunk mosquito
+printer narrative
+prowler nebula
+pupil newsletter
+puppy Norwegian
+python October
+quadrant Ohio
+quiver onlooker
+quota opulent
+ragtime Orlando
+ratchet outfielder
+rebirth Pacific
+reform pandemic
+regain Pandora
+reindeer paperweight
+rematch paragon
+repay paragraph
+retouch paramount
+revenge passenger
+reward pedigree
+rhythm Pegasus
+ribcage penetrate
+ringbolt perceptive
+robust performance
+rocker pharmacy
+ruffled phonetic
+sailboat photograph
+sawdust pioneer
+scallion pocketful
+scenic politeness
+scorecard positive
+Scotland potato
+seabird processor
+select provincial
+sentence proximate
+shadow puberty
+shamrock publisher
+showgirl pyramid
+skullcap quantity
+skydive racketeer
+slingshot rebellion
+slowdown recipe
+snapline recover
+snapshot repellent
+snowcap replica
+snowslide reproduce
+solo resistor
+southward responsive
+soybean retraction
+spaniel retrieval
+spearhead retrospect
+spellbind revenue
+spheroid revival
+spigot revolver
+spindle sandalwood
+spyglass sardonic
+stagehand Saturday
+stagnate savagery
+stairway scavenger
+standard sensation
+stapler sociable
+steamship souvenir
+sterling specialist
+stockman speculate
+stopwatch stethoscope
+stormy stupendous
+sugar supportive
+surmount surrender
+suspense suspicious
+sweatband sympathy
+swelter tambourine
+tactics telephone
+talon therapist
+tapeworm tobacco
+tempest tolerance
+tiger tomorrow
+tissue torpedo
+tonic tradition
+topmost travesty
+tracker trombonist
+transit truncated
+trauma typewriter
+treadmill ultimate
+Trojan undaunted
+trouble underfoot
+tumor unicorn
+tunnel unify
+tycoon universe
+uncut unravel
+unearth upcoming
+unwind vacancy
+uproot vagabond
+upset vertigo
+upshot Virginia
+vapor visitor
+village vocalist
+virus voyager
+Vulcan warranty
+waffle Waterloo
+wallet whimsical
+watchword Wichita
+wayside Wilmington
+willow Wyoming
+woodlark yesteryear
+Zulu Yucatan
+END
+}
+
+# ---- AWS ----
+
+# with_globals FUNCTION SERVICE OPERATION ARGUMENT...: calls it with the global options among them.
+with_globals() {
+    local then=$1 service=$2 operation=$3
+    shift 3
+    [ -z "$endpoint" ] || set -- --endpoint-url "$endpoint" "$@"
+    [ -z "$profile" ] || set -- --profile "$profile" "$@"
+    [ -z "$region" ] || set -- --region "$region" "$@"
+    "$then" "$service" "$operation" "$@"
+}
+
+print_aws() { command_line aws "$@"; }
+run_aws() { aws "$@" >"$scratch/out" 2>"$scratch/err" </dev/null; }
+
+# try SERVICE OPERATION ARGUMENT...: what aws printed is in `answer`; false if it failed. With --dry-run
+# the command is printed instead.
+try() {
+    answer=
+    if [ "$dry_run" = yes ]; then
+        with_globals print_aws "$@"
+        return 0
+    fi
+    with_globals run_aws "$@"
+    status=$?
+    if [ "$status" -eq 130 ]; then exit 130; fi
+    answer=$(LC_ALL=C tr -d '\000' <"$scratch/out")
+    [ "$status" -eq 0 ]
+}
+
+# call PERMISSION SERVICE OPERATION ARGUMENT...: or ends and tells why.
+call() {
+    local permission=$1
+    shift
+    try "$@" && return 0
+    explain "$permission"
+    exit 3
+}
+
+failure() { LC_ALL=C tr -d '\000' <"$scratch/err"; }
+
+# error_name: the name of the error that AWS gave, such as AccessDeniedException.
+error_name() { failure | LC_ALL=C sed -n 's/.*An error occurred (\([A-Za-z0-9.]*\)).*/\1/p' | head -n 1; }
+
+# explain PERMISSION: what the last failure means and what to do.
+explain() {
+    local said
+    said=$(failure)
+    say_err "online.sh: aws ended with exit code $status:"
+    printf '%s\n' "$said" | LC_ALL=C sed '/^$/d; s/^/  | /' >&2
+    case $said in
+        *"(AccessDenied"* | *"(UnauthorizedOperation)"* | *"(AuthorizationError"*)
+            say_err "These credentials may not do it. They lack the action" "  $1" \
+                "${key:+on $key, }in their IAM policy or in the key policy; or a condition there stands in the way." \
+                "Ask the account's administrator." ;;
+        *"(NotFoundException)"* | *"(InvalidArn"* | *"(NotFound)"*)
+            say_err "There is no such thing in this account and Region. Check the ARN, --region and --profile." ;;
+        *"Invalid choice"* | *"Unknown options"* | *"invalid choice"*)
+            say_err "This AWS CLI is too old for $1: get at least $(newer_than "$said")." "  $(cli_version)" ;;
+        *"(KMSInvalidStateException)"*)
+            say_err "The KMS key is not in a state that takes this. See its KeyState: bash online.sh status" ;;
+        *"(UnsupportedOperationException)"*)
+            say_err "KMS does not do this with a key of this kind." ;;
+        *"(LimitExceeded"*)
+            say_err "A quota of the account is used up, or this key was rotated as often as KMS allows." ;;
+        *"(MalformedPolicyDocument"*)
+            say_err "KMS does not take the policy: it must be JSON, name principals that exist, and leave you the" \
+                "right to change it again. Nothing was made." ;;
+        *"(ExpiredToken"* | *"(UnrecognizedClient"* | *"(InvalidClientTokenId)"* | *"(InvalidSignature"* | *"(SignatureDoesNotMatch"* | \
+            *"(RequestExpired)"* | *redentials* | *"config profile"* | *"SSO"* | *"Token has expired"*)
+            say_err "AWS does not accept your credentials, or finds none. Sign in again, check the clock of this computer." ;;
+        *"ou must specify a region"*)
+            say_err "Say which Region: --region REGION, or the key's ARN." ;;
+        *onnect* | *[Tt]imeout* | *"timed out"* | *SSL* | *proxy* | *resolve* | *"(Throttling"* | *"(KMSInternal"* \
+            | *"(ServiceUnavailable"* | *"(InternalFailure)"*)
+            say_err "AWS could not be reached, or did not answer in time. Run it again." ;;
+        *) say_err "AWS refused, for the reason above. The action was $1." ;;
+    esac
+}
+
+newer_than() {
+    case $1 in
+        *--include-key-material* | *--key-material-id* | *--import-type*) printf '%s' "$newer_material" ;;
+        *) printf '%s' "$newer_rotation" ;;
+    esac
+}
+
+cli_version() { aws --version 2>&1 | head -n 1; }
+
+check_aws() {
+    [ "$dry_run" = no ] || return 0
+    command -v aws >/dev/null 2>&1 || refuse 3 "the AWS CLI (aws) is not installed, or not in PATH" \
+        "install it (docs.aws.amazon.com/cli), or use AWS CloudShell"
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/byok-online.XXXXXX") || refuse 2 "no temporary folder can be made"
+    trap 'rm -rf "$scratch"' EXIT
+}
+
+# ---- the key ----
+
+# check_key: takes --key apart. An alias is refused: tomorrow it may point elsewhere.
+check_key() {
+    local arn_region account
+    need key
+    case $key in
+        alias/* | *:alias/*)
+            refuse 2 "--key $key is an alias" "give the key's ARN or id: an alias may point elsewhere tomorrow" \
+                "the aliases and their keys: bash online.sh status" ;;
+        arn:aws*:kms:*:*:key/*)
+            arn_region=${key#arn:*:kms:} account=${arn_region#*:}
+            arn_region=${arn_region%%:*} account=${account%%:*} key_id=${key##*/}
+            case $account in *[!0-9]* | '') refuse 2 "--key $key is no ARN of a KMS key" ;; esac
+            [ -z "$region" ] || [ "$region" = "$arn_region" ] || refuse 2 \
+                "--region $region is not the Region of --key $key"
+            region=$arn_region ;;
+        arn:*) refuse 2 "--key $key is no ARN of a KMS key" ;;
+        *) key_id=$key ;;
+    esac
+    case $key_id in
+        '' | *[!0-9a-z-]*) refuse 2 "--key $key is no ARN and no id of a KMS key" ;;
+    esac
+}
+
+# None of the AWS CLI is nothing.
+or_nothing() { [ "$1" = None ] || printf '%s' "$1"; }
+
+description_query='KeyMetadata.[Arn,KeyId,KeySpec,KeyUsage,Origin,KeyState,ExpirationModel,ValidTo,MultiRegion,MultiRegionConfiguration.MultiRegionKeyType,CurrentKeyMaterialId,DeletionDate]'
+
+# describe: what KMS says of the key. In a dry run nothing is known.
+describe() {
+    call kms:DescribeKey kms describe-key --key-id "$key" --output text --query \
+        "$description_query"
+    [ "$dry_run" = no ] || return 0
+    read_description "$answer"
+    case $key in
+        arn:*) [ "$key_arn" = "$key" ] || refuse 4 "KMS answered for another key" "asked    $key" "answered $key_arn" ;;
+        *) [ "${key_arn##*/}" = "$key" ] || refuse 4 "KMS answered for another key" "asked    $key" \
+            "answered $key_arn" ;;
+    esac
+    if [ -z "$region" ]; then
+        region=${key_arn#arn:*:kms:} region=${region%%:*}
+    fi
+}
+
+read_description() {
+    local answered_id=''
+    printf '%s\n' "$1" >"$scratch/line" || refuse 2 "the disk is full"
+    IFS=$tab read -r key_arn answered_id key_spec key_usage key_origin key_state key_model key_valid_to \
+        key_multi key_kind key_material key_deletion <"$scratch/line"
+    case $key_arn in
+        arn:*:kms:*:key/"$answered_id") ;;
+        *) refuse 4 "KMS's answer contradicts itself: Arn $key_arn, KeyId $answered_id" ;;
+    esac
+}
+
+must_be_external() {
+    [ "$dry_run" = no ] || return 0
+    [ "$key_origin" = EXTERNAL ] || refuse 4 "the Origin of this key is $key_origin, not EXTERNAL: it never takes imported material" \
+        "$key_arn" "make another: bash online.sh create"
+}
+
+# expect_state STATE...: after a change.
+expect_state() {
+    local state
+    [ "$dry_run" = no ] || return 0
+    for state in "$@"; do
+        [ "$key_state" != "$state" ] || return 0
+    done
+    refuse 4 "KMS said that it did it, but the key's state is $key_state" "$key_arn"
+}
+
+# importable SPEC: or ends and tells why not.
+importable() {
+    case $1 in
+        SYMMETRIC_DEFAULT | HMAC_224 | HMAC_256 | HMAC_384 | HMAC_512 | RSA_2048 | RSA_3072 | RSA_4096) ;;
+        ECC_NIST_P256 | ECC_NIST_P384 | ECC_NIST_P521 | ECC_SECG_P256K1) ;;
+        ML_DSA_*) refuse 2 "$1: KMS makes ML-DSA keys itself and takes no imported material for them" ;;
+        SM2) refuse 2 "$1: KMS has SM2 in the China Regions only, and byok does not make such keys" ;;
+        ECC_NIST_EDWARDS25519) refuse 2 "$1: KMS takes no imported material for Ed25519 keys" ;;
+        *) refuse 2 "$1 is no key spec that material can be imported into" "see: bash online.sh create --help" ;;
+    esac
+}
+
+# check_wrapping SPEC ALGORITHM SIZE: what KMS takes together; SPEC may be empty while it is not known.
+check_wrapping() {
+    case $2 in
+        RSAES_OAEP_SHA_1 | RSAES_OAEP_SHA_256 | RSA_AES_KEY_WRAP_SHA_1 | RSA_AES_KEY_WRAP_SHA_256) ;;
+        RSAES_PKCS1_V1_5) refuse 2 "--algorithm $2: KMS has refused it since October 2023" "use RSAES_OAEP_SHA_256" ;;
+        SM2PKE) refuse 2 "--algorithm $2: KMS has it in the China Regions only, and byok does not" ;;
+        *) refuse 2 "--algorithm $2 is not known" "see: bash online.sh parameters --help" ;;
+    esac
+    case $3 in
+        RSA_2048 | RSA_3072 | RSA_4096) ;;
+        *) refuse 2 "--size $3 is not known: RSA_2048, RSA_3072 or RSA_4096" ;;
+    esac
+    case $region/$2 in
+        cn-*/RSA_AES_*) refuse 2 "--algorithm $2: KMS does not have it in the China Regions" ;;
+    esac
+    case $1/$2/$3 in
+        SYMMETRIC_DEFAULT/RSA_AES_* | HMAC_*/RSA_AES_*)
+            refuse 2 "$1 does not go with $2" \
+                "KMS takes such a key wrapped directly: RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1" ;;
+        RSA_*/RSAES_OAEP_*)
+            refuse 2 "$1 does not go with $2" \
+                "an RSA private key is longer than what OAEP can wrap: RSA_AES_KEY_WRAP_SHA_256 or _SHA_1" ;;
+        ECC_NIST_P521/RSAES_OAEP_*/RSA_2048)
+            refuse 2 "$1 does not go with $2 under RSA_2048" \
+                "the private key is longer than what that wraps: take RSA_3072 or RSA_4096, or RSA_AES_KEY_WRAP_SHA_256" ;;
+    esac
+}
+
+# time_left EPOCH: "2026-11-23 09:41 UTC, 22 hours left"
+time_left() {
+    local left
+    left=$(($1 - $(date +%s)))
+    if [ "$left" -lt 0 ]; then
+        printf '%s, PAST\n' "$(shown_time "$1")"
+    elif [ "$left" -lt 172800 ]; then
+        printf '%s, %d hours left\n' "$(shown_time "$1")" $((left / 3600))
+    else
+        printf '%s, %d days left\n' "$(shown_time "$1")" $((left / 86400))
+    fi
+}
+
+# time_text TEXT: the same of what the AWS CLI wrote.
+time_text() {
+    local epoch
+    if epoch=$(epoch_of "$1"); then time_left "$epoch"; else printf '%s\n' "$1"; fi
+}
+
+expiry_text() {
+    case $key_model in
+        KEY_MATERIAL_DOES_NOT_EXPIRE) say "never expires" ;;
+        KEY_MATERIAL_EXPIRES) say "expires $(time_text "$key_valid_to")" ;;
+        *) case $key_state in
+            PendingImport) say "NONE. If applications use this key, they are down: reimport today" ;;
+            *) say "not told" ;;
+        esac ;;
+    esac
+}
+
+# aliases_of: the aliases of the key, one a line, in `aliases`.
+find_aliases() {
+    call kms:ListAliases kms list-aliases --output text --query "Aliases[?TargetKeyId=='$key_id'].[AliasName]"
+    aliases=$answer
+}
+
+show_aliases() {
+    [ "$dry_run" = no ] || return 0
+    if [ -n "$aliases" ]; then
+        printf '%s\n' "$aliases" | LC_ALL=C sed 's/^/  alias    /'
+    else
+        say "  alias    none"
+    fi
+}
+
+# confirm: what destroys or breaks is typed.
+confirm() {
+    local typed=
+    [ "$dry_run" = no ] || return 0
+    printf '\nType the id of the key (%s) to go on, anything else to stop: ' "$key_id"
+    read -r typed || true
+    say ""
+    [ "$typed" = "$key_id" ] || refuse 1 "declined: nothing was changed"
+}
+
+# who: which account and person this is, where AWS tells; another account than the key's is exit 4.
+who() {
+    local account caller
+    try sts get-caller-identity --output text --query '[Account,Arn]' || return 0
+    [ "$dry_run" = no ] || return 0
+    IFS=$tab read -r account caller <"$scratch/out" || return 0
+    case $key in
+        arn:*:"$account":key/*) ;;
+        arn:*) refuse 4 "these credentials belong to account $account, not to that of the key" "$key" \
+            "choose others with --profile NAME" ;;
+    esac
+    say "account $account, as $caller"
+}
+
+# keep_answer WHAT: what the last call printed, as a file for `byok receipt`.
+keep_answer() {
+    local file
+    file=$(free_name "${out_folder:-.}/$region-$key_id.$1" json)
+    file=${file#./}
+    keep "$scratch/out" "$file" 600
+    kept="$kept $(quoted "$file")"
+    say "  kept     $file"
+}
+
+# ---- the verbs ----
+
+verb_create() {
+    local file arn
+    takes name spec usage multi-region description tag alias policy
+    need name
+    check_name "$name"
+    : "${spec:=SYMMETRIC_DEFAULT}"
+    importable "$spec"
+    : "${use:=$(usual_use "$spec")}"
+    check_use "$spec" "$use"
+    [ -z "$policy" ] || check_policy "$policy"
+    [ -z "$alias" ] || normalise_alias "$alias"
+    file=$name.describe-key.json
+    must_be_new "$file"
+    check_aws
+    who
+    set -- kms create-key --origin EXTERNAL --key-spec "$spec" --key-usage "$use"
+    [ "$multi" = no ] || set -- "$@" --multi-region
+    [ -z "$description" ] || set -- "$@" --description "$description"
+    [ -z "$tags" ] || set -- "$@" --tags "[$tags]"
+    [ -z "$policy" ] || set -- "$@" --policy "file://$policy"
+    call "kms:CreateKey (and kms:TagResource for --tag)" "$@" --output text --query KeyMetadata.Arn
+    arn=$answer
+    if [ "$dry_run" = yes ]; then
+        planned "KEY_ARN: the ARN that KMS answered"
+        arn=KEY_ARN
+    else
+        say "$arn"
+    fi
+    key=$arn key_id=${arn##*/}
+    if [ -n "$alias" ]; then
+        try kms create-alias --alias-name "$alias" --target-key-id "$key_id" || {
+            explain kms:CreateAlias
+            say_err "The key exists, without the alias. Later: bash online.sh alias --name $alias --key $arn"
+            alias_failed=yes
+        }
+    fi
+    describe
+    if [ "$dry_run" = no ]; then
+        [ "$key_origin/$key_state/$key_spec/$key_usage" = "EXTERNAL/PendingImport/$spec/$use" ] ||
+            refuse 4 "KMS made another key than was asked: $key_origin $key_state $key_spec $key_usage" "$arn"
+    fi
+    call kms:DescribeKey kms describe-key --key-id "$arn" --output json
+    [ "$dry_run" = no ] || return 0
+    keep "$scratch/out" "$file" 644
+    say "" "made     $spec, $use, Origin EXTERNAL, waiting for material (PendingImport)" \
+        "written  $file, for: byok plan $file ..."
+    [ -z "$alias" ] || [ "$alias_failed" = yes ] || say "alias    $alias"
+    [ "$multi" = no ] || say "Replicas are made after the primary holds its material: bash online.sh replicate"
+    say "next     bash online.sh parameters --name $name --key $arn --algorithm ..."
+    [ "$alias_failed" = no ] || exit 3
+}
+
+usual_use() {
+    case $1 in
+        SYMMETRIC_DEFAULT) say ENCRYPT_DECRYPT ;;
+        HMAC_*) say GENERATE_VERIFY_MAC ;;
+        *) say SIGN_VERIFY ;;
+    esac
+}
+
+check_use() {
+    case $1/$2 in
+        SYMMETRIC_DEFAULT/ENCRYPT_DECRYPT | HMAC_*/GENERATE_VERIFY_MAC | RSA_*/SIGN_VERIFY | RSA_*/ENCRYPT_DECRYPT) ;;
+        ECC_*/SIGN_VERIFY | ECC_NIST_*/KEY_AGREEMENT) ;;
+        *) refuse 2 "--usage $2 does not go with --spec $1" ;;
+    esac
+}
+
+check_policy() {
+    local text
+    if [ ! -r "$1" ] || [ -d "$1" ]; then
+        refuse 2 "$1: cannot be read"
+    fi
+    text=$(cat "$1")
+    case $text in
+        *'"kms:*"'*) ;;
+        *kms:GetParametersForImport*kms:ImportKeyMaterial* | *kms:ImportKeyMaterial*kms:GetParametersForImport*) ;;
+        *) say_err "online.sh: $1 gives nobody kms:GetParametersForImport and kms:ImportKeyMaterial; going on" ;;
+    esac
+}
+
+check_name() {
+    case $1 in
+        [A-Za-z0-9]*) ;;
+        *) refuse 2 "--name $1: it begins with a letter or a digit" ;;
+    esac
+    case $1 in
+        *[!A-Za-z0-9_-]*) refuse 2 "--name $1: letters, digits, - and _ only" ;;
+    esac
+    [ "${#1}" -le 64 ] || refuse 2 "--name $1: at most 64 characters"
+}
+
+verb_parameters() {
+    local file valid_to spki found
+    takes name key algorithm size out
+    need name
+    check_name "$name"
+    check_key
+    need algorithm
+    : "${size:=RSA_4096}"
+    check_wrapping '' "$algorithm" "$size"
+    : "${out:=inputs}"
+    file=$out/$name.json
+    must_be_new "$file" \
+        "for a new set of parameters give the import another folder with --out, or move the old set away: KMS takes each set once"
+    check_aws
+    describe
+    must_be_external
+    if [ "$dry_run" = no ]; then
+        importable "$key_spec"
+        check_wrapping "$key_spec" "$algorithm" "$size"
+        case $key_state in
+            PendingImport | Enabled | Disabled) ;;
+            *) refuse 4 "the key's state is $key_state: it takes no material" "$key_arn" ;;
+        esac
+        mkdir -p "$out" || refuse 2 "$out cannot be made"
+        check_sums
+    fi
+    call "kms:GetParametersForImport (its conditions: kms:WrappingAlgorithm, kms:WrappingKeySpec)" \
+        kms get-parameters-for-import --key-id "$key" --wrapping-algorithm "$algorithm" --wrapping-key-spec "$size" \
+        --output json --query \
+            "{KeyId: KeyId, PublicKey: PublicKey, ImportToken: ImportToken, ParametersValidTo: ParametersValidTo, WrappingAlgorithm: '$algorithm', WrappingKeySpec: '$size'}"
+    [ "$dry_run" = no ] || return 0
+    judge_parameters
+    keep "$scratch/out" "$file" 600
+    say "written  $file" "key      $key_arn" "         $key_spec, $key_state" "wrapping $algorithm, $size" \
+        "import   before $(time_left "$valid_to")" ""
+    make_slip
+}
+
+# judge_parameters: what came back is what was asked.
+judge_parameters() {
+    local answered
+    answered=$(json_value KeyId <"$scratch/out")
+    [ "$answered" = "$key_arn" ] || refuse 4 "KMS answered for another key" "asked    $key_arn" "answered $answered"
+    spki=$(json_value PublicKey <"$scratch/out" | hex_of_text) || refuse 4 \
+        "the public key that came back is not padded base64"
+    found=$(spki_size "$spki") || refuse 4 "the public key that came back is no RSA key with the exponent 65537"
+    [ "$found" = "$size" ] || refuse 4 "the public key that came back is $found, not $size"
+    json_value ImportToken <"$scratch/out" | hex_of_text >/dev/null || refuse 4 \
+        "the import token that came back is not padded base64"
+    valid_to=$(epoch_of "$(json_value ParametersValidTo <"$scratch/out")") || refuse 4 \
+        "ParametersValidTo is no time: $(json_value ParametersValidTo <"$scratch/out")"
+    [ "$valid_to" -gt "$(date +%s)" ] || refuse 4 "these parameters ended $(shown_time "$valid_to")" \
+        "is the clock of this computer right?"
+}
+
+# parameter_files: their names below `out`, sorted as byok sorts them.
+parameter_files() {
+    local path name
+    for path in "$out"/*; do
+        name=${path##*/}
+        case $name in
+            '*' | SHA256SUMS | slip.txt) continue ;;
+            *[!A-Za-z0-9._-]* | -*) refuse 2 "$path: give it a name of letters, digits, - . and _" ;;
+        esac
+        if [ -d "$path" ]; then
+            if [ ! -f "$path/ImportToken.bin" ] || [ ! -f "$path/WrappingPublicKey.bin" ]; then
+                refuse 2 "$path holds no WrappingPublicKey.bin and ImportToken.bin: is it what the console gave?"
+            fi
+            printf '%s\n' "$name/ImportToken.bin" "$name/WrappingPublicKey.bin"
+            continue
+        fi
+        case $name in
+            *.zip) ;;
+            *) [ -n "$(json_value ImportToken <"$path")" ] || refuse 2 \
+                "$path holds no import parameters, and nothing else may lie in $out" ;;
+        esac
+        printf '%s\n' "$name"
+    done >"$scratch/names"
+    LC_ALL=C sort "$scratch/names"
+}
+
+# check_sums: what SHA256SUMS names is still what it was.
+check_sums() {
+    local digest name found
+    [ -f "$out/SHA256SUMS" ] || return 0
+    while IFS=' ' read -r digest name; do
+        [ -f "$out/$name" ] || continue
+        found=$(sha256_of "$out/$name") || exit $?
+        [ "$found" = "$digest" ] || refuse 4 "$out/$name changed since $out/SHA256SUMS was written" \
+            "written then $digest" "found now    $found" \
+                "download it again, under another name or into another folder, and find out who changed it"
+    done <"$out/SHA256SUMS"
+}
+
+# make_slip: SHA256SUMS and slip.txt anew, and the slip on the screen.
+make_slip() {
+    local name names digest
+    check_sums
+    names=$(parameter_files) || exit $?
+    [ -n "$names" ] || refuse 2 "no import parameters lie in $out"
+    for name in $names; do # plain names only: see parameter_files
+        digest=$(sha256_of "$out/$name") || exit $?
+        printf '%s  %s\n' "$digest" "$name"
+    done >"$scratch/sums"
+    digest=$(sha256_of "$scratch/sums") || exit $?
+    print_slip "$names" "$digest" >"$scratch/slip"
+    rewrite "$scratch/sums" "$out/SHA256SUMS"
+    rewrite "$scratch/slip" "$out/slip.txt"
+    cat "$out/slip.txt"
+}
+
+# print_slip NAMES DIGEST
+print_slip() {
+    local name
+    say "SLIP of the import parameters                     $(shown_time "$(date +%s)")" "" \
+        "Two people compare each row with the screen of the computer that downloaded" \
+        "the parameters. Then this paper goes into the room in the pocket of somebody" \
+        "who does not carry the files. byok asks there for rows of it."
+    for name in $1; do
+        case $name in
+            */ImportToken.bin) ;;
+            */WrappingPublicKey.bin) slip_of_bytes "$name" ;;
+            *.zip) say "" "WRAPPING KEY in $name: unpack it to see its digest; it is in the digest below" ;;
+            *) slip_of_json "$name" ;;
+        esac
+    done
+    say "" "ALL PARAMETER FILES (SHA-256 of SHA256SUMS):"
+    printf '%s\n' "$1" | LC_ALL=C sed 's/^/  /'
+    digest_rows "$2"
+    say "" "" "Downloaded by, and where   ________________________________________________" \
+        "" "" "Compared by, date, time    ________________________________________________"
+}
+
+slip_of_json() {
+    local file=$out/$1 public spki ends algorithm
+    public=$(json_value PublicKey <"$file")
+    spki=$(printf '%s' "$public" | hex_of_text) || refuse 4 "$file: its public key is not padded base64"
+    spki_size "$spki" >/dev/null || refuse 4 "$file: its public key is no RSA key with the exponent 65537"
+    algorithm=$(json_value WrappingAlgorithm <"$file")
+    say "" "WRAPPING KEY in $1: $(spki_size "$spki"), ${algorithm:-algorithm not told}" "  $(json_value KeyId <"$file")"
+    ends=$(json_value ParametersValidTo <"$file")
+    if ends=$(epoch_of "$ends"); then
+        if [ "$ends" -gt "$(date +%s)" ]; then
+            say "  import before $(shown_time "$ends")"
+        else
+            say "  PAST since $(shown_time "$ends"): KMS takes these no more"
+        fi
+    fi
+    digest_rows "$(bytes_of "$spki" | sha256_of -)"
+}
+
+slip_of_bytes() {
+    say "" "WRAPPING KEY in $1"
+    digest_rows "$(sha256_of "$out/$1")"
+}
+
+verb_slip() {
+    takes out
+    : "${out:=inputs}"
+    [ -d "$out" ] || refuse 2 "$out: no such folder"
+    if [ "$dry_run" = yes ]; then
+        planned "no aws command"
+        return 0
+    fi
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/byok-online.XXXXXX") || refuse 2 "no temporary folder can be made"
+    trap 'rm -rf "$scratch"' EXIT
+    make_slip
+}
+
+verb_import() {
+    local script=$operand code
+    takes
+    [ -n "$operand" ] || refuse 2 "which folder? bash online.sh import FOLDER" "that of one import, or a whole record"
+    [ -z "$region" ] || refuse 2 "--region is not taken here: import.sh knows the Region"
+    [ ! -d "$script" ] || script=$script/import.sh
+    case $script in -*) script=./$script ;; esac
+    [ -f "$script" ] || refuse 2 "$script is missing: carry the whole folder again"
+    set --
+    [ -z "$endpoint" ] || set -- --endpoint-url "$endpoint" ${1+"$@"}
+    [ -z "$profile" ] || set -- --profile "$profile" ${1+"$@"}
+    if [ "$dry_run" = yes ]; then
+        planned "it runs aws kms import-key-material with what the ceremony decided, and shows it"
+        command_line bash "$script" ${1+"$@"}
+        return 0
+    fi
+    check_aws
+    bash "$script" ${1+"$@"} 2>&1 | tee "$scratch/said"
+    code=${PIPESTATUS[0]}
+    [ "$code" -ne 0 ] || return 0
+    whose_move
+    case $code in
+        1) exit 3 ;;
+        2 | 4 | 130) exit "$code" ;;
+        *) exit 3 ;;
+    esac
+}
+
+# whose_move: the failures of an import, those that happened marked.
+whose_move() {
+    local said
+    said=$(LC_ALL=C tr -d '\000' <"$scratch/said")
+    say "" "Whose move is it? (>> marks what happened)"
+    move "ExpiredImportToken, InvalidImportToken" "security officer" \
+        "new parameters online, then a reimport in the room; no custodians" \
+        "$said" "(ExpiredImportTokenException)" "(InvalidImportTokenException)" "import token was valid until"
+    move "InvalidCiphertext" "security officer" \
+        "algorithm or set mixed up: new parameters, a reimport in the room" "$said" "(InvalidCiphertextException)"
+    move "IncorrectKeyMaterial" "security officer" \
+        "STOP. Other material than the key's. Delete nothing, call now" "$said" "(IncorrectKeyMaterialException)"
+    move "KMSInvalidState" "key administrator" \
+        "bash online.sh status; enable or cancel-deletion may be missing" "$said" "(KMSInvalidStateException)"
+    move "AccessDenied" "account administrator" \
+        "kms:ImportKeyMaterial; conditions on ExpirationModel and ValidTo" "$said" "(AccessDenied"
+    move "NotFound, UnsupportedOperation" "security officer" \
+        "another account or Region, or a key whose Origin is not EXTERNAL" \
+        "$said" "(NotFoundException)" "(UnsupportedOperationException)" "(InvalidArnException)"
+    move "a changed file" "security officer" \
+        "carry the folder again from the record" "$said" "is not the file that the ceremony wrote"
+    move "credentials, network" "you" \
+        "sign in, check clock and network, run it again: that is safe" \
+        "$said" "does not accept your credentials" "could not be reached" "these credentials belong to"
+    say "" "In no case does anything need deleting first."
+}
+
+# move FAILURE WHO WHAT SAID SIGN...
+move() {
+    local failure=$1 person=$2 what=$3 said=$4 sign mark='  '
+    shift 4
+    for sign in "$@"; do
+        case $said in *"$sign"*) mark='>>' ;; esac
+    done
+    printf '%s %-38s %s\n     %s\n' "$mark" "$failure" "$person" "$what"
+}
+
+verb_prove() {
+    takes key fingerprint public-key out
+    check_key
+    [ -z "$public_key" ] || [ -r "$public_key" ] || refuse 2 "$public_key: cannot be read"
+    case $fingerprint in
+        *[!0-9a-fA-F]*) refuse 2 "--fingerprint: hex digits only" ;;
+    esac
+    fingerprint=$(printf '%s' "$fingerprint" | tr 'ABCDEF' 'abcdef')
+    out_folder=${out:-.}
+    check_aws
+    if [ "$dry_run" = yes ]; then
+        describe
+        call kms:DescribeKey kms describe-key --key-id "$key" --output json
+        planned "a key of the spec SYMMETRIC_DEFAULT:" && prove_symmetric
+        planned "printf %s '$fingerprint_text' > online.sh-message" \
+            "of the spec HMAC_256, and the others alike:" && key_spec=HMAC_256 && prove_mac
+        planned "of the specs ECC and RSA:" && prove_public_key
+        return 0
+    fi
+    mkdir -p "$out_folder" || refuse 2 "$out_folder cannot be made"
+    describe
+    must_be_external
+    say "key      $key_arn" "  spec     $key_spec, $key_usage" "  state    $key_state" "  material $(expiry_text)"
+    [ "$(or_nothing "$key_material")" = '' ] || say "  id       $key_material"
+    call kms:DescribeKey kms describe-key --key-id "$key" --output json
+    keep_answer describe-key
+    [ "$key_state" = Enabled ] || refuse 4 "the key's state is $key_state: nothing can be proved" "$key_arn"
+    case $key_spec in
+        SYMMETRIC_DEFAULT) prove_symmetric ;;
+        HMAC_*) prove_mac ;;
+        *) prove_public_key ;;
+    esac
+    say "" "For the record:  byok receipt RECORD$kept"
+}
+
+prove_symmetric() {
+    local plain=online.sh-round-trip back
+    [ "$dry_run" = yes ] || printf '%s' "byok round trip $(date +%s) $$" >"$scratch/plain"
+    [ "$dry_run" = yes ] || plain=$scratch/plain
+    call kms:Encrypt kms encrypt --key-id "$key" --plaintext "fileb://$plain" --output text --query CiphertextBlob
+    if [ "$dry_run" = no ]; then
+        back=$(printf '%s' "$answer" | hex_of_text) || refuse 4 "the ciphertext is not base64"
+        bytes_of "$back" >"$scratch/ciphertext"
+        call kms:Decrypt kms decrypt --key-id "$key" --ciphertext-blob "fileb://$scratch/ciphertext" --output text \
+            --query Plaintext
+        back=$(printf '%s' "$answer" | hex_of_text) || refuse 4 "the plaintext is not base64"
+        [ "$(bytes_of "$back" | sha256_of -)" = "$(sha256_of "$scratch/plain")" ] || refuse 4 \
+            "what was encrypted came back as something else" "$key_arn"
+        say "" "ROUND TRIP: it encrypts, and decrypts what it encrypted." \
+            "That does NOT show which material it is: any 32 bytes would do the same. A second import of the" \
+            "same material by another person, as EXISTING_KEY_MATERIAL, shows it (witness_of in the plan)."
+    else
+        call kms:Decrypt kms decrypt --key-id "$key" --ciphertext-blob fileb://online.sh-ciphertext --output text \
+            --query Plaintext
+    fi
+}
+
+prove_mac() {
+    local message=online.sh-message mac
+    if [ "$dry_run" = no ]; then
+        message=$scratch/message
+        printf '%s' "$fingerprint_text" >"$message"
+    fi
+    call kms:GenerateMac kms generate-mac --key-id "$key" --mac-algorithm "HMAC_SHA_${key_spec#HMAC_}" --message \
+        "fileb://$message" --output json
+    [ "$dry_run" = no ] || return 0
+    answered_by_this_key
+    mac=$(json_value Mac <"$scratch/out" | hex_of_text) || refuse 4 "the Mac is not base64"
+    keep_answer generate-mac
+    say "" "fingerprint by KMS  $mac"
+    if [ -z "$fingerprint" ]; then
+        say "Compare it with the record's: the report, a share form, or --fingerprint HEX."
+    elif [ "$fingerprint" = "$mac" ]; then
+        say "SAME: KMS holds the data key of this fingerprint."
+    else
+        refuse 4 "OTHER MATERIAL: the record says   $fingerprint" "STOP. Call the security officer. Delete nothing."
+    fi
+}
+
+answered_by_this_key() {
+    local answered
+    answered=$(json_value KeyId <"$scratch/out")
+    case $answered in
+        "$key_arn" | "${key_arn##*/}") ;;
+        *) refuse 4 "KMS answered for another key" "asked    $key_arn" "answered $answered" ;;
+    esac
+}
+
+prove_public_key() {
+    local spki digest wanted=
+    call kms:GetPublicKey kms get-public-key --key-id "$key" --output json
+    [ "$dry_run" = no ] || return 0
+    answered_by_this_key
+    spki=$(json_value PublicKey <"$scratch/out" | hex_of_text) || refuse 4 "the public key is not base64"
+    digest=$(bytes_of "$spki" | sha256_of -)
+    keep_answer get-public-key
+    say "" "fingerprint by KMS  $digest   (SHA-256 of its public key)"
+    if [ -n "$public_key" ]; then
+        wanted=$(spki_of_file "$public_key") || refuse 2 "$public_key: no public key in PEM or DER"
+        [ "$wanted" = "$digest" ] || refuse 4 "OTHER MATERIAL: the key in $public_key has   $wanted" \
+            "STOP. Call the security officer. Delete nothing."
+    fi
+    if [ -n "$fingerprint" ]; then
+        [ "$fingerprint" = "$digest" ] || refuse 4 "OTHER MATERIAL: the record says   $fingerprint" \
+            "STOP. Call the security officer. Delete nothing."
+        wanted=$fingerprint
+    fi
+    if [ -n "$wanted" ]; then
+        say "SAME: KMS holds the data key of this public key."
+    else
+        say "Compare it with the record's: --public-key FILE or --fingerprint HEX."
+    fi
+}
+
+# spki_of_file FILE: SHA-256 of the DER form.
+spki_of_file() {
+    local hex first
+    first=$(LC_ALL=C tr -d '\000' <"$1" | head -n 1)
+    case $first in
+        *'-----BEGIN PUBLIC KEY-----'*)
+            hex=$(LC_ALL=C sed '/^-----/d' "$1" | hex_of_text) || return 1
+            bytes_of "$hex" | sha256_of - ;;
+        *-----BEGIN*) return 1 ;;
+        *) sha256_of "$1" ;;
+    esac
+}
+
+verb_replicate() {
+    local file='' replica
+    takes key to policy description name
+    check_key
+    need to
+    check_region "$to"
+    [ -z "$policy" ] || check_policy "$policy"
+    if [ -n "$name" ]; then
+        check_name "$name"
+        file=$name.describe-key.json
+        must_be_new "$file"
+    fi
+    check_aws
+    describe
+    must_be_external
+    if [ "$dry_run" = no ]; then
+        [ "$key_multi" = True ] || refuse 4 "this is no multi-Region key, and cannot become one" \
+            "make another: bash online.sh create --multi-region"
+        [ "$key_kind" = PRIMARY ] || refuse 4 "this is a replica: replicas are made from the primary key"
+        [ "$to" != "$region" ] || refuse 2 "--to $to is the Region of the primary key itself"
+    fi
+    set -- kms replicate-key --key-id "$key" --replica-region "$to"
+    [ -z "$policy" ] || set -- "$@" --policy "file://$policy"
+    [ -z "$description" ] || set -- "$@" --description "$description"
+    call "kms:ReplicateKey (and kms:CreateKey in $to)" "$@" --output text --query ReplicaKeyMetadata.Arn
+    replica=$answer
+    [ "$dry_run" = no ] || replica=REPLICA_ARN
+    planned "REPLICA_ARN: the ARN that KMS answered; an endpoint of one Region does not serve the other"
+    [ "$dry_run" = yes ] || say "$replica"
+    region=$to key=$replica
+    describe
+    must_be_external
+    [ -n "$file" ] || [ "$dry_run" = yes ] || {
+        say "state    $key_state: a replica waits for the same material, with import parameters of its own"
+        return 0
+    }
+    [ -n "$file" ] || return 0
+    call kms:DescribeKey kms describe-key --key-id "$key" --output json
+    [ "$dry_run" = no ] || return 0
+    keep "$scratch/out" "$file" 644
+    say "state    $key_state: a replica waits for the same material, with import parameters of its own" "written  $file"
+}
+
+check_region() {
+    case $1 in
+        [a-z]*-[a-z]*-[0-9]*) ;;
+        *) refuse 2 "$1 is no Region" ;;
+    esac
+    case $1 in *[!a-z0-9-]*) refuse 2 "$1 is no Region" ;; esac
+}
+
+rotations_query='Rotations[].[KeyMaterialState,ImportState,KeyMaterialId,ExpirationModel,ValidTo,KeyMaterialDescription]'
+
+list_rotations() {
+    call kms:ListKeyRotations kms list-key-rotations --key-id "$key" --include-key-material ALL_KEY_MATERIAL \
+        --output text --query "$rotations_query"
+}
+
+# show_rotations TEXT
+show_rotations() {
+    printf '%s\n' "$1" | while IFS=$tab read -r state import id model ends about; do
+        [ -n "$state" ] || continue
+        printf '  %-16s %-14s %s\n' "$state" "$import" "$id"
+        case $model in
+            KEY_MATERIAL_EXPIRES) printf '    expires %s\n' "$(time_text "$ends")" ;;
+            KEY_MATERIAL_DOES_NOT_EXPIRE) printf '    never expires\n' ;;
+        esac
+        case $about in '' | None) ;; *) printf '    %s\n' "$about" ;; esac
+    done
+}
+
+verb_rotate() {
+    takes key now out
+    check_key
+    [ -z "$out" ] || must_be_new "$out"
+    check_aws
+    describe
+    must_be_external
+    if [ "$dry_run" = no ] && [ "$key_spec" != SYMMETRIC_DEFAULT ]; then
+        refuse 4 "a $key_spec key keeps its first material for ever" \
+            "make another KMS key, import into it, and move the alias: bash online.sh alias --help"
+    fi
+    list_rotations
+    if [ "$dry_run" = no ]; then
+        say "$key_arn" "  state $key_state; Enabled only while every material below is IMPORTED"
+        show_rotations "$answer"
+    fi
+    if [ "$now" = yes ]; then
+        if [ "$dry_run" = no ]; then
+            case $answer in
+                *"PENDING_ROTATION${tab}IMPORTED$tab"*) ;;
+                *) refuse 4 "no material waits for a rotation (PENDING_ROTATION and IMPORTED)" \
+                    "import new material first, as NEW_KEY_MATERIAL" ;;
+            esac
+            [ "$key_kind" != REPLICA ] || refuse 4 "this is a replica: rotate the primary key"
+        fi
+        call kms:RotateKeyOnDemand kms rotate-key-on-demand --key-id "$key" --output text --query KeyId
+        planned "after a moment:"
+        [ "$dry_run" = yes ] || sleep 2
+        list_rotations
+        if [ "$dry_run" = no ]; then
+            say "" "asked KMS to rotate; now it lists"
+            show_rotations "$answer"
+            case $answer in
+                *PENDING_ROTATION*) say "Not done yet: look again in a minute: bash online.sh rotate --key $key_arn" ;;
+            esac
+        fi
+    fi
+    [ -n "$out" ] || return 0
+    call kms:ListKeyRotations kms list-key-rotations --key-id "$key" --include-key-material ALL_KEY_MATERIAL \
+        --output json
+    [ "$dry_run" = no ] || return 0
+    keep "$scratch/out" "$out" 600
+    say "" "For the record:  byok receipt RECORD $(quoted "$out")"
+}
+
+# normalise_alias NAME: sets `alias`.
+normalise_alias() {
+    alias=$1
+    case $alias in
+        alias/*) ;;
+        arn:* | */alias/*) refuse 2 "--name $alias: the alias's name, not its ARN" ;;
+        *) alias=alias/$alias ;;
+    esac
+    case $alias in
+        alias/aws/*) refuse 2 "$alias: names below alias/aws/ are AWS's own" ;;
+        alias/ | *[!A-Za-z0-9/_-]*) refuse 2 "$alias: letters, digits, / - and _ only" ;;
+    esac
+}
+
+alias_target() {
+    call kms:ListAliases kms list-aliases --output text --query "Aliases[?AliasName=='$alias'].[TargetKeyId]"
+    target=$(or_nothing "$answer")
+}
+
+verb_alias() {
+    local before
+    takes name key
+    need name
+    normalise_alias "$name"
+    check_key
+    check_aws
+    describe
+    alias_target
+    before=$target
+    if [ "$dry_run" = yes ]; then
+        planned "where there is no such alias:"
+        call kms:CreateAlias kms create-alias --alias-name "$alias" --target-key-id "$key_id"
+        planned "where it points elsewhere:"
+        call kms:UpdateAlias kms update-alias --alias-name "$alias" --target-key-id "$key_id"
+    elif [ -z "$before" ]; then
+        call kms:CreateAlias kms create-alias --alias-name "$alias" --target-key-id "$key_id"
+    elif [ "$before" = "$key_id" ]; then
+        say "$alias points to this key already: nothing was changed"
+        return 0
+    else
+        say "before   $alias -> $before" "         keep that key: what it encrypted, only it decrypts"
+        call "kms:UpdateAlias (on the alias, the old and the new key)" kms update-alias --alias-name "$alias" \
+            --target-key-id "$key_id"
+    fi
+    alias_target
+    [ "$dry_run" = no ] || return 0
+    [ "$target" = "$key_id" ] || refuse 4 "KMS said that it did it, but $alias points to ${target:-nothing}"
+    say "now      $alias -> $key_id" "         $key_arn, $key_state"
+    [ "$key_state" = Enabled ] || say "This key is not Enabled: what names the alias fails until it is."
+}
+
+verb_status() {
+    local wanted all
+    takes regions
+    check_aws
+    wanted=$(printf '%s' "${regions:-$region}" | tr ',' ' ')
+    all=0
+    if [ -z "$wanted" ]; then
+        status_of_region || all=3
+    fi
+    for region in $wanted; do
+        check_region "$region"
+        status_of_region || all=3
+    done
+    [ "$all" -eq 0 ] || exit "$all"
+}
+
+status_of_region() {
+    local ids names good=0 count=0
+    if [ "$dry_run" = yes ]; then
+        call kms:ListKeys kms list-keys --output text --query 'Keys[].[KeyArn]'
+        call kms:ListAliases kms list-aliases --output text --query 'Aliases[?TargetKeyId].[TargetKeyId,AliasName]'
+        planned "for each key:"
+        key=KEY_ARN
+        describe
+        planned "for each of Origin EXTERNAL and the spec SYMMETRIC_DEFAULT:"
+        list_rotations
+        return 0
+    fi
+    key=
+    call kms:ListKeys kms list-keys --output text --query 'Keys[].[KeyArn]'
+    ids=$answer
+    call kms:ListAliases kms list-aliases --output text --query 'Aliases[?TargetKeyId].[TargetKeyId,AliasName]'
+    names=$answer
+    say "${region:-the usual Region}:"
+    for key in $ids; do
+        case $key in None) continue ;; esac
+        status_of_key "$names" || good=1
+    done
+    key=
+    [ "$count" -gt 0 ] || say "  no key of Origin EXTERNAL"
+    return "$good"
+}
+
+# status_of_key ALIASES
+status_of_key() {
+    local kind='' deletion='' said
+    key_id=${key##*/}
+    if ! try kms describe-key --key-id "$key" --output text --query \
+        "$description_query"; then
+        say "  $key" "    cannot be described: $(error_name) (kms:DescribeKey)"
+        return 1
+    fi
+    read_description "$answer"
+    [ "$key_origin" = EXTERNAL ] || return 0
+    count=$((count + 1))
+    case $key_kind in
+        PRIMARY | REPLICA) kind=", multi-Region $key_kind" ;;
+    esac
+    [ "$(or_nothing "$key_deletion")" = '' ] || deletion=", deleted $(time_text "$key_deletion")"
+    say "  $key_arn"
+    printf '%s\n' "$1" | LC_ALL=C awk -F '\t' -v id="$key_id" '$1 == id { print "    alias     " $2 }'
+    say "    spec      $key_spec, $key_usage$kind" \
+        "    state     $key_state$deletion" \
+        "    material  $(expiry_text)"
+    [ "$key_spec" = SYMMETRIC_DEFAULT ] && [ "$key_state" != PendingDeletion ] || return 0
+    if try kms list-key-rotations --key-id "$key" --include-key-material ALL_KEY_MATERIAL --output text --query \
+        "$rotations_query"; then
+        show_rotations "$answer" | LC_ALL=C sed 's/^/    /'
+    else
+        said=$(failure)
+        case $said in
+            *"nvalid choice"* | *"Unknown options"*)
+                say "    materials not listed: this AWS CLI is too old for that: get at least $newer_material" ;;
+            *) say "    materials not listed: $(error_name) (kms:ListKeyRotations)" ;;
+        esac
+    fi
+}
+
+verb_alarm() {
+    local seconds name topic_region subscriptions policy
+    takes key topic days
+    check_key
+    need topic
+    case $topic in
+        arn:aws*:sns:*:*:*) ;;
+        *) refuse 2 "--topic $topic is no ARN of an SNS topic" ;;
+    esac
+    : "${days:=30}"
+    whole_number days 1 $((year_days - 1))
+    seconds=$((days * 86400))
+    check_aws
+    describe
+    must_be_external
+    topic_region=${topic#arn:*:sns:} topic_region=${topic_region%%:*}
+    [ -z "$region" ] || [ "$topic_region" = "$region" ] || refuse 2 \
+        "the topic is in $topic_region, the key in $region: an alarm reaches topics of its own Region only"
+    call sns:ListSubscriptionsByTopic sns list-subscriptions-by-topic --topic-arn "$topic" --output text \
+        --query 'Subscriptions[].[SubscriptionArn,Protocol,Endpoint]'
+    subscriptions=$answer
+    call sns:GetTopicAttributes sns get-topic-attributes --topic-arn "$topic" --output text --query Attributes.Policy
+    policy=$answer
+    if [ "$dry_run" = no ]; then
+        case $subscriptions in
+            arn:*) ;;
+            *$'\n'arn:*) ;;
+            *) refuse 4 "nobody would hear it: no subscription of the topic is confirmed" "$topic" \
+                "subscribe somebody (aws sns subscribe), have them confirm it, then run this again" ;;
+        esac
+        say "heard by"
+        printf '%s\n' "$subscriptions" | LC_ALL=C awk \
+            -F '\t' '/^arn:/ { print "  " $2 " " $3 } !/^arn:/ { print "  " $2 " " $3 " (NOT confirmed: does not hear it)" }'
+    fi
+    name=byok-$key_id
+    call cloudwatch:PutMetricAlarm cloudwatch put-metric-alarm --alarm-name "$name-expires" \
+        --alarm-description "Imported key material of $key expires in less than $days days: reimport" \
+        --namespace AWS/KMS --metric-name SecondsUntilKeyMaterialExpires --dimensions "Name=KeyId,Value=$key_id" \
+        --statistic Minimum --period 60 --evaluation-periods 1 --threshold "$seconds" \
+        --comparison-operator LessThanThreshold --treat-missing-data ignore --alarm-actions "$topic"
+    call events:PutRule events put-rule --name "$name-gone" --state ENABLED \
+        --description "Imported key material expired, or the KMS key was deleted" --event-pattern "$(gone_pattern)" \
+        --output text --query RuleArn
+    call events:PutTargets events put-targets --rule "$name-gone" --targets "Id=topic,Arn=$topic" --output text \
+        --query FailedEntryCount
+    targets_set
+    call events:PutRule events put-rule --name "$name-touched" --state ENABLED \
+        --description "Somebody deletes imported key material, disables the KMS key, or schedules its deletion" --event-pattern "$(touched_pattern)" \
+        --output text --query RuleArn
+    call events:PutTargets events put-targets --rule "$name-touched" --targets "Id=topic,Arn=$topic" --output text \
+        --query FailedEntryCount
+    targets_set
+    call cloudwatch:DescribeAlarms cloudwatch describe-alarms --alarm-names "$name-expires" --output text \
+        --query 'MetricAlarms[].[ComparisonOperator,Threshold,Statistic,Period,ActionsEnabled,StateValue]'
+    [ "$dry_run" = no ] || return 0
+    case $answer in
+        "LessThanThreshold$tab$seconds"*"${tab}Minimum${tab}60${tab}True$tab"*) ;;
+        *) refuse 4 "CloudWatch holds another alarm than was asked: $answer" ;;
+    esac
+    say "alarm    $name-expires: below $days days ($seconds seconds); now ${answer##*"$tab"}" \
+        "rules    $name-gone, $name-touched"
+    case $key_model in
+        KEY_MATERIAL_DOES_NOT_EXPIRE) say "The material of this key never expires: only the rules will speak." ;;
+    esac
+    case $policy in
+        *events.amazonaws.com*) ;;
+        *) say "" "WARNING: the topic's policy does not name events.amazonaws.com, so the rules cannot publish to it." \
+            "Have its owner add to the policy (aws sns set-topic-attributes --attribute-name Policy):" \
+            "  {\"Effect\": \"Allow\", \"Principal\": {\"Service\": \"events.amazonaws.com\"}, \"Action\": \"sns:Publish\", \"Resource\": \"$topic\"}" ;;
+    esac
+}
+
+targets_set() {
+    [ "$dry_run" = yes ] || [ "$answer" = 0 ] || refuse 4 "EventBridge did not take the topic as a target of the rule"
+}
+
+gone_pattern() {
+    printf '{"source":["aws.kms"],"detail-type":["KMS Imported Key Material Expiration","KMS CMK Deletion"],"resources":[{"suffix":"key/%s"}]}' "$key_id"
+}
+
+touched_pattern() {
+    printf '{"source":["aws.kms"],"detail-type":["AWS API Call via CloudTrail"],"detail":{"eventSource":["kms.amazonaws.com"],"eventName":["DeleteImportedKeyMaterial","DisableKey","ScheduleKeyDeletion"],"requestParameters":{"keyId":[{"suffix":"%s"}]}}}' "$key_id"
+}
+
+# What happens to a key in its life; each encryption is not.
+life='CreateKey ReplicateKey GetParametersForImport ImportKeyMaterial DeleteImportedKeyMaterial DeleteExpiredKeyMaterial RotateKeyOnDemand DisableKey EnableKey ScheduleKeyDeletion CancelKeyDeletion DeleteKey PutKeyPolicy CreateAlias UpdateAlias'
+
+verb_evidence() {
+    local event from found events='' count=0 size
+    takes key out days
+    check_key
+    : "${days:=90}"
+    whole_number days 1 90
+    if [ -z "$out" ]; then
+        out=$(free_name "${region:+$region-}$key_id.cloudtrail" json)
+    fi
+    must_be_new "$out"
+    check_aws
+    from=$(utc_of $(($(date +%s) - days * 86400)))
+    [ "$dry_run" = yes ] || say "asking CloudTrail, event by event"
+    for event in $life; do
+        call cloudtrail:LookupEvents cloudtrail lookup-events --lookup-attributes "AttributeKey=EventName,AttributeValue=$event" \
+            --start-time "$from" --output json --query "Events[?contains(CloudTrailEvent, '$key_id')]"
+        [ "$dry_run" = no ] || continue
+        found=${answer#\[} found=${found%\]}
+        case $found in *'{'*) ;; *) continue ;; esac
+        events=$events${events:+,}$found
+        count=$(printf '%s\n' "$found" | LC_ALL=C sed -n '/"CloudTrailEvent":/p' | wc -l | tr -d ' ')
+        printf '  %-28s %s\n' "$event" "$count"
+    done
+    [ "$dry_run" = no ] || return 0
+    [ -n "$events" ] || refuse 4 "CloudTrail knows no event of this key since $from, in ${region:-this Region}" "$key" \
+        "an event appears about 5 minutes after it happened; the history keeps 90 days"
+    printf '{"Events": [%s]}\n' "$events" >"$scratch/events" || refuse 2 "the disk is full"
+    keep "$scratch/events" "$out" 600
+    size=$(wc -c <"$out" | tr -d ' ')
+    say "written  $out, since $from" "For the record:  byok receipt RECORD $(quoted "$out")"
+    [ "$size" -le 1048576 ] || say "It is larger than the 1 MiB that byok takes: choose fewer --days."
+}
+
+verb_disable() {
+    takes key
+    check_key
+    check_aws
+    describe
+    call kms:DisableKey kms disable-key --key-id "$key"
+    describe
+    expect_state Disabled
+    [ "$dry_run" = yes ] || say "$key_arn" "disabled. Its material stays: $(expiry_text)" \
+        "again:   bash online.sh enable --key $key_arn"
+}
+
+verb_enable() {
+    takes key
+    check_key
+    check_aws
+    describe
+    enable_it
+}
+
+enable_it() {
+    call kms:EnableKey kms enable-key --key-id "$key"
+    describe
+    if [ "$dry_run" = no ] && [ "$key_state" = PendingImport ]; then
+        say "$key_arn" "It has no material: it can be used only after an import."
+        return 0
+    fi
+    expect_state Enabled
+    [ "$dry_run" = yes ] || say "$key_arn" "enabled. Its material: $(expiry_text)"
+}
+
+verb_delete_material() {
+    takes key material
+    check_key
+    case $material in
+        *[!0-9a-f]*) refuse 2 "--material: 64 lower-case hex digits, as \`rotate\` lists them" ;;
+        '') ;;
+        *) [ "${#material}" -eq 64 ] || refuse 2 "--material: 64 lower-case hex digits, as \`rotate\` lists them" ;;
+    esac
+    check_aws
+    who
+    describe
+    must_be_external
+    find_aliases
+    if [ "$dry_run" = no ]; then
+        [ "$key_state" != PendingImport ] || [ -n "$material" ] || refuse 4 \
+            "the key holds no material: its state is PendingImport" "$key_arn"
+        say "" "DELETE IMPORTED MATERIAL${material:+ $material}" "  key      $key_arn" \
+            "  spec     $key_spec, $key_usage" "  state    $key_state"
+        show_aliases
+        say "" "What breaks: at once, every encryption, decryption, signature or MAC with this key, and with whatever" \
+            "names an alias above, fails. Data keys that a service has in memory work until it asks KMS the next time:" \
+            "an encrypted volume, for example, fails when it is attached the next time." \
+            "What mends it: a reimport of the SAME material, and nothing else. Is there a record, and was the" \
+            "escrow proved? Nothing has to be deleted before a reimport, or to change an expiry."
+        [ -z "$material" ] || say "With one of several materials deleted the whole key stops."
+        confirm
+    fi
+    set -- kms delete-imported-key-material --key-id "$key"
+    [ -z "$material" ] || set -- "$@" --key-material-id "$material"
+    call kms:DeleteImportedKeyMaterial "$@"
+    describe
+    expect_state PendingImport
+    [ "$dry_run" = yes ] || say "deleted. The key waits for a reimport of the same material (PendingImport)."
+}
+
+verb_schedule_deletion() {
+    local ends
+    takes key days
+    check_key
+    : "${days:=30}"
+    whole_number days 7 30
+    check_aws
+    who
+    describe
+    find_aliases
+    if [ "$dry_run" = no ]; then
+        say "" "SCHEDULE THE DELETION OF A KMS KEY" "  key      $key_arn" "  spec     $key_spec, $key_usage" \
+            "  state    $key_state"
+        show_aliases
+        say "" "What breaks: at once the key can no longer be used. In $days days, about $(shown_time $(($(date +%s) + days * 86400)))," \
+            "it is gone for ever, and with it everything that only it decrypts: ciphertext is bound to this KMS key, so" \
+            "neither the escrowed data key nor an import of it into another KMS key opens it." \
+            "Until then: bash online.sh cancel-deletion --key $key_arn"
+        [ "$key_state" != Enabled ] || say \
+            "It is Enabled, so it may be in use. Disable it first and wait: bash online.sh disable"
+        confirm
+    fi
+    call kms:ScheduleKeyDeletion kms schedule-key-deletion --key-id "$key" --pending-window-in-days "$days" \
+        --output text --query DeletionDate
+    ends=$answer
+    describe
+    expect_state PendingDeletion PendingReplicaDeletion
+    [ "$dry_run" = no ] || return 0
+    case $ends in
+        None | '') ends="$days days after its last replica is gone" ;;
+        *) ends=$(time_text "$ends") ;;
+    esac
+    say "scheduled: deleted $ends" "until then: bash online.sh cancel-deletion --key $key_arn"
+}
+
+verb_cancel_deletion() {
+    takes key
+    check_key
+    check_aws
+    describe
+    call kms:CancelKeyDeletion kms cancel-key-deletion --key-id "$key" --output text --query KeyId
+    planned "KMS leaves the key Disabled:"
+    describe
+    if [ "$dry_run" = no ] && [ "$key_state" = PendingImport ]; then
+        say "$key_arn" "not deleted. It has no material: it can be used only after an import."
+        return 0
+    fi
+    enable_it
+}
+
+# ---- the command line ----
+
+# need OPTION: it must be given.
+need() {
+    local value
+    case $1 in
+        name) value=$name ;; key) value=$key ;; algorithm) value=$algorithm ;;
+        to) value=$to ;; topic) value=$topic ;; *) value= ;;
+    esac
+    [ -n "$value" ] || refuse 2 "--$1 is missing" "see: bash online.sh $verb --help"
+}
+
+# takes OPTION...: what was given must be among these.
+takes() {
+    local option
+    for option in $given; do
+        case " ${*-} " in
+            *" $option "*) ;;
+            *) refuse 2 "$verb does not take --$option" "see: bash online.sh $verb --help" ;;
+        esac
+    done
+    [ -z "$operand" ] || [ "$verb" = import ] || refuse 2 "$operand: what is that?" "see: bash online.sh $verb --help"
+}
+
+# whole_number OPTION LEAST MOST
+whole_number() {
+    case $days in
+        '' | *[!0-9]* | ?????*) refuse 2 "--$1 $days: a whole number from $2 to $3" ;;
+    esac
+    days=$((10#$days))
+    if [ "$days" -lt "$2" ] || [ "$days" -gt "$3" ]; then
+        refuse 2 "--$1 $days: a whole number from $2 to $3"
+    fi
+}
+
+# add_tag KEY=VALUE: to `tags`, as JSON.
+add_tag() {
+    case $1 in
+        ?*=*) ;;
+        *) refuse 2 "--tag $1: KEY=VALUE" ;;
+    esac
+    case $1 in
+        *[\"\\]* | *[[:cntrl:]]*) refuse 2 "--tag $1: no quotes, backslashes or control characters" ;;
+    esac
+    tags="$tags${tags:+,}{\"TagKey\":\"${1%%=*}\",\"TagValue\":\"${1#*=}\"}"
+}
+
+# set_option NAME VALUE
+set_option() {
+    case $1 in
+        profile) profile=$2 ;;
+        region) region=$2 && check_region "$2" ;;
+        endpoint-url) endpoint=$2 ;;
+        name) name=$2 ;;
+        spec) spec=$2 ;;
+        usage) use=$2 ;;
+        description) description=$2 ;;
+        alias) alias=$2 ;;
+        policy) policy=$2 ;;
+        key) key=$2 ;;
+        algorithm) algorithm=$2 ;;
+        size) size=$2 ;;
+        out) out=$2 ;;
+        fingerprint) fingerprint=$2 ;;
+        public-key) public_key=$2 ;;
+        to) to=$2 ;;
+        material) material=$2 ;;
+        days) days=$2 ;;
+        topic) topic=$2 ;;
+        regions) regions=$2 ;;
+        tag) add_tag "$2" ;;
+    esac
+}
+
+# read_arguments ARGUMENT...: options may stand before and after the verb.
+read_arguments() {
+    local option value
+    while [ $# -gt 0 ]; do
+        option=$1
+        shift
+        case $option in
+            -h | --help) wants_help=yes ;;
+            --dry-run) dry_run=yes ;;
+            --multi-region) multi=yes given="$given multi-region" ;;
+            --now) now=yes given="$given now" ;;
+            --profile | --region | --endpoint-url | --name | --spec | --usage | --description | --tag | --alias | --policy | --key | \
+                --algorithm | --size | --out | --fingerprint | --public-key | --to | --material | --days | --topic | --regions | \
+                --profile=* | --region=* | --endpoint-url=* | --name=* | --spec=* | --usage=* | --description=* | --tag=* | --alias=* | \
+                --policy=* | --key=* | --algorithm=* | --size=* | --out=* | --fingerprint=* | --public-key=* | --to=* | --material=* | \
+                --days=* | --topic=* | --regions=*)
+                option=${option#--}
+                case $option in
+                    *=*) value=${option#*=} option=${option%%=*} ;;
+                    *)
+                        [ $# -gt 0 ] || refuse 2 "--$option needs a value"
+                        value=$1
+                        shift ;;
+                esac
+                [ -n "$value" ] || refuse 2 "--$option is empty"
+                case $option/" $given " in
+                    tag/*) ;;
+                    *" $option "*) refuse 2 "--$option is given twice" ;;
+                esac
+                set_option "$option" "$value"
+                case $option in
+                    profile | region | endpoint-url) ;;
+                    *) given="$given $option" ;;
+                esac ;;
+            -*) refuse 2 "$option is not known" "see: bash online.sh --help" ;;
+            *)
+                if [ -z "$verb" ]; then
+                    verb=$option
+                elif [ -z "$operand" ]; then
+                    operand=$option
+                else
+                    refuse 2 "$option: what is that?" "see: bash online.sh --help"
+                fi ;;
+        esac
+    done
+}
+
+main() {
+    read_arguments ${1+"$@"}
+    case $verb in
+        create | parameters | slip | import | prove | replicate | rotate | alias | status | alarm | evidence | disable | enable | \
+            delete-material | schedule-deletion | cancel-deletion) ;;
+        '' | help)
+            [ "$wants_help$verb" = no ] || { usage && exit 0; }
+            usage >&2
+            exit 2 ;;
+        *) refuse 2 "$verb is no verb" "see: bash online.sh --help" ;;
+    esac
+    if [ "$wants_help" = yes ]; then
+        "help_$(printf '%s' "$verb" | tr '-' '_')"
+        exit 0
+    fi
+    "verb_$(printf '%s' "$verb" | tr '-' '_')"
+}
+
+# The AWS CLI must neither page nor ask.
+export AWS_PAGER='' AWS_CLI_AUTO_PROMPT=off
+umask 077
+unset CDPATH
+verb='' operand='' given='' wants_help=no dry_run=no multi=no now=no alias_failed=no
+profile='' region='' endpoint='' name='' spec='' use='' description='' alias='' policy='' key='' key_id=''
+algorithm='' size='' out='' out_folder='' fingerprint='' public_key='' to='' material='' days='' topic='' regions='' tags=''
+key_arn='' key_spec='' key_usage='' key_origin='' key_state='' key_model='' key_valid_to='' key_multi='' key_kind='' key_material='' key_deletion=''
+answer='' status=0 kept='' aliases='' target='' scratch=''
+main ${1+"$@"}
