@@ -8,7 +8,7 @@
 #   WRAPPING    RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1, as the parameters were downloaded for
 #   PACKAGE     escrow-package.json; without it the printed rows are typed
 #
-# Needs bash, openssl 3, python3 (3.10 or newer) and, in ./wheels, the wheels of shamir-mnemonic
+# Needs bash 4, openssl 3, python3 (3.10 or newer) and, in ./wheels, the wheels of shamir-mnemonic
 # and click whose SHA-256 stand below. Leaves ./WrappedKeyMaterial.bin and ./ImportToken.bin.
 #
 # DANGER: escrow key and data key are in clear on this machine, and `openssl enc -K` shows them in

@@ -39,6 +39,11 @@ impl LoopbackKms {
     /// Starts a KMS and waits until it answers. `None`, and a line that says so, where the machine
     /// has no environment for it.
     pub fn start() -> Option<Self> {
+        Self::start_with("kms,sts")
+    }
+
+    /// The same, with other services beside it: `"kms,sts,iam,sns,monitoring,events,cloudtrail"`.
+    pub fn start_with(services: &str) -> Option<Self> {
         let Some(venv) = std::env::var_os("BYOK_TEST_VENV").filter(|path| !path.is_empty()) else {
             eprintln!("skipped: no KMS to test against, BYOK_TEST_VENV is not set");
             return None;
@@ -46,7 +51,7 @@ impl LoopbackKms {
         let venv = std::path::absolute(venv).expect("an absolute path of BYOK_TEST_VENV");
         let home = tempfile::tempdir().expect("a private folder");
         let port = free_port();
-        let server = spawn(&venv, home.path(), port);
+        let server = spawn(&venv, home.path(), port, services);
         let mut kms = Self {
             venv,
             home,
@@ -219,7 +224,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-fn spawn(venv: &Path, home: &Path, port: u16) -> Child {
+fn spawn(venv: &Path, home: &Path, port: u16, services: &str) -> Child {
     let log = File::create(home.join("log")).expect("a log file");
     Command::new(venv.join("bin/ministack"))
         .env_clear()
@@ -228,7 +233,8 @@ fn spawn(venv: &Path, home: &Path, port: u16) -> Child {
         .env("TMPDIR", home)
         .env("BIND_HOST", "127.0.0.1") // its default is every interface
         .env("GATEWAY_PORT", port.to_string())
-        .env("SERVICES", "kms,sts")
+        .env("SERVICES", services)
+        .env("CLOUDTRAIL_RECORDING", "1") // where cloudtrail is one of them
         .env("IOT_MTLS_ENABLED", "0")
         .env("SFTP_ENABLED", "0")
         .current_dir(home)
