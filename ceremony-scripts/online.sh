@@ -1527,12 +1527,13 @@ prove_symmetric() {
     local plain=online.sh-round-trip back
     [ "$dry_run" = yes ] || printf '%s' "byok round trip $(date +%s) $$" >"$scratch/plain"
     [ "$dry_run" = yes ] || plain=$scratch/plain
-    call kms:Encrypt kms encrypt --key-id "$key" --plaintext "fileb://$plain" --output text --query CiphertextBlob
+    call kms:Encrypt kms encrypt --key-id "$key" --plaintext "fileb://$plain" \
+        --encryption-context byok=round-trip --output text --query CiphertextBlob
     if [ "$dry_run" = no ]; then
         back=$(printf '%s' "$answer" | hex_of_text) || refuse 4 "the ciphertext is not base64"
         bytes_of "$back" >"$scratch/ciphertext"
-        call kms:Decrypt kms decrypt --key-id "$key" --ciphertext-blob "fileb://$scratch/ciphertext" --output text \
-            --query Plaintext
+        call kms:Decrypt kms decrypt --key-id "$key" --ciphertext-blob "fileb://$scratch/ciphertext" \
+            --encryption-context byok=round-trip --output text --query Plaintext
         back=$(printf '%s' "$answer" | hex_of_text) || refuse 4 "the plaintext is not base64"
         [ "$(bytes_of "$back" | sha256_of -)" = "$(sha256_of "$scratch/plain")" ] || refuse 4 \
             "what was encrypted came back as something else" "$key_arn"
@@ -1540,8 +1541,8 @@ prove_symmetric() {
             "That does NOT show which material it is: any 32 bytes would do the same. A second import of the" \
             "same material by another person, as EXISTING_KEY_MATERIAL, shows it (witness_of in the plan)."
     else
-        call kms:Decrypt kms decrypt --key-id "$key" --ciphertext-blob fileb://online.sh-ciphertext --output text \
-            --query Plaintext
+        call kms:Decrypt kms decrypt --key-id "$key" --ciphertext-blob fileb://online.sh-ciphertext \
+            --encryption-context byok=round-trip --output text --query Plaintext
     fi
 }
 
@@ -2035,15 +2036,24 @@ verb_delete_material() {
             "an encrypted volume, for example, fails when it is attached the next time." \
             "What mends it: a reimport of the SAME material, and nothing else. Is there a record, and was the" \
             "escrow proved? Nothing has to be deleted before a reimport, or to change an expiry."
-        [ -z "$material" ] || say "With one of several materials deleted the whole key stops."
+        [ -z "$material" ] || say "With one of several materials deleted the whole key stops, unless it is one that nothing uses" \
+            "yet (PENDING_ROTATION)."
         confirm
     fi
     set -- kms delete-imported-key-material --key-id "$key"
     [ -z "$material" ] || set -- "$@" --key-material-id "$material"
     call kms:DeleteImportedKeyMaterial "$@"
     describe
-    expect_state PendingImport
-    [ "$dry_run" = yes ] || say "deleted. The key waits for a reimport of the same material (PendingImport)."
+    if [ -z "$material" ]; then
+        expect_state PendingImport
+    else
+        expect_state PendingImport Enabled Disabled
+    fi
+    [ "$dry_run" = no ] || return 0
+    case $key_state in
+        PendingImport) say "deleted. The key waits for a reimport of the same material (PendingImport)." ;;
+        *) say "deleted. The key is $key_state: that material was not in use yet." ;;
+    esac
 }
 
 verb_schedule_deletion() {

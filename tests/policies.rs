@@ -28,8 +28,12 @@ const KEY_POLICIES: [&str; 2] = ["key-policy", "key-policy-no-expiry"];
 
 /// The condition keys that stand in the policies, and the actions that know them, by the service
 /// authorization reference of AWS. `kms:KeyOrigin` is known to every action on a KMS key.
-const CONDITION_KEYS: [(&str, &[&str]); 12] = [
+const CONDITION_KEYS: [(&str, &[&str]); 13] = [
     ("kms:KeyOrigin", ON_A_KEY),
+    (
+        "kms:EncryptionContext:byok",
+        &["kms:Encrypt", "kms:Decrypt"],
+    ),
     (
         "kms:BypassPolicyLockoutSafetyCheck",
         &["kms:CreateKey", "kms:PutKeyPolicy"],
@@ -360,7 +364,11 @@ fn each_role_may_do_its_own_work_and_nobody_elses() {
         ),
         ("parameters", "kms:GetParametersForImport", &PARAMETERS),
         ("importer", "kms:ImportKeyMaterial", &EXPIRES),
-        ("prover", "kms:Decrypt", &[]),
+        (
+            "prover",
+            "kms:Decrypt",
+            &[("kms:EncryptionContext:byok", "round-trip")],
+        ),
         ("prover", "kms:GenerateMac", &[]),
         ("rotator", "kms:RotateKeyOnDemand", &[]),
         ("destroyer", "kms:DeleteImportedKeyMaterial", &[]),
@@ -376,6 +384,10 @@ fn each_role_may_do_its_own_work_and_nobody_elses() {
 #[test]
 fn conditions_bind_even_who_has_the_role() {
     assert!(!may("parameters", "kms:GetParametersForImport", &[]));
+    assert!(
+        !may("prover", "kms:Decrypt", &[]),
+        "what was encrypted without prove's context"
+    );
     for (key, other) in [
         ("kms:WrappingAlgorithm", "RSAES_OAEP_SHA_1"),
         ("kms:WrappingAlgorithm", "RSAES_PKCS1_V1_5"),
