@@ -1,6 +1,7 @@
 //! `kind = "reimport"`: the same data keys again, from the HSM. With `[escrow]` and no import it deals
 //! new shares.
 
+use super::import_types;
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
 use crate::hsm::{DataKey, Found, Hsm};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
@@ -221,12 +222,14 @@ pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Exp
 /// Compares the KMS keys of a plan with those of the previous record. Returns what is to be noted.
 ///
 /// # Errors
-/// Exit 4 for another KMS key, unless it is a replica or the plan says why.
+/// Exit 4 for another KMS key, unless it is a replica or the plan says why; exit 2 for an `import_type`
+/// that the previous records contradict, or need.
 pub(crate) fn same_kms_keys(plan: &Plan, previous: &Previous) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     for (key, import) in plan.imports() {
         notes.extend(same_kms_key(known(previous, key)?, key, import)?);
     }
+    import_types::agree(plan, previous)?;
     Ok(notes)
 }
 
