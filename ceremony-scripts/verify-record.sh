@@ -537,7 +537,8 @@ def imports:
         # Events are told to the second.
         token_until: ($parameters | text("valid_to") | if test("^[0-9-]{10}T[0-9:]{8}([.][0-9]+)?Z$") then .[0:19] + "Z" else null end),
         existing: (if ($typed | text("import_type")) == "EXISTING_KEY_MATERIAL"
-            then $typed | {key_material_id: member("key_material_id"), witness_of: member("witness_of")} else null end)}];
+            then $typed | {key_material_id: member("key_material_id"), witness_of: member("witness_of")} else null end),
+        rotates: ($typed | member("rotates"))}];
 
 def names_key($arn): . == $arn or (startswith("arn:") | not) and . == ($arn | split("/") | .[-1]);
 def rank: {"nothing": 0, "accepted by KMS": 1, "proved in KMS": 2}[.];
@@ -557,7 +558,9 @@ def described_after($entry):
 def known($imports):
     . as $receipts
     | $imports[] | . as $entry
-    | (first($receipts | accepted($entry) | .id | values) // first($receipts | described_after($entry)) // empty)
+    # What is added to other material is not the current one until the KMS key is rotated.
+    | (first($receipts | accepted($entry) | .id | values)
+        // (if $entry.rotates == null then first($receipts | described_after($entry)) else empty end) // empty)
     | {fingerprint: $entry.fingerprint, key_arn: $entry.key_arn, key_material_id: .};
 
 # ---- the answers, told apart by content; a fault is an error
@@ -667,10 +670,16 @@ def bare_import($imports; $earlier):
     | ($key | some_into($imports))
     | if length == 1 then accept($imports; $earlier; .[0]; $id; false) else error("does not say which import it answers") end;
 
+# The current material may be another: the script adds one to it, or KMS lists the known one among several.
+def may_hold_more($imports; $earlier; $arn):
+    known_id($imports; $earlier; $arn) as $known
+    | any($imports[]; .key_arn == $arn and .rotates != null)
+        or any($earlier[] | .materials[]?; .key_arn == $arn and .key_material_id == $known);
+
 def describes($imports; $earlier):
     described as $it | ($it.arn | some_into($imports)) as $into
     | if $it.origin != "EXTERNAL" or $it.spec != $into[0].spec then error("describes another KMS key") else . end
-    | same_material($imports; $earlier; $it.arn; $it.current)
+    | if may_hold_more($imports; $earlier; $it.arn) then . else same_material($imports; $earlier; $it.arn; $it.current) end
     | ($into | of_key) + (if $it.current != null then {key_material_id: $it.current} else {} end) + {key_state: $it.state};
 
 def lists($imports):

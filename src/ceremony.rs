@@ -26,6 +26,7 @@ pub mod clock;
 pub mod destroy;
 mod escrow;
 pub mod generate;
+mod import_types;
 mod login;
 mod mistyped;
 mod notes;
@@ -43,8 +44,8 @@ mod two_sided;
 mod typing;
 
 pub use approval::Approved;
+pub(crate) use import_types::import_type;
 pub use login::log_in;
-pub(crate) use outputs::import_type;
 pub use signer::could_sign;
 
 /// What a finished ceremony leaves behind.

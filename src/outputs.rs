@@ -37,6 +37,25 @@ impl ImportType {
     }
 }
 
+/// What a KMS key is in its multi-Region key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MultiRegion {
+    /// Takes new material.
+    Primary,
+    /// Takes what the primary holds.
+    Replica,
+}
+
+impl MultiRegion {
+    /// The KMS name (`MultiRegionKeyType` of DescribeKey).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "PRIMARY",
+            Self::Replica => "REPLICA",
+        }
+    }
+}
+
 /// All that the `import.sh` of one import says, checks and sends.
 #[derive(Clone, Debug)]
 pub struct ImportScript<'a> {
@@ -70,6 +89,11 @@ pub struct ImportScript<'a> {
     pub import_type: Option<ImportType>,
     /// `--key-material-description`, where the plan says one.
     pub description: Option<&'a str>,
+    /// What the plan takes the KMS key for, where it tells: the script asks KMS before it sends anything.
+    pub multi_region: Option<MultiRegion>,
+    /// The KMS key that is rotated when every import of this material went through, where it held other
+    /// material before.
+    pub rotates: Option<&'a str>,
 }
 
 impl ImportScript<'_> {
@@ -98,6 +122,10 @@ impl ImportScript<'_> {
             "expires" => quoted(&self.expires.map(epoch).unwrap_or_default()),
             "expires_text" => quoted(&self.expires.map_or("never".into(), for_people)),
             "earliest_text" => quoted(&self.earliest().map(for_people).unwrap_or_default()),
+            "import_type" => quoted(self.import_type.as_ref().map_or("", ImportType::name)),
+            "newer" => yes_no(self.import_type.is_some() || self.description.is_some()),
+            "multi_region" => quoted(self.multi_region.map_or("", MultiRegion::name)),
+            "rotates" => quoted(self.rotates.unwrap_or_default()),
             "terms" => self.terms(),
             _ => unknown_place(name),
         }
@@ -133,25 +161,44 @@ impl ImportScript<'_> {
     }
 }
 
-/// The `import.sh` at the top of a record: runs the one of each import, given as label and import
-/// name, in this order.
-pub fn import_all(
-    imports: &[(&str, &str)],
-    ceremony: &str,
-    title: &str,
-    rehearsal: bool,
-) -> String {
-    let run = |(label, import): &(&str, &str)| {
-        let place = format!("{} {}", quoted(label), quoted(import));
-        format!("run_one {place} ${{1+\"$@\"}}")
+/// One import that the `import.sh` at the top of a record runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The data key's label.
+    pub label: &'a str,
+    /// The import's name.
+    pub import: &'a str,
+    /// The import of the same data key without which KMS does not know this material yet.
+    pub after: Option<&'a str>,
+    /// As [`ImportScript::rotates`].
+    pub rotates: Option<&'a str>,
+}
+
+/// The `import.sh` at the top of a record: runs the one of each import, in this order.
+pub fn import_all(runs: &[Run], ceremony: &str, title: &str, rehearsal: bool) -> String {
+    let run = |run: &Run| {
+        let place = format!("{} {}", quoted(run.label), quoted(run.import));
+        match run.after {
+            Some(after) => format!("run_after {} {place} ${{1+\"$@\"}}", quoted(after)),
+            None => format!("run_one {place} ${{1+\"$@\"}}"),
+        }
     };
     fill(IMPORT_ALL, |name| match name {
         "title" => quoted(title),
         "ceremony" => quoted(ceremony),
         "rehearsal" => yes_no(rehearsal),
-        "runs" => imports.iter().map(run).collect::<Vec<_>>().join("\n"),
+        "runs" => runs.iter().map(run).collect::<Vec<_>>().join("\n"),
+        "rotates" => quoted(&rotated(runs).join(" ")),
         _ => unknown_place(name),
     })
+}
+
+/// Each KMS key that is to be rotated, once.
+fn rotated<'a>(runs: &[Run<'a>]) -> Vec<&'a str> {
+    let mut arns: Vec<&str> = runs.iter().filter_map(|run| run.rotates).collect();
+    arns.sort_unstable();
+    arns.dedup();
+    arns
 }
 
 /// Puts a value into every `{{name}}`, in one pass: a value that looks like a place stays a value.

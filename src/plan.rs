@@ -20,7 +20,10 @@ use crate::verify::Anchor;
 use crate::words::{self, Digest};
 use crate::wrapping::{Fingerprint, WrappingAlgorithm};
 
+mod import_type;
 mod raw;
+
+pub use import_type::{ImportAs, Role};
 
 /// The longest plan that is read, in bytes.
 const MAX_PLAN: u64 = 1 << 20;
@@ -308,6 +311,10 @@ pub struct ImportPlan {
     /// The other import of this data key that this one is to prove: the same material, imported a second
     /// time into the same KMS key or into a replica of it.
     pub witness_of: Option<String>,
+    /// What KMS is told of the material, where the plan says it.
+    pub import_as: Option<ImportAs>,
+    /// KeyMaterialDescription, 1 to 256 ASCII characters.
+    pub description: Option<String>,
 }
 
 impl Plan {

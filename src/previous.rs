@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use crate::error::{Error, Result};
 use crate::escrow::package::{self, Package};
 use crate::hsm::KeyId;
-use crate::plan::{Keep, Plan};
-use crate::receipts::KnownMaterial;
+use crate::plan::{ImportAs, Keep, Plan};
+use crate::receipts::{KnownMaterial, Receipts};
 use crate::strict_json::Json;
 use crate::transcript::{Chain, Line};
-use crate::verify::{self, Anchor, Followed};
+use crate::verify::{self, Anchor, Followed, KmsKeyMaterials};
 use crate::words::Digest;
 use crate::wrapping::Fingerprint;
 
@@ -48,6 +48,23 @@ pub struct Previous {
     pub signer: Option<KnownSigner>,
     /// Which materials its receipts know, and those of the records before it that were found.
     pub materials: Vec<KnownMaterial>,
+    /// Which imports it and the records before it were for, the newest first.
+    pub imports: Vec<ImportBefore>,
+    /// Its KMS keys that hold several materials.
+    pub kms_keys: Vec<KmsKeyMaterials>,
+}
+
+/// A KMS key that a record wrapped a data key for.
+#[derive(Clone, Debug)]
+pub struct ImportBefore {
+    /// The data key's fingerprint, in hex.
+    pub fingerprint: String,
+    /// The KMS key.
+    pub key_arn: String,
+    /// What its script told KMS; witnesses count only where there is nothing else.
+    pub import_as: Option<ImportAs>,
+    /// Whether a receipt tells that KMS took it.
+    pub accepted: bool,
 }
 
 /// The members of `hsm-opened` that tell one HSM from another, and from itself after an update.
@@ -130,12 +147,17 @@ impl Previous {
         let followed = verify::follow(directory, &verified, &[]).map_err(doing)?;
         let mut materials = verified.receipts.known();
         materials.extend(followed.known());
+        let mut imports = imports_of(&verified.receipts);
+        for link in &followed.links {
+            imports.extend(imports_of(&link.verified.receipts));
+        }
         let chain = &verified.chain;
         let mut keys = known_keys(chain, &keeps(directory))
             .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?;
         for key in keys.iter_mut().filter(|key| key.key_arns.is_empty()) {
             key.key_arns = wrapped_before(&followed, &key.fingerprint);
         }
+        let kms_keys = verify::materials(directory, &verified, &followed, &[]);
         Ok(Self {
             earlier: followed
                 .links
@@ -145,6 +167,8 @@ impl Previous {
             receipts_head: verified.receipts.head(),
             receipts: verified.receipts.receipts.len(),
             materials,
+            imports,
+            kms_keys,
             directory: directory.to_owned(),
             head: chain.head,
             sealed: chain.end().at,
@@ -179,10 +203,43 @@ impl Previous {
         Some(&known.key_material_id)
     }
 
+    /// How this data key was wrapped for this KMS key the last time.
+    pub fn import_before(&self, label: &str, key_arn: &str) -> Option<&ImportBefore> {
+        let fingerprint = self.key(label)?.fingerprint.to_string();
+        let of =
+            |before: &&ImportBefore| before.fingerprint == fingerprint && before.key_arn == key_arn;
+        self.imports.iter().find(of)
+    }
+
     /// Whose share has this digest.
     pub fn custodian_of(&self, share_sha256: &str) -> Option<&KnownShare> {
         self.dealt.iter().find(|share| share.sha256 == share_sha256)
     }
+}
+
+/// One entry for each data key and KMS key of a record.
+fn imports_of(receipts: &Receipts) -> Vec<ImportBefore> {
+    let mut all: Vec<ImportBefore> = Vec::new();
+    for (import, standing) in receipts.imports.iter().zip(receipts.standings()) {
+        let same = |other: &&mut ImportBefore| {
+            other.fingerprint == import.fingerprint && other.key_arn == import.key_arn
+        };
+        match all.iter_mut().find(same) {
+            Some(other) => {
+                other.accepted |= standing.is_accepted();
+                if import.import_as != Some(ImportAs::Existing) {
+                    other.import_as = import.import_as;
+                }
+            }
+            None => all.push(ImportBefore {
+                fingerprint: import.fingerprint.clone(),
+                key_arn: import.key_arn.clone(),
+                import_as: import.import_as,
+                accepted: standing.is_accepted(),
+            }),
+        }
+    }
+    all
 }
 
 fn known_hsm(chain: &Chain) -> Vec<(&'static str, String)> {

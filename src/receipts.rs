@@ -12,6 +12,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::plan::ImportAs;
 use crate::strict_json::Json;
 use crate::transcript::{Chain, Line};
 use crate::words::Digest;
@@ -105,8 +106,12 @@ pub struct Import {
     pub wrapped_at: Timestamp,
     /// Until when KMS took the import token.
     pub token_until: Option<Timestamp>,
+    /// What the script says of the material.
+    pub import_as: Option<ImportAs>,
     /// Whether the script says EXISTING_KEY_MATERIAL, and why.
     pub existing: Option<Existing>,
+    /// The KMS key that is rotated after it.
+    pub rotates: Option<String>,
 }
 
 /// `import-type` of the transcript: the script says EXISTING_KEY_MATERIAL.
@@ -299,7 +304,12 @@ fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
     let mut all: Vec<KnownMaterial> = Vec::new();
     for import in imports {
         let told = accepted_of(receipts, import).flatten().next();
-        let id = told.or_else(|| described_after_import(receipts, import));
+        // What is added to other material is not the current one until the KMS key is rotated.
+        let described = || match import.rotates {
+            Some(_) => None,
+            None => described_after_import(receipts, import),
+        };
+        let id = told.or_else(described);
         let known = id.map(|key_material_id| KnownMaterial {
             fingerprint: import.fingerprint.clone(),
             key_arn: import.key_arn.clone(),
@@ -349,6 +359,12 @@ fn import(chain: &Chain, wrapped: &Line) -> Import {
         key_arn: own("key_arn"),
         wrapped_at: wrapped.at,
         token_until: parameters.and_then(|line| line.text("valid_to").parse().ok()),
+        import_as: typed.and_then(|line| match line.text("import_type") {
+            "NEW_KEY_MATERIAL" => Some(ImportAs::New),
+            "EXISTING_KEY_MATERIAL" => Some(ImportAs::Existing),
+            _ => None,
+        }),
+        rotates: typed.and_then(|line| member(line, "rotates")),
         existing: typed
             .filter(|line| line.text("import_type") == "EXISTING_KEY_MATERIAL")
             .map(|line| Existing {

@@ -8,7 +8,9 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use crate::ceremony::{self, Sealed};
 use crate::machine;
 use crate::outputs::ImportType;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, SignerPlan, WrapIn};
+use crate::plan::{
+    Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, Role, SignerPlan, WrapIn,
+};
 use crate::previous::Previous;
 use crate::record::Leftover;
 use crate::spec::Spec;
@@ -50,7 +52,7 @@ pub fn approval(
         screen += &key_meaning(plan, previous, key);
         for import in &key.imports {
             screen += &import_meaning(import);
-            screen += &known_to_kms(previous, key, import);
+            screen += &known_to_kms(plan.kind, previous, key, import);
         }
         if plan.kind != Kind::Destroy {
             screen += &field("keep", keep_meaning(key.keep));
@@ -182,7 +184,12 @@ fn import_meaning(import: &ImportPlan) -> String {
 }
 
 /// What is unlike a first import: another KMS key than before, a witness, material that KMS knows already.
-fn known_to_kms(previous: Option<&Previous>, key: &KeyPlan, import: &ImportPlan) -> String {
+fn known_to_kms(
+    kind: Kind,
+    previous: Option<&Previous>,
+    key: &KeyPlan,
+    import: &ImportPlan,
+) -> String {
     let mut text = String::new();
     if let Some(reason) = &import.other_kms_key {
         text += &field("KMS key", &format!("may be another than before: {reason}"));
@@ -193,13 +200,35 @@ fn known_to_kms(previous: Option<&Previous>, key: &KeyPlan, import: &ImportPlan)
             &format!("the same material a second time, which proves the import {other}"),
         );
     }
-    let existing = ceremony::import_type(previous, key, import);
-    if let Some(ImportType::ExistingKeyMaterial { key_material_id }) = existing {
-        let why = match key_material_id {
-            Some(id) => format!("{id:.12}…, known by a receipt"),
-            None => "KMS compares the two".to_owned(),
-        };
-        text += &field("import as", &format!("EXISTING_KEY_MATERIAL, {why}"));
+    match key.role(kind, import) {
+        Some(Role::Primary) => {
+            text += &field("Region", "taken for the PRIMARY of this multi-Region key");
+        }
+        Some(Role::Replica { of }) => {
+            let what = format!("taken for a REPLICA; imported after {}", of.name);
+            text += &field("Region", &what);
+        }
+        None => {}
+    }
+    match ceremony::import_type(kind, previous, key, import) {
+        Some(ImportType::ExistingKeyMaterial { key_material_id }) => {
+            let why = match key_material_id {
+                Some(id) => format!("{id:.12}…, known by a receipt"),
+                None => "KMS compares the two".to_owned(),
+            };
+            text += &field("import as", &format!("EXISTING_KEY_MATERIAL, {why}"));
+        }
+        Some(ImportType::NewKeyMaterial) => {
+            let what = match import.import_as {
+                Some(_) => "added to what the KMS key holds; rotated online",
+                None => "the first of the KMS key",
+            };
+            text += &field("import as", &format!("NEW_KEY_MATERIAL, {what}"));
+        }
+        None => {}
+    }
+    if let Some(description) = &import.description {
+        text += &field("described", description);
     }
     text
 }
@@ -302,6 +331,7 @@ pub fn sealed(
         package: plan.escrow.is_some(),
         by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
         earlier_package: holds_package.map(|previous| previous.directory.as_path()),
+        rotated: !plan.rotated().is_empty(),
     };
     let next = next.screen(now);
     // What scrolls away can be had again with verify --next; the head must stay to be read aloud.
@@ -327,6 +357,8 @@ pub struct Next<'a> {
     pub by_quorum: bool,
     /// The earlier record whose escrow package is in use, where this one holds none.
     pub earlier_package: Option<&'a Path>,
+    /// Whether KMS keys are rotated to this material when it is imported.
+    pub rotated: bool,
 }
 
 impl Next<'_> {
@@ -353,6 +385,9 @@ impl Next<'_> {
             }
             (folders, _) => import_steps(folders, self.deadline, now),
         };
+        if self.rotated {
+            text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
+        }
         if self.package {
             text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
         }
@@ -436,6 +471,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
     } else {
         ""
     };
+    let rotation = rotation_readme(plan);
     let signature = match plan.signer {
         SignerPlan::Nobody => "",
         _ => {
@@ -453,7 +489,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          transcript.jsonl   what happened, a line an event, each bound to the one before\n\
          transcript.html    the same as a report to read and to print; what counts is transcript.jsonl\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
-{signature}{escrow}{imports}\
+{signature}{escrow}{imports}{rotation}\
          \n\
          The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\
          on paper. Only a copy from outside this directory says that the record is the real one:\n\
@@ -469,6 +505,22 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          vouch for itself.\n",
         plan.title
     )
+}
+
+/// What makes KMS encrypt with material that was added to other material.
+fn rotation_readme(plan: &Plan) -> String {
+    let arns = plan.rotated();
+    if arns.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\nThis material was made to be added to KMS keys that hold other material. It waits there\n\
+         (PENDING_ROTATION) until, after the import into every Region, the cloud operator runs\n\n",
+    );
+    for arn in arns {
+        text += &format!("  bash online.sh rotate --key {arn} --now\n");
+    }
+    text + "\nA KMS key is Enabled only while all its materials are imported: keep the record of each.\n"
 }
 
 /// ` make      payments-2026   SYMMETRIC_DEFAULT …`, folded below its value.

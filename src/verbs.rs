@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 mod check;
 mod doctor;
 mod inspect;
+mod materials;
 mod plan;
 mod receipt;
 mod rehearse;

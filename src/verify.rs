@@ -39,12 +39,14 @@ use crate::words::{self, Digest};
 
 mod follow;
 mod life;
+mod materials;
 mod recorded;
 mod signatures;
 mod signers;
 
-pub use follow::{End, Followed, Link, follow};
+pub use follow::{End, Followed, Link, Other, follow, others};
 pub use life::{Row, life};
+pub use materials::{KmsKeyMaterials, Material, materials};
 pub(crate) use recorded::RecordedPlan;
 pub use signatures::{SignatureReport, vouch};
 pub use signers::AllowedSigners;

@@ -1433,8 +1433,18 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
         ),
         (not_built("source"), in_key("source = \"x\"")),
         (not_built("reason in [[key]]"), in_key("reason = \"x\"")),
-        (not_built("import_type"), in_import("import_type = \"x\"")),
-        (not_built("description"), in_import("description = \"x\"")),
+        (
+            "is neither NEW_KEY_MATERIAL nor".into(),
+            in_import("import_type = \"x\""),
+        ),
+        (
+            "no KMS key holds it yet".into(),
+            in_import("import_type = \"EXISTING_KEY_MATERIAL\""),
+        ),
+        (
+            "is not what KMS takes".into(),
+            in_import("description = \"no, thanks\""),
+        ),
         (builds.clone(), at_end("[recover]\nshares = \"typed\"")),
         (builds.clone(), on_top("previous = \"x\"")),
         (

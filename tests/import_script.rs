@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use base64ct::{Base64, Encoding as _};
-use byok::outputs::{ImportScript, ImportType, import_all};
+use byok::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
 use byok::words;
 use jiff::{SignedDuration, Timestamp};
 use kms_on_loopback::{LoopbackKms, key_material_id_of};
@@ -45,6 +45,7 @@ const TOOLS: [&str; 13] = [
 const FAKE_AWS: &str = r#"#!/bin/bash
 here=${0%/*}
 [ "$1" != --version ] || { echo "aws-cli/2.99.0 Python/3.13.0"; exit 0; }
+case " $* " in *" --generate-cli-skeleton "*) cat "$here/skeleton" 2>/dev/null; exit 0 ;; esac
 printf '%s\n' "$@" > "$here/$2.argv"
 printf '%s|%s' "${AWS_PAGER-unset}" "$AWS_CLI_AUTO_PROMPT" > "$here/$2.env"
 cat "$here/$2.out"
@@ -77,6 +78,18 @@ fn script() -> ImportScript<'static> {
         expires: None,
         import_type: None,
         description: None,
+        multi_region: None,
+        rotates: None,
+    }
+}
+
+/// An import that the script at the top runs.
+fn run<'a>(label: &'a str, import: &'a str) -> Run<'a> {
+    Run {
+        label,
+        import,
+        after: None,
+        rotates: None,
     }
 }
 
@@ -323,6 +336,236 @@ fn import_type_material_and_description_go_along_where_the_plan_says_so() {
     let sent = desk.argv("import-key-material").unwrap();
     let terms = ["--import-type", "NEW_KEY_MATERIAL"];
     assert_eq!(sent, [&FIRST[..], &NEVER, &terms, &LAST].concat());
+}
+
+/// What an AWS CLI shows that it could send.
+const KNOWS_IMPORT_TYPE: &str = r#"{"KeyId": "", "EncryptedKeyMaterial": null, "ImportType": ""}"#;
+const TOO_OLD: &str = r#"{"KeyId": "", "EncryptedKeyMaterial": null, "ValidTo": ""}"#;
+
+fn new_material() -> ImportScript<'static> {
+    ImportScript {
+        import_type: Some(ImportType::NewKeyMaterial),
+        rotates: Some(ARN),
+        ..script()
+    }
+}
+
+#[test]
+fn an_aws_cli_that_is_too_old_is_told_so_before_anything_is_sent() {
+    for script in [
+        new_material(),
+        ImportScript {
+            description: Some("from ceremony 2026-11"),
+            ..script()
+        },
+    ] {
+        let desk = Desk::with(&script);
+        fs::write(desk.path("aws/skeleton"), TOO_OLD).unwrap();
+        let says = [
+            "too old",
+            "aws-cli/2.99.0",
+            "AWS CloudShell",
+            "nothing was imported",
+        ];
+        desk.run(&[]).ended(2, &says);
+        desk.nothing_was_sent();
+        fs::write(desk.path("aws/skeleton"), KNOWS_IMPORT_TYPE).unwrap();
+        desk.run(&[]).ended(0, &["IMPORTED"]);
+    }
+    // What an old one can send it does send.
+    let desk = Desk::with(&script());
+    fs::write(desk.path("aws/skeleton"), TOO_OLD).unwrap();
+    desk.run(&[]).ended(0, &["IMPORTED"]);
+}
+
+#[test]
+fn new_material_is_sent_once_and_then_waits_for_its_rotation() {
+    let desk = Desk::with(&new_material());
+    let next = [
+        "new to the KMS key (NEW_KEY_MATERIAL)",
+        "PENDING_ROTATION",
+        &format!("bash online.sh rotate --key {ARN} --now"),
+        "Enabled only while all its materials are imported",
+    ];
+    desk.run(&[]).ended(0, &next);
+    let sent = desk.argv("import-key-material").unwrap();
+    assert!(!sent.contains(&"--key-material-id".to_owned()), "{sent:?}");
+    fs::remove_file(desk.path("aws/import-key-material.argv")).unwrap();
+    let again = desk
+        .run(&[])
+        .ended(0, &["Imported already", "import-result.json", next[2]]);
+    assert!(!again.said.contains("IMPORTED into"), "{}", again.said);
+    assert_eq!(desk.argv("import-key-material"), None);
+    assert!(!desk.folder().join("import-result-2.json").exists());
+
+    // A failed run is no import; neither is one of another ceremony.
+    let desk = Desk::with(&new_material());
+    desk.kms_refuses("IncorrectKeyMaterialException");
+    let says = [
+        "STOP",
+        "has already",
+        "list-key-rotations --include-key-material ALL_KEY_MATERIAL",
+    ];
+    desk.run(&[]).ended(1, &says);
+    let other = r#"{"ceremony": "ffeeddccbbaa99887766554433221100", "exit": 0,"#;
+    fs::write(desk.folder().join("import-result-7.json"), other).unwrap();
+    desk.run(&[]).ended(1, &says);
+}
+
+fn described(kind: &str) -> String {
+    format!(
+        r#"{{"KeyMetadata": {{"Arn": "{ARN}", "MultiRegionConfiguration": {{
+        "MultiRegionKeyType": "{kind}", "PrimaryKey": {{"Arn": "{ARN}-primary", "Region": "eu-west-1"}},
+        "ReplicaKeys": [{{"Arn": "{ARN}-replica", "Region": "us-east-1"}}]}}}}}}"#
+    )
+}
+
+#[test]
+fn the_kms_is_asked_which_region_is_the_primary_before_anything_is_sent() {
+    for (taken_for, is, other) in [
+        (MultiRegion::Primary, "PRIMARY", "REPLICA"),
+        (MultiRegion::Replica, "REPLICA", "PRIMARY"),
+    ] {
+        let desk = Desk::with(&ImportScript {
+            multi_region: Some(taken_for),
+            ..script()
+        });
+        desk.answers("describe-key", &described(other), "", 0);
+        let says = [
+            format!("this KMS key is the multi-Region {other}; the plan took it for the {is}"),
+            format!("the primary is {ARN}-primary"),
+            "import_type = \"NEW_KEY_MATERIAL\" at the primary".into(),
+            "nothing was imported".into(),
+        ];
+        desk.run(&[]).ended(4, &says.each_ref().map(String::as_str));
+        desk.nothing_was_sent();
+        desk.answers("describe-key", &described(is), "", 0);
+        desk.run(&["--profile", "op"]).ended(0, &["IMPORTED"]);
+        let asked = desk.argv("describe-key").unwrap();
+        assert_eq!(asked[..4], ["kms", "describe-key", "--profile", "op"]);
+        // An answer without it, and none, leave it to KMS.
+        desk.answers("describe-key", r#"{"KeyMetadata": {}}"#, "", 0);
+        desk.run(&[]).ended(0, &["IMPORTED"]);
+        desk.answers(
+            "describe-key",
+            "",
+            "An error occurred (AccessDeniedException)",
+            254,
+        );
+        desk.run(&[])
+            .ended(0, &["Could not ask KMS", "AccessDenied", "IMPORTED"]);
+    }
+}
+
+/// A primary and its replica, whose KMS answers each for itself.
+fn two_regions() -> Desk {
+    let desk = Desk::with(&ImportScript {
+        multi_region: Some(MultiRegion::Primary),
+        ..new_material()
+    });
+    desk.answers("describe-key", r#"{"KeyMetadata": {}}"#, "", 0);
+    desk.lay_out(&ImportScript {
+        import: "us-east-1",
+        import_type: Some(ImportType::ExistingKeyMaterial {
+            key_material_id: None,
+        }),
+        multi_region: Some(MultiRegion::Replica),
+        rotates: Some(ARN),
+        ..script()
+    });
+    let replica = Run {
+        after: Some("eu-west-1"),
+        rotates: Some(ARN),
+        ..run("payments-2026", "us-east-1")
+    };
+    let primary = Run {
+        rotates: Some(ARN),
+        ..run("payments-2026", "eu-west-1")
+    };
+    let all = import_all(&[primary, replica], CEREMONY, "two Regions", false);
+    fs::write(desk.path("record/import.sh"), all).unwrap();
+    desk
+}
+
+#[test]
+fn a_replica_waits_for_its_primary_in_this_run_or_an_earlier_one() {
+    let desk = two_regions();
+    let run = || {
+        let script = desk.path("record/import.sh");
+        ran(&mut desk.command(which("bash").unwrap(), &script, &[]))
+    };
+    desk.kms_refuses("KMSInternalException");
+    let says = [
+        "us-east-1: NOT imported: the primary first",
+        "Not run: its primary",
+    ];
+    let first = run().ended(1, &says);
+    assert!(
+        !first.said.contains("KMS to encrypt with"),
+        "{}",
+        first.said
+    );
+    let replica = desk.path("record/payments-2026/us-east-1/import-result.json");
+    assert!(!replica.exists());
+
+    let accepted = format!(r#"{{"KeyId": "{ARN}", "KeyMaterialId": "{MATERIAL_ID}"}}"#);
+    desk.kms_answers(&accepted, "", 0);
+    let rotate = format!("bash online.sh rotate --key {ARN} --now");
+    let all = [
+        "eu-west-1: imported",
+        "us-east-1: imported",
+        "for KMS to encrypt",
+        &rotate,
+    ];
+    run().ended(0, &all);
+    // The primary is not sent twice, and the replica goes on all the same.
+    desk.kms_refuses("KMSInternalException");
+    run().ended(
+        1,
+        &[
+            "Imported already",
+            "eu-west-1: imported",
+            "us-east-1: NOT imported: AWS",
+        ],
+    );
+    desk.kms_answers(&accepted, "", 0);
+    run().ended(0, &all);
+    assert!(read_json(&replica)["KeyMaterialId"] == MATERIAL_ID);
+}
+
+#[test]
+fn the_real_aws_clis_show_whether_they_know_the_options_without_sending_anything() {
+    let venv = std::env::var_os("BYOK_TEST_VENV").map(|venv| PathBuf::from(venv).join("bin/aws"));
+    let debian = PathBuf::from("/usr/bin/aws"); // 2.9.19, of before the option
+    for (aws, knows) in [(venv, true), (Some(debian), false)] {
+        let Some(aws) = aws.filter(|aws| aws.exists()) else {
+            eprintln!("skipped: no such AWS CLI");
+            continue;
+        };
+        let version = Command::new(&aws).arg("--version").output().unwrap();
+        let version = String::from_utf8(version.stdout).unwrap();
+        if !knows && !version.contains("aws-cli/2.9.") {
+            continue; // another machine has another one there
+        }
+        let desk = Desk::with(&new_material());
+        fs::remove_file(desk.path("aws/aws")).unwrap();
+        symlink(&aws, desk.path("aws/aws")).unwrap();
+        let script = desk.folder().join("import.sh");
+        let mut command = desk.command(which("bash").unwrap(), &script, &[]);
+        let path = format!("{}:/usr/bin:/bin", desk.path("aws").display());
+        command
+            .args(["--endpoint-url", "http://127.0.0.1:1"])
+            .env("PATH", path)
+            .env("HOME", desk.path("tmp"))
+            .env("AWS_ACCESS_KEY_ID", "111122223333")
+            .env("AWS_SECRET_ACCESS_KEY", "none")
+            .env("AWS_MAX_ATTEMPTS", "1")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        match knows {
+            true => ran(&mut command).ended(1, &["Could not connect"]),
+            false => ran(&mut command).ended(2, &["too old", "aws-cli/2.9."]),
+        };
+    }
 }
 
 #[test]
@@ -726,7 +969,7 @@ fn three_imports(rehearsal: bool) -> Desk {
             ..script()
         });
     }
-    let imports = ["eu-west-1", "other", "eu-west-2"].map(|import| ("payments-2026", import));
+    let imports = ["eu-west-1", "other", "eu-west-2"].map(|import| run("payments-2026", import));
     let all = import_all(&imports, CEREMONY, "It's \"all\"", rehearsal);
     fs::write(desk.path("record/import.sh"), all).unwrap();
     desk
@@ -784,10 +1027,20 @@ fn all_imports_of_a_rehearsal_are_refused_at_once() {
 
 /// The templates, and what they look like filled in.
 fn every_script() -> [(&'static str, String); 4] {
+    let runs = [
+        run("a", "b"),
+        Run {
+            after: Some("b"),
+            rotates: Some(ARN),
+            ..run("a", "d")
+        },
+    ];
     let full = ImportScript {
         expires: Some(now() + hours(100)),
         import_type: Some(ImportType::NewKeyMaterial),
         description: Some("some words"),
+        multi_region: Some(MultiRegion::Primary),
+        rotates: Some(ARN),
         ..script()
     };
     [
@@ -800,10 +1053,7 @@ fn every_script() -> [(&'static str, String); 4] {
             include_str!("../src/outputs/import-all.sh.in").into(),
         ),
         ("import.sh", full.render()),
-        (
-            "import-all.sh",
-            import_all(&[("a", "b"), ("c", "d")], CEREMONY, "it's", false),
-        ),
+        ("import-all.sh", import_all(&runs, CEREMONY, "it's", false)),
     ]
 }
 

@@ -142,6 +142,8 @@ fn wrapped_by_openssl(desk: &Desk, name: &str, arn: &str, material: &[u8]) -> Pa
         expires: Some(Timestamp::now() + SignedDuration::from_hours(24 * 100)),
         import_type: None,
         description: None,
+        multi_region: None,
+        rotates: None,
     };
     fs::write(folder.join("import.sh"), script.render()).unwrap();
     fs::write(folder.join("WrappedKeyMaterial.bin"), wrapped).unwrap();

@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use byok::outputs::{ImportScript, ImportType, import_all};
+use byok::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
 use jiff::{SignedDuration, Timestamp};
 use kms_on_loopback::{ACCOUNT, LoopbackKms};
 use support::{skip, stderr, stdout};
@@ -279,13 +279,21 @@ fn import_script() -> String {
         expires: Some(hours(4000)),
         import_type: Some(ImportType::NewKeyMaterial),
         description: Some("from a test"),
+        multi_region: Some(MultiRegion::Primary),
+        rotates: Some("eu-west-1"),
     };
     script.render()
 }
 
 /// Everything that the cloud operator runs, as she gets it.
 fn of_the_cloud_operator() -> Vec<(&'static str, String)> {
-    let imports = [("a", "b"), ("c", "d")];
+    let run = |label, import, after| Run {
+        label,
+        import,
+        after,
+        rotates: None,
+    };
+    let imports = [run("a", "b", None), run("a", "d", Some("b"))];
     let ceremony = "00112233445566778899aabbccddeeff";
     vec![
         ("online.sh", script("online.sh")),

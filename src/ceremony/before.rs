@@ -5,10 +5,11 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
+use super::import_types;
 use crate::error::{Error, Result};
 use crate::hsm::SIGNER_LABEL;
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, Kind, LONGEST_VALIDITY, Plan};
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role};
 use crate::previous::Previous;
 use crate::record::{self, Leftover};
 use crate::words;
@@ -17,7 +18,8 @@ use crate::words;
 /// left, if anything.
 ///
 /// # Errors
-/// Exit 2: the record exists, parameters are missing, an expiry is impossible. Exit 3: no such
+/// Exit 2: the record exists, parameters are missing, an expiry is impossible, an `import_type` is not
+/// what the previous records tell. Exit 3: no such
 /// module. Exit 5: a ceremony is running there.
 pub fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover>> {
     record_is_free(plan)?;
@@ -26,8 +28,11 @@ pub fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover
     let leftover = leftover(plan, previous)?;
     shares_have_room(plan)?;
     module_exists(plan)?;
-    for (_, import) in plan.imports() {
-        parameters_exist(import)?;
+    if let Some(previous) = previous {
+        import_types::agree(plan, previous)?;
+    }
+    for (key, import) in plan.imports() {
+        parameters_exist(import).map_err(|e| or_later(plan, key, import, e))?;
         expiry(import)?;
     }
     Ok(leftover)
@@ -236,6 +241,34 @@ pub fn parameters_exist(import: &ImportPlan) -> Result<()> {
             .check("PARAMETERS-PRESENT")
             .hint("download them on the online side (aws kms get-parameters-for-import), at most 24 hours ahead")
     })
+}
+
+/// Import parameters that cannot be used, where other KMS keys get the same data key: says how this one
+/// gets it later. Nothing was made yet.
+pub fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
+    const OF_PARAMETERS: [&str; 3] = ["PARAMETERS-PRESENT", "PARAMETERS-DEADLINE", "KEY-ARN-MATCH"];
+    if key.imports.len() < 2 || !error.check.is_some_and(|id| OF_PARAMETERS.contains(&id)) {
+        return error;
+    }
+    let name = &import.name;
+    if let Some(Role::Primary) = key.role(plan.kind, import)
+        && key.goes_to_several_regions(import)
+    {
+        return error.hint(format!(
+            "{name} is taken for the primary of the multi-Region key: its replicas take nothing before it does"
+        ));
+    }
+    let (how, who) = match key.keep {
+        Keep::Extractable => ("--reimport", "no custodians are needed for that"),
+        Keep::Sealed | Keep::None => ("--recover", "a quorum of custodians is needed for that"),
+    };
+    error
+        .hint(format!(
+            "or go on without it now: take the import {name:?} out of the plan, and wrap for it later"
+        ))
+        .hint(format!(
+            "later: byok plan {how} RECORD, with {name:?} as its only [[key.import]]; {who}"
+        ))
 }
 
 /// KMS takes a `ValidTo` in the future, at most 365 days from the request.

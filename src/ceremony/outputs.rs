@@ -1,14 +1,13 @@
 //! Step 11: everything that is carried out of the room.
 
+use super::import_types::{import_type, multi_region, proves};
 use super::parameters::Judged;
 use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::escrow::package::{self, Package};
 use crate::hsm::DataKey;
-use crate::outputs::{ImportScript, ImportType, import_all};
-use crate::plan::{ImportPlan, KeyPlan};
-use crate::previous::Previous;
+use crate::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
+use crate::plan::{ImportPlan, KeyPlan, Plan, Role};
 use crate::report::{self, Report};
-use crate::spec::Spec;
 use crate::wrapping::public;
 
 impl Ceremony<'_> {
@@ -31,7 +30,7 @@ impl Ceremony<'_> {
                 &format!("{folder}/ImportToken.bin"),
                 &judged.read.import_token,
             )?;
-            let import_type = import_type(self.previous, key, import);
+            let import_type = import_type(plan.kind, self.previous, key, import);
             self.note_import_type(key, import, import_type.as_ref())?;
             let script = self.import_script(key, import, judged, wrapped, import_type);
             self.record
@@ -44,14 +43,9 @@ impl Ceremony<'_> {
             self.record
                 .write(package::TEXT_FILE, package.to_text().as_bytes())?;
         }
-        let mut imports: Vec<_> = plan.imports().collect();
-        imports.sort_by_key(|(_, import)| import.witness_of.is_some()); // a witness comes after
-        let imports: Vec<_> = imports
-            .iter()
-            .map(|(key, import)| (key.label.as_str(), import.name.as_str()))
-            .collect();
-        if !imports.is_empty() {
-            let all = import_all(&imports, &self.id, &plan.title, self.rehearsal);
+        let runs = runs(plan);
+        if !runs.is_empty() {
+            let all = import_all(&runs, &self.id, &plan.title, self.rehearsal);
             self.record.write("import.sh", all.as_bytes())?;
         }
         let readme = screens::record_readme(plan, &self.id, self.rehearsal);
@@ -94,20 +88,25 @@ impl Ceremony<'_> {
         import: &ImportPlan,
         import_type: Option<&ImportType>,
     ) -> Result<()> {
-        let Some(import_type) = import_type else {
+        let kind = self.plan.kind;
+        let multi_region = multi_region(kind, key, import);
+        if import_type.is_none() && multi_region.is_none() && import.description.is_none() {
             return Ok(());
-        };
+        }
         let key_material_id = match import_type {
-            ImportType::ExistingKeyMaterial { key_material_id } => key_material_id.clone(),
-            ImportType::NewKeyMaterial => None,
+            Some(ImportType::ExistingKeyMaterial { key_material_id }) => key_material_id.clone(),
+            _ => None,
         };
         self.record.transcript.append(&Event::ImportType {
             label: key.label.clone(),
             import: import.name.clone(),
             key_arn: import.key_arn.as_str().to_owned(),
-            import_type: import_type.name(),
+            import_type: import_type.map(ImportType::name),
             key_material_id,
-            witness_of: import.witness_of.clone(),
+            witness_of: proves(kind, key, import).cloned(),
+            multi_region: multi_region.map(MultiRegion::name),
+            rotates: key.rotates(kind, import).map(str::to_owned),
+            description: import.description.clone(),
         })
     }
 
@@ -135,25 +134,35 @@ impl Ceremony<'_> {
             valid_to: judged.valid_to,
             expires: import.expires,
             import_type,
-            description: None,
+            description: import.description.as_deref(),
+            multi_region: multi_region(self.plan.kind, key, import),
+            rotates: key.rotates(self.plan.kind, import),
         }
         .render()
     }
 }
 
-/// EXISTING_KEY_MATERIAL where a receipt says which material the KMS key holds, and for a witness;
-/// nothing else: KMS's own default serves a first import and one of which nothing is known.
-pub(crate) fn import_type(
-    previous: Option<&Previous>,
-    key: &KeyPlan,
-    import: &ImportPlan,
-) -> Option<ImportType> {
-    if !matches!(key.spec, Spec::Symmetric { .. }) {
-        return None; // KMS takes an import type for symmetric material only
+/// Every import in the order in which KMS can take them: replicas after their primary, witnesses last.
+fn runs(plan: &Plan) -> Vec<Run<'_>> {
+    let mut runs: Vec<(u8, Run)> = Vec::new();
+    for (key, import) in plan.imports() {
+        let after = match key.role(plan.kind, import) {
+            Some(Role::Replica { of }) => Some(of.name.as_str()),
+            _ => None,
+        };
+        let turn = match (&import.witness_of, after) {
+            (Some(_), _) => 2,
+            (None, Some(_)) => 1,
+            (None, None) => 0,
+        };
+        let run = Run {
+            label: &key.label,
+            import: &import.name,
+            after,
+            rotates: key.rotates(plan.kind, import),
+        };
+        runs.push((turn, run));
     }
-    let key_material_id = previous
-        .and_then(|previous| previous.key_material_id(&key.label, import.key_arn.as_str()))
-        .map(str::to_owned);
-    (key_material_id.is_some() || import.witness_of.is_some())
-        .then_some(ImportType::ExistingKeyMaterial { key_material_id })
+    runs.sort_by_key(|(turn, _)| *turn);
+    runs.into_iter().map(|(_, run)| run).collect()
 }

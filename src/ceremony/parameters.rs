@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Ceremony, Event, Step, two_sided};
+use super::{Ceremony, Event, Step, before, two_sided};
 use crate::error::{Error, Result};
 use crate::kms::aws::{self, ImportParameters};
 use crate::plan::{ImportPlan, KeyPlan, Plan};
@@ -105,7 +105,9 @@ impl Ceremony<'_> {
         let judged = plan
             .imports()
             .map(|(key, import)| {
-                judge(import).map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))
+                judge(import)
+                    .map_err(|e| before::or_later(plan, key, import, e))
+                    .map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))
             })
             .collect::<Result<Vec<_>>>()?;
         let compared = two_sided::compare(plan, &judged, self.operator)?;

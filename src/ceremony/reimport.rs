@@ -2,6 +2,7 @@
 //! new shares.
 
 use super::generate::facts;
+use super::import_types;
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
 use crate::hsm::{DataKey, Found, Hsm};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
@@ -231,12 +232,14 @@ fn recorded_spec(planned: Spec, known: &KnownKey) -> Spec {
 /// Compares the KMS keys of a plan with those of the previous record. Returns what is to be noted.
 ///
 /// # Errors
-/// Exit 4 for another KMS key, unless it is a replica or the plan says why.
+/// Exit 4 for another KMS key, unless it is a replica or the plan says why; exit 2 for an `import_type`
+/// that the previous records contradict, or need.
 pub(crate) fn same_kms_keys(plan: &Plan, previous: &Previous) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     for (key, import) in plan.imports() {
         notes.extend(same_kms_key(known(previous, key)?, key, import)?);
     }
+    import_types::agree(plan, previous)?;
     Ok(notes)
 }
 

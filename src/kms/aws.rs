@@ -23,6 +23,7 @@ mod file;
 mod parts;
 pub(crate) mod text;
 
+pub(crate) use answer::time;
 pub use describe::{KeyMetadata, describe_key};
 
 /// The longest import token of the AWS API, in bytes (GetParametersForImport).

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{
-    Deliver, EscrowPlan, HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource,
-    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, WrapIn, digest, name, once,
-    record_directory, relative, time,
+    Deliver, EscrowPlan, HsmPlan, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network,
+    PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, WrapIn, digest,
+    import_type, name, once, record_directory, relative, time,
 };
 use crate::error::{Error, Result};
 use crate::escrow::slip39::MOST_SHARES;
@@ -90,8 +90,8 @@ struct RawImport {
     wrapping_key_sha256: Option<String>,
     other_kms_key: Option<String>,
     witness_of: Option<String>,
-    import_type: NotYet,
-    description: NotYet,
+    import_type: Option<String>,
+    description: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -164,6 +164,7 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
     };
     keeps_need_escrow(&plan)?;
     kind_has_what_it_needs(&plan)?;
+    import_type::judge(&plan)?;
     Ok(plan)
 }
 
@@ -201,23 +202,13 @@ fn kind(text: &str) -> Result<Kind> {
 
 /// Names the first thing in the plan that this version cannot do.
 fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
-    let of_keys = raw.key.iter().flat_map(|key| {
+    let mut of_keys = raw.key.iter().flat_map(|key| {
         [
             ("source", key.source.is_some()),
             ("reason in [[key]]", key.reason.is_some()),
         ]
     });
-    let of_imports = raw
-        .key
-        .iter()
-        .flat_map(|key| &key.import)
-        .flat_map(|import| {
-            [
-                ("import_type", import.import_type.is_some()),
-                ("description", import.description.is_some()),
-            ]
-        });
-    match of_keys.chain(of_imports).find(|(_, given)| *given) {
+    match of_keys.find(|(_, given)| *given) {
         Some((what, _)) => Err(not_built(what)),
         None => Ok(()),
     }
@@ -710,6 +701,14 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
             .map(|text| reason("other_kms_key", &text))
             .transpose()?,
         witness_of: raw.witness_of,
+        import_as: raw
+            .import_type
+            .map(|text| ImportAs::parse(&text))
+            .transpose()?,
+        description: raw
+            .description
+            .map(|text| import_type::description(&text))
+            .transpose()?,
     })
 }
 

@@ -80,8 +80,23 @@ pub struct Rotation {
     pub key_id: String,
     /// The material.
     pub key_material_id: String,
-    /// `CURRENT`, `NON_CURRENT` or `PENDING_ROTATION`.
+    /// `CURRENT`, `NON_CURRENT`, `PENDING_ROTATION` or `PENDING_MULTI_REGION_IMPORT_AND_ROTATION`.
     pub state: Option<String>,
+    /// What else it says, where it says it as it should.
+    pub more: RotationMore,
+}
+
+/// What an entry of ListKeyRotations tells besides id and state. Nothing is judged by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RotationMore {
+    /// `IMPORTED` or `PENDING_IMPORT`.
+    pub import_state: Option<String>,
+    /// When KMS deletes the material.
+    pub expires: Option<Timestamp>,
+    /// Whether `ExpirationModel` says that it never does.
+    pub never_expires: bool,
+    /// `KeyMaterialDescription`.
+    pub description: Option<String>,
 }
 
 /// One event of CloudTrail.
@@ -220,6 +235,7 @@ fn rotations(json: &Json) -> Result<Vec<Rotation>> {
             key_id: text_of(entry, "KeyId")?,
             key_material_id,
             state: optional(entry, "KeyMaterialState")?,
+            more: rotation_more(entry),
         }))
     };
     let rotations: Vec<Rotation> = list
@@ -232,6 +248,18 @@ fn rotations(json: &Json) -> Result<Vec<Rotation>> {
         ));
     }
     Ok(rotations)
+}
+
+/// Lenient: lines of older versions were judged without these.
+fn rotation_more(entry: &Json) -> RotationMore {
+    let text = |name| entry.get(name).and_then(Json::as_str);
+    let valid_to = entry.get("ValidTo").map(aws::time);
+    RotationMore {
+        import_state: text("ImportState").map(str::to_owned),
+        expires: valid_to.flatten(),
+        never_expires: text("ExpirationModel") == Some("KEY_MATERIAL_DOES_NOT_EXPIRE"),
+        description: text("KeyMaterialDescription").map(str::to_owned),
+    }
 }
 
 /// One event, a log file, or the answer of LookupEvents.

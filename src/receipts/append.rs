@@ -24,7 +24,7 @@ pub struct Added {
 
 /// Adds answers to a sealed record, in this order. All are judged before the first is written.
 ///
-/// Returns what was added, the record's receipts with it, and the records before it that were found.
+/// Returns what was added, the record with its receipts, and the records before it that were found.
 ///
 /// # Errors
 /// Exit 2: an answer that is none. Exit 4: the record is broken or aborted, or an answer is of another
@@ -33,7 +33,7 @@ pub fn append(
     record: &Path,
     files: &[PathBuf],
     previous: &[PathBuf],
-) -> Result<(Vec<Added>, Receipts, Followed)> {
+) -> Result<(Vec<Added>, Verified, Followed)> {
     let turn =
         File::open(record).map_err(|e| Error::usage(format!("{}: {e}", record.display())))?;
     match turn.try_lock() {
@@ -45,7 +45,7 @@ pub fn append(
         }
         Err(fs::TryLockError::Error(e)) => return Err(cannot("locking", record, &e)),
     }
-    let (verified, mut receipts) = open(record)?;
+    let (mut verified, mut receipts) = open(record)?;
     let followed = verify::follow(record, &verified, previous)?;
     let before = followed.known();
     let mut judged = judge_all(&verified, receipts.clone(), files, &before)?;
@@ -60,7 +60,8 @@ pub fn append(
         receipt: pending.receipt,
         already: pending.already,
     });
-    Ok((added.collect(), receipts, followed))
+    verified.receipts = receipts;
+    Ok((added.collect(), verified, followed))
 }
 
 /// A record that holds, but for an answer that an interrupted run left without its line.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::answer::{Answer, ImportResult, Rotation, TrailEvent};
+use super::answer::{Answer, ImportResult, Rotation, RotationMore, TrailEvent};
 use super::{Import, KnownMaterial, Proves, Receipt, known};
 use crate::error::{Error, Result};
 use crate::kms::aws::KeyMetadata;
@@ -60,9 +60,12 @@ pub struct Listed {
     pub key_arn: String,
     /// The material.
     pub key_material_id: String,
-    /// `CURRENT`, `NON_CURRENT` or `PENDING_ROTATION`.
+    /// `CURRENT`, `NON_CURRENT`, `PENDING_ROTATION` or `PENDING_MULTI_REGION_IMPORT_AND_ROTATION`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// What else the answer says. It stays out of the line: lines of older versions do not have it.
+    #[serde(skip)]
+    pub more: RotationMore,
 }
 
 /// One event of CloudTrail about a KMS key of this record.
@@ -284,6 +287,20 @@ impl Scope<'_> {
         }
     }
 
+    /// Whether the current material may be another than this record's: its script adds it to what the
+    /// KMS key held, or an earlier ListKeyRotations lists it among others.
+    fn may_hold_more(&self, key_arn: &str) -> bool {
+        let added = |import: &Import| import.key_arn == key_arn && import.rotates.is_some();
+        let Some(known) = self.known_id(key_arn) else {
+            return true; // there is nothing to compare with
+        };
+        let lists = |receipt: &Receipt| {
+            let mut listed = receipt.entry.materials.iter();
+            listed.any(|listed| listed.key_arn == key_arn && listed.key_material_id == known)
+        };
+        self.imports.iter().any(added) || self.earlier.iter().any(lists)
+    }
+
     fn described(&self, metadata: &KeyMetadata, current: &Option<String>) -> Result<Entry> {
         let into = self.imports_into(metadata.arn.as_str())?;
         let key_arn = metadata.arn.as_str();
@@ -295,7 +312,9 @@ impl Scope<'_> {
             ))
             .check("KMS-KEY-MATCH"));
         }
-        self.same_material(key_arn, current.as_deref())?;
+        if !self.may_hold_more(key_arn) {
+            self.same_material(key_arn, current.as_deref())?;
+        }
         Ok(Entry {
             key_material_id: current.clone(),
             key_state: Some(metadata.key_state.clone()),
@@ -312,6 +331,7 @@ impl Scope<'_> {
                 key_arn: into[0].key_arn.clone(),
                 key_material_id: rotation.key_material_id.clone(),
                 state: rotation.state.clone(),
+                more: rotation.more.clone(),
             });
         }
         Ok(Entry {

@@ -101,12 +101,19 @@ fn expires(import: Option<&ImportPlan>) -> String {
 }
 
 fn import_type(line: &Line) -> Html {
-    let mut text = line.text("import_type").to_owned();
-    if !line.text("witness_of").is_empty() {
-        text += &format!(", a witness of {}", line.text("witness_of"));
+    let mut told = Vec::new();
+    for (member, before) in [
+        ("import_type", ""),
+        ("multi_region", "into the multi-Region "),
+        ("witness_of", "a witness of "),
+        ("key_material_id", "material "),
+        ("description", "described as "),
+        ("rotates", "then rotated, online: "),
+    ] {
+        let text = line.text(member);
+        if !text.is_empty() {
+            told.push(format!("{before}{text}"));
+        }
     }
-    if !line.text("key_material_id").is_empty() {
-        text += &format!(", material {}", line.text("key_material_id"));
-    }
-    text.into()
+    told.join(", ").into()
 }

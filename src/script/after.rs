@@ -129,6 +129,32 @@ fn the_import(script: &Script, sheet: Sheet) -> Sheet {
             tasks(todo),
         ])
         .with_long(signatures(&head, rows))
+        .with(the_rotation(script))
+}
+
+/// KMS encrypts with material that was added to other material only after a rotation.
+fn the_rotation(script: &Script) -> Html {
+    let arns = script.plan.rotated();
+    if arns.is_empty() {
+        return Html::default();
+    }
+    let rotate = arns.iter();
+    let rotate: Vec<String> = rotate
+        .map(|arn| format!("bash online.sh rotate --key {arn} --now"))
+        .collect();
+    let todo = vec![
+        does(
+            "Cloud operator",
+            [
+                "once it is imported, into every Region: ".into(),
+                commands(&rotate),
+            ],
+        ),
+        "The old material stays needed: a KMS key is Enabled only while all its materials are imported. Its \
+            record is kept as this one is."
+            .into(),
+    ];
+    Html::from([tag("h2", "Then: the rotation"), tasks(todo)])
 }
 
 fn day_after(script: &Script) -> Vec<Html> {

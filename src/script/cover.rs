@@ -1,11 +1,12 @@
 //! The first pages: what the ceremony is for, the plan's digest, and every data key with its imports.
 
 use super::Script;
+use crate::ceremony;
 use crate::html::{
     Html, Sheet, boxes, code, facts, groups, line, p, rows_to_compare, short_line, table, tag,
 };
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, WrapIn};
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Role, WrapIn};
 
 pub(super) fn first(script: &Script) -> Sheet {
     let plan = script.plan;
@@ -147,7 +148,7 @@ pub(super) fn data_keys(script: &Script) -> Sheet {
     for key in &script.plan.keys {
         sheet = sheet.with(data_key(script, key));
         for import in &key.imports {
-            sheet = sheet.with(self::import(key, import));
+            sheet = sheet.with(self::import(script, key, import));
         }
     }
     sheet
@@ -181,7 +182,7 @@ fn data_key(script: &Script, key: &KeyPlan) -> Html {
     Html::from([tag("h2", &key.label), facts(rows)])
 }
 
-fn import(key: &KeyPlan, import: &ImportPlan) -> Html {
+fn import(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {
     let arn = &import.key_arn;
     let place = match import.wrap_in {
         WrapIn::Hsm => "inside the HSM",
@@ -209,6 +210,25 @@ fn import(key: &KeyPlan, import: &ImportPlan) -> Html {
     ];
     if let Some(of) = &import.witness_of {
         rows.push(vec!["witness of".into(), of.into()]);
+    }
+    let region = match key.role(script.plan.kind, import) {
+        Some(Role::Primary) => Some("taken for the PRIMARY of this multi-Region key".to_owned()),
+        Some(Role::Replica { of }) => {
+            Some(format!("taken for a REPLICA; imported after {}", of.name))
+        }
+        None => None,
+    };
+    rows.extend(region.map(|told| vec!["Region".into(), told.into()]));
+    let import_type = ceremony::import_type(script.plan.kind, script.previous, key, import);
+    if let Some(import_type) = import_type {
+        let mut told = import_type.name().to_owned();
+        if key.rotates(script.plan.kind, import).is_some() {
+            told += "; the KMS key is rotated to it afterwards, online";
+        }
+        rows.push(vec!["imported as".into(), told.into()]);
+    }
+    if let Some(description) = &import.description {
+        rows.push(vec!["described as".into(), description.into()]);
     }
     if let Some(reason) = &import.other_kms_key {
         rows.push(vec!["other KMS key".into(), reason.into()]);

@@ -114,13 +114,23 @@ pub enum Event {
         label: String,
         import: String,
         key_arn: String,
-        import_type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        import_type: Option<&'static str>,
         /// From a receipt of a previous record.
         #[serde(skip_serializing_if = "Option::is_none")]
         key_material_id: Option<String>,
-        /// The import that this one is the witness of.
+        /// The import that this one is the witness of; a replica's is one of its primary's.
         #[serde(skip_serializing_if = "Option::is_none")]
         witness_of: Option<String>,
+        /// What the plan takes the KMS key for, where the script asks KMS whether it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        multi_region: Option<&'static str>,
+        /// The KMS key that is rotated when every import of this material went through.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rotates: Option<String>,
+        /// KeyMaterialDescription.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
     },
     KeyDestroyed(Destroyed),
     EscrowDealt {

@@ -173,6 +173,7 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
     for (key, import) in plan.imports() {
         let name = format!("{}/{}", key.label, import.name);
         if let Err(error) = before::parameters_exist(import) {
+            let error = before::or_later(plan, key, import, error);
             lines.refuse(State::NotYet, error.doing(&name));
         }
         if let Err(error) = before::expiry(import) {
@@ -239,7 +240,9 @@ fn import_parameters(plan: &Plan, lines: &mut Lines) -> Option<Vec<Judged>> {
             continue; // said above, as `not yet`
         }
         let name = format!("{}/{}", key.label, import.name);
-        let result = parameters::judge(import).map_err(|e| e.doing(&name));
+        let result = parameters::judge(import)
+            .map_err(|e| before::or_later(plan, key, import, e))
+            .map_err(|e| e.doing(&name));
         let ok = |judged: &Judged| {
             let compared = match import.wrapping_key_sha256 {
                 Some(_) => "wrapping key as on the slip",

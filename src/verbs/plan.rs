@@ -65,6 +65,7 @@ pub fn write_plan(wish: PlanWish) -> Result<()> {
         return deliver(&text, wish.out.as_deref());
     }
     let known = sort(&wish.files)?;
+    primaries_are_there(&known)?;
     let token = wish
         .module
         .as_deref()
@@ -277,7 +278,7 @@ fn render(
         text += &example_import();
     }
     let mut names = BTreeMap::new();
-    for (arn, known) in known {
+    for (arn, known) in primary_first(known) {
         let count: &mut usize = names.entry(arn.region().to_owned()).or_default();
         *count += 1;
         let name = if *count == 1 {
@@ -319,6 +320,7 @@ fn import(name: &str, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<St
             words::printable(&metadata.key_usage),
             words::printable(&metadata.key_state)
         );
+        text += &material(metadata);
     }
     text += &format!("key_arn    = {}\n", quoted(arn.as_str()));
     text += &format!("parameters = {}\n", quoted(&parameters));
@@ -340,6 +342,56 @@ fn import(name: &str, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<St
     text += "# From the slip of the online side, never from the parameters file; needed for unattended runs:\n";
     text += "# wrapping_key_sha256 = \"\"\n";
     Ok(text)
+}
+
+/// KMS takes new material in the primary Region first, and the plan's first import is taken for that.
+fn primary_first(known: &BTreeMap<KeyArn, Known>) -> Vec<(&KeyArn, &Known)> {
+    let mut ordered: Vec<_> = known.iter().collect();
+    ordered.sort_by_key(|(_, known)| known.metadata.as_ref().is_some_and(is_replica));
+    ordered
+}
+
+fn is_replica(metadata: &KeyMetadata) -> bool {
+    metadata.multi_region_type.as_deref() == Some("REPLICA")
+}
+
+/// What KMS says of Regions and of the material that is there.
+fn material(metadata: &KeyMetadata) -> String {
+    let mut text = match metadata.multi_region_type.as_deref() {
+        Some("PRIMARY") => {
+            "# the PRIMARY of its multi-Region key: the material is new there\n".to_owned()
+        }
+        Some("REPLICA") => "# a REPLICA: it gets what its primary gets, after it\n".to_owned(),
+        _ => String::new(),
+    };
+    if let Some(id) = &metadata.current_key_material_id
+        && !is_replica(metadata)
+    {
+        text += &format!(
+            "# It holds material already (current: {}). This one is added, and the KMS key is rotated to it:\n\
+             import_type = \"NEW_KEY_MATERIAL\"\n",
+            words::printable(id)
+        );
+    }
+    text
+}
+
+/// A replica takes only what its primary got.
+fn primaries_are_there(known: &BTreeMap<KeyArn, Known>) -> Result<()> {
+    let replica = |known: &Known| known.metadata.as_ref().is_some_and(is_replica);
+    for (arn, _) in known.iter().filter(|(_, known)| replica(known)) {
+        let has_primary = known
+            .iter()
+            .any(|(other, known)| other.is_replica_of(arn.as_str()) && !replica(known));
+        if !has_primary {
+            return Err(Error::usage(format!(
+                "{arn} is a replica: KMS takes material that is new in the primary Region only"
+            ))
+            .hint("give the describe-key answer of its primary too; both go into one plan")
+            .hint("for material that the primary has already: byok plan --reimport RECORD"));
+        }
+    }
+    Ok(())
 }
 
 /// Paths in a plan are relative to it; one that goes to another directory gets whole ones.

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::verify::unexplained;
+use super::materials;
+use super::verify::{known, unexplained};
 use crate::error::Result;
 use crate::receipts::{self, Added, Entry, Listed, Proves, Standing};
+use crate::verify::{self, KmsKeyMaterials};
 use crate::words;
 
 /// What `byok receipt --json` says.
@@ -15,6 +17,7 @@ struct Report<'a> {
     added: Vec<Line<'a>>,
     imports: Vec<Standing>,
     unexplained: Vec<Listed>,
+    materials: Vec<KmsKeyMaterials>,
     /// SHA-256 of receipts.jsonl.
     head: Option<String>,
 }
@@ -38,13 +41,15 @@ pub fn receipt(
     previous: &[PathBuf],
     as_json: bool,
 ) -> Result<()> {
-    let (added, receipts, followed) = receipts::append(record, files, previous)?;
-    let mut known = receipts.known();
-    known.extend(followed.known());
+    let (added, verified, followed) = receipts::append(record, files, previous)?;
+    let receipts = &verified.receipts;
+    let others = verify::others(record, &verified, &followed, previous);
+    let known = known(receipts, &followed, &others);
     let report = Report {
         added: added.iter().map(line).collect(),
         imports: receipts.standings(),
         unexplained: receipts.unexplained(&known),
+        materials: verify::materials(record, &verified, &followed, &others),
         head: receipts.head().map(|head| words::hex(&head)),
     };
     if as_json {
@@ -82,7 +87,7 @@ fn for_people(report: &Report) -> String {
             import.label, import.import, import.kms
         );
     }
-    text + &unexplained(&report.unexplained)
+    text + &unexplained(&report.unexplained) + &materials::for_people(&report.materials)
 }
 
 /// What one answer proves, in a sentence.

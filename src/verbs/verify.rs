@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
+use super::materials;
 use crate::error::{Error, Result};
-use crate::receipts::{self, Listed, Standing};
+use crate::receipts::{self, KnownMaterial, Listed, Receipts, Standing};
 use crate::verify::{
-    self, AllowedSigners, Anchor, End, Followed, Link, RecordedPlan, Report, Row, SignatureReport,
-    Verified,
+    self, AllowedSigners, Anchor, End, Followed, KmsKeyMaterials, Link, Other, RecordedPlan,
+    Report, Row, SignatureReport, Verified,
 };
 use crate::{machine, screens, transcript, words};
 
@@ -82,7 +83,8 @@ pub fn verify(
             return Err(error);
         }
     };
-    let whole = Whole::of(record, &verified, &followed);
+    let others = verify::others(record, &verified, &followed, previous);
+    let whole = Whole::of(record, &verified, &followed, &others);
     if as_json {
         super::print_json(&whole)?;
     } else {
@@ -165,6 +167,7 @@ fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
     text += &receipts_for_people(whole);
     text += &previous_for_people(whole);
     text += &life_for_people(&whole.life);
+    text += &materials::for_people(&whole.materials);
     text += &format!("head      {}\n", report.head);
     text += &words::rows(&verified.chain.head, 3);
     // The first lines have left a small screen by now.
@@ -223,6 +226,8 @@ struct Whole {
     imports: Vec<Standing>,
     /// Materials that KMS lists and no receipt of these records explains.
     unexplained: Vec<Listed>,
+    /// KMS keys that hold several materials.
+    materials: Vec<KmsKeyMaterials>,
     /// The records before this one, the newest first.
     previous: Vec<PreviousReport>,
     following: End,
@@ -255,10 +260,9 @@ struct PreviousReport {
 const NOT_VOUCHED: &str = "nothing vouches for completeness until a later record names this digest";
 
 impl Whole {
-    fn of(record: &Path, verified: &Verified, followed: &Followed) -> Self {
+    fn of(record: &Path, verified: &Verified, followed: &Followed, others: &[Other]) -> Self {
         let receipts = &verified.receipts;
-        let mut known = receipts.known();
-        known.extend(followed.known());
+        let known = known(receipts, followed, others);
         Self {
             report: verified.report(),
             receipts: ReceiptsReport {
@@ -271,6 +275,7 @@ impl Whole {
                 false => receipts.standings(),
             },
             unexplained: receipts.unexplained(&known),
+            materials: verify::materials(record, verified, followed, others),
             previous: {
                 let mut authenticated = verified.authenticated;
                 let mut later = verified;
@@ -286,6 +291,19 @@ impl Whole {
             life: verify::life(record, verified, followed, machine::now()),
         }
     }
+}
+
+/// Which materials all these records know.
+pub(super) fn known(
+    receipts: &Receipts,
+    followed: &Followed,
+    others: &[Other],
+) -> Vec<KnownMaterial> {
+    let mut known = receipts.known();
+    known.extend(followed.known());
+    let others = others.iter().map(|other| other.verified.receipts.known());
+    known.extend(others.flatten());
+    known
 }
 
 impl PreviousReport {
@@ -417,6 +435,9 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         package: dealt(verified),
         by_quorum: RecordedPlan::of(record).keeps_by_quorum(),
         earlier_package: earlier.map(|link| link.directory.as_path()),
+        rotated: chain
+            .events("import-type")
+            .any(|line| !line.text("rotates").is_empty()),
     };
     format!("\n{}", next.screen(machine::now()))
 }

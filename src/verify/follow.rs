@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::recorded::RecordedPlan;
-use super::{Anchor, Verified, verify};
+use super::{Anchor, Verified, materials, verify};
 use crate::error::{Error, Result};
 use crate::receipts::KnownMaterial;
 use crate::transcript;
@@ -31,6 +31,62 @@ pub struct Followed {
     pub links: Vec<Link>,
     /// Why there are no more.
     pub end: End,
+}
+
+/// A record that was given and is not among those before; it holds. Nothing here vouches for it.
+pub struct Other {
+    /// Where it was found.
+    pub directory: PathBuf,
+    /// The record.
+    pub verified: Verified,
+}
+
+/// The other records among these directories, themselves or one level below: what they hold may explain
+/// what KMS lists, and are looked for only where a KMS key holds several materials. Those that do not hold, were aborted or are of the other mode are passed over.
+pub fn others(
+    record: &Path,
+    verified: &Verified,
+    followed: &Followed,
+    given: &[PathBuf],
+) -> Vec<Other> {
+    if materials(record, verified, followed, &[]).is_empty() {
+        return Vec::new();
+    }
+    let mut heads = vec![verified.chain.head];
+    heads.extend(followed.links.iter().map(|link| link.verified.chain.head));
+    let mut found = Vec::new();
+    for directory in with_below(given) {
+        let is_it = directory.canonicalize().ok() == record.canonicalize().ok();
+        let known = head_of(&directory).is_none_or(|head| heads.contains(&head));
+        if is_it || known {
+            continue;
+        }
+        let Ok(other) = verify(&directory, None) else {
+            continue;
+        };
+        if other.is_aborted() || other.is_rehearsal() != verified.is_rehearsal() {
+            continue;
+        }
+        heads.push(other.chain.head); // of several copies the first
+        found.push(Other {
+            directory,
+            verified: other,
+        });
+    }
+    found
+}
+
+/// Each directory and what is in it, by name.
+fn with_below(given: &[PathBuf]) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for directory in given {
+        let inside = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut below: Vec<PathBuf> = inside.map(|entry| entry.path()).collect();
+        below.sort();
+        all.push(directory.clone());
+        all.extend(below);
+    }
+    all
 }
 
 /// Where following ended.
@@ -139,10 +195,7 @@ fn find(place: &Path, head: &Digest, given: &[PathBuf]) -> Option<PathBuf> {
     let plan = RecordedPlan::of(place);
     let at_plan = plan.previous(place);
     let beside = plan.previous_beside(place);
-    let below = given.iter().flat_map(|directory| {
-        let inside = std::fs::read_dir(directory).into_iter().flatten().flatten();
-        std::iter::once(directory.clone()).chain(inside.map(|entry| entry.path()))
-    });
+    let below = with_below(given).into_iter();
     let mut places = below.chain(at_plan.clone()).chain(beside);
     places
         .find(|directory| is_it(directory))

@@ -83,9 +83,8 @@ fn blob(json: &Json, name: &str) -> Result<Vec<u8>> {
 fn valid_to(json: &Json) -> Result<Option<Timestamp>> {
     const NAME: &str = "ParametersValidTo";
     let time = match json.get(NAME) {
-        Some(Json::Number(number)) => number.as_f64().and_then(from_epoch),
-        Some(Json::String(text)) => text.parse().ok(),
         None | Some(Json::Null) => return Ok(None),
+        Some(value @ (Json::Number(_) | Json::String(_))) => time(value),
         Some(other) => return Err(wrong_kind(NAME, "a time", other)),
     };
     time.map(Some).ok_or_else(|| {
@@ -95,6 +94,15 @@ fn valid_to(json: &Json) -> Result<Option<Timestamp>> {
             )
             .hint(DOWNLOAD)
     })
+}
+
+/// A time as the AWS CLI prints it: version 1 in seconds since 1970, version 2 in ISO 8601.
+pub(crate) fn time(value: &Json) -> Option<Timestamp> {
+    match value {
+        Json::Number(number) => number.as_f64().and_then(from_epoch),
+        Json::String(text) => text.parse().ok(),
+        _ => None,
+    }
 }
 
 /// Seconds since 1970, to the microsecond: more than that a 64-bit float does not hold today.

@@ -25,6 +25,10 @@ pub struct KeyMetadata {
     pub multi_region: bool,
     /// `Description`, where there is one.
     pub description: Option<String>,
+    /// `PRIMARY` or `REPLICA` (`MultiRegionConfiguration.MultiRegionKeyType`), where it says so.
+    pub multi_region_type: Option<String>,
+    /// `CurrentKeyMaterialId`, where it says so: the KMS key holds, or held, material.
+    pub current_key_material_id: Option<String>,
 }
 
 /// Reads the JSON answer of DescribeKey or CreateKey (text encodings as for import parameters).
@@ -53,8 +57,16 @@ fn metadata(bytes: &[u8]) -> Result<KeyMetadata> {
         key_state: own("KeyState")?,
         multi_region: multi_region(data, &arn)?,
         description: optional_string(data, "Description")?,
+        multi_region_type: told(data.get("MultiRegionConfiguration"), "MultiRegionKeyType"),
+        current_key_material_id: told(Some(data), "CurrentKeyMaterialId"),
         arn,
     })
+}
+
+/// A member that only says more, in any answer of whatever age.
+fn told(json: Option<&Json>, name: &str) -> Option<String> {
+    let text = json?.get(name)?.as_str()?;
+    Some(text.to_owned())
 }
 
 fn key_metadata(json: &Json) -> Result<&Json> {

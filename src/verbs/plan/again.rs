@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::super::materials;
 use super::{BuildsOn, PlanWish, furthest_midnight, quoted};
 use crate::error::{Error, Result};
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Network, PinSource, Plan};
+use crate::plan::{Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Network, PinSource, Plan};
 use crate::previous::Previous;
+use crate::words;
 
 /// Writes the plan from what the record's own plan said. The head digest is left for a person to type
 /// from paper: taken from the record it would vouch for nothing.
@@ -90,7 +92,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
             continue;
         }
         for import in imports_of(key, &previous) {
-            text += &once_more(&import)?;
+            text += &once_more(&import, key, &previous)?;
         }
     }
     if by_quorum {
@@ -148,7 +150,7 @@ fn imports_of(key: &KeyPlan, previous: &Previous) -> Vec<ImportPlan> {
 
 /// An import again. What was true of one download (its deadline, its wrapping key) or of one decision
 /// (`other_kms_key`: the record now names that KMS key itself) is left out.
-fn once_more(import: &ImportPlan) -> Result<String> {
+fn once_more(import: &ImportPlan, key: &KeyPlan, previous: &Previous) -> Result<String> {
     let expires = match import.expires {
         Some(_) => furthest_midnight()?.to_string(),
         None => "never".to_owned(),
@@ -173,7 +175,42 @@ fn once_more(import: &ImportPlan) -> Result<String> {
             quoted(other)
         );
     }
+    text += &material(import, key, previous);
+    if let Some(description) = &import.description {
+        text += &format!("description = {}\n", quoted(description));
+    }
     Ok(text)
+}
+
+/// Which of the materials of its KMS key this one is, as far as receipts tell.
+fn material(import: &ImportPlan, key: &KeyPlan, previous: &Previous) -> String {
+    let arn = import.key_arn.as_str();
+    let before = previous.import_before(&key.label, arn);
+    let mut text = match previous.key_material_id(&key.label, arn) {
+        Some(id) => {
+            format!("# KMS calls this material {id}: it goes in as EXISTING_KEY_MATERIAL\n")
+        }
+        None if import.witness_of.is_none()
+            && before.is_some_and(|before| {
+                before.import_as == Some(ImportAs::New) && !before.accepted
+            }) =>
+        {
+            "# No receipt tells that KMS took it. If it did, add that receipt, or say EXISTING_KEY_MATERIAL:\n\
+             import_type = \"NEW_KEY_MATERIAL\"\n"
+                .to_owned()
+        }
+        None => String::new(),
+    };
+    let several = previous
+        .kms_keys
+        .iter()
+        .find(|several| several.key_arn == arn);
+    if let Some(several) = several.filter(|_| import.witness_of.is_none()) {
+        for line in materials::for_people(std::slice::from_ref(several)).lines() {
+            text += &format!("# {}\n", words::printable(line));
+        }
+    }
+    text
 }
 
 /// The old quorum, to be edited: somebody left, or new shares would not be needed.

@@ -1,0 +1,219 @@
+//! What KMS is told of the material of an import, and which of several Regions is the primary.
+//!
+//! KMS takes material that is new to a multi-Region key in its primary Region only, and compares what
+//! the replicas get with it. An ARN does not tell which Region is the primary: of the imports of one
+//! data key into one multi-Region key it is the one that the plan calls NEW_KEY_MATERIAL, and in a
+//! `generate` without that the first. Source: AWS KMS API 2014-11-01, ImportKeyMaterial.
+
+use super::{ImportPlan, KeyPlan, Kind, Plan};
+use crate::error::{Error, Result};
+
+/// `import_type`, as the plan gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportAs {
+    /// `NEW_KEY_MATERIAL`
+    New,
+    /// `EXISTING_KEY_MATERIAL`
+    Existing,
+}
+
+/// The longest description of material that KMS takes, in characters.
+const LONGEST_DESCRIPTION: usize = 256;
+
+/// What an import into a multi-Region key is in its plan.
+#[derive(Clone, Copy, Debug)]
+pub enum Role<'a> {
+    /// Its KMS key is taken for the primary.
+    Primary,
+    /// Its KMS key is taken for a replica of the one that this other import goes into.
+    Replica {
+        /// The import of the primary.
+        of: &'a ImportPlan,
+    },
+}
+
+impl ImportAs {
+    /// The KMS name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "NEW_KEY_MATERIAL",
+            Self::Existing => "EXISTING_KEY_MATERIAL",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let all = [Self::New, Self::Existing];
+        let found = all.into_iter().find(|known| known.name() == text);
+        found.ok_or_else(|| {
+            Error::usage(format!(
+                "import_type {text:?} is neither NEW_KEY_MATERIAL nor EXISTING_KEY_MATERIAL"
+            ))
+            .hint("leave it out unless the KMS key holds other material too: byok then decides")
+        })
+    }
+}
+
+/// A KeyMaterialDescription that reaches KMS as it stands here.
+pub(super) fn description(text: &str) -> Result<String> {
+    let refuse =
+        |why: &str, hint: &str| Err(Error::usage(format!("description {text:?} {why}")).hint(hint));
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ":/_ .-".contains(c);
+    if text.is_empty() || text.len() > LONGEST_DESCRIPTION || !text.chars().all(allowed) {
+        return refuse(
+            "is not what KMS takes: 1 to 256 of letters, digits, space and : / _ . -",
+            "without a description, leave the field out",
+        );
+    }
+    // The AWS CLI takes the first for an option, and puts what the others name in their place.
+    let read_by_aws = ["-", "file://", "fileb://", "http://", "https://"];
+    if read_by_aws.iter().any(|begin| text.starts_with(begin)) {
+        return refuse(
+            "begins with what the AWS CLI does not take as text",
+            "let it begin with a word",
+        );
+    }
+    Ok(text.to_owned())
+}
+
+impl KeyPlan {
+    /// What an import of this data key is among its imports into one multi-Region key. `None`: no such
+    /// key, a witness, or nothing says which Region is the primary.
+    pub fn role<'a>(&'a self, kind: Kind, import: &ImportPlan) -> Option<Role<'a>> {
+        let members = || self.members(import);
+        let is_new = |member: &&ImportPlan| member.import_as == Some(ImportAs::New);
+        let may_be_first = |member: &&ImportPlan| {
+            kind == Kind::Generate && member.import_as != Some(ImportAs::Existing)
+        };
+        let primary = members()
+            .find(is_new)
+            .or_else(|| members().find(may_be_first))?;
+        let is_member = members().any(|member| member.name == import.name);
+        is_member.then_some(match primary.name == import.name {
+            true => Role::Primary,
+            false => Role::Replica { of: primary },
+        })
+    }
+
+    /// Whether several Regions of one multi-Region key get this data key, this import's among them.
+    pub fn goes_to_several_regions(&self, import: &ImportPlan) -> bool {
+        self.members(import).nth(1).is_some()
+    }
+
+    /// The imports into the multi-Region key that this one goes into, witnesses left out.
+    fn members<'a>(&'a self, import: &ImportPlan) -> impl Iterator<Item = &'a ImportPlan> {
+        let arn = import.key_arn.clone();
+        let own = move |member: &&ImportPlan| {
+            member.key_arn.is_multi_region() && member.key_arn.is_replica_of(arn.as_str())
+        };
+        let imports = self.imports.iter();
+        imports
+            .filter(|member| member.witness_of.is_none())
+            .filter(own)
+    }
+
+    /// The KMS key that is to be rotated once this import, and every one like it, went through: the plan
+    /// adds new material to a KMS key that has some.
+    pub fn rotates<'a>(&'a self, kind: Kind, import: &'a ImportPlan) -> Option<&'a str> {
+        let new = match self.role(kind, import) {
+            Some(Role::Replica { of }) => of,
+            _ => import,
+        };
+        (new.import_as == Some(ImportAs::New)).then_some(new.key_arn.as_str())
+    }
+}
+
+impl Plan {
+    /// Every KMS key that is to be rotated when all is imported, once, in the plan's order.
+    pub fn rotated(&self) -> Vec<&str> {
+        let mut arns: Vec<&str> = Vec::new();
+        for (key, import) in self.imports() {
+            let arn = key.rotates(self.kind, import);
+            arns.extend(arn.filter(|arn| !arns.contains(arn)));
+        }
+        arns
+    }
+}
+
+/// Refuses an `import_type` that means nothing, or that KMS would refuse after the ceremony.
+pub(super) fn judge(plan: &Plan) -> Result<()> {
+    for key in &plan.keys {
+        for import in &key.imports {
+            judge_one(plan.kind, key, import).map_err(|e| {
+                e.doing(format!("[[key]] {:?}: import {:?}", key.label, import.name))
+            })?;
+        }
+    }
+    one_material_in_all_regions(plan)
+}
+
+fn judge_one(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> Result<()> {
+    let refuse = |what: String, hint: &str| Err(Error::usage(what).hint(hint));
+    let spec = key.spec.name();
+    if spec != "SYMMETRIC_DEFAULT" {
+        let given = [
+            ("import_type", import.import_as.is_some()),
+            ("description", import.description.is_some()),
+        ];
+        return match given.iter().find(|(_, given)| *given) {
+            Some((name, _)) => refuse(
+                format!("{name} means nothing for {spec}"),
+                "KMS tells materials apart in symmetric KMS keys only; any other keeps its first material for ever",
+            ),
+            None => Ok(()),
+        };
+    }
+    let Some(import_as) = import.import_as else {
+        return Ok(());
+    };
+    let what = format!("import_type = {:?}", import_as.name());
+    match import_as {
+        ImportAs::New if import.witness_of.is_some() => refuse(
+            format!("{what}: a witness imports what the KMS key holds already"),
+            "take import_type out of the witness",
+        ),
+        ImportAs::New => one_primary(key, import, &what),
+        ImportAs::Existing
+            if kind == Kind::Generate
+                && import.witness_of.is_none()
+                && !matches!(key.role(kind, import), Some(Role::Replica { .. })) =>
+        {
+            refuse(
+                format!("{what}: the data key is made here, so no KMS key holds it yet"),
+                "in a generate it is for the replicas of a multi-Region key whose primary is an import of the same data key",
+            )
+        }
+        ImportAs::Existing => Ok(()),
+    }
+}
+
+fn one_primary(key: &KeyPlan, import: &ImportPlan, what: &str) -> Result<()> {
+    let mut members = key.members(import);
+    let other = members
+        .find(|member| member.name != import.name && member.import_as == Some(ImportAs::New));
+    match other {
+        Some(other) => Err(Error::usage(format!(
+            "{what} stands at {:?} too, another Region of the same KMS key",
+            other.name
+        ))
+        .hint("KMS takes new material in the primary Region only: give it there, and leave it out at the replicas")),
+        None => Ok(()),
+    }
+}
+
+/// The replicas of a multi-Region key hold what its primary holds.
+fn one_material_in_all_regions(plan: &Plan) -> Result<()> {
+    let regional = |(_, import): &(&KeyPlan, &ImportPlan)| import.key_arn.is_multi_region();
+    for (key, import) in plan.imports().filter(regional) {
+        let other = plan.imports().filter(regional).find(|(other, of_other)| {
+            other.label != key.label && of_other.key_arn.is_replica_of(import.key_arn.as_str())
+        });
+        if let Some((other, _)) = other {
+            return Err(Error::usage(format!(
+                "{} is one multi-Region key with that of another data key, {:?} and {:?}",
+                import.key_arn, key.label, other.label
+            ))
+            .hint("all Regions of a multi-Region key hold the same material"));
+        }
+    }
+    Ok(())
+}
