@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{
-    Deliver, EscrowPlan, HsmPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource,
-    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, WrapIn, digest, name, once,
+    Deliver, EscrowPlan, HsmPlan, ImportPlan, InToken, Keep, KeyPlan, Kind, Network, PackageSource,
+    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source, WrapIn, digest, name, once,
     record_directory, relative, time,
 };
 use crate::error::{Error, Result};
@@ -71,8 +71,8 @@ struct RawKey {
     keep: String,
     fingerprint: Option<String>,
     bits: Option<usize>,
-    source: NotYet,
-    reason: NotYet,
+    source: Option<String>,
+    reason: Option<String>,
     #[serde(default)]
     import: Vec<RawImport>,
 }
@@ -136,7 +136,7 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
         kind,
         network: network(raw.machine.and_then(|m| m.network).as_deref())?,
         hsm: hsm(raw.hsm, &base)?,
-        keys: keys(raw.key, &base, kind, escrow.is_some())?,
+        keys: keys(raw.key, &base, kind, escrow.is_some(), &directory)?,
         previous: raw
             .previous
             .map(|path| relative(&base, "previous", &path))
@@ -201,13 +201,7 @@ fn kind(text: &str) -> Result<Kind> {
 
 /// Names the first thing in the plan that this version cannot do.
 fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
-    let of_keys = raw.key.iter().flat_map(|key| {
-        [
-            ("source", key.source.is_some()),
-            ("reason in [[key]]", key.reason.is_some()),
-        ]
-    });
-    let of_imports = raw
+    let mut of_imports = raw
         .key
         .iter()
         .flat_map(|key| &key.import)
@@ -217,7 +211,7 @@ fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
                 ("description", import.description.is_some()),
             ]
         });
-    match of_keys.chain(of_imports).find(|(_, given)| *given) {
+    match of_imports.find(|(_, given)| *given) {
         Some((what, _)) => Err(not_built(what)),
         None => Ok(()),
     }
@@ -276,7 +270,13 @@ fn hsm(raw: RawHsm, base: &Path) -> Result<HsmPlan> {
     })
 }
 
-fn keys(raw: Vec<RawKey>, base: &Path, kind: Kind, escrow: bool) -> Result<Vec<KeyPlan>> {
+fn keys(
+    raw: Vec<RawKey>,
+    base: &Path,
+    kind: Kind,
+    escrow: bool,
+    record: &Path,
+) -> Result<Vec<KeyPlan>> {
     if raw.is_empty() {
         return Err(Error::usage("the plan has no [[key]]"));
     }
@@ -286,13 +286,45 @@ fn keys(raw: Vec<RawKey>, base: &Path, kind: Kind, escrow: bool) -> Result<Vec<K
     for raw in raw {
         once(&mut labels, "the label", &raw.label)?;
         let label = raw.label.clone();
-        keys.push(
-            key(raw, base, &mut arns, if_no_import)
-                .map_err(|e| e.doing(format!("[[key]] {label:?}")))?,
-        );
+        if kind != Kind::Generate && (raw.source.is_some() || raw.reason.is_some()) {
+            return Err(Error::usage(format!(
+                "[[key]] {label:?}: source and reason belong to kind = \"generate\""
+            ))
+            .hint("a ceremony that brings a data key back has it from the HSM or from a quorum"));
+        }
+        let key = key(raw, base, &mut arns, if_no_import)
+            .and_then(|key| not_in_the_record(&key.source, record).map(|()| key));
+        keys.push(key.map_err(|e| e.doing(format!("[[key]] {label:?}")))?);
     }
     one_material_each(&keys)?;
+    sources_once(&keys)?;
     Ok(keys)
+}
+
+fn not_in_the_record(source: &Source, record: &Path) -> Result<()> {
+    match source {
+        Source::File(path) if path.starts_with(record) => Err(Error::usage(
+            "source: the file lies inside the record, which is copied and shown",
+        )
+        .hint("let source name a file elsewhere, on a medium that is destroyed afterwards")),
+        _ => Ok(()),
+    }
+}
+
+/// One material never goes by two labels.
+fn sources_once(keys: &[KeyPlan]) -> Result<()> {
+    for (at, key) in keys.iter().enumerate() {
+        let named = !matches!(key.source, Source::Hsm | Source::Token(InToken::Label));
+        let other = keys[..at].iter().find(|other| other.source == key.source);
+        if let Some(other) = other.filter(|_| named) {
+            return Err(Error::usage(format!(
+                "[[key]] {:?} and {:?} have the same source",
+                other.label, key.label
+            ))
+            .hint("one material is one [[key]], with a [[key.import]] for each KMS key"));
+        }
+    }
+    Ok(())
 }
 
 /// Witnesses may name a KMS key again, but only for the same data key.
@@ -326,6 +358,12 @@ fn key(
             .hint("a data key that goes nowhere needs no ceremony: add the KMS key it is for"));
     }
     let fingerprint = raw.fingerprint.map(|text| fingerprint(&text)).transpose()?;
+    let source = Source::parse(raw.source.as_deref(), base)?;
+    let reason = raw
+        .reason
+        .map(|text| reason("reason in [[key]]", &text))
+        .transpose()?;
+    source.judge(reason.as_deref(), keep)?;
     let mut names = BTreeSet::new();
     let mut imports = Vec::with_capacity(raw.import.len());
     for raw in raw.import {
@@ -344,6 +382,8 @@ fn key(
         label,
         spec,
         keep,
+        source,
+        reason,
         fingerprint,
         imports,
     })
@@ -408,8 +448,8 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     let without = |what: &str, why: &str| {
         Err(Error::usage(format!("kind = {:?} {what}", plan.kind.name())).hint(why))
     };
-    let builds_on =
-        plan.previous.is_some() || plan.keys.iter().any(|key| key.fingerprint.is_some());
+    let of_made = |key: &KeyPlan| key.fingerprint.is_some() && key.source == Source::Hsm;
+    let builds_on = plan.previous.is_some() || plan.keys.iter().any(of_made);
     if plan.screen_recorded.is_some() && !plan.shares_at_screen() {
         return without(
             "shows no shares",
@@ -436,7 +476,8 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
         {
             return without(
                 "builds on nothing: previous, previous_head, fingerprint, [recover] and reuse_escrow do not belong there",
-                "a ceremony that brings the same data key back is a reimport or a recover",
+                "a ceremony that brings the same data key back is a reimport or a recover; a fingerprint says what \
+                 material must be that comes from a token or a file",
             );
         }
         return Ok(());

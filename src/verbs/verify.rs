@@ -417,6 +417,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         package: dealt(verified),
         by_quorum: RecordedPlan::of(record).keeps_by_quorum(),
         earlier_package: earlier.map(|link| link.directory.as_path()),
+        in_clear: &RecordedPlan::of(record).source_files(),
     };
     format!("\n{}", next.screen(machine::now()))
 }
