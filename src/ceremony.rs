@@ -40,6 +40,7 @@ mod roll_call;
 pub mod room;
 mod shares;
 mod signer;
+pub(crate) mod source;
 mod two_sided;
 mod typing;
 
@@ -254,7 +255,7 @@ impl<'a> Ceremony<'a> {
             .is_some_and(|hsm| hsm.token().is_software());
         report::grade(
             software,
-            self.plan.wraps_in_host(),
+            self.plan.bytes_come_here(),
             self.plan.escrow.is_some() || self.plan.recover.is_some(),
         )
     }

@@ -189,7 +189,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// What a file is: plan, import parameters, any file of a record, a share (never its words)
+    /// What a file is: plan, import parameters, any file of a record, a share or private key (never a word of it)
     #[command(after_help = "Example:  byok inspect inputs/eu-west-1.json")]
     Inspect {
         /// The file, or a directory of import parameters

@@ -21,6 +21,7 @@ mod practice;
 mod quirks;
 mod secrets;
 mod sign;
+mod source;
 mod uri;
 mod wrap;
 
@@ -28,6 +29,7 @@ pub use attributes::{Attributes, Life};
 pub use escrow::EscrowHandle;
 pub use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
 pub use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
+pub use source::Named;
 pub use uri::TokenUri;
 pub use wrap::{Transport, Way, WrappingHandle};
 

@@ -16,10 +16,10 @@
 //! - [`kms`]: import parameters in. [`outputs`]: the online side's scripts out.
 //! - [`transcript`], [`record`], [`receipts`], [`verify`]: the evidence. [`operator`], [`screens`]: the people.
 //! - [`script`], [`report`]: paper for the room before, and of it after; [`html`]: what both are made of.
-//! - [`machine`], [`locked`]: this computer. [`words`], [`error`]: what everyone uses.
+//! - [`material`]: data keys from files. [`machine`], [`locked`]: this computer. [`words`], [`error`]: what everyone uses.
 //!
 //! # Invariants
-//! - Data-key bytes never enter this process, unless the approved plan says `wrap_in = "host"`.
+//! - Data-key bytes never enter this process, unless the approved plan says `wrap_in = "host"` or names a file.
 //! - No data key exists before the plan is approved and the preflight has passed.
 //! - Only [`hsm`], [`locked`] and `raw.rs` name cryptoki. Only [`operator`] touches the terminal. Only [`record`]
 //!   and [`transcript`] write files of a ceremony, and [`receipts`] after it. The core never prints.
@@ -36,6 +36,7 @@ pub mod html;
 pub mod kms;
 pub mod locked;
 pub mod machine;
+pub mod material;
 pub mod operator;
 pub mod outputs;
 pub mod plan;

@@ -22,6 +22,9 @@ use crate::wrapping::{Fingerprint, WrappingAlgorithm};
 
 mod import_type;
 mod raw;
+mod source;
+
+pub use source::{InToken, Source};
 
 pub use import_type::{ImportAs, Role};
 
@@ -240,7 +243,11 @@ pub struct KeyPlan {
     pub spec: Spec,
     /// What becomes of the data key in the HSM.
     pub keep: Keep,
-    /// The fingerprint, where the record is lost.
+    /// Where the material comes from, in `generate`.
+    pub source: Source,
+    /// Why it comes from a file.
+    pub reason: Option<String>,
+    /// What it must turn out to be, where no record says it.
     pub fingerprint: Option<Fingerprint>,
     /// At least one, unless only new shares are dealt.
     pub imports: Vec<ImportPlan>,
@@ -361,10 +368,23 @@ impl Plan {
         }
     }
 
-    /// Whether any data key's bytes come into this computer.
+    /// Whether any data key's bytes come into this computer to be wrapped.
     pub fn wraps_in_host(&self) -> bool {
         self.imports()
             .any(|(_, import)| import.wrap_in == WrapIn::Host)
+    }
+
+    /// The files that hold data keys in clear, with the data key of each.
+    pub fn source_files(&self) -> impl Iterator<Item = (&KeyPlan, &Path)> {
+        self.keys.iter().filter_map(|key| match &key.source {
+            Source::File(path) => Some((key, path.as_path())),
+            Source::Hsm | Source::Token(_) => None,
+        })
+    }
+
+    /// Whether any data key's bytes are in this computer in the ceremony.
+    pub fn bytes_come_here(&self) -> bool {
+        self.wraps_in_host() || self.source_files().next().is_some()
     }
 }
 

@@ -276,7 +276,7 @@ fn known_key(chain: &Chain, line: &Line, keeps: &[(String, Keep)]) -> Result<Kno
             .iter()
             .find(|(of, _)| *of == label)
             .map(|(_, keep)| *keep),
-        id: KeyId::from_hex(line.text("cka_id")),
+        id: KeyId::any_from_hex(line.text("cka_id")),
         bytes: line
             .json
             .get("bytes")

@@ -9,7 +9,8 @@ use crate::ceremony::{self, Sealed};
 use crate::machine;
 use crate::outputs::ImportType;
 use crate::plan::{
-    Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Plan, Role, SignerPlan, WrapIn,
+    Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, Network, Plan, Role, SignerPlan, Source,
+    WrapIn,
 };
 use crate::previous::Previous;
 use crate::record::Leftover;
@@ -97,7 +98,7 @@ pub fn approval(
 
 fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> String {
     let (verb, how) = match plan.kind {
-        Kind::Generate => ("make", "inside the HSM"),
+        Kind::Generate => comes_to_be(&key.source),
         Kind::Reimport => ("find", "the same, in the HSM"),
         Kind::Recover => ("recover", "the same, from a quorum"),
         Kind::Destroy => (
@@ -113,10 +114,35 @@ fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> Strin
     };
     let spec = format!("{}   {}, {made_of}, {how}", key.label, key.spec.name());
     let mut text = field(verb, &spec);
+    match &key.source {
+        Source::Token(InToken::Id(id)) => {
+            text += &field("", &format!("the one of CKA_ID {}", words::hex(id)));
+        }
+        Source::File(path) => text += &field("from", &path.display().to_string()),
+        Source::Hsm | Source::Token(InToken::Label) => {}
+    }
+    if let Some(reason) = &key.reason {
+        text += &field("reason", reason);
+    }
     if let Some(fingerprint) = &key.fingerprint {
         text += &field("", &format!("fingerprint {fingerprint}"));
     }
     text
+}
+
+/// How a data key of a `generate` comes to be.
+fn comes_to_be(source: &Source) -> (&'static str, &'static str) {
+    match source {
+        Source::Hsm => ("make", "inside the HSM"),
+        Source::Token(_) => (
+            "take",
+            "as it is in the HSM ALREADY: nothing tells who made it or who else has it",
+        ),
+        Source::File(_) => (
+            "bring in",
+            "from a FILE, THROUGH THIS COMPUTER'S MEMORY: whoever has or had the file has it",
+        ),
+    }
 }
 
 /// What the ceremony builds on, and what vouches for that.
@@ -322,6 +348,10 @@ pub fn sealed(
         .imports()
         .map(|(key, import)| format!("{}/{}", key.label, import.name))
         .collect();
+    let in_clear: Vec<String> = plan
+        .source_files()
+        .map(|(_, path)| path.display().to_string())
+        .collect();
     let holds_package = previous.filter(|previous| previous.package.is_some());
     let next = Next {
         directory: &sealed.directory,
@@ -332,6 +362,7 @@ pub fn sealed(
         by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
         earlier_package: holds_package.map(|previous| previous.directory.as_path()),
         rotated: !plan.rotated().is_empty(),
+        in_clear: &in_clear,
     };
     let next = next.screen(now);
     // What scrolls away can be had again with verify --next; the head must stay to be read aloud.
@@ -359,6 +390,8 @@ pub struct Next<'a> {
     pub earlier_package: Option<&'a Path>,
     /// Whether KMS keys are rotated to this material when it is imported.
     pub rotated: bool,
+    /// Files that hold data keys in clear.
+    pub in_clear: &'a [String],
 }
 
 impl Next<'_> {
@@ -387,6 +420,12 @@ impl Next<'_> {
         };
         if self.rotated {
             text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
+        }
+        for path in self.in_clear {
+            let told = format!(
+                "REMOVE {path}, and every copy of it: a data key in clear. byok never deletes it"
+            );
+            text += &fold(&told, " ");
         }
         if self.package {
             text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
@@ -472,6 +511,16 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
         ""
     };
     let rotation = rotation_readme(plan);
+    let mut in_clear = String::new();
+    for (key, path) in plan.source_files() {
+        in_clear += &format!(
+            "\nThe data key {} came from a file, {}. Whoever has that file, or a copy of it,\n\
+             has the data key. byok never deletes it: people remove it, and every copy, once this record is\n\
+             safe (where it lies on a disk that can be wiped: shred -u; else destroy the medium).\n",
+            key.label,
+            words::printable(&path.display().to_string())
+        );
+    }
     let signature = match plan.signer {
         SignerPlan::Nobody => "",
         _ => {
@@ -490,6 +539,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          transcript.html    the same as a report to read and to print; what counts is transcript.jsonl\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
 {signature}{escrow}{imports}{rotation}\
+{in_clear}\
          \n\
          The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\
          on paper. Only a copy from outside this directory says that the record is the real one:\n\

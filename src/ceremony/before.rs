@@ -8,11 +8,11 @@ use std::path::{Component, Path, PathBuf};
 use super::import_types;
 use crate::error::{Error, Result};
 use crate::hsm::SIGNER_LABEL;
-use crate::machine;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role};
 use crate::previous::Previous;
 use crate::record::{self, Leftover};
 use crate::words;
+use crate::{machine, material};
 
 /// Refuses a plan that could not come to its end, before people begin. Says what an interrupted run
 /// left, if anything.
@@ -35,6 +35,7 @@ pub fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover
         parameters_exist(import).map_err(|e| or_later(plan, key, import, e))?;
         expiry(import)?;
     }
+    source_files(plan)?;
     Ok(leftover)
 }
 
@@ -85,6 +86,28 @@ pub fn disks_know_owners(plan: &Plan) -> Result<()> {
     }
 }
 
+/// Every file that a data key comes from, by what it is and by its length; its content is read later, once.
+///
+/// # Errors
+/// Exit 2 where one is not there, no regular file, of another length, or inside the record.
+pub fn source_files(plan: &Plan) -> Result<()> {
+    plan.source_files().try_for_each(|(key, path)| {
+        source_file(plan, key, path).map_err(|e| e.doing(format!("[[key]] {:?}", key.label)))
+    })
+}
+
+fn source_file(plan: &Plan, key: &KeyPlan, path: &Path) -> Result<()> {
+    if is_within(path, &plan.directory) {
+        return Err(Error::usage(format!(
+            "the material in {} lies inside the record, which is copied and shown",
+            path.display()
+        ))
+        .check("SOURCE")
+        .hint("let source name a file elsewhere, on a medium that is destroyed afterwards"));
+    }
+    material::look_at(path, key.spec)
+}
+
 /// What earlier runs of this plan's record left, as far as this plan may take it away: under a label of
 /// this plan or of transcript signers only, and never a key that a sealed record beside it names. Whoever can write beside
 /// the record could plant the traces of a run; this keeps them from aiming at other data keys.
@@ -106,7 +129,9 @@ pub fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Lefto
     // The other kinds make no data key, so no run of theirs can have left one.
     let makes = matches!(plan.kind, Kind::Generate | Kind::Recover);
     leftover.intended.retain(|(label, id)| {
-        let of_plan = makes && plan.keys.iter().any(|key| key.label == *label);
+        // A key of the token that a plan only takes from was there before any run.
+        let is_made = |key: &KeyPlan| key.label == *label && key.source.makes_an_object();
+        let of_plan = makes && plan.keys.iter().any(is_made);
         (of_plan || label == SIGNER_LABEL) && !sealed.ids.contains(&id.to_string())
     });
     // Forms of a ceremony that came to its end are good, whatever stands beside its record.

@@ -37,28 +37,37 @@ impl Ceremony<'_> {
             let (found, notes) = find_right(self.hsm_mut()?, key, &expected)
                 .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;
             self.notes(&notes)?;
-            let id = KeyId::from_hex(&found.id).ok_or_else(|| {
+            let id = KeyId::any_from_hex(&found.id);
+            let label = found.label.clone();
+            let alone = |id: &KeyId| self.hsm()?.is_alone(&label, *id, expected.spec);
+            let id = match id.map(|id| alone(&id).map(|alone| alone.then_some(id))) {
+                Some(alone) => alone?,
+                None => None,
+            };
+            let id = id.ok_or_else(|| {
                 Error::hsm(format!(
-                    "the data key {:?} has the CKA_ID {:?}, which byok never made",
-                    key.label, found.id
+                    "the data key {:?} cannot be told from other keys by label and CKA_ID ({:?}, {:?})",
+                    key.label, label, found.id
                 ))
+                .hint("byok did not make it; destroy it with the HSM's own tool, before witnesses")
             })?;
             let data_key = found
                 .into_data_key(&key.label)
                 .ok_or_else(|| Error::hsm("its check values cannot be computed"))?;
             self.same_material(key, &data_key, "key-found")?;
-            proved.push((key, id));
+            proved.push((key, label, id));
         }
         self.record.transcript.sync()?;
         proved
             .into_iter()
-            .try_for_each(|(key, id)| self.destroy_key(key, id))
+            .try_for_each(|(key, label, id)| self.destroy_key(key, &label, id))
     }
 
-    fn destroy_key(&mut self, key: &KeyPlan, id: KeyId) -> Result<()> {
+    /// `label`: the one in the HSM, which a key that byok did not make keeps.
+    fn destroy_key(&mut self, key: &KeyPlan, label: &str, id: KeyId) -> Result<()> {
         let objects = self
             .hsm()?
-            .destroy_named(&key.label, id)
+            .destroy_named(label, id)
             .map_err(|e| e.doing(format!("destroying the data key {:?}", key.label)))?;
         self.operator.say(&format!(
             "      {}  destroyed, and no longer found\n",

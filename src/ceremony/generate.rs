@@ -1,10 +1,11 @@
-//! `kind = "generate"`: new data keys, wrapped for KMS. The straight line, top to bottom.
+//! `kind = "generate"`: data keys that are new to byok, wrapped for KMS: made in the HSM, or there before. The
+//! straight line, top to bottom.
 
 use super::parameters::Judged;
 use super::preflight::Preflight;
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
 use crate::hsm::{DataKey, Life, Material};
-use crate::plan::{ImportPlan, Keep};
+use crate::plan::{ImportPlan, Keep, KeyPlan, Source};
 use crate::spec::Spec;
 use crate::transcript::{DataKeyFacts, KeyIntended};
 use crate::wrapping;
@@ -39,6 +40,10 @@ impl Ceremony<'_> {
         let plan = self.plan;
         let mut intended = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
+            if !key.source.makes_an_object() {
+                intended.push((key, None));
+                continue;
+            }
             let id = KeyId::random()?;
             self.record
                 .transcript
@@ -47,30 +52,41 @@ impl Ceremony<'_> {
                     spec: key.spec.name(),
                     cka_id: id.to_string(),
                 }))?;
-            intended.push((key, id));
+            intended.push((key, Some(id)));
         }
         self.record.transcript.sync()?;
         let mut made = Vec::with_capacity(intended.len());
         for (key, id) in intended {
             self.progress("made", made.len(), plan.keys.len())?;
+            let Some(id) = id else {
+                made.push(self.take_from_token(key)?);
+                continue;
+            };
             self.made.push((key.label.clone(), id));
-            let data_key = self
-                .hsm()?
-                .generate(&key.label, id, key.spec, life(key.keep))
-                .map_err(|e| e.doing(format!("generating the data key {:?}", key.label)))?;
-            self.record
-                .transcript
-                .append(&Event::KeyGenerated(facts(&data_key)))?;
-            self.operator.say(&format!(
-                "      {}  {}, {}  {}\n",
-                key.label,
-                key.spec.name(),
-                key.spec,
-                data_key.material.check.glance()
-            ));
-            made.push(data_key);
+            made.push(match &key.source {
+                Source::File(_) => self.bring_in_file(key, id, life(key.keep))?,
+                Source::Hsm | Source::Token(_) => self.make_one(key, id)?,
+            });
         }
         Ok(made)
+    }
+
+    fn make_one(&mut self, key: &KeyPlan, id: KeyId) -> Result<DataKey> {
+        let data_key = self
+            .hsm()?
+            .generate(&key.label, id, key.spec, life(key.keep))
+            .map_err(|e| e.doing(format!("generating the data key {:?}", key.label)))?;
+        self.record
+            .transcript
+            .append(&Event::KeyGenerated(facts(&data_key)))?;
+        self.operator.say(&format!(
+            "      {}  {}, {}  {}\n",
+            key.label,
+            key.spec.name(),
+            key.spec,
+            data_key.material.check.glance()
+        ));
+        Ok(data_key)
     }
 
     /// Step 8, in the plan's order of imports. The results are held in memory until step 11.
@@ -167,6 +183,8 @@ pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
         kcv: key.material.check.kcv.clone(),
         fingerprint: key.material.check.fingerprint.to_string(),
         attributes: key.material.attributes.clone(),
+        source: None,
+        label_in_hsm: None,
     }
 }
 

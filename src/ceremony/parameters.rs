@@ -6,6 +6,7 @@ use super::{Ceremony, Event, Step, before, two_sided};
 use crate::error::{Error, Result};
 use crate::kms::aws::{self, ImportParameters};
 use crate::plan::{ImportPlan, KeyPlan, Plan};
+use crate::spec::Spec;
 use crate::transcript::{FileDigest, Imported};
 use crate::{machine, words};
 
@@ -23,12 +24,17 @@ pub struct Judged {
 /// Reads and judges the parameters of one import.
 ///
 /// # Errors
-/// Exit 2: the file itself. Exit 4: another KMS key, another algorithm, another wrapping key than on
+/// Exit 2: the file itself; a wrapping key too short for the data key. Exit 4: another KMS key, another algorithm, another wrapping key than on
 /// the slip, expired. Exit 5: this machine's clock is behind.
-pub fn judge(import: &ImportPlan) -> Result<Judged> {
+pub fn judge(spec: Spec, import: &ImportPlan) -> Result<Judged> {
     let read = aws::read(&import.parameters)?;
     same_kms_key(import, &read)?;
     same_algorithm(import, &read)?;
+    spec.fits(import.wrapping, read.wrapping_key.bits())
+        .map_err(|refusal| {
+            let error = Error::usage(refusal.why).check("WRAPPING-KEY-FITS");
+            error.hint(refusal.hint)
+        })?;
     two_sided::key_of_the_slip(import, &read)?;
     let valid_to = deadline(import, &read)?;
     in_time(valid_to)?;
@@ -105,7 +111,7 @@ impl Ceremony<'_> {
         let judged = plan
             .imports()
             .map(|(key, import)| {
-                judge(import)
+                judge(key.spec, import)
                     .map_err(|e| before::or_later(plan, key, import, e))
                     .map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))
             })
@@ -159,7 +165,7 @@ pub fn files_digest(judged: &[Judged]) -> words::Digest {
 pub fn slip(plan: &Plan) -> Result<words::Digest> {
     let judged = plan
         .imports()
-        .map(|(_, import)| judge(import))
+        .map(|(key, import)| judge(key.spec, import))
         .collect::<Result<Vec<_>>>()?;
     Ok(files_digest(&judged))
 }

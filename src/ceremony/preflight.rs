@@ -6,6 +6,7 @@
 //!   opens the result, and what it finds must be the key that the HSM says it holds.
 //! - **Escrow control**: with escrow or a recovery ahead, an escrow key that nothing depends on wraps a
 //!   throw-away key, software opens it, and the HSM takes it back in.
+//! - **Way in**: with a data key that comes from a file, bytes that nothing depends on are brought in likewise.
 //! - **Host path**: a throw-away key is taken out as the data key would be, and compared likewise.
 
 use std::collections::btree_map::Entry;
@@ -361,6 +362,34 @@ pub fn wants<'a>(plan: &Plan, judged: &'a [Judged]) -> Vec<Want<'a>> {
     plan.imports().zip(judged).map(want).collect()
 }
 
+/// The way in for data keys that come from files: bytes that nothing depends on are brought in as they
+/// will be, once for each spec.
+///
+/// # Errors
+/// Exit 3 where the HSM does not take them in, or makes other keys of them.
+pub fn prove_ways_in(hsm: &mut Hsm, plan: &Plan) -> Result<Vec<PreflightCheck>> {
+    let specs: BTreeSet<Spec> = plan.source_files().map(|(key, _)| key.spec).collect();
+    let mut checks = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let mechanism = hsm
+            .prove_way_in(spec)
+            .map_err(|e| e.doing(format!("bringing a throw-away {} in", spec.name())))?;
+        let (wrapping, wrapping_key_spec) = match spec.is_private() {
+            true => ("AES-KWP", "AES-256"),
+            false => ("none", "none"),
+        };
+        checks.push(PreflightCheck {
+            check: "WAY-IN",
+            wrapping,
+            wrapped_in: WrapIn::Host,
+            wrapping_key_spec,
+            mechanism: Some(mechanism),
+            import: None,
+        });
+    }
+    Ok(checks)
+}
+
 impl Ceremony<'_> {
     /// Step 6.
     pub(super) fn preflight(&mut self, judged: &[Judged]) -> Result<Preflight> {
@@ -373,8 +402,10 @@ impl Ceremony<'_> {
         let operator = &mut *self.operator;
         let mut preflight = prove(hsm, &wants, |what| operator.say(&format!("      {what}\n")))?;
         let escrow = prove_escrow(hsm, self.plan).map_err(|e| e.doing("control, escrow"))?;
+        let ways_in = prove_ways_in(hsm, self.plan).map_err(|e| e.doing("control, way in"))?;
         let mut checks = std::mem::take(&mut preflight.checks);
         checks.extend(escrow);
+        checks.extend(ways_in);
         self.record
             .transcript
             .append(&Event::PreflightPassed { checks })?;

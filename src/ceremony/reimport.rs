@@ -4,7 +4,7 @@
 use super::generate::facts;
 use super::import_types;
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
-use crate::hsm::{DataKey, Found, Hsm};
+use crate::hsm::{DataKey, Found, Hsm, KeyId};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
 use crate::previous::{HSM_FACTS, KnownKey, Previous};
 use crate::spec::Spec;
@@ -40,6 +40,8 @@ pub(crate) struct Expected {
     pub fingerprint: Fingerprint,
     /// Its key check value, where it has one and a record tells it.
     pub kcv: Option<String>,
+    /// Its CKA_ID, where a record tells it: a key that byok did not make may have another label.
+    pub id: Option<KeyId>,
     /// What it is. Without imports a plan does not tell the length of a symmetric key, but a record does.
     pub spec: Spec,
 }
@@ -133,8 +135,13 @@ pub(crate) fn find_right(
     key: &KeyPlan,
     expected: &Expected,
 ) -> Result<(Found, Vec<String>)> {
-    let found = hsm.find_keys(&key.label, expected.spec)?;
     let is_right = |found: &Found| found.is(&expected.fingerprint);
+    let mut found = hsm.find_keys(&key.label, expected.spec)?;
+    if let Some(id) = expected.id.filter(|_| !found.iter().any(is_right)) {
+        let of_another_label = |found: &Found| found.label != key.label;
+        let by_id = hsm.find_keys_by_id(id, expected.spec)?.into_iter();
+        found.extend(by_id.filter(of_another_label).filter(is_right));
+    }
     let others: Vec<String> = found
         .iter()
         .filter(|found| !is_right(found))
@@ -208,11 +215,13 @@ pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Exp
         (Some(known), _) => Ok(Expected {
             fingerprint: known.fingerprint.clone(),
             kcv: known.kcv.clone(),
+            id: known.id.filter(|id| !id.is_empty()),
             spec: recorded_spec(key.spec, known),
         }),
         (None, Some(fingerprint)) => Ok(Expected {
             fingerprint: fingerprint.clone(),
             kcv: None,
+            id: None,
             spec: key.spec,
         }),
         (None, None) => Err(Error::usage(format!(

@@ -2,10 +2,10 @@
 
 use super::{
     Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, machine,
-    screens,
+    screens, source,
 };
 use crate::machine::Machine;
-use crate::plan::{Kind, Network, Plan};
+use crate::plan::{KeyPlan, Kind, Network, Plan};
 
 /// What a person is told who should take the network away.
 ///
@@ -110,7 +110,7 @@ impl Ceremony<'_> {
             self.plan
                 .keys
                 .iter()
-                .try_for_each(|key| label_is_free(hsm, &key.label))?;
+                .try_for_each(|key| token_is_ready_for(hsm, key))?;
         }
         self.choose_signer()
     }
@@ -145,9 +145,20 @@ impl Ceremony<'_> {
     }
 }
 
+/// Before a data key of `generate` is made: its label is free, or the key that it comes from is there.
+///
+/// # Errors
+/// Exit 3 where it is not so; nothing is touched.
+pub fn token_is_ready_for(hsm: &Hsm, key: &KeyPlan) -> Result<()> {
+    match key.source.makes_an_object() {
+        true => label_is_free(hsm, &key.label),
+        false => source::is_there(hsm, key),
+    }
+}
+
 /// # Errors
 /// Exit 3 where the token holds an object of this label already; nothing is touched.
-pub fn label_is_free(hsm: &Hsm, label: &str) -> Result<()> {
+fn label_is_free(hsm: &Hsm, label: &str) -> Result<()> {
     let taken = hsm.labelled(label)?;
     let Some(object) = taken.first() else {
         return Ok(());
@@ -163,5 +174,5 @@ pub fn label_is_free(hsm: &Hsm, label: &str) -> Result<()> {
     ))
     .check("LABEL-FREE")
     .hint("it was not touched; give the data key another label in the plan")
-    .hint("a ceremony that brings the same data key back is a reimport"))
+    .hint("a ceremony that brings the same data key back is a reimport; to import that very object, source = \"token\""))
 }

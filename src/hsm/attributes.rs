@@ -117,6 +117,9 @@ pub(super) const GENERATED: &[Rule] = &[
     (ALWAYS_SENSITIVE, true), // at no time readable
 ];
 
+/// What the HSM itself says of a key that came in from outside.
+pub(super) const BROUGHT_IN: &[Rule] = &[(LOCAL, false)];
+
 /// The public key that data keys are wrapped under.
 pub(super) fn wrapping_key() -> Vec<Rule> {
     vec![
@@ -145,6 +148,17 @@ pub(super) fn transport_key() -> Vec<Rule> {
         (DESTROYABLE, true), // taken away as soon as it has served
         (MODIFIABLE, false), // last, as above
     ]
+}
+
+/// The throw-away AES key under which a private key comes in from a file.
+pub(super) fn entrance_key() -> Vec<Rule> {
+    let mut rules = transport_key();
+    for rule in &mut rules {
+        if [WRAP.name, UNWRAP.name].contains(&rule.0.name) {
+            rule.1 = !rule.1;
+        }
+    }
+    rules
 }
 
 /// The one-time key that data keys are wrapped under for escrow. Without DECRYPT: with it whoever

@@ -156,9 +156,18 @@ impl Hsm {
         handle: ObjectHandle,
         spec: Spec,
     ) -> Result<Option<String>> {
-        let Spec::Hmac { bytes, .. } = spec else {
-            return Ok(None);
-        };
+        match spec {
+            Spec::Hmac { bytes, .. } => self.unlike_length(handle, bytes),
+            _ => Ok(None),
+        }
+    }
+
+    /// The same of any secret, against so many bytes.
+    pub(super) fn unlike_length(
+        &self,
+        handle: ObjectHandle,
+        bytes: usize,
+    ) -> Result<Option<String>> {
         let read = self
             .session
             .get_attributes(handle, &[AttributeType::ValueLen])

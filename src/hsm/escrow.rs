@@ -1,5 +1,6 @@
 //! The escrow key in the HSM: it wraps data keys out, and back in.
 
+use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 
 use super::keys::{KeyId, class, key_type};
@@ -231,21 +232,8 @@ impl Hsm {
         name: &[Attribute],
     ) -> Result<Material> {
         let rules = attributes::data_key(spec, life);
-        let mut template = vec![
-            Attribute::Class(class(spec)),
-            Attribute::KeyType(key_type(spec)),
-        ];
-        template.extend_from_slice(name);
-        template.extend(attributes::template(
-            &rules,
-            quirks::OMISSIONS[self.omission],
-        ));
         let mechanism = escrow.rows.of(spec).mechanism();
-        let handle = self
-            .session
-            .unwrap_key(&mechanism, escrow.handle, wrapped, &template)
-            .map_err(fault)?;
-        self.make_sensitive(handle)?;
+        let handle = self.unwrap_under(escrow.handle, &mechanism, wrapped, spec, &rules, name)?;
         let judged = self.judged_as(&rules, handle, spec)?;
         match self.another_length(handle, spec)? {
             None => Ok(judged),
@@ -255,7 +243,34 @@ impl Hsm {
         }
     }
 
-    fn make_sensitive(&self, handle: ObjectHandle) -> Result<()> {
+    /// C_UnwrapKey under an AES key of the HSM, with these rules; the caller judges what came of it.
+    pub(super) fn unwrap_under(
+        &self,
+        under: ObjectHandle,
+        mechanism: &Mechanism,
+        wrapped: &[u8],
+        spec: Spec,
+        rules: &[attributes::Rule],
+        name: &[Attribute],
+    ) -> Result<ObjectHandle> {
+        let mut template = vec![
+            Attribute::Class(class(spec)),
+            Attribute::KeyType(key_type(spec)),
+        ];
+        template.extend_from_slice(name);
+        template.extend(attributes::template(
+            rules,
+            quirks::OMISSIONS[self.omission],
+        ));
+        let handle = self
+            .session
+            .unwrap_key(mechanism, under, wrapped, &template)
+            .map_err(fault)?;
+        self.make_sensitive(handle)?;
+        Ok(handle)
+    }
+
+    pub(super) fn make_sensitive(&self, handle: ObjectHandle) -> Result<()> {
         let read = self
             .session
             .get_attributes(handle, &[AttributeType::Sensitive])

@@ -18,13 +18,17 @@ use crate::spec::Spec;
 use crate::words;
 use crate::wrapping::{CheckValues, Fingerprint};
 
-/// A CKA_ID: 16 random bytes, drawn before the key is made and written down first.
+/// A CKA_ID. byok's own are 16 random bytes, drawn before the key is made and written down first; a key that
+/// byok did not make has one of any length, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyId([u8; 16]);
+pub struct KeyId {
+    bytes: [u8; Self::LONGEST],
+    len: usize,
+}
 
 impl KeyId {
-    /// Stands for a CKA_ID that byok did not make, which may have any length.
-    const NOT_OURS: Self = Self([0; 16]);
+    /// The longest that is known here, in bytes.
+    const LONGEST: usize = 64;
 
     /// A fresh one from the operating system's generator.
     ///
@@ -35,26 +39,58 @@ impl KeyId {
         SysRng
             .try_fill_bytes(&mut id)
             .map_err(|e| Error::machine(format!("drawing a CKA_ID: {e}")))?;
-        Ok(Self(id))
+        Ok(Self::of(id))
+    }
+
+    fn of(ours: [u8; 16]) -> Self {
+        let mut bytes = [0; Self::LONGEST];
+        bytes[..ours.len()].copy_from_slice(&ours);
+        Self {
+            bytes,
+            len: ours.len(),
+        }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes[..self.len]
     }
 
     pub(super) fn attribute(self) -> Attribute {
-        Attribute::Id(self.0.into())
+        Attribute::Id(self.bytes().into())
     }
 
-    /// Reads 32 hex digits.
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Reads 32 hex digits: a CKA_ID that byok made.
     pub fn from_hex(text: &str) -> Option<Self> {
-        words::unhex(text)?.try_into().ok().map(Self)
+        words::unhex(text)?.try_into().ok().map(Self::of)
+    }
+
+    /// Any CKA_ID, from its bytes; `None` where it is longer than 64.
+    pub fn any(id: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::LONGEST];
+        bytes.get_mut(..id.len())?.copy_from_slice(id);
+        Some(Self {
+            bytes,
+            len: id.len(),
+        })
+    }
+
+    /// The same from hex, without any digits too.
+    pub fn any_from_hex(text: &str) -> Option<Self> {
+        match text {
+            "" => Self::any(&[]),
+            text => Self::any(&words::unhex(text)?),
+        }
     }
 }
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&words::hex(&self.0))
+        f.write_str(&words::hex(self.bytes()))
     }
 }
 
@@ -109,8 +145,10 @@ pub struct DataKey {
 
 /// A key that was in the token already.
 pub struct Found {
-    handle: ObjectHandle,
+    pub(super) handle: ObjectHandle,
     spec: Spec,
+    /// CKA_LABEL; a key that byok did not make may have any.
+    pub label: String,
     /// CKA_ID in lower-case hex.
     pub id: String,
     /// Whether it may be wrapped.
@@ -149,7 +187,7 @@ impl Found {
             attributes: self.attributes,
             check: self.check?,
         };
-        let id = KeyId::from_hex(&self.id).unwrap_or(KeyId::NOT_OURS);
+        let id = KeyId::any_from_hex(&self.id)?;
         Some(DataKey {
             label: label.to_owned(),
             id,
@@ -177,19 +215,48 @@ impl Hsm {
             .collect()
     }
 
+    /// The same by CKA_ID, for a key that byok did not make and whose label is another than the data key's.
+    ///
+    /// # Errors
+    /// Exit 3 where the search fails.
+    pub fn find_keys_by_id(&mut self, id: KeyId, spec: Spec) -> Result<Vec<Found>> {
+        let template = [
+            Attribute::Class(class(spec)),
+            Attribute::Token(true),
+            id.attribute(),
+        ];
+        let handles = self.session.find_objects(&template).map_err(fault)?;
+        handles
+            .into_iter()
+            .map(|handle| self.look_at(handle, spec))
+            .collect()
+    }
+
     fn look_at(&mut self, handle: ObjectHandle, spec: Spec) -> Result<Found> {
         let rules = attributes::data_key(spec, Life::Token);
-        let mut kinds = attributes::kinds(&rules);
-        kinds.push(AttributeType::Id);
-        let read = self.session.get_attributes(handle, &kinds).map_err(fault)?;
-        let id = read.iter().find_map(|a| {
-            if let Attribute::Id(id) = a {
-                Some(words::hex(id))
-            } else {
-                None
-            }
-        });
         let check = self.check_values(handle, spec).ok();
+        self.found(handle, spec, &rules, check)
+    }
+
+    /// What was found, judged by these rules.
+    pub(super) fn found(
+        &self,
+        handle: ObjectHandle,
+        spec: Spec,
+        rules: &[attributes::Rule],
+        check: Option<CheckValues>,
+    ) -> Result<Found> {
+        let mut kinds = attributes::kinds(rules);
+        kinds.extend([AttributeType::Id, AttributeType::Label]);
+        let read = self.session.get_attributes(handle, &kinds).map_err(fault)?;
+        let (mut id, mut label) = (String::new(), String::new());
+        for attribute in &read {
+            match attribute {
+                Attribute::Id(told) => id = words::hex(told),
+                Attribute::Label(told) => label = String::from_utf8_lossy(told).into_owned(),
+                _ => {}
+            }
+        }
         let length = match &check {
             Some(_) => self.another_length(handle, spec)?,
             None => None,
@@ -197,10 +264,11 @@ impl Hsm {
         Ok(Found {
             handle,
             spec,
-            id: id.unwrap_or_default(),
+            label,
+            id,
             extractable: read.contains(&Attribute::Extractable(true)),
-            deviations: attributes::judge(&rules, &read).err(),
-            attributes: attributes::seen(&rules, &read),
+            deviations: attributes::judge(rules, &read).err(),
+            attributes: attributes::seen(rules, &read),
             check,
             length,
         })
@@ -213,15 +281,17 @@ impl Hsm {
     /// Exit 3 where it is not there or has other attributes; exit 4 where another key is in its place.
     pub fn find_again(&self, key: &mut DataKey) -> Result<()> {
         let spec = key.material.spec;
-        let mut template = vec![
-            Attribute::Class(class(spec)),
-            Attribute::Token(true),
-            Attribute::Label(key.label.as_str().into()),
-        ];
-        if key.id != KeyId::NOT_OURS {
+        let mut template = vec![Attribute::Class(class(spec)), Attribute::Token(true)];
+        if !key.id.is_empty() {
             template.push(key.id.attribute());
         }
-        let found = self.session.find_objects(&template).map_err(fault)?;
+        let by_id = template.clone();
+        template.push(Attribute::Label(key.label.as_str().into()));
+        let mut found = self.session.find_objects(&template).map_err(fault)?;
+        if found.is_empty() && !key.id.is_empty() {
+            // byok did not make it, and its label is another than the data key's
+            found = self.session.find_objects(&by_id).map_err(fault)?;
+        }
         if found.is_empty() {
             return Err(Error::hsm("it is not in the token any more"));
         }
@@ -433,6 +503,20 @@ impl Hsm {
             .check("ATTRIBUTES"));
         }
         Ok(())
+    }
+
+    /// Whether exactly one key of the spec's class has this label and CKA_ID.
+    ///
+    /// # Errors
+    /// Exit 3 where the search fails.
+    pub fn is_alone(&self, label: &str, id: KeyId, spec: Spec) -> Result<bool> {
+        let template = [
+            Attribute::Class(class(spec)),
+            Attribute::Label(label.into()),
+            id.attribute(),
+        ];
+        let found = self.session.find_objects(&template).map_err(fault)?;
+        Ok(!id.is_empty() && found.len() == 1)
     }
 
     /// Destroys a key made for one step.

@@ -15,6 +15,31 @@ use crate::wrapping::{self, WrappingAlgorithm};
 /// Size of the gate's key pair in bits; it lives for one call.
 const GATE_BITS: u64 = 2048;
 
+/// What becomes of a secret that is brought in.
+pub(super) struct Wanted<'a> {
+    /// CKA_KEY_TYPE.
+    pub key_type: KeyType,
+    /// CKA_LABEL and CKA_ID of a token object.
+    pub name: &'a [Attribute],
+    /// Its attributes.
+    pub rules: &'a [attributes::Rule],
+}
+
+impl Wanted<'_> {
+    fn template(&self, omission: usize) -> Vec<Attribute> {
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(self.key_type),
+        ];
+        template.extend_from_slice(self.name);
+        template.extend(attributes::template(
+            self.rules,
+            quirks::OMISSIONS[omission],
+        ));
+        template
+    }
+}
+
 impl Hsm {
     /// Makes a session object of an AES key, reads its attributes back and judges them.
     ///
@@ -25,18 +50,12 @@ impl Hsm {
         key: &Locked,
         rules: &[attributes::Rule],
     ) -> Result<ObjectHandle> {
-        let handle = match self.create_secret(key, rules) {
-            Ok(handle) => handle,
-            Err(e) if secrets_refused(&e) => {
-                self.bring_through_gate(key, rules).map_err(|gate| {
-                    gate.hint(format!(
-                        "C_CreateObject was refused before: {}",
-                        fault(e).what
-                    ))
-                })?
-            }
-            Err(e) => return Err(fault(e)),
+        let wanted = Wanted {
+            key_type: KeyType::AES,
+            name: &[],
+            rules,
         };
+        let handle = self.bring_in_secret(key, &wanted)?;
         let read = self
             .session
             .get_attributes(handle, &attributes::kinds(rules))
@@ -50,32 +69,38 @@ impl Hsm {
         Ok(handle)
     }
 
-    fn create_secret(
-        &self,
-        key: &Locked,
-        rules: &[attributes::Rule],
-    ) -> Result<ObjectHandle, P11Error> {
-        let mut template = vec![
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::AES),
-            Attribute::Value(key.to_vec()),
-        ];
-        template.extend(attributes::template(
-            rules,
-            quirks::OMISSIONS[self.omission],
-        ));
+    /// The same of any secret, not judged yet: the caller does.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM takes it in neither way.
+    pub(super) fn bring_in_secret(&self, key: &Locked, wanted: &Wanted) -> Result<ObjectHandle> {
+        match self.create_secret(key, wanted) {
+            Ok(handle) => Ok(handle),
+            Err(e) if secrets_refused(&e) => self.bring_through_gate(key, wanted).map_err(|gate| {
+                gate.hint(format!(
+                    "C_CreateObject was refused before: {}",
+                    fault(e).what
+                ))
+            }),
+            Err(e) => Err(fault(e)),
+        }
+    }
+
+    fn create_secret(&self, key: &Locked, wanted: &Wanted) -> Result<ObjectHandle, P11Error> {
+        let mut template = wanted.template(self.omission);
+        template.insert(2, Attribute::Value(key.to_vec()));
         let created = self.session.create_object(&template);
         wipe(template);
         created
     }
 
     /// A key pair is made in the HSM, this computer encrypts under its public half, the HSM unwraps.
-    fn bring_through_gate(&self, key: &Locked, rules: &[attributes::Rule]) -> Result<ObjectHandle> {
+    fn bring_through_gate(&self, key: &Locked, wanted: &Wanted) -> Result<ObjectHandle> {
         let (public, private) = self.make_gate()?;
         let brought = self.gate_key(public).and_then(|gate| {
             let mut last = Error::hsm("no way in");
             for row in quirks::GATES {
-                match self.unwrap_at_gate(key, rules, private, &gate, *row) {
+                match self.unwrap_at_gate(key, wanted, private, &gate, *row) {
                     Ok(handle) => return Ok(handle),
                     Err(e) => last = e,
                 }
@@ -130,20 +155,13 @@ impl Hsm {
     fn unwrap_at_gate(
         &self,
         key: &Locked,
-        rules: &[attributes::Rule],
+        wanted: &Wanted,
         private: ObjectHandle,
         gate: &WrappingKey,
         algorithm: WrappingAlgorithm,
     ) -> Result<ObjectHandle> {
         let wrapped = wrapping::wrap(algorithm, gate, key)?;
-        let mut template = vec![
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::AES),
-        ];
-        template.extend(attributes::template(
-            rules,
-            quirks::OMISSIONS[self.omission],
-        ));
+        let template = wanted.template(self.omission);
         self.session
             .unwrap_key(&wrap::oaep(algorithm), private, &wrapped, &template)
             .map_err(fault)

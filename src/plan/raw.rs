@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::{
-    Deliver, EscrowPlan, HsmPlan, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network,
-    PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, WrapIn, digest,
+    Deliver, EscrowPlan, HsmPlan, ImportAs, ImportPlan, InToken, Keep, KeyPlan, Kind, Network,
+    PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source, WrapIn, digest,
     import_type, name, once, record_directory, relative, time,
 };
 use crate::error::{Error, Result};
@@ -23,9 +22,6 @@ use crate::wrapping::{Fingerprint, WrappingAlgorithm};
 
 /// More people than this are no roll call any more.
 const MOST_WITNESSES: usize = 16;
-
-/// A field of the plan format that this version refuses by name.
-type NotYet = Option<IgnoredAny>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,8 +67,8 @@ struct RawKey {
     keep: String,
     fingerprint: Option<String>,
     bits: Option<usize>,
-    source: NotYet,
-    reason: NotYet,
+    source: Option<String>,
+    reason: Option<String>,
     #[serde(default)]
     import: Vec<RawImport>,
 }
@@ -124,7 +120,6 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
     let raw: RawPlan = toml::from_str(text).map_err(|e| toml_error(text, &e))?;
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
     let kind = kind(&raw.kind)?;
-    refuse_unbuilt(&raw)?;
     let directory = record_directory(&base, &raw.record.directory)?;
     let escrow = raw
         .escrow
@@ -136,7 +131,7 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
         kind,
         network: network(raw.machine.and_then(|m| m.network).as_deref())?,
         hsm: hsm(raw.hsm, &base)?,
-        keys: keys(raw.key, &base, kind, escrow.is_some())?,
+        keys: keys(raw.key, &base, kind, escrow.is_some(), &directory)?,
         previous: raw
             .previous
             .map(|path| relative(&base, "previous", &path))
@@ -200,28 +195,6 @@ fn kind(text: &str) -> Result<Kind> {
     }
 }
 
-/// Names the first thing in the plan that this version cannot do.
-fn refuse_unbuilt(raw: &RawPlan) -> Result<()> {
-    let mut of_keys = raw.key.iter().flat_map(|key| {
-        [
-            ("source", key.source.is_some()),
-            ("reason in [[key]]", key.reason.is_some()),
-        ]
-    });
-    match of_keys.find(|(_, given)| *given) {
-        Some((what, _)) => Err(not_built(what)),
-        None => Ok(()),
-    }
-}
-
-fn not_built(what: &str) -> Error {
-    Error::usage(format!(
-        "{what} is not built yet in byok {}",
-        env!("CARGO_PKG_VERSION")
-    ))
-    .hint("it is refused rather than ignored: what a plan says is done, or the plan is not run")
-}
-
 fn title(text: &str) -> Result<String> {
     if text.trim().is_empty()
         || text.chars().count() > 120
@@ -267,7 +240,13 @@ fn hsm(raw: RawHsm, base: &Path) -> Result<HsmPlan> {
     })
 }
 
-fn keys(raw: Vec<RawKey>, base: &Path, kind: Kind, escrow: bool) -> Result<Vec<KeyPlan>> {
+fn keys(
+    raw: Vec<RawKey>,
+    base: &Path,
+    kind: Kind,
+    escrow: bool,
+    record: &Path,
+) -> Result<Vec<KeyPlan>> {
     if raw.is_empty() {
         return Err(Error::usage("the plan has no [[key]]"));
     }
@@ -277,13 +256,45 @@ fn keys(raw: Vec<RawKey>, base: &Path, kind: Kind, escrow: bool) -> Result<Vec<K
     for raw in raw {
         once(&mut labels, "the label", &raw.label)?;
         let label = raw.label.clone();
-        keys.push(
-            key(raw, base, &mut arns, if_no_import)
-                .map_err(|e| e.doing(format!("[[key]] {label:?}")))?,
-        );
+        if kind != Kind::Generate && (raw.source.is_some() || raw.reason.is_some()) {
+            return Err(Error::usage(format!(
+                "[[key]] {label:?}: source and reason belong to kind = \"generate\""
+            ))
+            .hint("a ceremony that brings a data key back has it from the HSM or from a quorum"));
+        }
+        let key = key(raw, base, &mut arns, if_no_import)
+            .and_then(|key| not_in_the_record(&key.source, record).map(|()| key));
+        keys.push(key.map_err(|e| e.doing(format!("[[key]] {label:?}")))?);
     }
     one_material_each(&keys)?;
+    sources_once(&keys)?;
     Ok(keys)
+}
+
+fn not_in_the_record(source: &Source, record: &Path) -> Result<()> {
+    match source {
+        Source::File(path) if path.starts_with(record) => Err(Error::usage(
+            "source: the file lies inside the record, which is copied and shown",
+        )
+        .hint("let source name a file elsewhere, on a medium that is destroyed afterwards")),
+        _ => Ok(()),
+    }
+}
+
+/// One material never goes by two labels.
+fn sources_once(keys: &[KeyPlan]) -> Result<()> {
+    for (at, key) in keys.iter().enumerate() {
+        let named = !matches!(key.source, Source::Hsm | Source::Token(InToken::Label));
+        let other = keys[..at].iter().find(|other| other.source == key.source);
+        if let Some(other) = other.filter(|_| named) {
+            return Err(Error::usage(format!(
+                "[[key]] {:?} and {:?} have the same source",
+                other.label, key.label
+            ))
+            .hint("one material is one [[key]], with a [[key.import]] for each KMS key"));
+        }
+    }
+    Ok(())
 }
 
 /// Witnesses may name a KMS key again, but only for the same data key.
@@ -317,6 +328,12 @@ fn key(
             .hint("a data key that goes nowhere needs no ceremony: add the KMS key it is for"));
     }
     let fingerprint = raw.fingerprint.map(|text| fingerprint(&text)).transpose()?;
+    let source = Source::parse(raw.source.as_deref(), base)?;
+    let reason = raw
+        .reason
+        .map(|text| reason("reason in [[key]]", &text))
+        .transpose()?;
+    source.judge(reason.as_deref(), keep)?;
     let mut names = BTreeSet::new();
     let mut imports = Vec::with_capacity(raw.import.len());
     for raw in raw.import {
@@ -335,6 +352,8 @@ fn key(
         label,
         spec,
         keep,
+        source,
+        reason,
         fingerprint,
         imports,
     })
@@ -399,8 +418,8 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     let without = |what: &str, why: &str| {
         Err(Error::usage(format!("kind = {:?} {what}", plan.kind.name())).hint(why))
     };
-    let builds_on =
-        plan.previous.is_some() || plan.keys.iter().any(|key| key.fingerprint.is_some());
+    let of_made = |key: &KeyPlan| key.fingerprint.is_some() && key.source == Source::Hsm;
+    let builds_on = plan.previous.is_some() || plan.keys.iter().any(of_made);
     if plan.screen_recorded.is_some() && !plan.shares_at_screen() {
         return without(
             "shows no shares",
@@ -427,7 +446,8 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
         {
             return without(
                 "builds on nothing: previous, previous_head, fingerprint, [recover] and reuse_escrow do not belong there",
-                "a ceremony that brings the same data key back is a reimport or a recover",
+                "a ceremony that brings the same data key back is a reimport or a recover; a fingerprint says what \
+                 material must be that comes from a token or a file",
             );
         }
         return Ok(());

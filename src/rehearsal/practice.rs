@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use crate::error::{Error, Result};
 use crate::escrow::package;
 use crate::plan::{
-    Deliver, ImportPlan, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, WrapIn,
+    Deliver, ImportPlan, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, Source, WrapIn,
 };
 use crate::words::{self, Digest};
 use crate::wrapping::WrappingAlgorithm::{self, RsaesOaepSha1, RsaesOaepSha256};
@@ -77,6 +77,11 @@ pub fn practice_plan(plan: &Plan, with: &Replaced) -> Result<String> {
     for (raw, key) in tables(&mut top, "key").zip(&plan.keys) {
         if let Some(fingerprint) = with.fingerprints.get(&key.label) {
             replace_if(raw, "fingerprint", || words::hex(fingerprint));
+        }
+        if key.source != Source::Hsm {
+            for name in ["source", "reason", "fingerprint"] {
+                raw.remove(name); // practice material is made: nothing real is touched
+            }
         }
         for (raw, import) in tables(raw, "import").zip(&key.imports) {
             replace_import(raw, &key.label, import, with);
@@ -332,6 +337,27 @@ directory = "records/two"
         ] {
             assert!(!text.contains(real), "{real}:\n{text}");
         }
+    }
+
+    #[test]
+    fn material_that_is_there_already_is_not_touched_but_made_for_practice() {
+        let (top, rest) = REAL.split_once("previous = ").unwrap();
+        let (_, rest) = rest.split_once("screen_recorded").unwrap();
+        let (rest, _) = rest.split_once("[recover]").unwrap();
+        let source = "keep = \"sealed\"\nsource = \"file:/real/key\"\nreason = \"old\"";
+        let text = format!("{top}screen_recorded{rest}")
+            .replace("\"recover\"", "\"generate\"")
+            .replace("keep = \"sealed\"", source)
+            .replace("other_kms_key = \"moved\"\n", "");
+        let escrow = REAL.split_once("[escrow]").unwrap().1;
+        let text = format!("{text}[escrow]{escrow}");
+        let real = Plan::parse(Path::new("/real/plan.toml"), text.into()).unwrap();
+        assert_eq!(real.keys[0].source, Source::File("/real/key".into()));
+        let key = practised(&real).keys.remove(0);
+        assert_eq!(
+            (key.source, key.reason, key.fingerprint),
+            (Source::Hsm, None, None)
+        );
     }
 
     #[test]

@@ -23,14 +23,22 @@ pub(super) fn block(report: &Report) -> Html {
         .filter(|line| line.text("wrapped_in") == "host")
         .map(|line| format!("{}/{}", line.text("label"), line.text("import")))
         .collect();
+    let from_files: Vec<&str> = report
+        .events("key-found")
+        .filter(|line| line.text("source") == "file")
+        .map(|line| line.text("label"))
+        .collect();
+    let from_token: Vec<&str> = report
+        .events("key-found")
+        .filter(|line| line.text("source") == "token")
+        .map(|line| line.text("label"))
+        .collect();
+    let bytes_here = !in_host.is_empty() || !from_files.is_empty();
     let dealt = report.events("escrow-dealt").next().is_some();
     let met = report.events("quorum-met").next().is_some();
     let mut parts = vec![
         p("How far the data keys were exposed in this ceremony:"),
-        tag(
-            "p.grade",
-            grade(software, !in_host.is_empty(), dealt || met),
-        ),
+        tag("p.grade", grade(software, bytes_here, dealt || met)),
     ];
     if software {
         parts.push(p(SOFTWARE));
@@ -38,11 +46,17 @@ pub(super) fn block(report: &Report) -> Html {
     if !in_host.is_empty() {
         parts.push(p(format!("{BYTES} {}.", in_host.join(", "))));
     }
+    if !from_files.is_empty() {
+        parts.push(p(format!("{FILES} {}.", from_files.join(", "))));
+    }
     if dealt || met {
         parts.push(p(ESCROW_KEY));
     }
-    if !software && in_host.is_empty() && !dealt && !met {
+    if !software && !bytes_here && !dealt && !met {
         parts.push(p(NEVER));
+    }
+    if !from_token.is_empty() {
+        parts.push(p(format!("{TOKEN} {}.", from_token.join(", "))));
     }
     tag("div.box", parts)
 }
@@ -52,6 +66,12 @@ const SOFTWARE: &str = "The HSM of this ceremony is a program. What it holds, an
 
 const BYTES: &str = "By the plan's explicit wish, bytes of data keys were in this computer's locked memory \
     for the moment of wrapping:";
+
+const FILES: &str = "By the plan's explicit wish, these data keys came from files. Their bytes were in this computer's \
+    locked memory, and whoever has or had such a file, or a copy of it, has the data key:";
+
+const TOKEN: &str = "These data keys were in the HSM before this ceremony. Who made them, who has copies, and where their \
+    bytes have been, this record does not know:";
 
 const ESCROW_KEY: &str = "The escrow key was in this computer's locked memory while it was split into shares \
     or joined from them, and was erased afterwards. With the escrow package it opens every data key in it, \

@@ -22,9 +22,11 @@ pub(super) fn sheet(report: &Report) -> Sheet {
 
 fn data_key(report: &Report, key: &Line, count: usize) -> Html {
     let label = key.text("label");
-    let came = match key.event.as_str() {
-        "key-generated" => "generated in the HSM in this ceremony",
-        "key-found" => "found in the HSM: the same material as before",
+    let came = match (key.event.as_str(), key.text("source")) {
+        ("key-generated", _) => "generated in the HSM in this ceremony",
+        (_, "file") => "brought in from a file, which the exceptions name",
+        (_, "token") => "in the HSM before this ceremony",
+        ("key-found", _) => "found in the HSM: the same material as before",
         _ => "recovered from a quorum: the same material as before",
     };
     let planned = report.plan.keys.iter().find(|plan| plan.label == label);

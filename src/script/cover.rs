@@ -6,7 +6,7 @@ use crate::html::{
     Html, Sheet, boxes, code, facts, groups, line, p, rows_to_compare, short_line, table, tag,
 };
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Role, WrapIn};
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Role, Source, WrapIn};
 
 pub(super) fn first(script: &Script) -> Sheet {
     let plan = script.plan;
@@ -176,10 +176,33 @@ fn data_key(script: &Script, key: &KeyPlan) -> Html {
         ("kept".into(), keep.into()),
         ("KCV".into(), kcv),
     ];
+    rows.extend(comes_from(script, key));
     if let Some(fingerprint) = fingerprint {
         rows.push(("fingerprint".into(), groups(&fingerprint)));
     }
     Html::from([tag("h2", &key.label), facts(rows)])
+}
+
+/// Of material that was there before.
+fn comes_from(script: &Script, key: &KeyPlan) -> Vec<(Html, Html)> {
+    let from: Html = match &key.source {
+        Source::Hsm => return Vec::new(),
+        Source::Token(_) => format!(
+            "the HSM, where it is already ({}); nothing tells who made it or who else has it",
+            key.source
+        )
+        .into(),
+        Source::File(path) => Html::from([
+            "the file ".into(),
+            code(&script.relative(path)),
+            ", in clear: whoever has or had it has the data key".into(),
+        ]),
+    };
+    let reason = key.reason.iter().map(|why| ("reason".into(), why.into()));
+    [("comes from".into(), from)]
+        .into_iter()
+        .chain(reason)
+        .collect()
 }
 
 fn import(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {

@@ -152,6 +152,14 @@ pub(super) fn next(script: &Script) -> Part {
                 .into(),
         );
     }
+    for (_, path) in script.plan.source_files() {
+        tasks.push(does("Operator and a witness", [
+            "once both sticks are verified: remove ".into(),
+            code(&script.relative(path)),
+            " and every copy of it (a disk that can be wiped: shred -u; else destroy the medium). It holds a data \
+                key in clear; byok never deletes it.".into(),
+        ]));
+    }
     tasks.push(does(
         "Everybody",
         "exception sheets are numbered and signed; empty ones are crossed out. HSM and PIN go back into \

@@ -238,7 +238,7 @@ fn preflight() -> Part {
 }
 
 fn generate(script: &Script) -> Part {
-    let (minutes, tasks) = match script.plan.kind {
+    let (minutes, mut tasks) = match script.plan.kind {
         Kind::Generate => (2, vec![
             "From here on something exists in the HSM. If the ceremony ends early, byok destroys it, or \
                 names it.".into(),
@@ -257,6 +257,18 @@ fn generate(script: &Script) -> Part {
                 fingerprint first and the end afterwards."),
         ]),
     };
+    for (key, path) in script.plan.source_files() {
+        tasks.push(does(
+            "Witness",
+            [
+                "sees that the data key ".into(),
+                free(&key.label),
+                " comes from the file ".into(),
+                code(&script.relative(path)),
+                "; byok notes it as an exception: fill in a sheet.".into(),
+            ],
+        ));
+    }
     Part::new(minutes, tasks).and(check_values(script))
 }
 

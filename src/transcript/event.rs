@@ -341,6 +341,12 @@ pub struct DataKeyFacts {
     pub kcv: Option<String>,
     pub fingerprint: String,
     pub attributes: Attributes,
+    /// `token` or `file`: of a first import of material that was there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'static str>,
+    /// CKA_LABEL, where it is not the data key's label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_in_hsm: Option<String>,
 }
 
 /// `share-used`: who brought a share, and which one it is where the previous record knows.

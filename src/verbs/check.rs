@@ -16,6 +16,7 @@ use crate::record::Leftover;
 use crate::{machine, screens, words};
 
 mod builds_on;
+mod sources;
 
 /// One line of the answer.
 #[derive(Serialize)]
@@ -123,6 +124,7 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     for warning in machine.warnings() {
         lines.add(State::Warning, format!("machine: {warning}"));
     }
+    sources::files(&plan, &mut lines);
     let hsm = open_hsm(&plan, &mut lines);
     pin_source(&plan, &mut lines);
     let judged = import_parameters(&plan, &mut lines);
@@ -240,7 +242,7 @@ fn import_parameters(plan: &Plan, lines: &mut Lines) -> Option<Vec<Judged>> {
             continue; // said above, as `not yet`
         }
         let name = format!("{}/{}", key.label, import.name);
-        let result = parameters::judge(import)
+        let result = parameters::judge(key.spec, import)
             .map_err(|e| before::or_later(plan, key, import, e))
             .map_err(|e| e.doing(&name));
         let ok = |judged: &Judged| {
@@ -291,8 +293,8 @@ fn try_hsm(
         return lines.refuse(State::Wrong, error);
     }
     if plan.kind == Kind::Generate {
-        let mut labels = plan.keys.iter().map(|key| &key.label);
-        if let Err(error) = labels.try_for_each(|label| room::label_is_free(hsm, label)) {
+        let mut keys = plan.keys.iter();
+        if let Err(error) = keys.try_for_each(|key| room::token_is_ready_for(hsm, key)) {
             return lines.refuse(State::Wrong, error);
         }
     }
@@ -313,6 +315,7 @@ fn try_hsm(
         }
     }
     builds_on::find(plan, hsm, expected, lines);
+    sources::in_token(plan, hsm, lines);
 }
 
 fn login(plan: &Plan, hsm: &Hsm) -> Result<u32> {
@@ -327,7 +330,8 @@ fn prove(plan: &Plan, hsm: &mut Hsm, judged: &[Judged]) -> Result<usize> {
     let wants = preflight::wants(plan, judged);
     let proved = preflight::prove(hsm, &wants, |_| {})?.checks.len();
     let escrow = preflight::prove_escrow(hsm, plan)?;
-    Ok(proved + usize::from(escrow.is_some()))
+    let ways_in = preflight::prove_ways_in(hsm, plan)?;
+    Ok(proved + usize::from(escrow.is_some()) + ways_in.len())
 }
 
 fn report(lines: Lines, as_json: bool) -> Result<()> {

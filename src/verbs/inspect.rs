@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
+use base64ct::{Base64, Encoding as _};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::transcript::Chain;
 use crate::{strict_json, verify, words};
 
 mod evidence;
+mod keys;
 
 /// The longest file that is looked into, in bytes.
 const LONGEST: u64 = 256 << 20;
@@ -52,6 +54,9 @@ fn facts(path: &Path) -> Result<Facts> {
     // Asked first, and nothing else reads such a file: not even its digest is shown.
     if let Some(share) = evidence::share(path)? {
         return Ok(share);
+    }
+    if let Some(key) = keys::private(path)? {
+        return Ok(key);
     }
     let bytes = read(path)?;
     let mut facts = file(path, &bytes)?;
@@ -113,7 +118,10 @@ fn file(path: &Path, bytes: &[u8]) -> Result<Facts> {
             "origin": key.origin, "state": key.key_state, "usage": key.key_usage, "multi_region": key.multi_region,
         })));
     }
-    if let Some(wrapped) = wrapped_material(bytes) {
+    if let Some(key) = keys::public(bytes) {
+        return Ok(key);
+    }
+    if let Some(wrapped) = keys::wrapped(bytes) {
         return Ok(wrapped);
     }
     if path
@@ -146,31 +154,29 @@ fn transcript(bytes: &[u8]) -> Result<Facts> {
 fn escrow_package(bytes: &[u8]) -> Option<Facts> {
     let json = strict_json::parse(bytes).ok()?;
     let format = json.get("format")?.as_str()?;
+    let keys = json.get("keys").and_then(strict_json::Json::as_array);
+    let keys: Vec<Value> = keys.unwrap_or_default().iter().map(packed).collect();
     format.starts_with("byok-escrow-package-").then(|| {
         object(json!({
-            "what": "escrow package", "format": format,
+            "what": "escrow package", "format": format, "data_keys": keys,
             "ceremony": json.get("ceremony").and_then(strict_json::Json::as_str).unwrap_or_default(),
             "note": "without a quorum of shares it opens nothing; without it no quorum does",
         }))
     })
 }
 
-/// Wrapped material has no structure; its length tells the wrapping key, and random bytes are no text.
-fn wrapped_material(bytes: &[u8]) -> Option<Facts> {
-    if std::str::from_utf8(bytes).is_ok() {
-        return None;
-    }
-    let spec = match bytes.len() {
-        256 => "RSA_2048",
-        384 => "RSA_3072",
-        512 => "RSA_4096",
-        _ => return None,
+/// What the package says of one data key, and how much of it there is.
+fn packed(key: &strict_json::Json) -> Value {
+    let text = |name| {
+        key.get(name)
+            .and_then(strict_json::Json::as_str)
+            .unwrap_or_default()
     };
-    Some(object(json!({
-        "what": "wrapped key material, by its length", "bytes": bytes.len(),
-        "wrapping_key": format!("{spec}, RSAES_OAEP"),
-        "note": "only the KMS that gave the wrapping key can open it",
-    })))
+    let bytes = Base64::decode_vec(text("wrapped")).map_or(0, |wrapped| wrapped.len());
+    json!({
+        "label": text("label"), "spec": text("spec"), "fingerprint": text("fingerprint"),
+        "wrapping": text("wrapping"), "wrapped_bytes": bytes,
+    })
 }
 
 fn parameters(read: &ImportParameters) -> Facts {

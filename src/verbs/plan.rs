@@ -13,6 +13,7 @@ use crate::kms::KeyArn;
 use crate::kms::aws::{self, ImportParameters, KeyMetadata};
 use crate::plan::Plan;
 use crate::spec::Spec;
+use crate::wrapping::WrappingAlgorithm;
 use crate::{machine, record, words};
 
 mod again;
@@ -264,29 +265,27 @@ fn render(
         "env    = {:?}   # environment variables that the module needs",
         module_environment()
     ));
-    line("");
-    line("[[key]]");
-    line(&format!(
-        "label = {}                  # in the HSM and in the record",
-        quoted(&label)
-    ));
-    line("spec  = \"SYMMETRIC_DEFAULT\"");
-    line(
-        "keep  = \"extractable\"              # stays in the HSM: a reimport needs only the PIN, so does theft",
-    );
     if known.is_empty() {
+        text += &data_key(&label, Spec::AES_256);
         text += &example_import();
     }
+    let of_specs = by_spec(known)?;
     let mut names = BTreeMap::new();
-    for (arn, known) in primary_first(known) {
-        let count: &mut usize = names.entry(arn.region().to_owned()).or_default();
-        *count += 1;
-        let name = if *count == 1 {
-            arn.region().to_owned()
-        } else {
-            format!("{}-{count}", arn.region())
+    for (spec, kms_keys) in &of_specs {
+        text += &match of_specs.len() {
+            1 => data_key(&label, *spec),
+            _ => data_key(&format!("{label}-{}", in_a_label(*spec)), *spec),
         };
-        text += &import(&name, arn, known, wish)?;
+        for (arn, known) in primary_first(kms_keys) {
+            let count: &mut usize = names.entry(arn.region().to_owned()).or_default();
+            *count += 1;
+            let name = if *count == 1 {
+                arn.region().to_owned()
+            } else {
+                format!("{}-{count}", arn.region())
+            };
+            text += &import(&name, *spec, arn, known, wish)?;
+        }
     }
     let day = machine::now().strftime("%Y-%m-%d").to_string();
     text += "\n# Without shares a lost HSM is a lost data key:\n# [escrow]\n# threshold  = 3\n\
@@ -299,7 +298,65 @@ fn render(
     Ok(text)
 }
 
-fn import(name: &str, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<String> {
+/// KMS keys and what is known of them, by the spec of the data key that they take.
+type OfSpec<'a> = BTreeMap<Spec, Vec<(&'a KeyArn, &'a Known)>>;
+
+/// Import parameters alone do not tell a key spec: it is that of the others, or the usual one.
+fn by_spec(known: &BTreeMap<KeyArn, Known>) -> Result<OfSpec<'_>> {
+    let spec_of = |known: &Known| Spec::parse(&known.metadata.as_ref()?.key_spec).ok();
+    let mut told: Vec<Spec> = known.values().filter_map(spec_of).collect();
+    told.sort_unstable();
+    told.dedup();
+    let mut of_specs = OfSpec::new();
+    for (arn, known) in known {
+        let spec = match (spec_of(known), told.as_slice()) {
+            (Some(spec), _) => spec,
+            (None, [spec]) => *spec,
+            (None, []) if !is_for_private_keys(known) => Spec::AES_256,
+            (None, _) => {
+                return Err(Error::usage(format!(
+                    "{}: its import parameters do not tell its key spec",
+                    arn.as_str()
+                ))
+                .hint("give the describe-key answer of that KMS key with them"));
+            }
+        };
+        of_specs.entry(spec).or_default().push((arn, known));
+    }
+    Ok(of_specs)
+}
+
+fn is_for_private_keys(known: &Known) -> bool {
+    let parameters = known.parameters.as_ref();
+    let algorithm = parameters.and_then(|(_, read)| read.wrapping_algorithm);
+    algorithm.is_some_and(WrappingAlgorithm::is_rsa_aes)
+}
+
+/// `rsa-2048`: more than one data key needs more than one label.
+fn in_a_label(spec: Spec) -> String {
+    spec.name().to_lowercase().replace('_', "-")
+}
+
+fn data_key(label: &str, spec: Spec) -> String {
+    let mut text = format!(
+        "\n[[key]]\nlabel = {}                  # in the HSM and in the record\nspec  = \"{}\"\n",
+        quoted(label),
+        spec.name()
+    );
+    if let Spec::Hmac { hash, .. } = spec {
+        let least = hash.bytes() * 8;
+        text += &format!(
+            "# bits  = {least}                       # {least} to {}, whole bytes; {least} where it is not given\n",
+            crate::spec::LONGEST_HMAC * 8
+        );
+    }
+    text += "keep  = \"extractable\"              # stays in the HSM: a reimport needs only the PIN, so does theft\n\
+             # source = \"hsm\"                  # made in the HSM | token, token:id=HEX: in it already | file:PATH, with reason = \"…\"\n";
+    text
+}
+
+fn import(name: &str, spec: Spec, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<String> {
+    fits(spec, arn, known)?;
     let wrapping = known
         .parameters
         .as_ref()
@@ -324,9 +381,15 @@ fn import(name: &str, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<St
     }
     text += &format!("key_arn    = {}\n", quoted(arn.as_str()));
     text += &format!("parameters = {}\n", quoted(&parameters));
-    let wrapping = wrapping.map_or("RSAES_OAEP_SHA_256", |algorithm| algorithm.name());
-    text += &format!("wrapping   = {}   # {wrapping_note}\n", quoted(wrapping));
+    let wrapping = wrapping.unwrap_or_else(|| usual_wrapping(spec));
+    text += &format!(
+        "wrapping   = {}   # {wrapping_note}\n",
+        quoted(wrapping.name())
+    );
     text += "wrap_in    = \"hsm\"                  # hsm | host (the bytes are then in this computer for a moment)\n";
+    if spec.is_private() {
+        text += "# An HSM that cannot wrap private keys as KMS takes them (SoftHSM) needs host; byok doctor tells.\n";
+    }
     text += &format!(
         "expires    = \"{}\" # at most 365 days ahead, or \"never\"\n",
         furthest_midnight()?
@@ -345,8 +408,8 @@ fn import(name: &str, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<St
 }
 
 /// KMS takes new material in the primary Region first, and the plan's first import is taken for that.
-fn primary_first(known: &BTreeMap<KeyArn, Known>) -> Vec<(&KeyArn, &Known)> {
-    let mut ordered: Vec<_> = known.iter().collect();
+fn primary_first<'a>(known: &[(&'a KeyArn, &'a Known)]) -> Vec<(&'a KeyArn, &'a Known)> {
+    let mut ordered = known.to_vec();
     ordered.sort_by_key(|(_, known)| known.metadata.as_ref().is_some_and(is_replica));
     ordered
 }
@@ -392,6 +455,30 @@ fn primaries_are_there(known: &BTreeMap<KeyArn, Known>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What to download parameters for, where nothing says it.
+fn usual_wrapping(spec: Spec) -> WrappingAlgorithm {
+    match spec {
+        Spec::Rsa { .. } => WrappingAlgorithm::RsaAesKeyWrapSha256,
+        _ => WrappingAlgorithm::RsaesOaepSha256,
+    }
+}
+
+/// Whether the downloaded wrapping key takes material of the spec.
+fn fits(spec: Spec, arn: &KeyArn, known: &Known) -> Result<()> {
+    let Some((path, read)) = &known.parameters else {
+        return Ok(());
+    };
+    let algorithm = read
+        .wrapping_algorithm
+        .unwrap_or_else(|| usual_wrapping(spec));
+    spec.takes(algorithm, arn.is_china())
+        .and_then(|()| spec.fits(algorithm, read.wrapping_key.bits()))
+        .map_err(|refusal| {
+            let error = Error::usage(refusal.why).hint(refusal.hint);
+            error.doing(path.display())
+        })
 }
 
 /// Paths in a plan are relative to it; one that goes to another directory gets whole ones.

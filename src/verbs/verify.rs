@@ -438,6 +438,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         rotated: chain
             .events("import-type")
             .any(|line| !line.text("rotates").is_empty()),
+        in_clear: &RecordedPlan::of(record).source_files(),
     };
     format!("\n{}", next.screen(machine::now()))
 }

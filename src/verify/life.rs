@@ -18,7 +18,7 @@ pub struct Row {
     pub at: Timestamp,
     /// The data key's label in the record that tells it.
     pub label: String,
-    /// `generated`, `found in the HSM`, `recovered`, `to be imported`, `imported`, `to be reimported`,
+    /// `generated`, `found in the HSM`, `brought in`, `recovered`, `to be imported`, `imported`, `to be reimported`,
     /// `reimported`, `import failed`, `expires`, `expired`, `shares dealt`, `shares dealt anew`, `destroyed`,
     /// `deleted in KMS`, `expired in KMS`.
     pub what: &'static str,
@@ -235,9 +235,10 @@ impl Told<'_> {
 }
 
 fn how(line: &Line) -> &'static str {
-    match line.event.as_str() {
-        "key-generated" => "generated",
-        "key-found" => "found in the HSM",
+    match (line.event.as_str(), line.text("source")) {
+        ("key-generated", _) => "generated",
+        (_, "file") => "brought in",
+        ("key-found", _) => "found in the HSM",
         _ => "recovered",
     }
 }

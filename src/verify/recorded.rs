@@ -51,6 +51,16 @@ impl RecordedPlan {
             .any(|key| keep(key).is_some_and(|keep| keep != "extractable"))
     }
 
+    /// The files that data keys came from, as the plan names them.
+    pub fn source_files(&self) -> Vec<String> {
+        let keys = self.0.get("key").and_then(Value::as_array);
+        let file = |key: &Value| {
+            let source = key.get("source")?.as_str()?;
+            source.strip_prefix("file:").map(str::to_owned)
+        };
+        keys.into_iter().flatten().filter_map(file).collect()
+    }
+
     /// The same name beside this record, where both were copied together.
     pub fn previous_beside(&self, record: &Path) -> Option<PathBuf> {
         let name = Path::new(self.previous_as_written()?).file_name()?;

@@ -1,11 +1,14 @@
 //! Private keys as bytes: PKCS#8 (RFC 5208; RFC 5915 for curves, RFC 8017 for RSA), as KMS imports them.
 
 use der::{Decode as _, Header, Reader as _, SliceReader};
-use rsa::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use rsa::traits::PublicKeyParts as _;
 
 use super::on_curve;
 use crate::error::{Error, Result};
+use crate::locked::Locked;
 use crate::spec::Spec;
 
 /// How many bytes the one DER structure has that `bytes` begin with. Some modules append zero bytes to what
@@ -24,6 +27,28 @@ pub fn der_len(bytes: &[u8]) -> Result<usize> {
     match whole() {
         Ok(len) if bytes.first() == Some(&SEQUENCE) && len <= bytes.len() => Ok(len),
         _ => Err(Error::hsm("no PKCS#8 structure stands there")),
+    }
+}
+
+/// A private key on P-256 that nothing depends on, as PKCS#8.
+///
+/// # Errors
+/// Exit 5 where memory or randomness fails.
+pub fn throw_away_p256() -> Result<Locked> {
+    let failed = |e: String| Error::machine(format!("making a throw-away key: {e}"));
+    let mut number = Locked::zeroed(32)?;
+    loop {
+        SysRng
+            .try_fill_bytes(&mut number)
+            .map_err(|e| failed(e.to_string()))?;
+        // all but about one number of 2^32 is below the curve's order
+        let Ok(key) = p256::SecretKey::from_slice(&number) else {
+            continue;
+        };
+        let der = key.to_pkcs8_der().map_err(|e| failed(e.to_string()))?;
+        let mut bytes = Locked::zeroed(der.as_bytes().len())?;
+        bytes.copy_from_slice(der.as_bytes());
+        return Ok(bytes);
     }
 }
 

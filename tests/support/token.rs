@@ -5,6 +5,9 @@
 //! test-token MODULE list  LABEL PIN           every object: class, label, id, a line each
 //! test-token MODULE plant LABEL PIN NAME [ID] make an AES key of that label
 //! test-token MODULE pair  LABEL PIN NAME ID X make a P-256 key pair; X: yes or no, is it extractable
+//! test-token MODULE have  LABEL PIN NAME ID KIND X   a key of somebody's own making: aes:BYTES, generic:BYTES,
+//!                                             ec:PARAMS (hex) or rsa:BITS; X: yes or no, is it extractable. Of a
+//!                                             pair the public half stays, and its point or modulus is printed
 //! test-token MODULE sleep LABEL PIN           log in, say "ready", wait for standard input to end
 //! test-token MODULE wrap  LABEL PIN NAME OUT  try to wrap that key with AES-KW under a key made here
 //! test-token MODULE take  LABEL PIN NAME      print that key's bytes in hex, as any PIN holder can
@@ -45,6 +48,13 @@ fn main() {
             &log_in(&context, label, pin),
             name,
             id,
+            *extractable == "yes",
+        ),
+        ("have", [name, id, kind, extractable]) => have(
+            &log_in(&context, label, pin),
+            name,
+            id,
+            kind,
             *extractable == "yes",
         ),
         ("sleep", []) => {
@@ -158,6 +168,62 @@ fn pair(session: &Session, name: &str, id: &str, extractable: bool) {
     session
         .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
         .unwrap();
+}
+
+/// With the few attributes that its maker cared about.
+fn have(session: &Session, name: &str, id: &str, kind: &str, extractable: bool) {
+    let (kind, size) = kind.split_once(':').unwrap();
+    let named = [
+        Attribute::Token(true),
+        Attribute::Label(name.into()),
+        Attribute::Id(unhex(id)),
+    ];
+    let mut own = vec![
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(extractable),
+        Attribute::Sign(kind != "aes"),
+    ];
+    own.extend_from_slice(&named);
+    let secret = |mechanism: Mechanism, mut template: Vec<Attribute>| {
+        template.push(Attribute::Encrypt(kind == "aes"));
+        template.push(Attribute::ValueLen(size.parse::<u64>().unwrap().into()));
+        session.generate_key(&mechanism, &template).unwrap();
+    };
+    let pair = |mechanism: Mechanism, parameters: Vec<Attribute>, tells: AttributeType| {
+        let mut public = vec![Attribute::Verify(true)];
+        public.extend(parameters);
+        public.extend_from_slice(&named);
+        let (public, _) = session
+            .generate_key_pair(&mechanism, &public, &own)
+            .unwrap();
+        let told = session.get_attributes(public, &[tells]).unwrap();
+        let (Attribute::EcPoint(bytes) | Attribute::Modulus(bytes)) = &told[0] else {
+            panic!("nothing told")
+        };
+        println!(
+            "{}",
+            bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()
+        );
+    };
+    match kind {
+        "aes" => secret(Mechanism::AesKeyGen, own.clone()),
+        "generic" => secret(Mechanism::GenericSecretKeyGen, own.clone()),
+        "ec" => pair(
+            Mechanism::EccKeyPairGen,
+            vec![Attribute::EcParams(unhex(size))],
+            AttributeType::EcPoint,
+        ),
+        "rsa" => pair(
+            Mechanism::RsaPkcsKeyPairGen,
+            vec![
+                Attribute::ModulusBits(size.parse::<u64>().unwrap().into()),
+                Attribute::PublicExponent(vec![1, 0, 1]),
+            ],
+            AttributeType::Modulus,
+        ),
+        _ => panic!("{kind}"),
+    }
 }
 
 fn plant(session: &Session, name: &str, id: Option<&str>) {

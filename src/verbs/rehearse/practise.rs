@@ -11,7 +11,7 @@ use crate::ceremony::{Approved, before, generate, log_in, preflight};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module, TokenUri};
 use crate::operator::{Interrupted, Operator as _, Terminal, Unattended};
-use crate::plan::{Kind, PinSource, Plan, WrapIn};
+use crate::plan::{Kind, PinSource, Plan, Source, WrapIn};
 use crate::previous::Previous;
 use crate::rehearsal::{self, Before, Replaced, StandInKms};
 use crate::wrapping::WrappingAlgorithm;
@@ -258,6 +258,12 @@ impl Practice<'_> {
         if plan.imports().next().is_some() {
             told.push(
                 "Import parameters come from a stand-in KMS with a wrapping key of its own.".into(),
+            );
+        }
+        if plan.keys.iter().any(|key| key.source != Source::Hsm) {
+            told.push(
+                "Every data key is made here; in the real room, source says where it comes from."
+                    .into(),
             );
         }
         told.push("The network is not looked at.".into());

@@ -1,0 +1,359 @@
+//! Material that was there before the ceremony: a key of the token, and bytes of this computer that come in.
+
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use super::check::unsigned;
+use super::keys::{class, key_type};
+use super::secrets::Wanted;
+use super::{DataKey, Found, Hsm, KeyId, Life, Material, attributes, fault, quirks};
+use crate::error::{Error, Result};
+use crate::locked::Locked;
+use crate::spec::Spec;
+use crate::wrapping::{self, pkcs8};
+
+/// How a key of the token is named: by its CKA_ID, or by its label.
+#[derive(Clone, Copy)]
+pub enum Named<'a> {
+    /// CKA_LABEL.
+    Label(&'a str),
+    /// CKA_ID, at most 64 bytes.
+    Id(&'a [u8]),
+}
+
+impl Named<'_> {
+    fn attribute(self) -> Attribute {
+        match self {
+            Self::Label(label) => Attribute::Label(label.into()),
+            Self::Id(id) => Attribute::Id(id.into()),
+        }
+    }
+}
+
+impl Hsm {
+    /// Whether the token holds the one key that is meant, judged as far as it can be without using it.
+    ///
+    /// # Errors
+    /// Exit 3: none, several, of another kind than the spec's, not extractable.
+    pub fn source_is_there(&self, named: Named, spec: Spec) -> Result<()> {
+        self.source_handle(named, spec).map(|_| ())
+    }
+
+    /// The same with what the HSM computes of it and all of its attributes. Its history is as the HSM tells
+    /// it: how it differs from a key that byok makes stands in `deviations`.
+    ///
+    /// # Errors
+    /// As [`source_is_there`](Self::source_is_there); exit 3 where the HSM computes nothing with it, or it
+    /// has another length.
+    pub fn take_source(&mut self, named: Named, spec: Spec) -> Result<Found> {
+        let handle = self.source_handle(named, spec)?;
+        let check = self
+            .check_values(handle, spec)
+            .map_err(|e| cannot_use(e, spec))?;
+        if let Some(bytes) = spec.secret_len()
+            && let Some(length) = self.unlike_length(handle, bytes)?
+        {
+            return Err(unlike(&length));
+        }
+        let rules = [
+            &attributes::data_key(spec, Life::Token),
+            attributes::GENERATED,
+        ]
+        .concat();
+        self.found(handle, spec, &rules, Some(check))
+    }
+
+    fn source_handle(&self, named: Named, spec: Spec) -> Result<ObjectHandle> {
+        let template = [
+            Attribute::Class(class(spec)),
+            Attribute::Token(true),
+            named.attribute(),
+        ];
+        let found = self.session.find_objects(&template).map_err(fault)?;
+        match found.as_slice() {
+            [one] => self.judge_source(*one, spec).map(|()| *one),
+            [] => Err(self.none_there(named, spec)),
+            several => Err(self.several_there(several)),
+        }
+    }
+
+    fn none_there(&self, named: Named, spec: Spec) -> Error {
+        let kind = match spec.is_private() {
+            true => "private key",
+            false => "secret key",
+        };
+        let error = match named {
+            Named::Label(label) => {
+                Error::hsm(format!("the token holds no {kind} labelled {label:?}"))
+            }
+            Named::Id(id) => Error::hsm(format!(
+                "the token holds no {kind} of CKA_ID {}",
+                crate::words::hex(id)
+            )),
+        };
+        let others = match named {
+            Named::Label(label) => self.labelled(label).unwrap_or_default(),
+            Named::Id(_) => Vec::new(),
+        };
+        let error = error
+            .check("SOURCE")
+            .hint("is it the right token? pkcs11-tool --login --list-objects shows what is in it");
+        others.iter().fold(error, |e, other| {
+            e.hint(format!(
+                "there is {} of that label, CKA_ID {}",
+                other.class, other.id
+            ))
+        })
+    }
+
+    fn several_there(&self, handles: &[ObjectHandle]) -> Error {
+        let error = Error::hsm(format!("{} keys of the token fit", handles.len()))
+            .check("SOURCE")
+            .hint("name the one that is meant: source = \"token:id=HEX\"");
+        handles.iter().fold(error, |e, handle| {
+            let read = self.session.get_attributes(*handle, &[AttributeType::Id]);
+            match read.unwrap_or_default().as_slice() {
+                [Attribute::Id(id)] => e.hint(format!("there is CKA_ID {}", crate::words::hex(id))),
+                _ => e,
+            }
+        })
+    }
+
+    /// What a module does not tell is judged later, by what the key does.
+    fn judge_source(&self, handle: ObjectHandle, spec: Spec) -> Result<()> {
+        let told = |kind| {
+            let read = self.session.get_attributes(handle, &[kind]);
+            read.unwrap_or_default().into_iter().next()
+        };
+        if told(AttributeType::Extractable) != Some(Attribute::Extractable(true)) {
+            return Err(Error::hsm(
+                "it cannot be wrapped: CKA_EXTRACTABLE is FALSE, for good",
+            )
+            .check("SOURCE")
+            .hint("if another copy of it exists (a backup of the HSM's vendor, its source), bring that in as extractable")
+            .hint("else this material can never be imported: take source out, and a new data key is made"));
+        }
+        if told(AttributeType::WrapWithTrusted) == Some(Attribute::WrapWithTrusted(true)) {
+            return Err(Error::hsm(
+                "it cannot be wrapped for KMS: CKA_WRAP_WITH_TRUSTED is TRUE",
+            )
+            .check("SOURCE")
+            .hint("the HSM wraps it only under keys that its security officer declared trusted, which a wrapping key of a KMS is not"));
+        }
+        if let Some(Attribute::KeyType(is)) = told(AttributeType::KeyType)
+            && !is_type(is, spec)
+        {
+            return Err(unlike(&format!("its key type is {is}")));
+        }
+        match (spec, told(length_of(spec))) {
+            (_, Some(Attribute::ValueLen(len))) => {
+                let (len, wanted) = (u64::from(len), spec.secret_len().unwrap_or(0));
+                if len != 0 && len != wanted as u64 {
+                    return Err(unlike(&format!("{len} bytes, not {wanted}")));
+                }
+            }
+            (Spec::Ec(curve), Some(Attribute::EcParams(is))) if is != curve.params() => {
+                return Err(unlike("it is on another curve"));
+            }
+            (Spec::Rsa { bits }, Some(Attribute::Modulus(n))) if unsigned(&n).len() * 8 != bits => {
+                let has = unsigned(&n).len() * 8;
+                return Err(unlike(&format!("its modulus has {has} bits, not {bits}")));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Brings bytes into the HSM as a data key of this label and CKA_ID: a secret as it is, a private key
+    /// under a throw-away AES key that the HSM holds. What the HSM then computes must be what software does.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM refuses or makes another key of it; the named object may then exist.
+    pub fn bring_in_data_key(
+        &mut self,
+        bytes: &Locked,
+        (label, id): (&str, KeyId),
+        spec: Spec,
+        life: Life,
+    ) -> Result<DataKey> {
+        let name = [Attribute::Label(label.into()), id.attribute()];
+        Ok(DataKey {
+            label: label.to_owned(),
+            id,
+            life,
+            material: self.bring_in_as(bytes, spec, life, &name)?,
+        })
+    }
+
+    /// The same with bytes that nothing depends on: for a private key, of one on P-256.
+    ///
+    /// # Errors
+    /// As [`bring_in_data_key`](Self::bring_in_data_key); nothing but session objects was made.
+    pub fn prove_way_in(&mut self, spec: Spec) -> Result<&'static str> {
+        let Some(len) = spec.secret_len() else {
+            let entrance = self.entrance()?;
+            self.session
+                .destroy_object(entrance.handle)
+                .map_err(fault)?;
+            return Ok(entrance.row.name);
+        };
+        let mut bytes = Locked::zeroed(len)?;
+        SysRng
+            .try_fill_bytes(&mut bytes)
+            .map_err(|e| Error::machine(format!("drawing a throw-away key: {e}")))?;
+        let brought = self.bring_in_as(&bytes, spec, Life::Session, &[])?;
+        self.destroy(brought)?;
+        Ok("C_CreateObject")
+    }
+
+    fn bring_in_as(
+        &mut self,
+        bytes: &Locked,
+        spec: Spec,
+        life: Life,
+        name: &[Attribute],
+    ) -> Result<Material> {
+        let wanted = wrapping::check_values(spec, bytes)?;
+        let rules = attributes::data_key(spec, life);
+        let handle = match spec.is_private() {
+            true => self.bring_in_private(bytes, spec, &rules, name)?,
+            false => {
+                let secret = Wanted {
+                    key_type: key_type(spec),
+                    name,
+                    rules: &rules,
+                };
+                let handle = self.bring_in_secret(bytes, &secret)?;
+                self.make_sensitive(handle)?;
+                handle
+            }
+        };
+        let rules = [&rules, attributes::BROUGHT_IN].concat();
+        let brought = self.judged_as(&rules, handle, spec)?;
+        let length = self.another_length(handle, spec)?;
+        if brought.check == wanted && length.is_none() {
+            return Ok(brought);
+        }
+        Err(Error::hsm("the HSM took other bytes in than it was given").check("CONTROL"))
+    }
+
+    fn bring_in_private(
+        &mut self,
+        bytes: &Locked,
+        spec: Spec,
+        rules: &[attributes::Rule],
+        name: &[Attribute],
+    ) -> Result<ObjectHandle> {
+        let entrance = self.entrance()?;
+        let brought = entrance.unwrap(self, bytes, spec, rules, name);
+        self.session
+            .destroy_object(entrance.handle)
+            .map_err(fault)?;
+        brought
+    }
+
+    /// The throw-away AES key, with the first row of AES-KWP by which a private key made here comes in right.
+    fn entrance(&mut self) -> Result<Entrance> {
+        let mut key = Locked::zeroed(32)?;
+        SysRng
+            .try_fill_bytes(&mut key)
+            .map_err(|e| Error::machine(format!("drawing a throw-away key: {e}")))?;
+        let handle = self
+            .bring_in(&key, &attributes::entrance_key())
+            .map_err(|e| e.doing("loading a key to bring a private key in"))?;
+        let control = pkcs8::throw_away_p256()?;
+        let mut entrance = Entrance {
+            handle,
+            key,
+            row: &quirks::AES_KEY_WRAPS_PADDED[0],
+        };
+        let mut first = None; // the standard's own mechanism tells most
+        for row in quirks::AES_KEY_WRAPS_PADDED {
+            entrance.row = row;
+            match self.prove_entrance(&entrance, &control) {
+                Ok(()) => return Ok(entrance),
+                Err(lost) if super::session_was_lost(&lost) => return Err(lost),
+                Err(e) => {
+                    first.get_or_insert(e.doing(row.name));
+                }
+            }
+        }
+        self.session.destroy_object(handle).map_err(fault)?;
+        let none = || Error::hsm("no way in");
+        Err(first
+            .unwrap_or_else(none)
+            .check("CONTROL")
+            .hint("this HSM takes no private key in: it does not unwrap with AES-KWP (RFC 5649)"))
+    }
+
+    fn prove_entrance(&self, entrance: &Entrance, control: &Locked) -> Result<()> {
+        let rules = attributes::data_key(Spec::P256, Life::Session);
+        let handle = entrance.unwrap(self, control, Spec::P256, &rules, &[])?;
+        let same = self
+            .check_values(handle, Spec::P256)
+            .and_then(|check| Ok(check == wrapping::check_values(Spec::P256, control)?));
+        self.session.destroy_object(handle).map_err(fault)?;
+        match same? {
+            true => Ok(()),
+            false => Err(Error::hsm("it unwrapped to another key than was wrapped")),
+        }
+    }
+}
+
+/// The throw-away AES key under which a private key comes in: known to locked memory and to the HSM.
+struct Entrance {
+    handle: ObjectHandle,
+    key: Locked,
+    row: &'static quirks::Numbered,
+}
+
+impl Entrance {
+    fn unwrap(
+        &self,
+        hsm: &Hsm,
+        bytes: &Locked,
+        spec: Spec,
+        rules: &[attributes::Rule],
+        name: &[Attribute],
+    ) -> Result<ObjectHandle> {
+        let wrapped = wrapping::aes_kwp_wrap(&self.key, bytes)?;
+        hsm.unwrap_under(
+            self.handle,
+            &self.row.mechanism(),
+            &wrapped,
+            spec,
+            rules,
+            name,
+        )
+    }
+}
+
+fn length_of(spec: Spec) -> AttributeType {
+    match spec {
+        Spec::Symmetric { .. } | Spec::Hmac { .. } => AttributeType::ValueLen,
+        Spec::Ec(_) => AttributeType::EcParams,
+        Spec::Rsa { .. } => AttributeType::Modulus,
+    }
+}
+
+/// HMAC keys that byok did not make may have the type of their hash.
+fn is_type(is: KeyType, spec: Spec) -> bool {
+    is == key_type(spec) || matches!(spec, Spec::Hmac { .. }) && is == KeyType::SHA256_HMAC
+}
+
+fn unlike(how: &str) -> Error {
+    Error::hsm(format!("it is no key of the plan's spec: {how}"))
+        .check("SOURCE")
+        .hint("compare spec (for HMAC keys also bits) in the plan with the key in the HSM")
+}
+
+fn cannot_use(error: Error, spec: Spec) -> Error {
+    let needs = match spec {
+        Spec::Symmetric { .. } => "CKA_ENCRYPT",
+        _ => "CKA_SIGN",
+    };
+    error.hint(format!(
+        "the fingerprint needs {needs} = TRUE; if the key may be changed (CKA_MODIFIABLE), set it with the HSM's own tool"
+    ))
+}

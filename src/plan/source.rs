@@ -1,0 +1,135 @@
+//! Where the material of a data key comes from: made in the HSM, or there before this ceremony.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::{Keep, relative};
+use crate::error::{Error, Result};
+use crate::words;
+
+/// The longest CKA_ID that a plan can name, in bytes.
+const LONGEST_ID: usize = 64;
+
+/// `source` of a `[[key]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Made inside the HSM in this ceremony.
+    Hsm,
+    /// A key that is in the HSM token already.
+    Token(InToken),
+    /// A file that holds it in clear.
+    File(PathBuf),
+}
+
+/// Which key of the HSM token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InToken {
+    /// The one of the data key's label.
+    Label,
+    /// The one of this CKA_ID; its label may be any.
+    Id(Vec<u8>),
+}
+
+impl Source {
+    /// Reads the plan's `source`.
+    ///
+    /// # Errors
+    /// Exit 2 for anything that is none of the four forms.
+    pub(super) fn parse(text: Option<&str>, base: &Path) -> Result<Self> {
+        let Some(text) = text else {
+            return Ok(Self::Hsm);
+        };
+        match text {
+            "hsm" => return Ok(Self::Hsm),
+            "token" => return Ok(Self::Token(InToken::Label)),
+            _ => {}
+        }
+        if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
+            return relative(base, "source", path).map(Self::File);
+        }
+        text.strip_prefix("token:id=")
+            .and_then(words::unhex)
+            .filter(|id| (1..=LONGEST_ID).contains(&id.len()))
+            .map(|id| Self::Token(InToken::Id(id)))
+            // What stands there may be key bytes in the wrong place: it is not repeated.
+            .ok_or_else(|| {
+                Error::usage("source is none of hsm, token, token:id=HEX, file:PATH")
+                    .hint("material itself never stands in a plan; if it did, it is exposed")
+            })
+    }
+
+    /// Whether byok brings an object into the token, which it takes back where the ceremony fails.
+    pub fn makes_an_object(&self) -> bool {
+        !matches!(self, Self::Token(_))
+    }
+
+    /// What the plan must say beside it.
+    ///
+    /// # Errors
+    /// Exit 2: a file without a reason, a reason without a file, a key of the token that is to be kept in
+    /// another way than it is.
+    pub(super) fn judge(&self, reason: Option<&str>, keep: Keep) -> Result<()> {
+        match (self, reason) {
+            (Self::File(_), None) => Err(Error::usage(
+                "source = \"file:…\" needs reason = \"…\" beside it",
+            )
+            .hint("a data key that was in a file is exposed: the record says for ever why it came from one")
+            .hint("without a reason, let the HSM make a new one: take source out")),
+            (Self::Hsm | Self::Token(_), Some(_)) => Err(Error::usage(
+                "reason in [[key]] belongs to source = \"file:…\"",
+            )
+            .hint("take it out: what a plan says is done, or the plan is not run")),
+            (Self::Token(_), None) if keep != Keep::Extractable => Err(Error::usage(format!(
+                "keep = {:?} is not possible with source = \"token\"",
+                keep.name()
+            ))
+            .hint("byok neither seals nor takes away a key that it did not make: if the ceremony failed afterwards, it could not give it back")
+            .hint("keep = \"extractable\"; seal it with the HSM's own tool once the record is sealed, if that is wanted")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// As the plan spells it.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hsm => f.write_str("hsm"),
+            Self::Token(InToken::Label) => f.write_str("token"),
+            Self::Token(InToken::Id(id)) => write!(f, "token:id={}", words::hex(id)),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_the_four_forms_are_read() {
+        let parse = |text| Source::parse(Some(text), Path::new("base"));
+        assert_eq!(Source::parse(None, Path::new("")).unwrap(), Source::Hsm);
+        for text in ["hsm", "token", "token:id=0a1b", "file:base/k.bin"] {
+            let base = Path::new("");
+            let read = Source::parse(Some(text), base).unwrap();
+            assert_eq!(read.to_string(), text);
+        }
+        let file = parse("file:k.bin").unwrap();
+        assert_eq!(file, Source::File(PathBuf::from("base/k.bin")));
+        let long = format!("token:id={}", "00".repeat(65));
+        let mistyped = [
+            "HSM",
+            "DEADBEEF",
+            "token:id=0",
+            "token:id=xy",
+            "token:label=a",
+            &long,
+        ];
+        for text in mistyped {
+            let refused = parse(text).unwrap_err();
+            assert!(!refused.what.contains(text), "{refused:?}");
+        }
+        assert!(parse("").is_err() && parse("file:").is_err() && parse("token:id=").is_err());
+    }
+}
