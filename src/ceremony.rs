@@ -39,6 +39,7 @@ mod roll_call;
 pub mod room;
 mod shares;
 mod signer;
+pub mod tries;
 mod two_sided;
 mod typing;
 
