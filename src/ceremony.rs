@@ -41,6 +41,7 @@ pub mod room;
 mod shares;
 mod signer;
 pub(crate) mod source;
+pub mod tries;
 mod two_sided;
 mod typing;
 

@@ -51,10 +51,14 @@ pub enum Command {
         room: Option<PathBuf>,
     },
     /// What this HSM can do: every path tried with control keys
-    #[command(after_help = "Only session objects are made, and destroyed.\n\n\
+    #[command(
+        after_help = "Only session objects are made, and destroyed. Symmetric data keys are tried under every\n\
+        size of wrapping key, the others under RSA_3072; --all tries every spec under every size\n\
+        and makes RSA data keys of 3072 and 4096 bits in the HSM too, which may take minutes.\n\n\
         Example:  byok doctor plan.toml\n          \
         byok doctor --module /usr/lib/softhsm/libsofthsm2.so --token pkcs11:token=ceremony\n          \
-        byok doctor --leftovers records/2026-11-22-payments.aborted-20261122T114203Z")]
+        byok doctor --leftovers records/2026-11-22-payments.aborted-20261122T114203Z"
+    )]
     Doctor {
         /// Take module, token and PIN source from this plan
         plan: Option<PathBuf>,
@@ -70,6 +74,9 @@ pub enum Command {
         /// List what an aborted or interrupted run left in the token
         #[arg(long, value_name = "RECORD")]
         leftovers: Option<PathBuf>,
+        /// Every spec under every size of wrapping key
+        #[arg(long, conflicts_with = "leftovers")]
+        all: bool,
         /// For programs
         #[arg(long)]
         json: bool,

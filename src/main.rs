@@ -43,6 +43,7 @@ fn run(command: Command) -> Result<()> {
             token,
             pin,
             leftovers,
+            all,
             json,
         } => {
             let place = verbs::HsmPlace {
@@ -54,7 +55,7 @@ fn run(command: Command) -> Result<()> {
             };
             match leftovers {
                 Some(record) => verbs::leftovers(place, &record, json),
-                None => verbs::doctor(place, json),
+                None => verbs::doctor(place, all, json),
             }
         }
         Command::Plan {

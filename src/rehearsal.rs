@@ -20,9 +20,11 @@ use crate::wrapping::{self, ControlKey, Fingerprint, WrappingAlgorithm, check_va
 
 mod practice;
 mod stand_in;
+mod works;
 
-pub use practice::{Replaced, practice_plan};
+pub use practice::{Replaced, from_elsewhere, practice_plan};
 pub use stand_in::Before;
+pub use works::Works;
 
 /// The token's label and PINs. They guard nothing: everything in a rehearsal is practice.
 pub const TOKEN: &str = "rehearsal";
@@ -87,6 +89,11 @@ impl StandInKms {
     /// The wrapping key that it gives out.
     pub fn wrapping_key(&self) -> &crate::wrapping::key::WrappingKey {
         self.key.public()
+    }
+
+    /// Its whole key, as a control key of what the soft HSM wraps.
+    pub fn control_key(&self) -> &ControlKey {
+        &self.key
     }
 
     /// Import parameters for a KMS key, as `aws kms get-parameters-for-import` prints them.

@@ -19,8 +19,10 @@ use crate::transcript::VoidShares;
 use crate::transcript::signature::fingerprint;
 use crate::words;
 
+mod many;
 mod shares;
 
+pub use many::COUNTED_IN_STEPS;
 pub use shares::{asked_of, mistyped, one_row, place_of, place_of_share, share, short, suspects};
 
 /// The widest line, in terminal columns.
@@ -49,16 +51,10 @@ pub fn approval(
     let mut screen = heading(rehearsal, "before step 1 of 13: approve");
     screen += &fold(&plan.title, " ");
     screen += "\n";
-    for key in &plan.keys {
-        screen += &key_meaning(plan, previous, key);
-        for import in &key.imports {
-            screen += &import_meaning(import);
-            screen += &known_to_kms(plan.kind, previous, key, import);
-        }
-        if plan.kind != Kind::Destroy {
-            screen += &field("keep", keep_meaning(key.keep));
-        }
-    }
+    screen += &match many::counts(plan) {
+        true => many::meaning(plan, previous),
+        false => each_meaning(plan, previous),
+    };
     if let Some(reason) = &plan.reason {
         screen += &field("reason", reason);
     }
@@ -96,16 +92,36 @@ pub fn approval(
     screen
 }
 
-fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> String {
-    let (verb, how) = match plan.kind {
-        Kind::Generate => comes_to_be(&key.source),
+fn each_meaning(plan: &Plan, previous: Option<&Previous>) -> String {
+    let mut text = String::new();
+    for key in &plan.keys {
+        text += &key_meaning(plan, previous, key);
+        for import in &key.imports {
+            text += &import_meaning(import);
+            text += &known_to_kms(plan.kind, previous, key, import);
+        }
+        if plan.kind != Kind::Destroy {
+            text += &field("keep", keep_meaning(key.keep));
+        }
+    }
+    text
+}
+
+/// What becomes of data keys from this source in a ceremony of this kind.
+fn verb(kind: Kind, source: &Source) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Generate => comes_to_be(source),
         Kind::Reimport => ("find", "the same, in the HSM"),
         Kind::Recover => ("recover", "the same, from a quorum"),
         Kind::Destroy => (
             "DESTROY",
             "for ever; what it protects is lost with its last copy",
         ),
-    };
+    }
+}
+
+fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> String {
+    let (verb, how) = verb(plan.kind, &key.source);
     // Without imports the plan does not tell the length of the data key, but the record does.
     let known = previous.and_then(|previous| previous.key(&key.label)?.bytes);
     let made_of = match (known, key.spec) {
@@ -171,9 +187,10 @@ fn escrow_meaning(plan: &Plan) -> Option<String> {
         return match (plan.kind, &plan.reuse_escrow) {
             (Kind::Destroy, _) => Some("each share form and package is asked for".to_owned()),
             (_, Some(reason)) => Some(format!("the old shares stay in use: {reason}")),
-            (Kind::Generate, None) => {
-                Some("NONE: if the HSM is lost, so is this data key".to_owned())
-            }
+            (Kind::Generate, None) => Some(match plan.keys.len() {
+                1 => "NONE: if the HSM is lost, so is this data key".to_owned(),
+                _ => "NONE: if the HSM is lost, so are these data keys".to_owned(),
+            }),
             (_, None) => None,
         };
     };
@@ -521,6 +538,13 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
             words::printable(&path.display().to_string())
         );
     }
+    let public_keys = match plan.keys.iter().any(|key| key.spec.is_private()) {
+        true => {
+            "<label>/public-key.pem  the public half of a key pair; the same as DER: public-key.der, whose\n\
+             \x20                       SHA-256 is the fingerprint\n"
+        }
+        false => "",
+    };
     let signature = match plan.signer {
         SignerPlan::Nobody => "",
         _ => {
@@ -538,7 +562,7 @@ pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
          transcript.jsonl   what happened, a line an event, each bound to the one before\n\
          transcript.html    the same as a report to read and to print; what counts is transcript.jsonl\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
-{signature}{escrow}{imports}{rotation}\
+{signature}{escrow}{public_keys}{imports}{rotation}\
 {in_clear}\
          \n\
          The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\

@@ -6,9 +6,11 @@
 
 use std::path::Path;
 
-use crate::html::{Document, Html, tag};
-use crate::plan::{Keep, Kind, PinSource, Plan};
+use crate::html::{Document, Html, boxes, code, tag};
+use crate::plan::{Keep, KeyPlan, Kind, PinSource, Plan};
 use crate::previous::Previous;
+use crate::screens;
+use crate::spec::Spec;
 
 mod after;
 mod before;
@@ -132,6 +134,43 @@ impl Script<'_> {
                 "PRACTICE: nothing on this paper is real. Real shares, PINs and digests are never written on it.",
             ),
             false => Html::default(),
+        }
+    }
+}
+
+/// With more data keys or imports than this the paper lists them in tables.
+const IN_TABLES: usize = 12;
+
+impl Script<'_> {
+    /// Whether there are so many data keys or imports that they stand in a table, a row each.
+    fn in_tables(&self) -> bool {
+        self.plan.keys.len() > IN_TABLES || self.imports() > IN_TABLES
+    }
+
+    /// Whether there are so many data keys that the screen counts them and shows no single one.
+    fn counts_in_steps(&self) -> bool {
+        self.plan.keys.len() >= screens::COUNTED_IN_STEPS
+    }
+
+    /// What people compare of these data keys at a glance: AES keys have a KCV, the others none.
+    fn check_word(&self) -> &'static str {
+        let with_kcv = |key: &KeyPlan| matches!(key.spec, Spec::Symmetric { .. });
+        let count = self.plan.keys.iter().filter(|key| with_kcv(key)).count();
+        match count {
+            0 => "first 8 digits of the fingerprint",
+            n if n == self.plan.keys.len() => "KCV",
+            _ => "KCV, or where it has none the first 8 digits of the fingerprint,",
+        }
+    }
+
+    /// That of one data key: what is known, or boxes to write it in.
+    fn glance(&self, key: &KeyPlan) -> Html {
+        let (kcv, fingerprint) = self.known(&key.label);
+        match (key.spec, kcv, fingerprint) {
+            (Spec::Symmetric { .. }, Some(kcv), _) => code(&kcv),
+            (Spec::Symmetric { .. }, None, _) => boxes(1, 6),
+            (_, _, Some(hex)) => code(&format!("{}…", hex.get(..8).unwrap_or(&hex))),
+            (_, _, None) => boxes(2, 4),
         }
     }
 }

@@ -269,11 +269,12 @@ impl Spec {
     }
 }
 
-/// What it is made of, for people: `32 bytes`, `key pair on P-384`.
+/// What it is made of, for people: `32 bytes`, `28 bytes (224 bits)`, `key pair on P-384`.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Symmetric { bytes } | Self::Hmac { bytes, .. } => write!(f, "{bytes} bytes"),
+            Self::Symmetric { bytes } => write!(f, "{bytes} bytes"),
+            Self::Hmac { bytes, .. } => write!(f, "{bytes} bytes ({} bits)", bytes * 8),
             Self::Ec(curve) => f.write_str(match curve {
                 Curve::P256 => "key pair on P-256",
                 Curve::P384 => "key pair on P-384",

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use support::{
     ARN, Kind, KmsKey, LABEL, PIN, Room, SHA_1, SHA_256, now, refused, sha256, skip, stderr, stdout,
 };
+use unicode_width::UnicodeWidthStr as _;
 
 const CHINA: &str =
     "arn:aws-cn:kms:cn-north-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
@@ -590,13 +591,38 @@ fn doctor(kind: Kind) {
     );
     assert_eq!(said["data_key_attributes"]["CKA_DECRYPT"], false);
     let paths = said["paths"].as_array().unwrap();
-    assert_eq!(paths.len(), 12);
+    let symmetric = paths
+        .iter()
+        .filter(|path| path["spec"] == "SYMMETRIC_DEFAULT");
+    assert_eq!(symmetric.count(), 12); // every algorithm, size and place
     for path in paths {
+        let spec = path["spec"].as_str().unwrap();
+        let private = spec.starts_with("ECC_") || spec.starts_with("RSA_");
         let in_hsm = path["wrapped_in"] == "hsm";
-        let expected = path["wrapping"] == SHA_1 || !in_hsm || kind.wraps_sha_256();
+        let by_itself = match kind {
+            Kind::SoftHsm => path["wrapping"] == SHA_1 && !private, // it appends bytes to private keys
+            Kind::Kryoptic => true,
+        };
+        let expected = !in_hsm || by_itself;
         assert_eq!(path["works"], expected, "{path}");
         assert_eq!(path["why"].is_null(), expected, "{path}");
+        let rsa_aes = path["wrapping"].as_str().unwrap().starts_with("RSA_AES");
+        let mechanism = (rsa_aes && in_hsm && expected).then_some("CKM_AES_KEY_WRAP_KWP");
+        assert_eq!(path["mechanism"].as_str(), mechanism, "{path}");
     }
+    let of = |list: &serde_json::Value, spec: &str| {
+        let mut rows = list.as_array().unwrap().iter();
+        let row = rows.find(|row| row["spec"] == spec);
+        row.map(|row| row["works"] == true)
+    };
+    let makes = |spec| of(&said["data_keys"], spec).unwrap();
+    assert_eq!(makes("ECC_SECG_P256K1"), kind == Kind::SoftHsm, "{said}");
+    assert!(makes("HMAC_384") && makes("ECC_NIST_P521") && makes("RSA_2048"));
+    assert!(!makes("RSA_4096"), "it is not tried unless --all says so");
+    let escrow = |spec| of(&said["escrow"]["data_keys"], spec);
+    assert_eq!(escrow("HMAC_224"), Some(kind == Kind::Kryoptic), "{said}");
+    assert_eq!(escrow("HMAC_256"), Some(true));
+    assert_eq!(escrow("RSA_2048"), Some(true));
     assert_eq!(said["signer"]["works"], true, "{said}");
     assert_eq!(room.objects(), [""; 0]);
 
@@ -611,12 +637,41 @@ fn doctor(kind: Kind) {
         "file:pin",
     ];
     let text = done(&room.byok(&place).output().unwrap());
-    assert!(text.contains(&format!("yes       {SHA_1}")), "{text}");
-    assert_eq!(
-        text.contains("NO        RSAES_OAEP_SHA_256"),
-        !kind.wraps_sha_256(),
+    let row = |spec: &str| {
+        let row = text.lines().find(|line| line.starts_with(spec));
+        row.unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let rows = match kind {
+        Kind::SoftHsm => [
+            "SYMMETRIC_DEFAULT yes NO (1) . . yes AES-KW",
+            "HMAC_224 yes NO (1) . . yes NO (2)",
+            "ECC_NIST_P521 NO (3) NO (1) NO (4) NO (5) yes AES-KWP",
+            "RSA_2048 . . NO (4) NO (5) yes AES-KWP",
+            "ECC_SECG_P256K1 NO (3) NO (1) NO (4) NO (5) yes AES-KWP",
+        ],
+        Kind::Kryoptic => [
+            "SYMMETRIC_DEFAULT yes yes . . yes AES-KW",
+            "HMAC_224 yes yes . . yes AES-KWP",
+            "ECC_NIST_P521 yes yes two parts two parts yes AES-KWP",
+            "RSA_2048 . . two parts two parts yes AES-KWP",
+            "ECC_SECG_P256K1 NO: this HSM makes none (1)",
+        ],
+    };
+    for expected in rows {
+        assert_eq!(row(expected.split(' ').next().unwrap()), expected, "{text}");
+    }
+    assert!(
+        row("RSA_4096").contains("not tried; byok doctor --all"),
         "{text}"
     );
+    let (_, below) = text.split_once("\n  (1) ").unwrap();
+    assert!(below.contains("CKR_"), "{text}");
+    let table = text.lines().skip_while(|line| !line.starts_with("spec "));
+    assert!(table.clone().count() > 14, "{text}");
+    table.for_each(|line| assert!(line.width() <= 79, "{line}"));
     assert!(text.contains("signer    P-256 key pair"), "{text}");
     assert_eq!((room.objects(), room.signers()), (vec![], vec![]));
 }

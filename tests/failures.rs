@@ -1419,7 +1419,6 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
     let at_end = |lines: &str| format!("{good}{lines}\n");
     let in_key = |line: &str| good.replace("[[key.import]]", &format!("{line}\n[[key.import]]"));
     let in_import = |line: &str| good.replace("wrap_in = ", &format!("{line}\nwrap_in = "));
-    let not_built = |name: &str| format!("{name} is not built yet");
     let builds = "builds on nothing".to_owned();
     let mut plans = vec![
         (
@@ -1431,8 +1430,6 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
             "bits means nothing for SYMMETRIC_DEFAULT".into(),
             in_key("bits = 256"),
         ),
-
-
         (
             "is neither NEW_KEY_MATERIAL nor".into(),
             in_import("import_type = \"x\""),

@@ -521,6 +521,116 @@ fn a_report_prints_cleanly_on_a4_and_letter() {
     }
 }
 
+/// A plan with this many data keys of every kind, each with an import.
+fn plan_of(count: usize) -> Plan {
+    let kinds = [
+        ("SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_256"),
+        ("HMAC_512", "RSAES_OAEP_SHA_256"),
+        ("ECC_NIST_P521", "RSA_AES_KEY_WRAP_SHA_256"),
+        ("RSA_4096", "RSA_AES_KEY_WRAP_SHA_256"),
+    ];
+    let mut text = "title = \"Many\"\nkind = \"generate\"\n[hsm]\nmodule = \"/usr/lib/hsm.so\"\n\
+        token = \"pkcs11:token=ceremony\"\n"
+        .to_owned();
+    for at in 0..count {
+        let (spec, wrapping) = kinds[at % kinds.len()];
+        text += &format!(
+            "[[key]]\nlabel = \"{}-{at}\"\nspec = \"{spec}\"\nkeep = \"extractable\"\n[[key.import]]\nname = \"kms\"\n\
+             key_arn = \"arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-{at:012}\"\n\
+             parameters = \"inputs/{at}.json\"\nwrapping = \"{wrapping}\"\nexpires = \"2027-11-20T00:00:00Z\"\n",
+            "L".repeat(if at == 3 { 60 } else { 4 })
+        );
+    }
+    text += "[record]\ndirectory = \"records/many\"\n";
+    Plan::parse(Path::new("plan.toml"), text.into_bytes()).unwrap()
+}
+
+#[test]
+fn a_script_of_data_keys_of_every_kind_and_number_prints_cleanly() {
+    let dir = tempfile::tempdir().unwrap();
+    for (count, pages) in [(4, 12..=18), (13, 12..=18), (60, 16..=28)] {
+        let plan = plan_of(count);
+        let script = Script {
+            plan: &plan,
+            practice: false,
+            previous: None,
+        };
+        let html = script.render();
+        for at in 0..count {
+            assert!(html.contains(&format!("L-{at}<")), "{at} of {count}");
+            assert!(html.contains(&format!("56ef-{at:012}")), "{at} of {count}");
+        }
+        let each =
+            html.contains("KCV, or where it has none the first 8 digits of the fingerprint,");
+        assert_eq!(
+            each,
+            count < 50,
+            "the screen shows no single one of {count}"
+        );
+        let name = format!("script-many-{count}.html");
+        let Some(printed) = print(&kept(&name, &html, dir.path()), Paper::A4) else {
+            return;
+        };
+        clean(&printed, "PRODUCTION", pages);
+        assert!(printed.text().contains("key pair on P-521"));
+    }
+}
+
+#[test]
+fn what_has_no_kcv_is_told_by_its_fingerprint_and_a_pair_by_its_public_key() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.spec = "HMAC_512".into();
+    room.plan.key_more = "bits = 1024\n".into();
+    let arn = support::ARN.replace("1234abcd", "00000001");
+    let parameters = room.kms.parameters(&arn, support::now() + 86_000);
+    fs::write(room.path("inputs/pair.json"), parameters).unwrap();
+    room.plan.more = format!(
+        "[[key]]\nlabel = \"pair\"\nspec = \"ECC_NIST_P384\"\nkeep = \"extractable\"\n[[key.import]]\nname = \"kms\"\n\
+         key_arn = \"{arn}\"\nparameters = \"inputs/pair.json\"\nwrapping = \"RSA_AES_KEY_WRAP_SHA_256\"\n\
+         wrap_in = \"host\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
+        room.kms.sha256()
+    );
+    let made = room.run_well();
+    let html = report_of(&room, "records/one");
+    assert_eq!(html, made_again(&room.path("records/one")));
+    for told in [
+        "<td>HMAC_512, 128 bytes (1024 bits)</td>",
+        "<td>ECC_NIST_P384, key pair on P-384</td>",
+        "row 16",
+        "<code>pair/public-key.pem</code>",
+    ] {
+        assert!(html.contains(told), "{told}");
+    }
+    assert!(!html.contains(" 0 bytes") && !html.contains("<td>KCV</td>"));
+    let readme = fs::read_to_string(room.path("records/one/README.txt")).unwrap();
+    assert!(readme.contains("public-key.pem") && readme.contains("public-key.der"));
+    let verified = room.byok(&["verify", "records/one"]).output().unwrap();
+    let said = stdout(&verified);
+    let fingerprint = made.events("key-generated")[0]["fingerprint"]
+        .as_str()
+        .unwrap();
+    let (first, second) = fingerprint.split_at(64);
+    assert!(
+        said.contains(&format!("{first}\n                      {second}\n")),
+        "{said}"
+    );
+    assert!(
+        said.contains("HMAC_512  1024 bits") && said.contains("public key  pair/public-key.pem")
+    );
+
+    // Printed for the next ceremony, what is known stands there, and nothing is left to write.
+    let head = sha256(&made.bytes);
+    room.plan.kind = "reimport".into();
+    room.plan.directory = "records/two".into();
+    room.plan.top_more = format!("previous = \"records/one\"\nprevious_head = \"{head}\"\n");
+    let script = script(&room, &[]);
+    assert!(script.contains(&format!("<code>{}…</code>", &fingerprint[..8])));
+    assert!(script.contains("compares the first 8 digits of the fingerprint of each data key"));
+    assert!(!script.contains("filled in at step 7"));
+}
+
 #[test]
 fn blank_forms_print_cleanly_on_a4_and_letter() {
     let dir = tempfile::tempdir().unwrap();

@@ -448,6 +448,123 @@ fn a_plan_with_escrow_is_practised_whole_at_the_screen() {
     assert!(room.beside().is_empty());
 }
 
+/// More data keys of a plan, of these specs, each with an import and lines of its own.
+fn keys_of(specs: &[(&str, &str, &str, &str)], digest: Option<&str>) -> String {
+    let mut text = String::new();
+    for (at, (label, spec, wrapping, more)) in specs.iter().enumerate() {
+        let arn = ARN.replace("1234abcd", &format!("{at:08}"));
+        text += &format!(
+            "[[key]]\nlabel = \"{label}\"\nspec = \"{spec}\"\nkeep = \"extractable\"\n{more}\
+             [[key.import]]\nname = \"eu-west-1\"\nkey_arn = \"{arn}\"\nparameters = \"inputs/{label}.json\"\n\
+             wrapping = \"{wrapping}\"\nexpires = \"never\"\n"
+        );
+        if let Some(digest) = digest {
+            text += &format!("wrapping_key_sha256 = \"{digest}\"\n");
+        }
+    }
+    text
+}
+
+#[test]
+fn data_keys_of_every_kind_are_practised_and_what_differs_is_said_once() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.pin = "prompt".into();
+    let digest = room.plan.wrapping_key_sha256.clone();
+    let keys = [
+        ("mac", "HMAC_224", SHA_256, ""),
+        ("long-mac", "HMAC_512", SHA_1, "bits = 1024\n"),
+        ("p521", "ECC_NIST_P521", "RSA_AES_KEY_WRAP_SHA_256", ""),
+        ("coin", "ECC_SECG_P256K1", SHA_256, ""),
+        ("p256", "ECC_NIST_P256", "RSA_AES_KEY_WRAP_SHA_256", ""),
+        ("rsa", "RSA_2048", "RSA_AES_KEY_WRAP_SHA_1", ""),
+    ];
+    room.plan.more = keys_of(&keys, digest.as_deref()) + &table(2, 2, "files:shares");
+    let mut person = Person::rehearses(&room);
+    let papers = person
+        .papers
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    for told in [
+        "The soft HSM does not wrap with RSAES_OAEP_SHA_256, for HMAC_224: RSAES_OAEP_SHA_1 is practised instead.",
+        "The soft HSM does not wrap with RSAES_OAEP_SHA_256, for ECC_SECG_P256K1: this computer wraps instead \
+         (wrap_in = \"host\").",
+        "does not wrap with RSA_AES_KEY_WRAP_SHA_256, for ECC_NIST_P256, ECC_NIST_P521: this computer wraps instead",
+        "does not wrap with RSA_AES_KEY_WRAP_SHA_1, for RSA_2048: this computer wraps instead",
+        "The soft HSM cannot serve [escrow] for HMAC_224 of 224 bits: bits = 256 is practised instead.",
+    ] {
+        assert_eq!(papers.matches(told).count(), 1, "{told}\n{papers}");
+    }
+    let approval = person.begins();
+    assert!(approval.contains("REHEARSAL"), "{approval}");
+    person.types_pin();
+    let says = [
+        "made      mac: 32 random bytes inside a soft HSM",
+        "made      long-mac: 128 random bytes inside a soft HSM",
+        "made      p521: key pair on P-521 inside a soft HSM",
+        "wrapped   in this computer, under a stand-in KMS's RSA-4096 key",
+        "escrowed  2 shares, any 2 open it; in files, read back, joined",
+    ];
+    let (screen, transcript) = person.ends(&room, &[], &says);
+    assert_eq!(screen.matches(IMPORTED).count(), 7, "{screen}");
+    assert_eq!(transcript.events("key-generated").len(), 7);
+}
+
+/// Data keys that `more` adds to the plan come back in practice, from a stand-in for the real record.
+fn practised_again(kind: &str, more: &str, found: &str) {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let keys = [
+        ("mac", "HMAC_224", SHA_1, ""),
+        ("p521", "ECC_NIST_P521", "RSA_AES_KEY_WRAP_SHA_256", ""),
+        ("coin", "ECC_SECG_P256K1", SHA_256, ""),
+        ("rsa", "RSA_3072", "RSA_AES_KEY_WRAP_SHA_1", ""),
+    ];
+    room.plan.pin = "prompt".into();
+    room.plan.kind = kind.into();
+    room.plan.directory = "records/two".into();
+    room.plan.top_more =
+        "previous = \"records/gone\"\nprevious_head = \"000102030405060708090a0b\"\n".into();
+    let digest = room.plan.wrapping_key_sha256.clone();
+    room.plan.more = keys_of(&keys, digest.as_deref()) + more;
+    if kind == "recover" {
+        room.plan.top_more += "reuse_escrow = \"a test\"\n";
+    }
+    let mut person = Person::rehearses(&room);
+    person.begins();
+    person.types_pin();
+    let spec = |label: &str, made_of: &str| {
+        format!("{found:<9} {label}: {made_of}, the same data key as before")
+    };
+    let mac = if kind == "recover" {
+        "32 bytes"
+    } else {
+        "28 bytes"
+    };
+    let says = [
+        spec("mac", mac),
+        spec("p521", "key pair on P-521"),
+        spec("rsa", "RSA key pair, 3072 bits"),
+    ];
+    let says: Vec<&str> = says.iter().map(String::as_str).collect();
+    let (screen, _) = person.ends(&room, &[], &says);
+    assert_eq!(screen.matches(IMPORTED).count(), 5, "{screen}");
+}
+
+#[test]
+fn a_reimport_of_every_kind_of_data_key_is_practised() {
+    practised_again("reimport", "", "found");
+}
+
+#[test]
+fn a_recovery_of_every_kind_of_data_key_is_practised() {
+    let recover = "[recover]\nshares = \"files:brought\"\npackage = \"record\"\n";
+    practised_again("recover", recover, "recovered");
+}
+
 #[test]
 fn a_recovery_is_practised_with_forms_and_slips_to_type() {
     let Some(mut room) = after_a_real_one() else {

@@ -168,7 +168,7 @@ impl Scene {
              [machine]\nnetwork = \"allowed\"\n\n\
              [hsm]\nmodule = {:?}\ntoken = \"pkcs11:token={TOKEN}\"\npin = \"file:pin\"\n\
              env = [\"SOFTHSM2_CONF\", \"BYOK_PROXY_MODULE\", \"BYOK_PROXY_RULES\"]\n\n\
-             [record]\ndirectory = \"records/ceremony\"\n",
+             [record]\ndirectory = \"records/ceremony\"\nsigner = \"none\"\n",
             self.keys,
             self.module.display().to_string(),
         );

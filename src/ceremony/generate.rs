@@ -3,7 +3,9 @@
 
 use super::parameters::Judged;
 use super::preflight::Preflight;
-use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
+use super::{
+    Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,
+};
 use crate::hsm::{DataKey, Life, Material};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Source};
 use crate::spec::Spec;
@@ -68,6 +70,7 @@ impl Ceremony<'_> {
                 Source::Hsm | Source::Token(_) => self.make_one(key, id)?,
             });
         }
+        self.progressed("made", made.len());
         Ok(made)
     }
 
@@ -79,8 +82,8 @@ impl Ceremony<'_> {
         self.record
             .transcript
             .append(&Event::KeyGenerated(facts(&data_key)))?;
-        self.operator.say(&format!(
-            "      {}  {}, {}  {}\n",
+        self.tell_key(&format!(
+            "{}  {}, {}  {}",
             key.label,
             key.spec.name(),
             key.spec,
@@ -137,16 +140,31 @@ impl Ceremony<'_> {
         if let Some(transport) = preflight.transport {
             self.hsm()?.end_transport(transport)?;
         }
+        self.progressed("wrapped", wrapped.len());
         Ok(wrapped)
+    }
+
+    /// A line for a data key, while there are few enough that somebody reads them.
+    pub(super) fn tell_key(&mut self, told: &str) {
+        if self.plan.keys.len() < screens::COUNTED_IN_STEPS {
+            self.operator.say(&screens::fold(told, "      "));
+        }
     }
 
     /// Long work shows where it is, and can be ended between keys.
     fn progress(&mut self, what: &str, done: usize, of: usize) -> Result<()> {
         self.operator.go_on()?;
-        if of >= 50 && done > 0 && done.is_multiple_of(25) {
+        if of >= screens::COUNTED_IN_STEPS && done > 0 && done.is_multiple_of(25) {
             self.operator.say(&format!("      {done} of {of} {what}\n"));
         }
         Ok(())
+    }
+
+    /// The end of long work.
+    fn progressed(&mut self, what: &str, all: usize) {
+        if all >= screens::COUNTED_IN_STEPS {
+            self.operator.say(&format!("      all {all} {what}\n"));
+        }
     }
 }
 

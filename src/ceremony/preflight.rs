@@ -134,16 +134,17 @@ fn controls(
                 place.insert(ControlKey::generate(bits)?)
             }
         };
-        let way = find_way(hsm, control_key, want, throw_away).map_err(|e| {
-            ways_out(
-                e.doing(format!(
-                    "control, {} under {}",
-                    want.wrapping,
-                    want.wrapping_key.spec()
-                )),
-                want,
-            )
-        })?;
+        let way =
+            find_way(hsm, control_key, want.wrapping, want.spec, throw_away).map_err(|e| {
+                ways_out(
+                    e.doing(format!(
+                        "control, {} under {}",
+                        want.wrapping,
+                        want.wrapping_key.spec()
+                    )),
+                    want,
+                )
+            })?;
         checks.push(PreflightCheck {
             mechanism: want.wrapping.is_rsa_aes().then(|| way.name()),
             ..check("CONTROL", want, None)
@@ -155,14 +156,15 @@ fn controls(
 
 /// The first way by which every control opens. For private keys there are two: the length of an RSA key's
 /// PKCS#8 varies, so that a clean one proves nothing, and P-256 shows what a module appends.
-fn find_way(
+pub(super) fn find_way(
     hsm: &Hsm,
     control_key: &ControlKey,
-    want: &Want,
+    wrapping: WrappingAlgorithm,
+    spec: Spec,
     throw_away: &BTreeMap<Spec, Material>,
 ) -> Result<Way> {
-    let mut keys = vec![&throw_away[&want.spec]];
-    if want.spec.is_private() {
+    let mut keys = vec![&throw_away[&spec]];
+    if spec.is_private() {
         keys.insert(0, &throw_away[&Spec::P256]);
     }
     let loaded = hsm.load_wrapping_key(control_key.public())?;
@@ -171,7 +173,7 @@ fn find_way(
     for way in Way::all() {
         let tried = keys
             .iter()
-            .try_for_each(|key| control(hsm, control_key, &loaded, want.wrapping, way, key));
+            .try_for_each(|key| control(hsm, control_key, &loaded, wrapping, way, key));
         match tried {
             Ok(()) => {
                 found = Some(way);
@@ -182,7 +184,7 @@ fn find_way(
             Err(e) if refused.as_ref().is_none_or(|r| r.check.is_none()) => refused = Some(e),
             Err(_) => {}
         }
-        if !want.wrapping.is_rsa_aes() {
+        if !wrapping.is_rsa_aes() {
             break; // there is one way only
         }
     }

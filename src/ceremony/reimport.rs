@@ -93,11 +93,12 @@ impl Ceremony<'_> {
         } else {
             "the same material"
         };
-        self.operator.say(&format!(
-            "      {}  {what}, {}\n",
+        let told = format!(
+            "{}  {what}, {}",
             key.label,
             data_key.material.check.glance()
-        ));
+        );
+        self.tell_key(&told);
         let same = Event::SameMaterial {
             label: key.label.clone(),
             fingerprint: brought.fingerprint.clone(),

@@ -10,10 +10,12 @@ use toml::{Table, Value};
 use crate::error::{Error, Result};
 use crate::escrow::package;
 use crate::plan::{
-    Deliver, ImportPlan, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, Source, WrapIn,
+    Deliver, ImportPlan, KeyPlan, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, Source,
 };
+use crate::spec::Spec;
 use crate::words::{self, Digest};
-use crate::wrapping::WrappingAlgorithm::{self, RsaesOaepSha1, RsaesOaepSha256};
+
+use super::Works;
 
 /// What stands in for the real world. Directories are names below the rehearsal's own.
 pub struct Replaced<'a> {
@@ -21,8 +23,8 @@ pub struct Replaced<'a> {
     pub module: &'a Path,
     /// Label of the practice token.
     pub token: &'static str,
-    /// What the soft HSM wraps with; for anything else see [`Replaced::wrapping`].
-    pub works: &'a [WrappingAlgorithm],
+    /// What the soft HSM does by itself.
+    pub works: &'a Works,
     /// The digest of the stand-in KMS's wrapping key.
     pub wrapping_key_sha256: Digest,
     /// The head of the stand-in for the previous record.
@@ -40,22 +42,6 @@ impl Replaced<'_> {
     pub const FORMS: &'static str = "practice-forms";
     /// The practised ceremony's record.
     pub const RECORD: &'static str = "record";
-
-    /// How the soft HSM wraps what the plan wants wrapped so: as the plan says where it can, else inside
-    /// it with the other OAEP, else in this computer.
-    pub fn wrapping(
-        works: &[WrappingAlgorithm],
-        wrapping: WrappingAlgorithm,
-        wrap_in: WrapIn,
-    ) -> (WrappingAlgorithm, WrapIn) {
-        if wrap_in == WrapIn::Host || works.contains(&wrapping) {
-            return (wrapping, wrap_in);
-        }
-        let other = [RsaesOaepSha256, RsaesOaepSha1]
-            .into_iter()
-            .find(|other| works.contains(other));
-        other.map_or((wrapping, WrapIn::Host), |other| (other, WrapIn::Hsm))
-    }
 }
 
 /// The practice plan's text.
@@ -63,9 +49,7 @@ impl Replaced<'_> {
 /// # Errors
 /// Exit 2 where the plan's bytes are no TOML; whoever has a [`Plan`] knows that they are.
 pub fn practice_plan(plan: &Plan, with: &Replaced) -> Result<String> {
-    let cannot = |e: String| Error::usage(format!("the plan {}: {e}", plan.path.display()));
-    let text = std::str::from_utf8(&plan.bytes).map_err(|e| cannot(e.to_string()))?;
-    let mut top: Table = toml::from_str(text).map_err(|e| cannot(e.message().to_owned()))?;
+    let mut top = read(plan)?;
     replace_if(&mut top, "previous", || Replaced::PREVIOUS.to_owned());
     if let Some(head) = with.previous_head {
         replace_if(&mut top, "previous_head", || words::hex(&head));
@@ -78,13 +62,9 @@ pub fn practice_plan(plan: &Plan, with: &Replaced) -> Result<String> {
         if let Some(fingerprint) = with.fingerprints.get(&key.label) {
             replace_if(raw, "fingerprint", || words::hex(fingerprint));
         }
-        if key.source != Source::Hsm {
-            for name in ["source", "reason", "fingerprint"] {
-                raw.remove(name); // practice material is made: nothing real is touched
-            }
-        }
+        replace_key(raw, key, with);
         for (raw, import) in tables(raw, "import").zip(&key.imports) {
-            replace_import(raw, &key.label, import, with);
+            replace_import(raw, key, import, with);
         }
     }
     if let (Some(escrow), Some(raw)) = (&plan.escrow, table(&mut top, "escrow"))
@@ -100,6 +80,12 @@ pub fn practice_plan(plan: &Plan, with: &Replaced) -> Result<String> {
         record.remove("signer");
     }
     Ok(written(&top))
+}
+
+fn read(plan: &Plan) -> Result<Table> {
+    let cannot = |e: String| Error::usage(format!("the plan {}: {e}", plan.path.display()));
+    let text = std::str::from_utf8(&plan.bytes).map_err(|e| cannot(e.to_string()))?;
+    toml::from_str(text).map_err(|e| cannot(e.message().to_owned()))
 }
 
 fn replace_hsm(raw: &mut Table, source: &PinSource, with: &Replaced) {
@@ -120,9 +106,40 @@ fn replace_recover(raw: &mut Table, recover: &RecoverPlan) {
     }
 }
 
-fn replace_import(raw: &mut Table, label: &str, import: &ImportPlan, with: &Replaced) {
-    let (wrapping, wrap_in) = Replaced::wrapping(with.works, import.wrapping, import.wrap_in);
-    let parameters = format!("inputs/{label}.{}.json", import.name);
+/// Where a data key comes from is of the real HSM: here it is made.
+const SOURCE: [&str; 2] = ["source", "reason"];
+
+/// The data keys of a plan that come from somewhere in the real room, by label.
+///
+/// # Errors
+/// As [`practice_plan`].
+pub fn from_elsewhere(plan: &Plan) -> Result<Vec<String>> {
+    let mut top = read(plan)?;
+    let keys = tables(&mut top, "key").zip(&plan.keys);
+    let elsewhere = keys.filter(|(raw, _)| {
+        let source = raw.get("source").and_then(Value::as_str);
+        source.is_some_and(|source| source != "hsm")
+    });
+    Ok(elsewhere.map(|(_, key)| key.label.clone()).collect())
+}
+
+fn replace_key(raw: &mut Table, key: &KeyPlan, with: &Replaced) {
+    if key.source != Source::Hsm {
+        raw.remove("fingerprint"); // practice material is made: it is another
+    }
+    SOURCE.iter().for_each(|field| {
+        raw.remove(*field);
+    });
+    let played = with.works.played(key.spec);
+    if let (Spec::Hmac { bytes, .. }, true) = (played, played != key.spec) {
+        let bits = i64::try_from(bytes * 8).unwrap_or_default();
+        raw.insert("bits".into(), Value::Integer(bits));
+    }
+}
+
+fn replace_import(raw: &mut Table, key: &KeyPlan, import: &ImportPlan, with: &Replaced) {
+    let (wrapping, wrap_in) = with.works.how(key.spec, import.wrapping, import.wrap_in);
+    let parameters = format!("inputs/{}.{}.json", key.label, import.name);
     set(raw, "parameters", &parameters);
     set(raw, "wrapping", wrapping.name());
     set(raw, "wrap_in", &wrap_in.to_string());
@@ -247,6 +264,7 @@ pub(super) fn basic(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wrapping::WrappingAlgorithm::RsaesOaepSha1;
 
     const REAL: &str = r#"
 title = "Payments \"eu\""
@@ -287,10 +305,16 @@ directory = "records/two"
 "#;
 
     fn practised(real: &Plan) -> Plan {
+        let mut works = Works::default();
+        works.wraps(Spec::AES_256, RsaesOaepSha1);
+        practised_with(real, &works)
+    }
+
+    fn practised_with(real: &Plan, works: &Works) -> Plan {
         let with = Replaced {
             module: Path::new("/soft.so"),
             token: "practice",
-            works: &[RsaesOaepSha1],
+            works,
             wrapping_key_sha256: [1; 32],
             previous_head: Some([2; 32]),
             fingerprints: BTreeMap::from([(
@@ -361,17 +385,38 @@ directory = "records/two"
     }
 
     #[test]
-    fn what_no_algorithm_wraps_in_the_soft_hsm_this_computer_wraps() {
-        let hsm = WrapIn::Hsm;
-        let how = |works: &[_]| Replaced::wrapping(works, RsaesOaepSha256, hsm);
-        assert_eq!(
-            how(&[RsaesOaepSha256, RsaesOaepSha1]),
-            (RsaesOaepSha256, hsm)
+    fn a_data_key_from_elsewhere_is_made_anew_and_named() {
+        let mut real = Plan::parse(Path::new("/real/plan.toml"), REAL.into()).unwrap();
+        assert_eq!(from_elsewhere(&real).unwrap(), [""; 0]);
+        let mut text = String::from_utf8(real.bytes).unwrap();
+        let source = "source = \"file:/media/usb1/key.bin\"\nreason = \"it exists\"\n";
+        text = text.replace("keep = ", &format!("{source}keep = "));
+        real.bytes = text.into_bytes();
+        assert_eq!(from_elsewhere(&real).unwrap(), ["a"]);
+        let practised = String::from_utf8(practised(&real).bytes).unwrap();
+        assert!(
+            !practised.contains("source") && !practised.contains("usb1"),
+            "{practised}"
         );
-        assert_eq!(how(&[RsaesOaepSha1]), (RsaesOaepSha1, hsm));
-        assert_eq!(how(&[]), (RsaesOaepSha256, WrapIn::Host));
-        let host = Replaced::wrapping(&[], RsaesOaepSha1, WrapIn::Host);
-        assert_eq!(host, (RsaesOaepSha1, WrapIn::Host));
+    }
+
+    #[test]
+    fn an_hmac_key_that_the_soft_hsm_cannot_escrow_gets_other_bits() {
+        let real = REAL.replace("SYMMETRIC_DEFAULT", "HMAC_224");
+        let fingerprint = format!("fingerprint = \"{}\"", "0".repeat(64));
+        let real = real.replace(
+            &fingerprint,
+            &format!("fingerprint = \"{}\"", "0".repeat(56)),
+        );
+        let real = Plan::parse(Path::new("/real/plan.toml"), real.into()).unwrap();
+        let [short, long] = [28, 32].map(|bytes| Spec::Hmac {
+            hash: crate::spec::HmacHash::Sha224,
+            bytes,
+        });
+        let mut works = Works::default();
+        assert_eq!(practised_with(&real, &works).keys[0].spec, short);
+        works.plays(short, long);
+        assert_eq!(practised_with(&real, &works).keys[0].spec, long);
     }
 
     #[test]

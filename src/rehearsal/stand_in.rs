@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::TOKEN;
 use super::practice::Replaced;
+use super::{TOKEN, Works};
 use crate::ceremony::reimport;
 use crate::error::{Error, Result};
-use crate::plan::{Keep, KeyPlan, Kind, PackageSource, Plan, WrapIn};
+use crate::kms::KeyArn;
+use crate::plan::{Keep, KeyPlan, Kind, PackageSource, Plan};
 use crate::previous::Previous;
-use crate::wrapping::WrappingAlgorithm;
+use crate::spec::Spec;
 
 /// How many custodians a stand-in has, and how many shares open it, where nobody says.
 const CUSTODIANS: usize = 3;
@@ -30,6 +31,7 @@ pub struct Before {
 #[derive(Debug)]
 struct Key {
     label: String,
+    spec: Spec,
     keep: Keep,
     /// The KMS keys that it is wrapped for; at least one.
     key_arns: Vec<String>,
@@ -52,6 +54,7 @@ impl Before {
                 let known = known.transpose()?.map(|known| known.key_arns.as_slice());
                 Ok(Key {
                     label: key.label.clone(),
+                    spec: key.spec,
                     keep: key.keep,
                     key_arns: key_arns(key, known.unwrap_or_default(), &mut taken),
                 })
@@ -124,11 +127,7 @@ impl Before {
 
     /// The plan of the ceremony that makes the stand-in; it asks nothing. Its shares go to `dealt`, its
     /// import parameters are expected where the plan names them.
-    pub fn plan(&self, module: &Path, works: &[WrappingAlgorithm], dealt: &str) -> String {
-        let (wrapping, wrap_in) = match works.first() {
-            Some(works) => (*works, WrapIn::Hsm),
-            None => (WrappingAlgorithm::RsaesOaepSha256, WrapIn::Host),
-        };
+    pub fn plan(&self, module: &Path, works: &Works, dealt: &str) -> String {
         let mut text = format!(
             "title = \"Stand-in for the previous record\"\nkind  = \"generate\"\n\n\
              [machine]\nnetwork = \"allowed\"\n\n\
@@ -136,20 +135,7 @@ impl Before {
              env    = [\"SOFTHSM2_CONF\"]\n",
         );
         for key in &self.keys {
-            let (label, keep) = (&key.label, key.keep.name());
-            let _ = write!(
-                text,
-                "\n[[key]]\nlabel = {label:?}\nspec  = \"SYMMETRIC_DEFAULT\"\nkeep  = \"{keep}\"\n"
-            );
-            for (at, arn) in key.key_arns.iter().enumerate() {
-                // a label has no full stop: no file of the practised plan is called so
-                let _ = write!(
-                    text,
-                    "\n[[key.import]]\nname       = \"import-{at}\"\nkey_arn    = \"{arn}\"\n\
-                     parameters = \"inputs/before.{label}.{at}.json\"\nwrapping   = \"{wrapping}\"\n\
-                     wrap_in    = \"{wrap_in}\"\nexpires    = \"never\"\n"
-                );
-            }
+            key.write(&mut text, works);
         }
         if let Some((threshold, custodians)) = &self.escrow {
             let names: Vec<String> = custodians
@@ -163,6 +149,30 @@ impl Before {
             );
         }
         text + &format!("\n[record]\ndirectory = \"{}\"\n", Replaced::PREVIOUS)
+    }
+}
+
+impl Key {
+    fn write(&self, text: &mut String, works: &Works) {
+        let (label, keep, spec) = (&self.label, self.keep.name(), self.spec.name());
+        let _ = write!(
+            text,
+            "\n[[key]]\nlabel = {label:?}\nspec  = \"{spec}\"\nkeep  = \"{keep}\"\n"
+        );
+        if let Spec::Hmac { bytes, .. } = works.played(self.spec) {
+            let _ = writeln!(text, "bits  = {}", bytes * 8);
+        }
+        for (at, arn) in self.key_arns.iter().enumerate() {
+            let in_china = KeyArn::parse(arn).is_ok_and(|arn| arn.is_china());
+            let (wrapping, wrap_in) = works.any(self.spec, in_china);
+            // a label has no full stop: no file of the practised plan is called so
+            let _ = write!(
+                text,
+                "\n[[key.import]]\nname       = \"import-{at}\"\nkey_arn    = \"{arn}\"\n\
+                 parameters = \"inputs/before.{label}.{at}.json\"\nwrapping   = \"{wrapping}\"\n\
+                 wrap_in    = \"{wrap_in}\"\nexpires    = \"never\"\n"
+            );
+        }
     }
 }
 
@@ -245,7 +255,7 @@ mod tests {
             before.told
         );
         assert!(before.told[1].contains("custodian 1"), "{:?}", before.told);
-        let text = before.plan(Path::new("m"), &[], "dealt");
+        let text = before.plan(Path::new("m"), &Works::default(), "dealt");
         let made = Plan::parse(Path::new("/nowhere/plan.toml"), text.into_bytes()).unwrap();
         assert_eq!(
             made.keys[0].imports[0].key_arn,

@@ -3,6 +3,7 @@
 use super::{Html, Report, code, facts, groups, list, number, p, rows, table, tag, text};
 use crate::html::{Sheet, free};
 use crate::plan::Keep;
+use crate::spec::Spec;
 use crate::strict_json::Json;
 use crate::transcript::Line;
 
@@ -40,21 +41,41 @@ fn data_key(report: &Report, key: &Line, count: usize) -> Html {
         true => rows(fingerprint),
         false => groups(fingerprint),
     };
-    Html::from([
-        tag("h2", label),
-        facts(vec![
-            (
-                "spec".into(),
-                format!("{}, {} bytes", key.text("spec"), number(key, "bytes")).into(),
-            ),
-            ("came".into(), came.into()),
-            ("kept".into(), keep.into()),
-            ("CKA_ID".into(), code(key.text("cka_id"))),
-            ("KCV".into(), code(key.text("kcv"))),
-            ("fingerprint".into(), fingerprint),
-            ("attributes, as read back".into(), attributes(key)),
-        ]),
-    ])
+    let mut told = vec![
+        ("spec".into(), spec(key).into()),
+        ("came".into(), came.into()),
+        ("kept".into(), keep.into()),
+        ("CKA_ID".into(), code(key.text("cka_id"))),
+    ];
+    if !key.text("kcv").is_empty() {
+        told.push(("KCV".into(), code(key.text("kcv"))));
+    }
+    told.push(("fingerprint".into(), fingerprint));
+    if is_pair(key) {
+        let file = code(&format!("{label}/public-key.pem"));
+        let der = "; the fingerprint is the SHA-256 of the same in DER, public-key.der";
+        told.push(("public key".into(), Html::from([file, der.into()])));
+    }
+    told.push(("attributes, as read back".into(), attributes(key)));
+    Html::from([tag("h2", label), facts(told)])
+}
+
+/// `HMAC_224, 28 bytes (224 bits)`, `ECC_NIST_P256, key pair on P-256`.
+fn spec(key: &Line) -> String {
+    let name = key.text("spec");
+    match (number(key, "bytes"), number(key, "bits")) {
+        (0, _) => match Spec::parse(name) {
+            Ok(spec) => format!("{name}, {spec}"),
+            Err(_) => name.to_owned(), // of a later version
+        },
+        (bytes, 0) => format!("{name}, {bytes} bytes"),
+        (bytes, bits) => format!("{name}, {bytes} bytes ({bits} bits)"),
+    }
+}
+
+/// Whether it is a private key, whose public half the record holds.
+fn is_pair(key: &Line) -> bool {
+    Spec::parse(key.text("spec")).is_ok_and(Spec::is_private)
 }
 
 fn attributes(key: &Line) -> Html {

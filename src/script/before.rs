@@ -197,7 +197,19 @@ fn every_year(script: &Script) -> Vec<Html> {
 
 /// Filled in online by a second person.
 pub(super) fn slip(script: &Script) -> Sheet {
-    let each = script.plan.imports().map(|(key, import)| {
+    let in_tables = script.in_tables();
+    let single = match in_tables {
+        true => {
+            "With so many imports it is this digest that is compared. Where the digest of single wrapping keys \
+                is wanted, the slip that the online side prints has them all."
+        }
+        false => {
+            "Where the digest of each wrapping key is compared instead (the console shows it, or the plan has \
+                it as wrapping_key_sha256), it is written here:"
+        }
+    };
+    let places = script.plan.imports().filter(|_| !in_tables);
+    let each = places.map(|(key, import)| {
         Html::from([
             tag(
                 "h3",
@@ -218,8 +230,7 @@ pub(super) fn slip(script: &Script) -> Sheet {
             tag("div.two", [rows_to_fill(1..=4), rows_to_fill(5..=8)]),
             p([line("name"), line("signature"), short_line("time (UTC)")]),
         ])
-        .with(p("Where the digest of each wrapping key is compared instead (the console shows it, or the \
-            plan has it as wrapping_key_sha256), it is written here:"))
+        .with(p(single))
         .with_each(each)
 }
 

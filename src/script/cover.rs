@@ -3,10 +3,11 @@
 use super::Script;
 use crate::ceremony;
 use crate::html::{
-    Html, Sheet, boxes, code, facts, groups, line, p, rows_to_compare, short_line, table, tag,
+    Html, Sheet, code, facts, free, groups, line, p, rows_to_compare, short_line, table, tag,
 };
 use crate::machine;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Role, Source, WrapIn};
+use crate::spec::Spec;
 
 pub(super) fn first(script: &Script) -> Sheet {
     let plan = script.plan;
@@ -145,6 +146,12 @@ pub(super) fn data_keys(script: &Script) -> Sheet {
         tag("h1", "Data keys and imports"),
         p("What the plan says, for people. The key check value (KCV) and the fingerprint are no secrets."),
     ]);
+    if script.in_tables() {
+        if script.plan.kind != Kind::Destroy {
+            sheet = sheet.with(facts(keeps(script)));
+        }
+        return sheet.with_long(all_data_keys(script));
+    }
     for key in &script.plan.keys {
         sheet = sheet.with(data_key(script, key));
         for import in &key.imports {
@@ -154,29 +161,55 @@ pub(super) fn data_keys(script: &Script) -> Sheet {
     sheet
 }
 
-fn data_key(script: &Script, key: &KeyPlan) -> Html {
-    let keep = match (script.plan.kind, key.keep) {
+/// What each `keep` of the plan means.
+fn keeps(script: &Script) -> Vec<(Html, Html)> {
+    let mut keeps: Vec<(Html, Html)> = Vec::new();
+    for key in &script.plan.keys {
+        let row = (
+            format!("keep {}", key.keep.name()).into(),
+            kept(script, key).into(),
+        );
+        if !keeps.contains(&row) {
+            keeps.push(row);
+        }
+    }
+    keeps
+}
+
+fn kept(script: &Script, key: &KeyPlan) -> &'static str {
+    match (script.plan.kind, key.keep) {
         (Kind::Destroy, _) => "destroyed in this ceremony",
         (_, Keep::Extractable) => {
             "in the HSM, extractable: whoever has token and PIN can wrap it again"
         }
         (_, Keep::Sealed) => "in the HSM, sealed after the proof: then only a quorum brings it out",
         (_, Keep::None) => "not in the HSM: only a quorum brings it back",
-    };
+    }
+}
+
+fn data_key(script: &Script, key: &KeyPlan) -> Html {
     let (kcv, fingerprint) = script.known(&key.label);
-    let kcv = match kcv {
-        Some(kcv) => Html::from([code(&kcv), "  as in the record before".into()]),
-        None => Html::from([boxes(1, 6), "filled in at step 7".into()]),
+    let has_kcv = matches!(key.spec, Spec::Symmetric { .. });
+    let note = match (has_kcv, kcv, &fingerprint) {
+        (true, Some(_), _) => Some("  as in the record before"),
+        (true, None, _) | (false, _, None) => Some("filled in at step 7"),
+        (false, _, Some(_)) => None, // the whole fingerprint follows
+    };
+    let name = match has_kcv {
+        true => "KCV",
+        false => "fingerprint, first 8 digits",
     };
     let mut rows = vec![
         (
             "spec".into(),
             format!("{}, {}", key.spec.name(), key.spec).into(),
         ),
-        ("kept".into(), keep.into()),
-        ("KCV".into(), kcv),
+        ("kept".into(), kept(script, key).into()),
     ];
     rows.extend(comes_from(script, key));
+    if let Some(note) = note {
+        rows.push((name.into(), Html::from([script.glance(key), note.into()])));
+    }
     if let Some(fingerprint) = fingerprint {
         rows.push(("fingerprint".into(), groups(&fingerprint)));
     }
@@ -203,6 +236,68 @@ fn comes_from(script: &Script, key: &KeyPlan) -> Vec<(Html, Html)> {
         .into_iter()
         .chain(reason)
         .collect()
+}
+
+/// A row for each import, and for a data key without one.
+fn all_data_keys(script: &Script) -> Html {
+    let mut rows = Vec::new();
+    for key in &script.plan.keys {
+        let what = Html::from([
+            tag("b", free(&key.label)),
+            format!(
+                ": {}, {}; keep {}",
+                key.spec.name(),
+                key.spec,
+                key.keep.name()
+            )
+            .into(),
+        ]);
+        let (_, fingerprint) = script.known(&key.label);
+        let check = match fingerprint {
+            Some(hex) => Html::from([script.glance(key), p(groups(&hex))]),
+            None if script.counts_in_steps() => Html::default(), // no screen shows it
+            None => script.glance(key),
+        };
+        let mut first = Some((what, check));
+        let nowhere = key.imports.is_empty().then(|| "no import".into());
+        for import in key.imports.iter().map(in_short).chain(nowhere) {
+            let (what, check) = first.take().unwrap_or_default();
+            rows.push(vec![what, import, check]);
+        }
+    }
+    table(
+        "table.list",
+        &["data key", "KMS key", "KCV or fingerprint"],
+        rows,
+    )
+}
+
+fn in_short(import: &ImportPlan) -> Html {
+    let place = match import.wrap_in {
+        WrapIn::Hsm => "inside the HSM",
+        WrapIn::Host => "IN THIS COMPUTER'S MEMORY",
+    };
+    let expires = import.expires.map_or("never expires".to_owned(), |at| {
+        format!("expires {}", machine::for_people(at))
+    });
+    let mut told = format!("; wrapped {place}, {}; {expires}", import.wrapping);
+    if let Some(of) = &import.witness_of {
+        told += &format!("; a witness of {of}");
+    }
+    if let Some(reason) = &import.other_kms_key {
+        told += &format!("; another KMS key than before: {reason}");
+    }
+    let digest = import
+        .wrapping_key_sha256
+        .as_ref()
+        .map(|digest| Html::from(["; wrapping key ".into(), groups(&crate::words::hex(digest))]));
+    Html::from([
+        free(&import.name),
+        ": ".into(),
+        code(import.key_arn.as_str()),
+        told.into(),
+        digest.unwrap_or_default(),
+    ])
 }
 
 fn import(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {

@@ -3,8 +3,8 @@
 use super::last_steps::{escrow, next, outputs, prove, seal, ticked_off};
 use super::{Script, does};
 use crate::error::Step;
-use crate::html::{Html, boxes, code, free, p, rows_to_fill, short_line, table, tag};
-use crate::plan::{Kind, Network, PackageSource, PinSource, ShareSource, SignerPlan};
+use crate::html::{Html, code, free, p, rows_to_fill, short_line, table, tag};
+use crate::plan::{KeyPlan, Kind, Network, PackageSource, PinSource, ShareSource, SignerPlan};
 use crate::transcript::signature::fingerprint;
 
 /// A step's tasks.
@@ -238,23 +238,24 @@ fn preflight() -> Part {
 }
 
 fn generate(script: &Script) -> Part {
+    let word = script.check_word();
     let (minutes, mut tasks) = match script.plan.kind {
         Kind::Generate => (2, vec![
             "From here on something exists in the HSM. If the ceremony ends early, byok destroys it, or \
                 names it.".into(),
-            does("Witness", "writes the KCV of each data key, as the screen shows it."),
+            witness_of_each(script, format!("writes the {word} of each data key, as the screen shows it.")),
         ]),
         Kind::Reimport => (2, vec![
-            does("Witness", "compares the KCV of each data key with the one below. byok compares the whole \
-                fingerprint."),
+            witness_of_each(script, format!("compares the {word} of each data key with the one below. byok compares \
+                the whole fingerprint.")),
             "Another key in its place? byok stops: SAME-MATERIAL. Nothing was wrapped.".into(),
         ]),
         Kind::Recover => recover(script),
         Kind::Destroy => (5, vec![
             does("Everybody", "once more: may these data keys end? What only they open is lost with their \
                 last copy."),
-            does("Witness", "compares the KCV of each data key before it is destroyed; byok proves the \
-                fingerprint first and the end afterwards."),
+            witness_of_each(script, format!("compares the {word} of each data key before it is destroyed; byok proves \
+                the fingerprint first and the end afterwards.")),
         ]),
     };
     for (key, path) in script.plan.source_files() {
@@ -270,6 +271,19 @@ fn generate(script: &Script) -> Part {
         ));
     }
     Part::new(minutes, tasks).and(check_values(script))
+}
+
+/// What a witness does with each data key that the screen shows. It shows no single one of very many: then
+/// there is nothing to write or to compare but their number.
+fn witness_of_each(script: &Script, does_what: String) -> Html {
+    match script.counts_in_steps() {
+        true => does(
+            "Witness",
+            "compares the number of data keys on the screen with page 1. byok compares every fingerprint that \
+                is known from before.",
+        ),
+        false => does("Witness", does_what),
+    }
 }
 
 fn recover(script: &Script) -> (usize, Vec<Html>) {
@@ -301,8 +315,13 @@ fn recover(script: &Script) -> (usize, Vec<Html>) {
         shares,
         "A word is mistyped? byok names the row; nothing is lost. A share that does not agree is put aside \
             and named.".into(),
-        does("Witness", "compares the KCV of each data key with the one below. byok compares the whole \
-            fingerprint."),
+        witness_of_each(
+            script,
+            format!(
+                "compares the {} of each data key with the one below. byok compares the whole fingerprint.",
+                script.check_word()
+            ),
+        ),
     ];
     let brought = match script.previous.map_or(0, |previous| previous.dealt.len()) {
         0 => 5, // a guess, where nothing is known of the shares
@@ -311,15 +330,31 @@ fn recover(script: &Script) -> (usize, Vec<Html>) {
     (5 + 4 * brought, tasks)
 }
 
-/// A row for each data key: its key check value, known or to be written.
+/// A row for each data key: its check value, known or to be written. Many have their rows on the pages of
+/// data keys.
 fn check_values(script: &Script) -> Html {
-    let row = |label: &String| {
-        let (kcv, _) = script.known(label);
-        let value = kcv.map_or_else(|| boxes(1, 6), |kcv| code(&kcv));
-        vec![free(label), value, tag("span.tick", "")]
+    let keys = &script.plan.keys;
+    if script.in_tables() {
+        let counted = match script.counts_in_steps() {
+            true => {
+                "The screen counts so many data keys and shows no single one: the report in the record, \
+                    transcript.html, tells each."
+            }
+            false => "",
+        };
+        let text = format!(
+            "The {} data keys stand on the pages \"data keys and imports\". {counted}",
+            keys.len()
+        );
+        return p(text.trim_end());
+    }
+    let row = |key: &KeyPlan| vec![free(&key.label), script.glance(key), tag("span.tick", "")];
+    let head = match script.check_word() {
+        "KCV" => "KCV",
+        _ => "KCV or fingerprint",
     };
-    let rows = script.plan.keys.iter().map(|key| row(&key.label));
-    table("table.list", &["data key", "KCV", "seen"], rows.collect())
+    let rows = keys.iter().map(row);
+    table("table.list", &["data key", head, "seen"], rows.collect())
 }
 
 fn wrap(script: &Script) -> Part {

@@ -2,19 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde_json::json;
 
-use crate::ceremony::{log_in, preflight};
+use crate::ceremony::log_in;
 use crate::error::{Error, Result};
 use crate::hsm::{Hsm, KeyId, Module, TokenUri, removal_command};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
-use crate::plan::{HsmPlan, PinSource, Plan, WrapIn};
+use crate::plan::{HsmPlan, PinSource, Plan};
+use crate::screens;
 use crate::spec::Spec;
 use crate::transcript::Torn;
 use crate::verify::RecordedPlan;
 use crate::words;
-use crate::wrapping::{ControlKey, WrappingAlgorithm};
+
+mod examination;
+mod table;
+
+use examination::Examination;
 
 /// Where the HSM is named: a plan, or module, token and PIN source, which take precedence.
 pub struct HsmPlace {
@@ -70,63 +74,25 @@ impl HsmPlace {
     }
 }
 
-/// One path and whether it works.
-#[derive(Serialize)]
-struct Tried {
-    wrapping: WrappingAlgorithm,
-    wrapped_in: WrapIn,
-    wrapping_key_spec: &'static str,
-    works: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
-}
-
-/// Tries every wrapping algorithm and wrapping key size, in the HSM and by the host path.
+/// Tries every wrapping algorithm with every kind of data key, in the HSM and by the host path: under all
+/// sizes of wrapping key for symmetric data keys, else under one, or under all with `all`.
 ///
 /// # Errors
-/// Exit 3 where the HSM cannot be opened or cannot make a data key at all.
-pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
+/// Exit 3 where the HSM cannot be opened or cannot make a symmetric data key at all.
+pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     let (module, mut hsm) = place.open()?;
-    let mut tried = Vec::new();
     let throw_away = hsm.throw_away(Spec::AES_256)?;
     let attributes = throw_away.attributes.clone();
     hsm.destroy(throw_away)?;
-    for bits in [2048, 3072, 4096] {
-        eprintln!("trying RSA-{bits}, a few seconds");
-        let wrapping_key = ControlKey::generate(bits)?;
-        for wrapping in [
-            WrappingAlgorithm::RsaesOaepSha1,
-            WrappingAlgorithm::RsaesOaepSha256,
-        ] {
-            for wrap_in in [WrapIn::Hsm, WrapIn::Host] {
-                let want = preflight::Want {
-                    wrapping,
-                    wrap_in,
-                    wrapping_key: wrapping_key.public(),
-                    spec: Spec::AES_256,
-                    import: format!("{wrapping} under RSA_{bits}"),
-                };
-                let refused = preflight::prove(&mut hsm, &[want], |_| {}).err();
-                tried.push(Tried {
-                    wrapping,
-                    wrapped_in: wrap_in,
-                    wrapping_key_spec: wrapping_key.public().spec(),
-                    works: refused.is_none(),
-                    why: refused.map(|e| e.line()),
-                });
-            }
-        }
-    }
-    let escrow = preflight::try_escrow(&mut hsm, std::iter::empty())
-        .err()
-        .map(|e| e.line());
+    let report = Examination::of(&mut hsm, all)?;
+    let escrow = report.escrow_refused(Spec::AES_256);
     let signer = hsm.try_signer().err().map(|e| e.line());
     let (module, token) = (module.description(), hsm.token().clone());
     if as_json {
         return super::print_json(&json!({
             "module": module, "token": token, "software": token.is_software(),
-            "data_key_attributes": attributes, "paths": tried,
-            "escrow": {"works": escrow.is_none(), "why": escrow},
+            "data_key_attributes": attributes, "paths": report.paths, "data_keys": report.made,
+            "escrow": {"works": escrow.is_none(), "why": escrow, "data_keys": report.escrow},
             "signer": {"works": signer.is_none(), "why": signer},
         }));
     }
@@ -149,34 +115,21 @@ pub fn doctor(place: HsmPlace, as_json: bool) -> Result<()> {
             "escrow    an escrow key loaded, AES-KW as it should be: [escrow] and recover work\n"
                 .to_owned()
         }
-        Some(why) => format!(
-            "escrow    NO: neither [escrow] nor recover works with this HSM\n          {}\n",
-            words::printable(&why)
-        ),
+        Some(why) => {
+            "escrow    NO: neither [escrow] nor recover works with this HSM\n".to_owned()
+                + &screens::fold(why, "          ")
+        }
     })?;
     super::print(&match signer {
         None => "signer    P-256 key pair with every attribute as asked, a challenge signed\n"
             .to_owned(),
-        Some(why) => format!(
-            "signer    NO: the transcript can only go unsigned (signer = \"none\" in the plan)\n          {}\n",
-            words::printable(&why)
-        ),
+        Some(why) => {
+            "signer    NO: the transcript can only go unsigned (signer = \"none\" in the plan)\n"
+                .to_owned()
+                + &screens::fold(&why, "          ")
+        }
     })?;
-    tried.iter().try_for_each(|path| super::print(&shown(path)))
-}
-
-fn shown(path: &Tried) -> String {
-    let works = if path.works { "yes" } else { "NO " };
-    let mut line = format!(
-        "{works}       {:<20} {}  wrap_in = \"{}\"\n",
-        path.wrapping.name(),
-        path.wrapping_key_spec,
-        path.wrapped_in
-    );
-    if let Some(why) = &path.why {
-        line += &format!("          {}\n", words::printable(why));
-    }
-    line
+    super::print(&report.table())
 }
 
 /// Lists what an aborted or interrupted run left in the token.

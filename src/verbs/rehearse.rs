@@ -8,13 +8,15 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use unicode_width::UnicodeWidthStr as _;
+
 use crate::ceremony::Sealed;
 use crate::error::{Error, Result};
 use crate::hsm::Module;
 use crate::plan::{ImportPlan, KeyPlan, Plan, WrapIn};
 use crate::rehearsal::{self, StandInKms};
 use crate::verify::{self, Verified};
-use crate::{machine, record, transcript, wrapping};
+use crate::{machine, record, screens, transcript, wrapping};
 
 mod life;
 mod papers;
@@ -279,8 +281,18 @@ fn tampering_is_seen(record: &Path) -> Result<String> {
     }
 }
 
+/// One line; where it is too long, the outcome stands below.
 fn tell(what: &str, text: &str, outcome: &str) -> Result<()> {
-    super::print(&format!("{what:<9} {text:<55} {outcome}\n"))
+    const WIDTH: usize = 69; // of 79, after what it is about
+    let needed = text.width() + 1 + outcome.width();
+    if needed <= WIDTH {
+        let text_width = (WIDTH - 1 - outcome.width()).min(55);
+        let gap = text_width.saturating_sub(text.width()) + 1;
+        return super::print(&format!("{what:<9} {text}{:gap$}{outcome}\n", ""));
+    }
+    let text = screens::fold(text, "          ");
+    let outcome = screens::fold(outcome, "          ");
+    super::print(&format!("{what:<9} {}{outcome}", text.trim_start()))
 }
 
 fn not_proved(why: String) -> Error {

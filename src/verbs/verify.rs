@@ -9,6 +9,7 @@ use serde_json::json;
 use super::materials;
 use crate::error::{Error, Result};
 use crate::receipts::{self, KnownMaterial, Listed, Receipts, Standing};
+use crate::spec::Spec;
 use crate::verify::{
     self, AllowedSigners, Anchor, End, Followed, KmsKeyMaterials, Link, Other, RecordedPlan,
     Report, Row, SignatureReport, Verified,
@@ -160,8 +161,14 @@ fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
         let told = kcv.or(bits).unwrap_or_default();
         text += &format!(
             "data key  {}  {}{}\n          fingerprint {}\n",
-            key.label, key.spec, told, key.fingerprint
+            key.label,
+            key.spec,
+            told,
+            in_lines(&key.fingerprint)
         );
+        if Spec::parse(&key.spec).is_ok_and(Spec::is_private) {
+            text += &format!("          public key  {}/public-key.pem\n", key.label);
+        }
     }
     text += &signatures_for_people(&report.signatures);
     text += &receipts_for_people(whole);
@@ -176,6 +183,18 @@ fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
         "verdict   {}\n",
         verdict.split(':').next().unwrap_or_default()
     )
+}
+
+/// Hex of any length, 64 digits a line: the fingerprints of long HMAC keys are longer.
+fn in_lines(hex: &str) -> String {
+    let mut lines = vec![hex];
+    while let Some((line, rest)) = lines.last().and_then(|last| last.split_at_checked(64))
+        && !rest.is_empty()
+    {
+        lines.pop();
+        lines.extend([line, rest]);
+    }
+    lines.join("\n                      ")
 }
 
 /// What the record is, and what says so.

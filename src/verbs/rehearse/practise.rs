@@ -1,19 +1,21 @@
 //! One ceremony of a real plan, of any kind, at a terminal. What the plan builds on is made first, as a
 //! stand-in; afterwards everything that the record claims is proved from outside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::papers::{self, Papers};
 use super::{hand_over, make_token, write_new, write_parameters};
-use crate::ceremony::{Approved, before, generate, log_in, preflight};
+use crate::ceremony::tries::Tries;
+use crate::ceremony::{Approved, before, generate, log_in};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module, TokenUri};
 use crate::operator::{Interrupted, Operator as _, Terminal, Unattended};
-use crate::plan::{Kind, PinSource, Plan, Source, WrapIn};
+use crate::plan::{Kind, PinSource, Plan, WrapIn};
 use crate::previous::Previous;
-use crate::rehearsal::{self, Before, Replaced, StandInKms};
+use crate::rehearsal::{self, Before, Replaced, StandInKms, Works};
+use crate::spec::{Curve, Spec};
 use crate::wrapping::WrappingAlgorithm;
 
 mod prove;
@@ -21,8 +23,18 @@ mod prove;
 /// Where the stand-in's shares lie until forms are made of them.
 const DEALT: &str = "dealt";
 
-/// The RSA key that need not last: what a soft HSM wraps with does not depend on its length.
-const SHORT: usize = 2048;
+/// The RSA key that need not last: what a soft HSM wraps with does not depend on its length. One on P-521 does
+/// not fit under the shortest.
+fn short(plan: &Plan) -> usize {
+    match plan
+        .keys
+        .iter()
+        .any(|key| key.spec == Spec::Ec(Curve::P521))
+    {
+        true => 3072,
+        false => 2048,
+    }
+}
 
 /// Refuses what cannot be practised, before anything is made.
 ///
@@ -40,16 +52,21 @@ pub(super) fn practise(path: &Path, module: &Path, room: &Path) -> Result<()> {
     let interrupted = Interrupted::watch()?;
     let mut terminal = terminal(interrupted.clone())?;
     terminal.say(" Preparing a soft HSM and a stand-in KMS, some seconds\n");
-    let mut kms = StandInKms::with_key(SHORT)?;
+    let mut kms = StandInKms::with_key(short(&plan))?;
     make_token(module, rehearsal::TOKEN)?;
     let mut practice = Practice {
         module,
         room,
         kind: plan.kind,
         nobody: Unattended::silent(interrupted),
-        works: Vec::new(),
+        works: Works::default(),
     };
-    practice.works = practice.what_it_wraps_with(&kms)?;
+    let escrows = plan.escrow.is_some()
+        || plan.recover.is_some()
+        || before
+            .as_ref()
+            .is_some_and(|before| before.escrow.is_some());
+    practice.works = practice.what_works(&plan, escrows, &kms)?;
     let stand_in = before
         .as_ref()
         .map(|before| practice.make(before, &mut kms));
@@ -59,7 +76,8 @@ pub(super) fn practise(path: &Path, module: &Path, room: &Path) -> Result<()> {
     }
     let practised = practice.move_in(&plan, stand_in.as_ref(), &kms)?;
 
-    let told = practice.told(&plan, before.as_ref());
+    let elsewhere = rehearsal::from_elsewhere(&plan)?;
+    let told = practice.told(&plan, before.as_ref(), &elsewhere);
     let previous = stand_in.as_ref().map(|made| &made.previous);
     let forms = stand_in.as_ref().map_or(&[][..], |made| &made.forms);
     let wrapping_key = kms.wrapping_key().sha256();
@@ -116,30 +134,37 @@ struct Practice<'a> {
     room: &'a Path,
     kind: Kind,
     nobody: Unattended,
-    /// What the soft HSM wraps with: found out, not known.
-    works: Vec<WrappingAlgorithm>,
+    /// What the soft HSM does by itself: found out, not known.
+    works: Works,
 }
 
 impl Practice<'_> {
-    fn what_it_wraps_with(&mut self, kms: &StandInKms) -> Result<Vec<WrappingAlgorithm>> {
+    /// Tries each spec of the plan with each algorithm that KMS takes it under, and with an escrow.
+    fn what_works(&mut self, plan: &Plan, escrows: bool, kms: &StandInKms) -> Result<Works> {
         let module = Module::load(self.module)?;
         let mut hsm = self.open(&module, rehearsal::TOKEN)?;
-        let mut works = Vec::new();
-        for wrapping in [
-            WrappingAlgorithm::RsaesOaepSha256,
-            WrappingAlgorithm::RsaesOaepSha1,
-        ] {
-            let want = preflight::Want {
-                wrapping,
-                wrap_in: WrapIn::Hsm,
-                wrapping_key: kms.wrapping_key(),
-                spec: crate::spec::Spec::AES_256,
-                import: "rehearsal".into(),
+        let mut tries = Tries::of(&mut hsm);
+        let mut works = Works::default();
+        let specs: BTreeSet<Spec> = plan.keys.iter().map(|key| key.spec).collect();
+        for spec in specs {
+            if !matches!(spec, Spec::Rsa { .. }) {
+                tries.key(spec).map_err(|e| cannot_play(e, spec))?; // RSA takes seconds, and preflight says it
+            }
+            let played = match escrows {
+                true => escrowed(&mut tries, spec)?,
+                false => spec,
             };
-            if preflight::prove(&mut hsm, &[want], |_| {}).is_ok() {
-                works.push(wrapping);
+            if played != spec {
+                works.plays(spec, played);
+            }
+            for wrapping in WrappingAlgorithm::ALL {
+                let taken = spec.takes(wrapping, false).is_ok();
+                if taken && tries.in_hsm(played, wrapping, kms.control_key()).is_ok() {
+                    works.wraps(played, wrapping);
+                }
             }
         }
+        tries.end()?;
         Ok(works)
     }
 
@@ -225,28 +250,54 @@ impl Practice<'_> {
 
     /// What the soft HSM does in another way than the plan says, once for each algorithm.
     fn wrapped_otherwise(&self, plan: &Plan) -> Vec<String> {
-        let mut told = Vec::new();
-        for (_, import) in plan.imports() {
-            let (wrapping, wrap_in) =
-                Replaced::wrapping(&self.works, import.wrapping, import.wrap_in);
+        let mut otherwise: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+        for (key, import) in plan.imports() {
+            let (wrapping, wrap_in) = self.works.how(key.spec, import.wrapping, import.wrap_in);
             if (wrapping, wrap_in) == (import.wrapping, import.wrap_in) {
                 continue;
             }
             let how = match wrap_in {
                 WrapIn::Hsm => format!("{wrapping} is practised instead"),
-                WrapIn::Host => "this computer wraps instead".to_owned(),
+                WrapIn::Host => "this computer wraps instead (wrap_in = \"host\")".to_owned(),
             };
-            let not = format!("The soft HSM does not wrap with {}", import.wrapping);
-            told.push(format!("{not}: {how}."));
+            let specs = otherwise.entry((import.wrapping, how)).or_default();
+            specs.insert(key.spec.name());
         }
-        told.dedup();
-        told
+        let told = |((wrapping, how), specs): ((WrappingAlgorithm, String), BTreeSet<&str>)| {
+            let specs: Vec<&str> = specs.into_iter().collect();
+            format!(
+                "The soft HSM does not wrap with {wrapping}, for {}: {how}.",
+                specs.join(", ")
+            )
+        };
+        otherwise.into_iter().map(told).collect()
+    }
+
+    /// What is practised in the place of a data key that the soft HSM serves no escrow for.
+    fn played_otherwise(&self, plan: &Plan) -> Vec<String> {
+        let specs: BTreeSet<Spec> = plan.keys.iter().map(|key| key.spec).collect();
+        let played = specs.into_iter().filter_map(|spec| {
+            let (real, practised) = (spec.secret_len()?, self.works.played(spec).secret_len()?);
+            (real != practised).then(|| {
+                format!(
+                    "The soft HSM cannot serve [escrow] for {} of {} bits: bits = {} is practised instead.",
+                    spec.name(),
+                    real * 8,
+                    practised * 8
+                )
+            })
+        });
+        played.collect()
     }
 
     /// What is not as in the real room, a sentence each.
-    fn told(&self, plan: &Plan, before: Option<&Before>) -> Vec<String> {
+    fn told(&self, plan: &Plan, before: Option<&Before>, elsewhere: &[String]) -> Vec<String> {
         let mut told = before.map(|before| before.told.clone()).unwrap_or_default();
         told.extend(self.wrapped_otherwise(plan));
+        told.extend(self.played_otherwise(plan));
+        told.extend(elsewhere.iter().map(|label| {
+            format!("The data key {label:?}, which exists in the real room, is made anew here.")
+        }));
         if plan.kind == Kind::Recover {
             told.push(
                 "The recovery goes into a fresh soft HSM, as after the loss of the old one.".into(),
@@ -260,15 +311,38 @@ impl Practice<'_> {
                 "Import parameters come from a stand-in KMS with a wrapping key of its own.".into(),
             );
         }
-        if plan.keys.iter().any(|key| key.source != Source::Hsm) {
-            told.push(
-                "Every data key is made here; in the real room, source says where it comes from."
-                    .into(),
-            );
-        }
         told.push("The network is not looked at.".into());
         told
     }
+}
+
+/// What an escrow serves of this spec here: itself, or of an HMAC key whose length is no multiple of 8 bytes
+/// the next longer one, because modules are seen that wrap those padded.
+fn escrowed(tries: &mut Tries, spec: Spec) -> Result<Spec> {
+    let Err(refused) = tries.escrow(spec) else {
+        return Ok(spec);
+    };
+    let longer = match spec {
+        Spec::Hmac { hash, bytes } if !bytes.is_multiple_of(8) => Spec::Hmac {
+            hash,
+            bytes: bytes.next_multiple_of(8),
+        },
+        _ => return Err(cannot_play(refused, spec)),
+    };
+    match tries.escrow(longer) {
+        Ok(()) => Ok(longer),
+        Err(_) => Err(cannot_play(refused, spec)),
+    }
+}
+
+fn cannot_play(error: Error, spec: Spec) -> Error {
+    error
+        .doing(format!(
+            "this plan cannot be practised: the soft HSM does not serve {}",
+            spec.name()
+        ))
+        .hint("byok rehearse --module PATH takes another SoftHSM")
+        .hint("byok check --hsm PLAN tries the plan's own HSM")
 }
 
 /// A recovery goes into another HSM than the one that was lost.

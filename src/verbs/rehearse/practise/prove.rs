@@ -74,7 +74,11 @@ fn tell_keys(plan: &Plan, verified: &Verified, previous: Option<&Previous>) -> R
                 key.label
             )));
         }
-        let text = format!("{}: {}, {how}", key.label, made_of(plan, &key.label));
+        let made_of = made_of(plan, &key.label);
+        let text = match plan.kind {
+            Kind::Generate => format!("{}: {made_of} {how}", key.label),
+            _ => format!("{}: {}, {how}", key.label, made_of.replace(" random", "")),
+        };
         tell(what, &text, &key.glance())?;
     }
     Ok(())

@@ -1,0 +1,100 @@
+//! What an HSM can do, path by path, each tried with throw-away keys: for `byok doctor` and for rehearsals.
+//! Preflight proves what one plan asks; this finds out what could be asked.
+
+use std::collections::BTreeMap;
+
+use super::preflight;
+use crate::error::Result;
+use crate::hsm::{Hsm, Material, Way};
+use crate::spec::Spec;
+use crate::wrapping::key::WrappingKey;
+use crate::wrapping::{self, ControlKey, WrappingAlgorithm};
+
+/// An HSM and the throw-away keys that were made in it so far, one of each spec.
+pub struct Tries<'a> {
+    hsm: &'a mut Hsm,
+    keys: BTreeMap<Spec, Material>,
+}
+
+impl<'a> Tries<'a> {
+    /// Begins with no key.
+    pub fn of(hsm: &'a mut Hsm) -> Self {
+        Self {
+            hsm,
+            keys: BTreeMap::new(),
+        }
+    }
+
+    /// The throw-away key of this spec, made when it is first asked for; an RSA key takes seconds.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM makes none with the attributes of a data key.
+    pub fn key(&mut self, spec: Spec) -> Result<&Material> {
+        if !self.keys.contains_key(&spec) {
+            let made = self.hsm.throw_away(spec)?;
+            self.keys.insert(spec, made);
+        }
+        Ok(&self.keys[&spec])
+    }
+
+    /// Whether the HSM wraps such a data key by itself, and how: the very controls of preflight.
+    ///
+    /// # Errors
+    /// Exit 3 where no way proves itself.
+    pub fn in_hsm(
+        &mut self,
+        spec: Spec,
+        wrapping: WrappingAlgorithm,
+        control_key: &ControlKey,
+    ) -> Result<Way> {
+        if spec.is_private() {
+            // A private key that is slow to make is not made where P-256 shows the outcome.
+            self.key(Spec::P256)?;
+            if spec != Spec::P256 {
+                preflight::find_way(self.hsm, control_key, wrapping, Spec::P256, &self.keys)?;
+            }
+        }
+        self.key(spec)?;
+        preflight::find_way(self.hsm, control_key, wrapping, spec, &self.keys)
+    }
+
+    /// Whether such a data key comes out for `wrap_in = "host"`, byte for byte, and wraps in this computer.
+    ///
+    /// # Errors
+    /// Exit 3 where it does not.
+    pub fn by_host(
+        &mut self,
+        spec: Spec,
+        wrapping: WrappingAlgorithm,
+        wrapping_key: &WrappingKey,
+    ) -> Result<()> {
+        self.key(spec)?;
+        let mut transport = self.hsm.transport()?;
+        let out = self
+            .hsm
+            .prove_transport(&mut transport, &self.keys[&spec])
+            .and_then(|()| self.hsm.take_out(&transport, &self.keys[&spec]))
+            .and_then(|bytes| wrapping::wrap(wrapping, wrapping_key, &bytes).map(|_| ()));
+        self.hsm.end_transport(transport)?;
+        out
+    }
+
+    /// Whether an escrow key wraps such a data key and brings it back in.
+    ///
+    /// # Errors
+    /// Exit 3 where it does not.
+    pub fn escrow(&mut self, spec: Spec) -> Result<()> {
+        preflight::try_escrow(self.hsm, std::iter::once(spec))
+    }
+
+    /// Destroys the throw-away keys.
+    ///
+    /// # Errors
+    /// Exit 3 where C_DestroyObject fails; they end with the session all the same.
+    pub fn end(self) -> Result<()> {
+        let hsm = self.hsm;
+        self.keys
+            .into_values()
+            .try_for_each(|material| hsm.destroy(material))
+    }
+}

@@ -1,0 +1,142 @@
+//! What the soft HSM of a rehearsal does by itself, found out by trying; and what is practised instead of
+//! what it does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::WrapIn;
+use crate::spec::Spec;
+use crate::wrapping::WrappingAlgorithm::{
+    self, RsaAesKeyWrapSha1, RsaAesKeyWrapSha256, RsaesOaepSha1, RsaesOaepSha256,
+};
+
+/// What was found out of each spec of a plan.
+#[derive(Debug, Default)]
+pub struct Works {
+    wraps: BTreeSet<(Spec, WrappingAlgorithm)>,
+    plays: BTreeMap<Spec, Spec>,
+}
+
+impl Works {
+    /// The soft HSM wraps such a data key by itself.
+    pub fn wraps(&mut self, spec: Spec, wrapping: WrappingAlgorithm) {
+        self.wraps.insert((spec, wrapping));
+    }
+
+    /// The soft HSM serves no escrow of the one; the other is practised in its place.
+    pub fn plays(&mut self, real: Spec, practised: Spec) {
+        self.plays.insert(real, practised);
+    }
+
+    /// What is practised for a data key of this spec.
+    pub fn played(&self, spec: Spec) -> Spec {
+        self.plays.get(&spec).copied().unwrap_or(spec)
+    }
+
+    /// How what the plan wants wrapped so is wrapped here: as the plan says where the soft HSM can, else
+    /// inside it with the same but for the hash, else in this computer.
+    pub fn how(
+        &self,
+        spec: Spec,
+        wrapping: WrappingAlgorithm,
+        wrap_in: WrapIn,
+    ) -> (WrappingAlgorithm, WrapIn) {
+        let does = |wrapping| self.wraps.contains(&(self.played(spec), wrapping));
+        if wrap_in == WrapIn::Host || does(wrapping) {
+            return (wrapping, wrap_in);
+        }
+        let other = match wrapping {
+            RsaesOaepSha1 => RsaesOaepSha256,
+            RsaesOaepSha256 => RsaesOaepSha1,
+            RsaAesKeyWrapSha1 => RsaAesKeyWrapSha256,
+            RsaAesKeyWrapSha256 => RsaAesKeyWrapSha1,
+        };
+        match does(other) {
+            true => (other, WrapIn::Hsm),
+            false => (wrapping, WrapIn::Host),
+        }
+    }
+
+    /// How a data key is wrapped where the plan does not say it.
+    pub fn any(&self, spec: Spec, in_china: bool) -> (WrappingAlgorithm, WrapIn) {
+        let order = [
+            RsaAesKeyWrapSha256,
+            RsaAesKeyWrapSha1,
+            RsaesOaepSha256,
+            RsaesOaepSha1,
+        ];
+        let mut taken = order
+            .into_iter()
+            .filter(|wrapping| spec.takes(*wrapping, in_china).is_ok());
+        let first = taken.clone().next().unwrap_or(RsaesOaepSha256);
+        let inside = taken.find(|wrapping| self.wraps.contains(&(self.played(spec), *wrapping)));
+        inside.map_or((first, WrapIn::Host), |wrapping| (wrapping, WrapIn::Hsm))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn works(of: &[(Spec, WrappingAlgorithm)]) -> Works {
+        let mut works = Works::default();
+        of.iter()
+            .for_each(|(spec, wrapping)| works.wraps(*spec, *wrapping));
+        works
+    }
+
+    #[test]
+    fn what_no_algorithm_wraps_in_the_soft_hsm_this_computer_wraps() {
+        let (aes, hsm) = (Spec::AES_256, WrapIn::Hsm);
+        let how = |of: &[_]| works(of).how(aes, RsaesOaepSha256, hsm);
+        let both = [(aes, RsaesOaepSha256), (aes, RsaesOaepSha1)];
+        assert_eq!(how(&both), (RsaesOaepSha256, hsm));
+        assert_eq!(how(&both[1..]), (RsaesOaepSha1, hsm));
+        assert_eq!(how(&[]), (RsaesOaepSha256, WrapIn::Host));
+        let host = works(&both).how(aes, RsaesOaepSha1, WrapIn::Host);
+        assert_eq!(host, (RsaesOaepSha1, WrapIn::Host));
+    }
+
+    #[test]
+    fn what_works_for_one_spec_says_nothing_of_another() {
+        let secrets_only = works(&[(Spec::AES_256, RsaesOaepSha256)]);
+        let how = |spec, wrapping| secrets_only.how(spec, wrapping, WrapIn::Hsm);
+        let rsa = Spec::Rsa { bits: 2048 };
+        assert_eq!(
+            how(Spec::P256, RsaesOaepSha256),
+            (RsaesOaepSha256, WrapIn::Host)
+        );
+        assert_eq!(
+            how(rsa, RsaAesKeyWrapSha1),
+            (RsaAesKeyWrapSha1, WrapIn::Host)
+        );
+        assert_eq!(
+            secrets_only.any(rsa, false),
+            (RsaAesKeyWrapSha256, WrapIn::Host)
+        );
+        assert_eq!(
+            secrets_only.any(Spec::AES_256, true),
+            (RsaesOaepSha256, WrapIn::Hsm)
+        );
+        // KMS takes no RSA_AES_KEY_WRAP in China
+        assert_eq!(
+            secrets_only.any(Spec::P256, true),
+            (RsaesOaepSha256, WrapIn::Host)
+        );
+    }
+
+    #[test]
+    fn what_is_practised_in_the_place_of_another_is_wrapped_as_itself() {
+        let [short, long] = [28, 32].map(|bytes| Spec::Hmac {
+            hash: crate::spec::HmacHash::Sha224,
+            bytes,
+        });
+        let mut works = works(&[(long, RsaesOaepSha1)]);
+        works.plays(short, long);
+        assert_eq!(works.played(short), long);
+        assert_eq!(works.played(Spec::P256), Spec::P256);
+        assert_eq!(
+            works.how(short, RsaesOaepSha256, WrapIn::Hsm),
+            (RsaesOaepSha1, WrapIn::Hsm)
+        );
+    }
+}
