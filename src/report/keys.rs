@@ -3,6 +3,7 @@
 use super::{Html, Report, code, facts, groups, list, number, p, rows, table, tag, text};
 use crate::html::{Sheet, free};
 use crate::plan::Keep;
+use crate::receipts;
 use crate::strict_json::Json;
 use crate::transcript::Line;
 
@@ -38,21 +39,27 @@ fn data_key(report: &Report, key: &Line, count: usize) -> Html {
         true => rows(fingerprint),
         false => groups(fingerprint),
     };
-    Html::from([
-        tag("h2", label),
-        facts(vec![
-            (
-                "spec".into(),
-                format!("{}, {} bytes", key.text("spec"), number(key, "bytes")).into(),
-            ),
-            ("came".into(), came.into()),
-            ("kept".into(), keep.into()),
-            ("CKA_ID".into(), code(key.text("cka_id"))),
-            ("KCV".into(), code(key.text("kcv"))),
-            ("fingerprint".into(), fingerprint),
-            ("attributes, as read back".into(), attributes(key)),
-        ]),
-    ])
+    let spec = match number(key, "bytes") {
+        0 => key.text("spec").to_owned(), // of a key pair
+        bytes => format!("{}, {bytes} bytes", key.text("spec")),
+    };
+    let mut told = vec![
+        ("spec".into(), spec.into()),
+        ("came".into(), came.into()),
+        ("kept".into(), keep.into()),
+        ("CKA_ID".into(), code(key.text("cka_id"))),
+    ];
+    if !key.text("kcv").is_empty() {
+        told.push(("KCV".into(), code(key.text("kcv"))));
+    }
+    told.push(("fingerprint".into(), fingerprint));
+    if receipts::is_pair(key.text("spec")) {
+        let file = format!("{label}/public-key.der");
+        let file = Html::from([code(&file), ": its SHA-256 is the fingerprint".into()]);
+        told.push(("public key".into(), file));
+    }
+    told.push(("attributes, as read back".into(), attributes(key)));
+    Html::from([tag("h2", label), facts(told)])
 }
 
 fn attributes(key: &Line) -> Html {
