@@ -252,6 +252,23 @@ list_files() {
     IFS= read -r name <"$here/shown"
     [ -z "$name" ] || broken "$name: not a readable name"
     tail -n +2 "$here/shown" >"$here/present"
+    list_public_keys
+}
+
+# For each public key (DER) the digest of the same in PEM, as one JSON object in $here/pems.
+list_public_keys() {
+    local name escaped sum
+    while IFS= read -r -d '' name; do
+        case $name in
+        */public-key.der) ;;
+        *) continue ;;
+        esac
+        if [ ! -s "$name" ] || [ "$(size_of "$name")" -gt 65536 ]; then continue; fi
+        sum=$({ echo '-----BEGIN PUBLIC KEY-----' && base64 -w 64 <"$name" && echo '-----END PUBLIC KEY-----'; } | sha256sum)
+        escaped=${name#./}
+        escaped=${escaped//\\/\\\\}
+        printf '{"%s":"%s"}\n' "${escaped//\"/\\\"}" "${sum%% *}"
+    done <"$here/names" | jq -cn 'reduce inputs as $one ({}; . + $one)' >"$here/pems"
 }
 
 # ---- lines of JSON ----------------------------------------------------------------------------
@@ -377,6 +394,19 @@ def wrapped_fault($files):
               elif text("label") | is_member($made) | not then "transcript.jsonl: line \(.seq): no data key \"\(text("label"))\" was made or brought back"
               else empty end) // null end;
 
+# The public key of each key pair: where it was made it must be there.
+def pair_fault($files):
+    first(data_keys | select(text("spec") | startswith("ECC_") or startswith("RSA_"))
+        | "\(text("label"))/public-key.der" as $der | "\(text("label"))/public-key.pem" as $pem
+        | (first(($der, $pem) | select(in($files) | not)) // null) as $missing
+        | if $missing != null and .event == "key-generated" and (aborted | not) then "transcript.jsonl: line \(.seq): \($missing), the public key, was not written"
+          elif $files[$der] != null and $files[$der] != text("fingerprint")
+          then "\($der): its digest is not the fingerprint that line \(.seq) of the transcript tells"
+          elif $files[$der] == null or $files[$pem] == null then empty
+          elif $pems[$der] == null then "\($der): it is empty, or longer than byok reads"
+          elif $pems[$der] != $files[$pem] then "\($pem): it is not \($der) in PEM"
+          else empty end) // null;
+
 def stands_beside:
     is_member(["transcript.jsonl", "SHA256SUMS", "receipts.jsonl"]) or startswith("signatures/") or startswith("receipts/")
     or (split("/")[-1] | startswith("import-result") and endswith(".json"));
@@ -392,6 +422,7 @@ chain_fault as $fault
 | if $fault != null then $fault else
     outputs as {fault: $fault, files: $files}
     | (format_fault // end_fault // plan_fault // $fault // files_fault($files) // wrapped_fault($files)
+        // pair_fault($files)
         // more_fault($files) // ""),
       aborted, $lines[0].rehearsal == true, fact("previous_head"), fact("previous_receipts_head"),
       ([events("transcript-signer").seq] | join(" ")), (signer | text("public_key"), text("fingerprint")), $lines[-1].at,
@@ -413,8 +444,9 @@ check_transcript() {
     compact $file transcript
     head=$(digest_of $file)
     jq -nr --slurpfile lines "$here/transcript.lines" --slurpfile digests "$here/transcript.digests" \
-        --slurpfile listed "$here/present" --arg zeros "$zeros" --arg head "$head" \
-        --argjson whole "$(wc -l <$file)" --argjson cut $cut "$common"' $listed[0] as $present |'"$rules" \
+        --slurpfile listed "$here/present" --slurpfile pem_sums "$here/pems" --arg zeros "$zeros" --arg head "$head" \
+        --argjson whole "$(wc -l <$file)" --argjson cut $cut "$common"'
+        $listed[0] as $present | $pem_sums[0] as $pems |'"$rules" \
         >"$here/facts" 2>"$here/errors" || machine "jq failed on $file: $(head -n 1 "$here/errors")"
     mapfile -t -n 9 facts <"$here/facts"
     [ -z "${facts[0]}" ] || broken "${facts[0]}"
@@ -489,9 +521,18 @@ as_utf8() {
     esac 2>/dev/null | tr '\000' '\001'
 }
 
-# The answers, one compact JSON a line: {"json":…}, {"json":…,"exit":true} with an exit code, or {}.
+# What the base64 in a member of an answer stands for, on the standard output; nothing where it is none.
+decoded() {
+    local told
+    told=$(jq -r --arg name "$2" 'if type == "object" then .[$name] else null end
+        | strings | select(test("\\A[A-Za-z0-9+/]*={0,2}\\z"))' "$1")
+    if [ "$(printf '%s' "$told" | base64 -d 2>/dev/null | base64 -w 0)" = "$told" ]; then printf '%s' "$told" | base64 -d; fi
+}
+
+# The answers, one compact JSON a line: {"json":…,"exit":…,"mac":…,"public":…} or {}. exit: it has an exit code;
+# mac: `Mac` in hex; public: the SHA-256 of `PublicKey`.
 read_answers() {
-    local number path text
+    local number path text mac public
     : >"$here/answers"
     for ((number = 1; number <= $1; number++)); do
         printf -v path 'receipts/%03d.json' "$number"
@@ -500,8 +541,12 @@ read_answers() {
             is_utf8 "$text" && is_strict "$text" && no_key_twice "$text" && inner_hold "$text"; then
             code=false
             if has_exit_code "$text"; then code=true; fi
-            jq -c --argjson code $code "$common"'
-                if depth > 127 or any(.. | numbers; isinfinite) then {} else {json: ., exit: $code} end' "$text"
+            mac=$(decoded "$text" Mac | hex)
+            public=$(decoded "$text" PublicKey | hex)
+            [ -z "$public" ] || public=$(decoded "$text" PublicKey | sha256sum)
+            jq -c --argjson code $code --arg mac "$mac" --arg public "${public%% *}" "$common"'
+                if depth > 127 or any(.. | numbers; isinfinite) then {}
+                else {json: ., exit: $code, mac: $mac, public: $public} end' "$text"
         else
             echo '{}'
         fi >>"$here/answers"
@@ -707,17 +752,33 @@ def tells($imports; $earlier):
     | if $facts == [] then error("no event in it is about a KMS key of this record") else . end
     | {events: $facts, proves: ($facts | max_by(.proves | rank) | .proves)};
 
+# A KMS key that computes with the data key holds it.
+def proves_hmac($imports; $mac):
+    (required("KeyId") | some_into($imports)) as $into | $into[0] as $entry
+    | if $entry.spec | startswith("HMAC_") | not then $into | of_key
+      elif member("MacAlgorithm") != "HMAC_SHA_" + $entry.spec[5:] then error("MacAlgorithm does not fit \($entry.spec)")
+      elif $mac == "" then error("has no MAC in base64")
+      elif $mac != $entry.fingerprint then error("tells another MAC: the KMS key holds other material")
+      else ($into | of_key) + {proves: "proved in KMS"} end;
+def proves_pair($imports; $sha256):
+    (required("KeyId") | some_into($imports)) as $into | $into[0] as $entry
+    | if $entry.spec | startswith("ECC_") or startswith("RSA_") | not then $into | of_key
+      elif member("KeySpec") != null and member("KeySpec") != $entry.spec then error("KeySpec is not \($entry.spec)")
+      elif $sha256 == "" then error("has no public key in base64")
+      elif $sha256 != $entry.fingerprint then error("tells another public key: the KMS key holds other material")
+      else ($into | of_key) + {proves: "proved in KMS"} end;
+
 def judged($imports; $earlier):
     if .json == null then error("is not JSON, or not text") else . end
-    | .exit as $code | .json
+    | .exit as $code | .mac as $mac | .public as $public | .json
     | if type != "object" then error("is no answer that is known here")
       elif .format == "byok-import-result-v1" then {answer: "ImportKeyMaterial"} + import_result($imports; $earlier; $code)
       elif has("KeyMetadata") then {answer: "DescribeKey"} + describes($imports; $earlier)
       elif has("Rotations") then {answer: "ListKeyRotations"} + lists($imports)
-      elif has("Mac") then {answer: "GenerateMac"} + (required("KeyId") | some_into($imports) | of_key)
+      elif has("Mac") then {answer: "GenerateMac"} + proves_hmac($imports; $mac)
       elif has("eventSource") or has("Records") or has("Events") then {answer: "CloudTrail"} + tells($imports; $earlier)
       elif has("ImportToken") then error("is import parameters, not a receipt")
-      elif has("PublicKey") then {answer: "GetPublicKey"} + (required("KeyId") | some_into($imports) | of_key)
+      elif has("PublicKey") then {answer: "GetPublicKey"} + proves_pair($imports; $public)
       elif has("KeyMaterialId") then {answer: "ImportKeyMaterial"} + bare_import($imports; $earlier)
       else error("is no answer that is known here") end
     | .proves = (.proves // "nothing")

@@ -21,6 +21,7 @@ pub mod answer;
 mod append;
 mod chain;
 mod judge;
+mod possession;
 
 pub use append::{Added, append};
 pub use chain::alone;
@@ -28,6 +29,7 @@ pub use judge::{Entry, Listed, TrailFact};
 
 pub(crate) use append::torn;
 pub(crate) use chain::read;
+pub(crate) use possession::{is_pair, proof};
 
 /// The chain's name in a record.
 pub const FILE: &str = "receipts.jsonl";
@@ -44,7 +46,7 @@ pub const TORN: &str = "it is cut: it does not end with a line feed";
 /// How an answer that no line names is told.
 pub const UNNAMED: &str = "no line of receipts.jsonl names this file";
 
-/// What an answer proves of symmetric material, in rising order.
+/// What an answer proves of a data key, in rising order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Proves {
     /// Nothing.
@@ -54,7 +56,8 @@ pub enum Proves {
     /// KMS accepted an import.
     #[serde(rename = "accepted by KMS")]
     Accepted,
-    /// KMS accepted the same material a second time, as EXISTING_KEY_MATERIAL.
+    /// KMS accepted the same symmetric material a second time, as EXISTING_KEY_MATERIAL; or it computes with
+    /// the HMAC key or the key pair.
     #[serde(rename = "proved in KMS")]
     Proved,
 }
@@ -166,6 +169,8 @@ pub const ACCEPTED: &str = "accepted by KMS";
 pub const PROVED: &str = "proved in KMS";
 /// `import failed`
 pub const FAILED: &str = "import failed";
+/// `no receipt`
+pub const NONE: &str = "no receipt";
 
 impl Receipts {
     /// SHA-256 of the whole `receipts.jsonl`; `None` while there is no line.
@@ -194,7 +199,9 @@ impl Receipts {
             known.key_arn == import.key_arn && known.fingerprint == import.fingerprint
         });
         let accepted = proves >= Some(Proves::Accepted);
-        let proved = accepted && (proves == Some(Proves::Proved) || self.is_witnessed(import));
+        let computes = computes_with(&self.receipts, import);
+        let proved = computes.is_some()
+            || accepted && (proves == Some(Proves::Proved) || self.is_witnessed(import));
         Standing {
             label: import.label.clone(),
             import: import.import.clone(),
@@ -206,9 +213,12 @@ impl Receipts {
                 (true, _, _) => PROVED,
                 (_, true, _) => ACCEPTED,
                 (_, _, Some(_)) => FAILED,
-                (_, _, None) => "no receipt",
+                (_, _, None) => NONE,
             },
-            at: first.map(|fact| fact.at),
+            at: match (computes, accepted) {
+                (Some(at), false) => Some(at),
+                _ => first.map(|fact| fact.at),
+            },
         }
     }
 
@@ -286,6 +296,18 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
             });
         own.into_iter().chain(events.collect::<Vec<_>>())
     })
+}
+
+/// When it was first added that the KMS key computes with this HMAC key or key pair.
+fn computes_with(receipts: &[Receipt], import: &Import) -> Option<Timestamp> {
+    let shows = |receipt: &&Receipt| {
+        let entry = &receipt.entry;
+        [answer::GENERATE_MAC, answer::GET_PUBLIC_KEY].contains(&entry.answer.as_str())
+            && entry.proves == Proves::Proved
+            && entry.label.as_ref() == Some(&import.label)
+            && entry.key_arn.as_ref() == Some(&import.key_arn)
+    };
+    receipts.iter().find(shows).map(|receipt| receipt.at)
 }
 
 /// The material ids that accepted imports told.

@@ -7,6 +7,8 @@
 //! 4. Every `output-written` file is there with its digest (of an aborted ceremony: but those removed).
 //! 5. Every `key-wrapped` names an `output-written` file with the same digest, and a data key that
 //!    `key-generated`, `key-found` or `key-recovered` names.
+//!    Of a key pair `<label>/public-key.der` has the fingerprint for its digest, and `<label>/public-key.pem` is the
+//!    same in PEM. Unless aborted, each `key-generated` of a key pair has both: see `public_keys`.
 //! 6. Every file is named in the transcript, but for `transcript.jsonl`, `SHA256SUMS`, `signatures/*`,
 //!    `receipts.jsonl`, `receipts/*` and `import-result*.json`. No directory is empty (of an aborted
 //!    ceremony one may be), but for `signatures` and `receipts`.
@@ -40,6 +42,7 @@ use crate::words::{self, Digest};
 mod follow;
 mod life;
 mod materials;
+mod public_keys;
 mod recorded;
 mod signatures;
 mod signers;
@@ -208,6 +211,7 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
         file_has_digest(&present, path, sha256)?;
     }
     wrapped_as_written(&chain, &outputs)?;
+    public_keys::fit(directory, &chain, &outputs)?;
     if let Some(path) = present
         .keys()
         .find(|path| !outputs.contains_key(*path) && !may_stand_beside(path))

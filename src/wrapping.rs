@@ -180,7 +180,8 @@ pub fn aes_kwp_unwrap(
         .map_err(|_| "what came out does not open as AES-KWP".to_owned())
 }
 
-/// Opens what a module wraps of a data key, into locked memory: AES-KW or AES-KWP. Zero bytes that it
+/// Opens what a module wraps of a data key, into locked memory: AES-KW or AES-KWP. Leading zero bytes that it
+/// leaves away of an EC private value are put back (RFC 5915 wants all of them). Zero bytes that it
 /// appends are cut off: a secret has its spec's length, a private key ends with its PKCS#8.
 ///
 /// # Errors
@@ -203,7 +204,11 @@ pub fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Locked> {
         Some(wanted) => Err(refused(format!("{len} bytes instead of {wanted}"))),
         None => {
             let whole = pkcs8::der_len(&bytes[..len])?;
-            bytes.truncated(whole)
+            let full = match spec {
+                Spec::Ec(curve) => pkcs8::in_full_length(curve, &bytes[..whole])?,
+                _ => None,
+            };
+            full.map_or_else(|| bytes.truncated(whole), Ok)
         }
     }
 }

@@ -696,7 +696,7 @@ fn a_mac_and_a_public_key_prove_the_material() {
     let id = hmac.rsplit('/').next().unwrap();
     let kept = desk.read(&format!("{REGION}-{id}.generate-mac.json"));
     assert!(
-        matches!(Answer::read(kept.as_bytes()).unwrap(), Answer::GenerateMac { key_id } if key_id == hmac)
+        matches!(Answer::read(kept.as_bytes()).unwrap(), Answer::GenerateMac(mac) if mac.key_id == hmac)
     );
     assert!(
         desk.files()

@@ -3,45 +3,10 @@
 
 mod support;
 
-use std::fmt::Write as _;
 use std::fs;
 
+use support::specs::{Import, RSA_AES, combinations, in_hsm};
 use support::{Kind, KmsKey, Room, openssl, refused, sha256, stderr};
-
-const OAEP: [&str; 2] = ["RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"];
-const RSA_AES: [&str; 2] = ["RSA_AES_KEY_WRAP_SHA_1", "RSA_AES_KEY_WRAP_SHA_256"];
-const SIZES: [u32; 3] = [2048, 3072, 4096];
-
-/// What a spec is wrapped with, by the Developer Guide's table.
-fn combinations(spec: &str) -> Vec<(&'static str, u32)> {
-    let mut all = Vec::new();
-    for bits in SIZES {
-        let too_long = spec == "ECC_NIST_P521" && bits == 2048;
-        let oaep = !spec.starts_with("RSA_") && !too_long;
-        let rsa_aes = spec.starts_with("RSA_") || spec.starts_with("ECC_");
-        all.extend(
-            OAEP.iter()
-                .filter(|_| oaep)
-                .map(|wrapping| (*wrapping, bits)),
-        );
-        all.extend(
-            RSA_AES
-                .iter()
-                .filter(|_| rsa_aes)
-                .map(|wrapping| (*wrapping, bits)),
-        );
-    }
-    all
-}
-
-/// Whether this HSM wraps the spec by itself so that KMS takes it.
-fn in_hsm(kind: Kind, spec: &str, wrapping: &str) -> bool {
-    let private = spec.starts_with("RSA_") || spec.starts_with("ECC_");
-    match kind {
-        Kind::SoftHsm => !private && wrapping.ends_with("SHA_1"),
-        Kind::Kryoptic => true,
-    }
-}
 
 /// A plan with one data key and an import for each combination, and the parameters of each.
 fn plan_for_all(room: &mut Room, spec: &str) -> Vec<(String, KmsKey, &'static str)> {
@@ -60,17 +25,15 @@ fn plan_for_all(room: &mut Room, spec: &str) -> Vec<(String, KmsKey, &'static st
             kms.parameters(&arn, support::now() + 86_000),
         )
         .unwrap();
-        let wrap_in = if in_hsm(room.kind, spec, wrapping) {
-            "hsm"
-        } else {
-            "host"
+        let import = Import {
+            name: &name,
+            arn: &arn,
+            file: &file,
+            wrapping,
+            in_hsm: in_hsm(room.kind, spec, wrapping),
+            wrapping_key_sha256: &kms.sha256(),
         };
-        let _ = write!(
-            text,
-            "[[key.import]]\nname = \"{name}\"\nkey_arn = \"{arn}\"\nparameters = \"{file}\"\nwrapping = \"{wrapping}\"\n\
-             wrap_in = \"{wrap_in}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
-            kms.sha256()
-        );
+        text += &import.text();
         imports.push((name, kms, wrapping));
     }
     room.plan.spec = spec.into();

@@ -19,7 +19,7 @@ use crate::escrow::ESCROW_KEY_LEN;
 use crate::hsm::{self, Hsm, Material, Transport, Way, WrappingHandle};
 use crate::locked::Locked;
 use crate::plan::{Plan, WrapIn};
-use crate::spec::Spec;
+use crate::spec::{Curve, Spec};
 use crate::transcript::PreflightCheck;
 use crate::wrapping::key::WrappingKey;
 use crate::wrapping::{self, ControlKey, WrappingAlgorithm, pkcs8};
@@ -114,7 +114,7 @@ fn throw_away_keys(
 
 /// One control for each combination of algorithm, wrapping key size and data key spec.
 fn controls(
-    hsm: &Hsm,
+    hsm: &mut Hsm,
     wants: &[Want],
     throw_away: &BTreeMap<Spec, Material>,
     checks: &mut Vec<PreflightCheck>,
@@ -145,6 +145,16 @@ fn controls(
                     want,
                 )
             })?;
+        if let Spec::Ec(_) = want.spec {
+            let control_key = match control_keys.range(LONG_ENOUGH..).next() {
+                Some((_, made)) => made,
+                None => control_keys
+                    .entry(LONG_ENOUGH)
+                    .or_insert(ControlKey::generate(LONG_ENOUGH)?),
+            };
+            keeps_leading_zeros(hsm, control_key, want.wrapping, way)
+                .map_err(|e| ways_out(e, want))?;
+        }
         checks.push(PreflightCheck {
             mechanism: want.wrapping.is_rsa_aes().then(|| way.name()),
             ..check("CONTROL", want, None)
@@ -190,6 +200,34 @@ pub(super) fn find_way(
     }
     hsm.unload_wrapping_key(loaded)?;
     found.ok_or_else(|| refused.unwrap_or_else(|| Error::hsm("no way to wrap")))
+}
+
+/// The size of a wrapping key in bits under which RSAES-OAEP takes a private key on P-521.
+pub(super) const LONG_ENOUGH: usize = 3072;
+
+/// A private value on a curve has a fixed length (RFC 5915, section 3); kryoptic drops its leading zero bytes,
+/// which KMS may refuse. On P-521 every second value begins with one, so a dozen throw-away keys leave a chance
+/// of 1 in 4096 that a module of that kind goes unseen; with the spec's own curve it would be 255 in 256.
+///
+/// # Errors
+/// Exit 3 where a value is short, or the HSM makes no key on P-521.
+pub(super) fn keeps_leading_zeros(
+    hsm: &mut Hsm,
+    control_key: &ControlKey,
+    wrapping: WrappingAlgorithm,
+    way: Way,
+) -> Result<()> {
+    const KEYS: usize = 12;
+    let p521 = Spec::Ec(Curve::P521);
+    let doing = "control, whether private values on curves keep their length";
+    let loaded = hsm.load_wrapping_key(control_key.public())?;
+    for _ in 0..KEYS {
+        let key = hsm.throw_away(p521).map_err(|e| e.doing(doing))?;
+        let kept = control(hsm, control_key, &loaded, wrapping, way, &key);
+        hsm.destroy(key)?;
+        kept.map_err(|e| e.doing(doing))?;
+    }
+    hsm.unload_wrapping_key(loaded)
 }
 
 /// Wraps in the HSM, opens in software, compares with what the HSM says it holds.

@@ -14,6 +14,8 @@ use crate::wrapping::{self, ControlKey, WrappingAlgorithm};
 pub struct Tries<'a> {
     hsm: &'a mut Hsm,
     keys: BTreeMap<Spec, Material>,
+    /// One under which every private key on a curve has room.
+    control_key: Option<ControlKey>,
 }
 
 impl<'a> Tries<'a> {
@@ -22,6 +24,7 @@ impl<'a> Tries<'a> {
         Self {
             hsm,
             keys: BTreeMap::new(),
+            control_key: None,
         }
     }
 
@@ -55,7 +58,21 @@ impl<'a> Tries<'a> {
             }
         }
         self.key(spec)?;
-        preflight::find_way(self.hsm, control_key, wrapping, spec, &self.keys)
+        let way = preflight::find_way(self.hsm, control_key, wrapping, spec, &self.keys)?;
+        if let Spec::Ec(_) = spec {
+            self.keeps_leading_zeros(wrapping, way)?;
+        }
+        Ok(way)
+    }
+
+    fn keeps_leading_zeros(&mut self, wrapping: WrappingAlgorithm, way: Way) -> Result<()> {
+        let control_key = match self.control_key.take() {
+            Some(made) => made,
+            None => ControlKey::generate(preflight::LONG_ENOUGH)?,
+        };
+        let kept = preflight::keeps_leading_zeros(self.hsm, &control_key, wrapping, way);
+        self.control_key = Some(control_key);
+        kept
     }
 
     /// Whether such a data key comes out for `wrap_in = "host"`, byte for byte, and wraps in this computer.

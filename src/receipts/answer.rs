@@ -37,15 +37,9 @@ pub enum Answer {
     /// The answer of ListKeyRotations.
     ListKeyRotations(Vec<Rotation>),
     /// The answer of GenerateMac.
-    GenerateMac {
-        /// The KMS key, by id or ARN.
-        key_id: String,
-    },
+    GenerateMac(MacAnswer),
     /// The answer of GetPublicKey.
-    GetPublicKey {
-        /// The KMS key, by id or ARN.
-        key_id: String,
-    },
+    GetPublicKey(PublicKeyAnswer),
     /// Events of CloudTrail, those of KMS only.
     CloudTrail(Vec<TrailEvent>),
 }
@@ -71,6 +65,28 @@ pub struct ImportResult {
     pub at: Timestamp,
     /// Which arguments the script was given for the AWS CLI, such as a profile's name.
     pub arguments: Option<String>,
+}
+
+/// The answer of GenerateMac. What it says is judged of HMAC keys only.
+#[derive(Clone, Debug)]
+pub struct MacAnswer {
+    /// The KMS key, by id or ARN.
+    pub key_id: String,
+    /// `Mac`, in base64.
+    pub mac: Option<String>,
+    /// `MacAlgorithm`, such as `HMAC_SHA_256`.
+    pub algorithm: Option<String>,
+}
+
+/// The answer of GetPublicKey. What it says is judged of key pairs only.
+#[derive(Clone, Debug)]
+pub struct PublicKeyAnswer {
+    /// The KMS key, by id or ARN.
+    pub key_id: String,
+    /// `PublicKey`: the SubjectPublicKeyInfo (DER) in base64.
+    pub public_key: Option<String>,
+    /// `KeySpec`, such as `ECC_NIST_P256`.
+    pub key_spec: Option<String>,
 }
 
 /// One entry of ListKeyRotations.
@@ -134,15 +150,21 @@ impl Answer {
         } else if has("Rotations") {
             rotations(&json).map(Self::ListKeyRotations)
         } else if has("Mac") {
-            let key_id = text_of(&json, "KeyId")?;
-            Ok(Self::GenerateMac { key_id })
+            Ok(Self::GenerateMac(MacAnswer {
+                key_id: text_of(&json, "KeyId")?,
+                mac: as_text(&json, "Mac"),
+                algorithm: as_text(&json, "MacAlgorithm"),
+            }))
         } else if has("eventSource") || has("Records") || has("Events") {
             trail(&json).map(Self::CloudTrail)
         } else if has("ImportToken") {
             Err(Error::usage("is import parameters, not a receipt").hint(KNOWN))
         } else if has("PublicKey") {
-            let key_id = text_of(&json, "KeyId")?;
-            Ok(Self::GetPublicKey { key_id })
+            Ok(Self::GetPublicKey(PublicKeyAnswer {
+                key_id: text_of(&json, "KeyId")?,
+                public_key: as_text(&json, "PublicKey"),
+                key_spec: as_text(&json, "KeySpec"),
+            }))
         } else if has("KeyMaterialId") {
             Ok(Self::ImportKeyMaterial {
                 key_id: text_of(&json, "KeyId")?,
@@ -159,12 +181,17 @@ impl Answer {
             Self::ImportResult(_) | Self::ImportKeyMaterial { .. } => "ImportKeyMaterial",
             Self::DescribeKey { .. } => "DescribeKey",
             Self::ListKeyRotations(_) => "ListKeyRotations",
-            Self::GenerateMac { .. } => "GenerateMac",
-            Self::GetPublicKey { .. } => "GetPublicKey",
+            Self::GenerateMac(_) => GENERATE_MAC,
+            Self::GetPublicKey(_) => GET_PUBLIC_KEY,
             Self::CloudTrail(_) => "CloudTrail",
         }
     }
 }
+
+/// The name of an operation that proves HMAC material.
+pub(super) const GENERATE_MAC: &str = "GenerateMac";
+/// The name of an operation that proves a private key.
+pub(super) const GET_PUBLIC_KEY: &str = "GetPublicKey";
 
 const KNOWN: &str = "a receipt is an import-result.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
                      ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail";
@@ -178,6 +205,11 @@ fn optional(json: &Json, name: &str) -> Result<Option<String>> {
             other.kind()
         ))),
     }
+}
+
+/// A text where it is one; whoever needs it says that it is missing.
+fn as_text(json: &Json, name: &str) -> Option<String> {
+    json.get(name).and_then(Json::as_str).map(str::to_owned)
 }
 
 fn text_of(json: &Json, name: &str) -> Result<String> {

@@ -116,9 +116,8 @@ impl Scope<'_> {
             } => self.bare_import(key_id, key_material_id.as_deref())?,
             Answer::DescribeKey { metadata, current } => self.described(metadata, current)?,
             Answer::ListKeyRotations(rotations) => self.rotations(rotations)?,
-            Answer::GenerateMac { key_id } | Answer::GetPublicKey { key_id } => {
-                self.of_key(&self.imports_into(key_id)?)
-            }
+            Answer::GenerateMac(mac) => self.generated_mac(mac)?,
+            Answer::GetPublicKey(key) => self.told_public_key(key)?,
             Answer::CloudTrail(events) => self.trail(events)?,
         };
         let entry = Entry {
@@ -134,7 +133,7 @@ impl Scope<'_> {
     }
 
     /// The imports into a KMS key, named by ARN or id; at least one.
-    fn imports_into(&self, key_id: &str) -> Result<Vec<&Import>> {
+    pub(super) fn imports_into(&self, key_id: &str) -> Result<Vec<&Import>> {
         let into = self.maybe_imports_into(key_id);
         if !into.is_empty() {
             return Ok(into);
@@ -154,7 +153,7 @@ impl Scope<'_> {
     }
 
     /// Says which KMS key, and which import where there is but one.
-    fn of_key(&self, into: &[&Import]) -> Entry {
+    pub(super) fn of_key(&self, into: &[&Import]) -> Entry {
         let first = into.first();
         let one = (into.len() == 1).then_some(first).flatten();
         Entry {

@@ -4,6 +4,7 @@ use super::{Html, Report, code, facts, groups, number, p, tag};
 use crate::html::Sheet;
 use crate::machine;
 use crate::plan::ImportPlan;
+use crate::receipts;
 use crate::transcript::Line;
 
 pub(super) fn sheet(report: &Report) -> Sheet {
@@ -78,6 +79,13 @@ fn told(report: &Report, wrapped: &Line) -> Vec<(Html, Html)> {
             expires(planned(report, wrapped)).into(),
         ),
     ];
+    let key = report
+        .data_keys()
+        .find(|key| key.text("label") == wrapped.text("label"));
+    rows.push((
+        "proved in KMS by".into(),
+        receipts::proof(key.map_or("", |key| key.text("spec"))).into(),
+    ));
     if let Some(told) = report.events("import-type").find(same) {
         rows.push(("import type".into(), import_type(told)));
     }

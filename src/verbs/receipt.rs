@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::materials;
 use super::verify::{known, unexplained};
 use crate::error::Result;
-use crate::receipts::{self, Added, Entry, Listed, Proves, Standing};
+use crate::receipts::{self, Added, Entry, Listed, Proves, Receipts, Standing};
 use crate::verify::{self, KmsKeyMaterials};
 use crate::words;
 
@@ -24,6 +24,8 @@ struct Report<'a> {
 
 #[derive(Serialize)]
 struct Line<'a> {
+    #[serde(skip)]
+    spec: &'a str,
     from: String,
     file: &'a str,
     already: bool,
@@ -46,7 +48,7 @@ pub fn receipt(
     let others = verify::others(record, &verified, &followed, previous);
     let known = known(receipts, &followed, &others);
     let report = Report {
-        added: added.iter().map(line).collect(),
+        added: added.iter().map(|added| line(added, &receipts)).collect(),
         imports: receipts.standings(),
         unexplained: receipts.unexplained(&known),
         materials: verify::materials(record, &verified, &followed, &others),
@@ -58,8 +60,12 @@ pub fn receipt(
     super::print(&words::screen(&for_people(&report)))
 }
 
-fn line(added: &Added) -> Line<'_> {
+fn line<'a>(added: &'a Added, receipts: &'a Receipts) -> Line<'a> {
+    let label = added.receipt.entry.label.as_ref();
+    let mut imports = receipts.imports.iter();
+    let import = imports.find(|import| Some(&import.label) == label);
     Line {
+        spec: import.map_or("", |import| &import.spec),
         from: added.from.display().to_string(),
         file: &added.receipt.file,
         already: added.already,
@@ -79,7 +85,7 @@ fn for_people(report: &Report) -> String {
             "{}  {}  {}{already}\n",
             line.file, line.entry.answer, line.from
         );
-        text += &format!("          {}\n", meaning(line.entry));
+        text += &format!("          {}\n", meaning(line.entry, line.spec));
     }
     for import in &report.imports {
         text += &format!(
@@ -90,16 +96,23 @@ fn for_people(report: &Report) -> String {
     text + &unexplained(&report.unexplained) + &materials::for_people(&report.materials)
 }
 
-/// What one answer proves, in a sentence.
-fn meaning(entry: &Entry) -> String {
+/// What one answer proves of a data key of this spec, in a sentence.
+fn meaning(entry: &Entry, spec: &str) -> String {
     match (entry.proves, entry.answer.as_str()) {
+        (Proves::Proved, "GenerateMac") => {
+            "proved in KMS: the KMS key computes the MAC that is this HMAC key's fingerprint".into()
+        }
+        (Proves::Proved, "GetPublicKey") => {
+            "proved in KMS: the KMS key has the public key that the record holds".into()
+        }
         (Proves::Proved, _) => {
             "proved in KMS: the same material was accepted a second time, as existing material"
                 .into()
         }
-        (Proves::Accepted, _) => {
-            "accepted by KMS; that it is the right material only a second import proves".into()
-        }
+        (Proves::Accepted, _) => format!(
+            "accepted by KMS; that it is the right material only {} proves",
+            receipts::proof(spec)
+        ),
         (Proves::Nothing, "ImportKeyMaterial") => format!(
             "the import failed: aws ended with exit code {}; it proves nothing",
             entry.exit.unwrap_or_default()
@@ -115,8 +128,7 @@ fn meaning(entry: &Entry) -> String {
             )
         }
         (Proves::Nothing, "GenerateMac" | "GetPublicKey") => {
-            "it proves nothing of symmetric material; HMAC and asymmetric specs are not built yet"
-                .into()
+            format!("it proves nothing of a data key of {spec}")
         }
         (Proves::Nothing, _) => "it proves nothing".into(),
     }

@@ -1,6 +1,6 @@
 //! `byok verify`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -459,5 +459,27 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
             .any(|line| !line.text("rotates").is_empty()),
         in_clear: &RecordedPlan::of(record).source_files(),
     };
-    format!("\n{}", next.screen(machine::now()))
+    format!("\n{}{}", next.screen(machine::now()), so_far(verified))
+}
+
+/// How far the imports came, in a line; nothing while there is no receipt.
+fn so_far(verified: &Verified) -> String {
+    if verified.receipts.receipts.is_empty() {
+        return String::new();
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for standing in verified.receipts.standings() {
+        *counts.entry(standing.kms).or_default() += 1;
+    }
+    let told = [
+        receipts::PROVED,
+        receipts::ACCEPTED,
+        receipts::FAILED,
+        receipts::NONE,
+    ];
+    let told = told
+        .iter()
+        .filter_map(|kms| Some(format!("{} {kms}", counts.get(kms)?)));
+    let told: Vec<String> = told.collect();
+    format!(" By the receipts:     {}\n", told.join(", "))
 }

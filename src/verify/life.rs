@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::recorded::RecordedPlan;
 use super::{Followed, Verified};
-use crate::receipts::{ACCEPTED, FAILED, PROVED, Receipt, Standing};
+use crate::receipts::{self, ACCEPTED, FAILED, PROVED, Receipt, Standing};
 use crate::strict_json::Json;
 use crate::transcript::Line;
 
@@ -169,7 +169,7 @@ impl Told<'_> {
             let again = self.imported_into.contains(&import.key_arn);
             self.imported_into.push(import.key_arn.clone());
             if standing.kms == PROVED {
-                self.prove_earlier(&standing);
+                self.prove_earlier(&standing, &import.spec);
             }
             let at = standing.at.unwrap_or(import.wrapped_at);
             let expires = plan.expires(&import.label, &import.import);
@@ -188,13 +188,15 @@ impl Told<'_> {
         }
     }
 
-    /// A second import of the same material proves the first one too.
-    fn prove_earlier(&mut self, standing: &Standing) {
+    /// A second import of the same material proves the first one too. So does what shows which HMAC key or key
+    /// pair a KMS key holds: such a KMS key keeps its first material for ever.
+    fn prove_earlier(&mut self, standing: &Standing, spec: &str) {
+        let first_for_ever = spec.starts_with("HMAC_") || receipts::is_pair(spec);
         for row in &mut self.rows {
             if [Some(ACCEPTED), Some(PROVED)].contains(&row.kms)
-                && standing.key_material_id.is_some()
+                && (first_for_ever || standing.key_material_id.is_some())
                 && row.key_arn.as_ref() == Some(&standing.key_arn)
-                && row.key_material_id == standing.key_material_id
+                && (first_for_ever || row.key_material_id == standing.key_material_id)
             {
                 row.kms = Some(PROVED);
             }

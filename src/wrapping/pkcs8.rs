@@ -9,7 +9,7 @@ use rsa::traits::PublicKeyParts as _;
 use super::on_curve;
 use crate::error::{Error, Result};
 use crate::locked::Locked;
-use crate::spec::Spec;
+use crate::spec::{Curve, Spec};
 
 /// How many bytes the one DER structure has that `bytes` begin with. Some modules append zero bytes to what
 /// they wrap, which KMS refuses.
@@ -52,6 +52,93 @@ pub fn throw_away_p256() -> Result<Locked> {
     }
 }
 
+/// What an EC private key consists of: PKCS#8 around RFC 5915.
+struct EcParts<'a> {
+    /// Version and algorithm of the PKCS#8.
+    algorithm: &'a [u8],
+    /// Version of the inner structure.
+    version: &'a [u8],
+    /// The private value, as long as the order of the curve (RFC 5915, section 3).
+    scalar: &'a [u8],
+    /// What follows it: curve and public key, where they are told.
+    rest: &'a [u8],
+}
+
+impl<'a> EcParts<'a> {
+    fn of(pkcs8: &'a [u8]) -> Result<Self> {
+        let parts = || {
+            let (_, body, _) = element(pkcs8)?;
+            let (version, _, after) = element(body)?;
+            let (algorithm, _, after) = element(after)?;
+            let (_, key, _) = element(after)?;
+            let (_, inner, _) = element(key)?;
+            let (inner_version, _, after) = element(inner)?;
+            let (_, scalar, rest) = element(after)?;
+            Some(Self {
+                algorithm: &body[..version + algorithm],
+                version: &inner[..inner_version],
+                scalar,
+                rest,
+            })
+        };
+        parts().ok_or_else(|| Error::hsm("it is no PKCS#8 private key of a curve"))
+    }
+}
+
+/// Length of the first element of a DER text, its value, and what comes after it.
+fn element(der: &[u8]) -> Option<(usize, &[u8], &[u8])> {
+    let mut reader = SliceReader::new(der).ok()?;
+    let header = Header::decode(&mut reader).ok()?;
+    let start = usize::try_from(reader.position()).ok()?;
+    let end = start.checked_add(usize::try_from(header.length()).ok()?)?;
+    Some((end, der.get(start..end)?, &der[end..]))
+}
+
+/// The same EC private key with its private value in full length, where a module left leading zero bytes away
+/// (kryoptic does); `None` where nothing is missing.
+///
+/// # Errors
+/// Exit 3 where it is no such structure; exit 5 where memory cannot be locked.
+pub fn in_full_length(curve: Curve, pkcs8: &[u8]) -> Result<Option<Locked>> {
+    let parts = EcParts::of(pkcs8)?;
+    let Some(missing) = curve
+        .bytes()
+        .checked_sub(parts.scalar.len())
+        .filter(|n| *n > 0)
+    else {
+        return Ok(None);
+    };
+    let inner = parts.version.len() + 2 + curve.bytes() + parts.rest.len();
+    let key = header(0x30, inner).len() + inner;
+    let body = parts.algorithm.len() + header(0x04, key).len() + key;
+    let mut full = Locked::zeroed(header(0x30, body).len() + body)?;
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        full[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    put(&header(0x30, body));
+    put(parts.algorithm);
+    put(&header(0x04, key));
+    put(&header(0x30, inner));
+    put(parts.version);
+    put(&header(0x04, curve.bytes()));
+    put(&vec![0; missing]);
+    put(parts.scalar);
+    put(parts.rest);
+    Ok(Some(full))
+}
+
+/// Tag and length of a DER element of less than 64 KiB.
+fn header(tag: u8, len: usize) -> Vec<u8> {
+    let [high, low] = (len as u16).to_be_bytes();
+    match len {
+        0..0x80 => vec![tag, low],
+        0x80..0x100 => vec![tag, 0x81, low],
+        _ => vec![tag, 0x82, high, low],
+    }
+}
+
 /// The SubjectPublicKeyInfo (DER) of a private key's public half; the structure must fill `der` and be of
 /// this spec.
 ///
@@ -66,6 +153,11 @@ pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
         .check("PKCS8")
     };
     match spec {
+        Spec::Ec(curve) if EcParts::of(der)?.scalar.len() != curve.bytes() => Err(refuse(format!(
+            "its private value has {} bytes, where RFC 5915 wants {}",
+            EcParts::of(der)?.scalar.len(),
+            curve.bytes()
+        ))),
         Spec::Ec(curve) => on_curve!(curve, c => {
             let key = c::SecretKey::from_pkcs8_der(der).map_err(|e| refuse(e.to_string()))?;
             let public = key.public_key().to_public_key_der().map_err(|e| refuse(e.to_string()))?;
@@ -105,6 +197,39 @@ mod tests {
         ] {
             assert!(der_len(bad).is_err(), "{bad:?}");
         }
+    }
+
+    /// P-521, made so that its private value begins with a zero byte, which is left away.
+    #[test]
+    fn a_private_value_that_is_too_short_is_refused_and_made_whole() {
+        let mut scalar = [0; 66];
+        scalar[1..].fill(0x2a);
+        let key = p521::SecretKey::from_slice(&scalar).unwrap();
+        let whole = rsa::pkcs8::EncodePrivateKey::to_pkcs8_der(&key).unwrap();
+        let whole = whole.as_bytes();
+        let spec = Spec::Ec(Curve::P521);
+        let public = public_key(spec, whole).unwrap();
+        assert!(in_full_length(Curve::P521, whole).unwrap().is_none());
+        let at = whole.windows(66).position(|part| part == scalar).unwrap();
+        let mut short = whole.to_vec();
+        short.remove(at);
+        short[at - 1] -= 1; // OCTET STRING of the value
+        let lengths = |short: &mut Vec<u8>, tag: u8, from: usize| {
+            let at = (from..at)
+                .find(|at| short[*at] == tag && short[*at + 1] == 0x81)
+                .unwrap();
+            short[at + 2] -= 1;
+            at + 3
+        };
+        let after = lengths(&mut short, 0x30, 0);
+        let after = lengths(&mut short, 0x04, after);
+        lengths(&mut short, 0x30, after);
+        assert_eq!(der_len(&short).unwrap(), short.len());
+        let refused = public_key(spec, &short).unwrap_err();
+        assert!(refused.what.contains("has 65 bytes"), "{}", refused.what);
+        let full = in_full_length(Curve::P521, &short).unwrap().unwrap();
+        assert_eq!(full[..], *whole);
+        assert_eq!(public_key(spec, &full).unwrap(), public);
     }
 
     #[test]

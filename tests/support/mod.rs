@@ -6,6 +6,7 @@ pub mod forger;
 pub mod paper;
 pub mod pty;
 pub mod screen;
+pub mod specs;
 pub mod story;
 pub mod verifiers;
 

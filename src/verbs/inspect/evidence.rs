@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use super::{Facts, object};
 use crate::error::{Error, Result};
 use crate::escrow::{self, Package, package};
-use crate::receipts::{self, answer::Answer};
+use crate::receipts::{
+    self,
+    answer::{Answer, MacAnswer, PublicKeyAnswer},
+};
 use crate::transcript::signature::{self, Signature};
 use crate::{html, transcript, words};
 
@@ -124,7 +127,8 @@ pub(super) fn answer(bytes: &[u8]) -> Option<Facts> {
             let ids: Vec<String> = rotations.into_iter().map(|of| of.key_material_id).collect();
             json!({"what": what, "key_material_ids": ids})
         }
-        Answer::GenerateMac { key_id } | Answer::GetPublicKey { key_id } => {
+        Answer::GenerateMac(MacAnswer { key_id, .. })
+        | Answer::GetPublicKey(PublicKeyAnswer { key_id, .. }) => {
             json!({"what": what, "key_id": key_id})
         }
         Answer::CloudTrail(events) => {

@@ -10,6 +10,7 @@ use cryptoki_sys::*;
 use crate::names::Half;
 use crate::real;
 use crate::rules::Attribute;
+use crate::wraps;
 use crate::{Bytes, Handle, LIST, Len, Mechanism, Object, Proxy, Session, Slot, Template, Ulong};
 
 /// The proxy's own list, not the real module's.
@@ -332,6 +333,9 @@ pub fn wrap_key(
     out: Bytes,
     out_len: Len,
 ) -> CK_RV {
+    if let Some(rv) = wraps::other(proxy, session, mechanism, wrapping, key, out, out_len) {
+        return rv;
+    }
     let mut other_params;
     let mut other_mechanism;
     let mut mechanism = mechanism;

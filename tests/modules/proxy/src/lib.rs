@@ -16,6 +16,8 @@
 //! | `lie:CKA_NAME=true` | `C_GetAttributeValue` answers that value (or `false`), whatever the object has |
 //! | `wrap-length:N` | `C_WrapKey` answers N bytes more (zeros, within the buffer), or fewer if N is negative; its size query says the same |
 //! | `wrap-flip:N` | the N-th `C_WrapKey` that answers bytes has one bit of them changed |
+//! | `rsa-aes-key-wrap` | `C_WrapKey` knows `CKM_RSA_AES_KEY_WRAP`, by its two parts in the real module; `:sha1` uses SHA-1 whatever is asked, and answers `CKR_OK` |
+//! | `private-as:inner` | `C_WrapKey` wraps of a private key what stands inside its PKCS#8 (SEC 1 or PKCS#1); `private-as:longer:N`: the PKCS#8 and N zero bytes |
 //! | `pin-flags` | wrong user PINs show in the token's flags; the third locks. `pin-flags:2`: two were wrong before this process began |
 //! | `log:PATH` | one line a call is appended to PATH: `C_Name CKR_NAME` |
 //!
@@ -29,6 +31,7 @@
 mod faults;
 mod names;
 mod rules;
+mod wraps;
 
 use std::fs::File;
 use std::io::Write;

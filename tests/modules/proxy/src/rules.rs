@@ -23,9 +23,22 @@ pub struct Rules {
     pub wrap_length: i64,
     /// The call of C_WrapKey whose result has one bit changed.
     pub wrap_flip: Option<u64>,
+    /// `CKM_RSA_AES_KEY_WRAP` is there; `Some(true)`: it uses SHA-1 whatever is asked.
+    pub rsa_aes: Option<bool>,
+    /// What private keys are wrapped as, instead of PKCS#8.
+    pub private_as: Option<PrivateAs>,
     /// `Some(n)`: the token counts wrong PINs, and n were wrong before.
     pub pin_flags: Option<u32>,
     pub log: Option<PathBuf>,
+}
+
+/// A form of a private key that is no PKCS#8.
+#[derive(Debug, PartialEq)]
+pub enum PrivateAs {
+    /// SEC 1, or PKCS#1: what stands inside the PKCS#8.
+    Inner,
+    /// PKCS#8 with so many zero bytes after it.
+    Longer(usize),
 }
 
 /// A call that is refused; `None` is every call.
@@ -84,6 +97,13 @@ impl Rules {
             ("lie", Some(rest)) => self.lie.push(attribute(rest)?),
             ("wrap-length", Some(rest)) => self.wrap_length = rest.parse().ok()?,
             ("wrap-flip", Some(rest)) => self.wrap_flip = Some(call_number(rest)?),
+            ("rsa-aes-key-wrap", None) => self.rsa_aes = Some(false),
+            ("rsa-aes-key-wrap", Some("sha1")) => self.rsa_aes = Some(true),
+            ("private-as", Some("inner")) => self.private_as = Some(PrivateAs::Inner),
+            ("private-as", Some(more)) => {
+                let more = more.strip_prefix("longer:")?.parse().ok()?;
+                self.private_as = Some(PrivateAs::Longer(more));
+            }
             ("pin-flags", None) => self.pin_flags = Some(0),
             ("pin-flags", Some(rest)) => self.pin_flags = Some(rest.parse().ok()?),
             ("log", Some(path)) if !path.is_empty() => self.log = Some(path.into()),
@@ -135,7 +155,7 @@ mod tests {
             "oaep-sha1; refuse-create-secret;fail:C_WrapKey:2:CKR_KEY_UNEXTRACTABLE;\
              fail:C_Login:*:0x80000001;removed-after:C_GenerateKey:1;weaken:CKA_DECRYPT=true;\
              lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;lose-session:C_UnwrapKey:5;\
-             wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;",
+             wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;rsa-aes-key-wrap:sha1;private-as:longer:3",
         )
         .unwrap();
         assert!(rules.oaep_sha1 && rules.refuse_create_secret);
@@ -150,6 +170,8 @@ mod tests {
         assert_eq!(rules.wrap_length, -1);
         assert_eq!(rules.wrap_flip, Some(4));
         assert_eq!(rules.pin_flags, Some(2));
+        assert_eq!(rules.rsa_aes, Some(true));
+        assert_eq!(rules.private_as, Some(PrivateAs::Longer(3)));
         assert_eq!(rules.log.as_deref(), Some("/a:b/c".as_ref()));
     }
 
@@ -172,6 +194,9 @@ mod tests {
             "wrap-length:x",
             "wrap-flip:0",
             "pin-flags:x",
+            "rsa-aes-key-wrap:md5",
+            "private-as",
+            "private-as:longer",
             "log:",
         ] {
             let error = Rules::parse(&format!("oaep-sha1;{rule}")).unwrap_err();
