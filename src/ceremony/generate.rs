@@ -5,7 +5,6 @@ use super::preflight::Preflight;
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, words};
 use crate::hsm::{DataKey, Life, Material};
 use crate::plan::{ImportPlan, Keep};
-use crate::spec::Spec;
 use crate::transcript::{DataKeyFacts, KeyIntended};
 use crate::wrapping;
 
@@ -155,14 +154,11 @@ fn same_bytes(material: &Material, bytes: &[u8]) -> Result<()> {
 /// What the transcript says of a data key.
 pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
     let spec = key.material.spec;
-    let bytes = spec.secret_len();
     DataKeyFacts {
         label: key.label.clone(),
         spec: spec.name(),
-        bytes,
-        bits: bytes
-            .filter(|_| matches!(spec, Spec::Hmac { .. }))
-            .map(|bytes| bytes * 8),
+        bytes: spec.secret_len(),
+        bits: spec.bits(),
         cka_id: key.id.to_string(),
         kcv: key.material.check.kcv.clone(),
         fingerprint: key.material.check.fingerprint.to_string(),

@@ -38,21 +38,28 @@ fn data_key(report: &Report, key: &Line, count: usize) -> Html {
         true => rows(fingerprint),
         false => groups(fingerprint),
     };
-    Html::from([
-        tag("h2", label),
-        facts(vec![
-            (
-                "spec".into(),
-                format!("{}, {} bytes", key.text("spec"), number(key, "bytes")).into(),
-            ),
-            ("came".into(), came.into()),
-            ("kept".into(), keep.into()),
-            ("CKA_ID".into(), code(key.text("cka_id"))),
-            ("KCV".into(), code(key.text("kcv"))),
-            ("fingerprint".into(), fingerprint),
-            ("attributes, as read back".into(), attributes(key)),
-        ]),
-    ])
+    let mut told: Vec<(Html, Html)> = vec![
+        ("spec".into(), spec(key).into()),
+        ("came".into(), came.into()),
+        ("kept".into(), keep.into()),
+        ("CKA_ID".into(), code(key.text("cka_id"))),
+    ];
+    if !key.text("kcv").is_empty() {
+        told.push(("KCV".into(), code(key.text("kcv"))));
+    }
+    told.push(("fingerprint".into(), fingerprint));
+    told.push(("attributes, as read back".into(), attributes(key)));
+    Html::from([tag("h2", label), facts(told)])
+}
+
+/// A key pair's spec says its size; a secret key's leaves it open.
+fn spec(key: &Line) -> String {
+    let spec = key.text("spec");
+    match (number(key, "bits"), number(key, "bytes")) {
+        (0, 0) => format!("{spec}, a key pair"),
+        (0, bytes) => format!("{spec}, {bytes} bytes"),
+        (bits, _) => format!("{spec}, {bits} bits"),
+    }
 }
 
 fn attributes(key: &Line) -> Html {

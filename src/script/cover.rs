@@ -163,9 +163,22 @@ fn data_key(script: &Script, key: &KeyPlan) -> Html {
         (_, Keep::None) => "not in the HSM: only a quorum brings it back",
     };
     let (kcv, fingerprint) = script.known(&key.label);
-    let kcv = match kcv {
-        Some(kcv) => Html::from([code(&kcv), "  as in the record before".into()]),
-        None => Html::from([boxes(1, 6), "filled in at step 7".into()]),
+    let (named, kcv) = match kcv {
+        Some(kcv) => (
+            "KCV",
+            Html::from([code(&kcv), "  as in the record before".into()]),
+        ),
+        None if key.spec.has_kcv() => (
+            "KCV",
+            Html::from([boxes(1, 6), "filled in at step 7".into()]),
+        ),
+        None => (
+            "check value",
+            Html::from([
+                boxes(1, 8),
+                "the fingerprint's first 8 digits, filled in at step 7".into(),
+            ]),
+        ),
     };
     let mut rows = vec![
         (
@@ -173,7 +186,7 @@ fn data_key(script: &Script, key: &KeyPlan) -> Html {
             format!("{}, {}", key.spec.name(), key.spec).into(),
         ),
         ("kept".into(), keep.into()),
-        ("KCV".into(), kcv),
+        (named.into(), kcv),
     ];
     if let Some(fingerprint) = fingerprint {
         rows.push(("fingerprint".into(), groups(&fingerprint)));

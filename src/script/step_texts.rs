@@ -4,7 +4,7 @@ use super::last_steps::{escrow, next, outputs, prove, seal, ticked_off};
 use super::{Script, does};
 use crate::error::Step;
 use crate::html::{Html, boxes, code, free, p, rows_to_fill, short_line, table, tag};
-use crate::plan::{Kind, Network, PackageSource, PinSource, ShareSource, SignerPlan};
+use crate::plan::{KeyPlan, Kind, Network, PackageSource, PinSource, ShareSource, SignerPlan};
 use crate::transcript::signature::fingerprint;
 
 /// A step's tasks.
@@ -242,19 +242,18 @@ fn generate(script: &Script) -> Part {
         Kind::Generate => (2, vec![
             "From here on something exists in the HSM. If the ceremony ends early, byok destroys it, or \
                 names it.".into(),
-            does("Witness", "writes the KCV of each data key, as the screen shows it."),
+            does("Witness", format!("writes the {} of each data key, as the screen shows it.", check_value_name(script))),
         ]),
         Kind::Reimport => (2, vec![
-            does("Witness", "compares the KCV of each data key with the one below. byok compares the whole \
-                fingerprint."),
+            compares_check_values(script),
             "Another key in its place? byok stops: SAME-MATERIAL. Nothing was wrapped.".into(),
         ]),
         Kind::Recover => recover(script),
         Kind::Destroy => (5, vec![
             does("Everybody", "once more: may these data keys end? What only they open is lost with their \
                 last copy."),
-            does("Witness", "compares the KCV of each data key before it is destroyed; byok proves the \
-                fingerprint first and the end afterwards."),
+            does("Witness", format!("compares the {} of each data key before it is destroyed; byok proves the \
+                fingerprint first and the end afterwards.", check_value_name(script))),
         ]),
     };
     Part::new(minutes, tasks).and(check_values(script))
@@ -289,8 +288,7 @@ fn recover(script: &Script) -> (usize, Vec<Html>) {
         shares,
         "A word is mistyped? byok names the row; nothing is lost. A share that does not agree is put aside \
             and named.".into(),
-        does("Witness", "compares the KCV of each data key with the one below. byok compares the whole \
-            fingerprint."),
+        compares_check_values(script),
     ];
     let brought = match script.previous.map_or(0, |previous| previous.dealt.len()) {
         0 => 5, // a guess, where nothing is known of the shares
@@ -299,15 +297,44 @@ fn recover(script: &Script) -> (usize, Vec<Html>) {
     (5 + 4 * brought, tasks)
 }
 
-/// A row for each data key: its key check value, known or to be written.
+fn compares_check_values(script: &Script) -> Html {
+    let what = check_value_name(script);
+    does(
+        "Witness",
+        format!(
+            "compares the {what} of each data key with the one below. byok compares the whole \
+        fingerprint."
+        ),
+    )
+}
+
+/// A row for each data key: what is compared at a glance, known or to be written.
 fn check_values(script: &Script) -> Html {
-    let row = |label: &String| {
-        let (kcv, _) = script.known(label);
-        let value = kcv.map_or_else(|| boxes(1, 6), |kcv| code(&kcv));
-        vec![free(label), value, tag("span.tick", "")]
+    let row = |key: &KeyPlan| {
+        let value = match (script.known(&key.label), key.spec.has_kcv()) {
+            ((Some(kcv), _), _) => code(&kcv),
+            ((None, _), true) => boxes(1, 6),
+            ((None, Some(fingerprint)), false) => code(fingerprint.get(..8).unwrap_or_default()),
+            ((None, None), false) => boxes(1, 8),
+        };
+        vec![free(&key.label), value, tag("span.tick", "")]
     };
-    let rows = script.plan.keys.iter().map(|key| row(&key.label));
-    table("table.list", &["data key", "KCV", "seen"], rows.collect())
+    let rows = script.plan.keys.iter().map(row).collect();
+    table(
+        "table.list",
+        &["data key", check_value_name(script), "seen"],
+        rows,
+    )
+}
+
+/// What people compare at a glance: HMAC keys and key pairs have no KCV.
+fn check_value_name(script: &Script) -> &'static str {
+    let with_kcv = script.plan.keys.iter().filter(|key| key.spec.has_kcv());
+    match with_kcv.count() {
+        0 => "fingerprint, first 8 digits",
+        all if all == script.plan.keys.len() => "KCV",
+        _ => "KCV, or the fingerprint's first 8 digits",
+    }
 }
 
 fn wrap(script: &Script) -> Part {

@@ -5,6 +5,8 @@
 //! test-token MODULE list  LABEL PIN           every object: class, label, id, a line each
 //! test-token MODULE plant LABEL PIN NAME [ID] make an AES key of that label
 //! test-token MODULE pair  LABEL PIN NAME ID X make a P-256 key pair; X: yes or no, is it extractable
+//! test-token MODULE rsa   LABEL PIN NAME ID   make an RSA-2048 key pair
+//! test-token MODULE secret LABEL PIN NAME ID HEX  bring in a generic secret of these bytes
 //! test-token MODULE sleep LABEL PIN           log in, say "ready", wait for standard input to end
 //! test-token MODULE wrap  LABEL PIN NAME OUT  try to wrap that key with AES-KW under a key made here
 //! test-token MODULE take  LABEL PIN NAME      print that key's bytes in hex, as any PIN holder can
@@ -47,6 +49,8 @@ fn main() {
             id,
             *extractable == "yes",
         ),
+        ("rsa", [name, id]) => rsa(&log_in(&context, label, pin), name, id),
+        ("secret", [name, id, bytes]) => secret(&log_in(&context, label, pin), name, id, bytes),
         ("sleep", []) => {
             let _session = log_in(&context, label, pin);
             println!("ready");
@@ -158,6 +162,42 @@ fn pair(session: &Session, name: &str, id: &str, extractable: bool) {
     session
         .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
         .unwrap();
+}
+
+fn rsa(session: &Session, name: &str, id: &str) {
+    let public = [
+        Attribute::ModulusBits(2048.into()),
+        Attribute::PublicExponent(vec![1, 0, 1]),
+        Attribute::Verify(true),
+    ];
+    let private = [
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::Sign(true),
+        Attribute::Label(name.into()),
+        Attribute::Id(unhex(id)),
+    ];
+    session
+        .generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &private)
+        .unwrap();
+}
+
+fn secret(session: &Session, name: &str, id: &str, bytes: &str) {
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::GENERIC_SECRET),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::Sign(true),
+        Attribute::Label(name.into()),
+        Attribute::Id(unhex(id)),
+        Attribute::Value(unhex(bytes)),
+    ];
+    session.create_object(&template).unwrap();
 }
 
 fn plant(session: &Session, name: &str, id: Option<&str>) {
