@@ -5,14 +5,15 @@
 # an HSM, and wraps it for KMS: docs/recovery-without-byok.md, steps 3 to 8.
 #
 #   PARAMETERS  the answer of `aws kms get-parameters-for-import --output json`
-#   WRAPPING    RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1, as the parameters were downloaded for
+#   WRAPPING    RSAES_OAEP_SHA_256 or _SHA_1, or for a private key RSA_AES_KEY_WRAP_SHA_256 or _SHA_1,
+#               as the parameters were downloaded for
 #   PACKAGE     escrow-package.json; without it the printed rows are typed
 #
 # Needs bash 4, openssl 3, python3 (3.10 or newer) and, in ./wheels, the wheels of shamir-mnemonic
 # and click whose SHA-256 stand below. Leaves ./WrappedKeyMaterial.bin and ./ImportToken.bin.
 #
-# DANGER: escrow key and data key are in clear on this machine, and `openssl enc -K` shows them in
-# ps while it runs. Only on an offline machine that nobody else uses; power it off afterwards.
+# DANGER: escrow key and data key are in clear on this machine, and `openssl enc -K` and `openssl mac`
+# show them in ps while they run. Only on an offline machine that nobody else uses; power it off afterwards.
 # Words and digits that you type go to programs by pipe, never as arguments.
 #
 # Exit codes: 0 done, 1 declined or interrupted, 2 usage or something missing, 4 something is not
@@ -74,9 +75,9 @@ if [ $# -lt 2 ] || [ $# -gt 3 ]; then
 fi
 parameters=$1 wrapping=$2 package=${3:-}
 case $wrapping in
-RSAES_OAEP_SHA_256) hash=sha256 ;;
-RSAES_OAEP_SHA_1) hash=sha1 ;;
-*) stop 2 "WRAPPING is RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1, not $wrapping" ;;
+RSAES_OAEP_SHA_256 | RSA_AES_KEY_WRAP_SHA_256) hash=sha256 ;;
+RSAES_OAEP_SHA_1 | RSA_AES_KEY_WRAP_SHA_1) hash=sha1 ;;
+*) stop 2 "WRAPPING is RSAES_OAEP_SHA_256 or _1, RSA_AES_KEY_WRAP_SHA_256 or _1, not $wrapping" ;;
 esac
 for tool in openssl python3 base64 od sha256sum shred find mktemp; do
     command -v "$tool" >/dev/null || stop 2 "there is no $tool on this machine"
@@ -105,7 +106,7 @@ say " network interfaces up: ${interfaces:-none}"
 say " swap in use: $(sed 1d /proc/swaps 2>/dev/null | grep -c . || true) area(s)"
 say " others who run programs here: $(find /proc -maxdepth 1 -name '[0-9]*' -printf '%u\n' 2>/dev/null | sort -u | grep -vxF "$(id -un)" | tr '\n' ' ' || true)"
 say 'It must be offline, without swap, used by nobody else, and powered off afterwards.'
-say 'While openssl enc runs, its key can be read in ps by everything on this machine.'
+say 'While openssl enc or mac runs, its key can be read in ps by everything on this machine.'
 ask answer 'Type Yes if you take that on yourselves: '
 [ "$answer" = Yes ] || stop 1 'declined; nothing was made'
 
@@ -144,6 +145,88 @@ answer=${answer,,}
 if [ ${#answer} -lt 24 ] || [ "${digest#"$answer"}" = "$digest" ]; then
     stop 4 'that is not the wrapping key of the paper' 'find out whether file or paper is the wrong one'
 fi
+
+# ---- the package ----
+bits=
+if [ -n "$package" ]; then
+    grep -qF '"format":"byok-escrow-package-v1"' "$package" || stop 4 "$package is no escrow package of a kind that this script knows"
+    tr '{' '\n' <"$package" >"$room/keys"
+    say '' 'Data keys in this package:'
+    sed -n 's/^"label":"\([^"]*\)","spec":"\([^"]*\)".*/ \1  \2/p' "$room/keys" >&2
+    label=
+    ask label 'Label of the data key: '
+    [[ $label =~ ^[A-Za-z0-9_-]+$ ]] || stop 2 'that is no label'
+    grep -F "\"label\":\"$label\"" "$room/keys" >"$room/key" || stop 4 "the package holds no data key $label"
+    said() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p' "$room/key"; }
+    spec=$(said spec) bits=$(said bits) package_wrapping=$(said wrapping)
+    said wrapped | base64 -d >"$room/wrapped.bin" || stop 4 'the package does not hold it as base64'
+else
+    ask spec 'Spec of the data key, as on the page (Enter: SYMMETRIC_DEFAULT): '
+    spec=${spec:-SYMMETRIC_DEFAULT}
+    bits=${spec//[^0-9]/ } # HMAC_256, 264 bits
+    bits=${bits%"${bits##*[0-9]}"}
+    bits=${bits##* }
+    spec=${spec%%[, ]*}
+    case $spec in
+    HMAC_*) [ "$bits" -gt 0 ] 2>/dev/null || stop 2 "how many bits? As on the page: $spec, 256 bits" ;;
+    *) bits= ;;
+    esac
+    package_wrapping=
+    say 'The rows of the package, from paper: 16 hex digits and the 4 of the check, in one line.'
+    say 'An empty line after the last row.'
+    number=1
+    : >"$room/rows.hex"
+    while :; do
+        ask row "Row $number: "
+        [ -n "$row" ] || break
+        row=${row,,}
+        row=${row#row*[0-9]  } # the row's name, if it was typed as well
+        row=${row//check/}
+        row=${row//[[:space:]]/}
+        if [[ ! $row =~ ^[0-9a-f]{20}$ ]]; then
+            say 'A row has 16 hex digits and then 4 of its check. Type it again.'
+            continue
+        fi
+        check=$(printf 'row %s %s' "$number" "${row:0:16}" | sha256sum)
+        if [ "${check:0:4}" != "${row:16}" ]; then
+            say "The check of row $number does not fit its digits. Type it again."
+            continue
+        fi
+        printf '%s' "${row:0:16}" >>"$room/rows.hex"
+        number=$((number + 1))
+    done
+    python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' <"$room/rows.hex" >"$room/wrapped.bin"
+fi
+# What this spec is wrapped with, and how long a secret is.
+padded=AES-KWP
+case $spec in
+SYMMETRIC_DEFAULT)
+    padded=AES-KW
+    lengths='16 32' fits=RSAES_OAEP
+    ;;
+HMAC_224 | HMAC_256 | HMAC_384 | HMAC_512)
+    [[ $bits =~ ^[0-9]{3,4}$ ]] || stop 4 'nothing says how long this HMAC key is'
+    [ $((bits % 64)) -ne 0 ] || padded=AES-KW
+    lengths=$((bits / 8)) fits=RSAES_OAEP
+    ;;
+ECC_NIST_P256 | ECC_NIST_P384 | ECC_NIST_P521 | ECC_SECG_P256K1) lengths='' fits='RSAES_OAEP RSA_AES_KEY_WRAP' ;;
+RSA_2048 | RSA_3072 | RSA_4096) lengths='' fits=RSA_AES_KEY_WRAP ;;
+*) stop 4 "$spec is no spec that this script knows" ;;
+esac
+[ "${package_wrapping:-$padded}" = "$padded" ] || stop 4 "the package says $package_wrapping of it; $spec is wrapped with $padded"
+case " $fits " in
+*" ${wrapping%_SHA_*} "*) ;;
+*) stop 2 "KMS takes $spec under ${fits// / or } only, not $wrapping" 'download other parameters: step 2 of docs/recovery-without-byok.md' ;;
+esac
+if [ "$wrapping" != "${wrapping#RSAES}" ] && [ "$spec" = ECC_NIST_P521 ] && [ "$modulus" = 2048 ]; then
+    stop 2 'ECC_NIST_P521 is longer than RSA_2048 encrypts' 'download parameters with RSA_4096: step 2 of docs/recovery-without-byok.md'
+fi
+size=$(wc -c <"$room/wrapped.bin")
+case " $lengths " in
+'  ') [ "$size" -ge 48 ] && [ "$size" -le 5120 ] && [ $((size % 8)) -eq 0 ] ;;
+*" $((size - 8)) "*) ;;
+*) [ "$padded" = AES-KWP ] && [ "$size" -eq $(((lengths + 7) / 8 * 8 + 8)) ] ;;
+esac || stop 4 "what is wrapped has not the length of such a data key: $size bytes"
 
 # ---- the escrow key ----
 # shamir-mnemonic checks every share as it comes; its answer is judged by its words, because it
@@ -193,69 +276,68 @@ escrow_key=${escrow_key%%[!0-9a-f]*}
 [ ${#escrow_key} -eq 64 ] || stop 4 'these shares are of another secret than an escrow key'
 say 'The quorum is complete.'
 
-# ---- the package ----
-if [ -n "$package" ]; then
-    grep -qF '"format":"byok-escrow-package-v1"' "$package" || stop 4 "$package is no escrow package of a kind that this script knows"
-    tr '{' '\n' <"$package" >"$room/keys"
-    say 'Data keys in this package:'
-    sed -n 's/^"label":"\([^"]*\)".*"kcv":"\([^"]*\)".*/ \1  KCV \2/p' "$room/keys" >&2
-    label=
-    ask label 'Label of the data key: '
-    [[ $label =~ ^[A-Za-z0-9_-]+$ ]] || stop 2 'that is no label'
-    grep -F "\"label\":\"$label\"" "$room/keys" >"$room/key" || stop 4 "the package holds no data key $label"
-    sed -n 's/.*"wrapping":"AES-KW".*"wrapped":"\([^"]*\)".*/\1/p' "$room/key" | base64 -d >"$room/wrapped.bin"
-else
-    say 'The rows of the package, from paper: 16 hex digits and the 4 of the check, in one line.'
-    say 'An empty line after the last row.'
-    number=1
-    : >"$room/rows.hex"
-    while :; do
-        ask row "Row $number: "
-        [ -n "$row" ] || break
-        row=${row,,}
-        row=${row#row*[0-9]  } # the row's name, if it was typed as well
-        row=${row//check/}
-        row=${row//[[:space:]]/}
-        if [[ ! $row =~ ^[0-9a-f]{20}$ ]]; then
-            say 'A row has 16 hex digits and then 4 of its check. Type it again.'
-            continue
-        fi
-        check=$(printf 'row %s %s' "$number" "${row:0:16}" | sha256sum)
-        if [ "${check:0:4}" != "${row:16}" ]; then
-            say "The check of row $number does not fit its digits. Type it again."
-            continue
-        fi
-        printf '%s' "${row:0:16}" >>"$room/rows.hex"
-        number=$((number + 1))
-    done
-    python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' <"$room/rows.hex" >"$room/wrapped.bin"
-fi
-case $(wc -c <"$room/wrapped.bin") in
-24 | 40) ;;
-*) stop 4 'what is wrapped has not the length of an AES data key' ;;
-esac
-
 # ---- the data key ----
-openssl enc -d -id-aes256-wrap -K "$escrow_key" -iv A6A6A6A6A6A6A6A6 -in "$room/wrapped.bin" \
-    -out "$room/data-key.bin" 2>/dev/null ||
+case $padded in
+AES-KW) cipher=id-aes256-wrap iv=A6A6A6A6A6A6A6A6 ;;
+*) cipher=id-aes256-wrap-pad iv=A65959A6 ;;
+esac
+openssl enc -d "-$cipher" -K "$escrow_key" -iv "$iv" -in "$room/wrapped.bin" -out "$room/opened.bin" 2>/dev/null ||
     stop 4 'these shares do not open this package' 'compare the ceremony ids on the share forms and the package'
 unset escrow_key
-key=$(od -An -v -tx1 "$room/data-key.bin" | tr -d ' \n')
-encrypt() { openssl enc -e "-aes-$((${#key} * 4))-ecb" -nopad -K "$key" | od -An -v -tx1 | tr -d ' \n'; }
-kcv=$(head -c 16 /dev/zero | encrypt)
-kcv=${kcv:0:6}
-kcv=${kcv^^}
-fingerprint=$(printf %s 'byok-ceremony material fingerprint v1' | openssl dgst -sha256 -binary | encrypt)
-unset key
-say '' "KCV          $kcv" "fingerprint  $fingerprint"
+hex() { od -An -v -tx1 "$@" | tr -d ' \n'; }
+size=$(wc -c <"$room/opened.bin")
+# Some HSMs append zero bytes to a private key: the PKCS#8 ends where its DER says.
+if [ -z "$lengths" ]; then
+    head=$(head -c 4 "$room/opened.bin" | hex)
+    case $head in
+    3081*) whole=$((3 + 0x${head:4:2})) ;;
+    3082*) whole=$((4 + 0x${head:4:4})) ;;
+    30[0-7]*) whole=$((2 + 0x${head:2:2})) ;;
+    *) whole=0 ;;
+    esac
+    if [ "$whole" -le 4 ] || [ "$whole" -gt "$size" ]; then
+        stop 4 'the package holds no PKCS#8 private key'
+    fi
+    [ -z "$(tail -c +$((whole + 1)) "$room/opened.bin" | tr -d '\0' | hex)" ] || stop 4 'bytes follow the PKCS#8 that are not zero'
+    size=$whole
+fi
+case " $lengths " in
+'  ' | *" $size "*) ;;
+*) stop 4 "the package holds $size bytes; $spec${bits:+ of $bits bits} has $lengths" ;;
+esac
+head -c "$size" "$room/opened.bin" >"$room/data-key.bin"
+
+text='byok-ceremony material fingerprint v1'
+kcv=
+case $spec in
+SYMMETRIC_DEFAULT)
+    key=$(hex "$room/data-key.bin")
+    encrypt() { openssl enc -e "-aes-$((${#key} * 4))-ecb" -nopad -K "$key" | hex; }
+    kcv=$(head -c 16 /dev/zero | encrypt)
+    kcv=${kcv:0:6}
+    kcv=${kcv^^}
+    fingerprint=$(printf %s "$text" | openssl dgst -sha256 -binary | encrypt)
+    unset key
+    ;;
+HMAC_*)
+    fingerprint=$(printf %s "$text" |
+        openssl mac -binary -digest "SHA2-${spec#HMAC_}" -macopt "hexkey:$(hex "$room/data-key.bin")" HMAC | hex)
+    ;;
+*)
+    openssl pkey -inform DER -in "$room/data-key.bin" -check -noout >/dev/null 2>&1 || stop 4 'the package holds no private key that holds together'
+    fingerprint=$(openssl pkey -inform DER -in "$room/data-key.bin" -pubout -outform DER | sha256sum)
+    fingerprint=${fingerprint%% *}
+    ;;
+esac
+say '' "$spec, $size bytes" ${kcv:+"KCV          $kcv"} "fingerprint  $fingerprint"
 if [ -n "$package" ]; then
-    grep -qF "\"kcv\":\"$kcv\",\"fingerprint\":\"$fingerprint\"" "$room/key" ||
+    grep -qF "${kcv:+\"kcv\":\"$kcv\",}\"fingerprint\":\"$fingerprint\"" "$room/key" ||
         stop 4 'this is another data key than the package says'
 fi
-ask answer 'KCV (6 digits) or fingerprint (8 digits or more), from paper or transcript: '
+ask answer "${kcv:+KCV (6 digits) or }fingerprint (8 digits or more), from paper or transcript: "
 answer=${answer//[^0-9A-Fa-f]/}
 answer=${answer,,}
-if [ ${#answer} -eq 6 ]; then
+if [ -n "$kcv" ] && [ ${#answer} -eq 6 ]; then
     [ "$answer" = "${kcv,,}" ] || stop 4 'that is another data key: the KCV differs'
 else
     if [ ${#answer} -lt 8 ] || [ "${fingerprint#"$answer"}" = "$fingerprint" ]; then
@@ -264,12 +346,24 @@ else
 fi
 
 # ---- wrapped for KMS ----
-openssl pkeyutl -encrypt -pubin -keyform DER -inkey "$room/wrapping-key.der" -in "$room/data-key.bin" \
-    -out "$room/WrappedKeyMaterial.bin" -pkeyopt rsa_padding_mode:oaep \
-    -pkeyopt "rsa_oaep_md:$hash" -pkeyopt "rsa_mgf1_md:$hash"
-[ "$(wc -c <"$room/WrappedKeyMaterial.bin")" -eq $((modulus / 8)) ] || stop 4 'what was wrapped has the wrong length'
+oaep() {
+    openssl pkeyutl -encrypt -pubin -keyform DER -inkey "$room/wrapping-key.der" -in "$1" \
+        -pkeyopt rsa_padding_mode:oaep -pkeyopt "rsa_oaep_md:$hash" -pkeyopt "rsa_mgf1_md:$hash"
+}
+length=$((modulus / 8))
+case $wrapping in
+RSAES_*) oaep "$room/data-key.bin" >"$room/WrappedKeyMaterial.bin" ;;
+*) # an AES key of its own, under OAEP; behind it the data key under that
+    openssl rand -out "$room/ephemeral.bin" 32
+    oaep "$room/ephemeral.bin" >"$room/WrappedKeyMaterial.bin"
+    openssl enc -e -id-aes256-wrap-pad -K "$(hex "$room/ephemeral.bin")" -iv A65959A6 \
+        -in "$room/data-key.bin" >>"$room/WrappedKeyMaterial.bin"
+    length=$((length + (size + 7) / 8 * 8 + 8))
+    ;;
+esac
+[ "$(wc -c <"$room/WrappedKeyMaterial.bin")" -eq "$length" ] || stop 4 'what was wrapped has the wrong length'
 cp "$room/WrappedKeyMaterial.bin" "$room/ImportToken.bin" .
 sync
-say '' "Wrapped: ./WrappedKeyMaterial.bin, $((modulus / 8)) bytes, $wrapping, with ./ImportToken.bin." \
+say '' "Wrapped: ./WrappedKeyMaterial.bin, $length bytes, $wrapping, with ./ImportToken.bin." \
     'Online, before the parameters expire: step 9 of docs/recovery-without-byok.md.' \
     'The escrow key was in clear: deal new shares under a new escrow key, destroy the old ones.'

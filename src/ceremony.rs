@@ -345,7 +345,9 @@ impl<'a> Ceremony<'a> {
 
     fn removal_hint(&self, (label, id): &(String, KeyId)) -> String {
         let token = self.plan.hsm.token.token.as_deref().unwrap_or("TOKEN");
-        let command = removal_command(&self.plan.hsm.module, token, label, *id);
+        let of_label = self.plan.keys.iter().find(|key| key.label == *label);
+        let is_private = of_label.is_some_and(|key| key.spec.is_private());
+        let command = removal_command(&self.plan.hsm.module, token, (label, *id), is_private);
         format!("to remove {label:?}, CKA_ID {id}: {command}")
     }
 

@@ -404,6 +404,14 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// As `std::fs::read`, and for anything that is no such file.
 pub fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
+    read_at_most(path, MAX_PLAN)
+}
+
+/// A regular file of at most `most` bytes, which are whole MiB.
+///
+/// # Errors
+/// As [`read_small`].
+pub fn read_at_most(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     // O_NONBLOCK so that a FIFO put in the file's place cannot make the room wait.
     let mut options = File::options();
     std::os::unix::fs::OpenOptionsExt::custom_flags(
@@ -415,9 +423,12 @@ pub fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_PLAN + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_PLAN {
-        return Err(std::io::Error::other("longer than 1 MiB"));
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let mebibytes = most >> 20;
+        return Err(std::io::Error::other(format!(
+            "longer than {mebibytes} MiB"
+        )));
     }
     Ok(bytes)
 }

@@ -215,7 +215,7 @@ fn package_sheet(package: &Package) -> Sheet {
         ])
         .with_long(tag(
             "div",
-            package.to_text().split('\n').map(|line| tag("pre", line)).collect::<Html>(),
+            package.to_page().split('\n').map(|line| tag("pre", line)).collect::<Html>(),
         ))
 }
 

@@ -197,6 +197,27 @@ impl Spec {
         }
     }
 
+    /// Length of its fingerprint in bytes: of HMAC keys the hash's, else 32.
+    pub fn fingerprint_len(self) -> usize {
+        match self {
+            Self::Hmac { hash, .. } => hash.bytes(),
+            Self::Symmetric { .. } | Self::Ec(_) | Self::Rsa { .. } => 32,
+        }
+    }
+
+    /// Whether its key check value is a number that HSMs print: that of AES keys.
+    pub fn has_kcv(self) -> bool {
+        matches!(self, Self::Symmetric { .. })
+    }
+
+    /// Length in bits of a key whose spec leaves it open: of HMAC keys.
+    pub fn bits(self) -> Option<usize> {
+        match self {
+            Self::Hmac { bytes, .. } => Some(bytes * 8),
+            Self::Symmetric { .. } | Self::Ec(_) | Self::Rsa { .. } => None,
+        }
+    }
+
     /// Whether it is a private key, with a public one beside it.
     pub fn is_private(self) -> bool {
         self.secret_len().is_none()

@@ -180,37 +180,44 @@ pub fn aes_kwp_unwrap(
         .map_err(|_| "what came out does not open as AES-KWP".to_owned())
 }
 
+/// A key that was wrapped with AES-KW or AES-KWP.
+pub struct Opened {
+    /// The key alone: a secret of its spec's length, or a PKCS#8.
+    pub bytes: Locked,
+    /// How many bytes stood after it and were cut off.
+    pub appended: usize,
+}
+
 /// Opens what a module wraps of a data key, into locked memory: AES-KW or AES-KWP. Leading zero bytes that it
 /// leaves away of an EC private value are put back (RFC 5915 wants all of them). Zero bytes that it
 /// appends are cut off: a secret has its spec's length, a private key ends with its PKCS#8.
 ///
 /// # Errors
 /// Exit 3 where it does not open to such a key.
-pub fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Locked> {
+pub fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Opened> {
     let refused = |why: String| Error::hsm(format!("C_WrapKey: {why}"));
     if let Some(len) = spec.secret_len().filter(|_| !spec.needs_padding()) {
         let mut bytes = Locked::zeroed(len)?;
         let wrapped = wrapped.get(..len + 8).unwrap_or(wrapped); // NSS softokn reports more than it writes
         aes_kw_unwrap(key, wrapped, &mut bytes).map_err(refused)?;
-        return Ok(bytes);
+        return Ok(Opened { bytes, appended: 0 });
     }
     let mut bytes = Locked::zeroed(wrapped.len().saturating_sub(8))?;
     let len = aes_kwp_unwrap(key, wrapped, &mut bytes).map_err(refused)?;
-    match spec.secret_len() {
+    let whole = match spec.secret_len() {
         // SoftHSM fills a secret up to a multiple of 8 bytes before it wraps.
-        Some(wanted) if len >= wanted && bytes[wanted..].iter().all(|byte| *byte == 0) => {
-            bytes.truncated(wanted)
-        }
-        Some(wanted) => Err(refused(format!("{len} bytes instead of {wanted}"))),
-        None => {
-            let whole = pkcs8::der_len(&bytes[..len])?;
-            let full = match spec {
-                Spec::Ec(curve) => pkcs8::in_full_length(curve, &bytes[..whole])?,
-                _ => None,
-            };
-            full.map_or_else(|| bytes.truncated(whole), Ok)
-        }
-    }
+        Some(wanted) if len >= wanted && bytes[wanted..].iter().all(|byte| *byte == 0) => wanted,
+        Some(wanted) => return Err(refused(format!("{len} bytes instead of {wanted}"))),
+        None => pkcs8::der_len(&bytes[..len])?,
+    };
+    let full = match spec {
+        Spec::Ec(curve) => pkcs8::in_full_length(curve, &bytes[..whole])?,
+        _ => None,
+    };
+    Ok(Opened {
+        bytes: full.map_or_else(|| bytes.truncated(whole), Ok)?,
+        appended: len - whole,
+    })
 }
 
 /// Wraps in this computer as KMS unwraps. RSAES-OAEP (RFC 8017, section 7.1.1; empty label) is as long as

@@ -317,6 +317,7 @@ impl Ceremony<'_> {
 
 fn packed_key(of_plan: &KeyPlan, data_key: &DataKey, wrapped: Vec<u8>) -> PackedKey {
     PackedKey {
+        bits: data_key.material.spec.bits(),
         label: data_key.label.clone(),
         spec: of_plan.spec.name().to_owned(),
         kcv: data_key.material.check.kcv.clone(),

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::hsm::{DataKey, Life, Material};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Source};
-use crate::spec::Spec;
 use crate::transcript::{DataKeyFacts, KeyIntended};
 use crate::wrapping;
 
@@ -189,14 +188,11 @@ fn same_bytes(material: &Material, bytes: &[u8]) -> Result<()> {
 /// What the transcript says of a data key.
 pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
     let spec = key.material.spec;
-    let bytes = spec.secret_len();
     DataKeyFacts {
         label: key.label.clone(),
         spec: spec.name(),
-        bytes,
-        bits: bytes
-            .filter(|_| matches!(spec, Spec::Hmac { .. }))
-            .map(|bytes| bytes * 8),
+        bytes: spec.secret_len(),
+        bits: spec.bits(),
         cka_id: key.id.to_string(),
         kcv: key.material.check.kcv.clone(),
         fingerprint: key.material.check.fingerprint.to_string(),

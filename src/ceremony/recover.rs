@@ -1,11 +1,14 @@
 //! `kind = "recover"`: the same data keys again, from a quorum of shares and the escrow package.
 
-use super::reimport::{Expected, described, is_kept, not_the_same, told};
+use super::reimport::{
+    Expected, described, is_kept, not_the_same, of_another_class, recorded_spec, told,
+};
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step};
 use crate::escrow::{Package, PackedKey, Quorum};
 use crate::hsm::{DataKey, EscrowHandle, Hsm, Life};
 use crate::plan::{Keep, KeyPlan, PackageSource, Plan};
 use crate::previous::{Previous, read_package_file};
+use crate::spec::Spec;
 use crate::transcript::KeyIntended;
 
 /// Runs the ceremony. On failure what it brought into the HSM is destroyed again.
@@ -67,9 +70,8 @@ impl Ceremony<'_> {
         escrow: &EscrowHandle,
     ) -> Result<DataKey> {
         let spec = expected.spec;
-        let tried = self.hsm_mut()?.unwrap_packed(escrow, &packed.wrapped, spec).map_err(|e| {
-            e.hint("the escrow package may be of another ceremony than the shares: compare the ceremony ids on both")
-        })?;
+        let unwrapped = self.hsm_mut()?.unwrap_packed(escrow, &packed.wrapped, spec);
+        let tried = unwrapped.map_err(|e| hinted(e, spec))?;
         if tried.check.fingerprint != expected.fingerprint {
             return Err(not_the_same(key, expected, &[told(&tried.check)]));
         }
@@ -118,7 +120,19 @@ impl Ceremony<'_> {
     /// What the package holds of each data key of the plan.
     fn packed_keys(&mut self) -> Result<Vec<PackedKey>> {
         let package = self.escrow_package()?;
-        packed(self.plan, &package)
+        packed(self.plan, self.previous, &package)
+    }
+}
+
+fn hinted(error: Error, spec: Spec) -> Error {
+    let error = error.hint(
+        "the escrow package may be of another ceremony than the shares: compare the ceremony ids on both",
+    );
+    match spec.is_private() {
+        true => error.hint(
+            "or the HSM that packed it put bytes after the PKCS#8 that this one does not take: recover on one of its kind",
+        ),
+        false => error,
     }
 }
 
@@ -135,6 +149,11 @@ pub(crate) fn same_in_token(
     let found = hsm.find_keys(&key.label, expected.spec)?;
     if let Some(other) = found.iter().find(|found| !found.is(&expected.fingerprint)) {
         return Err(not_the_same(key, expected, &[described(other)]));
+    }
+    if found.is_empty()
+        && let Some(others) = of_another_class(hsm, key)?
+    {
+        return Err(not_the_same(key, expected, &others));
     }
     let same: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
     Ok((!same.is_empty()).then(|| {
@@ -171,16 +190,29 @@ pub(crate) fn package_at_hand(
 /// What the package holds of each data key of the plan, in the plan's order.
 ///
 /// # Errors
-/// Exit 4 where one is not in it.
-pub(crate) fn packed(plan: &Plan, package: &Package) -> Result<Vec<PackedKey>> {
+/// Exit 4 where one is not in it, or stands there as another kind of key.
+pub(crate) fn packed(
+    plan: &Plan,
+    previous: Option<&Previous>,
+    package: &Package,
+) -> Result<Vec<PackedKey>> {
     let of = |key: &KeyPlan| {
-        package.key(&key.label).cloned().ok_or_else(|| {
-            Error::mismatch(format!(
+        let wrong = |why: String| Error::mismatch(why).check("ESCROW-PACKAGE");
+        let packed = package.key(&key.label).ok_or_else(|| {
+            wrong(format!(
                 "the escrow package holds no data key {:?}",
                 key.label
             ))
-            .check("ESCROW-PACKAGE")
-        })
+        })?;
+        let known = previous.and_then(|previous| previous.key(&key.label));
+        let spec = known.map_or(key.spec, |known| recorded_spec(key.spec, known));
+        packed.is_of(spec).map_err(|why| {
+            wrong(format!(
+                "the escrow package, data key {:?}: {why}",
+                key.label
+            ))
+        })?;
+        Ok(packed.clone())
     };
     plan.keys.iter().map(of).collect()
 }

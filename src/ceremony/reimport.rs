@@ -4,7 +4,7 @@
 use super::generate::facts;
 use super::import_types;
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
-use crate::hsm::{DataKey, Found, Hsm, KeyId};
+use crate::hsm::{DataKey, Found, Hsm, KeyId, Object};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
 use crate::previous::{HSM_FACTS, KnownKey, Previous};
 use crate::spec::Spec;
@@ -159,10 +159,13 @@ pub(crate) fn find_right(
             };
             Ok((right, others.iter().map(note).collect()))
         }
-        None if count == 0 => Err(Error::hsm(format!("the token holds no {} key of that label", kind_of(expected.spec))).hint(
-            "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
-        )),
-        None => Err(not_the_same(key, expected, &others)),
+        None if count > 0 => Err(not_the_same(key, expected, &others)),
+        None => match of_another_class(hsm, key)? {
+            Some(others) => Err(not_the_same(key, expected, &others)),
+            None => Err(Error::hsm(format!("the token holds no {} key of that label", kind_of(expected.spec))).hint(
+                "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
+            )),
+        },
     }
 }
 
@@ -171,6 +174,15 @@ fn kind_of(spec: Spec) -> &'static str {
         true => "private",
         false => "secret",
     }
+}
+
+/// Keys that have the label and are no such key at all: a secret key where a private one should be, or the
+/// other way round.
+pub(super) fn of_another_class(hsm: &Hsm, key: &KeyPlan) -> Result<Option<Vec<String>>> {
+    let mut objects = hsm.labelled(&key.label)?;
+    objects.retain(|object| object.is_key());
+    let told = |object: &Object| format!("CKA_ID {}: {}", object.id, object.class);
+    Ok((!objects.is_empty()).then(|| objects.iter().map(told).collect()))
 }
 
 /// A found key as one that can be wrapped, and what is to be noted of it.
@@ -232,7 +244,8 @@ pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Exp
     }
 }
 
-fn recorded_spec(planned: Spec, known: &KnownKey) -> Spec {
+/// What a data key is: without imports a plan does not tell the length of a symmetric one.
+pub(super) fn recorded_spec(planned: Spec, known: &KnownKey) -> Spec {
     match (planned, known.bytes) {
         (Spec::Symmetric { .. }, Some(bytes)) => Spec::Symmetric { bytes },
         _ => planned,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{Ceremony, Error, Result, recover, screens, words};
-use crate::escrow::package::{self, LONGEST_TYPED};
+use crate::escrow::package;
 use crate::escrow::slip39::Share;
 use crate::escrow::slip39::words::Words;
 use crate::escrow::{self, Package, PackedKey, Quorum, Refused, UntrustedShares, share_digest};
@@ -37,14 +37,13 @@ impl Ceremony<'_> {
         let mut keys = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
             let spec = self.expected(key)?.spec;
-            let len = spec.secret_len().map(crate::wrapping::kwp_len);
-            let Some(len) = len.filter(|len| *len <= LONGEST_TYPED) else {
-                return Err(Error::usage(format!(
+            let typed = spec.secret_len().filter(|_| package::can_be_typed(spec));
+            let len = typed.map(crate::wrapping::kwp_len).ok_or_else(|| {
+                Error::usage(format!(
                     "the package of {:?} is too long to be typed",
                     key.label
                 ))
-                .hint("set package in [recover] to its escrow-package.json"));
-            };
+            })?;
             self.operator.say(&format!(
                 " The escrow package of {:?}, from paper.\n",
                 key.label
@@ -57,6 +56,7 @@ impl Ceremony<'_> {
             keys.push(PackedKey {
                 label: key.label.clone(),
                 spec: key.spec.name().to_owned(),
+                bits: None,
                 kcv: None,
                 fingerprint: String::new(),
                 wrapping: crate::escrow::KeyWrap::of(spec),

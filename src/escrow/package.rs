@@ -10,6 +10,7 @@ use super::{Why, row_check};
 use crate::spec::Spec;
 use crate::strict_json::{self, Json};
 use crate::words;
+use crate::wrapping::kwp_len;
 
 /// The format's name.
 pub const FORMAT: &str = "byok-escrow-package-v1";
@@ -21,6 +22,11 @@ pub const TEXT_FILE: &str = "package.txt";
 
 /// The most wrapped bytes that are typed back by hand.
 pub const LONGEST_TYPED: usize = 72;
+
+/// The wrapped bytes of a private key: more than the least PKCS#8 has, and twice as many as that of a
+/// key of RSA_4096 has.
+const SHORTEST_WRAPPED: usize = 48;
+const LONGEST_WRAPPED: usize = 5120;
 
 /// Bytes of one row of the text: two groups of eight hex digits.
 const ROW: usize = 8;
@@ -41,6 +47,8 @@ pub struct PackedKey {
     pub label: String,
     /// KMS key spec.
     pub spec: String,
+    /// Length of an HMAC key in bits.
+    pub bits: Option<usize>,
     /// Key check value of an AES key.
     pub kcv: Option<String>,
     /// Fingerprint in hex.
@@ -49,6 +57,59 @@ pub struct PackedKey {
     pub wrapping: KeyWrap,
     /// The data key under the escrow key.
     pub wrapped: Vec<u8>,
+}
+
+impl PackedKey {
+    /// What its text says before the rows.
+    fn head(&self) -> String {
+        let bits = self.bits.map(|bits| format!(", {bits} bits"));
+        let kcv = self.kcv.as_ref().map(|kcv| format!("KCV          {kcv}\n"));
+        format!(
+            "\ndata key     {}\nspec         {}{}\n{}fingerprint  {}\n{}, {} bytes\n",
+            self.label,
+            self.spec,
+            bits.unwrap_or_default(),
+            kcv.unwrap_or_default(),
+            self.fingerprint,
+            self.wrapping.name(),
+            self.wrapped.len()
+        )
+    }
+
+    /// Whether what stands here can be a data key of this spec. Who wrote it is not known.
+    ///
+    /// # Errors
+    /// Says how it cannot.
+    pub fn is_of(&self, spec: Spec) -> Result<(), Why> {
+        if self.spec != spec.name() {
+            let told = words::printable(&self.spec);
+            return Err(format!("it is {told} there, not {}", spec.name()));
+        }
+        let bits = spec.secret_len().map(|bytes| bytes * 8);
+        if self.bits.is_some_and(|told| Some(told) != bits) {
+            let told = self.bits.unwrap_or_default();
+            return Err(format!(
+                "it has {told} bits there, not {}",
+                bits.unwrap_or_default()
+            ));
+        }
+        let wrapping = KeyWrap::of(spec);
+        if self.wrapping != wrapping {
+            let (told, wanted) = (self.wrapping.name(), wrapping.name());
+            return Err(format!(
+                "it is wrapped with {told}; {spec} are with {wanted}"
+            ));
+        }
+        let len = self.wrapped.len();
+        let fits = match spec.secret_len() {
+            Some(bytes) => len == kwp_len(bytes),
+            None => (SHORTEST_WRAPPED..=LONGEST_WRAPPED).contains(&len) && len.is_multiple_of(8),
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(format!("{len} wrapped bytes are no {spec}")),
+        }
+    }
 }
 
 /// How a data key is wrapped under the escrow key.
@@ -96,6 +157,8 @@ struct WrittenKey<'a> {
     label: &'a str,
     spec: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    bits: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     kcv: Option<&'a str>,
     fingerprint: &'a str,
     wrapping: &'static str,
@@ -108,6 +171,7 @@ impl Package {
         let keys = self.keys.iter().map(|key| WrittenKey {
             label: &key.label,
             spec: &key.spec,
+            bits: key.bits,
             kcv: key.kcv.as_deref(),
             fingerprint: &key.fingerprint,
             wrapping: key.wrapping.name(),
@@ -143,15 +207,25 @@ impl Package {
             .get("keys")
             .and_then(Json::as_array)
             .ok_or("it has no keys")?;
-        let mut keys = Vec::with_capacity(listed.len());
+        let mut keys: Vec<PackedKey> = Vec::with_capacity(listed.len());
         for key in listed {
+            let label = text(key, "label")?;
+            if keys.iter().any(|other| other.label == label) {
+                return Err(format!("it holds {label:?} twice"));
+            }
+            let bits = key
+                .get("bits")
+                .map(|bits| bits.as_u64().ok_or("bits is no number"));
             let wrapping = KeyWrap::parse(&text(key, "wrapping")?)
                 .ok_or("a data key is wrapped in a way that this version does not know")?;
             let wrapped =
                 Base64::decode_vec(&text(key, "wrapped")?).map_err(|_| "wrapped is not base64")?;
             keys.push(PackedKey {
-                label: text(key, "label")?,
+                label,
                 spec: text(key, "spec")?,
+                bits: bits
+                    .transpose()?
+                    .and_then(|bits| usize::try_from(bits).ok()),
                 kcv: key.get("kcv").map(|_| text(key, "kcv")).transpose()?,
                 fingerprint: text(key, "fingerprint")?,
                 wrapping,
@@ -166,28 +240,30 @@ impl Package {
 
     /// The package as text: for each data key numbered rows of 16 hex digits with a check of four.
     pub fn to_text(&self) -> String {
+        self.text(|_| true)
+    }
+
+    /// The text that is stapled to share forms. What is too long to be typed has no rows there: it comes
+    /// from the file, whose digest tells it from others.
+    pub fn to_page(&self) -> String {
+        let is_typed = |key: &PackedKey| key.wrapped.len() <= LONGEST_TYPED;
+        let text = self.text(is_typed);
+        match self.keys.iter().all(is_typed) {
+            true => text,
+            false => {
+                let digest = words::hex(&words::sha256(self.to_json().as_bytes()));
+                format!("{text}\nSHA-256 of {JSON_FILE}:\n{digest}\n")
+            }
+        }
+    }
+
+    fn text(&self, has_rows: impl Fn(&PackedKey) -> bool) -> String {
         let mut text = format!("{FORMAT}\nceremony {}\n", self.ceremony);
         for key in &self.keys {
-            let kcv = key.kcv.as_ref();
-            let kcv = kcv.map_or(String::new(), |kcv| format!("KCV          {kcv}\n"));
-            let _ = write!(
-                text,
-                "\ndata key     {}\nspec         {}\n{kcv}fingerprint  {}\n{}, {} bytes\n",
-                key.label,
-                key.spec,
-                key.fingerprint,
-                key.wrapping.name(),
-                key.wrapped.len()
-            );
-            for (at, bytes) in key.wrapped.chunks(ROW).enumerate() {
-                let digits = words::hex(bytes);
-                let (left, right) = digits.split_at(digits.len().min(8));
-                let _ = writeln!(
-                    text,
-                    "row {:<2}  {left} {right:<8}  check {}",
-                    at + 1,
-                    check(at + 1, &digits)
-                );
+            text += &key.head();
+            match has_rows(key) {
+                true => text += &rows(&key.wrapped),
+                false => text += &format!("too long to be typed: bring {JSON_FILE}\n"),
             }
         }
         text + "\nrow check: the first 4 hex digits of SHA-256 over \"row N DIGITS\", where N is the\n\
@@ -236,6 +312,28 @@ impl Package {
     }
 }
 
+/// Whether people type the package of a data key of this spec: a secret, and not too long.
+pub fn can_be_typed(spec: Spec) -> bool {
+    spec.secret_len()
+        .is_some_and(|bytes| kwp_len(bytes) <= LONGEST_TYPED)
+}
+
+/// Numbered rows, each with its check.
+fn rows(wrapped: &[u8]) -> String {
+    let mut text = String::new();
+    for (at, bytes) in wrapped.chunks(ROW).enumerate() {
+        let digits = words::hex(bytes);
+        let (left, right) = digits.split_at(digits.len().min(8));
+        let _ = writeln!(
+            text,
+            "row {:<2}  {left} {right:<8}  check {}",
+            at + 1,
+            check(at + 1, &digits)
+        );
+    }
+    text
+}
+
 /// How many rows this many wrapped bytes have.
 pub fn row_count(wrapped_len: usize) -> usize {
     wrapped_len.div_ceil(ROW)
@@ -277,6 +375,7 @@ mod tests {
             keys: vec![PackedKey {
                 label: "payments-2026".into(),
                 spec: "SYMMETRIC_DEFAULT".into(),
+                bits: None,
                 kcv: Some("F29000".into()),
                 fingerprint: "ab".repeat(32),
                 wrapping: KeyWrap::Exact,
@@ -297,6 +396,41 @@ mod tests {
                 .contains("v2")
         );
         assert!(Package::from_json(b"{}").unwrap_err().contains("no format"));
+    }
+
+    #[test]
+    fn what_is_no_data_key_of_the_plan_is_told_by_what_differs() {
+        let right = &package().keys[0];
+        assert_eq!(right.is_of(Spec::AES_256), Ok(()));
+        let is_of = |change: &dyn Fn(&mut PackedKey), spec| {
+            let mut key = right.clone();
+            change(&mut key);
+            key.is_of(spec).unwrap_err()
+        };
+        let hmac = Spec::parse("HMAC_256").unwrap();
+        assert!(is_of(&|_| {}, hmac).contains("SYMMETRIC_DEFAULT there"));
+        let padded = |key: &mut PackedKey| key.wrapping = KeyWrap::Padded;
+        assert!(is_of(&padded, Spec::AES_256).contains("with AES-KWP"));
+        let short = |key: &mut PackedKey| key.wrapped.truncate(24);
+        assert!(is_of(&short, Spec::AES_256).contains("24 wrapped bytes"));
+        let bits = |key: &mut PackedKey| key.bits = Some(128);
+        assert!(is_of(&bits, Spec::AES_256).contains("128 bits there"));
+        for len in [0, 40, 141, 8192] {
+            let private = |key: &mut PackedKey| {
+                key.spec = "ECC_NIST_P256".into();
+                key.wrapping = KeyWrap::Padded;
+                key.wrapped = vec![0; len];
+            };
+            assert!(is_of(&private, Spec::P256).contains("wrapped bytes are no key pair"));
+        }
+    }
+
+    #[test]
+    fn a_label_that_stands_there_twice_is_refused() {
+        let mut twice = package();
+        twice.keys.push(twice.keys[0].clone());
+        let why = Package::from_json(twice.to_json().trim_end().as_bytes()).unwrap_err();
+        assert!(why.contains("\"payments-2026\" twice"), "{why}");
     }
 
     #[test]

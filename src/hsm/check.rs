@@ -13,6 +13,16 @@ use crate::error::{Error, Result};
 use crate::spec::{Curve, HmacHash, Spec};
 use crate::wrapping::{self, CheckValues, public};
 
+/// What can be told of an HMAC key's length.
+pub(super) enum Length {
+    /// The spec's.
+    Right,
+    /// How it is another one.
+    Another(String),
+    /// The module does not tell.
+    Unknown,
+}
+
 /// What a module tells of a public key object.
 pub(super) struct Told {
     point: Option<Vec<u8>>,
@@ -147,27 +157,17 @@ impl Hsm {
         Told { point, modulus }
     }
 
-    /// How an HMAC key's length is not the spec's; `None` where it is, or for other types, whose check
-    /// values tell the length. Where the module does not report it (SoftHSM after C_UnwrapKey), wrapping
-    /// under a throw-away key of the HSM does: AES-KW takes multiples of 8 bytes only, and is 8 longer;
-    /// AES-KWP rounds up.
-    pub(super) fn another_length(
-        &self,
-        handle: ObjectHandle,
-        spec: Spec,
-    ) -> Result<Option<String>> {
+    /// Whether an HMAC key is as long as its spec says; the check values of other types tell.
+    pub(super) fn length(&self, handle: ObjectHandle, spec: Spec) -> Result<Length> {
         match spec {
-            Spec::Hmac { bytes, .. } => self.unlike_length(handle, bytes),
-            _ => Ok(None),
+            Spec::Hmac { bytes, .. } => self.secret_length(handle, bytes),
+            _ => Ok(Length::Right),
         }
     }
 
-    /// The same of any secret, against so many bytes.
-    pub(super) fn unlike_length(
-        &self,
-        handle: ObjectHandle,
-        bytes: usize,
-    ) -> Result<Option<String>> {
+    /// Whether a secret is so many bytes long. Where the module does not report it (SoftHSM after
+    /// C_UnwrapKey), wrapping under a throw-away key of the HSM does, to the next 8 bytes.
+    pub(super) fn secret_length(&self, handle: ObjectHandle, bytes: usize) -> Result<Length> {
         let read = self
             .session
             .get_attributes(handle, &[AttributeType::ValueLen])
@@ -176,14 +176,16 @@ impl Hsm {
             Attribute::ValueLen(len) => Some(u64::from(*len)),
             _ => None,
         });
-        if let Some(told) = told.filter(|told| *told != 0) {
-            let another = told != bytes as u64;
-            return Ok(another.then(|| format!("{told} bytes, not {bytes}")));
+        match told.filter(|told| *told != 0) {
+            Some(told) if told == bytes as u64 => Ok(Length::Right),
+            Some(told) => Ok(Length::Another(format!("{told} bytes, not {bytes}"))),
+            None => self.probed_length(handle, bytes),
         }
-        self.probed_length(handle, bytes)
     }
 
-    fn probed_length(&self, handle: ObjectHandle, bytes: usize) -> Result<Option<String>> {
+    /// AES-KW and AES-KWP make 8 bytes more of it, rounded up. AES-KW is for multiples of 8 bytes, but
+    /// SoftHSM fills up whatever it is given: there 28 bytes look like 32.
+    fn probed_length(&self, handle: ObjectHandle, bytes: usize) -> Result<Length> {
         let probe = self.generate_aes(&attributes::transport_key())?;
         let wrapped_len = |rows: &[quirks::Numbered]| {
             rows.iter().find_map(|row| {
@@ -196,18 +198,14 @@ impl Hsm {
             wrapped_len(quirks::AES_KEY_WRAPS_PADDED),
         );
         self.session.destroy_object(probe).map_err(fault)?;
-        let right = match (exact, rounded) {
-            (Some(wrapped), _) => wrapped == bytes + 8,
-            (None, Some(wrapped)) => {
-                !bytes.is_multiple_of(8) && wrapped == wrapping::kwp_len(bytes)
-            }
-            (None, None) => return Ok(Some("its length cannot be told".into())),
+        let Some(wrapped) = exact.or(rounded) else {
+            return Ok(Length::Unknown);
         };
-        let len = exact.or(rounded).map_or(0, |wrapped| wrapped - 8);
-        Ok((!right).then(|| match exact {
-            Some(_) => format!("{len} bytes, not {bytes}"),
-            None => format!("some {len} bytes, not {bytes}"),
-        }))
+        Ok(match wrapped == wrapping::kwp_len(bytes) {
+            true if exact.is_some() == bytes.is_multiple_of(8) => Length::Right,
+            true => Length::Unknown,
+            false => Length::Another(format!("some {} bytes, not {bytes}", wrapped - 8)),
+        })
     }
 
     /// A session AES key of 32 bytes that the HSM makes for one step.

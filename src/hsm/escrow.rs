@@ -1,12 +1,15 @@
 //! The escrow key in the HSM: it wraps data keys out, and back in.
 
+use std::collections::BTreeSet;
+
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 
+use super::check::Length;
 use super::keys::{KeyId, class, key_type};
 use super::wrap::WrapRows;
 use super::{Hsm, Life, Material, attributes, fault, quirks};
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::locked::Locked;
 use crate::spec::Spec;
 use crate::wrapping;
@@ -15,6 +18,40 @@ use crate::wrapping;
 pub struct EscrowHandle {
     handle: ObjectHandle,
     rows: WrapRows,
+}
+
+/// What proves an escrow for data keys of these specs: a key of 32 bytes, one of each length that AES-KW
+/// does not take, and for private keys one on P-256.
+fn controls(specs: impl Iterator<Item = Spec>) -> BTreeSet<Spec> {
+    let padded = specs.filter(|spec| spec.needs_padding());
+    let mut controls: BTreeSet<Spec> = padded
+        .map(|spec| match spec.is_private() {
+            true => Spec::P256,
+            false => spec,
+        })
+        .collect();
+    controls.insert(Spec::AES_256);
+    controls
+}
+
+fn cannot_serve(spec: Spec, refused: Error) -> Error {
+    let refused = refused.check("CONTROL");
+    match spec {
+        Spec::Hmac { bytes, .. } if spec.needs_padding() => refused
+            .hint(format!(
+                "this HSM cannot serve [escrow] for HMAC keys of {bytes} bytes: it does not wrap them with AES-KWP (RFC 5649)"
+            ))
+            .hint(format!(
+                "for a new data key write bits = {}, a length that AES-KW takes",
+                bytes.next_multiple_of(8) * 8
+            ))
+            .hint("one that exists comes back on another HSM"),
+        _ if spec.needs_padding() => refused.hint(
+            "this HSM cannot serve [escrow] for such keys: it does not wrap with AES-KWP (RFC 5649)",
+        ),
+        _ => refused
+            .hint("this HSM cannot serve [escrow]: it does not wrap with AES-KW (RFC 3394)"),
+    }
 }
 
 impl Hsm {
@@ -26,28 +63,8 @@ impl Hsm {
         self.session.generate_random_slice(bytes).map_err(fault)
     }
 
-    /// Throw-away keys that prove an escrow for data keys of these specs: one of 32 bytes, one of each
-    /// length that AES-KW does not take, and for private keys one on P-256.
-    ///
-    /// # Errors
-    /// Exit 3 where the HSM makes none.
-    fn escrow_controls(&mut self, specs: impl Iterator<Item = Spec>) -> Result<Vec<Material>> {
-        let mut wanted = vec![Spec::AES_256];
-        wanted.extend(specs.filter(|spec| spec.needs_padding()).map(
-            |spec| match spec.is_private() {
-                true => Spec::P256,
-                false => spec,
-            },
-        ));
-        wanted.sort_unstable();
-        wanted.dedup();
-        wanted
-            .into_iter()
-            .map(|spec| self.throw_away(spec))
-            .collect()
-    }
-
-    /// Loads an escrow key for data keys of these specs, proved by controls of their kinds.
+    /// Loads an escrow key that wraps data keys of these specs and opens them again: controls of their
+    /// kinds prove it.
     ///
     /// # Errors
     /// Exit 3 where the HSM makes no controls, refuses the key, or no row of the quirks table proves itself.
@@ -56,77 +73,87 @@ impl Hsm {
         key: &Locked,
         specs: impl Iterator<Item = Spec>,
     ) -> Result<EscrowHandle> {
-        let controls = self.escrow_controls(specs)?;
-        let loaded = self.load_escrow_key(key, &controls)?;
-        for control in controls {
-            self.destroy(control)?;
-        }
-        Ok(loaded)
-    }
-
-    /// Loads an escrow key and finds the rows that this module takes: each control is wrapped in the HSM,
-    /// opened in software, and brought back in; each time its check values must be the same.
-    ///
-    /// # Errors
-    /// Exit 3 where the HSM refuses the key or no row proves itself.
-    fn load_escrow_key(&self, key: &Locked, controls: &[Material]) -> Result<EscrowHandle> {
-        let handle = self
-            .bring_in(key, &attributes::escrow_key())
-            .map_err(|e| e.doing("loading the escrow key"))?;
+        let controls = controls(specs)
+            .into_iter()
+            .map(|spec| self.throw_away(spec))
+            .collect::<Result<Vec<Material>>>()?;
         let mut escrow = EscrowHandle {
-            handle,
+            handle: self
+                .bring_in(key, &attributes::escrow_key())
+                .map_err(|e| e.doing("loading the escrow key"))?,
             rows: WrapRows::default(),
         };
         for control in controls {
-            if let Err(e) = self.find_escrow_row(&mut escrow, key, control) {
+            if let Err(e) = self.find_row(&mut escrow, key, &control) {
                 if !super::session_was_lost(&e) {
-                    self.session.destroy_object(handle).map_err(fault)?;
+                    self.end_escrow_key(escrow)?;
                 }
                 return Err(e);
             }
+            self.destroy(control)?;
         }
         Ok(escrow)
     }
 
-    fn find_escrow_row(
-        &self,
-        escrow: &mut EscrowHandle,
-        key: &Locked,
-        control: &Material,
-    ) -> Result<()> {
-        let mut first = None; // the standard's own mechanism tells most
-        for row in 0..WrapRows::count(control.spec) {
-            escrow.rows.set(control.spec, row);
-            match self.prove_escrow(escrow, key, control) {
+    /// The first row that proves itself for keys of this spec's kind.
+    fn find_row(&self, escrow: &mut EscrowHandle, key: &Locked, control: &Material) -> Result<()> {
+        let spec = control.spec;
+        let mut refused: Option<Error> = None;
+        for row in 0..WrapRows::count(spec) {
+            escrow.rows.set(spec, row);
+            match self.proves(escrow, key, control) {
                 Ok(()) => return Ok(()),
                 Err(e) if super::session_was_lost(&e) => return Err(e), // that says nothing of the row
+                // What a module does wrong tells more than what it does not know; of that, the
+                // standard's own mechanism tells most.
                 Err(e) => {
-                    first.get_or_insert(e.doing(escrow.rows.of(control.spec).name));
+                    let tells = |e: &Error| e.check.is_some();
+                    if refused.as_ref().is_none_or(|r| tells(&e) && !tells(r)) {
+                        refused = Some(e.doing(escrow.rows.of(spec).name));
+                    }
                 }
             }
         }
-        let refused = first.unwrap_or_else(|| Error::hsm("no way to wrap for escrow"));
-        Err(refused
-            .check("CONTROL")
-            .hint(match control.spec.needs_padding() {
-                false => "this HSM cannot serve [escrow]: it does not wrap with AES-KW (RFC 3394)",
-                true => "this HSM cannot serve [escrow] for such keys: it does not wrap with AES-KWP (RFC 5649)",
-            }))
+        let refused = refused.unwrap_or_else(|| Error::hsm("no way to wrap for escrow"));
+        Err(cannot_serve(spec, refused))
     }
 
-    fn prove_escrow(&self, escrow: &EscrowHandle, key: &Locked, control: &Material) -> Result<()> {
+    /// The HSM wraps the control, software opens it, the HSM takes it back in: each time the same key.
+    fn proves(&self, escrow: &EscrowHandle, key: &Locked, control: &Material) -> Result<()> {
         let wrapped = self.wrap_for_escrow(escrow, control)?;
         let opened = wrapping::open_wrapped(control.spec, key, &wrapped)?;
-        if wrapping::check_values(control.spec, &opened)? != control.check {
-            return Err(Error::hsm("it wrapped other bytes than the HSM holds"));
+        if wrapping::check_values(control.spec, &opened.bytes)? != control.check {
+            return Err(Error::hsm("it wrapped other bytes than the HSM holds").check("CONTROL"));
         }
-        let back = self.unwrap_from_escrow(escrow, &wrapped, control.spec)?;
+        // What follows a PKCS#8 is no part of it; what follows a secret makes another secret of it.
+        if let Some(len) = control.spec.secret_len()
+            && opened.appended > 0
+        {
+            return Err(Error::hsm(format!(
+                "C_WrapKey: it wrapped {} bytes of a key of {len}",
+                len + opened.appended
+            ))
+            .check("CONTROL"));
+        }
+        self.comes_back(escrow, &wrapped, control)
+    }
+
+    fn comes_back(&self, escrow: &EscrowHandle, wrapped: &[u8], control: &Material) -> Result<()> {
+        let other = |why: String| {
+            Error::hsm(format!(
+                "it unwrapped to other bytes than were wrapped{why}"
+            ))
+            .check("CONTROL")
+        };
+        let back = match self.unwrap_from_escrow(escrow, wrapped, control.spec) {
+            Err(e) if e.exit == Exit::Mismatch => return Err(other(format!(" ({})", e.what))),
+            back => back?,
+        };
         let same = back.check == control.check;
         self.destroy(back)?;
-        if same {
-            Ok(())
-        } else {
-            Err(Error::hsm("it unwrapped to other bytes than were wrapped"))
+        match same {
+            true => Ok(()),
+            false => Err(other(String::new())),
         }
     }
 
@@ -181,6 +208,11 @@ impl Hsm {
         spec: Spec,
     ) -> Result<Material> {
         let refused = match self.unwrap_from_escrow(escrow, wrapped, spec) {
+            // It opened, to a key of another kind.
+            Err(e) if e.check == Some("POSSESSION") => {
+                let what = format!("the package holds no {} key ({})", spec.name(), e.what);
+                return Err(Error::mismatch(what).check("ESCROW-PACKAGE"));
+            }
             Err(e) if e.check.is_none() => e,
             other => return other,
         };
@@ -235,11 +267,15 @@ impl Hsm {
         let mechanism = escrow.rows.of(spec).mechanism();
         let handle = self.unwrap_under(escrow.handle, &mechanism, wrapped, spec, &rules, name)?;
         let judged = self.judged_as(&rules, handle, spec)?;
-        match self.another_length(handle, spec)? {
-            None => Ok(judged),
-            Some(length) => {
-                Err(Error::mismatch(format!("it unwrapped to {length}")).check("SAME-MATERIAL"))
+        match self.length(handle, spec)? {
+            Length::Right => Ok(judged),
+            Length::Another(len) => {
+                Err(Error::mismatch(format!("it unwrapped to {len}")).check("SAME-MATERIAL"))
             }
+            Length::Unknown => Err(Error::hsm(
+                "the module does not tell how long a key is that it unwrapped",
+            )
+            .check("CONTROL")),
         }
     }
 

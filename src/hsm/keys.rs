@@ -11,7 +11,7 @@ use cryptoki::session::{Session, SessionState};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-use super::check::Told;
+use super::check::{Length, Told};
 use super::{Attributes, Hsm, Life, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::spec::Spec;
@@ -95,8 +95,14 @@ impl fmt::Display for KeyId {
 }
 
 /// The command by which a person removes an object that byok could not, ready for a shell. The transcript
-/// signer has two halves, which take two commands on one line.
-pub fn removal_command(module: &Path, token: &str, label: &str, id: KeyId) -> String {
+/// signer has two halves, which take two commands on one line; of a data key that is a pair only the private
+/// half stays in the token.
+pub fn removal_command(
+    module: &Path,
+    token: &str,
+    (label, id): (&str, KeyId),
+    is_private: bool,
+) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let command = |kind: &str| {
         format!(
@@ -107,6 +113,7 @@ pub fn removal_command(module: &Path, token: &str, label: &str, id: KeyId) -> St
     };
     match label {
         super::SIGNER_LABEL => format!("{}; {}", command("privkey"), command("pubkey")),
+        _ if is_private => command("privkey"),
         _ => command("secrkey"),
     }
 }
@@ -118,6 +125,15 @@ pub struct Object {
     pub class: String,
     /// CKA_ID in lower-case hex.
     pub id: String,
+}
+
+impl Object {
+    /// Whether it is a secret or a private key.
+    pub fn is_key(&self) -> bool {
+        [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY]
+            .iter()
+            .any(|class| class.to_string() == self.class)
+    }
 }
 
 /// A key in the HSM, known here only by its handle and what the HSM computes with it.
@@ -258,8 +274,13 @@ impl Hsm {
             }
         }
         let length = match &check {
-            Some(_) => self.another_length(handle, spec)?,
-            None => None,
+            Some(_) => self.length(handle, spec)?,
+            None => Length::Right,
+        };
+        let length = match length {
+            Length::Right => None,
+            Length::Another(length) => Some(length),
+            Length::Unknown => Some("its length cannot be told".to_owned()),
         };
         Ok(Found {
             handle,

@@ -4,6 +4,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
+use super::check::Length;
 use super::check::unsigned;
 use super::keys::{class, key_type};
 use super::secrets::Wanted;
@@ -51,10 +52,12 @@ impl Hsm {
         let check = self
             .check_values(handle, spec)
             .map_err(|e| cannot_use(e, spec))?;
-        if let Some(bytes) = spec.secret_len()
-            && let Some(length) = self.unlike_length(handle, bytes)?
-        {
-            return Err(unlike(&length));
+        if let Some(bytes) = spec.secret_len() {
+            match self.secret_length(handle, bytes)? {
+                Length::Right => {}
+                Length::Another(length) => return Err(unlike(&length)),
+                Length::Unknown => return Err(unlike("its length cannot be told")),
+            }
         }
         let rules = [
             &attributes::data_key(spec, Life::Token),
@@ -231,8 +234,8 @@ impl Hsm {
         };
         let rules = [&rules, attributes::BROUGHT_IN].concat();
         let brought = self.judged_as(&rules, handle, spec)?;
-        let length = self.another_length(handle, spec)?;
-        if brought.check == wanted && length.is_none() {
+        let length = self.length(handle, spec)?;
+        if brought.check == wanted && !matches!(length, Length::Another(_)) {
             return Ok(brought);
         }
         Err(Error::hsm("the HSM took other bytes in than it was given").check("CONTROL"))

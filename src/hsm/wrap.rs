@@ -274,7 +274,7 @@ impl Hsm {
             .session
             .wrap_key(&mechanism, transport.handle, material.handle)
             .map_err(fault)?;
-        wrapping::open_wrapped(material.spec, &transport.key, &wrapped)
+        wrapping::open_wrapped(material.spec, &transport.key, &wrapped).map(|opened| opened.bytes)
     }
 
     /// Ends the transport key, here and in the HSM.

@@ -11,6 +11,7 @@ use super::{
     import_type, name, once, record_directory, relative, time,
 };
 use crate::error::{Error, Result};
+use crate::escrow::package;
 use crate::escrow::slip39::MOST_SHARES;
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
@@ -343,6 +344,16 @@ fn key(
             .push(import(raw, base, arns).map_err(|e| e.doing(format!("import {import_name:?}")))?);
     }
     let spec = spec(&raw.spec, raw.bits, &imports)?;
+    let digits = spec.fingerprint_len() * 2;
+    if fingerprint
+        .as_ref()
+        .is_some_and(|told| told.len() * 2 != digits)
+    {
+        return Err(
+            Error::usage(format!("fingerprint is none of {}", spec.name()))
+                .hint(format!("it has {digits} hex digits")),
+        );
+    }
     imports.iter().try_for_each(|import| {
         spec.takes(import.wrapping, import.key_arn.is_china())
             .map_err(|refusal| refused(refusal).doing(format!("import {:?}", import.name)))
@@ -483,6 +494,15 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
             without(
                 "has no `previous` to take the package from",
                 "set package to \"typed\" or to a path",
+            )
+        }
+        (Kind::Recover, Some(recover))
+            if recover.package == PackageSource::Typed
+                && !plan.keys.iter().all(|key| package::can_be_typed(key.spec)) =>
+        {
+            without(
+                "types a package that is too long for it: private keys, or secret keys of more than 64 bytes",
+                "set package in [recover] to its escrow-package.json",
             )
         }
         (Kind::Recover, _) if plan.escrow.is_none() && plan.reuse_escrow.is_none() => without(

@@ -52,7 +52,10 @@ fn form(script: &Script, escrow: &EscrowPlan, number: usize, custodian: &str) ->
         .with(places())
         .with(emergency(&format!("{} custodians", escrow.threshold)));
     if keys.len() <= BY_HAND {
-        sheet = sheet.with_each(keys.iter().map(by_hand));
+        sheet = sheet.with_each(keys.iter().filter_map(by_hand));
+    }
+    if !keys.iter().all(can_be_typed) {
+        sheet = sheet.with(package_digest());
     }
     sheet
 }
@@ -65,11 +68,16 @@ fn words() -> Html {
 
 fn data_key(script: &Script, key: &KeyPlan) -> Html {
     let (kcv, fingerprint) = script.known(&key.label);
-    let kcv = kcv.map_or_else(|| boxes(1, 6), |kcv| code(&kcv));
-    let fingerprint = match fingerprint {
-        Some(hex) => groups(&hex),
-        None => Html::from([tag("div", boxes(4, 8)), tag("div", boxes(4, 8))]),
+    let kcv = match (kcv, key.spec.has_kcv()) {
+        (Some(kcv), _) => Html::from(["KCV ".into(), code(&kcv)]),
+        (None, true) => Html::from(["KCV ".into(), boxes(1, 6)]),
+        (None, false) => Html::default(),
     };
+    let bits = key.spec.bits().map(|bits| format!("{bits} bits. "));
+    let fingerprint = fingerprint.map_or_else(
+        || fingerprint_boxes(key.spec.fingerprint_len()),
+        |hex| groups(&hex),
+    );
     tag(
         "div.key",
         [
@@ -77,7 +85,7 @@ fn data_key(script: &Script, key: &KeyPlan) -> Html {
                 "data key",
                 [
                     tag("b", &key.label),
-                    format!(", {}. KCV ", key.spec.name()).into(),
+                    format!(", {}. {}", key.spec.name(), bits.unwrap_or_default()).into(),
                     kcv,
                 ],
             ),
@@ -92,6 +100,13 @@ fn data_key(script: &Script, key: &KeyPlan) -> Html {
             ),
         ],
     )
+}
+
+/// Places for so many bytes, 16 on a line.
+fn fingerprint_boxes(bytes: usize) -> Html {
+    let groups = bytes / 4; // of 8 digits
+    let line = |at: usize| tag("div", boxes((groups - at * 4).min(4), 8));
+    (0..groups.div_ceil(4)).map(line).collect()
 }
 
 /// A name and what is filled in beside it.
@@ -130,7 +145,7 @@ fn labels(keys: &[KeyPlan]) -> Html {
         p([
             format!("{} data keys: ", keys.len()).into(),
             tag("b", format!("{}{more}", named.join(", "))),
-            ". KCV and fingerprint of each stand on the package page; every KMS key stands in the report.".into(),
+            ". The check values of each stand on the package page; every KMS key stands in the report.".into(),
         ]),
         arns.collect(),
     ])
@@ -204,9 +219,24 @@ pub(super) fn blank() -> Sheet {
         .with_each([rows_by_hand("a data key of 32 bytes", 40)])
 }
 
-fn by_hand(key: &KeyPlan) -> Html {
-    let wrapped = key.spec.secret_len().map(crate::wrapping::kwp_len);
-    wrapped.map_or_else(Html::default, |wrapped| rows_by_hand(&key.label, wrapped))
+fn can_be_typed(key: &KeyPlan) -> bool {
+    package::can_be_typed(key.spec)
+}
+
+fn by_hand(key: &KeyPlan) -> Option<Html> {
+    let wrapped = key.spec.secret_len().map(crate::wrapping::kwp_len)?;
+    can_be_typed(key).then(|| rows_by_hand(&key.label, wrapped))
+}
+
+/// What is too long to be copied comes from a file, which this tells from others.
+fn package_digest() -> Html {
+    Html::from([
+        tag(
+            "h3",
+            "The package is a file, too long to copy by hand: SHA-256 of escrow-package.json",
+        ),
+        fingerprint_boxes(32),
+    ])
 }
 
 /// Rows of the shape of package.txt.

@@ -134,9 +134,9 @@ pub(super) fn next(script: &Script) -> Part {
     if script.plan.escrow.is_some() {
         tasks.push(does("Operator", "prints the page \"escrow package\" of transcript.html, once for each \
             form and place (a printer without a network), or its rows are copied by hand onto the forms."));
-        tasks.push(does("Each custodian", "writes ceremony id, KCV, fingerprint and the package's places on \
-            the own form, from the report on the screen; staples; closes the form into its bag; the number \
-            goes on the page \"who\"."));
+        tasks.push(does("Each custodian", "writes ceremony id, check values (the package's digest too, where \
+            the form has places for it) and the package's places on the own form, from the report on the \
+            screen; staples; closes the form into its bag; the number goes on the page \"who\"."));
         if script.by_quorum() {
             tasks.push("From now on only a quorum brings a sealed data key out again.".into());
         }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::hsm::KeyId;
+use crate::spec::Spec;
 use crate::strict_json::{self, Json};
 use crate::words::{self, Digest};
 
@@ -141,6 +142,15 @@ impl Torn {
                     .collect()
             }
         }
+    }
+
+    /// Whether the object of this CKA_ID was to be a private key.
+    pub fn is_private(&self, id: KeyId) -> bool {
+        let id = id.to_string();
+        self.lines
+            .iter()
+            .filter(|line| line.event == "key-intended" && line.text("cka_id") == id)
+            .any(|line| Spec::parse(line.text("spec")).is_ok_and(Spec::is_private))
     }
 
     /// The shares that an interrupted run dealt and handed out, and the one that was perhaps on the screen.

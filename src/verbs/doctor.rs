@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::ceremony::log_in;
 use crate::error::{Error, Result};
-use crate::hsm::{Hsm, KeyId, Module, TokenUri, removal_command};
+use crate::hsm::{Hsm, Module, TokenUri, removal_command};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{HsmPlan, PinSource, Plan};
 use crate::screens;
@@ -137,14 +137,15 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
 /// # Errors
 /// Exit 2 where the record cannot be read; exit 3 where the HSM cannot.
 pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
-    let intended = intended(record)?;
+    let torn = read_torn(record)?;
     let place = match (&place.plan, &place.module) {
         (None, None) => recorded_place(record, place)?,
         _ => place,
     };
     let (module, hsm) = place.open()?;
     let mut left = Vec::new();
-    for (label, id) in intended {
+    // each is looked for, so one that is gone is not told
+    for (label, id) in torn.intended(false) {
         if hsm.holds(&label, id)? {
             left.push((label, id));
         }
@@ -165,8 +166,8 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
         let command = removal_command(
             Path::new(&module.description().module),
             &hsm.token().token,
-            &label,
-            id,
+            (&label, id),
+            torn.is_private(id),
         );
         super::print(&format!(
             "left      {label}, CKA_ID {id}\n          {command}\n"
@@ -197,16 +198,15 @@ fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
     })
 }
 
-/// What the run may have made, unless it came to its end: then its data keys are not left over.
-fn intended(record: &Path) -> Result<Vec<(String, KeyId)>> {
+/// The transcript of a run that may not have come to its end.
+fn read_torn(record: &Path) -> Result<Torn> {
     let path = record.join(crate::transcript::FILE);
     let bytes = std::fs::read(&path).map_err(|e| {
         Error::usage(format!("{}: {e}", path.display()))
             .hint("give the directory of an aborted or interrupted run")
     })?;
-    let torn = Torn::read(&bytes).map_err(|why| {
+    Torn::read(&bytes).map_err(|why| {
         Error::mismatch(format!("{}: {why}", path.display()))
             .hint("this transcript does not hold; what it names may be anything")
-    })?;
-    Ok(torn.intended(false)) // each is looked for, so one that is gone is not told
+    })
 }

@@ -48,7 +48,7 @@ pub fn receipt(
     let others = verify::others(record, &verified, &followed, previous);
     let known = known(receipts, &followed, &others);
     let report = Report {
-        added: added.iter().map(|added| line(added, &receipts)).collect(),
+        added: added.iter().map(|added| line(added, receipts)).collect(),
         imports: receipts.standings(),
         unexplained: receipts.unexplained(&known),
         materials: verify::materials(record, &verified, &followed, &others),

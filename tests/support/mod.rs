@@ -178,6 +178,19 @@ impl Room {
         self.dir.path().join(path)
     }
 
+    /// Makes the plan one for this spec, wrapped as this HSM can wrap it. `bits` is for HMAC keys.
+    pub fn plan_spec(&mut self, spec: &str, bits: Option<usize>) {
+        self.plan.spec = spec.into();
+        self.plan.key_more = bits.map_or(String::new(), |bits| format!("bits = {bits}\n"));
+        if is_private(spec) {
+            self.plan.wrapping = "RSA_AES_KEY_WRAP_SHA_256".into();
+            self.plan.wrap_in = match self.kind {
+                Kind::SoftHsm => "host".into(), // it appends bytes
+                Kind::Kryoptic => "hsm".into(),
+            };
+        }
+    }
+
     /// Another wrapping key, with its parameters and its digest in the plan.
     pub fn use_kms_key(&mut self, kms: KmsKey) {
         self.plan.wrapping_key_sha256 = Some(kms.sha256());
@@ -261,7 +274,15 @@ impl Room {
             .unwrap()
     }
 
-    /// The same, and it must have come to its end.
+    /// `byok check --hsm` of the plan.
+    pub fn check(&self) -> Output {
+        self.write_plan();
+        self.byok(&["check", "--hsm", "plan.toml"])
+            .output()
+            .unwrap()
+    }
+
+    /// A run that must have come to its end.
     pub fn run_well(&self) -> Transcript {
         let output = self.run();
         assert!(output.status.success(), "{}", stderr(&output));
@@ -607,6 +628,11 @@ impl KmsKey {
             wrapped,
         )
     }
+}
+
+/// Whether a key spec is one of private keys.
+pub fn is_private(spec: &str) -> bool {
+    spec.starts_with("ECC_") || spec.starts_with("RSA_")
 }
 
 /// The fingerprint of an HMAC key by `openssl mac`, as docs/check-values.md says.

@@ -113,6 +113,7 @@ impl Story {
             keys: vec![PackedKey {
                 label: self.label.clone(),
                 spec: "SYMMETRIC_DEFAULT".into(),
+                bits: None,
                 kcv: Some("4F1C9A".into()),
                 fingerprint: hex("fingerprint"),
                 wrapping: KeyWrap::Exact,

@@ -8,6 +8,8 @@
 //! test-token MODULE have  LABEL PIN NAME ID KIND X   a key of somebody's own making: aes:BYTES, generic:BYTES,
 //!                                             ec:PARAMS (hex) or rsa:BITS; X: yes or no, is it extractable. Of a
 //!                                             pair the public half stays, and its point or modulus is printed
+//! test-token MODULE rsa   LABEL PIN NAME ID   make an RSA-2048 key pair
+//! test-token MODULE secret LABEL PIN NAME ID HEX  bring in a generic secret of these bytes
 //! test-token MODULE sleep LABEL PIN           log in, say "ready", wait for standard input to end
 //! test-token MODULE wrap  LABEL PIN NAME OUT  try to wrap that key with AES-KW under a key made here
 //! test-token MODULE take  LABEL PIN NAME      print that key's bytes in hex, as any PIN holder can
@@ -57,6 +59,8 @@ fn main() {
             kind,
             *extractable == "yes",
         ),
+        ("rsa", [name, id]) => rsa(&log_in(&context, label, pin), name, id),
+        ("secret", [name, id, bytes]) => secret(&log_in(&context, label, pin), name, id, bytes),
         ("sleep", []) => {
             let _session = log_in(&context, label, pin);
             println!("ready");
@@ -224,6 +228,42 @@ fn have(session: &Session, name: &str, id: &str, kind: &str, extractable: bool) 
         ),
         _ => panic!("{kind}"),
     }
+}
+
+fn rsa(session: &Session, name: &str, id: &str) {
+    let public = [
+        Attribute::ModulusBits(2048.into()),
+        Attribute::PublicExponent(vec![1, 0, 1]),
+        Attribute::Verify(true),
+    ];
+    let private = [
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::Sign(true),
+        Attribute::Label(name.into()),
+        Attribute::Id(unhex(id)),
+    ];
+    session
+        .generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &private)
+        .unwrap();
+}
+
+fn secret(session: &Session, name: &str, id: &str, bytes: &str) {
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::GENERIC_SECRET),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::Sign(true),
+        Attribute::Label(name.into()),
+        Attribute::Id(unhex(id)),
+        Attribute::Value(unhex(bytes)),
+    ];
+    session.create_object(&template).unwrap();
 }
 
 fn plant(session: &Session, name: &str, id: Option<&str>) {

@@ -50,7 +50,7 @@ fn package(plan: &Plan, recover: &RecoverPlan, previous: Option<&Previous>) -> R
     let Some(package) = recover::package_at_hand(&recover.package, previous)? else {
         return Ok("package: typed in the room from its printed rows".into());
     };
-    recover::packed(plan, &package)?;
+    recover::packed(plan, previous, &package)?;
     Ok(format!(
         "package: of ceremony {}, it names every data key of the plan; shares were not asked for",
         package.ceremony

@@ -84,9 +84,10 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         };
         let _ = write!(
             text,
-            "\n[[key]]\nlabel = {}\nspec  = \"{}\"\nkeep  = \"{keep}\"\n",
+            "\n[[key]]\nlabel = {}\nspec  = \"{}\"\n{}keep  = \"{keep}\"\n",
             quoted(&key.label),
-            key.spec.name()
+            key.spec.name(),
+            bits(key)
         );
         if how == BuildsOn::NewShares {
             continue;
@@ -112,6 +113,12 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         );
     }
     Ok(text)
+}
+
+/// The length of an HMAC key, which its spec leaves open.
+fn bits(key: &KeyPlan) -> String {
+    let bits = key.spec.bits();
+    bits.map_or(String::new(), |bits| format!("bits  = {bits}\n"))
 }
 
 /// A new name for the record; who watched the last time is to watch again.

@@ -233,7 +233,7 @@ fn opens(
             .key(&key.label)
             .ok_or_else(|| not_proved(format!("the package holds no {:?}", key.label)))?;
         let opened = wrapping::open_wrapped(key.spec, &secret, &packed.wrapped)?;
-        same_material(made, key, &opened)?;
+        same_material(made, key, &opened.bytes)?;
     }
     Ok(())
 }
