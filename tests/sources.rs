@@ -20,7 +20,7 @@ fn room(kind: Kind, spec: &str) -> Option<Room> {
     room.plan.spec = spec.into();
     if private {
         room.plan.wrapping = "RSA_AES_KEY_WRAP_SHA_1".into();
-        if kind == Kind::SoftHsm {
+        if kind == Kind::SoftHsm || spec.starts_with("ECC_") {
             room.plan.wrap_in = "host".into();
         }
     }

@@ -154,6 +154,7 @@ fn the_files_of_key_pairs_in_a_record_are_named() {
         };
         room.plan.spec = spec.into();
         room.plan.wrapping = "RSA_AES_KEY_WRAP_SHA_256".into();
+        room.plan.wrap_in = "host".into();
         let transcript = room.run_with_escrow(2, &["A", "B"]);
         let fingerprint = transcript.event("key-generated")["fingerprint"].clone();
         for file in ["public-key.der", "public-key.pem"] {

@@ -311,6 +311,10 @@ directory = "records/two"
     }
 
     fn practised_with(real: &Plan, works: &Works) -> Plan {
+        let len = match real.keys[0].spec {
+            Spec::Hmac { hash, .. } => hash.bytes(),
+            _ => 32,
+        };
         let with = Replaced {
             module: Path::new("/soft.so"),
             token: "practice",
@@ -319,7 +323,7 @@ directory = "records/two"
             previous_head: Some([2; 32]),
             fingerprints: BTreeMap::from([(
                 "a".to_owned(),
-                crate::wrapping::Fingerprint::new(&[3; 32]),
+                crate::wrapping::Fingerprint::new(&vec![3; len]),
             )]),
         };
         let text = practice_plan(real, &with).unwrap();

@@ -186,6 +186,7 @@ impl Room {
             self.plan.wrapping = "RSA_AES_KEY_WRAP_SHA_256".into();
             self.plan.wrap_in = match self.kind {
                 Kind::SoftHsm => "host".into(), // it appends bytes
+                Kind::Kryoptic if spec.starts_with("ECC_") => "host".into(), // it drops leading zeros
                 Kind::Kryoptic => "hsm".into(),
             };
         }
