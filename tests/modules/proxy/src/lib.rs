@@ -17,6 +17,7 @@
 //! | `wrap-length:N` | `C_WrapKey` answers N bytes more (zeros, within the buffer), or fewer if N is negative; its size query says the same |
 //! | `wrap-flip:N` | the N-th `C_WrapKey` that answers bytes has one bit of them changed |
 //! | `pin-flags` | wrong user PINs show in the token's flags; the third locks. `pin-flags:2`: two were wrong before this process began |
+//! | `try-escape:PATH` | `C_Initialize` and `C_Login` first try sockets, io_uring and foreign calls, and write to PATH what came of it and what is seen here (see `escape.rs`) |
 //! | `log:PATH` | one line a call is appended to PATH: `C_Name CKR_NAME` |
 //!
 //! A rule that cannot be read: one line on stderr, and `C_GetFunctionList` answers
@@ -26,6 +27,7 @@
 
 #![allow(non_camel_case_types)] // the names of the standard
 
+mod escape;
 mod faults;
 mod names;
 mod rules;
@@ -219,6 +221,9 @@ impl Proxy {
         let index = function as usize;
         let (name, reach) = FUNCTIONS[index];
         let number = self.calls[index].fetch_add(1, SeqCst) + 1;
+        if let Some(path) = &self.rules.try_escape {
+            escape::at(name, path);
+        }
         if (self.rules.removed_after.iter()).any(|at| at.function == index && number >= at.call) {
             self.removed.store(true, SeqCst);
         }

@@ -25,6 +25,8 @@ pub struct Rules {
     pub wrap_flip: Option<u64>,
     /// `Some(n)`: the token counts wrong PINs, and n were wrong before.
     pub pin_flags: Option<u32>,
+    /// Where it is written what a module gets that should get nothing.
+    pub try_escape: Option<PathBuf>,
     pub log: Option<PathBuf>,
 }
 
@@ -86,6 +88,7 @@ impl Rules {
             ("wrap-flip", Some(rest)) => self.wrap_flip = Some(call_number(rest)?),
             ("pin-flags", None) => self.pin_flags = Some(0),
             ("pin-flags", Some(rest)) => self.pin_flags = Some(rest.parse().ok()?),
+            ("try-escape", Some(path)) if !path.is_empty() => self.try_escape = Some(path.into()),
             ("log", Some(path)) if !path.is_empty() => self.log = Some(path.into()),
             _ => return None,
         }
@@ -135,7 +138,7 @@ mod tests {
             "oaep-sha1; refuse-create-secret;fail:C_WrapKey:2:CKR_KEY_UNEXTRACTABLE;\
              fail:C_Login:*:0x80000001;removed-after:C_GenerateKey:1;weaken:CKA_DECRYPT=true;\
              lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;lose-session:C_UnwrapKey:5;\
-             wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;",
+             wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;try-escape:/d;",
         )
         .unwrap();
         assert!(rules.oaep_sha1 && rules.refuse_create_secret);
@@ -150,6 +153,7 @@ mod tests {
         assert_eq!(rules.wrap_length, -1);
         assert_eq!(rules.wrap_flip, Some(4));
         assert_eq!(rules.pin_flags, Some(2));
+        assert_eq!(rules.try_escape.as_deref(), Some("/d".as_ref()));
         assert_eq!(rules.log.as_deref(), Some("/a:b/c".as_ref()));
     }
 
@@ -173,6 +177,7 @@ mod tests {
             "wrap-flip:0",
             "pin-flags:x",
             "log:",
+            "try-escape:",
         ] {
             let error = Rules::parse(&format!("oaep-sha1;{rule}")).unwrap_err();
             assert_eq!(error, format!("cannot read the rule `{rule}`"));
