@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Exit, Result};
 use crate::locked::Locked;
+use crate::machine::sandbox;
 use crate::words;
 
 mod attributes;
@@ -53,9 +54,14 @@ impl Module {
     /// Loads the shared library and calls C_Initialize.
     ///
     /// # Errors
-    /// Exit 3: no such file, not a PKCS#11 module, C_Initialize refused.
+    /// Exit 3: no such file, not a PKCS#11 module, C_Initialize refused. Exit 5 where this process was not
+    /// closed before ([`sandbox::close`]).
     pub fn load(path: &Path) -> Result<Self> {
         let doing = || format!("loading the PKCS#11 module {}", path.display());
+        if sandbox::closed().is_none() {
+            // somebody else's code, in a process that it could reach out of
+            return Err(Error::machine("this process was not closed before").doing(doing()));
+        }
         let sha256 = File::open(path).and_then(words::sha256_of).map_err(|e| {
             Error::hsm(e.to_string())
                 .doing(doing())
@@ -70,10 +76,10 @@ impl Module {
         let context = Pkcs11::new(whole).map_err(|e| fault(e).doing(doing()))?;
         let threads = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
         context.initialize(threads).map_err(|e| {
-            fault(e).doing(doing()).hint(
+            hints_of_environment(fault(e).doing(doing()).hint(
                 "the module did not start: its own configuration is the first thing to look at \
                  (SoftHSM: SOFTHSM2_CONF)",
-            )
+            ))
         })?;
         let info = context
             .get_library_info()
@@ -118,11 +124,11 @@ impl Module {
         let mut matching: Vec<&Token> = all.iter().filter(|token| token.matches(uri)).collect();
         let error = match (matching.pop(), matching.len()) {
             (Some(token), 0) => return Ok(token.clone()),
-            (None, _) if all.is_empty() => {
+            (None, _) if all.is_empty() => hints_of_environment(
                 Error::hsm(format!("{uri}: the module shows no initialised token"))
-                    .hint("is the HSM connected, and does the module see its configuration?")
-            }
-            (None, _) => Error::hsm(format!("{uri}: no token matches")),
+                    .hint("is the HSM connected, and does the module see its configuration?"),
+            ),
+            (None, _) => hints_of_environment(Error::hsm(format!("{uri}: no token matches"))),
             (Some(_), more) => Error::hsm(format!("{uri}: {} tokens match", more + 1))
                 .hint("give label and serial, so that exactly one matches"),
         };
@@ -338,6 +344,16 @@ impl Drop for Hsm {
         // Best effort: closing the session, which follows, logs out as well.
         let _ = self.session.logout();
     }
+}
+
+/// Where a module does not find its configuration: what a plan hides from it.
+fn hints_of_environment(error: Error) -> Error {
+    let hidden = sandbox::hidden_module_variables();
+    hidden.iter().fold(error, |error, name| {
+        error.hint(format!(
+            "{name} is set, but the module does not see it: [hsm] env in the plan does not name it"
+        ))
+    })
 }
 
 const WENT_AWAY: &str =

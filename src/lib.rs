@@ -25,6 +25,7 @@
 //!   and [`transcript`] write files of a ceremony, and [`receipts`] after it. The core never prints.
 //! - No file is ever overwritten; every input is read once and its digest pinned.
 //! - There is no network code in the dependency tree.
+//! - No HSM module is loaded before the process is closed ([`machine::sandbox`]).
 //! - `unsafe` stands in `raw.rs` alone.
 
 pub mod ceremony;

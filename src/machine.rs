@@ -11,6 +11,11 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 
 mod power;
+pub mod sandbox;
+mod sockets;
+mod start;
+
+pub use start::variable;
 
 /// What a person's watch adds to this machine's clock, in seconds.
 static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
@@ -43,11 +48,13 @@ pub fn for_people(at: Timestamp) -> String {
 }
 
 /// Switches core dumps off and makes the process's memory unreadable to other processes of the
-/// same user; files made from now on are for the owner alone. Called first thing in `main`.
+/// same user; files made from now on are for the owner alone. Remembers what the process was given.
+/// Called first thing in `main`.
 ///
 /// # Errors
 /// Exit 5 where the kernel refuses.
 pub fn protect_process() -> Result<()> {
+    start::remember();
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),

@@ -1,10 +1,13 @@
 //! What the compiler cannot check: the one room with `unsafe`, each line with its reason. Memory of the
-//! kernel for secrets (see [`crate::locked`]), and PKCS#11 mechanisms by number.
+//! kernel for secrets (see [`crate::locked`]), PKCS#11 mechanisms by number, and what this process was
+//! started with (see [`crate::machine::sandbox`]).
 #![allow(unsafe_code)]
 
-use std::ffi::c_void;
+use std::ffi::{OsString, c_void};
 use std::ops::{Deref, DerefMut};
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
+use std::{fs, io};
 
 use cryptoki::mechanism::MechanismType;
 use rustix::io::Errno;
@@ -102,6 +105,46 @@ pub(crate) fn mechanism_type(number: u64) -> MechanismType {
     // SAFETY: MechanismType is `repr(transparent)` over CK_MECHANISM_TYPE, an unsigned long of 64 bits here,
     // as the assertions above hold it to; every value of it is valid.
     unsafe { std::mem::transmute::<u64, MechanismType>(number) }
+}
+
+/// A descriptor that this process was started with: nothing in it owns it.
+pub(crate) struct Inherited(RawFd);
+
+impl Inherited {
+    pub fn number(&self) -> RawFd {
+        self.0
+    }
+
+    pub fn close(self) {
+        // SAFETY: it was open before anything here opened one, so no other value owns it, and this one
+        // is used up.
+        drop(unsafe { OwnedFd::from_raw_fd(self.0) });
+    }
+}
+
+/// Every descriptor from 3 on that is open. To be called before this process opens any of its own.
+pub(crate) fn inherited_descriptors() -> io::Result<Vec<Inherited>> {
+    let listed = fs::read_dir("/proc/self/fd")?;
+    let numbers = listed.map(|entry| Ok(entry?.file_name().to_str().and_then(|n| n.parse().ok())));
+    let numbers: Vec<Option<RawFd>> = numbers.collect::<io::Result<_>>()?;
+    let inherited = numbers.into_iter().flatten().filter(|fd| {
+        // the listing's own is not there any more
+        *fd > 2 && fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok()
+    });
+    Ok(inherited.map(Inherited).collect())
+}
+
+/// Takes variables out of the environment, where no other thread could be reading it.
+pub(crate) fn remove_variables(names: &[OsString]) -> io::Result<()> {
+    let threads = fs::read_dir("/proc/self/task")?.count();
+    if !names.is_empty() && threads != 1 {
+        return Err(io::Error::other(format!("there are {threads} threads")));
+    }
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        // SAFETY: this is the only thread, so nobody reads or writes the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -276,6 +276,9 @@ impl Stage {
 /// Where the shares lie that custodians bring to a recovery, below the rehearsal's directory.
 pub const BROUGHT: &str = "brought";
 
+/// What a rehearsal's soft HSM sees of the environment.
+pub const ENVIRONMENT: [&str; 1] = ["SOFTHSM2_CONF"];
+
 /// The plan of a ceremony that asks nothing. Every one but the first builds on the record with this head.
 pub fn own_plan(module: &Path, stage: Stage, previous_head: Option<&Digest>) -> String {
     let (kind, token, record) = (stage.kind().name(), stage.token(), stage.record());
@@ -291,13 +294,14 @@ pub fn own_plan(module: &Path, stage: Stage, previous_head: Option<&Digest>) -> 
          kind  = \"{kind}\"\n{previous}\n\
          [machine]\nnetwork = \"allowed\"\n\n\
          [hsm]\nmodule = {module:?}\ntoken  = \"pkcs11:token={token}\"\npin    = \"file:pin\"\n\
-         env    = [\"SOFTHSM2_CONF\"]\n\n\
+         env    = {:?}\n\n\
          [[key]]\nlabel = \"payments-2026\"\nspec  = \"SYMMETRIC_DEFAULT\"\nkeep  = \"extractable\"\n\n\
          [[key.import]]\nname       = \"eu-west-1\"\n\
          key_arn    = \"arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab\"\n\
          parameters = \"inputs/{kind}-payments-2026-eu-west-1.json\"\n\
          wrapping   = \"RSAES_OAEP_SHA_1\"\nwrap_in    = \"hsm\"\nexpires    = \"never\"\n\n\
          {}[record]\ndirectory = \"{record}\"\n",
+        ENVIRONMENT,
         stage.shares()
     )
 }

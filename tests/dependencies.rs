@@ -265,15 +265,16 @@ fn no_room_opens_a_socket() {
 
 #[test]
 fn no_pin_share_or_key_is_taken_from_the_environment() {
-    // `byok plan` looks which of the modules' own variables are set, `before` and `share` whether the
-    // screen is sent elsewhere (SSH, tmux), the terminal what it is called
+    // the machine's room remembers what byok was started with: for `byok plan`, which of the modules' own
+    // variables are set, whether the screen is sent elsewhere (SSH, tmux), what the terminal is called
     only_in(
-        &["verbs", "ceremony", "operator"],
+        &["machine"],
         &[
             "std::env::var",
             "env::var",
             "env::vars",
             "env::var_os",
+            "env::vars_os",
             "getenv",
         ],
     );

@@ -6,6 +6,10 @@ use std::process::Command;
 
 use base64ct::{Base64, Encoding as _};
 use byok::hsm::Module;
+use byok::machine::{
+    self,
+    sandbox::{self, Wish},
+};
 use byok::words;
 use byok::wrapping::ControlKey;
 use jiff::{SignedDuration, Timestamp};
@@ -225,6 +229,8 @@ impl Scene {
 
 /// Makes the token of a scene.
 pub fn make_token(module: &Path) -> Result<()> {
+    machine::protect_process()?;
+    sandbox::close(&Wish::without_plan())?;
     Ok(Module::load(module)?.make_practice_token(TOKEN, "bench-so-pin", PIN)?)
 }
 

@@ -331,7 +331,7 @@ pub const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TM
 pub fn recorder() -> Option<&'static str> {
     RECORDERS
         .into_iter()
-        .find(|name| std::env::var_os(name).is_some())
+        .find(|name| machine::variable(name).is_some())
 }
 
 /// Shares are shown and typed only where nobody else can see the screen: not over SSH, not in tmux or

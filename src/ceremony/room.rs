@@ -4,7 +4,7 @@ use super::{
     Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, machine,
     screens, source,
 };
-use crate::machine::Machine;
+use crate::machine::{Machine, sandbox};
 use crate::plan::{KeyPlan, Kind, Network, Plan};
 
 /// What a person is told who should take the network away.
@@ -34,6 +34,7 @@ impl Ceremony<'_> {
         self.record.transcript.append(&Event::MachineChecked {
             network: self.plan.network,
             machine: seen.clone(),
+            closed: sandbox::closed().cloned(),
             clock: machine::now(),
             clock_offset_seconds: machine::clock_offset(),
         })?;
@@ -66,6 +67,13 @@ impl Ceremony<'_> {
             ),
             "      ",
         ));
+        if let Some(closed) = sandbox::closed() {
+            let told = format!("this process: {}", closed.told());
+            self.operator.say(&screens::fold(&told, "      "));
+            if let Some(told) = closed.loader_told() {
+                self.operator.say(&screens::fold(&told, " "));
+            }
+        }
         for warning in seen.warnings() {
             self.operator.say(&screens::fold(&warning, " "));
         }

@@ -17,7 +17,7 @@ use super::{Interrupted, Operator};
 use crate::error::{Error, Result, Step};
 use crate::escrow::slip39::words::looks_like_share;
 use crate::locked::Locked;
-use crate::words;
+use crate::{machine, words};
 
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;
@@ -272,7 +272,7 @@ impl Operator for Terminal {
 
     /// A dumb terminal cannot clear itself: then the words are pushed off the screen.
     fn wipe(&mut self) {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let dumb = machine::variable("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let _ = match dumb {
             true => io::stderr().write_all("\n".repeat(200).as_bytes()),
             false => io::stderr().write_all(b"\x1b[H\x1b[2J\x1b[3J"),

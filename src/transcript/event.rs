@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::hsm::{Attributes, ModuleDescription, Token};
 use crate::machine::Machine;
+use crate::machine::sandbox::Closed;
 use crate::plan::{Kind, Network, WrapIn};
 use crate::wrapping::WrappingAlgorithm;
 
@@ -43,6 +44,9 @@ pub enum Event {
         network: Network,
         #[serde(flatten)]
         machine: Machine,
+        /// How the process was closed before the module is loaded.
+        #[serde(flatten)]
+        closed: Option<Closed>,
         clock: Timestamp,
         /// What was added to this machine's own clock, in seconds, where a person corrected it.
         #[serde(skip_serializing_if = "is_zero")]

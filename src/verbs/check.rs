@@ -10,8 +10,9 @@ use crate::ceremony::{before, clock, could_sign, log_in, parameters, preflight, 
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
 use crate::machine::Machine;
+use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Terminal, Unattended};
-use crate::plan::{Kind, PinSource, Plan};
+use crate::plan::{Kind, Network, PinSource, Plan};
 use crate::record::Leftover;
 use crate::{machine, screens, words};
 
@@ -125,6 +126,7 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
         lines.add(State::Warning, format!("machine: {warning}"));
     }
     sources::files(&plan, &mut lines);
+    close_process(&plan, &mut lines)?;
     let hsm = open_hsm(&plan, &mut lines);
     pin_source(&plan, &mut lines);
     let judged = import_parameters(&plan, &mut lines);
@@ -203,6 +205,23 @@ fn left_by_earlier_runs(leftover: &Leftover) -> String {
         .as_ref()
         .map(|void| format!("; void: {}", screens::void_shares(void)))
         .unwrap_or_default()
+}
+
+/// As a run does before it loads the module. Nothing is loaded into a process that is not closed.
+fn close_process(plan: &Plan, lines: &mut Lines) -> Result<()> {
+    sandbox::close(&Wish::of(plan))?;
+    let Some(closed) = sandbox::closed() else {
+        return Ok(());
+    };
+    let state = match plan.network {
+        Network::Forbidden => State::Ok,
+        Network::Hsm | Network::Allowed => State::Warning,
+    };
+    lines.add(state, format!("this process: {}", closed.told()));
+    if let Some(told) = closed.loader_told() {
+        lines.add(State::Warning, format!("machine: {told}"));
+    }
+    Ok(())
 }
 
 fn open_hsm(plan: &Plan, lines: &mut Lines) -> Option<Hsm> {

@@ -7,8 +7,9 @@ use serde_json::json;
 use crate::ceremony::log_in;
 use crate::error::{Error, Result};
 use crate::hsm::{Hsm, Module, TokenUri, removal_command};
+use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
-use crate::plan::{HsmPlan, PinSource, Plan};
+use crate::plan::{PinSource, Plan};
 use crate::screens;
 use crate::spec::Spec;
 use crate::transcript::Torn;
@@ -31,7 +32,7 @@ pub struct HsmPlace {
     /// A PIN source.
     pub pin: Option<String>,
     /// What a record says, where neither plan nor module is given.
-    pub recorded: Option<HsmPlan>,
+    pub recorded: Option<Plan>,
 }
 
 impl HsmPlace {
@@ -41,7 +42,6 @@ impl HsmPlace {
             .as_deref()
             .map(Plan::read)
             .transpose()?
-            .map(|plan| plan.hsm)
             .or(self.recorded);
         let missing = |what: &str| {
             Error::usage(format!("no {what}: give a PLAN, or --module and --token"))
@@ -49,19 +49,23 @@ impl HsmPlace {
         };
         let path = self
             .module
-            .or(plan.as_ref().map(|hsm| hsm.module.clone()))
+            .or(plan.as_ref().map(|plan| plan.hsm.module.clone()))
             .ok_or_else(|| missing("module"))?;
         let token = match self.token {
             Some(uri) => TokenUri::parse(&uri)?,
             None => plan
                 .as_ref()
-                .map(|hsm| hsm.token.clone())
+                .map(|plan| plan.hsm.token.clone())
                 .ok_or_else(|| missing("token"))?,
         };
         let pin = match self.pin {
             Some(text) => PinSource::parse(&text, Path::new(""))?,
-            None => plan.map_or(PinSource::Prompt, |hsm| hsm.pin),
+            None => plan
+                .as_ref()
+                .map_or(PinSource::Prompt, |plan| plan.hsm.pin.clone()),
         };
+        let wish = plan.as_ref().map_or_else(Wish::without_plan, Wish::of);
+        sandbox::close(&wish.with_pin(&pin))?;
         let module = Module::load(&path)?;
         let hsm = module.open(&module.find(&token)?)?;
         let interrupted = Interrupted::watch()?;
@@ -182,7 +186,8 @@ fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
     let bytes = std::fs::read(record.join("plan.toml")).map_err(cannot)?;
     let stood = RecordedPlan::of(record).stood(record);
     let at = stood.clone().unwrap_or_default().join("plan.toml");
-    let hsm = Plan::parse(&at, bytes)?.hsm;
+    let plan = Plan::parse(&at, bytes)?;
+    let hsm = &plan.hsm;
     let is_relative =
         hsm.module.is_relative() || matches!(&hsm.pin, PinSource::File(path) if path.is_relative());
     if stood.is_none() && is_relative {
@@ -193,7 +198,7 @@ fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
         .hint("give the PLAN, or --module, --token and --pin"));
     }
     Ok(HsmPlace {
-        recorded: Some(hsm),
+        recorded: Some(plan),
         ..place
     })
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::hsm::{Module, TokenUri};
 use crate::kms::KeyArn;
 use crate::kms::aws::{self, ImportParameters, KeyMetadata};
+use crate::machine::sandbox::{self, Wish};
 use crate::plan::Plan;
 use crate::spec::Spec;
 use crate::wrapping::WrappingAlgorithm;
@@ -176,26 +177,9 @@ fn importable(key: &KeyMetadata) -> Result<()> {
     }
 }
 
-/// What modules read of the environment, as far as it is set here.
-fn module_environment() -> Vec<&'static str> {
-    const KNOWN: [&str; 8] = [
-        "SOFTHSM2_CONF",
-        "KRYOPTIC_CONF",
-        "P11_KIT_SERVER_ADDRESS",
-        "ChrystokiConfigurationPath",
-        "CS_PKCS11_R3_CFG",
-        "CKNFAST_LOADSHARING",
-        "CKNFAST_FAKE_ACCELERATOR_LOGIN",
-        "YUBIHSM_PKCS11_CONF",
-    ];
-    KNOWN
-        .into_iter()
-        .filter(|name| std::env::var_os(name).is_some())
-        .collect()
-}
-
 /// The token to name: the only one, or the one chosen by label or URI.
 fn choose_token(module: &Path, wish: Option<&str>) -> Result<TokenUri> {
+    sandbox::close(&Wish::without_plan())?;
     let module = Module::load(module)?;
     let wish = match wish {
         Some(uri) if uri.starts_with("pkcs11:") => TokenUri::parse(uri)?,
@@ -262,8 +246,8 @@ fn render(
         "pin    = \"prompt\"                  # prompt | prompt-halves (two people) | file:PATH | fd:N | pinpad",
     );
     line(&format!(
-        "env    = {:?}   # environment variables that the module needs",
-        module_environment()
+        "env    = {:?}   # what the module sees of the environment, and nothing else",
+        sandbox::module_variables()
     ));
     if known.is_empty() {
         text += &data_key(&label, Spec::AES_256);

@@ -13,6 +13,7 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::ceremony::Sealed;
 use crate::error::{Error, Result};
 use crate::hsm::Module;
+use crate::machine::sandbox::{self, Wish};
 use crate::plan::{ImportPlan, KeyPlan, Plan, WrapIn};
 use crate::rehearsal::{self, StandInKms};
 use crate::verify::{self, Verified};
@@ -138,6 +139,8 @@ fn make_room(directory: &Path) -> Result<PathBuf> {
 }
 
 fn in_room(plan: Option<&Path>, module: &Path, room: &Path) -> Result<()> {
+    let environment: Vec<String> = rehearsal::ENVIRONMENT.map(str::to_owned).into();
+    sandbox::close(&Wish::of_rehearsal(&environment))?;
     match plan {
         Some(plan) => practise::practise(plan, module, room),
         None => life::live(module, room),

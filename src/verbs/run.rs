@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::ceremony::{Approved, Sealed, destroy, generate, recover, reimport};
 use crate::error::{Error, Result};
+use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{Kind, Plan};
 use crate::{screens, words};
@@ -15,12 +16,14 @@ use crate::{screens, words};
 pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
     let interrupted = Interrupted::watch()?;
     let (approved, mut operator): (Approved, Box<dyn Operator>) = match approve {
-        Some(sha256) => (
-            Approved::unattended(path, sha256)?,
-            Box::new(Unattended::new(interrupted)),
-        ),
+        Some(sha256) => {
+            let approved = Approved::unattended(path, sha256)?;
+            sandbox::close(&Wish::of(approved.plan()))?;
+            (approved, Box::new(Unattended::new(interrupted)))
+        }
         None => {
             let plan = Plan::read(path)?;
+            sandbox::close(&Wish::of(&plan))?;
             let mut terminal = Terminal::open(interrupted)?.ok_or_else(no_terminal)?;
             (
                 Approved::by_typing(plan, false, &mut terminal)?,

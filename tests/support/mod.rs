@@ -421,7 +421,7 @@ impl PlanText {
         format!(
             "title = \"{}\"\nkind = \"{}\"\n{}[machine]\nnetwork = \"{}\"\n[hsm]\nmodule = \"{}\"\n\
              token = \"{}\"\npin = \"{}\"\nenv = [\"SOFTHSM2_CONF\", \"KRYOPTIC_CONF\", \"BYOK_PROXY_MODULE\", \
-             \"BYOK_PROXY_RULES\", \"P11_KIT_SERVER_ADDRESS\"]\n\
+             \"BYOK_PROXY_RULES\", \"P11_KIT_SERVER_ADDRESS\", \"FAKETIME\"]\n\
              [[key]]\nlabel = \"{}\"\nspec = \"{}\"\nkeep = \"{}\"\n{}{}[record]\ndirectory = \"{}\"\n{}{}",
             self.title,
             self.kind,

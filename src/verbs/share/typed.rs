@@ -6,7 +6,7 @@ use crate::escrow::SHARE_WORDS;
 use crate::escrow::slip39::words::{Words, number_of};
 use crate::escrow::slip39::{NotAShare, Share};
 use crate::operator::{Interrupted, Operator, Terminal};
-use crate::{screens, words};
+use crate::{machine, screens, words};
 
 /// The words as the custodian types them, whether they make a share or not.
 ///
@@ -40,7 +40,7 @@ fn nobody_else_sees(reason: Option<&str>) -> Result<()> {
     }
     let seen = RECORDERS
         .iter()
-        .find(|name| std::env::var_os(name).is_some());
+        .find(|name| machine::variable(name).is_some());
     match seen {
         Some(name) => Err(Error::machine(format!(
             "the share would be typed on a screen that is sent or kept elsewhere ({name} is set)"

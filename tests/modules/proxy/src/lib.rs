@@ -19,6 +19,7 @@
 //! | `rsa-aes-key-wrap` | `C_WrapKey` knows `CKM_RSA_AES_KEY_WRAP`, by its two parts in the real module; `:sha1` uses SHA-1 whatever is asked, and answers `CKR_OK` |
 //! | `private-as:inner` | `C_WrapKey` wraps of a private key what stands inside its PKCS#8 (SEC 1 or PKCS#1); `private-as:longer:N`: the PKCS#8 and N zero bytes |
 //! | `pin-flags` | wrong user PINs show in the token's flags; the third locks. `pin-flags:2`: two were wrong before this process began |
+//! | `try-escape:PATH` | `C_Initialize` and `C_Login` first try sockets, io_uring and foreign calls, and write to PATH what came of it and what is seen here (see `escape.rs`) |
 //! | `log:PATH` | one line a call is appended to PATH: `C_Name CKR_NAME` |
 //!
 //! A rule that cannot be read: one line on stderr, and `C_GetFunctionList` answers
@@ -28,6 +29,7 @@
 
 #![allow(non_camel_case_types)] // the names of the standard
 
+mod escape;
 mod faults;
 mod names;
 mod rules;
@@ -222,6 +224,9 @@ impl Proxy {
         let index = function as usize;
         let (name, reach) = FUNCTIONS[index];
         let number = self.calls[index].fetch_add(1, SeqCst) + 1;
+        if let Some(path) = &self.rules.try_escape {
+            escape::at(name, path);
+        }
         if (self.rules.removed_after.iter()).any(|at| at.function == index && number >= at.call) {
             self.removed.store(true, SeqCst);
         }

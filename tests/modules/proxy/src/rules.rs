@@ -29,6 +29,8 @@ pub struct Rules {
     pub private_as: Option<PrivateAs>,
     /// `Some(n)`: the token counts wrong PINs, and n were wrong before.
     pub pin_flags: Option<u32>,
+    /// Where it is written what a module gets that should get nothing.
+    pub try_escape: Option<PathBuf>,
     pub log: Option<PathBuf>,
 }
 
@@ -106,6 +108,7 @@ impl Rules {
             }
             ("pin-flags", None) => self.pin_flags = Some(0),
             ("pin-flags", Some(rest)) => self.pin_flags = Some(rest.parse().ok()?),
+            ("try-escape", Some(path)) if !path.is_empty() => self.try_escape = Some(path.into()),
             ("log", Some(path)) if !path.is_empty() => self.log = Some(path.into()),
             _ => return None,
         }
@@ -155,7 +158,8 @@ mod tests {
             "oaep-sha1; refuse-create-secret;fail:C_WrapKey:2:CKR_KEY_UNEXTRACTABLE;\
              fail:C_Login:*:0x80000001;removed-after:C_GenerateKey:1;weaken:CKA_DECRYPT=true;\
              lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;lose-session:C_UnwrapKey:5;\
-             wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;rsa-aes-key-wrap:sha1;private-as:longer:3",
+              wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;rsa-aes-key-wrap:sha1;private-as:longer:3;\
+              try-escape:/d;",
         )
         .unwrap();
         assert!(rules.oaep_sha1 && rules.refuse_create_secret);
@@ -172,6 +176,7 @@ mod tests {
         assert_eq!(rules.pin_flags, Some(2));
         assert_eq!(rules.rsa_aes, Some(true));
         assert_eq!(rules.private_as, Some(PrivateAs::Longer(3)));
+        assert_eq!(rules.try_escape.as_deref(), Some("/d".as_ref()));
         assert_eq!(rules.log.as_deref(), Some("/a:b/c".as_ref()));
     }
 
@@ -198,6 +203,7 @@ mod tests {
             "private-as",
             "private-as:longer",
             "log:",
+            "try-escape:",
         ] {
             let error = Rules::parse(&format!("oaep-sha1;{rule}")).unwrap_err();
             assert_eq!(error, format!("cannot read the rule `{rule}`"));

@@ -1,0 +1,237 @@
+//! What the HSM's module does not get: it is somebody else's code in this process.
+//!
+//! [`close`] is called once, before a module is loaded, and cannot be undone. The environment is cleaned in
+//! this process, not by starting byok anew with a clean one: arguments and the PIN's descriptor then stay
+//! as they are, and the loader still finds a module's own libraries where LD_LIBRARY_PATH, which it read
+//! at the start, told it to. Starting anew would not help against LD_PRELOAD: what it brought was there
+//! first, and could see to it that nothing is started anew. So such variables are named in the record.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::sync::OnceLock;
+
+use serde::Serialize;
+
+use super::{sockets, start};
+use crate::error::{Error, Result};
+use crate::plan::{Network, PinSource, Plan};
+use crate::raw;
+
+/// Variables that known modules read their configuration from.
+const OF_MODULES: [&str; 8] = [
+    "SOFTHSM2_CONF",
+    "KRYOPTIC_CONF",
+    "P11_KIT_SERVER_ADDRESS",
+    "ChrystokiConfigurationPath",
+    "CS_PKCS11_R3_CFG",
+    "CKNFAST_LOADSHARING",
+    "CKNFAST_FAKE_ACCELERATOR_LOGIN",
+    "YUBIHSM_PKCS11_CONF",
+];
+
+/// How the process was closed, as the kernel says of it afterwards; in the transcript.
+#[derive(Clone, Debug, Serialize)]
+pub struct Closed {
+    /// Whether the kernel refuses this process every socket that leads to a network.
+    pub sockets_denied: bool,
+    /// Whether nothing that this process starts can gain privileges (no_new_privs).
+    pub no_new_privileges: bool,
+    /// What files made by this process never allow, octal: `077`.
+    pub umask: String,
+    /// How many descriptors that byok was started with were closed.
+    pub descriptors_closed: usize,
+    /// How many environment variables were hidden from the module.
+    pub variables_hidden: usize,
+    /// The dynamic loader's variables (LD_*) that byok was started with.
+    pub loader_variables: Vec<String>,
+}
+
+impl Closed {
+    /// For people, in half a sentence.
+    pub fn told(&self) -> String {
+        let sockets = match self.sockets_denied {
+            true => "no sockets but those of this computer",
+            false => {
+                "network sockets are not denied: with a network in the plan byok cannot enforce what goes over it"
+            }
+        };
+        format!(
+            "{sockets}; descriptors closed: {}; environment variables hidden from the module: {}",
+            self.descriptors_closed, self.variables_hidden
+        )
+    }
+
+    /// What the loader's variables mean; one sentence.
+    pub fn loader_told(&self) -> Option<String> {
+        let names = self.loader_variables.join(", ");
+        (!names.is_empty()).then(|| format!(
+            "byok was started with {names}: that decides which libraries are loaded. It is recorded. To be without: begin from a fresh login."
+        ))
+    }
+}
+
+/// What a process keeps.
+pub struct Wish<'a> {
+    deny_sockets: bool,
+    /// The variables that the module sees; `None`: all but the loader's.
+    environment: Option<&'a [String]>,
+    /// The descriptor that the PIN is read from.
+    pin: Option<i32>,
+}
+
+impl<'a> Wish<'a> {
+    /// What a plan says.
+    pub fn of(plan: &'a Plan) -> Self {
+        Self {
+            deny_sockets: plan.network == Network::Forbidden,
+            environment: Some(&plan.hsm.env),
+            pin: None,
+        }
+        .with_pin(&plan.hsm.pin)
+    }
+
+    /// Where no plan says what the module needs, it gets what there is.
+    pub fn without_plan() -> Self {
+        Self {
+            deny_sockets: false,
+            environment: None,
+            pin: None,
+        }
+    }
+
+    /// Another source of the PIN than the plan's.
+    #[must_use]
+    pub fn with_pin(mut self, pin: &PinSource) -> Self {
+        self.pin = match pin {
+            PinSource::Descriptor(fd) => Some(*fd),
+            _ => None,
+        };
+        self
+    }
+
+    /// A rehearsal's soft HSM needs no network, whatever a plan says of a real one.
+    pub fn of_rehearsal(environment: &'a [String]) -> Self {
+        Self {
+            deny_sockets: true,
+            environment: Some(environment),
+            pin: None,
+        }
+    }
+}
+
+static CLOSED: OnceLock<Closed> = OnceLock::new();
+
+/// How this process was closed; `None`: not yet.
+pub fn closed() -> Option<&'static Closed> {
+    CLOSED.get()
+}
+
+/// Closes this process for good: descriptors, environment, privileges, and network sockets where they are
+/// denied. Called once, before other threads and the module.
+///
+/// # Errors
+/// Exit 5 where the kernel refuses, or anything of it cannot be told.
+pub fn close(wish: &Wish) -> Result<()> {
+    let descriptors_closed = close_descriptors(wish.pin)?;
+    let variables_hidden = hide_variables(wish.environment)?;
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|e| refused(&format!("giving up new privileges: {e}")))?;
+    if wish.deny_sockets {
+        sockets::deny().map_err(|why| {
+            refused(&format!("denying network sockets to this process: {why}"))
+                .hint("a kernel with CONFIG_SECCOMP_FILTER does it; a container may forbid it")
+                .hint("or let [machine] network in the plan say \"allowed\"; that is recorded")
+        })?;
+    }
+    let status = Status::read()?;
+    let closed = Closed {
+        sockets_denied: status.number("Seccomp") == Some(2),
+        no_new_privileges: status.number("NoNewPrivs") == Some(1),
+        umask: status.umask(),
+        descriptors_closed,
+        variables_hidden,
+        loader_variables: start::loader_variables(),
+    };
+    if !closed.no_new_privileges || (wish.deny_sockets && !closed.sockets_denied) {
+        return Err(refused(
+            "the kernel took it, but does not say so of this process",
+        ));
+    }
+    CLOSED
+        .set(closed)
+        .map_err(|_| refused("it was closed before"))
+}
+
+fn close_descriptors(pin: Option<i32>) -> Result<usize> {
+    let cannot = |why: &str| {
+        refused(&format!(
+            "closing the descriptors it was started with: {why}"
+        ))
+    };
+    let inherited = start::descriptors()
+        .ok_or_else(|| cannot("nobody looked at the start"))?
+        .map_err(|e| cannot(&e.to_string()))?;
+    let others = inherited.into_iter().filter(|fd| Some(fd.number()) != pin);
+    Ok(others.map(raw::Inherited::close).count())
+}
+
+/// What is set and not among `kept`. The loader's variables stay only where a plan names them.
+fn hide_variables(kept: Option<&[String]>) -> Result<usize> {
+    let stays = |name: &OsStr| match kept {
+        Some(kept) => kept.iter().any(|kept| OsStr::new(kept) == name),
+        None => !start::is_the_loaders(name),
+    };
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let hidden: Vec<OsString> = names.filter(|name| !stays(name)).collect();
+    raw::remove_variables(&hidden)
+        .map_err(|why| refused(&format!("cleaning the environment: {why}")))?;
+    Ok(hidden.len())
+}
+
+fn refused(what: &str) -> Error {
+    Error::machine(format!(
+        "closing this process before the HSM's module is loaded: {what}"
+    ))
+    .check("SANDBOX")
+}
+
+/// Variables of known modules that are set, as far as byok was started with them.
+pub fn module_variables() -> Vec<&'static str> {
+    let is_set = |name: &&str| start::variable(name).is_some();
+    OF_MODULES.into_iter().filter(is_set).collect()
+}
+
+/// Variables of known modules that are set, and that the module does not see all the same.
+pub fn hidden_module_variables() -> Vec<&'static str> {
+    let mut names = module_variables();
+    names.retain(|name| std::env::var_os(name).is_none());
+    names
+}
+
+/// What the kernel says of this process, from proc(5).
+struct Status(String);
+
+impl Status {
+    fn read() -> Result<Self> {
+        let text = fs::read_to_string("/proc/self/status");
+        text.map(Self)
+            .map_err(|e| refused(&format!("/proc/self/status: {e}")))
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.lines().filter_map(|line| line.split_once(':'));
+        fields
+            .find(|(field, _)| *field == name)
+            .map(|(_, value)| value.trim())
+    }
+
+    /// `0077` there, `077` for people.
+    fn umask(&self) -> String {
+        let umask = self.field("Umask").unwrap_or("unknown");
+        umask.strip_prefix('0').unwrap_or(umask).to_owned()
+    }
+
+    fn number(&self, name: &str) -> Option<u32> {
+        self.field(name)?.parse().ok()
+    }
+}

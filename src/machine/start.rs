@@ -1,0 +1,56 @@
+//! What this process was given when it began: environment and descriptors, before anything changed them.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::raw::{self, Inherited};
+
+/// Variables that the dynamic loader reads begin so.
+const LOADER: &str = "LD_";
+
+struct Start {
+    environment: BTreeMap<OsString, OsString>,
+    /// Taken out once, by whoever closes them.
+    descriptors: Mutex<Option<io::Result<Vec<Inherited>>>>,
+}
+
+static START: OnceLock<Start> = OnceLock::new();
+
+/// Looks, once; to be called before this process opens anything.
+pub(super) fn remember() {
+    START.get_or_init(|| Start {
+        environment: std::env::vars_os().collect(),
+        descriptors: Mutex::new(Some(raw::inherited_descriptors())),
+    });
+}
+
+/// The descriptors from 3 on that byok was started with; `None` where they are not known (any more).
+pub(super) fn descriptors() -> Option<io::Result<Vec<Inherited>>> {
+    let descriptors = &START.get()?.descriptors;
+    let mut descriptors = descriptors.lock().unwrap_or_else(PoisonError::into_inner);
+    descriptors.take()
+}
+
+/// A variable as byok was started with it, whatever was hidden from the HSM's module since.
+pub fn variable(name: &str) -> Option<OsString> {
+    match START.get() {
+        Some(start) => start.environment.get(OsStr::new(name)).cloned(),
+        None => std::env::var_os(name),
+    }
+}
+
+/// Whether the dynamic loader reads a variable of this name.
+pub(super) fn is_the_loaders(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(LOADER.as_bytes())
+}
+
+/// The loader's variables that byok was started with: they decided what code came into it.
+pub(super) fn loader_variables() -> Vec<String> {
+    let names = START.get().into_iter().flat_map(|s| s.environment.keys());
+    names
+        .filter(|name| is_the_loaders(name))
+        .map(|name| crate::words::printable(&name.to_string_lossy()))
+        .collect()
+}
