@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{
-    Deliver, EscrowPlan, HsmPlan, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network,
+    Deliver, EscrowPlan, HsmPlan, ImportAs, ImportPlan, Keep, KeyPlan, Kind, MOST_KEYS, Network,
     PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, WrapIn, digest,
     import_type, name, once, record_directory, relative, time,
 };
@@ -281,6 +281,13 @@ fn keys(raw: Vec<RawKey>, base: &Path, kind: Kind, escrow: bool) -> Result<Vec<K
             key(raw, base, &mut arns, if_no_import)
                 .map_err(|e| e.doing(format!("[[key]] {label:?}")))?,
         );
+    }
+    let imports: usize = keys.iter().map(|key| key.imports.len()).sum();
+    if keys.len().max(imports) > MOST_KEYS {
+        return Err(Error::usage(format!(
+            "the plan has more than {MOST_KEYS} data keys or imports"
+        ))
+        .hint("plan several ceremonies"));
     }
     one_material_each(&keys)?;
     Ok(keys)

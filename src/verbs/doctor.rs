@@ -9,10 +9,10 @@ use crate::ceremony::{log_in, preflight};
 use crate::error::{Error, Result};
 use crate::hsm::{Hsm, KeyId, Module, TokenUri, removal_command};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
-use crate::plan::{HsmPlan, PinSource, Plan, WrapIn};
+use crate::plan::{HsmPlan, PinSource, Plan, WrapIn, read_small};
 use crate::spec::Spec;
 use crate::transcript::Torn;
-use crate::verify::RecordedPlan;
+use crate::verify::{self, RecordedPlan};
 use crate::words;
 use crate::wrapping::{ControlKey, WrappingAlgorithm};
 
@@ -225,7 +225,7 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
 /// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood.
 fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
     let cannot = |e: std::io::Error| Error::usage(format!("{}: {e}", record.display()));
-    let bytes = std::fs::read(record.join("plan.toml")).map_err(cannot)?;
+    let bytes = read_small(&record.join("plan.toml")).map_err(cannot)?;
     let stood = RecordedPlan::of(record).stood(record);
     let at = stood.clone().unwrap_or_default().join("plan.toml");
     let hsm = Plan::parse(&at, bytes)?.hsm;
@@ -247,8 +247,8 @@ fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
 /// What the run may have made, unless it came to its end: then its data keys are not left over.
 fn intended(record: &Path) -> Result<Vec<(String, KeyId)>> {
     let path = record.join(crate::transcript::FILE);
-    let bytes = std::fs::read(&path).map_err(|e| {
-        Error::usage(format!("{}: {e}", path.display()))
+    let bytes = verify::read(&path, verify::LONGEST_TRANSCRIPT).map_err(|why| {
+        Error::usage(format!("{}: {why}", path.display()))
             .hint("give the directory of an aborted or interrupted run")
     })?;
     let torn = Torn::read(&bytes).map_err(|why| {

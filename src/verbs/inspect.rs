@@ -15,7 +15,7 @@ use crate::{strict_json, verify, words};
 mod evidence;
 
 /// The longest file that is looked into, in bytes.
-const LONGEST: u64 = 256 << 20;
+const LONGEST: u64 = 32 << 20;
 
 /// Says on standard output what the file is.
 ///
