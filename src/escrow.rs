@@ -3,12 +3,12 @@
 //! Neither package nor quorum opens anything alone. Shares that come back are not trusted: each is
 //! checked by itself, and only a [`Quorum`] can recover the escrow key.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::locked::Locked;
+use crate::plan;
 use crate::words::{self, Digest};
 
 pub mod package;
@@ -53,11 +53,21 @@ pub fn read_share_file(path: &Path) -> Result<slip39::words::Words> {
     if len == LONGEST_SHARE_FILE {
         return Err(bad("longer than a share file is".into()));
     }
+    share_words(&text[..len])
+        .map_err(|error| error.doing(format!("the share file {}", path.display())))
+}
+
+/// The words of a share file from its text: the last line, 33 words.
+///
+/// # Errors
+/// Exit 2 where the last line is not 33 words of the list, naming the row; exit 5 where no locked memory can
+/// be had.
+pub fn share_words(text: &[u8]) -> Result<slip39::words::Words> {
     let mut share = slip39::words::Words::blank(SHARE_WORDS)?;
     let mut count = 0;
-    for word in words_of_last_line(&text[..len]) {
+    for word in words_of_last_line(text) {
         let number = slip39::words::number_of(word).ok_or_else(|| {
-            bad(format!(
+            Error::usage(format!(
                 "word {} of its last line is not in the list",
                 count + 1
             ))
@@ -68,7 +78,7 @@ pub fn read_share_file(path: &Path) -> Result<slip39::words::Words> {
         count += 1;
     }
     if count != SHARE_WORDS {
-        return Err(bad(format!(
+        return Err(Error::usage(format!(
             "its last line has {count} words, not {SHARE_WORDS}"
         )));
     }
@@ -111,7 +121,7 @@ pub fn share_file(path: &Path) -> Result<Option<ShareFile>> {
 /// The first [`LONGEST_SHARE_FILE`] bytes of a file, and how many there are.
 fn read_locked(path: &Path) -> Result<(Locked, usize), Why> {
     let mut text = Locked::zeroed(LONGEST_SHARE_FILE).map_err(|e| e.line())?;
-    let mut file = File::open(path).map_err(|e| e.to_string())?;
+    let mut file = plan::open_regular(path).map_err(|e| e.to_string())?;
     let mut len = 0;
     loop {
         match file.read(&mut text[len..]) {

@@ -1,6 +1,7 @@
 //! The only room that knows PKCS#11 (OASIS PKCS#11 v2.40): open a token, make keys, wrap them.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
@@ -42,6 +43,18 @@ pub fn session_was_lost(error: &Error) -> bool {
     error.check == Some(SESSION)
 }
 
+/// The longest module that is loaded, in bytes: vendors' have some hundred megabytes at most.
+const LONGEST_MODULE: u64 = 1 << 30;
+
+/// Opens the file: nobody waits for a FIFO or reads a device to its end.
+fn read_module(path: &Path) -> std::io::Result<std::io::Take<File>> {
+    let file = crate::plan::open_regular(path)?;
+    if file.metadata()?.len() > LONGEST_MODULE {
+        return Err(std::io::Error::other("longer than any PKCS#11 module"));
+    }
+    Ok(file.take(LONGEST_MODULE))
+}
+
 /// A PKCS#11 module, loaded and initialised.
 pub struct Module {
     path: PathBuf,
@@ -62,7 +75,7 @@ impl Module {
             // somebody else's code, in a process that it could reach out of
             return Err(Error::machine("this process was not closed before").doing(doing()));
         }
-        let sha256 = File::open(path).and_then(words::sha256_of).map_err(|e| {
+        let sha256 = read_module(path).and_then(words::sha256_of).map_err(|e| {
             Error::hsm(e.to_string())
                 .doing(doing())
                 .hint("`module` in the plan is the path of the vendor's shared library")

@@ -31,6 +31,10 @@ pub use import_type::{ImportAs, Role};
 /// The longest plan that is read, in bytes.
 const MAX_PLAN: u64 = 1 << 20;
 
+/// The most data keys of a plan or a record, and the most imports: what is compared with one another stays
+/// little.
+pub const MOST_KEYS: usize = 4096;
+
 /// The longest time that KMS lets imported material live: `ValidTo` is at most this far from the request.
 pub const LONGEST_VALIDITY: SignedDuration = SignedDuration::from_hours(365 * 24);
 
@@ -412,6 +416,23 @@ pub fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read_small`].
 pub fn read_at_most(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let mebibytes = most >> 20;
+        return Err(std::io::Error::other(format!(
+            "longer than {mebibytes} MiB"
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Opens a regular file to read it, and nothing else: links are followed, no FIFO is waited for, no device is
+/// read.
+///
+/// # Errors
+/// As `File::open`, and for anything that is no such file.
+pub fn open_regular(path: &Path) -> std::io::Result<File> {
     // O_NONBLOCK so that a FIFO put in the file's place cannot make the room wait.
     let mut options = File::options();
     std::os::unix::fs::OpenOptionsExt::custom_flags(
@@ -422,15 +443,7 @@ pub fn read_at_most(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::other("not a regular file"));
     }
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        let mebibytes = most >> 20;
-        return Err(std::io::Error::other(format!(
-            "longer than {mebibytes} MiB"
-        )));
-    }
-    Ok(bytes)
+    Ok(file)
 }
 
 /// Label and import names: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, and not a name that the record uses itself.

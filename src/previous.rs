@@ -1,6 +1,7 @@
 //! The record that a ceremony builds on: which data keys it made or brought back, for which KMS keys,
 //! and what vouches for it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -250,9 +251,14 @@ fn known_hsm(chain: &Chain) -> Vec<(&'static str, String)> {
 
 /// Generated, found again or recovered: each event tells the same of a data key.
 fn known_keys(chain: &Chain, keeps: &[(String, Keep)]) -> Result<Vec<KnownKey>, String> {
+    let mut arns: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for wrapped in chain.events("key-wrapped") {
+        let of_label = arns.entry(wrapped.text("label")).or_default();
+        of_label.push(wrapped.text("key_arn").to_owned());
+    }
     chain
         .data_keys()
-        .map(|line| known_key(chain, line, keeps))
+        .map(|line| known_key(line, &arns, keeps))
         .collect()
 }
 
@@ -264,11 +270,12 @@ fn keeps(directory: &Path) -> Vec<(String, Keep)> {
     keys.into_iter().map(|key| (key.label, key.keep)).collect()
 }
 
-fn known_key(chain: &Chain, line: &Line, keeps: &[(String, Keep)]) -> Result<KnownKey, String> {
+fn known_key(
+    line: &Line,
+    arns: &BTreeMap<&str, Vec<String>>,
+    keeps: &[(String, Keep)],
+) -> Result<KnownKey, String> {
     let label = line.text("label").to_owned();
-    let wrapped = chain
-        .events("key-wrapped")
-        .filter(|wrapped| wrapped.text("label") == label);
     let fingerprint = Fingerprint::from_hex(line.text("fingerprint"));
     Ok(KnownKey {
         spec: line.text("spec").to_owned(),
@@ -284,9 +291,7 @@ fn known_key(chain: &Chain, line: &Line, keeps: &[(String, Keep)]) -> Result<Kno
             .and_then(|n| usize::try_from(n).ok()),
         kcv: Some(line.text("kcv").to_owned()).filter(|kcv| !kcv.is_empty()),
         fingerprint: fingerprint.ok_or_else(|| format!("line {}: no fingerprint", line.number))?,
-        key_arns: wrapped
-            .map(|wrapped| wrapped.text("key_arn").to_owned())
-            .collect(),
+        key_arns: arns.get(label.as_str()).cloned().unwrap_or_default(),
         label,
     })
 }

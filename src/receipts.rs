@@ -9,6 +9,8 @@
 //! Nothing in a record vouches that no line was cut off its end, until a later record names the digest
 //! of the whole file (`previous_receipts_head`).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -185,17 +187,18 @@ impl Receipts {
 
     /// How far each import came.
     pub fn standings(&self) -> Vec<Standing> {
+        let known = self.known();
         self.imports
             .iter()
-            .map(|import| self.standing(import))
+            .map(|import| self.standing(import, &known))
             .collect()
     }
 
-    fn standing(&self, import: &Import) -> Standing {
+    fn standing(&self, import: &Import, known: &[KnownMaterial]) -> Standing {
         let facts: Vec<Fact> = facts_of(&self.receipts, import).collect();
         let proves = facts.iter().map(|fact| fact.proves).max();
         let first = facts.iter().find(|fact| Some(fact.proves) == proves);
-        let known = self.known().into_iter().find(|known| {
+        let known = known.iter().find(|known| {
             known.key_arn == import.key_arn && known.fingerprint == import.fingerprint
         });
         let accepted = proves >= Some(Proves::Accepted);
@@ -208,7 +211,7 @@ impl Receipts {
             key_arn: import.key_arn.clone(),
             key_material_id: known
                 .filter(|_| accepted)
-                .map(|known| known.key_material_id),
+                .map(|known| known.key_material_id.clone()),
             kms: match (proved, accepted, proves) {
                 (true, _, _) => PROVED,
                 (_, true, _) => ACCEPTED,
@@ -225,8 +228,8 @@ impl Receipts {
     /// Whether a witness of this import, or the import that this one is the witness of, was accepted.
     fn is_witnessed(&self, import: &Import) -> bool {
         self.imports.iter().any(|other| {
-            other.label == import.label
-                && (is_witness_of(other, import) || is_witness_of(import, other))
+            (is_witness_of(other, import) || is_witness_of(import, other))
+                && other.label == import.label
                 && accepted_of(&self.receipts, other).any(|id| {
                     other.key_arn != import.key_arn
                         || (id.is_some()
@@ -355,24 +358,46 @@ fn described_after_import(receipts: &[Receipt], import: &Import) -> Option<Strin
 
 /// The imports that a transcript tells.
 pub(crate) fn imports(chain: &Chain) -> Vec<Import> {
+    let about = About {
+        keys: first_of(chain.data_keys(), |line| line.text("label")),
+        parameters: first_of(chain.events("import-parameters-read"), name_of),
+        types: first_of(chain.events("import-type"), name_of),
+    };
     let wrapped = chain.events("key-wrapped");
-    wrapped.map(|line| import(chain, line)).collect()
+    wrapped.map(|line| import(&about, line)).collect()
 }
 
-fn import(chain: &Chain, wrapped: &Line) -> Import {
+/// What a transcript tells of imports elsewhere than in `key-wrapped`; the first line of each counts.
+struct About<'a> {
+    keys: BTreeMap<&'a str, &'a Line>,
+    parameters: BTreeMap<(&'a str, &'a str), &'a Line>,
+    types: BTreeMap<(&'a str, &'a str), &'a Line>,
+}
+
+fn first_of<'a, K: Ord>(
+    lines: impl Iterator<Item = &'a Line>,
+    key: impl Fn(&'a Line) -> K,
+) -> BTreeMap<K, &'a Line> {
+    let mut first = BTreeMap::new();
+    for line in lines {
+        first.entry(key(line)).or_insert(line);
+    }
+    first
+}
+
+fn name_of(line: &Line) -> (&str, &str) {
+    (line.text("label"), line.text("import"))
+}
+
+fn import(about: &About, wrapped: &Line) -> Import {
     let own = |name: &str| wrapped.text(name).to_owned();
-    let same = |line: &&Line| {
-        line.text("label") == wrapped.text("label") && line.text("import") == wrapped.text("import")
-    };
-    let key = chain
-        .data_keys()
-        .find(|line| line.text("label") == wrapped.text("label"));
+    let key = about.keys.get(wrapped.text("label"));
     let of_key = |name| {
         key.map(|line| line.text(name).to_owned())
             .unwrap_or_default()
     };
-    let parameters = chain.events("import-parameters-read").find(same);
-    let typed = chain.events("import-type").find(same);
+    let parameters = about.parameters.get(&name_of(wrapped));
+    let typed = about.types.get(&name_of(wrapped)).copied();
     Import {
         spec: of_key("spec"),
         fingerprint: of_key("fingerprint"),

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::hsm::KeyId;
 use crate::machine;
 use crate::transcript::{self, Event, Mark, Torn, Transcript, VoidShares, signature};
+use crate::verify;
 use crate::words::{self, Digest};
 
 /// Holds space for the outputs while shares are handed out.
@@ -505,9 +506,9 @@ fn named_somehow(bytes: &[u8]) -> Vec<String> {
 
 fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
-    const LONGEST: u64 = 64 << 20;
     let mut bytes = Vec::new();
-    file.take(LONGEST).read_to_end(&mut bytes)?;
+    file.take(verify::LONGEST_TRANSCRIPT)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -33,6 +33,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::plan::MOST_KEYS;
 use crate::receipts::{self, Receipts};
 use crate::record::SUMS;
 use crate::strict_json::Json;
@@ -63,8 +64,14 @@ pub const NOT_LISTED: &str = "no listed key signed this record";
 /// Files below these names may be added to a sealed record.
 const ADDED_LATER: [&str; 2] = [signature::FOLDER, receipts::FOLDER];
 
-/// The longest transcript that is read, in bytes.
-const LONGEST_TRANSCRIPT: u64 = 256 << 20;
+/// The longest transcript that is read, in bytes: some eighty thousand lines.
+pub(crate) const LONGEST_TRANSCRIPT: u64 = 32 << 20;
+
+/// The longest file of a record, in bytes; a longer one is refused before it is read.
+const LONGEST_FILE: u64 = 64 << 20;
+
+/// How a file is told that is longer.
+const TOO_LONG: &str = "longer than byok reads";
 
 /// A record whose parts hold together.
 pub struct Verified {
@@ -204,6 +211,7 @@ fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> 
     let (present, empty) = files(directory)?;
     let (chain, bytes) = read_chain(directory)?;
     known_format(&chain)?;
+    few_enough(&chain)?;
     end_fits(&chain)?;
     plan_is_the_approved_one(&chain, &present)?;
     let outputs = outputs(&chain)?;
@@ -326,6 +334,17 @@ fn known_format(chain: &Chain) -> Result<(), String> {
             transcript::FORMAT
         )),
     }
+}
+
+/// No more than a plan can have.
+fn few_enough(chain: &Chain) -> Result<(), String> {
+    let keys = chain.data_keys().count();
+    if keys.max(chain.events("key-wrapped").count()) <= MOST_KEYS {
+        return Ok(());
+    }
+    Err(format!(
+        "transcript.jsonl: more data keys or imports than {MOST_KEYS}"
+    ))
 }
 
 fn plan_is_the_approved_one(
@@ -565,7 +584,12 @@ fn open(path: &Path) -> Result<fs::File, String> {
 }
 
 fn digest(path: &Path) -> Result<Digest, String> {
-    words::sha256_of(open(path)?).map_err(|e| e.to_string())
+    let file = open(path)?;
+    let len = file.metadata().map_err(|e| e.to_string())?.len();
+    if len > LONGEST_FILE {
+        return Err(TOO_LONG.into());
+    }
+    words::sha256_of(file.take(LONGEST_FILE)).map_err(|e| e.to_string())
 }
 
 pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
@@ -575,7 +599,7 @@ pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
         .read_to_end(&mut bytes)
         .map_err(|e| e.to_string())?;
     if bytes.len() as u64 > longest {
-        return Err("longer than byok reads".into());
+        return Err(TOO_LONG.into());
     }
     Ok(bytes)
 }

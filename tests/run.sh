@@ -225,7 +225,7 @@ fi
 # ---- the code as it stands ----
 format() {
     local manifest bad=0
-    for manifest in Cargo.toml tests/modules/*/Cargo.toml; do
+    for manifest in Cargo.toml fuzz/Cargo.toml tests/modules/*/Cargo.toml; do
         cargo fmt --check --manifest-path "$manifest" || bad=1
     done
     return $bad

@@ -247,15 +247,16 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// # Errors
-/// Exit 3 where the module's file is not there.
+/// Exit 3 where the module's file is not there, or is none.
 pub fn module_exists(plan: &Plan) -> Result<()> {
-    fs::metadata(&plan.hsm.module).map(|_| ()).map_err(|e| {
-        Error::hsm(format!(
-            "the PKCS#11 module {}: {e}",
-            plan.hsm.module.display()
-        ))
-        .hint("hsm.module in the plan is the path of the vendor's shared library on this machine")
-    })
+    let why = match fs::metadata(&plan.hsm.module) {
+        Ok(kind) if kind.is_file() => return Ok(()),
+        Ok(_) => "not a regular file".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    let module = plan.hsm.module.display();
+    Err(Error::hsm(format!("the PKCS#11 module {module}: {why}"))
+        .hint("hsm.module in the plan is the path of the vendor's shared library on this machine"))
 }
 
 /// # Errors

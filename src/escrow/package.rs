@@ -193,6 +193,11 @@ impl Package {
     /// Says what is wrong.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Why> {
         let json = strict_json::parse(bytes)?;
+        if !json.is_plain() {
+            return Err(
+                "it holds a character that cannot be shown, or a number that is no integer".into(),
+            );
+        }
         let text = |json: &Json, name: &str| {
             json.get(name)
                 .and_then(Json::as_str)
@@ -285,14 +290,14 @@ impl Package {
                 .map(|value| value.trim_start().to_owned())
         };
         let ceremony = lines.next().and_then(|line| after(line, "ceremony "));
-        let (mut labels, mut row, mut rows) = (Vec::new(), 0, 0);
+        let (mut labels, mut row, mut rows) = (Vec::new(), 0, 0_usize);
         for line in lines {
             if let Some(label) = after(line, "data key ") {
                 labels.push(label);
                 row = 0;
             } else if let Some(len) = after(line, "AES-KW, ").or_else(|| after(line, "AES-KWP, ")) {
                 let len: usize = len.trim_end_matches(" bytes").parse().unwrap_or_default();
-                rows += row_count(len);
+                rows = rows.saturating_add(row_count(len));
             } else if let Some(typed) = after(line, &format!("row {:<2}  ", row + 1)) {
                 row += 1;
                 rows = rows.saturating_sub(1);

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{
-    Deliver, EscrowPlan, HsmPlan, ImportAs, ImportPlan, InToken, Keep, KeyPlan, Kind, Network,
-    PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source, WrapIn, digest,
-    import_type, name, once, record_directory, relative, time,
+    Deliver, EscrowPlan, HsmPlan, ImportAs, ImportPlan, InToken, Keep, KeyPlan, Kind, MOST_KEYS,
+    Network, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source, WrapIn,
+    digest, import_type, name, once, record_directory, relative, time,
 };
 use crate::error::{Error, Result};
 use crate::escrow::package;
@@ -266,6 +266,13 @@ fn keys(
         let key = key(raw, base, &mut arns, if_no_import)
             .and_then(|key| not_in_the_record(&key.source, record).map(|()| key));
         keys.push(key.map_err(|e| e.doing(format!("[[key]] {label:?}")))?);
+    }
+    let imports: usize = keys.iter().map(|key| key.imports.len()).sum();
+    if keys.len().max(imports) > MOST_KEYS {
+        return Err(Error::usage(format!(
+            "the plan has more than {MOST_KEYS} data keys or imports"
+        ))
+        .hint("plan several ceremonies"));
     }
     one_material_each(&keys)?;
     sources_once(&keys)?;

@@ -12,6 +12,9 @@ use super::{VoidShare, VoidShares};
 /// How a transcript without its end is told.
 pub const UNFINISHED: &str = "neither sealed nor aborted";
 
+/// The longest line, in bytes: what is parsed takes several times its room.
+const LONGEST_LINE: usize = 4 << 20;
+
 /// A transcript whose lines hold together.
 pub struct Chain {
     /// The lines in order; at least one.
@@ -281,6 +284,9 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
 }
 
 fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
+    if raw.len() > LONGEST_LINE {
+        return Err("it is longer than any line that byok writes".into());
+    }
     let json = strict_json::parse(raw)?;
     if json.to_compact_string().as_bytes() != raw {
         return Err("it is not compact JSON".into());

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::hsm::{Hsm, Module, TokenUri, removal_command};
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
-use crate::plan::{PinSource, Plan};
+use crate::plan::{PinSource, Plan, read_small};
 use crate::screens;
 use crate::spec::Spec;
 use crate::transcript::Torn;
-use crate::verify::RecordedPlan;
+use crate::verify::{self, RecordedPlan};
 use crate::words;
 
 mod examination;
@@ -183,7 +183,7 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
 /// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood.
 fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
     let cannot = |e: std::io::Error| Error::usage(format!("{}: {e}", record.display()));
-    let bytes = std::fs::read(record.join("plan.toml")).map_err(cannot)?;
+    let bytes = read_small(&record.join("plan.toml")).map_err(cannot)?;
     let stood = RecordedPlan::of(record).stood(record);
     let at = stood.clone().unwrap_or_default().join("plan.toml");
     let plan = Plan::parse(&at, bytes)?;
@@ -206,8 +206,8 @@ fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
 /// The transcript of a run that may not have come to its end.
 fn read_torn(record: &Path) -> Result<Torn> {
     let path = record.join(crate::transcript::FILE);
-    let bytes = std::fs::read(&path).map_err(|e| {
-        Error::usage(format!("{}: {e}", path.display()))
+    let bytes = verify::read(&path, verify::LONGEST_TRANSCRIPT).map_err(|why| {
+        Error::usage(format!("{}: {why}", path.display()))
             .hint("give the directory of an aborted or interrupted run")
     })?;
     Torn::read(&bytes).map_err(|why| {

@@ -17,7 +17,7 @@ mod evidence;
 mod keys;
 
 /// The longest file that is looked into, in bytes.
-const LONGEST: u64 = 256 << 20;
+const LONGEST: u64 = 32 << 20;
 
 /// Says on standard output what the file is.
 ///

@@ -83,7 +83,9 @@ fn for_people(report: &Report) -> String {
         };
         text += &format!(
             "{}  {}  {}{already}\n",
-            line.file, line.entry.answer, line.from
+            line.file,
+            line.entry.answer,
+            words::printable(&line.from)
         );
         text += &format!("          {}\n", meaning(line.entry, line.spec));
     }

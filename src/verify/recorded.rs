@@ -1,11 +1,12 @@
 //! What the plan in a record says of its surroundings. Read leniently: a plan of an older version must
 //! not stop a record from being verified.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
 use toml::{Table, Value};
+
+use crate::plan::read_small;
 
 /// The plan of a record, as far as verifying needs it.
 pub(crate) struct RecordedPlan(Table);
@@ -13,7 +14,8 @@ pub(crate) struct RecordedPlan(Table);
 impl RecordedPlan {
     /// The plan of this record; an empty one where it cannot be read.
     pub fn of(record: &Path) -> Self {
-        let text = fs::read_to_string(record.join("plan.toml")).unwrap_or_default();
+        let bytes = read_small(&record.join("plan.toml")).unwrap_or_default();
+        let text = String::from_utf8(bytes).unwrap_or_default();
         Self(toml::from_str(&text).unwrap_or_default())
     }
 

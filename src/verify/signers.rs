@@ -52,7 +52,11 @@ impl AllowedSigners {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the text of a list.
+    ///
+    /// # Errors
+    /// Names the first line that is not understood.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut allowed = Vec::new();
         if text.contains('\0') {
             return Err("not text".into());

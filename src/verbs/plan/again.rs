@@ -7,7 +7,9 @@ use super::super::materials;
 use super::{BuildsOn, PlanWish, furthest_midnight, quoted};
 use crate::error::{Error, Result};
 use crate::machine;
-use crate::plan::{Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Network, PinSource, Plan};
+use crate::plan::{
+    Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Network, PinSource, Plan, read_small,
+};
 use crate::previous::Previous;
 use crate::words;
 
@@ -15,7 +17,7 @@ use crate::words;
 /// from paper: taken from the record it would vouch for nothing.
 pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<String> {
     let previous = Previous::load(record, None)?;
-    let bytes = std::fs::read(record.join("plan.toml"))
+    let bytes = read_small(&record.join("plan.toml"))
         .map_err(|e| Error::usage(format!("{}: {e}", record.join("plan.toml").display())))?;
     let old = Plan::parse(Path::new("plan.toml"), bytes)?;
     let stands = record

@@ -1,0 +1,4 @@
+//! What the fuzz targets call; `tests/corpus.rs` calls the same without libFuzzer.
+
+#[path = "../../tests/support/parsers.rs"]
+pub mod parsers;
