@@ -1424,7 +1424,7 @@ verb_slip() {
 }
 
 verb_import() {
-    local script=$operand code
+    local script=$operand code earlier
     takes
     [ -n "$operand" ] || refuse 2 "which folder? bash online.sh import FOLDER" "that of one import, or a whole record"
     [ -z "$region" ] || refuse 2 "--region is not taken here: import.sh knows the Region"
@@ -1443,6 +1443,13 @@ verb_import() {
     bash "$script" ${1+"$@"} 2>&1 | tee "$scratch/said"
     code=${PIPESTATUS[0]}
     [ "$code" -ne 0 ] || return 0
+    for earlier in "$(dirname "$script")"/import-result*.json; do
+        [ -f "$earlier" ] || continue
+        LC_ALL=C grep -q '"exit": 0,' "$earlier" || continue
+        say "" "This folder WAS imported before: $earlier says so. KMS takes an import token once;" \
+            "look at the key first: bash online.sh prove --key ARN"
+        break
+    done
     whose_move
     case $code in
         1) exit 3 ;;
@@ -1456,16 +1463,16 @@ whose_move() {
     local said
     said=$(LC_ALL=C tr -d '\000' <"$scratch/said")
     say "" "Whose move is it? (>> marks what happened)"
-    move "ExpiredImportToken, InvalidImportToken" "security officer" \
+    move "ExpiredImportToken, InvalidImportToken" "you, then the room" \
         "new parameters online, then a reimport in the room; no custodians" \
         "$said" "(ExpiredImportTokenException)" "(InvalidImportTokenException)" "import token was valid until"
-    move "InvalidCiphertext" "security officer" \
+    move "InvalidCiphertext" "you, then the room" \
         "algorithm or set mixed up: new parameters, a reimport in the room" "$said" "(InvalidCiphertextException)"
     move "IncorrectKeyMaterial" "security officer" \
         "STOP. Other material than the key's. Delete nothing, call now" "$said" "(IncorrectKeyMaterialException)"
     move "KMSInvalidState" "key administrator" \
         "bash online.sh status; enable or cancel-deletion may be missing" "$said" "(KMSInvalidStateException)"
-    move "AccessDenied" "account administrator" \
+    move "AccessDenied" "key administrator" \
         "kms:ImportKeyMaterial; conditions on ExpirationModel and ValidTo" "$said" "(AccessDenied"
     move "NotFound, UnsupportedOperation" "security officer" \
         "another account or Region, or a key whose Origin is not EXTERNAL" \
@@ -1491,9 +1498,18 @@ move() {
 verb_prove() {
     takes key fingerprint public-key out
     check_key
-    [ -z "$public_key" ] || [ -r "$public_key" ] || refuse 2 "$public_key: cannot be read"
+    if [ -n "$public_key" ]; then
+        { [ -f "$public_key" ] && [ -r "$public_key" ]; } || refuse 2 "$public_key: no file that can be read"
+        spki_of_file "$public_key" >/dev/null || refuse 2 "$public_key: no public key in PEM or DER" \
+            "give the record's LABEL/public-key.pem or LABEL/public-key.der"
+    fi
     case $fingerprint in
         *[!0-9a-fA-F]*) refuse 2 "--fingerprint: hex digits only" ;;
+    esac
+    case ${#fingerprint} in
+        0 | 56 | 64 | 96 | 128) ;;
+        *) refuse 2 "--fingerprint: ${#fingerprint} digits; a whole fingerprint has 64 (HMAC_224: 56, HMAC_384: 96, HMAC_512: 128)" \
+            "take all of it from the report or a share form" ;;
     esac
     fingerprint=$(printf '%s' "$fingerprint" | tr 'ABCDEF' 'abcdef')
     out_folder=${out:-.}
@@ -1525,6 +1541,10 @@ verb_prove() {
 
 prove_symmetric() {
     local plain=online.sh-round-trip back
+    if [ -n "$fingerprint$public_key" ]; then
+        refuse 2 "a symmetric key tells nobody its fingerprint: leave --fingerprint and --public-key out" \
+            "a second import as EXISTING_KEY_MATERIAL proves the material (witness_of in the plan)"
+    fi
     [ "$dry_run" = yes ] || printf '%s' "byok round trip $(date +%s) $$" >"$scratch/plain"
     [ "$dry_run" = yes ] || plain=$scratch/plain
     call kms:Encrypt kms encrypt --key-id "$key" --plaintext "fileb://$plain" \
@@ -1548,6 +1568,7 @@ prove_symmetric() {
 
 prove_mac() {
     local message=online.sh-message mac
+    [ -z "$public_key" ] || refuse 2 "an HMAC key has no public key: compare with --fingerprint"
     if [ "$dry_run" = no ]; then
         message=$scratch/message
         printf '%s' "$fingerprint_text" >"$message"
@@ -1561,6 +1582,8 @@ prove_mac() {
     say "" "fingerprint by KMS  $mac"
     if [ -z "$fingerprint" ]; then
         say "Compare it with the record's: the report, a share form, or --fingerprint HEX."
+    elif [ "${#fingerprint}" -ne "${#mac}" ]; then
+        refuse 2 "--fingerprint: ${#fingerprint} digits; that of a key of $key_spec has ${#mac}" "is it of another data key?"
     elif [ "$fingerprint" = "$mac" ]; then
         say "SAME: KMS holds the data key of this fingerprint."
     else
@@ -1612,7 +1635,12 @@ spki_of_file() {
             hex=$(LC_ALL=C sed '/^-----/d' "$1" | hex_of_text) || return 1
             bytes_of "$hex" | sha256_of - ;;
         *-----BEGIN*) return 1 ;;
-        *) sha256_of "$1" ;;
+        *)
+            # a SubjectPublicKeyInfo is one SEQUENCE: 88 bytes on P-256, 550 of RSA_4096
+            hex=$(LC_ALL=C od -An -v -tx1 "$1" | tr -d ' \n')
+            case $hex in 30*) ;; *) return 1 ;; esac
+            { [ "${#hex}" -ge 160 ] && [ "${#hex}" -le 2000 ]; } || return 1
+            sha256_of "$1" ;;
     esac
 }
 

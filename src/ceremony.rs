@@ -276,7 +276,14 @@ impl<'a> Ceremony<'a> {
             .extend(left.iter().map(|left| self.removal_hint(left)));
         let mark = self.record.transcript.mark();
         let mut ended = self.end_aborted(&error, &removed, &left);
-        if let Some(signer) = self.destroy_signer() {
+        let made_a_signer = self.signing.intended.is_some() && self.signing.key.is_some();
+        let signer_left = self.destroy_signer();
+        if made_a_signer && signer_left.is_none() {
+            error.state.push(
+                "the transcript signer that this run made was destroyed too: cross its rows out on paper".into(),
+            );
+        }
+        if let Some(signer) = signer_left {
             // It is still there, so it can sign again, and what it signs is then true.
             error.state.push(
                 "the transcript signer that this run made may still be in the HSM".to_owned(),

@@ -140,7 +140,12 @@ pub(crate) fn remove_variables(names: &[OsString]) -> io::Result<()> {
     if !names.is_empty() && threads != 1 {
         return Err(io::Error::other(format!("there are {threads} threads")));
     }
-    for name in names.iter().filter(|name| !name.is_empty()) {
+    // An entry that begins with `=` has a name that nobody can look up, so a module cannot either.
+    let can_be_named = |name: &&OsString| {
+        !name.is_empty()
+            && !std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()).contains(&b'=')
+    };
+    for name in names.iter().filter(can_be_named) {
         // SAFETY: this is the only thread, so nobody reads or writes the environment meanwhile.
         unsafe { std::env::remove_var(name) };
     }

@@ -225,15 +225,23 @@ impl Receipts {
         }
     }
 
-    /// Whether a witness of this import, or the import that this one is the witness of, was accepted.
+    /// Whether a witness of this import, or the import that this one is the witness of, was accepted. Only
+    /// the witness's own script says that it sent this record's material, and as existing.
     fn is_witnessed(&self, import: &Import) -> bool {
         self.imports.iter().any(|other| {
-            (is_witness_of(other, import) || is_witness_of(import, other))
-                && other.label == import.label
-                && accepted_of(&self.receipts, other).any(|id| {
-                    other.key_arn != import.key_arn
-                        || (id.is_some()
-                            && accepted_of(&self.receipts, import).any(|own| own == id))
+            let (witness, first) =
+                match (is_witness_of(other, import), is_witness_of(import, other)) {
+                    (true, _) => (other, import),
+                    (_, true) => (import, other),
+                    _ => return false,
+                };
+            let mut by_script = facts_of(&self.receipts, witness)
+                .filter(|fact| fact.by_script && fact.proves >= Proves::Accepted);
+            other.label == import.label
+                && by_script.any(|fact| {
+                    accepted_of(&self.receipts, first).any(|id| {
+                        witness.key_arn != first.key_arn || (id.is_some() && id == fact.id)
+                    })
                 })
         })
     }
@@ -273,6 +281,8 @@ struct Fact {
     proves: Proves,
     id: Option<String>,
     at: Timestamp,
+    /// Whether the record's own `import.sh` tells it.
+    by_script: bool,
 }
 
 /// What the receipts say of one import: import results and CloudTrail's events.
@@ -287,6 +297,7 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
                 proves: entry.proves,
                 id: entry.key_material_id.clone(),
                 at: entry.happened.unwrap_or(receipt.at),
+                by_script: entry.exit.is_some(), // a bare answer has no exit code
             },
         );
         let events = entry.events.iter();
@@ -296,6 +307,7 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
                 proves: event.proves,
                 id: event.key_material_id.clone(),
                 at: event.happened,
+                by_script: false,
             });
         own.into_iter().chain(events.collect::<Vec<_>>())
     })

@@ -490,9 +490,19 @@ pub fn sealed_beside(directory: &Path) -> SealedBeside {
                 .extend(lines.map(|line| line.text("cka_id").to_owned()));
             let ceremony = torn.lines.first().map(|line| line.text("ceremony"));
             sealed.ceremonies.extend(ceremony.map(str::to_owned));
+        } else if !is_marked(&entry.file_name().to_string_lossy()) {
+            // It has a record's own name, so it was sealed once and has lost its end.
+            sealed.ids.extend(named_somehow(&bytes));
         }
     }
     sealed
+}
+
+/// Whether a directory's name is one of a ceremony that did not come to its end.
+fn is_marked(name: &str) -> bool {
+    [".incomplete", ".interrupted-", ".aborted-"]
+        .iter()
+        .any(|mark| name.contains(mark))
 }
 
 /// Whatever follows `"cka_id":"` in bytes that are no whole transcript any more.

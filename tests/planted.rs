@@ -139,6 +139,73 @@ fn a_record_that_somebody_damaged_still_guards_what_it_names() {
 }
 
 #[test]
+fn a_record_that_lost_its_last_line_still_guards_what_it_names() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    let objects = room.objects();
+    let id = id_of(&room, "records/one", "key-generated");
+    let path = room.path("records/one/transcript.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let last = text.trim_end().rfind('\n').unwrap();
+    fs::write(&path, &text[..=last]).unwrap();
+    room.plan.directory = "records/two".into();
+    plant(
+        &room.path("records/two.incomplete"),
+        &[
+            opened(ID),
+            json!({"key-intended": {"label": LABEL, "cka_id": id}}),
+        ],
+    );
+    refused(&room.run(), 3, &["[LABEL-FREE]"]);
+    assert_eq!(room.objects(), objects);
+}
+
+#[test]
+fn a_key_of_the_token_that_a_plan_names_by_its_id_is_never_a_leftover() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.token(&[
+        "have",
+        "ceremony",
+        support::PIN,
+        "old-label",
+        ID,
+        "aes:32",
+        "yes",
+    ]);
+    let objects = room.objects();
+    room.plan.key_more = format!("source = \"token:id={ID}\"\n");
+    room.plan.more = "[[key]]\nlabel = \"old-label\"\nspec = \"SYMMETRIC_DEFAULT\"\nkeep = \"extractable\"\n\
+        [[key.import]]\nname = \"b\"\nkey_arn = \"arn:aws:kms:eu-west-1:111122223333:key/aaaaaaaa-12ab-34cd-56ef-1234567890ab\"\n\
+        parameters = \"inputs/b.json\"\nwrapping = \"RSAES_OAEP_SHA_1\"\nexpires = \"never\"\n"
+        .into();
+    let arn = "arn:aws:kms:eu-west-1:111122223333:key/aaaaaaaa-12ab-34cd-56ef-1234567890ab";
+    fs::write(
+        room.path("inputs/b.json"),
+        room.kms.parameters(arn, support::now() + 86_000),
+    )
+    .unwrap();
+    room.plan.more += &format!("wrapping_key_sha256 = \"{}\"\n", room.kms.sha256());
+    plant(
+        &room.path("records/one.incomplete"),
+        &[
+            opened("00112233445566778899aabbccddeeff"),
+            json!({"key-intended": {"label": "old-label", "cka_id": ID}}),
+        ],
+    );
+    let output = room.run();
+    assert!(
+        !output.status.success(),
+        "the label is taken: {}",
+        stderr(&output)
+    );
+    assert_eq!(room.objects(), objects);
+}
+
+#[test]
 fn forms_of_a_ceremony_that_was_sealed_are_never_called_void() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
         return;

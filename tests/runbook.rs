@@ -673,7 +673,7 @@ fn destroyed(desk: &Desk, room: &Fence) {
         .replace("/usr/lib/softhsm/libsofthsm2.so", &module)
         .replace(
             "\n[[key]]",
-            "pin    = \"file:pin\"\n\n[machine]\nnetwork = \"allowed\"\n\n[[key]]",
+            "pin    = \"file:pin\"\nenv    = [\"SOFTHSM2_CONF\", \"KRYOPTIC_CONF\"]\n\n[machine]\nnetwork = \"allowed\"\n\n[[key]]",
         )
         .replace("2030-01-15", "2028-01-10");
     fs::write(desk.room.path("destroy.toml"), plan).unwrap();

@@ -8,7 +8,9 @@ use std::path::{Component, Path, PathBuf};
 use super::import_types;
 use crate::error::{Error, Result};
 use crate::hsm::SIGNER_LABEL;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role};
+use crate::plan::{
+    Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role, Source,
+};
 use crate::previous::Previous;
 use crate::record::{self, Leftover};
 use crate::words;
@@ -132,7 +134,11 @@ pub fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Lefto
         // A key of the token that a plan only takes from was there before any run.
         let is_made = |key: &KeyPlan| key.label == *label && key.source.makes_an_object();
         let of_plan = makes && plan.keys.iter().any(is_made);
-        (of_plan || label == SIGNER_LABEL) && !sealed.ids.contains(&id.to_string())
+        let is_taken = plan.keys.iter().any(|key| match &key.source {
+            Source::Token(InToken::Id(taken)) => words::hex(taken) == id.to_string(),
+            _ => false,
+        });
+        (of_plan || label == SIGNER_LABEL) && !is_taken && !sealed.ids.contains(&id.to_string())
     });
     // Forms of a ceremony that came to its end are good, whatever stands beside its record.
     leftover.void = leftover

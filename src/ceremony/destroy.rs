@@ -54,7 +54,7 @@ impl Ceremony<'_> {
             let data_key = found
                 .into_data_key(&key.label)
                 .ok_or_else(|| Error::hsm("its check values cannot be computed"))?;
-            self.same_material(key, &data_key, "key-found")?;
+            self.same_material(key, &expected, &data_key, "key-found")?;
             proved.push((key, label, id));
         }
         self.record.transcript.sync()?;

@@ -57,7 +57,7 @@ impl Ceremony<'_> {
             let found = self
                 .find_one(key, &expected)
                 .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;
-            self.same_material(key, &found, "key-found")?;
+            self.same_material(key, &expected, &found, "key-found")?;
             keys.push(found);
         }
         Ok(keys)
@@ -84,9 +84,17 @@ impl Ceremony<'_> {
     pub(super) fn same_material(
         &mut self,
         key: &KeyPlan,
+        expected: &Expected,
         data_key: &DataKey,
         event: &str,
     ) -> Result<()> {
+        if data_key.material.check.fingerprint != expected.fingerprint {
+            return Err(not_the_same(
+                key,
+                expected,
+                &[told(&data_key.material.check)],
+            ));
+        }
         let brought = facts(data_key);
         let what = if self.anchor.starts_with("none") {
             "what the previous record tells, for which nothing vouches"

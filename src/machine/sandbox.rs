@@ -145,7 +145,7 @@ pub fn close(wish: &Wish) -> Result<()> {
     }
     let status = Status::read()?;
     let closed = Closed {
-        sockets_denied: status.number("Seccomp") == Some(2),
+        sockets_denied: wish.deny_sockets && status.number("Seccomp") == Some(2),
         no_new_privileges: status.number("NoNewPrivs") == Some(1),
         umask: status.umask(),
         descriptors_closed,

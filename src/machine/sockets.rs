@@ -33,8 +33,11 @@ const ABI: Option<Abi> = Some(Abi {
 const ABI: Option<Abi> = None;
 
 /// `io_uring_setup`, `_enter`, `_register`: a ring makes sockets past any filter. `pidfd_getfd`: takes one
-/// from another process.
-const WAYS_AROUND: [u32; 4] = [425, 426, 427, 438];
+/// from another process. `ptrace`, `process_vm_readv`, `process_vm_writev`: have another process make one.
+#[cfg(target_arch = "aarch64")]
+const WAYS_AROUND: [u32; 7] = [425, 426, 427, 438, 117, 270, 271];
+#[cfg(not(target_arch = "aarch64"))]
+const WAYS_AROUND: [u32; 7] = [425, 426, 427, 438, 101, 310, 311];
 /// Set in the number of every x32 call, and in no other.
 const X32: u32 = 0x4000_0000;
 

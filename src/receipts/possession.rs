@@ -11,10 +11,22 @@ use super::{Import, Proves};
 use crate::error::{Error, Result};
 use crate::words;
 
+/// The bare id of a multi-Region key is that of its replicas too: it does not say which Region answered.
+fn one_kms_key(into: &[&Import], key_id: &str) -> Result<()> {
+    match into.iter().all(|import| import.key_arn == into[0].key_arn) {
+        true => Ok(()),
+        false => Err(
+            Error::usage(format!("does not say in which Region {key_id} answered"))
+                .hint("ask by the key's ARN: the answer then names it"),
+        ),
+    }
+}
+
 impl Scope<'_> {
     /// HMAC: the MAC of the fingerprint text is the fingerprint. Of other specs it says nothing.
     pub(super) fn generated_mac(&self, answer: &MacAnswer) -> Result<Entry> {
         let into = self.imports_into(&answer.key_id)?;
+        one_kms_key(&into, &answer.key_id)?;
         let entry = self.of_key(&into);
         let import = into[0];
         let Some(bits) = import.spec.strip_prefix("HMAC_") else {
@@ -42,6 +54,7 @@ impl Scope<'_> {
     /// Key pairs: the SHA-256 of the public key is the fingerprint. Of other specs it says nothing.
     pub(super) fn told_public_key(&self, answer: &PublicKeyAnswer) -> Result<Entry> {
         let into = self.imports_into(&answer.key_id)?;
+        one_kms_key(&into, &answer.key_id)?;
         let entry = self.of_key(&into);
         let import = into[0];
         if !is_pair(&import.spec) {

@@ -168,6 +168,11 @@ pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
             if key.n().bits() as usize != bits {
                 return Err(refuse(format!("its modulus has {} bits", key.n().bits())));
             }
+            if !chinese_remainders_fit(der, &key).unwrap_or(false) {
+                return Err(refuse(
+                    "its exponents of the primes or its coefficient are wrong".into(),
+                ));
+            }
             let public = key.to_public_key().to_public_key_der();
             public
                 .map(|public| public.as_bytes().to_vec())
@@ -175,6 +180,30 @@ pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
         }
         Spec::Symmetric { .. } | Spec::Hmac { .. } => Err(refuse("that is a secret key".into())),
     }
+}
+
+/// Whether the exponents of the primes and the coefficient (RFC 8017, appendix A.1.2) are those of the key:
+/// the public key does not show them, and signatures made with wrong ones betray the primes.
+fn chinese_remainders_fit(der: &[u8], key: &rsa::RsaPrivateKey) -> Option<bool> {
+    let info = rsa::pkcs8::PrivateKeyInfoRef::try_from(der).ok()?;
+    let given = rsa::pkcs1::RsaPrivateKeyRef::try_from(info.private_key.as_bytes()).ok()?;
+    let own = rsa::pkcs1::EncodeRsaPrivateKey::to_pkcs1_der(key).ok()?;
+    let own = rsa::pkcs1::RsaPrivateKeyRef::try_from(own.as_bytes()).ok()?;
+    let parts = |key: &rsa::pkcs1::RsaPrivateKeyRef| {
+        [
+            key.prime1,
+            key.prime2,
+            key.exponent1,
+            key.exponent2,
+            key.coefficient,
+        ]
+        .map(|n| n.as_bytes().to_vec())
+    };
+    let (given, own) = (
+        zeroize::Zeroizing::new(parts(&given)),
+        zeroize::Zeroizing::new(parts(&own)),
+    );
+    Some(*given == *own)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 use super::{Lines, State};
 use crate::ceremony::reimport::{self, Expected};
 use crate::ceremony::{before, recover};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hsm::Hsm;
-use crate::plan::{Keep, KeyPlan, Kind, Plan, RecoverPlan};
+use crate::plan::{Keep, KeyPlan, Kind, Plan, RecoverPlan, ShareSource};
 use crate::previous::Previous;
 
 /// Reads the previous record and the escrow package that the plan names.
@@ -51,10 +51,31 @@ fn package(plan: &Plan, recover: &RecoverPlan, previous: Option<&Previous>) -> R
         return Ok("package: typed in the room from its printed rows".into());
     };
     recover::packed(plan, previous, &package)?;
+    share_files(recover)?;
     Ok(format!(
         "package: of ceremony {}, it names every data key of the plan; shares were not asked for",
         package.ceremony
     ))
+}
+
+/// Whether share files are there at all; what they say is looked at in the room only.
+fn share_files(recover: &RecoverPlan) -> Result<()> {
+    let ShareSource::Files(directory) = &recover.shares else {
+        return Ok(());
+    };
+    let any = std::fs::read_dir(directory).map(|mut files| files.next().is_some());
+    match any {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::usage(format!(
+            "no share is in {}",
+            directory.display()
+        ))),
+        Err(e) => Err(Error::usage(format!(
+            "the shares in {}: {e}",
+            directory.display()
+        ))),
+    }
+    .map_err(|e| e.hint("lay the share files of a quorum there before the ceremony"))
 }
 
 /// What every data key must turn out to be; empty where that cannot be told.

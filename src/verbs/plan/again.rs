@@ -95,7 +95,8 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
             continue;
         }
         for import in imports_of(key, &previous) {
-            text += &once_more(&import, key, &previous)?;
+            let file = parameters_file(&old, key, &import);
+            text += &once_more(&import, key, &file, &previous)?;
         }
     }
     if by_quorum {
@@ -105,7 +106,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     if how == BuildsOn::NewShares {
         text += &escrow(&old)?;
     }
-    text += &record_of(&old, word);
+    text += &record_of(&old, word, &previous.directory);
     if let Some(signer) = &previous.signer {
         // another HSM has another one
         let _ = write!(
@@ -124,13 +125,25 @@ fn bits(key: &KeyPlan) -> String {
 }
 
 /// A new name for the record; who watched the last time is to watch again.
-fn record_of(old: &Plan, word: &str) -> String {
+fn record_of(old: &Plan, word: &str, previous: &Path) -> String {
     let day = machine::now().strftime("%Y-%m-%d").to_string();
     let label = old
         .keys
         .first()
         .map_or("data-key", |key| key.label.as_str());
-    let directory = quoted(&format!("records/{day}-{label}-{word}"));
+    let name = format!("{day}-{label}-{word}");
+    // A second one of the same day must not be planned over the record that it builds on.
+    let taken = |name: &str| {
+        previous.file_name().is_some_and(|is| is == name)
+            || previous
+                .parent()
+                .is_some_and(|beside| beside.join(name).exists())
+    };
+    let free = (2..).map(|n| format!("{name}-{n}"));
+    let free = std::iter::once(name.clone())
+        .chain(free)
+        .find(|name| !taken(name));
+    let directory = quoted(&format!("records/{}", free.unwrap_or(name)));
     let witnesses: Vec<String> = old.witnesses.iter().map(|seat| quoted(seat)).collect();
     let witnesses = match witnesses.is_empty() {
         true => String::new(),
@@ -157,9 +170,24 @@ fn imports_of(key: &KeyPlan, previous: &Previous) -> Vec<ImportPlan> {
         .unwrap_or_default()
 }
 
+/// Where its import parameters will lie: two data keys may have imports of one name.
+fn parameters_file(old: &Plan, key: &KeyPlan, import: &ImportPlan) -> String {
+    let mut others = old.keys.iter().filter(|other| other.label != key.label);
+    let shared = others.any(|other| other.imports.iter().any(|same| same.name == import.name));
+    match shared {
+        true => format!("inputs/{}-{}.json", key.label, import.name),
+        false => format!("inputs/{}.json", import.name),
+    }
+}
+
 /// An import again. What was true of one download (its deadline, its wrapping key) or of one decision
 /// (`other_kms_key`: the record now names that KMS key itself) is left out.
-fn once_more(import: &ImportPlan, key: &KeyPlan, previous: &Previous) -> Result<String> {
+fn once_more(
+    import: &ImportPlan,
+    key: &KeyPlan,
+    file: &str,
+    previous: &Previous,
+) -> Result<String> {
     let expires = match import.expires {
         Some(_) => furthest_midnight()?.to_string(),
         None => "never".to_owned(),
@@ -171,7 +199,7 @@ fn once_more(import: &ImportPlan, key: &KeyPlan, previous: &Previous) -> Result<
          # wrapping_key_sha256 = \"\"   # from the slip, for unattended runs\n",
         quoted(&import.name),
         quoted(import.key_arn.as_str()),
-        quoted(&format!("inputs/{}.json", import.name)),
+        quoted(file),
         import.wrapping,
         import.wrap_in,
     );
