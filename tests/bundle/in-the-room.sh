@@ -127,8 +127,9 @@ recover() {
     kcv=$(sed -n 's/.*"event":"key-generated".*"kcv":"\([0-9A-F]*\)".*/\1/p' "$ceremony/record/transcript.jsonl")
     {
         printf 'Yes\n%s\n' "$(cd "$ceremony" && wrapping_key | cut -c 1-24)"
+        printf 'payments-2026\n' # the package comes before the shares
         for share in 01-Security 03-Board; do tail -n 1 "$ceremony/shares/$share.txt"; done
-        printf 'payments-2026\n%s\n' "$kcv"
+        printf '%s\n' "$kcv"
     } >"$HOME/typed"
     ended=0
     ceremony-scripts/recover-without-byok.sh "$ceremony/inputs/eu-west-1.json" RSAES_OAEP_SHA_1 \
