@@ -5,14 +5,13 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 
 use crate::error::{Error, Result, Step};
 use crate::hsm::{self, Hsm, KeyId, Module, removal_command};
 use crate::operator::Operator;
 use crate::plan::{self, Plan};
 use crate::previous::Previous;
+use crate::random;
 use crate::record::{Leftover, Record};
 use crate::transcript::public_key::PublicKey;
 use crate::transcript::{Destroyed, Event, LeftObject, VoidShares};
@@ -411,11 +410,7 @@ fn what_is_left(taken_back: usize, left: usize) -> String {
 
 /// A ceremony's id: 16 random bytes in hex.
 fn random_id() -> Result<String> {
-    let mut id = [0; 16];
-    SysRng
-        .try_fill_bytes(&mut id)
-        .map_err(|e| Error::machine(format!("drawing the ceremony's id: {e}")))?;
-    Ok(words::hex(&id))
+    random::array::<16>("the ceremony's id").map(|id| words::hex(&id))
 }
 
 /// SHA-256 of the running program, so that a record names the tool that made it.

@@ -42,6 +42,7 @@ pub mod operator;
 pub mod outputs;
 pub mod plan;
 pub mod previous;
+mod random;
 mod raw;
 pub mod receipts;
 pub mod record;

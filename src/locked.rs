@@ -11,6 +11,7 @@ use cryptoki::types::RawAuthPin;
 use zeroize::Zeroize;
 
 use crate::error::{Error, Result};
+use crate::random;
 use crate::raw::{self, NoPages, Pages};
 
 /// A buffer of fixed length in locked memory. Dropping it zeroizes and unmaps it.
@@ -23,6 +24,16 @@ impl Locked {
     /// Exit 5 where the memory cannot be mapped or locked.
     pub fn zeroed(len: usize) -> Result<Self> {
         Pages::zeroed(len).map(Self).map_err(memory_error)
+    }
+
+    /// `len` random bytes; `what` says in an error what was being drawn.
+    ///
+    /// # Errors
+    /// Exit 5 where the memory cannot be locked or the operating system's generator fails.
+    pub fn random(len: usize, what: &str) -> Result<Self> {
+        let mut drawn = Self::zeroed(len)?;
+        random::fill(&mut drawn, what)?;
+        Ok(drawn)
     }
 
     /// The first `len` bytes in a buffer of their own; this one is zeroized.

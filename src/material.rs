@@ -5,13 +5,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use base64ct::{Base64, Encoding as _};
 
 use crate::error::{Error, Result};
 use crate::locked::Locked;
+use crate::plan::open_regular;
 use crate::spec::Spec;
 use crate::wrapping::pkcs8;
 
@@ -54,21 +54,13 @@ pub fn read(path: &Path, spec: Spec) -> Result<Locked> {
     judge_private(path, spec, der)
 }
 
-/// O_NONBLOCK so that a FIFO in the file's place cannot make the room wait.
 fn open(path: &Path) -> Result<File> {
-    let mut options = File::options();
-    options
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-    options.open(path).map_err(|e| cannot(path, e))
+    open_regular(path).map_err(|e| cannot(path, e))
 }
 
 fn length(file: &File, path: &Path, spec: Spec) -> Result<usize> {
-    let kind = file.metadata().map_err(|e| cannot(path, e))?;
-    if !kind.is_file() {
-        return Err(unfit(path, "it is not a regular file"));
-    }
-    let len = usize::try_from(kind.len()).unwrap_or(usize::MAX);
+    let len = file.metadata().map_err(|e| cannot(path, e))?.len();
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
     match spec.secret_len() {
         Some(wanted) if len != wanted => Err(unfit(
             path,
@@ -121,19 +113,13 @@ fn judge_private(path: &Path, spec: Spec, der: Locked) -> Result<Locked> {
 
 /// What a structure is that people have instead of PKCS#8, by the tags of its members.
 fn named_shape(der: &[u8]) -> Option<&'static str> {
-    let content = match der {
-        [0x30, 0x82, _, _, content @ ..]
-        | [0x30, 0x81, _, content @ ..]
-        | [0x30, 0..=0x7f, content @ ..] => content,
-        _ => return None,
-    };
-    match content {
+    match pkcs8::content(der)? {
         [0x02, 0x01, 0x00, 0x30, ..] => None,
         [0x02, 0x01, 0x01, 0x30, ..] => None, // RFC 5958, with the public key
         [0x02, 0x01, 0x00, 0x02, ..] => Some(TRADITIONAL),
         [0x02, 0x01, 0x01, 0x04, ..] => Some(TRADITIONAL),
         [0x02, 0x01, 0x03, ..] => Some("it is PKCS#12, not PKCS#8"),
-        [0x30, ..] if has_octets_second(content) => Some(ENCRYPTED),
+        content @ [0x30, ..] if has_octets_second(content) => Some(ENCRYPTED),
         [0x30, ..] => Some("it is a public key or a certificate, not a private key"),
         _ => None,
     }

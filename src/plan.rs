@@ -289,6 +289,16 @@ pub enum WrapIn {
     Host,
 }
 
+impl WrapIn {
+    /// For people who approve it.
+    pub fn place(self) -> &'static str {
+        match self {
+            Self::Hsm => "inside the HSM",
+            Self::Host => "IN THIS COMPUTER'S MEMORY",
+        }
+    }
+}
+
 impl fmt::Display for WrapIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -441,7 +451,7 @@ pub fn open_regular(path: &Path) -> std::io::Result<File> {
     );
     let file = options.open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("not a regular file"));
+        return Err(std::io::Error::other("it is not a regular file"));
     }
     Ok(file)
 }
@@ -519,11 +529,7 @@ fn record_directory(base: &Path, text: &str) -> Result<PathBuf> {
     let Some(Component::Normal(name)) = directory.components().next_back() else {
         return refuse("does not end in a name");
     };
-    let name = name.to_string_lossy();
-    if [".incomplete", ".aborted-", ".interrupted-"]
-        .iter()
-        .any(|mark| name.contains(mark))
-    {
+    if crate::record::is_marked(&name.to_string_lossy()) {
         return refuse("bears the mark of an unfinished record");
     }
     // Without a trailing slash or dot, so that `<directory>.incomplete` stands beside it.

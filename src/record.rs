@@ -499,7 +499,7 @@ pub fn sealed_beside(directory: &Path) -> SealedBeside {
 }
 
 /// Whether a directory's name is one of a ceremony that did not come to its end.
-fn is_marked(name: &str) -> bool {
+pub fn is_marked(name: &str) -> bool {
     [".incomplete", ".interrupted-", ".aborted-"]
         .iter()
         .any(|mark| name.contains(mark))

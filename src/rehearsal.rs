@@ -7,13 +7,12 @@ use std::path::Path;
 use aes::cipher::KeyInit as _;
 use base64ct::{Base64, Encoding as _};
 use jiff::SignedDuration;
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::plan::Kind;
+use crate::random;
 use crate::spec::Spec;
 use crate::words::{self, Digest};
 use crate::wrapping::{self, ControlKey, Fingerprint, WrappingAlgorithm, check_values};
@@ -201,11 +200,7 @@ fn refused(why: impl std::fmt::Display) -> Error {
 /// # Errors
 /// Exit 5 where there are none.
 pub fn random() -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    SysRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|e| Error::machine(format!("drawing random bytes: {e}")))?;
-    Ok(bytes)
+    random::array("random bytes")
 }
 
 /// A ceremony in the life of the data key that a rehearsal without a plan lives through.

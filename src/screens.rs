@@ -9,8 +9,7 @@ use crate::ceremony::{self, Sealed};
 use crate::machine;
 use crate::outputs::ImportType;
 use crate::plan::{
-    Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, Network, Plan, Role, SignerPlan, Source,
-    WrapIn,
+    Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, Network, Plan, SignerPlan, Source,
 };
 use crate::previous::Previous;
 use crate::record::Leftover;
@@ -208,10 +207,7 @@ fn escrow_meaning(plan: &Plan) -> Option<String> {
 
 fn import_meaning(import: &ImportPlan) -> String {
     let arn = &import.key_arn;
-    let place = match import.wrap_in {
-        WrapIn::Hsm => "inside the HSM",
-        WrapIn::Host => "IN THIS COMPUTER'S MEMORY",
-    };
+    let place = import.wrap_in.place();
     let place_of_key = match import.name == arn.region() {
         true => import.name.clone(), // many imports are named after their Region
         false => format!("{}, {}", import.name, arn.region()),
@@ -243,15 +239,8 @@ fn known_to_kms(
             &format!("the same material a second time, which proves the import {other}"),
         );
     }
-    match key.role(kind, import) {
-        Some(Role::Primary) => {
-            text += &field("Region", "taken for the PRIMARY of this multi-Region key");
-        }
-        Some(Role::Replica { of }) => {
-            let what = format!("taken for a REPLICA; imported after {}", of.name);
-            text += &field("Region", &what);
-        }
-        None => {}
+    if let Some(role) = key.role(kind, import) {
+        text += &field("Region", &role.told());
     }
     match ceremony::import_type(kind, previous, key, import) {
         Some(ImportType::ExistingKeyMaterial { key_material_id }) => {

@@ -154,7 +154,7 @@ impl Script<'_> {
 
     /// What people compare of these data keys at a glance: AES keys have a KCV, the others none.
     fn check_word(&self) -> &'static str {
-        let with_kcv = |key: &KeyPlan| matches!(key.spec, Spec::Symmetric { .. });
+        let with_kcv = |key: &KeyPlan| key.spec.has_kcv();
         let count = self.plan.keys.iter().filter(|key| with_kcv(key)).count();
         match count {
             0 => "first 8 digits of the fingerprint",

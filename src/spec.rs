@@ -205,6 +205,14 @@ impl Spec {
         }
     }
 
+    /// What it is in an HSM, for messages: "private key" or "secret key".
+    pub fn class_name(self) -> &'static str {
+        match self.is_private() {
+            true => "private key",
+            false => "secret key",
+        }
+    }
+
     /// Whether its key check value is a number that HSMs print: that of AES keys.
     pub fn has_kcv(self) -> bool {
         matches!(self, Self::Symmetric { .. })

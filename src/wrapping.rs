@@ -5,7 +5,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use aes::cipher::KeyInit as _;
-use rand::TryRng as _;
 use rand::rngs::SysRng;
 use rsa::pkcs8::EncodePublicKey as _;
 use rsa::rand_core::UnwrapErr;
@@ -230,10 +229,7 @@ pub fn wrap(algorithm: WrappingAlgorithm, key: &WrappingKey, plain: &[u8]) -> Re
     if !algorithm.is_rsa_aes() {
         return oaep_encrypt(algorithm, key, plain);
     }
-    let mut ephemeral = Locked::zeroed(32)?;
-    SysRng
-        .try_fill_bytes(&mut ephemeral)
-        .map_err(|e| Error::machine(format!("drawing an ephemeral AES key: {e}")))?;
+    let ephemeral = Locked::random(32, "an ephemeral AES key")?;
     let mut wrapped = oaep_encrypt(algorithm.oaep(), key, &ephemeral)?;
     wrapped.extend(aes_kwp_wrap(&ephemeral, plain)?);
     Ok(wrapped)

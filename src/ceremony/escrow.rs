@@ -6,9 +6,6 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rand::TryRng as _;
-use rand::rngs::SysRng;
-
 use super::{Ceremony, Step, machine, screens, words};
 use crate::error::{Error, Result};
 use crate::escrow::slip39::{self, Share, words::Words};
@@ -331,10 +328,7 @@ fn packed_key(of_plan: &KeyPlan, data_key: &DataKey, wrapped: Vec<u8>) -> Packed
 fn draw_escrow_key(hsm: &crate::hsm::Hsm) -> Result<Locked> {
     let mut key = Locked::zeroed(ESCROW_KEY_LEN)?;
     hsm.random(&mut key)?;
-    let mut own = Locked::zeroed(ESCROW_KEY_LEN)?;
-    SysRng
-        .try_fill_bytes(&mut own)
-        .map_err(|e| Error::machine(format!("drawing the escrow key: {e}")))?;
+    let own = Locked::random(ESCROW_KEY_LEN, "the escrow key")?;
     key.iter_mut()
         .zip(own.iter())
         .for_each(|(key, own)| *key ^= own);

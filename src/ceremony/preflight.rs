@@ -122,6 +122,7 @@ fn controls(
 ) -> Result<BTreeMap<WantKind, Way>> {
     let mut control_keys: BTreeMap<usize, ControlKey> = BTreeMap::new();
     let mut ways = BTreeMap::new();
+    let mut in_full_length = Vec::new();
     for want in wants.iter().filter(|want| want.wrap_in == WrapIn::Hsm) {
         let bits = want.wrapping_key.bits();
         if ways.contains_key(&want.kind()) {
@@ -145,7 +146,8 @@ fn controls(
                     want,
                 )
             })?;
-        if let Spec::Ec(_) = want.spec {
+        let of_curves = (want.wrapping, way);
+        if matches!(want.spec, Spec::Ec(_)) && !in_full_length.contains(&of_curves) {
             let control_key = match control_keys.range(LONG_ENOUGH..).next() {
                 Some((_, made)) => made,
                 None => control_keys
@@ -154,6 +156,7 @@ fn controls(
             };
             keeps_leading_zeros(hsm, control_key, want.wrapping, way)
                 .map_err(|e| ways_out(e, want))?;
+            in_full_length.push(of_curves);
         }
         checks.push(PreflightCheck {
             mechanism: want.wrapping.is_rsa_aes().then(|| way.name()),

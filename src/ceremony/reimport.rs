@@ -170,17 +170,10 @@ pub(crate) fn find_right(
         None if count > 0 => Err(not_the_same(key, expected, &others)),
         None => match of_another_class(hsm, key)? {
             Some(others) => Err(not_the_same(key, expected, &others)),
-            None => Err(Error::hsm(format!("the token holds no {} key of that label", kind_of(expected.spec))).hint(
+            None => Err(Error::hsm(format!("the token holds no {} of that label", expected.spec.class_name())).hint(
                 "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
             )),
         },
-    }
-}
-
-fn kind_of(spec: Spec) -> &'static str {
-    match spec.is_private() {
-        true => "private",
-        false => "secret",
     }
 }
 

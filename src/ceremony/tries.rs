@@ -16,6 +16,8 @@ pub struct Tries<'a> {
     keys: BTreeMap<Spec, Material>,
     /// One under which every private key on a curve has room.
     control_key: Option<ControlKey>,
+    /// By which the private values of curves were seen to keep their length.
+    in_full_length: Vec<(WrappingAlgorithm, Way)>,
 }
 
 impl<'a> Tries<'a> {
@@ -25,6 +27,7 @@ impl<'a> Tries<'a> {
             hsm,
             keys: BTreeMap::new(),
             control_key: None,
+            in_full_length: Vec::new(),
         }
     }
 
@@ -66,13 +69,18 @@ impl<'a> Tries<'a> {
     }
 
     fn keeps_leading_zeros(&mut self, wrapping: WrappingAlgorithm, way: Way) -> Result<()> {
+        if self.in_full_length.contains(&(wrapping, way)) {
+            return Ok(());
+        }
         let control_key = match self.control_key.take() {
             Some(made) => made,
             None => ControlKey::generate(preflight::LONG_ENOUGH)?,
         };
         let kept = preflight::keeps_leading_zeros(self.hsm, &control_key, wrapping, way);
         self.control_key = Some(control_key);
-        kept
+        kept?;
+        self.in_full_length.push((wrapping, way));
+        Ok(())
     }
 
     /// Whether such a data key comes out for `wrap_in = "host"`, byte for byte, and wraps in this computer.

@@ -4,14 +4,12 @@
 //! second person writes down, online, a digest over the parameter files; in the room three of its
 //! rows, drawn after the files were read, are typed from that slip.
 
-use rand::TryRng as _;
-use rand::rngs::SysRng;
-
 use super::parameters::{Judged, files_digest};
 use crate::error::{Error, Result};
 use crate::kms::aws::ImportParameters;
 use crate::operator::Operator;
 use crate::plan::{ImportPlan, Plan};
+use crate::random;
 use crate::screens;
 use crate::words::{self, Digest, ROWS};
 
@@ -209,14 +207,11 @@ fn rows_match(
 fn drawn_rows() -> Result<Vec<usize>> {
     let mut rows: Vec<usize> = (1..=ROWS).collect();
     while rows.len() > DRAWN {
-        let mut byte = [0];
-        SysRng
-            .try_fill_bytes(&mut byte)
-            .map_err(|e| Error::machine(format!("drawing rows: {e}")))?;
+        let [byte] = random::array("rows")?;
         // Rejection keeps the draw even: 8-bit values below the largest multiple of the row count.
         let even = 256 - 256 % rows.len();
-        if usize::from(byte[0]) < even {
-            rows.remove(usize::from(byte[0]) % rows.len());
+        if usize::from(byte) < even {
+            rows.remove(usize::from(byte) % rows.len());
         }
     }
     Ok(rows)

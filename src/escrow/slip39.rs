@@ -12,12 +12,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 use sha2::Sha256;
 
 use crate::error::{Error, Result};
 use crate::locked::Locked;
+use crate::random;
 
 pub mod gf256;
 pub mod words;
@@ -223,7 +222,7 @@ pub fn deal(secret: &[u8], threshold: u8, count: u8) -> Result<Vec<Share>> {
         ));
     }
     let mut identifier = [0; 2];
-    random(&mut identifier)?;
+    random::fill(&mut identifier, "shares")?;
     let set = Set {
         identifier: u16::from_be_bytes(identifier) & 0x7fff,
         extendable: true,
@@ -314,12 +313,12 @@ fn split(secret: &Locked, threshold: u8, count: u8) -> Result<Vec<Locked>> {
     let len = secret.len();
     let mut digest = Locked::zeroed(len)?;
     let (tag, key) = digest.split_at_mut(DIGEST_LEN);
-    random(key)?;
+    random::fill(key, "shares")?;
     tag.copy_from_slice(&digest_of(secret, key));
     let mut values = Vec::with_capacity(count.into());
     for _ in 0..threshold - 2 {
         let mut value = Locked::zeroed(len)?;
-        random(&mut value)?;
+        random::fill(&mut value, "shares")?;
         values.push(value);
     }
     for x in threshold - 2..count {
@@ -420,12 +419,6 @@ fn feistel(block: &mut Locked, set: Set, passphrase: &[u8], direction: Direction
     let (left, right) = block.split_at_mut(half);
     left.swap_with_slice(right);
     Ok(())
-}
-
-fn random(bytes: &mut [u8]) -> Result<()> {
-    SysRng
-        .try_fill_bytes(bytes)
-        .map_err(|e| Error::machine(format!("drawing random bytes for shares: {e}")))
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@
 use cryptoki::error::Error as P11Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use super::{Hsm, attributes, fault, quirks};
 use crate::error::{Error, Result};
+use crate::random;
 use crate::spec::{Curve, HmacHash, Spec};
 use crate::wrapping::{self, CheckValues, public};
+
+/// What a data key signs to prove itself begins with this.
+const POSSESSION: &str = "byok-ceremony possession challenge v1";
 
 /// What can be told of an HMAC key's length.
 pub(super) enum Length {
@@ -95,7 +97,7 @@ impl Hsm {
     /// Most modules tell no point of an unwrapped private key; two signatures do.
     fn of_ec(&self, handle: ObjectHandle, curve: Curve) -> Result<CheckValues> {
         let sign = || -> Result<(Vec<u8>, Vec<u8>)> {
-            let digest = public::digest_for(curve, &challenge()?);
+            let digest = public::digest_for(curve, &challenge(POSSESSION)?);
             let signature = self
                 .session
                 .sign(&Mechanism::Ecdsa, handle, &digest)
@@ -126,7 +128,7 @@ impl Hsm {
                 modulus.len()
             )));
         }
-        let challenge = challenge()?;
+        let challenge = challenge(POSSESSION)?;
         let signature = self
             .session
             .sign(&Mechanism::Sha256RsaPkcs, handle, &challenge)
@@ -224,16 +226,7 @@ impl Hsm {
             .session
             .generate_key(&Mechanism::AesKeyGen, &template)
             .map_err(|e| fault(e).doing("making a key for one step"))?;
-        let read = self
-            .session
-            .get_attributes(handle, &attributes::kinds(rules))
-            .map_err(fault)?;
-        attributes::judge(rules, &read).map_err(|deviations| {
-            Error::hsm(format!(
-                "the HSM made another key than it was asked for: {deviations}"
-            ))
-            .check("ATTRIBUTES")
-        })?;
+        self.read_back(handle, rules)?;
         Ok(handle)
     }
 
@@ -275,13 +268,10 @@ impl Hsm {
     }
 }
 
-/// Bytes that are the digest or signature input of nothing that matters.
-fn challenge() -> Result<Vec<u8>> {
-    let mut random = [0; 32];
-    SysRng
-        .try_fill_bytes(&mut random)
-        .map_err(|e| Error::machine(format!("drawing a challenge: {e}")))?;
-    Ok([b"byok-ceremony possession challenge v1".as_slice(), &random].concat())
+/// Bytes that are the digest or signature input of nothing that matters: `text` and 32 random bytes.
+pub(super) fn challenge(text: &str) -> Result<Vec<u8>> {
+    let random: [u8; 32] = random::array("a challenge")?;
+    Ok([text.as_bytes(), &random].concat())
 }
 
 /// The standard wants a point in an OCTET STRING (PKCS#11 v2.40, section 2.3.3); some modules give it bare.

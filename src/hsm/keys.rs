@@ -8,12 +8,11 @@ use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, SessionState};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 
 use super::check::{Length, Told};
 use super::{Attributes, Hsm, Life, attributes, fault, quirks};
 use crate::error::{Error, Result};
+use crate::random;
 use crate::spec::Spec;
 use crate::words;
 use crate::wrapping::{CheckValues, Fingerprint};
@@ -35,11 +34,7 @@ impl KeyId {
     /// # Errors
     /// Exit 5 where that generator fails.
     pub fn random() -> Result<Self> {
-        let mut id = [0; 16];
-        SysRng
-            .try_fill_bytes(&mut id)
-            .map_err(|e| Error::machine(format!("drawing a CKA_ID: {e}")))?;
-        Ok(Self::of(id))
+        random::array("a CKA_ID").map(Self::of)
     }
 
     fn of(ours: [u8; 16]) -> Self {
@@ -480,22 +475,30 @@ impl Hsm {
         handle: ObjectHandle,
         spec: Spec,
     ) -> Result<Material> {
+        Ok(Material {
+            handle,
+            spec,
+            attributes: self.read_back(handle, rules)?,
+            check: self.check_values(handle, spec)?,
+        })
+    }
+
+    /// Reads back every attribute that the rules name, and judges it.
+    pub(super) fn read_back(
+        &self,
+        handle: ObjectHandle,
+        rules: &[attributes::Rule],
+    ) -> Result<Attributes> {
         let read = self
             .session
             .get_attributes(handle, &attributes::kinds(rules))
             .map_err(|e| fault(e).doing("reading the key's attributes back"))?;
-        let attributes = attributes::judge(rules, &read).map_err(|deviations| {
+        attributes::judge(rules, &read).map_err(|deviations| {
             Error::hsm(format!(
                 "the HSM made another key than it was asked for: {deviations}"
             ))
             .check("ATTRIBUTES")
-            .hint("this module cannot hold data keys safely; show this text to its vendor")
-        })?;
-        Ok(Material {
-            handle,
-            spec,
-            attributes,
-            check: self.check_values(handle, spec)?,
+            .hint("this module cannot hold keys safely; show this text to its vendor")
         })
     }
 

@@ -56,16 +56,7 @@ impl Hsm {
             rules,
         };
         let handle = self.bring_in_secret(key, &wanted)?;
-        let read = self
-            .session
-            .get_attributes(handle, &attributes::kinds(rules))
-            .map_err(|e| fault(e).doing("reading the key's attributes back"))?;
-        attributes::judge(rules, &read).map_err(|deviations| {
-            Error::hsm(format!(
-                "the HSM made another key than it was asked for: {deviations}"
-            ))
-            .check("ATTRIBUTES")
-        })?;
+        self.read_back(handle, rules)?;
         Ok(handle)
     }
 

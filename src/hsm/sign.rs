@@ -4,20 +4,17 @@ use cryptoki::error::Error as P11Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 
+use super::check::{bare_point, challenge};
 use super::keys::{KeyId, sees_private_objects, template_refused};
 use super::{Attributes, Hsm, attributes, fault, quirks};
 use crate::error::{Error, Result};
+use crate::spec::Curve;
 use crate::transcript::public_key::PublicKey;
 use crate::words;
 
 /// CKA_LABEL of both halves.
 pub const SIGNER_LABEL: &str = "byok-transcript-signer";
-
-/// The object identifier of P-256 as CKA_EC_PARAMS holds it (RFC 5480, section 2.1.1.1).
-const P256_PARAMS: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 
 /// Length of an uncompressed point on P-256.
 const POINT: usize = 65;
@@ -94,7 +91,7 @@ impl Hsm {
         let (public, private) = self.generate_pair(false, &name)?;
         let tried = self.point_in(public).and_then(|point| {
             let key = self.judged_signer(private, id.bytes().to_vec(), &point, false)?;
-            let digest = challenge()?;
+            let digest = challenge_digest()?;
             let signature = sign_in(&self.session, private, &digest)?;
             proved(&key, &digest, &signature)
         });
@@ -109,7 +106,7 @@ impl Hsm {
     /// # Errors
     /// Exit 3 where the HSM does not sign, or signs with another key than its public half says.
     pub fn prove_signer(&self, key: &SigningKey) -> Result<()> {
-        let digest = challenge()?;
+        let digest = challenge_digest()?;
         let signature = self
             .sign(key, &digest)
             .map_err(|e| e.doing("having the transcript signer sign a challenge"))?;
@@ -159,7 +156,7 @@ impl Hsm {
         name: &[Attribute],
         omitted: &[AttributeType],
     ) -> Result<(ObjectHandle, ObjectHandle), P11Error> {
-        let mut public = vec![Attribute::EcParams(P256_PARAMS.to_vec())];
+        let mut public = vec![Attribute::EcParams(Curve::P256.params().to_vec())];
         public.extend_from_slice(name);
         public.extend(attributes::template(
             &attributes::signing_public(token),
@@ -239,13 +236,12 @@ impl Hsm {
             .session
             .get_attributes(handle, &wanted)
             .map_err(|e| fault(e).doing("reading the transcript signer's public key"))?;
-        let on_p256 = read.contains(&Attribute::EcParams(P256_PARAMS.to_vec()));
-        let point = read.iter().find_map(|attribute| match attribute {
-            Attribute::EcPoint(point) => bare_point(point),
+        let on_p256 = read.contains(&Attribute::EcParams(Curve::P256.params().to_vec()));
+        let told = read.iter().find_map(|attribute| match attribute {
+            Attribute::EcPoint(told) => point(told),
             _ => None,
         });
-        point
-            .filter(|_| on_p256)
+        told.filter(|_| on_p256)
             .ok_or_else(|| Error::hsm("the HSM tells no point on P-256 of the transcript signer"))
     }
 }
@@ -262,24 +258,15 @@ fn private_half(id: Option<&[u8]>) -> Vec<Attribute> {
     template
 }
 
-/// The standard wants the point in an OCTET STRING (PKCS#11 v2.40, section 2.3.3); some modules give it bare.
-fn bare_point(value: &[u8]) -> Option<[u8; POINT]> {
-    let bare = match value {
-        [0x04, 0x41, point @ ..] if point.len() == POINT => point,
-        point => point,
-    };
-    let point: [u8; POINT] = bare.try_into().ok()?;
-    (point[0] == 4).then_some(point) // uncompressed
+/// An uncompressed point on P-256.
+fn point(value: &[u8]) -> Option<[u8; POINT]> {
+    let point: [u8; POINT] = bare_point(value).try_into().ok()?;
+    (point[0] == 4).then_some(point)
 }
 
 /// A digest that is none of anything that matters.
-fn challenge() -> Result<[u8; 32]> {
-    let mut random = [0; 32];
-    SysRng
-        .try_fill_bytes(&mut random)
-        .map_err(|e| Error::machine(format!("drawing a challenge: {e}")))?;
-    let text = [b"byok-ceremony signer challenge v1".as_slice(), &random].concat();
-    Ok(words::sha256(&text))
+fn challenge_digest() -> Result<[u8; 32]> {
+    challenge("byok-ceremony signer challenge v1").map(|text| words::sha256(&text))
 }
 
 fn sign_in(session: &Session, handle: ObjectHandle, digest: &[u8; 32]) -> Result<[u8; 64]> {
@@ -308,14 +295,14 @@ mod tests {
 
     #[test]
     fn a_point_is_read_wrapped_and_bare() {
-        let mut point = [7; POINT];
-        point[0] = 4;
-        let wrapped = [&[0x04, 0x41][..], &point].concat();
-        assert_eq!(bare_point(&wrapped), Some(point));
-        assert_eq!(bare_point(&point), Some(point));
-        point[0] = 2;
-        assert_eq!(bare_point(&point), None);
-        assert_eq!(bare_point(&wrapped[1..]), None);
-        assert_eq!(bare_point(&[]), None);
+        let mut bare = [7; POINT];
+        bare[0] = 4;
+        let wrapped = [&[0x04, 0x41][..], &bare].concat();
+        assert_eq!(point(&wrapped), Some(bare));
+        assert_eq!(point(&bare), Some(bare));
+        bare[0] = 2;
+        assert_eq!(point(&bare), None);
+        assert_eq!(point(&wrapped[1..]), None);
+        assert_eq!(point(&[]), None);
     }
 }

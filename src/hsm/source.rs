@@ -1,8 +1,6 @@
 //! Material that was there before the ceremony: a key of the token, and bytes of this computer that come in.
 
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 
 use super::check::Length;
 use super::check::unsigned;
@@ -82,10 +80,7 @@ impl Hsm {
     }
 
     fn none_there(&self, named: Named, spec: Spec) -> Error {
-        let kind = match spec.is_private() {
-            true => "private key",
-            false => "secret key",
-        };
+        let kind = spec.class_name();
         let error = match named {
             Named::Label(label) => {
                 Error::hsm(format!("the token holds no {kind} labelled {label:?}"))
@@ -201,10 +196,7 @@ impl Hsm {
                 .map_err(fault)?;
             return Ok(entrance.row.name);
         };
-        let mut bytes = Locked::zeroed(len)?;
-        SysRng
-            .try_fill_bytes(&mut bytes)
-            .map_err(|e| Error::machine(format!("drawing a throw-away key: {e}")))?;
+        let bytes = Locked::random(len, "a throw-away key")?;
         let brought = self.bring_in_as(&bytes, spec, Life::Session, &[])?;
         self.destroy(brought)?;
         Ok("C_CreateObject")
@@ -258,10 +250,7 @@ impl Hsm {
 
     /// The throw-away AES key, with the first row of AES-KWP by which a private key made here comes in right.
     fn entrance(&mut self) -> Result<Entrance> {
-        let mut key = Locked::zeroed(32)?;
-        SysRng
-            .try_fill_bytes(&mut key)
-            .map_err(|e| Error::machine(format!("drawing a throw-away key: {e}")))?;
+        let key = Locked::random(32, "a throw-away key")?;
         let handle = self
             .bring_in(&key, &attributes::entrance_key())
             .map_err(|e| e.doing("loading a key to bring a private key in"))?;

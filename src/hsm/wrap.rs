@@ -4,8 +4,6 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 
 use super::check::unsigned;
 use super::{Hsm, Material, attributes, fault, quirks};
@@ -226,10 +224,7 @@ impl Hsm {
     /// # Errors
     /// Exit 3 where the HSM refuses it; exit 5 where memory or randomness fails.
     pub fn transport(&self) -> Result<Transport> {
-        let mut key = Locked::zeroed(32)?;
-        SysRng
-            .try_fill_bytes(&mut key)
-            .map_err(|e| Error::machine(format!("drawing a transport key: {e}")))?;
+        let key = Locked::random(32, "a transport key")?;
         let handle = self
             .bring_in(&key, &attributes::transport_key())
             .map_err(|e| e.doing("loading the transport key for wrap_in = \"host\""))?;

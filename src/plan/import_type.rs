@@ -32,6 +32,16 @@ pub enum Role<'a> {
     },
 }
 
+impl Role<'_> {
+    /// For people who approve it.
+    pub fn told(self) -> String {
+        match self {
+            Self::Primary => "taken for the PRIMARY of this multi-Region key".to_owned(),
+            Self::Replica { of } => format!("taken for a REPLICA; imported after {}", of.name),
+        }
+    }
+}
+
 impl ImportAs {
     /// The KMS name.
     pub fn name(self) -> &'static str {

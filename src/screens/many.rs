@@ -7,7 +7,7 @@ use std::fmt::Display;
 use super::{field, grouped, keep_meaning, verb};
 use crate::ceremony;
 use crate::machine;
-use crate::plan::{ImportPlan, KeyPlan, Kind, Plan, Source, WrapIn};
+use crate::plan::{ImportPlan, KeyPlan, Kind, Plan, Source};
 use crate::previous::Previous;
 
 /// With more data keys or imports than this the approval counts them.
@@ -111,10 +111,7 @@ fn imports(imports: &[(&KeyPlan, &ImportPlan)]) -> String {
 }
 
 fn wrapped(import: &ImportPlan) -> String {
-    let place = match import.wrap_in {
-        WrapIn::Hsm => "inside the HSM",
-        WrapIn::Host => "IN THIS COMPUTER'S MEMORY",
-    };
+    let place = import.wrap_in.place();
     format!("{place}, {}", import.wrapping)
 }
 

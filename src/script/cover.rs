@@ -6,8 +6,7 @@ use crate::html::{
     Html, Sheet, code, facts, free, groups, line, p, rows_to_compare, short_line, table, tag,
 };
 use crate::machine;
-use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Role, Source, WrapIn};
-use crate::spec::Spec;
+use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Source};
 
 pub(super) fn first(script: &Script) -> Sheet {
     let plan = script.plan;
@@ -189,7 +188,7 @@ fn kept(script: &Script, key: &KeyPlan) -> &'static str {
 
 fn data_key(script: &Script, key: &KeyPlan) -> Html {
     let (kcv, fingerprint) = script.known(&key.label);
-    let has_kcv = matches!(key.spec, Spec::Symmetric { .. });
+    let has_kcv = key.spec.has_kcv();
     let note = match (has_kcv, kcv, &fingerprint) {
         (true, Some(_), _) => Some("  as in the record before"),
         (true, None, _) | (false, _, None) => Some("filled in at step 7"),
@@ -206,7 +205,11 @@ fn data_key(script: &Script, key: &KeyPlan) -> Html {
         ),
         ("kept".into(), kept(script, key).into()),
     ];
-    rows.extend(comes_from(script, key));
+    rows.extend(
+        comes_from(script, key)
+            .into_iter()
+            .map(|(name, told)| (name.into(), told)),
+    );
     if let Some(note) = note {
         rows.push((name.into(), Html::from([script.glance(key), note.into()])));
     }
@@ -217,7 +220,7 @@ fn data_key(script: &Script, key: &KeyPlan) -> Html {
 }
 
 /// Of material that was there before.
-fn comes_from(script: &Script, key: &KeyPlan) -> Vec<(Html, Html)> {
+fn comes_from(script: &Script, key: &KeyPlan) -> Vec<(&'static str, Html)> {
     let from: Html = match &key.source {
         Source::Hsm => return Vec::new(),
         Source::Token(_) => format!(
@@ -231,11 +234,8 @@ fn comes_from(script: &Script, key: &KeyPlan) -> Vec<(Html, Html)> {
             ", in clear: whoever has or had it has the data key".into(),
         ]),
     };
-    let reason = key.reason.iter().map(|why| ("reason".into(), why.into()));
-    [("comes from".into(), from)]
-        .into_iter()
-        .chain(reason)
-        .collect()
+    let reason = key.reason.iter().map(|why| ("reason", why.into()));
+    [("comes from", from)].into_iter().chain(reason).collect()
 }
 
 /// A row for each import, and for a data key without one.
@@ -251,6 +251,10 @@ fn all_data_keys(script: &Script) -> Html {
                 key.keep.name()
             )
             .into(),
+            comes_from(script, key)
+                .into_iter()
+                .map(|(name, told)| p([format!("{name}: ").into(), told]))
+                .collect(),
         ]);
         let (_, fingerprint) = script.known(&key.label);
         let check = match fingerprint {
@@ -260,7 +264,12 @@ fn all_data_keys(script: &Script) -> Html {
         };
         let mut first = Some((what, check));
         let nowhere = key.imports.is_empty().then(|| "no import".into());
-        for import in key.imports.iter().map(in_short).chain(nowhere) {
+        for import in key
+            .imports
+            .iter()
+            .map(|import| in_short(script, key, import))
+            .chain(nowhere)
+        {
             let (what, check) = first.take().unwrap_or_default();
             rows.push(vec![what, import, check]);
         }
@@ -272,17 +281,23 @@ fn all_data_keys(script: &Script) -> Html {
     )
 }
 
-fn in_short(import: &ImportPlan) -> Html {
-    let place = match import.wrap_in {
-        WrapIn::Hsm => "inside the HSM",
-        WrapIn::Host => "IN THIS COMPUTER'S MEMORY",
-    };
+fn in_short(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {
+    let place = import.wrap_in.place();
     let expires = import.expires.map_or("never expires".to_owned(), |at| {
         format!("expires {}", machine::for_people(at))
     });
     let mut told = format!("; wrapped {place}, {}; {expires}", import.wrapping);
     if let Some(of) = &import.witness_of {
         told += &format!("; a witness of {of}");
+    }
+    if let Some(role) = key.role(script.plan.kind, import) {
+        told += &format!("; {}", role.told());
+    }
+    if let Some(name) = imported_as(script, key, import) {
+        told += &format!("; imported as {name}");
+    }
+    if let Some(description) = &import.description {
+        told += &format!("; described as {description}");
     }
     if let Some(reason) = &import.other_kms_key {
         told += &format!("; another KMS key than before: {reason}");
@@ -300,12 +315,20 @@ fn in_short(import: &ImportPlan) -> Html {
     ])
 }
 
+/// What KMS is told of the material, where it is told anything.
+fn imported_as(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Option<String> {
+    let kind = script.plan.kind;
+    let import_type = ceremony::import_type(kind, script.previous, key, import)?;
+    let rotates = match key.rotates(kind, import) {
+        Some(_) => "; the KMS key is rotated to it afterwards, online",
+        None => "",
+    };
+    Some(format!("{}{rotates}", import_type.name()))
+}
+
 fn import(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {
     let arn = &import.key_arn;
-    let place = match import.wrap_in {
-        WrapIn::Hsm => "inside the HSM",
-        WrapIn::Host => "IN THIS COMPUTER'S MEMORY",
-    };
+    let place = import.wrap_in.place();
     let expires = import
         .expires
         .map_or("never".to_owned(), machine::for_people);
@@ -329,22 +352,10 @@ fn import(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {
     if let Some(of) = &import.witness_of {
         rows.push(vec!["witness of".into(), of.into()]);
     }
-    let region = match key.role(script.plan.kind, import) {
-        Some(Role::Primary) => Some("taken for the PRIMARY of this multi-Region key".to_owned()),
-        Some(Role::Replica { of }) => {
-            Some(format!("taken for a REPLICA; imported after {}", of.name))
-        }
-        None => None,
-    };
+    let region = key.role(script.plan.kind, import).map(|role| role.told());
     rows.extend(region.map(|told| vec!["Region".into(), told.into()]));
-    let import_type = ceremony::import_type(script.plan.kind, script.previous, key, import);
-    if let Some(import_type) = import_type {
-        let mut told = import_type.name().to_owned();
-        if key.rotates(script.plan.kind, import).is_some() {
-            told += "; the KMS key is rotated to it afterwards, online";
-        }
-        rows.push(vec!["imported as".into(), told.into()]);
-    }
+    let imported_as = imported_as(script, key, import);
+    rows.extend(imported_as.map(|told| vec!["imported as".into(), told.into()]));
     if let Some(description) = &import.description {
         rows.push(vec!["described as".into(), description.into()]);
     }

@@ -1,14 +1,13 @@
 //! Private keys as bytes: PKCS#8 (RFC 5208; RFC 5915 for curves, RFC 8017 for RSA), as KMS imports them.
 
 use der::{Decode as _, Header, Reader as _, SliceReader};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use rsa::traits::PublicKeyParts as _;
 
 use super::on_curve;
 use crate::error::{Error, Result};
 use crate::locked::Locked;
+use crate::random;
 use crate::spec::{Curve, Spec};
 
 /// How many bytes the one DER structure has that `bytes` begin with. Some modules append zero bytes to what
@@ -18,15 +17,19 @@ use crate::spec::{Curve, Spec};
 /// Exit 3 where no whole SEQUENCE stands there.
 pub fn der_len(bytes: &[u8]) -> Result<usize> {
     const SEQUENCE: u8 = 0x30;
-    let whole = || -> der::Result<usize> {
-        let mut reader = SliceReader::new(bytes)?;
-        let header = Header::decode(&mut reader)?;
-        let len = (reader.position() + header.length())?;
-        usize::try_from(len)
-    };
-    match whole() {
-        Ok(len) if bytes.first() == Some(&SEQUENCE) && len <= bytes.len() => Ok(len),
+    match element(bytes) {
+        Some((len, ..)) if bytes.first() == Some(&SEQUENCE) => Ok(len),
         _ => Err(Error::hsm("no PKCS#8 structure stands there")),
+    }
+}
+
+/// What stands in the SEQUENCE that `head` begins with, which may be cut off.
+pub fn content(head: &[u8]) -> Option<&[u8]> {
+    match head {
+        [0x30, 0x82, _, _, content @ ..]
+        | [0x30, 0x81, _, content @ ..]
+        | [0x30, 0..=0x7f, content @ ..] => Some(content),
+        _ => None,
     }
 }
 
@@ -38,9 +41,7 @@ pub fn throw_away_p256() -> Result<Locked> {
     let failed = |e: String| Error::machine(format!("making a throw-away key: {e}"));
     let mut number = Locked::zeroed(32)?;
     loop {
-        SysRng
-            .try_fill_bytes(&mut number)
-            .map_err(|e| failed(e.to_string()))?;
+        random::fill(&mut number, "a throw-away key")?;
         // all but about one number of 2^32 is below the curve's order
         let Ok(key) = p256::SecretKey::from_slice(&number) else {
             continue;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::spec::{Curve, Spec};
 use crate::words;
 use crate::wrapping::key::{WrappingKey, is_pem};
+use crate::wrapping::pkcs8;
 
 /// Wrapping keys of KMS: the name, and the length of their modulus in bytes.
 const WRAPPING_KEYS: [(&str, usize); 3] = [("RSA_2048", 256), ("RSA_3072", 384), ("RSA_4096", 512)];
@@ -134,13 +135,7 @@ fn kind(head: &[u8]) -> Option<&'static str> {
         }
         _ => {}
     }
-    let content = match head {
-        [0x30, 0x82, _, _, content @ ..]
-        | [0x30, 0x81, _, content @ ..]
-        | [0x30, 0..=0x7f, content @ ..] => content,
-        _ => return None,
-    };
-    match content {
+    match pkcs8::content(head)? {
         [0x02, 0x01, 0x00 | 0x01, 0x30, ..] => Some("a PRIVATE KEY (PKCS#8, DER)"),
         [0x02, 0x01, 0x00, 0x02, ..] | [0x02, 0x01, 0x01, 0x04, ..] => {
             Some("a PRIVATE KEY in another form than PKCS#8 (DER)")
