@@ -3,12 +3,11 @@
 use cryptoki::error::Error as P11Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use super::keys::{KeyId, sees_private_objects, template_refused};
-use super::{Attributes, Hsm, attributes, fault, quirks};
+use super::{Attributes, Hsm, Session, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::transcript::public_key::PublicKey;
 use crate::words;
