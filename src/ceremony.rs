@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::error::{Error, Result, Step};
-use crate::hsm::{self, Hsm, KeyId, Module, removal_command};
+use crate::hsm::{self, Hsm, KeyId, Module, removal_command, under_way};
 use crate::operator::Operator;
 use crate::plan::{self, Plan};
 use crate::previous::Previous;
@@ -191,6 +191,7 @@ impl<'a> Ceremony<'a> {
         self.take_notes()?; // of the step that ends
         self.record.transcript.sync()?;
         self.step = step;
+        under_way::serves(None);
         self.operator.go_on()?;
         self.operator.step(
             step,
@@ -226,6 +227,11 @@ impl<'a> Ceremony<'a> {
                 done => break done?,
             }
         };
+        let record = self.plan.directory.display();
+        self.operator.look_after_calls(&format!(
+            "The record {record} is sealed and complete; only the session with the HSM is not closed. byok verify \
+             --next {record} shows what comes next."
+        ))?;
         Ok(Sealed {
             directory: self.plan.directory.clone(),
             head,
@@ -306,6 +312,7 @@ impl<'a> Ceremony<'a> {
                 working.display()
             ),
         });
+        let _ = self.operator.look_after_calls(&error.for_people());
         error
     }
 

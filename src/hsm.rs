@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function};
 use cryptoki::error::{Error as P11Error, RvError};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::UserType;
 use cryptoki::slot::{Slot, TokenInfo};
 use serde::Serialize;
 
@@ -22,10 +22,14 @@ mod keys;
 mod practice;
 mod quirks;
 mod secrets;
+mod session;
 mod sign;
 mod source;
+pub mod under_way;
 mod uri;
 mod wrap;
+
+use session::{Context, Session};
 
 pub use attributes::{Attributes, Life};
 pub use escrow::EscrowHandle;
@@ -60,7 +64,7 @@ pub struct Module {
     path: PathBuf,
     sha256: words::Digest,
     library: String,
-    context: Pkcs11,
+    context: Context,
 }
 
 impl Module {
@@ -86,7 +90,7 @@ impl Module {
         // dlopen looks a bare name up elsewhere than the digest was taken.
         let whole =
             std::path::absolute(path).map_err(|e| Error::hsm(e.to_string()).doing(doing()))?;
-        let context = Pkcs11::new(whole).map_err(|e| fault(e).doing(doing()))?;
+        let context = Context::new(&whole).map_err(|e| fault(e).doing(doing()))?;
         let threads = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
         context.initialize(threads).map_err(|e| {
             hints_of_environment(fault(e).doing(doing()).hint(
@@ -287,7 +291,7 @@ pub enum Login {
 
 /// An open session with a token. Dropping it closes the session, and session objects with it.
 pub struct Hsm {
-    context: Pkcs11,
+    context: Context,
     session: Session,
     token: Token,
     /// The row of `quirks::OMISSIONS` that the module took.

@@ -13,6 +13,7 @@
 //! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`. So does `stop`, except where every
 //!   answer but one ends the ceremony anyhow.
 //! - A wrong PIN is asked again after what the token says is left; the last try needs the word LAST.
+//! - A call into the HSM that has not come back after 30 seconds is named; STOP then ends the process.
 //! - A dumb terminal and a narrow window change how it looks, never what is asked.
 
 use std::io::Write as _;
@@ -24,8 +25,10 @@ use crate::locked::Locked;
 
 mod prompt;
 mod terminal;
+mod waiting;
 
 pub use terminal::Terminal;
+use waiting::{Ender, Watch};
 
 /// Whoever the ceremony talks to.
 pub trait Operator {
@@ -82,6 +85,15 @@ pub trait Operator {
     /// Exit 1.
     fn go_on(&self) -> Result<()>;
 
+    /// Looks after calls into the HSM from now on. `ending` says what exists where the process is ended in
+    /// one, and what to do then; said again, it replaces what was said before.
+    ///
+    /// # Errors
+    /// Exit 5 where nobody can look.
+    fn look_after_calls(&mut self, _ending: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Announces a step.
     fn step(&mut self, step: Step, mode: &str) {
         self.say(&announced(step, mode));
@@ -132,6 +144,7 @@ impl Interrupted {
 pub struct Unattended {
     interrupted: Interrupted,
     silent: bool,
+    watch: Option<Watch>,
 }
 
 impl Unattended {
@@ -140,6 +153,7 @@ impl Unattended {
         Self {
             interrupted,
             silent: false,
+            watch: None,
         }
     }
 
@@ -148,6 +162,7 @@ impl Unattended {
         Self {
             interrupted,
             silent: true,
+            watch: None,
         }
     }
 }
@@ -179,5 +194,17 @@ impl Operator for Unattended {
 
     fn go_on(&self) -> Result<()> {
         self.interrupted.check()
+    }
+
+    fn look_after_calls(&mut self, ending: &str) -> Result<()> {
+        match &self.watch {
+            _ if self.silent => {}
+            Some(watch) => watch.now_exists(ending),
+            None => {
+                let interrupted = self.interrupted.clone();
+                self.watch = Some(Watch::begin(Ender::Signal, interrupted, ending)?);
+            }
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tests/run.sh              everything: formatting, lints, builds, all tests
 # tests/run.sh quick        the same without the second HSM (kryoptic), the KMS and the bare Debian
+# tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person: hours, and their counts
 # tests/run.sh FILTER…      only tests whose name contains one of the filters
 # tests/run.sh --OPTION…    the arguments of `cargo test`, as they are
 #
@@ -36,6 +37,7 @@ mode=all
 case ${1:-} in
 '') ;;
 quick) mode=quick && shift ;;
+faults) mode=faults && shift ;;
 *) mode=some ;;
 esac
 
@@ -209,6 +211,10 @@ fi
 if [ "$mode" = quick ]; then
     skip 'build kryoptic' quick
     skip 'KMS venv' quick
+elif [ "$mode" = faults ]; then
+    if [ -f "$modules/release/libbyok_kryoptic.so" ]; then
+        export BYOK_TEST_KRYOPTIC=$modules/release/libbyok_kryoptic.so
+    fi
 else
     if have_all 'build kryoptic' make perl libclang1-14 libclang-common-14-dev; then
         if stage 'build kryoptic' module kryoptic; then
@@ -247,7 +253,7 @@ proxy_tests() {
     CARGO_TARGET_DIR=$modules quietly proxy-tests cargo test --locked --manifest-path tests/modules/proxy/Cargo.toml
 }
 
-if [ "$mode" != some ]; then
+if [ "$mode" != some ] && [ "$mode" != faults ]; then
     if cargo fmt --version >/dev/null 2>&1; then
         stage 'cargo fmt' format || true
     else
@@ -284,6 +290,12 @@ cargo_test() {
         *) arguments=(-- "$@") ;;
         esac
     fi
+    if [ "$mode" = faults ]; then
+        cargo build --quiet --locked --examples &&
+            BYOK_TEST_ALL=1 cargo test --locked --no-fail-fast --test faults --test kills --test hostile_people -- \
+                --nocapture 2>&1 | tee "$logs/test.log"
+        return
+    fi
     cargo test --locked --no-fail-fast ${arguments[@]+"${arguments[@]}"} 2>&1 | tee "$logs/test.log"
 }
 
@@ -306,6 +318,10 @@ if [ "$outcome" = FAILED ] && [ "$tests_failed" -eq 0 ]; then
 fi
 printf -- '-- cargo test: %s, %d s\n' "$outcome" $((SECONDS - start))
 
+if [ "$mode" = faults ]; then
+    # --nocapture: a count may stand behind the name of its test
+    grep -aoE '(faults|kills|hostile people): .*[0-9]+ (safe|refused).*' "$logs/test.log" || true
+fi
 if [ "$noted" -gt 0 ]; then
     sed 's/^/skipped: /' "$BYOK_TEST_SKIPS"
 fi

@@ -34,6 +34,7 @@ impl Ceremony<'_> {
         let mut proved = Vec::new();
         for key in plan.keys.iter().filter(|key| key.keep != Keep::None) {
             let expected = self.expected(key)?;
+            crate::hsm::under_way::serves(Some(&key.label));
             let (found, notes) = find_right(self.hsm_mut()?, key, &expected)
                 .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;
             self.notes(&notes)?;

@@ -12,7 +12,7 @@ use crate::escrow::slip39::{self, Share, words::Words};
 use crate::escrow::{
     ESCROW_KEY_LEN, KeyWrap, Package, PackedKey, Quorum, UntrustedShares, share_digest,
 };
-use crate::hsm::{DataKey, Life};
+use crate::hsm::{DataKey, Life, under_way};
 use crate::locked::Locked;
 use crate::plan::{Deliver, EscrowPlan, KeyPlan};
 use crate::transcript::{DealtShare, Event};
@@ -85,11 +85,13 @@ impl Ceremony<'_> {
         let loaded = hsm.load_proved(key, plan.keys.iter().map(|key| key.spec))?;
         let mut packed = Vec::with_capacity(keys.len());
         for (of_plan, data_key) in plan.keys.iter().zip(keys) {
+            under_way::serves(Some(&data_key.label));
             let wrapped = hsm
                 .wrap_for_escrow(&loaded, &data_key.material)
                 .map_err(|e| e.doing(format!("wrapping {:?} for escrow", data_key.label)))?;
             packed.push(packed_key(of_plan, data_key, wrapped));
         }
+        under_way::serves(None);
         hsm.end_escrow_key(loaded)?;
         Ok(packed)
     }
@@ -247,6 +249,7 @@ impl Ceremony<'_> {
         let specs = keys.iter().map(|key| key.material.spec);
         let loaded = hsm.load_proved(quorum.escrow_key(), specs)?;
         for (packed, data_key) in package.keys.iter().zip(keys) {
+            under_way::serves(Some(&data_key.label));
             let back = hsm
                 .unwrap_packed(&loaded, &packed.wrapped, data_key.material.spec)
                 .map_err(|e| e.doing(format!("opening the package for {:?}", packed.label)))?;
@@ -269,6 +272,7 @@ impl Ceremony<'_> {
             if keys[at].life != Life::TokenUntilSealed {
                 continue;
             }
+            under_way::serves(Some(&keys[at].label));
             self.in_a_session(keys, |ceremony, keys| {
                 let sealed = ceremony.hsm()?.seal(&keys[at].material);
                 sealed.map_err(|e| e.doing(format!("sealing the data key {:?}", keys[at].label)))

@@ -6,7 +6,7 @@ use super::preflight::Preflight;
 use super::{
     Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,
 };
-use crate::hsm::{DataKey, Life, Material};
+use crate::hsm::{DataKey, Life, Material, under_way};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Source};
 use crate::transcript::{DataKeyFacts, KeyIntended};
 use crate::wrapping;
@@ -59,6 +59,7 @@ impl Ceremony<'_> {
         let mut made = Vec::with_capacity(intended.len());
         for (key, id) in intended {
             self.progress("made", made.len(), plan.keys.len())?;
+            under_way::serves(Some(&key.label));
             let Some(id) = id else {
                 made.push(self.take_from_token(key)?);
                 continue;
@@ -109,6 +110,7 @@ impl Ceremony<'_> {
         let mut wrapped = Vec::with_capacity(judged_count);
         for (((import, key), judged), proved) in of_import.zip(judged).zip(&preflight.imports) {
             self.progress("wrapped", wrapped.len(), judged_count)?;
+            under_way::serves(Some(&key.label));
             let doing = || {
                 format!(
                     "wrapping the data key {:?} for {:?}",

@@ -5,7 +5,7 @@ use super::reimport::{
 };
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step};
 use crate::escrow::{Package, PackedKey, Quorum};
-use crate::hsm::{DataKey, EscrowHandle, Hsm, Life};
+use crate::hsm::{DataKey, EscrowHandle, Hsm, Life, under_way};
 use crate::plan::{Keep, KeyPlan, PackageSource, Plan};
 use crate::previous::{Previous, read_package_file};
 use crate::spec::Spec;
@@ -46,6 +46,7 @@ impl Ceremony<'_> {
         let mut keys = Vec::with_capacity(plan.keys.len());
         for (key, packed) in plan.keys.iter().zip(&packed) {
             let expected = self.expected(key)?;
+            under_way::serves(Some(&key.label));
             let recovered = self
                 .recover_one(key, packed, &expected, &loaded)
                 .map_err(|e| e.doing(format!("recovering the data key {:?}", key.label)))?;

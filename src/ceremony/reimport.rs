@@ -4,7 +4,7 @@
 use super::generate::facts;
 use super::import_types;
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
-use crate::hsm::{DataKey, Found, Hsm, KeyId, Object};
+use crate::hsm::{DataKey, Found, Hsm, KeyId, Object, under_way};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
 use crate::previous::{HSM_FACTS, KnownKey, Previous};
 use crate::spec::Spec;
@@ -54,6 +54,7 @@ impl Ceremony<'_> {
         let mut keys = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
             let expected = self.expected(key)?;
+            under_way::serves(Some(&key.label));
             let found = self
                 .find_one(key, &expected)
                 .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;

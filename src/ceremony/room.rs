@@ -98,6 +98,11 @@ impl Ceremony<'_> {
     /// that are taken.
     pub(super) fn open_hsm(&mut self) -> Result<()> {
         self.begin(Step::OpenHsm)?;
+        let working = self.record.working().display().to_string();
+        self.operator.look_after_calls(&format!(
+            "What there is then: {working}, and in the HSM what this run asked it to make. byok doctor --leftovers \
+             {working} lists that; the next run of this plan takes both away."
+        ))?;
         let module = Module::load(&self.plan.hsm.module)?;
         let token = module.find(&self.plan.hsm.token)?;
         let hsm = module.open(&token)?;

@@ -241,22 +241,27 @@ impl Hsm {
     fn find_block_cipher(&self, handle: ObjectHandle) -> Result<usize> {
         let encrypt =
             |row: &quirks::BlockCipher| self.session.encrypt(&row.mechanism, handle, &[0; 16]);
-        let mut last = None;
+        let mut refused: Option<Error> = None;
         for (at, row) in quirks::BLOCK_CIPHERS.iter().enumerate() {
-            match encrypt(row) {
+            let why = match encrypt(row) {
                 Ok(block) if block.len() == 16 => return Ok(at),
-                Ok(block) => {
-                    last = Some(Error::hsm(format!(
-                        "{} gave {} bytes",
-                        row.name,
-                        block.len()
-                    )))
-                }
-                Err(e) => last = Some(fault(e).doing(row.name)),
+                Ok(block) => Error::hsm(format!("{} gave {} bytes", row.name, block.len())),
+                Err(e) => fault(e).doing(row.name),
+            };
+            // What failed first may be why the next one does.
+            refused = Some(match refused {
+                None => why,
+                Some(first) => Error {
+                    what: format!("{}; {}", first.what, why.what),
+                    ..first
+                },
+            });
+            if refused.as_ref().is_some_and(super::session_was_lost) {
+                break; // that says nothing of the row
             }
         }
         let none = || Error::hsm("no block cipher");
-        Err(last
+        Err(refused
             .unwrap_or_else(none)
             .doing("computing a key check value"))
     }

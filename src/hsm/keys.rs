@@ -7,10 +7,10 @@ use cryptoki::context::Function;
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, SessionState};
+use cryptoki::session::SessionState;
 
 use super::check::{Length, Told};
-use super::{Attributes, Hsm, Life, attributes, fault, quirks};
+use super::{Attributes, Hsm, Life, Session, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::random;
 use crate::spec::Spec;

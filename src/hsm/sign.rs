@@ -3,11 +3,10 @@
 use cryptoki::error::Error as P11Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
 
 use super::check::{bare_point, challenge};
 use super::keys::{KeyId, sees_private_objects, template_refused};
-use super::{Attributes, Hsm, attributes, fault, quirks};
+use super::{Attributes, Hsm, Session, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::spec::Curve;
 use crate::transcript::public_key::PublicKey;

@@ -13,6 +13,7 @@ use rustix::termios::{
 };
 
 use super::prompt::{Occasion, Own, Prompt};
+use super::waiting::{Ender, Watch};
 use super::{Interrupted, Operator};
 use crate::error::{Error, Result, Step};
 use crate::escrow::slip39::words::looks_like_share;
@@ -36,6 +37,7 @@ pub struct Terminal {
     occasion: Occasion,
     /// What people typed after `note`, until the transcript takes it.
     notes: Vec<String>,
+    watch: Option<Watch>,
 }
 
 /// How a typed line ended.
@@ -68,6 +70,7 @@ impl Terminal {
             interrupted,
             occasion: Occasion::Ceremony,
             notes: Vec::new(),
+            watch: None,
         };
         tcsetattr(stdin(), OptionalActions::Now, &terminal.quiet).map_err(terminal_error)?;
         Ok(Some(terminal))
@@ -292,6 +295,18 @@ impl Operator for Terminal {
         self.interrupted.check()
     }
 
+    fn look_after_calls(&mut self, ending: &str) -> Result<()> {
+        match &self.watch {
+            Some(watch) => watch.now_exists(ending),
+            None => {
+                let ender = Ender::Terminal(self.before.clone());
+                let interrupted = self.interrupted.clone();
+                self.watch = Some(Watch::begin(ender, interrupted, ending)?);
+            }
+        }
+        Ok(())
+    }
+
     /// With the first step people are told, once, what they can type at every question.
     fn step(&mut self, step: Step, mode: &str) {
         self.say(&super::announced(step, mode));
@@ -307,6 +322,7 @@ impl Operator for Terminal {
 impl Drop for Terminal {
     /// Gives the terminal back, and says which notes no record could take.
     fn drop(&mut self) {
+        self.watch = None;
         for note in std::mem::take(&mut self.notes) {
             let note = words::printable(&note);
             self.say(&format!(" Not recorded, for there is no record: {note}\n"));

@@ -11,7 +11,9 @@ use crate::names::Half;
 use crate::real;
 use crate::rules::Attribute;
 use crate::wraps;
-use crate::{Bytes, Handle, LIST, Len, Mechanism, Object, Proxy, Session, Slot, Template, Ulong};
+use crate::{
+    Api, Bytes, Handle, LIST, Len, Mechanism, Object, Proxy, Session, Slot, Template, Ulong,
+};
 
 /// The proxy's own list, not the real module's.
 pub fn get_function_list(_: &Proxy, list: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
@@ -111,7 +113,7 @@ pub fn login(proxy: &Proxy, session: Session, user: CK_USER_TYPE, pin: Bytes, le
 ///
 /// # Safety
 /// `template` is null or points to `count` attributes.
-unsafe fn attributes<'a>(template: Template, count: Ulong) -> &'a mut [CK_ATTRIBUTE] {
+pub unsafe fn attributes<'a>(template: Template, count: Ulong) -> &'a mut [CK_ATTRIBUTE] {
     if template.is_null() {
         return &mut [];
     }
@@ -139,7 +141,40 @@ pub fn create_object(
             return CKR_TEMPLATE_INCONSISTENT;
         }
     }
-    real!(proxy, C_CreateObject(session, template, count, object))
+    let mut new = weakened(
+        template,
+        count,
+        &rules_at(proxy, Api::C_CreateObject, template, count),
+        |_| true,
+    );
+    let (list, count) = (new.as_mut_ptr(), new.len() as Ulong);
+    real!(proxy, C_CreateObject(session, list, count, object))
+}
+
+/// `weaken-at` of the call under way, where its template does not ask for that anyhow.
+fn rules_at(proxy: &Proxy, function: Api, template: Template, count: Ulong) -> Vec<Attribute> {
+    let (index, number) = (function as usize, proxy.number(function));
+    // SAFETY: the caller's template, as PKCS#11 asks
+    let asked = unsafe { attributes(template, count) };
+    let asks = |rule: &Attribute| {
+        asked.iter().any(|attribute| {
+            attribute.type_ == rule.kind
+                && !attribute.pValue.is_null()
+                && attribute.ulValueLen == 1
+                // SAFETY: not null, and a byte long
+                && unsafe { *attribute.pValue.cast::<CK_BBOOL>() } == CK_BBOOL::from(rule.value)
+        })
+    };
+    let rules = proxy.rules.weaken_at.iter();
+    let now = rules.filter(|(at, _)| at.function == index && at.call == number);
+    let rules: Vec<Attribute> = now
+        .map(|(_, rule)| rule.clone())
+        .filter(|rule| !asks(rule))
+        .collect();
+    if !rules.is_empty() {
+        proxy.changed(function);
+    }
+    rules
 }
 
 static mut TRUE: CK_BBOOL = CK_TRUE;
@@ -189,7 +224,12 @@ pub fn generate_key(
     count: Ulong,
     key: Handle,
 ) -> CK_RV {
-    let mut new = weakened(template, count, &proxy.rules.weaken, |_| true);
+    let rules = [
+        proxy.rules.weaken.clone(),
+        rules_at(proxy, Api::C_GenerateKey, template, count),
+    ]
+    .concat();
+    let mut new = weakened(template, count, &rules, |_| true);
     real!(
         proxy,
         C_GenerateKey(
@@ -215,7 +255,11 @@ pub fn generate_key_pair(
     private_key: Handle,
 ) -> CK_RV {
     // added where it belongs: to the private key, unless only a public key has it
-    let rules = &proxy.rules.weaken;
+    let rules = &[
+        proxy.rules.weaken.clone(),
+        rules_at(proxy, Api::C_GenerateKeyPair, private, private_count),
+    ]
+    .concat();
     let mut public = weakened(public, public_count, rules, |rule| {
         rule.half == Half::Public
     });
@@ -254,6 +298,7 @@ pub fn unwrap_key(
     let rules = [
         proxy.rules.weaken.as_slice(),
         proxy.rules.weaken_unwrapped.as_slice(),
+        &rules_at(proxy, Api::C_UnwrapKey, template, count),
     ]
     .concat();
     let mut new = weakened(template, count, &rules, |_| true);

@@ -9,6 +9,7 @@
 //! | `fail:C_Name:N:CKR_NAME` | call N (from 1; `*` is every call) is not forwarded and answers that value (a name or `0x` hex) |
 //! | `removed-after:C_Name:N` | from call N on the token is gone: `CKR_DEVICE_REMOVED` for whatever takes a session, `CKR_TOKEN_NOT_PRESENT` for whatever asks the token |
 //! | `hang:C_Name:N` | call N is not forwarded and never comes back; the log says `C_Name hangs` |
+//! | `slow:C_Name:N:SECONDS` | call N takes so long before it is forwarded; the log says `C_Name takes long` |
 //! | `lose-session:C_Name:N` | before call N is forwarded, every session is closed, as an HSM does after a time-out: its handle is then invalid and nobody is logged in |
 //! | `refuse-create-secret` | `C_CreateObject` of a secret key answers `CKR_TEMPLATE_INCONSISTENT` |
 //! | `weaken:CKA_NAME=true` | generated and unwrapped keys get that value (or `false`), whatever the caller's template says; reading back tells the truth |
@@ -16,6 +17,12 @@
 //! | `lie:CKA_NAME=true` | `C_GetAttributeValue` answers that value (or `false`), whatever the object has |
 //! | `wrap-length:N` | `C_WrapKey` answers N bytes more (zeros, within the buffer), or fewer if N is negative; its size query says the same |
 //! | `wrap-flip:N` | the N-th `C_WrapKey` that answers bytes has one bit of them changed |
+//! | `length:C_Name:N:-1` | call N says so many bytes fewer (or, of a size query alone, more: `:1`); of attributes, the last one is shorter |
+//! | `flip:C_Name:N` | of the bytes that call N answers (`C_Encrypt`, `C_Sign`, `C_WrapKey`) one bit is changed |
+//! | `twice:C_Name:N` | call N answers a handle that was there already: that of the object made before, or, of a search, its first hit once more |
+//! | `other-key:C_UnwrapKey:N` | call N makes a key of other bytes, with the attributes that were asked for |
+//! | `weaken-at:C_Name:N:CKA_NAME=true` | as `weaken`, for what call N makes |
+//! | `lie-at:C_GetAttributeValue:N` | call N answers one boolean as it is not; which one goes by N |
 //! | `rsa-aes-key-wrap` | `C_WrapKey` knows `CKM_RSA_AES_KEY_WRAP`, by its two parts in the real module; `:sha1` uses SHA-1 whatever is asked, and answers `CKR_OK` |
 //! | `private-as:inner` | `C_WrapKey` wraps of a private key what stands inside its PKCS#8 (SEC 1 or PKCS#1); `private-as:longer:N`: the PKCS#8 and N zero bytes |
 //! | `pin-flags` | wrong user PINs show in the token's flags; the third locks. `pin-flags:2`: two were wrong before this process began |
@@ -32,6 +39,7 @@
 mod escape;
 mod faults;
 mod names;
+mod once;
 mod rules;
 mod wraps;
 
@@ -39,6 +47,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use cryptoki_sys::*;
 
@@ -130,17 +139,17 @@ functions! {
     session C_SetOperationState(session: Session, state: Bytes, state_len: Ulong, encryption: Object, authentication: Object);
     session C_Login(session: Session, user: CK_USER_TYPE, pin: Bytes, pin_len: Ulong) via faults::login;
     session C_Logout(session: Session);
-    session C_CreateObject(session: Session, template: Template, count: Ulong, object: Handle) via faults::create_object;
+    session C_CreateObject(session: Session, template: Template, count: Ulong, object: Handle) via once::create_object;
     session C_CopyObject(session: Session, from: Object, template: Template, count: Ulong, object: Handle);
     session C_DestroyObject(session: Session, object: Object);
     session C_GetObjectSize(session: Session, object: Object, size: Len);
-    session C_GetAttributeValue(session: Session, object: Object, template: Template, count: Ulong) via faults::get_attribute_value;
+    session C_GetAttributeValue(session: Session, object: Object, template: Template, count: Ulong) via once::get_attribute_value;
     session C_SetAttributeValue(session: Session, object: Object, template: Template, count: Ulong);
     session C_FindObjectsInit(session: Session, template: Template, count: Ulong);
-    session C_FindObjects(session: Session, objects: Handle, most: Ulong, count: Len);
+    session C_FindObjects(session: Session, objects: Handle, most: Ulong, count: Len) via once::find_objects;
     session C_FindObjectsFinal(session: Session);
     session C_EncryptInit(session: Session, mechanism: Mechanism, key: Object);
-    session C_Encrypt(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
+    session C_Encrypt(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len) via once::encrypt;
     session C_EncryptUpdate(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
     session C_EncryptFinal(session: Session, out: Bytes, out_len: Len);
     session C_DecryptInit(session: Session, mechanism: Mechanism, key: Object);
@@ -153,7 +162,7 @@ functions! {
     session C_DigestKey(session: Session, key: Object);
     session C_DigestFinal(session: Session, out: Bytes, out_len: Len);
     session C_SignInit(session: Session, mechanism: Mechanism, key: Object);
-    session C_Sign(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
+    session C_Sign(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len) via once::sign;
     session C_SignUpdate(session: Session, data: Bytes, data_len: Ulong);
     session C_SignFinal(session: Session, out: Bytes, out_len: Len);
     session C_SignRecoverInit(session: Session, mechanism: Mechanism, key: Object);
@@ -168,12 +177,12 @@ functions! {
     session C_DecryptDigestUpdate(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
     session C_SignEncryptUpdate(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
     session C_DecryptVerifyUpdate(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
-    session C_GenerateKey(session: Session, mechanism: Mechanism, template: Template, count: Ulong, key: Handle) via faults::generate_key;
+    session C_GenerateKey(session: Session, mechanism: Mechanism, template: Template, count: Ulong, key: Handle) via once::generate_key;
     session C_GenerateKeyPair(session: Session, mechanism: Mechanism, public: Template, public_count: Ulong,
-                              private: Template, private_count: Ulong, public_key: Handle, private_key: Handle) via faults::generate_key_pair;
-    session C_WrapKey(session: Session, mechanism: Mechanism, wrapping: Object, key: Object, out: Bytes, out_len: Len) via faults::wrap_key;
+                              private: Template, private_count: Ulong, public_key: Handle, private_key: Handle) via once::generate_key_pair;
+    session C_WrapKey(session: Session, mechanism: Mechanism, wrapping: Object, key: Object, out: Bytes, out_len: Len) via once::wrap_key;
     session C_UnwrapKey(session: Session, mechanism: Mechanism, unwrapping: Object, wrapped: Bytes, wrapped_len: Ulong,
-                        template: Template, count: Ulong, key: Handle) via faults::unwrap_key;
+                        template: Template, count: Ulong, key: Handle) via once::unwrap_key;
     session C_DeriveKey(session: Session, mechanism: Mechanism, base: Object, template: Template, count: Ulong, key: Handle);
     session C_SeedRandom(session: Session, seed: Bytes, seed_len: Ulong);
     session C_GenerateRandom(session: Session, out: Bytes, out_len: Ulong);
@@ -197,6 +206,7 @@ struct Proxy {
     removed: AtomicBool,
     wrong_pins: faults::WrongPins,
     wrapped: AtomicU64,
+    last_made: AtomicU64,
 }
 
 impl Proxy {
@@ -216,6 +226,7 @@ impl Proxy {
             removed: AtomicBool::new(false),
             wrong_pins: faults::WrongPins::default(),
             wrapped: AtomicU64::new(0),
+            last_made: AtomicU64::new(0),
         })
     }
 
@@ -236,6 +247,12 @@ impl Proxy {
                 std::thread::park();
             }
         }
+        let mut slow = self.rules.slow.iter();
+        let now = slow.find(|(at, _)| at.function == index && number == at.call);
+        if let Some((_, seconds)) = now {
+            self.note(&format!("{name} takes long"));
+            std::thread::sleep(Duration::from_secs(seconds.unsigned_abs()));
+        }
         if (self.rules.lose_session.iter()).any(|at| at.function == index && number == at.call) {
             faults::close_all_sessions(self);
         }
@@ -249,6 +266,11 @@ impl Proxy {
         let rv = refusal.unwrap_or_else(forward);
         self.note(&format!("{name} {}", names::of_rv(rv)));
         rv
+    }
+
+    /// Which call of the function is under way, from 1. The tests' programs call from one thread.
+    fn number(&self, function: Api) -> u64 {
+        self.calls[function as usize].load(SeqCst)
     }
 
     fn note(&self, line: &str) {

@@ -15,12 +15,21 @@ pub struct Rules {
     pub fail: Vec<Fail>,
     pub removed_after: Vec<At>,
     pub hang: Vec<At>,
+    /// The calls that take so many seconds longer.
+    pub slow: Vec<(At, i64)>,
     /// The calls at which the token closes every session first.
     pub lose_session: Vec<At>,
     pub weaken: Vec<Attribute>,
     pub weaken_unwrapped: Vec<Attribute>,
     pub lie: Vec<Attribute>,
     pub wrap_length: i64,
+    /// The calls that answer so many bytes more or fewer.
+    pub length: Vec<(At, i64)>,
+    pub flip: Vec<At>,
+    pub twice: Vec<At>,
+    pub other_key: Vec<At>,
+    pub weaken_at: Vec<(At, Attribute)>,
+    pub lie_at: Vec<At>,
     /// The call of C_WrapKey whose result has one bit changed.
     pub wrap_flip: Option<u64>,
     /// `CKM_RSA_AES_KEY_WRAP` is there; `Some(true)`: it uses SHA-1 whatever is asked.
@@ -93,12 +102,19 @@ impl Rules {
             ("fail", Some(rest)) => self.fail.push(fail(rest)?),
             ("removed-after", Some(rest)) => self.removed_after.push(at(rest)?),
             ("hang", Some(rest)) => self.hang.push(at(rest)?),
+            ("slow", Some(rest)) => self.slow.push(length(rest)?),
             ("lose-session", Some(rest)) => self.lose_session.push(at(rest)?),
             ("weaken", Some(rest)) => self.weaken.push(attribute(rest)?),
             ("weaken-unwrapped", Some(rest)) => self.weaken_unwrapped.push(attribute(rest)?),
             ("lie", Some(rest)) => self.lie.push(attribute(rest)?),
             ("wrap-length", Some(rest)) => self.wrap_length = rest.parse().ok()?,
             ("wrap-flip", Some(rest)) => self.wrap_flip = Some(call_number(rest)?),
+            ("length", Some(rest)) => self.length.push(length(rest)?),
+            ("flip", Some(rest)) => self.flip.push(at(rest)?),
+            ("twice", Some(rest)) => self.twice.push(at(rest)?),
+            ("other-key", Some(rest)) => self.other_key.push(at(rest)?),
+            ("weaken-at", Some(rest)) => self.weaken_at.push(weaken_at(rest)?),
+            ("lie-at", Some(rest)) => self.lie_at.push(at(rest)?),
             ("rsa-aes-key-wrap", None) => self.rsa_aes = Some(false),
             ("rsa-aes-key-wrap", Some("sha1")) => self.rsa_aes = Some(true),
             ("private-as", Some("inner")) => self.private_as = Some(PrivateAs::Inner),
@@ -139,6 +155,18 @@ fn at(text: &str) -> Option<At> {
     Some(At { function, call })
 }
 
+/// `C_Name:N:-1`: a call and a number
+fn length(text: &str) -> Option<(At, i64)> {
+    let (call, more) = text.rsplit_once(':')?;
+    Some((at(call)?, more.parse().ok()?))
+}
+
+/// `C_Name:N:CKA_NAME=true|false`
+fn weaken_at(text: &str) -> Option<(At, Attribute)> {
+    let (call, rule) = text.rsplit_once(':')?;
+    Some((at(call)?, attribute(rule)?))
+}
+
 /// `CKA_NAME=true|false`
 fn attribute(text: &str) -> Option<Attribute> {
     let (name, value) = text.split_once('=')?;
@@ -159,7 +187,8 @@ mod tests {
              fail:C_Login:*:0x80000001;removed-after:C_GenerateKey:1;weaken:CKA_DECRYPT=true;\
              lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;lose-session:C_UnwrapKey:5;\
               wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;rsa-aes-key-wrap:sha1;private-as:longer:3;\
-              try-escape:/d;",
+              try-escape:/d;length:C_WrapKey:7:-1;flip:C_Sign:8;twice:C_FindObjects:9;\
+              other-key:C_UnwrapKey:10;slow:C_Login:13:40;weaken-at:C_GenerateKey:11:CKA_WRAP=true;lie-at:C_GetAttributeValue:12",
         )
         .unwrap();
         assert!(rules.oaep_sha1 && rules.refuse_create_secret);
@@ -178,6 +207,14 @@ mod tests {
         assert_eq!(rules.private_as, Some(PrivateAs::Longer(3)));
         assert_eq!(rules.try_escape.as_deref(), Some("/d".as_ref()));
         assert_eq!(rules.log.as_deref(), Some("/a:b/c".as_ref()));
+        assert_eq!((rules.slow[0].0.call, rules.slow[0].1), (13, 40));
+        assert_eq!((rules.length[0].0.call, rules.length[0].1), (7, -1));
+        assert_eq!((rules.flip[0].call, rules.twice[0].call), (8, 9));
+        assert_eq!((rules.other_key[0].call, rules.lie_at[0].call), (10, 12));
+        assert_eq!(
+            (rules.weaken_at[0].0.call, rules.weaken_at[0].1.value),
+            (11, true)
+        );
     }
 
     #[test]
@@ -204,6 +241,13 @@ mod tests {
             "private-as:longer",
             "log:",
             "try-escape:",
+            "length:C_WrapKey:1",
+            "slow:C_Login:1",
+            "flip:C_Sign",
+            "twice:C_FindObjects:0",
+            "other-key:4",
+            "weaken-at:CKA_WRAP=true",
+            "lie-at:C_GetAttributeValue",
         ] {
             let error = Rules::parse(&format!("oaep-sha1;{rule}")).unwrap_err();
             assert_eq!(error, format!("cannot read the rule `{rule}`"));

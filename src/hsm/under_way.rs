@@ -1,0 +1,103 @@
+//! Which call into the module is under way. A module, or what it speaks to, may never answer; the operator's room
+//! looks in from another thread and says so ([`call`]).
+//!
+//! There is one module and one session's work at a time, so there is one such call in the process.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A call that has not come back yet.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its number since the process began: one that comes later has another.
+    pub number: u64,
+    /// As the standard names it; where the wrapper makes several at once, all of them.
+    pub function: &'static str,
+    /// The label of the data key that it serves, where it serves one.
+    pub data_key: Option<String>,
+    /// How long it has taken so far.
+    pub taken: Duration,
+}
+
+struct Desk {
+    count: u64,
+    call: Option<(&'static str, Instant)>,
+    data_key: Option<String>,
+}
+
+static DESK: Mutex<Desk> = Mutex::new(Desk {
+    count: 0,
+    call: None,
+    data_key: None,
+});
+
+fn desk() -> MutexGuard<'static, Desk> {
+    DESK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Desk {
+    fn now(&self) -> Option<Call> {
+        self.call.map(|(function, since)| Call {
+            number: self.count,
+            function,
+            data_key: self.data_key.clone(),
+            taken: since.elapsed(),
+        })
+    }
+}
+
+/// The data key that the next calls serve; `None`: none of them.
+pub fn serves(label: Option<&str>) {
+    desk().data_key = label.map(str::to_owned);
+}
+
+/// The call under way.
+pub fn call() -> Option<Call> {
+    desk().now()
+}
+
+/// Does something while this very call is under way: its answer waits for that. `None`: it has come back.
+pub fn during<T>(number: u64, act: impl FnOnce() -> T) -> Option<T> {
+    let desk = desk();
+    let same = desk.call.is_some() && desk.count == number;
+    same.then(act)
+}
+
+/// Makes a call, and is seen to make it.
+pub(super) fn seen<T>(function: &'static str, call: impl FnOnce() -> T) -> T {
+    /// A call that panics is over too.
+    struct Over;
+    impl Drop for Over {
+        fn drop(&mut self) {
+            desk().call = None;
+        }
+    }
+    {
+        let mut desk = desk();
+        desk.count += 1;
+        desk.call = Some((function, Instant::now()));
+    }
+    let _over = Over;
+    call()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_seen_until_it_comes_back() {
+        serves(Some("payments"));
+        let during_it = seen("C_WrapKey", call).unwrap();
+        assert_eq!(during_it.function, "C_WrapKey");
+        assert_eq!(during_it.data_key.as_deref(), Some("payments"));
+        assert!(during(during_it.number, || ()).is_none());
+        let next = seen("C_Sign", || {
+            let next = call().unwrap();
+            serves(None);
+            next
+        });
+        assert_ne!(next.number, during_it.number);
+        assert!(call().is_none());
+    }
+}
