@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::locked::Locked;
+use crate::locked::{Locked, leaving_nothing};
 use crate::plan;
 use crate::words::{self, Digest};
 
@@ -31,16 +31,18 @@ pub const SHARE_WORDS: usize = 33;
 /// the 33 lower-case words joined by single spaces, each line ended by a line feed.
 pub fn share_digest(ceremony: &str, words: &slip39::words::Words) -> Digest {
     use sha2::Digest as _;
-    let mut hasher = sha2::Sha256::new();
-    hasher.update(format!("byok-share-v1\n{ceremony}\n"));
-    for at in 0..words.len() {
-        if at > 0 {
-            hasher.update(b" ");
+    leaving_nothing(|| {
+        let mut hasher = sha2::Sha256::new();
+        hasher.update(format!("byok-share-v1\n{ceremony}\n"));
+        for at in 0..words.len() {
+            if at > 0 {
+                hasher.update(b" ");
+            }
+            hasher.update(words.word(at));
         }
-        hasher.update(words.word(at));
-    }
-    hasher.update(b"\n");
-    hasher.finalize().into()
+        hasher.update(b"\n");
+        hasher.finalize().into()
+    })
 }
 
 /// Reads the words of a share file: its last line, 33 words with single spaces.

@@ -1,6 +1,7 @@
 //! Memory for secrets: never swapped, never dumped, zeroized.
 //!
-//! PINs and, with `wrap_in = "host"`, key bytes live in a mapping of their own that is locked
+//! What software leaves on the stack is overwritten ([`leaving_nothing`]), and what is given back to the heap
+//! (`raw.rs`). PINs and, with `wrap_in = "host"`, key bytes live in a mapping of their own that is locked
 //! (mlock(2)) and left out of core dumps (MADV_DONTDUMP). Only these buffers are locked: locking
 //! the whole process (mlockall) makes vendors' modules fail under ordinary limits.
 
@@ -55,6 +56,30 @@ impl Locked {
             login(&pin)
         })
     }
+}
+
+/// How much of the stack is overwritten, in bytes: more than software of a debug build takes for a key.
+const USED_STACK: usize = 256 << 10;
+
+/// Does `work` with secrets, and overwrites what it leaves on the stack: ciphers expand their keys there,
+/// and whatever is moved leaves a copy, which the values themselves cannot wipe when they are dropped.
+pub fn leaving_nothing<T>(work: impl FnOnce() -> T) -> T {
+    let done = in_a_frame(work);
+    wipe_stack();
+    done
+}
+
+/// Its frame begins where that of [`wipe_stack`] does.
+#[inline(never)]
+fn in_a_frame<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn wipe_stack() {
+    let mut used = [0_u8; USED_STACK];
+    used.zeroize(); // volatile: it is not left out because nobody reads it
+    std::hint::black_box(&used);
 }
 
 fn memory_error((doing, errno): NoPages) -> Error {

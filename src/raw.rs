@@ -1,8 +1,9 @@
 //! What the compiler cannot check: the one room with `unsafe`, each line with its reason. Memory of the
-//! kernel for secrets (see [`crate::locked`]), PKCS#11 mechanisms by number, and what this process was
+//! kernel for secrets (see [`crate::locked`]), memory that is wiped when it is given back, PKCS#11 mechanisms by number, and what this process was
 //! started with (see [`crate::machine::sandbox`]).
 #![allow(unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{OsString, c_void};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
@@ -76,6 +77,36 @@ impl Drop for Pages {
     fn drop(&mut self) {
         // SAFETY: nobody else holds the mapping; unmapping also unlocks it.
         let _ = unsafe { rustix::mm::munmap(self.address(), self.len.max(1)) };
+    }
+}
+
+/// The system's allocator, which overwrites every block before it takes it back. Software that works with
+/// private keys (the numbers behind RSA and the curves) frees what it reckoned with as it stands, and a
+/// vector that grows leaves its old block behind; nobody else could wipe those.
+struct Wiping;
+
+#[global_allocator]
+static ALLOCATOR: Wiping = Wiping;
+
+// SAFETY: every block is the system allocator's, with the layout that was asked for. `realloc` stays the
+// default one: a new block, a copy, and the old one given back here.
+unsafe impl GlobalAlloc for Wiping {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's layout
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above; the kernel's fresh pages need no second wiping
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the block is the caller's until the end of this call, and has that size
+        unsafe { block.write_bytes(0, layout.size()) };
+        std::hint::black_box(block); // as if somebody read it: or the compiler leaves the writing out
+        // SAFETY: it came from `alloc` with this layout
+        unsafe { System.dealloc(block, layout) };
     }
 }
 

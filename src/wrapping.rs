@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use self::key::WrappingKey;
 use crate::error::{Error, Result};
-use crate::locked::Locked;
+use crate::locked::{Locked, leaving_nothing};
 use crate::spec::Spec;
 
 mod check;
@@ -136,11 +136,13 @@ pub fn aes_kw_unwrap(
             plain.len() + 8
         ));
     }
-    let kw = aes_kw::KwAes256::new_from_slice(key)
-        .map_err(|_| "the AES-KW key has not 32 bytes".to_owned())?;
-    kw.unwrap_key(wrapped, plain)
-        .map(|_| ())
-        .map_err(|_| "what came out does not open as AES-KW".to_owned())
+    leaving_nothing(|| {
+        let kw = aes_kw::KwAes256::new_from_slice(key)
+            .map_err(|_| "the AES-KW key has not 32 bytes".to_owned())?;
+        kw.unwrap_key(wrapped, plain)
+            .map(|_| ())
+            .map_err(|_| "what came out does not open as AES-KW".to_owned())
+    })
 }
 
 /// The length of what AES-KWP makes of `len` bytes.
@@ -154,12 +156,14 @@ pub fn kwp_len(len: usize) -> usize {
 /// Exit 3 for a key of another length.
 pub fn aes_kwp_wrap(key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     let refused = |why: &str| Error::hsm(format!("AES-KWP in this computer: {why}"));
-    let kwp =
-        aes_kw::KwpAes256::new_from_slice(key).map_err(|_| refused("the key has not 32 bytes"))?;
-    let mut wrapped = vec![0; kwp_len(plain.len())];
-    kwp.wrap_key(plain, &mut wrapped)
-        .map_err(|e| refused(&e.to_string()))?;
-    Ok(wrapped)
+    leaving_nothing(|| {
+        let kwp = aes_kw::KwpAes256::new_from_slice(key)
+            .map_err(|_| refused("the key has not 32 bytes"))?;
+        let mut wrapped = vec![0; kwp_len(plain.len())];
+        kwp.wrap_key(plain, &mut wrapped)
+            .map_err(|e| refused(&e.to_string()))?;
+        Ok(wrapped)
+    })
 }
 
 /// AES-KWP (RFC 5649) under a 32-byte key, opened into `plain`, which must have room for eight bytes less
@@ -172,11 +176,13 @@ pub fn aes_kwp_unwrap(
     wrapped: &[u8],
     plain: &mut [u8],
 ) -> std::result::Result<usize, String> {
-    let kwp = aes_kw::KwpAes256::new_from_slice(key)
-        .map_err(|_| "the AES-KWP key has not 32 bytes".to_owned())?;
-    kwp.unwrap_key(wrapped, plain)
-        .map(<[u8]>::len)
-        .map_err(|_| "what came out does not open as AES-KWP".to_owned())
+    leaving_nothing(|| {
+        let kwp = aes_kw::KwpAes256::new_from_slice(key)
+            .map_err(|_| "the AES-KWP key has not 32 bytes".to_owned())?;
+        kwp.unwrap_key(wrapped, plain)
+            .map(<[u8]>::len)
+            .map_err(|_| "what came out does not open as AES-KWP".to_owned())
+    })
 }
 
 /// A key that was wrapped with AES-KW or AES-KWP.
@@ -237,10 +243,10 @@ pub fn wrap(algorithm: WrappingAlgorithm, key: &WrappingKey, plain: &[u8]) -> Re
 
 fn oaep_encrypt(algorithm: WrappingAlgorithm, key: &WrappingKey, plain: &[u8]) -> Result<Vec<u8>> {
     let rng = &mut UnwrapErr(SysRng);
-    let wrapped = match algorithm.oaep() {
+    let wrapped = leaving_nothing(|| match algorithm.oaep() {
         WrappingAlgorithm::RsaesOaepSha1 => key.rsa().encrypt(rng, Oaep::<Sha1>::new(), plain),
         _ => key.rsa().encrypt(rng, Oaep::<Sha256>::new(), plain),
-    }
+    })
     .map_err(|e| Error::hsm(format!("wrapping in this computer: {e}")))?;
     if wrapped.len() != key.modulus_len() {
         return Err(Error::hsm(format!(

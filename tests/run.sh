@@ -13,6 +13,7 @@
 #   BYOK_TEST_SOFTHSM   libsofthsm2.so
 #   BYOK_TEST_KRYOPTIC  libbyok_kryoptic.so: an HSM with OAEP SHA-256
 #   BYOK_TEST_PROXY     libbyok_proxy.so: a module that fails as it is told
+#   BYOK_TEST_REMOTE    libbyok_remote.so: a module whose HSM is in another process, byok-remote beside it
 #   BYOK_TEST_VENV      a Python venv with ministack (a KMS), cryptography, the AWS CLI and shamir;
 #                       in its wheels/, what docs/recovery-without-byok.md downloads
 #   BYOK_TEST_SLIP39_VECTORS  vectors.json of the SLIP-0039 reference implementation
@@ -47,7 +48,7 @@ die() {
 }
 
 # ---- the environment: what the machine's user has set must not decide what is tested ----
-unset BYOK_TEST_BIN BYOK_TEST_SOFTHSM BYOK_TEST_KRYOPTIC BYOK_TEST_PROXY BYOK_TEST_VENV
+unset BYOK_TEST_BIN BYOK_TEST_SOFTHSM BYOK_TEST_KRYOPTIC BYOK_TEST_PROXY BYOK_TEST_REMOTE BYOK_TEST_VENV
 unset BYOK_TEST_SLIP39_VECTORS
 unset BYOK_PROXY_MODULE BYOK_PROXY_RULES SOFTHSM2_CONF KRYOPTIC_CONF KRYOPTIC_TRACE
 unset AWS_PROFILE AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL
@@ -208,6 +209,9 @@ BYOK_TEST_SOFTHSM=$(softhsm-config/find-module.sh) && export BYOK_TEST_SOFTHSM
 if stage 'build the proxy module' module proxy; then
     export BYOK_TEST_PROXY=$modules/release/libbyok_proxy.so
 fi
+if stage 'build the remote module' module remote; then
+    export BYOK_TEST_REMOTE=$modules/release/libbyok_remote.so
+fi
 if [ "$mode" = quick ]; then
     skip 'build kryoptic' quick
     skip 'KMS venv' quick
@@ -240,7 +244,9 @@ format() {
 lint() {
     cargo clippy --quiet --all-targets --locked -- -D warnings &&
         CARGO_TARGET_DIR=$modules cargo clippy --quiet --all-targets --locked \
-            --manifest-path tests/modules/proxy/Cargo.toml -- -D warnings
+            --manifest-path tests/modules/proxy/Cargo.toml -- -D warnings &&
+        CARGO_TARGET_DIR=$modules cargo clippy --quiet --all-targets --locked \
+            --manifest-path tests/modules/remote/Cargo.toml -- -D warnings
 }
 
 shell_scripts() {
@@ -250,7 +256,8 @@ shell_scripts() {
 }
 
 proxy_tests() {
-    CARGO_TARGET_DIR=$modules quietly proxy-tests cargo test --locked --manifest-path tests/modules/proxy/Cargo.toml
+    CARGO_TARGET_DIR=$modules quietly proxy-tests cargo test --locked --manifest-path tests/modules/proxy/Cargo.toml &&
+        CARGO_TARGET_DIR=$modules quietly remote-tests cargo test --locked --manifest-path tests/modules/remote/Cargo.toml
 }
 
 if [ "$mode" != some ] && [ "$mode" != faults ]; then
@@ -267,7 +274,7 @@ if [ "$mode" != some ] && [ "$mode" != faults ]; then
     if have_all shellcheck shellcheck; then
         stage shellcheck shell_scripts || true
     fi
-    stage 'tests of the proxy module' proxy_tests || true
+    stage 'tests of the proxy and remote modules' proxy_tests || true
 fi
 stage 'cargo build --release' cargo build --quiet --release --locked || true
 if [ "$mode" = all ]; then

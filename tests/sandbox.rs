@@ -4,12 +4,13 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use serde_json::json;
 use support::escrow::table;
-use support::{Kind, Room, namespace, sha256, skip, stderr, stdout};
+use support::{Kind, PIN, Room, namespace, refused, sha256, skip, stderr, stdout};
 
 /// What leads to a network, or past the filter. `socket(2)` says EACCES, 13, of what one may not make.
 const REFUSED: [&str; 11] = [
@@ -25,6 +26,10 @@ const REFUSED: [&str; 11] = [
     "io_uring_enter",
     "io_uring_register",
 ];
+/// What types at a terminal as if a person did, refused whatever the plan says of the network.
+const KEYSTROKES: [&str; 4] = ["TIOCSTI", "TIOCSTI-long", "TIOCLINUX", "TIOCLINUX-long"];
+/// `ioctl(2)` of a descriptor that there is not.
+const NOT_OPEN: &str = "9";
 const ALLOWED: [&str; 3] = ["UNIX", "PAIR", "NETLINK-UEVENT"];
 /// In `C_Initialize`, and later in a thread that the module starts.
 const PLACES: [&str; 2] = ["C_Initialize", "thread"];
@@ -72,6 +77,14 @@ fn no_network() -> Option<Vec<&'static str>> {
     namespace(&["--net"])
 }
 
+#[track_caller]
+fn no_keystrokes(tried: &Tried, place: &str) {
+    for what in KEYSTROKES {
+        assert_eq!(tried.came_of(place, what), "13", "{place} {what}");
+    }
+    assert_eq!(tried.came_of(place, "TIOCGWINSZ"), NOT_OPEN);
+}
+
 #[test]
 fn with_a_forbidden_network_no_socket_ring_or_foreign_call_gets_out_of_any_thread() {
     let (Some(mut room), Some(way)) = (room(), no_network()) else {
@@ -86,12 +99,13 @@ fn with_a_forbidden_network_no_socket_ring_or_foreign_call_gets_out_of_any_threa
         for what in ["INET", "INET-TCP", "UNIX", "PAIR"] {
             assert_eq!(allowed.came_of(place, what), "ok", "{place} {what}");
         }
+        no_keystrokes(&allowed, place);
     }
     let tasks = allowed.all("task ");
     assert!(
         tasks
             .iter()
-            .all(|task| task.ends_with("NoNewPrivs=1 Seccomp=0")),
+            .all(|task| task.ends_with("NoNewPrivs=1 Seccomp=2")),
         "{tasks:?}"
     );
     let checked = &room
@@ -113,6 +127,7 @@ fn with_a_forbidden_network_no_socket_ring_or_foreign_call_gets_out_of_any_threa
     );
     let tried = Tried::of(&room);
     for place in PLACES {
+        no_keystrokes(&tried, place);
         for what in REFUSED {
             assert_eq!(tried.came_of(place, what), "13", "{place} {what}");
         }
@@ -293,6 +308,38 @@ fn no_descriptor_is_inherited_but_the_first_three_and_the_pin_s() {
             closed
         );
     }
+}
+
+#[test]
+fn a_socket_is_no_place_for_a_pin() {
+    let Some(mut room) = room() else {
+        return;
+    };
+    room.plan.pin = "fd:5".into();
+    let plan = fs::read(room.write_plan()).unwrap();
+    let approved = sha256(&plan);
+    for arguments in [
+        &["run", "plan.toml", "--approve", &approved][..],
+        &["check", "plan.toml", "--hsm"],
+        &["doctor", "plan.toml"],
+    ] {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        (&ours).write_all(format!("{PIN}\n").as_bytes()).unwrap();
+        ours.shutdown(std::net::Shutdown::Write).unwrap();
+        let byok = room.byok(arguments);
+        let mut bash = Command::new("bash");
+        bash.args(["-c", "exec 5<&0 </dev/null; exec \"$@\"", "bash"]);
+        bash.arg(byok.get_program()).args(byok.get_args());
+        bash.current_dir(room.dir.path())
+            .env_clear()
+            .envs(room.env.iter().cloned())
+            .stdin(std::os::fd::OwnedFd::from(theirs));
+        let output = bash.output().unwrap();
+        refused(&output, 2, &["the PIN from descriptor 5: it is a socket"]);
+        // the module was not even loaded
+        assert!(!room.path("tried").exists(), "{arguments:?}");
+    }
+    assert!(!room.path("records/one").exists());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::error::{Error, Result};
-use crate::locked::Locked;
+use crate::locked::{Locked, leaving_nothing};
 use crate::random;
 
 pub mod gf256;
@@ -370,13 +370,15 @@ fn join(points: &[(u8, &[u8])], threshold: u8) -> std::result::Result<Locked, No
 
 /// The first four bytes of HMAC-SHA256(key, secret).
 fn digest_of(secret: &[u8], key: &[u8]) -> [u8; DIGEST_LEN] {
-    // HMAC takes a key of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-        return [0; DIGEST_LEN];
-    };
-    mac.update(secret);
-    let tag = mac.finalize().into_bytes();
-    [tag[0], tag[1], tag[2], tag[3]]
+    leaving_nothing(|| {
+        // HMAC takes a key of any length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+            return [0; DIGEST_LEN];
+        };
+        mac.update(secret);
+        let tag = mac.finalize().into_bytes();
+        [tag[0], tag[1], tag[2], tag[3]]
+    })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -406,7 +408,9 @@ fn feistel(block: &mut Locked, set: Set, passphrase: &[u8], direction: Direction
         };
         salt[salted..].copy_from_slice(&block[half..]);
         let iterations = ITERATIONS << set.iteration_exponent;
-        pbkdf2::pbkdf2_hmac::<Sha256>(&password, &salt, iterations, &mut mask);
+        leaving_nothing(|| {
+            pbkdf2::pbkdf2_hmac::<Sha256>(&password, &salt, iterations, &mut mask);
+        });
         // (L, R) becomes (R, L xor F(R))
         let (left, right) = block.split_at_mut(half);
         for ((left, right), mask) in left.iter_mut().zip(right).zip(mask.iter()) {

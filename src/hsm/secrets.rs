@@ -9,6 +9,7 @@ use zeroize::Zeroize as _;
 use super::{Hsm, attributes, fault, quirks, wrap};
 use crate::error::{Error, Result};
 use crate::locked::Locked;
+use crate::raw;
 use crate::wrapping::key::WrappingKey;
 use crate::wrapping::{self, WrappingAlgorithm};
 
@@ -78,11 +79,13 @@ impl Hsm {
     }
 
     fn create_secret(&self, key: &Locked, wanted: &Wanted) -> Result<ObjectHandle, P11Error> {
-        let mut template = wanted.template(self.omission);
-        template.insert(2, Attribute::Value(key.to_vec()));
-        let created = self.session.create_object(&template);
-        wipe(template);
-        created
+        raw::with_locked_copy(key, |copy| {
+            let mut template = wanted.template(self.omission);
+            template.insert(2, Attribute::Value(copy));
+            let created = self.session.create_object(&template);
+            wipe(template);
+            created
+        })
     }
 
     /// A key pair is made in the HSM, this computer encrypts under its public half, the HSM unwraps.

@@ -8,11 +8,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
 use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use super::{sockets, start};
+use super::sockets::{self, Denied};
+use super::start;
 use crate::error::{Error, Result};
 use crate::plan::{Network, PinSource, Plan};
 use crate::raw;
@@ -130,18 +132,23 @@ pub fn closed() -> Option<&'static Closed> {
 /// denied. Called once, before other threads and the module.
 ///
 /// # Errors
-/// Exit 5 where the kernel refuses, or anything of it cannot be told.
+/// Exit 2 where the PIN's descriptor is a socket; exit 5 where the kernel refuses, or anything of it cannot
+/// be told.
 pub fn close(wish: &Wish) -> Result<()> {
+    wish.pin.map_or(Ok(()), refuse_socket)?;
     let descriptors_closed = close_descriptors(wish.pin)?;
     let variables_hidden = hide_variables(wish.environment)?;
     rustix::thread::set_no_new_privs(true)
         .map_err(|e| refused(&format!("giving up new privileges: {e}")))?;
     if wish.deny_sockets {
-        sockets::deny().map_err(|why| {
+        sockets::deny(Denied::Sockets).map_err(|why| {
             refused(&format!("denying network sockets to this process: {why}"))
                 .hint("a kernel with CONFIG_SECCOMP_FILTER does it; a container may forbid it")
                 .hint("or let [machine] network in the plan say \"allowed\"; that is recorded")
         })?;
+    } else {
+        // where the kernel does not, nothing was promised
+        let _ = sockets::deny(Denied::Keystrokes);
     }
     let status = Status::read()?;
     let closed = Closed {
@@ -160,6 +167,20 @@ pub fn close(wish: &Wish) -> Result<()> {
     CLOSED
         .set(closed)
         .map_err(|_| refused("it was closed before"))
+}
+
+/// The PIN's descriptor stays open beside the module: what leads out of this computer must not. One that is
+/// not open is said where the PIN is read.
+fn refuse_socket(pin: i32) -> Result<()> {
+    let kind = fs::metadata(format!("/proc/self/fd/{pin}")).map(|found| found.file_type());
+    match kind {
+        Ok(kind) if kind.is_socket() => Err(Error::usage(format!(
+            "the PIN from descriptor {pin}: it is a socket"
+        ))
+        .hint("a socket may lead out of this computer, and the HSM's module would have it too")
+        .hint("give a file or a pipe, say 3<pin.txt")),
+        _ => Ok(()),
+    }
 }
 
 fn close_descriptors(pin: Option<i32>) -> Result<usize> {

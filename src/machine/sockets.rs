@@ -1,4 +1,5 @@
-//! The kernel refuses this process what leads to a network, by a filter of its system calls (seccomp(2)).
+//! The kernel refuses this process what leads to a network, and what types at its terminal as if a person
+//! did, by a filter of its system calls (seccomp(2)).
 //!
 //! What stays are sockets of this computer: AF_UNIX, by which smart-card and HSM daemons are reached, and
 //! the netlink socket of udev's events, by which libusb learns of devices.
@@ -22,12 +23,14 @@ const ABI: Option<Abi> = Some(Abi {
     architecture: 0xc000_003e,
     socket: 41,
     socketpair: 53,
+    ioctl: 16,
 });
 #[cfg(target_arch = "aarch64")]
 const ABI: Option<Abi> = Some(Abi {
     architecture: 0xc000_00b7,
     socket: 198,
     socketpair: 199,
+    ioctl: 29,
 });
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ABI: Option<Abi> = None;
@@ -38,6 +41,10 @@ const ABI: Option<Abi> = None;
 const WAYS_AROUND: [u32; 7] = [425, 426, 427, 438, 117, 270, 271];
 #[cfg(not(target_arch = "aarch64"))]
 const WAYS_AROUND: [u32; 7] = [425, 426, 427, 438, 101, 310, 311];
+/// ioctl(2) requests, asm-generic/ioctls.h: `TIOCSTI` puts a byte into a terminal's input, `TIOCLINUX` pastes
+/// a console's selection into it. A module must not answer for the people, nor type into the shell afterwards.
+const TIOCSTI: u32 = 0x5412;
+const TIOCLINUX: u32 = 0x541c;
 /// Set in the number of every x32 call, and in no other.
 const X32: u32 = 0x4000_0000;
 
@@ -45,23 +52,34 @@ struct Abi {
     architecture: u32,
     socket: u32,
     socketpair: u32,
+    ioctl: u32,
 }
 
-/// Denies network sockets to every thread of this process, and to whatever it starts, for ever.
+/// What is denied.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Denied {
+    /// Typing at a terminal.
+    Keystrokes,
+    /// That, and network sockets.
+    Sockets,
+}
+
+/// Denies it to every thread of this process, and to whatever it starts, for ever.
 ///
 /// # Errors
 /// Why the kernel does not.
-pub(super) fn deny() -> Result<(), String> {
+pub(super) fn deny(what: Denied) -> Result<(), String> {
     let Some(abi) = ABI else {
         return Err("byok does not know the system calls of this processor".to_owned());
     };
-    seccompiler::apply_filter_all_threads(&program(&abi)).map_err(|e| e.to_string())
+    seccompiler::apply_filter_all_threads(&program(&abi, what)).map_err(|e| e.to_string())
 }
 
 /// Where an instruction goes on.
 #[derive(Clone, Copy)]
 enum To {
     Next,
+    Request,
     Family,
     Allow,
     Refuse,
@@ -81,15 +99,17 @@ const IS: u16 = 0x15;
 const HAS: u16 = 0x45;
 const ANSWER: u16 = 0x06;
 
-// linux/seccomp.h: struct seccomp_data; of an argument its lower half, as the kernel takes an int
+// linux/seccomp.h: struct seccomp_data; of an argument its lower half, as the kernel takes an int, and
+// the request of ioctl(2) as an unsigned one
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
+const SECOND_ARGUMENT: u32 = 24;
 const THIRD_ARGUMENT: u32 = 32;
 const ALLOW: u32 = 0x7fff_0000;
 const ERROR: u32 = 0x0005_0000;
 
-fn program(abi: &Abi) -> Vec<sock_filter> {
+fn program(abi: &Abi, what: Denied) -> Vec<sock_filter> {
     let step = |code, k, yes, no| Instruction { code, k, yes, no };
     let load = |k| step(LOAD, k, To::Next, To::Next);
     let answer = |k| step(ANSWER, k, To::Next, To::Next);
@@ -99,9 +119,18 @@ fn program(abi: &Abi) -> Vec<sock_filter> {
         load(NUMBER),
         step(HAS, X32, To::Refuse, To::Next),
     ];
-    steps.extend(WAYS_AROUND.map(|call| step(IS, call, To::Refuse, To::Next)));
-    steps.push(step(IS, abi.socket, To::Family, To::Next));
-    steps.push(step(IS, abi.socketpair, To::Family, To::Allow));
+    if what == Denied::Sockets {
+        steps.extend(WAYS_AROUND.map(|call| step(IS, call, To::Refuse, To::Next)));
+        steps.push(step(IS, abi.socket, To::Family, To::Next));
+        steps.push(step(IS, abi.socketpair, To::Family, To::Next));
+    }
+    steps.push(step(IS, abi.ioctl, To::Request, To::Allow));
+    let request = steps.len();
+    steps.extend([
+        load(SECOND_ARGUMENT),
+        step(IS, TIOCSTI, To::Refuse, To::Next),
+        step(IS, TIOCLINUX, To::Refuse, To::Allow),
+    ]);
     let family = steps.len();
     steps.extend([
         load(FIRST_ARGUMENT),
@@ -114,6 +143,7 @@ fn program(abi: &Abi) -> Vec<sock_filter> {
     steps.extend([answer(ALLOW), answer(ERROR | EACCES)]);
     let place = |to, at| match to {
         To::Next => at + 1,
+        To::Request => request,
         To::Family => family,
         To::Allow => end,
         To::Refuse => end + 1,

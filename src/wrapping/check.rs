@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::pkcs8;
 use crate::error::{Error, Result};
+use crate::locked::leaving_nothing;
 use crate::spec::{HmacHash, Spec};
 use crate::words;
 
@@ -133,13 +134,13 @@ pub fn check_values(spec: Spec, key: &[u8]) -> Result<CheckValues> {
             key.len()
         )));
     }
-    match spec {
+    leaving_nothing(|| match spec {
         Spec::Symmetric { .. } => of_aes(key),
         Spec::Hmac { hash, .. } => Ok(CheckValues::of_hmac(&mac(hash, key))),
         Spec::Ec(_) | Spec::Rsa { .. } => {
             pkcs8::public_key(spec, key).map(CheckValues::of_public_key)
         }
-    }
+    })
 }
 
 fn of_aes(key: &[u8]) -> Result<CheckValues> {

@@ -3,8 +3,10 @@
 
 pub mod escrow;
 pub mod forger;
+pub mod memory;
 pub mod paper;
 pub mod pty;
+pub mod remote;
 pub mod screen;
 pub mod specs;
 pub mod story;
@@ -58,6 +60,14 @@ pub fn proxy_module() -> Option<PathBuf> {
     module_at(
         "BYOK_TEST_PROXY",
         &in_target("modules/release/libbyok_proxy.so"),
+    )
+}
+
+/// The module whose HSM is in another process.
+pub fn remote_module() -> Option<PathBuf> {
+    module_at(
+        "BYOK_TEST_REMOTE",
+        &in_target("modules/release/libbyok_remote.so"),
     )
 }
 
@@ -421,7 +431,7 @@ impl PlanText {
         format!(
             "title = \"{}\"\nkind = \"{}\"\n{}[machine]\nnetwork = \"{}\"\n[hsm]\nmodule = \"{}\"\n\
              token = \"{}\"\npin = \"{}\"\nenv = [\"SOFTHSM2_CONF\", \"KRYOPTIC_CONF\", \"BYOK_PROXY_MODULE\", \
-             \"BYOK_PROXY_RULES\", \"P11_KIT_SERVER_ADDRESS\", \"FAKETIME\"]\n\
+             \"BYOK_PROXY_RULES\", \"BYOK_REMOTE_SOCKET\", \"P11_KIT_SERVER_ADDRESS\", \"FAKETIME\"]\n\
              [[key]]\nlabel = \"{}\"\nspec = \"{}\"\nkeep = \"{}\"\n{}{}[record]\ndirectory = \"{}\"\n{}{}",
             self.title,
             self.kind,
@@ -593,9 +603,8 @@ impl KmsKey {
         if !wrapping.starts_with("RSA_AES_") {
             return self.open_oaep(&wrapped, hash);
         }
-        let modulus_len = (self.spki.len() - 38) & !63; // 256, 384 or 512 of the structure around it
-        let (ephemeral, material) = wrapped.split_at(modulus_len);
-        let key = hex(&self.open_oaep(ephemeral, hash));
+        let (_, material) = wrapped.split_at(self.modulus_len());
+        let key = hex(&self.open_oaep(&wrapped[..self.modulus_len()], hash));
         assert_eq!(key.len(), 64, "an AES-256 key");
         openssl(
             &[
@@ -619,6 +628,17 @@ impl KmsKey {
         };
         let output = self.decrypted(&fs::read(wrapped).unwrap(), hash);
         output.status.success().then_some(output.stdout)
+    }
+
+    /// The AES key between RSA key and material of an RSA_AES_KEY_WRAP with SHA-256.
+    pub fn opens_ephemeral(&self, wrapped: &Path) -> Vec<u8> {
+        let wrapped = fs::read(wrapped).unwrap();
+        self.open_oaep(&wrapped[..self.modulus_len()], "sha256")
+    }
+
+    /// 256, 384 or 512 of the structure around it.
+    fn modulus_len(&self) -> usize {
+        (self.spki.len() - 38) & !63
     }
 
     fn open_oaep(&self, wrapped: &[u8], hash: &str) -> Vec<u8> {

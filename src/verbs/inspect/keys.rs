@@ -122,15 +122,19 @@ pub(super) fn private(path: &Path) -> Result<Option<Facts>> {
     }))))
 }
 
+/// What stands between the dashes of the first line (RFC 7468). It is looked at where it lies: a text made
+/// of it would be a copy of a key that nobody wipes.
+fn pem_label(head: &[u8]) -> Option<&[u8]> {
+    let begun = head.trim_ascii_start().strip_prefix(b"-----BEGIN ")?;
+    let end = begun.windows(5).position(|dashes| dashes == b"-----")?;
+    begun.get(..end)
+}
+
 fn kind(head: &[u8]) -> Option<&'static str> {
-    let text = String::from_utf8_lossy(head);
-    let begin = text.trim_start().strip_prefix("-----BEGIN ");
-    match begin.and_then(|label| label.split_once("-----")) {
-        Some(("PRIVATE KEY", _)) => return Some("a PRIVATE KEY (PKCS#8, PEM)"),
-        Some(("ENCRYPTED PRIVATE KEY", _)) => {
-            return Some("an encrypted private key (PKCS#8, PEM)");
-        }
-        Some((label, _)) if label.ends_with(" PRIVATE KEY") => {
+    match pem_label(head) {
+        Some(b"PRIVATE KEY") => return Some("a PRIVATE KEY (PKCS#8, PEM)"),
+        Some(b"ENCRYPTED PRIVATE KEY") => return Some("an encrypted private key (PKCS#8, PEM)"),
+        Some(label) if label.ends_with(b" PRIVATE KEY") => {
             return Some("a PRIVATE KEY in another form than PKCS#8 (PEM)");
         }
         _ => {}

@@ -38,6 +38,20 @@ const SOCKETS: [(&str, c_int, c_int, c_int); 10] = [
     ("BLUETOOTH", 31, RAW, 1),
 ];
 
+#[cfg(target_arch = "x86_64")]
+const IOCTL: c_long = 16;
+#[cfg(not(target_arch = "x86_64"))]
+const IOCTL: c_long = 29;
+
+/// What types at a terminal, also as the kernel reads it of a longer number; and what any program asks of one.
+const KEYSTROKES: [(&str, c_long); 5] = [
+    ("TIOCSTI", 0x5412),
+    ("TIOCSTI-long", 0x7_0000_5412),
+    ("TIOCLINUX", 0x541c),
+    ("TIOCLINUX-long", 0x7_0000_541c),
+    ("TIOCGWINSZ", 0x5413),
+];
+
 /// What a call does before it is forwarded.
 pub fn at(function: &str, path: &Path) {
     match function {
@@ -99,6 +113,10 @@ fn tries(place: &str) -> String {
         "io_uring_register",
         &came_of(unsafe { syscall(427, -1, 0, 0, 0) }),
     );
+    for (name, request) in KEYSTROKES {
+        // SAFETY: ioctl of a descriptor that there is not: what is refused is told before that is seen
+        tell(name, &came_of(unsafe { syscall(IOCTL, -1, request, 0) }));
+    }
     #[cfg(target_arch = "x86_64")]
     {
         const X32: c_long = 0x4000_0000;
