@@ -192,6 +192,7 @@ impl<'a> Ceremony<'a> {
         self.record.transcript.sync()?;
         self.step = step;
         under_way::serves(None);
+        self.module_is_unchanged()?;
         self.operator.go_on()?;
         self.operator.step(
             step,
@@ -202,6 +203,15 @@ impl<'a> Ceremony<'a> {
             },
         );
         Ok(())
+    }
+
+    /// Before the steps in which the HSM does what matters: it is still the module that preflight proved.
+    fn module_is_unchanged(&self) -> Result<()> {
+        let matters = [Step::Generate, Step::Wrap, Step::Escrow, Step::Seal];
+        match &self.module {
+            Some(module) if matters.contains(&self.step) => module.is_unchanged(),
+            _ => Ok(()),
+        }
     }
 
     fn hsm(&self) -> Result<&Hsm> {

@@ -26,6 +26,7 @@ mod session;
 mod sign;
 mod source;
 pub mod under_way;
+mod unnamed;
 mod uri;
 mod wrap;
 
@@ -188,6 +189,26 @@ impl Module {
         hsm.session = self.session(&token)?;
         hsm.token = token;
         Ok(())
+    }
+
+    /// That the module's file still has the digest that the transcript records.
+    ///
+    /// # Errors
+    /// Exit 4 where it has another, or cannot be read any more.
+    pub fn is_unchanged(&self) -> Result<()> {
+        let why = match read_module(&self.path).and_then(words::sha256_of) {
+            Ok(sha256) if sha256 == self.sha256 => return Ok(()),
+            Ok(sha256) => format!(
+                "it had SHA-256 {}, and now {}",
+                words::hex(&self.sha256),
+                words::hex(&sha256)
+            ),
+            Err(e) => e.to_string(),
+        };
+        let path = self.path.display();
+        Err(Error::mismatch(format!("the PKCS#11 module {path} changed while the ceremony ran: {why}"))
+            .check("MODULE-CHANGED")
+            .hint("find out who changed it before you trust this machine; was it an update, run the ceremony again"))
     }
 
     /// The module as the transcript records it.

@@ -104,7 +104,11 @@ impl Leftover {
         };
         let (intended, void, broken) = match Torn::read(&bytes) {
             Ok(torn) => {
+                if may_be_live && is_whole(&working, &torn) {
+                    return Err(only_unnamed(&working));
+                }
                 let named = !may_be_live && is_aborted(&working);
+                let torn = as_it_counts(&working, torn);
                 (torn.intended(named), torn.void_shares(), None)
             }
             Err(why) => (Vec::new(), None, Some(why)),
@@ -116,6 +120,35 @@ impl Leftover {
             broken,
         })
     }
+}
+
+/// Whether everything of a sealed record is there but, perhaps, its name.
+fn is_whole(directory: &Path, torn: &Torn) -> bool {
+    torn.is_sealed() && verify::verify(directory, None).is_ok()
+}
+
+/// A transcript without the line `sealed` that the power took the rest of: outputs, checksums or the
+/// signature's file may be missing, so nothing was ever carried out of the room.
+pub fn as_it_counts(directory: &Path, torn: Torn) -> Torn {
+    let name = directory.file_name().unwrap_or_default();
+    match is_marked(&name.to_string_lossy()) && !is_whole(directory, &torn) {
+        true => torn.unsealed(),
+        false => torn,
+    }
+}
+
+/// The power went in the moment between the seal and the name. What the record names is good.
+fn only_unnamed(working: &Path) -> Error {
+    let shown = working.display().to_string();
+    let named = shown.strip_suffix(".incomplete").unwrap_or(&shown);
+    Error::usage(format!(
+        "{shown} is a whole, sealed record: the run was cut off before it had its name, {named}"
+    ))
+    .check("LEFTOVER")
+    .hint(format!(
+        "verify it, then give it its name: byok verify {shown} && mv -n {shown} {named}"
+    ))
+    .hint("its data keys, shares and outputs are good: nothing of it was touched")
 }
 
 /// Whether the name says that the run closed its record as aborted.
@@ -159,11 +192,7 @@ impl Record {
     pub fn open(directory: &Path) -> Result<(Self, Option<PathBuf>)> {
         refuse_existing(directory)?;
         let parent = parent(directory);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&parent)
-            .map_err(|e| cannot("making", &parent, e))?;
+        make_with_parents(&parent)?;
         // Two runs that start together take turns here; the second then finds a live transcript.
         let turn = File::open(&parent).map_err(|e| cannot("opening", &parent, e))?;
         take_turn(&turn).map_err(|e| cannot("locking", &parent, e))?;
@@ -201,7 +230,8 @@ impl Record {
             .flat_map(Path::components)
         {
             directory.push(part);
-            if !directory.is_dir() {
+            // a link to a directory is none: what this run writes stays in its record
+            if !fs::symlink_metadata(&directory).is_ok_and(|kind| kind.is_dir()) {
                 make_directory(&directory)?;
             }
         }
@@ -474,7 +504,8 @@ pub fn sealed_beside(directory: &Path) -> SealedBeside {
             sealed.ids.extend(named_somehow(&bytes));
             continue;
         };
-        if torn.lines.last().is_some_and(|line| line.event == "sealed") {
+        let torn = as_it_counts(&entry.path(), torn);
+        if torn.is_sealed() {
             let known = [
                 "key-generated",
                 "key-found",
@@ -554,6 +585,30 @@ fn make_directory(path: &Path) -> Result<()> {
         .mode(0o700)
         .create(path)
         .map_err(|e| cannot("making", path, e))
+}
+
+/// Makes the directory and those above it that are missing, each with its name on disk.
+fn make_with_parents(path: &Path) -> Result<()> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+        .collect();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| cannot("making", path, e))?;
+    missing
+        .into_iter()
+        .try_for_each(|made| sync_name(made).map_err(|e| cannot("syncing", &parent(made), e)))
+}
+
+/// Makes the name of what was just made survive a power cut.
+///
+/// # Errors
+/// As the system says.
+pub fn sync_name(path: &Path) -> io::Result<()> {
+    File::open(parent(path)).and_then(|directory| directory.sync_all())
 }
 
 fn parent(path: &Path) -> PathBuf {

@@ -9,88 +9,16 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use support::aborted::{aborted, aborted_beside, files_of, nothing_made};
 use support::{
     ARN, Kind, LABEL, PIN, Room, SHA_1, SHA_256, Transcript, namespace, now, refused, skip, stderr,
     stdout, tree,
 };
 
-/// The run was refused so, the token holds what it held, and the one aborted record beside the
-/// record's place says the same and verifies.
-#[track_caller]
-fn aborted_beside(
-    room: &Room,
-    output: &Output,
-    exit: i32,
-    says: &[&str],
-    objects: &[String],
-) -> Transcript {
-    refused(output, exit, says);
-    let text = stderr(output);
-    assert!(!text.contains(PIN), "the PIN is in:\n{text}");
-    assert!(text.contains("byok: state: "), "{text}");
-    assert_eq!(room.objects(), objects, "after:\n{text}");
-    let transcript = room.aborted();
-    let last = transcript.lines.last().unwrap();
-    assert_eq!(
-        (&last["event"], &last["exit"]),
-        (&"aborted".into(), &exit.into())
-    );
-    assert!(
-        text.contains(last["error"].as_str().unwrap()),
-        "{last}\n{text}"
-    );
-    let names = room.beside();
-    assert!(!names.contains(&"one".to_owned()), "{names:?}");
-    let name = names
-        .iter()
-        .find(|name| name.contains(".aborted-"))
-        .unwrap();
-    let record = format!("records/{name}");
-    assert!(text.contains(&record), "{text}");
-    // A signer that was found or made has signed; one that was made is gone.
-    let mut files = vec!["SHA256SUMS", "plan.toml", "transcript.jsonl"];
-    if !transcript.events("transcript-signer").is_empty() {
-        files.insert(2, "signatures");
-    }
-    assert_eq!(files_of(&room.path(&record)), files);
-    if !transcript.events("signer-intended").is_empty() {
-        assert_eq!(room.signers(), [""; 0]);
-    }
-    let verified = room.byok(&["verify", &record]).output().unwrap();
-    assert!(verified.status.success(), "{}", stderr(&verified));
-    assert!(stdout(&verified).contains("ABORTED"));
-    transcript
-}
-
-/// The same where the token holds nothing; the aborted record is then cleared away for the next case.
-#[track_caller]
-fn aborted(room: &Room, output: &Output, exit: i32, says: &[&str]) -> Transcript {
-    let transcript = aborted_beside(room, output, exit, says, &[]);
-    fs::remove_dir_all(room.path("records")).unwrap();
-    transcript
-}
-
-/// The run was refused before it made anything, in the token or on disk.
-#[track_caller]
-fn nothing_made(room: &Room, output: &Output, exit: i32, says: &[&str]) {
-    refused(output, exit, says);
-    assert_eq!((room.objects(), room.signers()), (vec![], vec![]));
-    assert_eq!(room.beside(), [""; 0]);
-}
-
-fn files_of(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
 // ---- the import parameters ---------------------------------------------------------
 
 fn parameters_that_are_not_what_they_claim(kind: Kind) {
-    let Some(mut room) = Room::new(kind) else {
+    let Some(room) = Room::new(kind) else {
         return;
     };
     let write = |room: &Room, json: String| {
@@ -120,14 +48,6 @@ fn parameters_that_are_not_what_they_claim(kind: Kind) {
     aborted(&room, &room.run(), 4, &says);
 
     write(&room, json);
-    room.plan.wrapping_key_sha256 = Some("5a".repeat(32));
-    let is = room.kms.sha256();
-    let says = ["step 5 of 13", "[WRAPPING-KEY-MATCH]", &is, "STOP"];
-    let transcript = aborted(&room, &room.run(), 4, &says);
-    assert!(transcript.events("import-parameters-read").is_empty());
-    assert!(transcript.events("preflight-passed").is_empty());
-
-    room.plan.wrapping_key_sha256 = Some(is);
     room.run_corrected(&[]);
 }
 
@@ -705,70 +625,6 @@ fn an_hsm_that_takes_no_secret_keys_serves_wrap_in_host_through_a_key_pair_of_it
     room.run_corrected(&[]);
 }
 
-// ---- names that are taken ----------------------------------------------------------
-
-fn a_taken_label(kind: Kind) {
-    let Some(mut room) = Room::new(kind) else {
-        return;
-    };
-    room.token(&["plant", "ceremony", PIN, LABEL, "00112233"]);
-    let planted = room.objects();
-    assert_eq!(planted, [format!("CKO_SECRET_KEY {LABEL} 00112233")]);
-    let says = [
-        "step 4 of 13",
-        "[LABEL-FREE]",
-        "CKA_ID 00112233",
-        "it was not touched",
-    ];
-    aborted_beside(&room, &room.run(), 3, &says, &planted);
-    room.plan.label = "payments-2027".into();
-    room.run_corrected(&planted);
-}
-
-#[test]
-fn an_object_that_has_the_label_already_is_not_touched_on_softhsm() {
-    a_taken_label(Kind::SoftHsm);
-}
-
-#[test]
-fn an_object_that_has_the_label_already_is_not_touched_on_kryoptic() {
-    a_taken_label(Kind::Kryoptic);
-}
-
-#[test]
-fn an_existing_record_is_not_touched() {
-    let Some(mut room) = Room::new(Kind::SoftHsm) else {
-        return;
-    };
-    room.run_corrected(&[]);
-    let (objects, before) = (room.objects(), tree(&room.path("records")));
-    refused(
-        &room.run(),
-        2,
-        &["[RECORD-EXISTS]", "records/one exists already"],
-    );
-    assert_eq!(tree(&room.path("records")), before);
-    assert_eq!(room.objects(), objects);
-
-    // Whatever bears the name: a file, or a link to nowhere.
-    fs::write(room.path("records/file"), "not a record").unwrap();
-    std::os::unix::fs::symlink("nowhere", room.path("records/link")).unwrap();
-    for name in ["records/file", "records/link"] {
-        room.plan.directory = name.into();
-        refused(&room.run(), 2, &["[RECORD-EXISTS]", name]);
-    }
-    assert_eq!(
-        fs::read(room.path("records/file")).unwrap(),
-        b"not a record"
-    );
-
-    room.plan.directory = "records/two".into();
-    room.plan.label = "payments-2027".into();
-    let output = room.run();
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(room.objects().len(), 2);
-}
-
 // ---- runs that are alive, and runs that died -----------------------------------------
 
 #[test]
@@ -1333,42 +1189,6 @@ fn a_network_that_the_plan_forbids_stops_the_run_until_it_is_gone() {
 }
 
 // ---- plans and approvals -----------------------------------------------------------
-
-#[test]
-fn another_digest_than_the_plans_is_exit_1_whatever_else_is_wrong() {
-    let Some(room) = Room::new(Kind::SoftHsm) else {
-        return;
-    };
-    let good = room.plan.text();
-    let says = [
-        "[APPROVED-DIGEST]",
-        "nothing was made, in the HSM or on disk",
-    ];
-    let no_plan = "this is = = no TOML".to_owned();
-    let no_record = good.replace("records/one", "inputs");
-    for plan in [good.clone(), no_plan.clone(), no_record, String::new()] {
-        fs::write(room.path("plan.toml"), plan).unwrap();
-        for approved in ["5a".repeat(32), "yes".into(), String::new()] {
-            let mut run = room.byok(&["run", "plan.toml", "--approve", &approved]);
-            nothing_made(&room, &run.output().unwrap(), 1, &says);
-        }
-    }
-    // One byte more than what was approved.
-    fs::write(room.path("plan.toml"), format!("{good}\n")).unwrap();
-    let approved = support::sha256(good.as_bytes());
-    let mut run = room.byok(&["run", "plan.toml", "--approve", &approved]);
-    nothing_made(&room, &run.output().unwrap(), 1, &says);
-    nothing_made(
-        &room,
-        &room.run_text(&no_plan),
-        2,
-        &["the plan plan.toml: line 1: "],
-    );
-    // Upper case is the same digest.
-    fs::write(room.path("plan.toml"), &good).unwrap();
-    let mut run = room.byok(&["run", "plan.toml", "--approve", &approved.to_uppercase()]);
-    assert!(run.output().unwrap().status.success());
-}
 
 #[test]
 fn a_run_without_people_refuses_what_needs_them() {

@@ -13,6 +13,7 @@ use crate::plan::{
 };
 use crate::previous::Previous;
 use crate::record::{self, Leftover};
+use crate::transcript::{VoidShare, VoidShares};
 use crate::words;
 use crate::{machine, material};
 
@@ -179,13 +180,15 @@ pub fn shares_have_room(plan: &Plan) -> Result<()> {
 /// What the files in a directory for shares are, where they are shares: old ones never mix with new ones.
 fn shares_there(plan: &Plan, directory: &Path) -> Vec<String> {
     let interrupted = Leftover::find(&plan.directory).ok().flatten();
-    let void = interrupted
-        .and_then(|run| run.void)
-        .map(|void| void.ceremony);
+    let void = interrupted.and_then(|run| run.void);
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let ceremonies: BTreeSet<String> = entries
-        .filter_map(|entry| ceremony_of_share(&entry.path()))
+        .filter_map(|entry| {
+            let begun = || begun_by(void.as_ref()?, &entry.file_name().to_string_lossy());
+            ceremony_of_share(&entry.path()).or_else(begun)
+        })
         .collect();
+    let void = void.map(|void| void.ceremony);
     let told = |ceremony: &String| match &void {
         Some(void) if void == ceremony => format!(
             "it holds shares of ceremony {ceremony}, which was interrupted; they are void: shred -u {}/*.txt",
@@ -196,6 +199,13 @@ fn shares_there(plan: &Plan, directory: &Path) -> Vec<String> {
         }
     };
     ceremonies.iter().map(told).collect()
+}
+
+/// The interrupted ceremony, where a file has the name of a share that it was about to write.
+fn begun_by(void: &VoidShares, name: &str) -> Option<String> {
+    let is_name = |share: &VoidShare| name == format!("{:02}-{}.txt", share.share, share.custodian);
+    let is_its = void.shares.iter().any(is_name);
+    is_its.then(|| void.ceremony.clone())
 }
 
 /// The ceremony that a share file names in its third line. Byte by byte: its words are not read.

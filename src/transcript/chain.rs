@@ -147,6 +147,21 @@ impl Torn {
         }
     }
 
+    /// Whether the last line is `sealed`.
+    pub fn is_sealed(&self) -> bool {
+        self.lines.last().is_some_and(|last| last.event == "sealed")
+    }
+
+    /// The same without a last line `sealed`: of a run that was cut off before its record was whole, so
+    /// that it never was a sealed one.
+    #[must_use]
+    pub fn unsealed(mut self) -> Self {
+        if self.is_sealed() {
+            self.lines.pop();
+        }
+        self
+    }
+
     /// Whether the object of this CKA_ID was to be a private key.
     pub fn is_private(&self, id: KeyId) -> bool {
         let id = id.to_string();

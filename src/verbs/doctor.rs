@@ -147,6 +147,7 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
         _ => place,
     };
     let (module, hsm) = place.open()?;
+    let unnamed = hsm.unnamed()?;
     let mut left = Vec::new();
     // each is looked for, so one that is gone is not told
     for (label, id) in torn.intended(false) {
@@ -160,9 +161,10 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
             .map(|(label, id)| json!({"label": label, "cka_id": id.to_string()}))
             .collect();
         return super::print_json(
-            &json!({"record": record.display().to_string(), "left": objects}),
+            &json!({"record": record.display().to_string(), "left": objects, "unnamed": unnamed}),
         );
     }
+    tell_unnamed(&unnamed)?;
     if left.is_empty() {
         return super::print("nothing is left in the token of this run\n");
     }
@@ -178,6 +180,19 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
         ))?;
     }
     super::print("A new run of the same plan destroys this, after approval.\n")
+}
+
+/// Objects that may be of any program, or of nobody.
+fn tell_unnamed(classes: &[String]) -> Result<()> {
+    const WHY: &str = "An HSM that saves an object piece by piece leaves such when it is cut off: of this run, \
+        or of another program. No ceremony uses it or destroys it; its owner removes it with the HSM's own tools.";
+    for class in classes {
+        super::print(&format!("unnamed   {class} without label or CKA_ID\n"))?;
+    }
+    match classes.is_empty() {
+        true => Ok(()),
+        false => super::print(&screens::fold(WHY, "          ")),
+    }
 }
 
 /// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood.
@@ -210,8 +225,9 @@ fn read_torn(record: &Path) -> Result<Torn> {
         Error::usage(format!("{}: {why}", path.display()))
             .hint("give the directory of an aborted or interrupted run")
     })?;
-    Torn::read(&bytes).map_err(|why| {
+    let torn = Torn::read(&bytes).map_err(|why| {
         Error::mismatch(format!("{}: {why}", path.display()))
             .hint("this transcript does not hold; what it names may be anything")
-    })
+    })?;
+    Ok(crate::record::as_it_counts(record, torn))
 }

@@ -1,6 +1,8 @@
 //! Rooms for the tests: a real token, a KMS key made by openssl, a plan.
 #![allow(dead_code, missing_docs)] // each test file uses its own part
 
+pub mod aborted;
+pub mod dead;
 pub mod escrow;
 pub mod forger;
 pub mod memory;
@@ -10,6 +12,8 @@ pub mod remote;
 pub mod screen;
 pub mod specs;
 pub mod story;
+pub mod strace;
+pub mod synced;
 pub mod verifiers;
 
 use std::fs;

@@ -123,7 +123,8 @@ fn list(session: &Session) {
             AttributeType::Id,
         ];
         let (mut class, mut label, mut id) = (String::new(), String::new(), String::new());
-        for attribute in session.get_attributes(handle, &wanted).unwrap() {
+        // of an object that was cut off while it was made, some modules tell nothing
+        for attribute in session.get_attributes(handle, &wanted).unwrap_or_default() {
             match attribute {
                 Attribute::Class(value) => class = value.to_string(),
                 Attribute::Label(value) => label = String::from_utf8_lossy(&value).into_owned(),
