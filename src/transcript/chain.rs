@@ -312,3 +312,6 @@ fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
         json,
     })
 }
+
+#[cfg(test)]
+mod tests;
