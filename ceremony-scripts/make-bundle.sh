@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # make-bundle.sh [OPTION…]
 #
-# Makes one tar for the locked room: byok, its scripts and pages, blank forms, SoftHSM's packages, the
-# Python wheels of recovery without byok, and all licences. Prints its SHA-256 in hex and words, for
-# paper; standard output is that paper. Runs where byok is built, with a network, on the Debian and the
-# processor of the room's machine; as root or anybody else. Installs nothing.
+# Makes one tar for the locked room: byok and the list of what it is made of (SBOM), its scripts and pages,
+# blank forms, SoftHSM's packages, the Python wheels of recovery without byok, and all licences. Prints its
+# SHA-256 in hex and words, for paper; standard output is that paper. Runs where byok is built, with a
+# network, on the Debian and the processor of the room's machine; as root or anybody else. Installs nothing.
 #
 #   --out DIR            where the tar goes; default target/bundle
 #   --from DIR           take packages and wheels from an unpacked bundle, not from the network
 #   --glibc VERSION      glibc of the room's machine; default 2.36, that of Debian 12
 #   --allow-newer-glibc  bundle programs that need a newer one all the same
 #
-# The same built byok, pages, packages and wheels give the same tar, byte for byte. Its files bear the
-# time of the last commit, or SOURCE_DATE_EPOCH where that is set.
+# The same commit, Rust, packages and wheels give the same tar, byte for byte, on any machine; where
+# cargo-auditable is installed it is another one (build-release.sh says why). Its files bear the time of the
+# last commit, or SOURCE_DATE_EPOCH where that is set.
 #
 # Example:  ceremony-scripts/make-bundle.sh --out /media/stick > paper.txt
 #
@@ -100,14 +101,16 @@ bundle=$stage/$name
 mkdir "$bundle" "$stage/unpacked"
 
 # ---- byok ----
-CARGO_TARGET_DIR=$target logged cargo build --release --locked || stop_with_log 'byok could not be built'
+CARGO_TARGET_DIR=$target logged ceremony-scripts/build-release.sh || stop_with_log 'byok could not be built'
 install -D "$target/release/byok" "$bundle/bin/byok"
+SOURCE_DATE_EPOCH=$epoch ceremony-scripts/sbom.sh "$bundle/bin/byok" >"$bundle/bin/byok.cdx.json" 2>>"$log" ||
+    stop_with_log 'the list of what byok is made of could not be written'
 
 # ---- scripts and pages ----
 cp README.md CHANGELOG.md LICENSE LICENSE-APACHE LICENSE-MIT "$bundle"
 cp -R docs softhsm-config ceremony-scripts "$bundle"
 # What only a clone can use.
-rm "$bundle"/ceremony-scripts/{make-bundle,third-party-licenses}.sh
+rm "$bundle"/ceremony-scripts/{make-bundle,build-release,sbom,third-party-licenses}.sh
 cp src/words/pgp.txt "$bundle/ceremony-scripts/pgp-words.txt"
 
 # ---- blank forms ----
@@ -214,6 +217,7 @@ As an ordinary user, without network, compiler and Python, where the tar lies:
  9  docs/recovery-without-byok.md     with shares, but without byok: the wheels are here, but
     openssl 3 and python3 (3.10 or newer) must be on the machine; setup-room.sh says whether
 10  licenses/, LICENSE                under which licences you have all this
+11  bin/byok.cdx.json                 what byok is made of: CycloneDX, for whoever looks after such lists
 
 SoftHSM keeps its keys in files: it is for practice. softhsm-config/README.md makes a token.
 Blank forms: $forms

@@ -114,6 +114,26 @@ while read -r crate; do
 done < <(sed -n '/^\[dependencies\]/,/^\[/s/^\([a-z0-9_-]*\) = .*/\1/p' "$root/Cargo.toml")
 held 'every file is listed, and every dependency of byok has its licence there'
 
+# The SBOM is of this very program. Where cargo-auditable wrote a list into it, all that is linked stands there,
+# and nothing that is not in Cargo.lock. (It also names what only other features or the tests would bring.)
+sbom=$unpacked/bin/byok.cdx.json
+[ "$(jq -r '.metadata.component.hashes[0].content' "$sbom")" = "$(sha256sum "$unpacked/bin/byok" | cut -c 1-64)" ] ||
+    fail 'the SBOM is of another program'
+if readelf -S --wide "$unpacked/bin/byok" | grep -q ' \.dep-v0 '; then
+    objcopy --dump-section .dep-v0="$work/dep-v0" "$unpacked/bin/byok" /dev/null
+    python3 -c 'import sys, zlib; sys.stdout.buffer.write(zlib.decompress(open(sys.argv[1], "rb").read()))' \
+        "$work/dep-v0" | jq -r '.packages[] | "\(.name) \(.version)"' | sort >"$work/inside"
+    jq -r '.components[] | select(.scope == "required" and .name != "rust-std") | "\(.name) \(.version)"' "$sbom" |
+        sort >"$work/beside"
+    sed -n '/^name = /{s/.*"\(.*\)"/\1/;N;s/\nversion = "\(.*\)"/ \1/;p}' "$root/Cargo.lock" | sort >"$work/locked"
+    [ -s "$work/beside" ] || fail 'the SBOM names no crate'
+    [ -z "$(comm -23 "$work/beside" "$work/inside")" ] || fail 'the program does not name all of its crates'
+    [ -z "$(comm -23 "$work/inside" "$work/locked")" ] || fail 'the program names a crate that Cargo.lock does not have'
+    held 'the SBOM is of this program, and the program itself names its crates as Cargo.lock has them'
+else
+    held 'the SBOM is of this program (built without cargo-auditable: it names no crates itself)'
+fi
+
 if python3 -m pip --version >/dev/null 2>&1; then
     python3 -m pip install -q --root-user-action ignore --disable-pip-version-check --no-index --no-deps --require-hashes --target "$work/unpacked/pip" \
         --find-links "$unpacked/wheels" -r "$unpacked/wheels/requirements.txt" || fail 'pip does not take the wheels'

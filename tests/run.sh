@@ -274,9 +274,19 @@ if [ "$mode" != some ] && [ "$mode" != faults ]; then
     if have_all shellcheck shellcheck; then
         stage shellcheck shell_scripts || true
     fi
+    if ! cargo deny --version >/dev/null 2>&1; then
+        skip 'cargo deny' 'cargo install --locked cargo-deny; tests/supply_chain.rs holds without it what matters'
+    elif ! cargo fetch --quiet --locked >/dev/null 2>&1; then
+        skip 'cargo deny' 'the crates of other systems are not on this machine, and cannot be fetched'
+    elif [ -n "$(compgen -G "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs/*/.git")" ]; then
+        stage 'cargo deny' quietly cargo-deny cargo deny --offline --locked check --hide-inclusion-graph || true
+    else
+        stage 'cargo deny' quietly cargo-deny cargo deny --locked check --hide-inclusion-graph bans licenses sources || true
+        skip 'cargo deny: advisories' 'their database is not on this machine: cargo deny fetch db'
+    fi
     stage 'tests of the proxy and remote modules' proxy_tests || true
 fi
-stage 'cargo build --release' cargo build --quiet --release --locked || true
+stage 'build for release' ceremony-scripts/build-release.sh || true
 if [ "$mode" = all ]; then
     if reason=$(tests/bundle.sh --could); then
         stage 'bundle in a bare Debian' quietly bundle tests/bundle.sh || true

@@ -301,11 +301,13 @@ pub fn agrees(share: &Share, quorum: &[&Share]) -> Result<bool> {
         .collect();
     let mut expected = Locked::zeroed(share.value.len())?;
     gf256::interpolate(&points, share.member, &mut expected);
-    let difference = expected
-        .iter()
-        .zip(share.value.iter())
-        .fold(0, |all, (a, b)| all | (a ^ b));
-    Ok(difference == 0)
+    Ok(same(&expected, &share.value))
+}
+
+/// Whether both are the same bytes, in a time that does not tell where they differ.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let pairs = one.iter().zip(other);
+    one.len() == other.len() && pairs.fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
 /// Values of `count` shares at x = 0, 1, …
@@ -323,10 +325,9 @@ fn split(secret: &Locked, threshold: u8, count: u8) -> Result<Vec<Locked>> {
     }
     for x in threshold - 2..count {
         let mut value = Locked::zeroed(len)?;
-        let mut points: Vec<(u8, &[u8])> = (0..threshold - 2)
-            .zip(&values)
-            .map(|(x, value)| (x, &value[..]))
-            .collect();
+        let drawn = &values[..usize::from(threshold - 2)];
+        let mut points: Vec<(u8, &[u8])> =
+            (0..).zip(drawn).map(|(x, value)| (x, &value[..])).collect();
         points.extend([(DIGEST, &digest[..]), (SECRET, &secret[..])]);
         gf256::interpolate(&points, x, &mut value);
         values.push(value);
@@ -357,11 +358,7 @@ fn join(points: &[(u8, &[u8])], threshold: u8) -> std::result::Result<Locked, No
     gf256::interpolate(points, SECRET, &mut secret);
     gf256::interpolate(points, DIGEST, &mut digest);
     let (tag, key) = digest.split_at(DIGEST_LEN);
-    let difference = digest_of(&secret, key)
-        .iter()
-        .zip(tag)
-        .fold(0, |all, (a, b)| all | (a ^ b));
-    if difference == 0 {
+    if same(&digest_of(&secret, key), tag) {
         Ok(secret)
     } else {
         Err(NotASecret::Digest)

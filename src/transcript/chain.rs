@@ -327,3 +327,6 @@ fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
         json,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -228,4 +228,52 @@ mod tests {
         );
         assert!(check_values(Spec::Hmac { hash, bytes: 28 }, &padded).is_err());
     }
+
+    #[test]
+    fn the_fingerprints_of_hmac_keys_are_those_of_the_docs() {
+        let docs = include_str!("../../docs/check-values.md");
+        for spec in Spec::ALL {
+            let Spec::Hmac { bytes, .. } = spec else {
+                continue;
+            };
+            let key: Vec<u8> = (0..bytes as u8).collect();
+            let told = check_values(spec, &key).unwrap().fingerprint;
+            let row = format!("| `{}` | `{told}` |", spec.name());
+            assert!(docs.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_in_the_lengths_that_there_are() {
+        for len in [28, 32, 48, 64] {
+            let text = "0a".repeat(len);
+            let read = Fingerprint::from_hex(&text).unwrap();
+            assert_eq!(read[..], vec![10; len]);
+            assert_eq!(read.to_string(), text);
+        }
+        for other in [
+            "",
+            "0a",
+            &"0a".repeat(31),
+            &"0a".repeat(33),
+            &"zz".repeat(32),
+        ] {
+            assert_eq!(Fingerprint::from_hex(other), None);
+        }
+    }
+
+    #[test]
+    fn a_key_pair_is_told_by_its_public_key_and_at_a_glance_by_eight_digits() {
+        let check = CheckValues::of_public_key(vec![0x30, 0]);
+        assert_eq!(check.fingerprint[..], words::sha256(&[0x30, 0]));
+        assert_eq!(check.public_key.as_deref(), Some(&[0x30, 0][..]));
+        let digits = &check.fingerprint.to_string()[..8];
+        assert_eq!(check.glance(), format!("fingerprint {digits}…"));
+        assert_eq!(glance(Some("F29000"), "0a0a0a0a0a"), "KCV F29000");
+        assert_eq!(glance(None, "0a"), "fingerprint 0a…");
+        let key = pkcs8::throw_away_p256().unwrap();
+        let public = pkcs8::public_key(Spec::P256, &key).unwrap();
+        let told = check_values(Spec::P256, &key).unwrap();
+        assert_eq!(told, CheckValues::of_public_key(public));
+    }
 }

@@ -103,3 +103,6 @@ pub fn to_pem(spki: &[u8]) -> String {
         lines.join("\n")
     )
 }
+
+#[cfg(test)]
+mod tests;

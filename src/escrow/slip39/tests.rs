@@ -160,6 +160,68 @@ fn impossible_quorums_are_refused() {
             "{threshold} of {count}"
         );
     }
-    assert!(deal(&[0; 15], 2, 3).is_err());
-    assert!(deal(&[0; 17], 2, 3).is_err());
+    for (len, possible) in [
+        (14, false),
+        (15, false),
+        (16, true),
+        (17, false),
+        (18, true),
+    ] {
+        assert_eq!(deal(&vec![0; len], 2, 3).is_ok(), possible, "{len}");
+    }
+}
+
+#[test]
+fn a_share_has_as_many_words_as_some_secret_gives() {
+    // 20 bits each of parameters and identifier, 30 of checksum; the value is padded to whole words
+    let possible: Vec<usize> = (16..64)
+        .step_by(2)
+        .map(|bytes: usize| 7 + (8 * bytes).div_ceil(10))
+        .collect();
+    for len in 0..50 {
+        let mut words = Words::blank(len).unwrap();
+        if len >= 3 {
+            words.seal(false);
+        }
+        let read = Share::from_words(&words);
+        match possible.contains(&len) {
+            true => assert_eq!(read.unwrap().words().unwrap().len(), len),
+            false => assert_eq!(read.err(), Some(NotAShare::Length), "{len}"),
+        }
+    }
+}
+
+#[test]
+fn an_identifier_is_15_bits_that_differ() {
+    let identifiers: Vec<u16> = (0..12)
+        .map(|_| deal(&secret(), 2, 2).unwrap()[0].set.identifier)
+        .collect();
+    assert!(identifiers.iter().all(|identifier| *identifier < 1 << 15));
+    assert!(identifiers.iter().any(|one| *one != identifiers[0]));
+}
+
+#[test]
+fn bytes_are_the_same_or_they_are_not() {
+    assert!(same(&[1, 2, 3], &[1, 2, 3]) && same(&[], &[]));
+    for other in [
+        &[1, 2, 2][..],
+        &[0, 3, 3],
+        &[1, 2],
+        &[1, 2, 3, 0],
+        &[2, 1, 3],
+    ] {
+        assert!(!same(&[1, 2, 3], other), "{other:?}");
+    }
+}
+
+#[test]
+fn shares_of_one_group_that_ask_for_different_numbers_are_of_different_sets() {
+    let mut shares = deal(&secret(), 2, 3).unwrap();
+    for (share, (group, threshold)) in shares.iter_mut().zip([(0, 1), (1, 2), (1, 3)]) {
+        (share.set.group_threshold, share.set.group_count) = (2, 2);
+        (share.group, share.threshold) = (group, threshold);
+    }
+    let all: Vec<&Share> = shares.iter().collect();
+    let refused = combine(&all, b"").err();
+    assert_eq!(refused, Some(NotASecret::DifferentSets));
 }

@@ -98,12 +98,11 @@ impl Words {
     pub(super) fn suspects(&self, extendable: bool) -> Suspects {
         let zero_but =
             |at: usize, number: u16| (0..self.len()).map(move |i| if i == at { number } else { 0 });
-        // The checksum is linear over XOR: what one changed word adds does not depend on the others.
-        let base = polymod_from(0, (0..self.len()).map(|_| 0));
+        // The checksum is linear over XOR: what one changed word adds does not depend on the others, and words
+        // that are all zero add nothing.
         let syndrome = polymod(extendable, self.numbers()) ^ 1;
-        let explains = |at: usize| {
-            (1..RADIX).any(|change| polymod_from(0, zero_but(at, change)) ^ base == syndrome)
-        };
+        let explains =
+            |at: usize| (1..RADIX).any(|change| polymod_from(0, zero_but(at, change)) == syndrome);
         let changed = (0..self.len())
             .filter(|at| explains(*at))
             .map(|at| at + 1)
@@ -198,14 +197,19 @@ fn polymod_from(start: u32, values: impl Iterator<Item = u16>) -> u32 {
     ];
     values.fold(start, |checksum, value| {
         let top = checksum >> 20;
-        let shifted = (checksum & 0x000f_ffff) << 10 ^ u32::from(value);
+        let appended = appended(checksum, value);
         GENERATOR
             .iter()
             .enumerate()
-            .fold(shifted, |checksum, (bit, generator)| {
+            .fold(appended, |checksum, (bit, generator)| {
                 checksum ^ (generator & (top >> bit & 1).wrapping_neg())
             })
     })
+}
+
+/// The lower 20 bits of a checksum, and behind them the ten of a word.
+fn appended(checksum: u32, value: u16) -> u32 {
+    (checksum & 0x000f_ffff) << 10 | u32::from(value)
 }
 
 #[cfg(test)]
@@ -266,13 +270,38 @@ mod tests {
 
     #[test]
     fn bits_read_back_as_they_were_written() {
+        assert!(Words::blank(0).unwrap().is_empty());
         let mut words = Words::blank(4).unwrap();
+        assert!(!words.is_empty());
         words.set_bits(3, 15, 0x5a5a);
         words.set_bits(18, 10, 0x2ff);
         assert_eq!(words.bits(3, 15), 0x5a5a);
         assert_eq!(words.bits(18, 10), 0x2ff);
         assert_eq!(words.bits(0, 3), 0);
         words.set_bits(3, 15, 0);
-        assert_eq!(words.bits(18, 10), 0x2ff);
+        assert_eq!((words.bits(3, 15), words.bits(18, 10)), (0, 0x2ff));
+    }
+
+    #[test]
+    fn a_word_is_spelled_as_its_number_says() {
+        let mut words = Words::blank(3).unwrap();
+        words.set(1, 1023);
+        words.set(2, 1);
+        let spelled: Vec<&str> = (0..words.len()).map(|at| words.word(at)).collect();
+        assert_eq!(spelled, ["academic", "zero", "acid"]);
+    }
+
+    #[test]
+    fn sealed_words_are_sealed_anew_whatever_stood_at_their_end() {
+        for extendable in [true, false] {
+            let mut words = Words::blank(33).unwrap();
+            words.seal(extendable);
+            let sealed: Vec<u16> = words.numbers().collect();
+            assert!(words.holds(extendable) && !words.holds(!extendable));
+            (30..33).for_each(|at| words.set(at, 1023));
+            assert!(!words.holds(extendable));
+            words.seal(extendable);
+            assert!(words.numbers().eq(sealed));
+        }
     }
 }

@@ -188,6 +188,11 @@ fn a_second_encoding_of_the_same_key_is_refused() {
     assert_malformed(&spki_with(rsa, &[5, 0], &padded), broken);
     let negative = tlv(0x30, &[tlv(2, &modulus), integer(&EXPONENT)].concat());
     assert_malformed(&spki_with(rsa, &[5, 0], &negative), broken);
+    // one bit of the key is called unused
+    let algorithm = tlv(0x30, &[&tlv(6, rsa), &[5, 0][..]].concat());
+    let bits = tlv(3, &[&[1], &pkcs1[..]].concat());
+    let unused = tlv(0x30, &[algorithm, bits].concat());
+    assert_malformed(&unused, "is not ");
     let mut long_length = crafted_spki(2048);
     long_length.splice(1..2, [0x83, 0]);
     assert_malformed(&long_length, broken);

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# build-release.sh
+#
+# Builds byok as a bundle carries it, so that the same commit and the same Rust give the same bytes on every
+# machine: in whatever directory, for whatever user, whatever flags that machine's user has set. Prints the
+# SHA-256 and the path of the program. CARGO_TARGET_DIR says where it is built; default target.
+#
+#   --plain  without cargo-auditable, where it is installed
+#
+# With cargo-auditable (cargo install --locked cargo-auditable) the program carries the list of its crates
+# in a section of its own, .dep-v0: other bytes, and the same with it on every machine too.
+#
+# Example:  ceremony-scripts/build-release.sh
+#
+# Exit codes: 0 done, 2 usage or something missing, otherwise cargo's
+set -euo pipefail
+export LC_ALL=C
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+plain=no
+case "$*" in
+'') ;;
+--plain) plain=yes ;;
+*)
+    sed -n '2,/^set /s/^#\{1\} \{0,1\}//p' "${BASH_SOURCE[0]}"
+    [ "$*" = --help ] && exit 0 || exit 2
+    ;;
+esac
+[ -e "$root/Cargo.toml" ] || {
+    printf 'build-release.sh: byok is built in a clone of it, not in a bundle\n' >&2
+    exit 2
+}
+cd "$root"
+
+# This machine's wishes: the room has another machine.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
+unset CARGO_INCREMENTAL CARGO_BUILD_INCREMENTAL
+while IFS= read -r name; do unset "$name"; done < <(compgen -e | grep -E '^CARGO_(PROFILE|TARGET_.*_)' || true)
+
+target=${CARGO_TARGET_DIR:-$root/target}
+mkdir -p "$target"
+target=$(cd "$target" && pwd)
+export CARGO_TARGET_DIR=$target
+
+# Messages of a panic name the file they come from. These paths are another machine's, so they are written
+# as if everybody had them in the same place.
+host=$(rustc -vV | sed -n 's/^host: //p')
+commit=$(rustc -vV | sed -n 's/^commit-hash: //p')
+metadata=$(cargo metadata --locked --format-version 1 --filter-platform "$host")
+separator=$'\x1f' # CARGO_ENCODED_RUSTFLAGS: a path may hold a blank
+flags="--remap-path-prefix=$root=/byok"
+flags+="$separator--remap-path-prefix=$target=/byok/target"
+while IFS= read -r registry; do
+    flags+="$separator--remap-path-prefix=$registry=/crates"
+done < <(grep -o '"manifest_path":"[^"]*/registry/src/[^/"]*' <<<"$metadata" | sed 's/^"manifest_path":"//' | sort -u)
+flags+="$separator--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$commit"
+export CARGO_ENCODED_RUSTFLAGS=$flags
+
+if [ "$plain" = no ] && cargo auditable --version >/dev/null 2>&1; then
+    cargo auditable build --quiet --release --locked
+else
+    cargo build --quiet --release --locked
+fi
+sha256sum "$target/release/byok"
