@@ -1101,6 +1101,8 @@ time_text() {
 }
 
 expiry_text() {
+    # What was deleted or has expired may leave its ExpirationModel behind.
+    [ "$key_state" != PendingImport ] || key_model=
     case $key_model in
         KEY_MATERIAL_DOES_NOT_EXPIRE) say "never expires" ;;
         KEY_MATERIAL_EXPIRES) say "expires $(time_text "$key_valid_to")" ;;
@@ -1328,11 +1330,27 @@ parameter_files() {
         case $name in
             *.zip) ;;
             *) [ -n "$(json_value ImportToken <"$path")" ] || refuse 2 \
-                "$path holds no import parameters, and nothing else may lie in $out" ;;
+                "$path holds no import parameters, and nothing else may lie in $out"
+                one_meaning "$path" ;;
         esac
         printf '%s\n' "$name"
     done >"$scratch/names"
     LC_ALL=C sort "$scratch/names"
+}
+
+# one_meaning FILE: two readers of these parameters see the same values: no member of theirs stands there twice, not
+# even inside another, or is written with escapes. No answer of KMS has any of that.
+one_meaning() {
+    local name text
+    text=$(LC_ALL=C tr -d '\000\r\n' <"$1")
+    case $text in
+        *\\*) refuse 4 "$1 holds a backslash, which import parameters never do" "find out who changed it, and download it again" ;;
+    esac
+    for name in KeyId PublicKey ImportToken ParametersValidTo WrappingAlgorithm WrappingKeySpec; do
+        [ "$(printf '%s' "$text" | LC_ALL=C awk -v name="$name" \
+            '{ count += gsub("\"" name "\"[ \t]*:", "") } END { print count + 0 }')" -lt 2 ] ||
+            refuse 4 "$1 has $name twice: it could mean two things" "find out who changed it, and download it again"
+    done
 }
 
 # check_sums: what SHA256SUMS names is still what it was.
@@ -1559,7 +1577,8 @@ prove_symmetric() {
             "what was encrypted came back as something else" "$key_arn"
         say "" "ROUND TRIP: it encrypts, and decrypts what it encrypted." \
             "That does NOT show which material it is: any 32 bytes would do the same. A second import of the" \
-            "same material by another person, as EXISTING_KEY_MATERIAL, shows it (witness_of in the plan)."
+            "same material by another person, as EXISTING_KEY_MATERIAL, shows it (witness_of in the plan)." \
+            "If the last import was that one, byok receipt says so from its import-result.json: proved in KMS."
     else
         call kms:Decrypt kms decrypt --key-id "$key" --ciphertext-blob fileb://online.sh-ciphertext \
             --encryption-context byok=round-trip --output text --query Plaintext
@@ -2230,6 +2249,10 @@ read_arguments() {
                     *)
                         [ $# -gt 0 ] || refuse 2 "--$option needs a value"
                         value=$1
+                        case $value in
+                            --[a-z]*) refuse 2 "--$option needs a value: $value after it is the next option" \
+                                "is a variable empty? A value that begins so: --$option=$value" ;;
+                        esac
                         shift ;;
                 esac
                 [ -n "$value" ] || refuse 2 "--$option is empty"

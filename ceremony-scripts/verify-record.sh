@@ -95,11 +95,32 @@ read_arguments() {
         esac
     done
     [ -n "$record" ] || usage 'which record?'
-    [ -d "$record" ] || usage "$(shown "$record"): there is no such record; a record is a directory"
+    looks_like_a_record "$record"
     [ -z "$signers" ] || read_signers "$(plain_path "$signers")"
     local place
     for place in ${given[@]+"${given[@]}"}; do
         [ -d "$place" ] || usage "--previous $(shown "$place"): there is no such directory"
+    done
+}
+
+# People give a part of a record, or the directory above it; what has lost parts of its own is judged later.
+looks_like_a_record() {
+    local shown above inner
+    shown=$(shown "$1")
+    for inner in transcript.jsonl SHA256SUMS plan.toml; do
+        [ ! -d "$1" ] || [ ! -f "$1/$inner" ] || return 0
+    done
+    [ -e "$1" ] || usage "$shown: there is no such record; a record is a directory"
+    above=$(cd -- "$(dirname -- "$1")" && pwd)
+    [ ! -d "$1" ] || above=$(cd -- "$1/.." && pwd)
+    while [ "$above" != / ]; do
+        [ ! -f "$above/transcript.jsonl" ] ||
+            usage "$shown: is a part of a record, which is verified as a whole: $(shown "$above")"
+        above=$(dirname -- "$above")
+    done
+    [ -d "$1" ] || usage "$shown: is a file, and a record is a directory"
+    for inner in "$1"/*/transcript.jsonl; do
+        [ ! -f "$inner" ] || usage "$shown: holds records, and is none itself: $(shown "${inner%/transcript.jsonl}")"
     done
 }
 
@@ -1055,21 +1076,34 @@ check_vouched() {
     broken 'receipts.jsonl: lines that a later record vouches for are gone or changed'
 }
 
+# What the later record, of the facts in $1, says that it compared its data keys with is what this one holds.
+check_same_material() {
+    local other
+    other=$(jq -nr --slurpfile later "$1/transcript.lines" --slurpfile lines "$here/transcript.lines" '
+        def key: [.label, .fingerprint] | map(if type == "string" then . else "" end);
+        [$lines[] | select(.event == "key-generated" or .event == "key-found" or .event == "key-recovered") | key] as $known
+        | first($later[] | select(.event == "same-material") | select(key as $same | all($known[]; . != $same))
+            | "it holds no data key \(.label) of the fingerprint that line \(.seq) of the later record compares with") // ""') ||
+        machine 'jq failed'
+    [ -z "$other" ] || broken "$other"
+}
+
 previous=()
 follow() {
-    local place=$1 was=$rehearsal receipts used=("$1") other seen
+    local place=$1 was=$rehearsal receipts used=("$1") other seen later
     while [[ ${previous_head,,} =~ ^[0-9a-f]{64}$ ]]; do
         find_record "$place" "${previous_head,,}"
         if [ -z "$found" ]; then
             previous+=("${previous_head,,}: not followed; it is not here (--previous DIR)")
             break
         fi
-        place=$found receipts=${previous_receipts_head,,}
+        place=$found receipts=${previous_receipts_head,,} later=$here
         about="the previous record $place: "
         verify_record "$place" "${previous_head,,}"
         [ "$aborted" = false ] || broken 'its ceremony was aborted: nothing can build on it'
         [ "$rehearsal" = "$was" ] || broken 'a rehearsal and a real ceremony never build on each other'
         [[ ! $receipts =~ ^[0-9a-f]{64}$ ]] || check_vouched "$receipts"
+        check_same_material "$later"
         previous+=("$place: holds")
         used+=("$place")
     done

@@ -15,11 +15,12 @@ use clap::{Parser, Subcommand};
     name = "byok",
     version,
     propagate_version = true,
+    term_width = 79,
     arg_required_else_help = true
 )]
 #[command(after_help = "Start here:  byok rehearse\n\n\
-    Exit codes: 0 done, 1 declined or interrupted, 2 usage, plan or input file, 3 HSM,\n\
-    4 something is not what it claims to be, 5 the machine")]
+        Exit codes: 0 done, 1 declined or interrupted, 2 usage, plan or input file,\n\
+        3 HSM, 4 something is not what it claims to be, 5 the machine")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -31,11 +32,12 @@ pub struct Cli {
 pub enum Command {
     /// Practise: the whole life of a data key, or a plan, on a fresh soft HSM and a stand-in KMS
     #[command(
-        after_help = "Without PLAN nothing is asked and no terminal, network or root is needed.\n\
-        With PLAN, of any kind, its names, custodians and screens are practised at a terminal;\n\
-        soft HSM, stand-in KMS and a stand-in for the previous record take the place of the\n\
-        real ones, and practice papers to type from are shown first.\n\n\
-        Example:  byok rehearse\n          byok rehearse plan.toml"
+        after_help = "Without PLAN nothing is asked and no terminal, network or root is needed. With\n\
+        PLAN, of any kind, its names, custodians and screens are practised at a\n\
+        terminal; soft HSM, stand-in KMS and a stand-in for the previous record take\n\
+        the place of the real ones, and practice papers to type from are shown first.\n\n\
+        Example:  byok rehearse\n          \
+        byok rehearse plan.toml"
     )]
     Rehearse {
         /// Practise this plan
@@ -52,12 +54,15 @@ pub enum Command {
     },
     /// What this HSM can do: every path tried with control keys
     #[command(
-        after_help = "Only session objects are made, and destroyed. Symmetric data keys are tried under every\n\
-        size of wrapping key, the others under RSA_3072; --all tries every spec under every size\n\
-        and makes RSA data keys of 3072 and 4096 bits in the HSM too, which may take minutes.\n\n\
+        after_help = "Only session objects are made, and destroyed. Symmetric data keys are tried\n\
+        under every size of wrapping key, the others under RSA_3072; --all tries every\n\
+        spec under every size and makes RSA data keys of 3072 and 4096 bits in the HSM\n\
+        too, which may take minutes.\n\n\
         Example:  byok doctor plan.toml\n          \
-        byok doctor --module /usr/lib/softhsm/libsofthsm2.so --token pkcs11:token=ceremony\n          \
-        byok doctor --leftovers records/2026-11-22-payments.aborted-20261122T114203Z"
+        byok doctor --module /usr/lib/softhsm/libsofthsm2.so \\\n            \
+        --token pkcs11:token=ceremony\n          \
+        byok doctor \\\n            \
+        --leftovers records/2026-11-22-payments.aborted-20261122T114203Z"
     )]
     Doctor {
         /// Take module, token and PIN source from this plan
@@ -83,11 +88,13 @@ pub enum Command {
     },
     /// Write a commented plan from what the online side and the HSM say
     #[command(
-        after_help = "FILES are answers of `aws kms describe-key` or `create-key`, and import parameters\n\
-        (JSON, the console's zip, a directory), in any order. The plan goes to standard output\n\
-        or, with --out, to a new file. wrapping_key_sha256 is never filled in: it comes from paper.\n\n\
+        after_help = "FILES are answers of `aws kms describe-key` or `create-key`, and import\n\
+        parameters (JSON, the console's zip, a directory), in any order. The plan goes\n\
+        to standard output or, with --out, to a new file. wrapping_key_sha256 is never\n\
+        filled in: it comes from paper.\n\n\
         Example:  byok plan describe-key.json inputs/eu-west-1.json \\\n            \
-        --module /usr/lib/softhsm/libsofthsm2.so --label payments-2026 --out plan.toml"
+        --module /usr/lib/softhsm/libsofthsm2.so --label payments-2026 \\\n            \
+        --out plan.toml"
     )]
     Plan {
         /// Answers of the AWS CLI and import parameters
@@ -119,8 +126,10 @@ pub enum Command {
     },
     /// Everything that can be known before the room: ok, not yet, or wrong
     #[command(
-        after_help = "Ends with 0 only if `byok run` would start now, else with the code it would end with.\n\n\
-        Example:  byok check plan.toml\n          byok check --hsm plan.toml"
+        after_help = "Ends with 0 only if `byok run` would start now, else with the code it would end\n\
+        with.\n\n\
+        Example:  byok check plan.toml\n          \
+        byok check --hsm plan.toml"
     )]
     Check {
         /// The plan
@@ -135,9 +144,10 @@ pub enum Command {
     /// The ceremony
     #[command(
         after_help = "At a terminal the plan's meaning and digest are shown, and only Yes approves.\n\
-        At every question but that for a PIN, note records something for the auditor; stop ends it.\n\
-        Unattended, --approve with the SHA-256 of the plan's exact bytes stands for that.\n\
-        Standard output gets one line: the head digest and the transcript's path.\n\n\
+        At every question but that for a PIN, note records something for the auditor;\n\
+        stop ends it. Unattended, --approve with the SHA-256 of the plan's exact bytes\n\
+        stands for that. Standard output gets one line: the head digest and the\n\
+        transcript's path.\n\n\
         Example:  byok run plan.toml\n          \
         byok run plan.toml --approve \"$(sha256sum < plan.toml | cut -c1-64)\""
     )]
@@ -151,10 +161,11 @@ pub enum Command {
     /// Whether a record holds; no HSM is needed
     #[command(
         after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4).\n\
-        Only something from outside the record makes it authentic: the head digest from paper,\n\
-        or a list of keys whose owners you know (ssh-keygen(1), ALLOWED SIGNERS). With both,\n\
-        both must hold. Keys inside the record vouch for nothing.\n\n\
-        Example:  byok verify --head '64879f7d 6b960a01 0d02c7f0' records/2026-11-22-payments\n          \
+        Only something from outside the record makes it authentic: the head digest from\n\
+        paper, or a list of keys whose owners you know (ssh-keygen(1), ALLOWED\n\
+        SIGNERS). With both, both must hold. Keys inside the record vouch for nothing.\n\n\
+        Example:  byok verify \\\n            \
+        --head '64879f7d 6b960a01 0d02c7f0' records/2026-11-22-payments\n          \
         byok verify --signers allowed_signers records/2026-11-22-payments"
     )]
     Verify {
@@ -178,9 +189,10 @@ pub enum Command {
     },
     /// Add to a record what the KMS answered
     #[command(
-        after_help = "FILES are import-result.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey,\n\
-        ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail. They are checked against the\n\
-        record and kept byte for byte; the sealed transcript does not change.\n\n\
+        after_help = "FILES are import-result.json of import.sh, or JSON of ImportKeyMaterial,\n\
+        DescribeKey, ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail. They\n\
+        are checked against the record and kept byte for byte; the sealed transcript\n\
+        does not change.\n\n\
         Example:  byok receipt records/2026-11-22-payments import-result.json"
     )]
     Receipt {
@@ -207,11 +219,12 @@ pub enum Command {
     },
     /// The paper of a ceremony: the script with its steps, exception sheets and share forms, to print
     #[command(
-        after_help = "One HTML file that needs nothing else, on standard output or, with --out, in a new file.\n\
-        Open it in a browser and print it on A4 or Letter. It holds the digest of this very plan, and\n\
-        no secret. Where the record that the plan builds on is at hand, it is verified and fills in\n\
-        key check values, fingerprints and its head digest. --blank needs no plan: a share form,\n\
-        exception sheets and a page for the head digest, all to be filled in by hand.\n\n\
+        after_help = "One HTML file that needs nothing else, on standard output or, with --out, in a\n\
+        new file. Open it in a browser and print it on A4 or Letter. It holds the\n\
+        digest of this very plan, and no secret. Where the record that the plan builds\n\
+        on is at hand, it is verified and fills in key check values, fingerprints and\n\
+        its head digest. --blank needs no plan: a share form, exception sheets and a\n\
+        page for the head digest, all to be filled in by hand.\n\n\
         Example:  byok script plan.toml --out script.html\n          \
         byok script --practice plan.toml > practice.html\n          \
         byok script --blank > forms.html"
@@ -243,11 +256,13 @@ pub enum Command {
 pub enum ShareCommand {
     /// One custodian checks one share: whose it is, never what it says
     #[command(
-        after_help = "Without --share the custodian types the 33 words at this terminal; they are wiped\n\
-        afterwards. Only a record can tell whose share it is; it is verified first. A package\n\
-        knows its ceremony, but no shares. One share alone opens nothing.\n\n\
+        after_help = "Without --share the custodian types the 33 words at this terminal; they are\n\
+        wiped afterwards. Only a record can tell whose share it is; it is verified\n\
+        first. A package knows its ceremony, but no shares. One share alone opens\n\
+        nothing.\n\n\
         Example:  byok share check --record records/2026-11-22-payments\n          \
-        byok share check --record records/2026-11-22-payments --share 02-Audit.txt"
+        byok share check --record records/2026-11-22-payments \\\n            \
+        --share 02-Audit.txt"
     )]
     Check {
         /// The record of the ceremony that dealt the share

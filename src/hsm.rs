@@ -43,6 +43,11 @@ pub use wrap::{Transport, Way, WrappingHandle};
 /// The check id of every failure after which the session, or its login, is gone.
 const SESSION: &str = "HSM-SESSION";
 
+/// Whether the HSM does not answer any more, or not in this session.
+pub fn went_away(error: &Error) -> bool {
+    session_was_lost(error) || error.hints.iter().any(|hint| hint == WENT_AWAY)
+}
+
 /// Whether the HSM lost the session, or its login: what failed may be done again in a new one.
 pub fn session_was_lost(error: &Error) -> bool {
     error.check == Some(SESSION)
@@ -83,7 +88,7 @@ impl Module {
         let sha256 = read_module(path).and_then(words::sha256_of).map_err(|e| {
             Error::hsm(e.to_string())
                 .doing(doing())
-                .hint("`module` in the plan is the path of the vendor's shared library")
+                .hint("it is the path of the vendor's shared library: `module` in a plan, else --module")
                 .hint(
                     "SoftHSM on Debian: apt-get install softhsm2, /usr/lib/softhsm/libsofthsm2.so",
                 )
@@ -356,8 +361,9 @@ impl Hsm {
             Some(pin) => pin.as_pin(|pin| self.session.login_with_raw(UserType::User, pin)),
             None if self.token.pinpad => self.session.login(UserType::User, None),
             None => {
-                return Err(Error::hsm("the token has no PIN pad")
-                    .hint("set `pin` in the plan to prompt, prompt-halves, file:PATH or fd:N"));
+                return Err(Error::hsm("the token has no PIN pad").hint(
+                    "`pin` in a plan, or --pin, may be prompt, prompt-halves, file:PATH or fd:N",
+                ));
             }
         };
         match outcome {

@@ -133,11 +133,14 @@ impl Previous {
                 .hint("with the record lost, give the fingerprint of each data key instead")));
         }
         let verified = verify::verify(directory, anchor).map_err(|why| {
-            doing(
-                Error::mismatch(why)
-                    .check("PREVIOUS-RECORD")
-                    .hint("take another copy of the record"),
-            )
+            let is_other = why.contains(verify::NOT_THE_HEAD);
+            let error = Error::mismatch(why).check("PREVIOUS-RECORD");
+            doing(match is_other {
+                false => error.hint("take another copy of the record"),
+                true => error
+                    .hint("compare `previous_head` with the paper again, row by row: a mistyped digit looks just like this")
+                    .hint("if it is as on the paper, this is not the record it was written for: take another copy"),
+            })
         })?;
         if verified.is_aborted() {
             return Err(doing(

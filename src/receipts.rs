@@ -340,14 +340,7 @@ fn accepted_of<'a>(
 fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
     let mut all: Vec<KnownMaterial> = Vec::new();
     for import in imports {
-        let told = accepted_of(receipts, import).flatten().next();
-        // What is added to other material is not the current one until the KMS key is rotated.
-        let described = || match import.rotates {
-            Some(_) => None,
-            None => described_after_import(receipts, import),
-        };
-        let id = told.or_else(described);
-        let known = id.map(|key_material_id| KnownMaterial {
+        let known = known_id(import, receipts).map(|key_material_id| KnownMaterial {
             fingerprint: import.fingerprint.clone(),
             key_arn: import.key_arn.clone(),
             key_material_id,
@@ -357,10 +350,24 @@ fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
     all
 }
 
+/// The same of one import.
+fn known_id(import: &Import, receipts: &[Receipt]) -> Option<String> {
+    let told = accepted_of(receipts, import).flatten().next();
+    told.or_else(|| match import.rotates {
+        // What is added to other material is not the current one until the KMS key is rotated.
+        Some(_) => None,
+        None => described_after_import(receipts, import),
+    })
+}
+
 fn described_after_import(receipts: &[Receipt], import: &Import) -> Option<String> {
-    let accepted = (1..=receipts.len())
-        .find(|count| accepted_of(&receipts[..*count], import).next().is_some())?;
-    let described = receipts[accepted..].iter().find(|receipt| {
+    let accepts = |receipt: &Receipt| {
+        accepted_of(std::slice::from_ref(receipt), import)
+            .next()
+            .is_some()
+    };
+    let accepted = receipts.iter().position(accepts)?;
+    let described = receipts[accepted + 1..].iter().find(|receipt| {
         receipt.entry.answer == "DescribeKey"
             && receipt.entry.key_arn.as_ref() == Some(&import.key_arn)
             && receipt.entry.key_material_id.is_some()

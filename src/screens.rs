@@ -358,6 +358,13 @@ pub fn sealed(
         .source_files()
         .map(|(_, path)| path.display().to_string())
         .collect();
+    let share_files = plan
+        .escrow
+        .as_ref()
+        .and_then(|escrow| match &escrow.deliver {
+            Deliver::Files(directory) => Some(directory.display().to_string()),
+            Deliver::Screen => None,
+        });
     let holds_package = previous.filter(|previous| previous.package.is_some());
     let next = Next {
         directory: &sealed.directory,
@@ -369,6 +376,7 @@ pub fn sealed(
         earlier_package: holds_package.map(|previous| previous.directory.as_path()),
         rotated: !plan.rotated().is_empty(),
         in_clear: &in_clear,
+        share_files: share_files.as_deref(),
     };
     let next = next.screen(now);
     // What scrolls away can be had again with verify --next; the head must stay to be read aloud.
@@ -398,6 +406,8 @@ pub struct Next<'a> {
     pub rotated: bool,
     /// Files that hold data keys in clear.
     pub in_clear: &'a [String],
+    /// Where the share files were written, if they were not written down at the screen.
+    pub share_files: Option<&'a str>,
 }
 
 impl Next<'_> {
@@ -430,6 +440,12 @@ impl Next<'_> {
         for path in self.in_clear {
             let told = format!(
                 "REMOVE {path}, and every copy of it: a data key in clear. byok never deletes it"
+            );
+            text += &fold(&told, " ");
+        }
+        if let Some(directory) = self.share_files {
+            let told = format!(
+                "SHARES are in {directory}: one file each. Give each to its custodian alone, then wipe them there"
             );
             text += &fold(&told, " ");
         }
@@ -604,6 +620,33 @@ pub fn hanging(text: &str) -> String {
         .collect()
 }
 
+/// Lines for a terminal: each that is too long is folded below where its text begins, which is after its first
+/// word or two and at least two spaces, or after `- `.
+pub fn columns(text: &str) -> String {
+    text.lines()
+        .map(|line| match line.width() {
+            0..=WIDTH => format!("{line}\n"),
+            _ => folded_line(line),
+        })
+        .collect()
+}
+
+fn folded_line(line: &str) -> String {
+    /// How far to the right a text may begin: `REHEARSAL ` and `exposure  ` are no longer.
+    const FURTHEST: usize = 12;
+    let lead = line.len() - line.trim_start_matches(' ').len();
+    let rest = &line[lead..];
+    let gap = rest.find("  ").filter(|at| lead + at < FURTHEST);
+    let begins = match (rest.strip_prefix("- "), gap) {
+        (Some(_), _) => lead + 2,
+        (None, Some(at)) => line.len() - rest[at..].trim_start_matches(' ').len(),
+        (None, None) => lead,
+    };
+    let (first, rest) = line.split_at(begins);
+    let folded = fold(rest, &" ".repeat(begins));
+    format!("{first}{}", folded.trim_start())
+}
+
 /// Breaks text into lines of at most 79 columns, at spaces where there are any, each with
 /// this indent.
 pub fn fold(text: &str, indent: &str) -> String {
@@ -658,6 +701,19 @@ mod tests {
         assert!(lines[0].starts_with("byok: hint: word") && lines[0].width() <= WIDTH);
         assert!(lines[1].starts_with("            word"));
         assert_eq!(lines[2], "byok: state: short");
+    }
+
+    #[test]
+    fn a_line_for_a_terminal_is_folded_below_where_its_text_begins() {
+        let long = "word ".repeat(20);
+        for (first, begins) in [("not yet  ", 9), ("         - ", 11), ("", 0), ("  ", 2)] {
+            let shown = columns(&format!("{first}{}\nshort   line\n", long.trim_end()));
+            let lines: Vec<&str> = shown.lines().collect();
+            assert!(lines.iter().all(|line| line.width() <= WIDTH), "{shown}");
+            assert!(lines[0].starts_with(&format!("{first}word")), "{shown}");
+            assert_eq!(lines[1].find('w'), Some(begins), "{shown}");
+            assert_eq!(lines[2], "short   line");
+        }
     }
 
     #[test]

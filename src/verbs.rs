@@ -32,6 +32,15 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(&format!("{text}\n"))
 }
 
+/// Text for people: a program gets its lines as they are, a terminal gets them folded.
+fn print_lines(text: &str) -> Result<()> {
+    use std::io::IsTerminal as _;
+    match std::io::stdout().is_terminal() {
+        true => print(&crate::screens::columns(text)),
+        false => print(text),
+    }
+}
+
 /// Standard output; a reader that went away is an error, not a panic.
 fn print(text: &str) -> Result<()> {
     use std::io::Write as _;

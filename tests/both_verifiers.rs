@@ -1506,6 +1506,29 @@ fn both_follow_to_the_record_before() {
                     fs::rename(copy.path("../other"), copy.path("../one")).unwrap();
                 },
             ),
+            (
+                "another fingerprint compared with the record before",
+                As("the previous record"),
+                |copy| {
+                    let text = copy.text("transcript.jsonl");
+                    let line = text.lines().find(|line| line.contains("\"same-material\""));
+                    let line = line.unwrap().to_owned();
+                    let at = line.find("\"fingerprint\":\"").unwrap() + 15;
+                    let digit = if &line[at..=at] == "0" { "1" } else { "0" };
+                    let other = format!("{}{digit}{}", &line[..at], &line[at + 1..]);
+                    copy.forge_with(&line, &other);
+                },
+            ),
+            (
+                "a data key compared that the record before does not have",
+                As("the previous record"),
+                |copy| {
+                    let text = copy.text("transcript.jsonl");
+                    let line = text.lines().find(|line| line.contains("\"same-material\""));
+                    let line = line.unwrap().to_owned();
+                    copy.forge_with(&line, &line.replace(LABEL, "payments-2025"));
+                },
+            ),
             ("another previous_head", As("the previous record"), |copy| {
                 let head = sha256(&copy.read("../one/transcript.jsonl"));
                 let other = sha256(&copy.read("../other/transcript.jsonl"));
@@ -1761,6 +1784,27 @@ fn the_script_takes_any_path_and_refuses_what_it_does_not_know() {
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert_eq!(stdout(&output), "", "{args:?}");
     }
+}
+
+/// Neither calls it broken: it is a part of a record, or the directory above one.
+#[test]
+fn both_say_where_the_record_is_when_something_beside_it_is_given() {
+    let Some(copy) = copy(ONE) else { return };
+    let above = copy.dir.path().join("records");
+    fs::write(above.join("note.txt"), "x").unwrap();
+    for (given, says) in [
+        ("one/transcript.jsonl", "is a part of a record"),
+        ("one/payments-2026/eu-west-1", "is a part of a record"),
+        (".", "holds records, and is none itself"),
+        ("note.txt", "is a file, and a record is a directory"),
+    ] {
+        for output in [both(&above, &[given]), script(&above, &[given])] {
+            support::refused(&output, 2, &[says]);
+        }
+    }
+    // What has lost its transcript is a broken record, wherever it lies.
+    fs::remove_file(copy.path("transcript.jsonl")).unwrap();
+    support::refused(&both(&above, &["one"]), 4, &["transcript.jsonl"]);
 }
 
 /// A record on paper: the lines of the documentation, and both verifiers on them.

@@ -172,6 +172,73 @@ fn check_ends_with_the_code_of_the_run_that_would_find_another_data_key_or_none(
 }
 
 #[test]
+fn a_head_digest_that_does_not_fit_sends_people_back_to_their_paper() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    reimports(&mut room);
+    let right = head(&room.path("records/one"));
+    let digit = if right.starts_with('0') { "1" } else { "0" };
+    let mistyped = format!("{digit}{}", &right[1..]);
+    room.plan.top_more = room.plan.top_more.replace(&right, &mistyped);
+    let output = check(&room, &[]);
+    says(&output, 4, &[("wrong", "[PREVIOUS-RECORD]")]);
+    assert!(stdout(&output).contains("a mistyped digit looks just like this"));
+    refused(
+        &room.run(),
+        4,
+        &["compare `previous_head` with the paper again"],
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_once_and_counted_at_the_end() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.pin = "file:nowhere".into();
+    let output = check(&room, &["--hsm"]);
+    says(&output, 2, &[("wrong", "the PIN file nowhere: ")]);
+    let told = stdout(&output);
+    assert_eq!(told.matches("the PIN file").count(), 1, "{told}");
+    assert!(stderr(&output).contains("would not come to its end now: 1 wrong\n"));
+    assert!(!stderr(&output).contains("error: wrong"));
+    fs::remove_file(room.path("inputs/eu-west-1.json")).unwrap();
+    let said = stderr(&check(&room, &[]));
+    assert!(said.contains("1 wrong, 1 not yet there"), "{said}");
+    fs::remove_dir(room.path("inputs")).unwrap();
+    room.plan.pin = "file:pin".into();
+    let said = stderr(&check(&room, &[]));
+    assert!(
+        said.contains("would not start now: 1 not yet there"),
+        "{said}"
+    );
+}
+
+#[test]
+fn at_a_terminal_no_line_is_longer_than_79_columns() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    room.write_plan();
+    for (args, code) in [
+        (&["check", "plan.toml"][..], 2),
+        (&["verify", "records/one"], 0),
+    ] {
+        let whole = room.byok(args).output().unwrap();
+        assert_eq!(whole.status.code(), Some(code), "{}", stderr(&whole));
+        assert!(stdout(&whole).lines().any(|line| line.chars().count() > 79));
+        let ended = Pty::start(room.byok(args)).end();
+        for line in ended.screen.lines() {
+            let line = line.trim_end_matches('\r');
+            assert!(line.chars().count() <= 79, "{line}");
+        }
+    }
+}
+
+#[test]
 fn check_says_when_nothing_vouches_for_the_previous_record() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
         return;
@@ -321,9 +388,10 @@ fn shares_at_the_screen_need_a_screen_that_nobody_else_sees() {
         );
         let ended = at_terminal(&room, "check", "TMUX").end();
         assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        let words: Vec<&str> = ended.screen.split_whitespace().collect(); // the line is folded
         assert!(
-            ended
-                .screen
+            words
+                .join(" ")
                 .contains("the plan says why: reached by SSH only")
         );
         assert_eq!(room.beside(), [""; 0]);

@@ -249,6 +249,68 @@ fn of_several_tokens_the_plan_names_the_one_that_was_chosen() {
     );
 }
 
+#[test]
+fn a_file_that_is_no_part_of_a_plan_is_told_as_what_it_is() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    let transcript = room.transcript("records/one");
+    let result = format!(
+        "{{\"format\":\"byok-import-result-v1\",\"ceremony\":{},\"label\":\"{LABEL}\",\"import\":\"eu-west-1\",\
+         \"key_arn\":\"{ARN}\",\"exit\":0,\"at\":\"2026-11-22T11:42:03Z\"}}\n",
+        transcript.lines[0]["ceremony"]
+    );
+    fs::write(room.path("import-result.json"), result).unwrap();
+    for (path, what, command) in [
+        (
+            "import-result.json",
+            "is the import result of import.sh, not import parameters",
+            "byok receipt RECORD import-result.json",
+        ),
+        (
+            "records/one",
+            "is a record",
+            "byok plan --reimport records/one",
+        ),
+        ("plan.toml", "is a plan already", "byok check plan.toml"),
+        ("nowhere.json", "there is no such file", "each by its path"),
+    ] {
+        let output = room.byok(&["plan", path]).output().unwrap();
+        refused(&output, 2, &[&format!("{path}: {what}"), command]);
+    }
+}
+
+#[test]
+fn help_fits_a_screen_of_79_columns() {
+    let verbs: [&[&str]; 12] = [
+        &[],
+        &["rehearse"],
+        &["doctor"],
+        &["plan"],
+        &["check"],
+        &["run"],
+        &["verify"],
+        &["receipt"],
+        &["inspect"],
+        &["script"],
+        &["share"],
+        &["share", "check"],
+    ];
+    for verb in verbs {
+        for help in ["-h", "--help"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_byok"))
+                .args(verb)
+                .arg(help)
+                .output()
+                .unwrap();
+            for line in done(&output).lines() {
+                assert!(line.chars().count() <= 79, "{verb:?} {help}: {line}");
+            }
+        }
+    }
+}
+
 // ---- byok check --------------------------------------------------------------------
 
 #[test]

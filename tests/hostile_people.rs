@@ -152,6 +152,11 @@ fn another_digest_than_the_plans_is_exit_1_whatever_else_is_wrong() {
                 nothing_made(&room, &run.output().unwrap(), 1, &says);
             }
         }
+        for approved in ["abc", "64879f7d 6b960a01 0d02c7f0", "plan.toml"] {
+            let mut run = room.byok(&["run", "plan.toml", "--approve", approved]);
+            let no_digest = ["[APPROVED-DIGEST]", "is no SHA-256: that is 64 hex digits"];
+            nothing_made(&room, &run.output().unwrap(), 1, &no_digest);
+        }
         // One byte more than what was approved.
         fs::write(room.path("plan.toml"), format!("{good}\n")).unwrap();
         let approved = sha256(good.as_bytes());

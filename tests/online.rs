@@ -268,6 +268,9 @@ fn destroys_only_what_is_typed(desk: &Desk, arn: &str) {
     desk.typing(&typed, &["delete-material", "--key", arn])
         .ended(0, &["PendingImport"]);
     state("PendingImport");
+    // Whatever it says of an expiry that was.
+    desk.run(&["status", "--regions", REGION])
+        .ended(0, &["material  NONE."]);
     desk.typing(&typed, &["delete-material", "--key", arn])
         .ended(4, &["no material"]);
 }
@@ -633,6 +636,39 @@ fn no_file_is_overwritten_and_a_changed_one_is_seen() {
     fs::write(desk.work("inputs/notes.txt"), "x").unwrap();
     desk.run(&["slip"])
         .ended(2, &["notes.txt holds no import parameters"]);
+}
+
+#[test]
+fn the_slip_is_made_only_of_parameters_that_mean_one_thing() {
+    let desk = one_key("PendingImport");
+    fs::create_dir(desk.work("inputs")).unwrap();
+    let spki = |bits| base64(&support::KmsKey::rsa(bits).spki);
+    let (right, forged) = (spki(2048), spki(3072));
+    let good = format!(
+        "{{\"KeyId\": \"{ARN}\", \"PublicKey\": \"{right}\", \"ImportToken\": \"AAAA\"}}\n"
+    );
+    let slip = |text: &str| {
+        fs::write(desk.work("inputs/a.json"), text).unwrap();
+        let _ = fs::remove_file(desk.work("inputs/SHA256SUMS"));
+        desk.run(&["slip"])
+    };
+    slip(&good).ended(0, &["RSA_2048"]);
+    let before = |member: &str| good.replacen('{', &format!("{{{member}, "), 1);
+    let after = |member: &str| good.replacen('}', &format!(", {member}}}"), 1);
+    let member = format!("\"PublicKey\": \"{forged}\"");
+    let nested = format!("\"more\": {{{member}}}");
+    for text in [
+        before(&member),
+        after(&member),
+        before(&nested),
+        after(&nested),
+    ] {
+        slip(&text).ended(4, &["has PublicKey twice"]);
+    }
+    let spread = after(&format!("\"PublicKey\"\n :\n \"{forged}\""));
+    slip(&spread).ended(4, &["has PublicKey twice"]);
+    let escaped = format!("\"Public\\u004bey\": \"{forged}\"");
+    slip(&after(&escaped)).ended(4, &["holds a backslash"]);
 }
 
 /// What the console gave, unpacked: the same digest that byok computes of a directory.
@@ -1352,6 +1388,10 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
             "cannot be read",
         ),
         (&["create", "--name"], "needs a value"),
+        (
+            &["parameters", "--key", "--algorithm", "RSAES_OAEP_SHA_256"],
+            "--key needs a value: --algorithm after it is the next option",
+        ),
         (&["create", "--frob"], "--frob is not known"),
         (&["disable", "--key", "alias/payments"], "is an alias"),
         (

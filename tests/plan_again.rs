@@ -103,6 +103,67 @@ fn the_plan_of_new_shares_runs_from_the_hsm_or_from_a_quorum() {
     }
 }
 
+/// The HSM is lost; another one takes its place, whose token has another serial number.
+#[test]
+fn the_plan_of_a_recovery_names_the_token_of_the_module_that_is_given() {
+    let (Some(mut room), Some(other)) = (room(Kind::SoftHsm, 2, 3), Room::new(Kind::SoftHsm))
+    else {
+        return;
+    };
+    // With the serial number, as byok writes it.
+    let fresh = room
+        .byok(&["plan", "--module", room.plan.module.as_str()])
+        .output()
+        .unwrap();
+    let fresh = support::stdout(&fresh);
+    let token = fresh
+        .lines()
+        .find(|line| line.starts_with("token"))
+        .unwrap();
+    let old = token.split('"').nth(1).unwrap().to_owned();
+    assert!(old.contains(";serial="), "{old}");
+    room.plan.token = old.clone();
+    room.run_well();
+    let record = room.path("records/one").display().to_string();
+    let plan = |room: &Room, more: &[&str]| {
+        let args = [&["plan", "--recover", record.as_str()], more].concat();
+        room.byok(&args).output().unwrap()
+    };
+    let module = other.plan.module.as_str();
+    let said = plan(&other, &["--module", module]);
+    let said = support::stdout(&said);
+    assert!(said.contains(&format!("module = \"{module}\"")), "{said}");
+    assert!(
+        said.contains("token  = \"pkcs11:token=ceremony;serial="),
+        "{said}"
+    );
+    assert!(!said.contains(&old), "{said}");
+
+    other.token(&["init", "second", PIN]);
+    refused(
+        &plan(&other, &["--module", module]),
+        3,
+        &["tokens match", "--token LABEL"],
+    );
+    let said = plan(&other, &["--module", module, "--token", "second"]);
+    let said = support::stdout(&said);
+    assert!(
+        said.contains("token  = \"pkcs11:token=second;serial="),
+        "{said}"
+    );
+    // Without a module nothing is asked; a label is a label all the same.
+    let said = support::stdout(&plan(&room, &["--token", "second"]));
+    assert!(said.contains("token  = \"pkcs11:token=second\""), "{said}");
+    // The module that the record names still shows its token among others.
+    room.token(&["init", "second", PIN]);
+    let said = plan(&room, &["--module", room.plan.module.as_str()]);
+    assert!(
+        support::stdout(&said).contains("token=ceremony;serial="),
+        "{}",
+        stderr(&said)
+    );
+}
+
 #[test]
 fn a_record_without_shares_gives_no_plan_that_needs_them() {
     let Some(room) = Room::new(Kind::SoftHsm) else {

@@ -81,6 +81,8 @@ const ON_A_KEY: &[&str] = &[
     "kms:ReplicateKey",
     "kms:RotateKeyOnDemand",
     "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
     "kms:UpdateAlias",
     "kms:UpdateKeyDescription",
 ];
@@ -279,14 +281,28 @@ impl Request {
         }
     }
 
-    /// Whether a condition holds; a value that the request does not carry meets only a negation.
+    /// Whether a condition holds; a value that the request does not carry meets a negation, what asks only if
+    /// it exists, and every `ForAllValues`.
     fn meets(&self, operator: &str, key: &str, wanted: &[&str]) -> bool {
+        if operator == "Null" {
+            return wanted
+                == [if self.value(key).is_some() {
+                    "false"
+                } else {
+                    "true"
+                }];
+        }
+        let for_all = operator.strip_prefix("ForAllValues:");
+        let operator = for_all.unwrap_or(operator);
+        let if_exists = operator.strip_suffix("IfExists");
+        let operator = if_exists.unwrap_or(operator);
         let Some(value) = self.value(key) else {
-            return operator.contains("Not");
+            return operator.contains("Not") || for_all.is_some() || if_exists.is_some();
         };
         let number = |text: &str| text.parse::<f64>().unwrap();
         match operator {
             "StringEquals" | "Bool" => wanted.contains(&value),
+            "StringLike" | "ArnLike" => wanted.iter().any(|pattern| is_like(value, pattern)),
             "ArnNotEquals" => !wanted.contains(&value),
             "NumericLessThanEquals" => number(value) <= number(wanted[0]),
             "NumericGreaterThanEquals" => number(value) >= number(wanted[0]),
@@ -415,6 +431,55 @@ fn conditions_bind_even_who_has_the_role() {
     let unchecked = [("kms:BypassPolicyLockoutSafetyCheck", "true")];
     assert!(!may("administrator", "kms:PutKeyPolicy", &unchecked));
     assert!(!may("administrator", "kms:CreateKey", &unchecked));
+}
+
+#[test]
+fn the_watcher_sets_no_alarm_and_no_rule_that_tells_nobody() {
+    const NAMED: &str = "arn:aws:sns:eu-west-1:111122223333:byok-expiry";
+    const OTHER: &str = "arn:aws:sns:eu-west-1:111122223333:elsewhere";
+    for (action, resource, key, good, bad) in [
+        (
+            "cloudwatch:PutMetricAlarm",
+            "arn:aws:cloudwatch:eu-west-1:111122223333:alarm:byok-expiry",
+            "cloudwatch:AlarmActions",
+            NAMED,
+            OTHER,
+        ),
+        (
+            "events:PutRule",
+            "arn:aws:events:eu-west-1:111122223333:rule/byok-expired",
+            "events:source",
+            "aws.kms",
+            "aws.ec2",
+        ),
+        (
+            "events:PutTargets",
+            "arn:aws:events:eu-west-1:111122223333:rule/byok-expired",
+            "events:TargetArn",
+            NAMED,
+            OTHER,
+        ),
+    ] {
+        let may = |context: &Context| {
+            let mut asked = request("role/byok-watcher", action, context);
+            asked.resource = resource;
+            asked.is_allowed("key-policy", &["watcher"])
+        };
+        assert!(may(&[(key, good)]), "{action}");
+        assert!(!may(&[(key, bad)]), "{action}");
+        assert!(!may(&[]), "{action} that names nobody");
+    }
+}
+
+#[test]
+fn the_administrator_tags_no_key_of_another_origin() {
+    let tag = |more: &Context| {
+        let context = [&[("aws:TagKeys", "purpose")], more].concat();
+        may("administrator", "kms:TagResource", &context)
+    };
+    assert!(tag(&[]));
+    assert!(!tag(&[("kms:KeyOrigin", "AWS_KMS")]));
+    assert!(!tag(&[("aws:TagKeys", "owner")]));
 }
 
 #[test]

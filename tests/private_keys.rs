@@ -102,7 +102,7 @@ fn a_module_that_drops_leading_zeros_of_private_values_is_refused_for_every_curv
                 "[CONTROL]",
                 "whether private values on curves keep their length",
                 "where RFC 5915 wants 66",
-                "wrap_in = \"host\"",
+                "hint: set wrap_in = \"host\"",
             ],
         );
     }

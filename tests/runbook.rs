@@ -672,8 +672,12 @@ fn destroyed(desk: &Desk, room: &Fence) {
         .replace(&format!("previous = \"{FIRST}\""), &previous)
         .replace("/usr/lib/softhsm/libsofthsm2.so", &module)
         .replace(
+            "[\"SOFTHSM2_CONF\"]",
+            "[\"SOFTHSM2_CONF\", \"KRYOPTIC_CONF\"]",
+        )
+        .replace(
             "\n[[key]]",
-            "pin    = \"file:pin\"\nenv    = [\"SOFTHSM2_CONF\", \"KRYOPTIC_CONF\"]\n\n[machine]\nnetwork = \"allowed\"\n\n[[key]]",
+            "pin    = \"file:pin\"\n\n[machine]\nnetwork = \"allowed\"\n\n[[key]]",
         )
         .replace("2030-01-15", "2028-01-10");
     fs::write(desk.room.path("destroy.toml"), plan).unwrap();

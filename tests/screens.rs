@@ -218,6 +218,22 @@ fn after_a_recovery_with_the_old_shares_the_record_with_their_package_is_named()
 }
 
 #[test]
+fn the_last_screen_says_where_the_share_files_are() {
+    let Some(room) = escrow::room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let next = room.byok(&["verify", "--next", "records/one"]).output();
+    for said in [stderr(&output), stdout(&next.unwrap())] {
+        assert!(
+            said.contains(" SHARES are in shares: one file each."),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn the_readme_of_a_record_lists_what_lies_in_it() {
     let Some(mut room) = escrow::room(Kind::SoftHsm, 2, 3) else {
         return;

@@ -71,6 +71,9 @@ impl Approved {
         let bytes = plan::read_bytes(path)?;
         let is = words::hex(&words::sha256(&bytes));
         let approved: String = sha256.split_whitespace().collect();
+        if words::unhex(&approved).is_none_or(|bytes| bytes.len() != 32) {
+            return Err(no_digest(sha256));
+        }
         if !is.eq_ignore_ascii_case(&approved) {
             return Err(Error::declined(format!(
                 "--approve: the plan's SHA-256 is {is}, another one was approved"
@@ -204,6 +207,20 @@ impl Approved {
     pub fn is_rehearsal(&self) -> bool {
         self.rehearsal
     }
+}
+
+/// Rows, a few digits, a file name: none of them approves a plan.
+fn no_digest(given: &str) -> Error {
+    let given = match given.len() {
+        0..=80 => format!("{given:?}"),
+        _ => "what was given".to_owned(),
+    };
+    Error::declined(format!(
+        "--approve: {given} is no SHA-256: that is 64 hex digits, those of all eight rows"
+    ))
+    .check("APPROVED-DIGEST")
+    .state("nothing was made, in the HSM or on disk")
+    .hint("read the plan, then approve its digest, all of it: sha256sum PLAN")
 }
 
 fn not_approved() -> Error {

@@ -59,8 +59,9 @@ fn log_in_typed(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> R
     loop {
         confirm_last_try(hsm, operator)?;
         let Some(pin) = type_pin(source, hsm, operator)? else {
-            return Err(Error::usage("nobody is there to type the PIN")
-                .hint("set `pin` in the plan to file:PATH, fd:N or pinpad"));
+            return Err(Error::usage("nobody is there to type the PIN").hint(
+                "without people, `pin` in the plan, or --pin, is file:PATH, fd:N or pinpad",
+            ));
         };
         if pin.is_empty() {
             operator.say(" Nothing was typed, nothing was tried.\n");

@@ -329,17 +329,24 @@ fn trial(
 
 /// Both ways out of an HSM that does not wrap as the plan asks.
 fn ways_out(error: Error, want: &Want) -> Error {
-    if want.wrap_in == WrapIn::Host {
+    const HOST: &str = "set wrap_in = \"host\" in the plan, if your policy allows the bytes in this computer's memory";
+    // An HSM that went away would not wrap by another algorithm either.
+    if want.wrap_in == WrapIn::Host || hsm::went_away(&error) {
         return error;
     }
     let error = match want.wrapping {
-        _ if want.spec.is_private() => error,
-        WrappingAlgorithm::RsaesOaepSha256 => error.hint(other_parameters("RSAES_OAEP_SHA_1")),
-        _ => error.hint(other_parameters("RSAES_OAEP_SHA_256")),
+        _ if want.spec.is_private() => error.hint(HOST),
+        algorithm => {
+            let other = match algorithm {
+                WrappingAlgorithm::RsaesOaepSha256 => "RSAES_OAEP_SHA_1",
+                _ => "RSAES_OAEP_SHA_256",
+            };
+            error
+                .hint(other_parameters(other))
+                .hint(format!("or {HOST}"))
+        }
     };
-    error
-        .hint("or set wrap_in = \"host\" in the plan, if your policy allows the bytes in this computer's memory")
-        .hint("`byok doctor` tries every algorithm and both ways")
+    error.hint("`byok doctor` tries every algorithm and both ways")
 }
 
 fn other_parameters(algorithm: &str) -> String {

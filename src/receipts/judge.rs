@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::answer::{Answer, ImportResult, Rotation, RotationMore, TrailEvent};
-use super::{Import, KnownMaterial, Proves, Receipt, known};
+use super::{Import, KnownMaterial, Proves, Receipt, known_id};
 use crate::error::{Error, Result};
 use crate::kms::aws::KeyMetadata;
 use crate::strict_json;
@@ -265,10 +265,13 @@ impl Scope<'_> {
         let import = self.imports.iter().find(of_key)?;
         let scripted = (self.imports.iter().filter(of_key))
             .find_map(|import| import.existing.as_ref()?.key_material_id.clone());
-        let received = known(self.imports, self.earlier);
-        let mut all = received.iter().chain(self.before);
-        scripted.or_else(|| {
-            all.find(|known| known.key_arn == key_arn && known.fingerprint == import.fingerprint)
+        let same = |other: &&Import| other.fingerprint == import.fingerprint;
+        let mut own = self.imports.iter().filter(of_key).filter(same);
+        let received = || own.find_map(|import| known_id(import, self.earlier));
+        let mut before = self.before.iter();
+        scripted.or_else(received).or_else(|| {
+            before
+                .find(|known| known.key_arn == key_arn && known.fingerprint == import.fingerprint)
                 .map(|known| known.key_material_id.clone())
         })
     }

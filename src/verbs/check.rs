@@ -128,7 +128,7 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     sources::files(&plan, &mut lines);
     close_process(&plan, &mut lines)?;
     let hsm = open_hsm(&plan, &mut lines);
-    pin_source(&plan, &mut lines);
+    let has_pin = pin_source(&plan, &mut lines);
     let judged = import_parameters(&plan, &mut lines);
     let expected = builds_on::expected(&plan, previous.as_ref(), &mut lines);
     if !with_hsm {
@@ -142,7 +142,9 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
             },
         );
     }
-    if with_hsm && let Some(mut hsm) = hsm {
+    if with_hsm && !has_pin {
+        lines.add(State::Warning, "HSM: nothing was tried without the PIN");
+    } else if with_hsm && let Some(mut hsm) = hsm {
         try_hsm(&plan, &mut hsm, judged.as_deref(), &expected, &mut lines);
     }
     if plan.escrow.is_none() && plan.kind == Kind::Generate {
@@ -238,17 +240,19 @@ fn open_hsm(plan: &Plan, lines: &mut Lines) -> Option<Hsm> {
         .ok()
 }
 
-fn pin_source(plan: &Plan, lines: &mut Lines) {
+/// Whether the PIN can be had, as far as that is known without asking for it.
+fn pin_source(plan: &Plan, lines: &mut Lines) -> bool {
     let PinSource::File(path) = &plan.hsm.pin else {
-        return;
+        return true;
     };
     let why = match std::fs::metadata(path) {
-        Ok(kind) if kind.is_file() => return,
+        Ok(kind) if kind.is_file() => return true,
         Ok(_) => " is not a regular file".to_owned(),
         Err(e) => format!(": {e}"),
     };
     let error = Error::usage(format!("the PIN file {}{why}", path.display()));
     lines.refuse(State::Wrong, error);
+    false
 }
 
 /// `None` where any import is not ready.
@@ -366,19 +370,20 @@ fn report(lines: Lines, as_json: bool) -> Result<()> {
         lines
             .0
             .iter()
-            .try_for_each(|line| super::print(&shown(line)))?;
+            .try_for_each(|line| super::print_lines(&shown(line)))?;
     }
-    let any_wrong = lines.0.iter().any(|line| line.state == State::Wrong);
-    match refused {
-        None => Ok(()),
-        Some((exit, State::NotYet)) if !any_wrong => {
-            Err(Error::new(exit, "not yet: `byok run` would not start now"))
-        }
-        Some((exit, _)) => Err(Error::new(
-            exit,
-            "wrong: `byok run` would not come to its end now",
-        )),
-    }
+    let Some((exit, _)) = refused else {
+        return Ok(());
+    };
+    let count = |state| lines.0.iter().filter(|line| line.state == state).count();
+    let would_not = match (count(State::Wrong), count(State::NotYet)) {
+        (0, later) => format!("`byok run` would not start now: {later} not yet there"),
+        (wrong, 0) => format!("`byok run` would not come to its end now: {wrong} wrong"),
+        (wrong, later) => format!(
+            "`byok run` would not come to its end now: {wrong} wrong, {later} not yet there"
+        ),
+    };
+    Err(Error::new(exit, would_not).hint("the lines above say what to do"))
 }
 
 fn shown(line: &Line) -> String {

@@ -12,10 +12,11 @@ use crate::hsm::{Module, TokenUri};
 use crate::kms::KeyArn;
 use crate::kms::aws::{self, ImportParameters, KeyMetadata};
 use crate::machine::sandbox::{self, Wish};
-use crate::plan::Plan;
+use crate::plan::{Plan, read_small};
+use crate::receipts::answer::Answer;
 use crate::spec::Spec;
 use crate::wrapping::WrappingAlgorithm;
-use crate::{machine, record, words};
+use crate::{machine, record, transcript, words};
 
 mod again;
 
@@ -71,7 +72,7 @@ pub fn write_plan(wish: PlanWish) -> Result<()> {
     let token = wish
         .module
         .as_deref()
-        .map(|module| choose_token(module, wish.token.as_deref()))
+        .map(|module| choose_token(module, wish.token.as_deref(), None))
         .transpose()?;
     let text = render(&wish, &known, token.as_ref())?;
     if !known.is_empty() {
@@ -108,7 +109,7 @@ fn sort(files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
                 known.entry(arn).or_default().metadata = Some(metadata);
             }
             None => {
-                let read = aws::read(path).map_err(|e| e.doing(path.display()))?;
+                let read = aws::read(path).map_err(|e| misplaced(path, e))?;
                 match read.key_arn.clone() {
                     Some(arn) => {
                         known.entry(arn).or_default().parameters = Some((path.clone(), read))
@@ -120,6 +121,37 @@ fn sort(files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
     }
     give_homes(&mut known, homeless)?;
     Ok(known)
+}
+
+/// What people give that belongs to another command is told as what it is.
+fn misplaced(path: &Path, error: Error) -> Error {
+    if !path.exists() {
+        return Error::usage(format!("{}: there is no such file", path.display()))
+            .hint("byok plan takes describe-key answers and import parameters, each by its path");
+    }
+    let is = |name| path.file_name().is_some_and(|file| file == name);
+    let shown = path.display();
+    if path.join(transcript::FILE).is_file() {
+        return Error::usage(format!("{shown}: is a record"))
+            .hint(format!(
+                "its data keys once more: byok plan --reimport {shown}"
+            ))
+            .hint(format!("from a quorum: byok plan --recover {shown}"));
+    }
+    let answer = read_small(path).ok();
+    if let Some(answer) = answer.and_then(|bytes| Answer::read(&bytes).ok()) {
+        let what = match &answer {
+            Answer::ImportResult(_) => "the import result of import.sh".to_owned(),
+            other => format!("an answer of {}", other.name()),
+        };
+        return Error::usage(format!("{shown}: is {what}, not import parameters"))
+            .hint(format!("a record takes it: byok receipt RECORD {shown}"));
+    }
+    if is("plan.toml") || path.extension().is_some_and(|end| end == "toml") {
+        return Error::usage(format!("{shown}: is a plan already"))
+            .hint(format!("byok check {shown}"));
+    }
+    error.doing(shown)
 }
 
 /// The console's download does not name its KMS key: with exactly one key left without parameters it
@@ -177,21 +209,33 @@ fn importable(key: &KeyMetadata) -> Result<()> {
     }
 }
 
-/// The token to name: the only one, or the one chosen by label or URI.
-fn choose_token(module: &Path, wish: Option<&str>) -> Result<TokenUri> {
+/// The token to name: the one chosen by label or URI, else the one that is `known` if it is there, else the
+/// only one.
+fn choose_token(module: &Path, wish: Option<&str>, known: Option<&TokenUri>) -> Result<TokenUri> {
     sandbox::close(&Wish::without_plan())?;
     let module = Module::load(module)?;
     let wish = match wish {
-        Some(uri) if uri.starts_with("pkcs11:") => TokenUri::parse(uri)?,
-        Some(label) => TokenUri {
-            token: Some(label.to_owned()),
-            ..TokenUri::default()
-        },
+        Some(wish) => named(wish)?,
         None => TokenUri::default(),
     };
+    let known = known.filter(|_| wish == TokenUri::default());
+    if let Some(Ok(token)) = known.map(|known| module.find(known)) {
+        return Ok(token.uri());
+    }
     match module.find(&wish) {
         Ok(token) => Ok(token.uri()),
         Err(e) => Err(e.hint("choose with --token LABEL or --token URI")),
+    }
+}
+
+/// What `--token` names: a PKCS#11 URI, or a label.
+fn named(wish: &str) -> Result<TokenUri> {
+    match wish.starts_with("pkcs11:") {
+        true => TokenUri::parse(wish),
+        false => Ok(TokenUri {
+            token: Some(wish.to_owned()),
+            ..TokenUri::default()
+        }),
     }
 }
 

@@ -57,7 +57,7 @@ pub fn receipt(
     if as_json {
         return super::print_json(&report);
     }
-    super::print(&words::screen(&for_people(&report)))
+    super::print_lines(&words::screen(&for_people(&report)))
 }
 
 fn line<'a>(added: &'a Added, receipts: &'a Receipts) -> Line<'a> {

@@ -14,7 +14,7 @@ use crate::verify::{
     self, AllowedSigners, Anchor, End, Followed, KmsKeyMaterials, Link, Other, RecordedPlan,
     Report, Row, SignatureReport, Verified,
 };
-use crate::{machine, screens, transcript, words};
+use crate::{machine, record, screens, transcript, words};
 
 /// What vouches for a record, as it was given.
 pub struct Anchors<'a> {
@@ -56,11 +56,8 @@ pub fn verify(
     next: bool,
     as_json: bool,
 ) -> Result<()> {
-    if !record.is_dir() {
-        return Err(
-            Error::usage(format!("{}: there is no such record", record.display()))
-                .hint("a record is a directory: give its path"),
-        );
+    if let Some(error) = no_record(record) {
+        return Err(error);
     }
     let verified = match anchors.verify(record)? {
         Ok(verified) => verified,
@@ -90,13 +87,47 @@ pub fn verify(
         super::print_json(&whole)?;
     } else {
         let by_head = anchors.head.is_some();
-        super::print(&words::screen(&for_people(&verified, &whole, by_head)))?;
+        super::print_lines(&words::screen(&for_people(&verified, &whole, by_head)))?;
     }
     if next {
         super::print(&words::screen(&next_screen(record, &verified, &followed)))
     } else {
         Ok(())
     }
+}
+
+/// What people give in place of a record: one of its files or folders, or the directory above it.
+fn no_record(given: &Path) -> Option<Error> {
+    let has = |directory: &Path, name| directory.join(name).is_file();
+    let is_record = |directory: &Path| has(directory, transcript::FILE);
+    let parts = [transcript::FILE, record::SUMS, "plan.toml"];
+    if given.is_dir() && parts.iter().any(|name| has(given, name)) {
+        return None; // it may be a broken one
+    }
+    let refuse = |why: &str| Some(Error::usage(format!("{}: {why}", given.display())));
+    let verify = |directory: &Path| format!("byok verify {}", directory.display());
+    let whole = std::path::absolute(given).unwrap_or_else(|_| given.to_owned());
+    if let Some(above) = whole.ancestors().skip(1).find(|above| is_record(above))
+        && given.exists()
+    {
+        return refuse("is a part of a record, which is verified as a whole")
+            .map(|error| error.hint(verify(above)));
+    }
+    if given.is_file() {
+        return refuse("is a file, and a record is a directory")
+            .map(|error| error.hint(format!("what it is: byok inspect {}", given.display())));
+    }
+    if !given.is_dir() {
+        return refuse("there is no such record")
+            .map(|error| error.hint("a record is a directory: give its path"));
+    }
+    let inside = std::fs::read_dir(given).ok()?.flatten();
+    let mut below: Vec<PathBuf> = inside.map(|entry| entry.path()).collect();
+    below.retain(|directory| is_record(directory));
+    below.sort();
+    let error = refuse("holds records, and is none itself").filter(|_| !below.is_empty())?;
+    let first = below.iter().take(5);
+    Some(first.fold(error, |error, record| error.hint(verify(record))))
 }
 
 fn broken(record: &Path, why: &str) -> Error {
@@ -446,6 +477,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
     let deadline = chain.end().text("import_before").parse().ok();
     let dealt = |record: &Verified| record.chain.events("escrow-dealt").next().is_some();
     let earlier = followed.links.iter().find(|link| dealt(&link.verified));
+    let share_files = RecordedPlan::of(record).share_files();
     let next = screens::Next {
         directory: record,
         folders: &folders,
@@ -458,6 +490,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
             .events("import-type")
             .any(|line| !line.text("rotates").is_empty()),
         in_clear: &RecordedPlan::of(record).source_files(),
+        share_files: share_files.as_deref(),
     };
     format!("\n{}{}", next.screen(machine::now()), so_far(verified))
 }

@@ -4,6 +4,7 @@
 //! among the directories that were given (they are matched by head digest, themselves or one level
 //! below), then where the plan said it was, then beside this record.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::recorded::RecordedPlan;
 use super::{Anchor, Verified, materials, verify};
 use crate::error::{Error, Result};
 use crate::receipts::KnownMaterial;
-use crate::transcript;
+use crate::transcript::{self, Line};
 use crate::words::{self, Digest};
 
 /// A record that a later one builds on; it holds.
@@ -117,7 +118,8 @@ impl Followed {
 /// # Errors
 /// Exit 2 where a given directory is none. Exit 4 where a record that was found is broken, is not the
 /// one that the later record names, is a rehearsal where the later is none or the other way round, has
-/// lost receipts, or knows other material of the same KMS key.
+/// lost receipts, holds other data keys than the later one compared with, or knows other material of the same
+/// KMS key.
 pub fn follow(record: &Path, verified: &Verified, given: &[PathBuf]) -> Result<Followed> {
     for directory in given {
         if !directory.is_dir() {
@@ -173,6 +175,7 @@ fn step(place: &Path, later: &Verified, head: &Digest, given: &[PathBuf]) -> Res
         ));
     }
     let vouched = vouched(later, &verified).map_err(broken)?;
+    same_material(later, &verified).map_err(broken)?;
     Ok(Some(Link {
         directory,
         verified,
@@ -204,6 +207,26 @@ fn find(place: &Path, head: &Digest, given: &[PathBuf]) -> Option<PathBuf> {
 
 fn head_of(directory: &Path) -> Option<Digest> {
     super::digest(&directory.join(transcript::FILE)).ok()
+}
+
+/// What the later record says that it compared its data keys with is what this one holds.
+fn same_material(later: &Verified, earlier: &Verified) -> Result<(), String> {
+    let key = |line: &Line| {
+        (
+            line.text("label").to_owned(),
+            line.text("fingerprint").to_owned(),
+        )
+    };
+    let known: BTreeSet<_> = earlier.chain.data_keys().map(key).collect();
+    let mut compared = later.chain.events("same-material");
+    match compared.find(|line| !known.contains(&key(line))) {
+        Some(line) => Err(format!(
+            "it holds no data key {:?} of the fingerprint that line {} of the later record compares with",
+            line.text("label"),
+            line.number
+        )),
+        None => Ok(()),
+    }
 }
 
 /// How many receipts of `earlier` the later record vouches for: those that its digest covers.

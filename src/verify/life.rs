@@ -61,6 +61,7 @@ pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timest
     let mut rows = told.rows;
     supersede(&mut rows);
     expire(&mut rows, now);
+    let mut rows = told_once(rows);
     rows.sort_by_key(|row| row.at);
     rows
 }
@@ -264,6 +265,8 @@ fn import_word(standing: &Standing, again: bool) -> &'static str {
     }
 }
 
+const REPLACED: &str = "replaced by a later import";
+
 /// Marks an expiry that a later import into the same KMS key replaced before it came.
 fn supersede(rows: &mut [Row]) {
     let imported: Vec<Row> = rows
@@ -277,7 +280,7 @@ fn supersede(rows: &mut [Row]) {
         let replaced =
             own.is_some_and(|own| into().any(|other| own.at < other.at && other.at < expiry.at));
         if replaced {
-            expiry.detail = "replaced by a later import".into();
+            expiry.detail = REPLACED.into();
         }
     }
 }
@@ -306,7 +309,79 @@ fn expire(rows: &mut [Row], now: Timestamp) {
     }
 }
 
+/// The same expiry of the same KMS key, planned again by a later ceremony, is one event.
+fn told_once(rows: Vec<Row>) -> Vec<Row> {
+    let expires = |row: &Row| ["expires", "expired"].contains(&row.what);
+    let about = |row: &Row| {
+        (
+            row.at,
+            row.label.clone(),
+            row.import.clone(),
+            row.key_arn.clone(),
+        )
+    };
+    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+    for row in rows {
+        if expires(&row) {
+            kept.retain(|earlier| {
+                let replaced = earlier.detail == REPLACED || earlier.detail == row.detail;
+                !(expires(earlier) && about(earlier) == about(&row) && replaced)
+            });
+        }
+        kept.push(row);
+    }
+    kept
+}
+
 fn glance(line: &Line) -> String {
     let kcv = Some(line.text("kcv")).filter(|kcv| !kcv.is_empty());
     crate::wrapping::glance(kcv, line.text("fingerprint"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_expiry_that_two_ceremonies_planned_is_told_once() {
+        let row = |at: &str, what, detail: &str, ceremony: &str| Row {
+            at: at.parse().unwrap(),
+            label: "payments".into(),
+            what,
+            import: Some("eu".into()),
+            key_arn: Some("arn".into()),
+            key_material_id: None,
+            kms: None,
+            detail: detail.into(),
+            ceremony: ceremony.into(),
+        };
+        let (day, later) = ("2027-11-20T00:00:00Z", "2027-11-21T00:00:00Z");
+        let rows = vec![
+            row(day, "expires", REPLACED, "one"),
+            row(day, "recovered", "", "two"),
+            row(day, "expires", "", "two"),
+            row(later, "expires", "", "three"),
+            row(later, "expires", "", "four"),
+            row(
+                later,
+                "expired",
+                "by the plan, if it was imported: no receipt tells",
+                "five",
+            ),
+        ];
+        let told: Vec<_> = told_once(rows)
+            .into_iter()
+            .map(|row| (row.ceremony, row.what))
+            .collect();
+        let kept = [
+            ("two", "recovered"),
+            ("two", "expires"),
+            ("four", "expires"),
+            ("five", "expired"),
+        ];
+        assert_eq!(
+            told,
+            kept.map(|(ceremony, what)| (ceremony.to_owned(), what))
+        );
+    }
 }

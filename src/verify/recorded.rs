@@ -63,6 +63,12 @@ impl RecordedPlan {
         keys.into_iter().flatten().filter_map(file).collect()
     }
 
+    /// The directory that the share files were written to, as the plan names it.
+    pub fn share_files(&self) -> Option<String> {
+        let deliver = self.0.get("escrow")?.get("deliver")?.as_str()?;
+        deliver.strip_prefix("files:").map(str::to_owned)
+    }
+
     /// The same name beside this record, where both were copied together.
     pub fn previous_beside(&self, record: &Path) -> Option<PathBuf> {
         let name = Path::new(self.previous_as_written()?).file_name()?;

@@ -5,5 +5,6 @@ pub mod escrow {
     pub mod slip39;
 }
 pub mod locked;
+pub mod random;
 mod raw;
 pub mod words;

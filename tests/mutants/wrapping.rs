@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod locked;
+pub mod random;
 mod raw;
 pub mod spec;
 pub mod words;

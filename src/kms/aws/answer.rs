@@ -10,10 +10,21 @@ use crate::strict_json::Json;
 use crate::wrapping::WrappingAlgorithm;
 use crate::wrapping::key::{WrappingKey, is_pem};
 
+/// What this reads.
+const MEMBERS: [&str; 6] = [
+    "KeyId",
+    "PublicKey",
+    "ImportToken",
+    "ParametersValidTo",
+    "WrappingAlgorithm",
+    "WrappingKeySpec",
+];
+
 /// Reads the answer; members that are not known are left alone.
 pub(super) fn parse(bytes: &[u8]) -> Result<ImportParameters> {
     let json = text::object(bytes)?;
     refuse_other_answers(&json)?;
+    refuse_nested(&json)?;
     let key_arn = KeyArn::parse(string(&json, "KeyId")?).map_err(|error| error.doing("KeyId"))?;
     let spki = blob(&json, "PublicKey")?;
     let token = blob(&json, "ImportToken")?;
@@ -42,6 +53,32 @@ fn refuse_other_answers(json: &Json) -> Result<()> {
         return Ok(());
     };
     Err(Error::usage(format!("is an answer of {call}, not import parameters")).hint(AS_JSON))
+}
+
+/// What counts stands in the answer itself. A member of the same name inside another one is what a simpler
+/// reader, such as a script, may take for it.
+fn refuse_nested(json: &Json) -> Result<()> {
+    let members = json.as_object().unwrap_or_default();
+    match members.iter().find_map(|(_, value)| known_inside(value)) {
+        Some(name) => Err(Error::usage(format!(
+            "has a `{name}` inside another member: it could mean two things"
+        ))
+        .hint("no KMS answer has that: find out who changed the file")
+        .hint(DOWNLOAD)),
+        None => Ok(()),
+    }
+}
+
+/// A member of a known name anywhere in the value; the parser bounds how deep that may be.
+fn known_inside(value: &Json) -> Option<&'static str> {
+    match value {
+        Json::Array(elements) => elements.iter().find_map(known_inside),
+        Json::Object(members) => members.iter().find_map(|(name, value)| {
+            let known = MEMBERS.into_iter().find(|known| known == name);
+            known.or_else(|| known_inside(value))
+        }),
+        _ => None,
+    }
 }
 
 /// A member that must be there and be a string.

@@ -77,7 +77,7 @@ fn read_capped(name: &str, file: File) -> Result<Vec<u8>> {
         .map_err(|error| unreadable(name, &error.to_string()))?;
     if bytes.len() > MAX_FILE_LEN {
         return Err(Error::usage(format!("{name}: is larger than 1 MiB"))
-            .hint("import parameters have a few kilobytes: check which file the plan names"));
+            .hint("import parameters have a few kilobytes: is it the right file?"));
     }
     Ok(bytes)
 }

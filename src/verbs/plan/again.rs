@@ -1,12 +1,13 @@
 //! A plan that builds on a record: the same data keys, once more.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::materials;
-use super::{BuildsOn, PlanWish, furthest_midnight, quoted};
+use super::{BuildsOn, PlanWish, choose_token, furthest_midnight, named, quoted};
 use crate::error::{Error, Result};
-use crate::machine;
+use crate::hsm::TokenUri;
+use crate::machine::{self, sandbox};
 use crate::plan::{
     Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Network, PinSource, Plan, read_small,
 };
@@ -55,7 +56,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         text += "# Without [escrow] below, say why the shares that are typed now stay in use:\n";
         text += "reuse_escrow = \"the custodians are the same\"   # is that so? else [escrow]\n";
     }
-    let module = wish.module.as_ref().unwrap_or(&old.hsm.module);
+    let (module, token, env) = hsm(wish, &old)?;
     // How people reach and open the HSM stays; what was eased for one run only does not.
     let network = match old.network {
         Network::Hsm => "hsm",
@@ -70,13 +71,8 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         text,
         "\n[machine]\nnetwork = \"{network}\"\n\n[hsm]\nmodule = {}\ntoken  = {}\npin    = \"{pin}\"\nenv    = {:?}\n",
         quoted(&module.display().to_string()),
-        quoted(
-            &wish
-                .token
-                .clone()
-                .unwrap_or_else(|| old.hsm.token.to_string())
-        ),
-        old.hsm.env,
+        quoted(&token.to_string()),
+        env,
     );
     for key in &old.keys {
         let keep = match key.keep {
@@ -116,6 +112,21 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         );
     }
     Ok(text)
+}
+
+/// Module, token and environment: the record's own, or those of the HSM that is named now. A module that
+/// is named is asked: another HSM has another token, and needs other variables.
+fn hsm(wish: &PlanWish, old: &Plan) -> Result<(PathBuf, TokenUri, Vec<String>)> {
+    let Some(module) = &wish.module else {
+        let token = wish.token.as_deref().map(named).transpose()?;
+        let token = token.unwrap_or_else(|| old.hsm.token.clone());
+        return Ok((old.hsm.module.clone(), token, old.hsm.env.clone()));
+    };
+    let token = choose_token(module, wish.token.as_deref(), Some(&old.hsm.token))?;
+    let mut env = old.hsm.env.clone();
+    let set = sandbox::module_variables().into_iter().map(str::to_owned);
+    env.extend(set.filter(|name| !old.hsm.env.contains(name)));
+    Ok((module.clone(), token, env))
 }
 
 /// The length of an HMAC key, which its spec leaves open.

@@ -231,6 +231,23 @@ fn answers_of_other_operations_are_named() {
 }
 
 #[test]
+fn a_member_inside_another_is_refused_and_so_is_one_that_stands_there_twice() {
+    let other = format!("{{\"PublicKey\": \"{}\"}}", base64(&crafted_spki(2048)));
+    for nested in [other.clone(), format!("[1, {{\"a\": {other}}}]")] {
+        let result = parse_with("SomethingNew", Some(&nested));
+        refused(
+            result,
+            Exit::Usage,
+            "has a `PublicKey` inside another member",
+        );
+    }
+    for name in ["PublicKey", "Public\\u004bey"] {
+        let twice = good().replacen('{', &format!("{{\"{name}\": \"AAAA\", "), 1);
+        refused_text(twice, "has two meanings: duplicate key `PublicKey`");
+    }
+}
+
+#[test]
 fn error_messages_of_aws_are_passed_on() {
     let denied = "is an error message of AWS (AccessDeniedException: not you)";
     refused_text(
