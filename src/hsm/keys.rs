@@ -245,7 +245,11 @@ impl Hsm {
 
     fn look_at(&mut self, handle: ObjectHandle, spec: Spec) -> Result<Found> {
         let rules = attributes::data_key(spec, Life::Token);
-        let check = self.check_values(handle, spec).ok();
+        let check = match self.check_values(handle, spec) {
+            Ok(check) => Some(check),
+            Err(fault) if super::went_away(&fault) => return Err(fault), // it says nothing of the key
+            Err(_) => None,
+        };
         self.found(handle, spec, &rules, check)
     }
 
@@ -315,7 +319,7 @@ impl Hsm {
         for handle in found {
             match self.check_values(handle, spec) {
                 Ok(check) if check == key.material.check => same = Some(handle),
-                Err(lost) if super::session_was_lost(&lost) => return Err(lost),
+                Err(fault) if super::went_away(&fault) => return Err(fault),
                 _ => {} // not it
             }
         }
