@@ -7,7 +7,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::words;
+use crate::words::shell_word;
 
 const IMPORT: &str = include_str!("outputs/import.sh.in");
 const IMPORT_ALL: &str = include_str!("outputs/import-all.sh.in");
@@ -106,26 +106,26 @@ impl ImportScript<'_> {
     fn value(&self, name: &str) -> String {
         let epoch = |at: Timestamp| at.as_second().to_string();
         match name {
-            "title" => quoted(self.title),
-            "ceremony" => quoted(self.ceremony),
+            "title" => shell_word(self.title),
+            "ceremony" => shell_word(self.ceremony),
             "rehearsal" => yes_no(self.rehearsal),
-            "label" => quoted(self.label),
-            "import" => quoted(self.import),
-            "key_arn" => quoted(self.key_arn),
-            "region" => quoted(self.region),
-            "account" => quoted(self.account),
-            "wrapping_algorithm" => quoted(self.wrapping_algorithm),
-            "wrapped_sha256" => quoted(self.wrapped_sha256),
-            "token_sha256" => quoted(self.token_sha256),
-            "deadline" => quoted(&epoch(self.valid_to)),
-            "deadline_text" => quoted(&for_people(self.valid_to)),
-            "expires" => quoted(&self.expires.map(epoch).unwrap_or_default()),
-            "expires_text" => quoted(&self.expires.map_or("never".into(), for_people)),
-            "earliest_text" => quoted(&self.earliest().map(for_people).unwrap_or_default()),
-            "import_type" => quoted(self.import_type.as_ref().map_or("", ImportType::name)),
+            "label" => shell_word(self.label),
+            "import" => shell_word(self.import),
+            "key_arn" => shell_word(self.key_arn),
+            "region" => shell_word(self.region),
+            "account" => shell_word(self.account),
+            "wrapping_algorithm" => shell_word(self.wrapping_algorithm),
+            "wrapped_sha256" => shell_word(self.wrapped_sha256),
+            "token_sha256" => shell_word(self.token_sha256),
+            "deadline" => shell_word(&epoch(self.valid_to)),
+            "deadline_text" => shell_word(&for_people(self.valid_to)),
+            "expires" => shell_word(&self.expires.map(epoch).unwrap_or_default()),
+            "expires_text" => shell_word(&self.expires.map_or("never".into(), for_people)),
+            "earliest_text" => shell_word(&self.earliest().map(for_people).unwrap_or_default()),
+            "import_type" => shell_word(self.import_type.as_ref().map_or("", ImportType::name)),
             "newer" => yes_no(self.import_type.is_some() || self.description.is_some()),
-            "multi_region" => quoted(self.multi_region.map_or("", MultiRegion::name)),
-            "rotates" => quoted(self.rotates.unwrap_or_default()),
+            "multi_region" => shell_word(self.multi_region.map_or("", MultiRegion::name)),
+            "rotates" => shell_word(self.rotates.unwrap_or_default()),
             "terms" => self.terms(),
             _ => unknown_place(name),
         }
@@ -141,7 +141,7 @@ impl ImportScript<'_> {
         let mut terms = match self.expires {
             Some(at) => format!(
                 "--expiration-model KEY_MATERIAL_EXPIRES --valid-to {}",
-                quoted(&whole_second(at).to_string())
+                shell_word(&whole_second(at).to_string())
             ),
             None => "--expiration-model KEY_MATERIAL_DOES_NOT_EXPIRE".into(),
         };
@@ -152,10 +152,10 @@ impl ImportScript<'_> {
             key_material_id: Some(id),
         }) = &self.import_type
         {
-            terms += &format!(" --key-material-id {}", quoted(id));
+            terms += &format!(" --key-material-id {}", shell_word(id));
         }
         if let Some(description) = self.description {
-            terms += &format!(" --key-material-description {}", quoted(description));
+            terms += &format!(" --key-material-description {}", shell_word(description));
         }
         terms
     }
@@ -177,18 +177,18 @@ pub struct Run<'a> {
 /// The `import.sh` at the top of a record: runs the one of each import, in this order.
 pub fn import_all(runs: &[Run], ceremony: &str, title: &str, rehearsal: bool) -> String {
     let run = |run: &Run| {
-        let place = format!("{} {}", quoted(run.label), quoted(run.import));
+        let place = format!("{} {}", shell_word(run.label), shell_word(run.import));
         match run.after {
-            Some(after) => format!("run_after {} {place} ${{1+\"$@\"}}", quoted(after)),
+            Some(after) => format!("run_after {} {place} ${{1+\"$@\"}}", shell_word(after)),
             None => format!("run_one {place} ${{1+\"$@\"}}"),
         }
     };
     fill(IMPORT_ALL, |name| match name {
-        "title" => quoted(title),
-        "ceremony" => quoted(ceremony),
+        "title" => shell_word(title),
+        "ceremony" => shell_word(ceremony),
         "rehearsal" => yes_no(rehearsal),
         "runs" => runs.iter().map(run).collect::<Vec<_>>().join("\n"),
-        "rotates" => quoted(&rotated(runs).join(" ")),
+        "rotates" => shell_word(&rotated(runs).join(" ")),
         _ => unknown_place(name),
     })
 }
@@ -216,11 +216,6 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
 /// The templates are part of this program, so this is a mistake in it, found by any test.
 fn unknown_place(name: &str) -> String {
     panic!("the script template has an unknown place {name:?}")
-}
-
-/// One shell word that means exactly this text.
-fn quoted(text: &str) -> String {
-    format!("'{}'", words::printable(text).replace('\'', r"'\''"))
 }
 
 fn yes_no(yes: bool) -> String {
@@ -251,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_shell_word_is_quoted() {
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(quoted("a\u{1b}b"), r"'a\u{1b}b'");
+        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(shell_word("a\u{1b}b"), r"'a\u{1b}b'");
     }
 }

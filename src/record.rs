@@ -141,12 +141,13 @@ pub fn as_it_counts(directory: &Path, torn: Torn) -> Torn {
 fn only_unnamed(working: &Path) -> Error {
     let shown = working.display().to_string();
     let named = shown.strip_suffix(".incomplete").unwrap_or(&shown);
+    let (word, name) = (words::shell_word(&shown), words::shell_word(named));
     Error::usage(format!(
         "{shown} is a whole, sealed record: the run was cut off before it had its name, {named}"
     ))
     .check("LEFTOVER")
     .hint(format!(
-        "verify it, then give it its name: byok verify {shown} && mv -n {shown} {named}"
+        "verify it, then give it its name: byok verify {word} && mv -n {word} {name}"
     ))
     .hint("its data keys, shares and outputs are good: nothing of it was touched")
 }

@@ -155,6 +155,11 @@ pub fn printable(text: &str) -> String {
     escaped(text, false)
 }
 
+/// One word for a shell that means exactly this text.
+pub fn shell_word(text: &str) -> String {
+    format!("'{}'", printable(text).replace('\'', r"'\''"))
+}
+
 /// A whole screen: as [`printable`], but its own line feeds stay.
 pub fn screen(text: &str) -> String {
     escaped(text, true)

@@ -179,7 +179,11 @@ fn a_plan_is_not_written_for_keys_that_take_no_material_or_cannot_be_told_apart(
         &["spec \"ML_DSA_44\" is not importable"],
     );
     refused(&plan(&["pin"]), 2, &["pin: "]);
-    refused(&plan(&["nowhere.json"]), 2, &["nowhere.json: there is no such file"]);
+    refused(
+        &plan(&["nowhere.json"]),
+        2,
+        &["nowhere.json: there is no such file"],
+    );
 
     // Two KMS keys, and one download that names neither.
     let other = ARN.replace("1234abcd", "aaaaaaaa");

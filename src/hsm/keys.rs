@@ -98,12 +98,11 @@ pub fn removal_command(
     (label, id): (&str, KeyId),
     is_private: bool,
 ) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let command = |kind: &str| {
         format!(
             "pkcs11-tool --module {} --token-label {} --login --delete-object --type {kind} --id {id}",
-            quoted(&module.display().to_string()),
-            quoted(token),
+            words::shell_word(&module.display().to_string()),
+            words::shell_word(token),
         )
     };
     match label {
