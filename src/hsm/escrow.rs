@@ -196,7 +196,8 @@ impl Hsm {
     }
 
     /// The same for what came from a package. Modules answer what they like to a package of another escrow
-    /// key, kryoptic even CKR_DEVICE_ERROR; so where one does not open, a control decides whose fault it is.
+    /// key, kryoptic even CKR_DEVICE_ERROR; so where one does not open, a second try and a control decide whose
+    /// fault it is.
     ///
     /// # Errors
     /// Exit 4 where this escrow key opens other things, but not this; else as
@@ -216,6 +217,10 @@ impl Hsm {
             Err(e) if e.check.is_none() => e,
             other => return other,
         };
+        if let Ok(opened) = self.unwrap_from_escrow(escrow, wrapped, spec) {
+            self.destroy(opened)?;
+            return Err(refused); // the HSM failed once, and the package is right
+        }
         if self.control_comes_back(escrow).is_err() {
             return Err(refused);
         }
