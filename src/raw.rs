@@ -1,6 +1,6 @@
 //! What the compiler cannot check: the one room with `unsafe`, each line with its reason. Memory of the
-//! kernel for secrets (see [`crate::locked`]), memory that is wiped when it is given back, PKCS#11 mechanisms by number, and what this process was
-//! started with (see [`crate::machine::sandbox`]).
+//! kernel for secrets (see [`crate::locked`]), memory that is wiped when it is given back, PKCS#11 mechanisms
+//! by number, and what this process was started with (see [`crate::machine::sandbox`]).
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcsetattr};
+use zeroize::Zeroize as _;
 
 use super::Interrupted;
 use crate::error::{Error, Exit, Result};
@@ -205,12 +206,14 @@ fn typed_line() -> Typed {
         return Typed::Nothing;
     }
     let mut line = [0; 64];
-    match rustix::io::read(stdin(), &mut line) {
+    let typed = match rustix::io::read(stdin(), &mut line) {
         Ok(0) | Err(rustix::io::Errno::IO) => Typed::Over,
         Ok(len) => {
             let text = line[..len].trim_ascii();
             Typed::Line(text.try_into().unwrap_or_default())
         }
         Err(_) => Typed::Nothing,
-    }
+    };
+    line.zeroize(); // somebody may have typed a PIN too early
+    typed
 }
