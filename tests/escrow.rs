@@ -412,9 +412,9 @@ fn a_ceremony_that_fails_at_the_proof_voids_the_shares_that_are_out() {
         let Some(mut room) = room(kind, 2, 3) else {
             continue;
         };
-        // preflight, deal and proof each take a control back; then comes the data key
-        let rules = "fail:C_UnwrapKey:4:CKR_DEVICE_ERROR;fail:C_UnwrapKey:5:CKR_DEVICE_ERROR";
-        if room.behind_proxy(rules).is_none() {
+        // preflight, deal and proof each take a control back; then comes the data key, twice, and a control
+        let rules = [4, 5, 6].map(|call| format!("fail:C_UnwrapKey:{call}:CKR_DEVICE_ERROR"));
+        if room.behind_proxy(&rules.join(";")).is_none() {
             return;
         }
         let output = room.run();

@@ -241,7 +241,7 @@ impl Hsm {
     /// # Errors
     /// Exit 3 where no row brings out the bytes that the HSM holds.
     pub fn prove_transport(&self, transport: &mut Transport, control: &Material) -> Result<()> {
-        let mut first = None; // the standard's own mechanism tells most
+        let mut told: Option<Error> = None;
         for row in 0..WrapRows::count(control.spec) {
             transport.rows.set(control.spec, row);
             let refused = match self.take_out(transport, control) {
@@ -249,13 +249,17 @@ impl Hsm {
                     Ok(check) if check == control.check => return Ok(()),
                     _ => Error::hsm("it brought out other bytes than the HSM holds"),
                 },
+                Err(lost) if super::session_was_lost(&lost) => return Err(lost),
                 Err(e) => e,
             };
-            let name = transport.rows.of(control.spec).name;
-            first.get_or_insert(refused.doing(name));
+            // That the HSM failed tells most; else what the standard's own mechanism met.
+            let tells_more = |told: &Error| super::went_away(&refused) && !super::went_away(told);
+            if told.as_ref().is_none_or(tells_more) {
+                told = Some(refused.doing(transport.rows.of(control.spec).name));
+            }
         }
         let none = || Error::hsm("no way to take key bytes out");
-        Err(first.unwrap_or_else(none).check("CONTROL"))
+        Err(told.unwrap_or_else(none).check("CONTROL"))
     }
 
     /// The key's bytes in locked memory, through AES-KW or AES-KWP under the transport key. Of a private key
