@@ -334,6 +334,9 @@ impl<'a> Ceremony<'a> {
         removed: &[String],
         left: &[(String, KeyId)],
     ) -> Result<Option<String>> {
+        if self.record.transcript.is_empty() {
+            return Ok(None); // the disk refused its first line, which no other may take the place of
+        }
         let aborted = Event::Aborted {
             step: self.step.number(),
             exit: error.exit as u8,

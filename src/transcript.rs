@@ -116,6 +116,11 @@ impl Transcript {
         Ok(())
     }
 
+    /// Whether no line was appended yet.
+    pub fn is_empty(&self) -> bool {
+        self.end.seq == 0
+    }
+
     /// The lines appended so far, read back from the file: what a reader will see, not what was meant.
     ///
     /// # Errors
