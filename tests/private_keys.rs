@@ -108,6 +108,26 @@ fn a_module_that_drops_leading_zeros_of_private_values_is_refused_for_every_curv
     }
 }
 
+/// The private values of the controls on P-256 begin with zero here, which happens to one in 256 by itself: it
+/// says nothing of an RSA key, and of a curve always the same.
+#[test]
+fn a_control_on_p256_that_happens_to_begin_with_zero_changes_nothing() {
+    for wrapping in [RSA_AES, RSA_AES_SHA_1] {
+        let Some(room) = room("RSA_2048", wrapping, "short-p256") else {
+            return;
+        };
+        openssl_opens_the_data_key(&room, &room.run_well());
+    }
+    let Some(mut room) = room("ECC_NIST_P256", RSA_AES, "short-p256") else {
+        return;
+    };
+    let says = "whether private values on curves keep their length";
+    before_any_data_key(&room, &[says, "where RFC 5915 wants 66"]);
+    fs::remove_dir_all(room.path("records")).unwrap();
+    room.plan.wrap_in = "host".into();
+    openssl_opens_the_data_key(&room, &room.run_well());
+}
+
 #[test]
 fn a_module_that_uses_another_hash_in_both_ways_is_refused() {
     let rules = "rsa-aes-key-wrap:sha1;oaep-sha1";

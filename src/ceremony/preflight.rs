@@ -184,9 +184,17 @@ pub(super) fn find_way(
     let mut refused: Option<Error> = None;
     let mut found = None;
     for way in Way::all() {
-        let tried = keys
-            .iter()
-            .try_for_each(|key| control(hsm, control_key, &loaded, wrapping, way, key));
+        let tried = keys.iter().try_for_each(|key| {
+            control(
+                hsm,
+                control_key,
+                &loaded,
+                wrapping,
+                way,
+                key,
+                Zeros::PutBack,
+            )
+        });
         match tried {
             Ok(()) => {
                 found = Some(way);
@@ -226,11 +234,21 @@ pub(super) fn keeps_leading_zeros(
     let loaded = hsm.load_wrapping_key(control_key.public())?;
     for _ in 0..KEYS {
         let key = hsm.throw_away(p521).map_err(|e| e.doing(doing))?;
-        let kept = control(hsm, control_key, &loaded, wrapping, way, &key);
+        let kept = control(hsm, control_key, &loaded, wrapping, way, &key, Zeros::Kept);
         hsm.destroy(key)?;
         kept.map_err(|e| e.doing(doing))?;
     }
     hsm.unload_wrapping_key(loaded)
+}
+
+/// The leading zero bytes of a private value on a curve, in what a control opens.
+#[derive(Clone, Copy, PartialEq)]
+enum Zeros {
+    /// They must be there.
+    Kept,
+    /// Where they are missing they are put back: one control meets a value that begins with zero by chance
+    /// only, and of an RSA key it says nothing; [`keeps_leading_zeros`] decides for curves.
+    PutBack,
 }
 
 /// Wraps in the HSM, opens in software, compares with what the HSM says it holds.
@@ -241,6 +259,7 @@ fn control(
     algorithm: WrappingAlgorithm,
     way: Way,
     key: &Material,
+    zeros: Zeros,
 ) -> Result<()> {
     let wrapped = hsm.wrap(loaded, algorithm, way, key)?;
     let deviates = |what: String| {
@@ -269,8 +288,14 @@ fn control(
             }
         }
     }
-    let same =
-        wrapping::check_values(key.spec, &opened).map_err(|e| deviates(e.what))? == key.check;
+    let full = match key.spec {
+        Spec::Ec(curve) if zeros == Zeros::PutBack => {
+            pkcs8::in_full_length(curve, &opened).map_err(|e| deviates(e.what))?
+        }
+        _ => None,
+    };
+    let whole = full.as_deref().unwrap_or(&opened);
+    let same = wrapping::check_values(key.spec, whole).map_err(|e| deviates(e.what))? == key.check;
     match same {
         true => Ok(()),
         false => Err(deviates(

@@ -25,6 +25,7 @@
 //! | `lie-at:C_GetAttributeValue:N` | call N answers one boolean as it is not; which one goes by N |
 //! | `rsa-aes-key-wrap` | `C_WrapKey` knows `CKM_RSA_AES_KEY_WRAP`, by its two parts in the real module; `:sha1` uses SHA-1 whatever is asked, and answers `CKR_OK` |
 //! | `private-as:inner` | `C_WrapKey` wraps of a private key what stands inside its PKCS#8 (SEC 1 or PKCS#1); `private-as:longer:N`: the PKCS#8 and N zero bytes |
+//! | `short-p256` | the private value of every key pair on P-256 that `C_GenerateKeyPair` makes, and that may be wrapped, begins with a zero byte |
 //! | `pin-flags` | wrong user PINs show in the token's flags; the third locks. `pin-flags:2`: two were wrong before this process began |
 //! | `try-escape:PATH` | `C_Initialize` and `C_Login` first try sockets, io_uring and foreign calls, and write to PATH what came of it and what is seen here (see `escape.rs`) |
 //! | `log:PATH` | one line a call is appended to PATH: `C_Name CKR_NAME` |

@@ -9,6 +9,7 @@ use cryptoki_sys::*;
 use crate::faults::{self, attributes};
 use crate::real;
 use crate::rules::At;
+use crate::wraps;
 use crate::{Api, Bytes, Handle, Len, Mechanism, Object, Proxy, Session, Template, Ulong};
 
 impl Proxy {
@@ -210,17 +211,35 @@ pub fn generate_key_pair(
     public_key: Handle,
     private_key: Handle,
 ) -> CK_RV {
-    let rv = faults::generate_key_pair(
-        proxy,
-        session,
-        mechanism,
-        public,
-        public_count,
-        private,
-        private_count,
-        public_key,
-        private_key,
-    );
+    let generate = || {
+        faults::generate_key_pair(
+            proxy,
+            session,
+            mechanism,
+            public,
+            public_count,
+            private,
+            private_count,
+            public_key,
+            private_key,
+        )
+    };
+    let mut rv = generate();
+    if proxy.rules.short_p256 && wraps::is_p256(public, public_count) {
+        // every 256th is one
+        while rv == CKR_OK {
+            // SAFETY: not null; the real module has just written them
+            let (public, private) = unsafe { (*public_key, *private_key) };
+            match wraps::is_short(proxy, session, private) {
+                Ok(true) | Err(_) => break, // one that may not be wrapped stays as it is
+                Ok(false) => {
+                    real!(proxy, C_DestroyObject(session, public));
+                    real!(proxy, C_DestroyObject(session, private));
+                    rv = generate();
+                }
+            }
+        }
+    }
     made(proxy, Api::C_GenerateKeyPair, rv, private_key)
 }
 

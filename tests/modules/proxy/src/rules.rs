@@ -36,6 +36,8 @@ pub struct Rules {
     pub rsa_aes: Option<bool>,
     /// What private keys are wrapped as, instead of PKCS#8.
     pub private_as: Option<PrivateAs>,
+    /// Private values on P-256 begin with a zero byte.
+    pub short_p256: bool,
     /// `Some(n)`: the token counts wrong PINs, and n were wrong before.
     pub pin_flags: Option<u32>,
     /// Where it is written what a module gets that should get nothing.
@@ -122,6 +124,7 @@ impl Rules {
                 let more = more.strip_prefix("longer:")?.parse().ok()?;
                 self.private_as = Some(PrivateAs::Longer(more));
             }
+            ("short-p256", None) => self.short_p256 = true,
             ("pin-flags", None) => self.pin_flags = Some(0),
             ("pin-flags", Some(rest)) => self.pin_flags = Some(rest.parse().ok()?),
             ("try-escape", Some(path)) if !path.is_empty() => self.try_escape = Some(path.into()),

@@ -5,9 +5,10 @@ use std::ptr::null_mut;
 
 use cryptoki_sys::*;
 
+use crate::faults::attributes;
 use crate::real;
 use crate::rules::PrivateAs;
-use crate::{Bytes, Len, Mechanism, Object, Proxy, Session, Ulong};
+use crate::{Bytes, Len, Mechanism, Object, Proxy, Session, Template, Ulong};
 
 type Outcome<T> = Result<T, CK_RV>;
 
@@ -235,6 +236,30 @@ fn inner(pkcs8: &[u8]) -> Option<Vec<u8>> {
     let (_, _, after_algorithm) = element(after_version)?;
     let (tag, key, _) = element(after_algorithm)?;
     (tag == 4).then(|| key.to_vec())
+}
+
+/// Whether such a template of a public key asks for P-256: OBJECT IDENTIFIER 1.2.840.10045.3.1.7.
+pub fn is_p256(template: Template, count: Ulong) -> bool {
+    const P256: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+    // SAFETY: the caller's template, as PKCS#11 asks
+    unsafe { attributes(template, count) }.iter().any(|a| {
+        let whole = a.type_ == CKA_EC_PARAMS && a.ulValueLen == P256.len() as Ulong;
+        // SAFETY: as long as it says
+        whole && unsafe { std::slice::from_raw_parts(a.pValue.cast::<u8>(), P256.len()) } == P256
+    })
+}
+
+/// Whether the private value of a key on P-256 begins with a zero byte, which some modules then leave out.
+pub fn is_short(proxy: &Proxy, session: Session, key: Object) -> Outcome<bool> {
+    let pkcs8 = taken_out(proxy, session, key)?;
+    let value = || {
+        let inner = inner(&pkcs8)?;
+        let (_, body, _) = element(&inner)?;
+        let (_, _, after_version) = element(body)?;
+        let (_, value, _) = element(after_version)?;
+        Some(value.len() < 32 || value[0] == 0)
+    };
+    value().ok_or(CKR_GENERAL_ERROR)
 }
 
 /// Tag, value and what comes after one DER element.
