@@ -27,6 +27,11 @@ const LONGEST_SHARE_FILE: usize = 16 << 10;
 /// How many words a share of an escrow key has.
 pub const SHARE_WORDS: usize = 33;
 
+/// The name of a share's file: `03-riviera.txt`.
+pub fn share_file_name(number: u64, custodian: &str) -> String {
+    format!("{number:02}-{custodian}.txt")
+}
+
 /// What a share is recognised by without telling it: SHA-256 of `byok-share-v1`, the ceremony's id and
 /// the 33 lower-case words joined by single spaces, each line ended by a line feed.
 pub fn share_digest(ceremony: &str, words: &slip39::words::Words) -> Digest {

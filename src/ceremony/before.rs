@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::import_types;
 use crate::error::{Error, Result};
+use crate::escrow::share_file_name;
 use crate::hsm::SIGNER_LABEL;
 use crate::plan::{
     Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role, Source,
@@ -203,7 +204,7 @@ fn shares_there(plan: &Plan, directory: &Path) -> Vec<String> {
 
 /// The interrupted ceremony, where a file has the name of a share that it was about to write.
 fn begun_by(void: &VoidShares, name: &str) -> Option<String> {
-    let is_name = |share: &VoidShare| name == format!("{:02}-{}.txt", share.share, share.custodian);
+    let is_name = |share: &VoidShare| name == share_file_name(share.share, &share.custodian);
     let is_its = void.shares.iter().any(is_name);
     is_its.then(|| void.ceremony.clone())
 }

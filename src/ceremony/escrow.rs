@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::escrow::slip39::{self, Share, words::Words};
 use crate::escrow::{
     ESCROW_KEY_LEN, KeyWrap, Package, PackedKey, Quorum, UntrustedShares, share_digest,
+    share_file_name,
 };
 use crate::hsm::{DataKey, Life, under_way};
 use crate::locked::Locked;
@@ -145,7 +146,7 @@ impl Ceremony<'_> {
         custodian: &str,
         dealt: &Words,
     ) -> Result<Words> {
-        let path = directory.join(format!("{number:02}-{custodian}.txt"));
+        let path = directory.join(share_file_name(number.into(), custodian));
         let mut text = Locked::zeroed(8192)?;
         let len = share_file(
             &mut text,

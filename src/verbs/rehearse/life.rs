@@ -12,7 +12,7 @@ use super::{
 use crate::ceremony::{Approved, Sealed, generate, recover, reimport};
 use crate::error::{Error, Result};
 use crate::escrow::slip39::{self, Share};
-use crate::escrow::{Package, package, read_share_file};
+use crate::escrow::{Package, package, read_share_file, share_file_name};
 use crate::hsm::Module;
 use crate::operator::{Interrupted, Unattended};
 use crate::plan::{Deliver, ImportPlan, KeyPlan, Kind, Plan};
@@ -184,10 +184,9 @@ fn share_files(plan: &Plan) -> Result<Vec<PathBuf>> {
     else {
         return Err(not_proved("its own plan deals no shares to files".into()));
     };
-    let named = custodians
-        .iter()
-        .enumerate()
-        .map(|(at, name)| directory.join(format!("{:02}-{name}.txt", at + 1)));
+    let named = (1..)
+        .zip(custodians)
+        .map(|(number, name)| directory.join(share_file_name(number, name)));
     Ok(named.collect())
 }
 
