@@ -243,10 +243,4 @@ mod tests {
         });
         assert_eq!(filled, "x={{b}} y=2.");
     }
-
-    #[test]
-    fn a_shell_word_is_quoted() {
-        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(shell_word("a\u{1b}b"), r"'a\u{1b}b'");
-    }
 }

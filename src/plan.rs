@@ -505,13 +505,10 @@ fn time(what: &str, text: &str) -> Result<Timestamp> {
 
 /// 64 hex digits.
 fn digest(what: &str, text: &str) -> Result<Digest> {
-    words::unhex(&text.split_whitespace().collect::<String>())
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| {
-            Error::usage(format!("{what} is not 64 hex digits")).hint(
-                "take it from the slip of the online side, never from the parameters file itself",
-            )
-        })
+    words::digest_from_hex(&text.split_whitespace().collect::<String>()).ok_or_else(|| {
+        Error::usage(format!("{what} is not 64 hex digits"))
+            .hint("take it from the slip of the online side, never from the parameters file itself")
+    })
 }
 
 /// A path relative to the plan, kept as it is written.

@@ -62,6 +62,11 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// The SHA-256 digest behind 64 hex digits of either case, or `None` for anything else.
+pub fn digest_from_hex(text: &str) -> Option<Digest> {
+    unhex(text)?.try_into().ok()
+}
+
 /// The PGP word for `byte` at `position`.
 pub fn pgp_word(byte: u8, position: usize) -> &'static str {
     let line = PGP_WORDS.lines().nth(byte.into()).unwrap_or_default();
@@ -228,5 +233,26 @@ mod tests {
         assert_eq!(unhex("0g"), None);
         assert_eq!(unhex("123"), None);
         assert_eq!(unhex("é1"), None);
+    }
+
+    #[test]
+    fn a_shell_word_is_quoted() {
+        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(shell_word("a\u{1b}b"), r"'a\u{1b}b'");
+    }
+
+    #[test]
+    fn a_digest_has_64_hex_digits() {
+        let digits = "aB".repeat(32);
+        assert_eq!(digest_from_hex(&digits), Some([0xab; 32]));
+        for wrong in [
+            "",
+            &digits[1..],
+            &digits[2..],
+            &(digits.clone() + "00"),
+            &"ag".repeat(32),
+        ] {
+            assert_eq!(digest_from_hex(wrong), None, "{wrong:?}");
+        }
     }
 }

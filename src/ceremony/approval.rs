@@ -69,14 +69,13 @@ impl Approved {
     /// refuses.
     pub fn unattended(path: &Path, sha256: &str) -> Result<Self> {
         let bytes = plan::read_bytes(path)?;
-        let is = words::hex(&words::sha256(&bytes));
+        let is = words::sha256(&bytes);
         let approved: String = sha256.split_whitespace().collect();
-        if words::unhex(&approved).is_none_or(|bytes| bytes.len() != 32) {
-            return Err(no_digest(sha256));
-        }
-        if !is.eq_ignore_ascii_case(&approved) {
+        let approved = words::digest_from_hex(&approved).ok_or_else(|| no_digest(sha256))?;
+        if is != approved {
             return Err(Error::declined(format!(
-                "--approve: the plan's SHA-256 is {is}, another one was approved"
+                "--approve: the plan's SHA-256 is {}, another one was approved",
+                words::hex(&is)
             ))
             .check("APPROVED-DIGEST")
             .state("nothing was made, in the HSM or on disk")

@@ -179,9 +179,7 @@ pub fn alone(bytes: &[u8]) -> Result<Alone, String> {
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
     let first = strict_json::parse(lines[0]).map_err(|why| format!("line 1: {why}"))?;
     let head = first.get("prev").and_then(Json::as_str).unwrap_or_default();
-    let head: Digest = words::unhex(head)
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or("line 1: prev is no digest")?;
+    let head = words::digest_from_hex(head).ok_or("line 1: prev is no digest")?;
     let mut prev = head;
     for (at, raw) in lines.iter().enumerate() {
         linked(at + 1, raw, &prev).map_err(|why| format!("line {}: {why}", at + 1))?;

@@ -3,6 +3,7 @@
 use super::{Html, Report, code, facts, groups, list, number, p, rows, table, tag, text};
 use crate::html::{Sheet, free};
 use crate::plan::Keep;
+use crate::receipts::is_pair;
 use crate::spec::Spec;
 use crate::strict_json::Json;
 use crate::transcript::Line;
@@ -51,7 +52,7 @@ fn data_key(report: &Report, key: &Line, count: usize) -> Html {
         told.push(("KCV".into(), code(key.text("kcv"))));
     }
     told.push(("fingerprint".into(), fingerprint));
-    if is_pair(key) {
+    if is_pair(key.text("spec")) {
         let file = code(&format!("{label}/public-key.pem"));
         let der = "; the fingerprint is the SHA-256 of the same in DER, public-key.der";
         told.push(("public key".into(), Html::from([file, der.into()])));
@@ -71,11 +72,6 @@ fn spec(key: &Line) -> String {
         (bytes, 0) => format!("{name}, {bytes} bytes"),
         (bytes, bits) => format!("{name}, {bytes} bytes ({bits} bits)"),
     }
-}
-
-/// Whether it is a private key, whose public half the record holds.
-fn is_pair(key: &Line) -> bool {
-    Spec::parse(key.text("spec")).is_ok_and(Spec::is_private)
 }
 
 fn attributes(key: &Line) -> Html {

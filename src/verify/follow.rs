@@ -154,8 +154,7 @@ pub fn follow(record: &Path, verified: &Verified, given: &[PathBuf]) -> Result<F
 }
 
 fn named(record: &Verified, member: &str) -> Option<Digest> {
-    let text = record.chain.opening().text(member);
-    words::unhex(text)?.try_into().ok()
+    words::digest_from_hex(record.chain.opening().text(member))
 }
 
 fn step(place: &Path, later: &Verified, head: &Digest, given: &[PathBuf]) -> Result<Option<Link>> {

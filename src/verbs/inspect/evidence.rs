@@ -92,10 +92,9 @@ fn package_text(text: &str) -> Result<Facts> {
 }
 
 fn checksums(text: &str) -> Option<Facts> {
-    let is_digest = |digest: &str| words::unhex(digest).is_some_and(|bytes| bytes.len() == 32);
     let path = |line: &str| {
         let (digest, path) = line.split_once("  ")?;
-        is_digest(digest).then(|| path.to_owned())
+        words::digest_from_hex(digest).map(|_| path.to_owned())
     };
     let paths = text.lines().map(path).collect::<Option<Vec<String>>>()?;
     let of_record = paths.iter().any(|path| path == transcript::FILE);
