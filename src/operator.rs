@@ -28,7 +28,8 @@ mod terminal;
 mod waiting;
 
 pub use terminal::Terminal;
-use waiting::{Ender, Watch};
+use waiting::Ender;
+pub use waiting::{NOTHING_LEFT, Watch};
 
 /// Whoever the ceremony talks to.
 pub trait Operator {

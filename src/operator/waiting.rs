@@ -24,6 +24,10 @@ use crate::words;
 /// How long a call is waited for before anybody is told.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What exists where a verb ends that makes nothing but throw-away keys.
+pub const NOTHING_LEFT: &str =
+    "Nothing was written, and what it made in the HSM ends with this process.";
+
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -34,10 +38,12 @@ pub(super) enum Ender {
     Terminal(Termios),
     /// Whoever can send a signal.
     Signal,
+    /// The same, at any time: there is nothing to be taken back.
+    AnyTime,
 }
 
 /// The watch over calls. It ends when it is dropped.
-pub(super) struct Watch {
+pub struct Watch {
     /// What exists where the process is ended now, and what to do.
     ending: Arc<Mutex<String>>,
     over: Arc<AtomicBool>,
@@ -45,11 +51,19 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// For verbs that leave nothing behind: a signal ends them whatever they do.
+    ///
+    /// # Errors
+    /// Exit 5 where no thread can be started.
+    pub fn any_time(interrupted: Interrupted) -> Result<Self> {
+        Self::begin(Ender::AnyTime, interrupted, NOTHING_LEFT)
+    }
+
     /// Begins to watch.
     ///
     /// # Errors
     /// Exit 5 where no thread can be started.
-    pub fn begin(ender: Ender, interrupted: Interrupted, ending: &str) -> Result<Self> {
+    pub(super) fn begin(ender: Ender, interrupted: Interrupted, ending: &str) -> Result<Self> {
         let ending = Arc::new(Mutex::new(ending.to_owned()));
         let over = Arc::new(AtomicBool::new(false));
         let looker = Looker {
@@ -70,7 +84,7 @@ impl Watch {
     }
 
     /// What exists from now on.
-    pub fn now_exists(&self, ending: &str) {
+    pub(super) fn now_exists(&self, ending: &str) {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = ending.to_owned();
     }
 }
@@ -97,6 +111,9 @@ impl Looker {
     fn look(mut self, over: &AtomicBool) {
         while !over.load(Ordering::Relaxed) {
             thread::park_timeout(LOOK);
+            if matches!(self.ender, Ender::AnyTime) && self.interrupted.check().is_err() {
+                self.end("ended by a signal", under_way::call().as_ref());
+            }
             match under_way::call().filter(|call| call.taken >= PATIENCE) {
                 Some(call) => {
                     // it cannot come back while it is spoken of, so that nobody else asks meanwhile
@@ -116,13 +133,15 @@ impl Looker {
             self.told = Some(call.clone());
         }
         if self.interrupted.check().is_err() {
-            self.end("ended by a signal", call);
+            self.end("ended by a signal", Some(call));
         }
         if let Ender::Terminal(_) = self.ender {
             match typed_line() {
                 Typed::Nothing => {}
-                Typed::Line(line) if line == *b"STOP" => self.end("ended at the keyboard", call),
-                Typed::Over => self.end("the input ended", call),
+                Typed::Line(line) if line == *b"STOP" => {
+                    self.end("ended at the keyboard", Some(call))
+                }
+                Typed::Over => self.end("the input ended", Some(call)),
                 Typed::Line(_) => say(&format!(
                     " Still waiting for {}. STOP and Enter end byok here.\n",
                     call.function
@@ -149,11 +168,17 @@ impl Looker {
                 let second = format!("To end byok here, type STOP and Enter. {}", self.ending());
                 format!("\n{}{}", fold(&first, " "), fold(&second, " "))
             }
-            Ender::Signal => format!(
-                "byok: waiting: {function} has not come back for {seconds} seconds{key}; nothing is lost; \
-                 SIGTERM ends byok here. {}\n",
-                self.ending()
-            ),
+            Ender::Signal | Ender::AnyTime => {
+                let signal = match self.ender {
+                    Ender::AnyTime => "Ctrl-C",
+                    _ => "SIGTERM",
+                };
+                format!(
+                    "byok: waiting: {function} has not come back for {seconds} seconds{key}; nothing is lost; \
+                     {signal} ends byok here. {}\n",
+                    self.ending()
+                )
+            }
         }
     }
 
@@ -163,12 +188,10 @@ impl Looker {
     }
 
     /// Ends the process as a power cut would, but with the terminal given back.
-    fn end(&self, why: &str, call: &Call) -> ! {
-        let error = Error::declined(format!(
-            "{why}: {} had not come back{}",
-            call.function,
-            served(call)
-        ));
+    fn end(&self, why: &str, call: Option<&Call>) -> ! {
+        let late =
+            call.map(|call| format!(": {} had not come back{}", call.function, served(call)));
+        let error = Error::declined(format!("{why}{}", late.unwrap_or_default()));
         say(&error.state(self.ending()).for_people());
         if let Ender::Terminal(before) = &self.ender {
             let _ = tcsetattr(stdin(), OptionalActions::Now, before);

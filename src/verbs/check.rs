@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use crate::ceremony::parameters::Judged;
 use crate::ceremony::reimport::Expected;
-use crate::ceremony::{before, clock, could_sign, log_in, parameters, preflight, room};
+use crate::ceremony::{before, clock, could_sign, parameters, preflight, room};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
 use crate::machine::Machine;
 use crate::machine::sandbox::{self, Wish};
-use crate::operator::{Interrupted, Terminal, Unattended};
+use crate::operator::{Interrupted, Terminal, Watch};
 use crate::plan::{Kind, Network, PinSource, Plan};
 use crate::record::Leftover;
 use crate::{machine, screens, words};
@@ -127,7 +127,10 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     }
     sources::files(&plan, &mut lines);
     close_process(&plan, &mut lines)?;
+    let interrupted = Interrupted::watch()?;
+    let watch = Watch::any_time(interrupted.clone())?;
     let hsm = open_hsm(&plan, &mut lines);
+    drop(watch);
     let has_pin = pin_source(&plan, &mut lines);
     let judged = import_parameters(&plan, &mut lines);
     let expected = builds_on::expected(&plan, previous.as_ref(), &mut lines);
@@ -145,7 +148,12 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     if with_hsm && !has_pin {
         lines.add(State::Warning, "HSM: nothing was tried without the PIN");
     } else if with_hsm && let Some(mut hsm) = hsm {
-        try_hsm(&plan, &mut hsm, judged.as_deref(), &expected, &mut lines);
+        let login = super::log_in(&hsm, &plan.hsm.pin, &interrupted);
+        let _watch = Watch::any_time(interrupted)?;
+        match login.and_then(|_| could_sign(&plan, &hsm)) {
+            Ok(()) => try_hsm(&plan, &mut hsm, judged.as_deref(), &expected, &mut lines),
+            Err(error) => lines.refuse(State::Wrong, error),
+        }
     }
     if plan.escrow.is_none() && plan.kind == Kind::Generate {
         lines.add(
@@ -304,7 +312,7 @@ fn screen(plan: &Plan, lines: &mut Lines) {
     }
 }
 
-/// Logs in, looks for labels or data keys, and proves the wrapping of the imports that are ready.
+/// Looks for labels or data keys, and proves the wrapping of the imports that are ready.
 fn try_hsm(
     plan: &Plan,
     hsm: &mut Hsm,
@@ -312,9 +320,6 @@ fn try_hsm(
     expected: &[Expected],
     lines: &mut Lines,
 ) {
-    if let Err(error) = login(plan, hsm).and_then(|_| could_sign(plan, hsm)) {
-        return lines.refuse(State::Wrong, error);
-    }
     if plan.kind == Kind::Generate {
         let mut keys = plan.keys.iter();
         if let Err(error) = keys.try_for_each(|key| room::token_is_ready_for(hsm, key)) {
@@ -339,14 +344,6 @@ fn try_hsm(
     }
     builds_on::find(plan, hsm, expected, lines);
     sources::in_token(plan, hsm, lines);
-}
-
-fn login(plan: &Plan, hsm: &Hsm) -> Result<u32> {
-    let interrupted = Interrupted::watch()?;
-    match Terminal::open(interrupted.clone())? {
-        Some(mut terminal) => log_in(hsm, &plan.hsm.pin, &mut terminal),
-        None => log_in(hsm, &plan.hsm.pin, &mut Unattended::new(interrupted)),
-    }
 }
 
 fn prove(plan: &Plan, hsm: &mut Hsm, judged: &[Judged]) -> Result<usize> {

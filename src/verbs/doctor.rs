@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::ceremony::log_in;
 use crate::error::{Error, Result};
 use crate::hsm::{Hsm, Module, TokenUri, removal_command};
 use crate::machine::sandbox::{self, Wish};
-use crate::operator::{Interrupted, Operator, Terminal, Unattended};
+use crate::operator::{Interrupted, Watch};
 use crate::plan::{PinSource, Plan, read_small};
 use crate::screens;
 use crate::spec::Spec;
@@ -36,7 +35,7 @@ pub struct HsmPlace {
 }
 
 impl HsmPlace {
-    fn open(self) -> Result<(Module, Hsm)> {
+    fn open(self) -> Result<(Module, Hsm, Watch)> {
         let plan = self
             .plan
             .as_deref()
@@ -66,15 +65,13 @@ impl HsmPlace {
         };
         let wish = plan.as_ref().map_or_else(Wish::without_plan, Wish::of);
         sandbox::close(&wish.with_pin(&pin))?;
+        let interrupted = Interrupted::watch()?;
+        let watch = Watch::any_time(interrupted.clone())?;
         let module = Module::load(&path)?;
         let hsm = module.open(&module.find(&token)?)?;
-        let interrupted = Interrupted::watch()?;
-        let mut operator: Box<dyn Operator> = match Terminal::open(interrupted.clone())? {
-            Some(terminal) => Box::new(terminal),
-            None => Box::new(Unattended::new(interrupted)),
-        };
-        log_in(&hsm, &pin, operator.as_mut())?;
-        Ok((module, hsm))
+        drop(watch);
+        super::log_in(&hsm, &pin, &interrupted)?;
+        Ok((module, hsm, Watch::any_time(interrupted)?))
     }
 }
 
@@ -84,7 +81,7 @@ impl HsmPlace {
 /// # Errors
 /// Exit 3 where the HSM cannot be opened or cannot make a symmetric data key at all.
 pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
-    let (module, mut hsm) = place.open()?;
+    let (module, mut hsm, _watch) = place.open()?;
     let throw_away = hsm.throw_away(Spec::AES_256)?;
     let attributes = throw_away.attributes.clone();
     hsm.destroy(throw_away)?;
@@ -146,7 +143,7 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
         (None, None) => recorded_place(record, place)?,
         _ => place,
     };
-    let (module, hsm) = place.open()?;
+    let (module, hsm, _watch) = place.open()?;
     let unnamed = hsm.unnamed()?;
     let mut left = Vec::new();
     // each is looked for, so one that is gone is not told

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::scenes::{GENERATE_WITHOUT_ESCROW, Stage};
 use super::support::screen::Screen;
-use super::support::{LABEL, stderr, stdout};
+use super::support::{Kind, LABEL, PIN, Room, stderr, stdout};
 
 /// A stage, and the last call of a function in its ceremony, as a rule has it: both serve the data key.
 fn stage_with(rule: &str, function: &str) -> Option<(Stage, String)> {
@@ -49,13 +49,15 @@ fn as_after_a_power_cut(stage: &mut Stage) {
     assert!(stage.room.beside()[1].starts_with("one.interrupted-"));
 }
 
-/// All three wait for half a minute, so they wait together.
+/// They wait for half a minute, so they wait together.
 #[test]
 fn a_call_that_hangs_is_named_after_30_seconds_and_is_ended_or_waited_for() {
     std::thread::scope(|scope| {
         scope.spawn(a_call_that_hangs_is_named_and_stop_ends_the_process);
         scope.spawn(an_unattended_run_says_which_call_hangs_and_a_signal_ends_it);
         scope.spawn(a_call_that_comes_back_late_is_waited_for);
+        scope.spawn(a_login_that_hangs_in_the_doctor_is_ended_with_stop);
+        scope.spawn(a_check_that_hangs_says_so_and_ctrl_c_ends_it);
     });
 }
 
@@ -148,4 +150,73 @@ fn a_call_that_comes_back_late_is_waited_for() {
     until_said(&stage, " C_WrapKey came back. It goes on.\n");
     assert!(run.wait().unwrap().success());
     stage.holds().unwrap();
+}
+
+/// A room whose HSM hangs there, and its plan.
+fn room_that_hangs(rule: &str) -> Option<Room> {
+    let mut room = Room::new(Kind::SoftHsm)?;
+    room.plan.pin = "prompt".into();
+    room.behind_proxy(rule)?;
+    room.write_plan();
+    Some(room)
+}
+
+/// What a verb says whose only traces end with it.
+const NOTHING_LEFT: &str =
+    "Nothing was written, and what it made in the HSM ends with this process.";
+
+fn a_login_that_hangs_in_the_doctor_is_ended_with_stop() {
+    let Some(room) = room_that_hangs("hang:C_Login:1") else {
+        return;
+    };
+    let mut screen = Screen::start(room.byok(&["doctor", "plan.toml"]));
+    screen.answer("PIN", PIN);
+    screen.expect("The HSM has not answered");
+    let told = folded(&screen.expect("this process."));
+    assert!(told.contains("for 30 seconds: C_Login. "), "{told}");
+    assert!(told.contains(NOTHING_LEFT), "{told}");
+    screen.enter("STOP");
+    assert_eq!(screen.end(), 1);
+    assert!(room.objects().is_empty());
+}
+
+fn a_check_that_hangs_says_so_and_ctrl_c_ends_it() {
+    let Some(room) = room_that_hangs("hang:C_GetSlotList:1") else {
+        return;
+    };
+    let mut screen = Screen::start(room.byok(&["check", "--hsm", "plan.toml"]));
+    let said = "byok: waiting: C_GetSlotList has not come back for 30 seconds; nothing is lost; \
+                Ctrl-C ends byok here. ";
+    screen.expect(said);
+    screen.expect(NOTHING_LEFT);
+    screen.keys(b"\x03");
+    assert_eq!(screen.end(), 1);
+}
+
+/// The doctor takes minutes on some HSMs; nobody has to wait for its end, whether or not a call hangs.
+#[test]
+fn ctrl_c_ends_the_doctor_at_any_time() {
+    for rule in ["hang:C_WrapKey:2", "slow:C_WrapKey:2:3"] {
+        let Some(mut room) = room_that_hangs(rule) else {
+            return;
+        };
+        let log = room.path("calls.log");
+        room.behind_proxy(&format!("{rule};log:{}", log.display()));
+        room.write_plan();
+        let mut screen = Screen::start(room.byok(&["doctor", "plan.toml"]));
+        screen.answer("PIN", PIN);
+        let started = Instant::now();
+        while !fs::read_to_string(&log).is_ok_and(|log| log.contains("C_WrapKey ")) {
+            assert!(started.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        screen.keys(b"\x03");
+        assert_eq!(screen.end(), 1, "{rule}");
+        assert!(
+            screen.shown.contains("ended by a signal"),
+            "{}",
+            screen.shown
+        );
+        assert!(room.objects().is_empty());
+    }
 }
