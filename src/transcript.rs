@@ -22,6 +22,7 @@ mod event;
 pub mod public_key;
 pub mod signature;
 
+pub(crate) use chain::numbered;
 pub(crate) use chain::time;
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{

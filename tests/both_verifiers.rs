@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use byok::transcript::public_key::PublicKey;
@@ -14,7 +14,7 @@ use byok::transcript::signature::{Signature, digest_to_sign};
 use serde_json::json;
 use support::forger::forger;
 use support::verifiers::{Records, both, copy_tree, has_jq, script};
-use support::{ARN, Kind, LABEL, PIN, Room, escrow, now, sha256, stderr, stdout};
+use support::{ARN, Kind, LABEL, PIN, Room, escrow, now, sha256, stderr, stdout, well};
 
 const ID: &str = "6c2d1a4f5e0b3c7d8e9f00112233445566778899aabbccddeeff001122334455";
 const ONE: &str = "records/one";
@@ -60,11 +60,6 @@ fn make() -> Option<Room> {
     room.plan.directory = TWO.into();
     well(&room.run());
     Some(room)
-}
-
-#[track_caller]
-fn well(output: &Output) {
-    assert!(output.status.success(), "{}", stderr(output));
 }
 
 /// One answer of each kind, one of them as PowerShell writes it.

@@ -4,27 +4,17 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::escrow::{CUSTODIANS, files_below, room, shares, table};
 use support::screen::Screen;
-use support::{Kind, LABEL, PIN, Room, Transcript, namespace, refused, skip, stderr, stdout};
+use support::{
+    Kind, LABEL, PIN, Room, Transcript, names_in, namespace, refused, skip, stderr, stdout,
+};
 
 const BOTH: [Kind; 2] = [Kind::SoftHsm, Kind::Kryoptic];
-
-fn names_in(directory: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return Vec::new();
-    };
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
 
 // ---- full disks ----------------------------------------------------------------------
 

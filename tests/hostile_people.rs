@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use support::aborted::{aborted, aborted_beside, files_of, nothing_made};
 use support::dead::Scene;
 use support::escrow::{lay, room as escrowed, shares, wrapped};
-use support::pty::Pty;
+use support::pty::{APPROVE, Pty};
 use support::strace::{self, Call};
 use support::{Kind, KmsKey, LABEL, PIN, Room, now, refused, sha256, stderr, tree};
 
@@ -30,7 +30,6 @@ fn attempt(test: impl FnOnce() -> Option<()>) {
     }
 }
 
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 const NAME: &str = "Who is at the keyboard? Name: ";
 const ASK_PIN: &str = "(nothing is shown while you type): ";
 

@@ -15,7 +15,7 @@ use rsa::traits::PrivateKeyParts as _;
 use rustix::process::geteuid;
 use support::escrow::{head, shares, table, telling, wrapped};
 use support::memory::{Hit, Look, Looks};
-use support::pty::Pty;
+use support::pty::{APPROVE, Pty};
 use support::remote::Remote;
 use support::{Kind, PIN, Room, base64, hex, sha256, skip, stderr};
 
@@ -468,7 +468,6 @@ fn type_share(pty: &mut Pty, remote: &Remote, custodian: &str, words: &[String])
     }
 }
 
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 const KEYBOARD: &str = "Who is at the keyboard? Name: ";
 const WHO: &str = "Which custodian types a share now? Name: ";
 const WRITTEN: &str = "Type written when the form is full: ";

@@ -10,15 +10,15 @@ use std::process::{Command, Output};
 use kms_on_loopback::{LoopbackKms, key_material_id_of};
 use serde_json::{Value, json};
 use support::escrow::builds_on;
-use support::pty::Pty;
-use support::{Kind, LABEL, PIN, Room, now, openssl, refused, sha256, stderr, stdout, verifiers};
-use unicode_width::UnicodeWidthStr as _;
+use support::pty::approval;
+use support::{
+    Kind, LABEL, PIN, Room, now, openssl, refused, sha256, stderr, stdout, verifiers, well,
+};
 
 const MRK: &str = "arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab";
 const ONE: &str = "records/one";
 const TWO: &str = "records/two";
 const ID: &str = "6c2d1a4f5e0b3c7d8e9f00112233445566778899aabbccddeeff001122334455";
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 
 fn in_region(arn: &str, region: &str) -> String {
     arn.replace("eu-west-1", region)
@@ -51,31 +51,9 @@ fn two_regions() -> Option<Room> {
     Some(room)
 }
 
-#[track_caller]
-fn well(output: &Output) {
-    assert!(
-        output.status.success(),
-        "{}{}",
-        stdout(output),
-        stderr(output)
-    );
-}
-
 fn script(room: &Room, record: &str, region: &str) -> String {
     let path = room.path(record).join(&room.plan.label).join(region);
     fs::read_to_string(path.join("import.sh")).unwrap()
-}
-
-#[track_caller]
-fn approval(room: &Room) -> String {
-    room.write_plan();
-    let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
-    let screen = pty.answer(APPROVE, "no");
-    assert_eq!(pty.end().code, Some(1));
-    for line in screen.lines() {
-        assert!(line.width() <= 79, "{line}");
-    }
-    screen
 }
 
 /// What `import.sh` leaves.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use support::escrow::{files_below, fingerprint, head, table, wrapped};
-use support::pty::Pty;
+use support::pty::{APPROVE, Pty};
 use support::{ARN, Kind, LABEL, Room, SHA_1, SHA_256, Transcript, refused, stderr, stdout};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -198,7 +198,6 @@ fn keeps_shares_private(rehearsal: &Rehearsal) {
 // ---- a plan, practised by people -----------------------------------------------------
 
 const READY: &str = " Press Enter when you have this: ";
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 const NAME: &str = "Who is at the keyboard? Name: ";
 const PRACTICE_PIN: &str = "practice-1234";
 

@@ -7,10 +7,9 @@ use std::fs;
 use std::process::Command;
 
 use support::escrow::table;
-use support::pty::Pty;
+use support::pty::{APPROVE, Pty};
 use support::{Kind, Room, Transcript, namespace, refused, skip, stderr, stdout};
 
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 const NAME: &str = "Who is at the keyboard? Name: ";
 const HERE: &str = "who is here? Name, or absent: ";
 const UTC: &str = " UTC as YYYY-MM-DD HH:MM, or Enter: ";

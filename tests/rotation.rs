@@ -10,12 +10,11 @@ use std::process::{Command, Output};
 use kms_on_loopback::{LoopbackKms, key_material_id_of};
 use serde_json::{Value, json};
 use support::escrow::builds_on;
-use support::pty::Pty;
+use support::pty::approval;
 use support::verifiers::Records;
 use support::{
-    ARN, Kind, LABEL, PIN, Room, now, openssl, refused, sha256, stderr, stdout, verifiers,
+    ARN, Kind, LABEL, PIN, Room, now, openssl, refused, sha256, stdout, verifiers, well,
 };
-use unicode_width::UnicodeWidthStr as _;
 
 const OLD: &str = "6c2d1a4f5e0b3c7d8e9f00112233445566778899aabbccddeeff001122334455";
 const NEW: &str = "7777777777777777777777777777777777777777777777777777777777777777";
@@ -26,7 +25,6 @@ const TWO: &str = "records/two";
 const THREE: &str = "records/three";
 const ADDED: &str =
     "import_type = \"NEW_KEY_MATERIAL\"\ndescription = \"payments-2027, second material\"\n";
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 
 /// A record of a first material, and the plan of the ceremony that adds another to the same KMS key.
 fn first_made() -> Option<Room> {
@@ -43,16 +41,6 @@ fn both_made() -> Option<Room> {
     let room = first_made()?;
     well(&room.run());
     Some(room)
-}
-
-#[track_caller]
-fn well(output: &Output) {
-    assert!(
-        output.status.success(),
-        "{}{}",
-        stdout(output),
-        stderr(output)
-    );
 }
 
 fn label_of(record: &str) -> &'static str {
@@ -118,18 +106,6 @@ fn verified(room: &Room, args: &[&str]) -> Value {
     let output = verifiers::both(room.dir.path(), &[&["--json"], args].concat());
     well(&output);
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[track_caller]
-fn approval(room: &Room) -> String {
-    room.write_plan();
-    let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
-    let screen = pty.answer(APPROVE, "no");
-    assert_eq!(pty.end().code, Some(1));
-    for line in screen.lines() {
-        assert!(line.width() <= 79, "{line}");
-    }
-    screen
 }
 
 #[test]

@@ -9,12 +9,10 @@ use std::io::Read as _;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use support::pty::Pty;
+use support::pty::approval;
 use support::{Kind, Room, now, refused, sha256, stderr, verifiers};
-use unicode_width::UnicodeWidthStr as _;
 
 const MANY: usize = 300;
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 
 fn label(at: usize) -> String {
     format!("payments-{at:04}")
@@ -142,13 +140,7 @@ fn the_approval_of_three_hundred_data_keys_counts_all_that_matters_on_one_screen
         room.plan
             .more
             .replacen("expires = \"never\"", &format!("expires = \"{soon}\""), 2);
-    room.write_plan();
-    let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
-    let screen = pty.answer(APPROVE, "no");
-    assert_eq!(pty.end().code, Some(1));
-    for line in screen.lines() {
-        assert!(line.width() <= 79, "{line}");
-    }
+    let screen = approval(&room);
     let text = screen.split_whitespace().collect::<Vec<_>>().join(" ");
     for told in [
         "make 300 data keys, inside the HSM 270 × SYMMETRIC_DEFAULT, 32 bytes; 30 × HMAC_256, 32 bytes (256 bits)",

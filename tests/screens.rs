@@ -7,24 +7,10 @@ use std::fs;
 
 use serde_json::json;
 use support::escrow::{self, builds_on, lay};
-use support::pty::Pty;
+use support::pty::approval;
 use support::{ARN, Kind, LABEL, Room, now, stderr, stdout};
-use unicode_width::UnicodeWidthStr as _;
 
 const ID: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
-
-/// The approval screen; nobody approves.
-fn approval(room: &Room) -> String {
-    room.write_plan();
-    let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
-    let screen = pty.answer(APPROVE, "no");
-    assert_eq!(pty.end().code, Some(1));
-    for line in screen.lines() {
-        assert!(line.width() <= 79, "{line}");
-    }
-    screen
-}
 
 /// Adds to `records/one` that KMS took the import.
 fn receive(room: &Room) {

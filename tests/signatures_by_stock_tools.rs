@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use support::verifiers::{Records, has_jq, script_agrees};
-use support::{Kind, Room, stderr, stdout};
+use support::{Kind, Room, stderr, stdout, well};
 
 const ONE: &str = "records/one";
 const REAL: &str = "byok-ceremony";
@@ -141,11 +141,6 @@ impl Signed {
         let exit = if verdict.starts_with("broken") { 4 } else { 0 };
         assert_eq!(output.status.code(), Some(exit), "{text}");
     }
-}
-
-#[track_caller]
-fn well(output: &Output) {
-    assert!(output.status.success(), "{}", stderr(output));
 }
 
 #[test]

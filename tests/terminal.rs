@@ -6,14 +6,13 @@ use std::fs;
 use std::process::Stdio;
 
 use rustix::process::Signal;
-use support::pty::{CTRL_C, CTRL_D, Ended, Pty};
+use support::pty::{APPROVE, CTRL_C, CTRL_D, Ended, Pty};
 use support::{
     Kind, LABEL, PIN, Room, SHA_256, Transcript, openssl_check_values, refused, sha256, skip,
     stderr,
 };
 use unicode_width::UnicodeWidthStr as _;
 
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 const NAME: &str = "Who is at the keyboard? Name: ";
 const ASK_PIN: &str = " PIN of the HSM token \"ceremony\" (nothing is shown while you type): ";
 const STOP: &str = "type STOP to end the ceremony, Enter to go on: ";

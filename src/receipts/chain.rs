@@ -131,21 +131,8 @@ impl Reader<'_> {
 
 /// One line by itself and its place after the one with this digest.
 fn linked(number: usize, raw: &[u8], prev: &Digest) -> Result<(Json, Timestamp), String> {
-    let json = strict_json::parse(raw)?;
-    if json.to_compact_string().as_bytes() != raw {
-        return Err("it is not compact JSON".into());
-    }
-    if !json.is_plain() {
-        return Err(
-            "it holds a character that cannot be shown, or a number that is no integer".into(),
-        );
-    }
+    let json = transcript::numbered(number, raw)?;
     let text = |name| json.get(name).and_then(Json::as_str).unwrap_or_default();
-    if json.get("seq").and_then(Json::as_u64) != Some(number as u64) {
-        return Err(format!(
-            "seq is not {number}: a line was dropped, added or moved"
-        ));
-    }
     if number == 1 && text("format") != FORMAT {
         return Err(format!("its format is {:?}, not {FORMAT}", text("format")));
     }

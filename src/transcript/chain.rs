@@ -298,10 +298,11 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
     (text.len() == 20 && time.to_string() == text).then_some(time)
 }
 
-fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
-    if raw.len() > LONGEST_LINE {
-        return Err("it is longer than any line that byok writes".into());
-    }
+/// One line of a chain by itself: compact JSON that every reader takes for the same, with this `seq`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn numbered(number: usize, raw: &[u8]) -> Result<Json, String> {
     let json = strict_json::parse(raw)?;
     if json.to_compact_string().as_bytes() != raw {
         return Err("it is not compact JSON".into());
@@ -316,6 +317,14 @@ fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
             "seq is not {number}: a line was dropped, added or moved"
         ));
     }
+    Ok(json)
+}
+
+fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
+    if raw.len() > LONGEST_LINE {
+        return Err("it is longer than any line that byok writes".into());
+    }
+    let json = numbered(number, raw)?;
     let text = |name| json.get(name).and_then(Json::as_str);
     let at = text("at").and_then(time);
     let at = at.ok_or("at is not a time such as 2026-11-22T11:42:03Z")?;

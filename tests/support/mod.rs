@@ -389,14 +389,7 @@ impl Room {
 
     /// What stands beside the record: `one.aborted-…` and the like.
     pub fn beside(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.path("records")) else {
-            return Vec::new();
-        };
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
+        names_in(&self.path("records"))
     }
 
     /// The one aborted record.
@@ -777,12 +770,35 @@ impl Transcript {
     }
 }
 
+/// The names in a directory, in order; none where there is no such.
+pub fn names_in(directory: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Asserts that it ended well.
+#[track_caller]
+pub fn well(output: &Output) {
+    assert!(
+        output.status.success(),
+        "{}{}",
+        stdout(output),
+        stderr(output)
+    );
 }
 
 /// Asserts the exit code and that the error text says each of these.

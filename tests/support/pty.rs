@@ -15,6 +15,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::Room;
 
 pub const CTRL_C: u8 = 3;
 pub const CTRL_D: u8 = 4;
@@ -50,6 +53,22 @@ pub struct Ended {
     pub signal: Option<i32>,
     /// The whole screen, with plain line feeds.
     pub screen: String,
+}
+
+/// The question that ends the approval.
+pub const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
+
+/// The approval screen of the room's plan, which fits a terminal of 80 columns; nobody approves.
+#[track_caller]
+pub fn approval(room: &Room) -> String {
+    room.write_plan();
+    let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
+    let screen = pty.answer(APPROVE, "no");
+    assert_eq!(pty.end().code, Some(1));
+    for line in screen.lines() {
+        assert!(line.width() <= 79, "{line}");
+    }
+    screen
 }
 
 impl Pty {
