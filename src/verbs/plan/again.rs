@@ -24,69 +24,16 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     let stands = record
         .canonicalize()
         .map_err(|e| Error::usage(format!("{}: {e}", record.display())))?;
-    // What the HSM does not give out again comes from a quorum, whatever it is for.
-    let by_quorum = how == BuildsOn::Recover
-        || how == BuildsOn::NewShares && old.keys.iter().any(|key| key.keep != Keep::Extractable);
-    let (kind, word) = match how {
-        BuildsOn::Reimport => ("reimport", "reimport"),
-        BuildsOn::Recover => ("recover", "recover"),
-        BuildsOn::NewShares if by_quorum => ("recover", "new-shares"),
-        BuildsOn::NewShares => ("reimport", "new-shares"),
-    };
-    if by_quorum && previous.package.is_none() {
+    let kind = Again::of(how, &old);
+    if kind.by_quorum && previous.package.is_none() {
         return Err(Error::usage("that record holds no escrow package").hint(
             "name the record that dealt the shares which are in use: its escrow-package.json is needed",
         ));
     }
-    let title = wish
-        .title
-        .clone()
-        .unwrap_or_else(|| format!("{} ({word})", old.title));
-    let mut text = format!(
-        "# Builds on the record of ceremony {}. Read every line.\n\
-         title    = {}\nkind     = \"{kind}\"\nprevious = {}\n\
-         # From the paper that the witnesses signed: the head digest, at least its first three rows.\n\
-         # At a terminal it may be left out; its rows are then typed in the room.\n\
-         # previous_head = \"\"\n",
-        previous.ceremony,
-        quoted(&title),
-        quoted(&stands.display().to_string()),
-    );
-    if how == BuildsOn::Recover {
-        text += "# Without [escrow] below, say why the shares that are typed now stay in use:\n";
-        text += "reuse_escrow = \"the custodians are the same\"   # is that so? else [escrow]\n";
-    }
-    let (module, token, env) = hsm(wish, &old)?;
-    // How people reach and open the HSM stays; what was eased for one run only does not.
-    let network = match old.network {
-        Network::Hsm => "hsm",
-        Network::Forbidden | Network::Allowed => "forbidden",
-    };
-    let pin = match old.hsm.pin {
-        PinSource::PinPad => "pinpad",
-        PinSource::PromptHalves => "prompt-halves",
-        PinSource::Prompt | PinSource::File(_) | PinSource::Descriptor(_) => "prompt",
-    };
-    let _ = write!(
-        text,
-        "\n[machine]\nnetwork = \"{network}\"\n\n[hsm]\nmodule = {}\ntoken  = {}\npin    = \"{pin}\"\nenv    = {:?}\n",
-        quoted(&module.display().to_string()),
-        quoted(&token.to_string()),
-        env,
-    );
+    let mut text = opening(how, &kind, &stands, &previous, wish, &old);
+    text += &machine_and_hsm(wish, &old)?;
     for key in &old.keys {
-        let keep = match key.keep {
-            Keep::Extractable => "extractable",
-            Keep::Sealed => "sealed",
-            Keep::None => "none",
-        };
-        let _ = write!(
-            text,
-            "\n[[key]]\nlabel = {}\nspec  = \"{}\"\n{}keep  = \"{keep}\"\n",
-            quoted(&key.label),
-            key.spec.name(),
-            bits(key)
-        );
+        text += &key_table(key);
         if how == BuildsOn::NewShares {
             continue;
         }
@@ -95,14 +42,14 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
             text += &once_more(&import, key, &file, &previous)?;
         }
     }
-    if by_quorum {
+    if kind.by_quorum {
         text += "\n[recover]\nshares  = \"typed\"                # typed | files:DIR\n\
                  package = \"record\"               # record | typed | path of escrow-package.json\n";
     }
     if how == BuildsOn::NewShares {
         text += &escrow(&old)?;
     }
-    text += &record_of(&old, word, &previous.directory);
+    text += &record_of(&old, kind.word, &previous.directory);
     if let Some(signer) = &previous.signer {
         // another HSM has another one
         let _ = write!(
@@ -112,6 +59,98 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         );
     }
     Ok(text)
+}
+
+/// How the same data keys come to hand once more.
+struct Again {
+    /// `kind` of the plan.
+    kind: &'static str,
+    /// What title and record's name say.
+    word: &'static str,
+    /// Whether shares bring them back.
+    by_quorum: bool,
+}
+
+impl Again {
+    fn of(how: BuildsOn, old: &Plan) -> Self {
+        // What the HSM does not give out again comes from a quorum, whatever it is for.
+        let given_out = old.keys.iter().all(|key| key.keep == Keep::Extractable);
+        let (kind, word, by_quorum) = match how {
+            BuildsOn::Reimport => ("reimport", "reimport", false),
+            BuildsOn::Recover => ("recover", "recover", true),
+            BuildsOn::NewShares if given_out => ("reimport", "new-shares", false),
+            BuildsOn::NewShares => ("recover", "new-shares", true),
+        };
+        Self {
+            kind,
+            word,
+            by_quorum,
+        }
+    }
+}
+
+/// Title, kind and what it builds on.
+fn opening(
+    how: BuildsOn,
+    again: &Again,
+    stands: &Path,
+    previous: &Previous,
+    wish: &PlanWish,
+    old: &Plan,
+) -> String {
+    let title = wish
+        .title
+        .clone()
+        .unwrap_or_else(|| format!("{} ({})", old.title, again.word));
+    let mut text = format!(
+        "# Builds on the record of ceremony {}. Read every line.\n\
+         title    = {}\nkind     = \"{}\"\nprevious = {}\n\
+         # From the paper that the witnesses signed: the head digest, at least its first three rows.\n\
+         # At a terminal it may be left out; its rows are then typed in the room.\n\
+         # previous_head = \"\"\n",
+        previous.ceremony,
+        quoted(&title),
+        again.kind,
+        quoted(&stands.display().to_string()),
+    );
+    if how == BuildsOn::Recover {
+        text += "# Without [escrow] below, say why the shares that are typed now stay in use:\n";
+        text += "reuse_escrow = \"the custodians are the same\"   # is that so? else [escrow]\n";
+    }
+    text
+}
+
+/// How people reach and open the HSM stays; what was eased for one run only does not.
+fn machine_and_hsm(wish: &PlanWish, old: &Plan) -> Result<String> {
+    let (module, token, env) = hsm(wish, old)?;
+    let network = match old.network {
+        Network::Hsm => "hsm",
+        Network::Forbidden | Network::Allowed => "forbidden",
+    };
+    let pin = match old.hsm.pin {
+        PinSource::PinPad => "pinpad",
+        PinSource::PromptHalves => "prompt-halves",
+        PinSource::Prompt | PinSource::File(_) | PinSource::Descriptor(_) => "prompt",
+    };
+    Ok(format!(
+        "\n[machine]\nnetwork = \"{network}\"\n\n[hsm]\nmodule = {}\ntoken  = {}\npin    = \"{pin}\"\nenv    = {env:?}\n",
+        quoted(&module.display().to_string()),
+        quoted(&token.to_string()),
+    ))
+}
+
+fn key_table(key: &KeyPlan) -> String {
+    let keep = match key.keep {
+        Keep::Extractable => "extractable",
+        Keep::Sealed => "sealed",
+        Keep::None => "none",
+    };
+    format!(
+        "\n[[key]]\nlabel = {}\nspec  = \"{}\"\n{}keep  = \"{keep}\"\n",
+        quoted(&key.label),
+        key.spec.name(),
+        bits(key)
+    )
 }
 
 /// Module, token and environment: the record's own, or those of the HSM that is named now. A module that
