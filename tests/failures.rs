@@ -497,6 +497,53 @@ fn a_key_that_cannot_be_destroyed_is_named() {
     );
 }
 
+/// A token whose storage is out of reach answers every search with nothing: that is no proof that what it made
+/// is gone. When it is there again, the next run takes it away.
+fn made_and_not_found(kind: Kind) {
+    let Some(calls) = calls_of_a_good_run(kind) else {
+        return;
+    };
+    let Some(mut room) = Room::new(kind) else {
+        return;
+    };
+    let wrap = calls["C_WrapKey"];
+    room.behind_proxy(&format!(
+        "fail:C_WrapKey:{wrap}:CKR_DEVICE_ERROR;blind-after:C_WrapKey:{wrap}"
+    ))
+    .unwrap();
+    let output = room.run();
+    let says = [
+        "C_WrapKey: CKR_DEVICE_ERROR",
+        "state: 1 object of this run may still be in the HSM",
+        "state: the transcript signer that this run made may still be in the HSM",
+        "--delete-object",
+    ];
+    refused(&output, 3, &says);
+    let transcript = room.aborted();
+    let left = transcript.event("aborted")["may_be_left"]
+        .as_array()
+        .unwrap();
+    assert_eq!(left.len(), 2, "{left:?}");
+    room.without_proxy();
+    let record = format!("records/{}", room.beside()[0]);
+    room.write_plan();
+    let listed = room.byok(&["doctor", "plan.toml", "--leftovers", &record]);
+    let listed = stdout(&{ listed }.output().unwrap());
+    assert_eq!(listed.matches("left      ").count(), 2, "{listed}");
+    let taken_away = room.run_corrected(&[]);
+    assert_eq!(taken_away.events("key-destroyed").len(), 2);
+}
+
+#[test]
+fn what_was_made_and_is_not_found_again_may_be_left_on_softhsm() {
+    made_and_not_found(Kind::SoftHsm);
+}
+
+#[test]
+fn what_was_made_and_is_not_found_again_may_be_left_on_kryoptic() {
+    made_and_not_found(Kind::Kryoptic);
+}
+
 // ---- modules that do otherwise than they are told -----------------------------------
 
 /// A template that the module weakens, and an answer that deviates from the template.

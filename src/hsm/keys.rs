@@ -558,7 +558,8 @@ impl Hsm {
     /// left. Says how many there were.
     ///
     /// # Errors
-    /// Exit 3 where one could not be destroyed or is still found.
+    /// Exit 3 where one could not be destroyed or is still found, or is not found although the HSM made it: its
+    /// storage may be out of reach.
     pub fn destroy_named(&self, label: &str, id: KeyId) -> Result<usize> {
         let template = [Attribute::Label(label.into()), id.attribute()];
         // In a session of its own: whatever failed before may have left an operation open in the other.
@@ -567,6 +568,11 @@ impl Hsm {
         sees_private_objects(session)?;
         let find = || session.find_objects(&template).map_err(fault);
         let found = find()?;
+        if found.is_empty() && session.has_made(id.bytes()) {
+            return Err(Error::hsm(format!(
+                "C_FindObjects finds nothing of {label:?}, CKA_ID {id}, which this HSM made a while ago"
+            )));
+        }
         for handle in &found {
             session.destroy_object(*handle).map_err(fault)?;
         }
@@ -575,6 +581,7 @@ impl Hsm {
                 "C_DestroyObject answered CKR_OK, but the object is still there",
             ));
         }
+        session.is_gone(id.bytes());
         Ok(found.len())
     }
 

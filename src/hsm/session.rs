@@ -1,6 +1,7 @@
 //! The wrapper's context and session, each call of which is seen while it is under way ([`super::under_way`]).
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, Info, Pkcs11};
 use cryptoki::error::Result;
@@ -12,47 +13,61 @@ use cryptoki::types::{AuthPin, RawAuthPin};
 
 use super::under_way::seen;
 
+/// The CKA_IDs of the token objects that a module said it made, in whatever session.
+type Made = Arc<Mutex<Vec<Vec<u8>>>>;
+
 /// A loaded module.
 #[derive(Clone)]
-pub(super) struct Context(Pkcs11);
+pub(super) struct Context {
+    module: Pkcs11,
+    made: Made,
+}
 
 impl Context {
     pub fn new(module: &Path) -> Result<Self> {
-        seen("C_GetFunctionList", || Pkcs11::new(module)).map(Self)
+        let module = seen("C_GetFunctionList", || Pkcs11::new(module))?;
+        let made = Made::default();
+        Ok(Self { module, made })
     }
 
     pub fn initialize(&self, arguments: CInitializeArgs) -> Result<()> {
-        seen("C_Initialize", || self.0.initialize(arguments))
+        seen("C_Initialize", || self.module.initialize(arguments))
     }
 
     pub fn get_library_info(&self) -> Result<Info> {
-        seen("C_GetInfo", || self.0.get_library_info())
+        seen("C_GetInfo", || self.module.get_library_info())
     }
 
     pub fn get_slots_with_token(&self) -> Result<Vec<Slot>> {
-        seen("C_GetSlotList", || self.0.get_slots_with_token())
+        seen("C_GetSlotList", || self.module.get_slots_with_token())
     }
 
     pub fn get_token_info(&self, slot: Slot) -> Result<TokenInfo> {
-        seen("C_GetTokenInfo", || self.0.get_token_info(slot))
+        seen("C_GetTokenInfo", || self.module.get_token_info(slot))
     }
 
     pub fn init_token(&self, slot: Slot, pin: &AuthPin, label: &str) -> Result<()> {
-        seen("C_InitToken", || self.0.init_token(slot, pin, label))
+        seen("C_InitToken", || self.module.init_token(slot, pin, label))
     }
 
     pub fn open_rw_session(&self, slot: Slot) -> Result<Session> {
-        let opened = seen("C_OpenSession", || self.0.open_rw_session(slot));
-        opened.map(|session| Session(Some(session)))
+        let opened = seen("C_OpenSession", || self.module.open_rw_session(slot));
+        opened.map(|session| Session {
+            inner: Some(session),
+            made: Arc::clone(&self.made),
+        })
     }
 }
 
 /// An open session. Dropping it closes it.
-pub(super) struct Session(Option<Inner>);
+pub(super) struct Session {
+    inner: Option<Inner>,
+    made: Made,
+}
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let session = self.0.take();
+        let session = self.inner.take();
         seen("C_CloseSession", || drop(session));
     }
 }
@@ -60,10 +75,36 @@ impl Drop for Session {
 impl Session {
     /// The wrapper's; it is there until this value is dropped.
     fn inner(&self) -> &Inner {
-        let Some(session) = &self.0 else {
+        let Some(session) = &self.inner else {
             unreachable!("a session is closed by dropping it")
         };
         session
+    }
+
+    fn made(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a call that makes an object of this template.
+    fn noted<T>(&self, answered: Result<T>, template: &[Attribute]) -> Result<T> {
+        if answered.is_ok() && template.contains(&Attribute::Token(true)) {
+            let ids = template.iter().filter_map(|attribute| match attribute {
+                Attribute::Id(id) => Some(id.clone()),
+                _ => None,
+            });
+            self.made().extend(ids);
+        }
+        answered
+    }
+
+    /// Whether the module said that it made a token object with this CKA_ID, and nobody said that it is gone.
+    pub fn has_made(&self, id: &[u8]) -> bool {
+        self.made().iter().any(|made| made == id)
+    }
+
+    /// What has this CKA_ID was destroyed.
+    pub fn is_gone(&self, id: &[u8]) {
+        self.made().retain(|made| made != id);
     }
 
     pub fn get_session_info(&self) -> Result<SessionInfo> {
@@ -112,7 +153,8 @@ impl Session {
     }
 
     pub fn create_object(&self, template: &[Attribute]) -> Result<ObjectHandle> {
-        seen("C_CreateObject", || self.inner().create_object(template))
+        let made = seen("C_CreateObject", || self.inner().create_object(template));
+        self.noted(made, template)
     }
 
     pub fn destroy_object(&self, object: ObjectHandle) -> Result<()> {
@@ -124,9 +166,10 @@ impl Session {
         mechanism: &Mechanism,
         template: &[Attribute],
     ) -> Result<ObjectHandle> {
-        seen("C_GenerateKey", || {
+        let made = seen("C_GenerateKey", || {
             self.inner().generate_key(mechanism, template)
-        })
+        });
+        self.noted(made, template)
     }
 
     pub fn generate_key_pair(
@@ -135,9 +178,10 @@ impl Session {
         public: &[Attribute],
         private: &[Attribute],
     ) -> Result<(ObjectHandle, ObjectHandle)> {
-        seen("C_GenerateKeyPair", || {
+        let made = seen("C_GenerateKeyPair", || {
             self.inner().generate_key_pair(mechanism, public, private)
-        })
+        });
+        self.noted(made, private)
     }
 
     pub fn encrypt(
@@ -175,9 +219,10 @@ impl Session {
         wrapped: &[u8],
         template: &[Attribute],
     ) -> Result<ObjectHandle> {
-        seen("C_UnwrapKey", || {
+        let made = seen("C_UnwrapKey", || {
             self.inner()
                 .unwrap_key(mechanism, unwrapping, wrapped, template)
-        })
+        });
+        self.noted(made, template)
     }
 }

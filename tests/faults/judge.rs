@@ -35,7 +35,7 @@ pub fn tried(stage: &mut Stage, fault: &Fault) -> Result<Verdict, String> {
     let text = stderr(&output);
     must(!text.contains(PIN), "the PIN is in what was said")?;
     let judged = match output.status.code() {
-        Some(0) => survived(stage, fault),
+        Some(0) => survived(stage, fault, &text),
         Some(code @ (3 | 4)) => refused(stage, fault, &output, code).map(|()| Verdict::Refused),
         other => Err(format!("it ended with {other:?}")),
     };
@@ -51,7 +51,7 @@ fn must(holds: bool, what: &str) -> Result<(), String> {
 
 fn happened(fault: &Fault, log: &str) -> bool {
     match fault.sort {
-        Sort::Error | Sort::Lost | Sort::Removed => {
+        Sort::Error | Sort::Lost | Sort::Removed | Sort::Blind => {
             let calls = log
                 .lines()
                 .filter(|line| line.split(' ').next() == Some(&fault.function));
@@ -61,7 +61,9 @@ fn happened(fault: &Fault, log: &str) -> bool {
     }
 }
 
-fn survived(stage: &Stage, fault: &Fault) -> Result<Verdict, String> {
+fn survived(stage: &Stage, fault: &Fault, text: &str) -> Result<Verdict, String> {
+    // The signer of the previous record was not found: another was made, and people are told.
+    let another_signer = "the previous record was signed by another key";
     must(
         names(stage).len() == 1,
         "something stands beside the record",
@@ -69,6 +71,9 @@ fn survived(stage: &Stage, fault: &Fault) -> Result<Verdict, String> {
     match stage.holds() {
         Ok(()) => Ok(Verdict::Survived),
         Err(why) if why == UNOPENED && fault.sort == Sort::Flip => Ok(Verdict::BeyondTheRoom),
+        Err(_) if fault.sort == Sort::Unseen && text.contains(another_signer) => {
+            Ok(Verdict::Survived)
+        }
         Err(why) => Err(why),
     }
 }
@@ -83,7 +88,8 @@ fn names(stage: &Stage) -> Vec<String> {
 
 fn refused(stage: &mut Stage, fault: &Fault, output: &Output, code: i32) -> Result<(), String> {
     let text = stderr(output);
-    if matches!(fault.sort, Sort::Error | Sort::Lost | Sort::Removed) {
+    let of_the_hsm = [Sort::Error, Sort::Lost, Sort::Removed, Sort::Blind];
+    if of_the_hsm.contains(&fault.sort) {
         must(code == 3, "the exit code of the HSM is 3")?;
         named(fault, &text)?;
     }
@@ -114,7 +120,9 @@ fn named(fault: &Fault, text: &str) -> Result<(), String> {
     let wanted = match fault.sort {
         // nobody is told by the PKCS#11 wrapper; what comes next in that session finds the search open
         Sort::Error if fault.function == "C_FindObjectsFinal" => ": CKR_OPERATION_ACTIVE".into(),
-        Sort::Error => format!("{}: CKR_DEVICE_ERROR", fault.function),
+        // the error may have been overcome, but not that nothing is found any more
+        Sort::Blind if text.contains("the token shows 0 transcript signers") => return Ok(()),
+        Sort::Error | Sort::Blind => format!("{}: CKR_DEVICE_ERROR", fault.function),
         // whichever call felt it first
         _ => {
             let mut words = text.split_whitespace().zip(text.split_whitespace().skip(1));

@@ -15,6 +15,10 @@ pub enum Sort {
     Length,
     /// One bit of what it answers is changed.
     Flip,
+    /// It answers CKR_DEVICE_ERROR, and from then on no search finds anything.
+    Blind,
+    /// It finds nothing.
+    Unseen,
     /// It answers a handle that was there already.
     Twice,
     /// It makes another key than the wrapped one.
@@ -44,6 +48,15 @@ const WEAKER: [&str; 6] = [
     "CKA_UNWRAP=true",
 ];
 
+/// After which an object may be there that is searched for.
+const MAKE_OR_USE: [&str; 5] = [
+    "C_GenerateKey",
+    "C_UnwrapKey",
+    "C_GetAttributeValue",
+    "C_WrapKey",
+    "C_Sign",
+];
+
 /// All of them, in the order of the calls.
 pub fn every(calls: &[String]) -> Vec<Fault> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
@@ -70,6 +83,10 @@ fn of_call(function: &str, number: u64) -> Vec<(Sort, String)> {
         (Sort::Lost, format!("lose-session:{at}")),
         (Sort::Removed, format!("removed-after:{at}")),
     ];
+    if MAKE_OR_USE.contains(&function) {
+        let blind = format!("fail:{at}:CKR_DEVICE_ERROR;blind-after:{at}");
+        rules.push((Sort::Blind, blind));
+    }
     let weaker = WEAKER[number as usize % WEAKER.len()];
     let weaken =
         |rules: &mut Vec<_>| rules.push((Sort::Weaker, format!("weaken-at:{at}:{weaker}")));
@@ -84,7 +101,10 @@ fn of_call(function: &str, number: u64) -> Vec<(Sort, String)> {
             rules.push((Sort::Length, format!("length:{at}:-1")));
             rules.push((Sort::Lie, format!("lie-at:{at}")));
         }
-        "C_FindObjects" => twice(&mut rules),
+        "C_FindObjects" => {
+            twice(&mut rules);
+            rules.push((Sort::Unseen, format!("unseen:{at}")));
+        }
         "C_GenerateKey" | "C_GenerateKeyPair" | "C_CreateObject" => {
             twice(&mut rules);
             weaken(&mut rules);
@@ -105,6 +125,8 @@ pub fn sample(all: &[Fault], most: usize) -> Vec<Fault> {
     let lies = [
         Sort::Length,
         Sort::Flip,
+        Sort::Blind,
+        Sort::Unseen,
         Sort::Twice,
         Sort::OtherKey,
         Sort::Weaker,

@@ -20,6 +20,8 @@
 //! | `length:C_Name:N:-1` | call N says so many bytes fewer (or, of a size query alone, more: `:1`); of attributes, the last one is shorter |
 //! | `flip:C_Name:N` | of the bytes that call N answers (`C_Encrypt`, `C_Sign`, `C_WrapKey`) one bit is changed |
 //! | `twice:C_Name:N` | call N answers a handle that was there already: that of the object made before, or, of a search, its first hit once more |
+//! | `unseen:C_FindObjects:N` | call N finds nothing |
+//! | `blind-after:C_Name:N` | from call N on no search finds anything, as where a token's storage is out of reach |
 //! | `other-key:C_UnwrapKey:N` | call N makes a key of other bytes, with the attributes that were asked for |
 //! | `weaken-at:C_Name:N:CKA_NAME=true` | as `weaken`, for what call N makes |
 //! | `lie-at:C_GetAttributeValue:N` | call N answers one boolean as it is not; which one goes by N |

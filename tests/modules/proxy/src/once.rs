@@ -146,7 +146,19 @@ pub fn find_objects(
 ) -> CK_RV {
     const API: Api = Api::C_FindObjects;
     let rv = real!(proxy, C_FindObjects(session, objects, most, count));
-    if rv != CKR_OK || !proxy.is_now(API, &proxy.rules.twice) {
+    if rv != CKR_OK {
+        return rv;
+    }
+    let mut blind = proxy.rules.blind_after.iter();
+    let is_blind = blind.any(|at| proxy.calls[at.function].load(SeqCst) >= at.call);
+    // SAFETY: the real module has just written it
+    if (is_blind || proxy.is_now(API, &proxy.rules.unseen)) && unsafe { *count } > 0 {
+        // SAFETY: as above
+        unsafe { *count = 0 };
+        proxy.changed(API);
+        return rv;
+    }
+    if !proxy.is_now(API, &proxy.rules.twice) {
         return rv;
     }
     // SAFETY: the real module has just written both, and `most` says how many have room

@@ -27,6 +27,10 @@ pub struct Rules {
     pub length: Vec<(At, i64)>,
     pub flip: Vec<At>,
     pub twice: Vec<At>,
+    /// The searches that find nothing.
+    pub unseen: Vec<At>,
+    /// The calls from which on searches find nothing.
+    pub blind_after: Vec<At>,
     pub other_key: Vec<At>,
     pub weaken_at: Vec<(At, Attribute)>,
     pub lie_at: Vec<At>,
@@ -114,6 +118,8 @@ impl Rules {
             ("length", Some(rest)) => self.length.push(length(rest)?),
             ("flip", Some(rest)) => self.flip.push(at(rest)?),
             ("twice", Some(rest)) => self.twice.push(at(rest)?),
+            ("unseen", Some(rest)) => self.unseen.push(at(rest)?),
+            ("blind-after", Some(rest)) => self.blind_after.push(at(rest)?),
             ("other-key", Some(rest)) => self.other_key.push(at(rest)?),
             ("weaken-at", Some(rest)) => self.weaken_at.push(weaken_at(rest)?),
             ("lie-at", Some(rest)) => self.lie_at.push(at(rest)?),
