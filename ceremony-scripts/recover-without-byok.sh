@@ -21,8 +21,10 @@
 set -euo pipefail
 umask 077
 ulimit -c 0
-export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
+export LC_ALL=C
 unset HISTFILE
+# Alone: what lies in this directory beside the parameters, or is named in the environment, is no module of python's.
+python=(python3 -I -B)
 
 wheels_sha256='8bb5376d2006950386f8c6427613334a2acadc5f559cb80e638d00b4df957e37  click-8.5.1-py3-none-any.whl
 188c6b5bd00d5e756e12e2b186c3cb7c98ff7ff44df608d4c1d2077f6b6e730f  shamir_mnemonic-0.3.0-py3-none-any.whl'
@@ -82,7 +84,7 @@ esac
 for tool in openssl python3 base64 od sha256sum shred find mktemp; do
     command -v "$tool" >/dev/null || stop 2 "there is no $tool on this machine"
 done
-python3 -c 'import sys, hashlib, inspect, zipfile; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+"${python[@]}" -c 'import sys, hashlib, inspect, zipfile; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
     stop 2 'python3 on this machine is older than 3.10, or not complete' 'on Debian the package python3, not python3-minimal'
 for file in "$parameters" ${package:+"$package"}; do
     [ -r "$file" ] || stop 2 "$file cannot be read"
@@ -118,7 +120,7 @@ for wheel in wheels/click-8.5.1-py3-none-any.whl wheels/shamir_mnemonic-0.3.0-py
 done
 (cd "$room" && printf '%s\n' "$wheels_sha256" | sha256sum -c --status) || stop 4 'the wheels changed while they were copied'
 for wheel in "$room"/*.whl; do
-    python3 -m zipfile -e "$wheel" "$room/lib"
+    "${python[@]}" -m zipfile -e "$wheel" "$room/lib"
 done
 
 # ---- the wrapping key ----
@@ -195,7 +197,7 @@ else
         printf '%s' "${row:0:16}" >>"$room/rows.hex"
         number=$((number + 1))
     done
-    python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' <"$room/rows.hex" >"$room/wrapped.bin"
+    "${python[@]}" -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' <"$room/rows.hex" >"$room/wrapped.bin"
 fi
 # What this spec is wrapped with, and how long a secret is.
 padded=AES-KWP
@@ -231,7 +233,11 @@ esac || stop 4 "what is wrapped has not the length of such a data key: $size byt
 # ---- the escrow key ----
 # shamir-mnemonic checks every share as it comes; its answer is judged by its words, because it
 # ends with 0 even when shares are missing.
-shamir() { PYTHONPATH=$room/lib python3 -m shamir_mnemonic.cli recover 2>&1; }
+shamir() {
+    "${python[@]}" -c 'import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module("shamir_mnemonic.cli", run_name="__main__", alter_sys=True)' "$room/lib" recover 2>&1
+}
 shares=()
 escrow_key=
 while [ -z "$escrow_key" ]; do

@@ -115,7 +115,8 @@ fi
 # ---- recovery without byok asks for more than a bare Debian has ----
 missing=
 command -v openssl >/dev/null || missing='openssl 3'
-python3 -c 'import sys, hashlib, inspect, zipfile; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+# -I: no module from this directory, where people's own files may lie
+python3 -I -c 'import sys, hashlib, inspect, zipfile; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
     missing=$missing${missing:+ and }'python3 (3.10 or newer)'
 if [ -n "$missing" ]; then
     printf 'recovery  without byok is not possible on this machine: it lacks %s\n' "$missing"

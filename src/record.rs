@@ -137,19 +137,22 @@ pub fn as_it_counts(directory: &Path, torn: Torn) -> Torn {
     }
 }
 
-/// The power went in the moment between the seal and the name. What the record names is good.
+/// The power went in the moment between the seal and the name; or somebody made a record elsewhere and put it here.
+/// Nobody has the head of either on paper.
 fn only_unnamed(working: &Path) -> Error {
     let shown = working.display().to_string();
     let named = shown.strip_suffix(".incomplete").unwrap_or(&shown);
     let (word, name) = (words::shell_word(&shown), words::shell_word(named));
     Error::usage(format!(
-        "{shown} is a whole, sealed record: the run was cut off before it had its name, {named}"
+        "{shown} is a whole, sealed record without its name, {named}: of a run that was cut off at its very end, or made elsewhere"
     ))
     .check("LEFTOVER")
     .hint(format!(
         "verify it, then give it its name: byok verify {word} && mv -n {word} {name}"
     ))
-    .hint("its data keys, shares and outputs are good: nothing of it was touched")
+    .hint("nobody has its head on paper: verify it with --signers and the transcript signer from paper, or ask who saw that run come to step 12")
+    .hint("if it is that run's, its data keys, shares and outputs are good; if nobody knows it, keep it as evidence elsewhere")
+    .hint("nothing of it was touched")
 }
 
 /// Whether the name says that the run closed its record as aborted.
@@ -181,6 +184,20 @@ fn set_aside(directory: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+/// The transcripts of earlier runs of a record that did not come to their end, each with the name of its
+/// directory, in order of time; without those that do not hold.
+pub fn attempts(directory: &Path) -> Vec<(String, Torn)> {
+    let read = |aside: PathBuf| {
+        let mut file = open_regular(&aside.join(transcript::FILE)).ok()?;
+        let torn = Torn::read(&read_capped(&mut file).ok()?).ok()?;
+        let name = aside.file_name().unwrap_or_default().to_string_lossy();
+        Some((words::printable(&name), torn))
+    };
+    let last = [with_suffix(directory, ".incomplete")];
+    let all = set_aside(directory).into_iter().chain(last);
+    all.filter_map(read).collect()
 }
 
 impl Record {
@@ -554,14 +571,18 @@ fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A new file for the owner alone, written whole and synced. Its directory is synced by the caller.
+/// A new file for the owner alone, written whole and synced, or none. Its directory is synced by the caller.
 ///
 /// # Errors
 /// As the system says; `AlreadyExists` where something has that name.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = create_new(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // a part of a file stands in the way of the whole one, and looks like it
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 fn create_new(path: &Path) -> io::Result<File> {

@@ -413,7 +413,7 @@ pub struct Next<'a> {
 impl Next<'_> {
     /// Who carries which files where, before when.
     pub fn screen(&self, now: Timestamp) -> String {
-        let shown = self.directory.display();
+        let shown = words::shell_path(self.directory);
         let name = self.directory.file_name().unwrap_or_default().display();
         if self.rehearsal {
             return format!(
@@ -465,13 +465,13 @@ impl Next<'_> {
         let with_quorum = |record: &Path| {
             format!(
                 "   with a quorum:     byok plan --recover {}\n",
-                record.display()
+                words::shell_path(record)
             )
         };
         match (self.by_quorum, self.package, self.earlier_package) {
             (false, ..) => format!(
                 "                      byok plan --reimport {}\n",
-                self.directory.display()
+                words::shell_path(self.directory)
             ),
             (true, true, _) => with_quorum(self.directory),
             (true, false, Some(earlier)) => with_quorum(earlier),

@@ -43,7 +43,7 @@ fn log_in(hsm: &Hsm, pin: &PinSource, interrupted: &Interrupted) -> Result<u32> 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text =
         serde_json::to_string(value).map_err(|e| Error::machine(format!("writing JSON: {e}")))?;
-    print(&format!("{text}\n"))
+    print(&format!("{}\n", crate::words::json(&text)))
 }
 
 /// Text for people: a program gets its lines as they are, a terminal gets them folded.
@@ -61,4 +61,23 @@ fn print(text: &str) -> Result<()> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .map_err(|e| Error::machine(format!("writing to standard output: {e}")))
+}
+
+/// A word on the side, on standard error; where nobody reads it any more the work goes on.
+fn remark(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{}", crate::words::printable(text));
+}
+
+/// The new file that `--out` names.
+fn write_out(out: &std::path::Path, text: &str) -> Result<()> {
+    use std::io::ErrorKind;
+    crate::record::write_new(out, text.as_bytes()).map_err(|e| {
+        let what = format!("writing {}: {e}", out.display());
+        match e.kind() {
+            ErrorKind::AlreadyExists => Error::usage(what).hint("no file is overwritten"),
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::usage(what),
+            _ => Error::machine(what).state("no file was written"),
+        }
+    })
 }

@@ -165,9 +165,36 @@ pub fn shell_word(text: &str) -> String {
     format!("'{}'", printable(text).replace('\'', r"'\''"))
 }
 
+/// A path as a word for a shell, as it is where nothing in it means anything to one: people type what is shown.
+pub fn shell_path(path: &std::path::Path) -> String {
+    let shown = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    match !shown.is_empty() && !shown.starts_with('-') && shown.chars().all(is_plain) {
+        true => shown,
+        false => shell_word(&shown),
+    }
+}
+
 /// A whole screen: as [`printable`], but its own line feeds stay.
 pub fn screen(text: &str) -> String {
     escaped(text, true)
+}
+
+/// Compact JSON in which whatever is not [printable](is_printable) stands as JSON's own `\uXXXX`: it means the
+/// same to a program, and steers no terminal.
+pub fn json(compact: &str) -> String {
+    let mut shown = String::with_capacity(compact.len());
+    for c in compact.chars() {
+        match is_printable_char(c) {
+            true => shown.push(c),
+            false => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(shown, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    shown
 }
 
 fn escaped(text: &str, keep_line_feeds: bool) -> String {
@@ -185,6 +212,23 @@ fn escaped(text: &str, keep_line_feeds: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_shown_without_what_steers_a_terminal_and_means_the_same() {
+        let text = "a\u{9b}2J\u{202e}b\u{e0041}é\u{1b}\n";
+        let shown = json(&serde_json::to_string(text).unwrap());
+        assert!(is_printable(&shown), "{shown}");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+    }
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        let word = |path: &str| shell_path(std::path::Path::new(path));
+        assert_eq!(word("records/2026-11_a.b"), "records/2026-11_a.b");
+        assert_eq!(word("a b; rm -rf $HOME"), "'a b; rm -rf $HOME'");
+        assert_eq!(word("it's"), r"'it'\''s'");
+        assert_eq!(word("-x"), "'-x'");
+    }
 
     #[test]
     fn a_row_is_eight_hex_digits_and_four_words() {

@@ -1428,3 +1428,61 @@ fn a_command_that_is_none_is_exit_2() {
     }
     assert!(done(&byok(&["--version"])).starts_with("byok "));
 }
+
+#[test]
+fn a_new_file_that_cannot_be_written_whole_is_not_left_and_stands_in_nobody_s_way() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.write_plan();
+    if !support::strace::is_here(&room) {
+        return;
+    }
+    let wanted: [&[&str]; 2] = [&["plan", "--out"], &["script", "plan.toml", "--out"]];
+    for args in wanted {
+        let mut full = std::process::Command::new("strace");
+        full.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=write"]);
+        full.args(["-e", "inject=write:error=ENOSPC:when=1"]);
+        full.arg(env!("CARGO_BIN_EXE_byok")).args(args).arg("out");
+        let output = full.current_dir(room.dir.path()).output().unwrap();
+        refused(&output, 5, &["No space left", "no file was written"]);
+        let output = room.byok(&[args, &["out"]].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let again = room.byok(&[args, &["out"]].concat()).output().unwrap();
+        refused(&again, 2, &["no file is overwritten"]);
+        fs::remove_file(room.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn remarks_that_nobody_can_read_end_nothing() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.write_plan();
+    for args in [&["doctor", "plan.toml"][..], &["plan", "--out", "out"]] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = room.byok(args).stderr(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn a_ceremony_whose_last_line_cannot_be_written_says_that_it_is_sealed() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = room.run_under(&["env"]).stdout(full).output().unwrap();
+    refused(&output, 5, &["records/one is sealed and complete"]);
+    assert_eq!(
+        room.transcript("records/one").lines.last().unwrap()["event"],
+        "sealed"
+    );
+}

@@ -7,7 +7,9 @@ use std::fs;
 use support::escrow::room;
 use support::pty::Pty;
 use support::screen::Screen;
-use support::{Kind, LABEL, Room, refused, sha256, stderr, stdout};
+use support::strace::{self, was_killed};
+use support::verifiers::{both, copy_tree};
+use support::{Kind, LABEL, Room, Transcript, refused, sha256, stderr, stdout};
 
 /// The plan that destroys what `records/one` made.
 fn plan_the_end(room: &mut Room, head: &str) {
@@ -185,4 +187,93 @@ fn what_people_say_of_the_forms_is_recorded_and_cannot_break_the_record() {
     assert_eq!(exceptions[0]["what"], "Audit sent a deputy");
     let verified = room.byok(&["verify", "records/two"]).output().unwrap();
     assert!(verified.status.success(), "{}", stderr(&verified));
+}
+
+/// The plan that destroys what one good ceremony made; `None` where byok cannot be traced.
+fn about_to_end() -> Option<(Room, Transcript)> {
+    let mut room = Room::new(Kind::SoftHsm)?;
+    let made = room.run_well();
+    plan_the_end(&mut room, &sha256(&made.bytes));
+    strace::is_here(&room).then_some((room, made))
+}
+
+/// The next run of the plan records the end, and tells which attempt it was.
+#[track_caller]
+fn the_next_run_records_the_end(room: &Room, made: &Transcript, attempt: [&str; 2]) {
+    let id = &made.event("key-generated")["cka_id"];
+    assert!(room.objects().is_empty());
+    let checked = room.byok(&["check", "--hsm", "plan.toml"]);
+    let checked = { checked }.output().unwrap();
+    assert_ne!(checked.status.code(), Some(3), "{}", stdout(&checked));
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let ended = room.transcript("records/two");
+    let destroyed = ended.event("key-destroyed");
+    assert_eq!(
+        (&destroyed["cka_id"], &destroyed["objects"]),
+        (id, &0.into())
+    );
+    let told = ended.event("exception")["what"].to_string();
+    for wanted in attempt {
+        assert!(told.contains(wanted), "{told}");
+        assert!(stdout(&checked).contains(wanted), "{}", stdout(&checked));
+    }
+    let verified = both(room.dir.path(), &["records/two"]);
+    assert!(verified.status.success(), "{}", stderr(&verified));
+    assert!(stdout(&verified).contains("destroyed"));
+}
+
+#[test]
+fn an_end_whose_ceremony_failed_afterwards_is_told_and_recorded_by_the_next() {
+    let Some((room, made)) = about_to_end() else {
+        return;
+    };
+    let no_name = "renameat2:error=EIO:when=1";
+    let output = strace::run(&room, Some(no_name)).output().unwrap();
+    refused(&output, 5, &["was destroyed, and nothing takes that back"]);
+    let attempt = ["whose record is two.aborted-", "destroyed it"];
+    the_next_run_records_the_end(&room, &made, attempt);
+}
+
+#[test]
+fn an_end_cut_off_before_its_line_was_written_is_recorded_by_the_next() {
+    let Some((room, made)) = about_to_end() else {
+        return;
+    };
+    copy_tree(&room.path("tokens"), &room.path("kept"));
+    assert!(strace::run(&room, None).status().unwrap().success());
+    let calls = strace::calls(&room);
+    let line = strace::line_of(&calls, "key-destroyed");
+    fs::remove_dir_all(room.path("records/two")).unwrap();
+    fs::remove_dir_all(room.path("tokens")).unwrap();
+    fs::rename(room.path("kept"), room.path("tokens")).unwrap();
+
+    let kill = format!("write:signal=SIGKILL:when={}", line.number);
+    let output = strace::run(&room, Some(&kill)).output().unwrap();
+    assert!(was_killed(&output), "{}", stderr(&output));
+    let attempt = ["whose record is two.", "ended before it could record that"];
+    the_next_run_records_the_end(&room, &made, attempt);
+}
+
+#[test]
+fn an_attempt_that_somebody_made_up_ends_nothing() {
+    let Some((room, _)) = about_to_end() else {
+        return;
+    };
+    // A whole attempt of the same plan, and the data key is gone; but of another data key than the record's.
+    let no_name = "renameat2:error=EIO:when=1";
+    refused(&strace::run(&room, Some(no_name)).output().unwrap(), 5, &[]);
+    let attempt = room.beside().remove(1);
+    let file = room.path(&format!("records/{attempt}/transcript.jsonl"));
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        text.replace("\"event\":\"key-found\"", "\"event\":\"key-looked\""),
+    )
+    .unwrap();
+    refused(
+        &room.run(),
+        3,
+        &["the token holds no secret key of that label"],
+    );
 }

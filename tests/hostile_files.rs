@@ -540,6 +540,14 @@ fn nothing_shown_of_a_file_forges_a_line_or_moves_the_cursor() {
     let ended = byok(room, &args);
     ended.refused(4, &["cannot be shown"]);
     assert!(!ended.stdout.contains(forged));
+    // what moves the cursor without being a control character of ASCII, told to a program
+    let steering = "\u{9b}2J\u{202e}";
+    let package = format!("{{\"format\":\"byok-escrow-package-v1\",\"ceremony\":\"{steering}\"}}");
+    fs::write(&path, package).unwrap();
+    let ended = byok(room, &["inspect", "--json", text(&path)]);
+    assert!(is_shown_well(&ended.stdout), "{:?}", ended.stdout);
+    let facts: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(facts["ceremony"], steering);
     // a file whose name is more than one line
     let record = copy_of_record(room);
     let record = record.path().join("record");

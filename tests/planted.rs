@@ -292,3 +292,22 @@ fn an_answer_of_the_online_side_writes_no_field_of_the_plan() {
         );
     }
 }
+
+#[test]
+fn a_whole_record_that_somebody_put_there_is_not_called_good() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    let planted = room.path("records/two.incomplete");
+    support::verifiers::copy_tree(&room.path("records/one"), &planted);
+    room.plan.directory = "records/two".into();
+    let output = room.run();
+    let only_people_can_tell = [
+        "or made elsewhere",
+        "nobody has its head on paper",
+        "if it is that run's, its data keys",
+        "nothing of it was touched",
+    ];
+    refused(&output, 2, &only_people_can_tell);
+}

@@ -978,3 +978,42 @@ fn a_real_kms_gets_the_same_material_back_and_decrypts_what_it_encrypted() {
         "the id tells the material"
     );
 }
+
+/// `byok receipt` under strace with this injection.
+fn receipt_with(room: &Room, inject: &str) -> Output {
+    let mut way = std::process::Command::new("strace");
+    way.args(["-f", "-qq", "-o", "/dev/null", "-e"]);
+    way.arg(format!("trace={}", inject.split(':').next().unwrap()));
+    way.args(["-e", &format!("inject={inject}")]);
+    way.args([env!("CARGO_BIN_EXE_byok"), "receipt", "records/one"]);
+    way.arg("answer-0.json").current_dir(room.dir.path());
+    way.output().unwrap()
+}
+
+#[test]
+fn a_receipt_that_a_full_disk_refuses_leaves_the_record_whole() {
+    let Some(room) = generated() else { return };
+    if !support::strace::is_here(&room) {
+        return;
+    }
+    let answer = import_result(&room, "records/one", Some(&"a".repeat(64)), 0);
+    let text = serde_json::to_string(&answer).unwrap();
+    fs::write(room.path("answer-0.json"), text).unwrap();
+    // the folder, the answer, its line; then each of the two again where only its sync fails
+    for full in [
+        "mkdir:error=ENOSPC:when=1",
+        "write:error=ENOSPC:when=1",
+        "write:error=ENOSPC:when=2",
+        "fsync:error=EIO:when=2",
+        "fsync:error=EIO:when=4",
+    ] {
+        let output = receipt_with(&room, full);
+        assert_eq!(output.status.code(), Some(5), "{full}: {}", stderr(&output));
+        let verified = verify(&room, &["records/one"]);
+        assert!(verified.status.success(), "{full}: {}", stderr(&verified));
+        let said = stdout(&verified);
+        assert!(!said.contains("accepted by KMS"), "{full}: {said}");
+    }
+    received(&room, "records/one", &[answer]);
+    assert_eq!(lines(&room, "records/one").len(), 1);
+}

@@ -481,6 +481,55 @@ fn the_script_does_the_same() {
     left.wrapped_is_the_data_key(SHA_1);
 }
 
+/// Programs of somebody's own, where python3 would look first: each leaves a mark where it is run.
+fn plant_modules(left: &Left) -> PathBuf {
+    let mark = left.room.path("was-run");
+    let program = format!("open({mark:?}, 'a').write(__name__)\n");
+    fs::create_dir(left.stick.join("shamir_mnemonic")).unwrap();
+    for module in [
+        "shamir_mnemonic/__init__.py",
+        "shamir_mnemonic/cli.py",
+        "click.py",
+        "hashlib.py",
+        "inspect.py",
+        "runpy.py",
+        "zipfile.py",
+    ] {
+        fs::write(left.stick.join(module), &program).unwrap();
+    }
+    mark
+}
+
+#[test]
+fn programs_that_lie_beside_the_package_take_no_part() {
+    let Some(left) = left() else { return };
+    let mark = plant_modules(&left);
+    let slip = &left.room.kms.sha256()[..24];
+    let shares = [left.room.share(TREASURY), left.room.share(SECURITY)];
+    let output = script(
+        &left,
+        &["../parameters.json", SHA_256, "escrow-package.json"],
+        &["Yes", slip, LABEL, &shares[0], &shares[1], left.kcv()],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    left.wrapped_is_the_data_key(SHA_256);
+    assert!(!mark.exists(), "a program beside the package was run");
+
+    // A wheel that nobody listed is not unpacked by the document's commands either.
+    let mut pack = bash(&left.room.path("bin"), &left.path);
+    let wheel = left.stick.join("wheels/zz-1.0-py3-none-any.whl");
+    pack.arg("-c").arg(format!(
+        "mkdir click && echo 'print()' > click/planted.py && python3 -m zipfile -c {wheel:?} click"
+    ));
+    assert!(pack.status().unwrap().success());
+    let look = "find lib -name planted.py; ls lib";
+    let person = left.person(&[blocks()[ROOM], look, blocks()[CLEAN_UP]]);
+    let said = person.end();
+    assert!(said.contains("click-8.5.1.dist-info"), "{said}");
+    assert!(!said.contains("planted.py"), "{said}");
+    assert!(!mark.exists(), "a program beside the package was run");
+}
+
 /// The script brings each of these data keys back, from the file and from the printed rows.
 #[track_caller]
 fn opens_each(left: &Left, labels: &[&str]) {

@@ -1,12 +1,14 @@
 //! `kind = "destroy"`: the end of a data key's life, on record. What is destroyed is proved to be the
 //! data key first, and proved to be gone afterwards.
 
-use super::reimport::find_right;
+use super::reimport::{Expected, find_right};
 use super::{
-    Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,
+    Approved, Ceremony, Error, Event, Hsm, KeyId, Operator, Result, Sealed, Step, screens, words,
 };
-use crate::plan::{Keep, KeyPlan};
-use crate::transcript::{Destroyed, EscrowDestroyed};
+use crate::plan::{Keep, KeyPlan, Plan};
+use crate::previous::Previous;
+use crate::record;
+use crate::transcript::{Destroyed, EscrowDestroyed, Line, Torn};
 
 /// Runs the ceremony. What was destroyed before a failure stays destroyed, and the record says so.
 ///
@@ -31,12 +33,19 @@ impl Ceremony<'_> {
     fn destroy_keys(&mut self) -> Result<()> {
         self.begin(Step::Generate)?;
         let plan = self.plan;
-        let mut proved = Vec::new();
+        let (mut proved, mut ended) = (Vec::new(), Vec::new());
         for key in plan.keys.iter().filter(|key| key.keep != Keep::None) {
             let expected = self.expected(key)?;
             crate::hsm::under_way::serves(Some(&key.label));
-            let (found, notes) = find_right(self.hsm_mut()?, key, &expected)
-                .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;
+            let doing = |e: Error| e.doing(format!("finding the data key {:?}", key.label));
+            let (found, notes) = match find_right(self.hsm_mut()?, key, &expected) {
+                Ok(found) => found,
+                Err(error) => {
+                    let gone = self.destroyed_before(key, &expected).map_err(doing)?;
+                    ended.push((key, gone.ok_or_else(|| doing(error))?));
+                    continue;
+                }
+            };
             self.notes(&notes)?;
             let id = KeyId::any_from_hex(&found.id);
             let label = found.label.clone();
@@ -59,6 +68,9 @@ impl Ceremony<'_> {
             proved.push((key, label, id));
         }
         self.record.transcript.sync()?;
+        ended
+            .into_iter()
+            .try_for_each(|(key, gone)| self.record_earlier(key, &gone))?;
         proved
             .into_iter()
             .try_for_each(|(key, label, id)| self.destroy_key(key, &label, id))
@@ -66,14 +78,23 @@ impl Ceremony<'_> {
 
     /// `label`: the one in the HSM, which a key that byok did not make keeps.
     fn destroy_key(&mut self, key: &KeyPlan, label: &str, id: KeyId) -> Result<()> {
-        let objects = self
-            .hsm()?
-            .destroy_named(label, id)
-            .map_err(|e| e.doing(format!("destroying the data key {:?}", key.label)))?;
+        let objects = self.hsm()?.destroy_named(label, id).map_err(|e| {
+            e.doing(format!("destroying the data key {:?}", key.label))
+                .state(format!("the data key {:?} may be destroyed", key.label))
+        })?;
+        // said where the ceremony fails after this
+        self.taken_away.push(format!(
+            "the data key {:?} was destroyed, and nothing takes that back; the next run of this plan records it",
+            key.label
+        ));
         self.operator.say(&format!(
             "      {}  destroyed, and no longer found\n",
             key.label
         ));
+        self.record_end(key, id, objects)
+    }
+
+    fn record_end(&mut self, key: &KeyPlan, id: KeyId, objects: usize) -> Result<()> {
         self.record
             .transcript
             .append(&Event::KeyDestroyed(Destroyed {
@@ -83,6 +104,17 @@ impl Ceremony<'_> {
                 why: self.plan.reason.clone().unwrap_or_default(),
             }))?;
         self.record.transcript.sync()
+    }
+
+    fn destroyed_before(&mut self, key: &KeyPlan, expected: &Expected) -> Result<Option<Gone>> {
+        let (plan, previous) = (self.plan, self.previous);
+        destroyed_before(plan, previous, self.hsm_mut()?, key, expected)
+    }
+
+    /// The end that a data key came to in an attempt whose own record was never sealed.
+    fn record_earlier(&mut self, key: &KeyPlan, gone: &Gone) -> Result<()> {
+        self.note(&gone.told)?;
+        self.record_end(key, gone.id, 0)
     }
 
     /// Step 9: a data key lives on in its shares and packages until they are gone too.
@@ -113,4 +145,61 @@ impl Ceremony<'_> {
         }
         Ok(())
     }
+}
+
+/// A data key that an earlier attempt of this ceremony proved, and that the HSM does not hold any more.
+pub(crate) struct Gone {
+    id: KeyId,
+    /// What became of it, as far as it is known.
+    pub told: String,
+}
+
+/// A failed ceremony brings nothing back that it destroyed, so the next one of the same plan records the end. What
+/// an earlier attempt says counts only together with the HSM, which must hold nothing of that CKA_ID.
+///
+/// # Errors
+/// Exit 3 where the search fails.
+pub(crate) fn destroyed_before(
+    plan: &Plan,
+    previous: Option<&Previous>,
+    hsm: &mut Hsm,
+    key: &KeyPlan,
+    expected: &Expected,
+) -> Result<Option<Gone>> {
+    let head = previous.map(|previous| words::hex(&previous.head));
+    for (name, attempt) in record::attempts(&plan.directory) {
+        let found = proved_in(&attempt, head.as_deref().unwrap_or_default(), key, expected);
+        if let Some(id) = found
+            && hsm.find_keys_by_id(id, expected.spec)?.is_empty()
+        {
+            let hex = id.to_string();
+            let is_it = |line: &&Line| line.event == "key-destroyed" && line.text("cka_id") == hex;
+            let how = match attempt.lines.iter().find(is_it) {
+                Some(_) => "destroyed it",
+                None => "was to destroy it, and ended before it could record that",
+            };
+            let label = &key.label;
+            let told = format!(
+                "the HSM does not hold the data key {label:?} any more: an earlier attempt, whose record is {name}, {how}"
+            );
+            return Ok(Some(Gone { id, told }));
+        }
+    }
+    Ok(None)
+}
+
+/// The CKA_ID of the data key, where this is an attempt to destroy the same one, and found it.
+fn proved_in(attempt: &Torn, head: &str, key: &KeyPlan, expected: &Expected) -> Option<KeyId> {
+    let opening = attempt.lines.first()?;
+    if opening.text("kind") != "destroy" || opening.text("previous_head") != head {
+        return None;
+    }
+    let fingerprint = expected.fingerprint.to_string();
+    let is_it = |line: &&Line| {
+        line.event == "key-found"
+            && line.text("label") == key.label
+            && line.text("fingerprint") == fingerprint
+    };
+    let id = KeyId::any_from_hex(attempt.lines.iter().find(is_it)?.text("cka_id"))?;
+    (!id.is_empty() && expected.id.is_none_or(|known| known == id)).then_some(id)
 }

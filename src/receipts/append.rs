@@ -10,6 +10,7 @@ use super::judge::{Entry, Scope};
 use super::{FILE, FOLDER, KnownMaterial, Receipt, Receipts, TORN, chain};
 use crate::error::{Error, Result};
 use crate::verify::{self, Followed, Verified};
+use crate::words::shell_path;
 use crate::{machine, plan, record, words};
 
 /// What became of one file.
@@ -95,7 +96,7 @@ pub(crate) fn torn(record: &Path, error: Error) -> Error {
     });
     let command = whole.map_or_else(
         |_| "cut the bytes after the last line feed".to_owned(),
-        |len| format!("truncate -s {len} {}", path.display()),
+        |len| format!("truncate -s {len} {}", shell_path(&path)),
     );
     error
         .hint("the power went while that line was written; the lines above it are whole")
@@ -195,8 +196,8 @@ fn finish_interrupted(record: &Path, receipts: &Receipts, judged: &[Pending]) ->
                 .hint("an earlier byok receipt was interrupted, or a line was cut off")
                 .hint(format!(
                     "if it is whole, add it first: byok receipt {} {}",
-                    record.display(),
-                    target.display()
+                    shell_path(record),
+                    shell_path(&target)
                 ))
                 .hint("if it is cut short, remove it: what no line names is no receipt"));
         }
@@ -206,16 +207,34 @@ fn finish_interrupted(record: &Path, receipts: &Receipts, judged: &[Pending]) ->
 
 fn write(record: &Path, receipts: &mut Receipts, pending: &Pending) -> Result<()> {
     let receipt = &pending.receipt;
-    if !receipts.unnamed().contains(&receipt.file) {
-        write_answer(record, &receipt.file, &pending.bytes)?;
-    }
     let line = chain::line(receipts, receipt.at, &receipt.sha256, &receipt.entry)
         .map_err(|e| Error::machine(format!("writing {FILE}: {e}")))?;
     let path = record.join(FILE);
-    let whole = append_line(&path, &line).map_err(|e| cannot("writing", &path, &e))?;
+    let is_new = !receipts.unnamed().contains(&receipt.file);
+    let answer = match is_new {
+        true => write_answer(record, &receipt.file, &pending.bytes),
+        false => Ok(()),
+    };
+    let whole = answer
+        .and_then(|()| append_line(&path, &line).map_err(|e| cannot("writing", &path, &e)))
+        .inspect_err(|_| {
+            if is_new {
+                take_back(record, &receipt.file);
+            }
+        })?;
     sync(record)?;
     receipts.push(receipt.clone(), &line, &whole);
     Ok(())
+}
+
+/// An answer that got no line would make the record a broken one; so would a file or folder that holds nothing.
+fn take_back(record: &Path, file: &str) {
+    let _ = fs::remove_file(record.join(file));
+    let _ = fs::remove_dir(record.join(FOLDER)); // not where another answer is in it
+    let lines = record.join(FILE);
+    if fs::symlink_metadata(&lines).is_ok_and(|lines| lines.len() == 0) {
+        let _ = fs::remove_file(lines);
+    }
 }
 
 fn write_answer(directory: &Path, file: &str, bytes: &[u8]) -> Result<()> {

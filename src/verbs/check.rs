@@ -13,6 +13,7 @@ use crate::machine::Machine;
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Terminal, Watch};
 use crate::plan::{Kind, Network, PinSource, Plan};
+use crate::previous::Previous;
 use crate::record::Leftover;
 use crate::{machine, screens, words};
 
@@ -150,8 +151,9 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     } else if with_hsm && let Some(mut hsm) = hsm {
         let login = super::log_in(&hsm, &plan.hsm.pin, &interrupted);
         let _watch = Watch::any_time(interrupted)?;
+        let known = (previous.as_ref(), &expected[..]);
         match login.and_then(|_| could_sign(&plan, &hsm)) {
-            Ok(()) => try_hsm(&plan, &mut hsm, judged.as_deref(), &expected, &mut lines),
+            Ok(()) => try_hsm(&plan, &mut hsm, judged.as_deref(), known, &mut lines),
             Err(error) => lines.refuse(State::Wrong, error),
         }
     }
@@ -317,7 +319,7 @@ fn try_hsm(
     plan: &Plan,
     hsm: &mut Hsm,
     judged: Option<&[Judged]>,
-    expected: &[Expected],
+    (previous, expected): (Option<&Previous>, &[Expected]),
     lines: &mut Lines,
 ) {
     if plan.kind == Kind::Generate {
@@ -342,7 +344,7 @@ fn try_hsm(
             });
         }
     }
-    builds_on::find(plan, hsm, expected, lines);
+    builds_on::find(plan, previous, hsm, expected, lines);
     sources::in_token(plan, hsm, lines);
 }
 

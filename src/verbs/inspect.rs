@@ -88,7 +88,7 @@ fn directory(path: &Path) -> Result<Facts> {
         let report = verified.report();
         return Ok(object(json!({
             "what": "record", "title": report.title, "outcome": report.outcome, "rehearsal": report.rehearsal,
-            "head": report.head, "next": format!("byok verify {}", path.display()),
+            "head": report.head, "next": format!("byok verify {}", words::shell_path(path)),
         })));
     }
     aws::read(path).map(|read| parameters(&read))

@@ -16,7 +16,7 @@ use crate::plan::{Plan, read_small};
 use crate::receipts::answer::Answer;
 use crate::spec::Spec;
 use crate::wrapping::WrappingAlgorithm;
-use crate::{machine, record, transcript, words};
+use crate::{machine, transcript, words};
 
 mod again;
 
@@ -86,14 +86,12 @@ fn deliver(text: &str, out: Option<&Path>) -> Result<()> {
     let Some(out) = out else {
         return super::print(text);
     };
-    record::write_new(out, text.as_bytes()).map_err(|e| {
-        Error::usage(format!("writing {}: {e}", out.display())).hint("no file is overwritten")
-    })?;
-    eprintln!(
+    super::write_out(out, text)?;
+    super::remark(&format!(
         "wrote {}; read it, then: byok check {}",
         out.display(),
-        out.display()
-    );
+        words::shell_path(out)
+    ));
     Ok(())
 }
 
@@ -130,13 +128,13 @@ fn misplaced(path: &Path, error: Error) -> Error {
             .hint("byok plan takes describe-key answers and import parameters, each by its path");
     }
     let is = |name| path.file_name().is_some_and(|file| file == name);
-    let shown = path.display();
+    let (shown, word) = (path.display(), words::shell_path(path));
     if path.join(transcript::FILE).is_file() {
         return Error::usage(format!("{shown}: is a record"))
             .hint(format!(
-                "its data keys once more: byok plan --reimport {shown}"
+                "its data keys once more: byok plan --reimport {word}"
             ))
-            .hint(format!("from a quorum: byok plan --recover {shown}"));
+            .hint(format!("from a quorum: byok plan --recover {word}"));
     }
     let answer = read_small(path).ok();
     if let Some(answer) = answer.and_then(|bytes| Answer::read(&bytes).ok()) {
@@ -145,11 +143,11 @@ fn misplaced(path: &Path, error: Error) -> Error {
             other => format!("an answer of {}", other.name()),
         };
         return Error::usage(format!("{shown}: is {what}, not import parameters"))
-            .hint(format!("a record takes it: byok receipt RECORD {shown}"));
+            .hint(format!("a record takes it: byok receipt RECORD {word}"));
     }
     if is("plan.toml") || path.extension().is_some_and(|end| end == "toml") {
         return Error::usage(format!("{shown}: is a plan already"))
-            .hint(format!("byok check {shown}"));
+            .hint(format!("byok check {word}"));
     }
     error.doing(shown)
 }

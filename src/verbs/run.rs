@@ -37,6 +37,13 @@ pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
         words::hex(&sealed.head),
         sealed.directory.join(crate::transcript::FILE).display()
     ))
+    .map_err(|e| {
+        let record = words::shell_path(&sealed.directory);
+        e.state(format!(
+            "the record {record} is sealed and complete; only this line of it was not said"
+        ))
+        .hint(format!("to see it again: byok verify --next {record}"))
+    })
 }
 
 /// The line of the plan's kind, and its last screen.

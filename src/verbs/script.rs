@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::Plan;
 use crate::previous::Previous;
-use crate::record;
 use crate::script::{self, Script};
 
 /// Writes the script to standard output, or to a new file.
@@ -36,13 +35,11 @@ fn give(html: &str, out: Option<&Path>) -> Result<()> {
     let Some(out) = out else {
         return super::print(html);
     };
-    record::write_new(out, html.as_bytes()).map_err(|e| {
-        Error::usage(format!("writing {}: {e}", out.display())).hint("no file is overwritten")
-    })?;
-    eprintln!(
+    super::write_out(out, html)?;
+    super::remark(&format!(
         "wrote {}; open it in a browser and print it on A4 or Letter",
         out.display()
-    );
+    ));
     Ok(())
 }
 
@@ -52,10 +49,10 @@ fn previous(plan: &Plan) -> Result<Option<Previous>> {
         return Ok(None);
     };
     if !directory.is_dir() {
-        eprintln!(
+        super::remark(&format!(
             "byok: the previous record {} is not here: what it would fill in is left blank",
             directory.display()
-        );
+        ));
         return Ok(None);
     }
     Previous::load(directory, plan.previous_head.as_ref()).map(Some)

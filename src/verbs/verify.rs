@@ -105,7 +105,7 @@ fn no_record(given: &Path) -> Option<Error> {
         return None; // it may be a broken one
     }
     let refuse = |why: &str| Some(Error::usage(format!("{}: {why}", given.display())));
-    let verify = |directory: &Path| format!("byok verify {}", directory.display());
+    let verify = |directory: &Path| format!("byok verify {}", words::shell_path(directory));
     let whole = std::path::absolute(given).unwrap_or_else(|_| given.to_owned());
     if let Some(above) = whole.ancestors().skip(1).find(|above| is_record(above))
         && given.exists()
@@ -114,8 +114,12 @@ fn no_record(given: &Path) -> Option<Error> {
             .map(|error| error.hint(verify(above)));
     }
     if given.is_file() {
-        return refuse("is a file, and a record is a directory")
-            .map(|error| error.hint(format!("what it is: byok inspect {}", given.display())));
+        return refuse("is a file, and a record is a directory").map(|error| {
+            error.hint(format!(
+                "what it is: byok inspect {}",
+                words::shell_path(given)
+            ))
+        });
     }
     if !given.is_dir() {
         return refuse("there is no such record")

@@ -44,7 +44,8 @@ pub struct Row {
 /// What became of the data keys of a record until `now`: one line an event, in the order of time.
 pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timestamp) -> Vec<Row> {
     let own = verified.chain.data_keys();
-    let fingerprints: Vec<&str> = own.map(|line| line.text("fingerprint")).collect();
+    let mut fingerprints: Vec<&str> = own.map(|line| line.text("fingerprint")).collect();
+    fingerprints.extend(ended(verified, followed));
     let earlier = followed.links.iter().rev();
     let earlier = earlier.map(|link| (link.directory.as_path(), &link.verified));
     let mut told = Told {
@@ -64,6 +65,25 @@ pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timest
     let mut rows = told_once(rows);
     rows.sort_by_key(|row| row.at);
     rows
+}
+
+/// Fingerprints of the data keys that this record says have ended: of one that an earlier attempt destroyed it has
+/// no more than the CKA_ID.
+fn ended<'a>(verified: &'a Verified, followed: &'a Followed) -> impl Iterator<Item = &'a str> {
+    let chain = &verified.chain;
+    let destroys = chain.opening().text("kind") == "destroy";
+    let ids: Vec<&str> = match destroys {
+        true => chain
+            .events("key-destroyed")
+            .map(|line| line.text("cka_id"))
+            .collect(),
+        false => Vec::new(),
+    };
+    let earlier = followed.links.iter();
+    let earlier = earlier.flat_map(|link| link.verified.chain.data_keys());
+    earlier
+        .filter(move |line| ids.contains(&line.text("cka_id")))
+        .map(|line| line.text("fingerprint"))
 }
 
 struct Told<'a> {

@@ -3,7 +3,7 @@
 
 use super::{Lines, State};
 use crate::ceremony::reimport::{self, Expected};
-use crate::ceremony::{before, recover};
+use crate::ceremony::{before, destroy, recover};
 use crate::error::{Error, Result};
 use crate::hsm::Hsm;
 use crate::plan::{Keep, KeyPlan, Kind, Plan, RecoverPlan, ShareSource};
@@ -114,12 +114,19 @@ pub(super) fn expected(
 }
 
 /// Looks for the data keys in the HSM, as the ceremony will.
-pub(super) fn find(plan: &Plan, hsm: &mut Hsm, expected: &[Expected], lines: &mut Lines) {
+pub(super) fn find(
+    plan: &Plan,
+    previous: Option<&Previous>,
+    hsm: &mut Hsm,
+    expected: &[Expected],
+    lines: &mut Lines,
+) {
     if plan.kind == Kind::Generate {
         return;
     }
     for (key, expected) in plan.keys.iter().zip(expected) {
-        let found = look_for(plan.kind, hsm, key, expected);
+        let found = look_for(plan.kind, hsm, key, expected)
+            .or_else(|error| destroyed_before(plan, previous, hsm, key, expected).ok_or(error));
         match found.map_err(|e| e.doing(format!("finding the data key {:?}", key.label))) {
             Ok((found, notes)) => {
                 if let Some(found) = found {
@@ -132,6 +139,21 @@ pub(super) fn find(plan: &Plan, hsm: &mut Hsm, expected: &[Expected], lines: &mu
             Err(error) => lines.refuse(State::Wrong, error),
         }
     }
+}
+
+/// What an earlier attempt destroyed is recorded by the next ceremony.
+fn destroyed_before(
+    plan: &Plan,
+    previous: Option<&Previous>,
+    hsm: &mut Hsm,
+    key: &KeyPlan,
+    expected: &Expected,
+) -> Option<(Option<String>, Vec<String>)> {
+    if plan.kind != Kind::Destroy {
+        return None;
+    }
+    let gone = destroy::destroyed_before(plan, previous, hsm, key, expected);
+    gone.ok().flatten().map(|gone| (None, vec![gone.told]))
 }
 
 /// What was found, and what the ceremony would note as exceptions.

@@ -77,7 +77,7 @@ impl Examination {
             examination.made.push(make(&mut tries, *spec, all));
         }
         for bits in SIZES {
-            eprintln!("trying RSA-{bits} wrapping keys, some seconds");
+            crate::verbs::remark(&format!("trying RSA-{bits} wrapping keys, some seconds"));
             let control_key = ControlKey::generate(bits)?;
             for spec in &specs {
                 let every_size = all || *spec == Spec::AES_256;
@@ -151,7 +151,9 @@ impl Examination {
 fn make(tries: &mut Tries, spec: Spec, all: bool) -> Made {
     let tried = all || !matches!(spec, Spec::Rsa { bits } if bits > 2048);
     if let (Spec::Rsa { bits }, true) = (spec, tried) {
-        eprintln!("making an RSA-{bits} data key in the HSM, some seconds");
+        crate::verbs::remark(&format!(
+            "making an RSA-{bits} data key in the HSM, some seconds"
+        ));
     }
     let why = match tried {
         true => tries.key(spec).err().map(|e| e.line()),
