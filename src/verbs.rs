@@ -32,7 +32,7 @@ pub use verify::{Anchors, verify};
 /// Logs in for a verb that leaves nothing behind: whoever types the PIN can end a login that hangs.
 fn log_in(hsm: &Hsm, pin: &PinSource, interrupted: &Interrupted) -> Result<u32> {
     let mut operator: Box<dyn Operator> = match Terminal::open(interrupted.clone())? {
-        Some(terminal) => Box::new(terminal),
+        Some(terminal) => Box::new(terminal.for_verb()),
         None => Box::new(Unattended::new(interrupted.clone())),
     };
     operator.look_after_calls(NOTHING_LEFT)?;

@@ -534,14 +534,16 @@ fn ctrl_c_asks_and_stop_ends_the_ceremony_at_every_question() {
             return;
         };
         let mut pty = until_question(&room, question);
-        for answer in ["", "stop", "STOP!", "no"] {
+        for answers in [&[""][..], &["STOP!", "no", PIN, ""]] {
             pty.keys(b"half an answer");
             pty.keys(&[CTRL_C]);
-            pty.answer(STOP, answer);
+            for answer in answers {
+                pty.answer(STOP, answer); // asked again until it is one of the two
+            }
             pty.expect(question.trim_start());
         }
         pty.keys(&[CTRL_C]);
-        pty.answer(STOP, "STOP");
+        pty.answer(STOP, if question == NAME { " stop" } else { "STOP" });
         let screen = ended_at(pty, &room, question);
         assert!(screen.contains("ended at the keyboard"), "{screen}");
         assert_eq!(screen.contains("half an answer"), question != ASK_PIN);
@@ -672,7 +674,7 @@ fn stop_asks_at_open_questions_and_is_a_no_at_the_approval() {
         };
         let mut pty = until_question(&room, question);
         pty.enter("stop");
-        pty.answer(STOP, "no");
+        pty.answer(STOP, "");
         pty.answer(question, " Stop ");
         pty.answer(STOP, "STOP");
         let screen = ended_at(pty, &room, question);
@@ -688,7 +690,7 @@ fn stop_asks_at_open_questions_and_is_a_no_at_the_approval() {
 }
 
 #[test]
-fn ctrl_c_twice_asks_twice_and_ends_nothing() {
+fn ctrl_c_twice_asks_twice_and_tries_no_pin() {
     let Some(room) = room() else {
         return;
     };
@@ -696,8 +698,11 @@ fn ctrl_c_twice_asks_twice_and_ends_nothing() {
     pty.keys(&[CTRL_C]);
     pty.expect(STOP);
     pty.keys(&[CTRL_C]);
+    pty.answer(STOP, "");
     pty.answer(NAME, OPERATOR);
     pty.expect(ASK_PIN);
+    pty.keys(&[CTRL_C]);
+    pty.expect(STOP);
     pty.keys(&[CTRL_C]);
     pty.answer(STOP, "STOP");
     rolled_back(pty, &room, 1);

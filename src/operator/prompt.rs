@@ -6,6 +6,8 @@ pub(super) enum Occasion {
     Ceremony,
     /// One custodian checks one share: there is no transcript for notes, and `stop` is the check's own.
     Check,
+    /// A verb that leaves nothing behind asks for a PIN.
+    Verb,
 }
 
 /// What is asked for, and so what byok itself understands there.
@@ -30,8 +32,9 @@ pub(super) enum Own {
 impl Occasion {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Ceremony => "ceremony",
-            Self::Check => "check",
+            Self::Ceremony => "the ceremony",
+            Self::Check => "the check",
+            Self::Verb => "byok",
         }
     }
 }

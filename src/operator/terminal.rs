@@ -11,6 +11,7 @@ use rustix::stdio::stdin;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
+use zeroize::Zeroize as _;
 
 use super::prompt::{Occasion, Own, Prompt};
 use super::waiting::{Ender, Watch};
@@ -83,6 +84,13 @@ impl Terminal {
         self
     }
 
+    /// The same for a verb that asks for a PIN and leaves nothing behind.
+    #[must_use]
+    pub fn for_verb(mut self) -> Self {
+        self.occasion = Occasion::Verb;
+        self
+    }
+
     /// Reads one line into `buffer`; says how long it is and how it ended. Bytes past the buffer are
     /// dropped.
     fn read_line(&self, buffer: &mut [u8]) -> Result<(usize, End)> {
@@ -128,21 +136,29 @@ impl Terminal {
         }
     }
 
-    /// After Ctrl-C or `stop`: goes on, or ends the ceremony.
+    /// After Ctrl-C or `stop`: goes on, or ends the ceremony. Asked again until it is one of the two: what
+    /// comes next may be a PIN.
     fn confirm_going_on(&mut self, after: &str) -> Result<()> {
         let what = self.occasion.name();
-        self.say(&format!(
-            " {after}: type STOP to end the {what}, Enter to go on: "
-        ));
-        let mut line = [0; 16];
-        let (len, end) = self.read_line(&mut line)?;
-        if end != End::Line {
-            self.say("\n");
+        loop {
+            self.say(&format!(
+                " {after}: type STOP to end {what}, Enter to go on: "
+            ));
+            let mut line = [0; 16];
+            let (len, end) = self.read_line(&mut line)?;
+            if end != End::Line {
+                self.say("\n");
+            }
+            let typed = line[..len].trim_ascii();
+            let stops = typed.eq_ignore_ascii_case(b"stop") || end == End::Input;
+            let goes_on = typed.is_empty() && end == End::Line;
+            line.zeroize(); // somebody may have typed a PIN too early
+            match (stops, goes_on) {
+                (true, _) => return Err(Error::declined("ended at the keyboard")),
+                (_, true) => return Ok(()),
+                _ => {}
+            }
         }
-        if &line[..len] == b"STOP" || end == End::Input {
-            return Err(Error::declined("ended at the keyboard"));
-        }
-        Ok(())
     }
 
     /// Asks until there is an answer to this very question.
@@ -193,7 +209,7 @@ impl Terminal {
 
     /// After `note`: one line for the auditor. It is kept until the transcript takes it.
     fn ask_note(&mut self, prompt: Prompt) -> Result<()> {
-        if self.occasion == Occasion::Check {
+        if self.occasion != Occasion::Ceremony {
             self.say(" There is no transcript here, nothing is noted: write it on paper.\n");
             return Ok(());
         }
