@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::error::{Error, Result, Step};
+use crate::error::{Error, Exit, Result, Step};
 use crate::hsm::{self, Hsm, KeyId, Module, removal_command, under_way};
 use crate::operator::Operator;
 use crate::plan::{self, Plan};
@@ -286,6 +286,9 @@ impl<'a> Ceremony<'a> {
         error.state.extend(self.void_shares());
         let removed = self.record.take_back();
         error.state.push(what_is_left(taken_back, left.len()));
+        if !left.is_empty() {
+            error.hints.push(TAKEN_AWAY_NEXT.into());
+        }
         error
             .hints
             .extend(left.iter().map(|left| self.removal_hint(left)));
@@ -303,6 +306,9 @@ impl<'a> Ceremony<'a> {
             error.state.push(
                 "the transcript signer that this run made may still be in the HSM".to_owned(),
             );
+            if left.is_empty() {
+                error.hints.push(TAKEN_AWAY_NEXT.into());
+            }
             error.hints.push(self.removal_hint(&signer));
             left.push(signer);
             ended = self
@@ -317,11 +323,19 @@ impl<'a> Ceremony<'a> {
         });
         error.state.push(match closed {
             Ok(directory) => format!("nothing was written but {}", directory.display()),
+            Err(e) if working.exists() => format!(
+                "the record could not be closed ({}); what there is stands in {}",
+                e.what,
+                working.display()
+            ),
             Err(_) => format!(
-                "the record could not be closed; what there is stands in {}",
+                "the record could not be closed: {} is not there any more; what was written is on the disk that went away",
                 working.display()
             ),
         });
+        if error.hints.is_empty() {
+            error.hints.push(what_next(error.exit).into());
+        }
         let _ = self.operator.look_after_calls(&error.for_people());
         error
     }
@@ -370,7 +384,9 @@ impl<'a> Ceremony<'a> {
     }
 
     fn removal_hint(&self, (label, id): &(String, KeyId)) -> String {
-        let token = self.plan.hsm.token.token.as_deref().unwrap_or("TOKEN");
+        let opened = self.hsm.as_ref().map(|hsm| hsm.token().token.as_str());
+        let token = opened.or(self.plan.hsm.token.token.as_deref());
+        let token = token.unwrap_or("TOKEN");
         let of_label = self.plan.keys.iter().find(|key| key.label == *label);
         let is_private = of_label.is_some_and(|key| key.spec.is_private());
         let command = removal_command(&self.plan.hsm.module, token, (label, *id), is_private);
@@ -409,6 +425,26 @@ impl<'a> Ceremony<'a> {
                 self.hsm()?.destroy_named(label, id)
             }
             done => done,
+        }
+    }
+}
+
+/// Before the commands that take away what an aborted run left.
+const TAKEN_AWAY_NEXT: &str = "the next run of this plan destroys what this one left, after approval; by hand it takes pkcs11-tool (Debian: opensc)";
+
+/// Where the refusal itself says nothing better.
+fn what_next(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Done | Exit::Declined => {
+            "the same plan can be run again at any time; it is then approved anew"
+        }
+        Exit::Usage => "put that right, then run the plan again",
+        Exit::Hsm => {
+            "look at the HSM: its power, cable, token and log; then run the same plan again, which takes away what this run left"
+        }
+        Exit::Mismatch => "use nothing of it, and find out why before anything is tried again",
+        Exit::Machine => {
+            "look at the disk and at this machine; then run the same plan again, which takes away what this run left"
         }
     }
 }

@@ -149,7 +149,7 @@ pub enum Command {
         stands for that. Standard output gets one line: the head digest and the\n\
         transcript's path.\n\n\
         Example:  byok run plan.toml\n          \
-        byok run plan.toml --approve \"$(sha256sum < plan.toml | cut -c1-64)\""
+        byok run plan.toml --approve SHA256, the one that somebody approved on paper"
     )]
     Run {
         /// The plan

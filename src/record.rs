@@ -186,12 +186,17 @@ fn set_aside(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Whether a run of this record began, and could not close it.
+pub fn is_unfinished(directory: &Path) -> bool {
+    with_suffix(directory, ".incomplete").exists()
+}
+
 /// The transcripts of earlier runs of a record that did not come to their end, each with the name of its
 /// directory, in order of time; without those that do not hold.
 pub fn attempts(directory: &Path) -> Vec<(String, Torn)> {
     let read = |aside: PathBuf| {
         let mut file = open_regular(&aside.join(transcript::FILE)).ok()?;
-        let torn = Torn::read(&read_capped(&mut file).ok()?).ok()?;
+        let torn = as_it_counts(&aside, Torn::read(&read_capped(&mut file).ok()?).ok()?);
         let name = aside.file_name().unwrap_or_default().to_string_lossy();
         Some((words::printable(&name), torn))
     };
@@ -239,7 +244,7 @@ impl Record {
     /// # Errors
     /// Exit 5 where the file exists or the disk says no.
     pub fn write(&mut self, path: &str, bytes: &[u8]) -> Result<Digest> {
-        self.release();
+        let _ = self.release(); // seen to before the record gets its name
         let target = self.working.join(path);
         let mut directory = self.working.clone();
         for part in Path::new(path)
@@ -276,8 +281,13 @@ impl Record {
     }
 
     /// Gives the reserved space back.
-    fn release(&mut self) {
-        let _ = fs::remove_file(self.working.join(RESERVED));
+    fn release(&self) -> Result<()> {
+        let path = self.working.join(RESERVED);
+        match fs::remove_file(&path) {
+            // a read-only disk says so of what is not there, too
+            Err(e) if fs::symlink_metadata(&path).is_ok() => Err(cannot("removing", &path, e)),
+            _ => Ok(()),
+        }
     }
 
     /// The digest of an output, if it was written.
@@ -323,7 +333,7 @@ impl Record {
     /// # Errors
     /// Exit 5 where the disk says no; whatever signing fails with. The line then stands there all the same.
     pub fn end(&mut self, last: &Event, sign: Sign) -> Result<()> {
-        self.release();
+        let _ = self.release(); // seen to before the record gets its name
         self.transcript.append(last)?;
         self.transcript.sync()?;
         let path = self.working.join(transcript::FILE);
@@ -391,6 +401,7 @@ impl Record {
     }
 
     fn finish(&self) -> Result<()> {
+        self.release()?; // no transcript names that file
         let path = self.working.join(SUMS);
         write_new(&path, self.sums().as_bytes()).map_err(|e| cannot("writing", &path, e))?;
         sync_tree(&self.working)

@@ -196,6 +196,16 @@ fn a_generation_whose_disk_refuses_from_any_call_on_is_safe() {
 }
 
 #[test]
+fn a_reimport_whose_disk_refuses_from_any_call_on_is_safe() {
+    each("full disk, for good", "reimport", is_ours, failed_for_good);
+}
+
+#[test]
+fn a_recovery_whose_disk_refuses_from_any_call_on_is_safe() {
+    each("full disk, for good", "recover", is_ours, failed_for_good);
+}
+
+#[test]
 fn a_reimport_whose_disk_refuses_any_one_call_is_safe() {
     each("full disk, once", "reimport", is_ours, failed_once);
 }

@@ -337,7 +337,8 @@ printf -- '-- cargo test: %s, %d s\n' "$outcome" $((SECONDS - start))
 
 if [ "$mode" = faults ]; then
     # --nocapture: a count may stand behind the name of its test
-    grep -aoE '(faults|kills|hostile people): .*[0-9]+ (safe|refused).*' "$logs/test.log" || true
+    grep -aoE '(faults|kills|full disk, [a-z ]+|power loss|[a-z-]+ (removed|directory)|hostile people): .*[0-9]+ (safe|refused|not synced).*' \
+        "$logs/test.log" || true
 fi
 if [ "$noted" -gt 0 ]; then
     sed 's/^/skipped: /' "$BYOK_TEST_SKIPS"

@@ -9,6 +9,7 @@ use crate::machine::Machine;
 
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 use crate::previous::Previous;
+use crate::record;
 use crate::transcript::VoidShares;
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
@@ -36,6 +37,9 @@ impl Approved {
     /// Exit 1 for every other answer; whatever [`before::ready`] refuses.
     pub fn by_typing(plan: Plan, rehearsal: bool, operator: &mut dyn Operator) -> Result<Self> {
         let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
+        if record::is_unfinished(&plan.directory) {
+            operator.wipe(); // a run that was killed could not: words of a share may still stand there
+        }
         clock::compare(&plan, previous.as_ref(), operator)?;
         loop {
             let leftover = before::ready(&plan, previous.as_ref())?;

@@ -1,6 +1,6 @@
 //! What can be known before anybody approves anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
@@ -30,7 +30,7 @@ pub fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover
     record_can_be_written(plan)?;
     disks_know_owners(plan)?;
     let leftover = leftover(plan, previous)?;
-    shares_have_room(plan)?;
+    shares_have_room(plan, previous)?;
     module_exists(plan)?;
     if let Some(previous) = previous {
         import_types::agree(plan, previous)?;
@@ -153,7 +153,7 @@ pub fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Lefto
 ///
 /// # Errors
 /// Exit 2 where the directory for shares is not empty, no directory, or in the record by another way.
-pub fn shares_have_room(plan: &Plan) -> Result<()> {
+pub fn shares_have_room(plan: &Plan, previous: Option<&Previous>) -> Result<()> {
     let Some(Deliver::Files(directory)) = plan.escrow.as_ref().map(|escrow| &escrow.deliver) else {
         return Ok(());
     };
@@ -170,7 +170,7 @@ pub fn shares_have_room(plan: &Plan) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => refuse(&format!("cannot be used: {e}")),
         Ok(mut entries) => match entries.next() {
-            Some(_) => Err(shares_there(plan, directory)
+            Some(_) => Err(shares_there(plan, previous, directory)
                 .into_iter()
                 .fold(refused("is not empty"), Error::hint)),
             None => Ok(()),
@@ -179,27 +179,43 @@ pub fn shares_have_room(plan: &Plan) -> Result<()> {
 }
 
 /// What the files in a directory for shares are, where they are shares: old ones never mix with new ones.
-fn shares_there(plan: &Plan, directory: &Path) -> Vec<String> {
-    let interrupted = Leftover::find(&plan.directory).ok().flatten();
-    let void = interrupted.and_then(|run| run.void);
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let ceremonies: BTreeSet<String> = entries
-        .filter_map(|entry| {
-            let begun = || begun_by(void.as_ref()?, &entry.file_name().to_string_lossy());
-            ceremony_of_share(&entry.path()).or_else(begun)
-        })
-        .collect();
-    let void = void.map(|void| void.ceremony);
-    let told = |ceremony: &String| match &void {
-        Some(void) if void == ceremony => format!(
-            "it holds shares of ceremony {ceremony}, which was interrupted; they are void: shred -u {}/*.txt",
-            directory.display()
-        ),
-        _ => {
+fn shares_there(plan: &Plan, previous: Option<&Previous>, directory: &Path) -> Vec<String> {
+    let void = void_ceremonies(plan, previous);
+    let interrupted = leftover(plan, previous).ok().flatten();
+    let begun_last = interrupted.and_then(|run| run.void);
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let begun = || begun_by(begun_last.as_ref()?, &entry.file_name().to_string_lossy());
+        if let Some(ceremony) = ceremony_of_share(&entry.path()).or_else(begun) {
+            let file = words::shell_path(&entry.path());
+            files.entry(ceremony).or_default().push(file);
+        }
+    }
+    let told = |(ceremony, mut files): (String, Vec<String>)| match void.contains(&ceremony) {
+        true => {
+            files.sort();
+            format!(
+                "it holds shares of ceremony {ceremony}, which did not come to its end; they are void: shred -u {}",
+                files.join(" ")
+            )
+        }
+        false => {
             format!("it holds shares of ceremony {ceremony}: if that one was sealed, they are good")
         }
     };
-    ceremonies.iter().map(told).collect()
+    files.into_iter().map(told).collect()
+}
+
+/// The ceremonies of this record that were not sealed. One that a sealed record tells of is never among them,
+/// whatever stands beside it.
+fn void_ceremonies(plan: &Plan, previous: Option<&Previous>) -> BTreeSet<String> {
+    let mut sealed = record::sealed_beside(&plan.directory).ceremonies;
+    sealed.extend(previous.map(|previous| previous.ceremony.clone()));
+    let attempts = record::attempts(&plan.directory).into_iter();
+    let unsealed = attempts.filter(|(_, attempt)| !attempt.is_sealed());
+    let ids = unsealed
+        .filter_map(|(_, attempt)| Some(attempt.lines.first()?.text("ceremony").to_owned()));
+    ids.filter(|id| !sealed.contains(id)).collect()
 }
 
 /// The interrupted ceremony, where a file has the name of a share that it was about to write.

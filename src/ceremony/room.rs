@@ -101,7 +101,7 @@ impl Ceremony<'_> {
         let working = self.record.working().display().to_string();
         self.operator.look_after_calls(&format!(
             "What there is then: {working}, and in the HSM what this run asked it to make. byok doctor --leftovers \
-             {working} lists that; the next run of this plan takes both away."
+             {working} lists that; the next run of this plan sets the one aside and takes the other away."
         ))?;
         let module = Module::load(&self.plan.hsm.module)?;
         let token = module.find(&self.plan.hsm.token)?;

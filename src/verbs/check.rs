@@ -94,6 +94,10 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     );
     before_approval(&plan, &mut lines);
     let previous = builds_on::previous(&plan, &mut lines);
+    if plan.escrow.is_some() {
+        let room = before::shares_have_room(&plan, previous.as_ref());
+        lines.judge(room, |()| "escrow: there is room for the shares".into());
+    }
     match before::leftover(&plan, previous.as_ref()) {
         Ok(None) => {}
         Ok(Some(leftover)) => lines.add(State::Warning, left_by_earlier_runs(&leftover)),
@@ -122,6 +126,13 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
                 format!("machine: network: {}", machine.network_told())
             });
         }
+    }
+    if machine.record_vanishes() {
+        let disk = machine.what_vanishes();
+        let told = format!(
+            "machine: the record's disk is {disk}: it vanishes at power-off; the record will say so"
+        );
+        lines.add(State::Warning, told);
     }
     for warning in machine.warnings() {
         lines.add(State::Warning, format!("machine: {warning}"));
@@ -168,7 +179,7 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
 
 fn before_approval(plan: &Plan, lines: &mut Lines) {
     lines.judge(before::record_is_free(plan), |()| {
-        format!("record: {} is free", plan.directory.display())
+        format!("record: {} does not exist yet", plan.directory.display())
     });
     for result in [
         before::record_can_be_written(plan),
@@ -177,11 +188,6 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
         if let Err(error) = result {
             lines.refuse(State::Wrong, error);
         }
-    }
-    if plan.escrow.is_some() {
-        lines.judge(before::shares_have_room(plan), |()| {
-            "escrow: there is room for the shares".into()
-        });
     }
     lines.judge(before::module_exists(plan), |()| {
         format!("module: {}", plan.hsm.module.display())

@@ -162,9 +162,18 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
         );
     }
     tell_unnamed(&unnamed)?;
+    if torn.is_sealed() {
+        return super::print(&format!(
+            "sealed    this record is complete: what it made is in the token on purpose. byok verify {}\n",
+            words::shell_path(record)
+        ));
+    }
     if left.is_empty() {
         return super::print("nothing is left in the token of this run\n");
     }
+    super::print(
+        "A new run of the same plan destroys this, after approval. By hand it takes pkcs11-tool (Debian: opensc).\n",
+    )?;
     for (label, id) in left {
         let command = removal_command(
             Path::new(&module.description().module),
@@ -176,7 +185,7 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
             "left      {label}, CKA_ID {id}\n          {command}\n"
         ))?;
     }
-    super::print("A new run of the same plan destroys this, after approval.\n")
+    Ok(())
 }
 
 /// Objects that may be of any program, or of nobody.
