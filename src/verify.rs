@@ -261,7 +261,7 @@ impl Anchor {
         let digits = words::hex_of_words(text).unwrap_or(digits);
         if !(24..=64).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
             return Err(
-                "a head digest is 64 hex digits, or at least its first three rows (24 digits)"
+                "a head digest is 64 hex digits, or at least its first three rows: 24 digits, or their 12 words in order"
                     .into(),
             );
         }

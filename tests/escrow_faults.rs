@@ -11,7 +11,7 @@ use serde_json::json;
 use support::escrow::{CUSTODIANS, files_below, room, shares, table};
 use support::screen::Screen;
 use support::{
-    Kind, LABEL, PIN, Room, Transcript, names_in, namespace, refused, skip, stderr, stdout,
+    Kind, LABEL, PIN, Room, Transcript, folded, names_in, namespace, refused, skip, stderr, stdout,
 };
 
 const BOTH: [Kind; 2] = [Kind::SoftHsm, Kind::Kryoptic];
@@ -216,11 +216,6 @@ fn killed_before_the_proof(kind: Kind) -> Option<Room> {
 
 fn ceremony(transcript: &Transcript) -> &str {
     transcript.lines[0]["ceremony"].as_str().unwrap()
-}
-
-/// As people read it, wherever it was folded.
-fn folded(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What the run after a killed one says of the forms, and does to what was left.

@@ -9,7 +9,7 @@ use support::escrow::{
     another_word, fingerprint, forged, head, room, shares, swapped, table, with_word, wrapped,
 };
 use support::screen::{Screen, WIPE};
-use support::{Kind, LABEL, Room, Transcript, refused, sha256, stderr};
+use support::{Kind, LABEL, Room, Transcript, folded, refused, sha256, stderr};
 use unicode_width::UnicodeWidthStr as _;
 
 const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
@@ -509,8 +509,11 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     let mut screen = start(&new);
     type_head(&mut screen, &head(&old.path("records/one")));
 
-    // A word that is not in the list, and one that is wrong.
-    screen.answer(WHO, "Ada");
+    // A word that is not in the list, and one that is wrong; whose deputy Ada is, people know.
+    let told = screen.answer(WHO, "Ada");
+    let named =
+        folded(&told).contains("The record says who got a share: Security, Audit, Treasury,");
+    assert!(named, "{told}");
     let first = words_of(&dealt[0]);
     screen.answer(&asks("Ada", 1), "notaword");
     screen.expect("Row 1: that is not a word of the list");

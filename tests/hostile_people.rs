@@ -13,7 +13,7 @@ use support::dead::Scene;
 use support::escrow::{lay, room as escrowed, shares, wrapped};
 use support::pty::{APPROVE, Pty};
 use support::strace::{self, Call};
-use support::{Kind, KmsKey, LABEL, PIN, Room, now, refused, sha256, stderr, tree};
+use support::{Kind, KmsKey, LABEL, PIN, Room, folded, now, refused, sha256, stderr, tree};
 
 /// One test of this file: when all of them held, how many there were is said.
 fn attempt(test: impl FnOnce() -> Option<()>) {
@@ -55,11 +55,6 @@ fn with_pin(mut pty: Pty) -> (i32, String) {
     pty.enter(PIN);
     let ended = pty.end();
     (ended.code.unwrap(), folded(&ended.screen))
-}
-
-/// As people read it, wherever it was folded.
-fn folded(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// An aborted record, no data key, and the same plan comes to its end afterwards.

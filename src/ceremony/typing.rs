@@ -102,7 +102,20 @@ impl Ceremony<'_> {
         Ok(name)
     }
 
+    /// Whom the previous record names; a deputy may bring a share too.
+    fn dealt_to(&self) -> Option<String> {
+        let dealt = &self.previous?.dealt;
+        let names: Vec<&str> = dealt.iter().map(|share| share.custodian.as_str()).collect();
+        let told = format!("The record says who got a share: {}.", names.join(", "));
+        (!names.is_empty()).then(|| screens::fold(&told, " "))
+    }
+
     fn ask_who(&mut self, shares: &UntrustedShares) -> Result<String> {
+        if shares.names().is_empty()
+            && let Some(told) = self.dealt_to()
+        {
+            self.operator.say(&format!("\n{told}"));
+        }
         loop {
             let said = format!("\n{}", so_far(shares, " "));
             self.operator.say(&said);

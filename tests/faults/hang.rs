@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::scenes::{GENERATE_WITHOUT_ESCROW, Stage};
 use super::support::screen::Screen;
-use super::support::{Kind, LABEL, PIN, Room, stderr, stdout};
+use super::support::{Kind, LABEL, PIN, Room, folded, stderr, stdout};
 
 /// A stage, and the last call of a function in its ceremony, as a rule has it: both serve the data key.
 fn stage_with(rule: &str, function: &str) -> Option<(Stage, String)> {
@@ -14,10 +14,6 @@ fn stage_with(rule: &str, function: &str) -> Option<(Stage, String)> {
     let count = stage.calls.iter().filter(|call| *call == function).count();
     stage.begin_anew();
     Some((stage, format!("{rule}:{function}:{count}")))
-}
-
-fn folded(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What a power cut leaves is there: the doctor names the data key, the next run takes it away and ends well.

@@ -782,6 +782,11 @@ pub fn names_in(directory: &Path) -> Vec<String> {
     names
 }
 
+/// As people read it, wherever it was folded.
+pub fn folded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
