@@ -217,8 +217,8 @@ pub(super) fn find_way(
 pub(super) const LONG_ENOUGH: usize = 3072;
 
 /// A private value on a curve has a fixed length (RFC 5915, section 3); kryoptic drops its leading zero bytes,
-/// which KMS may refuse. On P-521 every second value begins with one, so a dozen throw-away keys leave a chance
-/// of 1 in 4096 that a module of that kind goes unseen; with the spec's own curve it would be 255 in 256.
+/// which KMS may refuse. On P-521 every second value begins with one, so twenty throw-away keys leave a chance
+/// of 1 in a million that a module of that kind goes unseen; with the spec's own curve it would be 255 in 256.
 ///
 /// # Errors
 /// Exit 3 where a value is short, or the HSM makes no key on P-521.
@@ -228,7 +228,7 @@ pub(super) fn keeps_leading_zeros(
     wrapping: WrappingAlgorithm,
     way: Way,
 ) -> Result<()> {
-    const KEYS: usize = 12;
+    const KEYS: usize = 20;
     let p521 = Spec::Ec(Curve::P521);
     let doing = "control, whether private values on curves keep their length";
     let loaded = hsm.load_wrapping_key(control_key.public())?;
