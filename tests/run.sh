@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/run.sh              everything: formatting, lints, builds, all tests
 # tests/run.sh quick        the same without the second HSM (kryoptic), the KMS and the bare Debian
-# tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person: hours, and their counts
+# tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person, with their counts: about 40 minutes
 # tests/run.sh FILTER…      only tests whose name contains one of the filters
 # tests/run.sh --OPTION…    the arguments of `cargo test`, as they are
 #
