@@ -275,6 +275,21 @@ fn a_sealed_run_left_nothing_and_an_aborted_one_what_it_says() {
 }
 
 #[test]
+fn a_transcript_is_sealed_by_its_last_line_and_without_it_the_run_was_cut_off() {
+    let one = key("key-intended", "one", ID_A);
+    assert!(torn(&[&one, SEALED]).is_sealed());
+    assert!(!torn(&[SEALED, &one]).is_sealed());
+    assert!(!torn(&[&one, ABORTED]).is_sealed());
+    assert!(!torn(&[]).is_sealed());
+    let cut_off = torn(&[&one, SEALED]).unsealed();
+    assert_eq!(cut_off.intended(false), [pair("one", ID_A)]);
+    assert_eq!(
+        torn(&[&one]).unsealed().lines.len(),
+        torn(&[&one]).lines.len()
+    );
+}
+
+#[test]
 fn a_signer_that_an_aborted_run_destroys_last_may_be_left_until_the_record_has_its_name() {
     let signer = key("signer-intended", "byok-signer", ID_A);
     let destroyed = format!(r#"{ABORTED},"signer_destroyed":true"#);
