@@ -106,3 +106,21 @@ fn bytes_that_are_no_private_key_are_refused() {
         assert!(public_key(spec, &[0x30, 2, 5, 0]).is_err());
     }
 }
+
+#[test]
+fn the_content_of_a_sequence_begins_behind_its_length() {
+    for (head, inner) in [
+        (&[0x30, 0x02, 7, 8][..], Some(&[7, 8][..])),
+        (&[0x30, 0x7f, 7], Some(&[7])),
+        (&[0x30, 0x81, 0x90, 7, 8], Some(&[7, 8])),
+        (&[0x30, 0x82, 1, 2, 7], Some(&[7])),
+        (&[0x30, 0x00], Some(&[])),
+        (&[0x30, 0x82, 1], None),
+        (&[0x30, 0x83, 0, 1, 2, 7], None),
+        (&[0x30, 0x80, 7], None),
+        (&[0x31, 0x01, 7], None),
+        (&[0x30], None),
+    ] {
+        assert_eq!(content(head), inner, "{head:02x?}");
+    }
+}
