@@ -286,12 +286,6 @@ impl<'a> Ceremony<'a> {
         error.state.extend(self.void_shares());
         let removed = self.record.take_back();
         error.state.push(what_is_left(taken_back, left.len()));
-        if !left.is_empty() {
-            error.hints.push(TAKEN_AWAY_NEXT.into());
-        }
-        error
-            .hints
-            .extend(left.iter().map(|left| self.removal_hint(left)));
         let mark = self.record.transcript.mark();
         let mut ended = self.end_aborted(&error, &removed, &left);
         let made_a_signer = self.signing.intended.is_some() && self.signing.key.is_some();
@@ -306,15 +300,16 @@ impl<'a> Ceremony<'a> {
             error.state.push(
                 "the transcript signer that this run made may still be in the HSM".to_owned(),
             );
-            if left.is_empty() {
-                error.hints.push(TAKEN_AWAY_NEXT.into());
-            }
-            error.hints.push(self.removal_hint(&signer));
             left.push(signer);
             ended = self
                 .record
                 .reopen(mark)
                 .and_then(|()| self.end_aborted(&error, &removed, &left));
+        }
+        if !left.is_empty() {
+            error.hints.push(TAKEN_AWAY_NEXT.into());
+            let commands = left.iter().map(|left| self.removal_hint(left));
+            error.hints.extend(commands);
         }
         let working = self.record.working().to_owned();
         let closed = ended.and_then(|unsigned| {

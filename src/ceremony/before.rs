@@ -13,7 +13,7 @@ use crate::plan::{
     Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role, Source,
 };
 use crate::previous::Previous;
-use crate::record::{self, Leftover};
+use crate::record::{self, Leftover, SealedBeside};
 use crate::transcript::{VoidShare, VoidShares};
 use crate::words;
 use crate::{machine, material};
@@ -122,14 +122,7 @@ pub fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Lefto
     let Some(mut leftover) = Leftover::find(&plan.directory)? else {
         return Ok(None);
     };
-    let mut sealed = record::sealed_beside(&plan.directory);
-    if let Some(previous) = previous {
-        let ids = previous.keys.iter().filter_map(|key| key.id);
-        sealed.ids.extend(ids.map(|id| id.to_string()));
-        let signer = previous.signer.iter().map(|signer| signer.cka_id.clone());
-        sealed.ids.extend(signer);
-        sealed.ceremonies.insert(previous.ceremony.clone());
-    }
+    let sealed = sealed(plan, previous);
     // The other kinds make no data key, so no run of theirs can have left one.
     let makes = matches!(plan.kind, Kind::Generate | Kind::Recover);
     leftover.intended.retain(|(label, id)| {
@@ -147,6 +140,19 @@ pub fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Lefto
         .void
         .filter(|void| !sealed.ceremonies.contains(&void.ceremony));
     Ok(Some(leftover))
+}
+
+/// What sealed records tell of: those beside this one, and the one that it builds on.
+fn sealed(plan: &Plan, previous: Option<&Previous>) -> SealedBeside {
+    let mut sealed = record::sealed_beside(&plan.directory);
+    if let Some(previous) = previous {
+        let ids = previous.keys.iter().filter_map(|key| key.id);
+        sealed.ids.extend(ids.map(|id| id.to_string()));
+        let signer = previous.signer.iter().map(|signer| signer.cka_id.clone());
+        sealed.ids.extend(signer);
+        sealed.ceremonies.insert(previous.ceremony.clone());
+    }
+    sealed
 }
 
 /// Share files lie alone in their directory, and never in the record.
@@ -209,8 +215,7 @@ fn shares_there(plan: &Plan, previous: Option<&Previous>, directory: &Path) -> V
 /// The ceremonies of this record that were not sealed. One that a sealed record tells of is never among them,
 /// whatever stands beside it.
 fn void_ceremonies(plan: &Plan, previous: Option<&Previous>) -> BTreeSet<String> {
-    let mut sealed = record::sealed_beside(&plan.directory).ceremonies;
-    sealed.extend(previous.map(|previous| previous.ceremony.clone()));
+    let sealed = sealed(plan, previous).ceremonies;
     let attempts = record::attempts(&plan.directory).into_iter();
     let unsealed = attempts.filter(|(_, attempt)| !attempt.is_sealed());
     let ids = unsealed

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::hsm::TokenUri;
 use crate::machine::{self, sandbox};
 use crate::plan::{
-    Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Network, PinSource, Plan, read_small,
+    Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan, read_small,
 };
 use crate::previous::Previous;
 use crate::words;
@@ -24,13 +24,17 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     let stands = record
         .canonicalize()
         .map_err(|e| Error::usage(format!("{}: {e}", record.display())))?;
-    let kind = Again::of(how, &old);
-    if kind.by_quorum && previous.package.is_none() {
+    let kind = kind_of(how, &old);
+    let word = match how {
+        BuildsOn::NewShares => "new-shares",
+        BuildsOn::Reimport | BuildsOn::Recover => kind.name(),
+    };
+    if kind == Kind::Recover && previous.package.is_none() {
         return Err(Error::usage("that record holds no escrow package").hint(
             "name the record that dealt the shares which are in use: its escrow-package.json is needed",
         ));
     }
-    let mut text = opening(how, &kind, &stands, &previous, wish, &old);
+    let mut text = opening(how, (kind, word), &stands, &previous, wish, &old);
     text += &machine_and_hsm(wish, &old)?;
     for key in &old.keys {
         text += &key_table(key);
@@ -42,14 +46,14 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
             text += &once_more(&import, key, &file, &previous)?;
         }
     }
-    if kind.by_quorum {
+    if kind == Kind::Recover {
         text += "\n[recover]\nshares  = \"typed\"                # typed | files:DIR\n\
                  package = \"record\"               # record | typed | path of escrow-package.json\n";
     }
     if how == BuildsOn::NewShares {
         text += &escrow(&old)?;
     }
-    text += &record_of(&old, kind.word, &previous.directory);
+    text += &record_of(&old, word, &previous.directory);
     if let Some(signer) = &previous.signer {
         // another HSM has another one
         let _ = write!(
@@ -62,37 +66,20 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
 }
 
 /// How the same data keys come to hand once more.
-struct Again {
-    /// `kind` of the plan.
-    kind: &'static str,
-    /// What title and record's name say.
-    word: &'static str,
-    /// Whether shares bring them back.
-    by_quorum: bool,
-}
-
-impl Again {
-    fn of(how: BuildsOn, old: &Plan) -> Self {
-        // What the HSM does not give out again comes from a quorum, whatever it is for.
-        let given_out = old.keys.iter().all(|key| key.keep == Keep::Extractable);
-        let (kind, word, by_quorum) = match how {
-            BuildsOn::Reimport => ("reimport", "reimport", false),
-            BuildsOn::Recover => ("recover", "recover", true),
-            BuildsOn::NewShares if given_out => ("reimport", "new-shares", false),
-            BuildsOn::NewShares => ("recover", "new-shares", true),
-        };
-        Self {
-            kind,
-            word,
-            by_quorum,
-        }
+fn kind_of(how: BuildsOn, old: &Plan) -> Kind {
+    // What the HSM does not give out again comes from a quorum, whatever it is for.
+    let given_out = old.keys.iter().all(|key| key.keep == Keep::Extractable);
+    match how {
+        BuildsOn::Reimport => Kind::Reimport,
+        BuildsOn::NewShares if given_out => Kind::Reimport,
+        BuildsOn::Recover | BuildsOn::NewShares => Kind::Recover,
     }
 }
 
 /// Title, kind and what it builds on.
 fn opening(
     how: BuildsOn,
-    again: &Again,
+    (kind, word): (Kind, &str),
     stands: &Path,
     previous: &Previous,
     wish: &PlanWish,
@@ -101,7 +88,7 @@ fn opening(
     let title = wish
         .title
         .clone()
-        .unwrap_or_else(|| format!("{} ({})", old.title, again.word));
+        .unwrap_or_else(|| format!("{} ({word})", old.title));
     let mut text = format!(
         "# Builds on the record of ceremony {}. Read every line.\n\
          title    = {}\nkind     = \"{}\"\nprevious = {}\n\
@@ -110,7 +97,7 @@ fn opening(
          # previous_head = \"\"\n",
         previous.ceremony,
         quoted(&title),
-        again.kind,
+        kind.name(),
         quoted(&stands.display().to_string()),
     );
     if how == BuildsOn::Recover {
@@ -140,16 +127,12 @@ fn machine_and_hsm(wish: &PlanWish, old: &Plan) -> Result<String> {
 }
 
 fn key_table(key: &KeyPlan) -> String {
-    let keep = match key.keep {
-        Keep::Extractable => "extractable",
-        Keep::Sealed => "sealed",
-        Keep::None => "none",
-    };
     format!(
-        "\n[[key]]\nlabel = {}\nspec  = \"{}\"\n{}keep  = \"{keep}\"\n",
+        "\n[[key]]\nlabel = {}\nspec  = \"{}\"\n{}keep  = \"{}\"\n",
         quoted(&key.label),
         key.spec.name(),
-        bits(key)
+        bits(key),
+        key.keep.name()
     )
 }
 
