@@ -14,6 +14,7 @@
 #
 # Exit codes: 0 done, 2 usage or something missing, otherwise cargo's
 set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 export LC_ALL=C
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -57,8 +58,8 @@ flags+="$separator--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/r
 export CARGO_ENCODED_RUSTFLAGS=$flags
 
 if [ "$plain" = no ] && cargo auditable --version >/dev/null 2>&1; then
-    cargo auditable build --quiet --release --locked
+    cargo auditable build --release --locked
 else
-    cargo build --quiet --release --locked
+    cargo build --release --locked
 fi
 sha256sum "$target/release/byok"

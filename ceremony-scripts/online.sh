@@ -11,6 +11,7 @@ if [ -z "${BASH_VERSION:-}" ]; then
     exit 2
 fi
 set -u
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 
 tab=$'\t'
 # What `byok` takes the fingerprint of HMAC material over; GenerateMac over it must give the same.

@@ -19,6 +19,7 @@
 # Exit codes: 0 done, 1 declined or interrupted, 2 usage or something missing, 4 something is not
 # what it claims to be, 5 the machine.
 set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 umask 077
 ulimit -c 0
 export LC_ALL=C
@@ -57,6 +58,9 @@ clean() {
 }
 trap clean EXIT
 trap 'exit 1' INT TERM HUP
+# Nothing fails without a word.
+set -E
+trap 'say "recover-without-byok.sh: error: the command in line $LINENO failed"' ERR
 
 # ask VARIABLE QUESTION: one line; the end of the input ends everything.
 ask() {
@@ -124,17 +128,39 @@ for wheel in "$room"/*.whl; do
 done
 
 # ---- the wrapping key ----
-field() { sed -n 's/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p' "$parameters" | base64 -d 2>/dev/null; }
-field PublicKey >"$room/wrapping-key.der" || true
-field ImportToken >"$room/ImportToken.bin" || true
-if [ ! -s "$room/wrapping-key.der" ] || [ ! -s "$room/ImportToken.bin" ]; then
-    stop 2 "$parameters is no answer of get-parameters-for-import with PublicKey and ImportToken, a line each"
-fi
+# Strictly: what a decoder only warns of would be sent to KMS when the material is in clear already.
+decode='
+import base64, json, re, sys
+
+def once(pairs):
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a member stands in it twice")
+    return dict(pairs)
+
+try:
+    with open(sys.argv[1], "rb") as file:
+        answer = json.loads(file.read(1 << 20), object_pairs_hook=once)
+    for name, kept in ("PublicKey", "wrapping-key.der"), ("ImportToken", "ImportToken.bin"):
+        given = answer.get(name) if isinstance(answer, dict) else None
+        text = re.sub(r"\s", "", given) if isinstance(given, str) else ""
+        try:
+            decoded = base64.b64decode(text, validate=True)
+        except ValueError:
+            decoded = b""
+        if not decoded or base64.b64encode(decoded).decode() != text:
+            raise ValueError(name + " in it is not whole base64")
+        with open(sys.argv[2] + "/" + kept, "xb") as file:
+            file.write(decoded)
+except (OSError, ValueError, RecursionError) as why:
+    sys.exit("recover-without-byok.sh: error: " + ascii(str(why))[1:-1])
+'
+"${python[@]}" -c "$decode" "$parameters" "$room" ||
+    stop 2 "$parameters is not a whole answer of get-parameters-for-import, as JSON" 'download it again: step 2 of docs/recovery-without-byok.md'
 modulus=$(openssl pkey -pubin -inform DER -in "$room/wrapping-key.der" -noout -text 2>/dev/null |
-    sed -n 's/.*Public-Key: (\([0-9]*\) bit).*/\1/p')
+    sed -n 's/.*Public-Key: (\([0-9]*\) bit).*/\1/p') || modulus=
 case $modulus in
 2048 | 3072 | 4096) ;;
-*) stop 4 'the wrapping key is no RSA key of 2048, 3072 or 4096 bits' ;;
+*) stop 4 'PublicKey is not an RSA key of 2048, 3072 or 4096 bits' ;;
 esac
 digest=$(sha256sum <"$room/wrapping-key.der")
 digest=${digest%% *}

@@ -2,7 +2,7 @@
 # rehearse.sh [PLAN]
 #
 # From a fresh clone to a rehearsed ceremony: finds or fetches what is missing, builds byok
-# and runs `byok rehearse`. No HSM, no cloud account. As root, missing packages are installed
+# where it is not there and runs `byok rehearse`. No HSM, no cloud account. As root, missing packages are installed
 # with apt-get; as anybody else, SoftHSM is unpacked below target/ and nothing outside the
 # clone is touched. What apt-get and cargo say goes to target/rehearse-build.log.
 #
@@ -10,6 +10,7 @@
 #
 # Example:  ceremony-scripts/rehearse.sh
 set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 log=$root/target/rehearse-build.log
@@ -19,11 +20,12 @@ die() {
     exit 2
 }
 
-# Runs a command with its words in the log.
+# Runs a command with its words in the log; one that takes long is told of.
 logged() {
     printf '+ %s\n' "$*" >>"$log"
-    "$@" >>"$log" 2>&1 </dev/null
+    "$root/ceremony-scripts/meanwhile.sh" "$log" "$@"
 }
+doing() { printf 'set up    %s\n' "$1"; }
 
 die_with_log() {
     tail -n 20 "$log" >&2
@@ -83,6 +85,7 @@ mkdir -p "$root/target"
 # ---- a C compiler: cargo links with it ----
 have_cc() { command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null; }
 if ! have_cc && is_root; then
+    doing 'apt-get installs gcc and libc6-dev'
     apt_install gcc libc6-dev || die_with_log 'the C compiler could not be installed: apt-get install -y gcc libc6-dev'
 fi
 have_cc || die 'there is no C compiler: ask for the packages gcc and libc6-dev (on macOS: xcode-select --install)'
@@ -132,10 +135,12 @@ softhsm='SoftHSM found'
 if ! module=$("$root/softhsm-config/find-module.sh" 2>>"$log"); then
     [ -z "${BYOK_SOFTHSM_MODULE:-}" ] || die "BYOK_SOFTHSM_MODULE=$BYOK_SOFTHSM_MODULE: there is no such file"
     if is_root; then
+        doing 'apt-get installs softhsm2'
         apt_install softhsm2 ||
             die_with_log 'SoftHSM could not be installed: apt-get install -y --no-install-recommends softhsm2'
         softhsm='SoftHSM installed'
     else
+        doing 'SoftHSM is fetched and unpacked below target/'
         unpack_softhsm ||
             die_with_log 'SoftHSM could not be fetched: ask for the package softhsm2, or set BYOK_SOFTHSM_MODULE'
     fi
@@ -154,11 +159,24 @@ case $module in
 esac
 
 # ---- byok ----
-if ! (cd "$root" && CARGO_TARGET_DIR=$root/target logged cargo build --release --locked); then
-    die_with_log 'byok could not be built'
+# A program that is there was perhaps agreed on by its digest: it is used as it is, and never built over. Is the
+# source newer, the practice has a build of its own.
+byok=$root/target/release/byok
+how='byok found in target/release'
+newer() { [ -n "$(cd "$root" && find Cargo.toml Cargo.lock src -newer "$byok" -print -quit)" ]; }
+if [ ! -x "$byok" ]; then
+    how='byok built'
+    build=("$root/ceremony-scripts/build-release.sh")
+elif newer; then
+    how='byok built in target/rehearsal-build: the source is newer than target/release'
+    build=(env "CARGO_TARGET_DIR=$root/target/rehearsal-build" "$root/ceremony-scripts/build-release.sh")
+    byok=$root/target/rehearsal-build/release/byok
+fi
+if [ -n "${build[*]-}" ]; then
+    doing 'byok is built: about 3 minutes the first time'
+    logged "${build[@]}" || die_with_log 'byok could not be built'
 fi
 
-printf 'set up    cargo ok, C compiler ok, %s, byok built\n' "$softhsm"
+printf 'set up    cargo ok, C compiler ok, %s\n          %s\n' "$softhsm" "$how"
 
-byok=$root/target/release/byok
 rehearse "$@"

@@ -9,6 +9,7 @@
 #
 # Example:  ceremony-scripts/sbom.sh target/release/byok > byok.cdx.json
 set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 export LC_ALL=C
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -2,14 +2,15 @@
 # setup-room.sh
 #
 # In the locked room, in the directory that a bundle was unpacked to: checks every file against
-# SHA256SUMS, refuses one in the bundle's own directories that is not listed there, unpacks SoftHSM below
-# target/softhsm where this machine has none, and writes room.env, which puts byok on the path. Needs no root, network or compiler, and touches nothing outside that
-# directory. To run it again does no harm.
+# SHA256SUMS, refuses anything that is not listed there, unpacks SoftHSM below target/softhsm where this
+# machine has none, and makes room.env, which puts byok on the path. Needs no root, network or compiler, and
+# touches nothing outside that directory. To run it again does no harm. Keep your own files elsewhere.
 #
 # Example:  ceremony-scripts/setup-room.sh && . ./room.env && byok rehearse
 #
 # Exit codes: 0 done, 2 usage or something missing, 4 a file is not what SHA256SUMS says, or not listed
 set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 export LC_ALL=C
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -42,14 +43,25 @@ if ! said=$(sha256sum --quiet --strict -c SHA256SUMS 2>&1); then
     printf '%s\n' "$said" >&2
     stop 4 'the bundle is not as it was made' 'unpack it again, and compare the SHA-256 of the tar with the paper'
 fi
-# What nobody listed could be a package that is unpacked, or a program that is run. People's own files
-# (plans, records) lie elsewhere.
-mapfile -t own < <(sed -n 's|^[0-9a-f]\{64\} [ *]\([^/]*\)/.*|\1|p' SHA256SUMS | sort -u)
-unlisted=$(find "${own[@]}" ! -type d -print0 |
-    grep -zvxF -f <(sed 's/^[0-9a-f]\{64\} [ *]//' SHA256SUMS) | tr '\n\0' '?\n' || true)
+# What nobody listed could be a package that is unpacked, or a program that is run. People's own files (plans,
+# records) lie elsewhere; what these scripts themselves leave here is a file or directory, and never a link.
+left_here=(room.env target WrappedKeyMaterial.bin ImportToken.bin)
+for name in SHA256SUMS "${left_here[@]}"; do
+    [ ! -L "$name" ] || stop 4 "$name is a symbolic link, which neither the bundle nor its scripts make" 'unpack the bundle anew'
+done
+prune=(-path ./SHA256SUMS)
+for name in "${left_here[@]}"; do prune+=(-o -path "./$name"); done
+# d PATH, f PATH: each directory and file that a bundle holds
+brought() {
+    sed 's/^[0-9a-f]\{64\} [ *]//' SHA256SUMS |
+        awk -F / '{ path = $1; for (i = 2; i <= NF; i++) { print "d " path; path = path "/" $i } print "f " path }'
+}
+unlisted=$(find . -mindepth 1 \( "${prune[@]}" \) -prune -o -type d -printf 'd %P\0' -o -printf 'f %P\0' |
+    grep -zvxF -f <(brought) | tr '\n\0' '?\n' || true)
 if [ -n "$unlisted" ]; then
-    printf '%s: SHA256SUMS does not list it\n' "$(printf '%s' "${unlisted%%$'\n'*}" | tr -c ' -~' '?')" >&2
-    stop 4 'there are files that the bundle did not bring' 'unpack it again, and keep your own files in directories of their own'
+    unlisted=${unlisted%%$'\n'*}
+    printf '%s: SHA256SUMS does not list it\n' "$(printf '%s' "${unlisted#??}" | tr -c ' -~' '?')" >&2
+    stop 4 'there are files that the bundle did not bring' 'unpack it anew, and keep your own files outside of this directory'
 fi
 printf 'bundle    %d files, each as SHA256SUMS says\n' "$(grep -c . SHA256SUMS)"
 
@@ -103,6 +115,9 @@ if LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} unresolved "$
 fi
 
 # ---- what people read into their shell ----
+# Made anew: nothing is written into what somebody laid in its place meanwhile.
+rm -f room.env
+set -o noclobber
 # shellcheck disable=SC2016 # their shell expands what is named there
 {
     printf '# Written by setup-room.sh; to be read by:  . ./room.env\n'
@@ -111,6 +126,7 @@ fi
     # The loader reads this when byok starts.
     [ -z "$libraries" ] || printf 'export LD_LIBRARY_PATH=%q"${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"\n' "$libraries"
 } >room.env
+set +o noclobber
 
 # ---- recovery without byok asks for more than a bare Debian has ----
 missing=

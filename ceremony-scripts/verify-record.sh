@@ -19,6 +19,7 @@
 # as every Debian has them. Exit codes: 0 authentic or consistent, 2 usage or something missing,
 # 4 broken, 5 the machine.
 set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 umask 077
 export LC_ALL=C
 unset CDPATH GREP_OPTIONS JQ_COLORS

@@ -7,7 +7,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use byok::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
@@ -388,6 +388,150 @@ fn shellcheck_has_nothing_to_say() {
         let output = Command::new("shellcheck").arg(&file).output().unwrap();
         assert!(output.status.success(), "{}", stdout(&output));
     }
+}
+
+/// The line behind `set` in every script: bash -p takes no options, functions or start-up file from the environment.
+const GUARD: &str = "case $- in *p*) ;; *) exec \"${BASH:-bash}\" -p \"${BASH_SOURCE[0]}\" ${1+\"$@\"} ;; esac \
+    # no option, function or start-up file of the caller's shell";
+
+#[test]
+fn every_script_begins_with_a_shell_that_nobody_has_set() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut scripts: Vec<(String, String)> = of_the_cloud_operator()
+        .into_iter()
+        .map(|(name, text)| (name.to_owned(), text))
+        .collect();
+    for folder in ["ceremony-scripts", "softhsm-config", "tests"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "sh") {
+                scripts.push((
+                    path.display().to_string(),
+                    fs::read_to_string(&path).unwrap(),
+                ));
+            }
+        }
+    }
+    for (name, text) in scripts {
+        let mut lines = text.lines().skip_while(|line| !line.starts_with("set "));
+        assert!(lines.next().is_some(), "{name}");
+        assert_eq!(lines.next(), Some(GUARD), "{name}");
+    }
+}
+
+#[test]
+fn what_the_callers_shell_was_set_to_changes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    fs::write(&file, "some text\n").unwrap();
+    let start_up = home.path().join("start-up");
+    fs::write(&start_up, "sha256sum() { echo 00; }\n").unwrap();
+    let run = |hostile: bool| {
+        let mut command = Command::new("bash");
+        command
+            .arg(scripts_folder().join("digest-rows.sh"))
+            .arg(&file);
+        if hostile {
+            command
+                .env("SHELLOPTS", "braceexpand:noclobber:noglob:posix")
+                .env("BASHOPTS", "failglob:nocasematch:nullglob")
+                .env("BASH_ENV", &start_up)
+                .env("BASH_FUNC_sha256sum%%", "() { echo 00; }")
+                .env("BASH_FUNC_awk%%", "() { echo forged; }");
+        }
+        command.output().unwrap()
+    };
+    let (plain, hostile) = (run(false), run(true));
+    assert_eq!(stdout(&plain).lines().count(), 8);
+    assert_eq!(stdout(&hostile), stdout(&plain), "{}", stderr(&hostile));
+}
+
+/// A clone in which `cargo build` takes a moment: it leaves a program that says where it lies.
+struct Clone(tempfile::TempDir);
+
+impl Clone {
+    fn new() -> Self {
+        let clone = Self(tempfile::tempdir().unwrap());
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for folder in ["ceremony-scripts", "softhsm-config", "bin", "src"] {
+            fs::create_dir(clone.path(folder)).unwrap();
+        }
+        for file in [
+            "ceremony-scripts/rehearse.sh",
+            "ceremony-scripts/build-release.sh",
+            "ceremony-scripts/meanwhile.sh",
+            "softhsm-config/find-module.sh",
+            "Cargo.toml",
+            "Cargo.lock",
+        ] {
+            fs::copy(root.join(file), clone.path(file)).unwrap();
+        }
+        clone.program(
+            "bin/cargo",
+            "case $1 in\n--version) echo cargo 1.99.0 ;;\nauditable) exit 1 ;;\nmetadata) echo '{}' ;;\n\
+             build) mkdir -p \"$CARGO_TARGET_DIR/release\"\n\
+             printf '#!/bin/sh\\necho this is \"$0\"\\n' >\"$CARGO_TARGET_DIR/release/byok\"\n\
+             chmod +x \"$CARGO_TARGET_DIR/release/byok\" ;;\nesac",
+        );
+        clone
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().canonicalize().unwrap().join(name)
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), format!("#!/bin/bash\n{text}\n")).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// What `rehearse.sh` prints, its last line by the program that it ran.
+    fn rehearses(&self) -> String {
+        let path = format!(
+            "{}:{}",
+            self.path("bin").display(),
+            std::env::var("PATH").unwrap()
+        );
+        let output = Command::new("bash")
+            .arg(self.path("ceremony-scripts/rehearse.sh"))
+            .env("PATH", path)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    }
+}
+
+#[test]
+fn a_rehearsal_never_builds_over_the_program_that_is_there() {
+    let clone = Clone::new();
+    let first = clone.path("target/release/byok");
+    let said = clone.rehearses();
+    assert!(said.contains("byok is built"), "{said}");
+    assert!(
+        said.ends_with(&format!("this is {}\n", first.display())),
+        "{said}"
+    );
+
+    clone.program("target/release/byok", "echo agreed on by its digest");
+    let said = clone.rehearses();
+    assert!(said.contains("byok found in target/release"), "{said}");
+    assert!(said.ends_with("agreed on by its digest\n"), "{said}");
+
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    let source = fs::File::create(clone.path("src/lib.rs")).unwrap();
+    source.set_modified(later).unwrap();
+    let said = clone.rehearses();
+    let elsewhere = clone.path("target/rehearsal-build/release/byok");
+    assert!(said.contains("newer than target/release"), "{said}");
+    assert!(
+        said.ends_with(&format!("this is {}\n", elsewhere.display())),
+        "{said}"
+    );
+    let kept = fs::read_to_string(first).unwrap();
+    assert!(kept.contains("agreed on"), "{kept}");
 }
 
 /// A computer with few tools, and the scripts.

@@ -747,3 +747,53 @@ fn the_script_refuses_what_does_not_fit() {
     );
     assert!(!left.stick.join("WrappedKeyMaterial.bin").exists());
 }
+
+#[test]
+fn parameters_that_do_not_decode_whole_are_refused_before_anything_is_in_clear() {
+    let Some(left) = left() else { return };
+    let whole = fs::read_to_string(left.room.path("parameters.json")).unwrap();
+    let token = base64(&left.room.kms.token);
+    let answer: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    let key = answer["PublicKey"].as_str().unwrap();
+    let broken = |text: &str| format!("{}!{}", &text[..64], &text[65..]);
+    let not_whole = "ImportToken in it is not whole base64";
+    for (text, code, says) in [
+        (whole.replace(&token, &broken(&token)), 2, not_whole),
+        (
+            whole.replace(&token, &token[..token.len() - 1]),
+            2,
+            not_whole,
+        ),
+        (whole.replace(&token, ""), 2, not_whole),
+        (whole.replace("ImportToken", "Token"), 2, not_whole),
+        (
+            whole.replace(key, &broken(key)),
+            2,
+            "PublicKey in it is not whole base64",
+        ),
+        (whole.replace(key, &token), 4, "PublicKey is not an RSA key"),
+        (
+            whole.replacen('{', &format!("{{\"ImportToken\": \"{key}\","), 1),
+            2,
+            "a member stands in it twice",
+        ),
+        (format!("[{whole}]"), 2, "PublicKey in it is not whole"),
+        (whole[..whole.len() / 2].to_owned(), 2, "as JSON"),
+    ] {
+        fs::write(left.room.path("parameters.json"), text).unwrap();
+        let output = script(&left, &["../parameters.json", SHA_256], &["Yes"]);
+        refused(&output, code, &[says]);
+        assert!(!left.stick.join("ImportToken.bin").exists());
+    }
+
+    // The document's own commands say it, too.
+    fs::write(
+        left.room.path("parameters.json"),
+        whole.replace(&token, &broken(&token)),
+    )
+    .unwrap();
+    let mut person = left.person(&[blocks()[PARAMETERS], blocks()[ROOM], blocks()[CLEAN_UP]]);
+    person.answer("ARN of the KMS key: ", ARN);
+    person.sees("STOP: ImportToken is not whole");
+    person.end();
+}

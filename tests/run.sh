@@ -23,6 +23,7 @@
 #
 # The last line is `N passed, N failed, N skipped`: tests and the steps around them.
 set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -91,11 +92,12 @@ skip() {
     printf -- '-- %s: skipped: %s\n' "$1" "$2"
 }
 
-# Noise goes to a log of its own; its end is shown when the command fails.
+# Noise goes to a log of its own; its end is shown when the command fails, and of a long one that it goes on.
 quietly() {
     local log=$logs/$1.log
     shift
-    "$@" >"$log" 2>&1 || {
+    : >"$log"
+    ceremony-scripts/meanwhile.sh "$log" "$@" || {
         tail -n 30 "$log"
         printf '   (all of it: %s)\n' "$log"
         return 1
@@ -106,22 +108,60 @@ quietly() {
 python=/usr/bin/python3 # the system's: another user's, or a version manager's, may be out of reach
 [ -x "$python" ] || python=$(command -v python3) || python=python3
 
-# Is there what the package is needed for? However it came.
+# Is there what the package is needed for? Judged by the need itself, however it came: a name like the wanted
+# one, or a link to nothing, is not enough.
 have() {
     case $1 in
     gcc) command -v cc ;;
-    libc6-dev) printf '#include <stdio.h>\n' | cc -E - ;;
-    softhsm2) softhsm-config/find-module.sh ;;
-    p11-kit-modules) compgen -G '/usr/lib*/*/pkcs11/p11-kit-client.so' || compgen -G '/usr/lib*/pkcs11/p11-kit-client.so' ;;
-    libclang1-14) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib*/libclang*.so*' ;;
-    libclang-common-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' || compgen -G '/usr/lib*/clang/*/include/stddef.h' ;;
-    poppler-utils) command -v pdftotext ;;
-    fonts-noto-cjk) compgen -G '/usr/share/fonts/*/noto/NotoSansCJK*' || compgen -G '/usr/share/fonts/*/NotoSansCJK*' ;;
-    python3) "$python" --version ;;
+    libc6-dev) links ;;
+    make) make --version ;;
+    perl) perl -MFindBin -MIPC::Cmd -MFile::Compare -MFile::Copy -MData::Dumper -e 1 ;; # OpenSSL's Configure; perl-base has not all
+    pkg-config) pkg-config --version ;;
+    softhsm2) softhsm-config/find-module.sh && softhsm2-util --version ;;
+    p11-kit) p11-kit list-modules || [ $? -ne 127 ] ;;
+    p11-kit-modules) any_file /usr/lib{,64}{,/*}/pkcs11/p11-kit-client.so ;;
+    faketime) [ "$(faketime -f '@2001-02-03 04:05:06' date +%Y)" = 2001 ] ;;
+    openssl) openssl version | grep -q '^OpenSSL [3-9]' ;;
+    jq) [ "$(printf '[1]' | jq '.[0]')" = 1 ] ;;
+    tmux) tmux -V ;;
+    strace) strace -V ;;
+    shellcheck) shellcheck --version ;;
+    libclang1-14) libclang ;;
+    libclang-common-14-dev) [ -n "$(libclang)" ] && any_file "$(libclang)"/clang/*/include/stddef.h ;;
+    chromium) chromium --version ;;
+    poppler-utils) pdftotext -v ;;
+    fonts-noto-cjk) any_file /usr/share/fonts/{,*/}{,noto/}NotoSansCJK* ;;
+    python3) "$python" -c 'import sys, json, ssl; sys.exit(sys.version_info < (3, 10))' ;;
     python3-venv) "$python" -c 'import ensurepip, venv' ;;
     debootstrap) command -v debootstrap || [ -x /usr/sbin/debootstrap ] ;;
     *) command -v "$1" ;;
-    esac >/dev/null 2>&1
+    esac >/dev/null 2>&1 </dev/null
+}
+
+# any_file PATH…: whether one of them, which may be patterns that matched nothing, is a file.
+any_file() {
+    local file
+    for file in "$@"; do
+        [ ! -f "$file" ] || return 0
+    done
+    return 1
+}
+
+# A C library to link with, not only headers.
+links() {
+    printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' | cc -x c -o "$logs/links" - && rm "$logs/links"
+}
+
+# The directory of the libclang that bindgen loads: by bindgen's own names for it (libclang-cpp is another
+# library), and one that has the compiler's headers, where there is one.
+libclang() {
+    local file found=
+    for file in /usr/lib/llvm-*/lib/libclang{.so,.so.*,-[0-9]*.so,-[0-9]*.so.*} /usr/lib{,64}{,/*}/libclang{.so,.so.*,-[0-9]*.so,-[0-9]*.so.*}; do
+        [ -f "$file" ] || continue
+        found=$(dirname "$file")
+        ! any_file "$found"/clang/*/include/stddef.h || break
+    done
+    [ -n "$found" ] && printf '%s\n' "$found"
 }
 
 packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl jq tmux strace
@@ -137,12 +177,12 @@ find_missing() {
 }
 
 apt_install() {
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+    quietly packages env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
 install_packages() {
     apt_install "${missing[@]}" && return
-    apt-get update || true
+    quietly packages-list apt-get update || true
     apt_install "${missing[@]}" && return
     # One that this Debian does not have must not keep the others away.
     local package
@@ -154,7 +194,7 @@ install_packages() {
 find_missing
 if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     printf '== packages: %s\n' "${missing[*]}"
-    install_packages >"$logs/packages.log" 2>&1 || true
+    install_packages || true
     find_missing
 fi
 if [ ${#missing[@]} -gt 0 ]; then
@@ -221,6 +261,7 @@ elif [ "$mode" = faults ]; then
     fi
 else
     if have_all 'build kryoptic' make perl libclang1-14 libclang-common-14-dev; then
+        LIBCLANG_PATH=$(libclang) && export LIBCLANG_PATH
         if stage 'build kryoptic' module kryoptic; then
             export BYOK_TEST_KRYOPTIC=$modules/release/libbyok_kryoptic.so
         fi
@@ -286,7 +327,7 @@ if [ "$mode" != some ] && [ "$mode" != faults ]; then
     fi
     stage 'tests of the proxy and remote modules' proxy_tests || true
 fi
-stage 'build for release' ceremony-scripts/build-release.sh || true
+stage 'build for release' quietly build-release ceremony-scripts/build-release.sh || true
 if [ "$mode" = all ]; then
     if reason=$(tests/bundle.sh --could); then
         stage 'bundle in a bare Debian' quietly bundle tests/bundle.sh || true

@@ -5,6 +5,7 @@
 # an ordinary user, where the tar and the paper lie in the home directory. `stocked` goes on from what
 # `bare` left, on a machine that has openssl and python3 as well.
 set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 umask 077
 cd "$HOME"
 
@@ -113,11 +114,27 @@ bare() {
     ends 4 ceremony-scripts/setup-room.sh
     says 'docs/checks.md: FAILED'
     tar -xf "$HOME/$tar" -C "$HOME" "${tar%.tar}/docs/checks.md"
-    : >debs/more.deb
+    local planted
+    for planted in debs/more.deb Cargo.toml .hidden bin/more/byok more/byok; do
+        mkdir -p "$(dirname "$planted")"
+        : >"$planted"
+        ends 4 ceremony-scripts/setup-room.sh
+        says ': SHA256SUMS does not list it'
+        rm "$planted"
+        rmdir -p "$(dirname "$planted")" 2>/dev/null || true
+    done
+    mkdir empty
     ends 4 ceremony-scripts/setup-room.sh
-    says 'debs/more.deb: SHA256SUMS does not list it'
-    rm debs/more.deb
-    held 'recovery says what it lacks; a changed file and one more are found'
+    says 'empty: SHA256SUMS does not list it'
+    rmdir empty
+    printf 'untouched\n' >"$HOME/elsewhere"
+    ln -sf "$HOME/elsewhere" room.env
+    ends 4 ceremony-scripts/setup-room.sh
+    says 'room.env is a symbolic link'
+    [ "$(cat "$HOME/elsewhere")" = untouched ] || fail 'it wrote through a symbolic link'
+    rm room.env
+    ends 0 ceremony-scripts/setup-room.sh
+    held 'recovery says what it lacks; a changed file, one more anywhere and a link are found'
 }
 
 # What custodians type, one question a line.

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# meanwhile.sh LOG COMMAND…
+#
+# Runs a command, appends what it says to LOG, and prints every 15 seconds how long it has been at it and its last
+# line: nobody sits before a silent screen for minutes. The exit code is the command's.
+#
+# Example:  ceremony-scripts/meanwhile.sh build.log cargo build --release
+set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
+
+log=$1
+shift
+# not the command's: whoever reads this output must not wait for a last sleep
+while sleep 15 >/dev/null 2>&1; do
+    printf '          %d s: %s\n' "$SECONDS" "$(tail -n 1 "$log" | tr -c ' -~\n' ' ' | cut -c 1-60)"
+done &
+trap 'kill $! 2>/dev/null' EXIT
+"$@" >>"$log" 2>&1 </dev/null
