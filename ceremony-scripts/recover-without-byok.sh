@@ -264,6 +264,19 @@ shamir() {
 sys.path.insert(0, sys.argv.pop(1))
 runpy.run_module("shamir_mnemonic.cli", run_name="__main__", alter_sys=True)' "$room/lib" recover 2>&1
 }
+# Whether byok could have dealt a share whose checksum holds: one group, any quorum of at least two, iteration
+# exponent 0. Exponent 15 would take 328 million iterations, and one share decides it for all.
+could_be_dealt() {
+    "${python[@]}" -c 'import sys
+sys.path.insert(0, sys.argv[1])
+from shamir_mnemonic.share import Share
+try:
+    s = Share.from_mnemonic(sys.stdin.read())
+except Exception:
+    sys.exit(0)
+as_dealt = s.extendable and s.iteration_exponent == 0 and s.group_count == 1 and s.group_index == 0
+sys.exit(not (as_dealt and s.member_threshold > 1))' "$room/lib" 2>/dev/null
+}
 shares=()
 escrow_key=
 while [ -z "$escrow_key" ]; do
@@ -277,6 +290,10 @@ while [ -z "$escrow_key" ]; do
     share=${words[*]}
     if [ ${#words[@]} -ne 33 ]; then
         ask answer "That was ${#words[@]} words, not 33. Enter to type the share again: "
+        continue
+    fi
+    if ! printf '%s\n' "$share" | could_be_dealt; then
+        ask answer 'Not taken: byok never dealt such a share. Enter for the same or another custodian: '
         continue
     fi
     said=$(printf '%s\n' ${shares[@]+"${shares[@]}"} "$share" | shamir) || true

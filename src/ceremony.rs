@@ -31,6 +31,7 @@ mod mistyped;
 mod notes;
 mod outputs;
 pub mod parameters;
+mod pin;
 pub mod preflight;
 pub mod recover;
 pub mod reimport;
@@ -47,6 +48,7 @@ mod typing;
 pub use approval::Approved;
 pub(crate) use import_types::import_type;
 pub use login::log_in;
+pub use pin::look_at_pin_file;
 pub use signer::could_sign;
 
 /// What a finished ceremony leaves behind.
@@ -85,6 +87,8 @@ pub struct Ceremony<'a> {
     /// The record that this ceremony builds on, and what vouches for it.
     previous: Option<&'a Previous>,
     anchor: String,
+    /// The ceremony that made the escrow package that is opened, as the package says.
+    escrow_of: String,
     /// Shares that are with custodians before the record is sealed.
     out_there: escrow::OutThere,
     exceptions: u32,
@@ -138,6 +142,7 @@ impl<'a> Ceremony<'a> {
             signing: signer::Signing::default(),
             previous: approved.previous(),
             anchor: approved.anchor().to_owned(),
+            escrow_of: String::new(),
             out_there: escrow::OutThere::default(),
             exceptions: 0,
             reopenings: 0,

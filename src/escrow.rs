@@ -17,6 +17,7 @@ pub mod slip39;
 
 pub use package::{KeyWrap, Package, PackedKey};
 pub use quorum::{Quorum, Refused, UntrustedShares};
+pub use slip39::NotAShare;
 
 /// Length of an escrow key in bytes.
 pub const ESCROW_KEY_LEN: usize = 32;
@@ -98,6 +99,8 @@ pub struct ShareFile {
     pub words: usize,
     /// Whether they are 33 words of the list and their checksum holds.
     pub holds: bool,
+    /// Why byok never dealt it, where the checksum holds.
+    pub foreign: Option<NotAShare>,
 }
 
 /// Whether this file is a share, or was meant to be one: it begins like those that byok writes, or most of
@@ -117,11 +120,12 @@ pub fn share_file(path: &Path) -> Result<Option<ShareFile>> {
     if !is_share || len == LONGEST_SHARE_FILE {
         return Ok(None);
     }
-    let holds = count == SHARE_WORDS
-        && read_share_file(path).is_ok_and(|words| slip39::Share::from_words(&words).is_ok());
+    let read = share_words(text).ok();
+    let judged = read.map(|words| slip39::Share::as_dealt(&words).err());
     Ok(Some(ShareFile {
         words: count,
-        holds,
+        holds: !matches!(judged, None | Some(Some(NotAShare::Checksum { .. }))),
+        foreign: judged.flatten().filter(|why| !why.is_mistyped()),
     }))
 }
 

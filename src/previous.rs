@@ -33,6 +33,8 @@ pub struct Previous {
     pub keys: Vec<KnownKey>,
     /// Who was dealt which share of its escrow key, if there was one.
     pub dealt: Vec<KnownShare>,
+    /// The same of the records before it that were found, each with its ceremony's id.
+    pub dealt_before: Vec<(String, Vec<KnownShare>)>,
     /// How many of these shares open its escrow.
     pub threshold: Option<u8>,
     /// Its escrow package, if there is one.
@@ -162,6 +164,9 @@ impl Previous {
             key.key_arns = wrapped_before(&followed, &key.fingerprint);
         }
         let kms_keys = verify::materials(directory, &verified, &followed, &[]);
+        let dealt_by = |chain: &Chain| (id(chain), known_shares(chain));
+        let links = followed.links.iter();
+        let dealt_before = links.map(|link| dealt_by(&link.verified.chain)).collect();
         Ok(Self {
             earlier: followed
                 .links
@@ -176,9 +181,10 @@ impl Previous {
             directory: directory.to_owned(),
             head: chain.head,
             sealed: chain.end().at,
-            ceremony: chain.opening().text("ceremony").to_owned(),
+            ceremony: id(chain),
             keys,
             dealt: known_shares(chain),
+            dealt_before,
             threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,
             signer: chain
@@ -213,6 +219,15 @@ impl Previous {
         let of =
             |before: &&ImportBefore| before.fingerprint == fingerprint && before.key_arn == key_arn;
         self.imports.iter().find(of)
+    }
+
+    /// The shares that a ceremony dealt, of this record or one before it; none where it is not known.
+    pub fn dealt_by(&self, ceremony: &str) -> &[KnownShare] {
+        let before = || self.dealt_before.iter().find(|(id, _)| id == ceremony);
+        match self.ceremony == ceremony {
+            true => &self.dealt,
+            false => before().map_or(&[], |(_, dealt)| dealt),
+        }
     }
 
     /// Whose share has this digest.
@@ -317,6 +332,10 @@ fn wrapped_before(followed: &Followed, fingerprint: &Fingerprint) -> Vec<String>
     all.into_iter()
         .find(|arns| !arns.is_empty())
         .unwrap_or_default()
+}
+
+fn id(chain: &Chain) -> String {
+    chain.opening().text("ceremony").to_owned()
 }
 
 fn known_shares(chain: &Chain) -> Vec<KnownShare> {

@@ -1160,7 +1160,7 @@ fn a_pin_comes_from_a_file_or_a_descriptor_with_or_without_a_line_end() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
         return;
     };
-    for (number, end) in ["", "\n", "\r\n"].iter().enumerate() {
+    for (number, end) in ["", "\n", "\r\n", "\n\n"].iter().enumerate() {
         fs::write(room.path("pin"), format!("{PIN}{end}")).unwrap();
         for (pin, run) in [
             ("file:pin", vec!["env"]),
@@ -1177,7 +1177,7 @@ fn a_pin_comes_from_a_file_or_a_descriptor_with_or_without_a_line_end() {
             assert!(!stderr(&output).contains(PIN));
         }
     }
-    assert_eq!(room.objects().len(), 9);
+    assert_eq!(room.objects().len(), 12);
 
     room.plan.label = LABEL.into();
     room.plan.directory = "records/one".into();
@@ -1192,7 +1192,7 @@ fn a_pin_comes_from_a_file_or_a_descriptor_with_or_without_a_line_end() {
             "file:inputs",
             PIN.to_owned(),
             2,
-            "the PIN file inputs is not a regular file",
+            "the PIN file inputs: it is not a regular file",
         ),
         (
             "fd:9",
@@ -1200,12 +1200,7 @@ fn a_pin_comes_from_a_file_or_a_descriptor_with_or_without_a_line_end() {
             2,
             "the PIN from descriptor 9: No such file",
         ),
-        ("file:pin", String::new(), 2, "is empty or longer"),
-        ("file:pin", "\n".into(), 2, "is empty or longer"),
-        ("file:pin", "1".repeat(2000), 2, "is empty or longer"),
-        // One line end is dropped, not two.
-        ("file:pin", format!("{PIN}\n\n"), 3, "CKR_PIN_INCORRECT"),
-        ("file:pin", format!("{PIN} \n"), 3, "CKR_PIN_INCORRECT"),
+        ("file:pin", format!("x{PIN}\n"), 3, "CKR_PIN_INCORRECT"),
     ] {
         fs::write(room.path("pin"), content).unwrap();
         room.plan.pin = pin.into();

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 
 use support::escrow::{
-    another_word, fingerprint, forged, head, room, shares, swapped, table, with_word, wrapped,
+    another_word, fingerprint, forged, head, room, shares, slow, swapped, table, with_word, wrapped,
 };
 use support::screen::{Screen, WIPE};
 use support::{Kind, LABEL, Room, Transcript, folded, refused, sha256, stderr};
@@ -736,12 +736,18 @@ fn a_first_share_of_another_ceremony_is_put_aside_for_all_others() {
     let foreign = words_of(&shares(&other.path("shares"))[1].1);
     // no record that knows the shares: the first one decides what the others must be
     let package = old.path("records/one/escrow-package.json");
+    let before = fingerprint(&old.transcript("records/one"));
+    new.plan.top_more = "reuse_escrow = \"a test\"\n".into();
+    new.plan.key_more = format!("fingerprint = \"{before}\"\n");
     new.plan.more = format!(
         "[recover]\nshares = \"typed\"\npackage = \"{}\"\n",
         package.display()
     );
     let mut screen = start(&new);
-    type_head(&mut screen, &head(&old.path("records/one")));
+    screen.answer(WHO, "Mallory");
+    type_from(&mut screen, "Mallory", &words_of(&slow(&dealt[1])), 1);
+    screen.expect("its iteration exponent is 15");
+    screen.expect("it was not taken");
     screen.answer(WHO, "Bob");
     type_from(&mut screen, "Bob", &foreign, 1);
     let first = words_of(&dealt[0]);
@@ -753,6 +759,31 @@ fn a_first_share_of_another_ceremony_is_put_aside_for_all_others() {
     screen.answer(&asks("Ada", 1), "aside");
     screen.answer(WHO, "Bob");
     screen.answer("Type aside to put it aside, Enter to keep it: ", "aside");
+    screen.expect("none yet");
+    for (name, at) in [("Ada", 0), ("Carol", 2)] {
+        screen.answer(WHO, name);
+        type_from(&mut screen, name, &words_of(&dealt[at]), 1);
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    same_bytes(&old, &new);
+}
+
+/// The package stands at a path, and the record that the plan names knows its shares all the same.
+#[test]
+fn a_typed_share_that_the_record_does_not_know_is_named_before_the_others_come() {
+    let Some((old, mut new, dealt)) = loss(2, 3) else {
+        return;
+    };
+    let package = old.path("records/one/escrow-package.json");
+    new.plan.more = format!(
+        "[recover]\nshares = \"typed\"\npackage = \"{}\"\n",
+        package.display()
+    );
+    let mut screen = start(&new);
+    type_head(&mut screen, &head(&old.path("records/one")));
+    screen.answer(WHO, "Mallory");
+    type_from(&mut screen, "Mallory", &words_of(&slow(&dealt[1])), 1);
+    screen.expect("it is none of those that the previous record dealt");
     screen.expect("none yet");
     for (name, at) in [("Ada", 0), ("Carol", 2)] {
         screen.answer(WHO, name);

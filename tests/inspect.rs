@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 
 use serde_json::{Value, json};
-use support::escrow::{another_word, nowhere, room, shares, telling, with_word};
+use support::escrow::{another_word, nowhere, room, shares, slow, telling, with_word};
 use support::{ARN, Kind, LABEL, Room, refused, sha256, stderr, stdout};
 
 const ID: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -191,6 +191,10 @@ fn a_share_file_is_named_and_nothing_of_it_is_told() {
     secrets.push(word_four.into_bytes());
     secrets.push(sha256(own.as_bytes()).into_bytes());
     let empty = tempfile::tempdir().unwrap();
+    let slow = inspect(&room, &file("slow.txt", &slow(&share)));
+    assert_eq!(slow["checksum"], "ok");
+    let refused = slow["refused"].as_str().unwrap();
+    assert!(refused.contains("iteration exponent is 15"), "{refused}");
     for (path, words, checksum) in table {
         for args in [&["inspect", &path][..], &["inspect", "--json", &path]] {
             let output = room.byok(args).output().unwrap();

@@ -7,8 +7,8 @@ use std::fs;
 use std::process::Output;
 
 use support::escrow::{
-    another_word, builds_on, fingerprint, forged, head, lay, package, reference,
-    reference_recovers, room, shares, swapped, table, with_word, wrapped,
+    another_word, builds_on, fingerprint, forged, head, lay, numbered_as, of_no_group, package,
+    reference, reference_recovers, room, shares, slow, swapped, table, with_word, wrapped,
 };
 use support::forger::forger;
 use support::screen::Screen;
@@ -236,15 +236,16 @@ fn shares_that_are_not_what_was_dealt_are_named_and_recover_nothing() {
             4,
             &["03-brought.txt", "given before, by Security"],
         );
+        let stranger = "none of those that the previous record dealt";
         loss.fails(
             &[a, b, &foreign[2].1],
             4,
-            &["03-brought.txt", "of another set"],
+            &["03-brought.txt", stranger, "[SHARE]", "2 of the shares"],
         );
         loss.fails(
             &[a, &forged(b), c],
             4,
-            &["together they give no escrow key", "[QUORUM]"],
+            &["02-brought.txt", stranger, "[SHARE]"],
         );
         let foreign: Vec<&str> = foreign.iter().map(|(_, words)| words.as_str()).collect();
         loss.fails(
@@ -293,6 +294,115 @@ fn a_forged_share_among_more_than_enough_is_named_and_does_no_harm() {
             serde_json::json!([forger])
         );
     }
+}
+
+/// Another ceremony's share, or one that somebody made: it is put aside by name and derived from by nobody,
+/// and the shares that were dealt serve whatever lies before them.
+#[test]
+fn a_stranger_among_the_share_files_is_named_whatever_the_order() {
+    let Some(mut loss) = Loss::new(Kind::SoftHsm, Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let Some(other) = room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    other.run_well();
+    let [a, b] = [0, 1].map(|at| loss.share(at).to_owned());
+    let strangers = [
+        shares(&other.path("shares"))[0].1.clone(),
+        slow(&a),
+        of_no_group(&a),
+        numbered_as(&loss.shares[2], &a),
+    ];
+    let own = loss.old.path("records/one/escrow-package.json");
+    let by_path = format!(
+        "[recover]\nshares = \"files:brought\"\npackage = \"{}\"\n",
+        own.display()
+    );
+    for (round, stranger) in strangers.iter().enumerate() {
+        for place in [0, 1, 2] {
+            let mut brought = vec![a.as_str(), b.as_str()];
+            brought.insert(place, stranger);
+            loss.recovers(&brought);
+            let transcript = loss.new.transcript("records/one");
+            let named = format!("{:02}-brought.txt", place + 1);
+            let exception = transcript.event("exception")["what"].to_string();
+            assert!(
+                exception.contains(&named) && exception.contains("none of those"),
+                "{exception}"
+            );
+            let met = transcript.event("quorum-met");
+            assert_eq!(met["shares"], serde_json::json!(["Security", "Audit"]));
+            assert_eq!(met["dissenting"], serde_json::json!([named]));
+            assert_eq!(transcript.events("share-used").len(), 2);
+            loss.forget();
+            if round > 0 {
+                break; // the first of each is enough
+            }
+        }
+        loss.fails(
+            &[stranger, &a],
+            4,
+            &[
+                "01-brought.txt",
+                "none of those that the previous record dealt",
+                "[SHARE]",
+            ],
+        );
+        loss.forget();
+        // the package by its path is that record's too
+        if round == 0 {
+            loss.new.plan.more.clone_from(&by_path);
+        }
+    }
+}
+
+/// Where no record knows the shares, what byok never deals is refused at once, and of two that contradict
+/// each other both are named.
+#[test]
+fn without_a_record_forged_shares_are_refused_before_anything_is_derived() {
+    let Some(mut loss) = Loss::new(Kind::SoftHsm, Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let fingerprint = fingerprint(&loss.old.transcript("records/one"));
+    let package = loss.old.path("records/one/escrow-package.json");
+    loss.new.plan.top_more = "reuse_escrow = \"a test\"\n".into();
+    loss.new.plan.key_more = format!("fingerprint = \"{fingerprint}\"\n");
+    loss.new.plan.more = format!(
+        "[recover]\nshares = \"files:brought\"\npackage = \"{}\"\n",
+        package.display()
+    );
+    let [a, b, c] = [0, 1, 2].map(|at| loss.share(at).to_owned());
+    let exponent = "its iteration exponent is 15, and byok deals shares of exponent 0 only";
+    loss.fails(
+        &[&slow(&a), &slow(&b)],
+        4,
+        &["01-brought.txt", exponent, "[SHARE]"],
+    );
+    loss.fails(
+        &[&a, &slow(&b)],
+        4,
+        &["02-brought.txt", exponent, "[SHARE]"],
+    );
+    loss.fails(
+        &[&of_no_group(&a), &b],
+        4,
+        &[
+            "01-brought.txt",
+            "a group that its own set does not have",
+            "[SHARE]",
+        ],
+    );
+    loss.fails(
+        &[&numbered_as(&c, &a), &a, &b],
+        4,
+        &[
+            "02-brought.txt",
+            "01-brought.txt gave another share of the same number",
+            "[SHARE]",
+        ],
+    );
+    loss.recovers(&[&a, &c]);
 }
 
 #[test]

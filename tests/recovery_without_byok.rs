@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use expectrl::session::OsSession;
 use expectrl::{Eof, Expect as _, Session};
+use support::escrow::{of_no_group, slow};
 use support::{
     ARN, Kind, LABEL, Room, SHA_1, SHA_256, Transcript, base64, openssl, openssl_check_values,
     refused, stderr,
@@ -729,6 +730,11 @@ fn the_script_refuses_what_does_not_fit() {
     );
     let output = script(&left, &args, &["Yes", &slip, LABEL, &one]);
     refused(&output, 1, &["not enough: 1 good, 2 needed"]);
+    for forged in [slow(&three), of_no_group(&three)] {
+        let answers = ["Yes", &slip, LABEL, &forged, "", &one, "stop"];
+        let says = ["byok never dealt such a share", "not enough: 1 good"];
+        refused(&script(&left, &args, &answers), 4, &says);
+    }
     let output = script(
         &left,
         &args,

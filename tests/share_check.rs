@@ -9,6 +9,7 @@ use std::time::Duration;
 use expectrl::session::OsSession;
 use expectrl::{Eof, Expect as _, Session};
 use serde_json::Value;
+use support::escrow::{of_no_group, slow};
 use support::{Kind, Room, refused, stderr, stdout};
 
 const CUSTODIANS: [&str; 3] = ["Security", "Audit", "Treasury"];
@@ -211,6 +212,21 @@ fn what_is_no_share_of_this_ceremony_exits_4() {
 
     write_share(&room, "short.txt", &words[..32]);
     refused(&against_record("short.txt"), 2, &["32 words"]);
+
+    // Forms of the standard in which byok deals none: with a record, and with nothing to hold it against.
+    for (forged, says) in [
+        (slow(&right), "its iteration exponent is 15"),
+        (
+            of_no_group(&right),
+            "a group that its own set does not have",
+        ),
+    ] {
+        let forged: Vec<&str> = forged.split(' ').collect();
+        write_share(&room, "forged.txt", &forged);
+        let says = [says, "[SHARE]", "byok never dealt it"];
+        refused(&against_record("forged.txt"), 4, &says);
+        refused(&check(&room, &["--share", "forged.txt"]), 4, &says);
+    }
 }
 
 #[test]

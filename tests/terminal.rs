@@ -286,6 +286,8 @@ fn each_pin_typed_is_tried_once() {
     pty.expect("That PIN was wrong.");
     pty.answer(ASK_PIN, "");
     pty.expect("Nothing was typed, nothing was tried.");
+    pty.answer(ASK_PIN, "a-wrong-pin-\u{1b}[C");
+    pty.expect("Nothing was tried: it holds a control character");
     pty.answer(ASK_PIN, PIN);
     let (ended, transcript) = well(pty, &room);
     assert_eq!(logins(&room), ["CKR_PIN_INCORRECT", "CKR_OK"]);

@@ -1,17 +1,11 @@
 //! Logging in: one C_Login for each PIN that a person types, never a PIN tried twice.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
+use super::pin::{self, NotAPin};
 use crate::error::{Error, Result};
 use crate::hsm::{Hsm, Login, TriesLeft};
 use crate::locked::Locked;
 use crate::operator::Operator;
 use crate::plan::PinSource;
-
-/// The longest PIN that is read from a file or descriptor, in bytes, with its line end.
-const LONGEST_PIN: usize = 1024;
 
 /// Logs in as the plan says. Returns how many C_Login it took.
 ///
@@ -23,12 +17,12 @@ pub fn log_in(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> Res
         PinSource::Prompt | PinSource::PromptHalves => log_in_typed(hsm, source, operator),
         PinSource::File(path) => log_in_once(
             hsm,
-            Some(&read_file(path)?),
+            Some(&pin::read_file(path)?),
             &format!("the PIN in {}", path.display()),
         ),
         PinSource::Descriptor(fd) => log_in_once(
             hsm,
-            Some(&read_descriptor(*fd)?),
+            Some(&pin::read_descriptor(*fd)?),
             &format!("the PIN from descriptor {fd}"),
         ),
         PinSource::PinPad => {
@@ -63,9 +57,16 @@ fn log_in_typed(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> R
                 "without people, `pin` in the plan, or --pin, is file:PATH, fd:N or pinpad",
             ));
         };
-        if pin.is_empty() {
-            operator.say(" Nothing was typed, nothing was tried.\n");
-            continue;
+        match pin::judge(&pin) {
+            Ok(_) => {}
+            Err(NotAPin::Empty) => {
+                operator.say(" Nothing was typed, nothing was tried.\n");
+                continue;
+            }
+            Err(why) => {
+                operator.say(&format!(" Nothing was tried: {why}. Type it again.\n"));
+                continue;
+            }
         }
         logins += 1;
         match hsm.login(Some(&pin))? {
@@ -112,65 +113,14 @@ fn type_pin(source: &PinSource, hsm: &Hsm, operator: &mut dyn Operator) -> Resul
     let (Some(first), Some(second)) = (first, second) else {
         return Ok(None);
     };
+    if first.is_empty() || second.is_empty() {
+        return Locked::zeroed(0).map(Some); // one half is no PIN of two people
+    }
     let mut whole = Locked::zeroed(first.len() + second.len())?;
     let (left, right) = whole.split_at_mut(first.len());
     left.copy_from_slice(&first);
     right.copy_from_slice(&second);
     Ok(Some(whole))
-}
-
-fn read_file(path: &Path) -> Result<Locked> {
-    let cannot = |e: std::io::Error| Error::usage(format!("the PIN file {}: {e}", path.display()));
-    // O_NONBLOCK so that a FIFO without a writer is refused instead of waited for.
-    let mut options = File::options();
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        options.read(true),
-        rustix::fs::OFlags::NONBLOCK.bits() as i32,
-    );
-    let mut file = options.open(path).map_err(cannot)?;
-    if !file.metadata().map_err(cannot)?.is_file() {
-        return Err(Error::usage(format!(
-            "the PIN file {} is not a regular file",
-            path.display()
-        ))
-        .hint("for a pipe, use fd:N"));
-    }
-    read_pin(&mut file, &format!("the PIN file {}", path.display()))
-}
-
-fn read_descriptor(fd: i32) -> Result<Locked> {
-    // Through /proc the descriptor is opened anew and safely; a closed one is simply not there.
-    let path = format!("/proc/self/fd/{fd}");
-    let mut file = File::open(path).map_err(|e| {
-        Error::usage(format!("the PIN from descriptor {fd}: {e}")).hint("run with, say, 3<pin.txt")
-    })?;
-    read_pin(&mut file, &format!("the PIN from descriptor {fd}"))
-}
-
-/// Reads straight into locked memory and drops one trailing LF or CRLF.
-fn read_pin(from: &mut impl Read, what: &str) -> Result<Locked> {
-    let mut buffer = Locked::zeroed(LONGEST_PIN)?;
-    let mut len = 0;
-    loop {
-        match from.read(&mut buffer[len..]) {
-            Ok(0) => break,
-            Ok(more) => len += more,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Error::usage(format!("{what}: {e}"))),
-        }
-    }
-    let line = &buffer[..len];
-    let pin = line
-        .strip_suffix(b"\n")
-        .map_or(line, |rest| rest.strip_suffix(b"\r").unwrap_or(rest));
-    let pin_len = pin.len();
-    if pin_len == 0 || len == LONGEST_PIN {
-        return Err(Error::usage(format!(
-            "{what} is empty or longer than {} bytes",
-            LONGEST_PIN - 1
-        )));
-    }
-    buffer.truncated(pin_len)
 }
 
 fn wrong_pin(what: &str) -> Error {

@@ -1,18 +1,21 @@
 //! Shares and package coming back: the shares from files, or [typed](super::typing) by custodians.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Ceremony, Error, Result, recover, screens, words};
 use crate::escrow::package;
-use crate::escrow::slip39::Share;
 use crate::escrow::slip39::words::Words;
+use crate::escrow::slip39::{MOST_SHARES, Share};
 use crate::escrow::{self, Package, PackedKey, Quorum, Refused, UntrustedShares, share_digest};
-use crate::plan::{PackageSource, RecoverPlan, ShareSource};
+use crate::plan::{RecoverPlan, ShareSource};
 use crate::previous::KnownShare;
 use crate::transcript::{Event, ShareUsed};
 
 pub(super) const STRANGER: &str = "it is none of those that the previous record dealt";
+
+/// More files than this are no shares that custodians brought.
+const MOST_FILES: usize = 4 * MOST_SHARES as usize;
 
 impl Ceremony<'_> {
     fn recover_plan(&self) -> Result<&RecoverPlan> {
@@ -25,10 +28,12 @@ impl Ceremony<'_> {
     /// The escrow package from where the plan says.
     pub(super) fn escrow_package(&mut self) -> Result<Package> {
         let source = self.recover_plan()?.package.clone();
-        match recover::package_at_hand(&source, self.previous)? {
-            Some(package) => Ok(package),
-            None => self.type_package(),
-        }
+        let package = match recover::package_at_hand(&source, self.previous)? {
+            Some(package) => package,
+            None => self.type_package()?,
+        };
+        self.escrow_of.clone_from(&package.ceremony);
+        Ok(package)
     }
 
     /// Row by row from the printed text; each row has a check of its own.
@@ -87,17 +92,12 @@ impl Ceremony<'_> {
 
     /// Shares until they are enough and agree.
     pub(super) fn collect_quorum(&mut self) -> Result<Quorum> {
-        let quorum = match self.recover_plan()?.shares.clone() {
-            ShareSource::Files(directory) => {
-                let shares = self.read_shares(&directory)?;
-                let quorum = shares.validate()?;
-                self.refuse_strangers(&shares, &quorum)?;
-                quorum
-            }
+        let (quorum, strangers) = match self.recover_plan()?.shares.clone() {
+            ShareSource::Files(directory) => self.read_quorum(&directory)?,
             ShareSource::Typed => {
                 let typed = self.type_quorum();
                 self.operator.wipe(); // the last custodian's words, however it ended
-                typed?
+                (typed?, Vec::new())
             }
         };
         for name in &quorum.dissenters {
@@ -107,86 +107,76 @@ impl Ceremony<'_> {
         }
         self.record.transcript.append(&Event::QuorumMet {
             shares: quorum.names.clone(),
-            dissenting: quorum.dissenters.clone(),
+            dissenting: [quorum.dissenters.clone(), strangers].concat(),
         })?;
         Ok(quorum)
     }
 
-    /// Whether shares must be those that the previous record dealt: the package is that record's too.
-    fn knows_shares(&self) -> bool {
-        let of_record = |recover: &RecoverPlan| recover.package == PackageSource::Record;
-        self.plan.recover.as_ref().is_some_and(of_record)
-            && self
-                .previous
-                .as_ref()
-                .is_some_and(|previous| !previous.dealt.is_empty())
-    }
-
-    pub(super) fn is_stranger(&self, share: &Words) -> bool {
-        self.knows_shares() && self.dealt(share).is_none()
-    }
-
-    /// A quorum of another escrow opens nothing here; better said by name than by the HSM.
-    fn refuse_strangers(&self, shares: &UntrustedShares, quorum: &Quorum) -> Result<()> {
-        for (name, share) in shares.each() {
-            let counts = quorum.names.iter().any(|of_quorum| of_quorum == name);
-            if counts && self.is_stranger(&share.words()?) {
-                return Err(Error::mismatch(format!("the share {name}: {STRANGER}"))
-                    .check("SHARE")
-                    .hint("shares, package and `previous` must be of one ceremony: compare the ids on the forms"));
-            }
-        }
-        Ok(())
-    }
-
-    fn read_shares(&mut self, directory: &Path) -> Result<UntrustedShares> {
-        let cannot =
-            |e: std::io::Error| Error::usage(format!("the shares in {}: {e}", directory.display()));
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(directory).map_err(cannot)? {
-            paths.push(entry.map_err(cannot)?.path());
-        }
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-        paths.sort();
-        if paths.is_empty() {
-            return Err(Error::usage(format!(
-                "there are no share files (*.txt) in {}",
-                directory.display()
-            )));
-        }
-        let mut shares = UntrustedShares::default();
-        for path in paths {
-            let typed = escrow::read_share_file(&path)?;
-            let name = self.name_of(&typed, &super::file_name(&path));
-            let share = Share::from_words(&typed).map_err(|why| {
-                Error::mismatch(format!(
-                    "the share file {}: {}",
-                    path.display(),
-                    screens::suspects(&why)
-                ))
+    /// The shares in the files of a directory, and which of the files are put aside: the record does not
+    /// know them.
+    fn read_quorum(&mut self, directory: &Path) -> Result<(Quorum, Vec<String>)> {
+        let (shares, strangers) = self.read_shares(directory)?;
+        if !strangers.is_empty() && shares.missing() != Some(0) {
+            let left = shares.names().len();
+            return Err(Error::mismatch(format!("{}: {STRANGER}", strangers.join(", ")))
                 .check("SHARE")
-            })?;
+                .hint(format!("without it {left} of the shares that were dealt are here, and they are not enough"))
+                .hint("shares, package and `previous` must be of one ceremony: compare the ids on the forms"));
+        }
+        for name in &strangers {
+            self.note(&format!("{name} was put aside: {STRANGER}"))?;
+        }
+        self.operator.go_on()?;
+        Ok((shares.validate()?, strangers))
+    }
+
+    fn read_shares(&mut self, directory: &Path) -> Result<(UntrustedShares, Vec<String>)> {
+        let (mut shares, mut strangers) = (UntrustedShares::default(), Vec::new());
+        for path in share_files(directory)? {
+            self.operator.go_on()?;
+            let unfit = |why: String| {
+                Error::mismatch(format!("the share file {}: {why}", path.display())).check("SHARE")
+            };
+            let typed = escrow::read_share_file(&path)?;
+            let file = super::file_name(&path);
+            let share = match Share::as_dealt(&typed) {
+                Err(why) if why.is_mistyped() => return Err(unfit(screens::suspects(&why))),
+                _ if self.is_stranger(&typed) => {
+                    strangers.push(file);
+                    continue;
+                }
+                share => share.map_err(|why| unfit(screens::suspects(&why)))?,
+            };
+            let name = self.name_of(&typed, &file);
             let taken = shares.add(&name, share);
             taken.map_err(|why| {
-                Error::mismatch(format!(
-                    "the share file {}: {}",
-                    path.display(),
-                    refused(&why)
-                ))
-                .check("SHARE")
+                unfit(refused(&why))
+                    .hint("no record knows the shares here: which of the two is the stranger, the ceremony ids on the forms tell")
             })?;
             self.used(&name, &name, &typed)?;
         }
-        Ok(shares)
+        Ok((shares, strangers))
     }
 
-    /// What the previous record says of this share.
+    /// The shares that the ceremony of the package dealt, as far as a record tells them.
+    fn known_shares(&self) -> &[KnownShare] {
+        self.previous
+            .map_or(&[], |previous| previous.dealt_by(&self.escrow_of))
+    }
+
+    /// Whether the record knows all shares, and this is none of them.
+    pub(super) fn is_stranger(&self, share: &Words) -> bool {
+        !self.known_shares().is_empty() && self.dealt(share).is_none()
+    }
+
+    /// What the record says of this share.
     fn dealt(&self, share: &Words) -> Option<&KnownShare> {
-        let previous = self.previous.as_ref()?;
-        previous.custodian_of(&words::hex(&share_digest(&previous.ceremony, share)))
+        let sha256 = words::hex(&share_digest(&self.escrow_of, share));
+        let mut known = self.known_shares().iter();
+        known.find(|known| known.sha256 == sha256)
     }
 
-    /// The custodian that the previous record names for this share, else who brought it.
+    /// The custodian that the record names for this share, else who brought it.
     pub(super) fn name_of(&self, typed: &Words, brought_by: &str) -> String {
         self.dealt(typed)
             .map_or_else(|| brought_by.to_owned(), |share| share.custodian.clone())
@@ -205,14 +195,41 @@ impl Ceremony<'_> {
     }
 }
 
+/// The share files of a directory, in the order of their names.
+fn share_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let cannot =
+        |e: std::io::Error| Error::usage(format!("the shares in {}: {e}", directory.display()));
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(cannot)? {
+        paths.push(entry.map_err(cannot)?.path());
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.sort();
+    match paths.len() {
+        0 => Err(Error::usage(format!(
+            "there are no share files (*.txt) in {}",
+            directory.display()
+        ))),
+        1..=MOST_FILES => Ok(paths),
+        many => Err(Error::usage(format!(
+            "there are {many} files (*.txt) in {}, and a set has at most {MOST_SHARES} shares",
+            directory.display()
+        ))
+        .hint("let shares name a directory that holds the share files and nothing else")),
+    }
+}
+
 /// Why a share is not taken, for people.
 pub(super) fn refused(why: &Refused) -> String {
     match why {
-        Refused::OtherSet => {
-            "this share is of another set than those before; it was not taken".into()
+        Refused::OtherSet { than } => {
+            format!("this share is of another set than that of {than}; it was not taken")
         }
         Refused::Repeated { by } => {
             format!("this very share was given before, by {by}; it was not taken")
         }
+        Refused::Contradicts { by } => format!(
+            "{by} gave another share of the same number, and only one of the two was dealt; it was not taken"
+        ),
     }
 }

@@ -4,8 +4,8 @@
 use super::shares::{STRANGER, refused};
 use super::{Ceremony, Error, Result, screens, words};
 use crate::error::Exit;
-use crate::escrow::slip39::Share;
 use crate::escrow::slip39::words::{Words, number_of};
+use crate::escrow::slip39::{NotAShare, Share};
 use crate::escrow::{Quorum, SHARE_WORDS, UntrustedShares};
 
 /// The words that all shares of a set begin with, and the one that tells them apart.
@@ -96,7 +96,8 @@ impl Ceremony<'_> {
         if self.is_stranger(typed) {
             return Err(format!("{STRANGER}; it was not taken"));
         }
-        let share = Share::from_words(typed).map_err(|why| screens::suspects(&why))?;
+        let share = Share::as_dealt(typed)
+            .map_err(|why| format!("{}; it was not taken", screens::suspects(&why)))?;
         let name = self.name_of(typed, custodian);
         shares.add(&name, share).map_err(|why| refused(&why))?;
         Ok(name)
@@ -167,7 +168,10 @@ impl Ceremony<'_> {
                     }
                 }
             }
-            let Err(why) = Share::from_words(&typed) else {
+            let Some(why) = Share::from_words(&typed)
+                .err()
+                .filter(NotAShare::is_mistyped)
+            else {
                 return Ok(Some(typed));
             };
             let Some(again) = self.type_row_again(typist, &mut typed, &why)? else {

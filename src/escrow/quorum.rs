@@ -14,10 +14,18 @@ pub struct UntrustedShares {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
     /// It is of another set than those taken before.
-    OtherSet,
-    /// This very share was brought before, by this person.
+    OtherSet {
+        /// Who brought the first of those.
+        than: String,
+    },
+    /// This very share was brought before.
     Repeated {
         /// Who brought it first.
+        by: String,
+    },
+    /// Another share of this number was brought before: only one of the two can have been dealt.
+    Contradicts {
+        /// Who brought the other.
         by: String,
     },
 }
@@ -37,17 +45,18 @@ impl UntrustedShares {
     /// # Errors
     /// Another set, or the same share again; those taken before stay.
     pub fn add(&mut self, name: &str, share: Share) -> std::result::Result<(), Refused> {
-        if let Some((_, first)) = self.shares.first()
+        if let Some((than, first)) = self.shares.first()
             && !share.is_of_set(first)
         {
-            return Err(Refused::OtherSet);
+            return Err(Refused::OtherSet { than: than.clone() });
         }
-        if let Some((by, _)) = self
-            .shares
-            .iter()
-            .find(|(_, taken)| taken.member == share.member)
-        {
-            return Err(Refused::Repeated { by: by.clone() });
+        let of_number = |(_, taken): &&(String, Share)| taken.member == share.member;
+        if let Some((by, taken)) = self.shares.iter().find(of_number) {
+            let by = by.clone();
+            return Err(match taken.is_same(&share) {
+                true => Refused::Repeated { by },
+                false => Refused::Contradicts { by },
+            });
         }
         self.shares.push((name.to_owned(), share));
         Ok(())
@@ -87,13 +96,10 @@ impl UntrustedShares {
     /// # Errors
     /// Exit 4 where they are too few, or no quorum among them gives a secret with its digest.
     pub fn validate(&self) -> Result<Quorum> {
-        let Some(threshold) = self
-            .shares
-            .first()
-            .map(|(_, share)| usize::from(share.threshold))
-        else {
+        let Some((_, first)) = self.shares.first() else {
             return Err(Error::mismatch("no share was given"));
         };
+        let threshold = usize::from(first.threshold);
         if self.shares.len() < threshold {
             return Err(Error::mismatch(format!(
                 "{} shares, {threshold} are needed",
@@ -104,9 +110,13 @@ impl UntrustedShares {
         }
         let mut best: Option<(Locked, Vec<usize>)> = None;
         for chosen in Choices::new(self.shares.len(), threshold) {
+            let on_it = |agreeing: &[usize]| chosen.iter().all(|at| agreeing.contains(at));
+            if best.as_ref().is_some_and(|(_, agreeing)| on_it(agreeing)) {
+                continue; // the same polynomial again
+            }
             let quorum: Vec<&Share> = chosen.iter().map(|at| &self.shares[*at].1).collect();
-            let secret = match slip39::combine(&quorum, b"") {
-                Ok(secret) => secret,
+            let encrypted = match slip39::encrypted(&quorum) {
+                Ok(encrypted) => encrypted,
                 Err(NotASecret::Memory) => {
                     return Err(Error::machine("no locked memory for the escrow key"));
                 }
@@ -118,13 +128,13 @@ impl UntrustedShares {
                 .is_none_or(|(_, before)| before.len() < agreeing.len())
             {
                 let whole = agreeing.len() == self.shares.len();
-                best = Some((secret, agreeing));
+                best = Some((encrypted, agreeing));
                 if whole {
                     break;
                 }
             }
         }
-        let (secret, agreeing) = best.ok_or_else(|| {
+        let (encrypted, agreeing) = best.ok_or_else(|| {
             Error::mismatch("the shares are of one set, but together they give no escrow key")
                 .check("QUORUM")
                 .hint("at least one of them is not what was dealt: put one aside, and take another custodian")
@@ -138,7 +148,7 @@ impl UntrustedShares {
             of.map(|(_, (name, _))| name.clone()).collect()
         };
         Ok(Quorum {
-            secret,
+            secret: slip39::decrypt(encrypted, first.set, b"")?,
             names: named(true),
             dissenters: named(false),
         })
@@ -284,7 +294,16 @@ mod tests {
             shares.add("b", again(&dealt[0])),
             Err(Refused::Repeated { by: "a".into() })
         );
-        assert_eq!(shares.add("b", again(&other[1])), Err(Refused::OtherSet));
+        let than = "a".into();
+        assert_eq!(
+            shares.add("b", again(&other[1])),
+            Err(Refused::OtherSet { than })
+        );
+        let by = "a".into();
+        assert_eq!(
+            shares.add("b", forged(&dealt[0])),
+            Err(Refused::Contradicts { by })
+        );
         shares.add("b", again(&dealt[1])).unwrap();
         assert!(shares.validate().is_ok());
     }
@@ -307,5 +326,24 @@ mod tests {
         let quorum = shares.validate().unwrap();
         assert_eq!(quorum.dissenters, ["liar"]);
         assert_eq!(quorum.escrow_key()[..], [9; 32]);
+    }
+    /// Whoever is wrong is found without deriving a key from every quorum that could be tried.
+    #[test]
+    fn one_forged_share_among_many_is_named_wherever_it_stands() {
+        let dealt = slip39::deal(&[9; 32], 4, 8).unwrap();
+        for liar in [0, 7] {
+            let mut shares = UntrustedShares::default();
+            for (at, share) in dealt.iter().enumerate() {
+                let brought = if at == liar {
+                    forged(share)
+                } else {
+                    again(share)
+                };
+                shares.add(&at.to_string(), brought).unwrap();
+            }
+            let quorum = shares.validate().unwrap();
+            assert_eq!(quorum.dissenters, [liar.to_string()]);
+            assert_eq!(quorum.escrow_key()[..], [9; 32]);
+        }
     }
 }

@@ -43,6 +43,10 @@ const DIGEST_LEN: usize = 4;
 const ITERATIONS: u32 = 2500;
 const ROUNDS: u8 = 4;
 
+/// The highest iteration exponent that is read, which is that of the official vectors. The standard goes to
+/// 15, 328 million iterations, and one share decides it for all.
+const MOST_EXPONENT: u8 = 3;
+
 /// What all shares of one secret have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Set {
@@ -88,8 +92,21 @@ pub enum NotAShare {
     Padding,
     /// More groups needed than there are.
     Groups,
+    /// Its own group is none of those that there are.
+    Group,
+    /// This iteration exponent is higher than is read, or than byok deals.
+    Exponent(u8),
+    /// Of a form of the standard in which byok deals none.
+    Foreign,
     /// No locked memory.
     Memory,
+}
+
+impl NotAShare {
+    /// Whether words were mistyped: if the checksum holds, typing them again changes nothing.
+    pub fn is_mistyped(&self) -> bool {
+        matches!(self, Self::Checksum { .. })
+    }
 }
 
 /// Why shares do not give a secret.
@@ -141,6 +158,13 @@ impl Share {
         if set.group_threshold > set.group_count {
             return Err(NotAShare::Groups);
         }
+        let group = small(20);
+        if group >= set.group_count {
+            return Err(NotAShare::Group);
+        }
+        if set.iteration_exponent > MOST_EXPONENT {
+            return Err(NotAShare::Exponent(set.iteration_exponent));
+        }
         if words.bits(HEADER * 10, padding) != 0 {
             return Err(NotAShare::Padding);
         }
@@ -150,11 +174,31 @@ impl Share {
         }
         Ok(Self {
             set,
-            group: small(20),
+            group,
             member: small(32),
             threshold: small(36) + 1,
             value,
         })
+    }
+
+    /// Reads a share that byok may have dealt: as [`deal`] does, in one group, any quorum of at least two.
+    ///
+    /// # Errors
+    /// The first thing that makes them no such share.
+    pub fn as_dealt(words: &Words) -> std::result::Result<Self, NotAShare> {
+        let share = Self::from_words(words)?;
+        match share.set {
+            Set {
+                iteration_exponent: exponent @ 1..,
+                ..
+            } => Err(NotAShare::Exponent(exponent)),
+            Set {
+                extendable: true,
+                group_count: 1,
+                ..
+            } if share.threshold >= 2 => Ok(share),
+            _ => Err(NotAShare::Foreign),
+        }
     }
 
     /// The share as words: 33 of them for a secret of 32 bytes.
@@ -183,6 +227,13 @@ impl Share {
         }
         words.seal(self.set.extendable);
         Ok(words)
+    }
+
+    /// Whether both are the same share.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.is_of_set(other)
+            && (self.group, self.member) == (other.group, other.member)
+            && same(&self.value, &other.value)
     }
 
     /// Whether both are shares of one secret, dealt at once.
@@ -251,6 +302,16 @@ pub fn deal(secret: &[u8], threshold: u8, count: u8) -> Result<Vec<Share>> {
 /// Why they do not give one.
 pub fn combine(shares: &[&Share], passphrase: &[u8]) -> std::result::Result<Locked, NotASecret> {
     let first = shares.first().ok_or(NotASecret::TooFew)?;
+    let encrypted = encrypted(shares)?;
+    decrypt(encrypted, first.set, passphrase).map_err(|_| NotASecret::Memory)
+}
+
+/// The same before anything is derived: the encrypted secret, of which its digest vouches.
+///
+/// # Errors
+/// As [`combine`].
+pub fn encrypted(shares: &[&Share]) -> std::result::Result<Locked, NotASecret> {
+    let first = shares.first().ok_or(NotASecret::TooFew)?;
     if shares
         .iter()
         .any(|share| !share.is_of_set(first) || same_group_differs(share, shares))
@@ -278,10 +339,16 @@ pub fn combine(shares: &[&Share], passphrase: &[u8]) -> std::result::Result<Lock
         .iter()
         .map(|(group, value)| (*group, &value[..]))
         .collect();
-    let mut secret = join(&points, first.set.group_threshold)?;
-    feistel(&mut secret, first.set, passphrase, Direction::Decrypt)
-        .map_err(|_| NotASecret::Memory)?;
-    Ok(secret)
+    join(&points, first.set.group_threshold)
+}
+
+/// Derives the secret from what [`encrypted`] gave.
+///
+/// # Errors
+/// Exit 5 where no locked memory can be had.
+pub fn decrypt(mut encrypted: Locked, set: Set, passphrase: &[u8]) -> Result<Locked> {
+    feistel(&mut encrypted, set, passphrase, Direction::Decrypt)?;
+    Ok(encrypted)
 }
 
 fn same_group_differs(share: &Share, shares: &[&Share]) -> bool {

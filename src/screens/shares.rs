@@ -186,6 +186,11 @@ pub fn suspects(why: &NotAShare) -> String {
         NotAShare::Padding | NotAShare::Groups => {
             "the words are of no share that byok deals".into()
         }
+        NotAShare::Group => "it names a group that its own set does not have".into(),
+        NotAShare::Exponent(exponent) => format!(
+            "its iteration exponent is {exponent}, and byok deals shares of exponent 0 only"
+        ),
+        NotAShare::Foreign => "it is a share of the same kind, but none that byok deals".into(),
         NotAShare::Memory => "there is no locked memory for it".into(),
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::ceremony::parameters::Judged;
 use crate::ceremony::reimport::Expected;
-use crate::ceremony::{before, clock, could_sign, parameters, preflight, room};
+use crate::ceremony::{before, clock, could_sign, look_at_pin_file, parameters, preflight, room};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
 use crate::machine::Machine;
@@ -261,14 +261,13 @@ fn pin_source(plan: &Plan, lines: &mut Lines) -> bool {
     let PinSource::File(path) = &plan.hsm.pin else {
         return true;
     };
-    let why = match std::fs::metadata(path) {
-        Ok(kind) if kind.is_file() => return true,
-        Ok(_) => " is not a regular file".to_owned(),
-        Err(e) => format!(": {e}"),
-    };
-    let error = Error::usage(format!("the PIN file {}{why}", path.display()));
-    lines.refuse(State::Wrong, error);
-    false
+    match look_at_pin_file(path) {
+        Ok(()) => true,
+        Err(error) => {
+            lines.refuse(State::Wrong, error);
+            false
+        }
+    }
 }
 
 /// `None` where any import is not ready.

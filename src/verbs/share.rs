@@ -116,16 +116,7 @@ fn judge(typed: &Words, against: &Against, answer: &mut Answer) -> Result<()> {
         Against::Nothing => None,
     };
     answer.rehearsal = matches!(against, Against::Record(previous) if previous.rehearsal);
-    let share = Share::from_words(typed).map_err(|why| not_a_share(&why))?;
-    let set = &share.set;
-    if !set.extendable
-        || (set.iteration_exponent, set.group_count, share.group) != (0, 1, 0)
-        || share.threshold < 2
-    {
-        return Err(mismatch(
-            "this is a share of the same kind, but none that byok deals",
-        ));
-    }
+    let share = Share::as_dealt(typed).map_err(|why| not_a_share(&why))?;
     answer.share = Some(share.member + 1);
     answer.threshold = Some(share.threshold);
     answer.share_sha256 = answer
@@ -170,15 +161,18 @@ fn mismatch(what: impl Into<String>) -> Error {
 }
 
 fn not_a_share(why: &NotAShare) -> Error {
-    if *why == NotAShare::Memory {
-        return Error::machine("there is no locked memory for a share");
+    match why {
+        NotAShare::Memory => Error::machine("there is no locked memory for a share"),
+        NotAShare::Checksum { .. } | NotAShare::Length => mismatch(format!(
+            "these words are no share: {}",
+            screens::suspects(why)
+        ))
+        .hint("nothing is lost: compare with the form letter by letter, and check again")
+        .hint("if it stays so, tell the security officer: this form opens nothing"),
+        foreign => mismatch(screens::suspects(foreign))
+            .hint("its checksum holds, so it was copied well: byok never dealt it")
+            .hint("tell the security officer, and do not bring it to a ceremony"),
     }
-    mismatch(format!(
-        "these words are no share: {}",
-        screens::suspects(why)
-    ))
-    .hint("nothing is lost: compare with the form letter by letter, and check again")
-    .hint("if it stays so, tell the security officer: this form opens nothing")
 }
 
 fn for_people(answer: &Answer, against: &Against) -> String {

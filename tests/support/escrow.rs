@@ -100,12 +100,18 @@ pub fn swapped(share: &str, at: usize) -> String {
 /// made anew.
 pub fn forged(share: &str) -> String {
     let changed = with_word(share, 10, another_word(share, 10));
-    let mut numbers: Vec<u32> = changed
+    resealed(&changed, |_| {})
+}
+
+/// The same with the numbers of its words edited: the first four tell set, group, number and quorum.
+pub fn resealed(share: &str, edit: impl FnOnce(&mut Vec<u32>)) -> String {
+    let mut numbers: Vec<u32> = share
         .split(' ')
         .map(|word| u32::from(number_of(word.as_bytes()).unwrap()))
         .collect();
     let data = numbers.len() - 3;
     numbers.truncate(data);
+    edit(&mut numbers);
     let mut input: Vec<u32> = b"shamir_extendable".iter().map(|b| u32::from(*b)).collect();
     input.extend(&numbers);
     input.extend([0, 0, 0]);
@@ -116,6 +122,23 @@ pub fn forged(share: &str) -> String {
         .map(|number| spelled(*number as u16))
         .collect();
     words.join(" ")
+}
+
+/// A share whose PBKDF2 would take 328 million iterations (iteration exponent 15).
+pub fn slow(share: &str) -> String {
+    resealed(share, |numbers| numbers[1] |= 15)
+}
+
+/// A share of a group that its set does not have.
+pub fn of_no_group(share: &str) -> String {
+    resealed(share, |numbers| numbers[2] |= 1 << 6)
+}
+
+/// The words of one share under the number of another.
+pub fn numbered_as(share: &str, other: &str) -> String {
+    let fourth = other.split(' ').nth(3).unwrap();
+    let number = u32::from(number_of(fourth.as_bytes()).unwrap());
+    resealed(share, |numbers| numbers[3] = number)
 }
 
 fn rs1024(values: &[u32]) -> u32 {

@@ -225,3 +225,33 @@ fn shares_of_one_group_that_ask_for_different_numbers_are_of_different_sets() {
     let refused = combine(&all, b"").err();
     assert_eq!(refused, Some(NotASecret::DifferentSets));
 }
+
+#[test]
+fn what_only_one_share_says_is_held_against_its_own_set_before_anything_is_derived() {
+    let dealt = deal(&secret(), 2, 2).unwrap();
+    let altered = |start: usize, count: usize, value: u16| {
+        let mut words = dealt[0].words().unwrap();
+        words.set_bits(start, count, value);
+        words.seal(words.bits(15, 1) == 1);
+        words
+    };
+    let read = |words: &Words| Share::from_words(words).err();
+    let as_dealt = |words: &Words| Share::as_dealt(words).err();
+    for exponent in 0..16 {
+        let words = altered(16, 4, exponent);
+        let refused = Some(NotAShare::Exponent(exponent as u8));
+        let too_many = exponent > u16::from(MOST_EXPONENT);
+        assert_eq!(read(&words), refused.filter(|_| too_many), "{exponent}");
+        assert_eq!(as_dealt(&words).is_some(), exponent > 0, "{exponent}");
+    }
+    for group in 1..16 {
+        assert_eq!(read(&altered(20, 4, group)), Some(NotAShare::Group));
+    }
+    let two_groups = altered(28, 4, 1);
+    assert_eq!(read(&two_groups), None);
+    for words in [two_groups, altered(15, 1, 0), altered(36, 4, 0)] {
+        assert_eq!(as_dealt(&words), Some(NotAShare::Foreign));
+    }
+    assert_eq!(as_dealt(&dealt[0].words().unwrap()), None);
+    assert!(!NotAShare::Foreign.is_mistyped() && !NotAShare::Exponent(1).is_mistyped());
+}

@@ -13,16 +13,19 @@ use crate::receipts::{
     answer::{Answer, MacAnswer, PublicKeyAnswer},
 };
 use crate::transcript::signature::{self, Signature};
-use crate::{html, transcript, words};
+use crate::{html, screens, transcript, words};
 
 /// A share file: that it is one, and whether it could be typed as it stands.
 pub(super) fn share(path: &Path) -> Result<Option<Facts>> {
     let facts = |share: escrow::ShareFile| {
-        object(json!({
+        let refused = share.foreign.as_ref().map(screens::suspects);
+        let mut facts = object(json!({
             "what": "a share file of byok", "words": share.words,
-            "checksum": if share.holds { "ok" } else { "does not hold" },
+            "checksum": if share.holds { "ok" } else { "does not hold" }, "refused": refused,
             "note": "secret: nothing of it is shown; byok share check tells whose it is",
-        }))
+        }));
+        facts.retain(|_, value| !value.is_null());
+        facts
     };
     Ok(escrow::share_file(path)?.map(facts))
 }

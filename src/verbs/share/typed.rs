@@ -81,7 +81,10 @@ fn type_share(operator: &mut dyn Operator) -> Result<Words> {
         }
     }
     loop {
-        let Err(why) = Share::from_words(&typed) else {
+        let Some(why) = Share::from_words(&typed)
+            .err()
+            .filter(NotAShare::is_mistyped)
+        else {
             return Ok(typed);
         };
         show_mistake(operator, &typed, &why)?;
