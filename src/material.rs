@@ -15,6 +15,11 @@ use crate::plan::open_regular;
 use crate::spec::Spec;
 use crate::wrapping::pkcs8;
 
+mod doubt;
+mod odd;
+
+pub use doubt::Doubt;
+
 /// The longest file of a private key, in bytes: PEM of RSA-4096 has about 3300.
 const LONGEST_PRIVATE: usize = 16 << 10;
 
@@ -47,11 +52,24 @@ pub fn read(path: &Path, spec: Spec) -> Result<Locked> {
     if !spec.is_private() {
         return Ok(bytes);
     }
-    let der = match is_pem(&bytes) {
-        true => pem(&bytes).map_err(|why| unfit_private(path, why))?,
-        false => bytes,
-    };
-    judge_private(path, spec, der)
+    if let Some(odd) = odd::text(path, &bytes) {
+        return Err(odd.refused(path));
+    }
+    match is_pem(&bytes) {
+        true => {
+            let der = pem(&bytes).map_err(|why| unfit_private(path, why))?;
+            judge_private(path, "PEM", spec, der)
+        }
+        false => judge_private(path, "DER", spec, bytes),
+    }
+}
+
+/// Whether a secret looks as if no generator drew it.
+pub fn doubt(spec: Spec, bytes: &[u8]) -> Option<Doubt> {
+    match spec.is_private() {
+        true => None,
+        false => Doubt::of(bytes),
+    }
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -89,12 +107,15 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
 }
 
 /// Cuts zero bytes that some HSMs leave after the structure; anything else there is refused.
-fn judge_private(path: &Path, spec: Spec, der: Locked) -> Result<Locked> {
+fn judge_private(path: &Path, form: &str, spec: Spec, der: Locked) -> Result<Locked> {
     if let Some(why) = named_shape(&der) {
         return Err(unfit_private(path, why));
     }
     let whole =
         pkcs8::der_len(&der).map_err(|_| unfit_private(path, "it is no PKCS#8 structure"))?;
+    if let Some(odd) = odd::structure(path, form, spec, &der[..whole]) {
+        return Err(odd.refused(path));
+    }
     if der[whole..].iter().any(|byte| *byte != 0) {
         return Err(unfit_private(
             path,

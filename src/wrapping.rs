@@ -213,7 +213,7 @@ pub fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Opened> {
         // SoftHSM fills a secret up to a multiple of 8 bytes before it wraps.
         Some(wanted) if len >= wanted && bytes[wanted..].iter().all(|byte| *byte == 0) => wanted,
         Some(wanted) => return Err(refused(format!("{len} bytes instead of {wanted}"))),
-        None => pkcs8::der_len(&bytes[..len])?,
+        None => pkcs8::len_before_zeros(&bytes[..len]).map_err(|e| e.doing("C_WrapKey"))?,
     };
     let full = match spec {
         Spec::Ec(curve) => pkcs8::in_full_length(curve, &bytes[..whole])?,

@@ -375,6 +375,197 @@ fn pem_is_taken_and_every_other_form_of_a_private_key_is_refused_by_name() {
     );
 }
 
+fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
+    let len = value.len();
+    let head = match len {
+        0..0x80 => vec![tag, len as u8],
+        0x80..0x100 => vec![tag, 0x81, len as u8],
+        _ => vec![tag, 0x82, (len >> 8) as u8, len as u8],
+    };
+    [&head[..], value].concat()
+}
+
+/// A PKCS#8 on P-256 put together anew: its version, its private value, and what follows the private key.
+fn p256_as(der: &[u8], version: u8, value: &[u8], behind: &[u8]) -> Vec<u8> {
+    assert_eq!(der.len(), 138); // as openssl writes it
+    let (algorithm, public) = (&der[6..27], &der[68..]);
+    let inner = tlv(0x30, &[&[2, 1, 1], &tlv(4, value)[..], public].concat());
+    let body = [&[2, 1, version], algorithm, &tlv(4, &inner), behind];
+    tlv(0x30, &body.concat())
+}
+
+/// The command of a refusal, run with another name for what it makes.
+fn way_out(room: &Room, said: &str) {
+    let hint = "on an offline machine, to a disk in memory: ";
+    let (_, command) = said.split_once(hint).unwrap_or_else(|| panic!("{said}"));
+    let command = command.lines().next().unwrap();
+    assert!(command.contains("/dev/shm/NEW.p8"), "{command}");
+    let command = command.replace("/dev/shm/NEW.p8", "new.p8");
+    let output = std::process::Command::new("sh")
+        .args(["-e", "-c", &command])
+        .current_dir(room.path(""))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command}: {}", stderr(&output));
+}
+
+/// What other programs write beside PKCS#8 of version 1 by its curve's name. KMS would refuse it after the ceremony.
+#[test]
+fn each_odd_form_of_a_private_key_is_called_by_its_name_and_its_command_makes_it_right() {
+    let Some(mut room) = room(Kind::SoftHsm, "ECC_NIST_P256") else {
+        return;
+    };
+    let mut der = material("ECC_NIST_P256");
+    while der[36] != 0 {
+        der = material("ECC_NIST_P256");
+    }
+    let pem = |der: &[u8]| {
+        let body = support::base64(der);
+        let lines: Vec<&str> = (0..body.len())
+            .step_by(64)
+            .map(|at| &body[at..body.len().min(at + 64)])
+            .collect();
+        format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            lines.join("\n")
+        )
+    };
+    let explicit = {
+        let old = openssl(
+            &["pkey", "-inform", "DER", "-ec_param_enc", "explicit"],
+            &der,
+        );
+        openssl(&["pkcs8", "-topk8", "-nocrypt", "-outform", "DER"], &old)
+    };
+    let value = der[36..68].to_vec();
+    let public = tlv(0x81, &[&[0][..], &der[der.len() - 65..]].concat());
+    let longer = p256_as(&der, 0, &[&[0], &value[..]].concat(), &[]);
+    let shorter = p256_as(&der, 0, &value[1..], &[]);
+    let second = p256_as(&der, 1, &value, &public);
+    let wide = |text: &str, unit: fn(u16) -> [u8; 2]| {
+        text.encode_utf16().flat_map(unit).collect::<Vec<u8>>()
+    };
+    let text = pem(&der);
+    room.plan.key_more = format!("source = \"file:old.key\"\n{REASON}");
+    for (bytes, says) in [
+        (explicit.clone(), "explicit parameters"),
+        (pem(&explicit).into_bytes(), "explicit parameters"),
+        (longer.clone(), "has 33 bytes and not 32"),
+        (pem(&longer).into_bytes(), "has 33 bytes and not 32"),
+        (shorter.clone(), "has 31 bytes and not 32"),
+        (pem(&shorter).into_bytes(), "has 31 bytes and not 32"),
+        (second.clone(), "RFC 5958"),
+        (pem(&second).into_bytes(), "RFC 5958"),
+        (p256_as(&der, 1, &value, &[]), "RFC 5958"),
+        (p256_as(&der, 0, &value, &public), "RFC 5958"),
+        (format!("\u{feff}{text}").into_bytes(), "a byte order mark"),
+        (
+            [&b"\xff\xfe"[..], &wide(&text, u16::to_le_bytes)].concat(),
+            "UTF-16",
+        ),
+        (wide(&text, u16::to_le_bytes), "UTF-16"),
+        (wide(&text, u16::to_be_bytes), "UTF-16"),
+        (text.replace('\n', "").into_bytes(), "all on one line"),
+        (text.replace('\n', " ").into_bytes(), "all on one line"),
+        (text.replace('\n', "\\n").into_bytes(), "all on one line"),
+        (text.replace('\n', "\r").into_bytes(), "all on one line"),
+    ] {
+        let _ = fs::remove_file(room.path("new.p8"));
+        fs::write(room.path("old.key"), &bytes).unwrap();
+        room.plan.key_more = format!("source = \"file:old.key\"\n{REASON}");
+        room.write_plan();
+        let check = room.byok(&["check", "plan.toml"]).output().unwrap();
+        let said = stdout(&check);
+        assert_eq!(check.status.code(), Some(2), "{said}");
+        assert!(said.contains(says), "{says}: {said}");
+        let output = room.run();
+        refused(&output, 2, &[says, "[SOURCE]"]);
+        assert!(room.objects().is_empty());
+        stands_nowhere(&room, &bytes, "old.key");
+        fs::remove_dir_all(room.path("records")).unwrap();
+
+        way_out(&room, &stderr(&output));
+        room.plan.key_more = format!("source = \"file:new.p8\"\n{REASON}");
+        room.write_plan();
+        let check = room.byok(&["check", "plan.toml"]).output().unwrap();
+        let said = stdout(&check);
+        assert!(
+            said.contains("new.p8 holds one of ECC_NIST_P256"),
+            "{says}: {said}"
+        );
+    }
+    room.run_well();
+    let opened = room.openssl_opens(&wrapped("records/one"));
+    assert_eq!(public_key(&opened), public_key(&der));
+}
+
+/// A file of the right length that no generator drew is taken, for it is what it is, and never without a word.
+#[test]
+fn material_that_does_not_look_random_is_told_in_check_and_in_the_record() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.key_more = format!("source = \"file:old.key\"\n{REASON}");
+    let from = |args: &[&str]| openssl(args, &[]).trim_ascii().to_vec();
+    let count: Vec<u8> = (0..32).collect();
+    let half = openssl(&["rand", "16"], &[]);
+    for (number, (bytes, says)) in [
+        (
+            from(&["rand", "-hex", "16"]),
+            "it is hex text, which holds at most 128 bits",
+        ),
+        (
+            from(&["rand", "-base64", "24"]),
+            "it is base64 text, which holds at most 192 bits",
+        ),
+        (
+            b"correct horse battery staple 123".to_vec(),
+            "it is printable text",
+        ),
+        (vec![0xf5; 32], "all its bytes are the same"),
+        (count, "its bytes count up or down"),
+        (half.repeat(2), "it is a block of 16 bytes again and again"),
+        ([&[0; 16][..], &half].concat(), "equal bytes in a row"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        room.plan.label = format!("doubted-{number}");
+        fs::write(room.path("old.key"), &bytes).unwrap();
+        room.write_plan();
+        let check = room.byok(&["check", "plan.toml"]).output().unwrap();
+        let said = stdout(&check);
+        assert!(check.status.success(), "{said}");
+        let warned = said
+            .lines()
+            .find(|line| line.contains("does not look random"));
+        assert!(
+            warned.is_some_and(|line| line.starts_with("WARNING")),
+            "{said}"
+        );
+        assert!(said.contains(says), "{said}");
+        let transcript = room.run_well();
+        let told = exceptions(&transcript);
+        assert!(
+            told.contains("does not look random") && told.contains(says),
+            "{told}"
+        );
+        stands_nowhere(&room, &bytes, "old.key");
+        fs::remove_dir_all(room.path("records")).unwrap();
+    }
+    fs::write(room.path("old.key"), material("SYMMETRIC_DEFAULT")).unwrap();
+    room.plan.label = LABEL.into();
+    room.write_plan();
+    let check = room.byok(&["check", "plan.toml"]).output().unwrap();
+    assert!(
+        !stdout(&check).contains("look random"),
+        "{}",
+        stdout(&check)
+    );
+    let told = exceptions(&room.run_well());
+    assert!(!told.contains("look random"), "{told}");
+}
+
 #[test]
 fn a_file_that_cannot_be_the_material_is_refused_before_anything_is_made() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {

@@ -79,6 +79,15 @@ pub(crate) fn as_planned(key: &KeyPlan, check: &CheckValues) -> Result<()> {
     }
 }
 
+/// What is to be noted of bytes that no generator seems to have drawn.
+pub(crate) fn doubted(key: &KeyPlan, bytes: &[u8]) -> Option<String> {
+    let doubt = material::doubt(key.spec, bytes)?;
+    Some(format!(
+        "the material of the data key {:?} does not look random: {doubt}. Whoever guesses it has the data key",
+        key.label
+    ))
+}
+
 impl Ceremony<'_> {
     /// A key of the token, which stays as it is whatever becomes of the ceremony.
     pub(super) fn take_from_token(&mut self, key: &KeyPlan) -> Result<DataKey> {
@@ -114,6 +123,7 @@ impl Ceremony<'_> {
             key.label,
             path.display()
         ))?;
+        self.notes(&doubted(key, &bytes).into_iter().collect::<Vec<_>>())?;
         let data_key = self
             .hsm_mut()?
             .bring_in_data_key(&bytes, (&key.label, id), key.spec, life)

@@ -23,6 +23,18 @@ pub fn der_len(bytes: &[u8]) -> Result<usize> {
     }
 }
 
+/// The same where nothing but zero bytes stands behind it: whatever else is there belongs to somebody.
+///
+/// # Errors
+/// Exit 3 where no whole SEQUENCE stands there, or bytes behind it that are not zero.
+pub fn len_before_zeros(bytes: &[u8]) -> Result<usize> {
+    let whole = der_len(bytes)?;
+    match bytes[whole..].iter().all(|byte| *byte == 0) {
+        true => Ok(whole),
+        false => Err(Error::hsm("bytes follow the PKCS#8 that are not zero").check("PKCS8")),
+    }
+}
+
 /// What stands in the SEQUENCE that `head` begins with, which may be cut off.
 pub fn content(head: &[u8]) -> Option<&[u8]> {
     match head {
@@ -51,6 +63,58 @@ pub fn throw_away_p256() -> Result<Locked> {
         bytes.copy_from_slice(der.as_bytes());
         return Ok(bytes);
     }
+}
+
+/// The outer form of a PKCS#8.
+pub struct Outline<'a> {
+    /// Its version number, as bytes.
+    version: &'a [u8],
+    /// Where `key` begins.
+    pub start: usize,
+    /// Algorithm and private key.
+    pub key: &'a [u8],
+    /// What the algorithm tells beside its name, such as the curve.
+    pub parameters: &'a [u8],
+    /// What follows the private key: attributes, and in version 2 the public key.
+    rest: &'a [u8],
+}
+
+impl<'a> Outline<'a> {
+    /// Reads the structure that `pkcs8` begins with.
+    pub fn of(pkcs8: &'a [u8]) -> Option<Self> {
+        let (whole, body, _) = element(pkcs8)?;
+        let (version_len, version, after) = element(body)?;
+        let (algorithm_len, algorithm, after) = element(after)?;
+        let (key_len, _, rest) = element(after)?;
+        let (_, _, parameters) = element(algorithm)?;
+        Some(Self {
+            version,
+            start: whole - body.len() + version_len,
+            key: &body[version_len..version_len + algorithm_len + key_len],
+            parameters,
+            rest,
+        })
+    }
+
+    /// Whether it is OneAsymmetricKey (RFC 5958): by its version, or by a public key that only that has.
+    pub fn is_version_2(&self) -> bool {
+        self.version != [0] || matches!(self.rest, [0x81 | 0xa1, ..])
+    }
+
+    /// What stands before `key` in version 1 (RFC 5208), which then ends.
+    pub fn head_of_version_1(&self) -> Vec<u8> {
+        const VERSION: [u8; 3] = [0x02, 1, 0];
+        [
+            header(0x30, VERSION.len() + self.key.len()),
+            VERSION.to_vec(),
+        ]
+        .concat()
+    }
+}
+
+/// The private value of an EC private key, as long as it stands there.
+pub fn private_value(pkcs8: &[u8]) -> Option<&[u8]> {
+    EcParts::of(pkcs8).ok().map(|parts| parts.scalar)
 }
 
 /// What an EC private key consists of: PKCS#8 around RFC 5915.

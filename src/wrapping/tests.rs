@@ -169,6 +169,11 @@ fn zero_bytes_behind_a_private_key_are_cut_off_and_those_before_its_value_put_ba
     let opened = open_wrapped(Spec::P256, &KEK, &wrapped(&short)).unwrap();
     assert_eq!((&opened.bytes[..], opened.appended), (&whole[..], 0));
     assert!(open_wrapped(Spec::P256, &KEK, &wrapped(&[0x31, 0])).is_err());
+    for behind in [&[1][..], &[0, 0, 7], &[0, 0x30, 0]] {
+        let error = open_wrapped(Spec::P256, &KEK, &wrapped(&[&whole[..], behind].concat()));
+        let why = "C_WrapKey: bytes follow the PKCS#8 that are not zero";
+        assert_eq!(error.err().unwrap().what, why);
+    }
 }
 
 #[test]

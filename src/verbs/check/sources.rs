@@ -16,7 +16,7 @@ pub(super) fn files(plan: &Plan, lines: &mut Lines) {
         return lines.refuse(State::Wrong, error);
     }
     for (key, path) in plan.source_files() {
-        lines.judge(file(key, path), |()| {
+        let doubt = lines.judge(file(key, path), |_| {
             format!(
                 "data key {:?}: {} holds one of {}",
                 key.label,
@@ -24,6 +24,9 @@ pub(super) fn files(plan: &Plan, lines: &mut Lines) {
                 key.spec.name()
             )
         });
+        if let Some(doubt) = doubt.flatten() {
+            lines.add(State::Warning, doubt);
+        }
         lines.add(
             State::Warning,
             format!(
@@ -35,10 +38,12 @@ pub(super) fn files(plan: &Plan, lines: &mut Lines) {
     }
 }
 
-fn file(key: &KeyPlan, path: &Path) -> Result<()> {
-    let judge = || {
+/// What is to be doubted of its bytes, if anything.
+fn file(key: &KeyPlan, path: &Path) -> Result<Option<String>> {
+    let judge = || -> Result<Option<String>> {
         let bytes = material::read(path, key.spec)?;
-        source::as_planned(key, &wrapping::check_values(key.spec, &bytes)?)
+        source::as_planned(key, &wrapping::check_values(key.spec, &bytes)?)?;
+        Ok(source::doubted(key, &bytes))
     };
     judge().map_err(|e| e.doing(format!("[[key]] {:?}", key.label)))
 }
