@@ -23,6 +23,7 @@ use crate::wrapping::{Fingerprint, WrappingAlgorithm};
 mod import_type;
 mod raw;
 mod source;
+mod syntax;
 
 pub use source::{InToken, Source};
 
@@ -197,7 +198,7 @@ pub enum PinSource {
     Prompt,
     /// Typed by two people, one half each.
     PromptHalves,
-    /// A file; one trailing LF or CRLF is dropped.
+    /// A file; the line ends at its end are dropped.
     File(PathBuf),
     /// An inherited file descriptor; as for a file.
     Descriptor(i32),

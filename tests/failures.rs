@@ -119,6 +119,80 @@ fn a_wrong_pin_is_tried_once_on_kryoptic() {
     a_wrong_pin_is_tried_once(Kind::Kryoptic);
 }
 
+/// What people save as a PIN beside a PIN. Each would spend a try that the token counts.
+#[test]
+fn what_is_no_pin_is_refused_by_name_before_a_try_is_spent() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let rules = format!("log:{}", room.path("calls.log").display());
+    let Some(()) = room.behind_proxy(&rules) else {
+        return;
+    };
+    room.write_plan();
+    let utf16 = |first: &[u8], wide: fn(u16) -> [u8; 2]| {
+        let units = PIN.encode_utf16().flat_map(wide);
+        [first.to_vec(), units.collect()].concat()
+    };
+    let bytes = |before: &str, after: &str| format!("{before}{PIN}{after}").into_bytes();
+    for (file, why) in [
+        (vec![], "it is empty"),
+        (b"\r\n\n".to_vec(), "it is empty"),
+        (bytes("\u{feff}", "\n"), "a byte order mark"),
+        (utf16(b"\xff\xfe", u16::to_le_bytes), "it is UTF-16"),
+        (utf16(b"\xfe\xff", u16::to_be_bytes), "it is UTF-16"),
+        (utf16(b"", u16::to_le_bytes), "it is UTF-16"),
+        (bytes("", "\0"), "it holds a zero byte"),
+        (
+            bytes("", "\nthe PIN of the test\n"),
+            "it has more than one line",
+        ),
+        (bytes("# PIN\n", ""), "it has more than one line"),
+        (bytes("\"", "\"\n"), "it stands in quotation marks"),
+        (bytes("'", "'"), "it stands in quotation marks"),
+        (
+            bytes("\u{201c}", "\u{201d}"),
+            "it stands in quotation marks",
+        ),
+        (bytes(" ", ""), "it begins or ends with a blank"),
+        (bytes("", " \n"), "it begins or ends with a blank"),
+        (bytes("", "\u{1b}[C"), "a control character"),
+        ([PIN.as_bytes(), b"\xe4"].concat(), "it is not UTF-8 text"),
+        (vec![b'1'; 2000], "it is longer than 1023 bytes"),
+    ] {
+        fs::write(room.path("pin"), &file).unwrap();
+        let doctor = |pin: &str| {
+            let module = room.plan.module.clone();
+            let token = ["--token", "pkcs11:token=ceremony", "--pin", pin];
+            let mut by_shell = std::process::Command::new("sh");
+            let byok = room.byok(&[]);
+            by_shell.envs(
+                byok.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+            by_shell.current_dir(byok.get_current_dir().unwrap());
+            by_shell.args(["-c", "exec \"$0\" \"$@\" 3<pin"]);
+            by_shell.arg(byok.get_program());
+            by_shell.args([&["doctor", "--module", &module][..], &token].concat());
+            by_shell.output().unwrap()
+        };
+        let run = room.run();
+        let check = room.byok(&["check", "plan.toml"]).output().unwrap();
+        assert!(stdout(&check).contains(why), "{}", stdout(&check));
+        for output in [run, check, doctor("file:pin"), doctor("fd:3")] {
+            let said = format!("{}{}", stdout(&output), stderr(&output));
+            assert_eq!(output.status.code(), Some(2), "{why}: {said}");
+            assert!(said.contains(why) && said.contains("[PIN-FORM]"), "{said}");
+            assert!(!said.contains(PIN), "{said}");
+        }
+        assert!(logged(&room, "C_Login").is_empty(), "{why}");
+        assert!(room.objects().is_empty());
+    }
+    fs::write(room.path("pin"), format!("{PIN}\r\n\n")).unwrap();
+    room.run_corrected(&[]);
+    assert_eq!(logged(&room, "C_Login"), ["CKR_OK"]);
+}
+
 #[test]
 fn the_last_pin_try_is_not_made_where_nobody_can_confirm_it() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
@@ -1387,7 +1461,71 @@ fn what_a_plan_cannot_mean_is_exit_2_and_names_it() {
         ),
         (format!("{good}[machina]\n"), "unknown field `machina`"),
         (with("wrap_in", "wrap_inn"), "unknown field `wrap_inn`"),
-        (with("title = ", "title = \"a\"\ntitle = "), "line 2"),
+        (
+            with("title = ", "title = \"a\"\ntitle = "),
+            "line 2: title: duplicate key",
+        ),
+        (
+            with("wrap_in", "name = \"again\"\nwrap_in"),
+            ": name: duplicate key",
+        ),
+        (
+            format!("{good}[hsm]\npin = \"prompt\"\n"),
+            ": [hsm]: duplicate key",
+        ),
+        (
+            with("expires = \"never\"", "expires = 2027-06-01T00:00:00Z"),
+            ": expires is a time, which a plan has in quotation marks",
+        ),
+        (
+            with("expires = \"never\"", "expires = 2027-06-01"),
+            ": expires is a time, which a plan has in quotation marks",
+        ),
+        (
+            with("expires = \"never\"", "expires = never"),
+            ": expires: ",
+        ),
+        (
+            with("keep = \"extractable\"", "keep = true"),
+            ": keep: invalid type: boolean",
+        ),
+        (
+            with("pin = \"file:pin\"", "pin = 4711"),
+            ": pin: invalid type: integer (not shown)",
+        ),
+        (
+            with(
+                "[record]",
+                "[escrow]\nthreshold = 2\ncustodians = \"4711\"\n[record]",
+            ),
+            ": custodians: invalid type: string (not shown)",
+        ),
+        (
+            with(
+                "[record]",
+                "[escrow]\nthreshold = 2\ncustodians = [\n  \"A\",\n  4711,\n]\n[record]",
+            ),
+            ": custodians: invalid type",
+        ),
+        (
+            format!("\u{feff}{good}"),
+            "it begins with a byte order mark",
+        ),
+        (
+            with("arn:aws:kms:eu-west-1", "arn:aws:kms:us-gov-west-1"),
+            "us-gov-west-1 is in aws-us-gov",
+        ),
+        (
+            with("arn:aws:kms:eu-west-1", "arn:aws-eusc:kms:eu-west-1"),
+            "eu-west-1 is in aws",
+        ),
+        (
+            with(
+                "pkcs11:token=ceremony",
+                "pkcs11:token=ceremony?pin-source=file:pin",
+            ),
+            "holds pin-source: that is the path of a PIN",
+        ),
         (
             with("title = \"Payments", "title = \"\\u202ePayments"),
             "cannot be shown",

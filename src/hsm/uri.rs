@@ -22,28 +22,27 @@ impl TokenUri {
     /// Reads `pkcs11:token=…;serial=…;manufacturer=…;model=…`.
     ///
     /// # Errors
-    /// Exit 2 for anything else: another scheme, an attribute that does not name a token, a PIN,
-    /// a slot number, a query part, broken percent encoding, an attribute given twice, none at all.
+    /// Exit 2 for anything else: another scheme, an attribute that does not name a token, a PIN or where
+    /// one stands, a slot number, a query part, broken percent encoding, an attribute given twice, none at
+    /// all. Of what does not belong there the name alone is told: its value may be a secret.
     pub fn parse(text: &str) -> Result<Self> {
-        let refuse = |why: &str| {
-            Error::usage(format!("the token URI {text:?}: {why}"))
-                .hint("write it as `byok plan` does, such as pkcs11:token=ceremony;serial=0a1b2c3d4e5f6071")
-        };
-        let decoded = percent_decode(text).unwrap_or_default().to_lowercase();
-        if decoded.contains("pin-") || decoded.contains(";pin=") || decoded.contains(":pin=") {
-            return Err(Error::usage("the token URI holds a PIN: a plan is shown, printed and recorded")
-                .hint("take the PIN out of the URI, change it if the plan was shown to anyone, and set `pin`"));
-        }
         let attributes = text
             .strip_prefix("pkcs11:")
             .ok_or_else(|| refuse("it must begin with pkcs11:"))?;
-        if attributes.contains('?') {
-            return Err(refuse(
-                "no query part is allowed: the module is named by `module`",
-            ));
+        let (path, query) = match attributes.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (attributes, None),
+        };
+        let of_query = query.into_iter().flat_map(|query| query.split('&'));
+        path.split(';').chain(of_query).try_for_each(no_pin)?;
+        if let Some(query) = query {
+            return Err(refuse(&format!(
+                "{}no query part is allowed: the module is named by `module`",
+                named(query)
+            )));
         }
         let mut uri = Self::default();
-        for attribute in attributes.split(';') {
+        for attribute in path.split(';') {
             let (name, value) = attribute
                 .split_once('=')
                 .ok_or_else(|| refuse("each attribute needs a name and a value"))?;
@@ -57,7 +56,12 @@ impl TokenUri {
                         "slot numbers change when a token is added; use label and serial",
                     ));
                 }
-                _ => return Err(refuse("one of its attributes does not name a token")),
+                _ => {
+                    return Err(refuse(&format!(
+                        "{}an attribute that does not name a token",
+                        named(attribute)
+                    )));
+                }
             };
             let value = percent_decode(value).ok_or_else(|| refuse("broken percent encoding"))?;
             if value.is_empty() || !words::is_printable(&value) {
@@ -70,6 +74,40 @@ impl TokenUri {
             }
         }
         Ok(uri)
+    }
+}
+
+fn refuse(why: &str) -> Error {
+    Error::usage(format!("the token URI: {why}"))
+        .hint("write it as `byok plan` does, such as pkcs11:token=ceremony;serial=0a1b2c3d4e5f6071")
+}
+
+/// Attribute names decide, in path and query alike; what stands in a label is a label.
+fn no_pin(attribute: &str) -> Result<()> {
+    let name = attribute.split('=').next().unwrap_or_default();
+    let name = percent_decode(name).unwrap_or_default();
+    match name.trim().to_ascii_lowercase().as_str() {
+        "pin-value" | "pin" => Err(Error::usage(
+            "the token URI holds a PIN: a plan is shown, printed and recorded",
+        )
+        .hint(
+            "take the PIN out of the URI, change it if the plan was shown to anyone, and set `pin`",
+        )),
+        "pin-source" => Err(Error::usage(
+            "the token URI holds pin-source: that is the path of a PIN, and it belongs into `pin`",
+        )
+        .hint("take it out of the URI, and write pin = \"file:PATH\"")),
+        _ => Ok(()),
+    }
+}
+
+/// The name of an attribute, where it can be one, before what is said of it.
+fn named(attribute: &str) -> String {
+    let name = attribute.split('=').next().unwrap_or_default();
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '-';
+    match !name.is_empty() && name.len() < 32 && name.chars().all(is_name) {
+        true => format!("{name}: "),
+        false => String::new(),
     }
 }
 
@@ -133,11 +171,52 @@ mod tests {
         for uri in [
             "pkcs11:token=a?pin-value=4711",
             "pkcs11:token=a;pin-value=4711",
+            "pkcs11:pin-value=4711",
+            "pkcs11:token=a?module-path=/x&pin-value=4711",
+            "pkcs11:token=a;PIN-Value=4711",
+            "pkcs11:token=a;pin%2Dvalue=4711",
+            "pkcs11:token=a;pin=4711",
         ] {
             let error = TokenUri::parse(uri).unwrap_err();
-            assert!(error.line().contains("holds a PIN"));
+            assert!(error.line().contains("holds a PIN"), "{uri}");
             assert!(!error.for_people().contains("4711"));
         }
+        for uri in ["pkcs11:token=a;pin-vlaue=4711", "pkcs11:token=a;4711"] {
+            let error = TokenUri::parse(uri).unwrap_err();
+            assert!(!error.for_people().contains("4711"), "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_pin_is_no_pin() {
+        for uri in [
+            "pkcs11:token=a?pin-source=file:/etc/pin",
+            "pkcs11:token=a;pin-source=file:/etc/pin",
+        ] {
+            let error = TokenUri::parse(uri).unwrap_err();
+            assert!(error.line().contains("the path of a PIN"), "{uri}");
+            assert!(!error.line().contains("holds a PIN"), "{uri}");
+            assert!(error.hints.concat().contains("pin = \"file:PATH\""));
+        }
+    }
+
+    #[test]
+    fn names_decide_and_not_values() {
+        for label in [
+            "spin-hsm",
+            "pin-value",
+            "a;pin-value=1",
+            "?pin-source=",
+            "pin=1",
+        ] {
+            let written = TokenUri {
+                token: Some(label.to_owned()),
+                ..TokenUri::default()
+            };
+            assert_eq!(TokenUri::parse(&written.to_string()).unwrap(), written);
+        }
+        let read = TokenUri::parse("pkcs11:token=spin-hsm;model=pin-pad").unwrap();
+        assert_eq!(read.model.as_deref(), Some("pin-pad"));
     }
 
     #[test]
@@ -146,12 +225,19 @@ mod tests {
             ("token=a", "must begin"),
             ("pkcs11:", "name and a value"),
             ("pkcs11:slot-id=3", "slot numbers change"),
-            ("pkcs11:object=x", "does not name a token"),
+            (
+                "pkcs11:object=x",
+                "object: an attribute that does not name a token",
+            ),
+            (
+                "pkcs11:token=a;id=%01",
+                "id: an attribute that does not name a token",
+            ),
             ("pkcs11:token=a;token=b", "given twice"),
             ("pkcs11:token=%zz", "percent"),
             ("pkcs11:token=%1b", "cannot be shown"),
             ("pkcs11:token=", "empty"),
-            ("pkcs11:token=a?module-path=/x", "query"),
+            ("pkcs11:token=a?module-path=/x", "module-path: no query"),
         ] {
             assert!(
                 TokenUri::parse(uri).unwrap_err().line().contains(why),

@@ -7,6 +7,18 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
+/// Which Regions lie in a partition of their own, by how their names begin. All others lie in `aws`, and in
+/// partitions that are not known yet.
+const PARTITIONS: [(&str, &str); 7] = [
+    ("aws-cn", "cn-"),
+    ("aws-us-gov", "us-gov-"),
+    ("aws-iso", "us-iso-"),
+    ("aws-iso-b", "us-isob-"),
+    ("aws-iso-e", "eu-isoe-"),
+    ("aws-iso-f", "us-isof-"),
+    ("aws-eusc", "eusc-"),
+];
+
 /// The ARN of one KMS key, `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`, in its one spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyArn {
@@ -41,6 +53,23 @@ impl KeyArn {
             account: account.to_owned(),
             key_id: key_id.to_owned(),
         })
+    }
+
+    /// Whether partition and Region can be of one key: an ARN that was put together by hand may name both
+    /// wrongly.
+    ///
+    /// # Errors
+    /// Exit 2 where the Region lies in another partition.
+    pub fn in_its_partition(self) -> Result<KeyArn> {
+        let known = |partition: &str| PARTITIONS.iter().any(|(name, _)| *name == partition);
+        let fits = match partition_of(&self.region) {
+            Some(partition) => partition == self.partition,
+            None => !known(&self.partition),
+        };
+        match fits {
+            true => Ok(self),
+            false => Err(not_in_its_partition(&self.text, &self.region)),
+        }
     }
 
     /// The partition, such as `aws`, `aws-cn` or `aws-us-gov`.
@@ -128,13 +157,28 @@ fn judge_place(text: &str, partition: &str, region: &str, account: &str) -> Resu
     if account.len() != 12 || !account.bytes().all(|c| c.is_ascii_digit()) {
         return Err(refused(text, "has no account of twelve digits"));
     }
-    if region.starts_with("cn-") != (partition == "aws-cn") {
-        return Err(refused(
-            text,
-            "has a Region that is not in its partition (cn-… and aws-cn go together)",
-        ));
+    // Records are read by this rule too, and what they say does not change: see `in_its_partition`.
+    if (partition_of(region) == Some("aws-cn")) != (partition == "aws-cn") {
+        return Err(not_in_its_partition(text, region));
     }
     Ok(())
+}
+
+/// The partition that this Region alone lies in.
+fn partition_of(region: &str) -> Option<&'static str> {
+    let of_region = |(_, begins): &&(&str, &str)| region.starts_with(begins);
+    let found = PARTITIONS.iter().find(of_region);
+    found.map(|(partition, _)| *partition)
+}
+
+fn not_in_its_partition(text: &str, region: &str) -> Error {
+    refused(
+        text,
+        &format!(
+            "has a Region that is not in its partition: {region} is in {}",
+            partition_of(region).unwrap_or("aws")
+        ),
+    )
 }
 
 fn not_an_arn(text: &str) -> Error {
@@ -303,6 +347,44 @@ mod tests {
                 error.what
             );
         }
+    }
+
+    #[test]
+    fn every_region_is_in_one_partition() {
+        let planned = |partition: &str, region: &str| {
+            let text = format!("arn:{partition}:kms:{region}:111122223333:key/{ID}");
+            KeyArn::parse(&text).and_then(KeyArn::in_its_partition)
+        };
+        let places = [
+            ("aws", "eu-west-1"),
+            ("aws", "us-east-1"),
+            ("aws", "il-central-1"),
+            ("aws", "mx-central-1"),
+            ("aws-cn", "cn-northwest-1"),
+            ("aws-us-gov", "us-gov-west-1"),
+            ("aws-iso", "us-iso-east-1"),
+            ("aws-iso-b", "us-isob-east-1"),
+            ("aws-iso-e", "eu-isoe-west-1"),
+            ("aws-iso-f", "us-isof-south-1"),
+            ("aws-eusc", "eusc-de-east-1"),
+        ];
+        for (partition, _) in places {
+            for (home, region) in places {
+                let read = planned(partition, region);
+                match home == partition {
+                    true => assert_eq!(read.unwrap().region(), region),
+                    false => {
+                        let why = format!("not in its partition: {region} is in {home}");
+                        let error = read.unwrap_err();
+                        assert!(error.what.ends_with(&why), "{}", error.what);
+                        assert_eq!(error.exit, Exit::Usage);
+                    }
+                }
+            }
+        }
+        // a partition and an area that do not exist yet
+        assert!(planned("aws-new", "zz-new-1").is_ok() && planned("aws", "zz-new-1").is_ok());
+        assert!(planned("aws-new", "us-gov-west-1").is_err());
     }
 
     #[test]

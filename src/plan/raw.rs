@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     Deliver, EscrowPlan, HsmPlan, ImportAs, ImportPlan, InToken, Keep, KeyPlan, Kind, MOST_KEYS,
     Network, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source, WrapIn,
-    digest, import_type, name, once, record_directory, relative, time,
+    digest, import_type, name, once, record_directory, relative, syntax, time,
 };
 use crate::error::{Error, Result};
 use crate::escrow::package;
@@ -116,9 +116,8 @@ struct RawRecord {
 }
 
 pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Error::usage("not UTF-8 text").hint("save the plan as UTF-8"))?;
-    let raw: RawPlan = toml::from_str(text).map_err(|e| toml_error(text, &e))?;
+    let text = syntax::text(&bytes)?;
+    let raw: RawPlan = toml::from_str(text).map_err(|e| syntax::refused(text, &e))?;
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
     let kind = kind(&raw.kind)?;
     let directory = record_directory(&base, &raw.record.directory)?;
@@ -162,26 +161,6 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
     kind_has_what_it_needs(&plan)?;
     import_type::judge(&plan)?;
     Ok(plan)
-}
-
-/// One line, with the line number instead of TOML's drawing.
-fn toml_error(text: &str, error: &toml::de::Error) -> Error {
-    let line = error
-        .span()
-        .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let place = line
-        .map(|line| format!("line {line}: "))
-        .unwrap_or_default();
-    // A value of the wrong type may be a PIN whose quotation marks were forgotten: it is not repeated.
-    let message = error.message().replace('\n', " ");
-    let message = match (message.split_once('`'), message.rsplit_once('`')) {
-        (Some((before, _)), Some((_, after))) if message.starts_with("invalid") => {
-            format!("{before}(not shown){after}")
-        }
-        _ => message,
-    };
-    Error::usage(format!("{place}{message}"))
-        .hint("`byok plan` writes a commented plan to start from")
 }
 
 fn kind(text: &str) -> Result<Kind> {
@@ -716,7 +695,7 @@ fn fingerprint(text: &str) -> Result<Fingerprint> {
 }
 
 fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<ImportPlan> {
-    let key_arn = KeyArn::parse(&raw.key_arn)?;
+    let key_arn = KeyArn::parse(&raw.key_arn)?.in_its_partition()?;
     if raw.witness_of.is_none() && !arns.insert(key_arn.as_str().to_owned()) {
         return Err(Error::usage(format!(
             "the KMS key {} stands twice in the plan",
