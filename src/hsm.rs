@@ -1,13 +1,19 @@
 //! The only room that knows PKCS#11 (OASIS PKCS#11 v2.40): open a token, make keys, wrap them.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function};
+use cryptoki::context::Function;
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::session::UserType;
-use cryptoki::slot::{Slot, TokenInfo};
+use cryptoki::slot::Slot;
+use cryptoki::types::Version;
+use cryptoki_sys::{
+    CK_TOKEN_INFO, CKF_PROTECTED_AUTHENTICATION_PATH, CKF_TOKEN_INITIALIZED,
+    CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
+};
 use serde::Serialize;
 
 use crate::error::{Error, Exit, Result};
@@ -27,6 +33,7 @@ mod sign;
 mod source;
 pub mod under_way;
 mod unnamed;
+mod unwrap;
 mod uri;
 mod wrap;
 
@@ -42,6 +49,9 @@ pub use wrap::{Transport, Way, WrappingHandle};
 
 /// The check id of every failure after which the session, or its login, is gone.
 const SESSION: &str = "HSM-SESSION";
+
+/// The check id of every key that is not what it was asked to be.
+const ATTRIBUTES: &str = "ATTRIBUTES";
 
 /// Whether the HSM does not answer any more, or not in this session.
 pub fn went_away(error: &Error) -> bool {
@@ -97,8 +107,7 @@ impl Module {
         let whole =
             std::path::absolute(path).map_err(|e| Error::hsm(e.to_string()).doing(doing()))?;
         let context = Context::new(&whole).map_err(|e| fault(e).doing(doing()))?;
-        let threads = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
-        context.initialize(threads).map_err(|e| {
+        context.initialize().map_err(|e| {
             hints_of_environment(fault(e).doing(doing()).hint(
                 "the module did not start: its own configuration is the first thing to look at \
                  (SoftHSM: SOFTHSM2_CONF)",
@@ -109,9 +118,9 @@ impl Module {
             .map_err(|e| fault(e).doing(doing()))?;
         let library = format!(
             "{} {} {}",
-            info.manufacturer_id().trim_end(),
-            info.library_description().trim_end(),
-            info.library_version()
+            padded(&info.manufacturerID),
+            padded(&info.libraryDescription),
+            Version::from(info.libraryVersion)
         );
         Ok(Self {
             path: path.to_owned(),
@@ -126,16 +135,23 @@ impl Module {
     /// # Errors
     /// Exit 3 where the module does not answer.
     pub fn tokens(&self) -> Result<Vec<Token>> {
+        self.look().map(|seen| seen.tokens)
+    }
+
+    /// What is in the slots. One that does not answer is of no concern to the tokens beside it.
+    fn look(&self) -> Result<Seen> {
         let listing = |e| fault(e).doing("listing the tokens");
-        let slots = self.context.get_slots_with_token().map_err(listing)?;
-        let mut tokens = Vec::new();
-        for slot in slots {
-            let info = self.context.get_token_info(slot).map_err(listing)?;
-            if info.token_initialized() {
-                tokens.push(Token::new(slot, &info));
+        let mut seen = Seen::default();
+        for slot in self.context.get_slots_with_token().map_err(listing)? {
+            match self.context.get_token_info(slot) {
+                Ok(info) if info.flags & CKF_TOKEN_INITIALIZED != 0 => {
+                    seen.tokens.push(Token::new(slot, &info));
+                }
+                Ok(_) => seen.free.push(slot),
+                Err(e) => seen.silent.push((slot, fault(e).what)),
             }
         }
-        Ok(tokens)
+        Ok(seen)
     }
 
     /// The one token that the URI names.
@@ -143,19 +159,19 @@ impl Module {
     /// # Errors
     /// Exit 3 where none or more than one matches; the hints list what is there.
     pub fn find(&self, uri: &TokenUri) -> Result<Token> {
-        let all = self.tokens()?;
-        let mut matching: Vec<&Token> = all.iter().filter(|token| token.matches(uri)).collect();
+        self.find_where(uri, |token| token.matches(uri))
+    }
+
+    fn find_where(&self, uri: &TokenUri, wanted: impl Fn(&Token) -> bool) -> Result<Token> {
+        let seen = self.look()?;
+        let mut matching: Vec<&Token> = seen.tokens.iter().filter(|t| wanted(t)).collect();
         let error = match (matching.pop(), matching.len()) {
             (Some(token), 0) => return Ok(token.clone()),
-            (None, _) if all.is_empty() => hints_of_environment(
-                Error::hsm(format!("{uri}: the module shows no initialised token"))
-                    .hint("is the HSM connected, and does the module see its configuration?"),
-            ),
-            (None, _) => hints_of_environment(Error::hsm(format!("{uri}: no token matches"))),
+            (None, _) => hints_of_environment(seen.none_matches(uri)),
             (Some(_), more) => Error::hsm(format!("{uri}: {} tokens match", more + 1))
                 .hint("give label and serial, so that exactly one matches"),
         };
-        Err(all.iter().fold(error, |e, token| {
+        Err(seen.tokens.iter().fold(error, |e, token| {
             e.hint(format!("there is {}", token.uri()))
         }))
     }
@@ -169,7 +185,9 @@ impl Module {
             context: self.context.clone(),
             session: self.session(token)?,
             token: token.clone(),
-            omission: 0,
+            omission: Cell::default(),
+            token_omission: Cell::default(),
+            unwrapping: Cell::default(),
             cipher: 0,
         })
     }
@@ -190,7 +208,7 @@ impl Module {
     pub fn reopen(&self, hsm: &mut Hsm) -> Result<()> {
         // Best effort: a login that outlived what failed would refuse the next C_Login.
         let _ = hsm.session.logout();
-        let token = self.find(&hsm.token.uri())?;
+        let token = self.find_where(&hsm.token.uri(), |token| token.is(&hsm.token))?;
         hsm.session = self.session(&token)?;
         hsm.token = token;
         Ok(())
@@ -237,6 +255,34 @@ pub struct ModuleDescription {
     pub library: String,
 }
 
+/// What the slots of a module hold.
+#[derive(Default)]
+struct Seen {
+    /// Initialised tokens.
+    tokens: Vec<Token>,
+    /// Slots whose token is not initialised.
+    free: Vec<Slot>,
+    /// Slots whose C_GetTokenInfo failed, and how.
+    silent: Vec<(Slot, String)>,
+}
+
+impl Seen {
+    fn none_matches(&self, uri: &TokenUri) -> Error {
+        let error = match self.tokens.is_empty() {
+            true => Error::hsm(format!("{uri}: the module shows no initialised token"))
+                .hint("is the HSM connected, and does the module see its configuration?"),
+            false => Error::hsm(format!("{uri}: no token matches")),
+        };
+        let silent = self.silent.iter();
+        silent.fold(error, |e, (slot, why)| {
+            e.hint(format!(
+                "slot {:#x} tells nothing of its token ({why}): if it holds the one that is meant,                  look at that HSM, and try again",
+                slot.id()
+            ))
+        })
+    }
+}
+
 /// A token as CK_TOKEN_INFO shows it, padding removed and unprintable characters escaped.
 #[derive(Clone, Debug, Serialize)]
 pub struct Token {
@@ -253,21 +299,47 @@ pub struct Token {
     /// Firmware version.
     pub firmware: String,
     #[serde(skip)]
+    written: TokenUri,
+    #[serde(skip)]
     pinpad: bool,
 }
 
+/// The text of a field of fixed length: blanks fill it up, or zero bytes, behind which anything may stand.
+fn padded(field: &[u8]) -> String {
+    let text = field.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text.trim_ascii_end()).into_owned()
+}
+
+/// The same, where a URI can name it.
+fn as_written(field: &[u8]) -> Option<String> {
+    let text = padded(field);
+    let is_utf8 = !text.contains(char::REPLACEMENT_CHARACTER);
+    (is_utf8 && !text.is_empty() && words::is_printable(&text)).then_some(text)
+}
+
 impl Token {
-    fn new(slot: Slot, info: &TokenInfo) -> Self {
-        let clean = |text: &str| words::printable(text.trim_end_matches(['\0', ' ']));
+    fn new(slot: Slot, info: &CK_TOKEN_INFO) -> Self {
+        let clean = |field: &[u8]| words::printable(&padded(field));
         Self {
             slot,
-            token: clean(info.label()),
-            manufacturer: clean(info.manufacturer_id()),
-            model: clean(info.model()),
-            serial: clean(info.serial_number()),
-            firmware: info.firmware_version().to_string(),
-            pinpad: info.protected_authentication_path(),
+            token: clean(&info.label),
+            manufacturer: clean(&info.manufacturerID),
+            model: clean(&info.model),
+            serial: clean(&info.serialNumber),
+            firmware: Version::from(info.firmwareVersion).to_string(),
+            written: TokenUri {
+                token: as_written(&info.label),
+                serial: as_written(&info.serialNumber),
+                ..TokenUri::default()
+            },
+            pinpad: info.flags & CKF_PROTECTED_AUTHENTICATION_PATH != 0,
         }
+    }
+
+    /// Whether it is the same token, in whatever slot it is now.
+    fn is(&self, other: &Self) -> bool {
+        let names = |t: &Self| [&t.token, &t.serial, &t.manufacturer, &t.model].map(String::clone);
+        names(self) == names(other)
     }
 
     fn matches(&self, uri: &TokenUri) -> bool {
@@ -278,14 +350,9 @@ impl Token {
             && same(&uri.model, &self.model)
     }
 
-    /// The URI that a plan should hold: label and serial.
+    /// The URI that a plan should hold: label and serial, as far as they can be written.
     pub fn uri(&self) -> TokenUri {
-        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-        TokenUri {
-            token: given(&self.token),
-            serial: given(&self.serial),
-            ..TokenUri::default()
-        }
+        self.written.clone()
     }
 
     /// Whether the token is software in this computer, by the table of known ones.
@@ -320,8 +387,12 @@ pub struct Hsm {
     context: Context,
     session: Session,
     token: Token,
-    /// The row of `quirks::OMISSIONS` that the module took.
-    omission: usize,
+    /// The row of `quirks::OMISSIONS` that the module took of session objects.
+    omission: Cell<usize>,
+    /// The same of token objects.
+    token_omission: Cell<usize>,
+    /// The row of `quirks::UNWRAPPINGS` that the module took.
+    unwrapping: Cell<usize>,
     /// The row of `quirks::BLOCK_CIPHERS` that the module took.
     cipher: usize,
 }
@@ -341,11 +412,12 @@ impl Hsm {
             .context
             .get_token_info(self.token.slot)
             .map_err(fault)?;
-        Ok(if info.user_pin_locked() {
+        let says = |flag| info.flags & flag != 0;
+        Ok(if says(CKF_USER_PIN_LOCKED) {
             TriesLeft::Locked
-        } else if info.user_pin_final_try() {
+        } else if says(CKF_USER_PIN_FINAL_TRY) {
             TriesLeft::Last
-        } else if info.user_pin_count_low() {
+        } else if says(CKF_USER_PIN_COUNT_LOW) {
             TriesLeft::Low
         } else {
             TriesLeft::NotSaid
@@ -371,7 +443,10 @@ impl Hsm {
             Err(P11Error::Pkcs11(
                 RvError::PinIncorrect | RvError::PinLenRange | RvError::PinInvalid,
                 _,
-            )) => Ok(Login::WrongPin(self.tries_left()?)),
+            )) => Ok(Login::WrongPin(
+                // a token that does not answer that now had the wrong PIN all the same
+                self.tries_left().unwrap_or(TriesLeft::NotSaid),
+            )),
             Err(P11Error::Pkcs11(RvError::PinLocked, _)) => Err(Error::hsm(
                 "logging in: C_Login: CKR_PIN_LOCKED: the token's PIN is locked",
             )
@@ -447,6 +522,33 @@ fn ckr_name(rv: RvError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_ends_where_its_text_ends() {
+        for (field, text) in [
+            (&b"ceremony        "[..], "ceremony"),
+            (b"ceremony\0\0\0\0", "ceremony"),
+            (b"ceremony\0    ", "ceremony"),
+            (b"ceremony  \0\0", "ceremony"),
+            (b"0a\0left over", "0a"),
+            (b"\0\0\0\0", ""),
+        ] {
+            assert_eq!(padded(field), text);
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_written_is_in_no_uri() {
+        assert_eq!(as_written(b"The HSM \0"), Some("The HSM".to_owned()));
+        for field in [
+            &b"\x01\x02\x03    "[..],
+            b"0a\xff1c",
+            b"        ",
+            b"a\x1b[2J",
+        ] {
+            assert_eq!(as_written(field), None);
+        }
+    }
 
     #[test]
     fn failures_carry_the_names_of_the_standard() {

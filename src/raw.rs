@@ -1,16 +1,24 @@
 //! What the compiler cannot check: the one room with `unsafe`, each line with its reason. Memory of the
 //! kernel for secrets (see [`crate::locked`]), memory that is wiped when it is given back, PKCS#11 mechanisms
-//! by number, and what this process was started with (see [`crate::machine::sandbox`]).
+//! by number, three calls of PKCS#11 that the wrapper makes otherwise, and what this process was started with
+//! (see [`crate::machine::sandbox`]).
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{OsString, c_void};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::{fs, io};
 
-use cryptoki::mechanism::MechanismType;
+use cryptoki::context::Function;
+use cryptoki::error::{Error as P11Error, Rv};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::ObjectHandle;
+use cryptoki_sys::{
+    CK_FUNCTION_LIST, CK_INFO, CK_MECHANISM, CK_SESSION_HANDLE, CK_SLOT_ID, CK_TOKEN_INFO, CK_ULONG,
+};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
@@ -136,6 +144,92 @@ pub(crate) fn mechanism_type(number: u64) -> MechanismType {
     // SAFETY: MechanismType is `repr(transparent)` over CK_MECHANISM_TYPE, an unsigned long of 64 bits here,
     // as the assertions above hold it to; every value of it is valid.
     unsafe { std::mem::transmute::<u64, MechanismType>(number) }
+}
+
+/// The functions of a PKCS#11 module, for three calls that the wrapper does not make as they are needed here: it
+/// refuses a token whole for a clock in CK_TOKEN_INFO, and a module for flags in CK_INFO, that nobody here reads;
+/// and it asks C_WrapKey for a length first, to which modules answer too much, too little, or with an operation
+/// that stays active.
+pub(crate) struct Functions {
+    list: CK_FUNCTION_LIST,
+    /// The functions are there as long as this is.
+    _module: cryptoki_sys::Pkcs11,
+}
+
+impl Functions {
+    /// Those of a module that the wrapper has loaded already.
+    pub fn of(module: &Path) -> Result<Self, P11Error> {
+        // SAFETY: the library is loaded, so nothing of it runs now; its symbols have the types of the standard,
+        // which the wrapper relies on too.
+        let module =
+            unsafe { cryptoki_sys::Pkcs11::new(module) }.map_err(P11Error::LibraryLoading)?;
+        if module.C_GetFunctionList.is_err() {
+            return Err(P11Error::MissingSymbol("C_GetFunctionList"));
+        }
+        let mut list = ptr::null_mut();
+        // SAFETY: the symbol is there, and writes one pointer to where it may.
+        let answered = unsafe { module.C_GetFunctionList(&raw mut list) };
+        Rv::from(answered).into_result(Function::GetFunctionList)?;
+        let list = NonNull::new(list).ok_or(P11Error::NullFunctionPointer)?;
+        Ok(Self {
+            // SAFETY: the module's own list, which it must leave in place for everybody; copied here.
+            list: unsafe { list.read() },
+            _module: module,
+        })
+    }
+
+    /// C_GetInfo.
+    pub fn info(&self) -> Result<CK_INFO, P11Error> {
+        let call = self.list.C_GetInfo.ok_or(P11Error::NullFunctionPointer)?;
+        let mut info = CK_INFO::default();
+        // SAFETY: it fills in one such structure, which outlives the call.
+        let answered = unsafe { call(&raw mut info) };
+        Rv::from(answered).into_result(Function::GetInfo)?;
+        Ok(info)
+    }
+
+    /// C_GetTokenInfo.
+    pub fn token_info(&self, slot: CK_SLOT_ID) -> Result<CK_TOKEN_INFO, P11Error> {
+        let call = self
+            .list
+            .C_GetTokenInfo
+            .ok_or(P11Error::NullFunctionPointer)?;
+        let mut info = CK_TOKEN_INFO::default();
+        // SAFETY: it fills in one such structure, which outlives the call.
+        let answered = unsafe { call(slot, &raw mut info) };
+        Rv::from(answered).into_result(Function::GetTokenInfo)?;
+        Ok(info)
+    }
+
+    /// C_WrapKey, once, into a buffer of this length. Returned are the bytes and the length that the module
+    /// says they have, which may be more than there was room for.
+    pub fn wrap_key(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: &Mechanism,
+        wrapping: ObjectHandle,
+        key: ObjectHandle,
+        mut wrapped: Vec<u8>,
+    ) -> Result<(Vec<u8>, CK_ULONG), P11Error> {
+        let call = self.list.C_WrapKey.ok_or(P11Error::NullFunctionPointer)?;
+        let mut mechanism = CK_MECHANISM::from(mechanism);
+        let mut len = wrapped.len() as CK_ULONG;
+        // SAFETY: mechanism, buffer and length outlive the call; it writes at most as many bytes as the length
+        // says that there is room for.
+        let answered = unsafe {
+            call(
+                session,
+                &raw mut mechanism,
+                wrapping.handle(),
+                key.handle(),
+                wrapped.as_mut_ptr(),
+                &raw mut len,
+            )
+        };
+        Rv::from(answered).into_result(Function::WrapKey)?;
+        wrapped.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        Ok((wrapped, len))
+    }
 }
 
 /// A descriptor that this process was started with: nothing in it owns it.

@@ -373,8 +373,8 @@ fn an_hsm_without_aes_kw_is_found_out_before_any_data_key_exists() {
         return;
     };
     // call 3 and on: the two before wrap for the KMS
-    let rules = "fail:C_WrapKey:5:CKR_MECHANISM_INVALID;fail:C_WrapKey:6:CKR_MECHANISM_INVALID;\
-                 fail:C_WrapKey:7:CKR_MECHANISM_INVALID;fail:C_WrapKey:8:CKR_MECHANISM_INVALID";
+    let rules = "fail:C_WrapKey:3:CKR_MECHANISM_INVALID;fail:C_WrapKey:4:CKR_MECHANISM_INVALID;\
+                 fail:C_WrapKey:5:CKR_MECHANISM_INVALID;fail:C_WrapKey:6:CKR_MECHANISM_INVALID";
     if room.behind_proxy(rules).is_none() {
         return;
     }

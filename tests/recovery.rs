@@ -652,7 +652,7 @@ fn an_aborted_recovery_leaves_nothing_of_the_named_key() {
         // preflight 1, quorum 2, the key as a session object 3, then under its name
         for rules in [
             "fail:C_UnwrapKey:4:CKR_DEVICE_MEMORY",
-            "fail:C_WrapKey:6:CKR_DEVICE_MEMORY",
+            "fail:C_WrapKey:5:CKR_DEVICE_MEMORY",
         ] {
             let Some(()) = loss.new.behind_proxy(rules) else {
                 return;

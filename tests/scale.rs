@@ -216,5 +216,5 @@ fn an_hsm_that_fails_while_it_makes_the_two_hundredth_data_key_is_left_empty() {
 
 #[test]
 fn an_hsm_that_fails_while_it_wraps_the_two_hundredth_data_key_is_left_empty() {
-    fails_in_the_middle("fail:C_WrapKey:1004:CKR_DEVICE_ERROR", "key-wrapped", MANY);
+    fails_in_the_middle("fail:C_WrapKey:502:CKR_DEVICE_ERROR", "key-wrapped", MANY);
 }

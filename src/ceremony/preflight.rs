@@ -90,16 +90,15 @@ impl Want<'_> {
     }
 }
 
-/// One throw-away key of each spec that is wanted, and on P-256 one more for private keys.
+/// One throw-away key of each spec that is wanted, and on P-256 one more where the HSM wraps private keys.
 fn throw_away_keys(
     hsm: &mut Hsm,
     wants: &[Want],
     progress: &mut impl FnMut(&str),
 ) -> Result<BTreeMap<Spec, Material>> {
     let mut specs: BTreeSet<Spec> = wants.iter().map(|want| want.spec).collect();
-    if specs.iter().any(|spec| spec.is_private()) {
-        specs.insert(Spec::P256);
-    }
+    let mut in_hsm = wants.iter().filter(|want| want.wrap_in == WrapIn::Hsm);
+    let is_control = in_hsm.any(|want| want.spec.is_private()) && specs.insert(Spec::P256);
     let mut keys = BTreeMap::new();
     for spec in specs {
         if let Spec::Rsa { bits } = spec {
@@ -107,9 +106,21 @@ fn throw_away_keys(
                 "making a throw-away RSA-{bits} data key in the HSM, some seconds"
             ));
         }
-        keys.insert(spec, hsm.throw_away(spec)?);
+        let made = hsm.throw_away(spec);
+        let made = match is_control && spec == Spec::P256 {
+            true => made.map_err(|e| needs_p256(e).hint(HOST)),
+            false => made,
+        };
+        keys.insert(spec, made?);
     }
     Ok(keys)
+}
+
+/// Why an RSA data key needs an HSM with curves.
+pub(super) fn needs_p256(error: Error) -> Error {
+    error
+        .doing("control of how private keys are wrapped")
+        .hint("what an HSM appends to a private key shows for certain only on one on P-256: of an RSA key it depends on the length")
 }
 
 /// One control for each combination of algorithm, wrapping key size and data key spec.
@@ -352,9 +363,11 @@ fn trial(
     Ok(Proved { wrapping_key: None })
 }
 
+const HOST: &str =
+    "set wrap_in = \"host\" in the plan, if your policy allows the bytes in this computer's memory";
+
 /// Both ways out of an HSM that does not wrap as the plan asks.
 fn ways_out(error: Error, want: &Want) -> Error {
-    const HOST: &str = "set wrap_in = \"host\" in the plan, if your policy allows the bytes in this computer's memory";
     // An HSM that went away would not wrap by another algorithm either.
     if want.wrap_in == WrapIn::Host || hsm::went_away(&error) {
         return error;

@@ -198,10 +198,10 @@ pub(super) fn gate_public() -> Vec<Rule> {
     ]
 }
 
-/// The private half of the key pair that signs transcripts. `token`: it stays; else it is a control.
-pub(super) fn signing_private(token: bool) -> Vec<Rule> {
+/// The private half of the key pair that signs transcripts.
+pub(super) fn signing_private() -> Vec<Rule> {
     vec![
-        (TOKEN, token),
+        (TOKEN, true),
         (PRIVATE, true),
         (SENSITIVE, true),
         (EXTRACTABLE, false), // a signature tells that this very HSM made it
@@ -216,14 +216,34 @@ pub(super) fn signing_private(token: bool) -> Vec<Rule> {
 }
 
 /// The public half: later ceremonies find the point there.
-pub(super) fn signing_public(token: bool) -> Vec<Rule> {
+pub(super) fn signing_public() -> Vec<Rule> {
     vec![
-        (TOKEN, token),
+        (TOKEN, true),
         (ENCRYPT, false),
         (VERIFY, true),
         (WRAP, false),
         (MODIFIABLE, false),
     ]
+}
+
+/// The same of a session object that can still be changed, and copied.
+pub(super) fn changeable(rules: &[Rule]) -> Vec<Rule> {
+    let mut rules = rules.to_vec();
+    for (flag, value) in &mut rules {
+        match flag.name {
+            name if name == TOKEN.name => *value = false,
+            name if [COPYABLE.name, MODIFIABLE.name].contains(&name) => *value = true,
+            _ => {}
+        }
+    }
+    rules
+}
+
+/// What a copy of such an object is told: where it is to live, and that it stays as it is.
+pub(super) fn left_to_a_copy(rules: &[Rule]) -> Vec<Attribute> {
+    let told = [TOKEN.name, COPYABLE.name, MODIFIABLE.name];
+    let told = rules.iter().filter(|(flag, _)| told.contains(&flag.name));
+    told.map(|(flag, value)| (flag.make)(*value)).collect()
 }
 
 /// The rules as a template, without what the module does not know.

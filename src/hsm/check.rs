@@ -1,7 +1,7 @@
 //! What the HSM computes of a data key, so that people can tell it from others: check values by type, the
 //! proof that it holds a private key, and the length of an HMAC key.
 
-use cryptoki::error::Error as P11Error;
+use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use zeroize::Zeroizing;
@@ -129,12 +129,24 @@ impl Hsm {
             )));
         }
         let challenge = challenge(POSSESSION)?;
-        let signature = self
-            .session
-            .sign(&Mechanism::Sha256RsaPkcs, handle, &challenge)
-            .map_err(fault)?;
+        let signature = self.rsa_signature(handle, &challenge)?;
         let exponent = exponent.filter(|e| !e.is_empty()).unwrap_or(&[1, 0, 1]);
         public::from_rsa(modulus, exponent, &challenge, &signature).map(CheckValues::of_public_key)
+    }
+
+    /// By the first row that this module knows.
+    fn rsa_signature(&self, handle: ObjectHandle, text: &[u8]) -> Result<Vec<u8>> {
+        let sign = |row: &quirks::RsaSignature| {
+            self.session
+                .sign(&row.mechanism, handle, &(row.input)(text))
+        };
+        let (usual, others) = (&quirks::RSA_SIGNATURES[0], &quirks::RSA_SIGNATURES[1..]);
+        let unknown = match sign(usual) {
+            Err(e) if mechanism_unknown(&e) => fault(e), // it tells most
+            answered => return answered.map_err(fault),
+        };
+        let signed = others.iter().find_map(|row| sign(row).ok());
+        signed.ok_or(unknown)
     }
 
     /// What the module tells of a public key; one that tells nothing is no obstacle.
@@ -191,7 +203,7 @@ impl Hsm {
         let probe = self.generate_aes(&attributes::transport_key())?;
         let wrapped_len = |rows: &[quirks::Numbered]| {
             rows.iter().find_map(|row| {
-                let wrapped = self.session.wrap_key(&row.mechanism(), probe, handle);
+                let wrapped = self.wrap_key(&row.mechanism(), probe, handle);
                 wrapped.ok().map(|wrapped| wrapped.len())
             })
         };
@@ -213,18 +225,17 @@ impl Hsm {
     /// A session AES key of 32 bytes that the HSM makes for one step.
     pub(super) fn generate_aes(&self, rules: &[attributes::Rule]) -> Result<ObjectHandle> {
         use cryptoki::object::{KeyType, ObjectClass};
-        let mut template = vec![
+        let template = vec![
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::KeyType(KeyType::AES),
             Attribute::ValueLen(32.into()),
         ];
-        template.extend(attributes::template(
-            rules,
-            quirks::OMISSIONS[self.omission],
-        ));
         let handle = self
-            .session
-            .generate_key(&Mechanism::AesKeyGen, &template)
+            .by_row(None, |omitted| {
+                let mut template = template.clone();
+                template.extend(attributes::template(rules, omitted));
+                self.session.generate_key(&Mechanism::AesKeyGen, &template)
+            })
             .map_err(|e| fault(e).doing("making a key for one step"))?;
         self.read_back(handle, rules)?;
         Ok(handle)
@@ -271,6 +282,13 @@ impl Hsm {
         let encrypted = Zeroizing::new(self.session.encrypt(&cipher.mechanism, handle, block)?);
         Ok(encrypted.as_slice().try_into()?)
     }
+}
+
+fn mechanism_unknown(error: &P11Error) -> bool {
+    matches!(
+        error,
+        P11Error::Pkcs11(RvError::MechanismInvalid | RvError::FunctionNotSupported, _)
+    )
 }
 
 /// Bytes that are the digest or signature input of nothing that matters: `text` and 32 random bytes.

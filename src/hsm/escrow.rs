@@ -1,14 +1,14 @@
 //! The escrow key in the HSM: it wraps data keys out, and back in.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
+use cryptoki::object::ObjectHandle;
 
 use super::check::Length;
-use super::keys::{KeyId, class, key_type};
+use super::keys::{KeyId, Name, class, key_type};
+use super::unwrap::Incoming;
 use super::wrap::WrapRows;
-use super::{Hsm, Life, Material, attributes, fault, quirks};
+use super::{Hsm, Life, Material, attributes, fault};
 use crate::error::{Error, Exit, Result};
 use crate::locked::Locked;
 use crate::spec::Spec;
@@ -21,36 +21,69 @@ pub struct EscrowHandle {
 }
 
 /// What proves an escrow for data keys of these specs: a key of 32 bytes, one of each length that AES-KW
-/// does not take, and for private keys one on P-256.
-fn controls(specs: impl Iterator<Item = Spec>) -> BTreeSet<Spec> {
+/// does not take, and for private keys one on P-256. Each with a data key's spec that it stands for.
+fn controls(specs: impl Iterator<Item = Spec>) -> BTreeMap<Spec, Spec> {
     let padded = specs.filter(|spec| spec.needs_padding());
-    let mut controls: BTreeSet<Spec> = padded
+    let mut controls: BTreeMap<Spec, Spec> = padded
         .map(|spec| match spec.is_private() {
-            true => Spec::P256,
-            false => spec,
+            true => (Spec::P256, spec),
+            false => (spec, spec),
         })
         .collect();
-    controls.insert(Spec::AES_256);
+    controls.insert(Spec::AES_256, Spec::AES_256);
     controls
 }
 
-fn cannot_serve(spec: Spec, refused: Error) -> Error {
+/// How far a control came.
+enum Failed {
+    /// What the HSM wrapped is not the key.
+    Wrapping(Error),
+    /// It wraps, but that did not come back in.
+    Unwrapping(Error),
+}
+
+impl Failed {
+    fn doing(self, what: &str) -> Self {
+        match self {
+            Self::Wrapping(error) => Self::Wrapping(error.doing(what)),
+            Self::Unwrapping(error) => Self::Unwrapping(error.doing(what)),
+        }
+    }
+
+    fn of(self, spec: Spec) -> Error {
+        let way = match spec.needs_padding() {
+            true => "AES-KWP (RFC 5649)",
+            false => "AES-KW (RFC 3394)",
+        };
+        match self {
+            Self::Wrapping(error) => {
+                cannot_serve(spec, error, &format!("it does not wrap with {way}"))
+            }
+            Self::Unwrapping(error) => cannot_serve(
+                spec,
+                error.doing("unwrapping what it wrapped"),
+                &format!("it wraps with {way}, but does not unwrap that as it should"),
+            ),
+        }
+    }
+}
+
+fn cannot_serve(spec: Spec, refused: Error, why: &str) -> Error {
     let refused = refused.check("CONTROL");
     match spec {
         Spec::Hmac { bytes, .. } if spec.needs_padding() => refused
             .hint(format!(
-                "this HSM cannot serve [escrow] for HMAC keys of {bytes} bytes: it does not wrap them with AES-KWP (RFC 5649)"
+                "this HSM cannot serve [escrow] for HMAC keys of {bytes} bytes: {why}"
             ))
             .hint(format!(
                 "for a new data key write bits = {}, a length that AES-KW takes",
                 bytes.next_multiple_of(8) * 8
             ))
             .hint("one that exists comes back on another HSM"),
-        _ if spec.needs_padding() => refused.hint(
-            "this HSM cannot serve [escrow] for such keys: it does not wrap with AES-KWP (RFC 5649)",
-        ),
-        _ => refused
-            .hint("this HSM cannot serve [escrow]: it does not wrap with AES-KW (RFC 3394)"),
+        _ if spec.needs_padding() => refused.hint(format!(
+            "this HSM cannot serve [escrow] for such keys: {why}"
+        )),
+        _ => refused.hint(format!("this HSM cannot serve [escrow]: {why}")),
     }
 }
 
@@ -75,7 +108,7 @@ impl Hsm {
     ) -> Result<EscrowHandle> {
         let controls = controls(specs)
             .into_iter()
-            .map(|spec| self.throw_away(spec))
+            .map(|(control, of)| self.control(control, of))
             .collect::<Result<Vec<Material>>>()?;
         let mut escrow = EscrowHandle {
             handle: self
@@ -95,31 +128,53 @@ impl Hsm {
         Ok(escrow)
     }
 
+    /// An HSM without curves proves itself with a key of the data key's own spec.
+    fn control(&mut self, control: Spec, of: Spec) -> Result<Material> {
+        match self.throw_away(control) {
+            Err(e) if control != of && !super::went_away(&e) => self.throw_away(of),
+            made => made,
+        }
+    }
+
     /// The first row that proves itself for keys of this spec's kind.
     fn find_row(&self, escrow: &mut EscrowHandle, key: &Locked, control: &Material) -> Result<()> {
         let spec = control.spec;
-        let mut refused: Option<Error> = None;
+        let mut refused: Option<Failed> = None;
         for row in 0..WrapRows::count(spec) {
             escrow.rows.set(spec, row);
-            match self.proves(escrow, key, control) {
+            let proved = self
+                .wraps(escrow, key, control)
+                .map_err(Failed::Wrapping)
+                .and_then(|wrapped| {
+                    self.comes_back(escrow, &wrapped, control)
+                        .map_err(Failed::Unwrapping)
+                });
+            match proved {
                 Ok(()) => return Ok(()),
-                Err(e) if super::session_was_lost(&e) => return Err(e), // that says nothing of the row
+                // that says nothing of the row
+                Err(Failed::Wrapping(e) | Failed::Unwrapping(e)) if super::session_was_lost(&e) => {
+                    return Err(e);
+                }
                 // What a module does wrong tells more than what it does not know; of that, the
                 // standard's own mechanism tells most.
                 Err(e) => {
-                    let tells = |e: &Error| e.check.is_some();
+                    let tells = |e: &Failed| match e {
+                        Failed::Wrapping(e) => e.check.is_some(),
+                        Failed::Unwrapping(_) => true,
+                    };
                     if refused.as_ref().is_none_or(|r| tells(&e) && !tells(r)) {
                         refused = Some(e.doing(escrow.rows.of(spec).name));
                     }
                 }
             }
         }
-        let refused = refused.unwrap_or_else(|| Error::hsm("no way to wrap for escrow"));
-        Err(cannot_serve(spec, refused))
+        let none = || Failed::Wrapping(Error::hsm("no way to wrap for escrow"));
+        Err(refused.unwrap_or_else(none).of(spec))
     }
 
-    /// The HSM wraps the control, software opens it, the HSM takes it back in: each time the same key.
-    fn proves(&self, escrow: &EscrowHandle, key: &Locked, control: &Material) -> Result<()> {
+    /// The HSM wraps the control, and software opens it: the same key. [`comes_back`](Self::comes_back)
+    /// follows.
+    fn wraps(&self, escrow: &EscrowHandle, key: &Locked, control: &Material) -> Result<Vec<u8>> {
         let wrapped = self.wrap_for_escrow(escrow, control)?;
         let opened = wrapping::open_wrapped(control.spec, key, &wrapped)?;
         if wrapping::check_values(control.spec, &opened.bytes)? != control.check {
@@ -135,7 +190,7 @@ impl Hsm {
             ))
             .check("CONTROL"));
         }
-        self.comes_back(escrow, &wrapped, control)
+        Ok(wrapped)
     }
 
     fn comes_back(&self, escrow: &EscrowHandle, wrapped: &[u8], control: &Material) -> Result<()> {
@@ -164,12 +219,8 @@ impl Hsm {
     /// Exit 3 where the HSM refuses or the length is another one.
     pub fn wrap_for_escrow(&self, escrow: &EscrowHandle, material: &Material) -> Result<Vec<u8>> {
         let row = escrow.rows.of(material.spec);
-        let mut wrapped = self
-            .session
-            .wrap_key(&row.mechanism(), escrow.handle, material.handle)
-            .map_err(fault)?;
+        let wrapped = self.wrap_key(&row.mechanism(), escrow.handle, material.handle)?;
         let wanted = material.spec.secret_len().map(wrapping::kwp_len);
-        wrapped.truncate(wanted.unwrap_or(wrapped.len())); // NSS softokn reports more than it writes
         let fits = wanted.is_none_or(|len| wrapped.len() == len);
         if !fits || wrapped.len() < 24 || wrapped.len() % 8 != 0 {
             return Err(Error::hsm(format!(
@@ -192,7 +243,7 @@ impl Hsm {
         wrapped: &[u8],
         spec: Spec,
     ) -> Result<Material> {
-        self.unwrap_as(escrow, wrapped, spec, Life::Session, &[])
+        self.unwrap_as(escrow, wrapped, spec, Life::Session, None)
     }
 
     /// The same for what came from a package. Modules answer what they like to a package of another escrow
@@ -251,13 +302,9 @@ impl Hsm {
         (label, id): (&str, KeyId),
         life: Life,
     ) -> Result<Material> {
-        self.unwrap_as(
-            escrow,
-            wrapped,
-            spec,
-            life,
-            &[Attribute::Label(label.into()), id.attribute()],
-        )
+        let token = life != Life::Session;
+        let name = Name { label, id, token };
+        self.unwrap_as(escrow, wrapped, spec, life, Some(name))
     }
 
     fn unwrap_as(
@@ -266,11 +313,18 @@ impl Hsm {
         wrapped: &[u8],
         spec: Spec,
         life: Life,
-        name: &[Attribute],
+        name: Option<Name>,
     ) -> Result<Material> {
         let rules = attributes::data_key(spec, life);
-        let mechanism = escrow.rows.of(spec).mechanism();
-        let handle = self.unwrap_under(escrow.handle, &mechanism, wrapped, spec, &rules, name)?;
+        let handle = self.unwrap_key(&Incoming {
+            under: escrow.handle,
+            mechanism: &escrow.rows.of(spec).mechanism(),
+            wrapped,
+            class: class(spec),
+            key_type: key_type(spec),
+            rules: &rules,
+            name,
+        })?;
         let judged = self.judged_as(&rules, handle, spec)?;
         match self.length(handle, spec)? {
             Length::Right => Ok(judged),
@@ -282,47 +336,6 @@ impl Hsm {
             )
             .check("CONTROL")),
         }
-    }
-
-    /// C_UnwrapKey under an AES key of the HSM, with these rules; the caller judges what came of it.
-    pub(super) fn unwrap_under(
-        &self,
-        under: ObjectHandle,
-        mechanism: &Mechanism,
-        wrapped: &[u8],
-        spec: Spec,
-        rules: &[attributes::Rule],
-        name: &[Attribute],
-    ) -> Result<ObjectHandle> {
-        let mut template = vec![
-            Attribute::Class(class(spec)),
-            Attribute::KeyType(key_type(spec)),
-        ];
-        template.extend_from_slice(name);
-        template.extend(attributes::template(
-            rules,
-            quirks::OMISSIONS[self.omission],
-        ));
-        let handle = self
-            .session
-            .unwrap_key(mechanism, under, wrapped, &template)
-            .map_err(fault)?;
-        self.make_sensitive(handle)?;
-        Ok(handle)
-    }
-
-    pub(super) fn make_sensitive(&self, handle: ObjectHandle) -> Result<()> {
-        let read = self
-            .session
-            .get_attributes(handle, &[AttributeType::Sensitive])
-            .map_err(fault)?;
-        if read.contains(&Attribute::Sensitive(false)) {
-            // The judgement that follows says whether it took; a refusal here is no news of its own.
-            let _ = self
-                .session
-                .update_attributes(handle, &[Attribute::Sensitive(true)]);
-        }
-        Ok(())
     }
 
     /// Ends the escrow key in the HSM.

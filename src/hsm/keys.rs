@@ -89,6 +89,24 @@ impl fmt::Display for KeyId {
     }
 }
 
+/// What an object is called in the token, or for a while in a session.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub label: &'a str,
+    pub id: KeyId,
+    /// Whether it outlives the session.
+    pub token: bool,
+}
+
+impl Name<'_> {
+    pub fn attributes(&self) -> [Attribute; 2] {
+        [Attribute::Label(self.label.into()), self.id.attribute()]
+    }
+}
+
+/// The label of what is made in a token to see whether that works, and destroyed at once.
+pub(super) const THROW_AWAY_LABEL: &str = "byok-throw-away";
+
 /// The command by which a person removes an object that byok could not, ready for a shell. The transcript
 /// signer has two halves, which take two commands on one line; of a data key that is a pair only the private
 /// half stays in the token.
@@ -317,7 +335,12 @@ impl Hsm {
         let mut same = None;
         for handle in found {
             match self.check_values(handle, spec) {
-                Ok(check) if check == key.material.check => same = Some(handle),
+                // An HMAC key with zero bytes appended has the same, and is another key to KMS.
+                Ok(check) if check == key.material.check => {
+                    if let Length::Right = self.length(handle, spec)? {
+                        same = Some(handle);
+                    }
+                }
                 Err(fault) if super::went_away(&fault) => return Err(fault),
                 _ => {} // not it
             }
@@ -331,7 +354,9 @@ impl Hsm {
             .map_err(fault)?;
         let now = attributes::seen(&rules, &read);
         if let Some(changed) = now.changed_since(&key.material.attributes) {
-            return Err(Error::hsm(format!("its {changed} is not what it was")).check("ATTRIBUTES"));
+            return Err(
+                Error::hsm(format!("its {changed} is not what it was")).check(super::ATTRIBUTES)
+            );
         }
         key.material.handle = handle;
         Ok(())
@@ -375,17 +400,9 @@ impl Hsm {
     /// As [`generate`](Self::generate).
     pub fn throw_away(&mut self, spec: Spec) -> Result<Material> {
         let rules = attributes::data_key(spec, Life::Session);
-        let mut row = 0;
-        let (handle, told) = loop {
-            match self.make(&rules, row, spec, &[]) {
-                Ok(made) => break made,
-                Err(e) if template_refused(&e) && row + 1 < quirks::OMISSIONS.len() => row += 1,
-                Err(e) => {
-                    return Err(fault(e).doing(format!("generating a throw-away {}", spec.name())));
-                }
-            }
-        };
-        self.omission = row;
+        let (handle, told) = self
+            .make(&rules, spec, None)
+            .map_err(|e| fault(e).doing(format!("generating a throw-away {}", spec.name())))?;
         let judged = self
             .learn_block_cipher(handle, spec)
             .and_then(|()| self.judged(&rules, handle, spec, told));
@@ -396,6 +413,30 @@ impl Hsm {
         judged
     }
 
+    /// A throw-away token object with a data key's attributes, destroyed again: some modules take of session
+    /// objects what they refuse of token objects. No ceremony does this: what it makes in a token it names in
+    /// its transcript first.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate), or where it could not be destroyed.
+    pub fn try_token_object(&self, spec: Spec) -> Result<()> {
+        let id = KeyId::random()?;
+        let made = self.generate(THROW_AWAY_LABEL, id, spec, Life::Token);
+        self.taken_back(id)?;
+        made.map(|_| ())
+            .map_err(|e| e.doing("making a throw-away data key as a token object"))
+    }
+
+    /// A throw-away of the token is destroyed, if it was made; where that fails, people are told what is left.
+    pub(super) fn taken_back(&self, id: KeyId) -> Result<()> {
+        let destroyed = self.destroy_named(THROW_AWAY_LABEL, id);
+        destroyed.map(|_| ()).map_err(|e| {
+            e.doing(format!("destroying {THROW_AWAY_LABEL:?}, CKA_ID {id}"))
+                .state("that throw-away key may still be in the token; it guards nothing")
+                .hint("remove it with the HSM's own tools, or pkcs11-tool --login --delete-object")
+        })
+    }
+
     /// Generates a data key, reads every attribute back, judges it.
     ///
     /// # Errors
@@ -403,10 +444,12 @@ impl Hsm {
     /// then exist: the caller destroys what carries this label and id.
     pub fn generate(&self, label: &str, id: KeyId, spec: Spec, life: Life) -> Result<DataKey> {
         let rules = attributes::data_key(spec, life);
-        let name = [Attribute::Label(label.into()), id.attribute()];
-        let (handle, told) = self
-            .make(&rules, self.omission, spec, &name)
-            .map_err(fault)?;
+        let name = Name {
+            label,
+            id,
+            token: life != Life::Session,
+        };
+        let (handle, told) = self.make(&rules, spec, Some(name)).map_err(fault)?;
         Ok(DataKey {
             label: label.to_owned(),
             id,
@@ -415,38 +458,71 @@ impl Hsm {
         })
     }
 
+    /// Makes an object by the first row of [`quirks::OMISSIONS`] that the module takes, from the one on that it
+    /// took of such objects before. What it made of a token object all the same goes before the next.
+    pub(super) fn by_row<T>(
+        &self,
+        name: Option<Name>,
+        make: impl Fn(&'static [AttributeType]) -> Result<T, P11Error>,
+    ) -> Result<T, P11Error> {
+        let token = name.filter(|name| name.token);
+        let (learned, mut row) = match token {
+            Some(_) => (
+                &self.token_omission,
+                self.omission.get().max(self.token_omission.get()),
+            ),
+            None => (&self.omission, self.omission.get()),
+        };
+        loop {
+            match (make(quirks::OMISSIONS[row]), token) {
+                (Ok(made), _) => {
+                    learned.set(row);
+                    return Ok(made);
+                }
+                (Err(e), _) if row + 1 == quirks::OMISSIONS.len() => return Err(e),
+                (Err(e), None) if template_refused(&e) => {}
+                (Err(e), Some(name)) if template_refused(&e) || is_general(&e) => {
+                    let _ = self.destroy_named(name.label, name.id);
+                }
+                (Err(e), _) => return Err(e),
+            }
+            row += 1;
+        }
+    }
+
     /// The key, and of a pair what the HSM tells of its public half, which is taken away again.
     fn make(
         &self,
         rules: &[attributes::Rule],
-        omission: usize,
         spec: Spec,
-        name: &[Attribute],
+        name: Option<Name>,
     ) -> Result<(ObjectHandle, Option<Told>), P11Error> {
-        let omitted = quirks::OMISSIONS[omission];
-        let mut template = name.to_vec();
-        template.extend(attributes::template(rules, omitted));
-        let mechanism = match spec {
-            Spec::Symmetric { bytes } | Spec::Hmac { bytes, .. } => {
-                template.insert(0, Attribute::ValueLen((bytes as u64).into()));
-                template.insert(0, Attribute::KeyType(key_type(spec)));
-                template.insert(0, Attribute::Class(ObjectClass::SECRET_KEY));
-                let made = self
-                    .session
-                    .generate_key(&secret_generation(spec), &template)?;
-                return Ok((made, None));
-            }
-            Spec::Ec(_) => Mechanism::EccKeyPairGen,
-            Spec::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
-        };
-        let mut public = pair_parameters(spec);
-        public.extend(attributes::template(
-            &attributes::data_key_public(),
-            omitted,
-        ));
-        let (public, private) = self
-            .session
-            .generate_key_pair(&mechanism, &public, &template)?;
+        let named: Vec<Attribute> = name.iter().flat_map(Name::attributes).collect();
+        if let Some(bytes) = spec.secret_len() {
+            let made = self.by_row(name, |omitted| {
+                let mut template = vec![
+                    Attribute::Class(ObjectClass::SECRET_KEY),
+                    Attribute::KeyType(key_type(spec)),
+                    Attribute::ValueLen((bytes as u64).into()),
+                ];
+                template.extend_from_slice(&named);
+                template.extend(attributes::template(rules, omitted));
+                self.session
+                    .generate_key(&secret_generation(spec), &template)
+            });
+            return Ok((made?, None));
+        }
+        let (public, private) = self.by_row(name, |omitted| {
+            let mut public = pair_parameters(spec);
+            public.extend(attributes::template(
+                &attributes::data_key_public(),
+                omitted,
+            ));
+            let mut private = named.clone();
+            private.extend(attributes::template(rules, omitted));
+            self.session
+                .generate_key_pair(&pair_generation(spec), &public, &private)
+        })?;
         let told = self.told_of(public);
         self.session.destroy_object(public)?;
         Ok((private, Some(told)))
@@ -500,7 +576,7 @@ impl Hsm {
             Error::hsm(format!(
                 "the HSM made another key than it was asked for: {deviations}"
             ))
-            .check("ATTRIBUTES")
+            .check(super::ATTRIBUTES)
             .hint("this module cannot hold keys safely; show this text to its vendor")
         })
     }
@@ -527,7 +603,7 @@ impl Hsm {
             return Err(Error::hsm(
                 "the HSM accepted CKA_EXTRACTABLE = FALSE, but does not say so",
             )
-            .check("ATTRIBUTES"));
+            .check(super::ATTRIBUTES));
         }
         Ok(())
     }
@@ -636,6 +712,13 @@ fn secret_generation(spec: Spec) -> Mechanism<'static> {
     }
 }
 
+fn pair_generation(spec: Spec) -> Mechanism<'static> {
+    match spec {
+        Spec::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
+        _ => Mechanism::EccKeyPairGen,
+    }
+}
+
 fn pair_parameters(spec: Spec) -> Vec<Attribute> {
     match spec {
         Spec::Ec(curve) => vec![Attribute::EcParams(curve.params().to_vec())],
@@ -658,4 +741,9 @@ pub(super) fn template_refused(error: &P11Error) -> bool {
             _
         )
     )
+}
+
+/// What NSS softokn answers to attributes of token objects that it does not know.
+fn is_general(error: &P11Error) -> bool {
+    matches!(error, P11Error::Pkcs11(RvError::GeneralError, _))
 }

@@ -14,20 +14,10 @@ impl Module {
     /// Exit 3 where there is no free slot or the module refuses.
     pub fn make_practice_token(&self, label: &str, so_pin: &str, user_pin: &str) -> Result<()> {
         let making = |e| fault(e).doing("making a practice token");
-        let slots = self.context.get_slots_with_token().map_err(making)?;
-        let mut free = None;
-        for slot in slots {
-            if !self
-                .context
-                .get_token_info(slot)
-                .map_err(making)?
-                .token_initialized()
-            {
-                free = Some(slot);
-            }
-        }
-        let slot = free
-            .ok_or_else(|| Error::hsm("making a practice token: the module shows no free slot"))?;
+        let slot =
+            self.look()?.free.pop().ok_or_else(|| {
+                Error::hsm("making a practice token: the module shows no free slot")
+            })?;
         let so_pin = AuthPin::from(so_pin.to_owned());
         self.context
             .init_token(slot, &so_pin, label)

@@ -6,6 +6,7 @@ use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::object::AttributeType;
 
 use crate::raw::mechanism_type;
+use crate::words;
 use crate::wrapping::WrappingAlgorithm;
 
 /// A way to encrypt single AES blocks, for key check values and fingerprints.
@@ -25,6 +26,34 @@ pub(super) const BLOCK_CIPHERS: &[BlockCipher] = &[
         mechanism: Mechanism::AesCbc([0; 16]),
     },
 ];
+
+/// A way to sign with an RSA key (RSASSA-PKCS1-v1_5 with SHA-256, RFC 8017), by which it proves itself.
+pub(super) struct RsaSignature {
+    pub mechanism: Mechanism<'static>,
+    /// What C_Sign is given for a text.
+    pub input: fn(&[u8]) -> Vec<u8>,
+}
+
+/// The same signature; some modules know the mechanism only that hashes nothing.
+pub(super) const RSA_SIGNATURES: &[RsaSignature] = &[
+    RsaSignature {
+        mechanism: Mechanism::Sha256RsaPkcs,
+        input: |text| text.to_vec(),
+    },
+    RsaSignature {
+        mechanism: Mechanism::RsaPkcs,
+        input: digest_info,
+    },
+];
+
+/// DigestInfo of SHA-256 (RFC 8017, section 9.2, note 1).
+fn digest_info(text: &[u8]) -> Vec<u8> {
+    const SHA_256: [u8; 19] = [
+        0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01,
+        0x05, 0x00, 0x04, 0x20,
+    ];
+    [&SHA_256[..], &words::sha256(text)].concat()
+}
 
 /// A mechanism by the number that a family of modules knows it under.
 pub(super) struct Numbered {
@@ -90,13 +119,39 @@ pub(super) const GATES: &[WrappingAlgorithm] = &[
 ];
 
 /// Attributes that a module may not know; left out of templates in this order, and the omission is
-/// recorded with the key.
+/// recorded with the key. NSS softokn refuses the last two of token objects only, by CKR_GENERAL_ERROR.
 pub(super) const OMISSIONS: &[&[AttributeType]] = &[
     &[],
     // CKA_DESTROYABLE came with PKCS#11 v2.40
     &[AttributeType::Destroyable],
     // CKA_COPYABLE came with PKCS#11 v2.30
     &[AttributeType::Destroyable, AttributeType::Copyable],
+];
+
+/// A way to have C_UnwrapKey make a key of certain attributes.
+pub(super) struct Unwrapping {
+    /// What the template leaves out.
+    pub omitted: &'static [AttributeType],
+    /// The key is made so that it can be changed; what it must be is a copy of it.
+    pub by_copy: bool,
+}
+
+/// CKA_SENSITIVE is always set afterwards where a module drops it.
+pub(super) const UNWRAPPINGS: &[Unwrapping] = &[
+    Unwrapping {
+        omitted: &[],
+        by_copy: false,
+    },
+    // opencryptoki 3.27 answers CKR_ATTRIBUTE_READ_ONLY to CKA_EXTRACTABLE = TRUE, which it makes it anyhow
+    Unwrapping {
+        omitted: &[AttributeType::Extractable],
+        by_copy: false,
+    },
+    // ... and drops CKA_SENSITIVE, which can be set only while CKA_MODIFIABLE is TRUE; that changes in a copy only
+    Unwrapping {
+        omitted: &[AttributeType::Extractable],
+        by_copy: true,
+    },
 ];
 
 /// Tokens that are software in this very computer, by manufacturer. Their exposure grade says so.

@@ -6,6 +6,8 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use zeroize::Zeroize as _;
 
+use super::keys::Name;
+use super::unwrap::Incoming;
 use super::{Hsm, attributes, fault, quirks, wrap};
 use crate::error::{Error, Result};
 use crate::locked::Locked;
@@ -20,23 +22,20 @@ const GATE_BITS: u64 = 2048;
 pub(super) struct Wanted<'a> {
     /// CKA_KEY_TYPE.
     pub key_type: KeyType,
-    /// CKA_LABEL and CKA_ID of a token object.
-    pub name: &'a [Attribute],
+    /// CKA_LABEL and CKA_ID; a throw-away has none.
+    pub name: Option<Name<'a>>,
     /// Its attributes.
     pub rules: &'a [attributes::Rule],
 }
 
 impl Wanted<'_> {
-    fn template(&self, omission: usize) -> Vec<Attribute> {
+    fn template(&self, omitted: &[AttributeType]) -> Vec<Attribute> {
         let mut template = vec![
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::KeyType(self.key_type),
         ];
-        template.extend_from_slice(self.name);
-        template.extend(attributes::template(
-            self.rules,
-            quirks::OMISSIONS[omission],
-        ));
+        template.extend(self.name.iter().flat_map(Name::attributes));
+        template.extend(attributes::template(self.rules, omitted));
         template
     }
 }
@@ -53,7 +52,7 @@ impl Hsm {
     ) -> Result<ObjectHandle> {
         let wanted = Wanted {
             key_type: KeyType::AES,
-            name: &[],
+            name: None,
             rules,
         };
         let handle = self.bring_in_secret(key, &wanted)?;
@@ -79,12 +78,14 @@ impl Hsm {
     }
 
     fn create_secret(&self, key: &Locked, wanted: &Wanted) -> Result<ObjectHandle, P11Error> {
-        raw::with_locked_copy(key, |copy| {
-            let mut template = wanted.template(self.omission);
-            template.insert(2, Attribute::Value(copy));
-            let created = self.session.create_object(&template);
-            wipe(template);
-            created
+        self.by_row(wanted.name, |omitted| {
+            raw::with_locked_copy(key, |copy| {
+                let mut template = wanted.template(omitted);
+                template.insert(2, Attribute::Value(copy));
+                let created = self.session.create_object(&template);
+                wipe(template);
+                created
+            })
         })
     }
 
@@ -154,11 +155,15 @@ impl Hsm {
         gate: &WrappingKey,
         algorithm: WrappingAlgorithm,
     ) -> Result<ObjectHandle> {
-        let wrapped = wrapping::wrap(algorithm, gate, key)?;
-        let template = wanted.template(self.omission);
-        self.session
-            .unwrap_key(&wrap::oaep(algorithm), private, &wrapped, &template)
-            .map_err(fault)
+        self.unwrap_key(&Incoming {
+            under: private,
+            mechanism: &wrap::oaep(algorithm),
+            wrapped: &wrapping::wrap(algorithm, gate, key)?,
+            class: ObjectClass::SECRET_KEY,
+            key_type: wanted.key_type,
+            rules: wanted.rules,
+            name: wanted.name,
+        })
     }
 }
 

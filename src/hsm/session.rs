@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cryptoki::context::{CInitializeArgs, Info, Pkcs11};
-use cryptoki::error::Result;
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, Result, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::{Session as Inner, SessionInfo, UserType};
-use cryptoki::slot::{Slot, TokenInfo};
+use cryptoki::slot::Slot;
 use cryptoki::types::{AuthPin, RawAuthPin};
+use cryptoki_sys::{CK_INFO, CK_TOKEN_INFO};
 
 use super::under_way::seen;
+use crate::raw::Functions;
 
 /// The CKA_IDs of the token objects that a module said it made, in whatever session.
 type Made = Arc<Mutex<Vec<Vec<u8>>>>;
@@ -20,30 +22,43 @@ type Made = Arc<Mutex<Vec<Vec<u8>>>>;
 #[derive(Clone)]
 pub(super) struct Context {
     module: Pkcs11,
+    functions: Arc<Functions>,
     made: Made,
 }
 
 impl Context {
     pub fn new(module: &Path) -> Result<Self> {
-        let module = seen("C_GetFunctionList", || Pkcs11::new(module))?;
-        let made = Made::default();
-        Ok(Self { module, made })
+        let load = || -> Result<_> { Ok((Pkcs11::new(module)?, Functions::of(module)?)) };
+        let (loaded, functions) = seen("C_GetFunctionList", load)?;
+        Ok(Self {
+            module: loaded,
+            functions: Arc::new(functions),
+            made: Made::default(),
+        })
     }
 
-    pub fn initialize(&self, arguments: CInitializeArgs) -> Result<()> {
-        seen("C_Initialize", || self.module.initialize(arguments))
+    /// A module that locks nothing serves as well: all calls are made one after the other.
+    pub fn initialize(&self) -> Result<()> {
+        let with = |flags| {
+            let arguments = CInitializeArgs::new(flags);
+            seen("C_Initialize", || self.module.initialize(arguments))
+        };
+        match with(CInitializeFlags::OS_LOCKING_OK) {
+            Err(Error::Pkcs11(RvError::CantLock, _)) => with(CInitializeFlags::empty()),
+            answered => answered,
+        }
     }
 
-    pub fn get_library_info(&self) -> Result<Info> {
-        seen("C_GetInfo", || self.module.get_library_info())
+    pub fn get_library_info(&self) -> Result<CK_INFO> {
+        seen("C_GetInfo", || self.functions.info())
     }
 
     pub fn get_slots_with_token(&self) -> Result<Vec<Slot>> {
         seen("C_GetSlotList", || self.module.get_slots_with_token())
     }
 
-    pub fn get_token_info(&self, slot: Slot) -> Result<TokenInfo> {
-        seen("C_GetTokenInfo", || self.module.get_token_info(slot))
+    pub fn get_token_info(&self, slot: Slot) -> Result<CK_TOKEN_INFO> {
+        seen("C_GetTokenInfo", || self.functions.token_info(slot.id()))
     }
 
     pub fn init_token(&self, slot: Slot, pin: &AuthPin, label: &str) -> Result<()> {
@@ -54,6 +69,7 @@ impl Context {
         let opened = seen("C_OpenSession", || self.module.open_rw_session(slot));
         opened.map(|session| Session {
             inner: Some(session),
+            functions: Arc::clone(&self.functions),
             made: Arc::clone(&self.made),
         })
     }
@@ -62,6 +78,7 @@ impl Context {
 /// An open session. Dropping it closes it.
 pub(super) struct Session {
     inner: Option<Inner>,
+    functions: Arc<Functions>,
     made: Made,
 }
 
@@ -157,6 +174,11 @@ impl Session {
         self.noted(made, template)
     }
 
+    pub fn copy_object(&self, from: ObjectHandle, template: &[Attribute]) -> Result<ObjectHandle> {
+        let made = seen("C_CopyObject", || self.inner().copy_object(from, template));
+        self.noted(made, template)
+    }
+
     pub fn destroy_object(&self, object: ObjectHandle) -> Result<()> {
         seen("C_DestroyObject", || self.inner().destroy_object(object))
     }
@@ -201,14 +223,18 @@ impl Session {
         })
     }
 
+    /// Into this buffer; returned with the length that the module says.
     pub fn wrap_key(
         &self,
         mechanism: &Mechanism,
         wrapping: ObjectHandle,
         key: ObjectHandle,
-    ) -> Result<Vec<u8>> {
+        buffer: Vec<u8>,
+    ) -> Result<(Vec<u8>, u64)> {
+        let session = self.inner().handle();
         seen("C_WrapKey", || {
-            self.inner().wrap_key(mechanism, wrapping, key)
+            self.functions
+                .wrap_key(session, mechanism, wrapping, key, buffer)
         })
     }
 

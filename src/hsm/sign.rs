@@ -5,8 +5,8 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 
 use super::check::{bare_point, challenge};
-use super::keys::{KeyId, sees_private_objects, template_refused};
-use super::{Attributes, Hsm, Session, attributes, fault, quirks};
+use super::keys::{KeyId, Name, THROW_AWAY_LABEL, sees_private_objects};
+use super::{Attributes, Hsm, Session, attributes, fault};
 use crate::error::{Error, Result};
 use crate::spec::Curve;
 use crate::transcript::public_key::PublicKey;
@@ -59,7 +59,7 @@ impl Hsm {
             let id = self.id_of(handle).map_err(searching)?;
             let key = self
                 .point_of(&id, handle)
-                .and_then(|point| self.judged_signer(handle, id.clone(), &point, true));
+                .and_then(|point| self.judged_signer(handle, id.clone(), &point));
             found.push(FoundSigner {
                 id: words::hex(&id),
                 key,
@@ -74,29 +74,32 @@ impl Hsm {
     /// Exit 3 where the HSM refuses or makes another key than asked. Objects may then exist: the caller
     /// destroys what carries the label and this id.
     pub fn make_signer(&self, id: KeyId) -> Result<SigningKey> {
-        let name = [Attribute::Label(SIGNER_LABEL.into()), id.attribute()];
-        let (public, private) = self.generate_pair(true, &name)?;
-        let point = self.point_in(public)?;
-        self.judged_signer(private, id.bytes().to_vec(), &point, true)
+        self.make_pair(SIGNER_LABEL, id).map(|(key, _)| key)
     }
 
-    /// Makes a pair of this session, has it sign, and destroys it: whether this HSM could have a signer.
+    fn make_pair(&self, label: &str, id: KeyId) -> Result<(SigningKey, ObjectHandle)> {
+        let token = true;
+        let (public, private) = self.generate_pair(Name { label, id, token })?;
+        let point = self.point_in(public)?;
+        let key = self.judged_signer(private, id.bytes().to_vec(), &point)?;
+        Ok((key, private))
+    }
+
+    /// Makes a pair as a signer is made, a token object, has it sign, and destroys it: whether this HSM could
+    /// have a signer.
     ///
     /// # Errors
-    /// Exit 3 where it could not.
+    /// Exit 3 where it could not, or the pair could not be destroyed.
     pub fn try_signer(&self) -> Result<()> {
         let id = KeyId::random()?;
-        let name = [id.attribute()];
-        let (public, private) = self.generate_pair(false, &name)?;
-        let tried = self.point_in(public).and_then(|point| {
-            let key = self.judged_signer(private, id.bytes().to_vec(), &point, false)?;
-            let digest = challenge_digest()?;
-            let signature = sign_in(&self.session, private, &digest)?;
-            proved(&key, &digest, &signature)
-        });
-        for half in [public, private] {
-            self.session.destroy_object(half).map_err(fault)?;
-        }
+        let tried = self
+            .make_pair(THROW_AWAY_LABEL, id)
+            .and_then(|(key, private)| {
+                let digest = challenge_digest()?;
+                let signature = sign_in(&self.session, private, &digest)?;
+                proved(&key, &digest, &signature)
+            });
+        self.taken_back(id)?;
         tried
     }
 
@@ -133,41 +136,20 @@ impl Hsm {
         }
     }
 
-    /// Rows of the quirks table are tried: a session may need the signer before any other key.
-    fn generate_pair(
-        &self,
-        token: bool,
-        name: &[Attribute],
-    ) -> Result<(ObjectHandle, ObjectHandle)> {
-        let mut row = 0;
-        loop {
-            match self.generate_pair_as(token, name, quirks::OMISSIONS[row]) {
-                Ok(pair) => return Ok(pair),
-                Err(e) if template_refused(&e) && row + 1 < quirks::OMISSIONS.len() => row += 1,
-                Err(e) => return Err(fault(e).doing("making a key pair on P-256")),
-            }
-        }
-    }
-
-    fn generate_pair_as(
-        &self,
-        token: bool,
-        name: &[Attribute],
-        omitted: &[AttributeType],
-    ) -> Result<(ObjectHandle, ObjectHandle), P11Error> {
-        let mut public = vec![Attribute::EcParams(Curve::P256.params().to_vec())];
-        public.extend_from_slice(name);
-        public.extend(attributes::template(
-            &attributes::signing_public(token),
-            omitted,
-        ));
-        let mut private = name.to_vec();
-        private.extend(attributes::template(
-            &attributes::signing_private(token),
-            omitted,
-        ));
-        self.session
-            .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
+    fn generate_pair(&self, name: Name) -> Result<(ObjectHandle, ObjectHandle)> {
+        let made = self.by_row(Some(name), |omitted| {
+            let mut public = vec![Attribute::EcParams(Curve::P256.params().to_vec())];
+            public.extend(name.attributes());
+            public.extend(attributes::template(&attributes::signing_public(), omitted));
+            let mut private = name.attributes().to_vec();
+            private.extend(attributes::template(
+                &attributes::signing_private(),
+                omitted,
+            ));
+            self.session
+                .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
+        });
+        made.map_err(|e| fault(e).doing("making a key pair on P-256"))
     }
 
     fn judged_signer(
@@ -175,10 +157,9 @@ impl Hsm {
         private: ObjectHandle,
         id: Vec<u8>,
         point: &[u8; POINT],
-        token: bool,
     ) -> Result<SigningKey> {
         let rules = [
-            attributes::signing_private(token).as_slice(),
+            attributes::signing_private().as_slice(),
             attributes::GENERATED,
         ]
         .concat();
@@ -190,7 +171,7 @@ impl Hsm {
             Error::hsm(format!(
                 "the transcript signer is not what it must be: {deviations}"
             ))
-            .check("ATTRIBUTES")
+            .check(super::ATTRIBUTES)
         })?;
         Ok(SigningKey {
             id,

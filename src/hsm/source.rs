@@ -4,8 +4,9 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 
 use super::check::Length;
 use super::check::unsigned;
-use super::keys::{class, key_type};
+use super::keys::{Name, class, key_type};
 use super::secrets::Wanted;
+use super::unwrap::Incoming;
 use super::{DataKey, Found, Hsm, KeyId, Life, Material, attributes, fault, quirks};
 use crate::error::{Error, Result};
 use crate::locked::Locked;
@@ -175,12 +176,13 @@ impl Hsm {
         spec: Spec,
         life: Life,
     ) -> Result<DataKey> {
-        let name = [Attribute::Label(label.into()), id.attribute()];
+        let token = life != Life::Session;
+        let name = Name { label, id, token };
         Ok(DataKey {
             label: label.to_owned(),
             id,
             life,
-            material: self.bring_in_as(bytes, spec, life, &name)?,
+            material: self.bring_in_as(bytes, spec, life, Some(name))?,
         })
     }
 
@@ -197,7 +199,7 @@ impl Hsm {
             return Ok(entrance.row.name);
         };
         let bytes = Locked::random(len, "a throw-away key")?;
-        let brought = self.bring_in_as(&bytes, spec, Life::Session, &[])?;
+        let brought = self.bring_in_as(&bytes, spec, Life::Session, None)?;
         self.destroy(brought)?;
         Ok("C_CreateObject")
     }
@@ -207,7 +209,7 @@ impl Hsm {
         bytes: &Locked,
         spec: Spec,
         life: Life,
-        name: &[Attribute],
+        name: Option<Name>,
     ) -> Result<Material> {
         let wanted = wrapping::check_values(spec, bytes)?;
         let rules = attributes::data_key(spec, life);
@@ -220,7 +222,7 @@ impl Hsm {
                     rules: &rules,
                 };
                 let handle = self.bring_in_secret(bytes, &secret)?;
-                self.make_sensitive(handle)?;
+                self.made_sensitive(handle)?;
                 handle
             }
         };
@@ -238,7 +240,7 @@ impl Hsm {
         bytes: &Locked,
         spec: Spec,
         rules: &[attributes::Rule],
-        name: &[Attribute],
+        name: Option<Name>,
     ) -> Result<ObjectHandle> {
         let entrance = self.entrance()?;
         let brought = entrance.unwrap(self, bytes, spec, rules, name);
@@ -276,12 +278,12 @@ impl Hsm {
         Err(first
             .unwrap_or_else(none)
             .check("CONTROL")
-            .hint("this HSM takes no private key in: it does not unwrap with AES-KWP (RFC 5649)"))
+            .hint("this HSM takes no private key in: a throw-away on P-256, wrapped with AES-KWP (RFC 5649), did not come in as it must"))
     }
 
     fn prove_entrance(&self, entrance: &Entrance, control: &Locked) -> Result<()> {
         let rules = attributes::data_key(Spec::P256, Life::Session);
-        let handle = entrance.unwrap(self, control, Spec::P256, &rules, &[])?;
+        let handle = entrance.unwrap(self, control, Spec::P256, &rules, None)?;
         let same = self
             .check_values(handle, Spec::P256)
             .and_then(|check| Ok(check == wrapping::check_values(Spec::P256, control)?));
@@ -307,17 +309,18 @@ impl Entrance {
         bytes: &Locked,
         spec: Spec,
         rules: &[attributes::Rule],
-        name: &[Attribute],
+        name: Option<Name>,
     ) -> Result<ObjectHandle> {
         let wrapped = wrapping::aes_kwp_wrap(&self.key, bytes)?;
-        hsm.unwrap_under(
-            self.handle,
-            &self.row.mechanism(),
-            &wrapped,
-            spec,
+        hsm.unwrap_key(&Incoming {
+            under: self.handle,
+            mechanism: &self.row.mechanism(),
+            wrapped: &wrapped,
+            class: class(spec),
+            key_type: key_type(spec),
             rules,
             name,
-        )
+        })
     }
 }
 

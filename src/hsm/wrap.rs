@@ -1,5 +1,6 @@
 //! Wrapping inside the HSM, and the one way out of it for `wrap_in = "host"`.
 
+use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -12,6 +13,10 @@ use crate::locked::Locked;
 use crate::raw::mechanism_type;
 use crate::spec::Spec;
 use crate::wrapping::{self, WrappingAlgorithm, key::WrappingKey};
+
+/// Room for what C_WrapKey answers, in bytes: the longest of all is an RSA-4096 key, some 2,400 bytes of PKCS#8,
+/// behind an AES key under RSA-4096.
+const ROOM: usize = 8192;
 
 /// An RSA public key as a session object of the HSM.
 pub struct WrappingHandle {
@@ -89,6 +94,31 @@ impl WrapRows {
 }
 
 impl Hsm {
+    /// C_WrapKey: the one place that calls it, once, with room for whatever it makes. Its own answer tells the
+    /// length. Modules that are asked for a length beforehand say too much, or too little (NSS softokn of
+    /// AES-KWP), or take the question for the beginning of an operation (wolfPKCS11).
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM refuses, or says that it had more to write than there was room for.
+    pub(super) fn wrap_key(
+        &self,
+        mechanism: &Mechanism,
+        under: ObjectHandle,
+        key: ObjectHandle,
+    ) -> Result<Vec<u8>> {
+        let wrapped = self.session.wrap_key(mechanism, under, key, vec![0; ROOM]);
+        match wrapped {
+            Ok((wrapped, len)) if len <= ROOM as u64 => Ok(wrapped),
+            Ok((_, len)) => Err(too_long(format!(
+                "C_WrapKey: it says that it wrote {len} bytes into {ROOM}"
+            ))),
+            Err(P11Error::Pkcs11(RvError::BufferTooSmall, _)) => Err(too_long(format!(
+                "C_WrapKey: CKR_BUFFER_TOO_SMALL, of a buffer of {ROOM} bytes"
+            ))),
+            Err(e) => Err(fault(e)),
+        }
+    }
+
     /// Loads a judged RSA public key, reads it back, and compares.
     ///
     /// # Errors
@@ -138,10 +168,7 @@ impl Hsm {
         material: &Material,
     ) -> Result<Vec<u8>> {
         let wrapped = match (algorithm.is_rsa_aes(), way) {
-            (false, _) => self
-                .session
-                .wrap_key(&oaep(algorithm), wrapping_key.handle, material.handle)
-                .map_err(fault)?,
+            (false, _) => self.wrap_key(&oaep(algorithm), wrapping_key.handle, material.handle)?,
             (true, Way::OneCall) => self.wrap_rsa_aes(wrapping_key, algorithm, material)?,
             (true, Way::TwoParts(row)) => {
                 self.wrap_in_two_parts(wrapping_key, algorithm, row, material)?
@@ -170,10 +197,9 @@ impl Hsm {
         material: &Material,
     ) -> Result<Vec<u8>> {
         with_rsa_aes(algorithm, |mechanism| {
-            self.session
-                .wrap_key(mechanism, wrapping_key.handle, material.handle)
+            self.wrap_key(mechanism, wrapping_key.handle, material.handle)
         })
-        .map_err(|e| fault(e).doing(quirks::RSA_AES_KEY_WRAP.name))
+        .map_err(|e| e.doing(quirks::RSA_AES_KEY_WRAP.name))
     }
 
     /// The same by its two parts: the HSM makes an AES key, wraps it under the wrapping key, and wraps the
@@ -188,9 +214,8 @@ impl Hsm {
         let ephemeral = self.generate_aes(&attributes::ephemeral_key())?;
         let parts = || -> Result<Vec<u8>> {
             let mut wrapped = self
-                .session
                 .wrap_key(&oaep(algorithm), wrapping_key.handle, ephemeral)
-                .map_err(|e| fault(e).doing(algorithm.oaep().name()))?;
+                .map_err(|e| e.doing(algorithm.oaep().name()))?;
             if wrapped.len() != wrapping_key.modulus_len {
                 return Err(
                     Error::hsm(format!("C_WrapKey: {} bytes of OAEP", wrapped.len()))
@@ -199,9 +224,8 @@ impl Hsm {
             }
             let padded = &quirks::AES_KEY_WRAPS_PADDED[row];
             wrapped.extend(
-                self.session
-                    .wrap_key(&padded.mechanism(), ephemeral, material.handle)
-                    .map_err(|e| fault(e).doing(padded.name))?,
+                self.wrap_key(&padded.mechanism(), ephemeral, material.handle)
+                    .map_err(|e| e.doing(padded.name))?,
             );
             Ok(wrapped)
         };
@@ -269,10 +293,7 @@ impl Hsm {
     /// Exit 3 where the HSM refuses or what it gives does not unwrap to such a key.
     pub fn take_out(&self, transport: &Transport, material: &Material) -> Result<Locked> {
         let mechanism = transport.rows.of(material.spec).mechanism();
-        let wrapped = self
-            .session
-            .wrap_key(&mechanism, transport.handle, material.handle)
-            .map_err(fault)?;
+        let wrapped = self.wrap_key(&mechanism, transport.handle, material.handle)?;
         wrapping::open_wrapped(material.spec, &transport.key, &wrapped).map(|opened| opened.bytes)
     }
 
@@ -283,6 +304,12 @@ impl Hsm {
     pub fn end_transport(&self, transport: Transport) -> Result<()> {
         self.session.destroy_object(transport.handle).map_err(fault)
     }
+}
+
+fn too_long(what: String) -> Error {
+    Error::hsm(what)
+        .check("WRAPPED-LENGTH")
+        .hint("no wrapped key is so long: this module cannot wrap in this way; show this text to its vendor")
 }
 
 fn same_public_key(key: &WrappingKey, read: &[Attribute]) -> Result<(), String> {

@@ -25,8 +25,8 @@ use crate::words;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What exists where a verb ends that makes nothing but throw-away keys.
-pub const NOTHING_LEFT: &str =
-    "Nothing was written, and what it made in the HSM ends with this process.";
+pub const NOTHING_LEFT: &str = "Nothing was written, and what it made in the HSM ends with this process; \
+    only an object labelled byok-throw-away may stay in the token.";
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(250);

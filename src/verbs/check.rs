@@ -12,9 +12,10 @@ use crate::hsm::{Hsm, Module};
 use crate::machine::Machine;
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Terminal, Watch};
-use crate::plan::{Kind, Network, PinSource, Plan};
+use crate::plan::{Keep, KeyPlan, Kind, Network, PinSource, Plan};
 use crate::previous::Previous;
 use crate::record::Leftover;
+use crate::spec::Spec;
 use crate::{machine, screens, words};
 
 mod builds_on;
@@ -333,6 +334,12 @@ fn try_hsm(
             return lines.refuse(State::Wrong, error);
         }
     }
+    if matches!(plan.kind, Kind::Generate | Kind::Recover)
+        && plan.keys.iter().any(makes_a_token_object)
+        && let Err(error) = hsm.try_token_object(Spec::AES_256)
+    {
+        lines.refuse(State::Wrong, error);
+    }
     match judged {
         _ if plan.kind == Kind::Destroy => lines.add(State::Ok, "HSM: logged in"),
         None => lines.add(
@@ -351,6 +358,10 @@ fn try_hsm(
     }
     builds_on::find(plan, previous, hsm, expected, lines);
     sources::in_token(plan, hsm, lines);
+}
+
+fn makes_a_token_object(key: &KeyPlan) -> bool {
+    key.keep != Keep::None && key.source.makes_an_object()
 }
 
 fn prove(plan: &Plan, hsm: &mut Hsm, judged: &[Judged]) -> Result<usize> {

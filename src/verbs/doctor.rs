@@ -85,6 +85,7 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     let throw_away = hsm.throw_away(Spec::AES_256)?;
     let attributes = throw_away.attributes.clone();
     hsm.destroy(throw_away)?;
+    let in_token = hsm.try_token_object(Spec::AES_256).err().map(|e| e.line());
     let report = Examination::of(&mut hsm, all)?;
     let escrow = report.escrow_refused(Spec::AES_256);
     let signer = hsm.try_signer().err().map(|e| e.line());
@@ -92,7 +93,8 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     if as_json {
         return super::print_json(&json!({
             "module": module, "token": token, "software": token.is_software(),
-            "data_key_attributes": attributes, "paths": report.paths, "data_keys": report.made,
+            "data_key_attributes": attributes,
+            "token_object": {"works": in_token.is_none(), "why": in_token}, "paths": report.paths, "data_keys": report.made,
             "escrow": {"works": escrow.is_none(), "why": escrow, "data_keys": report.escrow},
             "signer": {"works": signer.is_none(), "why": signer},
         }));
@@ -111,6 +113,15 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         super::print("          a software HSM: key bytes are in a computer's memory\n")?;
     }
     super::print("data key  AES-256 with every attribute as asked, check values computed\n")?;
+    super::print(&match in_token {
+        None => {
+            "          as a session object and as a token object (destroyed again)\n".to_owned()
+        }
+        Some(why) => {
+            "          NO as a token object: only keep = \"none\" works with this HSM\n".to_owned()
+                + &screens::fold(&why, "          ")
+        }
+    })?;
     super::print(&match escrow {
         None => {
             "escrow    an escrow key loaded, AES-KW as it should be: [escrow] and recover work\n"

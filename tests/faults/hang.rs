@@ -158,8 +158,8 @@ fn room_that_hangs(rule: &str) -> Option<Room> {
 }
 
 /// What a verb says whose only traces end with it.
-const NOTHING_LEFT: &str =
-    "Nothing was written, and what it made in the HSM ends with this process.";
+const NOTHING_LEFT: &str = "Nothing was written, and what it made in the HSM ends with this process; \
+    only an object labelled byok-throw-away may stay in the token.";
 
 fn a_login_that_hangs_in_the_doctor_is_ended_with_stop() {
     let Some(room) = room_that_hangs("hang:C_Login:1") else {
@@ -168,7 +168,7 @@ fn a_login_that_hangs_in_the_doctor_is_ended_with_stop() {
     let mut screen = Screen::start(room.byok(&["doctor", "plan.toml"]));
     screen.answer("PIN", PIN);
     screen.expect("The HSM has not answered");
-    let told = folded(&screen.expect("this process."));
+    let told = folded(&screen.expect("in the token."));
     assert!(told.contains("for 30 seconds: C_Login. "), "{told}");
     assert!(told.contains(NOTHING_LEFT), "{told}");
     screen.enter("STOP");

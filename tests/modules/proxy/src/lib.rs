@@ -15,9 +15,9 @@
 //! | `weaken:CKA_NAME=true` | generated and unwrapped keys get that value (or `false`), whatever the caller's template says; reading back tells the truth |
 //! | `weaken-unwrapped:CKA_NAME=true` | the same for keys that `C_UnwrapKey` makes only |
 //! | `lie:CKA_NAME=true` | `C_GetAttributeValue` answers that value (or `false`), whatever the object has |
-//! | `wrap-length:N` | `C_WrapKey` answers N bytes more (zeros, within the buffer), or fewer if N is negative; its size query says the same |
+//! | `wrap-length:N` | `C_WrapKey` answers N bytes more (zeros, within the buffer), or fewer if N is negative; a size query says the same |
 //! | `wrap-flip:N` | the N-th `C_WrapKey` that answers bytes has one bit of them changed |
-//! | `length:C_Name:N:-1` | call N says so many bytes fewer (or, of a size query alone, more: `:1`); of attributes, the last one is shorter |
+//! | `length:C_Name:N:-1` | call N says so many bytes fewer, or more (`:1`) where there is room for them; of attributes, the last one is shorter |
 //! | `flip:C_Name:N` | of the bytes that call N answers (`C_Encrypt`, `C_Sign`, `C_WrapKey`) one bit is changed |
 //! | `twice:C_Name:N` | call N answers a handle that was there already: that of the object made before, or, of a search, its first hit once more |
 //! | `unseen:C_FindObjects:N` | call N finds nothing |
@@ -28,6 +28,15 @@
 //! | `rsa-aes-key-wrap` | `C_WrapKey` knows `CKM_RSA_AES_KEY_WRAP`, by its two parts in the real module; `:sha1` uses SHA-1 whatever is asked, and answers `CKR_OK` |
 //! | `private-as:inner` | `C_WrapKey` wraps of a private key what stands inside its PKCS#8 (SEC 1 or PKCS#1); `private-as:longer:N`: the PKCS#8 and N zero bytes |
 //! | `short-p256` | the private value of every key pair on P-256 that `C_GenerateKeyPair` makes, and that may be wrapped, begins with a zero byte |
+//! | `cant-lock` | `C_Initialize` answers `CKR_CANT_LOCK` to `CKF_OS_LOCKING_OK` |
+//! | `silent-slot:N:CKR_NAME` | `C_GetTokenInfo` of the slot at place N (from 0) of the module's list answers that value |
+//! | `zero-padded` | the texts of `C_GetInfo` and `C_GetTokenInfo` end in a zero byte and what follows it; `CK_INFO` has a flag set |
+//! | `odd-clock` | the token has a clock whose `utcTime` is `20:43:57` and zero bytes |
+//! | `binary-serial` | the token's serial number is no text |
+//! | `odd-query` | `C_WrapKey` that is asked for the length says 14 bytes too few, and the operation stays active: `CKR_OPERATION_ACTIVE` from then on |
+//! | `without:0xN` | mechanism N is not there: `CKR_MECHANISM_INVALID` from `C_SignInit`, `C_GenerateKey`, `C_GenerateKeyPair`, `C_WrapKey` |
+//! | `strict-token` | token objects with `CKA_DESTROYABLE` or `CKA_COPYABLE` answer `CKR_GENERAL_ERROR` |
+//! | `strict-unwrap` | `C_UnwrapKey` answers `CKR_ATTRIBUTE_READ_ONLY` to `CKA_EXTRACTABLE` = TRUE, which it makes the key anyhow, and drops `CKA_SENSITIVE`; `C_CopyObject` leaves `CKA_COPYABLE` as it is |
 //! | `pin-flags` | wrong user PINs show in the token's flags; the third locks. `pin-flags:2`: two were wrong before this process began |
 //! | `try-escape:PATH` | `C_Initialize` and `C_Login` first try sockets, io_uring and foreign calls, and write to PATH what came of it and what is seen here (see `escape.rs`) |
 //! | `log:PATH` | one line a call is appended to PATH: `C_Name CKR_NAME` |
@@ -41,6 +50,7 @@
 
 mod escape;
 mod faults;
+mod manners;
 mod names;
 mod once;
 mod rules;
@@ -122,13 +132,13 @@ macro_rules! functions {
 }
 
 functions! {
-    library C_Initialize(args: Void);
+    library C_Initialize(args: Void) via manners::initialize;
     library C_Finalize(reserved: Void);
-    library C_GetInfo(info: *mut CK_INFO);
+    library C_GetInfo(info: *mut CK_INFO) via manners::get_info;
     library C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) via faults::get_function_list;
     library C_GetSlotList(present: CK_BBOOL, slots: *mut CK_SLOT_ID, count: Len);
     library C_GetSlotInfo(slot: Slot, info: *mut CK_SLOT_INFO);
-    token   C_GetTokenInfo(slot: Slot, info: *mut CK_TOKEN_INFO) via faults::get_token_info;
+    token   C_GetTokenInfo(slot: Slot, info: *mut CK_TOKEN_INFO) via manners::get_token_info;
     token   C_GetMechanismList(slot: Slot, list: *mut CK_MECHANISM_TYPE, count: Len);
     token   C_GetMechanismInfo(slot: Slot, kind: CK_MECHANISM_TYPE, info: *mut CK_MECHANISM_INFO);
     token   C_InitToken(slot: Slot, pin: Bytes, pin_len: Ulong, label: Bytes);
@@ -142,8 +152,8 @@ functions! {
     session C_SetOperationState(session: Session, state: Bytes, state_len: Ulong, encryption: Object, authentication: Object);
     session C_Login(session: Session, user: CK_USER_TYPE, pin: Bytes, pin_len: Ulong) via faults::login;
     session C_Logout(session: Session);
-    session C_CreateObject(session: Session, template: Template, count: Ulong, object: Handle) via once::create_object;
-    session C_CopyObject(session: Session, from: Object, template: Template, count: Ulong, object: Handle);
+    session C_CreateObject(session: Session, template: Template, count: Ulong, object: Handle) via manners::create_object;
+    session C_CopyObject(session: Session, from: Object, template: Template, count: Ulong, object: Handle) via manners::copy_object;
     session C_DestroyObject(session: Session, object: Object);
     session C_GetObjectSize(session: Session, object: Object, size: Len);
     session C_GetAttributeValue(session: Session, object: Object, template: Template, count: Ulong) via once::get_attribute_value;
@@ -151,7 +161,7 @@ functions! {
     session C_FindObjectsInit(session: Session, template: Template, count: Ulong);
     session C_FindObjects(session: Session, objects: Handle, most: Ulong, count: Len) via once::find_objects;
     session C_FindObjectsFinal(session: Session);
-    session C_EncryptInit(session: Session, mechanism: Mechanism, key: Object);
+    session C_EncryptInit(session: Session, mechanism: Mechanism, key: Object) via manners::encrypt_init;
     session C_Encrypt(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len) via once::encrypt;
     session C_EncryptUpdate(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
     session C_EncryptFinal(session: Session, out: Bytes, out_len: Len);
@@ -164,7 +174,7 @@ functions! {
     session C_DigestUpdate(session: Session, data: Bytes, data_len: Ulong);
     session C_DigestKey(session: Session, key: Object);
     session C_DigestFinal(session: Session, out: Bytes, out_len: Len);
-    session C_SignInit(session: Session, mechanism: Mechanism, key: Object);
+    session C_SignInit(session: Session, mechanism: Mechanism, key: Object) via manners::sign_init;
     session C_Sign(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len) via once::sign;
     session C_SignUpdate(session: Session, data: Bytes, data_len: Ulong);
     session C_SignFinal(session: Session, out: Bytes, out_len: Len);
@@ -180,12 +190,12 @@ functions! {
     session C_DecryptDigestUpdate(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
     session C_SignEncryptUpdate(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
     session C_DecryptVerifyUpdate(session: Session, data: Bytes, data_len: Ulong, out: Bytes, out_len: Len);
-    session C_GenerateKey(session: Session, mechanism: Mechanism, template: Template, count: Ulong, key: Handle) via once::generate_key;
+    session C_GenerateKey(session: Session, mechanism: Mechanism, template: Template, count: Ulong, key: Handle) via manners::generate_key;
     session C_GenerateKeyPair(session: Session, mechanism: Mechanism, public: Template, public_count: Ulong,
-                              private: Template, private_count: Ulong, public_key: Handle, private_key: Handle) via once::generate_key_pair;
-    session C_WrapKey(session: Session, mechanism: Mechanism, wrapping: Object, key: Object, out: Bytes, out_len: Len) via once::wrap_key;
+                              private: Template, private_count: Ulong, public_key: Handle, private_key: Handle) via manners::generate_key_pair;
+    session C_WrapKey(session: Session, mechanism: Mechanism, wrapping: Object, key: Object, out: Bytes, out_len: Len) via manners::wrap_key;
     session C_UnwrapKey(session: Session, mechanism: Mechanism, unwrapping: Object, wrapped: Bytes, wrapped_len: Ulong,
-                        template: Template, count: Ulong, key: Handle) via once::unwrap_key;
+                        template: Template, count: Ulong, key: Handle) via manners::unwrap_key;
     session C_DeriveKey(session: Session, mechanism: Mechanism, base: Object, template: Template, count: Ulong, key: Handle);
     session C_SeedRandom(session: Session, seed: Bytes, seed_len: Ulong);
     session C_GenerateRandom(session: Session, out: Bytes, out_len: Ulong);
@@ -210,6 +220,8 @@ struct Proxy {
     wrong_pins: faults::WrongPins,
     wrapped: AtomicU64,
     last_made: AtomicU64,
+    /// An operation is under way for good.
+    busy: AtomicBool,
 }
 
 impl Proxy {
@@ -230,6 +242,7 @@ impl Proxy {
             wrong_pins: faults::WrongPins::default(),
             wrapped: AtomicU64::new(0),
             last_made: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
         })
     }
 

@@ -30,8 +30,20 @@ impl Proxy {
 
 // ---- length, flip ------------------------------------------------------------------
 
-/// After a call that answers bytes.
-fn bytes(proxy: &Proxy, function: Api, rv: CK_RV, out: Bytes, out_len: Len) -> CK_RV {
+/// What the caller says that it has room for.
+fn room(out_len: Len) -> Ulong {
+    // SAFETY: null or the caller's length
+    unsafe { out_len.as_ref() }.copied().unwrap_or(0)
+}
+
+/// After a call that answers bytes, for which there was that much room.
+fn bytes(
+    proxy: &Proxy,
+    function: Api,
+    rv: CK_RV,
+    (out, out_len): (Bytes, Len),
+    room: Ulong,
+) -> CK_RV {
     if rv != CKR_OK || out_len.is_null() {
         return rv;
     }
@@ -46,10 +58,11 @@ fn bytes(proxy: &Proxy, function: Api, rv: CK_RV, out: Bytes, out_len: Len) -> C
     let mut rules = proxy.rules.length.iter();
     let rule = rules.find(|(at, _)| at.function == function as usize && at.call == number);
     if let Some((_, more)) = rule {
+        let said = len.saturating_add_signed(*more as _);
         // what a caller has no room for is never said of bytes, only of their length
-        if out.is_null() || *more < 0 {
+        if out.is_null() || said <= room {
             // SAFETY: not null; the caller's length
-            unsafe { *out_len = len.saturating_add_signed(*more as _) };
+            unsafe { *out_len = said };
             proxy.changed(function);
         }
     }
@@ -64,8 +77,9 @@ pub fn encrypt(
     out: Bytes,
     out_len: Len,
 ) -> CK_RV {
+    let room = room(out_len);
     let rv = real!(proxy, C_Encrypt(session, data, data_len, out, out_len));
-    bytes(proxy, Api::C_Encrypt, rv, out, out_len)
+    bytes(proxy, Api::C_Encrypt, rv, (out, out_len), room)
 }
 
 pub fn sign(
@@ -76,8 +90,9 @@ pub fn sign(
     out: Bytes,
     out_len: Len,
 ) -> CK_RV {
+    let room = room(out_len);
     let rv = real!(proxy, C_Sign(session, data, data_len, out, out_len));
-    bytes(proxy, Api::C_Sign, rv, out, out_len)
+    bytes(proxy, Api::C_Sign, rv, (out, out_len), room)
 }
 
 pub fn wrap_key(
@@ -89,8 +104,9 @@ pub fn wrap_key(
     out: Bytes,
     out_len: Len,
 ) -> CK_RV {
+    let room = room(out_len);
     let rv = faults::wrap_key(proxy, session, mechanism, wrapping, key, out, out_len);
-    bytes(proxy, Api::C_WrapKey, rv, out, out_len)
+    bytes(proxy, Api::C_WrapKey, rv, (out, out_len), room)
 }
 
 // ---- lie-at, length of attributes --------------------------------------------------

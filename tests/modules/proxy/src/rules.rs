@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cryptoki_sys::{CK_ATTRIBUTE_TYPE, CK_RV};
+use cryptoki_sys::{CK_ATTRIBUTE_TYPE, CK_MECHANISM_TYPE, CK_RV};
 
 use crate::Api;
 use crate::names::{self, Half};
@@ -42,6 +42,18 @@ pub struct Rules {
     pub private_as: Option<PrivateAs>,
     /// Private values on P-256 begin with a zero byte.
     pub short_p256: bool,
+    /// `C_Initialize` locks nothing.
+    pub cant_lock: bool,
+    /// The slots, by their place, that tell nothing of their token.
+    pub silent_slot: Vec<(usize, CK_RV)>,
+    pub zero_padded: bool,
+    pub odd_clock: bool,
+    pub binary_serial: bool,
+    pub odd_query: bool,
+    /// The mechanisms that are not there.
+    pub without: Vec<CK_MECHANISM_TYPE>,
+    pub strict_token: bool,
+    pub strict_unwrap: bool,
     /// `Some(n)`: the token counts wrong PINs, and n were wrong before.
     pub pin_flags: Option<u32>,
     /// Where it is written what a module gets that should get nothing.
@@ -131,6 +143,22 @@ impl Rules {
                 self.private_as = Some(PrivateAs::Longer(more));
             }
             ("short-p256", None) => self.short_p256 = true,
+            ("cant-lock", None) => self.cant_lock = true,
+            ("silent-slot", Some(rest)) => {
+                let (place, rv) = rest.split_once(':')?;
+                self.silent_slot.push((place.parse().ok()?, names::rv(rv)?));
+            }
+            ("zero-padded", None) => self.zero_padded = true,
+            ("odd-clock", None) => self.odd_clock = true,
+            ("binary-serial", None) => self.binary_serial = true,
+            ("odd-query", None) => self.odd_query = true,
+            ("without", Some(rest)) => {
+                let number = rest.strip_prefix("0x")?;
+                self.without
+                    .push(CK_MECHANISM_TYPE::from_str_radix(number, 16).ok()?);
+            }
+            ("strict-token", None) => self.strict_token = true,
+            ("strict-unwrap", None) => self.strict_unwrap = true,
             ("pin-flags", None) => self.pin_flags = Some(0),
             ("pin-flags", Some(rest)) => self.pin_flags = Some(rest.parse().ok()?),
             ("try-escape", Some(path)) if !path.is_empty() => self.try_escape = Some(path.into()),
@@ -187,7 +215,7 @@ fn attribute(text: &str) -> Option<Attribute> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cryptoki_sys::{CKA_DECRYPT, CKR_KEY_UNEXTRACTABLE};
+    use cryptoki_sys::{CKA_DECRYPT, CKR_DEVICE_ERROR, CKR_KEY_UNEXTRACTABLE};
 
     #[test]
     fn every_rule_is_read() {
@@ -197,7 +225,9 @@ mod tests {
              lie:CKA_SENSITIVE=false;hang:C_WrapKey:3;lose-session:C_UnwrapKey:5;\
               wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;rsa-aes-key-wrap:sha1;private-as:longer:3;\
               try-escape:/d;length:C_WrapKey:7:-1;flip:C_Sign:8;twice:C_FindObjects:9;\
-              other-key:C_UnwrapKey:10;slow:C_Login:13:40;weaken-at:C_GenerateKey:11:CKA_WRAP=true;lie-at:C_GetAttributeValue:12",
+              other-key:C_UnwrapKey:10;slow:C_Login:13:40;weaken-at:C_GenerateKey:11:CKA_WRAP=true;lie-at:C_GetAttributeValue:12;\
+              silent-slot:1:CKR_DEVICE_ERROR;without:0x40;cant-lock;zero-padded;odd-clock;binary-serial;odd-query;\
+              strict-token;strict-unwrap",
         )
         .unwrap();
         assert!(rules.oaep_sha1 && rules.refuse_create_secret);
@@ -213,6 +243,10 @@ mod tests {
         assert_eq!(rules.wrap_flip, Some(4));
         assert_eq!(rules.pin_flags, Some(2));
         assert_eq!(rules.rsa_aes, Some(true));
+        assert_eq!(rules.silent_slot, [(1, CKR_DEVICE_ERROR)]);
+        assert_eq!(rules.without, [0x40]);
+        assert!(rules.cant_lock && rules.zero_padded && rules.odd_clock && rules.binary_serial);
+        assert!(rules.odd_query && rules.strict_token && rules.strict_unwrap);
         assert_eq!(rules.private_as, Some(PrivateAs::Longer(3)));
         assert_eq!(rules.try_escape.as_deref(), Some("/d".as_ref()));
         assert_eq!(rules.log.as_deref(), Some("/a:b/c".as_ref()));
@@ -246,6 +280,9 @@ mod tests {
             "wrap-flip:0",
             "pin-flags:x",
             "rsa-aes-key-wrap:md5",
+            "silent-slot:1",
+            "without:64",
+            "strict-token:1",
             "private-as",
             "private-as:longer",
             "log:",
