@@ -22,6 +22,7 @@ use crate::words::Digest;
 pub mod answer;
 mod append;
 mod chain;
+mod endpoint;
 mod judge;
 mod possession;
 
@@ -153,6 +154,9 @@ pub struct Standing {
     pub key_material_id: Option<String>,
     /// `no receipt`, `import failed`, `accepted by KMS` or `proved in KMS`.
     pub kms: &'static str,
+    /// Who says so, where it is not AWS: the endpoint that was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     /// When it came that far, by the online side's clock or, where that is silent, by the receipt's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
@@ -163,6 +167,17 @@ impl Standing {
     pub fn is_accepted(&self) -> bool {
         [ACCEPTED, PROVED].contains(&self.kms)
     }
+
+    /// How far it came, and who says so where it is not AWS.
+    pub fn told(&self) -> String {
+        let doubt = self.endpoint.as_deref().map(said_elsewhere);
+        format!("{}{}", self.kms, doubt.unwrap_or_default())
+    }
+}
+
+/// What is added to every word about an answer that did not come from AWS.
+pub fn said_elsewhere(endpoint: &str) -> String {
+    format!(", says {endpoint}, WHICH IS NOT AWS")
 }
 
 /// `accepted by KMS`
@@ -188,10 +203,20 @@ impl Receipts {
     /// How far each import came.
     pub fn standings(&self) -> Vec<Standing> {
         let known = self.known();
-        self.imports
-            .iter()
-            .map(|import| self.standing(import, &known))
-            .collect()
+        let by_aws = |receipt: &&Receipt| receipt.entry.endpoint.is_none();
+        let of_aws = Self {
+            imports: self.imports.clone(),
+            receipts: self.receipts.iter().filter(by_aws).cloned().collect(),
+            ..Self::default()
+        };
+        let standing = |import| {
+            let by_aws = of_aws.standing(import, &known);
+            match by_aws.is_accepted() {
+                true => by_aws,
+                false => self.standing(import, &known),
+            }
+        };
+        self.imports.iter().map(standing).collect()
     }
 
     fn standing(&self, import: &Import, known: &[KnownMaterial]) -> Standing {
@@ -218,8 +243,12 @@ impl Receipts {
                 (_, _, Some(_)) => FAILED,
                 (_, _, None) => NONE,
             },
+            endpoint: match (&computes, first) {
+                (Some(shown), _) => shown.entry.endpoint.clone(),
+                (None, first) => first.and_then(|fact| fact.endpoint.clone()),
+            },
             at: match (computes, accepted) {
-                (Some(at), false) => Some(at),
+                (Some(shown), false) => Some(shown.at),
                 _ => first.map(|fact| fact.at),
             },
         }
@@ -283,6 +312,8 @@ struct Fact {
     at: Timestamp,
     /// Whether the record's own `import.sh` tells it.
     by_script: bool,
+    /// The endpoint that answered, where it is not AWS's.
+    endpoint: Option<String>,
 }
 
 /// What the receipts say of one import: import results and CloudTrail's events.
@@ -298,6 +329,7 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
                 id: entry.key_material_id.clone(),
                 at: entry.happened.unwrap_or(receipt.at),
                 by_script: entry.exit.is_some(), // a bare answer has no exit code
+                endpoint: entry.endpoint.clone(),
             },
         );
         let events = entry.events.iter();
@@ -308,13 +340,14 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
                 id: event.key_material_id.clone(),
                 at: event.happened,
                 by_script: false,
+                endpoint: None,
             });
         own.into_iter().chain(events.collect::<Vec<_>>())
     })
 }
 
-/// When it was first added that the KMS key computes with this HMAC key or key pair.
-fn computes_with(receipts: &[Receipt], import: &Import) -> Option<Timestamp> {
+/// The first answer which shows that the KMS key computes with this HMAC key or key pair.
+fn computes_with<'a>(receipts: &'a [Receipt], import: &Import) -> Option<&'a Receipt> {
     let shows = |receipt: &&Receipt| {
         let entry = &receipt.entry;
         [answer::GENERATE_MAC, answer::GET_PUBLIC_KEY].contains(&entry.answer.as_str())
@@ -322,7 +355,7 @@ fn computes_with(receipts: &[Receipt], import: &Import) -> Option<Timestamp> {
             && entry.label.as_ref() == Some(&import.label)
             && entry.key_arn.as_ref() == Some(&import.key_arn)
     };
-    receipts.iter().find(shows).map(|receipt| receipt.at)
+    receipts.iter().find(shows)
 }
 
 /// The material ids that accepted imports told.
@@ -450,6 +483,16 @@ fn member(line: &Line, name: &str) -> Option<String> {
 /// Whether an id or ARN, as KMS answers it, names the KMS key of this ARN.
 fn names_key(text: &str, key_arn: &str) -> bool {
     text == key_arn || (!text.starts_with("arn:") && key_id(key_arn) == text)
+}
+
+/// The Region in a key's ARN.
+fn region(key_arn: &str) -> &str {
+    key_arn.split(':').nth(3).unwrap_or_default()
+}
+
+/// The account in a key's ARN.
+fn account(key_arn: &str) -> &str {
+    key_arn.split(':').nth(4).unwrap_or_default()
 }
 
 fn key_id(key_arn: &str) -> &str {

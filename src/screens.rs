@@ -369,6 +369,7 @@ pub fn sealed(
     let next = Next {
         directory: &sealed.directory,
         folders: &folders,
+        imported: false,
         deadline: sealed.deadline,
         rehearsal,
         package: plan.escrow.is_some(),
@@ -390,8 +391,10 @@ pub fn sealed(
 pub struct Next<'a> {
     /// The record.
     pub directory: &'a Path,
-    /// `<label>/<import>` of every import.
+    /// `<label>/<import>` of every import that is still to be made.
     pub folders: &'a [String],
+    /// Whether receipts tell that others were made.
+    pub imported: bool,
     /// When the first import token expires.
     pub deadline: Option<Timestamp>,
     /// Whether the record is practice.
@@ -425,6 +428,7 @@ impl Next<'_> {
              \x20                     byok verify --head 'ROWS 1-3' /media/usb1/{name}\n"
         );
         text += &match (self.folders, self.package) {
+            ([], _) if self.imported => " 2 everything is imported, say the receipts\n".into(),
             ([], true) => {
                 " 2 nothing is imported: destroy the old shares and the old package\n".into()
             }

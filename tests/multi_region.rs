@@ -164,6 +164,109 @@ fn an_accepted_replica_proves_the_material_of_its_primary() {
     well(&output);
 }
 
+/// The bare id of a multi-Region key is that of its replicas too, whatever kind of answer it stands in.
+#[test]
+fn an_answer_that_names_no_region_is_given_to_no_import() {
+    let Some(room) = two_regions() else { return };
+    room.run_well();
+    let id = MRK.rsplit('/').next().unwrap();
+    let replica = in_region(MRK, "us-east-1");
+    let listed =
+        |key: &str| json!({"KeyId": key, "KeyMaterialId": ID, "KeyMaterialState": "CURRENT"});
+    let event = |more: Value| {
+        let mut event = json!({
+            "eventTime": room.transcript(ONE).lines.last().unwrap()["at"], "eventName": "DisableKey",
+            "eventSource": "kms.amazonaws.com", "requestParameters": {"keyId": id},
+        });
+        let event_members = event.as_object_mut().unwrap();
+        event_members.extend(more.as_object().unwrap().clone());
+        event
+    };
+    let mut result = import_result(&room, ONE, "eu-west-1");
+    result["KeyId"] = id.into();
+    for answer in [
+        json!({"Rotations": [listed(id)]}),
+        json!({"KeyId": id, "Rotations": [listed(id)]}),
+        json!({"Rotations": [listed(MRK), listed(id)]}),
+        json!({"KeyId": id, "KeyMaterialId": ID}),
+        json!({"KeyId": id, "Mac": "AAAA", "MacAlgorithm": "HMAC_SHA_256"}),
+        json!({"KeyId": id, "PublicKey": "AAAA"}),
+        event(json!({})),
+        result,
+    ] {
+        fs::write(room.path("answer.json"), answer.to_string()).unwrap();
+        let output = room
+            .byok(&["receipt", ONE, "answer.json"])
+            .output()
+            .unwrap();
+        let says = [
+            &format!("does not say in which Region {id} answered"),
+            "nothing was added",
+        ];
+        support::refused(&output, 2, &says);
+    }
+    let described = json!({"KeyMetadata": {"KeyId": id, "KeyState": "Enabled", "Origin": "EXTERNAL",
+        "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "MultiRegion": true}});
+    fs::write(room.path("answer.json"), described.to_string()).unwrap();
+    let output = room
+        .byok(&["receipt", ONE, "answer.json"])
+        .output()
+        .unwrap();
+    support::refused(&output, 2, &["`Arn`"]);
+    // With the Region beside it, it is given to the import of that Region.
+    for (answer, region) in [
+        (
+            json!({"KeyId": replica, "Rotations": [listed(id)]}),
+            "us-east-1",
+        ),
+        (event(json!({"awsRegion": "us-east-1"})), "us-east-1"),
+        (event(json!({"awsRegion": "eu-west-1"})), "eu-west-1"),
+    ] {
+        received(&room, ONE, &answer);
+        let lines = fs::read_to_string(room.path(ONE).join("receipts.jsonl")).unwrap();
+        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        let told = last["materials"][0]["key_arn"].as_str();
+        let told = told.or(last["events"][0]["key_arn"].as_str());
+        assert_eq!(told, Some(in_region(MRK, region).as_str()), "{last}");
+    }
+    let verified = room.byok(&["verify", ONE]).output().unwrap();
+    well(&verified);
+}
+
+/// What an earlier version gave to the first import stays in the record, and no longer counts for it.
+#[test]
+fn a_line_of_an_older_version_stays_valid() {
+    let Some(room) = two_regions() else { return };
+    room.run_well();
+    let id = MRK.rsplit('/').next().unwrap();
+    let answer =
+        json!({"Rotations": [{"KeyId": id, "KeyMaterialId": ID, "KeyMaterialState": "CURRENT"}]});
+    let bytes = answer.to_string();
+    let transcript = fs::read(room.path(ONE).join("transcript.jsonl")).unwrap();
+    let at = room.transcript(ONE).lines.last().unwrap()["at"].clone();
+    let first = room.transcript(ONE).events("key-wrapped")[0]["key_arn"].clone();
+    let line = format!(
+        "{{\"seq\":1,\"at\":{at},\"prev\":\"{}\",\"format\":\"byok-receipts-v1\",\"file\":\"receipts/001.json\",\
+         \"sha256\":\"{}\",\"answer\":\"ListKeyRotations\",\"label\":\"{LABEL}\",\"key_arn\":{first},\
+         \"materials\":[{{\"key_arn\":{first},\"key_material_id\":\"{ID}\",\"state\":\"CURRENT\"}}],\
+         \"proves\":\"nothing\"}}\n",
+        support::sha256(&transcript),
+        support::sha256(bytes.as_bytes()),
+    );
+    fs::create_dir(room.path(ONE).join("receipts")).unwrap();
+    fs::write(room.path(ONE).join("receipts/001.json"), &bytes).unwrap();
+    fs::write(room.path(ONE).join("receipts.jsonl"), &line).unwrap();
+    let verified = room.byok(&["verify", "--json", ONE]).output().unwrap();
+    well(&verified);
+    let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(report["unexplained"], json!([]));
+    // A line that neither version would have written is broken.
+    let other = line.replace("\"state\":\"CURRENT\"", "\"state\":\"NON_CURRENT\"");
+    fs::write(room.path(ONE).join("receipts.jsonl"), other).unwrap();
+    let verified = room.byok(&["verify", ONE]).output().unwrap();
+    support::refused(&verified, 4, &["receipts.jsonl: line 1"]);
+}
+
 #[test]
 fn a_missing_region_stops_before_anything_is_made_and_is_wrapped_for_later() {
     let Some(mut room) = two_regions() else {
@@ -349,7 +452,7 @@ impl Regions {
     fn import(&self, room: &Room, record: &str) -> Output {
         Command::new("bash")
             .arg(room.path(record).join("import.sh"))
-            .args(["--endpoint-url", &self.kms.endpoint()])
+            .args(["--yes", "--endpoint-url", &self.kms.endpoint()])
             .env_clear()
             .envs(self.kms.env())
             .output()

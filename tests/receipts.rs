@@ -69,7 +69,7 @@ fn import_result(room: &Room, record: &str, id: Option<&str>, exit: u8) -> Value
     json!({
         "format": "byok-import-result-v1", "ceremony": ceremony(room, record), "label": LABEL,
         "import": "eu-west-1", "key_arn": room.plan.key_arn, "KeyId": key_id, "KeyMaterialId": id,
-        "exit": exit, "error": null, "at": at(0), "cli": "aws-cli/1.46",
+        "exit": exit, "error": null, "at": at(0), "cli": "aws-cli/2.9.19",
     })
 }
 
@@ -335,6 +335,146 @@ fn cloudtrail_tells_of_imports_while_the_token_was_valid_and_of_deletions() {
         4,
         &["no event in it is about"],
     );
+}
+
+#[test]
+fn events_of_cloudtrail_are_taken_in_every_form_that_people_have_them_in() {
+    let Some(room) = generated() else { return };
+    let event = |second: u64| trail_event("ImportKeyMaterial", &at(second), ID);
+    let looked_up = |second: u64| json!({"CloudTrailEvent": event(second).to_string()});
+    let delivered = |second: u64| {
+        json!({"version": "0", "source": "aws.kms", "detail-type": "AWS API Call via CloudTrail",
+            "detail": event(second)})
+    };
+    let stray =
+        json!({"eventSource": "s3.amazonaws.com", "eventName": "GetObject", "eventTime": at(1)});
+    let lines = |values: &[Value]| {
+        values
+            .iter()
+            .map(|value| format!("{value}\n"))
+            .collect::<String>()
+    };
+    for (text, events) in [
+        (delivered(60).to_string(), 1),
+        (json!([event(61), event(62)]).to_string(), 2),
+        (json!([looked_up(63), delivered(64)]).to_string(), 2),
+        (lines(&[event(65), stray.clone(), event(66)]), 2),
+        (
+            lines(&[delivered(67), delivered(68)]).replace('\n', "\r\n"),
+            2,
+        ),
+        (
+            lines(&[
+                json!({"Records": [event(69)]}),
+                json!({"Events": [looked_up(70)]}),
+            ]),
+            2,
+        ),
+    ] {
+        fs::write(room.path("answer.json"), &text).unwrap();
+        let output = room
+            .byok(&["receipt", ONE, "answer.json"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{text}\n{}", stderr(&output));
+        assert!(stdout(&output).contains("accepted by KMS"), "{text}");
+        let line: Value = serde_json::from_str(lines_of(&room).last().unwrap()).unwrap();
+        assert_eq!(line["events"].as_array().unwrap().len(), events, "{line}");
+    }
+    for (bytes, says) in [
+        (&b"\x1f\x8b\x08\x00\x00"[..], "gunzip"),
+        (b"[]", "holds no event of KMS"),
+        (b"{\"a\": 1}\n{\"b\": \n", "is not JSON"),
+        (b"{\"detail\": 7}", "holds no event of KMS"),
+        (
+            b"{\"detail\": {\"eventSource\": \"kms.amazonaws.com\"}}",
+            "eventTime",
+        ),
+    ] {
+        fs::write(room.path("answer.json"), bytes).unwrap();
+        let output = room
+            .byok(&["receipt", ONE, "answer.json"])
+            .output()
+            .unwrap();
+        refused(&output, 2, &[says, "nothing was added"]);
+    }
+    let verified = room.byok(&["verify", ONE]).output().unwrap();
+    assert!(verified.status.success(), "{}", stderr(&verified));
+}
+
+fn lines_of(room: &Room) -> Vec<String> {
+    lines(room, ONE)
+}
+
+#[test]
+fn what_no_endpoint_of_aws_said_is_never_told_as_aws_s_word() {
+    let Some(room) = generated() else { return };
+    let result = |endpoint: Value, account: &str| {
+        let mut result = import_result(&room, ONE, Some(ID), 0);
+        for (member, value) in [
+            ("endpoint", endpoint),
+            ("profile", "ops".into()),
+            ("account", account.into()),
+        ] {
+            result[member] = value;
+        }
+        result
+    };
+    let here = "http://127.0.0.1:4566";
+    let account = "111122223333";
+    refused(
+        &receipt(&room, ONE, &[result(Value::Null, "444455556666")]),
+        4,
+        &["was asked for by account 444455556666", "KMS-KEY-MATCH"],
+    );
+    let doubt = format!("accepted by KMS, says {here}, WHICH IS NOT AWS");
+    let said = received(&room, ONE, &[result(here.into(), account)]);
+    assert!(said.contains(&doubt), "{said}");
+    assert!(
+        said.contains(&format!("proves, says {here}, WHICH IS NOT AWS")),
+        "{said}"
+    );
+    let told = |room: &Room| {
+        let output = room.byok(&["verify", ONE]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    assert!(told(&room).contains(&doubt), "{}", told(&room));
+    let next = room.byok(&["verify", "--next", ONE]).output().unwrap();
+    assert!(
+        stdout(&next).contains("WHICH IS NOT AWS"),
+        "{}",
+        stdout(&next)
+    );
+    let report = room.byok(&["verify", "--json", ONE]).output().unwrap();
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!(report["imports"][0]["endpoint"], here);
+    // An older script told it among its arguments.
+    let mut older = import_result(&room, ONE, Some(ID), 0);
+    older["arguments"] = format!("--profile ops --endpoint-url {here}").into();
+    let said = received(&room, ONE, &[older]);
+    assert!(said.contains(&doubt), "{said}");
+    // AWS's own word counts, and then nothing is said.
+    let own = "https://kms.eu-west-1.amazonaws.com";
+    let said = received(&room, ONE, &[result(own.into(), account)]);
+    assert!(!said.contains("WHICH IS NOT AWS"), "{said}");
+    assert!(!told(&room).contains("WHICH IS NOT AWS"), "{}", told(&room));
+}
+
+#[test]
+fn an_answer_that_names_no_kms_key_is_no_import() {
+    let Some(room) = generated() else { return };
+    let mut result = import_result(&room, ONE, None, 0);
+    result["cli"] = "aws-cli/2.99.0 Python/3.13.0".into();
+    let said = received(&room, ONE, &[result.clone()]);
+    assert!(said.contains("no KMS key is named that took it"), "{said}");
+    assert!(
+        said.contains("import failed") && !said.contains("accepted by KMS"),
+        "{said}"
+    );
+    result["cli"] = "aws-cli/1.40.29 Python/3.13.0".into();
+    let said = received(&room, ONE, &[result]);
+    assert!(said.contains("accepted by KMS"), "{said}");
 }
 
 #[test]
@@ -890,7 +1030,7 @@ fn a_real_kms_gets_the_same_material_back_and_decrypts_what_it_encrypted() {
         let folder = room.path(record).join(LABEL).join("eu-west-1");
         let output = Command::new("bash")
             .arg(folder.join("import.sh"))
-            .args(["--endpoint-url", &kms.endpoint()])
+            .args(["--yes", "--endpoint-url", &kms.endpoint()])
             .env_clear()
             .envs(kms.env())
             .output()

@@ -35,7 +35,12 @@ pub enum Answer {
         current: Option<String>,
     },
     /// The answer of ListKeyRotations.
-    ListKeyRotations(Vec<Rotation>),
+    ListKeyRotations {
+        /// The KMS key that was asked, by ARN, where somebody wrote it beside the answer (`KeyId`).
+        asked: Option<String>,
+        /// What it lists.
+        rotations: Vec<Rotation>,
+    },
     /// The answer of GenerateMac.
     GenerateMac(MacAnswer),
     /// The answer of GetPublicKey.
@@ -63,8 +68,14 @@ pub struct ImportResult {
     pub exit: u64,
     /// When the script ended, by that computer's clock.
     pub at: Timestamp,
-    /// Which arguments the script was given for the AWS CLI, such as a profile's name.
+    /// Which options the script was given, such as a profile's name.
     pub arguments: Option<String>,
+    /// The endpoint that was given, without what may be a password; `None`: AWS's own was asked.
+    pub endpoint: Option<String>,
+    /// The account that the credentials belonged to; older scripts do not say.
+    pub account: Option<String>,
+    /// What `aws --version` said.
+    pub cli: Option<String>,
 }
 
 /// The answer of GenerateMac. What it says is judged of HMAC keys only.
@@ -76,6 +87,8 @@ pub struct MacAnswer {
     pub mac: Option<String>,
     /// `MacAlgorithm`, such as `HMAC_SHA_256`.
     pub algorithm: Option<String>,
+    /// The endpoint that was given, where `online.sh` wrote one beside the answer.
+    pub endpoint: Option<String>,
 }
 
 /// The answer of GetPublicKey. What it says is judged of key pairs only.
@@ -87,6 +100,8 @@ pub struct PublicKeyAnswer {
     pub public_key: Option<String>,
     /// `KeySpec`, such as `ECC_NIST_P256`.
     pub key_spec: Option<String>,
+    /// As of [`MacAnswer`].
+    pub endpoint: Option<String>,
 }
 
 /// One entry of ListKeyRotations.
@@ -122,6 +137,8 @@ pub struct TrailEvent {
     pub name: String,
     /// `eventTime`.
     pub at: Timestamp,
+    /// `awsRegion`.
+    pub region: Option<String>,
     /// The KMS keys that it names, by id or ARN.
     pub key_ids: Vec<String>,
     /// Which material it was about.
@@ -139,23 +156,26 @@ impl Answer {
     /// Exit 2: not text, not one JSON object, an error message of AWS, import parameters, or nothing
     /// that is known here. Exit 4: an answer that contradicts itself.
     pub fn read(bytes: &[u8]) -> Result<Self> {
+        if bytes.starts_with(GZIP) {
+            return Err(Error::usage("is compressed (gzip)").hint("unpack it first: gunzip FILE"));
+        }
         let text = text::decode(bytes).ok_or_else(|| Error::usage("is not text"))?;
-        let json = strict_json::parse(text.as_bytes())
-            .map_err(|why| Error::usage(format!("is not JSON: {why}")).hint(KNOWN))?;
+        let json = json_or_lines(&text)?;
         let has = |name| json.get(name).is_some();
         if json.get("format").and_then(Json::as_str) == Some(IMPORT_RESULT) {
             import_result(&json).map(Self::ImportResult)
         } else if has("KeyMetadata") {
             described(&json, text.as_bytes())
         } else if has("Rotations") {
-            rotations(&json).map(Self::ListKeyRotations)
+            rotations(&json)
         } else if has("Mac") {
             Ok(Self::GenerateMac(MacAnswer {
                 key_id: text_of(&json, "KeyId")?,
                 mac: as_text(&json, "Mac"),
                 algorithm: as_text(&json, "MacAlgorithm"),
+                endpoint: as_text(&json, "endpoint"),
             }))
-        } else if has("eventSource") || has("Records") || has("Events") {
+        } else if json.as_array().is_some() || TRAIL.into_iter().any(has) {
             trail(&json).map(Self::CloudTrail)
         } else if has("ImportToken") {
             Err(Error::usage("is import parameters, not a receipt").hint(KNOWN))
@@ -164,6 +184,7 @@ impl Answer {
                 key_id: text_of(&json, "KeyId")?,
                 public_key: as_text(&json, "PublicKey"),
                 key_spec: as_text(&json, "KeySpec"),
+                endpoint: as_text(&json, "endpoint"),
             }))
         } else if has("KeyMaterialId") {
             Ok(Self::ImportKeyMaterial {
@@ -180,7 +201,7 @@ impl Answer {
         match self {
             Self::ImportResult(_) | Self::ImportKeyMaterial { .. } => "ImportKeyMaterial",
             Self::DescribeKey { .. } => "DescribeKey",
-            Self::ListKeyRotations(_) => "ListKeyRotations",
+            Self::ListKeyRotations { .. } => "ListKeyRotations",
             Self::GenerateMac(_) => GENERATE_MAC,
             Self::GetPublicKey(_) => GET_PUBLIC_KEY,
             Self::CloudTrail(_) => "CloudTrail",
@@ -195,6 +216,32 @@ pub(super) const GET_PUBLIC_KEY: &str = "GetPublicKey";
 
 const KNOWN: &str = "a receipt is an import-result.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
                      ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail";
+
+/// How a file begins that gzip compressed.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// What an object has that holds events of CloudTrail, or is one.
+const TRAIL: [&str; 5] = [
+    "eventSource",
+    "Records",
+    "Events",
+    "CloudTrailEvent",
+    "detail",
+];
+
+/// One JSON value, or a line each; those are an array.
+fn json_or_lines(text: &str) -> Result<Json> {
+    strict_json::parse(text.as_bytes()).or_else(|why| {
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        let lines: Result<Vec<Json>, _> = lines
+            .map(|line| strict_json::parse(line.as_bytes()))
+            .collect();
+        match lines {
+            Ok(lines) if lines.len() > 1 => Ok(Json::Array(lines)),
+            _ => Err(Error::usage(format!("is not JSON: {why}")).hint(KNOWN)),
+        }
+    })
+}
 
 fn optional(json: &Json, name: &str) -> Result<Option<String>> {
     match json.get(name) {
@@ -233,6 +280,8 @@ fn is_material_id(id: &str) -> bool {
 
 fn import_result(json: &Json) -> Result<ImportResult> {
     let exit = json.get("exit").and_then(Json::as_u64);
+    let arguments = optional(json, "arguments")?;
+    let endpoint = optional(json, "endpoint")?;
     let at = transcript::time(&text_of(json, "at")?);
     Ok(ImportResult {
         ceremony: text_of(json, "ceremony")?,
@@ -243,8 +292,31 @@ fn import_result(json: &Json) -> Result<ImportResult> {
         key_material_id: material_id(json, "KeyMaterialId")?,
         exit: exit.ok_or_else(|| Error::usage("has no exit code"))?,
         at: at.ok_or_else(|| Error::usage("`at` is no time"))?,
-        arguments: optional(json, "arguments")?,
+        endpoint: endpoint.or_else(|| endpoint_among(arguments.as_deref()?)),
+        account: optional(json, "account")?,
+        cli: optional(json, "cli")?,
+        arguments,
     })
+}
+
+/// Scripts of older versions tell the endpoint among their arguments only; the last one was asked.
+fn endpoint_among(arguments: &str) -> Option<String> {
+    let given = arguments.rsplit_once("--endpoint-url")?.1;
+    let url = given.trim_start_matches(['=', ' ']).split(' ').next()?;
+    Some(url.to_owned())
+}
+
+/// Whether this AWS CLI is of before the `KeyId` in the answer of ImportKeyMaterial (5 June 2025), by what
+/// `aws --version` says. `import.sh` judges likewise.
+pub fn shows_no_key(cli: &str) -> bool {
+    let version = cli.split(' ').next().unwrap_or_default();
+    let numbers = version.strip_prefix("aws-cli/").unwrap_or_default();
+    let numbers: Vec<Option<u32>> = numbers.split('.').map(|part| part.parse().ok()).collect();
+    match numbers[..] {
+        [Some(1), Some(minor), Some(patch)] => (minor, patch) < (40, 30),
+        [Some(2), Some(minor), Some(patch)] => (minor, patch) < (27, 30),
+        _ => false,
+    }
 }
 
 fn described(json: &Json, text: &[u8]) -> Result<Answer> {
@@ -256,7 +328,7 @@ fn described(json: &Json, text: &[u8]) -> Result<Answer> {
     })
 }
 
-fn rotations(json: &Json) -> Result<Vec<Rotation>> {
+fn rotations(json: &Json) -> Result<Answer> {
     let list = json.get("Rotations").and_then(Json::as_array);
     let list = list.ok_or_else(|| Error::usage("`Rotations` is no list"))?;
     let entry = |entry: &Json| -> Result<Option<Rotation>> {
@@ -279,7 +351,10 @@ fn rotations(json: &Json) -> Result<Vec<Rotation>> {
             "online: aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL --key-id KEY_ARN --output json",
         ));
     }
-    Ok(rotations)
+    Ok(Answer::ListKeyRotations {
+        asked: optional(json, "KeyId")?,
+        rotations,
+    })
 }
 
 /// Lenient: lines of older versions were judged without these.
@@ -294,28 +369,33 @@ fn rotation_more(entry: &Json) -> RotationMore {
     }
 }
 
-/// One event, a log file, or the answer of LookupEvents.
+/// Events in any of their forms.
 fn trail(json: &Json) -> Result<Vec<TrailEvent>> {
-    let list = |name| json.get(name).and_then(Json::as_array);
     let mut events = Vec::new();
-    if let Some(records) = list("Records") {
-        for record in records {
-            events.extend(trail_event(record)?);
-        }
-    } else if let Some(found) = list("Events") {
-        for found in found {
-            let inner = text_of(found, "CloudTrailEvent")?;
-            let inner = strict_json::parse(inner.as_bytes())
-                .map_err(|why| Error::usage(format!("`CloudTrailEvent` is not JSON: {why}")))?;
-            events.extend(trail_event(&inner)?);
-        }
+    trail_into(json, &mut events)?;
+    match events.is_empty() {
+        true => Err(Error::usage("holds no event of KMS")),
+        false => Ok(events),
+    }
+}
+
+/// An event, a log file (`Records`), the answer of LookupEvents (`Events`), what EventBridge delivers
+/// (`detail`), or several of them.
+fn trail_into(json: &Json, events: &mut Vec<TrailEvent>) -> Result<()> {
+    let list = |name| json.get(name).and_then(Json::as_array);
+    let several = json.as_array().or(list("Records")).or(list("Events"));
+    if let Some(several) = several {
+        return several.iter().try_for_each(|json| trail_into(json, events));
+    }
+    if json.get("CloudTrailEvent").is_some() {
+        let inner = text_of(json, "CloudTrailEvent")?;
+        let inner = strict_json::parse(inner.as_bytes())
+            .map_err(|why| Error::usage(format!("`CloudTrailEvent` is not JSON: {why}")))?;
+        events.extend(trail_event(&inner)?);
     } else {
-        events.extend(trail_event(json)?);
+        events.extend(trail_event(json.get("detail").unwrap_or(json))?);
     }
-    if events.is_empty() {
-        return Err(Error::usage("holds no event of KMS"));
-    }
-    Ok(events)
+    Ok(())
 }
 
 fn trail_event(json: &Json) -> Result<Option<TrailEvent>> {
@@ -331,6 +411,7 @@ fn trail_event(json: &Json) -> Result<Option<TrailEvent>> {
     Ok(Some(TrailEvent {
         name: text_of(json, "eventName")?,
         at: at.ok_or_else(|| Error::usage("`eventTime` is no time"))?,
+        region: as_text(json, "awsRegion"),
         key_ids: trail_keys(json, request, response),
         key_material_id: ids.into_iter().flatten().next(),
         import_type: optional(request, "importType")?,

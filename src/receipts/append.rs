@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::answer::Answer;
-use super::judge::{Entry, Scope};
+use super::judge::{Entry, Rules, Scope};
 use super::{FILE, FOLDER, KnownMaterial, Receipt, Receipts, TORN, chain};
 use crate::error::{Error, Result};
 use crate::verify::{self, Followed, Verified};
@@ -141,6 +141,7 @@ fn judge_all(
             imports: &receipts.imports,
             earlier: &receipts.receipts,
             before,
+            rules: Rules::Now,
         };
         let answer = Answer::read(&bytes).map_err(doing)?;
         not_mixed(verified, &answer).map_err(doing)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::answer::Answer;
-use super::judge::{Entry, Scope};
+use super::judge::{Entry, Rules, Scope};
 use super::{FILE, FOLDER, FORMAT, Receipt, Receipts, TORN, imports};
 use crate::strict_json::{self, Json};
 use crate::transcript::{self, Chain};
@@ -121,12 +121,29 @@ impl Reader<'_> {
             imports: &before.imports,
             earlier: &before.receipts,
             before: &[],
+            rules: Rules::Now,
         };
-        let answer = Answer::read(&bytes).and_then(|answer| scope.judge(&answer));
-        let entry = answer.map_err(|error| format!("{file}: {}", error.line()))?;
-        agree(json, &entry).map_err(|what| format!("{what} is not what {file} says"))?;
-        Ok(entry)
+        let answer = Answer::read(&bytes).map_err(|error| format!("{file}: {}", error.line()))?;
+        let judged = said(json, file, &scope, &answer);
+        judged.or_else(|why| {
+            let older = Scope {
+                rules: Rules::Older,
+                ..scope
+            };
+            match said(json, file, &older, &answer) {
+                Ok(entry) => Ok(scope.judge(&answer).unwrap_or(entry.told_by_older_rules())),
+                Err(_) => Err(why),
+            }
+        })
     }
+}
+
+/// What the answer says by these rules, and that the line says so too.
+fn said(line: &Json, file: &str, scope: &Scope, answer: &Answer) -> Result<Entry, String> {
+    let entry = scope.judge(answer);
+    let entry = entry.map_err(|error| format!("{file}: {}", error.line()))?;
+    agree(line, &entry).map_err(|what| format!("{what} is not what {file} says"))?;
+    Ok(entry)
 }
 
 /// One line by itself and its place after the one with this digest.

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::answer::{Answer, ImportResult, Rotation, RotationMore, TrailEvent};
-use super::{Import, KnownMaterial, Proves, Receipt, known_id};
+use super::answer::{self, Answer, ImportResult, Rotation, RotationMore, TrailEvent};
+use super::{Import, KnownMaterial, Proves, Receipt, endpoint, known_id};
 use crate::error::{Error, Result};
 use crate::kms::aws::KeyMetadata;
 use crate::strict_json;
@@ -29,6 +29,9 @@ pub struct Entry {
     /// Exit code of the AWS CLI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<u64>,
+    /// The endpoint that answered, where it is not one of AWS: whoever runs it may answer anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     /// `KeyState` of DescribeKey.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_state: Option<String>,
@@ -46,6 +49,16 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A line of an older version stays valid; what cannot be told by the rules of now counts for nothing.
+    pub(super) fn told_by_older_rules(self) -> Self {
+        Self {
+            answer: self.answer,
+            exit: self.exit,
+            happened: self.happened,
+            ..Self::default()
+        }
+    }
+
     /// Whether a line can say it: see [`Json::is_plain`](crate::strict_json::Json::is_plain).
     fn is_plain(&self) -> bool {
         let json = serde_json::to_vec(self).map(|bytes| strict_json::parse(&bytes));
@@ -101,6 +114,19 @@ pub(super) struct Scope<'a> {
     pub earlier: &'a [Receipt],
     /// What previous records know.
     pub before: &'a [KnownMaterial],
+    /// By which rules.
+    pub rules: Rules,
+}
+
+/// Which rules an answer is judged by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// Those of this version.
+    Now,
+    /// Those of the versions before it, for lines that stand already: they gave the bare id of a
+    /// multi-Region key to the first import into any of its Regions, and took an import for accepted whose
+    /// answer named no KMS key.
+    Older,
 }
 
 impl Scope<'_> {
@@ -115,7 +141,9 @@ impl Scope<'_> {
                 key_material_id,
             } => self.bare_import(key_id, key_material_id.as_deref())?,
             Answer::DescribeKey { metadata, current } => self.described(metadata, current)?,
-            Answer::ListKeyRotations(rotations) => self.rotations(rotations)?,
+            Answer::ListKeyRotations { asked, rotations } => {
+                self.rotations(asked.as_deref(), rotations)?
+            }
             Answer::GenerateMac(mac) => self.generated_mac(mac)?,
             Answer::GetPublicKey(key) => self.told_public_key(key)?,
             Answer::CloudTrail(events) => self.trail(events)?,
@@ -132,9 +160,9 @@ impl Scope<'_> {
         }
     }
 
-    /// The imports into a KMS key, named by ARN or id; at least one.
+    /// The imports into the KMS key that an answer names; at least one.
     pub(super) fn imports_into(&self, key_id: &str) -> Result<Vec<&Import>> {
-        let into = self.maybe_imports_into(key_id);
+        let into = self.maybe_imports_into(key_id, None)?;
         if !into.is_empty() {
             return Ok(into);
         }
@@ -147,9 +175,25 @@ impl Scope<'_> {
         .hint("add it to the record of the ceremony that it belongs to"))
     }
 
-    fn maybe_imports_into(&self, key_id: &str) -> Vec<&Import> {
-        let names = |import: &&Import| super::names_key(key_id, &import.key_arn);
-        self.imports.iter().filter(names).collect()
+    /// The one rule by which an answer of any kind names a KMS key: by its ARN, or by its id. The bare id of a
+    /// multi-Region key is that of its replicas too, so it needs the Region beside it.
+    fn maybe_imports_into(&self, key_id: &str, region: Option<&str>) -> Result<Vec<&Import>> {
+        let region = region.filter(|_| self.rules == Rules::Now && !key_id.starts_with("arn:"));
+        let names = |import: &&Import| {
+            super::names_key(key_id, &import.key_arn)
+                && region.is_none_or(|region| super::region(&import.key_arn) == region)
+        };
+        let into: Vec<&Import> = self.imports.iter().filter(names).collect();
+        let says_where = !key_id.starts_with("mrk-") || region.is_some();
+        match says_where || into.is_empty() || self.rules == Rules::Older {
+            true => Ok(into),
+            false => Err(
+                Error::usage(format!("does not say in which Region {key_id} answered"))
+                    .check("KMS-KEY-MATCH")
+                    .hint("ask by the key's ARN, so that the answer names it; of list-key-rotations, which")
+                    .hint("never does, online: bash online.sh rotate --key KEY_ARN --out rotations.json"),
+            ),
+        }
     }
 
     /// Says which KMS key, and which import where there is but one.
@@ -187,8 +231,18 @@ impl Scope<'_> {
                 result.key_arn, import.key_arn, import.label, import.import
             )));
         }
+        if let Some(account) = &result.account
+            && *account != super::account(&import.key_arn)
+        {
+            return Err(Error::mismatch(format!(
+                "was asked for by account {account}; the KMS key is {}",
+                import.key_arn
+            ))
+            .check("KMS-KEY-MATCH"));
+        }
         if let Some(answered) = &result.key_id
-            && !super::names_key(answered, &import.key_arn)
+            && !(self.maybe_imports_into(answered, None)?.iter())
+                .any(|into| into.key_arn == import.key_arn)
         {
             return Err(Error::mismatch(format!(
                 "KMS answered for another KMS key ({answered}) than {}",
@@ -198,14 +252,21 @@ impl Scope<'_> {
             .hint("STOP: call the security officer, delete nothing"));
         }
         let id = result.key_material_id.as_deref();
-        let mut entry = if result.exit == 0 {
+        let mut entry = if self.was_imported(result) {
             self.accepted(import, id, true)?
         } else {
             self.of_key(&[import])
         };
         entry.exit = Some(result.exit);
+        entry.endpoint = elsewhere(result.endpoint.as_deref(), import);
         entry.happened = Some(result.at);
         Ok(entry)
+    }
+
+    /// Without a KMS key that answered nothing was imported, unless that AWS CLI is known not to show it.
+    fn was_imported(&self, result: &ImportResult) -> bool {
+        let by_old_cli = || result.cli.as_deref().is_some_and(answer::shows_no_key);
+        result.exit == 0 && (result.key_id.is_some() || self.rules == Rules::Older || by_old_cli())
     }
 
     /// The bare answer does not say whose wrapped file was sent, so it never proves more than that KMS
@@ -324,11 +385,13 @@ impl Scope<'_> {
         })
     }
 
-    fn rotations(&self, rotations: &[Rotation]) -> Result<Entry> {
+    /// KMS lists the bare id; who asked may have written the ARN beside it.
+    fn rotations(&self, asked: Option<&str>, rotations: &[Rotation]) -> Result<Entry> {
         let mut materials = Vec::new();
         let mut into = Vec::new();
         for rotation in rotations {
-            into = self.imports_into(&rotation.key_id)?;
+            let named = asked.filter(|arn| super::names_key(&rotation.key_id, arn));
+            into = self.imports_into(named.unwrap_or(&rotation.key_id))?;
             materials.push(Listed {
                 key_arn: into[0].key_arn.clone(),
                 key_material_id: rotation.key_material_id.clone(),
@@ -347,7 +410,7 @@ impl Scope<'_> {
         let mut facts = Vec::new();
         for event in events {
             for key_id in &event.key_ids {
-                let into = self.maybe_imports_into(key_id);
+                let into = self.maybe_imports_into(key_id, event.region.as_deref())?;
                 if !into.is_empty() {
                     facts.push(self.trail_fact(event, &into)?);
                 }
@@ -406,6 +469,13 @@ impl Scope<'_> {
         let one = could.next()?;
         could.next().is_none().then_some(*one)
     }
+}
+
+/// The endpoint that was given for an answer of this import's KMS key, where it is not AWS's.
+pub(super) fn elsewhere(endpoint: Option<&str>, import: &Import) -> Option<String> {
+    let region = super::region(&import.key_arn);
+    let url = endpoint.filter(|url| !endpoint::is_of_aws(url, region))?;
+    Some(url.to_owned())
 }
 
 fn not_of_this_record(what: String) -> Error {

@@ -6,27 +6,15 @@
 use base64ct::{Base64, Encoding as _};
 
 use super::answer::{MacAnswer, PublicKeyAnswer};
-use super::judge::{Entry, Scope};
+use super::judge::{Entry, Scope, elsewhere};
 use super::{Import, Proves};
 use crate::error::{Error, Result};
 use crate::words;
-
-/// The bare id of a multi-Region key is that of its replicas too: it does not say which Region answered.
-fn one_kms_key(into: &[&Import], key_id: &str) -> Result<()> {
-    match into.iter().all(|import| import.key_arn == into[0].key_arn) {
-        true => Ok(()),
-        false => Err(
-            Error::usage(format!("does not say in which Region {key_id} answered"))
-                .hint("ask by the key's ARN: the answer then names it"),
-        ),
-    }
-}
 
 impl Scope<'_> {
     /// HMAC: the MAC of the fingerprint text is the fingerprint. Of other specs it says nothing.
     pub(super) fn generated_mac(&self, answer: &MacAnswer) -> Result<Entry> {
         let into = self.imports_into(&answer.key_id)?;
-        one_kms_key(&into, &answer.key_id)?;
         let entry = self.of_key(&into);
         let import = into[0];
         let Some(bits) = import.spec.strip_prefix("HMAC_") else {
@@ -48,13 +36,12 @@ impl Scope<'_> {
             .hint(format!("online: printf %s 'byok-ceremony material fingerprint v1' > text; aws kms generate-mac --key-id {} \
                     --mac-algorithm {wanted} --message fileb://text --output json", import.key_arn)));
         }
-        Ok(proved(entry))
+        Ok(proved(entry, import, answer.endpoint.as_deref()))
     }
 
     /// Key pairs: the SHA-256 of the public key is the fingerprint. Of other specs it says nothing.
     pub(super) fn told_public_key(&self, answer: &PublicKeyAnswer) -> Result<Entry> {
         let into = self.imports_into(&answer.key_id)?;
-        one_kms_key(&into, &answer.key_id)?;
         let entry = self.of_key(&into);
         let import = into[0];
         if !is_pair(&import.spec) {
@@ -75,7 +62,7 @@ impl Scope<'_> {
                 import.label, import.fingerprint
             )));
         }
-        Ok(proved(entry))
+        Ok(proved(entry, import, answer.endpoint.as_deref()))
     }
 }
 
@@ -95,9 +82,10 @@ pub(crate) fn proof(spec: &str) -> &'static str {
     }
 }
 
-fn proved(entry: Entry) -> Entry {
+fn proved(entry: Entry, import: &Import, endpoint: Option<&str>) -> Entry {
     Entry {
         proves: Proves::Proved,
+        endpoint: elsewhere(endpoint, import),
         ..entry
     }
 }

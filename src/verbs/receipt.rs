@@ -87,12 +87,19 @@ fn for_people(report: &Report) -> String {
             line.entry.answer,
             words::printable(&line.from)
         );
-        text += &format!("          {}\n", meaning(line.entry, line.spec));
+        let elsewhere = line.entry.endpoint.as_deref().map(receipts::said_elsewhere);
+        text += &format!(
+            "          {}{}\n",
+            meaning(line.entry, line.spec),
+            elsewhere.unwrap_or_default()
+        );
     }
     for import in &report.imports {
         text += &format!(
             "import    {}/{}  {}\n",
-            import.label, import.import, import.kms
+            import.label,
+            import.import,
+            import.told()
         );
     }
     text + &unexplained(&report.unexplained) + &materials::for_people(&report.materials)
@@ -115,6 +122,9 @@ fn meaning(entry: &Entry, spec: &str) -> String {
             "accepted by KMS; that it is the right material only {} proves",
             receipts::proof(spec)
         ),
+        (Proves::Nothing, "ImportKeyMaterial") if entry.exit == Some(0) => {
+            "aws ended well, but no KMS key is named that took it: it proves nothing".into()
+        }
         (Proves::Nothing, "ImportKeyMaterial") => format!(
             "the import failed: aws ended with exit code {}; it proves nothing",
             entry.exit.unwrap_or_default()

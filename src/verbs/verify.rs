@@ -386,7 +386,9 @@ fn receipts_for_people(whole: &Whole) -> String {
     for import in &whole.imports {
         text += &format!(
             "import    {}/{}  {}\n",
-            import.label, import.import, import.kms
+            import.label,
+            import.import,
+            import.told()
         );
         if let Some(id) = &import.key_material_id {
             text += &format!("          KeyMaterialId {id}\n");
@@ -473,11 +475,22 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         return " Nothing comes next: the ceremony was aborted. Run its plan again.\n".into();
     }
     let chain = &verified.chain;
+    let folder = |label: &str, import: &str| format!("{label}/{import}");
     let folders: BTreeSet<String> = chain
         .events("key-wrapped")
-        .map(|line| format!("{}/{}", line.text("label"), line.text("import")))
+        .map(|line| folder(line.text("label"), line.text("import")))
         .collect();
-    let folders: Vec<String> = folders.into_iter().collect();
+    let standings = verified.receipts.standings();
+    let done = standings
+        .iter()
+        .filter(|import| import.is_accepted() && import.endpoint.is_none());
+    let done: Vec<String> = done
+        .map(|import| folder(&import.label, &import.import))
+        .collect();
+    let folders: Vec<String> = folders
+        .into_iter()
+        .filter(|folder| !done.contains(folder))
+        .collect();
     let deadline = chain.end().text("import_before").parse().ok();
     let dealt = |record: &Verified| record.chain.events("escrow-dealt").next().is_some();
     let earlier = followed.links.iter().find(|link| dealt(&link.verified));
@@ -485,6 +498,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
     let next = screens::Next {
         directory: record,
         folders: &folders,
+        imported: !done.is_empty(),
         deadline,
         rehearsal: verified.is_rehearsal(),
         package: dealt(verified),
@@ -505,7 +519,8 @@ fn so_far(verified: &Verified) -> String {
         return String::new();
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for standing in verified.receipts.standings() {
+    let standings = verified.receipts.standings();
+    for standing in &standings {
         *counts.entry(standing.kms).or_default() += 1;
     }
     let told = [
@@ -518,5 +533,10 @@ fn so_far(verified: &Verified) -> String {
         .iter()
         .filter_map(|kms| Some(format!("{} {kms}", counts.get(kms)?)));
     let told: Vec<String> = told.collect();
-    format!(" By the receipts:     {}\n", told.join(", "))
+    let elsewhere = standings.iter().filter_map(|import| {
+        let doubt = receipts::said_elsewhere(import.endpoint.as_deref()?);
+        Some(format!("   {}/{}{doubt}\n", import.label, import.import))
+    });
+    let elsewhere: String = elsewhere.collect();
+    format!(" By the receipts:     {}\n{elsewhere}", told.join(", "))
 }

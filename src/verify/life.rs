@@ -194,6 +194,8 @@ impl Told<'_> {
             }
             let at = standing.at.unwrap_or(import.wrapped_at);
             let expires = plan.expires(&import.label, &import.import);
+            let elsewhere = standing.endpoint.as_deref();
+            let elsewhere = elsewhere.map(|url| format!("so says {url}, WHICH IS NOT AWS"));
             let of_import = |at, what| Row {
                 import: Some(import.import.clone()),
                 key_arn: Some(import.key_arn.clone()),
@@ -202,6 +204,7 @@ impl Told<'_> {
             self.rows.push(Row {
                 kms: Some(standing.kms),
                 key_material_id: standing.key_material_id.clone(),
+                detail: elsewhere.unwrap_or_default(),
                 ..of_import(at, import_word(&standing, again))
             });
             let expires = expires.filter(|_| standing.kms != FAILED);

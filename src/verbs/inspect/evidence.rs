@@ -125,7 +125,7 @@ pub(super) fn answer(bytes: &[u8]) -> Option<Facts> {
             key_id,
             key_material_id,
         } => json!({"what": what, "key_id": key_id, "key_material_id": key_material_id}),
-        Answer::ListKeyRotations(rotations) => {
+        Answer::ListKeyRotations { rotations, .. } => {
             let ids: Vec<String> = rotations.into_iter().map(|of| of.key_material_id).collect();
             json!({"what": what, "key_material_ids": ids})
         }
