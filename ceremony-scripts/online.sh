@@ -46,7 +46,8 @@ Global options, before or after the verb:
 
   --profile NAME        the credentials to use
   --region REGION       where the AWS CLI's own setting, and the key's ARN, do not say it
-  --endpoint-url URL    another endpoint, for every call of the verb
+  --endpoint-url URL    another endpoint, for every call of the verb. What the environment and the AWS
+                        configuration say of endpoints is ignored
   --dry-run             print the aws commands, shell-quoted, one a line; run none, write nothing.
                         Where an answer of KMS decides what comes next, every case is printed, with
                         a line that begins with # before it
@@ -78,7 +79,8 @@ Makes a KMS key of Origin EXTERNAL without material, and writes NAME.describe-ke
   --multi-region   a multi-Region primary key; this cannot be changed later
   --tag KEY=VALUE  may be given again
   --alias NAME     an alias for it; "alias/" is put before NAME where it is missing
-  --policy FILE    the key policy; KMS's own gives the account everything
+  --policy FILE    the key policy; KMS's own gives the account everything. Before it is sent, this tells
+                   which of the two actions of an import no statement allows, and which a Deny covers
 
 Example:
   bash online.sh create --name eu-west-1 --region eu-west-1 --description 'Payments 2026' \
@@ -137,11 +139,13 @@ END
 
 help_import() {
     cat <<'END'
-usage: bash online.sh import FOLDER
+usage: bash online.sh import FOLDER [--yes]
 
 Runs the import.sh that the ceremony wrote: in the folder of one import, LABEL/IMPORT, or at the top
 of a record, where it runs all of them. It knows the key, the Region and the expiry. Each run leaves an
 import-result file for `byok receipt`. After a failure this tells which it was and whose move it is.
+
+  --yes   do not ask before each import
 
 Example:
   bash online.sh import payments-2026/eu-west-1 --profile keys
@@ -872,6 +876,73 @@ Zulu Yucatan
 END
 }
 
+# ---- answers of AWS: the same text stands in every import.sh ----
+
+# clean: the text on stdin, fit to be shown: without control characters but tabs and line feeds,
+# without what turns the direction of text, and in UTF-8.
+clean() {
+    local text
+    text=$(LC_ALL=C tr -d '\000-\010\013-\037\177')
+    if ! printf '%s' "$text" | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1; then
+        text=$(printf '%s' "$text" | LC_ALL=C tr '\200-\377' '[?*]')
+    fi
+    printf '%s\n' "$text" | LC_ALL=C sed "$(printf \
+        's/\302[\200-\237]//g; s/\330\234//g; s/\342\200[\216\217\252-\256]//g; s/\342\201[\246-\251]//g')"
+}
+
+# error_code TEXT: the name of the error that AWS gave, such as AccessDeniedException, in whatever
+# cli_error_format it is told; nothing where the AWS CLI itself failed.
+error_code() {
+    local code
+    code=$(printf '%s\n' "$1" | LC_ALL=C sed -n \
+        -e 's/.*An error occurred (\([A-Za-z0-9.]*\)).*/\1/p' -e t \
+        -e 's/^[[:space:]{,]*"\{0,1\}Code"\{0,1\}:[[:space:]]*"\{0,1\}\([A-Za-z0-9.]*\).*/\1/p' -e t \
+        -e 's/.*[{,][[:space:]]*"Code":[[:space:]]*"\([A-Za-z0-9.]*\)".*/\1/p' | head -n 1)
+    [ -n "$code" ] || code=$(printf '%s\n' "$1" | LC_ALL=C tr -c 'A-Za-z0-9.\n' '\n' |
+        LC_ALL=C sed -n '/^[A-Z][A-Za-z0-9]*Exception$/p; /^AccessDenied$/p; /^InternalFailure$/p' | head -n 1)
+    printf '%s' "$code"
+}
+
+# was_imported EXIT KEY_ID KEY_ARN CLI: the one rule by which KMS took the material: aws ended well, and
+# the KMS key that answered is the one that was asked. The bare id of a multi-Region key is that of its
+# replicas too. Only an AWS CLI of before that member shows no KeyId.
+was_imported() {
+    [ "$1" = 0 ] || return 1
+    case $2 in
+        '') shows_no_key "$4" ;;
+        "$3") return 0 ;;
+        mrk-*) return 1 ;;
+        *) [ "$2" = "${3##*/}" ] ;;
+    esac
+}
+
+# shows_no_key CLI: what `aws --version` says of those before 1.40.30 and 2.27.30 (5 June 2025).
+shows_no_key() {
+    local version=${1#aws-cli/} minor patch
+    version=${version%% *}
+    minor=${version#*.}
+    patch=${minor#*.} minor=${minor%%.*}
+    [ "aws-cli/${version%%.*}.$minor.$patch" = "${1%% *}" ] || return 1
+    case $minor/$patch in /* | */ | *[!0-9/]*) return 1 ;; esac
+    case ${version%%.*} in
+        1) [ "$minor" -lt 40 ] || { [ "$minor" -eq 40 ] && [ "$patch" -lt 30 ]; } ;;
+        2) [ "$minor" -lt 27 ] || { [ "$minor" -eq 27 ] && [ "$patch" -lt 30 ]; } ;;
+        *) return 1 ;;
+    esac
+}
+
+# member NAME: what an import-result on stdin says, as result_json of import.sh writes it, a member a line.
+member() {
+    LC_ALL=C tr -d '\000\r' |
+        LC_ALL=C sed -n 's/^  "'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p' | LC_ALL=C sed 's/^null$//' | head -n 1
+}
+
+# says_imported FILE: whether this import-result says that KMS took the material.
+says_imported() {
+    [ "$(member format <"$1")" = byok-import-result-v1 ] &&
+        was_imported "$(member exit <"$1")" "$(member KeyId <"$1")" "$(member key_arn <"$1")" "$(member cli <"$1")"
+}
+
 # ---- AWS ----
 
 # with_globals FUNCTION SERVICE OPERATION ARGUMENT...: calls it with the global options among them.
@@ -898,7 +969,7 @@ try() {
     with_globals run_aws "$@"
     status=$?
     if [ "$status" -eq 130 ]; then exit 130; fi
-    answer=$(LC_ALL=C tr -d '\000' <"$scratch/out")
+    answer=$(clean <"$scratch/out")
     [ "$status" -eq 0 ]
 }
 
@@ -911,45 +982,60 @@ call() {
     exit 3
 }
 
-failure() { LC_ALL=C tr -d '\000' <"$scratch/err"; }
+failure() { clean <"$scratch/err"; }
 
 # error_name: the name of the error that AWS gave, such as AccessDeniedException.
-error_name() { failure | LC_ALL=C sed -n 's/.*An error occurred (\([A-Za-z0-9.]*\)).*/\1/p' | head -n 1; }
+error_name() { error_code "$(failure)"; }
 
 # explain PERMISSION: what the last failure means and what to do.
 explain() {
-    local said
+    local said code
     said=$(failure)
-    say_err "online.sh: aws ended with exit code $status:"
+    code=$(error_code "$said")
+    say_err "online.sh: aws ended with exit code $status${code:+ ($code)}:"
     printf '%s\n' "$said" | LC_ALL=C sed '/^$/d; s/^/  | /' >&2
-    case $said in
-        *"(AccessDenied"* | *"(UnauthorizedOperation)"* | *"(AuthorizationError"*)
+    case $code in
+        AccessDenied* | UnauthorizedOperation | AuthorizationError*)
             say_err "These credentials may not do it. They lack the action" "  $1" \
                 "${key:+on $key, }in their IAM policy or in the key policy; or a condition there stands in the way." \
                 "Ask the account's administrator." ;;
-        *"(NotFoundException)"* | *"(InvalidArn"* | *"(NotFound)"*)
+        NotFoundException | InvalidArn* | NotFound)
             say_err "There is no such thing in this account and Region. Check the ARN, --region and --profile." ;;
-        *"Invalid choice"* | *"Unknown options"* | *"invalid choice"*)
-            say_err "This AWS CLI is too old for $1: get at least $(newer_than "$said")." "  $(cli_version)" ;;
-        *"(KMSInvalidStateException)"*)
+        KMSInvalidStateException)
             say_err "The KMS key is not in a state that takes this. See its KeyState: bash online.sh status" ;;
-        *"(UnsupportedOperationException)"*)
+        UnsupportedOperationException)
             say_err "KMS does not do this with a key of this kind." ;;
-        *"(LimitExceeded"*)
+        LimitExceeded*)
             say_err "A quota of the account is used up, or this key was rotated as often as KMS allows." ;;
-        *"(MalformedPolicyDocument"*)
+        MalformedPolicyDocument*)
             say_err "KMS does not take the policy: it must be JSON, name principals that exist, and leave you the" \
                 "right to change it again. Nothing was made." ;;
-        *"(ExpiredToken"* | *"(UnrecognizedClient"* | *"(InvalidClientTokenId)"* | *"(InvalidSignature"* | *"(SignatureDoesNotMatch"* | \
-            *"(RequestExpired)"* | *redentials* | *"config profile"* | *"SSO"* | *"Token has expired"*)
-            say_err "AWS does not accept your credentials, or finds none. Sign in again, check the clock of this computer." ;;
+        ExpiredToken* | UnrecognizedClient* | InvalidClientTokenId | *Signature*Exception | SignatureDoesNotMatch | RequestExpired)
+            sign_in ;;
+        Throttling* | TooManyRequests*)
+            say_err "AWS is asked too often at the moment. Run it again." ;;
+        InternalFailure | InternalError | Internal*Exception | KMSInternal* | ServiceUnavailable* | *TimeoutException)
+            say_err "Something failed inside AWS: it is nobody's mistake here. Wait a minute. Run it again." ;;
+        *) explain_cli "$1" "$said" ;;
+    esac
+}
+
+# explain_cli PERMISSION SAID: the AWS CLI itself failed: only what it says tells why.
+explain_cli() {
+    case $2 in
+        *"Invalid choice"* | *"Unknown options"* | *"invalid choice"*)
+            say_err "This AWS CLI is too old for $1: get at least $(newer_than "$2")." "  $(cli_version)" ;;
+        *redentials* | *"config profile"* | *"SSO"* | *"Token has expired"*) sign_in ;;
         *"ou must specify a region"*)
             say_err "Say which Region: --region REGION, or the key's ARN." ;;
-        *onnect* | *[Tt]imeout* | *"timed out"* | *SSL* | *proxy* | *resolve* | *"(Throttling"* | *"(KMSInternal"* \
-            | *"(ServiceUnavailable"* | *"(InternalFailure)"*)
+        *onnect* | *[Tt]imeout* | *"timed out"* | *SSL* | *proxy* | *resolve*)
             say_err "AWS could not be reached, or did not answer in time. Run it again." ;;
         *) say_err "AWS refused, for the reason above. The action was $1." ;;
     esac
+}
+
+sign_in() {
+    say_err "AWS does not accept your credentials, or finds none. Sign in again, check the clock of this computer."
 }
 
 newer_than() {
@@ -959,7 +1045,7 @@ newer_than() {
     esac
 }
 
-cli_version() { aws --version 2>&1 | head -n 1; }
+cli_version() { aws --version 2>&1 </dev/null | head -n 1 | clean; }
 
 check_aws() {
     [ "$dry_run" = no ] || return 0
@@ -967,6 +1053,32 @@ check_aws() {
         "install it (docs.aws.amazon.com/cli), or use AWS CloudShell"
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/byok-online.XXXXXX") || refuse 2 "no temporary folder can be made"
     trap 'rm -rf "$scratch"' EXIT
+    [ "$verb" = import ] || say_err "asks     $(told_endpoint), profile $(told_profile)"
+}
+
+told_endpoint() {
+    if [ -n "$endpoint" ]; then
+        printf '%s (given by --endpoint-url)' "$(shown_endpoint)"
+    else
+        printf "AWS's own endpoints"
+    fi
+}
+
+# shown_endpoint: without what may be a password, before @ or behind ?.
+shown_endpoint() {
+    local told=${endpoint%%[?#]*} at=@
+    case $told in *@*) told=${told%%://*}://${told##*"$at"} ;; esac
+    printf '%s' "$told" | clean
+}
+
+told_profile() {
+    if [ -n "$profile" ]; then
+        printf '%s' "$profile" | clean
+    elif [ -n "${AWS_DEFAULT_PROFILE:-${AWS_PROFILE:-}}" ]; then
+        printf '%s (from the environment)' "$(printf '%s' "${AWS_DEFAULT_PROFILE:-$AWS_PROFILE}" | clean)"
+    else
+        printf 'none given'
+    fi
 }
 
 # ---- the key ----
@@ -1101,12 +1213,20 @@ time_text() {
     if epoch=$(epoch_of "$1"); then time_left "$epoch"; else printf '%s\n' "$1"; fi
 }
 
+# end_text TEXT: the same of an end that KMS may leave out.
+end_text() {
+    case $1 in
+        '' | None) printf 'at a time that KMS does not say\n' ;;
+        *) time_text "$1" ;;
+    esac
+}
+
 expiry_text() {
     # What was deleted or has expired may leave its ExpirationModel behind.
     [ "$key_state" != PendingImport ] || key_model=
     case $key_model in
         KEY_MATERIAL_DOES_NOT_EXPIRE) say "never expires" ;;
-        KEY_MATERIAL_EXPIRES) say "expires $(time_text "$key_valid_to")" ;;
+        KEY_MATERIAL_EXPIRES) say "expires $(end_text "$key_valid_to")" ;;
         *) case $key_state in
             PendingImport) say "NONE. If applications use this key, they are down: reimport today" ;;
             *) say "not told" ;;
@@ -1144,7 +1264,8 @@ who() {
     local account caller
     try sts get-caller-identity --output text --query '[Account,Arn]' || return 0
     [ "$dry_run" = no ] || return 0
-    IFS=$tab read -r account caller <"$scratch/out" || return 0
+    account=${answer%%"$tab"*} caller=${answer#*"$tab"}
+    [ -n "$account" ] || return 0
     case $key in
         arn:*:"$account":key/*) ;;
         arn:*) refuse 4 "these credentials belong to account $account, not to that of the key" "$key" \
@@ -1153,12 +1274,26 @@ who() {
     say "account $account, as $caller"
 }
 
+# keep_told FILE: the last answer; where an endpoint was given, it says that this endpoint answered.
+keep_told() {
+    local told
+    if [ -n "$endpoint" ]; then
+        told=$(shown_endpoint)
+        case $told in *[\"\\]*) refuse 2 "--endpoint-url: no quotes or backslashes" ;; esac
+        { printf '{"endpoint": "%s",' "$told" && LC_ALL=C sed '1s/^[[:space:]]*{//' "$scratch/out"; } >"$scratch/told" ||
+            refuse 2 "the disk is full"
+        keep "$scratch/told" "$1" 600
+    else
+        keep "$scratch/out" "$1" 600
+    fi
+}
+
 # keep_answer WHAT: what the last call printed, as a file for `byok receipt`.
 keep_answer() {
     local file
     file=$(free_name "${out_folder:-.}/$region-$key_id.$1" json)
     file=${file#./}
-    keep "$scratch/out" "$file" 600
+    keep_told "$file"
     kept="$kept $(quoted "$file")"
     say "  kept     $file"
 }
@@ -1233,17 +1368,130 @@ check_use() {
     esac
 }
 
+# check_policy FILE: warns of what would keep everybody from importing; KMS judges the rest.
 check_policy() {
-    local text
+    local line
     if [ ! -r "$1" ] || [ -d "$1" ]; then
         refuse 2 "$1: cannot be read"
     fi
-    text=$(cat "$1")
-    case $text in
-        *'"kms:*"'*) ;;
-        *kms:GetParametersForImport*kms:ImportKeyMaterial* | *kms:ImportKeyMaterial*kms:GetParametersForImport*) ;;
-        *) say_err "online.sh: $1 gives nobody kms:GetParametersForImport and kms:ImportKeyMaterial; going on" ;;
-    esac
+    policy_says <"$1" | while IFS= read -r line; do
+        say_err "online.sh: $1: $line; going on"
+    done
+}
+
+# policy_says: of the policy on stdin, which actions of an import no statement allows, and which a Deny covers.
+# Actions match as in IAM: * and ?, whatever the case; NotAction is everything else.
+policy_says() {
+    LC_ALL=C tr -d '\000' | LC_ALL=C awk '
+        { text = text $0 "\n" }
+        function blank() { while (index(" \t\r\n", substr(text, at, 1)) && at <= size) at++ }
+        function string(    out, c) {
+            for (at++; at <= size && (c = substr(text, at, 1)) != "\""; at++) {
+                if (c == "\\") {
+                    c = substr(text, ++at, 1)
+                    if (c == "u") {
+                        c = sprintf("%c", hex(substr(text, at + 1, 4)))
+                        at += 4
+                    }
+                }
+                out = out c
+            }
+            if (at > size) bad = 1
+            at++
+            return out
+        }
+        function hex(digits,    i, code) {
+            for (i = 1; i <= 4; i++) code = code * 16 + index("0123456789abcdef", tolower(substr(digits, i, 1))) - 1
+            return code > 0 && code < 128 ? code : 63
+        }
+        function members(path,    name) {
+            if (path == "/statement") count++
+            at++
+            while (1) {
+                blank()
+                if (substr(text, at, 1) == "}") break
+                if (substr(text, at, 1) != "\"") { bad = 1; return }
+                name = tolower(string())
+                blank()
+                if (substr(text, at++, 1) != ":") { bad = 1; return }
+                value(path "/" name)
+                if (bad || !comma("}")) return
+            }
+            at++
+        }
+        function elements(path) {
+            at++
+            blank()
+            if (substr(text, at, 1) == "]") { at++; return }
+            while (1) {
+                value(path)
+                if (bad || !comma("]")) return
+            }
+        }
+        function comma(end,    c) {
+            blank()
+            c = substr(text, at++, 1)
+            if (c != "," && c != end) bad = 1
+            return c == ","
+        }
+        function value(path,    c, begin) {
+            blank()
+            c = substr(text, at, 1)
+            if (path == "/statement/condition" && c == "{") conditional[count] = 1
+            if (c == "{") members(path)
+            else if (c == "[") elements(path)
+            else if (c == "\"") found(path, string())
+            else {
+                begin = at
+                while (substr(text, at, 1) ~ /[A-Za-z0-9.+-]/) at++
+                if (at == begin) bad = 1
+            }
+        }
+        function found(path, text) {
+            if (path == "/statement/effect") effect[count] = text
+            if (path == "/statement/action") actions[count, ++many[count]] = tolower(text)
+            if (path == "/statement/notaction") others[count, ++rest[count]] = tolower(text)
+        }
+        function like(pattern, text,    c) {
+            for (; pattern != ""; pattern = substr(pattern, 2)) {
+                c = substr(pattern, 1, 1)
+                if (c == "*") {
+                    for (; text != ""; text = substr(text, 2)) if (like(substr(pattern, 2), text)) return 1
+                    return like(substr(pattern, 2), "")
+                }
+                if (text == "" || c != "?" && c != substr(text, 1, 1)) return 0
+                text = substr(text, 2)
+            }
+            return text == ""
+        }
+        function covers(statement, action,    i) {
+            for (i = 1; i <= many[statement]; i++) if (like(actions[statement, i], action)) return 1
+            for (i = 1; i <= rest[statement]; i++) if (like(others[statement, i], action)) return 0
+            return rest[statement] > 0
+        }
+        function judge(action,    i, allowed, denied, always) {
+            for (i = 1; i <= count; i++) {
+                if (!covers(i, tolower(action))) continue
+                if (effect[i] == "Allow") allowed = 1
+                if (effect[i] == "Deny") denied = 1
+                if (effect[i] == "Deny" && !conditional[i]) always = 1
+            }
+            if (!allowed) print "no statement allows " action
+            if (always) print "a Deny without a condition covers " action ": for whom it names it wins over every Allow"
+            else if (denied) print "a Deny under a condition covers " action ": it wins over every Allow"
+        }
+        END {
+            size = length(text)
+            at = 1
+            value("")
+            blank()
+            if (bad || at <= size) {
+                print "it is not JSON"
+                exit
+            }
+            judge("kms:GetParametersForImport")
+            judge("kms:ImportKeyMaterial")
+        }'
 }
 
 check_name() {
@@ -1444,7 +1692,7 @@ verb_slip() {
 
 verb_import() {
     local script=$operand code earlier
-    takes
+    takes yes
     [ -n "$operand" ] || refuse 2 "which folder? bash online.sh import FOLDER" "that of one import, or a whole record"
     [ -z "$region" ] || refuse 2 "--region is not taken here: import.sh knows the Region"
     [ ! -d "$script" ] || script=$script/import.sh
@@ -1453,6 +1701,7 @@ verb_import() {
     set --
     [ -z "$endpoint" ] || set -- --endpoint-url "$endpoint" ${1+"$@"}
     [ -z "$profile" ] || set -- --profile "$profile" ${1+"$@"}
+    [ "$yes" = no ] || set -- --yes ${1+"$@"}
     if [ "$dry_run" = yes ]; then
         planned "it runs aws kms import-key-material with what the ceremony decided, and shows it"
         command_line bash "$script" ${1+"$@"}
@@ -1462,9 +1711,10 @@ verb_import() {
     bash "$script" ${1+"$@"} 2>&1 | tee "$scratch/said"
     code=${PIPESTATUS[0]}
     [ "$code" -ne 0 ] || return 0
-    for earlier in "$(dirname "$script")"/import-result*.json; do
+    case $script in */*) ;; *) script=./$script ;; esac
+    for earlier in "${script%/*}"/import-result*.json; do
         [ -f "$earlier" ] || continue
-        LC_ALL=C grep -q '"exit": 0,' "$earlier" || continue
+        says_imported "$earlier" || continue
         say "" "This folder WAS imported before: $earlier says so. KMS takes an import token once;" \
             "look at the key first: bash online.sh prove --key ARN"
         break
@@ -1496,11 +1746,15 @@ whose_move() {
     move "NotFound, UnsupportedOperation" "security officer" \
         "another account or Region, or a key whose Origin is not EXTERNAL" \
         "$said" "(NotFoundException)" "(UnsupportedOperationException)" "(InvalidArnException)"
+    move "another KMS key answered, or none" "security officer" \
+        "STOP. Look at the endpoint. Delete nothing, call now" "$said" "STOP. KMS answered" "as far as anybody can tell"
     move "a changed file" "security officer" \
         "carry the folder again from the record" "$said" "is not the file that the ceremony wrote"
+    move "InternalFailure, KMSInternal" "nobody: it is AWS's fault" \
+        "wait a minute, run it again: that is safe" "$said" "failed inside AWS"
     move "credentials, network" "you" \
         "sign in, check clock and network, run it again: that is safe" \
-        "$said" "does not accept your credentials" "could not be reached" "these credentials belong to"
+        "$said" "does not accept your credentials" "could not be reached" "asked too often" "these credentials belong to"
     say "" "In no case does anything need deleting first."
 }
 
@@ -1613,9 +1867,11 @@ prove_mac() {
 
 answered_by_this_key() {
     local answered
-    answered=$(json_value KeyId <"$scratch/out")
+    answered=$(json_value KeyId <"$scratch/out" | clean)
     case $answered in
-        "$key_arn" | "${key_arn##*/}") ;;
+        "$key_arn") ;;
+        mrk-*) refuse 4 "KMS's answer names $answered and no Region" "asked    $key_arn" ;;
+        "${key_arn##*/}") ;;
         *) refuse 4 "KMS answered for another key" "asked    $key_arn" "answered $answered" ;;
     esac
 }
@@ -1728,7 +1984,7 @@ show_rotations() {
         [ -n "$state" ] || continue
         printf '  %-16s %-14s %s\n' "$state" "$import" "$id"
         case $model in
-            KEY_MATERIAL_EXPIRES) printf '    expires %s\n' "$(time_text "$ends")" ;;
+            KEY_MATERIAL_EXPIRES) printf '    expires %s\n' "$(end_text "$ends")" ;;
             KEY_MATERIAL_DOES_NOT_EXPIRE) printf '    never expires\n' ;;
         esac
         case $about in '' | None) ;; *) printf '    %s\n' "$about" ;; esac
@@ -1773,10 +2029,11 @@ verb_rotate() {
         fi
     fi
     [ -n "$out" ] || return 0
+    # KMS lists a bare id, which is that of all replicas: who was asked is written beside it.
     call kms:ListKeyRotations kms list-key-rotations --key-id "$key" --include-key-material ALL_KEY_MATERIAL \
-        --output json
+        --output json --query "{KeyId: '${key_arn:-$key}', Rotations: Rotations}"
     [ "$dry_run" = no ] || return 0
-    keep "$scratch/out" "$out" 600
+    keep_told "$out"
     say "" "For the record:  byok receipt RECORD $(quoted "$out")"
 }
 
@@ -2201,8 +2458,15 @@ add_tag() {
     tags="$tags${tags:+,}{\"TagKey\":\"${1%%=*}\",\"TagValue\":\"${1#*=}\"}"
 }
 
-# set_option NAME VALUE
+# set_option NAME VALUE. The AWS CLI would put a file or a page in the place of a value that names one.
 set_option() {
+    case $1=$2 in
+        endpoint-url=https://?* | endpoint-url=http://?*) ;;
+        endpoint-url=*) refuse 2 "--$1: a URL that begins with https:// or http://" ;;
+        *=file://* | *=fileb://* | *=http://* | *=https://*)
+            refuse 2 "--$1: a value that begins with ${2%%//*}// is not taken: nothing is read in its place" ;;
+    esac
+    case $2 in *[[:cntrl:]]*) refuse 2 "--$1: no control characters" ;; esac
     case $1 in
         profile) profile=$2 ;;
         region) region=$2 && check_region "$2" ;;
@@ -2239,6 +2503,7 @@ read_arguments() {
             --dry-run) dry_run=yes ;;
             --multi-region) multi=yes given="$given multi-region" ;;
             --now) now=yes given="$given now" ;;
+            --yes) yes=yes given="$given yes" ;;
             --profile | --region | --endpoint-url | --name | --spec | --usage | --description | --tag | --alias | --policy | --key | \
                 --algorithm | --size | --out | --fingerprint | --public-key | --to | --material | --days | --topic | --regions | \
                 --profile=* | --region=* | --endpoint-url=* | --name=* | --spec=* | --usage=* | --description=* | --tag=* | --alias=* | \
@@ -2297,11 +2562,14 @@ main() {
     "verb_$(printf '%s' "$verb" | tr '-' '_')"
 }
 
-# The AWS CLI must neither page nor ask.
-export AWS_PAGER='' AWS_CLI_AUTO_PROMPT=off
+# The AWS CLI neither pages nor asks, tells its errors in one way, and asks AWS itself: another endpoint
+# is given on the command line or not at all. (An AWS CLI that does not know the last variable knows no
+# configured endpoints either.)
+# shellcheck disable=SC2086 # names of variables, none or more
+unset AWS_ENDPOINT_URL ${!AWS_ENDPOINT_URL_*} AWS_DATA_PATH
+export AWS_PAGER='' AWS_CLI_AUTO_PROMPT=off AWS_CLI_ERROR_FORMAT=legacy AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true
 umask 077
-unset CDPATH
-verb='' operand='' given='' wants_help=no dry_run=no multi=no now=no alias_failed=no
+verb='' operand='' given='' wants_help=no dry_run=no multi=no now=no yes=no alias_failed=no
 profile='' region='' endpoint='' name='' spec='' use='' description='' alias='' policy='' key='' key_id=''
 algorithm='' size='' out='' out_folder='' fingerprint='' public_key='' to='' material='' days='' topic='' regions='' tags=''
 key_arn='' key_spec='' key_usage='' key_origin='' key_state='' key_model='' key_valid_to='' key_multi='' key_kind='' key_material='' key_deletion=''

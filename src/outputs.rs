@@ -11,6 +11,15 @@ use crate::words::shell_word;
 
 const IMPORT: &str = include_str!("outputs/import.sh.in");
 const IMPORT_ALL: &str = include_str!("outputs/import-all.sh.in");
+/// Text that several scripts share word for word; `online.sh` carries it too.
+const SHARED: [(&str, &str); 3] = [
+    ("answers", include_str!("outputs/answers.sh.in")),
+    ("outcome", include_str!("outputs/outcome.sh.in")),
+    (
+        "own_environment",
+        include_str!("outputs/own-environment.sh.in"),
+    ),
+];
 
 /// KMS takes an expiry at most this far from the moment of the import.
 const FURTHEST_EXPIRY: SignedDuration = SignedDuration::from_hours(365 * 24);
@@ -127,7 +136,7 @@ impl ImportScript<'_> {
             "multi_region" => shell_word(self.multi_region.map_or("", MultiRegion::name)),
             "rotates" => shell_word(self.rotates.unwrap_or_default()),
             "terms" => self.terms(),
-            _ => unknown_place(name),
+            _ => shared(name),
         }
     }
 
@@ -189,7 +198,7 @@ pub fn import_all(runs: &[Run], ceremony: &str, title: &str, rehearsal: bool) ->
         "rehearsal" => yes_no(rehearsal),
         "runs" => runs.iter().map(run).collect::<Vec<_>>().join("\n"),
         "rotates" => shell_word(&rotated(runs).join(" ")),
-        _ => unknown_place(name),
+        _ => shared(name),
     })
 }
 
@@ -213,9 +222,14 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     filled
 }
 
-/// The templates are part of this program, so this is a mistake in it, found by any test.
-fn unknown_place(name: &str) -> String {
-    panic!("the script template has an unknown place {name:?}")
+/// What every script has in this place. The templates are part of this program, so an unknown place is a
+/// mistake in it, found by any test.
+fn shared(name: &str) -> String {
+    let mut texts = SHARED.iter();
+    let found = texts.find(|(place, _)| *place == name);
+    let (_, text) =
+        found.unwrap_or_else(|| panic!("the script template has an unknown place {name:?}"));
+    text.trim_end().to_owned()
 }
 
 fn yes_no(yes: bool) -> String {

@@ -1021,9 +1021,12 @@ fn a_rotation_needs_material_that_waits_and_tells_every_state() {
             "byok receipt RECORD rotations.json",
         ],
     );
-    assert!(desk.calls().contains(&format!(
+    let calls = desk.calls();
+    assert!(calls.contains(&format!(
         "kms rotate-key-on-demand --region eu-west-1 --key-id {ARN}"
     )));
+    let beside = format!("--output json --query {{KeyId: '{ARN}', Rotations: Rotations}}");
+    assert!(calls.contains(&beside), "{calls}");
     desk.answers(
         "describe-key",
         &described("HMAC_256", "Enabled", "EXTERNAL"),
@@ -1487,6 +1490,307 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
     assert_eq!(desk.files(), [""; 0]);
 }
 
+// ---- the environment, and what AWS says ----
+
+#[test]
+fn a_configured_endpoint_is_never_asked() {
+    let mut desk = one_key("Enabled");
+    for name in [
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_KMS",
+        "AWS_ENDPOINT_URL_STS",
+    ] {
+        desk.set_env(name, "http://127.0.0.1:1");
+    }
+    desk.set_env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false");
+    desk.set_env("AWS_PROFILE", "from-env");
+    for args in every_call() {
+        fs::write(desk.work("policy.json"), "{}").unwrap();
+        desk.run(&args);
+        let Ok(env) = fs::read_to_string(desk.path("aws/env")) else {
+            panic!("{args:?} asks nothing");
+        };
+        assert!(
+            env.contains("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true"),
+            "{env}"
+        );
+        assert!(!env.contains("AWS_ENDPOINT_URL"), "{args:?}: {env}");
+        fs::remove_file(desk.path("aws/env")).unwrap();
+        for file in desk.files() {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    desk.run(&["disable", "--key", ARN]).ended(
+        3,
+        &["asks     AWS's own endpoints, profile from-env (from the environment)"],
+    );
+    let given = desk
+        .run(&[
+            "disable",
+            "--key",
+            ARN,
+            "--endpoint-url",
+            "http://ada:secret@127.0.0.1:1/?x=secret",
+        ])
+        .ended(
+            3,
+            &["asks     http://127.0.0.1:1/ (given by --endpoint-url)"],
+        );
+    assert!(!given.err.contains("secret"), "{}", given.err);
+}
+
+/// The real AWS CLI; what it asks must be AWS, which a proxy that is not there keeps it from.
+#[test]
+fn the_real_aws_clis_ask_no_configured_endpoint() {
+    let Some(kms) = kms() else { return };
+    let arn = kms.create_external_key("SYMMETRIC_DEFAULT");
+    for cli in every_cli(&kms) {
+        let mut desk = Desk::at(&kms, &cli);
+        desk.globals.clear();
+        let url = kms.endpoint();
+        fs::write(
+            desk.work("config"),
+            format!("[default]\nendpoint_url = {url}\n"),
+        )
+        .unwrap();
+        let config = desk.work("config").display().to_string();
+        desk.set_env("AWS_CONFIG_FILE", &config);
+        desk.set_env("AWS_ENDPOINT_URL", &url);
+        desk.set_env("AWS_MAX_ATTEMPTS", "1");
+        desk.set_env("HTTPS_PROXY", "http://127.0.0.1:1");
+        desk.run(&["disable", "--key", &arn]).ended(3, &["proxy"]);
+    }
+}
+
+#[test]
+fn a_value_that_names_a_file_or_a_page_is_refused() {
+    let desk = one_key("PendingImport");
+    for begin in ["file://", "fileb://", "http://", "https://"] {
+        let value = format!("{begin}/etc/passwd");
+        let says = format!("a value that begins with {begin} is not taken");
+        for option in [
+            "description",
+            "tag",
+            "alias",
+            "policy",
+            "profile",
+            "name",
+            "spec",
+            "usage",
+            "key",
+            "algorithm",
+            "size",
+            "out",
+            "fingerprint",
+            "public-key",
+            "to",
+            "material",
+            "topic",
+        ] {
+            let option = format!("--{option}");
+            let value = if option == "--tag" {
+                format!("{value}=x")
+            } else {
+                value.clone()
+            };
+            desk.run(&["create", "--name", "n", &option, &value]).ended(
+                2,
+                &[if option == "--name" {
+                    "given twice"
+                } else {
+                    &says
+                }],
+            );
+        }
+    }
+    desk.run(&["status", "--endpoint-url", "localhost:1"])
+        .ended(2, &["begins with https://"]);
+    desk.run(&["create", "--name", "n", "--description", "a\u{1b}[2J"])
+        .ended(2, &["no control characters"]);
+    assert_eq!(desk.calls(), "");
+}
+
+#[test]
+fn every_format_of_an_error_keeps_its_class_and_moves_no_cursor() {
+    let desk = one_key("Enabled");
+    let code = "KMSInvalidStateException";
+    for said in [
+        format!("\nAn error occurred ({code}) when calling it: no\n"),
+        format!(
+            "\naws: [ERROR]: An error occurred ({code}) when calling it: no\n\nAdditional error details:\nType: User\n"
+        ),
+        format!("{{\n    \"Message\": \"no\",\n    \"Code\": \"{code}\"\n}}\n"),
+        format!("Code: {code}\nMessage: no\n"),
+        format!("{code}\tno\n"),
+        format!("|  Code     |  {code}  |\n|  Message  |  no  |\n"),
+        format!("An error occurred ({code}) \u{1b}[2J\u{9b}1A\r\u{202e}\n"),
+    ] {
+        fs::write(desk.path("aws/disable-key.err"), said).unwrap();
+        let ran = desk
+            .run(&["disable", "--key", ARN])
+            .ended(3, &["See its KeyState", code]);
+        let bad = |c: &char| c.is_control() && !['\n', '\t'].contains(c) || *c == '\u{202e}';
+        assert_eq!(ran.err.chars().find(bad), None, "{:?}", ran.err);
+    }
+    assert!(
+        fs::read_to_string(desk.path("aws/env"))
+            .unwrap()
+            .contains("AWS_CLI_ERROR_FORMAT=legacy")
+    );
+    for fault in [
+        "InternalFailure",
+        "KMSInternalException",
+        "ServiceUnavailableException",
+    ] {
+        desk.refuses("disable-key", fault);
+        let ran = desk.run(&["disable", "--key", ARN]).ended(
+            3,
+            &["failed inside AWS", "nobody's mistake", "Run it again"],
+        );
+        assert!(!ran.err.contains("could not be reached"), "{}", ran.err);
+    }
+    let fields = described("SYMMETRIC_DEFAULT", "Enabled", "EXTERNAL");
+    desk.answers(
+        "describe-key",
+        &fields.replace("2099-01-01T00:00:00Z", "None"),
+    );
+    desk.answers("disable-key", "");
+    desk.answers("list-keys", &format!("{ARN}\n"));
+    desk.answers("list-aliases", &format!("{ID}\talias/\u{1b}[2Jx\n"));
+    desk.answers(
+        "list-key-rotations",
+        &format!("CURRENT\tIMPORTED\t{MATERIAL}\tKEY_MATERIAL_EXPIRES\tNone\t\u{1b}[2J\n"),
+    );
+    let ran = desk
+        .run(&["status"])
+        .ended(0, &["material  expires at a time that KMS does not say"]);
+    assert!(
+        !ran.out.contains(['\u{1b}']) && !ran.out.contains("None"),
+        "{:?}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_policy_is_matched_as_iam_does() {
+    let (get, import) = ("kms:GetParametersForImport", "kms:ImportKeyMaterial");
+    let none = |action: &str| format!("no statement allows {action}");
+    let denied = |action: &str| format!("a Deny without a condition covers {action}");
+    let under = |action: &str| format!("a Deny under a condition covers {action}");
+    let allow = |actions: Value| json!({"Effect": "Allow", "Action": actions});
+    let deny = |actions: Value| json!({"Effect": "Deny", "Action": actions});
+    let condition =
+        json!({"Effect": "Deny", "NotAction": "kms:Get*", "Condition": {"Bool": {"a": "b"}}});
+    for (statements, says) in [
+        (
+            json!([allow(json!(["kms:Get*", "kms:ImportKeyMaterial"]))]),
+            vec![],
+        ),
+        (json!(allow(json!("*"))), vec![]),
+        (
+            json!([
+                allow(json!("KMS:importKEYmateri?l")),
+                allow(json!("kms:GetP*Import"))
+            ]),
+            vec![],
+        ),
+        (
+            json!([{"Effect": "Allow", "NotAction": ["kms:Delete*"]}]),
+            vec![],
+        ),
+        (json!([allow(json!("kms:Import*"))]), vec![none(get)]),
+        (
+            json!([allow(json!("kms:ImportKeyMaterial?"))]),
+            vec![none(get), none(import)],
+        ),
+        (
+            json!([deny(json!("kms:ImportKeyMaterial"))]),
+            vec![none(get), none(import), denied(import)],
+        ),
+        (
+            json!([allow(json!("kms:*")), deny(json!("kms:Import*"))]),
+            vec![denied(import)],
+        ),
+        (
+            json!([allow(json!("kms:*")), condition]),
+            vec![under(import)],
+        ),
+        (
+            json!([{"Effect": "Allow", "NotAction": "kms:*"}]),
+            vec![none(get), none(import)],
+        ),
+    ] {
+        let desk = one_key("PendingImport");
+        let policy = serde_json::to_string_pretty(&json!({"Statement": statements})).unwrap();
+        fs::write(desk.work("policy.json"), &policy).unwrap();
+        let ran = desk.run(&["create", "--name", "n", "--policy", "policy.json"]);
+        let told: Vec<&str> = ran
+            .err
+            .lines()
+            .filter(|line| line.ends_with("; going on"))
+            .collect();
+        assert_eq!(told.len(), says.len(), "{policy}\n{}", ran.err);
+        for say in says {
+            assert!(
+                told.iter().any(|line| line.contains(&say)),
+                "{say}\n{}",
+                ran.err
+            );
+        }
+    }
+    let desk = one_key("PendingImport");
+    fs::write(desk.work("policy.json"), "{\"Statement\": [").unwrap();
+    let ran = desk.run(&["create", "--name", "n", "--policy", "policy.json"]);
+    assert!(ran.err.contains("it is not JSON"), "{}", ran.err);
+}
+
+#[test]
+fn a_folder_whose_import_stopped_was_not_imported() {
+    let desk = one_key("PendingImport");
+    fs::create_dir(desk.work("folder")).unwrap();
+    fs::write(desk.work("folder/import.sh"), "exit 1\n").unwrap();
+    let result = |key: &str, cli: &str| {
+        let text = format!(
+            "{{\n  \"format\": \"byok-import-result-v1\",\n  \"key_arn\": \"{ARN}\",\n  \"KeyId\": {key},\n  \
+             \"exit\": 0,\n  \"cli\": \"{cli}\"\n}}\n"
+        );
+        fs::write(desk.work("folder/import-result.json"), text).unwrap();
+        desk.run(&["import", "folder"])
+            .ended(3, &["Whose move"])
+            .out
+    };
+    let quoted = |text: &str| format!("\"{text}\"");
+    let now = "aws-cli/2.99.0 Python";
+    for key in [
+        quoted(&ARN.replace("eu-west-1", "us-east-1")),
+        quoted("mrk-1"),
+        "null".into(),
+    ] {
+        let said = result(&key, now);
+        assert!(!said.contains("WAS imported"), "{key}: {said}");
+    }
+    for (key, cli) in [
+        (quoted(ARN), now),
+        (quoted(ID), now),
+        ("null".into(), "aws-cli/2.9.19 x"),
+    ] {
+        assert!(result(&key, cli).contains("WAS imported before"), "{key}");
+    }
+}
+
+#[test]
+fn an_import_asks_through_online_sh_too() {
+    let desk = one_key("PendingImport");
+    fs::create_dir(desk.work("folder")).unwrap();
+    let asks = "read -r typed; echo \"typed $typed, given $*\"\n";
+    fs::write(desk.work("folder/import.sh"), asks).unwrap();
+    desk.typing("yes\n", &["import", "folder", "--profile", "ops"])
+        .ended(0, &["typed yes, given --profile ops\n"]);
+    desk.run(&["import", "folder"]).ended(0, &["given --yes\n"]);
+    desk.run(&["status", "--yes"])
+        .ended(2, &["does not take --yes"]);
+}
+
 // ---- dry runs ----
 
 /// What the AWS CLI itself says of each command: `ok` or `refused`.
@@ -1530,7 +1834,8 @@ fn a_dry_run_prints_commands_that_the_aws_cli_takes() {
         "online.sh-ciphertext",
         "online.sh-message",
     ] {
-        fs::write(desk.work(name), "{\"kms:*\": 1}").unwrap();
+        let policy = json!({"Statement": {"Effect": "Allow", "Action": "kms:*"}});
+        fs::write(desk.work(name), policy.to_string()).unwrap();
     }
     let lines = planned(&desk);
     let commands: Vec<&str> = lines

@@ -539,6 +539,8 @@ struct Desk {
     home: tempfile::TempDir,
     ordinary_user: bool,
     env: Vec<(&'static str, String)>,
+    /// Where online.sh finds the KMS.
+    endpoint: Option<String>,
 }
 
 impl Desk {
@@ -558,6 +560,7 @@ impl Desk {
             home,
             ordinary_user: false,
             env: vec![],
+            endpoint: None,
         }
     }
 
@@ -568,7 +571,7 @@ impl Desk {
         desk.env = kms.env();
         desk.env
             .retain(|(name, _)| !["PATH", "HOME"].contains(name));
-        desk.env.push(("AWS_ENDPOINT_URL", kms.endpoint()));
+        desk.endpoint = Some(kms.endpoint());
         desk
     }
 
@@ -593,6 +596,9 @@ impl Desk {
         }
         let path = |folder: &str| self.home.path().join(folder);
         command.args(args).current_dir(path("work")).env_clear();
+        if let Some(endpoint) = self.endpoint.as_ref().filter(|_| args[0] == "online.sh") {
+            command.args(["--endpoint-url", endpoint]);
+        }
         command.env("PATH", path("tools")).env("HOME", path("work"));
         command.env("TMPDIR", path("tmp")).env("BASH_COMPAT", "3.2");
         command.envs(self.env.iter().cloned()).stdin(Stdio::null());

@@ -66,7 +66,7 @@ fn import_of(kms: &LoopbackKms, room: &Room, record: &str) -> Output {
     }
     Command::new("bash")
         .arg("import.sh")
-        .args(["--endpoint-url", &kms.endpoint()])
+        .args(["--yes", "--endpoint-url", &kms.endpoint()])
         .current_dir(online)
         .env_clear()
         .envs(kms.env())

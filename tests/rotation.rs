@@ -565,7 +565,7 @@ fn the_real_aws_cli_sends_new_material_and_the_kms_holds_exactly_that() {
         well(&room.run());
         let output = Command::new("bash")
             .arg(room.path(record).join("import.sh"))
-            .args(["--endpoint-url", &kms.endpoint()])
+            .args(["--yes", "--endpoint-url", &kms.endpoint()])
             .env_clear()
             .envs(kms.env())
             .output()

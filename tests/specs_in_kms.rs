@@ -59,7 +59,7 @@ fn binary(base64: &Value) -> Vec<u8> {
 fn import_all(kms: &LoopbackKms, room: &Room) {
     let mut bash = Command::new("bash");
     bash.arg(room.path(ONE).join("import.sh"));
-    bash.args(["--endpoint-url", &kms.endpoint()]);
+    bash.args(["--yes", "--endpoint-url", &kms.endpoint()]);
     let output = bash.env_clear().envs(kms.env()).output().unwrap();
     assert!(
         output.status.success(),

@@ -39,6 +39,7 @@ const FAKE_AWS: &str = r#"#!/bin/bash
 here=${0%/*}
 [ "$1" != --version ] || { echo "aws-cli/2.99.0 Python/3.13.0"; exit 0; }
 printf '%s\n' "$*" >> "$here/calls"
+env > "$here/env"
 name=$2
 case "$*" in *"AttributeValue="*) name=$name.$(printf '%s' "$*" | sed 's/.*AttributeValue=\([A-Za-z]*\).*/\1/') ;; esac
 if [ -e "$here/$name.out" ] || [ -e "$here/$name.err" ]; then
@@ -77,7 +78,7 @@ impl Ran {
 pub struct Desk {
     home: tempfile::TempDir,
     env: Vec<(String, String)>,
-    globals: Vec<String>,
+    pub globals: Vec<String>,
 }
 
 impl Desk {
@@ -182,8 +183,16 @@ impl Desk {
         command
     }
 
+    /// Runs the script; an import without its question.
     pub fn run(&self, args: &[&str]) -> Ran {
-        self.typing("", args)
+        match args.first() {
+            Some(&"import") => self.typing("", &[args, &["--yes"]].concat()),
+            _ => self.typing("", args),
+        }
+    }
+
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.push((name.into(), value.into()));
     }
 
     /// Runs the script; a person types this.
