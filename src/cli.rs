@@ -54,8 +54,9 @@ pub enum Command {
     },
     /// What this HSM can do: every path tried with control keys
     #[command(
-        after_help = "Only session objects are made, and destroyed. Symmetric data keys are tried\n\
-        under every size of wrapping key, the others under RSA_3072; --all tries every\n\
+        after_help = "Throw-away keys are made, all but two as session objects, and destroyed: those\n\
+        two, byok-throw-away, are token objects. Symmetric data keys are tried under\n\
+        every size of wrapping key, the others under RSA_3072; --all tries every\n\
         spec under every size and makes RSA data keys of 3072 and 4096 bits in the HSM\n\
         too, which may take minutes.\n\n\
         Example:  byok doctor plan.toml\n          \

@@ -296,7 +296,7 @@ fn a_session_that_cannot_be_opened_again_leaves_a_data_key_that_is_named() {
         3,
         &[
             "the HSM lost its session (",
-            "could not be opened again: the PIN from descriptor 3 is empty",
+            "could not be opened again: the PIN from descriptor 3: it is empty",
             "1 object of this run may still be in the HSM",
             VOID,
         ],

@@ -14,6 +14,7 @@
 #   BYOK_TEST_KRYOPTIC  libbyok_kryoptic.so: an HSM with OAEP SHA-256
 #   BYOK_TEST_PROXY     libbyok_proxy.so: a module that fails as it is told
 #   BYOK_TEST_REMOTE    libbyok_remote.so: a module whose HSM is in another process, byok-remote beside it
+#   BYOK_TEST_OPENCRYPTOKI  libopencryptoki.so of Debian's package; its tests take root
 #   BYOK_TEST_VENV      a Python venv with ministack (a KMS), cryptography, the AWS CLI and shamir;
 #                       in its wheels/, what docs/recovery-without-byok.md downloads
 #   BYOK_TEST_SLIP39_VECTORS  vectors.json of the SLIP-0039 reference implementation
@@ -50,7 +51,7 @@ die() {
 
 # ---- the environment: what the machine's user has set must not decide what is tested ----
 unset BYOK_TEST_BIN BYOK_TEST_SOFTHSM BYOK_TEST_KRYOPTIC BYOK_TEST_PROXY BYOK_TEST_REMOTE BYOK_TEST_VENV
-unset BYOK_TEST_SLIP39_VECTORS
+unset BYOK_TEST_SLIP39_VECTORS BYOK_TEST_OPENCRYPTOKI
 unset BYOK_PROXY_MODULE BYOK_PROXY_RULES SOFTHSM2_CONF KRYOPTIC_CONF KRYOPTIC_TRACE
 unset AWS_PROFILE AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET
@@ -133,6 +134,7 @@ have() {
     fonts-noto-cjk) any_file /usr/share/fonts/{,*/}{,noto/}NotoSansCJK* ;;
     python3) "$python" -c 'import sys, json, ssl; sys.exit(sys.version_info < (3, 10))' ;;
     python3-venv) "$python" -c 'import ensurepip, venv' ;;
+    opencryptoki) [ -x /usr/sbin/pkcsslotd ] && compgen -G '/usr/lib*/*/pkcs11/libopencryptoki.so' ;;
     debootstrap) command -v debootstrap || [ -x /usr/sbin/debootstrap ] ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1 </dev/null
@@ -166,7 +168,7 @@ libclang() {
 
 packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl jq tmux strace
     shellcheck libclang1-14 libclang-common-14-dev python3 python3-venv chromium poppler-utils fonts-noto-cjk)
-[ "$(id -u)" -ne 0 ] || packages+=(debootstrap) # nobody else can make a chroot
+[ "$(id -u)" -ne 0 ] || packages+=(debootstrap opencryptoki) # nobody else can make a chroot, or start its daemon
 missing=()
 find_missing() {
     missing=()

@@ -67,6 +67,15 @@ pub fn proxy_module() -> Option<PathBuf> {
     )
 }
 
+/// opencryptoki, as Debian packages it.
+pub fn opencryptoki_module() -> Option<PathBuf> {
+    let arch = std::env::consts::ARCH;
+    module_at(
+        "BYOK_TEST_OPENCRYPTOKI",
+        &format!("/usr/lib/{arch}-linux-gnu/pkcs11/libopencryptoki.so"),
+    )
+}
+
 /// The module whose HSM is in another process.
 pub fn remote_module() -> Option<PathBuf> {
     module_at(
