@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::error::{Error, Exit, Result, Step};
+use crate::error::{Again, Error, Exit, Result, Step};
 use crate::hsm::{self, Hsm, KeyId, Module, removal_command, under_way};
 use crate::operator::Operator;
 use crate::plan::{self, Plan};
 use crate::previous::Previous;
 use crate::random;
-use crate::record::{Leftover, Record};
+use crate::record::{self, Leftover, Record};
 use crate::transcript::public_key::PublicKey;
-use crate::transcript::{Destroyed, Event, LeftObject, VoidShares};
+use crate::transcript::{Attempt, Destroyed, Event, LeftObject, Present, VoidShares};
 use crate::words::{self, Digest};
 use crate::{machine, report, screens};
 
@@ -44,12 +44,14 @@ pub(crate) mod source;
 pub mod tries;
 mod two_sided;
 mod typing;
+mod wrong;
 
 pub use approval::Approved;
 pub(crate) use import_types::import_type;
 pub use login::log_in;
 pub use pin::look_at_pin_file;
 pub use signer::could_sign;
+pub use wrong::not_recorded;
 
 /// What a finished ceremony leaves behind.
 pub struct Sealed {
@@ -63,6 +65,8 @@ pub struct Sealed {
     pub exceptions: u32,
     /// Who signed it.
     pub signer: Option<PublicKey>,
+    /// The directories of the attempts before it, by their names beside it.
+    pub attempts: Vec<String>,
 }
 
 /// A ceremony under way.
@@ -89,6 +93,12 @@ pub struct Ceremony<'a> {
     anchor: String,
     /// The ceremony that made the escrow package that is opened, as the package says.
     escrow_of: String,
+    /// Who is there, by the roll call.
+    present: Vec<Present>,
+    /// The seats that were asked for and that nobody has.
+    absent: Vec<String>,
+    /// The attempts before this one that did not come to their end.
+    attempts: Vec<Attempt>,
     /// Shares that are with custodians before the record is sealed.
     out_there: escrow::OutThere,
     exceptions: u32,
@@ -143,6 +153,9 @@ impl<'a> Ceremony<'a> {
             previous: approved.previous(),
             anchor: approved.anchor().to_owned(),
             escrow_of: String::new(),
+            present: Vec::new(),
+            absent: Vec::new(),
+            attempts: record::attempts_before(&plan.directory),
             out_there: escrow::OutThere::default(),
             exceptions: 0,
             reopenings: 0,
@@ -175,6 +188,7 @@ impl<'a> Ceremony<'a> {
                 .and_then(|previous| previous.receipts_head)
                 .map(|head| words::hex(&head)),
             interrupted: aside.map(file_name),
+            attempts: self.attempts.clone(),
         };
         self.record.transcript.append(&opened)?;
         self.begin(Step::OpenRecord)?;
@@ -253,6 +267,11 @@ impl<'a> Ceremony<'a> {
             deadline: self.deadline,
             exceptions: self.exceptions,
             signer: self.signing.key.as_ref().map(|key| key.public.clone()),
+            attempts: self
+                .attempts
+                .iter()
+                .map(|attempt| attempt.directory.clone())
+                .collect(),
         })
     }
 
@@ -334,7 +353,7 @@ impl<'a> Ceremony<'a> {
             ),
         });
         if error.hints.is_empty() {
-            error.hints.push(what_next(error.exit).into());
+            error.hints.push(what_next(&error).into());
         }
         let _ = self.operator.look_after_calls(&error.for_people());
         error
@@ -433,12 +452,15 @@ impl<'a> Ceremony<'a> {
 const TAKEN_AWAY_NEXT: &str = "the next run of this plan destroys what this one left, after approval; by hand it takes pkcs11-tool (Debian: opensc)";
 
 /// Where the refusal itself says nothing better.
-fn what_next(exit: Exit) -> &'static str {
-    match exit {
+fn what_next(error: &Error) -> &'static str {
+    match error.exit {
         Exit::Done | Exit::Declined => {
             "the same plan can be run again at any time; it is then approved anew"
         }
         Exit::Usage => "put that right, then run the plan again",
+        Exit::Hsm if error.again == Again::Never => {
+            "the HSM refuses this whenever it is asked, so another run of this plan ends here too: byok doctor shows what this HSM does; change the plan or the HSM's own configuration"
+        }
         Exit::Hsm => {
             "look at the HSM: its power, cable, token and log; then run the same plan again, which takes away what this run left"
         }

@@ -102,6 +102,18 @@ impl fmt::Display for Step {
     }
 }
 
+/// What another try would change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Again {
+    /// Nothing is known of that.
+    #[default]
+    Unknown,
+    /// The HSM does not answer: it must come back first.
+    Away,
+    /// Nothing: the HSM refuses what it was asked for, as often as it is asked.
+    Never,
+}
+
 /// A refusal or a failure, complete enough to act on.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.line())]
@@ -118,6 +130,8 @@ pub struct Error {
     pub state: Vec<String>,
     /// What to do, one thing a line.
     pub hints: Vec<String>,
+    /// What another try would change.
+    pub again: Again,
 }
 
 /// The result of everything that can be refused.
@@ -133,6 +147,7 @@ impl Error {
             what: what.into(),
             state: Vec::new(),
             hints: Vec::new(),
+            again: Again::Unknown,
         }
     }
 
@@ -179,6 +194,13 @@ impl Error {
     #[must_use]
     pub fn check(mut self, id: &'static str) -> Self {
         self.check = Some(id);
+        self
+    }
+
+    /// Says what another try would change.
+    #[must_use]
+    pub fn again(mut self, again: Again) -> Self {
+        self.again = again;
         self
     }
 

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use cryptoki::context::Function;
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::session::UserType;
 use cryptoki::slot::Slot;
@@ -16,7 +15,7 @@ use cryptoki_sys::{
 };
 use serde::Serialize;
 
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
 use crate::locked::Locked;
 use crate::machine::sandbox;
 use crate::words;
@@ -24,6 +23,7 @@ use crate::words;
 mod attributes;
 mod check;
 mod escrow;
+mod fault;
 mod keys;
 mod practice;
 mod quirks;
@@ -37,31 +37,20 @@ mod unwrap;
 mod uri;
 mod wrap;
 
+use fault::fault;
 use session::{Context, Session};
 
 pub use attributes::{Attributes, Life};
 pub use escrow::EscrowHandle;
+pub use fault::{session_was_lost, went_away};
 pub use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
 pub use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
 pub use source::Named;
 pub use uri::TokenUri;
 pub use wrap::{Transport, Way, WrappingHandle};
 
-/// The check id of every failure after which the session, or its login, is gone.
-const SESSION: &str = "HSM-SESSION";
-
 /// The check id of every key that is not what it was asked to be.
 const ATTRIBUTES: &str = "ATTRIBUTES";
-
-/// Whether the HSM does not answer any more, or not in this session.
-pub fn went_away(error: &Error) -> bool {
-    session_was_lost(error) || error.hints.iter().any(|hint| hint == WENT_AWAY)
-}
-
-/// Whether the HSM lost the session, or its login: what failed may be done again in a new one.
-pub fn session_was_lost(error: &Error) -> bool {
-    error.check == Some(SESSION)
-}
 
 /// The longest module that is loaded, in bytes: vendors' have some hundred megabytes at most.
 const LONGEST_MODULE: u64 = 1 << 30;
@@ -475,50 +464,6 @@ fn hints_of_environment(error: Error) -> Error {
     })
 }
 
-const WENT_AWAY: &str =
-    "the HSM went away: check its cable, power and slot, then run the ceremony again";
-
-/// A PKCS#11 failure under its own names, so that people can search for them:
-/// `C_WrapKey: CKR_ARGUMENTS_BAD`.
-fn fault(error: P11Error) -> Error {
-    match error {
-        P11Error::Pkcs11(rv, function) => {
-            let exit = Error::new(Exit::Hsm, format!("{}: {}", c_name(function), ckr_name(rv)));
-            match rv {
-                RvError::DeviceRemoved | RvError::TokenNotPresent => {
-                    exit.check(SESSION).hint(WENT_AWAY)
-                }
-                RvError::DeviceError => exit.hint(WENT_AWAY),
-                RvError::SessionHandleInvalid | RvError::SessionClosed => exit
-                    .check(SESSION)
-                    .hint("the HSM closed the session: run the ceremony again"),
-                RvError::UserNotLoggedIn => exit.check(SESSION),
-                _ => exit,
-            }
-        }
-        other => Error::hsm(other.to_string()),
-    }
-}
-
-fn c_name(function: Function) -> String {
-    format!("C_{function:?}")
-}
-
-/// `ArgumentsBad` as `CKR_ARGUMENTS_BAD`.
-fn ckr_name(rv: RvError) -> String {
-    if let RvError::VendorDefined(code) | RvError::UnknownErrorCode(code) = rv {
-        return format!("CKR {code:#x} (the vendor's manual explains it)");
-    }
-    let variant = format!("{rv:?}");
-    variant.chars().fold("CKR".to_owned(), |mut name, c| {
-        if c.is_ascii_uppercase() {
-            name.push('_');
-        }
-        name.push(c.to_ascii_uppercase());
-        name
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -548,12 +493,5 @@ mod tests {
         ] {
             assert_eq!(as_written(field), None);
         }
-    }
-
-    #[test]
-    fn failures_carry_the_names_of_the_standard() {
-        let error = fault(P11Error::Pkcs11(RvError::ArgumentsBad, Function::WrapKey));
-        assert_eq!(error.line(), "C_WrapKey: CKR_ARGUMENTS_BAD");
-        assert_eq!(ckr_name(RvError::UserNotLoggedIn), "CKR_USER_NOT_LOGGED_IN");
     }
 }

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             // Where nobody can read it any more (the window was closed), the exit code still says it.
             let mut text = error.for_people();
             if std::io::stderr().is_terminal() {
-                text = byok::screens::hanging(&text);
+                text = byok::screens::hanging(&text, byok::operator::window(&std::io::stderr()));
             }
             let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::from(error.exit as u8)

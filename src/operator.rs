@@ -3,7 +3,8 @@
 //! The law of the terminal:
 //! - Calm: one question at a time, and the person who must act is named.
 //! - Words go to stderr, data to stdout.
-//! - At most 79 columns, and the main screens within 24 rows. Digests are shown in 8 numbered rows.
+//! - At most 79 columns, fewer in a narrower window, and the main screens within 24 rows; what a window cannot
+//!   hold comes a page at a time, and words of a share not at all. Digests are shown in 8 numbered rows.
 //! - Colour never carries meaning alone; there is none yet. The bell and blinking: never.
 //! - Nothing read from a file or a keyboard is shown before its unprintable characters are escaped.
 //! - Secrets are read byte by byte into locked memory. PINs are typed without echo, and no word typed
@@ -22,12 +23,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Step};
 use crate::locked::Locked;
+use crate::screens::Window;
 
 mod prompt;
 mod terminal;
 mod waiting;
 
-pub use terminal::Terminal;
+pub use terminal::{Terminal, window};
 use waiting::Ender;
 pub use waiting::{NOTHING_LEFT, Watch};
 
@@ -75,9 +77,24 @@ pub trait Operator {
     /// Clears screen and scrollback, where there are any.
     fn wipe(&mut self);
 
-    /// How many columns there are to show something in.
-    fn columns(&self) -> usize {
-        80
+    /// The window that people look into.
+    fn window(&self) -> Window {
+        Window::USUAL
+    }
+
+    /// Shows a text that may be longer than the window: a page at a time, each until somebody goes on.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    fn show(&mut self, text: &str) -> Result<()> {
+        self.say(text);
+        Ok(())
+    }
+
+    /// After the seal: shows a page by itself, until Enter. Nothing that is typed there, and no end of the
+    /// input, takes anything back: the record is complete.
+    fn show_until_enter(&mut self, page: &str, _question: &str) {
+        self.say(page);
     }
 
     /// Refuses to go on once the process was told to end. Called between steps and between keys.
@@ -172,7 +189,8 @@ impl Operator for Unattended {
     fn say(&mut self, text: &str) {
         if !self.silent {
             // A reader that went away must not end a ceremony in the middle.
-            let _ = std::io::stderr().write_all(crate::words::screen(text).as_bytes());
+            let shown = window(&std::io::stderr()).narrowed(&crate::words::screen(text));
+            let _ = std::io::stderr().write_all(shown.as_bytes());
         }
     }
 

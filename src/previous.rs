@@ -221,6 +221,14 @@ impl Previous {
         self.imports.iter().find(of)
     }
 
+    /// The shares in use, as far as it is known: those that this record dealt, else the latest before it.
+    pub fn shares_in_use(&self) -> &[KnownShare] {
+        let before = self.dealt_before.iter().map(|(_, dealt)| dealt);
+        let mut all = std::iter::once(&self.dealt).chain(before);
+        all.find(|dealt| !dealt.is_empty())
+            .map_or(&[], Vec::as_slice)
+    }
+
     /// The shares that a ceremony dealt, of this record or one before it; none where it is not known.
     pub fn dealt_by(&self, ceremony: &str) -> &[KnownShare] {
         let before = || self.dealt_before.iter().find(|(id, _)| id == ceremony);

@@ -14,7 +14,7 @@ use rustix::fs::{CWD, RenameFlags};
 use crate::error::{Error, Result};
 use crate::hsm::KeyId;
 use crate::machine;
-use crate::transcript::{self, Event, Mark, Torn, Transcript, VoidShares, signature};
+use crate::transcript::{self, Attempt, Event, Mark, Torn, Transcript, VoidShares, signature};
 use crate::verify;
 use crate::words::{self, Digest};
 
@@ -23,6 +23,12 @@ const RESERVED: &str = ".reserved";
 
 /// The checksum file's name.
 pub const SUMS: &str = "SHA256SUMS";
+
+/// What follows the name of a record in that of an attempt that did not come to its end.
+pub const MARKS: [&str; 2] = [".interrupted-", ".aborted-"];
+
+/// The most attempts that a record names, the latest of them: more are no ceremony's.
+const MOST_ATTEMPTS: usize = 100;
 
 /// Signs the whole transcript: its exact bytes in, the signature's file out; `None` is no signature.
 pub type Sign<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Option<String>>;
@@ -168,7 +174,7 @@ fn set_aside(directory: &Path) -> Vec<PathBuf> {
         prefix.push(mark);
         prefix
     };
-    let marks = [marked(".interrupted-"), marked(".aborted-")];
+    let marks = MARKS.map(marked);
     let is_marked = |name: &OsString| {
         marks
             .iter()
@@ -203,6 +209,30 @@ pub fn attempts(directory: &Path) -> Vec<(String, Torn)> {
     let last = [with_suffix(directory, ".incomplete")];
     let all = set_aside(directory).into_iter().chain(last);
     all.filter_map(read).collect()
+}
+
+/// What stands beside a record of attempts that did not come to their end, whether they hold or not: nobody who
+/// copies the record is to lose them unseen.
+pub fn attempts_before(directory: &Path) -> Vec<Attempt> {
+    let all = set_aside(directory);
+    let latest = all.len().saturating_sub(MOST_ATTEMPTS);
+    all[latest..].iter().map(|aside| attempt(aside)).collect()
+}
+
+fn attempt(aside: &Path) -> Attempt {
+    let name = aside.file_name().unwrap_or_default().to_string_lossy();
+    let file = open_regular(&aside.join(transcript::FILE));
+    let bytes = file.and_then(|mut file| read_capped(&mut file)).ok();
+    let ceremony = bytes.as_ref().and_then(|bytes| {
+        let torn = Torn::read(bytes).ok()?;
+        let id = torn.lines.first()?.text("ceremony").to_owned();
+        (!id.is_empty()).then_some(id)
+    });
+    Attempt {
+        directory: words::printable(&name),
+        ceremony,
+        head: bytes.map(|bytes| words::hex(&words::sha256(&bytes))),
+    }
 }
 
 impl Record {

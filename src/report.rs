@@ -157,6 +157,7 @@ impl Report<'_> {
                 code(interrupted),
             ]));
         }
+        parts.push(attempts(list(opening, "attempts")));
         parts.into()
     }
 
@@ -177,6 +178,31 @@ impl Report<'_> {
             .filter_map(|line| line.text("valid_to").parse().ok())
             .min()
     }
+}
+
+/// What stood beside the record of ceremonies that did not come to their end.
+fn attempts(attempts: &[Json]) -> Html {
+    if attempts.is_empty() {
+        return Html::default();
+    }
+    let row = |attempt: &Json| {
+        vec![
+            code(text(attempt, "directory")),
+            code(text(attempt, "ceremony")),
+            groups(text(attempt, "head")),
+        ]
+    };
+    Html::from([
+        p(
+            "Attempts before this ceremony that did not come to their end. They are copied with the record; each \
+            tells in its own transcript how it ended:",
+        ),
+        table(
+            "table.list",
+            &["directory", "ceremony", "SHA-256 of its transcript"],
+            attempts.iter().map(row).collect(),
+        ),
+    ])
 }
 
 /// What the report cannot know.

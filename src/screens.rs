@@ -1,11 +1,8 @@
 //! What people read at the moments that matter. At most 79 columns; nothing here asks or decides.
 
-use std::path::Path;
-
-use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::ceremony::{self, Sealed};
+use crate::ceremony;
 use crate::machine;
 use crate::outputs::ImportType;
 use crate::plan::{
@@ -18,11 +15,17 @@ use crate::transcript::VoidShares;
 use crate::transcript::signature::fingerprint;
 use crate::words;
 
+pub mod last;
 mod many;
 mod shares;
+mod window;
 
 pub use many::COUNTED_IN_STEPS;
-pub use shares::{asked_of, mistyped, one_row, place_of, place_of_share, share, short, suspects};
+pub use shares::{
+    Page, asked_of, mistyped, one_row, place_of, place_of_share, several_words, share_pages, short,
+    suspects,
+};
+pub use window::Window;
 
 /// The widest line, in terminal columns.
 const WIDTH: usize = 79;
@@ -38,7 +41,20 @@ fn mode(rehearsal: bool) -> &'static str {
     if rehearsal { "REHEARSAL" } else { "PRODUCTION" }
 }
 
-/// Everything that the plan means, and its digest. Ends with the question.
+/// What is approved.
+pub struct Approval {
+    /// Everything that the plan means.
+    pub meaning: String,
+    /// Its digest, and the question.
+    pub question: String,
+}
+
+/// The heading of both.
+pub fn approval_heading(rehearsal: bool) -> String {
+    heading(rehearsal, "before step 1 of 13: approve")
+}
+
+/// Everything that the plan means, and its digest.
 ///
 /// `previous` is the record that the plan builds on, whose receipts say what KMS holds already.
 pub fn approval(
@@ -46,8 +62,8 @@ pub fn approval(
     leftover: Option<&Leftover>,
     previous: Option<&Previous>,
     rehearsal: bool,
-) -> String {
-    let mut screen = heading(rehearsal, "before step 1 of 13: approve");
+) -> Approval {
+    let mut screen = approval_heading(rehearsal);
     screen += &fold(&plan.title, " ");
     screen += "\n";
     screen += &match many::counts(plan) {
@@ -78,17 +94,22 @@ pub fn approval(
     if let Some(leftover) = leftover {
         screen += &leftover_meaning(leftover);
     }
-    screen += " SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n";
-    screen += &words::rows(&plan.sha256, 3);
-    // said again here: a plan with many imports pushes the heading off the screen
+    Approval {
+        meaning: screen,
+        question: approval_question(plan, rehearsal),
+    }
+}
+
+fn approval_question(plan: &Plan, rehearsal: bool) -> String {
     let clock = machine::for_people(machine::now());
-    screen += &format!(
-        " {}. Nothing has been made yet. {clock}; wrong? type clock\n",
+    format!(
+        " SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n{}\
+         \x20{}. Nothing has been made yet. {clock}; wrong? type clock\n\
+         \x20One person reads the paper aloud, another the screen: do all 8 rows match?\n\
+         \x20Type Yes to approve, anything else to stop: ",
+        words::rows(&plan.sha256, 3),
         mode(rehearsal)
-    );
-    screen += " One person reads the paper aloud, another the screen: do all 8 rows match?\n";
-    screen += " Type Yes to approve, anything else to stop: ";
-    screen
+    )
 }
 
 fn each_meaning(plan: &Plan, previous: Option<&Previous>) -> String {
@@ -322,197 +343,6 @@ fn grouped(account: &str) -> String {
         .join(" ")
 }
 
-/// The last screen of a ceremony. `previous` is the record that it built on.
-pub fn sealed(
-    plan: &Plan,
-    sealed: &Sealed,
-    previous: Option<&Previous>,
-    rehearsal: bool,
-) -> String {
-    let now = machine::now();
-    let exceptions = match sealed.exceptions {
-        0 => "no exceptions recorded".to_owned(),
-        1 => "1 exception recorded".to_owned(),
-        n => format!("{n} exceptions recorded"),
-    };
-    let top = heading(rehearsal, "step 13 of 13: what comes next")
-        + &format!(
-            " SEALED {}. All steps done, {exceptions}.\n",
-            machine::for_people(now)
-        );
-    let mut screen =
-        String::from(" Head of the transcript. Read all 8 rows aloud; witnesses write rows 1-3:\n");
-    screen += &words::rows(&sealed.head, 3);
-    if let Some(signer) = &sealed.signer {
-        screen += &format!(
-            " signed by {}\n   row 1   {}\n",
-            signer.fingerprint(),
-            words::row(&signer.digest(), 1)
-        );
-    }
-    let folders: Vec<_> = plan
-        .imports()
-        .map(|(key, import)| format!("{}/{}", key.label, import.name))
-        .collect();
-    let in_clear: Vec<String> = plan
-        .source_files()
-        .map(|(_, path)| path.display().to_string())
-        .collect();
-    let share_files = plan
-        .escrow
-        .as_ref()
-        .and_then(|escrow| match &escrow.deliver {
-            Deliver::Files(directory) => Some(directory.display().to_string()),
-            Deliver::Screen => None,
-        });
-    let holds_package = previous.filter(|previous| previous.package.is_some());
-    let next = Next {
-        directory: &sealed.directory,
-        folders: &folders,
-        imported: false,
-        deadline: sealed.deadline,
-        rehearsal,
-        package: plan.escrow.is_some(),
-        by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
-        earlier_package: holds_package.map(|previous| previous.directory.as_path()),
-        rotated: !plan.rotated().is_empty(),
-        in_clear: &in_clear,
-        share_files: share_files.as_deref(),
-    };
-    let next = next.screen(now);
-    // What scrolls away can be had again with verify --next; the head must stay to be read aloud.
-    match top.lines().count() + screen.lines().count() + next.lines().count() {
-        0..=23 => top + &screen + &next,
-        _ => top + &next + &screen,
-    }
-}
-
-/// What the last screen tells.
-pub struct Next<'a> {
-    /// The record.
-    pub directory: &'a Path,
-    /// `<label>/<import>` of every import that is still to be made.
-    pub folders: &'a [String],
-    /// Whether receipts tell that others were made.
-    pub imported: bool,
-    /// When the first import token expires.
-    pub deadline: Option<Timestamp>,
-    /// Whether the record is practice.
-    pub rehearsal: bool,
-    /// Whether the record holds an escrow package.
-    pub package: bool,
-    /// Whether a data key cannot be wrapped again without a quorum.
-    pub by_quorum: bool,
-    /// The earlier record whose escrow package is in use, where this one holds none.
-    pub earlier_package: Option<&'a Path>,
-    /// Whether KMS keys are rotated to this material when it is imported.
-    pub rotated: bool,
-    /// Files that hold data keys in clear.
-    pub in_clear: &'a [String],
-    /// Where the share files were written, if they were not written down at the screen.
-    pub share_files: Option<&'a str>,
-}
-
-impl Next<'_> {
-    /// Who carries which files where, before when.
-    pub fn screen(&self, now: Timestamp) -> String {
-        let shown = words::shell_path(self.directory);
-        let name = self.directory.file_name().unwrap_or_default().display();
-        if self.rehearsal {
-            return format!(
-                " REHEARSAL: nothing here is real. Look at it, then remove it:\n   {shown}\n"
-            );
-        }
-        let mut text = format!(
-            " 1 two sticks, each:  cp -r {shown} /media/usb1; sync\n\
-             \x20                     byok verify --head 'ROWS 1-3' /media/usb1/{name}\n"
-        );
-        text += &match (self.folders, self.package) {
-            ([], _) if self.imported => " 2 everything is imported, say the receipts\n".into(),
-            ([], true) => {
-                " 2 nothing is imported: destroy the old shares and the old package\n".into()
-            }
-            ([], false) => {
-                " 2 nothing is imported; what was not destroyed in the room is recorded as such\n"
-                    .into()
-            }
-            (folders, _) => import_steps(folders, self.deadline, now),
-        };
-        if self.rotated {
-            text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
-        }
-        for path in self.in_clear {
-            let told = format!(
-                "REMOVE {path}, and every copy of it: a data key in clear. byok never deletes it"
-            );
-            text += &fold(&told, " ");
-        }
-        if let Some(directory) = self.share_files {
-            let told = format!(
-                "SHARES are in {directory}: one file each. Give each to its custodian alone, then wipe them there"
-            );
-            text += &fold(&told, " ");
-        }
-        if self.package {
-            text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
-        }
-        if !self.folders.is_empty() {
-            text += " Import missed or refused? Nothing is lost: get new import parameters, then\n";
-            text += &self.once_more();
-        }
-        text += &format!(" This screen again:   byok verify --next {shown}\n");
-        text
-    }
-
-    /// A quorum needs the record whose package the shares in use open.
-    fn once_more(&self) -> String {
-        let with_quorum = |record: &Path| {
-            format!(
-                "   with a quorum:     byok plan --recover {}\n",
-                words::shell_path(record)
-            )
-        };
-        match (self.by_quorum, self.package, self.earlier_package) {
-            (false, ..) => format!(
-                "                      byok plan --reimport {}\n",
-                words::shell_path(self.directory)
-            ),
-            (true, true, _) => with_quorum(self.directory),
-            (true, false, Some(earlier)) => with_quorum(earlier),
-            (true, false, None) => {
-                with_quorum(Path::new("RECORD"))
-                    + "   RECORD is the one that dealt the shares in use: its package is needed\n"
-            }
-        }
-    }
-}
-
-fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp) -> String {
-    let needs = match folders {
-        [one] => format!("needs the folder {one}, nothing else"),
-        many => format!(
-            "needs the {} folders <label>/<import> and import.sh above them",
-            many.len()
-        ),
-    };
-    format!(
-        " 2 cloud operator:    bash import.sh   {}\n   {needs}\n\
-         \x203 they bring back:   import-result.json, one for each import\n",
-        before(deadline, now)
-    )
-}
-
-fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {
-    let Some(deadline) = deadline else {
-        return String::new();
-    };
-    let hours = deadline.duration_since(now).as_hours();
-    if deadline <= now {
-        return format!("TOO LATE since {}", machine::for_people(deadline));
-    }
-    format!("BEFORE {} ({hours} h left)", machine::for_people(deadline))
-}
-
 /// `README.txt` of a record. It explains; it vouches for nothing.
 pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
     let practice = if rehearsal {
@@ -613,12 +443,12 @@ fn field(name: &str, value: &str) -> String {
 }
 
 /// The lines of an error for a screen: each folded below its first word after `byok: hint: `.
-pub fn hanging(text: &str) -> String {
+pub fn hanging(text: &str, window: Window) -> String {
     text.lines()
         .map(|line| {
             let mark = line.match_indices(": ").nth(1).map_or(0, |(at, _)| at + 2);
             let (mark, rest) = line.split_at(mark);
-            let folded = fold(rest, &" ".repeat(mark.len()));
+            let folded = fold_to(window.width(), rest, &" ".repeat(mark.len()));
             format!("{mark}{}", folded.trim_start())
         })
         .collect()
@@ -626,36 +456,43 @@ pub fn hanging(text: &str) -> String {
 
 /// Lines for a terminal: each that is too long is folded below where its text begins, which is after its first
 /// word or two and at least two spaces, or after `- `.
-pub fn columns(text: &str) -> String {
+pub fn columns(text: &str, window: Window) -> String {
+    let width = window.width();
+    let fits = |line: &str| line.width() <= width;
     text.lines()
-        .map(|line| match line.width() {
-            0..=WIDTH => format!("{line}\n"),
-            _ => folded_line(line),
+        .map(|line| match fits(line) {
+            true => format!("{line}\n"),
+            false => folded_line(line, width),
         })
         .collect()
 }
 
-fn folded_line(line: &str) -> String {
+fn folded_line(line: &str, width: usize) -> String {
     /// How far to the right a text may begin: `REHEARSAL ` and `exposure  ` are no longer.
     const FURTHEST: usize = 12;
+    let furthest = FURTHEST.min(width / 4);
     let lead = line.len() - line.trim_start_matches(' ').len();
     let rest = &line[lead..];
-    let gap = rest.find("  ").filter(|at| lead + at < FURTHEST);
+    let gap = rest.find("  ").filter(|at| lead + at < furthest);
     let begins = match (rest.strip_prefix("- "), gap) {
         (Some(_), _) => lead + 2,
         (None, Some(at)) => line.len() - rest[at..].trim_start_matches(' ').len(),
         (None, None) => lead,
     };
     let (first, rest) = line.split_at(begins);
-    let folded = fold(rest, &" ".repeat(begins));
+    let folded = fold_to(width, rest, &" ".repeat(begins));
     format!("{first}{}", folded.trim_start())
 }
 
 /// Breaks text into lines of at most 79 columns, at spaces where there are any, each with
 /// this indent.
 pub fn fold(text: &str, indent: &str) -> String {
+    fold_to(WIDTH, text, indent)
+}
+
+fn fold_to(width: usize, text: &str, indent: &str) -> String {
     let text = words::printable(text);
-    let room = WIDTH - indent.len();
+    let room = width.saturating_sub(indent.len()).max(1);
     let mut lines = vec![String::new()];
     for word in text.split_inclusive(' ') {
         let line = lines.last().map_or(0, |line| line.width());
@@ -699,7 +536,7 @@ mod tests {
             "byok: hint: {}\nbyok: state: short\n",
             "word ".repeat(20).trim_end()
         );
-        let shown = hanging(&text);
+        let shown = hanging(&text, Window::USUAL);
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[0].starts_with("byok: hint: word") && lines[0].width() <= WIDTH);
@@ -711,7 +548,8 @@ mod tests {
     fn a_line_for_a_terminal_is_folded_below_where_its_text_begins() {
         let long = "word ".repeat(20);
         for (first, begins) in [("not yet  ", 9), ("         - ", 11), ("", 0), ("  ", 2)] {
-            let shown = columns(&format!("{first}{}\nshort   line\n", long.trim_end()));
+            let text = format!("{first}{}\nshort   line\n", long.trim_end());
+            let shown = columns(&text, Window::USUAL);
             let lines: Vec<&str> = shown.lines().collect();
             assert!(lines.iter().all(|line| line.width() <= WIDTH), "{shown}");
             assert!(lines[0].starts_with(&format!("{first}word")), "{shown}");

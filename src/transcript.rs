@@ -26,9 +26,9 @@ pub(crate) use chain::numbered;
 pub(crate) use chain::time;
 pub use chain::{Chain, Line, Torn, UNFINISHED};
 pub use event::{
-    DataKeyFacts, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, HsmChange, Imported,
-    KeyIntended, LeftObject, PreflightCheck, Present, ShareUsed, TranscriptSigner, VoidShare,
-    VoidShares,
+    Attempt, DataKeyFacts, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, HsmChange,
+    Imported, KeyIntended, LeftObject, PreflightCheck, Present, ShareUsed, TranscriptSigner,
+    VoidShare, VoidShares,
 };
 
 /// The file's name in every record.

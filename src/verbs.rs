@@ -36,7 +36,7 @@ fn log_in(hsm: &Hsm, pin: &PinSource, interrupted: &Interrupted) -> Result<u32> 
         None => Box::new(Unattended::new(interrupted.clone())),
     };
     operator.look_after_calls(NOTHING_LEFT)?;
-    ceremony::log_in(hsm, pin, operator.as_mut())
+    ceremony::log_in(hsm, pin, operator.as_mut(), &mut ceremony::not_recorded)
 }
 
 /// Compact JSON on one line of standard output.
@@ -46,11 +46,19 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(&format!("{}\n", crate::words::json(&text)))
 }
 
+/// Whether standard output is read by people.
+fn is_for_people() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stdout().is_terminal()
+}
+
 /// Text for people: a program gets its lines as they are, a terminal gets them folded.
 fn print_lines(text: &str) -> Result<()> {
-    use std::io::IsTerminal as _;
-    match std::io::stdout().is_terminal() {
-        true => print(&crate::screens::columns(text)),
+    match is_for_people() {
+        true => {
+            let window = crate::operator::window(&std::io::stdout());
+            print(&crate::screens::columns(text, window))
+        }
         false => print(text),
     }
 }

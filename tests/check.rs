@@ -7,7 +7,7 @@ use std::process::Output;
 
 use support::escrow::{self, fingerprint, head, lay, table};
 use support::pty::Pty;
-use support::{Kind, LABEL, PIN, Room, refused, stderr, stdout};
+use support::{Kind, LABEL, PIN, Room, folded, refused, stderr, stdout};
 
 const OTHER_ARN: &str =
     "arn:aws:kms:eu-west-1:111122223333:key/99999999-12ab-34cd-56ef-1234567890ab";
@@ -236,6 +236,44 @@ fn at_a_terminal_no_line_is_longer_than_79_columns() {
             assert!(line.chars().count() <= 79, "{line}");
         }
     }
+}
+
+#[test]
+fn check_says_how_large_the_window_is_and_what_a_share_needs() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let mut at = |more: String, (columns, rows), code, says: &str| {
+        room.plan.more = more;
+        room.write_plan();
+        let ended = Pty::start_sized(room.byok(&["check", "plan.toml"]), columns, rows).end();
+        let screen = folded(&ended.screen);
+        assert_eq!(ended.code, Some(code), "{}", ended.screen);
+        assert!(screen.contains(says), "{says}: {}", ended.screen);
+        for line in ended.screen.lines() {
+            assert!(line.chars().count() < columns.into(), "{line}");
+        }
+    };
+    let small = "this window has 20 rows of 80 columns";
+    let needs = format!("{small}; the 33 words of a share need 21 rows of 80");
+    let shares = || table(2, 3, "screen");
+    at(
+        shares(),
+        (80, 24),
+        0,
+        "screen: this window has 24 rows of 80 columns",
+    );
+    at(shares(), (80, 20), 5, &format!("wrong {needs}"));
+    at(shares(), (80, 20), 5, "[SCREEN-SIZE]");
+    at(shares(), (40, 24), 5, "a share need 36 rows of 40");
+    at(
+        shares(),
+        (80, 23),
+        0,
+        "WARNING screen: this window has 23 rows of 80 columns",
+    );
+    let warned = format!("WARNING screen: {small}; the screens of a ceremony are made for 24");
+    at(String::new(), (80, 20), 0, &warned);
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn a_disk_that_fills_up_while_shares_are_out_still_takes_the_outputs() {
     let mut screen = Screen::start(attended);
     const ASKED: &str = "(nothing is shown while you type): ";
     screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
-    screen.roll_call(&room);
+    screen.roll_call();
     screen.answer("Type yes to go on and record this as an exception: ", "yes");
     screen.answer(ASKED, PIN);
     screen.expect("The HSM lost its session");
@@ -335,7 +335,7 @@ fn the_forms_of_a_killed_run_are_named_before_the_next_one_is_approved() {
     assert_eq!(names_in(&room.path("records")), ["one.incomplete"]);
     let mut screen = start();
     screen.enter("Yes");
-    screen.roll_call(&room);
+    screen.roll_call();
     // nobody compares a slip: the plan has the digest
     assert_eq!(screen.end(), 0, "{}", screen.shown);
     next_run_names(&room, &old, ALL, &screen.shown);
@@ -405,7 +405,7 @@ fn a_void_share_that_cannot_be_erased_is_renamed() {
     let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
     const ASKED: &str = "(nothing is shown while you type): ";
     screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
-    screen.roll_call(&room);
+    screen.roll_call();
     screen.answer(ASKED, PIN);
     screen.expect(ASKED);
     let share = room.path("shares/02-Audit.txt");

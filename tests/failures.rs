@@ -470,6 +470,44 @@ fn what_a_removed_token_keeps_is_named_and_found_again_on_kryoptic() {
     a_token_that_goes_away(Kind::Kryoptic);
 }
 
+/// The answers that no other try changes, beside some that may pass.
+#[test]
+fn what_another_try_cannot_change_is_not_answered_with_power_and_cable() {
+    let Some(calls) = calls_of_a_good_run(Kind::SoftHsm) else {
+        return;
+    };
+    let lasting =
+        "the HSM refuses this whenever it is asked, so another run of this plan ends here too";
+    let passing = "look at the HSM: its power, cable, token and log";
+    for (function, code, says) in [
+        ("C_WrapKey", "CKR_MECHANISM_INVALID", lasting),
+        ("C_WrapKey", "CKR_MECHANISM_PARAM_INVALID", lasting),
+        ("C_WrapKey", "CKR_KEY_NOT_WRAPPABLE", lasting),
+        ("C_WrapKey", "CKR_KEY_UNEXTRACTABLE", lasting),
+        ("C_WrapKey", "CKR_BUFFER_TOO_SMALL", lasting),
+        ("C_WrapKey", "CKR_FUNCTION_NOT_SUPPORTED", lasting),
+        ("C_GenerateKey", "CKR_TEMPLATE_INCONSISTENT", lasting),
+        ("C_GenerateKey", "CKR_ATTRIBUTE_VALUE_INVALID", lasting),
+        ("C_GenerateKey", "CKR_TOKEN_WRITE_PROTECTED", lasting),
+        ("C_WrapKey", "CKR_GENERAL_ERROR", passing),
+        ("C_WrapKey", "CKR_HOST_MEMORY", passing),
+        ("C_GenerateKey", "CKR_DEVICE_MEMORY", passing),
+    ] {
+        let Some(mut room) = Room::new(Kind::SoftHsm) else {
+            return;
+        };
+        let last = calls[function];
+        room.behind_proxy(&format!("fail:{function}:{last}:{code}"))
+            .unwrap();
+        let output = room.run();
+        refused(&output, 3, &[code, says]);
+        let said = stderr(&output);
+        for other in [lasting, passing] {
+            assert_eq!(said.contains(other), other == says, "{code}: {said}");
+        }
+    }
+}
+
 // ---- functions that fail -----------------------------------------------------------
 
 /// Every function of the run refuses its first call and then its last. Where nothing is lost by it,

@@ -360,7 +360,7 @@ fn a_person_is_told_what_happened_and_types_the_pin_again() {
     room.write_plan();
     let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
     screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
-    screen.roll_call(&room);
+    screen.roll_call();
     const ASKED: &str = "(nothing is shown while you type): ";
     screen.answer(ASKED, PIN);
     let told = screen.answer("Then press Enter: ", "");

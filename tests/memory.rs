@@ -481,6 +481,7 @@ fn start(room: &Room, remote: &Remote) -> Pty {
     watch(room, remote, pty.pid().as_raw_nonzero().get() as u32);
     pty.answer(APPROVE, "Yes");
     pty.answer(KEYBOARD, "Ada Lovelace");
+    pty.seats();
     pty
 }
 
@@ -503,7 +504,7 @@ fn typed_shares_are_nowhere_once_the_data_key_is_back() {
     let on_paper = head(&old.path("records/one"));
     for row in 1..=3 {
         pty.expect(&format!(
-            "Row {row} of the digest of the previous record's head"
+            "Row {row} of the head digest of the previous record"
         ));
         pty.answer("4 words: ", &on_paper[(row - 1) * 8..row * 8]);
     }

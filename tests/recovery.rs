@@ -950,7 +950,7 @@ fn a_planted_key_is_never_called_the_same_material_on_the_word_of_a_record_alone
     assert!(
         screen
             .shown
-            .contains("Row 1 of the digest of the previous record's head")
+            .contains("Row 1 of the head digest of the previous record")
     );
 
     let mut screen = asked();

@@ -224,8 +224,6 @@ fn builds_on_it(room: &Room, with_head: bool) -> String {
 struct Person {
     pty: Pty,
     papers: String,
-    /// Custodians of the plan's escrow, each of whom the roll call asks for.
-    seats: usize,
 }
 
 impl Person {
@@ -246,10 +244,7 @@ impl Person {
                 break;
             }
         }
-        let plan: toml::Table = room.plan.text().parse().unwrap();
-        let custodians = plan.get("escrow").map(|escrow| &escrow["custodians"]);
-        let seats = custodians.map_or(0, |seats| seats.as_array().unwrap().len());
-        Self { pty, papers, seats }
+        Self { pty, papers }
     }
 
     /// Up to the PIN, which is typed as well; says what the approval showed.
@@ -258,10 +253,7 @@ impl Person {
         assert!(approval.contains("byok 0.1.0   REHEARSAL"), "{approval}");
         fits(&approval);
         self.pty.answer(NAME, "Ada Lovelace");
-        for seat in 0..self.seats {
-            let name = format!("Person {seat}");
-            self.pty.answer("who is here? Name, or absent: ", &name);
-        }
+        self.pty.seats();
         approval
     }
 

@@ -101,6 +101,11 @@ fn somebody_missing_ends_the_ceremony_before_anything_is_made() {
     pty.answer(NAME, "Ada Lovelace");
     pty.answer(HERE, "Grace Hopper");
     pty.answer(HERE, "Absent");
+    let asked = pty.answer(
+        "Type absent again to end it, or the name of who is here: ",
+        "absent",
+    );
+    assert!(as_words(&asked).contains("The ceremony then ends here; nothing is lost."));
     let ended = pty.end();
     assert_eq!(ended.code, Some(1), "{}", ended.screen);
     let second = &seats(&room)[1];
@@ -118,6 +123,179 @@ fn somebody_missing_ends_the_ceremony_before_anything_is_made() {
     assert_eq!(room.objects(), [""; 0]);
     assert!(!room.path("shares").exists());
     assert_eq!(room.aborted().event("aborted")["step"], 2);
+}
+
+#[test]
+fn a_name_is_corrected_from_the_list_and_only_what_was_confirmed_is_recorded() {
+    let Some(room) = peopled() else {
+        return;
+    };
+    let correct = " A number corrects a name, Enter goes on: ";
+    let mut pty = start(&room);
+    pty.answer(APPROVE, "Yes");
+    pty.answer(NAME, "Ada Lovelaec");
+    pty.answer(HERE, "Grace Hopper");
+    pty.answer(HERE, "absent"); // typed too early: the question after it still takes a name
+    pty.answer("or the name of who is here: ", "Emmy Noether");
+    pty.answer(HERE, "Emy Noether");
+    let [first, second] = &seats(&room)[..] else {
+        panic!("two custodians")
+    };
+    let list = pty.expect(correct);
+    for line in [
+        "   1  at the keyboard: Ada Lovelaec\n",
+        &format!("   2  custodian {first}: Grace Hopper\n"),
+        &format!("   3  custodian {second}: Emmy Noether\n"),
+        "   4  witness Internal audit: Emy Noether\n",
+    ] {
+        assert!(list.contains(line), "{line}: {list}");
+    }
+    for wrong in ["0", "5", "x", "-1", "99999999999999999999"] {
+        pty.enter(wrong);
+        pty.expect("The numbers are 1 to 4.");
+        pty.expect(correct);
+    }
+    for (number, question, name, listed) in [
+        ("1", NAME, "Ada Lovelace", "at the keyboard: Ada Lovelace"),
+        ("3", HERE, "Mary Cartwright", "Mary Cartwright"),
+        (
+            "4",
+            HERE,
+            "Emmy Noether",
+            "witness Internal audit: Emmy Noether",
+        ),
+    ] {
+        pty.enter(number);
+        pty.answer(question, name);
+        let shown = pty.expect(correct);
+        assert!(shown.contains(listed), "{shown}");
+        assert!(!shown.contains("Grace"), "the list is shown once: {shown}");
+    }
+    pty.enter("");
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    let transcript = room.transcript("records/one");
+    let called = transcript.event("roll-call");
+    assert_eq!(called["operator"], "Ada Lovelace");
+    let names: Vec<_> = called["present"].as_array().unwrap().iter().collect();
+    let names: Vec<_> = names.iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Grace Hopper", "Mary Cartwright", "Emmy Noether"]);
+    assert_eq!(transcript.event("sealed")["exceptions"], 0);
+    let text = String::from_utf8(transcript.bytes.clone()).unwrap();
+    assert!(
+        !text.contains("Lovelaec") && !text.contains("Emy "),
+        "{text}"
+    );
+}
+
+#[test]
+fn attempts_before_a_ceremony_and_wrong_answers_reach_the_auditor() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.pin = "prompt".into();
+    room.plan.wrapping_key_sha256 = None;
+    let pin = "(nothing is shown while you type): ";
+    let row = "8 hex digits or 4 words: ";
+    let begin = |room: &Room, wrong: usize| {
+        let mut pty = start(room);
+        pty.answer(APPROVE, "Yes");
+        pty.answer(NAME, "Ada Lovelace");
+        for _ in 0..wrong {
+            pty.answer(pin, "a-wrong-pin");
+            pty.expect("That PIN was wrong.");
+        }
+        pty.answer(pin, support::PIN);
+        pty
+    };
+    // One ends for three wrong rows, one is killed.
+    let mut pty = begin(&room, 1);
+    for _ in 0..3 {
+        pty.answer(row, "00000000");
+    }
+    assert_eq!(pty.end().code, Some(4));
+    let aborted = room.beside();
+    let name = aborted[0].clone();
+    let first = room.aborted();
+    let asked: Vec<_> = first.events("wrong-answer");
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|line| (&line["step"], &line["asked"]))
+        .collect();
+    let (four, five) = (serde_json::json!(4), serde_json::json!(5));
+    let (of_pin, of_slip) = (serde_json::json!("pin"), serde_json::json!("slip"));
+    assert_eq!(asked[0], (&four, &of_pin));
+    assert_eq!(asked[1..], [(&five, &of_slip); 3]);
+    let mut pty = begin(&room, 0);
+    pty.expect(row);
+    pty.signal(rustix::process::Signal::KILL);
+    pty.wait();
+    drop(pty);
+
+    let mut pty = begin(&room, 2);
+    let file = fs::read(room.path("inputs/eu-west-1.json")).unwrap();
+    let line = format!("{}  eu-west-1.json\n", support::sha256(&file));
+    let slip = support::sha256(line.as_bytes());
+    for at in 0..3 {
+        let shown = pty.expect(row);
+        let number = shown.rsplit("Row ").next().unwrap().split(' ').next();
+        let number: usize = number.unwrap().parse().unwrap();
+        if at == 1 {
+            pty.enter("00000000");
+            pty.expect("Tries left: 2");
+            pty.expect(row);
+        }
+        pty.enter(&slip[(number - 1) * 8..number * 8]);
+    }
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    let copied = "     cp -r one.interrupted-* one.aborted-* /media/usb1; sync\n";
+    assert!(
+        ended.screen.contains("the 2 attempts before it:"),
+        "{}",
+        ended.screen
+    );
+    assert!(ended.screen.contains(copied), "{}", ended.screen);
+
+    let transcript = room.transcript("records/one");
+    let attempts = transcript.event("ceremony-opened")["attempts"]
+        .as_array()
+        .unwrap();
+    assert_eq!(attempts.len(), 2);
+    for attempt in attempts {
+        let directory = attempt["directory"].as_str().unwrap();
+        let path = room
+            .path("records")
+            .join(directory)
+            .join("transcript.jsonl");
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(
+            attempt["head"],
+            support::sha256(&bytes).as_str(),
+            "{attempt}"
+        );
+        let opening = Transcript::read(&path).lines[0]["ceremony"].clone();
+        assert_eq!(attempt["ceremony"], opening);
+    }
+    assert!(
+        attempts
+            .iter()
+            .any(|attempt| attempt["directory"] == name.as_str())
+    );
+    assert_eq!(transcript.events("wrong-answer").len(), 3);
+    let report = fs::read_to_string(room.path("records/one/transcript.html")).unwrap();
+    assert!(report.contains(&name), "the report names the attempt");
+    assert!(
+        report.contains("PIN: 2; a row of the slip: 1."),
+        "the report counts them"
+    );
+    let verified = room.byok(&["verify", "records/one"]).output().unwrap();
+    assert!(verified.status.success(), "{}", stderr(&verified));
+    let next = room
+        .byok(&["verify", "--next", "records/one"])
+        .output()
+        .unwrap();
+    assert!(stdout(&next).contains(copied), "{}", stdout(&next));
 }
 
 #[test]

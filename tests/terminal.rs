@@ -8,14 +8,15 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use support::pty::{APPROVE, CTRL_C, CTRL_D, Ended, Pty};
 use support::{
-    Kind, LABEL, PIN, Room, SHA_256, Transcript, openssl_check_values, refused, sha256, skip,
-    stderr,
+    Kind, LABEL, PIN, Room, SHA_256, Transcript, last_rows, openssl_check_values, refused, sha256,
+    skip, stderr,
 };
 use unicode_width::UnicodeWidthStr as _;
 
 const NAME: &str = "Who is at the keyboard? Name: ";
 const ASK_PIN: &str = " PIN of the HSM token \"ceremony\" (nothing is shown while you type): ";
 const STOP: &str = "type STOP to end the ceremony, Enter to go on: ";
+const WRITTEN: &str = " Press Enter when it is written: ";
 const LAST: &str = "Type LAST to try once more, anything else to stop: ";
 const OPERATOR: &str = "Ada Lovelace";
 const WRAPPED: &str = "records/one/payments-2026/eu-west-1/WrappedKeyMaterial.bin";
@@ -199,27 +200,36 @@ fn a_whole_ceremony_asks_shows_and_records_what_people_did() {
         "\n step 12 of 13  seal\n",
         "SEALED",
         "no exceptions recorded",
-        "cp -r records/one /media/usb1",
+        "cd records\n",
+        "cp -r one /media/usb1",
         "needs the folder payments-2026/eu-west-1",
     ];
     for text in meaning {
         assert!(screen.contains(text), "{text:?}:\n{screen}");
     }
     let head = format!("{}  records/one/transcript.jsonl\n", sha256(&record(&room)));
-    assert!(screen.ends_with(&head), "{screen}");
+    assert!(
+        !screen.contains(&head),
+        "that line is for programs:\n{screen}"
+    );
     assert!(!screen.contains(PIN), "{screen}");
     assert!(!screen.contains('\x1b'), "{screen}");
-    // the one line that is for programs is as long as it must be
-    fits(screen.strip_suffix(&head).unwrap());
+    fits(screen);
     let (approval, _) = screen.split_once(APPROVE).unwrap();
     assert!(
         approval.lines().count() < 24,
         "the approval scrolls:\n{screen}"
     );
-    let (_, last) = screen.split_once("step 13 of 13").unwrap();
+    let (before, last) = screen.rsplit_once("step 13 of 13").unwrap();
     assert!(
         last.lines().count() < 24,
         "the last screen scrolls:\n{screen}"
+    );
+    let page = last_rows(before.split_once(WRITTEN).unwrap().0, 24);
+    assert!(page.contains("step 13 of 13: the head digest"), "{page}");
+    assert!(
+        !page.contains("step 12 of 13"),
+        "something else stands there:\n{page}"
     );
 
     let transcript = room.transcript("records/one");
@@ -786,32 +796,54 @@ fn a_ceremony_without_a_terminal_and_without_an_approval_is_refused() {
     nothing_made(&room);
 }
 
+/// What was said, whatever the window made of its lines.
+fn unfolded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
-fn a_narrow_window_and_a_dumb_terminal_change_nothing() {
-    let Some(room) = room() else {
+fn a_narrow_window_and_a_dumb_terminal_change_how_it_looks_and_nothing_else() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
         return;
     };
+    room.plan.pin = "prompt".into();
     room.write_plan();
-    let mut screens = Vec::new();
+    let mut said = Vec::new();
     for (terminal, columns, rows) in [("dumb", 30, 8), ("xterm-256color", 1, 1), ("", 0, 0)] {
         let mut byok = room.byok(&["run", "plan.toml"]);
         byok.env("TERM", terminal)
             .env("COLUMNS", columns.to_string());
         let mut pty = Pty::start_sized(byok, columns, rows);
-        pty.answer(APPROVE, "Yes");
-        pty.answer(NAME, OPERATOR);
-        pty.answer(ASK_PIN, PIN);
-        pty.expect("Type key.");
-        type_slip(&mut pty, &room);
+        pty.answer("stop: ", "Yes");
+        pty.answer("Name: ", OPERATOR);
+        pty.answer("type): ", PIN);
         let ended = pty.end();
         assert_eq!(ended.code, Some(0), "{}", ended.screen);
         assert!(!ended.screen.contains('\x1b'), "{}", ended.screen);
-        let (approval, _) = ended.screen.split_once("step").unwrap();
-        screens.push(approval.to_owned());
+        let width = match columns {
+            0 => 79,
+            columns => usize::from(columns - 1).max(20),
+        };
+        for line in ended.screen.lines() {
+            let is_typed = line.ends_with(OPERATOR) || line.ends_with("Yes");
+            assert!(
+                is_typed || line.trim_end().width() <= width,
+                "{columns}: {line}"
+            );
+        }
+        let screen = unfolded(&ended.screen).replace(" Press Enter for the rest:", "");
+        let small = format!("This window has {rows} rows of {columns} columns");
+        assert_eq!(screen.contains(&small), columns > 0, "{screen}");
+        let meaning = screen.split_once(" SHA-256 of the plan").unwrap().0;
+        let meaning = meaning
+            .split(" Press Enter for the digest:")
+            .next()
+            .unwrap();
+        said.push(meaning.replace(' ', "")); // a long word may have been broken
         room.token(&["destroy", "ceremony", PIN, LABEL]);
         fs::remove_dir_all(room.path("records")).unwrap();
     }
-    assert!(screens.iter().all(|screen| *screen == screens[0]));
+    assert!(said.iter().all(|meaning| *meaning == said[2]), "{said:?}");
 }
 
 #[test]
@@ -844,11 +876,8 @@ fn long_and_wide_titles_stay_within_the_screen() {
         room.plan.expires = "never".into();
         let pty = until_slip(&room);
         let (ended, transcript) = well(pty, &room);
-        let head = format!(
-            "{}  records/one/transcript.jsonl\n",
-            sha256(&transcript.bytes)
-        );
-        fits(ended.screen.strip_suffix(&head).unwrap());
+        assert_eq!(transcript.lines[0]["title"], title);
+        fits(&ended.screen);
         let shown: String = ended.screen.split_whitespace().collect();
         assert!(shown.contains(&title.replace(' ', "")), "{}", ended.screen);
     }
@@ -894,4 +923,166 @@ fn a_record_on_a_disk_in_memory_needs_a_yes_that_is_recorded() {
         assert!(exception["what"].as_str().unwrap().contains("tmpfs"));
         assert_eq!(transcript.event("sealed")["exceptions"], 1);
     }
+}
+
+// ---- 80x24 ------------------------------------------------------------------------------------
+
+/// What a window of 24 rows shows when this stands at its end.
+#[track_caller]
+fn window_at(screen: &str, end: &str) -> String {
+    let (before, _) = screen
+        .split_once(end)
+        .unwrap_or_else(|| panic!("{end:?}: {screen}"));
+    let page = last_rows(&format!("{before}{end}"), 24);
+    fits(&page);
+    page
+}
+
+/// All eight rows and the heading are in sight while the head is written, and the whole next page is at the end.
+#[track_caller]
+fn nothing_lost(room: &Room, screen: &str, record: &str) {
+    let head = digest(&fs::read(room.path(record).join("transcript.jsonl")).unwrap());
+    let page = window_at(screen, WRITTEN);
+    assert!(page.contains("step 13 of 13: the head digest"), "{page}");
+    assert!(
+        page.contains(" SEALED ") && !page.contains("what comes next"),
+        "{page}"
+    );
+    for row in 1..=8 {
+        assert!(
+            page.contains(&byok::words::row(&head, row)),
+            "row {row}: {page}"
+        );
+    }
+    // below it the shell asks for the next command
+    let end = last_rows(screen, 23);
+    let is_command = |line: &&str| ["cp -r", "byok "].iter().any(|at| line.contains(at));
+    let told: Vec<&str> = end.lines().filter(|line| !is_command(line)).collect();
+    fits(&told.join("\n"));
+    assert!(end.contains("step 13 of 13: what comes next"), "{end}");
+    let name = record.rsplit('/').next().unwrap();
+    let (_, command) = end.split_once("cp -r ").unwrap();
+    assert!(
+        command.starts_with(&format!("{name} /media/usb1; sync\n")),
+        "{end}"
+    );
+    let last = end.trim_end().lines().last().unwrap();
+    assert!(
+        last.contains("Signed by the HSM: "),
+        "something unexplained stands last: {last}"
+    );
+}
+
+#[test]
+fn no_line_of_approval_or_last_screens_is_lost_with_the_names_that_byok_gives() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let base = "records/2026-11-22-payments-production-eu-west-1-2026";
+    room.plan.directory = base.into();
+    room.plan.record_more = "witnesses = [\"Internal audit\", \"External audit\"]\n".into();
+    room.plan.more = support::escrow::table(2, 3, "files:shares");
+    let run = |room: &Room| {
+        let mut pty = start(room);
+        let shown = pty.answer(APPROVE, "Yes");
+        pty.answer(NAME, OPERATOR);
+        pty.seats();
+        (pty, shown)
+    };
+    // a run that did not come to its end stands in the way
+    let (mut pty, _) = run(&room);
+    pty.expect("step 6 of 13");
+    pty.signal(Signal::KILL);
+    pty.wait();
+    drop(pty);
+    let (pty, shown) = run(&room);
+    let approval = unfolded(&shown.replace(" Press Enter for the digest: ", ""));
+    assert!(
+        approval.contains("a run that did not come to its end left"),
+        "{shown}"
+    );
+    for page in shown.split("byok 0.1.0 ").skip(1) {
+        assert!(page.lines().count() <= 24, "it scrolls:\n{page}");
+        fits(page);
+    }
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    nothing_lost(&room, &ended.screen, base);
+    let who = "Internal audit writes all 8, every other witness rows 1 to 3; everybody signs.";
+    assert!(unfolded(&ended.screen).contains(who), "{}", ended.screen);
+
+    for (kind, more) in [
+        ("reimport", "reuse_escrow = \"a test\"\n"),
+        ("recover", "reuse_escrow = \"a test\"\n"),
+        ("destroy", "reason = \"end of life\"\n"),
+    ] {
+        room.plan.kind = kind.into();
+        room.plan.directory = format!("{base}-{kind}");
+        room.plan.top_more = support::escrow::builds_on(&room, base) + more;
+        room.plan.more = match kind {
+            "recover" => "[recover]\nshares = \"files:shares\"\npackage = \"record\"\n".into(),
+            _ => String::new(),
+        };
+        room.plan.imported = kind != "destroy";
+        let (mut pty, shown) = run(&room);
+        for page in shown.split("byok 0.1.0 ").skip(1) {
+            assert!(page.lines().count() <= 24, "{kind} scrolls:\n{page}");
+            fits(page);
+        }
+        if kind == "destroy" {
+            for _ in 0..4 {
+                pty.answer("Type destroyed, or what happens to it: ", "destroyed");
+            }
+        }
+        let ended = pty.end();
+        assert_eq!(ended.code, Some(0), "{kind}: {}", ended.screen);
+        nothing_lost(&room, &ended.screen, &room.plan.directory);
+    }
+}
+
+#[test]
+fn nothing_that_happens_after_the_seal_takes_anything_back() {
+    for end in [&b"note\r\r"[..], &[CTRL_C], &[CTRL_D], b"stop\r\r"] {
+        let Some(room) = room() else {
+            return;
+        };
+        let mut pty = until_slip(&room);
+        type_slip(&mut pty, &room);
+        pty.expect(WRITTEN);
+        pty.keys(end);
+        let ended = pty.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        let said = ended.screen.contains("nothing is noted any more");
+        assert_eq!(said, end.len() > 1, "{}", ended.screen);
+        assert!(ended.screen.contains("what comes next"), "{}", ended.screen);
+        assert!(!ended.screen.contains("Not recorded"), "{}", ended.screen);
+    }
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = until_slip(&room);
+    type_slip(&mut pty, &room);
+    pty.expect(WRITTEN);
+    pty.signal(Signal::TERM);
+    assert_eq!(pty.end().code, Some(0));
+    let verified = room.byok(&["verify", "records/one"]).output().unwrap();
+    assert!(verified.status.success(), "{}", stderr(&verified));
+}
+
+#[test]
+fn what_is_noted_at_the_approval_is_seen_to_be_noted() {
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = start(&room);
+    pty.answer(APPROVE, "note");
+    pty.answer(WHAT, "two pages were read");
+    let shown = pty.expect(APPROVE);
+    let (_, after) = shown.split_once("Noted for the auditor.").unwrap();
+    assert!(
+        after.lines().count() <= 2,
+        "it is pushed off the screen:\n{after}"
+    );
+    pty.enter("no");
+    assert_eq!(pty.end().code, Some(1));
 }

@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 use crate::previous::Previous;
 use crate::record;
+use crate::screens::Approval;
 use crate::transcript::VoidShares;
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
@@ -48,7 +49,10 @@ impl Approved {
                 room::air_gap(&plan, &Machine::look(&plan.directory))?; // nobody should read eight rows aloud for a run that cannot be
             }
             let screen = screens::approval(&plan, leftover.as_ref(), previous.as_ref(), rehearsal);
-            match operator.decide(&screen)?.as_deref() {
+            match ask(operator, &plan, screen, rehearsal)?.as_deref() {
+                Some("Yes") if before::shares_fit(&plan, operator.window()).is_err() => {
+                    operator.say(" Not approved yet: make the window larger first.\n");
+                }
                 Some("Yes") => {
                     return Ok(Self {
                         plan,
@@ -210,6 +214,32 @@ impl Approved {
     pub fn is_rehearsal(&self) -> bool {
         self.rehearsal
     }
+}
+
+/// The whole on one screen where the window holds it; else the meaning first, a page at a time, and then the
+/// digest. A window that is too small is told.
+fn ask(
+    operator: &mut dyn Operator,
+    plan: &Plan,
+    screen: Approval,
+    rehearsal: bool,
+) -> Result<Option<String>> {
+    let Approval { meaning, question } = screen;
+    let window = operator.window();
+    let small = before::shares_fit(plan, window).map_err(|e| e.what);
+    let small = small.err().or_else(|| window.too_small());
+    let small = small.map_or(String::new(), |told| {
+        screens::fold(&format!("{}.", super::capitalised(&told)), " ")
+    });
+    let airy = format!("{meaning}{small}{question}");
+    let dense = airy.replace("\n\n", "\n");
+    if let Some(whole) = [airy, dense].iter().find(|whole| window.holds(whole)) {
+        return operator.decide(whole);
+    }
+    operator.show(&meaning)?;
+    operator.ask(" Press Enter for the digest: ")?;
+    let heading = screens::approval_heading(rehearsal);
+    operator.decide(&format!("{heading}{small}{question}"))
 }
 
 /// Rows, a few digits, a file name: none of them approves a plan.

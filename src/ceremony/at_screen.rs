@@ -79,8 +79,10 @@ impl Ceremony<'_> {
             custodian,
             dealt,
         } = *share;
-        let turn_away =
-            format!("HAND THE SCREEN TO {custodian}. Everyone else: turn away, no cameras.");
+        let turn_away = format!(
+            "HAND THE SCREEN TO {}. Everyone else: turn away, no cameras.",
+            self.with_name(custodian)
+        );
         self.operator.say(&screens::fold(&turn_away, " "));
         let alone = format!(
             " Press Enter when only {} looks: ",
@@ -92,17 +94,25 @@ impl Ceremony<'_> {
                 .say(" Nothing is typed here yet; only Enter shows the share.\n");
         }
         loop {
+            let window = self.operator.window();
+            let place = (number, count);
+            let page = screens::Page::handed_out(self.rehearsal, place, custodian, window);
+            if !page.fits() {
+                self.enlarge(&page)?;
+                continue;
+            }
             self.operator.wipe();
-            let window = self.operator.columns();
-            let screen = screens::share(self.rehearsal, number, count, custodian, dealt, window)?;
-            self.operator.show_secret(&screen);
+            self.operator.show_secret(&page.text(dealt)?);
             let written = self.ask(" Type written when the form is full: ")?;
+            if self.operator.window() != window {
+                continue; // words may have gone out of sight
+            }
             if written.is_none_or(|answer| answer.eq_ignore_ascii_case("written")) {
                 break;
             }
         }
         self.begin_page(share);
-        let who = format!("{custodian}: type the words from your form, one a line.");
+        let who = format!("{custodian}: type the words from your form, one word a line.");
         self.operator.say(&format!(
             "{} Four letters of a word are enough.\n \
              back = the row before               words = see the share again\n \
@@ -110,6 +120,17 @@ impl Ceremony<'_> {
             screens::fold(&who, " ")
         ));
         Ok(())
+    }
+
+    /// No word is shown where not all of them can be seen.
+    fn enlarge(&mut self, page: &screens::Page) -> Result<()> {
+        self.operator.wipe();
+        let told = format!(
+            "{}. No word is shown before. Make the window larger, or its letters smaller.",
+            super::capitalised(&page.too_large())
+        );
+        let question = screens::fold(&told, " ") + " Then press Enter: ";
+        self.ask(&question).map(|_| ())
     }
 
     /// An empty screen but for its heading.
@@ -137,9 +158,11 @@ impl Ceremony<'_> {
             if let Some(number) = number_of(word) {
                 return Ok(Asked::Word(number));
             }
-            self.operator.say(&format!(
+            let several = screens::several_words(word, row);
+            let told = several.unwrap_or_else(|| format!(
                 " What you typed for row {row} is not a word of the list; look at the form again.\n"
             ));
+            self.operator.say(&told);
         }
     }
 }

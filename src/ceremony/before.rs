@@ -14,6 +14,7 @@ use crate::plan::{
 };
 use crate::previous::Previous;
 use crate::record::{self, Leftover, SealedBeside};
+use crate::screens::{self, Window};
 use crate::transcript::{VoidShare, VoidShares};
 use crate::words;
 use crate::{machine, material};
@@ -389,6 +390,20 @@ pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
         .check("SCREEN")
         .hint("hold the ceremony at the machine's own console, outside SSH, tmux and screen")
         .hint("if your policy allows it, say why in the plan: screen_recorded = \"reason\"")),
+        None => Ok(()),
+    }
+}
+
+/// Every share that this plan shows is seen whole, or not at all.
+///
+/// # Errors
+/// Exit 5 where the window is too small for one.
+pub fn shares_fit(plan: &Plan, window: Window) -> Result<()> {
+    let mut pages = screens::share_pages(plan, window);
+    match pages.find(|page| !page.fits()) {
+        Some(page) => Err(Error::machine(page.too_large())
+            .check("SCREEN-SIZE")
+            .hint("make the window larger, or its letters smaller; on a console: setfont with a smaller font")),
         None => Ok(()),
     }
 }

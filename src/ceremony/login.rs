@@ -1,39 +1,47 @@
 //! Logging in: one C_Login for each PIN that a person types, never a PIN tried twice.
 
 use super::pin::{self, NotAPin};
+use super::wrong::{Asked, Wrong};
 use crate::error::{Error, Result};
 use crate::hsm::{Hsm, Login, TriesLeft};
 use crate::locked::Locked;
 use crate::operator::Operator;
 use crate::plan::PinSource;
 
-/// Logs in as the plan says. Returns how many C_Login it took.
+/// Logs in as the plan says. Returns how many C_Login it took; `wrong` takes each PIN that was not it.
 ///
 /// # Errors
 /// Exit 3: wrong PIN from a file, PIN locked, PIN pad refused. Exit 2: PIN file unreadable. Exit 1:
 /// a person gave up.
-pub fn log_in(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> Result<u32> {
+pub fn log_in(
+    hsm: &Hsm,
+    source: &PinSource,
+    operator: &mut dyn Operator,
+    wrong: Wrong,
+) -> Result<u32> {
     match source {
-        PinSource::Prompt | PinSource::PromptHalves => log_in_typed(hsm, source, operator),
+        PinSource::Prompt | PinSource::PromptHalves => log_in_typed(hsm, source, operator, wrong),
         PinSource::File(path) => log_in_once(
             hsm,
             Some(&pin::read_file(path)?),
             &format!("the PIN in {}", path.display()),
+            wrong,
         ),
         PinSource::Descriptor(fd) => log_in_once(
             hsm,
             Some(&pin::read_descriptor(*fd)?),
             &format!("the PIN from descriptor {fd}"),
+            wrong,
         ),
         PinSource::PinPad => {
             operator.say(" Type the PIN on the HSM's own PIN pad now.\n");
-            log_in_once(hsm, None, "the PIN typed on the PIN pad")
+            log_in_once(hsm, None, "the PIN typed on the PIN pad", wrong)
         }
     }
 }
 
 /// Unattended there is one try: a second could lock the token with nobody there to see it.
-fn log_in_once(hsm: &Hsm, pin: Option<&Locked>, what: &str) -> Result<u32> {
+fn log_in_once(hsm: &Hsm, pin: Option<&Locked>, what: &str, wrong: Wrong) -> Result<u32> {
     if hsm.tries_left()? == TriesLeft::Last {
         return Err(Error::hsm(
             "the token's next wrong PIN locks it, and nobody is there to confirm the try",
@@ -42,13 +50,21 @@ fn log_in_once(hsm: &Hsm, pin: Option<&Locked>, what: &str) -> Result<u32> {
     }
     match hsm.login(pin)? {
         Login::Done => Ok(1),
-        Login::WrongPin(left) => Err(wrong_pin(what)
-            .hint(spoken(left))
-            .hint("it was tried once; correct it and run again")),
+        Login::WrongPin(left) => {
+            wrong(Asked::Pin)?;
+            Err(wrong_pin(what)
+                .hint(spoken(left))
+                .hint("it was tried once; correct it and run again"))
+        }
     }
 }
 
-fn log_in_typed(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> Result<u32> {
+fn log_in_typed(
+    hsm: &Hsm,
+    source: &PinSource,
+    operator: &mut dyn Operator,
+    wrong: Wrong,
+) -> Result<u32> {
     let mut logins = 0;
     loop {
         confirm_last_try(hsm, operator)?;
@@ -69,16 +85,17 @@ fn log_in_typed(hsm: &Hsm, source: &PinSource, operator: &mut dyn Operator) -> R
             }
         }
         logins += 1;
-        match hsm.login(Some(&pin))? {
-            Login::Done => return Ok(logins),
-            Login::WrongPin(TriesLeft::Locked) => {
-                return Err(wrong_pin("the PIN typed").hint(spoken(TriesLeft::Locked)));
-            }
-            Login::WrongPin(left) => operator.say(&format!(
-                " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends the ceremony.\n",
-                super::capitalised(spoken(left))
-            )),
+        let Login::WrongPin(left) = hsm.login(Some(&pin))? else {
+            return Ok(logins);
+        };
+        wrong(Asked::Pin)?;
+        if left == TriesLeft::Locked {
+            return Err(wrong_pin("the PIN typed").hint(spoken(left)));
         }
+        operator.say(&format!(
+            " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends the ceremony.\n",
+            super::capitalised(spoken(left))
+        ));
     }
 }
 

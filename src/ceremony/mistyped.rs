@@ -49,39 +49,19 @@ impl Ceremony<'_> {
     }
 
     fn show_mistake(&mut self, typist: &Typist, typed: &Words, why: &NotAShare) -> Result<()> {
-        let custodian = typist.custodian;
         self.operator.wipe();
-        let place = screens::place_of("step 7 of 13: shares", custodian);
+        let place = screens::place_of("step 7 of 13: shares", typist.custodian);
         let heading = screens::heading(self.rehearsal, &place);
-        self.operator.say(&format!("{heading}\n"));
-        let window = self.operator.columns();
-        let shown = screens::mistyped(typed, why, window)?;
+        self.operator.say(&heading);
+        let window = self.operator.window();
+        let below = below(typist, why);
+        let around = window
+            .narrowed(&format!("{heading}{below}?"))
+            .lines()
+            .count();
+        let shown = screens::mistyped(typed, why, window, around)?;
         self.operator.show_secret(&shown);
-        let (look, back) = match screens::one_row(why) {
-            Some(row) => (
-                format!(
-                    "{custodian}: look at row {row} on your form, letter by letter, and type it again."
-                ),
-                "back = edit any row     ",
-            ),
-            None => (
-                format!(
-                    "{custodian}: look at your form. Only the row that you name is typed again."
-                ),
-                "",
-            ),
-        };
-        self.operator.say(&format!(
-            "\n{}\n{}{} {back}aside = put this share aside, take another custodian\n \
-             note = record something for the auditor        stop = end the ceremony here\n\n",
-            screens::fold(&look, " "),
-            typist.so_far,
-            so_far_line(
-                "",
-                "made so far",
-                "no data key in the HSM; only the transcript"
-            ),
-        ));
+        self.operator.say(&below);
         Ok(())
     }
 
@@ -102,4 +82,29 @@ impl Ceremony<'_> {
             }
         }
     }
+}
+
+/// What stands below the words, and above the question.
+fn below(typist: &Typist, why: &NotAShare) -> String {
+    let custodian = typist.custodian;
+    let (look, back) = match screens::one_row(why) {
+        Some(row) => (
+            format!(
+                "{custodian}: look at row {row} on your form, letter by letter, and type it again."
+            ),
+            "back = edit any row     ",
+        ),
+        None => (
+            format!("{custodian}: look at your form. Only the row that you name is typed again."),
+            "",
+        ),
+    };
+    let made = "no data key in the HSM; only the transcript";
+    format!(
+        "\n{}\n{}{} {back}aside = put this share aside, take another custodian\n \
+         note = record something for the auditor        stop = end the ceremony here\n",
+        screens::fold(&look, " "),
+        typist.so_far,
+        so_far_line("", "made so far", made),
+    )
 }

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::wrong::Asked;
 use super::{Ceremony, Event, Step, before, two_sided};
 use crate::error::{Error, Result};
 use crate::kms::aws::{self, ImportParameters};
@@ -116,7 +117,9 @@ impl Ceremony<'_> {
                     .map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))
             })
             .collect::<Result<Vec<_>>>()?;
-        let compared = two_sided::compare(plan, &judged, self.operator)?;
+        let (transcript, step) = (&mut self.record.transcript, self.step);
+        let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
+        let compared = two_sided::compare(plan, &judged, self.operator, &mut wrong)?;
         for (((key, import), judged), how) in plan.imports().zip(&judged).zip(compared) {
             self.record
                 .transcript

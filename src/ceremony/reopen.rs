@@ -5,6 +5,7 @@
 //! keys are made anew by that work, and the escrow key comes from bytes that are still held, or from what
 //! custodians typed. A data key that was a session object is gone: the ceremony ends, its forms void.
 
+use super::wrong::Asked;
 use super::{Ceremony, Error, Event, Result, login, screens};
 use crate::error::Exit;
 use crate::hsm::{self, DataKey, Life};
@@ -105,7 +106,9 @@ impl Ceremony<'_> {
                 return Err(gone);
             }
         }
-        let logins = login::log_in(hsm, &self.plan.hsm.pin, self.operator)?;
+        let (transcript, step) = (&mut self.record.transcript, self.step);
+        let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
+        let logins = login::log_in(hsm, &self.plan.hsm.pin, self.operator, &mut wrong)?;
         self.reopenings = before + 1;
         Ok(logins)
     }

@@ -1,5 +1,6 @@
 //! Steps 3 and 4: on what machine, before which HSM.
 
+use super::wrong::Asked;
 use super::{
     Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, machine,
     screens, source,
@@ -106,7 +107,9 @@ impl Ceremony<'_> {
         let module = Module::load(&self.plan.hsm.module)?;
         let token = module.find(&self.plan.hsm.token)?;
         let hsm = module.open(&token)?;
-        let logins = login::log_in(&hsm, &self.plan.hsm.pin, self.operator)?;
+        let (transcript, step) = (&mut self.record.transcript, self.step);
+        let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
+        let logins = login::log_in(&hsm, &self.plan.hsm.pin, self.operator, &mut wrong)?;
         self.record.transcript.append(&Event::HsmOpened {
             module: module.description(),
             token: token.clone(),

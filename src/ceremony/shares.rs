@@ -169,6 +169,11 @@ impl Ceremony<'_> {
         !self.known_shares().is_empty() && self.dealt(share).is_none()
     }
 
+    /// Whether the record says whose share this is.
+    pub(super) fn is_dealt(&self, share: &Words) -> bool {
+        self.dealt(share).is_some()
+    }
+
     /// What the record says of this share.
     fn dealt(&self, share: &Words) -> Option<&KnownShare> {
         let sha256 = words::hex(&share_digest(&self.escrow_of, share));

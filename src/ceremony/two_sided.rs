@@ -5,6 +5,7 @@
 //! rows, drawn after the files were read, are typed from that slip.
 
 use super::parameters::{Judged, files_digest};
+use super::wrong::{Asked, Wrong};
 use crate::error::{Error, Result};
 use crate::kms::aws::ImportParameters;
 use crate::operator::Operator;
@@ -37,6 +38,7 @@ pub(super) fn compare(
     plan: &Plan,
     judged: &[Judged],
     operator: &mut dyn Operator,
+    wrong: Wrong,
 ) -> Result<Vec<String>> {
     let in_plan = "wrapping_key_sha256 in the plan".to_owned();
     if plan
@@ -46,12 +48,12 @@ pub(super) fn compare(
         return Ok(vec![in_plan; judged.len()]);
     }
     let digest = files_digest(judged);
-    let slip = Paper::slip("of the parameter files", Some("key"));
+    let slip = Paper::slip("digest of the parameter files", Some("key"));
     let intro = " Take the slip of the online side, with the digest over all parameter files.\n\
                  \x20No such digest on it, only digests of wrapping keys? Type key.\n";
     operator.say(intro);
     let rows = drawn_rows()?;
-    match rows_match(&digest, &rows, &slip, operator)? {
+    match rows_match(&digest, &rows, &slip, operator, wrong)? {
         Answer::Rows => Ok(vec![
             format!(
                 "rows {} of the parameter files' digest typed",
@@ -60,15 +62,16 @@ pub(super) fn compare(
             judged.len()
         ]),
         Answer::NotAsked => Ok(vec!["not asked".to_owned(); judged.len()]),
-        Answer::Instead => keys_match(plan, judged, operator),
+        Answer::Instead => keys_match(plan, judged, operator, wrong),
     }
 }
 
 /// A paper with a digest on it, and what follows where its rows are others.
 struct Paper<'a> {
-    /// What the digest on it is of.
-    of: &'a str,
+    /// The digest on it, as it is called.
+    digest: &'a str,
     name: &'static str,
+    asked: fn(usize) -> Asked,
     /// What can be typed in place of the first row.
     instead: Option<&'static str>,
     check: &'static str,
@@ -77,10 +80,11 @@ struct Paper<'a> {
 
 impl<'a> Paper<'a> {
     /// The slip that a second person signed on the online side.
-    fn slip(of: &'a str, instead: Option<&'static str>) -> Self {
+    fn slip(digest: &'a str, instead: Option<&'static str>) -> Self {
         Self {
-            of,
+            digest,
             name: "the slip",
+            asked: Asked::Slip,
             instead,
             check: "TWO-SIDED",
             hints: [
@@ -93,8 +97,9 @@ impl<'a> Paper<'a> {
     /// What the witnesses of the earlier ceremony wrote down and signed.
     fn head() -> Self {
         Self {
-            of: "of the previous record's head",
+            digest: "head digest of the previous record",
             name: "the paper",
+            asked: Asked::PreviousHead,
             instead: Some("none"),
             check: "PREVIOUS-HEAD",
             hints: [
@@ -105,8 +110,8 @@ impl<'a> Paper<'a> {
     }
 
     fn refused(&self, row: usize) -> Error {
-        let Self { of, name, .. } = self;
-        let what = format!("row {row} of the digest {of} is not what {name} says");
+        let Self { digest, name, .. } = self;
+        let what = format!("row {row} of the {digest} is not what {name} says");
         let error = Error::mismatch(what).check(self.check);
         self.hints
             .iter()
@@ -122,18 +127,27 @@ enum Answer {
 
 /// At a terminal the first three rows of the previous record's head are typed from the paper that the
 /// witnesses signed, unless the plan holds them. `None`: there is no paper at hand.
-pub(super) fn previous_head(head: &Digest, operator: &mut dyn Operator) -> Result<Option<String>> {
+pub(super) fn previous_head(
+    head: &Digest,
+    operator: &mut dyn Operator,
+    wrong: Wrong,
+) -> Result<Option<String>> {
     operator.say(
         " Take the paper with the head digest of the previous record. Without that paper\n \
          type none; the transcript will say that nothing vouches for that record.\n",
     );
-    match rows_match(head, &[1, 2, 3], &Paper::head(), operator)? {
+    match rows_match(head, &[1, 2, 3], &Paper::head(), operator, wrong)? {
         Answer::Rows => Ok(Some("rows 1, 2, 3 of the previous head typed".to_owned())),
         Answer::Instead | Answer::NotAsked => Ok(None),
     }
 }
 
-fn keys_match(plan: &Plan, judged: &[Judged], operator: &mut dyn Operator) -> Result<Vec<String>> {
+fn keys_match(
+    plan: &Plan,
+    judged: &[Judged],
+    operator: &mut dyn Operator,
+    wrong: Wrong,
+) -> Result<Vec<String>> {
     let mut compared = Vec::with_capacity(judged.len());
     for ((key, import), judged) in plan.imports().zip(judged) {
         if import.wrapping_key_sha256.is_some() {
@@ -141,9 +155,12 @@ fn keys_match(plan: &Plan, judged: &[Judged], operator: &mut dyn Operator) -> Re
             continue;
         }
         let rows = drawn_rows()?;
-        let of = format!("of the wrapping key for {}/{}", key.label, import.name);
+        let of = format!(
+            "digest of the wrapping key for {}/{}",
+            key.label, import.name
+        );
         let digest = judged.read.wrapping_key.sha256();
-        rows_match(&digest, &rows, &Paper::slip(&of, None), operator)?;
+        rows_match(&digest, &rows, &Paper::slip(&of, None), operator, wrong)?;
         compared.push(format!(
             "rows {} of the wrapping key's digest typed",
             listed(&rows)
@@ -157,14 +174,15 @@ fn rows_match(
     rows: &[usize],
     paper: &Paper,
     operator: &mut dyn Operator,
+    wrong: Wrong,
 ) -> Result<Answer> {
     for (at, row) in rows.iter().enumerate() {
         let mut typed = 0;
         loop {
             let question = screens::fold(
                 &format!(
-                    "Row {row} of the digest {} ({} of {}):",
-                    paper.of,
+                    "Row {row} of the {} ({} of {}):",
+                    paper.digest,
                     at + 1,
                     rows.len()
                 ),
@@ -189,6 +207,7 @@ fn rows_match(
                 );
                 continue;
             }
+            wrong((paper.asked)(*row))?;
             typed += 1;
             if typed == TRIES {
                 return Err(paper.refused(*row));

@@ -73,6 +73,10 @@ impl Ceremony<'_> {
             match self.take(&mut shares, &custodian, &typed) {
                 Ok(name) => {
                     self.used(&name, &custodian, &typed)?;
+                    let known = self.is_dealt(&typed); // else nobody knows whose it is
+                    if let Some(told) = self.typed_by_another(&name, &custodian).filter(|_| known) {
+                        self.note(&told)?;
+                    }
                     begun.push(Beginning {
                         words: std::array::from_fn(|at| typed.number(at)),
                         of: name,
@@ -147,7 +151,8 @@ impl Ceremony<'_> {
     /// All words of one share; `None`: put aside. A word that is not in the list is named at once, a
     /// share of another set or a repeated one at word 4, a mistyped word by its row.
     fn type_share(&mut self, typist: &Typist) -> Result<Option<Words>> {
-        let who = format!("{}: type your 33 words, one a line.", typist.custodian);
+        let who = self.with_name(typist.custodian);
+        let who = format!("{who}: type your 33 words, one word a line.");
         self.operator.say(&format!(
             "\n{} Everyone else: turn away. Four letters of a word are enough.\n \
              back = the row before   aside = put this share aside, take another custodian\n \
@@ -199,9 +204,10 @@ impl Ceremony<'_> {
             if let Some(number) = number_of(word) {
                 return Ok(Typed::Word(number));
             }
-            self.operator.say(&format!(
-                " Row {row}: that is not a word of the list; look at the form again.\n"
-            ));
+            let several = screens::several_words(word, row);
+            self.operator.say(&several.unwrap_or_else(|| {
+                format!(" Row {row}: that is not a word of the list; look at the form again.\n")
+            }));
         }
     }
 

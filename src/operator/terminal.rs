@@ -19,6 +19,7 @@ use super::{Interrupted, Operator};
 use crate::error::{Error, Result, Step};
 use crate::escrow::slip39::words::looks_like_share;
 use crate::locked::Locked;
+use crate::screens::Window;
 use crate::{machine, words};
 
 const CTRL_C: u8 = 3;
@@ -162,13 +163,16 @@ impl Terminal {
     }
 
     /// Asks until there is an answer to this very question.
-    fn typed(&mut self, prompt: Prompt, question: &str) -> Result<Locked> {
+    fn typed(&mut self, prompt: Prompt, mut question: &str) -> Result<Locked> {
         loop {
             let Some(line) = self.line(prompt, question)? else {
                 continue;
             };
             match prompt.own(&line, self.occasion) {
-                Some(Own::Note) => self.ask_note(prompt)?,
+                Some(Own::Note) => {
+                    self.ask_note(prompt)?;
+                    question = again(question);
+                }
                 Some(Own::Stop) => self.confirm_going_on("stop")?,
                 None => return Ok(line),
             }
@@ -262,7 +266,8 @@ impl Terminal {
 
 impl Operator for Terminal {
     fn say(&mut self, text: &str) {
-        let _ = io::stderr().write_all(words::screen(text).as_bytes());
+        let shown = self.window().narrowed(&words::screen(text));
+        let _ = io::stderr().write_all(shown.as_bytes());
     }
 
     fn ask(&mut self, question: &str) -> Result<Option<String>> {
@@ -298,13 +303,40 @@ impl Operator for Terminal {
         };
     }
 
-    /// As the terminal says; one that says nothing is taken for a usual one.
-    fn columns(&self) -> usize {
-        let size = rustix::termios::tcgetwinsize(stdin());
-        size.map_or(80, |size| match size.ws_col {
-            0 => 80,
-            columns => columns.into(),
-        })
+    fn window(&self) -> Window {
+        window(&stdin())
+    }
+
+    fn show(&mut self, text: &str) -> Result<()> {
+        for (at, page) in self.window().pages(text, 1).iter().enumerate() {
+            if at > 0 {
+                self.ask(" Press Enter for the rest: ")?;
+            }
+            self.say(page);
+        }
+        Ok(())
+    }
+
+    /// What stood there before is pushed off, and can be scrolled back to.
+    fn show_until_enter(&mut self, page: &str, question: &str) {
+        let window = self.window();
+        let taken = window.narrowed(&format!("{page}{question}"));
+        let free = window.rows.saturating_sub(window.height(&taken));
+        self.say(&format!("{}{page}", "\n".repeat(free)));
+        let _ = self.set(&self.quiet); // Enter that was pressed before does not count
+        loop {
+            self.say(question);
+            let mut typed = [0; 256];
+            let read = self.read_line(&mut typed);
+            typed.zeroize();
+            match read {
+                Ok((1.., End::Line)) => self.say(
+                    " The record is sealed: nothing is noted any more, and nothing is taken back. What\n \
+                     happens from here on goes onto paper.\n",
+                ),
+                _ => return,
+            }
+        }
     }
 
     fn go_on(&self) -> Result<()> {
@@ -344,6 +376,25 @@ impl Drop for Terminal {
             self.say(&format!(" Not recorded, for there is no record: {note}\n"));
         }
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// As the terminal says; one that says nothing is taken for a usual one.
+pub fn window(terminal: &impl std::os::fd::AsFd) -> Window {
+    let size = rustix::termios::tcgetwinsize(terminal);
+    let or = |told: u16, usual| if told == 0 { usual } else { told.into() };
+    size.map_or(Window::USUAL, |size| Window {
+        rows: or(size.ws_row, Window::USUAL.rows),
+        columns: or(size.ws_col, Window::USUAL.columns),
+    })
+}
+
+/// A question once more: of a whole screen its last line, which leaves what was said meanwhile in sight.
+fn again(question: &str) -> &str {
+    const SHORT: usize = 6;
+    match question.lines().count() {
+        0..=SHORT => question,
+        _ => question.rsplit('\n').next().unwrap_or(question),
     }
 }
 

@@ -206,7 +206,8 @@ fn served(call: &Call) -> String {
 }
 
 fn say(text: &str) {
-    let _ = std::io::stderr().write_all(words::screen(text).as_bytes());
+    let shown = super::window(&std::io::stderr()).narrowed(&words::screen(text));
+    let _ = std::io::stderr().write_all(shown.as_bytes());
 }
 
 enum Typed {

@@ -95,9 +95,39 @@ pub(super) fn exceptions(report: &Report) -> Html {
         })
         .collect();
     let title = tag("h2", "Exceptions");
-    match rows.is_empty() {
-        true => Html::from([title, p("None were recorded up to step 11.")]),
-        false => Html::from([title, table("table.list", &["step", "when", "what"], rows)]),
+    let told = match rows.is_empty() {
+        true => p("None were recorded up to step 11."),
+        false => table("table.list", &["step", "when", "what"], rows),
+    };
+    Html::from([title, told, wrong_answers(report)])
+}
+
+/// How often a PIN or a row from paper was not right.
+fn wrong_answers(report: &Report) -> Html {
+    let count = |asked| {
+        let wrong = report.events("wrong-answer");
+        wrong.filter(|line| line.text("asked") == asked).count()
+    };
+    let kinds = [
+        ("pin", "the HSM token's PIN"),
+        ("slip", "a row of the slip"),
+        (
+            "previous-head",
+            "a row of the previous record's head digest",
+        ),
+    ];
+    let told: Vec<String> = kinds
+        .iter()
+        .map(|(asked, what)| (count(*asked), what))
+        .filter(|(times, _)| *times > 0)
+        .map(|(times, what)| format!("{what}: {times}"))
+        .collect();
+    match told.is_empty() {
+        true => Html::default(),
+        false => p(format!(
+            "Wrong answers, which were asked for again. {}.",
+            told.join("; ")
+        )),
     }
 }
 

@@ -92,23 +92,35 @@ pub(super) fn seal() -> Part {
 }
 
 /// The head digest, from the last screen to the page of its own.
-fn head_digest() -> Vec<Html> {
+fn head_digest(script: &Script) -> Vec<Html> {
     vec![
         does(
             "Operator",
             "reads all 8 rows of the head digest aloud from the screen, in words or hex.",
         ),
         does(
-            "Each witness",
-            "writes rows 1 to 3 on the page \"head digest\" by hand, compares with the screen, and signs.",
+            script
+                .plan
+                .witnesses
+                .first()
+                .map_or("One witness", String::as_str),
+            "writes all 8 rows on the page \"head digest\" by hand: three rows do not hold against a machine that \
+                prepared two transcripts, all eight do.",
         ),
-        does("Operator", "writes all 8 rows."),
+        does(
+            "Every other witness",
+            "writes rows 1 to 3 there by hand; each compares with the screen, and signs.",
+        ),
+        does(
+            "Operator",
+            "presses Enter when it is written: the next screen says what comes next.",
+        ),
     ]
 }
 
 pub(super) fn next(script: &Script) -> Part {
     let (record, name) = (script.record(), script.record_name());
-    let mut tasks = head_digest();
+    let mut tasks = head_digest(script);
     tasks.push(does(
         "Operator",
         [

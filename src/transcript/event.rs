@@ -30,6 +30,8 @@ pub enum Event {
         previous_receipts_head: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         interrupted: Option<String>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        attempts: Vec<Attempt>,
     },
     PlanApproved {
         how: &'static str,
@@ -177,6 +179,13 @@ pub enum Event {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         typed: bool,
     },
+    /// A PIN, or a row of a paper, that was not right; it could be given again.
+    WrongAnswer {
+        step: u8,
+        asked: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        row: Option<usize>,
+    },
     Sealed {
         outcome: &'static str,
         exposure: &'static str,
@@ -196,6 +205,18 @@ pub enum Event {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         signer_destroyed: bool,
     },
+}
+
+/// A ceremony of the same record that did not come to its end: what stands beside it, named before this one began.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as above
+pub struct Attempt {
+    pub directory: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceremony: Option<String>,
+    /// SHA-256 of its transcript as it lies there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
 }
 
 /// Who sat in a seat of the plan: a custodian's or a witness's, or a deputy for them.

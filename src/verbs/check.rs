@@ -11,10 +11,11 @@ use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
 use crate::machine::Machine;
 use crate::machine::sandbox::{self, Wish};
-use crate::operator::{Interrupted, Terminal, Watch};
+use crate::operator::{Interrupted, Operator as _, Terminal, Watch};
 use crate::plan::{Keep, KeyPlan, Kind, Network, PinSource, Plan};
 use crate::previous::Previous;
 use crate::record::Leftover;
+use crate::screens::Window;
 use crate::spec::Spec;
 use crate::{machine, screens, words};
 
@@ -107,9 +108,7 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     if let Err(error) = clock::not_before(previous.as_ref()) {
         lines.refuse(State::Wrong, error);
     }
-    if plan.shares_at_screen() {
-        screen(&plan, &mut lines);
-    }
+    screen(&plan, &mut lines);
     let machine = Machine::look(&plan.directory);
     match (
         room::air_gap(&plan, &machine),
@@ -303,20 +302,32 @@ fn import_parameters(plan: &Plan, lines: &mut Lines) -> Option<Vec<Judged>> {
     complete.then_some(judged)
 }
 
-/// Whoever sees or types shares needs a screen that nobody else sees.
+/// Whoever sees or types shares needs a screen that nobody else sees; everybody needs one that is large enough.
 fn screen(plan: &Plan, lines: &mut Lines) {
-    lines.judge(before::shares_can_be_shown(plan, false), |()| {
-        match &plan.screen_recorded {
-            Some(reason) => {
-                format!("screen: shares may be recorded here; the plan says why: {reason}")
+    let shares = plan.shares_at_screen();
+    if shares {
+        lines.judge(before::shares_can_be_shown(plan, false), |()| {
+            match &plan.screen_recorded {
+                Some(reason) => {
+                    format!("screen: shares may be recorded here; the plan says why: {reason}")
+                }
+                None => "screen: neither SSH nor tmux nor screen sends or keeps it".into(),
             }
-            None => "screen: neither SSH nor tmux nor screen sends or keeps it".into(),
-        }
-    });
+        });
+    }
     match Terminal::open(Interrupted::default()) {
-        Ok(Some(_)) => {}
-        Ok(None) => lines.refuse(State::NotYet, super::run::no_terminal()),
+        Ok(Some(terminal)) => window(plan, terminal.window(), lines),
+        Ok(None) if shares => lines.refuse(State::NotYet, super::run::no_terminal()),
+        Ok(None) => {} // it may be approved by its digest
         Err(error) => lines.refuse(State::Wrong, error),
+    }
+}
+
+fn window(plan: &Plan, window: Window, lines: &mut Lines) {
+    match (before::shares_fit(plan, window), window.too_small()) {
+        (Err(error), _) => lines.refuse(State::Wrong, error),
+        (Ok(()), Some(told)) => lines.add(State::Warning, format!("screen: {told}")),
+        (Ok(()), None) => lines.add(State::Ok, format!("screen: this window has {window}")),
     }
 }
 

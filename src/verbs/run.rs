@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{Kind, Plan};
-use crate::{screens, words};
+use crate::screens::last;
+use crate::words;
 
 /// Runs the plan's ceremony: at a terminal, or with the plan's digest as approval.
 ///
@@ -32,6 +33,9 @@ pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
         }
     };
     let sealed = ceremony(&approved, operator.as_mut())?;
+    if super::is_for_people() {
+        return Ok(()); // who reads the screen has the head in rows
+    }
     super::print(&format!(
         "{}  {}\n",
         words::hex(&sealed.head),
@@ -46,7 +50,7 @@ pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
     })
 }
 
-/// The line of the plan's kind, and its last screen.
+/// The line of the plan's kind, and its last screens.
 pub(super) fn ceremony(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
     let sealed = match approved.plan().kind {
         Kind::Generate => generate::run(approved, operator)?,
@@ -54,16 +58,26 @@ pub(super) fn ceremony(approved: &Approved, operator: &mut dyn Operator) -> Resu
         Kind::Recover => recover::run(approved, operator)?,
         Kind::Destroy => destroy::run(approved, operator)?,
     };
-    operator.say(&format!(
-        "\n{}",
-        screens::sealed(
-            approved.plan(),
-            &sealed,
-            approved.previous(),
-            approved.is_rehearsal()
-        )
-    ));
+    last_screens(approved, &sealed, operator);
     Ok(sealed)
+}
+
+/// The head by itself until it is written down, then what comes next, in pages where the window needs it.
+fn last_screens(approved: &Approved, sealed: &Sealed, operator: &mut dyn Operator) {
+    /// The shell asks for its next command below the last page.
+    const BELOW: usize = 2;
+    let (plan, rehearsal) = (approved.plan(), approved.is_rehearsal());
+    let head = last::head(plan, sealed, rehearsal);
+    operator.show_until_enter(&format!("\n{head}"), " Press Enter when it is written: ");
+    let next = last::next(plan, sealed, approved.previous(), rehearsal);
+    let pages = operator.window().pages(&format!("\n{next}"), BELOW);
+    let Some((end, before)) = pages.split_last() else {
+        return;
+    };
+    for page in before {
+        operator.show_until_enter(page, " Press Enter for the rest: ");
+    }
+    operator.say(end);
 }
 
 pub(super) fn no_terminal() -> Error {

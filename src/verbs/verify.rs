@@ -10,6 +10,8 @@ use super::materials;
 use crate::error::{Error, Result};
 use crate::receipts::{self, KnownMaterial, Listed, Receipts, Standing};
 use crate::spec::Spec;
+use crate::strict_json::Json;
+use crate::transcript::Chain;
 use crate::verify::{
     self, AllowedSigners, Anchor, End, Followed, KmsKeyMaterials, Link, Other, RecordedPlan,
     Report, Row, SignatureReport, Verified,
@@ -495,8 +497,10 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
     let dealt = |record: &Verified| record.chain.events("escrow-dealt").next().is_some();
     let earlier = followed.links.iter().find(|link| dealt(&link.verified));
     let share_files = RecordedPlan::of(record).share_files();
-    let next = screens::Next {
+    let attempts = attempts(chain);
+    let next = screens::last::Next {
         directory: record,
+        attempts: &attempts,
         folders: &folders,
         imported: !done.is_empty(),
         deadline,
@@ -511,6 +515,15 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         share_files: share_files.as_deref(),
     };
     format!("\n{}{}", next.screen(machine::now()), so_far(verified))
+}
+
+/// The directories of the attempts before the ceremony, as its first line names them.
+fn attempts(chain: &Chain) -> Vec<String> {
+    let named = chain.events("ceremony-opened").next();
+    let named = named.and_then(|opening| opening.json.get("attempts")?.as_array());
+    let directory = |attempt: &Json| Some(attempt.get("directory")?.as_str()?.to_owned());
+    let names = named.into_iter().flatten().filter_map(directory);
+    names.filter(|name| !name.contains('/')).collect() // beside the record, not elsewhere
 }
 
 /// How far the imports came, in a line; nothing while there is no receipt.

@@ -65,7 +65,7 @@ fn a_call_that_hangs_is_named_and_stop_ends_the_process() {
     stage.room.write_plan();
     let mut screen = Screen::start(stage.room.byok(&["run", "plan.toml"]));
     screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
-    screen.roll_call(&stage.room);
+    screen.roll_call();
     screen.expect("The HSM has not answered");
     let told = folded(&screen.expect(" away."));
     for wanted in [

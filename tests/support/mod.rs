@@ -108,6 +108,45 @@ pub fn skip(why: &str) {
     }
 }
 
+/// Questions that whoever has nothing to say passes by with Enter.
+pub const PASSED: [&str; 4] = [
+    " A number corrects a name, Enter goes on: ",
+    " Press Enter when it is written: ",
+    " Press Enter for the rest: ",
+    " Press Enter for the digest: ",
+];
+
+/// Whether one of them is what is waited at, however it was folded.
+pub fn is_passed(shown: &str) -> bool {
+    const LONGEST: usize = 12; // words
+    let mut last: Vec<&str> = shown
+        .rsplit(char::is_whitespace)
+        .take(3 * LONGEST)
+        .collect();
+    last.reverse();
+    last.retain(|word| !word.is_empty());
+    let last = last.join(" ");
+    shown.ends_with(": ")
+        && PASSED
+            .iter()
+            .any(|question| last.ends_with(question.trim()))
+}
+
+/// What stands in a window of 80 columns and so many rows; a line that is too long takes several.
+pub fn last_rows(shown: &str, rows: usize) -> String {
+    let mut kept = Vec::new();
+    let mut taken = 0;
+    for line in shown.split('\n').rev() {
+        taken += line.chars().count().div_ceil(80).max(1);
+        if taken > rows {
+            break;
+        }
+        kept.push(line);
+    }
+    kept.reverse();
+    kept.join("\n")
+}
+
 /// A token of its own, and everything a ceremony needs.
 pub struct Room {
     pub kind: Kind,

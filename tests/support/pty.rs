@@ -45,6 +45,8 @@ pub struct Pty {
     reader: Option<JoinHandle<()>>,
     /// Up to where the screen was expected.
     read: usize,
+    /// How much was shown when a question was passed by.
+    passed: usize,
 }
 
 /// How a program on a terminal ended.
@@ -109,6 +111,7 @@ impl Pty {
             shown,
             reader: Some(std::thread::spawn(move || keep_reading(screen, &to))),
             read: 0,
+            passed: 0,
         }
     }
 
@@ -131,6 +134,10 @@ impl Pty {
                 return new[..until].to_owned();
             }
             let whole = plain(&bytes);
+            if super::is_passed(&new) && bytes.len() > self.passed {
+                self.passed = bytes.len();
+                self.keyboard.as_mut().unwrap().write_all(b"\r").unwrap();
+            }
             let ended = self.child.try_wait().unwrap();
             assert!(
                 started.elapsed() < PATIENCE,
@@ -152,6 +159,50 @@ impl Pty {
 
     pub fn keys(&mut self, keys: &[u8]) {
         self.keyboard.as_mut().unwrap().write_all(keys).unwrap();
+    }
+
+    /// The roll call after the name at the keyboard: whoever is asked for is there, and no name is corrected.
+    #[track_caller]
+    pub fn seats(&mut self) {
+        const HERE: &str = "who is here? Name, or absent: ";
+        for number in 0.. {
+            let shown = self.expect_one_of(&[HERE, super::PASSED[0]]);
+            if !shown.ends_with(HERE) {
+                return self.enter("");
+            }
+            self.enter(&format!("Person {number}"));
+        }
+    }
+
+    /// As [`expect`](Self::expect), for whichever of these comes first.
+    #[track_caller]
+    pub fn expect_one_of(&mut self, texts: &[&str]) -> String {
+        let started = Instant::now();
+        loop {
+            let new = plain(&lock(&self.shown)[self.read..]);
+            let first = texts
+                .iter()
+                .filter_map(|text| Some((new.find(text)?, *text)));
+            if let Some((_, text)) = first.min() {
+                return self.expect(text);
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "none of {texts:?} came:\n{new}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Another size of the window, as when somebody pulls at its corner.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(self.line.as_ref().unwrap(), size).unwrap();
     }
 
     /// Expects a question and answers it.
@@ -176,11 +227,18 @@ impl Pty {
     pub fn wait(&mut self) {
         let started = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
+            let (shown, len) = {
+                let bytes = lock(&self.shown);
+                (plain(&bytes), bytes.len())
+            };
             assert!(
                 started.elapsed() < PATIENCE,
-                "it does not end; the screen:\n{}",
-                plain(&lock(&self.shown))
+                "it does not end; the screen:\n{shown}"
             );
+            if super::is_passed(&shown) && len > self.passed && self.keyboard.is_some() {
+                self.passed = len;
+                self.keys(b"\r");
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }

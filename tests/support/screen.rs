@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 use expectrl::process::unix::{Signal, WaitStatus};
 use expectrl::session::OsSession;
 
-use super::Room;
-
 /// Debug builds make RSA keys slowly.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -22,23 +20,40 @@ pub struct Screen {
     pub shown: String,
     /// Up to here it was expected already.
     read: usize,
+    /// How much was shown when a question was passed by.
+    passed: usize,
 }
 
 impl Screen {
     pub fn start(command: Command) -> Self {
-        Self::start_as(command, "xterm", 80)
+        Self::start_sized(command, "xterm", (80, 24))
     }
 
-    /// On another terminal, by the name of it, and as wide.
-    pub fn start_as(mut command: Command, terminal: &str, columns: u16) -> Self {
+    /// On another terminal, by the name of it, and of another size.
+    pub fn start_sized(mut command: Command, terminal: &str, (columns, rows): (u16, u16)) -> Self {
         command.env("TERM", terminal).stdin(Stdio::inherit()); // the pseudo-terminal
         let mut session = OsSession::spawn(command).unwrap();
         let process = session.get_process_mut();
-        process.set_window_size(columns, 24).unwrap();
+        process.set_window_size(columns, rows).unwrap();
         Self {
             session,
             shown: String::new(),
             read: 0,
+            passed: 0,
+        }
+    }
+
+    /// Another size of the window, as when somebody pulls at its corner.
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        let process = self.session.get_process_mut();
+        process.set_window_size(columns, rows).unwrap();
+    }
+
+    /// Whoever has nothing to say goes on.
+    fn pass(&mut self) {
+        if super::is_passed(&self.shown[self.read..]) && self.shown.len() > self.passed {
+            self.passed = self.shown.len();
+            self.enter("");
         }
     }
 
@@ -78,6 +93,9 @@ impl Screen {
                 self.tail()
             );
             gone = self.take();
+            if !self.shown[self.read..].contains(text) {
+                self.pass();
+            }
         }
     }
 
@@ -109,21 +127,43 @@ impl Screen {
         shown
     }
 
-    /// Somebody is at the keyboard, and somebody in the seat of every custodian of the plan.
+    /// Somebody is at the keyboard, and somebody in every seat that is asked for.
     #[track_caller]
-    pub fn roll_call(&mut self, room: &Room) {
+    pub fn roll_call(&mut self) {
         self.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
-        self.seats(room);
+        self.seats();
     }
 
     #[track_caller]
-    pub fn seats(&mut self, room: &Room) {
-        let plan: toml::Table = room.plan.text().parse().unwrap();
-        let escrow = plan.get("escrow").map(|escrow| &escrow["custodians"]);
-        let custodians = escrow.and_then(|custodians| custodians.as_array());
-        for (number, _) in custodians.into_iter().flatten().enumerate() {
-            let name = format!("Person {number}");
-            self.answer("who is here? Name, or absent: ", &name);
+    pub fn seats(&mut self) {
+        const HERE: &str = "who is here? Name, or absent: ";
+        for number in 0.. {
+            let shown = self.expect_one_of(&[HERE, super::PASSED[0]]);
+            if !shown.ends_with(HERE) {
+                return self.enter("");
+            }
+            self.enter(&format!("Person {number}"));
+        }
+    }
+
+    /// As [`expect`](Self::expect), for whichever of these comes first.
+    #[track_caller]
+    pub fn expect_one_of(&mut self, texts: &[&str]) -> String {
+        let started = Instant::now();
+        loop {
+            let new = &self.shown[self.read..];
+            let first = texts
+                .iter()
+                .filter_map(|text| Some((new.find(text)?, *text)));
+            if let Some((_, text)) = first.min() {
+                return self.expect(text);
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "none of {texts:?} came:\n{}",
+                self.tail()
+            );
+            self.take();
         }
     }
 
@@ -150,6 +190,7 @@ impl Screen {
     pub fn end(&mut self) -> i32 {
         let started = Instant::now();
         while !self.take() {
+            self.pass();
             assert!(started.elapsed() < PATIENCE, "it goes on:\n{}", self.tail());
         }
         match self.session.get_process().wait().unwrap() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::papers::{self, Papers};
 use super::{hand_over, make_token, write_new, write_parameters};
 use crate::ceremony::tries::Tries;
-use crate::ceremony::{Approved, before, generate, log_in};
+use crate::ceremony::{Approved, before, generate, log_in, not_recorded};
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module, TokenUri};
 use crate::operator::{Interrupted, Operator as _, Terminal, Unattended};
@@ -175,7 +175,7 @@ impl Practice<'_> {
         };
         let hsm = module.open(&module.find(&uri)?)?;
         let pin = PinSource::File(self.room.join("pin"));
-        log_in(&hsm, &pin, &mut self.nobody)?;
+        log_in(&hsm, &pin, &mut self.nobody, &mut not_recorded)?;
         Ok(hsm)
     }
 

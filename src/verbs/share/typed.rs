@@ -65,7 +65,7 @@ fn type_share(operator: &mut dyn Operator) -> Result<Words> {
          Press Enter when only you look: ",
     )?;
     operator.say(
-        "\n Type your 33 words, a row at a time; four letters of a word are enough.\n \
+        "\n Type your 33 words, one word a line; four letters of a word are enough.\n \
          back = the row before     stop = end the check\n\n",
     );
     let mut typed = Words::blank(SHARE_WORDS)?;
@@ -97,7 +97,9 @@ fn type_share(operator: &mut dyn Operator) -> Result<Words> {
 /// The row that one changed word would explain, between its neighbours; or which rows it may be.
 fn show_mistake(operator: &mut dyn Operator, typed: &Words, why: &NotAShare) -> Result<()> {
     operator.wipe();
-    let shown = screens::mistyped(typed, why, operator.columns())?;
+    /// The lines below, with the question.
+    const BELOW: usize = 5;
+    let shown = screens::mistyped(typed, why, operator.window(), BELOW)?;
     operator.show_secret(&shown);
     operator.say(&match screens::one_row(why) {
         Some(row) => format!(
@@ -148,9 +150,12 @@ fn ask_row(operator: &mut dyn Operator, row: usize) -> Result<Typed> {
         }
         match number_of(word) {
             Some(number) => return Ok(Typed::Word(number)),
-            None => operator.say(&format!(
-                " Row {row}: that is not a word of the list; look again.\n"
-            )),
+            None => {
+                let several = screens::several_words(word, row);
+                operator.say(&several.unwrap_or_else(|| {
+                    format!(" Row {row}: that is not a word of the list; look again.\n")
+                }));
+            }
         }
     }
 }

@@ -1,0 +1,181 @@
+//! A PKCS#11 failure as an error: under its own names, and with what another try would change.
+
+use cryptoki::context::Function;
+use cryptoki::error::{Error as P11Error, RvError};
+
+use crate::error::{Again, Error};
+
+/// The check id of every failure after which the session, or its login, is gone.
+const SESSION: &str = "HSM-SESSION";
+
+/// Whether the HSM does not answer any more, or not in this session.
+pub fn went_away(error: &Error) -> bool {
+    session_was_lost(error) || error.again == Again::Away
+}
+
+/// Whether the HSM lost the session, or its login: what failed may be done again in a new one.
+pub fn session_was_lost(error: &Error) -> bool {
+    error.check == Some(SESSION)
+}
+
+/// Under its own names, so that people can search for them: `C_WrapKey: CKR_ARGUMENTS_BAD`.
+pub(super) fn fault(error: P11Error) -> Error {
+    match error {
+        P11Error::Pkcs11(rv, function) => {
+            let what = format!("{}: {}", c_name(function), ckr_name(rv));
+            hinted(rv, Error::hsm(what).again(again(rv)))
+        }
+        other => Error::hsm(other.to_string()),
+    }
+}
+
+fn hinted(rv: RvError, error: Error) -> Error {
+    let error = match rv {
+        RvError::DeviceRemoved
+        | RvError::TokenNotPresent
+        | RvError::SessionHandleInvalid
+        | RvError::SessionClosed
+        | RvError::UserNotLoggedIn => error.check(SESSION),
+        _ => error,
+    };
+    match (error.again, rv) {
+        (Again::Away, _) => error.hint(
+            "the HSM went away: check its cable, power and slot, then run the ceremony again",
+        ),
+        (_, RvError::SessionHandleInvalid | RvError::SessionClosed) => {
+            error.hint("the HSM closed the session: run the ceremony again")
+        }
+        _ => error,
+    }
+}
+
+/// The one table of codes. What it does not list may pass: memory, a slot, a session, another program, the
+/// HSM's mood (CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED), a vendor's own code.
+fn again(rv: RvError) -> Again {
+    use RvError::*;
+    match rv {
+        DeviceError | DeviceRemoved | TokenNotPresent => Again::Away,
+        // the HSM does not do this at all
+        FunctionNotSupported
+        | FunctionNotParallel
+        | MechanismInvalid
+        | MechanismParamInvalid
+        | CurveNotSupported
+        | DomainParamsInvalid
+        | RandomNoRng
+        | RandomSeedNotSupported
+        | SessionParallelNotSupported
+        | CantLock
+        | NeedToCreateThreads
+        | LibraryLoadFailed => Again::Never,
+        // it does not do it with such a key, or with these attributes
+        AttributeReadOnly
+        | AttributeSensitive
+        | AttributeTypeInvalid
+        | AttributeValueInvalid
+        | TemplateIncomplete
+        | TemplateInconsistent
+        | KeySizeRange
+        | KeyTypeInconsistent
+        | KeyNotNeeded
+        | KeyNeeded
+        | KeyIndigestible
+        | KeyFunctionNotPermitted
+        | KeyNotWrappable
+        | KeyUnextractable
+        | WrappingKeySizeRange
+        | WrappingKeyTypeInconsistent
+        | UnwrappingKeySizeRange
+        | UnwrappingKeyTypeInconsistent
+        | PublicKeyInvalid
+        | InformationSensitive
+        | StateUnsaveable
+        | ActionProhibited => Again::Never,
+        // it does not take these bytes, nor give them in that room
+        ArgumentsBad
+        | BufferTooSmall
+        | DataInvalid
+        | DataLenRange
+        | EncryptedDataInvalid
+        | EncryptedDataLenRange
+        | WrappedKeyInvalid
+        | WrappedKeyLenRange
+        | SignatureInvalid
+        | SignatureLenRange
+        | SavedStateInvalid => Again::Never,
+        // its security officer must act first
+        TokenWriteProtected
+        | SessionReadOnly
+        | UserPinNotInitialized
+        | UserTypeInvalid
+        | UserTooManyTypes
+        | PinExpired
+        | PinLocked
+        | PinTooWeak => Again::Never,
+        _ => Again::Unknown,
+    }
+}
+
+fn c_name(function: Function) -> String {
+    format!("C_{function:?}")
+}
+
+/// `ArgumentsBad` as `CKR_ARGUMENTS_BAD`.
+fn ckr_name(rv: RvError) -> String {
+    if let RvError::VendorDefined(code) | RvError::UnknownErrorCode(code) = rv {
+        return format!("CKR {code:#x} (the vendor's manual explains it)");
+    }
+    let variant = format!("{rv:?}");
+    variant.chars().fold("CKR".to_owned(), |mut name, c| {
+        if c.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+        name
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(rv: RvError) -> Error {
+        fault(P11Error::Pkcs11(rv, Function::WrapKey))
+    }
+
+    #[test]
+    fn failures_carry_the_names_of_the_standard() {
+        let error = refused(RvError::ArgumentsBad);
+        assert_eq!(error.line(), "C_WrapKey: CKR_ARGUMENTS_BAD");
+        assert_eq!(ckr_name(RvError::UserNotLoggedIn), "CKR_USER_NOT_LOGGED_IN");
+    }
+
+    #[test]
+    fn the_code_alone_says_whether_the_hsm_went_away() {
+        for rv in [
+            RvError::DeviceError,
+            RvError::DeviceRemoved,
+            RvError::TokenNotPresent,
+        ] {
+            let error = refused(rv);
+            assert!(went_away(&error) && error.hints.len() == 1, "{rv:?}");
+            let told = Error {
+                hints: Vec::new(),
+                ..error
+            };
+            assert!(went_away(&told), "{rv:?}: not the hint's wording");
+        }
+        assert!(!session_was_lost(&refused(RvError::DeviceError)));
+        for rv in [
+            RvError::SessionHandleInvalid,
+            RvError::SessionClosed,
+            RvError::UserNotLoggedIn,
+        ] {
+            assert!(
+                session_was_lost(&refused(rv)) && went_away(&refused(rv)),
+                "{rv:?}"
+            );
+        }
+        assert!(!went_away(&refused(RvError::GeneralError)));
+    }
+}

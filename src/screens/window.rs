@@ -1,0 +1,161 @@
+//! The window that people look into, and text that is laid out for it.
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{WIDTH, folded_line};
+
+/// A window's rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// How many lines it shows.
+    pub rows: usize,
+    /// How wide they are.
+    pub columns: usize,
+}
+
+impl Window {
+    /// What every terminal has, and what every screen is made for.
+    pub const USUAL: Self = Self {
+        rows: 24,
+        columns: 80,
+    };
+
+    /// Narrower than this no screen is laid out.
+    const NARROWEST: usize = 20;
+
+    /// Fewer lines than this are no page.
+    const LOWEST: usize = 8;
+
+    /// The widest line: the last column stays free, and no line is wider than usual.
+    pub(super) fn width(self) -> usize {
+        (self.columns.saturating_sub(1)).clamp(Self::NARROWEST, WIDTH)
+    }
+
+    /// What is said of a window that is smaller than usual.
+    pub fn too_small(self) -> Option<String> {
+        let Self { rows, columns } = Self::USUAL;
+        (self.rows < rows || self.columns < columns).then(|| {
+            format!(
+                "this window has {self}; the screens of a ceremony are made for {}",
+                Self::USUAL
+            )
+        })
+    }
+
+    /// Whether the whole text stands in the window at once.
+    pub fn holds(self, text: &str) -> bool {
+        self.height(&self.narrowed(text)) <= self.rows
+    }
+
+    /// The text with every line folded that this window is too narrow for.
+    pub fn narrowed(self, text: &str) -> String {
+        let width = self.width();
+        if width == WIDTH {
+            return text.to_owned(); // what is longer is a command, which is never folded
+        }
+        text.split_inclusive('\n')
+            .map(|line| {
+                let (bare, end) = match line.strip_suffix('\n') {
+                    Some(bare) => (bare, "\n"),
+                    None => (line, ""),
+                };
+                if bare.width() <= width {
+                    return line.to_owned();
+                }
+                let ends_in_space = if bare.ends_with(' ') { " " } else { "" };
+                let folded = folded_line(bare, width);
+                format!("{}{ends_in_space}{end}", folded.trim_end())
+            })
+            .collect()
+    }
+
+    /// The text in pages that this window shows whole, each with room for this many lines below it.
+    pub fn pages(self, text: &str, below: usize) -> Vec<String> {
+        let text = self.narrowed(text);
+        let room = self.rows.max(Self::LOWEST).saturating_sub(below).max(1);
+        let mut pages = vec![String::new()];
+        let mut taken = 0;
+        for line in text.split_inclusive('\n') {
+            let more = self.height(line);
+            match pages.last_mut() {
+                Some(page) if taken == 0 || taken + more <= room => page.push_str(line),
+                _ => {
+                    pages.push(line.to_owned());
+                    taken = 0;
+                }
+            }
+            taken += more;
+        }
+        pages
+    }
+
+    /// How many rows the text takes: a command that is too long goes on in the next one.
+    pub fn height(self, text: &str) -> usize {
+        let columns = self.columns.max(Self::NARROWEST);
+        let rows = |line: &str| line.width().div_ceil(columns).max(1);
+        text.lines().map(rows).sum()
+    }
+}
+
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} rows of {} columns", self.rows, self.columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(rows: usize, columns: usize) -> Window {
+        Window { rows, columns }
+    }
+
+    #[test]
+    fn a_narrow_window_folds_every_line_and_loses_no_word() {
+        let text = format!(
+            " make      {}\nshort\n {} Name: ",
+            "payments-2026 ".repeat(9).trim_end(),
+            "question ".repeat(9)
+        );
+        for columns in [20, 30, 40, 79] {
+            let shown = window(24, columns).narrowed(&text);
+            let widest = shown.lines().map(|line| line.trim_end().width()).max();
+            assert!(widest.unwrap() < columns.max(21), "{columns}: {shown}");
+            let bare = |text: &str| text.split_whitespace().collect::<String>();
+            assert_eq!(bare(&shown), bare(&text));
+            assert!(shown.ends_with(" Name: "), "{shown:?}");
+        }
+        assert_eq!(window(24, 80).narrowed(&text), text);
+        assert_eq!(window(24, 300).narrowed(&text), text);
+    }
+
+    #[test]
+    fn pages_leave_room_for_the_question_below_them() {
+        let text: String = (1..=30).map(|n| format!("line {n}\n")).collect();
+        for (rows, below) in [(24, 1), (24, 2), (8, 1), (1, 1)] {
+            let pages = window(rows, 80).pages(&text, below);
+            assert_eq!(pages.concat(), text);
+            let longest = pages.iter().map(|page| page.lines().count()).max();
+            assert!(longest.unwrap() + below <= rows.max(Window::LOWEST));
+        }
+        assert_eq!(window(31, 80).pages(&text, 1).len(), 1);
+        // a command of three rows
+        let command = format!("{}\n", "x".repeat(200));
+        assert_eq!(Window::USUAL.height(&command), 3);
+        assert!(
+            !Window::USUAL.holds(&command.repeat(9)) && Window::USUAL.holds(&command.repeat(8))
+        );
+        assert_eq!(Window::USUAL.pages(&command.repeat(9), 1).len(), 2);
+    }
+
+    #[test]
+    fn a_window_is_too_small_by_rows_or_by_columns() {
+        assert_eq!(Window::USUAL.too_small(), None);
+        assert_eq!(window(60, 200).too_small(), None);
+        for small in [window(23, 80), window(24, 79)] {
+            let told = small.too_small().unwrap();
+            assert!(told.contains(&small.to_string()) && told.contains("24 rows of 80"));
+        }
+    }
+}
