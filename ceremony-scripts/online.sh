@@ -373,7 +373,7 @@ say_err() { printf '%s\n' "$@" >&2; }
 refuse() {
     local code=$1
     shift
-    printf 'online.sh: %s\n' "$@" >&2
+    printf 'online.sh: %s\n' "$@" | clean >&2
     exit "$code"
 }
 
