@@ -357,7 +357,7 @@ fn a_longer_hmac_key_in_the_place_of_a_data_key_is_another_one() {
     let mut screen = support::screen::Screen::start(room.byok(&["run", "plan.toml"]));
     const ASKED: &str = "(nothing is shown while you type): ";
     screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
-    screen.roll_call(&room);
+    screen.roll_call();
     screen.answer(ASKED, PIN);
     screen.expect("The HSM lost its session");
     screen.expect(ASKED);
