@@ -118,9 +118,10 @@ fn throw_away_keys(
 
 /// Why an RSA data key needs an HSM with curves.
 pub(super) fn needs_p256(error: Error) -> Error {
-    error
-        .doing("control of how private keys are wrapped")
-        .hint("what an HSM appends to a private key shows for certain only on one on P-256: of an RSA key it depends on the length")
+    // of an RSA key it depends on the length
+    error.doing(
+        "control: what an HSM appends to a private key shows for certain only on one on P-256",
+    )
 }
 
 /// One control for each combination of algorithm, wrapping key size and data key spec.
