@@ -19,44 +19,20 @@ export LC_ALL=C
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=${CARGO_TARGET_DIR:-$root/target}/bundle-test
 stock=(openssl python3 binutils xz-utils) # of the second room
-PATH=$PATH:/usr/sbin:/sbin
 
-skip() {
-    printf 'skipped: %s\n' "$1"
-    exit 77
-}
 fail() {
     printf 'FAILED: %s\n' "$1" >&2
     exit 1
 }
 held() { printf 'held: %s\n' "$1"; }
 
-[ "$(id -u)" -eq 0 ] || skip 'only root can make a chroot'
-command -v debootstrap >/dev/null || skip 'there is no debootstrap'
-command -v apt-get >/dev/null || skip 'there is no apt-get, which knows the mirror'
-unshare --mount --net --pid --ipc --fork true 2>/dev/null || skip 'namespaces are not allowed here'
-# shellcheck disable=SC2016 # apt expands it
-mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
-    'Component: main' | sed -n 1p)
-[ -n "$mirror" ] || skip "apt's sources name no Debian mirror, or apt has no lists"
-python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=30).read(1)' \
-    "$mirror/dists/bookworm/Release" 2>/dev/null || skip 'the Debian mirror cannot be reached'
-[ "${1:-}" != --could ] || exit 0
+[ "${1:-}" != --could ] || exec "$root/tests/bundle/bare-debian.sh" --could
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
 # ---- two Debians ----
 bare=$work/bare stocked=$work/stocked
-if [ ! -d "$bare" ]; then
-    rm -rf "$work/making"
-    debootstrap --variant=minbase bookworm "$work/making" "$mirror" >"$work/debootstrap.log" 2>&1 || {
-        tail -n 5 "$work/debootstrap.log"
-        fail 'debootstrap could not make a Debian 12'
-    }
-    chroot "$work/making" useradd --create-home --uid 1000 officer
-    rm -f "$work"/making/var/cache/apt/archives/*.deb
-    mv "$work/making" "$bare"
-fi
+"$root/tests/bundle/bare-debian.sh" "$bare"
 if [ "$(cat "$work/stocked.packages" 2>/dev/null)" != "${stock[*]}" ]; then
     rm -rf "$stocked"
     cp -a "$bare" "$stocked"

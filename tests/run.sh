@@ -2,6 +2,7 @@
 # tests/run.sh              everything: formatting, lints, builds, all tests
 # tests/run.sh quick        the same without the second HSM (kryoptic), the KMS and the bare Debian
 # tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person, with their counts: about 40 minutes
+# tests/run.sh packages     only looks for what is needed, and installs it as root on Debian
 # tests/run.sh FILTER…      only tests whose name contains one of the filters
 # tests/run.sh --OPTION…    the arguments of `cargo test`, as they are
 #
@@ -41,6 +42,7 @@ case ${1:-} in
 '') ;;
 quick) mode=quick && shift ;;
 faults) mode=faults && shift ;;
+packages) mode=packages && shift ;;
 *) mode=some ;;
 esac
 
@@ -64,7 +66,7 @@ if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
     PATH=$HOME/.cargo/bin:$PATH
 fi
 rust=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' Cargo.toml)
-cargo --version >/dev/null 2>&1 || die "cargo is not installed or does not run: byok needs Rust $rust or newer, https://rustup.rs"
+[ "$mode" = packages ] || cargo --version >/dev/null 2>&1 || die "cargo is not installed or does not run: byok needs Rust $rust or newer, https://rustup.rs"
 
 mkdir -p "$logs"
 rm -f "$logs"/*.log
@@ -204,6 +206,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     for package in gcc libc6-dev softhsm2; do
         have "$package" || die "nothing can be tested without $package: apt-get install -y --no-install-recommends ${missing[*]}"
     done
+fi
+
+if [ "$mode" = packages ]; then
+    [ ${#missing[@]} -eq 0 ] || exit 1
+    printf 'packages: everything is there\n'
+    exit 0
 fi
 
 # have_all NAME PACKAGE…: true, or the step is skipped and says what it lacks.

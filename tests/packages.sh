@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# tests/packages.sh
+#
+# What `tests/run.sh` installs, installed: in a bare Debian 12, and in one that has a library of almost the name
+# of one that is needed (llvm-14-dev brings libclang-cpp, bindgen wants libclang). Both must end with everything
+# there. Takes some minutes and the Debian mirror: `tests/run.sh` does not run it. Everything lies in
+# target/bundle-test. Exit codes: 0 it holds, 1 it does not, 77 skipped, and it says why.
+set -euo pipefail
+case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
+umask 022
+export LC_ALL=C
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+work=${CARGO_TARGET_DIR:-$root/target}/bundle-test
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+"$root/tests/bundle/bare-debian.sh" "$work/bare"
+trap 'rm -rf "$work/packages"' EXIT
+
+# in_debian COMMAND…: in the copy, with the machine's network and its way to the packages.
+in_debian() {
+    # shellcheck disable=SC2016 # the inner shell expands them
+    unshare --mount --pid --fork bash -euo pipefail -c '
+        debian=$1
+        shift
+        mount -t proc proc "$debian/proc"
+        mount --rbind /dev "$debian/dev"
+        exec chroot "$debian" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+            LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
+    ' bash "$work/packages" "$@" </dev/null
+}
+
+for first in '' llvm-14-dev; do
+    rm -rf "$work/packages"
+    cp -a "$work/bare" "$work/packages"
+    cp /etc/resolv.conf "$work/packages/etc/resolv.conf"
+    cp -a /etc/apt/apt.conf.d/. "$work/packages/etc/apt/apt.conf.d"
+    mkdir "$work/packages/byok"
+    (cd "$root" && git ls-files -z tests/run.sh softhsm-config ceremony-scripts Cargo.toml |
+        tar --null -T - -cf -) | tar -xf - -C "$work/packages/byok"
+    printf '== in a bare Debian 12%s\n' "${first:+ with $first}"
+    if [ -n "$first" ]; then
+        in_debian sh -c "apt-get -q update && apt-get -q install -y --no-install-recommends $first" \
+            >"$work/packages.log" 2>&1 || {
+            tail -n 5 "$work/packages.log"
+            exit 1
+        }
+    fi
+    in_debian bash /byok/tests/run.sh packages || {
+        printf 'FAILED: not all that is needed is there\n'
+        exit 1
+    }
+done
+printf 'held: everything is there in both\n'
