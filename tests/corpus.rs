@@ -1,4 +1,5 @@
-//! What the fuzzers found worth keeping, and every input that once was a fault, read again without libFuzzer.
+//! What is kept for ever: what the fuzzers found worth keeping, every input that once was a fault, and records that
+//! earlier versions made. Each must be read as it was.
 
 #[path = "support/parsers.rs"]
 mod parsers;
@@ -6,6 +7,7 @@ mod parsers;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// No input of the corpus takes longer, in a build without optimization on a busy machine.
@@ -56,4 +58,72 @@ fn every_target_has_a_corpus_and_a_program_and_no_other_is_there() {
         .map(|name| name.trim_end_matches(".rs").to_owned())
         .collect();
     assert_eq!(programs, targets);
+}
+
+/// Made by 0.1.0: a rehearsal's whole life and its shares, an aborted ceremony and an unattended one.
+const RECORDS: [&str; 5] = ["generate", "reimport", "recover", "aborted", "unattended"];
+
+fn record(name: &str) -> PathBuf {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/0.1.0");
+    records.join(name)
+}
+
+fn byok(args: &[&str]) -> (Option<i32>, String) {
+    let byok = Command::new(env!("CARGO_BIN_EXE_byok")).args(args).output();
+    let output = byok.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn every_record_that_an_earlier_version_made_still_verifies() {
+    for name in RECORDS {
+        let path = record(name);
+        let transcript = fs::read(path.join("transcript.jsonl")).unwrap();
+        let head = byok::words::hex(&byok::words::sha256(&transcript));
+        let path = path.to_str().unwrap();
+        let (code, said) = byok(&["verify", "--head", &head, path]);
+        assert_eq!(code, Some(0), "{name}: {said}");
+        let verdict = said.lines().rfind(|line| line.starts_with("verdict"));
+        assert_eq!(verdict, Some("verdict   authentic"), "{name}: {said}");
+
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("ceremony-scripts/verify-record.sh");
+        let script = Command::new(script).args(["--head", &head, path]).output();
+        let script = script.unwrap();
+        let said = String::from_utf8(script.stdout).unwrap();
+        assert!(
+            script.status.success() && said.contains("authentic"),
+            "{name}: {said}"
+        );
+    }
+}
+
+#[test]
+fn the_life_and_the_shares_of_an_earlier_version_are_still_read() {
+    let (generate, recover) = (record("generate"), record("recover"));
+    let records = generate.parent().unwrap().to_str().unwrap();
+    let (code, said) = byok(&["verify", "--previous", records, recover.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    for event in [
+        "generated",
+        "shares dealt",
+        "recovered",
+        "shares dealt anew",
+    ] {
+        assert!(said.contains(event), "{said}");
+    }
+    let shares = names(&record("shares"));
+    assert_eq!(shares.len(), 5);
+    for share in shares {
+        let share = record("shares").join(share);
+        let args = [
+            "--record",
+            generate.to_str().unwrap(),
+            "--share",
+            share.to_str().unwrap(),
+        ];
+        let (code, said) = byok(&[&["share", "check"][..], &args].concat());
+        assert_eq!(code, Some(0), "{said}");
+    }
 }
