@@ -85,7 +85,8 @@ fn every_record_that_an_earlier_version_made_still_verifies() {
         let (code, said) = byok(&["verify", "--head", &head, path]);
         assert_eq!(code, Some(0), "{name}: {said}");
         let verdict = said.lines().rfind(|line| line.starts_with("verdict"));
-        assert_eq!(verdict, Some("verdict   authentic"), "{name}: {said}");
+        let authentic = verdict.is_some_and(|line| line.starts_with("verdict   authentic"));
+        assert!(authentic, "{name}: {said}");
 
         let script =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("ceremony-scripts/verify-record.sh");
