@@ -302,7 +302,7 @@ lint() {
 
 shell_scripts() {
     local scripts
-    mapfile -d '' scripts < <(find . \( -name target -o -name .git \) -prune -o -name '*.sh' -type f -print0)
+    mapfile -d '' scripts < <(find . \( -name target -o -name .git -o -path ./tests/records \) -prune -o -name '*.sh' -type f -print0)
     shellcheck "${scripts[@]}" .ci/run
 }
 
