@@ -289,10 +289,9 @@ impl<'a> Ceremony<'a> {
 
     /// The exposure grade, never more than is true.
     fn exposure(&self) -> &'static str {
-        let software = self
-            .hsm
-            .as_ref()
-            .is_some_and(|hsm| hsm.token().is_software());
+        let reason = self.plan.hsm.hardware.as_deref();
+        let hsm = self.hsm.as_ref();
+        let software = hsm.is_none_or(|hsm| hsm.nature(reason).is_software());
         report::grade(
             software,
             self.plan.bytes_come_here(),

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::locked::Locked;
-use crate::machine::sandbox;
+use crate::machine::{Turn, sandbox};
 use crate::words;
 
 mod attributes;
@@ -25,6 +25,7 @@ mod check;
 mod escrow;
 mod fault;
 mod keys;
+mod nature;
 mod practice;
 mod quirks;
 mod secrets;
@@ -44,6 +45,7 @@ pub use attributes::{Attributes, Life};
 pub use escrow::EscrowHandle;
 pub use fault::{session_was_lost, went_away};
 pub use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
+pub use nature::{Judged, Nature};
 pub use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
 pub use source::Named;
 pub use uri::TokenUri;
@@ -52,16 +54,20 @@ pub use wrap::{Transport, Way, WrappingHandle};
 /// The check id of every key that is not what it was asked to be.
 const ATTRIBUTES: &str = "ATTRIBUTES";
 
-/// The longest module that is loaded, in bytes: vendors' have some hundred megabytes at most.
-const LONGEST_MODULE: u64 = 1 << 30;
+/// An HSM that could not be opened: what this process keeps from its module comes first, because cables are right
+/// more often.
+fn kept_from(module: &Path, mut error: Error) -> Error {
+    error.hints.splice(..0, sandbox::kept_from(module));
+    error
+}
 
 /// Opens the file: nobody waits for a FIFO or reads a device to its end.
 fn read_module(path: &Path) -> std::io::Result<std::io::Take<File>> {
     let file = crate::plan::open_regular(path)?;
-    if file.metadata()?.len() > LONGEST_MODULE {
+    if file.metadata()?.len() > sandbox::LONGEST_MODULE {
         return Err(std::io::Error::other("longer than any PKCS#11 module"));
     }
-    Ok(file.take(LONGEST_MODULE))
+    Ok(file.take(sandbox::LONGEST_MODULE))
 }
 
 /// A PKCS#11 module, loaded and initialised.
@@ -95,16 +101,15 @@ impl Module {
         // dlopen looks a bare name up elsewhere than the digest was taken.
         let whole =
             std::path::absolute(path).map_err(|e| Error::hsm(e.to_string()).doing(doing()))?;
-        let context = Context::new(&whole).map_err(|e| fault(e).doing(doing()))?;
+        let opening = |e| kept_from(path, fault(e).doing(doing()));
+        let context = Context::new(&whole).map_err(opening)?;
         context.initialize().map_err(|e| {
-            hints_of_environment(fault(e).doing(doing()).hint(
+            opening(e).hint(
                 "the module did not start: its own configuration is the first thing to look at \
                  (SoftHSM: SOFTHSM2_CONF)",
-            ))
+            )
         })?;
-        let info = context
-            .get_library_info()
-            .map_err(|e| fault(e).doing(doing()))?;
+        let info = context.get_library_info().map_err(opening)?;
         let library = format!(
             "{} {} {}",
             padded(&info.manufacturerID),
@@ -129,7 +134,7 @@ impl Module {
 
     /// What is in the slots. One that does not answer is of no concern to the tokens beside it.
     fn look(&self) -> Result<Seen> {
-        let listing = |e| fault(e).doing("listing the tokens");
+        let listing = |e| kept_from(&self.path, fault(e).doing("listing the tokens"));
         let mut seen = Seen::default();
         for slot in self.context.get_slots_with_token().map_err(listing)? {
             match self.context.get_token_info(slot) {
@@ -156,7 +161,7 @@ impl Module {
         let mut matching: Vec<&Token> = seen.tokens.iter().filter(|t| wanted(t)).collect();
         let error = match (matching.pop(), matching.len()) {
             (Some(token), 0) => return Ok(token.clone()),
-            (None, _) => hints_of_environment(seen.none_matches(uri)),
+            (None, _) => kept_from(&self.path, seen.none_matches(uri)),
             (Some(_), more) => Error::hsm(format!("{uri}: {} tokens match", more + 1))
                 .hint("give label and serial, so that exactly one matches"),
         };
@@ -165,15 +170,18 @@ impl Module {
         }))
     }
 
-    /// Opens a read-write session with the token. Nobody is logged in yet.
+    /// Opens a read-write session with the token, which no other byok of this computer has meanwhile. Nobody
+    /// is logged in yet.
     ///
     /// # Errors
-    /// Exit 3 where C_OpenSession fails.
+    /// Exit 3 where C_OpenSession fails; exit 5 where another one has it, or that cannot be told.
     pub fn open(&self, token: &Token) -> Result<Hsm> {
         Ok(Hsm {
+            _turn: turn(token)?,
             context: self.context.clone(),
             session: self.session(token)?,
             token: token.clone(),
+            hardware_slot: self.is_hardware_slot(token.slot),
             omission: Cell::default(),
             token_omission: Cell::default(),
             unwrapping: Cell::default(),
@@ -181,9 +189,16 @@ impl Module {
         })
     }
 
+    /// What the slot says of itself. One that does not answer is not taken for more than it says.
+    fn is_hardware_slot(&self, slot: Slot) -> bool {
+        let info = self.context.get_slot_info(slot);
+        info.is_ok_and(|info| info.hardware_slot())
+    }
+
     fn session(&self, token: &Token) -> Result<Session> {
         self.context.open_rw_session(token.slot).map_err(|e| {
-            fault(e).doing(format!("opening a session with {}", token.uri())).hint(
+            let error = fault(e).doing(format!("opening a session with {}", token.uri()));
+            kept_from(&self.path, error).hint(
                 "a token that is write-protected, removed or in use elsewhere cannot hold a ceremony",
             )
         })
@@ -343,11 +358,6 @@ impl Token {
     pub fn uri(&self) -> TokenUri {
         self.written.clone()
     }
-
-    /// Whether the token is software in this computer, by the table of known ones.
-    pub fn is_software(&self) -> bool {
-        quirks::SOFTWARE_MANUFACTURERS.contains(&self.manufacturer.as_str())
-    }
 }
 
 /// How many tries the token says are left after a wrong PIN (CK_TOKEN_INFO flags).
@@ -376,6 +386,8 @@ pub struct Hsm {
     context: Context,
     session: Session,
     token: Token,
+    /// Whether CKF_HW_SLOT of its slot is set.
+    hardware_slot: bool,
     /// The row of `quirks::OMISSIONS` that the module took of session objects.
     omission: Cell<usize>,
     /// The same of token objects.
@@ -384,12 +396,47 @@ pub struct Hsm {
     unwrapping: Cell<usize>,
     /// The row of `quirks::BLOCK_CIPHERS` that the module took.
     cipher: usize,
+    /// Last: the others come when everything above is done.
+    _turn: Turn,
+}
+
+/// Keeps every other byok of this computer away from the token: what one finds in it, another must not be changing.
+fn turn(token: &Token) -> Result<Turn> {
+    let named = [
+        &token.manufacturer,
+        &token.model,
+        &token.serial,
+        &token.token,
+    ];
+    let named = named.map(|text| format!("{}:{text}", text.len())).concat();
+    let name = format!(
+        "byok-token-{}",
+        words::hex(&words::sha256(named.as_bytes())[..16])
+    );
+    let doing = || format!("keeping other ceremonies away from {}", token.uri());
+    match Turn::take(&name) {
+        Ok(Some(turn)) => Ok(turn),
+        Ok(None) => Err(Error::machine(format!(
+            "another byok is at work with the HSM token {}",
+            token.uri()
+        ))
+        .check("TOKEN-IN-USE")
+        .hint("one ceremony at a time on one token: let it end, or end it at its own screen, then run again")
+        .hint("byok check --hsm and byok doctor are at work with it too, while they run")
+        .hint("this one asked nothing of the token")),
+        Err(e) => Err(Error::machine(e.to_string()).doing(doing())),
+    }
 }
 
 impl Hsm {
     /// The token of this session.
     pub fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// Whether it is a device or a program, and by what that is known; `reason` is `hsm.hardware` of the plan.
+    pub fn nature(&self, reason: Option<&str>) -> Nature {
+        Nature::of(&self.token, self.hardware_slot, reason)
     }
 
     /// What the token says about PIN tries.
@@ -452,16 +499,6 @@ impl Drop for Hsm {
         // Best effort: closing the session, which follows, logs out as well.
         let _ = self.session.logout();
     }
-}
-
-/// Where a module does not find its configuration: what a plan hides from it.
-fn hints_of_environment(error: Error) -> Error {
-    let hidden = sandbox::hidden_module_variables();
-    hidden.iter().fold(error, |error, name| {
-        error.hint(format!(
-            "{name} is set, but the module does not see it: [hsm] env in the plan does not name it"
-        ))
-    })
 }
 
 #[cfg(test)]

@@ -10,12 +10,16 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
+pub mod others;
+pub mod out;
 mod power;
 pub mod sandbox;
 mod sockets;
 mod start;
+mod turn;
 
 pub use start::variable;
+pub use turn::Turn;
 
 /// What a person's watch adds to this machine's clock, in seconds.
 static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);

@@ -189,6 +189,8 @@ pub struct HsmPlan {
     pub pin: PinSource,
     /// Names of environment variables that the module needs; recorded.
     pub env: Vec<String>,
+    /// Why it is hardware although its slot does not say so.
+    pub hardware: Option<String>,
 }
 
 /// Where the user PIN comes from. Never the plan, argv or the environment.
@@ -210,6 +212,14 @@ impl PinSource {
     /// Whether a person types it at this computer.
     pub fn is_typed(&self) -> bool {
         matches!(self, Self::Prompt | Self::PromptHalves)
+    }
+
+    /// The file that it is read from.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            _ => None,
+        }
     }
 
     /// Reads the plan's `pin`, or the same words on the command line of `doctor`.

@@ -85,6 +85,9 @@ pub fn approval(
         Network::Hsm | Network::Allowed => "   NETWORK NOT FORBIDDEN",
     };
     screen += &field("HSM", &format!("{}{network}", plan.hsm.token));
+    if let Some(reason) = &plan.hsm.hardware {
+        screen += &field("hardware", &hardware_meaning(reason));
+    }
     match &plan.signer {
         SignerPlan::Any => {}
         SignerPlan::Named(digest) => screen += &field("signer", &fingerprint(digest)),
@@ -199,6 +202,11 @@ fn keep_meaning(keep: Keep) -> &'static str {
         Keep::Sealed => "in the HSM, sealed after the proof: then only a quorum brings it out",
         Keep::None => "not in the HSM: after the ceremony only a quorum brings it back",
     }
+}
+
+/// What `hsm.hardware` of the plan means, for the approval and the paper: nobody has asked the HSM yet.
+pub fn hardware_meaning(reason: &str) -> String {
+    format!("by the plan's word if not by its slot's, an exception: {reason}")
 }
 
 /// Nothing of a reimport that leaves the shares as they are.

@@ -3,6 +3,7 @@
 use crate::ceremony;
 use crate::error::{Error, Result};
 use crate::hsm::Hsm;
+use crate::machine::out;
 use crate::operator::{Interrupted, NOTHING_LEFT, Operator, Terminal, Unattended};
 use crate::plan::PinSource;
 
@@ -49,14 +50,14 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
 /// Whether standard output is read by people.
 fn is_for_people() -> bool {
     use std::io::IsTerminal as _;
-    std::io::stdout().is_terminal()
+    out::descriptor().is_terminal()
 }
 
 /// Text for people: a program gets its lines as they are, a terminal gets them folded.
 fn print_lines(text: &str) -> Result<()> {
     match is_for_people() {
         true => {
-            let window = crate::operator::window(&std::io::stdout());
+            let window = crate::operator::window(&out::descriptor());
             print(&crate::screens::columns(text, window))
         }
         false => print(text),
@@ -65,9 +66,7 @@ fn print_lines(text: &str) -> Result<()> {
 
 /// Standard output; a reader that went away is an error, not a panic.
 fn print(text: &str) -> Result<()> {
-    use std::io::Write as _;
-    std::io::stdout()
-        .write_all(text.as_bytes())
+    out::write(text.as_bytes())
         .map_err(|e| Error::machine(format!("writing to standard output: {e}")))
 }
 

@@ -120,6 +120,28 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
+fn what_three_rows_hold_against_stands_in_one_place_and_the_format_names_it() {
+    let mut files = Vec::new();
+    for entry in fs::read_dir("docs").unwrap() {
+        files.push(entry.unwrap().path());
+    }
+    files.push("README.md".into());
+    let tells = |path: &&PathBuf| {
+        fs::read_to_string(path)
+            .unwrap_or_default()
+            .contains("2^48")
+    };
+    let told: Vec<_> = files.iter().filter(tells).collect();
+    assert_eq!(told, [Path::new("docs/threat-model.md")]);
+    let threats = read("docs/threat-model.md");
+    assert!(threats.contains("## Three rows or eight"));
+    for bits in ["2^96", "2^128"] {
+        assert!(threats.contains(bits), "{bits}");
+    }
+    assert!(read("docs/transcript-format.md").contains("(threat-model.md#three-rows-or-eight)"));
+}
+
+#[test]
 fn every_check_of_the_code_is_explained_and_no_other() {
     let mut files = Vec::new();
     sources("src", &mut files);

@@ -274,7 +274,7 @@ fn a_share_directory_that_holds_anything_is_refused_before_a_data_key_is_made() 
     let Some(room) = room(Kind::SoftHsm, 2, 3) else {
         return;
     };
-    fs::create_dir(room.path("shares")).unwrap();
+    support::escrow::make_closed(&room.path("shares"));
     fs::write(room.path("shares/.old"), "x").unwrap();
     refused_at_once(&room, &["the directory for shares, shares, is not empty"]);
     assert_eq!(fs::read(room.path("shares/.old")).unwrap(), b"x");

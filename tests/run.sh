@@ -29,6 +29,7 @@ case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; e
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
+umask 022 # what others may write would be an exception of every record
 exec </dev/null
 
 logs=$root/target/run-logs

@@ -9,8 +9,10 @@ use super::import_types;
 use crate::error::{Error, Result};
 use crate::escrow::share_file_name;
 use crate::hsm::SIGNER_LABEL;
+use crate::machine::others;
 use crate::plan::{
-    Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role, Source,
+    Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role, ShareSource,
+    Source,
 };
 use crate::previous::Previous;
 use crate::record::{self, Leftover, SealedBeside};
@@ -31,6 +33,7 @@ pub fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover
     record_can_be_written(plan)?;
     disks_know_owners(plan)?;
     let leftover = leftover(plan, previous)?;
+    shares_are_closed(plan)?;
     shares_have_room(plan, previous)?;
     module_exists(plan)?;
     if let Some(previous) = previous {
@@ -154,6 +157,81 @@ fn sealed(plan: &Plan, previous: Option<&Previous>) -> SealedBeside {
         sealed.ceremonies.insert(previous.ceremony.clone());
     }
     sealed
+}
+
+/// Who else could change, or read, what this ceremony relies on; a sentence each.
+pub fn others_may(plan: &Plan) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut changed = |what: &str, path: &Path| {
+        let why = others::who_may_change(path);
+        if !why.is_empty() {
+            let (path, why) = (path.display(), why.join("; "));
+            told.push(format!("others could exchange {what}, {path}: {why}"));
+        }
+    };
+    let pin = plan.hsm.pin.file();
+    changed("the PKCS#11 module", &plan.hsm.module);
+    if let Some(path) = pin {
+        changed("the PIN file", path);
+    }
+    for (_, path) in plan.source_files() {
+        changed("a data key's file", path);
+    }
+    changed("the record", existing(&plan.directory));
+    for directory in share_directories(plan) {
+        changed("the shares", existing(directory));
+    }
+    let secrets = plan.source_files().map(|(_, path)| path).chain(pin);
+    told.extend(secrets.filter_map(|path| {
+        let why = others::who_may_read(path)?;
+        Some(format!("{} is a secret: {why}", path.display()))
+    }));
+    told
+}
+
+/// What is there already of where something will be.
+fn existing(path: &Path) -> &Path {
+    let mut on_the_way = path.ancestors().filter(|path| path.exists());
+    on_the_way.next().unwrap_or(Path::new("."))
+}
+
+fn share_directories(plan: &Plan) -> impl Iterator<Item = &Path> {
+    let dealt = plan
+        .escrow
+        .as_ref()
+        .and_then(|escrow| match &escrow.deliver {
+            Deliver::Files(directory) => Some(directory.as_path()),
+            Deliver::Screen => None,
+        });
+    let brought = plan
+        .recover
+        .as_ref()
+        .and_then(|recover| match &recover.shares {
+            ShareSource::Files(directory) => Some(directory.as_path()),
+            ShareSource::Typed => None,
+        });
+    dealt.into_iter().chain(brought)
+}
+
+/// Whoever can enter a directory of shares has a quorum.
+///
+/// # Errors
+/// Exit 5 where others can enter one, or write to it.
+pub fn shares_are_closed(plan: &Plan) -> Result<()> {
+    share_directories(plan).try_for_each(|directory| {
+        let Some(why) = others::who_may_enter(directory) else {
+            return Ok(());
+        };
+        let (shown, word) = (directory.display(), words::shell_path(directory));
+        Err(Error::machine(format!(
+            "the directory for shares, {shown}, is open to others: {why}"
+        ))
+        .check("SHARES-CLOSED")
+        .hint(format!(
+            "it must belong to you, and be closed: chmod 700 {word}"
+        ))
+        .hint("shares that lay there already may have been read: then deal new ones"))
+    })
 }
 
 /// Share files lie alone in their directory, and never in the record.

@@ -79,6 +79,7 @@ impl Ceremony<'_> {
             .hsm()?
             .generate(&key.label, id, key.spec, life(key.keep))
             .map_err(|e| e.doing(format!("generating the data key {:?}", key.label)))?;
+        self.is_the_only_one(&key.label, id)?;
         self.record
             .transcript
             .append(&Event::KeyGenerated(facts(&data_key)))?;
@@ -90,6 +91,20 @@ impl Ceremony<'_> {
             data_key.material.check.glance()
         ));
         Ok(data_key)
+    }
+
+    /// The label was free. Somebody at another computer, before the same HSM, may have made one since: of two
+    /// that look, the later one at least sees both.
+    ///
+    /// # Errors
+    /// Exit 3 where the token does not hold exactly what this run made.
+    pub(super) fn is_the_only_one(&self, label: &str, id: KeyId) -> Result<()> {
+        let found = self.hsm()?.labelled(label)?;
+        let others: Vec<&str> = found.iter().map(|object| object.id.as_str()).collect();
+        match others == [id.to_string()] {
+            true => Ok(()),
+            false => Err(not_the_only_one(label, &others)),
+        }
     }
 
     /// Step 8, in the plan's order of imports. The results are held in memory until step 11.
@@ -167,6 +182,19 @@ impl Ceremony<'_> {
             self.operator.say(&format!("      all {all} {what}\n"));
         }
     }
+}
+
+pub(super) fn not_the_only_one(label: &str, found: &[&str]) -> Error {
+    let error = Error::hsm(format!(
+        "C_FindObjects shows {} objects labelled {label:?}, not the one that this run made a moment ago",
+        found.len()
+    ))
+    .check("LABEL-ALONE");
+    let error = found
+        .iter()
+        .fold(error, |e, id| e.hint(format!("there is CKA_ID {id}")));
+    error
+        .hint("does another ceremony run before this HSM, at another computer? Let only one run, then run again")
 }
 
 fn life(keep: Keep) -> Life {

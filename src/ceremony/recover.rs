@@ -103,6 +103,7 @@ impl Ceremony<'_> {
         let material =
             self.hsm()?
                 .unwrap_named(escrow, &packed.wrapped, spec, (&key.label, id), life)?;
+        self.is_the_only_one(&key.label, id)?;
         Ok(DataKey {
             label: key.label.clone(),
             id,

@@ -5,6 +5,7 @@ use super::{
     Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, machine,
     screens, source,
 };
+use crate::hsm::Nature;
 use crate::machine::{Machine, sandbox};
 use crate::plan::{KeyPlan, Kind, Network, Plan};
 
@@ -60,6 +61,9 @@ impl Ceremony<'_> {
                 ))?;
             }
         }
+        if !self.rehearsal {
+            self.notes(&before::others_may(self.plan))?;
+        }
         self.operator.say(&screens::fold(
             &format!(
                 "network: {}; the record's disk: {}",
@@ -110,15 +114,17 @@ impl Ceremony<'_> {
         let (transcript, step) = (&mut self.record.transcript, self.step);
         let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
         let logins = login::log_in(&hsm, &self.plan.hsm.pin, self.operator, &mut wrong)?;
+        let nature = hsm.nature(self.plan.hsm.hardware.as_deref());
         self.record.transcript.append(&Event::HsmOpened {
             module: module.description(),
             token: token.clone(),
-            software: token.is_software(),
+            judged: nature.judged(),
             env: self.plan.hsm.env.clone(),
             logins,
         })?;
         self.module = Some(module);
         self.hsm = Some(hsm);
+        self.tell_nature(&nature)?;
         self.tell_hsm_changes()?;
         self.destroy_leftover()?;
         if self.plan.kind == Kind::Generate {
@@ -129,6 +135,16 @@ impl Ceremony<'_> {
                 .try_for_each(|key| token_is_ready_for(hsm, key))?;
         }
         self.choose_signer()
+    }
+
+    /// What everything that is said of exposure rests on.
+    fn tell_nature(&mut self, nature: &Nature) -> Result<()> {
+        let told = format!("the HSM is {}", nature.told());
+        self.operator.say(&screens::fold(&told, "      "));
+        match nature.exception(self.plan.hsm.hardware.as_deref()) {
+            Some(what) => self.note(&what),
+            None => Ok(()),
+        }
     }
 
     fn destroy_leftover(&mut self) -> Result<()> {

@@ -5,6 +5,7 @@
 //! (`signer_destroyed`), and the record gets its name only afterwards. Where the destruction fails the
 //! signer is still there, and signs a last line that names it as left (`may_be_left`).
 
+use super::generate::not_the_only_one;
 use super::{Ceremony, Error, Event, Hsm, KeyId, Plan, Result, screens, words};
 use crate::hsm::{FoundSigner, SIGNER_LABEL, SigningKey};
 use crate::plan::{Kind, SignerPlan};
@@ -102,9 +103,16 @@ impl Ceremony<'_> {
         })?;
         self.record.transcript.sync()?;
         self.signing.intended = Some(id);
-        self.hsm()?
+        let made = self
+            .hsm()?
             .make_signer(id)
-            .map_err(|e| hinted(e.doing("making the transcript signer")))
+            .map_err(|e| hinted(e.doing("making the transcript signer")))?;
+        let found = self.hsm()?.signers()?;
+        let found: Vec<&str> = found.iter().map(|signer| signer.id.as_str()).collect();
+        match found == [made.id()] {
+            true => Ok(made),
+            false => Err(not_the_only_one(SIGNER_LABEL, &found)),
+        }
     }
 
     /// Whether this object is the signer that the plan names: traces of a run that name it were planted.

@@ -129,6 +129,7 @@ impl Ceremony<'_> {
             .bring_in_data_key(&bytes, (&key.label, id), key.spec, life)
             .map_err(doing)?;
         drop(bytes);
+        self.is_the_only_one(&key.label, id)?;
         self.tell_source(key, &data_key, None)?;
         Ok(data_key)
     }

@@ -154,10 +154,23 @@ pub(super) const UNWRAPPINGS: &[Unwrapping] = &[
     },
 ];
 
-/// Tokens that are software in this very computer, by manufacturer. Their exposure grade says so.
+/// Who makes tokens that are programs in this computer, and nothing else: how CK_TOKEN_INFO's manufacturer
+/// begins, in any case.
 pub(super) const SOFTWARE_MANUFACTURERS: &[&str] = &[
-    "SoftHSM project",
-    "Kryoptic Project",
+    "SoftHSM",
     "Kryoptic",
-    "Mozilla Foundation",
+    "Mozilla Foundation", // NSS
+    "wolfSSL",
+    "wolfPKCS11",
+];
+
+/// The same by model, for who makes both: opencryptoki's manufacturer is IBM, whatever stands behind a slot.
+pub(super) const SOFTWARE_MODELS: &[&str] = &[
+    "Soft", // SoftHSM v2, opencryptoki's "Soft"
+    "IBM Soft",
+    "ICA", // opencryptoki: the processor computes, the keys are in this computer's memory
+    "IBM ICA",
+    "Kryoptic",
+    "NSS",
+    "wolfPKCS11",
 ];

@@ -8,7 +8,7 @@ use cryptoki::error::{Error, Result, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::{Session as Inner, SessionInfo, UserType};
-use cryptoki::slot::Slot;
+use cryptoki::slot::{Slot, SlotInfo};
 use cryptoki::types::{AuthPin, RawAuthPin};
 use cryptoki_sys::{CK_INFO, CK_TOKEN_INFO};
 
@@ -55,6 +55,10 @@ impl Context {
 
     pub fn get_slots_with_token(&self) -> Result<Vec<Slot>> {
         seen("C_GetSlotList", || self.module.get_slots_with_token())
+    }
+
+    pub fn get_slot_info(&self, slot: Slot) -> Result<SlotInfo> {
+        seen("C_GetSlotInfo", || self.module.get_slot_info(slot))
     }
 
     pub fn get_token_info(&self, slot: Slot) -> Result<CK_TOKEN_INFO> {

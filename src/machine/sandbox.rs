@@ -6,18 +6,24 @@
 //! at the start, told it to. Starting anew would not help against LD_PRELOAD: what it brought was there
 //! first, and could see to it that nothing is started anew. So such variables are named in the record.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use serde::Serialize;
 
+use super::out;
 use super::sockets::{self, Denied};
 use super::start;
 use crate::error::{Error, Result};
-use crate::plan::{Network, PinSource, Plan};
+use crate::plan::{Network, PinSource, Plan, read_at_most};
 use crate::raw;
+
+/// The longest module that is loaded, in bytes: vendors' have some hundred megabytes at most.
+pub const LONGEST_MODULE: u64 = 1 << 30;
 
 /// Variables that known modules read their configuration from.
 const OF_MODULES: [&str; 8] = [
@@ -128,7 +134,7 @@ pub fn closed() -> Option<&'static Closed> {
     CLOSED.get()
 }
 
-/// Closes this process for good: descriptors, environment, privileges, and network sockets where they are
+/// Closes this process for good: descriptors, standard output, environment, privileges, and network sockets where they are
 /// denied. Called once, before other threads and the module.
 ///
 /// # Errors
@@ -137,6 +143,7 @@ pub fn closed() -> Option<&'static Closed> {
 pub fn close(wish: &Wish) -> Result<()> {
     wish.pin.map_or(Ok(()), refuse_socket)?;
     let descriptors_closed = close_descriptors(wish.pin)?;
+    out::keep(wish.pin).map_err(|e| refused(&format!("keeping standard output: {e}")))?;
     let variables_hidden = hide_variables(wish.environment)?;
     rustix::thread::set_no_new_privs(true)
         .map_err(|e| refused(&format!("giving up new privileges: {e}")))?;
@@ -216,17 +223,68 @@ fn refused(what: &str) -> Error {
     .check("SANDBOX")
 }
 
-/// Variables of known modules that are set, as far as byok was started with them.
-pub fn module_variables() -> Vec<&'static str> {
-    let is_set = |name: &&str| start::variable(name).is_some();
-    OF_MODULES.into_iter().filter(is_set).collect()
+/// Variables that are set, as far as byok was started with them, and that the module reads: those of known
+/// modules, and those whose names stand in its file.
+pub fn module_variables(module: Option<&Path>) -> Vec<String> {
+    let set: Vec<String> = start::names()
+        .into_iter()
+        .filter(|name| is_plain(name))
+        .collect();
+    let file = module.and_then(|path| read_at_most(path, LONGEST_MODULE).ok());
+    let named = names_in(&file.unwrap_or_default(), &set);
+    let reads = |name: &String| OF_MODULES.contains(&name.as_str()) || named.contains(name);
+    set.iter().filter(|name| reads(name)).cloned().collect()
 }
 
-/// Variables of known modules that are set, and that the module does not see all the same.
-pub fn hidden_module_variables() -> Vec<&'static str> {
-    let mut names = module_variables();
+/// Those of them that the module does not see all the same.
+pub fn hidden_module_variables(module: &Path) -> Vec<String> {
+    let mut names = module_variables(Some(module));
     names.retain(|name| std::env::var_os(name).is_none());
     names
+}
+
+/// What to say where a module did not start or found nothing: what this process keeps from it.
+pub fn kept_from(module: &Path) -> Vec<String> {
+    let hidden = hidden_module_variables(module).into_iter().map(|name| {
+        format!(
+            "{name} is set, but the module does not see it: [hsm] env in the plan does not name it"
+        )
+    });
+    let no_network = closed().is_some_and(|closed| closed.sockets_denied);
+    let denied = no_network.then(|| {
+        "byok denies the module every network socket (network = \"forbidden\"): for an HSM that is reached by \
+         network, let [machine] in the plan say network = \"hsm\"; that is recorded"
+            .to_owned()
+    });
+    denied.into_iter().chain(hidden).collect()
+}
+
+/// Neither the loader's nor one that every login has.
+fn is_plain(name: &str) -> bool {
+    const OF_EVERY_LOGIN: [&str; 10] = [
+        "HOME", "LANG", "LOGNAME", "MAIL", "PATH", "PWD", "SHELL", "TERM", "TZ", "USER",
+    ];
+    !start::is_the_loaders(OsStr::new(name)) && !OF_EVERY_LOGIN.contains(&name)
+}
+
+/// Which of these names stand in a program's bytes: as a word of their own or, where a name is long enough to be
+/// nothing else, in the middle of one, because not every compiler ends a text.
+fn names_in(bytes: &[u8], names: &[String]) -> BTreeSet<String> {
+    let is_of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let is_unlike_others = |name: &str| name.len() >= 8 && name.contains('_');
+    let is_in = |word: &[u8], name: &str| {
+        let name = (name.as_bytes(), is_unlike_others(name));
+        word == name.0 || (name.1 && word.windows(name.0.len()).any(|part| part == name.0))
+    };
+    let mut found = BTreeSet::new();
+    for word in bytes
+        .split(|byte| !is_of_a_name(byte))
+        .filter(|word| word.len() > 1)
+    {
+        let named = names.iter().filter(|name| is_in(word, name));
+        found.extend(named.cloned());
+    }
+    found
 }
 
 /// What the kernel says of this process, from proc(5).
@@ -254,5 +312,19 @@ impl Status {
 
     fn number(&self, name: &str) -> Option<u32> {
         self.field(name)?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_reads_the_variables_that_its_file_names() {
+        let names = ["SAFE", "VENDOR_CONF", "OTHER_CONF", "HOME_OF_IT"].map(str::to_owned);
+        let file = b"\0x.SAFE\0UNSAFER\0openVENDOR_CONFread only\0OTHER_CON\0HOME_OF_IT=";
+        let found: Vec<String> = names_in(file, &names).into_iter().collect();
+        assert_eq!(found, ["HOME_OF_IT", "SAFE", "VENDOR_CONF"]);
+        assert!(!names_in(b"UNSAFE\0", &names).contains("SAFE"));
     }
 }

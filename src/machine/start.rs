@@ -41,6 +41,14 @@ pub fn variable(name: &str) -> Option<OsString> {
     }
 }
 
+/// The names of all variables that byok was started with, as far as they are text.
+pub(super) fn names() -> Vec<String> {
+    let names = START.get().into_iter().flat_map(|s| s.environment.keys());
+    names
+        .filter_map(|name| name.to_str().map(str::to_owned))
+        .collect()
+}
+
 /// Whether the dynamic loader reads a variable of this name.
 pub(super) fn is_the_loaders(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(LOADER.as_bytes())

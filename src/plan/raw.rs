@@ -58,6 +58,7 @@ struct RawHsm {
     pin: Option<String>,
     #[serde(default)]
     env: Vec<String>,
+    hardware: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -217,6 +218,10 @@ fn hsm(raw: RawHsm, base: &Path) -> Result<HsmPlan> {
         token: TokenUri::parse(&raw.token)?,
         pin: PinSource::parse(raw.pin.as_deref().unwrap_or("prompt"), base)?,
         env: raw.env,
+        hardware: raw
+            .hardware
+            .map(|text| reason("hsm.hardware", &text))
+            .transpose()?,
     })
 }
 

@@ -94,6 +94,7 @@ fn replace_hsm(raw: &mut Table, source: &PinSource, with: &Replaced) {
     set(raw, "pin", pin(source));
     let env = Value::Array(vec![Value::String("SOFTHSM2_CONF".into())]);
     raw.insert("env".into(), env);
+    raw.remove("hardware"); // the soft HSM is none
 }
 
 fn replace_recover(raw: &mut Table, recover: &RecoverPlan) {

@@ -1,6 +1,8 @@
 //! How far the data keys were exposed: four grades, and never more than is true.
 
 use super::{Html, Report, p, tag};
+use crate::hsm::Nature;
+use crate::transcript::Line;
 
 /// The grade of a ceremony, as `sealed` and the report say it. `software`: the HSM is a program;
 /// `bytes_here`: a data key was wrapped in this computer; `escrow_key_here`: the escrow key was.
@@ -15,9 +17,8 @@ pub fn grade(software: bool, bytes_here: bool, escrow_key_here: bool) -> &'stati
 
 /// The grade as the events tell it, and what it means.
 pub(super) fn block(report: &Report) -> Html {
-    let software = report
-        .events("hsm-opened")
-        .any(|hsm| hsm.is_true("software"));
+    let hsms: Vec<_> = report.events("hsm-opened").collect();
+    let software = hsms.is_empty() || hsms.iter().any(|hsm| hsm.is_true("software"));
     let in_host: Vec<String> = report
         .events("key-wrapped")
         .filter(|line| line.text("wrapped_in") == "host")
@@ -40,6 +41,7 @@ pub(super) fn block(report: &Report) -> Html {
         p("How far the data keys were exposed in this ceremony:"),
         tag("p.grade", grade(software, bytes_here, dealt || met)),
     ];
+    parts.extend(hsms.iter().filter_map(|hsm| nature(hsm)).map(p));
     if software {
         parts.push(p(SOFTWARE));
     }
@@ -59,6 +61,12 @@ pub(super) fn block(report: &Report) -> Html {
         parts.push(p(format!("{TOKEN} {}.", from_token.join(", "))));
     }
     tag("div.box", parts)
+}
+
+/// What the HSM was taken for, and why; nothing in a record that does not say it.
+fn nature(hsm: &Line) -> Option<String> {
+    let nature = Nature::recorded(|field| hsm.text(field), hsm.is_true("software"))?;
+    Some(format!("The HSM is {}.", nature.told()))
 }
 
 const SOFTWARE: &str = "The HSM of this ceremony is a program. What it holds, and every data key with it, \

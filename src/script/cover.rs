@@ -7,6 +7,7 @@ use crate::html::{
 };
 use crate::machine;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Source};
+use crate::screens;
 
 pub(super) fn first(script: &Script) -> Sheet {
     let plan = script.plan;
@@ -101,6 +102,9 @@ fn summary(script: &Script) -> Vec<(Html, Html)> {
             format!("about {} minutes", super::steps::minutes(script)).into(),
         ),
     ];
+    if let Some(reason) = &plan.hsm.hardware {
+        rows.push(("hardware".into(), screens::hardware_meaning(reason).into()));
+    }
     if let Some(previous) = &plan.previous {
         rows.push(("record before".into(), code(&script.relative(previous))));
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::hsm::{Attributes, ModuleDescription, Token};
+use crate::hsm::{Attributes, Judged, ModuleDescription, Token};
 use crate::machine::Machine;
 use crate::machine::sandbox::Closed;
 use crate::plan::{Kind, Network, WrapIn};
@@ -59,7 +59,9 @@ pub enum Event {
         module: ModuleDescription,
         #[serde(flatten)]
         token: Token,
-        software: bool,
+        /// Whether it is a program in this computer, and what says so.
+        #[serde(flatten)]
+        judged: Judged,
         env: Vec<String>,
         logins: u32,
     },

@@ -12,7 +12,7 @@ use crate::hsm::{Hsm, Module};
 use crate::machine::Machine;
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Operator as _, Terminal, Watch};
-use crate::plan::{Keep, KeyPlan, Kind, Network, PinSource, Plan};
+use crate::plan::{Keep, KeyPlan, Kind, Network, Plan};
 use crate::previous::Previous;
 use crate::record::Leftover;
 use crate::screens::Window;
@@ -189,6 +189,15 @@ fn before_approval(plan: &Plan, lines: &mut Lines) {
             lines.refuse(State::Wrong, error);
         }
     }
+    if let Err(error) = before::shares_are_closed(plan) {
+        lines.refuse(State::Wrong, error);
+    }
+    for told in before::others_may(plan) {
+        lines.add(
+            State::Warning,
+            format!("machine: {told}; the record will say so"),
+        );
+    }
     lines.judge(before::module_exists(plan), |()| {
         format!("module: {}", plan.hsm.module.display())
     });
@@ -250,15 +259,36 @@ fn open_hsm(plan: &Plan, lines: &mut Lines) -> Option<Hsm> {
     let token = lines.judge(module.find(&plan.hsm.token), |token| {
         format!("token: {}", token.uri())
     })?;
-    module
-        .open(&token)
-        .map_err(|error| lines.refuse(State::Wrong, error))
-        .ok()
+    let opened = module.open(&token);
+    let hsm = opened.map_err(|error| lines.refuse(State::Wrong, error));
+    let hsm = hsm.ok()?;
+    tell_nature(plan, &hsm, lines);
+    Some(hsm)
+}
+
+/// What the exposure grade will rest on.
+fn tell_nature(plan: &Plan, hsm: &Hsm, lines: &mut Lines) {
+    let reason = plan.hsm.hardware.as_deref();
+    let nature = hsm.nature(reason);
+    match nature.exception(reason) {
+        Some(what) => lines.add(
+            State::Warning,
+            format!("token: {what}; the record will say so"),
+        ),
+        None if nature.is_software() => lines.add(
+            State::Warning,
+            format!(
+                "token: the HSM is {}; the record will say so",
+                nature.told()
+            ),
+        ),
+        None => lines.add(State::Ok, format!("token: the HSM is {}", nature.told())),
+    }
 }
 
 /// Whether the PIN can be had, as far as that is known without asking for it.
 fn pin_source(plan: &Plan, lines: &mut Lines) -> bool {
-    let PinSource::File(path) = &plan.hsm.pin else {
+    let Some(path) = plan.hsm.pin.file() else {
         return true;
     };
     match look_at_pin_file(path) {

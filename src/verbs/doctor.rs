@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::hsm::{Hsm, Module, TokenUri, removal_command};
+use crate::hsm::{Hsm, Module, Nature, TokenUri, removal_command};
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Watch};
 use crate::plan::{PinSource, Plan, read_small};
@@ -34,14 +34,25 @@ pub struct HsmPlace {
     pub recorded: Option<Plan>,
 }
 
+/// An HSM that somebody logged in to.
+struct Opened {
+    module: Module,
+    hsm: Hsm,
+    /// Whether it is a device or a program.
+    nature: Nature,
+    _watch: Watch,
+}
+
 impl HsmPlace {
-    fn open(self) -> Result<(Module, Hsm, Watch)> {
+    fn open(self) -> Result<Opened> {
         let plan = self
             .plan
             .as_deref()
             .map(Plan::read)
             .transpose()?
             .or(self.recorded);
+        // another HSM than the plan's is not what its reason speaks of
+        let of_plan = self.module.is_none() && self.token.is_none();
         let missing = |what: &str| {
             Error::usage(format!("no {what}: give a PLAN, or --module and --token"))
                 .hint("byok doctor --module /usr/lib/softhsm/libsofthsm2.so --token pkcs11:token=ceremony")
@@ -71,7 +82,14 @@ impl HsmPlace {
         let hsm = module.open(&module.find(&token)?)?;
         drop(watch);
         super::log_in(&hsm, &pin, &interrupted)?;
-        Ok((module, hsm, Watch::any_time(interrupted)?))
+        let reason = plan.as_ref().filter(|_| of_plan);
+        let reason = reason.and_then(|plan| plan.hsm.hardware.as_deref());
+        Ok(Opened {
+            nature: hsm.nature(reason),
+            module,
+            hsm,
+            _watch: Watch::any_time(interrupted)?,
+        })
     }
 }
 
@@ -81,7 +99,12 @@ impl HsmPlace {
 /// # Errors
 /// Exit 3 where the HSM cannot be opened or cannot make a symmetric data key at all.
 pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
-    let (module, mut hsm, _watch) = place.open()?;
+    let Opened {
+        module,
+        mut hsm,
+        nature,
+        _watch,
+    } = place.open()?;
     let throw_away = hsm.throw_away(Spec::AES_256)?;
     let attributes = throw_away.attributes.clone();
     hsm.destroy(throw_away)?;
@@ -90,9 +113,12 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     let escrow = report.escrow_refused(Spec::AES_256);
     let signer = hsm.try_signer().err().map(|e| e.line());
     let (module, token) = (module.description(), hsm.token().clone());
+    let env = sandbox::module_variables(Some(Path::new(&module.module)));
     if as_json {
+        let judged = nature.judged();
         return super::print_json(&json!({
-            "module": module, "token": token, "software": token.is_software(),
+            "module": module, "token": token, "env": env,
+            "software": judged.software, "judged_by": judged.judged_by, "hardware_reason": judged.hardware_reason,
             "data_key_attributes": attributes,
             "token_object": {"works": in_token.is_none(), "why": in_token}, "paths": report.paths, "data_keys": report.made,
             "escrow": {"works": escrow.is_none(), "why": escrow, "data_keys": report.escrow},
@@ -109,8 +135,11 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         token.model,
         token.firmware
     ))?;
-    if token.is_software() {
-        super::print("          a software HSM: key bytes are in a computer's memory\n")?;
+    super::print(&screens::fold(&nature.told(), "          "))?;
+    if !env.is_empty() {
+        super::print(&format!(
+            "env       {env:?}: set here, and read by the module: [hsm] env in a plan names them\n"
+        ))?;
     }
     super::print("data key  AES-256 with every attribute as asked, check values computed\n")?;
     super::print(&match in_token {
@@ -154,7 +183,12 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
         (None, None) => recorded_place(record, place)?,
         _ => place,
     };
-    let (module, hsm, _watch) = place.open()?;
+    let Opened {
+        module,
+        hsm,
+        nature: _,
+        _watch,
+    } = place.open()?;
     let unnamed = hsm.unnamed()?;
     let mut left = Vec::new();
     // each is looked for, so one that is gone is not told

@@ -289,7 +289,7 @@ fn render(
     );
     line(&format!(
         "env    = {:?}   # what the module sees of the environment, and nothing else",
-        sandbox::module_variables()
+        sandbox::module_variables(wish.module.as_deref())
     ));
     if known.is_empty() {
         text += &data_key(&label, Spec::AES_256);

@@ -1,6 +1,7 @@
 //! Escrow as the tests see it: share files, packages, and other programs that open them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -65,10 +66,16 @@ pub fn shares(directory: &Path) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
+/// A directory that nobody else can enter: shares lie in no other.
+pub fn make_closed(directory: &Path) {
+    fs::create_dir(directory).unwrap();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
 /// Lays these shares into a fresh directory, one file each.
 pub fn lay(directory: &Path, shares: &[&str]) {
     let _ = fs::remove_dir_all(directory);
-    fs::create_dir(directory).unwrap();
+    make_closed(directory);
     for (at, words) in shares.iter().enumerate() {
         let path = directory.join(format!("{:02}-brought.txt", at + 1));
         fs::write(path, format!("from paper\n{words}\n")).unwrap();

@@ -19,6 +19,9 @@ pub struct Remote {
     seen: Arc<Mutex<Seen>>,
 }
 
+/// What is done of a call: its name and number.
+pub type Meanwhile = Box<dyn FnMut(&str) + Send>;
+
 /// What is seen.
 #[derive(Default)]
 pub struct Seen {
@@ -26,6 +29,8 @@ pub struct Seen {
     pub looks: Option<Looks>,
     /// Calls wait until it is known whether their process is looked at.
     decided: bool,
+    /// What somebody else does at the same HSM, told before the answer of a call goes back.
+    pub meanwhile: Option<Meanwhile>,
     /// Every call so far, by name.
     pub calls: Vec<String>,
     /// Every secret that a module was given: the values of created objects.
@@ -95,6 +100,9 @@ impl Remote {
             {
                 let mut seen = self.seen();
                 let name = seen.note(&question[4..]);
+                if let Some(meanwhile) = &mut seen.meanwhile {
+                    meanwhile(&name);
+                }
                 if let Some(looks) = &mut seen.looks {
                     looks.look(&name);
                 }

@@ -110,6 +110,11 @@ fn opening(
 /// How people reach and open the HSM stays; what was eased for one run only does not.
 fn machine_and_hsm(wish: &PlanWish, old: &Plan) -> Result<String> {
     let (module, token, env) = hsm(wish, old)?;
+    let is_same = wish.module.is_none() && token == old.hsm.token;
+    let hardware = old.hsm.hardware.as_deref().filter(|_| is_same);
+    let hardware = hardware.map_or(String::new(), |reason| {
+        format!("hardware = {}   # is that so still?\n", quoted(reason))
+    });
     let network = match old.network {
         Network::Hsm => "hsm",
         Network::Forbidden | Network::Allowed => "forbidden",
@@ -120,7 +125,7 @@ fn machine_and_hsm(wish: &PlanWish, old: &Plan) -> Result<String> {
         PinSource::Prompt | PinSource::File(_) | PinSource::Descriptor(_) => "prompt",
     };
     Ok(format!(
-        "\n[machine]\nnetwork = \"{network}\"\n\n[hsm]\nmodule = {}\ntoken  = {}\npin    = \"{pin}\"\nenv    = {env:?}\n",
+        "\n[machine]\nnetwork = \"{network}\"\n\n[hsm]\nmodule = {}\ntoken  = {}\npin    = \"{pin}\"\nenv    = {env:?}\n{hardware}",
         quoted(&module.display().to_string()),
         quoted(&token.to_string()),
     ))
@@ -146,8 +151,8 @@ fn hsm(wish: &PlanWish, old: &Plan) -> Result<(PathBuf, TokenUri, Vec<String>)> 
     };
     let token = choose_token(module, wish.token.as_deref(), Some(&old.hsm.token))?;
     let mut env = old.hsm.env.clone();
-    let set = sandbox::module_variables().into_iter().map(str::to_owned);
-    env.extend(set.filter(|name| !old.hsm.env.contains(name)));
+    let set = sandbox::module_variables(Some(module));
+    env.extend(set.into_iter().filter(|name| !old.hsm.env.contains(name)));
     Ok((module.clone(), token, env))
 }
 

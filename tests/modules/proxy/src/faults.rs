@@ -2,6 +2,11 @@
 //! arguments of the PKCS#11 function that names it in the table, after the proxy.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::mem::ManuallyDrop;
+use std::net::UdpSocket;
+use std::os::fd::FromRawFd as _;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, PoisonError};
 
@@ -59,8 +64,50 @@ impl WrongPins {
 
 const LOCKED: u32 = 3;
 
+pub fn get_slot_info(proxy: &Proxy, slot: Slot, info: *mut CK_SLOT_INFO) -> CK_RV {
+    let rv = real!(proxy, C_GetSlotInfo(slot, info));
+    if proxy.rules.hardware_slot && rv == CKR_OK {
+        // SAFETY: the real module has just filled it in
+        unsafe { (*info).flags |= CKF_HW_SLOT };
+    }
+    rv
+}
+
+/// Past every buffer: what a module prints is not to mix with what it prints later.
+pub fn print(text: &str) {
+    // SAFETY: descriptor 1 is open in every process of the tests, and is not closed here
+    let mut out = unsafe { ManuallyDrop::new(File::from_raw_fd(1)) };
+    let _ = out.write_all(format!("{text}\n").as_bytes());
+}
+
+/// What a call answers that needs the internet and does not get it.
+pub fn dialled(proxy: &Proxy, function: usize) -> Option<CK_RV> {
+    let mut dials = proxy.rules.dials.iter();
+    let (_, rv) = dials.find(|(named, _)| *named == function)?;
+    UdpSocket::bind("127.0.0.1:0").is_err().then_some(*rv)
+}
+
+/// Blank-padded, as the standard says.
+fn padded<const N: usize>(text: &str) -> [CK_UTF8CHAR; N] {
+    let mut field = [b' '; N];
+    let bytes = text.as_bytes();
+    let len = bytes.len().min(N);
+    field[..len].copy_from_slice(&bytes[..len]);
+    field
+}
+
 pub fn get_token_info(proxy: &Proxy, slot: Slot, info: *mut CK_TOKEN_INFO) -> CK_RV {
     let rv = real!(proxy, C_GetTokenInfo(slot, info));
+    if rv == CKR_OK {
+        // SAFETY: the real module has just filled it in
+        let info = unsafe { &mut *info };
+        if let Some(text) = &proxy.rules.manufacturer {
+            info.manufacturerID = padded(text);
+        }
+        if let Some(text) = &proxy.rules.model {
+            info.model = padded(text);
+        }
+    }
     if let (Some(before), CKR_OK) = (proxy.rules.pin_flags, rv) {
         // SAFETY: the real module has just filled it in
         let info = unsafe { &mut *info };

@@ -37,6 +37,10 @@
 //! | `without:0xN` | mechanism N is not there: `CKR_MECHANISM_INVALID` from `C_SignInit`, `C_GenerateKey`, `C_GenerateKeyPair`, `C_WrapKey` |
 //! | `strict-token` | token objects with `CKA_DESTROYABLE` or `CKA_COPYABLE` answer `CKR_GENERAL_ERROR` |
 //! | `strict-unwrap` | `C_UnwrapKey` answers `CKR_ATTRIBUTE_READ_ONLY` to `CKA_EXTRACTABLE` = TRUE, which it makes the key anyhow, and drops `CKA_SENSITIVE`; `C_CopyObject` leaves `CKA_COPYABLE` as it is |
+//! | `manufacturer:TEXT`, `model:TEXT` | `C_GetTokenInfo` says so of the token |
+//! | `hardware-slot` | `C_GetSlotInfo` sets CKF_HW_SLOT |
+//! | `print:TEXT` | at every call TEXT and a line feed are written to descriptor 1, as a vendor's debug messages are |
+//! | `dials:C_Name:CKR_NAME` | every call of it makes an internet socket first, as a network HSM's driver does; where it gets none it answers that value |
 //! | `pin-flags` | wrong user PINs show in the token's flags; the third locks. `pin-flags:2`: two were wrong before this process began |
 //! | `try-escape:PATH` | `C_Initialize` and `C_Login` first try sockets, io_uring and foreign calls, and write to PATH what came of it and what is seen here (see `escape.rs`) |
 //! | `log:PATH` | one line a call is appended to PATH: `C_Name CKR_NAME` |
@@ -137,7 +141,7 @@ functions! {
     library C_GetInfo(info: *mut CK_INFO) via manners::get_info;
     library C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) via faults::get_function_list;
     library C_GetSlotList(present: CK_BBOOL, slots: *mut CK_SLOT_ID, count: Len);
-    library C_GetSlotInfo(slot: Slot, info: *mut CK_SLOT_INFO);
+    library C_GetSlotInfo(slot: Slot, info: *mut CK_SLOT_INFO) via faults::get_slot_info;
     token   C_GetTokenInfo(slot: Slot, info: *mut CK_TOKEN_INFO) via manners::get_token_info;
     token   C_GetMechanismList(slot: Slot, list: *mut CK_MECHANISM_TYPE, count: Len);
     token   C_GetMechanismInfo(slot: Slot, kind: CK_MECHANISM_TYPE, info: *mut CK_MECHANISM_INFO);
@@ -251,6 +255,9 @@ impl Proxy {
         let index = function as usize;
         let (name, reach) = FUNCTIONS[index];
         let number = self.calls[index].fetch_add(1, SeqCst) + 1;
+        if let Some(text) = &self.rules.print {
+            faults::print(text);
+        }
         if let Some(path) = &self.rules.try_escape {
             escape::at(name, path);
         }
@@ -277,7 +284,8 @@ impl Proxy {
             (true, Reach::token) => Some(CKR_TOKEN_NOT_PRESENT),
             _ => (self.rules.fail.iter())
                 .find(|fail| fail.function == index && fail.call.is_none_or(|n| n == number))
-                .map(|fail| fail.rv),
+                .map(|fail| fail.rv)
+                .or_else(|| faults::dialled(self, index)),
         };
         let rv = refusal.unwrap_or_else(forward);
         self.note(&format!("{name} {}", names::of_rv(rv)));

@@ -56,6 +56,15 @@ pub struct Rules {
     pub strict_unwrap: bool,
     /// `Some(n)`: the token counts wrong PINs, and n were wrong before.
     pub pin_flags: Option<u32>,
+    /// What the token says of its maker and its model.
+    pub manufacturer: Option<String>,
+    pub model: Option<String>,
+    /// CKF_HW_SLOT of every slot is set.
+    pub hardware_slot: bool,
+    /// Printed at every call.
+    pub print: Option<String>,
+    /// The calls that need the internet.
+    pub dials: Vec<(usize, CK_RV)>,
     /// Where it is written what a module gets that should get nothing.
     pub try_escape: Option<PathBuf>,
     pub log: Option<PathBuf>,
@@ -161,6 +170,14 @@ impl Rules {
             ("strict-unwrap", None) => self.strict_unwrap = true,
             ("pin-flags", None) => self.pin_flags = Some(0),
             ("pin-flags", Some(rest)) => self.pin_flags = Some(rest.parse().ok()?),
+            ("manufacturer", Some(text)) => self.manufacturer = Some(text.into()),
+            ("model", Some(text)) => self.model = Some(text.into()),
+            ("hardware-slot", None) => self.hardware_slot = true,
+            ("print", Some(text)) => self.print = Some(text.into()),
+            ("dials", Some(rest)) => {
+                let (name, rv) = rest.split_once(':')?;
+                self.dials.push((Api::named(name)?, names::rv(rv)?));
+            }
             ("try-escape", Some(path)) if !path.is_empty() => self.try_escape = Some(path.into()),
             ("log", Some(path)) if !path.is_empty() => self.log = Some(path.into()),
             _ => return None,
@@ -226,6 +243,7 @@ mod tests {
               wrap-length:-1;wrap-flip:4;pin-flags:2;log:/a:b/c;rsa-aes-key-wrap:sha1;private-as:longer:3;\
               try-escape:/d;length:C_WrapKey:7:-1;flip:C_Sign:8;twice:C_FindObjects:9;\
               other-key:C_UnwrapKey:10;slow:C_Login:13:40;weaken-at:C_GenerateKey:11:CKA_WRAP=true;lie-at:C_GetAttributeValue:12;\
+              hardware-slot;manufacturer:A B;model:C;print:D:e;dials:C_Initialize:CKR_DEVICE_REMOVED;\
               silent-slot:1:CKR_DEVICE_ERROR;without:0x40;cant-lock;zero-padded;odd-clock;binary-serial;odd-query;\
               strict-token;strict-unwrap",
         )
@@ -250,6 +268,12 @@ mod tests {
         assert_eq!(rules.private_as, Some(PrivateAs::Longer(3)));
         assert_eq!(rules.try_escape.as_deref(), Some("/d".as_ref()));
         assert_eq!(rules.log.as_deref(), Some("/a:b/c".as_ref()));
+        assert_eq!(rules.manufacturer.as_deref(), Some("A B"));
+        assert_eq!(
+            (rules.model.as_deref(), rules.print.as_deref()),
+            (Some("C"), Some("D:e"))
+        );
+        assert!(rules.hardware_slot && rules.dials.len() == 1);
         assert_eq!((rules.slow[0].0.call, rules.slow[0].1), (13, 40));
         assert_eq!((rules.length[0].0.call, rules.length[0].1), (7, -1));
         assert_eq!((rules.flip[0].call, rules.twice[0].call), (8, 9));
@@ -290,6 +314,8 @@ mod tests {
             "length:C_WrapKey:1",
             "slow:C_Login:1",
             "flip:C_Sign",
+            "hardware-slot:yes",
+            "dials:C_Login",
             "twice:C_FindObjects:0",
             "other-key:4",
             "weaken-at:CKA_WRAP=true",

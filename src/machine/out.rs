@@ -1,0 +1,39 @@
+//! Standard output is byok's: programs read it, and people take the head digest from it. The HSM's module is
+//! somebody else's code in this process and may print; what it writes to descriptor 1 goes to standard error.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::OnceLock;
+
+/// Standard output as this process was given it, from the moment on that descriptor 1 is no longer that.
+static OWN: OnceLock<File> = OnceLock::new();
+
+/// From now on descriptor 1 is standard error, and byok alone knows the number of standard output. It is above `pin`,
+/// the descriptor that a PIN is to be read from: one that is not open must not become this one.
+pub(super) fn keep(pin: Option<i32>) -> io::Result<()> {
+    let out = rustix::stdio::stdout();
+    let above = pin.map_or(3, |pin| pin.saturating_add(1));
+    let own = rustix::io::fcntl_dupfd_cloexec(out, above)
+        .or_else(|_| rustix::io::fcntl_dupfd_cloexec(out, 3))?; // none is open as high as that
+    io::stdout().flush()?;
+    rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
+    OWN.set(File::from(own))
+        .map_err(|_| io::Error::other("it was kept before"))
+}
+
+/// Writes to standard output.
+///
+/// # Errors
+/// As the system says; a reader that went away is one.
+pub fn write(bytes: &[u8]) -> io::Result<()> {
+    match OWN.get() {
+        Some(mut own) => own.write_all(bytes),
+        None => io::stdout().write_all(bytes),
+    }
+}
+
+/// Standard output, to be asked what it is.
+pub fn descriptor() -> BorrowedFd<'static> {
+    OWN.get().map_or_else(rustix::stdio::stdout, File::as_fd)
+}
