@@ -559,9 +559,6 @@ fn shares_that_were_shown_and_typed_back_are_nowhere_once_the_escrow_is_proved()
     room.plan.pin = "prompt".into();
     room.plan.more = table(2, 2, "screen");
     let mut pty = start(&room, &remote);
-    for name in ["Ada", "Bob"] {
-        pty.answer("who is here? Name, or absent: ", name);
-    }
     pty.answer("(nothing is shown while you type): ", PIN);
     let mut dealt = Vec::new();
     for custodian in ["Security", "Audit"] {
