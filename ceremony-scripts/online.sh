@@ -14,6 +14,9 @@ set -u
 case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 
 tab=$'\t'
+# The digest over all parameter files, with stock tools and in the folder of SHA256SUMS.
+slip_command='sha256sum -c SHA256SUMS &&
+      sha256sum < SHA256SUMS | cut -c 1-64 | fold -w 8 | cat -n'
 # What `byok` takes the fingerprint of HMAC material over; GenerateMac over it must give the same.
 fingerprint_text='byok-ceremony material fingerprint v1'
 year_days=365
@@ -106,7 +109,7 @@ and each reimport anew; an older set for the same key is best forgotten.
   --algorithm      RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1 for SYMMETRIC_DEFAULT and HMAC;
                    RSA_AES_KEY_WRAP_SHA_256 or RSA_AES_KEY_WRAP_SHA_1 for RSA; any of them for ECC
   --size           RSA_2048, RSA_3072 or RSA_4096
-  --out DIRECTORY  made where it is missing; nothing else may lie there
+  --out DIRECTORY  made where it is missing. Besides parameters it holds SHA256SUMS and slip.txt
 
 Example:
   bash online.sh parameters --name eu-west-1 --algorithm RSAES_OAEP_SHA_256 \
@@ -126,8 +129,10 @@ parameter files, 8 rows each. A second person, who trusts neither the carrier no
 it down or checks the print against this screen, signs it, and takes it into the room. There byok asks
 for rows of it. Needs no network.
 
-Looked at are parameter files as `parameters` writes them, the console's .zip, and a folder with the
-console's WrappingPublicKey.bin and ImportToken.bin. A file that changed since SHA256SUMS was written is exit 4.
+Taken is what byok takes in the room: parameter files as `parameters` writes them, the console's .zip
+(where there is unzip), and a folder with public key and import token as .bin or .b64. Answers of
+DescribeKey beside them are left out; anything else there is refused. A file that changed since
+SHA256SUMS was written is exit 4.
 
 Example:
   bash online.sh slip --out inputs
@@ -455,8 +460,19 @@ hex_of_text() {
                 }
                 hex = hex sprintf("%06x", value)
             }
+            if (pad && value % (pad == 1 ? 256 : 65536)) exit 1 # bits that mean nothing must be zero
             print substr(hex, 1, length(hex) - 2 * pad)
         }'
+}
+
+# hex_of_bytes: of any bytes on stdin. Slow, and needs no program.
+hex_of_bytes() {
+    local LC_ALL=C byte number
+    while IFS= read -r -d '' -n 1 byte; do
+        number=0
+        [ -z "$byte" ] || printf -v number %d "'$byte"
+        printf '%02x' $((number & 255))
+    done
 }
 
 # bytes_of HEX: the bytes, on stdout.
@@ -479,7 +495,7 @@ spki_size() {
         *) return 1 ;;
     esac
     case $key in
-        "$begins"*"$ends") printf '%s\n' "$size" ;;
+        "$begins"[89a-f]*[13579bdf]"$ends") printf '%s\n' "$size" ;;
         *) return 1 ;;
     esac
 }
@@ -488,46 +504,34 @@ spki_size() {
 
 # epoch_of TEXT: seconds since 1970 of what the AWS CLI writes: a number, or ISO 8601 with an offset.
 epoch_of() {
-    local text=$1 day days clock offset=0 year month minute
+    local LC_ALL=C text=$1 epoch offset=0
+    local form='^([12][0-9]{3}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|([+-])([01][0-9]|2[0-3]):?([0-5][0-9]))$'
     case $text in
-        '' | *[!0-9.TZ:+-]*) return 1 ;;
-        *T*) ;;
-        [0-9]*) text=${text%%.*}
-            case $text in *[!0-9]* | ????????????*) return 1 ;; esac
-            printf '%s\n' "$text"
+        *[!0-9.]* | '' | .* | *.*.*) ;;
+        *) text=${text%%.*}
+            [ "${#text}" -le 12 ] || return 1
+            printf '%s\n' $((10#$text))
             return 0 ;;
-        *) return 1 ;;
     esac
-    day=${text%%T*} clock=${text#*T}
-    case $clock in
-        *Z) clock=${clock%Z} ;;
-        *+*) offset=$(minutes_of "${clock##*+}") || return 1
-            clock=${clock%%+*} ;;
-        *-*) offset=$(minutes_of "${clock##*-}") || return 1
-            offset=$((-offset)) clock=${clock%%-*} ;;
-        *) return 1 ;;
-    esac
-    clock=${clock%%.*}
-    case $day/$clock in
-        [0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]/[0-9][0-9]:[0-9][0-9]:[0-9][0-9]) ;;
-        *) return 1 ;;
-    esac
-    year=$((10#${day%%-*})) month=${day#*-} minute=${clock#*:}
+    [[ $text =~ $form ]] || return 1
+    set -- "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[5]}" "${BASH_REMATCH[6]}" "${BASH_REMATCH[7]}"
+    epoch=$(seconds_of "$1" "$2")
+    # No 31st of February, no 25th hour.
+    [ "$(utc_of "$epoch")" = "$1T${2}Z" ] || return 1
+    [ -z "$3" ] || offset=$((10#$4 * 3600 + 10#$5 * 60))
+    [ "$3" != - ] || offset=$((-offset))
+    printf '%s\n' $((epoch - offset))
+}
+
+# seconds_of DAY CLOCK: since 1970, as if it were UTC.
+seconds_of() {
+    local year=$((10#${1%%-*})) month=${1#*-} minute=${2#*:} days
     month=$((10#${month%%-*})) minute=$((10#${minute%%:*}))
     # The year begins in March here, so that the leap day is its last.
     [ "$month" -gt 2 ] || year=$((year - 1))
-    days=$(((153 * ((month + 9) % 12) + 2) / 5 + 10#${day##*-} - 1))
+    days=$(((153 * ((month + 9) % 12) + 2) / 5 + 10#${1##*-} - 1))
     days=$((days + year * 365 + year / 4 - year / 100 + year / 400 - 719468))
-    printf '%s\n' $((days * 86400 + 10#${clock%%:*} * 3600 + (minute - offset) * 60 + 10#${clock##*:}))
-}
-
-# minutes_of OFFSET: of 02:00 or 0200
-minutes_of() {
-    case $1 in
-        [0-9][0-9]:[0-9][0-9]) printf '%s\n' $((10#${1%%:*} * 60 + 10#${1##*:})) ;;
-        [0-9][0-9][0-9][0-9]) printf '%s\n' $((10#${1%??} * 60 + 10#${1#??})) ;;
-        *) return 1 ;;
-    esac
+    printf '%s\n' $((days * 86400 + 10#${2%%:*} * 3600 + minute * 60 + 10#${2##*:}))
 }
 
 # utc_of EPOCH: 2026-11-23T09:41:00Z
@@ -1506,7 +1510,7 @@ check_name() {
 }
 
 verb_parameters() {
-    local file valid_to spki found
+    local file valid_to
     takes name key algorithm size out
     need name
     check_name "$name"
@@ -1546,60 +1550,400 @@ verb_parameters() {
 # judge_parameters: what came back is what was asked.
 judge_parameters() {
     local answered
-    answered=$(json_value KeyId <"$scratch/out")
-    [ "$answered" = "$key_arn" ] || refuse 4 "KMS answered for another key" "asked    $key_arn" "answered $answered"
-    spki=$(json_value PublicKey <"$scratch/out" | hex_of_text) || refuse 4 \
-        "the public key that came back is not padded base64"
-    found=$(spki_size "$spki") || refuse 4 "the public key that came back is no RSA key with the exponent 65537"
-    [ "$found" = "$size" ] || refuse 4 "the public key that came back is $found, not $size"
-    json_value ImportToken <"$scratch/out" | hex_of_text >/dev/null || refuse 4 \
-        "the import token that came back is not padded base64"
-    valid_to=$(epoch_of "$(json_value ParametersValidTo <"$scratch/out")") || refuse 4 \
-        "ParametersValidTo is no time: $(json_value ParametersValidTo <"$scratch/out")"
+    came_back=4
+    read_members "$scratch/out" "what came back"
+    answered=$(member KeyId)
+    [ "${answered#string"$tab"}" = "$key_arn" ] || refuse 4 "KMS answered for another key" "asked    $key_arn" \
+        "answered ${answered#*"$tab"}"
+    judge_members "what came back"
+    [ "$read_size" = "$size" ] || refuse 4 "the public key that came back is $read_size, not $size"
+    valid_to=$read_ends
+    [ -n "$valid_to" ] || refuse 4 "ParametersValidTo is no time"
     [ "$valid_to" -gt "$(date +%s)" ] || refuse 4 "these parameters ended $(shown_time "$valid_to")" \
         "is the clock of this computer right?"
 }
 
-# parameter_files: their names below `out`, sorted as byok sorts them.
-parameter_files() {
-    local path name
-    for path in "$out"/*; do
-        name=${path##*/}
-        case $name in
-            '*' | SHA256SUMS | slip.txt) continue ;;
-            *[!A-Za-z0-9._-]* | -*) refuse 2 "$path: give it a name of letters, digits, - . and _" ;;
-        esac
-        if [ -d "$path" ]; then
-            if [ ! -f "$path/ImportToken.bin" ] || [ ! -f "$path/WrappingPublicKey.bin" ]; then
-                refuse 2 "$path holds no WrappingPublicKey.bin and ImportToken.bin: is it what the console gave?"
-            fi
-            printf '%s\n' "$name/ImportToken.bin" "$name/WrappingPublicKey.bin"
-            continue
-        fi
-        case $name in
-            *.zip) ;;
-            *) [ -n "$(json_value ImportToken <"$path")" ] || refuse 2 \
-                "$path holds no import parameters, and nothing else may lie in $out"
-                one_meaning "$path" ;;
-        esac
-        printf '%s\n' "$name"
-    done >"$scratch/names"
-    LC_ALL=C sort "$scratch/names"
+# ---- import parameters: what byok takes in the room is taken here, and nothing else. The tests hold the two together ----
+
+# No file of import parameters comes near this.
+longest_file=65536
+
+# unfit CODE TEXT...: refuses a file with byok's exit code; what comes from KMS itself always with 4.
+unfit() {
+    local code=$1
+    shift
+    refuse "${came_back:-$code}" "$@"
 }
 
-# one_meaning FILE: two readers of these parameters see the same values: no member of theirs stands there twice, not
-# even inside another, or is written with escapes. No answer of KMS has any of that.
-one_meaning() {
-    local name text
-    text=$(LC_ALL=C tr -d '\000\r\n' <"$1")
-    case $text in
-        *\\*) refuse 4 "$1 holds a backslash, which import parameters never do" "find out who changed it, and download it again" ;;
+# small_file FILE NAME: a regular file that can be read and is not long.
+small_file() {
+    if [ ! -f "$1" ] || [ ! -r "$1" ]; then unfit 2 "$2 is no file that can be read"; fi
+    [ "$(wc -c <"$1" | tr -d ' ')" -le "$longest_file" ] || unfit 2 "$2 is larger than 64 KiB: is it the right file?"
+}
+
+# text_of FILE: as UTF-8 into scratch/text: from UTF-8, or from UTF-16 with its mark, which PowerShell writes. Fails for
+# what is no text; a zero byte is none.
+text_of() {
+    local LC_ALL=C from=UTF-8
+    case $(head -c 2 "$1" | LC_ALL=C tr '\000' x) in
+        $'\xff\xfe') from=UTF-16LE ;;
+        $'\xfe\xff') from=UTF-16BE ;;
     esac
-    for name in KeyId PublicKey ImportToken ParametersValidTo WrappingAlgorithm WrappingKeySpec; do
-        [ "$(printf '%s' "$text" | LC_ALL=C awk -v name="$name" \
-            '{ count += gsub("\"" name "\"[ \t]*:", "") } END { print count + 0 }')" -lt 2 ] ||
-            refuse 4 "$1 has $name twice: it could mean two things" "find out who changed it, and download it again"
-    done
+    iconv -f "$from" -t UTF-8 <"$1" >"$scratch/utf8" 2>/dev/null || return 1
+    LC_ALL=C sed $'1s/^\xef\xbb\xbf//' "$scratch/utf8" >"$scratch/text"
+    [ "$(LC_ALL=C tr -d '\000' <"$scratch/text" | wc -c)" -eq "$(wc -c <"$scratch/text")" ]
+}
+
+# read_members FILE NAME: the JSON object in the file, read strictly: a line in scratch/members for each member of import
+# parameters: its name, kind, and value, between tabs. In values a tab stands for white space that was escaped.
+read_members() {
+    small_file "$1" "$2"
+    text_of "$1" || unfit 2 "$2 is no text, so no JSON"
+    LC_ALL=C awk '
+        function bad(what) { print "!" what; exit 1 }
+        function eat(count) { text = substr(text, count + 1) }
+        function blanks() { sub(/^[ \t\r\n]+/, "", text) }
+        function opened(c) {
+            if (++depth > 127) bad("is too deep")
+            open[depth] = c
+            object[depth] = ++objects
+            eat(1)
+            state = c == "{" ? "first name" : "first value"
+        }
+        function closed() { depth--; eat(1); state = "after" }
+        function told(kind, value) {
+            if (depth == 1 && name in known) print name "\t" kind "\t" value
+            state = "after"
+        }
+        function code_of(hex,   at, sum) {
+            if (hex !~ /^[0-9a-fA-F][0-9a-fA-F][0-9a-fA-F][0-9a-fA-F]$/) bad("has a broken escape")
+            for (at = 1; at <= 4; at++) sum = sum * 16 + index("0123456789abcdef", tolower(substr(hex, at, 1))) - 1
+            return sum
+        }
+        # What is not ASCII counts in no member that is read here: \001 stands for it.
+        function escaped(in_name,   c, code) {
+            c = substr(text, 2, 1)
+            eat(2)
+            if (c == "\"" || c == "\\" || c == "/") return c
+            if (c == "n" || c == "r" || c == "t") return "\t"
+            if (c == "b" || c == "f") return "\001"
+            if (c != "u") bad("has a broken escape")
+            code = code_of(substr(text, 1, 4))
+            eat(4)
+            if (code >= 55296 && code < 56320 && substr(text, 1, 2) == "\\u") {
+                code = code_of(substr(text, 3, 4))
+                eat(6)
+                if (code < 56320 || code > 57343) bad("has a broken escape")
+            } else if (code >= 55296 && code < 57344) bad("has a broken escape")
+            if (code == 9 || code == 10 || code == 13) return "\t"
+            if (code >= 32 && code < 128) return sprintf("%c", code)
+            if (in_name) bad("has a name in escapes, which is not read here: download the parameters again")
+            return "\001"
+        }
+        function string(in_name,   value, part) {
+            eat(1)
+            for (;;) {
+                match(text, /^[^"\\]*/)
+                part = substr(text, 1, RLENGTH)
+                if (part ~ /[\001-\037]/) bad("has a control character in a string")
+                value = value part
+                eat(RLENGTH)
+                if (text == "") bad("is cut short")
+                if (substr(text, 1, 1) == "\"") break
+                value = value escaped(in_name)
+            }
+            eat(1)
+            return value
+        }
+        function number(   value) {
+            value = substr(text, 1, RLENGTH) + 0
+            if (value > 1.797e308 || value < -1.797e308) bad("has a number out of range")
+            eat(RLENGTH)
+            # what a time can be: to the year 9999
+            return value > 253402207200 || value < -377705023201 ? "-" : sprintf("%.0f", int(value))
+        }
+        function member() {
+            if (substr(text, 1, 1) != "\"") bad("is not JSON")
+            name = string(1)
+            if ((object[depth], name) in seen) bad("has " (name in known ? name : "a member") " twice: it could mean two things")
+            seen[object[depth], name] = 1
+            if (depth > 1 && name in parameter) inside = name
+            blanks()
+            if (substr(text, 1, 1) != ":") bad("is not JSON")
+            eat(1)
+            state = "value"
+        }
+        function value(c) {
+            if (depth == 0 && c != "{") bad("holds no JSON object: keep the whole answer, with --output json")
+            if (c == "{" || c == "[") { told(c == "{" ? "object" : "array"); opened(c) }
+            else if (c == "\"") told("string", string(0))
+            else if (match(text, /^(true|false|null)/)) { part = substr(text, 1, RLENGTH); eat(RLENGTH); told(part) }
+            else if (match(text, /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/)) told("number", number())
+            else bad(text == "" ? "is cut short" : "is not JSON")
+        }
+        { text = text $0 "\n" }
+        END {
+            many = split("KeyId PublicKey ImportToken ParametersValidTo WrappingAlgorithm WrappingKeySpec", names, " ")
+            for (at = 1; at <= many; at++) parameter[names[at]] = known[names[at]] = 1
+            known["KeyMetadata"] = known["Error"] = known["error"] = known["__type"] = 1
+            state = "value"
+            for (;;) {
+                blanks()
+                c = substr(text, 1, 1)
+                if (state == "after" && depth == 0) break
+                else if (state == "after" && c == ",") { eat(1); state = open[depth] == "{" ? "name" : "value" }
+                else if (state ~ /^(after|first)/ && c == (open[depth] == "{" ? "}" : "]")) closed()
+                else if (state == "after") bad(text == "" ? "is cut short" : "is not JSON")
+                else if (state ~ /name/) member()
+                else value(c)
+            }
+            if (text != "") bad("is not JSON: there is more after the object")
+            if (inside != "") print "inside\t" inside
+        }' "$scratch/text" >"$scratch/members" ||
+        unfit 2 "$2 $(LC_ALL=C sed -n 's/^!//p' "$scratch/members")" "find out what changed it, and download it again"
+}
+
+# member NAME: its kind and value, with a tab between; nothing where it is null or not there.
+member() { LC_ALL=C sed -n "s/^$1$tab//p" "$scratch/members" | LC_ALL=C sed '/^null/d'; }
+
+# string_member NAME FILE: into `value`; empty where it is not there, a blank where it is there and empty.
+string_member() {
+    value=$(member "$1")
+    case $value in
+        "string$tab"*) value=${value#*"$tab"} value=${value:- } ;;
+        '') ;;
+        *) unfit 2 "$2: its $1 is no string" ;;
+    esac
+}
+
+# judge_members NAME: what read_members read are import parameters; into read_arn, read_spki, read_size, read_algorithm, read_ends.
+judge_members() {
+    local token
+    read_ends=
+    [ -z "$(member Error; member error; member __type)" ] || unfit 2 "$1 is an error message of AWS"
+    if [ -n "$(member inside)" ]; then
+        unfit 2 "$1 has $(member inside) inside another member: it could mean two things" \
+            "no KMS answer has that: find out who changed it, and download it again"
+    fi
+    string_member KeyId "$1"
+    read_arn=$value
+    is_key_arn "$read_arn" || unfit 2 "$1: its KeyId is no ARN of a KMS key: ${read_arn:-it has none}" \
+        "give --key the ARN, and download the parameters again"
+    string_member PublicKey "$1"
+    read_spki=$(hex_of_base64 "$value") || unfit 2 "$1: its PublicKey is not padded base64"
+    string_member ImportToken "$1"
+    token=$(hex_of_base64 "$value") || unfit 2 "$1: its ImportToken is not padded base64, or too long"
+    judge_pair "$1" "$token"
+    value=$(member ParametersValidTo)
+    case $value in
+        '') ;;
+        "number$tab-"*[0-9]) read_ends=${value#*"$tab"} ;;
+        "number$tab"* | "string$tab"*T* | "string$tab"*' '*) read_ends=$(epoch_of "${value#*"$tab"}") ||
+            unfit 2 "$1: its ParametersValidTo is no time: ${value#*"$tab"}" ;;
+        *) unfit 2 "$1: its ParametersValidTo is no time: ${value#*"$tab"}" ;;
+    esac
+    string_member WrappingAlgorithm "$1"
+    read_algorithm=$value
+    case $value in
+        '' | RSAES_OAEP_SHA_1 | RSAES_OAEP_SHA_256 | RSA_AES_KEY_WRAP_SHA_1 | RSA_AES_KEY_WRAP_SHA_256) ;;
+        *) unfit 2 "$1: its WrappingAlgorithm is $value, which KMS or byok does not take" ;;
+    esac
+    string_member WrappingKeySpec "$1"
+    case $value in
+        '' | "$read_size") ;;
+        *) unfit 4 "$1: its WrappingKeySpec says $value, but the public key is $read_size" "find out who changed it, and download it again" ;;
+    esac
+}
+
+# is_key_arn TEXT: the ARN of one KMS key in its one spelling.
+is_key_arn() {
+    local LC_ALL=C hex='[0-9a-f]'
+    local form="^arn:(aws(-[a-z]+)*):kms:([a-z]+(-[a-z]+)+-[0-9]+):[0-9]{12}:key/(mrk-$hex{32}|$hex{8}(-$hex{4}){3}-$hex{12})$"
+    [[ $1 =~ $form ]] || return 1
+    case ${BASH_REMATCH[1]}/${BASH_REMATCH[3]} in
+        aws-cn/cn-*) ;;
+        aws-cn/* | */cn-*) return 1 ;;
+    esac
+}
+
+# hex_of_base64 TEXT: standard, padded, in lines or not, in certutil's armour or not; never the word None.
+hex_of_base64() {
+    local text=$1
+    text=${text#"${text%%[!"$tab" ]*}"}
+    text=${text%"${text##*[!"$tab" ]}"}
+    case $text in
+        -----BEGIN\ CERTIFICATE-----*-----END\ CERTIFICATE-----)
+            text=${text#-----BEGIN CERTIFICATE-----} text=${text%-----END CERTIFICATE-----} ;;
+    esac
+    case $text in None | null | undefined | NULL | none | Null) return 1 ;; esac
+    text=$(printf '%s' "$text" | LC_ALL=C tr -d ' \t\r\n')
+    [ "${#text}" -le 8192 ] && printf '%s\n' "$text" | hex_of_text
+}
+
+# hex_of_content FILE NAME: of a file that holds bytes as they are, or as base64: content decides.
+hex_of_content() {
+    local hex
+    [ ! -L "$1" ] || unfit 2 "$2 is a symbolic link: copy the file itself to this place"
+    small_file "$1" "$2"
+    if text_of "$1"; then
+        if hex=$(hex_of_base64 "$(LC_ALL=C tr '\r\n' ' ' <"$scratch/text")"); then
+            printf '%s\n' "$hex"
+            return 0
+        fi
+        case $2 in *.b64) unfit 2 "$2 is not padded base64" ;; esac
+    fi
+    [ "$(wc -c <"$1" | tr -d ' ')" -le 6144 ] || unfit 2 "$2 has more than the 6144 bytes that KMS gives"
+    hex_of_bytes <"$1"
+}
+
+# judge_pair NAME TOKEN: the public key read_spki, whose size goes into read_size, and the import token, both in hex.
+judge_pair() {
+    local what
+    if spki_size "$2" >/dev/null; then
+        unfit 2 "$1: the import token is a public key: key and token are swapped, or one stands twice"
+    fi
+    if ! read_size=$(spki_size "$read_spki"); then
+        case $read_spki in
+            30*300d06092a864886f70d0101010500038[12]*) is_der "$read_spki" && unfit 4 \
+                "$1: its public key is no RSA key with the exponent 65537 that KMS gives" "find out where it comes from" ;;
+        esac
+        unfit 2 "$1: its public key is no RSA key with the exponent 65537, as KMS gives it"
+    fi
+    case $2 in *"$read_spki"*) unfit 2 "$1: the import token holds the public key" ;; esac
+    what=$(not_a_token "$2") && return 0
+    unfit 2 "$1: the import token $what: AWS did not give that" "download the parameters again, with --output json"
+}
+
+# is_der HEX: one SEQUENCE that fills the bytes.
+is_der() {
+    case $1 in
+        3081??*) [ $((16#${1:4:2})) -eq $((${#1} / 2 - 3)) ] ;;
+        3082????*) [ $((16#${1:4:4})) -eq $((${#1} / 2 - 4)) ] ;;
+        *) return 1 ;;
+    esac
+}
+
+# not_a_token HEX: says what it is, and fails, where AWS cannot have given it as an import token.
+not_a_token() {
+    if is_der "$1"; then say "is a key or a certificate"; return 1; fi
+    if bytes_of "$1" | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1; then
+        say "is text: None, an error message, or base64 once more"
+        return 1
+    fi
+    case $1 in 504b0304*) say "is a zip"; return 1 ;; esac
+    printf '%s\n' "$1" | LC_ALL=C awk '
+        function is(what) { print what; exit 1 }
+        {
+            size = length($0) / 2
+            for (at = 0; at < size; at++) {
+                byte = substr($0, 2 * at + 1, 2)
+                if (byte == "00") zeros++
+                if (byte ~ /^(09|0a|0d|[2-6].|7[0-9a-e])$/) letters++
+                if (!(byte in seen)) different++
+                seen[byte] = 1
+            }
+            if (zeros > int(size / 8)) is("is UTF-16 text, or mostly zero bytes")
+            if (letters >= size - int(size / 8)) is("is text: None, an error message, or base64 once more")
+            if (size < 32) is("has " size " bytes: no KMS gives so few")
+            if (size > 6144) is("has " size " bytes: KMS gives at most 6144")
+            if (different < 16) is("is the same few bytes over and over")
+        }'
+}
+
+is_key_name() {
+    case $1 in
+        WrappingPublicKey.bin | WrappingPublicKey.b64 | PublicKey.bin | PublicKey.b64 | pkey.bin | pkey.b64 | wrappingKey_*) ;;
+        *) return 1 ;;
+    esac
+}
+
+is_token_name() {
+    case $1 in
+        ImportToken.bin | ImportToken.b64 | token.bin | token.b64 | importToken_*) ;;
+        *) return 1 ;;
+    esac
+}
+
+# pick KIND NAME: the one file of this kind among scratch/entries, into `picked`; the same in base64 beside it into `twin`.
+pick() {
+    local entry
+    picked='' twin=''
+    while IFS= read -r entry; do
+        "is_$1_name" "$entry" || continue
+        if [ -z "$picked" ]; then
+            picked=$entry
+        elif [ -z "$twin" ] && [ "$entry" = "${picked%.b64}.bin" ]; then
+            twin=$picked picked=$entry
+        else
+            unfit 2 "$2 holds more than one ${1/token/import token}: keep one download there"
+        fi
+    done <"$scratch/entries"
+    [ -n "$picked" ] || unfit 2 "$2 holds no ${1/token/import token}" \
+        "public key and import token are called WrappingPublicKey.bin and ImportToken.bin, or as byok's README says"
+}
+
+# judge_entries NAME FOLDER: the pair among scratch/entries, which lie in FOLDER; into picked_key, picked_token, read_spki, read_size.
+judge_entries() {
+    local token key_twin token_twin hex
+    pick key "$1"
+    picked_key=$picked key_twin=$twin
+    pick token "$1"
+    picked_token=$picked token_twin=$twin
+    case $picked_key/$picked_token in
+        wrappingKey_*/importToken_*)
+            hex=${picked_key#wrappingKey_} token=${picked_token#importToken_}
+            [ "${hex%%_*}" = "${token%%_*}" ] || unfit 4 "$1: $picked_key and $picked_token belong to two KMS keys" ;;
+    esac
+    read_spki=$(hex_of_content "$2/$picked_key" "$1/$picked_key") || exit $?
+    token=$(hex_of_content "$2/$picked_token" "$1/$picked_token") || exit $?
+    if [ -z "$read_spki" ] || [ -z "$token" ]; then unfit 2 "$1 holds an empty file"; fi
+    if [ -n "$key_twin" ]; then
+        hex=$(hex_of_content "$2/$key_twin" "$1/$key_twin") || exit $?
+        [ "$hex" = "$read_spki" ] || unfit 2 "$1: $picked_key and $key_twin hold different bytes"
+    fi
+    if [ -n "$token_twin" ]; then
+        hex=$(hex_of_content "$2/$token_twin" "$1/$token_twin") || exit $?
+        [ "$hex" = "$token" ] || unfit 2 "$1: $picked_token and $token_twin hold different bytes"
+    fi
+    judge_pair "$1" "$token"
+}
+
+# list_folder FOLDER NAME: what lies in it, into scratch/entries, sorted.
+list_folder() {
+    local LC_ALL=C path
+    set -- "$1" "$2" "$1"/*
+    [ $# -le 250 ] || unfit 2 "$2 holds more than key and token: give them a folder of their own"
+    for path in "${@:3}"; do
+        case ${path##*/} in *[[:cntrl:]]*) continue ;; esac
+        printf '%s\n' "${path##*/}"
+    done >"$scratch/entries"
+}
+
+# unpack_zip FILE NAME: its files into scratch/zip, their names into scratch/entries.
+unpack_zip() {
+    local LC_ALL=C entry count=0 refused="$2 is no zip as the console gives it"
+    command -v unzip >/dev/null 2>&1 || unfit 2 "$2: there is no unzip here, so it cannot be judged" \
+        "unpack it into a folder of its own, $out/${2%.zip}, and move the zip away; the plan then names the folder"
+    small_file "$1" "$2"
+    rm -rf "$scratch/zip"
+    mkdir "$scratch/zip"
+    UNZIP='' ZIPINFO='' unzip -Z "$1" >"$scratch/list" 2>/dev/null || unfit 2 "$refused"
+    UNZIP='' ZIPINFO='' unzip -Z1 "$1" >"$scratch/paths" 2>/dev/null || unfit 2 "$refused"
+    [ -z "$(LC_ALL=C sed -n '/^l/p' "$scratch/list")" ] || unfit 2 "$refused: it holds a symbolic link"
+    while IFS= read -r entry; do
+        count=$((count + 1))
+        case /$entry in
+            *[!A-Za-z0-9._/\ -]* | //* | */../* | */..) unfit 2 "$refused: it holds an unsafe name" ;;
+        esac
+        [ "$count" -le 16 ] || unfit 2 "$refused: it holds more than 16 files"
+        case $entry in */) continue ;; esac
+        [ ! -e "$scratch/zip/${entry##*/}" ] || unfit 2 "$refused: two files have one name"
+        UNZIP='' unzip -P none -p "$1" "$entry" 2>/dev/null </dev/null | head -c $((longest_file + 1)) >"$scratch/zip/${entry##*/}"
+        case ${PIPESTATUS[0]} in 0 | 141) ;; *) unfit 2 "$refused" ;; esac
+        small_file "$scratch/zip/${entry##*/}" "$2/${entry##*/}"
+        printf '%s\n' "${entry##*/}"
+    done <"$scratch/paths" >"$scratch/unsorted"
+    LC_ALL=C sort "$scratch/unsorted" >"$scratch/entries"
 }
 
 # check_sums: what SHA256SUMS names is still what it was.
@@ -1617,64 +1961,88 @@ check_sums() {
 
 # make_slip: SHA256SUMS and slip.txt anew, and the slip on the screen.
 make_slip() {
-    local name names digest
+    local name digest
     check_sums
-    names=$(parameter_files) || exit $?
-    [ -n "$names" ] || refuse 2 "no import parameters lie in $out"
-    for name in $names; do # plain names only: see parameter_files
+    came_back=
+    : >"$scratch/names"
+    judge_all >"$scratch/keys" || exit $?
+    [ -s "$scratch/names" ] || refuse 2 "no import parameters lie in $out"
+    LC_ALL=C sort "$scratch/names" >"$scratch/sorted"
+    while IFS= read -r name; do
         digest=$(sha256_of "$out/$name") || exit $?
         printf '%s  %s\n' "$digest" "$name"
-    done >"$scratch/sums"
+    done <"$scratch/sorted" >"$scratch/sums"
     digest=$(sha256_of "$scratch/sums") || exit $?
-    print_slip "$names" "$digest" >"$scratch/slip"
+    print_slip "$digest" >"$scratch/slip"
     rewrite "$scratch/sums" "$out/SHA256SUMS"
     rewrite "$scratch/slip" "$out/slip.txt"
     cat "$out/slip.txt"
 }
 
-# print_slip NAMES DIGEST
+# judge_all: all parameter files below `out`: their names into scratch/names, their wrapping keys as the slip shows them to stdout.
+judge_all() {
+    local path name
+    for path in "$out"/*; do
+        name=${path##*/}
+        case $name in
+            '*' | SHA256SUMS | slip.txt) continue ;;
+            *[!A-Za-z0-9._-]* | -*) refuse 2 "$path: give it a name of letters, digits, - . and _" ;;
+        esac
+        if { is_key_name "$name" || is_token_name "$name"; } && [ ! -d "$path" ]; then
+            refuse 2 "$path: put public key and import token into a folder of their own in $out; the plan then names that folder"
+        fi
+        if [ -d "$path" ]; then
+            list_folder "$path" "$path"
+            judge_entries "$path" "$path"
+            printf '%s\n' "$name/$picked_key" "$name/$picked_token" >>"$scratch/names"
+            slip_of_key "$name/$picked_key" "$read_size"
+            continue
+        fi
+        if [ "$(LC_ALL=C head -c 2 "$path" 2>/dev/null | LC_ALL=C tr '\000' x)" = PK ]; then
+            unpack_zip "$path" "$path"
+            judge_entries "$path" "$scratch/zip"
+            slip_of_key "$name" "$read_size"
+        else
+            read_members "$path" "$path"
+            if [ -z "$(member ImportToken)" ]; then
+                [ -z "$(member KeyMetadata)" ] || continue # an answer of DescribeKey, for the plan
+                refuse 2 "$path holds no import parameters, and nothing else may lie in $out"
+            fi
+            judge_members "$path"
+            slip_of_key "$name" "$read_size, ${read_algorithm:-algorithm not told}" "$read_arn"
+        fi
+        printf '%s\n' "$name" >>"$scratch/names"
+    done
+}
+
+# slip_of_key NAME KIND [ARN]
+slip_of_key() {
+    say "" "WRAPPING KEY in $1: $2"
+    if [ -n "${3-}" ]; then
+        say "  $3"
+        if [ -n "$read_ends" ] && [ "$read_ends" -gt "$(date +%s)" ]; then
+            say "  import before $(shown_time "$read_ends")"
+        elif [ -n "$read_ends" ]; then
+            say "  PAST since $(shown_time "$read_ends"): KMS takes these no more"
+        fi
+    fi
+    digest_rows "$(bytes_of "$read_spki" | sha256_of -)"
+}
+
+# print_slip DIGEST
 print_slip() {
-    local name
     say "SLIP of the import parameters                     $(shown_time "$(date +%s)")" "" \
         "Two people compare each row with the screen of the computer that downloaded" \
         "the parameters. Then this paper goes into the room in the pocket of somebody" \
         "who does not carry the files. byok asks there for rows of it."
-    for name in $1; do
-        case $name in
-            */ImportToken.bin) ;;
-            */WrappingPublicKey.bin) slip_of_bytes "$name" ;;
-            *.zip) say "" "WRAPPING KEY in $name: unpack it to see its digest; it is in the digest below" ;;
-            *) slip_of_json "$name" ;;
-        esac
-    done
+    cat "$scratch/keys"
     say "" "ALL PARAMETER FILES (SHA-256 of SHA256SUMS):"
-    printf '%s\n' "$1" | LC_ALL=C sed 's/^/  /'
-    digest_rows "$2"
-    say "" "" "Downloaded by, and where   ________________________________________________" \
+    LC_ALL=C sed 's/^/  /' "$scratch/sorted"
+    digest_rows "$1"
+    say "" "The same rows without this script (on macOS: shasum -a 256):" \
+        "  (cd $(quoted "$out") && $slip_command)" \
+        "" "" "Downloaded by, and where   ________________________________________________" \
         "" "" "Compared by, date, time    ________________________________________________"
-}
-
-slip_of_json() {
-    local file=$out/$1 public spki ends algorithm
-    public=$(json_value PublicKey <"$file")
-    spki=$(printf '%s' "$public" | hex_of_text) || refuse 4 "$file: its public key is not padded base64"
-    spki_size "$spki" >/dev/null || refuse 4 "$file: its public key is no RSA key with the exponent 65537"
-    algorithm=$(json_value WrappingAlgorithm <"$file")
-    say "" "WRAPPING KEY in $1: $(spki_size "$spki"), ${algorithm:-algorithm not told}" "  $(json_value KeyId <"$file")"
-    ends=$(json_value ParametersValidTo <"$file")
-    if ends=$(epoch_of "$ends"); then
-        if [ "$ends" -gt "$(date +%s)" ]; then
-            say "  import before $(shown_time "$ends")"
-        else
-            say "  PAST since $(shown_time "$ends"): KMS takes these no more"
-        fi
-    fi
-    digest_rows "$(bytes_of "$spki" | sha256_of -)"
-}
-
-slip_of_bytes() {
-    say "" "WRAPPING KEY in $1"
-    digest_rows "$(sha256_of "$out/$1")"
 }
 
 verb_slip() {
@@ -2573,5 +2941,5 @@ verb='' operand='' given='' wants_help=no dry_run=no multi=no now=no yes=no alia
 profile='' region='' endpoint='' name='' spec='' use='' description='' alias='' policy='' key='' key_id=''
 algorithm='' size='' out='' out_folder='' fingerprint='' public_key='' to='' material='' days='' topic='' regions='' tags=''
 key_arn='' key_spec='' key_usage='' key_origin='' key_state='' key_model='' key_valid_to='' key_multi='' key_kind='' key_material='' key_deletion=''
-answer='' status=0 kept='' aliases='' target='' scratch=''
+answer='' status=0 came_back='' value='' picked='' twin='' picked_key='' picked_token='' read_arn='' read_spki='' read_size='' read_algorithm='' read_ends='' kept='' aliases='' target='' scratch=''
 main ${1+"$@"}

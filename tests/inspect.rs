@@ -16,7 +16,10 @@ fn inspect(room: &Room, path: &str) -> Value {
     assert!(output.status.success(), "{path}: {}", stderr(&output));
     let people = room.byok(&["inspect", path]).output().unwrap();
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(stdout(&people).contains(said["what"].as_str().unwrap()));
+    // What it is comes first.
+    let shown = stdout(&people);
+    let first = shown.lines().next().unwrap().strip_prefix("what ").unwrap();
+    assert_eq!(first.trim_start(), said["what"].as_str().unwrap());
     said
 }
 
@@ -237,5 +240,114 @@ fn what_is_nothing_of_a_ceremony_stays_unknown() {
         &room.byok(&["inspect", "/dev/null"]).output().unwrap(),
         2,
         &["not a regular file"],
+    );
+}
+
+/// One wrapped data key is as long as the other; a zip, a DER structure or UTF-16 is so only by chance.
+const BY_LENGTH: [usize; 9] = [256, 384, 512, 336, 1472, 2176, 2752, 2176 + 24, 2888];
+
+fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    use std::io::{Cursor, Write as _};
+    let mut writer = zip::write::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in entries {
+        writer.start_file(*name, stored).unwrap();
+        writer.write_all(content).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn what_has_a_structure_is_told_by_it_whatever_its_length() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let key = &room.kms.spki;
+    let token = &room.kms.token;
+    let tell = |name: &str, bytes: &[u8]| {
+        fs::write(room.path(name), bytes).unwrap();
+        room.byok(&["inspect", "--json", name]).output().unwrap()
+    };
+    let what = |name: &str, bytes: &[u8]| {
+        let output = tell(name, bytes);
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        said["what"].as_str().unwrap().to_owned()
+    };
+    for len in BY_LENGTH {
+        // Opaque bytes of this length are wrapped material; the name says where they are a token.
+        let opaque: Vec<u8> = token.iter().copied().cycle().take(len).collect();
+        assert_eq!(
+            what("a.bin", &opaque),
+            "wrapped key material, by its length"
+        );
+        assert_eq!(
+            what("WrappedKeyMaterial.bin", &opaque),
+            "wrapped key material, by its length"
+        );
+        for name in ["ImportToken.bin", "token.bin", "importToken_1_2"] {
+            assert_eq!(what(name, &opaque), "import token, by its name", "{len}");
+        }
+        // A zip of this length.
+        let pair = [
+            ("WrappingPublicKey.bin", &key[..]),
+            ("ImportToken.bin", &token[..]),
+        ];
+        let empty = zip_of(&[&pair[..], &[("README.txt", b"")]].concat()).len();
+        if let Some(more) = len.checked_sub(empty) {
+            let readme = vec![b'x'; more];
+            let zip = zip_of(&[&pair[..], &[("README.txt", &readme)]].concat());
+            assert_eq!(zip.len(), len);
+            assert_eq!(
+                what("a.zip", &zip),
+                "import parameters, the console's zip",
+                "{len}"
+            );
+            assert_eq!(
+                what("ImportToken.bin", &zip),
+                "import parameters, the console's zip"
+            );
+        }
+        // What is broken, or nothing of a ceremony, is not wrapped material either.
+        let mut broken = opaque.clone();
+        broken[..4].copy_from_slice(b"PK\x03\x04");
+        let mut compressed = opaque.clone();
+        compressed[..3].copy_from_slice(&[0x1f, 0x8b, 8]);
+        let mut der = opaque.clone();
+        let inner = u16::try_from(len - 4).unwrap().to_be_bytes();
+        der[..4].copy_from_slice(&[0x30, 0x82, inner[0], inner[1]]);
+        der[4] = 0x31;
+        let wide: Vec<u8> = std::iter::once(0xfeff_u16)
+            .chain("é".repeat(len / 2 - 1).encode_utf16())
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        for (name, bytes, why) in [
+            ("b.zip", &broken, "broken zip"),
+            ("b.gz", &compressed, "gunzip"),
+            ("b.der", &der, "DER"),
+            ("b.txt", &wide, "neither JSON nor a zip"),
+        ] {
+            assert_eq!(bytes.len(), len);
+            refused(&tell(name, bytes), 2, &[why]);
+        }
+    }
+    // The name does not decide where there is content to tell by.
+    let json = room.kms.parameters(ARN, 4_000_000_000);
+    assert_eq!(
+        what("parameters.toml", json.as_bytes()),
+        "import parameters, JSON"
+    );
+    let plan = fs::read(room.path("plan.toml")).unwrap();
+    assert_eq!(what("plan.txt", &plan), "plan");
+    let base64 = support::base64(key);
+    assert_eq!(
+        what("pkey.b64", base64.as_bytes()),
+        "public key (SubjectPublicKeyInfo)"
+    );
+    let base64 = support::base64(token);
+    assert_eq!(
+        what("token.b64", base64.as_bytes()),
+        "import token, by its name"
     );
 }

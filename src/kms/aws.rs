@@ -9,7 +9,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kms::KeyArn;
 use crate::words::{self, Digest};
 use crate::wrapping::WrappingAlgorithm;
@@ -22,9 +22,12 @@ mod directory;
 mod file;
 mod parts;
 pub(crate) mod text;
+mod token;
 
 pub(crate) use answer::time;
 pub use describe::{KeyMetadata, describe_key};
+pub(crate) use parts::is_token_name;
+pub(crate) use token::is_der;
 
 /// The longest import token of the AWS API, in bytes (GetParametersForImport).
 pub const MAX_TOKEN_LEN: usize = 6144;
@@ -56,7 +59,7 @@ pub struct ImportParameters {
     pub key_arn: Option<KeyArn>,
     /// The RSA public key to wrap under.
     pub wrapping_key: WrappingKey,
-    /// The import token that belongs to the wrapping key, 1 to [`MAX_TOKEN_LEN`] bytes, opaque.
+    /// The import token that belongs to the wrapping key: opaque, at most [`MAX_TOKEN_LEN`] bytes.
     pub import_token: Vec<u8>,
     /// Until when KMS accepts key and token; only the JSON form carries it.
     pub valid_to: Option<Timestamp>,
@@ -105,7 +108,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<ImportParameters> {
 }
 
 /// One digest over all parameter files: SHA-256 of the lines `<sha256 hex>  <name>\n`, sorted by name
-/// bytewise: what `LC_ALL=C sha256sum * | sha256sum` prints online.
+/// bytewise, which are the lines of the online side's `SHA256SUMS`.
 pub fn parameter_files_digest(files: &[ParameterFile]) -> Digest {
     let mut files: Vec<&ParameterFile> = files.iter().collect();
     files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
@@ -116,12 +119,26 @@ pub fn parameter_files_digest(files: &[ParameterFile]) -> Digest {
     words::sha256(lines.as_bytes())
 }
 
+/// What shows the rows of [`parameter_files_digest`] with stock tools on the online side: of exactly the
+/// files that `online.sh` wrote into SHA256SUMS, whatever else lies in the folder.
+pub fn slip_command(folder: &str) -> String {
+    format!(
+        "(cd {folder} && sha256sum -c SHA256SUMS &&\n      \
+         sha256sum < SHA256SUMS | cut -c 1-64 | fold -w 8 | cat -n)"
+    )
+}
+
 /// Parameters of a form that carries nothing but key and token.
 fn bare(form: Form, spki_der: &[u8], import_token: Vec<u8>) -> Result<ImportParameters> {
-    judge_token(&import_token)?;
+    if is_public_key(&import_token) {
+        // Swapped files: the token's fault says more than the key's.
+        token::judge(&import_token, spki_der)?;
+    }
+    let wrapping_key = WrappingKey::from_spki_der(spki_der)?;
+    token::judge(&import_token, spki_der)?;
     Ok(ImportParameters {
         key_arn: None,
-        wrapping_key: WrappingKey::from_spki_der(spki_der)?,
+        wrapping_key,
         import_token,
         valid_to: None,
         wrapping_algorithm: None,
@@ -131,18 +148,8 @@ fn bare(form: Form, spki_der: &[u8], import_token: Vec<u8>) -> Result<ImportPara
     })
 }
 
-fn judge_token(token: &[u8]) -> Result<()> {
-    let what = if token.is_empty() {
-        "the import token is empty".to_owned()
-    } else if token.len() > MAX_TOKEN_LEN {
-        let len = token.len();
-        format!("the import token has {len} bytes; KMS gives at most {MAX_TOKEN_LEN}")
-    } else if WrappingKey::from_spki_der(token).is_ok() {
-        "the import token is a public key: key and token are swapped or one stands twice".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(Error::usage(what).hint(text::DOWNLOAD))
+fn is_public_key(bytes: &[u8]) -> bool {
+    WrappingKey::from_spki_der(bytes).is_ok()
 }
 
 #[cfg(test)]

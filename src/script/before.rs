@@ -1,12 +1,15 @@
 //! Before the room: the calendar, the slip of the online side, the paper of the record before.
 
+use std::path::Path;
+
 use super::cover::signatures;
 use super::{Script, does};
 use crate::html::{
     Html, Sheet, code, commands, line, p, rows, rows_to_compare, rows_to_fill, short_line, tag,
     tasks,
 };
-use crate::plan::Kind;
+use crate::kms::aws;
+use crate::plan::{ImportPlan, Kind};
 use crate::previous::Previous;
 use crate::transcript::signature::parse_fingerprint;
 use crate::words;
@@ -225,13 +228,28 @@ pub(super) fn slip(script: &Script) -> Sheet {
                 stick nor its carrier. It goes into the room in that person's pocket. In step 5 byok asks \
                 for three of its rows."),
             tag("h2", "Digest over all parameter files"),
-            p(["In the folder inputs: ".into(), tag("pre", "LC_ALL=C sha256sum * | sha256sum | cut -c 1-64 | \
-                fold -w 8 | cat -n")]),
+            p("On the computer that downloaded them, where online.sh showed its slip. sha256sum says OK for each \
+                parameter file of this ceremony, and names no other:"),
+            tag("pre", aws::slip_command(&folder_of_parameters(script))),
             tag("div.two", [rows_to_fill(1..=4), rows_to_fill(5..=8)]),
             p([line("name"), line("signature"), short_line("time (UTC)")]),
         ])
         .with(p(single))
         .with_each(each)
+}
+
+/// The folder that the plan's parameters lie in; online they all lie in one.
+fn folder_of_parameters(script: &Script) -> String {
+    let folder = |(_, import): (_, &ImportPlan)| {
+        let name = import.parameters.parent()?.file_name()?;
+        Some(words::shell_path(Path::new(name)))
+    };
+    let mut folders: Vec<_> = script.plan.imports().map(folder).collect();
+    folders.dedup();
+    match folders.as_slice() {
+        [Some(one)] => one.clone(),
+        _ => "inputs".to_owned(),
+    }
 }
 
 /// The paper of the record that this ceremony builds on.

@@ -29,7 +29,9 @@ pub fn inspect(path: &Path, as_json: bool) -> Result<()> {
         return super::print_json(&facts);
     }
     let width = facts.keys().map(String::len).max().unwrap_or(0);
-    for (name, value) in &facts {
+    // What it is comes first; the rest as in the JSON.
+    let (what, rest): (Vec<_>, Vec<_>) = facts.iter().partition(|(name, _)| *name == "what");
+    for (name, value) in what.into_iter().chain(rest) {
         let value = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);
@@ -94,50 +96,58 @@ fn directory(path: &Path) -> Result<Facts> {
     aws::read(path).map(|read| parameters(&read))
 }
 
+/// What has a structure is told by it; only what has none, by name or length.
 fn file(path: &Path, bytes: &[u8]) -> Result<Facts> {
-    if let Some(part) = evidence::of_record(bytes)? {
-        return Ok(part);
-    }
-    if bytes.starts_with(b"{")
-        && bytes.contains(&b'\n')
-        && bytes[..bytes.len().min(4096)]
-            .windows(7)
-            .any(|w| w == b"\"prev\":")
-    {
-        return transcript(bytes);
-    }
-    if let Some(package) = escrow_package(bytes) {
-        return Ok(package);
-    }
-    if let Some(answer) = evidence::answer(bytes) {
-        return Ok(answer);
-    }
-    if let Ok(key) = aws::describe_key(bytes) {
-        return Ok(object(json!({
-            "what": "answer of DescribeKey or CreateKey", "key_arn": key.arn.as_str(), "spec": key.key_spec,
-            "origin": key.origin, "state": key.key_state, "usage": key.key_usage, "multi_region": key.multi_region,
-        })));
-    }
-    if let Some(key) = keys::public(bytes) {
-        return Ok(key);
-    }
-    if let Some(wrapped) = keys::wrapped(bytes) {
-        return Ok(wrapped);
-    }
-    if path
-        .extension()
-        .is_some_and(|extension| extension == "toml")
-    {
-        return Plan::parse(path, bytes.to_vec()).map(|plan| plan_facts(&plan));
-    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if is_zip(bytes) {
+        return aws::parse(&name, bytes).map(|read| parameters(&read));
+    }
+    if let Some(known) = by_content(bytes)? {
+        return Ok(known);
+    }
+    if let Some(opaque) = keys::opaque(&name, bytes) {
+        return Ok(opaque);
+    }
     match (aws::parse(&name, bytes), Plan::parse(path, bytes.to_vec())) {
         (Ok(read), _) => Ok(parameters(&read)),
         (_, Ok(plan)) => Ok(plan_facts(&plan)),
+        (_, Err(error)) if name.ends_with(".toml") => Err(error),
         (Err(error), _) => Err(error.hint(
             "byok knows plans, import parameters, wrapped material, and every file of a record",
         )),
     }
+}
+
+fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
+}
+
+/// `None`: a plan, import parameters, or bytes without a structure.
+fn by_content(bytes: &[u8]) -> Result<Option<Facts>> {
+    if let Some(part) = evidence::of_record(bytes)? {
+        return Ok(Some(part));
+    }
+    if is_transcript(bytes) {
+        return transcript(bytes).map(Some);
+    }
+    Ok(escrow_package(bytes)
+        .or_else(|| evidence::answer(bytes))
+        .or_else(|| described(bytes))
+        .or_else(|| keys::public(bytes)))
+}
+
+fn is_transcript(bytes: &[u8]) -> bool {
+    let beginning = &bytes[..bytes.len().min(4096)];
+    let chained = beginning.windows(7).any(|w| w == b"\"prev\":");
+    bytes.starts_with(b"{") && bytes.contains(&b'\n') && chained
+}
+
+fn described(bytes: &[u8]) -> Option<Facts> {
+    let key = aws::describe_key(bytes).ok()?;
+    Some(object(json!({
+        "what": "answer of DescribeKey or CreateKey", "key_arn": key.arn.as_str(), "spec": key.key_spec,
+        "origin": key.origin, "state": key.key_state, "usage": key.key_usage, "multi_region": key.multi_region,
+    })))
 }
 
 fn transcript(bytes: &[u8]) -> Result<Facts> {

@@ -555,6 +555,12 @@ pub fn namespace(flags: &[&'static str]) -> Option<Vec<&'static str>> {
     None
 }
 
+/// Bytes as opaque as an import token, the same for the same name.
+pub fn opaque(name: &str) -> Vec<u8> {
+    let part = |number| byok::words::sha256(format!("{name}, part {number}").as_bytes());
+    (0..20).flat_map(part).collect()
+}
+
 /// A KMS's wrapping key pair, made and used by openssl alone.
 #[derive(Clone, Debug)]
 pub struct KmsKey {
@@ -617,7 +623,7 @@ impl KmsKey {
         Self {
             pem,
             spki,
-            token: format!("import token {number}").repeat(40).into_bytes(),
+            token: opaque(&format!("import token {number}")),
         }
     }
 

@@ -86,7 +86,8 @@ pub fn parameters(bytes: &[u8]) {
 }
 
 fn whole(read: &aws::ImportParameters) {
-    assert!((1..=aws::MAX_TOKEN_LEN).contains(&read.import_token.len()));
+    assert!((32..=aws::MAX_TOKEN_LEN).contains(&read.import_token.len()));
+    assert!(std::str::from_utf8(&read.import_token).is_err());
     wrapping_key(read.wrapping_key.spki_der());
     assert_eq!(read.files.len(), 1);
 }

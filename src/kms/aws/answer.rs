@@ -59,14 +59,20 @@ fn refuse_other_answers(json: &Json) -> Result<()> {
 /// reader, such as a script, may take for it.
 fn refuse_nested(json: &Json) -> Result<()> {
     let members = json.as_object().unwrap_or_default();
-    match members.iter().find_map(|(_, value)| known_inside(value)) {
-        Some(name) => Err(Error::usage(format!(
-            "has a `{name}` inside another member: it could mean two things"
+    let Some(name) = members.iter().find_map(|(_, value)| known_inside(value)) else {
+        return Ok(());
+    };
+    if json.get("ImportToken").is_none() {
+        return Err(Error::usage(format!(
+            "has its `{name}` inside another member: the answer itself is wanted"
         ))
-        .hint("no KMS answer has that: find out who changed the file")
-        .hint(DOWNLOAD)),
-        None => Ok(()),
+        .hint(AS_JSON));
     }
+    Err(Error::usage(format!(
+        "has a `{name}` inside another member: it could mean two things"
+    ))
+    .hint("no KMS answer has that: find out who changed the file")
+    .hint(DOWNLOAD))
 }
 
 /// A member of a known name anywhere in the value; the parser bounds how deep that may be.
@@ -108,12 +114,14 @@ pub(super) fn wrong_kind(name: &str, wanted: &str, value: &Json) -> Error {
 
 fn blob(json: &Json, name: &str) -> Result<Vec<u8>> {
     let text = string(json, name)?;
-    if is_pem(text.as_bytes()) {
+    if let Some(bytes) = text::base64(text) {
+        return Ok(bytes);
+    }
+    if name == "PublicKey" && is_pem(text.as_bytes()) {
         // The judge of keys says it best.
         return Ok(text.as_bytes().to_vec());
     }
-    text::base64(text)
-        .ok_or_else(|| Error::usage(format!("`{name}` is not padded base64")).hint(DOWNLOAD))
+    Err(Error::usage(format!("`{name}` {}", text::not_base64(text))).hint(DOWNLOAD))
 }
 
 /// Absent where somebody cut the answer down to key and token; the plan then has to give it.
@@ -121,16 +129,50 @@ fn valid_to(json: &Json) -> Result<Option<Timestamp>> {
     const NAME: &str = "ParametersValidTo";
     let time = match json.get(NAME) {
         None | Some(Json::Null) => return Ok(None),
-        Some(value @ (Json::Number(_) | Json::String(_))) => time(value),
+        Some(Json::String(text)) => written_time(text),
+        Some(value @ Json::Number(_)) => time(value),
         Some(other) => return Err(wrong_kind(NAME, "a time", other)),
     };
     time.map(Some).ok_or_else(|| {
         Error::usage(format!("`{NAME}` is no time"))
-            .hint(
-                "it is seconds since 1970, or ISO 8601 with an offset such as 2026-11-23T08:41:00Z",
-            )
+            .hint("it is seconds since 1970, or ISO 8601 with an offset: \"2026-11-23T08:41:00Z\"")
             .hint(DOWNLOAD)
     })
+}
+
+/// ISO 8601 as the AWS CLI and what is made of it write it, and nothing else that could be meant: the
+/// online side reads the same forms with a shell.
+fn written_time(text: &str) -> Option<Timestamp> {
+    let (clock, rest) = text.split_at_checked(19)?;
+    let is_clock = fits(clock, "dddd-dd-ddTdd:dd:dd") || fits(clock, "dddd-dd-dd dd:dd:dd");
+    // Its years are those of four digits; a leap second is no deadline.
+    let usual = clock.starts_with(['1', '2']) && !clock.ends_with(":60");
+    let zone = match rest.strip_prefix('.') {
+        Some(rest) => {
+            let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            (1..=9)
+                .contains(&(rest.len() - zone.len()))
+                .then_some(zone)?
+        }
+        None => rest,
+    };
+    (is_clock && usual && is_zone(zone)).then(|| text.parse().ok())?
+}
+
+fn is_zone(text: &str) -> bool {
+    let Some(offset) = text.strip_prefix(['+', '-']) else {
+        return text == "Z";
+    };
+    (fits(offset, "dd:dd") || fits(offset, "dddd")) && offset < "24"
+}
+
+/// Whether the text has this form: `d` stands for a digit, anything else for itself.
+fn fits(text: &str, form: &str) -> bool {
+    let same = |(c, wanted): (u8, u8)| match wanted {
+        b'd' => c.is_ascii_digit(),
+        _ => c == wanted,
+    };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(same)
 }
 
 /// A time as the AWS CLI prints it: version 1 in seconds since 1970, version 2 in ISO 8601.

@@ -39,9 +39,7 @@ impl<'a> Pair<'a> {
         let (key, key_twin) = only(&names, "public key", |name| {
             is_part(name, &KEY_STEMS, OLD_KEY)
         })?;
-        let (token, token_twin) = only(&names, "import token", |name| {
-            is_part(name, &TOKEN_STEMS, OLD_TOKEN)
-        })?;
+        let (token, token_twin) = only(&names, "import token", is_token_name)?;
         let pair = Self {
             key,
             key_twin,
@@ -85,6 +83,11 @@ pub(super) fn assemble(
     let spki = content(pair.key, key)?;
     let token = content(pair.token, token)?;
     bare(form, &spki, token)
+}
+
+/// Whether a file of this name holds an import token.
+pub(crate) fn is_token_name(name: &str) -> bool {
+    is_part(name, &TOKEN_STEMS, OLD_TOKEN)
 }
 
 fn is_part(name: &str, stems: &[&str], old_prefix: &str) -> bool {
@@ -147,15 +150,16 @@ fn content(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
     if bytes.is_empty() {
         return Err(Error::usage(format!("`{name}` is empty")).hint(DOWNLOAD));
     }
-    let text = text::decode(bytes).filter(|text| text.is_ascii());
-    if let Some(decoded) = text.as_deref().and_then(text::base64) {
+    if let Some(decoded) = text::from_base64(bytes) {
         return Ok(decoded);
     }
-    let claims_text = name.ends_with(".b64") && text.is_some() && !is_pem(bytes);
-    if claims_text {
-        return Err(Error::usage(format!("`{name}` is not padded base64"))
-            .hint("write it with --query and --output text: JSON output adds quotation marks")
-            .hint(DOWNLOAD));
+    match text::decode(bytes) {
+        Some(text) if name.ends_with(".b64") && !is_pem(bytes) => Err(Error::usage(format!(
+            "`{name}` {}",
+            text::not_base64(&text)
+        ))
+        .hint("write it with --query and --output text: JSON output adds quotation marks")
+        .hint(DOWNLOAD)),
+        _ => Ok(bytes.to_vec()),
     }
-    Ok(bytes.to_vec())
 }

@@ -1,7 +1,7 @@
 //! What import parameters look like in the field, right and wrong.
 
 use super::*;
-use crate::error::Exit;
+use crate::error::{Error, Exit};
 use crate::wrapping::key::tests::{crafted_spki, real_spki};
 use base64ct::{Base64, Encoding};
 
@@ -50,14 +50,47 @@ fn the_digest_over_all_files_is_what_sha256sum_prints() {
 fn tokens_that_cannot_be_are_refused() {
     let spki = real_spki();
     let bare = |token: &[u8]| bare(Form::Directory, &spki, token.to_vec());
-    assert!(bare(&[1; MAX_TOKEN_LEN]).is_ok());
+    let opaque: Vec<u8> = (0..=MAX_TOKEN_LEN)
+        .map(|i| (i * 7 + i / 251) as u8)
+        .collect();
+    for len in [32, 240, 1184, MAX_TOKEN_LEN] {
+        assert!(bare(&opaque[1..=len]).is_ok(), "{len}");
+    }
     refused(bare(&[]), Exit::Usage, "the import token is empty");
-    let long = [1; MAX_TOKEN_LEN + 1];
-    refused(
-        bare(&long),
-        Exit::Usage,
-        "has 6145 bytes; KMS gives at most 6144",
-    );
+    let long = bare(&opaque);
+    refused(long, Exit::Usage, "has 6145 bytes; KMS gives at most 6144");
     refused(bare(&spki), Exit::Usage, "the import token is a public key");
     refused(bare(&crafted_spki(4096)), Exit::Usage, "is a public key");
+    for (token, what) in [
+        (&b"None\n"[..], "is the word `None`"),
+        (b" null", "is the word `null`"),
+        (&opaque[128..159], "has 31 bytes"),
+        (&[1; 1184], "is text"),
+        (&[0; 1184], "mostly zero bytes"),
+        (&[0xff; 1184], "the same few bytes over and over"),
+        (
+            b"AQECAHhTAQECAHhTAQECAHhTAQECAHhTAQECAHhT",
+            "is base64 once more",
+        ),
+        (
+            b"AQECAHhTAQECAHhTAQECAHhTAQECAHhTAQECAHh",
+            "base64 that is cut short",
+        ),
+        (b"AQECAHhT-_ECAHhTAQECAHhT", "is base64 for URLs"),
+        (b"00112233445566778899aabbccddeeff", "is hexadecimal digits"),
+        (
+            b"\nAn error occurred (X) when calling it",
+            "is an error message of AWS (An error",
+        ),
+        (b"<html>", "is a page of HTML"),
+        (b"{\"a\": 1}", "is JSON"),
+        (b"-----BEGIN PUBLIC KEY-----", "is PEM text"),
+        (
+            b"\xff\xfeN\0o\0n\0e\0\r\0\n\0",
+            "is UTF-16: the word `None`",
+        ),
+    ] {
+        let error = refused(bare(token), Exit::Usage, what);
+        assert_eq!(error.check, Some("IMPORT-TOKEN"));
+    }
 }

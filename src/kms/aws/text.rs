@@ -28,10 +28,85 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Standard, padded base64 (RFC 4648, section 4), broken into lines or not.
+/// White space of JSON and of base64 in lines; nothing else is passed over.
+pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// What `certutil -encode` on Windows puts around base64, whatever it holds.
+const ARMOUR: (&str, &str) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+
+/// Standard, padded base64 (RFC 4648, section 4), broken into lines or not, in certutil's armour or not.
 pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
-    let lines: String = text.trim().split(['\r', '\n']).collect();
-    Base64::decode_vec(&lines).ok()
+    let text = text.trim_matches(BLANKS);
+    let armoured = text
+        .strip_prefix(ARMOUR.0)
+        .and_then(|text| text.strip_suffix(ARMOUR.1));
+    let text = armoured.unwrap_or(text);
+    if is_a_word(text) {
+        // Four letters, so base64 too; it is what a query or a program writes for nothing at all.
+        return None;
+    }
+    Base64::decode_vec(&text.replace(BLANKS, "")).ok()
+}
+
+/// The bytes behind a file of base64.
+pub(crate) fn from_base64(bytes: &[u8]) -> Option<Vec<u8>> {
+    base64(&decode(bytes)?)
+}
+
+fn is_a_word(text: &str) -> bool {
+    ["None", "null", "undefined", "NULL", "none", "Null"].contains(&text)
+}
+
+/// What a text is that should be something else, where that can be told.
+pub(super) fn named(text: &str) -> Option<String> {
+    let text = text.trim_matches(BLANKS);
+    let blank = |c: char| BLANKS.contains(&c);
+    let letters = |more: &str| {
+        text.chars()
+            .all(|c| c.is_ascii_alphanumeric() || more.contains(c) || blank(c))
+    };
+    let first = text.lines().next().unwrap_or_default();
+    let what = if text.is_empty() {
+        "nothing".to_owned()
+    } else if is_a_word(text) {
+        format!("the word `{text}`: what was asked for was not there")
+    } else if is_pem(text.as_bytes()) {
+        format!("PEM text ({first})")
+    } else if is_aws_error(text) {
+        let beginning: String = first.chars().take(80).collect();
+        format!("an error message of AWS ({beginning})")
+    } else if text.starts_with('<') {
+        "a page of HTML or XML".to_owned()
+    } else if text.starts_with(['{', '[']) {
+        "JSON".to_owned()
+    } else if text.chars().all(|c| c.is_ascii_hexdigit() || blank(c)) {
+        "hexadecimal digits".to_owned()
+    } else if base64(text).is_some() {
+        "base64 once more".to_owned()
+    } else if letters("-_=") && text.contains(['-', '_']) {
+        "base64 for URLs, with - and _ for + and /".to_owned()
+    } else if letters("+/") {
+        "base64 that is cut short or has lost its = at the end".to_owned()
+    } else {
+        return None;
+    };
+    Some(what)
+}
+
+/// Why a text is not what [`base64`] reads.
+pub(super) fn not_base64(text: &str) -> String {
+    let it_is = named(text).map(|what| format!(": it is {what}"));
+    format!("is not padded base64{}", it_is.unwrap_or_default())
+}
+
+fn is_aws_error(text: &str) -> bool {
+    let signs = [
+        "An error occurred (",
+        "(AccessDenied",
+        "\"__type\"",
+        "aws: error:",
+    ];
+    signs.iter().any(|sign| text.contains(sign))
 }
 
 /// Reads a file that should hold one JSON object.
@@ -41,7 +116,7 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
 /// repeated keys and JSON of another kind are named.
 pub(super) fn object(bytes: &[u8]) -> Result<Json> {
     let text = decode(bytes).ok_or_else(|| not_text(bytes))?;
-    let text = text.trim();
+    let text = text.trim_matches(BLANKS);
     if text.is_empty() {
         return Err(Error::usage("is empty").hint(AS_JSON));
     }
@@ -61,6 +136,7 @@ pub(super) fn object(bytes: &[u8]) -> Result<Json> {
 
 fn not_text(bytes: &[u8]) -> Error {
     match bytes {
+        [0x1f, 0x8b, ..] => Error::usage("is compressed (gzip)").hint("gunzip it first"),
         [0x30, 0x80..=0x84, ..] => {
             Error::usage("is a bare DER file; a public key needs the import token with it")
                 .hint("put PublicKey.bin and ImportToken.bin into one directory, name that")
@@ -76,7 +152,7 @@ fn not_json(text: &str) -> Error {
     if is_pem(text.as_bytes()) {
         return Error::usage("is PEM text; the import token is missing").hint(AS_JSON);
     }
-    if text.contains("An error occurred (") || text.contains("(AccessDenied") {
+    if is_aws_error(text) {
         return aws_error(first);
     }
     let format = if first.split('\t').count() >= 3 {

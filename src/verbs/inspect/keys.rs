@@ -1,4 +1,5 @@
-//! Keys in files: wrapped material by its length, public keys, and private keys, of which nothing is told.
+//! Keys in files: public keys, private keys, of which nothing is told, and bytes without a structure: an
+//! import token by its name, wrapped material by its length.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,6 +12,7 @@ use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
 use super::{Facts, object};
 use crate::error::{Error, Result};
+use crate::kms::aws;
 use crate::spec::{Curve, Spec};
 use crate::words;
 use crate::wrapping::key::{WrappingKey, is_pem};
@@ -31,12 +33,29 @@ const PRIVATE_KEYS: [(&str, usize, usize); 4] = [
 /// How much of a file tells that it is a private key.
 const HEAD: usize = 64;
 
-/// Wrapped material has no structure; its length tells under what it was wrapped, where one length can be two
-/// things both, and random bytes are no text.
-pub(super) fn wrapped(bytes: &[u8]) -> Option<Facts> {
-    if std::str::from_utf8(bytes).is_ok() {
+/// Text, DER, a zip and what was compressed have a structure; what KMS and an HSM encrypted has none.
+pub(super) fn opaque(name: &str, bytes: &[u8]) -> Option<Facts> {
+    let base64 = aws::text::from_base64(bytes);
+    let bytes = base64.as_deref().unwrap_or(bytes);
+    let told = [&b"\x1f\x8b\x08"[..], b"PK\x03\x04"];
+    let structured = aws::text::decode(bytes).is_some()
+        || aws::is_der(bytes)
+        || told.iter().any(|magic| bytes.starts_with(magic));
+    if structured {
         return None;
     }
+    if aws::is_token_name(name) {
+        return Some(object(json!({
+            "what": "import token, by its name", "bytes": bytes.len(),
+            "note": "only the KMS that gave it can open it",
+        })));
+    }
+    // Nobody writes wrapped material in base64.
+    base64.is_none().then(|| wrapped(bytes))?
+}
+
+/// Wrapped material: its length tells under what it was wrapped, where one length can be two things both.
+fn wrapped(bytes: &[u8]) -> Option<Facts> {
     let ways: Vec<String> = WRAPPING_KEYS
         .iter()
         .filter_map(|(name, modulus)| way(name, bytes.len().checked_sub(*modulus)?))
@@ -67,7 +86,7 @@ fn way(wrapping_key: &str, rest: usize) -> Option<String> {
 pub(super) fn public(bytes: &[u8]) -> Option<Facts> {
     let der = match is_pem(bytes) {
         true => from_pem(bytes)?,
-        false => bytes.to_vec(),
+        false => aws::text::from_base64(bytes).unwrap_or_else(|| bytes.to_vec()),
     };
     let spec = spec_of(&der)?;
     Some(object(json!({
