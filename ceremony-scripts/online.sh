@@ -1598,7 +1598,7 @@ text_of() {
 # parameters: its name, kind, and value, between tabs. In values a tab stands for white space that was escaped.
 read_members() {
     small_file "$1" "$2"
-    text_of "$1" || unfit 2 "$2 is no text, so no JSON"
+    text_of "$1" || unfit 2 "$2 holds no import parameters: it is no text"
     LC_ALL=C awk '
         function bad(what) { print "!" what; exit 1 }
         function eat(count) { text = substr(text, count + 1) }
@@ -1630,7 +1630,7 @@ read_members() {
             if (c != "u") bad("has a broken escape")
             code = code_of(substr(text, 1, 4))
             eat(4)
-            if (code >= 55296 && code < 56320 && substr(text, 1, 2) == "\\u") {
+            if (code >= 55296 && code < 56320 && substr(text, 1, 1) == "\\" && substr(text, 2, 1) == "u") {
                 code = code_of(substr(text, 3, 4))
                 eat(6)
                 if (code < 56320 || code > 57343) bad("has a broken escape")
@@ -1674,11 +1674,11 @@ read_members() {
             state = "value"
         }
         function value(c) {
-            if (depth == 0 && c != "{") bad("holds no JSON object: keep the whole answer, with --output json")
+            if (depth == 0 && c != "{") bad("holds no import parameters: it is no JSON object")
             if (c == "{" || c == "[") { told(c == "{" ? "object" : "array"); opened(c) }
             else if (c == "\"") told("string", string(0))
             else if (match(text, /^(true|false|null)/)) { part = substr(text, 1, RLENGTH); eat(RLENGTH); told(part) }
-            else if (match(text, /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/)) told("number", number())
+            else if (match(text, /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/)) told("number", number())
             else bad(text == "" ? "is cut short" : "is not JSON")
         }
         { text = text $0 "\n" }
@@ -1700,7 +1700,7 @@ read_members() {
             if (text != "") bad("is not JSON: there is more after the object")
             if (inside != "") print "inside\t" inside
         }' "$scratch/text" >"$scratch/members" ||
-        unfit 2 "$2 $(LC_ALL=C sed -n 's/^!//p' "$scratch/members")" "find out what changed it, and download it again"
+        unfit 2 "$2 $(LC_ALL=C sed -n 's/^!//p' "$scratch/members")" "download it with --output json; if it was changed since, find out by whom; nothing else may lie beside it"
 }
 
 # member NAME: its kind and value, with a tab between; nothing where it is null or not there.

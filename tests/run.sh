@@ -170,7 +170,7 @@ libclang() {
 }
 
 packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl jq tmux strace
-    shellcheck libclang1-14 libclang-common-14-dev python3 python3-venv chromium poppler-utils fonts-noto-cjk)
+    shellcheck zip unzip libclang1-14 libclang-common-14-dev python3 python3-venv chromium poppler-utils fonts-noto-cjk)
 [ "$(id -u)" -ne 0 ] || packages+=(debootstrap opencryptoki) # nobody else can make a chroot, or start its daemon
 missing=()
 find_missing() {
