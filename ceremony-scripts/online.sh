@@ -1760,9 +1760,12 @@ is_key_arn() {
     local LC_ALL=C hex='[0-9a-f]'
     local form="^arn:(aws(-[a-z]+)*):kms:([a-z]+(-[a-z]+)+-[0-9]+):[0-9]{12}:key/(mrk-$hex{32}|$hex{8}(-$hex{4}){3}-$hex{12})$"
     [[ $1 =~ $form ]] || return 1
+    # A Region lies in one partition.
     case ${BASH_REMATCH[1]}/${BASH_REMATCH[3]} in
-        aws-cn/cn-*) ;;
-        aws-cn/* | */cn-*) return 1 ;;
+        aws-cn/cn-* | aws-us-gov/us-gov-* | aws-iso/us-iso-* | aws-iso-b/us-isob-* | aws-iso-e/eu-isoe-*) ;;
+        aws-iso-f/us-isof-* | aws-eusc/eusc-*) ;;
+        */cn-* | */us-gov-* | */us-iso-* | */us-isob-* | */eu-isoe-* | */us-isof-* | */eusc-*) return 1 ;;
+        aws-cn/* | aws-us-gov/* | aws-iso/* | aws-iso-b/* | aws-iso-e/* | aws-iso-f/* | aws-eusc/*) return 1 ;;
     esac
 }
 

@@ -338,6 +338,7 @@ fn what_has_a_structure_is_told_by_it_whatever_its_length() {
         what("parameters.toml", json.as_bytes()),
         "import parameters, JSON"
     );
+    room.write_plan();
     let plan = fs::read(room.path("plan.toml")).unwrap();
     assert_eq!(what("plan.txt", &plan), "plan");
     let base64 = support::base64(key);

@@ -149,6 +149,8 @@ pub fn json_taken(made: &Made) -> Vec<Case> {
         "arn:aws-cn:kms:cn-north-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         "arn:aws-iso-b:kms:us-isob-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws-eusc:kms:eusc-de-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws-new:kms:xx-new-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     ] {
         texts.push((arn, made.with("KeyId", &quoted(arn)).into()));
     }
@@ -281,6 +283,10 @@ pub fn members_refused(made: &Made) -> Vec<Case> {
         format!("arn:gcp:kms:eu-west-1:111122223333:key/{id}"),
         format!("arn:aws:kms:cn-north-1:111122223333:key/{id}"),
         format!("arn:aws-cn:kms:eu-west-1:111122223333:key/{id}"),
+        format!("arn:aws:kms:us-gov-west-1:111122223333:key/{id}"),
+        format!("arn:aws-us-gov:kms:us-east-1:111122223333:key/{id}"),
+        format!("arn:aws-iso:kms:us-isob-east-1:111122223333:key/{id}"),
+        format!("arn:aws:kms:eusc-de-east-1:111122223333:key/{id}"),
         format!("arn:aws:kms:EU-WEST-1:111122223333:key/{id}"),
         format!("arn:aws:kms:eu-west-1:111122223333:key/{id}?"),
         "None".into(),

@@ -25,7 +25,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ImportParameters> {
     let json = text::object(bytes)?;
     refuse_other_answers(&json)?;
     refuse_nested(&json)?;
-    let key_arn = KeyArn::parse(string(&json, "KeyId")?).map_err(|error| error.doing("KeyId"))?;
+    let key_arn = KeyArn::parse(string(&json, "KeyId")?).and_then(KeyArn::in_its_partition);
+    let key_arn = key_arn.map_err(|error| error.doing("KeyId"))?;
     let spki = blob(&json, "PublicKey")?;
     let token = blob(&json, "ImportToken")?;
     let parameters = bare(Form::Json, &spki, token)?;
