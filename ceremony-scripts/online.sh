@@ -1552,7 +1552,7 @@ judge_parameters() {
     local answered
     came_back=4
     read_members "$scratch/out" "what came back"
-    answered=$(member KeyId)
+    answered=$(parameter KeyId)
     [ "${answered#string"$tab"}" = "$key_arn" ] || refuse 4 "KMS answered for another key" "asked    $key_arn" \
         "answered ${answered#*"$tab"}"
     judge_members "what came back"
@@ -1703,12 +1703,12 @@ read_members() {
         unfit 2 "$2 $(LC_ALL=C sed -n 's/^!//p' "$scratch/members")" "download it with --output json; if it was changed since, find out by whom; nothing else may lie beside it"
 }
 
-# member NAME: its kind and value, with a tab between; nothing where it is null or not there.
-member() { LC_ALL=C sed -n "s/^$1$tab//p" "$scratch/members" | LC_ALL=C sed '/^null/d'; }
+# parameter NAME: its kind and value, with a tab between; nothing where it is null or not there.
+parameter() { LC_ALL=C sed -n "s/^$1$tab//p" "$scratch/members" | LC_ALL=C sed '/^null/d'; }
 
-# string_member NAME FILE: into `value`; empty where it is not there, a blank where it is there and empty.
-string_member() {
-    value=$(member "$1")
+# string_parameter NAME FILE: into `value`; empty where it is not there, a blank where it is there and empty.
+string_parameter() {
+    value=$(parameter "$1")
     case $value in
         "string$tab"*) value=${value#*"$tab"} value=${value:- } ;;
         '') ;;
@@ -1720,21 +1720,21 @@ string_member() {
 judge_members() {
     local token
     read_ends=
-    [ -z "$(member Error; member error; member __type)" ] || unfit 2 "$1 is an error message of AWS"
-    if [ -n "$(member inside)" ]; then
-        unfit 2 "$1 has $(member inside) inside another member: it could mean two things" \
+    [ -z "$(parameter Error; parameter error; parameter __type)" ] || unfit 2 "$1 is an error message of AWS"
+    if [ -n "$(parameter inside)" ]; then
+        unfit 2 "$1 has $(parameter inside) inside another member: it could mean two things" \
             "no KMS answer has that: find out who changed it, and download it again"
     fi
-    string_member KeyId "$1"
+    string_parameter KeyId "$1"
     read_arn=$value
     is_key_arn "$read_arn" || unfit 2 "$1: its KeyId is no ARN of a KMS key: ${read_arn:-it has none}" \
         "give --key the ARN, and download the parameters again"
-    string_member PublicKey "$1"
+    string_parameter PublicKey "$1"
     read_spki=$(hex_of_base64 "$value") || unfit 2 "$1: its PublicKey is not padded base64"
-    string_member ImportToken "$1"
+    string_parameter ImportToken "$1"
     token=$(hex_of_base64 "$value") || unfit 2 "$1: its ImportToken is not padded base64, or too long"
     judge_pair "$1" "$token"
-    value=$(member ParametersValidTo)
+    value=$(parameter ParametersValidTo)
     case $value in
         '') ;;
         "number$tab-"*[0-9]) read_ends=${value#*"$tab"} ;;
@@ -1742,13 +1742,13 @@ judge_members() {
             unfit 2 "$1: its ParametersValidTo is no time: ${value#*"$tab"}" ;;
         *) unfit 2 "$1: its ParametersValidTo is no time: ${value#*"$tab"}" ;;
     esac
-    string_member WrappingAlgorithm "$1"
+    string_parameter WrappingAlgorithm "$1"
     read_algorithm=$value
     case $value in
         '' | RSAES_OAEP_SHA_1 | RSAES_OAEP_SHA_256 | RSA_AES_KEY_WRAP_SHA_1 | RSA_AES_KEY_WRAP_SHA_256) ;;
         *) unfit 2 "$1: its WrappingAlgorithm is $value, which KMS or byok does not take" ;;
     esac
-    string_member WrappingKeySpec "$1"
+    string_parameter WrappingKeySpec "$1"
     case $value in
         '' | "$read_size") ;;
         *) unfit 4 "$1: its WrappingKeySpec says $value, but the public key is $read_size" "find out who changed it, and download it again" ;;
@@ -2007,8 +2007,8 @@ judge_all() {
             slip_of_key "$name" "$read_size"
         else
             read_members "$path" "$path"
-            if [ -z "$(member ImportToken)" ]; then
-                [ -z "$(member KeyMetadata)" ] || continue # an answer of DescribeKey, for the plan
+            if [ -z "$(parameter ImportToken)" ]; then
+                [ -z "$(parameter KeyMetadata)" ] || continue # an answer of DescribeKey, for the plan
                 refuse 2 "$path holds no import parameters, and nothing else may lie in $out"
             fi
             judge_members "$path"
