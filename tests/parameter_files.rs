@@ -196,7 +196,7 @@ fn the_command_for_the_slip_gives_what_byok_asks_for() {
         .collect();
     assert_eq!(rows.concat(), digest, "{shown}");
     for path in paths {
-        assert!(shown.contains(&path), "{shown}");
+        assert!(shown.contains(path), "{shown}");
     }
     assert!(!shown.contains("describe-key"), "{shown}");
     assert!(

@@ -91,7 +91,7 @@ pub fn json_taken(made: &Made) -> Vec<Case> {
         ("BOM", format!("\u{feff}{good}").into()),
         ("UTF-16 LE", utf_16(&good, true, u16::to_le_bytes)),
         ("UTF-16 BE", utf_16(&good, true, u16::to_be_bytes)),
-        ("slashes escaped", good.replace("arn:", "arn:").replace(&key, &key.replace('/', "\\/")).replace(&token, &token.replace('/', "\\/")).into()),
+        ("slashes escaped", good.replace(&key, &key.replace('/', "\\/")).replace(&token, &token.replace('/', "\\/")).into()),
         ("plus escaped", good.replace('+', "\\u002B").replace("00\\u002B00", "00+00").into()),
         ("names escaped", good.replace("KeyId", "Key\\u0049d").replace("PublicKey", "P\\u0075blicKey").into()),
         ("last byte DEL in another member", made.with("Note", "\"\u{7f}\"").into()),

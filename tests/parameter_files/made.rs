@@ -76,7 +76,7 @@ impl Made {
         let twice = base64(base64(once_more.as_bytes()).as_bytes());
         let der = [&[0x30, 0x82, 0x02, 0x80][..], &self.token].concat();
         vec![
-            ("the word None", b"None\n\n".repeat(1), "None"),
+            ("the word None", b"None\n\n".to_vec(), "None"),
             ("the word null", b"null ".to_vec(), "null"),
             ("base64 twice more", twice.into_bytes(), "base64 once more"),
             ("PEM", pem.into_bytes(), "PEM"),
