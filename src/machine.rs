@@ -18,7 +18,7 @@ mod sockets;
 mod start;
 mod turn;
 
-pub use start::variable;
+pub use start::{variable, was_given};
 pub use turn::Turn;
 
 /// What a person's watch adds to this machine's clock, in seconds.

@@ -239,18 +239,32 @@ fn what_a_module_prints_is_not_what_byok_says() {
 
 #[test]
 fn a_rehearsal_prints_its_own_lines_only() {
-    let Some(room) = room(&format!("print:{FORGED}")) else {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
         return;
     };
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/prints.c");
+    let real = format!("-DREAL=\"{}\"", room.module.display());
+    let text = format!("-DTEXT=\"{FORGED}\"");
+    let mut cc = std::process::Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-Wall", &real, &text, "-o"]);
+    cc.arg(room.path("prints.so")).args([source, "-ldl"]);
+    assert!(cc.status().unwrap().success());
     let mut rehearse = room.byok(&[
         "rehearse",
         "--module",
-        &room.plan.module,
+        "prints.so",
         "--directory",
         "practice",
     ]);
     let output = rehearse.output().unwrap();
-    assert!(!stdout(&output).contains(FORGED));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stdout(&output);
+    assert!(
+        said.starts_with("made ") && !said.contains(FORGED),
+        "{said}"
+    );
+    let printed = stderr(&output);
+    assert!(printed.matches(FORGED).count() > 2, "{printed}");
 }
 
 #[test]
@@ -270,7 +284,8 @@ fn a_pin_is_never_read_from_where_byok_keeps_its_output() {
         .unwrap();
     let mut run = room.byok(&["run", "plan.toml", "--approve", &approved]);
     let output = run.stdout(out).output().unwrap();
-    refused(&output, 2, &["the PIN from descriptor 3"]);
+    let not_given = "the PIN from descriptor 3: No such file: byok was not started with it";
+    refused(&output, 2, &[not_given]);
 }
 
 // ---- what it does not get ----------------------------------------------------------

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::locked::Locked;
+use crate::machine;
 use crate::plan::open_regular;
 use crate::words;
 
@@ -166,8 +167,13 @@ pub(super) fn read_descriptor(fd: i32) -> Result<Locked> {
     // Through /proc the descriptor is opened anew and safely; a closed one is simply not there.
     let path = format!("/proc/self/fd/{fd}");
     let what = format!("the PIN from descriptor {fd}");
-    let mut file = File::open(path)
-        .map_err(|e| Error::usage(format!("{what}: {e}")).hint("run with, say, 3<pin.txt"))?;
+    let refuse =
+        |why: String| Error::usage(format!("{what}: {why}")).hint("run with, say, 3<pin.txt");
+    if !machine::was_given(fd) {
+        // what byok opened since may have the number: nothing of it is a PIN
+        return Err(refuse("No such file: byok was not started with it".into()));
+    }
+    let mut file = File::open(path).map_err(|e| refuse(e.to_string()))?;
     read(&mut file, &what)
 }
 

@@ -9,13 +9,9 @@ use std::sync::OnceLock;
 /// Standard output as this process was given it, from the moment on that descriptor 1 is no longer that.
 static OWN: OnceLock<File> = OnceLock::new();
 
-/// From now on descriptor 1 is standard error, and byok alone knows the number of standard output. It is above `pin`,
-/// the descriptor that a PIN is to be read from: one that is not open must not become this one.
-pub(super) fn keep(pin: Option<i32>) -> io::Result<()> {
-    let out = rustix::stdio::stdout();
-    let above = pin.map_or(3, |pin| pin.saturating_add(1));
-    let own = rustix::io::fcntl_dupfd_cloexec(out, above)
-        .or_else(|_| rustix::io::fcntl_dupfd_cloexec(out, 3))?; // none is open as high as that
+/// From now on descriptor 1 is standard error, and byok alone knows the number of standard output.
+pub(super) fn keep() -> io::Result<()> {
+    let own = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     io::stdout().flush()?;
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     OWN.set(File::from(own))

@@ -143,7 +143,7 @@ pub fn closed() -> Option<&'static Closed> {
 pub fn close(wish: &Wish) -> Result<()> {
     wish.pin.map_or(Ok(()), refuse_socket)?;
     let descriptors_closed = close_descriptors(wish.pin)?;
-    out::keep(wish.pin).map_err(|e| refused(&format!("keeping standard output: {e}")))?;
+    out::keep().map_err(|e| refused(&format!("keeping standard output: {e}")))?;
     let variables_hidden = hide_variables(wish.environment)?;
     rustix::thread::set_no_new_privs(true)
         .map_err(|e| refused(&format!("giving up new privileges: {e}")))?;

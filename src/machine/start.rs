@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::raw::{self, Inherited};
@@ -12,6 +13,8 @@ const LOADER: &str = "LD_";
 
 struct Start {
     environment: BTreeMap<OsString, OsString>,
+    /// Their numbers.
+    given: Vec<RawFd>,
     /// Taken out once, by whoever closes them.
     descriptors: Mutex<Option<io::Result<Vec<Inherited>>>>,
 }
@@ -20,9 +23,14 @@ static START: OnceLock<Start> = OnceLock::new();
 
 /// Looks, once; to be called before this process opens anything.
 pub(super) fn remember() {
-    START.get_or_init(|| Start {
-        environment: std::env::vars_os().collect(),
-        descriptors: Mutex::new(Some(raw::inherited_descriptors())),
+    START.get_or_init(|| {
+        let descriptors = raw::inherited_descriptors();
+        let given = descriptors.iter().flatten();
+        Start {
+            environment: std::env::vars_os().collect(),
+            given: given.map(Inherited::number).collect(),
+            descriptors: Mutex::new(Some(descriptors)),
+        }
     });
 }
 
@@ -31,6 +39,11 @@ pub(super) fn descriptors() -> Option<io::Result<Vec<Inherited>>> {
     let descriptors = &START.get()?.descriptors;
     let mut descriptors = descriptors.lock().unwrap_or_else(PoisonError::into_inner);
     descriptors.take()
+}
+
+/// Whether byok was started with this descriptor: any other of that number is byok's own.
+pub fn was_given(fd: RawFd) -> bool {
+    START.get().is_some_and(|start| start.given.contains(&fd))
 }
 
 /// A variable as byok was started with it, whatever was hidden from the HSM's module since.

@@ -114,7 +114,7 @@ fn version_2(path: &Path, form: &str, outline: &Outline) -> Odd {
     let octal = |byte: &u8| format!(r"\{byte:03o}");
     let head: String = outline.head_of_version_1().iter().map(octal).collect();
     let bytes = match form {
-        "PEM" => format!("openssl asn1parse -in {old} -noout -out /dev/stdout"),
+        "PEM" => format!("openssl asn1parse -in {old} -noout -out /dev/fd/1"),
         _ => format!("cat {old}"),
     };
     Odd {
