@@ -102,7 +102,8 @@ impl Ceremony<'_> {
                 continue;
             }
             self.operator.wipe();
-            self.operator.show_secret(&page.text(dealt)?);
+            let shown = page.text(dealt)?;
+            self.operator.show_secret(&shown);
             let written = self.ask(" Type written when the form is full: ")?;
             if self.operator.window() != window {
                 continue; // words may have gone out of sight
