@@ -132,6 +132,8 @@ pub struct Error {
     pub hints: Vec<String>,
     /// What another try would change.
     pub again: Again,
+    /// The verdict on a record, said last.
+    pub verdict: Option<&'static str>,
 }
 
 /// The result of everything that can be refused.
@@ -148,6 +150,7 @@ impl Error {
             state: Vec::new(),
             hints: Vec::new(),
             again: Again::Unknown,
+            verdict: None,
         }
     }
 
@@ -187,6 +190,13 @@ impl Error {
     #[must_use]
     pub fn state(mut self, state: impl Into<String>) -> Self {
         self.state.push(state.into());
+        self
+    }
+
+    /// A verdict, which is said last: whatever is quoted above it, this is not.
+    #[must_use]
+    pub fn verdict(mut self, verdict: &'static str) -> Self {
+        self.verdict = Some(verdict);
         self
     }
 
@@ -233,6 +243,9 @@ impl Error {
         }
         for hint in &self.hints {
             text += &format!("byok: hint: {}\n", words::printable(hint));
+        }
+        if let Some(verdict) = self.verdict {
+            text += &format!("byok: verdict: {verdict}\n");
         }
         text
     }

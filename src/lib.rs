@@ -48,6 +48,7 @@ pub mod receipts;
 pub mod record;
 pub mod rehearsal;
 pub mod report;
+pub mod rules;
 pub mod screens;
 pub mod script;
 pub mod spec;

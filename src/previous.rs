@@ -11,10 +11,11 @@ use crate::escrow::package::{self, Package};
 use crate::hsm::KeyId;
 use crate::plan::{ImportAs, Keep, Plan};
 use crate::receipts::{KnownMaterial, Receipts};
+use crate::rules::Rule;
 use crate::strict_json::Json;
 use crate::transcript::{Chain, Line};
 use crate::verify::{self, Anchor, Followed, KmsKeyMaterials};
-use crate::words::Digest;
+use crate::words::{self, Digest};
 use crate::wrapping::Fingerprint;
 
 /// A previous record that holds together.
@@ -134,14 +135,16 @@ impl Previous {
                 .hint("let `previous` in the plan name the copy of the record that was brought along")
                 .hint("with the record lost, give the fingerprint of each data key instead")));
         }
-        let verified = verify::verify(directory, anchor).map_err(|why| {
-            let is_other = why.contains(verify::NOT_THE_HEAD);
-            let error = Error::mismatch(why).check("PREVIOUS-RECORD");
-            doing(match is_other {
-                false => error.hint("take another copy of the record"),
-                true => error
+        // The head first: what is no record, or another one, is not read to its end.
+        let is_it = anchor.map_or(Ok(()), |anchor| verify::is_the_one(directory, anchor));
+        let verified = is_it.and_then(|()| verify::verify(directory, anchor));
+        let verified = verified.map_err(|broken| {
+            let error = Error::mismatch(broken.to_string()).check("PREVIOUS-RECORD");
+            doing(match broken.rule {
+                Rule::Head => error
                     .hint("compare `previous_head` with the paper again, row by row: a mistyped digit looks just like this")
                     .hint("if it is as on the paper, this is not the record it was written for: take another copy"),
+                _ => error.hint("take another copy of the record"),
             })
         })?;
         if verified.is_aborted() {
@@ -364,7 +367,7 @@ fn known_shares(chain: &Chain) -> Vec<KnownShare> {
                 .get("share")
                 .and_then(Json::as_u64)
                 .unwrap_or_default(),
-            custodian: text(share, "custodian"),
+            custodian: words::quoted(&text(share, "custodian")),
             sha256: text(share, "share_sha256"),
         })
         .collect()

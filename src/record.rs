@@ -117,7 +117,7 @@ impl Leftover {
                 let torn = as_it_counts(&working, torn);
                 (torn.intended(named), torn.void_shares(), None)
             }
-            Err(why) => (Vec::new(), None, Some(why)),
+            Err(broken) => (Vec::new(), None, Some(broken.to_string())),
         };
         Ok(Self {
             working,
@@ -607,7 +607,7 @@ fn named_somehow(bytes: &[u8]) -> Vec<String> {
 fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    file.take(verify::LONGEST_TRANSCRIPT)
+    file.take(crate::rules::limits::LONGEST_TRANSCRIPT)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -24,7 +24,7 @@ pub mod signature;
 
 pub(crate) use chain::numbered;
 pub(crate) use chain::time;
-pub use chain::{Chain, Line, Torn, UNFINISHED};
+pub use chain::{Chain, Line, Torn};
 pub use event::{
     Attempt, DataKeyFacts, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, HsmChange,
     Imported, KeyIntended, LeftObject, PreflightCheck, Present, ShareUsed, TranscriptSigner,

@@ -14,32 +14,30 @@
 //!    ceremony one may be), but for `signatures` and `receipts`.
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
 //! 8. `receipts.jsonl`, where there is one, is a chain that begins at the head digest and agrees with
-//!    the answers in `receipts/`, every one of which it names (which is looked at last, before a list of
-//!    signers): see [`crate::receipts`].
+//!    the answers in `receipts/`, every one of which it names (which is looked at last): see [`crate::receipts`].
 //! 9. Below `signatures/` there are signatures of the transcript and nothing else; the HSM's own is there and
 //!    by the key that `transcript-signer` names, where the transcript has that line: see [`signatures`].
 //! 10. An anchor, where one is given, fits the head digest; a list of signers holds one who signed.
 //!
-//! `ceremony-scripts/verify-record.sh` follows the same rules; a rule that is added here is added there,
-//! and `tests/both_verifiers.rs` shows that both see what breaks it.
+//! Each has names: see [`crate::rules`]. `ceremony-scripts/verify-record.sh` follows all but rule 8; a rule that is
+//! added here is added there, and `tests/both_verifiers.rs` has a case for each name.
 //!
 //! [`follow`] then goes on to the record that this one builds on, and so to the first.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::plan::MOST_KEYS;
 use crate::receipts::{self, Receipts};
 use crate::record::SUMS;
+use crate::rules::{Broken, Cause, Rule, limits};
 use crate::strict_json::Json;
 use crate::transcript::{self, Chain, signature};
-use crate::words::{self, Digest};
+use crate::words::{self, quoted};
 
+mod anchor;
+mod files;
 mod follow;
 mod life;
 mod materials;
@@ -48,30 +46,18 @@ mod recorded;
 mod signatures;
 mod signers;
 
+pub use anchor::Anchor;
+pub(crate) use files::read;
+use files::{Files, left_by};
 pub use follow::{End, Followed, Link, Other, follow, others};
 pub use life::{Row, life};
 pub use materials::{KmsKeyMaterials, Material, materials};
 pub(crate) use recorded::RecordedPlan;
-pub use signatures::{SignatureReport, vouch};
+pub use signatures::SignatureReport;
 pub use signers::AllowedSigners;
-
-/// How a head digest that does not fit is told, so that people are pointed to their paper first.
-pub const NOT_THE_HEAD: &str = "not the one given:";
-
-/// How it is told that nobody who signed is in the list, so that people look at their list first.
-pub const NOT_LISTED: &str = "no listed key signed this record";
 
 /// Files below these names may be added to a sealed record.
 const ADDED_LATER: [&str; 2] = [signature::FOLDER, receipts::FOLDER];
-
-/// The longest transcript that is read, in bytes: some eighty thousand lines.
-pub(crate) const LONGEST_TRANSCRIPT: u64 = 32 << 20;
-
-/// The longest file of a record, in bytes; a longer one is refused before it is read.
-const LONGEST_FILE: u64 = 64 << 20;
-
-/// How a file is told that is longer.
-const TOO_LONG: &str = "longer than byok reads";
 
 /// A record whose parts hold together.
 pub struct Verified {
@@ -191,10 +177,24 @@ impl Verified {
 ///
 /// # Errors
 /// The first thing that does not hold.
-pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> {
-    let verified = check(directory, anchor)?;
+pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, Broken> {
+    vouched_for(directory, anchor, None)
+}
+
+/// The same; a list from outside the record must hold one who signed it.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn vouched_for(
+    directory: &Path,
+    anchor: Option<&Anchor>,
+    allowed: Option<&AllowedSigners>,
+) -> Result<Verified, Broken> {
+    let verified = check(directory, anchor, allowed)?;
     match verified.receipts.unnamed().first() {
-        Some(path) => Err(format!("{path}: {}", receipts::UNNAMED)),
+        Some(path) => Err(Broken::new(Rule::Receipts, receipts::UNNAMED)
+            .because(Cause::Unnamed)
+            .within(path)),
         None => Ok(verified),
     }
 }
@@ -203,174 +203,147 @@ pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, Str
 ///
 /// # Errors
 /// The first thing that does not hold.
-pub(crate) fn but_for_unnamed_receipts(directory: &Path) -> Result<Verified, String> {
-    check(directory, None)
+pub(crate) fn but_for_unnamed_receipts(directory: &Path) -> Result<Verified, Broken> {
+    check(directory, None, None)
 }
 
-fn check(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, String> {
-    let (present, empty) = files(directory)?;
+/// Whether the transcript in this directory holds and is the one of the anchor: asked before anything else of it
+/// is read.
+///
+/// # Errors
+/// What does not hold.
+pub(crate) fn is_the_one(directory: &Path, anchor: &Anchor) -> Result<(), Broken> {
+    let (chain, _) = read_chain(directory)?;
+    anchor.fits(&chain)
+}
+
+fn check(
+    directory: &Path,
+    anchor: Option<&Anchor>,
+    allowed: Option<&AllowedSigners>,
+) -> Result<Verified, Broken> {
+    let mut files = Files::list(directory)?;
     let (chain, bytes) = read_chain(directory)?;
     known_format(&chain)?;
     few_enough(&chain)?;
     end_fits(&chain)?;
-    plan_is_the_approved_one(&chain, &present)?;
+    plan_is_the_approved_one(&chain, &mut files)?;
     let outputs = outputs(&chain)?;
     for (path, sha256) in &outputs {
-        file_has_digest(&present, path, sha256)?;
+        file_has_digest(&mut files, path, sha256)?;
     }
     wrapped_as_written(&chain, &outputs)?;
     public_keys::fit(directory, &chain, &outputs)?;
-    if let Some(path) = present
-        .keys()
-        .find(|path| !outputs.contains_key(*path) && !may_stand_beside(path))
-    {
-        return Err(format!("{path}: the transcript does not name this file"));
-    }
+    no_other_file(&files, &outputs)?;
     if chain.end().event != "aborted" {
-        no_empty_directory(&empty)?; // a run that failed may leave the folder of what it did not write
+        no_empty_directory(&files.empty)?; // a run that failed may leave the folder of what it did not write
     }
     checksums(directory, &chain, &outputs)?;
+    let present = files.into_digests()?;
+    let mut signatures = signatures::check(directory, &chain, &bytes, &present)?;
+    if let Some(anchor) = anchor {
+        anchor.fits(&chain)?;
+    }
+    if let Some(allowed) = allowed {
+        signatures::vouch(&mut signatures, &chain, allowed)?;
+    }
     let receipts = receipts::read(directory, &chain, &present)?;
-    let signatures = signatures::check(directory, &chain, &bytes, &present)?;
-    let authenticated = anchor
-        .map(|anchor| anchor.fits(&chain.head))
-        .transpose()?
-        .is_some();
     Ok(Verified {
         chain,
         receipts,
         signatures,
-        authenticated,
+        authenticated: anchor.is_some() || allowed.is_some(),
     })
 }
 
-/// A head digest from paper: all of it or at least its first three rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anchor(String);
-
-impl Anchor {
-    /// Reads 24 to 64 hex digits, spaces allowed, or the words of those rows.
-    ///
-    /// # Errors
-    /// Says what is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let digits: String = text
-            .split_whitespace()
-            .collect::<String>()
-            .to_ascii_lowercase();
-        let digits = words::hex_of_words(text).unwrap_or(digits);
-        if !(24..=64).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Err(
-                "a head digest is 64 hex digits, or at least its first three rows: 24 digits, or their 12 words in order"
-                    .into(),
-            );
-        }
-        Ok(Self(digits))
-    }
-
-    /// All of a head digest, such as a later record names.
-    pub fn whole(head: &Digest) -> Self {
-        Self(words::hex(head))
-    }
-
-    /// The hex digits that are known of it, 24 to 64.
-    pub fn digits(&self) -> &str {
-        &self.0
-    }
-
-    fn fits(&self, head: &Digest) -> Result<(), String> {
-        let head = words::hex(head);
-        if head.starts_with(&self.0) {
-            return Ok(());
-        }
-        Err(format!(
-            "transcript.jsonl: its head is {head}, {NOT_THE_HEAD} {}",
-            self.0
-        ))
-    }
+/// What is wrong in a line of the transcript.
+fn in_line(rule: Rule, number: usize, why: &str) -> Broken {
+    Broken::line(rule, number, why).within(transcript::FILE)
 }
 
-fn read_chain(directory: &Path) -> Result<(Chain, Vec<u8>), String> {
+fn read_chain(directory: &Path) -> Result<(Chain, Vec<u8>), Broken> {
     let name = transcript::FILE;
-    let bytes =
-        read(&directory.join(name), LONGEST_TRANSCRIPT).map_err(|why| format!("{name}: {why}"))?;
-    let chain = Chain::read(&bytes).map_err(|why| format!("{name}: {why}"))?;
+    let bytes = read(&directory.join(name), limits::LONGEST_TRANSCRIPT);
+    let bytes = bytes.map_err(|broken| broken.within(name))?;
+    let chain = Chain::read(&bytes).map_err(|broken| broken.within(name))?;
     Ok((chain, bytes))
 }
 
 /// What the last line says of the lines above it.
-fn end_fits(chain: &Chain) -> Result<(), String> {
+fn end_fits(chain: &Chain) -> Result<(), Broken> {
     let end = chain.end();
     let exceptions = chain.events("exception").count() as u64;
     if end.event == "sealed"
         && (end.text("outcome") != "done"
             || end.json.get("exceptions").and_then(Json::as_u64) != Some(exceptions))
     {
-        return Err(format!(
-            "transcript.jsonl: line {}: it does not fit the lines above it",
-            end.number
-        ));
+        let why = "it does not fit the lines above it";
+        return Err(in_line(Rule::Sealed, end.number, why));
     }
     let mut labels = BTreeSet::new();
     match chain
         .data_keys()
         .find(|line| !labels.insert(line.text("label")))
     {
-        Some(twice) => Err(format!(
-            "transcript.jsonl: line {}: the data key {:?} stands there twice",
-            twice.number,
-            twice.text("label")
-        )),
+        Some(twice) => {
+            let label = quoted(twice.text("label"));
+            let why = format!("the data key \"{label}\" stands there twice");
+            Err(in_line(Rule::KeyTwice, twice.number, &why))
+        }
         None => Ok(()),
     }
 }
 
 /// Rules differ between formats; one that is not known is not judged by the rules of another.
-fn known_format(chain: &Chain) -> Result<(), String> {
+fn known_format(chain: &Chain) -> Result<(), Broken> {
     match chain.opening().text("format") {
         transcript::FORMAT => Ok(()),
-        other => Err(format!(
-            "transcript.jsonl: line 1: its format is {other:?}, not {}",
-            transcript::FORMAT
-        )),
+        other => {
+            let (is, known) = (quoted(other), transcript::FORMAT);
+            let why = format!("its format is \"{is}\", not {known}");
+            Err(in_line(Rule::Format, 1, &why))
+        }
     }
 }
 
 /// No more than a plan can have.
-fn few_enough(chain: &Chain) -> Result<(), String> {
+fn few_enough(chain: &Chain) -> Result<(), Broken> {
     let keys = chain.data_keys().count();
-    if keys.max(chain.events("key-wrapped").count()) <= MOST_KEYS {
-        return Ok(());
+    let most = limits::MOST_KEYS;
+    match keys.max(chain.events("key-wrapped").count()) as u64 > most {
+        true => Err(Broken::new(
+            Rule::Limit,
+            format!(
+                "{}: more data keys or imports than {most}",
+                transcript::FILE
+            ),
+        )),
+        false => Ok(()),
     }
-    Err(format!(
-        "transcript.jsonl: more data keys or imports than {MOST_KEYS}"
-    ))
 }
 
-fn plan_is_the_approved_one(
-    chain: &Chain,
-    present: &BTreeMap<String, Digest>,
-) -> Result<(), String> {
+fn plan_is_the_approved_one(chain: &Chain, files: &mut Files) -> Result<(), Broken> {
     let opened = chain.opening();
     let named = opened.text("plan_sha256");
     for line in chain.events("plan-approved") {
         if line.text("plan_sha256") != named {
-            return Err(format!(
-                "transcript.jsonl: line {}: another plan was approved than opened",
-                line.number
-            ));
+            let why = "another plan was approved than opened";
+            return Err(in_line(Rule::Plan, line.number, why));
         }
     }
-    match present.get("plan.toml") {
-        Some(sha256) if words::hex(sha256) == named => Ok(()),
-        Some(_) => Err("plan.toml: not the plan that was approved".into()),
+    match files.digest("plan.toml")? {
+        Some(sha256) if words::hex(&sha256) == named => Ok(()),
+        Some(_) => Err(
+            Broken::new(Rule::Plan, "plan.toml: not the plan that was approved")
+                .because(files.has_other_line_ends("plan.toml", named)),
+        ),
         None if chain.end().event == "aborted" => Ok(()), // the disk may have been full by then
-        None => Err("plan.toml: missing".into()),
+        None => Err(Broken::new(Rule::Plan, "plan.toml: missing")),
     }
 }
 
 /// The files that the transcript vouches for.
-fn outputs(chain: &Chain) -> Result<BTreeMap<String, String>, String> {
+fn outputs(chain: &Chain) -> Result<BTreeMap<String, String>, Broken> {
     let removed = match chain.end().json.get("removed") {
         Some(Json::Array(paths)) if chain.end().event == "aborted" => paths
             .iter()
@@ -383,20 +356,16 @@ fn outputs(chain: &Chain) -> Result<BTreeMap<String, String>, String> {
     for line in chain.events("output-written") {
         let path = line.text("path").to_owned();
         if !is_plain(&path) {
-            return Err(format!(
-                "transcript.jsonl: line {}: {path:?} is no path within a record",
-                line.number
-            ));
+            let why = format!("\"{}\" is no path within a record", quoted(&path));
+            return Err(in_line(Rule::Path, line.number, &why));
         }
         if !removed.contains(&path)
             && outputs
                 .insert(path.clone(), line.text("sha256").to_owned())
                 .is_some()
         {
-            return Err(format!(
-                "transcript.jsonl: line {}: {path} was written twice",
-                line.number
-            ));
+            let why = format!("{} was written twice", quoted(&path));
+            return Err(in_line(Rule::OutputTwice, line.number, &why));
         }
     }
     Ok(outputs)
@@ -408,22 +377,23 @@ fn is_plain(path: &str) -> bool {
         && words::is_printable(path)
 }
 
-fn file_has_digest(
-    present: &BTreeMap<String, Digest>,
-    path: &str,
-    sha256: &str,
-) -> Result<(), String> {
-    match present.get(path) {
-        Some(is) if words::hex(is) == sha256 => Ok(()),
-        Some(_) => Err(format!(
-            "{path}: its bytes are not those that the transcript names"
-        )),
-        None => Err(format!("{path}: missing, though the transcript names it")),
+fn file_has_digest(files: &mut Files, path: &str, sha256: &str) -> Result<(), Broken> {
+    match files.digest(path)? {
+        Some(is) if words::hex(&is) == sha256 => Ok(()),
+        Some(_) => Err(Broken::new(
+            Rule::Bytes,
+            "its bytes are not those that the transcript names",
+        )
+        .within(path)
+        .because(files.has_other_line_ends(path, sha256))),
+        None => {
+            Err(Broken::new(Rule::Missing, "missing, though the transcript names it").within(path))
+        }
     }
 }
 
 /// Rule 5.
-fn wrapped_as_written(chain: &Chain, outputs: &BTreeMap<String, String>) -> Result<(), String> {
+fn wrapped_as_written(chain: &Chain, outputs: &BTreeMap<String, String>) -> Result<(), Broken> {
     if chain.end().event == "aborted" {
         return Ok(());
     }
@@ -431,19 +401,29 @@ fn wrapped_as_written(chain: &Chain, outputs: &BTreeMap<String, String>) -> Resu
     for line in chain.events("key-wrapped") {
         let (path, label) = (line.text("path"), line.text("label"));
         if outputs.get(path).map(String::as_str) != Some(line.text("sha256")) {
-            return Err(format!(
-                "transcript.jsonl: line {}: {path} was not written as it was wrapped",
-                line.number
-            ));
+            let why = format!("{} was not written as it was wrapped", quoted(path));
+            return Err(in_line(Rule::Wrapped, line.number, &why));
         }
         if !made.contains(label) {
-            return Err(format!(
-                "transcript.jsonl: line {}: no data key {label:?} was made or brought back",
-                line.number
-            ));
+            let label = quoted(label);
+            let why = format!("no data key \"{label}\" was made or brought back");
+            return Err(in_line(Rule::Wrapped, line.number, &why));
         }
     }
     Ok(())
+}
+
+/// Rule 6.
+fn no_other_file(files: &Files, outputs: &BTreeMap<String, String>) -> Result<(), Broken> {
+    let named = |path: &str| outputs.contains_key(path) || may_stand_beside(path);
+    match files.paths().find(|path| !named(path)) {
+        Some(path) => Err(
+            Broken::new(Rule::More, "the transcript does not name this file")
+                .within(path)
+                .because(left_by(path)),
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Rule 6: what is not named by digest.
@@ -455,12 +435,16 @@ fn may_stand_beside(path: &str) -> bool {
 }
 
 /// Rule 6, of directories: those with files in them stand or fall with these.
-fn no_empty_directory(empty: &[String]) -> Result<(), String> {
+fn no_empty_directory(empty: &[String]) -> Result<(), Broken> {
     match empty
         .iter()
         .find(|path| !ADDED_LATER.contains(&path.as_str()))
     {
-        Some(path) => Err(format!("{path}: an empty directory that byok did not make")),
+        Some(path) => Err(
+            Broken::new(Rule::Empty, "an empty directory that byok did not make")
+                .within(path)
+                .because(left_by(path)),
+        ),
         None => Ok(()),
     }
 }
@@ -470,136 +454,43 @@ fn checksums(
     directory: &Path,
     chain: &Chain,
     outputs: &BTreeMap<String, String>,
-) -> Result<(), String> {
-    let bytes =
-        read(&directory.join(SUMS), LONGEST_TRANSCRIPT).map_err(|why| format!("{SUMS}: {why}"))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{SUMS}: not text"))?;
+) -> Result<(), Broken> {
+    let broken = |why: String| Broken::new(Rule::Sums, format!("{SUMS}: {why}"));
+    let bytes = read(&directory.join(SUMS), limits::LONGEST_TRANSCRIPT);
+    let bytes = bytes.map_err(|unread| match unread.rule {
+        Rule::Missing => broken("missing".into()),
+        _ => unread.within(SUMS),
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| broken("not text".into()))?;
     let mut expected = outputs.clone();
     expected.insert(transcript::FILE.to_owned(), words::hex(&chain.head));
     // Not `lines`, which would also take CRLF: sha256sum does not.
     for line in text.split_terminator('\n') {
+        let line_ends = line.ends_with('\r').then_some(Cause::LineEnds);
+        let broken = |why: String| broken(why).because(line_ends);
         let (sha256, path) = line
             .split_once("  ")
-            .ok_or_else(|| format!("{SUMS}: {line:?} is no checksum"))?;
+            .ok_or_else(|| broken(format!("\"{}\" is no checksum", quoted(line))))?;
+        let shown = quoted(path);
         match expected.remove(path) {
             Some(is) if is == sha256 => {}
             Some(_) => {
-                return Err(format!(
-                    "{SUMS}: another digest of {path} than the transcript's"
-                ));
+                return Err(broken(format!(
+                    "another digest of {shown} than the transcript's"
+                )));
             }
             None => {
-                return Err(format!(
-                    "{SUMS}: {path} does not belong there, or stands there twice"
-                ));
+                return Err(broken(format!(
+                    "{shown} does not belong there, or stands there twice"
+                )));
             }
         }
     }
     if !text.ends_with('\n') {
-        return Err(format!("{SUMS}: its last line is cut"));
+        return Err(broken("its last line is cut".into()));
     }
     match expected.keys().next() {
-        Some(path) => Err(format!("{SUMS}: {path} is not listed")),
+        Some(path) => Err(broken(format!("{} is not listed", quoted(path)))),
         None => Ok(()),
     }
-}
-
-/// Every file below the directory, by path, with its digest; and every empty directory, its path ending in
-/// `/`. `/` separates.
-fn files(directory: &Path) -> Result<(BTreeMap<String, Digest>, Vec<String>), String> {
-    let kind = fs::metadata(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
-    if !kind.is_dir() {
-        return Err(format!("{}: a record is a directory", directory.display()));
-    }
-    let (mut found, mut empty) = (BTreeMap::new(), Vec::new());
-    collect(directory, "", &mut found, &mut empty)?;
-    Ok((found, empty))
-}
-
-fn collect(
-    directory: &Path,
-    prefix: &str,
-    found: &mut BTreeMap<String, Digest>,
-    empty: &mut Vec<String>,
-) -> Result<(), String> {
-    let shown = |e| {
-        format!(
-            "{}: {e}",
-            if prefix.is_empty() {
-                "the record"
-            } else {
-                prefix
-            }
-        )
-    };
-    let mut entries = fs::read_dir(directory)
-        .map_err(shown)?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(shown)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    if entries.is_empty() {
-        empty.push(prefix.to_owned());
-    }
-    for entry in entries {
-        let name = entry
-            .file_name()
-            .into_string()
-            .map_err(|name| format!("{prefix}{name:?}: not a readable name"))?;
-        if !words::is_printable(&name) {
-            return Err(format!("{prefix}{name:?}: not a readable name"));
-        }
-        let path = format!("{prefix}{name}");
-        let kind = entry.file_type().map_err(|e| format!("{path}: {e}"))?;
-        if kind.is_dir() {
-            collect(&entry.path(), &format!("{path}/"), found, empty)?;
-        } else if kind.is_file() {
-            let sha256 = digest(&entry.path()).map_err(|why| format!("{path}: {why}"))?;
-            found.insert(path, sha256);
-        } else {
-            return Err(format!("{path}: neither a regular file nor a directory"));
-        }
-    }
-    Ok(())
-}
-
-/// Opens a regular file and nothing else: no link is followed, no FIFO waited for.
-fn open(path: &Path) -> Result<fs::File, String> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits() as i32)
-        .open(path)
-        .map_err(|e| {
-            if e.kind() == std::io::ErrorKind::NotFound {
-                "missing".to_owned()
-            } else {
-                e.to_string()
-            }
-        })?;
-    match file.metadata() {
-        Ok(kind) if kind.is_file() => Ok(file),
-        Ok(_) => Err("not a regular file".into()),
-        Err(e) => Err(e.to_string()),
-    }
-}
-
-fn digest(path: &Path) -> Result<Digest, String> {
-    let file = open(path)?;
-    let len = file.metadata().map_err(|e| e.to_string())?.len();
-    if len > LONGEST_FILE {
-        return Err(TOO_LONG.into());
-    }
-    words::sha256_of(file.take(LONGEST_FILE)).map_err(|e| e.to_string())
-}
-
-pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    open(path)?
-        .take(longest + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > longest {
-        return Err(TOO_LONG.into());
-    }
-    Ok(bytes)
 }

@@ -160,6 +160,50 @@ pub fn printable(text: &str) -> String {
     escaped(text, false)
 }
 
+/// The most characters of a text from a record that are shown in one place: any digest, and any name that byok
+/// writes, is shorter.
+const MOST_QUOTED: usize = 160;
+
+/// A text from a record, as it is shown in the middle of byok's own words: [`printable`], its blanks collapsed, and
+/// cut. So it fills no screen, and looks like no line of its own.
+pub fn quoted(text: &str) -> String {
+    cut(text, MOST_QUOTED)
+}
+
+/// A whole line that quotes such texts: it leaves a screen room for what byok says.
+pub fn quoted_whole(line: &str) -> String {
+    cut(line, 8 * MOST_QUOTED)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    let mut after_blank = false;
+    let mut room = most;
+    for c in text.chars() {
+        let blank = is_blank(c);
+        if blank && after_blank {
+            continue;
+        }
+        if room == 0 {
+            shown.push('…');
+            break;
+        }
+        after_blank = blank;
+        room -= 1;
+        shown.push(if blank { ' ' } else { c });
+    }
+    printable(&shown)
+}
+
+/// Whether the character can be shown and shows nothing: spaces of all kinds, and letters that look like one.
+fn is_blank(c: char) -> bool {
+    let looks_so = matches!(
+        c,
+        '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+    );
+    looks_so || c.is_whitespace() && is_printable_char(c)
+}
+
 /// One word for a shell that means exactly this text.
 pub fn shell_word(text: &str) -> String {
     format!("'{}'", printable(text).replace('\'', r"'\''"))
@@ -269,6 +313,15 @@ mod tests {
         assert!(!is_printable("x\ty"));
         assert_eq!(printable("a\nb"), "a\\u{a}b");
         assert_eq!(screen("a\nb"), "a\nb");
+    }
+
+    #[test]
+    fn a_quoted_text_is_short_and_its_blanks_are_one() {
+        assert_eq!(quoted("a  b \u{3000}\u{a0}\u{3164} c"), "a b c");
+        assert_eq!(quoted("a\n\u{202e}b"), "a\\u{a}\\u{202e}b");
+        let screens = format!("a{}verdict   authentic", " ".repeat(5000));
+        assert_eq!(quoted(&screens), "a verdict authentic");
+        assert_eq!(quoted(&"支".repeat(500)), "支".repeat(160) + "…");
     }
 
     #[test]

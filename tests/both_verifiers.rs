@@ -3,17 +3,20 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use byok::rules::{Rule, limits};
 use byok::transcript::public_key::PublicKey;
 use byok::transcript::signature::{Signature, digest_to_sign};
 use serde_json::json;
 use support::forger::forger;
-use support::verifiers::{Records, both, copy_tree, has_jq, script};
+use support::pty::Pty;
+use support::verifiers::{Records, both, copy_tree, has_jq, rule, script};
 use support::{ARN, Kind, LABEL, PIN, Room, escrow, now, sha256, stderr, stdout, well};
 
 const ID: &str = "6c2d1a4f5e0b3c7d8e9f00112233445566778899aabbccddeeff001122334455";
@@ -399,6 +402,10 @@ fn both_see_what_was_done_to_lines_of_the_transcript() {
                     forge_line(copy, "roll-call", "roll-call", "ceremony-opened");
                 },
             ),
+            ("earlier attempts named", OnPaper, |copy| {
+                let earlier = "\"attempts\":[{\"directory\":\"one.aborted\",\"ceremony\":\"00\",\"head\":\"11\"}]}";
+                forge_line(copy, "ceremony-opened", "}", &format!(",{earlier}"));
+            }),
             ("previous_head made up", OnPaper, |copy| {
                 let other = format!("\"previous_head\":\"{}\"}}", "5".repeat(64));
                 forge_line(copy, "ceremony-opened", "}", &format!(",{other}"));
@@ -438,6 +445,11 @@ fn both_read_json_with_one_meaning_only() {
         ("a float", "\"bytes\":32", "\"bytes\":32.5"),
         ("a float of an integer", "\"bytes\":32", "\"bytes\":32.0"),
         ("an exponent", "\"bytes\":32", "\"bytes\":32e0"),
+        (
+            "an exponent as newer versions of jq keep it",
+            "\"bytes\":32",
+            "\"bytes\":1E+2",
+        ),
         (
             "an exponent as jq writes it",
             "\"bytes\":32",
@@ -1120,6 +1132,583 @@ fn without_receipts(copy: &Records) {
     fs::remove_dir_all(copy.path("receipts")).unwrap();
 }
 
+// ---- the rules ----------------------------------------------------------------------------------
+
+/// A case of each rule, of a copy of `other` (of `one` for receipts).
+const RULES: [(&str, Change); 32] = [
+    ("ENTRY", |copy| {
+        symlink("plan.toml", copy.path("link")).unwrap()
+    }),
+    ("NAME", |copy| copy.write("a\u{202e}b", "")),
+    ("LIMIT", |copy| {
+        let file = fs::File::create(copy.path("big")).unwrap();
+        file.set_len(limits::LONGEST_FILE + 1).unwrap();
+    }),
+    ("LINE", |copy| {
+        forge_line(copy, "roll-call", ",\"at\"", ", \"at\"")
+    }),
+    ("SEQ", |copy| {
+        let mut lines = copy.lines("transcript.jsonl");
+        lines.remove(4);
+        copy.write_lines("transcript.jsonl", &lines);
+    }),
+    ("AT", |copy| {
+        forge_line(copy, "roll-call", "Z\",\"prev\"", ".5Z\",\"prev\"")
+    }),
+    ("EVENT", |copy| {
+        forge_line(copy, "roll-call", "\"event\":", "\"evenT\":")
+    }),
+    ("PREV", |copy| {
+        copy.replace("transcript.jsonl", "not asked", "Ada")
+    }),
+    ("ORDER", |copy| {
+        forge_line(copy, "roll-call", "\"at\":\"2", "\"at\":\"1")
+    }),
+    ("OPENING", |copy| {
+        forge_line(copy, "roll-call", "roll-call", "ceremony-opened")
+    }),
+    ("END", |copy| {
+        forge_line(copy, "sealed", "\"event\":\"sealed\"", "\"event\":\"open\"")
+    }),
+    ("FORMAT", |copy| {
+        forge_line(copy, "ceremony-opened", "transcript-v1", "transcript-v2")
+    }),
+    ("SEALED", |copy| {
+        forge_line(copy, "sealed", "\"exceptions\":", "\"exceptions\":9")
+    }),
+    ("KEY-TWICE", |copy| {
+        let mut lines = copy.lines("transcript.jsonl");
+        let at = place(&lines, "key-generated");
+        lines.insert(at, lines[at].clone());
+        copy.forge(&lines);
+    }),
+    ("PLAN", |copy| {
+        copy.replace("plan.toml", "extractable", "none")
+    }),
+    ("PATH", |copy| {
+        forge_line(copy, "output-written", "\"plan.toml\"", "\"a//b\"")
+    }),
+    ("OUTPUT-TWICE", |copy| {
+        forge_line(copy, "output-written", "\"plan.toml\"", "\"README.txt\"");
+    }),
+    ("MISSING", |copy| {
+        fs::remove_file(copy.path("README.txt")).unwrap()
+    }),
+    ("BYTES", |copy| flip(copy, "README.txt")),
+    ("WRAPPED", |copy| {
+        forge_line(copy, "key-generated", "key-generated", "key-invented")
+    }),
+    ("PUBLIC-KEY", |copy| {
+        forge_line(
+            copy,
+            "key-generated",
+            "\"SYMMETRIC_DEFAULT\"",
+            "\"ECC_NIST_P256\"",
+        );
+    }),
+    ("MORE", |copy| copy.write("more", "")),
+    ("EMPTY", |copy| fs::create_dir(copy.path("more")).unwrap()),
+    ("SUMS", |copy| {
+        copy.write("SHA256SUMS", copy.text("SHA256SUMS") + "\n")
+    }),
+    ("SIGNER", |copy| {
+        fs::remove_file(copy.path(HSM_SIG)).unwrap()
+    }),
+    ("SIGNATURE-NAME", |copy| {
+        copy.write("signatures/note.txt", "")
+    }),
+    ("SIGNATURE-FORM", |copy| {
+        copy.write("signatures/note.sig", "")
+    }),
+    ("PURPOSE", |copy| sign_in_hsm(copy, "git")),
+    ("SIGNATURE", |copy| {
+        copy.write(HSM_SIG, copy.read("../one/signatures/hsm.sig"))
+    }),
+    ("HEAD", |_| {}),
+    ("LISTED", |_| {}),
+    ("RECEIPTS", |copy| copy.write("receipts/001.json", "{}")),
+];
+
+/// READ alone has no case here: for whoever runs these tests as root there is no file that cannot be read.
+#[test]
+fn both_name_the_rule_that_does_not_hold_and_each_rule_has_a_case() {
+    if records().is_none() {
+        return;
+    }
+    let cases: BTreeSet<&str> = RULES
+        .iter()
+        .map(|(rule, _)| *rule)
+        .chain(["READ"])
+        .collect();
+    let rules: BTreeSet<&str> = Rule::ALL.iter().map(|(_, name)| *name).collect();
+    assert_eq!(cases, rules);
+    for (name, change) in RULES {
+        println!("{name}");
+        let copy = copy(OTHER).unwrap();
+        change(&copy);
+        let forger = format!("forger {}\n", forger().public_key());
+        fs::write(copy.dir.path().join("list"), forger).unwrap();
+        let output = match name {
+            "HEAD" => copy.verify(&["--head", &"0".repeat(64)]),
+            "LISTED" => copy.verify(&["--signers", "list"]),
+            _ => copy.verify(&[]),
+        };
+        assert_eq!(output.status.code(), Some(4), "{name}");
+        assert_eq!(rule(&stderr(&output)), name);
+    }
+}
+
+/// The page explains each rule; the script has each rule and each limit, and no other.
+#[test]
+fn page_and_script_have_byoks_rules_and_limits() {
+    let page = include_str!("../docs/transcript-format.md");
+    let script = include_str!("../ceremony-scripts/verify-record.sh");
+    for (_, name) in Rule::ALL {
+        assert!(
+            page.contains(&format!("\n| `{name}` | ")),
+            "no row for {name}"
+        );
+        let judged = ["broken ", "\"", "against(\""].map(|before| format!("{before}{name}"));
+        let judged = judged.iter().any(|text| {
+            script
+                .match_indices(text.as_str())
+                .any(|(at, text)| script[at + text.len()..].starts_with([' ', '"']))
+        });
+        assert_eq!(judged, name != "RECEIPTS", "{name}");
+    }
+    let known: BTreeSet<&str> = Rule::ALL.iter().map(|(_, name)| *name).collect();
+    let rows = page.split("\n| rule | what holds |").nth(1).unwrap();
+    let rows = rows
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with("| `"));
+    let explained: BTreeSet<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+    assert_eq!(explained, known);
+    let limits: BTreeMap<&str, u64> = script
+        .lines()
+        .filter(|line| {
+            line.starts_with("longest_")
+                || line.starts_with("largest_")
+                || line.starts_with("most_")
+        })
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, number)| (name, number.parse().unwrap()))
+        .collect();
+    assert_eq!(limits, limits::ALL.into_iter().collect());
+    let counted = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    let lines = script.lines().filter(counted).count();
+    assert!(
+        lines <= 450,
+        "{lines} lines of code: nobody reads them in one sitting"
+    );
+}
+
+#[test]
+fn both_have_the_same_limits() {
+    let longer = |copy: &Records, path: &str, len: u64| {
+        let file = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(copy.path(path));
+        file.unwrap().set_len(len).unwrap();
+    };
+    let line_of = |copy: &Records, len: usize| {
+        let mut lines = copy.lines("transcript.jsonl");
+        let at = place(&lines, "roll-call");
+        let room = len - lines[at].len();
+        lines[at] = lines[at].replacen(
+            "not asked",
+            &("not asked".to_owned() + &"x".repeat(room)),
+            1,
+        );
+        copy.forge(&lines);
+    };
+    let keys = |copy: &Records, more: usize| {
+        let mut lines = copy.lines("transcript.jsonl");
+        let at = place(&lines, "key-generated");
+        let line = lines[at].clone();
+        let named = |n| line.replacen("\"label\":\"", &format!("\"label\":\"n{n}-"), 1);
+        lines.splice(at..at, (0..more).map(named));
+        copy.forge(&lines);
+    };
+    type Case<'a> = (&'a str, Option<&'a str>, &'a dyn Fn(&Records));
+    let cases: [Case; 8] = [
+        ("the longest line", None, &|copy| {
+            line_of(copy, limits::LONGEST_LINE as usize)
+        }),
+        ("a line of a byte more", Some("LIMIT"), &|copy| {
+            line_of(copy, limits::LONGEST_LINE as usize + 1);
+        }),
+        (
+            "a line of a byte more that is no JSON",
+            Some("LIMIT"),
+            &|copy| {
+                let lines = copy.text("transcript.jsonl");
+                let longer = "x".repeat(limits::LONGEST_LINE as usize + 1) + "\n";
+                copy.write("transcript.jsonl", lines + &longer);
+            },
+        ),
+        ("a transcript of a byte more", Some("LIMIT"), &|copy| {
+            longer(copy, "transcript.jsonl", limits::LONGEST_TRANSCRIPT + 1);
+        }),
+        ("the most data keys", None, &|copy| {
+            keys(copy, limits::MOST_KEYS as usize - 1)
+        }),
+        ("a data key more", Some("LIMIT"), &|copy| {
+            keys(copy, limits::MOST_KEYS as usize)
+        }),
+        (
+            "a record of a byte more than the largest",
+            Some("LIMIT"),
+            &|copy| {
+                fs::create_dir_all(copy.path("receipts")).unwrap();
+                for number in 0..limits::LARGEST_RECORD / limits::LONGEST_FILE {
+                    longer(copy, &format!("receipts/{number}"), limits::LONGEST_FILE);
+                }
+            },
+        ),
+        ("a file more than the most", Some("LIMIT"), &|copy| {
+            fs::create_dir_all(copy.path("receipts")).unwrap();
+            for number in 0..limits::MOST_ENTRIES {
+                fs::File::create(copy.path(&format!("receipts/{number}"))).unwrap();
+            }
+        }),
+    ];
+    for (name, broken, change) in cases {
+        println!("{name}");
+        let Some(copy) = copy(OTHER) else { return };
+        change(&copy);
+        let output = copy.verify(&[]);
+        match broken {
+            None => well(&output),
+            Some(limit) => assert_eq!(rule(&stderr(&output)), limit, "{}", stderr(&output)),
+        }
+    }
+}
+
+/// What file managers leave, and what copies do to line ends: broken, and named for what it is.
+#[test]
+fn what_systems_leave_on_a_medium_is_named_for_what_it_is() {
+    let cases: [(&str, &str, &str, Change); 8] = [
+        ("a Mac's view", "MORE", "macOS leaves", |copy| {
+            copy.write("payments/.DS_Store", "")
+        }),
+        ("a Mac's second half", "MORE", "macOS leaves", |copy| {
+            copy.write("._plan.toml", "")
+        }),
+        ("Windows' pictures", "MORE", "Windows leaves", |copy| {
+            copy.write("Thumbs.db", "")
+        }),
+        ("Windows' index", "MORE", "Windows leaves", |copy| {
+            copy.write("System Volume Information/IndexerVolumeGuid", "");
+        }),
+        ("the folder of it", "EMPTY", "Windows leaves", |copy| {
+            fs::create_dir(copy.path("System Volume Information")).unwrap();
+        }),
+        (
+            "a Linux desktop's bin",
+            "EMPTY",
+            "a Linux desktop leaves",
+            |copy| {
+                fs::create_dir(copy.path(".Trash-1000")).unwrap();
+            },
+        ),
+        ("CR LF in the transcript", "LINE", "CR LF", |copy| {
+            copy.write(
+                "transcript.jsonl",
+                copy.text("transcript.jsonl").replace('\n', "\r\n"),
+            );
+        }),
+        ("CR LF in the plan", "PLAN", "CR LF", |copy| {
+            copy.write("plan.toml", copy.text("plan.toml").replace('\n', "\r\n"));
+        }),
+    ];
+    for (name, rule_of_it, says, change) in cases {
+        println!("{name}");
+        let Some(copy) = copy(OTHER) else { return };
+        change(&copy);
+        let output = copy.verify(&[]);
+        support::refused(&output, 4, &[says, "copy"]);
+        assert_eq!(rule(&stderr(&output)), rule_of_it);
+        let said = stdout(&script(copy.dir.path(), &[&copy.record]));
+        let hints = !["PLAN", "EMPTY"].contains(&rule_of_it);
+        assert!(!hints || said.contains("hint      "), "{said}");
+    }
+}
+
+/// A text of several screens, and what would then pass for a verdict.
+fn screens_of(blank: &str) -> String {
+    format!("x{}verdict   authentic", blank.repeat(2000))
+}
+
+/// Text of the record never looks like the verifier's own: each is cut, its blanks are one, and the last line
+/// of all is the verdict.
+#[test]
+fn no_text_of_a_record_poses_as_a_verdict() {
+    let places: [(&str, &str, &str); 12] = [
+        ("ceremony-opened", "title", ""),
+        ("ceremony-opened", "ceremony", ""),
+        ("ceremony-opened", "format", "FORMAT"),
+        ("ceremony-opened", "previous_head", ""),
+        ("sealed", "exposure", ""),
+        ("key-generated", "label", "WRAPPED"),
+        ("key-generated", "spec", ""),
+        ("key-generated", "kcv", ""),
+        ("key-generated", "fingerprint", ""),
+        ("key-wrapped", "import", ""),
+        ("key-wrapped", "path", "WRAPPED"),
+        ("roll-call", "event", ""),
+    ];
+    for blank in [" ", "\u{a0}", "\u{3000}", "\u{3164}", "\u{2800}", "支"] {
+        for (event, member, broken) in places {
+            println!("{event} {member} {blank:?}");
+            let Some(copy) = copy(OTHER) else { return };
+            let mut lines = copy.lines("transcript.jsonl");
+            let at = place(&lines, event);
+            let mut line: serde_json::Value = serde_json::from_str(&lines[at]).unwrap();
+            let was = line[member].as_str().unwrap_or_default().to_owned();
+            lines[at] = match line.get(member).is_some() {
+                true => lines[at].replacen(
+                    &format!("\"{member}\":\"{was}\""),
+                    &format!("\"{member}\":\"{}\"", screens_of(blank)),
+                    1,
+                ),
+                false => lines[at].replacen(
+                    "\"event\"",
+                    &format!("\"{member}\":\"{}\",\"event\"", screens_of(blank)),
+                    1,
+                ),
+            };
+            line.take();
+            copy.forge(&lines);
+            let output = copy.verify(&[]);
+            assert_eq!(rule(&stderr(&output)), broken);
+            let script = script(copy.dir.path(), &[&copy.record]);
+            for said in [stdout(&output) + &stderr(&output), stdout(&script)] {
+                quiet(&said);
+            }
+        }
+    }
+    let Some(copy) = copy(OTHER) else { return };
+    let name = format!("x{}verdict   authentic", " ".repeat(200));
+    copy.write(&name, "");
+    let output = copy.verify(&[]);
+    quiet(&stderr(&output));
+    quiet(&stdout(&script(copy.dir.path(), &[&copy.record])));
+}
+
+fn quiet(said: &str) {
+    assert!(said.len() < 8000, "{} bytes", said.len());
+    let blanks = |c: char| c.is_whitespace() && c != '\n' || "\u{3164}\u{2800}".contains(c);
+    for line in said.lines() {
+        let text = line.trim_start_matches(blanks);
+        let run = text
+            .split(|c| !blanks(c))
+            .map(|run| run.chars().count())
+            .max();
+        assert!(run.unwrap_or(0) < 25, "{line}");
+        assert!(
+            !line.starts_with("authentic") && !line.starts_with("verdict   authentic"),
+            "{line}"
+        );
+    }
+    let last = said.lines().last().unwrap();
+    assert!(last.contains("verdict"), "{said}");
+}
+
+/// On a terminal both fold at its width, below where the text begins, and the verdict is the last line, also
+/// with what comes next.
+#[test]
+fn both_fold_at_the_width_of_the_terminal_and_end_with_the_verdict() {
+    let Some(copy) = copy(TWO) else { return };
+    copy.forge_with(
+        "\"title\":\"",
+        &format!("\"title\":\"{}", "word ".repeat(23)),
+    );
+    for (columns, next) in [(60, false), (132, false), (80, true)] {
+        let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+        byok.args(["verify", &copy.record])
+            .args(next.then_some("--next"));
+        let mut bash = Command::new("bash");
+        let path = "/ceremony-scripts/verify-record.sh";
+        bash.arg(env!("CARGO_MANIFEST_DIR").to_owned() + path)
+            .arg(&copy.record);
+        for (mut command, verdict) in [
+            (byok, "consistent, NOT AUTHENTICATED"),
+            (bash, "consistent, not authenticated"),
+        ] {
+            command.current_dir(copy.dir.path());
+            let ended = Pty::start_sized(command, columns, 24).end();
+            let titled: Vec<&str> = ended
+                .screen
+                .lines()
+                .filter(|line| line.contains("word word"))
+                .collect();
+            let widest = titled
+                .iter()
+                .map(|line| line.chars().count())
+                .max()
+                .unwrap();
+            assert!(
+                widest < columns.into() && widest + 20 > columns.into(),
+                "{widest}: {}",
+                ended.screen
+            );
+            assert!(
+                titled[1..]
+                    .iter()
+                    .all(|line| line.starts_with("          word")),
+                "{}",
+                ended.screen
+            );
+            assert_eq!(
+                ended.screen.lines().last(),
+                Some(&*format!("verdict   {verdict}")),
+                "{}",
+                ended.screen
+            );
+        }
+    }
+}
+
+#[test]
+fn a_head_with_a_wrong_digit_names_the_row_and_another_digest_is_named() {
+    let Some(good) = copy(OTHER) else { return };
+    let head = good.head();
+    let other = |at: usize| {
+        let digit = if &head[at..=at] == "0" { "1" } else { "0" };
+        format!("{}{digit}{}", &head[..at], &head[at + 1..])
+    };
+    let plan = sha256(&good.read("plan.toml"));
+    for (given, says) in [
+        (other(9), "only row 2 differs"),
+        (other(63), "only row 8 differs"),
+        (other(20)[..24].to_owned(), "only row 3 differs"),
+        (plan.clone(), "it is another digest: plan_sha256 in line 1"),
+        (
+            plan[..24].to_owned(),
+            "it is another digest: plan_sha256 in line 1",
+        ),
+    ] {
+        let output = good.verify(&["--head", &given]);
+        support::refused(&output, 4, &["not the one given", says]);
+    }
+    let both_wrong = format!("{}{}", &other(1)[..8], &other(9)[8..]);
+    support::refused(
+        &good.verify(&["--head", &both_wrong]),
+        4,
+        &["rows 1, 2 differ"],
+    );
+}
+
+/// Of the directory that a plan names as the previous record its transcript's head is looked at first.
+#[test]
+fn what_is_not_the_previous_record_is_not_read_to_its_end() {
+    let big = |copy: &Records| {
+        let file = fs::File::create(copy.path("../one/big")).unwrap();
+        file.set_len(limits::LONGEST_FILE + 1).unwrap();
+    };
+    type Case<'a> = (&'a str, &'a dyn Fn(&Records));
+    let cases: [Case; 3] = [
+        ("its head is ", &|copy| {
+            fs::remove_dir_all(copy.path("../one")).unwrap();
+            fs::rename(copy.path("../other"), copy.path("../one")).unwrap();
+            big(copy);
+        }),
+        ("transcript.jsonl: missing", &|copy| {
+            fs::remove_file(copy.path("../one/transcript.jsonl")).unwrap();
+            big(copy);
+        }),
+        ("transcript.jsonl: line 1: ", &|copy| {
+            let file = fs::File::create(copy.path("../one/transcript.jsonl")).unwrap();
+            file.set_len(limits::LONGEST_LINE).unwrap();
+            std::io::Write::write_all(&mut &file, b"no\nrecord\n").unwrap();
+            big(copy);
+        }),
+    ];
+    for (says, change) in cases {
+        println!("{says}");
+        let Some(copy) = copy(TWO) else { return };
+        change(&copy);
+        support::refused(&copy.verify(&[]), 4, &["the previous record ", says]);
+    }
+}
+
+/// What the caller's shell, environment and home say changes no verdict of the script.
+#[test]
+fn the_callers_environment_does_not_decide() {
+    let Some(good) = copy(OTHER) else { return };
+    let home = good.dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(
+        home.join(".jq"),
+        "def is_time: true; def test($x): true; def text($x): \"\";",
+    )
+    .unwrap();
+    let start_up =
+        "jq() { :; }; sha256sum() { echo 0; }; set -f; shopt -s nocasematch; alias find=true\n";
+    fs::write(home.join("start-up"), start_up).unwrap();
+    let broken = copy(OTHER).unwrap();
+    flip(&broken, "README.txt");
+    let start_up = home.join("start-up");
+    type Environment<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+    let environments: [Environment; 9] = [
+        (
+            &[],
+            &[("SHELLOPTS", "braceexpand:noclobber:noglob:hashall")],
+        ),
+        (&[], &[("SHELLOPTS", "posix"), ("POSIXLY_CORRECT", "1")]),
+        (
+            &[],
+            &[("BASHOPTS", "nullglob:nocasematch:failglob:extglob")],
+        ),
+        (&[], &[("BASH_ENV", start_up.to_str().unwrap())]),
+        (
+            &[],
+            &[
+                ("BASH_FUNC_sha256sum%%", "() { echo 0; }"),
+                ("BASH_FUNC_jq%%", "() { :; }"),
+            ],
+        ),
+        (&[], &[("HOME", home.to_str().unwrap())]),
+        (
+            &[],
+            &[
+                ("GREP_OPTIONS", "-v"),
+                ("IFS", "x"),
+                ("LC_ALL", "C.UTF-8"),
+                ("CDPATH", "/"),
+            ],
+        ),
+        (&["-f", "-C"], &[]),
+        (&["-p"], &[("HOME", home.to_str().unwrap())]),
+    ];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for (options, variables) in environments {
+        println!("{options:?} {variables:?}");
+        for (record, verdict) in [
+            (&good, "consistent, not authenticated\n"),
+            (&broken, "broken: README.txt: "),
+        ] {
+            let mut bash = Command::new("bash");
+            bash.env_clear()
+                .env("PATH", &path)
+                .envs(variables.iter().copied());
+            bash.args(options).arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/ceremony-scripts/verify-record.sh"
+            ));
+            let output = bash
+                .arg(&record.record)
+                .current_dir(record.dir.path())
+                .output()
+                .unwrap();
+            let said = stdout(&output) + &stderr(&output);
+            assert!(stdout(&output).starts_with(verdict), "{said}");
+        }
+    }
+}
+
 // ---- receipts -----------------------------------------------------------------------------------
 
 /// Writes an answer anew with its digest in the chain, as a forger does.
@@ -1793,9 +2382,9 @@ fn both_say_where_the_record_is_when_something_beside_it_is_given() {
         (".", "holds records, and is none itself"),
         ("note.txt", "is a file, and a record is a directory"),
     ] {
-        for output in [both(&above, &[given]), script(&above, &[given])] {
-            support::refused(&output, 2, &[says]);
-        }
+        support::refused(&both(&above, &[given]), 2, &[says]);
+        let says = "the whole directory in which transcript.jsonl lies";
+        support::refused(&script(&above, &[given]), 2, &[says]);
     }
     // What has lost its transcript is a broken record, wherever it lies.
     fs::remove_file(copy.path("transcript.jsonl")).unwrap();

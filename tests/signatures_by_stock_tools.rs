@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use support::verifiers::{Records, has_jq, script_agrees};
+use base64ct::{Base64, Encoding as _};
+use sha2::{Digest as _, Sha512};
+use support::verifiers::{Records, has_jq, rule, script_agrees};
 use support::{Kind, Room, stderr, stdout, well};
 
 const ONE: &str = "records/one";
@@ -508,5 +510,172 @@ fn a_signer_whose_key_or_fingerprint_is_not_what_it_should_be_is_refused() {
             .chain_anew_with(&signed.fingerprint("signer"), &signed.fingerprint(name));
         signed.sign(name, REAL, HSM);
         signed.says(&[], "broken: transcript.jsonl: line ");
+    }
+}
+
+// ---- what ssh-keygen does not judge -------------------------------------------------------------
+
+fn put(bytes: &mut Vec<u8>, string: &[u8]) {
+    bytes.extend(u32::try_from(string.len()).unwrap().to_be_bytes());
+    bytes.extend(string);
+}
+
+fn joined(strings: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for string in strings {
+        put(&mut bytes, string);
+    }
+    bytes
+}
+
+/// The strings that these bytes are made of (RFC 4251).
+fn strings(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    while let Some((len, rest)) = bytes.split_first_chunk::<4>() {
+        let (string, rest) = rest.split_at(u32::from_be_bytes(*len) as usize);
+        found.push(string.to_vec());
+        bytes = rest;
+    }
+    found
+}
+
+/// A signature file of this key and value.
+fn file_of(key: &[u8], value: &[u8]) -> String {
+    let mut bytes = b"SSHSIG\0\0\0\x01".to_vec();
+    bytes.extend(joined(&[key, REAL.as_bytes(), b"", b"sha512", value]));
+    let base64 = Base64::encode_string(&bytes);
+    format!("-----BEGIN SSH SIGNATURE-----\n{base64}\n-----END SSH SIGNATURE-----\n")
+}
+
+/// Key and value of a signature that ssh-keygen made.
+fn key_and_value(file: &str) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let base64: String = file.lines().filter(|l| !l.starts_with('-')).collect();
+    let bytes = Base64::decode_vec(&base64).unwrap();
+    let parts = strings(&bytes[10..]);
+    (parts[0].clone(), strings(&parts[4]))
+}
+
+/// S and the order of the group, which is as good to who only multiplies.
+fn plus_order(s: &[u8]) -> Vec<u8> {
+    let order = support::unhex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+    let mut carry = 0;
+    let add = |(a, b): (&u8, &u8)| {
+        let sum = u16::from(*a) + u16::from(*b) + carry;
+        carry = sum >> 8;
+        sum.to_le_bytes()[0]
+    };
+    s.iter().zip(&order).map(add).collect()
+}
+
+/// An RSA signature that needs no private key: with the exponent 1 it is the padded digest itself.
+fn rsa_by_anybody(transcript: &[u8], modulus: &[u8]) -> Vec<u8> {
+    let mut signed = b"SSHSIG".to_vec();
+    let digest = Sha512::digest(transcript);
+    signed.extend(joined(&[REAL.as_bytes(), b"", b"sha512", &digest]));
+    let mut info = support::unhex("3051300d060960864801650304020305000440");
+    info.extend(Sha512::digest(&signed));
+    let len = modulus.len() - usize::from(modulus[0] == 0);
+    let padding = vec![0xff; len - info.len() - 3];
+    [&[0, 1][..], &padding, &[0], &info].concat()
+}
+
+impl Signed {
+    /// Whether stock ssh-keygen calls this file a signature of the transcript.
+    fn stock_takes(&self, path: &str) -> bool {
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-Y", "check-novalidate", "-n", REAL, "-s"]);
+        command.arg(self.0.path(path));
+        let transcript = fs::File::open(self.0.path("transcript.jsonl")).unwrap();
+        command.stdin(transcript).output().unwrap().status.success()
+    }
+
+    /// A list with a key of these bytes.
+    fn list_of(&self, kind: &str, key: &[u8]) {
+        let line = format!("somebody {kind} {}\n", Base64::encode_string(key));
+        fs::write(self.key("list"), line).unwrap();
+    }
+}
+
+/// `docs/transcript-format.md` names them; OpenSSH takes each.
+#[test]
+fn what_ssh_keygen_takes_and_byok_does_not_the_script_judges_too() {
+    let Some(signed) = Signed::new() else { return };
+    signed.make_key_of("ed", "ed25519", "256");
+    signed.make_key_of("rsa", "rsa", "2048");
+    signed.sign("ed", REAL, "signatures/w.sig");
+    let (key, value) = key_and_value(&signed.0.text("signatures/w.sig"));
+    let (point, s) = value[1].split_at(32);
+    let with_order = [point, &plus_order(s)].concat();
+
+    let one = [&[1][..], &[0; 31]].concat();
+    let small_key = joined(&[b"ssh-ed25519", &one]);
+    let small = [&one[..], &[0; 32]].concat();
+
+    signed.sign("rsa", REAL, "signatures/w.sig");
+    let (rsa, _) = key_and_value(&signed.0.text("signatures/w.sig"));
+    let modulus = &strings(&rsa)[2];
+    let transcript = signed.0.read("transcript.jsonl");
+    let exponent_1 = joined(&[b"ssh-rsa", &[1], modulus]);
+    let by_anybody = rsa_by_anybody(&transcript, modulus);
+
+    for (name, kind, key, algorithm, value) in [
+        ("S + L", "ssh-ed25519", &key, "ssh-ed25519", &with_order),
+        (
+            "small order",
+            "ssh-ed25519",
+            &small_key,
+            "ssh-ed25519",
+            &small,
+        ),
+        (
+            "exponent 1",
+            "ssh-rsa",
+            &exponent_1,
+            "rsa-sha2-512",
+            &by_anybody,
+        ),
+    ] {
+        println!("{name}");
+        let value = joined(&[algorithm.as_bytes(), value]);
+        signed.0.write("signatures/w.sig", file_of(key, &value));
+        assert!(signed.stock_takes("signatures/w.sig"), "{name}");
+        signed.list_of(kind, key);
+        for args in [&[][..], &["--signers", "list"]] {
+            let output = signed.verify(args);
+            assert_eq!(rule(&stdout(&output)), "SIGNATURE", "{name}");
+        }
+    }
+}
+
+/// Numbers with leading zeros: as many as OpenSSH reads.
+#[test]
+fn both_take_as_many_leading_zeros_as_ssh_keygen() {
+    let Some(signed) = Signed::new() else { return };
+    signed.sign("witness", REAL, "signatures/w.sig");
+    let (key, value) = key_and_value(&signed.0.text("signatures/w.sig"));
+    let numbers = strings(&value[1]);
+    for (len, holds) in [
+        (40, true),
+        (2048, true),
+        (2049, true),
+        (2050, false),
+        (3032, false),
+    ] {
+        for at in 0..2 {
+            println!("{len} {at}");
+            let mut numbers = numbers.clone();
+            let zeros = vec![0; len - numbers[at].len()];
+            numbers[at].splice(0..0, zeros);
+            let numbers = joined(&[&numbers[0], &numbers[1]]);
+            let value = joined(&[&value[0], &numbers]);
+            signed.0.write("signatures/w.sig", file_of(&key, &value));
+            assert_eq!(signed.stock_takes("signatures/w.sig"), holds);
+            let says = if holds {
+                "consistent, not authenticated\n"
+            } else {
+                "broken: signatures/w.sig: "
+            };
+            signed.says(&[], says);
+        }
     }
 }

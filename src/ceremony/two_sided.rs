@@ -9,7 +9,7 @@ use super::wrong::{Asked, Wrong};
 use crate::error::{Error, Result};
 use crate::kms::aws::ImportParameters;
 use crate::operator::Operator;
-use crate::plan::{ImportPlan, Plan};
+use crate::plan::{ImportPlan, KeyPlan, Plan};
 use crate::random;
 use crate::screens;
 use crate::words::{self, Digest, ROWS};
@@ -48,7 +48,8 @@ pub(super) fn compare(
         return Ok(vec![in_plan; judged.len()]);
     }
     let digest = files_digest(judged);
-    let slip = Paper::slip("digest of the parameter files", Some("key"));
+    let mut slip = Paper::slip("digest of the parameter files", Some("key"));
+    slip.others = digests_of_keys(plan, judged);
     let intro = " Take the slip of the online side, with the digest over all parameter files.\n\
                  \x20No such digest on it, only digests of wrapping keys? Type key.\n";
     operator.say(intro);
@@ -74,6 +75,8 @@ struct Paper<'a> {
     asked: fn(usize) -> Asked,
     /// What can be typed in place of the first row.
     instead: Option<&'static str>,
+    /// The other digests on the same paper, and what each is of.
+    others: Vec<(Digest, String)>,
     check: &'static str,
     hints: [&'static str; 2],
 }
@@ -86,6 +89,7 @@ impl<'a> Paper<'a> {
             name: "the slip",
             asked: Asked::Slip,
             instead,
+            others: Vec::new(),
             check: "TWO-SIDED",
             hints: [
                 "either this is not the slip for these files, or they were changed on their way: find out which",
@@ -101,12 +105,31 @@ impl<'a> Paper<'a> {
             name: "the paper",
             asked: Asked::PreviousHead,
             instead: Some("none"),
+            others: Vec::new(),
             check: "PREVIOUS-HEAD",
             hints: [
                 "compare the ceremony's date and place on the paper with the record: is it the paper of this record?",
                 "if it is, the record was changed or replaced after that ceremony: take another copy of it, and find out who had this one",
             ],
         }
+    }
+
+    /// Whose row was typed instead, where it stands on the same paper.
+    fn other_row(&self, typed: &str, digest: &Digest, row: usize) -> Option<String> {
+        let mut rows = (1..=ROWS).filter(|other| *other != row);
+        if let Some(other) = rows.find(|other| words::is_row(typed, digest, *other)) {
+            return Some(format!(
+                "That is row {other} of this digest. Row {row} is asked for."
+            ));
+        }
+        let of = |(other, of): &(Digest, String)| {
+            let at = (1..=ROWS).find(|at| words::is_row(typed, other, *at))?;
+            Some(format!(
+                "That is row {at} of the {of}. Take the {}, row {row}.",
+                self.digest
+            ))
+        };
+        self.others.iter().find_map(of)
     }
 
     fn refused(&self, row: usize) -> Error {
@@ -142,12 +165,31 @@ pub(super) fn previous_head(
     }
 }
 
+fn of_key(key: &KeyPlan, import: &ImportPlan) -> String {
+    format!(
+        "digest of the wrapping key for {}/{}",
+        key.label, import.name
+    )
+}
+
+fn digests_of_keys(plan: &Plan, judged: &[Judged]) -> Vec<(Digest, String)> {
+    let imports = plan.imports().zip(judged);
+    imports
+        .map(|((key, import), judged)| (judged.read.wrapping_key.sha256(), of_key(key, import)))
+        .collect()
+}
+
 fn keys_match(
     plan: &Plan,
     judged: &[Judged],
     operator: &mut dyn Operator,
     wrong: Wrong,
 ) -> Result<Vec<String>> {
+    let mut others = digests_of_keys(plan, judged);
+    others.push((
+        files_digest(judged),
+        "digest of the parameter files".to_owned(),
+    ));
     let mut compared = Vec::with_capacity(judged.len());
     for ((key, import), judged) in plan.imports().zip(judged) {
         if import.wrapping_key_sha256.is_some() {
@@ -155,12 +197,15 @@ fn keys_match(
             continue;
         }
         let rows = drawn_rows()?;
-        let of = format!(
-            "digest of the wrapping key for {}/{}",
-            key.label, import.name
-        );
+        let of = of_key(key, import);
         let digest = judged.read.wrapping_key.sha256();
-        rows_match(&digest, &rows, &Paper::slip(&of, None), operator, wrong)?;
+        let mut slip = Paper::slip(&of, None);
+        slip.others = others
+            .iter()
+            .filter(|(other, _)| *other != digest)
+            .cloned()
+            .collect();
+        rows_match(&digest, &rows, &slip, operator, wrong)?;
         compared.push(format!(
             "rows {} of the wrapping key's digest typed",
             listed(&rows)
@@ -207,6 +252,10 @@ fn rows_match(
                 );
                 continue;
             }
+            if let Some(other) = paper.other_row(&answer, digest, *row) {
+                operator.say(&screens::fold(&(other + " It is not counted."), " "));
+                continue;
+            }
             wrong((paper.asked)(*row))?;
             typed += 1;
             if typed == TRIES {
@@ -246,6 +295,27 @@ fn listed(rows: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_of_another_digest_on_the_same_slip_is_named() {
+        let mut slip = Paper::slip("digest of the parameter files", None);
+        slip.others = vec![([2; 32], "digest of the wrapping key for a/b".to_owned())];
+        let mut digest: Digest = [0; 32];
+        digest[16] = 9; // row 5 differs
+        let row = |of: &Digest, number: usize| words::hex(&of[(number - 1) * 4..number * 4]);
+        let say = |typed: &str| slip.other_row(typed, &digest, 1);
+        assert_eq!(say("ffff ffff"), None);
+        let other = say(&row(&[2; 32], 1)).unwrap();
+        assert!(
+            other.contains("row 1 of the digest of the wrapping key for a/b"),
+            "{other}"
+        );
+        let other = say(&row(&digest, 5)).unwrap();
+        assert!(
+            other.contains("row 5 of this digest. Row 1 is asked"),
+            "{other}"
+        );
+    }
 
     #[test]
     fn three_different_rows_are_drawn_and_every_row_can_be() {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::answer::Answer;
 use super::judge::{Entry, Rules, Scope};
-use super::{FILE, FOLDER, KnownMaterial, Receipt, Receipts, TORN, chain};
+use super::{FILE, FOLDER, KnownMaterial, Receipt, Receipts, chain};
 use crate::error::{Error, Result};
+use crate::rules::Cause;
 use crate::verify::{self, Followed, Verified};
 use crate::words::shell_path;
 use crate::{machine, plan, record, words};
@@ -67,12 +68,12 @@ pub fn append(
 
 /// A record that holds, but for an answer that an interrupted run left without its line.
 fn open(record: &Path) -> Result<(Verified, Receipts)> {
-    let verified = verify::but_for_unnamed_receipts(record).map_err(|why| {
-        let error = Error::mismatch(format!("the record {}: {why}", record.display()))
+    let verified = verify::but_for_unnamed_receipts(record).map_err(|broken| {
+        let error = Error::mismatch(format!("the record {}: {broken}", record.display()))
             .state("nothing was added");
-        match why.contains(TORN) {
-            true => torn(record, error),
-            false => error.hint("add receipts to a copy of the record that holds: byok verify"),
+        match broken.cause {
+            Some(Cause::Torn) => torn(record, error),
+            _ => error.hint("add receipts to a copy of the record that holds: byok verify"),
         }
     })?;
     if verified.is_aborted() {

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::answer::Answer;
 use super::judge::{Entry, Rules, Scope};
 use super::{FILE, FOLDER, FORMAT, Receipt, Receipts, TORN, imports};
+use crate::rules::{Broken, Cause, Rule};
 use crate::strict_json::{self, Json};
 use crate::transcript::{self, Chain};
 use crate::verify;
 use crate::words::{self, Digest};
 
-/// The longest chain of receipts and the longest answer that are read, in bytes.
+/// The longest chain of receipts and the longest answer that are read, in bytes; both are byok's alone to judge.
 const LONGEST: u64 = 16 << 20;
 
 /// Checks `receipts.jsonl` and all that it names; `present` are the record's files with their digests.
@@ -24,7 +25,7 @@ pub(crate) fn read(
     directory: &Path,
     chain: &Chain,
     present: &BTreeMap<String, Digest>,
-) -> Result<Receipts, String> {
+) -> Result<Receipts, Broken> {
     let mut receipts = Receipts {
         imports: imports(chain),
         last: chain.head,
@@ -32,7 +33,7 @@ pub(crate) fn read(
     };
     if present.contains_key(FILE) {
         let bytes = verify::read(&directory.join(FILE), LONGEST);
-        let bytes = bytes.map_err(|why| format!("{FILE}: {why}"))?;
+        let bytes = bytes.map_err(|unread| unread.within(FILE))?;
         let ceremony = chain.opening().text("ceremony");
         let reader = Reader {
             directory,
@@ -56,14 +57,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn lines(&self, bytes: &[u8], into: &mut Receipts) -> Result<(), String> {
+    fn lines(&self, bytes: &[u8], into: &mut Receipts) -> Result<(), Broken> {
+        let broken = |number, why: &str| Broken::line(Rule::Receipts, number, why).within(FILE);
         let mut start = 0;
         while let Some(len) = bytes[start..].iter().position(|byte| *byte == b'\n') {
             let raw = &bytes[start..start + len];
             let number = into.receipts.len() + 1;
             let receipt = self
                 .line(number, raw, into)
-                .map_err(|why| format!("{FILE}: line {number}: {why}"))?;
+                .map_err(|why| broken(number, &why))?;
             into.receipts.push(receipt);
             into.last = words::sha256(raw);
             start += len + 1;
@@ -71,7 +73,7 @@ impl Reader<'_> {
         }
         if start < bytes.len() {
             let number = into.receipts.len() + 1;
-            return Err(format!("{FILE}: line {number}: {TORN}"));
+            return Err(broken(number, TORN).because(Cause::Torn));
         }
         Ok(())
     }
@@ -148,7 +150,7 @@ fn said(line: &Json, file: &str, scope: &Scope, answer: &Answer) -> Result<Entry
 
 /// One line by itself and its place after the one with this digest.
 fn linked(number: usize, raw: &[u8], prev: &Digest) -> Result<(Json, Timestamp), String> {
-    let json = transcript::numbered(number, raw)?;
+    let json = transcript::numbered(raw, number).map_err(|(_, why)| why)?;
     let text = |name| json.get(name).and_then(Json::as_str).unwrap_or_default();
     if number == 1 && text("format") != FORMAT {
         return Err(format!("its format is {:?}, not {FORMAT}", text("format")));

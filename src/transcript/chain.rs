@@ -3,17 +3,12 @@
 use jiff::Timestamp;
 
 use crate::hsm::KeyId;
+use crate::rules::{Broken, Cause, Rule, limits};
 use crate::spec::Spec;
 use crate::strict_json::{self, Json};
 use crate::words::{self, Digest};
 
 use super::{VoidShare, VoidShares};
-
-/// How a transcript without its end is told.
-pub const UNFINISHED: &str = "neither sealed nor aborted";
-
-/// The longest line, in bytes: what is parsed takes several times its room.
-const LONGEST_LINE: usize = 4 << 20;
 
 /// A transcript whose lines hold together.
 pub struct Chain {
@@ -61,29 +56,31 @@ impl Chain {
     ///
     /// # Errors
     /// The first thing that does not hold, naming its line.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    pub fn read(bytes: &[u8]) -> Result<Self, Broken> {
         let (lines, rest) = lines(bytes)?;
         if !rest.is_empty() {
-            return Err(format!(
-                "line {}: it does not end with a line feed",
-                lines.len() + 1
+            let number = lines.len() + 1;
+            return Err(Broken::line(
+                Rule::End,
+                number,
+                "it does not end with a line feed",
             ));
         }
-        let last = lines.last().ok_or("the transcript is empty")?;
+        let last = lines.last();
+        let last = last.ok_or_else(|| Broken::new(Rule::End, "the transcript is empty"))?;
         if !is_end(&last.event) {
-            return Err(format!(
-                "line {}: the transcript ends with {:?}, {UNFINISHED}",
-                last.number, last.event
-            ));
+            let why = format!(
+                "the transcript ends with \"{}\", neither sealed nor aborted",
+                words::quoted(&last.event)
+            );
+            return Err(Broken::line(Rule::End, last.number, why).because(Cause::Unfinished));
         }
         if let Some(early) = lines[..lines.len() - 1]
             .iter()
             .find(|line| is_end(&line.event))
         {
-            return Err(format!(
-                "line {}: {:?} stands before the end",
-                early.number, early.event
-            ));
+            let why = format!("\"{}\" stands before the end", early.event);
+            return Err(Broken::line(Rule::End, early.number, why));
         }
         Ok(Self {
             lines,
@@ -120,7 +117,7 @@ impl Torn {
     ///
     /// # Errors
     /// The first thing that does not hold, naming its line.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    pub fn read(bytes: &[u8]) -> Result<Self, Broken> {
         lines(bytes).map(|(lines, _)| Self { lines })
     }
 
@@ -240,25 +237,27 @@ fn is_end(event: &str) -> bool {
 }
 
 /// The whole lines of the file, checked, and what follows the last line feed.
-fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), String> {
+fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), Broken> {
     let mut lines: Vec<Line> = Vec::new();
     let mut prev = "0".repeat(64);
     let mut rest = bytes;
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let (raw, after) = (&rest[..end], &rest[end + 1..]);
         let number = lines.len() + 1;
-        let line = line(number, raw).map_err(|why| format!("line {number}: {why}"))?;
+        let line = line(number, raw)?;
         if line.text("prev") != prev {
             return Err(broken_link(number, raw, after));
         }
         if lines.last().is_some_and(|before| line.at < before.at) {
-            return Err(format!("line {number}: its time is before the line above"));
+            let why = "its time is before the line above";
+            return Err(Broken::line(Rule::Order, number, why));
         }
         if (number == 1) != (line.event == "ceremony-opened") {
-            return Err(format!(
-                "line {number}: {:?} stands in the wrong place",
-                line.event
-            ));
+            let why = format!(
+                "\"{}\" stands in the wrong place",
+                words::quoted(&line.event)
+            );
+            return Err(Broken::line(Rule::Opening, number, why));
         }
         lines.push(line);
         prev = words::hex(&words::sha256(raw));
@@ -269,7 +268,7 @@ fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), String> {
 
 /// The digest in line `number`, which is `raw`, is not that of the line above. The line after tells
 /// which of the two was changed, where there is one.
-fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> String {
+fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> Broken {
     let above = number - 1;
     let next = after
         .split(|byte| *byte == b'\n')
@@ -277,19 +276,23 @@ fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> String {
         .unwrap_or_default();
     let next = line(number + 1, next).ok();
     let digest = words::hex(&words::sha256(raw));
-    match next.map(|next| next.text("prev") == digest) {
-        _ if number == 1 => "line 1: prev is not 64 zeros".to_owned(),
-        Some(false) => format!(
-            "line {number}: it was changed: line {} binds other bytes",
-            number + 1
-        ),
-        Some(true) => {
-            format!("line {above}: it was changed: its digest is not the prev of line {number}")
+    let (at, why) = match next.map(|next| next.text("prev") == digest) {
+        _ if number == 1 => (1, "prev is not 64 zeros".to_owned()),
+        Some(false) => {
+            let why = format!("it was changed: line {} binds other bytes", number + 1);
+            (number, why)
         }
-        None => format!(
-            "line {above}: its digest is not the prev of line {number}: one of the two was changed"
-        ),
-    }
+        Some(true) => {
+            let why = format!("it was changed: its digest is not the prev of line {number}");
+            (above, why)
+        }
+        None => {
+            let why =
+                format!("its digest is not the prev of line {number}: one of the two was changed");
+            (above, why)
+        }
+    };
+    Broken::line(Rule::Prev, at, why)
 }
 
 /// A time to the second in its one spelling, such as `2026-11-22T11:42:03Z`.
@@ -302,33 +305,40 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn numbered(number: usize, raw: &[u8]) -> Result<Json, String> {
-    let json = strict_json::parse(raw)?;
+pub fn numbered(raw: &[u8], number: usize) -> Result<Json, (Rule, String)> {
+    let json = strict_json::parse(raw).map_err(|why| (Rule::Line, why))?;
+    let broken = |rule, why: &str| Err((rule, why.to_owned()));
     if json.to_compact_string().as_bytes() != raw {
-        return Err("it is not compact JSON".into());
+        return match raw.ends_with(b"\r") {
+            true => broken(Rule::Line, "it is not compact JSON: it ends with CR LF"),
+            false => broken(Rule::Line, "it is not compact JSON"),
+        };
     }
     if !json.is_plain() {
-        return Err(
-            "it holds a character that cannot be shown, or a number that is no integer".into(),
-        );
+        let why = "it holds a character that cannot be shown, or a number that is no integer";
+        return broken(Rule::Line, why);
     }
     if json.get("seq").and_then(Json::as_u64) != Some(number as u64) {
-        return Err(format!(
-            "seq is not {number}: a line was dropped, added or moved"
-        ));
+        let why = format!("seq is not {number}: a line was dropped, added or moved");
+        return broken(Rule::Seq, &why);
     }
     Ok(json)
 }
 
-fn line(number: usize, raw: &[u8]) -> Result<Line, String> {
-    if raw.len() > LONGEST_LINE {
-        return Err("it is longer than any line that byok writes".into());
+fn line(number: usize, raw: &[u8]) -> Result<Line, Broken> {
+    let broken = |rule, why: &str| Broken::line(rule, number, why);
+    if raw.len() as u64 > limits::LONGEST_LINE {
+        let why = "it is longer than any line that byok writes";
+        return Err(broken(Rule::Limit, why));
     }
-    let json = numbered(number, raw)?;
+    let line_ends = raw.ends_with(b"\r").then_some(Cause::LineEnds);
+    let json =
+        numbered(raw, number).map_err(|(rule, why)| broken(rule, &why).because(line_ends))?;
     let text = |name| json.get(name).and_then(Json::as_str);
     let at = text("at").and_then(time);
-    let at = at.ok_or("at is not a time such as 2026-11-22T11:42:03Z")?;
-    let event = text("event").ok_or("it has no event")?.to_owned();
+    let at = at.ok_or_else(|| broken(Rule::At, "at is not a time such as 2026-11-22T11:42:03Z"))?;
+    let event = text("event").ok_or_else(|| broken(Rule::Event, "it has no event"))?;
+    let event = event.to_owned();
     Ok(Line {
         number,
         at,

@@ -144,7 +144,7 @@ impl Signature {
             return None;
         }
         let key = PublicKey::from_blob(reader.string()?)?;
-        let namespace = std::str::from_utf8(reader.string()?).ok()?.to_owned();
+        let namespace = String::from_utf8_lossy(reader.string()?).into_owned();
         let _reserved = reader.string()?;
         let hash = match reader.string()? {
             b"sha256" => Hash::Sha256,
@@ -160,17 +160,26 @@ impl Signature {
         })
     }
 
+    /// Whether it is for this purpose.
+    ///
+    /// # Errors
+    /// Says what it is for.
+    pub fn is_for(&self, namespace: &str) -> Result<(), String> {
+        let shown = crate::words::quoted(&self.namespace);
+        match self.namespace == namespace {
+            true => Ok(()),
+            false => Err(format!(
+                "signed for \"{shown}\", where this record needs \"{namespace}\""
+            )),
+        }
+    }
+
     /// Whether it is a signature of `message`, for this purpose, by the key that stands in it.
     ///
     /// # Errors
     /// Says what does not hold.
     pub fn verify(&self, namespace: &str, message: &[u8]) -> Result<Verdict, String> {
-        if self.namespace != namespace {
-            let shown = crate::words::printable(&self.namespace);
-            return Err(format!(
-                "signed for {shown:?}, where this record needs {namespace:?}"
-            ));
-        }
+        self.is_for(namespace)?;
         let signed = signed(namespace, self.hash, message);
         match self.key.verify(&signed, &self.value) {
             Verdict::Fails => Err(format!(
@@ -227,9 +236,13 @@ impl<'a> Reader<'a> {
         Some(string)
     }
 
-    /// A positive `mpint`, without leading zeros.
+    /// A positive `mpint`, without leading zeros, of as many bytes as OpenSSH reads.
     pub fn positive(&mut self) -> Option<&'a [u8]> {
+        const LONGEST: usize = 16_384 / 8 + 1; // with the zero before a first bit that is set
         let number = self.string()?;
+        if number.len() > LONGEST || number.len() == LONGEST && number[0] != 0 {
+            return None;
+        }
         if number.first().is_some_and(|byte| *byte >= 0x80) {
             return None; // negative
         }

@@ -9,6 +9,7 @@ use crate::hsm::{Hsm, Module, Nature, TokenUri, removal_command};
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Watch};
 use crate::plan::{PinSource, Plan, read_small};
+use crate::rules;
 use crate::screens;
 use crate::spec::Spec;
 use crate::transcript::Torn;
@@ -227,7 +228,8 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
             torn.is_private(id),
         );
         super::print(&format!(
-            "left      {label}, CKA_ID {id}\n          {command}\n"
+            "left      {}, CKA_ID {id}\n          {command}\n",
+            words::quoted(&label)
         ))?;
     }
     Ok(())
@@ -272,7 +274,7 @@ fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
 /// The transcript of a run that may not have come to its end.
 fn read_torn(record: &Path) -> Result<Torn> {
     let path = record.join(crate::transcript::FILE);
-    let bytes = verify::read(&path, verify::LONGEST_TRANSCRIPT).map_err(|why| {
+    let bytes = verify::read(&path, rules::limits::LONGEST_TRANSCRIPT).map_err(|why| {
         Error::usage(format!("{}: {why}", path.display()))
             .hint("give the directory of an aborted or interrupted run")
     })?;

@@ -35,7 +35,10 @@ pub fn inspect(path: &Path, as_json: bool) -> Result<()> {
         let value = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);
-        super::print(&format!("{name:<width$}  {}\n", words::printable(&value)))?;
+        super::print(&format!(
+            "{name:<width$}  {}\n",
+            words::quoted_whole(&value)
+        ))?;
     }
     Ok(())
 }
@@ -86,7 +89,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 fn directory(path: &Path) -> Result<Facts> {
     if path.join(crate::transcript::FILE).exists() {
         let verified = verify::verify(path, None)
-            .map_err(|why| Error::mismatch(format!("broken record: {why}")))?;
+            .map_err(|broken| Error::mismatch(format!("broken record: {broken}")))?;
         let report = verified.report();
         return Ok(object(json!({
             "what": "record", "title": report.title, "outcome": report.outcome, "rehearsal": report.rehearsal,
@@ -151,8 +154,8 @@ fn described(bytes: &[u8]) -> Option<Facts> {
 }
 
 fn transcript(bytes: &[u8]) -> Result<Facts> {
-    let chain =
-        Chain::read(bytes).map_err(|why| Error::mismatch(format!("broken transcript: {why}")))?;
+    let chain = Chain::read(bytes)
+        .map_err(|broken| Error::mismatch(format!("broken transcript: {broken}")))?;
     Ok(object(json!({
         "what": "transcript", "title": chain.opening().text("title"), "ceremony": chain.opening().text("ceremony"),
         "rehearsal": chain.opening().is_true("rehearsal"), "lines": chain.lines.len(), "ends": chain.end().event,

@@ -2,6 +2,7 @@
 
 use crate::machine;
 use crate::verify::{KmsKeyMaterials, Material};
+use crate::words::{self, quoted};
 
 /// Each KMS key with its materials, and the one sentence that operators must know.
 pub(crate) fn for_people(keys: &[KmsKeyMaterials]) -> String {
@@ -9,12 +10,16 @@ pub(crate) fn for_people(keys: &[KmsKeyMaterials]) -> String {
 }
 
 fn of_key(key: &KmsKeyMaterials) -> String {
-    let mut text = format!("materials of {}\n", key.key_arn);
+    let mut text = format!("materials of {}\n", quoted(&key.key_arn));
     if let Some(at) = key.at {
         text += &format!("  as KMS listed them; added {}\n", machine::for_people(at));
     }
     for material in &key.materials {
-        text += &format!("  {}\n    {}\n", material.key_material_id, about(material));
+        text += &format!(
+            "  {}\n    {}\n",
+            quoted(&material.key_material_id),
+            about(material)
+        );
     }
     text += "  The KMS key is Enabled only while all of them are imported";
     text += match key.materials.iter().all(|material| material.needed) {
@@ -22,17 +27,17 @@ fn of_key(key: &KmsKeyMaterials) -> String {
         false => ",\n  but for what waits for its rotation.\n",
     };
     for next in &key.next {
-        text += &format!("  next: {next}\n");
+        text += &format!("  next: {}\n", words::quoted_whole(next));
     }
     text
 }
 
 fn about(material: &Material) -> String {
-    let state = material.state.as_deref().unwrap_or("state not told");
+    let state = quoted(material.state.as_deref().unwrap_or("state not told"));
     let imported = match material.import_state.as_deref() {
         Some("IMPORTED") => "imported",
         Some("PENDING_IMPORT") => "NOT IMPORTED",
-        Some(other) => other,
+        Some(other) => &quoted(other),
         None => "import not told",
     };
     let expires = match (material.expires, material.never_expires) {
@@ -41,6 +46,8 @@ fn about(material: &Material) -> String {
         (None, false) => "expiry not told".to_owned(),
     };
     let label = material.label.as_ref();
-    let label = label.map(|label| format!(", {label}")).unwrap_or_default();
+    let label = label
+        .map(|label| format!(", {}", quoted(label)))
+        .unwrap_or_default();
     format!("{state}  {imported}  {expires}  {}{label}", material.record)
 }

@@ -9,7 +9,7 @@ use super::verify::{known, unexplained};
 use crate::error::Result;
 use crate::receipts::{self, Added, Entry, Listed, Proves, Receipts, Standing};
 use crate::verify::{self, KmsKeyMaterials};
-use crate::words;
+use crate::words::{self, quoted};
 
 /// What `byok receipt --json` says.
 #[derive(Serialize)]
@@ -84,10 +84,11 @@ fn for_people(report: &Report) -> String {
         text += &format!(
             "{}  {}  {}{already}\n",
             line.file,
-            line.entry.answer,
+            quoted(&line.entry.answer),
             words::printable(&line.from)
         );
-        let elsewhere = line.entry.endpoint.as_deref().map(receipts::said_elsewhere);
+        let elsewhere = line.entry.endpoint.as_deref();
+        let elsewhere = elsewhere.map(|url| receipts::said_elsewhere(&quoted(url)));
         text += &format!(
             "          {}{}\n",
             meaning(line.entry, line.spec),
@@ -97,9 +98,9 @@ fn for_people(report: &Report) -> String {
     for import in &report.imports {
         text += &format!(
             "import    {}/{}  {}\n",
-            import.label,
-            import.import,
-            import.told()
+            quoted(&import.label),
+            quoted(&import.import),
+            words::quoted_whole(&import.told())
         );
     }
     text + &unexplained(&report.unexplained) + &materials::for_people(&report.materials)
@@ -131,7 +132,7 @@ fn meaning(entry: &Entry, spec: &str) -> String {
         ),
         (Proves::Nothing, "DescribeKey") => format!(
             "KeyState {}; it proves nothing of the material",
-            entry.key_state.as_deref().unwrap_or("unknown")
+            quoted(entry.key_state.as_deref().unwrap_or("unknown"))
         ),
         (Proves::Nothing, "ListKeyRotations") => {
             format!(
@@ -140,7 +141,7 @@ fn meaning(entry: &Entry, spec: &str) -> String {
             )
         }
         (Proves::Nothing, "GenerateMac" | "GetPublicKey") => {
-            format!("it proves nothing of a data key of {spec}")
+            format!("it proves nothing of a data key of {}", quoted(spec))
         }
         (Proves::Nothing, _) => "it proves nothing".into(),
     }

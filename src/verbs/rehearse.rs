@@ -272,15 +272,13 @@ fn tampering_is_seen(record: &Path) -> Result<String> {
         + 1;
     bytes[middle] ^= 1;
     match transcript::Chain::read(&bytes) {
-        Err(why) if why.starts_with(&format!("line {line}:")) => {
+        Err(why) if why.to_string().starts_with(&format!("line {line}:")) => {
             Ok(format!("one byte changed: verify names line {line}"))
         }
         Err(why) => Err(not_proved(format!(
             "a changed byte in line {line} was called {why}"
         ))),
-        Ok(_) => Err(not_proved(
-            "a changed byte in the transcript was not seen".into(),
-        )),
+        Ok(_) => Err(not_proved("a changed byte in the transcript was not seen")),
     }
 }
 
@@ -298,7 +296,7 @@ fn tell(what: &str, text: &str, outcome: &str) -> Result<()> {
     super::print(&format!("{what:<9} {}{outcome}", text.trim_start()))
 }
 
-fn not_proved(why: String) -> Error {
+fn not_proved(why: impl std::fmt::Display) -> Error {
     Error::mismatch(format!("the rehearsal did not prove what it should: {why}"))
         .hint("do not hold a real ceremony with this build")
 }

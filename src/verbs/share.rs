@@ -178,7 +178,7 @@ fn not_a_share(why: &NotAShare) -> Error {
 fn for_people(answer: &Answer, against: &Against) -> String {
     let number = answer.share.unwrap_or_default();
     let threshold = answer.threshold.unwrap_or_default();
-    let ceremony = answer.ceremony.as_deref().unwrap_or_default();
+    let ceremony = words::quoted(answer.ceremony.as_deref().unwrap_or_default());
     let mut text = String::new();
     if answer.rehearsal {
         text += "REHEARSAL: this record is practice; nothing in it is real.\n";
@@ -204,7 +204,7 @@ fn for_people(answer: &Answer, against: &Against) -> String {
             "The package is of ceremony {}, {}. Whose share this is, and whether it is\n\
              of this package at all, cannot be told from a package: take the record (--record), or\n\
              compare the share digest with `escrow-dealt` in its transcript:\n{}\n",
-            package.ceremony,
+            words::quoted(&package.ceremony),
             labels(package),
             answer.share_sha256.as_deref().unwrap_or_default()
         ),
@@ -218,7 +218,7 @@ fn for_people(answer: &Answer, against: &Against) -> String {
 fn labels(package: &Package) -> String {
     let labels: Vec<&str> = package.keys.iter().map(|key| key.label.as_str()).collect();
     match &labels[..] {
-        [one] => format!("data key {one}"),
-        many => format!("data keys {}", many.join(", ")),
+        [one] => format!("data key {}", words::quoted(one)),
+        many => format!("data keys {}", words::quoted_whole(&many.join(", "))),
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::materials;
 use crate::error::{Error, Result};
 use crate::receipts::{self, KnownMaterial, Listed, Receipts, Standing};
+use crate::rules::{Broken, Cause, Rule};
 use crate::spec::Spec;
 use crate::strict_json::Json;
 use crate::transcript::Chain;
@@ -16,7 +17,8 @@ use crate::verify::{
     self, AllowedSigners, Anchor, End, Followed, KmsKeyMaterials, Link, Other, RecordedPlan,
     Report, Row, SignatureReport, Verified,
 };
-use crate::{machine, record, screens, transcript, words};
+use crate::words::{self, quoted, quoted_whole};
+use crate::{machine, record, screens, transcript};
 
 /// What vouches for a record, as it was given.
 pub struct Anchors<'a> {
@@ -28,21 +30,14 @@ pub struct Anchors<'a> {
 
 impl Anchors<'_> {
     /// Verifies the record, and that all of this vouches for it.
-    fn verify(&self, record: &Path) -> Result<Result<Verified, String>> {
+    fn verify(&self, record: &Path) -> Result<Result<Verified, Broken>> {
         let head = self
             .head
             .map(Anchor::parse)
             .transpose()
             .map_err(|why| Error::usage(format!("--head: {why}")))?;
         let allowed = self.signers.map(AllowedSigners::read).transpose()?;
-        let verified = verify::verify(record, head.as_ref());
-        Ok(verified.and_then(|mut verified| {
-            if let Some(allowed) = &allowed {
-                verify::vouch(&mut verified.signatures, &verified.chain, allowed)?;
-                verified.authenticated = true;
-            }
-            Ok(verified)
-        }))
+        Ok(verify::vouched_for(record, head.as_ref(), allowed.as_ref()))
     }
 }
 
@@ -66,7 +61,8 @@ pub fn verify(
         Err(why) => {
             if as_json {
                 super::print_json(
-                    &json!({"verdict": "broken", "authenticated": false, "why": why}),
+                    &json!({"verdict": "broken", "authenticated": false, "why": why.to_string(),
+                        "rule": why.rule.name()}),
                 )?;
             }
             return Err(broken(record, &why));
@@ -80,22 +76,26 @@ pub fn verify(
                     &json!({"verdict": "broken", "authenticated": false, "why": error.what}),
                 )?;
             }
-            return Err(error);
+            return Err(error.verdict("broken"));
         }
     };
     let others = verify::others(record, &verified, &followed, previous);
     let whole = Whole::of(record, &verified, &followed, &others);
+    let next = match next {
+        true => words::screen(&next_screen(record, &verified, &followed)),
+        false => String::new(),
+    };
     if as_json {
         super::print_json(&whole)?;
-    } else {
-        let by_head = anchors.head.is_some();
-        super::print_lines(&words::screen(&for_people(&verified, &whole, by_head)))?;
+        return super::print(&next);
     }
-    if next {
-        super::print(&words::screen(&next_screen(record, &verified, &followed)))
-    } else {
-        Ok(())
-    }
+    let by_head = anchors.head.is_some();
+    super::print_lines(&words::screen(&for_people(&verified, &whole, by_head)))?;
+    super::print(&next)?;
+    // The first lines have left a small screen by now, and nothing that is quoted stands below this one.
+    let verdict = verdict(&whole.report, by_head);
+    let verdict = verdict.split(':').next().unwrap_or_default();
+    super::print(&format!("verdict   {verdict}\n"))
 }
 
 /// What people give in place of a record: one of its files or folders, or the directory above it.
@@ -136,39 +136,54 @@ fn no_record(given: &Path) -> Option<Error> {
     Some(first.fold(error, |error, record| error.hint(verify(record))))
 }
 
-fn broken(record: &Path, why: &str) -> Error {
+fn broken(record: &Path, why: &Broken) -> Error {
     let error = Error::mismatch(format!("broken: {why}"))
+        .check(why.rule.name())
+        .verdict("broken")
         .state(format!("{} was read and not changed", record.display()));
-    if why.contains(verify::NOT_THE_HEAD) {
-        return error
+    if let Some(cause) = why.cause {
+        return led_to(record, cause, error);
+    }
+    match why.rule {
+        Rule::Head => error
             .hint("compare with the paper again, row by row: a mistyped digit looks just like this")
-            .hint("if the paper is right, this is not the record it was written for: take another copy");
+            .hint("if the paper is right, this is not the record it was written for: take another copy"),
+        Rule::Listed => {
+            let mut error = error;
+            error.what = why.to_string(); // the record holds together; it is not by whom it should be
+            error
+                .hint("compare these fingerprints with the paper; a key from the record itself proves nothing")
+                .hint("a listed key counts only for its namespaces and in its time")
+        }
+        _ => error
+            .hint("use none of its files; take another copy of the record and verify that")
+            .hint("if every copy is broken in the same way, call the security officer: this is evidence"),
     }
-    if why.contains(verify::NOT_LISTED) {
-        let mut error = error;
-        error.what = why.to_owned(); // the record holds together; it is not by whom it should be
-        return error
-            .hint("compare these fingerprints with the paper; a key from the record itself proves nothing")
-            .hint("a listed key counts only for its namespaces and in its time");
-    }
-    if why.contains(transcript::UNFINISHED) {
-        return error
+}
+
+/// What led to it is known, and so what to do.
+fn led_to(record: &Path, cause: Cause, error: Error) -> Error {
+    let shown = words::shell_path(record);
+    match cause {
+        Cause::LeftBy(maker) => error
+            .hint(format!(
+                "{maker} leaves such files wherever it looks; byok did not make it"
+            ))
+            .hint(format!(
+                "make a clean copy: cp -r {shown} COPY; remove it there; byok verify COPY"
+            ))
+            .hint("keep the copy on a medium that only Linux opens, or that is read-only"),
+        Cause::LineEnds => error
+            .hint("lines that ended with LF end with CR LF: it was copied as text, not byte for byte")
+            .hint("copy the record again from the first medium, as files (no git, FTP or mail that changes line ends)"),
+        Cause::Unfinished => error
             .hint("this run was interrupted before its end; nothing in it is to be imported")
-            .hint("run the plan again: it sets this aside and takes back what it left in the HSM");
-    }
-    if why.contains(receipts::TORN) {
-        return receipts::torn(record, error);
-    }
-    if why.contains(receipts::UNNAMED) {
-        return error
+            .hint("run the plan again: it sets this aside and takes back what it left in the HSM"),
+        Cause::Torn => receipts::torn(record, error),
+        Cause::Unnamed => error
             .hint("an interrupted byok receipt leaves such a file: run it again with that file")
-            .hint("otherwise a line was cut off: take another copy of the record");
+            .hint("otherwise a line was cut off: take another copy of the record"),
     }
-    error
-        .hint("use none of its files; take another copy of the record and verify that")
-        .hint(
-            "if every copy is broken in the same way, call the security officer: this is evidence",
-        )
 }
 
 fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
@@ -183,28 +198,33 @@ fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
     text += &verdict(report, by_head);
     text += &format!(
         "title     {}\nceremony  {}\n",
-        report.title, report.ceremony
+        quoted(&report.title),
+        quoted(&report.ceremony)
     );
     text += &format!(
         "lines     {}, exceptions: {}\n",
         report.lines, report.exceptions
     );
     if !report.exposure.is_empty() {
-        text += &format!("exposure  {}\n", report.exposure);
+        text += &format!("exposure  {}\n", quoted(&report.exposure));
     }
     for key in &report.keys {
-        let kcv = key.kcv.as_ref().map(|kcv| format!("  KCV {kcv}"));
+        let kcv = key.kcv.as_ref();
+        let kcv = kcv.map(|kcv| format!("  KCV {}", quoted(kcv)));
         let bits = key.bits.map(|bits| format!("  {bits} bits"));
         let told = kcv.or(bits).unwrap_or_default();
         text += &format!(
             "data key  {}  {}{}\n          fingerprint {}\n",
-            key.label,
-            key.spec,
+            quoted(&key.label),
+            quoted(&key.spec),
             told,
-            in_lines(&key.fingerprint)
+            in_lines(&quoted_whole(&key.fingerprint))
         );
         if Spec::parse(&key.spec).is_ok_and(Spec::is_private) {
-            text += &format!("          public key  {}/public-key.pem\n", key.label);
+            text += &format!(
+                "          public key  {}/public-key.pem\n",
+                quoted(&key.label)
+            );
         }
     }
     text += &signatures_for_people(&report.signatures);
@@ -213,13 +233,7 @@ fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
     text += &life_for_people(&whole.life);
     text += &materials::for_people(&whole.materials);
     text += &format!("head      {}\n", report.head);
-    text += &words::rows(&verified.chain.head, 3);
-    // The first lines have left a small screen by now.
-    let verdict = verdict(report, by_head);
-    text + &format!(
-        "verdict   {}\n",
-        verdict.split(':').next().unwrap_or_default()
-    )
+    text + &words::rows(&verified.chain.head, 3)
 }
 
 /// Hex of any length, 64 digits a line: the fingerprints of long HMAC keys are longer.
@@ -267,7 +281,9 @@ fn signatures_for_people(signatures: &[SignatureReport]) -> String {
         };
         format!(
             "signed    {}  {known}\n          {} {}\n",
-            signature.file, signature.key_type, signature.fingerprint
+            quoted(&signature.file),
+            quoted(&signature.key_type),
+            signature.fingerprint
         )
     };
     signatures.iter().map(one).collect()
@@ -388,9 +404,9 @@ fn receipts_for_people(whole: &Whole) -> String {
     for import in &whole.imports {
         text += &format!(
             "import    {}/{}  {}\n",
-            import.label,
-            import.import,
-            import.told()
+            quoted(&import.label),
+            quoted(&import.import),
+            words::quoted_whole(&import.told())
         );
         if let Some(id) = &import.key_material_id {
             text += &format!("          KeyMaterialId {id}\n");
@@ -404,9 +420,9 @@ pub(super) fn unexplained(listed: &[Listed]) -> String {
     let one = |listed: &Listed| {
         format!(
             "UNEXPLAINED key material {}\n          {} in {}\n",
-            listed.key_material_id,
-            listed.state.as_deref().unwrap_or("listed"),
-            listed.key_arn
+            quoted(&listed.key_material_id),
+            quoted(listed.state.as_deref().unwrap_or("listed")),
+            quoted(&listed.key_arn)
         )
     };
     listed.iter().map(one).collect()
@@ -422,7 +438,8 @@ fn previous_for_people(whole: &Whole) -> String {
         };
         text += &format!(
             "previous  {}: {verdict}, {}\n",
-            previous.directory, previous.title
+            words::printable(&previous.directory),
+            quoted(&previous.title)
         );
         if previous.receipts > 0 {
             text += &format!(
@@ -445,7 +462,7 @@ fn life_for_people(rows: &[Row]) -> String {
     labels.sort_unstable();
     labels.dedup();
     for label in labels {
-        text += &format!("life of the data key {label}\n");
+        text += &format!("life of the data key {}\n", quoted(label));
         for row in rows.iter().filter(|row| row.label == label) {
             let id = row.key_material_id.as_ref();
             let id = id.map(|id| format!("material {id:.12}…"));
@@ -464,7 +481,11 @@ fn life_for_people(rows: &[Row]) -> String {
                 "  {}  {:<17} {}\n",
                 machine::for_people(row.at),
                 row.what,
-                about.join("  ")
+                about
+                    .iter()
+                    .map(|word| quoted(word))
+                    .collect::<Vec<_>>()
+                    .join("  ")
             );
         }
     }
@@ -477,7 +498,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         return " Nothing comes next: the ceremony was aborted. Run its plan again.\n".into();
     }
     let chain = &verified.chain;
-    let folder = |label: &str, import: &str| format!("{label}/{import}");
+    let folder = |label: &str, import: &str| format!("{}/{}", quoted(label), quoted(import));
     let folders: BTreeSet<String> = chain
         .events("key-wrapped")
         .map(|line| folder(line.text("label"), line.text("import")))
@@ -496,7 +517,13 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
     let deadline = chain.end().text("import_before").parse().ok();
     let dealt = |record: &Verified| record.chain.events("escrow-dealt").next().is_some();
     let earlier = followed.links.iter().find(|link| dealt(&link.verified));
-    let share_files = RecordedPlan::of(record).share_files();
+    let plan = RecordedPlan::of(record);
+    let share_files = plan.share_files().map(|path| quoted_whole(&path));
+    let in_clear: Vec<String> = plan
+        .source_files()
+        .iter()
+        .map(|path| quoted_whole(path))
+        .collect();
     let attempts = attempts(chain);
     let next = screens::last::Next {
         directory: record,
@@ -506,12 +533,12 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         deadline,
         rehearsal: verified.is_rehearsal(),
         package: dealt(verified),
-        by_quorum: RecordedPlan::of(record).keeps_by_quorum(),
+        by_quorum: plan.keeps_by_quorum(),
         earlier_package: earlier.map(|link| link.directory.as_path()),
         rotated: chain
             .events("import-type")
             .any(|line| !line.text("rotates").is_empty()),
-        in_clear: &RecordedPlan::of(record).source_files(),
+        in_clear: &in_clear,
         share_files: share_files.as_deref(),
     };
     format!("\n{}{}", next.screen(machine::now()), so_far(verified))
@@ -521,7 +548,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
 fn attempts(chain: &Chain) -> Vec<String> {
     let named = chain.events("ceremony-opened").next();
     let named = named.and_then(|opening| opening.json.get("attempts")?.as_array());
-    let directory = |attempt: &Json| Some(attempt.get("directory")?.as_str()?.to_owned());
+    let directory = |attempt: &Json| Some(quoted(attempt.get("directory")?.as_str()?));
     let names = named.into_iter().flatten().filter_map(directory);
     names.filter(|name| !name.contains('/')).collect() // beside the record, not elsewhere
 }

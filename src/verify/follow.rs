@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::files::head_of;
 use super::recorded::RecordedPlan;
-use super::{Anchor, Verified, materials, verify};
+use super::{Anchor, Verified, is_the_one, materials, verify};
 use crate::error::{Error, Result};
 use crate::receipts::KnownMaterial;
 use crate::transcript::{self, Line};
@@ -161,20 +162,20 @@ fn step(place: &Path, later: &Verified, head: &Digest, given: &[PathBuf]) -> Res
     let Some(directory) = find(place, head, given) else {
         return Ok(None);
     };
-    let broken = |why: String| broken(&directory, why);
-    let verified = verify(&directory, Some(&Anchor::whole(head))).map_err(broken)?;
+    let anchor = Anchor::whole(head);
+    // The head first: what is no record, or another one, is not read to its end.
+    let verified = is_the_one(&directory, &anchor).and_then(|()| verify(&directory, Some(&anchor)));
+    let verified = verified.map_err(|why| broken(&directory, &why.to_string()))?;
+    let broken = |why: &str| broken(&directory, why);
     if verified.is_aborted() {
-        return Err(broken(
-            "its ceremony was aborted: nothing can build on it".into(),
-        ));
+        return Err(broken("its ceremony was aborted: nothing can build on it"));
     }
     if verified.is_rehearsal() != later.is_rehearsal() {
-        return Err(broken(
-            "a rehearsal and a real ceremony never build on each other".into(),
-        ));
+        let why = "a rehearsal and a real ceremony never build on each other";
+        return Err(broken(why));
     }
-    let vouched = vouched(later, &verified).map_err(broken)?;
-    same_material(later, &verified).map_err(broken)?;
+    let vouched = vouched(later, &verified).map_err(|why| broken(&why))?;
+    same_material(later, &verified).map_err(|why| broken(&why))?;
     Ok(Some(Link {
         directory,
         verified,
@@ -182,7 +183,7 @@ fn step(place: &Path, later: &Verified, head: &Digest, given: &[PathBuf]) -> Res
     }))
 }
 
-fn broken(directory: &Path, why: String) -> Error {
+fn broken(directory: &Path, why: &str) -> Error {
     Error::mismatch(format!(
         "the previous record {}: {why}",
         directory.display()
@@ -204,10 +205,6 @@ fn find(place: &Path, head: &Digest, given: &[PathBuf]) -> Option<PathBuf> {
         .or_else(|| at_plan.filter(|directory| directory.is_dir()))
 }
 
-fn head_of(directory: &Path) -> Option<Digest> {
-    super::digest(&directory.join(transcript::FILE)).ok()
-}
-
 /// What the later record says that it compared its data keys with is what this one holds.
 fn same_material(later: &Verified, earlier: &Verified) -> Result<(), String> {
     let key = |line: &Line| {
@@ -220,8 +217,8 @@ fn same_material(later: &Verified, earlier: &Verified) -> Result<(), String> {
     let mut compared = later.chain.events("same-material");
     match compared.find(|line| !known.contains(&key(line))) {
         Some(line) => Err(format!(
-            "it holds no data key {:?} of the fingerprint that line {} of the later record compares with",
-            line.text("label"),
+            "it holds no data key \"{}\" of the fingerprint that line {} of the later record compares with",
+            words::quoted(line.text("label")),
             line.number
         )),
         None => Ok(()),
@@ -253,7 +250,7 @@ fn given_ones_hold(given: &[PathBuf], record: &Path, links: &[Link]) -> Result<(
     for directory in given {
         let used = is(directory, record) || links.iter().any(|link| is(&link.directory, directory));
         if !used && directory.join(transcript::FILE).exists() {
-            verify(directory, None).map_err(|why| broken(directory, why))?;
+            verify(directory, None).map_err(|why| broken(directory, &why.to_string()))?;
         }
     }
     Ok(())

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::receipts::is_pair;
+use crate::rules::{Broken, Rule, limits};
 use crate::transcript::{Chain, Line};
-use crate::words;
+use crate::words::{self, quoted};
 use crate::wrapping::public;
-
-/// The longest public key that is read, in bytes.
-const LONGEST: u64 = 64 << 10;
 
 /// Whether the public key of each key pair, which must lie there where the pair was made, has as DER the
 /// fingerprint for its digest, and as PEM says the same.
@@ -17,17 +15,15 @@ pub(super) fn fit(
     directory: &Path,
     chain: &Chain,
     outputs: &BTreeMap<String, String>,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
     let aborted = chain.end().event == "aborted";
     for line in chain.data_keys().filter(|line| is_pair(line.text("spec"))) {
         let label = line.text("label");
         let [der, pem] = ["der", "pem"].map(|form| format!("{label}/public-key.{form}"));
         for path in [&der, &pem] {
             if !outputs.contains_key(path) && line.event == "key-generated" && !aborted {
-                return Err(format!(
-                    "transcript.jsonl: line {}: {path}, the public key, was not written",
-                    line.number
-                ));
+                let why = format!("{}, the public key, was not written", quoted(path));
+                return Err(super::in_line(Rule::PublicKey, line.number, &why));
             }
         }
         der_fits(line, &der, outputs)?;
@@ -36,12 +32,15 @@ pub(super) fn fit(
     Ok(())
 }
 
-fn der_fits(line: &Line, der: &str, outputs: &BTreeMap<String, String>) -> Result<(), String> {
+fn der_fits(line: &Line, der: &str, outputs: &BTreeMap<String, String>) -> Result<(), Broken> {
     match outputs.get(der) {
-        Some(sha256) if sha256 != line.text("fingerprint") => Err(format!(
-            "{der}: its digest is not the fingerprint that line {} of the transcript tells",
-            line.number
-        )),
+        Some(sha256) if sha256 != line.text("fingerprint") => {
+            let line = line.number;
+            let why = format!(
+                "its digest is not the fingerprint that line {line} of the transcript tells"
+            );
+            Err(Broken::new(Rule::PublicKey, why).within(der))
+        }
         _ => Ok(()),
     }
 }
@@ -51,16 +50,18 @@ fn pem_fits(
     der: &str,
     pem: &str,
     outputs: &BTreeMap<String, String>,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
+    let broken = |path: &str, why: &str| Err(Broken::new(Rule::PublicKey, why).within(path));
     let (Some(_), Some(written)) = (outputs.get(der), outputs.get(pem)) else {
         return Ok(());
     };
-    let spki = super::read(&directory.join(der), LONGEST).map_err(|why| format!("{der}: {why}"))?;
+    let spki = super::read(&directory.join(der), limits::LONGEST_PUBLIC_KEY);
+    let spki = spki.map_err(|unread| unread.within(der))?;
     if spki.is_empty() {
-        return Err(format!("{der}: it is empty"));
+        return broken(der, "it is empty");
     }
     match words::hex(&words::sha256(public::to_pem(&spki).as_bytes())) == *written {
         true => Ok(()),
-        false => Err(format!("{pem}: it is not {der} in PEM")),
+        false => broken(pem, &format!("it is not {} in PEM", quoted(der))),
     }
 }

@@ -8,13 +8,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::signers::AllowedSigners;
+use crate::rules::{Broken, Rule, limits};
 use crate::transcript::public_key::{PublicKey, Verdict};
 use crate::transcript::signature::{FOLDER, HSM_FILE, Signature, namespace};
-use crate::transcript::{self, Chain, Line};
+use crate::transcript::{Chain, Line};
 use crate::words::Digest;
-
-/// The longest signature file that is read, in bytes.
-const LONGEST: u64 = 64 << 10;
 
 /// A signature of a record: by its own key it holds, where `checked`.
 #[derive(Clone, Debug, Serialize)]
@@ -42,18 +40,18 @@ pub(super) fn check(
     chain: &Chain,
     bytes: &[u8],
     present: &BTreeMap<String, Digest>,
-) -> Result<Vec<SignatureReport>, String> {
+) -> Result<Vec<SignatureReport>, Broken> {
     let signer = signer(chain)?;
     let has_one = present.contains_key(HSM_FILE);
     match &signer {
         Some((line, _)) if !has_one && chain.end().event == "sealed" => {
-            return Err(format!(
-                "{HSM_FILE}: missing, though line {} of the transcript names who signs",
-                line.number
-            ));
+            let line = line.number;
+            let why = format!("missing, though line {line} of the transcript names who signs");
+            return Err(Broken::new(Rule::Signer, why).within(HSM_FILE));
         }
         None if has_one => {
-            return Err(format!("{HSM_FILE}: the transcript names nobody who signs"));
+            let why = "the transcript names nobody who signs";
+            return Err(Broken::new(Rule::Signer, why).within(HSM_FILE));
         }
         _ => {}
     }
@@ -61,16 +59,15 @@ pub(super) fn check(
     let mut reports = Vec::new();
     for path in present.keys().filter(|path| path.starts_with(FOLDER)) {
         let one = one(directory, path, namespace, bytes, signer.as_ref());
-        reports.push(one.map_err(|why| format!("{path}: {why}"))?);
+        reports.push(one.map_err(|broken| broken.within(path))?);
     }
     Ok(reports)
 }
 
 /// The line that names the HSM's signer, and its key.
-fn signer(chain: &Chain) -> Result<Option<(&Line, PublicKey)>, String> {
+fn signer(chain: &Chain) -> Result<Option<(&Line, PublicKey)>, Broken> {
     let lines: Vec<&Line> = chain.events("transcript-signer").collect();
-    let broken =
-        |line: &Line, why: &str| Err(format!("{}: line {}: {why}", transcript::FILE, line.number));
+    let broken = |line: &Line, why: &str| Err(super::in_line(Rule::Signer, line.number, why));
     match lines.as_slice() {
         [] => Ok(None),
         [line] => match PublicKey::parse(line.text("public_key")).filter(PublicKey::is_p256) {
@@ -90,26 +87,29 @@ fn one(
     namespace: &str,
     transcript: &[u8],
     signer: Option<&(&Line, PublicKey)>,
-) -> Result<SignatureReport, String> {
+) -> Result<SignatureReport, Broken> {
+    let broken = |rule, why: &str| Err(Broken::new(rule, why));
     let name = path
         .strip_prefix(FOLDER)
         .and_then(|p| p.strip_suffix(".sig"));
     if !name.is_some_and(is_name) {
-        return Err("no name of a signature, such as signatures/auditor.sig".into());
+        let why = "no name of a signature, such as signatures/auditor.sig";
+        return broken(Rule::SignatureName, why);
     }
-    let file = super::read(&directory.join(path), LONGEST)?;
-    let signature = Signature::parse(&file)?;
+    let file = super::read(&directory.join(path), limits::LONGEST_SIGNATURE)?;
+    let signature = Signature::parse(&file).map_err(|why| Broken::new(Rule::SignatureForm, why))?;
     let of_hsm = path == HSM_FILE;
     if of_hsm && signer.is_none_or(|(_, key)| *key != signature.key) {
-        return Err(format!(
-            "by another key ({}) than the transcript names",
-            signature.key.fingerprint()
-        ));
+        let key = signature.key.fingerprint();
+        let why = format!("by another key ({key}) than the transcript names");
+        return broken(Rule::Signer, &why);
     }
-    let verdict = signature.verify(namespace, transcript)?;
-    if of_hsm && verdict != Verdict::Holds {
-        return Err("by a type of key that no HSM of a ceremony has".into());
-    }
+    signature
+        .is_for(namespace)
+        .map_err(|why| Broken::new(Rule::Purpose, why))?;
+    let verdict = signature
+        .verify(namespace, transcript)
+        .map_err(|why| Broken::new(Rule::Signature, why))?;
     Ok(SignatureReport {
         file: path.to_owned(),
         key_type: signature.key.kind().to_owned(),
@@ -132,11 +132,15 @@ fn is_name(name: &str) -> bool {
 ///
 /// # Errors
 /// Where none is; the text names the keys that signed.
-pub fn vouch(
+pub(super) fn vouch(
     signatures: &mut [SignatureReport],
     chain: &Chain,
     allowed: &AllowedSigners,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
+    let broken = |why: &str| {
+        let what = format!("signatures/: no listed key signed this record: {why}");
+        Err(Broken::new(Rule::Listed, what))
+    };
     let namespace = namespace(chain.opening().is_true("rehearsal"));
     let at = chain.end().at;
     for signature in signatures.iter_mut().filter(|signature| signature.checked) {
@@ -146,10 +150,7 @@ pub fn vouch(
         return Ok(());
     }
     if signatures.is_empty() {
-        return Err(format!(
-            "signatures/: {}: there is no signature",
-            super::NOT_LISTED
-        ));
+        return broken("there is no signature");
     }
     let signed: Vec<String> = signatures
         .iter()
@@ -161,9 +162,5 @@ pub fn vouch(
             format!("{} by {} ({why})", signature.file, signature.fingerprint)
         })
         .collect();
-    Err(format!(
-        "signatures/: {}: {}",
-        super::NOT_LISTED,
-        signed.join(", ")
-    ))
+    broken(&signed.join(", "))
 }

@@ -12,7 +12,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::error::{Error, Result};
-use crate::plan::read_small;
+use crate::plan::read_at_most;
+use crate::rules::limits;
 use crate::transcript::public_key::PublicKey;
 use crate::words;
 
@@ -43,7 +44,7 @@ impl AllowedSigners {
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let cannot = |why: String| Error::usage(format!("--signers {shown}: {why}"));
-        let bytes = read_small(path).map_err(|e| cannot(e.to_string()))?;
+        let bytes = read_at_most(path, limits::LONGEST_LIST).map_err(|e| cannot(e.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|_| cannot("not UTF-8 text".into()))?;
         Self::parse(&text).map_err(|why| {
             cannot(why).hint(
@@ -84,7 +85,7 @@ impl AllowedSigners {
     ) -> Option<String> {
         let may = |one: &&Allowed| one.key == *key && one.options.refuses(namespace, at).is_none();
         let one = self.0.iter().find(may)?;
-        Some(words::printable(&one.principals))
+        Some(words::quoted(&one.principals))
     }
 
     /// Why this key may not.

@@ -52,6 +52,11 @@ impl Forger {
         line
     }
 
+    /// `ecdsa-sha2-nistp256 AAAA…`
+    pub fn public_key(&self) -> &str {
+        &self.public_key
+    }
+
     /// Signs the transcript of this record in the HSM's place.
     pub fn sign(&self, record: &Path, rehearsal: bool) {
         let namespace = match rehearsal {

@@ -30,7 +30,7 @@ fn whole(members: &[&str], end: &str) -> Vec<u8> {
 }
 
 fn refused(bytes: &[u8]) -> String {
-    Chain::read(bytes).err().unwrap()
+    Chain::read(bytes).err().unwrap().to_string()
 }
 
 /// The same text with `old` replaced, once, by as many other bytes or by any.
@@ -207,7 +207,7 @@ fn a_line_longer_than_any_is_refused_before_it_is_parsed() {
     assert_eq!(Torn::read(longest.as_bytes()).unwrap().lines.len(), 1);
     let longer = Torn::read(of(4 * 1024 * 1024 + 1).as_bytes());
     assert_eq!(
-        longer.err().unwrap(),
+        longer.err().unwrap().to_string(),
         "line 1: it is longer than any line that byok writes"
     );
 }

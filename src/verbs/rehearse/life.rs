@@ -121,7 +121,7 @@ impl Life<'_> {
         self.kms.delete(&old.arn)?;
         if self.kms.decrypt(&old.arn, &old.encrypted).is_ok() {
             return Err(not_proved(
-                "the stand-in KMS decrypts with material that was deleted".into(),
+                "the stand-in KMS decrypts with material that was deleted",
             ));
         }
         self.kms.renew()
@@ -134,7 +134,7 @@ impl Life<'_> {
             .and_then(|()| DirBuilder::new().mode(0o700).create(&tokens))
             .map_err(|e| Error::machine(format!("erasing {}: {e}", tokens.display())))?;
         if !Module::load(self.module)?.tokens()?.is_empty() {
-            return Err(not_proved("the erased HSM still shows a token".into()));
+            return Err(not_proved("the erased HSM still shows a token"));
         }
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Life<'_> {
         let material = self.kms.material(&old.arn)?;
         same_material(&verified, key, material)?;
         if self.kms.decrypt(&old.arn, &old.encrypted)? != old.data {
-            return Err(not_proved("old data opens as something else".into()));
+            return Err(not_proved("old data opens as something else"));
         }
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Life<'_> {
 fn only_import(plan: &Plan) -> Result<(&KeyPlan, &ImportPlan)> {
     plan.imports()
         .next()
-        .ok_or_else(|| not_proved("its own plan imports nothing".into()))
+        .ok_or_else(|| not_proved("its own plan imports nothing"))
 }
 
 /// The share files that the ceremony wrote, in the order of the custodians.
@@ -182,7 +182,7 @@ fn share_files(plan: &Plan) -> Result<Vec<PathBuf>> {
         .as_ref()
         .map(|escrow| (&escrow.deliver, &escrow.custodians))
     else {
-        return Err(not_proved("its own plan deals no shares to files".into()));
+        return Err(not_proved("its own plan deals no shares to files"));
     };
     let named = (1..)
         .zip(custodians)

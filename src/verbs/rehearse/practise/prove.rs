@@ -24,7 +24,7 @@ impl Practice<'_> {
         verify::follow(&sealed.directory, &verified, &[])?;
         if !verified.is_rehearsal() {
             return Err(not_proved(
-                "the record does not say that it is of a rehearsal".into(),
+                "the record does not say that it is of a rehearsal",
             ));
         }
         tell_keys(plan, &verified, previous)?;
@@ -90,7 +90,7 @@ fn tell_escrow(plan: &Plan, verified: &Verified) -> Result<()> {
     };
     if verified.chain.events("escrow-proved").next().is_none() {
         return Err(not_proved(
-            "the record does not say that its escrow was proved".into(),
+            "the record does not say that its escrow was proved",
         ));
     }
     let how = match escrow.deliver {
