@@ -72,6 +72,7 @@ fn opencryptoki_holds_a_ceremony_in_the_hsm_with_both_hashes() {
         let transcript = desk.room.transcript(directory);
         let opened = transcript.event("hsm-opened");
         assert_eq!(opened["model"], "IBM SoftTok");
+        assert_eq!(opened["software"], true); // whatever its slot says
         assert_eq!(transcript.event("key-wrapped")["wrapped_in"], "hsm");
         let key = desk.room.openssl_opens(&wrapped(directory));
         let (kcv, fingerprint) = openssl_check_values(&key);
@@ -94,6 +95,7 @@ fn check_and_doctor_tell_what_opencryptoki_can_do() {
     let examined = desk.byok(&["doctor", "plan.toml", "--json"]).unwrap();
     well(&examined);
     let examined: serde_json::Value = serde_json::from_str(&stdout(&examined)).unwrap();
+    assert_eq!(examined["software"], true);
     assert_eq!(examined["token_object"]["works"], true);
     assert_eq!(examined["signer"]["works"], false);
     assert_eq!(examined["escrow"]["works"], false);
