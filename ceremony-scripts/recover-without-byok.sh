@@ -70,6 +70,48 @@ ask() {
     printf -v "$1" '%s' "$typed"
 }
 
+# Paper is copied by hand: a digit that is mistyped is asked for again.
+tries=3
+
+# hex_digits TEXT: in lower case, and nothing else of it.
+hex_digits() {
+    local digits=${1//[^0-9A-Fa-f]/}
+    printf '%s' "${digits,,}"
+}
+
+# differs VALUE TYPED: the rows of 8 digits in which they differ.
+differs() {
+    local at rows=
+    for ((at = 0; at < ${#2}; at += 8)); do
+        local row=${2:at:8}
+        [ "${1:at:${#row}}" = "$row" ] || rows+="${rows:+, }$((at / 8 + 1))"
+    done
+    printf 'Row %s does not agree.' "$rows"
+}
+
+# as_on_paper VALUE LEAST SHORT QUESTION: whether at least LEAST of its digits, or all of SHORT, were typed.
+as_on_paper() {
+    local copied left=$tries
+    while [ "$left" -gt 0 ]; do
+        ask copied "$4"
+        copied=$(hex_digits "$copied")
+        if [ -n "$3" ] && [ ${#copied} -eq ${#3} ]; then
+            [ "$copied" != "$3" ] || return 0
+            say 'These digits do not agree.'
+        elif [ ${#copied} -lt "$2" ]; then
+            say "That was ${#copied} digits; $2 are needed, from row 1 on. Nothing was compared."
+            continue
+        elif [ "${1#"$copied"}" != "$1" ]; then
+            return 0
+        else
+            say "$(differs "$1" "$copied")"
+        fi
+        left=$((left - 1))
+        [ "$left" -eq 0 ] || say 'Look at the paper once more, and type it again.'
+    done
+    return 1
+}
+
 wipe() {
     [ ! -t 2 ] || printf '\033[H\033[2J\033[3J' >&2
 }
@@ -85,7 +127,7 @@ RSAES_OAEP_SHA_256 | RSA_AES_KEY_WRAP_SHA_256) hash=sha256 ;;
 RSAES_OAEP_SHA_1 | RSA_AES_KEY_WRAP_SHA_1) hash=sha1 ;;
 *) stop 2 "WRAPPING is RSAES_OAEP_SHA_256 or _1, RSA_AES_KEY_WRAP_SHA_256 or _1, not $wrapping" ;;
 esac
-for tool in openssl python3 base64 od sha256sum shred find mktemp; do
+for tool in openssl python3 base64 od sha256sum shred find mktemp cmp; do
     command -v "$tool" >/dev/null || stop 2 "there is no $tool on this machine"
 done
 "${python[@]}" -c 'import sys, hashlib, inspect, zipfile; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
@@ -93,9 +135,7 @@ done
 for file in "$parameters" ${package:+"$package"}; do
     [ -r "$file" ] || stop 2 "$file cannot be read"
 done
-for file in WrappedKeyMaterial.bin ImportToken.bin; do
-    [ ! -e "$file" ] || stop 2 "./$file is there already; nothing is overwritten" 'move it away first'
-done
+[ ! -e WrappedKeyMaterial.bin ] || stop 2 './WrappedKeyMaterial.bin is there already; nothing is overwritten' 'move it away first'
 if ! said=$(cd wheels 2>/dev/null && printf '%s\n' "$wheels_sha256" | sha256sum -c 2>&1); then
     say "${said:-there is no directory ./wheels}"
     stop 2 'the two wheels in ./wheels are not those that this script needs' \
@@ -113,6 +153,7 @@ say " swap in use: $(sed 1d /proc/swaps 2>/dev/null | grep -c . || true) area(s)
 say " others who run programs here: $(find /proc -maxdepth 1 -name '[0-9]*' -printf '%u\n' 2>/dev/null | sort -u | grep -vxF "$(id -un)" | tr '\n' ' ' || true)"
 say 'It must be offline, without swap, used by nobody else, and powered off afterwards.'
 say 'While openssl enc or mac runs, its key can be read in ps by everything on this machine.'
+answer=
 ask answer 'Type Yes if you take that on yourselves: '
 [ "$answer" = Yes ] || stop 1 'declined; nothing was made'
 
@@ -156,6 +197,10 @@ except (OSError, ValueError, RecursionError) as why:
 '
 "${python[@]}" -c "$decode" "$parameters" "$room" ||
     stop 2 "$parameters is not a whole answer of get-parameters-for-import, as JSON" 'download it again: step 2 of docs/recovery-without-byok.md'
+# Step 2 of the page makes the same file; another one would be of other parameters.
+if [ -e ImportToken.bin ] && ! cmp -s "$room/ImportToken.bin" ImportToken.bin; then
+    stop 2 "./ImportToken.bin is another import token than that of $parameters; nothing is overwritten" 'move it away first'
+fi
 modulus=$(openssl pkey -pubin -inform DER -in "$room/wrapping-key.der" -noout -text 2>/dev/null |
     sed -n 's/.*Public-Key: (\([0-9]*\) bit).*/\1/p') || modulus=
 case $modulus in
@@ -167,14 +212,11 @@ digest=${digest%% *}
 say '' "SHA-256 of the wrapping key (RSA, $modulus bits):"
 fold -w 8 <<<"$digest" | cat -n >&2
 say 'Whoever exchanged it on its way would get the data key: compare with the paper.'
-ask answer 'Its first three rows from the paper (24 digits): '
-answer=${answer//[^0-9A-Fa-f]/}
-answer=${answer,,}
-if [ ${#answer} -lt 24 ] || [ "${digest#"$answer"}" = "$digest" ]; then
+as_on_paper "$digest" 24 '' 'Its first three rows from the paper (24 digits): ' ||
     stop 4 'that is not the wrapping key of the paper' 'find out whether file or paper is the wrong one'
-fi
 
 # ---- the package ----
+specs='SYMMETRIC_DEFAULT|HMAC_(224|256|384|512)|ECC_(NIST_P256|NIST_P384|NIST_P521|SECG_P256K1)|RSA_(2048|3072|4096)'
 bits=
 if [ -n "$package" ]; then
     grep -qF '"format":"byok-escrow-package-v1"' "$package" || stop 4 "$package is no escrow package of a kind that this script knows"
@@ -182,23 +224,25 @@ if [ -n "$package" ]; then
     say '' 'Data keys in this package:'
     sed -n 's/^"label":"\([^"]*\)","spec":"\([^"]*\)".*/ \1  \2/p' "$room/keys" >&2
     label=
-    ask label 'Label of the data key: '
-    [[ $label =~ ^[A-Za-z0-9_-]+$ ]] || stop 2 'that is no label'
-    grep -F "\"label\":\"$label\"" "$room/keys" >"$room/key" || stop 4 "the package holds no data key $label"
+    until [[ $label =~ ^[A-Za-z0-9_-]+$ ]] && grep -F "\"label\":\"$label\"" "$room/keys" >"$room/key"; do
+        [ -z "$label" ] || say 'The package holds no data key of that label. Type one of those above.'
+        ask label 'Label of the data key: '
+    done
     said() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p' "$room/key"; }
     spec=$(said spec) bits=$(said bits) package_wrapping=$(said wrapping)
     said wrapped | base64 -d >"$room/wrapped.bin" || stop 4 'the package does not hold it as base64'
 else
-    ask spec 'Spec of the data key, as on the page (Enter: SYMMETRIC_DEFAULT): '
-    spec=${spec:-SYMMETRIC_DEFAULT}
-    bits=${spec//[^0-9]/ } # HMAC_256, 264 bits
-    bits=${bits%"${bits##*[0-9]}"}
-    bits=${bits##* }
-    spec=${spec%%[, ]*}
-    case $spec in
-    HMAC_*) [ "$bits" -gt 0 ] 2>/dev/null || stop 2 "how many bits? As on the page: $spec, 256 bits" ;;
-    *) bits= ;;
-    esac
+    spec=
+    until [[ $spec =~ ^($specs)$ ]]; do
+        [ -z "$spec" ] || say "$spec is no spec that this script knows. As on the page, such as HMAC_256, 256 bits."
+        ask spec 'Spec of the data key, as on the page (Enter: SYMMETRIC_DEFAULT): '
+        spec=${spec:-SYMMETRIC_DEFAULT}
+        bits=${spec//[^0-9]/ } # HMAC_256, 264 bits
+        bits=${bits%"${bits##*[0-9]}"}
+        bits=${bits##* }
+        spec=${spec%%[, ]*}
+        [[ $spec = HMAC_* ]] || bits=
+    done
     package_wrapping=
     say 'The rows of the package, from paper: 16 hex digits and the 4 of the check, in one line.'
     say 'An empty line after the last row.'
@@ -383,16 +427,8 @@ if [ -n "$package" ]; then
     grep -qF "${kcv:+\"kcv\":\"$kcv\",}\"fingerprint\":\"$fingerprint\"" "$room/key" ||
         stop 4 'this is another data key than the package says'
 fi
-ask answer "${kcv:+KCV (6 digits) or }fingerprint (8 digits or more), from paper or transcript: "
-answer=${answer//[^0-9A-Fa-f]/}
-answer=${answer,,}
-if [ -n "$kcv" ] && [ ${#answer} -eq 6 ]; then
-    [ "$answer" = "${kcv,,}" ] || stop 4 'that is another data key: the KCV differs'
-else
-    if [ ${#answer} -lt 8 ] || [ "${fingerprint#"$answer"}" = "$fingerprint" ]; then
-        stop 4 'that is another data key: the fingerprint differs'
-    fi
-fi
+as_on_paper "$fingerprint" 8 "${kcv,,}" "${kcv:+KCV (6 digits) or }fingerprint (8 digits or more), from paper or transcript: " ||
+    stop 4 "that is another data key: the ${kcv:+KCV or }fingerprint differs"
 
 # ---- wrapped for KMS ----
 oaep() {
@@ -411,7 +447,8 @@ RSAES_*) oaep "$room/data-key.bin" >"$room/WrappedKeyMaterial.bin" ;;
     ;;
 esac
 [ "$(wc -c <"$room/WrappedKeyMaterial.bin")" -eq "$length" ] || stop 4 'what was wrapped has the wrong length'
-cp "$room/WrappedKeyMaterial.bin" "$room/ImportToken.bin" .
+[ -e ImportToken.bin ] || cp "$room/ImportToken.bin" .
+cp "$room/WrappedKeyMaterial.bin" .
 sync
 say '' "Wrapped: ./WrappedKeyMaterial.bin, $length bytes, $wrapping, with ./ImportToken.bin." \
     'Online, before the parameters expire: step 9 of docs/recovery-without-byok.md.' \

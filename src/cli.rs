@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::verbs::{Place, Thing};
+
 /// Offline key ceremonies: a data key made in an HSM, wrapped for import into a cloud KMS, on record
 #[derive(Parser)]
 #[command(
@@ -92,10 +94,12 @@ pub enum Command {
         after_help = "FILES are answers of `aws kms describe-key` or `create-key`, and import\n\
         parameters (JSON, the console's zip, a directory), in any order. The plan goes\n\
         to standard output or, with --out, to a new file. wrapping_key_sha256 is never\n\
-        filled in: it comes from paper.\n\n\
-        Example:  byok plan describe-key.json inputs/eu-west-1.json \\\n            \
-        --module /usr/lib/softhsm/libsofthsm2.so --label payments-2026 \\\n            \
-        --out plan.toml"
+        filled in: it comes from paper. Parameters need not be there yet: the plan names\n\
+        where they will lie. At a terminal byok asks who gets shares.\n\n\
+        Example:  byok plan describe-key.json --label payments-2026 \\\n            \
+        --module /usr/lib/softhsm/libsofthsm2.so --out plan.toml\n          \
+        byok plan --reimport records/2026-11-22-payments \\\n            \
+        inputs/eu-west-1.json --out again.toml"
     )]
     Plan {
         /// Answers of the AWS CLI and import parameters
@@ -116,14 +120,32 @@ pub enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
         /// A plan that brings the data keys of this record back from the HSM
-        #[arg(long, value_name = "RECORD", conflicts_with_all = ["files", "recover", "new_shares"])]
+        #[arg(long, value_name = "RECORD", conflicts_with_all = ["recover", "new_shares"])]
         reimport: Option<PathBuf>,
         /// A plan that brings them back from a quorum of shares
-        #[arg(long, value_name = "RECORD", conflicts_with_all = ["files", "new_shares"])]
+        #[arg(long, value_name = "RECORD", conflicts_with = "new_shares")]
         recover: Option<PathBuf>,
         /// A plan that deals new shares of them
         #[arg(long, value_name = "RECORD", conflicts_with = "files")]
         new_shares: Option<PathBuf>,
+        /// Who gets shares: names with commas; asked at a terminal
+        #[arg(long, value_name = "NAMES", requires = "threshold",
+              conflicts_with_all = ["no_escrow", "reimport", "new_shares"])]
+        custodians: Option<String>,
+        /// How many of them are needed
+        #[arg(long, value_name = "M", requires = "custodians")]
+        threshold: Option<u8>,
+        /// Nobody gets a share: if the HSM is lost, so is the data key
+        #[arg(long, conflicts_with_all = ["reimport", "recover", "new_shares"])]
+        no_escrow: bool,
+        /// Why the shares of a recovery stay in use; asked at a terminal
+        #[arg(
+            long,
+            value_name = "REASON",
+            requires = "recover",
+            conflicts_with = "custodians"
+        )]
+        reuse_escrow: Option<String>,
     },
     /// Everything that can be known before the room: ok, not yet, or wrong
     #[command(
@@ -252,6 +274,63 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// What was given where, and what belongs there.
+    pub fn places(&self) -> Vec<Place> {
+        const RECORD: &[Thing] = &[Thing::Record];
+        const PLAN: &[Thing] = &[Thing::Plan];
+        const ONLINE: &[Thing] = &[Thing::Parameters, Thing::KmsKey];
+        const ANSWER: &[Thing] = &[Thing::Answer, Thing::ImportResult, Thing::KmsKey];
+        const PACKAGE: &[Thing] = &[Thing::Package];
+        const SHARE: &[Thing] = &[Thing::Share];
+        fn each<'a>(
+            takes: &'static [Thing],
+            given: impl IntoIterator<Item = &'a PathBuf>,
+        ) -> impl Iterator<Item = Place> {
+            given
+                .into_iter()
+                .cloned()
+                .map(move |given| Place { given, takes })
+        }
+        match self {
+            Self::Rehearse { plan, .. } | Self::Script { plan, .. } => each(PLAN, plan).collect(),
+            Self::Doctor {
+                plan, leftovers, ..
+            } => each(PLAN, plan).chain(each(RECORD, leftovers)).collect(),
+            Self::Plan {
+                files,
+                reimport,
+                recover,
+                new_shares,
+                ..
+            } => {
+                let records = [reimport, recover, new_shares].into_iter().flatten();
+                each(ONLINE, files).chain(each(RECORD, records)).collect()
+            }
+            Self::Check { plan, .. } | Self::Run { plan, .. } => each(PLAN, [plan]).collect(),
+            Self::Verify { record, .. } => each(RECORD, [record]).collect(),
+            Self::Receipt { record, files, .. } => {
+                each(RECORD, [record]).chain(each(ANSWER, files)).collect()
+            }
+            Self::Inspect { .. } => Vec::new(),
+            Self::Share {
+                command:
+                    ShareCommand::Check {
+                        stray,
+                        record,
+                        package,
+                        share,
+                        ..
+                    },
+            } => each(&[], stray)
+                .chain(each(RECORD, record))
+                .chain(each(PACKAGE, package))
+                .chain(each(SHARE, share))
+                .collect(),
+        }
+    }
+}
+
 /// What is done with a share.
 #[derive(Subcommand)]
 pub enum ShareCommand {
@@ -266,6 +345,9 @@ pub enum ShareCommand {
         --share 02-Audit.txt"
     )]
     Check {
+        /// What belongs behind an option: it is told there
+        #[arg(hide = true)]
+        stray: Vec<PathBuf>,
         /// The record of the ceremony that dealt the share
         #[arg(long, conflicts_with = "package")]
         record: Option<PathBuf>,

@@ -126,6 +126,8 @@ pub struct Error {
     pub check: Option<&'static str>,
     /// What went wrong, lower case, no full stop.
     pub what: String,
+    /// Whether people were told already, on standard output: then only the exit code is left to say.
+    pub said: bool,
     /// What now exists, a sentence a line.
     pub state: Vec<String>,
     /// What to do, one thing a line.
@@ -146,7 +148,8 @@ impl Error {
             exit,
             step: None,
             check: None,
-            what: what.into(),
+            what: words::without_os_number(&what.into()),
+            said: false,
             state: Vec::new(),
             hints: Vec::new(),
             again: Again::Unknown,
@@ -182,14 +185,21 @@ impl Error {
     /// Adds one thing to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.hints.push(words::without_os_number(&hint.into()));
         self
     }
 
     /// Adds one sentence about what now exists.
     #[must_use]
     pub fn state(mut self, state: impl Into<String>) -> Self {
-        self.state.push(state.into());
+        self.state.push(words::without_os_number(&state.into()));
+        self
+    }
+
+    /// People were told already.
+    #[must_use]
+    pub fn said(mut self) -> Self {
+        self.said = true;
         self
     }
 
@@ -217,7 +227,7 @@ impl Error {
     /// Says what was being done: `doing: what`.
     #[must_use]
     pub fn doing(mut self, doing: impl fmt::Display) -> Self {
-        self.what = format!("{doing}: {}", self.what);
+        self.what = words::without_os_number(&format!("{doing}: {}", self.what));
         self
     }
 

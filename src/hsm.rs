@@ -233,9 +233,9 @@ impl Module {
             Err(e) => e.to_string(),
         };
         let path = self.path.display();
-        Err(Error::mismatch(format!("the PKCS#11 module {path} changed while the ceremony ran: {why}"))
+        Err(Error::mismatch(format!("the PKCS#11 module {path} changed while it was in use: {why}"))
             .check("MODULE-CHANGED")
-            .hint("find out who changed it before you trust this machine; was it an update, run the ceremony again"))
+            .hint("find out who changed it before you trust this machine; if it was an update, start byok again"))
     }
 
     /// The module as the transcript records it.
@@ -486,9 +486,7 @@ impl Hsm {
             Err(P11Error::Pkcs11(RvError::PinLocked, _)) => Err(Error::hsm(
                 "logging in: C_Login: CKR_PIN_LOCKED: the token's PIN is locked",
             )
-            .hint(
-                "the HSM's security officer resets the user PIN; the ceremony then starts again",
-            )),
+            .hint("the HSM's security officer resets the user PIN; then start byok again")),
             Err(other) => Err(fault(other).doing("logging in")),
         }
     }

@@ -154,6 +154,19 @@ pub fn table(spec: &'static str, head: &[&str], rows: Vec<Vec<Html>>) -> Html {
     tag(spec, [tag("thead", tag("tr", head)), tag("tbody", body)])
 }
 
+/// A table of names with places to write in.
+pub fn places(head: &[&str], rows: Vec<Vec<Html>>) -> Html {
+    let filled = |mut cells: Vec<Html>| {
+        cells.resize(head.len(), Html::default());
+        cells
+    };
+    table(
+        "table.list.write",
+        head,
+        rows.into_iter().map(filled).collect(),
+    )
+}
+
 /// A digest as people compare it: eight numbered rows of hex and words, a box to tick beside each.
 pub fn rows_to_compare(digest: &Digest) -> Html {
     let rows = (0..ROWS).map(|at| {
@@ -242,6 +255,19 @@ impl Sheet {
     pub fn with_long(mut self, block: impl Into<Html>) -> Self {
         self.rows.push(tag("tr.long", tag("td", block)));
         self
+    }
+
+    /// Adds a table of places to write, below what leads to it: on one page where a page holds it.
+    #[must_use]
+    pub fn with_places(self, lead: impl Into<Html>, head: &[&str], rows: Vec<Vec<Html>>) -> Self {
+        /// As many rows of places to write as a page holds, with what leads to them.
+        const ON_A_PAGE: usize = 22;
+        let whole = rows.len() <= ON_A_PAGE;
+        let block = Html::from([lead.into(), places(head, rows)]);
+        match whole {
+            true => self.with(block),
+            false => self.with_long(block),
+        }
     }
 
     /// Adds several things that each stay together.

@@ -10,9 +10,12 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let places = cli.command.places();
     match byok::machine::protect_process().and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.said => ExitCode::from(error.exit as u8),
         Err(error) => {
+            let error = verbs::misplaced(&places, error);
             // Where nobody can read it any more (the window was closed), the exit code still says it.
             let mut text = error.for_people();
             if std::io::stderr().is_terminal() {
@@ -68,6 +71,10 @@ fn run(command: Command) -> Result<()> {
             reimport,
             recover,
             new_shares,
+            custodians,
+            threshold,
+            no_escrow,
+            reuse_escrow,
         } => {
             let builds_on = [
                 (verbs::BuildsOn::Reimport, reimport),
@@ -85,6 +92,12 @@ fn run(command: Command) -> Result<()> {
                 title,
                 out,
                 builds_on,
+                escrow: verbs::EscrowWish {
+                    custodians,
+                    threshold,
+                    none: no_escrow,
+                    reuse: reuse_escrow,
+                },
             })
         }
         Command::Check { plan, hsm, json } => verbs::check(&plan, hsm, json),
@@ -122,6 +135,7 @@ fn run(command: Command) -> Result<()> {
         Command::Share {
             command:
                 ShareCommand::Check {
+                    stray,
                     record,
                     head,
                     package,
@@ -130,6 +144,7 @@ fn run(command: Command) -> Result<()> {
                     json,
                 },
         } => verbs::share_check(&verbs::ShareWish {
+            stray,
             record,
             head,
             package,

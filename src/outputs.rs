@@ -9,6 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::words::shell_word;
 
+/// What KMS wants to see with the wrapped material: its file in the folder of an import.
+pub const TOKEN: &str = "ImportToken.bin";
+
 const IMPORT: &str = include_str!("outputs/import.sh.in");
 const IMPORT_ALL: &str = include_str!("outputs/import-all.sh.in");
 /// Text that several scripts share word for word; `online.sh` carries it too.

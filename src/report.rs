@@ -1,7 +1,7 @@
 //! `transcript.html`: the report of a ceremony for people, made from the lines of its transcript.
 //!
-//! It is written in step 11, before the transcript is sealed, so the head digest is not in it: there
-//! are blank rows for it. It says nothing that the transcript, the plan and the package do not say, and
+//! It is written in step 11, before the transcript is sealed, so the head digest is not in it: that is
+//! written by hand on a page of the printed script. It says nothing that the transcript, the plan and the package do not say, and
 //! whoever has the three can make it again, byte for byte.
 
 use crate::escrow::package::Package;
@@ -12,7 +12,6 @@ use crate::strict_json::Json;
 use crate::transcript::Line;
 
 mod exposure;
-mod head;
 mod imports;
 mod keys;
 mod room;
@@ -51,7 +50,6 @@ impl Report<'_> {
         if let Some(package) = self.package {
             document.add(package_sheet(package));
         }
-        document.add(head::sheet(self.plan, rehearsal));
         document.finish()
     }
 
@@ -222,8 +220,8 @@ fn limits() -> Html {
                 code("byok verify RECORD"),
                 ".".into(),
             ]),
-            p("This page does not vouch for itself. The head digest on signed paper vouches for the \
-                transcript, and the transcript names the SHA-256 of this file."),
+            p("This page does not vouch for itself. The head digest on the signed page \"the paper\" of the \
+                printed script vouches for the transcript, and the transcript names the SHA-256 of this file."),
         ],
     )
 }

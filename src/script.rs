@@ -17,6 +17,7 @@ mod before;
 mod cover;
 mod form;
 mod last_steps;
+pub mod minutes;
 mod people;
 mod step_texts;
 mod steps;
@@ -58,6 +59,7 @@ impl Script<'_> {
             document.add(after::destroyed(self));
         }
         document.add(after::head(self));
+        document.add(after::end(self.practice_box(), people::roles(self)));
         document.add(after::next_days(self));
         for number in 1..=2 {
             document.add(after::exceptions(number));
@@ -183,7 +185,10 @@ pub fn blank() -> String {
     for number in 1..=2 {
         document.add(after::exceptions(number));
     }
+    let present = std::iter::once("operator".to_owned()).chain(places.iter().cloned());
+    let present = present.map(|role| vec![role.into()]).collect();
     document.add(after::head_with(Html::default(), &places, "RECORD"));
+    document.add(after::end(Html::default(), present));
     document.finish()
 }
 
@@ -191,6 +196,3 @@ pub fn blank() -> String {
 fn does(who: &str, what: impl Into<Html>) -> Html {
     Html::from([tag("b", who), ": ".into(), what.into()])
 }
-
-/// Minutes that writing and typing back a share takes.
-const MINUTES_A_SHARE: usize = 8;

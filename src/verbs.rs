@@ -11,6 +11,7 @@ mod check;
 mod doctor;
 mod inspect;
 mod materials;
+mod misplaced;
 mod plan;
 mod receipt;
 mod rehearse;
@@ -22,7 +23,8 @@ mod verify;
 pub use check::check;
 pub use doctor::{HsmPlace, doctor, leftovers};
 pub use inspect::inspect;
-pub use plan::{BuildsOn, PlanWish, write_plan};
+pub use misplaced::{Place, Thing, misplaced};
+pub use plan::{BuildsOn, EscrowWish, PlanWish, write_plan};
 pub use receipt::receipt;
 pub use rehearse::rehearse;
 pub use run::run;
@@ -64,16 +66,27 @@ fn print_lines(text: &str) -> Result<()> {
     }
 }
 
-/// Standard output; a reader that went away is an error, not a panic.
+/// Standard output. A reader that went away, such as `head`, has read what it wanted: nothing is said of it.
 fn print(text: &str) -> Result<()> {
-    out::write(text.as_bytes())
-        .map_err(|e| Error::machine(format!("writing to standard output: {e}")))
+    match out::write(text.as_bytes()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(cannot_print),
+    }
+}
+
+fn cannot_print(error: std::io::Error) -> Error {
+    Error::machine(format!("writing to standard output: {error}"))
 }
 
 /// A word on the side, on standard error; where nobody reads it any more the work goes on.
 fn remark(text: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{}", crate::words::printable(text));
+    use std::io::{IsTerminal as _, Write as _};
+    let line = format!("{}\n", crate::words::printable(text));
+    let shown = match std::io::stderr().is_terminal() {
+        true => crate::screens::columns(&line, crate::operator::window(&std::io::stderr())),
+        false => line,
+    };
+    let _ = std::io::stderr().write_all(shown.as_bytes());
 }
 
 /// The new file that `--out` names.

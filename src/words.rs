@@ -204,6 +204,22 @@ fn is_blank(c: char) -> bool {
     looks_so || c.is_whitespace() && is_printable_char(c)
 }
 
+/// The words of the system's own errors, without the number that Rust's standard library adds for
+/// programmers: `No such file or directory`, not `No such file or directory (os error 2)`.
+pub fn without_os_number(text: &str) -> String {
+    const BEGINS: &str = " (os error ";
+    let mut parts = text.split(BEGINS);
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        match rest.strip_prefix(')') {
+            Some(rest) if rest.len() + 1 < part.len() => told += rest,
+            _ => told += &format!("{BEGINS}{part}"), // somebody's own words
+        }
+    }
+    told
+}
+
 /// One word for a shell that means exactly this text.
 pub fn shell_word(text: &str) -> String {
     format!("'{}'", printable(text).replace('\'', r"'\''"))

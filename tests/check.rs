@@ -202,18 +202,36 @@ fn what_is_wrong_is_told_once_and_counted_at_the_end() {
     says(&output, 2, &[("wrong", "the PIN file nowhere: ")]);
     let told = stdout(&output);
     assert_eq!(told.matches("the PIN file").count(), 1, "{told}");
-    assert!(stderr(&output).contains("would not come to its end now: 1 wrong\n"));
-    assert!(!stderr(&output).contains("error: wrong"));
-    fs::remove_file(room.path("inputs/eu-west-1.json")).unwrap();
-    let said = stderr(&check(&room, &[]));
-    assert!(said.contains("1 wrong, 1 not yet there"), "{said}");
-    fs::remove_dir(room.path("inputs")).unwrap();
-    room.plan.pin = "file:pin".into();
-    let said = stderr(&check(&room, &[]));
+    // What is wrong stands last, above the verdict; nothing is said a second time.
+    let end: Vec<&str> = told.lines().rev().take(2).collect();
+    assert_eq!(end[0], "would not start: 1 wrong", "{told}");
     assert!(
-        said.contains("would not start now: 1 not yet there"),
+        end[1].starts_with("wrong    the PIN file nowhere: "),
+        "{told}"
+    );
+    assert_eq!(stderr(&output), "");
+    fs::remove_file(room.path("inputs/eu-west-1.json")).unwrap();
+    let said = stdout(&check(&room, &[]));
+    assert!(
+        said.ends_with("would not start: 1 wrong, 1 not yet there\n"),
         "{said}"
     );
+    let place = |state: &str| said.find(&format!("\n{state}")).unwrap();
+    assert!(place("ok") < place("not yet") && place("not yet") < place("wrong"));
+    fs::remove_dir(room.path("inputs")).unwrap();
+    room.plan.pin = "file:pin".into();
+    let said = stdout(&check(&room, &[]));
+    assert!(
+        said.ends_with("would not start: 1 not yet there\n"),
+        "{said}"
+    );
+    support::well(&room.byok(&["script", "plan.toml"]).output().unwrap());
+    fs::create_dir(room.path("inputs")).unwrap();
+    room.write_parameters();
+    for args in [&[][..], &["--hsm"]] {
+        let said = stdout(&check(&room, args));
+        assert!(said.ends_with("\nready: byok run would start\n"), "{said}");
+    }
 }
 
 #[test]
@@ -433,5 +451,33 @@ fn shares_at_the_screen_need_a_screen_that_nobody_else_sees() {
                 .contains("the plan says why: reached by SSH only")
         );
         assert_eq!(room.beside(), [""; 0]);
+    }
+}
+
+/// There is no ceremony yet that could be run again.
+#[test]
+fn check_of_an_hsm_that_fails_speaks_of_no_ceremony() {
+    for (rules, says) in [
+        ("fail:C_Login:1:CKR_DEVICE_ERROR", "CKR_DEVICE_ERROR"),
+        ("fail:C_WrapKey:1:CKR_SESSION_CLOSED", "CKR_SESSION_CLOSED"),
+        ("fail:C_WrapKey:1:CKR_DEVICE_REMOVED", "CKR_DEVICE_REMOVED"),
+    ] {
+        let Some(mut room) = Room::new(Kind::SoftHsm) else {
+            return;
+        };
+        if room.behind_proxy(rules).is_none() {
+            return;
+        }
+        room.write_plan();
+        for args in [
+            &["check", "--hsm", "plan.toml"][..],
+            &["doctor", "plan.toml"],
+        ] {
+            let output = room.byok(args).output().unwrap();
+            let said = stdout(&output) + &stderr(&output);
+            assert!(said.contains(says), "{args:?}: {said}");
+            assert!(!said.contains("ceremony again"), "{args:?}: {said}");
+            assert!(!said.contains("ceremony then"), "{args:?}: {said}");
+        }
     }
 }

@@ -277,7 +277,11 @@ fn a_file_that_is_no_part_of_a_plan_is_told_as_what_it_is() {
             "is a record",
             "byok plan --reimport records/one",
         ),
-        ("plan.toml", "is a plan already", "byok check plan.toml"),
+        (
+            "plan.toml",
+            "is a plan, not import parameters",
+            "byok check plan.toml",
+        ),
         ("nowhere.json", "there is no such file", "each by its path"),
     ] {
         let output = room.byok(&["plan", path]).output().unwrap();

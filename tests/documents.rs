@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Kind, Room, sha256, skip, stderr, stdout};
+use support::pty::{APPROVE, Pty};
+use support::{Kind, PIN, Room, sha256, skip, stderr, stdout};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -345,4 +346,91 @@ fn the_help_of_every_verb_has_an_example() {
         seen += 1;
     }
     assert!(seen >= 9, "{seen}: {all}");
+}
+
+/// Somebody walks the page at a terminal: its shell is one, as theirs would be.
+#[test]
+fn the_trial_on_softhsm_can_be_walked_as_it_stands() {
+    if Kind::SoftHsm.module().is_none() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let page = read("docs/trial-on-softhsm.md");
+    let blocks = commands(&page);
+    let is_slip = |block: &&String| block.starts_with("(cd inputs");
+    let slip = blocks.iter().find(is_slip).unwrap();
+    // The slip is on paper before the ceremony asks for its rows; here a file is the paper.
+    let paper = slip.trim_end().to_owned() + " > slip\n";
+    let script: String = blocks
+        .iter()
+        .filter(|block| !is_slip(block))
+        .map(|block| block.replace("byok run", &format!("{paper}byok run")))
+        .map(|block| block.replace("cd && rm -rf", "cp -r ~/trial/records ~/kept; cd && rm -rf"))
+        .collect();
+    let byok = Path::new(env!("CARGO_BIN_EXE_byok")).parent().unwrap();
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &format!("set -euo pipefail\n{script}")]);
+    bash.env_clear()
+        .current_dir(root())
+        .env("HOME", home.path());
+    bash.env("PATH", format!("{}:/usr/bin:/bin", byok.display()));
+    bash.env("BYOK_SOFTHSM_MODULE", Kind::SoftHsm.module().unwrap());
+    let mut pty = Pty::start(bash);
+    pty.answer("PIN (4 to 255 characters): ", PIN);
+    pty.answer("(nothing is shown while you type): ", PIN);
+    pty.expect("ready: byok run would start");
+    pty.answer(APPROVE, "Yes");
+    trial_in_the_room(&mut pty, home.path());
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    let kcv = kcv_of(&home.path().join("kept/trial"));
+    let (_, after) = ended.screen.split_once("SEALED").unwrap();
+    assert!(
+        after.lines().any(|line| line.trim() == kcv),
+        "{kcv}: {after}"
+    );
+    assert!(
+        after
+            .to_lowercase()
+            .contains("consistent, not authenticated"),
+        "{after}"
+    );
+    // Nothing is left in the clone or at home.
+    assert!(!root().join("pin").exists() && !home.path().join("ceremony-hsm").exists());
+}
+
+fn kcv_of(record: &Path) -> String {
+    let transcript = support::Transcript::read(&record.join("transcript.jsonl"));
+    transcript.event("key-generated")["kcv"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// Answers every question of an ordinary ceremony without custodians.
+fn trial_in_the_room(pty: &mut Pty, home: &Path) {
+    pty.answer("at the keyboard", "Ada Lovelace");
+    pty.answer("(nothing is shown while you type): ", PIN);
+    for _ in 0..3 {
+        let asked = pty.expect(" of the digest of the parameter files (");
+        let row: usize = asked
+            .rsplit("Row ")
+            .next()
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let slip = fs::read_to_string(home.join("trial/slip")).unwrap();
+        let digits = slip
+            .lines()
+            .nth(row - 1)
+            .unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .to_owned();
+        pty.answer("8 hex digits or 4 words: ", &digits);
+    }
 }

@@ -310,7 +310,7 @@ fn a_script_has_the_plan_s_digest_the_steps_and_a_form_for_each_custodian() {
     }
     assert_eq!(html.matches("<b>33</b>").count(), 5);
     assert_eq!(
-        html.matches("it cannot decrypt AWS ciphertext by itself")
+        html.matches("they cannot decrypt AWS ciphertext by themselves")
             .count(),
         5
     );
@@ -384,6 +384,154 @@ fn a_script_takes_from_the_record_before_what_is_known_and_leaves_the_rest_blank
     fs::write(room.path("records/one/README.txt"), "other").unwrap();
     let output = room.byok(&["script", "plan.toml"]).output().unwrap();
     refused(&output, 4, &["README.txt"]);
+}
+
+/// What the paper promises to whoever signs it, and to whoever reads it without knowing the words.
+#[test]
+fn the_script_has_places_to_sign_one_paper_and_its_words_on_page_one() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.more = support::escrow::table(2, 3, "screen");
+    room.plan.record_more = "witnesses = [\"Internal audit\", \"Notary\"]\n".into();
+    let html = script(&room, &[]);
+    let sheets: Vec<&str> = html.split("<table class=\"sheet\">").collect();
+    let sheet = |part: &str| {
+        let part = format!("<span class=\"part\">{part}</span>");
+        let mut found = sheets.iter().filter(|sheet| sheet.contains(&part));
+        let one = found.next().unwrap_or_else(|| panic!("{part}"));
+        assert!(found.next().is_none(), "{part} twice");
+        *one
+    };
+    let words = [
+        "<b>HSM</b>",
+        "<b>KMS</b>",
+        "<b>KCV</b>",
+        "<b>UTC</b>",
+        "<b>SHA-256</b>",
+        "<b>RSA, OAEP, AES-KW</b>",
+    ];
+    let form = [
+        "Together they restore",
+        "One share alone opens nothing",
+        "package.txt",
+    ];
+    let who = ["<th>name of who is present</th>", "<th>signature</th>"];
+    let end = [
+        "ended at (UTC)",
+        "<th>name</th><th>signature</th>",
+        "custodian of share 2",
+    ];
+    let steps = [
+        "package.txt",
+        "witness: Internal audit</b>: writes all 8 rows",
+    ];
+    let paper = [
+        "All 8 rows, witness: Internal audit",
+        "Rows 1 to 3, witness: Notary",
+    ];
+    for (part, says) in [
+        ("script", &words[..]),
+        ("who, where, what to bring", &who),
+        ("the paper", &paper),
+        ("the end", &end),
+        ("steps in the room", &steps),
+        ("form 1 of 3, Security", &form),
+    ] {
+        for says in says {
+            assert!(sheet(part).contains(says), "{part}: {says}");
+        }
+    }
+    assert_eq!(sheet("the paper").matches("All 8 rows").count(), 1);
+    assert!(!html.contains("This share restores"));
+    // The report has no second one.
+    room.plan.record_more = String::new();
+    room.run_with_escrow(2, &CUSTODIANS);
+    let report = report_of(&room, "records/one");
+    assert!(!report.contains("<span class=\"part\">head digest"));
+    assert!(report.contains("the signed page &quot;the paper&quot;"));
+}
+
+/// What is filled in by hand stays on one page: a table that would break goes over whole.
+#[test]
+fn a_table_of_bags_is_on_one_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Story::of(Grade::EscrowKey).plan();
+    let script = Script {
+        plan: &plan,
+        practice: false,
+        previous: None,
+    };
+    for paper in [Paper::A4, Paper::Letter] {
+        let name = format!("bags-{}.html", paper.name());
+        let Some(printed) = print(&kept(&name, &script.render(), dir.path()), paper) else {
+            return;
+        };
+        let with = |text: &str| {
+            let pages = printed.pages.iter();
+            pages.filter(|page| page.text().contains(text)).count()
+        };
+        assert_eq!(with("Tamper-evident bags"), 1);
+        assert_eq!(with("bag number before"), 1, "{}", paper.name());
+    }
+}
+
+/// Paper, screens, README and the room scripts say the same minutes.
+#[test]
+fn how_long_things_take_is_told_alike_everywhere() {
+    use byok::script::minutes::*;
+    let holds = |path: &str, all: &[String]| {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let page = fs::read_to_string(page).unwrap();
+        for says in all {
+            assert!(page.contains(says), "{path}: {says}");
+        }
+    };
+    let read = PARAMETERS + PREFLIGHT;
+    let before = APPROVAL + ROLL_CALL + MACHINE + OPEN_HSM + read;
+    holds(
+        "README.md",
+        &[format!(
+            "(about {WRITING} minutes), and types them back from it (about {TYPING})"
+        )],
+    );
+    holds(
+        "ceremony-scripts/room-generate.md",
+        &[
+            format!("| before 1 | {APPROVAL} |"),
+            format!("| 2 roll call | {ROLL_CALL} |"),
+            format!("| 3 look at the machine | {MACHINE} |"),
+            format!("| 4 open the HSM | {OPEN_HSM} |"),
+            format!("| 5 read the import parameters | {PARAMETERS}, and 1 each |"),
+            format!("| 6 preflight | {PREFLIGHT} |"),
+            format!("| 7 the data keys | {DATA_KEYS} |"),
+            format!("| 9 escrow | {DEALING} each |"),
+            format!("| 13 what comes next | {NEXT} |"),
+            format!("{DEALING} minutes for each custodian: writing 33 words takes about {WRITING}"),
+            format!("typing them back about {TYPING}"),
+        ],
+    );
+    holds(
+        "ceremony-scripts/room-reimport.md",
+        &[
+            format!("| before 1 | {APPROVAL} |"),
+            format!("| 2 roll call | {ROLL_CALL} |"),
+            format!("4 open the HSM | {} |", MACHINE + OPEN_HSM),
+            format!("6 preflight | {read}, and 1 each |"),
+            format!("| 7 the data keys | {DATA_KEYS} |"),
+            format!("| 13 what comes next | {NEXT} |"),
+        ],
+    );
+    holds(
+        "ceremony-scripts/room-recover.md",
+        &[
+            format!("| before 1 to 6 | {before}, and 1 each import |"),
+            format!("| 7 the data keys | {BRINGING} each |"),
+            format!("| | {DATA_KEYS_OTHERWISE} | KCV and `same material` |"),
+            format!("{BRINGING} minutes for each share; with new shares {DEALING} more"),
+            format!("| 13 what comes next | {NEXT} |"),
+        ],
+    );
 }
 
 #[test]
@@ -648,7 +796,7 @@ fn blank_forms_print_cleanly_on_a4_and_letter() {
         };
         clean(&printed, "PRODUCTION / PRACTICE", 4..=6);
         let text = printed.text();
-        assert!(text.contains("it cannot decrypt AWS ciphertext by itself"));
+        assert!(text.contains("they cannot decrypt AWS ciphertext by themselves"));
         assert!(!text.contains("arn:aws"), "{text}");
     }
 }

@@ -451,11 +451,14 @@ fn the_script_does_the_same() {
     );
     left.wrapped_is_the_data_key(SHA_256);
     refused(&script(&left, &with_package, &[]), 2, &["is there already"]);
+    // An import token of other parameters is not taken for this one.
+    fs::remove_file(left.stick.join("WrappedKeyMaterial.bin")).unwrap();
+    fs::write(left.stick.join("ImportToken.bin"), "of yesterday").unwrap();
+    let output = script(&left, &with_package, &["Yes"]);
+    refused(&output, 2, &["another import token"]);
 
     // The other hash, the package from paper, and every mistake on the way.
-    for made in ["WrappedKeyMaterial.bin", "ImportToken.bin"] {
-        fs::remove_file(left.stick.join(made)).unwrap();
-    }
+    fs::remove_file(left.stick.join("ImportToken.bin")).unwrap();
     let rows = left.rows();
     let mistyped = rows[0].replacen(" check ", " check 0", 1);
     let wrong = one.rsplit_once(' ').unwrap().0.to_owned() + " academic";
@@ -480,6 +483,70 @@ fn the_script_does_the_same() {
         assert!(stderr(&output).contains(wanted), "{}", stderr(&output));
     }
     left.wrapped_is_the_data_key(SHA_1);
+}
+
+#[test]
+fn the_script_goes_on_where_the_page_s_own_step_2_ended_and_asks_again_what_is_mistyped() {
+    let Some(left) = left() else { return };
+    // Steps 1 and 2 by hand, then the line that the page says.
+    let mut online = bash(&left.stick, &left.path);
+    let answer = format!("{ARN}\n");
+    let output = support::pipe(online.args(["-c", blocks()[PARAMETERS]]), answer.as_bytes());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let line = DOCUMENT
+        .lines()
+        .find_map(|line| line.strip_prefix("    bash recover-without-byok.sh "));
+    let args: Vec<&str> = line.unwrap().split(' ').collect();
+    let slip = left.room.kms.sha256();
+    let mistyped = |text: &str, at: usize| {
+        let digit = if text.as_bytes()[at] == b'0' {
+            "1"
+        } else {
+            "0"
+        };
+        format!("{}{digit}{}", &text[..at], &text[at + 1..])
+    };
+    let (one, three) = (left.room.share(SECURITY), left.room.share(TREASURY));
+    let answers = [
+        "Yes",
+        &slip[..16],
+        &mistyped(&slip[..24], 9),
+        &slip[..24],
+        "payments-2062",
+        LABEL,
+        &one,
+        &three,
+        &mistyped(left.kcv(), 5),
+        &mistyped(&left.fingerprint()[..16], 2),
+        left.kcv(),
+    ];
+    let output = script(&left, &args, &answers);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for said in [
+        "That was 16 digits; 24 are needed",
+        "Row 2 does not agree",
+        "no data key of that label",
+        "These digits do not agree",
+        "Row 1 does not agree",
+    ] {
+        assert!(
+            stderr(&output).contains(said),
+            "{said}: {}",
+            stderr(&output)
+        );
+    }
+    left.wrapped_is_the_data_key(SHA_256);
+
+    // From paper: the spec too.
+    fs::remove_file(left.stick.join("WrappedKeyMaterial.bin")).unwrap();
+    let rows = left.rows();
+    let mut answers = vec!["Yes", &slip, "SYMETRIC_DEFAULT", "SYMMETRIC_DEFAULT"];
+    answers.extend(rows.iter().map(String::as_str));
+    answers.extend(["", &one, &three, left.kcv()]);
+    let output = script(&left, &args[..2], &answers);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is no spec that this script knows"));
+    left.wrapped_is_the_data_key(SHA_256);
 }
 
 /// Programs of somebody's own, where python3 would look first: each leaves a mark where it is run.
@@ -716,8 +783,15 @@ fn the_script_refuses_what_does_not_fit() {
     refused(&script(&left, &[], &[]), 2, &["PARAMETERS WRAPPING"]);
     refused(&script(&left, &args, &["no"]), 1, &["declined"]);
     let another = "0".repeat(24);
-    let output = script(&left, &args, &["Yes", &another]);
-    refused(&output, 4, &["not the wrapping key of the paper"]);
+    let output = script(&left, &args, &["Yes", &another, &another, &another]);
+    refused(
+        &output,
+        4,
+        &[
+            "Row 1, 2, 3 does not agree",
+            "not the wrapping key of the paper",
+        ],
+    );
     let output = script(
         &left,
         &args,
@@ -738,7 +812,9 @@ fn the_script_refuses_what_does_not_fit() {
     let output = script(
         &left,
         &args,
-        &["Yes", &slip, LABEL, &one, &three, "00000000"],
+        &[
+            "Yes", &slip, LABEL, &one, &three, "00000000", "00000000", "000000",
+        ],
     );
     refused(&output, 4, &["another data key"]);
     left.exchange_package();

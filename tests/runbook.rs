@@ -1,4 +1,4 @@
-//! `ceremony-scripts/RUNBOOK.md`: every command of it, in its order, in a directory set up as it
+//! `ceremony-scripts/RUNBOOK.md`, and README's first ceremony: every command of them, in its order, in a directory set up as it
 //! says, with the real `online.sh`, the real AWS CLI, a KMS on the loopback, an HSM, and `byok`.
 //!
 //! The word after ```` ```sh ```` says where: nothing, at the cloud operator's; `room`, on the
@@ -16,6 +16,7 @@ use std::process::{Command, Output, Stdio};
 
 use kms_on_loopback::{LoopbackKms, key_material_id_of};
 use serde_json::Value;
+use support::pty::Pty;
 use support::{Kind, LABEL, PIN, Room, SHA_256, sha256, skip, stderr, stdout};
 
 const SERVICES: &str = "kms,sts,iam,sns,monitoring,events,cloudtrail";
@@ -27,6 +28,8 @@ enum Place {
     Online,
     Room,
     Dry,
+    /// On the machine where byok is built.
+    Build,
 }
 
 /// One block of commands.
@@ -46,15 +49,21 @@ fn runbook() -> String {
 }
 
 fn fences() -> Vec<Fence> {
+    fences_of(&runbook(), "## ")
+}
+
+/// The blocks of a page, each with the heading of this depth above it.
+fn fences_of(page: &str, heading: &str) -> Vec<Fence> {
     let mut found = Vec::new();
     let (mut section, mut open) = (String::new(), None::<Fence>);
-    for line in runbook().lines() {
+    for line in page.lines() {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(info)) => {
                 let place = match info {
                     "sh" => Place::Online,
                     "sh room" => Place::Room,
                     "sh dry" => Place::Dry,
+                    "sh build" => Place::Build,
                     other => panic!("a block of an unknown kind: {other:?}"),
                 };
                 let (section, text) = (section.clone(), String::new());
@@ -70,7 +79,7 @@ fn fences() -> Vec<Fence> {
             }
             (Some(fence), None) => fence.text += &format!("{line}\n"),
             (None, None) => {
-                if let Some(title) = line.strip_prefix("## ") {
+                if let Some(title) = line.strip_prefix(heading) {
                     title.clone_into(&mut section);
                 }
             }
@@ -97,6 +106,7 @@ fn is_known(place: Place, command: &str) -> bool {
     match place {
         Place::Room => begins(&["byok ", "cp -r ", "mv ", "rm -r /media/stick/"]),
         Place::Dry => begins(&["bash online.sh "]),
+        Place::Build => false,
         Place::Online => {
             assigns
                 || begins(&[
@@ -223,7 +233,7 @@ impl Desk {
 
     /// What is typed: yes to an import; where a key's id is asked for, that of the key in the command.
     fn typed(&self, text: &str) -> String {
-        if text.contains("online.sh import") {
+        if text.contains("online.sh import") || text.contains("bash import.sh") {
             return "yes\n".to_owned();
         }
         let asks = |l: &&str| l.contains("delete-material") || l.contains("schedule-deletion");
@@ -240,20 +250,22 @@ impl Desk {
             Place::Online => self.online(&fence.section, &fence.text),
             Place::Room => self.in_the_room(&fence.section, &fence.text),
             Place::Dry => self.judged(&fence.section, &fence.text),
+            Place::Build => panic!("{}: built already", fence.section),
         }
     }
 
     fn online(&self, section: &str, text: &str) -> String {
         let vars = self.room.path("vars");
         // Only the command line says where AWS is; the fences' own aws commands take it from the environment.
-        let online = format!("bash online.sh --endpoint-url {} ", self.kms.endpoint());
+        let here = format!("--endpoint-url {} ", self.kms.endpoint());
         let script = format!(
             "set -euo pipefail\n. {vars}\n{}\ndeclare -p {VARIABLES} >{vars} 2>/dev/null || true\n",
             text.replace(
                 "/media/stick",
                 &self.room.path("stick").display().to_string()
             )
-            .replace("bash online.sh ", &online),
+            .replace("bash online.sh ", &format!("bash online.sh {here}"))
+            .replace("bash import.sh ", &format!("bash import.sh {here}")),
             vars = vars.display(),
         );
         let mut bash = Command::new("bash");
@@ -283,13 +295,19 @@ impl Desk {
                 None => format!("{line}\n"),
             })
             .collect::<String>();
+        succeeded(section, text, &with_input(self.offline(&script), ""))
+    }
+
+    /// The shell of the offline machine.
+    fn offline(&self, script: &str) -> Command {
         let byok = Path::new(env!("CARGO_BIN_EXE_byok")).parent().unwrap();
         let mut bash = Command::new("bash");
         bash.args(["-c", &format!("set -euo pipefail\n{script}")]);
         bash.env_clear().envs(self.room.env.iter().cloned());
         bash.env("PATH", format!("{}:/usr/bin:/bin", byok.display()));
+        bash.env("HOME", self.room.dir.path());
         bash.current_dir(self.room.dir.path());
-        succeeded(section, text, &with_input(bash, ""))
+        bash
     }
 
     /// Prints what would run, and has the AWS CLI judge each printed command: with arguments that it
@@ -689,4 +707,191 @@ fn destroyed(desk: &Desk, room: &Fence) {
     fs::write(desk.room.path("destroy.toml"), plan).unwrap();
     desk.run(room);
     assert_eq!(desk.room.objects(), [""; 0]);
+}
+
+// ---- README, "A first ceremony" ----
+
+const NEW: &str = "records/2026-11-22-payments-2026";
+
+/// README's blocks between the two headings.
+fn first_ceremony() -> Vec<Fence> {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, way) = readme.split_once("\n## A first ceremony\n").unwrap();
+    let (way, _) = way.split_once("\n## ").unwrap();
+    fences_of(way, "### ")
+}
+
+/// What stands in README for what everybody has otherwise.
+fn as_here(desk: &Desk, text: &str) -> String {
+    let room = |path: &str| desk.room.path(path).display().to_string();
+    let mut text = text
+        .replace(
+            "/path/to/the/vendors/pkcs11.so",
+            &desk.room.module.display().to_string(),
+        )
+        .replace("/media/usb1", &room("usb1"))
+        .replace(
+            "ceremony-scripts/",
+            &format!("{}/ceremony-scripts/", root().display()),
+        )
+        .replace("records/2027-11-20-payments-2026", NEW); // a year has not passed
+    if let Ok(told) = fs::read_to_string(desk.room.path("online/payments.describe-key.json")) {
+        let told: Value = serde_json::from_str(&told).unwrap();
+        text = text.replace(
+            " ARN",
+            &format!(" {}", told["KeyMetadata"]["Arn"].as_str().unwrap()),
+        );
+    }
+    if let Ok(transcript) = fs::read(desk.room.path(NEW).join("transcript.jsonl")) {
+        text = text.replace("ROW1 ROW2 ROW3", &sha256(&transcript)[..24]);
+    }
+    text
+}
+
+#[test]
+fn the_readme_s_first_ceremony_can_be_walked_in_its_order() {
+    let Some(desk) = Desk::new() else {
+        return;
+    };
+    let (mut days, mut walked) = (Vec::new(), 0);
+    for fence in first_ceremony() {
+        if !days.contains(&fence.section) {
+            days.push(fence.section.clone());
+        }
+        let text = as_here(&desk, &fence.text);
+        let day = fence.section.split([' ', ':']).next().unwrap();
+        walked += 1;
+        match (day, fence.place) {
+            (_, Place::Build) => {
+                let script = text.split_whitespace().next().unwrap();
+                assert!(Path::new(script).is_file(), "{script}");
+            }
+            ("T-8", Place::Room) => doctor(&desk, &text),
+            ("T-7", Place::Room) => week_before(&desk, &text),
+            ("T-1", Place::Online) => day_before(&desk, &text),
+            ("T-0", Place::Room) if text.contains("byok run") => the_room(&desk, &text),
+            ("At", Place::Online) => {
+                let folder = desk.room.path(NEW).join(LABEL);
+                copy(&folder, &desk.room.path("online").join(LABEL));
+                desk.online(day, &text);
+                let result = format!("online/{LABEL}/eu-west-1/import-result.json");
+                fs::copy(
+                    desk.room.path(&result),
+                    desk.room.path("import-result.json"),
+                )
+                .unwrap();
+            }
+            (_, Place::Online) => {
+                desk.online(day, &text);
+            }
+            _ => {
+                desk.in_the_room(day, &text);
+            }
+        }
+    }
+    assert!(walked >= 15, "{walked}");
+    let order: Vec<&str> = days
+        .iter()
+        .filter_map(|day| day.split([' ', ':']).next())
+        .collect();
+    assert_eq!(order, ["", "T-8", "T-7", "T-1", "T-0", "At"]);
+}
+
+fn copy(from: &Path, to: &Path) {
+    let mut cp = Command::new("cp");
+    assert!(cp.arg("-r").args([from, to]).status().unwrap().success());
+}
+
+fn doctor(desk: &Desk, text: &str) {
+    let mut pty = Pty::start(desk.offline(text));
+    pty.answer("(nothing is shown while you type): ", PIN);
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+}
+
+/// The plan comes from the answer of DescribeKey alone: there are no parameters yet.
+fn week_before(desk: &Desk, text: &str) {
+    let room = &desk.room;
+    assert!(!room.path("inputs").exists());
+    for command in text.replace("\\\n", " ").lines() {
+        match command.split_whitespace().nth(1).unwrap() {
+            "plan" => {
+                let told = "payments.describe-key.json";
+                fs::copy(room.path("online").join(told), room.path(told)).unwrap();
+                desk.in_the_room("T-7", command);
+                let plan = fs::read_to_string(room.path("plan.toml")).unwrap();
+                assert!(
+                    plan.contains("parameters = \"inputs/eu-west-1.json\""),
+                    "{plan}"
+                );
+                assert!(plan.contains("threshold  = 3"), "{plan}");
+                corrected(
+                    room,
+                    &[
+                        ("network", "allowed"),
+                        ("pin", "file:pin"),
+                        ("directory", NEW),
+                    ],
+                );
+                corrected(room, &[("deliver", "files:shares"), ("wrapping", SHA_256)]);
+            }
+            "check" => {
+                let output = with_input(desk.offline(command), "");
+                let said = stdout(&output);
+                assert_eq!(output.status.code(), Some(2), "{said}");
+                assert!(
+                    said.contains("not yet  ") && said.contains("[PARAMETERS-PRESENT]"),
+                    "{said}"
+                );
+                let last = "would not start: 1 not yet there\n";
+                assert!(said.ends_with(last), "{said}{}", stderr(&output));
+            }
+            "rehearse" => {
+                let Some(module) = Kind::SoftHsm.module() else {
+                    continue;
+                };
+                let command = format!("{command} --module {}", module.display());
+                let mut pty = Pty::start(desk.offline(&command));
+                pty.expect(" page "); // the first of its practice papers
+            }
+            _ => {
+                desk.in_the_room("T-7", command);
+            }
+        }
+    }
+}
+
+fn corrected(room: &Room, fields: &[(&str, &str)]) {
+    let mut plan = fs::read_to_string(room.path("plan.toml")).unwrap();
+    for (field, value) in fields {
+        plan = with_field(&plan, field, &format!("\"{value}\""));
+    }
+    fs::write(room.path("plan.toml"), plan).unwrap();
+}
+
+/// The download by hand is judged by the AWS CLI: a second one would make the first worth nothing.
+fn day_before(desk: &Desk, text: &str) {
+    if text.starts_with("aws ") {
+        let (command, file) = text.rsplit_once("> ").unwrap();
+        assert_eq!(file.trim(), "inputs/eu-west-1.json");
+        let online = desk.room.path("online");
+        assert!(is_taken(&desk.kms, command.trim(), &online), "{command}");
+        return;
+    }
+    let said = desk.online("T-1", text);
+    // What stock tools show is what the slip says.
+    let slip = fs::read_to_string(desk.room.path("online/inputs/slip.txt")).unwrap();
+    for row in said.lines().filter(|line| line.contains('\t')) {
+        let digits = row.split('\t').nth(1).unwrap();
+        let (left, right) = digits.split_at(4);
+        assert!(slip.contains(&format!("{left} {right}")), "{row}\n{slip}");
+    }
+}
+
+fn the_room(desk: &Desk, text: &str) {
+    copy(&desk.room.path("online/inputs"), &desk.room.path("inputs"));
+    fs::create_dir(desk.room.path("usb1")).unwrap();
+    corrected(&desk.room, &[("wrapping_key_sha256", &desk.slip())]); // nobody is there to compare rows
+    let said = desk.in_the_room("T-0", text);
+    assert!(said.contains("ready: byok run would start"), "{said}");
 }

@@ -93,7 +93,7 @@ fn log_in_typed(
             return Err(wrong_pin("the PIN typed").hint(spoken(left)));
         }
         operator.say(&format!(
-            " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends the ceremony.\n",
+            " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends it here.\n",
             super::capitalised(spoken(left))
         ));
     }

@@ -5,7 +5,7 @@ use super::parameters::Judged;
 use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::escrow::package::{self, Package};
 use crate::hsm::DataKey;
-use crate::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
+use crate::outputs::{self, ImportScript, ImportType, MultiRegion, Run, import_all};
 use crate::plan::{ImportPlan, KeyPlan, Plan, Role};
 use crate::report::{self, Report};
 use crate::wrapping::public;
@@ -27,7 +27,7 @@ impl Ceremony<'_> {
             self.record
                 .write(&format!("{folder}/WrappedKeyMaterial.bin"), wrapped)?;
             self.record.write(
-                &format!("{folder}/ImportToken.bin"),
+                &format!("{folder}/{}", outputs::TOKEN),
                 &judged.read.import_token,
             )?;
             let import_type = import_type(plan.kind, self.previous, key, import);

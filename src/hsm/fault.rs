@@ -39,11 +39,11 @@ fn hinted(rv: RvError, error: Error) -> Error {
         _ => error,
     };
     match (error.again, rv) {
-        (Again::Away, _) => error.hint(
-            "the HSM went away: check its cable, power and slot, then run the ceremony again",
-        ),
+        (Again::Away, _) => {
+            error.hint("the HSM went away: check its cable, power and slot, then start byok again")
+        }
         (_, RvError::SessionHandleInvalid | RvError::SessionClosed) => {
-            error.hint("the HSM closed the session: run the ceremony again")
+            error.hint("the HSM closed the session: start byok again")
         }
         _ => error,
     }

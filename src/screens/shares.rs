@@ -83,9 +83,10 @@ impl Page {
         let only =
             format!("ONLY {custodian} LOOKS. Everyone else: turn away. No camera on this screen.");
         let head = heading(rehearsal, &place) + &fold(&only, " ") + "\n";
+        let minutes = crate::script::minutes::WRITING;
         let tail = format!(
             "\n Write all 33 in BLOCK LETTERS on form {number}. Words 1 to 3 are the same on every\n \
-             form; word 4 is what makes this one yours. Take your time: about 5 minutes.\n\n \
+             form; word 4 is what makes this one yours. Take your time: about {minutes} minutes.\n\n \
              Next the words disappear and you type them back from the paper; the first four\n \
              letters of a word are enough. You can come back here as often as you like.\n"
         );

@@ -1,10 +1,9 @@
 //! The head digest on paper, the days after, exception sheets, and the yearly check.
 
-use super::cover::signatures;
 use super::{Script, does};
 use crate::error::Step;
 use crate::html::{
-    Html, Sheet, code, commands, free, line, p, rows_to_fill, short_line, table, tag, tasks,
+    Html, Sheet, code, commands, free, line, p, rows_to_fill, short_line, tag, tasks,
 };
 use crate::plan::{ImportPlan, KeyPlan};
 
@@ -13,41 +12,63 @@ const EXCEPTIONS_A_PAGE: usize = 3;
 
 /// The head digest on paper: shown, read aloud and written down in step 13.
 pub(super) fn head(script: &Script) -> Sheet {
-    let places = script.plan.witness_places();
-    head_with(script.practice_box(), &places, &script.record_name())
+    let seats = script.plan.witness_places();
+    head_with(script.practice_box(), &seats, &script.record_name())
 }
 
 /// The same with what differs from ceremony to ceremony.
-pub(super) fn head_with(practice: Html, places: &[String], record: &str) -> Sheet {
-    let witness = |who: &String| {
-        tag(
-            "div",
-            [
-                tag("h3", format!("Rows 1 to 3, {who}")),
-                rows_to_fill(1..=3),
-                p(line("name")),
-                p(line("signature")),
-                p(short_line("time (UTC)")),
-            ],
-        )
+pub(super) fn head_with(practice: Html, seats: &[String], record: &str) -> Sheet {
+    let (first, others) = match seats.split_first() {
+        Some((first, others)) => (first.as_str(), others),
+        None => ("witness", seats),
     };
-    Sheet::new("head digest")
+    let signed = || p([line("name"), line("signature"), short_line("time (UTC)")]);
+    Sheet::new("the paper")
         .with([
-            tag("h1", "Head digest of the transcript (step 13)"),
+            tag("h1", "The paper: head digest of the transcript (step 13)"),
             practice,
-            p("It is read aloud from the last screen. Everybody writes it in their own hand; nobody copies \
-                from a neighbour. This page, kept apart from every copy of the record, is what makes the \
-                record authentic later."),
-            tag("h3", "Operator: all 8 rows"),
+            p("The operator reads it aloud from the last screen. One witness writes all 8 rows, every other \
+                witness rows 1 to 3, each in their own hand; nobody copies from a neighbour. This page, kept \
+                apart from every copy of the record, is what makes the record authentic later."),
+            tag("h3", format!("All 8 rows, {first}")),
             tag("div.two", [rows_to_fill(1..=4), rows_to_fill(5..=8)]),
-            p([line("name"), line("signature"), short_line("time (UTC)")]),
+            signed(),
         ])
-        .with(tag("div.two", places.iter().map(witness).collect::<Html>()))
+        .with(tag("div.two", others.iter().map(rows_of_one).collect::<Html>()))
         .with([
             p("Years later, where the record is:"),
             commands(&[format!("byok verify --head 'ROW1 ROW2 ROW3' {record}")]),
             p(["or ".into(), code("sha256sum transcript.jsonl"), " in it, and compare.".into()]),
         ])
+}
+
+/// The end of the room: its time, and everybody's signature.
+pub(super) fn end(practice: Html, present: Vec<Vec<Html>>) -> Sheet {
+    Sheet::new("the end").with_places(
+        [
+            tag("h1", "The end"),
+            practice,
+            p([short_line("The ceremony ended at (UTC)"), short_line("date")]),
+            p("Everybody who is in the room signs: what happened is as this script and its exception sheets \
+                say."),
+        ],
+        &["role", "name", "signature"],
+        present,
+    )
+}
+
+/// Places for one of the witnesses who write the first rows.
+fn rows_of_one(who: &String) -> Html {
+    tag(
+        "div",
+        [
+            tag("h3", format!("Rows 1 to 3, {who}")),
+            rows_to_fill(1..=3),
+            p(line("name")),
+            p(line("signature")),
+            p(short_line("time (UTC)")),
+        ],
+    )
 }
 
 /// What a `destroy` takes away in its step 9.
@@ -65,12 +86,15 @@ pub(super) fn destroyed(script: &Script) -> Sheet {
         "copy of the package in each copy of the record".into(),
     ]);
     Sheet::new("destroyed")
-        .with([
-            tag("h1", "Destroyed (step 9)"),
-            p("A data key lives on in its shares and packages until they are gone too. Each is destroyed \
-                before the eyes of a witness, or it is written here what happens to it instead."),
-        ])
-        .with_long(signatures(&["what", "bag number, intact", "destroyed how", "seen by"], rows))
+        .with_places(
+            [
+                tag("h1", "Destroyed (step 9)"),
+                p("A data key lives on in its shares and packages until they are gone too. Each is destroyed \
+                    before the eyes of a witness, or it is written here what happens to it instead."),
+            ],
+            &["what", "bag number, intact", "destroyed how", "seen by"],
+            rows,
+        )
 }
 
 /// From the import to the first receipts.
@@ -79,7 +103,7 @@ pub(super) fn next_days(script: &Script) -> Sheet {
     if script.imports() > 0 {
         sheet = the_import(script, sheet);
     }
-    let places = [
+    let kept = [
         "record, copy 1",
         "record, copy 2",
         "signed paper",
@@ -92,10 +116,11 @@ pub(super) fn next_days(script: &Script) -> Sheet {
             tag("h2", "T+1: receipt and copies"),
             tasks(day_after(script)),
         ])
-        .with([
+        .with_places(
             tag("h2", "Where things are"),
-            signatures(&head, places.map(|what| vec![what.into()]).to_vec()),
-        ])
+            &head,
+            kept.map(|what| vec![what.into()]).to_vec(),
+        )
 }
 
 fn the_import(script: &Script, sheet: Sheet) -> Sheet {
@@ -123,12 +148,15 @@ fn the_import(script: &Script, sheet: Sheet) -> Sheet {
             .into(),
     ];
     sheet
-        .with([
-            tag("h2", "T+24 h, at the latest: the import"),
-            p([line("deadline on the last screen (UTC)")]),
-            tasks(todo),
-        ])
-        .with_long(signatures(&head, rows))
+        .with_places(
+            [
+                tag("h2", "T+24 h, at the latest: the import"),
+                p([line("deadline on the last screen (UTC)")]),
+                tasks(todo),
+            ],
+            &head,
+            rows,
+        )
         .with(the_rotation(script))
 }
 
@@ -214,7 +242,7 @@ pub(super) fn yearly(script: &Script) -> Sheet {
     let names = script.custodians().iter().enumerate();
     let rows = names.map(|(at, name)| vec![(at + 1).to_string().into(), name.into()]);
     Sheet::new("yearly share check")
-        .with([
+        .with_places([
             tag("h1", "Yearly share check"),
             p("Each custodian alone, at an offline computer, with the record or a copy of it:"),
             commands(&[format!("byok share check --record {}", script.record_name())]),
@@ -225,14 +253,8 @@ pub(super) fn yearly(script: &Script) -> Sheet {
                 code("byok plan --new-shares RECORD"),
                 ".".into(),
             ]),
-        ])
-        .with_long(table(
-            "table.list.write",
+        ],
             &["share", "custodian", "year 1: date, initials", "bag after", "year 2: date, initials", "bag after"],
-            rows.map(|mut cells: Vec<Html>| {
-                cells.resize(6, Html::default());
-                cells
-            })
-            .collect(),
-        ))
+            rows.collect(),
+        )
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::cover::signatures;
 use super::{Script, does};
 use crate::html::{
     Html, Sheet, code, commands, line, p, rows, rows_to_compare, rows_to_fill, short_line, tag,
@@ -127,7 +126,7 @@ fn the_room(script: &Script) -> Vec<Html> {
     vec![
         format!(
             "The steps of this script, about {} minutes. Nobody leaves before step 13 is done.",
-            super::steps::minutes(script)
+            super::steps::in_the_room(script)
         )
         .into(),
     ]
@@ -323,14 +322,14 @@ pub(super) fn shares_brought(script: &Script) -> Sheet {
         known.collect()
     };
     Sheet::new("shares that are brought")
-        .with([
-            tag("h1", "Shares that are brought"),
-            p("Each custodian opens the own bag, types the own share in step 7 while the others turn away, \
-                and closes the form into a new bag. A share that does not fit the others is put aside and \
-                named in the transcript."),
-        ])
-        .with_long(signatures(
+        .with_places(
+            [
+                tag("h1", "Shares that are brought"),
+                p("Each custodian opens the own bag, types the own share in step 7 while the others turn \
+                    away, and closes the form into a new bag. A share that does not fit the others is put \
+                    aside and named in the transcript."),
+            ],
             &["share", "custodian", "who brings it", "bag number, intact", "new bag number", "initials"],
             rows,
-        ))
+        )
 }

@@ -48,7 +48,48 @@ pub(super) fn first(script: &Script) -> Sheet {
                 "No secret stands on this paper, and none is ever printed: shares are written by hand on the \
                     forms at the end, and a PIN is written on none of these pages.",
             ),
+            tag("div.box.thin.small", short_words()),
         ])
+}
+
+/// The abbreviations of this paper, and what people compare by them.
+const SHORT_WORDS: [(&str, &str); 8] = [
+    (
+        "HSM",
+        "hardware security module: the device that makes and keeps the keys, opened with a PIN",
+    ),
+    (
+        "KMS",
+        "the cloud's key management service; ARN: the name of one key in it",
+    ),
+    ("UTC", "the time that all clocks and deadlines here go by"),
+    (
+        "SHA-256",
+        "a digest: 64 hex digits that tell one file from every other; compared in 8 rows",
+    ),
+    (
+        "KCV",
+        "key check value: 6 hex digits by which people know an AES key again; no secret",
+    ),
+    (
+        "fingerprint",
+        "the same in full: proves that two data keys are the same; no secret",
+    ),
+    (
+        "RSA, OAEP, AES-KW",
+        "how a data key is wrapped, so that only the KMS or a quorum opens it",
+    ),
+    (
+        "slip, share",
+        "the online side's signed paper; one custodian's 33 words",
+    ),
+];
+
+fn short_words() -> Html {
+    let word = |(word, means): (&'static str, &'static str)| {
+        Html::from([tag("b", word), " ".into(), means.into(), ". ".into()])
+    };
+    SHORT_WORDS.into_iter().map(word).collect()
 }
 
 fn practice_digest(practice: bool) -> Html {
@@ -99,7 +140,7 @@ fn summary(script: &Script) -> Vec<(Html, Html)> {
         ("record".into(), code(&script.record())),
         (
             "time in the room".into(),
-            format!("about {} minutes", super::steps::minutes(script)).into(),
+            format!("about {} minutes", super::steps::in_the_room(script)).into(),
         ),
     ];
     if let Some(reason) = &plan.hsm.hardware {
@@ -374,14 +415,4 @@ fn import(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {
         tag("h3", format!("{} / {}", key.label, import.name)),
         facts(rows.collect()),
     ])
-}
-
-/// A table of names with places to sign.
-pub(super) fn signatures(head: &[&str], names: Vec<Vec<Html>>) -> Html {
-    let width = head.len();
-    let rows = names.into_iter().map(|mut cells| {
-        cells.resize(width, Html::default());
-        cells
-    });
-    table("table.list.write", head, rows.collect())
 }

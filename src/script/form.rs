@@ -5,6 +5,10 @@ use crate::escrow::package;
 use crate::html::{Document, Html, Sheet, boxes, code, groups, line, p, short_line, tag};
 use crate::plan::{EscrowPlan, KeyPlan};
 
+/// What shares do, and what not even all of them do.
+const TOGETHER: &str = "Together they restore the KMS key's material; they cannot decrypt AWS ciphertext by \
+    themselves. One share alone opens nothing.";
+
 /// Words of a share.
 const WORDS: usize = 33;
 
@@ -29,21 +33,26 @@ fn form(script: &Script, escrow: &EscrowPlan, number: usize, custodian: &str) ->
     let count = escrow.custodians.len();
     let keys = &script.plan.keys;
     let name = format!("form {number} of {count}, {custodian}");
-    let mut sheet = Sheet::new(name)
-        .with([
-            tag("h1", format!("Share {number} of {count}: {custodian}")),
-            p([
-                match script.practice {
-                    true => tag("b", "PRACTICE: never write a real share on this form. "),
-                    false => Html::default(),
-                },
-                tag("b", format!("Any {} of the {count} shares, with the escrow package, are enough. \
-                    ", escrow.threshold)),
-                "This share restores the KMS key's material; it cannot decrypt AWS ciphertext by itself.".into(),
-            ]),
-            words(),
-            labelled("ceremony id", boxes(8, 4)),
-        ]);
+    let mut sheet = Sheet::new(name).with([
+        tag("h1", format!("Share {number} of {count}: {custodian}")),
+        p([
+            match script.practice {
+                true => tag("b", "PRACTICE: never write a real share on this form. "),
+                false => Html::default(),
+            },
+            tag(
+                "b",
+                format!(
+                    "Any {} of the {count} shares, with the escrow package, are enough. \
+                    ",
+                    escrow.threshold
+                ),
+            ),
+            TOGETHER.into(),
+        ]),
+        words(),
+        labelled("ceremony id", boxes(8, 4)),
+    ]);
     sheet = match keys.len() {
         0..=BY_HAND => sheet.with_each(keys.iter().map(|key| data_key(script, key))),
         _ => sheet.with(labels(keys)),
@@ -164,8 +173,8 @@ fn places() -> Html {
         ]),
         tag(
             "div.box.staple",
-            "Staple the package page here: page \"escrow package\" of transcript.html. Without it this share \
-                opens nothing.",
+            "Staple the package page here: page \"escrow package\" of transcript.html. No printer: copy it from \
+                package.txt, below or on a page of its own. Without it this share opens nothing.",
         ),
     ])
 }
@@ -203,11 +212,19 @@ pub(super) fn blank() -> Sheet {
             p([
                 tag("b", "With the escrow package, so many shares are enough: "),
                 short_line("threshold"),
-                "This share restores the KMS key's material; it cannot decrypt AWS ciphertext by itself.".into(),
+                TOGETHER.into(),
             ]),
             words(),
             labelled("ceremony id", boxes(8, 4)),
-            labelled("data key", [line("label"), short_line("spec"), "KCV ".into(), boxes(1, 6)]),
+            labelled(
+                "data key",
+                [
+                    line("label"),
+                    short_line("spec"),
+                    "KCV ".into(),
+                    boxes(1, 6),
+                ],
+            ),
             labelled(
                 "fingerprint",
                 [tag("div", boxes(4, 8)), tag("div", boxes(4, 8))],

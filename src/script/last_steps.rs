@@ -1,10 +1,10 @@
 //! What people do from the escrow on, steps 9 to 13.
 
-use super::cover::signatures;
 use super::step_texts::Part;
 use super::steps::handing_out;
-use super::{Script, does};
-use crate::html::{Html, code, commands, tag};
+use super::{Script, does, minutes};
+use crate::escrow::package;
+use crate::html::{Html, code, commands, places, tag};
 use crate::plan::Deliver;
 
 pub(super) fn escrow(script: &Script) -> Part {
@@ -14,8 +14,12 @@ pub(super) fn escrow(script: &Script) -> Part {
     let tasks = match &escrow.deliver {
         Deliver::Screen => vec![
             does("Custodian", "comes to the screen alone; everybody else turns away. No camera, no copy."),
-            does("Custodian", "writes all 33 words in BLOCK LETTERS on the own form (about 5 minutes), then \
-                types them back from the paper (2 to 3 minutes)."),
+            does("Custodian", format!(
+                "writes all 33 words in BLOCK LETTERS on the own form (about {} minutes), then types them \
+                    back from the paper (about {}).",
+                minutes::WRITING,
+                minutes::TYPING
+            )),
             does("Custodian", "when byok says that all came back right: folds the form into its envelope. It \
                 stays in sight until step 13."),
             "The ceremony ends early? These shares are void: all forms are destroyed before everybody's \
@@ -30,7 +34,7 @@ pub(super) fn escrow(script: &Script) -> Part {
     };
     let names = escrow.custodians.iter().enumerate();
     let rows = names.map(|(at, name)| vec![(at + 1).to_string().into(), name.into()]);
-    Part::new(handing_out(script), tasks).and(signatures(
+    Part::new(handing_out(script), tasks).and(places(
         &[
             "share",
             "custodian",
@@ -44,7 +48,7 @@ pub(super) fn escrow(script: &Script) -> Part {
 
 pub(super) fn ticked_off() -> Part {
     Part::new(
-        10,
+        minutes::TICKED_OFF,
         vec![
             does(
                 "Witness",
@@ -64,7 +68,7 @@ pub(super) fn ticked_off() -> Part {
 
 pub(super) fn prove() -> Part {
     Part::new(
-        1,
+        minutes::PROVE,
         vec![
             "Nothing to type. From what the custodians typed back, and nothing else, byok joins \
         the escrow key and opens the package; every share takes part."
@@ -104,7 +108,7 @@ fn head_digest(script: &Script) -> Vec<Html> {
                 .witnesses
                 .first()
                 .map_or("One witness", String::as_str),
-            "writes all 8 rows on the page \"head digest\" by hand: three rows do not hold against a machine that \
+            "writes all 8 rows on the page \"the paper\" by hand: three rows do not hold against a machine that \
                 prepared two transcripts, all eight do.",
         ),
         does(
@@ -116,6 +120,35 @@ fn head_digest(script: &Script) -> Vec<Html> {
             "presses Enter when it is written: the next screen says what comes next.",
         ),
     ]
+}
+
+/// How the package gets to each form, with a printer or without.
+fn printed_package(script: &Script) -> Html {
+    let by_hand = match script
+        .plan
+        .keys
+        .iter()
+        .all(|key| package::can_be_typed(key.spec))
+    {
+        true => Html::from([
+            "; no printer: the rows of ".into(),
+            code(package::TEXT_FILE),
+            " in the record are shown on the screen, and copied by hand onto the forms.".into(),
+        ]),
+        false => Html::from([
+            "; no printer: the package is too long to copy by hand, so ".into(),
+            code(package::JSON_FILE),
+            " goes on a stick of its own into each bag, and its SHA-256 from ".into(),
+            code(package::TEXT_FILE),
+            " onto each form.".into(),
+        ]),
+    };
+    Html::from([
+        "prints the page \"escrow package\" of transcript.html, once for each form and place (a printer \
+            without a network)"
+            .into(),
+        by_hand,
+    ])
 }
 
 pub(super) fn next(script: &Script) -> Part {
@@ -144,8 +177,7 @@ pub(super) fn next(script: &Script) -> Part {
         ));
     }
     if script.plan.escrow.is_some() {
-        tasks.push(does("Operator", "prints the page \"escrow package\" of transcript.html, once for each \
-            form and place (a printer without a network), or its rows are copied by hand onto the forms."));
+        tasks.push(does("Operator", printed_package(script)));
         tasks.push(does("Each custodian", "writes ceremony id, check values (the package's digest too, where \
             the form has places for it) and the package's places on the own form, from the report on the \
             screen; staples; closes the form into its bag; the number goes on the page \"who\"."));
@@ -175,7 +207,7 @@ pub(super) fn next(script: &Script) -> Part {
     tasks.push(does(
         "Everybody",
         "exception sheets are numbered and signed; empty ones are crossed out. HSM and PIN go back into \
-            their bags.",
+            their bags. The time of the end and everybody's signature go on the page \"the end\".",
     ));
-    Part::new(25, tasks)
+    Part::new(minutes::NEXT, tasks)
 }

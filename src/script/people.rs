@@ -1,22 +1,22 @@
 //! Who comes, what they bring, and which bag holds what.
 
 use super::Script;
-use super::cover::signatures;
 use crate::html::{Html, Sheet, p, tag, tasks};
 use crate::plan::{Deliver, Kind};
 
 pub(super) fn sheet(script: &Script) -> Sheet {
     Sheet::new("who, where, what to bring")
-        .with([
-            tag("h1", "Who is in the room"),
-            p("Everybody writes their own name, shows an identity card to the others, and signs. A deputy \
-                signs in the row of the person they stand for, and the operator says so at the roll call \
-                (step 2). Nobody is two of operator, custodian and witness."),
-        ])
-        .with_long(signatures(
-            &["role", "name of who is present", "identity seen by", "initials"],
+        .with_places(
+            [
+                tag("h1", "Who is in the room"),
+                p("Everybody writes their own name, shows an identity card to the others, and signs, with the \
+                    initials that they use on the next pages. A deputy signs in the row of the person they \
+                    stand for, and the operator says so at the roll call (step 2). Nobody is two of operator, \
+                    custodian and witness."),
+            ],
+            &["role", "name of who is present", "identity seen by", "signature", "initials"],
             roles(script),
-        ))
+        )
         .with([
             tag("h1", "Where"),
             tasks(vec![
@@ -27,18 +27,19 @@ pub(super) fn sheet(script: &Script) -> Sheet {
             ]),
         ])
         .with([tag("h1", "What to bring"), tasks(things(script))])
-        .with([
-            tag("h1", "Tamper-evident bags"),
-            p("The number is printed on the bag. Whoever closes or opens one writes it here, and another \
-                person compares."),
-        ])
-        .with_long(signatures(
+        .with_places(
+            [
+                tag("h1", "Tamper-evident bags"),
+                p("The number is printed on the bag. Whoever closes or opens one writes it here, and another \
+                    person compares."),
+            ],
             &["what is in it", "bag number before", "intact", "bag number after", "initials"],
             bags(script),
-        ))
+        )
 }
 
-fn roles(script: &Script) -> Vec<Vec<Html>> {
+/// Everybody who is in the room, a row each.
+pub(super) fn roles(script: &Script) -> Vec<Vec<Html>> {
     let mut roles = vec!["operator (a security officer), at the keyboard".to_owned()];
     if script.pin_in_halves() {
         roles.push("first half of the PIN".to_owned());

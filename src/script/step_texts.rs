@@ -1,7 +1,7 @@
 //! What people do in each step, and how long it takes: the approval and steps 1 to 8.
 
 use super::last_steps::{escrow, next, outputs, prove, seal, ticked_off};
-use super::{Script, does};
+use super::{Script, does, minutes};
 use crate::error::Step;
 use crate::html::{Html, code, free, p, rows_to_fill, short_line, table, tag};
 use crate::plan::{KeyPlan, Kind, Network, PackageSource, PinSource, ShareSource, SignerPlan};
@@ -73,7 +73,7 @@ pub(super) fn approval(script: &Script) -> Part {
     if script.practice {
         tasks.remove(1);
     }
-    Part::new(10, tasks)
+    Part::new(minutes::APPROVAL, tasks)
 }
 
 /// A step of this plan, or nothing where its kind does not have it.
@@ -127,7 +127,7 @@ fn roll_call(script: &Script) -> Part {
             ],
         ));
     }
-    Part::new(5, tasks)
+    Part::new(minutes::ROLL_CALL, tasks)
 }
 
 fn machine(script: &Script) -> Part {
@@ -145,7 +145,7 @@ fn machine(script: &Script) -> Part {
     tasks.push(
         "byok asks for yes to accept something? It is an exception: fill in a sheet first.".into(),
     );
-    Part::new(2, tasks)
+    Part::new(minutes::MACHINE, tasks)
 }
 
 fn open_hsm(script: &Script) -> Part {
@@ -172,10 +172,10 @@ fn open_hsm(script: &Script) -> Part {
         tries.into(),
     ];
     if script.plan.signer == SignerPlan::Nobody {
-        return Part::new(5, tasks);
+        return Part::new(minutes::OPEN_HSM, tasks);
     }
     tasks.push(does("Witness", signer(script)));
-    Part::new(5, tasks).and(rows_to_fill(1..=3))
+    Part::new(minutes::OPEN_HSM, tasks).and(rows_to_fill(1..=3))
 }
 
 /// The key of the HSM that signs the transcript: first written down, later compared.
@@ -229,29 +229,33 @@ fn parameters(script: &Script) -> Part {
         ],
     };
     let asked = Html::from([short_line("rows asked:"), short_line("match:")]);
-    Part::new(4 + script.imports(), tasks).and(if in_plan { Html::default() } else { p(asked) })
+    Part::new(minutes::PARAMETERS + script.imports(), tasks).and(if in_plan {
+        Html::default()
+    } else {
+        p(asked)
+    })
 }
 
 fn preflight() -> Part {
-    Part::new(2, vec!["Nothing to type. byok proves with throw-away keys that this HSM wraps as asked. If it \
+    Part::new(minutes::PREFLIGHT, vec!["Nothing to type. byok proves with throw-away keys that this HSM wraps as asked. If it \
         cannot, it stops here: no data key exists yet.".into()])
 }
 
 fn generate(script: &Script) -> Part {
     let word = script.check_word();
-    let (minutes, mut tasks) = match script.plan.kind {
-        Kind::Generate => (2, vec![
+    let (takes, mut tasks) = match script.plan.kind {
+        Kind::Generate => (minutes::DATA_KEYS, vec![
             "From here on something exists in the HSM. If the ceremony ends early, byok destroys it, or \
                 names it.".into(),
             witness_of_each(script, format!("writes the {word} of each data key, as the screen shows it.")),
         ]),
-        Kind::Reimport => (2, vec![
+        Kind::Reimport => (minutes::DATA_KEYS, vec![
             witness_of_each(script, format!("compares the {word} of each data key with the one below. byok compares \
                 the whole fingerprint.")),
             "Another key in its place? byok stops: SAME-MATERIAL. Nothing was wrapped.".into(),
         ]),
         Kind::Recover => recover(script),
-        Kind::Destroy => (5, vec![
+        Kind::Destroy => (minutes::DATA_KEYS_OTHERWISE, vec![
             does("Everybody", "once more: may these data keys end? What only they open is lost with their \
                 last copy."),
             witness_of_each(script, format!("compares the {word} of each data key before it is destroyed; byok proves \
@@ -270,7 +274,7 @@ fn generate(script: &Script) -> Part {
             ],
         ));
     }
-    Part::new(minutes, tasks).and(check_values(script))
+    Part::new(takes, tasks).and(check_values(script))
 }
 
 /// What a witness does with each data key that the screen shows. It shows no single one of very many: then
@@ -288,13 +292,16 @@ fn witness_of_each(script: &Script, does_what: String) -> Html {
 
 fn recover(script: &Script) -> (usize, Vec<Html>) {
     let Some(recover) = &script.plan.recover else {
-        return (5, Vec::new());
+        return (minutes::DATA_KEYS_OTHERWISE, Vec::new());
     };
     let shares = match recover.shares {
         ShareSource::Typed => does(
             "Each custodian",
-            "alone at the screen, types the 33 words of the own form (2 to 3 minutes); four letters of a \
-                word are enough. The others turn away.",
+            format!(
+                "alone at the screen, types the 33 words of the own form (about {} minutes); four letters of \
+                    a word are enough. The others turn away.",
+                minutes::TYPING
+            ),
         ),
         ShareSource::Files(_) => does(
             "Each custodian",
@@ -327,7 +334,10 @@ fn recover(script: &Script) -> (usize, Vec<Html>) {
         0 => 5, // a guess, where nothing is known of the shares
         dealt => dealt,
     };
-    (5 + 4 * brought, tasks)
+    (
+        minutes::DATA_KEYS_OTHERWISE + minutes::BRINGING * brought,
+        tasks,
+    )
 }
 
 /// A row for each data key: its check value, known or to be written. Many have their rows on the pages of
@@ -365,5 +375,5 @@ fn wrap(script: &Script) -> Part {
         }
         false => "Nothing to type. The HSM wraps; this computer never sees a byte of a data key.",
     };
-    Part::new(1, vec![text.into()])
+    Part::new(minutes::WRAP, vec![text.into()])
 }

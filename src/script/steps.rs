@@ -1,13 +1,13 @@
 //! The thirteen steps as people walk them, with the numbers of the screens and of the transcript.
 
 use super::step_texts::{Part, approval, part};
-use super::{MINUTES_A_SHARE, Script};
+use super::{Script, minutes};
 use crate::error::Step;
 use crate::html::{Html, Sheet, p, short_line, tag, tasks};
 use crate::plan::{Deliver, Kind};
 
 /// How long the whole line takes, in minutes.
-pub(super) fn minutes(script: &Script) -> usize {
+pub(super) fn in_the_room(script: &Script) -> usize {
     let steps: usize = Step::ALL
         .iter()
         .filter_map(|step| part(script, *step))
@@ -16,12 +16,12 @@ pub(super) fn minutes(script: &Script) -> usize {
     approval(script).minutes + steps
 }
 
-/// How long writing, typing back and packing takes for all custodians, in minutes.
+/// How long writing and typing back takes for all custodians, in minutes.
 pub(super) fn handing_out(script: &Script) -> usize {
     let escrow = script.plan.escrow.as_ref();
     escrow.map_or(0, |escrow| match escrow.deliver {
-        Deliver::Screen => escrow.custodians.len() * MINUTES_A_SHARE,
-        Deliver::Files(_) => escrow.custodians.len() * 2,
+        Deliver::Screen => escrow.custodians.len() * minutes::DEALING,
+        Deliver::Files(_) => escrow.custodians.len() * minutes::FILE,
     })
 }
 

@@ -21,6 +21,9 @@ use crate::{machine, screens, words};
 
 mod builds_on;
 mod sources;
+mod tokens;
+
+use tokens::Used;
 
 /// One line of the answer.
 #[derive(Serialize)]
@@ -144,7 +147,8 @@ pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     let hsm = open_hsm(&plan, &mut lines);
     drop(watch);
     let has_pin = pin_source(&plan, &mut lines);
-    let judged = import_parameters(&plan, &mut lines);
+    let used = tokens::used(&plan, previous.as_ref());
+    let judged = import_parameters(&plan, &used, &mut lines);
     let expected = builds_on::expected(&plan, previous.as_ref(), &mut lines);
     if !with_hsm {
         lines.add(
@@ -301,7 +305,7 @@ fn pin_source(plan: &Plan, lines: &mut Lines) -> bool {
 }
 
 /// `None` where any import is not ready.
-fn import_parameters(plan: &Plan, lines: &mut Lines) -> Option<Vec<Judged>> {
+fn import_parameters(plan: &Plan, used: &Used, lines: &mut Lines) -> Option<Vec<Judged>> {
     let mut judged = Vec::new();
     let mut complete = true;
     for (key, import) in plan.imports() {
@@ -325,7 +329,10 @@ fn import_parameters(plan: &Plan, lines: &mut Lines) -> Option<Vec<Judged>> {
             )
         };
         match lines.judge(result, ok) {
-            Some(import) => judged.push(import),
+            Some(import) => {
+                tokens::warn(used, &name, &import, lines);
+                judged.push(import);
+            }
             None => complete = false,
         }
     }
@@ -417,29 +424,40 @@ fn report(lines: Lines, as_json: bool) -> Result<()> {
     let refused = lines
         .0
         .iter()
-        .find(|line| line.exit != Exit::Done)
-        .map(|line| (line.exit, line.state));
+        .map(|line| line.exit)
+        .find(|exit| *exit != Exit::Done);
     if as_json {
-        let exit = refused.map_or(0, |(exit, _)| exit as u8);
+        let exit = refused.map_or(0, |exit| exit as u8);
         super::print_json(&serde_json::json!({"exit": exit, "lines": lines.0}))?;
     } else {
-        lines
-            .0
-            .iter()
-            .try_for_each(|line| super::print_lines(&shown(line)))?;
+        for_people(&lines.0)?;
     }
-    let Some((exit, _)) = refused else {
-        return Ok(());
-    };
-    let count = |state| lines.0.iter().filter(|line| line.state == state).count();
-    let would_not = match (count(State::Wrong), count(State::NotYet)) {
-        (0, later) => format!("`byok run` would not start now: {later} not yet there"),
-        (wrong, 0) => format!("`byok run` would not come to its end now: {wrong} wrong"),
-        (wrong, later) => format!(
-            "`byok run` would not come to its end now: {wrong} wrong, {later} not yet there"
-        ),
-    };
-    Err(Error::new(exit, would_not).hint("the lines above say what to do"))
+    match refused {
+        Some(exit) if as_json => Err(Error::new(exit, verdict(&lines.0))),
+        Some(exit) => Err(Error::new(exit, verdict(&lines.0)).said()),
+        None => Ok(()),
+    }
+}
+
+/// In the run's order, but what is not yet there, and then what is wrong, last: there people look.
+fn for_people(lines: &[Line]) -> Result<()> {
+    let now = |line: &&Line| !matches!(line.state, State::NotYet | State::Wrong);
+    let of = |state| lines.iter().filter(move |line| line.state == state);
+    let ordered = lines.iter().filter(now);
+    let ordered = ordered.chain(of(State::NotYet)).chain(of(State::Wrong));
+    let text: String = ordered.map(shown).collect();
+    super::print_lines(&format!("{text}{}\n", verdict(lines)))
+}
+
+/// The last line of the answer.
+fn verdict(lines: &[Line]) -> String {
+    let count = |state| lines.iter().filter(|line| line.state == state).count();
+    match (count(State::Wrong), count(State::NotYet)) {
+        (0, 0) => "ready: byok run would start".to_owned(),
+        (0, later) => format!("would not start: {later} not yet there"),
+        (wrong, 0) => format!("would not start: {wrong} wrong"),
+        (wrong, later) => format!("would not start: {wrong} wrong, {later} not yet there"),
+    }
 }
 
 fn shown(line: &Line) -> String {

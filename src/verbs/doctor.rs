@@ -126,7 +126,7 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
             "signer": {"works": signer.is_none(), "why": signer},
         }));
     }
-    super::print(&format!(
+    super::print_lines(&format!(
         "module    {}\n          SHA-256 {}\n          {}\ntoken     {}\n          {}, {}, firmware {}\n",
         words::printable(&module.module),
         module.module_sha256,
@@ -136,14 +136,14 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         token.model,
         token.firmware
     ))?;
-    super::print(&screens::fold(&nature.told(), "          "))?;
+    super::print_lines(&screens::fold(&nature.told(), "          "))?;
     if !env.is_empty() {
-        super::print(&format!(
+        super::print_lines(&format!(
             "env       {env:?}: set here, and read by the module: [hsm] env in a plan names them\n"
         ))?;
     }
-    super::print("data key  AES-256 with every attribute as asked, check values computed\n")?;
-    super::print(&match in_token {
+    super::print_lines("data key  AES-256 with every attribute as asked, check values computed\n")?;
+    super::print_lines(&match in_token {
         None => {
             "          as a session object and as a token object (destroyed again)\n".to_owned()
         }
@@ -152,7 +152,7 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
                 + &screens::fold(&why, "          ")
         }
     })?;
-    super::print(&match escrow {
+    super::print_lines(&match escrow {
         None => {
             "escrow    an escrow key loaded, AES-KW as it should be: [escrow] and recover work\n"
                 .to_owned()
@@ -162,7 +162,7 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
                 + &screens::fold(why, "          ")
         }
     })?;
-    super::print(&match signer {
+    super::print_lines(&match signer {
         None => "signer    P-256 key pair with every attribute as asked, a challenge signed\n"
             .to_owned(),
         Some(why) => {
@@ -171,7 +171,7 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
                 + &screens::fold(&why, "          ")
         }
     })?;
-    super::print(&report.table())
+    super::print_lines(&report.table())
 }
 
 /// Lists what an aborted or interrupted run left in the token.
@@ -209,15 +209,15 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
     }
     tell_unnamed(&unnamed)?;
     if torn.is_sealed() {
-        return super::print(&format!(
+        return super::print_lines(&format!(
             "sealed    this record is complete: what it made is in the token on purpose. byok verify {}\n",
             words::shell_path(record)
         ));
     }
     if left.is_empty() {
-        return super::print("nothing is left in the token of this run\n");
+        return super::print_lines("nothing is left in the token of this run\n");
     }
-    super::print(
+    super::print_lines(
         "A new run of the same plan destroys this, after approval. By hand it takes pkcs11-tool (Debian: opensc).\n",
     )?;
     for (label, id) in left {
@@ -227,6 +227,7 @@ pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
             (&label, id),
             torn.is_private(id),
         );
+        // A command is never folded: it is copied.
         super::print(&format!(
             "left      {}, CKA_ID {id}\n          {command}\n",
             words::quoted(&label)
@@ -240,11 +241,11 @@ fn tell_unnamed(classes: &[String]) -> Result<()> {
     const WHY: &str = "An HSM that saves an object piece by piece leaves such when it is cut off: of this run, \
         or of another program. No ceremony uses it or destroys it; its owner removes it with the HSM's own tools.";
     for class in classes {
-        super::print(&format!("unnamed   {class} without label or CKA_ID\n"))?;
+        super::print_lines(&format!("unnamed   {class} without label or CKA_ID\n"))?;
     }
     match classes.is_empty() {
         true => Ok(()),
-        false => super::print(&screens::fold(WHY, "          ")),
+        false => super::print_lines(&screens::fold(WHY, "          ")),
     }
 }
 

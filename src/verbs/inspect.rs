@@ -43,6 +43,11 @@ pub fn inspect(path: &Path, as_json: bool) -> Result<()> {
     Ok(())
 }
 
+/// Whether it is a private key, which nothing reads that only wants to know what a file is.
+pub(super) fn is_private_key(path: &Path) -> bool {
+    keys::private(path).is_ok_and(|key| key.is_some())
+}
+
 type Facts = Map<String, Value>;
 
 fn facts(path: &Path) -> Result<Facts> {

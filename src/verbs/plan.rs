@@ -12,13 +12,16 @@ use crate::hsm::{Module, TokenUri};
 use crate::kms::KeyArn;
 use crate::kms::aws::{self, ImportParameters, KeyMetadata};
 use crate::machine::sandbox::{self, Wish};
-use crate::plan::{Plan, read_small};
-use crate::receipts::answer::Answer;
+use crate::plan::Plan;
 use crate::spec::Spec;
 use crate::wrapping::WrappingAlgorithm;
-use crate::{machine, transcript, words};
+use crate::{machine, words};
 
 mod again;
+mod shares;
+
+use shares::Escrow;
+pub use shares::EscrowWish;
 
 /// What the command line wishes for.
 pub struct PlanWish {
@@ -36,6 +39,8 @@ pub struct PlanWish {
     pub out: Option<PathBuf>,
     /// The record to build on, and how.
     pub builds_on: Option<(BuildsOn, PathBuf)>,
+    /// Who gets shares.
+    pub escrow: EscrowWish,
 }
 
 /// What a plan that builds on a record is for.
@@ -64,21 +69,30 @@ struct Known {
 pub fn write_plan(wish: PlanWish) -> Result<()> {
     if let Some((how, record)) = &wish.builds_on {
         let text = again::render(*how, record, &wish)?;
-        Plan::parse(Path::new("plan.toml"), text.clone().into_bytes())?;
         return deliver(&text, wish.out.as_deref());
     }
-    let known = sort(&wish.files)?;
+    let known = sort(BTreeMap::new(), &wish.files)?;
     primaries_are_there(&known)?;
     let token = wish
         .module
         .as_deref()
         .map(|module| choose_token(module, wish.token.as_deref(), None))
         .transpose()?;
-    let text = render(&wish, &known, token.as_ref())?;
+    let escrow = Escrow::of_new(&wish.escrow)?;
+    let text = render(&wish, &known, token.as_ref(), &escrow)?;
     if !known.is_empty() {
         judge(&text, &known)?;
     }
-    deliver(&text, wish.out.as_deref())
+    deliver(&text, wish.out.as_deref())?;
+    if escrow.is_open() {
+        super::remark(
+            "byok: WARNING: this plan has no [escrow]: if the HSM is lost, so is the data key",
+        );
+        super::remark(
+            "byok: hint: fill it in, or say it: --custodians 'A, B, C' --threshold 2, or --no-escrow",
+        );
+    }
+    Ok(())
 }
 
 /// To standard output or to a new file.
@@ -95,9 +109,8 @@ fn deliver(text: &str, out: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// Sorts the files by the KMS key that they are about.
-fn sort(files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
-    let mut known: BTreeMap<KeyArn, Known> = BTreeMap::new();
+/// Sorts the files by the KMS key that they are about; of some it may be known before.
+fn sort(mut known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
     let mut homeless = Vec::new();
     for path in files {
         match metadata(path)? {
@@ -107,7 +120,7 @@ fn sort(files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
                 known.entry(arn).or_default().metadata = Some(metadata);
             }
             None => {
-                let read = aws::read(path).map_err(|e| misplaced(path, e))?;
+                let read = aws::read(path).map_err(|e| unread(path, e))?;
                 match read.key_arn.clone() {
                     Some(arn) => {
                         known.entry(arn).or_default().parameters = Some((path.clone(), read))
@@ -121,35 +134,13 @@ fn sort(files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
     Ok(known)
 }
 
-/// What people give that belongs to another command is told as what it is.
-fn misplaced(path: &Path, error: Error) -> Error {
-    if !path.exists() {
-        return Error::usage(format!("{}: there is no such file", path.display()))
-            .hint("byok plan takes describe-key answers and import parameters, each by its path");
+/// What is not there is told as that, before it is told what it is not.
+fn unread(path: &Path, error: Error) -> Error {
+    if path.exists() {
+        return error.doing(path.display());
     }
-    let is = |name| path.file_name().is_some_and(|file| file == name);
-    let (shown, word) = (path.display(), words::shell_path(path));
-    if path.join(transcript::FILE).is_file() {
-        return Error::usage(format!("{shown}: is a record"))
-            .hint(format!(
-                "its data keys once more: byok plan --reimport {word}"
-            ))
-            .hint(format!("from a quorum: byok plan --recover {word}"));
-    }
-    let answer = read_small(path).ok();
-    if let Some(answer) = answer.and_then(|bytes| Answer::read(&bytes).ok()) {
-        let what = match &answer {
-            Answer::ImportResult(_) => "the import result of import.sh".to_owned(),
-            other => format!("an answer of {}", other.name()),
-        };
-        return Error::usage(format!("{shown}: is {what}, not import parameters"))
-            .hint(format!("a record takes it: byok receipt RECORD {word}"));
-    }
-    if is("plan.toml") || path.extension().is_some_and(|end| end == "toml") {
-        return Error::usage(format!("{shown}: is a plan already"))
-            .hint(format!("byok check {word}"));
-    }
-    error.doing(shown)
+    Error::usage(format!("{}: there is no such file", path.display()))
+        .hint("byok plan takes describe-key answers and import parameters, each by its path")
 }
 
 /// The console's download does not name its KMS key: with exactly one key left without parameters it
@@ -241,6 +232,7 @@ fn render(
     wish: &PlanWish,
     known: &BTreeMap<KeyArn, Known>,
     token: Option<&TokenUri>,
+    escrow: &Escrow,
 ) -> Result<String> {
     let label = match (&wish.label, known.len()) {
         (Some(label), _) => label.clone(),
@@ -258,15 +250,14 @@ fn render(
     let mut line = |written: &str| {
         let _ = writeln!(text, "{written}");
     };
-    line("# The plan of a key ceremony. Everything that happens is decided here; read every line.");
+    line("# The plan of a key ceremony: it decides all that happens. Read every line.");
     line("# Paths are relative to this file. Check it with: byok check PLAN");
     line(&format!("title = {}", quoted(&title)));
     line("kind  = \"generate\"                 # new data keys");
     line("");
     line("[machine]");
-    line(
-        "network = \"forbidden\"              # forbidden | hsm (the HSM is reached by network) | allowed; recorded",
-    );
+    line("# forbidden | hsm (the HSM is reached by network) | allowed; recorded");
+    line("network = \"forbidden\"");
     line("");
     line("[hsm]");
     match (&wish.module, token) {
@@ -278,17 +269,16 @@ fn render(
             line(&format!("token  = {}", quoted(&token.to_string())));
         }
         _ => {
-            line(
-                "module = \"/path/to/the/vendors/pkcs11.so\"   # byok plan --module PATH fills in both",
-            );
+            line("# byok plan --module PATH fills in both");
+            line("module = \"/path/to/the/vendors/pkcs11.so\"");
             line("token  = \"pkcs11:token=FILL-IN\"");
         }
     }
-    line(
-        "pin    = \"prompt\"                  # prompt | prompt-halves (two people) | file:PATH | fd:N | pinpad",
-    );
+    line("# prompt | prompt-halves (two people) | file:PATH | fd:N | pinpad");
+    line("pin    = \"prompt\"");
+    line("# What the module sees of the environment, and nothing else:");
     line(&format!(
-        "env    = {:?}   # what the module sees of the environment, and nothing else",
+        "env    = {:?}",
         sandbox::module_variables(wish.module.as_deref())
     ));
     if known.is_empty() {
@@ -314,11 +304,9 @@ fn render(
         }
     }
     let day = machine::now().strftime("%Y-%m-%d").to_string();
-    text += "\n# Without shares a lost HSM is a lost data key:\n# [escrow]\n# threshold  = 3\n\
-             # custodians = [\"Security\", \"Audit\", \"Treasury\", \"Legal\", \"Operations\"]\n\
-             # deliver    = \"screen\"             # screen | files:DIR\n";
+    text += &escrow.table();
     text += &format!(
-        "\n[record]\ndirectory = {}    # must not exist yet\n# witnesses = [\"Internal audit\"]   # the roll call asks who sits there\n",
+        "\n[record]\n# must not exist yet\ndirectory = {}\n# The roll call asks who sits there:\n# witnesses = [\"Internal audit\"]\n",
         quoted(&format!("records/{day}-{label}"))
     );
     Ok(text)
@@ -353,9 +341,7 @@ fn by_spec(known: &BTreeMap<KeyArn, Known>) -> Result<OfSpec<'_>> {
 }
 
 fn is_for_private_keys(known: &Known) -> bool {
-    let parameters = known.parameters.as_ref();
-    let algorithm = parameters.and_then(|(_, read)| read.wrapping_algorithm);
-    algorithm.is_some_and(WrappingAlgorithm::is_rsa_aes)
+    known.wrapping().is_some_and(WrappingAlgorithm::is_rsa_aes)
 }
 
 /// `rsa-2048`: more than one data key needs more than one label.
@@ -365,31 +351,32 @@ fn in_a_label(spec: Spec) -> String {
 
 fn data_key(label: &str, spec: Spec) -> String {
     let mut text = format!(
-        "\n[[key]]\nlabel = {}                  # in the HSM and in the record\nspec  = \"{}\"\n",
+        "\n[[key]]\n# The label, in the HSM and in the record:\nlabel = {}\nspec  = \"{}\"\n",
         quoted(label),
         spec.name()
     );
     if let Spec::Hmac { hash, .. } = spec {
         let least = hash.bytes() * 8;
         text += &format!(
-            "# bits  = {least}                       # {least} to {}, whole bytes; {least} where it is not given\n",
+            "# {least} to {}, whole bytes; {least} where it is not given:\n# bits  = {least}\n",
             crate::spec::LONGEST_HMAC * 8
         );
     }
-    text += "keep  = \"extractable\"              # stays in the HSM: a reimport needs only the PIN, so does theft\n\
-             # source = \"hsm\"                  # made in the HSM | token, token:id=HEX: in it already | file:PATH, with reason = \"…\"\n";
+    text += "# extractable: stays in the HSM; a reimport needs only the PIN, as does theft |\n\
+             # sealed, none: only a quorum brings it back\n\
+             keep  = \"extractable\"\n\
+             # hsm: made there | token, token:id=HEX: in it already |\n\
+             # file:PATH, with reason = \"…\"\n\
+             # source = \"hsm\"\n";
     text
 }
 
 fn import(name: &str, spec: Spec, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<String> {
     fits(spec, arn, known)?;
-    let wrapping = known
-        .parameters
-        .as_ref()
-        .and_then(|(_, read)| read.wrapping_algorithm);
+    let wrapping = known.wrapping();
     let wrapping_note = match wrapping {
-        Some(_) => "as the import parameters say",
-        None => "must be what the parameters are downloaded for",
+        Some(_) => "As the import parameters say:",
+        None => "What the parameters must be downloaded for; KMS's answer does not name it:",
     };
     let parameters = match &known.parameters {
         Some((path, _)) => from_plan(wish, path).display().to_string(),
@@ -409,28 +396,42 @@ fn import(name: &str, spec: Spec, arn: &KeyArn, known: &Known, wish: &PlanWish) 
     text += &format!("parameters = {}\n", quoted(&parameters));
     let wrapping = wrapping.unwrap_or_else(|| usual_wrapping(spec));
     text += &format!(
-        "wrapping   = {}   # {wrapping_note}\n",
+        "# {wrapping_note}\nwrapping   = {}\n",
         quoted(wrapping.name())
     );
-    text += "wrap_in    = \"hsm\"                  # hsm | host (the bytes are then in this computer for a moment)\n";
+    text +=
+        "# hsm | host (the bytes are then in this computer for a moment)\nwrap_in    = \"hsm\"\n";
     if spec.is_private() {
-        text += "# An HSM that cannot wrap private keys as KMS takes them (SoftHSM) needs host; byok doctor tells.\n";
+        text += "# An HSM that cannot wrap private keys as KMS takes them (SoftHSM) needs host;\n\
+                 # byok doctor tells.\n";
     }
-    text += &format!(
-        "expires    = \"{}\" # at most 365 days ahead, or \"never\"\n",
-        furthest_midnight()?
-    );
-    if known
-        .parameters
-        .as_ref()
-        .is_some_and(|(_, read)| read.valid_to.is_none())
-    {
-        text += "# These parameters carry no deadline; the console shows it:\n";
-        text += "# parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"\n";
-    }
-    text += "# From the slip of the online side, never from the parameters file; needed for unattended runs:\n";
-    text += "# wrapping_key_sha256 = \"\"\n";
+    text += "# at most 365 days after the import, or \"never\"\n";
+    text += &format!("expires    = \"{}\"\n", furthest_midnight()?);
+    text += known.deadline();
+    text += SLIP;
     Ok(text)
+}
+
+/// The slip's digest is never filled in: taken from the file it would prove nothing.
+const SLIP: &str = "# From the slip of the online side, never from the parameters file; needed for\n\
+    # unattended runs:\n# wrapping_key_sha256 = \"\"\n";
+
+impl Known {
+    /// The algorithm that the parameters name.
+    fn wrapping(&self) -> Option<WrappingAlgorithm> {
+        self.parameters.as_ref()?.1.wrapping_algorithm
+    }
+
+    /// A place for the deadline, where the parameters carry none.
+    fn deadline(&self) -> &'static str {
+        match &self.parameters {
+            Some((_, read)) if read.valid_to.is_none() => {
+                "# These parameters carry no deadline; the console shows it:\n\
+                 # parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"\n"
+            }
+            _ => "",
+        }
+    }
 }
 
 /// KMS takes new material in the primary Region first, and the plan's first import is taken for that.
@@ -507,6 +508,31 @@ fn fits(spec: Spec, arn: &KeyArn, known: &Known) -> Result<()> {
         })
 }
 
+/// The record that a plan builds on, relative to the plan where it stands near it: both are copied together.
+fn near_plan(wish: &PlanWish, path: &Path) -> Result<PathBuf> {
+    /// Further up than this nothing belongs together.
+    const FURTHEST: usize = 2;
+    let whole = |path: &Path| {
+        path.canonicalize()
+            .map_err(|e| Error::usage(format!("{}: {e}", path.display())))
+    };
+    let beside = wish.out.as_deref().and_then(Path::parent);
+    let beside = beside.filter(|parent| !parent.as_os_str().is_empty());
+    let (plan, record) = (whole(beside.unwrap_or(Path::new(".")))?, whole(path)?);
+    let near = plan.ancestors().enumerate().take(FURTHEST + 1);
+    let mut near = near.filter(|(_, above)| above.parent().is_some()); // not the root
+    Ok(near
+        .find_map(|(up, above)| {
+            let down = record.strip_prefix(above).ok()?;
+            Some(
+                std::iter::repeat_n(Path::new(".."), up)
+                    .collect::<PathBuf>()
+                    .join(down),
+            )
+        })
+        .unwrap_or(record))
+}
+
 /// Paths in a plan are relative to it; one that goes to another directory gets whole ones.
 fn from_plan(wish: &PlanWish, path: &Path) -> PathBuf {
     match wish.out.as_deref().and_then(Path::parent) {
@@ -519,7 +545,7 @@ fn from_plan(wish: &PlanWish, path: &Path) -> PathBuf {
 
 fn example_import() -> String {
     "\n[[key.import]]\n\
-     # byok plan FILES… fills these in from describe-key answers and import parameters.\n\
+     # byok plan FILES… fills these in from describe-key answers and parameters.\n\
      name       = \"eu-west-1\"\n\
      key_arn    = \"arn:aws:kms:REGION:ACCOUNT:key/FILL-IN\"\n\
      parameters = \"inputs/eu-west-1.json\"\n\

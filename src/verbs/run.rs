@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::ceremony::{Approved, Sealed, destroy, generate, recover, reimport};
 use crate::error::{Error, Result};
+use crate::machine::out;
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{Kind, Plan};
@@ -36,12 +37,14 @@ pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
     if super::is_for_people() {
         return Ok(()); // who reads the screen has the head in rows
     }
-    super::print(&format!(
+    let line = format!(
         "{}  {}\n",
         words::hex(&sealed.head),
         sealed.directory.join(crate::transcript::FILE).display()
-    ))
-    .map_err(|e| {
+    );
+    // Somebody must have read it.
+    out::write(line.as_bytes()).map_err(|e| {
+        let e = super::cannot_print(e);
         let record = words::shell_path(&sealed.directory);
         e.state(format!(
             "the record {record} is sealed and complete; only this line of it was not said"

@@ -17,6 +17,8 @@ mod typed;
 /// What a share is held against, and where it comes from.
 #[derive(Debug, Default)]
 pub struct ShareWish {
+    /// What was given without an option that says what it is.
+    pub stray: Vec<PathBuf>,
     /// The record of the ceremony that dealt it.
     pub record: Option<PathBuf>,
     /// Head digest of that record, from paper.
@@ -64,6 +66,7 @@ struct Answer {
 /// Exit 4 where it is no share, or none that the record's ceremony dealt; exit 5 where others could
 /// see what is typed; exit 2 without a terminal and without a share file, or for input that is none.
 pub fn share_check(wish: &ShareWish) -> Result<()> {
+    no_strays(&wish.stray)?;
     let against = against(wish)?;
     let typed = match &wish.share {
         Some(path) => escrow::read_share_file(path)?,
@@ -78,9 +81,21 @@ pub fn share_check(wish: &ShareWish) -> Result<()> {
     if wish.json {
         super::print_json(&answer)?;
     } else if answer.good {
-        super::print(&words::screen(&for_people(&answer, &against)))?;
+        super::print_lines(&words::screen(&for_people(&answer, &against)))?;
     }
     judged
+}
+
+/// A share is secret: it is never guessed what a path was meant to be.
+fn no_strays(stray: &[PathBuf]) -> Result<()> {
+    let Some(path) = stray.first() else {
+        return Ok(());
+    };
+    Err(Error::usage(format!(
+        "{}: byok share check takes it only behind --record, --package or --share",
+        path.display()
+    ))
+    .hint("byok share check --record RECORD"))
 }
 
 fn against(wish: &ShareWish) -> Result<Against> {

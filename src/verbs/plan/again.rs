@@ -1,12 +1,18 @@
 //! A plan that builds on a record: the same data keys, once more.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::super::materials;
-use super::{BuildsOn, PlanWish, choose_token, furthest_midnight, named, quoted};
+use super::{
+    BuildsOn, Escrow, Known, PlanWish, SLIP, choose_token, fits, from_plan, furthest_midnight,
+    named, near_plan, quoted, sort,
+};
 use crate::error::{Error, Result};
+use crate::escrow::package;
 use crate::hsm::TokenUri;
+use crate::kms::KeyArn;
 use crate::machine::{self, sandbox};
 use crate::plan::{
     Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan, read_small,
@@ -17,42 +23,55 @@ use crate::words;
 /// Writes the plan from what the record's own plan said. The head digest is left for a person to type
 /// from paper: taken from the record it would vouch for nothing.
 pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<String> {
-    let previous = Previous::load(record, None)?;
-    let bytes = read_small(&record.join("plan.toml"))
-        .map_err(|e| Error::usage(format!("{}: {e}", record.join("plan.toml").display())))?;
-    let old = Plan::parse(Path::new("plan.toml"), bytes)?;
-    let stands = record
-        .canonicalize()
-        .map_err(|e| Error::usage(format!("{}: {e}", record.display())))?;
+    let mut previous = Previous::load(record, None)?;
+    let mut old = plan_of(record)?;
     let kind = kind_of(how, &old);
+    if kind == Kind::Recover && previous.package.is_none() {
+        let imports = imports_of_all(&old, &previous);
+        previous = with_package(&previous)?;
+        old = plan_of(&previous.directory)?;
+        give_imports(&mut old, imports);
+    } else {
+        let imports = imports_of_all(&old, &previous);
+        give_imports(&mut old, imports);
+    }
+    let known = new_parameters(&old, &wish.files)?;
     let word = match how {
         BuildsOn::NewShares => "new-shares",
         BuildsOn::Reimport | BuildsOn::Recover => kind.name(),
     };
-    if kind == Kind::Recover && previous.package.is_none() {
-        return Err(Error::usage("that record holds no escrow package").hint(
-            "name the record that dealt the shares which are in use: its escrow-package.json is needed",
-        ));
-    }
-    let mut text = opening(how, (kind, word), &stands, &previous, wish, &old);
+    let escrow = match how {
+        BuildsOn::Recover => Escrow::of_recovery(&wish.escrow, &previous)?,
+        BuildsOn::Reimport | BuildsOn::NewShares => Escrow::Open,
+    };
+    let stands = near_plan(wish, &previous.directory)?;
+    let mut text = opening((kind, word), &stands, &previous, wish, &old);
+    text += &escrow.reuse(how);
     text += &machine_and_hsm(wish, &old)?;
     for key in &old.keys {
         text += &key_table(key);
         if how == BuildsOn::NewShares {
             continue;
         }
-        for import in imports_of(key, &previous) {
-            let file = parameters_file(&old, key, &import);
-            text += &once_more(&import, key, &file, &previous)?;
+        for import in &key.imports {
+            let known = &known[&import.key_arn];
+            let parameters = match &known.parameters {
+                Some((path, _)) => from_plan(wish, path).display().to_string(),
+                None => parameters_file(&old, key, import),
+            };
+            fits(key.spec, &import.key_arn, known)?;
+            text += &once_more(import, key, (&parameters, known), &previous)?;
         }
     }
     if kind == Kind::Recover {
         text += "\n[recover]\nshares  = \"typed\"                # typed | files:DIR\n\
                  package = \"record\"               # record | typed | path of escrow-package.json\n";
     }
-    if how == BuildsOn::NewShares {
-        text += &escrow(&old)?;
-    }
+    text += &match how {
+        BuildsOn::NewShares => as_before(&old)?,
+        BuildsOn::Recover => escrow.table(),
+        BuildsOn::Reimport => String::new(),
+    };
     text += &record_of(&old, word, &previous.directory);
     if let Some(signer) = &previous.signer {
         // another HSM has another one
@@ -62,7 +81,85 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
             quoted(&signer.fingerprint)
         );
     }
+    judge(&text, how, &escrow)?;
     Ok(text)
+}
+
+/// What was written must be a plan, once that is filled in which only people know.
+fn judge(text: &str, how: BuildsOn, escrow: &Escrow) -> Result<()> {
+    let open = how == BuildsOn::Recover && escrow.is_open();
+    let text = match open {
+        true => text.replacen("# reuse_escrow = \"\"", "reuse_escrow = \"-\"", 1),
+        false => text.to_owned(),
+    };
+    Plan::parse(Path::new("plan.toml"), text.into_bytes())?;
+    if open {
+        super::super::remark(
+            "byok: FILL IN reuse_escrow or [escrow] in this plan: whether the shares that are typed stay in use",
+        );
+    }
+    Ok(())
+}
+
+/// The plan of a record.
+fn plan_of(record: &Path) -> Result<Plan> {
+    let path = record.join("plan.toml");
+    let bytes = read_small(&path).map_err(|e| Error::usage(format!("{}: {e}", path.display())))?;
+    Plan::parse(Path::new("plan.toml"), bytes)
+}
+
+/// The newest record before it that holds an escrow package: what was recovered with shares that stay in use
+/// has none of its own.
+fn with_package(previous: &Previous) -> Result<Previous> {
+    let earlier = previous.earlier.iter();
+    let mut holds = earlier.filter(|record| record.join(package::JSON_FILE).is_file());
+    let Some(record) = holds.next() else {
+        return Err(Error::usage(format!(
+            "{} holds no escrow package, and no record before it that was found",
+            previous.directory.display()
+        ))
+        .hint("name the record that dealt the shares which are in use: its escrow-package.json is needed"));
+    };
+    super::super::remark(&format!(
+        "byok: {} holds no escrow package: this plan builds on {}, which dealt the shares in use",
+        previous.directory.display(),
+        record.display()
+    ));
+    Previous::load(record, None)
+}
+
+/// Where each data key goes.
+fn imports_of_all(old: &Plan, previous: &Previous) -> Vec<(String, Vec<ImportPlan>)> {
+    let of = |key: &KeyPlan| (key.label.clone(), imports_of(key, previous));
+    old.keys.iter().map(of).collect()
+}
+
+fn give_imports(old: &mut Plan, imports: Vec<(String, Vec<ImportPlan>)>) {
+    for (label, imports) in imports {
+        let mut keys = old.keys.iter_mut();
+        if let Some(key) = keys.find(|key| key.label == label) {
+            key.imports = imports;
+        }
+    }
+}
+
+/// The parameters that were downloaded anew, by the KMS keys of the record and no others.
+fn new_parameters(old: &Plan, files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
+    let arns = old.imports().map(|(_, import)| import.key_arn.clone());
+    let of_record: BTreeMap<KeyArn, Known> = arns.map(|arn| (arn, Known::default())).collect();
+    let count = of_record.len();
+    let known = sort(of_record, files)?;
+    if known.len() == count {
+        return Ok(known);
+    }
+    let of_record = |arn: &&KeyArn| !old.imports().any(|(_, import)| import.key_arn == **arn);
+    let other = known.keys().find(of_record).map(KeyArn::as_str);
+    Err(Error::mismatch(format!(
+        "{}: the record wrapped nothing for this KMS key",
+        other.unwrap_or_default()
+    ))
+    .check("KMS-KEY-MATCH")
+    .hint("for another KMS key add a [[key.import]] by hand, with other_kms_key = \"reason\""))
 }
 
 /// How the same data keys come to hand once more.
@@ -78,7 +175,6 @@ fn kind_of(how: BuildsOn, old: &Plan) -> Kind {
 
 /// Title, kind and what it builds on.
 fn opening(
-    how: BuildsOn,
     (kind, word): (Kind, &str),
     stands: &Path,
     previous: &Previous,
@@ -89,7 +185,7 @@ fn opening(
         .title
         .clone()
         .unwrap_or_else(|| format!("{} ({word})", old.title));
-    let mut text = format!(
+    format!(
         "# Builds on the record of ceremony {}. Read every line.\n\
          title    = {}\nkind     = \"{}\"\nprevious = {}\n\
          # From the paper that the witnesses signed: the head digest, at least its first three rows.\n\
@@ -99,12 +195,7 @@ fn opening(
         quoted(&title),
         kind.name(),
         quoted(&stands.display().to_string()),
-    );
-    if how == BuildsOn::Recover {
-        text += "# Without [escrow] below, say why the shares that are typed now stay in use:\n";
-        text += "reuse_escrow = \"the custodians are the same\"   # is that so? else [escrow]\n";
-    }
-    text
+    )
 }
 
 /// How people reach and open the HSM stays; what was eased for one run only does not.
@@ -223,27 +314,38 @@ fn parameters_file(old: &Plan, key: &KeyPlan, import: &ImportPlan) -> String {
 fn once_more(
     import: &ImportPlan,
     key: &KeyPlan,
-    file: &str,
+    (parameters, known): (&str, &Known),
     previous: &Previous,
 ) -> Result<String> {
     let expires = match import.expires {
-        Some(_) => furthest_midnight()?.to_string(),
-        None => "never".to_owned(),
+        Some(before) => format!(
+            "# at most 365 days after the import, or \"never\"; the record before had\n# {before}\n\
+             expires    = \"{}\"\n",
+            furthest_midnight()?
+        ),
+        None => "expires    = \"never\"\n".to_owned(),
+    };
+    let anew = match known.parameters {
+        Some(_) => "",
+        None => "# downloaded anew: each import needs its own\n",
     };
     let mut text = format!(
-        "\n[[key.import]]\nname       = {}\nkey_arn    = {}\n\
-         parameters = {}   # downloaded anew: each import needs its own\n\
-         wrapping   = \"{}\"\nwrap_in    = \"{}\"\nexpires    = \"{expires}\"\n\
-         # wrapping_key_sha256 = \"\"   # from the slip, for unattended runs\n",
+        "\n[[key.import]]\nname       = {}\nkey_arn    = {}\n{anew}parameters = {}\n\
+         wrapping   = \"{}\"\nwrap_in    = \"{}\"\n{expires}{SLIP}",
         quoted(&import.name),
         quoted(import.key_arn.as_str()),
-        quoted(file),
-        import.wrapping,
+        quoted(parameters),
+        known.wrapping().unwrap_or(import.wrapping),
         import.wrap_in,
     );
-    if import.parameters_valid_to.is_some() {
-        text += "# parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"   # of the new download, where its files carry none\n";
-    }
+    text += match known.parameters {
+        Some(_) => known.deadline(),
+        None if import.parameters_valid_to.is_some() => {
+            "# Of the new download, where its files carry none:\n\
+             # parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"\n"
+        }
+        None => "",
+    };
     if let Some(other) = &import.witness_of {
         text += &format!(
             "witness_of = {}   # the same material a second time proves that import\n",
@@ -289,7 +391,7 @@ fn material(import: &ImportPlan, key: &KeyPlan, previous: &Previous) -> String {
 }
 
 /// The old quorum, to be edited: somebody left, or new shares would not be needed.
-fn escrow(old: &Plan) -> Result<String> {
+fn as_before(old: &Plan) -> Result<String> {
     let escrow = old.escrow.as_ref().ok_or_else(|| {
         Error::usage("that record dealt no shares")
             .hint("for a first escrow, add [escrow] to a plan by --reimport")
@@ -300,7 +402,7 @@ fn escrow(old: &Plan) -> Result<String> {
     };
     let custodians: Vec<String> = escrow.custodians.iter().map(|name| quoted(name)).collect();
     Ok(format!(
-        "\n[escrow]\nthreshold  = {}\ncustodians = [{}]   # as before: change what changed\ndeliver    = {}\n",
+        "\n[escrow]\n# as before: change what changed\nthreshold  = {}\ncustodians = [{}]\ndeliver    = {}\n",
         escrow.threshold,
         custodians.join(", "),
         quoted(&deliver)
