@@ -458,7 +458,8 @@ fn material(metadata: &KeyMetadata) -> String {
         && !is_replica(metadata)
     {
         text += &format!(
-            "# It holds material already (current: {}). This one is added, and the KMS key is rotated to it:\n\
+            "# It holds material already (current: {}).\n\
+             # This one is added, and the KMS key is rotated to it:\n\
              import_type = \"NEW_KEY_MATERIAL\"\n",
             words::printable(id)
         );

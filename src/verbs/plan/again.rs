@@ -188,7 +188,8 @@ fn opening(
     format!(
         "# Builds on the record of ceremony {}. Read every line.\n\
          title    = {}\nkind     = \"{}\"\nprevious = {}\n\
-         # From the paper that the witnesses signed: the head digest, at least its first three rows.\n\
+         # From the paper that the witnesses signed: the head digest, at least its first\n\
+         # three rows.\n\
          # At a terminal it may be left out; its rows are then typed in the room.\n\
          # previous_head = \"\"\n",
         previous.ceremony,
@@ -372,7 +373,8 @@ fn material(import: &ImportPlan, key: &KeyPlan, previous: &Previous) -> String {
                 before.import_as == Some(ImportAs::New) && !before.accepted
             }) =>
         {
-            "# No receipt tells that KMS took it. If it did, add that receipt, or say EXISTING_KEY_MATERIAL:\n\
+            "# No receipt tells that KMS took it. If it did, add that receipt, or say\n\
+             # EXISTING_KEY_MATERIAL:\n\
              import_type = \"NEW_KEY_MATERIAL\"\n"
                 .to_owned()
         }
