@@ -314,7 +314,8 @@ impl Desk {
     /// takes, all that is left is that nobody answers.
     fn judged(&self, section: &str, text: &str) -> String {
         let dry = text.replace("bash online.sh ", "bash online.sh --dry-run ");
-        let printed = self.online(section, &dry);
+        let endpoint = format!(" --endpoint-url {}", self.kms.endpoint());
+        let printed = self.online(section, &dry).replace(&endpoint, "");
         let mut judged = 0;
         for command in printed.lines().filter(|line| line.starts_with("aws ")) {
             assert!(
