@@ -114,6 +114,7 @@ fn is_known(place: Place, command: &str) -> bool {
                     "aws ",
                     "openssl ",
                     "sha256sum ",
+                    "(cd inputs && sha256sum ",
                     "sed ",
                     "cp ",
                     "mv ",
