@@ -51,9 +51,9 @@ quoted() {
 
 # say MARK TEXT [MORE]: one line. On a terminal it is folded, and what is folded never begins where a line begins.
 say() {
-    local columns=0
+    local columns=9999
     [ ! -t 1 ] || { columns=$(stty size <&3 2>/dev/null | cut -d ' ' -f 2); } 3<&1 || true
-    [ "${columns:-0}" -gt 20 ] || columns=9999
+    [ ! -t 1 ] || [[ $columns =~ ^[2-7][0-9]$ ]] || columns=80 # no line is wider than usual
     printf '%s\n' "$(quoted "$2")${3:-}" | fold -s -w $((columns - 11)) | sed "1s/^/$1/; 2,\$s/^/          /"
 }
 
@@ -202,7 +202,7 @@ list_files() {
     [ -e transcript.jsonl ] || [ -L transcript.jsonl ] || broken MISSING 'transcript.jsonl: missing'
     [ -f transcript.jsonl ] && [ ! -L transcript.jsonl ] || broken ENTRY 'transcript.jsonl: not a regular file'
     { find . -mindepth 1 -printf '%P/%y/%s\0' 2>"$work/errors" || true; } | head -z -n $((most_entries + 1)) >"$work/found"
-    [ "$(tr -cd '\000' <"$work/found" | wc -c)" -le $most_entries ] || broken LIMIT "the record: more than $most_entries"
+    [ "$(tr -cd '\000' <"$work/found" | wc -c)" -le $most_entries ] || broken LIMIT "the record: more than $most_entries files"
     [ ! -s "$work/errors" ] || broken READ "$(sed -n '1s/^find: //p' "$work/errors")"
     by_name <"$work/found" >"$work/entries"
     name=$(grep -azPm 1 -- "$unseen" "$work/found" | tr -d '\000') || true

@@ -251,8 +251,9 @@ fn in_lines(hex: &str) -> String {
 /// What the record is, and what says so.
 fn verdict(report: &Report, by_head: bool) -> String {
     if !report.authenticated {
-        return "consistent, NOT AUTHENTICATED: nothing in it contradicts the rest, but anyone could\n\
-                have made it so. Compare the head with the one on paper: byok verify --head …\n"
+        return "consistent, NOT AUTHENTICATED: nothing in it contradicts the rest, but anyone\n\
+                could have made it so. Compare the head with the one on paper:\n\
+                byok verify --head …\n"
             .to_owned();
     }
     let what = if report.rehearsal {

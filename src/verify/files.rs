@@ -148,7 +148,7 @@ impl Found {
             true => Err(Broken::new(
                 Rule::Limit,
                 format!(
-                    "it has more than {} files and folders",
+                    "the record: more than {} files and folders",
                     limits::MOST_ENTRIES
                 ),
             )),
