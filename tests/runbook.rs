@@ -91,7 +91,7 @@ fn fences_of(page: &str, heading: &str) -> Vec<Fence> {
 
 /// The commands of a block, loops opened up, assignments by the name of their variable.
 fn commands(text: &str) -> Vec<String> {
-    let lines = text.replace("\\\n", " ");
+    let lines = text.replace("\\\n", " ").replace("&&\n", "&& ");
     let trimmed = lines.lines().map(str::trim).filter(|l| !l.is_empty());
     let plain = trimmed.filter(|l| !l.starts_with("for ") && *l != "done");
     plain.map(str::to_owned).collect()
