@@ -1459,27 +1459,20 @@ fn no_text_of_a_record_poses_as_a_verdict() {
         ("key-wrapped", "path", "WRAPPED"),
         ("roll-call", "event", ""),
     ];
-    for blank in [" ", "\u{a0}", "\u{3000}", "\u{3164}", "\u{2800}", "支"] {
+    let blanks = ["\u{a0}", "\u{3000}", "\u{3164}", "\u{2800}", "支"];
+    let titles = blanks.map(|blank| (blank, [places[0]].to_vec()));
+    for (blank, places) in titles.into_iter().chain([(" ", places.to_vec())]) {
         for (event, member, broken) in places {
             println!("{event} {member} {blank:?}");
             let Some(copy) = copy(OTHER) else { return };
             let mut lines = copy.lines("transcript.jsonl");
             let at = place(&lines, event);
-            let mut line: serde_json::Value = serde_json::from_str(&lines[at]).unwrap();
-            let was = line[member].as_str().unwrap_or_default().to_owned();
-            lines[at] = match line.get(member).is_some() {
-                true => lines[at].replacen(
-                    &format!("\"{member}\":\"{was}\""),
-                    &format!("\"{member}\":\"{}\"", screens_of(blank)),
-                    1,
-                ),
-                false => lines[at].replacen(
-                    "\"event\"",
-                    &format!("\"{member}\":\"{}\",\"event\"", screens_of(blank)),
-                    1,
-                ),
+            let members: serde_json::Value = serde_json::from_str(&lines[at]).unwrap();
+            let text = format!("\"{member}\":\"{}\"", screens_of(blank));
+            lines[at] = match members[member].as_str() {
+                Some(was) => lines[at].replacen(&format!("\"{member}\":\"{was}\""), &text, 1),
+                None => lines[at].replacen("\"event\"", &format!("{text},\"event\""), 1),
             };
-            line.take();
             copy.forge(&lines);
             let output = copy.verify(&[]);
             assert_eq!(rule(&stderr(&output)), broken);
