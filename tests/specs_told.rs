@@ -82,7 +82,7 @@ fn import_parameters_that_name_their_algorithm_decide_and_must_suit_the_spec() {
     parameters("RSA_AES_KEY_WRAP_SHA_1", 2048);
     let text = stdout(&of("ECC_NIST_P521"));
     assert!(
-        text.contains("\"RSA_AES_KEY_WRAP_SHA_1\"   # as the import parameters say"),
+        text.contains("# As the import parameters say:\nwrapping   = \"RSA_AES_KEY_WRAP_SHA_1\"\n"),
         "{text}"
     );
     refused(
