@@ -11,7 +11,7 @@ if [ -z "${BASH_VERSION:-}" ]; then
     exit 2
 fi
 set -u
-case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
+case ${BYOK_SHELL-} in "$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 
 tab=$'\t'
 # The digest over all parameter files, with stock tools and in the folder of SHA256SUMS.

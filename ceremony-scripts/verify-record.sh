@@ -21,7 +21,7 @@
 
 # The caller's environment decides nothing.
 set -euo pipefail
-case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
+case ${BYOK_SHELL-} in "$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set +Cfx +o posix
 unset CDPATH GREP_OPTIONS JQ_COLORS POSIXLY_CORRECT && export LC_ALL=C
 
@@ -376,7 +376,7 @@ def pair_fault($files):
       else empty end;
 
 def more_fault($files):
-    ($present | keys[] | select(in($files) or test("^(transcript.jsonl|SHA256SUMS|receipts.jsonl)$|^(/|signatures/|receipts/)")
+    ($present | keys[] | select(in($files) or test("^(transcript[.]jsonl|SHA256SUMS|receipts[.]jsonl)$|^(/|signatures/|receipts/)")
         or (split("/")[-1] | startswith("import-result") and endswith(".json")) | not)
     | "MORE \(.): the transcript does not name this file"),
     ($folders | split("\n")[:-1][] | select(aborted or . == "receipts/" or . == "signatures/" | not)
@@ -480,7 +480,7 @@ is_strict() {
     case $type in
     ssh-ed25519) [[ ! $of_key =~ $small && ! ${signed:0:64} =~ $small &&
         $(printf '%s' "${signed:64}" | fold -w 2 | tac | tr -d '\n') < $order ]] ;;
-    ssh-rsa) [[ $of_key =~ ^0*(1[0-9a-f]{8}|[1-9a-f][0-9a-f]{1,7}|[2-9a-f])$ ]] ;;
+    ssh-rsa) [[ $of_key =~ ^0*(1[0-9a-f]{7}[13579bdf]|[1-9a-f][0-9a-f]{0,6}[13579bdf]|[3579bdf])$ ]] ;;
     esac
 }
 

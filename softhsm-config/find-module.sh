@@ -2,7 +2,7 @@
 # Prints the path of SoftHSM's PKCS#11 module, libsofthsm2.so, or says how to get it.
 # Nothing is installed and nothing is changed.
 set -euo pipefail
-case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
+case ${BYOK_SHELL-} in "$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

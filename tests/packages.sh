@@ -6,7 +6,7 @@
 # there. Takes some minutes and the Debian mirror: `tests/run.sh` does not run it. Everything lies in
 # target/bundle-test. Exit codes: 0 it holds, 1 it does not, 77 skipped, and it says why.
 set -euo pipefail
-case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
+case ${BYOK_SHELL-} in "$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 umask 022
 export LC_ALL=C
 

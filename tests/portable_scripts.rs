@@ -390,8 +390,10 @@ fn shellcheck_has_nothing_to_say() {
     }
 }
 
-/// The line behind `set` in every script: bash -p takes no options, functions or start-up file from the environment.
-const GUARD: &str = "case $- in *p*) ;; *) exec \"${BASH:-bash}\" -p \"${BASH_SOURCE[0]}\" ${1+\"$@\"} ;; esac \
+/// The line behind `set` in every script: it starts again, once, as bash -p, which takes no functions or start-up file
+/// from the environment, and without the options there. POSIX mode first: then no function is called `exec`.
+const GUARD: &str = "case ${BYOK_SHELL-} in \"$$\") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ \
+    exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u POSIXLY_CORRECT \"${BASH:-bash}\" -p \"${BASH_SOURCE[0]}\" ${1+\"$@\"} ;; esac \
     # no option, function or start-up file of the caller's shell";
 
 #[test]
@@ -426,14 +428,15 @@ fn what_the_callers_shell_was_set_to_changes_nothing() {
     fs::write(&file, "some text\n").unwrap();
     let start_up = home.path().join("start-up");
     fs::write(&start_up, "sha256sum() { echo 00; }\n").unwrap();
-    let run = |hostile: bool| {
+    let run = |options: &str| {
         let mut command = Command::new("bash");
         command
             .arg(scripts_folder().join("digest-rows.sh"))
             .arg(&file);
-        if hostile {
+        if !options.is_empty() {
             command
-                .env("SHELLOPTS", "braceexpand:noclobber:noglob:posix")
+                .env("SHELLOPTS", options)
+                .env("BASH_FUNC_exec%%", "() { :; }")
                 .env("BASHOPTS", "failglob:nocasematch:nullglob")
                 .env("BASH_ENV", &start_up)
                 .env("BASH_FUNC_sha256sum%%", "() { echo 00; }")
@@ -441,9 +444,22 @@ fn what_the_callers_shell_was_set_to_changes_nothing() {
         }
         command.output().unwrap()
     };
-    let (plain, hostile) = (run(false), run(true));
+    let plain = run("");
     assert_eq!(stdout(&plain).lines().count(), 8);
-    assert_eq!(stdout(&hostile), stdout(&plain), "{}", stderr(&hostile));
+    for options in [
+        "noclobber:noglob",
+        "posix:noglob",
+        "privileged:noglob",
+        "errexit:nounset",
+    ] {
+        let hostile = run(options);
+        assert_eq!(
+            stdout(&hostile),
+            stdout(&plain),
+            "{options}: {}",
+            stderr(&hostile)
+        );
+    }
 }
 
 /// A clone in which `cargo build` takes a moment: it leaves a program that says where it lies.

@@ -439,8 +439,9 @@ fn rows_of_the_slip_are_taken_as_words_too_and_typed_again_after_a_slip() {
         let of = "of the parameter files";
         for _ in 0..mistakes {
             let row = asked_row(&mut pty, of);
-            pty.enter(&in_words(&slip, row % 8 + 1));
-            pty.expect(&format!("That is not row {row} of what was read here."));
+            let other = row % 8 + 1;
+            pty.enter(&in_words(&slip, other));
+            pty.expect(&format!("That is row {other} of this digest."));
         }
         let row = asked_row(&mut pty, of);
         pty.enter(&in_words(&slip, row).to_uppercase());

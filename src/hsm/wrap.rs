@@ -8,7 +8,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 
 use super::check::unsigned;
 use super::{Hsm, Material, attributes, fault, quirks};
-use crate::error::{Error, Result};
+use crate::error::{Again, Error, Result};
 use crate::locked::Locked;
 use crate::raw::mechanism_type;
 use crate::spec::Spec;
@@ -308,6 +308,7 @@ impl Hsm {
 
 fn too_long(what: String) -> Error {
     Error::hsm(what)
+        .again(Again::Never)
         .check("WRAPPED-LENGTH")
         .hint("no wrapped key is so long: this module cannot wrap in this way; show this text to its vendor")
 }

@@ -257,14 +257,30 @@ fn matches_list(patterns: &str, text: &str) -> bool {
     fits
 }
 
+/// `*` and `?` as OpenSSH has them. A list comes from somebody: never more steps than pattern times text.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=text.len()).any(|from| matches(rest, &text[from..])),
-        (Some((b'?', rest)), Some((_, text))) => matches(rest, text),
-        (Some((one, rest)), Some((same, text))) => one == same && matches(rest, text),
-        _ => false,
+    let (mut at, mut from) = (0, 0);
+    let mut star = None; // the last one, and where what follows it was last tried
+    while from < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at + 1, from));
+                at += 1;
+            }
+            Some(one) if *one == b'?' || *one == text[from] => {
+                at += 1;
+                from += 1;
+            }
+            _ => {
+                let Some((after, tried)) = star else {
+                    return false;
+                };
+                star = Some((after, tried + 1));
+                (at, from) = (after, tried + 1);
+            }
+        }
     }
+    pattern[at..].iter().all(|one| *one == b'*')
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 # an ordinary user, where the tar and the paper lie in the home directory. `stocked` goes on from what
 # `bare` left, on a machine that has openssl and python3 as well.
 set -euo pipefail
-case $- in *p*) ;; *) exec "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
+case ${BYOK_SHELL-} in "$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 umask 077
 cd "$HOME"
 
