@@ -237,6 +237,36 @@ fn the_command_for_the_slip_stands_everywhere_alike() {
     }
 }
 
+/// The paper names the folder that the plan's parameters lie in.
+#[test]
+fn the_paper_says_the_same_command_with_the_folder_of_the_plan() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    for folder in ["inputs", "inputs-again"] {
+        fs::create_dir_all(room.path(folder)).unwrap();
+        let path = format!("{folder}/eu-west-1.json");
+        fs::write(room.path(&path), Made::new().json()).unwrap();
+        room.plan.parameters = path;
+        room.write_plan();
+        let paper = room.byok(&["script", "plan.toml"]).output().unwrap();
+        let command = aws::slip_command(folder);
+        let line = |line: &str| {
+            format!(
+                "<pre>{}</pre>",
+                line.replace('&', "&amp;").replace('<', "&lt;")
+            )
+        };
+        let command: String = command.lines().map(line).collect();
+        assert!(
+            stdout(&paper).contains(&command),
+            "{folder}: {}",
+            stderr(&paper)
+        );
+        assert!(!stdout(&paper).contains("sha256sum *"));
+    }
+}
+
 /// Every verb of the room that reads them refuses, by name, what AWS cannot have given as an import token.
 #[test]
 fn a_token_that_aws_cannot_have_given_is_refused_by_every_verb() {

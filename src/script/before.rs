@@ -220,6 +220,8 @@ pub(super) fn slip(script: &Script) -> Sheet {
             tag("div.two", [rows_to_fill(1..=4), rows_to_fill(5..=8)]),
         ])
     });
+    let command = aws::slip_command(&folder_of_parameters(script));
+    let command: Vec<String> = command.lines().map(str::to_owned).collect();
     Sheet::new("slip of the online side")
         .with([
             tag("h1", "Slip of the online side"),
@@ -229,7 +231,7 @@ pub(super) fn slip(script: &Script) -> Sheet {
             tag("h2", "Digest over all parameter files"),
             p("On the computer that downloaded them, where online.sh showed its slip. sha256sum says OK for each \
                 parameter file of this ceremony, and names no other:"),
-            tag("pre", aws::slip_command(&folder_of_parameters(script))),
+            commands(&command),
             tag("div.two", [rows_to_fill(1..=4), rows_to_fill(5..=8)]),
             p([line("name"), line("signature"), short_line("time (UTC)")]),
         ])
