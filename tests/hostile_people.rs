@@ -395,7 +395,7 @@ fn a_module_changed_before_the_data_key_is_made_stops_the_ceremony() {
         for says in [
             "step 7 of 13",
             "[MODULE-CHANGED]",
-            "module.so changed while the ceremony ran",
+            "module.so changed while it was in use",
         ] {
             assert!(screen.contains(says), "{says}: {screen}");
         }

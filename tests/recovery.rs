@@ -1154,14 +1154,14 @@ fn new_shares_are_dealt_without_an_import_and_the_old_ones_do_not_open_the_new_p
                     "none of those that the previous record dealt",
                 ],
             );
-            // the same with the package named by its path: the HSM says no
+            // the same with the package named by its path: its ceremony tells which record knows the shares
             let path = loss.old.path("records/two/escrow-package.json");
             let more = loss.new.plan.more.clone();
             loss.new.plan.more = more.replace("record", &path.display().to_string());
             loss.fails(
                 &[loss.share(0), loss.share(1)],
                 4,
-                &["does not open what the package holds"],
+                &["none of those that the previous record dealt"],
             );
             loss.new.plan.more = more;
             let output = loss.with(&[&new[3], &new[0], &new[1]]);
