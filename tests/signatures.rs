@@ -508,12 +508,10 @@ fn an_hsm_without_p_256_is_refused_with_what_the_plan_can_say() {
         .byok(&["check", "--hsm", "plan.toml"])
         .output()
         .unwrap();
-    refused(&checked, 3, &["byok run"]);
-    assert!(
-        stdout(&checked).contains("signer = \"none\""),
-        "{}",
-        stdout(&checked)
-    );
+    assert_eq!(checked.status.code(), Some(3));
+    for says in ["signer = \"none\"", "would not start: "] {
+        assert!(stdout(&checked).contains(says), "{}", stdout(&checked));
+    }
     room.plan.top_more = "signer = \"none\"\n".into();
     room.run_well();
 }
