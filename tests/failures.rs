@@ -479,12 +479,13 @@ fn what_another_try_cannot_change_is_not_answered_with_power_and_cable() {
     let lasting =
         "the HSM refuses this whenever it is asked, so another run of this plan ends here too";
     let passing = "look at the HSM: its power, cable, token and log";
+    let too_long = "this module cannot wrap in this way";
     for (function, code, says) in [
         ("C_WrapKey", "CKR_MECHANISM_INVALID", lasting),
         ("C_WrapKey", "CKR_MECHANISM_PARAM_INVALID", lasting),
         ("C_WrapKey", "CKR_KEY_NOT_WRAPPABLE", lasting),
         ("C_WrapKey", "CKR_KEY_UNEXTRACTABLE", lasting),
-        ("C_WrapKey", "CKR_BUFFER_TOO_SMALL", lasting),
+        ("C_WrapKey", "CKR_BUFFER_TOO_SMALL", too_long),
         ("C_WrapKey", "CKR_FUNCTION_NOT_SUPPORTED", lasting),
         ("C_GenerateKey", "CKR_TEMPLATE_INCONSISTENT", lasting),
         ("C_GenerateKey", "CKR_ATTRIBUTE_VALUE_INVALID", lasting),
