@@ -26,6 +26,7 @@ mod escrow;
 mod fault;
 mod keys;
 mod nature;
+mod other_list;
 mod practice;
 mod quirks;
 mod secrets;
