@@ -135,6 +135,7 @@ fn private_numbers(spec: &str, pkcs8: &[u8]) -> Vec<Vec<u8>> {
     numbers.push(key.dq().unwrap().to_be_bytes().to_vec());
     // as they stand behind each other in the PKCS#8, piece by piece
     let (d, end) = (&numbers[0], pkcs8.len());
+    let d = &d[d.iter().position(|byte| *byte != 0).unwrap()..]; // DER has no zeros before it
     let start = pkcs8.windows(16).position(|at| at == &d[..16]).unwrap();
     numbers.extend(pkcs8[start..end].chunks_exact(64).map(<[u8]>::to_vec));
     numbers
