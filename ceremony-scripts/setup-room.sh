@@ -88,6 +88,10 @@ unpack() {
     esac
     ar p "$1" "$data" | tar --extract "$how" -C "$softhsm" || stop 2 "$1 cannot be unpacked"
 }
+# A shell that has read room.env names what this script itself unpacked: that is no answer of this machine's.
+case ${BYOK_SOFTHSM_MODULE:-} in
+"$softhsm"/*) unset BYOK_SOFTHSM_MODULE ;;
+esac
 unresolved() { ldd "$1" 2>/dev/null | grep 'not found' >/dev/null; } # not -q: ldd must be let speak to its end
 
 if module=$(softhsm-config/find-module.sh 2>/dev/null) && [ "${module#"$softhsm"/}" = "$module" ]; then
