@@ -8,7 +8,6 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::locked::{Locked, leaving_nothing};
-use crate::plan;
 use crate::words::{self, Digest};
 
 pub mod package;
@@ -132,7 +131,7 @@ pub fn share_file(path: &Path) -> Result<Option<ShareFile>> {
 /// The first [`LONGEST_SHARE_FILE`] bytes of a file, and how many there are.
 fn read_locked(path: &Path) -> Result<(Locked, usize), Why> {
     let mut text = Locked::zeroed(LONGEST_SHARE_FILE).map_err(|e| e.line())?;
-    let mut file = plan::open_regular(path).map_err(|e| e.to_string())?;
+    let mut file = crate::files::open_regular(path).map_err(|e| e.to_string())?;
     let mut len = 0;
     loop {
         match file.read(&mut text[len..]) {

@@ -64,7 +64,7 @@ fn kept_from(module: &Path, mut error: Error) -> Error {
 
 /// Opens the file: nobody waits for a FIFO or reads a device to its end.
 fn read_module(path: &Path) -> std::io::Result<std::io::Take<File>> {
-    let file = crate::plan::open_regular(path)?;
+    let file = crate::files::open_regular(path)?;
     if file.metadata()?.len() > sandbox::LONGEST_MODULE {
         return Err(std::io::Error::other("longer than any PKCS#11 module"));
     }

@@ -32,6 +32,7 @@ pub mod ceremony;
 pub mod cli;
 pub mod error;
 pub mod escrow;
+pub mod files;
 pub mod hsm;
 pub mod html;
 pub mod kms;

@@ -11,7 +11,7 @@ use base64ct::{Base64, Encoding as _};
 
 use crate::error::{Error, Result};
 use crate::locked::Locked;
-use crate::plan::open_regular;
+use crate::files::open_regular;
 use crate::spec::Spec;
 use crate::wrapping::pkcs8;
 

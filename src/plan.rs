@@ -5,14 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::files::read_small;
 use crate::hsm::{SIGNER_LABEL, TokenUri};
 use crate::kms::KeyArn;
 use crate::spec::Spec;
@@ -28,9 +27,6 @@ mod syntax;
 pub use source::{InToken, Source};
 
 pub use import_type::{ImportAs, Role};
-
-/// The longest plan that is read, in bytes.
-const MAX_PLAN: u64 = 1 << 20;
 
 /// The most data keys of a plan or a record, and the most imports: what is compared with one another stays
 /// little.
@@ -424,49 +420,6 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// A regular file of at most 1 MiB.
-///
-/// # Errors
-/// As `std::fs::read`, and for anything that is no such file.
-pub fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
-    read_at_most(path, MAX_PLAN)
-}
-
-/// A regular file of at most `most` bytes, which are whole MiB.
-///
-/// # Errors
-/// As [`read_small`].
-pub fn read_at_most(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open_regular(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        let mebibytes = most >> 20;
-        return Err(std::io::Error::other(format!(
-            "longer than {mebibytes} MiB"
-        )));
-    }
-    Ok(bytes)
-}
-
-/// Opens a regular file to read it, and nothing else: links are followed, no FIFO is waited for, no device is
-/// read.
-///
-/// # Errors
-/// As `File::open`, and for anything that is no such file.
-pub fn open_regular(path: &Path) -> std::io::Result<File> {
-    // O_NONBLOCK so that a FIFO put in the file's place cannot make the room wait.
-    let mut options = File::options();
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        options.read(true),
-        rustix::fs::OFlags::NONBLOCK.bits() as i32,
-    );
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
-    }
-    Ok(file)
-}
-
 /// Label and import names: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, and not a name that the record uses itself.
 fn name(what: &str, text: &str) -> Result<String> {
     let fits = (1..=64).contains(&text.len())
@@ -537,11 +490,18 @@ fn record_directory(base: &Path, text: &str) -> Result<PathBuf> {
     let Some(Component::Normal(name)) = directory.components().next_back() else {
         return refuse("does not end in a name");
     };
-    if crate::record::is_marked(&name.to_string_lossy()) {
+    if is_marked(&name.to_string_lossy()) {
         return refuse("bears the mark of an unfinished record");
     }
     // Without a trailing slash or dot, so that `<directory>.incomplete` stands beside it.
     Ok(directory.components().collect())
+}
+
+/// Whether a directory's name is one of a ceremony that did not come to its end.
+pub fn is_marked(name: &str) -> bool {
+    [".incomplete", ".interrupted-", ".aborted-"]
+        .iter()
+        .any(|mark| name.contains(mark))
 }
 
 /// Whether text can name a custodian's or a witness's seat: it stands on screens, on forms and in names of

@@ -394,7 +394,7 @@ fn read_package(directory: &Path) -> Result<Option<Package>> {
 pub fn read_package_file(path: &Path) -> Result<Package> {
     let shown = path.display();
     const LONGEST: u64 = 16 << 20; // a private key of RSA_4096 takes almost 4 KiB
-    let bytes = crate::plan::read_at_most(path, LONGEST)
+    let bytes = crate::files::read_at_most(path, LONGEST)
         .map_err(|e| Error::usage(format!("the escrow package {shown}: {e}")))?;
     Package::from_json(&bytes).map_err(|why| {
         Error::mismatch(format!("the escrow package {shown}: {why}")).check("ESCROW-PACKAGE")

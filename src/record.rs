@@ -3,17 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags};
 
 use crate::error::{Error, Result};
+use crate::files::{create_new, open_no_link, parent, sync_name, write_new};
 use crate::hsm::KeyId;
 use crate::machine;
+use crate::plan::is_marked;
 use crate::transcript::{self, Attempt, Event, Mark, Torn, Transcript, VoidShares, signature};
 use crate::verify;
 use crate::words::{self, Digest};
@@ -90,7 +92,7 @@ impl Leftover {
                 .check("LEFTOVER")
                 .hint("it cannot be told whether a ceremony runs there; nothing of it was touched")
         };
-        let bytes = match open_regular(&path) {
+        let bytes = match open_no_link(&path) {
             Ok(mut file) => {
                 if may_be_live && is_locked(&file).map_err(cannot)? {
                     return Err(live(&working));
@@ -201,7 +203,7 @@ pub fn is_unfinished(directory: &Path) -> bool {
 /// directory, in order of time; without those that do not hold.
 pub fn attempts(directory: &Path) -> Vec<(String, Torn)> {
     let read = |aside: PathBuf| {
-        let mut file = open_regular(&aside.join(transcript::FILE)).ok()?;
+        let mut file = open_no_link(&aside.join(transcript::FILE)).ok()?;
         let torn = as_it_counts(&aside, Torn::read(&read_capped(&mut file).ok()?).ok()?);
         let name = aside.file_name().unwrap_or_default().to_string_lossy();
         Some((words::printable(&name), torn))
@@ -221,7 +223,7 @@ pub fn attempts_before(directory: &Path) -> Vec<Attempt> {
 
 fn attempt(aside: &Path) -> Attempt {
     let name = aside.file_name().unwrap_or_default().to_string_lossy();
-    let file = open_regular(&aside.join(transcript::FILE));
+    let file = open_no_link(&aside.join(transcript::FILE));
     let bytes = file.and_then(|mut file| read_capped(&mut file)).ok();
     let ceremony = bytes.as_ref().and_then(|bytes| {
         let torn = Torn::read(bytes).ok()?;
@@ -522,14 +524,6 @@ fn live(working: &Path) -> Error {
         .hint("let it end, or end it at its own screen; nothing of it was touched")
 }
 
-fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits() as i32)
-        .open(path)
-}
-
 /// Whether another process holds the file's lock.
 fn is_locked(file: &File) -> io::Result<bool> {
     match file.try_lock() {
@@ -556,7 +550,7 @@ pub fn sealed_beside(directory: &Path) -> SealedBeside {
         .flatten();
     let mut sealed = SealedBeside::default();
     for entry in beside {
-        let bytes = open_regular(&entry.path().join(transcript::FILE))
+        let bytes = open_no_link(&entry.path().join(transcript::FILE))
             .and_then(|mut file| read_capped(&mut file))
             .unwrap_or_default();
         let Ok(torn) = Torn::read(&bytes) else {
@@ -588,13 +582,6 @@ pub fn sealed_beside(directory: &Path) -> SealedBeside {
     sealed
 }
 
-/// Whether a directory's name is one of a ceremony that did not come to its end.
-pub fn is_marked(name: &str) -> bool {
-    [".incomplete", ".interrupted-", ".aborted-"]
-        .iter()
-        .any(|mark| name.contains(mark))
-}
-
 /// Whatever follows `"cka_id":"` in bytes that are no whole transcript any more.
 fn named_somehow(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
@@ -610,28 +597,6 @@ fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {
     file.take(crate::rules::limits::LONGEST_TRANSCRIPT)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// A new file for the owner alone, written whole and synced, or none. Its directory is synced by the caller.
-///
-/// # Errors
-/// As the system says; `AlreadyExists` where something has that name.
-pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = create_new(path)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // a part of a file stands in the way of the whole one, and looks like it
-        let _ = fs::remove_file(path);
-    }
-    written
-}
-
-fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// Zeros that are really written: some file systems promise space that they do not have.
@@ -664,21 +629,6 @@ fn make_with_parents(path: &Path) -> Result<()> {
     missing
         .into_iter()
         .try_for_each(|made| sync_name(made).map_err(|e| cannot("syncing", &parent(made), e)))
-}
-
-/// Makes the name of what was just made survive a power cut.
-///
-/// # Errors
-/// As the system says.
-pub fn sync_name(path: &Path) -> io::Result<()> {
-    File::open(parent(path)).and_then(|directory| directory.sync_all())
-}
-
-fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 fn sync_directory(path: &Path) -> Result<()> {

@@ -92,7 +92,7 @@ fn remark(text: &str) {
 /// The new file that `--out` names.
 fn write_out(out: &std::path::Path, text: &str) -> Result<()> {
     use std::io::ErrorKind;
-    crate::record::write_new(out, text.as_bytes()).map_err(|e| {
+    crate::files::write_new(out, text.as_bytes()).map_err(|e| {
         let what = format!("writing {}: {e}", out.display());
         match e.kind() {
             ErrorKind::AlreadyExists => Error::usage(what).hint("no file is overwritten"),

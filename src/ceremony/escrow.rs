@@ -16,7 +16,6 @@ use crate::escrow::{
 use crate::hsm::{DataKey, Life, under_way};
 use crate::locked::Locked;
 use crate::plan::{Deliver, EscrowPlan, KeyPlan};
-use crate::record;
 use crate::transcript::{DealtShare, Event};
 
 /// What came back from the custodians; nothing that was dealt is left beside it.
@@ -357,7 +356,7 @@ fn make_share_directory(directory: &Path) -> Result<()> {
     let shown = directory.display();
     let cannot = |e| share_disk(&e, format!("the directory for shares, {shown}: {e}"));
     match DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => record::sync_name(directory).map_err(cannot),
+        Ok(()) => crate::files::sync_name(directory).map_err(cannot),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             if fs::read_dir(directory).map_err(cannot)?.next().is_some() {
                 return Err(Error::usage(format!(

@@ -19,7 +19,8 @@ use super::out;
 use super::sockets::{self, Denied};
 use super::start;
 use crate::error::{Error, Result};
-use crate::plan::{Network, PinSource, Plan, read_at_most};
+use crate::files::read_at_most;
+use crate::plan::{Network, PinSource, Plan};
 use crate::raw;
 
 /// The longest module that is loaded, in bytes: vendors' have some hundred megabytes at most.

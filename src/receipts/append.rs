@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::rules::Cause;
 use crate::verify::{self, Followed, Verified};
 use crate::words::shell_path;
-use crate::{machine, plan, record, words};
+use crate::{machine, words};
 
 /// What became of one file.
 pub struct Added {
@@ -122,7 +122,7 @@ fn judge_all(
     let mut judged = Vec::with_capacity(files.len());
     for from in files {
         let doing = |e: Error| e.doing(from.display()).state("nothing was added");
-        let bytes = plan::read_small(from).map_err(|e| doing(Error::usage(e.to_string())))?;
+        let bytes = crate::files::read_small(from).map_err(|e| doing(Error::usage(e.to_string())))?;
         let sha256 = words::sha256(&bytes);
         let same = receipts
             .receipts
@@ -247,7 +247,7 @@ fn write_answer(directory: &Path, file: &str, bytes: &[u8]) -> Result<()> {
         Err(e) => return Err(cannot("making", &folder, &e)),
     }
     let path = directory.join(file);
-    record::write_new(&path, bytes).map_err(|e| cannot("writing", &path, &e))?;
+    crate::files::write_new(&path, bytes).map_err(|e| cannot("writing", &path, &e))?;
     sync(&folder)
 }
 

@@ -17,7 +17,7 @@ use crate::machine::sandbox::{self, Wish};
 use crate::plan::{ImportPlan, KeyPlan, Plan, WrapIn};
 use crate::rehearsal::{self, StandInKms};
 use crate::verify::{self, Verified};
-use crate::{machine, record, screens, transcript, wrapping};
+use crate::{machine, screens, transcript, wrapping};
 
 mod life;
 mod papers;
@@ -306,7 +306,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    record::write_new(path, bytes)
+    crate::files::write_new(path, bytes)
         .map_err(|e| Error::machine(format!("writing {}: {e}", path.display())))
 }
 

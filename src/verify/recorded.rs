@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use jiff::Timestamp;
 use toml::{Table, Value};
 
-use crate::plan::read_small;
+use crate::files::read_small;
 
 /// The plan of a record, as far as verifying needs it.
 pub(crate) struct RecordedPlan(Table);

@@ -12,7 +12,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::error::{Error, Result};
-use crate::plan::read_at_most;
+use crate::files::read_at_most;
 use crate::rules::limits;
 use crate::transcript::public_key::PublicKey;
 use crate::words;

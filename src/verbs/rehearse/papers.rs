@@ -14,7 +14,6 @@ use crate::locked::Locked;
 use crate::operator::Operator;
 use crate::plan::{PackageSource, Plan};
 use crate::previous::Previous;
-use crate::record;
 use crate::rehearsal::{self, Replaced};
 use crate::screens;
 use crate::words::{self, Digest};
@@ -263,5 +262,5 @@ fn write_form(dealt: &Path, to: &Path, quorum: &str, ceremony: &str) -> Result<(
     write().map_err(cannot)?;
     let left = rest.len();
     let len = LONGEST_FORM - left;
-    record::write_new(to, &text[..len]).map_err(cannot)
+    crate::files::write_new(to, &text[..len]).map_err(cannot)
 }
