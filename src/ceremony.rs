@@ -8,12 +8,13 @@ use jiff::Timestamp;
 
 use crate::error::{Again, Error, Exit, Result, Step};
 use crate::hsm::{self, Hsm, KeyId, Module, removal_command, under_way};
+use crate::machine::sandbox::Wish;
 use crate::operator::Operator;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Network, Plan};
 use crate::previous::Previous;
 use crate::random;
 use crate::record::{self, Leftover, Record};
-use crate::transcript::public_key::PublicKey;
+use crate::sshsig::PublicKey;
 use crate::transcript::{Attempt, Destroyed, Event, LeftObject, Present, VoidShares};
 use crate::words::{self, Digest};
 use crate::{machine, report, screens};
@@ -52,6 +53,15 @@ pub use login::log_in;
 pub use pin::look_at_pin_file;
 pub use signer::could_sign;
 pub use wrong::not_recorded;
+
+/// How the process is closed for this plan, before the module is loaded.
+pub fn process_of(plan: &Plan) -> Wish<'_> {
+    Wish {
+        deny_sockets: plan.network == Network::Forbidden,
+        environment: Some(&plan.hsm.env),
+        pin: plan.hsm.pin.descriptor(),
+    }
+}
 
 /// What a finished ceremony leaves behind.
 pub struct Sealed {

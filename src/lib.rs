@@ -53,6 +53,7 @@ pub mod rules;
 pub mod screens;
 pub mod script;
 pub mod spec;
+pub mod sshsig;
 pub mod strict_json;
 pub mod transcript;
 pub mod verbs;

@@ -10,8 +10,8 @@ use std::path::Path;
 use base64ct::{Base64, Encoding as _};
 
 use crate::error::{Error, Result};
-use crate::locked::Locked;
 use crate::files::open_regular;
+use crate::locked::Locked;
 use crate::spec::Spec;
 use crate::wrapping::pkcs8;
 

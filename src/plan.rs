@@ -210,6 +210,14 @@ impl PinSource {
         matches!(self, Self::Prompt | Self::PromptHalves)
     }
 
+    /// The descriptor that it is read from.
+    pub fn descriptor(&self) -> Option<i32> {
+        match self {
+            Self::Descriptor(fd) => Some(*fd),
+            _ => None,
+        }
+    }
+
     /// The file that it is read from.
     pub fn file(&self) -> Option<&Path> {
         match self {

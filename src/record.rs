@@ -16,7 +16,7 @@ use crate::files::{create_new, open_no_link, parent, sync_name, write_new};
 use crate::hsm::KeyId;
 use crate::machine;
 use crate::plan::is_marked;
-use crate::transcript::{self, Attempt, Event, Mark, Torn, Transcript, VoidShares, signature};
+use crate::transcript::{self, Attempt, Event, Mark, Torn, Transcript, VoidShares};
 use crate::verify;
 use crate::words::{self, Digest};
 
@@ -383,8 +383,8 @@ impl Record {
     }
 
     fn put_signature(&self, signature: &str) -> Result<()> {
-        let path = self.working.join(signature::HSM_FILE);
-        make_directory(&self.working.join(signature::FOLDER))?;
+        let path = self.working.join(transcript::HSM_SIGNATURE);
+        make_directory(&self.working.join(transcript::SIGNATURES))?;
         create_new(&path)
             .and_then(|mut file| {
                 file.write_all(signature.as_bytes())
@@ -398,7 +398,7 @@ impl Record {
     /// # Errors
     /// Exit 5 where the file cannot be shortened.
     pub fn reopen(&mut self, mark: Mark) -> Result<()> {
-        let signature = self.working.join(signature::HSM_FILE);
+        let signature = self.working.join(transcript::HSM_SIGNATURE);
         let _ = fs::remove_file(&signature);
         remove_empty_parents(&signature, &self.working);
         self.transcript.return_to(mark)

@@ -11,8 +11,8 @@ use crate::plan::{
 use crate::previous::Previous;
 use crate::record::Leftover;
 use crate::spec::Spec;
+use crate::sshsig::fingerprint;
 use crate::transcript::VoidShares;
-use crate::transcript::signature::fingerprint;
 use crate::words;
 
 pub mod last;

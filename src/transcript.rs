@@ -19,8 +19,6 @@ use crate::words::{self, Digest};
 
 mod chain;
 mod event;
-pub mod public_key;
-pub mod signature;
 
 pub(crate) use chain::numbered;
 pub(crate) use chain::time;
@@ -36,6 +34,20 @@ pub const FILE: &str = "transcript.jsonl";
 
 /// The format that this version writes, named in the first line.
 pub const FORMAT: &str = "byok-transcript-v1";
+
+/// The folder of a record that signatures of its transcript lie in.
+pub const SIGNATURES: &str = "signatures/";
+
+/// The signature that the HSM made, within the record.
+pub const HSM_SIGNATURE: &str = "signatures/hsm.sig";
+
+/// What a signature of a transcript is for (SSHSIG namespace); one for another purpose does not verify.
+pub fn namespace(rehearsal: bool) -> &'static str {
+    match rehearsal {
+        true => "byok-rehearsal",
+        false => "byok-ceremony",
+    }
+}
 
 /// A transcript that is being written. The open file is locked: a second run sees that it is live.
 pub struct Transcript {

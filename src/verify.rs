@@ -33,7 +33,7 @@ use crate::receipts::{self, Receipts};
 use crate::record::SUMS;
 use crate::rules::{Broken, Cause, Rule, limits};
 use crate::strict_json::Json;
-use crate::transcript::{self, Chain, signature};
+use crate::transcript::{self, Chain};
 use crate::words::{self, quoted};
 
 mod anchor;
@@ -57,7 +57,7 @@ pub use signatures::SignatureReport;
 pub use signers::AllowedSigners;
 
 /// Files below these names may be added to a sealed record.
-const ADDED_LATER: [&str; 2] = [signature::FOLDER, receipts::FOLDER];
+const ADDED_LATER: [&str; 2] = [transcript::SIGNATURES, receipts::FOLDER];
 
 /// A record whose parts hold together.
 pub struct Verified {

@@ -11,8 +11,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use byok::rules::{Rule, limits};
-use byok::transcript::public_key::PublicKey;
-use byok::transcript::signature::{Signature, digest_to_sign};
+use byok::sshsig::PublicKey;
+use byok::sshsig::{Signature, digest_to_sign};
 use serde_json::json;
 use support::forger::forger;
 use support::pty::Pty;

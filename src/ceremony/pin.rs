@@ -7,9 +7,9 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files::open_regular;
 use crate::locked::Locked;
 use crate::machine;
-use crate::files::open_regular;
 use crate::words;
 
 /// The longest PIN that is read from a file or descriptor, in bytes, with its line end.

@@ -9,9 +9,9 @@ use super::generate::not_the_only_one;
 use super::{Ceremony, Error, Event, Hsm, KeyId, Plan, Result, screens, words};
 use crate::hsm::{FoundSigner, SIGNER_LABEL, SigningKey};
 use crate::plan::{Kind, SignerPlan};
+use crate::sshsig::Verdict;
+use crate::sshsig::{self, Signature};
 use crate::transcript::TranscriptSigner;
-use crate::transcript::public_key::Verdict;
-use crate::transcript::signature::{self, Signature};
 
 /// How many rows of its digest are shown for paper.
 const ROWS: usize = 3;
@@ -168,8 +168,8 @@ pub(super) fn sign(
     };
     let doing = |e: Error| e.doing("signing the transcript in the HSM");
     let hsm = hsm.ok_or_else(|| doing(Error::hsm("no session with the HSM is open")))?;
-    let namespace = signature::namespace(rehearsal);
-    let digest = signature::digest_to_sign(namespace, transcript);
+    let namespace = crate::transcript::namespace(rehearsal);
+    let digest = sshsig::digest_to_sign(namespace, transcript);
     let signed = hsm.sign(key, &digest).map_err(doing)?;
     let file = Signature::p256(key.public.clone(), namespace, &signed).armored();
     let read = Signature::parse(file.as_bytes()).and_then(|s| s.verify(namespace, transcript));
@@ -194,7 +194,7 @@ fn is(found: &FoundSigner, digest: &words::Digest) -> bool {
 
 /// The one that the plan names.
 fn named(found: Vec<FoundSigner>, digest: &words::Digest) -> Result<SigningKey> {
-    let wanted = signature::fingerprint(digest);
+    let wanted = sshsig::fingerprint(digest);
     let others: Vec<String> = found.iter().map(described).collect();
     let mut matching = found.into_iter().filter(|found| is(found, digest));
     if let Some(found) = matching.next() {

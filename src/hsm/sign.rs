@@ -9,7 +9,7 @@ use super::keys::{KeyId, Name, THROW_AWAY_LABEL, sees_private_objects};
 use super::{Attributes, Hsm, Session, attributes, fault};
 use crate::error::{Error, Result};
 use crate::spec::Curve;
-use crate::transcript::public_key::PublicKey;
+use crate::sshsig::PublicKey;
 use crate::words;
 
 /// CKA_LABEL of both halves.

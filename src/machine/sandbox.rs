@@ -20,7 +20,6 @@ use super::sockets::{self, Denied};
 use super::start;
 use crate::error::{Error, Result};
 use crate::files::read_at_most;
-use crate::plan::{Network, PinSource, Plan};
 use crate::raw;
 
 /// The longest module that is loaded, in bytes: vendors' have some hundred megabytes at most.
@@ -79,53 +78,15 @@ impl Closed {
     }
 }
 
-/// What a process keeps.
+/// What a process keeps. The default is for where no plan says what the module needs: it gets what there is.
+#[derive(Default)]
 pub struct Wish<'a> {
-    deny_sockets: bool,
+    /// Whether every socket that leads to a network is refused.
+    pub deny_sockets: bool,
     /// The variables that the module sees; `None`: all but the loader's.
-    environment: Option<&'a [String]>,
+    pub environment: Option<&'a [String]>,
     /// The descriptor that the PIN is read from.
-    pin: Option<i32>,
-}
-
-impl<'a> Wish<'a> {
-    /// What a plan says.
-    pub fn of(plan: &'a Plan) -> Self {
-        Self {
-            deny_sockets: plan.network == Network::Forbidden,
-            environment: Some(&plan.hsm.env),
-            pin: None,
-        }
-        .with_pin(&plan.hsm.pin)
-    }
-
-    /// Where no plan says what the module needs, it gets what there is.
-    pub fn without_plan() -> Self {
-        Self {
-            deny_sockets: false,
-            environment: None,
-            pin: None,
-        }
-    }
-
-    /// Another source of the PIN than the plan's.
-    #[must_use]
-    pub fn with_pin(mut self, pin: &PinSource) -> Self {
-        self.pin = match pin {
-            PinSource::Descriptor(fd) => Some(*fd),
-            _ => None,
-        };
-        self
-    }
-
-    /// A rehearsal's soft HSM needs no network, whatever a plan says of a real one.
-    pub fn of_rehearsal(environment: &'a [String]) -> Self {
-        Self {
-            deny_sockets: true,
-            environment: Some(environment),
-            pin: None,
-        }
-    }
+    pub pin: Option<i32>,
 }
 
 static CLOSED: OnceLock<Closed> = OnceLock::new();

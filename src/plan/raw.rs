@@ -16,7 +16,7 @@ use crate::escrow::slip39::MOST_SHARES;
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
 use crate::spec::{LONGEST_HMAC, Refusal, Spec};
-use crate::transcript::signature::parse_fingerprint;
+use crate::sshsig::parse_fingerprint;
 use crate::verify::Anchor;
 use crate::words;
 use crate::wrapping::{Fingerprint, WrappingAlgorithm};

@@ -122,7 +122,8 @@ fn judge_all(
     let mut judged = Vec::with_capacity(files.len());
     for from in files {
         let doing = |e: Error| e.doing(from.display()).state("nothing was added");
-        let bytes = crate::files::read_small(from).map_err(|e| doing(Error::usage(e.to_string())))?;
+        let bytes =
+            crate::files::read_small(from).map_err(|e| doing(Error::usage(e.to_string())))?;
         let sha256 = words::sha256(&bytes);
         let same = receipts
             .receipts

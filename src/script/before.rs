@@ -10,7 +10,7 @@ use crate::html::{
 use crate::kms::aws;
 use crate::plan::{ImportPlan, Kind};
 use crate::previous::Previous;
-use crate::transcript::signature::parse_fingerprint;
+use crate::sshsig::parse_fingerprint;
 use crate::words;
 
 /// How many empty lines there are for shares that nothing is known of.

@@ -5,7 +5,7 @@ use super::{Script, does, minutes};
 use crate::error::Step;
 use crate::html::{Html, code, free, p, rows_to_fill, short_line, table, tag};
 use crate::plan::{KeyPlan, Kind, Network, PackageSource, PinSource, ShareSource, SignerPlan};
-use crate::transcript::signature::fingerprint;
+use crate::sshsig::fingerprint;
 
 /// A step's tasks.
 pub(super) struct Part {

@@ -10,7 +10,7 @@ use crate::ceremony::{before, clock, could_sign, look_at_pin_file, parameters, p
 use crate::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Module};
 use crate::machine::Machine;
-use crate::machine::sandbox::{self, Wish};
+use crate::machine::sandbox;
 use crate::operator::{Interrupted, Operator as _, Terminal, Watch};
 use crate::plan::{Keep, KeyPlan, Kind, Network, Plan};
 use crate::previous::Previous;
@@ -240,7 +240,7 @@ fn left_by_earlier_runs(leftover: &Leftover) -> String {
 
 /// As a run does before it loads the module. Nothing is loaded into a process that is not closed.
 fn close_process(plan: &Plan, lines: &mut Lines) -> Result<()> {
-    sandbox::close(&Wish::of(plan))?;
+    sandbox::close(&crate::ceremony::process_of(plan))?;
     let Some(closed) = sandbox::closed() else {
         return Ok(());
     };

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::ceremony::process_of;
 use crate::error::{Error, Result};
+use crate::files::read_small;
 use crate::hsm::{Hsm, Module, Nature, TokenUri, removal_command};
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Watch};
-use crate::files::read_small;
 use crate::plan::{PinSource, Plan};
 use crate::rules;
 use crate::screens;
@@ -76,8 +77,11 @@ impl HsmPlace {
                 .as_ref()
                 .map_or(PinSource::Prompt, |plan| plan.hsm.pin.clone()),
         };
-        let wish = plan.as_ref().map_or_else(Wish::without_plan, Wish::of);
-        sandbox::close(&wish.with_pin(&pin))?;
+        let wish = plan.as_ref().map_or_else(Wish::default, process_of);
+        sandbox::close(&Wish {
+            pin: pin.descriptor(),
+            ..wish
+        })?;
         let interrupted = Interrupted::watch()?;
         let watch = Watch::any_time(interrupted.clone())?;
         let module = Module::load(&path)?;

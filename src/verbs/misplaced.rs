@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::inspect;
 use crate::error::{Error, Exit};
-use crate::kms::aws;
 use crate::files::read_small;
+use crate::kms::aws;
 use crate::plan::Plan;
 use crate::receipts::answer::Answer;
 use crate::{escrow, previous, transcript, words};

@@ -201,7 +201,7 @@ fn importable(key: &KeyMetadata) -> Result<()> {
 /// The token to name: the one chosen by label or URI, else the one that is `known` if it is there, else the
 /// only one.
 fn choose_token(module: &Path, wish: Option<&str>, known: Option<&TokenUri>) -> Result<TokenUri> {
-    sandbox::close(&Wish::without_plan())?;
+    sandbox::close(&Wish::default())?;
     let module = Module::load(module)?;
     let wish = match wish {
         Some(wish) => named(wish)?,

@@ -140,7 +140,12 @@ fn make_room(directory: &Path) -> Result<PathBuf> {
 
 fn in_room(plan: Option<&Path>, module: &Path, room: &Path) -> Result<()> {
     let environment: Vec<String> = rehearsal::ENVIRONMENT.map(str::to_owned).into();
-    sandbox::close(&Wish::of_rehearsal(&environment))?;
+    // A rehearsal's soft HSM needs no network, whatever a plan says of a real one.
+    sandbox::close(&Wish {
+        deny_sockets: true,
+        environment: Some(&environment),
+        pin: None,
+    })?;
     match plan {
         Some(plan) => practise::practise(plan, module, room),
         None => life::live(module, room),

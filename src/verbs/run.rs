@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::ceremony::{Approved, Sealed, destroy, generate, recover, reimport};
+use crate::ceremony::{self, Approved, Sealed, destroy, generate, recover, reimport};
 use crate::error::{Error, Result};
 use crate::machine::out;
-use crate::machine::sandbox::{self, Wish};
+use crate::machine::sandbox;
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{Kind, Plan};
 use crate::screens::last;
@@ -20,12 +20,12 @@ pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
     let (approved, mut operator): (Approved, Box<dyn Operator>) = match approve {
         Some(sha256) => {
             let approved = Approved::unattended(path, sha256)?;
-            sandbox::close(&Wish::of(approved.plan()))?;
+            sandbox::close(&ceremony::process_of(approved.plan()))?;
             (approved, Box::new(Unattended::new(interrupted)))
         }
         None => {
             let plan = Plan::read(path)?;
-            sandbox::close(&Wish::of(&plan))?;
+            sandbox::close(&ceremony::process_of(&plan))?;
             let mut terminal = Terminal::open(interrupted)?.ok_or_else(no_terminal)?;
             (
                 Approved::by_typing(plan, false, &mut terminal)?,

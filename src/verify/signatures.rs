@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::signers::AllowedSigners;
 use crate::rules::{Broken, Rule, limits};
-use crate::transcript::public_key::{PublicKey, Verdict};
-use crate::transcript::signature::{FOLDER, HSM_FILE, Signature, namespace};
-use crate::transcript::{Chain, Line};
+use crate::sshsig::Signature;
+use crate::sshsig::{PublicKey, Verdict};
+use crate::transcript::{Chain, HSM_SIGNATURE, Line, SIGNATURES, namespace};
 use crate::words::Digest;
 
 /// A signature of a record: by its own key it holds, where `checked`.
@@ -42,22 +42,22 @@ pub(super) fn check(
     present: &BTreeMap<String, Digest>,
 ) -> Result<Vec<SignatureReport>, Broken> {
     let signer = signer(chain)?;
-    let has_one = present.contains_key(HSM_FILE);
+    let has_one = present.contains_key(HSM_SIGNATURE);
     match &signer {
         Some((line, _)) if !has_one && chain.end().event == "sealed" => {
             let line = line.number;
             let why = format!("missing, though line {line} of the transcript names who signs");
-            return Err(Broken::new(Rule::Signer, why).within(HSM_FILE));
+            return Err(Broken::new(Rule::Signer, why).within(HSM_SIGNATURE));
         }
         None if has_one => {
             let why = "the transcript names nobody who signs";
-            return Err(Broken::new(Rule::Signer, why).within(HSM_FILE));
+            return Err(Broken::new(Rule::Signer, why).within(HSM_SIGNATURE));
         }
         _ => {}
     }
     let namespace = namespace(chain.opening().is_true("rehearsal"));
     let mut reports = Vec::new();
-    for path in present.keys().filter(|path| path.starts_with(FOLDER)) {
+    for path in present.keys().filter(|path| path.starts_with(SIGNATURES)) {
         let one = one(directory, path, namespace, bytes, signer.as_ref());
         reports.push(one.map_err(|broken| broken.within(path))?);
     }
@@ -90,7 +90,7 @@ fn one(
 ) -> Result<SignatureReport, Broken> {
     let broken = |rule, why: &str| Err(Broken::new(rule, why));
     let name = path
-        .strip_prefix(FOLDER)
+        .strip_prefix(SIGNATURES)
         .and_then(|p| p.strip_suffix(".sig"));
     if !name.is_some_and(is_name) {
         let why = "no name of a signature, such as signatures/auditor.sig";
@@ -98,7 +98,7 @@ fn one(
     }
     let file = super::read(&directory.join(path), limits::LONGEST_SIGNATURE)?;
     let signature = Signature::parse(&file).map_err(|why| Broken::new(Rule::SignatureForm, why))?;
-    let of_hsm = path == HSM_FILE;
+    let of_hsm = path == HSM_SIGNATURE;
     if of_hsm && signer.is_none_or(|(_, key)| *key != signature.key) {
         let key = signature.key.fingerprint();
         let why = format!("by another key ({key}) than the transcript names");

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use crate::error::{Error, Result};
 use crate::files::read_at_most;
 use crate::rules::limits;
-use crate::transcript::public_key::PublicKey;
+use crate::sshsig::PublicKey;
 use crate::words;
 
 /// The keys of a list.

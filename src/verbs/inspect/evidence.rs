@@ -12,7 +12,7 @@ use crate::receipts::{
     self,
     answer::{Answer, MacAnswer, PublicKeyAnswer},
 };
-use crate::transcript::signature::{self, Signature};
+use crate::sshsig::{self, Signature};
 use crate::{html, screens, transcript, words};
 
 /// A share file: that it is one, and whether it could be typed as it stands.
@@ -46,7 +46,7 @@ pub(super) fn of_record(bytes: &[u8]) -> Result<Option<Facts>> {
     if first == package::FORMAT {
         return package_text(text).map(Some);
     }
-    if text.starts_with(signature::BEGIN) {
+    if text.starts_with(sshsig::BEGIN) {
         return signature_of(bytes).map(Some);
     }
     let mode = text.strip_prefix(html::BEGIN).unwrap_or_default();

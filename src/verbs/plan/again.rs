@@ -10,14 +10,12 @@ use super::{
     named, near_plan, quoted, sort,
 };
 use crate::error::{Error, Result};
-use crate::files::read_small;
 use crate::escrow::package;
+use crate::files::read_small;
 use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
 use crate::machine::{self, sandbox};
-use crate::plan::{
-    Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan,
-};
+use crate::plan::{Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan};
 use crate::previous::Previous;
 use crate::words;
 

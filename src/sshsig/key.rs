@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use base64ct::{Base64, Encoding as _};
+use base64ct::{Base64, Base64Unpadded, Encoding as _};
 use ed25519_dalek::VerifyingKey as Ed25519Key;
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::signature::{self, Reader, put};
+use super::wire::{Reader, put};
 use crate::words::{self, Digest};
 
 /// The key type of signatures that an HSM makes (RFC 5656).
@@ -86,7 +86,7 @@ impl PublicKey {
 
     /// The same as `ssh-keygen -l` shows it.
     pub fn fingerprint(&self) -> String {
-        signature::fingerprint(&self.digest())
+        fingerprint(&self.digest())
     }
 
     /// Whether a P-256 key made this signature of a digest: for the proof that an HSM holds the key.
@@ -181,6 +181,17 @@ impl PublicKey {
         reader.string()?;
         Some(reader)
     }
+}
+
+/// `SHA256:` and unpadded base64, as `ssh-keygen -l` shows a key's digest.
+pub fn fingerprint(digest: &[u8; 32]) -> String {
+    format!("SHA256:{}", Base64Unpadded::encode_string(digest))
+}
+
+/// The digest behind a fingerprint.
+pub fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+    let base64 = text.strip_prefix("SHA256:")?;
+    Base64Unpadded::decode_vec(base64).ok()?.try_into().ok()
 }
 
 /// The value of a signature of this algorithm.

@@ -1,23 +1,10 @@
-//! A signature over a transcript, in the format of `ssh-keygen -Y sign` (SSHSIG: OpenSSH, PROTOCOL.sshsig).
-//!
-//! ```text
-//! signed   = "SSHSIG" · string namespace · string reserved, empty · string hash name · string hash of the file
-//! file     = "SSHSIG" · uint32 1 · string public key · string namespace · string reserved · string hash name
-//!            · string signature          (base64 between -----BEGIN/END SSH SIGNATURE-----)
-//! ```
-//! A `string` is its length in four bytes, big-endian, and its bytes (RFC 4251, section 5). What is taken
-//! and what is refused is what `ssh-keygen -Y verify` takes and refuses.
+//! A signature in the format of `ssh-keygen -Y sign`.
 
-use base64ct::{Base64, Base64Unpadded, Encoding as _};
+use base64ct::{Base64, Encoding as _};
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::public_key::{PublicKey, Verdict};
-
-/// The folder of a record that signatures lie in.
-pub const FOLDER: &str = "signatures/";
-
-/// The signature that the HSM made, within the record.
-pub const HSM_FILE: &str = "signatures/hsm.sig";
+use super::key::{PublicKey, Verdict};
+use super::wire::{Reader, put, put_number};
 
 const MAGIC: &[u8] = b"SSHSIG";
 /// How a signature file begins.
@@ -25,15 +12,6 @@ pub const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
 const END: &str = "\n-----END SSH SIGNATURE-----";
 /// The length of a base64 line, as ssh-keygen writes it.
 const LINE: usize = 70;
-
-/// What the signature is for; a signature for one purpose does not verify for another.
-pub fn namespace(rehearsal: bool) -> &'static str {
-    if rehearsal {
-        "byok-rehearsal"
-    } else {
-        "byok-ceremony"
-    }
-}
 
 /// A signature as its file holds it. Whether it holds is another question: [`verify`](Self::verify).
 #[derive(Clone, Debug)]
@@ -191,86 +169,9 @@ impl Signature {
     }
 }
 
-/// `SHA256:` and unpadded base64, as `ssh-keygen -l` shows a key's digest.
-pub fn fingerprint(digest: &[u8; 32]) -> String {
-    format!("SHA256:{}", Base64Unpadded::encode_string(digest))
-}
-
-/// The digest behind a fingerprint.
-pub fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
-    let base64 = text.strip_prefix("SHA256:")?;
-    Base64Unpadded::decode_vec(base64).ok()?.try_into().ok()
-}
-
-/// Appends a `string` (RFC 4251).
-pub(super) fn put(bytes: &mut Vec<u8>, string: &[u8]) {
-    let len = u32::try_from(string.len()).unwrap_or(u32::MAX);
-    bytes.extend(len.to_be_bytes());
-    bytes.extend_from_slice(string);
-}
-
-/// Appends a positive `mpint` (RFC 4251): no leading zeros, but one where the first bit is set.
-fn put_number(bytes: &mut Vec<u8>, number: &[u8]) {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    let mut shortest = number[zeros..].to_vec();
-    if shortest.first().is_some_and(|byte| *byte >= 0x80) {
-        shortest.insert(0, 0);
-    }
-    put(bytes, &shortest);
-}
-
-/// Reads what RFC 4251 writes.
-pub(super) struct Reader<'a>(pub &'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn number(&mut self) -> Option<u32> {
-        let (number, rest) = self.0.split_first_chunk::<4>()?;
-        self.0 = rest;
-        Some(u32::from_be_bytes(*number))
-    }
-
-    pub fn string(&mut self) -> Option<&'a [u8]> {
-        let len = usize::try_from(self.number()?).ok()?;
-        let (string, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(string)
-    }
-
-    /// A positive `mpint`, without leading zeros, of as many bytes as OpenSSH reads.
-    pub fn positive(&mut self) -> Option<&'a [u8]> {
-        const LONGEST: usize = 16_384 / 8 + 1; // with the zero before a first bit that is set
-        let number = self.string()?;
-        if number.len() > LONGEST || number.len() == LONGEST && number[0] != 0 {
-            return None;
-        }
-        if number.first().is_some_and(|byte| *byte >= 0x80) {
-            return None; // negative
-        }
-        let zeros = number.iter().take_while(|byte| **byte == 0).count();
-        Some(&number[zeros..])
-    }
-
-    pub fn is_at_end(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_written_as_rfc_4251_shows_them() {
-        let written = |number: &[u8]| {
-            let mut bytes = Vec::new();
-            put_number(&mut bytes, number);
-            bytes
-        };
-        assert_eq!(written(&[0, 0]), [0, 0, 0, 0]);
-        assert_eq!(written(&[0, 0x80]), [0, 0, 0, 2, 0, 0x80]);
-        assert_eq!(written(&[0, 0x12]), [0, 0, 0, 1, 0x12]);
-        assert_eq!(Reader(&[0, 0, 0, 1, 0x80]).positive(), None);
-    }
 
     #[test]
     fn no_cut_or_strange_file_is_taken_for_a_signature() {
