@@ -27,6 +27,7 @@ pub mod destroy;
 mod escrow;
 pub mod generate;
 mod import_types;
+pub mod judged;
 mod login;
 mod mistyped;
 mod notes;

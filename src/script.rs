@@ -18,6 +18,7 @@ mod cover;
 mod form;
 mod last_steps;
 pub mod minutes;
+mod part;
 mod people;
 mod step_texts;
 mod steps;

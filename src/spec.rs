@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::wrapping::WrappingAlgorithm;
+use crate::wrapping::algorithm::WrappingAlgorithm;
 
 /// A KMS key spec whose material byok makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! `kind = "generate"`: data keys that are new to byok, wrapped for KMS: made in the HSM, or there before. The
 //! straight line, top to bottom.
 
-use super::parameters::Judged;
+use super::judged::Judged;
 use super::preflight::Preflight;
 use super::{
     Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,

@@ -1,7 +1,7 @@
 //! Step 11: everything that is carried out of the room.
 
 use super::import_types::{import_type, multi_region, proves};
-use super::parameters::Judged;
+use super::judged::Judged;
 use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::escrow::package::{self, Package};
 use crate::hsm::DataKey;

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::judged::{Judged, files_digest};
 use super::wrong::Asked;
 use super::{Ceremony, Event, Step, before, two_sided};
 use crate::error::{Error, Result};
@@ -13,14 +14,6 @@ use crate::{machine, words};
 
 /// How long AWS KMS lets a public key and its import token be used.
 pub(super) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-
-/// Import parameters that belong to the plan's KMS key and can be used now.
-pub struct Judged {
-    /// As they were read.
-    pub read: ImportParameters,
-    /// When key and token expire.
-    pub valid_to: Timestamp,
-}
 
 /// Reads and judges the parameters of one import.
 ///
@@ -152,16 +145,7 @@ fn event(key: &KeyPlan, import: &ImportPlan, judged: &Judged, two_sided_check: S
     })
 }
 
-/// The digest over all parameter files, as the slip of the online side shows it.
-pub fn files_digest(judged: &[Judged]) -> words::Digest {
-    let files: Vec<_> = judged
-        .iter()
-        .flat_map(|judged| judged.read.files.iter().cloned())
-        .collect();
-    aws::parameter_files_digest(&files)
-}
-
-/// The same from the plan's files, for a rehearsal that plays the online side too.
+/// [`files_digest`] from the plan's files, for a rehearsal that plays the online side too.
 ///
 /// # Errors
 /// As [`judge`].

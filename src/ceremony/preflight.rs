@@ -12,7 +12,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parameters::Judged;
+use super::judged::Judged;
 use super::{Ceremony, Event, Step};
 use crate::error::{Error, Result};
 use crate::escrow::ESCROW_KEY_LEN;

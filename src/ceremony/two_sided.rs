@@ -4,7 +4,7 @@
 //! second person writes down, online, a digest over the parameter files; in the room three of its
 //! rows, drawn after the files were read, are typed from that slip.
 
-use super::parameters::{Judged, files_digest};
+use super::judged::{Judged, files_digest};
 use super::wrong::{Asked, Wrong};
 use crate::error::{Error, Result};
 use crate::kms::aws::ImportParameters;

@@ -1,7 +1,6 @@
 //! What people do from the escrow on, steps 9 to 13.
 
-use super::step_texts::Part;
-use super::steps::handing_out;
+use super::part::{Part, handing_out};
 use super::{Script, does, minutes};
 use crate::escrow::package;
 use crate::html::{Html, code, commands, places, tag};

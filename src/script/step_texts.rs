@@ -1,35 +1,12 @@
 //! What people do in each step, and how long it takes: the approval and steps 1 to 8.
 
 use super::last_steps::{escrow, next, outputs, prove, seal, ticked_off};
+use super::part::Part;
 use super::{Script, does, minutes};
 use crate::error::Step;
 use crate::html::{Html, code, free, p, rows_to_fill, short_line, table, tag};
 use crate::plan::{KeyPlan, Kind, Network, PackageSource, PinSource, ShareSource, SignerPlan};
 use crate::sshsig::fingerprint;
-
-/// A step's tasks.
-pub(super) struct Part {
-    /// How long it takes, in minutes; 0 is less than one.
-    pub minutes: usize,
-    pub tasks: Vec<Html>,
-    /// What is filled in below the tasks.
-    pub more: Html,
-}
-
-impl Part {
-    pub(super) fn new(minutes: usize, tasks: Vec<Html>) -> Self {
-        Self {
-            minutes,
-            tasks,
-            more: Html::default(),
-        }
-    }
-
-    pub(super) fn and(mut self, more: Html) -> Self {
-        self.more = more;
-        self
-    }
-}
 
 /// What is done before byok has a record.
 pub(super) fn approval(script: &Script) -> Part {

@@ -1,10 +1,11 @@
 //! The thirteen steps as people walk them, with the numbers of the screens and of the transcript.
 
-use super::step_texts::{Part, approval, part};
-use super::{Script, minutes};
+use super::Script;
+use super::part::Part;
+use super::step_texts::{approval, part};
 use crate::error::Step;
 use crate::html::{Html, Sheet, p, short_line, tag, tasks};
-use crate::plan::{Deliver, Kind};
+use crate::plan::Kind;
 
 /// How long the whole line takes, in minutes.
 pub(super) fn in_the_room(script: &Script) -> usize {
@@ -14,15 +15,6 @@ pub(super) fn in_the_room(script: &Script) -> usize {
         .map(|part| part.minutes)
         .sum();
     approval(script).minutes + steps
-}
-
-/// How long writing and typing back takes for all custodians, in minutes.
-pub(super) fn handing_out(script: &Script) -> usize {
-    let escrow = script.plan.escrow.as_ref();
-    escrow.map_or(0, |escrow| match escrow.deliver {
-        Deliver::Screen => escrow.custodians.len() * minutes::DEALING,
-        Deliver::Files(_) => escrow.custodians.len() * minutes::FILE,
-    })
 }
 
 pub(super) fn sheet(script: &Script) -> Sheet {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::ceremony::parameters::Judged;
+use crate::ceremony::judged::Judged;
 use crate::ceremony::reimport::Expected;
 use crate::ceremony::{before, clock, could_sign, look_at_pin_file, parameters, preflight, room};
 use crate::error::{Error, Exit, Result};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Lines, State};
-use crate::ceremony::parameters::Judged;
+use crate::ceremony::judged::Judged;
 use crate::plan::Plan;
 use crate::previous::Previous;
 use crate::transcript::{self, Torn};

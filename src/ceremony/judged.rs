@@ -1,0 +1,23 @@
+//! Import parameters that were judged.
+
+use jiff::Timestamp;
+
+use crate::kms::aws::{self, ImportParameters};
+use crate::words;
+
+/// Import parameters that belong to the plan's KMS key and can be used now.
+pub struct Judged {
+    /// As they were read.
+    pub read: ImportParameters,
+    /// When key and token expire.
+    pub valid_to: Timestamp,
+}
+
+/// The digest over all parameter files, as the slip of the online side shows it.
+pub fn files_digest(judged: &[Judged]) -> words::Digest {
+    let files: Vec<_> = judged
+        .iter()
+        .flat_map(|judged| judged.read.files.iter().cloned())
+        .collect();
+    aws::parameter_files_digest(&files)
+}
