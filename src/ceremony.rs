@@ -2,7 +2,7 @@
 //!
 //! A ceremony is a straight line (see [`generate`]). It is never resumed; it is run again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -13,8 +13,7 @@ use crate::operator::Operator;
 use crate::plan::{self, Network, Plan};
 use crate::previous::Previous;
 use crate::random;
-use crate::record::{self, Leftover, Record};
-use crate::sshsig::PublicKey;
+use crate::record::{self, Leftover, Record, Sealed};
 use crate::transcript::{Attempt, Destroyed, Event, LeftObject, Present, VoidShares};
 use crate::words::{self, Digest};
 use crate::{machine, report, screens};
@@ -49,7 +48,6 @@ mod typing;
 mod wrong;
 
 pub use approval::Approved;
-pub(crate) use import_types::import_type;
 pub use login::log_in;
 pub use pin::look_at_pin_file;
 pub use signer::could_sign;
@@ -62,22 +60,6 @@ pub fn process_of(plan: &Plan) -> Wish<'_> {
         environment: Some(&plan.hsm.env),
         pin: plan.hsm.pin.descriptor(),
     }
-}
-
-/// What a finished ceremony leaves behind.
-pub struct Sealed {
-    /// The record's directory, under its final name.
-    pub directory: PathBuf,
-    /// Head digest of the transcript.
-    pub head: Digest,
-    /// When the first import token expires.
-    pub deadline: Option<Timestamp>,
-    /// How many exceptions the transcript records.
-    pub exceptions: u32,
-    /// Who signed it.
-    pub signer: Option<PublicKey>,
-    /// The directories of the attempts before it, by their names beside it.
-    pub attempts: Vec<String>,
 }
 
 /// A ceremony under way.
@@ -505,15 +487,6 @@ fn random_id() -> Result<String> {
 fn own_digest() -> String {
     let digest = std::fs::File::open("/proc/self/exe").and_then(words::sha256_of);
     digest.map_or_else(|_| "unknown".to_owned(), |digest| words::hex(&digest))
-}
-
-/// A sentence with its first letter large.
-pub(crate) fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
 }
 
 fn file_name(path: &Path) -> String {

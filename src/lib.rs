@@ -28,11 +28,13 @@
 //! - No HSM module is loaded before the process is closed ([`machine::sandbox`]).
 //! - `unsafe` stands in `raw.rs` alone.
 
+pub mod anchor;
 pub mod ceremony;
 pub mod cli;
 pub mod error;
 pub mod escrow;
 pub mod files;
+pub mod filing;
 pub mod hsm;
 pub mod html;
 pub mod kms;

@@ -9,6 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::words::shell_word;
 
+mod import_type;
+
+pub(crate) use import_type::{import_type, multi_region};
+
 /// What KMS wants to see with the wrapped material: its file in the folder of an import.
 pub const TOKEN: &str = "ImportToken.bin";
 

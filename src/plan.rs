@@ -10,12 +10,12 @@ use std::path::{Component, Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::anchor::Anchor;
 use crate::error::{Error, Result};
 use crate::files::read_small;
 use crate::hsm::{SIGNER_LABEL, TokenUri};
 use crate::kms::KeyArn;
 use crate::spec::Spec;
-use crate::verify::Anchor;
 use crate::words::{self, Digest};
 use crate::wrapping::{Fingerprint, WrappingAlgorithm};
 

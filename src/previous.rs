@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::anchor::Anchor;
 use crate::error::{Error, Result};
 use crate::escrow::package::{self, Package};
 use crate::hsm::KeyId;
@@ -14,7 +15,7 @@ use crate::receipts::{KnownMaterial, Receipts};
 use crate::rules::Rule;
 use crate::strict_json::Json;
 use crate::transcript::{Chain, Line};
-use crate::verify::{self, Anchor, Followed, KmsKeyMaterials};
+use crate::verify::{self, Followed, KmsKeyMaterials};
 use crate::words::{self, Digest};
 use crate::wrapping::Fingerprint;
 

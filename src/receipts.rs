@@ -20,17 +20,14 @@ use crate::transcript::{Chain, Line};
 use crate::words::Digest;
 
 pub mod answer;
-mod append;
-mod chain;
+pub(crate) mod chain;
 mod endpoint;
-mod judge;
+pub(crate) mod judge;
 mod possession;
 
-pub use append::{Added, append};
 pub use chain::alone;
 pub use judge::{Entry, Listed, TrailFact};
 
-pub(crate) use append::torn;
 pub(crate) use chain::read;
 pub(crate) use possession::{is_pair, proof};
 

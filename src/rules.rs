@@ -7,6 +7,8 @@ use std::fmt;
 
 use crate::words;
 
+pub mod reading;
+
 /// A rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the table in docs/transcript-format.md says what each is

@@ -2,9 +2,9 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::ceremony;
 use crate::machine;
 use crate::outputs::ImportType;
+use crate::outputs::import_type;
 use crate::plan::{
     Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, Network, Plan, SignerPlan, Source,
 };
@@ -271,7 +271,7 @@ fn known_to_kms(
     if let Some(role) = key.role(kind, import) {
         text += &field("Region", &role.told());
     }
-    match ceremony::import_type(kind, previous, key, import) {
+    match import_type(kind, previous, key, import) {
         Some(ImportType::ExistingKeyMaterial { key_material_id }) => {
             let why = match key_material_id {
                 Some(id) => format!("{id:.12}…, known by a receipt"),

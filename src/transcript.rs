@@ -35,6 +35,9 @@ pub const FILE: &str = "transcript.jsonl";
 /// The format that this version writes, named in the first line.
 pub const FORMAT: &str = "byok-transcript-v1";
 
+/// The checksum file's name.
+pub const SUMS: &str = "SHA256SUMS";
+
 /// The folder of a record that signatures of its transcript lie in.
 pub const SIGNATURES: &str = "signatures/";
 

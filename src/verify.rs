@@ -29,10 +29,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::anchor::Anchor;
 use crate::receipts::{self, Receipts};
-use crate::record::SUMS;
-use crate::rules::{Broken, Cause, Rule, limits};
+use crate::rules::{Broken, Cause, Rule, limits, reading};
 use crate::strict_json::Json;
+use crate::transcript::SUMS;
 use crate::transcript::{self, Chain};
 use crate::words::{self, quoted};
 
@@ -46,8 +47,6 @@ mod recorded;
 mod signatures;
 mod signers;
 
-pub use anchor::Anchor;
-pub(crate) use files::read;
 use files::{Files, left_by};
 pub use follow::{End, Followed, Link, Other, follow, others};
 pub use life::{Row, life};
@@ -214,7 +213,7 @@ pub(crate) fn but_for_unnamed_receipts(directory: &Path) -> Result<Verified, Bro
 /// What does not hold.
 pub(crate) fn is_the_one(directory: &Path, anchor: &Anchor) -> Result<(), Broken> {
     let (chain, _) = read_chain(directory)?;
-    anchor.fits(&chain)
+    anchor::fits(anchor, &chain)
 }
 
 fn check(
@@ -242,7 +241,7 @@ fn check(
     let present = files.into_digests()?;
     let mut signatures = signatures::check(directory, &chain, &bytes, &present)?;
     if let Some(anchor) = anchor {
-        anchor.fits(&chain)?;
+        anchor::fits(anchor, &chain)?;
     }
     if let Some(allowed) = allowed {
         signatures::vouch(&mut signatures, &chain, allowed)?;
@@ -263,7 +262,7 @@ fn in_line(rule: Rule, number: usize, why: &str) -> Broken {
 
 fn read_chain(directory: &Path) -> Result<(Chain, Vec<u8>), Broken> {
     let name = transcript::FILE;
-    let bytes = read(&directory.join(name), limits::LONGEST_TRANSCRIPT);
+    let bytes = reading::read(&directory.join(name), limits::LONGEST_TRANSCRIPT);
     let bytes = bytes.map_err(|broken| broken.within(name))?;
     let chain = Chain::read(&bytes).map_err(|broken| broken.within(name))?;
     Ok((chain, bytes))
@@ -456,7 +455,7 @@ fn checksums(
     outputs: &BTreeMap<String, String>,
 ) -> Result<(), Broken> {
     let broken = |why: String| Broken::new(Rule::Sums, format!("{SUMS}: {why}"));
-    let bytes = read(&directory.join(SUMS), limits::LONGEST_TRANSCRIPT);
+    let bytes = reading::read(&directory.join(SUMS), limits::LONGEST_TRANSCRIPT);
     let bytes = bytes.map_err(|unread| match unread.rule {
         Rule::Missing => broken("missing".into()),
         _ => unread.within(SUMS),

@@ -38,6 +38,15 @@ pub fn sha256_of(mut from: impl std::io::Read) -> std::io::Result<Digest> {
     }
 }
 
+/// A sentence with its first letter large.
+pub fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
+}
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes

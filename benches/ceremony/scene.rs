@@ -230,7 +230,7 @@ impl Scene {
 /// Makes the token of a scene.
 pub fn make_token(module: &Path) -> Result<()> {
     machine::protect_process()?;
-    sandbox::close(&Wish::without_plan())?;
+    sandbox::close(&Wish::default())?;
     Ok(Module::load(module)?.make_practice_token(TOKEN, "bench-so-pin", PIN)?)
 }
 

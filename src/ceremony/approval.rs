@@ -229,7 +229,7 @@ fn ask(
     let small = before::shares_fit(plan, window).map_err(|e| e.what);
     let small = small.err().or_else(|| window.too_small());
     let small = small.map_or(String::new(), |told| {
-        screens::fold(&format!("{}.", super::capitalised(&told)), " ")
+        screens::fold(&format!("{}.", crate::words::capitalised(&told)), " ")
     });
     let airy = format!("{meaning}{small}{question}");
     let dense = airy.replace("\n\n", "\n");

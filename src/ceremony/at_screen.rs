@@ -128,7 +128,7 @@ impl Ceremony<'_> {
         self.operator.wipe();
         let told = format!(
             "{}. No word is shown before. Make the window larger, or its letters smaller.",
-            super::capitalised(&page.too_large())
+            crate::words::capitalised(&page.too_large())
         );
         let question = screens::fold(&told, " ") + " Then press Enter: ";
         self.ask(&question).map(|_| ())

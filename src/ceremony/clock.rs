@@ -114,7 +114,7 @@ fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     });
     of_parameters.or_else(|| {
         let doubt = sealed_later(previous)?;
-        Some(format!("{}.", super::capitalised(&doubt)))
+        Some(format!("{}.", crate::words::capitalised(&doubt)))
     })
 }
 

@@ -94,7 +94,7 @@ fn log_in_typed(
         }
         operator.say(&format!(
             " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends it here.\n",
-            super::capitalised(spoken(left))
+            crate::words::capitalised(spoken(left))
         ));
     }
 }

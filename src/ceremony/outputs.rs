@@ -1,11 +1,12 @@
 //! Step 11: everything that is carried out of the room.
 
-use super::import_types::{import_type, multi_region, proves};
+use super::import_types::proves;
 use super::judged::Judged;
 use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::escrow::package::{self, Package};
 use crate::hsm::DataKey;
 use crate::outputs::{self, ImportScript, ImportType, MultiRegion, Run, import_all};
+use crate::outputs::{import_type, multi_region};
 use crate::plan::{ImportPlan, KeyPlan, Plan, Role};
 use crate::report::{self, Report};
 use crate::wrapping::public;

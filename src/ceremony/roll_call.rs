@@ -249,7 +249,7 @@ impl Place {
             return " Who is at the keyboard? Name: ".to_owned();
         }
         const ASKS: &str = "who is here? Name, or absent: ";
-        let seat = super::capitalised(&format!("{}:", self.told()));
+        let seat = crate::words::capitalised(&format!("{}:", self.told()));
         let folded = screens::fold(&format!("{seat} {ASKS}"), " ");
         match folded.lines().count() {
             1 => format!(" {seat} {ASKS}"),

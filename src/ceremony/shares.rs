@@ -84,7 +84,7 @@ impl Ceremony<'_> {
                 Ok(bytes) => return Ok(bytes),
                 Err(why) => self.operator.say(&format!(
                     " {}. Type the row again.\n",
-                    super::capitalised(&why)
+                    crate::words::capitalised(&why)
                 )),
             }
         }

@@ -10,6 +10,7 @@ use super::{
     Network, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source, WrapIn,
     digest, import_type, name, once, record_directory, relative, syntax, time,
 };
+use crate::anchor::Anchor;
 use crate::error::{Error, Result};
 use crate::escrow::package;
 use crate::escrow::slip39::MOST_SHARES;
@@ -17,7 +18,6 @@ use crate::hsm::TokenUri;
 use crate::kms::KeyArn;
 use crate::spec::{LONGEST_HMAC, Refusal, Spec};
 use crate::sshsig::parse_fingerprint;
-use crate::verify::Anchor;
 use crate::words;
 use crate::wrapping::{Fingerprint, WrappingAlgorithm};
 

@@ -11,7 +11,6 @@ use super::{FILE, FOLDER, FORMAT, Receipt, Receipts, TORN, imports};
 use crate::rules::{Broken, Cause, Rule};
 use crate::strict_json::{self, Json};
 use crate::transcript::{self, Chain};
-use crate::verify;
 use crate::words::{self, Digest};
 
 /// The longest chain of receipts and the longest answer that are read, in bytes; both are byok's alone to judge.
@@ -32,7 +31,7 @@ pub(crate) fn read(
         ..Receipts::default()
     };
     if present.contains_key(FILE) {
-        let bytes = verify::read(&directory.join(FILE), LONGEST);
+        let bytes = crate::rules::reading::read(&directory.join(FILE), LONGEST);
         let bytes = bytes.map_err(|unread| unread.within(FILE))?;
         let ceremony = chain.opening().text("ceremony");
         let reader = Reader {
@@ -113,7 +112,7 @@ impl Reader<'_> {
         sha256: &Digest,
         before: &Receipts,
     ) -> Result<Entry, String> {
-        let bytes = verify::read(&self.directory.join(file), LONGEST)
+        let bytes = crate::rules::reading::read(&self.directory.join(file), LONGEST)
             .map_err(|why| format!("{file}: {why}"))?;
         if words::sha256(&bytes) != *sha256 {
             return Err(format!("{file}: it changes while it is read"));
@@ -215,12 +214,12 @@ fn agree(line: &Json, entry: &Entry) -> Result<(), String> {
 }
 
 /// Where the answer of a line lies.
-pub(super) fn name(number: usize) -> String {
+pub(crate) fn name(number: usize) -> String {
     format!("{FOLDER}{number:03}.json")
 }
 
 /// One line as it is written, without its line feed.
-pub(super) fn line(
+pub(crate) fn line(
     receipts: &Receipts,
     at: Timestamp,
     sha256: &Digest,
@@ -252,7 +251,7 @@ pub(super) fn line(
 
 impl Receipts {
     /// Counts a line that was just written; `whole` is the file with it.
-    pub(super) fn push(&mut self, receipt: Receipt, line: &[u8], whole: &[u8]) {
+    pub(crate) fn push(&mut self, receipt: Receipt, line: &[u8], whole: &[u8]) {
         self.receipts.push(receipt);
         self.last = words::sha256(line);
         self.heads.push(words::sha256(whole));

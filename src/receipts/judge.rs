@@ -107,7 +107,7 @@ pub struct TrailFact {
 }
 
 /// What an answer is judged against.
-pub(super) struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     pub ceremony: &'a str,
     pub imports: &'a [Import],
     /// The receipts before this one.
@@ -120,7 +120,7 @@ pub(super) struct Scope<'a> {
 
 /// Which rules an answer is judged by.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rules {
+pub(crate) enum Rules {
     /// Those of this version.
     Now,
     /// Those of the versions before it, for lines that stand already: they gave the bare id of a

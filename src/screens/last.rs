@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::{fold, heading};
-use crate::ceremony::Sealed;
 use crate::plan::{Deliver, Keep, Plan};
 use crate::previous::Previous;
+use crate::record::Sealed;
 use crate::{machine, record, words};
 
 /// The head digest. Nothing else stands there until it is written.

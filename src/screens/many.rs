@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::{field, grouped, keep_meaning, verb};
-use crate::ceremony;
 use crate::machine;
+use crate::outputs::import_type;
 use crate::plan::{ImportPlan, KeyPlan, Kind, Plan, Source};
 use crate::previous::Previous;
 
@@ -144,7 +144,7 @@ fn unlike_a_first_import(
     }
     let types = imports
         .iter()
-        .filter_map(|(key, import)| ceremony::import_type(plan.kind, previous, key, import));
+        .filter_map(|(key, import)| import_type(plan.kind, previous, key, import));
     let types = counted(types.map(|import_type| import_type.name()));
     if !types.is_empty() {
         text += &field("import as", &types);

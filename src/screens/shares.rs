@@ -3,13 +3,13 @@
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{Window, fold, heading};
-use crate::ceremony::capitalised;
 use crate::error::Result;
 use crate::escrow::SHARE_WORDS;
 use crate::escrow::slip39::NotAShare;
 use crate::escrow::slip39::words::Words;
 use crate::locked::Locked;
 use crate::plan::{Deliver, Plan};
+use crate::words::capitalised;
 
 /// Columns that a numbered word takes on a share's screen, with the space after it.
 const CELL: usize = 17;

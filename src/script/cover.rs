@@ -1,11 +1,11 @@
 //! The first pages: what the ceremony is for, the plan's digest, and every data key with its imports.
 
 use super::Script;
-use crate::ceremony;
 use crate::html::{
     Html, Sheet, code, facts, free, groups, line, p, rows_to_compare, short_line, table, tag,
 };
 use crate::machine;
+use crate::outputs::import_type;
 use crate::plan::{Deliver, ImportPlan, Keep, KeyPlan, Kind, Network, Source};
 use crate::screens;
 
@@ -363,7 +363,7 @@ fn in_short(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {
 /// What KMS is told of the material, where it is told anything.
 fn imported_as(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Option<String> {
     let kind = script.plan.kind;
-    let import_type = ceremony::import_type(kind, script.previous, key, import)?;
+    let import_type = import_type(kind, script.previous, key, import)?;
     let rotates = match key.rotates(kind, import) {
         Some(_) => "; the KMS key is rotated to it afterwards, online",
         None => "",

@@ -15,7 +15,7 @@ use crate::rules;
 use crate::screens;
 use crate::spec::Spec;
 use crate::transcript::Torn;
-use crate::verify::{self, RecordedPlan};
+use crate::verify::RecordedPlan;
 use crate::words;
 
 mod examination;
@@ -280,10 +280,11 @@ fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
 /// The transcript of a run that may not have come to its end.
 fn read_torn(record: &Path) -> Result<Torn> {
     let path = record.join(crate::transcript::FILE);
-    let bytes = verify::read(&path, rules::limits::LONGEST_TRANSCRIPT).map_err(|why| {
-        Error::usage(format!("{}: {why}", path.display()))
-            .hint("give the directory of an aborted or interrupted run")
-    })?;
+    let bytes =
+        crate::rules::reading::read(&path, rules::limits::LONGEST_TRANSCRIPT).map_err(|why| {
+            Error::usage(format!("{}: {why}", path.display()))
+                .hint("give the directory of an aborted or interrupted run")
+        })?;
     let torn = Torn::read(&bytes).map_err(|why| {
         Error::mismatch(format!("{}: {why}", path.display()))
             .hint("this transcript does not hold; what it names may be anything")

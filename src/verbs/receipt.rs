@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::materials;
 use super::verify::{known, unexplained};
 use crate::error::Result;
-use crate::receipts::{self, Added, Entry, Listed, Proves, Receipts, Standing};
+use crate::filing::{self, Added};
+use crate::receipts::{self, Entry, Listed, Proves, Receipts, Standing};
 use crate::verify::{self, KmsKeyMaterials};
 use crate::words::{self, quoted};
 
@@ -36,14 +37,14 @@ struct Line<'a> {
 /// Adds answers of the KMS to a record and says what they prove.
 ///
 /// # Errors
-/// As [`receipts::append`].
+/// As [`filing::append`].
 pub fn receipt(
     record: &Path,
     files: &[PathBuf],
     previous: &[PathBuf],
     as_json: bool,
 ) -> Result<()> {
-    let (added, verified, followed) = receipts::append(record, files, previous)?;
+    let (added, verified, followed) = filing::append(record, files, previous)?;
     let receipts = &verified.receipts;
     let others = verify::others(record, &verified, &followed, previous);
     let known = known(receipts, &followed, &others);

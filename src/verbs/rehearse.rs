@@ -10,11 +10,11 @@ use std::process::Command;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::ceremony::Sealed;
 use crate::error::{Error, Result};
 use crate::hsm::Module;
 use crate::machine::sandbox::{self, Wish};
 use crate::plan::{ImportPlan, KeyPlan, Plan, WrapIn};
+use crate::record::Sealed;
 use crate::rehearsal::{self, StandInKms};
 use crate::verify::{self, Verified};
 use crate::{machine, screens, transcript, wrapping};

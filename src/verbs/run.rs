@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use crate::ceremony::{self, Approved, Sealed, destroy, generate, recover, reimport};
+use crate::ceremony::{self, Approved, destroy, generate, recover, reimport};
 use crate::error::{Error, Result};
 use crate::machine::out;
 use crate::machine::sandbox;
 use crate::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::plan::{Kind, Plan};
+use crate::record::Sealed;
 use crate::screens::last;
 use crate::words;
 

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::anchor::Anchor;
 use crate::error::{Error, Result};
 use crate::escrow::slip39::words::Words;
 use crate::escrow::slip39::{NotAShare, Share};
 use crate::escrow::{self, Package, share_digest};
 use crate::previous::{KnownShare, Previous, read_package_file};
-use crate::verify::Anchor;
 use crate::{screens, words};
 
 mod typed;

@@ -7,18 +7,20 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::materials;
+use crate::anchor::Anchor;
 use crate::error::{Error, Result};
+use crate::filing;
 use crate::receipts::{self, KnownMaterial, Listed, Receipts, Standing};
 use crate::rules::{Broken, Cause, Rule};
 use crate::spec::Spec;
 use crate::strict_json::Json;
 use crate::transcript::Chain;
 use crate::verify::{
-    self, AllowedSigners, Anchor, End, Followed, KmsKeyMaterials, Link, Other, RecordedPlan,
-    Report, Row, SignatureReport, Verified,
+    self, AllowedSigners, End, Followed, KmsKeyMaterials, Link, Other, RecordedPlan, Report, Row,
+    SignatureReport, Verified,
 };
 use crate::words::{self, quoted, quoted_whole};
-use crate::{machine, record, screens, transcript};
+use crate::{machine, screens, transcript};
 
 /// What vouches for a record, as it was given.
 pub struct Anchors<'a> {
@@ -102,7 +104,7 @@ pub fn verify(
 fn no_record(given: &Path) -> Option<Error> {
     let has = |directory: &Path, name| directory.join(name).is_file();
     let is_record = |directory: &Path| has(directory, transcript::FILE);
-    let parts = [transcript::FILE, record::SUMS, "plan.toml"];
+    let parts = [transcript::FILE, transcript::SUMS, "plan.toml"];
     if given.is_dir() && parts.iter().any(|name| has(given, name)) {
         return None; // it may be a broken one
     }
@@ -179,7 +181,7 @@ fn led_to(record: &Path, cause: Cause, error: Error) -> Error {
         Cause::Unfinished => error
             .hint("this run was interrupted before its end; nothing in it is to be imported")
             .hint("run the plan again: it sets this aside and takes back what it left in the HSM"),
-        Cause::Torn => receipts::torn(record, error),
+        Cause::Torn => filing::torn(record, error),
         Cause::Unnamed => error
             .hint("an interrupted byok receipt leaves such a file: run it again with that file")
             .hint("otherwise a line was cut off: take another copy of the record"),

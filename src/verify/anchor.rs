@@ -1,87 +1,38 @@
-//! A head digest from paper, and what is told where it is another one.
+//! What is told where a head digest from paper is another one.
 
+use crate::anchor::Anchor;
 use crate::rules::{Broken, Rule};
 use crate::strict_json::Json;
 use crate::transcript::{self, Chain};
-use crate::words::{self, Digest, ROWS};
+use crate::words;
 
-/// A head digest from paper: all of it or at least its first three rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anchor(String);
-
-impl Anchor {
-    /// Reads 24 to 64 hex digits, spaces allowed, or the words of those rows.
-    ///
-    /// # Errors
-    /// Says what is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let digits: String = text
-            .split_whitespace()
-            .collect::<String>()
-            .to_ascii_lowercase();
-        let digits = words::hex_of_words(text).unwrap_or(digits);
-        if !(24..=64).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Err(
-                "a head digest is 64 hex digits, or at least its first three rows: 24 digits, or their 12 words in order"
-                    .into(),
-            );
-        }
-        Ok(Self(digits))
+/// Whether the anchor is the head of this transcript.
+///
+/// # Errors
+/// What it is instead, as far as that can be told.
+pub(super) fn fits(anchor: &Anchor, chain: &Chain) -> Result<(), Broken> {
+    let head = words::hex(&chain.head);
+    if anchor.begins(&head) {
+        return Ok(());
     }
+    let given = anchor.digits();
+    let more = anchor.differing(&head).or_else(|| known_as(given, chain));
+    let more = more.map(|more| format!("; {more}")).unwrap_or_default();
+    let why = format!("its head is {head}, not the one given: {given}{more}");
+    Err(Broken::new(Rule::Head, why).within(transcript::FILE))
+}
 
-    /// All of a head digest, such as a later record names.
-    pub fn whole(head: &Digest) -> Self {
-        Self(words::hex(head))
-    }
-
-    /// The hex digits that are known of it, 24 to 64.
-    pub fn digits(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it is the head of this transcript.
-    pub(super) fn fits(&self, chain: &Chain) -> Result<(), Broken> {
-        let head = words::hex(&chain.head);
-        if head.starts_with(&self.0) {
-            return Ok(());
-        }
-        let given = &self.0;
-        let more = self.differing(&head).or_else(|| self.known_as(chain));
-        let more = more.map(|more| format!("; {more}")).unwrap_or_default();
-        let why = format!("its head is {head}, not the one given: {given}{more}");
-        Err(Broken::new(Rule::Head, why).within(transcript::FILE))
-    }
-
-    /// Which rows differ, where others are the same: a mistyped digit.
-    fn differing(&self, head: &str) -> Option<String> {
-        let rows = || (0..ROWS).filter(|row| row * 8 < self.0.len());
-        let is_same = |row: &usize| {
-            let end = (row * 8 + 8).min(self.0.len());
-            self.0[row * 8..end] == head[row * 8..end]
-        };
-        let differ: Vec<String> = rows()
-            .filter(|row| !is_same(row))
-            .map(|row| (row + 1).to_string())
-            .collect();
-        match (differ.len(), rows().any(|row| is_same(&row))) {
-            (_, false) => None,
-            (1, true) => Some(format!("only row {} differs", differ[0])),
-            (_, true) => Some(format!("rows {} differ", differ.join(", "))),
-        }
-    }
-
-    /// What else in the transcript has this digest: people copy a digest from the wrong place.
-    fn known_as(&self, chain: &Chain) -> Option<String> {
-        let named = |line: &transcript::Line| {
-            let name = member_with(&line.json, &self.0, "")?;
-            Some(format!(
-                "it is another digest: {} in line {}",
-                words::quoted(&name),
-                line.number
-            ))
-        };
-        chain.lines.iter().find_map(named)
-    }
+/// What else in the transcript has this digest: people copy a digest from the wrong place.
+fn known_as(digits: &str, chain: &Chain) -> Option<String> {
+    let named = |line: &transcript::Line| {
+        let name = member_with(&line.json, digits, "")?;
+        Some(format!(
+            "it is another digest: {} in line {}",
+            words::quoted(&name),
+            line.number
+        ))
+    };
+    chain.lines.iter().find_map(named)
 }
 
 /// The name of the member that begins with these digits.

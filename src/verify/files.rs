@@ -1,17 +1,14 @@
 //! The files of a record: what there is, and what is read of it, within limits.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use crate::rules::reading::{TOO_LONG, digest, open, read};
 use crate::rules::{Broken, Cause, Rule, limits};
 use crate::transcript;
 use crate::words::{self, Digest};
-
-/// How a file is told that is longer than its limit.
-const TOO_LONG: &str = "longer than byok reads";
 
 /// The files of a record by path (`/` separates), each read when its digest is asked for.
 pub(super) struct Files<'a> {
@@ -222,30 +219,6 @@ pub(super) fn left_by(path: &str) -> Option<Cause> {
     path.split('/').find_map(by).map(Cause::LeftBy)
 }
 
-/// Opens a regular file and nothing else: no link is followed, no FIFO waited for.
-fn open(path: &Path) -> Result<fs::File, Broken> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .custom_flags(flags.bits() as i32)
-        .open(path);
-    let file = file.map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Broken::new(Rule::Missing, "missing"),
-        _ => Broken::new(Rule::Read, e.to_string()),
-    })?;
-    match file.metadata() {
-        Ok(kind) if kind.is_file() => Ok(file),
-        Ok(_) => Err(Broken::new(Rule::Entry, "not a regular file")),
-        Err(e) => Err(Broken::new(Rule::Read, e.to_string())),
-    }
-}
-
-fn digest(path: &Path) -> Result<Digest, Broken> {
-    let file = open(path)?.take(limits::LONGEST_FILE);
-    words::sha256_of(file).map_err(|e| Broken::new(Rule::Read, e.to_string()))
-}
-
 /// The head digest of a transcript; `None` for what does not begin like one, of which no more is read.
 pub(super) fn head_of(directory: &Path) -> Option<Digest> {
     const BEGIN: [u8; 9] = *b"{\"seq\":1,";
@@ -255,17 +228,4 @@ pub(super) fn head_of(directory: &Path) -> Option<Digest> {
     let rest = file.take(limits::LONGEST_TRANSCRIPT);
     let is_one = first == BEGIN;
     is_one.then(|| words::sha256_of(first.chain(rest)).ok())?
-}
-
-/// A regular file of at most `longest` bytes.
-pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>, Broken> {
-    let mut bytes = Vec::new();
-    open(path)?
-        .take(longest + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| Broken::new(Rule::Read, e.to_string()))?;
-    match bytes.len() as u64 > longest {
-        true => Err(Broken::new(Rule::Limit, TOO_LONG)),
-        false => Ok(bytes),
-    }
 }

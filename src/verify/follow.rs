@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::files::head_of;
 use super::recorded::RecordedPlan;
-use super::{Anchor, Verified, is_the_one, materials, verify};
+use super::{Verified, is_the_one, materials, verify};
+use crate::anchor::Anchor;
 use crate::error::{Error, Result};
 use crate::receipts::KnownMaterial;
 use crate::transcript::{self, Line};

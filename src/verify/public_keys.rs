@@ -55,7 +55,7 @@ fn pem_fits(
     let (Some(_), Some(written)) = (outputs.get(der), outputs.get(pem)) else {
         return Ok(());
     };
-    let spki = super::read(&directory.join(der), limits::LONGEST_PUBLIC_KEY);
+    let spki = crate::rules::reading::read(&directory.join(der), limits::LONGEST_PUBLIC_KEY);
     let spki = spki.map_err(|unread| unread.within(der))?;
     if spki.is_empty() {
         return broken(der, "it is empty");

@@ -96,7 +96,7 @@ fn one(
         let why = "no name of a signature, such as signatures/auditor.sig";
         return broken(Rule::SignatureName, why);
     }
-    let file = super::read(&directory.join(path), limits::LONGEST_SIGNATURE)?;
+    let file = crate::rules::reading::read(&directory.join(path), limits::LONGEST_SIGNATURE)?;
     let signature = Signature::parse(&file).map_err(|why| Broken::new(Rule::SignatureForm, why))?;
     let of_hsm = path == HSM_SIGNATURE;
     if of_hsm && signer.is_none_or(|(_, key)| *key != signature.key) {

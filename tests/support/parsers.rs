@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use byok::anchor::Anchor;
 use byok::error::Error;
 use byok::escrow::package::{self, Package};
 use byok::escrow::slip39::{self, Share};
@@ -19,7 +20,7 @@ use byok::sshsig::PublicKey;
 use byok::sshsig::Signature;
 use byok::strict_json::{self, Json};
 use byok::transcript::{Chain, Torn};
-use byok::verify::{self, AllowedSigners, Anchor};
+use byok::verify::{self, AllowedSigners};
 use byok::words;
 use byok::wrapping::key::WrappingKey;
 use byok::wrapping::pkcs8;

@@ -9,7 +9,7 @@ use crate::ceremony::judged::Judged;
 use crate::plan::Plan;
 use crate::previous::Previous;
 use crate::transcript::{self, Torn};
-use crate::{outputs, rules, verify, words};
+use crate::{outputs, rules, words};
 
 /// SHA-256 of import tokens, in hex, and the record that each lies in.
 pub(super) type Used = BTreeMap<String, PathBuf>;
@@ -55,7 +55,7 @@ fn records(plan: &Plan, previous: Option<&Previous>) -> Vec<PathBuf> {
 /// What a transcript names as import tokens, in hex.
 fn tokens(record: &Path) -> Option<Vec<String>> {
     let path = record.join(transcript::FILE);
-    let bytes = verify::read(&path, rules::limits::LONGEST_TRANSCRIPT).ok()?;
+    let bytes = crate::rules::reading::read(&path, rules::limits::LONGEST_TRANSCRIPT).ok()?;
     let torn = Torn::read(&bytes).ok()?;
     let written = torn.lines.iter().filter(|line| {
         line.event == "output-written" && Path::new(line.text("path")).ends_with(outputs::TOKEN)

@@ -9,13 +9,14 @@ use super::{
     hand_over, make_token, not_proved, read, same_material, tell, tell_ceremony, tell_end,
     write_new, write_parameters,
 };
-use crate::ceremony::{Approved, Sealed, generate, recover, reimport};
+use crate::ceremony::{Approved, generate, recover, reimport};
 use crate::error::{Error, Result};
 use crate::escrow::slip39::{self, Share};
 use crate::escrow::{Package, package, read_share_file, share_file_name};
 use crate::hsm::Module;
 use crate::operator::{Interrupted, Unattended};
 use crate::plan::{Deliver, ImportPlan, KeyPlan, Kind, Plan};
+use crate::record::Sealed;
 use crate::rehearsal::{self, DATA_LEN, Stage, StandInKms, THRESHOLD};
 use crate::verify::{self, Verified};
 use crate::words::Digest;

@@ -3,11 +3,11 @@
 
 use super::super::{made_of, not_proved, shortened, tell, tell_imports, tell_tampering};
 use super::{Practice, token_of};
-use crate::ceremony::Sealed;
 use crate::error::Result;
 use crate::hsm::Module;
 use crate::plan::{Deliver, Kind, Plan};
 use crate::previous::Previous;
+use crate::record::Sealed;
 use crate::rehearsal::StandInKms;
 use crate::verify::{self, Verified};
 

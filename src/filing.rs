@@ -5,10 +5,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::answer::Answer;
-use super::judge::{Entry, Rules, Scope};
-use super::{FILE, FOLDER, KnownMaterial, Receipt, Receipts, chain};
 use crate::error::{Error, Result};
+use crate::receipts::answer::Answer;
+use crate::receipts::judge::{Entry, Rules, Scope};
+use crate::receipts::{FILE, FOLDER, KnownMaterial, Receipt, Receipts, UNNAMED, chain};
 use crate::rules::Cause;
 use crate::verify::{self, Followed, Verified};
 use crate::words::shell_path;
@@ -193,7 +193,7 @@ fn finish_interrupted(record: &Path, receipts: &Receipts, judged: &[Pending]) ->
             pending.receipt.file == *path && fs::read(&target).is_ok_and(|is| is == pending.bytes)
         });
         if !same {
-            return Err(Error::mismatch(format!("{path}: {}", super::UNNAMED))
+            return Err(Error::mismatch(format!("{path}: {}", UNNAMED))
                 .check("RECEIPT")
                 .state("nothing was added")
                 .hint("an earlier byok receipt was interrupted, or a line was cut off")
