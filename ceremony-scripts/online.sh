@@ -1055,6 +1055,7 @@ check_aws() {
     [ "$dry_run" = no ] || return 0
     command -v aws >/dev/null 2>&1 || refuse 3 "the AWS CLI (aws) is not installed, or not in PATH" \
         "install it (docs.aws.amazon.com/cli), or use AWS CloudShell"
+    refuse_other_answers
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/byok-online.XXXXXX") || refuse 2 "no temporary folder can be made"
     trap 'rm -rf "$scratch"' EXIT
     [ "$verb" = import ] || say_err "asks     $(told_endpoint), profile $(told_profile)"
@@ -2931,6 +2932,43 @@ main() {
         exit 0
     fi
     "verb_$(printf '%s' "$verb" | tr '-' '_')"
+}
+
+# refuse_other_answers: an alias of the AWS CLI, a plugin or a model of a service in its folder answers in
+# AWS's place, and no option leaves them out.
+refuse_other_answers() {
+    local config=${AWS_CONFIG_FILE-~/.aws/config} model services='kms|sts|cloudtrail|cloudwatch|events|sns'
+    case $config in '~'* | *'$'*) refuse 2 "AWS_CONFIG_FILE: give the whole path, without ~ and \$" ;; esac
+    ! names ~/.aws/cli/alias "^($services)\$|^section:command($services)" || refuse 2 \
+        "an alias there answers in AWS's place: $(printf '%s' ~/.aws/cli/alias | clean)" \
+        "take out what it says of ${services//|/, }; other aliases may stay"
+    ! names "$config" '^section:plugins$' || refuse 2 \
+        "a plugin may answer in AWS's place: $(printf '%s' "$config" | clean)" \
+        "take out its section [plugins], or give a file without it: AWS_CONFIG_FILE=FILE"
+    for model in ~/.aws/models/*; do
+        [ -e "$model" ] || continue
+        case $(printf '%s' "${model##*/}" | LC_ALL=C tr '[:upper:]' '[:lower:]') in
+            kms | sts | cloudtrail | cloudwatch | events | sns | *.json*) refuse 2 \
+                "this says where AWS is, or what it answers: $(printf '%s' "$model" | clean)" "move it away" ;;
+        esac
+    done
+}
+
+# names FILE PATTERN: whether the name of an entry or, after section:, of a section is like this; only its small letters
+# and digits count, so that no spelling that the AWS CLI takes is overlooked. (One K is not in ASCII.)
+names() {
+    [ -f "$1" ] && [ -r "$1" ] || return 1
+    LC_ALL=C tr -d '\000' <"$1" | LC_ALL=C tr '\r' '\n' | LC_ALL=C awk -v pattern="$2" '
+        /^[ \t]*[#;]/ { next }
+        {
+            gsub(/\342\204\252/, "k")
+            name = tolower($0)
+            section = name ~ /^[^a-z0-9=:]*\[/
+            if (!section) sub(/[=:].*/, "", name)
+            gsub(/[^a-z0-9]/, "", name)
+            if ((section ? "section:" name : name) ~ pattern) found = 1
+        }
+        END { exit !found }'
 }
 
 # The AWS CLI neither pages nor asks, tells its errors in one way, and asks AWS itself: another endpoint

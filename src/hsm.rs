@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::locked::Locked;
-use crate::machine::{Turn, sandbox};
+use crate::machine::{NoTurn, Turn, sandbox};
 use crate::words;
 
 mod attributes;
@@ -414,19 +414,30 @@ fn turn(token: &Token) -> Result<Turn> {
         "byok-token-{}",
         words::hex(&words::sha256(named.as_bytes())[..16])
     );
-    let doing = || format!("keeping other ceremonies away from {}", token.uri());
-    match Turn::take(&name) {
-        Ok(Some(turn)) => Ok(turn),
-        Ok(None) => Err(Error::machine(format!(
+    Turn::take(&name).map_err(|why| no_turn(token, why))
+}
+
+fn no_turn(token: &Token, why: NoTurn) -> Error {
+    let error = match why {
+        NoTurn::Held => Error::machine(format!(
             "another byok is at work with the HSM token {}",
             token.uri()
         ))
         .check("TOKEN-IN-USE")
         .hint("one ceremony at a time on one token: let it end, or end it at its own screen, then run again")
-        .hint("byok check --hsm and byok doctor are at work with it too, while they run")
-        .hint("this one asked nothing of the token")),
-        Err(e) => Err(Error::machine(e.to_string()).doing(doing())),
-    }
+        .hint("byok check --hsm and byok doctor are at work with it too, while they run"),
+        NoTurn::Planted { path, owner } => Error::machine(format!(
+            "{}, which keeps other ceremonies away from the HSM token, {}",
+            path.display(),
+            owner.map_or("comes and goes".into(), |owner| format!("was put there by user {owner}"))
+        ))
+        .check("TOKEN-LOCK")
+        .hint("only a file of root or of the user who runs byok counts: its owner could take it away meanwhile")
+        .hint(format!("find out what it is; if no byok of that user is at work, as root: rm {}", path.display())),
+        NoTurn::System(e) => Error::machine(e.to_string())
+            .doing(format!("keeping other ceremonies away from {}", token.uri())),
+    };
+    error.hint("this one asked nothing of the token")
 }
 
 impl Hsm {

@@ -19,7 +19,7 @@ mod start;
 mod turn;
 
 pub use start::{variable, was_given};
-pub use turn::Turn;
+pub use turn::{NoTurn, Turn};
 
 /// What a person's watch adds to this machine's clock, in seconds.
 static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);

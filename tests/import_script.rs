@@ -722,6 +722,118 @@ fn nothing_that_is_configured_decides_where_it_is_sent() {
     assert_eq!(result["endpoint"], "https://kms.example/x");
 }
 
+/// What the AWS CLI would ask in the place of AWS, and says of it.
+const STAND_INS: [(&str, &str, &str); 9] = [
+    (
+        ".aws/cli/alias",
+        "[toplevel]\nkms = !echo '{}'",
+        "an alias there",
+    ),
+    (
+        ".aws/cli/alias",
+        "[toplevel]\r  K\u{a0}ms\t: !x",
+        "an alias there",
+    ),
+    (
+        ".aws/cli/alias",
+        "[toplevel]\na = b\r\u{212a}MS=!x",
+        "an alias there",
+    ),
+    (
+        ".aws/cli/alias",
+        "# mine\n [toplevel]\n sts = !x",
+        "an alias there",
+    ),
+    (
+        ".aws/cli/alias",
+        "[command kms]\nimport-key-material = !x",
+        "an alias there",
+    ),
+    (
+        ".aws/cli/alias",
+        "[command \"kms\"]\ndescribe-key = !x",
+        "an alias there",
+    ),
+    (
+        ".aws/config",
+        "[default]\n[plugins]\nx = y",
+        "a plugin may answer",
+    ),
+    (
+        ".aws/models/kms/2014-11-01/service-2.json",
+        "{}",
+        "says where AWS is",
+    ),
+    (".aws/models/endpoints.json.gz", "", "says where AWS is"),
+];
+
+fn plant(home: &Path, (file, content, _): (&str, &str, &str)) {
+    let path = home.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+#[test]
+fn what_answers_in_the_place_of_aws_is_refused_by_name() {
+    for row in STAND_INS {
+        let desk = Desk::with(&script());
+        let script = desk.folder().join("import.sh");
+        let mut command = desk.command(which("bash").unwrap(), &script, &["--yes"]);
+        plant(&desk.path("home"), row);
+        command.env("HOME", desk.path("home"));
+        ran(&mut command).ended(2, &[row.2, row.0.split('/').nth(1).unwrap()]);
+        desk.nothing_was_sent();
+
+        let config = desk.path("home/.aws/config");
+        command
+            .env("HOME", "/nowhere")
+            .env("AWS_CONFIG_FILE", &config);
+        let code = if row.0 == ".aws/config" { 2 } else { 0 };
+        assert_eq!(ran(&mut command).code, code, "{row:?}");
+    }
+    let desk = Desk::with(&script());
+    let script = desk.folder().join("import.sh");
+    let mut command = desk.command(which("bash").unwrap(), &script, &["--yes"]);
+    let aliases = "[toplevel]\nwhoami = sts get-caller-identity\n# kms = x\n\
+                   f = !f() {\n    aws kms list-keys --query \"x=kms\"\n  }; f\n[command ec2]\nkms-all = x\n";
+    plant(&desk.path("home"), (".aws/cli/alias", aliases, ""));
+    plant(
+        &desk.path("home"),
+        (".aws/config", "[default]\nregion = x\n", ""),
+    );
+    command.env("HOME", desk.path("home"));
+    ran(&mut command).ended(0, &["IMPORTED"]);
+    command.env("AWS_CONFIG_FILE", "~/x");
+    ran(&mut command).ended(2, &["give the whole path"]);
+}
+
+/// The real AWS CLI would be the stand-in.
+#[test]
+fn an_alias_forges_no_import() {
+    let Some(kms) = LoopbackKms::start() else {
+        return;
+    };
+    let arn = kms.create_external_key("SYMMETRIC_DEFAULT");
+    let folder = RealFolder::new(&kms, &arn, "RSAES_OAEP_SHA_256", &random_material(), 0);
+    let home = folder.home.path().join("home");
+    let alias = format!("[toplevel]\nsts = !:\nkms = !echo '{{\"KeyId\": \"{arn}\"}}'; #\n");
+    plant(&home, (".aws/cli/alias", &alias, ""));
+    let mut asked = Command::new(kms.aws_cli());
+    asked.args(["kms", "describe-key"]).env("HOME", &home);
+    let answer = String::from_utf8(asked.output().unwrap().stdout).unwrap();
+    assert!(answer.contains(&arn), "{answer}");
+
+    let mut command = Command::new(which("bash").unwrap());
+    command
+        .arg(folder.home.path().join("import.sh"))
+        .arg("--yes")
+        .env_clear()
+        .envs(kms.env())
+        .env("HOME", &home)
+        .stdin(Stdio::null());
+    ran(&mut command).ended(2, &["an alias there", "nothing was imported"]);
+}
+
 /// The rule by which an import counts is one, wherever it is read.
 #[test]
 fn after_a_stop_nothing_says_that_it_was_imported() {

@@ -2,9 +2,9 @@
 //! the process that holds it.
 //!
 //! It is flock(2) on an empty file in a directory where everybody may make files. What lies there may be
-//! anybody's, so nothing is ever written to it, no link is followed, and what is no file that all may
-//! read is passed by: the next name serves, the same one for everybody. A file that a process left
-//! behind when it was killed is not locked, so it is in nobody's way.
+//! anybody's, so nothing is ever written to it and no link is followed. Only a file of this user or of root
+//! counts: what another user put there, that user can take away again, and then two would hold the lock. A file
+//! that a process left behind when it was killed is not locked, so it is in the way of other users alone.
 
 use std::fs::File;
 use std::io;
@@ -21,11 +21,10 @@ const PLACES: [&str; 3] = ["/run/lock", "/dev/shm", "/tmp"];
 /// Everybody may make files there, and remove only their own.
 const STICKY_AND_OPEN: u32 = 0o1777;
 
+const ROOT: u32 = 0;
+
 /// Everybody may read it, so that everybody may lock it.
 const FOR_ALL: u32 = 0o444;
-
-/// How many names are tried where somebody put something else in the place of the first ones.
-const NAMES: usize = 16;
 
 /// How often it is looked, a tenth of a second apart: who only looks at a token is soon done.
 const LOOKS: usize = 20;
@@ -43,12 +42,34 @@ impl Drop for Turn {
     }
 }
 
+/// Why the lock was not to be had.
+#[derive(Debug)]
+pub enum NoTurn {
+    /// Another process holds it, and went on holding it for a while.
+    Held,
+    /// What has its name is no lock that stays.
+    Planted {
+        /// What lies there.
+        path: PathBuf,
+        /// Whose it is; `None` where it comes and goes.
+        owner: Option<u32>,
+    },
+    /// As the system says; or there is no place for it.
+    System(io::Error),
+}
+
+impl From<io::Error> for NoTurn {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
 impl Turn {
-    /// Takes the lock of this name; `None` where another process holds it, and goes on holding it for a while.
+    /// Takes the lock of this name.
     ///
     /// # Errors
-    /// As the system says; where there is no place for it.
-    pub fn take(name: &str) -> io::Result<Option<Self>> {
+    /// Why it was not to be had.
+    pub fn take(name: &str) -> Result<Self, NoTurn> {
         let place = PLACES
             .into_iter()
             .map(Path::new)
@@ -62,71 +83,78 @@ impl Turn {
         Self::take_in(place, name)
     }
 
-    fn take_in(place: &Path, name: &str) -> io::Result<Option<Self>> {
+    fn take_in(place: &Path, name: &str) -> Result<Self, NoTurn> {
+        let path = place.join(format!("{name}.lock"));
         for look in 0..LOOKS {
             if look > 0 {
                 std::thread::sleep(Duration::from_millis(100));
             }
-            let (path, file) = open(place, name)?;
+            let file = open_or_make(&path)?;
             match file.try_lock() {
                 // the one who held it may have taken the name away meanwhile
-                Ok(()) if is_at(&file, &path) => return Ok(Some(Self { path, _file: file })),
+                Ok(()) if is_at(&file, &path) => {
+                    must_stay(&file, &path)?;
+                    return Ok(Self { path, _file: file });
+                }
                 Ok(()) | Err(std::fs::TryLockError::WouldBlock) => {}
-                Err(std::fs::TryLockError::Error(e)) => return Err(e),
+                Err(std::fs::TryLockError::Error(e)) => return Err(e.into()),
             }
         }
-        Ok(None)
+        Err(NoTurn::Held)
     }
 }
 
 fn is_open(place: &Path) -> bool {
     let kind = std::fs::symlink_metadata(place);
-    kind.is_ok_and(|kind| kind.is_dir() && kind.mode() & STICKY_AND_OPEN == STICKY_AND_OPEN)
+    kind.is_ok_and(|kind| {
+        kind.is_dir() && kind.uid() == ROOT && kind.mode() & STICKY_AND_OPEN == STICKY_AND_OPEN
+    })
 }
 
-/// The file of the first name that nobody has put anything else under.
-fn open(place: &Path, name: &str) -> io::Result<(PathBuf, File)> {
-    for number in 0..NAMES {
-        let path = place.join(match number {
-            0 => format!("{name}.lock"),
-            _ => format!("{name}.{number}.lock"),
-        });
-        if let Some(file) = open_or_make(&path)? {
-            return Ok((path, file));
-        }
-    }
-    Err(io::Error::other(format!(
-        "{} names like {} are taken by what is no lock",
-        NAMES,
-        place.join(name).display()
-    )))
-}
-
-/// `None` where something else has the name.
-fn open_or_make(path: &Path) -> io::Result<Option<File>> {
+/// The file of this name, made where it is not there.
+fn open_or_make(path: &Path) -> Result<File, NoTurn> {
     const MAKING: usize = 10; // the moments in which another process has made it, and not yet for all
     for _ in 0..MAKING {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(found) => {
                 let file = File::from(found);
-                let kind = file.metadata()?;
-                match kind.is_file() {
-                    false => return Ok(None),
-                    true if kind.mode() & FOR_ALL == FOR_ALL => return Ok(Some(file)),
-                    true => {}
-                }
+                return match file.metadata()?.is_file() {
+                    true => Ok(file),
+                    false => Err(in_the_way(path)),
+                };
             }
             Err(Errno::NOENT) => match make(path) {
                 Err(Errno::EXIST) => continue,
-                made => return made.map(Some).map_err(io::Error::from),
+                made => return made.map_err(|e| NoTurn::System(e.into())),
             },
             Err(Errno::ACCESS) => {}
-            Err(_) => return Ok(None), // a link, a socket
+            Err(_) => return Err(in_the_way(path)), // a link, a socket
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    Ok(None)
+    Err(in_the_way(path))
+}
+
+/// Whose file it is decides, and not that it could be locked: its owner can take it away.
+fn must_stay(file: &File, path: &Path) -> Result<(), NoTurn> {
+    match is_trusted(file.metadata()?.uid()) {
+        true => Ok(()),
+        false => Err(in_the_way(path)),
+    }
+}
+
+fn is_trusted(owner: u32) -> bool {
+    owner == ROOT || owner == rustix::process::geteuid().as_raw()
+}
+
+/// Whoever put it there could take it away while byok trusts in it: no other name and no other place serves.
+fn in_the_way(path: &Path) -> NoTurn {
+    let found = std::fs::symlink_metadata(path);
+    NoTurn::Planted {
+        path: path.to_owned(),
+        owner: found.ok().map(|found| found.uid()),
+    }
 }
 
 fn make(path: &Path) -> Result<File, Errno> {
@@ -154,9 +182,10 @@ mod tests {
     #[test]
     fn whoever_holds_it_keeps_the_others_out_and_leaves_nothing_behind() {
         let place = tempfile::tempdir().unwrap();
-        let held = Turn::take_in(place.path(), "token").unwrap().unwrap();
-        assert!(Turn::take_in(place.path(), "token").unwrap().is_none());
-        assert!(Turn::take_in(place.path(), "other").unwrap().is_some());
+        let held = Turn::take_in(place.path(), "token").unwrap();
+        let second = Turn::take_in(place.path(), "token");
+        assert!(matches!(second, Err(NoTurn::Held)));
+        assert!(Turn::take_in(place.path(), "other").is_ok());
         drop(held);
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
@@ -165,17 +194,28 @@ mod tests {
     fn a_file_that_was_left_behind_is_in_nobodys_way() {
         let place = tempfile::tempdir().unwrap();
         let left = place.path().join("token.lock");
-        fs::write(&left, "old").unwrap();
-        fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(Turn::take_in(place.path(), "token").unwrap().is_some());
+        for mode in [0o644, 0o600] {
+            fs::write(&left, "old").unwrap();
+            fs::set_permissions(&left, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(Turn::take_in(place.path(), "token").is_ok());
+        }
     }
 
+    #[track_caller]
+    fn planted(place: &Path, name: &str) -> (PathBuf, Option<u32>) {
+        match Turn::take_in(place, name) {
+            Err(NoTurn::Planted { path, owner }) => (path, owner),
+            _ => panic!("taken, or held"),
+        }
+    }
+
+    /// It is the name itself that has to be free: whoever passes it by meets nobody who comes when it is.
     #[test]
-    fn what_somebody_planted_is_neither_followed_nor_written_nor_waited_for() {
+    fn what_somebody_planted_is_neither_followed_nor_written_nor_waited_for_nor_passed_by() {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("target");
         fs::write(&target, "precious").unwrap();
-        let plants: [fn(&Path, &Path); 5] = [
+        let plants: [fn(&Path, &Path); 4] = [
             |target, plant| symlink(target, plant).unwrap(),
             |_, plant| symlink("/nowhere", plant).unwrap(),
             |_, plant| fs::create_dir(plant).unwrap(),
@@ -183,19 +223,43 @@ mod tests {
                 let made = std::process::Command::new("mkfifo").arg(plant).status();
                 assert!(made.unwrap().success());
             },
-            |_, plant| {
-                fs::write(plant, "theirs").unwrap();
-                fs::set_permissions(plant, fs::Permissions::from_mode(0o600)).unwrap();
-            },
         ];
-        for (number, planted) in plants.iter().enumerate() {
-            let name = format!("token-{number}");
-            planted(&target, &place.path().join(format!("{name}.lock")));
-            let held = Turn::take_in(place.path(), &name).unwrap();
-            assert!(held.is_some(), "{number}");
-            assert!(Turn::take_in(place.path(), &name).unwrap().is_none());
+        for (number, made) in plants.iter().enumerate() {
+            let plant = place.path().join(format!("token-{number}.lock"));
+            made(&target, &plant);
+            let own = rustix::process::geteuid().as_raw();
+            let told = planted(place.path(), &format!("token-{number}"));
+            assert_eq!(told, (plant, Some(own)));
         }
         assert_eq!(fs::read(&target).unwrap(), b"precious");
         assert!(!Path::new("/nowhere").exists());
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_no_lock_whether_it_is_held_or_not() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root makes files of other users");
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let theirs = place.path().join("token.lock");
+        fs::write(&theirs, "theirs").unwrap();
+        std::os::unix::fs::chown(&theirs, Some(65533), None).unwrap();
+        assert_eq!(
+            planted(place.path(), "token"),
+            (theirs.clone(), Some(65533))
+        );
+        let held = File::open(&theirs).unwrap();
+        held.lock().unwrap();
+        let second = Turn::take_in(place.path(), "token");
+        assert!(matches!(second, Err(NoTurn::Held)));
+        assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn only_ones_own_files_and_those_of_root_count() {
+        let own = rustix::process::geteuid().as_raw();
+        assert!(is_trusted(own) && is_trusted(ROOT));
+        assert!(!is_trusted(own.wrapping_add(1)) && !is_trusted(65533));
     }
 }
