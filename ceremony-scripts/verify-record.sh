@@ -36,7 +36,7 @@ largest_record=1073741824
 most_entries=65536
 most_keys=4096
 
-anchor='' signers='' record='' names=() keys=() purposes=() afters=() befores=() signatures=() checked=()
+told='' anchor='' signers='' record='' names=() keys=() purposes=() afters=() befores=() signatures=() checked=()
 
 # ---- what is said -------------------------------------------------------------------------------
 
@@ -60,11 +60,15 @@ say() {
 # stop EXIT TEXT
 stop() {
     printf 'verify-record.sh: %s\n' "$(quoted "$2")" >&2
-    exit "$1"
+    told=yes && exit "$1"
 }
+
+# What a program leaves that failed, or could not write, tells nothing of the record. (TMPDIR names another disk.)
+failed() { rm -rf -- "$work" && stop 5 'a program failed, or the disk for temporary files is full: nothing is judged'; }
 
 # broken RULE WHAT
 broken() {
+    { head -c 65536 /dev/zero >"$work/room"; } 2>"$work/errors" || failed
     say 'broken: ' "$2" " [$1]"
     case $1/$2 in
     MORE/*.DS_Store:* | MORE/._* | MORE/*/._* | MORE/*[Tt]humbs.db:* | MORE/*desktop.ini:* | */'System Volume'*)
@@ -73,7 +77,7 @@ broken() {
         say 'hint      ' 'its lines end with CR LF: it was copied as text. Copy the record again, byte for byte' ;;
     esac
     echo 'verdict   broken'
-    exit 4
+    told=yes && exit 4
 }
 
 # ---- what was given -----------------------------------------------------------------------------
@@ -335,13 +339,13 @@ def plan_fault:
 
 # {fault, files}: what the transcript vouches for.
 def outputs:
-    (if aborted and ($lines[-1].removed | type) == "array" then $lines[-1].removed else [] end) as $removed
+    (reduce (if aborted then $lines[-1].removed | arrays[] | strings else empty end) as $path ({}; .[$path] = true)) as $removed
     | reduce events("output-written") as $line ({files: {}};
         ($line | text("path")) as $path
         | if .fault then .
           elif $path == "" or any($path | split("/")[]; . == "" or . == "." or . == "..")
           then .fault = against("PATH"; $line.seq; "\"\($path)\" is no path within a record")
-          elif any($removed[]; . == $path) then .
+          elif $removed[$path] then .
           elif .files | has($path) then .fault = against("OUTPUT-TWICE"; $line.seq; "\($path) was written twice")
           else .files[$path] = ($line | text("sha256")) end);
 
@@ -398,8 +402,7 @@ judge_lines() {
     jq -nr --slurpfile lines "$work/lines" --slurpfile digests "$work/digests" --slurpfile files "$work/files" \
         --argjson whole "$(wc -l <"$work/all")" --argjson cut $cut --arg rest $rest --argjson most_keys $most_keys \
         --rawfile folders "$work/folders" --arg empty "$(printf '' | sha256sum | cut -d ' ' -f 1)" \
-        "$is_time"' $files[0] as $present |'"$rules" >"$work/facts" 2>"$work/errors" ||
-        stop 5 "jq failed: $(head -n 1 "$work/errors")"
+        "$is_time"' $files[0] as $present |'"$rules" >"$work/facts"
     mapfile -t -n 9 facts <"$work/facts"
     [ -z "${facts[0]}" ] || broken "${facts[0]%% *}" "${facts[0]#* }"
     aborted=${facts[1]} rehearsal=${facts[2]} title=${facts[3]} previous_head=${facts[4]}
@@ -488,8 +491,7 @@ is_strict() {
 # another one may be good or not, and vouches for nothing.
 check_signatures() {
     local file public
-    purpose=byok-ceremony
-    [ "$rehearsal" = false ] || purpose=byok-rehearsal
+    [ "$rehearsal" = false ] && purpose=byok-ceremony || purpose=byok-rehearsal
     check_signer
     [ -d signatures ] || return 0
     while IFS= read -r -d '' file; do
@@ -503,7 +505,7 @@ check_signatures() {
             broken PURPOSE "$file: signed for another purpose than $purpose"
         case $type in
         ecdsa-sha2-nistp256 | ssh-ed25519 | ssh-rsa)
-            is_strict && ssh-keygen -Y check-novalidate -n $purpose -s "$file" <transcript.jsonl >/dev/null 2>&1 ||
+            is_strict && ssh-keygen -Y check-novalidate -n "$purpose" -s "$file" <transcript.jsonl >/dev/null 2>&1 ||
                 broken SIGNATURE "$file: no signature of transcript.jsonl by the key in it"
             signatures+=("$file") checked+=("$public $file")
             ;;
@@ -527,7 +529,7 @@ check_signers() {
     local one at
     for one in ${checked[@]+"${checked[@]}"}; do
         for ((at = 0; at < ${#keys[@]}; at++)); do
-            [ "${one% *}" = "${keys[at]}" ] && fits_list "${purposes[at]}" $purpose || continue
+            [ "${one% *}" = "${keys[at]}" ] && fits_list "${purposes[at]}" "$purpose" || continue
             [[ -z ${afters[at]} || ! $ended < ${afters[at]} ]] || continue
             [[ -z ${befores[at]} || ! $ended > ${befores[at]} ]] || continue
             said_by="${names[at]} (${one##* })"
@@ -561,9 +563,9 @@ fits together. Compare the head below with the one on paper: --head HEX'
 for tool in sha256sum base64 jq ssh-keygen find sort grep iconv cmp comm diff xargs od mktemp tac fold; do
     command -v $tool >/dev/null || stop 2 "there is no $tool on this machine"
 done
-work=$(mktemp -d) || stop 5 'no temporary directory can be made'
-trap 'rm -rf -- "$work"' EXIT
-trap 'exit 1' HUP INT TERM
+work=$(mktemp -d) && work=$(cd -- "$work" && pwd -P) || stop 5 'no temporary directory can be made'
+trap '[ $? = 0 ] || [ -n "$told" ] || failed; rm -rf -- "$work"' EXIT
+trap 'told=yes; exit 1' HUP INT TERM
 export HOME=$work # jq would load a .jq from there
 read_arguments "$@"
 cd -- "$record" || broken READ 'it cannot be read'

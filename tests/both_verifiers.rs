@@ -16,7 +16,7 @@ use byok::sshsig::{Signature, digest_to_sign};
 use serde_json::json;
 use support::forger::forger;
 use support::pty::Pty;
-use support::verifiers::{Records, both, copy_tree, has_jq, rule, script};
+use support::verifiers::{Records, both, copy_tree, has_jq, rule, script, script_in};
 use support::{ARN, Kind, LABEL, PIN, Room, escrow, now, sha256, stderr, stdout, well};
 
 const ID: &str = "6c2d1a4f5e0b3c7d8e9f00112233445566778899aabbccddeeff001122334455";
@@ -629,6 +629,16 @@ fn both_see_what_was_done_to_files() {
     table(
         ONE,
         &[
+            (
+                "a file of nearly a known name",
+                As("receiptsXjsonl: the transcript does not name this file"),
+                |copy| copy.write("receiptsXjsonl", ""),
+            ),
+            (
+                "a file in a directory of nearly a known name",
+                As("signaturesX/note.sig: the transcript does not name this file"),
+                |copy| copy.write("signaturesX/note.sig", ""),
+            ),
             (
                 "the plan edited",
                 As("plan.toml: not the plan that was approved"),
@@ -2524,4 +2534,86 @@ fn the_script_reads_a_thousand_lines_in_seconds() {
     let start = std::time::Instant::now();
     well(&script(copy.dir.path(), &[&copy.record]));
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
+/// An aborted record names what it removed again: however much, it is looked up.
+#[test]
+fn the_script_looks_up_what_was_removed() {
+    if !has_jq() {
+        return;
+    }
+    let aborted = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/0.1.0/aborted");
+    let dir = tempfile::tempdir().unwrap();
+    copy_tree(&aborted, &dir.path().join("records/many"));
+    let copy = Records {
+        dir,
+        record: "records/many".into(),
+    };
+    let mut lines = copy.lines("transcript.jsonl");
+    let end = lines.len() - 1;
+    let output = lines[place(&lines, "output-written")].clone();
+    let paths: Vec<String> = (0..20_000).map(|n| format!("p/{n}")).collect();
+    let named = |path: &String| output.replacen("plan.toml", path, 1);
+    lines.splice(end..end, paths.iter().map(named));
+    let end = lines.last_mut().unwrap();
+    let none = "\"removed\":[]";
+    assert!(end.contains(none), "{end}");
+    *end = end.replace(none, &format!("\"removed\":{}", json!(paths)));
+    copy.chain_anew(&lines);
+    copy.sums_anew();
+    let start = std::time::Instant::now();
+    well(&copy.verify(&[]));
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
+/// Wherever the temporary files lie.
+#[test]
+fn the_script_takes_a_relative_directory_for_temporary_files() {
+    let Some(copy) = copy(OTHER) else { return };
+    fs::create_dir(copy.dir.path().join("-x y")).unwrap();
+    for directory in ["./-x y", "-x y"] {
+        let mut script = script_in(copy.dir.path());
+        let output = script.arg(&copy.record).env("TMPDIR", directory);
+        well(&output.output().unwrap());
+    }
+    let left = fs::read_dir(copy.dir.path().join("-x y")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+/// Full from one moment on after another: the record is good, so nothing else may be said of it.
+#[test]
+fn a_full_disk_is_no_broken_record() {
+    let Some(copy) = copy(OTHER) else { return };
+    let Some(way) = support::namespace(&["--mount"]) else {
+        return;
+    };
+    fs::create_dir(copy.dir.path().join("small")).unwrap();
+    let mut codes = BTreeSet::new();
+    for pages in [
+        1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 2000,
+    ] {
+        let inner = script_in(copy.dir.path());
+        let mut run = Command::new(way[0]);
+        run.args(&way[1..]).args(["sh", "-c"]);
+        run.arg("mount -t tmpfs -o size=$0k tmpfs small || exit 77; TMPDIR=small exec \"$@\"");
+        run.arg((pages * 4).to_string()).arg("bash");
+        let output = run.args(inner.get_args()).arg(&copy.record);
+        let output = output.current_dir(copy.dir.path()).output().unwrap();
+        let said = stdout(&output) + &stderr(&output);
+        match output.status.code() {
+            Some(77) => return support::skip("no tmpfs can be mounted"),
+            Some(0) => assert!(
+                said.starts_with("consistent, not authenticated\n"),
+                "{said}"
+            ),
+            Some(5) => assert!(
+                said.contains("temporary files is full: nothing is judged\n"),
+                "{said}"
+            ),
+            code => panic!("{pages}: {code:?}: {said}"),
+        }
+        assert!(!said.contains("broken"), "{said}");
+        codes.insert(output.status.code());
+    }
+    assert_eq!(codes.len(), 2, "{codes:?}");
 }

@@ -1066,6 +1066,16 @@ fn options_of_the_shell_that_are_inherited_change_nothing() {
 }
 
 #[test]
+fn temporary_files_may_lie_below_where_it_was_started() {
+    let desk = Desk::with(&script());
+    let script = desk.folder().join("import.sh");
+    fs::create_dir(desk.path("work/tmp")).unwrap();
+    let mut command = desk.command(which("bash").unwrap(), &script, &["--yes"]);
+    ran(command.env("TMPDIR", "tmp")).ended(0, &["IMPORTED"]);
+    assert_eq!(fs::read_dir(desk.path("work/tmp")).unwrap().count(), 0);
+}
+
+#[test]
 fn online_sh_has_the_same_text() {
     let online = concat!(env!("CARGO_MANIFEST_DIR"), "/ceremony-scripts/online.sh");
     let online = fs::read_to_string(online).unwrap();

@@ -579,6 +579,33 @@ fn rsa_by_anybody(transcript: &[u8], modulus: &[u8]) -> Vec<u8> {
     [&[0, 1][..], &padding, &[0], &info].concat()
 }
 
+/// A modulus and a signature that need no private key: with the exponent 2, `s` squared less what is padded.
+fn rsa_by_squaring(transcript: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let padded = rsa_by_anybody(transcript, &[1; 256]);
+    let number = |bits: &[usize]| {
+        let mut bytes = vec![0u8; 256];
+        for bit in bits {
+            bytes[255 - bit / 8] |= 1 << (bit % 8);
+        }
+        bytes
+    };
+    // s is 3 * 2^1022, and one more where the modulus would be even
+    let (s, mut modulus) = match padded[255] % 2 {
+        1 => (number(&[1023, 1022]), number(&[2047, 2044])),
+        _ => (
+            number(&[1023, 1022, 0]),
+            number(&[2047, 2044, 1024, 1023, 0]),
+        ),
+    };
+    let mut borrow = 0;
+    for (byte, less) in modulus.iter_mut().zip(padded).rev() {
+        let left = i16::from(*byte) - i16::from(less) - borrow;
+        borrow = i16::from(left < 0);
+        *byte = left.rem_euclid(256) as u8;
+    }
+    ([&[0], &modulus[..]].concat(), s)
+}
+
 impl Signed {
     /// Whether stock ssh-keygen calls this file a signature of the transcript.
     fn stock_takes(&self, path: &str) -> bool {
@@ -617,6 +644,8 @@ fn what_ssh_keygen_takes_and_byok_does_not_the_script_judges_too() {
     let transcript = signed.0.read("transcript.jsonl");
     let exponent_1 = joined(&[b"ssh-rsa", &[1], modulus]);
     let by_anybody = rsa_by_anybody(&transcript, modulus);
+    let (modulus, by_squaring) = rsa_by_squaring(&transcript);
+    let exponent_2 = joined(&[b"ssh-rsa", &[2], &modulus]);
 
     for (name, kind, key, algorithm, value) in [
         ("S + L", "ssh-ed25519", &key, "ssh-ed25519", &with_order),
@@ -633,6 +662,13 @@ fn what_ssh_keygen_takes_and_byok_does_not_the_script_judges_too() {
             &exponent_1,
             "rsa-sha2-512",
             &by_anybody,
+        ),
+        (
+            "an even exponent",
+            "ssh-rsa",
+            &exponent_2,
+            "rsa-sha2-512",
+            &by_squaring,
         ),
     ] {
         println!("{name}");

@@ -297,6 +297,21 @@ mod tests {
         Ok(list.principal(&PublicKey::p256(&[4; 65]), "byok-ceremony", at))
     }
 
+    /// Tried by going back to every `*`, these would not end.
+    #[test]
+    fn many_stars_end() {
+        let text = "a".repeat(10_000);
+        assert!(matches("*a".repeat(200).as_bytes(), text.as_bytes()));
+        for pattern in [
+            "*a".repeat(200) + "b",
+            "*".repeat(10_000) + "b",
+            "*?".repeat(10_001),
+        ] {
+            assert!(!matches(pattern.as_bytes(), text.as_bytes()));
+        }
+        assert!(matches("*".repeat(10_000).as_bytes(), text.as_bytes()));
+    }
+
     #[test]
     fn a_line_allows_what_its_options_say() {
         let key = key();

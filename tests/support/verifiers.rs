@@ -9,17 +9,20 @@ use super::{sha256, skip, stderr, stdout};
 
 /// `ceremony-scripts/verify-record.sh` with these arguments, in this directory.
 pub fn script(directory: &Path, args: &[&str]) -> Output {
+    script_in(directory).args(args).output().unwrap()
+}
+
+/// The same, not started yet.
+pub fn script_in(directory: &Path) -> Command {
     let script = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/ceremony-scripts/verify-record.sh"
     );
     let mut bash = Command::new("bash");
-    bash.arg(script)
-        .args(args)
-        .current_dir(directory)
-        .env_clear();
+    bash.arg(script).current_dir(directory).env_clear();
     bash.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    bash.stdin(Stdio::null()).output().unwrap()
+    bash.stdin(Stdio::null());
+    bash
 }
 
 /// `byok verify` with these arguments, in this directory; the script must come to the same verdict.
