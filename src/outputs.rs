@@ -28,6 +28,18 @@ const SHARED: [(&str, &str); 3] = [
     ),
 ];
 
+/// What is carried out to the cloud operator, from the `<label>/<import>` of every import. The last screen and
+/// the printed script have it from here.
+pub fn carried_out(folders: &[String]) -> String {
+    match folders {
+        [one] => format!("the folder {one}, nothing else"),
+        many => format!(
+            "import.sh and the {} folders <label>/<import> beside it, nothing else",
+            many.len()
+        ),
+    }
+}
+
 /// KMS takes an expiry at most this far from the moment of the import.
 const FURTHEST_EXPIRY: SignedDuration = SignedDuration::from_hours(365 * 24);
 

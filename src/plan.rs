@@ -377,6 +377,13 @@ impl Plan {
             .flat_map(|key| key.imports.iter().map(move |import| (key, import)))
     }
 
+    /// `<label>/<import>` of every import, where the record has its files.
+    pub fn folders(&self) -> Vec<String> {
+        self.imports()
+            .map(|(key, import)| format!("{}/{}", key.label, import.name))
+            .collect()
+    }
+
     /// Whether custodians see or type shares at this computer's screen.
     pub fn shares_at_screen(&self) -> bool {
         let shown = self.escrow.as_ref().map(|escrow| &escrow.deliver);

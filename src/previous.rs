@@ -35,9 +35,9 @@ pub struct Previous {
     pub keys: Vec<KnownKey>,
     /// Who was dealt which share of its escrow key, if there was one.
     pub dealt: Vec<KnownShare>,
-    /// The same of the records before it that were found, each with its ceremony's id.
-    pub dealt_before: Vec<(String, Vec<KnownShare>)>,
-    /// How many of these shares open its escrow.
+    /// The same of the records before it that were found, the newest first.
+    pub dealt_before: Vec<Dealt>,
+    /// How many of the shares that it dealt open its escrow.
     pub threshold: Option<u8>,
     /// Its escrow package, if there is one.
     pub package: Option<Package>,
@@ -123,6 +123,23 @@ pub struct KnownShare {
     pub sha256: String,
 }
 
+/// What an earlier ceremony dealt.
+pub struct Dealt {
+    ceremony: String,
+    shares: Vec<KnownShare>,
+    threshold: Option<u8>,
+}
+
+impl Dealt {
+    fn by(chain: &Chain) -> Self {
+        Self {
+            ceremony: id(chain),
+            shares: known_shares(chain),
+            threshold: threshold(chain),
+        }
+    }
+}
+
 impl Previous {
     /// Verifies the record and reads what it says. An anchor from the plan must fit.
     ///
@@ -168,9 +185,8 @@ impl Previous {
             key.key_arns = wrapped_before(&followed, &key.fingerprint);
         }
         let kms_keys = verify::materials(directory, &verified, &followed, &[]);
-        let dealt_by = |chain: &Chain| (id(chain), known_shares(chain));
         let links = followed.links.iter();
-        let dealt_before = links.map(|link| dealt_by(&link.verified.chain)).collect();
+        let dealt_before = links.map(|link| Dealt::by(&link.verified.chain)).collect();
         Ok(Self {
             earlier: followed
                 .links
@@ -227,19 +243,44 @@ impl Previous {
 
     /// The shares in use, as far as it is known: those that this record dealt, else the latest before it.
     pub fn shares_in_use(&self) -> &[KnownShare] {
-        let before = self.dealt_before.iter().map(|(_, dealt)| dealt);
-        let mut all = std::iter::once(&self.dealt).chain(before);
-        all.find(|dealt| !dealt.is_empty())
-            .map_or(&[], Vec::as_slice)
+        match (self.dealt.is_empty(), self.latest_before()) {
+            (true, Some(before)) => &before.shares,
+            _ => &self.dealt,
+        }
+    }
+
+    /// How many of them are needed.
+    pub fn threshold_in_use(&self) -> Option<u8> {
+        match self.dealt.is_empty() {
+            true => self.latest_before()?.threshold,
+            false => self.threshold,
+        }
+    }
+
+    fn latest_before(&self) -> Option<&Dealt> {
+        let mut before = self.dealt_before.iter();
+        before.find(|dealt| !dealt.shares.is_empty())
     }
 
     /// The shares that a ceremony dealt, of this record or one before it; none where it is not known.
     pub fn dealt_by(&self, ceremony: &str) -> &[KnownShare] {
-        let before = || self.dealt_before.iter().find(|(id, _)| id == ceremony);
         match self.ceremony == ceremony {
             true => &self.dealt,
-            false => before().map_or(&[], |(_, dealt)| dealt),
+            false => self.before(ceremony).map_or(&[], |dealt| &dealt.shares),
         }
+    }
+
+    /// How many of these are needed.
+    pub fn threshold_of(&self, ceremony: &str) -> Option<u8> {
+        match self.ceremony == ceremony {
+            true => self.threshold,
+            false => self.before(ceremony)?.threshold,
+        }
+    }
+
+    fn before(&self, ceremony: &str) -> Option<&Dealt> {
+        let mut before = self.dealt_before.iter();
+        before.find(|dealt| dealt.ceremony == ceremony)
     }
 
     /// Whose share has this digest.

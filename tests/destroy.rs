@@ -85,10 +85,16 @@ fn every_share_and_the_package_are_ticked_off_one_by_one() {
     screen.expect("DESTROY");
     screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
     screen.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+    // a mistyped word is no account of what happens to a form
+    for mistyped in ["destoryed", ""] {
+        screen.answer("Type destroyed, or what happens to it: ", mistyped);
+        screen
+            .expect(" Not understood. Type destroyed; or say in a few words what happens to it.\n");
+    }
     for (what, said) in
         OUTSIDE
             .iter()
-            .zip(["destroyed", "lost, says Audit", "destroyed", "destroyed"])
+            .zip(["Destroyed", "lost, says Audit", "destroyed", "destroyed"])
     {
         let asked = screen.answer("Type destroyed, or what happens to it: ", said);
         let asked: Vec<&str> = asked.split_whitespace().collect();

@@ -156,8 +156,19 @@ fn a_share_is_shown_written_down_and_typed_back_with_mistakes() {
     unseen(&mut screen, &words);
     dealt.push(words);
 
+    // Audit mistypes the word that ends the writing; every word still stands there, and the word is asked again.
+    screen.answer("when only Audit looks: ", "");
+    screen.answer(WRITTEN, "writen");
+    let page = screen.expect(" Not understood. Type written: ");
+    let page = page.rsplit_once(WIPE).unwrap().1.to_owned();
+    fits(&page);
+    let shown = read_off(&page);
+    screen.enter("written");
+    screen.answer(&asks("Audit", 1), "words");
+
     // Audit types a word that is not in the list, goes back, and looks at the share again.
     let words = copy(&mut screen, "Audit");
+    assert_eq!(words, shown);
     screen.answer(&asks("Audit", 1), &words[0]);
     screen.answer(&asks("Audit", 2), "kryoptic");
     screen.expect("What you typed for row 2 is not a word of the list");
@@ -621,7 +632,7 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
         "Exactly one changed word would explain it:",
         "\n Ada: look at row 18 on your form, letter by letter, and type it again.\n",
         "\n Nothing is lost.   good so far   none yet\n",
-        "still needed  not known before the first\n",
+        "still needed  3 of 3\n",
         "made so far   no data key in the HSM; only the transcript\n",
         "\n back = edit any row     aside = put this share aside",
         "\n note = record something for the auditor        stop = end the ceremony here\n",
@@ -635,6 +646,7 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     let which = "Ada: which row? A number from 1 to 33, or aside: ";
     screen.enter("back");
     screen.answer(which, "40");
+    screen.expect("The rows are 1 to 33.");
     screen.answer(which, "back");
     screen.answer(&asks("Ada", 18), "BACK");
     screen.answer(which, "20");
@@ -645,6 +657,10 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     let told = screen.expect(WHO);
     assert!(told.contains("good so far   Security"), "{told}");
     assert!(told.contains("still needed  2 of 3"), "{told}");
+    assert!(
+        told.contains("could bring   Audit, Treasury, Legal, Operations\n"),
+        "{told}"
+    );
     unseen(&mut screen, &first);
 
     // The same form again, and a form of another ceremony: both are seen at word 4.

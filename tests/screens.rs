@@ -177,8 +177,8 @@ fn after_a_recovery_with_the_old_shares_the_record_with_their_package_is_named()
             .unwrap();
         let holds_package = old.path("records/one");
         let advice = match keep {
-            "extractable" => "byok plan --reimport one\n".to_owned(),
-            _ => format!("byok plan --recover {}\n", holds_package.display()),
+            "extractable" => "byok plan --reimport one \\\n".to_owned(),
+            _ => format!("byok plan --recover {} \\\n", holds_package.display()),
         };
         for said in [stderr(&output), stdout(&next)] {
             assert!(said.contains(&advice), "{keep}: {advice} in\n{said}");

@@ -5,6 +5,9 @@ use crate::escrow::SHARE_WORDS;
 use crate::escrow::slip39::words::{Words, number_of};
 use crate::plan::EscrowPlan;
 
+const WRITTEN: &str = " Type written when the form is full: ";
+const NOT_WRITTEN: &str = " Not understood. Type written: ";
+
 /// One share on its way to its custodian.
 struct HandOut<'a> {
     number: u8,
@@ -93,6 +96,7 @@ impl Ceremony<'_> {
             self.operator
                 .say(" Nothing is typed here yet; only Enter shows the share.\n");
         }
+        let mut question = WRITTEN;
         loop {
             let window = self.operator.window();
             let place = (number, count);
@@ -104,13 +108,14 @@ impl Ceremony<'_> {
             self.operator.wipe();
             let shown = page.text(dealt)?;
             self.operator.show_secret(&shown);
-            let written = self.ask(" Type written when the form is full: ")?;
+            let written = self.ask(question)?;
             if self.operator.window() != window {
                 continue; // words may have gone out of sight
             }
             if written.is_none_or(|answer| answer.eq_ignore_ascii_case("written")) {
                 break;
             }
+            question = NOT_WRITTEN; // in the question's own line: one more would push a word out of sight
         }
         self.begin_page(share);
         let who = format!("{custodian}: type the words from your form, one word a line.");

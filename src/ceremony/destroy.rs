@@ -134,9 +134,8 @@ impl Ceremony<'_> {
         for what in things {
             let asked = screens::fold(&format!("Is {what} destroyed before your eyes?"), " ");
             let question = format!("{asked} Type destroyed, or what happens to it: ");
-            let said = self.ask(&question)?;
-            let said = said.map_or("not asked".to_owned(), |said| words::printable(&said));
-            if said != "destroyed" {
+            let said = self.what_happens_to_it(&question)?;
+            if said != DESTROYED {
                 self.note(&format!("not destroyed in the room: {what} ({said})"))?;
             }
             self.record
@@ -145,7 +144,29 @@ impl Ceremony<'_> {
         }
         Ok(())
     }
+
+    /// `destroyed`, or what happens to it instead; a word that was to be the first is not taken for the second.
+    fn what_happens_to_it(&mut self, question: &str) -> Result<String> {
+        loop {
+            let Some(said) = self.ask(question)? else {
+                return Ok("not asked".to_owned());
+            };
+            let said = words::printable(&said);
+            if said.eq_ignore_ascii_case(DESTROYED) {
+                return Ok(DESTROYED.to_owned());
+            }
+            if said.contains(' ') {
+                return Ok(said);
+            }
+            self.operator.say(
+                " Not understood. Type destroyed; or say in a few words what happens to it.\n",
+            );
+        }
+    }
 }
+
+/// What is typed of a form, or of the package, that is gone.
+const DESTROYED: &str = "destroyed";
 
 /// A data key that an earlier attempt of this ceremony proved, and that the HSM does not hold any more.
 pub(crate) struct Gone {

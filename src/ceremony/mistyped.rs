@@ -78,6 +78,8 @@ impl Ceremony<'_> {
                     if let Ok(row @ 1..=SHARE_WORDS) = answer.parse() {
                         return Ok(Which::Row(row));
                     }
+                    let rows = format!(" The rows are 1 to {SHARE_WORDS}.\n");
+                    self.operator.say(&rows);
                 }
             }
         }

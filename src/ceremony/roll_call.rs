@@ -98,7 +98,7 @@ impl Ceremony<'_> {
             let can_come = seat.name.is_some() || *other > at;
             *other != at && can_come && has_a_share(seat)
         });
-        others.count() >= previous.threshold.unwrap_or(1).into()
+        others.count() >= previous.threshold_in_use().unwrap_or(1).into()
     }
 
     /// Shows the list once. A number corrects a name, Enter goes on.
@@ -129,7 +129,9 @@ impl Ceremony<'_> {
         loop {
             match self.ask(question)? {
                 None => return Ok(None),
-                Some(name) if name.is_empty() => {}
+                Some(name) if name.is_empty() => self
+                    .operator
+                    .say(" Nothing was typed: whoever is there has a name.\n"),
                 Some(name) => return Ok(Some(words::printable(&name))),
             }
         }

@@ -121,13 +121,17 @@ impl Ceremony<'_> {
             return Err(Error::mismatch(format!("{}: {STRANGER}", strangers.join(", ")))
                 .check("SHARE")
                 .hint(format!("without it {left} of the shares that were dealt are here, and they are not enough"))
+                .hint(self.still_to_bring(&shares))
                 .hint("shares, package and `previous` must be of one ceremony: compare the ids on the forms"));
         }
         for name in &strangers {
             self.note(&format!("{name} was put aside: {STRANGER}"))?;
         }
         self.operator.go_on()?;
-        Ok((shares.validate()?, strangers))
+        match shares.validate() {
+            Err(few) if shares.missing() != Some(0) => Err(few.hint(self.still_to_bring(&shares))),
+            quorum => Ok((quorum?, strangers)),
+        }
     }
 
     fn read_shares(&mut self, directory: &Path) -> Result<(UntrustedShares, Vec<String>)> {
@@ -162,6 +166,39 @@ impl Ceremony<'_> {
     fn known_shares(&self) -> &[KnownShare] {
         self.previous
             .map_or(&[], |previous| previous.dealt_by(&self.escrow_of))
+    }
+
+    /// How many shares are needed in all, by the first share or else by the record.
+    fn threshold(&self, shares: &UntrustedShares) -> Option<u8> {
+        let recorded = || self.previous?.threshold_of(&self.escrow_of);
+        shares.threshold().or_else(recorded)
+    }
+
+    /// How many are missing, and of how many, as far as it is known.
+    pub(super) fn missing(&self, shares: &UntrustedShares) -> Option<(usize, u8)> {
+        let threshold = self.threshold(shares)?;
+        let missing = usize::from(threshold).saturating_sub(shares.names().len());
+        Some((missing, threshold))
+    }
+
+    /// Whose shares are not there yet, as far as a record tells.
+    pub(super) fn not_yet_brought(&self, shares: &UntrustedShares) -> Vec<&str> {
+        let taken = shares.names();
+        let dealt = self.known_shares().iter();
+        let names = dealt.map(|share| share.custodian.as_str());
+        names.filter(|name| !taken.contains(name)).collect()
+    }
+
+    /// The same as a hint.
+    fn still_to_bring(&self, shares: &UntrustedShares) -> String {
+        let missing = match self.missing(shares) {
+            Some((missing, threshold)) => format!("still needed: {missing} of {threshold}"),
+            None => "shares are still needed".to_owned(),
+        };
+        match self.not_yet_brought(shares)[..] {
+            [] => missing,
+            ref names => format!("{missing}; not here yet: {}", names.join(", ")),
+        }
     }
 
     /// Whether the record knows all shares, and this is none of them.

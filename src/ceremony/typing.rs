@@ -62,7 +62,7 @@ impl Ceremony<'_> {
             let typist = Typist {
                 custodian: &custodian,
                 begun: &begun,
-                so_far: so_far(&shares, " Nothing is lost.   "),
+                so_far: self.so_far(&shares, " Nothing is lost.   "),
             };
             let typed = self.type_share(&typist)?;
             self.operator.wipe();
@@ -109,8 +109,7 @@ impl Ceremony<'_> {
 
     /// Whom the previous record names; a deputy may bring a share too.
     fn dealt_to(&self) -> Option<String> {
-        let dealt = &self.previous?.dealt;
-        let names: Vec<&str> = dealt.iter().map(|share| share.custodian.as_str()).collect();
+        let names = self.not_yet_brought(&UntrustedShares::default());
         let told = format!("The record says who got a share: {}.", names.join(", "));
         (!names.is_empty()).then(|| screens::fold(&told, " "))
     }
@@ -122,7 +121,7 @@ impl Ceremony<'_> {
             self.operator.say(&format!("\n{told}"));
         }
         loop {
-            let said = format!("\n{}", so_far(shares, " "));
+            let said = format!("\n{}{}", self.so_far(shares, " "), self.could_bring(shares));
             self.operator.say(&said);
             let name = self.ask(" Which custodian types a share now? Name: ")?;
             let name = name.ok_or_else(|| Error::usage("nobody is there to type shares"))?;
@@ -130,9 +129,37 @@ impl Ceremony<'_> {
             if name.chars().count() > LONGEST_NAME {
                 let said = format!(" A name has at most {LONGEST_NAME} characters.\n");
                 self.operator.say(&said);
-            } else if !name.is_empty() {
+            } else if name.is_empty() {
+                self.operator
+                    .say(" Nothing was typed: a custodian's name is needed.\n");
+            } else {
                 return Ok(name);
             }
+        }
+    }
+
+    /// Which shares are good and how many are missing, with a text before the first of the two lines.
+    fn so_far(&self, shares: &UntrustedShares, before: &str) -> String {
+        let names = shares.names();
+        let good = match names[..] {
+            [] => "none yet".to_owned(),
+            _ => names.join(", "),
+        };
+        let needed = match self.missing(shares) {
+            Some((missing, threshold)) => format!("{missing} of {threshold}"),
+            None => "not known before the first".to_owned(),
+        };
+        so_far_line(before, "good so far", &good)
+            + &so_far_line(&" ".repeat(before.len()), "still needed", &needed)
+    }
+
+    /// Whose shares could come next; before the first, [`Self::dealt_to`] tells them all.
+    fn could_bring(&self, shares: &UntrustedShares) -> String {
+        match self.not_yet_brought(shares)[..] {
+            ref names if !names.is_empty() && !shares.names().is_empty() => {
+                so_far_line(" ", "could bring", &names.join(", "))
+            }
+            _ => String::new(),
         }
     }
 
@@ -140,9 +167,13 @@ impl Ceremony<'_> {
     fn is_put_aside(&mut self, custodian: &str) -> Result<bool> {
         let said = format!("The share of {custodian} was typed already, and it is a share.");
         self.operator.say(&screens::fold(&said, " "));
-        let aside = self.ask(" Type aside to put it aside, Enter to keep it: ")?;
-        if !aside.is_some_and(|answer| answer.eq_ignore_ascii_case("aside")) {
-            return Ok(false);
+        loop {
+            let aside = self.ask(" Type aside to put it aside, Enter to keep it: ")?;
+            match aside.unwrap_or_default().to_ascii_lowercase().as_str() {
+                "aside" => break,
+                "" => return Ok(false),
+                _ => self.operator.say(" That was neither.\n"),
+            }
         }
         self.note(&format!("the share of {custodian} was put aside"))?;
         Ok(true)
@@ -237,21 +268,6 @@ impl Ceremony<'_> {
         self.operator.say(&screens::fold(&said, " "));
         false
     }
-}
-
-/// Which shares are good and how many are missing, with a text before the first of the two lines.
-fn so_far(shares: &UntrustedShares, before: &str) -> String {
-    let names = shares.names();
-    let good = match names[..] {
-        [] => "none yet".to_owned(),
-        _ => names.join(", "),
-    };
-    let needed = match (shares.missing(), shares.threshold()) {
-        (Some(missing), Some(threshold)) => format!("{missing} of {threshold}"),
-        _ => "not known before the first".to_owned(),
-    };
-    so_far_line(before, "good so far", &good)
-        + &so_far_line(&" ".repeat(before.len()), "still needed", &needed)
 }
 
 /// One of them, folded below its value.

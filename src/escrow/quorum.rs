@@ -102,7 +102,7 @@ impl UntrustedShares {
         let threshold = usize::from(first.threshold);
         if self.shares.len() < threshold {
             return Err(Error::mismatch(format!(
-                "{} shares, {threshold} are needed",
+                "only {} of the {threshold} shares that are needed",
                 self.shares.len()
             ))
             .check("QUORUM")

@@ -17,7 +17,7 @@ pub(super) enum Prompt {
     Open,
     /// A decision that every answer but one ends: only `note` is.
     Decision,
-    /// A word of a share: as a text; read for this question only.
+    /// A word of a share: as a text.
     Word,
     /// A PIN: nothing typed is interpreted, nothing shown.
     Secret,
@@ -50,11 +50,6 @@ impl Prompt {
             _ if stops && is(b"stop") => Some(Own::Stop),
             _ => None,
         }
-    }
-
-    /// Whether an answer that was typed before the question stood is dropped.
-    pub(super) fn belongs_to_its_question(self) -> bool {
-        matches!(self, Self::Word | Self::Secret)
     }
 }
 

@@ -157,7 +157,7 @@ impl Terminal {
             match (stops, goes_on) {
                 (true, _) => return Err(Error::declined("ended at the keyboard")),
                 (_, true) => return Ok(()),
-                _ => {}
+                _ => self.say(" That was neither.\n"),
             }
         }
     }
@@ -186,16 +186,11 @@ impl Terminal {
             let echo = LocalModes::ECHO | LocalModes::ECHONL;
             termios.local_modes.remove(echo);
         }
-        if prompt.belongs_to_its_question() {
-            self.set(&termios)?; // before the question: who types at once is not shown either
-        }
+        self.set(&termios)?; // before the question: who types at once is not shown either
         self.say(question);
         let mut typed = Locked::zeroed(LONGEST_LINE)?;
         let read = self.read_line(&mut typed);
-        let mut echo = Ok(());
-        if prompt.belongs_to_its_question() {
-            echo = self.set(&self.quiet);
-        }
+        let echo = self.set(&self.quiet);
         if prompt == Prompt::Secret {
             self.say("\n");
         }

@@ -9,7 +9,7 @@ use super::{fold, heading};
 use crate::plan::{Deliver, Keep, Plan};
 use crate::previous::Previous;
 use crate::record::Sealed;
-use crate::{machine, record, words};
+use crate::{machine, outputs, record, words};
 
 /// The head digest. Nothing else stands there until it is written.
 pub fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
@@ -47,10 +47,7 @@ fn who_writes(witnesses: &[String]) -> String {
 
 /// What comes after it. `previous` is the record that the ceremony built on.
 pub fn next(plan: &Plan, sealed: &Sealed, previous: Option<&Previous>, rehearsal: bool) -> String {
-    let folders: Vec<_> = plan
-        .imports()
-        .map(|(key, import)| format!("{}/{}", key.label, import.name))
-        .collect();
+    let folders = plan.folders();
     let in_clear: Vec<String> = plan
         .source_files()
         .map(|(_, path)| path.display().to_string())
@@ -192,9 +189,25 @@ impl Next<'_> {
         }
     }
 
+    /// Where the plan of what comes next is written: above `records`, where it is to stand, or beside the record.
+    fn plan_file(&self) -> String {
+        let name = self.directory.file_name().unwrap_or_default();
+        let place = std::path::absolute(self.directory).ok();
+        let place = place.as_deref().and_then(Path::parent);
+        let above = match place.and_then(Path::file_name) {
+            Some(place) if place == "records" => Path::new(".."),
+            _ => Path::new(""),
+        };
+        let file = above.join(format!("{}-again.toml", name.to_string_lossy()));
+        words::shell_path(&file)
+    }
+
     /// A quorum needs the record whose package the shares in use open.
     fn once_more(&self) -> String {
-        let command = |how: &str, record: &str| format!("     byok plan {how} {record}\n");
+        let out = self.plan_file();
+        let command = |how: &str, record: &str| {
+            format!("     byok plan {how} {record} \\\n     --out {out}\n")
+        };
         let with_quorum =
             |record: &str| format!("   and with a quorum:\n{}", command("--recover", record));
         match (self.by_quorum, self.package, self.earlier_package) {
@@ -229,15 +242,9 @@ fn attempts(name: &str, attempts: &[String]) -> String {
 }
 
 fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp) -> String {
-    let needs = match folders {
-        [one] => format!("needs the folder {one}, nothing else"),
-        many => format!(
-            "needs the {} folders <label>/<import> and import.sh above them",
-            many.len()
-        ),
-    };
+    let needs = fold(&format!("needs {}", outputs::carried_out(folders)), "   ");
     format!(
-        " 2 cloud operator:    bash import.sh   {}\n   {needs}\n\
+        " 2 cloud operator:    bash import.sh   {}\n{needs}\
          \x203 they bring back:   import-result.json, one for each import\n",
         before(deadline, now)
     )

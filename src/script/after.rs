@@ -5,6 +5,7 @@ use crate::error::Step;
 use crate::html::{
     Html, Sheet, code, commands, free, line, p, rows_to_fill, short_line, tag, tasks,
 };
+use crate::outputs;
 use crate::plan::{ImportPlan, KeyPlan};
 
 /// Exceptions on one page.
@@ -138,8 +139,11 @@ fn the_import(script: &Script, sheet: Sheet) -> Sheet {
     ];
     let run = [
         code("bash import.sh"),
-        " in the folder of the stick. It runs every import in turn; running it again is safe."
-            .into(),
+        format!(
+            ", with what was carried out: {}. It runs every import in turn; running it again is safe.",
+            outputs::carried_out(&script.plan.folders())
+        )
+        .into(),
     ];
     let todo = vec![
         does("Cloud operator", run),

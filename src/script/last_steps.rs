@@ -4,6 +4,7 @@ use super::part::{Part, handing_out};
 use super::{Script, does, minutes};
 use crate::escrow::package;
 use crate::html::{Html, code, commands, places, tag};
+use crate::outputs;
 use crate::plan::Deliver;
 
 pub(super) fn escrow(script: &Script) -> Part {
@@ -167,9 +168,11 @@ pub(super) fn next(script: &Script) -> Part {
         tasks.push(does(
             "Operator",
             [
-                "for the cloud operator, on the third stick: import.sh and the folders ".into(),
-                code("<label>/<import>"),
-                ". The deadline on the screen: ".into(),
+                format!(
+                    "for the cloud operator, on the third stick: {}. The deadline on the screen: ",
+                    outputs::carried_out(&script.plan.folders())
+                )
+                .into(),
                 tag("span.line", ""),
                 " UTC".into(),
             ],

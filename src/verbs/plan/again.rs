@@ -46,7 +46,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     let stands = near_plan(wish, &previous.directory)?;
     let mut text = opening((kind, word), &stands, &previous, wish, &old);
     text += &escrow.reuse(how);
-    text += &machine_and_hsm(wish, &old)?;
+    text += &machine_and_hsm(wish, &old, kind)?;
     for key in &old.keys {
         text += &key_table(key);
         if how == BuildsOn::NewShares {
@@ -198,8 +198,13 @@ fn opening(
     )
 }
 
+/// Above module and token of the record before, where its data keys come from a quorum.
+const PERHAPS_LOST: &str = "# Module and token are those of the HSM of the record before. Is that one lost?\n\
+    # Then name those of the HSM that is here: change module and token, or write\n\
+    # this plan again with --module PATH, which fills in both.\n";
+
 /// How people reach and open the HSM stays; what was eased for one run only does not.
-fn machine_and_hsm(wish: &PlanWish, old: &Plan) -> Result<String> {
+fn machine_and_hsm(wish: &PlanWish, old: &Plan, kind: Kind) -> Result<String> {
     let (module, token, env) = hsm(wish, old)?;
     let is_same = wish.module.is_none() && token == old.hsm.token;
     let hardware = old.hsm.hardware.as_deref().filter(|_| is_same);
@@ -215,8 +220,12 @@ fn machine_and_hsm(wish: &PlanWish, old: &Plan) -> Result<String> {
         PinSource::PromptHalves => "prompt-halves",
         PinSource::Prompt | PinSource::File(_) | PinSource::Descriptor(_) => "prompt",
     };
+    let perhaps_lost = match (kind, &wish.module) {
+        (Kind::Recover, None) => PERHAPS_LOST,
+        _ => "",
+    };
     Ok(format!(
-        "\n[machine]\nnetwork = \"{network}\"\n\n[hsm]\nmodule = {}\ntoken  = {}\npin    = \"{pin}\"\nenv    = {env:?}\n{hardware}",
+        "\n[machine]\nnetwork = \"{network}\"\n\n[hsm]\n{perhaps_lost}module = {}\ntoken  = {}\npin    = \"{pin}\"\nenv    = {env:?}\n{hardware}",
         quoted(&module.display().to_string()),
         quoted(&token.to_string()),
     ))

@@ -171,6 +171,7 @@ fn row_to_type_again(operator: &mut dyn Operator) -> Result<Option<usize>> {
                 if let Ok(row @ 1..=SHARE_WORDS) = answer.parse::<usize>() {
                     return Ok(Some(row));
                 }
+                operator.say(&format!(" The rows are 1 to {SHARE_WORDS}.\n"));
             }
         }
     }
