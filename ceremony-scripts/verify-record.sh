@@ -112,7 +112,7 @@ read_anchor() {
         sed -E 's/\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80//g')
     anchor=${anchor,,}
     [[ $anchor =~ ^[0-9a-f]{24,64}$ ]] ||
-        stop 2 '--head: a head digest is 64 hex digits, or at least the 24 of its first three rows; no words'
+        stop 2 '--head: a head digest is 64 hex digits, or at least the 24 of its first three rows; no words; with spaces, in quotes'
 }
 
 # ---- the list of signers ------------------------------------------------------------------------

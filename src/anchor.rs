@@ -6,6 +6,22 @@ use crate::words::{self, Digest, ROWS};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor(String);
 
+/// Why a text is no head digest.
+fn refused(text: &str) -> String {
+    let mut kinds = [false; 2]; // hex, words
+    for word in text.split_whitespace() {
+        let is_hex = word.chars().all(|c| c.is_ascii_hexdigit());
+        kinds[usize::from(!is_hex)] |= is_hex || words::is_listed(word);
+    }
+    match kinds {
+        [true, true] => "this is hex digits and words, mixed: give every row in hex, or every row in words",
+        _ => {
+            "a head digest is 64 hex digits, or at least its first three rows: 24 digits, or their 12 words in order"
+        }
+    }
+    .into()
+}
+
 impl Anchor {
     /// Reads 24 to 64 hex digits, spaces allowed, or the words of those rows.
     ///
@@ -18,10 +34,7 @@ impl Anchor {
             .to_ascii_lowercase();
         let digits = words::hex_of_words(text).unwrap_or(digits);
         if !(24..=64).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Err(
-                "a head digest is 64 hex digits, or at least its first three rows: 24 digits, or their 12 words in order"
-                    .into(),
-            );
+            return Err(refused(text));
         }
         Ok(Self(digits))
     }

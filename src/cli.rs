@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::error::{Error, Result};
+
 use crate::verbs::{Place, Thing};
 
 /// Offline key ceremonies: a data key made in an HSM, wrapped for import into a cloud KMS, on record
@@ -73,7 +75,7 @@ pub enum Command {
         /// PKCS#11 module
         #[arg(long)]
         module: Option<PathBuf>,
-        /// Token, as a PKCS#11 URI
+        /// Token, by label or PKCS#11 URI
         #[arg(long)]
         token: Option<String>,
         /// prompt, prompt-halves, pinpad, file:PATH or fd:N
@@ -193,10 +195,11 @@ pub enum Command {
     )]
     Verify {
         /// The record's directory
-        record: PathBuf,
-        /// The head digest from paper: 64 hex digits, or at least the first three rows
-        #[arg(long, value_name = "HEX")]
-        head: Option<String>,
+        #[arg(required_unless_present = "head")]
+        record: Option<PathBuf>,
+        /// The head digest from paper: 64 hex digits, or at least the first three rows; or their words
+        #[arg(long, value_name = "ROWS", num_args = 1..)]
+        head: Vec<String>,
         /// Allowed signers: whoever may vouch for a record, and with which key
         #[arg(long, value_name = "FILE")]
         signers: Option<PathBuf>,
@@ -275,6 +278,23 @@ pub enum Command {
 }
 
 impl Command {
+    /// Rows of a head digest may be typed without quotes: then the record is what stands last.
+    ///
+    /// # Errors
+    /// Exit 2 where rows are all that was given.
+    pub fn settled(mut self) -> Result<Self> {
+        if let Self::Verify { record, head, .. } = &mut self
+            && record.is_none()
+        {
+            let last = head.pop().filter(|_| !head.is_empty());
+            let last = last.ok_or_else(|| {
+                Error::usage("--head: no record was given").hint("byok verify --head 'ROWS' RECORD")
+            })?;
+            *record = Some(last.into());
+        }
+        Ok(self)
+    }
+
     /// What was given where, and what belongs there.
     pub fn places(&self) -> Vec<Place> {
         const RECORD: &[Thing] = &[Thing::Record];
@@ -308,7 +328,7 @@ impl Command {
                 each(ONLINE, files).chain(each(RECORD, records)).collect()
             }
             Self::Check { plan, .. } | Self::Run { plan, .. } => each(PLAN, [plan]).collect(),
-            Self::Verify { record, .. } => each(RECORD, [record]).collect(),
+            Self::Verify { record, .. } => each(RECORD, record).collect(),
             Self::Receipt { record, files, .. } => {
                 each(RECORD, [record]).chain(each(ANSWER, files)).collect()
             }
@@ -351,9 +371,9 @@ pub enum ShareCommand {
         /// The record of the ceremony that dealt the share
         #[arg(long, conflicts_with = "package")]
         record: Option<PathBuf>,
-        /// The record's head digest from paper: 64 hex digits, or at least the first three rows
-        #[arg(long, value_name = "HEX", requires = "record")]
-        head: Option<String>,
+        /// The record's head digest from paper: 64 hex digits, or at least the first three rows; or their words
+        #[arg(long, value_name = "ROWS", num_args = 1.., requires = "record")]
+        head: Vec<String>,
         /// An escrow package, where no record is at hand
         #[arg(long, value_name = "FILE")]
         package: Option<PathBuf>,

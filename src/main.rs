@@ -9,9 +9,9 @@ use byok::verbs;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let places = cli.command.places();
-    match byok::machine::protect_process().and_then(|()| run(cli.command)) {
+    let command = Cli::parse().command.settled();
+    let places = command.as_ref().map(Command::places).unwrap_or_default();
+    match byok::machine::protect_process().and_then(|()| run(command?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.said => ExitCode::from(error.exit as u8),
         Err(error) => {
@@ -110,6 +110,7 @@ fn run(command: Command) -> Result<()> {
             next,
             json,
         } => {
+            let (record, head) = (record.unwrap_or_default(), given(&head));
             let anchors = verbs::Anchors {
                 head: head.as_deref(),
                 signers: signers.as_deref(),
@@ -146,11 +147,16 @@ fn run(command: Command) -> Result<()> {
         } => verbs::share_check(&verbs::ShareWish {
             stray,
             record,
-            head,
+            head: given(&head),
             package,
             share,
             screen_recorded,
             json,
         }),
     }
+}
+
+/// The rows of a head digest, however many words of the shell they are.
+fn given(head: &[String]) -> Option<String> {
+    (!head.is_empty()).then(|| head.join(" "))
 }

@@ -23,6 +23,7 @@ mod import_type;
 mod raw;
 mod source;
 mod syntax;
+mod tables;
 
 pub use source::{InToken, Source};
 

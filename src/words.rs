@@ -144,6 +144,12 @@ pub fn hex_of_words(text: &str) -> Option<String> {
     text.split_whitespace().enumerate().map(of).collect()
 }
 
+/// Whether it is a PGP word, at whatever position.
+pub fn is_listed(word: &str) -> bool {
+    let mut listed = PGP_WORDS.split_whitespace();
+    listed.any(|listed| listed.eq_ignore_ascii_case(word))
+}
+
 fn row_bytes(digest: &Digest, number: usize) -> &[u8] {
     let start = (number - 1) * 4;
     &digest[start..start + 4]

@@ -1331,7 +1331,7 @@ fn several_keys(kind: Kind) {
             .output()
             .unwrap(),
     );
-    assert!(next.contains("needs the 4 folders"), "{next}");
+    assert!(next.contains("needs import.sh and the 4 folders"), "{next}");
 }
 
 #[test]

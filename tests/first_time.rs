@@ -243,3 +243,233 @@ fn shares_that_are_too_few_are_counted_and_the_custodians_that_could_come_are_na
         &["still needed: 2 of 3; not here yet: Security, Audit, Treasury, Operations"],
     );
 }
+
+/// A plan with every table but `[recover]`.
+const WHOLE: &str = "title = \"t\"\nkind = \"generate\"\n[machine]\nnetwork = \"forbidden\"\n[hsm]\n\
+    module = \"/m\"\ntoken = \"pkcs11:token=a\"\n[[key]]\nlabel = \"a\"\nspec = \"SYMMETRIC_DEFAULT\"\n\
+    keep = \"extractable\"\n[[key.import]]\nname = \"a\"\n\
+    key_arn = \"arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab\"\n\
+    parameters = \"p\"\nwrapping = \"RSAES_OAEP_SHA_256\"\nexpires = \"never\"\n[escrow]\nthreshold = 2\n\
+    custodians = [\"A\", \"B\"]\ndeliver = \"screen\"\n[record]\ndirectory = \"d\"\n";
+
+#[test]
+fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    let check = |text: &str| {
+        fs::write(&plan, text).unwrap();
+        let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+        byok.arg("check").arg(&plan).stdin(Stdio::null());
+        byok.output().unwrap()
+    };
+    let top = "stands above the first [table] of the plan";
+    let whole = check(WHOLE);
+    assert!(!stderr(&whole).contains("stands"), "{}", stderr(&whole));
+    for (line, below, says) in [
+        (
+            "screen_recorded = \"x\"",
+            "[escrow]",
+            format!("`screen_recorded` {top}"),
+        ),
+        (
+            "screen_recorded = \"x\"",
+            "[record]",
+            format!("`screen_recorded` {top}"),
+        ),
+        (
+            "previous_head = \"\"",
+            "[record]",
+            format!("`previous_head` {top}"),
+        ),
+        (
+            "reuse_escrow = \"x\"",
+            "[hsm]",
+            format!("`reuse_escrow` {top}"),
+        ),
+        ("title = \"x\"", "[[key]]", format!("`title` {top}")),
+        (
+            "network = \"hsm\"",
+            "[hsm]",
+            "`network` stands in [machine]".into(),
+        ),
+        (
+            "pin = \"prompt\"",
+            "[machine]",
+            "`pin` stands in [hsm]".into(),
+        ),
+        (
+            "expires = \"never\"",
+            "[[key]]",
+            "`expires` stands in [[key.import]]".into(),
+        ),
+        (
+            "keep = \"none\"",
+            "[[key.import]]",
+            "`keep` stands in [[key]]".into(),
+        ),
+        (
+            "witnesses = []",
+            "[escrow]",
+            "`witnesses` stands in [record]".into(),
+        ),
+        (
+            "shares = \"typed\"",
+            "[escrow]",
+            "`shares` stands in [recover]".into(),
+        ),
+        (
+            "threshold = 2",
+            "[record]",
+            "`threshold` stands in [escrow]".into(),
+        ),
+        (
+            "reason = \"x\"",
+            "[escrow]",
+            format!("`reason` {top}, or in [[key]]"),
+        ),
+        (
+            "signer = \"none\"",
+            "[hsm]",
+            format!("`signer` {top}, or in [record]"),
+        ),
+    ] {
+        let text = WHOLE.replacen(below, &format!("{below}\n{line}"), 1);
+        refused(&check(&text), 2, &[&says]);
+    }
+    // also where something else is told first, and of a table
+    let text = WHOLE.replacen("directory = \"d\"\n", "", 1) + "expires = \"never\"\n";
+    refused(&check(&text), 2, &["`expires` stands in [[key.import]]"]);
+    let text = WHOLE.replacen("[[key.import]]", "[[import]]", 1);
+    refused(&check(&text), 2, &["[[key.import]]"]);
+}
+
+#[test]
+fn plans_that_are_written_show_where_the_screen_s_exception_stands() {
+    let Some(room) = escrow_room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    room.run_well();
+    for (args, shows) in [
+        (&["plan"][..], true),
+        (&["plan", "--recover", "records/one"], true),
+        (&["plan", "--new-shares", "records/one"], true),
+        (&["plan", "--reimport", "records/one"], false),
+        (&["plan", "--no-escrow"], false),
+    ] {
+        let output = room.byok(args).output().unwrap();
+        well(&output);
+        let plan = stdout(&output);
+        let (above, _) = plan.split_once("\n[").unwrap();
+        assert_eq!(
+            above.contains("\n# screen_recorded = \""),
+            shows,
+            "{args:?}: {plan}"
+        );
+    }
+}
+
+#[test]
+fn a_token_is_named_by_its_label_or_a_uri_wherever_it_is_named() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let module = room.plan.module.clone();
+    let mut named = |token: &str| {
+        let module = ["--module", &module, "--token", token];
+        let plan = room
+            .byok(&[&["plan", "--no-escrow"], &module[..]].concat())
+            .output();
+        let pin = ["--pin", "file:pin", "--json"];
+        let doctor = room
+            .byok(&[&["doctor"], &module[..], &pin].concat())
+            .output();
+        room.plan.token = token.into();
+        let check = room.check();
+        [plan.unwrap(), doctor.unwrap(), check]
+    };
+    for token in ["ceremony", "pkcs11:token=ceremony"] {
+        named(token).iter().for_each(well);
+    }
+    for token in [
+        "token=ceremony",
+        "token=ceremony;pin-value=4711",
+        "pkcs12:token=ceremony",
+    ] {
+        for output in named(token) {
+            refused(
+                &output,
+                2,
+                &["must begin with pkcs11:", "pkcs11:token=ceremony;serial="],
+            );
+            assert!(!stderr(&output).contains("4711"), "{}", stderr(&output));
+        }
+    }
+    for output in named("another") {
+        assert_eq!(output.status.code(), Some(3));
+        let said = stdout(&output) + &stderr(&output);
+        assert!(said.contains("token=another"), "{said}");
+    }
+}
+
+#[test]
+fn rows_of_the_head_are_taken_with_quotes_and_without() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_with_escrow(2, &["Security", "Audit"]);
+    let head = head(&room.path("records/one"));
+    let digest = support::unhex(&head).try_into().unwrap();
+    let rows = byok::words::rows(&digest, 3);
+    let words: Vec<String> = rows
+        .lines()
+        .take(3)
+        .flat_map(|row| row.split_whitespace().skip(4))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(words.len(), 12, "{rows}");
+    let hex: Vec<String> = (0..6)
+        .map(|at| head[at * 4..at * 4 + 4].to_owned())
+        .collect();
+    let byok = |args: &[&str]| room.byok(args).output().unwrap();
+    for rows in [&words, &hex] {
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        for args in [
+            [&["verify", "--head"][..], &rows, &["records/one"]].concat(),
+            [&["verify", "records/one", "--head"][..], &rows].concat(),
+            [&["verify", "--head"][..], &rows, &["--json", "records/one"]].concat(),
+            vec!["verify", "--head", &rows.join(" "), "records/one"],
+        ] {
+            let output = byok(&args);
+            well(&output);
+            assert!(stdout(&output).contains("authentic"), "{args:?}");
+            assert!(!stdout(&output).contains("NOT AUTH"), "{args:?}");
+        }
+        let share = [
+            &["share", "check", "--record", "records/one", "--share"],
+            &["shares/01-Security.txt", "--head"][..],
+            &rows,
+        ];
+        well(&byok(&share.concat()));
+        let forgotten = [&["verify", "--head"], &rows[..1]].concat();
+        refused(
+            &byok(&forgotten),
+            2,
+            &["no record was given", "--head 'ROWS' RECORD"],
+        );
+    }
+    for mixed in [
+        [&words[..8], &hex[4..]].concat(),
+        [&hex[..2], &words[4..]].concat(),
+    ] {
+        for args in [
+            vec!["verify", "--head", &mixed.join(" "), "records/one"],
+            [
+                vec!["verify", "records/one", "--head"],
+                mixed.iter().map(String::as_str).collect(),
+            ]
+            .concat(),
+        ] {
+            refused(&byok(&args), 2, &["hex digits and words, mixed"]);
+        }
+    }
+}

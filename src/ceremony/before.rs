@@ -467,7 +467,7 @@ pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
         ))
         .check("SCREEN")
         .hint("hold the ceremony at the machine's own console, outside SSH, tmux and screen")
-        .hint("if your policy allows it, say why in the plan: screen_recorded = \"reason\"")),
+        .hint("if your policy allows it, say why above the first [table] of the plan: screen_recorded = \"reason\"")),
         None => Ok(()),
     }
 }

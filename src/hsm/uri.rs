@@ -19,16 +19,16 @@ pub struct TokenUri {
 }
 
 impl TokenUri {
-    /// Reads `pkcs11:token=…;serial=…;manufacturer=…;model=…`.
+    /// Reads `pkcs11:token=…;serial=…;manufacturer=…;model=…`, or the plain label of a token.
     ///
     /// # Errors
     /// Exit 2 for anything else: another scheme, an attribute that does not name a token, a PIN or where
     /// one stands, a slot number, a query part, broken percent encoding, an attribute given twice, none at
     /// all. Of what does not belong there the name alone is told: its value may be a secret.
     pub fn parse(text: &str) -> Result<Self> {
-        let attributes = text
-            .strip_prefix("pkcs11:")
-            .ok_or_else(|| refuse("it must begin with pkcs11:"))?;
+        let Some(attributes) = text.strip_prefix("pkcs11:") else {
+            return Self::labelled(text);
+        };
         let (path, query) = match attributes.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (attributes, None),
@@ -75,11 +75,30 @@ impl TokenUri {
         }
         Ok(uri)
     }
+
+    /// A plain label. What could be attributes without their scheme is none: one of them may be a PIN.
+    fn labelled(text: &str) -> Result<Self> {
+        /// CK_TOKEN_INFO has no room for more bytes.
+        const LONGEST: usize = 32;
+        let is_label = (1..=LONGEST).contains(&text.len())
+            && words::is_printable(text)
+            && !text.contains(['=', ';', '?', ':']);
+        match is_label {
+            true => Ok(Self {
+                token: Some(text.to_owned()),
+                ..Self::default()
+            }),
+            false => Err(refuse(
+                "it is no plain label (up to 32 bytes, none of = ; ? :), so it must begin with pkcs11:",
+            )),
+        }
+    }
 }
 
 fn refuse(why: &str) -> Error {
     Error::usage(format!("the token URI: {why}"))
         .hint("write it as `byok plan` does, such as pkcs11:token=ceremony;serial=0a1b2c3d4e5f6071")
+        .hint("the label alone, such as ceremony, is enough where one token has it")
 }
 
 /// Attribute names decide, in path and query alike; what stands in a label is a label.
@@ -164,6 +183,23 @@ mod tests {
         let uri = TokenUri::parse("pkcs11:token=The%20HSM;serial=0a;model=SoftHSM%20v2").unwrap();
         assert_eq!(uri.token.as_deref(), Some("The HSM"));
         assert_eq!(TokenUri::parse(&uri.to_string()).unwrap(), uri);
+    }
+
+    #[test]
+    fn a_plain_label_names_the_token_and_what_may_be_attributes_does_not() {
+        let read = TokenUri::parse("The HSM").unwrap();
+        assert_eq!(read.to_string(), "pkcs11:token=The%20HSM");
+        for text in [
+            "",
+            "token=a;pin-value=4711",
+            "PKCS11:token=a",
+            "a\u{1b}b",
+            "a label of more than thirty-two bytes",
+        ] {
+            let error = TokenUri::parse(text).unwrap_err();
+            assert!(error.line().contains("must begin with pkcs11:"), "{text}");
+            assert!(!error.for_people().contains("4711"));
+        }
     }
 
     #[test]

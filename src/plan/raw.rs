@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::tables::Keys;
 use super::{
     Deliver, EscrowPlan, HsmPlan, ImportAs, ImportPlan, InToken, Keep, KeyPlan, Kind, MOST_KEYS,
     Network, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source, WrapIn,
@@ -116,9 +117,23 @@ struct RawRecord {
     signer: Option<String>,
 }
 
+/// Every table of a plan.
+fn tables() -> [Keys; 8] {
+    [
+        Keys::of::<RawPlan>(""),
+        Keys::of::<RawMachine>("machine"),
+        Keys::of::<RawHsm>("hsm"),
+        Keys::of::<RawKey>("key"),
+        Keys::of::<RawImport>("key.import"),
+        Keys::of::<RawEscrow>("escrow"),
+        Keys::of::<RawRecover>("recover"),
+        Keys::of::<RawRecord>("record"),
+    ]
+}
+
 pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
     let text = syntax::text(&bytes)?;
-    let raw: RawPlan = toml::from_str(text).map_err(|e| syntax::refused(text, &e))?;
+    let raw: RawPlan = toml::from_str(text).map_err(|e| syntax::refused(text, &e, &tables()))?;
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
     let kind = kind(&raw.kind)?;
     let directory = record_directory(&base, &raw.record.directory)?;
@@ -425,7 +440,7 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     if plan.screen_recorded.is_some() && !plan.shares_at_screen() {
         return without(
             "shows no shares",
-            "screen_recorded belongs to [escrow] with deliver = \"screen\", or to typed shares",
+            "screen_recorded is for [escrow] with deliver = \"screen\", or [recover] with shares = \"typed\"",
         );
     }
     if plan.reason.is_some() && plan.kind != Kind::Destroy {

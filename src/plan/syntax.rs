@@ -2,6 +2,7 @@
 
 use toml::value::Datetime;
 
+use super::tables::{self, Keys};
 use crate::error::{Error, Result};
 
 /// The text of a plan.
@@ -18,8 +19,16 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str> {
         .map_err(|_| Error::usage("not UTF-8 text").hint("save the plan as UTF-8"))
 }
 
+/// One line, and where the keys belong that stand in the wrong table.
+pub(super) fn refused(text: &str, error: &toml::de::Error, tables: &[Keys]) -> Error {
+    let table: toml::Table = toml::from_str(text).unwrap_or_default();
+    let misplaced = tables::misplaced(&table, tables);
+    let refused = in_one_line(text, error);
+    misplaced.into_iter().fold(refused, Error::hint)
+}
+
 /// One line, with the line number instead of TOML's drawing.
-pub(super) fn refused(text: &str, error: &toml::de::Error) -> Error {
+fn in_one_line(text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map(|span| span.start.min(text.len()));
     let Some(number) = start.map(|start| text[..start].matches('\n').count()) else {
         return hinted(unquoted(error.message()));

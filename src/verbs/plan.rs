@@ -204,7 +204,7 @@ fn choose_token(module: &Path, wish: Option<&str>, known: Option<&TokenUri>) -> 
     sandbox::close(&Wish::default())?;
     let module = Module::load(module)?;
     let wish = match wish {
-        Some(wish) => named(wish)?,
+        Some(wish) => TokenUri::parse(wish)?,
         None => TokenUri::default(),
     };
     let known = known.filter(|_| wish == TokenUri::default());
@@ -214,17 +214,6 @@ fn choose_token(module: &Path, wish: Option<&str>, known: Option<&TokenUri>) -> 
     match module.find(&wish) {
         Ok(token) => Ok(token.uri()),
         Err(e) => Err(e.hint("choose with --token LABEL or --token URI")),
-    }
-}
-
-/// What `--token` names: a PKCS#11 URI, or a label.
-fn named(wish: &str) -> Result<TokenUri> {
-    match wish.starts_with("pkcs11:") {
-        true => TokenUri::parse(wish),
-        false => Ok(TokenUri {
-            token: Some(wish.to_owned()),
-            ..TokenUri::default()
-        }),
     }
 }
 
@@ -254,6 +243,12 @@ fn render(
     line("# Paths are relative to this file. Check it with: byok check PLAN");
     line(&format!("title = {}", quoted(&title)));
     line("kind  = \"generate\"                 # new data keys");
+    if !matches!(escrow, Escrow::Without) {
+        text += shares::SCREEN_RECORDED;
+    }
+    let mut line = |written: &str| {
+        let _ = writeln!(text, "{written}");
+    };
     line("");
     line("[machine]");
     line("# forbidden | hsm (the HSM is reached by network) | allowed; recorded");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::materials;
 use super::{
     BuildsOn, Escrow, Known, PlanWish, SLIP, choose_token, fits, from_plan, furthest_midnight,
-    named, near_plan, quoted, sort,
+    near_plan, quoted, shares, sort,
 };
 use crate::error::{Error, Result};
 use crate::escrow::package;
@@ -45,6 +45,9 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     };
     let stands = near_plan(wish, &previous.directory)?;
     let mut text = opening((kind, word), &stands, &previous, wish, &old);
+    if kind == Kind::Recover || how == BuildsOn::NewShares {
+        text += shares::SCREEN_RECORDED;
+    }
     text += &escrow.reuse(how);
     text += &machine_and_hsm(wish, &old, kind)?;
     for key in &old.keys {
@@ -245,7 +248,7 @@ fn key_table(key: &KeyPlan) -> String {
 /// is named is asked: another HSM has another token, and needs other variables.
 fn hsm(wish: &PlanWish, old: &Plan) -> Result<(PathBuf, TokenUri, Vec<String>)> {
     let Some(module) = &wish.module else {
-        let token = wish.token.as_deref().map(named).transpose()?;
+        let token = wish.token.as_deref().map(TokenUri::parse).transpose()?;
         let token = token.unwrap_or_else(|| old.hsm.token.clone());
         return Ok((old.hsm.module.clone(), token, old.hsm.env.clone()));
     };

@@ -119,6 +119,10 @@ impl Escrow {
     }
 }
 
+/// In a plan whose shares may be shown or typed at the screen.
+pub(super) const SCREEN_RECORDED: &str = "# Only if shares must be shown or typed over SSH, in tmux or in screen:\n\
+    # screen_recorded = \"why that is acceptable here\"\n";
+
 const WITHOUT: &str = "\n Escrow: shares of a key that opens the data keys, written on paper by custodians.\n \
     Without it a lost HSM is a lost data key, and all that it protects.\n";
 
