@@ -478,13 +478,6 @@ hex_of_bytes() {
 # bytes_of HEX: the bytes, on stdout.
 bytes_of() { printf '%b' "$(printf '%s' "$1" | LC_ALL=C sed 's/../\\x&/g')"; }
 
-# json_value NAME: the last value of this name, a string or a number, in the JSON on stdin.
-json_value() {
-    LC_ALL=C tr -d '\000\r\n' |
-        LC_ALL=C sed -n 's/^[^{]*{\(.*\)$/,\1/; s/.*[{,][[:space:]]*"'"$1"'"[[:space:]]*:[[:space:]]*"\{0,1\}\([^",}]*\).*/\1/p' |
-        LC_ALL=C sed 's/[[:space:]]*$//'
-}
-
 # spki_size HEX: which RSA key this is by its exact DER form, exponent 65537; fails for anything else.
 spki_size() {
     local key=$1 begins ends=0203010001 bytes=$((${#1} / 2)) size
@@ -906,6 +899,72 @@ error_code() {
         LC_ALL=C sed -n '/^[A-Z][A-Za-z0-9]*Exception$/p; /^AccessDenied$/p; /^InternalFailure$/p' | head -n 1)
     printf '%s' "$code"
 }
+
+# json_lines: the JSON on stdin, a line for each string, number or boolean in it: its path, such as /Statement/0/Effect, a
+# tab, and the value, with ? or a blank for what is not plain. Fails for what is not JSON.
+json_lines() {
+    LC_ALL=C tr -d '\000' | LC_ALL=C awk '
+        function bad() { out = ""; exit 1 }
+        function skip(count) { text = substr(text, count + 1); sub(/^[ \t\r\n]+/, "", text) }
+        function hex(digits,   at, code) {
+            for (at = 1; at <= 4; at++) code = code * 16 + index("0123456789abcdef", tolower(substr(digits, at, 1))) - 1
+            return code > 31 && code < 127 ? code : 63
+        }
+        function string(   raw, plain, c) {
+            if (!match(text, /^"([^"\\]|\\.)*"/)) bad()
+            raw = substr(text, 2, RLENGTH - 2)
+            skip(RLENGTH)
+            while (match(raw, /\\/)) {
+                plain = plain substr(raw, 1, RSTART - 1)
+                c = substr(raw, RSTART + 1, 1)
+                raw = substr(raw, RSTART + 2)
+                if (c == "u") {
+                    c = sprintf("%c", hex(substr(raw, 1, 4)))
+                    raw = substr(raw, 5)
+                } else if (c ~ /[bfnrt]/) c = " "
+                plain = plain c
+            }
+            plain = plain raw
+            gsub(/[\001-\037]/, " ", plain)
+            return plain
+        }
+        function value(path,   c, many, name) {
+            c = substr(text, 1, 1)
+            if (c == "\"") {
+                out = out path "\t" string() "\n"
+            } else if (match(text, /^[A-Za-z0-9.+-]+/)) {
+                name = substr(text, 1, RLENGTH)
+                if (name != "null") out = out path "\t" name "\n"
+                skip(RLENGTH)
+            } else {
+                if (c != "{" && c != "[" || ++depth > 100) bad()
+                for (skip(1); substr(text, 1, 1) != (c == "{" ? "}" : "]"); many++) {
+                    if (many && substr(text, 1, 1) != ",") bad()
+                    if (many) skip(1)
+                    name = many + 0
+                    if (c == "{") {
+                        name = string()
+                        if (substr(text, 1, 1) != ":") bad()
+                        skip(1)
+                        gsub("/", "?", name)
+                    }
+                    value(path "/" name)
+                }
+                skip(1)
+                depth--
+            }
+        }
+        { text = text $0 "\n" }
+        END {
+            skip(0)
+            value("")
+            if (text != "") bad()
+            printf "%s", out
+        }'
+}
+
+# json_at PATH: the value that stands there, and not somewhere else, in the JSON on stdin.
+json_at() { json_lines | LC_ALL=C sed -n "s|^$1"$'\t'"||p"; }
 
 # was_imported EXIT KEY_ID KEY_ARN CLI: the one rule by which KMS took the material: aws ended well, and
 # the KMS key that answered is the one that was asked. The bare id of a multi-Region key is that of its
@@ -1387,75 +1446,21 @@ check_policy() {
 # policy_says: of the policy on stdin, which actions of an import no statement allows, and which a Deny covers.
 # Actions match as in IAM: * and ?, whatever the case; NotAction is everything else.
 policy_says() {
-    LC_ALL=C tr -d '\000' | LC_ALL=C awk '
-        { text = text $0 "\n" }
-        function blank() { while (index(" \t\r\n", substr(text, at, 1)) && at <= size) at++ }
-        function string(    out, c) {
-            for (at++; at <= size && (c = substr(text, at, 1)) != "\""; at++) {
-                if (c == "\\") {
-                    c = substr(text, ++at, 1)
-                    if (c == "u") {
-                        c = sprintf("%c", hex(substr(text, at + 1, 4)))
-                        at += 4
-                    }
-                }
-                out = out c
-            }
-            if (at > size) bad = 1
-            at++
-            return out
+    local lines
+    lines=$(json_lines) || { say "it is not JSON" && return; }
+    printf '%s\n' "$lines" | LC_ALL=C awk -F '\t' '
+        {
+            # /Statement/0/Action, or /Statement/Action where there is one only
+            split(tolower($1), part, "/")
+            listed = part[3] ~ /^[0-9]/
+            if (part[2] == "statement") found(listed ? part[3] : 0, part[listed ? 4 : 3], $2)
         }
-        function hex(digits,    i, code) {
-            for (i = 1; i <= 4; i++) code = code * 16 + index("0123456789abcdef", tolower(substr(digits, i, 1))) - 1
-            return code > 0 && code < 128 ? code : 63
-        }
-        function members(path,    name) {
-            if (path == "/statement") count++
-            at++
-            while (1) {
-                blank()
-                if (substr(text, at, 1) == "}") break
-                if (substr(text, at, 1) != "\"") { bad = 1; return }
-                name = tolower(string())
-                blank()
-                if (substr(text, at++, 1) != ":") { bad = 1; return }
-                value(path "/" name)
-                if (bad || !comma("}")) return
-            }
-            at++
-        }
-        function elements(path) {
-            at++
-            blank()
-            if (substr(text, at, 1) == "]") { at++; return }
-            while (1) {
-                value(path)
-                if (bad || !comma("]")) return
-            }
-        }
-        function comma(end,    c) {
-            blank()
-            c = substr(text, at++, 1)
-            if (c != "," && c != end) bad = 1
-            return c == ","
-        }
-        function value(path,    c, begin) {
-            blank()
-            c = substr(text, at, 1)
-            if (path == "/statement/condition" && c == "{") conditional[count] = 1
-            if (c == "{") members(path)
-            else if (c == "[") elements(path)
-            else if (c == "\"") found(path, string())
-            else {
-                begin = at
-                while (substr(text, at, 1) ~ /[A-Za-z0-9.+-]/) at++
-                if (at == begin) bad = 1
-            }
-        }
-        function found(path, text) {
-            if (path == "/statement/effect") effect[count] = text
-            if (path == "/statement/action") actions[count, ++many[count]] = tolower(text)
-            if (path == "/statement/notaction") others[count, ++rest[count]] = tolower(text)
+        function found(i, member, text) {
+            if (i >= count) count = i + 1
+            if (member == "effect") effect[i] = text
+            if (member == "condition") conditional[i] = 1
+            if (member == "action") actions[i, ++many[i]] = tolower(text)
+            if (member == "notaction") others[i, ++rest[i]] = tolower(text)
         }
         function like(pattern, text,    c) {
             for (; pattern != ""; pattern = substr(pattern, 2)) {
@@ -1475,7 +1480,7 @@ policy_says() {
             return rest[statement] > 0
         }
         function judge(action,    i, allowed, denied, always) {
-            for (i = 1; i <= count; i++) {
+            for (i = 0; i < count; i++) {
                 if (!covers(i, tolower(action))) continue
                 if (effect[i] == "Allow") allowed = 1
                 if (effect[i] == "Deny") denied = 1
@@ -1486,14 +1491,6 @@ policy_says() {
             else if (denied) print "a Deny under a condition covers " action ": it wins over every Allow"
         }
         END {
-            size = length(text)
-            at = 1
-            value("")
-            blank()
-            if (bad || at <= size) {
-                print "it is not JSON"
-                exit
-            }
             judge("kms:GetParametersForImport")
             judge("kms:ImportKeyMaterial")
         }'
@@ -2223,7 +2220,7 @@ prove_mac() {
         "fileb://$message" --output json
     [ "$dry_run" = no ] || return 0
     answered_by_this_key
-    mac=$(json_value Mac <"$scratch/out" | hex_of_text) || refuse 4 "the Mac is not base64"
+    mac=$(json_at /Mac <"$scratch/out" | hex_of_text) || refuse 4 "the Mac is not base64"
     keep_answer generate-mac
     say "" "fingerprint by KMS  $mac"
     if [ -z "$fingerprint" ]; then
@@ -2239,7 +2236,7 @@ prove_mac() {
 
 answered_by_this_key() {
     local answered
-    answered=$(json_value KeyId <"$scratch/out" | clean)
+    answered=$(json_at /KeyId <"$scratch/out" | clean)
     case $answered in
         "$key_arn") ;;
         mrk-*) refuse 4 "KMS's answer names $answered and no Region" "asked    $key_arn" ;;
@@ -2253,7 +2250,7 @@ prove_public_key() {
     call kms:GetPublicKey kms get-public-key --key-id "$key" --output json
     [ "$dry_run" = no ] || return 0
     answered_by_this_key
-    spki=$(json_value PublicKey <"$scratch/out" | hex_of_text) || refuse 4 "the public key is not base64"
+    spki=$(json_at /PublicKey <"$scratch/out" | hex_of_text) || refuse 4 "the public key is not base64"
     digest=$(bytes_of "$spki" | sha256_of -)
     keep_answer get-public-key
     say "" "fingerprint by KMS  $digest   (SHA-256 of its public key)"

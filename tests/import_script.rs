@@ -1172,6 +1172,64 @@ fn a_result_on_one_line_or_without_ids_is_read_too() {
     assert_eq!(desk.result("import-result-3.json")["error"], "a warning");
 }
 
+/// What stands deeper, twice, or in a text is not what KMS answered.
+#[test]
+fn only_the_members_of_the_answer_itself_count() {
+    let key = format!("\"KeyId\": \"{ARN}\"");
+    let material = format!("\"KeyMaterialId\": \"{MATERIAL_ID}\"");
+    for (answer, names) in [
+        (
+            format!("{{\"x\": {{{key}, {material}}}}}"),
+            "does not name the KMS key",
+        ),
+        (
+            format!("{{\"KeyId\": \"other\", \"x\": {{{key}}}}}"),
+            "another KMS key: other",
+        ),
+        (
+            format!("{{\"x\": [{{{key}}}], \"KeyId\": null}}"),
+            "does not name the KMS key",
+        ),
+        (
+            format!("{{\"KeyId\": \"x\\\", {}\"}}", key.replace('"', "\\\"")),
+            "another KMS key: x",
+        ),
+        (
+            format!("{{{key}, \"KeyId\": \"other\"}}"),
+            "STOP. KMS answered for another",
+        ),
+        (
+            format!("{{\"/KeyId\": \"{ARN}\", \"\": {{{key}}}}}"),
+            "does not name the KMS key",
+        ),
+        (format!("{{{key},}}"), "does not name the KMS key"),
+        (format!("{{{key}}} {{}}"), "does not name the KMS key"),
+    ] {
+        let desk = Desk::with(&script());
+        desk.kms_answers(&answer, "", 0);
+        println!("{answer}");
+        desk.run(&[]).ended(4, &[names]);
+        desk.run(&["--imported"]).ended(1, &[]);
+    }
+    for answer in [
+        format!("{{\"x\": {{\"KeyId\": \"other\", \"y\": [1, true, {{}}]}}, {key}, {material}}}"),
+        format!("{{{material},{key},\"x\":{{\"KeyMaterialId\":\"no\"}}}}"),
+        format!(
+            "{{\"KeyId\": \"{}\", {material}}}",
+            ARN.replace('/', "\\/").replace('m', "\\u006d")
+        ),
+    ] {
+        let desk = Desk::with(&script());
+        desk.kms_answers(&answer, "", 0);
+        println!("{answer}");
+        desk.run(&[]).ended(0, &["IMPORTED", MATERIAL_ID]);
+        assert_eq!(desk.result("import-result.json")["KeyId"], ARN);
+    }
+    let desk = Desk::with(&script());
+    desk.sts_answers(r#"{"Account": "999999999999", "x": {"Account": "111122223333"}}"#);
+    desk.run(&[]).ended(4, &["belong to account 999999999999"]);
+}
+
 #[test]
 fn an_answer_for_another_kms_key_stops() {
     let desk = Desk::with(&script());
