@@ -131,7 +131,7 @@ for rows of it. Needs no network.
 
 Taken is what byok takes in the room: parameter files as `parameters` writes them, the console's .zip
 (where there is unzip), and a folder with public key and import token as .bin or .b64. Answers of
-DescribeKey beside them are left out; anything else there is refused. A file that changed since
+DescribeKey beside them are left out; anything else there is refused, symbolic links too. A file that changed since
 SHA256SUMS was written is exit 4.
 
 Example:
@@ -1435,9 +1435,7 @@ check_use() {
 # check_policy FILE: warns of what would keep everybody from importing; KMS judges the rest.
 check_policy() {
     local line
-    if [ ! -r "$1" ] || [ -d "$1" ]; then
-        refuse 2 "$1: cannot be read"
-    fi
+    { [ -f "$1" ] && [ -r "$1" ]; } || refuse 2 "$1: no file that can be read"
     policy_says <"$1" | while IFS= read -r line; do
         say_err "online.sh: $1: $line; going on"
     done
@@ -1573,8 +1571,9 @@ unfit() {
     refuse "${came_back:-$code}" "$@"
 }
 
-# small_file FILE NAME: a regular file that can be read and is not long.
+# small_file FILE NAME: a regular file that can be read and is not long. Nothing is waited for, no link followed.
 small_file() {
+    [ ! -L "$1" ] || unfit 2 "$2 is a symbolic link: copy the file itself to this place"
     if [ ! -f "$1" ] || [ ! -r "$1" ]; then unfit 2 "$2 is no file that can be read"; fi
     [ "$(wc -c <"$1" | tr -d ' ')" -le "$longest_file" ] || unfit 2 "$2 is larger than 64 KiB: is it the right file?"
 }
@@ -1784,7 +1783,6 @@ hex_of_base64() {
 # hex_of_content FILE NAME: of a file that holds bytes as they are, or as base64: content decides.
 hex_of_content() {
     local hex
-    [ ! -L "$1" ] || unfit 2 "$2 is a symbolic link: copy the file itself to this place"
     small_file "$1" "$2"
     if text_of "$1"; then
         if hex=$(hex_of_base64 "$(LC_ALL=C tr '\r\n' ' ' <"$scratch/text")"); then
@@ -1831,7 +1829,11 @@ not_a_token() {
         say "is text: None, an error message, or base64 once more"
         return 1
     fi
-    case $1 in 504b0304*) say "is a zip"; return 1 ;; esac
+    case $1 in
+        504b0304* | 504b0506* | 504b0708*) say "is a zip"; return 1 ;;
+        1f8b08* | 425a68* | fd377a585a00* | 28b52ffd* | 377abcaf271c* | feedfeed* | cececece*)
+            say "is a compressed file or a key store"; return 1 ;;
+    esac
     printf '%s\n' "$1" | LC_ALL=C awk '
         function is(what) { print what; exit 1 }
         {
@@ -1840,11 +1842,12 @@ not_a_token() {
                 byte = substr($0, 2 * at + 1, 2)
                 if (byte == "00") zeros++
                 if (byte ~ /^(09|0a|0d|[2-6].|7[0-9a-e])$/) letters++
+                else if (byte ~ /^([01].|7f|[89].)$/) controls++
                 if (!(byte in seen)) different++
                 seen[byte] = 1
             }
             if (zeros > int(size / 8)) is("is UTF-16 text, or mostly zero bytes")
-            if (letters >= size - int(size / 8)) is("is text: None, an error message, or base64 once more")
+            if (letters >= size - int(size / 8) || size >= 32 && controls <= int(size / 64) && letters >= int(size / 16)) is("is text: None, an error message, or base64 once more")
             if (size < 32) is("has " size " bytes: no KMS gives so few")
             if (size > 6144) is("has " size " bytes: KMS gives at most 6144")
             if (different < 16) is("is the same few bytes over and over")
@@ -1992,14 +1995,15 @@ judge_all() {
         if { is_key_name "$name" || is_token_name "$name"; } && [ ! -d "$path" ]; then
             refuse 2 "$path: put public key and import token into a folder of their own in $out; the plan then names that folder"
         fi
-        if [ -d "$path" ]; then
+        if [ -d "$path" ] && [ ! -L "$path" ]; then
             list_folder "$path" "$path"
             judge_entries "$path" "$path"
             printf '%s\n' "$name/$picked_key" "$name/$picked_token" >>"$scratch/names"
             slip_of_key "$name/$picked_key" "$read_size"
             continue
         fi
-        if [ "$(LC_ALL=C head -c 2 "$path" 2>/dev/null | LC_ALL=C tr '\000' x)" = PK ]; then
+        small_file "$path" "$path"
+        if [ "$(LC_ALL=C head -c 2 "$path" | LC_ALL=C tr '\000' x)" = PK ]; then
             unpack_zip "$path" "$path"
             judge_entries "$path" "$scratch/zip"
             slip_of_key "$name" "$read_size"

@@ -126,6 +126,53 @@ fn both_sides_judge_the_same_folders() {
 }
 
 #[test]
+fn no_link_is_followed_below_the_folder_of_the_slip() {
+    all_agree(&forms::links(&Made::new()));
+}
+
+/// Whoever waits for a FIFO waits for ever.
+#[test]
+fn both_sides_take_regular_files_only() {
+    let desk = desk();
+    let made = Made::new();
+    let [key, _] = made.pair();
+    for (name, path) in [
+        ("beside", "a.json"),
+        ("a zip", "a.zip"),
+        ("in a folder", "one/ImportToken.bin"),
+    ] {
+        let files = vec![(format!("one/{}", key.0), key.1.clone())];
+        let case = Case::files(
+            name,
+            files,
+            path.split('/').next().unwrap(),
+            Verdict::Refused(2),
+        );
+        lay_out(&desk, &case);
+        let fifo = desk.work("inputs").join(path);
+        assert!(
+            Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let room = aws::read(&desk.work("inputs").join(&case.path)).unwrap_err();
+        assert_eq!(room.exit as i32, 2);
+        if path != "one/ImportToken.bin" {
+            fs::remove_dir_all(desk.work("inputs/one")).unwrap();
+        }
+        let online = desk.path("online.sh");
+        let mut slip = desk.command(&which("timeout").unwrap(), &["20", "bash"]);
+        let slip = slip.arg(&online).arg("slip").output().unwrap();
+        assert_eq!(slip.status.code(), Some(2), "{name}: {}", stderr(&slip));
+        assert!(stderr(&slip).contains("no file that can be read"), "{name}");
+        assert!(!desk.work("inputs/slip.txt").exists());
+        fs::remove_dir_all(desk.work("inputs")).unwrap(); // whoever looks at the desk afterwards would wait
+    }
+}
+
+#[test]
 fn both_sides_judge_the_same_zips() {
     if which("unzip").is_none() || which("zip").is_none() {
         return skip("there is no zip and unzip");

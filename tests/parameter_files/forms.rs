@@ -745,6 +745,27 @@ pub fn folders(made: &Made) -> Vec<Case> {
     cases
 }
 
+/// Links beside the parameters: the plan itself may name one, a folder holds none.
+pub fn links(made: &Made) -> Vec<Case> {
+    let [key, token] = made.pair();
+    let link = |name: &str, to: &str, verdict| Case {
+        links: vec![("a.json".into(), to.into())],
+        ..Case::files(name, Vec::new(), "a.json", verdict)
+    };
+    let symbolic = RoomOnly("is a symbolic link");
+    let mut cases = vec![
+        link("to nothing", "nowhere", Refused(2)),
+        link("to a device", "/dev/zero", Refused(2)),
+        link("to a file", "../elsewhere/a.json", symbolic),
+        link("to a folder", "../elsewhere", symbolic),
+    ];
+    let json = ("../elsewhere/a.json".to_owned(), made.json().into_bytes());
+    cases[2].files = vec![json];
+    let under = |(name, bytes)| (format!("../elsewhere/{name}"), bytes);
+    cases[3].files = [key, token].into_iter().map(under).collect();
+    cases
+}
+
 pub fn zips(made: &Made) -> Vec<Case> {
     let [key, token] = made.pair();
     let entry = |name: &str, bytes: &[u8]| (name.to_owned(), bytes.to_vec());

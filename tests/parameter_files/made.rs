@@ -74,6 +74,9 @@ impl Made {
         let with_key = [&self.token[..100], &self.spki[..], &self.token[100..]].concat();
         let pem = format!("-----BEGIN PKCS7-----\n{once_more}\n-----END PKCS7-----\n");
         let twice = base64(base64(once_more.as_bytes()).as_bytes());
+        let begins = |magic: &[u8]| [magic, &self.token[..]].concat();
+        // "доступа нет" and so on, a letter a byte
+        let koi8 = b"\xcf\xdb\xc9\xc2\xcb\xc1 \xc4\xcf\xd3\xd4\xd5\xd0\xc1 \xce\xc5\xd4".repeat(3);
         let der = [&[0x30, 0x82, 0x02, 0x80][..], &self.token].concat();
         vec![
             ("the word None", b"None\n\n".to_vec(), "None"),
@@ -115,6 +118,16 @@ impl Made {
                     .to_vec(),
                 "text",
             ),
+            ("words in KOI8-R", koi8, "text"),
+            (
+                "words in Windows-1252",
+                "\u{e9}\u{e8} \u{e0}\u{e7}\u{fc}\u{f6}\u{e4}\u{df} "
+                    .repeat(9)
+                    .chars()
+                    .map(|c| c as u8)
+                    .collect(),
+                "text",
+            ),
             ("short", self.token[..31].to_vec(), "31 bytes"),
             ("one byte", vec![0x81], "1 bytes"),
             (
@@ -132,9 +145,29 @@ impl Made {
                 [0xde, 0xad, 0xbe, 0xef].repeat(300),
                 "over and over",
             ),
-            ("a zip", [b"PK\x03\x04", &self.token[..]].concat(), "zip"),
+            ("a zip", begins(b"PK\x03\x04"), "zip"),
+            ("an empty zip", begins(b"PK\x05\x06"), "zip"),
+            ("a zip in parts", begins(b"PK\x07\x08"), "zip"),
+            ("gzip", gzip(error.as_bytes()), "gzip"),
+            ("bzip2", begins(b"BZh91AY&SY"), "bzip2"),
+            ("xz", begins(b"\xfd7zXZ\0"), "xz"),
+            ("zstd", begins(b"\x28\xb5\x2f\xfd"), "zstd"),
+            ("7z", begins(b"7z\xbc\xaf\x27\x1c"), "7z"),
+            (
+                "a key store of Java",
+                begins(b"\xfe\xed\xfe\xed"),
+                "key store",
+            ),
         ]
     }
+}
+
+/// What a proxy makes of an error page.
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut gzip = std::process::Command::new("gzip");
+    let output = crate::support::pipe(gzip.arg("-c"), text);
+    assert!(output.status.success());
+    output.stdout
 }
 
 /// In ten hours, as version 2 of the AWS CLI prints it.

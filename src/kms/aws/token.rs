@@ -12,6 +12,20 @@ const MIN_LEN: usize = 32;
 /// What is encrypted has about as many different bytes as it is long, up to 256.
 const MIN_DIFFERENT: usize = 16;
 
+/// What files that are no tokens begin with.
+const FILES: [(&[u8], &str); 10] = [
+    (b"PK\x03\x04", "a zip"),
+    (b"PK\x05\x06", "a zip"),
+    (b"PK\x07\x08", "a zip"),
+    (b"\x1f\x8b\x08", "compressed (gzip)"),
+    (b"BZh", "compressed (bzip2)"),
+    (b"\xfd7zXZ\0", "compressed (xz)"),
+    (b"\x28\xb5\x2f\xfd", "compressed (zstd)"),
+    (b"7z\xbc\xaf\x27\x1c", "compressed (7z)"),
+    (b"\xfe\xed\xfe\xed", "a key store"),
+    (b"\xce\xce\xce\xce", "a key store"),
+];
+
 /// Judges a token beside the public key of the same download.
 ///
 /// # Errors
@@ -65,8 +79,11 @@ fn as_text(token: &[u8]) -> Option<String> {
         Err(_) if len < MIN_LEN => return None,
         Err(_) => {}
     }
-    // A few letters of another alphabet in its own encoding.
-    (letters >= len - len / 8).then(|| "is text".into())
+    // Letters of another alphabet in an encoding of its own: Latin-1, Windows-1251, KOI8-R.
+    let controls = |byte: &&u8| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 0x7f..=0x9f);
+    let controls = token.iter().filter(controls).count();
+    let other = controls <= len / 64 && letters >= len / 16;
+    (letters >= len - len / 8 || other).then(|| "is text".into())
 }
 
 fn what(text: &str) -> String {
@@ -81,8 +98,8 @@ fn as_bytes(token: &[u8]) -> Option<String> {
     if is_der(token) {
         return Some("is a key or a certificate (DER)".into());
     }
-    if token.starts_with(b"PK\x03\x04") {
-        return Some("is a zip".into());
+    if let Some((_, what)) = FILES.iter().find(|(magic, _)| token.starts_with(magic)) {
+        return Some(format!("is {what}"));
     }
     let different: BTreeSet<u8> = token.iter().copied().collect();
     (different.len() < MIN_DIFFERENT).then(|| "is the same few bytes over and over".into())
