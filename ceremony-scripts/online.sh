@@ -1847,7 +1847,8 @@ not_a_token() {
                 seen[byte] = 1
             }
             if (zeros > int(size / 8)) is("is UTF-16 text, or mostly zero bytes")
-            if (letters >= size - int(size / 8) || size >= 32 && controls <= int(size / 64) && letters >= int(size / 16)) is("is text: None, an error message, or base64 once more")
+            other = size >= 32 && controls <= int(size / 64) && letters >= int(size / 16)
+            if (letters >= size - int(size / 8) || other) is("is text: None, an error message, or base64 once more")
             if (size < 32) is("has " size " bytes: no KMS gives so few")
             if (size > 6144) is("has " size " bytes: KMS gives at most 6144")
             if (different < 16) is("is the same few bytes over and over")

@@ -42,6 +42,10 @@ pub enum NotAPin {
     Quotes,
     /// Blanks before or after it.
     Blanks,
+    /// A name and `=` or `:` before it.
+    Named,
+    /// Digits that are not the ones on a PIN pad.
+    Digits,
 }
 
 impl fmt::Display for NotAPin {
@@ -57,6 +61,8 @@ impl fmt::Display for NotAPin {
             Self::Unseen => "it holds a control character, or one that cannot be seen",
             Self::Quotes => "it stands in quotation marks",
             Self::Blanks => "it begins or ends with a blank",
+            Self::Named => "a name such as PIN= stands before it",
+            Self::Digits => "it holds full-width digits, or those of another script",
         })
     }
 }
@@ -67,6 +73,10 @@ impl NotAPin {
         match self {
             Self::Utf16 => "write it anew as UTF-8: iconv -f UTF-16 -t UTF-8 OLD > NEW",
             Self::ByteOrderMark => "write it anew without the mark: tail -c +4 OLD > NEW",
+            Self::Digits => "write it anew with the digits 0 to 9",
+            Self::Named => {
+                "take the name out; if it is part of the PIN, pin = \"prompt\" takes it as it is typed"
+            }
             Self::Quotes | Self::Blanks => {
                 "take them out; if they are part of the PIN, pin = \"prompt\" takes it as it is typed"
             }
@@ -102,10 +112,25 @@ fn judge_file(bytes: &[u8]) -> std::result::Result<usize, NotAPin> {
     if is_quote(characters.next()) && is_quote(characters.next_back()) {
         return Err(NotAPin::Quotes);
     }
-    match text.trim().len() == text.len() {
-        true => Ok(pin.len()),
-        false => Err(NotAPin::Blanks),
+    if text.trim().len() != text.len() {
+        return Err(NotAPin::Blanks);
     }
+    match has_a_name(text) {
+        true => Err(NotAPin::Named),
+        false => Ok(pin.len()),
+    }
+}
+
+/// `PIN=`, `export BYOK_PIN=`, `pin:` and the like. A PIN may well hold `=`, but hardly after that word.
+fn has_a_name(text: &str) -> bool {
+    let before = |separator| text.split_once(separator).map_or("", |(before, _)| before);
+    ['=', ':'].into_iter().map(before).any(|before| {
+        let name = before.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let mut words = name.split(|c: char| !c.is_ascii_alphabetic());
+        words.any(|word| {
+            word.eq_ignore_ascii_case("pin") || word.ends_with("PIN") || word.ends_with("Pin")
+        })
+    })
 }
 
 /// What no PIN is, however it came. Quotation marks and blanks are taken as they are typed.
@@ -120,7 +145,10 @@ pub(super) fn judge(pin: &[u8]) -> std::result::Result<&str, NotAPin> {
         return Err(NotAPin::Nul);
     }
     let text = std::str::from_utf8(pin).map_err(|_| NotAPin::NotUtf8)?;
+    // Keyboards have the small digits and fractions of Latin-1.
+    let odd_digit = |c: char| c > '\u{ff}' && c.is_numeric();
     match words::is_printable(text) {
+        true if text.contains(odd_digit) => Err(NotAPin::Digits),
         true => Ok(text),
         false => Err(NotAPin::Unseen),
     }
@@ -218,7 +246,21 @@ mod tests {
         ] {
             assert_eq!(judge_file(whole.as_bytes()), Ok(4), "{whole:?}");
         }
-        for pin in ["a b", "1", "\"", "'x", "pässwört", "=#!"] {
+        for pin in [
+            "a b",
+            "1",
+            "\"",
+            "'x",
+            "pässwört",
+            "=#!",
+            "a=b",
+            "shopping=7",
+            "x²½",
+            "Ключ",
+            "=pin",
+            "PIN",
+            "pincode",
+        ] {
             assert_eq!(judge_file(pin.as_bytes()), Ok(pin.len()), "{pin:?}");
         }
         for (bytes, why) in [
@@ -244,6 +286,21 @@ mod tests {
             (b"4711 \n", NotAPin::Blanks),
             (b"4711\t", NotAPin::Blanks),
             ("4711\u{a0}".as_bytes(), NotAPin::Blanks),
+            (b"PIN=4711\n", NotAPin::Named),
+            (b"pin=4711", NotAPin::Named),
+            (b"export BYOK_PIN=4711", NotAPin::Named),
+            (b"HSM_PIN_1=4711", NotAPin::Named),
+            (b"userPin = 4711", NotAPin::Named),
+            (b"Pin: 4711", NotAPin::Named),
+            (b"set PIN=4711", NotAPin::Named),
+            (b"$env:PIN=\"4711\"", NotAPin::Named),
+            (b"{\"pin\": \"4711\"}", NotAPin::Named),
+            (b"pin-value=4711", NotAPin::Named),
+            (
+                "\u{ff14}\u{ff17}\u{ff11}\u{ff11}".as_bytes(),
+                NotAPin::Digits,
+            ),
+            ("\u{664}\u{667}\u{661}\u{661}".as_bytes(), NotAPin::Digits),
         ] {
             assert_eq!(judge_file(bytes), Err(why), "{bytes:?}");
         }
