@@ -154,9 +154,26 @@ pub struct Standing {
     /// Who says so, where it is not AWS: the endpoint that was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// When it came that far, by the online side's clock or, where that is silent, by the receipt's.
+    /// When it came that far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// Who says when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_by: Option<Clock>,
+}
+
+/// Whose time it is at which something happened in KMS; the better the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Clock {
+    /// KMS's own, by CloudTrail.
+    #[serde(rename = "KMS")]
+    Kms,
+    /// The online computer's, when its script ended.
+    #[serde(rename = "online side")]
+    Online,
+    /// That of the computer where the receipt was added: the answer carries no time.
+    #[serde(rename = "receipt added")]
+    Added,
 }
 
 impl Standing {
@@ -219,7 +236,8 @@ impl Receipts {
     fn standing(&self, import: &Import, known: &[KnownMaterial]) -> Standing {
         let facts: Vec<Fact> = facts_of(&self.receipts, import).collect();
         let proves = facts.iter().map(|fact| fact.proves).max();
-        let first = facts.iter().find(|fact| Some(fact.proves) == proves);
+        let first = facts.iter().filter(|fact| Some(fact.proves) == proves);
+        let first = first.min_by_key(|fact| fact.at_by);
         let known = known.iter().find(|known| {
             known.key_arn == import.key_arn && known.fingerprint == import.fingerprint
         });
@@ -247,6 +265,10 @@ impl Receipts {
             at: match (computes, accepted) {
                 (Some(shown), false) => Some(shown.at),
                 _ => first.map(|fact| fact.at),
+            },
+            at_by: match (computes, accepted) {
+                (Some(_), false) => Some(Clock::Added),
+                _ => first.map(|fact| fact.at_by),
             },
         }
     }
@@ -307,6 +329,7 @@ struct Fact {
     proves: Proves,
     id: Option<String>,
     at: Timestamp,
+    at_by: Clock,
     /// Whether the record's own `import.sh` tells it.
     by_script: bool,
     /// The endpoint that answered, where it is not AWS's.
@@ -325,6 +348,10 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
                 proves: entry.proves,
                 id: entry.key_material_id.clone(),
                 at: entry.happened.unwrap_or(receipt.at),
+                at_by: match entry.happened {
+                    Some(_) => Clock::Online,
+                    None => Clock::Added,
+                },
                 by_script: entry.exit.is_some(), // a bare answer has no exit code
                 endpoint: entry.endpoint.clone(),
             },
@@ -336,6 +363,7 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
                 proves: event.proves,
                 id: event.key_material_id.clone(),
                 at: event.happened,
+                at_by: Clock::Kms,
                 by_script: false,
                 endpoint: None,
             });

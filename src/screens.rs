@@ -467,6 +467,10 @@ pub fn hanging(text: &str, window: Window) -> String {
 pub fn columns(text: &str, window: Window) -> String {
     let width = window.width();
     let fits = |line: &str| line.width() <= width;
+    let text = match width {
+        WIDTH => text.to_owned(),
+        _ => unfolded(text),
+    };
     text.lines()
         .map(|line| match fits(line) {
             true => format!("{line}\n"),
@@ -475,21 +479,63 @@ pub fn columns(text: &str, window: Window) -> String {
         .collect()
 }
 
+/// A text whose lines are as they were before [`fold`] made them fit a usual window: what is folded for a
+/// narrower one is folded once.
+fn unfolded(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let (mut before, mut begins) = ("", 0);
+    for line in text.split_inclusive('\n') {
+        match goes_on(before, begins, line) {
+            true => {
+                whole.pop(); // the line feed
+                let cut = !before.trim().contains(' ');
+                whole += if cut { "" } else { " " };
+                whole += line.trim_start_matches(' ');
+            }
+            false => {
+                whole += line;
+                begins = where_it_begins(line.trim_end(), WIDTH);
+            }
+        }
+        before = line;
+    }
+    whole
+}
+
+/// Whether a line goes on from the one before: it stands below where that text begins, and its first word had no
+/// room there. A command that goes on says so itself.
+fn goes_on(before: &str, begins: usize, line: &str) -> bool {
+    let lead = line.len() - line.trim_start_matches(' ').len();
+    let word = line.split_whitespace().next().unwrap_or_default();
+    let before = before.trim_end();
+    let taken = before.width();
+    taken > 0
+        && !before.ends_with('\\')
+        && lead == begins
+        && !word.is_empty()
+        && taken + 1 + word.width() > WIDTH
+}
+
 fn folded_line(line: &str, width: usize) -> String {
+    let begins = where_it_begins(line, width);
+    let (first, rest) = line.split_at(begins);
+    let folded = fold_to(width, rest, &" ".repeat(begins));
+    format!("{first}{}", folded.trim_start())
+}
+
+/// The place in a line below which the rest of it is folded.
+fn where_it_begins(line: &str, width: usize) -> usize {
     /// How far to the right a text may begin: `REHEARSAL ` and `exposure  ` are no longer.
     const FURTHEST: usize = 12;
     let furthest = FURTHEST.min(width / 4);
     let lead = line.len() - line.trim_start_matches(' ').len();
     let rest = &line[lead..];
     let gap = rest.find("  ").filter(|at| lead + at < furthest);
-    let begins = match (rest.strip_prefix("- "), gap) {
+    match (rest.strip_prefix("- "), gap) {
         (Some(_), _) => lead + 2,
         (None, Some(at)) => line.len() - rest[at..].trim_start_matches(' ').len(),
         (None, None) => lead,
-    };
-    let (first, rest) = line.split_at(begins);
-    let folded = fold_to(width, rest, &" ".repeat(begins));
-    format!("{first}{}", folded.trim_start())
+    }
 }
 
 /// Breaks text into lines of at most 79 columns, at spaces where there are any, each with

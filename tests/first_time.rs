@@ -473,3 +473,38 @@ fn rows_of_the_head_are_taken_with_quotes_and_without() {
         }
     }
 }
+
+#[test]
+fn a_window_that_was_enlarged_is_told_and_filled_as_it_is_now() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.write_plan();
+    let mut pty = Pty::start_sized(room.byok(&["run", "plan.toml"]), 60, 20);
+    pty.expect(" Press Enter for the digest: ");
+    pty.resize(80, 23);
+    pty.enter("");
+    let digest = pty.expect(support::pty::APPROVE);
+    assert!(
+        folded(&digest).contains("This window has 23 rows of 80 columns;"),
+        "{digest}"
+    );
+    pty.enter("no");
+    assert_eq!(pty.code(), Some(1));
+
+    // enlarged between two pages: the text is laid out anew, from its beginning
+    let mut pty = Pty::start_sized(room.byok(&["run", "plan.toml"]), 40, 10);
+    pty.expect(" Press Enter for the rest: ");
+    pty.resize(80, 24);
+    pty.enter("");
+    let rest = pty.expect(support::pty::APPROVE);
+    let (whole, _) = rest
+        .split_once("Press Enter for the digest: ")
+        .unwrap_or((&rest, ""));
+    assert!(
+        whole.contains(" make      payments-2026   SYMMETRIC_DEFAULT"),
+        "{whole}"
+    );
+    pty.enter("no");
+    assert_eq!(pty.code(), Some(1));
+}

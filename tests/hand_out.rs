@@ -437,7 +437,7 @@ fn a_window_that_does_not_hold_every_word_shows_none() {
     let needed = "This window has 20 rows of 80 columns; the 33 words of a share need 21 rows of 80, or 24 rows of 80 columns.";
     let shown = screen.answer(APPROVE, "Yes");
     assert!(folded(&shown).contains(needed), "{shown}");
-    screen.expect("Not approved yet: make the window larger first.");
+    screen.expect("Not approved yet: make the window larger first; this window has 20 rows of 80");
     screen.expect(APPROVE);
     screen.resize(80, 24);
     screen.enter("Yes");

@@ -1157,3 +1157,27 @@ fn a_receipt_that_a_full_disk_refuses_leaves_the_record_whole() {
     received(&room, "records/one", &[answer]);
     assert_eq!(lines(&room, "records/one").len(), 1);
 }
+
+/// An answer without a time gives the time of its filing, which is told; KMS's own time is better.
+#[test]
+fn whose_time_an_import_is_told_at() {
+    let Some(room) = generated() else { return };
+    let life = || {
+        let report = verified(&room, &[ONE]);
+        let rows = report["life"].as_array().unwrap().clone();
+        let row = rows.into_iter().find(|row| row["what"] == "imported");
+        row.unwrap()
+    };
+    let bare = json!({"KeyId": ARN, "KeyMaterialId": ID});
+    received(&room, ONE, &[bare]);
+    let told = life();
+    assert_eq!(told["at_by"], "receipt added", "{told}");
+    assert!(stdout(&verify(&room, &[ONE])).contains("receipt added then: its answer does not say"));
+
+    let import = trail_event("ImportKeyMaterial", &at(40), ID);
+    received(&room, ONE, &[import.clone()]);
+    let told = life();
+    assert_eq!(told["at_by"], "KMS", "{told}");
+    assert_eq!(told["at"], import["eventTime"], "{told}");
+    assert!(!stdout(&verify(&room, &[ONE])).contains("receipt added then"));
+}

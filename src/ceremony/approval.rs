@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 use crate::previous::Previous;
 use crate::record;
-use crate::screens::Approval;
+use crate::screens::{Approval, Window};
 use crate::transcript::VoidShares;
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
@@ -50,10 +50,13 @@ impl Approved {
             }
             let screen = screens::approval(&plan, leftover.as_ref(), previous.as_ref(), rehearsal);
             match ask(operator, &plan, screen, rehearsal)?.as_deref() {
-                Some("Yes") if before::shares_fit(&plan, operator.window()).is_err() => {
-                    operator.say(" Not approved yet: make the window larger first.\n");
-                }
                 Some("Yes") => {
+                    if let Err(small) = before::shares_fit(&plan, operator.window()) {
+                        let larger = "Not approved yet: make the window larger first";
+                        let told = format!("{larger}; {}.", small.what);
+                        operator.say(&screens::fold(&told, " "));
+                        continue;
+                    }
                     return Ok(Self {
                         plan,
                         how: How::Typed,
@@ -226,11 +229,7 @@ fn ask(
 ) -> Result<Option<String>> {
     let Approval { meaning, question } = screen;
     let window = operator.window();
-    let small = before::shares_fit(plan, window).map_err(|e| e.what);
-    let small = small.err().or_else(|| window.too_small());
-    let small = small.map_or(String::new(), |told| {
-        screens::fold(&format!("{}.", crate::words::capitalised(&told)), " ")
-    });
+    let small = told_small(plan, window);
     let airy = format!("{meaning}{small}{question}");
     let dense = airy.replace("\n\n", "\n");
     if let Some(whole) = [airy, dense].iter().find(|whole| window.holds(whole)) {
@@ -239,7 +238,17 @@ fn ask(
     operator.show(&meaning)?;
     operator.ask(" Press Enter for the digest: ")?;
     let heading = screens::approval_heading(rehearsal);
+    let small = told_small(plan, operator.window()); // it may be larger by now
     operator.decide(&format!("{heading}{small}{question}"))
+}
+
+/// What the window has and what is needed, where it is too small.
+fn told_small(plan: &Plan, window: Window) -> String {
+    let small = before::shares_fit(plan, window).map_err(|e| e.what);
+    let small = small.err().or_else(|| window.too_small());
+    small.map_or(String::new(), |told| {
+        screens::fold(&format!("{}.", words::capitalised(&told)), " ")
+    })
 }
 
 /// Rows, a few digits, a file name: none of them approves a plan.

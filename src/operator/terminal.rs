@@ -253,6 +253,20 @@ impl Terminal {
         }
     }
 
+    /// All pages of a text. `false`: the window became another one meanwhile, and the text is laid out anew.
+    fn shown_in(&mut self, window: Window, text: &str) -> Result<bool> {
+        for (at, page) in window.pages(text, 1).iter().enumerate() {
+            if at > 0 {
+                self.ask(" Press Enter for the rest: ")?;
+                if self.window() != window {
+                    return Ok(false);
+                }
+            }
+            self.say(page);
+        }
+        Ok(true)
+    }
+
     fn set(&self, termios: &Termios) -> Result<()> {
         // Flush drops what was typed ahead: an answer belongs to the question it was typed for.
         tcsetattr(stdin(), OptionalActions::Flush, termios).map_err(terminal_error)
@@ -303,12 +317,7 @@ impl Operator for Terminal {
     }
 
     fn show(&mut self, text: &str) -> Result<()> {
-        for (at, page) in self.window().pages(text, 1).iter().enumerate() {
-            if at > 0 {
-                self.ask(" Press Enter for the rest: ")?;
-            }
-            self.say(page);
-        }
+        while !self.shown_in(self.window(), text)? {}
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{WIDTH, folded_line};
+use super::{WIDTH, folded_line, unfolded};
 
 /// A window's rows and columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,8 @@ impl Window {
         if width == WIDTH {
             return text.to_owned(); // what is longer is a command, which is never folded
         }
-        text.split_inclusive('\n')
+        unfolded(text)
+            .split_inclusive('\n')
             .map(|line| {
                 let (bare, end) = match line.strip_suffix('\n') {
                     Some(bare) => (bare, "\n"),
@@ -128,6 +129,29 @@ mod tests {
         }
         assert_eq!(window(24, 80).narrowed(&text), text);
         assert_eq!(window(24, 300).narrowed(&text), text);
+    }
+
+    #[test]
+    fn a_text_that_was_folded_for_a_usual_window_is_folded_once_for_a_narrow_one() {
+        let said = "word and more words, ".repeat(20);
+        let usual = super::super::fold(said.trim_end(), " ");
+        let field = super::super::field("make", said.trim_end());
+        for columns in [40, 60, 72] {
+            let narrow = window(24, columns);
+            for text in [&usual, &field] {
+                let shown = narrow.narrowed(text);
+                let lines: Vec<&str> = shown.lines().collect();
+                let (last, full) = lines.split_last().unwrap();
+                assert!(!last.is_empty());
+                for line in full {
+                    // a line ends where its next word has no room: "words," is the longest
+                    assert!(line.width() + 7 >= narrow.width(), "{columns}:\n{shown}");
+                }
+            }
+        }
+        // lines that are lines stay such
+        let rows = " 1 two sticks\n 2 cloud operator\n";
+        assert_eq!(window(24, 40).narrowed(rows), rows);
     }
 
     #[test]

@@ -74,14 +74,22 @@ fn last_screens(approved: &Approved, sealed: &Sealed, operator: &mut dyn Operato
     let head = last::head(plan, sealed, rehearsal);
     operator.show_until_enter(&format!("\n{head}"), " Press Enter when it is written: ");
     let next = last::next(plan, sealed, approved.previous(), rehearsal);
-    let pages = operator.window().pages(&format!("\n{next}"), BELOW);
-    let Some((end, before)) = pages.split_last() else {
-        return;
-    };
-    for page in before {
-        operator.show_until_enter(page, " Press Enter for the rest: ");
+    let next = format!("\n{next}");
+    loop {
+        let window = operator.window();
+        let pages = window.pages(&next, BELOW);
+        let Some((end, before)) = pages.split_last() else {
+            return;
+        };
+        // another window: laid out anew, from the beginning
+        let stays = before.iter().all(|page| {
+            operator.show_until_enter(page, " Press Enter for the rest: ");
+            operator.window() == window
+        });
+        if stays {
+            return operator.say(end);
+        }
     }
-    operator.say(end);
 }
 
 pub(super) fn no_terminal() -> Error {

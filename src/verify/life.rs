@@ -7,15 +7,18 @@ use serde::Serialize;
 
 use super::recorded::RecordedPlan;
 use super::{Followed, Verified};
-use crate::receipts::{self, ACCEPTED, FAILED, PROVED, Receipt, Standing};
+use crate::receipts::{self, ACCEPTED, Clock, FAILED, PROVED, Receipt, Standing};
 use crate::strict_json::Json;
 use crate::transcript::Line;
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// When; of what KMS did, by the online side's clock.
+    /// When; of what KMS did, by the clock that `at_by` names.
     pub at: Timestamp,
+    /// Whose time that is, of an import.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_by: Option<Clock>,
     /// The data key's label in the record that tells it.
     pub label: String,
     /// `generated`, `found in the HSM`, `brought in`, `recovered`, `to be imported`, `imported`, `to be reimported`,
@@ -99,6 +102,7 @@ impl Told<'_> {
         let ceremony = record.chain.opening().text("ceremony").to_owned();
         let row = |at: Timestamp, label: &str, what| Row {
             at,
+            at_by: None,
             label: label.to_owned(),
             what,
             import: None,
@@ -196,6 +200,9 @@ impl Told<'_> {
             let expires = plan.expires(&import.label, &import.import);
             let elsewhere = standing.endpoint.as_deref();
             let elsewhere = elsewhere.map(|url| format!("so says {url}, WHICH IS NOT AWS"));
+            let added = standing.at_by == Some(Clock::Added);
+            let added = added.then(|| RECEIPT_ADDED.to_owned());
+            let told: Vec<String> = [elsewhere, added].into_iter().flatten().collect();
             let of_import = |at, what| Row {
                 import: Some(import.import.clone()),
                 key_arn: Some(import.key_arn.clone()),
@@ -204,7 +211,8 @@ impl Told<'_> {
             self.rows.push(Row {
                 kms: Some(standing.kms),
                 key_material_id: standing.key_material_id.clone(),
-                detail: elsewhere.unwrap_or_default(),
+                at_by: standing.at_by,
+                detail: told.join("; "),
                 ..of_import(at, import_word(&standing, again))
             });
             let expires = expires.filter(|_| standing.kms != FAILED);
@@ -288,6 +296,8 @@ fn import_word(standing: &Standing, again: bool) -> &'static str {
     }
 }
 
+const RECEIPT_ADDED: &str = "receipt added then: its answer does not say when KMS did it";
+
 const REPLACED: &str = "replaced by a later import";
 
 /// Marks an expiry that a later import into the same KMS key replaced before it came.
@@ -369,6 +379,7 @@ mod tests {
     fn one_expiry_that_two_ceremonies_planned_is_told_once() {
         let row = |at: &str, what, detail: &str, ceremony: &str| Row {
             at: at.parse().unwrap(),
+            at_by: None,
             label: "payments".into(),
             what,
             import: Some("eu".into()),
