@@ -755,8 +755,30 @@ fn doctor(kind: Kind) {
     let table = text.lines().skip_while(|line| !line.starts_with("spec "));
     assert!(table.clone().count() > 14, "{text}");
     table.for_each(|line| assert!(line.width() <= 79, "{line}"));
+    heads_in_sight(&text);
     assert!(text.contains("signer    P-256 key pair"), "{text}");
     assert_eq!((room.objects(), room.signers()), (vec![], vec![]));
+}
+
+/// Wherever a window of 24 rows ends, the heads of the table's rows in it are in it too.
+#[track_caller]
+fn heads_in_sight(text: &str) {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_head = |line: &&str| line.starts_with("spec  ");
+    let is_row = |line: &&str| {
+        ["SYM", "HMAC_", "ECC_", "RSA_"]
+            .iter()
+            .any(|at| line.starts_with(at))
+    };
+    assert!(
+        lines.iter().filter(|line| is_row(line)).count() >= 12,
+        "{text}"
+    );
+    for end in 1..=lines.len() {
+        let window = &lines[end.saturating_sub(23)..end];
+        let rows = window.iter().filter(|line| is_row(line)).count();
+        assert!(rows == 0 || window.iter().any(is_head), "{text}");
+    }
 }
 
 #[test]

@@ -29,6 +29,9 @@ const HEAD: [&str; 3] = [
     "spec              SHA_1     SHA_256   SHA_1     SHA_256              recover",
 ];
 
+/// How many rows stand below their heads, so that a window of 24 rows shows both.
+const ROWS: usize = 8;
+
 const LEGEND: [&str; 3] = [
     "  .          KMS does not take it so",
     "  one call   CKM_RSA_AES_KEY_WRAP",
@@ -39,11 +42,16 @@ impl Examination {
     /// At most 79 columns.
     pub fn table(&self) -> String {
         let mut reasons = Reasons::default();
-        let mut text = format!("\n{}\n", HEAD.join("\n"));
-        for made in &self.made {
-            text += &self.row(made, &mut reasons);
+        let mut text = String::new();
+        for rows in self.made.chunks(ROWS) {
+            text += &format!("\n{}\n", HEAD.join("\n"));
+            for made in rows {
+                text += &self.row(made, &mut reasons);
+            }
         }
-        text += &format!("\n{}\n", LEGEND.join("\n"));
+        // below the last row too: what stands under it may have pushed the heads above out of sight
+        let below: Vec<&str> = HEAD.into_iter().rev().collect();
+        text += &format!("{}\n\n{}\n", below.join("\n"), LEGEND.join("\n"));
         text += match self.all {
             true => "  Wrapping keys of 2048, 3072 and 4096 bits; \"some\" says which fail.\n",
             false => {
