@@ -1175,7 +1175,7 @@ fn whose_time_an_import_is_told_at() {
     assert!(stdout(&verify(&room, &[ONE])).contains("receipt added then: its answer does not say"));
 
     let import = trail_event("ImportKeyMaterial", &at(40), ID);
-    received(&room, ONE, &[import.clone()]);
+    received(&room, ONE, std::slice::from_ref(&import));
     let told = life();
     assert_eq!(told["at_by"], "KMS", "{told}");
     assert_eq!(told["at"], import["eventTime"], "{told}");
