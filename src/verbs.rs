@@ -6,6 +6,7 @@ use crate::hsm::Hsm;
 use crate::machine::out;
 use crate::operator::{Interrupted, NOTHING_LEFT, Operator, Terminal, Unattended};
 use crate::plan::PinSource;
+use crate::screens::Window;
 
 mod check;
 mod doctor;
@@ -55,15 +56,25 @@ fn is_for_people() -> bool {
     out::descriptor().is_terminal()
 }
 
-/// Text for people: a program gets its lines as they are, a terminal gets them folded.
+/// Text for people: a program gets its lines as they are, whoever looks at them gets them folded.
 fn print_lines(text: &str) -> Result<()> {
-    match is_for_people() {
-        true => {
-            let window = crate::operator::window(&out::descriptor());
-            print(&crate::screens::columns(text, window))
-        }
-        false => print(text),
+    match window() {
+        Some(window) => print(&crate::screens::columns(text, window)),
+        None => print(text),
     }
+}
+
+/// The window that text for people is folded for: the terminal, or what COLUMNS says of the one behind a pipe.
+fn window() -> Option<Window> {
+    if is_for_people() {
+        return Some(crate::operator::window(&out::descriptor()));
+    }
+    let told = crate::machine::variable("COLUMNS")?;
+    let columns = told.to_str()?.parse().ok().filter(|columns| *columns > 0)?;
+    Some(Window {
+        columns,
+        ..Window::USUAL
+    })
 }
 
 /// Standard output. A reader that went away, such as `head`, has read what it wanted: nothing is said of it.

@@ -508,3 +508,45 @@ fn a_window_that_was_enlarged_is_told_and_filled_as_it_is_now() {
     pty.enter("no");
     assert_eq!(pty.code(), Some(1));
 }
+
+#[test]
+fn text_in_a_pipe_is_folded_where_columns_is_set_and_what_machines_read_never() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    room.plan.directory = "records/two".into();
+    room.write_plan();
+    for args in [
+        &["verify", "records/one"][..],
+        &["check", "plan.toml"],
+        &["verify", "--json", "records/one"],
+        &["plan", "--no-escrow"],
+    ] {
+        let said = |columns: Option<&str>| {
+            let mut byok = room.byok(args);
+            // check counts what it hides from the module: one variable more, or another
+            let (name, value) = columns.map_or(("ROWS", "24"), |columns| ("COLUMNS", columns));
+            byok.env(name, value);
+            stdout(&byok.output().unwrap())
+        };
+        let whole = said(None);
+        let is_for_people = !args.contains(&"--json") && args[0] != "plan";
+        for columns in ["80", "50"] {
+            let folded_at = said(Some(columns));
+            let widest = folded_at.lines().map(|line| line.chars().count()).max();
+            let width: usize = columns.parse().unwrap();
+            match is_for_people {
+                true => {
+                    assert!(widest < Some(width), "{args:?} at {columns}: {folded_at}");
+                    let same = |text: &str| text.split_whitespace().collect::<String>();
+                    assert_eq!(same(&whole), same(&folded_at));
+                }
+                false => assert_eq!(whole, folded_at),
+            }
+        }
+        for nothing in ["", "0", "x"] {
+            assert_eq!(whole, said(Some(nothing)));
+        }
+    }
+}
