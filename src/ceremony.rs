@@ -39,7 +39,7 @@ pub mod reimport;
 mod reopen;
 mod roll_call;
 pub mod room;
-mod shares;
+pub(crate) mod shares;
 mod signer;
 pub(crate) mod source;
 pub mod tries;

@@ -371,7 +371,11 @@ fn loss() -> Option<(Room, Room)> {
 fn check_of_a_recovery_looks_at_package_and_label_and_asks_for_no_share() {
     let Some((old, mut new)) = loss() else { return };
     let ceremony = old.transcript("records/one").lines[0]["ceremony"].clone();
-    let package = format!("package: of ceremony {}", ceremony.as_str().unwrap());
+    let package = format!(
+        "package: of ceremony {}, it names every data key of the plan; shares were not asked for: any 2 of \
+         Security, Audit, Treasury are needed",
+        ceremony.as_str().unwrap()
+    );
     let free = "nothing in the HSM stands in its way";
     says(
         &check(&new, &["--hsm"]),
@@ -396,6 +400,13 @@ fn check_of_a_recovery_looks_at_package_and_label_and_asks_for_no_share() {
         refused(&new.run(), exit, &[what]);
     }
     new.plan = good;
+    let there = escrow::shares(&new.path("brought"))[1].0.clone();
+    let away = new.path("away");
+    fs::rename(&there, &away).unwrap();
+    let few = "brought: 1 of the 2 shares that are needed [QUORUM]";
+    says(&check(&new, &[]), 4, &[("wrong", few)]);
+    refused(&new.run(), 4, &["[QUORUM]", "not here yet:"]);
+    fs::rename(&away, &there).unwrap();
     new.token(&["plant", "ceremony", PIN, LABEL, "beef"]);
     says(&check(&new, &["--hsm"]), 4, &[("wrong", "[SAME-MATERIAL]")]);
     refused(&new.run(), 4, &["[SAME-MATERIAL]"]);

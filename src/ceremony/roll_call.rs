@@ -74,12 +74,17 @@ impl Ceremony<'_> {
                 (true, _) if said_absent => return Err(seat.missing()),
                 (true, _) => {
                     said_absent = true;
-                    question = seat.absent_question();
+                    question = seat.absent_question(self.quorum());
                 }
             }
         };
         seats[at].name = name;
         Ok(())
+    }
+
+    /// How many custodians are a quorum, as far as the record knows.
+    fn quorum(&self) -> Option<u8> {
+        self.previous?.threshold_in_use()
     }
 
     /// Whether enough custodians for a quorum are there, or can be yet, without this one.
@@ -98,7 +103,7 @@ impl Ceremony<'_> {
             let can_come = seat.name.is_some() || *other > at;
             *other != at && can_come && has_a_share(seat)
         });
-        others.count() >= previous.threshold_in_use().unwrap_or(1).into()
+        others.count() >= self.quorum().unwrap_or(1).into()
     }
 
     /// Shows the list once. A number corrects a name, Enter goes on.
@@ -259,11 +264,12 @@ impl Place {
         }
     }
 
-    fn absent_question(&self) -> String {
+    fn absent_question(&self, quorum: Option<u8>) -> String {
         let told = match self {
             Self::OfQuorum(_) => format!(
-                "Without the {} too few are there for a quorum, and the ceremony ends here; nothing is lost.",
-                self.told()
+                "Without the {} too few are there for a quorum{}, and the ceremony ends here; nothing is lost.",
+                self.told(),
+                quorum.map_or(String::new(), |count| format!(" of {count}")),
             ),
             _ => format!(
                 "Nobody is there for the {}? The ceremony then ends here; nothing is lost.",

@@ -238,7 +238,10 @@ impl Ceremony<'_> {
 }
 
 /// The share files of a directory, in the order of their names.
-fn share_files(directory: &Path) -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// Exit 2 where there are none, or more than a set can have.
+pub(crate) fn share_files(directory: &Path) -> Result<Vec<PathBuf>> {
     let cannot =
         |e: std::io::Error| Error::usage(format!("the shares in {}: {e}", directory.display()));
     let mut paths = Vec::new();
@@ -251,7 +254,8 @@ fn share_files(directory: &Path) -> Result<Vec<PathBuf>> {
         0 => Err(Error::usage(format!(
             "there are no share files (*.txt) in {}",
             directory.display()
-        ))),
+        ))
+        .hint("lay the share files of a quorum there before the ceremony")),
         1..=MOST_FILES => Ok(paths),
         many => Err(Error::usage(format!(
             "there are {many} files (*.txt) in {}, and a set has at most {MOST_SHARES} shares",

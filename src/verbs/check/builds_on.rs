@@ -3,7 +3,7 @@
 
 use super::{Lines, State};
 use crate::ceremony::reimport::{self, Expected};
-use crate::ceremony::{before, destroy, recover};
+use crate::ceremony::{before, destroy, recover, shares};
 use crate::error::{Error, Result};
 use crate::hsm::Hsm;
 use crate::plan::{Keep, KeyPlan, Kind, Plan, RecoverPlan, ShareSource};
@@ -51,31 +51,38 @@ fn package(plan: &Plan, recover: &RecoverPlan, previous: Option<&Previous>) -> R
         return Ok("package: typed in the room from its printed rows".into());
     };
     recover::packed(plan, previous, &package)?;
-    share_files(recover)?;
+    let shares = shares(recover, &package.ceremony, previous)?;
     Ok(format!(
-        "package: of ceremony {}, it names every data key of the plan; shares were not asked for",
+        "package: of ceremony {}, it names every data key of the plan; {shares}",
         package.ceremony
     ))
 }
 
-/// Whether share files are there at all; what they say is looked at in the room only.
-fn share_files(recover: &RecoverPlan) -> Result<()> {
-    let ShareSource::Files(directory) = &recover.shares else {
-        return Ok(());
+/// How many shares the record says are needed, and whose they are; files are counted, and read in the room only.
+fn shares(recover: &RecoverPlan, ceremony: &str, previous: Option<&Previous>) -> Result<String> {
+    let files = match &recover.shares {
+        ShareSource::Files(directory) => Some((directory, shares::share_files(directory)?.len())),
+        ShareSource::Typed => None,
     };
-    let any = std::fs::read_dir(directory).map(|mut files| files.next().is_some());
-    match any {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Error::usage(format!(
-            "no share is in {}",
+    let threshold = previous.and_then(|previous| previous.threshold_of(ceremony));
+    let Some(threshold) = threshold else {
+        return Ok("shares were not asked for".to_owned());
+    };
+    if let Some((directory, count)) = files.filter(|(_, count)| *count < threshold.into()) {
+        let few = format!(
+            "{}: {count} of the {threshold} shares that are needed",
             directory.display()
-        ))),
-        Err(e) => Err(Error::usage(format!(
-            "the shares in {}: {e}",
-            directory.display()
-        ))),
+        );
+        return Err(Error::mismatch(few)
+            .check("QUORUM")
+            .hint("lay the share files of a quorum there before the ceremony"));
     }
-    .map_err(|e| e.hint("lay the share files of a quorum there before the ceremony"))
+    let dealt = previous.map_or(&[][..], |previous| previous.dealt_by(ceremony));
+    let names: Vec<&str> = dealt.iter().map(|share| share.custodian.as_str()).collect();
+    Ok(format!(
+        "shares were not asked for: any {threshold} of {} are needed",
+        names.join(", ")
+    ))
 }
 
 /// What every data key must turn out to be; empty where that cannot be told.
