@@ -132,7 +132,7 @@ for rows of it. Needs no network.
 Taken is what byok takes in the room: parameter files as `parameters` writes them, the console's .zip
 (where there is unzip), and a folder with public key and import token as .bin or .b64. Answers of
 DescribeKey beside them are left out; anything else there is refused, symbolic links too. A file that changed since
-SHA256SUMS was written is exit 4.
+SHA256SUMS was written, or whose ParametersValidTo is past, is exit 4.
 
 Example:
   bash online.sh slip --out inputs
@@ -1338,18 +1338,17 @@ who() {
     say "account $account, as $caller"
 }
 
-# keep_told FILE: the last answer; where an endpoint was given, it says that this endpoint answered.
+# keep_told CONTENT FILE MODE: keeps an answer; where an endpoint was given, it says that this endpoint answered.
 keep_told() {
     local told
     if [ -n "$endpoint" ]; then
         told=$(shown_endpoint)
         case $told in *[\"\\]*) refuse 2 "--endpoint-url: no quotes or backslashes" ;; esac
-        { printf '{"endpoint": "%s",' "$told" && LC_ALL=C sed '1s/^[[:space:]]*{//' "$scratch/out"; } >"$scratch/told" ||
+        { printf '{"endpoint": "%s",' "$told" && LC_ALL=C sed '1s/^[[:space:]]*{//' "$1"; } >"$scratch/told" ||
             refuse 2 "the disk is full"
-        keep "$scratch/told" "$1" 600
-    else
-        keep "$scratch/out" "$1" 600
+        set -- "$scratch/told" "$2" "$3"
     fi
+    keep "$@"
 }
 
 # keep_answer WHAT: what the last call printed, as a file for `byok receipt`.
@@ -1357,7 +1356,7 @@ keep_answer() {
     local file
     file=$(free_name "${out_folder:-.}/$region-$key_id.$1" json)
     file=${file#./}
-    keep_told "$file"
+    keep_told "$scratch/out" "$file" 600
     kept="$kept $(quoted "$file")"
     say "  kept     $file"
 }
@@ -1407,7 +1406,7 @@ verb_create() {
     fi
     call kms:DescribeKey kms describe-key --key-id "$arn" --output json
     [ "$dry_run" = no ] || return 0
-    keep "$scratch/out" "$file" 644
+    keep_told "$scratch/out" "$file" 644
     say "" "made     $spec, $use, Origin EXTERNAL, waiting for material (PendingImport)" \
         "written  $file, for: byok plan $file ..."
     [ -z "$alias" ] || [ "$alias_failed" = yes ] || say "alias    $alias"
@@ -2015,6 +2014,9 @@ judge_all() {
                 refuse 2 "$path holds no import parameters, and nothing else may lie in $out"
             fi
             judge_members "$path"
+            [ -z "$read_ends" ] || [ "$read_ends" -gt "$(date +%s)" ] || refuse 4 \
+                "$path expired on $(shown_time "$read_ends"): KMS takes it no more, and byok neither" \
+                "move it away, and download new parameters; or is the clock of this computer wrong?"
             slip_of_key "$name" "$read_size, ${read_algorithm:-algorithm not told}" "$read_arn"
         fi
         printf '%s\n' "$name" >>"$scratch/names"
@@ -2026,11 +2028,7 @@ slip_of_key() {
     say "" "WRAPPING KEY in $1: $2"
     if [ -n "${3-}" ]; then
         say "  $3"
-        if [ -n "$read_ends" ] && [ "$read_ends" -gt "$(date +%s)" ]; then
-            say "  import before $(shown_time "$read_ends")"
-        elif [ -n "$read_ends" ]; then
-            say "  PAST since $(shown_time "$read_ends"): KMS takes these no more"
-        fi
+        [ -z "$read_ends" ] || say "  import before $(shown_time "$read_ends")"
     fi
     digest_rows "$(bytes_of "$read_spki" | sha256_of -)"
 }
@@ -2333,7 +2331,7 @@ verb_replicate() {
     [ -n "$file" ] || return 0
     call kms:DescribeKey kms describe-key --key-id "$key" --output json
     [ "$dry_run" = no ] || return 0
-    keep "$scratch/out" "$file" 644
+    keep_told "$scratch/out" "$file" 644
     say "state    $key_state: a replica waits for the same material, with import parameters of its own" "written  $file"
 }
 
@@ -2407,7 +2405,7 @@ verb_rotate() {
     call kms:ListKeyRotations kms list-key-rotations --key-id "$key" --include-key-material ALL_KEY_MATERIAL \
         --output json --query "{KeyId: '${key_arn:-$key}', Rotations: Rotations}"
     [ "$dry_run" = no ] || return 0
-    keep_told "$out"
+    keep_told "$scratch/out" "$out" 600
     say "" "For the record:  byok receipt RECORD $(quoted "$out")"
 }
 
@@ -2654,7 +2652,7 @@ verb_evidence() {
     [ -n "$events" ] || refuse 4 "CloudTrail knows no event of this key since $from, in ${region:-this Region}" "$key" \
         "an event appears about 5 minutes after it happened; the history keeps 90 days"
     printf '{"Events": [%s]}\n' "$events" >"$scratch/events" || refuse 2 "the disk is full"
-    keep "$scratch/events" "$out" 600
+    keep_told "$scratch/events" "$out" 600
     size=$(wc -c <"$out" | tr -d ' ')
     say "written  $out, since $from" "For the record:  byok receipt RECORD $(quoted "$out")"
     [ "$size" -le 1048576 ] || say "It is larger than the 1 MiB that byok takes: choose fewer --days."

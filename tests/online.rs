@@ -793,6 +793,27 @@ fn a_mac_and_a_public_key_prove_the_material() {
     }
     prove(&[&ec, "--fingerprint", &sha256(&spki)]).ended(0, &["SAME"]);
     let id = ec.rsplit('/').next().unwrap();
+    // Who answered another endpoint's questions is written beside each answer.
+    let endpoint = kms.endpoint();
+    let answers = desk.files();
+    let answers: Vec<_> = answers
+        .iter()
+        .filter(|file| file.contains(REGION) || file.contains(".describe-key"))
+        .collect();
+    for kind in [
+        "hmac.describe-key.json",
+        ".describe-key.json",
+        ".generate-mac.json",
+        ".get-public-key-2.json",
+    ] {
+        assert!(
+            answers.iter().any(|file| file.ends_with(kind)),
+            "{kind}: {answers:?}"
+        );
+    }
+    for file in answers {
+        assert_eq!(json_of(&desk.read(file))["endpoint"], *endpoint, "{file}");
+    }
     let kept = desk.read(&format!("{REGION}-{id}.get-public-key.json"));
     assert!(matches!(
         Answer::read(kept.as_bytes()).unwrap(),
@@ -973,6 +994,19 @@ fn evidence(arn: &str, room: &Room) -> String {
     );
     desk.run(&["evidence", "--key", arn, "--out", &name])
         .ended(2, &["exists"]);
+    assert_eq!(json_of(&desk.read(&name)).get("endpoint"), None);
+    let given = [
+        "--endpoint-url",
+        "https://ada:secret@trail.example/x?y=secret",
+    ];
+    let evidence = ["evidence", "--key", arn, "--out", "elsewhere.json"];
+    desk.run(&[&evidence[..], &given].concat()).ended(0, &[]);
+    let elsewhere = desk.read("elsewhere.json");
+    assert_eq!(json_of(&elsewhere)["endpoint"], "https://trail.example/x");
+    let Answer::CloudTrail(events) = Answer::read(elsewhere.as_bytes()).unwrap() else {
+        panic!("no answer of CloudTrail");
+    };
+    assert_eq!(events.len(), 5);
     fs::copy(desk.work(&name), room.path(&name)).unwrap();
     for event in ["CreateKey", "DisableKey", "ImportKeyMaterial"] {
         desk.answers(&format!("lookup-events.{event}"), "[]\n");
@@ -1536,6 +1570,37 @@ fn a_configured_endpoint_is_never_asked() {
             &["asks     http://127.0.0.1:1/ (given by --endpoint-url)"],
         );
     assert!(!given.err.contains("secret"), "{}", given.err);
+}
+
+/// An alias, a plugin and a model would answer in its place, whatever is asked.
+#[test]
+fn what_answers_in_the_place_of_aws_is_refused_by_every_verb() {
+    let mut desk = one_key("Enabled");
+    desk.set_env("HOME", &desk.path("home").display().to_string());
+    for (file, content, said) in [
+        (
+            ".aws/cli/alias",
+            "[toplevel]\nkms = !echo",
+            "an alias there",
+        ),
+        (".aws/config", "[plugins]\nx = y\n", "a plugin may answer"),
+        (
+            ".aws/models/cloudtrail/2013-11-01/service-2.json",
+            "{}",
+            "where AWS is",
+        ),
+    ] {
+        let path = desk.path("home").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        for args in every_call() {
+            fs::write(desk.work("policy.json"), "{}").unwrap();
+            desk.run(&args).ended(2, &[said]);
+            assert_eq!(desk.calls(), "", "{args:?}");
+            assert!(!desk.path("aws/env").exists());
+        }
+        fs::remove_dir_all(desk.path("home")).unwrap();
+    }
 }
 
 /// The real AWS CLI; what it asks must be AWS, which a proxy that is not there keeps it from.

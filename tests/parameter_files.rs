@@ -53,7 +53,11 @@ fn judged(desk: &Desk, case: &Case) -> Option<String> {
     let room = aws::read(&desk.work("inputs").join(&case.path));
     let online = desk.run(&["slip"]);
     let room_code = room.as_ref().map_or_else(|error| error.exit as i32, |_| 0);
+    // What expired the room reads, too, and then refuses with 4.
+    let ends = room.as_ref().ok().and_then(|read| read.valid_to);
+    let expired = ends.is_some_and(|ends| ends <= jiff::Timestamp::now());
     let (in_room, at_desk) = match case.verdict {
+        Verdict::Taken if expired => (0, 4),
         Verdict::Taken => (0, 0),
         Verdict::Refused(code) => (code, code),
         Verdict::RoomOnly(_) => (0, 2),
@@ -62,6 +66,11 @@ fn judged(desk: &Desk, case: &Case) -> Option<String> {
     fs::remove_dir_all(desk.work("inputs")).unwrap(); // a link to nothing among it
     let wrong = if (room_code, online.code) != (in_room, at_desk) {
         "another verdict"
+    } else if expired && matches!(case.verdict, Verdict::Taken) {
+        if said.contains("expired on ") {
+            return None;
+        }
+        "not said why"
     } else if let (Ok(read), Verdict::Taken) = (&room, &case.verdict) {
         let rows = [
             read.wrapping_key.sha256(),
