@@ -125,7 +125,7 @@ impl Broken {
         Self {
             rule,
             cause: None,
-            what: words::quoted_whole(what.as_ref()),
+            what: words::quoted_whole(&words::without_os_number(what.as_ref())),
         }
     }
 
@@ -198,4 +198,16 @@ pub mod limits {
         ("most_entries", MOST_ENTRIES),
         ("most_keys", MOST_KEYS),
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_is_told_in_its_words_alone() {
+        let said = std::io::Error::from_raw_os_error(13);
+        let told = Broken::new(Rule::Read, format!("plan.toml: {said}")).within("a record");
+        assert_eq!(told.to_string(), "a record: plan.toml: Permission denied");
+    }
 }

@@ -52,7 +52,7 @@ impl Lines {
     fn add(&mut self, state: State, what: impl Into<String>) {
         self.0.push(Line {
             state,
-            what: what.into(),
+            what: words::without_os_number(&what.into()),
             hints: Vec::new(),
             exit: Exit::Done,
         });
