@@ -1434,7 +1434,7 @@ check_use() {
 # check_policy FILE: warns of what would keep everybody from importing; KMS judges the rest.
 check_policy() {
     local line
-    { [ -f "$1" ] && [ -r "$1" ]; } || refuse 2 "$1: no file that can be read"
+    { [ -f "$1" ] && [ -r "$1" ]; } || refuse 2 "$1: cannot be read"
     policy_says <"$1" | while IFS= read -r line; do
         say_err "online.sh: $1: $line; going on"
     done

@@ -133,7 +133,7 @@ done
 "${python[@]}" -c 'import sys, hashlib, inspect, zipfile; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
     stop 2 'python3 on this machine is older than 3.10, or not complete' 'on Debian the package python3, not python3-minimal'
 for file in "$parameters" ${package:+"$package"}; do
-    [ -r "$file" ] || stop 2 "$file cannot be read"
+    { [ -f "$file" ] && [ -r "$file" ]; } || stop 2 "$file cannot be read"
 done
 [ ! -e WrappedKeyMaterial.bin ] || stop 2 './WrappedKeyMaterial.bin is there already; nothing is overwritten' 'move it away first'
 if ! said=$(cd wheels 2>/dev/null && printf '%s\n' "$wheels_sha256" | sha256sum -c 2>&1); then

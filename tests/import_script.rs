@@ -1366,6 +1366,29 @@ fn a_changed_file_is_not_sent() {
     }
 }
 
+/// Whoever opens a FIFO waits for ever.
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let desk = Desk::with(&script());
+    let script = desk.folder().join("import.sh");
+    let run = || {
+        let timeout = which("timeout").unwrap();
+        let mut command = desk.command(timeout, Path::new("20"), &["bash"]);
+        ran(command.arg(&script).arg("--yes"))
+    };
+    let fifo = |name: &str| {
+        let made = Command::new("mkfifo")
+            .arg(desk.folder().join(name))
+            .status();
+        assert!(made.unwrap().success());
+    };
+    fifo("import-result.json");
+    run().ended(0, &["IMPORTED", "import-result-2.json"]);
+    fs::remove_file(desk.folder().join("ImportToken.bin")).unwrap();
+    fifo("ImportToken.bin");
+    run().ended(2, &["ImportToken.bin is missing or cannot be read"]);
+}
+
 #[test]
 fn a_digest_is_computed_with_whatever_there_is() {
     for tool in ["shasum", "openssl"] {

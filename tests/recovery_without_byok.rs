@@ -817,6 +817,20 @@ fn the_script_refuses_what_does_not_fit() {
         ],
     );
     refused(&output, 4, &["another data key"]);
+    let fifo = left.stick.join("fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    for args in [
+        ["fifo", SHA_256, "escrow-package.json"],
+        [args[0], SHA_256, "fifo"],
+    ] {
+        refused(&script(&left, &args, &[]), 2, &["fifo cannot be read"]);
+    }
     left.exchange_package();
     let output = script(&left, &args, &["Yes", &slip, LABEL, &one, &three]);
     refused(&output, 4, &["do not open this package", "ceremony ids"]);
