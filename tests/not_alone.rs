@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -26,6 +26,14 @@ fn run_into(room: &mut Room, record: &str) -> Command {
 }
 
 // ---- at the same token -------------------------------------------------------------
+
+/// The lock that this process holds.
+fn lock_of(process: u32) -> PathBuf {
+    let descriptors = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let mut files = descriptors.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+    let is_lock = |file: &PathBuf| file.display().to_string().contains("/byok-token-");
+    files.find(is_lock).expect("a lock")
+}
 
 #[test]
 fn of_four_ceremonies_on_one_token_one_makes_a_data_key_and_a_signer() {
@@ -124,8 +132,24 @@ fn a_token_is_kept_from_others_until_the_ceremony_ends_and_no_longer() {
     let other = run_into(&mut room, "elsewhere").output().unwrap();
     assert!(other.status.success(), "{}", stderr(&other));
     room.plan.token = "pkcs11:token=ceremony".into();
+    let lock = lock_of(hangs.id());
     hangs.kill().unwrap();
     hangs.wait().unwrap();
+    if rustix::process::geteuid().is_root() {
+        // What another user put there, that user can take away while byok trusts in it.
+        std::os::unix::fs::chown(&lock, Some(65533), None).unwrap();
+        let planted = run_into(&mut room, "planted").output().unwrap();
+        let lock = lock.display().to_string();
+        let says = [
+            "[TOKEN-LOCK]",
+            &lock,
+            "was put there by user 65533",
+            "as root: rm ",
+        ];
+        refused(&planted, 5, &says);
+        assert_eq!((room.objects(), room.signers()), before);
+        fs::remove_file(&lock).unwrap();
+    }
     let third = run_into(&mut room, "third").output().unwrap();
     assert!(third.status.success(), "{}", stderr(&third));
 }
