@@ -14,7 +14,9 @@ use crate::plan::{self, Network, Plan};
 use crate::previous::Previous;
 use crate::random;
 use crate::record::{self, Leftover, Record, Sealed};
-use crate::transcript::{Attempt, Destroyed, Event, LeftObject, Present, VoidShares};
+use crate::transcript::{
+    self, Attempt, Destroyed, Event, LeftObject, Present, VoidShares, Vouched,
+};
 use crate::words::{self, Digest};
 use crate::{machine, report, screens};
 
@@ -83,7 +85,7 @@ pub struct Ceremony<'a> {
     signing: signer::Signing,
     /// The record that this ceremony builds on, and what vouches for it.
     previous: Option<&'a Previous>,
-    anchor: String,
+    anchor: Vouched,
     /// The ceremony that made the escrow package that is opened, as the package says.
     escrow_of: String,
     /// Who is there, by the roll call.
@@ -144,7 +146,7 @@ impl<'a> Ceremony<'a> {
             made: Vec::new(),
             signing: signer::Signing::default(),
             previous: approved.previous(),
-            anchor: approved.anchor().to_owned(),
+            anchor: approved.anchor().clone(),
             escrow_of: String::new(),
             present: Vec::new(),
             absent: Vec::new(),
@@ -166,13 +168,13 @@ impl<'a> Ceremony<'a> {
         aside: Option<&Path>,
         void: Option<VoidShares>,
     ) -> Result<()> {
-        let opened = Event::CeremonyOpened {
-            format: crate::transcript::FORMAT,
+        let opened = Event::CeremonyOpened(transcript::Opened {
+            format: transcript::FORMAT.into(),
             ceremony: self.id.clone(),
             title: self.plan.title.clone(),
-            kind: self.plan.kind,
+            kind: self.plan.kind.into(),
             rehearsal: self.rehearsal,
-            byok: env!("CARGO_PKG_VERSION"),
+            byok: env!("CARGO_PKG_VERSION").into(),
             byok_sha256: own_digest(),
             plan_sha256: words::hex(&self.plan.sha256),
             previous_head: self.previous.map(|previous| words::hex(&previous.head)),
@@ -182,14 +184,16 @@ impl<'a> Ceremony<'a> {
                 .map(|head| words::hex(&head)),
             interrupted: aside.map(file_name),
             attempts: self.attempts.clone(),
-        };
+        });
         self.record.transcript.append(&opened)?;
         self.begin(Step::OpenRecord)?;
         self.record.write("plan.toml", &self.plan.bytes)?;
-        self.record.transcript.append(&Event::PlanApproved {
-            how: approved.how(),
-            plan_sha256: words::hex(&self.plan.sha256),
-        })?;
+        self.record
+            .transcript
+            .append(&Event::PlanApproved(transcript::PlanApproved {
+                how: approved.how().into(),
+                plan_sha256: words::hex(&self.plan.sha256),
+            }))?;
         if let Some(void) = void {
             let told = format!("Void: {}.", screens::void_shares(&void));
             self.operator.say(&screens::fold(&told, " "));
@@ -269,12 +273,12 @@ impl<'a> Ceremony<'a> {
     }
 
     fn sign_and_seal(&mut self) -> Result<Digest> {
-        let sealed = Event::Sealed {
-            outcome: "done",
-            exposure: self.exposure(),
+        let sealed = Event::Sealed(transcript::SealedLine {
+            outcome: "done".into(),
+            exposure: self.exposure().into(),
             exceptions: self.exceptions,
-            import_before: self.deadline,
-        };
+            import_before: self.deadline.map(Into::into),
+        });
         let (hsm, signing, rehearsal) = (self.hsm.as_ref(), &self.signing, self.rehearsal);
         let mut sign = |bytes: &[u8]| signer::sign(hsm, signing, rehearsal, bytes);
         self.record.seal(&sealed, &mut sign)
@@ -362,7 +366,7 @@ impl<'a> Ceremony<'a> {
         if self.record.transcript.is_empty() {
             return Ok(None); // the disk refused its first line, which no other may take the place of
         }
-        let aborted = Event::Aborted {
+        let aborted = Event::Aborted(transcript::Aborted {
             step: self.step.number(),
             exit: error.exit as u8,
             error: error.line(),
@@ -380,7 +384,7 @@ impl<'a> Ceremony<'a> {
                 })
                 .collect(),
             signer_destroyed: self.signing.intended.is_some(),
-        };
+        });
         let (hsm, signing, rehearsal) = (self.hsm.as_ref(), &self.signing, self.rehearsal);
         let mut unsigned = None;
         let mut sign = |bytes: &[u8]| match signer::sign(hsm, signing, rehearsal, bytes) {

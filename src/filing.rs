@@ -139,7 +139,7 @@ fn judge_all(
             continue;
         }
         let scope = Scope {
-            ceremony: verified.chain.opening().text("ceremony"),
+            ceremony: &verified.chain.opening().ceremony,
             imports: &receipts.imports,
             earlier: &receipts.receipts,
             before,

@@ -13,9 +13,9 @@ use cryptoki_sys::{
     CK_TOKEN_INFO, CKF_PROTECTED_AUTHENTICATION_PATH, CKF_TOKEN_INITIALIZED,
     CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
 };
-use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::facts::{ModuleDescription, Nature, TokenFacts};
 use crate::locked::Locked;
 use crate::machine::{NoTurn, Turn, sandbox};
 use crate::words;
@@ -42,11 +42,10 @@ mod wrap;
 use fault::fault;
 use session::{Context, Session};
 
-pub use attributes::{Attributes, Life};
+pub use attributes::Life;
 pub use escrow::EscrowHandle;
 pub use fault::{session_was_lost, went_away};
 pub use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
-pub use nature::{Judged, Nature};
 pub use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
 pub use source::Named;
 pub use uri::TokenUri;
@@ -249,17 +248,6 @@ impl Module {
     }
 }
 
-/// What the transcript says of a module.
-#[derive(Clone, Debug, Serialize)]
-pub struct ModuleDescription {
-    /// Path of the shared library.
-    pub module: String,
-    /// SHA-256 of that file, lower-case hex.
-    pub module_sha256: String,
-    /// Manufacturer, description and version as the library says.
-    pub library: String,
-}
-
 /// What the slots of a module hold.
 #[derive(Default)]
 struct Seen {
@@ -288,25 +276,21 @@ impl Seen {
     }
 }
 
-/// A token as CK_TOKEN_INFO shows it, padding removed and unprintable characters escaped.
-#[derive(Clone, Debug, Serialize)]
+/// An initialised token in its slot.
+#[derive(Clone, Debug)]
 pub struct Token {
-    #[serde(skip)]
     slot: Slot,
-    /// Label.
-    pub token: String,
-    /// Manufacturer.
-    pub manufacturer: String,
-    /// Model.
-    pub model: String,
-    /// Serial number.
-    pub serial: String,
-    /// Firmware version.
-    pub firmware: String,
-    #[serde(skip)]
+    facts: TokenFacts,
     written: TokenUri,
-    #[serde(skip)]
     pinpad: bool,
+}
+
+impl std::ops::Deref for Token {
+    type Target = TokenFacts;
+
+    fn deref(&self) -> &TokenFacts {
+        &self.facts
+    }
 }
 
 /// The text of a field of fixed length: blanks fill it up, or zero bytes, behind which anything may stand.
@@ -327,11 +311,13 @@ impl Token {
         let clean = |field: &[u8]| words::printable(&padded(field));
         Self {
             slot,
-            token: clean(&info.label),
-            manufacturer: clean(&info.manufacturerID),
-            model: clean(&info.model),
-            serial: clean(&info.serialNumber),
-            firmware: Version::from(info.firmwareVersion).to_string(),
+            facts: TokenFacts {
+                token: clean(&info.label),
+                manufacturer: clean(&info.manufacturerID),
+                model: clean(&info.model),
+                serial: clean(&info.serialNumber),
+                firmware: Version::from(info.firmwareVersion).to_string(),
+            },
             written: TokenUri {
                 token: as_written(&info.label),
                 serial: as_written(&info.serialNumber),
@@ -353,6 +339,11 @@ impl Token {
             && same(&uri.serial, &self.serial)
             && same(&uri.manufacturer, &self.manufacturer)
             && same(&uri.model, &self.model)
+    }
+
+    /// What a record tells of it.
+    pub fn facts(&self) -> TokenFacts {
+        self.facts.clone()
     }
 
     /// The URI that a plan should hold: label and serial, as far as they can be written.

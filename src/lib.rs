@@ -33,6 +33,7 @@ pub mod ceremony;
 pub mod cli;
 pub mod error;
 pub mod escrow;
+pub mod facts;
 pub mod files;
 pub mod filing;
 pub mod hsm;

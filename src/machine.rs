@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::facts::Machine;
 
 pub mod others;
 pub mod out;
@@ -69,28 +69,6 @@ pub fn protect_process() -> Result<()> {
         .map_err(|e| Error::machine(format!("making this process not dumpable: {e}")))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     Ok(())
-}
-
-/// What the ceremony's third step saw of the machine.
-#[derive(Clone, Debug, Serialize)]
-pub struct Machine {
-    /// Kernel name and release.
-    pub kernel: String,
-    /// Whether core dumps are off in this process.
-    pub core_dumps_off: bool,
-    /// Network interfaces that are up, without the loopback one.
-    pub interfaces_up: Vec<String>,
-    /// Swap areas in use.
-    pub swap: Vec<String>,
-    /// Kind of the file system that will hold the record, such as `ext4` or `tmpfs`.
-    pub record_file_system: String,
-    /// Whether the system runs from a medium and keeps its changes in memory.
-    pub live_system: bool,
-    /// The sleep states that the kernel offers, such as `mem` and `disk`.
-    pub sleep_states: Vec<String>,
-    /// Charge of the battery in percent, while the machine runs on it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_battery: Option<u8>,
 }
 
 impl Machine {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::anchor::Anchor;
 use crate::error::{Error, Result};
@@ -138,7 +138,7 @@ pub enum Deliver {
 }
 
 /// The kind of ceremony.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// New data keys.
@@ -173,6 +173,23 @@ pub enum Network {
     Hsm,
     /// Anything goes; recorded.
     Allowed,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Network {
+    /// The plan's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::Hsm => "hsm",
+            Self::Allowed => "allowed",
+        }
+    }
 }
 
 /// The `[hsm]` table.
@@ -296,7 +313,7 @@ impl Keep {
 }
 
 /// Where the wrapping happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WrapIn {
     /// In the HSM: this computer never sees the bytes.

@@ -9,12 +9,14 @@ use jiff::Timestamp;
 use crate::anchor::Anchor;
 use crate::error::{Error, Result};
 use crate::escrow::package::{self, Package};
+use crate::facts::{ModuleDescription, TokenFacts};
 use crate::hsm::KeyId;
 use crate::plan::{ImportAs, Keep, Plan};
 use crate::receipts::{KnownMaterial, Receipts};
 use crate::rules::Rule;
-use crate::strict_json::Json;
-use crate::transcript::{Chain, Line};
+use crate::transcript::{
+    Chain, DataKeyFacts, DealtShare, EscrowDealt, HsmOpened, Said, TranscriptSigner, Wrapped,
+};
 use crate::verify::{self, Followed, KmsKeyMaterials};
 use crate::words::{self, Digest};
 use crate::wrapping::Fingerprint;
@@ -43,8 +45,8 @@ pub struct Previous {
     pub package: Option<Package>,
     /// Whether it is of a rehearsal.
     pub rehearsal: bool,
-    /// Its HSM: what [`HSM_FACTS`] names, as far as it is told.
-    pub hsm: Vec<(&'static str, String)>,
+    /// Its HSM, where it tells of one.
+    pub hsm: Option<HsmFacts>,
     /// SHA-256 of its receipts.jsonl, where it has receipts.
     pub receipts_head: Option<Digest>,
     /// How many receipts it has.
@@ -72,14 +74,19 @@ pub struct ImportBefore {
     pub accepted: bool,
 }
 
-/// The members of `hsm-opened` that tell one HSM from another, and from itself after an update.
-pub const HSM_FACTS: [&str; 5] = [
-    "manufacturer",
-    "model",
-    "serial",
-    "firmware",
-    "module_sha256",
-];
+/// What tells one HSM from another, and from itself after an update: members of `hsm-opened`, by name.
+pub type HsmFacts = [(&'static str, String); 5];
+
+/// Of a token and its module.
+pub fn hsm_facts(token: &TokenFacts, module: &ModuleDescription) -> HsmFacts {
+    [
+        ("manufacturer", token.manufacturer.clone()),
+        ("model", token.model.clone()),
+        ("serial", token.serial.clone()),
+        ("firmware", token.firmware.clone()),
+        ("module_sha256", module.module_sha256.clone()),
+    ]
+}
 
 /// A data key as a record tells it.
 #[derive(Clone, Debug)]
@@ -207,13 +214,7 @@ impl Previous {
             dealt_before,
             threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,
-            signer: chain
-                .events("transcript-signer")
-                .next()
-                .map(|line| KnownSigner {
-                    fingerprint: line.text("fingerprint").to_owned(),
-                    cka_id: line.text("cka_id").to_owned(),
-                }),
+            signer: chain.events().next().map(|signer| known_signer(&signer)),
             rehearsal: verified.is_rehearsal(),
             hsm: known_hsm(chain),
         })
@@ -314,22 +315,28 @@ fn imports_of(receipts: &Receipts) -> Vec<ImportBefore> {
     all
 }
 
-fn known_hsm(chain: &Chain) -> Vec<(&'static str, String)> {
-    let opened = chain.events("hsm-opened").last();
-    let told = |fact| opened.map(|line| (fact, line.text(fact).to_owned()));
-    HSM_FACTS.into_iter().filter_map(told).collect()
+fn known_signer(signer: &TranscriptSigner) -> KnownSigner {
+    KnownSigner {
+        fingerprint: signer.fingerprint.clone(),
+        cka_id: signer.cka_id.clone(),
+    }
+}
+
+fn known_hsm(chain: &Chain) -> Option<HsmFacts> {
+    let opened = chain.events::<HsmOpened>().last()?;
+    Some(hsm_facts(&opened.token, &opened.module))
 }
 
 /// Generated, found again or recovered: each event tells the same of a data key.
 fn known_keys(chain: &Chain, keeps: &[(String, Keep)]) -> Result<Vec<KnownKey>, String> {
-    let mut arns: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for wrapped in chain.events("key-wrapped") {
-        let of_label = arns.entry(wrapped.text("label")).or_default();
-        of_label.push(wrapped.text("key_arn").to_owned());
+    let mut arns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for wrapped in chain.events::<Wrapped>() {
+        let of_label = arns.entry(wrapped.label.clone()).or_default();
+        of_label.push(wrapped.key_arn.clone());
     }
     chain
         .data_keys()
-        .map(|line| known_key(line, &arns, keeps))
+        .map(|key| known_key(&key, &arns, keeps))
         .collect()
 }
 
@@ -342,28 +349,22 @@ fn keeps(directory: &Path) -> Vec<(String, Keep)> {
 }
 
 fn known_key(
-    line: &Line,
-    arns: &BTreeMap<&str, Vec<String>>,
+    key: &Said<DataKeyFacts>,
+    arns: &BTreeMap<String, Vec<String>>,
     keeps: &[(String, Keep)],
 ) -> Result<KnownKey, String> {
-    let label = line.text("label").to_owned();
-    let fingerprint = Fingerprint::from_hex(line.text("fingerprint"));
+    let fingerprint = Fingerprint::from_hex(&key.fingerprint);
+    let keep = keeps.iter().find(|(of, _)| *of == key.label);
     Ok(KnownKey {
-        spec: line.text("spec").to_owned(),
-        keep: keeps
-            .iter()
-            .find(|(of, _)| *of == label)
-            .map(|(_, keep)| *keep),
-        id: KeyId::any_from_hex(line.text("cka_id")),
-        bytes: line
-            .json
-            .get("bytes")
-            .and_then(Json::as_u64)
-            .and_then(|n| usize::try_from(n).ok()),
-        kcv: Some(line.text("kcv").to_owned()).filter(|kcv| !kcv.is_empty()),
-        fingerprint: fingerprint.ok_or_else(|| format!("line {}: no fingerprint", line.number))?,
-        key_arns: arns.get(label.as_str()).cloned().unwrap_or_default(),
-        label,
+        label: key.label.clone(),
+        spec: key.spec.to_string(),
+        keep: keep.map(|(_, keep)| *keep),
+        id: KeyId::any_from_hex(&key.cka_id),
+        bytes: key.bytes,
+        kcv: key.kcv.clone(),
+        fingerprint: fingerprint
+            .ok_or_else(|| format!("line {}: no fingerprint", key.line.number))?,
+        key_arns: arns.get(&key.label).cloned().unwrap_or_default(),
     })
 }
 
@@ -371,14 +372,12 @@ fn known_key(
 fn wrapped_before(followed: &Followed, fingerprint: &Fingerprint) -> Vec<String> {
     let fingerprint = fingerprint.to_string();
     let arns = |chain: &Chain| -> Vec<String> {
-        let label = chain
-            .data_keys()
-            .find(|line| line.text("fingerprint") == fingerprint)
-            .map(|line| line.text("label"));
-        chain
-            .events("key-wrapped")
-            .filter(|wrapped| Some(wrapped.text("label")) == label)
-            .map(|wrapped| wrapped.text("key_arn").to_owned())
+        let mut keys = chain.data_keys();
+        let key = keys.find(|key| key.fingerprint == fingerprint);
+        let wrapped = chain.events::<Wrapped>();
+        wrapped
+            .filter(|wrapped| key.as_ref().is_some_and(|key| key.label == wrapped.label))
+            .map(|wrapped| wrapped.key_arn.clone())
             .collect()
     };
     let all = followed.links.iter().map(|link| arns(&link.verified.chain));
@@ -388,37 +387,24 @@ fn wrapped_before(followed: &Followed, fingerprint: &Fingerprint) -> Vec<String>
 }
 
 fn id(chain: &Chain) -> String {
-    chain.opening().text("ceremony").to_owned()
+    chain.opening().ceremony.clone()
 }
 
 fn known_shares(chain: &Chain) -> Vec<KnownShare> {
-    let dealt = chain
-        .events("escrow-dealt")
-        .filter_map(|line| line.json.get("shares")?.as_array());
-    let text = |share: &Json, name| {
-        share
-            .get(name)
-            .and_then(Json::as_str)
-            .unwrap_or_default()
-            .to_owned()
+    let known = |share: &DealtShare| KnownShare {
+        number: share.share.into(),
+        custodian: words::quoted(&share.custodian),
+        sha256: share.share_sha256.clone(),
     };
+    let dealt = chain.events::<EscrowDealt>();
     dealt
-        .flatten()
-        .map(|share| KnownShare {
-            number: share
-                .get("share")
-                .and_then(Json::as_u64)
-                .unwrap_or_default(),
-            custodian: words::quoted(&text(share, "custodian")),
-            sha256: text(share, "share_sha256"),
-        })
+        .flat_map(|dealt| dealt.shares.iter().map(known).collect::<Vec<_>>())
         .collect()
 }
 
 fn threshold(chain: &Chain) -> Option<u8> {
-    let dealt = chain.events("escrow-dealt").next()?;
-    let threshold = dealt.json.get("threshold")?.as_u64()?;
-    u8::try_from(threshold).ok()
+    let dealt = chain.events::<EscrowDealt>().next()?;
+    Some(dealt.threshold)
 }
 
 fn read_package(directory: &Path) -> Result<Option<Package>> {

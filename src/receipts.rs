@@ -15,8 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::plan::ImportAs;
-use crate::strict_json::Json;
-use crate::transcript::{Chain, Line};
+use crate::transcript::{Chain, DataKeyFacts, ImportTypeTold, Imported, Said, Told, Wrapped};
 use crate::words::Digest;
 
 pub mod answer;
@@ -436,73 +435,64 @@ fn described_after_import(receipts: &[Receipt], import: &Import) -> Option<Strin
 /// The imports that a transcript tells.
 pub(crate) fn imports(chain: &Chain) -> Vec<Import> {
     let about = About {
-        keys: first_of(chain.data_keys(), |line| line.text("label")),
-        parameters: first_of(chain.events("import-parameters-read"), name_of),
-        types: first_of(chain.events("import-type"), name_of),
+        keys: first_of(chain, |key: &DataKeyFacts| key.label.clone()),
+        parameters: first_of(chain, |read: &Imported| name(&read.label, &read.import)),
+        types: first_of(chain, |told: &ImportTypeTold| {
+            name(&told.label, &told.import)
+        }),
     };
-    let wrapped = chain.events("key-wrapped");
-    wrapped.map(|line| import(&about, line)).collect()
+    let wrapped = chain.events::<Wrapped>();
+    wrapped.map(|wrapped| import(&about, &wrapped)).collect()
+}
+
+/// Data key and import.
+type Name = (String, String);
+
+fn name(label: &str, import: &str) -> Name {
+    (label.to_owned(), import.to_owned())
 }
 
 /// What a transcript tells of imports elsewhere than in `key-wrapped`; the first line of each counts.
 struct About<'a> {
-    keys: BTreeMap<&'a str, &'a Line>,
-    parameters: BTreeMap<(&'a str, &'a str), &'a Line>,
-    types: BTreeMap<(&'a str, &'a str), &'a Line>,
+    keys: BTreeMap<String, Said<'a, DataKeyFacts>>,
+    parameters: BTreeMap<Name, Said<'a, Imported>>,
+    types: BTreeMap<Name, Said<'a, ImportTypeTold>>,
 }
 
-fn first_of<'a, K: Ord>(
-    lines: impl Iterator<Item = &'a Line>,
-    key: impl Fn(&'a Line) -> K,
-) -> BTreeMap<K, &'a Line> {
+fn first_of<'a, K: Ord, T: Told + 'a>(
+    chain: &'a Chain,
+    key: impl Fn(&T) -> K,
+) -> BTreeMap<K, Said<'a, T>> {
     let mut first = BTreeMap::new();
-    for line in lines {
-        first.entry(key(line)).or_insert(line);
+    for entry in chain.events::<T>() {
+        first.entry(key(&entry)).or_insert(entry);
     }
     first
 }
 
-fn name_of(line: &Line) -> (&str, &str) {
-    (line.text("label"), line.text("import"))
-}
-
-fn import(about: &About, wrapped: &Line) -> Import {
-    let own = |name: &str| wrapped.text(name).to_owned();
-    let key = about.keys.get(wrapped.text("label"));
-    let of_key = |name| {
-        key.map(|line| line.text(name).to_owned())
-            .unwrap_or_default()
-    };
-    let parameters = about.parameters.get(&name_of(wrapped));
-    let typed = about.types.get(&name_of(wrapped)).copied();
+fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
+    let key = about.keys.get(&wrapped.label);
+    let name = name(&wrapped.label, &wrapped.import);
+    let parameters = about.parameters.get(&name);
+    let typed = about.types.get(&name);
+    let import_as = typed.and_then(|typed| ImportAs::parse(typed.import_type.as_deref()?).ok());
     Import {
-        spec: of_key("spec"),
-        fingerprint: of_key("fingerprint"),
-        label: own("label"),
-        import: own("import"),
-        key_arn: own("key_arn"),
-        wrapped_at: wrapped.at,
-        token_until: parameters.and_then(|line| line.text("valid_to").parse().ok()),
-        import_as: typed.and_then(|line| match line.text("import_type") {
-            "NEW_KEY_MATERIAL" => Some(ImportAs::New),
-            "EXISTING_KEY_MATERIAL" => Some(ImportAs::Existing),
-            _ => None,
-        }),
-        rotates: typed.and_then(|line| member(line, "rotates")),
+        spec: key.map(|key| key.spec.to_string()).unwrap_or_default(),
+        fingerprint: key.map(|key| key.fingerprint.clone()).unwrap_or_default(),
+        label: wrapped.label.clone(),
+        import: wrapped.import.clone(),
+        key_arn: wrapped.key_arn.clone(),
+        wrapped_at: wrapped.line.at,
+        token_until: parameters.and_then(|read| read.valid_to.known()),
+        import_as,
+        rotates: typed.and_then(|typed| typed.rotates.clone()),
         existing: typed
-            .filter(|line| line.text("import_type") == "EXISTING_KEY_MATERIAL")
-            .map(|line| Existing {
-                key_material_id: member(line, "key_material_id"),
-                witness_of: member(line, "witness_of"),
+            .filter(|_| import_as == Some(ImportAs::Existing))
+            .map(|typed| Existing {
+                key_material_id: typed.key_material_id.clone(),
+                witness_of: typed.witness_of.clone(),
             }),
     }
-}
-
-fn member(line: &Line, name: &str) -> Option<String> {
-    line.json
-        .get(name)
-        .and_then(Json::as_str)
-        .map(str::to_owned)
 }
 
 /// Whether an id or ARN, as KMS answers it, names the KMS key of this ARN.

@@ -115,11 +115,12 @@ impl Record {
         let sha256 = words::sha256(bytes);
         self.written.push((path.to_owned(), sha256));
         write_new(&target, bytes).map_err(|e| cannot("writing", &target, e))?;
-        self.transcript.append(&Event::OutputWritten {
-            path: path.to_owned(),
-            sha256: words::hex(&sha256),
-            bytes: bytes.len(),
-        })?;
+        self.transcript
+            .append(&Event::OutputWritten(transcript::Output {
+                path: path.to_owned(),
+                sha256: words::hex(&sha256),
+                bytes: bytes.len(),
+            }))?;
         Ok(sha256)
     }
 

@@ -9,7 +9,10 @@ use crate::html::{Document, Html, Sheet, code, facts, groups, p, rows, table, ta
 use crate::machine;
 use crate::plan::Plan;
 use crate::strict_json::Json;
-use crate::transcript::Line;
+use crate::transcript::{
+    Attempt, DataKeyFacts, EscrowDealt, Exception, Imported, Line, Opened, Said, SameMaterial,
+    Told, Wrapped, entries,
+};
 
 mod exposure;
 mod imports;
@@ -34,18 +37,18 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// The whole file. Of no lines at all there is no report: an empty text.
     pub fn render(&self) -> String {
-        let Some(opening) = self.lines.first() else {
+        let Some(opening) = self.events::<Opened>().next() else {
             return String::new();
         };
-        let rehearsal = opening.is_true("rehearsal");
+        let rehearsal = opening.rehearsal;
         let mode = if rehearsal { "REHEARSAL" } else { "PRODUCTION" };
-        let mut document = Document::new(opening.text("title"), mode);
-        document.add(self.first_sheet(rehearsal));
+        let mut document = Document::new(&opening.title, mode);
+        document.add(self.first_sheet(&opening));
         document.add(keys::sheet(self));
-        if self.events("key-wrapped").next().is_some() {
+        if self.events::<Wrapped>().next().is_some() {
             document.add(imports::sheet(self));
         }
-        document.add(room::sheet(self));
+        document.add(room::sheet(self, &opening));
         document.add(room::files(self));
         if let Some(package) = self.package {
             document.add(package_sheet(package));
@@ -53,18 +56,17 @@ impl Report<'_> {
         document.finish()
     }
 
-    fn first_sheet(&self, rehearsal: bool) -> Sheet {
-        let opening = &self.lines[0];
+    fn first_sheet(&self, opening: &Said<Opened>) -> Sheet {
         let title = [
-            tag("h1", opening.text("title")),
+            tag("h1", opening.title.as_str()),
             p(format!(
                 "Report of a key ceremony, kind {}, opened {}. Ceremony {}",
-                opening.text("kind"),
-                machine::for_people(opening.at),
-                opening.text("ceremony")
+                opening.kind,
+                machine::for_people(opening.line.at),
+                opening.ceremony
             )),
         ];
-        let practice = match rehearsal {
+        let practice = match opening.rehearsal {
             true => tag(
                 "div.box",
                 "REHEARSAL: everything in this record is practice. Nothing in it is real.",
@@ -81,23 +83,23 @@ impl Report<'_> {
             .with(tag("h2", "The plan that was approved"))
             .with(Html::from([
                 p("SHA-256 of plan.toml, as on the paper of the approval:"),
-                rows(opening.text("plan_sha256")),
+                rows(&opening.plan_sha256),
             ]))
-            .with(self.previous())
+            .with(self.previous(opening))
     }
 
     /// What was done, in a few rows.
     fn summary(&self) -> Html {
-        let labels: Vec<&str> = self.data_keys().map(|key| key.text("label")).collect();
+        let labels: Vec<String> = self.data_keys().map(|key| key.label.clone()).collect();
         let deadline = match self.deadline() {
             Some(at) => format!("before {}", machine::for_people(at)),
             None => "nothing was wrapped for KMS".to_owned(),
         };
-        let escrow = match self.events("escrow-dealt").next() {
+        let escrow = match self.events::<EscrowDealt>().next() {
             Some(dealt) => format!(
                 "any {} of {} shares, with the escrow package, bring the data keys back",
-                number(dealt, "threshold"),
-                list(dealt, "shares").len()
+                dealt.threshold,
+                dealt.shares.len()
             ),
             None => "no shares were dealt in this ceremony".to_owned(),
         };
@@ -105,7 +107,7 @@ impl Report<'_> {
             ("data keys".into(), joined(&labels, 6).into()),
             (
                 "imports".into(),
-                match self.events("key-wrapped").count() {
+                match self.events::<Wrapped>().count() {
                     0 => "none".into(),
                     n => format!("{n}; each is told below").into(),
                 },
@@ -114,7 +116,7 @@ impl Report<'_> {
             ("escrow".into(), escrow.into()),
             (
                 "exceptions".into(),
-                match self.events("exception").count() {
+                match self.events::<Exception>().count() {
                     0 => "none up to step 11".into(),
                     n => format!("{n} up to step 11, told below").into(),
                 },
@@ -123,71 +125,66 @@ impl Report<'_> {
     }
 
     /// The record that this one builds on, and what vouches for it.
-    fn previous(&self) -> Html {
-        let opening = &self.lines[0];
+    fn previous(&self, opening: &Opened) -> Html {
         let mut parts = vec![tag("h2", "The record before")];
-        match opening.text("previous_head") {
-            "" => parts.push(p("This ceremony names no record before it.")),
-            head => {
+        match &opening.previous_head {
+            None => parts.push(p("This ceremony names no record before it.")),
+            Some(head) => {
                 parts.push(p("Head digest of the record that this one builds on:"));
                 parts.push(rows(head));
             }
         }
-        let receipts = opening.text("previous_receipts_head");
-        if !receipts.is_empty() {
+        if let Some(receipts) = &opening.previous_receipts_head {
             parts.push(p([
                 "SHA-256 of its receipts.jsonl: ".into(),
                 groups(receipts),
             ]));
         }
-        let mut anchors: Vec<&str> = self
-            .events("same-material")
-            .map(|line| line.text("anchor"))
+        let mut anchors: Vec<String> = self
+            .events::<SameMaterial>()
+            .map(|same| same.anchor.told().to_owned())
             .collect();
         anchors.dedup();
         for anchor in anchors {
             parts.push(p(format!("What vouches for it: {anchor}")));
         }
-        let interrupted = opening.text("interrupted");
-        if !interrupted.is_empty() {
+        if let Some(interrupted) = &opening.interrupted {
             parts.push(p([
                 "An unfinished record was found and set aside: ".into(),
                 code(interrupted),
             ]));
         }
-        parts.push(attempts(list(opening, "attempts")));
+        parts.push(attempts(&opening.attempts));
         parts.into()
     }
 
-    fn events<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b Line> {
-        self.lines.iter().filter(move |line| line.event == name)
+    fn events<'b, T: Told + 'b>(&'b self) -> impl Iterator<Item = Said<'b, T>> {
+        entries(self.lines)
     }
 
-    fn data_keys(&self) -> impl Iterator<Item = &Line> {
-        let tells = ["key-generated", "key-found", "key-recovered"];
-        self.lines
-            .iter()
-            .filter(move |line| tells.contains(&line.event.as_str()))
+    fn data_keys(&self) -> impl Iterator<Item = Said<'_, DataKeyFacts>> {
+        self.events()
     }
 
     /// When the first import token expires.
     fn deadline(&self) -> Option<jiff::Timestamp> {
-        self.events("import-parameters-read")
-            .filter_map(|line| line.text("valid_to").parse().ok())
+        self.events::<Imported>()
+            .filter_map(|read| read.valid_to.known())
             .min()
     }
 }
 
 /// What stood beside the record of ceremonies that did not come to their end.
-fn attempts(attempts: &[Json]) -> Html {
+fn attempts(attempts: &[Attempt]) -> Html {
     if attempts.is_empty() {
         return Html::default();
     }
-    let row = |attempt: &Json| {
+    let row = |attempt: &Attempt| {
+        let or_empty = |told: &Option<String>| told.clone().unwrap_or_default();
         vec![
-            code(text(attempt, "directory")),
-            code(text(attempt, "ceremony")),
-            groups(text(attempt, "head")),
+            code(&attempt.directory),
+            code(&or_empty(&attempt.ceremony)),
+            groups(&or_empty(&attempt.head)),
         ]
     };
     Html::from([
@@ -243,27 +240,6 @@ fn package_sheet(package: &Package) -> Sheet {
         ))
 }
 
-/// A whole number of the event.
-fn number(line: &Line, name: &str) -> u64 {
-    line.json
-        .get(name)
-        .and_then(Json::as_u64)
-        .unwrap_or_default()
-}
-
-/// A list of the event; nothing where there is none.
-fn list<'a>(line: &'a Line, name: &str) -> &'a [Json] {
-    line.json
-        .get(name)
-        .and_then(Json::as_array)
-        .unwrap_or_default()
-}
-
-/// A text member of one element of a list.
-fn text<'a>(json: &'a Json, name: &str) -> &'a str {
-    json.get(name).and_then(Json::as_str).unwrap_or_default()
-}
-
 /// Any JSON as a person reads it.
 fn shown(json: &Json) -> String {
     match json {
@@ -285,11 +261,11 @@ fn shown(json: &Json) -> String {
 /// Everything that an event tells, but its place in the chain: what later versions add is shown too.
 fn members(line: &Line, but: &[&str]) -> Vec<(Html, Html)> {
     let frame = ["seq", "at", "prev", "event"];
-    let members = line.json.as_object().unwrap_or_default().iter();
+    let members = line.members().into_iter();
     members
         .filter(|(name, _)| !frame.contains(&name.as_str()) && !but.contains(&name.as_str()))
         .map(|(name, value)| {
-            let value = match value {
+            let value = match &value {
                 Json::String(hex) if name.ends_with("sha256") => groups(hex),
                 value => shown(value).into(),
             };
@@ -299,7 +275,7 @@ fn members(line: &Line, but: &[&str]) -> Vec<(Html, Html)> {
 }
 
 /// A list that does not outgrow its cell.
-fn joined(names: &[&str], most: usize) -> String {
+fn joined(names: &[String], most: usize) -> String {
     match names.len().checked_sub(most) {
         Some(more) if more > 0 => {
             format!("{} and {more} more", names[..most].join(", "))

@@ -47,11 +47,13 @@ pub enum Rule {
     Listed,
     /// What only byok judges: receipts.
     Receipts,
+    /// And whether each event has the members of its name.
+    Members,
 }
 
 impl Rule {
     /// All of them with their names.
-    pub const ALL: [(Self, &'static str); 33] = [
+    pub const ALL: [(Self, &'static str); 34] = [
         (Self::Entry, "ENTRY"),
         (Self::Name, "NAME"),
         (Self::Read, "READ"),
@@ -85,7 +87,13 @@ impl Rule {
         (Self::Head, "HEAD"),
         (Self::Listed, "LISTED"),
         (Self::Receipts, "RECEIPTS"),
+        (Self::Members, "MEMBERS"),
     ];
+
+    /// Whether the script of stock tools leaves it to byok.
+    pub fn is_byoks_alone(self) -> bool {
+        matches!(self, Self::Receipts | Self::Members)
+    }
 
     /// Its name, as both verifiers say it.
     pub fn name(self) -> &'static str {

@@ -20,14 +20,9 @@ use crate::words::{self, Digest};
 mod chain;
 mod event;
 
-pub(crate) use chain::numbered;
-pub(crate) use chain::time;
-pub use chain::{Chain, Line, Torn};
-pub use event::{
-    Attempt, DataKeyFacts, DealtShare, Destroyed, EscrowDestroyed, Event, FileDigest, HsmChange,
-    Imported, KeyIntended, LeftObject, PreflightCheck, Present, ShareUsed, TranscriptSigner,
-    VoidShare, VoidShares,
-};
+pub use chain::{Chain, Line, Said, Torn, entries};
+pub(crate) use chain::{numbered, other_format, time};
+pub use event::*;
 
 /// The file's name in every record.
 pub const FILE: &str = "transcript.jsonl";

@@ -32,9 +32,9 @@ use serde::Serialize;
 use crate::anchor::Anchor;
 use crate::receipts::{self, Receipts};
 use crate::rules::{Broken, Cause, Rule, limits, reading};
-use crate::strict_json::Json;
-use crate::transcript::SUMS;
-use crate::transcript::{self, Chain};
+use crate::transcript::{
+    self, Chain, Exception, Output, PlanApproved, SUMS, SameMaterial, SealedLine, Vouched, Wrapped,
+};
 use crate::words::{self, quoted};
 
 mod anchor;
@@ -111,7 +111,7 @@ pub struct KeyReport {
     pub kcv: Option<String>,
     /// Length of an HMAC key, which belongs to its fingerprint.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bits: Option<u64>,
+    pub bits: Option<usize>,
     /// Fingerprint.
     pub fingerprint: String,
 }
@@ -126,31 +126,32 @@ impl KeyReport {
 impl Verified {
     /// Whether the ceremony was aborted.
     pub fn is_aborted(&self) -> bool {
-        self.chain.end().event == "aborted"
+        self.chain.is_aborted()
     }
 
     /// Whether the record is from a rehearsal.
     pub fn is_rehearsal(&self) -> bool {
-        self.chain.opening().is_true("rehearsal")
+        self.chain.opening().rehearsal
     }
 
     /// Whether something from outside vouched for the record that this one builds on, when it was made.
     /// Without that, a forged record and a key of the forger's would look just the same.
     pub fn knew_its_previous(&self) -> bool {
-        let mut compared = self.chain.events("same-material");
-        compared.all(|line| !line.text("anchor").starts_with("none"))
+        let mut compared = self.chain.events::<SameMaterial>();
+        compared.all(|same| same.anchor != Vouched::Nothing)
     }
 
     /// The facts, for programs.
     pub fn report(&self) -> Report {
         let opening = self.chain.opening();
-        let keys = self.chain.data_keys().map(|line| KeyReport {
-            label: line.text("label").to_owned(),
-            spec: line.text("spec").to_owned(),
-            kcv: Some(line.text("kcv").to_owned()).filter(|kcv| !kcv.is_empty()),
-            bits: line.json.get("bits").and_then(Json::as_u64),
-            fingerprint: line.text("fingerprint").to_owned(),
+        let keys = self.chain.data_keys().map(|key| KeyReport {
+            label: key.label.clone(),
+            spec: key.spec.to_string(),
+            kcv: key.kcv.clone(),
+            bits: key.bits,
+            fingerprint: key.fingerprint.clone(),
         });
+        let sealed = self.chain.sealed();
         Report {
             verdict: if self.authenticated {
                 "authentic"
@@ -162,10 +163,12 @@ impl Verified {
             outcome: if self.is_aborted() { "aborted" } else { "done" },
             head: words::hex(&self.chain.head),
             lines: self.chain.lines.len(),
-            ceremony: opening.text("ceremony").to_owned(),
-            title: opening.text("title").to_owned(),
-            exposure: self.chain.end().text("exposure").to_owned(),
-            exceptions: self.chain.events("exception").count(),
+            ceremony: opening.ceremony.clone(),
+            title: opening.title.clone(),
+            exposure: sealed
+                .map(|end| end.exposure.to_string())
+                .unwrap_or_default(),
+            exceptions: self.chain.events::<Exception>().count(),
             keys: keys.collect(),
             signatures: self.signatures.clone(),
         }
@@ -224,6 +227,7 @@ fn check(
     let mut files = Files::list(directory)?;
     let (chain, bytes) = read_chain(directory)?;
     known_format(&chain)?;
+    members_fit(&chain)?;
     few_enough(&chain)?;
     end_fits(&chain)?;
     plan_is_the_approved_one(&chain, &mut files)?;
@@ -234,7 +238,7 @@ fn check(
     wrapped_as_written(&chain, &outputs)?;
     public_keys::fit(directory, &chain, &outputs)?;
     no_other_file(&files, &outputs)?;
-    if chain.end().event != "aborted" {
+    if !chain.is_aborted() {
         no_empty_directory(&files.empty)?; // a run that failed may leave the folder of what it did not write
     }
     checksums(directory, &chain, &outputs)?;
@@ -271,37 +275,39 @@ fn read_chain(directory: &Path) -> Result<(Chain, Vec<u8>), Broken> {
 /// What the last line says of the lines above it.
 fn end_fits(chain: &Chain) -> Result<(), Broken> {
     let end = chain.end();
-    let exceptions = chain.events("exception").count() as u64;
-    if end.event == "sealed"
-        && (end.text("outcome") != "done"
-            || end.json.get("exceptions").and_then(Json::as_u64) != Some(exceptions))
-    {
+    let exceptions = chain.events::<Exception>().count();
+    let fits =
+        |sealed: &SealedLine| sealed.outcome == "done" && sealed.exceptions as usize == exceptions;
+    if !chain.sealed().is_none_or(fits) {
         let why = "it does not fit the lines above it";
         return Err(in_line(Rule::Sealed, end.number, why));
     }
     let mut labels = BTreeSet::new();
     match chain
         .data_keys()
-        .find(|line| !labels.insert(line.text("label")))
+        .find(|key| !labels.insert(key.label.clone()))
     {
         Some(twice) => {
-            let label = quoted(twice.text("label"));
+            let label = quoted(&twice.label);
             let why = format!("the data key \"{label}\" stands there twice");
-            Err(in_line(Rule::KeyTwice, twice.number, &why))
+            Err(in_line(Rule::KeyTwice, twice.line.number, &why))
         }
         None => Ok(()),
     }
 }
 
-/// Rules differ between formats; one that is not known is not judged by the rules of another.
 fn known_format(chain: &Chain) -> Result<(), Broken> {
-    match chain.opening().text("format") {
+    match chain.opening().format.as_ref() {
         transcript::FORMAT => Ok(()),
-        other => {
-            let (is, known) = (quoted(other), transcript::FORMAT);
-            let why = format!("its format is \"{is}\", not {known}");
-            Err(in_line(Rule::Format, 1, &why))
-        }
+        other => Err(transcript::other_format(other).within(transcript::FILE)),
+    }
+}
+
+/// Each event has the members of its name; later versions may have added others.
+fn members_fit(chain: &Chain) -> Result<(), Broken> {
+    match chain.lines.iter().find(|line| line.misfit.is_some()) {
+        Some(line) => Err(line.does_not_fit().within(transcript::FILE)),
+        None => Ok(()),
     }
 }
 
@@ -309,7 +315,7 @@ fn known_format(chain: &Chain) -> Result<(), Broken> {
 fn few_enough(chain: &Chain) -> Result<(), Broken> {
     let keys = chain.data_keys().count();
     let most = limits::MOST_KEYS;
-    match keys.max(chain.events("key-wrapped").count()) as u64 > most {
+    match keys.max(chain.events::<Wrapped>().count()) as u64 > most {
         true => Err(Broken::new(
             Rule::Limit,
             format!(
@@ -322,12 +328,11 @@ fn few_enough(chain: &Chain) -> Result<(), Broken> {
 }
 
 fn plan_is_the_approved_one(chain: &Chain, files: &mut Files) -> Result<(), Broken> {
-    let opened = chain.opening();
-    let named = opened.text("plan_sha256");
-    for line in chain.events("plan-approved") {
-        if line.text("plan_sha256") != named {
+    let named = chain.opening().plan_sha256.as_str();
+    for approved in chain.events::<PlanApproved>() {
+        if approved.plan_sha256 != named {
             let why = "another plan was approved than opened";
-            return Err(in_line(Rule::Plan, line.number, why));
+            return Err(in_line(Rule::Plan, approved.line.number, why));
         }
     }
     match files.digest("plan.toml")? {
@@ -336,35 +341,26 @@ fn plan_is_the_approved_one(chain: &Chain, files: &mut Files) -> Result<(), Brok
             Broken::new(Rule::Plan, "plan.toml: not the plan that was approved")
                 .because(files.has_other_line_ends("plan.toml", named)),
         ),
-        None if chain.end().event == "aborted" => Ok(()), // the disk may have been full by then
+        None if chain.is_aborted() => Ok(()), // the disk may have been full by then
         None => Err(Broken::new(Rule::Plan, "plan.toml: missing")),
     }
 }
 
 /// The files that the transcript vouches for.
 fn outputs(chain: &Chain) -> Result<BTreeMap<String, String>, Broken> {
-    let removed = match chain.end().json.get("removed") {
-        Some(Json::Array(paths)) if chain.end().event == "aborted" => paths
-            .iter()
-            .filter_map(Json::as_str)
-            .map(str::to_owned)
-            .collect(),
-        _ => BTreeSet::new(),
-    };
+    let removed = chain.aborted().map(|aborted| aborted.removed.iter());
+    let removed: BTreeSet<&str> = removed.into_iter().flatten().map(String::as_str).collect();
     let mut outputs = BTreeMap::new();
-    for line in chain.events("output-written") {
-        let path = line.text("path").to_owned();
-        if !is_plain(&path) {
-            let why = format!("\"{}\" is no path within a record", quoted(&path));
-            return Err(in_line(Rule::Path, line.number, &why));
+    for output in chain.events::<Output>() {
+        let (path, line) = (output.path.as_str(), output.line.number);
+        if !is_plain(path) {
+            let why = format!("\"{}\" is no path within a record", quoted(path));
+            return Err(in_line(Rule::Path, line, &why));
         }
-        if !removed.contains(&path)
-            && outputs
-                .insert(path.clone(), line.text("sha256").to_owned())
-                .is_some()
-        {
-            let why = format!("{} was written twice", quoted(&path));
-            return Err(in_line(Rule::OutputTwice, line.number, &why));
+        let digest = output.sha256.clone();
+        if !removed.contains(path) && outputs.insert(path.to_owned(), digest).is_some() {
+            let why = format!("{} was written twice", quoted(path));
+            return Err(in_line(Rule::OutputTwice, line, &why));
         }
     }
     Ok(outputs)
@@ -393,13 +389,13 @@ fn file_has_digest(files: &mut Files, path: &str, sha256: &str) -> Result<(), Br
 
 /// Rule 5.
 fn wrapped_as_written(chain: &Chain, outputs: &BTreeMap<String, String>) -> Result<(), Broken> {
-    if chain.end().event == "aborted" {
+    if chain.is_aborted() {
         return Ok(());
     }
-    let made: BTreeSet<&str> = chain.data_keys().map(|line| line.text("label")).collect();
-    for line in chain.events("key-wrapped") {
-        let (path, label) = (line.text("path"), line.text("label"));
-        if outputs.get(path).map(String::as_str) != Some(line.text("sha256")) {
+    let made: BTreeSet<String> = chain.data_keys().map(|key| key.label.clone()).collect();
+    for wrapped in chain.events::<Wrapped>() {
+        let (path, label, line) = (&wrapped.path, &wrapped.label, wrapped.line);
+        if outputs.get(path) != Some(&wrapped.sha256) {
             let why = format!("{} was not written as it was wrapped", quoted(path));
             return Err(in_line(Rule::Wrapped, line.number, &why));
         }

@@ -128,6 +128,9 @@ fn lines() -> impl Strategy<Value = Vec<(String, u64)>> {
     vec(("[ -!#-\\[\\]-~äé支]{0,40}", 0..1_000_000_000_u64), 1..12)
 }
 
+/// The name and the members of a first line, as they stand between the quotes of `"event":"…"`.
+const OPENED: &str = r#"ceremony-opened","format":"byok-transcript-v1","ceremony":"00","title":"t","kind":"generate","rehearsal":false,"byok":"0.1.0","byok_sha256":"ab","plan_sha256":"cd"#;
+
 /// A transcript of these, sealed.
 fn transcript(members: &[(String, u64)]) -> Vec<u8> {
     let mut prev = "0".repeat(64);
@@ -135,7 +138,7 @@ fn transcript(members: &[(String, u64)]) -> Vec<u8> {
     let last = members.len() - 1;
     for (at, (text, number)) in members.iter().enumerate() {
         let event = match at {
-            0 => "ceremony-opened",
+            0 => OPENED,
             _ if at == last => "sealed",
             _ => "exception",
         };

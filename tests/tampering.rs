@@ -408,7 +408,8 @@ fn a_chain_computed_again_does_not_hide_a_line_that_is_against_the_rules() {
                 line.replacen("hsm-opened", "transcript-signer", 1)
                     .replacen(
                         "\"module\":",
-                        "\"public_key\":\"\",\"fingerprint\":\"\",\"module\":",
+                        "\"origin\":\"made\",\"label\":\"l\",\"cka_id\":\"c\",\"public_key\":\"\",\"fingerprint\":\"\",\
+                         \"attributes\":{},\"module\":",
                         1,
                     )
             }),

@@ -1,17 +1,17 @@
 //! The proof that somebody approved exactly this plan.
 
+use std::path::Path;
+
 use super::{
     Error, KeyId, Leftover, Operator, Plan, Result, before, clock, plan, room, screens, words,
 };
-use std::path::Path;
-
-use crate::machine::Machine;
-
+use crate::facts::Machine;
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 use crate::previous::Previous;
 use crate::record;
 use crate::screens::{Approval, Window};
 use crate::transcript::VoidShares;
+use crate::transcript::Vouched;
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
 pub struct Approved {
@@ -22,7 +22,7 @@ pub struct Approved {
     leftover: Known,
     /// The record that it builds on, read once, and what vouches for it.
     previous: Option<Previous>,
-    anchor: String,
+    anchor: Vouched,
 }
 
 #[derive(Clone, Copy)]
@@ -187,7 +187,7 @@ impl Approved {
     }
 
     /// What vouches for that record.
-    pub fn anchor(&self) -> &str {
+    pub fn anchor(&self) -> &Vouched {
         &self.anchor
     }
 

@@ -17,7 +17,7 @@ use crate::plan::{
 use crate::previous::Previous;
 use crate::record::{self, Leftover, SealedBeside};
 use crate::screens::{self, Window};
-use crate::transcript::{VoidShare, VoidShares};
+use crate::transcript::{VoidShare, VoidShares, Vouched};
 use crate::words;
 use crate::{machine, material};
 
@@ -297,8 +297,7 @@ fn void_ceremonies(plan: &Plan, previous: Option<&Previous>) -> BTreeSet<String>
     let sealed = sealed(plan, previous).ceremonies;
     let attempts = record::attempts(&plan.directory).into_iter();
     let unsealed = attempts.filter(|(_, attempt)| !attempt.is_sealed());
-    let ids = unsealed
-        .filter_map(|(_, attempt)| Some(attempt.lines.first()?.text("ceremony").to_owned()));
+    let ids = unsealed.filter_map(|(_, attempt)| Some(attempt.opened()?.ceremony.clone()));
     ids.filter(|id| !sealed.contains(id)).collect()
 }
 
@@ -490,17 +489,17 @@ pub fn shares_fit(plan: &Plan, window: Window) -> Result<()> {
 ///
 /// # Errors
 /// As [`Previous::load`]; exit 4 where a rehearsal is to be continued for real, or the other way round.
-pub fn load_previous(plan: &Plan, rehearsal: bool) -> Result<(Option<Previous>, String)> {
+pub fn load_previous(plan: &Plan, rehearsal: bool) -> Result<(Option<Previous>, Vouched)> {
     let Some(directory) = &plan.previous else {
-        return Ok((None, "fingerprint in the plan".to_owned()));
+        return Ok((None, Vouched::Fingerprint));
     };
     let previous = Previous::load(directory, plan.previous_head.as_ref())?;
     same_mode(&previous, rehearsal)?;
     let anchor = match &plan.previous_head {
-        Some(_) => "previous_head in the plan",
-        None => "none: nothing from outside the previous record vouches for it",
+        Some(_) => Vouched::Plan,
+        None => Vouched::Nothing,
     };
-    Ok((Some(previous), anchor.to_owned()))
+    Ok((Some(previous), anchor))
 }
 
 fn same_mode(previous: &Previous, rehearsal: bool) -> Result<()> {

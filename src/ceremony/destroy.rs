@@ -5,10 +5,11 @@ use super::reimport::{Expected, find_right};
 use super::{
     Approved, Ceremony, Error, Event, Hsm, KeyId, Operator, Result, Sealed, Step, screens, words,
 };
+use crate::plan::Kind;
 use crate::plan::{Keep, KeyPlan, Plan};
 use crate::previous::Previous;
 use crate::record;
-use crate::transcript::{Destroyed, EscrowDestroyed, Line, Torn};
+use crate::transcript::{Destroyed, EscrowDestroyed, Torn, entries};
 
 /// Runs the ceremony. What was destroyed before a failure stays destroyed, and the record says so.
 ///
@@ -64,7 +65,7 @@ impl Ceremony<'_> {
             let data_key = found
                 .into_data_key(&key.label)
                 .ok_or_else(|| Error::hsm("its check values cannot be computed"))?;
-            self.same_material(key, &expected, &data_key, "key-found")?;
+            self.same_material(key, &expected, &data_key, Event::KeyFound)?;
             proved.push((key, label, id));
         }
         self.record.transcript.sync()?;
@@ -194,8 +195,8 @@ pub(crate) fn destroyed_before(
             && hsm.find_keys_by_id(id, expected.spec)?.is_empty()
         {
             let hex = id.to_string();
-            let is_it = |line: &&Line| line.event == "key-destroyed" && line.text("cka_id") == hex;
-            let how = match attempt.lines.iter().find(is_it) {
+            let mut destroyed = entries::<Destroyed>(&attempt.lines);
+            let how = match destroyed.find(|gone| gone.cka_id == hex) {
                 Some(_) => "destroyed it",
                 None => "was to destroy it, and ended before it could record that",
             };
@@ -211,16 +212,16 @@ pub(crate) fn destroyed_before(
 
 /// The CKA_ID of the data key, where this is an attempt to destroy the same one, and found it.
 fn proved_in(attempt: &Torn, head: &str, key: &KeyPlan, expected: &Expected) -> Option<KeyId> {
-    let opening = attempt.lines.first()?;
-    if opening.text("kind") != "destroy" || opening.text("previous_head") != head {
+    let opened = attempt.opened()?;
+    if opened.kind.known() != Some(Kind::Destroy) || opened.previous_head.as_deref() != Some(head) {
         return None;
     }
     let fingerprint = expected.fingerprint.to_string();
-    let is_it = |line: &&Line| {
-        line.event == "key-found"
-            && line.text("label") == key.label
-            && line.text("fingerprint") == fingerprint
-    };
-    let id = KeyId::any_from_hex(attempt.lines.iter().find(is_it)?.text("cka_id"))?;
+    let mut found = attempt.lines.iter().filter_map(|line| match &line.event {
+        Event::KeyFound(found) => Some(found),
+        _ => None,
+    });
+    let found = found.find(|found| found.label == key.label && found.fingerprint == fingerprint)?;
+    let id = KeyId::any_from_hex(&found.cka_id)?;
     (!id.is_empty() && expected.id.is_none_or(|known| known == id)).then_some(id)
 }

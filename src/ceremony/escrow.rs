@@ -70,12 +70,14 @@ impl Ceremony<'_> {
                 share_sha256: words::hex(&share_digest(&self.id, &share.words()?)),
             });
         }
-        self.record.transcript.append(&Event::EscrowDealt {
-            threshold: escrow.threshold,
-            shares,
-            labels: package.keys.iter().map(|key| key.label.clone()).collect(),
-            package_sha256: words::hex(&words::sha256(package.to_json().as_bytes())),
-        })?;
+        self.record
+            .transcript
+            .append(&Event::EscrowDealt(crate::transcript::EscrowDealt {
+                threshold: escrow.threshold,
+                shares,
+                labels: package.keys.iter().map(|key| key.label.clone()).collect(),
+                package_sha256: words::hex(&words::sha256(package.to_json().as_bytes())),
+            }))?;
         Ok((package, dealt))
     }
 
@@ -126,12 +128,14 @@ impl Ceremony<'_> {
                     "share {number}, {custodian}: what came back is another share"
                 ))
             })?;
-            self.record.transcript.append(&Event::ShareHandedOut {
-                share: number,
-                custodian: custodian.clone(),
-                share_sha256,
-                typed_back: escrow.deliver == Deliver::Screen,
-            })?;
+            self.record.transcript.append(&Event::ShareHandedOut(
+                crate::transcript::HandedOut {
+                    share: number,
+                    custodian: custodian.clone(),
+                    share_sha256,
+                    typed_back: escrow.deliver == Deliver::Screen,
+                },
+            ))?;
             self.record.transcript.sync()?;
         }
         Ok(back)
@@ -196,11 +200,13 @@ impl Ceremony<'_> {
         self.in_a_session(keys, |ceremony, keys| {
             ceremony.package_opens(&quorum, &package, keys)
         })?;
-        self.record.transcript.append(&Event::EscrowProved {
-            shares: quorum.names.len(),
-            recombinations,
-            labels: package.keys.iter().map(|key| key.label.clone()).collect(),
-        })?;
+        self.record
+            .transcript
+            .append(&Event::EscrowProved(crate::transcript::EscrowProved {
+                shares: quorum.names.len(),
+                recombinations,
+                labels: package.keys.iter().map(|key| key.label.clone()).collect(),
+            }))?;
         drop((quorum, shares));
         self.supersede_escrow()?;
         self.seal_keys(keys)?;
@@ -216,7 +222,7 @@ impl Ceremony<'_> {
             return Ok(());
         }
         let of_plan = |label: &String| self.plan.keys.iter().any(|key| key.label == *label);
-        let superseded = Event::EscrowSuperseded {
+        let superseded = Event::EscrowSuperseded(crate::transcript::EscrowSuperseded {
             ceremony: previous.ceremony.clone(),
             custodians: previous
                 .dealt
@@ -229,7 +235,7 @@ impl Ceremony<'_> {
                 .map(|key| key.label.clone())
                 .filter(of_plan)
                 .collect(),
-        };
+        });
         self.record.transcript.append(&superseded)?;
         let told = format!(
             "the shares and the package of ceremony {} are superseded: destroy both",
@@ -278,10 +284,12 @@ impl Ceremony<'_> {
                 let sealed = ceremony.hsm()?.seal(&keys[at].material);
                 sealed.map_err(|e| e.doing(format!("sealing the data key {:?}", keys[at].label)))
             })?;
-            self.record.transcript.append(&Event::KeySealed {
-                label: keys[at].label.clone(),
-                cka_id: keys[at].id.to_string(),
-            })?;
+            self.record
+                .transcript
+                .append(&Event::KeySealed(crate::transcript::KeySealed {
+                    label: keys[at].label.clone(),
+                    cka_id: keys[at].id.to_string(),
+                }))?;
         }
         Ok(())
     }

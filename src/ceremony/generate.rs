@@ -50,7 +50,7 @@ impl Ceremony<'_> {
                 .transcript
                 .append(&Event::KeyIntended(KeyIntended {
                     label: key.label.clone(),
-                    spec: key.spec.name(),
+                    spec: key.spec.name().into(),
                     cka_id: id.to_string(),
                 }))?;
             intended.push((key, Some(id)));
@@ -220,7 +220,7 @@ pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
     let spec = key.material.spec;
     DataKeyFacts {
         label: key.label.clone(),
-        spec: spec.name(),
+        spec: spec.name().into(),
         bytes: spec.secret_len(),
         bits: spec.bits(),
         cka_id: key.id.to_string(),
@@ -233,15 +233,15 @@ pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
 }
 
 fn wrapped_event(key: &DataKey, import: &ImportPlan, judged: &Judged, bytes: &[u8]) -> Event {
-    Event::KeyWrapped {
+    Event::KeyWrapped(crate::transcript::Wrapped {
         label: key.label.clone(),
         import: import.name.clone(),
         key_arn: import.key_arn.as_str().to_owned(),
-        wrapping: import.wrapping,
-        wrapped_in: import.wrap_in,
+        wrapping: import.wrapping.name().into(),
+        wrapped_in: import.wrap_in.into(),
         wrapping_key_sha256: words::hex(&judged.read.wrapping_key.sha256()),
         path: format!("{}/{}/WrappedKeyMaterial.bin", key.label, import.name),
         sha256: words::hex(&words::sha256(bytes)),
         bytes: bytes.len(),
-    }
+    })
 }

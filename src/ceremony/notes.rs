@@ -49,10 +49,12 @@ impl Ceremony<'_> {
 
     fn record_exception(&mut self, what: &str, typed: bool) -> Result<()> {
         self.exceptions += 1;
-        self.record.transcript.append(&Event::Exception {
-            step: self.step.number(),
-            what: words::printable(what),
-            typed,
-        })
+        self.record
+            .transcript
+            .append(&Event::Exception(crate::transcript::Exception {
+                step: self.step.number(),
+                what: words::printable(what),
+                typed,
+            }))
     }
 }

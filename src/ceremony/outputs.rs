@@ -5,7 +5,7 @@ use super::judged::Judged;
 use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::escrow::package::{self, Package};
 use crate::hsm::DataKey;
-use crate::outputs::{self, ImportScript, ImportType, MultiRegion, Run, import_all};
+use crate::outputs::{self, ImportScript, ImportType, Run, import_all};
 use crate::outputs::{import_type, multi_region};
 use crate::plan::{ImportPlan, KeyPlan, Plan, Role};
 use crate::report::{self, Report};
@@ -98,17 +98,19 @@ impl Ceremony<'_> {
             Some(ImportType::ExistingKeyMaterial { key_material_id }) => key_material_id.clone(),
             _ => None,
         };
-        self.record.transcript.append(&Event::ImportType {
-            label: key.label.clone(),
-            import: import.name.clone(),
-            key_arn: import.key_arn.as_str().to_owned(),
-            import_type: import_type.map(ImportType::name),
-            key_material_id,
-            witness_of: proves(kind, key, import).cloned(),
-            multi_region: multi_region.map(MultiRegion::name),
-            rotates: key.rotates(kind, import).map(str::to_owned),
-            description: import.description.clone(),
-        })
+        self.record
+            .transcript
+            .append(&Event::ImportType(crate::transcript::ImportTypeTold {
+                label: key.label.clone(),
+                import: import.name.clone(),
+                key_arn: import.key_arn.as_str().to_owned(),
+                import_type: import_type.map(|told| told.name().into()),
+                key_material_id,
+                witness_of: proves(kind, key, import).cloned(),
+                multi_region: multi_region.map(|is| is.name().into()),
+                rotates: key.rotates(kind, import).map(str::to_owned),
+                description: import.description.clone(),
+            }))
     }
 
     fn import_script(

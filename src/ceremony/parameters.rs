@@ -135,12 +135,12 @@ fn event(key: &KeyPlan, import: &ImportPlan, judged: &Judged, two_sided_check: S
         import: import.name.clone(),
         key_arn: import.key_arn.as_str().to_owned(),
         key_arn_in_parameters: read.key_arn.is_some(),
-        wrapping: import.wrapping,
+        wrapping: import.wrapping.name().into(),
         files: read.files.iter().map(digest).collect(),
-        wrapping_key_spec: read.wrapping_key.spec(),
+        wrapping_key_spec: read.wrapping_key.spec().into(),
         wrapping_key_sha256: words::hex(&read.wrapping_key.sha256()),
         import_token_sha256: words::hex(&words::sha256(&read.import_token)),
-        valid_to: judged.valid_to,
+        valid_to: judged.valid_to.into(),
         two_sided_check,
     })
 }

@@ -171,7 +171,7 @@ fn controls(
             in_full_length.push(of_curves);
         }
         checks.push(PreflightCheck {
-            mechanism: want.wrapping.is_rsa_aes().then(|| way.name()),
+            mechanism: want.wrapping.is_rsa_aes().then(|| way.name().into()),
             ..check("CONTROL", want, None)
         });
         ways.insert(want.kind(), way);
@@ -396,10 +396,10 @@ fn other_parameters(algorithm: &str) -> String {
 
 fn check(check: &'static str, want: &Want, import: Option<String>) -> PreflightCheck {
     PreflightCheck {
-        check,
-        wrapping: want.wrapping.name(),
-        wrapped_in: want.wrap_in,
-        wrapping_key_spec: want.wrapping_key.spec(),
+        check: check.into(),
+        wrapping: want.wrapping.name().into(),
+        wrapped_in: want.wrap_in.into(),
+        wrapping_key_spec: want.wrapping_key.spec().into(),
         mechanism: None,
         import,
     }
@@ -416,10 +416,10 @@ pub fn prove_escrow(hsm: &mut Hsm, plan: &Plan) -> Result<Option<PreflightCheck>
     }
     try_escrow(hsm, plan.keys.iter().map(|key| key.spec))?;
     Ok(Some(PreflightCheck {
-        check: "ESCROW-CONTROL",
-        wrapping: "AES-KW",
-        wrapped_in: WrapIn::Hsm,
-        wrapping_key_spec: "AES-256",
+        check: "ESCROW-CONTROL".into(),
+        wrapping: "AES-KW".into(),
+        wrapped_in: WrapIn::Hsm.into(),
+        wrapping_key_spec: "AES-256".into(),
         mechanism: None,
         import: None,
     }))
@@ -468,11 +468,11 @@ pub fn prove_ways_in(hsm: &mut Hsm, plan: &Plan) -> Result<Vec<PreflightCheck>> 
             false => ("none", "none"),
         };
         checks.push(PreflightCheck {
-            check: "WAY-IN",
-            wrapping,
-            wrapped_in: WrapIn::Host,
-            wrapping_key_spec,
-            mechanism: Some(mechanism),
+            check: "WAY-IN".into(),
+            wrapping: wrapping.into(),
+            wrapped_in: WrapIn::Host.into(),
+            wrapping_key_spec: wrapping_key_spec.into(),
+            mechanism: Some(mechanism.into()),
             import: None,
         });
     }
@@ -495,9 +495,9 @@ impl Ceremony<'_> {
         let mut checks = std::mem::take(&mut preflight.checks);
         checks.extend(escrow);
         checks.extend(ways_in);
-        self.record
-            .transcript
-            .append(&Event::PreflightPassed { checks })?;
+        self.record.transcript.append(&Event::PreflightPassed(
+            crate::transcript::PreflightPassed { checks },
+        ))?;
         self.record.transcript.sync()?;
         Ok(preflight)
     }

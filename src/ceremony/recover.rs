@@ -51,7 +51,7 @@ impl Ceremony<'_> {
                 .recover_one(key, packed, &expected, &loaded)
                 .map_err(|e| e.doing(format!("recovering the data key {:?}", key.label)))?;
             // Once more: the one that stays may not be the one that was tried.
-            self.same_material(key, &expected, &recovered, "key-recovered")?;
+            self.same_material(key, &expected, &recovered, Event::KeyRecovered)?;
             keys.push(recovered);
         }
         self.hsm()?.end_escrow_key(loaded)?;
@@ -91,7 +91,7 @@ impl Ceremony<'_> {
             .transcript
             .append(&Event::KeyIntended(KeyIntended {
                 label: key.label.clone(),
-                spec: key.spec.name(),
+                spec: key.spec.name().into(),
                 cka_id: id.to_string(),
             }))?;
         self.record.transcript.sync()?;

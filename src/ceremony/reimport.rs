@@ -6,9 +6,9 @@ use super::import_types;
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
 use crate::hsm::{DataKey, Found, Hsm, KeyId, Object, under_way};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
-use crate::previous::{HSM_FACTS, KnownKey, Previous};
+use crate::previous::{KnownKey, Previous, hsm_facts};
 use crate::spec::Spec;
-use crate::transcript::HsmChange;
+use crate::transcript::{DataKeyFacts, HsmChange, Vouched};
 use crate::wrapping::{CheckValues, Fingerprint};
 
 /// Runs the ceremony. Nothing is made in the HSM but session objects.
@@ -58,7 +58,7 @@ impl Ceremony<'_> {
             let found = self
                 .find_one(key, &expected)
                 .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;
-            self.same_material(key, &expected, &found, "key-found")?;
+            self.same_material(key, &expected, &found, Event::KeyFound)?;
             keys.push(found);
         }
         Ok(keys)
@@ -87,7 +87,7 @@ impl Ceremony<'_> {
         key: &KeyPlan,
         expected: &Expected,
         data_key: &DataKey,
-        event: &str,
+        brought: fn(DataKeyFacts) -> Event,
     ) -> Result<()> {
         if data_key.material.check.fingerprint != expected.fingerprint {
             return Err(not_the_same(
@@ -96,8 +96,8 @@ impl Ceremony<'_> {
                 &[told(&data_key.material.check)],
             ));
         }
-        let brought = facts(data_key);
-        let what = if self.anchor.starts_with("none") {
+        let facts = facts(data_key);
+        let what = if self.anchor == Vouched::Nothing {
             "what the previous record tells, for which nothing vouches"
         } else {
             "the same material"
@@ -108,21 +108,16 @@ impl Ceremony<'_> {
             data_key.material.check.glance()
         );
         self.tell_key(&told);
-        let same = Event::SameMaterial {
+        let same = Event::SameMaterial(crate::transcript::SameMaterial {
             label: key.label.clone(),
-            fingerprint: brought.fingerprint.clone(),
+            fingerprint: facts.fingerprint.clone(),
             previous_head: self
                 .previous
                 .as_ref()
                 .map(|previous| words::hex(&previous.head)),
             anchor: self.anchor.clone(),
-        };
-        let brought = if event == "key-found" {
-            Event::KeyFound(brought)
-        } else {
-            Event::KeyRecovered(brought)
-        };
-        self.record.transcript.append(&brought)?;
+        });
+        self.record.transcript.append(&brought(facts))?;
         self.record.transcript.append(&same)
     }
 
@@ -301,24 +296,17 @@ impl Ceremony<'_> {
         let (Some(previous), Some(module)) = (&self.previous, &self.module) else {
             return Ok(());
         };
-        let (token, module) = (self.hsm()?.token(), module.description());
-        let [manufacturer, model, serial, firmware, digest] = HSM_FACTS;
-        let now = [
-            (manufacturer, &token.manufacturer),
-            (model, &token.model),
-            (serial, &token.serial),
-            (firmware, &token.firmware),
-            (digest, &module.module_sha256),
-        ];
-        let changed = |(what, before): &(&'static str, String)| {
-            let (_, now) = now.iter().find(|(fact, _)| fact == what)?;
-            (*now != before).then(|| HsmChange {
-                what,
+        let now = hsm_facts(self.hsm()?.token(), &module.description());
+        let before = previous.hsm.iter().flatten();
+        let changes: Vec<HsmChange> = before
+            .zip(now)
+            .filter(|((_, before), (_, now))| before != now)
+            .map(|((what, before), (_, now))| HsmChange {
+                what: (*what).into(),
                 before: before.clone(),
-                now: (*now).clone(),
+                now,
             })
-        };
-        let changes: Vec<HsmChange> = previous.hsm.iter().filter_map(changed).collect();
+            .collect();
         if changes.is_empty() {
             return Ok(());
         }
@@ -334,7 +322,9 @@ impl Ceremony<'_> {
         self.operator.say(&told);
         self.record
             .transcript
-            .append(&Event::HsmChanged { changes })
+            .append(&Event::HsmChanged(crate::transcript::HsmChanged {
+                changes,
+            }))
     }
 }
 

@@ -61,12 +61,14 @@ impl Ceremony<'_> {
             found.map_err(|e| e.doing(format!("finding the data key {:?} again", key.label)))?;
         }
         self.find_signer_again()?;
-        self.record.transcript.append(&Event::HsmReopened {
-            token: self.hsm()?.token().clone(),
-            lost: lost.what.clone(),
-            logins,
-            labels: keys.iter().map(|key| key.label.clone()).collect(),
-        })?;
+        self.record
+            .transcript
+            .append(&Event::HsmReopened(crate::transcript::HsmReopened {
+                token: self.hsm()?.token().facts(),
+                lost: lost.what.clone(),
+                logins,
+                labels: keys.iter().map(|key| key.label.clone()).collect(),
+            }))?;
         self.note(&format!(
             "the HSM lost its session ({}); it was opened again{found}",
             lost.what

@@ -8,7 +8,7 @@ use super::{Ceremony, Error, Event, Result, Step, two_sided, words};
 use crate::plan::{Plan, ShareSource};
 use crate::previous::Previous;
 use crate::screens;
-use crate::transcript::Present;
+use crate::transcript::{Present, Vouched};
 
 /// A place at the ceremony, and who has it.
 struct Seat {
@@ -34,10 +34,12 @@ impl Ceremony<'_> {
         let operator = seats.first().and_then(|keyboard| keyboard.name.clone());
         self.present = seats.iter().filter_map(Seat::present).collect();
         self.absent = seats.iter().filter_map(Seat::absent).collect();
-        self.record.transcript.append(&Event::RollCall {
-            operator: operator.unwrap_or_else(|| "not asked".to_owned()),
-            present: self.present.clone(),
-        })?;
+        self.record
+            .transcript
+            .append(&Event::RollCall(crate::transcript::RollCall {
+                operator: operator.unwrap_or_else(|| "not asked".to_owned()),
+                present: self.present.clone(),
+            }))?;
         held_twice(&seats)
             .iter()
             .try_for_each(|what| self.exception(what))?;
@@ -182,11 +184,11 @@ impl Ceremony<'_> {
         let (transcript, step) = (&mut self.record.transcript, self.step);
         let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
         let head = &previous.head;
-        if let Some(anchor) = two_sided::previous_head(head, self.operator, &mut wrong)? {
-            self.anchor = anchor;
+        if two_sided::previous_head(head, self.operator, &mut wrong)? {
+            self.anchor = Vouched::Paper;
             return Ok(());
         }
-        let anchor = self.anchor.clone();
+        let anchor = self.anchor.told().to_owned();
         self.note(&format!("the previous record has no anchor: {anchor}"))
     }
 }
@@ -207,7 +209,7 @@ impl Seat {
     fn present(&self) -> Option<Present> {
         let (role, seat) = self.place.role_and_seat()?;
         Some(Present {
-            role,
+            role: role.into(),
             seat: seat.to_owned(),
             name: self.name.clone()?,
         })

@@ -5,8 +5,9 @@ use super::{
     Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, machine,
     screens, source,
 };
-use crate::hsm::Nature;
-use crate::machine::{Machine, sandbox};
+use crate::facts::Machine;
+use crate::facts::Nature;
+use crate::machine::sandbox;
 use crate::plan::{KeyPlan, Kind, Network, Plan};
 
 /// What a person is told who should take the network away.
@@ -33,13 +34,15 @@ impl Ceremony<'_> {
     pub(super) fn look_at_machine(&mut self) -> Result<()> {
         self.begin(Step::Machine)?;
         let seen = Machine::look(&self.plan.directory);
-        self.record.transcript.append(&Event::MachineChecked {
-            network: self.plan.network,
-            machine: seen.clone(),
-            closed: sandbox::closed().cloned(),
-            clock: machine::now(),
-            clock_offset_seconds: machine::clock_offset(),
-        })?;
+        self.record.transcript.append(&Event::MachineChecked(
+            crate::transcript::MachineChecked {
+                network: self.plan.network.name().into(),
+                machine: seen.clone(),
+                closed: sandbox::closed().cloned(),
+                clock: machine::now().into(),
+                clock_offset_seconds: machine::clock_offset(),
+            },
+        ))?;
         if let Some(what) = clock::corrected() {
             self.note(&what)?;
         }
@@ -115,13 +118,15 @@ impl Ceremony<'_> {
         let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
         let logins = login::log_in(&hsm, &self.plan.hsm.pin, self.operator, &mut wrong)?;
         let nature = hsm.nature(self.plan.hsm.hardware.as_deref());
-        self.record.transcript.append(&Event::HsmOpened {
-            module: module.description(),
-            token: token.clone(),
-            judged: nature.judged(),
-            env: self.plan.hsm.env.clone(),
-            logins,
-        })?;
+        self.record
+            .transcript
+            .append(&Event::HsmOpened(crate::transcript::HsmOpened {
+                module: module.description(),
+                token: token.facts(),
+                judged: nature.judged(),
+                env: self.plan.hsm.env.clone(),
+                logins,
+            }))?;
         self.module = Some(module);
         self.hsm = Some(hsm);
         self.tell_nature(&nature)?;

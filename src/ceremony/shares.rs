@@ -105,10 +105,12 @@ impl Ceremony<'_> {
                 "{name} is not one of the shares that were dealt: it agrees with no other"
             ))?;
         }
-        self.record.transcript.append(&Event::QuorumMet {
-            shares: quorum.names.clone(),
-            dissenting: [quorum.dissenters.clone(), strangers].concat(),
-        })?;
+        self.record
+            .transcript
+            .append(&Event::QuorumMet(crate::transcript::QuorumMet {
+                shares: quorum.names.clone(),
+                dissenting: [quorum.dissenters.clone(), strangers].concat(),
+            }))?;
         Ok(quorum)
     }
 

@@ -69,8 +69,8 @@ impl Ceremony<'_> {
         self.record
             .transcript
             .append(&Event::TranscriptSigner(TranscriptSigner {
-                origin,
-                label: SIGNER_LABEL,
+                origin: origin.into(),
+                label: SIGNER_LABEL.into(),
                 cka_id: key.id(),
                 public_key: key.public.to_string(),
                 fingerprint: key.public.fingerprint(),
@@ -97,10 +97,12 @@ impl Ceremony<'_> {
 
     fn make_signer(&mut self) -> Result<SigningKey> {
         let id = KeyId::random()?;
-        self.record.transcript.append(&Event::SignerIntended {
-            label: SIGNER_LABEL,
-            cka_id: id.to_string(),
-        })?;
+        self.record.transcript.append(&Event::SignerIntended(
+            crate::transcript::SignerIntended {
+                label: SIGNER_LABEL.into(),
+                cka_id: id.to_string(),
+            },
+        ))?;
         self.record.transcript.sync()?;
         self.signing.intended = Some(id);
         let made = self

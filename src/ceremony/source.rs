@@ -145,19 +145,21 @@ impl Ceremony<'_> {
             _ => "token",
         };
         let facts = DataKeyFacts {
-            source: Some(source),
+            source: Some(source.into()),
             label_in_hsm: label_in_hsm.map(|label| crate::words::printable(&label)),
             ..facts(data_key)
         };
         let fingerprint = facts.fingerprint.clone();
         self.record.transcript.append(&Event::KeyFound(facts))?;
         if key.fingerprint.is_some() {
-            self.record.transcript.append(&Event::SameMaterial {
-                label: key.label.clone(),
-                fingerprint,
-                previous_head: None,
-                anchor: self.anchor.clone(),
-            })?;
+            self.record.transcript.append(&Event::SameMaterial(
+                crate::transcript::SameMaterial {
+                    label: key.label.clone(),
+                    fingerprint,
+                    previous_head: None,
+                    anchor: self.anchor.clone(),
+                },
+            ))?;
         }
         let came = match key.source {
             Source::File(_) => "brought in from the file",

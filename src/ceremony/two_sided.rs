@@ -149,19 +149,19 @@ enum Answer {
 }
 
 /// At a terminal the first three rows of the previous record's head are typed from the paper that the
-/// witnesses signed, unless the plan holds them. `None`: there is no paper at hand.
+/// witnesses signed, unless the plan holds them. False: there is no paper at hand.
 pub(super) fn previous_head(
     head: &Digest,
     operator: &mut dyn Operator,
     wrong: Wrong,
-) -> Result<Option<String>> {
+) -> Result<bool> {
     operator.say(
         " Take the paper with the head digest of the previous record. Without that paper\n \
          type none; the transcript will say that nothing vouches for that record.\n",
     );
     match rows_match(head, &[1, 2, 3], &Paper::head(), operator, wrong)? {
-        Answer::Rows => Ok(Some("rows 1, 2, 3 of the previous head typed".to_owned())),
-        Answer::Instead | Answer::NotAsked => Ok(None),
+        Answer::Rows => Ok(true),
+        Answer::Instead | Answer::NotAsked => Ok(false),
     }
 }
 

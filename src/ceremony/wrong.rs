@@ -33,10 +33,10 @@ impl Asked {
             Self::Slip(row) => ("slip", Some(row)),
             Self::PreviousHead(row) => ("previous-head", Some(row)),
         };
-        Event::WrongAnswer {
+        Event::WrongAnswer(crate::transcript::WrongAnswer {
             step: step.number(),
-            asked,
+            asked: asked.into(),
             row,
-        }
+        })
     }
 }

@@ -4,9 +4,8 @@
 //! Every attribute is read back: a template is a wish.
 
 use cryptoki::object::{Attribute, AttributeType};
-use serde::Serialize;
-use serde::ser::SerializeMap;
 
+use crate::facts::Attributes;
 use crate::spec::Spec;
 
 /// A boolean attribute: its standard name, its type, its constructor.
@@ -259,33 +258,16 @@ pub(super) fn kinds(rules: &[Rule]) -> Vec<AttributeType> {
     rules.iter().map(|(flag, _)| flag.kind).collect()
 }
 
-/// What was read back of a key, by standard attribute name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attributes(Vec<(&'static str, Option<bool>)>);
-
-impl Serialize for Attributes {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            match value {
-                Some(value) => map.serialize_entry(name, value)?,
-                None => map.serialize_entry(name, "not reported")?,
-            }
-        }
-        map.end()
-    }
-}
-
 impl Attributes {
     /// The first attribute that is not as it was. A key that was sealed meanwhile is only safer.
-    pub(super) fn changed_since(&self, before: &Self) -> Option<&'static str> {
-        let now = |wanted| self.0.iter().find(|(name, _)| *name == wanted);
-        let sealed = (EXTRACTABLE.name, Some(false));
+    pub(crate) fn changed_since<'a>(&self, before: &'a Self) -> Option<&'a str> {
         let mut changed = before.0.iter().filter(|was| {
-            let now = now(was.0);
-            now != Some(*was) && now != Some(&sealed)
+            let now = self.0.iter().find(|(name, _)| *name == was.0);
+            let sealed =
+                |(name, value): &(_, _)| *name == EXTRACTABLE.name && *value == Some(false);
+            now != Some(*was) && !now.is_some_and(sealed)
         });
-        changed.next().map(|(name, _)| *name)
+        changed.next().map(|(name, _)| name.as_ref())
     }
 }
 
@@ -299,7 +281,7 @@ pub(super) fn seen(rules: &[Rule], read: &[Attribute]) -> Attributes {
     Attributes(
         rules
             .iter()
-            .map(|(flag, _)| (flag.name, value(flag)))
+            .map(|(flag, _)| (flag.name.into(), value(flag)))
             .collect(),
     )
 }
@@ -324,7 +306,7 @@ pub(super) fn judge(rules: &[Rule], read: &[Attribute]) -> Result<Attributes, St
             }
             _ => {}
         }
-        seen.push((flag.name, value));
+        seen.push((flag.name.into(), value));
     }
     if deviations.is_empty() {
         Ok(Attributes(seen))

@@ -10,8 +10,9 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::SessionState;
 
 use super::check::{Length, Told};
-use super::{Attributes, Hsm, Life, Session, attributes, fault, quirks};
+use super::{Hsm, Life, Session, attributes, fault, quirks};
 use crate::error::{Error, Result};
+use crate::facts::Attributes;
 use crate::random;
 use crate::spec::Spec;
 use crate::words;

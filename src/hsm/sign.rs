@@ -6,8 +6,9 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 
 use super::check::{bare_point, challenge};
 use super::keys::{KeyId, Name, THROW_AWAY_LABEL, sees_private_objects};
-use super::{Attributes, Hsm, Session, attributes, fault};
+use super::{Hsm, Session, attributes, fault};
 use crate::error::{Error, Result};
+use crate::facts::Attributes;
 use crate::spec::Curve;
 use crate::sshsig::PublicKey;
 use crate::words;

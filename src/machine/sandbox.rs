@@ -13,12 +13,11 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use serde::Serialize;
-
 use super::out;
 use super::sockets::{self, Denied};
 use super::start;
 use crate::error::{Error, Result};
+use crate::facts::Closed;
 use crate::files::read_at_most;
 use crate::raw;
 
@@ -36,23 +35,6 @@ const OF_MODULES: [&str; 8] = [
     "CKNFAST_FAKE_ACCELERATOR_LOGIN",
     "YUBIHSM_PKCS11_CONF",
 ];
-
-/// How the process was closed, as the kernel says of it afterwards; in the transcript.
-#[derive(Clone, Debug, Serialize)]
-pub struct Closed {
-    /// Whether the kernel refuses this process every socket that leads to a network.
-    pub sockets_denied: bool,
-    /// Whether nothing that this process starts can gain privileges (no_new_privs).
-    pub no_new_privileges: bool,
-    /// What files made by this process never allow, octal: `077`.
-    pub umask: String,
-    /// How many descriptors that byok was started with were closed.
-    pub descriptors_closed: usize,
-    /// How many environment variables were hidden from the module.
-    pub variables_hidden: usize,
-    /// The dynamic loader's variables (LD_*) that byok was started with.
-    pub loader_variables: Vec<String>,
-}
 
 impl Closed {
     /// For people, in half a sentence.

@@ -51,7 +51,7 @@ impl ImportAs {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let all = [Self::New, Self::Existing];
         let found = all.into_iter().find(|known| known.name() == text);
         found.ok_or_else(|| {

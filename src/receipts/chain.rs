@@ -33,7 +33,7 @@ pub(crate) fn read(
     if present.contains_key(FILE) {
         let bytes = crate::rules::reading::read(&directory.join(FILE), LONGEST);
         let bytes = bytes.map_err(|unread| unread.within(FILE))?;
-        let ceremony = chain.opening().text("ceremony");
+        let ceremony = chain.opening().ceremony.as_str();
         let reader = Reader {
             directory,
             present,

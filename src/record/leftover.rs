@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::files::{open_no_link, parent};
 use crate::hsm::KeyId;
 use crate::plan::is_marked;
-use crate::transcript::{self, Attempt, Torn, VoidShares};
+use crate::transcript::{self, Attempt, DataKeyFacts, Torn, TranscriptSigner, VoidShares, entries};
 use crate::verify;
 use crate::words;
 
@@ -201,8 +201,8 @@ fn attempt(aside: &Path) -> Attempt {
     let bytes = file.and_then(|mut file| read_capped(&mut file)).ok();
     let ceremony = bytes.as_ref().and_then(|bytes| {
         let torn = Torn::read(bytes).ok()?;
-        let id = torn.lines.first()?.text("ceremony").to_owned();
-        (!id.is_empty()).then_some(id)
+        let id = &torn.opened()?.ceremony;
+        (!id.is_empty()).then(|| id.clone())
     });
     Attempt {
         directory: words::printable(&name),
@@ -252,21 +252,13 @@ pub fn sealed_beside(directory: &Path) -> SealedBeside {
         };
         let torn = as_it_counts(&entry.path(), torn);
         if torn.is_sealed() {
-            let known = [
-                "key-generated",
-                "key-found",
-                "key-recovered",
-                "transcript-signer",
-            ];
-            let lines = torn
-                .lines
-                .iter()
-                .filter(|line| known.contains(&line.event.as_str()));
-            sealed
-                .ids
-                .extend(lines.map(|line| line.text("cka_id").to_owned()));
-            let ceremony = torn.lines.first().map(|line| line.text("ceremony"));
-            sealed.ceremonies.extend(ceremony.map(str::to_owned));
+            let keys = entries::<DataKeyFacts>(&torn.lines);
+            sealed.ids.extend(keys.map(|key| key.cka_id.clone()));
+            let signers = entries::<TranscriptSigner>(&torn.lines);
+            let signers = signers.map(|signer| signer.cka_id.clone());
+            sealed.ids.extend(signers);
+            let ceremony = torn.opened().map(|opened| opened.ceremony.clone());
+            sealed.ceremonies.extend(ceremony);
         } else if !is_marked(&entry.file_name().to_string_lossy()) {
             // It has a record's own name, so it was sealed once and has lost its end.
             sealed.ids.extend(named_somehow(&bytes));

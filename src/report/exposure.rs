@@ -1,8 +1,8 @@
 //! How far the data keys were exposed: four grades, and never more than is true.
 
 use super::{Html, Report, p, tag};
-use crate::hsm::Nature;
-use crate::transcript::Line;
+use crate::plan::WrapIn;
+use crate::transcript::{EscrowDealt, HsmOpened, QuorumMet, Said, Wrapped};
 
 /// The grade of a ceremony, as `sealed` and the report say it. `software`: the HSM is a program;
 /// `bytes_here`: a data key was wrapped in this computer; `escrow_key_here`: the escrow key was.
@@ -17,31 +17,28 @@ pub fn grade(software: bool, bytes_here: bool, escrow_key_here: bool) -> &'stati
 
 /// The grade as the events tell it, and what it means.
 pub(super) fn block(report: &Report) -> Html {
-    let hsms: Vec<_> = report.events("hsm-opened").collect();
-    let software = hsms.is_empty() || hsms.iter().any(|hsm| hsm.is_true("software"));
+    let hsms: Vec<Said<HsmOpened>> = report.events().collect();
+    let software = hsms.is_empty() || hsms.iter().any(|hsm| hsm.judged.software);
     let in_host: Vec<String> = report
-        .events("key-wrapped")
-        .filter(|line| line.text("wrapped_in") == "host")
-        .map(|line| format!("{}/{}", line.text("label"), line.text("import")))
+        .events::<Wrapped>()
+        .filter(|wrapped| wrapped.wrapped_in.known() == Some(WrapIn::Host))
+        .map(|wrapped| format!("{}/{}", wrapped.label, wrapped.import))
         .collect();
-    let from_files: Vec<&str> = report
-        .events("key-found")
-        .filter(|line| line.text("source") == "file")
-        .map(|line| line.text("label"))
-        .collect();
-    let from_token: Vec<&str> = report
-        .events("key-found")
-        .filter(|line| line.text("source") == "token")
-        .map(|line| line.text("label"))
-        .collect();
+    let found_in = |source: &str| -> Vec<String> {
+        let from = report.data_keys();
+        from.filter(|key| key.source.as_deref() == Some(source))
+            .map(|key| key.label.clone())
+            .collect()
+    };
+    let (from_files, from_token) = (found_in("file"), found_in("token"));
     let bytes_here = !in_host.is_empty() || !from_files.is_empty();
-    let dealt = report.events("escrow-dealt").next().is_some();
-    let met = report.events("quorum-met").next().is_some();
+    let dealt = report.events::<EscrowDealt>().next().is_some();
+    let met = report.events::<QuorumMet>().next().is_some();
     let mut parts = vec![
         p("How far the data keys were exposed in this ceremony:"),
         tag("p.grade", grade(software, bytes_here, dealt || met)),
     ];
-    parts.extend(hsms.iter().filter_map(|hsm| nature(hsm)).map(p));
+    parts.extend(hsms.iter().filter_map(nature).map(p));
     if software {
         parts.push(p(SOFTWARE));
     }
@@ -64,8 +61,8 @@ pub(super) fn block(report: &Report) -> Html {
 }
 
 /// What the HSM was taken for, and why; nothing in a record that does not say it.
-fn nature(hsm: &Line) -> Option<String> {
-    let nature = Nature::recorded(|field| hsm.text(field), hsm.is_true("software"))?;
+fn nature(hsm: &Said<HsmOpened>) -> Option<String> {
+    let nature = hsm.judged.nature(&hsm.token)?;
     Some(format!("The HSM is {}.", nature.told()))
 }
 

@@ -1,11 +1,11 @@
 //! What was wrapped for which KMS key, and until when it must be imported.
 
-use super::{Html, Report, code, facts, groups, number, p, tag};
+use super::{Html, Report, code, facts, groups, p, tag};
 use crate::html::Sheet;
 use crate::machine;
-use crate::plan::ImportPlan;
+use crate::plan::{ImportPlan, WrapIn};
 use crate::receipts;
-use crate::transcript::Line;
+use crate::transcript::{ImportTypeTold, Imported, Wrapped};
 
 pub(super) fn sheet(report: &Report) -> Sheet {
     let deadline = report.deadline().map_or(Html::default(), |at| {
@@ -20,57 +20,48 @@ pub(super) fn sheet(report: &Report) -> Sheet {
     });
     Sheet::new("imports")
         .with([tag("h1", "Imports"), deadline])
-        .with_each(
-            report
-                .events("key-wrapped")
-                .map(|line| import(report, line)),
-        )
+        .with_each(report.events().map(|wrapped| import(report, &wrapped)))
         .with(p(
             "Each file WrappedKeyMaterial.bin can be opened by the KMS key that it is for, and by \
             nothing else.",
         ))
 }
 
-fn import(report: &Report, wrapped: &Line) -> Html {
-    let title = format!("{} / {}", wrapped.text("label"), wrapped.text("import"));
+fn import(report: &Report, wrapped: &Wrapped) -> Html {
+    let title = format!("{} / {}", wrapped.label, wrapped.import);
     Html::from([tag("h2", title), facts(told(report, wrapped))])
 }
 
-fn told(report: &Report, wrapped: &Line) -> Vec<(Html, Html)> {
-    let same = |line: &&Line| {
-        line.text("label") == wrapped.text("label") && line.text("import") == wrapped.text("import")
-    };
-    let read = report.events("import-parameters-read").find(same);
-    let told = |name| read.map_or("", |line| line.text(name));
-    let place = match wrapped.text("wrapped_in") {
-        "hsm" => "inside the HSM",
+fn told(report: &Report, wrapped: &Wrapped) -> Vec<(Html, Html)> {
+    let same = |label: &str, import: &str| label == wrapped.label && import == wrapped.import;
+    let mut all = report.events::<Imported>();
+    let read = all.find(|read| same(&read.label, &read.import));
+    let place = match wrapped.wrapped_in.known() {
+        Some(WrapIn::Hsm) => "inside the HSM",
         _ => "IN THIS COMPUTER",
     };
-    let deadline = told("valid_to")
-        .parse()
-        .map_or(String::new(), machine::for_people);
+    let deadline = read.as_ref().and_then(|read| read.valid_to.known());
+    let deadline = deadline.map_or(String::new(), machine::for_people);
+    let (wrapping_key, compared) = read.as_ref().map_or(("", ""), |read| {
+        (
+            read.wrapping_key_spec.as_ref(),
+            read.two_sided_check.as_str(),
+        )
+    });
     let mut rows = vec![
-        ("KMS key".into(), code(wrapped.text("key_arn"))),
+        ("KMS key".into(), code(&wrapped.key_arn)),
         (
             "wrapped".into(),
-            format!(
-                "{place}, {}, {}",
-                wrapped.text("wrapping"),
-                told("wrapping_key_spec")
-            )
-            .into(),
+            format!("{place}, {}, {wrapping_key}", wrapped.wrapping).into(),
         ),
-        (
-            "wrapping key".into(),
-            groups(wrapped.text("wrapping_key_sha256")),
-        ),
-        ("compared".into(), told("two_sided_check").into()),
+        ("wrapping key".into(), groups(&wrapped.wrapping_key_sha256)),
+        ("compared".into(), compared.into()),
         (
             "file".into(),
             Html::from([
-                code(wrapped.text("path")),
-                format!(", {} bytes: ", number(wrapped, "bytes")).into(),
-                groups(wrapped.text("sha256")),
+                code(&wrapped.path),
+                format!(", {} bytes: ", wrapped.bytes).into(),
+                groups(&wrapped.sha256),
             ]),
         ),
         ("import before".into(), deadline.into()),
@@ -79,24 +70,22 @@ fn told(report: &Report, wrapped: &Line) -> Vec<(Html, Html)> {
             expires(planned(report, wrapped)).into(),
         ),
     ];
-    let key = report
-        .data_keys()
-        .find(|key| key.text("label") == wrapped.text("label"));
+    let key = report.data_keys().find(|key| key.label == wrapped.label);
     rows.push((
         "proved in KMS by".into(),
-        receipts::proof(key.map_or("", |key| key.text("spec"))).into(),
+        receipts::proof(key.as_ref().map_or("", |key| &key.spec)).into(),
     ));
-    if let Some(told) = report.events("import-type").find(same) {
-        rows.push(("import type".into(), import_type(told)));
+    let mut types = report.events::<ImportTypeTold>();
+    if let Some(told) = types.find(|told| same(&told.label, &told.import)) {
+        rows.push(("import type".into(), import_type(&told)));
     }
     rows
 }
 
-fn planned<'a>(report: &'a Report, wrapped: &Line) -> Option<&'a ImportPlan> {
+fn planned<'a>(report: &'a Report, wrapped: &Wrapped) -> Option<&'a ImportPlan> {
     let mut imports = report.plan.imports();
-    let found = imports.find(|(key, import)| {
-        key.label == wrapped.text("label") && import.name == wrapped.text("import")
-    });
+    let found =
+        imports.find(|(key, import)| key.label == wrapped.label && import.name == wrapped.import);
     found.map(|(_, import)| import)
 }
 
@@ -108,20 +97,17 @@ fn expires(import: Option<&ImportPlan>) -> String {
     }
 }
 
-fn import_type(line: &Line) -> Html {
-    let mut told = Vec::new();
-    for (member, before) in [
-        ("import_type", ""),
-        ("multi_region", "into the multi-Region "),
-        ("witness_of", "a witness of "),
-        ("key_material_id", "material "),
-        ("description", "described as "),
-        ("rotates", "then rotated, online: "),
-    ] {
-        let text = line.text(member);
-        if !text.is_empty() {
-            told.push(format!("{before}{text}"));
-        }
-    }
-    told.join(", ").into()
+fn import_type(told: &ImportTypeTold) -> Html {
+    let words = [
+        ("", told.import_type.as_deref()),
+        ("into the multi-Region ", told.multi_region.as_deref()),
+        ("a witness of ", told.witness_of.as_deref()),
+        ("material ", told.key_material_id.as_deref()),
+        ("described as ", told.description.as_deref()),
+        ("then rotated, online: ", told.rotates.as_deref()),
+    ];
+    let words = words
+        .into_iter()
+        .filter_map(|(before, text)| Some(format!("{before}{}", text?)));
+    words.collect::<Vec<_>>().join(", ").into()
 }

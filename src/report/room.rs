@@ -1,13 +1,15 @@
 //! People, machine, HSM, exceptions, the order of events, and the files.
 
-use super::{Html, Report, code, facts, groups, members, number, p, table, tag};
+use super::{Html, Report, code, facts, groups, members, p, table, tag};
 use crate::error::Step;
 use crate::html::{Sheet, free};
 use crate::machine;
-use crate::strict_json::Json;
-use crate::transcript::Line;
+use crate::transcript::{
+    Exception, Line, Opened, Output, PreflightCheck, PreflightPassed, Present, RollCall,
+    WrongAnswer,
+};
 
-pub(super) fn sheet(report: &Report) -> Sheet {
+pub(super) fn sheet(report: &Report, opening: &Opened) -> Sheet {
     let mut sheet = Sheet::new("room, machine and HSM").with(tag("h1", "The room"));
     let parts = [
         ("Approval", "plan-approved", &["plan_sha256"][..]),
@@ -17,18 +19,17 @@ pub(super) fn sheet(report: &Report) -> Sheet {
         ("Transcript signer", "transcript-signer", &["attributes"]),
     ];
     for (title, event, but) in parts {
-        for line in report.events(event) {
+        for line in report.lines.iter().filter(|line| line.name == event) {
             sheet = sheet
                 .with([tag("h2", title), facts(members(line, but))])
                 .with_long(seats(line));
         }
     }
-    let opening = &report.lines[0];
     let tool = facts(vec![
-        ("byok".into(), opening.text("byok").into()),
+        ("byok".into(), opening.byok.as_ref().into()),
         (
             "SHA-256 of the program".into(),
-            groups(opening.text("byok_sha256")),
+            groups(&opening.byok_sha256),
         ),
     ]);
     sheet
@@ -36,39 +37,34 @@ pub(super) fn sheet(report: &Report) -> Sheet {
         .with(preflight(report))
 }
 
-/// Who sat where, a row each; nothing for other events. What later versions add gets a column.
+/// Who sat where, a row each; nothing for other events.
 fn seats(line: &Line) -> Html {
-    let present = super::list(line, "present");
+    let present = line.tells::<RollCall>().map(|call| call.present.as_slice());
+    let present = present.unwrap_or_default();
     if present.is_empty() {
         return Html::default();
     }
-    let mut head = vec!["role", "seat", "name"];
-    for (name, _) in present.iter().filter_map(Json::as_object).flatten() {
-        if !head.contains(&name.as_str()) {
-            head.push(name);
-        }
-    }
-    let cell = |seat: &Json, name| free(&seat.get(name).map(super::shown).unwrap_or_default());
-    let row = |seat| head.iter().map(|name| cell(seat, name)).collect();
+    let row = |seat: &Present| [&*seat.role, &seat.seat, &seat.name].map(free).into();
+    let head = ["role", "seat", "name"];
     table("table.list", &head, present.iter().map(row).collect())
 }
 
+fn proved(check: &PreflightCheck) -> Vec<Html> {
+    let place = check.wrapped_in.to_string();
+    vec![
+        check.check.as_ref().into(),
+        check.wrapping.as_ref().into(),
+        check.wrapping_key_spec.as_ref().into(),
+        place.into(),
+        check.import.as_deref().unwrap_or_default().into(),
+    ]
+}
+
 fn preflight(report: &Report) -> Html {
-    let checks = report
-        .events("preflight-passed")
-        .flat_map(|line| super::list(line, "checks"));
-    let rows: Vec<Vec<Html>> = checks
-        .map(|check| {
-            let told = |name| Html::from(super::text(check, name));
-            vec![
-                told("check"),
-                told("wrapping"),
-                told("wrapping_key_spec"),
-                told("wrapped_in"),
-                told("import"),
-            ]
-        })
-        .collect();
+    let mut rows: Vec<Vec<Html>> = Vec::new();
+    for passed in report.events::<PreflightPassed>() {
+        rows.extend(passed.checks.iter().map(proved));
+    }
     if rows.is_empty() {
         return Html::default();
     }
@@ -85,12 +81,12 @@ fn preflight(report: &Report) -> Html {
 /// Each deviation with the number of the step it happened in.
 pub(super) fn exceptions(report: &Report) -> Html {
     let rows: Vec<Vec<Html>> = report
-        .events("exception")
-        .map(|line| {
+        .events::<Exception>()
+        .map(|told| {
             vec![
-                step(number(line, "step")).into(),
-                machine::for_people(line.at).into(),
-                free(line.text("what")),
+                step(told.step).into(),
+                machine::for_people(told.line.at).into(),
+                free(&told.what),
             ]
         })
         .collect();
@@ -105,8 +101,8 @@ pub(super) fn exceptions(report: &Report) -> Html {
 /// How often a PIN or a row from paper was not right.
 fn wrong_answers(report: &Report) -> Html {
     let count = |asked| {
-        let wrong = report.events("wrong-answer");
-        wrong.filter(|line| line.text("asked") == asked).count()
+        let wrong = report.events::<WrongAnswer>();
+        wrong.filter(|wrong| wrong.asked == asked).count()
     };
     let kinds = [
         ("pin", "the HSM token's PIN"),
@@ -132,10 +128,8 @@ fn wrong_answers(report: &Report) -> Html {
 }
 
 /// `step 3, look at the machine`, as on screens and on the printed script.
-fn step(number: u64) -> String {
-    let known = Step::ALL
-        .iter()
-        .find(|step| u64::from(step.number()) == number);
+fn step(number: u8) -> String {
+    let known = Step::ALL.iter().find(|step| step.number() == number);
     match known {
         Some(step) => format!("step {number}, {}", step.name()),
         None => format!("step {number}"),
@@ -144,7 +138,7 @@ fn step(number: u64) -> String {
 
 /// Events of one name that follow each other share a row.
 fn events(lines: &[Line]) -> Vec<Vec<Html>> {
-    let runs = lines.chunk_by(|a, b| a.event == b.event);
+    let runs = lines.chunk_by(|a, b| a.name == b.name);
     let row = |run: &[Line]| {
         let (first, last) = (&run[0], &run[run.len() - 1]);
         let numbers = match run.len() {
@@ -157,18 +151,18 @@ fn events(lines: &[Line]) -> Vec<Vec<Html>> {
         } else {
             run.len().to_string()
         };
-        vec![numbers.into(), at.into(), code(&first.event), times.into()]
+        vec![numbers.into(), at.into(), code(&first.name), times.into()]
     };
     runs.map(row).collect()
 }
 
 /// The order of events, and every file of the record that was written before this one.
 pub(super) fn files(report: &Report) -> Sheet {
-    let rows = report.events("output-written").map(|line| {
+    let rows = report.events::<Output>().map(|output| {
         vec![
-            code(line.text("path")),
-            number(line, "bytes").to_string().into(),
-            groups(line.text("sha256")),
+            code(&output.path),
+            output.bytes.to_string().into(),
+            groups(&output.sha256),
         ]
     });
     Sheet::new("order of events, files")

@@ -2,13 +2,16 @@
 
 use jiff::Timestamp;
 
+use super::event::{
+    Aborted, DataKeyFacts, Destroyed, EscrowDealt, Event, HandedOut, KeyIntended, Opened,
+    SealedLine, SignerIntended, Told,
+};
+use super::{FORMAT, VoidShare, VoidShares};
 use crate::hsm::KeyId;
 use crate::rules::{Broken, Cause, Rule, limits};
 use crate::spec::Spec;
 use crate::strict_json::{self, Json};
 use crate::words::{self, Digest};
-
-use super::{VoidShare, VoidShares};
 
 /// A transcript whose lines hold together.
 pub struct Chain {
@@ -16,6 +19,7 @@ pub struct Chain {
     pub lines: Vec<Line>,
     /// SHA-256 of the whole file.
     pub head: Digest,
+    opened: Opened,
 }
 
 /// One line.
@@ -25,9 +29,28 @@ pub struct Line {
     /// When it was written, by the clock of that machine.
     pub at: Timestamp,
     /// The event's name.
-    pub event: String,
-    /// All members of the line.
-    pub json: Json,
+    pub name: String,
+    /// What happened.
+    pub event: Event,
+    /// Why its members are not those of its name; then the event counts as unknown.
+    pub misfit: Option<String>,
+    /// The line as it stands there, without its line feed.
+    raw: String,
+}
+
+/// An event of one kind, in its line.
+pub struct Said<'a, T> {
+    /// The line.
+    pub line: &'a Line,
+    told: &'a T,
+}
+
+impl<T> std::ops::Deref for Said<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.told
+    }
 }
 
 /// A chain whose last line may be missing its end: the power went while it was written.
@@ -37,18 +60,26 @@ pub struct Torn {
 }
 
 impl Line {
-    /// A text member of the event, or the empty text.
-    pub fn text(&self, name: &str) -> &str {
-        self.json
-            .get(name)
-            .and_then(Json::as_str)
-            .unwrap_or_default()
+    /// What the event tells, where it is of this kind.
+    pub fn tells<T: Told>(&self) -> Option<&T> {
+        T::of(&self.event)
     }
 
-    /// Whether a member is `true`.
-    pub fn is_true(&self, name: &str) -> bool {
-        matches!(self.json.get(name), Some(Json::Bool(true)))
+    /// Every member of the line, also what a later version added.
+    pub fn members(&self) -> Vec<(String, Json)> {
+        match strict_json::parse(self.raw.as_bytes()) {
+            Ok(Json::Object(members)) => members,
+            _ => Vec::new(), // a line is an object: it was read as one
+        }
     }
+}
+
+/// The events of one kind, in order.
+pub fn entries<'a, T: Told + 'a>(lines: &'a [Line]) -> impl Iterator<Item = Said<'a, T>> {
+    lines.iter().filter_map(|line| {
+        let told = line.tells()?;
+        Some(Said { line, told })
+    })
 }
 
 impl Chain {
@@ -68,42 +99,54 @@ impl Chain {
         }
         let last = lines.last();
         let last = last.ok_or_else(|| Broken::new(Rule::End, "the transcript is empty"))?;
-        if !is_end(&last.event) {
+        if !last.is_end() {
             let why = format!(
                 "the transcript ends with \"{}\", neither sealed nor aborted",
-                words::quoted(&last.event)
+                words::quoted(&last.name)
             );
             return Err(Broken::line(Rule::End, last.number, why).because(Cause::Unfinished));
         }
-        if let Some(early) = lines[..lines.len() - 1]
-            .iter()
-            .find(|line| is_end(&line.event))
-        {
-            let why = format!("\"{}\" stands before the end", early.event);
+        if let Some(early) = lines[..lines.len() - 1].iter().find(|line| line.is_end()) {
+            let why = format!("\"{}\" stands before the end", early.name);
             return Err(Broken::line(Rule::End, early.number, why));
         }
+        let opened = lines[0].tells::<Opened>().cloned();
+        let opened = opened.ok_or_else(|| lines[0].opens_nothing())?;
         Ok(Self {
             lines,
             head: words::sha256(bytes),
+            opened,
         })
     }
 
-    /// The events of one name, in order.
-    pub fn events<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Line> {
-        self.lines.iter().filter(move |line| line.event == name)
+    /// The events of one kind, in order.
+    pub fn events<'a, T: Told + 'a>(&'a self) -> impl Iterator<Item = Said<'a, T>> {
+        entries(&self.lines)
     }
 
-    /// The lines that tell a data key: generated, found again or recovered.
-    pub fn data_keys(&self) -> impl Iterator<Item = &Line> {
-        let tells = ["key-generated", "key-found", "key-recovered"];
-        self.lines
-            .iter()
-            .filter(move |line| tells.contains(&line.event.as_str()))
+    /// What the lines tell of data keys: generated, found again or recovered.
+    pub fn data_keys(&self) -> impl Iterator<Item = Said<'_, DataKeyFacts>> {
+        self.events()
     }
 
-    /// The first line, `ceremony-opened`.
-    pub fn opening(&self) -> &Line {
-        &self.lines[0]
+    /// The first line.
+    pub fn opening(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// The last line of a ceremony that came to its end.
+    pub fn sealed(&self) -> Option<&SealedLine> {
+        self.end().tells()
+    }
+
+    /// The last line of one that did not.
+    pub fn aborted(&self) -> Option<&Aborted> {
+        self.end().tells()
+    }
+
+    /// Whether the ceremony was aborted.
+    pub fn is_aborted(&self) -> bool {
+        self.aborted().is_some()
     }
 
     /// The last line, `sealed` or `aborted`.
@@ -127,26 +170,38 @@ impl Torn {
     /// one, which it gets after the signer that it made is gone.
     pub fn intended(&self, named: bool) -> Vec<(String, KeyId)> {
         match self.lines.last() {
-            Some(last) if last.event == "sealed" => Vec::new(),
-            Some(last) if last.event == "aborted" => {
-                let signer = last.is_true("signer_destroyed") && !named;
-                let mut left = may_be_left(last);
-                left.extend(self.keys("signer-intended").filter(|_| signer));
-                left
+            Some(last) if last.name == "sealed" => Vec::new(),
+            Some(last) if last.name == "aborted" => {
+                let Some(aborted) = last.tells::<Aborted>() else {
+                    return Vec::new();
+                };
+                let left = aborted.may_be_left.iter();
+                let left = left.filter_map(|left| object(&left.label, &left.cka_id));
+                let signer = aborted.signer_destroyed && !named;
+                left.chain(self.signers().filter(|_| signer)).collect()
             }
             _ => {
-                let gone: Vec<_> = self.keys("key-destroyed").collect();
-                self.keys("key-intended")
-                    .chain(self.keys("signer-intended"))
+                let gone = entries::<Destroyed>(&self.lines);
+                let gone: Vec<_> = gone
+                    .filter_map(|gone| object(&gone.label, &gone.cka_id))
+                    .collect();
+                entries::<KeyIntended>(&self.lines)
+                    .filter_map(|key| object(&key.label, &key.cka_id))
+                    .chain(self.signers())
                     .filter(|key| !gone.contains(key))
                     .collect()
             }
         }
     }
 
+    fn signers(&self) -> impl Iterator<Item = (String, KeyId)> {
+        let intended = entries::<SignerIntended>(&self.lines);
+        intended.filter_map(|signer| object(&signer.label, &signer.cka_id))
+    }
+
     /// Whether the last line is `sealed`.
     pub fn is_sealed(&self) -> bool {
-        self.lines.last().is_some_and(|last| last.event == "sealed")
+        self.lines.last().is_some_and(|last| last.name == "sealed")
     }
 
     /// The same without a last line `sealed`: of a run that was cut off before its record was whole, so
@@ -162,78 +217,78 @@ impl Torn {
     /// Whether the object of this CKA_ID was to be a private key.
     pub fn is_private(&self, id: KeyId) -> bool {
         let id = id.to_string();
-        self.lines
-            .iter()
-            .filter(|line| line.event == "key-intended" && line.text("cka_id") == id)
-            .any(|line| Spec::parse(line.text("spec")).is_ok_and(Spec::is_private))
+        entries::<KeyIntended>(&self.lines)
+            .filter(|key| key.cka_id == id)
+            .any(|key| Spec::parse(&key.spec).is_ok_and(Spec::is_private))
     }
 
     /// The shares that an interrupted run dealt and handed out, and the one that was perhaps on the screen.
     /// A sealed run's are good; an aborted one named its own.
     pub fn void_shares(&self) -> Option<VoidShares> {
-        if self.lines.last().is_some_and(|last| is_end(&last.event)) {
+        if self.lines.last().is_some_and(Line::is_end) {
             return None;
         }
-        let of = |event: &'static str| self.lines.iter().filter(move |line| line.event == event);
-        let number = |json: &Json| json.get("share").and_then(Json::as_u64);
-        let back: Vec<_> = of("share-handed-out")
-            .map(|line| number(&line.json))
+        let back: Vec<u8> = entries::<HandedOut>(&self.lines)
+            .map(|back| back.share)
             .collect();
-        let dealt = of("escrow-dealt").next()?.json.get("shares")?.as_array()?;
-        let shares = dealt.iter().take(back.len() + 1).filter_map(|share| {
-            // Anybody may have written this: only what a plan could have said is shown.
-            let custodian = share.get("custodian")?.as_str()?;
-            let number = number(share).filter(|number| (1..=16).contains(number))?;
-            crate::plan::is_name(custodian).then(|| VoidShare {
-                share: number,
-                custodian: custodian.to_owned(),
-                handed_out: back.contains(&Some(number)),
-            })
-        });
-        let ceremony = self.lines.first()?.text("ceremony");
+        let dealt = entries::<EscrowDealt>(&self.lines).next()?;
+        let shares = dealt
+            .shares
+            .iter()
+            .take(back.len() + 1)
+            .filter_map(|share| {
+                // Anybody may have written this: only what a plan could have said is shown.
+                let could_be =
+                    (1..=16).contains(&share.share) && crate::plan::is_name(&share.custodian);
+                could_be.then(|| VoidShare {
+                    share: share.share.into(),
+                    custodian: share.custodian.clone(),
+                    handed_out: back.contains(&share.share),
+                })
+            });
+        let ceremony = &self.opened()?.ceremony;
         let is_id = ceremony.len() == 32 && words::unhex(ceremony).is_some();
         is_id.then(|| VoidShares {
-            ceremony: ceremony.to_owned(),
+            ceremony: ceremony.clone(),
             shares: shares.collect(),
         })
     }
 
-    fn keys(&self, event: &'static str) -> impl Iterator<Item = (String, KeyId)> {
-        let lines = self.lines.iter().filter(move |line| line.event == event);
-        lines.filter_map(|line| {
-            Some((
-                line.text("label").to_owned(),
-                KeyId::from_hex(line.text("cka_id"))?,
-            ))
-        })
+    /// The first line, where there is one.
+    pub fn opened(&self) -> Option<&Opened> {
+        self.lines.first()?.tells()
     }
 }
 
-fn may_be_left(aborted: &Line) -> Vec<(String, KeyId)> {
-    let left = aborted
-        .json
-        .get("may_be_left")
-        .and_then(Json::as_array)
-        .unwrap_or_default();
-    let text = |object: &Json, name| {
-        object
-            .get(name)
-            .and_then(Json::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    left.iter()
-        .filter_map(|object| {
-            Some((
-                text(object, "label"),
-                KeyId::from_hex(&text(object, "cka_id"))?,
-            ))
-        })
-        .collect()
+fn object(label: &str, cka_id: &str) -> Option<(String, KeyId)> {
+    Some((label.to_owned(), KeyId::from_hex(cka_id)?))
 }
 
-fn is_end(event: &str) -> bool {
-    matches!(event, "sealed" | "aborted")
+fn is_end(name: &str) -> bool {
+    matches!(name, "sealed" | "aborted")
+}
+
+impl Line {
+    /// What is broken where its members are not those of its name.
+    pub(crate) fn does_not_fit(&self) -> Broken {
+        let (name, why) = (words::quoted(&self.name), self.misfit.as_deref());
+        let why = why.unwrap_or("it is another event");
+        let why = format!("the members of \"{name}\" are not those that byok writes: {why}");
+        Broken::line(Rule::Members, self.number, why)
+    }
+
+    /// What is broken where a first line is none of this format.
+    fn opens_nothing(&self) -> Broken {
+        let members = Json::Object(self.members());
+        match members.get("format").and_then(Json::as_str) {
+            Some(FORMAT) => self.does_not_fit(),
+            other => other_format(other.unwrap_or_default()),
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        is_end(&self.name)
+    }
 }
 
 /// The whole lines of the file, checked, and what follows the last line feed.
@@ -244,18 +299,18 @@ fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), Broken> {
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let (raw, after) = (&rest[..end], &rest[end + 1..]);
         let number = lines.len() + 1;
-        let line = line(number, raw)?;
-        if line.text("prev") != prev {
+        let (line, names) = line(number, raw)?;
+        if names != prev {
             return Err(broken_link(number, raw, after));
         }
         if lines.last().is_some_and(|before| line.at < before.at) {
             let why = "its time is before the line above";
             return Err(Broken::line(Rule::Order, number, why));
         }
-        if (number == 1) != (line.event == "ceremony-opened") {
+        if (number == 1) != (line.name == "ceremony-opened") {
             let why = format!(
                 "\"{}\" stands in the wrong place",
-                words::quoted(&line.event)
+                words::quoted(&line.name)
             );
             return Err(Broken::line(Rule::Opening, number, why));
         }
@@ -276,7 +331,7 @@ fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> Broken {
         .unwrap_or_default();
     let next = line(number + 1, next).ok();
     let digest = words::hex(&words::sha256(raw));
-    let (at, why) = match next.map(|next| next.text("prev") == digest) {
+    let (at, why) = match next.map(|(_, names)| names == digest) {
         _ if number == 1 => (1, "prev is not 64 zeros".to_owned()),
         Some(false) => {
             let why = format!("it was changed: line {} binds other bytes", number + 1);
@@ -293,6 +348,12 @@ fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> Broken {
         }
     };
     Broken::line(Rule::Prev, at, why)
+}
+
+/// Rules differ between formats; one that is not known is not judged by the rules of another.
+pub(crate) fn other_format(named: &str) -> Broken {
+    let why = format!("its format is \"{}\", not {FORMAT}", words::quoted(named));
+    Broken::line(Rule::Format, 1, why)
 }
 
 /// A time to the second in its one spelling, such as `2026-11-22T11:42:03Z`.
@@ -325,7 +386,8 @@ pub fn numbered(raw: &[u8], number: usize) -> Result<Json, (Rule, String)> {
     Ok(json)
 }
 
-fn line(number: usize, raw: &[u8]) -> Result<Line, Broken> {
+/// A line, and what it names as the digest of the one before.
+fn line(number: usize, raw: &[u8]) -> Result<(Line, String), Broken> {
     let broken = |rule, why: &str| Broken::line(rule, number, why);
     if raw.len() as u64 > limits::LONGEST_LINE {
         let why = "it is longer than any line that byok writes";
@@ -337,14 +399,20 @@ fn line(number: usize, raw: &[u8]) -> Result<Line, Broken> {
     let text = |name| json.get(name).and_then(Json::as_str);
     let at = text("at").and_then(time);
     let at = at.ok_or_else(|| broken(Rule::At, "at is not a time such as 2026-11-22T11:42:03Z"))?;
-    let event = text("event").ok_or_else(|| broken(Rule::Event, "it has no event"))?;
-    let event = event.to_owned();
-    Ok(Line {
+    let name = text("event").ok_or_else(|| broken(Rule::Event, "it has no event"))?;
+    let (event, misfit) = match serde_json::from_slice(raw) {
+        Ok(event) => (event, None),
+        Err(e) => (Event::Unknown, Some(words::quoted(&e.to_string()))),
+    };
+    let line = Line {
         number,
         at,
+        name: name.to_owned(),
         event,
-        json,
-    })
+        misfit,
+        raw: json.to_compact_string(),
+    };
+    Ok((line, text("prev").unwrap_or_default().to_owned()))
 }
 
 #[cfg(test)]

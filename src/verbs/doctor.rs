@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::ceremony::process_of;
 use crate::error::{Error, Result};
+use crate::facts::Nature;
 use crate::files::read_small;
-use crate::hsm::{Hsm, Module, Nature, TokenUri, removal_command};
+use crate::hsm::{Hsm, Module, TokenUri, removal_command};
 use crate::machine::sandbox::{self, Wish};
 use crate::operator::{Interrupted, Watch};
 use crate::plan::{PinSource, Plan};
@@ -118,7 +119,8 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     let report = Examination::of(&mut hsm, all)?;
     let escrow = report.escrow_refused(Spec::AES_256);
     let signer = hsm.try_signer().err().map(|e| e.line());
-    let (module, token) = (module.description(), hsm.token().clone());
+    let (module, token) = (module.description(), hsm.token().facts());
+    let uri = hsm.token().uri();
     let env = sandbox::module_variables(Some(Path::new(&module.module)));
     if as_json {
         let judged = nature.judged();
@@ -136,7 +138,7 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         words::printable(&module.module),
         module.module_sha256,
         module.library,
-        token.uri(),
+        uri,
         token.manufacturer,
         token.model,
         token.firmware

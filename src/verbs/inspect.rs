@@ -162,8 +162,8 @@ fn transcript(bytes: &[u8]) -> Result<Facts> {
     let chain = Chain::read(bytes)
         .map_err(|broken| Error::mismatch(format!("broken transcript: {broken}")))?;
     Ok(object(json!({
-        "what": "transcript", "title": chain.opening().text("title"), "ceremony": chain.opening().text("ceremony"),
-        "rehearsal": chain.opening().is_true("rehearsal"), "lines": chain.lines.len(), "ends": chain.end().event,
+        "what": "transcript", "title": chain.opening().title, "ceremony": chain.opening().ceremony,
+        "rehearsal": chain.opening().rehearsal, "lines": chain.lines.len(), "ends": chain.end().name,
         "head": words::hex(&chain.head),
     })))
 }

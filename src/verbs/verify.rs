@@ -13,8 +13,8 @@ use crate::filing;
 use crate::receipts::{self, KnownMaterial, Listed, Receipts, Standing};
 use crate::rules::{Broken, Cause, Rule};
 use crate::spec::Spec;
-use crate::strict_json::Json;
 use crate::transcript::Chain;
+use crate::transcript::{EscrowDealt, ImportTypeTold, SealedLine, Wrapped};
 use crate::verify::{
     self, AllowedSigners, End, Followed, KmsKeyMaterials, Link, Other, RecordedPlan, Report, Row,
     SignatureReport, Verified,
@@ -387,8 +387,8 @@ impl PreviousReport {
         Self {
             directory: link.directory.display().to_string(),
             head: words::hex(&link.verified.chain.head),
-            ceremony: opening.text("ceremony").to_owned(),
-            title: opening.text("title").to_owned(),
+            ceremony: opening.ceremony.clone(),
+            title: opening.title.clone(),
             authenticated,
             receipts: link.verified.receipts.receipts.len(),
             receipts_vouched: link.vouched.unwrap_or(0),
@@ -503,8 +503,8 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
     let chain = &verified.chain;
     let folder = |label: &str, import: &str| format!("{}/{}", quoted(label), quoted(import));
     let folders: BTreeSet<String> = chain
-        .events("key-wrapped")
-        .map(|line| folder(line.text("label"), line.text("import")))
+        .events::<Wrapped>()
+        .map(|wrapped| folder(&wrapped.label, &wrapped.import))
         .collect();
     let standings = verified.receipts.standings();
     let done = standings
@@ -517,8 +517,8 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         .into_iter()
         .filter(|folder| !done.contains(folder))
         .collect();
-    let deadline = chain.end().text("import_before").parse().ok();
-    let dealt = |record: &Verified| record.chain.events("escrow-dealt").next().is_some();
+    let deadline = chain.sealed().and_then(SealedLine::import_before);
+    let dealt = |record: &Verified| record.chain.events::<EscrowDealt>().next().is_some();
     let earlier = followed.links.iter().find(|link| dealt(&link.verified));
     let plan = RecordedPlan::of(record);
     let share_files = plan.share_files().map(|path| quoted_whole(&path));
@@ -539,8 +539,8 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         by_quorum: plan.keeps_by_quorum(),
         earlier_package: earlier.map(|link| link.directory.as_path()),
         rotated: chain
-            .events("import-type")
-            .any(|line| !line.text("rotates").is_empty()),
+            .events::<ImportTypeTold>()
+            .any(|told| told.rotates.is_some()),
         in_clear: &in_clear,
         share_files: share_files.as_deref(),
     };
@@ -549,10 +549,8 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
 
 /// The directories of the attempts before the ceremony, as its first line names them.
 fn attempts(chain: &Chain) -> Vec<String> {
-    let named = chain.events("ceremony-opened").next();
-    let named = named.and_then(|opening| opening.json.get("attempts")?.as_array());
-    let directory = |attempt: &Json| Some(quoted(attempt.get("directory")?.as_str()?));
-    let names = named.into_iter().flatten().filter_map(directory);
+    let attempts = chain.opening().attempts.iter();
+    let names = attempts.map(|attempt| quoted(&attempt.directory));
     names.filter(|name| !name.contains('/')).collect() // beside the record, not elsewhere
 }
 

@@ -25,7 +25,8 @@ pub(super) fn fits(anchor: &Anchor, chain: &Chain) -> Result<(), Broken> {
 /// What else in the transcript has this digest: people copy a digest from the wrong place.
 fn known_as(digits: &str, chain: &Chain) -> Option<String> {
     let named = |line: &transcript::Line| {
-        let name = member_with(&line.json, digits, "")?;
+        let members = Json::Object(line.members());
+        let name = member_with(&members, digits, "")?;
         Some(format!(
             "it is another digest: {} in line {}",
             words::quoted(&name),

@@ -15,7 +15,7 @@ use super::{Verified, is_the_one, materials, verify};
 use crate::anchor::Anchor;
 use crate::error::{Error, Result};
 use crate::receipts::KnownMaterial;
-use crate::transcript::{self, Line};
+use crate::transcript::{self, Said, SameMaterial};
 use crate::words::{self, Digest};
 
 /// A record that a later one builds on; it holds.
@@ -137,7 +137,7 @@ pub fn follow(record: &Path, verified: &Verified, given: &[PathBuf]) -> Result<F
             Some(link) => (link.directory.as_path(), &link.verified),
             None => (record, verified),
         };
-        let Some(head) = named(later, "previous_head") else {
+        let Some(head) = digest(later.chain.opening().previous_head.as_deref()) else {
             break End::First;
         };
         match step(place, later, &head, given)? {
@@ -155,8 +155,8 @@ pub fn follow(record: &Path, verified: &Verified, given: &[PathBuf]) -> Result<F
     Ok(followed)
 }
 
-fn named(record: &Verified, member: &str) -> Option<Digest> {
-    words::digest_from_hex(record.chain.opening().text(member))
+fn digest(named: Option<&str>) -> Option<Digest> {
+    words::digest_from_hex(named?)
 }
 
 fn step(place: &Path, later: &Verified, head: &Digest, given: &[PathBuf]) -> Result<Option<Link>> {
@@ -208,19 +208,19 @@ fn find(place: &Path, head: &Digest, given: &[PathBuf]) -> Option<PathBuf> {
 
 /// What the later record says that it compared its data keys with is what this one holds.
 fn same_material(later: &Verified, earlier: &Verified) -> Result<(), String> {
-    let key = |line: &Line| {
-        (
-            line.text("label").to_owned(),
-            line.text("fingerprint").to_owned(),
-        )
+    let known = earlier.chain.data_keys();
+    let known: BTreeSet<_> = known
+        .map(|key| (key.label.clone(), key.fingerprint.clone()))
+        .collect();
+    let mut compared = later.chain.events::<SameMaterial>();
+    let stranger = |same: &Said<SameMaterial>| {
+        !known.contains(&(same.label.clone(), same.fingerprint.clone()))
     };
-    let known: BTreeSet<_> = earlier.chain.data_keys().map(key).collect();
-    let mut compared = later.chain.events("same-material");
-    match compared.find(|line| !known.contains(&key(line))) {
-        Some(line) => Err(format!(
+    match compared.find(stranger) {
+        Some(same) => Err(format!(
             "it holds no data key \"{}\" of the fingerprint that line {} of the later record compares with",
-            words::quoted(line.text("label")),
-            line.number
+            words::quoted(&same.label),
+            same.line.number
         )),
         None => Ok(()),
     }
@@ -228,7 +228,8 @@ fn same_material(later: &Verified, earlier: &Verified) -> Result<(), String> {
 
 /// How many receipts of `earlier` the later record vouches for: those that its digest covers.
 fn vouched(later: &Verified, earlier: &Verified) -> Result<Option<usize>, String> {
-    let Some(head) = named(later, "previous_receipts_head") else {
+    let named = &later.chain.opening().previous_receipts_head;
+    let Some(head) = digest(named.as_deref()) else {
         return Ok(None);
     };
     let covered = earlier

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::recorded::RecordedPlan;
 use super::{Followed, Verified};
+use crate::plan::Kind;
 use crate::receipts::{self, ACCEPTED, Clock, FAILED, PROVED, Receipt, Standing};
-use crate::strict_json::Json;
-use crate::transcript::Line;
+use crate::transcript::{DataKeyFacts, Destroyed, EscrowDealt, Event, Said};
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -47,7 +47,7 @@ pub struct Row {
 /// What became of the data keys of a record until `now`: one line an event, in the order of time.
 pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timestamp) -> Vec<Row> {
     let own = verified.chain.data_keys();
-    let mut fingerprints: Vec<&str> = own.map(|line| line.text("fingerprint")).collect();
+    let mut fingerprints: Vec<String> = own.map(|key| key.fingerprint.clone()).collect();
     fingerprints.extend(ended(verified, followed));
     let earlier = followed.links.iter().rev();
     let earlier = earlier.map(|link| (link.directory.as_path(), &link.verified));
@@ -72,34 +72,32 @@ pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timest
 
 /// Fingerprints of the data keys that this record says have ended: of one that an earlier attempt destroyed it has
 /// no more than the CKA_ID.
-fn ended<'a>(verified: &'a Verified, followed: &'a Followed) -> impl Iterator<Item = &'a str> {
+fn ended(verified: &Verified, followed: &Followed) -> Vec<String> {
     let chain = &verified.chain;
-    let destroys = chain.opening().text("kind") == "destroy";
-    let ids: Vec<&str> = match destroys {
-        true => chain
-            .events("key-destroyed")
-            .map(|line| line.text("cka_id"))
-            .collect(),
-        false => Vec::new(),
-    };
+    if chain.opening().kind.known() != Some(Kind::Destroy) {
+        return Vec::new();
+    }
+    let gone = chain.events::<Destroyed>();
+    let ids: Vec<String> = gone.map(|gone| gone.cka_id.clone()).collect();
     let earlier = followed.links.iter();
     let earlier = earlier.flat_map(|link| link.verified.chain.data_keys());
     earlier
-        .filter(move |line| ids.contains(&line.text("cka_id")))
-        .map(|line| line.text("fingerprint"))
+        .filter(|key| ids.contains(&key.cka_id))
+        .map(|key| key.fingerprint.clone())
+        .collect()
 }
 
-struct Told<'a> {
-    fingerprints: Vec<&'a str>,
+struct Told {
+    fingerprints: Vec<String>,
     rows: Vec<Row>,
     /// CKA_IDs that the data keys had.
     ids: Vec<String>,
     imported_into: Vec<String>,
 }
 
-impl Told<'_> {
+impl Told {
     fn record(&mut self, directory: &Path, record: &Verified) {
-        let ceremony = record.chain.opening().text("ceremony").to_owned();
+        let ceremony = record.chain.opening().ceremony.clone();
         let row = |at: Timestamp, label: &str, what| Row {
             at,
             at_by: None,
@@ -113,25 +111,25 @@ impl Told<'_> {
             ceremony: ceremony.clone(),
         };
         let mut labels = Vec::new();
-        for line in record.chain.data_keys() {
-            if !self.fingerprints.contains(&line.text("fingerprint")) {
+        for key in record.chain.data_keys() {
+            if !self.fingerprints.contains(&key.fingerprint) {
                 continue;
             }
-            labels.push(line.text("label"));
-            self.ids.push(line.text("cka_id").to_owned());
+            labels.push(key.label.clone());
+            self.ids.push(key.cka_id.clone());
             self.rows.push(Row {
-                detail: format!("{}{}", glance(line), doubt(record)),
-                ..row(line.at, line.text("label"), how(line))
+                detail: format!("{}{}", key.glance(), doubt(record)),
+                ..row(key.line.at, &key.label, how(&key))
             });
         }
         self.escrow(record, &labels, &row);
         self.imports(directory, record, &labels, &row);
         self.in_kms(record, &labels, &row);
-        for line in record.chain.events("key-destroyed") {
-            if self.ids.iter().any(|id| id == line.text("cka_id")) {
+        for gone in record.chain.events::<Destroyed>() {
+            if self.ids.contains(&gone.cka_id) {
                 self.rows.push(Row {
-                    detail: line.text("why").to_owned(),
-                    ..row(line.at, line.text("label"), "destroyed")
+                    detail: gone.why.clone(),
+                    ..row(gone.line.at, &gone.label, "destroyed")
                 });
             }
         }
@@ -140,39 +138,19 @@ impl Told<'_> {
     fn escrow(
         &mut self,
         record: &Verified,
-        labels: &[&str],
+        labels: &[String],
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
-        let anew = record.chain.opening().text("kind") != "generate";
-        for line in record.chain.events("escrow-dealt") {
-            let of = line
-                .json
-                .get("labels")
-                .and_then(Json::as_array)
-                .unwrap_or_default();
-            let shares = line
-                .json
-                .get("shares")
-                .and_then(Json::as_array)
-                .unwrap_or_default();
-            let threshold = line
-                .json
-                .get("threshold")
-                .and_then(Json::as_u64)
-                .unwrap_or_default();
-            for label in of
-                .iter()
-                .filter_map(Json::as_str)
-                .filter(|of| labels.contains(of))
-            {
-                let what = if anew {
-                    "shares dealt anew"
-                } else {
-                    "shares dealt"
-                };
+        let what = match record.chain.opening().kind.known() {
+            Some(Kind::Generate) => "shares dealt",
+            _ => "shares dealt anew",
+        };
+        for dealt in record.chain.events::<EscrowDealt>() {
+            let (threshold, count) = (dealt.threshold, dealt.shares.len());
+            for label in dealt.labels.iter().filter(|of| labels.contains(of)) {
                 self.rows.push(Row {
-                    detail: format!("any {threshold} of {} bring it back", shares.len()),
-                    ..row(line.at, label, what)
+                    detail: format!("any {threshold} of {count} bring it back"),
+                    ..row(dealt.line.at, label, what)
                 });
             }
         }
@@ -182,13 +160,13 @@ impl Told<'_> {
         &mut self,
         directory: &Path,
         record: &Verified,
-        labels: &[&str],
+        labels: &[String],
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
         let plan = RecordedPlan::of(directory);
         let standings = record.receipts.standings();
         for (import, standing) in record.receipts.imports.iter().zip(standings) {
-            if !labels.contains(&import.label.as_str()) {
+            if !labels.contains(&import.label) {
                 continue;
             }
             let again = self.imported_into.contains(&import.key_arn);
@@ -239,7 +217,7 @@ impl Told<'_> {
     fn in_kms(
         &mut self,
         record: &Verified,
-        labels: &[&str],
+        labels: &[String],
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
         let receipts = &record.receipts;
@@ -254,7 +232,7 @@ impl Told<'_> {
                 .imports
                 .iter()
                 .find(|import| import.key_arn == event.key_arn);
-            let label = import.map(|import| import.label.as_str());
+            let label = import.map(|import| &import.label);
             if let Some(label) =
                 label.filter(|label| labels.contains(label) && event.error.is_none())
             {
@@ -268,11 +246,11 @@ impl Told<'_> {
     }
 }
 
-fn how(line: &Line) -> &'static str {
-    match (line.event.as_str(), line.text("source")) {
-        ("key-generated", _) => "generated",
-        (_, "file") => "brought in",
-        ("key-found", _) => "found in the HSM",
+fn how(key: &Said<DataKeyFacts>) -> &'static str {
+    match (&key.line.event, key.source.as_deref()) {
+        (Event::KeyGenerated(_), _) => "generated",
+        (_, Some("file")) => "brought in",
+        (Event::KeyFound(_), _) => "found in the HSM",
         _ => "recovered",
     }
 }
@@ -364,11 +342,6 @@ fn told_once(rows: Vec<Row>) -> Vec<Row> {
         kept.push(row);
     }
     kept
-}
-
-fn glance(line: &Line) -> String {
-    let kcv = Some(line.text("kcv")).filter(|kcv| !kcv.is_empty());
-    crate::wrapping::glance(kcv, line.text("fingerprint"))
 }
 
 #[cfg(test)]

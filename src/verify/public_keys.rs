@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::receipts::is_pair;
 use crate::rules::{Broken, Rule, limits};
-use crate::transcript::{Chain, Line};
+use crate::transcript::{Chain, DataKeyFacts, Event, Said};
 use crate::words::{self, quoted};
 use crate::wrapping::public;
 
@@ -16,26 +16,33 @@ pub(super) fn fit(
     chain: &Chain,
     outputs: &BTreeMap<String, String>,
 ) -> Result<(), Broken> {
-    let aborted = chain.end().event == "aborted";
-    for line in chain.data_keys().filter(|line| is_pair(line.text("spec"))) {
-        let label = line.text("label");
+    let aborted = chain.is_aborted();
+    for key in chain.data_keys().filter(|key| is_pair(&key.spec)) {
+        let (label, line) = (&key.label, key.line);
         let [der, pem] = ["der", "pem"].map(|form| format!("{label}/public-key.{form}"));
         for path in [&der, &pem] {
-            if !outputs.contains_key(path) && line.event == "key-generated" && !aborted {
+            if !outputs.contains_key(path)
+                && matches!(line.event, Event::KeyGenerated(_))
+                && !aborted
+            {
                 let why = format!("{}, the public key, was not written", quoted(path));
                 return Err(super::in_line(Rule::PublicKey, line.number, &why));
             }
         }
-        der_fits(line, &der, outputs)?;
+        der_fits(&key, &der, outputs)?;
         pem_fits(directory, &der, &pem, outputs)?;
     }
     Ok(())
 }
 
-fn der_fits(line: &Line, der: &str, outputs: &BTreeMap<String, String>) -> Result<(), Broken> {
+fn der_fits(
+    key: &Said<DataKeyFacts>,
+    der: &str,
+    outputs: &BTreeMap<String, String>,
+) -> Result<(), Broken> {
     match outputs.get(der) {
-        Some(sha256) if sha256 != line.text("fingerprint") => {
-            let line = line.number;
+        Some(sha256) if *sha256 != key.fingerprint => {
+            let line = key.line.number;
             let why = format!(
                 "its digest is not the fingerprint that line {line} of the transcript tells"
             );

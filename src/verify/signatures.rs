@@ -11,7 +11,9 @@ use super::signers::AllowedSigners;
 use crate::rules::{Broken, Rule, limits};
 use crate::sshsig::Signature;
 use crate::sshsig::{PublicKey, Verdict};
-use crate::transcript::{Chain, HSM_SIGNATURE, Line, SIGNATURES, namespace};
+use crate::transcript::{
+    Chain, HSM_SIGNATURE, Line, SIGNATURES, Said, TranscriptSigner, namespace,
+};
 use crate::words::Digest;
 
 /// A signature of a record: by its own key it holds, where `checked`.
@@ -44,7 +46,7 @@ pub(super) fn check(
     let signer = signer(chain)?;
     let has_one = present.contains_key(HSM_SIGNATURE);
     match &signer {
-        Some((line, _)) if !has_one && chain.end().event == "sealed" => {
+        Some((line, _)) if !has_one && chain.sealed().is_some() => {
             let line = line.number;
             let why = format!("missing, though line {line} of the transcript names who signs");
             return Err(Broken::new(Rule::Signer, why).within(HSM_SIGNATURE));
@@ -55,7 +57,7 @@ pub(super) fn check(
         }
         _ => {}
     }
-    let namespace = namespace(chain.opening().is_true("rehearsal"));
+    let namespace = namespace(chain.opening().rehearsal);
     let mut reports = Vec::new();
     for path in present.keys().filter(|path| path.starts_with(SIGNATURES)) {
         let one = one(directory, path, namespace, bytes, signer.as_ref());
@@ -66,16 +68,18 @@ pub(super) fn check(
 
 /// The line that names the HSM's signer, and its key.
 fn signer(chain: &Chain) -> Result<Option<(&Line, PublicKey)>, Broken> {
-    let lines: Vec<&Line> = chain.events("transcript-signer").collect();
-    let broken = |line: &Line, why: &str| Err(super::in_line(Rule::Signer, line.number, why));
-    match lines.as_slice() {
+    let named: Vec<Said<TranscriptSigner>> = chain.events().collect();
+    let broken = |signer: &Said<TranscriptSigner>, why: &str| {
+        Err(super::in_line(Rule::Signer, signer.line.number, why))
+    };
+    match named.as_slice() {
         [] => Ok(None),
-        [line] => match PublicKey::parse(line.text("public_key")).filter(PublicKey::is_p256) {
-            None => broken(line, "public_key is no OpenSSH public key on P-256"),
-            Some(key) if key.fingerprint() != line.text("fingerprint") => {
-                broken(line, "fingerprint is not that of public_key")
+        [one] => match PublicKey::parse(&one.public_key).filter(PublicKey::is_p256) {
+            None => broken(one, "public_key is no OpenSSH public key on P-256"),
+            Some(key) if key.fingerprint() != one.fingerprint => {
+                broken(one, "fingerprint is not that of public_key")
             }
-            Some(key) => Ok(Some((line, key))),
+            Some(key) => Ok(Some((one.line, key))),
         },
         [_, second, ..] => broken(second, "a second transcript signer"),
     }
@@ -141,7 +145,7 @@ pub(super) fn vouch(
         let what = format!("signatures/: no listed key signed this record: {why}");
         Err(Broken::new(Rule::Listed, what))
     };
-    let namespace = namespace(chain.opening().is_true("rehearsal"));
+    let namespace = namespace(chain.opening().rehearsal);
     let at = chain.end().at;
     for signature in signatures.iter_mut().filter(|signature| signature.checked) {
         signature.principal = allowed.principal(&signature.key, namespace, at);

@@ -190,7 +190,12 @@ pub fn transcript(bytes: &[u8]) {
     for bytes in [bytes.to_vec(), rechained(bytes, &"0".repeat(64), &[])] {
         if let Ok(chain) = Chain::read(&bytes) {
             assert_eq!(chain.head, words::sha256(&bytes));
-            assert!(chain.lines.iter().all(|line| line.json.is_plain()));
+            assert!(
+                chain
+                    .lines
+                    .iter()
+                    .all(|line| Json::Object(line.members()).is_plain())
+            );
         }
         if let Ok(torn) = Torn::read(&bytes) {
             torn.intended(false);

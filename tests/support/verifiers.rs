@@ -100,10 +100,11 @@ fn both_know<'a>(args: &[&'a str]) -> Vec<&'a str> {
     known
 }
 
-/// Whether what byok refuses is receipts, or records before this one, which the script does not judge.
+/// Whether what byok refuses is receipts, members of an event, or records before this one, which the script does not judge.
 fn is_byoks_alone(byok: &Output) -> bool {
     let text = stderr(byok);
-    let by_rule = ["RECEIPTS", "PREVIOUS-RECORD", "KEY-MATERIAL-ID"].contains(&rule(&text));
+    let by_rule =
+        ["RECEIPTS", "MEMBERS", "PREVIOUS-RECORD", "KEY-MATERIAL-ID"].contains(&rule(&text));
     by_rule || text.starts_with("byok: error: --previous ")
 }
 

@@ -141,6 +141,14 @@ fn a_template_states_each_rule_but_those_that_the_module_does_not_know() {
     assert_eq!(kinds(&rules), asked);
 }
 
+fn of(all: &[(&'static str, Option<bool>)]) -> Attributes {
+    Attributes(
+        all.iter()
+            .map(|(name, value)| ((*name).into(), *value))
+            .collect(),
+    )
+}
+
 #[test]
 fn what_was_read_back_is_kept_as_it_was_read() {
     let rules = [(TOKEN, true), (WRAP, true), (COPYABLE, false)];
@@ -151,14 +159,14 @@ fn what_was_read_back_is_kept_as_it_was_read() {
         ("CKA_WRAP", Some(false)),
         ("CKA_COPYABLE", None),
     ];
-    assert_eq!(kept, Attributes(wanted.to_vec()));
+    assert_eq!(kept, of(&wanted));
     assert_eq!(
         serde_json::to_string(&kept).unwrap(),
         r#"{"CKA_TOKEN":true,"CKA_WRAP":false,"CKA_COPYABLE":"not reported"}"#
     );
     let judged = judge(&rules, &[Attribute::Wrap(true), Attribute::Token(true)]).unwrap();
     let wanted = [wanted[0], ("CKA_WRAP", Some(true)), wanted[2]];
-    assert_eq!(judged, Attributes(wanted.to_vec()));
+    assert_eq!(judged, of(&wanted));
     assert_eq!(
         judge(&rules, &read[..1]).unwrap_err(),
         "CKA_TOKEN is not reported, CKA_WRAP is FALSE, not TRUE"
@@ -167,12 +175,12 @@ fn what_was_read_back_is_kept_as_it_was_read() {
 
 #[test]
 fn a_key_that_changed_since_is_named_and_one_that_was_sealed_is_not() {
-    let of =
-        |extractable, wrap| Attributes(vec![("CKA_EXTRACTABLE", extractable), ("CKA_WRAP", wrap)]);
+    let of = |extractable, wrap| of(&[("CKA_EXTRACTABLE", extractable), ("CKA_WRAP", wrap)]);
     let before = of(Some(true), Some(false));
     assert_eq!(before.changed_since(&before), None);
     assert_eq!(of(Some(false), Some(false)).changed_since(&before), None);
-    let opened = of(Some(true), Some(false)).changed_since(&of(Some(false), Some(false)));
+    let sealed = of(Some(false), Some(false));
+    let opened = before.changed_since(&sealed);
     assert_eq!(opened, Some("CKA_EXTRACTABLE"));
     assert_eq!(
         of(None, Some(false)).changed_since(&before),

@@ -1,5 +1,6 @@
 //! A transcript that holds, and each way in which one does not. `tests/laws.rs` has the many that nobody chose.
 
+use super::super::event::Exception;
 use super::*;
 
 /// A line without its line feed.
@@ -20,9 +21,20 @@ fn chained(members: &[&str]) -> Vec<u8> {
     all.into_bytes()
 }
 
-const OPENED: &str = r#""event":"ceremony-opened","ceremony":"00112233445566778899aabbccddeeff""#;
-const SEALED: &str = r#""event":"sealed""#;
-const ABORTED: &str = r#""event":"aborted""#;
+const OPENED: &str = r#""event":"ceremony-opened","format":"byok-transcript-v1","ceremony":"00112233445566778899aabbccddeeff","title":"t","kind":"generate","rehearsal":false,"byok":"0.1.0","byok_sha256":"ab","plan_sha256":"cd""#;
+const SEALED: &str =
+    r#""event":"sealed","outcome":"done","exposure":"software HSM","exceptions":0"#;
+const ABORTED: &str = r#""event":"aborted","step":4,"exit":3,"error":"e","state":[],"removed":[]"#;
+
+fn exception(what: &str) -> String {
+    format!(r#""event":"exception","step":4,"what":"{what}""#)
+}
+
+fn data_key(event: &str, label: &str, id: &str, spec: &str) -> String {
+    format!(
+        r#""event":"{event}","label":"{label}","spec":"{spec}","cka_id":"{id}","fingerprint":"ef","attributes":{{"CKA_TOKEN":true,"CKA_COPYABLE":"not reported"}}"#
+    )
+}
 
 /// These members behind an opening, and then `end`.
 fn whole(members: &[&str], end: &str) -> Vec<u8> {
@@ -48,7 +60,9 @@ const ID_A: &str = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
 const ID_B: &str = "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b";
 
 fn key(event: &str, label: &str, id: &str) -> String {
-    format!(r#""event":"{event}","label":"{label}","cka_id":"{id}","spec":"SYMMETRIC_DEFAULT""#)
+    format!(
+        r#""event":"{event}","label":"{label}","cka_id":"{id}","spec":"SYMMETRIC_DEFAULT","objects":1,"why":"w""#
+    )
 }
 
 fn pair(label: &str, id: &str) -> (String, KeyId) {
@@ -59,37 +73,71 @@ fn pair(label: &str, id: &str) -> (String, KeyId) {
 fn a_whole_transcript_is_read_with_its_head() {
     let bytes = whole(
         &[
-            r#""event":"exception","text":"a","yes":true,"no":false,"word":"true""#,
-            r#""event":"key-generated","label":"one""#,
-            r#""event":"key-found","label":"two""#,
-            r#""event":"exception","text":"b""#,
-            r#""event":"key-recovered","label":"three""#,
+            &exception("a"),
+            &data_key("key-generated", "one", ID_A, "SYMMETRIC_DEFAULT"),
+            &data_key("key-found", "two", ID_A, "SYMMETRIC_DEFAULT"),
+            &format!("{},\"typed\":true,\"new\":[1]", exception("b")),
+            &data_key("key-recovered", "three", ID_A, "SYMMETRIC_DEFAULT"),
+            r#""event":"of-a-later-version","step":"seven""#,
         ],
         SEALED,
     );
     let chain = Chain::read(&bytes).unwrap();
     assert_eq!(chain.head, words::sha256(&bytes));
     let numbers: Vec<_> = chain.lines.iter().map(|line| line.number).collect();
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(chain.opening().event, "ceremony-opened");
-    assert_eq!(chain.end().event, "sealed");
-    assert_eq!(chain.end().at, time("2026-11-22T12:00:06Z").unwrap());
-    let exceptions: Vec<_> = chain.events("exception").map(|l| l.text("text")).collect();
-    assert_eq!(exceptions, ["a", "b"]);
-    let keys: Vec<_> = chain.data_keys().map(|line| line.text("label")).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(chain.opening().title, "t");
+    assert_eq!(chain.end().name, "sealed");
+    assert_eq!(chain.end().at, time("2026-11-22T12:00:07Z").unwrap());
+    let exceptions = chain.events::<Exception>();
+    let exceptions: Vec<_> = exceptions.map(|e| (e.what.clone(), e.typed)).collect();
+    assert_eq!(exceptions, [("a".into(), false), ("b".into(), true)]);
+    let keys: Vec<_> = chain.data_keys().map(|key| key.label.clone()).collect();
     assert_eq!(keys, ["one", "two", "three"]);
-    let second = &chain.lines[1];
-    assert_eq!(second.text("yes"), "");
-    assert_eq!(second.text("nothing"), "");
-    assert!(second.is_true("yes"));
-    assert!(!second.is_true("no") && !second.is_true("word") && !second.is_true("nothing"));
+    let later = &chain.lines[6];
+    assert!(matches!(later.event, Event::Unknown) && later.misfit.is_none());
+    assert_eq!(later.name, "of-a-later-version");
+    let step = ("step".to_owned(), Json::String("seven".into()));
+    assert!(later.members().contains(&step), "all of it can be shown");
+}
+
+#[test]
+fn an_event_whose_members_are_not_those_of_its_name_counts_as_unknown_and_is_named() {
+    for misfit in [
+        r#""event":"exception""#,
+        r#""event":"exception","step":"4","what":"a""#,
+        r#""event":"exception","step":256,"what":"a""#,
+        r#""event":"exception","step":4,"what":null"#,
+    ] {
+        let chain = Chain::read(&whole(&[misfit], SEALED)).unwrap();
+        assert_eq!(chain.events::<Exception>().count(), 0, "{misfit}");
+        assert!(chain.lines[1].misfit.is_some(), "{misfit}");
+    }
+    let opening = OPENED.replace("\"title\":\"t\",", "");
+    assert_eq!(
+        refused(&chained(&[&opening, SEALED])),
+        r#"line 1: the members of "ceremony-opened" are not those that byok writes: missing field `title`"#
+    );
+}
+
+/// What is written is what is read, member by member.
+#[test]
+fn an_event_comes_back_as_it_was_written() {
+    let (bytes, count) = (whole(&[&exception("a"), DEALT, BACK], ABORTED), 5);
+    let chain = Chain::read(&bytes).unwrap();
+    assert_eq!(chain.lines.len(), count);
+    for line in &chain.lines {
+        let written = serde_json::to_string(&line.event).unwrap();
+        let (_, members) = line.raw.split_once(&"\"event\"".to_owned()).unwrap();
+        assert_eq!(written, format!("{{\"event\"{members}"));
+    }
 }
 
 #[test]
 fn a_transcript_ends_once_with_sealed_or_aborted_and_a_line_feed() {
     assert!(Chain::read(&whole(&[], SEALED)).is_ok());
     assert!(Chain::read(&whole(&[], ABORTED)).is_ok());
-    let unfinished = refused(&whole(&[], r#""event":"exception""#));
+    let unfinished = refused(&whole(&[], &exception("a")));
     assert_eq!(
         unfinished,
         r#"line 2: the transcript ends with "exception", neither sealed nor aborted"#
@@ -108,7 +156,7 @@ fn a_transcript_ends_once_with_sealed_or_aborted_and_a_line_feed() {
 
 #[test]
 fn only_the_first_line_opens() {
-    let none = refused(&chained(&[r#""event":"exception""#, SEALED]));
+    let none = refused(&chained(&[&exception("a"), SEALED]));
     assert_eq!(none, r#"line 1: "exception" stands in the wrong place"#);
     let twice = refused(&whole(&[OPENED], SEALED));
     assert_eq!(
@@ -129,11 +177,7 @@ fn time_may_stand_still_and_never_goes_back() {
 
 #[test]
 fn a_changed_line_is_named_as_far_as_can_be_told() {
-    let members = [
-        r#""event":"exception","text":"one""#,
-        r#""event":"exception","text":"two""#,
-    ];
-    let good = whole(&members, SEALED);
+    let good = whole(&[&exception("one"), &exception("two")], SEALED);
     assert_eq!(
         refused(&with(&good, "one", "0ne")),
         "line 2: it was changed: its digest is not the prev of line 3"
@@ -158,7 +202,7 @@ fn a_changed_line_is_named_as_far_as_can_be_told() {
 
 #[test]
 fn a_line_is_compact_json_with_number_time_and_event() {
-    let good = whole(&[r#""event":"exception","text":"one""#], SEALED);
+    let good = whole(&[&exception("one")], SEALED);
     for (old, new, why) in [
         (r#""seq":1"#, r#""seq":2"#, "line 1: seq is not 1: "),
         (r#""seq":1,"#, r#""seq":"1","#, "line 1: seq is not 1: "),
@@ -231,7 +275,7 @@ fn a_time_has_one_spelling() {
 
 #[test]
 fn whole_lines_of_a_torn_transcript_are_read_and_the_rest_is_not() {
-    let mut bytes = whole(&[], r#""event":"exception""#);
+    let mut bytes = whole(&[], &exception("a"));
     bytes.extend(b"{\"seq\":3,\"a");
     assert_eq!(Torn::read(&bytes).unwrap().lines.len(), 2);
     assert!(Torn::read(b"").unwrap().lines.is_empty());
@@ -304,8 +348,8 @@ fn a_signer_that_an_aborted_run_destroys_last_may_be_left_until_the_record_has_i
 #[test]
 fn an_object_is_a_private_key_where_its_own_intention_says_so() {
     let aes = key("key-intended", "one", ID_A);
-    let ec = format!(r#""event":"key-intended","cka_id":"{ID_B}","spec":"ECC_NIST_P256""#);
-    let found = format!(r#""event":"key-found","cka_id":"{ID_A}","spec":"ECC_NIST_P256""#);
+    let ec = key("key-intended", "two", ID_B).replace("SYMMETRIC_DEFAULT", "ECC_NIST_P256");
+    let found = data_key("key-found", "one", ID_A, "ECC_NIST_P256");
     let torn = torn(&[&aes, &ec, &found]);
     let id = |text| KeyId::from_hex(text).unwrap();
     assert!(torn.is_private(id(ID_B)));
@@ -313,8 +357,8 @@ fn an_object_is_a_private_key_where_its_own_intention_says_so() {
     assert!(!torn.is_private(id(&"0c".repeat(16))));
 }
 
-const DEALT: &str = r#""event":"escrow-dealt","shares":[{"share":1,"custodian":"Audit"},{"share":2,"custodian":"Legal"},{"share":3,"custodian":"Treasury"}]"#;
-const BACK: &str = r#""event":"share-handed-out","share":1"#;
+const DEALT: &str = r#""event":"escrow-dealt","threshold":2,"shares":[{"share":1,"custodian":"Audit","share_sha256":"1"},{"share":2,"custodian":"Legal","share_sha256":"2"},{"share":3,"custodian":"Treasury","share_sha256":"3"}],"labels":["one"],"package_sha256":"p""#;
+const BACK: &str = r#""event":"share-handed-out","share":1,"custodian":"Audit","share_sha256":"1","typed_back":true"#;
 
 fn void(share: u64, custodian: &str, handed_out: bool) -> VoidShare {
     VoidShare {
@@ -342,20 +386,19 @@ fn shares_of_an_interrupted_run_are_void_up_to_the_one_on_the_screen() {
 #[test]
 fn void_shares_are_shown_only_as_a_plan_could_have_said_them() {
     let shares = |dealt: &str| torn(&[dealt]).void_shares().map(|void| void.shares);
-    let one = |share: &str| format!(r#""event":"escrow-dealt","shares":[{share}]"#);
-    let of = |number: u64| one(&format!(r#"{{"share":{number},"custodian":"Audit"}}"#));
-    assert_eq!(shares(&of(16)), Some(vec![void(16, "Audit", false)]));
-    for none in [
-        of(0),
-        of(17),
-        one(r#"{"share":1,"custodian":" "}"#),
-        one("{}"),
-    ] {
+    let of = |number: u64, custodian: &str| {
+        format!(
+            r#""event":"escrow-dealt","threshold":2,"shares":[{{"share":{number},"custodian":"{custodian}","share_sha256":"1"}}],"labels":[],"package_sha256":"p""#
+        )
+    };
+    let good = shares(&of(16, "Audit"));
+    assert_eq!(good, Some(vec![void(16, "Audit", false)]));
+    for none in [of(0, "Audit"), of(17, "Audit"), of(1, " ")] {
         assert_eq!(shares(&none), Some(vec![]), "{none}");
     }
     assert_eq!(shares(r#""event":"escrow-dealt""#), None);
     for ceremony in ["", "0011", &"z".repeat(32), &"0".repeat(64)] {
-        let opened = format!(r#""event":"ceremony-opened","ceremony":"{ceremony}""#);
+        let opened = OPENED.replace("00112233445566778899aabbccddeeff", ceremony);
         let torn = Torn::read(&chained(&[&opened, DEALT])).unwrap();
         assert_eq!(torn.void_shares(), None, "{ceremony}");
     }

@@ -8,7 +8,7 @@ use super::{Lines, State};
 use crate::ceremony::judged::Judged;
 use crate::plan::Plan;
 use crate::previous::Previous;
-use crate::transcript::{self, Torn};
+use crate::transcript::{self, Output, Torn, entries};
 use crate::{outputs, rules, words};
 
 /// SHA-256 of import tokens, in hex, and the record that each lies in.
@@ -57,8 +57,7 @@ fn tokens(record: &Path) -> Option<Vec<String>> {
     let path = record.join(transcript::FILE);
     let bytes = crate::rules::reading::read(&path, rules::limits::LONGEST_TRANSCRIPT).ok()?;
     let torn = Torn::read(&bytes).ok()?;
-    let written = torn.lines.iter().filter(|line| {
-        line.event == "output-written" && Path::new(line.text("path")).ends_with(outputs::TOKEN)
-    });
-    Some(written.map(|line| line.text("sha256").to_owned()).collect())
+    let written = entries::<Output>(&torn.lines);
+    let written = written.filter(|output| Path::new(&output.path).ends_with(outputs::TOKEN));
+    Some(written.map(|output| output.sha256.clone()).collect())
 }

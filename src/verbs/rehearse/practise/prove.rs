@@ -9,6 +9,7 @@ use crate::plan::{Deliver, Kind, Plan};
 use crate::previous::Previous;
 use crate::record::Sealed;
 use crate::rehearsal::StandInKms;
+use crate::transcript::EscrowProved;
 use crate::verify::{self, Verified};
 
 impl Practice<'_> {
@@ -88,7 +89,7 @@ fn tell_escrow(plan: &Plan, verified: &Verified) -> Result<()> {
     let Some(escrow) = &plan.escrow else {
         return Ok(());
     };
-    if verified.chain.events("escrow-proved").next().is_none() {
+    if verified.chain.events::<EscrowProved>().next().is_none() {
         return Err(not_proved(
             "the record does not say that its escrow was proved",
         ));
