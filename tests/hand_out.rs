@@ -368,6 +368,8 @@ fn stop_asks_first_at_every_prompt_of_a_hand_out_and_notes_outlive_it() {
         screen.answer(&question, "note");
         screen.answer("What happened?", "nobody has a pen");
         screen.answer(&question, "stop");
+        screen.answer(STOP, "sotp");
+        screen.expect(" That was neither.\n");
         screen.answer(STOP, "");
         screen.answer(&question, "Stop");
         screen.answer(STOP, "STOP");
@@ -941,8 +943,13 @@ fn a_first_share_of_another_ceremony_is_put_aside_for_all_others() {
     screen.expect("of another ceremony");
     screen.answer(&asks("Ada", 1), "aside");
     screen.answer(WHO, "Bob");
-    screen.answer("Type aside to put it aside, Enter to keep it: ", "aside");
+    let put_aside = "Type aside to put it aside, Enter to keep it: ";
+    screen.answer(put_aside, "asid");
+    screen.expect(" That was neither.\n");
+    screen.answer(put_aside, "aside");
     screen.expect("none yet");
+    screen.answer(WHO, "");
+    screen.expect(" Nothing was typed: a custodian's name is needed.\n");
     for (name, at) in [("Ada", 0), ("Carol", 2)] {
         screen.answer(WHO, name);
         type_from(&mut screen, name, &words_of(&dealt[at]), 1);

@@ -331,7 +331,8 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     assert!(!shown.contains(words[16]), "the word was guessed: {shown}");
     custodian.answer("word 17 of 33: ", "note");
     custodian.answer("There is no transcript here", "back");
-    custodian.answer("Which row do you type again?", "17");
+    custodian.answer("Which row do you type again?", "34");
+    custodian.answer("The rows are 1 to 33.", "17");
     custodian.answer("word 17 of 33: ", right);
     let (said, ended) = custodian.end();
     assert!(said.contains("share 2 of 3, Audit"), "{said}");
