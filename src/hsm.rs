@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::session::UserType;
@@ -156,8 +157,20 @@ impl Module {
         self.find_where(uri, |token| token.matches(uri))
     }
 
+    /// A slot that says nothing now may say it in a moment: SoftHSM does so while another process writes.
+    fn look_for(&self, wanted: impl Fn(&Token) -> bool) -> Result<Seen> {
+        for pause in [200, 400, 800] {
+            let seen = self.look()?;
+            if seen.silent.is_empty() || seen.tokens.iter().any(&wanted) {
+                return Ok(seen);
+            }
+            std::thread::sleep(Duration::from_millis(pause));
+        }
+        self.look()
+    }
+
     fn find_where(&self, uri: &TokenUri, wanted: impl Fn(&Token) -> bool) -> Result<Token> {
-        let seen = self.look()?;
+        let seen = self.look_for(&wanted)?;
         let mut matching: Vec<&Token> = seen.tokens.iter().filter(|t| wanted(t)).collect();
         let error = match (matching.pop(), matching.len()) {
             (Some(token), 0) => return Ok(token.clone()),
@@ -269,7 +282,7 @@ impl Seen {
         let silent = self.silent.iter();
         silent.fold(error, |e, (slot, why)| {
             e.hint(format!(
-                "slot {:#x} tells nothing of its token ({why}): if it holds the one that is meant,                  look at that HSM, and try again",
+                "slot {:#x} tells nothing of its token ({why}): if it holds the one that is meant, look at that HSM, and try again",
                 slot.id()
             ))
         })

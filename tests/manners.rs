@@ -81,6 +81,16 @@ fn a_slot_that_tells_nothing_is_named_where_nothing_matches() {
     }
 }
 
+#[test]
+fn a_slot_that_tells_nothing_for_a_moment_is_asked_again() {
+    for kind in BOTH {
+        let Some(room) = room(kind, "fail:C_GetTokenInfo:1:CKR_GENERAL_ERROR") else {
+            return;
+        };
+        well(&room.run());
+    }
+}
+
 // ---- texts and clocks ------------------------------------------------------------------
 
 #[test]
