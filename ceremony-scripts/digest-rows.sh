@@ -19,7 +19,7 @@ fi
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 words=$here/pgp-words.txt # in a bundle
-[ -e "$words" ] || words=$here/../src/words/pgp.txt
+[ -e "$words" ] || words=$here/../src/ground/words/pgp.txt
 
 digest=$(sha256sum <"$1")
 awk -v digest="${digest%% *}" '

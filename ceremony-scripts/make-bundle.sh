@@ -112,7 +112,7 @@ cp README.md CHANGELOG.md LICENSE LICENSE-APACHE LICENSE-MIT "$bundle"
 cp -R docs softhsm-config ceremony-scripts "$bundle"
 # What only a clone can use.
 rm "$bundle"/ceremony-scripts/{make-bundle,build-release,sbom,third-party-licenses}.sh
-cp src/words/pgp.txt "$bundle/ceremony-scripts/pgp-words.txt"
+cp src/ground/words/pgp.txt "$bundle/ceremony-scripts/pgp-words.txt"
 
 # ---- blank forms ----
 mkdir "$bundle/forms"

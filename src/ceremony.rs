@@ -6,19 +6,20 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::error::{Again, Error, Exit, Result, Step};
-use crate::hsm::{self, Hsm, KeyId, Module, removal_command, under_way};
-use crate::machine::sandbox::Wish;
-use crate::operator::Operator;
-use crate::plan::{self, Network, Plan};
-use crate::previous::Previous;
-use crate::random;
-use crate::record::{self, Leftover, Record, Sealed};
-use crate::transcript::{
+use crate::ceremony::operator::Operator;
+use crate::crypto::random;
+use crate::evidence::previous::Previous;
+use crate::evidence::record::{self, Leftover, Record, Sealed};
+use crate::evidence::transcript::{
     self, Attempt, Destroyed, Event, LeftObject, Present, VoidShares, Vouched,
 };
-use crate::words::{self, Digest};
-use crate::{machine, report, screens};
+use crate::ground::error::{Again, Error, Exit, Result, Step};
+use crate::ground::words::{self, Digest};
+use crate::hsm::machine;
+use crate::hsm::machine::sandbox::Wish;
+use crate::hsm::{self, Hsm, KeyId, Module, removal_command, under_way};
+use crate::paper::report;
+use crate::plan::{self, Network, Plan};
 
 mod approval;
 mod at_screen;
@@ -30,8 +31,10 @@ pub mod generate;
 mod import_types;
 pub mod judged;
 mod login;
+pub mod material;
 mod mistyped;
 mod notes;
+pub mod operator;
 mod outputs;
 pub mod parameters;
 mod pin;
@@ -41,6 +44,7 @@ pub mod reimport;
 mod reopen;
 mod roll_call;
 pub mod room;
+pub mod screens;
 pub(crate) mod shares;
 mod signer;
 pub(crate) mod source;

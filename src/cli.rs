@@ -9,9 +9,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::{Error, Result};
+use crate::cli::verbs::{Place, Thing};
+use crate::ground::error::{Error, Result};
 
-use crate::verbs::{Place, Thing};
+pub mod verbs;
 
 /// Offline key ceremonies: a data key made in an HSM, wrapped for import into a cloud KMS, on record
 #[derive(Parser)]

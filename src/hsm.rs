@@ -15,17 +15,18 @@ use cryptoki_sys::{
     CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
 };
 
-use crate::error::{Error, Result};
-use crate::facts::{ModuleDescription, Nature, TokenFacts};
-use crate::locked::Locked;
-use crate::machine::{NoTurn, Turn, sandbox};
-use crate::words;
+use crate::crypto::locked::Locked;
+use crate::ground::error::{Error, Result};
+use crate::ground::facts::{ModuleDescription, Nature, TokenFacts};
+use crate::ground::words;
+use crate::hsm::machine::{NoTurn, Turn, sandbox};
 
 mod attributes;
 mod check;
 mod escrow;
 mod fault;
 mod keys;
+pub mod machine;
 mod nature;
 mod other_list;
 mod practice;
@@ -64,7 +65,7 @@ fn kept_from(module: &Path, mut error: Error) -> Error {
 
 /// Opens the file: nobody waits for a FIFO or reads a device to its end.
 fn read_module(path: &Path) -> std::io::Result<std::io::Take<File>> {
-    let file = crate::files::open_regular(path)?;
+    let file = crate::ground::files::open_regular(path)?;
     if file.metadata()?.len() > sandbox::LONGEST_MODULE {
         return Err(std::io::Error::other("longer than any PKCS#11 module"));
     }

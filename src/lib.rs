@@ -9,57 +9,38 @@
 //! plan.toml ── parse ── check ── approve ──► Approved ──► ceremony ──► record ──► verify
 //! ```
 //!
-//! # Code map
-//! - [`plan`]: TOML to [`plan::Plan`]; what is not built is refused by name.
-//! - [`ceremony`]: the shared steps, the proof type [`ceremony::Approved`], and one file a kind.
-//! - [`spec`]: what KMS imports. [`hsm`]: PKCS#11. [`wrapping`]: the same algorithms in software, for controls.
-//! - [`kms`]: import parameters in. [`outputs`]: the online side's scripts out.
-//! - [`transcript`], [`record`], [`receipts`], [`verify`]: the evidence. [`operator`], [`screens`]: the people.
-//! - [`script`], [`report`]: paper for the room before, and of it after; [`html`]: what both are made of.
-//! - [`material`]: data keys from files. [`machine`], [`locked`]: this computer. [`words`], [`error`]: what everyone uses.
+//! # Wings
+//! Each knows only those below it; `tests/house.rs` holds that, and prints the picture.
+//!
+//! | wing | what it is for |
+//! |---|---|
+//! | [`cli`] | the command line, and what each verb does |
+//! | [`rehearsal`] | a whole life of a data key, practised on a soft HSM |
+//! | [`ceremony`] | the straight line of each kind; operator, screens, data keys from files |
+//! | [`paper`] | script, report and forms; the scripts of the online side |
+//! | [`evidence`] | transcript, record, receipts, and verifying them |
+//! | [`plan`] | the plan, from TOML; import parameters of the KMS |
+//! | [`hsm`] | PKCS#11; this computer |
+//! | [`crypto`] | key specs, wrapping, escrow, SSHSIG, locked memory |
+//! | [`ground`] | errors, words, files, strict JSON: what everyone uses |
 //!
 //! # Invariants
 //! - Data-key bytes never enter this process, unless the approved plan says `wrap_in = "host"` or names a file.
 //! - No data key exists before the plan is approved and the preflight has passed.
-//! - Only [`hsm`], [`locked`] and `raw.rs` name cryptoki. Only [`operator`] touches the terminal. Only [`record`]
-//!   and [`transcript`] write files of a ceremony, and [`receipts`] after it. The core never prints.
+//! - Only [`hsm`], [`crypto::locked`] and `raw.rs` name cryptoki. Only [`ceremony::operator`] touches the terminal.
+//!   Only [`evidence::record`] and [`evidence::transcript`] write files of a ceremony, and [`evidence::filing`] after
+//!   it. The core never prints.
 //! - No file is ever overwritten; every input is read once and its digest pinned.
 //! - There is no network code in the dependency tree.
-//! - No HSM module is loaded before the process is closed ([`machine::sandbox`]).
-//! - `unsafe` stands in `raw.rs` alone.
+//! - No HSM module is loaded before the process is closed ([`hsm::machine::sandbox`]).
+//! - `unsafe` stands in `ground/raw.rs` alone.
 
-pub mod anchor;
 pub mod ceremony;
 pub mod cli;
-pub mod error;
-pub mod escrow;
-pub mod facts;
-pub mod files;
-pub mod filing;
+pub mod crypto;
+pub mod evidence;
+pub mod ground;
 pub mod hsm;
-pub mod html;
-pub mod kms;
-pub mod locked;
-pub mod machine;
-pub mod material;
-pub mod operator;
-pub mod outputs;
+pub mod paper;
 pub mod plan;
-pub mod previous;
-mod random;
-mod raw;
-pub mod receipts;
-pub mod record;
 pub mod rehearsal;
-pub mod report;
-pub mod rules;
-pub mod screens;
-pub mod script;
-pub mod spec;
-pub mod sshsig;
-pub mod strict_json;
-pub mod transcript;
-pub mod verbs;
-pub mod verify;
-pub mod words;
-pub mod wrapping;

@@ -3,15 +3,15 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use byok::cli::verbs;
 use byok::cli::{Cli, Command, ShareCommand};
-use byok::error::Result;
-use byok::verbs;
+use byok::ground::error::Result;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command.settled();
     let places = command.as_ref().map(Command::places).unwrap_or_default();
-    match byok::machine::protect_process().and_then(|()| run(command?)) {
+    match byok::hsm::machine::protect_process().and_then(|()| run(command?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.said => ExitCode::from(error.exit as u8),
         Err(error) => {
@@ -19,7 +19,10 @@ fn main() -> ExitCode {
             // Where nobody can read it any more (the window was closed), the exit code still says it.
             let mut text = error.for_people();
             if std::io::stderr().is_terminal() {
-                text = byok::screens::hanging(&text, byok::operator::window(&std::io::stderr()));
+                text = byok::ceremony::screens::hanging(
+                    &text,
+                    byok::ceremony::operator::window(&std::io::stderr()),
+                );
             }
             let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::from(error.exit as u8)

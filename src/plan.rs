@@ -10,16 +10,18 @@ use std::path::{Component, Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::anchor::Anchor;
-use crate::error::{Error, Result};
-use crate::files::read_small;
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
+use crate::ground::anchor::Anchor;
+use crate::ground::error::{Error, Result};
+use crate::ground::files::read_small;
+use crate::ground::words::{self, Digest};
 use crate::hsm::{SIGNER_LABEL, TokenUri};
-use crate::kms::KeyArn;
-use crate::spec::Spec;
-use crate::words::{self, Digest};
-use crate::wrapping::{Fingerprint, WrappingAlgorithm};
+use crate::plan::kms::KeyArn;
 
 mod import_type;
+pub mod kms;
+pub mod meaning;
 mod raw;
 mod source;
 mod syntax;

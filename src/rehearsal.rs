@@ -9,13 +9,13 @@ use base64ct::{Base64, Encoding as _};
 use jiff::SignedDuration;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
-use crate::machine;
+use crate::crypto::random;
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::{self, ControlKey, Fingerprint, WrappingAlgorithm, check_values};
+use crate::ground::error::{Error, Result};
+use crate::ground::words::{self, Digest};
+use crate::hsm::machine;
 use crate::plan::Kind;
-use crate::random;
-use crate::spec::Spec;
-use crate::words::{self, Digest};
-use crate::wrapping::{self, ControlKey, Fingerprint, WrappingAlgorithm, check_values};
 
 mod practice;
 mod stand_in;
@@ -86,7 +86,7 @@ impl StandInKms {
     }
 
     /// The wrapping key that it gives out.
-    pub fn wrapping_key(&self) -> &crate::wrapping::key::WrappingKey {
+    pub fn wrapping_key(&self) -> &crate::crypto::wrapping::key::WrappingKey {
         self.key.public()
     }
 

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use byok::rules::{Rule, limits};
-use byok::sshsig::PublicKey;
-use byok::sshsig::{Signature, digest_to_sign};
+use byok::crypto::sshsig::PublicKey;
+use byok::crypto::sshsig::{Signature, digest_to_sign};
+use byok::evidence::rules::{Rule, limits};
 use serde_json::json;
 use support::forger::forger;
 use support::pty::Pty;
@@ -924,7 +924,7 @@ fn named_key(copy: &Records) -> String {
 /// What whoever has the PIN can do: sign the transcript as it is now in the HSM of the room.
 fn sign_in_hsm(copy: &Records, namespace: &str) {
     let digest = digest_to_sign(namespace, &copy.read("transcript.jsonl"));
-    let digest = byok::words::hex(&digest);
+    let digest = byok::ground::words::hex(&digest);
     let label = "byok-transcript-signer";
     let said = records()
         .unwrap()

@@ -80,7 +80,7 @@ fn every_record_that_an_earlier_version_made_still_verifies() {
     for name in RECORDS {
         let path = record(name);
         let transcript = fs::read(path.join("transcript.jsonl")).unwrap();
-        let head = byok::words::hex(&byok::words::sha256(&transcript));
+        let head = byok::ground::words::hex(&byok::ground::words::sha256(&transcript));
         let path = path.to_str().unwrap();
         let (code, said) = byok(&["verify", "--head", &head, path]);
         assert_eq!(code, Some(0), "{name}: {said}");

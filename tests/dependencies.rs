@@ -198,7 +198,10 @@ fn has_word(code: &str, word: &str) -> bool {
 
 #[test]
 fn only_the_room_of_the_hsm_and_locked_memory_name_cryptoki() {
-    only_in(&["hsm", "locked", "raw"], &["cryptoki", "cryptoki_sys"]);
+    only_in(
+        &["hsm", "crypto/locked", "ground/raw"],
+        &["cryptoki", "cryptoki_sys"],
+    );
 }
 
 #[test]
@@ -212,13 +215,13 @@ fn only_the_operator_s_room_reads_the_keyboard() {
         "/dev/tty",
         "/proc/self/fd/0",
     ];
-    only_in(&["operator"], &ways);
+    only_in(&["ceremony/operator"], &ways);
 }
 
 #[test]
 fn unsafe_code_stands_in_one_file() {
     only_in(
-        &["raw"],
+        &["ground/raw"],
         &[
             "unsafe {",
             "unsafe fn",
@@ -245,7 +248,10 @@ fn the_core_never_prints() {
     ];
     // main prints errors, the verbs print results, the operator's room talks; one file keeps standard output for
     // the verbs before a module is loaded
-    only_in(&["main", "verbs", "operator", "machine/out"], &ways);
+    only_in(
+        &["main", "cli/verbs", "ceremony/operator", "hsm/machine/out"],
+        &ways,
+    );
 }
 
 #[test]
@@ -269,7 +275,7 @@ fn no_pin_share_or_key_is_taken_from_the_environment() {
     // the machine's room remembers what byok was started with: for `byok plan`, which of the modules' own
     // variables are set, whether the screen is sent elsewhere (SSH, tmux), what the terminal is called
     only_in(
-        &["machine"],
+        &["hsm/machine"],
         &[
             "std::env::var",
             "env::var",

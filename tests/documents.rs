@@ -178,7 +178,7 @@ fn every_check_of_the_code_is_explained_and_no_other() {
 
 #[test]
 fn every_event_of_the_code_is_explained() {
-    let source = read("src/transcript/event.rs");
+    let source = read("src/evidence/transcript/event.rs");
     let page = read("docs/transcript-format.md");
     let (_, body) = source.split_once("\nevents! {\n").unwrap();
     let (body, _) = body.split_once("\n}\n").unwrap();

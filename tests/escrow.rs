@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use byok::escrow::slip39::Share;
-use byok::escrow::{UntrustedShares, read_share_file};
+use byok::crypto::escrow::slip39::Share;
+use byok::crypto::escrow::{UntrustedShares, read_share_file};
 use support::escrow::{
     CUSTODIANS, choices, head, named_table, nowhere, openssl_opens_package, package, reference,
     reference_recovers, room, shares, spellings, table, telling, wrapped,

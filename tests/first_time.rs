@@ -419,7 +419,7 @@ fn rows_of_the_head_are_taken_with_quotes_and_without() {
     room.run_with_escrow(2, &["Security", "Audit"]);
     let head = head(&room.path("records/one"));
     let digest = support::unhex(&head).try_into().unwrap();
-    let rows = byok::words::rows(&digest, 3);
+    let rows = byok::ground::words::rows(&digest, 3);
     let words: Vec<String> = rows
         .lines()
         .take(3)

@@ -55,7 +55,7 @@ fn read_off(screen: &str) -> Vec<String> {
 /// The custodian sits down and copies the words.
 #[track_caller]
 fn copy(screen: &mut Screen, custodian: &str) -> Vec<String> {
-    let name = byok::screens::short(custodian);
+    let name = byok::ceremony::screens::short(custodian);
     screen.answer(&format!("when only {name} looks: "), "");
     let shown = screen.expect(WRITTEN);
     assert_eq!(shown.matches(WIPE).count(), 1);
@@ -91,7 +91,7 @@ fn calm(screen: &Screen) {
 }
 
 fn asks(custodian: &str, row: usize) -> String {
-    let name = byok::screens::short(custodian);
+    let name = byok::ceremony::screens::short(custodian);
     format!(" {name}, word {row:>2} of 33: ")
 }
 

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use base64ct::Encoding as _;
-use byok::words;
+use byok::ground::words;
 use support::{Kind, Room};
 
 /// Nothing takes longer, on a busy machine and in a build without optimization.

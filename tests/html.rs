@@ -6,12 +6,12 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use byok::escrow::package::Package;
+use byok::crypto::escrow::package::Package;
+use byok::evidence::previous::read_package_file;
+use byok::evidence::transcript::{Line, Torn};
+use byok::paper::report::Report;
+use byok::paper::script::Script;
 use byok::plan::Plan;
-use byok::previous::read_package_file;
-use byok::report::Report;
-use byok::script::Script;
-use byok::transcript::{Line, Torn};
 use support::paper::{Paper, Printed, print};
 use support::story::{Grade, Story};
 use support::{Kind, PIN, Room, refused, sha256, stderr, stdout};
@@ -40,7 +40,7 @@ fn before_the_report(lines: Vec<Line>) -> Vec<Line> {
     let others = lines.into_iter();
     others
         .take_while(|line| {
-            let output = line.tells::<byok::transcript::Output>();
+            let output = line.tells::<byok::evidence::transcript::Output>();
             output.is_none_or(|output| output.path != "transcript.html")
         })
         .collect()
@@ -303,7 +303,7 @@ fn a_script_has_the_plan_s_digest_the_steps_and_a_form_for_each_custodian() {
         let row = &plan[row * 8..row * 8 + 8];
         assert!(html.contains(&format!("<td>{} {}</td>", &row[..4], &row[4..])));
     }
-    for step in byok::error::Step::ALL {
+    for step in byok::ground::error::Step::ALL {
         let named = format!("Step {} of 13: {}", step.number(), step.name());
         assert!(html.contains(&named), "{named}");
     }
@@ -478,7 +478,7 @@ fn a_table_of_bags_is_on_one_page() {
 /// Paper, screens, README and the room scripts say the same minutes.
 #[test]
 fn how_long_things_take_is_told_alike_everywhere() {
-    use byok::script::minutes::*;
+    use byok::paper::script::minutes::*;
     let holds = |path: &str, all: &[String]| {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         let page = fs::read_to_string(page).unwrap();

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use base64ct::{Base64, Encoding as _};
-use byok::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
-use byok::words;
+use byok::ground::words;
+use byok::paper::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
 use jiff::{SignedDuration, Timestamp};
 use kms_on_loopback::{LoopbackKms, key_material_id_of};
 use serde_json::Value;
@@ -893,7 +893,11 @@ fn an_answer_without_a_kms_key_counts_only_from_a_cli_that_cannot_show_it() {
         ("none", true),
     ] {
         let cli = format!("aws-cli/{version} Python/3.13.0");
-        assert_eq!(byok::receipts::answer::shows_no_key(&cli), !shows, "{cli}");
+        assert_eq!(
+            byok::evidence::receipts::answer::shows_no_key(&cli),
+            !shows,
+            "{cli}"
+        );
         for answer in ["{}", ""] {
             let desk = Desk::with(&script());
             desk.version(version);
@@ -1080,9 +1084,9 @@ fn online_sh_has_the_same_text() {
     let online = concat!(env!("CARGO_MANIFEST_DIR"), "/ceremony-scripts/online.sh");
     let online = fs::read_to_string(online).unwrap();
     for shared in [
-        include_str!("../src/outputs/answers.sh.in"),
-        include_str!("../src/outputs/outcome.sh.in"),
-        include_str!("../src/outputs/own-environment.sh.in"),
+        include_str!("../src/paper/outputs/answers.sh.in"),
+        include_str!("../src/paper/outputs/outcome.sh.in"),
+        include_str!("../src/paper/outputs/own-environment.sh.in"),
     ] {
         assert!(online.contains(shared), "{shared}");
     }
@@ -1613,11 +1617,11 @@ fn every_script() -> [(&'static str, String); 4] {
     [
         (
             "import.sh.in",
-            include_str!("../src/outputs/import.sh.in").into(),
+            include_str!("../src/paper/outputs/import.sh.in").into(),
         ),
         (
             "import-all.sh.in",
-            include_str!("../src/outputs/import-all.sh.in").into(),
+            include_str!("../src/paper/outputs/import-all.sh.in").into(),
         ),
         ("import.sh", full.render()),
         ("import-all.sh", import_all(&runs, CEREMONY, "it's", false)),

@@ -1,16 +1,16 @@
 //! What holds for every input, shown with many that nobody chose: shares, the chain of a transcript, the
-//! plan, the token's URI. `src/escrow/slip39/tests.rs` holds shares to the published vectors.
+//! plan, the token's URI. `src/crypto/escrow/slip39/tests.rs` holds shares to the published vectors.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
-use byok::escrow::slip39::words::{RADIX, Words};
-use byok::escrow::slip39::{self, NotASecret, Share};
-use byok::escrow::{UntrustedShares, share_words};
+use byok::crypto::escrow::slip39::words::{RADIX, Words};
+use byok::crypto::escrow::slip39::{self, NotASecret, Share};
+use byok::crypto::escrow::{UntrustedShares, share_words};
+use byok::evidence::transcript::Chain;
+use byok::ground::words;
 use byok::hsm::TokenUri;
 use byok::plan::Plan;
-use byok::transcript::Chain;
-use byok::words;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
@@ -220,7 +220,7 @@ fn good_plan() -> &'static str {
     })
 }
 
-fn parse(text: &[u8]) -> Result<Plan, byok::error::Error> {
+fn parse(text: &[u8]) -> Result<Plan, byok::ground::error::Error> {
     Plan::parse(Path::new("plan.toml"), text.to_vec())
 }
 

@@ -8,8 +8,8 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use byok::escrow::slip39::gf256;
-use byok::escrow::slip39::words::number_of;
+use byok::crypto::escrow::slip39::gf256;
+use byok::crypto::escrow::slip39::words::number_of;
 use p256::pkcs8::DecodePrivateKey as _;
 use rsa::traits::PrivateKeyParts as _;
 use rustix::process::geteuid;

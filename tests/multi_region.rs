@@ -462,7 +462,7 @@ impl Regions {
     #[track_caller]
     fn hold(&self, room: &Room, label: &str, regions: &[&str]) {
         let hex = room.token(&["take", "ceremony", PIN, label]);
-        let key = byok::words::unhex(hex.trim()).unwrap();
+        let key = byok::ground::words::unhex(hex.trim()).unwrap();
         for region in regions {
             let arn = in_region(&self.arn, region);
             let id = self.kms.key_material_id(&arn);

@@ -3,8 +3,8 @@
 #
 # Changes the code of the rooms that everything rests on, one place at a time, and runs that room's own unit
 # tests: whoever takes such a change for byok must be told by a test that fails. The rooms are
-#   shares      src/escrow/slip39*         chain  src/transcript/chain.rs
-#   attributes  src/hsm/attributes.rs      wrapping  src/wrapping*
+#   shares      src/crypto/escrow/slip39*         chain  src/evidence/transcript/chain.rs
+#   attributes  src/hsm/attributes.rs      wrapping  src/crypto/wrapping*
 # Without ROOM all four. What follows `--` goes to cargo-mutants, such as `--list` or `--re 'fn name'`.
 #
 # Each room is built as a crate of its own (tests/mutants/ROOM.rs is its lib.rs), of the very files in src/:
@@ -49,10 +49,10 @@ unset RUSTFLAGS
 # files ROOM: what is changed.
 files() {
     case $1 in
-    shares) printf '%s\n' src/escrow/slip39.rs 'src/escrow/slip39/*.rs' ;;
-    chain) printf '%s\n' src/transcript/chain.rs ;;
+    shares) printf '%s\n' src/crypto/escrow/slip39.rs 'src/crypto/escrow/slip39/*.rs' ;;
+    chain) printf '%s\n' src/evidence/transcript/chain.rs ;;
     attributes) printf '%s\n' src/hsm/attributes.rs ;;
-    wrapping) printf '%s\n' src/wrapping.rs 'src/wrapping/**/*.rs' ;;
+    wrapping) printf '%s\n' src/crypto/wrapping.rs 'src/crypto/wrapping/**/*.rs' ;;
     esac
 }
 

@@ -12,10 +12,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use byok::kms::aws;
-use byok::outputs::ImportScript;
-use byok::receipts::answer::Answer;
-use byok::words;
+use byok::evidence::receipts::answer::Answer;
+use byok::ground::words;
+use byok::paper::outputs::ImportScript;
+use byok::plan::kms::aws;
 use desk::{Desk, OLD_CLI, Ran, ran, script, which};
 use jiff::{SignedDuration, Timestamp};
 use kms_on_loopback::{ACCOUNT, LoopbackKms, REGION};
@@ -474,7 +474,7 @@ fn its_words_are_those_of_byok() {
     let text = fs::read_to_string(script()).unwrap();
     let (_, after) = text.split_once("pgp_words() {\n    cat <<'END'\n").unwrap();
     let (table, _) = after.split_once("END\n").unwrap();
-    assert_eq!(table, include_str!("../src/words/pgp.txt"));
+    assert_eq!(table, include_str!("../src/ground/words/pgp.txt"));
 }
 
 /// What GetParametersForImport answers, as the AWS CLI prints it after `--query`.

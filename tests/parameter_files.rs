@@ -1,4 +1,4 @@
-//! One table of files that people bring as import parameters. The room (`byok::kms::aws`) and the online half
+//! One table of files that people bring as import parameters. The room (`byok::plan::kms::aws`) and the online half
 //! (`online.sh slip`) must give the same verdict on each, with the same exit code, and of a file that they take
 //! the same digests. Where stock tools cannot judge a form, the online half refuses it in words.
 
@@ -17,8 +17,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use byok::kms::aws;
-use byok::words;
+use byok::ground::words;
+use byok::plan::kms::aws;
 use desk::{Desk, which};
 use forms::{Case, Verdict};
 use made::{Made, answer, zip_of};
@@ -282,7 +282,7 @@ fn the_command_for_the_slip_stands_everywhere_alike() {
         "ceremony-scripts/RUNBOOK.md",
         "docs/plan-format.md",
         "docs/glossary.md",
-        "src/script/before.rs",
+        "src/paper/script/before.rs",
     ] {
         let text = text(path);
         for other in ["sha256sum *", "xargs sha256sum", "SHA256SUMS | sha256sum"] {

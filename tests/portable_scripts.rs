@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use byok::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
+use byok::paper::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
 use jiff::{SignedDuration, Timestamp};
 use kms_on_loopback::{ACCOUNT, LoopbackKms};
 use support::{skip, stderr, stdout};

@@ -572,7 +572,7 @@ fn the_real_aws_cli_sends_new_material_and_the_kms_holds_exactly_that() {
             .unwrap();
         well(&output);
         let hex = room.token(&["take", "ceremony", PIN, label]);
-        let key = byok::words::unhex(hex.trim()).unwrap();
+        let key = byok::ground::words::unhex(hex.trim()).unwrap();
         let arn = &room.plan.key_arn;
         assert_eq!(
             kms.key_material_id(arn),

@@ -258,7 +258,7 @@ each_spec! {
 #[test]
 fn every_spec_is_imported_and_proved_from_both_hsms() {
     let list = include_str!("specs_in_kms.rs");
-    for spec in byok::spec::Spec::ALL {
+    for spec in byok::crypto::spec::Spec::ALL {
         for hsm in ["SoftHsm", "Kryoptic"] {
             let listed = list.contains(&format!(": {hsm} \"{}\";\n", spec.name()));
             let unknown = hsm == "Kryoptic" && spec.name() == "ECC_SECG_P256K1";

@@ -84,7 +84,7 @@ fn in_hex(digest: &[u8; 32], number: usize) -> String {
 
 /// Row `number` of a digest as four words.
 fn in_words(digest: &[u8; 32], number: usize) -> String {
-    let row = byok::words::row(digest, number);
+    let row = byok::ground::words::row(digest, number);
     row.split_whitespace().skip(2).collect::<Vec<_>>().join(" ")
 }
 
@@ -182,7 +182,7 @@ fn a_whole_ceremony_asks_shows_and_records_what_people_did() {
         for row in 1..=8 {
             let shown = format!("row {row}   {}", in_hex(&digest(text), row));
             assert!(screen.contains(&shown), "{place}, {shown}:\n{screen}");
-            assert!(screen.contains(byok::words::row(&digest(text), row).as_str()));
+            assert!(screen.contains(byok::ground::words::row(&digest(text), row).as_str()));
         }
     }
     let meaning = [
@@ -951,7 +951,7 @@ fn nothing_lost(room: &Room, screen: &str, record: &str) {
     );
     for row in 1..=8 {
         assert!(
-            page.contains(&byok::words::row(&head, row)),
+            page.contains(&byok::ground::words::row(&head, row)),
             "row {row}: {page}"
         );
     }

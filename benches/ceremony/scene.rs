@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base64ct::{Base64, Encoding as _};
+use byok::crypto::wrapping::ControlKey;
+use byok::ground::words;
 use byok::hsm::Module;
-use byok::machine::{
+use byok::hsm::machine::{
     self,
     sandbox::{self, Wish},
 };
-use byok::words;
-use byok::wrapping::ControlKey;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

@@ -5,13 +5,13 @@ use std::path::Path;
 use super::{
     Error, KeyId, Leftover, Operator, Plan, Result, before, clock, plan, room, screens, words,
 };
-use crate::facts::Machine;
+use crate::ceremony::screens::{Approval, Window};
+use crate::evidence::previous::Previous;
+use crate::evidence::record;
+use crate::evidence::transcript::VoidShares;
+use crate::evidence::transcript::Vouched;
+use crate::ground::facts::Machine;
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
-use crate::previous::Previous;
-use crate::record;
-use crate::screens::{Approval, Window};
-use crate::transcript::VoidShares;
-use crate::transcript::Vouched;
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
 pub struct Approved {

@@ -1,8 +1,8 @@
 //! Handing a share to one custodian at the screen, and having it typed back.
 
 use super::{Ceremony, Result, screens};
-use crate::escrow::SHARE_WORDS;
-use crate::escrow::slip39::words::{Words, number_of};
+use crate::crypto::escrow::SHARE_WORDS;
+use crate::crypto::escrow::slip39::words::{Words, number_of};
 use crate::plan::EscrowPlan;
 
 const WRITTEN: &str = " Type written when the form is full: ";
@@ -133,7 +133,7 @@ impl Ceremony<'_> {
         self.operator.wipe();
         let told = format!(
             "{}. No word is shown before. Make the window larger, or its letters smaller.",
-            crate::words::capitalised(&page.too_large())
+            crate::ground::words::capitalised(&page.too_large())
         );
         let question = screens::fold(&told, " ") + " Then press Enter: ";
         self.ask(&question).map(|_| ())

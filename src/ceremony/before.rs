@@ -6,20 +6,21 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::import_types;
-use crate::error::{Error, Result};
-use crate::escrow::share_file_name;
+use crate::ceremony::material;
+use crate::ceremony::screens::{self, Window};
+use crate::crypto::escrow::share_file_name;
+use crate::evidence::previous::Previous;
+use crate::evidence::record::{self, Leftover, SealedBeside};
+use crate::evidence::transcript::{VoidShare, VoidShares, Vouched};
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
 use crate::hsm::SIGNER_LABEL;
-use crate::machine::others;
+use crate::hsm::machine;
+use crate::hsm::machine::others;
 use crate::plan::{
     Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role, ShareSource,
     Source,
 };
-use crate::previous::Previous;
-use crate::record::{self, Leftover, SealedBeside};
-use crate::screens::{self, Window};
-use crate::transcript::{VoidShare, VoidShares, Vouched};
-use crate::words;
-use crate::{machine, material};
 
 /// Refuses a plan that could not come to its end, before people begin. Says what an interrupted run
 /// left, if anything.

@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Error, Operator, Plan, Previous, Result, parameters, screens};
-use crate::kms::aws;
-use crate::machine;
+use crate::hsm::machine;
+use crate::plan::kms::aws;
 
 /// Asks for the time as long as something contradicts it. Who says that the clock is right goes on: the
 /// step that the contradiction belongs to then refuses.
@@ -114,7 +114,7 @@ fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     });
     of_parameters.or_else(|| {
         let doubt = sealed_later(previous)?;
-        Some(format!("{}.", crate::words::capitalised(&doubt)))
+        Some(format!("{}.", crate::ground::words::capitalised(&doubt)))
     })
 }
 

@@ -5,11 +5,11 @@ use super::reimport::{Expected, find_right};
 use super::{
     Approved, Ceremony, Error, Event, Hsm, KeyId, Operator, Result, Sealed, Step, screens, words,
 };
+use crate::evidence::previous::Previous;
+use crate::evidence::record;
+use crate::evidence::transcript::{Destroyed, EscrowDestroyed, Torn, entries};
 use crate::plan::Kind;
 use crate::plan::{Keep, KeyPlan, Plan};
-use crate::previous::Previous;
-use crate::record;
-use crate::transcript::{Destroyed, EscrowDestroyed, Torn, entries};
 
 /// Runs the ceremony. What was destroyed before a failure stays destroyed, and the record says so.
 ///

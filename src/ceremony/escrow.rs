@@ -7,16 +7,16 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{Ceremony, Step, machine, screens, words};
-use crate::error::{Error, Result};
-use crate::escrow::slip39::{self, Share, words::Words};
-use crate::escrow::{
+use crate::crypto::escrow::slip39::{self, Share, words::Words};
+use crate::crypto::escrow::{
     ESCROW_KEY_LEN, KeyWrap, Package, PackedKey, Quorum, UntrustedShares, share_digest,
     share_file_name,
 };
+use crate::crypto::locked::Locked;
+use crate::evidence::transcript::{DealtShare, Event};
+use crate::ground::error::{Error, Result};
 use crate::hsm::{DataKey, Life, under_way};
-use crate::locked::Locked;
 use crate::plan::{Deliver, EscrowPlan, KeyPlan};
-use crate::transcript::{DealtShare, Event};
 
 /// What came back from the custodians; nothing that was dealt is left beside it.
 pub struct HandedOut {
@@ -70,14 +70,14 @@ impl Ceremony<'_> {
                 share_sha256: words::hex(&share_digest(&self.id, &share.words()?)),
             });
         }
-        self.record
-            .transcript
-            .append(&Event::EscrowDealt(crate::transcript::EscrowDealt {
+        self.record.transcript.append(&Event::EscrowDealt(
+            crate::evidence::transcript::EscrowDealt {
                 threshold: escrow.threshold,
                 shares,
                 labels: package.keys.iter().map(|key| key.label.clone()).collect(),
                 package_sha256: words::hex(&words::sha256(package.to_json().as_bytes())),
-            }))?;
+            },
+        ))?;
         Ok((package, dealt))
     }
 
@@ -129,7 +129,7 @@ impl Ceremony<'_> {
                 ))
             })?;
             self.record.transcript.append(&Event::ShareHandedOut(
-                crate::transcript::HandedOut {
+                crate::evidence::transcript::HandedOut {
                     share: number,
                     custodian: custodian.clone(),
                     share_sha256,
@@ -173,7 +173,7 @@ impl Ceremony<'_> {
         fs::File::open(directory)
             .and_then(|directory| directory.sync_all())
             .map_err(cannot)?;
-        crate::escrow::read_share_file(&path)
+        crate::crypto::escrow::read_share_file(&path)
     }
 
     /// Step 10: from what came back alone.
@@ -200,13 +200,13 @@ impl Ceremony<'_> {
         self.in_a_session(keys, |ceremony, keys| {
             ceremony.package_opens(&quorum, &package, keys)
         })?;
-        self.record
-            .transcript
-            .append(&Event::EscrowProved(crate::transcript::EscrowProved {
+        self.record.transcript.append(&Event::EscrowProved(
+            crate::evidence::transcript::EscrowProved {
                 shares: quorum.names.len(),
                 recombinations,
                 labels: package.keys.iter().map(|key| key.label.clone()).collect(),
-            }))?;
+            },
+        ))?;
         drop((quorum, shares));
         self.supersede_escrow()?;
         self.seal_keys(keys)?;
@@ -222,7 +222,7 @@ impl Ceremony<'_> {
             return Ok(());
         }
         let of_plan = |label: &String| self.plan.keys.iter().any(|key| key.label == *label);
-        let superseded = Event::EscrowSuperseded(crate::transcript::EscrowSuperseded {
+        let superseded = Event::EscrowSuperseded(crate::evidence::transcript::EscrowSuperseded {
             ceremony: previous.ceremony.clone(),
             custodians: previous
                 .dealt
@@ -284,12 +284,12 @@ impl Ceremony<'_> {
                 let sealed = ceremony.hsm()?.seal(&keys[at].material);
                 sealed.map_err(|e| e.doing(format!("sealing the data key {:?}", keys[at].label)))
             })?;
-            self.record
-                .transcript
-                .append(&Event::KeySealed(crate::transcript::KeySealed {
+            self.record.transcript.append(&Event::KeySealed(
+                crate::evidence::transcript::KeySealed {
                     label: keys[at].label.clone(),
                     cka_id: keys[at].id.to_string(),
-                }))?;
+                },
+            ))?;
         }
         Ok(())
     }
@@ -302,7 +302,7 @@ impl Ceremony<'_> {
             if fs::remove_file(&path).is_ok() || !path.exists() {
                 continue;
             }
-            let void = crate::record::with_suffix(
+            let void = crate::evidence::record::with_suffix(
                 &path,
                 &format!(".void-{}", machine::compact(machine::now())),
             );
@@ -364,7 +364,7 @@ fn make_share_directory(directory: &Path) -> Result<()> {
     let shown = directory.display();
     let cannot = |e| share_disk(&e, format!("the directory for shares, {shown}: {e}"));
     match DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => crate::files::sync_name(directory).map_err(cannot),
+        Ok(()) => crate::ground::files::sync_name(directory).map_err(cannot),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             if fs::read_dir(directory).map_err(cannot)?.next().is_some() {
                 return Err(Error::usage(format!(

@@ -6,10 +6,10 @@ use super::preflight::Preflight;
 use super::{
     Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,
 };
+use crate::crypto::wrapping;
+use crate::evidence::transcript::{DataKeyFacts, KeyIntended};
 use crate::hsm::{DataKey, Life, Material, under_way};
-use crate::plan::{ImportPlan, Keep, KeyPlan, Source};
-use crate::transcript::{DataKeyFacts, KeyIntended};
-use crate::wrapping;
+use crate::plan::{ImportPlan, Keep, KeyPlan, Source, meaning};
 
 /// Runs the ceremony. On failure nothing that it made is left in the HSM, or the error says what is.
 ///
@@ -162,7 +162,7 @@ impl Ceremony<'_> {
 
     /// A line for a data key, while there are few enough that somebody reads them.
     pub(super) fn tell_key(&mut self, told: &str) {
-        if self.plan.keys.len() < screens::COUNTED_IN_STEPS {
+        if self.plan.keys.len() < meaning::COUNTED {
             self.operator.say(&screens::fold(told, "      "));
         }
     }
@@ -170,7 +170,7 @@ impl Ceremony<'_> {
     /// Long work shows where it is, and can be ended between keys.
     fn progress(&mut self, what: &str, done: usize, of: usize) -> Result<()> {
         self.operator.go_on()?;
-        if of >= screens::COUNTED_IN_STEPS && done > 0 && done.is_multiple_of(25) {
+        if of >= meaning::COUNTED && done > 0 && done.is_multiple_of(25) {
             self.operator.say(&format!("      {done} of {of} {what}\n"));
         }
         Ok(())
@@ -178,7 +178,7 @@ impl Ceremony<'_> {
 
     /// The end of long work.
     fn progressed(&mut self, what: &str, all: usize) {
-        if all >= screens::COUNTED_IN_STEPS {
+        if all >= meaning::COUNTED {
             self.operator.say(&format!("      all {all} {what}\n"));
         }
     }
@@ -233,7 +233,7 @@ pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
 }
 
 fn wrapped_event(key: &DataKey, import: &ImportPlan, judged: &Judged, bytes: &[u8]) -> Event {
-    Event::KeyWrapped(crate::transcript::Wrapped {
+    Event::KeyWrapped(crate::evidence::transcript::Wrapped {
         label: key.label.clone(),
         import: import.name.clone(),
         key_arn: import.key_arn.as_str().to_owned(),

@@ -1,8 +1,8 @@
 //! What the plan says of material that is new to KMS or known there, held against the records before.
 
-use crate::error::{Error, Result};
+use crate::evidence::previous::Previous;
+use crate::ground::error::{Error, Result};
 use crate::plan::{ImportAs, ImportPlan, KeyPlan, Kind, Plan, Role};
-use crate::previous::Previous;
 
 /// The import that this one proves, for it brings the same material where KMS compares.
 pub(super) fn proves<'a>(

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::kms::aws::{self, ImportParameters};
-use crate::words;
+use crate::ground::words;
+use crate::plan::kms::aws::{self, ImportParameters};
 
 /// Import parameters that belong to the plan's KMS key and can be used now.
 pub struct Judged {

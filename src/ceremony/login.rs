@@ -2,10 +2,10 @@
 
 use super::pin::{self, NotAPin};
 use super::wrong::{Asked, Wrong};
-use crate::error::{Error, Result};
+use crate::ceremony::operator::Operator;
+use crate::crypto::locked::Locked;
+use crate::ground::error::{Error, Result};
 use crate::hsm::{Hsm, Login, TriesLeft};
-use crate::locked::Locked;
-use crate::operator::Operator;
 use crate::plan::PinSource;
 
 /// Logs in as the plan says. Returns how many C_Login it took; `wrong` takes each PIN that was not it.
@@ -94,7 +94,7 @@ fn log_in_typed(
         }
         operator.say(&format!(
             " That PIN was wrong. {}.\n Ctrl-C, then STOP, ends it here.\n",
-            crate::words::capitalised(spoken(left))
+            crate::ground::words::capitalised(spoken(left))
         ));
     }
 }

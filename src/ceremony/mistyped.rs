@@ -2,9 +2,9 @@
 
 use super::typing::{Typed, Typist, so_far_line};
 use super::{Ceremony, Result, screens};
-use crate::escrow::SHARE_WORDS;
-use crate::escrow::slip39::NotAShare;
-use crate::escrow::slip39::words::Words;
+use crate::crypto::escrow::SHARE_WORDS;
+use crate::crypto::escrow::slip39::NotAShare;
+use crate::crypto::escrow::slip39::words::Words;
 
 enum Which {
     Row(usize),

@@ -2,7 +2,7 @@
 //! sees, and what people want the auditor to know.
 
 use super::{Ceremony, Error, Event, Result, screens, words};
-use crate::locked::Locked;
+use crate::crypto::locked::Locked;
 
 impl Ceremony<'_> {
     /// Asks a question. What people noted meanwhile is in the transcript before anything follows from
@@ -51,7 +51,7 @@ impl Ceremony<'_> {
         self.exceptions += 1;
         self.record
             .transcript
-            .append(&Event::Exception(crate::transcript::Exception {
+            .append(&Event::Exception(crate::evidence::transcript::Exception {
                 step: self.step.number(),
                 what: words::printable(what),
                 typed,

@@ -3,13 +3,13 @@
 use super::import_types::proves;
 use super::judged::Judged;
 use super::{Ceremony, Event, Result, Step, screens, words};
-use crate::escrow::package::{self, Package};
+use crate::crypto::escrow::package::{self, Package};
+use crate::crypto::wrapping::public;
 use crate::hsm::DataKey;
-use crate::outputs::{self, ImportScript, ImportType, Run, import_all};
-use crate::outputs::{import_type, multi_region};
+use crate::paper::outputs::{self, ImportScript, ImportType, Run, import_all};
+use crate::paper::outputs::{import_type, multi_region};
+use crate::paper::report::{self, Report};
 use crate::plan::{ImportPlan, KeyPlan, Plan, Role};
-use crate::report::{self, Report};
-use crate::wrapping::public;
 
 impl Ceremony<'_> {
     /// Step 11: for each import the wrapped data key, the import token and the script of the online
@@ -98,9 +98,8 @@ impl Ceremony<'_> {
             Some(ImportType::ExistingKeyMaterial { key_material_id }) => key_material_id.clone(),
             _ => None,
         };
-        self.record
-            .transcript
-            .append(&Event::ImportType(crate::transcript::ImportTypeTold {
+        self.record.transcript.append(&Event::ImportType(
+            crate::evidence::transcript::ImportTypeTold {
                 label: key.label.clone(),
                 import: import.name.clone(),
                 key_arn: import.key_arn.as_str().to_owned(),
@@ -110,7 +109,8 @@ impl Ceremony<'_> {
                 multi_region: multi_region.map(|is| is.name().into()),
                 rotates: key.rotates(kind, import).map(str::to_owned),
                 description: import.description.clone(),
-            }))
+            },
+        ))
     }
 
     fn import_script(

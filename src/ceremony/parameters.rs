@@ -5,12 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::judged::{Judged, files_digest};
 use super::wrong::Asked;
 use super::{Ceremony, Event, Step, before, two_sided};
-use crate::error::{Error, Result};
-use crate::kms::aws::{self, ImportParameters};
+use crate::crypto::spec::Spec;
+use crate::evidence::transcript::{FileDigest, Imported};
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
+use crate::hsm::machine;
+use crate::plan::kms::aws::{self, ImportParameters};
 use crate::plan::{ImportPlan, KeyPlan, Plan};
-use crate::spec::Spec;
-use crate::transcript::{FileDigest, Imported};
-use crate::{machine, words};
 
 /// How long AWS KMS lets a public key and its import token be used.
 pub(super) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);

@@ -6,11 +6,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::{Error, Result};
-use crate::files::open_regular;
-use crate::locked::Locked;
-use crate::machine;
-use crate::words;
+use crate::crypto::locked::Locked;
+use crate::ground::error::{Error, Result};
+use crate::ground::files::open_regular;
+use crate::ground::words;
+use crate::hsm::machine;
 
 /// The longest PIN that is read from a file or descriptor, in bytes, with its line end.
 const LONGEST_PIN: usize = 1024;

@@ -14,15 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::judged::Judged;
 use super::{Ceremony, Event, Step};
-use crate::error::{Error, Result};
-use crate::escrow::ESCROW_KEY_LEN;
+use crate::crypto::escrow::ESCROW_KEY_LEN;
+use crate::crypto::locked::Locked;
+use crate::crypto::spec::{Curve, Spec};
+use crate::crypto::wrapping::key::WrappingKey;
+use crate::crypto::wrapping::{self, ControlKey, WrappingAlgorithm, pkcs8};
+use crate::evidence::transcript::PreflightCheck;
+use crate::ground::error::{Error, Result};
 use crate::hsm::{self, Hsm, Material, Transport, Way, WrappingHandle};
-use crate::locked::Locked;
 use crate::plan::{Plan, WrapIn};
-use crate::spec::{Curve, Spec};
-use crate::transcript::PreflightCheck;
-use crate::wrapping::key::WrappingKey;
-use crate::wrapping::{self, ControlKey, WrappingAlgorithm, pkcs8};
 
 /// What one import asks of the HSM.
 pub struct Want<'a> {
@@ -496,7 +496,7 @@ impl Ceremony<'_> {
         checks.extend(escrow);
         checks.extend(ways_in);
         self.record.transcript.append(&Event::PreflightPassed(
-            crate::transcript::PreflightPassed { checks },
+            crate::evidence::transcript::PreflightPassed { checks },
         ))?;
         self.record.transcript.sync()?;
         Ok(preflight)

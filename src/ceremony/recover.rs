@@ -4,12 +4,12 @@ use super::reimport::{
     Expected, described, is_kept, not_the_same, of_another_class, recorded_spec, told,
 };
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step};
-use crate::escrow::{Package, PackedKey, Quorum};
+use crate::crypto::escrow::{Package, PackedKey, Quorum};
+use crate::crypto::spec::Spec;
+use crate::evidence::previous::{Previous, read_package_file};
+use crate::evidence::transcript::KeyIntended;
 use crate::hsm::{DataKey, EscrowHandle, Hsm, Life, under_way};
 use crate::plan::{Keep, KeyPlan, PackageSource, Plan};
-use crate::previous::{Previous, read_package_file};
-use crate::spec::Spec;
-use crate::transcript::KeyIntended;
 
 /// Runs the ceremony. On failure what it brought into the HSM is destroyed again.
 ///

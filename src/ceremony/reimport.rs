@@ -4,12 +4,12 @@
 use super::generate::facts;
 use super::import_types;
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::{CheckValues, Fingerprint};
+use crate::evidence::previous::{KnownKey, Previous, hsm_facts};
+use crate::evidence::transcript::{DataKeyFacts, HsmChange, Vouched};
 use crate::hsm::{DataKey, Found, Hsm, KeyId, Object, under_way};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
-use crate::previous::{KnownKey, Previous, hsm_facts};
-use crate::spec::Spec;
-use crate::transcript::{DataKeyFacts, HsmChange, Vouched};
-use crate::wrapping::{CheckValues, Fingerprint};
 
 /// Runs the ceremony. Nothing is made in the HSM but session objects.
 ///
@@ -108,7 +108,7 @@ impl Ceremony<'_> {
             data_key.material.check.glance()
         );
         self.tell_key(&told);
-        let same = Event::SameMaterial(crate::transcript::SameMaterial {
+        let same = Event::SameMaterial(crate::evidence::transcript::SameMaterial {
             label: key.label.clone(),
             fingerprint: facts.fingerprint.clone(),
             previous_head: self
@@ -320,11 +320,9 @@ impl Ceremony<'_> {
             told += &screens::fold(&text, "   ");
         }
         self.operator.say(&told);
-        self.record
-            .transcript
-            .append(&Event::HsmChanged(crate::transcript::HsmChanged {
-                changes,
-            }))
+        self.record.transcript.append(&Event::HsmChanged(
+            crate::evidence::transcript::HsmChanged { changes },
+        ))
     }
 }
 

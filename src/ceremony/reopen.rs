@@ -7,7 +7,7 @@
 
 use super::wrong::Asked;
 use super::{Ceremony, Error, Event, Result, login, screens};
-use crate::error::Exit;
+use crate::ground::error::Exit;
 use crate::hsm::{self, DataKey, Life};
 
 /// More than these are no accident: somebody should look at the HSM first.
@@ -61,14 +61,14 @@ impl Ceremony<'_> {
             found.map_err(|e| e.doing(format!("finding the data key {:?} again", key.label)))?;
         }
         self.find_signer_again()?;
-        self.record
-            .transcript
-            .append(&Event::HsmReopened(crate::transcript::HsmReopened {
+        self.record.transcript.append(&Event::HsmReopened(
+            crate::evidence::transcript::HsmReopened {
                 token: self.hsm()?.token().facts(),
                 lost: lost.what.clone(),
                 logins,
                 labels: keys.iter().map(|key| key.label.clone()).collect(),
-            }))?;
+            },
+        ))?;
         self.note(&format!(
             "the HSM lost its session ({}); it was opened again{found}",
             lost.what

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::wrong::Asked;
 use super::{Ceremony, Error, Event, Result, Step, two_sided, words};
+use crate::ceremony::screens;
+use crate::evidence::previous::Previous;
+use crate::evidence::transcript::{Present, Vouched};
 use crate::plan::{Plan, ShareSource};
-use crate::previous::Previous;
-use crate::screens;
-use crate::transcript::{Present, Vouched};
 
 /// A place at the ceremony, and who has it.
 struct Seat {
@@ -36,7 +36,7 @@ impl Ceremony<'_> {
         self.absent = seats.iter().filter_map(Seat::absent).collect();
         self.record
             .transcript
-            .append(&Event::RollCall(crate::transcript::RollCall {
+            .append(&Event::RollCall(crate::evidence::transcript::RollCall {
                 operator: operator.unwrap_or_else(|| "not asked".to_owned()),
                 present: self.present.clone(),
             }))?;
@@ -258,7 +258,7 @@ impl Place {
             return " Who is at the keyboard? Name: ".to_owned();
         }
         const ASKS: &str = "who is here? Name, or absent: ";
-        let seat = crate::words::capitalised(&format!("{}:", self.told()));
+        let seat = crate::ground::words::capitalised(&format!("{}:", self.told()));
         let folded = screens::fold(&format!("{seat} {ASKS}"), " ");
         match folded.lines().count() {
             1 => format!(" {seat} {ASKS}"),

@@ -5,9 +5,9 @@ use super::{
     Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, machine,
     screens, source,
 };
-use crate::facts::Machine;
-use crate::facts::Nature;
-use crate::machine::sandbox;
+use crate::ground::facts::Machine;
+use crate::ground::facts::Nature;
+use crate::hsm::machine::sandbox;
 use crate::plan::{KeyPlan, Kind, Network, Plan};
 
 /// What a person is told who should take the network away.
@@ -35,7 +35,7 @@ impl Ceremony<'_> {
         self.begin(Step::Machine)?;
         let seen = Machine::look(&self.plan.directory);
         self.record.transcript.append(&Event::MachineChecked(
-            crate::transcript::MachineChecked {
+            crate::evidence::transcript::MachineChecked {
                 network: self.plan.network.name().into(),
                 machine: seen.clone(),
                 closed: sandbox::closed().cloned(),
@@ -118,15 +118,15 @@ impl Ceremony<'_> {
         let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
         let logins = login::log_in(&hsm, &self.plan.hsm.pin, self.operator, &mut wrong)?;
         let nature = hsm.nature(self.plan.hsm.hardware.as_deref());
-        self.record
-            .transcript
-            .append(&Event::HsmOpened(crate::transcript::HsmOpened {
+        self.record.transcript.append(&Event::HsmOpened(
+            crate::evidence::transcript::HsmOpened {
                 module: module.description(),
                 token: token.facts(),
                 judged: nature.judged(),
                 env: self.plan.hsm.env.clone(),
                 logins,
-            }))?;
+            },
+        ))?;
         self.module = Some(module);
         self.hsm = Some(hsm);
         self.tell_nature(&nature)?;

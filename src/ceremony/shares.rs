@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Ceremony, Error, Result, recover, screens, words};
-use crate::escrow::package;
-use crate::escrow::slip39::words::Words;
-use crate::escrow::slip39::{MOST_SHARES, Share};
-use crate::escrow::{self, Package, PackedKey, Quorum, Refused, UntrustedShares, share_digest};
+use crate::crypto::escrow::package;
+use crate::crypto::escrow::slip39::words::Words;
+use crate::crypto::escrow::slip39::{MOST_SHARES, Share};
+use crate::crypto::escrow::{
+    self, Package, PackedKey, Quorum, Refused, UntrustedShares, share_digest,
+};
+use crate::evidence::previous::KnownShare;
+use crate::evidence::transcript::{Event, ShareUsed};
 use crate::plan::{RecoverPlan, ShareSource};
-use crate::previous::KnownShare;
-use crate::transcript::{Event, ShareUsed};
 
 pub(super) const STRANGER: &str = "it is none of those that the previous record dealt";
 
@@ -43,7 +45,7 @@ impl Ceremony<'_> {
         for key in &plan.keys {
             let spec = self.expected(key)?.spec;
             let typed = spec.secret_len().filter(|_| package::can_be_typed(spec));
-            let len = typed.map(crate::wrapping::kwp_len).ok_or_else(|| {
+            let len = typed.map(crate::crypto::wrapping::kwp_len).ok_or_else(|| {
                 Error::usage(format!(
                     "the package of {:?} is too long to be typed",
                     key.label
@@ -64,7 +66,7 @@ impl Ceremony<'_> {
                 bits: None,
                 kcv: None,
                 fingerprint: String::new(),
-                wrapping: crate::escrow::KeyWrap::of(spec),
+                wrapping: crate::crypto::escrow::KeyWrap::of(spec),
                 wrapped,
             });
         }
@@ -84,7 +86,7 @@ impl Ceremony<'_> {
                 Ok(bytes) => return Ok(bytes),
                 Err(why) => self.operator.say(&format!(
                     " {}. Type the row again.\n",
-                    crate::words::capitalised(&why)
+                    crate::ground::words::capitalised(&why)
                 )),
             }
         }
@@ -105,12 +107,12 @@ impl Ceremony<'_> {
                 "{name} is not one of the shares that were dealt: it agrees with no other"
             ))?;
         }
-        self.record
-            .transcript
-            .append(&Event::QuorumMet(crate::transcript::QuorumMet {
+        self.record.transcript.append(&Event::QuorumMet(
+            crate::evidence::transcript::QuorumMet {
                 shares: quorum.names.clone(),
                 dissenting: [quorum.dissenters.clone(), strangers].concat(),
-            }))?;
+            },
+        ))?;
         Ok(quorum)
     }
 

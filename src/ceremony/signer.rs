@@ -7,11 +7,11 @@
 
 use super::generate::not_the_only_one;
 use super::{Ceremony, Error, Event, Hsm, KeyId, Plan, Result, screens, words};
+use crate::crypto::sshsig::Verdict;
+use crate::crypto::sshsig::{self, Signature};
+use crate::evidence::transcript::TranscriptSigner;
 use crate::hsm::{FoundSigner, SIGNER_LABEL, SigningKey};
 use crate::plan::{Kind, SignerPlan};
-use crate::sshsig::Verdict;
-use crate::sshsig::{self, Signature};
-use crate::transcript::TranscriptSigner;
 
 /// How many rows of its digest are shown for paper.
 const ROWS: usize = 3;
@@ -98,7 +98,7 @@ impl Ceremony<'_> {
     fn make_signer(&mut self) -> Result<SigningKey> {
         let id = KeyId::random()?;
         self.record.transcript.append(&Event::SignerIntended(
-            crate::transcript::SignerIntended {
+            crate::evidence::transcript::SignerIntended {
                 label: SIGNER_LABEL.into(),
                 cka_id: id.to_string(),
             },
@@ -170,7 +170,7 @@ pub(super) fn sign(
     };
     let doing = |e: Error| e.doing("signing the transcript in the HSM");
     let hsm = hsm.ok_or_else(|| doing(Error::hsm("no session with the HSM is open")))?;
-    let namespace = crate::transcript::namespace(rehearsal);
+    let namespace = crate::evidence::transcript::namespace(rehearsal);
     let digest = sshsig::digest_to_sign(namespace, transcript);
     let signed = hsm.sign(key, &digest).map_err(doing)?;
     let file = Signature::p256(key.public.clone(), namespace, &signed).armored();

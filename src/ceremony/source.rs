@@ -2,11 +2,12 @@
 
 use super::generate::facts;
 use super::{Ceremony, Error, Event, KeyId, Result};
+use crate::ceremony::material;
+use crate::ceremony::screens;
+use crate::crypto::wrapping::CheckValues;
+use crate::evidence::transcript::DataKeyFacts;
 use crate::hsm::{DataKey, Found, Hsm, Life, Named};
 use crate::plan::{InToken, KeyPlan, Source};
-use crate::transcript::DataKeyFacts;
-use crate::wrapping::CheckValues;
-use crate::{material, screens};
 
 /// The key of the token that a plan names, with what is to be noted of it. `None`: its material is elsewhere.
 ///
@@ -114,7 +115,7 @@ impl Ceremony<'_> {
         };
         let doing = |e: Error| e.doing(format!("bringing in the data key {:?}", key.label));
         let bytes = material::read(path, key.spec).map_err(doing)?;
-        let check = crate::wrapping::check_values(key.spec, &bytes).map_err(doing)?;
+        let check = crate::crypto::wrapping::check_values(key.spec, &bytes).map_err(doing)?;
         as_planned(key, &check).map_err(doing)?;
         let reason = key.reason.as_deref().unwrap_or_default();
         self.note(&format!(
@@ -146,14 +147,14 @@ impl Ceremony<'_> {
         };
         let facts = DataKeyFacts {
             source: Some(source.into()),
-            label_in_hsm: label_in_hsm.map(|label| crate::words::printable(&label)),
+            label_in_hsm: label_in_hsm.map(|label| crate::ground::words::printable(&label)),
             ..facts(data_key)
         };
         let fingerprint = facts.fingerprint.clone();
         self.record.transcript.append(&Event::KeyFound(facts))?;
         if key.fingerprint.is_some() {
             self.record.transcript.append(&Event::SameMaterial(
-                crate::transcript::SameMaterial {
+                crate::evidence::transcript::SameMaterial {
                     label: key.label.clone(),
                     fingerprint,
                     previous_head: None,

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::preflight;
-use crate::error::Result;
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::key::WrappingKey;
+use crate::crypto::wrapping::{self, ControlKey, WrappingAlgorithm};
+use crate::ground::error::Result;
 use crate::hsm::{Hsm, Material, Way};
-use crate::spec::Spec;
-use crate::wrapping::key::WrappingKey;
-use crate::wrapping::{self, ControlKey, WrappingAlgorithm};
 
 /// An HSM and the throw-away keys that were made in it so far, one of each spec.
 pub struct Tries<'a> {

@@ -6,13 +6,13 @@
 
 use super::judged::{Judged, files_digest};
 use super::wrong::{Asked, Wrong};
-use crate::error::{Error, Result};
-use crate::kms::aws::ImportParameters;
-use crate::operator::Operator;
+use crate::ceremony::operator::Operator;
+use crate::ceremony::screens;
+use crate::crypto::random;
+use crate::ground::error::{Error, Result};
+use crate::ground::words::{self, Digest, ROWS};
+use crate::plan::kms::aws::ImportParameters;
 use crate::plan::{ImportPlan, KeyPlan, Plan};
-use crate::random;
-use crate::screens;
-use crate::words::{self, Digest, ROWS};
 
 /// How many rows are compared, and how often one row may be typed.
 const DRAWN: usize = 3;

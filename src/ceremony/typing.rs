@@ -3,10 +3,10 @@
 
 use super::shares::{STRANGER, refused};
 use super::{Ceremony, Error, Result, screens, words};
-use crate::error::Exit;
-use crate::escrow::slip39::words::{Words, number_of};
-use crate::escrow::slip39::{NotAShare, Share};
-use crate::escrow::{Quorum, SHARE_WORDS, UntrustedShares};
+use crate::crypto::escrow::slip39::words::{Words, number_of};
+use crate::crypto::escrow::slip39::{NotAShare, Share};
+use crate::crypto::escrow::{Quorum, SHARE_WORDS, UntrustedShares};
+use crate::ground::error::Exit;
 
 /// The words that all shares of a set begin with, and the one that tells them apart.
 const COMMON: usize = 3;

@@ -5,8 +5,8 @@
 
 use cryptoki::object::{Attribute, AttributeType};
 
-use crate::facts::Attributes;
-use crate::spec::Spec;
+use crate::crypto::spec::Spec;
+use crate::ground::facts::Attributes;
 
 /// A boolean attribute: its standard name, its type, its constructor.
 #[derive(Clone, Copy)]

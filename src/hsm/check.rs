@@ -7,10 +7,10 @@ use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use zeroize::Zeroizing;
 
 use super::{Hsm, attributes, fault, quirks};
-use crate::error::{Error, Result};
-use crate::random;
-use crate::spec::{Curve, HmacHash, Spec};
-use crate::wrapping::{self, CheckValues, public};
+use crate::crypto::random;
+use crate::crypto::spec::{Curve, HmacHash, Spec};
+use crate::crypto::wrapping::{self, CheckValues, public};
+use crate::ground::error::{Error, Result};
 
 /// What a data key signs to prove itself begins with this.
 const POSSESSION: &str = "byok-ceremony possession challenge v1";

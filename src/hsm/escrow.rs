@@ -9,10 +9,10 @@ use super::keys::{KeyId, Name, class, key_type};
 use super::unwrap::Incoming;
 use super::wrap::WrapRows;
 use super::{Hsm, Life, Material, attributes, fault};
-use crate::error::{Error, Exit, Result};
-use crate::locked::Locked;
-use crate::spec::Spec;
-use crate::wrapping;
+use crate::crypto::locked::Locked;
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping;
+use crate::ground::error::{Error, Exit, Result};
 
 /// An escrow key as a session object of the HSM, with the AES-KW and AES-KWP rows that controls proved.
 pub struct EscrowHandle {

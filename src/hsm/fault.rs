@@ -3,7 +3,7 @@
 use cryptoki::context::Function;
 use cryptoki::error::{Error as P11Error, RvError};
 
-use crate::error::{Again, Error};
+use crate::ground::error::{Again, Error};
 
 /// The check id of every failure after which the session, or its login, is gone.
 const SESSION: &str = "HSM-SESSION";

@@ -11,12 +11,12 @@ use cryptoki::session::SessionState;
 
 use super::check::{Length, Told};
 use super::{Hsm, Life, Session, attributes, fault, quirks};
-use crate::error::{Error, Result};
-use crate::facts::Attributes;
-use crate::random;
-use crate::spec::Spec;
-use crate::words;
-use crate::wrapping::{CheckValues, Fingerprint};
+use crate::crypto::random;
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::{CheckValues, Fingerprint};
+use crate::ground::error::{Error, Result};
+use crate::ground::facts::Attributes;
+use crate::ground::words;
 
 /// A CKA_ID. byok's own are 16 random bytes, drawn before the key is made and written down first; a key that
 /// byok did not make has one of any length, or none.

@@ -1,7 +1,7 @@
 //! Whether an HSM token is a device or a program in this computer, and by what that is known.
 
 use super::{Token, quirks};
-use crate::facts::Nature;
+use crate::ground::facts::Nature;
 
 impl Nature {
     /// Known software is software whatever slot and plan say; then the slot decides, then the plan.

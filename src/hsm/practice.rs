@@ -4,7 +4,7 @@ use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 
 use super::{Module, fault};
-use crate::error::{Error, Result};
+use crate::ground::error::{Error, Result};
 
 impl Module {
     /// Initialises the first free slot as a token of this label: C_InitToken, then C_InitPIN. The PINs

@@ -5,9 +5,9 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::object::AttributeType;
 
-use crate::raw::mechanism_type;
-use crate::words;
-use crate::wrapping::WrappingAlgorithm;
+use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::ground::raw::mechanism_type;
+use crate::ground::words;
 
 /// A way to encrypt single AES blocks, for key check values and fingerprints.
 pub(super) struct BlockCipher {

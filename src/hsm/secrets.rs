@@ -9,11 +9,11 @@ use zeroize::Zeroize as _;
 use super::keys::Name;
 use super::unwrap::Incoming;
 use super::{Hsm, attributes, fault, quirks, wrap};
-use crate::error::{Error, Result};
-use crate::locked::Locked;
-use crate::raw;
-use crate::wrapping::key::WrappingKey;
-use crate::wrapping::{self, WrappingAlgorithm};
+use crate::crypto::locked::Locked;
+use crate::crypto::wrapping::key::WrappingKey;
+use crate::crypto::wrapping::{self, WrappingAlgorithm};
+use crate::ground::error::{Error, Result};
+use crate::ground::raw;
 
 /// Size of the gate's key pair in bits; it lives for one call.
 const GATE_BITS: u64 = 2048;

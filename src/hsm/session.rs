@@ -14,7 +14,7 @@ use cryptoki_sys::{CK_INFO, CK_TOKEN_INFO};
 
 use super::other_list;
 use super::under_way::seen;
-use crate::raw::Functions;
+use crate::ground::raw::Functions;
 
 /// The CKA_IDs of the token objects that a module said it made, in whatever session.
 type Made = Arc<Mutex<Vec<Vec<u8>>>>;

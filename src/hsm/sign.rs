@@ -7,11 +7,11 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use super::check::{bare_point, challenge};
 use super::keys::{KeyId, Name, THROW_AWAY_LABEL, sees_private_objects};
 use super::{Hsm, Session, attributes, fault};
-use crate::error::{Error, Result};
-use crate::facts::Attributes;
-use crate::spec::Curve;
-use crate::sshsig::PublicKey;
-use crate::words;
+use crate::crypto::spec::Curve;
+use crate::crypto::sshsig::PublicKey;
+use crate::ground::error::{Error, Result};
+use crate::ground::facts::Attributes;
+use crate::ground::words;
 
 /// CKA_LABEL of both halves.
 pub const SIGNER_LABEL: &str = "byok-transcript-signer";

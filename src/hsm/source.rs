@@ -8,10 +8,10 @@ use super::keys::{Name, class, key_type};
 use super::secrets::Wanted;
 use super::unwrap::Incoming;
 use super::{DataKey, Found, Hsm, KeyId, Life, Material, attributes, fault, quirks};
-use crate::error::{Error, Result};
-use crate::locked::Locked;
-use crate::spec::Spec;
-use crate::wrapping::{self, pkcs8};
+use crate::crypto::locked::Locked;
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::{self, pkcs8};
+use crate::ground::error::{Error, Result};
 
 /// How a key of the token is named: by its CKA_ID, or by its label.
 #[derive(Clone, Copy)]
@@ -88,7 +88,7 @@ impl Hsm {
             }
             Named::Id(id) => Error::hsm(format!(
                 "the token holds no {kind} of CKA_ID {}",
-                crate::words::hex(id)
+                crate::ground::words::hex(id)
             )),
         };
         let others = match named {
@@ -113,7 +113,9 @@ impl Hsm {
         handles.iter().fold(error, |e, handle| {
             let read = self.session.get_attributes(*handle, &[AttributeType::Id]);
             match read.unwrap_or_default().as_slice() {
-                [Attribute::Id(id)] => e.hint(format!("there is CKA_ID {}", crate::words::hex(id))),
+                [Attribute::Id(id)] => {
+                    e.hint(format!("there is CKA_ID {}", crate::ground::words::hex(id)))
+                }
                 _ => e,
             }
         })

@@ -3,7 +3,7 @@
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 
 use super::{Hsm, fault};
-use crate::error::Result;
+use crate::ground::error::Result;
 
 impl Hsm {
     /// The classes of the keys in the token that lack a label or a CKA_ID, or of which the module tells

@@ -6,7 +6,7 @@ use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 
 use super::keys::{Name, template_refused};
 use super::{Hsm, attributes, fault, quirks};
-use crate::error::{Error, Result};
+use crate::ground::error::{Error, Result};
 
 /// A key that comes in wrapped, and what it must become.
 pub(super) struct Incoming<'a> {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result};
-use crate::words;
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
 
 /// What a token must be: every attribute given must match exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 
 use super::check::unsigned;
 use super::{Hsm, Material, attributes, fault, quirks};
-use crate::error::{Again, Error, Result};
-use crate::locked::Locked;
-use crate::raw::mechanism_type;
-use crate::spec::Spec;
-use crate::wrapping::{self, WrappingAlgorithm, key::WrappingKey};
+use crate::crypto::locked::Locked;
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::{self, WrappingAlgorithm, key::WrappingKey};
+use crate::ground::error::{Again, Error, Result};
+use crate::ground::raw::mechanism_type;
 
 /// Room for what C_WrapKey answers, in bytes: the longest of all is an RSA-4096 key, some 2,400 bytes of PKCS#8,
 /// behind an AES key under RSA-4096.

@@ -6,7 +6,7 @@
 //! `generate` without that the first. Source: AWS KMS API 2014-11-01, ImportKeyMaterial.
 
 use super::{ImportPlan, KeyPlan, Kind, Plan};
-use crate::error::{Error, Result};
+use crate::ground::error::{Error, Result};
 
 /// `import_type`, as the plan gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

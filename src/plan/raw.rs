@@ -11,16 +11,16 @@ use super::{
     Network, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source, WrapIn,
     digest, import_type, name, once, record_directory, relative, syntax, time,
 };
-use crate::anchor::Anchor;
-use crate::error::{Error, Result};
-use crate::escrow::package;
-use crate::escrow::slip39::MOST_SHARES;
+use crate::crypto::escrow::package;
+use crate::crypto::escrow::slip39::MOST_SHARES;
+use crate::crypto::spec::{LONGEST_HMAC, Refusal, Spec};
+use crate::crypto::sshsig::parse_fingerprint;
+use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
+use crate::ground::anchor::Anchor;
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
 use crate::hsm::TokenUri;
-use crate::kms::KeyArn;
-use crate::spec::{LONGEST_HMAC, Refusal, Spec};
-use crate::sshsig::parse_fingerprint;
-use crate::words;
-use crate::wrapping::{Fingerprint, WrappingAlgorithm};
+use crate::plan::kms::KeyArn;
 
 /// More people than this are no roll call any more.
 const MOST_WITNESSES: usize = 16;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{Keep, relative};
-use crate::error::{Error, Result};
-use crate::words;
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
 
 /// The longest CKA_ID that a plan can name, in bytes.
 const LONGEST_ID: usize = 64;

@@ -3,7 +3,7 @@
 use toml::value::Datetime;
 
 use super::tables::{self, Keys};
-use crate::error::{Error, Result};
+use crate::ground::error::{Error, Result};
 
 /// The text of a plan.
 ///

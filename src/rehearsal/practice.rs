@@ -7,15 +7,14 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::error::{Error, Result};
-use crate::escrow::package;
+use super::Works;
+use crate::crypto::escrow::package;
+use crate::crypto::spec::Spec;
+use crate::ground::error::{Error, Result};
+use crate::ground::words::{self, Digest};
 use crate::plan::{
     Deliver, ImportPlan, KeyPlan, PackageSource, PinSource, Plan, RecoverPlan, ShareSource, Source,
 };
-use crate::spec::Spec;
-use crate::words::{self, Digest};
-
-use super::Works;
 
 /// What stands in for the real world. Directories are names below the rehearsal's own.
 pub struct Replaced<'a> {
@@ -30,7 +29,7 @@ pub struct Replaced<'a> {
     /// The head of the stand-in for the previous record.
     pub previous_head: Option<Digest>,
     /// Fingerprint of each data key, by label, where it was made before.
-    pub fingerprints: BTreeMap<String, crate::wrapping::Fingerprint>,
+    pub fingerprints: BTreeMap<String, crate::crypto::wrapping::Fingerprint>,
 }
 
 impl Replaced<'_> {
@@ -265,7 +264,7 @@ pub(super) fn basic(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wrapping::WrappingAlgorithm::RsaesOaepSha1;
+    use crate::crypto::wrapping::WrappingAlgorithm::RsaesOaepSha1;
 
     const REAL: &str = r#"
 title = "Payments \"eu\""
@@ -324,7 +323,7 @@ directory = "records/two"
             previous_head: Some([2; 32]),
             fingerprints: BTreeMap::from([(
                 "a".to_owned(),
-                crate::wrapping::Fingerprint::new(&vec![3; len]),
+                crate::crypto::wrapping::Fingerprint::new(&vec![3; len]),
             )]),
         };
         let text = practice_plan(real, &with).unwrap();
@@ -349,7 +348,7 @@ directory = "records/two"
 
         assert_eq!(
             key.fingerprint,
-            Some(crate::wrapping::Fingerprint::new(&[3; 32]))
+            Some(crate::crypto::wrapping::Fingerprint::new(&[3; 32]))
         );
         assert_eq!(import.wrapping, RsaesOaepSha1);
         assert_eq!(import.wrapping_key_sha256, Some([1; 32]));
@@ -415,7 +414,7 @@ directory = "records/two"
         );
         let real = Plan::parse(Path::new("/real/plan.toml"), real.into()).unwrap();
         let [short, long] = [28, 32].map(|bytes| Spec::Hmac {
-            hash: crate::spec::HmacHash::Sha224,
+            hash: crate::crypto::spec::HmacHash::Sha224,
             bytes,
         });
         let mut works = Works::default();

@@ -8,11 +8,11 @@ use std::path::Path;
 use super::practice::Replaced;
 use super::{TOKEN, Works};
 use crate::ceremony::reimport;
-use crate::error::{Error, Result};
-use crate::kms::KeyArn;
+use crate::crypto::spec::Spec;
+use crate::evidence::previous::Previous;
+use crate::ground::error::{Error, Result};
+use crate::plan::kms::KeyArn;
 use crate::plan::{Keep, KeyPlan, Kind, PackageSource, Plan};
-use crate::previous::Previous;
-use crate::spec::Spec;
 
 /// How many custodians a stand-in has, and how many shares open it, where nobody says.
 const CUSTODIANS: usize = 3;

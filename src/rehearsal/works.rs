@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::WrapIn;
-use crate::spec::Spec;
-use crate::wrapping::WrappingAlgorithm::{
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::WrappingAlgorithm::{
     self, RsaAesKeyWrapSha1, RsaAesKeyWrapSha256, RsaesOaepSha1, RsaesOaepSha256,
 };
+use crate::plan::WrapIn;
 
 /// What was found out of each spec of a plan.
 #[derive(Debug, Default)]
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn what_is_practised_in_the_place_of_another_is_wrapped_as_itself() {
         let [short, long] = [28, 32].map(|bytes| Spec::Hmac {
-            hash: crate::spec::HmacHash::Sha224,
+            hash: crate::crypto::spec::HmacHash::Sha224,
             bytes,
         });
         let mut works = works(&[(long, RsaesOaepSha1)]);

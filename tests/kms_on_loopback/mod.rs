@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use byok::words;
+use byok::ground::words;
 use serde_json::{Value, json};
 
 /// The account that every key belongs to: ministack takes twelve digits of an access key for one.

@@ -5,20 +5,28 @@ pub mod hsm {
     pub mod attributes;
 }
 
-pub mod spec {
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    pub enum Spec {
-        Symmetric { bytes: usize },
-        Hmac,
-        Ec,
-    }
+pub mod ground {
+    pub mod facts;
+    pub mod strict_json;
+    pub mod words;
+}
 
-    impl Spec {
-        pub const AES_256: Self = Self::Symmetric { bytes: 32 };
-        pub const P256: Self = Self::Ec;
+pub mod crypto {
+    pub mod spec {
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub enum Spec {
+            Symmetric { bytes: usize },
+            Hmac,
+            Ec,
+        }
 
-        pub fn is_private(self) -> bool {
-            self == Self::Ec
+        impl Spec {
+            pub const AES_256: Self = Self::Symmetric { bytes: 32 };
+            pub const P256: Self = Self::Ec;
+
+            pub fn is_private(self) -> bool {
+                self == Self::Ec
+            }
         }
     }
 }

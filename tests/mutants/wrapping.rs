@@ -1,9 +1,14 @@
 //! The wrapping algorithms in software as a crate of their own: see `tests/mutants.sh`.
 
-pub mod error;
-pub mod locked;
-pub mod random;
-mod raw;
-pub mod spec;
-pub mod words;
-pub mod wrapping;
+pub mod ground {
+    pub mod error;
+    pub(crate) mod raw;
+    pub mod words;
+}
+
+pub mod crypto {
+    pub mod locked;
+    pub mod random;
+    pub mod spec;
+    pub mod wrapping;
+}

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use byok::escrow::slip39::words::{number_of, spelled};
+use byok::crypto::escrow::slip39::words::{number_of, spelled};
 
 use super::{Kind, LABEL, Room, Transcript, hex, openssl, pipe, skip};
 

@@ -557,7 +557,7 @@ pub fn namespace(flags: &[&'static str]) -> Option<Vec<&'static str>> {
 
 /// Bytes as opaque as an import token, the same for the same name.
 pub fn opaque(name: &str) -> Vec<u8> {
-    let part = |number| byok::words::sha256(format!("{name}, part {number}").as_bytes());
+    let part = |number| byok::ground::words::sha256(format!("{name}, part {number}").as_bytes());
     (0..20).flat_map(part).collect()
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use byok::escrow::package::{KeyWrap, Package, PackedKey};
+use byok::crypto::escrow::package::{KeyWrap, Package, PackedKey};
+use byok::evidence::transcript::{Line, Torn};
+use byok::ground::words;
 use byok::plan::Plan;
-use byok::transcript::{Line, Torn};
-use byok::words;
 use serde_json::{Value, json};
 
 use super::escrow::CUSTODIANS;

@@ -299,5 +299,5 @@ impl Records {
 
 /// SHA-256 by byok's own library: quicker than a process, and the verifiers judge it anyway.
 fn digest(bytes: &[u8]) -> String {
-    byok::words::hex(&byok::words::sha256(bytes))
+    byok::ground::words::hex(&byok::ground::words::sha256(bytes))
 }

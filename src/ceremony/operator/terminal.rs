@@ -1,0 +1,408 @@
+//! A person at a terminal.
+//!
+//! The kernel's line editing stays on, so that Backspace and Ctrl-U work as everywhere. Two things
+//! are changed while a ceremony runs: Ctrl-C ends the line instead of the process (it becomes a line
+//! end of its own, which [`Terminal::typed`] sees), and echo is off while a secret is typed.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::stdio::stdin;
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
+use zeroize::Zeroize as _;
+
+use super::prompt::{Occasion, Own, Prompt};
+use super::waiting::{Ender, Watch};
+use super::{Interrupted, Operator};
+use crate::ceremony::screens::Window;
+use crate::crypto::escrow::slip39::words::looks_like_share;
+use crate::crypto::locked::Locked;
+use crate::ground::error::{Error, Result, Step};
+use crate::ground::words;
+use crate::hsm::machine;
+
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+
+/// The longest line that is read, in bytes; a terminal's line editing gives no longer one.
+const LONGEST_LINE: usize = 4096;
+
+const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. They must never stand in the transcript: nothing\n \
+     was taken, and the screen was wiped. Say it without them.\n";
+
+/// Standard input as a terminal, and standard error for the words.
+pub struct Terminal {
+    before: Termios,
+    quiet: Termios,
+    interrupted: Interrupted,
+    occasion: Occasion,
+    /// What people typed after `note`, until the transcript takes it.
+    notes: Vec<String>,
+    watch: Option<Watch>,
+}
+
+/// How a typed line ended.
+#[derive(PartialEq, Eq)]
+enum End {
+    Line,
+    CtrlC,
+    Input,
+}
+
+impl Terminal {
+    /// Takes the terminal, or `None` where standard input or standard error is none.
+    ///
+    /// # Errors
+    /// Exit 5 where the terminal's settings cannot be changed.
+    pub fn open(interrupted: Interrupted) -> Result<Option<Self>> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Ok(None);
+        }
+        let before = tcgetattr(stdin()).map_err(terminal_error)?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ISIG);
+        quiet
+            .local_modes
+            .insert(LocalModes::ICANON | LocalModes::ECHO);
+        quiet.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+        let terminal = Self {
+            before,
+            quiet,
+            interrupted,
+            occasion: Occasion::Ceremony,
+            notes: Vec::new(),
+            watch: None,
+        };
+        tcsetattr(stdin(), OptionalActions::Now, &terminal.quiet).map_err(terminal_error)?;
+        Ok(Some(terminal))
+    }
+
+    /// The same for the check of one share: nothing is recorded there.
+    #[must_use]
+    pub fn for_check(mut self) -> Self {
+        self.occasion = Occasion::Check;
+        self
+    }
+
+    /// The same for a verb that asks for a PIN and leaves nothing behind.
+    #[must_use]
+    pub fn for_verb(mut self) -> Self {
+        self.occasion = Occasion::Verb;
+        self
+    }
+
+    /// Reads one line into `buffer`; says how long it is and how it ended. Bytes past the buffer are
+    /// dropped.
+    fn read_line(&self, buffer: &mut [u8]) -> Result<(usize, End)> {
+        let mut len = 0;
+        let mut byte = [0];
+        loop {
+            self.wait()?;
+            let end = match rustix::io::read(stdin(), &mut byte) {
+                Ok(0) => End::Input,
+                Ok(_) if byte[0] == b'\n' => End::Line,
+                Ok(_) if byte[0] == CTRL_C => End::CtrlC,
+                Ok(_) if byte[0] == CTRL_D => End::Input,
+                Ok(_) => {
+                    if let Some(place) = buffer.get_mut(len) {
+                        *place = byte[0];
+                        len += 1;
+                    }
+                    byte[0] = 0;
+                    continue;
+                }
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(rustix::io::Errno::IO) => End::Input, // the window was closed
+                Err(e) => return Err(terminal_error(e)),
+            };
+            return Ok((len, end));
+        }
+    }
+
+    /// Waits until something was typed, looking for signals four times a second.
+    fn wait(&self) -> Result<()> {
+        let quarter = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 250_000_000,
+        };
+        loop {
+            self.interrupted.check()?;
+            let input = stdin();
+            match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&quarter)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(e) => return Err(terminal_error(e)),
+            }
+        }
+    }
+
+    /// After Ctrl-C or `stop`: goes on, or ends the ceremony. Asked again until it is one of the two: what
+    /// comes next may be a PIN.
+    fn confirm_going_on(&mut self, after: &str) -> Result<()> {
+        let what = self.occasion.name();
+        loop {
+            self.say(&format!(
+                " {after}: type STOP to end {what}, Enter to go on: "
+            ));
+            let mut line = [0; 16];
+            let (len, end) = self.read_line(&mut line)?;
+            if end != End::Line {
+                self.say("\n");
+            }
+            let typed = line[..len].trim_ascii();
+            let stops = typed.eq_ignore_ascii_case(b"stop") || end == End::Input;
+            let goes_on = typed.is_empty() && end == End::Line;
+            line.zeroize(); // somebody may have typed a PIN too early
+            match (stops, goes_on) {
+                (true, _) => return Err(Error::declined("ended at the keyboard")),
+                (_, true) => return Ok(()),
+                _ => self.say(" That was neither.\n"),
+            }
+        }
+    }
+
+    /// Asks until there is an answer to this very question.
+    fn typed(&mut self, prompt: Prompt, mut question: &str) -> Result<Locked> {
+        loop {
+            let Some(line) = self.line(prompt, question)? else {
+                continue;
+            };
+            match prompt.own(&line, self.occasion) {
+                Some(Own::Note) => {
+                    self.ask_note(prompt)?;
+                    question = again(question);
+                }
+                Some(Own::Stop) => self.confirm_going_on("stop")?,
+                None => return Ok(line),
+            }
+        }
+    }
+
+    /// One line into locked memory; `None`: Ctrl-C was pressed, and the ceremony goes on.
+    fn line(&mut self, prompt: Prompt, question: &str) -> Result<Option<Locked>> {
+        let mut termios = self.quiet.clone();
+        if prompt == Prompt::Secret {
+            let echo = LocalModes::ECHO | LocalModes::ECHONL;
+            termios.local_modes.remove(echo);
+        }
+        self.set(&termios)?; // before the question: who types at once is not shown either
+        self.say(question);
+        let mut typed = Locked::zeroed(LONGEST_LINE)?;
+        let read = self.read_line(&mut typed);
+        let echo = self.set(&self.quiet);
+        if prompt == Prompt::Secret {
+            self.say("\n");
+        }
+        let (len, end) = read?;
+        match end {
+            End::Line => echo.and_then(|()| typed.truncated(len)).map(Some),
+            End::Input => Err(Error::declined("the input ended")),
+            End::CtrlC => {
+                echo?;
+                self.say("\n");
+                self.confirm_going_on("Ctrl-C").map(|()| None)
+            }
+        }
+    }
+
+    /// After `note`: one line for the auditor. It is kept until the transcript takes it.
+    fn ask_note(&mut self, prompt: Prompt) -> Result<()> {
+        if self.occasion != Occasion::Ceremony {
+            self.say(" There is no transcript here, nothing is noted: write it on paper.\n");
+            return Ok(());
+        }
+        let question = match prompt {
+            Prompt::Word => " What happened? (one line, for the auditor; no share words): ",
+            _ => " What happened? (one line, for the auditor): ",
+        };
+        loop {
+            let Some(line) = self.line(Prompt::Open, question)? else {
+                continue;
+            };
+            match line.trim_ascii() {
+                b"" => self.say(" Nothing was noted.\n"),
+                text if looks_like_share(text) => {
+                    self.refuse_share_words();
+                    continue;
+                }
+                text => {
+                    self.notes.push(String::from_utf8_lossy(text).into_owned());
+                    self.say(" Noted for the auditor.\n");
+                }
+            }
+            return Ok(());
+        }
+    }
+
+    /// Words of a share where none belong: what is typed there is kept, or even recorded.
+    fn refuse_share_words(&mut self) {
+        self.wipe();
+        self.say(SHARE_WORDS_REFUSED);
+    }
+
+    /// A text that is no secret.
+    fn text(&mut self, prompt: Prompt, question: &str) -> Result<Option<String>> {
+        loop {
+            let line = self.typed(prompt, question)?;
+            if !looks_like_share(&line) {
+                let text = String::from_utf8_lossy(&line);
+                return Ok(Some(text.trim().to_owned()));
+            }
+            self.refuse_share_words();
+        }
+    }
+
+    /// All pages of a text. `false`: the window became another one meanwhile, and the text is laid out anew.
+    fn shown_in(&mut self, window: Window, text: &str) -> Result<bool> {
+        for (at, page) in window.pages(text, 1).iter().enumerate() {
+            if at > 0 {
+                self.ask(" Press Enter for the rest: ")?;
+                if self.window() != window {
+                    return Ok(false);
+                }
+            }
+            self.say(page);
+        }
+        Ok(true)
+    }
+
+    fn set(&self, termios: &Termios) -> Result<()> {
+        // Flush drops what was typed ahead: an answer belongs to the question it was typed for.
+        tcsetattr(stdin(), OptionalActions::Flush, termios).map_err(terminal_error)
+    }
+}
+
+impl Operator for Terminal {
+    fn say(&mut self, text: &str) {
+        let shown = self.window().narrowed(&words::screen(text));
+        let _ = io::stderr().write_all(shown.as_bytes());
+    }
+
+    fn ask(&mut self, question: &str) -> Result<Option<String>> {
+        self.text(Prompt::Open, question)
+    }
+
+    fn decide(&mut self, question: &str) -> Result<Option<String>> {
+        self.text(Prompt::Decision, question)
+    }
+
+    fn ask_secret(&mut self, question: &str) -> Result<Option<Locked>> {
+        self.typed(Prompt::Secret, question).map(Some)
+    }
+
+    fn ask_word(&mut self, question: &str) -> Result<Option<Locked>> {
+        self.typed(Prompt::Word, question).map(Some)
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn show_secret(&mut self, text: &[u8]) {
+        let _ = io::stderr().write_all(text);
+    }
+
+    /// A dumb terminal cannot clear itself: then the words are pushed off the screen.
+    fn wipe(&mut self) {
+        let dumb = machine::variable("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let _ = match dumb {
+            true => io::stderr().write_all("\n".repeat(200).as_bytes()),
+            false => io::stderr().write_all(b"\x1b[H\x1b[2J\x1b[3J"),
+        };
+    }
+
+    fn window(&self) -> Window {
+        window(&stdin())
+    }
+
+    fn show(&mut self, text: &str) -> Result<()> {
+        while !self.shown_in(self.window(), text)? {}
+        Ok(())
+    }
+
+    /// What stood there before is pushed off, and can be scrolled back to.
+    fn show_until_enter(&mut self, page: &str, question: &str) {
+        let window = self.window();
+        let taken = window.narrowed(&format!("{page}{question}"));
+        let free = window.rows.saturating_sub(window.height(&taken));
+        self.say(&format!("{}{page}", "\n".repeat(free)));
+        let _ = self.set(&self.quiet); // Enter that was pressed before does not count
+        loop {
+            self.say(question);
+            let mut typed = [0; 256];
+            let read = self.read_line(&mut typed);
+            typed.zeroize();
+            match read {
+                Ok((1.., End::Line)) => self.say(
+                    " The record is sealed: nothing is noted any more, and nothing is taken back. What\n \
+                     happens from here on goes onto paper.\n",
+                ),
+                _ => return,
+            }
+        }
+    }
+
+    fn go_on(&self) -> Result<()> {
+        self.interrupted.check()
+    }
+
+    fn look_after_calls(&mut self, ending: &str) -> Result<()> {
+        match &self.watch {
+            Some(watch) => watch.now_exists(ending),
+            None => {
+                let ender = Ender::Terminal(self.before.clone());
+                let interrupted = self.interrupted.clone();
+                self.watch = Some(Watch::begin(ender, interrupted, ending)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// With the first step people are told, once, what they can type at every question.
+    fn step(&mut self, step: Step, mode: &str) {
+        self.say(&super::announced(step, mode));
+        if step == Step::OpenRecord {
+            self.say(
+                "      at every question but that for a PIN: note = tell the auditor something,\n      \
+                 stop or Ctrl-C = end the ceremony\n",
+            );
+        }
+    }
+}
+
+impl Drop for Terminal {
+    /// Gives the terminal back, and says which notes no record could take.
+    fn drop(&mut self) {
+        self.watch = None;
+        for note in std::mem::take(&mut self.notes) {
+            let note = words::printable(&note);
+            self.say(&format!(" Not recorded, for there is no record: {note}\n"));
+        }
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// As the terminal says; one that says nothing is taken for a usual one.
+pub fn window(terminal: &impl std::os::fd::AsFd) -> Window {
+    let size = rustix::termios::tcgetwinsize(terminal);
+    let or = |told: u16, usual| if told == 0 { usual } else { told.into() };
+    size.map_or(Window::USUAL, |size| Window {
+        rows: or(size.ws_row, Window::USUAL.rows),
+        columns: or(size.ws_col, Window::USUAL.columns),
+    })
+}
+
+/// A question once more: of a whole screen its last line, which leaves what was said meanwhile in sight.
+fn again(question: &str) -> &str {
+    const SHORT: usize = 6;
+    match question.lines().count() {
+        0..=SHORT => question,
+        _ => question.rsplit('\n').next().unwrap_or(question),
+    }
+}
+
+fn terminal_error(errno: rustix::io::Errno) -> Error {
+    Error::machine(format!("the terminal: {errno}"))
+}

@@ -1,0 +1,605 @@
+//! What people read at the moments that matter. At most 79 columns; nothing here asks or decides.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::crypto::spec::Spec;
+use crate::crypto::sshsig::fingerprint;
+use crate::evidence::previous::Previous;
+use crate::evidence::record::Leftover;
+use crate::evidence::transcript::VoidShares;
+use crate::ground::words;
+use crate::hsm::machine;
+use crate::paper::outputs::ImportType;
+use crate::paper::outputs::import_type;
+use crate::plan::{
+    Deliver, ImportPlan, InToken, KeyPlan, Kind, Network, Plan, SignerPlan, Source, meaning,
+};
+
+pub mod last;
+mod many;
+mod shares;
+mod window;
+
+pub use shares::{
+    Page, asked_of, mistyped, one_row, place_of, place_of_share, several_words, share_pages, short,
+    suspects,
+};
+pub use window::Window;
+
+/// The widest line, in terminal columns.
+const WIDTH: usize = 79;
+
+/// `byok 0.1.0   PRODUCTION            before step 1 of 13: approve`
+pub fn heading(rehearsal: bool, place: &str) -> String {
+    let left = format!("byok {}   {}", env!("CARGO_PKG_VERSION"), mode(rehearsal));
+    let gap = WIDTH.saturating_sub(left.width() + place.width()).max(2);
+    format!("{left}{:gap$}{place}\n", "")
+}
+
+fn mode(rehearsal: bool) -> &'static str {
+    if rehearsal { "REHEARSAL" } else { "PRODUCTION" }
+}
+
+/// What is approved.
+pub struct Approval {
+    /// Everything that the plan means.
+    pub meaning: String,
+    /// Its digest, and the question.
+    pub question: String,
+}
+
+/// The heading of both.
+pub fn approval_heading(rehearsal: bool) -> String {
+    heading(rehearsal, "before step 1 of 13: approve")
+}
+
+/// Everything that the plan means, and its digest.
+///
+/// `previous` is the record that the plan builds on, whose receipts say what KMS holds already.
+pub fn approval(
+    plan: &Plan,
+    leftover: Option<&Leftover>,
+    previous: Option<&Previous>,
+    rehearsal: bool,
+) -> Approval {
+    let mut screen = approval_heading(rehearsal);
+    screen += &fold(&plan.title, " ");
+    screen += "\n";
+    screen += &match many::counts(plan) {
+        true => many::meaning(plan, previous),
+        false => each_meaning(plan, previous),
+    };
+    if let Some(reason) = &plan.reason {
+        screen += &field("reason", reason);
+    }
+    screen += &previous_meaning(plan);
+    if let Some(escrow) = escrow_meaning(plan) {
+        screen += &field("escrow", &escrow);
+    }
+    if !plan.witnesses.is_empty() {
+        screen += &field("witness", &plan.witnesses.join(", "));
+    }
+    let network = match plan.network {
+        Network::Forbidden => "",
+        Network::Hsm | Network::Allowed => "   NETWORK NOT FORBIDDEN",
+    };
+    screen += &field("HSM", &format!("{}{network}", plan.hsm.token));
+    if let Some(reason) = &plan.hsm.hardware {
+        screen += &field("hardware", &meaning::hardware(reason));
+    }
+    match &plan.signer {
+        SignerPlan::Any => {}
+        SignerPlan::Named(digest) => screen += &field("signer", &fingerprint(digest)),
+        SignerPlan::Nobody => screen += &field("signer", "NONE: the transcript is not signed"),
+    }
+    screen += &field("record", &format!("{} (new)", plan.directory.display()));
+    if let Some(leftover) = leftover {
+        screen += &leftover_meaning(leftover);
+    }
+    Approval {
+        meaning: screen,
+        question: approval_question(plan, rehearsal),
+    }
+}
+
+fn approval_question(plan: &Plan, rehearsal: bool) -> String {
+    let clock = machine::for_people(machine::now());
+    format!(
+        " SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n{}\
+         \x20{}. Nothing has been made yet. {clock}; wrong? type clock\n\
+         \x20One person reads the paper aloud, another the screen: do all 8 rows match?\n\
+         \x20Type Yes to approve, anything else to stop: ",
+        words::rows(&plan.sha256, 3),
+        mode(rehearsal)
+    )
+}
+
+fn each_meaning(plan: &Plan, previous: Option<&Previous>) -> String {
+    let mut text = String::new();
+    for key in &plan.keys {
+        text += &key_meaning(plan, previous, key);
+        for import in &key.imports {
+            text += &import_meaning(import);
+            text += &known_to_kms(plan.kind, previous, key, import);
+        }
+        if plan.kind != Kind::Destroy {
+            text += &field("keep", meaning::keep(plan.kind, key.keep));
+        }
+    }
+    text
+}
+
+/// What becomes of data keys from this source in a ceremony of this kind.
+fn verb(kind: Kind, source: &Source) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Generate => comes_to_be(source),
+        Kind::Reimport => ("find", "the same, in the HSM"),
+        Kind::Recover => ("recover", "the same, from a quorum"),
+        Kind::Destroy => (
+            "DESTROY",
+            "for ever; what it protects is lost with its last copy",
+        ),
+    }
+}
+
+fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> String {
+    let (verb, how) = verb(plan.kind, &key.source);
+    // Without imports the plan does not tell the length of the data key, but the record does.
+    let known = previous.and_then(|previous| previous.key(&key.label)?.bytes);
+    let made_of = match (known, key.spec) {
+        (Some(bytes), Spec::Symmetric { .. }) => Spec::Symmetric { bytes },
+        _ => key.spec,
+    };
+    let spec = format!("{}   {}, {made_of}, {how}", key.label, key.spec.name());
+    let mut text = field(verb, &spec);
+    match &key.source {
+        Source::Token(InToken::Id(id)) => {
+            text += &field("", &format!("the one of CKA_ID {}", words::hex(id)));
+        }
+        Source::File(path) => text += &field("from", &path.display().to_string()),
+        Source::Hsm | Source::Token(InToken::Label) => {}
+    }
+    if let Some(reason) = &key.reason {
+        text += &field("reason", reason);
+    }
+    if let Some(fingerprint) = &key.fingerprint {
+        text += &field("", &format!("fingerprint {fingerprint}"));
+    }
+    text
+}
+
+/// How a data key of a `generate` comes to be.
+fn comes_to_be(source: &Source) -> (&'static str, &'static str) {
+    match source {
+        Source::Hsm => ("make", "inside the HSM"),
+        Source::Token(_) => (
+            "take",
+            "as it is in the HSM ALREADY: nothing tells who made it or who else has it",
+        ),
+        Source::File(_) => (
+            "bring in",
+            "from a FILE, THROUGH THIS COMPUTER'S MEMORY: whoever has or had the file has it",
+        ),
+    }
+}
+
+/// What the ceremony builds on, and what vouches for that.
+fn previous_meaning(plan: &Plan) -> String {
+    let Some(previous) = &plan.previous else {
+        return String::new();
+    };
+    let anchor = match plan.previous_head {
+        Some(_) => "its head digest stands in the plan",
+        None => "its head digest is typed from paper",
+    };
+    field("previous", &format!("{}; {anchor}", previous.display()))
+}
+
+/// Nothing of a reimport that leaves the shares as they are.
+fn escrow_meaning(plan: &Plan) -> Option<String> {
+    let Some(escrow) = &plan.escrow else {
+        return match (plan.kind, &plan.reuse_escrow) {
+            (Kind::Destroy, _) => Some("each share form and package is asked for".to_owned()),
+            (_, Some(reason)) => Some(format!("the old shares stay in use: {reason}")),
+            (Kind::Generate, None) => Some(match plan.keys.len() {
+                1 => "NONE: if the HSM is lost, so is this data key".to_owned(),
+                _ => "NONE: if the HSM is lost, so are these data keys".to_owned(),
+            }),
+            (_, None) => None,
+        };
+    };
+    let place = match &escrow.deliver {
+        Deliver::Screen => "written down at this screen".to_owned(),
+        Deliver::Files(directory) => format!("as files in {}", directory.display()),
+    };
+    Some(format!(
+        "any {} of {}: {}; {place}",
+        escrow.threshold,
+        escrow.custodians.len(),
+        escrow.custodians.join(", ")
+    ))
+}
+
+fn import_meaning(import: &ImportPlan) -> String {
+    let arn = &import.key_arn;
+    let place = import.wrap_in.place();
+    let place_of_key = match import.name == arn.region() {
+        true => import.name.clone(), // many imports are named after their Region
+        false => format!("{}, {}", import.name, arn.region()),
+    };
+    let expires = import.expires.map_or("never expires".to_owned(), |at| {
+        format!("expires {}", machine::for_people(at))
+    });
+    field(
+        "for",
+        &format!("{place_of_key}, account {}", grouped(arn.account())),
+    ) + &field("", &format!("key {}", arn.key_id()))
+        + &field("wrap", &format!("{place}, {}   {expires}", import.wrapping))
+}
+
+/// What is unlike a first import: another KMS key than before, a witness, material that KMS knows already.
+fn known_to_kms(
+    kind: Kind,
+    previous: Option<&Previous>,
+    key: &KeyPlan,
+    import: &ImportPlan,
+) -> String {
+    let mut text = String::new();
+    if let Some(reason) = &import.other_kms_key {
+        text += &field("KMS key", &format!("may be another than before: {reason}"));
+    }
+    if let Some(other) = &import.witness_of {
+        text += &field(
+            "witness",
+            &format!("the same material a second time, which proves the import {other}"),
+        );
+    }
+    if let Some(role) = key.role(kind, import) {
+        text += &field("Region", &role.told());
+    }
+    match import_type(kind, previous, key, import) {
+        Some(ImportType::ExistingKeyMaterial { key_material_id }) => {
+            let why = match key_material_id {
+                Some(id) => format!("{id:.12}…, known by a receipt"),
+                None => "KMS compares the two".to_owned(),
+            };
+            text += &field("import as", &format!("EXISTING_KEY_MATERIAL, {why}"));
+        }
+        Some(ImportType::NewKeyMaterial) => {
+            let what = match import.import_as {
+                Some(_) => "added to what the KMS key holds; rotated online",
+                None => "the first of the KMS key",
+            };
+            text += &field("import as", &format!("NEW_KEY_MATERIAL, {what}"));
+        }
+        None => {}
+    }
+    if let Some(description) = &import.description {
+        text += &field("described", description);
+    }
+    text
+}
+
+fn leftover_meaning(leftover: &Leftover) -> String {
+    let mut text = field(
+        "before",
+        &format!(
+            "a run that did not come to its end left {}",
+            leftover.working.display()
+        ),
+    );
+    for (label, id) in &leftover.intended {
+        text += &field(
+            "destroy",
+            &format!("{label}, CKA_ID {id}, if that run made it"),
+        );
+    }
+    if let Some(void) = &leftover.void {
+        text += &field("void", &void_shares(void));
+    }
+    if let Some(broken) = &leftover.broken {
+        text += &field(
+            "",
+            &format!("its transcript does not hold ({broken}): nothing is destroyed"),
+        );
+    }
+    text
+}
+
+/// Which forms of an interrupted run are to be collected and destroyed.
+pub fn void_shares(void: &VoidShares) -> String {
+    let mut forms = Vec::new();
+    for share in &void.shares {
+        let perhaps = if share.handed_out {
+            ""
+        } else {
+            ", if it was begun"
+        };
+        forms.push(format!(
+            "share {}, {}{perhaps}",
+            share.share, share.custodian
+        ));
+    }
+    format!(
+        "the share forms of the interrupted ceremony {}; destroy them: {}",
+        void.ceremony,
+        forms.join("; ")
+    )
+}
+
+/// The account number as people read it: `1111 2222 3333`.
+fn grouped(account: &str) -> String {
+    account
+        .as_bytes()
+        .chunks(4)
+        .map(String::from_utf8_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// `README.txt` of a record. It explains; it vouches for nothing.
+pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
+    let practice = if rehearsal {
+        "\nREHEARSAL: this record is from a rehearsal. Nothing in it is real.\n"
+    } else {
+        ""
+    };
+    let escrow = if plan.escrow.is_some() {
+        "escrow-package.json  the data keys under the escrow key: without it no share opens anything\n\
+         package.txt          the same as rows to print, copy and type back; keep both confidential\n"
+    } else {
+        ""
+    };
+    let imports = if plan.imports().next().is_some() {
+        "import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
+         <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
+         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\
+         \x20 ImportToken.bin         what KMS wants to see with it\n\
+         \x20 import.sh               checks both, then runs aws kms import-key-material\n\
+         \x20 import-result.json      written by import.sh; may be added later\n"
+    } else {
+        ""
+    };
+    let rotation = rotation_readme(plan);
+    let mut in_clear = String::new();
+    for (key, path) in plan.source_files() {
+        in_clear += &format!(
+            "\nThe data key {} came from a file, {}. Whoever has that file, or a copy of it,\n\
+             has the data key. byok never deletes it: people remove it, and every copy, once this record is\n\
+             safe (where it lies on a disk that can be wiped: shred -u; else destroy the medium).\n",
+            key.label,
+            words::printable(&path.display().to_string())
+        );
+    }
+    let public_keys = match plan.keys.iter().any(|key| key.spec.is_private()) {
+        true => {
+            "<label>/public-key.pem  the public half of a key pair; the same as DER: public-key.der, whose\n\
+             \x20                       SHA-256 is the fingerprint\n"
+        }
+        false => "",
+    };
+    let signature = match plan.signer {
+        SignerPlan::Nobody => "",
+        _ => {
+            "signatures/hsm.sig the HSM's signature of transcript.jsonl, as ssh-keygen verifies it\n\
+             signatures/*.sig   signatures of witnesses, which may be added later\n"
+        }
+    };
+    format!(
+        "Record of a key ceremony\n\
+         {practice}\n\
+         {}\n\
+         ceremony {ceremony}\n\
+         \n\
+         plan.toml          what was approved, byte for byte\n\
+         transcript.jsonl   what happened, a line an event, each bound to the one before\n\
+         transcript.html    the same as a report to read and to print; what counts is transcript.jsonl\n\
+         SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
+{signature}{escrow}{public_keys}{imports}{rotation}\
+{in_clear}\
+         \n\
+         The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\
+         on paper. Only a copy from outside this directory says that the record is the real one:\n\
+         \n\
+         \x20 byok verify --head <digest from paper> <this directory>\n\
+         \x20 verify-record.sh --head <digest from paper> <this directory>  (without byok)\n\
+         \n\
+         or a list, kept elsewhere, of keys whose owners you know:\n\
+         \n\
+         \x20 byok verify --signers <allowed signers> <this directory>\n\
+         \n\
+         This file and every other one here could have been made by somebody else; it does not\n\
+         vouch for itself.\n",
+        plan.title
+    )
+}
+
+/// What makes KMS encrypt with material that was added to other material.
+fn rotation_readme(plan: &Plan) -> String {
+    let arns = plan.rotated();
+    if arns.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\nThis material was made to be added to KMS keys that hold other material. It waits there\n\
+         (PENDING_ROTATION) until, after the import into every Region, the cloud operator runs\n\n",
+    );
+    for arn in arns {
+        text += &format!("  bash online.sh rotate --key {arn} --now\n");
+    }
+    text + "\nA KMS key is Enabled only while all its materials are imported: keep the record of each.\n"
+}
+
+/// ` make      payments-2026   SYMMETRIC_DEFAULT …`, folded below its value.
+fn field(name: &str, value: &str) -> String {
+    let folded = fold(value, "           ");
+    format!(" {name:<10}{}", folded.trim_start())
+}
+
+/// The lines of an error for a screen: each folded below its first word after `byok: hint: `.
+pub fn hanging(text: &str, window: Window) -> String {
+    text.lines()
+        .map(|line| {
+            let mark = line.match_indices(": ").nth(1).map_or(0, |(at, _)| at + 2);
+            let (mark, rest) = line.split_at(mark);
+            let folded = fold_to(window.width(), rest, &" ".repeat(mark.len()));
+            format!("{mark}{}", folded.trim_start())
+        })
+        .collect()
+}
+
+/// Lines for a terminal: each that is too long is folded below where its text begins, which is after its first
+/// word or two and at least two spaces, or after `- `.
+pub fn columns(text: &str, window: Window) -> String {
+    let width = window.width();
+    let fits = |line: &str| line.width() <= width;
+    let text = match width {
+        WIDTH => text.to_owned(),
+        _ => unfolded(text),
+    };
+    text.lines()
+        .map(|line| match fits(line) {
+            true => format!("{line}\n"),
+            false => folded_line(line, width),
+        })
+        .collect()
+}
+
+/// A text whose lines are as they were before [`fold`] made them fit a usual window: what is folded for a
+/// narrower one is folded once.
+fn unfolded(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let (mut before, mut begins) = ("", 0);
+    for line in text.split_inclusive('\n') {
+        match goes_on(before, begins, line) {
+            true => {
+                whole.pop(); // the line feed
+                let cut = !before.trim().contains(' ');
+                whole += if cut { "" } else { " " };
+                whole += line.trim_start_matches(' ');
+            }
+            false => {
+                whole += line;
+                begins = where_it_begins(line.trim_end(), WIDTH);
+            }
+        }
+        before = line;
+    }
+    whole
+}
+
+/// Whether a line goes on from the one before: it stands below where that text begins, and its first word had no
+/// room there. A command that goes on says so itself.
+fn goes_on(before: &str, begins: usize, line: &str) -> bool {
+    let lead = line.len() - line.trim_start_matches(' ').len();
+    let word = line.split_whitespace().next().unwrap_or_default();
+    let before = before.trim_end();
+    let taken = before.width();
+    taken > 0
+        && !before.ends_with('\\')
+        && lead == begins
+        && !word.is_empty()
+        && taken + 1 + word.width() > WIDTH
+}
+
+fn folded_line(line: &str, width: usize) -> String {
+    let begins = where_it_begins(line, width);
+    let (first, rest) = line.split_at(begins);
+    let folded = fold_to(width, rest, &" ".repeat(begins));
+    format!("{first}{}", folded.trim_start())
+}
+
+/// The place in a line below which the rest of it is folded.
+fn where_it_begins(line: &str, width: usize) -> usize {
+    /// How far to the right a text may begin: `REHEARSAL ` and `exposure  ` are no longer.
+    const FURTHEST: usize = 12;
+    let furthest = FURTHEST.min(width / 4);
+    let lead = line.len() - line.trim_start_matches(' ').len();
+    let rest = &line[lead..];
+    let gap = rest.find("  ").filter(|at| lead + at < furthest);
+    match (rest.strip_prefix("- "), gap) {
+        (Some(_), _) => lead + 2,
+        (None, Some(at)) => line.len() - rest[at..].trim_start_matches(' ').len(),
+        (None, None) => lead,
+    }
+}
+
+/// Breaks text into lines of at most 79 columns, at spaces where there are any, each with
+/// this indent.
+pub fn fold(text: &str, indent: &str) -> String {
+    fold_to(WIDTH, text, indent)
+}
+
+fn fold_to(width: usize, text: &str, indent: &str) -> String {
+    let text = words::printable(text);
+    let room = width.saturating_sub(indent.len()).max(1);
+    let mut lines = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        let line = lines.last().map_or(0, |line| line.width());
+        if line > 0 && line + word.trim_end().width() > room {
+            lines.push(String::new());
+        }
+        for c in word.chars() {
+            if lines.last().map_or(0, |line| line.width()) + c.width().unwrap_or(0) > room
+                && c != ' '
+            {
+                lines.push(String::new());
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push(c);
+            }
+        }
+    }
+    lines
+        .iter()
+        .map(|line| format!("{indent}{}\n", line.trim_end()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_folded_at_spaces_and_counted_in_columns() {
+        let wide = "支払い".repeat(30);
+        for line in fold(&format!("{wide} {}", "word ".repeat(40)), "   ").lines() {
+            assert!(line.width() <= WIDTH, "{line}");
+        }
+        assert_eq!(fold("one two", " "), " one two\n");
+        assert_eq!(field("make", "a b"), " make      a b\n");
+    }
+
+    #[test]
+    fn an_error_hangs_below_its_first_word() {
+        let text = format!(
+            "byok: hint: {}\nbyok: state: short\n",
+            "word ".repeat(20).trim_end()
+        );
+        let shown = hanging(&text, Window::USUAL);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("byok: hint: word") && lines[0].width() <= WIDTH);
+        assert!(lines[1].starts_with("            word"));
+        assert_eq!(lines[2], "byok: state: short");
+    }
+
+    #[test]
+    fn a_line_for_a_terminal_is_folded_below_where_its_text_begins() {
+        let long = "word ".repeat(20);
+        for (first, begins) in [("not yet  ", 9), ("         - ", 11), ("", 0), ("  ", 2)] {
+            let text = format!("{first}{}\nshort   line\n", long.trim_end());
+            let shown = columns(&text, Window::USUAL);
+            let lines: Vec<&str> = shown.lines().collect();
+            assert!(lines.iter().all(|line| line.width() <= WIDTH), "{shown}");
+            assert!(lines[0].starts_with(&format!("{first}word")), "{shown}");
+            assert_eq!(lines[1].find('w'), Some(begins), "{shown}");
+            assert_eq!(lines[2], "short   line");
+        }
+    }
+
+    #[test]
+    fn a_heading_fills_the_line() {
+        assert_eq!(heading(false, "x").trim_end().width(), WIDTH);
+    }
+}

@@ -1,0 +1,265 @@
+//! The last screens of a ceremony: first the head digest, by itself, until people have written it down; then
+//! who carries which files where, before when.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{fold, heading};
+use crate::evidence::previous::Previous;
+use crate::evidence::record;
+use crate::evidence::record::Sealed;
+use crate::ground::words;
+use crate::hsm::machine;
+use crate::paper::outputs;
+use crate::plan::{Deliver, Keep, Plan};
+
+/// The head digest. Nothing else stands there until it is written.
+pub fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
+    let exceptions = match sealed.exceptions {
+        0 => "no exceptions recorded".to_owned(),
+        1 => "1 exception recorded".to_owned(),
+        n => format!("{n} exceptions recorded"),
+    };
+    let at = machine::for_people(machine::now());
+    heading(rehearsal, "step 13 of 13: the head digest")
+        + &format!(" SEALED {at}. All steps done, {exceptions}.\n")
+        + &fold(
+            &format!(
+                "Head of the transcript. Read all 8 rows aloud. {}",
+                who_writes(&plan.witnesses)
+            ),
+            " ",
+        )
+        + &words::rows(&sealed.head, 3)
+}
+
+/// One witness writes the whole digest: three rows hold against somebody who must match a given head, all
+/// eight also against a machine that prepared two transcripts.
+fn who_writes(witnesses: &[String]) -> String {
+    match witnesses {
+        [] => {
+            "One witness writes all 8, every other witness rows 1 to 3; everybody signs.".to_owned()
+        }
+        [only] => format!("{only} writes all 8 and signs."),
+        [first, ..] => {
+            format!("{first} writes all 8, every other witness rows 1 to 3; everybody signs.")
+        }
+    }
+}
+
+/// What comes after it. `previous` is the record that the ceremony built on.
+pub fn next(plan: &Plan, sealed: &Sealed, previous: Option<&Previous>, rehearsal: bool) -> String {
+    let folders = plan.folders();
+    let in_clear: Vec<String> = plan
+        .source_files()
+        .map(|(_, path)| path.display().to_string())
+        .collect();
+    let share_files = plan
+        .escrow
+        .as_ref()
+        .and_then(|escrow| match &escrow.deliver {
+            Deliver::Files(directory) => Some(directory.display().to_string()),
+            Deliver::Screen => None,
+        });
+    let holds_package = previous.filter(|previous| previous.package.is_some());
+    let next = Next {
+        directory: &sealed.directory,
+        attempts: &sealed.attempts,
+        folders: &folders,
+        imported: false,
+        deadline: sealed.deadline,
+        rehearsal,
+        package: plan.escrow.is_some(),
+        by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
+        earlier_package: holds_package.map(|previous| previous.directory.as_path()),
+        rotated: !plan.rotated().is_empty(),
+        in_clear: &in_clear,
+        share_files: share_files.as_deref(),
+    };
+    let signed = sealed.signer.as_ref().map_or(String::new(), |signer| {
+        format!(" Signed by the HSM:   {}\n", signer.fingerprint())
+    });
+    heading(rehearsal, "step 13 of 13: what comes next") + &next.screen(machine::now()) + &signed
+}
+
+/// What the last screen tells.
+pub struct Next<'a> {
+    /// The record.
+    pub directory: &'a Path,
+    /// The directories of the attempts before it, by their names beside it.
+    pub attempts: &'a [String],
+    /// `<label>/<import>` of every import that is still to be made.
+    pub folders: &'a [String],
+    /// Whether receipts tell that others were made.
+    pub imported: bool,
+    /// When the first import token expires.
+    pub deadline: Option<Timestamp>,
+    /// Whether the record is practice.
+    pub rehearsal: bool,
+    /// Whether the record holds an escrow package.
+    pub package: bool,
+    /// Whether a data key cannot be wrapped again without a quorum.
+    pub by_quorum: bool,
+    /// The earlier record whose escrow package is in use, where this one holds none.
+    pub earlier_package: Option<&'a Path>,
+    /// Whether KMS keys are rotated to this material when it is imported.
+    pub rotated: bool,
+    /// Files that hold data keys in clear.
+    pub in_clear: &'a [String],
+    /// Where the share files were written, if they were not written down at the screen.
+    pub share_files: Option<&'a str>,
+}
+
+impl Next<'_> {
+    /// Who carries which files where, before when. Commands are typed where the record lies, so that none is
+    /// longer than its name makes it.
+    pub fn screen(&self, now: Timestamp) -> String {
+        if self.rehearsal {
+            return format!(
+                " REHEARSAL: nothing here is real. Look at it, then remove it:\n   {}\n",
+                words::shell_path(self.directory)
+            );
+        }
+        let name = self.name();
+        let mut text = self.place();
+        text += &format!(
+            " 1 two sticks, each:\n\
+             \x20    cp -r {name} /media/usb1; sync\n\
+             \x20    byok verify --head 'ROWS 1-3' /media/usb1/{name}\n{}",
+            attempts(&name, self.attempts)
+        );
+        text += &match (self.folders, self.package) {
+            ([], _) if self.imported => " 2 everything is imported, say the receipts\n".into(),
+            ([], true) => {
+                " 2 nothing is imported: destroy the old shares and the old package\n".into()
+            }
+            ([], false) => {
+                " 2 nothing is imported; what was not destroyed in the room is recorded as such\n"
+                    .into()
+            }
+            (folders, _) => import_steps(folders, self.deadline, now),
+        };
+        if self.rotated {
+            text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
+        }
+        for path in self.in_clear {
+            let told = format!(
+                "REMOVE {path}, and every copy of it: a data key in clear. byok never deletes it"
+            );
+            text += &fold(&told, " ");
+        }
+        if let Some(directory) = self.share_files {
+            let told = format!(
+                "SHARES are in {directory}: one file each. Give each to its custodian alone, then wipe them there"
+            );
+            text += &fold(&told, " ");
+        }
+        if self.package {
+            text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
+        }
+        if !self.folders.is_empty() {
+            text += " Import missed or refused? Nothing is lost: get new import parameters, then\n";
+            text += &self.once_more();
+        }
+        text += &format!(" This screen again:   byok verify --next {name}\n");
+        text
+    }
+
+    fn name(&self) -> String {
+        let name = self.directory.file_name().unwrap_or_default();
+        words::shell_path(Path::new(name))
+    }
+
+    /// Where the commands are typed.
+    fn place(&self) -> String {
+        match self.directory.parent() {
+            Some(place) if !place.as_os_str().is_empty() => {
+                format!(" First:               cd {}\n", words::shell_path(place))
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// A record that lies elsewhere is named by its whole path: it is meant from another place than this.
+    fn other(&self, record: &Path) -> PathBuf {
+        match (
+            record.file_name(),
+            record.parent() == self.directory.parent(),
+        ) {
+            (Some(name), true) => name.into(),
+            _ => std::path::absolute(record).unwrap_or_else(|_| record.to_owned()),
+        }
+    }
+
+    /// Where the plan of what comes next is written: above `records`, where it is to stand, or beside the record.
+    fn plan_file(&self) -> String {
+        let name = self.directory.file_name().unwrap_or_default();
+        let place = std::path::absolute(self.directory).ok();
+        let place = place.as_deref().and_then(Path::parent);
+        let above = match place.and_then(Path::file_name) {
+            Some(place) if place == "records" => Path::new(".."),
+            _ => Path::new(""),
+        };
+        let file = above.join(format!("{}-again.toml", name.to_string_lossy()));
+        words::shell_path(&file)
+    }
+
+    /// A quorum needs the record whose package the shares in use open.
+    fn once_more(&self) -> String {
+        let out = self.plan_file();
+        let command = |how: &str, record: &str| {
+            format!("     byok plan {how} {record} \\\n     --out {out}\n")
+        };
+        let with_quorum =
+            |record: &str| format!("   and with a quorum:\n{}", command("--recover", record));
+        match (self.by_quorum, self.package, self.earlier_package) {
+            (false, ..) => command("--reimport", &self.name()),
+            (true, true, _) => with_quorum(&self.name()),
+            (true, false, Some(earlier)) => with_quorum(&words::shell_path(&self.other(earlier))),
+            (true, false, None) => {
+                with_quorum("RECORD")
+                    + "   RECORD is the one that dealt the shares in use: its package is needed\n"
+            }
+        }
+    }
+}
+
+/// An auditor is to see them too: each is copied beside the record.
+fn attempts(name: &str, attempts: &[String]) -> String {
+    let copied = match attempts {
+        [] => return String::new(),
+        [one] => words::shell_path(Path::new(one)),
+        _ => record::MARKS
+            .iter()
+            .filter(|mark| attempts.iter().any(|attempt| attempt.contains(*mark)))
+            .map(|mark| format!("{name}{mark}*"))
+            .collect::<Vec<_>>()
+            .join(" "),
+    };
+    let told = match attempts.len() {
+        1 => "   the attempt before it:".to_owned(),
+        n => format!("   the {n} attempts before it:"),
+    };
+    format!("{told}\n     cp -r {copied} /media/usb1; sync\n")
+}
+
+fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp) -> String {
+    let needs = fold(&format!("needs {}", outputs::carried_out(folders)), "   ");
+    format!(
+        " 2 cloud operator:    bash import.sh   {}\n{needs}\
+         \x203 they bring back:   import-result.json, one for each import\n",
+        before(deadline, now)
+    )
+}
+
+fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {
+    let Some(deadline) = deadline else {
+        return String::new();
+    };
+    let hours = deadline.duration_since(now).as_hours();
+    if deadline <= now {
+        return format!("TOO LATE since {}", machine::for_people(deadline));
+    }
+    format!("BEFORE {} ({hours} h left)", machine::for_people(deadline))
+}

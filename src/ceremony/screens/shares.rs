@@ -1,0 +1,484 @@
+//! Screens on which words of a share stand, or that tell which of them to look at.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::{Window, fold, heading};
+use crate::crypto::escrow::SHARE_WORDS;
+use crate::crypto::escrow::slip39::NotAShare;
+use crate::crypto::escrow::slip39::words::Words;
+use crate::crypto::locked::Locked;
+use crate::ground::error::Result;
+use crate::ground::words::capitalised;
+use crate::plan::{Deliver, Plan};
+
+/// Columns that a numbered word takes on a share's screen, with the space after it.
+const CELL: usize = 17;
+
+/// The same in an excerpt, where one word is marked.
+const MARKED_CELL: usize = 18;
+
+/// Columns before the first cell.
+const MARGIN: usize = 3;
+
+/// How many rows an excerpt shows, and how many of them come before the one that it is about.
+const EXCERPT: usize = 4;
+const BEFORE: usize = 2;
+
+/// The widest name in a question, in columns: what is typed after it still fits the line.
+const SHORT: usize = 40;
+
+/// Text that is put together in locked memory, where words of a share go into it.
+struct Text {
+    buffer: Locked,
+    len: usize,
+}
+
+impl Text {
+    fn with_room_for(len: usize) -> Result<Self> {
+        let buffer = Locked::zeroed(len)?;
+        Ok(Self { buffer, len: 0 })
+    }
+
+    /// What does not fit is left out; the callers count before.
+    fn push(&mut self, text: &str) {
+        for (place, byte) in self.buffer[self.len..].iter_mut().zip(text.bytes()) {
+            *place = byte;
+        }
+        self.len = (self.len + text.len()).min(self.buffer.len());
+    }
+
+    /// A number and its word, from this column on.
+    fn push_cell(&mut self, column: usize, mark: &str, row: usize, share: &Words) {
+        let line = self.buffer[..self.len]
+            .iter()
+            .rposition(|byte| *byte == b'\n');
+        let at = self.len - line.map_or(0, |line| line + 1);
+        self.push(&" ".repeat(column.saturating_sub(at)));
+        self.push(&format!("{mark}{row:>2} "));
+        self.push(share.word(row - 1));
+    }
+
+    fn done(self) -> Result<Locked> {
+        self.buffer.truncated(self.len)
+    }
+}
+
+/// A screen with all words of one share, laid out for a window: in three columns, fewer in a narrow one.
+pub struct Page {
+    head: String,
+    tail: String,
+    grid: Grid,
+    window: Window,
+}
+
+impl Page {
+    /// A share as it is handed out.
+    pub fn handed_out(
+        rehearsal: bool,
+        (number, count): (u8, usize),
+        custodian: &str,
+        window: Window,
+    ) -> Self {
+        let place = place_of_share(number, count, custodian);
+        let only =
+            format!("ONLY {custodian} LOOKS. Everyone else: turn away. No camera on this screen.");
+        let head = heading(rehearsal, &place) + &fold(&only, " ") + "\n";
+        let minutes = crate::paper::script::minutes::WRITING;
+        let tail = format!(
+            "\n Write all 33 in BLOCK LETTERS on form {number}. Words 1 to 3 are the same on every\n \
+             form; word 4 is what makes this one yours. Take your time: about {minutes} minutes.\n\n \
+             Next the words disappear and you type them back from the paper; the first four\n \
+             letters of a word are enough. You can come back here as often as you like.\n"
+        );
+        Self {
+            head: window.narrowed(&head),
+            tail: window.narrowed(&tail),
+            grid: Grid::of(SHARE_WORDS, window),
+            window,
+        }
+    }
+
+    /// How many rows it takes, with the line of the question below it.
+    pub fn rows(&self) -> usize {
+        self.head.lines().count() + self.grid.rows + self.tail.lines().count() + 1
+    }
+
+    /// Whether every word stands in the window at once.
+    pub fn fits(&self) -> bool {
+        self.rows() <= self.window.rows && self.grid.fits(self.window)
+    }
+
+    /// What is said where it does not fit.
+    pub fn too_large(&self) -> String {
+        let columns = self.window.columns.max(CELL + MARGIN);
+        format!(
+            "this window has {}; the 33 words of a share need {} rows of {columns}, or {}",
+            self.window,
+            self.rows(),
+            Window::USUAL
+        )
+    }
+
+    /// The whole of it, in locked memory.
+    ///
+    /// # Errors
+    /// Exit 5 where no locked memory can be had.
+    pub fn text(&self, share: &Words) -> Result<Locked> {
+        let mut text = Text::with_room_for(self.head.len() + self.grid.room() + self.tail.len())?;
+        text.push(&self.head);
+        self.grid.write(&mut text, share, &[]);
+        text.push(&self.tail);
+        text.done()
+    }
+}
+
+/// The screens of all shares that this plan shows.
+pub fn share_pages(plan: &Plan, window: Window) -> impl Iterator<Item = Page> + '_ {
+    let shown = plan.escrow.as_ref();
+    let shown = shown.filter(|escrow| escrow.deliver == Deliver::Screen);
+    shown.into_iter().flat_map(move |escrow| {
+        let count = escrow.custodians.len();
+        (1..)
+            .zip(&escrow.custodians)
+            .map(move |(number, custodian)| {
+                Page::handed_out(false, (number, count), custodian, window)
+            })
+    })
+}
+
+/// Numbered words in columns.
+struct Grid {
+    words: usize,
+    columns: usize,
+    rows: usize,
+}
+
+impl Grid {
+    fn of(words: usize, window: Window) -> Self {
+        let columns = (window.columns.saturating_sub(MARGIN + 1) / CELL).clamp(1, 3);
+        let rows = words.div_ceil(columns);
+        Self {
+            words,
+            columns,
+            rows,
+        }
+    }
+
+    fn fits(&self, window: Window) -> bool {
+        MARGIN + self.columns * CELL <= window.columns
+    }
+
+    /// How many bytes it takes at most.
+    fn room(&self) -> usize {
+        self.rows * (self.columns * CELL + MARGIN + 1)
+    }
+
+    /// The words, those of some rows marked.
+    fn write(&self, text: &mut Text, share: &Words, marked: &[usize]) {
+        for first in 1..=self.rows {
+            for (column, row) in (first..=self.words).step_by(self.rows).enumerate() {
+                let mark = match marked.contains(&row) {
+                    true => ">",
+                    false => " ",
+                };
+                text.push_cell(MARGIN - 1 + column * CELL, mark, row, share);
+            }
+            text.push("\n");
+        }
+    }
+}
+
+/// The place in the heading of everything that one custodian sees while shares are handed out.
+pub fn place_of_share(number: u8, count: usize, custodian: &str) -> String {
+    let place = format!("step 9 of 13: escrow share {number} of {count}");
+    place_of(&place, custodian)
+}
+
+/// The place in a heading, with the custodian where there is room; else the name stands below.
+pub fn place_of(place: &str, custodian: &str) -> String {
+    let with_name = format!("{place}, {custodian}");
+    match with_name.width() {
+        0..=50 => with_name,
+        _ => place.to_owned(),
+    }
+}
+
+/// A question to a person, with a name that leaves room for the answer.
+pub fn asked_of(custodian: &str, question: &str) -> String {
+    format!(" {}, {question}", short(custodian))
+}
+
+/// A name as it stands in questions: cut, visibly, where it is long.
+pub fn short(name: &str) -> String {
+    if name.width() <= SHORT {
+        return name.to_owned();
+    }
+    let mut width = 1;
+    let fits = |c: &char| {
+        width += c.width().unwrap_or(0);
+        width <= SHORT
+    };
+    name.chars().take_while(fits).collect::<String>() + "…"
+}
+
+/// What is said where all words are known and yet make no share: the row that one changed word would
+/// explain, between its neighbours; else all words as they were typed, those that may be it marked. The right
+/// word is never told. `below`: how many lines follow; where there is no room for all words, none is shown.
+///
+/// # Errors
+/// Exit 5 where no locked memory can be had.
+pub fn mistyped(share: &Words, why: &NotAShare, window: Window, below: usize) -> Result<Locked> {
+    let said = " All 33 words are in the list, but together they do not make a share.\n";
+    let Some(row) = one_row(why) else {
+        let why_not = fold(&format!("{}.", capitalised(&suspects(why))), " ");
+        return all_typed(share, why, &format!("{said}{why_not}"), (window, below));
+    };
+    let columns = ((window.columns.saturating_sub(4)) / MARKED_CELL).clamp(1, EXCERPT);
+    let said = window.narrowed(&format!(
+        "{said} Exactly one changed word would explain it:\n\n"
+    ));
+    let mut text = Text::with_room_for(said.len() + EXCERPT * (MARKED_CELL + 4))?;
+    text.push(&said);
+    for line in excerpt(row, share.len()).chunks(columns) {
+        for (column, shown) in line.iter().enumerate() {
+            let mark = if *shown == row { "> " } else { "  " };
+            text.push_cell(MARGIN + column * MARKED_CELL, mark, *shown, share);
+        }
+        text.push("\n");
+    }
+    text.done()
+}
+
+/// All words that were typed, to be compared with the form.
+fn all_typed(
+    share: &Words,
+    why: &NotAShare,
+    said: &str,
+    (window, below): (Window, usize),
+) -> Result<Locked> {
+    let grid = Grid::of(share.len(), window);
+    let said = window.narrowed(said);
+    let fits = said.lines().count() + grid.rows + below <= window.rows && grid.fits(window);
+    if !fits {
+        let small = format!("{said} (not shown: this window has only {window})\n");
+        let small = window.narrowed(&small);
+        let mut text = Text::with_room_for(small.len())?;
+        text.push(&small);
+        return text.done();
+    }
+    let mut text = Text::with_room_for(said.len() + grid.room())?;
+    text.push(&said);
+    grid.write(&mut text, share, &suspected(why));
+    text.done()
+}
+
+/// The rows that may be wrong, as far as the checksum tells.
+fn suspected(why: &NotAShare) -> Vec<usize> {
+    match why {
+        NotAShare::Checksum { changed, exchanged } => {
+            let pairs = exchanged.iter().flat_map(|row| [*row, *row + 1]);
+            changed.iter().copied().chain(pairs).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The row and its neighbours, as many at either end of a share as in its middle.
+fn excerpt(row: usize, rows: usize) -> Vec<usize> {
+    let last_start = (rows + 1).saturating_sub(EXCERPT).max(1);
+    let start = row.saturating_sub(BEFORE).clamp(1, last_start);
+    (start..=rows.min(start + EXCERPT - 1)).collect()
+}
+
+/// The row, where the checksum says that one changed word in this row alone would explain it.
+pub fn one_row(why: &NotAShare) -> Option<usize> {
+    match why {
+        NotAShare::Checksum { changed, exchanged } if exchanged.is_empty() => match changed[..] {
+            [row] => Some(row),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What is said of a line with more than one word on it; `None`: it has at most one.
+pub fn several_words(typed: &[u8], row: usize) -> Option<String> {
+    let words = typed.split(u8::is_ascii_whitespace);
+    let several = words.filter(|word| !word.is_empty()).count() > 1;
+    several.then(|| {
+        format!(
+            " One word a line: nothing of that line was taken. Type the word of row {row} alone,\n \
+             without its number, then Enter.\n"
+        )
+    })
+}
+
+/// Why words are no share, for people; the right word is never guessed for them.
+pub fn suspects(why: &NotAShare) -> String {
+    match why {
+        NotAShare::Checksum { changed, exchanged } => suspected_rows(changed, exchanged),
+        NotAShare::Length => "the number of words is that of no share".into(),
+        NotAShare::Padding | NotAShare::Groups => {
+            "the words are of no share that byok deals".into()
+        }
+        NotAShare::Group => "it names a group that its own set does not have".into(),
+        NotAShare::Exponent(exponent) => format!(
+            "its iteration exponent is {exponent}, and byok deals shares of exponent 0 only"
+        ),
+        NotAShare::Foreign => "it is a share of the same kind, but none that byok deals".into(),
+        NotAShare::Memory => "there is no locked memory for it".into(),
+    }
+}
+
+fn suspected_rows(changed: &[usize], exchanged: &[usize]) -> String {
+    let changed: Vec<String> = changed.iter().map(usize::to_string).collect();
+    let changed = changed.join(" or ");
+    match (changed.as_str(), exchanged.first()) {
+        ("", None) => "more than one word is wrong: compare every row with the form".into(),
+        (rows, None) => format!(
+            "exactly one wrong word would explain it, in row {rows}: compare letter by letter"
+        ),
+        ("", Some(row)) => format!("rows {row} and {} exchanged would explain it", row + 1),
+        (rows, Some(row)) => format!(
+            "rows {row} and {} exchanged would explain it, or one wrong word in row {rows}",
+            row + 1
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words() -> Words {
+        let mut words = Words::blank(33).unwrap();
+        (0..33).for_each(|at| words.set(at, (at as u16) * 31));
+        words
+    }
+
+    fn shown(screen: &Locked) -> String {
+        String::from_utf8(screen.to_vec()).unwrap()
+    }
+
+    fn one(row: usize) -> NotAShare {
+        NotAShare::Checksum {
+            changed: vec![row],
+            exchanged: vec![],
+        }
+    }
+
+    fn window(rows: usize, columns: usize) -> Window {
+        Window { rows, columns }
+    }
+
+    fn page(window: Window) -> Page {
+        Page::handed_out(false, (1, 3), "Audit", window)
+    }
+
+    #[test]
+    fn a_row_stands_between_its_neighbours_at_either_end_too() {
+        assert_eq!(excerpt(18, 33), [16, 17, 18, 19]);
+        assert_eq!(excerpt(1, 33), [1, 2, 3, 4]);
+        assert_eq!(excerpt(2, 33), [1, 2, 3, 4]);
+        assert_eq!(excerpt(33, 33), [30, 31, 32, 33]);
+        for row in 1..=33 {
+            let text = shown(&mistyped(&words(), &one(row), Window::USUAL, 8).unwrap());
+            let word = words().word(row - 1);
+            assert!(text.contains(&format!("> {row:>2} {word}")), "{text}");
+            assert_eq!(text.matches('>').count(), 1, "{text}");
+            assert_eq!(text.lines().count(), 4, "{text}");
+        }
+    }
+
+    /// The lines of a grid.
+    fn grid(screen: &str) -> Vec<&str> {
+        let number = |line: &str| line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+        let is_row = |line: &&str| line.starts_with("   ") && number(line);
+        screen.lines().filter(is_row).collect()
+    }
+
+    #[test]
+    fn no_screen_with_words_is_wider_than_its_window() {
+        for (columns, lines) in [(0, 33), (20, 33), (40, 17), (57, 11), (80, 11), (200, 11)] {
+            let window = window(24, columns);
+            let screen = shown(&page(window).text(&words()).unwrap());
+            assert_eq!(grid(&screen).len(), lines, "{screen}");
+            let widest = screen.lines().map(|line| line.trim_end().width()).max();
+            assert!(widest.unwrap() <= columns.max(20), "{screen}");
+            for at in 0..33 {
+                let cell = format!(" {:>2} {}", at + 1, words().word(at));
+                assert!(screen.contains(&cell), "{cell} {screen}");
+            }
+            assert_eq!(screen.lines().count() + 1, page(window).rows());
+            let text = shown(&mistyped(&words(), &one(18), window, 8).unwrap());
+            let widest = text.lines().map(|line| line.trim_end().width()).max();
+            assert!(widest.unwrap() <= columns.max(21), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_shown_where_all_of_it_is_seen_at_once_and_nowhere_else() {
+        assert!(page(Window::USUAL).fits() && page(window(50, 200)).fits());
+        for small in [
+            window(20, 80),
+            window(24, 40),
+            window(8, 80),
+            window(60, 15),
+            window(1, 1),
+        ] {
+            let page = page(small);
+            assert!(!page.fits(), "{small}");
+            let told = page.too_large();
+            assert!(told.contains(&small.to_string()) && told.contains("24 rows of 80"));
+        }
+        assert!(page(window(36, 40)).fits());
+    }
+
+    #[test]
+    fn what_more_than_one_wrong_word_explains_is_shown_as_it_was_typed() {
+        let why = |changed: &[usize], exchanged: &[usize]| NotAShare::Checksum {
+            changed: changed.to_vec(),
+            exchanged: exchanged.to_vec(),
+        };
+        for (why, said, marked) in [
+            (why(&[], &[]), "More than one word is wrong", &[][..]),
+            (why(&[3], &[9]), "Rows 9 and 10 exchanged", &[3, 9, 10]),
+            (why(&[3, 20], &[]), "in row 3 or 20", &[3, 20]),
+        ] {
+            assert_eq!(one_row(&why), None);
+            let text = shown(&mistyped(&words(), &why, Window::USUAL, 9).unwrap());
+            assert!(text.contains(said), "{text}");
+            for row in 1..=33 {
+                let mark = if marked.contains(&row) { '>' } else { ' ' };
+                let cell = format!("{mark}{row:>2} {}", words().word(row - 1));
+                assert!(text.contains(&cell), "{cell}: {text}");
+            }
+            let low = shown(&mistyped(&words(), &why, window(16, 80), 9).unwrap());
+            assert!(
+                grid(&low).is_empty() && low.contains("16 rows of 80"),
+                "{low}"
+            );
+            assert!(low.lines().count() + 9 <= 16, "{low}");
+        }
+    }
+
+    #[test]
+    fn several_words_on_a_line_are_told_from_one() {
+        for several in ["prayer industry", "1 prayer", &"prayer ".repeat(33)] {
+            let told = several_words(several.as_bytes(), 7).unwrap();
+            assert!(told.contains("One word a line") && told.contains("row 7"));
+        }
+        for one in ["", "  ", " prayer ", "prayerindustry"] {
+            assert_eq!(several_words(one.as_bytes(), 1), None);
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_where_it_is_seen() {
+        assert_eq!(short("Audit"), "Audit");
+        for name in ["監査".repeat(20), "x".repeat(41), "e\u{301}".repeat(60)] {
+            let cut = short(&name);
+            assert!(cut.width() <= SHORT && cut.ends_with('…'), "{cut}");
+        }
+    }
+}

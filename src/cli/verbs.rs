@@ -1,0 +1,117 @@
+//! The verbs of the command line, one file each: what is printed where, over the rooms below.
+
+use crate::ceremony;
+use crate::ceremony::operator::{Interrupted, NOTHING_LEFT, Operator, Terminal, Unattended};
+use crate::ceremony::screens::Window;
+use crate::ground::error::{Error, Result};
+use crate::hsm::Hsm;
+use crate::hsm::machine::out;
+use crate::plan::PinSource;
+
+mod check;
+mod doctor;
+mod inspect;
+mod materials;
+mod misplaced;
+mod plan;
+mod receipt;
+mod rehearse;
+mod run;
+mod script;
+mod share;
+mod verify;
+
+pub use check::check;
+pub use doctor::{HsmPlace, doctor, leftovers};
+pub use inspect::inspect;
+pub use misplaced::{Place, Thing, misplaced};
+pub use plan::{BuildsOn, EscrowWish, PlanWish, write_plan};
+pub use receipt::receipt;
+pub use rehearse::rehearse;
+pub use run::run;
+pub use script::{blank as blank_forms, script};
+pub use share::{ShareWish, share_check};
+pub use verify::{Anchors, verify};
+
+/// Logs in for a verb that leaves nothing behind: whoever types the PIN can end a login that hangs.
+fn log_in(hsm: &Hsm, pin: &PinSource, interrupted: &Interrupted) -> Result<u32> {
+    let mut operator: Box<dyn Operator> = match Terminal::open(interrupted.clone())? {
+        Some(terminal) => Box::new(terminal.for_verb()),
+        None => Box::new(Unattended::new(interrupted.clone())),
+    };
+    operator.look_after_calls(NOTHING_LEFT)?;
+    ceremony::log_in(hsm, pin, operator.as_mut(), &mut ceremony::not_recorded)
+}
+
+/// Compact JSON on one line of standard output.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text =
+        serde_json::to_string(value).map_err(|e| Error::machine(format!("writing JSON: {e}")))?;
+    print(&format!("{}\n", crate::ground::words::json(&text)))
+}
+
+/// Whether standard output is read by people.
+fn is_for_people() -> bool {
+    use std::io::IsTerminal as _;
+    out::descriptor().is_terminal()
+}
+
+/// Text for people: a program gets its lines as they are, whoever looks at them gets them folded.
+fn print_lines(text: &str) -> Result<()> {
+    match window() {
+        Some(window) => print(&crate::ceremony::screens::columns(text, window)),
+        None => print(text),
+    }
+}
+
+/// The window that text for people is folded for: the terminal, or what COLUMNS says of the one behind a pipe.
+fn window() -> Option<Window> {
+    if is_for_people() {
+        return Some(crate::ceremony::operator::window(&out::descriptor()));
+    }
+    let told = crate::hsm::machine::variable("COLUMNS")?;
+    let columns = told.to_str()?.parse().ok().filter(|columns| *columns > 0)?;
+    Some(Window {
+        columns,
+        ..Window::USUAL
+    })
+}
+
+/// Standard output. A reader that went away, such as `head`, has read what it wanted: nothing is said of it.
+fn print(text: &str) -> Result<()> {
+    match out::write(text.as_bytes()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(cannot_print),
+    }
+}
+
+fn cannot_print(error: std::io::Error) -> Error {
+    Error::machine(format!("writing to standard output: {error}"))
+}
+
+/// A word on the side, on standard error; where nobody reads it any more the work goes on.
+fn remark(text: &str) {
+    use std::io::{IsTerminal as _, Write as _};
+    let line = format!("{}\n", crate::ground::words::printable(text));
+    let shown = match std::io::stderr().is_terminal() {
+        true => crate::ceremony::screens::columns(
+            &line,
+            crate::ceremony::operator::window(&std::io::stderr()),
+        ),
+        false => line,
+    };
+    let _ = std::io::stderr().write_all(shown.as_bytes());
+}
+
+/// The new file that `--out` names.
+fn write_out(out: &std::path::Path, text: &str) -> Result<()> {
+    use std::io::ErrorKind;
+    crate::ground::files::write_new(out, text.as_bytes()).map_err(|e| {
+        let what = format!("writing {}: {e}", out.display());
+        match e.kind() {
+            ErrorKind::AlreadyExists => Error::usage(what).hint("no file is overwritten"),
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::usage(what),
+            _ => Error::machine(what).state("no file was written"),
+        }
+    })
+}

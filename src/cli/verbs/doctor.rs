@@ -1,0 +1,295 @@
+//! `byok doctor`: what an HSM can do, each path tried with control keys, and what runs left in it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::ceremony::operator::{Interrupted, Watch};
+use crate::ceremony::process_of;
+use crate::ceremony::screens;
+use crate::crypto::spec::Spec;
+use crate::evidence::rules;
+use crate::evidence::transcript::Torn;
+use crate::evidence::verify::RecordedPlan;
+use crate::ground::error::{Error, Result};
+use crate::ground::facts::Nature;
+use crate::ground::files::read_small;
+use crate::ground::words;
+use crate::hsm::machine::sandbox::{self, Wish};
+use crate::hsm::{Hsm, Module, TokenUri, removal_command};
+use crate::plan::{PinSource, Plan};
+
+mod examination;
+mod table;
+
+use examination::Examination;
+
+/// Where the HSM is named: a plan, or module, token and PIN source, which take precedence.
+pub struct HsmPlace {
+    /// A plan.
+    pub plan: Option<PathBuf>,
+    /// A PKCS#11 module.
+    pub module: Option<PathBuf>,
+    /// A token URI.
+    pub token: Option<String>,
+    /// A PIN source.
+    pub pin: Option<String>,
+    /// What a record says, where neither plan nor module is given.
+    pub recorded: Option<Plan>,
+}
+
+/// An HSM that somebody logged in to.
+struct Opened {
+    module: Module,
+    hsm: Hsm,
+    /// Whether it is a device or a program.
+    nature: Nature,
+    _watch: Watch,
+}
+
+impl HsmPlace {
+    fn open(self) -> Result<Opened> {
+        let plan = self
+            .plan
+            .as_deref()
+            .map(Plan::read)
+            .transpose()?
+            .or(self.recorded);
+        // another HSM than the plan's is not what its reason speaks of
+        let of_plan = self.module.is_none() && self.token.is_none();
+        let missing = |what: &str| {
+            Error::usage(format!("no {what}: give a PLAN, or --module and --token"))
+                .hint("byok doctor --module /usr/lib/softhsm/libsofthsm2.so --token pkcs11:token=ceremony")
+        };
+        let path = self
+            .module
+            .or(plan.as_ref().map(|plan| plan.hsm.module.clone()))
+            .ok_or_else(|| missing("module"))?;
+        let token = match self.token {
+            Some(uri) => TokenUri::parse(&uri)?,
+            None => plan
+                .as_ref()
+                .map(|plan| plan.hsm.token.clone())
+                .ok_or_else(|| missing("token"))?,
+        };
+        let pin = match self.pin {
+            Some(text) => PinSource::parse(&text, Path::new(""))?,
+            None => plan
+                .as_ref()
+                .map_or(PinSource::Prompt, |plan| plan.hsm.pin.clone()),
+        };
+        let wish = plan.as_ref().map_or_else(Wish::default, process_of);
+        sandbox::close(&Wish {
+            pin: pin.descriptor(),
+            ..wish
+        })?;
+        let interrupted = Interrupted::watch()?;
+        let watch = Watch::any_time(interrupted.clone())?;
+        let module = Module::load(&path)?;
+        let hsm = module.open(&module.find(&token)?)?;
+        drop(watch);
+        super::log_in(&hsm, &pin, &interrupted)?;
+        let reason = plan.as_ref().filter(|_| of_plan);
+        let reason = reason.and_then(|plan| plan.hsm.hardware.as_deref());
+        Ok(Opened {
+            nature: hsm.nature(reason),
+            module,
+            hsm,
+            _watch: Watch::any_time(interrupted)?,
+        })
+    }
+}
+
+/// Tries every wrapping algorithm with every kind of data key, in the HSM and by the host path: under all
+/// sizes of wrapping key for symmetric data keys, else under one, or under all with `all`.
+///
+/// # Errors
+/// Exit 3 where the HSM cannot be opened or cannot make a symmetric data key at all.
+pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
+    let Opened {
+        module,
+        mut hsm,
+        nature,
+        _watch,
+    } = place.open()?;
+    let throw_away = hsm.throw_away(Spec::AES_256)?;
+    let attributes = throw_away.attributes.clone();
+    hsm.destroy(throw_away)?;
+    let in_token = hsm.try_token_object(Spec::AES_256).err().map(|e| e.line());
+    let report = Examination::of(&mut hsm, all)?;
+    let escrow = report.escrow_refused(Spec::AES_256);
+    let signer = hsm.try_signer().err().map(|e| e.line());
+    let (module, token) = (module.description(), hsm.token().facts());
+    let uri = hsm.token().uri();
+    let env = sandbox::module_variables(Some(Path::new(&module.module)));
+    if as_json {
+        let judged = nature.judged();
+        return super::print_json(&json!({
+            "module": module, "token": token, "env": env,
+            "software": judged.software, "judged_by": judged.judged_by, "hardware_reason": judged.hardware_reason,
+            "data_key_attributes": attributes,
+            "token_object": {"works": in_token.is_none(), "why": in_token}, "paths": report.paths, "data_keys": report.made,
+            "escrow": {"works": escrow.is_none(), "why": escrow, "data_keys": report.escrow},
+            "signer": {"works": signer.is_none(), "why": signer},
+        }));
+    }
+    super::print_lines(&format!(
+        "module    {}\n          SHA-256 {}\n          {}\ntoken     {}\n          {}, {}, firmware {}\n",
+        words::printable(&module.module),
+        module.module_sha256,
+        module.library,
+        uri,
+        token.manufacturer,
+        token.model,
+        token.firmware
+    ))?;
+    super::print_lines(&screens::fold(&nature.told(), "          "))?;
+    if !env.is_empty() {
+        super::print_lines(&format!(
+            "env       {env:?}: set here, and read by the module: [hsm] env in a plan names them\n"
+        ))?;
+    }
+    super::print_lines("data key  AES-256 with every attribute as asked, check values computed\n")?;
+    super::print_lines(&match in_token {
+        None => {
+            "          as a session object and as a token object (destroyed again)\n".to_owned()
+        }
+        Some(why) => {
+            "          NO as a token object: only keep = \"none\" works with this HSM\n".to_owned()
+                + &screens::fold(&why, "          ")
+        }
+    })?;
+    super::print_lines(&match escrow {
+        None => {
+            "escrow    an escrow key loaded, AES-KW as it should be: [escrow] and recover work\n"
+                .to_owned()
+        }
+        Some(why) => {
+            "escrow    NO: neither [escrow] nor recover works with this HSM\n".to_owned()
+                + &screens::fold(why, "          ")
+        }
+    })?;
+    super::print_lines(&match signer {
+        None => "signer    P-256 key pair with every attribute as asked, a challenge signed\n"
+            .to_owned(),
+        Some(why) => {
+            "signer    NO: the transcript can only go unsigned (signer = \"none\" in the plan)\n"
+                .to_owned()
+                + &screens::fold(&why, "          ")
+        }
+    })?;
+    super::print_lines(&report.table())
+}
+
+/// Lists what an aborted or interrupted run left in the token.
+///
+/// # Errors
+/// Exit 2 where the record cannot be read; exit 3 where the HSM cannot.
+pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
+    let torn = read_torn(record)?;
+    let place = match (&place.plan, &place.module) {
+        (None, None) => recorded_place(record, place)?,
+        _ => place,
+    };
+    let Opened {
+        module,
+        hsm,
+        nature: _,
+        _watch,
+    } = place.open()?;
+    let unnamed = hsm.unnamed()?;
+    let mut left = Vec::new();
+    // each is looked for, so one that is gone is not told
+    for (label, id) in torn.intended(false) {
+        if hsm.holds(&label, id)? {
+            left.push((label, id));
+        }
+    }
+    if as_json {
+        let objects: Vec<_> = left
+            .iter()
+            .map(|(label, id)| json!({"label": label, "cka_id": id.to_string()}))
+            .collect();
+        return super::print_json(
+            &json!({"record": record.display().to_string(), "left": objects, "unnamed": unnamed}),
+        );
+    }
+    tell_unnamed(&unnamed)?;
+    if torn.is_sealed() {
+        return super::print_lines(&format!(
+            "sealed    this record is complete: what it made is in the token on purpose. byok verify {}\n",
+            words::shell_path(record)
+        ));
+    }
+    if left.is_empty() {
+        return super::print_lines("nothing is left in the token of this run\n");
+    }
+    super::print_lines(
+        "A new run of the same plan destroys this, after approval. By hand it takes pkcs11-tool (Debian: opensc).\n",
+    )?;
+    for (label, id) in left {
+        let command = removal_command(
+            Path::new(&module.description().module),
+            &hsm.token().token,
+            (&label, id),
+            torn.is_private(id),
+        );
+        // A command is never folded: it is copied.
+        super::print(&format!(
+            "left      {}, CKA_ID {id}\n          {command}\n",
+            words::quoted(&label)
+        ))?;
+    }
+    Ok(())
+}
+
+/// Objects that may be of any program, or of nobody.
+fn tell_unnamed(classes: &[String]) -> Result<()> {
+    const WHY: &str = "An HSM that saves an object piece by piece leaves such when it is cut off: of this run, \
+        or of another program. No ceremony uses it or destroys it; its owner removes it with the HSM's own tools.";
+    for class in classes {
+        super::print_lines(&format!("unnamed   {class} without label or CKA_ID\n"))?;
+    }
+    match classes.is_empty() {
+        true => Ok(()),
+        false => super::print_lines(&screens::fold(WHY, "          ")),
+    }
+}
+
+/// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood.
+fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
+    let cannot = |e: std::io::Error| Error::usage(format!("{}: {e}", record.display()));
+    let bytes = read_small(&record.join("plan.toml")).map_err(cannot)?;
+    let stood = RecordedPlan::of(record).stood(record);
+    let at = stood.clone().unwrap_or_default().join("plan.toml");
+    let plan = Plan::parse(&at, bytes)?;
+    let hsm = &plan.hsm;
+    let is_relative =
+        hsm.module.is_relative() || matches!(&hsm.pin, PinSource::File(path) if path.is_relative());
+    if stood.is_none() && is_relative {
+        return Err(Error::usage(format!(
+            "{}: its plan names module or PIN file relative to a place that the record does not tell",
+            record.display()
+        ))
+        .hint("give the PLAN, or --module, --token and --pin"));
+    }
+    Ok(HsmPlace {
+        recorded: Some(plan),
+        ..place
+    })
+}
+
+/// The transcript of a run that may not have come to its end.
+fn read_torn(record: &Path) -> Result<Torn> {
+    let path = record.join(crate::evidence::transcript::FILE);
+    let bytes = crate::evidence::rules::reading::read(&path, rules::limits::LONGEST_TRANSCRIPT)
+        .map_err(|why| {
+            Error::usage(format!("{}: {why}", path.display()))
+                .hint("give the directory of an aborted or interrupted run")
+        })?;
+    let torn = Torn::read(&bytes).map_err(|why| {
+        Error::mismatch(format!("{}: {why}", path.display()))
+            .hint("this transcript does not hold; what it names may be anything")
+    })?;
+    Ok(crate::evidence::record::as_it_counts(record, torn))
+}

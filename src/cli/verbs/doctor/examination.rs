@@ -1,0 +1,168 @@
+//! Each path of an HSM, tried: which data keys it makes, how each is wrapped, and which an escrow serves.
+
+use serde::Serialize;
+
+use crate::ceremony::tries::Tries;
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::{ControlKey, WrappingAlgorithm};
+use crate::ground::error::Result;
+use crate::hsm::Hsm;
+use crate::plan::WrapIn;
+
+/// The sizes of wrapping key, in bits. The middle one serves where one is enough: P-521 does not fit under
+/// the first with RSAES-OAEP.
+const SIZES: [usize; 3] = [2048, 3072, 4096];
+const ONE_SIZE: usize = 3072;
+
+/// One way to wrap one kind of data key, and whether it works.
+#[derive(Serialize)]
+pub(super) struct Path {
+    pub spec: &'static str,
+    pub wrapping: WrappingAlgorithm,
+    pub wrapped_in: WrapIn,
+    pub wrapping_key_spec: &'static str,
+    pub works: bool,
+    /// How the HSM does RSA_AES_KEY_WRAP: CKM_RSA_AES_KEY_WRAP in one call, or the AES-KWP of two parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Whether the HSM makes a kind of data key.
+#[derive(Serialize)]
+pub(super) struct Made {
+    pub spec: &'static str,
+    /// Whether it was tried: long RSA keys take minutes in some HSMs.
+    pub tried: bool,
+    pub works: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Whether an escrow key wraps a kind of data key and brings it back.
+#[derive(Serialize)]
+pub(super) struct Escrow {
+    pub spec: &'static str,
+    pub wrapping: &'static str,
+    pub works: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Everything that was found out.
+pub(super) struct Examination {
+    /// Whether every spec was tried under every size of wrapping key.
+    pub all: bool,
+    pub made: Vec<Made>,
+    pub paths: Vec<Path>,
+    pub escrow: Vec<Escrow>,
+}
+
+impl Examination {
+    /// Tries it all; says on standard error what takes seconds.
+    ///
+    /// # Errors
+    /// Exit 3 where a control key stays in the session; exit 5 where none can be made here.
+    pub fn of(hsm: &mut Hsm, all: bool) -> Result<Self> {
+        let mut tries = Tries::of(hsm);
+        let specs: Vec<Spec> = Spec::ALL.to_vec();
+        let mut examination = Self {
+            all,
+            made: Vec::new(),
+            paths: Vec::new(),
+            escrow: Vec::new(),
+        };
+        for spec in &specs {
+            examination.made.push(make(&mut tries, *spec, all));
+        }
+        for bits in SIZES {
+            crate::cli::verbs::remark(&format!("trying RSA-{bits} wrapping keys, some seconds"));
+            let control_key = ControlKey::generate(bits)?;
+            for spec in &specs {
+                let every_size = all || *spec == Spec::AES_256;
+                if (every_size || bits == ONE_SIZE) && examination.is_made(*spec) {
+                    examination.try_under(&mut tries, *spec, &control_key);
+                }
+            }
+        }
+        for spec in &specs {
+            let why = match examination.is_made(*spec) {
+                true => tries.escrow(*spec).err().map(|e| e.line()),
+                false => continue,
+            };
+            examination.escrow.push(Escrow {
+                spec: spec.name(),
+                wrapping: if spec.needs_padding() {
+                    "AES-KWP"
+                } else {
+                    "AES-KW"
+                },
+                works: why.is_none(),
+                why,
+            });
+        }
+        tries.end()?;
+        Ok(examination)
+    }
+
+    fn is_made(&self, spec: Spec) -> bool {
+        let mut made = self.made.iter();
+        made.any(|made| made.spec == spec.name() && made.works)
+    }
+
+    fn try_under(&mut self, tries: &mut Tries, spec: Spec, control_key: &ControlKey) {
+        let wrapping_key = control_key.public();
+        for wrapping in WrappingAlgorithm::ALL {
+            let taken = spec
+                .takes(wrapping, false)
+                .and_then(|()| spec.fits(wrapping, wrapping_key.bits()));
+            if taken.is_err() {
+                continue;
+            }
+            let in_hsm = tries.in_hsm(spec, wrapping, control_key);
+            let mechanism = in_hsm.as_ref().ok().filter(|_| wrapping.is_rsa_aes());
+            let mechanism = mechanism.map(|way| way.name());
+            let by_host = tries.by_host(spec, wrapping, wrapping_key);
+            for (wrapped_in, mechanism, refused) in [
+                (WrapIn::Hsm, mechanism, in_hsm.err()),
+                (WrapIn::Host, None, by_host.err()),
+            ] {
+                self.paths.push(Path {
+                    spec: spec.name(),
+                    wrapping,
+                    wrapped_in,
+                    wrapping_key_spec: wrapping_key.spec(),
+                    works: refused.is_none(),
+                    mechanism,
+                    why: refused.map(|e| e.line()),
+                });
+            }
+        }
+    }
+
+    /// Why an escrow does not serve data keys of this kind, if it does not.
+    pub fn escrow_refused(&self, spec: Spec) -> Option<&str> {
+        let of_spec = self.escrow.iter().find(|escrow| escrow.spec == spec.name());
+        of_spec?.why.as_deref()
+    }
+}
+
+fn make(tries: &mut Tries, spec: Spec, all: bool) -> Made {
+    let tried = all || !matches!(spec, Spec::Rsa { bits } if bits > 2048);
+    if let (Spec::Rsa { bits }, true) = (spec, tried) {
+        crate::cli::verbs::remark(&format!(
+            "making an RSA-{bits} data key in the HSM, some seconds"
+        ));
+    }
+    let why = match tried {
+        true => tries.key(spec).err().map(|e| e.line()),
+        false => None,
+    };
+    Made {
+        spec: spec.name(),
+        tried,
+        works: tried && why.is_none(),
+        why,
+    }
+}

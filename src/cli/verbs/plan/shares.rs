@@ -1,0 +1,232 @@
+//! Who gets shares: taken from the command line, or asked at a terminal, and never decided in silence.
+
+use super::{BuildsOn, quoted};
+use crate::ceremony::operator::{Interrupted, Operator, Terminal};
+use crate::ceremony::screens;
+use crate::crypto::escrow::slip39::MOST_SHARES;
+use crate::evidence::previous::Previous;
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
+
+/// Fewer would be no shares.
+const FEWEST_SHARES: usize = 2;
+
+/// What the command line says of the escrow.
+#[derive(Default)]
+pub struct EscrowWish {
+    /// Names with commas between them.
+    pub custodians: Option<String>,
+    /// How many of them are needed.
+    pub threshold: Option<u8>,
+    /// Nobody gets a share.
+    pub none: bool,
+    /// Why the shares of a recovery stay in use.
+    pub reuse: Option<String>,
+}
+
+/// What is decided of the escrow.
+pub(super) enum Escrow {
+    /// New shares.
+    Deal {
+        threshold: u8,
+        custodians: Vec<String>,
+    },
+    /// The shares that a recovery opens stay in use, for this reason.
+    Reuse(String),
+    /// No shares, as somebody said.
+    Without,
+    /// Nobody was there to be asked.
+    Open,
+}
+
+impl Escrow {
+    /// Of a `generate`.
+    pub(super) fn of_new(wish: &EscrowWish) -> Result<Self> {
+        if wish.none {
+            return Ok(Self::Without);
+        }
+        match of_flags(wish)? {
+            Some(deal) => Ok(deal),
+            None => ask(|operator| {
+                operator.say(WITHOUT);
+                ask_custodians(operator, &[], "no escrow").map(|deal| deal.unwrap_or(Self::Without))
+            }),
+        }
+    }
+
+    /// Of a `recover`: new shares, or a reason why the old ones stay.
+    pub(super) fn of_recovery(wish: &EscrowWish, previous: &Previous) -> Result<Self> {
+        if let Some(reason) = &wish.reuse {
+            return Ok(Self::Reuse(reason.clone()));
+        }
+        if let Some(deal) = of_flags(wish)? {
+            return Ok(deal);
+        }
+        let before: Vec<String> = previous
+            .dealt
+            .iter()
+            .map(|share| share.custodian.clone())
+            .collect();
+        ask(|operator| {
+            operator.say(REUSE);
+            let question = " Why they stay in use (Enter: new shares are dealt): ";
+            match answer(operator, question)?.as_str() {
+                "" => ask_custodians(operator, &before, "as before")
+                    .map(|deal| deal.unwrap_or(Self::Open)),
+                reason => Ok(Self::Reuse(reason.to_owned())),
+            }
+        })
+    }
+
+    /// What stands at the top of the plan of a recovery.
+    pub(super) fn reuse(&self, how: BuildsOn) -> String {
+        match self {
+            Self::Reuse(reason) => format!("reuse_escrow = {}\n", quoted(reason)),
+            Self::Open if how == BuildsOn::Recover => {
+                "# FILL IN one of the two: why the shares that are typed now stay in use, or\n\
+                 # [escrow] below, which deals new ones.\n# reuse_escrow = \"\"\n"
+                    .to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The table.
+    pub(super) fn table(&self) -> String {
+        match self {
+            Self::Deal {
+                threshold,
+                custodians,
+            } => {
+                let names: Vec<String> = custodians.iter().map(|name| quoted(name)).collect();
+                format!(
+                    "\n[escrow]\nthreshold  = {threshold}\ncustodians = [{}]\ndeliver    = \"screen\"             # screen | files:DIR\n",
+                    names.join(", ")
+                )
+            }
+            Self::Reuse(_) => String::new(),
+            Self::Without => {
+                "\n# No [escrow], as was said when this plan was written: if the HSM is lost, so\n\
+                 # are its data keys.\n"
+                    .to_owned()
+            }
+            Self::Open => EXAMPLE.to_owned(),
+        }
+    }
+
+    /// Whether somebody must be told that nothing was decided.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+}
+
+/// In a plan whose shares may be shown or typed at the screen.
+pub(super) const SCREEN_RECORDED: &str = "# Only if shares must be shown or typed over SSH, in tmux or in screen:\n\
+    # screen_recorded = \"why that is acceptable here\"\n";
+
+const WITHOUT: &str = "\n Escrow: shares of a key that opens the data keys, written on paper by custodians.\n \
+    Without it a lost HSM is a lost data key, and all that it protects.\n";
+
+const REUSE: &str = "\n After this recovery the shares that are typed may stay in use, or new ones are\n \
+    dealt and the old ones destroyed.\n";
+
+const EXAMPLE: &str = "\n# Without shares a lost HSM is a lost data key:\n# [escrow]\n# threshold  = 3\n\
+    # custodians = [\"Security\", \"Audit\", \"Treasury\", \"Legal\", \"Operations\"]\n\
+    # deliver    = \"screen\"             # screen | files:DIR\n";
+
+fn of_flags(wish: &EscrowWish) -> Result<Option<Escrow>> {
+    let (Some(names), Some(threshold)) = (&wish.custodians, wish.threshold) else {
+        return Ok(None);
+    };
+    let custodians = split(names);
+    number_of(&custodians).map_err(|why| Error::usage(format!("--custodians: {why}")))?;
+    in_range(threshold, &custodians).map_err(|why| Error::usage(format!("--threshold: {why}")))?;
+    Ok(Some(Escrow::Deal {
+        threshold,
+        custodians,
+    }))
+}
+
+/// Asks, where somebody is there.
+fn ask(asks: impl FnOnce(&mut dyn Operator) -> Result<Escrow>) -> Result<Escrow> {
+    match Terminal::open(Interrupted::watch()?)? {
+        Some(terminal) => asks(&mut terminal.for_verb()),
+        None => Ok(Escrow::Open),
+    }
+}
+
+/// `None`: nobody was named, which `otherwise` says in words.
+fn ask_custodians(
+    operator: &mut dyn Operator,
+    before: &[String],
+    otherwise: &str,
+) -> Result<Option<Escrow>> {
+    if !before.is_empty() {
+        operator.say(&screens::fold(
+            &format!("before: {}", before.join(", ")),
+            " ",
+        ));
+    }
+    let custodians = loop {
+        let question = format!(" Custodians, with commas between them (Enter: {otherwise}): ");
+        let named = split(&answer(operator, &question)?);
+        let named = if named.is_empty() {
+            before.to_vec()
+        } else {
+            named
+        };
+        if named.is_empty() {
+            return Ok(None);
+        }
+        match number_of(&named) {
+            Ok(()) => break named,
+            Err(why) => operator.say(&format!(" {why}\n")),
+        }
+    };
+    let question = format!(" How many of these {} are needed: ", custodians.len());
+    loop {
+        let typed = answer(operator, &question)?;
+        match typed
+            .parse()
+            .map_err(|_| "a number, please".to_owned())
+            .and_then(|typed| in_range(typed, &custodians).map(|()| typed))
+        {
+            Ok(threshold) => {
+                return Ok(Some(Escrow::Deal {
+                    threshold,
+                    custodians,
+                }));
+            }
+            Err(why) => operator.say(&format!(" {why}\n")),
+        }
+    }
+}
+
+fn answer(operator: &mut dyn Operator, question: &str) -> Result<String> {
+    let typed = operator.ask(question)?.unwrap_or_default();
+    Ok(words::printable(typed.trim()))
+}
+
+fn split(names: &str) -> Vec<String> {
+    let names = names
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+fn number_of(custodians: &[String]) -> Result<(), String> {
+    match (FEWEST_SHARES..=MOST_SHARES.into()).contains(&custodians.len()) {
+        true => Ok(()),
+        false => Err(format!(
+            "{FEWEST_SHARES} to {MOST_SHARES} custodians, each by a name"
+        )),
+    }
+}
+
+fn in_range(threshold: u8, custodians: &[String]) -> Result<(), String> {
+    match (FEWEST_SHARES..=custodians.len()).contains(&threshold.into()) {
+        true => Ok(()),
+        false => Err(format!("{FEWEST_SHARES} to {} of them", custodians.len())),
+    }
+}

@@ -1,0 +1,149 @@
+//! `byok receipt`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::materials;
+use super::verify::{known, unexplained};
+use crate::evidence::filing::{self, Added};
+use crate::evidence::receipts::{self, Entry, Listed, Proves, Receipts, Standing};
+use crate::evidence::verify::{self, KmsKeyMaterials};
+use crate::ground::error::Result;
+use crate::ground::words::{self, quoted};
+
+/// What `byok receipt --json` says.
+#[derive(Serialize)]
+struct Report<'a> {
+    added: Vec<Line<'a>>,
+    imports: Vec<Standing>,
+    unexplained: Vec<Listed>,
+    materials: Vec<KmsKeyMaterials>,
+    /// SHA-256 of receipts.jsonl.
+    head: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(skip)]
+    spec: &'a str,
+    from: String,
+    file: &'a str,
+    already: bool,
+    #[serde(flatten)]
+    entry: &'a Entry,
+}
+
+/// Adds answers of the KMS to a record and says what they prove.
+///
+/// # Errors
+/// As [`filing::append`].
+pub fn receipt(
+    record: &Path,
+    files: &[PathBuf],
+    previous: &[PathBuf],
+    as_json: bool,
+) -> Result<()> {
+    let (added, verified, followed) = filing::append(record, files, previous)?;
+    let receipts = &verified.receipts;
+    let others = verify::others(record, &verified, &followed, previous);
+    let known = known(receipts, &followed, &others);
+    let report = Report {
+        added: added.iter().map(|added| line(added, receipts)).collect(),
+        imports: receipts.standings(),
+        unexplained: receipts.unexplained(&known),
+        materials: verify::materials(record, &verified, &followed, &others),
+        head: receipts.head().map(|head| words::hex(&head)),
+    };
+    if as_json {
+        return super::print_json(&report);
+    }
+    super::print_lines(&words::screen(&for_people(&report)))
+}
+
+fn line<'a>(added: &'a Added, receipts: &'a Receipts) -> Line<'a> {
+    let label = added.receipt.entry.label.as_ref();
+    let mut imports = receipts.imports.iter();
+    let import = imports.find(|import| Some(&import.label) == label);
+    Line {
+        spec: import.map_or("", |import| &import.spec),
+        from: added.from.display().to_string(),
+        file: &added.receipt.file,
+        already: added.already,
+        entry: &added.receipt.entry,
+    }
+}
+
+fn for_people(report: &Report) -> String {
+    let mut text = String::new();
+    for line in &report.added {
+        let already = if line.already {
+            ", which the record had already"
+        } else {
+            ""
+        };
+        text += &format!(
+            "{}  {}  {}{already}\n",
+            line.file,
+            quoted(&line.entry.answer),
+            words::printable(&line.from)
+        );
+        let elsewhere = line.entry.endpoint.as_deref();
+        let elsewhere = elsewhere.map(|url| receipts::said_elsewhere(&quoted(url)));
+        text += &format!(
+            "          {}{}\n",
+            meaning(line.entry, line.spec),
+            elsewhere.unwrap_or_default()
+        );
+    }
+    for import in &report.imports {
+        text += &format!(
+            "import    {}/{}  {}\n",
+            quoted(&import.label),
+            quoted(&import.import),
+            words::quoted_whole(&import.told())
+        );
+    }
+    text + &unexplained(&report.unexplained) + &materials::for_people(&report.materials)
+}
+
+/// What one answer proves of a data key of this spec, in a sentence.
+fn meaning(entry: &Entry, spec: &str) -> String {
+    match (entry.proves, entry.answer.as_str()) {
+        (Proves::Proved, "GenerateMac") => {
+            "proved in KMS: the KMS key computes the MAC that is this HMAC key's fingerprint".into()
+        }
+        (Proves::Proved, "GetPublicKey") => {
+            "proved in KMS: the KMS key has the public key that the record holds".into()
+        }
+        (Proves::Proved, _) => {
+            "proved in KMS: the same material was accepted a second time, as existing material"
+                .into()
+        }
+        (Proves::Accepted, _) => format!(
+            "accepted by KMS; that it is the right material only {} proves",
+            receipts::proof(spec)
+        ),
+        (Proves::Nothing, "ImportKeyMaterial") if entry.exit == Some(0) => {
+            "aws ended well, but no KMS key is named that took it: it proves nothing".into()
+        }
+        (Proves::Nothing, "ImportKeyMaterial") => format!(
+            "the import failed: aws ended with exit code {}; it proves nothing",
+            entry.exit.unwrap_or_default()
+        ),
+        (Proves::Nothing, "DescribeKey") => format!(
+            "KeyState {}; it proves nothing of the material",
+            quoted(entry.key_state.as_deref().unwrap_or("unknown"))
+        ),
+        (Proves::Nothing, "ListKeyRotations") => {
+            format!(
+                "{} materials are listed; it proves nothing",
+                entry.materials.len()
+            )
+        }
+        (Proves::Nothing, "GenerateMac" | "GetPublicKey") => {
+            format!("it proves nothing of a data key of {}", quoted(spec))
+        }
+        (Proves::Nothing, _) => "it proves nothing".into(),
+    }
+}

@@ -1,0 +1,101 @@
+//! `byok run`.
+
+use std::path::Path;
+
+use crate::ceremony::operator::{Interrupted, Operator, Terminal, Unattended};
+use crate::ceremony::screens::last;
+use crate::ceremony::{self, Approved, destroy, generate, recover, reimport};
+use crate::evidence::record::Sealed;
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
+use crate::hsm::machine::out;
+use crate::hsm::machine::sandbox;
+use crate::plan::{Kind, Plan};
+
+/// Runs the plan's ceremony: at a terminal, or with the plan's digest as approval.
+///
+/// # Errors
+/// Whatever the ceremony refuses; exit 2 without a terminal and without `--approve`.
+pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
+    let interrupted = Interrupted::watch()?;
+    let (approved, mut operator): (Approved, Box<dyn Operator>) = match approve {
+        Some(sha256) => {
+            let approved = Approved::unattended(path, sha256)?;
+            sandbox::close(&ceremony::process_of(approved.plan()))?;
+            (approved, Box::new(Unattended::new(interrupted)))
+        }
+        None => {
+            let plan = Plan::read(path)?;
+            sandbox::close(&ceremony::process_of(&plan))?;
+            let mut terminal = Terminal::open(interrupted)?.ok_or_else(no_terminal)?;
+            (
+                Approved::by_typing(plan, false, &mut terminal)?,
+                Box::new(terminal),
+            )
+        }
+    };
+    let sealed = ceremony(&approved, operator.as_mut())?;
+    if super::is_for_people() {
+        return Ok(()); // who reads the screen has the head in rows
+    }
+    let line = format!(
+        "{}  {}\n",
+        words::hex(&sealed.head),
+        sealed
+            .directory
+            .join(crate::evidence::transcript::FILE)
+            .display()
+    );
+    // Somebody must have read it.
+    out::write(line.as_bytes()).map_err(|e| {
+        let e = super::cannot_print(e);
+        let record = words::shell_path(&sealed.directory);
+        e.state(format!(
+            "the record {record} is sealed and complete; only this line of it was not said"
+        ))
+        .hint(format!("to see it again: byok verify --next {record}"))
+    })
+}
+
+/// The line of the plan's kind, and its last screens.
+pub(super) fn ceremony(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
+    let sealed = match approved.plan().kind {
+        Kind::Generate => generate::run(approved, operator)?,
+        Kind::Reimport => reimport::run(approved, operator)?,
+        Kind::Recover => recover::run(approved, operator)?,
+        Kind::Destroy => destroy::run(approved, operator)?,
+    };
+    last_screens(approved, &sealed, operator);
+    Ok(sealed)
+}
+
+/// The head by itself until it is written down, then what comes next, in pages where the window needs it.
+fn last_screens(approved: &Approved, sealed: &Sealed, operator: &mut dyn Operator) {
+    /// The shell asks for its next command below the last page.
+    const BELOW: usize = 2;
+    let (plan, rehearsal) = (approved.plan(), approved.is_rehearsal());
+    let head = last::head(plan, sealed, rehearsal);
+    operator.show_until_enter(&format!("\n{head}"), " Press Enter when it is written: ");
+    let next = last::next(plan, sealed, approved.previous(), rehearsal);
+    let next = format!("\n{next}");
+    loop {
+        let window = operator.window();
+        let pages = window.pages(&next, BELOW);
+        let Some((end, before)) = pages.split_last() else {
+            return;
+        };
+        // another window: laid out anew, from the beginning
+        let stays = before.iter().all(|page| {
+            operator.show_until_enter(page, " Press Enter for the rest: ");
+            operator.window() == window
+        });
+        if stays {
+            return operator.say(end);
+        }
+    }
+}
+
+pub(super) fn no_terminal() -> Error {
+    Error::usage("a ceremony needs a terminal: there is none on standard input and standard error")
+        .hint("without people: byok run PLAN --approve SHA256, with the SHA-256 of the plan's exact bytes")
+}

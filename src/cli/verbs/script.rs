@@ -1,0 +1,59 @@
+//! `byok script`: the paper of a ceremony, as HTML.
+
+use std::path::Path;
+
+use crate::evidence::previous::Previous;
+use crate::ground::error::Result;
+use crate::paper::script::{self, Script};
+use crate::plan::Plan;
+
+/// Writes the script to standard output, or to a new file.
+///
+/// # Errors
+/// Exit 2 for the plan, or a file that exists; exit 4 where the record that the plan builds on is there
+/// and broken.
+pub fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<()> {
+    let plan = Plan::read(path)?;
+    let previous = previous(&plan)?;
+    let script = Script {
+        plan: &plan,
+        practice,
+        previous: previous.as_ref(),
+    };
+    give(&script.render(), out)
+}
+
+/// Forms that belong to no plan.
+///
+/// # Errors
+/// Exit 2 for a file that exists.
+pub fn blank(out: Option<&Path>) -> Result<()> {
+    give(&script::blank(), out)
+}
+
+fn give(html: &str, out: Option<&Path>) -> Result<()> {
+    let Some(out) = out else {
+        return super::print(html);
+    };
+    super::write_out(out, html)?;
+    super::remark(&format!(
+        "wrote {}; open it in a browser and print it on A4 or Letter",
+        out.display()
+    ));
+    Ok(())
+}
+
+/// The record before, where it is at hand: paper may be printed elsewhere than in the room.
+fn previous(plan: &Plan) -> Result<Option<Previous>> {
+    let Some(directory) = &plan.previous else {
+        return Ok(None);
+    };
+    if !directory.is_dir() {
+        super::remark(&format!(
+            "byok: the previous record {} is not here: what it would fill in is left blank",
+            directory.display()
+        ));
+        return Ok(None);
+    }
+    Previous::load(directory, plan.previous_head.as_ref()).map(Some)
+}

@@ -1,0 +1,240 @@
+//! `byok share check`: one custodian, one share. It says whose share it is and never what it says.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::ceremony::screens;
+use crate::crypto::escrow::slip39::words::Words;
+use crate::crypto::escrow::slip39::{NotAShare, Share};
+use crate::crypto::escrow::{self, Package, share_digest};
+use crate::evidence::previous::{KnownShare, Previous, read_package_file};
+use crate::ground::anchor::Anchor;
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
+
+mod typed;
+
+/// What a share is held against, and where it comes from.
+#[derive(Debug, Default)]
+pub struct ShareWish {
+    /// What was given without an option that says what it is.
+    pub stray: Vec<PathBuf>,
+    /// The record of the ceremony that dealt it.
+    pub record: Option<PathBuf>,
+    /// Head digest of that record, from paper.
+    pub head: Option<String>,
+    /// An escrow package; it knows the ceremony only.
+    pub package: Option<PathBuf>,
+    /// A share file; else the custodian types.
+    pub share: Option<PathBuf>,
+    /// Why a screen that others can see is acceptable.
+    pub screen_recorded: Option<String>,
+    /// For programs.
+    pub json: bool,
+}
+
+/// What the share is held against.
+enum Against {
+    Record(Box<Previous>),
+    Package(Package),
+    Nothing,
+}
+
+/// The answer, for programs.
+#[derive(Default, Serialize)]
+struct Answer {
+    /// Its own checksum holds, and with a record: that ceremony dealt it.
+    good: bool,
+    rehearsal: bool,
+    /// Of the record or the package.
+    ceremony: Option<String>,
+    share: Option<u8>,
+    threshold: Option<u8>,
+    /// How many shares the ceremony dealt.
+    shares: Option<usize>,
+    custodian: Option<String>,
+    share_sha256: Option<String>,
+    /// Whether the record is vouched for from outside.
+    authenticated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+/// Checks one share and says on standard output whose it is.
+///
+/// # Errors
+/// Exit 4 where it is no share, or none that the record's ceremony dealt; exit 5 where others could
+/// see what is typed; exit 2 without a terminal and without a share file, or for input that is none.
+pub fn share_check(wish: &ShareWish) -> Result<()> {
+    no_strays(&wish.stray)?;
+    let against = against(wish)?;
+    let typed = match &wish.share {
+        Some(path) => escrow::read_share_file(path)?,
+        None => typed::at_terminal(wish.screen_recorded.as_deref())?,
+    };
+    let mut answer = Answer::default();
+    let judged = judge(&typed, &against, &mut answer);
+    drop(typed);
+    answer.good = judged.is_ok();
+    answer.authenticated = answer.good && wish.head.is_some();
+    answer.why = judged.as_ref().err().map(|error| error.what.clone());
+    if wish.json {
+        super::print_json(&answer)?;
+    } else if answer.good {
+        super::print_lines(&words::screen(&for_people(&answer, &against)))?;
+    }
+    judged
+}
+
+/// A share is secret: it is never guessed what a path was meant to be.
+fn no_strays(stray: &[PathBuf]) -> Result<()> {
+    let Some(path) = stray.first() else {
+        return Ok(());
+    };
+    Err(Error::usage(format!(
+        "{}: byok share check takes it only behind --record, --package or --share",
+        path.display()
+    ))
+    .hint("byok share check --record RECORD"))
+}
+
+fn against(wish: &ShareWish) -> Result<Against> {
+    if let Some(path) = &wish.package {
+        return read_package_file(path).map(Against::Package);
+    }
+    let Some(directory) = &wish.record else {
+        return Ok(Against::Nothing);
+    };
+    let anchor = wish.head.as_deref().map(Anchor::parse).transpose();
+    let anchor = anchor.map_err(|why| Error::usage(format!("--head: {why}")))?;
+    if !directory.is_dir() {
+        return Err(Error::usage(format!(
+            "{}: there is no such record",
+            directory.display()
+        )));
+    }
+    let previous = Previous::load(directory, anchor.as_ref())?;
+    if previous.dealt.is_empty() {
+        return Err(Error::usage(format!(
+            "{}: this ceremony dealt no shares",
+            directory.display()
+        ))
+        .hint("name the record whose ceremony id stands on the share form"));
+    }
+    Ok(Against::Record(Box::new(previous)))
+}
+
+fn judge(typed: &Words, against: &Against, answer: &mut Answer) -> Result<()> {
+    answer.ceremony = match against {
+        Against::Record(previous) => Some(previous.ceremony.clone()),
+        Against::Package(package) => Some(package.ceremony.clone()),
+        Against::Nothing => None,
+    };
+    answer.rehearsal = matches!(against, Against::Record(previous) if previous.rehearsal);
+    let share = Share::as_dealt(typed).map_err(|why| not_a_share(&why))?;
+    answer.share = Some(share.member + 1);
+    answer.threshold = Some(share.threshold);
+    answer.share_sha256 = answer
+        .ceremony
+        .as_deref()
+        .map(|ceremony| words::hex(&share_digest(ceremony, typed)));
+    let Against::Record(previous) = against else {
+        return Ok(());
+    };
+    answer.shares = Some(previous.dealt.len());
+    let dealt = dealt(
+        previous,
+        &share,
+        answer.share_sha256.as_deref().unwrap_or_default(),
+    )?;
+    answer.custodian = Some(dealt.custodian.clone());
+    Ok(())
+}
+
+fn dealt<'a>(previous: &'a Previous, share: &Share, sha256: &str) -> Result<&'a KnownShare> {
+    let number = share.member + 1;
+    let known = previous.custodian_of(sha256).ok_or_else(|| {
+        mismatch(format!(
+            "ceremony {} never dealt this share; it is share {number} of another set",
+            previous.ceremony
+        ))
+        .hint("its checksum holds: it was copied well, but from a form of another ceremony, or of an older escrow")
+        .hint("compare the ceremony id on the form with the record's; then check it with the record that is named there")
+    })?;
+    if known.number != u64::from(number) {
+        return Err(mismatch(format!(
+            "the record says share {}, the share itself {number}",
+            known.number
+        ))
+        .hint("the record contradicts the share: call the security officer"));
+    }
+    Ok(known)
+}
+
+fn mismatch(what: impl Into<String>) -> Error {
+    Error::mismatch(what).check("SHARE")
+}
+
+fn not_a_share(why: &NotAShare) -> Error {
+    match why {
+        NotAShare::Memory => Error::machine("there is no locked memory for a share"),
+        NotAShare::Checksum { .. } | NotAShare::Length => mismatch(format!(
+            "these words are no share: {}",
+            screens::suspects(why)
+        ))
+        .hint("nothing is lost: compare with the form letter by letter, and check again")
+        .hint("if it stays so, tell the security officer: this form opens nothing"),
+        foreign => mismatch(screens::suspects(foreign))
+            .hint("its checksum holds, so it was copied well: byok never dealt it")
+            .hint("tell the security officer, and do not bring it to a ceremony"),
+    }
+}
+
+fn for_people(answer: &Answer, against: &Against) -> String {
+    let number = answer.share.unwrap_or_default();
+    let threshold = answer.threshold.unwrap_or_default();
+    let ceremony = words::quoted(answer.ceremony.as_deref().unwrap_or_default());
+    let mut text = String::new();
+    if answer.rehearsal {
+        text += "REHEARSAL: this record is practice; nothing in it is real.\n";
+    }
+    text += &match (&answer.custodian, answer.shares) {
+        (Some(custodian), Some(count)) => format!(
+            "good: this is share {number} of {count}, {custodian}, of ceremony {ceremony};\n\
+             any {threshold} of them open the escrow package.\n"
+        ),
+        _ => format!(
+            "its checksum holds: this is share {number} of a set of which any {threshold} open an escrow package.\n"
+        ),
+    };
+    text += &match against {
+        Against::Record(_) if answer.authenticated => {
+            "The record is the one whose head digest you gave.\n".to_owned()
+        }
+        Against::Record(_) => {
+            "The record is consistent, NOT AUTHENTICATED: compare its head with paper (--head).\n"
+                .to_owned()
+        }
+        Against::Package(package) => format!(
+            "The package is of ceremony {}, {}. Whose share this is, and whether it is\n\
+             of this package at all, cannot be told from a package: take the record (--record), or\n\
+             compare the share digest with `escrow-dealt` in its transcript:\n{}\n",
+            words::quoted(&package.ceremony),
+            labels(package),
+            answer.share_sha256.as_deref().unwrap_or_default()
+        ),
+        Against::Nothing => {
+            "Whose share it is, and of which ceremony, only a record tells (--record).\n".to_owned()
+        }
+    };
+    text + "Alone it opens nothing; no word of it was kept.\n"
+}
+
+fn labels(package: &Package) -> String {
+    let labels: Vec<&str> = package.keys.iter().map(|key| key.label.as_str()).collect();
+    match &labels[..] {
+        [one] => format!("data key {}", words::quoted(one)),
+        many => format!("data keys {}", words::quoted_whole(&many.join(", "))),
+    }
+}

@@ -1,0 +1,8 @@
+//! Keys as bytes: what KMS imports, how it is wrapped, split and signed. It knows no HSM and no plan.
+
+pub mod escrow;
+pub mod locked;
+pub(crate) mod random;
+pub mod spec;
+pub mod sshsig;
+pub mod wrapping;

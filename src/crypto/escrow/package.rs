@@ -1,0 +1,470 @@
+//! The escrow package: the data keys wrapped under the escrow key. As JSON for programs, and as text
+//! that is printed, copied by hand and typed back.
+
+use std::fmt::Write as _;
+
+use base64ct::{Base64, Encoding as _};
+use serde::Serialize;
+
+use super::{Why, row_check};
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::kwp_len;
+use crate::ground::strict_json::{self, Json};
+use crate::ground::words;
+
+/// The format's name.
+pub const FORMAT: &str = "byok-escrow-package-v1";
+
+/// The file's names in a record.
+pub const JSON_FILE: &str = "escrow-package.json";
+/// The same as text.
+pub const TEXT_FILE: &str = "package.txt";
+
+/// The most wrapped bytes that are typed back by hand.
+pub const LONGEST_TYPED: usize = 72;
+
+/// The wrapped bytes of a private key: more than the least PKCS#8 has, and twice as many as that of a
+/// key of RSA_4096 has.
+const SHORTEST_WRAPPED: usize = 48;
+const LONGEST_WRAPPED: usize = 5120;
+
+/// Bytes of one row of the text: two groups of eight hex digits.
+const ROW: usize = 8;
+
+/// Wrapped data keys of one ceremony.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// The ceremony's id, 32 hex digits.
+    pub ceremony: String,
+    /// In the plan's order.
+    pub keys: Vec<PackedKey>,
+}
+
+/// One wrapped data key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedKey {
+    /// The data key's label.
+    pub label: String,
+    /// KMS key spec.
+    pub spec: String,
+    /// Length of an HMAC key in bits.
+    pub bits: Option<usize>,
+    /// Key check value of an AES key.
+    pub kcv: Option<String>,
+    /// Fingerprint in hex.
+    pub fingerprint: String,
+    /// How it is wrapped.
+    pub wrapping: KeyWrap,
+    /// The data key under the escrow key.
+    pub wrapped: Vec<u8>,
+}
+
+impl PackedKey {
+    /// What its text says before the rows.
+    fn head(&self) -> String {
+        let bits = self.bits.map(|bits| format!(", {bits} bits"));
+        let kcv = self.kcv.as_ref().map(|kcv| format!("KCV          {kcv}\n"));
+        format!(
+            "\ndata key     {}\nspec         {}{}\n{}fingerprint  {}\n{}, {} bytes\n",
+            self.label,
+            self.spec,
+            bits.unwrap_or_default(),
+            kcv.unwrap_or_default(),
+            self.fingerprint,
+            self.wrapping.name(),
+            self.wrapped.len()
+        )
+    }
+
+    /// Whether what stands here can be a data key of this spec. Who wrote it is not known.
+    ///
+    /// # Errors
+    /// Says how it cannot.
+    pub fn is_of(&self, spec: Spec) -> Result<(), Why> {
+        if self.spec != spec.name() {
+            let told = words::printable(&self.spec);
+            return Err(format!("it is {told} there, not {}", spec.name()));
+        }
+        let bits = spec.secret_len().map(|bytes| bytes * 8);
+        if self.bits.is_some_and(|told| Some(told) != bits) {
+            let told = self.bits.unwrap_or_default();
+            return Err(format!(
+                "it has {told} bits there, not {}",
+                bits.unwrap_or_default()
+            ));
+        }
+        let wrapping = KeyWrap::of(spec);
+        if self.wrapping != wrapping {
+            let (told, wanted) = (self.wrapping.name(), wrapping.name());
+            return Err(format!(
+                "it is wrapped with {told}; {spec} are with {wanted}"
+            ));
+        }
+        let len = self.wrapped.len();
+        let fits = match spec.secret_len() {
+            Some(bytes) => len == kwp_len(bytes),
+            None => (SHORTEST_WRAPPED..=LONGEST_WRAPPED).contains(&len) && len.is_multiple_of(8),
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(format!("{len} wrapped bytes are no {spec}")),
+        }
+    }
+}
+
+/// How a data key is wrapped under the escrow key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyWrap {
+    /// AES-KW (RFC 3394): secret keys of a multiple of 8 bytes.
+    Exact,
+    /// AES-KWP (RFC 5649): other lengths, and the PKCS#8 of private keys.
+    Padded,
+}
+
+impl KeyWrap {
+    /// The one for data keys of this spec.
+    pub fn of(spec: Spec) -> Self {
+        match spec.needs_padding() {
+            true => Self::Padded,
+            false => Self::Exact,
+        }
+    }
+
+    /// Its name in a package.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "AES-KW",
+            Self::Padded => "AES-KWP",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Exact, Self::Padded]
+            .into_iter()
+            .find(|wrap| wrap.name() == name)
+    }
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    format: &'static str,
+    ceremony: &'a str,
+    keys: Vec<WrittenKey<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrittenKey<'a> {
+    label: &'a str,
+    spec: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kcv: Option<&'a str>,
+    fingerprint: &'a str,
+    wrapping: &'static str,
+    wrapped: String,
+}
+
+impl Package {
+    /// The JSON file: one compact line.
+    pub fn to_json(&self) -> String {
+        let keys = self.keys.iter().map(|key| WrittenKey {
+            label: &key.label,
+            spec: &key.spec,
+            bits: key.bits,
+            kcv: key.kcv.as_deref(),
+            fingerprint: &key.fingerprint,
+            wrapping: key.wrapping.name(),
+            wrapped: Base64::encode_string(&key.wrapped),
+        });
+        let written = Written {
+            format: FORMAT,
+            ceremony: &self.ceremony,
+            keys: keys.collect(),
+        };
+        serde_json::to_string(&written)
+            .map(|text| text + "\n")
+            .unwrap_or_default()
+    }
+
+    /// Reads the JSON file.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Why> {
+        let json = strict_json::parse(bytes)?;
+        if !json.is_plain() {
+            return Err(
+                "it holds a character that cannot be shown, or a number that is no integer".into(),
+            );
+        }
+        let text = |json: &Json, name: &str| {
+            json.get(name)
+                .and_then(Json::as_str)
+                .map(str::to_owned)
+                .ok_or_else(|| format!("it has no {name}"))
+        };
+        let format = text(&json, "format")?;
+        if format != FORMAT {
+            return Err(format!("its format is {format:?}, not {FORMAT}"));
+        }
+        let listed = json
+            .get("keys")
+            .and_then(Json::as_array)
+            .ok_or("it has no keys")?;
+        let mut keys: Vec<PackedKey> = Vec::with_capacity(listed.len());
+        for key in listed {
+            let label = text(key, "label")?;
+            if keys.iter().any(|other| other.label == label) {
+                return Err(format!("it holds {label:?} twice"));
+            }
+            let bits = key
+                .get("bits")
+                .map(|bits| bits.as_u64().ok_or("bits is no number"));
+            let wrapping = KeyWrap::parse(&text(key, "wrapping")?)
+                .ok_or("a data key is wrapped in a way that this version does not know")?;
+            let wrapped =
+                Base64::decode_vec(&text(key, "wrapped")?).map_err(|_| "wrapped is not base64")?;
+            keys.push(PackedKey {
+                label,
+                spec: text(key, "spec")?,
+                bits: bits
+                    .transpose()?
+                    .and_then(|bits| usize::try_from(bits).ok()),
+                kcv: key.get("kcv").map(|_| text(key, "kcv")).transpose()?,
+                fingerprint: text(key, "fingerprint")?,
+                wrapping,
+                wrapped,
+            });
+        }
+        Ok(Self {
+            ceremony: text(&json, "ceremony")?,
+            keys,
+        })
+    }
+
+    /// The package as text: for each data key numbered rows of 16 hex digits with a check of four.
+    pub fn to_text(&self) -> String {
+        self.text(|_| true)
+    }
+
+    /// The text that is stapled to share forms. What is too long to be typed has no rows there: it comes
+    /// from the file, whose digest tells it from others.
+    pub fn to_page(&self) -> String {
+        let is_typed = |key: &PackedKey| key.wrapped.len() <= LONGEST_TYPED;
+        let text = self.text(is_typed);
+        match self.keys.iter().all(is_typed) {
+            true => text,
+            false => {
+                let digest = words::hex(&words::sha256(self.to_json().as_bytes()));
+                format!("{text}\nSHA-256 of {JSON_FILE}:\n{digest}\n")
+            }
+        }
+    }
+
+    fn text(&self, has_rows: impl Fn(&PackedKey) -> bool) -> String {
+        let mut text = format!("{FORMAT}\nceremony {}\n", self.ceremony);
+        for key in &self.keys {
+            text += &key.head();
+            match has_rows(key) {
+                true => text += &rows(&key.wrapped),
+                false => text += &format!("too long to be typed: bring {JSON_FILE}\n"),
+            }
+        }
+        text + "\nrow check: the first 4 hex digits of SHA-256 over \"row N DIGITS\", where N is the\n\
+                row's number and DIGITS are its hex digits without the space.\n\
+                Without a quorum of shares this opens nothing; without this no quorum does.\n"
+    }
+
+    /// Looks at the text of a package: its ceremony, its labels, and whether every row fits its check.
+    ///
+    /// # Errors
+    /// Says which row is wrong, or what is missing.
+    pub fn look_at_text(text: &str) -> Result<(String, Vec<String>), Why> {
+        let mut lines = text.lines();
+        if lines.next() != Some(FORMAT) {
+            return Err(format!("its first line is not {FORMAT}"));
+        }
+        let after = |line: &str, name: &str| {
+            line.strip_prefix(name)
+                .map(|value| value.trim_start().to_owned())
+        };
+        let ceremony = lines.next().and_then(|line| after(line, "ceremony "));
+        let (mut labels, mut row, mut rows) = (Vec::new(), 0, 0_usize);
+        for line in lines {
+            if let Some(label) = after(line, "data key ") {
+                labels.push(label);
+                row = 0;
+            } else if let Some(len) = after(line, "AES-KW, ").or_else(|| after(line, "AES-KWP, ")) {
+                let len: usize = len.trim_end_matches(" bytes").parse().unwrap_or_default();
+                rows = rows.saturating_add(row_count(len));
+            } else if let Some(typed) = after(line, &format!("row {:<2}  ", row + 1)) {
+                row += 1;
+                rows = rows.saturating_sub(1);
+                read_row(row, &typed)?;
+            }
+        }
+        match (ceremony, rows) {
+            (None, _) => Err("it names no ceremony".into()),
+            (_, 1..) => Err("a row is missing".into()),
+            (Some(ceremony), 0) => Ok((ceremony, labels)),
+        }
+    }
+
+    /// The data key of a label.
+    pub fn key(&self, label: &str) -> Option<&PackedKey> {
+        self.keys.iter().find(|key| key.label == label)
+    }
+}
+
+/// Whether people type the package of a data key of this spec: a secret, and not too long.
+pub fn can_be_typed(spec: Spec) -> bool {
+    spec.secret_len()
+        .is_some_and(|bytes| kwp_len(bytes) <= LONGEST_TYPED)
+}
+
+/// Numbered rows, each with its check.
+fn rows(wrapped: &[u8]) -> String {
+    let mut text = String::new();
+    for (at, bytes) in wrapped.chunks(ROW).enumerate() {
+        let digits = words::hex(bytes);
+        let (left, right) = digits.split_at(digits.len().min(8));
+        let _ = writeln!(
+            text,
+            "row {:<2}  {left} {right:<8}  check {}",
+            at + 1,
+            check(at + 1, &digits)
+        );
+    }
+    text
+}
+
+/// How many rows this many wrapped bytes have.
+pub fn row_count(wrapped_len: usize) -> usize {
+    wrapped_len.div_ceil(ROW)
+}
+
+/// Reads one typed row: 16 hex digits and the four of its check, in any spacing and case.
+///
+/// # Errors
+/// Says which part is wrong.
+pub fn read_row(number: usize, typed: &str) -> Result<Vec<u8>, Why> {
+    let digits: String = typed
+        .split_whitespace()
+        .filter(|word| *word != "check")
+        .collect();
+    let digits = digits.to_ascii_lowercase();
+    if digits.len() != ROW * 2 + 4 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Err(format!(
+            "row {number} has 16 hex digits and then 4 of its check"
+        ));
+    }
+    let (row, typed_check) = digits.split_at(ROW * 2);
+    if check(number, row) != typed_check {
+        return Err(format!("the check of row {number} does not fit its digits"));
+    }
+    words::unhex(row).ok_or_else(|| format!("row {number} is not hex"))
+}
+
+fn check(number: usize, digits: &str) -> String {
+    row_check(&format!("row {number} {digits}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package() -> Package {
+        Package {
+            ceremony: "00112233445566778899aabbccddeeff".into(),
+            keys: vec![PackedKey {
+                label: "payments-2026".into(),
+                spec: "SYMMETRIC_DEFAULT".into(),
+                bits: None,
+                kcv: Some("F29000".into()),
+                fingerprint: "ab".repeat(32),
+                wrapping: KeyWrap::Exact,
+                wrapped: (0..40).collect(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_package_reads_back_from_json() {
+        assert_eq!(
+            Package::from_json(package().to_json().trim_end().as_bytes()).unwrap(),
+            package()
+        );
+        assert!(
+            Package::from_json(b"{\"format\":\"byok-escrow-package-v2\"}")
+                .unwrap_err()
+                .contains("v2")
+        );
+        assert!(Package::from_json(b"{}").unwrap_err().contains("no format"));
+    }
+
+    #[test]
+    fn what_is_no_data_key_of_the_plan_is_told_by_what_differs() {
+        let right = &package().keys[0];
+        assert_eq!(right.is_of(Spec::AES_256), Ok(()));
+        let is_of = |change: &dyn Fn(&mut PackedKey), spec| {
+            let mut key = right.clone();
+            change(&mut key);
+            key.is_of(spec).unwrap_err()
+        };
+        let hmac = Spec::parse("HMAC_256").unwrap();
+        assert!(is_of(&|_| {}, hmac).contains("SYMMETRIC_DEFAULT there"));
+        let padded = |key: &mut PackedKey| key.wrapping = KeyWrap::Padded;
+        assert!(is_of(&padded, Spec::AES_256).contains("with AES-KWP"));
+        let short = |key: &mut PackedKey| key.wrapped.truncate(24);
+        assert!(is_of(&short, Spec::AES_256).contains("24 wrapped bytes"));
+        let bits = |key: &mut PackedKey| key.bits = Some(128);
+        assert!(is_of(&bits, Spec::AES_256).contains("128 bits there"));
+        for len in [0, 40, 141, 8192] {
+            let private = |key: &mut PackedKey| {
+                key.spec = "ECC_NIST_P256".into();
+                key.wrapping = KeyWrap::Padded;
+                key.wrapped = vec![0; len];
+            };
+            assert!(is_of(&private, Spec::P256).contains("wrapped bytes are no key pair"));
+        }
+    }
+
+    #[test]
+    fn a_label_that_stands_there_twice_is_refused() {
+        let mut twice = package();
+        twice.keys.push(twice.keys[0].clone());
+        let why = Package::from_json(twice.to_json().trim_end().as_bytes()).unwrap_err();
+        assert!(why.contains("\"payments-2026\" twice"), "{why}");
+    }
+
+    #[test]
+    fn its_rows_are_typed_back_one_by_one() {
+        let text = package().to_text();
+        let rows: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("row ") && line.contains("check "))
+            .collect();
+        let rows: Vec<&str> = rows
+            .into_iter()
+            .filter(|line| !line.starts_with("row check"))
+            .collect();
+        assert_eq!(rows.len(), row_count(40));
+        let mut wrapped = Vec::new();
+        for (at, row) in rows.iter().enumerate() {
+            let typed = row.split_once("  ").unwrap().1;
+            wrapped.extend(read_row(at + 1, typed).unwrap());
+        }
+        assert_eq!(wrapped, package().keys[0].wrapped);
+    }
+
+    #[test]
+    fn a_mistyped_digit_or_another_row_is_noticed() {
+        let digits = "0001020304050607";
+        let right = format!("{digits} {}", check(1, digits));
+        assert!(read_row(1, &right.to_uppercase()).is_ok());
+        assert!(read_row(2, &right).unwrap_err().contains("check of row 2"));
+        assert!(read_row(1, &right.replacen('1', "2", 1)).is_err());
+        assert!(read_row(1, "0001").unwrap_err().contains("16 hex digits"));
+    }
+}

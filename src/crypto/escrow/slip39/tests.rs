@@ -1,0 +1,257 @@
+//! The official vectors, where they are at hand, and the laws of sharing.
+
+use super::words::number_of;
+use super::*;
+
+/// A mnemonic as words; every word must be in the list.
+pub(crate) fn read(mnemonic: &str) -> Words {
+    let typed: Vec<&str> = mnemonic.split_whitespace().collect();
+    let mut words = Words::blank(typed.len()).unwrap();
+    for (at, word) in typed.iter().enumerate() {
+        words.set(at, number_of(word.as_bytes()).unwrap());
+    }
+    words
+}
+
+/// The secret, or that there is none.
+fn recover(mnemonics: &[String]) -> Option<Vec<u8>> {
+    let shares: Vec<Share> = mnemonics
+        .iter()
+        .map(|m| Share::from_words(&read(m)).ok())
+        .collect::<Option<_>>()?;
+    let shares: Vec<&Share> = shares.iter().collect();
+    combine(&shares, b"TREZOR")
+        .ok()
+        .map(|secret| secret.to_vec())
+}
+
+/// The file is not part of the project; the environment says where it is.
+#[test]
+fn the_official_vectors_hold() {
+    let Some(path) = std::env::var_os("BYOK_TEST_SLIP39_VECTORS") else {
+        eprintln!("skipped: BYOK_TEST_SLIP39_VECTORS does not name the official vectors");
+        return;
+    };
+    let text = std::fs::read_to_string(path).unwrap();
+    let vectors: Vec<(String, Vec<String>, String, String)> = serde_json::from_str(&text).unwrap();
+    assert_eq!(vectors.len(), 45);
+    let valid = vectors
+        .iter()
+        .filter(|(_, _, secret, _)| !secret.is_empty())
+        .count();
+    assert_eq!(valid, 15);
+    for (name, mnemonics, secret, _) in vectors {
+        let expected = crate::ground::words::unhex(&secret).filter(|secret| !secret.is_empty());
+        assert_eq!(recover(&mnemonics), expected, "{name}");
+    }
+}
+
+fn secret() -> Vec<u8> {
+    (0..32).map(|byte| byte * 7 + 1).collect()
+}
+
+/// Every way to choose `k` of `n`.
+fn choices(n: usize, k: usize) -> Vec<Vec<usize>> {
+    if k == 0 {
+        return vec![Vec::new()];
+    }
+    (k - 1..n)
+        .flat_map(|last| {
+            choices(last, k - 1).into_iter().map(move |mut chosen| {
+                chosen.push(last);
+                chosen
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn every_quorum_brings_the_secret_back_and_fewer_do_not() {
+    for (threshold, count) in [(2, 3), (3, 5), (5, 8), (16, 16)] {
+        let dealt = deal(&secret(), threshold, count).unwrap();
+        for chosen in choices(count.into(), threshold.into()) {
+            let shares: Vec<&Share> = chosen.iter().map(|at| &dealt[*at]).collect();
+            assert_eq!(combine(&shares, b"").unwrap()[..], secret()[..]);
+            assert_eq!(combine(&shares[1..], b"").err(), Some(NotASecret::TooFew));
+        }
+    }
+}
+
+#[test]
+fn a_share_is_33_words_and_reads_back() {
+    for share in deal(&secret(), 3, 5).unwrap() {
+        let words = share.words().unwrap();
+        assert_eq!(words.len(), 33);
+        let again = Share::from_words(&words).unwrap();
+        assert_eq!(
+            (again.set, again.member, again.threshold),
+            (share.set, share.member, 3)
+        );
+        assert_eq!(again.value[..], share.value[..]);
+    }
+}
+
+#[test]
+fn one_changed_word_is_found_by_its_row() {
+    let share = &deal(&secret(), 2, 2).unwrap()[1];
+    for row in 1..=33 {
+        let mut words = share.words().unwrap();
+        words.set(row - 1, words.number(row - 1) ^ 5);
+        match Share::from_words(&words) {
+            Err(NotAShare::Checksum { changed, .. }) => assert_eq!(changed, [row]),
+            // The bit that says which checksum it is stands in word 2.
+            other => panic!("row {row}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn two_exchanged_words_are_found() {
+    let share = &deal(&secret(), 2, 2).unwrap()[0];
+    let mut words = share.words().unwrap();
+    let (a, b) = (words.number(9), words.number(10));
+    words.set(9, b);
+    words.set(10, a);
+    match Share::from_words(&words) {
+        Err(NotAShare::Checksum { exchanged, .. }) => assert_eq!(exchanged, [10]),
+        other => assert_eq!(a, b, "{other:?}"),
+    }
+}
+
+#[test]
+fn shares_of_another_set_repeated_ones_and_forged_ones_give_no_secret() {
+    let (one, two) = (
+        deal(&secret(), 2, 3).unwrap(),
+        deal(&secret(), 2, 3).unwrap(),
+    );
+    assert_eq!(
+        combine(&[&one[0], &two[1]], b"").err(),
+        Some(NotASecret::DifferentSets)
+    );
+    assert_eq!(
+        combine(&[&one[0], &one[0]], b"").err(),
+        Some(NotASecret::Repeated)
+    );
+    assert_eq!(
+        combine(&[&one[0], &one[1], &one[2]], b"").err(),
+        Some(NotASecret::TooMany)
+    );
+    assert_eq!(combine(&[], b"").err(), Some(NotASecret::TooFew));
+    let mut value = Locked::zeroed(32).unwrap();
+    value.copy_from_slice(&one[1].value);
+    value[5] ^= 1;
+    let forged = Share {
+        value,
+        ..Share::from_words(&one[1].words().unwrap()).unwrap()
+    };
+    assert_eq!(
+        combine(&[&one[0], &forged], b"").err(),
+        Some(NotASecret::Digest)
+    );
+    assert!(agrees(&one[2], &[&one[0], &one[1]]).unwrap());
+    assert!(!agrees(&forged, &[&one[0], &one[2]]).unwrap());
+}
+
+#[test]
+fn impossible_quorums_are_refused() {
+    for (threshold, count) in [(0, 3), (1, 3), (4, 3), (2, 17), (17, 17)] {
+        assert!(
+            deal(&secret(), threshold, count).is_err(),
+            "{threshold} of {count}"
+        );
+    }
+    for (len, possible) in [
+        (14, false),
+        (15, false),
+        (16, true),
+        (17, false),
+        (18, true),
+    ] {
+        assert_eq!(deal(&vec![0; len], 2, 3).is_ok(), possible, "{len}");
+    }
+}
+
+#[test]
+fn a_share_has_as_many_words_as_some_secret_gives() {
+    // 20 bits each of parameters and identifier, 30 of checksum; the value is padded to whole words
+    let possible: Vec<usize> = (16..64)
+        .step_by(2)
+        .map(|bytes: usize| 7 + (8 * bytes).div_ceil(10))
+        .collect();
+    for len in 0..50 {
+        let mut words = Words::blank(len).unwrap();
+        if len >= 3 {
+            words.seal(false);
+        }
+        let read = Share::from_words(&words);
+        match possible.contains(&len) {
+            true => assert_eq!(read.unwrap().words().unwrap().len(), len),
+            false => assert_eq!(read.err(), Some(NotAShare::Length), "{len}"),
+        }
+    }
+}
+
+#[test]
+fn an_identifier_is_15_bits_that_differ() {
+    let identifiers: Vec<u16> = (0..12)
+        .map(|_| deal(&secret(), 2, 2).unwrap()[0].set.identifier)
+        .collect();
+    assert!(identifiers.iter().all(|identifier| *identifier < 1 << 15));
+    assert!(identifiers.iter().any(|one| *one != identifiers[0]));
+}
+
+#[test]
+fn bytes_are_the_same_or_they_are_not() {
+    assert!(same(&[1, 2, 3], &[1, 2, 3]) && same(&[], &[]));
+    for other in [
+        &[1, 2, 2][..],
+        &[0, 3, 3],
+        &[1, 2],
+        &[1, 2, 3, 0],
+        &[2, 1, 3],
+    ] {
+        assert!(!same(&[1, 2, 3], other), "{other:?}");
+    }
+}
+
+#[test]
+fn shares_of_one_group_that_ask_for_different_numbers_are_of_different_sets() {
+    let mut shares = deal(&secret(), 2, 3).unwrap();
+    for (share, (group, threshold)) in shares.iter_mut().zip([(0, 1), (1, 2), (1, 3)]) {
+        (share.set.group_threshold, share.set.group_count) = (2, 2);
+        (share.group, share.threshold) = (group, threshold);
+    }
+    let all: Vec<&Share> = shares.iter().collect();
+    let refused = combine(&all, b"").err();
+    assert_eq!(refused, Some(NotASecret::DifferentSets));
+}
+
+#[test]
+fn what_only_one_share_says_is_held_against_its_own_set_before_anything_is_derived() {
+    let dealt = deal(&secret(), 2, 2).unwrap();
+    let altered = |start: usize, count: usize, value: u16| {
+        let mut words = dealt[0].words().unwrap();
+        words.set_bits(start, count, value);
+        words.seal(words.bits(15, 1) == 1);
+        words
+    };
+    let read = |words: &Words| Share::from_words(words).err();
+    let as_dealt = |words: &Words| Share::as_dealt(words).err();
+    for exponent in 0..16 {
+        let words = altered(16, 4, exponent);
+        let refused = Some(NotAShare::Exponent(exponent as u8));
+        let too_many = exponent > u16::from(MOST_EXPONENT);
+        assert_eq!(read(&words), refused.filter(|_| too_many), "{exponent}");
+        assert_eq!(as_dealt(&words).is_some(), exponent > 0, "{exponent}");
+    }
+    for group in 1..16 {
+        assert_eq!(read(&altered(20, 4, group)), Some(NotAShare::Group));
+    }
+    let two_groups = altered(28, 4, 1);
+    assert_eq!(read(&two_groups), None);
+    for words in [two_groups, altered(15, 1, 0), altered(36, 4, 0)] {
+        assert_eq!(as_dealt(&words), Some(NotAShare::Foreign));
+    }
+    assert_eq!(as_dealt(&dealt[0].words().unwrap()), None);
+    assert!(!NotAShare::Foreign.is_mistyped() && !NotAShare::Exponent(1).is_mistyped());
+}

@@ -1,0 +1,127 @@
+//! Memory for secrets: never swapped, never dumped, zeroized.
+//!
+//! What software leaves on the stack is overwritten ([`leaving_nothing`]), and what is given back to the heap
+//! (`raw.rs`). PINs and, with `wrap_in = "host"`, key bytes live in a mapping of their own that is locked
+//! (mlock(2)) and left out of core dumps (MADV_DONTDUMP). Only these buffers are locked: locking
+//! the whole process (mlockall) makes vendors' modules fail under ordinary limits.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use cryptoki::types::RawAuthPin;
+use zeroize::Zeroize;
+
+use crate::crypto::random;
+use crate::ground::error::{Error, Result};
+use crate::ground::raw::{self, NoPages, Pages};
+
+/// A buffer of fixed length in locked memory. Dropping it zeroizes and unmaps it.
+pub struct Locked(Pages);
+
+impl Locked {
+    /// `len` zero bytes.
+    ///
+    /// # Errors
+    /// Exit 5 where the memory cannot be mapped or locked.
+    pub fn zeroed(len: usize) -> Result<Self> {
+        Pages::zeroed(len).map(Self).map_err(memory_error)
+    }
+
+    /// `len` random bytes; `what` says in an error what was being drawn.
+    ///
+    /// # Errors
+    /// Exit 5 where the memory cannot be locked or the operating system's generator fails.
+    pub fn random(len: usize, what: &str) -> Result<Self> {
+        let mut drawn = Self::zeroed(len)?;
+        random::fill(&mut drawn, what)?;
+        Ok(drawn)
+    }
+
+    /// The first `len` bytes in a buffer of their own; this one is zeroized.
+    ///
+    /// # Errors
+    /// As [`zeroed`](Self::zeroed).
+    pub fn truncated(self, len: usize) -> Result<Self> {
+        let len = len.min(self.0.len());
+        let mut shorter = Self::zeroed(len)?;
+        shorter.copy_from_slice(&self[..len]);
+        Ok(shorter)
+    }
+
+    /// Hands the bytes to `login` as the PKCS#11 wrapper's PIN type, whose heap copy is locked
+    /// while it lives and zeroized before this returns.
+    pub fn as_pin<T>(&self, login: impl FnOnce(&RawAuthPin) -> T) -> T {
+        raw::with_locked_copy(self, |copy| {
+            let pin = RawAuthPin::new(Box::new(copy));
+            login(&pin)
+        })
+    }
+}
+
+/// How much of the stack is overwritten, in bytes: more than software of a debug build takes for a key.
+const USED_STACK: usize = 256 << 10;
+
+/// Does `work` with secrets, and overwrites what it leaves on the stack: ciphers expand their keys there,
+/// and whatever is moved leaves a copy, which the values themselves cannot wipe when they are dropped.
+pub fn leaving_nothing<T>(work: impl FnOnce() -> T) -> T {
+    let done = in_a_frame(work);
+    wipe_stack();
+    done
+}
+
+/// Its frame begins where that of [`wipe_stack`] does.
+#[inline(never)]
+fn in_a_frame<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn wipe_stack() {
+    let mut used = [0_u8; USED_STACK];
+    used.zeroize(); // volatile: it is not left out because nobody reads it
+    std::hint::black_box(&used);
+}
+
+fn memory_error((doing, errno): NoPages) -> Error {
+    Error::machine(format!("{doing}: {errno}"))
+        .hint("see `ulimit -l`: byok needs 1 MiB of lockable memory (8 MiB is Debian's default)")
+}
+
+impl Deref for Locked {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Locked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Locked(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_formatted() {
+        let mut secret = Locked::zeroed(4).unwrap();
+        secret.copy_from_slice(b"1234");
+        assert_eq!(format!("{secret:?}"), "Locked(..)");
+        assert_eq!(&secret.truncated(2).unwrap()[..], b"12");
+    }
+}

@@ -1,0 +1,386 @@
+//! The KMS key specs that can be imported, and what AWS KMS takes of each.
+//!
+//! Source: AWS KMS Developer Guide, "Importing key material" (API 2014-11-01): which plaintext KMS expects
+//! for a key spec, and under which wrapping algorithm and wrapping key.
+
+use std::fmt;
+
+use crate::crypto::wrapping::algorithm::WrappingAlgorithm;
+
+/// A KMS key spec whose material byok makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spec {
+    /// An AES key of 32 bytes, or of 16 in partition aws-cn.
+    Symmetric {
+        /// Length of the data key in bytes.
+        bytes: usize,
+    },
+    /// A key for HMAC (FIPS 198-1).
+    Hmac {
+        /// The hash that gives the spec its name.
+        hash: HmacHash,
+        /// Length of the data key in bytes: from the hash's to 128.
+        bytes: usize,
+    },
+    /// A private key on a curve, as PKCS#8 (RFC 5208) with a named curve (RFC 5915).
+    Ec(Curve),
+    /// A private RSA key of two primes, as PKCS#8.
+    Rsa {
+        /// Length of the modulus in bits: 2048, 3072 or 4096.
+        bits: usize,
+    },
+}
+
+/// The hash of an HMAC spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)] // the names say it
+pub enum HmacHash {
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// A curve that KMS imports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Curve {
+    /// secp256r1.
+    P256,
+    /// secp384r1.
+    P384,
+    /// secp521r1.
+    P521,
+    /// secp256k1 (SEC 2, section 2.4.1).
+    Secp256k1,
+}
+
+/// Why something cannot be, and what can be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl HmacHash {
+    /// Length of its output, and the least length of a key, in bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Sha224 => 28,
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+impl Curve {
+    /// Length of a coordinate, and of each half of a signature, in bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::P256 | Self::Secp256k1 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+
+    /// The curve's object identifier in DER, as CKA_EC_PARAMS holds it (RFC 5480, section 2.1.1.1; SEC 2).
+    pub fn params(self) -> &'static [u8] {
+        match self {
+            Self::P256 => &[0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7],
+            Self::P384 => &[0x06, 5, 0x2b, 0x81, 4, 0, 0x22],
+            Self::P521 => &[0x06, 5, 0x2b, 0x81, 4, 0, 0x23],
+            Self::Secp256k1 => &[0x06, 5, 0x2b, 0x81, 4, 0, 0x0a],
+        }
+    }
+}
+
+/// The longest HMAC key that KMS imports, in bytes (1024 bits).
+pub const LONGEST_HMAC: usize = 128;
+
+impl Spec {
+    /// SYMMETRIC_DEFAULT outside China.
+    pub const AES_256: Self = Self::Symmetric { bytes: 32 };
+    /// The private key whose PKCS#8 shows what a module appends to every private key.
+    pub const P256: Self = Self::Ec(Curve::P256);
+
+    /// Every importable spec, HMAC keys in their shortest length.
+    pub const ALL: [Self; 12] = [
+        Self::AES_256,
+        Self::hmac(HmacHash::Sha224),
+        Self::hmac(HmacHash::Sha256),
+        Self::hmac(HmacHash::Sha384),
+        Self::hmac(HmacHash::Sha512),
+        Self::Ec(Curve::P256),
+        Self::Ec(Curve::P384),
+        Self::Ec(Curve::P521),
+        Self::Ec(Curve::Secp256k1),
+        Self::Rsa { bits: 2048 },
+        Self::Rsa { bits: 3072 },
+        Self::Rsa { bits: 4096 },
+    ];
+
+    const fn hmac(hash: HmacHash) -> Self {
+        let bytes = match hash {
+            HmacHash::Sha224 => 28,
+            HmacHash::Sha256 => 32,
+            HmacHash::Sha384 => 48,
+            HmacHash::Sha512 => 64,
+        };
+        Self::Hmac { hash, bytes }
+    }
+
+    /// Reads a KMS name; SYMMETRIC_DEFAULT is 32 bytes, HMAC keys have their shortest length.
+    ///
+    /// # Errors
+    /// Says why KMS does not import it.
+    pub fn parse(name: &str) -> Result<Self, Refusal> {
+        if let Some(spec) = Self::ALL.into_iter().find(|spec| spec.name() == name) {
+            return Ok(spec);
+        }
+        let refuse = |why: &str, hint: &str| {
+            Err(Refusal {
+                why: format!("spec {name:?} {why}"),
+                hint: hint.to_owned(),
+            })
+        };
+        match name {
+            "SM2" => refuse(
+                "is not importable outside China Regions, and byok does not make it",
+                "an ECC_NIST_P256 key is the importable one nearest to it",
+            ),
+            "ECC_NIST_EDWARDS25519" => refuse(
+                "is not importable: KMS makes Ed25519 keys itself and takes none in",
+                "importable keys for signing: ECC_NIST_P256, P384, P521, ECC_SECG_P256K1, RSA_2048 to RSA_4096",
+            ),
+            _ if name.starts_with("ML_DSA") => refuse(
+                "is not importable: KMS makes ML-DSA keys itself and takes none in",
+                "importable keys for signing: ECC_NIST_P256, P384, P521, ECC_SECG_P256K1, RSA_2048 to RSA_4096",
+            ),
+            _ => refuse(
+                "is no key spec that KMS imports",
+                "`aws kms describe-key` shows the KeySpec of the KMS key, such as SYMMETRIC_DEFAULT",
+            ),
+        }
+    }
+
+    /// The KMS name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Symmetric { .. } => "SYMMETRIC_DEFAULT",
+            Self::Hmac { hash, .. } => match hash {
+                HmacHash::Sha224 => "HMAC_224",
+                HmacHash::Sha256 => "HMAC_256",
+                HmacHash::Sha384 => "HMAC_384",
+                HmacHash::Sha512 => "HMAC_512",
+            },
+            Self::Ec(curve) => match curve {
+                Curve::P256 => "ECC_NIST_P256",
+                Curve::P384 => "ECC_NIST_P384",
+                Curve::P521 => "ECC_NIST_P521",
+                Curve::Secp256k1 => "ECC_SECG_P256K1",
+            },
+            Self::Rsa { bits } => match bits {
+                2048 => "RSA_2048",
+                3072 => "RSA_3072",
+                _ => "RSA_4096",
+            },
+        }
+    }
+
+    /// Length of a secret key in bytes; `None` for a private key, whose PKCS#8 has no fixed one.
+    pub fn secret_len(self) -> Option<usize> {
+        match self {
+            Self::Symmetric { bytes } | Self::Hmac { bytes, .. } => Some(bytes),
+            Self::Ec(_) | Self::Rsa { .. } => None,
+        }
+    }
+
+    /// Length of its fingerprint in bytes: of HMAC keys the hash's, else 32.
+    pub fn fingerprint_len(self) -> usize {
+        match self {
+            Self::Hmac { hash, .. } => hash.bytes(),
+            Self::Symmetric { .. } | Self::Ec(_) | Self::Rsa { .. } => 32,
+        }
+    }
+
+    /// What it is in an HSM, for messages: "private key" or "secret key".
+    pub fn class_name(self) -> &'static str {
+        match self.is_private() {
+            true => "private key",
+            false => "secret key",
+        }
+    }
+
+    /// Whether its key check value is a number that HSMs print: that of AES keys.
+    pub fn has_kcv(self) -> bool {
+        matches!(self, Self::Symmetric { .. })
+    }
+
+    /// Length in bits of a key whose spec leaves it open: of HMAC keys.
+    pub fn bits(self) -> Option<usize> {
+        match self {
+            Self::Hmac { bytes, .. } => Some(bytes * 8),
+            Self::Symmetric { .. } | Self::Ec(_) | Self::Rsa { .. } => None,
+        }
+    }
+
+    /// Whether it is a private key, with a public one beside it.
+    pub fn is_private(self) -> bool {
+        self.secret_len().is_none()
+    }
+
+    /// Whether AES-KW (RFC 3394) does not take it and AES-KWP (RFC 5649) must.
+    pub fn needs_padding(self) -> bool {
+        self.secret_len().is_none_or(|bytes| bytes % 8 != 0)
+    }
+
+    /// Whether KMS wraps it with this algorithm, by what the plan alone says.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn takes(self, wrapping: WrappingAlgorithm, in_china: bool) -> Result<(), Refusal> {
+        let refuse = |why: String, hint: &str| {
+            Err(Refusal {
+                why: format!("wrapping {wrapping}: {why}"),
+                hint: hint.to_owned(),
+            })
+        };
+        match self {
+            _ if wrapping.is_rsa_aes() && in_china => refuse(
+                "it is not offered in China Regions".into(),
+                "download import parameters for RSAES_OAEP_SHA_256",
+            ),
+            Self::Symmetric { .. } | Self::Hmac { .. } if wrapping.is_rsa_aes() => {
+                let what = match self {
+                    Self::Symmetric { .. } => "symmetric",
+                    _ => "HMAC",
+                };
+                refuse(
+                    format!("KMS takes {what} material under RSAES_OAEP_* only"),
+                    "download import parameters for RSAES_OAEP_SHA_256",
+                )
+            }
+            Self::Rsa { .. } if !wrapping.is_rsa_aes() => refuse(
+                format!(
+                    "KMS takes the material of {} under RSA_AES_KEY_WRAP_* only: it is longer than RSA encrypts",
+                    self.name()
+                ),
+                "download import parameters for RSA_AES_KEY_WRAP_SHA_256",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether KMS takes it under a wrapping key of this many bits.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn fits(
+        self,
+        wrapping: WrappingAlgorithm,
+        wrapping_key_bits: usize,
+    ) -> Result<(), Refusal> {
+        let too_long =
+            self == Self::Ec(Curve::P521) && !wrapping.is_rsa_aes() && wrapping_key_bits <= 2048;
+        if !too_long {
+            return Ok(());
+        }
+        Err(Refusal {
+            why: format!(
+                "wrapping {wrapping}: the material of {} is longer than RSA_2048 encrypts",
+                self.name()
+            ),
+            hint: "download import parameters with RSA_3072 or RSA_4096, or for RSA_AES_KEY_WRAP_SHA_256"
+                .into(),
+        })
+    }
+}
+
+/// What it is made of, for people: `32 bytes`, `28 bytes (224 bits)`, `key pair on P-384`.
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Symmetric { bytes } => write!(f, "{bytes} bytes"),
+            Self::Hmac { bytes, .. } => write!(f, "{bytes} bytes ({} bits)", bytes * 8),
+            Self::Ec(curve) => f.write_str(match curve {
+                Curve::P256 => "key pair on P-256",
+                Curve::P384 => "key pair on P-384",
+                Curve::P521 => "key pair on P-521",
+                Curve::Secp256k1 => "key pair on secp256k1",
+            }),
+            Self::Rsa { bits } => write!(f, "RSA key pair, {bits} bits"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for spec in Spec::ALL {
+            assert_eq!(Spec::parse(spec.name()), Ok(spec));
+        }
+    }
+
+    #[test]
+    fn what_kms_does_not_import_is_refused_by_name_with_the_reason() {
+        for (name, why) in [
+            ("SM2", "not importable outside China"),
+            ("ECC_NIST_EDWARDS25519", "makes Ed25519 keys itself"),
+            ("ML_DSA_44", "makes ML-DSA keys itself"),
+            ("AES_256", "no key spec that KMS imports"),
+        ] {
+            let refusal = Spec::parse(name).unwrap_err();
+            assert!(
+                refusal.why.contains(name) && refusal.why.contains(why),
+                "{refusal:?}"
+            );
+        }
+    }
+
+    /// The whole table of the Developer Guide: spec by algorithm by size of the wrapping key.
+    #[test]
+    fn exactly_what_kms_takes_is_taken() {
+        use WrappingAlgorithm::{
+            RsaAesKeyWrapSha1, RsaAesKeyWrapSha256, RsaesOaepSha1, RsaesOaepSha256,
+        };
+        let mut taken = 0;
+        for spec in Spec::ALL {
+            for wrapping in WrappingAlgorithm::ALL {
+                for bits in [2048, 3072, 4096] {
+                    let takes =
+                        spec.takes(wrapping, false).is_ok() && spec.fits(wrapping, bits).is_ok();
+                    let oaep = matches!(wrapping, RsaesOaepSha1 | RsaesOaepSha256);
+                    let rsa_aes = matches!(wrapping, RsaAesKeyWrapSha1 | RsaAesKeyWrapSha256);
+                    let expected = match spec.name() {
+                        "ECC_NIST_P521" => rsa_aes || bits > 2048,
+                        name if name.starts_with("ECC_") => true,
+                        name if name.starts_with("RSA_") => rsa_aes,
+                        _ => oaep,
+                    };
+                    assert_eq!(takes, expected, "{} {wrapping} {bits}", spec.name());
+                    taken += usize::from(takes);
+                }
+            }
+        }
+        assert_eq!(taken, 5 * 6 + 3 * 12 + 10 + 3 * 6);
+        assert!(
+            Spec::P256.takes(RsaAesKeyWrapSha256, true).is_err(),
+            "not offered in China"
+        );
+    }
+
+    #[test]
+    fn only_what_is_no_multiple_of_eight_bytes_needs_padding() {
+        let padded: Vec<&str> = Spec::ALL
+            .into_iter()
+            .filter(|spec| spec.needs_padding() && !spec.is_private())
+            .map(Spec::name)
+            .collect();
+        assert_eq!(padded, ["HMAC_224"]);
+    }
+}

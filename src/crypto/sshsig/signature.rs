@@ -1,0 +1,189 @@
+//! A signature in the format of `ssh-keygen -Y sign`.
+
+use base64ct::{Base64, Encoding as _};
+use sha2::{Digest as _, Sha256, Sha512};
+
+use super::key::{PublicKey, Verdict};
+use super::wire::{Reader, put, put_number};
+
+const MAGIC: &[u8] = b"SSHSIG";
+/// How a signature file begins.
+pub const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
+const END: &str = "\n-----END SSH SIGNATURE-----";
+/// The length of a base64 line, as ssh-keygen writes it.
+const LINE: usize = 70;
+
+/// A signature as its file holds it. Whether it holds is another question: [`verify`](Self::verify).
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// The key that it claims to be by.
+    pub key: PublicKey,
+    /// What it is for.
+    pub namespace: String,
+    hash: Hash,
+    /// `string` algorithm · `string` signature, by the rules of the algorithm.
+    value: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hash {
+    Sha256,
+    Sha512,
+}
+
+impl Hash {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    fn of(self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha256 => Sha256::digest(message).to_vec(),
+            Self::Sha512 => Sha512::digest(message).to_vec(),
+        }
+    }
+}
+
+/// SHA-256 of what ECDSA on P-256 signs for this message (RFC 5656, section 6.2.1): 32 bytes.
+pub fn digest_to_sign(namespace: &str, message: &[u8]) -> [u8; 32] {
+    Sha256::digest(signed(namespace, Hash::Sha512, message)).into()
+}
+
+/// The bytes that are signed. `reserved` is always taken as empty, as ssh-keygen does.
+fn signed(namespace: &str, hash: Hash, message: &[u8]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    put(&mut bytes, namespace.as_bytes());
+    put(&mut bytes, b"");
+    put(&mut bytes, hash.name().as_bytes());
+    put(&mut bytes, &hash.of(message));
+    bytes
+}
+
+impl Signature {
+    /// A P-256 signature over [`digest_to_sign`]; `r` and `s` have 32 bytes each.
+    pub fn p256(key: PublicKey, namespace: &str, r_and_s: &[u8; 64]) -> Self {
+        let (r, s) = r_and_s.split_at(32);
+        let mut numbers = Vec::new();
+        put_number(&mut numbers, r);
+        put_number(&mut numbers, s);
+        let mut value = Vec::new();
+        put(&mut value, key.kind().as_bytes());
+        put(&mut value, &numbers);
+        Self {
+            key,
+            namespace: namespace.to_owned(),
+            hash: Hash::Sha512,
+            value,
+        }
+    }
+
+    /// The file, byte for byte as ssh-keygen would write it.
+    pub fn armored(&self) -> String {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(1_u32.to_be_bytes());
+        put(&mut bytes, self.key.blob());
+        put(&mut bytes, self.namespace.as_bytes());
+        put(&mut bytes, b"");
+        put(&mut bytes, self.hash.name().as_bytes());
+        put(&mut bytes, &self.value);
+        let base64 = Base64::encode_string(&bytes);
+        let mut text = BEGIN.to_owned();
+        let mut rest = base64.as_str();
+        while rest.len() > LINE {
+            let (line, after) = rest.split_at(LINE);
+            text += &format!("{line}\n");
+            rest = after;
+        }
+        text + rest + END + "\n"
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Says what is no SSH signature about it.
+    pub fn parse(file: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(file).map_err(|_| "no SSH signature: not text")?;
+        let inner = text
+            .strip_prefix(BEGIN)
+            .and_then(|rest| rest.split_once(END))
+            .ok_or("no SSH signature: its first or last line is another one")?
+            .0;
+        let base64: String = inner.split_ascii_whitespace().collect();
+        let bytes = Base64::decode_vec(&base64).map_err(|_| "no SSH signature: not base64")?;
+        Self::parse_bytes(&bytes).ok_or_else(|| "no SSH signature of a known form".to_owned())
+    }
+
+    fn parse_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes.strip_prefix(MAGIC)?);
+        if reader.number()? != 1 {
+            return None;
+        }
+        let key = PublicKey::from_blob(reader.string()?)?;
+        let namespace = String::from_utf8_lossy(reader.string()?).into_owned();
+        let _reserved = reader.string()?;
+        let hash = match reader.string()? {
+            b"sha256" => Hash::Sha256,
+            b"sha512" => Hash::Sha512,
+            _ => return None,
+        };
+        let value = reader.string()?.to_vec();
+        reader.is_at_end().then_some(Self {
+            key,
+            namespace,
+            hash,
+            value,
+        })
+    }
+
+    /// Whether it is for this purpose.
+    ///
+    /// # Errors
+    /// Says what it is for.
+    pub fn is_for(&self, namespace: &str) -> Result<(), String> {
+        let shown = crate::ground::words::quoted(&self.namespace);
+        match self.namespace == namespace {
+            true => Ok(()),
+            false => Err(format!(
+                "signed for \"{shown}\", where this record needs \"{namespace}\""
+            )),
+        }
+    }
+
+    /// Whether it is a signature of `message`, for this purpose, by the key that stands in it.
+    ///
+    /// # Errors
+    /// Says what does not hold.
+    pub fn verify(&self, namespace: &str, message: &[u8]) -> Result<Verdict, String> {
+        self.is_for(namespace)?;
+        let signed = signed(namespace, self.hash, message);
+        match self.key.verify(&signed, &self.value) {
+            Verdict::Fails => Err(format!(
+                "no signature of transcript.jsonl by the key in it, {}",
+                self.key.fingerprint()
+            )),
+            verdict => Ok(verdict),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cut_or_strange_file_is_taken_for_a_signature() {
+        let key = PublicKey::p256(&[4; 65]);
+        let file = Signature::p256(key, "byok-ceremony", &[1; 64]).armored();
+        assert!(Signature::parse(file.as_bytes()).is_ok());
+        for end in 0..file.len() - 1 {
+            let cut = Signature::parse(&file.as_bytes()[..end]);
+            assert!(cut.is_err(), "{:?}", &file[..end]);
+        }
+        for strange in ["", "x", BEGIN, &format!("{BEGIN}{END}"), "\u{0}"] {
+            assert!(Signature::parse(strange.as_bytes()).is_err());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The public halves of data keys, computed from what the HSM does with the private ones.
+
+use rsa::pkcs8::EncodePublicKey as _;
+use rsa::traits::SignatureScheme as _;
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use super::on_curve;
+use crate::crypto::spec::Curve;
+use crate::ground::error::{Error, Result};
+
+/// The digest that is signed for a curve: at least half as long as its order, and no longer.
+pub fn digest_for(curve: Curve, challenge: &[u8]) -> Vec<u8> {
+    match curve {
+        Curve::P256 | Curve::Secp256k1 => Sha256::digest(challenge).to_vec(),
+        Curve::P384 => Sha384::digest(challenge).to_vec(),
+        Curve::P521 => Sha512::digest(challenge).to_vec(),
+    }
+}
+
+/// The SubjectPublicKeyInfo of the one key that made both ECDSA signatures (FIPS 186-5: `r` and `s`) of two
+/// digests. One signature leaves two candidates or four (SEC 1, section 4.1.6); two leave one. So a private
+/// key proves itself where a module tells no point of it, as most do after C_UnwrapKey.
+///
+/// # Errors
+/// Exit 3 where no key made both.
+pub fn from_signatures(curve: Curve, signed: &[(Vec<u8>, Vec<u8>); 2]) -> Result<Vec<u8>> {
+    let [first, second] = signed;
+    let others = candidates(curve, &second.0, &second.1);
+    let mut both = candidates(curve, &first.0, &first.1);
+    both.retain(|candidate| others.contains(candidate));
+    match both.len() {
+        1 => Ok(both.remove(0)),
+        _ => Err(
+            Error::hsm("C_Sign: no key of this curve makes such signatures").check("POSSESSION"),
+        ),
+    }
+}
+
+fn candidates(curve: Curve, digest: &[u8], signature: &[u8]) -> Vec<Vec<u8>> {
+    let mut found: Vec<Vec<u8>> = on_curve!(curve, c => {
+        let Ok(signature) = c::ecdsa::Signature::from_slice(signature) else {
+            return Vec::new();
+        };
+        // `s` and its negative are signatures of the same key; this library takes the smaller on secp256k1.
+        let signature = signature.normalize_s();
+        (0..4)
+            .filter_map(ecdsa::RecoveryId::from_byte)
+            .filter_map(|id| c::ecdsa::VerifyingKey::recover_from_prehash(digest, &signature, id).ok())
+            .filter_map(|key| c::PublicKey::from(&key).to_public_key_der().ok())
+            .map(|der| der.as_bytes().to_vec())
+            .collect()
+    });
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The SubjectPublicKeyInfo of an uncompressed point: 4, then both coordinates.
+///
+/// # Errors
+/// Exit 3 where the point is not on the curve.
+pub fn from_point(curve: Curve, point: &[u8]) -> Result<Vec<u8>> {
+    on_curve!(curve, c => {
+        let off = || Error::hsm("the HSM tells a point that is not on the curve");
+        let key = c::PublicKey::from_sec1_bytes(point).map_err(|_| off())?;
+        key.to_public_key_der().map(|der| der.as_bytes().to_vec()).map_err(|_| off())
+    })
+}
+
+/// The SubjectPublicKeyInfo of an RSA key, once it verifies the HSM's signature (RSASSA-PKCS1-v1_5 with
+/// SHA-256, RFC 8017) of a challenge.
+///
+/// # Errors
+/// Exit 3 where it does not, or is no RSA key.
+pub fn from_rsa(
+    modulus: &[u8],
+    exponent: &[u8],
+    challenge: &[u8],
+    signature: &[u8],
+) -> Result<Vec<u8>> {
+    let number = |bytes| rsa::BoxedUint::from_be_slice_vartime(bytes);
+    let key = rsa::RsaPublicKey::new(number(modulus), number(exponent))
+        .map_err(|e| Error::hsm(format!("the HSM tells no RSA public key: {e}")))?;
+    rsa::Pkcs1v15Sign::new::<Sha256>()
+        .verify(&key, &Sha256::digest(challenge), signature)
+        .map_err(|_| Error::hsm("C_Sign: another key than its modulus says").check("POSSESSION"))?;
+    let der = key.to_public_key_der();
+    der.map(|der| der.as_bytes().to_vec())
+        .map_err(|e| Error::hsm(format!("the HSM tells no RSA public key: {e}")))
+}
+
+/// The SubjectPublicKeyInfo as PEM (RFC 7468).
+pub fn to_pem(spki: &[u8]) -> String {
+    use base64ct::{Base64, Encoding as _};
+    let base64 = Base64::encode_string(spki);
+    let lines: Vec<&str> = base64
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .collect();
+    format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        lines.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests;

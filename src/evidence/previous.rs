@@ -1,0 +1,430 @@
+//! The record that a ceremony builds on: which data keys it made or brought back, for which KMS keys,
+//! and what vouches for it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::crypto::escrow::package::{self, Package};
+use crate::crypto::wrapping::Fingerprint;
+use crate::evidence::receipts::{KnownMaterial, Receipts};
+use crate::evidence::rules::Rule;
+use crate::evidence::transcript::{
+    Chain, DataKeyFacts, DealtShare, EscrowDealt, HsmOpened, Said, TranscriptSigner, Wrapped,
+};
+use crate::evidence::verify::{self, Followed, KmsKeyMaterials};
+use crate::ground::anchor::Anchor;
+use crate::ground::error::{Error, Result};
+use crate::ground::facts::{ModuleDescription, TokenFacts};
+use crate::ground::words::{self, Digest};
+use crate::hsm::KeyId;
+use crate::plan::{ImportAs, Keep, Plan};
+
+/// A previous record that holds together.
+pub struct Previous {
+    /// Where it was found.
+    pub directory: PathBuf,
+    /// Head digest of its transcript.
+    pub head: Digest,
+    /// When it was sealed, by the clock that its ceremony went by.
+    pub sealed: Timestamp,
+    /// Its ceremony's id.
+    pub ceremony: String,
+    /// The records before it that were found, the newest first.
+    pub earlier: Vec<PathBuf>,
+    /// Its data keys.
+    pub keys: Vec<KnownKey>,
+    /// Who was dealt which share of its escrow key, if there was one.
+    pub dealt: Vec<KnownShare>,
+    /// The same of the records before it that were found, the newest first.
+    pub dealt_before: Vec<Dealt>,
+    /// How many of the shares that it dealt open its escrow.
+    pub threshold: Option<u8>,
+    /// Its escrow package, if there is one.
+    pub package: Option<Package>,
+    /// Whether it is of a rehearsal.
+    pub rehearsal: bool,
+    /// Its HSM, where it tells of one.
+    pub hsm: Option<HsmFacts>,
+    /// SHA-256 of its receipts.jsonl, where it has receipts.
+    pub receipts_head: Option<Digest>,
+    /// How many receipts it has.
+    pub receipts: usize,
+    /// Who signed it.
+    pub signer: Option<KnownSigner>,
+    /// Which materials its receipts know, and those of the records before it that were found.
+    pub materials: Vec<KnownMaterial>,
+    /// Which imports it and the records before it were for, the newest first.
+    pub imports: Vec<ImportBefore>,
+    /// Its KMS keys that hold several materials.
+    pub kms_keys: Vec<KmsKeyMaterials>,
+}
+
+/// A KMS key that a record wrapped a data key for.
+#[derive(Clone, Debug)]
+pub struct ImportBefore {
+    /// The data key's fingerprint, in hex.
+    pub fingerprint: String,
+    /// The KMS key.
+    pub key_arn: String,
+    /// What its script told KMS; witnesses count only where there is nothing else.
+    pub import_as: Option<ImportAs>,
+    /// Whether a receipt tells that KMS took it.
+    pub accepted: bool,
+}
+
+/// What tells one HSM from another, and from itself after an update: members of `hsm-opened`, by name.
+pub type HsmFacts = [(&'static str, String); 5];
+
+/// Of a token and its module.
+pub fn hsm_facts(token: &TokenFacts, module: &ModuleDescription) -> HsmFacts {
+    [
+        ("manufacturer", token.manufacturer.clone()),
+        ("model", token.model.clone()),
+        ("serial", token.serial.clone()),
+        ("firmware", token.firmware.clone()),
+        ("module_sha256", module.module_sha256.clone()),
+    ]
+}
+
+/// A data key as a record tells it.
+#[derive(Clone, Debug)]
+pub struct KnownKey {
+    /// CKA_LABEL.
+    pub label: String,
+    /// KMS key spec.
+    pub spec: String,
+    /// How it is kept, as far as the record's own plan can be read.
+    pub keep: Option<Keep>,
+    /// CKA_ID, unless it was a session object.
+    pub id: Option<KeyId>,
+    /// Length in bytes of a secret key.
+    pub bytes: Option<usize>,
+    /// Key check value of an AES key.
+    pub kcv: Option<String>,
+    /// Fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The KMS keys that it was wrapped for: by this record or, where it only dealt new shares, by the
+    /// newest one before it that wrapped.
+    pub key_arns: Vec<String>,
+}
+
+/// The transcript signer as a record tells it.
+#[derive(Clone, Debug)]
+pub struct KnownSigner {
+    /// `SHA256:…` of its public key.
+    pub fingerprint: String,
+    /// CKA_ID in its HSM.
+    pub cka_id: String,
+}
+
+/// A share as a record tells it.
+#[derive(Clone, Debug)]
+pub struct KnownShare {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Who was given it.
+    pub custodian: String,
+    /// What it is recognised by.
+    pub sha256: String,
+}
+
+/// What an earlier ceremony dealt.
+pub struct Dealt {
+    ceremony: String,
+    shares: Vec<KnownShare>,
+    threshold: Option<u8>,
+}
+
+impl Dealt {
+    fn by(chain: &Chain) -> Self {
+        Self {
+            ceremony: id(chain),
+            shares: known_shares(chain),
+            threshold: threshold(chain),
+        }
+    }
+}
+
+impl Previous {
+    /// Verifies the record and reads what it says. An anchor from the plan must fit.
+    ///
+    /// # Errors
+    /// Exit 2 where there is no such directory; exit 4 where it is broken, aborted, or not the one that
+    /// the anchor names.
+    pub fn load(directory: &Path, anchor: Option<&Anchor>) -> Result<Self> {
+        let doing = |e: Error| e.doing(format!("the previous record {}", directory.display()));
+        if !directory.is_dir() {
+            return Err(doing(Error::usage("there is no such directory")
+                .hint("let `previous` in the plan name the copy of the record that was brought along")
+                .hint("with the record lost, give the fingerprint of each data key instead")));
+        }
+        // The head first: what is no record, or another one, is not read to its end.
+        let is_it = anchor.map_or(Ok(()), |anchor| verify::is_the_one(directory, anchor));
+        let verified = is_it.and_then(|()| verify::verify(directory, anchor));
+        let verified = verified.map_err(|broken| {
+            let error = Error::mismatch(broken.to_string()).check("PREVIOUS-RECORD");
+            doing(match broken.rule {
+                Rule::Head => error
+                    .hint("compare `previous_head` with the paper again, row by row: a mistyped digit looks just like this")
+                    .hint("if it is as on the paper, this is not the record it was written for: take another copy"),
+                _ => error.hint("take another copy of the record"),
+            })
+        })?;
+        if verified.is_aborted() {
+            return Err(doing(
+                Error::mismatch("its ceremony was aborted: it made nothing")
+                    .check("PREVIOUS-RECORD"),
+            ));
+        }
+        let followed = verify::follow(directory, &verified, &[]).map_err(doing)?;
+        let mut materials = verified.receipts.known();
+        materials.extend(followed.known());
+        let mut imports = imports_of(&verified.receipts);
+        for link in &followed.links {
+            imports.extend(imports_of(&link.verified.receipts));
+        }
+        let chain = &verified.chain;
+        let mut keys = known_keys(chain, &keeps(directory))
+            .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?;
+        for key in keys.iter_mut().filter(|key| key.key_arns.is_empty()) {
+            key.key_arns = wrapped_before(&followed, &key.fingerprint);
+        }
+        let kms_keys = verify::materials(directory, &verified, &followed, &[]);
+        let links = followed.links.iter();
+        let dealt_before = links.map(|link| Dealt::by(&link.verified.chain)).collect();
+        Ok(Self {
+            earlier: followed
+                .links
+                .into_iter()
+                .map(|link| link.directory)
+                .collect(),
+            receipts_head: verified.receipts.head(),
+            receipts: verified.receipts.receipts.len(),
+            materials,
+            imports,
+            kms_keys,
+            directory: directory.to_owned(),
+            head: chain.head,
+            sealed: chain.end().at,
+            ceremony: id(chain),
+            keys,
+            dealt: known_shares(chain),
+            dealt_before,
+            threshold: threshold(chain),
+            package: read_package(directory).map_err(doing)?,
+            signer: chain.events().next().map(|signer| known_signer(&signer)),
+            rehearsal: verified.is_rehearsal(),
+            hsm: known_hsm(chain),
+        })
+    }
+
+    /// The data key of a label.
+    pub fn key(&self, label: &str) -> Option<&KnownKey> {
+        self.keys.iter().find(|key| key.label == label)
+    }
+
+    /// What the receipts call this data key's material in this KMS key.
+    pub fn key_material_id(&self, label: &str, key_arn: &str) -> Option<&str> {
+        let fingerprint = self.key(label)?.fingerprint.to_string();
+        let of =
+            |known: &&KnownMaterial| known.fingerprint == fingerprint && known.key_arn == key_arn;
+        let known = self.materials.iter().find(of)?;
+        Some(&known.key_material_id)
+    }
+
+    /// How this data key was wrapped for this KMS key the last time.
+    pub fn import_before(&self, label: &str, key_arn: &str) -> Option<&ImportBefore> {
+        let fingerprint = self.key(label)?.fingerprint.to_string();
+        let of =
+            |before: &&ImportBefore| before.fingerprint == fingerprint && before.key_arn == key_arn;
+        self.imports.iter().find(of)
+    }
+
+    /// The shares in use, as far as it is known: those that this record dealt, else the latest before it.
+    pub fn shares_in_use(&self) -> &[KnownShare] {
+        match (self.dealt.is_empty(), self.latest_before()) {
+            (true, Some(before)) => &before.shares,
+            _ => &self.dealt,
+        }
+    }
+
+    /// How many of them are needed.
+    pub fn threshold_in_use(&self) -> Option<u8> {
+        match self.dealt.is_empty() {
+            true => self.latest_before()?.threshold,
+            false => self.threshold,
+        }
+    }
+
+    fn latest_before(&self) -> Option<&Dealt> {
+        let mut before = self.dealt_before.iter();
+        before.find(|dealt| !dealt.shares.is_empty())
+    }
+
+    /// The shares that a ceremony dealt, of this record or one before it; none where it is not known.
+    pub fn dealt_by(&self, ceremony: &str) -> &[KnownShare] {
+        match self.ceremony == ceremony {
+            true => &self.dealt,
+            false => self.before(ceremony).map_or(&[], |dealt| &dealt.shares),
+        }
+    }
+
+    /// How many of these are needed.
+    pub fn threshold_of(&self, ceremony: &str) -> Option<u8> {
+        match self.ceremony == ceremony {
+            true => self.threshold,
+            false => self.before(ceremony)?.threshold,
+        }
+    }
+
+    fn before(&self, ceremony: &str) -> Option<&Dealt> {
+        let mut before = self.dealt_before.iter();
+        before.find(|dealt| dealt.ceremony == ceremony)
+    }
+
+    /// Whose share has this digest.
+    pub fn custodian_of(&self, share_sha256: &str) -> Option<&KnownShare> {
+        self.dealt.iter().find(|share| share.sha256 == share_sha256)
+    }
+}
+
+/// One entry for each data key and KMS key of a record.
+fn imports_of(receipts: &Receipts) -> Vec<ImportBefore> {
+    let mut all: Vec<ImportBefore> = Vec::new();
+    for (import, standing) in receipts.imports.iter().zip(receipts.standings()) {
+        let same = |other: &&mut ImportBefore| {
+            other.fingerprint == import.fingerprint && other.key_arn == import.key_arn
+        };
+        match all.iter_mut().find(same) {
+            Some(other) => {
+                other.accepted |= standing.is_accepted();
+                if import.import_as != Some(ImportAs::Existing) {
+                    other.import_as = import.import_as;
+                }
+            }
+            None => all.push(ImportBefore {
+                fingerprint: import.fingerprint.clone(),
+                key_arn: import.key_arn.clone(),
+                import_as: import.import_as,
+                accepted: standing.is_accepted(),
+            }),
+        }
+    }
+    all
+}
+
+fn known_signer(signer: &TranscriptSigner) -> KnownSigner {
+    KnownSigner {
+        fingerprint: signer.fingerprint.clone(),
+        cka_id: signer.cka_id.clone(),
+    }
+}
+
+fn known_hsm(chain: &Chain) -> Option<HsmFacts> {
+    let opened = chain.events::<HsmOpened>().last()?;
+    Some(hsm_facts(&opened.token, &opened.module))
+}
+
+/// Generated, found again or recovered: each event tells the same of a data key.
+fn known_keys(chain: &Chain, keeps: &[(String, Keep)]) -> Result<Vec<KnownKey>, String> {
+    let mut arns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for wrapped in chain.events::<Wrapped>() {
+        let of_label = arns.entry(wrapped.label.clone()).or_default();
+        of_label.push(wrapped.key_arn.clone());
+    }
+    chain
+        .data_keys()
+        .map(|key| known_key(&key, &arns, keeps))
+        .collect()
+}
+
+/// `keep` of every data key, from the plan that the verified record holds. A plan of a later format may
+/// not be readable; then nothing is said.
+fn keeps(directory: &Path) -> Vec<(String, Keep)> {
+    let plan = Plan::read(&directory.join("plan.toml"));
+    let keys = plan.map(|plan| plan.keys).unwrap_or_default();
+    keys.into_iter().map(|key| (key.label, key.keep)).collect()
+}
+
+fn known_key(
+    key: &Said<DataKeyFacts>,
+    arns: &BTreeMap<String, Vec<String>>,
+    keeps: &[(String, Keep)],
+) -> Result<KnownKey, String> {
+    let fingerprint = Fingerprint::from_hex(&key.fingerprint);
+    let keep = keeps.iter().find(|(of, _)| *of == key.label);
+    Ok(KnownKey {
+        label: key.label.clone(),
+        spec: key.spec.to_string(),
+        keep: keep.map(|(_, keep)| *keep),
+        id: KeyId::any_from_hex(&key.cka_id),
+        bytes: key.bytes,
+        kcv: key.kcv.clone(),
+        fingerprint: fingerprint
+            .ok_or_else(|| format!("line {}: no fingerprint", key.line.number))?,
+        key_arns: arns.get(&key.label).cloned().unwrap_or_default(),
+    })
+}
+
+/// The KMS keys that the newest of these records wrapped this data key for.
+fn wrapped_before(followed: &Followed, fingerprint: &Fingerprint) -> Vec<String> {
+    let fingerprint = fingerprint.to_string();
+    let arns = |chain: &Chain| -> Vec<String> {
+        let mut keys = chain.data_keys();
+        let key = keys.find(|key| key.fingerprint == fingerprint);
+        let wrapped = chain.events::<Wrapped>();
+        wrapped
+            .filter(|wrapped| key.as_ref().is_some_and(|key| key.label == wrapped.label))
+            .map(|wrapped| wrapped.key_arn.clone())
+            .collect()
+    };
+    let all = followed.links.iter().map(|link| arns(&link.verified.chain));
+    all.into_iter()
+        .find(|arns| !arns.is_empty())
+        .unwrap_or_default()
+}
+
+fn id(chain: &Chain) -> String {
+    chain.opening().ceremony.clone()
+}
+
+fn known_shares(chain: &Chain) -> Vec<KnownShare> {
+    let known = |share: &DealtShare| KnownShare {
+        number: share.share.into(),
+        custodian: words::quoted(&share.custodian),
+        sha256: share.share_sha256.clone(),
+    };
+    let dealt = chain.events::<EscrowDealt>();
+    dealt
+        .flat_map(|dealt| dealt.shares.iter().map(known).collect::<Vec<_>>())
+        .collect()
+}
+
+fn threshold(chain: &Chain) -> Option<u8> {
+    let dealt = chain.events::<EscrowDealt>().next()?;
+    Some(dealt.threshold)
+}
+
+fn read_package(directory: &Path) -> Result<Option<Package>> {
+    let path = directory.join(package::JSON_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    read_package_file(&path).map(Some)
+}
+
+/// Reads an escrow package from a file.
+///
+/// # Errors
+/// Exit 2 where it cannot be read; exit 4 where it is no escrow package.
+pub fn read_package_file(path: &Path) -> Result<Package> {
+    let shown = path.display();
+    const LONGEST: u64 = 16 << 20; // a private key of RSA_4096 takes almost 4 KiB
+    let bytes = crate::ground::files::read_at_most(path, LONGEST)
+        .map_err(|e| Error::usage(format!("the escrow package {shown}: {e}")))?;
+    Package::from_json(&bytes).map_err(|why| {
+        Error::mismatch(format!("the escrow package {shown}: {why}")).check("ESCROW-PACKAGE")
+    })
+}

@@ -1,0 +1,517 @@
+//! Receipts: what KMS answered, appended to a sealed record.
+//!
+//! `receipts.jsonl` is a chain of its own beside the transcript, which never changes. A line is compact
+//! JSON, `{"seq":N,"at":"…Z","prev":"…",…,"file":"receipts/NNN.json","sha256":"…",…}`: `seq` counts from
+//! 1; the first `prev` is the head digest of the record's transcript, each further one the SHA-256 of
+//! the previous line without its line feed. The answers lie byte for byte in `receipts/`.
+//!
+//! What a line says is not believed: it is derived again from the answer's bytes, and must agree.
+//! Nothing in a record vouches that no line was cut off its end, until a later record names the digest
+//! of the whole file (`previous_receipts_head`).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::evidence::transcript::{
+    Chain, DataKeyFacts, ImportTypeTold, Imported, Said, Told, Wrapped,
+};
+use crate::ground::words::Digest;
+use crate::plan::ImportAs;
+
+pub mod answer;
+pub(crate) mod chain;
+mod endpoint;
+pub(crate) mod judge;
+mod possession;
+
+pub use chain::alone;
+pub use judge::{Entry, Listed, TrailFact};
+
+pub(crate) use chain::read;
+pub(crate) use possession::{is_pair, proof};
+
+/// The chain's name in a record.
+pub const FILE: &str = "receipts.jsonl";
+
+/// Where the answers lie.
+pub const FOLDER: &str = "receipts/";
+
+/// The format that this version writes, named in the first line.
+pub const FORMAT: &str = "byok-receipts-v1";
+
+/// How a last line without its end is told.
+pub const TORN: &str = "it is cut: it does not end with a line feed";
+
+/// How an answer that no line names is told.
+pub const UNNAMED: &str = "no line of receipts.jsonl names this file";
+
+/// What an answer proves of a data key, in rising order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Proves {
+    /// Nothing.
+    #[default]
+    #[serde(rename = "nothing")]
+    Nothing,
+    /// KMS accepted an import.
+    #[serde(rename = "accepted by KMS")]
+    Accepted,
+    /// KMS accepted the same symmetric material a second time, as EXISTING_KEY_MATERIAL; or it computes with
+    /// the HMAC key or the key pair.
+    #[serde(rename = "proved in KMS")]
+    Proved,
+}
+
+/// One line with its answer.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// Its number, counting from 1.
+    pub number: usize,
+    /// When it was added.
+    pub at: Timestamp,
+    /// Where the answer lies within the record.
+    pub file: String,
+    /// SHA-256 of the answer.
+    pub sha256: Digest,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// The receipts of a record, checked.
+#[derive(Clone, Debug, Default)]
+pub struct Receipts {
+    /// The record's imports, as the transcript tells them.
+    pub imports: Vec<Import>,
+    /// The lines in order.
+    pub receipts: Vec<Receipt>,
+    /// SHA-256 of the file up to and with each line.
+    pub heads: Vec<Digest>,
+    /// SHA-256 of the last line without its line feed, or the transcript's head.
+    last: Digest,
+    /// Files in the folder that no line names.
+    unnamed: Vec<String>,
+}
+
+/// An import of a record, as its transcript tells it.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The data key's label.
+    pub label: String,
+    /// Its KMS key spec.
+    pub spec: String,
+    /// Its fingerprint, in hex.
+    pub fingerprint: String,
+    /// The import's name.
+    pub import: String,
+    /// The KMS key.
+    pub key_arn: String,
+    /// When the data key was wrapped for it.
+    pub wrapped_at: Timestamp,
+    /// Until when KMS took the import token.
+    pub token_until: Option<Timestamp>,
+    /// What the script says of the material.
+    pub import_as: Option<ImportAs>,
+    /// Whether the script says EXISTING_KEY_MATERIAL, and why.
+    pub existing: Option<Existing>,
+    /// The KMS key that is rotated after it.
+    pub rotates: Option<String>,
+}
+
+/// `import-type` of the transcript: the script says EXISTING_KEY_MATERIAL.
+#[derive(Clone, Debug)]
+pub struct Existing {
+    /// Which material, from a receipt of a previous record.
+    pub key_material_id: Option<String>,
+    /// The import that this one is the witness of.
+    pub witness_of: Option<String>,
+}
+
+/// Which material a KMS key holds, by a receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownMaterial {
+    /// The data key's fingerprint, in hex.
+    pub fingerprint: String,
+    /// The KMS key.
+    pub key_arn: String,
+    /// What KMS calls the material there.
+    pub key_material_id: String,
+}
+
+/// How far an import came, by the receipts of its record.
+#[derive(Clone, Debug, Serialize)]
+pub struct Standing {
+    /// The data key's label.
+    pub label: String,
+    /// The import's name.
+    pub import: String,
+    /// The KMS key.
+    pub key_arn: String,
+    /// What KMS calls the material.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_material_id: Option<String>,
+    /// `no receipt`, `import failed`, `accepted by KMS` or `proved in KMS`.
+    pub kms: &'static str,
+    /// Who says so, where it is not AWS: the endpoint that was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// When it came that far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Who says when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_by: Option<Clock>,
+}
+
+/// Whose time it is at which something happened in KMS; the better the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Clock {
+    /// KMS's own, by CloudTrail.
+    #[serde(rename = "KMS")]
+    Kms,
+    /// The online computer's, when its script ended.
+    #[serde(rename = "online side")]
+    Online,
+    /// That of the computer where the receipt was added: the answer carries no time.
+    #[serde(rename = "receipt added")]
+    Added,
+}
+
+impl Standing {
+    /// Whether KMS took the material.
+    pub fn is_accepted(&self) -> bool {
+        [ACCEPTED, PROVED].contains(&self.kms)
+    }
+
+    /// How far it came, and who says so where it is not AWS.
+    pub fn told(&self) -> String {
+        let doubt = self.endpoint.as_deref().map(said_elsewhere);
+        format!("{}{}", self.kms, doubt.unwrap_or_default())
+    }
+}
+
+/// What is added to every word about an answer that did not come from AWS.
+pub fn said_elsewhere(endpoint: &str) -> String {
+    format!(", says {endpoint}, WHICH IS NOT AWS")
+}
+
+/// `accepted by KMS`
+pub const ACCEPTED: &str = "accepted by KMS";
+/// `proved in KMS`
+pub const PROVED: &str = "proved in KMS";
+/// `import failed`
+pub const FAILED: &str = "import failed";
+/// `no receipt`
+pub const NONE: &str = "no receipt";
+
+impl Receipts {
+    /// SHA-256 of the whole `receipts.jsonl`; `None` while there is no line.
+    pub fn head(&self) -> Option<Digest> {
+        self.heads.last().copied()
+    }
+
+    /// Which materials these receipts know.
+    pub fn known(&self) -> Vec<KnownMaterial> {
+        known(&self.imports, &self.receipts)
+    }
+
+    /// How far each import came.
+    pub fn standings(&self) -> Vec<Standing> {
+        let known = self.known();
+        let by_aws = |receipt: &&Receipt| receipt.entry.endpoint.is_none();
+        let of_aws = Self {
+            imports: self.imports.clone(),
+            receipts: self.receipts.iter().filter(by_aws).cloned().collect(),
+            ..Self::default()
+        };
+        let standing = |import| {
+            let by_aws = of_aws.standing(import, &known);
+            match by_aws.is_accepted() {
+                true => by_aws,
+                false => self.standing(import, &known),
+            }
+        };
+        self.imports.iter().map(standing).collect()
+    }
+
+    fn standing(&self, import: &Import, known: &[KnownMaterial]) -> Standing {
+        let facts: Vec<Fact> = facts_of(&self.receipts, import).collect();
+        let proves = facts.iter().map(|fact| fact.proves).max();
+        let first = facts.iter().filter(|fact| Some(fact.proves) == proves);
+        let first = first.min_by_key(|fact| fact.at_by);
+        let known = known.iter().find(|known| {
+            known.key_arn == import.key_arn && known.fingerprint == import.fingerprint
+        });
+        let accepted = proves >= Some(Proves::Accepted);
+        let computes = computes_with(&self.receipts, import);
+        let proved = computes.is_some()
+            || accepted && (proves == Some(Proves::Proved) || self.is_witnessed(import));
+        Standing {
+            label: import.label.clone(),
+            import: import.import.clone(),
+            key_arn: import.key_arn.clone(),
+            key_material_id: known
+                .filter(|_| accepted)
+                .map(|known| known.key_material_id.clone()),
+            kms: match (proved, accepted, proves) {
+                (true, _, _) => PROVED,
+                (_, true, _) => ACCEPTED,
+                (_, _, Some(_)) => FAILED,
+                (_, _, None) => NONE,
+            },
+            endpoint: match (&computes, first) {
+                (Some(shown), _) => shown.entry.endpoint.clone(),
+                (None, first) => first.and_then(|fact| fact.endpoint.clone()),
+            },
+            at: match (computes, accepted) {
+                (Some(shown), false) => Some(shown.at),
+                _ => first.map(|fact| fact.at),
+            },
+            at_by: match (computes, accepted) {
+                (Some(_), false) => Some(Clock::Added),
+                _ => first.map(|fact| fact.at_by),
+            },
+        }
+    }
+
+    /// Whether a witness of this import, or the import that this one is the witness of, was accepted. Only
+    /// the witness's own script says that it sent this record's material, and as existing.
+    fn is_witnessed(&self, import: &Import) -> bool {
+        self.imports.iter().any(|other| {
+            let (witness, first) =
+                match (is_witness_of(other, import), is_witness_of(import, other)) {
+                    (true, _) => (other, import),
+                    (_, true) => (import, other),
+                    _ => return false,
+                };
+            let mut by_script = facts_of(&self.receipts, witness)
+                .filter(|fact| fact.by_script && fact.proves >= Proves::Accepted);
+            other.label == import.label
+                && by_script.any(|fact| {
+                    accepted_of(&self.receipts, first).any(|id| {
+                        witness.key_arn != first.key_arn || (id.is_some() && id == fact.id)
+                    })
+                })
+        })
+    }
+
+    /// What ListKeyRotations lists that none of the known materials explains.
+    pub fn unexplained(&self, known: &[KnownMaterial]) -> Vec<Listed> {
+        let explained = |listed: &&Listed| {
+            !known.iter().any(|known| {
+                known.key_material_id == listed.key_material_id
+                    && key_id(&known.key_arn) == key_id(&listed.key_arn)
+            })
+        };
+        let mut found: Vec<Listed> = Vec::new();
+        for receipt in &self.receipts {
+            for listed in receipt.entry.materials.iter().filter(explained) {
+                if !found.contains(listed) {
+                    found.push(listed.clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// Files in the folder that no line names: an interrupted `byok receipt`, or a cut line.
+    pub(crate) fn unnamed(&self) -> &[String] {
+        &self.unnamed
+    }
+}
+
+fn is_witness_of(witness: &Import, other: &Import) -> bool {
+    let existing = witness.existing.as_ref();
+    existing.and_then(|existing| existing.witness_of.as_deref()) == Some(other.import.as_str())
+}
+
+/// One import that KMS took or refused.
+struct Fact {
+    proves: Proves,
+    id: Option<String>,
+    at: Timestamp,
+    at_by: Clock,
+    /// Whether the record's own `import.sh` tells it.
+    by_script: bool,
+    /// The endpoint that answered, where it is not AWS's.
+    endpoint: Option<String>,
+}
+
+/// What the receipts say of one import: import results and CloudTrail's events.
+fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<Item = Fact> + 'a {
+    let is_of = |label: &Option<String>, name: &Option<String>| {
+        label.as_deref() == Some(&import.label) && name.as_deref() == Some(&import.import)
+    };
+    receipts.iter().flat_map(move |receipt| {
+        let entry = &receipt.entry;
+        let own = (entry.answer == "ImportKeyMaterial" && is_of(&entry.label, &entry.import)).then(
+            || Fact {
+                proves: entry.proves,
+                id: entry.key_material_id.clone(),
+                at: entry.happened.unwrap_or(receipt.at),
+                at_by: match entry.happened {
+                    Some(_) => Clock::Online,
+                    None => Clock::Added,
+                },
+                by_script: entry.exit.is_some(), // a bare answer has no exit code
+                endpoint: entry.endpoint.clone(),
+            },
+        );
+        let events = entry.events.iter();
+        let events = events
+            .filter(|event| is_of(&event.label, &event.import))
+            .map(|event| Fact {
+                proves: event.proves,
+                id: event.key_material_id.clone(),
+                at: event.happened,
+                at_by: Clock::Kms,
+                by_script: false,
+                endpoint: None,
+            });
+        own.into_iter().chain(events.collect::<Vec<_>>())
+    })
+}
+
+/// The first answer which shows that the KMS key computes with this HMAC key or key pair.
+fn computes_with<'a>(receipts: &'a [Receipt], import: &Import) -> Option<&'a Receipt> {
+    let shows = |receipt: &&Receipt| {
+        let entry = &receipt.entry;
+        [answer::GENERATE_MAC, answer::GET_PUBLIC_KEY].contains(&entry.answer.as_str())
+            && entry.proves == Proves::Proved
+            && entry.label.as_ref() == Some(&import.label)
+            && entry.key_arn.as_ref() == Some(&import.key_arn)
+    };
+    receipts.iter().find(shows)
+}
+
+/// The material ids that accepted imports told.
+fn accepted_of<'a>(
+    receipts: &'a [Receipt],
+    import: &'a Import,
+) -> impl Iterator<Item = Option<String>> + 'a {
+    facts_of(receipts, import)
+        .filter(|fact| fact.proves >= Proves::Accepted)
+        .map(|fact| fact.id)
+}
+
+/// Which materials these receipts know: what an accepted import told or, where an old AWS CLI told
+/// nothing, what DescribeKey said after it.
+fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
+    let mut all: Vec<KnownMaterial> = Vec::new();
+    for import in imports {
+        let known = known_id(import, receipts).map(|key_material_id| KnownMaterial {
+            fingerprint: import.fingerprint.clone(),
+            key_arn: import.key_arn.clone(),
+            key_material_id,
+        });
+        all.extend(known.filter(|known| !all.contains(known)));
+    }
+    all
+}
+
+/// The same of one import.
+fn known_id(import: &Import, receipts: &[Receipt]) -> Option<String> {
+    let told = accepted_of(receipts, import).flatten().next();
+    told.or_else(|| match import.rotates {
+        // What is added to other material is not the current one until the KMS key is rotated.
+        Some(_) => None,
+        None => described_after_import(receipts, import),
+    })
+}
+
+fn described_after_import(receipts: &[Receipt], import: &Import) -> Option<String> {
+    let accepts = |receipt: &Receipt| {
+        accepted_of(std::slice::from_ref(receipt), import)
+            .next()
+            .is_some()
+    };
+    let accepted = receipts.iter().position(accepts)?;
+    let described = receipts[accepted + 1..].iter().find(|receipt| {
+        receipt.entry.answer == "DescribeKey"
+            && receipt.entry.key_arn.as_ref() == Some(&import.key_arn)
+            && receipt.entry.key_material_id.is_some()
+    });
+    described?.entry.key_material_id.clone()
+}
+
+/// The imports that a transcript tells.
+pub(crate) fn imports(chain: &Chain) -> Vec<Import> {
+    let about = About {
+        keys: first_of(chain, |key: &DataKeyFacts| key.label.clone()),
+        parameters: first_of(chain, |read: &Imported| name(&read.label, &read.import)),
+        types: first_of(chain, |told: &ImportTypeTold| {
+            name(&told.label, &told.import)
+        }),
+    };
+    let wrapped = chain.events::<Wrapped>();
+    wrapped.map(|wrapped| import(&about, &wrapped)).collect()
+}
+
+/// Data key and import.
+type Name = (String, String);
+
+fn name(label: &str, import: &str) -> Name {
+    (label.to_owned(), import.to_owned())
+}
+
+/// What a transcript tells of imports elsewhere than in `key-wrapped`; the first line of each counts.
+struct About<'a> {
+    keys: BTreeMap<String, Said<'a, DataKeyFacts>>,
+    parameters: BTreeMap<Name, Said<'a, Imported>>,
+    types: BTreeMap<Name, Said<'a, ImportTypeTold>>,
+}
+
+fn first_of<'a, K: Ord, T: Told + 'a>(
+    chain: &'a Chain,
+    key: impl Fn(&T) -> K,
+) -> BTreeMap<K, Said<'a, T>> {
+    let mut first = BTreeMap::new();
+    for entry in chain.events::<T>() {
+        first.entry(key(&entry)).or_insert(entry);
+    }
+    first
+}
+
+fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
+    let key = about.keys.get(&wrapped.label);
+    let name = name(&wrapped.label, &wrapped.import);
+    let parameters = about.parameters.get(&name);
+    let typed = about.types.get(&name);
+    let import_as = typed.and_then(|typed| ImportAs::parse(typed.import_type.as_deref()?).ok());
+    Import {
+        spec: key.map(|key| key.spec.to_string()).unwrap_or_default(),
+        fingerprint: key.map(|key| key.fingerprint.clone()).unwrap_or_default(),
+        label: wrapped.label.clone(),
+        import: wrapped.import.clone(),
+        key_arn: wrapped.key_arn.clone(),
+        wrapped_at: wrapped.line.at,
+        token_until: parameters.and_then(|read| read.valid_to.known()),
+        import_as,
+        rotates: typed.and_then(|typed| typed.rotates.clone()),
+        existing: typed
+            .filter(|_| import_as == Some(ImportAs::Existing))
+            .map(|typed| Existing {
+                key_material_id: typed.key_material_id.clone(),
+                witness_of: typed.witness_of.clone(),
+            }),
+    }
+}
+
+/// Whether an id or ARN, as KMS answers it, names the KMS key of this ARN.
+fn names_key(text: &str, key_arn: &str) -> bool {
+    text == key_arn || (!text.starts_with("arn:") && key_id(key_arn) == text)
+}
+
+/// The Region in a key's ARN.
+fn region(key_arn: &str) -> &str {
+    key_arn.split(':').nth(3).unwrap_or_default()
+}
+
+/// The account in a key's ARN.
+fn account(key_arn: &str) -> &str {
+    key_arn.split(':').nth(4).unwrap_or_default()
+}
+
+fn key_id(key_arn: &str) -> &str {
+    key_arn.rsplit('/').next().unwrap_or(key_arn)
+}

@@ -1,0 +1,112 @@
+//! Which answers show that a KMS key holds an HMAC key or a private key: it computes with it.
+//!
+//! What is compared stands in the record, so an answer proves something to whoever fetched it, and to others
+//! as far as they trust who did.
+
+use base64ct::{Base64, Encoding as _};
+
+use super::answer::{MacAnswer, PublicKeyAnswer};
+use super::judge::{Entry, Scope, elsewhere};
+use super::{Import, Proves};
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
+
+impl Scope<'_> {
+    /// HMAC: the MAC of the fingerprint text is the fingerprint. Of other specs it says nothing.
+    pub(super) fn generated_mac(&self, answer: &MacAnswer) -> Result<Entry> {
+        let into = self.imports_into(&answer.key_id)?;
+        let entry = self.of_key(&into);
+        let import = into[0];
+        let Some(bits) = import.spec.strip_prefix("HMAC_") else {
+            return Ok(entry);
+        };
+        let wanted = format!("HMAC_SHA_{bits}");
+        match answer.algorithm.as_deref() {
+            Some(algorithm) if algorithm == wanted => {}
+            Some(other) => return Err(of_another_kind(import, "MacAlgorithm", other, &wanted)),
+            None => return Err(Error::usage("has no `MacAlgorithm`")),
+        }
+        let mac = decoded(answer.mac.as_deref(), "Mac")?;
+        if words::hex(&mac) != import.fingerprint {
+            return Err(other_material(format!(
+                "the MAC in it is not the fingerprint {} of the data key {:?}",
+                import.fingerprint, import.label
+            ))
+            .hint("was the MAC made over exactly the fingerprint text, without a line feed?")
+            .hint(format!("online: printf %s 'byok-ceremony material fingerprint v1' > text; aws kms generate-mac --key-id {} \
+                    --mac-algorithm {wanted} --message fileb://text --output json", import.key_arn)));
+        }
+        Ok(proved(entry, import, answer.endpoint.as_deref()))
+    }
+
+    /// Key pairs: the SHA-256 of the public key is the fingerprint. Of other specs it says nothing.
+    pub(super) fn told_public_key(&self, answer: &PublicKeyAnswer) -> Result<Entry> {
+        let into = self.imports_into(&answer.key_id)?;
+        let entry = self.of_key(&into);
+        let import = into[0];
+        if !is_pair(&import.spec) {
+            return Ok(entry);
+        }
+        if let Some(spec) = answer
+            .key_spec
+            .as_deref()
+            .filter(|spec| *spec != import.spec)
+        {
+            return Err(of_another_kind(import, "KeySpec", spec, &import.spec));
+        }
+        let spki = decoded(answer.public_key.as_deref(), "PublicKey")?;
+        let sha256 = words::hex(&words::sha256(&spki));
+        if sha256 != import.fingerprint {
+            return Err(other_material(format!(
+                "the SHA-256 of the public key in it is {sha256}; the fingerprint of the data key {:?} is {}",
+                import.label, import.fingerprint
+            )));
+        }
+        Ok(proved(entry, import, answer.endpoint.as_deref()))
+    }
+}
+
+/// Whether the data keys of a spec are key pairs, by its KMS name.
+pub(crate) fn is_pair(spec: &str) -> bool {
+    spec.starts_with("ECC_") || spec.starts_with("RSA_")
+}
+
+/// What proves that a KMS key holds a data key of this spec.
+pub(crate) fn proof(spec: &str) -> &'static str {
+    if spec.starts_with("HMAC_") {
+        "GenerateMac over the fingerprint text"
+    } else if is_pair(spec) {
+        "GetPublicKey"
+    } else {
+        "a second import"
+    }
+}
+
+fn proved(entry: Entry, import: &Import, endpoint: Option<&str>) -> Entry {
+    Entry {
+        proves: Proves::Proved,
+        endpoint: elsewhere(endpoint, import),
+        ..entry
+    }
+}
+
+fn decoded(text: Option<&str>, name: &str) -> Result<Vec<u8>> {
+    match Base64::decode_vec(text.unwrap_or_default()) {
+        Ok(bytes) if !bytes.is_empty() => Ok(bytes),
+        _ => Err(Error::usage(format!("`{name}` is no base64"))),
+    }
+}
+
+fn of_another_kind(import: &Import, member: &str, is: &str, wanted: &str) -> Error {
+    Error::mismatch(format!(
+        "`{member}` is {is}; the data key {:?} is {}, which answers {wanted}",
+        import.label, import.spec
+    ))
+    .check("KMS-KEY-MATCH")
+}
+
+fn other_material(what: String) -> Error {
+    Error::mismatch(format!("{what}: the KMS key holds other material"))
+        .check("KEY-MATERIAL")
+        .hint("STOP: do not use the KMS key before this is understood; delete nothing, call the security officer")
+}

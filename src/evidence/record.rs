@@ -1,0 +1,417 @@
+//! The record: one directory, written once. No file is ever overwritten, and the final name appears
+//! by a single rename after everything in it is sealed and on disk.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustix::fs::{CWD, RenameFlags};
+
+use crate::crypto::sshsig::PublicKey;
+use crate::evidence::transcript::{self, Event, Mark, Transcript};
+use crate::ground::error::{Error, Result};
+use crate::ground::files::{create_new, parent, sync_name, write_new};
+use crate::ground::words::{self, Digest};
+use crate::hsm::machine;
+
+/// Holds space for the outputs while shares are handed out.
+const RESERVED: &str = ".reserved";
+
+/// Signs the whole transcript: its exact bytes in, the signature's file out; `None` is no signature.
+pub type Sign<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Option<String>>;
+
+/// What a finished ceremony leaves behind.
+pub struct Sealed {
+    /// The record's directory, under its final name.
+    pub directory: PathBuf,
+    /// Head digest of the transcript.
+    pub head: Digest,
+    /// When the first import token expires.
+    pub deadline: Option<Timestamp>,
+    /// How many exceptions the transcript records.
+    pub exceptions: u32,
+    /// Who signed it.
+    pub signer: Option<PublicKey>,
+    /// The directories of the attempts before it, by their names beside it.
+    pub attempts: Vec<String>,
+}
+
+mod leftover;
+
+pub use leftover::{
+    Leftover, MARKS, SealedBeside, as_it_counts, attempts, attempts_before, is_unfinished,
+    sealed_beside,
+};
+
+/// A record that is being written, under the name `<directory>.incomplete`.
+pub struct Record {
+    /// The name it will have.
+    directory: PathBuf,
+    /// The name it has.
+    working: PathBuf,
+    /// Its transcript.
+    pub transcript: Transcript,
+    /// What was written so far: path within the record, digest.
+    written: Vec<(String, Digest)>,
+}
+
+impl Record {
+    /// Makes `<directory>.incomplete` with an empty, locked transcript. A leftover of that name is
+    /// set aside first as `<directory>.interrupted-<UTC>`, which is returned.
+    ///
+    /// # Errors
+    /// Exit 2 where the record exists already; exit 5 where the disk or permissions say no, or a
+    /// running ceremony holds the name.
+    pub fn open(directory: &Path) -> Result<(Self, Option<PathBuf>)> {
+        refuse_existing(directory)?;
+        let parent = parent(directory);
+        make_with_parents(&parent)?;
+        // Two runs that start together take turns here; the second then finds a live transcript.
+        let turn = File::open(&parent).map_err(|e| cannot("opening", &parent, e))?;
+        take_turn(&turn).map_err(|e| cannot("locking", &parent, e))?;
+        let working = with_suffix(directory, ".incomplete");
+        let aside = Leftover::find(directory)?
+            .filter(|leftover| leftover.working == working)
+            .map(|leftover| rename_to_free(&leftover.working, directory, ".interrupted-"))
+            .transpose()?;
+        make_directory(&working)?;
+        let path = working.join(transcript::FILE);
+        let file = create_new(&path).map_err(|e| cannot("making", &path, e))?;
+        let transcript = Transcript::start(file, &path)?;
+        sync_directory(&working)?;
+        sync_directory(&parent)?;
+        let record = Self {
+            directory: directory.to_owned(),
+            working,
+            transcript,
+            written: Vec::new(),
+        };
+        Ok((record, aside))
+    }
+
+    /// Writes one output: a new file for the owner alone, synced, with its `output-written`.
+    ///
+    /// # Errors
+    /// Exit 5 where the file exists or the disk says no.
+    pub fn write(&mut self, path: &str, bytes: &[u8]) -> Result<Digest> {
+        let _ = self.release(); // seen to before the record gets its name
+        let target = self.working.join(path);
+        let mut directory = self.working.clone();
+        for part in Path::new(path)
+            .parent()
+            .into_iter()
+            .flat_map(Path::components)
+        {
+            directory.push(part);
+            // a link to a directory is none: what this run writes stays in its record
+            if !fs::symlink_metadata(&directory).is_ok_and(|kind| kind.is_dir()) {
+                make_directory(&directory)?;
+            }
+        }
+        let sha256 = words::sha256(bytes);
+        self.written.push((path.to_owned(), sha256));
+        write_new(&target, bytes).map_err(|e| cannot("writing", &target, e))?;
+        self.transcript
+            .append(&Event::OutputWritten(transcript::Output {
+                path: path.to_owned(),
+                sha256: words::hex(&sha256),
+                bytes: bytes.len(),
+            }))?;
+        Ok(sha256)
+    }
+
+    /// Takes the space that the outputs will need, so that a full disk is found out before the first
+    /// share is shown. It is given back when the first output is written.
+    ///
+    /// # Errors
+    /// Exit 5 where there is not enough.
+    pub fn reserve(&mut self, bytes: usize) -> Result<()> {
+        let path = self.working.join(RESERVED);
+        let file = create_new(&path).map_err(|e| cannot("making", &path, e))?;
+        write_zeros(&file, bytes).map_err(|e| cannot("reserving space in", &path, e))
+    }
+
+    /// Gives the reserved space back.
+    fn release(&self) -> Result<()> {
+        let path = self.working.join(RESERVED);
+        match fs::remove_file(&path) {
+            // a read-only disk says so of what is not there, too
+            Err(e) if fs::symlink_metadata(&path).is_ok() => Err(cannot("removing", &path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The digest of an output, if it was written.
+    pub fn digest_of(&self, path: &str) -> Option<Digest> {
+        self.written
+            .iter()
+            .find(|(name, _)| name == path)
+            .map(|(_, sha256)| *sha256)
+    }
+
+    /// The name that the record has while it is written.
+    pub fn working(&self) -> &Path {
+        &self.working
+    }
+
+    /// Ends the transcript with `last`, has it signed, writes the checksums, and gives the record its final
+    /// name.
+    ///
+    /// # Errors
+    /// Exit 5 where the disk says no or somebody took the name meanwhile; whatever signing fails with. The
+    /// record then has not its final name.
+    pub fn seal(&mut self, last: &Event, sign: Sign) -> Result<Digest> {
+        let mark = self.transcript.mark();
+        let named = self.end(last, sign).and_then(|()| {
+            self.finish()?;
+            rename_new(&self.working, &self.directory)
+                .map_err(|e| cannot("naming", &self.directory, e))
+        });
+        if let Err(e) = named {
+            // It will be sealed as aborted: a transcript has one last line, a record one SHA256transcript::SUMS.
+            let _ = fs::remove_file(self.working.join(transcript::SUMS));
+            self.reopen(mark)?;
+            return Err(e);
+        }
+        // From here on the record exists and verifies: nothing may take back what it names. A sync
+        // that fails now can lose only the name, in a power cut, and the next run finds `.incomplete`.
+        let _ = sync_directory(&parent(&self.directory));
+        Ok(self.transcript.head())
+    }
+
+    /// Appends the last line and puts the signature of the whole beside it.
+    ///
+    /// # Errors
+    /// Exit 5 where the disk says no; whatever signing fails with. The line then stands there all the same.
+    pub fn end(&mut self, last: &Event, sign: Sign) -> Result<()> {
+        let _ = self.release(); // seen to before the record gets its name
+        self.transcript.append(last)?;
+        self.transcript.sync()?;
+        let path = self.working.join(transcript::FILE);
+        let bytes = fs::read(&path).map_err(|e| cannot("reading", &path, e))?;
+        if words::sha256(&bytes) != self.transcript.head() {
+            return Err(Error::machine(format!(
+                "{}: the disk gives back other bytes than were written",
+                path.display()
+            )));
+        }
+        match sign(&bytes)? {
+            Some(signature) => self.put_signature(&signature),
+            None => Ok(()),
+        }
+    }
+
+    fn put_signature(&self, signature: &str) -> Result<()> {
+        let path = self.working.join(transcript::HSM_SIGNATURE);
+        make_directory(&self.working.join(transcript::SIGNATURES))?;
+        create_new(&path)
+            .and_then(|mut file| {
+                file.write_all(signature.as_bytes())
+                    .and_then(|()| file.sync_all())
+            })
+            .map_err(|e| cannot("writing", &path, e))
+    }
+
+    /// Takes the last line back, and its signature.
+    ///
+    /// # Errors
+    /// Exit 5 where the file cannot be shortened.
+    pub fn reopen(&mut self, mark: Mark) -> Result<()> {
+        let signature = self.working.join(transcript::HSM_SIGNATURE);
+        let _ = fs::remove_file(&signature);
+        remove_empty_parents(&signature, &self.working);
+        self.transcript.return_to(mark)
+    }
+
+    /// Removes every output but the plan, and says which.
+    pub fn take_back(&mut self) -> Vec<String> {
+        let mut removed = Vec::new();
+        self.written.retain(|(path, _)| {
+            if path == "plan.toml" {
+                return true;
+            }
+            let target = self.working.join(path);
+            let gone = fs::remove_file(&target).is_ok() || !target.exists();
+            if gone {
+                removed.push(path.clone());
+                remove_empty_parents(&target, &self.working);
+            }
+            !gone
+        });
+        removed
+    }
+
+    /// Gives the record of a ceremony that did not come to its end, whose last line is written, the name
+    /// `<directory>.aborted-<UTC>`, which this returns.
+    ///
+    /// # Errors
+    /// Exit 5 where the disk says no; the directory then keeps the name it has.
+    pub fn close_aborted(self) -> Result<PathBuf> {
+        self.finish()?;
+        rename_to_free(&self.working, &self.directory, ".aborted-")
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.release()?; // no transcript names that file
+        let path = self.working.join(transcript::SUMS);
+        write_new(&path, self.sums().as_bytes()).map_err(|e| cannot("writing", &path, e))?;
+        sync_tree(&self.working)
+    }
+
+    /// The checksums of every file, as `sha256sum -c` reads them, sorted by path.
+    fn sums(&self) -> String {
+        let mut files = self.written.clone();
+        files.push((transcript::FILE.to_owned(), self.transcript.head()));
+        files.sort();
+        files
+            .iter()
+            .map(|(path, sha256)| format!("{}  {path}\n", words::hex(sha256)))
+            .collect()
+    }
+}
+
+/// # Errors
+/// Exit 2 where something has the record's name already.
+pub fn refuse_existing(directory: &Path) -> Result<()> {
+    if fs::symlink_metadata(directory).is_err() {
+        return Ok(());
+    }
+    Err(
+        Error::usage(format!("the record {} exists already", directory.display()))
+            .check("RECORD-EXISTS")
+            .hint("no record is ever overwritten: give record.directory in the plan another name"),
+    )
+}
+
+/// Waits a while for another run that is just starting; never for ever.
+fn take_turn(directory: &File) -> io::Result<()> {
+    for _ in 0..50 {
+        match directory.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(100)),
+            Err(fs::TryLockError::Error(e)) => return Err(e),
+        }
+    }
+    Err(io::Error::other("another program holds it"))
+}
+
+/// `<directory><suffix>`.
+pub fn with_suffix(directory: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(directory.as_os_str());
+    name.push(suffix);
+    name.into()
+}
+
+/// Renames to `<directory><mark><UTC>`, with a counter where that name is taken.
+fn rename_to_free(from: &Path, directory: &Path, mark: &str) -> Result<PathBuf> {
+    let stamp = machine::compact(machine::now());
+    for attempt in 1..100 {
+        let counter = if attempt == 1 {
+            String::new()
+        } else {
+            format!("-{attempt}")
+        };
+        let to = with_suffix(directory, &format!("{mark}{stamp}{counter}"));
+        match rename_new(from, &to) {
+            Ok(()) => return sync_directory(&parent(directory)).map(|()| to),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(cannot("renaming", from, e)),
+        }
+    }
+    Err(Error::machine(format!(
+        "renaming {}: no free name",
+        from.display()
+    )))
+}
+
+/// Renames without ever replacing; where the file system cannot promise that, looks first.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            if fs::symlink_metadata(to).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        }
+        other => other.map_err(io::Error::from),
+    }
+}
+
+/// Zeros that are really written: some file systems promise space that they do not have.
+fn write_zeros(mut file: &File, bytes: usize) -> io::Result<()> {
+    let block = [0; 4096];
+    for _ in 0..bytes.div_ceil(block.len()) {
+        file.write_all(&block)?;
+    }
+    file.sync_all()
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| cannot("making", path, e))
+}
+
+/// Makes the directory and those above it that are missing, each with its name on disk.
+fn make_with_parents(path: &Path) -> Result<()> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+        .collect();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| cannot("making", path, e))?;
+    missing
+        .into_iter()
+        .try_for_each(|made| sync_name(made).map_err(|e| cannot("syncing", &parent(made), e)))
+}
+
+fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|e| cannot("syncing", path, e))
+}
+
+/// Syncs a directory and all below it, so that names are on disk as well as contents.
+fn sync_tree(path: &Path) -> Result<()> {
+    for entry in fs::read_dir(path).map_err(|e| cannot("reading", path, e))? {
+        let entry = entry.map_err(|e| cannot("reading", path, e))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            sync_tree(&entry.path())?;
+        }
+    }
+    sync_directory(path)
+}
+
+fn remove_empty_parents(path: &Path, top: &Path) {
+    for directory in path
+        .ancestors()
+        .skip(1)
+        .take_while(|directory| *directory != top)
+    {
+        if fs::remove_dir(directory).is_err() {
+            break;
+        }
+    }
+}
+
+fn cannot(doing: &str, path: &Path, why: io::Error) -> Error {
+    let error = Error::machine(format!("{doing} {}: {why}", path.display()));
+    match why.kind() {
+        io::ErrorKind::StorageFull => error.hint("the disk is full: make room, then run the ceremony again"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            error.hint("the disk is read-only: let record.directory in the plan name a place that can be written")
+        }
+        io::ErrorKind::PermissionDenied => {
+            error.hint("this user may not write there: let record.directory in the plan name another place")
+        }
+        _ => error.hint("look at the disk that holds record.directory, then run the ceremony again"),
+    }
+}

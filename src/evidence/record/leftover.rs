@@ -1,0 +1,287 @@
+//! What earlier runs of a record left beside it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::with_suffix;
+use crate::evidence::transcript::{
+    self, Attempt, DataKeyFacts, Torn, TranscriptSigner, VoidShares, entries,
+};
+use crate::evidence::verify;
+use crate::ground::error::{Error, Result};
+use crate::ground::files::{open_no_link, parent};
+use crate::ground::words;
+use crate::hsm::KeyId;
+use crate::plan::is_marked;
+
+/// What follows the name of a record in that of an attempt that did not come to its end.
+pub const MARKS: [&str; 2] = [".interrupted-", ".aborted-"];
+
+/// The most attempts that a record names, the latest of them: more are no ceremony's.
+const MOST_ATTEMPTS: usize = 100;
+
+/// An unfinished record that a run left when the power went.
+pub struct Leftover {
+    /// The directory, `<directory>.incomplete`, or what an earlier run renamed that to.
+    pub working: PathBuf,
+    /// Label and CKA_ID of everything that run may have made in the token.
+    pub intended: Vec<(String, KeyId)>,
+    /// The shares that run handed out, where nobody was told yet that they are void.
+    pub void: Option<VoidShares>,
+    /// Why its transcript cannot be relied on, if so; then nothing is destroyed for its sake.
+    pub broken: Option<String>,
+}
+
+impl Leftover {
+    /// Looks for `<directory>.incomplete`, and for what earlier runs could not take back: their records
+    /// are beside it as `<directory>.interrupted-*` and `<directory>.aborted-*`. Changes nothing.
+    ///
+    /// # Errors
+    /// Exit 5 where a running ceremony holds it.
+    pub fn find(directory: &Path) -> Result<Option<Self>> {
+        let working = with_suffix(directory, ".incomplete");
+        let mut found = None;
+        if fs::symlink_metadata(&working).is_ok() {
+            found = Some(Self::read(working, true)?);
+        }
+        // A run that set one aside may have failed before it could destroy anything.
+        for aside in set_aside(directory) {
+            let mut earlier = Self::read(aside, false)?;
+            earlier.void = None; // the run that set it aside named them
+            match &mut found {
+                Some(found) => found.intended.extend(earlier.intended),
+                None if !earlier.intended.is_empty() => found = Some(earlier),
+                None => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// `may_be_live`: a running ceremony may hold it.
+    fn read(working: PathBuf, may_be_live: bool) -> Result<Self> {
+        let path = working.join(transcript::FILE);
+        let cannot = |e: io::Error| {
+            Error::machine(format!("{}: {e}", path.display()))
+                .check("LEFTOVER")
+                .hint("it cannot be told whether a ceremony runs there; nothing of it was touched")
+        };
+        let bytes = match open_no_link(&path) {
+            Ok(mut file) => {
+                if may_be_live && is_locked(&file).map_err(cannot)? {
+                    return Err(live(&working));
+                }
+                read_capped(&mut file).map_err(cannot)?
+            }
+            // No transcript yet: nothing was made in the token either.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Vec::new()
+            }
+            Err(e) => return Err(cannot(e)),
+        };
+        let (intended, void, broken) = match Torn::read(&bytes) {
+            Ok(torn) => {
+                if may_be_live && is_whole(&working, &torn) {
+                    return Err(only_unnamed(&working));
+                }
+                let named = !may_be_live && is_aborted(&working);
+                let torn = as_it_counts(&working, torn);
+                (torn.intended(named), torn.void_shares(), None)
+            }
+            Err(broken) => (Vec::new(), None, Some(broken.to_string())),
+        };
+        Ok(Self {
+            working,
+            intended,
+            void,
+            broken,
+        })
+    }
+}
+
+/// Whether everything of a sealed record is there but, perhaps, its name.
+fn is_whole(directory: &Path, torn: &Torn) -> bool {
+    torn.is_sealed() && verify::verify(directory, None).is_ok()
+}
+
+/// A transcript without the line `sealed` that the power took the rest of: outputs, checksums or the
+/// signature's file may be missing, so nothing was ever carried out of the room.
+pub fn as_it_counts(directory: &Path, torn: Torn) -> Torn {
+    let name = directory.file_name().unwrap_or_default();
+    match is_marked(&name.to_string_lossy()) && !is_whole(directory, &torn) {
+        true => torn.unsealed(),
+        false => torn,
+    }
+}
+
+/// The power went in the moment between the seal and the name; or somebody made a record elsewhere and put it here.
+/// Nobody has the head of either on paper.
+fn only_unnamed(working: &Path) -> Error {
+    let shown = working.display().to_string();
+    let named = shown.strip_suffix(".incomplete").unwrap_or(&shown);
+    let (word, name) = (words::shell_word(&shown), words::shell_word(named));
+    Error::usage(format!(
+        "{shown} is a whole, sealed record without its name, {named}: of a run that was cut off at its very end, or made elsewhere"
+    ))
+    .check("LEFTOVER")
+    .hint(format!(
+        "verify it, then give it its name: byok verify {word} && mv -n {word} {name}"
+    ))
+    .hint("nobody has its head on paper: verify it with --signers and the transcript signer from paper, or ask who saw that run come to step 12")
+    .hint("if it is that run's, its data keys, shares and outputs are good; if nobody knows it, keep it as evidence elsewhere")
+    .hint("nothing of it was touched")
+}
+
+/// Whether the name says that the run closed its record as aborted.
+fn is_aborted(directory: &Path) -> bool {
+    let name = directory.file_name().unwrap_or_default();
+    name.to_string_lossy().contains(".aborted-")
+}
+
+/// What earlier runs set aside: `<directory>.interrupted-*`, in order of time.
+fn set_aside(directory: &Path) -> Vec<PathBuf> {
+    let marked = |mark: &str| {
+        let mut prefix = directory.file_name().unwrap_or_default().to_owned();
+        prefix.push(mark);
+        prefix
+    };
+    let marks = MARKS.map(marked);
+    let is_marked = |name: &OsString| {
+        marks
+            .iter()
+            .any(|mark| name.as_encoded_bytes().starts_with(mark.as_encoded_bytes()))
+    };
+    let beside = fs::read_dir(parent(directory))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut found: Vec<PathBuf> = beside
+        .filter(|entry| is_marked(&entry.file_name()))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
+}
+
+/// Whether a run of this record began, and could not close it.
+pub fn is_unfinished(directory: &Path) -> bool {
+    with_suffix(directory, ".incomplete").exists()
+}
+
+/// The transcripts of earlier runs of a record that did not come to their end, each with the name of its
+/// directory, in order of time; without those that do not hold.
+pub fn attempts(directory: &Path) -> Vec<(String, Torn)> {
+    let read = |aside: PathBuf| {
+        let mut file = open_no_link(&aside.join(transcript::FILE)).ok()?;
+        let torn = as_it_counts(&aside, Torn::read(&read_capped(&mut file).ok()?).ok()?);
+        let name = aside.file_name().unwrap_or_default().to_string_lossy();
+        Some((words::printable(&name), torn))
+    };
+    let last = [with_suffix(directory, ".incomplete")];
+    let all = set_aside(directory).into_iter().chain(last);
+    all.filter_map(read).collect()
+}
+
+/// What stands beside a record of attempts that did not come to their end, whether they hold or not: nobody who
+/// copies the record is to lose them unseen.
+pub fn attempts_before(directory: &Path) -> Vec<Attempt> {
+    let all = set_aside(directory);
+    let latest = all.len().saturating_sub(MOST_ATTEMPTS);
+    all[latest..].iter().map(|aside| attempt(aside)).collect()
+}
+
+fn attempt(aside: &Path) -> Attempt {
+    let name = aside.file_name().unwrap_or_default().to_string_lossy();
+    let file = open_no_link(&aside.join(transcript::FILE));
+    let bytes = file.and_then(|mut file| read_capped(&mut file)).ok();
+    let ceremony = bytes.as_ref().and_then(|bytes| {
+        let torn = Torn::read(bytes).ok()?;
+        let id = &torn.opened()?.ceremony;
+        (!id.is_empty()).then(|| id.clone())
+    });
+    Attempt {
+        directory: words::printable(&name),
+        ceremony,
+        head: bytes.map(|bytes| words::hex(&words::sha256(&bytes))),
+    }
+}
+
+fn live(working: &Path) -> Error {
+    Error::machine(format!("a ceremony is running in {}", working.display()))
+        .check("LIVE-RUN")
+        .hint("let it end, or end it at its own screen; nothing of it was touched")
+}
+
+/// Whether another process holds the file's lock.
+fn is_locked(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(fs::TryLockError::WouldBlock) => Ok(true),
+        Err(fs::TryLockError::Error(e)) => Err(e),
+    }
+}
+
+/// What sealed records beside this one speak of: no trace of another run may be aimed at it.
+#[derive(Default)]
+pub struct SealedBeside {
+    /// CKA_IDs of data keys and transcript signers, in hex.
+    pub ids: BTreeSet<String>,
+    /// Ids of ceremonies.
+    pub ceremonies: BTreeSet<String>,
+}
+
+/// Reads them. Of a transcript that does not hold, everything that looks like a CKA_ID is kept.
+pub fn sealed_beside(directory: &Path) -> SealedBeside {
+    let beside = fs::read_dir(parent(directory))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut sealed = SealedBeside::default();
+    for entry in beside {
+        let bytes = open_no_link(&entry.path().join(transcript::FILE))
+            .and_then(|mut file| read_capped(&mut file))
+            .unwrap_or_default();
+        let Ok(torn) = Torn::read(&bytes) else {
+            sealed.ids.extend(named_somehow(&bytes));
+            continue;
+        };
+        let torn = as_it_counts(&entry.path(), torn);
+        if torn.is_sealed() {
+            let keys = entries::<DataKeyFacts>(&torn.lines);
+            sealed.ids.extend(keys.map(|key| key.cka_id.clone()));
+            let signers = entries::<TranscriptSigner>(&torn.lines);
+            let signers = signers.map(|signer| signer.cka_id.clone());
+            sealed.ids.extend(signers);
+            let ceremony = torn.opened().map(|opened| opened.ceremony.clone());
+            sealed.ceremonies.extend(ceremony);
+        } else if !is_marked(&entry.file_name().to_string_lossy()) {
+            // It has a record's own name, so it was sealed once and has lost its end.
+            sealed.ids.extend(named_somehow(&bytes));
+        }
+    }
+    sealed
+}
+
+/// Whatever follows `"cka_id":"` in bytes that are no whole transcript any more.
+fn named_somehow(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let ids = text.split("\"cka_id\":\"").skip(1);
+    ids.filter_map(|rest| rest.split_once('"'))
+        .map(|(id, _)| id.to_owned())
+        .collect()
+}
+
+fn read_capped(file: &mut File) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    file.take(crate::evidence::rules::limits::LONGEST_TRANSCRIPT)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

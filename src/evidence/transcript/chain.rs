@@ -1,0 +1,419 @@
+//! Reading a transcript back: the chain of lines, by rules that stock tools can check too.
+
+use jiff::Timestamp;
+
+use super::event::{
+    Aborted, DataKeyFacts, Destroyed, EscrowDealt, Event, HandedOut, KeyIntended, Opened,
+    SealedLine, SignerIntended, Told,
+};
+use super::{FORMAT, VoidShare, VoidShares};
+use crate::crypto::spec::Spec;
+use crate::evidence::rules::{Broken, Cause, Rule, limits};
+use crate::ground::strict_json::{self, Json};
+use crate::ground::words::{self, Digest};
+use crate::hsm::KeyId;
+
+/// A transcript whose lines hold together.
+pub struct Chain {
+    /// The lines in order; at least one.
+    pub lines: Vec<Line>,
+    /// SHA-256 of the whole file.
+    pub head: Digest,
+    opened: Opened,
+}
+
+/// One line.
+pub struct Line {
+    /// Its number, counting from 1.
+    pub number: usize,
+    /// When it was written, by the clock of that machine.
+    pub at: Timestamp,
+    /// The event's name.
+    pub name: String,
+    /// What happened.
+    pub event: Event,
+    /// Why its members are not those of its name; then the event counts as unknown.
+    pub misfit: Option<String>,
+    /// The line as it stands there, without its line feed.
+    raw: String,
+}
+
+/// An event of one kind, in its line.
+pub struct Said<'a, T> {
+    /// The line.
+    pub line: &'a Line,
+    told: &'a T,
+}
+
+impl<T> std::ops::Deref for Said<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.told
+    }
+}
+
+/// A chain whose last line may be missing its end: the power went while it was written.
+pub struct Torn {
+    /// The whole lines.
+    pub lines: Vec<Line>,
+}
+
+impl Line {
+    /// What the event tells, where it is of this kind.
+    pub fn tells<T: Told>(&self) -> Option<&T> {
+        T::of(&self.event)
+    }
+
+    /// Every member of the line, also what a later version added.
+    pub fn members(&self) -> Vec<(String, Json)> {
+        match strict_json::parse(self.raw.as_bytes()) {
+            Ok(Json::Object(members)) => members,
+            _ => Vec::new(), // a line is an object: it was read as one
+        }
+    }
+}
+
+/// The events of one kind, in order.
+pub fn entries<'a, T: Told + 'a>(lines: &'a [Line]) -> impl Iterator<Item = Said<'a, T>> {
+    lines.iter().filter_map(|line| {
+        let told = line.tells()?;
+        Some(Said { line, told })
+    })
+}
+
+impl Chain {
+    /// Checks a whole file: every line, and that it ends as a sealed or aborted transcript does.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, naming its line.
+    pub fn read(bytes: &[u8]) -> Result<Self, Broken> {
+        let (lines, rest) = lines(bytes)?;
+        if !rest.is_empty() {
+            let number = lines.len() + 1;
+            return Err(Broken::line(
+                Rule::End,
+                number,
+                "it does not end with a line feed",
+            ));
+        }
+        let last = lines.last();
+        let last = last.ok_or_else(|| Broken::new(Rule::End, "the transcript is empty"))?;
+        if !last.is_end() {
+            let why = format!(
+                "the transcript ends with \"{}\", neither sealed nor aborted",
+                words::quoted(&last.name)
+            );
+            return Err(Broken::line(Rule::End, last.number, why).because(Cause::Unfinished));
+        }
+        if let Some(early) = lines[..lines.len() - 1].iter().find(|line| line.is_end()) {
+            let why = format!("\"{}\" stands before the end", early.name);
+            return Err(Broken::line(Rule::End, early.number, why));
+        }
+        let opened = lines[0].tells::<Opened>().cloned();
+        let opened = opened.ok_or_else(|| lines[0].opens_nothing())?;
+        Ok(Self {
+            lines,
+            head: words::sha256(bytes),
+            opened,
+        })
+    }
+
+    /// The events of one kind, in order.
+    pub fn events<'a, T: Told + 'a>(&'a self) -> impl Iterator<Item = Said<'a, T>> {
+        entries(&self.lines)
+    }
+
+    /// What the lines tell of data keys: generated, found again or recovered.
+    pub fn data_keys(&self) -> impl Iterator<Item = Said<'_, DataKeyFacts>> {
+        self.events()
+    }
+
+    /// The first line.
+    pub fn opening(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// The last line of a ceremony that came to its end.
+    pub fn sealed(&self) -> Option<&SealedLine> {
+        self.end().tells()
+    }
+
+    /// The last line of one that did not.
+    pub fn aborted(&self) -> Option<&Aborted> {
+        self.end().tells()
+    }
+
+    /// Whether the ceremony was aborted.
+    pub fn is_aborted(&self) -> bool {
+        self.aborted().is_some()
+    }
+
+    /// The last line, `sealed` or `aborted`.
+    pub fn end(&self) -> &Line {
+        &self.lines[self.lines.len() - 1]
+    }
+}
+
+impl Torn {
+    /// Checks an unsealed transcript as far as whole lines go.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, naming its line.
+    pub fn read(bytes: &[u8]) -> Result<Self, Broken> {
+        lines(bytes).map(|(lines, _)| Self { lines })
+    }
+
+    /// Label and CKA_ID of what the run may have left in the token. A sealed run left nothing; an
+    /// aborted one says what it could not take back; of any other it is every `key-intended` and
+    /// `signer-intended` that no `key-destroyed` takes back. `named`: the record has the name of an aborted
+    /// one, which it gets after the signer that it made is gone.
+    pub fn intended(&self, named: bool) -> Vec<(String, KeyId)> {
+        match self.lines.last() {
+            Some(last) if last.name == "sealed" => Vec::new(),
+            Some(last) if last.name == "aborted" => {
+                let Some(aborted) = last.tells::<Aborted>() else {
+                    return Vec::new();
+                };
+                let left = aborted.may_be_left.iter();
+                let left = left.filter_map(|left| object(&left.label, &left.cka_id));
+                let signer = aborted.signer_destroyed && !named;
+                left.chain(self.signers().filter(|_| signer)).collect()
+            }
+            _ => {
+                let gone = entries::<Destroyed>(&self.lines);
+                let gone: Vec<_> = gone
+                    .filter_map(|gone| object(&gone.label, &gone.cka_id))
+                    .collect();
+                entries::<KeyIntended>(&self.lines)
+                    .filter_map(|key| object(&key.label, &key.cka_id))
+                    .chain(self.signers())
+                    .filter(|key| !gone.contains(key))
+                    .collect()
+            }
+        }
+    }
+
+    fn signers(&self) -> impl Iterator<Item = (String, KeyId)> {
+        let intended = entries::<SignerIntended>(&self.lines);
+        intended.filter_map(|signer| object(&signer.label, &signer.cka_id))
+    }
+
+    /// Whether the last line is `sealed`.
+    pub fn is_sealed(&self) -> bool {
+        self.lines.last().is_some_and(|last| last.name == "sealed")
+    }
+
+    /// The same without a last line `sealed`: of a run that was cut off before its record was whole, so
+    /// that it never was a sealed one.
+    #[must_use]
+    pub fn unsealed(mut self) -> Self {
+        if self.is_sealed() {
+            self.lines.pop();
+        }
+        self
+    }
+
+    /// Whether the object of this CKA_ID was to be a private key.
+    pub fn is_private(&self, id: KeyId) -> bool {
+        let id = id.to_string();
+        entries::<KeyIntended>(&self.lines)
+            .filter(|key| key.cka_id == id)
+            .any(|key| Spec::parse(&key.spec).is_ok_and(Spec::is_private))
+    }
+
+    /// The shares that an interrupted run dealt and handed out, and the one that was perhaps on the screen.
+    /// A sealed run's are good; an aborted one named its own.
+    pub fn void_shares(&self) -> Option<VoidShares> {
+        if self.lines.last().is_some_and(Line::is_end) {
+            return None;
+        }
+        let back: Vec<u8> = entries::<HandedOut>(&self.lines)
+            .map(|back| back.share)
+            .collect();
+        let dealt = entries::<EscrowDealt>(&self.lines).next()?;
+        let shares = dealt
+            .shares
+            .iter()
+            .take(back.len() + 1)
+            .filter_map(|share| {
+                // Anybody may have written this: only what a plan could have said is shown.
+                let could_be =
+                    (1..=16).contains(&share.share) && crate::plan::is_name(&share.custodian);
+                could_be.then(|| VoidShare {
+                    share: share.share.into(),
+                    custodian: share.custodian.clone(),
+                    handed_out: back.contains(&share.share),
+                })
+            });
+        let ceremony = &self.opened()?.ceremony;
+        let is_id = ceremony.len() == 32 && words::unhex(ceremony).is_some();
+        is_id.then(|| VoidShares {
+            ceremony: ceremony.clone(),
+            shares: shares.collect(),
+        })
+    }
+
+    /// The first line, where there is one.
+    pub fn opened(&self) -> Option<&Opened> {
+        self.lines.first()?.tells()
+    }
+}
+
+fn object(label: &str, cka_id: &str) -> Option<(String, KeyId)> {
+    Some((label.to_owned(), KeyId::from_hex(cka_id)?))
+}
+
+fn is_end(name: &str) -> bool {
+    matches!(name, "sealed" | "aborted")
+}
+
+impl Line {
+    /// What is broken where its members are not those of its name.
+    pub(crate) fn does_not_fit(&self) -> Broken {
+        let (name, why) = (words::quoted(&self.name), self.misfit.as_deref());
+        let why = why.unwrap_or("it is another event");
+        let why = format!("the members of \"{name}\" are not those that byok writes: {why}");
+        Broken::line(Rule::Members, self.number, why)
+    }
+
+    /// What is broken where a first line is none of this format.
+    fn opens_nothing(&self) -> Broken {
+        let members = Json::Object(self.members());
+        match members.get("format").and_then(Json::as_str) {
+            Some(FORMAT) => self.does_not_fit(),
+            other => other_format(other.unwrap_or_default()),
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        is_end(&self.name)
+    }
+}
+
+/// The whole lines of the file, checked, and what follows the last line feed.
+fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), Broken> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut prev = "0".repeat(64);
+    let mut rest = bytes;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let (raw, after) = (&rest[..end], &rest[end + 1..]);
+        let number = lines.len() + 1;
+        let (line, names) = line(number, raw)?;
+        if names != prev {
+            return Err(broken_link(number, raw, after));
+        }
+        if lines.last().is_some_and(|before| line.at < before.at) {
+            let why = "its time is before the line above";
+            return Err(Broken::line(Rule::Order, number, why));
+        }
+        if (number == 1) != (line.name == "ceremony-opened") {
+            let why = format!(
+                "\"{}\" stands in the wrong place",
+                words::quoted(&line.name)
+            );
+            return Err(Broken::line(Rule::Opening, number, why));
+        }
+        lines.push(line);
+        prev = words::hex(&words::sha256(raw));
+        rest = after;
+    }
+    Ok((lines, rest))
+}
+
+/// The digest in line `number`, which is `raw`, is not that of the line above. The line after tells
+/// which of the two was changed, where there is one.
+fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> Broken {
+    let above = number - 1;
+    let next = after
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let next = line(number + 1, next).ok();
+    let digest = words::hex(&words::sha256(raw));
+    let (at, why) = match next.map(|(_, names)| names == digest) {
+        _ if number == 1 => (1, "prev is not 64 zeros".to_owned()),
+        Some(false) => {
+            let why = format!("it was changed: line {} binds other bytes", number + 1);
+            (number, why)
+        }
+        Some(true) => {
+            let why = format!("it was changed: its digest is not the prev of line {number}");
+            (above, why)
+        }
+        None => {
+            let why =
+                format!("its digest is not the prev of line {number}: one of the two was changed");
+            (above, why)
+        }
+    };
+    Broken::line(Rule::Prev, at, why)
+}
+
+/// Rules differ between formats; one that is not known is not judged by the rules of another.
+pub(crate) fn other_format(named: &str) -> Broken {
+    let why = format!("its format is \"{}\", not {FORMAT}", words::quoted(named));
+    Broken::line(Rule::Format, 1, why)
+}
+
+/// A time to the second in its one spelling, such as `2026-11-22T11:42:03Z`.
+pub(crate) fn time(text: &str) -> Option<Timestamp> {
+    let time: Timestamp = text.parse().ok()?;
+    (text.len() == 20 && time.to_string() == text).then_some(time)
+}
+
+/// One line of a chain by itself: compact JSON that every reader takes for the same, with this `seq`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn numbered(raw: &[u8], number: usize) -> Result<Json, (Rule, String)> {
+    let json = strict_json::parse(raw).map_err(|why| (Rule::Line, why))?;
+    let broken = |rule, why: &str| Err((rule, why.to_owned()));
+    if json.to_compact_string().as_bytes() != raw {
+        return match raw.ends_with(b"\r") {
+            true => broken(Rule::Line, "it is not compact JSON: it ends with CR LF"),
+            false => broken(Rule::Line, "it is not compact JSON"),
+        };
+    }
+    if !json.is_plain() {
+        let why = "it holds a character that cannot be shown, or a number that is no integer";
+        return broken(Rule::Line, why);
+    }
+    if json.get("seq").and_then(Json::as_u64) != Some(number as u64) {
+        let why = format!("seq is not {number}: a line was dropped, added or moved");
+        return broken(Rule::Seq, &why);
+    }
+    Ok(json)
+}
+
+/// A line, and what it names as the digest of the one before.
+fn line(number: usize, raw: &[u8]) -> Result<(Line, String), Broken> {
+    let broken = |rule, why: &str| Broken::line(rule, number, why);
+    if raw.len() as u64 > limits::LONGEST_LINE {
+        let why = "it is longer than any line that byok writes";
+        return Err(broken(Rule::Limit, why));
+    }
+    let line_ends = raw.ends_with(b"\r").then_some(Cause::LineEnds);
+    let json =
+        numbered(raw, number).map_err(|(rule, why)| broken(rule, &why).because(line_ends))?;
+    let text = |name| json.get(name).and_then(Json::as_str);
+    let at = text("at").and_then(time);
+    let at = at.ok_or_else(|| broken(Rule::At, "at is not a time such as 2026-11-22T11:42:03Z"))?;
+    let name = text("event").ok_or_else(|| broken(Rule::Event, "it has no event"))?;
+    let (event, misfit) = match serde_json::from_slice(raw) {
+        Ok(event) => (event, None),
+        Err(e) => (Event::Unknown, Some(words::quoted(&e.to_string()))),
+    };
+    let line = Line {
+        number,
+        at,
+        name: name.to_owned(),
+        event,
+        misfit,
+        raw: json.to_compact_string(),
+    };
+    Ok((line, text("prev").unwrap_or_default().to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

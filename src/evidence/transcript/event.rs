@@ -1,0 +1,668 @@
+//! What a transcript can say. Names and members are a contract with everyone who reads records.
+//!
+//! One type for writing and for reading. A member that a later version may give other values is text, or
+//! [`Named`]; members that are not known are let pass, and an event that is not known is [`Event::Unknown`].
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ground::facts::{Attributes, Closed, Judged, Machine, ModuleDescription, TokenFacts};
+use crate::plan::{Kind, WrapIn};
+
+/// A word of a list that may grow.
+pub type Word = Cow<'static, str>;
+
+/// A value that is known here, or the text that a later version wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Named<T> {
+    /// Known here.
+    Known(T),
+    /// As it stands there.
+    Other(String),
+}
+
+impl<T> From<T> for Named<T> {
+    fn from(value: T) -> Self {
+        Self::Known(value)
+    }
+}
+
+impl<T: Copy> Named<T> {
+    /// The value, where it is known.
+    pub fn known(&self) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(*value),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl<T: std::fmt::Display> std::fmt::Display for Named<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Known(value) => value.fmt(f),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What vouches for the material that data keys are compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Vouched {
+    /// A fingerprint in the approved plan.
+    Fingerprint,
+    /// The previous record's head digest in the approved plan.
+    Plan,
+    /// Rows of that head digest, typed from paper.
+    Paper,
+    /// Nothing from outside the previous record.
+    Nothing,
+    /// As a later version says it.
+    Otherwise(String),
+}
+
+impl Vouched {
+    const TOLD: [(Self, &str); 4] = [
+        (Self::Fingerprint, "fingerprint in the plan"),
+        (Self::Plan, "previous_head in the plan"),
+        (Self::Paper, "rows 1, 2, 3 of the previous head typed"),
+        (
+            Self::Nothing,
+            "none: nothing from outside the previous record vouches for it",
+        ),
+    ];
+
+    /// As the record says it.
+    pub fn told(&self) -> &str {
+        match self {
+            Self::Otherwise(text) => text,
+            known => {
+                let mut told = Self::TOLD.iter();
+                told.find(|(is, _)| is == known)
+                    .map_or("", |(_, told)| told)
+            }
+        }
+    }
+}
+
+impl From<String> for Vouched {
+    fn from(text: String) -> Self {
+        let known = Self::TOLD.into_iter().find(|(_, told)| *told == text);
+        match known {
+            Some((known, _)) => known,
+            None if text.starts_with("none") => Self::Nothing, // whatever a later version adds
+            None => Self::Otherwise(text),
+        }
+    }
+}
+
+impl From<Vouched> for String {
+    fn from(vouched: Vouched) -> Self {
+        vouched.told().to_owned()
+    }
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident($type:ident),)*) => {
+        /// One line's event. Digests and ids are lower-case hex, key check values upper-case.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(tag = "event", rename_all = "kebab-case")]
+        #[allow(missing_docs)] // they are documented in docs/transcript-format.md, where auditors look
+        pub enum Event {
+            $($(#[$doc])* $variant($type),)*
+            KeyGenerated(DataKeyFacts),
+            KeyFound(DataKeyFacts),
+            KeyRecovered(DataKeyFacts),
+            /// Of a later version.
+            #[serde(other)]
+            Unknown,
+        }
+
+        $(impl Told for $type {
+            fn of(event: &Event) -> Option<&Self> {
+                match event {
+                    Event::$variant(told) => Some(told),
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+/// What one kind of event tells.
+pub trait Told: Sized {
+    /// It, where the event is of this kind.
+    fn of(event: &Event) -> Option<&Self>;
+}
+
+/// Generated, found again or recovered: each tells the same of a data key.
+impl Told for DataKeyFacts {
+    fn of(event: &Event) -> Option<&Self> {
+        match event {
+            Event::KeyGenerated(told) | Event::KeyFound(told) | Event::KeyRecovered(told) => {
+                Some(told)
+            }
+            _ => None,
+        }
+    }
+}
+
+events! {
+    CeremonyOpened(Opened),
+    PlanApproved(PlanApproved),
+    RollCall(RollCall),
+    MachineChecked(MachineChecked),
+    HsmOpened(HsmOpened),
+    /// The HSM is not as the previous record tells it. The fingerprint decides, not this.
+    HsmChanged(HsmChanged),
+    /// The HSM lost the session while shares were out; the data keys are in the token all the same.
+    HsmReopened(HsmReopened),
+    /// Shares of a run that did not come to its end: people destroy their forms.
+    SharesVoided(VoidShares),
+    /// On disk before the HSM makes a transcript signer.
+    SignerIntended(SignerIntended),
+    TranscriptSigner(TranscriptSigner),
+    ImportParametersRead(Imported),
+    PreflightPassed(PreflightPassed),
+    KeyIntended(KeyIntended),
+    SameMaterial(SameMaterial),
+    ShareUsed(ShareUsed),
+    QuorumMet(QuorumMet),
+    KeyWrapped(Wrapped),
+    /// What the script of an import says of the material, where it says it.
+    ImportType(ImportTypeTold),
+    KeyDestroyed(Destroyed),
+    EscrowDealt(EscrowDealt),
+    ShareHandedOut(HandedOut),
+    EscrowProved(EscrowProved),
+    /// The shares of an earlier ceremony still open its package: people destroy both.
+    EscrowSuperseded(EscrowSuperseded),
+    EscrowDestroyed(EscrowDestroyed),
+    KeySealed(KeySealed),
+    OutputWritten(Output),
+    Exception(Exception),
+    /// A PIN, or a row of a paper, that was not right; it could be given again.
+    WrongAnswer(WrongAnswer),
+    Sealed(SealedLine),
+    Aborted(Aborted),
+}
+
+/// `ceremony-opened`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct Opened {
+    pub format: Word,
+    pub ceremony: String,
+    pub title: String,
+    pub kind: Named<Kind>,
+    pub rehearsal: bool,
+    pub byok: Word,
+    pub byok_sha256: String,
+    pub plan_sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_head: Option<String>,
+    /// SHA-256 of that record's receipts.jsonl: removal is visible from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_receipts_head: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+}
+
+/// `plan-approved`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct PlanApproved {
+    pub how: Word,
+    pub plan_sha256: String,
+}
+
+/// `roll-call`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct RollCall {
+    pub operator: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub present: Vec<Present>,
+}
+
+/// `machine-checked`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct MachineChecked {
+    pub network: Word,
+    #[serde(flatten)]
+    pub machine: Machine,
+    /// How the process was closed before the module is loaded.
+    #[serde(flatten)]
+    pub closed: Option<Closed>,
+    pub clock: Named<Timestamp>,
+    /// What was added to this machine's own clock, in seconds, where a person corrected it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_offset_seconds: i64,
+}
+
+/// `hsm-opened`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct HsmOpened {
+    #[serde(flatten)]
+    pub module: ModuleDescription,
+    #[serde(flatten)]
+    pub token: TokenFacts,
+    /// Whether it is a program in this computer, and what says so.
+    #[serde(flatten)]
+    pub judged: Judged,
+    pub env: Vec<String>,
+    pub logins: u32,
+}
+
+/// `hsm-changed`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct HsmChanged {
+    pub changes: Vec<HsmChange>,
+}
+
+/// `hsm-reopened`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct HsmReopened {
+    #[serde(flatten)]
+    pub token: TokenFacts,
+    pub lost: String,
+    pub logins: u32,
+    /// The data keys that were found again, the same in everything.
+    pub labels: Vec<String>,
+}
+
+/// `signer-intended`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct SignerIntended {
+    pub label: Word,
+    pub cka_id: String,
+}
+
+/// `preflight-passed`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct PreflightPassed {
+    pub checks: Vec<PreflightCheck>,
+}
+
+/// `same-material`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct SameMaterial {
+    pub label: String,
+    pub fingerprint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_head: Option<String>,
+    pub anchor: Vouched,
+}
+
+/// `quorum-met`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct QuorumMet {
+    pub shares: Vec<String>,
+    pub dissenting: Vec<String>,
+}
+
+/// `key-wrapped`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct Wrapped {
+    pub label: String,
+    pub import: String,
+    pub key_arn: String,
+    pub wrapping: Word,
+    pub wrapped_in: Named<WrapIn>,
+    pub wrapping_key_sha256: String,
+    pub path: String,
+    pub sha256: String,
+    pub bytes: usize,
+}
+
+/// `import-type`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct ImportTypeTold {
+    pub label: String,
+    pub import: String,
+    pub key_arn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import_type: Option<Word>,
+    /// From a receipt of a previous record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_material_id: Option<String>,
+    /// The import that this one is the witness of; a replica's is one of its primary's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witness_of: Option<String>,
+    /// What the plan takes the KMS key for, where the script asks KMS whether it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multi_region: Option<Word>,
+    /// The KMS key that is rotated when every import of this material went through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotates: Option<String>,
+    /// KeyMaterialDescription.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// `escrow-dealt`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct EscrowDealt {
+    pub threshold: u8,
+    pub shares: Vec<DealtShare>,
+    pub labels: Vec<String>,
+    pub package_sha256: String,
+}
+
+/// `share-handed-out`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct HandedOut {
+    pub share: u8,
+    pub custodian: String,
+    pub share_sha256: String,
+    pub typed_back: bool,
+}
+
+/// `escrow-proved`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct EscrowProved {
+    pub shares: usize,
+    pub recombinations: usize,
+    pub labels: Vec<String>,
+}
+
+/// `escrow-superseded`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct EscrowSuperseded {
+    pub ceremony: String,
+    pub custodians: Vec<String>,
+    pub labels: Vec<String>,
+}
+
+/// `key-sealed`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct KeySealed {
+    pub label: String,
+    pub cka_id: String,
+}
+
+/// `output-written`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct Output {
+    pub path: String,
+    pub sha256: String,
+    pub bytes: usize,
+}
+
+/// `exception`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct Exception {
+    pub step: u8,
+    pub what: String,
+    /// Whether a person typed it with `note`; else byok says it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub typed: bool,
+}
+
+/// `wrong-answer`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct WrongAnswer {
+    pub step: u8,
+    pub asked: Word,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<usize>,
+}
+
+/// `sealed`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct SealedLine {
+    pub outcome: Word,
+    pub exposure: Word,
+    pub exceptions: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import_before: Option<Named<Timestamp>>,
+}
+
+impl SealedLine {
+    /// When the first import token expires.
+    pub fn import_before(&self) -> Option<Timestamp> {
+        self.import_before.as_ref()?.known()
+    }
+}
+
+/// `aborted`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct Aborted {
+    pub step: u8,
+    pub exit: u8,
+    pub error: String,
+    pub state: Vec<String>,
+    pub removed: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_be_left: Vec<LeftObject>,
+    /// The signer that this run made signs this line, and is destroyed before the record has a name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signer_destroyed: bool,
+}
+
+/// A ceremony of the same record that did not come to its end: what stands beside it, named before this one began.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct Attempt {
+    pub directory: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceremony: Option<String>,
+    /// SHA-256 of its transcript as it lies there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+}
+
+/// Who sat in a seat of the plan: a custodian's or a witness's, or a deputy for them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct Present {
+    pub role: Word,
+    pub seat: String,
+    pub name: String,
+}
+
+/// `transcript-signer`: whose signature `signatures/hsm.sig` is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct TranscriptSigner {
+    /// `named`, `found` or `made`.
+    pub origin: Word,
+    pub label: Word,
+    pub cka_id: String,
+    pub public_key: String,
+    pub fingerprint: String,
+    pub attributes: Attributes,
+    /// The previous record's signer, where it was another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_fingerprint: Option<String>,
+}
+
+/// `import-parameters-read`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct Imported {
+    pub label: String,
+    pub import: String,
+    pub key_arn: String,
+    /// Whether the parameters themselves named this KMS key; the console's download does not.
+    pub key_arn_in_parameters: bool,
+    pub wrapping: Word,
+    pub files: Vec<FileDigest>,
+    pub wrapping_key_spec: Word,
+    pub wrapping_key_sha256: String,
+    pub import_token_sha256: String,
+    pub valid_to: Named<Timestamp>,
+    /// `wrapping_key_sha256 in the plan`, or the rows that a person typed from the slip.
+    pub two_sided_check: String,
+}
+
+/// A file and its SHA-256.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct FileDigest {
+    pub name: String,
+    pub sha256: String,
+}
+
+/// One check of `preflight-passed`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct PreflightCheck {
+    pub check: Word,
+    pub wrapping: Word,
+    pub wrapped_in: Named<WrapIn>,
+    pub wrapping_key_spec: Word,
+    /// Of RSA_AES_KEY_WRAP: the mechanism that does it, or its second part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<Word>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import: Option<String>,
+}
+
+/// `key-intended`: on disk before the HSM is asked to make anything.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct KeyIntended {
+    pub label: String,
+    pub spec: Word,
+    pub cka_id: String,
+}
+
+/// An object that an aborted run could not take back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct LeftObject {
+    pub label: String,
+    pub cka_id: String,
+}
+
+/// `key-destroyed`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct Destroyed {
+    pub label: String,
+    pub cka_id: String,
+    pub objects: usize,
+    pub why: String,
+}
+
+/// A share of `escrow-dealt`, by the digest that tells nothing of its words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct DealtShare {
+    pub share: u8,
+    pub custodian: String,
+    pub share_sha256: String,
+}
+
+/// One difference of `hsm-changed`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct HsmChange {
+    pub what: Word,
+    pub before: String,
+    pub now: String,
+}
+
+/// `shares-voided`: what an interrupted run had dealt, as far as its transcript tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct VoidShares {
+    pub ceremony: String,
+    pub shares: Vec<VoidShare>,
+}
+
+/// A share that opens nothing of value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct VoidShare {
+    pub share: u64,
+    pub custodian: String,
+    /// False where nothing but the power cut tells whether its words were seen.
+    pub handed_out: bool,
+}
+
+/// `key-generated`, `key-found` and `key-recovered`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct DataKeyFacts {
+    pub label: String,
+    pub spec: Word,
+    /// Length of a secret key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<usize>,
+    /// Length of an HMAC key: it belongs to the fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits: Option<usize>,
+    pub cka_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kcv: Option<String>,
+    pub fingerprint: String,
+    pub attributes: Attributes,
+    /// `token` or `file`: of a first import of material that was there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Word>,
+    /// CKA_LABEL, where it is not the data key's label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_in_hsm: Option<String>,
+}
+
+impl DataKeyFacts {
+    /// What people compare at a glance.
+    pub fn glance(&self) -> String {
+        crate::crypto::wrapping::glance(self.kcv.as_deref(), &self.fingerprint)
+    }
+}
+
+/// `share-used`: who brought a share, and which one it is where the previous record knows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct ShareUsed {
+    pub custodian: String,
+    /// Who typed it, where that is not the name above: a deputy, or the person in that seat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brought_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_sha256: Option<String>,
+}
+
+/// `escrow-destroyed`: what became of a share form or a package, as the operator said.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub struct EscrowDestroyed {
+    pub what: String,
+    pub said: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}

@@ -1,0 +1,286 @@
+//! From a record to the one that it builds on, and so to the first.
+//!
+//! Each record names the head digest of the one before it (`previous_head`). That record is looked for
+//! among the directories that were given (they are matched by head digest, themselves or one level
+//! below), then where the plan said it was, then beside this record.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::files::head_of;
+use super::recorded::RecordedPlan;
+use super::{Verified, is_the_one, materials, verify};
+use crate::evidence::receipts::KnownMaterial;
+use crate::evidence::transcript::{self, Said, SameMaterial};
+use crate::ground::anchor::Anchor;
+use crate::ground::error::{Error, Result};
+use crate::ground::words::{self, Digest};
+
+/// A record that a later one builds on; it holds.
+pub struct Link {
+    /// Where it was found.
+    pub directory: PathBuf,
+    /// The record.
+    pub verified: Verified,
+    /// How many of its receipts the later record vouches for; `None` is none: it had none then.
+    pub vouched: Option<usize>,
+}
+
+/// The records before one, the newest first.
+pub struct Followed {
+    /// Those that were found; all of them hold.
+    pub links: Vec<Link>,
+    /// Why there are no more.
+    pub end: End,
+}
+
+/// A record that was given and is not among those before; it holds. Nothing here vouches for it.
+pub struct Other {
+    /// Where it was found.
+    pub directory: PathBuf,
+    /// The record.
+    pub verified: Verified,
+}
+
+/// The other records among these directories, themselves or one level below: what they hold may explain
+/// what KMS lists, and are looked for only where a KMS key holds several materials. Those that do not hold, were aborted or are of the other mode are passed over.
+pub fn others(
+    record: &Path,
+    verified: &Verified,
+    followed: &Followed,
+    given: &[PathBuf],
+) -> Vec<Other> {
+    if materials(record, verified, followed, &[]).is_empty() {
+        return Vec::new();
+    }
+    let mut heads = vec![verified.chain.head];
+    heads.extend(followed.links.iter().map(|link| link.verified.chain.head));
+    let mut found = Vec::new();
+    for directory in with_below(given) {
+        let is_it = directory.canonicalize().ok() == record.canonicalize().ok();
+        let known = head_of(&directory).is_none_or(|head| heads.contains(&head));
+        if is_it || known {
+            continue;
+        }
+        let Ok(other) = verify(&directory, None) else {
+            continue;
+        };
+        if other.is_aborted() || other.is_rehearsal() != verified.is_rehearsal() {
+            continue;
+        }
+        heads.push(other.chain.head); // of several copies the first
+        found.push(Other {
+            directory,
+            verified: other,
+        });
+    }
+    found
+}
+
+/// Each directory and what is in it, by name.
+fn with_below(given: &[PathBuf]) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for directory in given {
+        let inside = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut below: Vec<PathBuf> = inside.map(|entry| entry.path()).collect();
+        below.sort();
+        all.push(directory.clone());
+        all.extend(below);
+    }
+    all
+}
+
+/// Where following ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "end", rename_all = "kebab-case")]
+pub enum End {
+    /// The last one found names no previous record.
+    First,
+    /// The previous record is not here.
+    NotFollowed {
+        /// Its head digest.
+        head: String,
+    },
+}
+
+impl Followed {
+    /// Which materials the receipts of these records know, the newest first.
+    pub fn known(&self) -> Vec<KnownMaterial> {
+        let of_links = self.links.iter();
+        of_links
+            .flat_map(|link| link.verified.receipts.known())
+            .collect()
+    }
+}
+
+/// Follows a record to those before it. `given` are further places to look.
+///
+/// # Errors
+/// Exit 2 where a given directory is none. Exit 4 where a record that was found is broken, is not the
+/// one that the later record names, is a rehearsal where the later is none or the other way round, has
+/// lost receipts, holds other data keys than the later one compared with, or knows other material of the same
+/// KMS key.
+pub fn follow(record: &Path, verified: &Verified, given: &[PathBuf]) -> Result<Followed> {
+    for directory in given {
+        if !directory.is_dir() {
+            let shown = directory.display();
+            return Err(Error::usage(format!(
+                "--previous {shown}: there is no such directory"
+            )));
+        }
+    }
+    let mut links: Vec<Link> = Vec::new();
+    let end = loop {
+        let (place, later) = match links.last() {
+            Some(link) => (link.directory.as_path(), &link.verified),
+            None => (record, verified),
+        };
+        let Some(head) = digest(later.chain.opening().previous_head.as_deref()) else {
+            break End::First;
+        };
+        match step(place, later, &head, given)? {
+            Some(link) => links.push(link),
+            None => {
+                break End::NotFollowed {
+                    head: words::hex(&head),
+                };
+            }
+        }
+    };
+    given_ones_hold(given, record, &links)?;
+    let followed = Followed { links, end };
+    one_material(verified, &followed)?;
+    Ok(followed)
+}
+
+fn digest(named: Option<&str>) -> Option<Digest> {
+    words::digest_from_hex(named?)
+}
+
+fn step(place: &Path, later: &Verified, head: &Digest, given: &[PathBuf]) -> Result<Option<Link>> {
+    let Some(directory) = find(place, head, given) else {
+        return Ok(None);
+    };
+    let anchor = Anchor::whole(head);
+    // The head first: what is no record, or another one, is not read to its end.
+    let verified = is_the_one(&directory, &anchor).and_then(|()| verify(&directory, Some(&anchor)));
+    let verified = verified.map_err(|why| broken(&directory, &why.to_string()))?;
+    let broken = |why: &str| broken(&directory, why);
+    if verified.is_aborted() {
+        return Err(broken("its ceremony was aborted: nothing can build on it"));
+    }
+    if verified.is_rehearsal() != later.is_rehearsal() {
+        let why = "a rehearsal and a real ceremony never build on each other";
+        return Err(broken(why));
+    }
+    let vouched = vouched(later, &verified).map_err(|why| broken(&why))?;
+    same_material(later, &verified).map_err(|why| broken(&why))?;
+    Ok(Some(Link {
+        directory,
+        verified,
+        vouched,
+    }))
+}
+
+fn broken(directory: &Path, why: &str) -> Error {
+    Error::mismatch(format!(
+        "the previous record {}: {why}",
+        directory.display()
+    ))
+    .check("PREVIOUS-RECORD")
+    .hint("take another copy of that record, and name it: byok verify --previous DIR RECORD")
+}
+
+/// A record at the place that the plan names is taken even if it is another one: then that is said.
+fn find(place: &Path, head: &Digest, given: &[PathBuf]) -> Option<PathBuf> {
+    let is_it = |directory: &Path| head_of(directory).as_ref() == Some(head);
+    let plan = RecordedPlan::of(place);
+    let at_plan = plan.previous(place);
+    let beside = plan.previous_beside(place);
+    let below = with_below(given).into_iter();
+    let mut places = below.chain(at_plan.clone()).chain(beside);
+    places
+        .find(|directory| is_it(directory))
+        .or_else(|| at_plan.filter(|directory| directory.is_dir()))
+}
+
+/// What the later record says that it compared its data keys with is what this one holds.
+fn same_material(later: &Verified, earlier: &Verified) -> Result<(), String> {
+    let known = earlier.chain.data_keys();
+    let known: BTreeSet<_> = known
+        .map(|key| (key.label.clone(), key.fingerprint.clone()))
+        .collect();
+    let mut compared = later.chain.events::<SameMaterial>();
+    let stranger = |same: &Said<SameMaterial>| {
+        !known.contains(&(same.label.clone(), same.fingerprint.clone()))
+    };
+    match compared.find(stranger) {
+        Some(same) => Err(format!(
+            "it holds no data key \"{}\" of the fingerprint that line {} of the later record compares with",
+            words::quoted(&same.label),
+            same.line.number
+        )),
+        None => Ok(()),
+    }
+}
+
+/// How many receipts of `earlier` the later record vouches for: those that its digest covers.
+fn vouched(later: &Verified, earlier: &Verified) -> Result<Option<usize>, String> {
+    let named = &later.chain.opening().previous_receipts_head;
+    let Some(head) = digest(named.as_deref()) else {
+        return Ok(None);
+    };
+    let covered = earlier
+        .receipts
+        .heads
+        .iter()
+        .position(|known| *known == head);
+    covered.map(|at| Some(at + 1)).ok_or_else(|| {
+        format!(
+            "receipts.jsonl: lines that a later record vouches for are gone or changed (its digest was {})",
+            words::hex(&head)
+        )
+    })
+}
+
+/// A record that was given and led nowhere must hold at least by itself: a changed transcript has
+/// another head, so it would else go unnoticed.
+fn given_ones_hold(given: &[PathBuf], record: &Path, links: &[Link]) -> Result<()> {
+    let is = |a: &Path, b: &Path| a.canonicalize().ok() == b.canonicalize().ok();
+    for directory in given {
+        let used = is(directory, record) || links.iter().any(|link| is(&link.directory, directory));
+        if !used && directory.join(transcript::FILE).exists() {
+            verify(directory, None).map_err(|why| broken(directory, &why.to_string()))?;
+        }
+    }
+    Ok(())
+}
+
+/// KMS makes its id from KMS key and material: the same material has one id in one KMS key for ever.
+fn one_material(verified: &Verified, followed: &Followed) -> Result<()> {
+    let mut known: Vec<KnownMaterial> = Vec::new();
+    let all = verified
+        .receipts
+        .known()
+        .into_iter()
+        .chain(followed.known());
+    for material in all {
+        let same = |other: &&KnownMaterial| {
+            other.key_arn == material.key_arn && other.fingerprint == material.fingerprint
+        };
+        if let Some(other) = known.iter().find(same)
+            && other.key_material_id != material.key_material_id
+        {
+            return Err(Error::mismatch(format!(
+                "the receipts of these records tell two ids of one material in {}: {} and {}",
+                material.key_arn, other.key_material_id, material.key_material_id
+            ))
+            .check("KEY-MATERIAL-ID")
+            .hint("STOP: the KMS key held other material than these records say; delete nothing"));
+        }
+        known.push(material);
+    }
+    Ok(())
+}

@@ -1,0 +1,394 @@
+//! The life of the data keys of a record, from all records that were found.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::recorded::RecordedPlan;
+use super::{Followed, Verified};
+use crate::evidence::receipts::{self, ACCEPTED, Clock, FAILED, PROVED, Receipt, Standing};
+use crate::evidence::transcript::{DataKeyFacts, Destroyed, EscrowDealt, Event, Said};
+use crate::plan::Kind;
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// When; of what KMS did, by the clock that `at_by` names.
+    pub at: Timestamp,
+    /// Whose time that is, of an import.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_by: Option<Clock>,
+    /// The data key's label in the record that tells it.
+    pub label: String,
+    /// `generated`, `found in the HSM`, `brought in`, `recovered`, `to be imported`, `imported`, `to be reimported`,
+    /// `reimported`, `import failed`, `expires`, `expired`, `shares dealt`, `shares dealt anew`, `destroyed`,
+    /// `deleted in KMS`, `expired in KMS`.
+    pub what: &'static str,
+    /// The import's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import: Option<String>,
+    /// The KMS key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_arn: Option<String>,
+    /// What KMS calls the material.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_material_id: Option<String>,
+    /// What the receipts say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms: Option<&'static str>,
+    /// More, for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// The ceremony's id.
+    pub ceremony: String,
+}
+
+/// What became of the data keys of a record until `now`: one line an event, in the order of time.
+pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timestamp) -> Vec<Row> {
+    let own = verified.chain.data_keys();
+    let mut fingerprints: Vec<String> = own.map(|key| key.fingerprint.clone()).collect();
+    fingerprints.extend(ended(verified, followed));
+    let earlier = followed.links.iter().rev();
+    let earlier = earlier.map(|link| (link.directory.as_path(), &link.verified));
+    let mut told = Told {
+        fingerprints,
+        rows: Vec::new(),
+        ids: Vec::new(),
+        imported_into: Vec::new(),
+    };
+    for (directory, record) in earlier.chain([(record, verified)]) {
+        if !record.is_aborted() {
+            told.record(directory, record);
+        }
+    }
+    let mut rows = told.rows;
+    supersede(&mut rows);
+    expire(&mut rows, now);
+    let mut rows = told_once(rows);
+    rows.sort_by_key(|row| row.at);
+    rows
+}
+
+/// Fingerprints of the data keys that this record says have ended: of one that an earlier attempt destroyed it has
+/// no more than the CKA_ID.
+fn ended(verified: &Verified, followed: &Followed) -> Vec<String> {
+    let chain = &verified.chain;
+    if chain.opening().kind.known() != Some(Kind::Destroy) {
+        return Vec::new();
+    }
+    let gone = chain.events::<Destroyed>();
+    let ids: Vec<String> = gone.map(|gone| gone.cka_id.clone()).collect();
+    let earlier = followed.links.iter();
+    let earlier = earlier.flat_map(|link| link.verified.chain.data_keys());
+    earlier
+        .filter(|key| ids.contains(&key.cka_id))
+        .map(|key| key.fingerprint.clone())
+        .collect()
+}
+
+struct Told {
+    fingerprints: Vec<String>,
+    rows: Vec<Row>,
+    /// CKA_IDs that the data keys had.
+    ids: Vec<String>,
+    imported_into: Vec<String>,
+}
+
+impl Told {
+    fn record(&mut self, directory: &Path, record: &Verified) {
+        let ceremony = record.chain.opening().ceremony.clone();
+        let row = |at: Timestamp, label: &str, what| Row {
+            at,
+            at_by: None,
+            label: label.to_owned(),
+            what,
+            import: None,
+            key_arn: None,
+            key_material_id: None,
+            kms: None,
+            detail: String::new(),
+            ceremony: ceremony.clone(),
+        };
+        let mut labels = Vec::new();
+        for key in record.chain.data_keys() {
+            if !self.fingerprints.contains(&key.fingerprint) {
+                continue;
+            }
+            labels.push(key.label.clone());
+            self.ids.push(key.cka_id.clone());
+            self.rows.push(Row {
+                detail: format!("{}{}", key.glance(), doubt(record)),
+                ..row(key.line.at, &key.label, how(&key))
+            });
+        }
+        self.escrow(record, &labels, &row);
+        self.imports(directory, record, &labels, &row);
+        self.in_kms(record, &labels, &row);
+        for gone in record.chain.events::<Destroyed>() {
+            if self.ids.contains(&gone.cka_id) {
+                self.rows.push(Row {
+                    detail: gone.why.clone(),
+                    ..row(gone.line.at, &gone.label, "destroyed")
+                });
+            }
+        }
+    }
+
+    fn escrow(
+        &mut self,
+        record: &Verified,
+        labels: &[String],
+        row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
+    ) {
+        let what = match record.chain.opening().kind.known() {
+            Some(Kind::Generate) => "shares dealt",
+            _ => "shares dealt anew",
+        };
+        for dealt in record.chain.events::<EscrowDealt>() {
+            let (threshold, count) = (dealt.threshold, dealt.shares.len());
+            for label in dealt.labels.iter().filter(|of| labels.contains(of)) {
+                self.rows.push(Row {
+                    detail: format!("any {threshold} of {count} bring it back"),
+                    ..row(dealt.line.at, label, what)
+                });
+            }
+        }
+    }
+
+    fn imports(
+        &mut self,
+        directory: &Path,
+        record: &Verified,
+        labels: &[String],
+        row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
+    ) {
+        let plan = RecordedPlan::of(directory);
+        let standings = record.receipts.standings();
+        for (import, standing) in record.receipts.imports.iter().zip(standings) {
+            if !labels.contains(&import.label) {
+                continue;
+            }
+            let again = self.imported_into.contains(&import.key_arn);
+            self.imported_into.push(import.key_arn.clone());
+            if standing.kms == PROVED {
+                self.prove_earlier(&standing, &import.spec);
+            }
+            let at = standing.at.unwrap_or(import.wrapped_at);
+            let expires = plan.expires(&import.label, &import.import);
+            let elsewhere = standing.endpoint.as_deref();
+            let elsewhere = elsewhere.map(|url| format!("so says {url}, WHICH IS NOT AWS"));
+            let added = standing.at_by == Some(Clock::Added);
+            let added = added.then(|| RECEIPT_ADDED.to_owned());
+            let told: Vec<String> = [elsewhere, added].into_iter().flatten().collect();
+            let of_import = |at, what| Row {
+                import: Some(import.import.clone()),
+                key_arn: Some(import.key_arn.clone()),
+                ..row(at, &import.label, what)
+            };
+            self.rows.push(Row {
+                kms: Some(standing.kms),
+                key_material_id: standing.key_material_id.clone(),
+                at_by: standing.at_by,
+                detail: told.join("; "),
+                ..of_import(at, import_word(&standing, again))
+            });
+            let expires = expires.filter(|_| standing.kms != FAILED);
+            self.rows.extend(expires.map(|at| of_import(at, "expires")));
+        }
+    }
+
+    /// A second import of the same material proves the first one too. So does what shows which HMAC key or key
+    /// pair a KMS key holds: such a KMS key keeps its first material for ever.
+    fn prove_earlier(&mut self, standing: &Standing, spec: &str) {
+        let first_for_ever = spec.starts_with("HMAC_") || receipts::is_pair(spec);
+        for row in &mut self.rows {
+            if [Some(ACCEPTED), Some(PROVED)].contains(&row.kms)
+                && (first_for_ever || standing.key_material_id.is_some())
+                && row.key_arn.as_ref() == Some(&standing.key_arn)
+                && (first_for_ever || row.key_material_id == standing.key_material_id)
+            {
+                row.kms = Some(PROVED);
+            }
+        }
+    }
+
+    /// What CloudTrail tells of deletion.
+    fn in_kms(
+        &mut self,
+        record: &Verified,
+        labels: &[String],
+        row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
+    ) {
+        let receipts = &record.receipts;
+        let events = |receipt: &Receipt| receipt.entry.events.clone();
+        for event in receipts.receipts.iter().flat_map(events) {
+            let what = match event.event_name.as_str() {
+                "DeleteImportedKeyMaterial" => "deleted in KMS",
+                "DeleteExpiredKeyMaterial" => "expired in KMS",
+                _ => continue,
+            };
+            let import = receipts
+                .imports
+                .iter()
+                .find(|import| import.key_arn == event.key_arn);
+            let label = import.map(|import| &import.label);
+            if let Some(label) =
+                label.filter(|label| labels.contains(label) && event.error.is_none())
+            {
+                self.rows.push(Row {
+                    key_arn: Some(event.key_arn.clone()),
+                    key_material_id: event.key_material_id.clone(),
+                    ..row(event.happened, label, what)
+                });
+            }
+        }
+    }
+}
+
+fn how(key: &Said<DataKeyFacts>) -> &'static str {
+    match (&key.line.event, key.source.as_deref()) {
+        (Event::KeyGenerated(_), _) => "generated",
+        (_, Some("file")) => "brought in",
+        (Event::KeyFound(_), _) => "found in the HSM",
+        _ => "recovered",
+    }
+}
+
+/// That a data key is the same as before is worth what vouches for the record before.
+fn doubt(record: &Verified) -> &'static str {
+    match record.knew_its_previous() {
+        true => "",
+        false => "; nothing vouched for the record that it was compared with",
+    }
+}
+
+/// Only a receipt tells that something was imported.
+fn import_word(standing: &Standing, again: bool) -> &'static str {
+    match (standing.is_accepted(), standing.kms == FAILED, again) {
+        (true, _, false) => "imported",
+        (true, _, true) => "reimported",
+        (_, true, _) => "import failed",
+        (_, _, false) => "to be imported",
+        (_, _, true) => "to be reimported",
+    }
+}
+
+const RECEIPT_ADDED: &str = "receipt added then: its answer does not say when KMS did it";
+
+const REPLACED: &str = "replaced by a later import";
+
+/// Marks an expiry that a later import into the same KMS key replaced before it came.
+fn supersede(rows: &mut [Row]) {
+    let imported: Vec<Row> = rows
+        .iter()
+        .filter(|row| ["imported", "reimported"].contains(&row.what))
+        .cloned()
+        .collect();
+    for expiry in rows.iter_mut().filter(|row| row.what == "expires") {
+        let into = || imported.iter().filter(|row| row.key_arn == expiry.key_arn);
+        let own = into().find(|row| row.ceremony == expiry.ceremony && row.import == expiry.import);
+        let replaced =
+            own.is_some_and(|own| into().any(|other| own.at < other.at && other.at < expiry.at));
+        if replaced {
+            expiry.detail = REPLACED.into();
+        }
+    }
+}
+
+/// What is past has expired: KMS deletes the material then, whether or not a receipt tells it.
+fn expire(rows: &mut [Row], now: Timestamp) {
+    let rows_before = rows.to_vec();
+    for expiry in rows
+        .iter_mut()
+        .filter(|row| row.what == "expires" && row.at <= now && row.detail.is_empty())
+    {
+        let of_same_import = |row: &&Row| {
+            (&row.ceremony, &row.label, &row.import)
+                == (&expiry.ceremony, &expiry.label, &expiry.import)
+        };
+        let taken = rows_before
+            .iter()
+            .filter(of_same_import)
+            .any(|row| ["imported", "reimported"].contains(&row.what));
+        expiry.detail = match taken {
+            true => "by the plan: KMS deletes the material then",
+            false => "by the plan, if it was imported: no receipt tells",
+        }
+        .into();
+        expiry.what = "expired";
+    }
+}
+
+/// The same expiry of the same KMS key, planned again by a later ceremony, is one event.
+fn told_once(rows: Vec<Row>) -> Vec<Row> {
+    let expires = |row: &Row| ["expires", "expired"].contains(&row.what);
+    let about = |row: &Row| {
+        (
+            row.at,
+            row.label.clone(),
+            row.import.clone(),
+            row.key_arn.clone(),
+        )
+    };
+    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+    for row in rows {
+        if expires(&row) {
+            kept.retain(|earlier| {
+                let replaced = earlier.detail == REPLACED || earlier.detail == row.detail;
+                !(expires(earlier) && about(earlier) == about(&row) && replaced)
+            });
+        }
+        kept.push(row);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_expiry_that_two_ceremonies_planned_is_told_once() {
+        let row = |at: &str, what, detail: &str, ceremony: &str| Row {
+            at: at.parse().unwrap(),
+            at_by: None,
+            label: "payments".into(),
+            what,
+            import: Some("eu".into()),
+            key_arn: Some("arn".into()),
+            key_material_id: None,
+            kms: None,
+            detail: detail.into(),
+            ceremony: ceremony.into(),
+        };
+        let (day, later) = ("2027-11-20T00:00:00Z", "2027-11-21T00:00:00Z");
+        let rows = vec![
+            row(day, "expires", REPLACED, "one"),
+            row(day, "recovered", "", "two"),
+            row(day, "expires", "", "two"),
+            row(later, "expires", "", "three"),
+            row(later, "expires", "", "four"),
+            row(
+                later,
+                "expired",
+                "by the plan, if it was imported: no receipt tells",
+                "five",
+            ),
+        ];
+        let told: Vec<_> = told_once(rows)
+            .into_iter()
+            .map(|row| (row.ceremony, row.what))
+            .collect();
+        let kept = [
+            ("two", "recovered"),
+            ("two", "expires"),
+            ("four", "expires"),
+            ("five", "expired"),
+        ];
+        assert_eq!(
+            told,
+            kept.map(|(ceremony, what)| (ceremony.to_owned(), what))
+        );
+    }
+}

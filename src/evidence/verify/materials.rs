@@ -1,0 +1,272 @@
+//! Which materials the KMS keys of a record hold, as receipts tell it: a symmetric KMS key may have
+//! several, and is Enabled only while every one that it has used is imported.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::recorded::RecordedPlan;
+use super::{Followed, Other, Verified};
+use crate::evidence::receipts::{Import, KnownMaterial, Listed, Receipt, Receipts};
+use crate::ground::words;
+
+/// A KMS key that has, or may have, more than one material.
+#[derive(Clone, Debug, Serialize)]
+pub struct KmsKeyMaterials {
+    /// The KMS key.
+    pub key_arn: String,
+    /// Whether a ListKeyRotations answer tells all of them.
+    pub listed: bool,
+    /// When that answer was added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Each of them.
+    pub materials: Vec<Material>,
+    /// What is to be done online or in the room, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<String>,
+}
+
+/// One material of a KMS key.
+#[derive(Clone, Debug, Serialize)]
+pub struct Material {
+    /// What KMS calls it.
+    pub key_material_id: String,
+    /// `CURRENT`, `NON_CURRENT`, `PENDING_ROTATION`, `PENDING_MULTI_REGION_IMPORT_AND_ROTATION`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// `IMPORTED` or `PENDING_IMPORT`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import_state: Option<String>,
+    /// When KMS deletes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// Whether KMS never deletes it.
+    pub never_expires: bool,
+    /// Whether the KMS key is Enabled only while this one is imported.
+    pub needed: bool,
+    /// `this record`, the directory of the one that holds it, or `another record`.
+    pub record: String,
+    /// The data key's label there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// Who holds a material that nothing here knows.
+const ANOTHER: &str = "another record";
+const THIS: &str = "this record";
+
+/// A record that may hold materials.
+struct Holder<'a> {
+    name: String,
+    directory: &'a Path,
+    receipts: &'a Receipts,
+}
+
+/// The KMS keys of a record that have several materials, or were given one more.
+pub fn materials(
+    record: &Path,
+    verified: &Verified,
+    followed: &Followed,
+    others: &[Other],
+) -> Vec<KmsKeyMaterials> {
+    let mut holders = vec![Holder {
+        name: THIS.to_owned(),
+        directory: record,
+        receipts: &verified.receipts,
+    }];
+    let links = followed.links.iter();
+    let links = links.map(|link| (link.directory.as_path(), &link.verified));
+    let others = others.iter();
+    let others = others.map(|other| (other.directory.as_path(), &other.verified));
+    for (directory, verified) in links.chain(others) {
+        holders.push(Holder {
+            name: directory.display().to_string(),
+            directory,
+            receipts: &verified.receipts,
+        });
+    }
+    let mut arns: Vec<&str> = Vec::new();
+    for import in &verified.receipts.imports {
+        if import.spec == "SYMMETRIC_DEFAULT" && !arns.contains(&import.key_arn.as_str()) {
+            arns.push(&import.key_arn);
+        }
+    }
+    let known = verified.receipts.known();
+    let of = |arn: &str| of_kms_key(arn, &verified.receipts, &known, &holders);
+    arns.into_iter().filter_map(of).collect()
+}
+
+fn of_kms_key(
+    arn: &str,
+    own: &Receipts,
+    known: &[KnownMaterial],
+    holders: &[Holder],
+) -> Option<KmsKeyMaterials> {
+    let list = holders.iter().find_map(|holder| last_list(holder, arn));
+    let added = |import: &Import| import.key_arn == arn && import.rotates.is_some();
+    let is_added_to = own.imports.iter().any(added);
+    let current = current(own, arn);
+    let own_id = known.iter().find(|known| known.key_arn == arn);
+    let is_another = match (&current, &own_id) {
+        (Some(current), Some(own)) => *current != own.key_material_id,
+        _ => false,
+    };
+    if list.is_none() && !is_added_to && !is_another {
+        return None; // nothing tells of more than one
+    }
+    let (at, listed) = match list {
+        Some(receipt) => (Some(receipt.at), &receipt.entry.materials[..]),
+        None => (None, &[][..]),
+    };
+    let listed = listed.iter().filter(|listed| listed.key_arn == arn);
+    let mut materials: Vec<Material> = listed.map(|listed| told(listed, holders)).collect();
+    for (id, state) in known_ids(arn, holders, current.as_ref()) {
+        if !materials.iter().any(|known| known.key_material_id == id) {
+            materials.push(untold(arn, &id, state, holders));
+        }
+    }
+    let mut key = KmsKeyMaterials {
+        key_arn: arn.to_owned(),
+        listed: at.is_some(),
+        at,
+        materials,
+        next: Vec::new(),
+    };
+    key.next = next(&key);
+    Some(key)
+}
+
+/// The newest ListKeyRotations answer of a record about this KMS key.
+fn last_list<'a>(holder: &Holder<'a>, arn: &str) -> Option<&'a Receipt> {
+    let receipts = holder.receipts.receipts.iter().rev();
+    let about = |receipt: &&Receipt| {
+        let mut materials = receipt.entry.materials.iter();
+        materials.any(|listed| listed.key_arn == arn)
+    };
+    receipts.into_iter().find(about)
+}
+
+/// What the newest DescribeKey answer calls current.
+fn current(receipts: &Receipts, arn: &str) -> Option<String> {
+    let mut receipts = receipts.receipts.iter().rev();
+    let described = receipts.find(|receipt| {
+        receipt.entry.answer == "DescribeKey" && receipt.entry.key_arn.as_deref() == Some(arn)
+    });
+    described?.entry.key_material_id.clone()
+}
+
+/// What these records know besides the list, each id once.
+fn known_ids(
+    arn: &str,
+    holders: &[Holder],
+    current: Option<&String>,
+) -> Vec<(String, Option<&'static str>)> {
+    let mut ids: Vec<String> = current.cloned().into_iter().collect();
+    for holder in holders {
+        let known = holder.receipts.known().into_iter();
+        ids.extend(
+            known
+                .filter(|known| known.key_arn == arn)
+                .map(|known| known.key_material_id),
+        );
+    }
+    let mut once: Vec<(String, Option<&'static str>)> = Vec::new();
+    for id in ids {
+        if !once.iter().any(|(known, _)| *known == id) {
+            let state = (Some(&id) == current).then_some("CURRENT");
+            once.push((id, state));
+        }
+    }
+    once
+}
+
+fn told(listed: &Listed, holders: &[Holder]) -> Material {
+    let shown = |text: &String| words::printable(text);
+    let (record, label, _) = holder_of(&listed.key_arn, &listed.key_material_id, holders);
+    let state = listed.state.as_ref().map(shown);
+    Material {
+        key_material_id: listed.key_material_id.clone(),
+        import_state: listed.more.import_state.as_ref().map(shown),
+        expires: listed.more.expires,
+        never_expires: listed.more.never_expires,
+        // KMS: what waits for its rotation is not permanently associated with the KMS key
+        needed: !state.as_deref().is_some_and(is_pending),
+        state,
+        record,
+        label,
+    }
+}
+
+/// A material that no list tells, or only an older one.
+fn untold(arn: &str, id: &str, state: Option<&str>, holders: &[Holder]) -> Material {
+    let (record, label, expires) = holder_of(arn, id, holders);
+    Material {
+        key_material_id: id.to_owned(),
+        state: state.map(str::to_owned),
+        import_state: None,
+        expires,
+        never_expires: false,
+        needed: true,
+        record,
+        label,
+    }
+}
+
+fn is_pending(state: &str) -> bool {
+    state.starts_with("PENDING_")
+}
+
+/// Which of these records holds a material, under which label, and when it expires by that one's plan.
+fn holder_of(
+    arn: &str,
+    id: &str,
+    holders: &[Holder],
+) -> (String, Option<String>, Option<Timestamp>) {
+    for holder in holders {
+        let mut known = holder.receipts.known().into_iter();
+        let Some(known) = known.find(|k| k.key_arn == arn && k.key_material_id == id) else {
+            continue;
+        };
+        let mut imports = holder.receipts.imports.iter();
+        let import =
+            imports.find(|import| import.key_arn == arn && import.fingerprint == known.fingerprint);
+        let plan = RecordedPlan::of(holder.directory);
+        let expires = import.and_then(|import| plan.expires(&import.label, &import.import));
+        let label = import.map(|import| import.label.clone());
+        return (holder.name.clone(), label, expires);
+    }
+    (ANOTHER.to_owned(), None, None)
+}
+
+fn next(key: &KmsKeyMaterials) -> Vec<String> {
+    let arn = &key.key_arn;
+    let mut next = Vec::new();
+    for material in &key.materials {
+        let id = &material.key_material_id;
+        match (material.import_state.as_deref(), material.state.as_deref()) {
+            (Some("PENDING_IMPORT"), _) if material.needed => next.push(format!(
+                "not Enabled: {id:.12}… is not imported; reimport it from {}",
+                match material.record.as_str() {
+                    ANOTHER => "the record that holds it",
+                    record => record,
+                }
+            )),
+            (_, Some("PENDING_ROTATION")) => next.push(format!(
+                "for KMS to encrypt with {id:.12}…: bash online.sh rotate --key {arn} --now (at the primary, of a multi-Region key)"
+            )),
+            (_, Some(state)) if is_pending(state) => next.push(format!(
+                "{id:.12}… goes into every replica Region first; then: bash online.sh rotate, at the primary"
+            )),
+            _ => {}
+        }
+    }
+    if !key.listed {
+        let region = arn.split(':').nth(3).unwrap_or_default();
+        next.push(format!(
+            "KMS may hold more: add the answer of aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL --region {region} --key-id {arn} --output json"
+        ));
+    }
+    next
+}

@@ -1,0 +1,93 @@
+//! What the plan in a record says of its surroundings. Read leniently: a plan of an older version must
+//! not stop a record from being verified.
+
+use std::path::{Component, Path, PathBuf};
+
+use jiff::Timestamp;
+use toml::{Table, Value};
+
+use crate::ground::files::read_small;
+
+/// The plan of a record, as far as verifying needs it.
+pub(crate) struct RecordedPlan(Table);
+
+impl RecordedPlan {
+    /// The plan of this record; an empty one where it cannot be read.
+    pub fn of(record: &Path) -> Self {
+        let bytes = read_small(&record.join("plan.toml")).unwrap_or_default();
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        Self(toml::from_str(&text).unwrap_or_default())
+    }
+
+    /// Where the previous record is, seen from where the plan stood.
+    pub fn previous(&self, record: &Path) -> Option<PathBuf> {
+        let previous = Path::new(self.previous_as_written()?);
+        if previous.is_absolute() {
+            return Some(previous.to_owned());
+        }
+        Some(self.stood(record)?.join(previous))
+    }
+
+    /// The directory where the plan file stood: as far above the record as `record.directory` says. `None`
+    /// where that cannot be told from the record, as after `..` or an absolute path.
+    pub fn stood(&self, record: &Path) -> Option<PathBuf> {
+        let directory = Path::new(self.0.get("record")?.get("directory")?.as_str()?);
+        let mut depth = 0;
+        for part in directory.components() {
+            match part {
+                Component::Normal(_) => depth += 1,
+                Component::CurDir => {}
+                _ => return None,
+            }
+        }
+        let stands = record.canonicalize().ok()?;
+        stands.ancestors().nth(depth).map(Path::to_owned)
+    }
+
+    /// Whether a data key cannot be wrapped again without a quorum of shares.
+    pub fn keeps_by_quorum(&self) -> bool {
+        let keys = self.0.get("key").and_then(Value::as_array);
+        let keep = |key: &Value| key.get("keep").and_then(Value::as_str).map(str::to_owned);
+        keys.into_iter()
+            .flatten()
+            .any(|key| keep(key).is_some_and(|keep| keep != "extractable"))
+    }
+
+    /// The files that data keys came from, as the plan names them.
+    pub fn source_files(&self) -> Vec<String> {
+        let keys = self.0.get("key").and_then(Value::as_array);
+        let file = |key: &Value| {
+            let source = key.get("source")?.as_str()?;
+            source.strip_prefix("file:").map(str::to_owned)
+        };
+        keys.into_iter().flatten().filter_map(file).collect()
+    }
+
+    /// The directory that the share files were written to, as the plan names it.
+    pub fn share_files(&self) -> Option<String> {
+        let deliver = self.0.get("escrow")?.get("deliver")?.as_str()?;
+        deliver.strip_prefix("files:").map(str::to_owned)
+    }
+
+    /// The same name beside this record, where both were copied together.
+    pub fn previous_beside(&self, record: &Path) -> Option<PathBuf> {
+        let name = Path::new(self.previous_as_written()?).file_name()?;
+        Some(record.canonicalize().ok()?.parent()?.join(name))
+    }
+
+    fn previous_as_written(&self) -> Option<&str> {
+        self.0.get("previous")?.as_str()
+    }
+
+    /// When KMS shall forget the material of an import; `None` is never, or not known.
+    pub fn expires(&self, label: &str, import: &str) -> Option<Timestamp> {
+        let named = |entry: &&Value, member: &str, name: &str| {
+            entry.get(member).and_then(Value::as_str) == Some(name)
+        };
+        let keys = self.0.get("key")?.as_array()?;
+        let key = keys.iter().find(|key| named(key, "label", label))?;
+        let imports = key.get("import")?.as_array()?;
+        let import = imports.iter().find(|entry| named(entry, "name", import))?;
+        import.get("expires")?.as_str()?.parse().ok()
+    }
+}

@@ -1,0 +1,9 @@
+//! What everyone uses: it knows nothing of keys, HSMs, plans or records.
+
+pub mod anchor;
+pub mod error;
+pub mod facts;
+pub mod files;
+pub(crate) mod raw;
+pub mod strict_json;
+pub mod words;

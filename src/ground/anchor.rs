@@ -1,0 +1,74 @@
+//! A head digest from paper.
+
+use crate::ground::words::{self, Digest, ROWS};
+
+/// A head digest from paper: all of it or at least its first three rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor(String);
+
+/// Why a text is no head digest.
+fn refused(text: &str) -> String {
+    let mut kinds = [false; 2]; // hex, words
+    for word in text.split_whitespace() {
+        let is_hex = word.chars().all(|c| c.is_ascii_hexdigit());
+        kinds[usize::from(!is_hex)] |= is_hex || words::is_listed(word);
+    }
+    match kinds {
+        [true, true] => "this is hex digits and words, mixed: give every row in hex, or every row in words",
+        _ => {
+            "a head digest is 64 hex digits, or at least its first three rows: 24 digits, or their 12 words in order"
+        }
+    }
+    .into()
+}
+
+impl Anchor {
+    /// Reads 24 to 64 hex digits, spaces allowed, or the words of those rows.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let digits: String = text
+            .split_whitespace()
+            .collect::<String>()
+            .to_ascii_lowercase();
+        let digits = words::hex_of_words(text).unwrap_or(digits);
+        if !(24..=64).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(refused(text));
+        }
+        Ok(Self(digits))
+    }
+
+    /// All of a head digest, such as a later record names.
+    pub fn whole(head: &Digest) -> Self {
+        Self(words::hex(head))
+    }
+
+    /// The hex digits that are known of it, 24 to 64.
+    pub fn digits(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a head, in hex, begins with it.
+    pub fn begins(&self, head: &str) -> bool {
+        head.starts_with(&self.0)
+    }
+
+    /// Which rows differ, where others are the same: a mistyped digit.
+    pub fn differing(&self, head: &str) -> Option<String> {
+        let rows = || (0..ROWS).filter(|row| row * 8 < self.0.len());
+        let is_same = |row: &usize| {
+            let end = (row * 8 + 8).min(self.0.len());
+            self.0[row * 8..end] == head[row * 8..end]
+        };
+        let differ: Vec<String> = rows()
+            .filter(|row| !is_same(row))
+            .map(|row| (row + 1).to_string())
+            .collect();
+        match (differ.len(), rows().any(|row| is_same(&row))) {
+            (_, false) => None,
+            (1, true) => Some(format!("only row {} differs", differ[0])),
+            (_, true) => Some(format!("rows {} differ", differ.join(", "))),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What this computer is and does during a ceremony: clock, core dumps, network, swap, disk.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+use crate::ground::error::{Error, Result};
+use crate::ground::facts::Machine;
+
+pub mod others;
+pub mod out;
+mod power;
+pub mod sandbox;
+mod sockets;
+mod start;
+mod turn;
+
+pub use start::{variable, was_given};
+pub use turn::{NoTurn, Turn};
+
+/// What a person's watch adds to this machine's clock, in seconds.
+static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
+
+/// The present time, to the second: this machine's clock, as far as nobody corrected it.
+pub fn now() -> Timestamp {
+    let seconds = Timestamp::now().as_second().saturating_add(clock_offset());
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// From now on the time is what a person says; the machine's own clock is not touched.
+pub fn correct_clock(present: Timestamp) {
+    let offset = present.as_second() - Timestamp::now().as_second();
+    CLOCK_OFFSET.store(offset, Ordering::Relaxed);
+}
+
+/// What was added to this machine's clock, in seconds; 0 where nobody corrected it.
+pub fn clock_offset() -> i64 {
+    CLOCK_OFFSET.load(Ordering::Relaxed)
+}
+
+/// `2026-11-22T11:42:03Z` as `20261122T114203Z`, for names of directories.
+pub fn compact(at: Timestamp) -> String {
+    at.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// `2026-11-22 11:42 UTC`, for people.
+pub fn for_people(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Switches core dumps off and makes the process's memory unreadable to other processes of the
+/// same user; files made from now on are for the owner alone. Remembers what the process was given.
+/// Called first thing in `main`.
+///
+/// # Errors
+/// Exit 5 where the kernel refuses.
+pub fn protect_process() -> Result<()> {
+    start::remember();
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Core, none)
+        .map_err(|e| Error::machine(format!("switching core dumps off: {e}")))?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|e| Error::machine(format!("making this process not dumpable: {e}")))?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    Ok(())
+}
+
+impl Machine {
+    /// Looks. `directory` is where the record's directory will stand.
+    pub fn look(directory: &Path) -> Self {
+        let kernel = rustix::system::uname();
+        let limit = rustix::process::getrlimit(Resource::Core);
+        Self {
+            kernel: format!(
+                "{} {}",
+                kernel.sysname().to_string_lossy(),
+                kernel.release().to_string_lossy()
+            ),
+            core_dumps_off: limit.current == Some(0),
+            interfaces_up: interfaces_up(),
+            swap: swap(),
+            record_file_system: file_system(directory),
+            live_system: is_live(&read("/proc/cmdline")),
+            sleep_states: words_of(&read("/sys/power/state")),
+            on_battery: power::on_battery(Path::new("/sys/class/power_supply")),
+        }
+    }
+
+    /// Whether the record would vanish when the power goes.
+    pub fn record_vanishes(&self) -> bool {
+        match self.record_file_system.as_str() {
+            "tmpfs" | "ramfs" | "rootfs" => true,
+            "overlay" | "aufs" => self.live_system,
+            _ => false,
+        }
+    }
+
+    /// What it is that would vanish.
+    pub fn what_vanishes(&self) -> String {
+        let live = if self.live_system {
+            " of a live system"
+        } else {
+            ""
+        };
+        let article = match self.record_file_system.starts_with(['a', 'o']) {
+            true => "an",
+            false => "a",
+        };
+        format!("{article} {}{live}", self.record_file_system)
+    }
+
+    /// The interfaces that are up, for people.
+    pub fn network_told(&self) -> String {
+        match self.interfaces_up.as_slice() {
+            [] => "no interface is up but lo".to_owned(),
+            up => format!("{} up", up.join(", ")),
+        }
+    }
+
+    /// What does not stop a ceremony, and what to do about it; one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.swap.is_empty() {
+            warnings.push(format!(
+                "Swap is in use ({}). Secrets are locked in memory and do not go there; the HSM's module may have others. To switch it off: swapoff -a",
+                self.swap.join(", ")
+            ));
+        }
+        if self.sleep_states.iter().any(|state| state != "disk") {
+            warnings.push(
+                "This machine can go to sleep, which ends the HSM session. To prevent it, begin with: systemd-inhibit --what=sleep:idle:handle-lid-switch byok run PLAN".to_owned(),
+            );
+        }
+        if let Some(charge) = self.on_battery {
+            warnings.push(format!(
+                "This machine runs on its battery, {charge} % charged. A ceremony may take hours: plug it in."
+            ));
+        }
+        warnings
+    }
+}
+
+/// File systems without owners and permissions: FAT and its like.
+///
+/// # Errors
+/// Exit 5 where `what` would lie on one.
+pub fn refuse_open_file_system(path: &Path, what: &str) -> Result<()> {
+    let kind = file_system(path);
+    if !matches!(
+        kind.as_str(),
+        "vfat" | "msdos" | "exfat" | "ntfs" | "ntfs3" | "fuseblk"
+    ) {
+        return Ok(());
+    }
+    Err(Error::machine(format!(
+        "{what} would lie on {kind}, which knows no owners and permissions: everybody could read it"
+    ))
+    .check("FILE-SYSTEM")
+    .hint("take a disk that Linux formatted (ext4, xfs, btrfs)")
+    .hint("such a stick is fine for the copies that are made afterwards"))
+}
+
+/// How live systems say on the kernel's command line that they are one (Debian, Ubuntu, Fedora, Arch).
+fn is_live(command_line: &str) -> bool {
+    const MARKS: [&str; 5] = [
+        "boot=live",
+        "boot=casper",
+        "rd.live.image",
+        "rd.live.dir",
+        "archisobasedir",
+    ];
+    let options: Vec<&str> = command_line
+        .split_whitespace()
+        .map(|option| option.split_once('=').map_or(option, |(name, _)| name))
+        .collect();
+    MARKS
+        .iter()
+        .any(|mark| command_line.split_whitespace().any(|o| o == *mark) || options.contains(mark))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn words_of(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// The interfaces of this process's own network namespace that are up, but `lo`.
+///
+/// The names come from /proc/self/net/dev, which follows the namespace; /sys/class/net, mounted
+/// elsewhere, may not, so it is asked only whether a name that exists here is up. A name it does
+/// not know counts as up: silence is no proof of an air gap.
+fn interfaces_up() -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let names = table
+        .lines()
+        .skip(2)
+        .filter_map(|line| line.split_once(':'))
+        .map(|(n, _)| n.trim());
+    names
+        .filter(|name| *name != "lo" && is_up(name))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn is_up(interface: &str) -> bool {
+    const IFF_UP: u32 = 1; // netdevice(7)
+    let Ok(flags) = fs::read_to_string(format!("/sys/class/net/{interface}/flags")) else {
+        return true;
+    };
+    u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).map_or(true, |f| f & IFF_UP != 0)
+}
+
+fn swap() -> Vec<String> {
+    let table = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The kind of file system that holds `path` or its nearest ancestor that exists, from
+/// /proc/self/mounts: the longest mount point that is a prefix.
+fn file_system(path: &Path) -> String {
+    let existing = path
+        .ancestors()
+        .find_map(|p| p.canonicalize().ok())
+        .unwrap_or_default();
+    file_system_in(&read("/proc/self/mounts"), &existing)
+}
+
+fn file_system_in(mounts: &str, existing: &Path) -> String {
+    let mut best = (0, "unknown");
+    for line in mounts.lines() {
+        let mut fields = line.split(' ');
+        let (Some(_), Some(point), Some(kind)) = (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        let point = unescaped(point);
+        if existing.starts_with(&point) && point.len() >= best.0 {
+            best = (point.len(), kind);
+        }
+    }
+    best.1.to_owned()
+}
+
+/// /proc/self/mounts writes space, tab, line feed and backslash as three octal digits.
+fn unescaped(point: &str) -> String {
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(point.to_owned(), |point, (code, is)| {
+        point.replace(code, is)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "overlay / overlay rw 0 0\n\
+        /dev/sdb1 /media/a\\040stick vfat rw 0 0\n\
+        tmpfs /run tmpfs rw 0 0\n\
+        /dev/sda2 /home ext4 rw 0 0\n";
+
+    #[test]
+    fn the_longest_mount_point_tells_the_file_system() {
+        let kind = |path| file_system_in(MOUNTS, Path::new(path));
+        assert_eq!(kind("/media/a stick/records"), "vfat");
+        assert_eq!(kind("/media/a"), "overlay");
+        assert_eq!(kind("/run"), "tmpfs");
+        assert_eq!(kind("/homely"), "overlay");
+        assert_eq!(file_system_in("", Path::new("/")), "unknown");
+    }
+
+    #[test]
+    fn a_live_system_is_known_by_its_command_line() {
+        assert!(is_live(
+            "BOOT_IMAGE=/live/vmlinuz boot=live components quiet"
+        ));
+        assert!(is_live("root=live:CDLABEL=F rd.live.image quiet"));
+        assert!(is_live("archisobasedir=arch archisolabel=X"));
+        assert!(!is_live("root=/dev/sda2 ro quiet"));
+        assert!(!is_live(""));
+    }
+
+    #[test]
+    fn an_overlay_vanishes_only_where_the_system_is_live() {
+        let mut machine = Machine::look(Path::new("/"));
+        machine.record_file_system = "overlay".into();
+        machine.live_system = false;
+        assert!(!machine.record_vanishes());
+        machine.live_system = true;
+        assert!(machine.record_vanishes());
+        assert_eq!(machine.what_vanishes(), "an overlay of a live system");
+    }
+}

@@ -1,0 +1,77 @@
+//! What this process was given when it began: environment and descriptors, before anything changed them.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::ground::raw::{self, Inherited};
+
+/// Variables that the dynamic loader reads begin so.
+const LOADER: &str = "LD_";
+
+struct Start {
+    environment: BTreeMap<OsString, OsString>,
+    /// Their numbers.
+    given: Vec<RawFd>,
+    /// Taken out once, by whoever closes them.
+    descriptors: Mutex<Option<io::Result<Vec<Inherited>>>>,
+}
+
+static START: OnceLock<Start> = OnceLock::new();
+
+/// Looks, once; to be called before this process opens anything.
+pub(super) fn remember() {
+    START.get_or_init(|| {
+        let descriptors = raw::inherited_descriptors();
+        let given = descriptors.iter().flatten();
+        Start {
+            environment: std::env::vars_os().collect(),
+            given: given.map(Inherited::number).collect(),
+            descriptors: Mutex::new(Some(descriptors)),
+        }
+    });
+}
+
+/// The descriptors from 3 on that byok was started with; `None` where they are not known (any more).
+pub(super) fn descriptors() -> Option<io::Result<Vec<Inherited>>> {
+    let descriptors = &START.get()?.descriptors;
+    let mut descriptors = descriptors.lock().unwrap_or_else(PoisonError::into_inner);
+    descriptors.take()
+}
+
+/// Whether byok was started with this descriptor: any other of that number is byok's own.
+pub fn was_given(fd: RawFd) -> bool {
+    START.get().is_some_and(|start| start.given.contains(&fd))
+}
+
+/// A variable as byok was started with it, whatever was hidden from the HSM's module since.
+pub fn variable(name: &str) -> Option<OsString> {
+    match START.get() {
+        Some(start) => start.environment.get(OsStr::new(name)).cloned(),
+        None => std::env::var_os(name),
+    }
+}
+
+/// The names of all variables that byok was started with, as far as they are text.
+pub(super) fn names() -> Vec<String> {
+    let names = START.get().into_iter().flat_map(|s| s.environment.keys());
+    names
+        .filter_map(|name| name.to_str().map(str::to_owned))
+        .collect()
+}
+
+/// Whether the dynamic loader reads a variable of this name.
+pub(super) fn is_the_loaders(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(LOADER.as_bytes())
+}
+
+/// The loader's variables that byok was started with: they decided what code came into it.
+pub(super) fn loader_variables() -> Vec<String> {
+    let names = START.get().into_iter().flat_map(|s| s.environment.keys());
+    names
+        .filter(|name| is_the_loaders(name))
+        .map(|name| crate::ground::words::printable(&name.to_string_lossy()))
+        .collect()
+}

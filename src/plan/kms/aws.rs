@@ -1,0 +1,156 @@
+//! AWS KMS: import parameters in, the facts about a KMS key in.
+//!
+//! Import parameters arrive in three forms: the JSON answer of `aws kms get-parameters-for-import`,
+//! the console's `.zip`, and a directory of the two files that people make from the answer. All give
+//! the same thing: a judged wrapping key, the import token that belongs to it, and what is known of
+//! their deadline. They are told apart by content, never by the name.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::crypto::wrapping::key::WrappingKey;
+use crate::ground::error::Result;
+use crate::ground::words::{self, Digest};
+use crate::plan::kms::KeyArn;
+
+mod answer;
+mod archive;
+mod describe;
+mod directory;
+mod file;
+mod parts;
+pub(crate) mod text;
+mod token;
+
+pub(crate) use answer::time;
+pub use describe::{KeyMetadata, describe_key};
+pub(crate) use parts::is_token_name;
+pub(crate) use token::is_der;
+
+/// The longest import token of the AWS API, in bytes (GetParametersForImport).
+pub const MAX_TOKEN_LEN: usize = 6144;
+
+/// How the import parameters came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The JSON answer of GetParametersForImport.
+    Json,
+    /// The `.zip` that the console downloads.
+    ConsoleZip,
+    /// A directory that holds the public key and the import token.
+    Directory,
+}
+
+/// A file that was read, and its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterFile {
+    /// Base name; for a file of a directory `<directory>/<file>`.
+    pub name: String,
+    /// SHA-256 of exactly the bytes that were read.
+    pub sha256: Digest,
+}
+
+/// What GetParametersForImport gave: enough to wrap, and to send the wrapped material back.
+#[derive(Clone, Debug)]
+pub struct ImportParameters {
+    /// The KMS key. The zip and directory forms carry none.
+    pub key_arn: Option<KeyArn>,
+    /// The RSA public key to wrap under.
+    pub wrapping_key: WrappingKey,
+    /// The import token that belongs to the wrapping key: opaque, at most [`MAX_TOKEN_LEN`] bytes.
+    pub import_token: Vec<u8>,
+    /// Until when KMS accepts key and token; only the JSON form carries it.
+    pub valid_to: Option<Timestamp>,
+    /// The wrapping algorithm, where a later API names it.
+    pub wrapping_algorithm: Option<WrappingAlgorithm>,
+    /// The `WrappingKeySpec` as the file names it; then equal to the wrapping key's own.
+    pub wrapping_key_spec: Option<String>,
+    /// The files that were read.
+    pub files: Vec<ParameterFile>,
+    /// The form they came in.
+    pub form: Form,
+}
+
+/// Reads import parameters from a file (JSON or zip) or a directory.
+///
+/// Every file is opened once and must be a regular file of at most 1 MiB. A symbolic link is followed
+/// for `path` itself, not inside a directory.
+///
+/// # Errors
+/// Exit 2: no such file, not a regular file, too large, or not import parameters (what it is instead is
+/// said). Exit 4: the wrapping key is not one that KMS gives, or the file contradicts itself. Exit 5:
+/// the file cannot be read.
+pub fn read(path: &Path) -> Result<ImportParameters> {
+    match file::open(path)? {
+        file::Opened::File { name, bytes } => parse(&name, &bytes),
+        file::Opened::Directory { name, handle } => directory::read(&name, &handle),
+    }
+}
+
+/// Reads import parameters from the bytes of one file, JSON or zip; `name` is its base name.
+///
+/// # Errors
+/// As [`read`], without those of opening.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<ImportParameters> {
+    let file = ParameterFile {
+        name: name.to_owned(),
+        sha256: words::sha256(bytes),
+    };
+    let parameters = match bytes.starts_with(b"PK") {
+        true => archive::parse(bytes),
+        false => answer::parse(bytes),
+    };
+    let mut parameters = parameters.map_err(|error| error.doing(name))?;
+    parameters.files.push(file);
+    Ok(parameters)
+}
+
+/// One digest over all parameter files: SHA-256 of the lines `<sha256 hex>  <name>\n`, sorted by name
+/// bytewise, which are the lines of the online side's `SHA256SUMS`.
+pub fn parameter_files_digest(files: &[ParameterFile]) -> Digest {
+    let mut files: Vec<&ParameterFile> = files.iter().collect();
+    files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+    let lines: String = files
+        .iter()
+        .map(|file| format!("{}  {}\n", words::hex(&file.sha256), file.name))
+        .collect();
+    words::sha256(lines.as_bytes())
+}
+
+/// What shows the rows of [`parameter_files_digest`] with stock tools on the online side: of exactly the
+/// files that `online.sh` wrote into SHA256SUMS, whatever else lies in the folder.
+pub fn slip_command(folder: &str) -> String {
+    format!(
+        "(cd {folder} && sha256sum -c SHA256SUMS &&\n      \
+         sha256sum < SHA256SUMS | cut -c 1-64 | fold -w 8 | cat -n)"
+    )
+}
+
+/// Parameters of a form that carries nothing but key and token.
+fn bare(form: Form, spki_der: &[u8], import_token: Vec<u8>) -> Result<ImportParameters> {
+    if is_public_key(&import_token) {
+        // Swapped files: the token's fault says more than the key's.
+        token::judge(&import_token, spki_der)?;
+    }
+    let wrapping_key = WrappingKey::from_spki_der(spki_der)?;
+    token::judge(&import_token, spki_der)?;
+    Ok(ImportParameters {
+        key_arn: None,
+        wrapping_key,
+        import_token,
+        valid_to: None,
+        wrapping_algorithm: None,
+        wrapping_key_spec: None,
+        files: Vec::new(),
+        form,
+    })
+}
+
+fn is_public_key(bytes: &[u8]) -> bool {
+    WrappingKey::from_spki_der(bytes).is_ok()
+}
+
+#[cfg(test)]
+mod tests;

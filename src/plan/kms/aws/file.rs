@@ -1,0 +1,120 @@
+//! Opening input files: once, only regular ones, and never more than a cap.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
+
+/// No file of import parameters comes near this; in bytes.
+pub(super) const MAX_FILE_LEN: usize = 1 << 20;
+
+/// What stands at the path of the plan.
+pub(super) enum Opened {
+    /// A regular file: base name and content.
+    File { name: String, bytes: Vec<u8> },
+    /// A directory: base name and handle.
+    Directory { name: String, handle: OwnedFd },
+}
+
+/// Opens `path`, following links; `NONBLOCK`, or a FIFO would hold the ceremony up for ever.
+pub(super) fn open(path: &Path) -> Result<Opened> {
+    let name = name_of(path)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| refused(&name, errno))?;
+    match kind_of(&name, fd.as_fd())? {
+        FileType::Directory => Ok(Opened::Directory { name, handle: fd }),
+        kind => {
+            let bytes = read_regular(&name, fd, kind)?;
+            Ok(Opened::File { name, bytes })
+        }
+    }
+}
+
+/// Reads `entry` of the open directory `parent`; `name` is what people call it. Links are not followed.
+pub(super) fn read_at(parent: BorrowedFd<'_>, entry: &str, name: &str) -> Result<Vec<u8>> {
+    let flags =
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let opened = rustix::fs::openat(parent, entry, flags, Mode::empty());
+    let fd = opened.map_err(|errno| match errno {
+        Errno::LOOP if is_link(parent, entry) => not_regular(name, "a symbolic link"),
+        _ => refused(name, errno),
+    })?;
+    let kind = kind_of(name, fd.as_fd())?;
+    read_regular(name, fd, kind)
+}
+
+fn is_link(parent: BorrowedFd<'_>, entry: &str) -> bool {
+    rustix::fs::statat(parent, entry, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+}
+
+fn kind_of(name: &str, fd: BorrowedFd<'_>) -> Result<FileType> {
+    let stat = rustix::fs::fstat(fd).map_err(|errno| refused(name, errno))?;
+    Ok(FileType::from_raw_mode(stat.st_mode))
+}
+
+fn read_regular(name: &str, fd: OwnedFd, kind: FileType) -> Result<Vec<u8>> {
+    match kind {
+        FileType::RegularFile => read_capped(name, File::from(fd)),
+        FileType::Directory => Err(not_regular(name, "a directory")),
+        FileType::Fifo => Err(not_regular(name, "a FIFO")),
+        FileType::CharacterDevice | FileType::BlockDevice => Err(not_regular(name, "a device")),
+        _ => Err(not_regular(name, "no file")),
+    }
+}
+
+fn read_capped(name: &str, file: File) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed shows that there is more, whatever size was announced.
+    file.take(MAX_FILE_LEN as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(name, &error.to_string()))?;
+    if bytes.len() > MAX_FILE_LEN {
+        return Err(Error::usage(format!("{name}: is larger than 1 MiB"))
+            .hint("import parameters have a few kilobytes: is it the right file?"));
+    }
+    Ok(bytes)
+}
+
+/// The base name: what stands in digest lines, so it must be one line and mean one file.
+fn name_of(path: &Path) -> Result<String> {
+    // `.` and `..` have no name of their own.
+    let whole = match path.file_name() {
+        Some(_) => path.to_path_buf(),
+        None => path.canonicalize().unwrap_or_else(|_| path.to_path_buf()),
+    };
+    let name = whole.file_name().and_then(|name| name.to_str());
+    match name {
+        Some(name) if words::is_printable(name) && !name.contains('\\') => Ok(name.to_owned()),
+        _ => Err(
+            Error::usage(format!("`{}` has no plain file name", path.display()))
+                .hint("name it in printable UTF-8 characters without a backslash"),
+        ),
+    }
+}
+
+fn refused(name: &str, errno: Errno) -> Error {
+    match errno {
+        Errno::NOENT | Errno::NOTDIR => Error::usage(format!("{name}: no such file or directory"))
+            .hint("check `parameters` of the plan; paths are relative to the plan file"),
+        // What open(2) says of a socket.
+        Errno::NXIO => not_regular(name, "a socket"),
+        _ => unreadable(name, &std::io::Error::from(errno).to_string()),
+    }
+}
+
+fn unreadable(name: &str, why: &str) -> Error {
+    Error::machine(format!("{name}: cannot be read: {why}"))
+        .hint("check its owner and mode and the medium it is on, then run again")
+}
+
+fn not_regular(name: &str, what: &str) -> Error {
+    Error::usage(format!("{name}: is {what}, not a regular file"))
+        .hint("copy the file itself to this place")
+}
