@@ -12,7 +12,10 @@ use clap::{Parser, Subcommand};
 use crate::cli::verbs::{Place, Thing};
 use crate::ground::error::{Error, Result};
 
+mod main;
 pub mod verbs;
+
+pub use main::main;
 
 /// Offline key ceremonies: a data key made in an HSM, wrapped for import into a cloud KMS, on record
 #[derive(Parser)]

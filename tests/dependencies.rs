@@ -246,10 +246,15 @@ fn the_core_never_prints() {
         "Stdout",
         "Stderr",
     ];
-    // main prints errors, the verbs print results, the operator's room talks; one file keeps standard output for
+    // the program prints errors, the verbs print results, the operator's room talks; one file keeps standard output for
     // the verbs before a module is loaded
     only_in(
-        &["main", "cli/verbs", "ceremony/operator", "hsm/machine/out"],
+        &[
+            "cli/main",
+            "cli/verbs",
+            "ceremony/operator",
+            "hsm/machine/out",
+        ],
         &ways,
     );
 }

@@ -1,0 +1,166 @@
+//! Parse, run, print what went wrong with state and hints, end with the exit code.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use super::verbs;
+use super::{Cli, Command, ShareCommand};
+use crate::ceremony::{operator, screens};
+use crate::ground::error::Result;
+use crate::hsm::machine;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let command = Cli::parse().command.settled();
+    let places = command.as_ref().map(Command::places).unwrap_or_default();
+    match machine::protect_process().and_then(|()| run(command?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.said => ExitCode::from(error.exit as u8),
+        Err(error) => {
+            let error = verbs::misplaced(&places, error);
+            // Where nobody can read it any more (the window was closed), the exit code still says it.
+            let mut text = error.for_people();
+            if std::io::stderr().is_terminal() {
+                text = screens::hanging(&text, operator::window(&std::io::stderr()));
+            }
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            ExitCode::from(error.exit as u8)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Rehearse {
+            plan,
+            module,
+            directory,
+            room,
+        } => verbs::rehearse(
+            plan.as_deref(),
+            module.as_deref(),
+            &directory,
+            room.as_deref(),
+        ),
+        Command::Doctor {
+            plan,
+            module,
+            token,
+            pin,
+            leftovers,
+            all,
+            json,
+        } => {
+            let place = verbs::HsmPlace {
+                plan,
+                module,
+                token,
+                pin,
+                recorded: None,
+            };
+            match leftovers {
+                Some(record) => verbs::leftovers(place, &record, json),
+                None => verbs::doctor(place, all, json),
+            }
+        }
+        Command::Plan {
+            files,
+            module,
+            token,
+            label,
+            title,
+            out,
+            reimport,
+            recover,
+            new_shares,
+            custodians,
+            threshold,
+            no_escrow,
+            reuse_escrow,
+        } => {
+            let builds_on = [
+                (verbs::BuildsOn::Reimport, reimport),
+                (verbs::BuildsOn::Recover, recover),
+                (verbs::BuildsOn::NewShares, new_shares),
+            ];
+            let builds_on = builds_on
+                .into_iter()
+                .find_map(|(how, record)| Some((how, record?)));
+            verbs::write_plan(verbs::PlanWish {
+                files,
+                module,
+                token,
+                label,
+                title,
+                out,
+                builds_on,
+                escrow: verbs::EscrowWish {
+                    custodians,
+                    threshold,
+                    none: no_escrow,
+                    reuse: reuse_escrow,
+                },
+            })
+        }
+        Command::Check { plan, hsm, json } => verbs::check(&plan, hsm, json),
+        Command::Run { plan, approve } => verbs::run(&plan, approve.as_deref()),
+        Command::Verify {
+            record,
+            head,
+            signers,
+            previous,
+            next,
+            json,
+        } => {
+            let (record, head) = (record.unwrap_or_default(), given(&head));
+            let anchors = verbs::Anchors {
+                head: head.as_deref(),
+                signers: signers.as_deref(),
+            };
+            verbs::verify(&record, &anchors, &previous, next, json)
+        }
+        Command::Receipt {
+            record,
+            files,
+            previous,
+            json,
+        } => verbs::receipt(&record, &files, &previous, json),
+        Command::Inspect { file, json } => verbs::inspect(&file, json),
+        Command::Script {
+            plan,
+            practice,
+            out,
+            ..
+        } => match plan {
+            Some(plan) => verbs::script(&plan, practice, out.as_deref()),
+            None => verbs::blank_forms(out.as_deref()),
+        },
+        Command::Share {
+            command:
+                ShareCommand::Check {
+                    stray,
+                    record,
+                    head,
+                    package,
+                    share,
+                    screen_recorded,
+                    json,
+                },
+        } => verbs::share_check(&verbs::ShareWish {
+            stray,
+            record,
+            head: given(&head),
+            package,
+            share,
+            screen_recorded,
+            json,
+        }),
+    }
+}
+
+/// The rows of a head digest, however many words of the shell they are.
+fn given(head: &[String]) -> Option<String> {
+    (!head.is_empty()).then(|| head.join(" "))
+}
