@@ -23,44 +23,44 @@ use crate::plan::{self, Network, Plan};
 
 mod approval;
 mod at_screen;
-pub mod before;
-pub mod clock;
-pub mod destroy;
+pub(crate) mod before;
+pub(crate) mod clock;
+pub(crate) mod destroy;
 mod escrow;
-pub mod generate;
+pub(crate) mod generate;
 mod import_types;
-pub mod judged;
+pub(crate) mod judged;
 mod login;
-pub mod material;
+pub(crate) mod material;
 mod mistyped;
 mod notes;
-pub mod operator;
+pub(crate) mod operator;
 mod outputs;
-pub mod parameters;
+pub(crate) mod parameters;
 mod pin;
-pub mod preflight;
-pub mod recover;
-pub mod reimport;
+pub(crate) mod preflight;
+pub(crate) mod recover;
+pub(crate) mod reimport;
 mod reopen;
 mod roll_call;
-pub mod room;
+pub(crate) mod room;
 pub mod screens;
 pub(crate) mod shares;
 mod signer;
 pub(crate) mod source;
-pub mod tries;
+pub(crate) mod tries;
 mod two_sided;
 mod typing;
 mod wrong;
 
-pub use approval::Approved;
-pub use login::log_in;
-pub use pin::look_at_pin_file;
-pub use signer::could_sign;
-pub use wrong::not_recorded;
+pub(crate) use approval::Approved;
+pub(crate) use login::log_in;
+pub(crate) use pin::look_at_pin_file;
+pub(crate) use signer::could_sign;
+pub(crate) use wrong::not_recorded;
 
 /// How the process is closed for this plan, before the module is loaded.
-pub fn process_of(plan: &Plan) -> Wish<'_> {
+pub(crate) fn process_of(plan: &Plan) -> Wish<'_> {
     Wish {
         deny_sockets: plan.network == Network::Forbidden,
         environment: Some(&plan.hsm.env),
@@ -69,7 +69,7 @@ pub fn process_of(plan: &Plan) -> Wish<'_> {
 }
 
 /// A ceremony under way.
-pub struct Ceremony<'a> {
+pub(crate) struct Ceremony<'a> {
     plan: &'a Plan,
     operator: &'a mut dyn Operator,
     record: Record,

@@ -13,7 +13,7 @@ use crate::cli::verbs::{Place, Thing};
 use crate::ground::error::{Error, Result};
 
 mod main;
-pub mod verbs;
+pub(crate) mod verbs;
 
 pub use main::main;
 
@@ -29,7 +29,7 @@ pub use main::main;
 #[command(after_help = "Start here:  byok rehearse\n\n\
         Exit codes: 0 done, 1 declined or interrupted, 2 usage, plan or input file,\n\
         3 HSM, 4 something is not what it claims to be, 5 the machine")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -37,7 +37,7 @@ pub struct Cli {
 
 /// The verbs.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Practise: the whole life of a data key, or a plan, on a fresh soft HSM and a stand-in KMS
     #[command(
         after_help = "Without PLAN nothing is asked and no terminal, network or root is needed. With\n\
@@ -286,7 +286,7 @@ impl Command {
     ///
     /// # Errors
     /// Exit 2 where rows are all that was given.
-    pub fn settled(mut self) -> Result<Self> {
+    pub(crate) fn settled(mut self) -> Result<Self> {
         if let Self::Verify { record, head, .. } = &mut self
             && record.is_none()
         {
@@ -300,7 +300,7 @@ impl Command {
     }
 
     /// What was given where, and what belongs there.
-    pub fn places(&self) -> Vec<Place> {
+    pub(crate) fn places(&self) -> Vec<Place> {
         const RECORD: &[Thing] = &[Thing::Record];
         const PLAN: &[Thing] = &[Thing::Plan];
         const ONLINE: &[Thing] = &[Thing::Parameters, Thing::KmsKey];
@@ -357,7 +357,7 @@ impl Command {
 
 /// What is done with a share.
 #[derive(Subcommand)]
-pub enum ShareCommand {
+pub(crate) enum ShareCommand {
     /// One custodian checks one share: whose it is, never what it says
     #[command(
         after_help = "Without --share the custodian types the 33 words at this terminal; they are\n\

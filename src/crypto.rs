@@ -1,7 +1,7 @@
 //! Keys as bytes: what KMS imports, how it is wrapped, split and signed. It knows no HSM and no plan.
 
 pub mod escrow;
-pub mod locked;
+pub(crate) mod locked;
 pub(crate) mod random;
 pub mod spec;
 pub mod sshsig;

@@ -1,9 +1,9 @@
 //! What a ceremony leaves, and how it is read again. It knows the plan; it never asks an HSM.
 
-pub mod filing;
+pub(crate) mod filing;
 pub mod previous;
 pub mod receipts;
-pub mod record;
+pub(crate) mod record;
 pub mod rules;
 pub mod transcript;
 pub mod verify;

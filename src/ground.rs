@@ -2,8 +2,8 @@
 
 pub mod anchor;
 pub mod error;
-pub mod facts;
-pub mod files;
+pub(crate) mod facts;
+pub(crate) mod files;
 pub(crate) mod raw;
 pub mod strict_json;
 pub mod words;

@@ -35,7 +35,7 @@ mod secrets;
 mod session;
 mod sign;
 mod source;
-pub mod under_way;
+pub(crate) mod under_way;
 mod unnamed;
 mod unwrap;
 mod uri;
@@ -44,12 +44,12 @@ mod wrap;
 use fault::fault;
 use session::{Context, Session};
 
-pub use attributes::Life;
-pub use escrow::EscrowHandle;
-pub use fault::{session_was_lost, went_away};
-pub use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
-pub use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
-pub use source::Named;
+pub(crate) use attributes::Life;
+pub(crate) use escrow::EscrowHandle;
+pub(crate) use fault::{session_was_lost, went_away};
+pub(crate) use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
+pub(crate) use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
+pub(crate) use source::Named;
 pub use uri::TokenUri;
 pub use wrap::{Transport, Way, WrappingHandle};
 
@@ -130,7 +130,7 @@ impl Module {
     ///
     /// # Errors
     /// Exit 3 where the module does not answer.
-    pub fn tokens(&self) -> Result<Vec<Token>> {
+    pub(crate) fn tokens(&self) -> Result<Vec<Token>> {
         self.look().map(|seen| seen.tokens)
     }
 
@@ -154,7 +154,7 @@ impl Module {
     ///
     /// # Errors
     /// Exit 3 where none or more than one matches; the hints list what is there.
-    pub fn find(&self, uri: &TokenUri) -> Result<Token> {
+    pub(crate) fn find(&self, uri: &TokenUri) -> Result<Token> {
         self.find_where(uri, |token| token.matches(uri))
     }
 
@@ -189,7 +189,7 @@ impl Module {
     ///
     /// # Errors
     /// Exit 3 where C_OpenSession fails; exit 5 where another one has it, or that cannot be told.
-    pub fn open(&self, token: &Token) -> Result<Hsm> {
+    pub(crate) fn open(&self, token: &Token) -> Result<Hsm> {
         Ok(Hsm {
             _turn: turn(token)?,
             context: self.context.clone(),
@@ -223,7 +223,7 @@ impl Module {
     ///
     /// # Errors
     /// Exit 3 where that token is not there, or C_OpenSession fails; `hsm` then is as it was.
-    pub fn reopen(&self, hsm: &mut Hsm) -> Result<()> {
+    pub(crate) fn reopen(&self, hsm: &mut Hsm) -> Result<()> {
         // Best effort: a login that outlived what failed would refuse the next C_Login.
         let _ = hsm.session.logout();
         let token = self.find_where(&hsm.token.uri(), |token| token.is(&hsm.token))?;
@@ -236,7 +236,7 @@ impl Module {
     ///
     /// # Errors
     /// Exit 4 where it has another, or cannot be read any more.
-    pub fn is_unchanged(&self) -> Result<()> {
+    pub(crate) fn is_unchanged(&self) -> Result<()> {
         let why = match read_module(&self.path).and_then(words::sha256_of) {
             Ok(sha256) if sha256 == self.sha256 => return Ok(()),
             Ok(sha256) => format!(
@@ -253,7 +253,7 @@ impl Module {
     }
 
     /// The module as the transcript records it.
-    pub fn description(&self) -> ModuleDescription {
+    pub(crate) fn description(&self) -> ModuleDescription {
         ModuleDescription {
             module: words::printable(&self.path.display().to_string()),
             module_sha256: words::hex(&self.sha256),
@@ -292,7 +292,7 @@ impl Seen {
 
 /// An initialised token in its slot.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub(crate) struct Token {
     slot: Slot,
     facts: TokenFacts,
     written: TokenUri,
@@ -356,19 +356,19 @@ impl Token {
     }
 
     /// What a record tells of it.
-    pub fn facts(&self) -> TokenFacts {
+    pub(crate) fn facts(&self) -> TokenFacts {
         self.facts.clone()
     }
 
     /// The URI that a plan should hold: label and serial, as far as they can be written.
-    pub fn uri(&self) -> TokenUri {
+    pub(crate) fn uri(&self) -> TokenUri {
         self.written.clone()
     }
 }
 
 /// How many tries the token says are left after a wrong PIN (CK_TOKEN_INFO flags).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TriesLeft {
+pub(crate) enum TriesLeft {
     /// The token does not say.
     NotSaid,
     /// At least one PIN was wrong since the last right one (CKF_USER_PIN_COUNT_LOW).
@@ -380,7 +380,7 @@ pub enum TriesLeft {
 }
 
 /// What came of one C_Login.
-pub enum Login {
+pub(crate) enum Login {
     /// The user is logged in.
     Done,
     /// CKR_PIN_INCORRECT or a PIN of impossible length: nothing is known but that it was not this one.
@@ -388,7 +388,7 @@ pub enum Login {
 }
 
 /// An open session with a token. Dropping it closes the session, and session objects with it.
-pub struct Hsm {
+pub(crate) struct Hsm {
     context: Context,
     session: Session,
     token: Token,
@@ -447,12 +447,12 @@ fn no_turn(token: &Token, why: NoTurn) -> Error {
 
 impl Hsm {
     /// The token of this session.
-    pub fn token(&self) -> &Token {
+    pub(crate) fn token(&self) -> &Token {
         &self.token
     }
 
     /// Whether it is a device or a program, and by what that is known; `reason` is `hsm.hardware` of the plan.
-    pub fn nature(&self, reason: Option<&str>) -> Nature {
+    pub(crate) fn nature(&self, reason: Option<&str>) -> Nature {
         Nature::of(&self.token, self.hardware_slot, reason)
     }
 
@@ -460,7 +460,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where C_GetTokenInfo fails.
-    pub fn tries_left(&self) -> Result<TriesLeft> {
+    pub(crate) fn tries_left(&self) -> Result<TriesLeft> {
         let info = self
             .context
             .get_token_info(self.token.slot)
@@ -481,7 +481,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 for everything but a wrong PIN: no PIN pad, PIN locked, token gone.
-    pub fn login(&self, pin: Option<&Locked>) -> Result<Login> {
+    pub(crate) fn login(&self, pin: Option<&Locked>) -> Result<Login> {
         let outcome = match pin {
             Some(pin) => pin.as_pin(|pin| self.session.login_with_raw(UserType::User, pin)),
             None if self.token.pinpad => self.session.login(UserType::User, None),

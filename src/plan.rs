@@ -21,22 +21,21 @@ use crate::plan::kms::KeyArn;
 
 mod import_type;
 pub mod kms;
-pub mod meaning;
+pub(crate) mod meaning;
 mod raw;
 mod source;
 mod syntax;
 mod tables;
 
-pub use source::{InToken, Source};
-
-pub use import_type::{ImportAs, Role};
+pub(crate) use import_type::{ImportAs, Role};
+pub(crate) use source::{InToken, Source};
 
 /// The most data keys of a plan or a record, and the most imports: what is compared with one another stays
 /// little.
-pub const MOST_KEYS: usize = 4096;
+pub(crate) const MOST_KEYS: usize = 4096;
 
 /// The longest time that KMS lets imported material live: `ValidTo` is at most this far from the request.
-pub const LONGEST_VALIDITY: SignedDuration = SignedDuration::from_hours(365 * 24);
+pub(crate) const LONGEST_VALIDITY: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// A plan that means something. Only [`Plan::parse`] makes one.
 #[derive(Clone, Debug)]
@@ -155,7 +154,7 @@ pub enum Kind {
 
 impl Kind {
     /// The plan's word for it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Generate => "generate",
             Self::Reimport => "reimport",
@@ -185,7 +184,7 @@ impl fmt::Display for Kind {
 
 impl Network {
     /// The plan's word for it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Forbidden => "forbidden",
             Self::Hsm => "hsm",
@@ -226,12 +225,12 @@ pub enum PinSource {
 
 impl PinSource {
     /// Whether a person types it at this computer.
-    pub fn is_typed(&self) -> bool {
+    pub(crate) fn is_typed(&self) -> bool {
         matches!(self, Self::Prompt | Self::PromptHalves)
     }
 
     /// The descriptor that it is read from.
-    pub fn descriptor(&self) -> Option<i32> {
+    pub(crate) fn descriptor(&self) -> Option<i32> {
         match self {
             Self::Descriptor(fd) => Some(*fd),
             _ => None,
@@ -239,7 +238,7 @@ impl PinSource {
     }
 
     /// The file that it is read from.
-    pub fn file(&self) -> Option<&Path> {
+    pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
             _ => None,
@@ -251,7 +250,7 @@ impl PinSource {
     /// # Errors
     /// Exit 2 for anything that is not one of the five forms. The text is not repeated: a PIN typed
     /// in the wrong place must not be shown.
-    pub fn parse(text: &str, base: &Path) -> Result<Self> {
+    pub(crate) fn parse(text: &str, base: &Path) -> Result<Self> {
         match text {
             "prompt" => return Ok(Self::Prompt),
             "prompt-halves" => return Ok(Self::PromptHalves),
@@ -305,7 +304,7 @@ pub enum Keep {
 
 impl Keep {
     /// The plan's word for it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Extractable => "extractable",
             Self::Sealed => "sealed",
@@ -326,7 +325,7 @@ pub enum WrapIn {
 
 impl WrapIn {
     /// For people who approve it.
-    pub fn place(self) -> &'static str {
+    pub(crate) fn place(self) -> &'static str {
         match self {
             Self::Hsm => "inside the HSM",
             Self::Host => "IN THIS COMPUTER'S MEMORY",
@@ -391,28 +390,28 @@ impl Plan {
     }
 
     /// The plan's imports with the data key each belongs to, in order.
-    pub fn imports(&self) -> impl Iterator<Item = (&KeyPlan, &ImportPlan)> {
+    pub(crate) fn imports(&self) -> impl Iterator<Item = (&KeyPlan, &ImportPlan)> {
         self.keys
             .iter()
             .flat_map(|key| key.imports.iter().map(move |import| (key, import)))
     }
 
     /// `<label>/<import>` of every import, where the record has its files.
-    pub fn folders(&self) -> Vec<String> {
+    pub(crate) fn folders(&self) -> Vec<String> {
         self.imports()
             .map(|(key, import)| format!("{}/{}", key.label, import.name))
             .collect()
     }
 
     /// Whether custodians see or type shares at this computer's screen.
-    pub fn shares_at_screen(&self) -> bool {
+    pub(crate) fn shares_at_screen(&self) -> bool {
         let shown = self.escrow.as_ref().map(|escrow| &escrow.deliver);
         let typed = self.recover.as_ref().map(|recover| &recover.shares);
         shown == Some(&Deliver::Screen) || typed == Some(&ShareSource::Typed)
     }
 
     /// Whose signatures paper has places for: the plan's witnesses, or some who name themselves.
-    pub fn witness_places(&self) -> Vec<String> {
+    pub(crate) fn witness_places(&self) -> Vec<String> {
         const UNNAMED: usize = 4;
         match self.witnesses.is_empty() {
             true => (1..=UNNAMED).map(|n| format!("witness {n}")).collect(),
@@ -425,13 +424,13 @@ impl Plan {
     }
 
     /// Whether any data key's bytes come into this computer to be wrapped.
-    pub fn wraps_in_host(&self) -> bool {
+    pub(crate) fn wraps_in_host(&self) -> bool {
         self.imports()
             .any(|(_, import)| import.wrap_in == WrapIn::Host)
     }
 
     /// The files that hold data keys in clear, with the data key of each.
-    pub fn source_files(&self) -> impl Iterator<Item = (&KeyPlan, &Path)> {
+    pub(crate) fn source_files(&self) -> impl Iterator<Item = (&KeyPlan, &Path)> {
         self.keys.iter().filter_map(|key| match &key.source {
             Source::File(path) => Some((key, path.as_path())),
             Source::Hsm | Source::Token(_) => None,
@@ -439,7 +438,7 @@ impl Plan {
     }
 
     /// Whether any data key's bytes are in this computer in the ceremony.
-    pub fn bytes_come_here(&self) -> bool {
+    pub(crate) fn bytes_come_here(&self) -> bool {
         self.wraps_in_host() || self.source_files().next().is_some()
     }
 }
@@ -448,7 +447,7 @@ impl Plan {
 ///
 /// # Errors
 /// Exit 2 where it cannot be read, is no regular file, or is longer than 1 MiB.
-pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     read_small(path).map_err(|e| {
         Error::usage(format!("the plan {}: {e}", path.display()))
             .hint("`byok plan --help` tells how to write one")
@@ -533,7 +532,7 @@ fn record_directory(base: &Path, text: &str) -> Result<PathBuf> {
 }
 
 /// Whether a directory's name is one of a ceremony that did not come to its end.
-pub fn is_marked(name: &str) -> bool {
+pub(crate) fn is_marked(name: &str) -> bool {
     [".incomplete", ".interrupted-", ".aborted-"]
         .iter()
         .any(|mark| name.contains(mark))
@@ -541,7 +540,7 @@ pub fn is_marked(name: &str) -> bool {
 
 /// Whether text can name a custodian's or a witness's seat: it stands on screens, on forms and in names of
 /// files.
-pub fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.trim() == name
         && name.chars().count() <= 40

@@ -21,25 +21,25 @@ mod practice;
 mod stand_in;
 mod works;
 
-pub use practice::{Replaced, from_elsewhere, practice_plan};
-pub use stand_in::Before;
-pub use works::Works;
+pub(crate) use practice::{Replaced, from_elsewhere, practice_plan};
+pub(crate) use stand_in::Before;
+pub(crate) use works::Works;
 
 /// The token's label and PINs. They guard nothing: everything in a rehearsal is practice.
-pub const TOKEN: &str = "rehearsal";
+pub(crate) const TOKEN: &str = "rehearsal";
 /// The token of the second HSM, after the first one is lost.
-pub const SECOND_TOKEN: &str = "rehearsal-2";
+pub(crate) const SECOND_TOKEN: &str = "rehearsal-2";
 /// What people type at a rehearsal.
-pub const PIN: &str = "practice-1234";
+pub(crate) const PIN: &str = "practice-1234";
 /// How many shares open the escrow of a rehearsal that asks nothing.
-pub const THRESHOLD: usize = 3;
+pub(crate) const THRESHOLD: usize = 3;
 
 /// Length of the data that the stand-in KMS encrypts, in bytes.
-pub const DATA_LEN: usize = 32;
+pub(crate) const DATA_LEN: usize = 32;
 
 /// A KMS that stands in for the real one: it gives import parameters, takes wrapped material, encrypts
 /// with it and forgets it. As the real one, it remembers for ever which material a KMS key once had.
-pub struct StandInKms {
+pub(crate) struct StandInKms {
     key: ControlKey,
     token: [u8; 32],
     keys: BTreeMap<String, KmsKey>,
@@ -58,7 +58,7 @@ impl StandInKms {
     ///
     /// # Errors
     /// Exit 5 where key or token cannot be made.
-    pub fn open() -> Result<Self> {
+    pub(crate) fn open() -> Result<Self> {
         Self::with_key(4096)
     }
 
@@ -66,7 +66,7 @@ impl StandInKms {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn with_key(bits: usize) -> Result<Self> {
+    pub(crate) fn with_key(bits: usize) -> Result<Self> {
         Ok(Self {
             key: ControlKey::generate(bits)?,
             token: random()?,
@@ -79,24 +79,24 @@ impl StandInKms {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn renew(&mut self) -> Result<()> {
+    pub(crate) fn renew(&mut self) -> Result<()> {
         self.key = ControlKey::generate(4096)?;
         self.token = random()?;
         Ok(())
     }
 
     /// The wrapping key that it gives out.
-    pub fn wrapping_key(&self) -> &crate::crypto::wrapping::key::WrappingKey {
+    pub(crate) fn wrapping_key(&self) -> &crate::crypto::wrapping::key::WrappingKey {
         self.key.public()
     }
 
     /// Its whole key, as a control key of what the soft HSM wraps.
-    pub fn control_key(&self) -> &ControlKey {
+    pub(crate) fn control_key(&self) -> &ControlKey {
         &self.key
     }
 
     /// Import parameters for a KMS key, as `aws kms get-parameters-for-import` prints them.
-    pub fn parameters(&self, key_arn: &str, wrapping: WrappingAlgorithm) -> String {
+    pub(crate) fn parameters(&self, key_arn: &str, wrapping: WrappingAlgorithm) -> String {
         let valid_to = machine::now() + SignedDuration::from_hours(24);
         format!(
             "{{\n    \"KeyId\": \"{key_arn}\",\n    \"ImportToken\": \"{}\",\n    \"PublicKey\": \"{}\",\n    \
@@ -110,7 +110,7 @@ impl StandInKms {
     ///
     /// # Errors
     /// Exit 4 for another token, material that does not open, or other material than before.
-    pub fn import(
+    pub(crate) fn import(
         &mut self,
         key_arn: &str,
         spec: Spec,
@@ -147,7 +147,7 @@ impl StandInKms {
     ///
     /// # Errors
     /// Exit 4 where it holds none.
-    pub fn material(&self, key_arn: &str) -> Result<&[u8]> {
+    pub(crate) fn material(&self, key_arn: &str) -> Result<&[u8]> {
         let held = self.keys.get(key_arn).and_then(|key| key.material.as_ref());
         held.map(|material| material.as_slice())
             .ok_or_else(|| refused("KMSInvalidStateException: this KMS key holds no material"))
@@ -157,7 +157,7 @@ impl StandInKms {
     ///
     /// # Errors
     /// Exit 4 where it holds none.
-    pub fn delete(&mut self, key_arn: &str) -> Result<()> {
+    pub(crate) fn delete(&mut self, key_arn: &str) -> Result<()> {
         self.material(key_arn)?;
         if let Some(key) = self.keys.get_mut(key_arn) {
             key.material = None;
@@ -170,7 +170,7 @@ impl StandInKms {
     ///
     /// # Errors
     /// Exit 4 where it holds none that is as long as an AES-256 key.
-    pub fn encrypt(&self, key_arn: &str, data: &[u8; DATA_LEN]) -> Result<Vec<u8>> {
+    pub(crate) fn encrypt(&self, key_arn: &str, data: &[u8; DATA_LEN]) -> Result<Vec<u8>> {
         let kw = aes_kw::KwAes256::new_from_slice(self.material(key_arn)?)
             .map_err(|_| refused("the material is no AES-256 key"))?;
         let mut encrypted = vec![0; DATA_LEN + 8];
@@ -183,7 +183,7 @@ impl StandInKms {
     ///
     /// # Errors
     /// Exit 4 where the KMS key holds no material, or other material than it was encrypted with.
-    pub fn decrypt(&self, key_arn: &str, encrypted: &[u8]) -> Result<[u8; DATA_LEN]> {
+    pub(crate) fn decrypt(&self, key_arn: &str, encrypted: &[u8]) -> Result<[u8; DATA_LEN]> {
         let mut data = [0; DATA_LEN];
         wrapping::aes_kw_unwrap(self.material(key_arn)?, encrypted, &mut data)
             .map_err(|why| refused(format!("decrypting: {why}")))?;
@@ -199,13 +199,13 @@ fn refused(why: impl std::fmt::Display) -> Error {
 ///
 /// # Errors
 /// Exit 5 where there are none.
-pub fn random() -> Result<[u8; 32]> {
+pub(crate) fn random() -> Result<[u8; 32]> {
     random::array("random bytes")
 }
 
 /// A ceremony in the life of the data key that a rehearsal without a plan lives through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Made, wrapped, escrowed.
     Generate,
     /// Deleted in the KMS, and wrapped again from the HSM.
@@ -216,7 +216,7 @@ pub enum Stage {
 
 impl Stage {
     /// Its record, below the rehearsal's directory.
-    pub fn record(self) -> &'static str {
+    pub(crate) fn record(self) -> &'static str {
         match self {
             Self::Generate => "record",
             Self::Reimport => "record-reimport",
@@ -225,7 +225,7 @@ impl Stage {
     }
 
     /// Its plan's file, below the rehearsal's directory.
-    pub fn plan_file(self) -> &'static str {
+    pub(crate) fn plan_file(self) -> &'static str {
         match self {
             Self::Generate => "plan.toml",
             Self::Reimport => "plan-reimport.toml",
@@ -269,13 +269,13 @@ impl Stage {
 }
 
 /// Where the shares lie that custodians bring to a recovery, below the rehearsal's directory.
-pub const BROUGHT: &str = "brought";
+pub(crate) const BROUGHT: &str = "brought";
 
 /// What a rehearsal's soft HSM sees of the environment.
-pub const ENVIRONMENT: [&str; 1] = ["SOFTHSM2_CONF"];
+pub(crate) const ENVIRONMENT: [&str; 1] = ["SOFTHSM2_CONF"];
 
 /// The plan of a ceremony that asks nothing. Every one but the first builds on the record with this head.
-pub fn own_plan(module: &Path, stage: Stage, previous_head: Option<&Digest>) -> String {
+pub(crate) fn own_plan(module: &Path, stage: Stage, previous_head: Option<&Digest>) -> String {
     let (kind, token, record) = (stage.kind().name(), stage.token(), stage.record());
     let previous = previous_head.map_or_else(String::new, |head| {
         format!(
@@ -302,7 +302,7 @@ pub fn own_plan(module: &Path, stage: Stage, previous_head: Option<&Digest>) -> 
 }
 
 /// SoftHSM's configuration for a rehearsal in this directory.
-pub fn softhsm_configuration(room: &Path) -> Result<String> {
+pub(crate) fn softhsm_configuration(room: &Path) -> Result<String> {
     let tokens = room.join("tokens");
     let shown = tokens
         .to_str()

@@ -288,8 +288,13 @@ fn the_figures_of_the_house() {
     }
     println!("{:>10}  {whole:>6} in {} files", "src", house.len());
     println!("{:>10}  {:>6} in the secret path", "", lines(&SECRET_PATH));
-    println!("{:>10}  {:>6} pub items", "", pub_items(&house));
+    let pub_items = pub_items(&house);
+    println!("{:>10}  {pub_items:>6} pub items", "");
     println!("{:>10}  {:>6} in verify-record.sh", "", script.count());
+    assert!(
+        pub_items <= 300,
+        "what only the crate uses is pub(crate): the compiler then tells what nobody uses"
+    );
     assert_eq!(
         string_reads(&house),
         0,

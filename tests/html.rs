@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use byok::crypto::escrow::package::Package;
 use byok::evidence::previous::read_package_file;
 use byok::evidence::transcript::{Line, Torn};
+use byok::ground::strict_json::Json;
 use byok::paper::report::Report;
 use byok::paper::script::Script;
 use byok::plan::Plan;
@@ -40,8 +41,11 @@ fn before_the_report(lines: Vec<Line>) -> Vec<Line> {
     let others = lines.into_iter();
     others
         .take_while(|line| {
-            let output = line.tells::<byok::evidence::transcript::Output>();
-            output.is_none_or(|output| output.path != "transcript.html")
+            let path = (
+                "path".to_owned(),
+                Json::String("transcript.html".to_owned()),
+            );
+            !line.members().contains(&path)
         })
         .collect()
 }

@@ -14,7 +14,7 @@ use crate::ground::facts::Machine;
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
-pub struct Approved {
+pub(crate) struct Approved {
     plan: Plan,
     how: How,
     rehearsal: bool,
@@ -36,7 +36,11 @@ impl Approved {
     ///
     /// # Errors
     /// Exit 1 for every other answer; whatever [`before::ready`] refuses.
-    pub fn by_typing(plan: Plan, rehearsal: bool, operator: &mut dyn Operator) -> Result<Self> {
+    pub(crate) fn by_typing(
+        plan: Plan,
+        rehearsal: bool,
+        operator: &mut dyn Operator,
+    ) -> Result<Self> {
         let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
         if record::is_unfinished(&plan.directory) {
             operator.wipe(); // a run that was killed could not: words of a share may still stand there
@@ -78,7 +82,7 @@ impl Approved {
     /// # Errors
     /// Exit 1 for another digest; exit 2 where the plan needs a person; whatever [`before::ready`]
     /// refuses.
-    pub fn unattended(path: &Path, sha256: &str) -> Result<Self> {
+    pub(crate) fn unattended(path: &Path, sha256: &str) -> Result<Self> {
         let bytes = plan::read_bytes(path)?;
         let is = words::sha256(&bytes);
         let approved: String = sha256.split_whitespace().collect();
@@ -103,7 +107,7 @@ impl Approved {
     ///
     /// # Errors
     /// Whatever [`before::ready`] refuses.
-    pub fn own_rehearsal(plan: Plan) -> Result<Self> {
+    pub(crate) fn own_rehearsal(plan: Plan) -> Result<Self> {
         Self::by_nobody(plan, true)
     }
 
@@ -177,17 +181,17 @@ impl Approved {
     }
 
     /// The plan.
-    pub fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
 
     /// The record that it builds on.
-    pub fn previous(&self) -> Option<&Previous> {
+    pub(crate) fn previous(&self) -> Option<&Previous> {
         self.previous.as_ref()
     }
 
     /// What vouches for that record.
-    pub fn anchor(&self) -> &Vouched {
+    pub(crate) fn anchor(&self) -> &Vouched {
         &self.anchor
     }
 
@@ -206,7 +210,7 @@ impl Approved {
     }
 
     /// `typed` or `unattended`.
-    pub fn how(&self) -> &'static str {
+    pub(crate) fn how(&self) -> &'static str {
         match self.how {
             How::Typed => "typed",
             How::Unattended => "unattended",
@@ -214,7 +218,7 @@ impl Approved {
     }
 
     /// Whether everything made is for practice.
-    pub fn is_rehearsal(&self) -> bool {
+    pub(crate) fn is_rehearsal(&self) -> bool {
         self.rehearsal
     }
 }

@@ -29,7 +29,7 @@ use crate::plan::{
 /// Exit 2: the record exists, parameters are missing, an expiry is impossible, an `import_type` is not
 /// what the previous records tell. Exit 3: no such
 /// module. Exit 5: a ceremony is running there.
-pub fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover>> {
+pub(crate) fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover>> {
     record_is_free(plan)?;
     record_can_be_written(plan)?;
     disks_know_owners(plan)?;
@@ -50,7 +50,7 @@ pub fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover
 
 /// # Errors
 /// Exit 2 where the record's name is taken.
-pub fn record_is_free(plan: &Plan) -> Result<()> {
+pub(crate) fn record_is_free(plan: &Plan) -> Result<()> {
     record::refuse_existing(&plan.directory)
 }
 
@@ -58,7 +58,7 @@ pub fn record_is_free(plan: &Plan) -> Result<()> {
 ///
 /// # Errors
 /// Exit 5 where it cannot: read-only, or not for this user.
-pub fn record_can_be_written(plan: &Plan) -> Result<()> {
+pub(crate) fn record_can_be_written(plan: &Plan) -> Result<()> {
     let directory = plan.directory.parent().unwrap_or(&plan.directory);
     let directory = directory.ancestors().map(|path| {
         if path.as_os_str().is_empty() {
@@ -85,7 +85,7 @@ pub fn record_can_be_written(plan: &Plan) -> Result<()> {
 
 /// # Errors
 /// Exit 5 where the record or share files would lie on FAT or its like.
-pub fn disks_know_owners(plan: &Plan) -> Result<()> {
+pub(crate) fn disks_know_owners(plan: &Plan) -> Result<()> {
     machine::refuse_open_file_system(&plan.directory, "the record")?;
     match plan.escrow.as_ref().map(|escrow| &escrow.deliver) {
         Some(Deliver::Files(directory)) => {
@@ -99,7 +99,7 @@ pub fn disks_know_owners(plan: &Plan) -> Result<()> {
 ///
 /// # Errors
 /// Exit 2 where one is not there, no regular file, of another length, or inside the record.
-pub fn source_files(plan: &Plan) -> Result<()> {
+pub(crate) fn source_files(plan: &Plan) -> Result<()> {
     plan.source_files().try_for_each(|(key, path)| {
         source_file(plan, key, path).map_err(|e| e.doing(format!("[[key]] {:?}", key.label)))
     })
@@ -123,7 +123,7 @@ fn source_file(plan: &Plan, key: &KeyPlan, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Exit 5 where a running ceremony holds the record's name, or it cannot be told.
-pub fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover>> {
+pub(crate) fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover>> {
     let Some(mut leftover) = Leftover::find(&plan.directory)? else {
         return Ok(None);
     };
@@ -161,7 +161,7 @@ fn sealed(plan: &Plan, previous: Option<&Previous>) -> SealedBeside {
 }
 
 /// Who else could change, or read, what this ceremony relies on; a sentence each.
-pub fn others_may(plan: &Plan) -> Vec<String> {
+pub(crate) fn others_may(plan: &Plan) -> Vec<String> {
     let mut told = Vec::new();
     let mut changed = |what: &str, path: &Path| {
         let why = others::who_may_change(path);
@@ -218,7 +218,7 @@ fn share_directories(plan: &Plan) -> impl Iterator<Item = &Path> {
 ///
 /// # Errors
 /// Exit 5 where others can enter one, or write to it.
-pub fn shares_are_closed(plan: &Plan) -> Result<()> {
+pub(crate) fn shares_are_closed(plan: &Plan) -> Result<()> {
     share_directories(plan).try_for_each(|directory| {
         let Some(why) = others::who_may_enter(directory) else {
             return Ok(());
@@ -239,7 +239,7 @@ pub fn shares_are_closed(plan: &Plan) -> Result<()> {
 ///
 /// # Errors
 /// Exit 2 where the directory for shares is not empty, no directory, or in the record by another way.
-pub fn shares_have_room(plan: &Plan, previous: Option<&Previous>) -> Result<()> {
+pub(crate) fn shares_have_room(plan: &Plan, previous: Option<&Previous>) -> Result<()> {
     let Some(Deliver::Files(directory)) = plan.escrow.as_ref().map(|escrow| &escrow.deliver) else {
         return Ok(());
     };
@@ -365,7 +365,7 @@ fn real(path: &Path) -> PathBuf {
 
 /// # Errors
 /// Exit 3 where the module's file is not there, or is none.
-pub fn module_exists(plan: &Plan) -> Result<()> {
+pub(crate) fn module_exists(plan: &Plan) -> Result<()> {
     let why = match fs::metadata(&plan.hsm.module) {
         Ok(kind) if kind.is_file() => return Ok(()),
         Ok(_) => "not a regular file".to_owned(),
@@ -378,7 +378,7 @@ pub fn module_exists(plan: &Plan) -> Result<()> {
 
 /// # Errors
 /// Exit 2 where the import parameters are not there yet.
-pub fn parameters_exist(import: &ImportPlan) -> Result<()> {
+pub(crate) fn parameters_exist(import: &ImportPlan) -> Result<()> {
     fs::metadata(&import.parameters).map(|_| ()).map_err(|e| {
         Error::usage(format!("the import parameters {}: {e}", import.parameters.display()))
             .check("PARAMETERS-PRESENT")
@@ -388,7 +388,7 @@ pub fn parameters_exist(import: &ImportPlan) -> Result<()> {
 
 /// Import parameters that cannot be used, where other KMS keys get the same data key: says how this one
 /// gets it later. Nothing was made yet.
-pub fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
+pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
     const OF_PARAMETERS: [&str; 3] = ["PARAMETERS-PRESENT", "PARAMETERS-DEADLINE", "KEY-ARN-MATCH"];
     if key.imports.len() < 2 || !error.check.is_some_and(|id| OF_PARAMETERS.contains(&id)) {
         return error;
@@ -418,7 +418,7 @@ pub fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -
 ///
 /// # Errors
 /// Exit 2 for an expiry that KMS would refuse.
-pub fn expiry(import: &ImportPlan) -> Result<()> {
+pub(crate) fn expiry(import: &ImportPlan) -> Result<()> {
     let Some(expires) = import.expires else {
         return Ok(());
     };
@@ -443,10 +443,10 @@ pub fn expiry(import: &ImportPlan) -> Result<()> {
 }
 
 /// Variables that are set where a screen is sent or kept elsewhere: SSH, tmux, screen.
-pub const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
+pub(crate) const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
 
 /// What says that this screen is sent or kept elsewhere.
-pub fn recorder() -> Option<&'static str> {
+pub(crate) fn recorder() -> Option<&'static str> {
     RECORDERS
         .into_iter()
         .find(|name| machine::variable(name).is_some())
@@ -457,7 +457,7 @@ pub fn recorder() -> Option<&'static str> {
 ///
 /// # Errors
 /// Exit 5 where somebody may be recording and the plan does not say why that is acceptable.
-pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
+pub(crate) fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
     if !plan.shares_at_screen() || rehearsal || plan.screen_recorded.is_some() {
         return Ok(());
     }
@@ -476,7 +476,7 @@ pub fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
 ///
 /// # Errors
 /// Exit 5 where the window is too small for one.
-pub fn shares_fit(plan: &Plan, window: Window) -> Result<()> {
+pub(crate) fn shares_fit(plan: &Plan, window: Window) -> Result<()> {
     let mut pages = screens::share_pages(plan, window);
     match pages.find(|page| !page.fits()) {
         Some(page) => Err(Error::machine(page.too_large())
@@ -490,7 +490,7 @@ pub fn shares_fit(plan: &Plan, window: Window) -> Result<()> {
 ///
 /// # Errors
 /// As [`Previous::load`]; exit 4 where a rehearsal is to be continued for real, or the other way round.
-pub fn load_previous(plan: &Plan, rehearsal: bool) -> Result<(Option<Previous>, Vouched)> {
+pub(crate) fn load_previous(plan: &Plan, rehearsal: bool) -> Result<(Option<Previous>, Vouched)> {
     let Some(directory) = &plan.previous else {
         return Ok((None, Vouched::Fingerprint));
     };

@@ -15,7 +15,7 @@ use crate::plan::kms::aws;
 ///
 /// # Errors
 /// Exit 1 where the person ends the run.
-pub fn compare(
+pub(crate) fn compare(
     plan: &Plan,
     previous: Option<&Previous>,
     operator: &mut dyn Operator,
@@ -33,7 +33,7 @@ pub fn compare(
 ///
 /// # Errors
 /// As [`compare`].
-pub fn ask(operator: &mut dyn Operator) -> Result<bool> {
+pub(crate) fn ask(operator: &mut dyn Operator) -> Result<bool> {
     let clock = machine::for_people(machine::now());
     operator.say(&format!(
         " The clock says {clock}. Look at a watch.\n \
@@ -58,7 +58,7 @@ pub fn ask(operator: &mut dyn Operator) -> Result<bool> {
 ///
 /// # Errors
 /// Exit 5 where the previous record was sealed after what this clock says.
-pub fn not_before(previous: Option<&Previous>) -> Result<()> {
+pub(crate) fn not_before(previous: Option<&Previous>) -> Result<()> {
     match sealed_later(previous) {
         Some(doubt) => Err(Error::machine(doubt)
             .check("CLOCK")
@@ -69,7 +69,7 @@ pub fn not_before(previous: Option<&Previous>) -> Result<()> {
 }
 
 /// The previous record is never younger than the one that builds on it.
-pub fn sealed_later(previous: Option<&Previous>) -> Option<String> {
+pub(crate) fn sealed_later(previous: Option<&Previous>) -> Option<String> {
     let sealed = previous?.sealed;
     (sealed > machine::now()).then(|| {
         let sealed = machine::for_people(sealed);
@@ -78,7 +78,7 @@ pub fn sealed_later(previous: Option<&Previous>) -> Option<String> {
 }
 
 /// How far the clock was corrected, for the record.
-pub fn corrected() -> Option<String> {
+pub(crate) fn corrected() -> Option<String> {
     let offset = machine::clock_offset();
     let side = match offset {
         0 => return None,

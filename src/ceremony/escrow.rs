@@ -19,14 +19,14 @@ use crate::hsm::{DataKey, Life, under_way};
 use crate::plan::{Deliver, EscrowPlan, KeyPlan};
 
 /// What came back from the custodians; nothing that was dealt is left beside it.
-pub struct HandedOut {
+pub(crate) struct HandedOut {
     shares: UntrustedShares,
     package: Package,
 }
 
 /// Shares that custodians hold while the ceremony may still fail.
 #[derive(Default)]
-pub struct OutThere {
+pub(crate) struct OutThere {
     /// `share 2, Audit`, for people.
     forms: Vec<String>,
     files: Vec<PathBuf>,

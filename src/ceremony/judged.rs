@@ -6,7 +6,7 @@ use crate::ground::words;
 use crate::plan::kms::aws::{self, ImportParameters};
 
 /// Import parameters that belong to the plan's KMS key and can be used now.
-pub struct Judged {
+pub(crate) struct Judged {
     /// As they were read.
     pub read: ImportParameters,
     /// When key and token expire.
@@ -14,7 +14,7 @@ pub struct Judged {
 }
 
 /// The digest over all parameter files, as the slip of the online side shows it.
-pub fn files_digest(judged: &[Judged]) -> words::Digest {
+pub(crate) fn files_digest(judged: &[Judged]) -> words::Digest {
     let files: Vec<_> = judged
         .iter()
         .flat_map(|judged| judged.read.files.iter().cloned())

@@ -13,7 +13,7 @@ use crate::plan::PinSource;
 /// # Errors
 /// Exit 3: wrong PIN from a file, PIN locked, PIN pad refused. Exit 2: PIN file unreadable. Exit 1:
 /// a person gave up.
-pub fn log_in(
+pub(crate) fn log_in(
     hsm: &Hsm,
     source: &PinSource,
     operator: &mut dyn Operator,

@@ -18,7 +18,7 @@ use crate::ground::files::open_regular;
 mod doubt;
 mod odd;
 
-pub use doubt::Doubt;
+pub(crate) use doubt::Doubt;
 
 /// The longest file of a private key, in bytes: PEM of RSA-4096 has about 3300.
 const LONGEST_PRIVATE: usize = 16 << 10;
@@ -29,7 +29,7 @@ const ENDS: &str = "-----";
 ///
 /// # Errors
 /// Exit 2 where it is not there, no regular file, or of an impossible length.
-pub fn look_at(path: &Path, spec: Spec) -> Result<()> {
+pub(crate) fn look_at(path: &Path, spec: Spec) -> Result<()> {
     open(path)
         .and_then(|file| length(&file, path, spec))
         .map(|_| ())
@@ -40,7 +40,7 @@ pub fn look_at(path: &Path, spec: Spec) -> Result<()> {
 ///
 /// # Errors
 /// Exit 2 where the file holds anything else. No byte of it is repeated.
-pub fn read(path: &Path, spec: Spec) -> Result<Locked> {
+pub(crate) fn read(path: &Path, spec: Spec) -> Result<Locked> {
     let mut file = open(path)?;
     let len = length(&file, path, spec)?;
     let mut bytes = Locked::zeroed(len + 1)?; // one more shows a file that grew
@@ -65,7 +65,7 @@ pub fn read(path: &Path, spec: Spec) -> Result<Locked> {
 }
 
 /// Whether a secret looks as if no generator drew it.
-pub fn doubt(spec: Spec, bytes: &[u8]) -> Option<Doubt> {
+pub(crate) fn doubt(spec: Spec, bytes: &[u8]) -> Option<Doubt> {
     match spec.is_private() {
         true => None,
         false => Doubt::of(bytes),

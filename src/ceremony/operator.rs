@@ -29,12 +29,13 @@ mod prompt;
 mod terminal;
 mod waiting;
 
-pub use terminal::{Terminal, window};
+pub(crate) use terminal::{Terminal, window};
+
 use waiting::Ender;
-pub use waiting::{NOTHING_LEFT, Watch};
+pub(crate) use waiting::{NOTHING_LEFT, Watch};
 
 /// Whoever the ceremony talks to.
-pub trait Operator {
+pub(crate) trait Operator {
     /// Shows text that is for people.
     fn say(&mut self, text: &str);
 
@@ -125,14 +126,14 @@ fn announced(step: Step, mode: &str) -> String {
 
 /// Set when a signal came that asks the process to end.
 #[derive(Clone, Default)]
-pub struct Interrupted(Arc<AtomicBool>);
+pub(crate) struct Interrupted(Arc<AtomicBool>);
 
 impl Interrupted {
     /// Watches for the signals from now on; they no longer end the process by themselves.
     ///
     /// # Errors
     /// Exit 5 where the handlers cannot be set.
-    pub fn watch() -> Result<Self> {
+    pub(crate) fn watch() -> Result<Self> {
         use signal_hook::consts::{
             SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ,
         };
@@ -159,7 +160,7 @@ impl Interrupted {
 }
 
 /// Nobody: the run was approved by the plan's digest on the command line.
-pub struct Unattended {
+pub(crate) struct Unattended {
     interrupted: Interrupted,
     silent: bool,
     watch: Option<Watch>,
@@ -167,7 +168,7 @@ pub struct Unattended {
 
 impl Unattended {
     /// A run without people; it still ends cleanly when it is told to.
-    pub fn new(interrupted: Interrupted) -> Self {
+    pub(crate) fn new(interrupted: Interrupted) -> Self {
         Self {
             interrupted,
             silent: false,
@@ -176,7 +177,7 @@ impl Unattended {
     }
 
     /// The same, without a word: a rehearsal tells its own story.
-    pub fn silent(interrupted: Interrupted) -> Self {
+    pub(crate) fn silent(interrupted: Interrupted) -> Self {
         Self {
             interrupted,
             silent: true,

@@ -21,7 +21,7 @@ pub(super) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// # Errors
 /// Exit 2: the file itself; a wrapping key too short for the data key. Exit 4: another KMS key, another algorithm, another wrapping key than on
 /// the slip, expired. Exit 5: this machine's clock is behind.
-pub fn judge(spec: Spec, import: &ImportPlan) -> Result<Judged> {
+pub(crate) fn judge(spec: Spec, import: &ImportPlan) -> Result<Judged> {
     let read = aws::read(&import.parameters)?;
     same_kms_key(import, &read)?;
     same_algorithm(import, &read)?;
@@ -150,7 +150,7 @@ fn event(key: &KeyPlan, import: &ImportPlan, judged: &Judged, two_sided_check: S
 ///
 /// # Errors
 /// As [`judge`].
-pub fn slip(plan: &Plan) -> Result<words::Digest> {
+pub(crate) fn slip(plan: &Plan) -> Result<words::Digest> {
     let judged = plan
         .imports()
         .map(|(key, import)| judge(key.spec, import))

@@ -21,7 +21,7 @@ const QUOTES: &str =
 
 /// Why a text is no PIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotAPin {
+pub(crate) enum NotAPin {
     /// Nothing stands there, or line ends alone.
     Empty,
     /// More than is read.
@@ -167,7 +167,7 @@ fn is_utf16(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// Exit 2 where the file cannot be read or holds no PIN.
-pub fn look_at_pin_file(path: &Path) -> Result<()> {
+pub(crate) fn look_at_pin_file(path: &Path) -> Result<()> {
     read_file(path).map(|_| ())
 }
 

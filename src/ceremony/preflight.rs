@@ -25,7 +25,7 @@ use crate::hsm::{self, Hsm, Material, Transport, Way, WrappingHandle};
 use crate::plan::{Plan, WrapIn};
 
 /// What one import asks of the HSM.
-pub struct Want<'a> {
+pub(crate) struct Want<'a> {
     /// How KMS will unwrap.
     pub wrapping: WrappingAlgorithm,
     /// Where it is wrapped.
@@ -39,13 +39,13 @@ pub struct Want<'a> {
 }
 
 /// An import whose wrapping was proved with throw-away keys. Data keys are wrapped only with one.
-pub struct Proved {
+pub(crate) struct Proved {
     /// The wrapping key in the HSM, and how RSA_AES_KEY_WRAP is done; `None` for the host path.
     pub(super) wrapping_key: Option<(WrappingHandle, Way)>,
 }
 
 /// Everything that preflight proved.
-pub struct Preflight {
+pub(crate) struct Preflight {
     /// One for each import, in order.
     pub(super) imports: Vec<Proved>,
     /// The proved way out for `wrap_in = "host"`, where an import needs one.
@@ -58,7 +58,11 @@ pub struct Preflight {
 ///
 /// # Errors
 /// Exit 3 with the first want that does not hold; nothing but session objects was made.
-pub fn prove(hsm: &mut Hsm, wants: &[Want], mut progress: impl FnMut(&str)) -> Result<Preflight> {
+pub(crate) fn prove(
+    hsm: &mut Hsm,
+    wants: &[Want],
+    mut progress: impl FnMut(&str),
+) -> Result<Preflight> {
     let mut checks = Vec::new();
     let throw_away = throw_away_keys(hsm, wants, &mut progress)?;
     let ways = controls(hsm, wants, &throw_away, &mut checks, &mut progress)?;
@@ -410,7 +414,7 @@ fn check(check: &'static str, want: &Want, import: Option<String>) -> PreflightC
 ///
 /// # Errors
 /// Exit 3 where this HSM cannot serve an escrow.
-pub fn prove_escrow(hsm: &mut Hsm, plan: &Plan) -> Result<Option<PreflightCheck>> {
+pub(crate) fn prove_escrow(hsm: &mut Hsm, plan: &Plan) -> Result<Option<PreflightCheck>> {
     if plan.escrow.is_none() && plan.recover.is_none() {
         return Ok(None);
     }
@@ -429,7 +433,7 @@ pub fn prove_escrow(hsm: &mut Hsm, plan: &Plan) -> Result<Option<PreflightCheck>
 ///
 /// # Errors
 /// As [`prove_escrow`].
-pub fn try_escrow(hsm: &mut Hsm, specs: impl Iterator<Item = Spec>) -> Result<()> {
+pub(crate) fn try_escrow(hsm: &mut Hsm, specs: impl Iterator<Item = Spec>) -> Result<()> {
     let mut key = Locked::zeroed(ESCROW_KEY_LEN)?;
     hsm.random(&mut key)?;
     let loaded = hsm.load_proved(&key, specs)?;
@@ -437,7 +441,7 @@ pub fn try_escrow(hsm: &mut Hsm, specs: impl Iterator<Item = Spec>) -> Result<()
 }
 
 /// What a plan and its judged parameters ask of the HSM.
-pub fn wants<'a>(plan: &Plan, judged: &'a [Judged]) -> Vec<Want<'a>> {
+pub(crate) fn wants<'a>(plan: &Plan, judged: &'a [Judged]) -> Vec<Want<'a>> {
     let want = |((key, import), judged): (
         (&crate::plan::KeyPlan, &crate::plan::ImportPlan),
         &'a Judged,
@@ -456,7 +460,7 @@ pub fn wants<'a>(plan: &Plan, judged: &'a [Judged]) -> Vec<Want<'a>> {
 ///
 /// # Errors
 /// Exit 3 where the HSM does not take them in, or makes other keys of them.
-pub fn prove_ways_in(hsm: &mut Hsm, plan: &Plan) -> Result<Vec<PreflightCheck>> {
+pub(crate) fn prove_ways_in(hsm: &mut Hsm, plan: &Plan) -> Result<Vec<PreflightCheck>> {
     let specs: BTreeSet<Spec> = plan.source_files().map(|(key, _)| key.spec).collect();
     let mut checks = Vec::with_capacity(specs.len());
     for spec in specs {

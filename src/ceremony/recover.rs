@@ -15,7 +15,7 @@ use crate::plan::{Keep, KeyPlan, PackageSource, Plan};
 ///
 /// # Errors
 /// Whatever step refuses, with the state and what to do.
-pub fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
+pub(crate) fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
     Ceremony::walk(approved, operator, line)
 }
 

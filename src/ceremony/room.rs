@@ -14,7 +14,7 @@ use crate::plan::{KeyPlan, Kind, Network, Plan};
 ///
 /// # Errors
 /// Exit 5 where an interface is up that the plan forbids.
-pub fn air_gap(plan: &Plan, seen: &Machine) -> Result<()> {
+pub(crate) fn air_gap(plan: &Plan, seen: &Machine) -> Result<()> {
     if plan.network != Network::Forbidden || seen.interfaces_up.is_empty() {
         return Ok(());
     }
@@ -186,7 +186,7 @@ impl Ceremony<'_> {
 ///
 /// # Errors
 /// Exit 3 where it is not so; nothing is touched.
-pub fn token_is_ready_for(hsm: &Hsm, key: &KeyPlan) -> Result<()> {
+pub(crate) fn token_is_ready_for(hsm: &Hsm, key: &KeyPlan) -> Result<()> {
     match key.source.makes_an_object() {
         true => label_is_free(hsm, &key.label),
         false => source::is_there(hsm, key),

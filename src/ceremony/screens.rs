@@ -15,22 +15,23 @@ use crate::plan::{
     Deliver, ImportPlan, InToken, KeyPlan, Kind, Network, Plan, SignerPlan, Source, meaning,
 };
 
-pub mod last;
+pub(crate) mod last;
 mod many;
 mod shares;
 mod window;
 
-pub use shares::{
-    Page, asked_of, mistyped, one_row, place_of, place_of_share, several_words, share_pages, short,
+pub use shares::short;
+pub(crate) use shares::{
+    Page, asked_of, mistyped, one_row, place_of, place_of_share, several_words, share_pages,
     suspects,
 };
-pub use window::Window;
+pub(crate) use window::Window;
 
 /// The widest line, in terminal columns.
 const WIDTH: usize = 79;
 
 /// `byok 0.1.0   PRODUCTION            before step 1 of 13: approve`
-pub fn heading(rehearsal: bool, place: &str) -> String {
+pub(crate) fn heading(rehearsal: bool, place: &str) -> String {
     let left = format!("byok {}   {}", env!("CARGO_PKG_VERSION"), mode(rehearsal));
     let gap = WIDTH.saturating_sub(left.width() + place.width()).max(2);
     format!("{left}{:gap$}{place}\n", "")
@@ -41,7 +42,7 @@ fn mode(rehearsal: bool) -> &'static str {
 }
 
 /// What is approved.
-pub struct Approval {
+pub(crate) struct Approval {
     /// Everything that the plan means.
     pub meaning: String,
     /// Its digest, and the question.
@@ -49,14 +50,14 @@ pub struct Approval {
 }
 
 /// The heading of both.
-pub fn approval_heading(rehearsal: bool) -> String {
+pub(crate) fn approval_heading(rehearsal: bool) -> String {
     heading(rehearsal, "before step 1 of 13: approve")
 }
 
 /// Everything that the plan means, and its digest.
 ///
 /// `previous` is the record that the plan builds on, whose receipts say what KMS holds already.
-pub fn approval(
+pub(crate) fn approval(
     plan: &Plan,
     leftover: Option<&Leftover>,
     previous: Option<&Previous>,
@@ -307,7 +308,7 @@ fn leftover_meaning(leftover: &Leftover) -> String {
 }
 
 /// Which forms of an interrupted run are to be collected and destroyed.
-pub fn void_shares(void: &VoidShares) -> String {
+pub(crate) fn void_shares(void: &VoidShares) -> String {
     let mut forms = Vec::new();
     for share in &void.shares {
         let perhaps = if share.handed_out {
@@ -338,7 +339,7 @@ fn grouped(account: &str) -> String {
 }
 
 /// `README.txt` of a record. It explains; it vouches for nothing.
-pub fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
+pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> String {
     let practice = if rehearsal {
         "\nREHEARSAL: this record is from a rehearsal. Nothing in it is real.\n"
     } else {
@@ -437,7 +438,7 @@ fn field(name: &str, value: &str) -> String {
 }
 
 /// The lines of an error for a screen: each folded below its first word after `byok: hint: `.
-pub fn hanging(text: &str, window: Window) -> String {
+pub(crate) fn hanging(text: &str, window: Window) -> String {
     text.lines()
         .map(|line| {
             let mark = line.match_indices(": ").nth(1).map_or(0, |(at, _)| at + 2);
@@ -450,7 +451,7 @@ pub fn hanging(text: &str, window: Window) -> String {
 
 /// Lines for a terminal: each that is too long is folded below where its text begins, which is after its first
 /// word or two and at least two spaces, or after `- `.
-pub fn columns(text: &str, window: Window) -> String {
+pub(crate) fn columns(text: &str, window: Window) -> String {
     let width = window.width();
     let fits = |line: &str| line.width() <= width;
     let text = match width {
@@ -526,7 +527,7 @@ fn where_it_begins(line: &str, width: usize) -> usize {
 
 /// Breaks text into lines of at most 79 columns, at spaces where there are any, each with
 /// this indent.
-pub fn fold(text: &str, indent: &str) -> String {
+pub(crate) fn fold(text: &str, indent: &str) -> String {
     fold_to(WIDTH, text, indent)
 }
 

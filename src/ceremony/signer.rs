@@ -29,7 +29,7 @@ pub(super) struct Signing {
 ///
 /// # Errors
 /// As that step.
-pub fn could_sign(plan: &Plan, hsm: &Hsm) -> Result<()> {
+pub(crate) fn could_sign(plan: &Plan, hsm: &Hsm) -> Result<()> {
     let key = match &plan.signer {
         SignerPlan::Nobody => return Ok(()),
         SignerPlan::Named(digest) => Some(named(hsm.signers()?, digest)?),

@@ -11,7 +11,7 @@ use crate::ground::error::Result;
 use crate::hsm::{Hsm, Material, Way};
 
 /// An HSM and the throw-away keys that were made in it so far, one of each spec.
-pub struct Tries<'a> {
+pub(crate) struct Tries<'a> {
     hsm: &'a mut Hsm,
     keys: BTreeMap<Spec, Material>,
     /// One under which every private key on a curve has room.
@@ -22,7 +22,7 @@ pub struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     /// Begins with no key.
-    pub fn of(hsm: &'a mut Hsm) -> Self {
+    pub(crate) fn of(hsm: &'a mut Hsm) -> Self {
         Self {
             hsm,
             keys: BTreeMap::new(),
@@ -35,7 +35,7 @@ impl<'a> Tries<'a> {
     ///
     /// # Errors
     /// Exit 3 where the HSM makes none with the attributes of a data key.
-    pub fn key(&mut self, spec: Spec) -> Result<&Material> {
+    pub(crate) fn key(&mut self, spec: Spec) -> Result<&Material> {
         if !self.keys.contains_key(&spec) {
             let made = self.hsm.throw_away(spec)?;
             self.keys.insert(spec, made);
@@ -47,7 +47,7 @@ impl<'a> Tries<'a> {
     ///
     /// # Errors
     /// Exit 3 where no way proves itself.
-    pub fn in_hsm(
+    pub(crate) fn in_hsm(
         &mut self,
         spec: Spec,
         wrapping: WrappingAlgorithm,
@@ -87,7 +87,7 @@ impl<'a> Tries<'a> {
     ///
     /// # Errors
     /// Exit 3 where it does not.
-    pub fn by_host(
+    pub(crate) fn by_host(
         &mut self,
         spec: Spec,
         wrapping: WrappingAlgorithm,
@@ -108,7 +108,7 @@ impl<'a> Tries<'a> {
     ///
     /// # Errors
     /// Exit 3 where it does not.
-    pub fn escrow(&mut self, spec: Spec) -> Result<()> {
+    pub(crate) fn escrow(&mut self, spec: Spec) -> Result<()> {
         preflight::try_escrow(self.hsm, std::iter::once(spec))
     }
 
@@ -116,7 +116,7 @@ impl<'a> Tries<'a> {
     ///
     /// # Errors
     /// Exit 3 where C_DestroyObject fails; they end with the session all the same.
-    pub fn end(self) -> Result<()> {
+    pub(crate) fn end(self) -> Result<()> {
         let hsm = self.hsm;
         self.keys
             .into_values()

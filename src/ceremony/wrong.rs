@@ -6,7 +6,7 @@ use crate::ground::error::{Result, Step};
 
 /// What was asked for.
 #[derive(Clone, Copy)]
-pub enum Asked {
+pub(crate) enum Asked {
     /// The HSM token's PIN.
     Pin,
     /// This row of a digest on the slip of the online side.
@@ -16,13 +16,13 @@ pub enum Asked {
 }
 
 /// Takes what was answered wrongly.
-pub type Wrong<'a> = &'a mut dyn FnMut(Asked) -> Result<()>;
+pub(crate) type Wrong<'a> = &'a mut dyn FnMut(Asked) -> Result<()>;
 
 /// Where there is no transcript.
 ///
 /// # Errors
 /// None.
-pub fn not_recorded(_: Asked) -> Result<()> {
+pub(crate) fn not_recorded(_: Asked) -> Result<()> {
     Ok(())
 }
 

@@ -21,17 +21,17 @@ mod script;
 mod share;
 mod verify;
 
-pub use check::check;
-pub use doctor::{HsmPlace, doctor, leftovers};
-pub use inspect::inspect;
-pub use misplaced::{Place, Thing, misplaced};
-pub use plan::{BuildsOn, EscrowWish, PlanWish, write_plan};
-pub use receipt::receipt;
-pub use rehearse::rehearse;
-pub use run::run;
-pub use script::{blank as blank_forms, script};
-pub use share::{ShareWish, share_check};
-pub use verify::{Anchors, verify};
+pub(crate) use check::check;
+pub(crate) use doctor::{HsmPlace, doctor, leftovers};
+pub(crate) use inspect::inspect;
+pub(crate) use misplaced::{Place, Thing, misplaced};
+pub(crate) use plan::{BuildsOn, EscrowWish, PlanWish, write_plan};
+pub(crate) use receipt::receipt;
+pub(crate) use rehearse::rehearse;
+pub(crate) use run::run;
+pub(crate) use script::{blank as blank_forms, script};
+pub(crate) use share::{ShareWish, share_check};
+pub(crate) use verify::{Anchors, verify};
 
 /// Logs in for a verb that leaves nothing behind: whoever types the PIN can end a login that hangs.
 fn log_in(hsm: &Hsm, pin: &PinSource, interrupted: &Interrupted) -> Result<u32> {

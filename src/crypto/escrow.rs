@@ -11,24 +11,25 @@ use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest};
 
 pub mod package;
-pub mod quorum;
+pub(crate) mod quorum;
 pub mod slip39;
 
-pub use package::{KeyWrap, Package, PackedKey};
-pub use quorum::{Quorum, Refused, UntrustedShares};
-pub use slip39::NotAShare;
+pub(crate) use package::{KeyWrap, Package, PackedKey};
+pub use quorum::UntrustedShares;
+pub(crate) use quorum::{Quorum, Refused};
+pub(crate) use slip39::NotAShare;
 
 /// Length of an escrow key in bytes.
-pub const ESCROW_KEY_LEN: usize = 32;
+pub(crate) const ESCROW_KEY_LEN: usize = 32;
 
 /// The longest share file that is read, in bytes.
 const LONGEST_SHARE_FILE: usize = 16 << 10;
 
 /// How many words a share of an escrow key has.
-pub const SHARE_WORDS: usize = 33;
+pub(crate) const SHARE_WORDS: usize = 33;
 
 /// The name of a share's file: `03-riviera.txt`.
-pub fn share_file_name(number: u64, custodian: &str) -> String {
+pub(crate) fn share_file_name(number: u64, custodian: &str) -> String {
     format!("{number:02}-{custodian}.txt")
 }
 
@@ -93,7 +94,7 @@ pub fn share_words(text: &[u8]) -> Result<slip39::words::Words> {
 }
 
 /// What can be told of a share file without telling anything of the share.
-pub struct ShareFile {
+pub(crate) struct ShareFile {
     /// How many words its last line has.
     pub words: usize,
     /// Whether they are 33 words of the list and their checksum holds.
@@ -107,7 +108,7 @@ pub struct ShareFile {
 ///
 /// # Errors
 /// Exit 2 where it cannot be read; exit 5 where no locked memory can be had.
-pub fn share_file(path: &Path) -> Result<Option<ShareFile>> {
+pub(crate) fn share_file(path: &Path) -> Result<Option<ShareFile>> {
     let bad = |why: String| Error::usage(format!("{}: {why}", path.display()));
     let (text, len) = read_locked(path).map_err(bad)?;
     let text = &text[..len];

@@ -23,7 +23,7 @@ impl Locked {
     ///
     /// # Errors
     /// Exit 5 where the memory cannot be mapped or locked.
-    pub fn zeroed(len: usize) -> Result<Self> {
+    pub(crate) fn zeroed(len: usize) -> Result<Self> {
         Pages::zeroed(len).map(Self).map_err(memory_error)
     }
 
@@ -31,7 +31,7 @@ impl Locked {
     ///
     /// # Errors
     /// Exit 5 where the memory cannot be locked or the operating system's generator fails.
-    pub fn random(len: usize, what: &str) -> Result<Self> {
+    pub(crate) fn random(len: usize, what: &str) -> Result<Self> {
         let mut drawn = Self::zeroed(len)?;
         random::fill(&mut drawn, what)?;
         Ok(drawn)
@@ -41,7 +41,7 @@ impl Locked {
     ///
     /// # Errors
     /// As [`zeroed`](Self::zeroed).
-    pub fn truncated(self, len: usize) -> Result<Self> {
+    pub(crate) fn truncated(self, len: usize) -> Result<Self> {
         let len = len.min(self.0.len());
         let mut shorter = Self::zeroed(len)?;
         shorter.copy_from_slice(&self[..len]);
@@ -50,7 +50,7 @@ impl Locked {
 
     /// Hands the bytes to `login` as the PKCS#11 wrapper's PIN type, whose heap copy is locked
     /// while it lives and zeroized before this returns.
-    pub fn as_pin<T>(&self, login: impl FnOnce(&RawAuthPin) -> T) -> T {
+    pub(crate) fn as_pin<T>(&self, login: impl FnOnce(&RawAuthPin) -> T) -> T {
         raw::with_locked_copy(self, |copy| {
             let pin = RawAuthPin::new(Box::new(copy));
             login(&pin)
@@ -63,7 +63,7 @@ const USED_STACK: usize = 256 << 10;
 
 /// Does `work` with secrets, and overwrites what it leaves on the stack: ciphers expand their keys there,
 /// and whatever is moved leaves a copy, which the values themselves cannot wipe when they are dropped.
-pub fn leaving_nothing<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn leaving_nothing<T>(work: impl FnOnce() -> T) -> T {
     let done = in_a_frame(work);
     wipe_stack();
     done

@@ -9,7 +9,7 @@ use crate::ground::error::{Error, Result};
 ///
 /// # Errors
 /// Exit 5 where the generator fails.
-pub fn fill(bytes: &mut [u8], what: &str) -> Result<()> {
+pub(crate) fn fill(bytes: &mut [u8], what: &str) -> Result<()> {
     SysRng
         .try_fill_bytes(bytes)
         .map_err(|e| Error::machine(format!("drawing {what}: {e}")))
@@ -19,7 +19,7 @@ pub fn fill(bytes: &mut [u8], what: &str) -> Result<()> {
 ///
 /// # Errors
 /// As [`fill`].
-pub fn array<const N: usize>(what: &str) -> Result<[u8; N]> {
+pub(crate) fn array<const N: usize>(what: &str) -> Result<[u8; N]> {
     let mut bytes = [0; N];
     fill(&mut bytes, what)?;
     Ok(bytes)

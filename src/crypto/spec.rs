@@ -56,7 +56,7 @@ pub enum Curve {
 
 /// Why something cannot be, and what can be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// What is wrong.
     pub why: String,
     /// What to do.
@@ -65,7 +65,7 @@ pub struct Refusal {
 
 impl HmacHash {
     /// Length of its output, and the least length of a key, in bytes.
-    pub fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         match self {
             Self::Sha224 => 28,
             Self::Sha256 => 32,
@@ -77,7 +77,7 @@ impl HmacHash {
 
 impl Curve {
     /// Length of a coordinate, and of each half of a signature, in bytes.
-    pub fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         match self {
             Self::P256 | Self::Secp256k1 => 32,
             Self::P384 => 48,
@@ -86,7 +86,7 @@ impl Curve {
     }
 
     /// The curve's object identifier in DER, as CKA_EC_PARAMS holds it (RFC 5480, section 2.1.1.1; SEC 2).
-    pub fn params(self) -> &'static [u8] {
+    pub(crate) fn params(self) -> &'static [u8] {
         match self {
             Self::P256 => &[0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7],
             Self::P384 => &[0x06, 5, 0x2b, 0x81, 4, 0, 0x22],
@@ -97,13 +97,13 @@ impl Curve {
 }
 
 /// The longest HMAC key that KMS imports, in bytes (1024 bits).
-pub const LONGEST_HMAC: usize = 128;
+pub(crate) const LONGEST_HMAC: usize = 128;
 
 impl Spec {
     /// SYMMETRIC_DEFAULT outside China.
-    pub const AES_256: Self = Self::Symmetric { bytes: 32 };
+    pub(crate) const AES_256: Self = Self::Symmetric { bytes: 32 };
     /// The private key whose PKCS#8 shows what a module appends to every private key.
-    pub const P256: Self = Self::Ec(Curve::P256);
+    pub(crate) const P256: Self = Self::Ec(Curve::P256);
 
     /// Every importable spec, HMAC keys in their shortest length.
     pub const ALL: [Self; 12] = [
@@ -135,7 +135,7 @@ impl Spec {
     ///
     /// # Errors
     /// Says why KMS does not import it.
-    pub fn parse(name: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(name: &str) -> Result<Self, Refusal> {
         if let Some(spec) = Self::ALL.into_iter().find(|spec| spec.name() == name) {
             return Ok(spec);
         }
@@ -190,7 +190,7 @@ impl Spec {
     }
 
     /// Length of a secret key in bytes; `None` for a private key, whose PKCS#8 has no fixed one.
-    pub fn secret_len(self) -> Option<usize> {
+    pub(crate) fn secret_len(self) -> Option<usize> {
         match self {
             Self::Symmetric { bytes } | Self::Hmac { bytes, .. } => Some(bytes),
             Self::Ec(_) | Self::Rsa { .. } => None,
@@ -198,7 +198,7 @@ impl Spec {
     }
 
     /// Length of its fingerprint in bytes: of HMAC keys the hash's, else 32.
-    pub fn fingerprint_len(self) -> usize {
+    pub(crate) fn fingerprint_len(self) -> usize {
         match self {
             Self::Hmac { hash, .. } => hash.bytes(),
             Self::Symmetric { .. } | Self::Ec(_) | Self::Rsa { .. } => 32,
@@ -206,7 +206,7 @@ impl Spec {
     }
 
     /// What it is in an HSM, for messages: "private key" or "secret key".
-    pub fn class_name(self) -> &'static str {
+    pub(crate) fn class_name(self) -> &'static str {
         match self.is_private() {
             true => "private key",
             false => "secret key",
@@ -214,12 +214,12 @@ impl Spec {
     }
 
     /// Whether its key check value is a number that HSMs print: that of AES keys.
-    pub fn has_kcv(self) -> bool {
+    pub(crate) fn has_kcv(self) -> bool {
         matches!(self, Self::Symmetric { .. })
     }
 
     /// Length in bits of a key whose spec leaves it open: of HMAC keys.
-    pub fn bits(self) -> Option<usize> {
+    pub(crate) fn bits(self) -> Option<usize> {
         match self {
             Self::Hmac { bytes, .. } => Some(bytes * 8),
             Self::Symmetric { .. } | Self::Ec(_) | Self::Rsa { .. } => None,
@@ -227,12 +227,12 @@ impl Spec {
     }
 
     /// Whether it is a private key, with a public one beside it.
-    pub fn is_private(self) -> bool {
+    pub(crate) fn is_private(self) -> bool {
         self.secret_len().is_none()
     }
 
     /// Whether AES-KW (RFC 3394) does not take it and AES-KWP (RFC 5649) must.
-    pub fn needs_padding(self) -> bool {
+    pub(crate) fn needs_padding(self) -> bool {
         self.secret_len().is_none_or(|bytes| bytes % 8 != 0)
     }
 
@@ -240,7 +240,7 @@ impl Spec {
     ///
     /// # Errors
     /// Says why not.
-    pub fn takes(self, wrapping: WrappingAlgorithm, in_china: bool) -> Result<(), Refusal> {
+    pub(crate) fn takes(self, wrapping: WrappingAlgorithm, in_china: bool) -> Result<(), Refusal> {
         let refuse = |why: String, hint: &str| {
             Err(Refusal {
                 why: format!("wrapping {wrapping}: {why}"),
@@ -277,7 +277,7 @@ impl Spec {
     ///
     /// # Errors
     /// Says why not.
-    pub fn fits(
+    pub(crate) fn fits(
         self,
         wrapping: WrappingAlgorithm,
         wrapping_key_bits: usize,

@@ -12,5 +12,7 @@ mod key;
 mod signature;
 mod wire;
 
-pub use key::{PublicKey, Verdict, fingerprint, parse_fingerprint};
-pub use signature::{BEGIN, Signature, digest_to_sign};
+pub use key::PublicKey;
+pub(crate) use key::{Verdict, fingerprint, parse_fingerprint};
+pub(crate) use signature::BEGIN;
+pub use signature::{Signature, digest_to_sign};

@@ -17,14 +17,14 @@ use crate::crypto::locked::{Locked, leaving_nothing};
 use crate::crypto::spec::Spec;
 use crate::ground::error::{Error, Result};
 
-pub mod algorithm;
+pub(crate) mod algorithm;
 mod check;
 pub mod key;
 pub mod pkcs8;
-pub mod public;
+pub(crate) mod public;
 
-pub use algorithm::WrappingAlgorithm;
-pub use check::{
+pub(crate) use algorithm::WrappingAlgorithm;
+pub(crate) use check::{
     CheckValues, FINGERPRINT_TEXT, Fingerprint, check_values, fingerprint_text, glance,
 };
 
@@ -57,7 +57,7 @@ use on_curve;
 ///
 /// # Errors
 /// Says why in words: wrong length, or the integrity check failed.
-pub fn aes_kw_unwrap(
+pub(crate) fn aes_kw_unwrap(
     key: &[u8],
     wrapped: &[u8],
     plain: &mut [u8],
@@ -79,7 +79,7 @@ pub fn aes_kw_unwrap(
 }
 
 /// The length of what AES-KWP makes of `len` bytes.
-pub fn kwp_len(len: usize) -> usize {
+pub(crate) fn kwp_len(len: usize) -> usize {
     len.next_multiple_of(8) + 8
 }
 
@@ -87,7 +87,7 @@ pub fn kwp_len(len: usize) -> usize {
 ///
 /// # Errors
 /// Exit 3 for a key of another length.
-pub fn aes_kwp_wrap(key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn aes_kwp_wrap(key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     let refused = |why: &str| Error::hsm(format!("AES-KWP in this computer: {why}"));
     leaving_nothing(|| {
         let kwp = aes_kw::KwpAes256::new_from_slice(key)
@@ -104,7 +104,7 @@ pub fn aes_kwp_wrap(key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// Says why in words: wrong length, or the integrity check failed.
-pub fn aes_kwp_unwrap(
+pub(crate) fn aes_kwp_unwrap(
     key: &[u8],
     wrapped: &[u8],
     plain: &mut [u8],
@@ -119,7 +119,7 @@ pub fn aes_kwp_unwrap(
 }
 
 /// A key that was wrapped with AES-KW or AES-KWP.
-pub struct Opened {
+pub(crate) struct Opened {
     /// The key alone: a secret of its spec's length, or a PKCS#8.
     pub bytes: Locked,
     /// How many bytes stood after it and were cut off.
@@ -132,7 +132,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// Exit 3 where it does not open to such a key.
-pub fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Opened> {
+pub(crate) fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Opened> {
     let refused = |why: String| Error::hsm(format!("C_WrapKey: {why}"));
     if let Some(len) = spec.secret_len().filter(|_| !spec.needs_padding()) {
         let mut bytes = Locked::zeroed(len)?;
@@ -164,7 +164,11 @@ pub fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Opened> {
 ///
 /// # Errors
 /// Exit 3 where the message is too long; exit 5 where memory or randomness fails.
-pub fn wrap(algorithm: WrappingAlgorithm, key: &WrappingKey, plain: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn wrap(
+    algorithm: WrappingAlgorithm,
+    key: &WrappingKey,
+    plain: &[u8],
+) -> Result<Vec<u8>> {
     if !algorithm.is_rsa_aes() {
         return oaep_encrypt(algorithm, key, plain);
     }
@@ -226,7 +230,11 @@ impl ControlKey {
     ///
     /// # Errors
     /// Exit 3 where it does not open under exactly this algorithm.
-    pub fn open(&self, algorithm: WrappingAlgorithm, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn open(
+        &self,
+        algorithm: WrappingAlgorithm,
+        wrapped: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>> {
         let refused = || Error::hsm(format!("what was wrapped does not open as {algorithm}"));
         if !algorithm.is_rsa_aes() {
             return self.oaep_decrypt(algorithm, wrapped).map_err(|_| refused());

@@ -16,7 +16,7 @@ use crate::ground::words::shell_path;
 use crate::hsm::machine;
 
 /// What became of one file.
-pub struct Added {
+pub(crate) struct Added {
     /// The file as it was named.
     pub from: PathBuf,
     /// The receipt.
@@ -32,7 +32,7 @@ pub struct Added {
 /// # Errors
 /// Exit 2: an answer that is none. Exit 4: the record is broken or aborted, or an answer is of another
 /// ceremony, KMS key or material, or of a real KMS for a rehearsal. Exit 5: the disk says no, or another `byok receipt` is at work.
-pub fn append(
+pub(crate) fn append(
     record: &Path,
     files: &[PathBuf],
     previous: &[PathBuf],

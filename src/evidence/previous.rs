@@ -75,10 +75,10 @@ pub struct ImportBefore {
 }
 
 /// What tells one HSM from another, and from itself after an update: members of `hsm-opened`, by name.
-pub type HsmFacts = [(&'static str, String); 5];
+pub(crate) type HsmFacts = [(&'static str, String); 5];
 
 /// Of a token and its module.
-pub fn hsm_facts(token: &TokenFacts, module: &ModuleDescription) -> HsmFacts {
+pub(crate) fn hsm_facts(token: &TokenFacts, module: &ModuleDescription) -> HsmFacts {
     [
         ("manufacturer", token.manufacturer.clone()),
         ("model", token.model.clone()),
@@ -221,12 +221,12 @@ impl Previous {
     }
 
     /// The data key of a label.
-    pub fn key(&self, label: &str) -> Option<&KnownKey> {
+    pub(crate) fn key(&self, label: &str) -> Option<&KnownKey> {
         self.keys.iter().find(|key| key.label == label)
     }
 
     /// What the receipts call this data key's material in this KMS key.
-    pub fn key_material_id(&self, label: &str, key_arn: &str) -> Option<&str> {
+    pub(crate) fn key_material_id(&self, label: &str, key_arn: &str) -> Option<&str> {
         let fingerprint = self.key(label)?.fingerprint.to_string();
         let of =
             |known: &&KnownMaterial| known.fingerprint == fingerprint && known.key_arn == key_arn;
@@ -235,7 +235,7 @@ impl Previous {
     }
 
     /// How this data key was wrapped for this KMS key the last time.
-    pub fn import_before(&self, label: &str, key_arn: &str) -> Option<&ImportBefore> {
+    pub(crate) fn import_before(&self, label: &str, key_arn: &str) -> Option<&ImportBefore> {
         let fingerprint = self.key(label)?.fingerprint.to_string();
         let of =
             |before: &&ImportBefore| before.fingerprint == fingerprint && before.key_arn == key_arn;
@@ -243,7 +243,7 @@ impl Previous {
     }
 
     /// The shares in use, as far as it is known: those that this record dealt, else the latest before it.
-    pub fn shares_in_use(&self) -> &[KnownShare] {
+    pub(crate) fn shares_in_use(&self) -> &[KnownShare] {
         match (self.dealt.is_empty(), self.latest_before()) {
             (true, Some(before)) => &before.shares,
             _ => &self.dealt,
@@ -251,7 +251,7 @@ impl Previous {
     }
 
     /// How many of them are needed.
-    pub fn threshold_in_use(&self) -> Option<u8> {
+    pub(crate) fn threshold_in_use(&self) -> Option<u8> {
         match self.dealt.is_empty() {
             true => self.latest_before()?.threshold,
             false => self.threshold,
@@ -264,7 +264,7 @@ impl Previous {
     }
 
     /// The shares that a ceremony dealt, of this record or one before it; none where it is not known.
-    pub fn dealt_by(&self, ceremony: &str) -> &[KnownShare] {
+    pub(crate) fn dealt_by(&self, ceremony: &str) -> &[KnownShare] {
         match self.ceremony == ceremony {
             true => &self.dealt,
             false => self.before(ceremony).map_or(&[], |dealt| &dealt.shares),
@@ -272,7 +272,7 @@ impl Previous {
     }
 
     /// How many of these are needed.
-    pub fn threshold_of(&self, ceremony: &str) -> Option<u8> {
+    pub(crate) fn threshold_of(&self, ceremony: &str) -> Option<u8> {
         match self.ceremony == ceremony {
             true => self.threshold,
             false => self.before(ceremony)?.threshold,
@@ -285,7 +285,7 @@ impl Previous {
     }
 
     /// Whose share has this digest.
-    pub fn custodian_of(&self, share_sha256: &str) -> Option<&KnownShare> {
+    pub(crate) fn custodian_of(&self, share_sha256: &str) -> Option<&KnownShare> {
         self.dealt.iter().find(|share| share.sha256 == share_sha256)
     }
 }

@@ -27,25 +27,24 @@ pub(crate) mod judge;
 mod possession;
 
 pub use chain::alone;
-pub use judge::{Entry, Listed, TrailFact};
-
 pub(crate) use chain::read;
+pub(crate) use judge::{Entry, Listed};
 pub(crate) use possession::{is_pair, proof};
 
 /// The chain's name in a record.
-pub const FILE: &str = "receipts.jsonl";
+pub(crate) const FILE: &str = "receipts.jsonl";
 
 /// Where the answers lie.
-pub const FOLDER: &str = "receipts/";
+pub(crate) const FOLDER: &str = "receipts/";
 
 /// The format that this version writes, named in the first line.
-pub const FORMAT: &str = "byok-receipts-v1";
+pub(crate) const FORMAT: &str = "byok-receipts-v1";
 
 /// How a last line without its end is told.
-pub const TORN: &str = "it is cut: it does not end with a line feed";
+pub(crate) const TORN: &str = "it is cut: it does not end with a line feed";
 
 /// How an answer that no line names is told.
-pub const UNNAMED: &str = "no line of receipts.jsonl names this file";
+pub(crate) const UNNAMED: &str = "no line of receipts.jsonl names this file";
 
 /// What an answer proves of a data key, in rising order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -179,39 +178,39 @@ pub enum Clock {
 
 impl Standing {
     /// Whether KMS took the material.
-    pub fn is_accepted(&self) -> bool {
+    pub(crate) fn is_accepted(&self) -> bool {
         [ACCEPTED, PROVED].contains(&self.kms)
     }
 
     /// How far it came, and who says so where it is not AWS.
-    pub fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let doubt = self.endpoint.as_deref().map(said_elsewhere);
         format!("{}{}", self.kms, doubt.unwrap_or_default())
     }
 }
 
 /// What is added to every word about an answer that did not come from AWS.
-pub fn said_elsewhere(endpoint: &str) -> String {
+pub(crate) fn said_elsewhere(endpoint: &str) -> String {
     format!(", says {endpoint}, WHICH IS NOT AWS")
 }
 
 /// `accepted by KMS`
-pub const ACCEPTED: &str = "accepted by KMS";
+pub(crate) const ACCEPTED: &str = "accepted by KMS";
 /// `proved in KMS`
-pub const PROVED: &str = "proved in KMS";
+pub(crate) const PROVED: &str = "proved in KMS";
 /// `import failed`
-pub const FAILED: &str = "import failed";
+pub(crate) const FAILED: &str = "import failed";
 /// `no receipt`
-pub const NONE: &str = "no receipt";
+pub(crate) const NONE: &str = "no receipt";
 
 impl Receipts {
     /// SHA-256 of the whole `receipts.jsonl`; `None` while there is no line.
-    pub fn head(&self) -> Option<Digest> {
+    pub(crate) fn head(&self) -> Option<Digest> {
         self.heads.last().copied()
     }
 
     /// Which materials these receipts know.
-    pub fn known(&self) -> Vec<KnownMaterial> {
+    pub(crate) fn known(&self) -> Vec<KnownMaterial> {
         known(&self.imports, &self.receipts)
     }
 
@@ -296,7 +295,7 @@ impl Receipts {
     }
 
     /// What ListKeyRotations lists that none of the known materials explains.
-    pub fn unexplained(&self, known: &[KnownMaterial]) -> Vec<Listed> {
+    pub(crate) fn unexplained(&self, known: &[KnownMaterial]) -> Vec<Listed> {
         let explained = |listed: &&Listed| {
             !known.iter().any(|known| {
                 known.key_material_id == listed.key_material_id

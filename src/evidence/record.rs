@@ -22,10 +22,10 @@ use crate::hsm::machine;
 const RESERVED: &str = ".reserved";
 
 /// Signs the whole transcript: its exact bytes in, the signature's file out; `None` is no signature.
-pub type Sign<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Option<String>>;
+pub(crate) type Sign<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Option<String>>;
 
 /// What a finished ceremony leaves behind.
-pub struct Sealed {
+pub(crate) struct Sealed {
     /// The record's directory, under its final name.
     pub directory: PathBuf,
     /// Head digest of the transcript.
@@ -42,13 +42,13 @@ pub struct Sealed {
 
 mod leftover;
 
-pub use leftover::{
+pub(crate) use leftover::{
     Leftover, MARKS, SealedBeside, as_it_counts, attempts, attempts_before, is_unfinished,
     sealed_beside,
 };
 
 /// A record that is being written, under the name `<directory>.incomplete`.
-pub struct Record {
+pub(crate) struct Record {
     /// The name it will have.
     directory: PathBuf,
     /// The name it has.
@@ -66,7 +66,7 @@ impl Record {
     /// # Errors
     /// Exit 2 where the record exists already; exit 5 where the disk or permissions say no, or a
     /// running ceremony holds the name.
-    pub fn open(directory: &Path) -> Result<(Self, Option<PathBuf>)> {
+    pub(crate) fn open(directory: &Path) -> Result<(Self, Option<PathBuf>)> {
         refuse_existing(directory)?;
         let parent = parent(directory);
         make_with_parents(&parent)?;
@@ -97,7 +97,7 @@ impl Record {
     ///
     /// # Errors
     /// Exit 5 where the file exists or the disk says no.
-    pub fn write(&mut self, path: &str, bytes: &[u8]) -> Result<Digest> {
+    pub(crate) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<Digest> {
         let _ = self.release(); // seen to before the record gets its name
         let target = self.working.join(path);
         let mut directory = self.working.clone();
@@ -129,7 +129,7 @@ impl Record {
     ///
     /// # Errors
     /// Exit 5 where there is not enough.
-    pub fn reserve(&mut self, bytes: usize) -> Result<()> {
+    pub(crate) fn reserve(&mut self, bytes: usize) -> Result<()> {
         let path = self.working.join(RESERVED);
         let file = create_new(&path).map_err(|e| cannot("making", &path, e))?;
         write_zeros(&file, bytes).map_err(|e| cannot("reserving space in", &path, e))
@@ -145,16 +145,8 @@ impl Record {
         }
     }
 
-    /// The digest of an output, if it was written.
-    pub fn digest_of(&self, path: &str) -> Option<Digest> {
-        self.written
-            .iter()
-            .find(|(name, _)| name == path)
-            .map(|(_, sha256)| *sha256)
-    }
-
     /// The name that the record has while it is written.
-    pub fn working(&self) -> &Path {
+    pub(crate) fn working(&self) -> &Path {
         &self.working
     }
 
@@ -164,7 +156,7 @@ impl Record {
     /// # Errors
     /// Exit 5 where the disk says no or somebody took the name meanwhile; whatever signing fails with. The
     /// record then has not its final name.
-    pub fn seal(&mut self, last: &Event, sign: Sign) -> Result<Digest> {
+    pub(crate) fn seal(&mut self, last: &Event, sign: Sign) -> Result<Digest> {
         let mark = self.transcript.mark();
         let named = self.end(last, sign).and_then(|()| {
             self.finish()?;
@@ -187,7 +179,7 @@ impl Record {
     ///
     /// # Errors
     /// Exit 5 where the disk says no; whatever signing fails with. The line then stands there all the same.
-    pub fn end(&mut self, last: &Event, sign: Sign) -> Result<()> {
+    pub(crate) fn end(&mut self, last: &Event, sign: Sign) -> Result<()> {
         let _ = self.release(); // seen to before the record gets its name
         self.transcript.append(last)?;
         self.transcript.sync()?;
@@ -220,7 +212,7 @@ impl Record {
     ///
     /// # Errors
     /// Exit 5 where the file cannot be shortened.
-    pub fn reopen(&mut self, mark: Mark) -> Result<()> {
+    pub(crate) fn reopen(&mut self, mark: Mark) -> Result<()> {
         let signature = self.working.join(transcript::HSM_SIGNATURE);
         let _ = fs::remove_file(&signature);
         remove_empty_parents(&signature, &self.working);
@@ -228,7 +220,7 @@ impl Record {
     }
 
     /// Removes every output but the plan, and says which.
-    pub fn take_back(&mut self) -> Vec<String> {
+    pub(crate) fn take_back(&mut self) -> Vec<String> {
         let mut removed = Vec::new();
         self.written.retain(|(path, _)| {
             if path == "plan.toml" {
@@ -250,7 +242,7 @@ impl Record {
     ///
     /// # Errors
     /// Exit 5 where the disk says no; the directory then keeps the name it has.
-    pub fn close_aborted(self) -> Result<PathBuf> {
+    pub(crate) fn close_aborted(self) -> Result<PathBuf> {
         self.finish()?;
         rename_to_free(&self.working, &self.directory, ".aborted-")
     }
@@ -276,7 +268,7 @@ impl Record {
 
 /// # Errors
 /// Exit 2 where something has the record's name already.
-pub fn refuse_existing(directory: &Path) -> Result<()> {
+pub(crate) fn refuse_existing(directory: &Path) -> Result<()> {
     if fs::symlink_metadata(directory).is_err() {
         return Ok(());
     }
@@ -300,7 +292,7 @@ fn take_turn(directory: &File) -> io::Result<()> {
 }
 
 /// `<directory><suffix>`.
-pub fn with_suffix(directory: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(directory: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(directory.as_os_str());
     name.push(suffix);
     name.into()

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::ground::words;
 
-pub mod reading;
+pub(crate) mod reading;
 
 /// A rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Rule {
     }
 
     /// Its name, as both verifiers say it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         let named = Self::ALL.iter().find(|(rule, _)| *rule == self);
         named.map_or("", |(_, name)| name)
     }
@@ -129,7 +129,7 @@ pub struct Broken {
 
 impl Broken {
     /// `what` may quote the record: it is shown in one line that cannot pose as others.
-    pub fn new(rule: Rule, what: impl AsRef<str>) -> Self {
+    pub(crate) fn new(rule: Rule, what: impl AsRef<str>) -> Self {
         Self {
             rule,
             cause: None,
@@ -138,20 +138,20 @@ impl Broken {
     }
 
     /// In a line of a chain.
-    pub fn line(rule: Rule, number: usize, why: impl fmt::Display) -> Self {
+    pub(crate) fn line(rule: Rule, number: usize, why: impl fmt::Display) -> Self {
         Self::new(rule, format!("line {number}: {why}"))
     }
 
     /// Where it is: `place: what`.
     #[must_use]
-    pub fn within(mut self, place: &str) -> Self {
+    pub(crate) fn within(mut self, place: &str) -> Self {
         self.what = format!("{}: {}", words::quoted(place), self.what);
         self
     }
 
     /// Says what leads to it.
     #[must_use]
-    pub fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
+    pub(crate) fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
         self.cause = cause.into().or(self.cause);
         self
     }
@@ -182,11 +182,11 @@ pub mod limits {
     /// The longest file of a record.
     pub const LONGEST_FILE: u64 = 64 << 20;
     /// The longest public key, as DER.
-    pub const LONGEST_PUBLIC_KEY: u64 = 64 << 10;
+    pub(crate) const LONGEST_PUBLIC_KEY: u64 = 64 << 10;
     /// The longest signature file.
-    pub const LONGEST_SIGNATURE: u64 = 64 << 10;
+    pub(crate) const LONGEST_SIGNATURE: u64 = 64 << 10;
     /// The longest list of signers.
-    pub const LONGEST_LIST: u64 = 1 << 20;
+    pub(crate) const LONGEST_LIST: u64 = 1 << 20;
     /// All files of a record together.
     pub const LARGEST_RECORD: u64 = 1 << 30;
     /// How many files and folders a record has at most.

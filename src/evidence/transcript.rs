@@ -20,27 +20,27 @@ use crate::hsm::machine;
 mod chain;
 mod event;
 
-pub use chain::{Chain, Line, Said, Torn, entries};
-pub(crate) use chain::{numbered, other_format, time};
-pub use event::*;
+pub use chain::{Chain, Line, Torn};
+pub(crate) use chain::{Said, entries, numbered, other_format, time};
+pub(crate) use event::*;
 
 /// The file's name in every record.
 pub const FILE: &str = "transcript.jsonl";
 
 /// The format that this version writes, named in the first line.
-pub const FORMAT: &str = "byok-transcript-v1";
+pub(crate) const FORMAT: &str = "byok-transcript-v1";
 
 /// The checksum file's name.
-pub const SUMS: &str = "SHA256SUMS";
+pub(crate) const SUMS: &str = "SHA256SUMS";
 
 /// The folder of a record that signatures of its transcript lie in.
-pub const SIGNATURES: &str = "signatures/";
+pub(crate) const SIGNATURES: &str = "signatures/";
 
 /// The signature that the HSM made, within the record.
-pub const HSM_SIGNATURE: &str = "signatures/hsm.sig";
+pub(crate) const HSM_SIGNATURE: &str = "signatures/hsm.sig";
 
 /// What a signature of a transcript is for (SSHSIG namespace); one for another purpose does not verify.
-pub fn namespace(rehearsal: bool) -> &'static str {
+pub(crate) fn namespace(rehearsal: bool) -> &'static str {
     match rehearsal {
         true => "byok-rehearsal",
         false => "byok-ceremony",
@@ -48,7 +48,7 @@ pub fn namespace(rehearsal: bool) -> &'static str {
 }
 
 /// A transcript that is being written. The open file is locked: a second run sees that it is live.
-pub struct Transcript {
+pub(crate) struct Transcript {
     file: File,
     path: PathBuf,
     end: Mark,
@@ -57,7 +57,7 @@ pub struct Transcript {
 
 /// The end of the transcript as it was at one moment.
 #[derive(Clone)]
-pub struct Mark {
+pub(crate) struct Mark {
     seq: u64,
     prev: Digest,
     at: Timestamp,
@@ -79,7 +79,7 @@ impl Transcript {
     ///
     /// # Errors
     /// Exit 5 where the lock cannot be had.
-    pub fn start(file: File, path: &Path) -> Result<Self> {
+    pub(crate) fn start(file: File, path: &Path) -> Result<Self> {
         file.try_lock()
             .map_err(|e| Error::machine(format!("locking {}: {e}", path.display())))?;
         Ok(Self {
@@ -100,7 +100,7 @@ impl Transcript {
     ///
     /// # Errors
     /// Exit 5 where the line cannot be written whole; nothing of it is left then.
-    pub fn append(&mut self, event: &Event) -> Result<()> {
+    pub(crate) fn append(&mut self, event: &Event) -> Result<()> {
         let at = machine::now().max(self.end.at);
         let written = Written {
             seq: self.end.seq + 1,
@@ -128,7 +128,7 @@ impl Transcript {
     }
 
     /// Whether no line was appended yet.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.end.seq == 0
     }
 
@@ -136,14 +136,14 @@ impl Transcript {
     ///
     /// # Errors
     /// Exit 5 where the file cannot be read or does not hold together.
-    pub fn lines_so_far(&self) -> Result<Vec<Line>> {
+    pub(crate) fn lines_so_far(&self) -> Result<Vec<Line>> {
         let bytes = std::fs::read(&self.path).map_err(|e| self.cannot("reading", e))?;
         let torn = Torn::read(&bytes).map_err(|why| self.cannot("reading", why))?;
         Ok(torn.lines)
     }
 
     /// Where the transcript ends now.
-    pub fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         self.end.clone()
     }
 
@@ -152,7 +152,7 @@ impl Transcript {
     ///
     /// # Errors
     /// Exit 5 where the file cannot be shortened.
-    pub fn return_to(&mut self, mark: Mark) -> Result<()> {
+    pub(crate) fn return_to(&mut self, mark: Mark) -> Result<()> {
         self.end = mark;
         self.synced = false;
         self.cut().map_err(|e| self.cannot("shortening", e))
@@ -168,7 +168,7 @@ impl Transcript {
     ///
     /// # Errors
     /// Exit 5 where the disk says no.
-    pub fn sync(&mut self) -> Result<()> {
+    pub(crate) fn sync(&mut self) -> Result<()> {
         if !self.synced {
             self.file
                 .sync_all()
@@ -179,7 +179,7 @@ impl Transcript {
     }
 
     /// The digest of everything written so far; of a sealed transcript, the head.
-    pub fn head(&self) -> Digest {
+    pub(crate) fn head(&self) -> Digest {
         self.end.whole.clone().finalize().into()
     }
 

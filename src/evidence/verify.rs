@@ -48,11 +48,14 @@ mod signatures;
 mod signers;
 
 use files::{Files, left_by};
-pub use follow::{End, Followed, Link, Other, follow, others};
-pub use life::{Row, life};
-pub use materials::{KmsKeyMaterials, Material, materials};
+pub use follow::follow;
+pub(crate) use follow::{End, Followed, Link, Other, others};
+pub(crate) use life::Row;
+pub use life::life;
+pub use materials::materials;
+pub(crate) use materials::{KmsKeyMaterials, Material};
 pub(crate) use recorded::RecordedPlan;
-pub use signatures::SignatureReport;
+pub(crate) use signatures::SignatureReport;
 pub use signers::AllowedSigners;
 
 /// Files below these names may be added to a sealed record.
@@ -118,25 +121,25 @@ pub struct KeyReport {
 
 impl KeyReport {
     /// What people compare at a glance.
-    pub fn glance(&self) -> String {
+    pub(crate) fn glance(&self) -> String {
         crate::crypto::wrapping::glance(self.kcv.as_deref(), &self.fingerprint)
     }
 }
 
 impl Verified {
     /// Whether the ceremony was aborted.
-    pub fn is_aborted(&self) -> bool {
+    pub(crate) fn is_aborted(&self) -> bool {
         self.chain.is_aborted()
     }
 
     /// Whether the record is from a rehearsal.
-    pub fn is_rehearsal(&self) -> bool {
+    pub(crate) fn is_rehearsal(&self) -> bool {
         self.chain.opening().rehearsal
     }
 
     /// Whether something from outside vouched for the record that this one builds on, when it was made.
     /// Without that, a forged record and a key of the forger's would look just the same.
-    pub fn knew_its_previous(&self) -> bool {
+    pub(crate) fn knew_its_previous(&self) -> bool {
         let mut compared = self.chain.events::<SameMaterial>();
         compared.all(|same| same.anchor != Vouched::Nothing)
     }
@@ -187,7 +190,7 @@ pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, Bro
 ///
 /// # Errors
 /// The first thing that does not hold.
-pub fn vouched_for(
+pub(crate) fn vouched_for(
     directory: &Path,
     anchor: Option<&Anchor>,
     allowed: Option<&AllowedSigners>,

@@ -40,7 +40,7 @@ impl Anchor {
     }
 
     /// All of a head digest, such as a later record names.
-    pub fn whole(head: &Digest) -> Self {
+    pub(crate) fn whole(head: &Digest) -> Self {
         Self(words::hex(head))
     }
 
@@ -50,12 +50,12 @@ impl Anchor {
     }
 
     /// Whether a head, in hex, begins with it.
-    pub fn begins(&self, head: &str) -> bool {
+    pub(crate) fn begins(&self, head: &str) -> bool {
         head.starts_with(&self.0)
     }
 
     /// Which rows differ, where others are the same: a mistyped digit.
-    pub fn differing(&self, head: &str) -> Option<String> {
+    pub(crate) fn differing(&self, head: &str) -> Option<String> {
         let rows = || (0..ROWS).filter(|row| row * 8 < self.0.len());
         let is_same = |row: &usize| {
             let end = (row * 8 + 8).min(self.0.len());

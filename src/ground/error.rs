@@ -46,7 +46,7 @@ pub enum Step {
 
 impl Step {
     /// How many steps a ceremony has.
-    pub const COUNT: u8 = 13;
+    pub(crate) const COUNT: u8 = 13;
 
     /// All of them, in their order.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -139,11 +139,11 @@ pub struct Error {
 }
 
 /// The result of everything that can be refused.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// An error with this exit code; add [`hint`](Self::hint)s to it.
-    pub fn new(exit: Exit, what: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
         Self {
             exit,
             step: None,
@@ -158,82 +158,82 @@ impl Error {
     }
 
     /// A person declined or interrupted (exit 1).
-    pub fn declined(what: impl Into<String>) -> Self {
+    pub(crate) fn declined(what: impl Into<String>) -> Self {
         Self::new(Exit::Declined, what)
     }
 
     /// Usage, plan or input file (exit 2).
-    pub fn usage(what: impl Into<String>) -> Self {
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self::new(Exit::Usage, what)
     }
 
     /// The HSM (exit 3).
-    pub fn hsm(what: impl Into<String>) -> Self {
+    pub(crate) fn hsm(what: impl Into<String>) -> Self {
         Self::new(Exit::Hsm, what)
     }
 
     /// Something is not what it claims to be (exit 4).
-    pub fn mismatch(what: impl Into<String>) -> Self {
+    pub(crate) fn mismatch(what: impl Into<String>) -> Self {
         Self::new(Exit::Mismatch, what)
     }
 
     /// The machine (exit 5).
-    pub fn machine(what: impl Into<String>) -> Self {
+    pub(crate) fn machine(what: impl Into<String>) -> Self {
         Self::new(Exit::Machine, what)
     }
 
     /// Adds one thing to do.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(words::without_os_number(&hint.into()));
         self
     }
 
     /// Adds one sentence about what now exists.
     #[must_use]
-    pub fn state(mut self, state: impl Into<String>) -> Self {
+    pub(crate) fn state(mut self, state: impl Into<String>) -> Self {
         self.state.push(words::without_os_number(&state.into()));
         self
     }
 
     /// People were told already.
     #[must_use]
-    pub fn said(mut self) -> Self {
+    pub(crate) fn said(mut self) -> Self {
         self.said = true;
         self
     }
 
     /// A verdict, which is said last: whatever is quoted above it, this is not.
     #[must_use]
-    pub fn verdict(mut self, verdict: &'static str) -> Self {
+    pub(crate) fn verdict(mut self, verdict: &'static str) -> Self {
         self.verdict = Some(verdict);
         self
     }
 
     /// Names the check that refused.
     #[must_use]
-    pub fn check(mut self, id: &'static str) -> Self {
+    pub(crate) fn check(mut self, id: &'static str) -> Self {
         self.check = Some(id);
         self
     }
 
     /// Says what another try would change.
     #[must_use]
-    pub fn again(mut self, again: Again) -> Self {
+    pub(crate) fn again(mut self, again: Again) -> Self {
         self.again = again;
         self
     }
 
     /// Says what was being done: `doing: what`.
     #[must_use]
-    pub fn doing(mut self, doing: impl fmt::Display) -> Self {
+    pub(crate) fn doing(mut self, doing: impl fmt::Display) -> Self {
         self.what = words::without_os_number(&format!("{doing}: {}", self.what));
         self
     }
 
     /// Records the step, unless a deeper one is recorded already.
     #[must_use]
-    pub fn at(mut self, step: Step) -> Self {
+    pub(crate) fn at(mut self, step: Step) -> Self {
         self.step.get_or_insert(step);
         self
     }

@@ -76,7 +76,7 @@ pub struct TokenFacts {
 
 /// What a token is, and what says so. Nothing is hardware by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Nature {
+pub(crate) enum Nature {
     /// Software: this manufacturer makes nothing else.
     ByManufacturer(String),
     /// Software: this model is a program.
@@ -104,7 +104,7 @@ pub struct Judged {
 
 impl Nature {
     /// Whether data keys are in a computer's memory.
-    pub fn is_software(&self) -> bool {
+    pub(crate) fn is_software(&self) -> bool {
         match self {
             Self::ByManufacturer(_) | Self::ByModel(_) | Self::SlotClear => true,
             Self::SlotSet | Self::ByPlan(_) => false,
@@ -112,7 +112,7 @@ impl Nature {
     }
 
     /// For people: what it is, and why it is taken for that.
-    pub fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         match self {
             Self::ByManufacturer(name) => {
                 format!("a software HSM, known by its manufacturer: {name}")
@@ -131,7 +131,7 @@ impl Nature {
     }
 
     /// For transcripts and programs.
-    pub fn judged(&self) -> Judged {
+    pub(crate) fn judged(&self) -> Judged {
         let (judged_by, reason) = match self {
             Self::ByManufacturer(_) => ("manufacturer", None),
             Self::ByModel(_) => ("model", None),
@@ -148,7 +148,7 @@ impl Nature {
 
 impl Judged {
     /// What the token was taken for, and why; `None` where the record does not say by what it was judged.
-    pub fn nature(&self, token: &TokenFacts) -> Option<Nature> {
+    pub(crate) fn nature(&self, token: &TokenFacts) -> Option<Nature> {
         match (self.software, self.judged_by.as_deref()?) {
             (true, "manufacturer") => Some(Nature::ByManufacturer(token.manufacturer.clone())),
             (true, "model") => Some(Nature::ByModel(token.model.clone())),

@@ -15,7 +15,7 @@ const SMALL: u64 = 1 << 20;
 ///
 /// # Errors
 /// As `File::open`, and for anything that is no such file.
-pub fn open_regular(path: &Path) -> io::Result<File> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     open(path, OFlags::NONBLOCK)
 }
 
@@ -23,7 +23,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`open_regular`].
-pub fn open_no_link(path: &Path) -> io::Result<File> {
+pub(crate) fn open_no_link(path: &Path) -> io::Result<File> {
     open(path, OFlags::NONBLOCK | OFlags::NOFOLLOW)
 }
 
@@ -44,7 +44,7 @@ fn open(path: &Path, flags: OFlags) -> io::Result<File> {
 ///
 /// # Errors
 /// As `std::fs::read`, and for anything that is no such file.
-pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     read_at_most(path, SMALL)
 }
 
@@ -52,7 +52,7 @@ pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`read_small`].
-pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
@@ -66,7 +66,7 @@ pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As the system says; `AlreadyExists` where something has that name.
-pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = create_new(path)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if written.is_err() {
@@ -80,7 +80,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// As [`write_new`].
-pub fn create_new(path: &Path) -> io::Result<File> {
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -92,12 +92,12 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As the system says.
-pub fn sync_name(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
     File::open(parent(path)).and_then(|directory| directory.sync_all())
 }
 
 /// The directory that a path stands in.
-pub fn parent(path: &Path) -> PathBuf {
+pub(crate) fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),

@@ -37,7 +37,7 @@ pub(crate) type NoPages = (&'static str, Errno);
 
 impl Pages {
     /// `len` zero bytes.
-    pub fn zeroed(len: usize) -> Result<Self, NoPages> {
+    pub(crate) fn zeroed(len: usize) -> Result<Self, NoPages> {
         let size = len.max(1);
         // SAFETY: a fresh private mapping at an address of the kernel's choice touches nothing else.
         let start = unsafe {
@@ -158,7 +158,7 @@ pub(crate) struct Functions {
 
 impl Functions {
     /// Those of a module that the wrapper has loaded already.
-    pub fn of(module: &Path) -> Result<Self, P11Error> {
+    pub(crate) fn of(module: &Path) -> Result<Self, P11Error> {
         // SAFETY: the library is loaded, so nothing of it runs now; its symbols have the types of the standard,
         // which the wrapper relies on too.
         let module =
@@ -179,7 +179,7 @@ impl Functions {
     }
 
     /// C_GetInfo.
-    pub fn info(&self) -> Result<CK_INFO, P11Error> {
+    pub(crate) fn info(&self) -> Result<CK_INFO, P11Error> {
         let call = self.list.C_GetInfo.ok_or(P11Error::NullFunctionPointer)?;
         let mut info = CK_INFO::default();
         // SAFETY: it fills in one such structure, which outlives the call.
@@ -189,7 +189,7 @@ impl Functions {
     }
 
     /// C_GetTokenInfo.
-    pub fn token_info(&self, slot: CK_SLOT_ID) -> Result<CK_TOKEN_INFO, P11Error> {
+    pub(crate) fn token_info(&self, slot: CK_SLOT_ID) -> Result<CK_TOKEN_INFO, P11Error> {
         let call = self
             .list
             .C_GetTokenInfo
@@ -203,7 +203,7 @@ impl Functions {
 
     /// C_WrapKey, once, into a buffer of this length. Returned are the bytes and the length that the module
     /// says they have, which may be more than there was room for.
-    pub fn wrap_key(
+    pub(crate) fn wrap_key(
         &self,
         session: CK_SESSION_HANDLE,
         mechanism: &Mechanism,
@@ -236,11 +236,11 @@ impl Functions {
 pub(crate) struct Inherited(RawFd);
 
 impl Inherited {
-    pub fn number(&self) -> RawFd {
+    pub(crate) fn number(&self) -> RawFd {
         self.0
     }
 
-    pub fn close(self) {
+    pub(crate) fn close(self) {
         // SAFETY: it was open before anything here opened one, so no other value owns it, and this one
         // is used up.
         drop(unsafe { OwnedFd::from_raw_fd(self.0) });

@@ -41,7 +41,7 @@ pub fn parse(bytes: &[u8]) -> Result<Json, String> {
 
 impl Json {
     /// The member `key` of an object; `None` when absent or when this is no object.
-    pub fn get(&self, key: &str) -> Option<&Json> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Json> {
         let members = self.as_object()?;
         let (_, value) = members.iter().find(|(name, _)| name == key)?;
         Some(value)
@@ -56,7 +56,7 @@ impl Json {
     }
 
     /// The value of a number without sign, point or exponent that fits 64 bits.
-    pub fn as_u64(&self) -> Option<u64> {
+    pub(crate) fn as_u64(&self) -> Option<u64> {
         match self {
             Self::Number(number) => number.as_u64(),
             _ => None,
@@ -64,7 +64,7 @@ impl Json {
     }
 
     /// The value of `true` or `false`.
-    pub fn as_bool(&self) -> Option<bool> {
+    pub(crate) fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
             _ => None,
@@ -72,7 +72,7 @@ impl Json {
     }
 
     /// The elements of an array.
-    pub fn as_array(&self) -> Option<&[Json]> {
+    pub(crate) fn as_array(&self) -> Option<&[Json]> {
         match self {
             Self::Array(elements) => Some(elements),
             _ => None,
@@ -80,7 +80,7 @@ impl Json {
     }
 
     /// The members of an object, in order.
-    pub fn as_object(&self) -> Option<&[(String, Json)]> {
+    pub(crate) fn as_object(&self) -> Option<&[(String, Json)]> {
         match self {
             Self::Object(members) => Some(members),
             _ => None,
@@ -88,7 +88,7 @@ impl Json {
     }
 
     /// What this is, for error texts: `a string`, `an object`.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "true or false",

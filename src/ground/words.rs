@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub type Digest = [u8; 32];
 
 /// How many rows a digest has.
-pub const ROWS: usize = 8;
+pub(crate) const ROWS: usize = 8;
 
 /// One line per byte value: the two-syllable word for even positions, the three-syllable one for odd.
 const PGP_WORDS: &str = include_str!("words/pgp.txt");
@@ -24,7 +24,7 @@ pub fn sha256(bytes: &[u8]) -> Digest {
 ///
 /// # Errors
 /// Whatever reading fails with.
-pub fn sha256_of(mut from: impl std::io::Read) -> std::io::Result<Digest> {
+pub(crate) fn sha256_of(mut from: impl std::io::Read) -> std::io::Result<Digest> {
     use sha2::Digest as _;
     let mut hasher = sha2::Sha256::new();
     let mut piece = [0; 64 << 10];
@@ -39,7 +39,7 @@ pub fn sha256_of(mut from: impl std::io::Read) -> std::io::Result<Digest> {
 }
 
 /// A sentence with its first letter large.
-pub fn capitalised(text: &str) -> String {
+pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars
         .next()
@@ -77,7 +77,7 @@ pub fn digest_from_hex(text: &str) -> Option<Digest> {
 }
 
 /// The PGP word for `byte` at `position`.
-pub fn pgp_word(byte: u8, position: usize) -> &'static str {
+pub(crate) fn pgp_word(byte: u8, position: usize) -> &'static str {
     let line = PGP_WORDS.lines().nth(byte.into()).unwrap_or_default();
     line.split(' ').nth(position % 2).unwrap_or_default()
 }
@@ -111,7 +111,7 @@ pub fn rows(digest: &Digest, indent: usize) -> String {
 
 /// Whether what a person typed is row `number` of the digest: eight hex digits or four PGP words,
 /// in any case and spacing.
-pub fn is_row(typed: &str, digest: &Digest, number: usize) -> bool {
+pub(crate) fn is_row(typed: &str, digest: &Digest, number: usize) -> bool {
     let bytes = row_bytes(digest, number);
     let typed = typed.to_lowercase();
     let words: Vec<&str> = typed.split_whitespace().collect();
@@ -129,7 +129,7 @@ pub fn looks_like_row(typed: &str) -> bool {
 
 /// The hex digits behind PGP words, whose positions are counted from an even one; `None` where a word is
 /// not in the list of its position.
-pub fn hex_of_words(text: &str) -> Option<String> {
+pub(crate) fn hex_of_words(text: &str) -> Option<String> {
     let of = |(position, word): (usize, &str)| {
         let is = |line: &str| {
             line.split(' ')
@@ -145,7 +145,7 @@ pub fn hex_of_words(text: &str) -> Option<String> {
 }
 
 /// Whether it is a PGP word, at whatever position.
-pub fn is_listed(word: &str) -> bool {
+pub(crate) fn is_listed(word: &str) -> bool {
     let mut listed = PGP_WORDS.split_whitespace();
     listed.any(|listed| listed.eq_ignore_ascii_case(word))
 }
@@ -181,12 +181,12 @@ const MOST_QUOTED: usize = 160;
 
 /// A text from a record, as it is shown in the middle of byok's own words: [`printable`], its blanks collapsed, and
 /// cut. So it fills no screen, and looks like no line of its own.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     cut(text, MOST_QUOTED)
 }
 
 /// A whole line that quotes such texts: it leaves a screen room for what byok says.
-pub fn quoted_whole(line: &str) -> String {
+pub(crate) fn quoted_whole(line: &str) -> String {
     cut(line, 8 * MOST_QUOTED)
 }
 
@@ -221,7 +221,7 @@ fn is_blank(c: char) -> bool {
 
 /// The words of the system's own errors, without the number that Rust's standard library adds for
 /// programmers: `No such file or directory`, not `No such file or directory (os error 2)`.
-pub fn without_os_number(text: &str) -> String {
+pub(crate) fn without_os_number(text: &str) -> String {
     const BEGINS: &str = " (os error ";
     let mut parts = text.split(BEGINS);
     let mut told = parts.next().unwrap_or_default().to_owned();
@@ -236,12 +236,12 @@ pub fn without_os_number(text: &str) -> String {
 }
 
 /// One word for a shell that means exactly this text.
-pub fn shell_word(text: &str) -> String {
+pub(crate) fn shell_word(text: &str) -> String {
     format!("'{}'", printable(text).replace('\'', r"'\''"))
 }
 
 /// A path as a word for a shell, as it is where nothing in it means anything to one: people type what is shown.
-pub fn shell_path(path: &std::path::Path) -> String {
+pub(crate) fn shell_path(path: &std::path::Path) -> String {
     let shown = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
     match !shown.is_empty() && !shown.starts_with('-') && shown.chars().all(is_plain) {
@@ -251,13 +251,13 @@ pub fn shell_path(path: &std::path::Path) -> String {
 }
 
 /// A whole screen: as [`printable`], but its own line feeds stay.
-pub fn screen(text: &str) -> String {
+pub(crate) fn screen(text: &str) -> String {
     escaped(text, true)
 }
 
 /// Compact JSON in which whatever is not [printable](is_printable) stands as JSON's own `\uXXXX`: it means the
 /// same to a program, and steers no terminal.
-pub fn json(compact: &str) -> String {
+pub(crate) fn json(compact: &str) -> String {
     let mut shown = String::with_capacity(compact.len());
     for c in compact.chars() {
         match is_printable_char(c) {

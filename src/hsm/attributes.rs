@@ -53,7 +53,7 @@ pub(super) type Rule = (Flag, bool);
 
 /// Where a data key lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub(crate) enum Life {
     /// A token object that nobody can change.
     Token,
     /// A token object whose EXTRACTABLE is set to FALSE once the escrow is proved.

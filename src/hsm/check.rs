@@ -34,7 +34,7 @@ pub(super) struct Told {
 impl Told {
     /// Whether it is the public half of a key with these check values. Silence is no contradiction: the
     /// private half has proved itself.
-    pub fn is_of(&self, spec: Spec, check: &CheckValues) -> bool {
+    pub(crate) fn is_of(&self, spec: Spec, check: &CheckValues) -> bool {
         let Some(spki) = &check.public_key else {
             return false;
         };

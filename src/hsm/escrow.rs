@@ -15,7 +15,7 @@ use crate::crypto::wrapping;
 use crate::ground::error::{Error, Exit, Result};
 
 /// An escrow key as a session object of the HSM, with the AES-KW and AES-KWP rows that controls proved.
-pub struct EscrowHandle {
+pub(crate) struct EscrowHandle {
     handle: ObjectHandle,
     rows: WrapRows,
 }
@@ -92,7 +92,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where C_GenerateRandom fails.
-    pub fn random(&self, bytes: &mut Locked) -> Result<()> {
+    pub(crate) fn random(&self, bytes: &mut Locked) -> Result<()> {
         self.session.generate_random_slice(bytes).map_err(fault)
     }
 
@@ -101,7 +101,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM makes no controls, refuses the key, or no row of the quirks table proves itself.
-    pub fn load_proved(
+    pub(crate) fn load_proved(
         &mut self,
         key: &Locked,
         specs: impl Iterator<Item = Spec>,
@@ -217,7 +217,11 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses or the length is another one.
-    pub fn wrap_for_escrow(&self, escrow: &EscrowHandle, material: &Material) -> Result<Vec<u8>> {
+    pub(crate) fn wrap_for_escrow(
+        &self,
+        escrow: &EscrowHandle,
+        material: &Material,
+    ) -> Result<Vec<u8>> {
         let row = escrow.rows.of(material.spec);
         let wrapped = self.wrap_key(&row.mechanism(), escrow.handle, material.handle)?;
         let wanted = material.spec.secret_len().map(wrapping::kwp_len);
@@ -237,7 +241,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses or makes a weaker key of it.
-    pub fn unwrap_from_escrow(
+    pub(crate) fn unwrap_from_escrow(
         &self,
         escrow: &EscrowHandle,
         wrapped: &[u8],
@@ -253,7 +257,7 @@ impl Hsm {
     /// # Errors
     /// Exit 4 where this escrow key opens other things, but not this; else as
     /// [`unwrap_from_escrow`](Self::unwrap_from_escrow).
-    pub fn unwrap_packed(
+    pub(crate) fn unwrap_packed(
         &mut self,
         escrow: &EscrowHandle,
         wrapped: &[u8],
@@ -294,7 +298,7 @@ impl Hsm {
     ///
     /// # Errors
     /// As [`unwrap_from_escrow`](Self::unwrap_from_escrow); the named object may then exist.
-    pub fn unwrap_named(
+    pub(crate) fn unwrap_named(
         &self,
         escrow: &EscrowHandle,
         wrapped: &[u8],
@@ -342,7 +346,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where C_DestroyObject fails.
-    pub fn end_escrow_key(&self, escrow: EscrowHandle) -> Result<()> {
+    pub(crate) fn end_escrow_key(&self, escrow: EscrowHandle) -> Result<()> {
         self.session.destroy_object(escrow.handle).map_err(fault)
     }
 }

@@ -9,12 +9,12 @@ use crate::ground::error::{Again, Error};
 const SESSION: &str = "HSM-SESSION";
 
 /// Whether the HSM does not answer any more, or not in this session.
-pub fn went_away(error: &Error) -> bool {
+pub(crate) fn went_away(error: &Error) -> bool {
     session_was_lost(error) || error.again == Again::Away
 }
 
 /// Whether the HSM lost the session, or its login: what failed may be done again in a new one.
-pub fn session_was_lost(error: &Error) -> bool {
+pub(crate) fn session_was_lost(error: &Error) -> bool {
     error.check == Some(SESSION)
 }
 

@@ -34,7 +34,7 @@ impl KeyId {
     ///
     /// # Errors
     /// Exit 5 where that generator fails.
-    pub fn random() -> Result<Self> {
+    pub(crate) fn random() -> Result<Self> {
         random::array("a CKA_ID").map(Self::of)
     }
 
@@ -56,17 +56,17 @@ impl KeyId {
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Reads 32 hex digits: a CKA_ID that byok made.
-    pub fn from_hex(text: &str) -> Option<Self> {
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
         words::unhex(text)?.try_into().ok().map(Self::of)
     }
 
     /// Any CKA_ID, from its bytes; `None` where it is longer than 64.
-    pub fn any(id: &[u8]) -> Option<Self> {
+    pub(crate) fn any(id: &[u8]) -> Option<Self> {
         let mut bytes = [0; Self::LONGEST];
         bytes.get_mut(..id.len())?.copy_from_slice(id);
         Some(Self {
@@ -76,7 +76,7 @@ impl KeyId {
     }
 
     /// The same from hex, without any digits too.
-    pub fn any_from_hex(text: &str) -> Option<Self> {
+    pub(crate) fn any_from_hex(text: &str) -> Option<Self> {
         match text {
             "" => Self::any(&[]),
             text => Self::any(&words::unhex(text)?),
@@ -100,7 +100,7 @@ pub(super) struct Name<'a> {
 }
 
 impl Name<'_> {
-    pub fn attributes(&self) -> [Attribute; 2] {
+    pub(crate) fn attributes(&self) -> [Attribute; 2] {
         [Attribute::Label(self.label.into()), self.id.attribute()]
     }
 }
@@ -111,7 +111,7 @@ pub(super) const THROW_AWAY_LABEL: &str = "byok-throw-away";
 /// The command by which a person removes an object that byok could not, ready for a shell. The transcript
 /// signer has two halves, which take two commands on one line; of a data key that is a pair only the private
 /// half stays in the token.
-pub fn removal_command(
+pub(crate) fn removal_command(
     module: &Path,
     token: &str,
     (label, id): (&str, KeyId),
@@ -133,7 +133,7 @@ pub fn removal_command(
 
 /// Something in the token that carries a label, as far as people need to recognise it.
 #[derive(Clone, Debug)]
-pub struct Object {
+pub(crate) struct Object {
     /// CKO_… class, as the PKCS#11 wrapper names it.
     pub class: String,
     /// CKA_ID in lower-case hex.
@@ -142,7 +142,7 @@ pub struct Object {
 
 impl Object {
     /// Whether it is a secret or a private key.
-    pub fn is_key(&self) -> bool {
+    pub(crate) fn is_key(&self) -> bool {
         [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY]
             .iter()
             .any(|class| class.to_string() == self.class)
@@ -150,7 +150,7 @@ impl Object {
 }
 
 /// A key in the HSM, known here only by its handle and what the HSM computes with it.
-pub struct Material {
+pub(crate) struct Material {
     pub(super) handle: ObjectHandle,
     /// What it is.
     pub spec: Spec,
@@ -161,7 +161,7 @@ pub struct Material {
 }
 
 /// Material that has a name and an id in the token.
-pub struct DataKey {
+pub(crate) struct DataKey {
     /// CKA_LABEL, the plan's label.
     pub label: String,
     /// CKA_ID.
@@ -173,7 +173,7 @@ pub struct DataKey {
 }
 
 /// A key that was in the token already.
-pub struct Found {
+pub(crate) struct Found {
     pub(super) handle: ObjectHandle,
     spec: Spec,
     /// CKA_LABEL; a key that byok did not make may have any.
@@ -192,24 +192,24 @@ pub struct Found {
 
 impl Found {
     /// Its check values, where the HSM computes them.
-    pub fn check(&self) -> Option<&CheckValues> {
+    pub(crate) fn check(&self) -> Option<&CheckValues> {
         self.check.as_ref()
     }
 
     /// Whether it is the data key of this fingerprint. An HMAC key with zero bytes appended has the same
     /// one, and is another key to KMS, so the length must be right too.
-    pub fn is(&self, fingerprint: &Fingerprint) -> bool {
+    pub(crate) fn is(&self, fingerprint: &Fingerprint) -> bool {
         let same = |check: &CheckValues| check.fingerprint == *fingerprint;
         self.length.is_none() && self.check.as_ref().is_some_and(same)
     }
 
     /// How its length is not the spec's.
-    pub fn length(&self) -> Option<&str> {
+    pub(crate) fn length(&self) -> Option<&str> {
         self.length.as_deref()
     }
 
     /// As a data key to be wrapped.
-    pub fn into_data_key(self, label: &str) -> Option<DataKey> {
+    pub(crate) fn into_data_key(self, label: &str) -> Option<DataKey> {
         let material = Material {
             handle: self.handle,
             spec: self.spec,
@@ -231,7 +231,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the search fails.
-    pub fn find_keys(&mut self, label: &str, spec: Spec) -> Result<Vec<Found>> {
+    pub(crate) fn find_keys(&mut self, label: &str, spec: Spec) -> Result<Vec<Found>> {
         let template = [
             Attribute::Class(class(spec)),
             Attribute::Token(true),
@@ -248,7 +248,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the search fails.
-    pub fn find_keys_by_id(&mut self, id: KeyId, spec: Spec) -> Result<Vec<Found>> {
+    pub(crate) fn find_keys_by_id(&mut self, id: KeyId, spec: Spec) -> Result<Vec<Found>> {
         let template = [
             Attribute::Class(class(spec)),
             Attribute::Token(true),
@@ -317,7 +317,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where it is not there or has other attributes; exit 4 where another key is in its place.
-    pub fn find_again(&self, key: &mut DataKey) -> Result<()> {
+    pub(crate) fn find_again(&self, key: &mut DataKey) -> Result<()> {
         let spec = key.material.spec;
         let mut template = vec![Attribute::Class(class(spec)), Attribute::Token(true)];
         if !key.id.is_empty() {
@@ -367,7 +367,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the search fails.
-    pub fn labelled(&self, label: &str) -> Result<Vec<Object>> {
+    pub(crate) fn labelled(&self, label: &str) -> Result<Vec<Object>> {
         let searching = |e| fault(e).doing(format!("looking for objects labelled {label:?}"));
         let template = [Attribute::Label(label.into())];
         let handles = self.session.find_objects(&template).map_err(searching)?;
@@ -399,7 +399,7 @@ impl Hsm {
     ///
     /// # Errors
     /// As [`generate`](Self::generate).
-    pub fn throw_away(&mut self, spec: Spec) -> Result<Material> {
+    pub(crate) fn throw_away(&mut self, spec: Spec) -> Result<Material> {
         let rules = attributes::data_key(spec, Life::Session);
         let (handle, told) = self
             .make(&rules, spec, None)
@@ -420,7 +420,7 @@ impl Hsm {
     ///
     /// # Errors
     /// As [`generate`](Self::generate), or where it could not be destroyed.
-    pub fn try_token_object(&self, spec: Spec) -> Result<()> {
+    pub(crate) fn try_token_object(&self, spec: Spec) -> Result<()> {
         let id = KeyId::random()?;
         let made = self.generate(THROW_AWAY_LABEL, id, spec, Life::Token);
         self.taken_back(id)?;
@@ -443,7 +443,13 @@ impl Hsm {
     /// # Errors
     /// Exit 3 where the HSM refuses, or where the key came back other than asked. The object may
     /// then exist: the caller destroys what carries this label and id.
-    pub fn generate(&self, label: &str, id: KeyId, spec: Spec, life: Life) -> Result<DataKey> {
+    pub(crate) fn generate(
+        &self,
+        label: &str,
+        id: KeyId,
+        spec: Spec,
+        life: Life,
+    ) -> Result<DataKey> {
         let rules = attributes::data_key(spec, life);
         let name = Name {
             label,
@@ -586,7 +592,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses, or says TRUE afterwards.
-    pub fn seal(&self, material: &Material) -> Result<()> {
+    pub(crate) fn seal(&self, material: &Material) -> Result<()> {
         let sealing = |e| fault(e).doing("setting CKA_EXTRACTABLE to FALSE");
         let sealed = [Attribute::Extractable(false)];
         let read = || {
@@ -613,7 +619,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the search fails.
-    pub fn is_alone(&self, label: &str, id: KeyId, spec: Spec) -> Result<bool> {
+    pub(crate) fn is_alone(&self, label: &str, id: KeyId, spec: Spec) -> Result<bool> {
         let template = [
             Attribute::Class(class(spec)),
             Attribute::Label(label.into()),
@@ -627,7 +633,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where C_DestroyObject fails; session objects end with the session all the same.
-    pub fn destroy(&self, material: Material) -> Result<()> {
+    pub(crate) fn destroy(&self, material: Material) -> Result<()> {
         self.session.destroy_object(material.handle).map_err(fault)
     }
 
@@ -637,7 +643,7 @@ impl Hsm {
     /// # Errors
     /// Exit 3 where one could not be destroyed or is still found, or is not found although the HSM made it: its
     /// storage may be out of reach.
-    pub fn destroy_named(&self, label: &str, id: KeyId) -> Result<usize> {
+    pub(crate) fn destroy_named(&self, label: &str, id: KeyId) -> Result<usize> {
         let template = [Attribute::Label(label.into()), id.attribute()];
         // In a session of its own: whatever failed before may have left an operation open in the other.
         let own = self.context.open_rw_session(self.token.slot);
@@ -666,7 +672,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the search fails.
-    pub fn holds(&self, label: &str, id: KeyId) -> Result<bool> {
+    pub(crate) fn holds(&self, label: &str, id: KeyId) -> Result<bool> {
         let template = [Attribute::Label(label.into()), id.attribute()];
         Ok(!self
             .session

@@ -10,44 +10,44 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Machine;
 
-pub mod others;
-pub mod out;
+pub(crate) mod others;
+pub(crate) mod out;
 mod power;
 pub mod sandbox;
 mod sockets;
 mod start;
 mod turn;
 
-pub use start::{variable, was_given};
-pub use turn::{NoTurn, Turn};
+pub(crate) use start::{variable, was_given};
+pub(crate) use turn::{NoTurn, Turn};
 
 /// What a person's watch adds to this machine's clock, in seconds.
 static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
 
 /// The present time, to the second: this machine's clock, as far as nobody corrected it.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let seconds = Timestamp::now().as_second().saturating_add(clock_offset());
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// From now on the time is what a person says; the machine's own clock is not touched.
-pub fn correct_clock(present: Timestamp) {
+pub(crate) fn correct_clock(present: Timestamp) {
     let offset = present.as_second() - Timestamp::now().as_second();
     CLOCK_OFFSET.store(offset, Ordering::Relaxed);
 }
 
 /// What was added to this machine's clock, in seconds; 0 where nobody corrected it.
-pub fn clock_offset() -> i64 {
+pub(crate) fn clock_offset() -> i64 {
     CLOCK_OFFSET.load(Ordering::Relaxed)
 }
 
 /// `2026-11-22T11:42:03Z` as `20261122T114203Z`, for names of directories.
-pub fn compact(at: Timestamp) -> String {
+pub(crate) fn compact(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// `2026-11-22 11:42 UTC`, for people.
-pub fn for_people(at: Timestamp) -> String {
+pub(crate) fn for_people(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
@@ -73,7 +73,7 @@ pub fn protect_process() -> Result<()> {
 
 impl Machine {
     /// Looks. `directory` is where the record's directory will stand.
-    pub fn look(directory: &Path) -> Self {
+    pub(crate) fn look(directory: &Path) -> Self {
         let kernel = rustix::system::uname();
         let limit = rustix::process::getrlimit(Resource::Core);
         Self {
@@ -93,7 +93,7 @@ impl Machine {
     }
 
     /// Whether the record would vanish when the power goes.
-    pub fn record_vanishes(&self) -> bool {
+    pub(crate) fn record_vanishes(&self) -> bool {
         match self.record_file_system.as_str() {
             "tmpfs" | "ramfs" | "rootfs" => true,
             "overlay" | "aufs" => self.live_system,
@@ -102,7 +102,7 @@ impl Machine {
     }
 
     /// What it is that would vanish.
-    pub fn what_vanishes(&self) -> String {
+    pub(crate) fn what_vanishes(&self) -> String {
         let live = if self.live_system {
             " of a live system"
         } else {
@@ -116,7 +116,7 @@ impl Machine {
     }
 
     /// The interfaces that are up, for people.
-    pub fn network_told(&self) -> String {
+    pub(crate) fn network_told(&self) -> String {
         match self.interfaces_up.as_slice() {
             [] => "no interface is up but lo".to_owned(),
             up => format!("{} up", up.join(", ")),
@@ -124,7 +124,7 @@ impl Machine {
     }
 
     /// What does not stop a ceremony, and what to do about it; one sentence each.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.swap.is_empty() {
             warnings.push(format!(
@@ -150,7 +150,7 @@ impl Machine {
 ///
 /// # Errors
 /// Exit 5 where `what` would lie on one.
-pub fn refuse_open_file_system(path: &Path, what: &str) -> Result<()> {
+pub(crate) fn refuse_open_file_system(path: &Path, what: &str) -> Result<()> {
     let kind = file_system(path);
     if !matches!(
         kind.as_str(),

@@ -25,7 +25,7 @@ impl Nature {
     }
 
     /// What a record must say as an exception: a plan that calls its HSM hardware, rightly or wrongly.
-    pub fn exception(&self, reason: Option<&str>) -> Option<String> {
+    pub(crate) fn exception(&self, reason: Option<&str>) -> Option<String> {
         match (self, reason) {
             (Self::ByPlan(_), _) => Some(format!("the HSM is {}", self.told())),
             (known, Some(reason)) if known.is_software() => Some(format!(

@@ -63,7 +63,7 @@ pub(super) struct Numbered {
 }
 
 impl Numbered {
-    pub fn mechanism(&self) -> Mechanism<'static> {
+    pub(crate) fn mechanism(&self) -> Mechanism<'static> {
         Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(
             mechanism_type(self.number),
             None,

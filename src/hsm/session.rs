@@ -28,7 +28,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub fn new(module: &Path) -> Result<Self> {
+    pub(crate) fn new(module: &Path) -> Result<Self> {
         let load = || -> Result<_> { Ok((Pkcs11::new(module)?, Functions::of(module)?)) };
         let (loaded, functions) = seen("C_GetFunctionList", load)?;
         Ok(Self {
@@ -39,7 +39,7 @@ impl Context {
     }
 
     /// A module that locks nothing serves as well: all calls are made one after the other.
-    pub fn initialize(&self) -> Result<()> {
+    pub(crate) fn initialize(&self) -> Result<()> {
         let with = |flags| {
             let arguments = CInitializeArgs::new(flags);
             seen("C_Initialize", || self.module.initialize(arguments))
@@ -50,22 +50,22 @@ impl Context {
         }
     }
 
-    pub fn get_library_info(&self) -> Result<CK_INFO> {
+    pub(crate) fn get_library_info(&self) -> Result<CK_INFO> {
         seen("C_GetInfo", || match self.functions.info() {
             answered if other_list::is_another(&answered) => other_list::info(&self.module),
             answered => answered,
         })
     }
 
-    pub fn get_slots_with_token(&self) -> Result<Vec<Slot>> {
+    pub(crate) fn get_slots_with_token(&self) -> Result<Vec<Slot>> {
         seen("C_GetSlotList", || self.module.get_slots_with_token())
     }
 
-    pub fn get_slot_info(&self, slot: Slot) -> Result<SlotInfo> {
+    pub(crate) fn get_slot_info(&self, slot: Slot) -> Result<SlotInfo> {
         seen("C_GetSlotInfo", || self.module.get_slot_info(slot))
     }
 
-    pub fn get_token_info(&self, slot: Slot) -> Result<CK_TOKEN_INFO> {
+    pub(crate) fn get_token_info(&self, slot: Slot) -> Result<CK_TOKEN_INFO> {
         seen("C_GetTokenInfo", || {
             match self.functions.token_info(slot.id()) {
                 answered if other_list::is_another(&answered) => {
@@ -76,11 +76,11 @@ impl Context {
         })
     }
 
-    pub fn init_token(&self, slot: Slot, pin: &AuthPin, label: &str) -> Result<()> {
+    pub(crate) fn init_token(&self, slot: Slot, pin: &AuthPin, label: &str) -> Result<()> {
         seen("C_InitToken", || self.module.init_token(slot, pin, label))
     }
 
-    pub fn open_rw_session(&self, slot: Slot) -> Result<Session> {
+    pub(crate) fn open_rw_session(&self, slot: Slot) -> Result<Session> {
         let opened = seen("C_OpenSession", || self.module.open_rw_session(slot));
         opened.map(|session| Session {
             inner: Some(session),
@@ -130,45 +130,45 @@ impl Session {
     }
 
     /// Whether the module said that it made a token object with this CKA_ID, and nobody said that it is gone.
-    pub fn has_made(&self, id: &[u8]) -> bool {
+    pub(crate) fn has_made(&self, id: &[u8]) -> bool {
         self.made().iter().any(|made| made == id)
     }
 
     /// What has this CKA_ID was destroyed.
-    pub fn is_gone(&self, id: &[u8]) {
+    pub(crate) fn is_gone(&self, id: &[u8]) {
         self.made().retain(|made| made != id);
     }
 
-    pub fn get_session_info(&self) -> Result<SessionInfo> {
+    pub(crate) fn get_session_info(&self) -> Result<SessionInfo> {
         seen("C_GetSessionInfo", || self.inner().get_session_info())
     }
 
-    pub fn login(&self, user: UserType, pin: Option<&AuthPin>) -> Result<()> {
+    pub(crate) fn login(&self, user: UserType, pin: Option<&AuthPin>) -> Result<()> {
         seen("C_Login", || self.inner().login(user, pin))
     }
 
-    pub fn login_with_raw(&self, user: UserType, pin: &RawAuthPin) -> Result<()> {
+    pub(crate) fn login_with_raw(&self, user: UserType, pin: &RawAuthPin) -> Result<()> {
         seen("C_Login", || self.inner().login_with_raw(user, pin))
     }
 
-    pub fn logout(&self) -> Result<()> {
+    pub(crate) fn logout(&self) -> Result<()> {
         seen("C_Logout", || self.inner().logout())
     }
 
-    pub fn init_pin(&self, pin: &AuthPin) -> Result<()> {
+    pub(crate) fn init_pin(&self, pin: &AuthPin) -> Result<()> {
         seen("C_InitPIN", || self.inner().init_pin(pin))
     }
 
-    pub fn generate_random_slice(&self, bytes: &mut [u8]) -> Result<()> {
+    pub(crate) fn generate_random_slice(&self, bytes: &mut [u8]) -> Result<()> {
         let inner = self.inner();
         seen("C_GenerateRandom", || inner.generate_random_slice(bytes))
     }
 
-    pub fn find_objects(&self, template: &[Attribute]) -> Result<Vec<ObjectHandle>> {
+    pub(crate) fn find_objects(&self, template: &[Attribute]) -> Result<Vec<ObjectHandle>> {
         seen("C_FindObjects", || self.inner().find_objects(template))
     }
 
-    pub fn get_attributes(
+    pub(crate) fn get_attributes(
         &self,
         object: ObjectHandle,
         wanted: &[AttributeType],
@@ -178,27 +178,31 @@ impl Session {
         })
     }
 
-    pub fn update_attributes(&self, object: ObjectHandle, new: &[Attribute]) -> Result<()> {
+    pub(crate) fn update_attributes(&self, object: ObjectHandle, new: &[Attribute]) -> Result<()> {
         seen("C_SetAttributeValue", || {
             self.inner().update_attributes(object, new)
         })
     }
 
-    pub fn create_object(&self, template: &[Attribute]) -> Result<ObjectHandle> {
+    pub(crate) fn create_object(&self, template: &[Attribute]) -> Result<ObjectHandle> {
         let made = seen("C_CreateObject", || self.inner().create_object(template));
         self.noted(made, template)
     }
 
-    pub fn copy_object(&self, from: ObjectHandle, template: &[Attribute]) -> Result<ObjectHandle> {
+    pub(crate) fn copy_object(
+        &self,
+        from: ObjectHandle,
+        template: &[Attribute],
+    ) -> Result<ObjectHandle> {
         let made = seen("C_CopyObject", || self.inner().copy_object(from, template));
         self.noted(made, template)
     }
 
-    pub fn destroy_object(&self, object: ObjectHandle) -> Result<()> {
+    pub(crate) fn destroy_object(&self, object: ObjectHandle) -> Result<()> {
         seen("C_DestroyObject", || self.inner().destroy_object(object))
     }
 
-    pub fn generate_key(
+    pub(crate) fn generate_key(
         &self,
         mechanism: &Mechanism,
         template: &[Attribute],
@@ -209,7 +213,7 @@ impl Session {
         self.noted(made, template)
     }
 
-    pub fn generate_key_pair(
+    pub(crate) fn generate_key_pair(
         &self,
         mechanism: &Mechanism,
         public: &[Attribute],
@@ -221,7 +225,7 @@ impl Session {
         self.noted(made, private)
     }
 
-    pub fn encrypt(
+    pub(crate) fn encrypt(
         &self,
         mechanism: &Mechanism,
         key: ObjectHandle,
@@ -232,14 +236,19 @@ impl Session {
         })
     }
 
-    pub fn sign(&self, mechanism: &Mechanism, key: ObjectHandle, data: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn sign(
+        &self,
+        mechanism: &Mechanism,
+        key: ObjectHandle,
+        data: &[u8],
+    ) -> Result<Vec<u8>> {
         seen("C_SignInit or C_Sign", || {
             self.inner().sign(mechanism, key, data)
         })
     }
 
     /// Into this buffer; returned with the length that the module says.
-    pub fn wrap_key(
+    pub(crate) fn wrap_key(
         &self,
         mechanism: &Mechanism,
         wrapping: ObjectHandle,
@@ -260,7 +269,7 @@ impl Session {
         })
     }
 
-    pub fn unwrap_key(
+    pub(crate) fn unwrap_key(
         &self,
         mechanism: &Mechanism,
         unwrapping: ObjectHandle,

@@ -14,14 +14,14 @@ use crate::ground::facts::Attributes;
 use crate::ground::words;
 
 /// CKA_LABEL of both halves.
-pub const SIGNER_LABEL: &str = "byok-transcript-signer";
+pub(crate) const SIGNER_LABEL: &str = "byok-transcript-signer";
 
 /// Length of an uncompressed point on P-256.
 const POINT: usize = 65;
 
 /// A private key in the token that is known to sign for its public key.
 #[derive(Clone)]
-pub struct SigningKey {
+pub(crate) struct SigningKey {
     /// CKA_ID, of any length where byok did not make it.
     id: Vec<u8>,
     /// The public half.
@@ -31,7 +31,7 @@ pub struct SigningKey {
 }
 
 /// A private key of the label, as it was found.
-pub struct FoundSigner {
+pub(crate) struct FoundSigner {
     /// CKA_ID in lower-case hex.
     pub id: String,
     /// The key, or why it cannot serve.
@@ -40,7 +40,7 @@ pub struct FoundSigner {
 
 impl SigningKey {
     /// CKA_ID in lower-case hex.
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         words::hex(&self.id)
     }
 }
@@ -50,7 +50,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the search fails.
-    pub fn signers(&self) -> Result<Vec<FoundSigner>> {
+    pub(crate) fn signers(&self) -> Result<Vec<FoundSigner>> {
         let searching = |e| fault(e).doing("looking for the transcript signer");
         sees_private_objects(&self.session)?; // else a second one would be made
         let template = private_half(None);
@@ -74,7 +74,7 @@ impl Hsm {
     /// # Errors
     /// Exit 3 where the HSM refuses or makes another key than asked. Objects may then exist: the caller
     /// destroys what carries the label and this id.
-    pub fn make_signer(&self, id: KeyId) -> Result<SigningKey> {
+    pub(crate) fn make_signer(&self, id: KeyId) -> Result<SigningKey> {
         self.make_pair(SIGNER_LABEL, id).map(|(key, _)| key)
     }
 
@@ -91,7 +91,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where it could not, or the pair could not be destroyed.
-    pub fn try_signer(&self) -> Result<()> {
+    pub(crate) fn try_signer(&self) -> Result<()> {
         let id = KeyId::random()?;
         let tried = self
             .make_pair(THROW_AWAY_LABEL, id)
@@ -108,7 +108,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM does not sign, or signs with another key than its public half says.
-    pub fn prove_signer(&self, key: &SigningKey) -> Result<()> {
+    pub(crate) fn prove_signer(&self, key: &SigningKey) -> Result<()> {
         let digest = challenge_digest()?;
         let signature = self
             .sign(key, &digest)
@@ -120,7 +120,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses or answers with another length.
-    pub fn sign(&self, key: &SigningKey, digest: &[u8; 32]) -> Result<[u8; 64]> {
+    pub(crate) fn sign(&self, key: &SigningKey, digest: &[u8; 32]) -> Result<[u8; 64]> {
         // In a session of its own: whatever failed before may have left an operation open in the other.
         let own = self.context.open_rw_session(self.token.slot);
         let session = own.as_ref().unwrap_or(&self.session);

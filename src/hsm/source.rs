@@ -15,7 +15,7 @@ use crate::ground::error::{Error, Result};
 
 /// How a key of the token is named: by its CKA_ID, or by its label.
 #[derive(Clone, Copy)]
-pub enum Named<'a> {
+pub(crate) enum Named<'a> {
     /// CKA_LABEL.
     Label(&'a str),
     /// CKA_ID, at most 64 bytes.
@@ -36,7 +36,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3: none, several, of another kind than the spec's, not extractable.
-    pub fn source_is_there(&self, named: Named, spec: Spec) -> Result<()> {
+    pub(crate) fn source_is_there(&self, named: Named, spec: Spec) -> Result<()> {
         self.source_handle(named, spec).map(|_| ())
     }
 
@@ -46,7 +46,7 @@ impl Hsm {
     /// # Errors
     /// As [`source_is_there`](Self::source_is_there); exit 3 where the HSM computes nothing with it, or it
     /// has another length.
-    pub fn take_source(&mut self, named: Named, spec: Spec) -> Result<Found> {
+    pub(crate) fn take_source(&mut self, named: Named, spec: Spec) -> Result<Found> {
         let handle = self.source_handle(named, spec)?;
         let check = self
             .check_values(handle, spec)
@@ -171,7 +171,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses or makes another key of it; the named object may then exist.
-    pub fn bring_in_data_key(
+    pub(crate) fn bring_in_data_key(
         &mut self,
         bytes: &Locked,
         (label, id): (&str, KeyId),
@@ -192,7 +192,7 @@ impl Hsm {
     ///
     /// # Errors
     /// As [`bring_in_data_key`](Self::bring_in_data_key); nothing but session objects was made.
-    pub fn prove_way_in(&mut self, spec: Spec) -> Result<&'static str> {
+    pub(crate) fn prove_way_in(&mut self, spec: Spec) -> Result<&'static str> {
         let Some(len) = spec.secret_len() else {
             let entrance = self.entrance()?;
             self.session

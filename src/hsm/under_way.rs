@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// A call that has not come back yet.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// Its number since the process began: one that comes later has another.
     pub number: u64,
     /// As the standard names it; where the wrapper makes several at once, all of them.
@@ -47,17 +47,17 @@ impl Desk {
 }
 
 /// The data key that the next calls serve; `None`: none of them.
-pub fn serves(label: Option<&str>) {
+pub(crate) fn serves(label: Option<&str>) {
     desk().data_key = label.map(str::to_owned);
 }
 
 /// The call under way.
-pub fn call() -> Option<Call> {
+pub(crate) fn call() -> Option<Call> {
     desk().now()
 }
 
 /// Does something while this very call is under way: its answer waits for that. `None`: it has come back.
-pub fn during<T>(number: u64, act: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn during<T>(number: u64, act: impl FnOnce() -> T) -> Option<T> {
     let desk = desk();
     let same = desk.call.is_some() && desk.count == number;
     same.then(act)

@@ -11,7 +11,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the search fails.
-    pub fn unnamed(&self) -> Result<Vec<String>> {
+    pub(crate) fn unnamed(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for handle in self.session.find_objects(&[]).map_err(fault)? {
             let asked = [

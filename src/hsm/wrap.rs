@@ -35,13 +35,13 @@ pub enum Way {
 
 impl Way {
     /// All, in the order in which they are tried.
-    pub fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
         let rows = 0..quirks::AES_KEY_WRAPS_PADDED.len();
         std::iter::once(Self::OneCall).chain(rows.map(Self::TwoParts))
     }
 
     /// What the transcript calls it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OneCall => quirks::RSA_AES_KEY_WRAP.name,
             Self::TwoParts(row) => quirks::AES_KEY_WRAPS_PADDED[row].name,
@@ -65,7 +65,7 @@ pub(super) struct WrapRows {
 
 impl WrapRows {
     /// How many rows there are for keys of this spec.
-    pub fn count(spec: Spec) -> usize {
+    pub(crate) fn count(spec: Spec) -> usize {
         Self::table(spec).len()
     }
 
@@ -77,7 +77,7 @@ impl WrapRows {
     }
 
     /// Takes a row for keys of this spec's kind.
-    pub fn set(&mut self, spec: Spec, row: usize) {
+    pub(crate) fn set(&mut self, spec: Spec, row: usize) {
         match spec.needs_padding() {
             true => self.padded = row,
             false => self.exact = row,
@@ -85,7 +85,7 @@ impl WrapRows {
     }
 
     /// The mechanism for keys of this spec.
-    pub fn of(self, spec: Spec) -> &'static quirks::Numbered {
+    pub(crate) fn of(self, spec: Spec) -> &'static quirks::Numbered {
         &Self::table(spec)[match spec.needs_padding() {
             true => self.padded,
             false => self.exact,
@@ -123,7 +123,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses it or holds another key than it was given.
-    pub fn load_wrapping_key(&self, key: &WrappingKey) -> Result<WrappingHandle> {
+    pub(crate) fn load_wrapping_key(&self, key: &WrappingKey) -> Result<WrappingHandle> {
         let rules = attributes::wrapping_key();
         let mut template = vec![
             Attribute::Class(ObjectClass::PUBLIC_KEY),
@@ -160,7 +160,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses or the length is another one.
-    pub fn wrap(
+    pub(crate) fn wrap(
         &self,
         wrapping_key: &WrappingHandle,
         algorithm: WrappingAlgorithm,
@@ -238,7 +238,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where C_DestroyObject fails.
-    pub fn unload_wrapping_key(&self, key: WrappingHandle) -> Result<()> {
+    pub(crate) fn unload_wrapping_key(&self, key: WrappingHandle) -> Result<()> {
         self.session.destroy_object(key.handle).map_err(fault)
     }
 
@@ -247,7 +247,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses it; exit 5 where memory or randomness fails.
-    pub fn transport(&self) -> Result<Transport> {
+    pub(crate) fn transport(&self) -> Result<Transport> {
         let key = Locked::random(32, "a transport key")?;
         let handle = self
             .bring_in(&key, &attributes::transport_key())
@@ -264,7 +264,11 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where no row brings out the bytes that the HSM holds.
-    pub fn prove_transport(&self, transport: &mut Transport, control: &Material) -> Result<()> {
+    pub(crate) fn prove_transport(
+        &self,
+        transport: &mut Transport,
+        control: &Material,
+    ) -> Result<()> {
         let mut told: Option<Error> = None;
         for row in 0..WrapRows::count(control.spec) {
             transport.rows.set(control.spec, row);
@@ -291,7 +295,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where the HSM refuses or what it gives does not unwrap to such a key.
-    pub fn take_out(&self, transport: &Transport, material: &Material) -> Result<Locked> {
+    pub(crate) fn take_out(&self, transport: &Transport, material: &Material) -> Result<Locked> {
         let mechanism = transport.rows.of(material.spec).mechanism();
         let wrapped = self.wrap_key(&mechanism, transport.handle, material.handle)?;
         wrapping::open_wrapped(material.spec, &transport.key, &wrapped).map(|opened| opened.bytes)
@@ -301,7 +305,7 @@ impl Hsm {
     ///
     /// # Errors
     /// Exit 3 where C_DestroyObject fails.
-    pub fn end_transport(&self, transport: Transport) -> Result<()> {
+    pub(crate) fn end_transport(&self, transport: Transport) -> Result<()> {
         self.session.destroy_object(transport.handle).map_err(fault)
     }
 }

@@ -7,23 +7,23 @@
 use crate::ground::words::{self, Digest, ROWS};
 
 /// How every page that this module makes begins.
-pub const BEGIN: &str =
+pub(crate) const BEGIN: &str =
     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>";
 
 const STYLE: &str = include_str!("html/print.css");
 
 /// A piece of HTML in which nothing from outside stands unescaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Html(String);
+pub(crate) struct Html(String);
 
 impl Html {
     /// HTML that this program was written with.
-    pub fn fixed(html: &'static str) -> Self {
+    pub(crate) fn fixed(html: &'static str) -> Self {
         Self(html.to_owned())
     }
 
     /// Text: what HTML would read as its own is escaped, and what cannot be shown is spelled out.
-    pub fn text(text: &str) -> Self {
+    pub(crate) fn text(text: &str) -> Self {
         let escape = |mut html: String, c: char| {
             match c {
                 '&' => html.push_str("&amp;"),
@@ -36,11 +36,6 @@ impl Html {
             html
         };
         Self(words::printable(text).chars().fold(String::new(), escape))
-    }
-
-    /// Whether nothing stands in it.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -81,7 +76,7 @@ impl FromIterator<Html> for Html {
 }
 
 /// An element: `tag("p", "text")`, or with classes `tag("div.box.thin", …)`.
-pub fn tag(spec: &'static str, inner: impl Into<Html>) -> Html {
+pub(crate) fn tag(spec: &'static str, inner: impl Into<Html>) -> Html {
     let (name, classes) = spec.split_once('.').unwrap_or((spec, ""));
     let class = match classes {
         "" => String::new(),
@@ -91,32 +86,32 @@ pub fn tag(spec: &'static str, inner: impl Into<Html>) -> Html {
 }
 
 /// `<p>`.
-pub fn p(inner: impl Into<Html>) -> Html {
+pub(crate) fn p(inner: impl Into<Html>) -> Html {
     tag("p", inner)
 }
 
 /// Something typed or read letter by letter.
-pub fn code(text: &str) -> Html {
+pub(crate) fn code(text: &str) -> Html {
     tag("code", text)
 }
 
 /// Text of any length from a person: it never makes a table wider than its page.
-pub fn free(text: &str) -> Html {
+pub(crate) fn free(text: &str) -> Html {
     tag("span.any", text)
 }
 
 /// Commands to type, a line each.
-pub fn commands(commands: &[String]) -> Html {
+pub(crate) fn commands(commands: &[String]) -> Html {
     commands.iter().map(|line| tag("pre", line)).collect()
 }
 
 /// A line to write on: what it is for, and the line.
-pub fn line(label: &str) -> Html {
+pub(crate) fn line(label: &str) -> Html {
     Html::from([label.into(), " ".into(), tag("span.line", ""), " ".into()])
 }
 
 /// The same, for a word or a time.
-pub fn short_line(label: &str) -> Html {
+pub(crate) fn short_line(label: &str) -> Html {
     Html::from([
         label.into(),
         " ".into(),
@@ -126,25 +121,25 @@ pub fn short_line(label: &str) -> Html {
 }
 
 /// Boxes for handwriting: this many groups of this many characters.
-pub fn boxes(groups: usize, characters: usize) -> Html {
+pub(crate) fn boxes(groups: usize, characters: usize) -> Html {
     let group = tag("span.boxes", vec![tag("i", ""); characters]);
     vec![group; groups].into()
 }
 
 /// Things to do, each with a box to tick.
-pub fn tasks(tasks: Vec<Html>) -> Html {
+pub(crate) fn tasks(tasks: Vec<Html>) -> Html {
     let task = |task| tag("li", [tag("span.tick", ""), task]);
     tag("ul.tasks", tasks.into_iter().map(task).collect::<Html>())
 }
 
 /// Names and what they are, a row each.
-pub fn facts(facts: Vec<(Html, Html)>) -> Html {
+pub(crate) fn facts(facts: Vec<(Html, Html)>) -> Html {
     let row = |(name, value)| tag("tr", [tag("td", name), tag("td", value)]);
     tag("table.facts", facts.into_iter().map(row).collect::<Html>())
 }
 
 /// A table with a head. `spec` is `table.list`, or with further classes.
-pub fn table(spec: &'static str, head: &[&str], rows: Vec<Vec<Html>>) -> Html {
+pub(crate) fn table(spec: &'static str, head: &[&str], rows: Vec<Vec<Html>>) -> Html {
     let head: Html = head.iter().map(|name| tag("th", *name)).collect();
     let row = |cells: Vec<Html>| {
         let cells: Html = cells.into_iter().map(|cell| tag("td", cell)).collect();
@@ -155,7 +150,7 @@ pub fn table(spec: &'static str, head: &[&str], rows: Vec<Vec<Html>>) -> Html {
 }
 
 /// A table of names with places to write in.
-pub fn places(head: &[&str], rows: Vec<Vec<Html>>) -> Html {
+pub(crate) fn places(head: &[&str], rows: Vec<Vec<Html>>) -> Html {
     let filled = |mut cells: Vec<Html>| {
         cells.resize(head.len(), Html::default());
         cells
@@ -168,7 +163,7 @@ pub fn places(head: &[&str], rows: Vec<Vec<Html>>) -> Html {
 }
 
 /// A digest as people compare it: eight numbered rows of hex and words, a box to tick beside each.
-pub fn rows_to_compare(digest: &Digest) -> Html {
+pub(crate) fn rows_to_compare(digest: &Digest) -> Html {
     let rows = (0..ROWS).map(|at| {
         let mut cells = row(&words::hex(digest), at);
         cells.push(tag("td", tag("span.tick", "")));
@@ -178,13 +173,13 @@ pub fn rows_to_compare(digest: &Digest) -> Html {
 }
 
 /// A digest, or as many of its first rows as are known.
-pub fn rows(hex: &str) -> Html {
+pub(crate) fn rows(hex: &str) -> Html {
     let rows = (0..hex.len() / 8).map(|at| tag("tr", row(hex, at)));
     tag("table.rows", rows.collect::<Html>())
 }
 
 /// A digest in little room: eight groups of eight hex digits.
-pub fn groups(hex: &str) -> Html {
+pub(crate) fn groups(hex: &str) -> Html {
     let (mut groups, mut rest) = (Vec::new(), hex);
     while let Some((group, after)) = rest.split_at_checked(8) {
         groups.push(group);
@@ -195,7 +190,7 @@ pub fn groups(hex: &str) -> Html {
 }
 
 /// Rows to write a digest on, by their numbers.
-pub fn rows_to_fill(numbers: std::ops::RangeInclusive<usize>) -> Html {
+pub(crate) fn rows_to_fill(numbers: std::ops::RangeInclusive<usize>) -> Html {
     let row = |number: usize| {
         let digits = tag("td", boxes(2, 4));
         tag("tr", [tag("td.n", format!("row {number}")), digits])
@@ -221,7 +216,7 @@ fn row(hex: &str, at: usize) -> Vec<Html> {
 }
 
 /// A document that is printed.
-pub struct Document {
+pub(crate) struct Document {
     title: String,
     /// `PRODUCTION`, `PRACTICE` or `REHEARSAL`, on every page.
     mode: &'static str,
@@ -229,14 +224,14 @@ pub struct Document {
 }
 
 /// One part of a document: it begins on a new page.
-pub struct Sheet {
+pub(crate) struct Sheet {
     part: String,
     rows: Vec<Html>,
 }
 
 impl Sheet {
     /// An empty one; `part` stands at the top of each of its pages.
-    pub fn new(part: impl Into<String>) -> Self {
+    pub(crate) fn new(part: impl Into<String>) -> Self {
         Self {
             part: part.into(),
             rows: Vec::new(),
@@ -245,21 +240,26 @@ impl Sheet {
 
     /// Adds what must stay together on one page.
     #[must_use]
-    pub fn with(mut self, block: impl Into<Html>) -> Self {
+    pub(crate) fn with(mut self, block: impl Into<Html>) -> Self {
         self.rows.push(tag("tr", tag("td", block)));
         self
     }
 
     /// Adds what may go on over the end of a page, between its own rows.
     #[must_use]
-    pub fn with_long(mut self, block: impl Into<Html>) -> Self {
+    pub(crate) fn with_long(mut self, block: impl Into<Html>) -> Self {
         self.rows.push(tag("tr.long", tag("td", block)));
         self
     }
 
     /// Adds a table of places to write, below what leads to it: on one page where a page holds it.
     #[must_use]
-    pub fn with_places(self, lead: impl Into<Html>, head: &[&str], rows: Vec<Vec<Html>>) -> Self {
+    pub(crate) fn with_places(
+        self,
+        lead: impl Into<Html>,
+        head: &[&str],
+        rows: Vec<Vec<Html>>,
+    ) -> Self {
         /// As many rows of places to write as a page holds, with what leads to them.
         const ON_A_PAGE: usize = 22;
         let whole = rows.len() <= ON_A_PAGE;
@@ -272,14 +272,14 @@ impl Sheet {
 
     /// Adds several things that each stay together.
     #[must_use]
-    pub fn with_each(self, blocks: impl IntoIterator<Item = Html>) -> Self {
+    pub(crate) fn with_each(self, blocks: impl IntoIterator<Item = Html>) -> Self {
         blocks.into_iter().fold(self, Self::with)
     }
 }
 
 impl Document {
     /// An empty one.
-    pub fn new(title: &str, mode: &'static str) -> Self {
+    pub(crate) fn new(title: &str, mode: &'static str) -> Self {
         Self {
             title: title.to_owned(),
             mode,
@@ -288,7 +288,7 @@ impl Document {
     }
 
     /// Adds a sheet.
-    pub fn add(&mut self, sheet: Sheet) {
+    pub(crate) fn add(&mut self, sheet: Sheet) {
         let banner = tag(
             "div.banner",
             [
@@ -303,7 +303,7 @@ impl Document {
     }
 
     /// The whole file.
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let title = Html::text(&format!("{} {}", self.mode, self.title));
         let body: Vec<String> = self.sheets.into_iter().map(|sheet| sheet.0).collect();
         format!(

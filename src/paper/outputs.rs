@@ -14,7 +14,7 @@ mod import_type;
 pub(crate) use import_type::{import_type, multi_region};
 
 /// What KMS wants to see with the wrapped material: its file in the folder of an import.
-pub const TOKEN: &str = "ImportToken.bin";
+pub(crate) const TOKEN: &str = "ImportToken.bin";
 
 const IMPORT: &str = include_str!("outputs/import.sh.in");
 const IMPORT_ALL: &str = include_str!("outputs/import-all.sh.in");
@@ -30,7 +30,7 @@ const SHARED: [(&str, &str); 3] = [
 
 /// What is carried out to the cloud operator, from the `<label>/<import>` of every import. The last screen and
 /// the printed script have it from here.
-pub fn carried_out(folders: &[String]) -> String {
+pub(crate) fn carried_out(folders: &[String]) -> String {
     match folders {
         [one] => format!("the folder {one}, nothing else"),
         many => format!(
@@ -57,7 +57,7 @@ pub enum ImportType {
 
 impl ImportType {
     /// The KMS name, such as `NEW_KEY_MATERIAL`.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NewKeyMaterial => "NEW_KEY_MATERIAL",
             Self::ExistingKeyMaterial { .. } => "EXISTING_KEY_MATERIAL",
@@ -76,7 +76,7 @@ pub enum MultiRegion {
 
 impl MultiRegion {
     /// The KMS name (`MultiRegionKeyType` of DescribeKey).
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Primary => "PRIMARY",
             Self::Replica => "REPLICA",

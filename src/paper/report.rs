@@ -19,10 +19,10 @@ mod imports;
 mod keys;
 mod room;
 
-pub use exposure::grade;
+pub(crate) use exposure::grade;
 
 /// The file's name in every record.
-pub const FILE: &str = "transcript.html";
+pub(crate) const FILE: &str = "transcript.html";
 
 /// What a report is made from.
 pub struct Report<'a> {

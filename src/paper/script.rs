@@ -178,7 +178,7 @@ impl Script<'_> {
 }
 
 /// Forms that belong to no plan: a share form, exception sheets, a page for the head digest.
-pub fn blank() -> String {
+pub(crate) fn blank() -> String {
     let places: Vec<String> = (1..=4).map(|number| format!("witness {number}")).collect();
     let mut document = Document::new("Blank forms", "PRODUCTION / PRACTICE: cross one out");
     document.add(form::blank());

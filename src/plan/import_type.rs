@@ -22,7 +22,7 @@ const LONGEST_DESCRIPTION: usize = 256;
 
 /// What an import into a multi-Region key is in its plan.
 #[derive(Clone, Copy, Debug)]
-pub enum Role<'a> {
+pub(crate) enum Role<'a> {
     /// Its KMS key is taken for the primary.
     Primary,
     /// Its KMS key is taken for a replica of the one that this other import goes into.
@@ -34,7 +34,7 @@ pub enum Role<'a> {
 
 impl Role<'_> {
     /// For people who approve it.
-    pub fn told(self) -> String {
+    pub(crate) fn told(self) -> String {
         match self {
             Self::Primary => "taken for the PRIMARY of this multi-Region key".to_owned(),
             Self::Replica { of } => format!("taken for a REPLICA; imported after {}", of.name),
@@ -44,7 +44,7 @@ impl Role<'_> {
 
 impl ImportAs {
     /// The KMS name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::New => "NEW_KEY_MATERIAL",
             Self::Existing => "EXISTING_KEY_MATERIAL",
@@ -88,7 +88,7 @@ pub(super) fn description(text: &str) -> Result<String> {
 impl KeyPlan {
     /// What an import of this data key is among its imports into one multi-Region key. `None`: no such
     /// key, a witness, or nothing says which Region is the primary.
-    pub fn role<'a>(&'a self, kind: Kind, import: &ImportPlan) -> Option<Role<'a>> {
+    pub(crate) fn role<'a>(&'a self, kind: Kind, import: &ImportPlan) -> Option<Role<'a>> {
         let members = || self.members(import);
         let is_new = |member: &&ImportPlan| member.import_as == Some(ImportAs::New);
         let may_be_first = |member: &&ImportPlan| {
@@ -105,7 +105,7 @@ impl KeyPlan {
     }
 
     /// Whether several Regions of one multi-Region key get this data key, this import's among them.
-    pub fn goes_to_several_regions(&self, import: &ImportPlan) -> bool {
+    pub(crate) fn goes_to_several_regions(&self, import: &ImportPlan) -> bool {
         self.members(import).nth(1).is_some()
     }
 
@@ -123,7 +123,7 @@ impl KeyPlan {
 
     /// The KMS key that is to be rotated once this import, and every one like it, went through: the plan
     /// adds new material to a KMS key that has some.
-    pub fn rotates<'a>(&'a self, kind: Kind, import: &'a ImportPlan) -> Option<&'a str> {
+    pub(crate) fn rotates<'a>(&'a self, kind: Kind, import: &'a ImportPlan) -> Option<&'a str> {
         let new = match self.role(kind, import) {
             Some(Role::Replica { of }) => of,
             _ => import,
@@ -134,7 +134,7 @@ impl KeyPlan {
 
 impl Plan {
     /// Every KMS key that is to be rotated when all is imported, once, in the plan's order.
-    pub fn rotated(&self) -> Vec<&str> {
+    pub(crate) fn rotated(&self) -> Vec<&str> {
         let mut arns: Vec<&str> = Vec::new();
         for (key, import) in self.imports() {
             let arn = key.rotates(self.kind, import);

@@ -4,7 +4,7 @@
 //! it, and the time until which both are accepted. It wants the wrapped material together with that
 //! token. A further KMS is one more module here; nothing else in the tool knows their formats.
 
-pub mod arn;
+pub(crate) mod arn;
 pub mod aws;
 
-pub use arn::KeyArn;
+pub(crate) use arn::KeyArn;

@@ -3,10 +3,10 @@
 use super::{Keep, Kind};
 
 /// With this many data keys the steps count them, and tell no single one.
-pub const COUNTED: usize = 50;
+pub(crate) const COUNTED: usize = 50;
 
 /// Where the data key is after the ceremony.
-pub fn keep(kind: Kind, keep: Keep) -> &'static str {
+pub(crate) fn keep(kind: Kind, keep: Keep) -> &'static str {
     match (kind, keep) {
         (Kind::Destroy, _) => "destroyed in this ceremony",
         (_, Keep::Extractable) => {
@@ -18,6 +18,6 @@ pub fn keep(kind: Kind, keep: Keep) -> &'static str {
 }
 
 /// `hsm.hardware`: nobody has asked the HSM yet.
-pub fn hardware(reason: &str) -> String {
+pub(crate) fn hardware(reason: &str) -> String {
     format!("by the plan's word if not by its slot's, an exception: {reason}")
 }

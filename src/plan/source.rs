@@ -59,7 +59,7 @@ impl Source {
     }
 
     /// Whether byok brings an object into the token, which it takes back where the ceremony fails.
-    pub fn makes_an_object(&self) -> bool {
+    pub(crate) fn makes_an_object(&self) -> bool {
         !matches!(self, Self::Token(_))
     }
 

@@ -17,7 +17,7 @@ use crate::plan::{
 };
 
 /// What stands in for the real world. Directories are names below the rehearsal's own.
-pub struct Replaced<'a> {
+pub(crate) struct Replaced<'a> {
     /// The soft HSM's module.
     pub module: &'a Path,
     /// Label of the practice token.
@@ -34,20 +34,20 @@ pub struct Replaced<'a> {
 
 impl Replaced<'_> {
     /// The stand-in for the previous record.
-    pub const PREVIOUS: &'static str = "previous";
+    pub(crate) const PREVIOUS: &'static str = "previous";
     /// Where the practised ceremony puts share files.
-    pub const SHARES: &'static str = "shares";
+    pub(crate) const SHARES: &'static str = "shares";
     /// Where practice share forms lie that people bring to a recovery.
-    pub const FORMS: &'static str = "practice-forms";
+    pub(crate) const FORMS: &'static str = "practice-forms";
     /// The practised ceremony's record.
-    pub const RECORD: &'static str = "record";
+    pub(crate) const RECORD: &'static str = "record";
 }
 
 /// The practice plan's text.
 ///
 /// # Errors
 /// Exit 2 where the plan's bytes are no TOML; whoever has a [`Plan`] knows that they are.
-pub fn practice_plan(plan: &Plan, with: &Replaced) -> Result<String> {
+pub(crate) fn practice_plan(plan: &Plan, with: &Replaced) -> Result<String> {
     let mut top = read(plan)?;
     replace_if(&mut top, "previous", || Replaced::PREVIOUS.to_owned());
     if let Some(head) = with.previous_head {
@@ -113,7 +113,7 @@ const SOURCE: [&str; 2] = ["source", "reason"];
 ///
 /// # Errors
 /// As [`practice_plan`].
-pub fn from_elsewhere(plan: &Plan) -> Result<Vec<String>> {
+pub(crate) fn from_elsewhere(plan: &Plan) -> Result<Vec<String>> {
     let mut top = read(plan)?;
     let keys = tables(&mut top, "key").zip(&plan.keys);
     let elsewhere = keys.filter(|(raw, _)| {

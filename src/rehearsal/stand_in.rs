@@ -20,7 +20,7 @@ const THRESHOLD: u8 = 2;
 
 /// The names in a stand-in for the previous record.
 #[derive(Debug)]
-pub struct Before {
+pub(crate) struct Before {
     keys: Vec<Key>,
     /// Threshold and custodians of its escrow, if it has one.
     pub escrow: Option<(u8, Vec<String>)>,
@@ -43,7 +43,7 @@ impl Before {
     /// # Errors
     /// Exit 2 where the record has another data key, spec or `keep` than the plan; exit 2 or 4 where a
     /// ceremony of the plan could not come to its end.
-    pub fn of(plan: &Plan, previous: Option<&Previous>) -> Result<Self> {
+    pub(crate) fn of(plan: &Plan, previous: Option<&Previous>) -> Result<Self> {
         refuse_hopeless(plan, previous)?;
         let mut taken = BTreeSet::new();
         let keys = plan
@@ -127,7 +127,7 @@ impl Before {
 
     /// The plan of the ceremony that makes the stand-in; it asks nothing. Its shares go to `dealt`, its
     /// import parameters are expected where the plan names them.
-    pub fn plan(&self, module: &Path, works: &Works, dealt: &str) -> String {
+    pub(crate) fn plan(&self, module: &Path, works: &Works, dealt: &str) -> String {
         let mut text = format!(
             "title = \"Stand-in for the previous record\"\nkind  = \"generate\"\n\n\
              [machine]\nnetwork = \"allowed\"\n\n\

@@ -11,30 +11,30 @@ use crate::plan::WrapIn;
 
 /// What was found out of each spec of a plan.
 #[derive(Debug, Default)]
-pub struct Works {
+pub(crate) struct Works {
     wraps: BTreeSet<(Spec, WrappingAlgorithm)>,
     plays: BTreeMap<Spec, Spec>,
 }
 
 impl Works {
     /// The soft HSM wraps such a data key by itself.
-    pub fn wraps(&mut self, spec: Spec, wrapping: WrappingAlgorithm) {
+    pub(crate) fn wraps(&mut self, spec: Spec, wrapping: WrappingAlgorithm) {
         self.wraps.insert((spec, wrapping));
     }
 
     /// The soft HSM serves no escrow of the one; the other is practised in its place.
-    pub fn plays(&mut self, real: Spec, practised: Spec) {
+    pub(crate) fn plays(&mut self, real: Spec, practised: Spec) {
         self.plays.insert(real, practised);
     }
 
     /// What is practised for a data key of this spec.
-    pub fn played(&self, spec: Spec) -> Spec {
+    pub(crate) fn played(&self, spec: Spec) -> Spec {
         self.plays.get(&spec).copied().unwrap_or(spec)
     }
 
     /// How what the plan wants wrapped so is wrapped here: as the plan says where the soft HSM can, else
     /// inside it with the same but for the hash, else in this computer.
-    pub fn how(
+    pub(crate) fn how(
         &self,
         spec: Spec,
         wrapping: WrappingAlgorithm,
@@ -57,7 +57,7 @@ impl Works {
     }
 
     /// How a data key is wrapped where the plan does not say it.
-    pub fn any(&self, spec: Spec, in_china: bool) -> (WrappingAlgorithm, WrapIn) {
+    pub(crate) fn any(&self, spec: Spec, in_china: bool) -> (WrappingAlgorithm, WrapIn) {
         let order = [
             RsaAesKeyWrapSha256,
             RsaAesKeyWrapSha1,

@@ -8,7 +8,7 @@ const RUN: usize = 8;
 
 /// What bytes look like instead of random. Nothing of them is told.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub(crate) enum Doubt {
     /// One byte again and again.
     Same,
     /// Each byte is as far from the one before it.
@@ -42,7 +42,7 @@ pub enum Doubt {
 
 impl Doubt {
     /// What a secret of at least 16 bytes looks like; `None`: like random bytes.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let step = |pair: &[u8]| pair[1].wrapping_sub(pair[0]);
         let steps = bytes.windows(2).map(step);
         match bytes {

@@ -33,7 +33,7 @@ const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. They must 
      was taken, and the screen was wiped. Say it without them.\n";
 
 /// Standard input as a terminal, and standard error for the words.
-pub struct Terminal {
+pub(crate) struct Terminal {
     before: Termios,
     quiet: Termios,
     interrupted: Interrupted,
@@ -56,7 +56,7 @@ impl Terminal {
     ///
     /// # Errors
     /// Exit 5 where the terminal's settings cannot be changed.
-    pub fn open(interrupted: Interrupted) -> Result<Option<Self>> {
+    pub(crate) fn open(interrupted: Interrupted) -> Result<Option<Self>> {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Ok(None);
         }
@@ -81,14 +81,14 @@ impl Terminal {
 
     /// The same for the check of one share: nothing is recorded there.
     #[must_use]
-    pub fn for_check(mut self) -> Self {
+    pub(crate) fn for_check(mut self) -> Self {
         self.occasion = Occasion::Check;
         self
     }
 
     /// The same for a verb that asks for a PIN and leaves nothing behind.
     #[must_use]
-    pub fn for_verb(mut self) -> Self {
+    pub(crate) fn for_verb(mut self) -> Self {
         self.occasion = Occasion::Verb;
         self
     }
@@ -385,7 +385,7 @@ impl Drop for Terminal {
 }
 
 /// As the terminal says; one that says nothing is taken for a usual one.
-pub fn window(terminal: &impl std::os::fd::AsFd) -> Window {
+pub(crate) fn window(terminal: &impl std::os::fd::AsFd) -> Window {
     let size = rustix::termios::tcgetwinsize(terminal);
     let or = |told: u16, usual| if told == 0 { usual } else { told.into() };
     size.map_or(Window::USUAL, |size| Window {

@@ -25,7 +25,7 @@ use crate::hsm::under_way::{self, Call};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What exists where a verb ends that makes nothing but throw-away keys.
-pub const NOTHING_LEFT: &str = "Nothing was written, and what it made in the HSM ends with this process; \
+pub(crate) const NOTHING_LEFT: &str = "Nothing was written, and what it made in the HSM ends with this process; \
     only an object labelled byok-throw-away may stay in the token.";
 
 /// How often is looked.
@@ -43,7 +43,7 @@ pub(super) enum Ender {
 }
 
 /// The watch over calls. It ends when it is dropped.
-pub struct Watch {
+pub(crate) struct Watch {
     /// What exists where the process is ended now, and what to do.
     ending: Arc<Mutex<String>>,
     over: Arc<AtomicBool>,
@@ -55,7 +55,7 @@ impl Watch {
     ///
     /// # Errors
     /// Exit 5 where no thread can be started.
-    pub fn any_time(interrupted: Interrupted) -> Result<Self> {
+    pub(crate) fn any_time(interrupted: Interrupted) -> Result<Self> {
         Self::begin(Ender::AnyTime, interrupted, NOTHING_LEFT)
     }
 

@@ -15,7 +15,7 @@ use crate::paper::outputs;
 use crate::plan::{Deliver, Keep, Plan};
 
 /// The head digest. Nothing else stands there until it is written.
-pub fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
+pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
     let exceptions = match sealed.exceptions {
         0 => "no exceptions recorded".to_owned(),
         1 => "1 exception recorded".to_owned(),
@@ -49,7 +49,12 @@ fn who_writes(witnesses: &[String]) -> String {
 }
 
 /// What comes after it. `previous` is the record that the ceremony built on.
-pub fn next(plan: &Plan, sealed: &Sealed, previous: Option<&Previous>, rehearsal: bool) -> String {
+pub(crate) fn next(
+    plan: &Plan,
+    sealed: &Sealed,
+    previous: Option<&Previous>,
+    rehearsal: bool,
+) -> String {
     let folders = plan.folders();
     let in_clear: Vec<String> = plan
         .source_files()
@@ -84,7 +89,7 @@ pub fn next(plan: &Plan, sealed: &Sealed, previous: Option<&Previous>, rehearsal
 }
 
 /// What the last screen tells.
-pub struct Next<'a> {
+pub(crate) struct Next<'a> {
     /// The record.
     pub directory: &'a Path,
     /// The directories of the attempts before it, by their names beside it.
@@ -114,7 +119,7 @@ pub struct Next<'a> {
 impl Next<'_> {
     /// Who carries which files where, before when. Commands are typed where the record lies, so that none is
     /// longer than its name makes it.
-    pub fn screen(&self, now: Timestamp) -> String {
+    pub(crate) fn screen(&self, now: Timestamp) -> String {
         if self.rehearsal {
             return format!(
                 " REHEARSAL: nothing here is real. Look at it, then remove it:\n   {}\n",

@@ -64,7 +64,7 @@ impl Text {
 }
 
 /// A screen with all words of one share, laid out for a window: in three columns, fewer in a narrow one.
-pub struct Page {
+pub(crate) struct Page {
     head: String,
     tail: String,
     grid: Grid,
@@ -73,7 +73,7 @@ pub struct Page {
 
 impl Page {
     /// A share as it is handed out.
-    pub fn handed_out(
+    pub(crate) fn handed_out(
         rehearsal: bool,
         (number, count): (u8, usize),
         custodian: &str,
@@ -99,17 +99,17 @@ impl Page {
     }
 
     /// How many rows it takes, with the line of the question below it.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.head.lines().count() + self.grid.rows + self.tail.lines().count() + 1
     }
 
     /// Whether every word stands in the window at once.
-    pub fn fits(&self) -> bool {
+    pub(crate) fn fits(&self) -> bool {
         self.rows() <= self.window.rows && self.grid.fits(self.window)
     }
 
     /// What is said where it does not fit.
-    pub fn too_large(&self) -> String {
+    pub(crate) fn too_large(&self) -> String {
         let columns = self.window.columns.max(CELL + MARGIN);
         format!(
             "this window has {}; the 33 words of a share need {} rows of {columns}, or {}",
@@ -123,7 +123,7 @@ impl Page {
     ///
     /// # Errors
     /// Exit 5 where no locked memory can be had.
-    pub fn text(&self, share: &Words) -> Result<Locked> {
+    pub(crate) fn text(&self, share: &Words) -> Result<Locked> {
         let mut text = Text::with_room_for(self.head.len() + self.grid.room() + self.tail.len())?;
         text.push(&self.head);
         self.grid.write(&mut text, share, &[]);
@@ -133,7 +133,7 @@ impl Page {
 }
 
 /// The screens of all shares that this plan shows.
-pub fn share_pages(plan: &Plan, window: Window) -> impl Iterator<Item = Page> + '_ {
+pub(crate) fn share_pages(plan: &Plan, window: Window) -> impl Iterator<Item = Page> + '_ {
     let shown = plan.escrow.as_ref();
     let shown = shown.filter(|escrow| escrow.deliver == Deliver::Screen);
     shown.into_iter().flat_map(move |escrow| {
@@ -189,13 +189,13 @@ impl Grid {
 }
 
 /// The place in the heading of everything that one custodian sees while shares are handed out.
-pub fn place_of_share(number: u8, count: usize, custodian: &str) -> String {
+pub(crate) fn place_of_share(number: u8, count: usize, custodian: &str) -> String {
     let place = format!("step 9 of 13: escrow share {number} of {count}");
     place_of(&place, custodian)
 }
 
 /// The place in a heading, with the custodian where there is room; else the name stands below.
-pub fn place_of(place: &str, custodian: &str) -> String {
+pub(crate) fn place_of(place: &str, custodian: &str) -> String {
     let with_name = format!("{place}, {custodian}");
     match with_name.width() {
         0..=50 => with_name,
@@ -204,7 +204,7 @@ pub fn place_of(place: &str, custodian: &str) -> String {
 }
 
 /// A question to a person, with a name that leaves room for the answer.
-pub fn asked_of(custodian: &str, question: &str) -> String {
+pub(crate) fn asked_of(custodian: &str, question: &str) -> String {
     format!(" {}, {question}", short(custodian))
 }
 
@@ -227,7 +227,12 @@ pub fn short(name: &str) -> String {
 ///
 /// # Errors
 /// Exit 5 where no locked memory can be had.
-pub fn mistyped(share: &Words, why: &NotAShare, window: Window, below: usize) -> Result<Locked> {
+pub(crate) fn mistyped(
+    share: &Words,
+    why: &NotAShare,
+    window: Window,
+    below: usize,
+) -> Result<Locked> {
     let said = " All 33 words are in the list, but together they do not make a share.\n";
     let Some(row) = one_row(why) else {
         let why_not = fold(&format!("{}.", capitalised(&suspects(why))), " ");
@@ -291,7 +296,7 @@ fn excerpt(row: usize, rows: usize) -> Vec<usize> {
 }
 
 /// The row, where the checksum says that one changed word in this row alone would explain it.
-pub fn one_row(why: &NotAShare) -> Option<usize> {
+pub(crate) fn one_row(why: &NotAShare) -> Option<usize> {
     match why {
         NotAShare::Checksum { changed, exchanged } if exchanged.is_empty() => match changed[..] {
             [row] => Some(row),
@@ -302,7 +307,7 @@ pub fn one_row(why: &NotAShare) -> Option<usize> {
 }
 
 /// What is said of a line with more than one word on it; `None`: it has at most one.
-pub fn several_words(typed: &[u8], row: usize) -> Option<String> {
+pub(crate) fn several_words(typed: &[u8], row: usize) -> Option<String> {
     let words = typed.split(u8::is_ascii_whitespace);
     let several = words.filter(|word| !word.is_empty()).count() > 1;
     several.then(|| {
@@ -314,7 +319,7 @@ pub fn several_words(typed: &[u8], row: usize) -> Option<String> {
 }
 
 /// Why words are no share, for people; the right word is never guessed for them.
-pub fn suspects(why: &NotAShare) -> String {
+pub(crate) fn suspects(why: &NotAShare) -> String {
     match why {
         NotAShare::Checksum { changed, exchanged } => suspected_rows(changed, exchanged),
         NotAShare::Length => "the number of words is that of no share".into(),

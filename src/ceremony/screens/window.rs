@@ -6,7 +6,7 @@ use super::{WIDTH, folded_line, unfolded};
 
 /// A window's rows and columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// How many lines it shows.
     pub rows: usize,
     /// How wide they are.
@@ -15,7 +15,7 @@ pub struct Window {
 
 impl Window {
     /// What every terminal has, and what every screen is made for.
-    pub const USUAL: Self = Self {
+    pub(crate) const USUAL: Self = Self {
         rows: 24,
         columns: 80,
     };
@@ -32,7 +32,7 @@ impl Window {
     }
 
     /// What is said of a window that is smaller than usual.
-    pub fn too_small(self) -> Option<String> {
+    pub(crate) fn too_small(self) -> Option<String> {
         let Self { rows, columns } = Self::USUAL;
         (self.rows < rows || self.columns < columns).then(|| {
             format!(
@@ -43,12 +43,12 @@ impl Window {
     }
 
     /// Whether the whole text stands in the window at once.
-    pub fn holds(self, text: &str) -> bool {
+    pub(crate) fn holds(self, text: &str) -> bool {
         self.height(&self.narrowed(text)) <= self.rows
     }
 
     /// The text with every line folded that this window is too narrow for.
-    pub fn narrowed(self, text: &str) -> String {
+    pub(crate) fn narrowed(self, text: &str) -> String {
         let width = self.width();
         if width == WIDTH {
             return text.to_owned(); // what is longer is a command, which is never folded
@@ -71,7 +71,7 @@ impl Window {
     }
 
     /// The text in pages that this window shows whole, each with room for this many lines below it.
-    pub fn pages(self, text: &str, below: usize) -> Vec<String> {
+    pub(crate) fn pages(self, text: &str, below: usize) -> Vec<String> {
         let text = self.narrowed(text);
         let room = self.rows.max(Self::LOWEST).saturating_sub(below).max(1);
         let mut pages = vec![String::new()];
@@ -91,7 +91,7 @@ impl Window {
     }
 
     /// How many rows the text takes: a command that is too long goes on in the next one.
-    pub fn height(self, text: &str) -> usize {
+    pub(crate) fn height(self, text: &str) -> usize {
         let columns = self.columns.max(Self::NARROWEST);
         let rows = |line: &str| line.width().div_ceil(columns).max(1);
         text.lines().map(rows).sum()

@@ -88,7 +88,7 @@ impl Lines {
 ///
 /// # Errors
 /// The exit code that `byok run` would end with now.
-pub fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
+pub(crate) fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     let plan = Plan::read(path)?;
     let mut lines = Lines::default();
     lines.add(

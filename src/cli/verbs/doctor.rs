@@ -25,7 +25,7 @@ mod table;
 use examination::Examination;
 
 /// Where the HSM is named: a plan, or module, token and PIN source, which take precedence.
-pub struct HsmPlace {
+pub(crate) struct HsmPlace {
     /// A plan.
     pub plan: Option<PathBuf>,
     /// A PKCS#11 module.
@@ -105,7 +105,7 @@ impl HsmPlace {
 ///
 /// # Errors
 /// Exit 3 where the HSM cannot be opened or cannot make a symmetric data key at all.
-pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
+pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     let Opened {
         module,
         mut hsm,
@@ -185,7 +185,7 @@ pub fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
 ///
 /// # Errors
 /// Exit 2 where the record cannot be read; exit 3 where the HSM cannot.
-pub fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
+pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
     let torn = read_torn(record)?;
     let place = match (&place.plan, &place.module) {
         (None, None) => recorded_place(record, place)?,

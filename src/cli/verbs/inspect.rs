@@ -25,7 +25,7 @@ const LONGEST: u64 = 32 << 20;
 ///
 /// # Errors
 /// Exit 2 where it is nothing that a ceremony knows; exit 4 where it is broken.
-pub fn inspect(path: &Path, as_json: bool) -> Result<()> {
+pub(crate) fn inspect(path: &Path, as_json: bool) -> Result<()> {
     let facts = facts(path)?;
     if as_json {
         return super::print_json(&facts);

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::plan::kms::aws;
 
 /// What a command takes in one place of its line.
-pub struct Place {
+pub(crate) struct Place {
     /// What was given there.
     pub given: PathBuf,
     /// What belongs there.
@@ -25,7 +25,7 @@ pub struct Place {
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thing {
+pub(crate) enum Thing {
     /// A record, as a directory.
     Record,
     /// A plan.
@@ -131,7 +131,7 @@ impl Thing {
 }
 
 /// The error of a command, or, where one of its places holds something else than belongs there, what that is.
-pub fn misplaced(places: &[Place], error: Error) -> Error {
+pub(crate) fn misplaced(places: &[Place], error: Error) -> Error {
     if !matches!(error.exit, Exit::Usage | Exit::Mismatch | Exit::Machine) {
         return error;
     }

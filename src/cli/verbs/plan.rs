@@ -22,10 +22,10 @@ mod again;
 mod shares;
 
 use shares::Escrow;
-pub use shares::EscrowWish;
+pub(crate) use shares::EscrowWish;
 
 /// What the command line wishes for.
-pub struct PlanWish {
+pub(crate) struct PlanWish {
     /// Answers of the AWS CLI and import parameters.
     pub files: Vec<PathBuf>,
     /// PKCS#11 module.
@@ -46,7 +46,7 @@ pub struct PlanWish {
 
 /// What a plan that builds on a record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BuildsOn {
+pub(crate) enum BuildsOn {
     /// The same data keys from the HSM.
     Reimport,
     /// The same data keys from a quorum.
@@ -67,7 +67,7 @@ struct Known {
 /// # Errors
 /// Exit 2: a file that is neither, a KMS key that cannot take imported material, an existing `--out`.
 /// Exit 3: the HSM does not answer, or several tokens and none chosen.
-pub fn write_plan(wish: PlanWish) -> Result<()> {
+pub(crate) fn write_plan(wish: PlanWish) -> Result<()> {
     if let Some((how, record)) = &wish.builds_on {
         let text = again::render(*how, record, &wish)?;
         return deliver(&text, wish.out.as_deref());

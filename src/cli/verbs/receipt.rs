@@ -38,7 +38,7 @@ struct Line<'a> {
 ///
 /// # Errors
 /// As [`filing::append`].
-pub fn receipt(
+pub(crate) fn receipt(
     record: &Path,
     files: &[PathBuf],
     previous: &[PathBuf],

@@ -40,7 +40,7 @@ const SOFTHSM: [&str; 6] = [
 ///
 /// # Errors
 /// Whatever the ceremony refuses; exit 4 where anything that should be proved is not.
-pub fn rehearse(
+pub(crate) fn rehearse(
     plan: Option<&Path>,
     module: Option<&Path>,
     directory: &Path,

@@ -16,7 +16,7 @@ use crate::plan::{Kind, Plan};
 ///
 /// # Errors
 /// Whatever the ceremony refuses; exit 2 without a terminal and without `--approve`.
-pub fn run(path: &Path, approve: Option<&str>) -> Result<()> {
+pub(crate) fn run(path: &Path, approve: Option<&str>) -> Result<()> {
     let interrupted = Interrupted::watch()?;
     let (approved, mut operator): (Approved, Box<dyn Operator>) = match approve {
         Some(sha256) => {

@@ -12,7 +12,7 @@ use crate::plan::Plan;
 /// # Errors
 /// Exit 2 for the plan, or a file that exists; exit 4 where the record that the plan builds on is there
 /// and broken.
-pub fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<()> {
+pub(crate) fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<()> {
     let plan = Plan::read(path)?;
     let previous = previous(&plan)?;
     let script = Script {
@@ -27,7 +27,7 @@ pub fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<()> {
 ///
 /// # Errors
 /// Exit 2 for a file that exists.
-pub fn blank(out: Option<&Path>) -> Result<()> {
+pub(crate) fn blank(out: Option<&Path>) -> Result<()> {
     give(&script::blank(), out)
 }
 

@@ -17,7 +17,7 @@ mod typed;
 
 /// What a share is held against, and where it comes from.
 #[derive(Debug, Default)]
-pub struct ShareWish {
+pub(crate) struct ShareWish {
     /// What was given without an option that says what it is.
     pub stray: Vec<PathBuf>,
     /// The record of the ceremony that dealt it.
@@ -66,7 +66,7 @@ struct Answer {
 /// # Errors
 /// Exit 4 where it is no share, or none that the record's ceremony dealt; exit 5 where others could
 /// see what is typed; exit 2 without a terminal and without a share file, or for input that is none.
-pub fn share_check(wish: &ShareWish) -> Result<()> {
+pub(crate) fn share_check(wish: &ShareWish) -> Result<()> {
     no_strays(&wish.stray)?;
     let against = against(wish)?;
     let typed = match &wish.share {

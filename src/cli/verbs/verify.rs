@@ -25,7 +25,7 @@ use crate::ground::words::{self, quoted, quoted_whole};
 use crate::hsm::machine;
 
 /// What vouches for a record, as it was given.
-pub struct Anchors<'a> {
+pub(crate) struct Anchors<'a> {
     /// The head digest from paper.
     pub head: Option<&'a str>,
     /// An allowed signers file.
@@ -50,7 +50,7 @@ impl Anchors<'_> {
 /// # Errors
 /// Exit 4 where the record or one before it is broken, naming the first thing that does not hold, or where
 /// nobody listed signed it; exit 2 for a head digest or a list that is none.
-pub fn verify(
+pub(crate) fn verify(
     record: &Path,
     anchors: &Anchors,
     previous: &[PathBuf],

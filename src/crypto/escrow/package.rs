@@ -13,15 +13,15 @@ use crate::ground::strict_json::{self, Json};
 use crate::ground::words;
 
 /// The format's name.
-pub const FORMAT: &str = "byok-escrow-package-v1";
+pub(crate) const FORMAT: &str = "byok-escrow-package-v1";
 
 /// The file's names in a record.
-pub const JSON_FILE: &str = "escrow-package.json";
+pub(crate) const JSON_FILE: &str = "escrow-package.json";
 /// The same as text.
-pub const TEXT_FILE: &str = "package.txt";
+pub(crate) const TEXT_FILE: &str = "package.txt";
 
 /// The most wrapped bytes that are typed back by hand.
-pub const LONGEST_TYPED: usize = 72;
+pub(crate) const LONGEST_TYPED: usize = 72;
 
 /// The wrapped bytes of a private key: more than the least PKCS#8 has, and twice as many as that of a
 /// key of RSA_4096 has.
@@ -80,7 +80,7 @@ impl PackedKey {
     ///
     /// # Errors
     /// Says how it cannot.
-    pub fn is_of(&self, spec: Spec) -> Result<(), Why> {
+    pub(crate) fn is_of(&self, spec: Spec) -> Result<(), Why> {
         if self.spec != spec.name() {
             let told = words::printable(&self.spec);
             return Err(format!("it is {told} there, not {}", spec.name()));
@@ -123,7 +123,7 @@ pub enum KeyWrap {
 
 impl KeyWrap {
     /// The one for data keys of this spec.
-    pub fn of(spec: Spec) -> Self {
+    pub(crate) fn of(spec: Spec) -> Self {
         match spec.needs_padding() {
             true => Self::Padded,
             false => Self::Exact,
@@ -131,7 +131,7 @@ impl KeyWrap {
     }
 
     /// Its name in a package.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Exact => "AES-KW",
             Self::Padded => "AES-KWP",
@@ -250,7 +250,7 @@ impl Package {
 
     /// The text that is stapled to share forms. What is too long to be typed has no rows there: it comes
     /// from the file, whose digest tells it from others.
-    pub fn to_page(&self) -> String {
+    pub(crate) fn to_page(&self) -> String {
         let is_typed = |key: &PackedKey| key.wrapped.len() <= LONGEST_TYPED;
         let text = self.text(is_typed);
         match self.keys.iter().all(is_typed) {
@@ -312,13 +312,13 @@ impl Package {
     }
 
     /// The data key of a label.
-    pub fn key(&self, label: &str) -> Option<&PackedKey> {
+    pub(crate) fn key(&self, label: &str) -> Option<&PackedKey> {
         self.keys.iter().find(|key| key.label == label)
     }
 }
 
 /// Whether people type the package of a data key of this spec: a secret, and not too long.
-pub fn can_be_typed(spec: Spec) -> bool {
+pub(crate) fn can_be_typed(spec: Spec) -> bool {
     spec.secret_len()
         .is_some_and(|bytes| kwp_len(bytes) <= LONGEST_TYPED)
 }
@@ -340,7 +340,7 @@ fn rows(wrapped: &[u8]) -> String {
 }
 
 /// How many rows this many wrapped bytes have.
-pub fn row_count(wrapped_len: usize) -> usize {
+pub(crate) fn row_count(wrapped_len: usize) -> usize {
     wrapped_len.div_ceil(ROW)
 }
 

@@ -63,30 +63,23 @@ impl UntrustedShares {
     }
 
     /// Puts a share aside.
-    pub fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         self.shares.retain(|(by, _)| by != name);
     }
 
     /// How many more are needed; unknown before the first.
-    pub fn missing(&self) -> Option<usize> {
+    pub(crate) fn missing(&self) -> Option<usize> {
         let (_, first) = self.shares.first()?;
         Some(usize::from(first.threshold).saturating_sub(self.shares.len()))
     }
 
     /// How many are needed in all; unknown before the first.
-    pub fn threshold(&self) -> Option<u8> {
+    pub(crate) fn threshold(&self) -> Option<u8> {
         self.shares.first().map(|(_, first)| first.threshold)
     }
 
-    /// The shares so far, each with who brought it.
-    pub fn each(&self) -> impl Iterator<Item = (&str, &Share)> {
-        self.shares
-            .iter()
-            .map(|(name, share)| (name.as_str(), share))
-    }
-
     /// Who brought shares so far.
-    pub fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.shares.iter().map(|(name, _)| name.as_str()).collect()
     }
 
@@ -159,7 +152,7 @@ impl UntrustedShares {
     ///
     /// # Errors
     /// Exit 4 naming the share that does not.
-    pub fn every_share_recombines(&self, quorum: &Quorum) -> Result<usize> {
+    pub(crate) fn every_share_recombines(&self, quorum: &Quorum) -> Result<usize> {
         let count = self.shares.len();
         let threshold = self
             .shares

@@ -24,7 +24,7 @@ pub mod words;
 use words::{CHECKSUM, Suspects, Words};
 
 /// The most shares that can be dealt.
-pub const MOST_SHARES: u8 = 16;
+pub(crate) const MOST_SHARES: u8 = 16;
 
 /// Words before the share value: identifier and parameters, two words each.
 const HEADER: usize = 4;
@@ -104,7 +104,7 @@ pub enum NotAShare {
 
 impl NotAShare {
     /// Whether words were mistyped: if the checksum holds, typing them again changes nothing.
-    pub fn is_mistyped(&self) -> bool {
+    pub(crate) fn is_mistyped(&self) -> bool {
         matches!(self, Self::Checksum { .. })
     }
 }
@@ -185,7 +185,7 @@ impl Share {
     ///
     /// # Errors
     /// The first thing that makes them no such share.
-    pub fn as_dealt(words: &Words) -> std::result::Result<Self, NotAShare> {
+    pub(crate) fn as_dealt(words: &Words) -> std::result::Result<Self, NotAShare> {
         let share = Self::from_words(words)?;
         match share.set {
             Set {
@@ -230,14 +230,14 @@ impl Share {
     }
 
     /// Whether both are the same share.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.is_of_set(other)
             && (self.group, self.member) == (other.group, other.member)
             && same(&self.value, &other.value)
     }
 
     /// Whether both are shares of one secret, dealt at once.
-    pub fn is_of_set(&self, other: &Self) -> bool {
+    pub(crate) fn is_of_set(&self, other: &Self) -> bool {
         self.set == other.set
             && self.value.len() == other.value.len()
             && (self.group != other.group || self.threshold == other.threshold)
@@ -310,7 +310,7 @@ pub fn combine(shares: &[&Share], passphrase: &[u8]) -> std::result::Result<Lock
 ///
 /// # Errors
 /// As [`combine`].
-pub fn encrypted(shares: &[&Share]) -> std::result::Result<Locked, NotASecret> {
+pub(crate) fn encrypted(shares: &[&Share]) -> std::result::Result<Locked, NotASecret> {
     let first = shares.first().ok_or(NotASecret::TooFew)?;
     if shares
         .iter()
@@ -346,7 +346,7 @@ pub fn encrypted(shares: &[&Share]) -> std::result::Result<Locked, NotASecret> {
 ///
 /// # Errors
 /// Exit 5 where no locked memory can be had.
-pub fn decrypt(mut encrypted: Locked, set: Set, passphrase: &[u8]) -> Result<Locked> {
+pub(crate) fn decrypt(mut encrypted: Locked, set: Set, passphrase: &[u8]) -> Result<Locked> {
     feistel(&mut encrypted, set, passphrase, Direction::Decrypt)?;
     Ok(encrypted)
 }
@@ -361,7 +361,7 @@ fn same_group_differs(share: &Share, shares: &[&Share]) -> bool {
 ///
 /// # Errors
 /// Exit 5 where no locked memory can be had.
-pub fn agrees(share: &Share, quorum: &[&Share]) -> Result<bool> {
+pub(crate) fn agrees(share: &Share, quorum: &[&Share]) -> Result<bool> {
     let points: Vec<_> = quorum
         .iter()
         .map(|share| (share.member, &share.value[..]))

@@ -37,7 +37,7 @@ pub enum Verdict {
 
 impl PublicKey {
     /// A key on P-256 from its uncompressed point: 4, then x and y of 32 bytes each.
-    pub fn p256(point: &[u8; 65]) -> Self {
+    pub(crate) fn p256(point: &[u8; 65]) -> Self {
         let mut blob = Vec::new();
         put(&mut blob, P256.as_bytes());
         put(&mut blob, b"nistp256");
@@ -59,7 +59,7 @@ impl PublicKey {
     }
 
     /// Reads type and base64, as they stand in a `.pub` file.
-    pub fn from_words(kind: &str, base64: &str) -> Option<Self> {
+    pub(crate) fn from_words(kind: &str, base64: &str) -> Option<Self> {
         let key = Self::from_blob(&Base64::decode_vec(base64).ok()?)?;
         (key.kind == kind).then_some(key)
     }
@@ -71,7 +71,7 @@ impl PublicKey {
     }
 
     /// Its type, such as `ssh-ed25519`.
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         &self.kind
     }
 
@@ -80,17 +80,17 @@ impl PublicKey {
     }
 
     /// SHA-256 of its bytes: what people compare in rows.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         words::sha256(&self.blob)
     }
 
     /// The same as `ssh-keygen -l` shows it.
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         fingerprint(&self.digest())
     }
 
     /// Whether a P-256 key made this signature of a digest: for the proof that an HSM holds the key.
-    pub fn signed_digest(&self, digest: &[u8; 32], r_and_s: &[u8; 64]) -> bool {
+    pub(crate) fn signed_digest(&self, digest: &[u8; 32], r_and_s: &[u8; 64]) -> bool {
         let signature = p256::ecdsa::Signature::from_slice(r_and_s);
         match (self.as_p256(), signature) {
             (Some(key), Ok(signature)) => key.verify_prehash(digest, &signature).is_ok(),
@@ -113,7 +113,7 @@ impl PublicKey {
     }
 
     /// Whether it is a point on P-256, as the key of a transcript signer is.
-    pub fn is_p256(&self) -> bool {
+    pub(crate) fn is_p256(&self) -> bool {
         self.kind == P256 && self.as_p256().is_some()
     }
 
@@ -184,12 +184,12 @@ impl PublicKey {
 }
 
 /// `SHA256:` and unpadded base64, as `ssh-keygen -l` shows a key's digest.
-pub fn fingerprint(digest: &[u8; 32]) -> String {
+pub(crate) fn fingerprint(digest: &[u8; 32]) -> String {
     format!("SHA256:{}", Base64Unpadded::encode_string(digest))
 }
 
 /// The digest behind a fingerprint.
-pub fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+pub(crate) fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
     let base64 = text.strip_prefix("SHA256:")?;
     Base64Unpadded::decode_vec(base64).ok()?.try_into().ok()
 }

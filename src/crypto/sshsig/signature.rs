@@ -8,7 +8,7 @@ use super::wire::{Reader, put, put_number};
 
 const MAGIC: &[u8] = b"SSHSIG";
 /// How a signature file begins.
-pub const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
+pub(crate) const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
 const END: &str = "\n-----END SSH SIGNATURE-----";
 /// The length of a base64 line, as ssh-keygen writes it.
 const LINE: usize = 70;
@@ -142,7 +142,7 @@ impl Signature {
     ///
     /// # Errors
     /// Says what it is for.
-    pub fn is_for(&self, namespace: &str) -> Result<(), String> {
+    pub(crate) fn is_for(&self, namespace: &str) -> Result<(), String> {
         let shown = crate::ground::words::quoted(&self.namespace);
         match self.namespace == namespace {
             true => Ok(()),

@@ -1,14 +1,14 @@
 //! The forms of RFC 4251, section 5: a `string` is its length in four bytes, big-endian, and its bytes.
 
 /// Appends a `string` (RFC 4251).
-pub fn put(bytes: &mut Vec<u8>, string: &[u8]) {
+pub(crate) fn put(bytes: &mut Vec<u8>, string: &[u8]) {
     let len = u32::try_from(string.len()).unwrap_or(u32::MAX);
     bytes.extend(len.to_be_bytes());
     bytes.extend_from_slice(string);
 }
 
 /// Appends a positive `mpint` (RFC 4251): no leading zeros, but one where the first bit is set.
-pub fn put_number(bytes: &mut Vec<u8>, number: &[u8]) {
+pub(crate) fn put_number(bytes: &mut Vec<u8>, number: &[u8]) {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let mut shortest = number[zeros..].to_vec();
     if shortest.first().is_some_and(|byte| *byte >= 0x80) {
@@ -18,18 +18,18 @@ pub fn put_number(bytes: &mut Vec<u8>, number: &[u8]) {
 }
 
 /// Reads what RFC 4251 writes.
-pub struct Reader<'a>(pub &'a [u8]);
+pub(crate) struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     /// A `uint32`.
-    pub fn number(&mut self) -> Option<u32> {
+    pub(crate) fn number(&mut self) -> Option<u32> {
         let (number, rest) = self.0.split_first_chunk::<4>()?;
         self.0 = rest;
         Some(u32::from_be_bytes(*number))
     }
 
     /// A `string`.
-    pub fn string(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn string(&mut self) -> Option<&'a [u8]> {
         let len = usize::try_from(self.number()?).ok()?;
         let (string, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A positive `mpint`, without leading zeros, of as many bytes as OpenSSH reads.
-    pub fn positive(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn positive(&mut self) -> Option<&'a [u8]> {
         const LONGEST: usize = 16_384 / 8 + 1; // with the zero before a first bit that is set
         let number = self.string()?;
         if number.len() > LONGEST || number.len() == LONGEST && number[0] != 0 {
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether nothing follows.
-    pub fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.0.is_empty()
     }
 }

@@ -24,7 +24,7 @@ pub enum WrappingAlgorithm {
 
 impl WrappingAlgorithm {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 4] = [
         Self::RsaesOaepSha1,
         Self::RsaesOaepSha256,
         Self::RsaAesKeyWrapSha1,
@@ -32,7 +32,7 @@ impl WrappingAlgorithm {
     ];
 
     /// The KMS name, such as `RSAES_OAEP_SHA_256`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::RsaesOaepSha1 => "RSAES_OAEP_SHA_1",
             Self::RsaesOaepSha256 => "RSAES_OAEP_SHA_256",
@@ -42,12 +42,12 @@ impl WrappingAlgorithm {
     }
 
     /// Whether an ephemeral AES key stands between: `RSA_AES_KEY_WRAP_*`.
-    pub fn is_rsa_aes(self) -> bool {
+    pub(crate) fn is_rsa_aes(self) -> bool {
         matches!(self, Self::RsaAesKeyWrapSha1 | Self::RsaAesKeyWrapSha256)
     }
 
     /// The RSAES-OAEP with the same hash: itself, or what the ephemeral AES key is wrapped with.
-    pub fn oaep(self) -> Self {
+    pub(crate) fn oaep(self) -> Self {
         match self {
             Self::RsaesOaepSha1 | Self::RsaAesKeyWrapSha1 => Self::RsaesOaepSha1,
             Self::RsaesOaepSha256 | Self::RsaAesKeyWrapSha256 => Self::RsaesOaepSha256,

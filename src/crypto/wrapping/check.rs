@@ -21,12 +21,12 @@ pub struct Fingerprint(Vec<u8>);
 
 impl Fingerprint {
     /// From its bytes.
-    pub fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
 
     /// Reads lower-case or upper-case hex of 28, 32, 48 or 64 bytes.
-    pub fn from_hex(text: &str) -> Option<Self> {
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
         let bytes = words::unhex(text)?;
         [28, 32, 48, 64]
             .contains(&bytes.len())
@@ -56,7 +56,7 @@ impl fmt::Debug for Fingerprint {
 
 /// What tells one data key from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckValues {
+pub(crate) struct CheckValues {
     /// Key check value of an AES key: the first three bytes of AES-ECB of a zero block, six upper-case hex
     /// digits. It finds mistakes, not forgers.
     pub kcv: Option<String>,
@@ -69,7 +69,7 @@ pub struct CheckValues {
 impl CheckValues {
     /// Of an AES key, from the encryption of a zero block (of which only three bytes are kept: all 16 are
     /// AES-GCM's hash key) and the encrypted fingerprint text.
-    pub fn of_aes(encrypted_zeros: &[u8; 16], fingerprint: &[u8; 32]) -> Self {
+    pub(crate) fn of_aes(encrypted_zeros: &[u8; 16], fingerprint: &[u8; 32]) -> Self {
         Self {
             kcv: Some(words::hex(&encrypted_zeros[..3]).to_uppercase()),
             fingerprint: Fingerprint::new(fingerprint),
@@ -78,7 +78,7 @@ impl CheckValues {
     }
 
     /// Of an HMAC key, from the MAC of [`FINGERPRINT_TEXT`].
-    pub fn of_hmac(mac: &[u8]) -> Self {
+    pub(crate) fn of_hmac(mac: &[u8]) -> Self {
         Self {
             kcv: None,
             fingerprint: Fingerprint::new(mac),
@@ -87,7 +87,7 @@ impl CheckValues {
     }
 
     /// Of a key pair, from its SubjectPublicKeyInfo in DER.
-    pub fn of_public_key(spki: Vec<u8>) -> Self {
+    pub(crate) fn of_public_key(spki: Vec<u8>) -> Self {
         Self {
             kcv: None,
             fingerprint: Fingerprint::new(&words::sha256(&spki)),
@@ -96,13 +96,13 @@ impl CheckValues {
     }
 
     /// What people compare at a glance: the KCV, or where there is none the fingerprint's first 8 digits.
-    pub fn glance(&self) -> String {
+    pub(crate) fn glance(&self) -> String {
         glance(self.kcv.as_deref(), &self.fingerprint.to_string())
     }
 }
 
 /// As [`CheckValues::glance`], from what a record tells.
-pub fn glance(kcv: Option<&str>, fingerprint: &str) -> String {
+pub(crate) fn glance(kcv: Option<&str>, fingerprint: &str) -> String {
     match kcv {
         Some(kcv) => format!("KCV {kcv}"),
         None => format!(
@@ -113,10 +113,10 @@ pub fn glance(kcv: Option<&str>, fingerprint: &str) -> String {
 }
 
 /// The text of every fingerprint.
-pub const FINGERPRINT_TEXT: &[u8] = b"byok-ceremony material fingerprint v1";
+pub(crate) const FINGERPRINT_TEXT: &[u8] = b"byok-ceremony material fingerprint v1";
 
 /// The 32 bytes whose encryption is an AES key's fingerprint: SHA-256 of [`FINGERPRINT_TEXT`].
-pub fn fingerprint_text() -> words::Digest {
+pub(crate) fn fingerprint_text() -> words::Digest {
     words::sha256(FINGERPRINT_TEXT)
 }
 
@@ -124,7 +124,7 @@ pub fn fingerprint_text() -> words::Digest {
 ///
 /// # Errors
 /// Exit 3 where the bytes are no key of this spec; for private keys as [`pkcs8::public_key`].
-pub fn check_values(spec: Spec, key: &[u8]) -> Result<CheckValues> {
+pub(crate) fn check_values(spec: Spec, key: &[u8]) -> Result<CheckValues> {
     if let Some(len) = spec.secret_len()
         && len != key.len()
     {

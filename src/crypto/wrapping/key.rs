@@ -100,7 +100,7 @@ impl WrappingKey {
     }
 
     /// The `WrappingKeySpec` of the AWS API: `RSA_2048`, `RSA_3072` or `RSA_4096`.
-    pub fn spec(&self) -> &'static str {
+    pub(crate) fn spec(&self) -> &'static str {
         match self.bits() {
             2048 => "RSA_2048",
             3072 => "RSA_3072",
@@ -109,7 +109,7 @@ impl WrappingKey {
     }
 
     /// The key for wrapping in software.
-    pub fn rsa(&self) -> rsa::RsaPublicKey {
+    pub(crate) fn rsa(&self) -> rsa::RsaPublicKey {
         self.rsa.clone()
     }
 }
@@ -122,7 +122,7 @@ impl fmt::Debug for WrappingKey {
 }
 
 /// Whether the bytes are PEM (RFC 7468) rather than DER.
-pub fn is_pem(bytes: &[u8]) -> bool {
+pub(crate) fn is_pem(bytes: &[u8]) -> bool {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     text.trim_ascii_start().starts_with(b"-----BEGIN ")
 }

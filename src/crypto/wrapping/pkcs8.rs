@@ -27,7 +27,7 @@ pub fn der_len(bytes: &[u8]) -> Result<usize> {
 ///
 /// # Errors
 /// Exit 3 where no whole SEQUENCE stands there, or bytes behind it that are not zero.
-pub fn len_before_zeros(bytes: &[u8]) -> Result<usize> {
+pub(crate) fn len_before_zeros(bytes: &[u8]) -> Result<usize> {
     let whole = der_len(bytes)?;
     match bytes[whole..].iter().all(|byte| *byte == 0) {
         true => Ok(whole),
@@ -36,7 +36,7 @@ pub fn len_before_zeros(bytes: &[u8]) -> Result<usize> {
 }
 
 /// What stands in the SEQUENCE that `head` begins with, which may be cut off.
-pub fn content(head: &[u8]) -> Option<&[u8]> {
+pub(crate) fn content(head: &[u8]) -> Option<&[u8]> {
     match head {
         [0x30, 0x82, _, _, content @ ..]
         | [0x30, 0x81, _, content @ ..]
@@ -49,7 +49,7 @@ pub fn content(head: &[u8]) -> Option<&[u8]> {
 ///
 /// # Errors
 /// Exit 5 where memory or randomness fails.
-pub fn throw_away_p256() -> Result<Locked> {
+pub(crate) fn throw_away_p256() -> Result<Locked> {
     let failed = |e: String| Error::machine(format!("making a throw-away key: {e}"));
     let mut number = Locked::zeroed(32)?;
     loop {
@@ -66,7 +66,7 @@ pub fn throw_away_p256() -> Result<Locked> {
 }
 
 /// The outer form of a PKCS#8.
-pub struct Outline<'a> {
+pub(crate) struct Outline<'a> {
     /// Its version number, as bytes.
     version: &'a [u8],
     /// Where `key` begins.
@@ -81,7 +81,7 @@ pub struct Outline<'a> {
 
 impl<'a> Outline<'a> {
     /// Reads the structure that `pkcs8` begins with.
-    pub fn of(pkcs8: &'a [u8]) -> Option<Self> {
+    pub(crate) fn of(pkcs8: &'a [u8]) -> Option<Self> {
         let (whole, body, _) = element(pkcs8)?;
         let (version_len, version, after) = element(body)?;
         let (algorithm_len, algorithm, after) = element(after)?;
@@ -97,12 +97,12 @@ impl<'a> Outline<'a> {
     }
 
     /// Whether it is OneAsymmetricKey (RFC 5958): by its version, or by a public key that only that has.
-    pub fn is_version_2(&self) -> bool {
+    pub(crate) fn is_version_2(&self) -> bool {
         self.version != [0] || matches!(self.rest, [0x81 | 0xa1, ..])
     }
 
     /// What stands before `key` in version 1 (RFC 5208), which then ends.
-    pub fn head_of_version_1(&self) -> Vec<u8> {
+    pub(crate) fn head_of_version_1(&self) -> Vec<u8> {
         const VERSION: [u8; 3] = [0x02, 1, 0];
         [
             header(0x30, VERSION.len() + self.key.len()),
@@ -113,7 +113,7 @@ impl<'a> Outline<'a> {
 }
 
 /// The private value of an EC private key, as long as it stands there.
-pub fn private_value(pkcs8: &[u8]) -> Option<&[u8]> {
+pub(crate) fn private_value(pkcs8: &[u8]) -> Option<&[u8]> {
     EcParts::of(pkcs8).ok().map(|parts| parts.scalar)
 }
 
@@ -164,7 +164,7 @@ fn element(der: &[u8]) -> Option<(usize, &[u8], &[u8])> {
 ///
 /// # Errors
 /// Exit 3 where it is no such structure; exit 5 where memory cannot be locked.
-pub fn in_full_length(curve: Curve, pkcs8: &[u8]) -> Result<Option<Locked>> {
+pub(crate) fn in_full_length(curve: Curve, pkcs8: &[u8]) -> Result<Option<Locked>> {
     let parts = EcParts::of(pkcs8)?;
     let Some(missing) = curve
         .bytes()

@@ -9,7 +9,7 @@ use crate::crypto::spec::Curve;
 use crate::ground::error::{Error, Result};
 
 /// The digest that is signed for a curve: at least half as long as its order, and no longer.
-pub fn digest_for(curve: Curve, challenge: &[u8]) -> Vec<u8> {
+pub(crate) fn digest_for(curve: Curve, challenge: &[u8]) -> Vec<u8> {
     match curve {
         Curve::P256 | Curve::Secp256k1 => Sha256::digest(challenge).to_vec(),
         Curve::P384 => Sha384::digest(challenge).to_vec(),
@@ -23,7 +23,7 @@ pub fn digest_for(curve: Curve, challenge: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// Exit 3 where no key made both.
-pub fn from_signatures(curve: Curve, signed: &[(Vec<u8>, Vec<u8>); 2]) -> Result<Vec<u8>> {
+pub(crate) fn from_signatures(curve: Curve, signed: &[(Vec<u8>, Vec<u8>); 2]) -> Result<Vec<u8>> {
     let [first, second] = signed;
     let others = candidates(curve, &second.0, &second.1);
     let mut both = candidates(curve, &first.0, &first.1);
@@ -59,7 +59,7 @@ fn candidates(curve: Curve, digest: &[u8], signature: &[u8]) -> Vec<Vec<u8>> {
 ///
 /// # Errors
 /// Exit 3 where the point is not on the curve.
-pub fn from_point(curve: Curve, point: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn from_point(curve: Curve, point: &[u8]) -> Result<Vec<u8>> {
     on_curve!(curve, c => {
         let off = || Error::hsm("the HSM tells a point that is not on the curve");
         let key = c::PublicKey::from_sec1_bytes(point).map_err(|_| off())?;
@@ -72,7 +72,7 @@ pub fn from_point(curve: Curve, point: &[u8]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// Exit 3 where it does not, or is no RSA key.
-pub fn from_rsa(
+pub(crate) fn from_rsa(
     modulus: &[u8],
     exponent: &[u8],
     challenge: &[u8],
@@ -90,7 +90,7 @@ pub fn from_rsa(
 }
 
 /// The SubjectPublicKeyInfo as PEM (RFC 7468).
-pub fn to_pem(spki: &[u8]) -> String {
+pub(crate) fn to_pem(spki: &[u8]) -> String {
     use base64ct::{Base64, Encoding as _};
     let base64 = Base64::encode_string(spki);
     let lines: Vec<&str> = base64

@@ -197,7 +197,7 @@ impl Answer {
     }
 
     /// The name of the operation that answered.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::ImportResult(_) | Self::ImportKeyMaterial { .. } => "ImportKeyMaterial",
             Self::DescribeKey { .. } => "DescribeKey",

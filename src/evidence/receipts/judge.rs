@@ -133,7 +133,7 @@ impl Scope<'_> {
     /// # Errors
     /// Exit 2 where it cannot be told which import an answer belongs to; exit 4 where it is of another
     /// ceremony, import or KMS key, or tells of another material than this record's.
-    pub fn judge(&self, answer: &Answer) -> Result<Entry> {
+    pub(crate) fn judge(&self, answer: &Answer) -> Result<Entry> {
         let entry = match answer {
             Answer::ImportResult(result) => self.import_result(result)?,
             Answer::ImportKeyMaterial {

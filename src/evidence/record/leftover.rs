@@ -18,13 +18,13 @@ use crate::hsm::KeyId;
 use crate::plan::is_marked;
 
 /// What follows the name of a record in that of an attempt that did not come to its end.
-pub const MARKS: [&str; 2] = [".interrupted-", ".aborted-"];
+pub(crate) const MARKS: [&str; 2] = [".interrupted-", ".aborted-"];
 
 /// The most attempts that a record names, the latest of them: more are no ceremony's.
 const MOST_ATTEMPTS: usize = 100;
 
 /// An unfinished record that a run left when the power went.
-pub struct Leftover {
+pub(crate) struct Leftover {
     /// The directory, `<directory>.incomplete`, or what an earlier run renamed that to.
     pub working: PathBuf,
     /// Label and CKA_ID of everything that run may have made in the token.
@@ -41,7 +41,7 @@ impl Leftover {
     ///
     /// # Errors
     /// Exit 5 where a running ceremony holds it.
-    pub fn find(directory: &Path) -> Result<Option<Self>> {
+    pub(crate) fn find(directory: &Path) -> Result<Option<Self>> {
         let working = with_suffix(directory, ".incomplete");
         let mut found = None;
         if fs::symlink_metadata(&working).is_ok() {
@@ -113,7 +113,7 @@ fn is_whole(directory: &Path, torn: &Torn) -> bool {
 
 /// A transcript without the line `sealed` that the power took the rest of: outputs, checksums or the
 /// signature's file may be missing, so nothing was ever carried out of the room.
-pub fn as_it_counts(directory: &Path, torn: Torn) -> Torn {
+pub(crate) fn as_it_counts(directory: &Path, torn: Torn) -> Torn {
     let name = directory.file_name().unwrap_or_default();
     match is_marked(&name.to_string_lossy()) && !is_whole(directory, &torn) {
         true => torn.unsealed(),
@@ -171,13 +171,13 @@ fn set_aside(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether a run of this record began, and could not close it.
-pub fn is_unfinished(directory: &Path) -> bool {
+pub(crate) fn is_unfinished(directory: &Path) -> bool {
     with_suffix(directory, ".incomplete").exists()
 }
 
 /// The transcripts of earlier runs of a record that did not come to their end, each with the name of its
 /// directory, in order of time; without those that do not hold.
-pub fn attempts(directory: &Path) -> Vec<(String, Torn)> {
+pub(crate) fn attempts(directory: &Path) -> Vec<(String, Torn)> {
     let read = |aside: PathBuf| {
         let mut file = open_no_link(&aside.join(transcript::FILE)).ok()?;
         let torn = as_it_counts(&aside, Torn::read(&read_capped(&mut file).ok()?).ok()?);
@@ -191,7 +191,7 @@ pub fn attempts(directory: &Path) -> Vec<(String, Torn)> {
 
 /// What stands beside a record of attempts that did not come to their end, whether they hold or not: nobody who
 /// copies the record is to lose them unseen.
-pub fn attempts_before(directory: &Path) -> Vec<Attempt> {
+pub(crate) fn attempts_before(directory: &Path) -> Vec<Attempt> {
     let all = set_aside(directory);
     let latest = all.len().saturating_sub(MOST_ATTEMPTS);
     all[latest..].iter().map(|aside| attempt(aside)).collect()
@@ -230,7 +230,7 @@ fn is_locked(file: &File) -> io::Result<bool> {
 
 /// What sealed records beside this one speak of: no trace of another run may be aimed at it.
 #[derive(Default)]
-pub struct SealedBeside {
+pub(crate) struct SealedBeside {
     /// CKA_IDs of data keys and transcript signers, in hex.
     pub ids: BTreeSet<String>,
     /// Ids of ceremonies.
@@ -238,7 +238,7 @@ pub struct SealedBeside {
 }
 
 /// Reads them. Of a transcript that does not hold, everything that looks like a CKA_ID is kept.
-pub fn sealed_beside(directory: &Path) -> SealedBeside {
+pub(crate) fn sealed_beside(directory: &Path) -> SealedBeside {
     let beside = fs::read_dir(parent(directory))
         .into_iter()
         .flatten()

@@ -8,13 +8,13 @@ use super::{Broken, Rule, limits};
 use crate::ground::words::{self, Digest};
 
 /// How a file is told that is longer than its limit.
-pub const TOO_LONG: &str = "longer than byok reads";
+pub(crate) const TOO_LONG: &str = "longer than byok reads";
 
 /// Opens a regular file and nothing else: no link is followed, no FIFO waited for.
 ///
 /// # Errors
 /// `MISSING`, `ENTRY` or `READ`.
-pub fn open(path: &Path) -> Result<File, Broken> {
+pub(crate) fn open(path: &Path) -> Result<File, Broken> {
     crate::ground::files::open_no_link(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Broken::new(Rule::Missing, "missing"),
         // never of the system: what was opened is no file
@@ -24,13 +24,13 @@ pub fn open(path: &Path) -> Result<File, Broken> {
 }
 
 /// SHA-256 of a file, as far as its limit.
-pub fn digest(path: &Path) -> Result<Digest, Broken> {
+pub(crate) fn digest(path: &Path) -> Result<Digest, Broken> {
     let file = open(path)?.take(limits::LONGEST_FILE);
     words::sha256_of(file).map_err(|e| Broken::new(Rule::Read, e.to_string()))
 }
 
 /// A regular file of at most `longest` bytes.
-pub fn read(path: &Path, longest: u64) -> Result<Vec<u8>, Broken> {
+pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>, Broken> {
     let mut bytes = Vec::new();
     open(path)?
         .take(longest + 1)

@@ -31,7 +31,7 @@ pub struct Line {
     /// The event's name.
     pub name: String,
     /// What happened.
-    pub event: Event,
+    pub(crate) event: Event,
     /// Why its members are not those of its name; then the event counts as unknown.
     pub misfit: Option<String>,
     /// The line as it stands there, without its line feed.
@@ -39,7 +39,7 @@ pub struct Line {
 }
 
 /// An event of one kind, in its line.
-pub struct Said<'a, T> {
+pub(crate) struct Said<'a, T> {
     /// The line.
     pub line: &'a Line,
     told: &'a T,
@@ -61,7 +61,7 @@ pub struct Torn {
 
 impl Line {
     /// What the event tells, where it is of this kind.
-    pub fn tells<T: Told>(&self) -> Option<&T> {
+    pub(crate) fn tells<T: Told>(&self) -> Option<&T> {
         T::of(&self.event)
     }
 
@@ -75,7 +75,7 @@ impl Line {
 }
 
 /// The events of one kind, in order.
-pub fn entries<'a, T: Told + 'a>(lines: &'a [Line]) -> impl Iterator<Item = Said<'a, T>> {
+pub(crate) fn entries<'a, T: Told + 'a>(lines: &'a [Line]) -> impl Iterator<Item = Said<'a, T>> {
     lines.iter().filter_map(|line| {
         let told = line.tells()?;
         Some(Said { line, told })
@@ -120,37 +120,37 @@ impl Chain {
     }
 
     /// The events of one kind, in order.
-    pub fn events<'a, T: Told + 'a>(&'a self) -> impl Iterator<Item = Said<'a, T>> {
+    pub(crate) fn events<'a, T: Told + 'a>(&'a self) -> impl Iterator<Item = Said<'a, T>> {
         entries(&self.lines)
     }
 
     /// What the lines tell of data keys: generated, found again or recovered.
-    pub fn data_keys(&self) -> impl Iterator<Item = Said<'_, DataKeyFacts>> {
+    pub(crate) fn data_keys(&self) -> impl Iterator<Item = Said<'_, DataKeyFacts>> {
         self.events()
     }
 
     /// The first line.
-    pub fn opening(&self) -> &Opened {
+    pub(crate) fn opening(&self) -> &Opened {
         &self.opened
     }
 
     /// The last line of a ceremony that came to its end.
-    pub fn sealed(&self) -> Option<&SealedLine> {
+    pub(crate) fn sealed(&self) -> Option<&SealedLine> {
         self.end().tells()
     }
 
     /// The last line of one that did not.
-    pub fn aborted(&self) -> Option<&Aborted> {
+    pub(crate) fn aborted(&self) -> Option<&Aborted> {
         self.end().tells()
     }
 
     /// Whether the ceremony was aborted.
-    pub fn is_aborted(&self) -> bool {
+    pub(crate) fn is_aborted(&self) -> bool {
         self.aborted().is_some()
     }
 
     /// The last line, `sealed` or `aborted`.
-    pub fn end(&self) -> &Line {
+    pub(crate) fn end(&self) -> &Line {
         &self.lines[self.lines.len() - 1]
     }
 }
@@ -200,14 +200,14 @@ impl Torn {
     }
 
     /// Whether the last line is `sealed`.
-    pub fn is_sealed(&self) -> bool {
+    pub(crate) fn is_sealed(&self) -> bool {
         self.lines.last().is_some_and(|last| last.name == "sealed")
     }
 
     /// The same without a last line `sealed`: of a run that was cut off before its record was whole, so
     /// that it never was a sealed one.
     #[must_use]
-    pub fn unsealed(mut self) -> Self {
+    pub(crate) fn unsealed(mut self) -> Self {
         if self.is_sealed() {
             self.lines.pop();
         }
@@ -215,7 +215,7 @@ impl Torn {
     }
 
     /// Whether the object of this CKA_ID was to be a private key.
-    pub fn is_private(&self, id: KeyId) -> bool {
+    pub(crate) fn is_private(&self, id: KeyId) -> bool {
         let id = id.to_string();
         entries::<KeyIntended>(&self.lines)
             .filter(|key| key.cka_id == id)
@@ -255,7 +255,7 @@ impl Torn {
     }
 
     /// The first line, where there is one.
-    pub fn opened(&self) -> Option<&Opened> {
+    pub(crate) fn opened(&self) -> Option<&Opened> {
         self.lines.first()?.tells()
     }
 }
@@ -366,7 +366,7 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn numbered(raw: &[u8], number: usize) -> Result<Json, (Rule, String)> {
+pub(crate) fn numbered(raw: &[u8], number: usize) -> Result<Json, (Rule, String)> {
     let json = strict_json::parse(raw).map_err(|why| (Rule::Line, why))?;
     let broken = |rule, why: &str| Err((rule, why.to_owned()));
     if json.to_compact_string().as_bytes() != raw {

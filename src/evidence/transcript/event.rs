@@ -12,12 +12,12 @@ use crate::ground::facts::{Attributes, Closed, Judged, Machine, ModuleDescriptio
 use crate::plan::{Kind, WrapIn};
 
 /// A word of a list that may grow.
-pub type Word = Cow<'static, str>;
+pub(crate) type Word = Cow<'static, str>;
 
 /// A value that is known here, or the text that a later version wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Named<T> {
+pub(crate) enum Named<T> {
     /// Known here.
     Known(T),
     /// As it stands there.
@@ -32,7 +32,7 @@ impl<T> From<T> for Named<T> {
 
 impl<T: Copy> Named<T> {
     /// The value, where it is known.
-    pub fn known(&self) -> Option<T> {
+    pub(crate) fn known(&self) -> Option<T> {
         match self {
             Self::Known(value) => Some(*value),
             Self::Other(_) => None,
@@ -52,7 +52,7 @@ impl<T: std::fmt::Display> std::fmt::Display for Named<T> {
 /// What vouches for the material that data keys are compared with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub enum Vouched {
+pub(crate) enum Vouched {
     /// A fingerprint in the approved plan.
     Fingerprint,
     /// The previous record's head digest in the approved plan.
@@ -77,7 +77,7 @@ impl Vouched {
     ];
 
     /// As the record says it.
-    pub fn told(&self) -> &str {
+    pub(crate) fn told(&self) -> &str {
         match self {
             Self::Otherwise(text) => text,
             known => {
@@ -112,7 +112,7 @@ macro_rules! events {
         #[derive(Clone, Debug, Serialize, Deserialize)]
         #[serde(tag = "event", rename_all = "kebab-case")]
         #[allow(missing_docs)] // they are documented in docs/transcript-format.md, where auditors look
-        pub enum Event {
+        pub(crate) enum Event {
             $($(#[$doc])* $variant($type),)*
             KeyGenerated(DataKeyFacts),
             KeyFound(DataKeyFacts),
@@ -134,7 +134,7 @@ macro_rules! events {
 }
 
 /// What one kind of event tells.
-pub trait Told: Sized {
+pub(crate) trait Told: Sized {
     /// It, where the event is of this kind.
     fn of(event: &Event) -> Option<&Self>;
 }
@@ -194,7 +194,7 @@ events! {
 /// `ceremony-opened`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct Opened {
+pub(crate) struct Opened {
     pub format: Word,
     pub ceremony: String,
     pub title: String,
@@ -217,7 +217,7 @@ pub struct Opened {
 /// `plan-approved`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct PlanApproved {
+pub(crate) struct PlanApproved {
     pub how: Word,
     pub plan_sha256: String,
 }
@@ -225,7 +225,7 @@ pub struct PlanApproved {
 /// `roll-call`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct RollCall {
+pub(crate) struct RollCall {
     pub operator: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub present: Vec<Present>,
@@ -234,7 +234,7 @@ pub struct RollCall {
 /// `machine-checked`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct MachineChecked {
+pub(crate) struct MachineChecked {
     pub network: Word,
     #[serde(flatten)]
     pub machine: Machine,
@@ -250,7 +250,7 @@ pub struct MachineChecked {
 /// `hsm-opened`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct HsmOpened {
+pub(crate) struct HsmOpened {
     #[serde(flatten)]
     pub module: ModuleDescription,
     #[serde(flatten)]
@@ -265,14 +265,14 @@ pub struct HsmOpened {
 /// `hsm-changed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct HsmChanged {
+pub(crate) struct HsmChanged {
     pub changes: Vec<HsmChange>,
 }
 
 /// `hsm-reopened`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct HsmReopened {
+pub(crate) struct HsmReopened {
     #[serde(flatten)]
     pub token: TokenFacts,
     pub lost: String,
@@ -284,7 +284,7 @@ pub struct HsmReopened {
 /// `signer-intended`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct SignerIntended {
+pub(crate) struct SignerIntended {
     pub label: Word,
     pub cka_id: String,
 }
@@ -292,14 +292,14 @@ pub struct SignerIntended {
 /// `preflight-passed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct PreflightPassed {
+pub(crate) struct PreflightPassed {
     pub checks: Vec<PreflightCheck>,
 }
 
 /// `same-material`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct SameMaterial {
+pub(crate) struct SameMaterial {
     pub label: String,
     pub fingerprint: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -310,7 +310,7 @@ pub struct SameMaterial {
 /// `quorum-met`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct QuorumMet {
+pub(crate) struct QuorumMet {
     pub shares: Vec<String>,
     pub dissenting: Vec<String>,
 }
@@ -318,7 +318,7 @@ pub struct QuorumMet {
 /// `key-wrapped`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct Wrapped {
+pub(crate) struct Wrapped {
     pub label: String,
     pub import: String,
     pub key_arn: String,
@@ -333,7 +333,7 @@ pub struct Wrapped {
 /// `import-type`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct ImportTypeTold {
+pub(crate) struct ImportTypeTold {
     pub label: String,
     pub import: String,
     pub key_arn: String,
@@ -359,7 +359,7 @@ pub struct ImportTypeTold {
 /// `escrow-dealt`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct EscrowDealt {
+pub(crate) struct EscrowDealt {
     pub threshold: u8,
     pub shares: Vec<DealtShare>,
     pub labels: Vec<String>,
@@ -369,7 +369,7 @@ pub struct EscrowDealt {
 /// `share-handed-out`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct HandedOut {
+pub(crate) struct HandedOut {
     pub share: u8,
     pub custodian: String,
     pub share_sha256: String,
@@ -379,7 +379,7 @@ pub struct HandedOut {
 /// `escrow-proved`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct EscrowProved {
+pub(crate) struct EscrowProved {
     pub shares: usize,
     pub recombinations: usize,
     pub labels: Vec<String>,
@@ -388,7 +388,7 @@ pub struct EscrowProved {
 /// `escrow-superseded`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct EscrowSuperseded {
+pub(crate) struct EscrowSuperseded {
     pub ceremony: String,
     pub custodians: Vec<String>,
     pub labels: Vec<String>,
@@ -397,7 +397,7 @@ pub struct EscrowSuperseded {
 /// `key-sealed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct KeySealed {
+pub(crate) struct KeySealed {
     pub label: String,
     pub cka_id: String,
 }
@@ -405,7 +405,7 @@ pub struct KeySealed {
 /// `output-written`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct Output {
+pub(crate) struct Output {
     pub path: String,
     pub sha256: String,
     pub bytes: usize,
@@ -414,7 +414,7 @@ pub struct Output {
 /// `exception`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct Exception {
+pub(crate) struct Exception {
     pub step: u8,
     pub what: String,
     /// Whether a person typed it with `note`; else byok says it.
@@ -425,7 +425,7 @@ pub struct Exception {
 /// `wrong-answer`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct WrongAnswer {
+pub(crate) struct WrongAnswer {
     pub step: u8,
     pub asked: Word,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -435,7 +435,7 @@ pub struct WrongAnswer {
 /// `sealed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct SealedLine {
+pub(crate) struct SealedLine {
     pub outcome: Word,
     pub exposure: Word,
     pub exceptions: u32,
@@ -445,7 +445,7 @@ pub struct SealedLine {
 
 impl SealedLine {
     /// When the first import token expires.
-    pub fn import_before(&self) -> Option<Timestamp> {
+    pub(crate) fn import_before(&self) -> Option<Timestamp> {
         self.import_before.as_ref()?.known()
     }
 }
@@ -453,7 +453,7 @@ impl SealedLine {
 /// `aborted`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct Aborted {
+pub(crate) struct Aborted {
     pub step: u8,
     pub exit: u8,
     pub error: String,
@@ -469,7 +469,7 @@ pub struct Aborted {
 /// A ceremony of the same record that did not come to its end: what stands beside it, named before this one began.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct Attempt {
+pub(crate) struct Attempt {
     pub directory: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceremony: Option<String>,
@@ -481,7 +481,7 @@ pub struct Attempt {
 /// Who sat in a seat of the plan: a custodian's or a witness's, or a deputy for them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct Present {
+pub(crate) struct Present {
     pub role: Word,
     pub seat: String,
     pub name: String,
@@ -490,7 +490,7 @@ pub struct Present {
 /// `transcript-signer`: whose signature `signatures/hsm.sig` is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct TranscriptSigner {
+pub(crate) struct TranscriptSigner {
     /// `named`, `found` or `made`.
     pub origin: Word,
     pub label: Word,
@@ -506,7 +506,7 @@ pub struct TranscriptSigner {
 /// `import-parameters-read`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct Imported {
+pub(crate) struct Imported {
     pub label: String,
     pub import: String,
     pub key_arn: String,
@@ -525,7 +525,7 @@ pub struct Imported {
 /// A file and its SHA-256.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct FileDigest {
+pub(crate) struct FileDigest {
     pub name: String,
     pub sha256: String,
 }
@@ -533,7 +533,7 @@ pub struct FileDigest {
 /// One check of `preflight-passed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct PreflightCheck {
+pub(crate) struct PreflightCheck {
     pub check: Word,
     pub wrapping: Word,
     pub wrapped_in: Named<WrapIn>,
@@ -548,7 +548,7 @@ pub struct PreflightCheck {
 /// `key-intended`: on disk before the HSM is asked to make anything.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct KeyIntended {
+pub(crate) struct KeyIntended {
     pub label: String,
     pub spec: Word,
     pub cka_id: String,
@@ -557,7 +557,7 @@ pub struct KeyIntended {
 /// An object that an aborted run could not take back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct LeftObject {
+pub(crate) struct LeftObject {
     pub label: String,
     pub cka_id: String,
 }
@@ -565,7 +565,7 @@ pub struct LeftObject {
 /// `key-destroyed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct Destroyed {
+pub(crate) struct Destroyed {
     pub label: String,
     pub cka_id: String,
     pub objects: usize,
@@ -575,7 +575,7 @@ pub struct Destroyed {
 /// A share of `escrow-dealt`, by the digest that tells nothing of its words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct DealtShare {
+pub(crate) struct DealtShare {
     pub share: u8,
     pub custodian: String,
     pub share_sha256: String,
@@ -584,7 +584,7 @@ pub struct DealtShare {
 /// One difference of `hsm-changed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct HsmChange {
+pub(crate) struct HsmChange {
     pub what: Word,
     pub before: String,
     pub now: String,
@@ -611,7 +611,7 @@ pub struct VoidShare {
 /// `key-generated`, `key-found` and `key-recovered`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct DataKeyFacts {
+pub(crate) struct DataKeyFacts {
     pub label: String,
     pub spec: Word,
     /// Length of a secret key.
@@ -635,7 +635,7 @@ pub struct DataKeyFacts {
 
 impl DataKeyFacts {
     /// What people compare at a glance.
-    pub fn glance(&self) -> String {
+    pub(crate) fn glance(&self) -> String {
         crate::crypto::wrapping::glance(self.kcv.as_deref(), &self.fingerprint)
     }
 }
@@ -643,7 +643,7 @@ impl DataKeyFacts {
 /// `share-used`: who brought a share, and which one it is where the previous record knows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct ShareUsed {
+pub(crate) struct ShareUsed {
     pub custodian: String,
     /// Who typed it, where that is not the name above: a deputy, or the person in that seat.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -657,7 +657,7 @@ pub struct ShareUsed {
 /// `escrow-destroyed`: what became of a share form or a package, as the operator said.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
-pub struct EscrowDestroyed {
+pub(crate) struct EscrowDestroyed {
     pub what: String,
     pub said: String,
 }

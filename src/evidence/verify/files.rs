@@ -20,7 +20,7 @@ pub(super) struct Files<'a> {
 
 impl<'a> Files<'a> {
     /// Rule 1. Nothing is read but names, kinds and lengths.
-    pub fn list(directory: &'a Path) -> Result<Self, Broken> {
+    pub(crate) fn list(directory: &'a Path) -> Result<Self, Broken> {
         transcript_is_there(directory)?;
         let mut found = Found::default();
         found.below(directory, "")?;
@@ -56,12 +56,12 @@ impl<'a> Files<'a> {
     }
 
     /// The paths, in order.
-    pub fn paths(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.digests.keys().map(String::as_str)
     }
 
     /// The digest of a file; `None` where there is none.
-    pub fn digest(&mut self, path: &str) -> Result<Option<Digest>, Broken> {
+    pub(crate) fn digest(&mut self, path: &str) -> Result<Option<Digest>, Broken> {
         let Some(known) = self.digests.get_mut(path) else {
             return Ok(None);
         };
@@ -72,7 +72,7 @@ impl<'a> Files<'a> {
     }
 
     /// All of them with their digests.
-    pub fn into_digests(mut self) -> Result<BTreeMap<String, Digest>, Broken> {
+    pub(crate) fn into_digests(mut self) -> Result<BTreeMap<String, Digest>, Broken> {
         let paths: Vec<String> = self.paths().map(str::to_owned).collect();
         let mut all = BTreeMap::new();
         for path in paths {
@@ -84,7 +84,7 @@ impl<'a> Files<'a> {
     }
 
     /// Whether a file with other bytes than these would have them with LF where it has CR LF.
-    pub fn has_other_line_ends(&self, path: &str, sha256: &str) -> Option<Cause> {
+    pub(crate) fn has_other_line_ends(&self, path: &str, sha256: &str) -> Option<Cause> {
         let bytes = read(&self.directory.join(path), limits::LONGEST_FILE).ok()?;
         let text = String::from_utf8(bytes).ok()?;
         let mended = text.replace("\r\n", "\n");

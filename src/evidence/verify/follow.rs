@@ -46,7 +46,7 @@ pub struct Other {
 
 /// The other records among these directories, themselves or one level below: what they hold may explain
 /// what KMS lists, and are looked for only where a KMS key holds several materials. Those that do not hold, were aborted or are of the other mode are passed over.
-pub fn others(
+pub(crate) fn others(
     record: &Path,
     verified: &Verified,
     followed: &Followed,
@@ -107,7 +107,7 @@ pub enum End {
 
 impl Followed {
     /// Which materials the receipts of these records know, the newest first.
-    pub fn known(&self) -> Vec<KnownMaterial> {
+    pub(crate) fn known(&self) -> Vec<KnownMaterial> {
         let of_links = self.links.iter();
         of_links
             .flat_map(|link| link.verified.receipts.known())

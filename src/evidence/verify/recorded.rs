@@ -13,14 +13,14 @@ pub(crate) struct RecordedPlan(Table);
 
 impl RecordedPlan {
     /// The plan of this record; an empty one where it cannot be read.
-    pub fn of(record: &Path) -> Self {
+    pub(crate) fn of(record: &Path) -> Self {
         let bytes = read_small(&record.join("plan.toml")).unwrap_or_default();
         let text = String::from_utf8(bytes).unwrap_or_default();
         Self(toml::from_str(&text).unwrap_or_default())
     }
 
     /// Where the previous record is, seen from where the plan stood.
-    pub fn previous(&self, record: &Path) -> Option<PathBuf> {
+    pub(crate) fn previous(&self, record: &Path) -> Option<PathBuf> {
         let previous = Path::new(self.previous_as_written()?);
         if previous.is_absolute() {
             return Some(previous.to_owned());
@@ -30,7 +30,7 @@ impl RecordedPlan {
 
     /// The directory where the plan file stood: as far above the record as `record.directory` says. `None`
     /// where that cannot be told from the record, as after `..` or an absolute path.
-    pub fn stood(&self, record: &Path) -> Option<PathBuf> {
+    pub(crate) fn stood(&self, record: &Path) -> Option<PathBuf> {
         let directory = Path::new(self.0.get("record")?.get("directory")?.as_str()?);
         let mut depth = 0;
         for part in directory.components() {
@@ -45,7 +45,7 @@ impl RecordedPlan {
     }
 
     /// Whether a data key cannot be wrapped again without a quorum of shares.
-    pub fn keeps_by_quorum(&self) -> bool {
+    pub(crate) fn keeps_by_quorum(&self) -> bool {
         let keys = self.0.get("key").and_then(Value::as_array);
         let keep = |key: &Value| key.get("keep").and_then(Value::as_str).map(str::to_owned);
         keys.into_iter()
@@ -54,7 +54,7 @@ impl RecordedPlan {
     }
 
     /// The files that data keys came from, as the plan names them.
-    pub fn source_files(&self) -> Vec<String> {
+    pub(crate) fn source_files(&self) -> Vec<String> {
         let keys = self.0.get("key").and_then(Value::as_array);
         let file = |key: &Value| {
             let source = key.get("source")?.as_str()?;
@@ -64,13 +64,13 @@ impl RecordedPlan {
     }
 
     /// The directory that the share files were written to, as the plan names it.
-    pub fn share_files(&self) -> Option<String> {
+    pub(crate) fn share_files(&self) -> Option<String> {
         let deliver = self.0.get("escrow")?.get("deliver")?.as_str()?;
         deliver.strip_prefix("files:").map(str::to_owned)
     }
 
     /// The same name beside this record, where both were copied together.
-    pub fn previous_beside(&self, record: &Path) -> Option<PathBuf> {
+    pub(crate) fn previous_beside(&self, record: &Path) -> Option<PathBuf> {
         let name = Path::new(self.previous_as_written()?).file_name()?;
         Some(record.canonicalize().ok()?.parent()?.join(name))
     }
@@ -80,7 +80,7 @@ impl RecordedPlan {
     }
 
     /// When KMS shall forget the material of an import; `None` is never, or not known.
-    pub fn expires(&self, label: &str, import: &str) -> Option<Timestamp> {
+    pub(crate) fn expires(&self, label: &str, import: &str) -> Option<Timestamp> {
         let named = |entry: &&Value, member: &str, name: &str| {
             entry.get(member).and_then(Value::as_str) == Some(name)
         };

@@ -41,7 +41,7 @@ impl AllowedSigners {
     ///
     /// # Errors
     /// Exit 2 where the file cannot be read, or a line is not understood: it is named.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let cannot = |why: String| Error::usage(format!("--signers {shown}: {why}"));
         let bytes = read_at_most(path, limits::LONGEST_LIST).map_err(|e| cannot(e.to_string()))?;

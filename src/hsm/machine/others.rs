@@ -20,7 +20,7 @@ const STICKY: u32 = 0o1000;
 
 /// Why others could put something else in the place of the file: whatever on its way is theirs, or theirs to change.
 /// Nothing of a path that leads nowhere.
-pub fn who_may_change(path: &Path) -> Vec<String> {
+pub(crate) fn who_may_change(path: &Path) -> Vec<String> {
     let way = way(path).unwrap_or_default();
     way.iter()
         .filter_map(|(path, kind)| theirs(path, kind).or_else(|| writable(path, kind)))
@@ -28,7 +28,7 @@ pub fn who_may_change(path: &Path) -> Vec<String> {
 }
 
 /// Why others could read the file, if they could.
-pub fn who_may_read(path: &Path) -> Option<String> {
+pub(crate) fn who_may_read(path: &Path) -> Option<String> {
     let way = way(path).unwrap_or_default();
     let (_, kind) = way.last()?;
     let to_read = kind.mode() & READ != 0 && is_reached(&way[..way.len() - 1]);
@@ -37,7 +37,7 @@ pub fn who_may_read(path: &Path) -> Option<String> {
 
 /// Why others could enter the directory, or put something into it. One that they may write to is open wherever it
 /// lies: what is closed above it may be opened.
-pub fn who_may_enter(directory: &Path) -> Option<String> {
+pub(crate) fn who_may_enter(directory: &Path) -> Option<String> {
     let way = way(directory).ok()?;
     let (path, kind) = way.last()?;
     let enters = kind.mode() & SEARCH != 0 && is_reached(&way[..way.len() - 1]);

@@ -22,7 +22,7 @@ pub(super) fn keep() -> io::Result<()> {
 ///
 /// # Errors
 /// As the system says; a reader that went away is one.
-pub fn write(bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     match OWN.get() {
         Some(mut own) => own.write_all(bytes),
         None => io::stdout().write_all(bytes),
@@ -30,6 +30,6 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Standard output, to be asked what it is.
-pub fn descriptor() -> BorrowedFd<'static> {
+pub(crate) fn descriptor() -> BorrowedFd<'static> {
     OWN.get().map_or_else(rustix::stdio::stdout, File::as_fd)
 }

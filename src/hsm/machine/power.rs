@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// The lowest charge in percent of a battery that is being used up; `None` where none is.
-pub fn on_battery(supplies: &Path) -> Option<u8> {
+pub(crate) fn on_battery(supplies: &Path) -> Option<u8> {
     let supplies = fs::read_dir(supplies).ok()?;
     supplies
         .flatten()

@@ -22,7 +22,7 @@ use crate::ground::files::read_at_most;
 use crate::ground::raw;
 
 /// The longest module that is loaded, in bytes: vendors' have some hundred megabytes at most.
-pub const LONGEST_MODULE: u64 = 1 << 30;
+pub(crate) const LONGEST_MODULE: u64 = 1 << 30;
 
 /// Variables that known modules read their configuration from.
 const OF_MODULES: [&str; 8] = [
@@ -38,7 +38,7 @@ const OF_MODULES: [&str; 8] = [
 
 impl Closed {
     /// For people, in half a sentence.
-    pub fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let sockets = match self.sockets_denied {
             true => "no sockets but those of this computer",
             false => {
@@ -52,7 +52,7 @@ impl Closed {
     }
 
     /// What the loader's variables mean; one sentence.
-    pub fn loader_told(&self) -> Option<String> {
+    pub(crate) fn loader_told(&self) -> Option<String> {
         let names = self.loader_variables.join(", ");
         (!names.is_empty()).then(|| format!(
             "byok was started with {names}: that decides which libraries are loaded. It is recorded. To be without: begin from a fresh login."
@@ -74,7 +74,7 @@ pub struct Wish<'a> {
 static CLOSED: OnceLock<Closed> = OnceLock::new();
 
 /// How this process was closed; `None`: not yet.
-pub fn closed() -> Option<&'static Closed> {
+pub(crate) fn closed() -> Option<&'static Closed> {
     CLOSED.get()
 }
 
@@ -169,7 +169,7 @@ fn refused(what: &str) -> Error {
 
 /// Variables that are set, as far as byok was started with them, and that the module reads: those of known
 /// modules, and those whose names stand in its file.
-pub fn module_variables(module: Option<&Path>) -> Vec<String> {
+pub(crate) fn module_variables(module: Option<&Path>) -> Vec<String> {
     let set: Vec<String> = start::names()
         .into_iter()
         .filter(|name| is_plain(name))
@@ -181,14 +181,14 @@ pub fn module_variables(module: Option<&Path>) -> Vec<String> {
 }
 
 /// Those of them that the module does not see all the same.
-pub fn hidden_module_variables(module: &Path) -> Vec<String> {
+pub(crate) fn hidden_module_variables(module: &Path) -> Vec<String> {
     let mut names = module_variables(Some(module));
     names.retain(|name| std::env::var_os(name).is_none());
     names
 }
 
 /// What to say where a module did not start or found nothing: what this process keeps from it.
-pub fn kept_from(module: &Path) -> Vec<String> {
+pub(crate) fn kept_from(module: &Path) -> Vec<String> {
     let hidden = hidden_module_variables(module).into_iter().map(|name| {
         format!(
             "{name} is set, but the module does not see it: [hsm] env in the plan does not name it"

@@ -42,12 +42,12 @@ pub(super) fn descriptors() -> Option<io::Result<Vec<Inherited>>> {
 }
 
 /// Whether byok was started with this descriptor: any other of that number is byok's own.
-pub fn was_given(fd: RawFd) -> bool {
+pub(crate) fn was_given(fd: RawFd) -> bool {
     START.get().is_some_and(|start| start.given.contains(&fd))
 }
 
 /// A variable as byok was started with it, whatever was hidden from the HSM's module since.
-pub fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     match START.get() {
         Some(start) => start.environment.get(OsStr::new(name)).cloned(),
         None => std::env::var_os(name),

@@ -30,7 +30,7 @@ const FOR_ALL: u32 = 0o444;
 const LOOKS: usize = 20;
 
 /// The lock, held until this is dropped.
-pub struct Turn {
+pub(crate) struct Turn {
     path: PathBuf,
     _file: File,
 }
@@ -44,7 +44,7 @@ impl Drop for Turn {
 
 /// Why the lock was not to be had.
 #[derive(Debug)]
-pub enum NoTurn {
+pub(crate) enum NoTurn {
     /// Another process holds it, and went on holding it for a while.
     Held,
     /// What has its name is no lock that stays.
@@ -69,7 +69,7 @@ impl Turn {
     ///
     /// # Errors
     /// Why it was not to be had.
-    pub fn take(name: &str) -> Result<Self, NoTurn> {
+    pub(crate) fn take(name: &str) -> Result<Self, NoTurn> {
         let place = PLACES
             .into_iter()
             .map(Path::new)

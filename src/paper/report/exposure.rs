@@ -6,7 +6,7 @@ use crate::plan::WrapIn;
 
 /// The grade of a ceremony, as `sealed` and the report say it. `software`: the HSM is a program;
 /// `bytes_here`: a data key was wrapped in this computer; `escrow_key_here`: the escrow key was.
-pub fn grade(software: bool, bytes_here: bool, escrow_key_here: bool) -> &'static str {
+pub(crate) fn grade(software: bool, bytes_here: bool, escrow_key_here: bool) -> &'static str {
     match (software, bytes_here, escrow_key_here) {
         (true, _, _) => "software HSM",
         (false, true, _) => "bytes were in this computer",

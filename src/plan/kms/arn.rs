@@ -36,7 +36,7 @@ impl KeyArn {
     /// # Errors
     /// Exit 2. An id alone, an alias, an alias ARN and any other resource are refused by name, with
     /// the command that prints the key ARN.
-    pub fn parse(text: &str) -> Result<KeyArn> {
+    pub(crate) fn parse(text: &str) -> Result<KeyArn> {
         let fields: Vec<&str> = text.splitn(6, ':').collect();
         let &["arn", partition, service, region, account, resource] = fields.as_slice() else {
             return Err(not_an_arn(text));
@@ -60,7 +60,7 @@ impl KeyArn {
     ///
     /// # Errors
     /// Exit 2 where the Region lies in another partition.
-    pub fn in_its_partition(self) -> Result<KeyArn> {
+    pub(crate) fn in_its_partition(self) -> Result<KeyArn> {
         let known = |partition: &str| PARTITIONS.iter().any(|(name, _)| *name == partition);
         let fits = match partition_of(&self.region) {
             Some(partition) => partition == self.partition,
@@ -73,33 +73,33 @@ impl KeyArn {
     }
 
     /// The partition, such as `aws`, `aws-cn` or `aws-us-gov`.
-    pub fn partition(&self) -> &str {
+    pub(crate) fn partition(&self) -> &str {
         &self.partition
     }
 
     /// The Region, such as `eu-west-1`.
-    pub fn region(&self) -> &str {
+    pub(crate) fn region(&self) -> &str {
         &self.region
     }
 
     /// The account: twelve digits.
-    pub fn account(&self) -> &str {
+    pub(crate) fn account(&self) -> &str {
         &self.account
     }
 
     /// The key id: a UUID, or `mrk-` and 32 hex digits.
-    pub fn key_id(&self) -> &str {
+    pub(crate) fn key_id(&self) -> &str {
         &self.key_id
     }
 
     /// The whole ARN.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether this is the same multi-Region key as another ARN names, in another Region: partition,
     /// account and `mrk-` id equal.
-    pub fn is_replica_of(&self, other: &str) -> bool {
+    pub(crate) fn is_replica_of(&self, other: &str) -> bool {
         KeyArn::parse(other).is_ok_and(|other| {
             self.is_multi_region()
                 && self.partition() == other.partition()
@@ -109,12 +109,12 @@ impl KeyArn {
     }
 
     /// Whether the key is in the China partition, where key specs and wrapping algorithms differ.
-    pub fn is_china(&self) -> bool {
+    pub(crate) fn is_china(&self) -> bool {
         self.partition == "aws-cn"
     }
 
     /// Whether this is a multi-Region key: its id begins with `mrk-`.
-    pub fn is_multi_region(&self) -> bool {
+    pub(crate) fn is_multi_region(&self) -> bool {
         self.key_id.starts_with("mrk-")
     }
 }

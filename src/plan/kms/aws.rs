@@ -25,7 +25,8 @@ pub(crate) mod text;
 mod token;
 
 pub(crate) use answer::time;
-pub use describe::{KeyMetadata, describe_key};
+pub(crate) use describe::KeyMetadata;
+pub use describe::describe_key;
 pub(crate) use parts::is_token_name;
 pub(crate) use token::is_der;
 

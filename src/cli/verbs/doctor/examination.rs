@@ -64,7 +64,7 @@ impl Examination {
     ///
     /// # Errors
     /// Exit 3 where a control key stays in the session; exit 5 where none can be made here.
-    pub fn of(hsm: &mut Hsm, all: bool) -> Result<Self> {
+    pub(crate) fn of(hsm: &mut Hsm, all: bool) -> Result<Self> {
         let mut tries = Tries::of(hsm);
         let specs: Vec<Spec> = Spec::ALL.to_vec();
         let mut examination = Self {
@@ -142,7 +142,7 @@ impl Examination {
     }
 
     /// Why an escrow does not serve data keys of this kind, if it does not.
-    pub fn escrow_refused(&self, spec: Spec) -> Option<&str> {
+    pub(crate) fn escrow_refused(&self, spec: Spec) -> Option<&str> {
         let of_spec = self.escrow.iter().find(|escrow| escrow.spec == spec.name());
         of_spec?.why.as_deref()
     }

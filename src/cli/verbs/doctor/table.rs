@@ -40,7 +40,7 @@ const LEGEND: [&str; 3] = [
 
 impl Examination {
     /// At most 79 columns.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut reasons = Reasons::default();
         let mut text = String::new();
         for rows in self.made.chunks(ROWS) {

@@ -13,7 +13,7 @@ const FEWEST_SHARES: usize = 2;
 
 /// What the command line says of the escrow.
 #[derive(Default)]
-pub struct EscrowWish {
+pub(crate) struct EscrowWish {
     /// Names with commas between them.
     pub custodians: Option<String>,
     /// How many of them are needed.

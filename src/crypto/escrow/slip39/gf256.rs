@@ -2,7 +2,7 @@
 //! SLIP-0039 uses it. No tables and no branches on values: time and memory access say nothing of them.
 
 /// The product of two field elements.
-pub fn multiply(a: u8, b: u8) -> u8 {
+pub(crate) fn multiply(a: u8, b: u8) -> u8 {
     let mut product = 0;
     let mut shifted = a;
     for bit in 0..8 {
@@ -13,7 +13,7 @@ pub fn multiply(a: u8, b: u8) -> u8 {
 }
 
 /// The inverse of a field element, a^254; the inverse of 0 is given as 0.
-pub fn invert(a: u8) -> u8 {
+pub(crate) fn invert(a: u8) -> u8 {
     // 254 = 2 + 4 + 8 + 16 + 32 + 64 + 128
     let mut power = a;
     let mut result = 1;

@@ -9,10 +9,10 @@ const LIST: &str = include_str!("words.txt");
 pub const RADIX: u16 = 1024;
 
 /// How many words of a share are checksum.
-pub const CHECKSUM: usize = 3;
+pub(crate) const CHECKSUM: usize = 3;
 
 /// How many letters tell a word from every other.
-pub const TELLING: usize = 4;
+pub(crate) const TELLING: usize = 4;
 
 /// The words of one share, as numbers, in locked memory.
 pub struct Words {
@@ -24,20 +24,16 @@ impl Words {
     ///
     /// # Errors
     /// Exit 5 where no locked memory can be had.
-    pub fn blank(len: usize) -> Result<Self> {
+    pub(crate) fn blank(len: usize) -> Result<Self> {
         Ok(Self {
             buffer: Locked::zeroed(len * 2)?,
         })
     }
 
     /// How many there are.
+    #[allow(clippy::len_without_is_empty)] // nobody asks
     pub fn len(&self) -> usize {
         self.buffer.len() / 2
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The number of the word at `at`, counting from 0.
@@ -125,7 +121,7 @@ impl Words {
 }
 
 /// Where a mistake would explain that the words make no share.
-pub struct Suspects {
+pub(crate) struct Suspects {
     /// Rows of which one changed word would explain it.
     pub changed: Vec<usize>,
     /// Rows n that, exchanged with row n + 1, would explain it.
@@ -270,9 +266,8 @@ mod tests {
 
     #[test]
     fn bits_read_back_as_they_were_written() {
-        assert!(Words::blank(0).unwrap().is_empty());
+        assert_eq!(Words::blank(0).unwrap().len(), 0);
         let mut words = Words::blank(4).unwrap();
-        assert!(!words.is_empty());
         words.set_bits(3, 15, 0x5a5a);
         words.set_bits(18, 10, 0x2ff);
         assert_eq!(words.bits(3, 15), 0x5a5a);

@@ -34,7 +34,7 @@ impl<'a> Pair<'a> {
     /// # Errors
     /// Exit 2: one is missing, or there is more than one candidate. Exit 4: the console's older names
     /// name two KMS keys.
-    pub fn of(names: impl Iterator<Item = &'a str>) -> Result<Self> {
+    pub(crate) fn of(names: impl Iterator<Item = &'a str>) -> Result<Self> {
         let names: Vec<&str> = names.collect();
         let (key, key_twin) = only(&names, "public key", |name| {
             is_part(name, &KEY_STEMS, OLD_KEY)
@@ -51,7 +51,7 @@ impl<'a> Pair<'a> {
     }
 
     /// Each file that has a twin in base64, with it.
-    pub fn twins(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(crate) fn twins(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let key = self.key_twin.map(|twin| (self.key, twin));
         let token = self.token_twin.map(|twin| (self.token, twin));
         key.into_iter().chain(token)
