@@ -267,7 +267,7 @@ mod tests {
                 .err()
                 .unwrap()
                 .line()
-                .contains("2 shares, 3 are needed")
+                .contains("only 2 of the 3 shares that are needed")
         );
         shares.add("e", again(&dealt[4])).unwrap();
         let quorum = shares.validate().unwrap();
