@@ -50,5 +50,13 @@ for first in '' llvm-14-dev; do
         printf 'FAILED: not all that is needed is there\n'
         exit 1
     }
+    # What the tests start by name is there too, whatever the list of packages says.
+    grep -rhoE 'Command::new\("[a-z0-9_-]+"\)' "$root"/tests --include='*.rs' | cut -d '"' -f 2 | sort -u >"$work/programs"
+    while read -r program; do
+        in_debian sh -c "command -v $program >/dev/null" || {
+            printf 'FAILED: the tests start %s, which is not there\n' "$program"
+            exit 1
+        }
+    done <"$work/programs"
 done
 printf 'held: everything is there in both\n'

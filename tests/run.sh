@@ -125,6 +125,7 @@ have() {
     p11-kit) p11-kit list-modules || [ $? -ne 127 ] ;;
     p11-kit-modules) any_file /usr/lib{,64}{,/*}/pkcs11/p11-kit-client.so ;;
     faketime) [ "$(faketime -f '@2001-02-03 04:05:06' date +%Y)" = 2001 ] ;;
+    openssh-client) command -v ssh-keygen ;;
     openssl) openssl version | grep -q '^OpenSSL [3-9]' ;;
     jq) [ "$(printf '[1]' | jq '.[0]')" = 1 ] ;;
     tmux) tmux -V ;;
@@ -169,8 +170,8 @@ libclang() {
     [ -n "$found" ] && printf '%s\n' "$found"
 }
 
-packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl jq tmux strace
-    shellcheck zip unzip libclang1-14 libclang-common-14-dev python3 python3-venv chromium poppler-utils fonts-noto-cjk)
+packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl openssh-client jq tmux
+    strace shellcheck zip unzip libclang1-14 libclang-common-14-dev python3 python3-venv chromium poppler-utils fonts-noto-cjk)
 [ "$(id -u)" -ne 0 ] || packages+=(debootstrap opencryptoki) # nobody else can make a chroot, or start its daemon
 missing=()
 find_missing() {

@@ -124,6 +124,8 @@ pub struct Broken {
     pub rule: Rule,
     /// What is known to lead to it.
     pub cause: Option<Cause>,
+    /// The line of a chain that it stands in.
+    pub(crate) line: Option<usize>,
     what: String,
 }
 
@@ -133,13 +135,17 @@ impl Broken {
         Self {
             rule,
             cause: None,
+            line: None,
             what: words::quoted_whole(&words::without_os_number(what.as_ref())),
         }
     }
 
     /// In a line of a chain.
     pub(crate) fn line(rule: Rule, number: usize, why: impl fmt::Display) -> Self {
-        Self::new(rule, format!("line {number}: {why}"))
+        Self {
+            line: Some(number),
+            ..Self::new(rule, format!("line {number}: {why}"))
+        }
     }
 
     /// Where it is: `place: what`.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::error::Category;
 
 use crate::ground::words;
 
@@ -30,13 +31,50 @@ pub enum Json {
 
 /// Reads one JSON value that fills `bytes` (UTF-8, white space around it allowed).
 ///
-/// Nesting is bounded at 128 levels. The error says what is wrong and at which line and column; a
-/// text that ends too early gives an error that begins with `EOF while parsing`.
+/// Nesting is bounded at 128 levels.
 ///
 /// # Errors
 /// Text that is not JSON, a repeated key (named), bytes after the value, too deep nesting.
-pub fn parse(bytes: &[u8]) -> Result<Json, String> {
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+pub fn parse(bytes: &[u8]) -> Result<Json, Unread> {
+    serde_json::from_slice(bytes).map_err(|error| Unread {
+        fault: match error.classify() {
+            Category::Eof => Fault::Ends,
+            Category::Data => Fault::Repeats, // ours is the only one
+            Category::Syntax | Category::Io => Fault::Other,
+        },
+        why: error.to_string(),
+    })
+}
+
+/// Why bytes are not read as JSON; it reads as what is wrong, and at which line and column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// What is wrong.
+    pub(crate) fault: Fault,
+    why: String,
+}
+
+/// What is wrong with JSON, as far as people can do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It ends too early.
+    Ends,
+    /// An object has a key twice.
+    Repeats,
+    /// It is something else.
+    Other,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl From<Unread> for String {
+    fn from(unread: Unread) -> Self {
+        unread.why
+    }
 }
 
 impl Json {
@@ -216,12 +254,12 @@ mod tests {
 
     #[test]
     fn a_repeated_key_is_refused_by_name_at_any_depth() {
-        let top = parse(br#"{"a":1,"b":2,"a":1}"#).unwrap_err();
+        let top = parse(br#"{"a":1,"b":2,"a":1}"#).unwrap_err().to_string();
         assert_eq!(top, "duplicate key `a` at line 1 column 16");
-        let deep = parse(br#"{"x":[{"k":1,"k":2}]}"#).unwrap_err();
+        let deep = parse(br#"{"x":[{"k":1,"k":2}]}"#).unwrap_err().to_string();
         assert!(deep.starts_with("duplicate key `k`"), "{deep}");
         // The same key, once written plainly and once escaped.
-        let escaped = parse(br#"{"a":1,"\u0061":2}"#).unwrap_err();
+        let escaped = parse(br#"{"a":1,"\u0061":2}"#).unwrap_err().to_string();
         assert!(escaped.starts_with("duplicate key `a`"), "{escaped}");
         assert!(parse(br#"{"a":{"a":1},"b":{"a":1}}"#).is_ok());
     }
@@ -257,13 +295,22 @@ mod tests {
 
     #[test]
     fn what_is_not_one_json_value_is_refused() {
-        let cut = parse(br#"{"a":"b"#).unwrap_err();
+        let cut = parse(br#"{"a":"b"#).unwrap_err().to_string();
         assert!(cut.starts_with("EOF while parsing"), "{cut}");
-        assert!(parse(b"{} {}").unwrap_err().starts_with("trailing"));
+        assert!(
+            parse(b"{} {}")
+                .unwrap_err()
+                .to_string()
+                .starts_with("trailing")
+        );
+        let fault = |text: &[u8]| parse(text).unwrap_err().fault;
+        assert_eq!(fault(br#"{"a":"b"#), Fault::Ends);
+        assert_eq!(fault(br#"{"a":1,"a":1}"#), Fault::Repeats);
+        assert_eq!(fault(b"1e999"), Fault::Other);
         assert!(parse(b"\"\xff\"").is_err());
         assert!(parse(b"1e999").is_err());
         let deep = "[".repeat(100_000);
-        let error = parse(deep.as_bytes()).unwrap_err();
+        let error = parse(deep.as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with("recursion limit exceeded"), "{error}");
     }
 }

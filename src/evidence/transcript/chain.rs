@@ -367,7 +367,7 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn numbered(raw: &[u8], number: usize) -> Result<Json, (Rule, String)> {
-    let json = strict_json::parse(raw).map_err(|why| (Rule::Line, why))?;
+    let json = strict_json::parse(raw).map_err(|why| (Rule::Line, why.into()))?;
     let broken = |rule, why: &str| Err((rule, why.to_owned()));
     if json.to_compact_string().as_bytes() != raw {
         return match raw.ends_with(b"\r") {

@@ -4,7 +4,7 @@ use base64ct::{Base64, Encoding};
 
 use crate::crypto::wrapping::key::is_pem;
 use crate::ground::error::{Error, Result};
-use crate::ground::strict_json::{self, Json};
+use crate::ground::strict_json::{self, Fault, Json, Unread};
 
 /// What to do when the parameters themselves are no good.
 pub(super) const DOWNLOAD: &str =
@@ -188,12 +188,12 @@ fn is_yaml_member(line: &str) -> bool {
     .contains(&key)
 }
 
-fn broken(why: &str) -> Error {
-    if why.starts_with("EOF while parsing") {
+fn broken(why: &Unread) -> Error {
+    if why.fault == Fault::Ends {
         return Error::usage(format!("is cut short: {why}"))
             .hint("copy the file again and compare its size and SHA-256 with the online side");
     }
-    if why.starts_with("duplicate key") {
+    if why.fault == Fault::Repeats {
         return Error::usage(format!("has two meanings: {why}"))
             .hint("no KMS answer repeats a key: find out who changed the file")
             .hint(DOWNLOAD);
