@@ -7,6 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::ceremony::operator::Operator;
+use crate::crypto::key_id::KeyId;
 use crate::crypto::random;
 use crate::evidence::previous::Previous;
 use crate::evidence::record::{self, Leftover, Record, Sealed};
@@ -15,9 +16,8 @@ use crate::evidence::transcript::{
 };
 use crate::ground::error::{Again, Error, Exit, Result, Step};
 use crate::ground::words::{self, Digest};
-use crate::hsm::machine;
 use crate::hsm::machine::sandbox::Wish;
-use crate::hsm::{self, Hsm, KeyId, Module, removal_command, under_way};
+use crate::hsm::{self, Hsm, Module, removal_command, under_way};
 use crate::paper::report;
 use crate::plan::{self, Network, Plan};
 

@@ -18,6 +18,7 @@ use cryptoki_sys::{
 use crate::crypto::locked::Locked;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::{ModuleDescription, Nature, TokenFacts};
+use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::hsm::machine::{NoTurn, Turn, sandbox};
 
@@ -38,7 +39,6 @@ mod source;
 pub(crate) mod under_way;
 mod unnamed;
 mod unwrap;
-mod uri;
 mod wrap;
 
 use fault::fault;
@@ -47,10 +47,9 @@ use session::{Context, Session};
 pub(crate) use attributes::Life;
 pub(crate) use escrow::EscrowHandle;
 pub(crate) use fault::{session_was_lost, went_away};
-pub(crate) use keys::{DataKey, Found, KeyId, Material, Object, removal_command};
-pub(crate) use sign::{FoundSigner, SIGNER_LABEL, SigningKey};
+pub(crate) use keys::{DataKey, Found, Material, Object, removal_command};
+pub(crate) use sign::{FoundSigner, SigningKey};
 pub(crate) use source::Named;
-pub use uri::TokenUri;
 pub use wrap::{Transport, Way, WrappingHandle};
 
 /// The check id of every key that is not what it was asked to be.

@@ -10,13 +10,14 @@ use std::path::{Component, Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::crypto::key_id::SIGNER_LABEL;
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
 use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
 use crate::ground::files::read_small;
+use crate::ground::token_uri::TokenUri;
 use crate::ground::words::{self, Digest};
-use crate::hsm::{SIGNER_LABEL, TokenUri};
 use crate::plan::kms::KeyArn;
 
 mod import_type;

@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 use crate::crypto::random;
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{self, ControlKey, Fingerprint, WrappingAlgorithm, check_values};
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest};
-use crate::hsm::machine;
 use crate::plan::Kind;
 
 mod practice;
@@ -97,7 +97,7 @@ impl StandInKms {
 
     /// Import parameters for a KMS key, as `aws kms get-parameters-for-import` prints them.
     pub(crate) fn parameters(&self, key_arn: &str, wrapping: WrappingAlgorithm) -> String {
-        let valid_to = machine::now() + SignedDuration::from_hours(24);
+        let valid_to = clock::now() + SignedDuration::from_hours(24);
         format!(
             "{{\n    \"KeyId\": \"{key_arn}\",\n    \"ImportToken\": \"{}\",\n    \"PublicKey\": \"{}\",\n    \
              \"ParametersValidTo\": \"{valid_to}\",\n    \"WrappingAlgorithm\": \"{wrapping}\"\n}}\n",

@@ -209,6 +209,18 @@ fn no_arrow_leads_up() {
     assert!(up.is_empty(), "arrows up:\n{}", up.join("\n"));
 }
 
+/// Reading a plan, evidence and paper never depends on the room: no HSM, and no computer that is closed for one.
+#[test]
+fn plan_evidence_and_paper_know_no_hsm() {
+    let hsm = wing(&["hsm".to_owned()]);
+    let readers = ["plan", "evidence", "paper"];
+    for (from, to) in arrows() {
+        let reads = readers.contains(&from[0].as_str());
+        let found: Vec<_> = to.iter().filter(|to| wing(to) == hsm).collect();
+        assert!(!reads || found.is_empty(), "{from:?} knows {found:?}");
+    }
+}
+
 #[test]
 fn no_files_go_in_circles() {
     let mut left = arrows();

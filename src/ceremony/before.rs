@@ -9,12 +9,13 @@ use super::import_types;
 use crate::ceremony::material;
 use crate::ceremony::screens::{self, Window};
 use crate::crypto::escrow::share_file_name;
+use crate::crypto::key_id::SIGNER_LABEL;
 use crate::evidence::previous::Previous;
 use crate::evidence::record::{self, Leftover, SealedBeside};
 use crate::evidence::transcript::{VoidShare, VoidShares, Vouched};
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
-use crate::hsm::SIGNER_LABEL;
 use crate::hsm::machine;
 use crate::hsm::machine::others;
 use crate::plan::{
@@ -422,7 +423,7 @@ pub(crate) fn expiry(import: &ImportPlan) -> Result<()> {
     let Some(expires) = import.expires else {
         return Ok(());
     };
-    let now = machine::now();
+    let now = clock::now();
     let refuse = |why: &str| {
         Err(Error::usage(format!(
             "expires {expires} of import {:?} {why}",

@@ -7,7 +7,6 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Error, Operator, Plan, Previous, Result, parameters, screens};
-use crate::hsm::machine;
 use crate::plan::kms::aws;
 
 /// Asks for the time as long as something contradicts it. Who says that the clock is right goes on: the
@@ -34,7 +33,7 @@ pub(crate) fn compare(
 /// # Errors
 /// As [`compare`].
 pub(crate) fn ask(operator: &mut dyn Operator) -> Result<bool> {
-    let clock = machine::for_people(machine::now());
+    let clock = crate::ground::clock::for_people(crate::ground::clock::now());
     operator.say(&format!(
         " The clock says {clock}. Look at a watch.\n \
          Right within 5 minutes: press Enter. Wrong: type the UTC time.\n"
@@ -45,7 +44,7 @@ pub(crate) fn ask(operator: &mut dyn Operator) -> Result<bool> {
             None | Some("") => return Ok(false),
             Some(text) => match read(text) {
                 Some(present) => {
-                    machine::correct_clock(present);
+                    crate::ground::clock::correct(present);
                     return Ok(true);
                 }
                 None => operator.say(" That is no time such as 2026-11-22 09:41. Type it again.\n"),
@@ -71,15 +70,15 @@ pub(crate) fn not_before(previous: Option<&Previous>) -> Result<()> {
 /// The previous record is never younger than the one that builds on it.
 pub(crate) fn sealed_later(previous: Option<&Previous>) -> Option<String> {
     let sealed = previous?.sealed;
-    (sealed > machine::now()).then(|| {
-        let sealed = machine::for_people(sealed);
+    (sealed > crate::ground::clock::now()).then(|| {
+        let sealed = crate::ground::clock::for_people(sealed);
         format!("the previous record was sealed at {sealed}; by this machine's clock that is still to come")
     })
 }
 
 /// How far the clock was corrected, for the record.
 pub(crate) fn corrected() -> Option<String> {
-    let offset = machine::clock_offset();
+    let offset = crate::ground::clock::offset();
     let side = match offset {
         0 => return None,
         1.. => "behind",
@@ -94,19 +93,19 @@ pub(crate) fn corrected() -> Option<String> {
 
 /// What the import parameters and the previous record say of the time, where the clock contradicts them.
 fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
-    let now = machine::now();
+    let now = crate::ground::clock::now();
     let of_parameters = plan.imports().find_map(|(_, import)| {
         let read = aws::read(&import.parameters).ok()?;
         let valid_to = read.valid_to.or(import.parameters_valid_to)?;
         let name = &import.name;
         if now >= valid_to {
-            let end = machine::for_people(valid_to);
+            let end = crate::ground::clock::for_people(valid_to);
             return Some(format!(
                 "By this machine's clock the import parameters of {name} expired at {end}. If the clock is right they are of no use any more; if it is ahead, correct it here."
             ));
         }
         (valid_to.duration_since(now) > parameters::LIFETIME).then(|| {
-            let made = machine::for_people(valid_to - parameters::LIFETIME);
+            let made = crate::ground::clock::for_people(valid_to - parameters::LIFETIME);
             format!(
                 "The import parameters of {name} were made at {made} at the earliest; by this machine's clock that is still to come."
             )

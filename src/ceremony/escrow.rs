@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::{Ceremony, Step, machine, screens, words};
+use super::{Ceremony, Step, screens, words};
 use crate::crypto::escrow::slip39::{self, Share, words::Words};
 use crate::crypto::escrow::{
     ESCROW_KEY_LEN, KeyWrap, Package, PackedKey, Quorum, UntrustedShares, share_digest,
@@ -14,6 +14,7 @@ use crate::crypto::escrow::{
 };
 use crate::crypto::locked::Locked;
 use crate::evidence::transcript::{DealtShare, Event};
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::hsm::{DataKey, Life, under_way};
 use crate::plan::{Deliver, EscrowPlan, KeyPlan};
@@ -304,7 +305,7 @@ impl Ceremony<'_> {
             }
             let void = crate::evidence::record::with_suffix(
                 &path,
-                &format!(".void-{}", machine::compact(machine::now())),
+                &format!(".void-{}", clock::compact(clock::now())),
             );
             match fs::rename(&path, &void) {
                 Ok(()) => state.push(format!(

@@ -7,9 +7,9 @@ use super::wrong::Asked;
 use super::{Ceremony, Event, Step, before, two_sided};
 use crate::crypto::spec::Spec;
 use crate::evidence::transcript::{FileDigest, Imported};
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
-use crate::hsm::machine;
 use crate::plan::kms::aws::{self, ImportParameters};
 use crate::plan::{ImportPlan, KeyPlan, Plan};
 
@@ -78,7 +78,7 @@ fn deadline(import: &ImportPlan, read: &ImportParameters) -> Result<Timestamp> {
 }
 
 fn in_time(valid_to: Timestamp) -> Result<()> {
-    let now = machine::now();
+    let now = clock::now();
     if now >= valid_to {
         return Err(Error::mismatch(format!(
             "the import parameters expired at {valid_to}; it is {now} here"

@@ -4,11 +4,12 @@
 use super::generate::facts;
 use super::import_types;
 use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
+use crate::crypto::key_id::KeyId;
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{CheckValues, Fingerprint};
 use crate::evidence::previous::{KnownKey, Previous, hsm_facts};
 use crate::evidence::transcript::{DataKeyFacts, HsmChange, Vouched};
-use crate::hsm::{DataKey, Found, Hsm, KeyId, Object, under_way};
+use crate::hsm::{DataKey, Found, Hsm, Object, under_way};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
 
 /// Runs the ceremony. Nothing is made in the HSM but session objects.

@@ -2,8 +2,8 @@
 
 use super::wrong::Asked;
 use super::{
-    Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, machine,
-    screens, source,
+    Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, screens,
+    source,
 };
 use crate::ground::facts::Machine;
 use crate::ground::facts::Nature;
@@ -39,8 +39,8 @@ impl Ceremony<'_> {
                 network: self.plan.network.name().into(),
                 machine: seen.clone(),
                 closed: sandbox::closed().cloned(),
-                clock: machine::now().into(),
-                clock_offset_seconds: machine::clock_offset(),
+                clock: crate::ground::clock::now().into(),
+                clock_offset_seconds: crate::ground::clock::offset(),
             },
         ))?;
         if let Some(what) = clock::corrected() {

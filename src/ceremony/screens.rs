@@ -7,8 +7,8 @@ use crate::crypto::sshsig::fingerprint;
 use crate::evidence::previous::Previous;
 use crate::evidence::record::Leftover;
 use crate::evidence::transcript::VoidShares;
+use crate::ground::clock;
 use crate::ground::words;
-use crate::hsm::machine;
 use crate::paper::outputs::ImportType;
 use crate::paper::outputs::import_type;
 use crate::plan::{
@@ -104,7 +104,7 @@ pub(crate) fn approval(
 }
 
 fn approval_question(plan: &Plan, rehearsal: bool) -> String {
-    let clock = machine::for_people(machine::now());
+    let clock = clock::for_people(clock::now());
     format!(
         " SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n{}\
          \x20{}. Nothing has been made yet. {clock}; wrong? type clock\n\
@@ -229,7 +229,7 @@ fn import_meaning(import: &ImportPlan) -> String {
         false => format!("{}, {}", import.name, arn.region()),
     };
     let expires = import.expires.map_or("never expires".to_owned(), |at| {
-        format!("expires {}", machine::for_people(at))
+        format!("expires {}", clock::for_people(at))
     });
     field(
         "for",

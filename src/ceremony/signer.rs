@@ -7,10 +7,11 @@
 
 use super::generate::not_the_only_one;
 use super::{Ceremony, Error, Event, Hsm, KeyId, Plan, Result, screens, words};
+use crate::crypto::key_id::SIGNER_LABEL;
 use crate::crypto::sshsig::Verdict;
 use crate::crypto::sshsig::{self, Signature};
 use crate::evidence::transcript::TranscriptSigner;
-use crate::hsm::{FoundSigner, SIGNER_LABEL, SigningKey};
+use crate::hsm::{FoundSigner, SigningKey};
 use crate::plan::{Kind, SignerPlan};
 
 /// How many rows of its digest are shown for paper.

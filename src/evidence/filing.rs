@@ -10,10 +10,10 @@ use crate::evidence::receipts::judge::{Entry, Rules, Scope};
 use crate::evidence::receipts::{FILE, FOLDER, KnownMaterial, Receipt, Receipts, UNNAMED, chain};
 use crate::evidence::rules::Cause;
 use crate::evidence::verify::{self, Followed, Verified};
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 use crate::ground::words::shell_path;
-use crate::hsm::machine;
 
 /// What became of one file.
 pub(crate) struct Added {
@@ -179,7 +179,7 @@ fn next(receipts: &Receipts, sha256: words::Digest, entry: Entry) -> Receipt {
     let last = receipts.receipts.last().map(|last| last.at);
     Receipt {
         number,
-        at: last.map_or(machine::now(), |last| last.max(machine::now())),
+        at: last.map_or(clock::now(), |last| last.max(clock::now())),
         file: chain::name(number),
         sha256,
         entry,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::crypto::escrow::package::{self, Package};
+use crate::crypto::key_id::KeyId;
 use crate::crypto::wrapping::Fingerprint;
 use crate::evidence::receipts::{KnownMaterial, Receipts};
 use crate::evidence::rules::Rule;
@@ -18,7 +19,6 @@ use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::{ModuleDescription, TokenFacts};
 use crate::ground::words::{self, Digest};
-use crate::hsm::KeyId;
 use crate::plan::{ImportAs, Keep, Plan};
 
 /// A previous record that holds together.

@@ -13,10 +13,10 @@ use rustix::fs::{CWD, RenameFlags};
 
 use crate::crypto::sshsig::PublicKey;
 use crate::evidence::transcript::{self, Event, Mark, Transcript};
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::files::{create_new, parent, sync_name, write_new};
 use crate::ground::words::{self, Digest};
-use crate::hsm::machine;
 
 /// Holds space for the outputs while shares are handed out.
 const RESERVED: &str = ".reserved";
@@ -300,7 +300,7 @@ pub(crate) fn with_suffix(directory: &Path, suffix: &str) -> PathBuf {
 
 /// Renames to `<directory><mark><UTC>`, with a counter where that name is taken.
 fn rename_to_free(from: &Path, directory: &Path, mark: &str) -> Result<PathBuf> {
-    let stamp = machine::compact(machine::now());
+    let stamp = clock::compact(clock::now());
     for attempt in 1..100 {
         let counter = if attempt == 1 {
             String::new()

@@ -13,9 +13,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest};
-use crate::hsm::machine;
 
 mod chain;
 mod event;
@@ -101,7 +101,7 @@ impl Transcript {
     /// # Errors
     /// Exit 5 where the line cannot be written whole; nothing of it is left then.
     pub(crate) fn append(&mut self, event: &Event) -> Result<()> {
-        let at = machine::now().max(self.end.at);
+        let at = clock::now().max(self.end.at);
         let written = Written {
             seq: self.end.seq + 1,
             at,

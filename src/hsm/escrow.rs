@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use cryptoki::object::ObjectHandle;
 
 use super::check::Length;
-use super::keys::{KeyId, Name, class, key_type};
+use super::keys::{Name, class, key_type};
 use super::unwrap::Incoming;
 use super::wrap::WrapRows;
 use super::{Hsm, Life, Material, attributes, fault};
+use crate::crypto::key_id::KeyId;
 use crate::crypto::locked::Locked;
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping;

@@ -1,6 +1,5 @@
 //! Data keys in the HSM: found, generated, judged, told apart by check values, destroyed.
 
-use std::fmt;
 use std::path::Path;
 
 use cryptoki::context::Function;
@@ -11,82 +10,16 @@ use cryptoki::session::SessionState;
 
 use super::check::{Length, Told};
 use super::{Hsm, Life, Session, attributes, fault, quirks};
-use crate::crypto::random;
+use crate::crypto::key_id::{KeyId, SIGNER_LABEL};
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{CheckValues, Fingerprint};
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Attributes;
 use crate::ground::words;
 
-/// A CKA_ID. byok's own are 16 random bytes, drawn before the key is made and written down first; a key that
-/// byok did not make has one of any length, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyId {
-    bytes: [u8; Self::LONGEST],
-    len: usize,
-}
-
 impl KeyId {
-    /// The longest that is known here, in bytes.
-    const LONGEST: usize = 64;
-
-    /// A fresh one from the operating system's generator.
-    ///
-    /// # Errors
-    /// Exit 5 where that generator fails.
-    pub(crate) fn random() -> Result<Self> {
-        random::array("a CKA_ID").map(Self::of)
-    }
-
-    fn of(ours: [u8; 16]) -> Self {
-        let mut bytes = [0; Self::LONGEST];
-        bytes[..ours.len()].copy_from_slice(&ours);
-        Self {
-            bytes,
-            len: ours.len(),
-        }
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
     pub(super) fn attribute(self) -> Attribute {
         Attribute::Id(self.bytes().into())
-    }
-
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Reads 32 hex digits: a CKA_ID that byok made.
-    pub(crate) fn from_hex(text: &str) -> Option<Self> {
-        words::unhex(text)?.try_into().ok().map(Self::of)
-    }
-
-    /// Any CKA_ID, from its bytes; `None` where it is longer than 64.
-    pub(crate) fn any(id: &[u8]) -> Option<Self> {
-        let mut bytes = [0; Self::LONGEST];
-        bytes.get_mut(..id.len())?.copy_from_slice(id);
-        Some(Self {
-            bytes,
-            len: id.len(),
-        })
-    }
-
-    /// The same from hex, without any digits too.
-    pub(crate) fn any_from_hex(text: &str) -> Option<Self> {
-        match text {
-            "" => Self::any(&[]),
-            text => Self::any(&words::unhex(text)?),
-        }
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&words::hex(self.bytes()))
     }
 }
 
@@ -125,7 +58,7 @@ pub(crate) fn removal_command(
         )
     };
     match label {
-        super::SIGNER_LABEL => format!("{}; {}", command("privkey"), command("pubkey")),
+        SIGNER_LABEL => format!("{}; {}", command("privkey"), command("pubkey")),
         _ if is_private => command("privkey"),
         _ => command("secrkey"),
     }

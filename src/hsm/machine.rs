@@ -1,10 +1,8 @@
-//! What this computer is and does during a ceremony: clock, core dumps, network, swap, disk.
+//! What this computer is and does during a ceremony: core dumps, network, swap, disk.
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use jiff::Timestamp;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
 use crate::ground::error::{Error, Result};
@@ -20,36 +18,6 @@ mod turn;
 
 pub(crate) use start::{variable, was_given};
 pub(crate) use turn::{NoTurn, Turn};
-
-/// What a person's watch adds to this machine's clock, in seconds.
-static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
-
-/// The present time, to the second: this machine's clock, as far as nobody corrected it.
-pub(crate) fn now() -> Timestamp {
-    let seconds = Timestamp::now().as_second().saturating_add(clock_offset());
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// From now on the time is what a person says; the machine's own clock is not touched.
-pub(crate) fn correct_clock(present: Timestamp) {
-    let offset = present.as_second() - Timestamp::now().as_second();
-    CLOCK_OFFSET.store(offset, Ordering::Relaxed);
-}
-
-/// What was added to this machine's clock, in seconds; 0 where nobody corrected it.
-pub(crate) fn clock_offset() -> i64 {
-    CLOCK_OFFSET.load(Ordering::Relaxed)
-}
-
-/// `2026-11-22T11:42:03Z` as `20261122T114203Z`, for names of directories.
-pub(crate) fn compact(at: Timestamp) -> String {
-    at.strftime("%Y%m%dT%H%M%SZ").to_string()
-}
-
-/// `2026-11-22 11:42 UTC`, for people.
-pub(crate) fn for_people(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
 
 /// Switches core dumps off and makes the process's memory unreadable to other processes of the
 /// same user; files made from now on are for the owner alone. Remembers what the process was given.

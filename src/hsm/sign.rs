@@ -5,16 +5,15 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 
 use super::check::{bare_point, challenge};
-use super::keys::{KeyId, Name, THROW_AWAY_LABEL, sees_private_objects};
+use super::keys::{Name, THROW_AWAY_LABEL, sees_private_objects};
 use super::{Hsm, Session, attributes, fault};
+use crate::crypto::key_id::KeyId;
+use crate::crypto::key_id::SIGNER_LABEL;
 use crate::crypto::spec::Curve;
 use crate::crypto::sshsig::PublicKey;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Attributes;
 use crate::ground::words;
-
-/// CKA_LABEL of both halves.
-pub(crate) const SIGNER_LABEL: &str = "byok-transcript-signer";
 
 /// Length of an uncompressed point on P-256.
 const POINT: usize = 65;

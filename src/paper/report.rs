@@ -9,8 +9,8 @@ use crate::evidence::transcript::{
     Attempt, DataKeyFacts, EscrowDealt, Exception, Imported, Line, Opened, Said, SameMaterial,
     Told, Wrapped, entries,
 };
+use crate::ground::clock;
 use crate::ground::strict_json::Json;
-use crate::hsm::machine;
 use crate::paper::html::{Document, Html, Sheet, code, facts, groups, p, rows, table, tag};
 use crate::plan::Plan;
 
@@ -62,7 +62,7 @@ impl Report<'_> {
             p(format!(
                 "Report of a key ceremony, kind {}, opened {}. Ceremony {}",
                 opening.kind,
-                machine::for_people(opening.line.at),
+                clock::for_people(opening.line.at),
                 opening.ceremony
             )),
         ];
@@ -92,7 +92,7 @@ impl Report<'_> {
     fn summary(&self) -> Html {
         let labels: Vec<String> = self.data_keys().map(|key| key.label.clone()).collect();
         let deadline = match self.deadline() {
-            Some(at) => format!("before {}", machine::for_people(at)),
+            Some(at) => format!("before {}", clock::for_people(at)),
             None => "nothing was wrapped for KMS".to_owned(),
         };
         let escrow = match self.events::<EscrowDealt>().next() {

@@ -18,8 +18,8 @@ use crate::crypto::sshsig::parse_fingerprint;
 use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
 use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
+use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
-use crate::hsm::TokenUri;
 use crate::plan::kms::KeyArn;
 
 /// More people than this are no roll call any more.

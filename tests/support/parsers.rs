@@ -20,8 +20,8 @@ use byok::evidence::verify::{self, AllowedSigners};
 use byok::ground::anchor::Anchor;
 use byok::ground::error::Error;
 use byok::ground::strict_json::{self, Json};
+use byok::ground::token_uri::TokenUri;
 use byok::ground::words;
-use byok::hsm::TokenUri;
 use byok::plan::Plan;
 use byok::plan::kms::aws;
 

@@ -9,8 +9,8 @@ use super::{fold, heading};
 use crate::evidence::previous::Previous;
 use crate::evidence::record;
 use crate::evidence::record::Sealed;
+use crate::ground::clock;
 use crate::ground::words;
-use crate::hsm::machine;
 use crate::paper::outputs;
 use crate::plan::{Deliver, Keep, Plan};
 
@@ -21,7 +21,7 @@ pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
         1 => "1 exception recorded".to_owned(),
         n => format!("{n} exceptions recorded"),
     };
-    let at = machine::for_people(machine::now());
+    let at = clock::for_people(clock::now());
     heading(rehearsal, "step 13 of 13: the head digest")
         + &format!(" SEALED {at}. All steps done, {exceptions}.\n")
         + &fold(
@@ -85,7 +85,7 @@ pub(crate) fn next(
     let signed = sealed.signer.as_ref().map_or(String::new(), |signer| {
         format!(" Signed by the HSM:   {}\n", signer.fingerprint())
     });
-    heading(rehearsal, "step 13 of 13: what comes next") + &next.screen(machine::now()) + &signed
+    heading(rehearsal, "step 13 of 13: what comes next") + &next.screen(clock::now()) + &signed
 }
 
 /// What the last screen tells.
@@ -264,7 +264,7 @@ fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {
     };
     let hours = deadline.duration_since(now).as_hours();
     if deadline <= now {
-        return format!("TOO LATE since {}", machine::for_people(deadline));
+        return format!("TOO LATE since {}", clock::for_people(deadline));
     }
-    format!("BEFORE {} ({hours} h left)", machine::for_people(deadline))
+    format!("BEFORE {} ({hours} h left)", clock::for_people(deadline))
 }

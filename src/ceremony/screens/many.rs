@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use super::{field, grouped, verb};
 use crate::evidence::previous::Previous;
-use crate::hsm::machine;
+use crate::ground::clock;
 use crate::paper::outputs::import_type;
 use crate::plan::{ImportPlan, KeyPlan, Kind, Plan, Source, meaning};
 
@@ -116,9 +116,7 @@ fn wrapped(import: &ImportPlan) -> String {
 }
 
 fn expires(import: &ImportPlan) -> String {
-    import
-        .expires
-        .map_or("never".to_owned(), machine::for_people)
+    import.expires.map_or("never".to_owned(), clock::for_people)
 }
 
 fn unlike_a_first_import(

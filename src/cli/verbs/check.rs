@@ -16,7 +16,6 @@ use crate::evidence::record::Leftover;
 use crate::ground::error::{Error, Exit, Result};
 use crate::ground::facts::Machine;
 use crate::ground::words;
-use crate::hsm::machine;
 use crate::hsm::machine::sandbox;
 use crate::hsm::{Hsm, Module};
 use crate::plan::{Keep, KeyPlan, Kind, Network, Plan};
@@ -324,7 +323,7 @@ fn import_parameters(plan: &Plan, used: &Used, lines: &mut Lines) -> Option<Vec<
                 Some(_) => "wrapping key as on the slip",
                 None => "to be compared with the slip in the room",
             };
-            let valid_to = machine::for_people(judged.valid_to);
+            let valid_to = crate::ground::clock::for_people(judged.valid_to);
             format!(
                 "{name}: {}, {compared}, valid to {valid_to}",
                 judged.read.wrapping_key.spec()

@@ -14,9 +14,10 @@ use crate::evidence::verify::RecordedPlan;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Nature;
 use crate::ground::files::read_small;
+use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::hsm::machine::sandbox::{self, Wish};
-use crate::hsm::{Hsm, Module, TokenUri, removal_command};
+use crate::hsm::{Hsm, Module, removal_command};
 use crate::plan::{PinSource, Plan};
 
 mod examination;

@@ -1,8 +1,8 @@
 //! The table of the materials of a KMS key, for people.
 
 use crate::evidence::verify::{KmsKeyMaterials, Material};
+use crate::ground::clock;
 use crate::ground::words::{self, quoted};
-use crate::hsm::machine;
 
 /// Each KMS key with its materials, and the one sentence that operators must know.
 pub(crate) fn for_people(keys: &[KmsKeyMaterials]) -> String {
@@ -12,7 +12,7 @@ pub(crate) fn for_people(keys: &[KmsKeyMaterials]) -> String {
 fn of_key(key: &KmsKeyMaterials) -> String {
     let mut text = format!("materials of {}\n", quoted(&key.key_arn));
     if let Some(at) = key.at {
-        text += &format!("  as KMS listed them; added {}\n", machine::for_people(at));
+        text += &format!("  as KMS listed them; added {}\n", clock::for_people(at));
     }
     for material in &key.materials {
         text += &format!(
@@ -41,7 +41,7 @@ fn about(material: &Material) -> String {
         None => "import not told",
     };
     let expires = match (material.expires, material.never_expires) {
-        (Some(at), _) => format!("expires {}", machine::for_people(at)),
+        (Some(at), _) => format!("expires {}", clock::for_people(at)),
         (None, true) => "never expires".to_owned(),
         (None, false) => "expiry not told".to_owned(),
     };

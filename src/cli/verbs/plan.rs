@@ -9,11 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
+use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
-use crate::hsm::machine;
+use crate::hsm::Module;
 use crate::hsm::machine::sandbox::{self, Wish};
-use crate::hsm::{Module, TokenUri};
 use crate::plan::Plan;
 use crate::plan::kms::KeyArn;
 use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
@@ -299,7 +300,7 @@ fn render(
             text += &import(&name, *spec, arn, known, wish)?;
         }
     }
-    let day = machine::now().strftime("%Y-%m-%d").to_string();
+    let day = clock::now().strftime("%Y-%m-%d").to_string();
     text += &escrow.table();
     text += &format!(
         "\n[record]\n# must not exist yet\ndirectory = {}\n# The roll call asks who sits there:\n# witnesses = [\"Internal audit\"]\n",
@@ -554,7 +555,7 @@ fn example_import() -> String {
 
 /// The last midnight that KMS takes as an expiry for an import today.
 fn furthest_midnight() -> Result<Timestamp> {
-    let furthest = machine::now() + crate::plan::LONGEST_VALIDITY - SignedDuration::from_hours(1);
+    let furthest = clock::now() + crate::plan::LONGEST_VALIDITY - SignedDuration::from_hours(1);
     let midnight = furthest.as_second() - furthest.as_second().rem_euclid(86_400);
     Timestamp::from_second(midnight)
         .map_err(|e| Error::machine(format!("this machine's clock: {e}")))

@@ -15,9 +15,9 @@ use crate::crypto::wrapping;
 use crate::evidence::record::Sealed;
 use crate::evidence::transcript;
 use crate::evidence::verify::{self, Verified};
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::hsm::Module;
-use crate::hsm::machine;
 use crate::hsm::machine::sandbox::{self, Wish};
 use crate::plan::{ImportPlan, KeyPlan, Plan, WrapIn};
 use crate::rehearsal::{self, StandInKms};
@@ -110,7 +110,7 @@ fn make_room(directory: &Path) -> Result<PathBuf> {
         .create(directory)
         .map_err(cannot)?;
     let directory = directory.canonicalize().map_err(cannot)?;
-    let stamp = machine::compact(machine::now());
+    let stamp = clock::compact(clock::now());
     for attempt in 1..100 {
         let room = directory.join(if attempt == 1 {
             stamp.clone()

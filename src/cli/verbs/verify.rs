@@ -20,9 +20,9 @@ use crate::evidence::verify::{
     SignatureReport, Verified,
 };
 use crate::ground::anchor::Anchor;
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, quoted, quoted_whole};
-use crate::hsm::machine;
 
 /// What vouches for a record, as it was given.
 pub(crate) struct Anchors<'a> {
@@ -365,7 +365,7 @@ impl Whole {
                 previous
             },
             following: followed.end.clone(),
-            life: verify::life(record, verified, followed, machine::now()),
+            life: verify::life(record, verified, followed, clock::now()),
         }
     }
 }
@@ -484,7 +484,7 @@ fn life_for_people(rows: &[Row]) -> String {
                 .collect();
             text += &format!(
                 "  {}  {:<17} {}\n",
-                machine::for_people(row.at),
+                clock::for_people(row.at),
                 row.what,
                 about
                     .iter()
@@ -546,7 +546,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         in_clear: &in_clear,
         share_files: share_files.as_deref(),
     };
-    format!("\n{}{}", next.screen(machine::now()), so_far(verified))
+    format!("\n{}{}", next.screen(clock::now()), so_far(verified))
 }
 
 /// The directories of the attempts before the ceremony, as its first line names them.

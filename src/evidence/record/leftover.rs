@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::with_suffix;
+use crate::crypto::key_id::KeyId;
 use crate::evidence::transcript::{
     self, Attempt, DataKeyFacts, Torn, TranscriptSigner, VoidShares, entries,
 };
@@ -14,7 +15,6 @@ use crate::evidence::verify;
 use crate::ground::error::{Error, Result};
 use crate::ground::files::{open_no_link, parent};
 use crate::ground::words;
-use crate::hsm::KeyId;
 use crate::plan::is_marked;
 
 /// What follows the name of a record in that of an attempt that did not come to its end.

@@ -7,11 +7,11 @@ use super::event::{
     SealedLine, SignerIntended, Told,
 };
 use super::{FORMAT, VoidShare, VoidShares};
+use crate::crypto::key_id::KeyId;
 use crate::crypto::spec::Spec;
 use crate::evidence::rules::{Broken, Cause, Rule, limits};
 use crate::ground::strict_json::{self, Json};
 use crate::ground::words::{self, Digest};
-use crate::hsm::KeyId;
 
 /// A transcript whose lines hold together.
 pub struct Chain {

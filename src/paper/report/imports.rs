@@ -3,7 +3,7 @@
 use super::{Html, Report, code, facts, groups, p, tag};
 use crate::evidence::receipts;
 use crate::evidence::transcript::{ImportTypeTold, Imported, Wrapped};
-use crate::hsm::machine;
+use crate::ground::clock;
 use crate::paper::html::Sheet;
 use crate::plan::{ImportPlan, WrapIn};
 
@@ -14,7 +14,7 @@ pub(super) fn sheet(report: &Report) -> Sheet {
             format!(
                 "The first import token expires {}. Imported later, KMS refuses; nothing is lost then: new \
                     import parameters, and a reimport.",
-                machine::for_people(at)
+                clock::for_people(at)
             ),
         )
     });
@@ -41,7 +41,7 @@ fn told(report: &Report, wrapped: &Wrapped) -> Vec<(Html, Html)> {
         _ => "IN THIS COMPUTER",
     };
     let deadline = read.as_ref().and_then(|read| read.valid_to.known());
-    let deadline = deadline.map_or(String::new(), machine::for_people);
+    let deadline = deadline.map_or(String::new(), clock::for_people);
     let (wrapping_key, compared) = read.as_ref().map_or(("", ""), |read| {
         (
             read.wrapping_key_spec.as_ref(),
@@ -91,7 +91,7 @@ fn planned<'a>(report: &'a Report, wrapped: &Wrapped) -> Option<&'a ImportPlan> 
 
 fn expires(import: Option<&ImportPlan>) -> String {
     match import.map(|import| import.expires) {
-        Some(Some(at)) => machine::for_people(at),
+        Some(Some(at)) => clock::for_people(at),
         Some(None) => "never".to_owned(),
         None => String::new(),
     }

@@ -5,8 +5,8 @@ use crate::evidence::transcript::{
     Exception, Line, Opened, Output, PreflightCheck, PreflightPassed, Present, RollCall,
     WrongAnswer,
 };
+use crate::ground::clock;
 use crate::ground::error::Step;
-use crate::hsm::machine;
 use crate::paper::html::{Sheet, free};
 
 pub(super) fn sheet(report: &Report, opening: &Opened) -> Sheet {
@@ -85,7 +85,7 @@ pub(super) fn exceptions(report: &Report) -> Html {
         .map(|told| {
             vec![
                 step(told.step).into(),
-                machine::for_people(told.line.at).into(),
+                clock::for_people(told.line.at).into(),
                 free(&told.what),
             ]
         })

@@ -1,7 +1,7 @@
 //! The first pages: what the ceremony is for, the plan's digest, and every data key with its imports.
 
 use super::Script;
-use crate::hsm::machine;
+use crate::ground::clock;
 use crate::paper::html::{
     Html, Sheet, code, facts, free, groups, line, p, rows_to_compare, short_line, table, tag,
 };
@@ -320,7 +320,7 @@ fn all_data_keys(script: &Script) -> Html {
 fn in_short(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {
     let place = import.wrap_in.place();
     let expires = import.expires.map_or("never expires".to_owned(), |at| {
-        format!("expires {}", machine::for_people(at))
+        format!("expires {}", clock::for_people(at))
     });
     let mut told = format!("; wrapped {place}, {}; {expires}", import.wrapping);
     if let Some(of) = &import.witness_of {
@@ -367,9 +367,7 @@ fn imported_as(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Option<St
 fn import(script: &Script, key: &KeyPlan, import: &ImportPlan) -> Html {
     let arn = &import.key_arn;
     let place = import.wrap_in.place();
-    let expires = import
-        .expires
-        .map_or("never".to_owned(), machine::for_people);
+    let expires = import.expires.map_or("never".to_owned(), clock::for_people);
     let digest = match &import.wrapping_key_sha256 {
         Some(digest) => groups(&crate::ground::words::hex(digest)),
         None => "from the slip, in the room".into(),

@@ -11,11 +11,12 @@ use super::{
 };
 use crate::crypto::escrow::package;
 use crate::evidence::previous::Previous;
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::files::read_small;
+use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
-use crate::hsm::TokenUri;
-use crate::hsm::machine::{self, sandbox};
+use crate::hsm::machine::sandbox;
 use crate::plan::kms::KeyArn;
 use crate::plan::{Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan};
 
@@ -267,7 +268,7 @@ fn bits(key: &KeyPlan) -> String {
 
 /// A new name for the record; who watched the last time is to watch again.
 fn record_of(old: &Plan, word: &str, previous: &Path) -> String {
-    let day = machine::now().strftime("%Y-%m-%d").to_string();
+    let day = clock::now().strftime("%Y-%m-%d").to_string();
     let label = old
         .keys
         .first()

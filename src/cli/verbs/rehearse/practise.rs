@@ -14,7 +14,8 @@ use crate::crypto::spec::{Curve, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Exit, Result};
-use crate::hsm::{Hsm, Module, TokenUri};
+use crate::ground::token_uri::TokenUri;
+use crate::hsm::{Hsm, Module};
 use crate::plan::{Kind, PinSource, Plan, WrapIn};
 use crate::rehearsal::{self, Before, Replaced, StandInKms, Works};
 
