@@ -70,7 +70,7 @@ pub(crate) enum Command {
         Example:  byok doctor plan.toml\n          \
         byok doctor --module /usr/lib/softhsm/libsofthsm2.so \\\n            \
         --token pkcs11:token=ceremony\n          \
-        byok doctor \\\n            \
+        byok doctor plan.toml \\\n            \
         --leftovers records/2026-11-22-payments.aborted-20261122T114203Z"
     )]
     Doctor {

@@ -2208,6 +2208,29 @@ fn both_take_what_ceremonies_write() {
     assert!(room.transcript(ONE).lines[0]["title"] == TITLE);
 }
 
+/// A record that compares no data key with the one before it says nothing of what vouches for that one.
+#[test]
+fn what_compares_nothing_vouches_for_no_record_before() {
+    let Some(copy) = copy(TWO) else { return };
+    let head = copy.head();
+    let output = copy.verify(&["--head", &head]);
+    assert!(
+        stdout(&output).contains(": authentic, "),
+        "{}",
+        stdout(&output)
+    );
+    forge_line(
+        &copy,
+        "same-material",
+        "\"same-material\"",
+        "\"some-material\"",
+    );
+    let head = copy.head();
+    let output = copy.verify(&["--head", &head]);
+    well(&output);
+    assert!(stdout(&output).contains(": holds, "), "{}", stdout(&output));
+}
+
 /// An event that poses as the end of a ceremony that was done.
 const SEALED_TOO: &str =
     "\"event\":\"sealed\",\"outcome\":\"aborted\",\"exposure\":\"\",\"exceptions\":0";

@@ -327,7 +327,7 @@ fn files_of_a_record_of_ten_gigabytes_are_refused_unread() {
 #[test]
 fn leftovers_are_not_looked_for_in_what_is_no_file() {
     let Some(room) = dealt() else { return };
-    for name in ["plan.toml", "transcript.jsonl"] {
+    for name in ["transcript.jsonl"] {
         for make in [fifo, huge, |path: &Path| {
             symlink("/dev/zero", path).unwrap()
         }] {
@@ -632,7 +632,7 @@ fn made_up(lines: Vec<String>) -> tempfile::TempDir {
     let plan = sha256(b"x\n");
     let mut all = vec![format!(
         "\"event\":\"ceremony-opened\",\"format\":\"byok-transcript-v1\",\"ceremony\":\"{}\",\"title\":\"x\",\
-         \"rehearsal\":false,\"plan_sha256\":\"{plan}\"",
+         \"kind\":\"generate\",\"rehearsal\":false,\"byok\":\"x\",\"byok_sha256\":\"x\",\"plan_sha256\":\"{plan}\"",
         "00".repeat(16)
     )];
     all.push(format!(
@@ -686,10 +686,12 @@ fn a_record_of_as_many_data_keys_as_can_be_is_read_in_time_and_more_are_refused(
     let many = |count: usize| {
         let of = |n| {
             let made = format!(
-                "\"event\":\"key-generated\",\"label\":\"k{n}\",\"spec\":\"SYMMETRIC_DEFAULT\",\"fingerprint\":\"{n:064x}\""
+                "\"event\":\"key-generated\",\"label\":\"k{n}\",\"spec\":\"SYMMETRIC_DEFAULT\",\
+                 \"cka_id\":\"x\",\"fingerprint\":\"{n:064x}\",\"attributes\":{{}}"
             );
             let wrapped = format!(
-                "\"event\":\"key-wrapped\",\"label\":\"k{n}\",\"import\":\"i\",\"key_arn\":\"a{n}\",\"path\":\"plan.toml\",\"sha256\":\"{}\"",
+                "\"event\":\"key-wrapped\",\"label\":\"k{n}\",\"import\":\"i\",\"key_arn\":\"a{n}\",\"wrapping\":\"x\",\
+                 \"wrapped_in\":\"hsm\",\"wrapping_key_sha256\":\"x\",\"path\":\"plan.toml\",\"sha256\":\"{}\",\"bytes\":2",
                 sha256(b"x\n")
             );
             [made, wrapped]

@@ -37,7 +37,8 @@ fn plant(directory: &Path, events: &[serde_json::Value]) {
 }
 
 fn opened(ceremony: &str) -> serde_json::Value {
-    json!({"ceremony-opened": {"format": "byok-transcript-v1", "ceremony": ceremony}})
+    json!({"ceremony-opened": {"format": "byok-transcript-v1", "ceremony": ceremony, "title": "t", "kind": "generate",
+        "rehearsal": false, "byok": "0.1.0", "byok_sha256": "ab", "plan_sha256": "cd"}})
 }
 
 const ID: &str = "00112233445566778899aabbccddeeff";
@@ -72,7 +73,7 @@ fn the_data_key_that_the_previous_record_names_is_never_a_leftover() {
             &room.path(&format!("elsewhere/{kind}.incomplete")),
             &[
                 opened(ID),
-                json!({"key-intended": {"label": LABEL, "cka_id": id}}),
+                json!({"key-intended": {"label": LABEL, "spec": "SYMMETRIC_DEFAULT", "cka_id": id}}),
             ],
         );
         let output = room.run();
@@ -114,9 +115,9 @@ fn the_signer_of_the_previous_record_is_never_a_leftover() {
     assert!(transcript.events("key-destroyed").is_empty());
 }
 
-/// A record whose transcript was damaged so, and planted traces that aim at its data key.
+/// A record that was damaged so, and planted traces that aim at its data key: nothing is destroyed.
 #[track_caller]
-fn still_guards(damaged: fn(String) -> String) {
+fn still_guards(says: &str, code: i32, damaged: fn(String, &str) -> String) {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
         return;
     };
@@ -124,30 +125,59 @@ fn still_guards(damaged: fn(String) -> String) {
     let objects = room.objects();
     let id = id_of(&room, "records/one", "key-generated");
     let path = room.path("records/one/transcript.jsonl");
-    fs::write(&path, damaged(fs::read_to_string(&path).unwrap())).unwrap();
+    fs::write(&path, damaged(fs::read_to_string(&path).unwrap(), &id)).unwrap();
     room.plan.directory = "records/two".into();
     plant(
         &room.path("records/two.incomplete"),
         &[
             opened(ID),
-            json!({"key-intended": {"label": LABEL, "cka_id": id}}),
+            json!({"key-intended": {"label": LABEL, "spec": "SYMMETRIC_DEFAULT", "cka_id": id}}),
         ],
     );
-    refused(&room.run(), 3, &["[LABEL-FREE]"]);
+    refused(&room.run(), code, &[says]);
     assert_eq!(room.objects(), objects);
+}
+
+/// Each line with the digest of the one above, as whoever changes a record makes it.
+fn rechained(text: &str) -> String {
+    let mut prev = "0".repeat(64);
+    let mut all = String::new();
+    for line in text.lines() {
+        let at = line.find("\"prev\":\"").unwrap() + 8;
+        let line = format!("{}{prev}{}", &line[..at], &line[at + 64..]);
+        prev = sha256(line.as_bytes());
+        all += &format!("{line}\n");
+    }
+    all
 }
 
 #[test]
 fn a_record_that_somebody_damaged_still_guards_what_it_names() {
-    still_guards(|text| text + "\n");
+    still_guards("[LABEL-FREE]", 3, |text, _| text + "\n");
 }
 
 #[test]
 fn a_record_that_lost_its_last_line_still_guards_what_it_names() {
-    still_guards(|mut text| {
+    still_guards("[LABEL-FREE]", 3, |mut text, _| {
         let last = text.trim_end().rfind('\n').unwrap();
         text.truncate(last + 1);
         text
+    });
+}
+
+/// An event that is told otherwise than its name asks counts as unknown, and guards all the same.
+#[test]
+fn a_line_that_was_made_unreadable_still_guards_what_it_names() {
+    still_guards("[LABEL-FREE]", 3, |text, _| {
+        rechained(&text.replace("\"attributes\":{", "\"attributes\":null,\"more\":{"))
+    });
+}
+
+/// Where the id itself was changed nobody can tell what it guards: then nothing is destroyed.
+#[test]
+fn beside_a_record_that_does_not_hold_nothing_is_destroyed() {
+    still_guards("records/one does not hold", 4, |text, id| {
+        rechained(&text.replace(id, &"0".repeat(32)))
     });
 }
 
@@ -182,7 +212,7 @@ fn a_key_of_the_token_that_a_plan_names_by_its_id_is_never_a_leftover() {
         &room.path("records/one.incomplete"),
         &[
             opened("00112233445566778899aabbccddeeff"),
-            json!({"key-intended": {"label": "old-label", "cka_id": ID}}),
+            json!({"key-intended": {"label": "old-label", "spec": "SYMMETRIC_DEFAULT", "cka_id": ID}}),
         ],
     );
     let output = room.run();

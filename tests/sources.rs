@@ -814,7 +814,7 @@ fn the_traces_of_a_run_that_never_was_do_not_destroy_the_token_s_key() {
         "0".repeat(64)
     );
     let second = format!(
-        "{{\"seq\":2,\"at\":\"2026-01-01T00:00:00Z\",\"prev\":\"{}\",\"event\":\"key-intended\",\"label\":\"{LABEL}\",\"cka_id\":\"{id}\"}}",
+        "{{\"seq\":2,\"at\":\"2026-01-01T00:00:00Z\",\"prev\":\"{}\",\"event\":\"key-intended\",\"label\":\"{LABEL}\",\"spec\":\"SYMMETRIC_DEFAULT\",\"cka_id\":\"{id}\"}}",
         sha256(first.as_bytes())
     );
     fs::write(

@@ -141,6 +141,17 @@ pub(crate) fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Optio
         });
         (of_plan || label == SIGNER_LABEL) && !is_taken && !sealed.ids.contains(&id.to_string())
     });
+    if !leftover.intended.is_empty()
+        && let Some(damaged) = record::damaged_beside(&plan.directory)
+    {
+        return Err(Error::mismatch(format!(
+            "an earlier run left objects in the HSM, and the record {} does not hold: it could guard some of them",
+            damaged.display()
+        ))
+        .check("LEFTOVER")
+        .hint("nothing was destroyed; put a good copy of that record in its place, or move it elsewhere if it is no record of this HSM")
+        .hint(format!("what is wrong with it: byok verify {}", words::shell_path(&damaged))));
+    }
     // Forms of a ceremony that came to its end are good, whatever stands beside its record.
     leftover.void = leftover
         .void

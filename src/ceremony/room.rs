@@ -107,8 +107,9 @@ impl Ceremony<'_> {
     pub(super) fn open_hsm(&mut self) -> Result<()> {
         self.begin(Step::OpenHsm)?;
         let working = self.record.working().display().to_string();
+        let plan = crate::ground::words::shell_path(&self.plan.path);
         self.operator.look_after_calls(&format!(
-            "What there is then: {working}, and in the HSM what this run asked it to make. byok doctor --leftovers \
+            "What there is then: {working}, and in the HSM what this run asked it to make. byok doctor {plan} --leftovers \
              {working} lists that; the next run of this plan sets the one aside and takes the other away."
         ))?;
         let module = Module::load(&self.plan.hsm.module)?;

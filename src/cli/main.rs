@@ -58,7 +58,6 @@ fn run(command: Command) -> Result<()> {
                 module,
                 token,
                 pin,
-                recorded: None,
             };
             match leftovers {
                 Some(record) => verbs::leftovers(place, &record, json),

@@ -32,7 +32,7 @@ use serde::Serialize;
 use crate::evidence::receipts::{self, Receipts};
 use crate::evidence::rules::{Broken, Cause, Rule, limits, reading};
 use crate::evidence::transcript::{
-    self, Chain, Exception, Output, PlanApproved, SUMS, SameMaterial, SealedLine, Vouched, Wrapped,
+    self, Chain, Exception, Output, PlanApproved, SUMS, SameMaterial, SealedLine, Wrapped,
 };
 use crate::ground::anchor::Anchor;
 use crate::ground::words::{self, quoted};
@@ -140,8 +140,13 @@ impl Verified {
     /// Whether something from outside vouched for the record that this one builds on, when it was made.
     /// Without that, a forged record and a key of the forger's would look just the same.
     pub(crate) fn knew_its_previous(&self) -> bool {
+        self.chain.events::<SameMaterial>().next().is_some() && !self.compared_in_doubt()
+    }
+
+    /// Whether it compared its data keys with what nothing from outside vouched for.
+    pub(crate) fn compared_in_doubt(&self) -> bool {
         let mut compared = self.chain.events::<SameMaterial>();
-        compared.all(|same| same.anchor != Vouched::Nothing)
+        compared.any(|same| !same.anchor.vouches())
     }
 
     /// The facts, for programs.

@@ -23,8 +23,10 @@ pub struct Machine {
     /// Kind of the file system that will hold the record, such as `ext4` or `tmpfs`.
     pub record_file_system: String,
     /// Whether the system runs from a medium and keeps its changes in memory.
+    #[serde(default)] // earlier versions did not look
     pub live_system: bool,
     /// The sleep states that the kernel offers, such as `mem` and `disk`.
+    #[serde(default)]
     pub sleep_states: Vec<String>,
     /// Charge of the battery in percent, while the machine runs on it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,7 +193,15 @@ impl<'de> Deserialize<'de> for Attributes {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
                 let mut all = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, Json>()? {
-                    all.push((name.into(), value.as_bool()));
+                    let value = match value {
+                        Json::Bool(value) => Some(value),
+                        Json::String(_) => None,
+                        other => {
+                            let why = format!("{name} is {}", other.kind());
+                            return Err(serde::de::Error::custom(why));
+                        }
+                    };
+                    all.push((name.into(), value));
                 }
                 Ok(Attributes(all))
             }

@@ -101,14 +101,6 @@ impl Json {
         }
     }
 
-    /// The value of `true` or `false`.
-    pub(crate) fn as_bool(&self) -> Option<bool> {
-        match self {
-            Self::Bool(value) => Some(*value),
-            _ => None,
-        }
-    }
-
     /// The elements of an array.
     pub(crate) fn as_array(&self) -> Option<&[Json]> {
         match self {
@@ -285,7 +277,7 @@ mod tests {
         assert_eq!(json.get("n").and_then(Json::as_u64), Some(7));
         assert_eq!(json.get("f").and_then(Json::as_u64), None);
         assert_eq!(json.get("m").and_then(Json::as_u64), None);
-        assert_eq!(json.get("b").and_then(Json::as_bool), Some(true));
+        assert_eq!(json.get("b"), Some(&Json::Bool(true)));
         let list = json.get("l").and_then(Json::as_array);
         assert_eq!(list.map(<[Json]>::len), Some(1));
         assert_eq!(json.get("absent"), None);

@@ -13,7 +13,6 @@ use crate::evidence::transcript::Torn;
 use crate::evidence::verify::RecordedPlan;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Nature;
-use crate::ground::files::read_small;
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::hsm::machine::sandbox::{self, Wish};
@@ -35,8 +34,6 @@ pub(crate) struct HsmPlace {
     pub token: Option<String>,
     /// A PIN source.
     pub pin: Option<String>,
-    /// What a record says, where neither plan nor module is given.
-    pub recorded: Option<Plan>,
 }
 
 /// An HSM that somebody logged in to.
@@ -50,12 +47,7 @@ struct Opened {
 
 impl HsmPlace {
     fn open(self) -> Result<Opened> {
-        let plan = self
-            .plan
-            .as_deref()
-            .map(Plan::read)
-            .transpose()?
-            .or(self.recorded);
+        let plan = self.plan.as_deref().map(Plan::read).transpose()?;
         // another HSM than the plan's is not what its reason speaks of
         let of_plan = self.module.is_none() && self.token.is_none();
         let missing = |what: &str| {
@@ -188,10 +180,9 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
 /// Exit 2 where the record cannot be read; exit 3 where the HSM cannot.
 pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
     let torn = read_torn(record)?;
-    let place = match (&place.plan, &place.module) {
-        (None, None) => recorded_place(record, place)?,
-        _ => place,
-    };
+    if place.plan.is_none() && place.module.is_none() {
+        return Err(not_from_the_record(record));
+    }
     let Opened {
         module,
         hsm,
@@ -257,27 +248,20 @@ fn tell_unnamed(classes: &[String]) -> Result<()> {
     }
 }
 
-/// The HSM as the recorded plan names it. Its relative paths were relative to where the plan stood.
-fn recorded_place(record: &Path, place: HsmPlace) -> Result<HsmPlace> {
-    let cannot = |e: std::io::Error| Error::usage(format!("{}: {e}", record.display()));
-    let bytes = read_small(&record.join("plan.toml")).map_err(cannot)?;
-    let stood = RecordedPlan::of(record).stood(record);
-    let at = stood.clone().unwrap_or_default().join("plan.toml");
-    let plan = Plan::parse(&at, bytes)?;
-    let hsm = &plan.hsm;
-    let is_relative =
-        hsm.module.is_relative() || matches!(&hsm.pin, PinSource::File(path) if path.is_relative());
-    if stood.is_none() && is_relative {
-        return Err(Error::usage(format!(
-            "{}: its plan names module or PIN file relative to a place that the record does not tell",
-            record.display()
+/// A record may come from anybody: what its plan names is loaded only if a person types it.
+fn not_from_the_record(record: &Path) -> Error {
+    let named = RecordedPlan::of(record).hsm();
+    let (module, token) = named.unwrap_or_else(|| ("MODULE".into(), "TOKEN".into()));
+    let [module, token] =
+        [module, token].map(|text| words::shell_word(&words::quoted_whole(&text)));
+    Error::usage("which HSM? A record's own plan may name any program, so it is not asked")
+        .hint(format!(
+            "give the plan: byok doctor PLAN --leftovers {}",
+            words::shell_path(record)
         ))
-        .hint("give the PLAN, or --module, --token and --pin"));
-    }
-    Ok(HsmPlace {
-        recorded: Some(plan),
-        ..place
-    })
+        .hint(format!(
+            "or the module and token; the record's plan says: --module {module} --token {token}"
+        ))
 }
 
 /// The transcript of a run that may not have come to its end.

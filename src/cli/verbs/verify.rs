@@ -443,7 +443,7 @@ fn previous_for_people(whole: &Whole) -> String {
         };
         text += &format!(
             "previous  {}: {verdict}, {}\n",
-            words::printable(&previous.directory),
+            quoted_whole(&previous.directory),
             quoted(&previous.title)
         );
         if previous.receipts > 0 {
@@ -578,7 +578,8 @@ fn so_far(verified: &Verified) -> String {
     let told: Vec<String> = told.collect();
     let elsewhere = standings.iter().filter_map(|import| {
         let doubt = receipts::said_elsewhere(import.endpoint.as_deref()?);
-        Some(format!("   {}/{}{doubt}\n", import.label, import.import))
+        let (label, name) = (quoted(&import.label), quoted(&import.import));
+        Some(format!("   {label}/{name}{doubt}\n"))
     });
     let elsewhere: String = elsewhere.collect();
     format!(" By the receipts:     {}\n{elsewhere}", told.join(", "))

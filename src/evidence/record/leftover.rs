@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::with_suffix;
 use crate::crypto::key_id::KeyId;
-use crate::evidence::transcript::{
-    self, Attempt, DataKeyFacts, Torn, TranscriptSigner, VoidShares, entries,
-};
+use crate::evidence::transcript::{self, Attempt, Torn, VoidShares};
 use crate::evidence::verify;
 use crate::ground::error::{Error, Result};
 use crate::ground::files::{open_no_link, parent};
@@ -237,7 +235,7 @@ pub(crate) struct SealedBeside {
     pub ceremonies: BTreeSet<String>,
 }
 
-/// Reads them. Of a transcript that does not hold, everything that looks like a CKA_ID is kept.
+/// Reads them: everything in them that looks like a CKA_ID, for a line that was changed must not lose its guard.
 pub(crate) fn sealed_beside(directory: &Path) -> SealedBeside {
     let beside = fs::read_dir(parent(directory))
         .into_iter()
@@ -248,33 +246,39 @@ pub(crate) fn sealed_beside(directory: &Path) -> SealedBeside {
         let bytes = open_no_link(&entry.path().join(transcript::FILE))
             .and_then(|mut file| read_capped(&mut file))
             .unwrap_or_default();
-        let Ok(torn) = Torn::read(&bytes) else {
-            sealed.ids.extend(named_somehow(&bytes));
-            continue;
-        };
-        let torn = as_it_counts(&entry.path(), torn);
-        if torn.is_sealed() {
-            let keys = entries::<DataKeyFacts>(&torn.lines);
-            sealed.ids.extend(keys.map(|key| key.cka_id.clone()));
-            let signers = entries::<TranscriptSigner>(&torn.lines);
-            let signers = signers.map(|signer| signer.cka_id.clone());
-            sealed.ids.extend(signers);
-            let ceremony = torn.opened().map(|opened| opened.ceremony.clone());
-            sealed.ceremonies.extend(ceremony);
-        } else if !is_marked(&entry.file_name().to_string_lossy()) {
-            // It has a record's own name, so it was sealed once and has lost its end.
-            sealed.ids.extend(named_somehow(&bytes));
+        // An attempt that was set aside guards nothing; whatever else has a transcript was sealed once, and may have
+        // been damaged since.
+        let torn = Torn::read(&bytes).map(|torn| as_it_counts(&entry.path(), torn));
+        let is_attempt = is_marked(&entry.file_name().to_string_lossy())
+            && torn.as_ref().is_ok_and(|torn| !torn.is_sealed());
+        if !is_attempt {
+            sealed.ids.extend(named_somehow(&bytes, "cka_id"));
+            sealed.ceremonies.extend(named_somehow(&bytes, "ceremony"));
         }
     }
     sealed
 }
 
-/// Whatever follows `"cka_id":"` in bytes that are no whole transcript any more.
-fn named_somehow(bytes: &[u8]) -> Vec<String> {
+/// A record beside this one that does not hold: nobody can tell what it was to guard. Attempts that were set aside are
+/// none.
+pub(crate) fn damaged_beside(directory: &Path) -> Option<PathBuf> {
+    let beside = fs::read_dir(parent(directory)).into_iter().flatten();
+    let mut beside = beside.flatten().filter(|entry| {
+        let is_record = fs::symlink_metadata(entry.path().join(transcript::FILE)).is_ok();
+        is_record && !is_marked(&entry.file_name().to_string_lossy())
+    });
+    let damaged = beside.find(|entry| verify::but_for_unnamed_receipts(&entry.path()).is_err());
+    damaged.map(|entry| entry.path())
+}
+
+/// Every text of a member of this name, in bytes that may be no whole transcript any more.
+fn named_somehow(bytes: &[u8], member: &str) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
-    let ids = text.split("\"cka_id\":\"").skip(1);
-    ids.filter_map(|rest| rest.split_once('"'))
-        .map(|(id, _)| id.to_owned())
+    let before = format!("\"{member}\":\"");
+    text.split(&before)
+        .skip(1)
+        .filter_map(|rest| rest.split_once('"'))
+        .map(|(text, _)| text.to_owned())
         .collect()
 }
 

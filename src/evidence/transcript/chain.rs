@@ -400,9 +400,14 @@ fn line(number: usize, raw: &[u8]) -> Result<(Line, String), Broken> {
     let at = text("at").and_then(time);
     let at = at.ok_or_else(|| broken(Rule::At, "at is not a time such as 2026-11-22T11:42:03Z"))?;
     let name = text("event").ok_or_else(|| broken(Rule::Event, "it has no event"))?;
-    let (event, misfit) = match serde_json::from_slice(raw) {
+    let read = serde_json::from_slice(raw).map_err(|e| words::quoted(&e.to_string()));
+    let read = read.and_then(|event: Event| match event.misfit(&json) {
+        Some(why) => Err(why.to_owned()),
+        None => Ok(event),
+    });
+    let (event, misfit) = match read {
         Ok(event) => (event, None),
-        Err(e) => (Event::Unknown, Some(words::quoted(&e.to_string()))),
+        Err(why) => (Event::Unknown, Some(why)),
     };
     let line = Line {
         number,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ground::facts::{Attributes, Closed, Judged, Machine, ModuleDescription, TokenFacts};
+use crate::ground::strict_json::Json;
 use crate::plan::{Kind, WrapIn};
 
 /// A word of a list that may grow.
@@ -76,6 +77,11 @@ impl Vouched {
         ),
     ];
 
+    /// Whether something from outside the previous record does, that is known here.
+    pub(crate) fn vouches(&self) -> bool {
+        matches!(self, Self::Fingerprint | Self::Plan | Self::Paper)
+    }
+
     /// As the record says it.
     pub(crate) fn told(&self) -> &str {
         match self {
@@ -131,6 +137,39 @@ macro_rules! events {
             }
         })*
     };
+}
+
+impl Event {
+    /// What of a line is not as its type asks, where the type alone does not see it.
+    pub(super) fn misfit(&self, line: &Json) -> Option<&'static str> {
+        if matches!(self, Self::Unknown) {
+            return None; // of a later version
+        }
+        let members = line.as_object().unwrap_or_default().iter();
+        let mut lists = members.filter_map(|(_, value)| value.as_array()).flatten();
+        if lists.any(|element| element.as_array().is_some()) {
+            return Some("a list holds a list");
+        }
+        match self {
+            // All of it or nothing: serde takes a part for nothing.
+            Self::MachineChecked(told) if told.closed.is_none() && closed_in_part(line) => {
+                Some("how the process was closed is told in part")
+            }
+            _ => None,
+        }
+    }
+}
+
+fn closed_in_part(line: &Json) -> bool {
+    let members = [
+        "sockets_denied",
+        "no_new_privileges",
+        "umask",
+        "descriptors_closed",
+        "variables_hidden",
+        "loader_variables",
+    ];
+    members.iter().any(|name| line.get(name).is_some())
 }
 
 /// What one kind of event tells.

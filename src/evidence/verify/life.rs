@@ -257,9 +257,9 @@ fn how(key: &Said<DataKeyFacts>) -> &'static str {
 
 /// That a data key is the same as before is worth what vouches for the record before.
 fn doubt(record: &Verified) -> &'static str {
-    match record.knew_its_previous() {
-        true => "",
-        false => "; nothing vouched for the record that it was compared with",
+    match record.compared_in_doubt() {
+        false => "",
+        true => "; nothing vouched for the record that it was compared with",
     }
 }
 

@@ -28,6 +28,13 @@ impl RecordedPlan {
         Some(self.stood(record)?.join(previous))
     }
 
+    /// `hsm.module` and `hsm.token`, as they stand there.
+    pub(crate) fn hsm(&self) -> Option<(String, String)> {
+        let hsm = self.0.get("hsm")?;
+        let text = |name| hsm.get(name)?.as_str().map(str::to_owned);
+        Some((text("module")?, text("token")?))
+    }
+
     /// The directory where the plan file stood: as far above the record as `record.directory` says. `None`
     /// where that cannot be told from the record, as after `..` or an absolute path.
     pub(crate) fn stood(&self, record: &Path) -> Option<PathBuf> {

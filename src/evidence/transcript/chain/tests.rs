@@ -113,6 +113,36 @@ fn an_event_whose_members_are_not_those_of_its_name_counts_as_unknown_and_is_nam
         assert_eq!(chain.events::<Exception>().count(), 0, "{misfit}");
         assert!(chain.lines[1].misfit.is_some(), "{misfit}");
     }
+    let machine = r#""event":"machine-checked","network":"forbidden","kernel":"k","core_dumps_off":true,"interfaces_up":[],"swap":[],"record_file_system":"ext4","clock":"c""#;
+    let key = data_key("key-found", "one", ID_A, "SYMMETRIC_DEFAULT");
+    let closed = r#","sockets_denied":true,"no_new_privileges":true,"umask":"077","descriptors_closed":0,"variables_hidden":0,"loader_variables":[]"#;
+    let whole_one = format!("{machine}{closed}");
+    for (members, why) in [
+        (machine.to_owned(), None),
+        (whole_one.clone(), None),
+        (whole_one.replace("true", "null"), Some("null")),
+        (format!("{machine},\"umask\":null"), Some("in part")),
+        (
+            key.replace("\"CKA_TOKEN\":true", "\"CKA_TOKEN\":[true]"),
+            Some("CKA_TOKEN is an array"),
+        ),
+        (
+            DEALT.replacen(
+                r#"{"share":1,"custodian":"Audit","share_sha256":"1"}"#,
+                r#"[1,"Audit","1"]"#,
+                1,
+            ),
+            Some("a list holds a list"),
+        ),
+    ] {
+        let chain = Chain::read(&whole(&[&members], SEALED)).unwrap();
+        let misfit = chain.lines[1].misfit.as_deref();
+        assert_eq!(misfit.is_some(), why.is_some(), "{members}: {misfit:?}");
+        assert!(
+            misfit.unwrap_or_default().contains(why.unwrap_or_default()),
+            "{misfit:?}"
+        );
+    }
     let opening = OPENED.replace("\"title\":\"t\",", "");
     assert_eq!(
         refused(&chained(&[&opening, SEALED])),
