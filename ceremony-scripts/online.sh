@@ -6,12 +6,12 @@
 #     bash online.sh --help
 #     bash online.sh VERB --help
 
+case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 if [ -z "${BASH_VERSION:-}" ]; then
     echo "online.sh: run it with bash: bash online.sh --help" >&2
     exit 2
 fi
 set -u
-case ${BYOK_SHELL-} in "$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 
 tab=$'\t'
 # The digest over all parameter files, with stock tools and in the folder of SHA256SUMS.
@@ -49,8 +49,8 @@ Global options, before or after the verb:
 
   --profile NAME        the credentials to use
   --region REGION       where the AWS CLI's own setting, and the key's ARN, do not say it
-  --endpoint-url URL    another endpoint, for every call of the verb. What the environment and the AWS
-                        configuration say of endpoints is ignored
+  --endpoint-url URL    another endpoint, for every call of the verb: https:// or http://, host and port.
+                        What the environment and the AWS configuration say of endpoints is ignored
   --dry-run             print the aws commands, shell-quoted, one a line; run none, write nothing.
                         Where an answer of KMS decides what comes next, every case is printed, with
                         a line that begins with # before it
@@ -1000,6 +1000,19 @@ member() {
         LC_ALL=C sed -n 's/^  "'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p' | LC_ALL=C sed 's/^null$//' | head -n 1
 }
 
+# is_ours FILE: whether it is a regular file of who runs this, or of root. What somebody else, or a link, put there is
+# named and ignored.
+is_ours() {
+    [ -e "$1" ] || [ -L "$1" ] || return 1
+    # shellcheck disable=SC2012 # only the owner is read
+    if [ -f "$1" ] && [ ! -L "$1" ] && { [ -O "$1" ] || [ "$(LC_ALL=C ls -dln "$1" | LC_ALL=C awk '{ print $3; exit }')" = 0 ]; }; then
+        [ -r "$1" ]
+        return
+    fi
+    printf 'Ignored, as a link or the file of somebody else: %s\n' "$1" | clean >&2
+    return 1
+}
+
 # says_imported FILE: whether this import-result says that KMS took the material.
 says_imported() {
     [ "$(member format <"$1")" = byok-import-result-v1 ] &&
@@ -1122,17 +1135,10 @@ check_aws() {
 
 told_endpoint() {
     if [ -n "$endpoint" ]; then
-        printf '%s (given by --endpoint-url)' "$(shown_endpoint)"
+        printf '%s (given by --endpoint-url)' "$endpoint"
     else
         printf "AWS's own endpoints"
     fi
-}
-
-# shown_endpoint: without what may be a password, before @ or behind ?.
-shown_endpoint() {
-    local told=${endpoint%%[?#]*} at=@
-    case $told in *@*) told=${told%%://*}://${told##*"$at"} ;; esac
-    printf '%s' "$told" | clean
 }
 
 told_profile() {
@@ -1340,11 +1346,8 @@ who() {
 
 # keep_told CONTENT FILE MODE: keeps an answer; where an endpoint was given, it says that this endpoint answered.
 keep_told() {
-    local told
     if [ -n "$endpoint" ]; then
-        told=$(shown_endpoint)
-        case $told in *[\"\\]*) refuse 2 "--endpoint-url: no quotes or backslashes" ;; esac
-        { printf '{"endpoint": "%s",' "$told" && LC_ALL=C sed '1s/^[[:space:]]*{//' "$1"; } >"$scratch/told" ||
+        { printf '{"endpoint": "%s",' "$endpoint" && LC_ALL=C sed '1s/^[[:space:]]*{//' "$1"; } >"$scratch/told" ||
             refuse 2 "the disk is full"
         set -- "$scratch/told" "$2" "$3"
     fi
@@ -2085,7 +2088,7 @@ verb_import() {
     [ "$code" -ne 0 ] || return 0
     case $script in */*) ;; *) script=./$script ;; esac
     for earlier in "${script%/*}"/import-result*.json; do
-        [ -f "$earlier" ] || continue
+        is_ours "$earlier" || continue
         says_imported "$earlier" || continue
         say "" "This folder WAS imported before: $earlier says so. KMS takes an import token once;" \
             "look at the key first: bash online.sh prove --key ARN"
@@ -2832,9 +2835,11 @@ add_tag() {
 
 # set_option NAME VALUE. The AWS CLI would put a file or a page in the place of a value that names one.
 set_option() {
+    local fault
     case $1=$2 in
-        endpoint-url=https://?* | endpoint-url=http://?*) ;;
-        endpoint-url=*) refuse 2 "--$1: a URL that begins with https:// or http://" ;;
+        endpoint-url=*)
+            fault=$(endpoint_fault "$2")
+            [ -z "$fault" ] || refuse 2 "--$1: $fault" ;;
         *=file://* | *=fileb://* | *=http://* | *=https://*)
             refuse 2 "--$1: a value that begins with ${2%%//*}// is not taken: nothing is read in its place" ;;
     esac
@@ -2952,6 +2957,18 @@ refuse_other_answers() {
                 "this says where AWS is, or what it answers: $(printf '%s' "$model" | clean)" "move it away" ;;
         esac
     done
+}
+
+# endpoint_fault URL: what it must be and is not: scheme, host and port. Programs differ in where the host of anything
+# else ends, so what is shown would not be what is asked.
+endpoint_fault() {
+    printf '%s\n' "$1" | LC_ALL=C awk '
+        !/^https?:\/\/./ { print "a URL that begins with https:// or http://"; exit }
+        /@/ { print "no user or password (what stands before @)"; exit }
+        /[?#]/ { print "nothing behind ? or #"; exit }
+        { sub(/^https?:\/\//, ""); sub(/\/$/, "") }
+        /\// { print "no path behind the host"; exit }
+        !/^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$/ { print "a host of letters, digits, dots and hyphens, and perhaps a port" }'
 }
 
 # names FILE PATTERN: whether the name of an entry or, after section:, of a section is like this; only its small letters

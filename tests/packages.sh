@@ -5,8 +5,8 @@
 # of one that is needed (llvm-14-dev brings libclang-cpp, bindgen wants libclang). Both must end with everything
 # there. Takes some minutes and the Debian mirror: `tests/run.sh` does not run it. Everything lies in
 # target/bundle-test. Exit codes: 0 it holds, 1 it does not, 77 skipped, and it says why.
+case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
-case ${BYOK_SHELL-} in "$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 umask 022
 export LC_ALL=C
 

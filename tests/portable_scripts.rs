@@ -16,7 +16,7 @@ use kms_on_loopback::{ACCOUNT, LoopbackKms};
 use support::{skip, stderr, stdout};
 
 /// What macOS, Linux and AWS CloudShell all have, and nothing else; `sha256sum` is `shasum` there.
-const TOOLS: &str = "awk bash cat chmod cut date dirname env head iconv ln mkdir mktemp mv printf \
+const TOOLS: &str = "awk bash cat chmod cut date dirname env head iconv ln ls mkdir mktemp mv printf \
     rm sed sha256sum sleep sort tail tee tr wc";
 
 /// Something that bash 3.2 or the tools of macOS do not have: its name, whether a line of code has
@@ -390,10 +390,11 @@ fn shellcheck_has_nothing_to_say() {
     }
 }
 
-/// The line behind `set` in every script: it starts again, once, as bash -p, which takes no functions or start-up file
-/// from the environment, and without the options there. POSIX mode first: then no function is called `exec`.
-const GUARD: &str = "case ${BYOK_SHELL-} in \"$$\") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ \
-    exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u POSIXLY_CORRECT \"${BASH:-bash}\" -p \"${BASH_SOURCE[0]}\" ${1+\"$@\"} ;; esac \
+/// The first command of every script, and a word of the shell itself, so that no function of the caller comes before it:
+/// it starts again, once, as bash -p, which takes no functions or start-up file from the environment, and without the
+/// options there. POSIX mode first: then no function is called `exec`. A shell that is not bash is told so after it.
+const GUARD: &str = "case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:\"$$\") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ \
+    exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT \"${BASH:-bash}\" -p \"${BASH_SOURCE[0]}\" ${1+\"$@\"} ;; esac \
     # no option, function or start-up file of the caller's shell";
 
 #[test]
@@ -403,7 +404,12 @@ fn every_script_begins_with_a_shell_that_nobody_has_set() {
         .into_iter()
         .map(|(name, text)| (name.to_owned(), text))
         .collect();
-    for folder in ["ceremony-scripts", "softhsm-config", "tests"] {
+    for folder in [
+        "ceremony-scripts",
+        "softhsm-config",
+        "tests",
+        "tests/bundle",
+    ] {
         for entry in fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|e| e == "sh") {
@@ -415,9 +421,8 @@ fn every_script_begins_with_a_shell_that_nobody_has_set() {
         }
     }
     for (name, text) in scripts {
-        let mut lines = text.lines().skip_while(|line| !line.starts_with("set "));
-        assert!(lines.next().is_some(), "{name}");
-        assert_eq!(lines.next(), Some(GUARD), "{name}");
+        let is_command = |line: &&str| !line.is_empty() && !line.starts_with('#');
+        assert_eq!(text.lines().find(is_command), Some(GUARD), "{name}");
     }
 }
 
@@ -440,7 +445,10 @@ fn what_the_callers_shell_was_set_to_changes_nothing() {
                 .env("BASHOPTS", "failglob:nocasematch:nullglob")
                 .env("BASH_ENV", &start_up)
                 .env("BASH_FUNC_sha256sum%%", "() { echo 00; }")
-                .env("BASH_FUNC_awk%%", "() { echo forged; }");
+                .env("BASH_FUNC_awk%%", "() { echo forged; }")
+                .env("BASH_FUNC_set%%", "() { echo forged; exit 0; }")
+                .env("BASH_FUNC_env%%", "() { echo forged; exit 0; }")
+                .env("BASH_COMPAT", "31");
         }
         command.output().unwrap()
     };
@@ -602,6 +610,7 @@ impl Desk {
         self
     }
 
+    /// In bash of the manners of 3.2, which a script takes for the one that it started itself.
     fn run(&self, args: &[&str]) -> Output {
         let drops = "--reuid nobody --regid nogroup --clear-groups --no-new-privs";
         let bash = which("bash").unwrap();
@@ -611,6 +620,7 @@ impl Desk {
             command.args(drops.split(' ')).arg(bash);
         }
         let path = |folder: &str| self.home.path().join(folder);
+        command.args(["-c", "BYOK_SHELL=$$ exec bash \"$@\"", "bash"]);
         command.args(args).current_dir(path("work")).env_clear();
         if let Some(endpoint) = self.endpoint.as_ref().filter(|_| args[0] == "online.sh") {
             command.args(["--endpoint-url", endpoint]);
@@ -708,6 +718,34 @@ fn they_run_for_an_ordinary_user() {
         return skip("an ordinary user cannot run the AWS CLI of BYOK_TEST_VENV");
     }
     desk.works_a_day();
+}
+
+/// byok's table too: what is shown and recorded is what is asked, or nothing is.
+#[test]
+fn an_endpoint_is_scheme_host_and_port_or_it_is_refused() {
+    let desk = Desk::new();
+    for case in include_str!("../src/evidence/receipts/endpoints.txt").lines() {
+        let (kind, url) = case.split_once(' ').unwrap();
+        let import = desk.run(&["import.sh", "--yes", "--endpoint-url", url]);
+        let key = ["--key", support::ARN, "--dry-run", "--endpoint-url", url];
+        let online = desk.run(&[&["online.sh", "disable"][..], &key].concat());
+        let said = |output: &Output| stdout(output) + &stderr(output);
+        if kind == "refused" {
+            for output in [import, online] {
+                assert_eq!(output.status.code(), Some(2), "{url}: {}", said(&output));
+                let why = said(&output);
+                assert!(why.contains("--endpoint-url: "), "{url}: {why}");
+                assert!(!why.contains("evil") && !why.contains("secret"), "{why}");
+            }
+            continue;
+        }
+        let asks = format!("asks        {url} (given by --endpoint-url)\n");
+        assert!(said(&import).contains(&asks), "{}", said(&import));
+        assert!(said(&import).contains("Material.bin is missing"));
+        let command = format!("--endpoint-url {}", url.replace(['[', ']'], ""));
+        let sent = said(&online).replace(['[', ']', '\\', '\''], "");
+        assert!(online.status.success() && sent.contains(&command), "{sent}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::kms_on_loopback::LoopbackKms;
 use crate::support;
 
 /// All that the script may use besides bash and the AWS CLI: what macOS, Linux and AWS CloudShell have.
-const TOOLS: [&str; 21] = [
+const TOOLS: [&str; 22] = [
     "awk",
     "bash",
     "cat",
@@ -18,6 +18,7 @@ const TOOLS: [&str; 21] = [
     "env",
     "head",
     "iconv",
+    "ls",
     "ln",
     "mkdir",
     "mktemp",
@@ -176,7 +177,6 @@ impl Desk {
             .env_clear()
             .envs(self.env.iter().cloned())
             .env("PATH", path)
-            .env("BASH_COMPAT", "3.2")
             .env("TMPDIR", self.path("tmp"))
             .current_dir(self.path("work"))
             .stdin(Stdio::null());
