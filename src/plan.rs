@@ -406,9 +406,14 @@ impl Plan {
 
     /// Whether custodians see or type shares at this computer's screen.
     pub(crate) fn shares_at_screen(&self) -> bool {
-        let shown = self.escrow.as_ref().map(|escrow| &escrow.deliver);
         let typed = self.recover.as_ref().map(|recover| &recover.shares);
-        shown == Some(&Deliver::Screen) || typed == Some(&ShareSource::Typed)
+        self.shows_shares() || typed == Some(&ShareSource::Typed)
+    }
+
+    /// Whether the words of new shares stand on this computer's screen.
+    pub(crate) fn shows_shares(&self) -> bool {
+        let shown = self.escrow.as_ref().map(|escrow| &escrow.deliver);
+        shown == Some(&Deliver::Screen)
     }
 
     /// Whose signatures paper has places for: the plan's witnesses, or some who name themselves.

@@ -273,7 +273,7 @@ fn check_says_how_large_the_window_is_and_what_a_share_needs() {
         }
     };
     let small = "this window has 20 rows of 80 columns";
-    let needs = format!("{small}; the 33 words of a share need 21 rows of 80");
+    let needs = format!("{small}; the shares of this plan need 21 rows of 80 columns");
     let shares = || table(2, 3, "screen");
     at(
         shares(),
@@ -283,12 +283,17 @@ fn check_says_how_large_the_window_is_and_what_a_share_needs() {
     );
     at(shares(), (80, 20), 5, &format!("wrong {needs}"));
     at(shares(), (80, 20), 5, "[SCREEN-SIZE]");
-    at(shares(), (40, 24), 5, "a share need 36 rows of 40");
+    at(
+        shares(),
+        (40, 24),
+        5,
+        "of 40 columns; the shares of this plan need 21 rows of 80 columns",
+    );
     at(
         shares(),
         (80, 23),
         0,
-        "WARNING screen: this window has 23 rows of 80 columns",
+        "ok screen: this window has 23 rows of 80 columns",
     );
     let warned = format!("WARNING screen: {small}; the screens of a ceremony are made for 24");
     at(String::new(), (80, 20), 0, &warned);

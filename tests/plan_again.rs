@@ -365,6 +365,9 @@ fn a_new_plan_asks_who_gets_shares_or_says_that_nobody_does() {
         ("Ann", "1", "2 to 16 custodians"),
         ("Ann, Ben", "3", "2 to 2 of them"),
         ("Ann, Ben", "1", "2 to 2 of them"),
+        ("Ann, Ben, ann", "2", "\"ann\" stands there twice"),
+        ("Ann; Ben; Eve", "2", "with commas between the names"),
+        ("Ann, B\u{200b}en", "2", "cannot be a name"),
     ] {
         let output = plan(&["--custodians", custodians, "--threshold", threshold]);
         refused(&output, 2, &[says]);
@@ -391,7 +394,14 @@ fn a_new_plan_asks_who_gets_shares_or_says_that_nobody_does() {
     };
     let many = " How many of these 3 are needed: ";
     let text = asks(
-        &[(who, "Ann"), (who, "Ann, Ben, Eve"), (many, "2")],
+        &[
+            (who, "Ann"),
+            (who, "Ann, Ben, ann"),
+            (who, "Ann; Ben; Eve"),
+            (who, "Ann, B\u{1b}[Den"),
+            (who, "Ann, Ben, Eve"),
+            (many, "2"),
+        ],
         "three.toml",
     );
     assert!(text.contains(table), "{text}");

@@ -959,6 +959,10 @@ fn a_planted_key_is_never_called_the_same_material_on_the_word_of_a_record_alone
 
     let mut screen = asked();
     screen.answer("8 hex digits or 4 words: ", "none");
+    screen.answer(
+        "Type none again if that is so, Enter to type the row: ",
+        "none",
+    );
     assert_eq!(screen.end(), 0, "{}", screen.shown);
     assert!(
         !screen.shown.contains("the same material"),

@@ -13,7 +13,7 @@ use support::{Kind, Room, Transcript, namespace, refused, skip, stderr, stdout};
 const NAME: &str = "Who is at the keyboard? Name: ";
 const HERE: &str = "who is here? Name, or absent: ";
 const UTC: &str = " UTC as YYYY-MM-DD HH:MM, or Enter: ";
-const ACCEPT: &str = "Type yes to go on and record this as an exception: ";
+const TWICE: &str = " Type yes to go on; it is recorded. A number corrects a name: ";
 
 /// Two custodians whose shares become files, and one witness; the PIN comes from a file.
 fn peopled() -> Option<Room> {
@@ -299,8 +299,8 @@ fn attempts_before_a_ceremony_and_wrong_answers_reach_the_auditor() {
 }
 
 #[test]
-fn one_person_in_two_seats_is_an_exception_that_needs_a_yes() {
-    for (answer, code) in [("yes", 0), ("no", 1)] {
+fn one_person_in_two_seats_needs_a_yes_or_a_correction_and_ends_nothing() {
+    for answer in ["yes", "3"] {
         let Some(room) = peopled() else {
             return;
         };
@@ -314,12 +314,26 @@ fn one_person_in_two_seats_is_an_exception_that_needs_a_yes() {
         ] {
             pty.answer(if name.starts_with("Ada") { NAME } else { HERE }, name);
         }
-        pty.expect("holds 2 seats:");
-        pty.answer(ACCEPT, answer);
+        pty.expect("Grace Hopper holds 2 seats: custodian ");
+        for typo in ["y", "", "9"] {
+            pty.answer(TWICE, typo);
+            pty.expect(" Type yes, or a number from 1 to 4.\n");
+        }
+        pty.answer(TWICE, "no");
+        pty.expect("   3  custodian "); // the list, not the end
+        pty.answer(TWICE, answer);
+        if answer == "3" {
+            pty.answer(HERE, "Mary Somerville");
+            pty.answer(" A number corrects a name, Enter goes on: ", "");
+        }
         let ended = pty.end();
-        assert_eq!(ended.code, Some(code), "{}", ended.screen);
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        let transcript = room.transcript("records/one");
+        assert_eq!(
+            transcript.events("exception").len(),
+            usize::from(answer == "yes")
+        );
         if answer == "yes" {
-            let transcript = room.transcript("records/one");
             let what = transcript.event("exception")["what"].as_str().unwrap();
             assert!(
                 what.to_lowercase().contains("grace hopper holds 2 seats"),

@@ -332,8 +332,12 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     custodian.answer("word 17 of 33: ", "note");
     custodian.answer("There is no transcript here", "back");
     custodian.answer("Which row do you type again?", "34");
-    custodian.answer("The rows are 1 to 33.", "17");
+    custodian.answer("The rows are 1 to 33.", "17 boring");
+    custodian.answer("Type the number alone", "again 17");
     custodian.answer("word 17 of 33: ", right);
+    for row in 18..=33 {
+        custodian.answer(&format!("word {row} of 33: "), four_letters[row - 1]);
+    }
     let (said, ended) = custodian.end();
     assert!(said.contains("share 2 of 3, Audit"), "{said}");
     assert!(

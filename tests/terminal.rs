@@ -722,16 +722,86 @@ fn ctrl_c_twice_asks_twice_and_tries_no_pin() {
 }
 
 #[test]
-fn the_end_of_input_ends_the_ceremony_at_every_question() {
+fn ctrl_d_asks_as_ctrl_c_does_and_ends_the_ceremony_only_where_nobody_stops_pressing_it() {
     for question in QUESTIONS {
         let Some(room) = room() else {
             return;
         };
         let mut pty = until_question(&room, question);
         pty.keys(&[CTRL_D]);
+        pty.expect(" Ctrl-D: ");
+        pty.answer(STOP, "");
+        pty.expect(question.trim_start());
+        pty.keys(&[CTRL_D]);
+        pty.expect(STOP);
+        pty.keys(&[CTRL_D]);
+        pty.expect("That was neither.");
+        pty.answer(STOP, "STOP");
         let screen = ended_at(pty, &room, question);
+        assert!(screen.contains("ended at the keyboard"), "{screen}");
+
+        let mut pty = until_question(&room, question);
+        pty.keys(&[CTRL_D]);
+        pty.expect(STOP);
+        pty.keys(&[CTRL_D; 110]);
+        let screen = pty.end().screen;
         assert!(screen.contains("the input ended"), "{screen}");
     }
+}
+
+#[test]
+fn of_lines_that_were_pasted_the_first_is_taken_and_that_is_said() {
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = until_question(&room, NAME);
+    pty.keys(b"Ada \x1b[D\r");
+    pty.expect("a character that cannot be shown");
+    pty.expect(NAME);
+    pty.keys(format!("{OPERATOR}\rBen\rEve\r").as_bytes());
+    pty.expect(" Only the first line was taken.\n");
+    pty.answer(ASK_PIN, PIN);
+    let (ended, transcript) = well(pty, &room);
+    assert_eq!(transcript.event("roll-call")["operator"], OPERATOR);
+    let told = ended.screen.matches("Only the first line").count();
+    assert_eq!(told, 1, "{}", ended.screen);
+}
+
+#[test]
+fn a_misspelt_word_of_a_row_is_named_and_going_to_another_digest_is_taken_back() {
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = until_slip(&room);
+    let of = "of the parameter files";
+    asked_row(&mut pty, of);
+    pty.enter("flytrap liberty local insincere");
+    pty.expect("'local' is not a word of the list (word 3). It is not counted.");
+    asked_row(&mut pty, of);
+    pty.enter("key");
+    let key = digest(&room.kms.spki);
+    let of_key = "of the wrapping key for payments-2026/eu-west-1";
+    let row = asked_row(&mut pty, of_key);
+    pty.enter(&in_hex(&key, row));
+    asked_row(&mut pty, of_key);
+    pty.enter("back");
+    let first = asked_row(&mut pty, of);
+    let slip = slip(&room);
+    pty.enter(&in_hex(&slip, first));
+    asked_row(&mut pty, of);
+    pty.enter("key");
+    pty.expect(&format!(
+        "key is not possible any more: row {first} was taken"
+    ));
+    for _ in 0..2 {
+        let row = asked_row(&mut pty, of);
+        pty.enter(&in_hex(&slip, row));
+    }
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    let read = room.transcript("records/one");
+    let how = read.event("import-parameters-read")["two_sided_check"].to_string();
+    assert!(how.contains("of the parameter files' digest"), "{how}");
 }
 
 #[test]
@@ -893,7 +963,7 @@ fn a_record_on_a_disk_in_memory_needs_a_yes_that_is_recorded() {
     {
         return skip("/dev/shm is no tmpfs");
     }
-    for answer in ["yes", "y", ""] {
+    for answer in ["yes", "no"] {
         let Some(mut room) = room() else {
             return;
         };
@@ -902,10 +972,15 @@ fn a_record_on_a_disk_in_memory_needs_a_yes_that_is_recorded() {
         room.plan.directory = place.display().to_string();
         let mut pty = until_pin(&room);
         pty.expect("the record's disk is a tmpfs: it vanishes at power-off");
-        pty.answer(
-            "Type yes to go on and record this as an exception: ",
-            answer,
-        );
+        let asked = "Type yes to go on and record this as an exception: ";
+        pty.answer(asked, "y");
+        let again = " Type yes to go on, no to end the ceremony here: ";
+        for typo in ["", "yess"] {
+            pty.answer(again, typo); // ends nothing
+        }
+        pty.answer(again, "stop");
+        pty.answer(STOP, "");
+        pty.answer(again, answer);
         if answer != "yes" {
             let ended = pty.end();
             assert_eq!(ended.code, Some(1), "{}", ended.screen);
@@ -1043,7 +1118,7 @@ fn no_line_of_approval_or_last_screens_is_lost_with_the_names_that_byok_gives() 
 
 #[test]
 fn nothing_that_happens_after_the_seal_takes_anything_back() {
-    for end in [&b"note\r\r"[..], &[CTRL_C], &[CTRL_D], b"stop\r\r"] {
+    for end in [&b"note\r"[..], &[CTRL_C], &[CTRL_D], b"stop\r"] {
         let Some(room) = room() else {
             return;
         };
@@ -1051,10 +1126,14 @@ fn nothing_that_happens_after_the_seal_takes_anything_back() {
         type_slip(&mut pty, &room);
         pty.expect(WRITTEN);
         pty.keys(end);
+        pty.expect(match end.len() {
+            1 => "ends nothing here: the record is sealed",
+            _ => "nothing is noted any more",
+        });
+        let shown = pty.answer(WRITTEN, ""); // and comes back to it
+        assert!(!shown.contains("what comes next"), "{shown}");
         let ended = pty.end();
         assert_eq!(ended.code, Some(0), "{}", ended.screen);
-        let said = ended.screen.contains("nothing is noted any more");
-        assert_eq!(said, end.len() > 1, "{}", ended.screen);
         assert!(ended.screen.contains("what comes next"), "{}", ended.screen);
         assert!(!ended.screen.contains("Not recorded"), "{}", ended.screen);
     }

@@ -248,8 +248,10 @@ fn ask(
 
 /// What the window has and what is needed, where it is too small.
 fn told_small(plan: &Plan, window: Window) -> String {
-    let small = before::shares_fit(plan, window).map_err(|e| e.what);
-    let small = small.err().or_else(|| window.too_small());
+    let small = match plan.shows_shares() {
+        true => screens::shares_need(plan, window),
+        false => window.too_small(),
+    };
     small.map_or(String::new(), |told| {
         screens::fold(&format!("{}.", words::capitalised(&told)), " ")
     })

@@ -102,7 +102,7 @@ impl Ceremony<'_> {
             let place = (number, count);
             let page = screens::Page::handed_out(self.rehearsal, place, custodian, window);
             if !page.fits() {
-                self.enlarge(&page)?;
+                self.enlarge(window)?;
                 continue;
             }
             self.operator.wipe();
@@ -129,11 +129,12 @@ impl Ceremony<'_> {
     }
 
     /// No word is shown where not all of them can be seen.
-    fn enlarge(&mut self, page: &screens::Page) -> Result<()> {
+    fn enlarge(&mut self, window: screens::Window) -> Result<()> {
         self.operator.wipe();
+        let needed = screens::shares_need(self.plan, window).unwrap_or_default();
         let told = format!(
             "{}. No word is shown before. Make the window larger, or its letters smaller.",
-            crate::ground::words::capitalised(&page.too_large())
+            crate::ground::words::capitalised(&needed)
         );
         let question = screens::fold(&told, " ") + " Then press Enter: ";
         self.ask(&question).map(|_| ())

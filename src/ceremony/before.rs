@@ -489,9 +489,8 @@ pub(crate) fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
 /// # Errors
 /// Exit 5 where the window is too small for one.
 pub(crate) fn shares_fit(plan: &Plan, window: Window) -> Result<()> {
-    let mut pages = screens::share_pages(plan, window);
-    match pages.find(|page| !page.fits()) {
-        Some(page) => Err(Error::machine(page.too_large())
+    match screens::shares_need(plan, window) {
+        Some(told) => Err(Error::machine(told)
             .check("SCREEN-SIZE")
             .hint("make the window larger, or its letters smaller; on a console: setfont with a smaller font")),
         None => Ok(()),

@@ -2,25 +2,36 @@
 
 use super::typing::{Typed, Typist, so_far_line};
 use super::{Ceremony, Result, screens};
+use crate::ceremony::screens::Again;
 use crate::crypto::escrow::SHARE_WORDS;
 use crate::crypto::escrow::slip39::NotAShare;
 use crate::crypto::escrow::slip39::words::Words;
 
-enum Which {
+/// What is typed again.
+pub(super) enum Corrected {
+    /// This row was.
     Row(usize),
+    /// This row and all after it are to be.
+    From(usize),
+    /// Nothing: the share is put aside.
+    Aside,
+}
+
+enum Which {
+    Rows(Again),
     Back,
     Aside,
 }
 
 impl Ceremony<'_> {
-    /// One row is typed again: the one that the checksum tells, or any that the person names. Says which;
-    /// `None`: the share is put aside. The words that were shown for it are wiped.
+    /// One row is typed again: the one that the checksum tells, or any that the person names; or all from one
+    /// on are to be. The words that were shown for it are wiped.
     pub(super) fn type_row_again(
         &mut self,
         typist: &Typist,
         typed: &mut Words,
         why: &NotAShare,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Corrected> {
         self.show_mistake(typist, typed, why)?;
         let told = screens::one_row(why);
         let mut row = told;
@@ -28,8 +39,12 @@ impl Ceremony<'_> {
             let asked = match row {
                 Some(row) => row,
                 None => match self.which_row(typist.custodian)? {
-                    Which::Row(row) => row,
-                    Which::Aside => return Ok(None),
+                    Which::Rows(Again::Row(row)) => row,
+                    Which::Rows(Again::From(row)) => {
+                        self.operator.wipe();
+                        return Ok(Corrected::From(row));
+                    }
+                    Which::Aside => return Ok(Corrected::Aside),
                     Which::Back => {
                         row = told;
                         continue;
@@ -37,12 +52,12 @@ impl Ceremony<'_> {
                 },
             };
             match self.ask_share_word(typist.custodian, asked)? {
-                Typed::Aside => return Ok(None),
+                Typed::Aside => return Ok(Corrected::Aside),
                 Typed::Back => row = None,
                 Typed::Word(number) => {
                     typed.set(asked - 1, number);
                     self.operator.wipe();
-                    return Ok(Some(asked));
+                    return Ok(Corrected::Row(asked));
                 }
             }
         }
@@ -74,13 +89,10 @@ impl Ceremony<'_> {
             match answer.to_ascii_lowercase().as_str() {
                 "aside" => return Ok(Which::Aside),
                 "back" => return Ok(Which::Back),
-                answer => {
-                    if let Ok(row @ 1..=SHARE_WORDS) = answer.parse() {
-                        return Ok(Which::Row(row));
-                    }
-                    let rows = format!(" The rows are 1 to {SHARE_WORDS}.\n");
-                    self.operator.say(&rows);
-                }
+                answer => match screens::rows_again(answer) {
+                    Ok(rows) => return Ok(Which::Rows(rows)),
+                    Err(why) => self.operator.say(&why),
+                },
             }
         }
     }
@@ -89,21 +101,21 @@ impl Ceremony<'_> {
 /// What stands below the words, and above the question.
 fn below(typist: &Typist, why: &NotAShare) -> String {
     let custodian = typist.custodian;
-    let (look, back) = match screens::one_row(why) {
+    let (look, keys) = match screens::one_row(why) {
         Some(row) => (
             format!(
                 "{custodian}: look at row {row} on your form, letter by letter, and type it again."
             ),
-            "back = edit any row     ",
+            "back = edit any row     aside = put this share aside, take another custodian",
         ),
         None => (
             format!("{custodian}: look at your form. Only the row that you name is typed again."),
-            "",
+            "again 12 = type rows 12 to 33 (a row was left out)   aside = another share",
         ),
     };
     let made = "no data key in the HSM; only the transcript";
     format!(
-        "\n{}\n{}{} {back}aside = put this share aside, take another custodian\n \
+        "\n{}\n{}{} {keys}\n \
          note = record something for the auditor        stop = end the ceremony here\n",
         screens::fold(&look, " "),
         typist.so_far,

@@ -28,14 +28,18 @@ impl Ceremony<'_> {
             .try_for_each(|note| self.record_exception(note, true))
     }
 
-    /// Records a deviation. Where a person is there, they must type `yes` to go on.
+    /// Records a deviation. Where a person is there, they must type `yes` to go on; `no` ends the ceremony, and
+    /// anything else is asked again.
     pub(super) fn exception(&mut self, what: &str) -> Result<()> {
         let what_shown = screens::fold(what, " ");
-        let question = format!("{what_shown} Type yes to go on and record this as an exception: ");
-        let answer = self.operator.decide(&question);
-        self.take_notes()?;
-        if answer?.is_some_and(|answer| answer != "yes") {
-            return Err(Error::declined(format!("not accepted: {what}")));
+        let mut question =
+            format!("{what_shown} Type yes to go on and record this as an exception: ");
+        while let Some(answer) = self.ask(&question)? {
+            match answer.to_ascii_lowercase().as_str() {
+                "yes" => break,
+                "no" => return Err(Error::declined(format!("not accepted: {what}"))),
+                _ => question = " Type yes to go on, no to end the ceremony here: ".to_owned(),
+            }
         }
         self.note(what)
     }

@@ -11,8 +11,9 @@
 //!   there means anything else. Words of shares are wiped from the screen before the next person comes.
 //! - `note` at every question but that for a PIN asks what happened: the transcript has it, with the
 //!   step, as an exception in the words of whoever typed it. Words of a share never get in.
-//! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`. So does `stop`, except where every
-//!   answer but one ends the ceremony anyhow.
+//! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`. So does Ctrl-D on an empty line, and so
+//!   does `stop`, except where every answer but one ends the ceremony anyhow. After the seal nothing ends.
+//! - A terminal that is gone ends the ceremony.
 //! - A wrong PIN is asked again after what the token says is left; the last try needs the word LAST.
 //! - A call into the HSM that has not come back after 30 seconds is named; STOP then ends the process.
 //! - A dumb terminal and a narrow window change how it looks, never what is asked.

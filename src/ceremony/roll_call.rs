@@ -42,7 +42,7 @@ impl Ceremony<'_> {
             }))?;
         held_twice(&seats)
             .iter()
-            .try_for_each(|what| self.exception(what))?;
+            .try_for_each(|what| self.note(what))?; // accepted at the list
         self.anchor_previous()
     }
 
@@ -108,14 +108,23 @@ impl Ceremony<'_> {
         others.count() >= self.quorum().unwrap_or(1).into()
     }
 
-    /// Shows the list once. A number corrects a name, Enter goes on.
+    /// Shows the list once. A number corrects a name, Enter goes on; who holds several seats needs a `yes`.
     fn correct(&mut self, seats: &mut [Seat]) -> Result<()> {
-        let list: String = (1..).zip(&*seats).map(|(n, seat)| seat.listed(n)).collect();
-        self.operator.show(&format!("\n{list}"))?;
+        self.show_list(seats)?;
         loop {
-            let answer = self.ask(" A number corrects a name, Enter goes on: ")?;
+            let twice = held_twice(seats);
+            for what in &twice {
+                self.operator.say(&screens::fold(&format!("{what}."), " "));
+            }
+            let (question, goes_on, numbers) = match twice[..] {
+                [] => (GOES_ON, "", "The numbers are"),
+                _ => (TWICE, "yes", "Type yes, or a number from"),
+            };
+            let answer = self.ask(question)?.map(|text| text.to_ascii_lowercase());
             match answer.as_deref() {
-                None | Some("") => return Ok(()),
+                None => return Ok(()),
+                Some(answer) if answer == goes_on => return Ok(()),
+                Some("no") => self.show_list(seats)?,
                 Some(number) => match number.parse::<usize>() {
                     Ok(number) if (1..=seats.len()).contains(&number) => {
                         self.call(seats, number - 1)?;
@@ -123,12 +132,17 @@ impl Ceremony<'_> {
                         self.operator.say(&said);
                     }
                     _ => {
-                        let said = format!(" The numbers are 1 to {}.\n", seats.len());
+                        let said = format!(" {numbers} 1 to {}.\n", seats.len());
                         self.operator.say(&said);
                     }
                 },
             }
         }
+    }
+
+    fn show_list(&mut self, seats: &[Seat]) -> Result<()> {
+        let list: String = (1..).zip(seats).map(|(n, seat)| seat.listed(n)).collect();
+        self.operator.show(&format!("\n{list}"))
     }
 
     /// `None`: nobody is asked.
@@ -139,7 +153,10 @@ impl Ceremony<'_> {
                 Some(name) if name.is_empty() => self
                     .operator
                     .say(" Nothing was typed: whoever is there has a name.\n"),
-                Some(name) => return Ok(Some(words::printable(&name))),
+                Some(name) if !words::is_printable(&name) => {
+                    self.operator.say(screens::UNPRINTABLE);
+                }
+                Some(name) => return Ok(Some(name)),
             }
         }
     }
@@ -150,6 +167,13 @@ impl Ceremony<'_> {
             Some(name) if !name.eq_ignore_ascii_case(seat) => format!("{seat} ({name})"),
             _ => seat.to_owned(),
         }
+    }
+
+    /// Who sits in the custodians' seats.
+    pub(super) fn custodians_here(&self) -> impl Iterator<Item = &str> {
+        let present = self.present.iter();
+        let seats = present.filter(|present| present.role == CUSTODIAN);
+        seats.map(|present| present.name.as_str())
     }
 
     fn who_sits_at(&self, custodian: &str) -> Option<&str> {
@@ -194,6 +218,9 @@ impl Ceremony<'_> {
 }
 
 const CUSTODIAN: &str = "custodian";
+
+const GOES_ON: &str = " A number corrects a name, Enter goes on: ";
+const TWICE: &str = " Type yes to go on; it is recorded. A number corrects a name: ";
 
 impl Seat {
     fn empty(place: Place) -> Self {

@@ -22,8 +22,8 @@ mod window;
 
 pub use shares::short;
 pub(crate) use shares::{
-    Page, asked_of, mistyped, one_row, place_of, place_of_share, several_words, share_pages,
-    suspects,
+    Again, Page, UNPRINTABLE, asked_of, mistyped, one_row, place_of, place_of_share, rows_again,
+    several_words, shares_need, suspects,
 };
 pub(crate) use window::Window;
 

@@ -188,9 +188,14 @@ impl Ceremony<'_> {
     /// Whose shares are not there yet, as far as a record tells.
     pub(super) fn not_yet_brought(&self, shares: &UntrustedShares) -> Vec<&str> {
         let taken = shares.names();
-        let dealt = self.known_shares().iter();
-        let names = dealt.map(|share| share.custodian.as_str());
+        let names = self.known_custodians();
         names.filter(|name| !taken.contains(name)).collect()
+    }
+
+    /// Who got a share, as far as a record tells.
+    pub(super) fn known_custodians(&self) -> impl Iterator<Item = &str> {
+        let dealt = self.known_shares().iter();
+        dealt.map(|share| share.custodian.as_str())
     }
 
     /// The same as a hint.

@@ -10,7 +10,7 @@ use crate::ceremony::operator::Operator;
 use crate::ceremony::screens;
 use crate::crypto::random;
 use crate::ground::error::{Error, Result};
-use crate::ground::words::{self, Digest, ROWS};
+use crate::ground::words::{self, Digest, ROWS, Unlisted};
 use crate::plan::kms::aws::ImportParameters;
 use crate::plan::{ImportPlan, KeyPlan, Plan};
 
@@ -48,22 +48,68 @@ pub(super) fn compare(
         return Ok(vec![in_plan; judged.len()]);
     }
     let digest = files_digest(judged);
-    let mut slip = Paper::slip("digest of the parameter files", Some("key"));
+    let mut slip = Paper::slip("digest of the parameter files", Some(Instead::Key));
     slip.others = digests_of_keys(plan, judged);
-    let intro = " Take the slip of the online side, with the digest over all parameter files.\n\
-                 \x20No such digest on it, only digests of wrapping keys? Type key.\n";
-    operator.say(intro);
     let rows = drawn_rows()?;
-    match rows_match(&digest, &rows, &slip, operator, wrong)? {
-        Answer::Rows => Ok(vec![
-            format!(
-                "rows {} of the parameter files' digest typed",
-                listed(&rows)
-            );
-            judged.len()
-        ]),
-        Answer::NotAsked => Ok(vec!["not asked".to_owned(); judged.len()]),
-        Answer::Instead => keys_match(plan, judged, operator, wrong),
+    loop {
+        operator.say(TAKE_THE_SLIP);
+        match rows_match(&digest, &rows, &slip, operator, wrong)? {
+            Answer::Rows => {
+                let how = format!(
+                    "rows {} of the parameter files' digest typed",
+                    listed(&rows)
+                );
+                return Ok(vec![how; judged.len()]);
+            }
+            Answer::NotAsked => return Ok(vec!["not asked".to_owned(); judged.len()]),
+            Answer::Instead => {
+                operator.say(" The digests of the wrapping keys, then. back returns.\n");
+                if let Some(compared) = keys_match(plan, judged, operator, wrong)? {
+                    return Ok(compared);
+                }
+            }
+        }
+    }
+}
+
+const TAKE_THE_SLIP: &str = " Take the slip of the online side, with the digest over all parameter files.\n\
+     \x20No such digest on it, only digests of wrapping keys? Type key.\n";
+
+/// What can be typed in place of the first row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Instead {
+    /// Another digest on the slip is compared.
+    Key,
+    /// Back to the digest that is compared first.
+    Back,
+    /// There is no paper.
+    None,
+}
+
+impl Instead {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Back => "back",
+            Self::None => "none",
+        }
+    }
+
+    /// A later row can only be typed from the paper that the first one came from.
+    fn is_possible(self, at: usize) -> bool {
+        at == 0 || self == Self::Back
+    }
+
+    /// Going back loses nothing and going to another digest can be taken back; having no paper cannot.
+    fn is_meant(self, operator: &mut dyn Operator) -> Result<bool> {
+        if self != Self::None {
+            return Ok(true);
+        }
+        let again = operator.ask(
+            " No paper? Then nothing vouches for the previous record, and the transcript\n \
+             says so. Type none again if that is so, Enter to type the row: ",
+        )?;
+        Ok(again.is_none_or(|again| again.eq_ignore_ascii_case(self.word())))
     }
 }
 
@@ -73,8 +119,7 @@ struct Paper<'a> {
     digest: &'a str,
     name: &'static str,
     asked: fn(usize) -> Asked,
-    /// What can be typed in place of the first row.
-    instead: Option<&'static str>,
+    instead: Option<Instead>,
     /// The other digests on the same paper, and what each is of.
     others: Vec<(Digest, String)>,
     check: &'static str,
@@ -83,7 +128,7 @@ struct Paper<'a> {
 
 impl<'a> Paper<'a> {
     /// The slip that a second person signed on the online side.
-    fn slip(digest: &'a str, instead: Option<&'static str>) -> Self {
+    fn slip(digest: &'a str, instead: Option<Instead>) -> Self {
         Self {
             digest,
             name: "the slip",
@@ -104,7 +149,7 @@ impl<'a> Paper<'a> {
             digest: "head digest of the previous record",
             name: "the paper",
             asked: Asked::PreviousHead,
-            instead: Some("none"),
+            instead: Some(Instead::None),
             others: Vec::new(),
             check: "PREVIOUS-HEAD",
             hints: [
@@ -179,12 +224,13 @@ fn digests_of_keys(plan: &Plan, judged: &[Judged]) -> Vec<(Digest, String)> {
         .collect()
 }
 
+/// `None`: back to the digest of the parameter files.
 fn keys_match(
     plan: &Plan,
     judged: &[Judged],
     operator: &mut dyn Operator,
     wrong: Wrong,
-) -> Result<Vec<String>> {
+) -> Result<Option<Vec<String>>> {
     let mut others = digests_of_keys(plan, judged);
     others.push((
         files_digest(judged),
@@ -199,19 +245,21 @@ fn keys_match(
         let rows = drawn_rows()?;
         let of = of_key(key, import);
         let digest = judged.read.wrapping_key.sha256();
-        let mut slip = Paper::slip(&of, None);
+        let mut slip = Paper::slip(&of, Some(Instead::Back));
         slip.others = others
             .iter()
             .filter(|(other, _)| *other != digest)
             .cloned()
             .collect();
-        rows_match(&digest, &rows, &slip, operator, wrong)?;
+        if let Answer::Instead = rows_match(&digest, &rows, &slip, operator, wrong)? {
+            return Ok(None);
+        }
         compared.push(format!(
             "rows {} of the wrapping key's digest typed",
             listed(&rows)
         ));
     }
-    Ok(compared)
+    Ok(Some(compared))
 }
 
 fn rows_match(
@@ -236,20 +284,21 @@ fn rows_match(
             let Some(answer) = operator.ask(&question)? else {
                 return Ok(Answer::NotAsked);
             };
-            if at == 0
-                && paper
-                    .instead
-                    .is_some_and(|word| word.eq_ignore_ascii_case(&answer))
-            {
-                return Ok(Answer::Instead);
+            let instead = paper.instead;
+            let instead = instead.filter(|word| word.word().eq_ignore_ascii_case(&answer));
+            if let Some(instead) = instead {
+                if !instead.is_possible(at) {
+                    operator.say(&too_late(instead, rows));
+                } else if instead.is_meant(operator)? {
+                    return Ok(Answer::Instead);
+                }
+                continue;
             }
             if words::is_row(&answer, digest, *row) {
                 break;
             }
             if !words::looks_like_row(&answer) {
-                operator.say(
-                    " A row is 8 hex digits or 4 words. This was neither; it is not counted.\n",
-                );
+                operator.say(&screens::fold(&no_row(&answer), " "));
                 continue;
             }
             if let Some(other) = paper.other_row(&answer, digest, *row) {
@@ -269,6 +318,33 @@ fn rows_match(
         }
     }
     Ok(Answer::Rows)
+}
+
+/// What no row is, with the word that was misspelt where there are four.
+fn no_row(typed: &str) -> String {
+    let words: Vec<&str> = typed.split_whitespace().collect();
+    let why = match (words.len(), words::first_unlisted(typed)) {
+        (4, Some((at, Unlisted::Unknown))) => {
+            format!("'{}' is not a word of the list (word {at}).", words[at - 1])
+        }
+        (4, Some((at, Unlisted::Misplaced))) => format!(
+            "'{}' never stands in that place of a row (word {at}): is the order right?",
+            words[at - 1]
+        ),
+        _ => "A row is 8 hex digits or 4 words. This was neither;".to_owned(),
+    };
+    let end = if why.ends_with(';') { "it" } else { "It" };
+    format!("{why} {end} is not counted.")
+}
+
+/// A word that would have been understood in place of the first row.
+fn too_late(instead: Instead, rows: &[usize]) -> String {
+    let word = instead.word();
+    let told = format!(
+        "{word} is not possible any more: row {} was taken from this paper. Ctrl-C ends the ceremony.",
+        rows[0]
+    );
+    screens::fold(&told, " ")
 }
 
 /// Distinct row numbers, in order, drawn now: nobody could know them when the files were prepared.
@@ -315,6 +391,27 @@ mod tests {
             other.contains("row 5 of this digest. Row 1 is asked"),
             "{other}"
         );
+    }
+
+    #[test]
+    fn a_misspelt_word_of_a_row_is_named_with_its_place() {
+        for (typed, said) in [
+            (
+                "flytrap liberty local insincere",
+                "'local' is not a word of the list (word 3). It is",
+            ),
+            (
+                "liberty flytrap quota insincere",
+                "'liberty' never stands in that place of a row (word 1)",
+            ),
+            (
+                "flytrap liberty quota",
+                "8 hex digits or 4 words. This was neither; it is not",
+            ),
+            ("6487 9f7", "This was neither"),
+        ] {
+            assert!(no_row(typed).contains(said), "{}", no_row(typed));
+        }
     }
 
     #[test]

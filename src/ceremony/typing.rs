@@ -1,6 +1,7 @@
 //! Shares typed by custodians, one after the other. What is good stays, whatever comes after it; nobody's
 //! words stay on the screen.
 
+use super::mistyped::Corrected;
 use super::shares::{STRANGER, refused};
 use super::{Ceremony, Error, Result, screens, words};
 use crate::crypto::escrow::slip39::words::{Words, number_of};
@@ -10,6 +11,7 @@ use crate::ground::error::Exit;
 
 /// The words that all shares of a set begin with, and the one that tells them apart.
 const COMMON: usize = 3;
+const BEGINNING: usize = COMMON + 1;
 
 /// The longest name of who brings a share, in characters, as in a plan.
 const LONGEST_NAME: usize = 40;
@@ -17,7 +19,7 @@ const LONGEST_NAME: usize = 40;
 /// What a share that was taken begins with, and whose it is.
 struct Beginning {
     of: String,
-    words: [u16; COMMON + 1],
+    words: [u16; BEGINNING],
 }
 
 /// Who types a share now, and what is known before.
@@ -33,6 +35,14 @@ pub(super) enum Typed {
     Word(u16),
     Back,
     Aside,
+}
+
+/// What came of one custodian's turn.
+enum Brought {
+    Share(Words),
+    Aside,
+    /// The name was the wrong one, and nothing was typed.
+    Nothing,
 }
 
 impl Ceremony<'_> {
@@ -64,11 +74,15 @@ impl Ceremony<'_> {
                 begun: &begun,
                 so_far: self.so_far(&shares, " Nothing is lost.   "),
             };
-            let typed = self.type_share(&typist)?;
+            let brought = self.type_share(&typist)?;
             self.operator.wipe();
-            let Some(typed) = typed else {
-                self.note(&format!("the share of {custodian} was put aside"))?;
-                continue;
+            let typed = match brought {
+                Brought::Share(typed) => typed,
+                Brought::Aside => {
+                    self.note(&format!("the share of {custodian} was put aside"))?;
+                    continue;
+                }
+                Brought::Nothing => continue,
             };
             match self.take(&mut shares, &custodian, &typed) {
                 Ok(name) => {
@@ -120,13 +134,43 @@ impl Ceremony<'_> {
         {
             self.operator.say(&format!("\n{told}"));
         }
+        let said = format!("\n{}{}", self.so_far(shares, " "), self.could_bring(shares));
+        self.operator.say(&said);
+        let mut typed = self.ask_name(" Which custodian types a share now? Name: ")?;
         loop {
-            let said = format!("\n{}{}", self.so_far(shares, " "), self.could_bring(shares));
-            self.operator.say(&said);
-            let name = self.ask(" Which custodian types a share now? Name: ")?;
+            if let Some(known) = self.known_as(&typed) {
+                return Ok(known);
+            }
+            let known: Vec<&str> = self.known_custodians().collect();
+            let told = format!("The record knows no {typed}: {}.", known.join(", "));
+            self.operator.say(&screens::fold(&told, " "));
+            let again =
+                self.ask_name(" Type the name again, or yes if somebody else brings a share: ")?;
+            match again.eq_ignore_ascii_case("yes") {
+                true => return Ok(typed),
+                false => typed = again,
+            }
+        }
+    }
+
+    /// A custodian as the record writes the name, or who sits in a custodian's seat; every name where no record
+    /// knows the shares.
+    fn known_as(&self, typed: &str) -> Option<String> {
+        if self.known_custodians().next().is_none() {
+            return Some(typed.to_owned());
+        }
+        let mut known = self.known_custodians().chain(self.custodians_here());
+        let known = known.find(|name| name.to_lowercase() == typed.to_lowercase());
+        known.map(str::to_owned)
+    }
+
+    fn ask_name(&mut self, question: &str) -> Result<String> {
+        loop {
+            let name = self.ask(question)?;
             let name = name.ok_or_else(|| Error::usage("nobody is there to type shares"))?;
-            let name = words::printable(&name);
-            if name.chars().count() > LONGEST_NAME {
+            if !words::is_printable(&name) {
+                self.operator.say(screens::UNPRINTABLE);
+            } else if name.chars().count() > LONGEST_NAME {
                 let said = format!(" A name has at most {LONGEST_NAME} characters.\n");
                 self.operator.say(&said);
             } else if name.is_empty() {
@@ -179,14 +223,15 @@ impl Ceremony<'_> {
         Ok(true)
     }
 
-    /// All words of one share; `None`: put aside. A word that is not in the list is named at once, a
+    /// All words of one share. A word that is not in the list is named at once, a
     /// share of another set or a repeated one at word 4, a mistyped word by its row.
-    fn type_share(&mut self, typist: &Typist) -> Result<Option<Words>> {
+    fn type_share(&mut self, typist: &Typist) -> Result<Brought> {
         let who = self.with_name(typist.custodian);
         let who = format!("{who}: type your 33 words, one word a line.");
         self.operator.say(&format!(
             "\n{} Everyone else: turn away. Four letters of a word are enough.\n \
-             back = the row before   aside = put this share aside, take another custodian\n \
+             back = the row before, at word 1 another name\n \
+             aside = put this share aside, take another custodian\n \
              note = tell the auditor something (no share words)   stop = end the ceremony\n",
             screens::fold(&who, " ")
         ));
@@ -195,11 +240,12 @@ impl Ceremony<'_> {
         loop {
             while row <= SHARE_WORDS {
                 match self.ask_share_word(typist.custodian, row)? {
-                    Typed::Aside => return Ok(None),
-                    Typed::Back => row = row.saturating_sub(1).max(1),
+                    Typed::Aside => return Ok(Brought::Aside),
+                    Typed::Back if row == 1 => return Ok(Brought::Nothing),
+                    Typed::Back => row -= 1,
                     Typed::Word(number) => {
                         typed.set(row - 1, number);
-                        let begins_well = row != COMMON + 1 || self.begins_well(typist, &typed);
+                        let begins_well = row != BEGINNING || self.begins_well(typist, &typed);
                         row = if begins_well { row + 1 } else { 1 };
                     }
                 }
@@ -208,14 +254,13 @@ impl Ceremony<'_> {
                 .err()
                 .filter(NotAShare::is_mistyped)
             else {
-                return Ok(Some(typed));
+                return Ok(Brought::Share(typed));
             };
-            let Some(again) = self.type_row_again(typist, &mut typed, &why)? else {
-                return Ok(None);
-            };
-            // the others stay as they are
-            if again <= COMMON + 1 && !self.begins_well(typist, &typed) {
-                row = 1;
+            match self.type_row_again(typist, &mut typed, &why)? {
+                Corrected::Aside => return Ok(Brought::Aside),
+                Corrected::From(from) => row = from,
+                Corrected::Row(1..=BEGINNING) if !self.begins_well(typist, &typed) => row = 1,
+                Corrected::Row(_) => {} // the others stay as they are
             }
         }
     }

@@ -150,6 +150,31 @@ pub(crate) fn is_listed(word: &str) -> bool {
     listed.any(|listed| listed.eq_ignore_ascii_case(word))
 }
 
+/// Why a word is not one of its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unlisted {
+    /// It is in no list.
+    Unknown,
+    /// It is a word of the places between.
+    Misplaced,
+}
+
+/// The first word that is not in the list of its position, counted from 1.
+pub(crate) fn first_unlisted(text: &str) -> Option<(usize, Unlisted)> {
+    let mut words = text.split_whitespace().enumerate();
+    words.find_map(|(at, word)| {
+        let mut listed = PGP_WORDS
+            .lines()
+            .filter_map(|line| line.split(' ').nth(at % 2));
+        let fits = listed.any(|listed| listed.eq_ignore_ascii_case(word));
+        let why = match is_listed(word) {
+            true => Unlisted::Misplaced,
+            false => Unlisted::Unknown,
+        };
+        (!fits).then_some((at + 1, why))
+    })
+}
+
 fn row_bytes(digest: &Digest, number: usize) -> &[u8] {
     let start = (number - 1) * 4;
     &digest[start..start + 4]

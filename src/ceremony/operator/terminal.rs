@@ -29,6 +29,9 @@ const CTRL_D: u8 = 4;
 /// The longest line that is read, in bytes; a terminal's line editing gives no longer one.
 const LONGEST_LINE: usize = 4096;
 
+/// After so many Ctrl-D in a row nobody is there to answer; a key that is held down for a moment makes fewer.
+const MOST_ENDS: usize = 100;
+
 const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. They must never stand in the transcript: nothing\n \
      was taken, and the screen was wiped. Say it without them.\n";
 
@@ -41,14 +44,30 @@ pub(crate) struct Terminal {
     /// What people typed after `note`, until the transcript takes it.
     notes: Vec<String>,
     watch: Option<Watch>,
+    /// How often Ctrl-D came, with nothing else between.
+    ends: usize,
 }
 
 /// How a typed line ended.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Line,
     CtrlC,
-    Input,
+    /// Ctrl-D on an empty line: the terminal is still there.
+    CtrlD,
+    /// The terminal is gone, or gives nothing but ends.
+    Gone,
+}
+
+impl End {
+    /// The key that made it.
+    fn key(self) -> &'static str {
+        match self {
+            Self::CtrlC => "Ctrl-C",
+            Self::CtrlD => "Ctrl-D",
+            Self::Line | Self::Gone => "",
+        }
+    }
 }
 
 impl Terminal {
@@ -74,6 +93,7 @@ impl Terminal {
             occasion: Occasion::Ceremony,
             notes: Vec::new(),
             watch: None,
+            ends: 0,
         };
         tcsetattr(stdin(), OptionalActions::Now, &terminal.quiet).map_err(terminal_error)?;
         Ok(Some(terminal))
@@ -95,16 +115,16 @@ impl Terminal {
 
     /// Reads one line into `buffer`; says how long it is and how it ended. Bytes past the buffer are
     /// dropped.
-    fn read_line(&self, buffer: &mut [u8]) -> Result<(usize, End)> {
+    fn read_line(&mut self, buffer: &mut [u8]) -> Result<(usize, End)> {
         let mut len = 0;
         let mut byte = [0];
         loop {
             self.wait()?;
             let end = match rustix::io::read(stdin(), &mut byte) {
-                Ok(0) => End::Input,
+                Ok(0) => end_of_input(),
                 Ok(_) if byte[0] == b'\n' => End::Line,
                 Ok(_) if byte[0] == CTRL_C => End::CtrlC,
-                Ok(_) if byte[0] == CTRL_D => End::Input,
+                Ok(_) if byte[0] == CTRL_D => End::CtrlD,
                 Ok(_) => {
                     if let Some(place) = buffer.get_mut(len) {
                         *place = byte[0];
@@ -114,10 +134,22 @@ impl Terminal {
                     continue;
                 }
                 Err(rustix::io::Errno::INTR) => continue,
-                Err(rustix::io::Errno::IO) => End::Input, // the window was closed
+                Err(rustix::io::Errno::IO) => End::Gone, // the window was closed
                 Err(e) => return Err(terminal_error(e)),
             };
-            return Ok((len, end));
+            return Ok((len, self.counted(end)));
+        }
+    }
+
+    /// The end of a line; one Ctrl-D too many is the end of the input.
+    fn counted(&mut self, end: End) -> End {
+        self.ends = match end {
+            End::CtrlD => self.ends + 1,
+            _ => 0,
+        };
+        match self.ends {
+            0..=MOST_ENDS => end,
+            _ => End::Gone,
         }
     }
 
@@ -138,7 +170,7 @@ impl Terminal {
         }
     }
 
-    /// After Ctrl-C or `stop`: goes on, or ends the ceremony. Asked again until it is one of the two: what
+    /// After Ctrl-C, Ctrl-D or `stop`: goes on, or ends the ceremony. Asked again until it is one of the two: what
     /// comes next may be a PIN.
     fn confirm_going_on(&mut self, after: &str) -> Result<()> {
         let what = self.occasion.name();
@@ -152,9 +184,12 @@ impl Terminal {
                 self.say("\n");
             }
             let typed = line[..len].trim_ascii();
-            let stops = typed.eq_ignore_ascii_case(b"stop") || end == End::Input;
+            let stops = typed.eq_ignore_ascii_case(b"stop");
             let goes_on = typed.is_empty() && end == End::Line;
             line.zeroize(); // somebody may have typed a PIN too early
+            if end == End::Gone {
+                return Err(input_ended());
+            }
             match (stops, goes_on) {
                 (true, _) => return Err(Error::declined("ended at the keyboard")),
                 (_, true) => return Ok(()),
@@ -180,7 +215,7 @@ impl Terminal {
         }
     }
 
-    /// One line into locked memory; `None`: Ctrl-C was pressed, and the ceremony goes on.
+    /// One line into locked memory; `None`: Ctrl-C or Ctrl-D was pressed, and the ceremony goes on.
     fn line(&mut self, prompt: Prompt, question: &str) -> Result<Option<Locked>> {
         let mut termios = self.quiet.clone();
         if prompt == Prompt::Secret {
@@ -191,18 +226,24 @@ impl Terminal {
         self.say(question);
         let mut typed = Locked::zeroed(LONGEST_LINE)?;
         let read = self.read_line(&mut typed);
+        let more = more_is_there();
         let echo = self.set(&self.quiet);
         if prompt == Prompt::Secret {
             self.say("\n");
         }
         let (len, end) = read?;
         match end {
-            End::Line => echo.and_then(|()| typed.truncated(len)).map(Some),
-            End::Input => Err(Error::declined("the input ended")),
-            End::CtrlC => {
+            End::Line => {
+                if more {
+                    self.say(" Only the first line was taken.\n");
+                }
+                echo.and_then(|()| typed.truncated(len)).map(Some)
+            }
+            End::Gone => Err(input_ended()),
+            End::CtrlC | End::CtrlD => {
                 echo?;
                 self.say("\n");
-                self.confirm_going_on("Ctrl-C").map(|()| None)
+                self.confirm_going_on(end.key()).map(|()| None)
             }
         }
     }
@@ -335,6 +376,11 @@ impl Operator for Terminal {
             let read = self.read_line(&mut typed);
             typed.zeroize();
             match read {
+                Ok((_, end @ (End::CtrlC | End::CtrlD))) => self.say(&format!(
+                    "\n {} ends nothing here: the record is sealed, and nothing is taken back.\n \
+                     Only Enter goes on.\n",
+                    end.key()
+                )),
                 Ok((1.., End::Line)) => self.say(
                     " The record is sealed: nothing is noted any more, and nothing is taken back. What\n \
                      happens from here on goes onto paper.\n",
@@ -401,6 +447,29 @@ fn again(question: &str) -> &str {
         0..=SHORT => question,
         _ => question.rsplit('\n').next().unwrap_or(question),
     }
+}
+
+/// No more input, which is Ctrl-D as long as the terminal answers.
+fn end_of_input() -> End {
+    match tcgetattr(stdin()) {
+        Ok(_) => End::CtrlD,
+        Err(_) => End::Gone,
+    }
+}
+
+/// Whether a further line was typed or pasted already. It will be dropped: no question was asked for it.
+fn more_is_there() -> bool {
+    let at_once = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let input = stdin();
+    let polled = poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&at_once));
+    matches!(polled, Ok(1..))
+}
+
+fn input_ended() -> Error {
+    Error::declined("the input ended")
 }
 
 fn terminal_error(errno: rustix::io::Errno) -> Error {

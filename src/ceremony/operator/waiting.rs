@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stdin;
-use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcsetattr};
+use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 use zeroize::Zeroize as _;
 
 use super::Interrupted;
@@ -231,6 +231,7 @@ fn typed_line() -> Typed {
     }
     let mut line = [0; 64];
     let typed = match rustix::io::read(stdin(), &mut line) {
+        Ok(0) if tcgetattr(stdin()).is_ok() => Typed::Line(*b"\0\0\0\0"), // Ctrl-D
         Ok(0) | Err(rustix::io::Errno::IO) => Typed::Over,
         Ok(len) => {
             let text = line[..len].trim_ascii();

@@ -108,17 +108,6 @@ impl Page {
         self.rows() <= self.window.rows && self.grid.fits(self.window)
     }
 
-    /// What is said where it does not fit.
-    pub(crate) fn too_large(&self) -> String {
-        let columns = self.window.columns.max(CELL + MARGIN);
-        format!(
-            "this window has {}; the 33 words of a share need {} rows of {columns}, or {}",
-            self.window,
-            self.rows(),
-            Window::USUAL
-        )
-    }
-
     /// The whole of it, in locked memory.
     ///
     /// # Errors
@@ -144,6 +133,22 @@ pub(crate) fn share_pages(plan: &Plan, window: Window) -> impl Iterator<Item = P
                 Page::handed_out(false, (number, count), custodian, window)
             })
     })
+}
+
+/// What is said where this window does not hold every share that the plan shows: the one size that does.
+pub(crate) fn shares_need(plan: &Plan, window: Window) -> Option<String> {
+    let mut pages = share_pages(plan, window);
+    if pages.all(|page| page.fits()) {
+        return None;
+    }
+    let rows = share_pages(plan, Window::USUAL).map(|page| page.rows());
+    let needed = Window {
+        rows: rows.max().unwrap_or(Window::USUAL.rows),
+        ..Window::USUAL
+    };
+    Some(format!(
+        "this window has {window}; the shares of this plan need {needed}"
+    ))
 }
 
 /// Numbered words in columns.
@@ -318,6 +323,45 @@ pub(crate) fn several_words(typed: &[u8], row: usize) -> Option<String> {
     })
 }
 
+/// What is said to a name with an escape sequence or the like in it.
+pub(crate) const UNPRINTABLE: &str =
+    " That holds a character that cannot be shown; an arrow key types some. Type it\n again.\n";
+
+/// Which rows of a share are typed again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// This one.
+    Row(usize),
+    /// This one and all after it: a row was left out, or typed twice.
+    From(usize),
+}
+
+/// `12`, or `again 12`.
+///
+/// # Errors
+/// What is said to anything else.
+pub(crate) fn rows_again(answer: &str) -> Result<Again, String> {
+    let words: Vec<&str> = answer.split_whitespace().collect();
+    let row = |word: &str| {
+        word.parse()
+            .ok()
+            .filter(|row| (1..=SHARE_WORDS).contains(row))
+    };
+    let (again, number) = match words[..] {
+        [again, number] if again.eq_ignore_ascii_case("again") => (true, row(number)),
+        [number] => (false, row(number)),
+        [number, ..] if row(number).is_some() => {
+            return Err(" Type the number alone; the word is asked for next.\n".into());
+        }
+        _ => (false, None),
+    };
+    match number {
+        Some(row) if again => Ok(Again::From(row)),
+        Some(row) => Ok(Again::Row(row)),
+        None => Err(format!(" The rows are 1 to {SHARE_WORDS}.\n")),
+    }
+}
+
 /// Why words are no share, for people; the right word is never guessed for them.
 pub(crate) fn suspects(why: &NotAShare) -> String {
     match why {
@@ -433,8 +477,6 @@ mod tests {
         ] {
             let page = page(small);
             assert!(!page.fits(), "{small}");
-            let told = page.too_large();
-            assert!(told.contains(&small.to_string()) && told.contains("24 rows of 80"));
         }
         assert!(page(window(36, 40)).fits());
     }
@@ -475,6 +517,23 @@ mod tests {
         }
         for one in ["", "  ", " prayer ", "prayerindustry"] {
             assert_eq!(several_words(one.as_bytes(), 1), None);
+        }
+    }
+
+    #[test]
+    fn a_row_is_named_by_its_number_and_all_from_one_on_by_again() {
+        assert_eq!(rows_again("12"), Ok(Again::Row(12)));
+        assert_eq!(rows_again(" Again  12 "), Ok(Again::From(12)));
+        for (typed, said) in [
+            ("12 shelter", "Type the number alone"),
+            ("0", "The rows are 1 to 33."),
+            ("again 34", "The rows are 1 to 33."),
+            ("again", "The rows are 1 to 33."),
+            ("shelter", "The rows are 1 to 33."),
+            ("", "The rows are 1 to 33."),
+        ] {
+            let told = rows_again(typed).unwrap_err();
+            assert!(told.contains(said), "{typed}: {told}");
         }
     }
 

@@ -362,7 +362,8 @@ fn screen(plan: &Plan, lines: &mut Lines) {
 }
 
 fn window(plan: &Plan, window: Window, lines: &mut Lines) {
-    match (before::shares_fit(plan, window), window.too_small()) {
+    let small = window.too_small().filter(|_| !plan.shows_shares());
+    match (before::shares_fit(plan, window), small) {
         (Err(error), _) => lines.refuse(State::Wrong, error),
         (Ok(()), Some(told)) => lines.add(State::Warning, format!("screen: {told}")),
         (Ok(()), None) => lines.add(State::Ok, format!("screen: this window has {window}")),

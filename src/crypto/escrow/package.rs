@@ -344,16 +344,21 @@ pub(crate) fn row_count(wrapped_len: usize) -> usize {
     wrapped_len.div_ceil(ROW)
 }
 
-/// Reads one typed row: 16 hex digits and the four of its check, in any spacing and case.
+/// Reads one typed row: 16 hex digits and the four of its check, in any spacing and case, with or without
+/// `row N` before them.
 ///
 /// # Errors
 /// Says which part is wrong.
 pub fn read_row(number: usize, typed: &str) -> Result<Vec<u8>, Why> {
+    let typed = typed.to_ascii_lowercase();
+    let (own, typed) = own_number(&typed);
+    if let Some(own) = own.filter(|own| *own != number) {
+        return Err(other_row(own, number));
+    }
     let digits: String = typed
         .split_whitespace()
         .filter(|word| *word != "check")
         .collect();
-    let digits = digits.to_ascii_lowercase();
     if digits.len() != ROW * 2 + 4 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
         return Err(format!(
             "row {number} has 16 hex digits and then 4 of its check"
@@ -361,9 +366,27 @@ pub fn read_row(number: usize, typed: &str) -> Result<Vec<u8>, Why> {
     }
     let (row, typed_check) = digits.split_at(ROW * 2);
     if check(number, row) != typed_check {
+        let mut others = 1..=LONGEST_TYPED.div_ceil(ROW);
+        if let Some(own) = others.find(|own| check(*own, row) == typed_check) {
+            return Err(other_row(own, number));
+        }
         return Err(format!("the check of row {number} does not fit its digits"));
     }
     words::unhex(row).ok_or_else(|| format!("row {number} is not hex"))
+}
+
+/// The number in `row 2 …`, and what follows it.
+fn own_number(typed: &str) -> (Option<usize>, &str) {
+    let named = || {
+        let after = typed.trim_start().strip_prefix("row")?.trim_start();
+        let (number, rest) = after.split_once(char::is_whitespace)?;
+        Some((number.parse().ok()?, rest))
+    };
+    named().map_or((None, typed), |(number, rest)| (Some(number), rest))
+}
+
+fn other_row(typed: usize, asked: usize) -> Why {
+    format!("that is row {typed}; row {asked} is asked for")
 }
 
 fn check(number: usize, digits: &str) -> String {
@@ -463,7 +486,19 @@ mod tests {
         let digits = "0001020304050607";
         let right = format!("{digits} {}", check(1, digits));
         assert!(read_row(1, &right.to_uppercase()).is_ok());
-        assert!(read_row(2, &right).unwrap_err().contains("check of row 2"));
+        for printed in [format!("row 1   {right}"), format!("Row 1 {right}")] {
+            assert!(read_row(1, &printed).is_ok(), "{printed}");
+            assert!(
+                read_row(2, &printed)
+                    .unwrap_err()
+                    .starts_with("that is row 1;")
+            );
+        }
+        assert!(
+            read_row(2, &right)
+                .unwrap_err()
+                .starts_with("that is row 1;")
+        );
         assert!(read_row(1, &right.replacen('1', "2", 1)).is_err());
         assert!(read_row(1, "0001").unwrap_err().contains("16 hex digits"));
     }

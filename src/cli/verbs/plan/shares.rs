@@ -1,5 +1,7 @@
 //! Who gets shares: taken from the command line, or asked at a terminal, and never decided in silence.
 
+use std::collections::BTreeSet;
+
 use super::{BuildsOn, quoted};
 use crate::ceremony::operator::{Interrupted, Operator, Terminal};
 use crate::ceremony::screens;
@@ -7,6 +9,7 @@ use crate::crypto::escrow::slip39::MOST_SHARES;
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
+use crate::plan;
 
 /// Fewer would be no shares.
 const FEWEST_SHARES: usize = 2;
@@ -139,7 +142,7 @@ fn of_flags(wish: &EscrowWish) -> Result<Option<Escrow>> {
         return Ok(None);
     };
     let custodians = split(names);
-    number_of(&custodians).map_err(|why| Error::usage(format!("--custodians: {why}")))?;
+    can_be(&custodians).map_err(|why| Error::usage(format!("--custodians: {why}")))?;
     in_range(threshold, &custodians).map_err(|why| Error::usage(format!("--threshold: {why}")))?;
     Ok(Some(Escrow::Deal {
         threshold,
@@ -178,9 +181,12 @@ fn ask_custodians(
         if named.is_empty() {
             return Ok(None);
         }
-        match number_of(&named) {
+        match can_be(&named) {
             Ok(()) => break named,
-            Err(why) => operator.say(&format!(" {why}\n")),
+            Err(why) => operator.say(&screens::fold(
+                &format!("{}.", words::capitalised(&why)),
+                " ",
+            )),
         }
     };
     let question = format!(" How many of these {} are needed: ", custodians.len());
@@ -204,7 +210,7 @@ fn ask_custodians(
 
 fn answer(operator: &mut dyn Operator, question: &str) -> Result<String> {
     let typed = operator.ask(question)?.unwrap_or_default();
-    Ok(words::printable(typed.trim()))
+    Ok(typed.trim().to_owned()) // what cannot be shown is refused as a name, and as a reason by the plan
 }
 
 fn split(names: &str) -> Vec<String> {
@@ -215,7 +221,27 @@ fn split(names: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-fn number_of(custodians: &[String]) -> Result<(), String> {
+/// Whether each of them can have a share under that name.
+fn can_be(custodians: &[String]) -> Result<(), String> {
+    if let Some(name) = custodians.iter().find(|name| name.contains(';')) {
+        return Err(format!(
+            "with commas between the names, please, not {name:?}"
+        ));
+    }
+    if let Some(name) = custodians.iter().find(|name| !plan::is_name(name)) {
+        return Err(format!(
+            "{name:?} cannot be a name: at most 40 printable characters, without / and \\, no full stop first"
+        ));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(name) = custodians
+        .iter()
+        .find(|name| !seen.insert(name.to_ascii_lowercase()))
+    {
+        return Err(format!(
+            "{name:?} stands there twice: each custodian has a name of their own"
+        ));
+    }
     match (FEWEST_SHARES..=MOST_SHARES.into()).contains(&custodians.len()) {
         true => Ok(()),
         false => Err(format!(

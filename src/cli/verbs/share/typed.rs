@@ -2,7 +2,7 @@
 
 use crate::ceremony::before::RECORDERS;
 use crate::ceremony::operator::{Interrupted, Operator, Terminal};
-use crate::ceremony::screens;
+use crate::ceremony::screens::{self, Again};
 use crate::crypto::escrow::SHARE_WORDS;
 use crate::crypto::escrow::slip39::words::{Words, number_of};
 use crate::crypto::escrow::slip39::{NotAShare, Share};
@@ -71,17 +71,7 @@ fn type_share(operator: &mut dyn Operator) -> Result<Words> {
          back = the row before     stop = end the check\n\n",
     );
     let mut typed = Words::blank(SHARE_WORDS)?;
-    let mut row = 1;
-    while row <= SHARE_WORDS {
-        match ask_row(operator, row)? {
-            Typed::Word(number) => {
-                typed.set(row - 1, number);
-                row += 1;
-            }
-            Typed::Back => row = (row - 1).max(1),
-            Typed::Stop => return Err(Error::declined("ended at the keyboard")),
-        }
-    }
+    type_rows(operator, &mut typed, 1)?;
     loop {
         let Some(why) = Share::from_words(&typed)
             .err()
@@ -96,11 +86,27 @@ fn type_share(operator: &mut dyn Operator) -> Result<Words> {
     }
 }
 
+/// This row and all after it.
+fn type_rows(operator: &mut dyn Operator, typed: &mut Words, from: usize) -> Result<()> {
+    let mut row = from;
+    while row <= SHARE_WORDS {
+        match ask_row(operator, row)? {
+            Typed::Word(number) => {
+                typed.set(row - 1, number);
+                row += 1;
+            }
+            Typed::Back => row = (row - 1).max(1),
+            Typed::Stop => return Err(Error::declined("ended at the keyboard")),
+        }
+    }
+    Ok(())
+}
+
 /// The row that one changed word would explain, between its neighbours; or which rows it may be.
 fn show_mistake(operator: &mut dyn Operator, typed: &Words, why: &NotAShare) -> Result<()> {
     operator.wipe();
     /// The lines below, with the question.
-    const BELOW: usize = 5;
+    const BELOW: usize = 6;
     let shown = screens::mistyped(typed, why, operator.window(), BELOW)?;
     operator.show_secret(&shown);
     operator.say(&match screens::one_row(why) {
@@ -109,21 +115,27 @@ fn show_mistake(operator: &mut dyn Operator, typed: &Words, why: &NotAShare) -> 
              Nothing is lost.     back = edit any row     stop = end the check\n\n"
         ),
         None => {
-            "\n Look at your form. Nothing is lost; only the row that you name is typed again.\n\n"
+            "\n Look at your form. Nothing is lost; only the row that you name is typed again.\n \
+             Was a row left out? again 12 = type all rows from 12 on.\n\n"
                 .to_owned()
         }
     });
     Ok(())
 }
 
-/// One row anew: the one that the checksum tells, or any that the custodian names. `false`: given up.
+/// One row anew: the one that the checksum tells, or any that the custodian names, or all from one on. `false`:
+/// given up.
 fn type_row_again(operator: &mut dyn Operator, typed: &mut Words, why: &NotAShare) -> Result<bool> {
     let mut row = screens::one_row(why);
     loop {
         let asked = match row {
             Some(row) => row,
             None => match row_to_type_again(operator)? {
-                Some(row) => row,
+                Some(Again::Row(row)) => row,
+                Some(Again::From(row)) => {
+                    operator.wipe();
+                    return type_rows(operator, typed, row).map(|()| true);
+                }
                 None => return Ok(false),
             },
         };
@@ -163,18 +175,16 @@ fn ask_row(operator: &mut dyn Operator, row: usize) -> Result<Typed> {
 }
 
 /// `None`: given up.
-fn row_to_type_again(operator: &mut dyn Operator) -> Result<Option<usize>> {
+fn row_to_type_again(operator: &mut dyn Operator) -> Result<Option<Again>> {
     loop {
         let answer =
             operator.ask(" Which row do you type again? (a number, or stop to end the check): ")?;
         match answer.as_deref() {
             None | Some("stop") => return Ok(None),
-            Some(answer) => {
-                if let Ok(row @ 1..=SHARE_WORDS) = answer.parse::<usize>() {
-                    return Ok(Some(row));
-                }
-                operator.say(&format!(" The rows are 1 to {SHARE_WORDS}.\n"));
-            }
+            Some(answer) => match screens::rows_again(answer) {
+                Ok(rows) => return Ok(Some(rows)),
+                Err(why) => operator.say(&why),
+            },
         }
     }
 }
