@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use crate::evidence::previous::Previous;
-use crate::ground::error::Result;
+use crate::ground::error::{Error, Result};
 use crate::paper::script::{self, Script};
 use crate::plan::Plan;
 
 /// Writes the script to standard output, or to a new file.
 ///
 /// # Errors
-/// Exit 2 for the plan, or a file that exists; exit 4 where the record that the plan builds on is there
+/// Exit 2 at a terminal without a file; exit 2 for the plan, or a file that exists; exit 4 where the record that the plan builds on is there
 /// and broken.
 pub(crate) fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<()> {
     let plan = Plan::read(path)?;
@@ -33,6 +33,11 @@ pub(crate) fn blank(out: Option<&Path>) -> Result<()> {
 
 fn give(html: &str, out: Option<&Path>) -> Result<()> {
     let Some(out) = out else {
+        if super::is_for_people() {
+            let error =
+                Error::usage("it is a page for a browser and a printer, not for a terminal");
+            return Err(error.hint("write it into a file: byok script … --out script.html"));
+        }
         return super::print(html);
     };
     super::write_out(out, html)?;

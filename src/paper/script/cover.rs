@@ -95,7 +95,7 @@ fn practice_digest(practice: bool) -> Html {
     match practice {
         true => p(
             "In a rehearsal byok makes a practice plan of this one, and the screen shows the digest of that: \
-                the rows will differ. Practise reading them aloud, then go on.",
+                the rows will differ, and are in practice-slip.txt. In the real ceremony rows that differ end it.",
         ),
         false => Html::default(),
     }
