@@ -1,21 +1,11 @@
 //! A share that was typed whole and is none: which row to look at, and one row typed again.
 
-use super::typing::{Typed, Typist, so_far_line};
+use super::typing::{Corrected, Typed, Typist, so_far_line};
 use super::{Ceremony, Result, screens};
 use crate::ceremony::screens::Again;
 use crate::crypto::escrow::SHARE_WORDS;
 use crate::crypto::escrow::slip39::NotAShare;
 use crate::crypto::escrow::slip39::words::Words;
-
-/// What is typed again.
-pub(super) enum Corrected {
-    /// This row was.
-    Row(usize),
-    /// This row and all after it are to be.
-    From(usize),
-    /// Nothing: the share is put aside.
-    Aside,
-}
 
 enum Which {
     Rows(Again),

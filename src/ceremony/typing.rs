@@ -1,7 +1,6 @@
 //! Shares typed by custodians, one after the other. What is good stays, whatever comes after it; nobody's
 //! words stay on the screen.
 
-use super::mistyped::Corrected;
 use super::shares::{STRANGER, refused};
 use super::{Ceremony, Error, Result, screens, words};
 use crate::crypto::escrow::slip39::words::{Words, number_of};
@@ -34,6 +33,16 @@ pub(super) struct Typist<'a> {
 pub(super) enum Typed {
     Word(u16),
     Back,
+    Aside,
+}
+
+/// What is typed again.
+pub(super) enum Corrected {
+    /// This row was.
+    Row(usize),
+    /// This row and all after it are to be.
+    From(usize),
+    /// Nothing: the share is put aside.
     Aside,
 }
 
