@@ -19,7 +19,7 @@ use crate::ground::words::{self, Digest};
 use crate::hsm::machine::sandbox::Wish;
 use crate::hsm::{self, Hsm, Module, removal_command, under_way};
 use crate::paper::report;
-use crate::plan::{self, Network, Plan};
+use crate::plan::{self, Kind, Network, Plan};
 
 mod approval;
 mod at_screen;
@@ -100,6 +100,8 @@ pub(crate) struct Ceremony<'a> {
     attempts: Vec<Attempt>,
     /// Shares that are with custodians before the record is sealed.
     out_there: escrow::OutThere,
+    /// What was told of each data key, to be shown again.
+    told_keys: Vec<String>,
     exceptions: u32,
     /// How often the HSM's session was opened anew.
     reopenings: u32,
@@ -156,6 +158,7 @@ impl<'a> Ceremony<'a> {
             absent: Vec::new(),
             attempts: record::attempts_before(&plan.directory),
             out_there: escrow::OutThere::default(),
+            told_keys: Vec::new(),
             exceptions: 0,
             reopenings: 0,
             deadline: None,
@@ -309,7 +312,9 @@ impl<'a> Ceremony<'a> {
         error.state.append(&mut self.taken_away);
         error.state.extend(self.void_shares());
         let removed = self.record.take_back();
-        error.state.push(what_is_left(taken_back, left.len()));
+        error
+            .state
+            .push(what_is_left(self.plan.kind, taken_back, left.len()));
         let mark = self.record.transcript.mark();
         let mut ended = self.end_aborted(&error, &removed, &left);
         let made_a_signer = self.signing.intended.is_some() && self.signing.key.is_some();
@@ -472,15 +477,19 @@ fn what_next(error: &Error) -> &'static str {
 }
 
 /// What an aborted run says of its data keys.
-fn what_is_left(taken_back: usize, left: usize) -> String {
+fn what_is_left(kind: Kind, taken_back: usize, left: usize) -> String {
+    let none = match kind {
+        Kind::Generate => "no data key was left in the HSM by this run",
+        Kind::Reimport | Kind::Recover | Kind::Destroy => "this run left no new key in the HSM",
+    };
     match (taken_back, left) {
-        (0, 0) => "no data key was left in the HSM by this run".to_owned(),
-        (1, 0) => {
-            "no data key was left in the HSM by this run: the one it made was destroyed".to_owned()
+        // a reimport makes nothing but session objects, and changes nothing
+        (0, 0) if kind == Kind::Reimport => {
+            format!("{none}; the data key that was there is untouched")
         }
-        (n, 0) => {
-            format!("no data key was left in the HSM by this run: the {n} it made were destroyed")
-        }
+        (0, 0) => none.to_owned(),
+        (1, 0) => format!("{none}: the one it made was destroyed"),
+        (n, 0) => format!("{none}: the {n} it made were destroyed"),
         (_, 1) => "1 object of this run may still be in the HSM".to_owned(),
         (_, n) => format!("{n} objects of this run may still be in the HSM"),
     }

@@ -136,7 +136,7 @@ pub(crate) enum Command {
         new_shares: Option<PathBuf>,
         /// Who gets shares: names with commas; asked at a terminal
         #[arg(long, value_name = "NAMES", requires = "threshold",
-              conflicts_with_all = ["no_escrow", "reimport", "new_shares"])]
+              conflicts_with_all = ["no_escrow", "reimport"])]
         custodians: Option<String>,
         /// How many of them are needed
         #[arg(long, value_name = "M", requires = "custodians")]

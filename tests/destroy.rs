@@ -4,12 +4,14 @@ mod support;
 
 use std::fs;
 
-use support::escrow::room;
+use support::escrow::{builds_on, head, room};
 use support::pty::Pty;
 use support::screen::Screen;
 use support::strace::{self, was_killed};
 use support::verifiers::{both, copy_tree};
-use support::{Kind, LABEL, Room, Transcript, refused, sha256, stderr, stdout};
+use support::{
+    Kind, LABEL, Room, Transcript, folded, last_rows, refused, sha256, stderr, stdout, well,
+};
 
 /// The plan that destroys what `records/one` made.
 fn plan_the_end(room: &mut Room, head: &str) {
@@ -83,8 +85,15 @@ fn every_share_and_the_package_are_ticked_off_one_by_one() {
     room.write_plan();
     let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
     screen.expect("DESTROY");
-    screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
+    let approval = screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
+    let approval = folded(&approval);
+    assert!(
+        approval.contains("PRODUCTION. Nothing has been destroyed yet."),
+        "{approval}"
+    );
+    assert!(approval.contains("asked for, in 4 questions"), "{approval}");
     screen.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+    screen.answer(LAST, "DESTROY");
     // a mistyped word is no account of what happens to a form
     for mistyped in ["destoryed", ""] {
         screen.answer("Type destroyed, or what happens to it: ", mistyped);
@@ -122,6 +131,163 @@ fn every_share_and_the_package_are_ticked_off_one_by_one() {
         exception.contains(OUTSIDE[1]) && exception.contains("lost, says Audit"),
         "{exception}"
     );
+}
+
+const LAST: &str = "or no to end the ceremony: ";
+
+/// After the proof, with the KCV on the screen, and before anything is destroyed.
+#[test]
+fn the_last_question_before_the_end_takes_no_typing_error_for_a_yes() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let made = room.run_well();
+    let objects = room.objects();
+    plan_the_end(&mut room, &sha256(&made.bytes));
+    room.write_plan();
+    let until_it = || {
+        let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
+        screen.answer("anything else to stop: ", "Yes");
+        screen.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+        let asked = screen.expect(LAST);
+        let kcv = made.event("key-generated")["kcv"].as_str().unwrap();
+        assert!(
+            last_rows(&asked, 24).contains(&format!("KCV {kcv}")),
+            "{asked}"
+        );
+        assert_eq!(room.objects(), objects);
+        screen
+    };
+    let mut screen = until_it();
+    screen.enter("no");
+    assert_eq!(screen.end(), 1, "{}", screen.shown);
+    let said = folded(&screen.shown);
+    for says in [
+        "the data key is not to be destroyed",
+        "nothing was destroyed; what was in the HSM is untouched",
+        "this run left no new key in the HSM",
+    ] {
+        assert!(said.contains(says), "{says}: {said}");
+    }
+    assert_eq!(room.objects(), objects);
+    let aborted = room.beside().pop().unwrap();
+    let aborted = room.transcript(&format!("records/{aborted}"));
+    assert!(aborted.events("key-destroyed").is_empty());
+
+    let mut screen = until_it();
+    for mistyped in ["destroy", "DESTORY", "", "Yes"] {
+        screen.enter(mistyped);
+        screen.expect(" Not understood. DESTROY, in capitals, destroys; no ends the ceremony.\n");
+        screen.expect(LAST);
+        assert_eq!(room.objects(), objects);
+    }
+    screen.enter("DESTROY");
+    assert_eq!(screen.end(), 0, "{}", screen.shown);
+    assert_eq!(room.objects(), [""; 0]);
+}
+
+/// A second record, whose shares are still those of the first.
+fn reuses(room: &mut Room, kind: &str) {
+    room.plan.directory = "records/reused".into();
+    room.plan.kind = kind.into();
+    room.plan.top_more = builds_on(room, "records/one");
+    room.plan.more = String::new();
+    if kind == "recover" {
+        room.plan.top_more += "reuse_escrow = \"a test\"\n";
+        room.plan.more = "[recover]\nshares = \"files:shares\"\npackage = \"record\"\n".into();
+    }
+    well(&room.run());
+}
+
+#[test]
+fn an_end_asks_for_the_shares_in_use_whichever_record_dealt_them() {
+    for kind in ["recover", "reimport"] {
+        let Some(mut room) = room(Kind::SoftHsm, 2, 3) else {
+            return;
+        };
+        room.run_well();
+        let dealt = room.transcript("records/one").lines[0]["ceremony"].clone();
+        reuses(&mut room, kind);
+        let head = head(&room.path("records/reused"));
+        plan_the_end(&mut room, &head);
+        room.plan.top_more = room.plan.top_more.replace("records/one", "records/reused");
+        room.plan.more = String::new();
+        well(&room.run());
+        let ended = room.transcript("records/two");
+        let asked = ended.events("escrow-destroyed");
+        let whats: Vec<&str> = asked
+            .iter()
+            .map(|event| event["what"].as_str().unwrap())
+            .collect();
+        assert_eq!(whats, OUTSIDE, "{kind}");
+        assert!(asked.iter().all(|event| event["ceremony"] == dealt));
+
+        let verified = both(room.dir.path(), &["records/two"]);
+        well(&verified);
+        let life = stdout(&room.byok(&["verify", "records/two"]).output().unwrap());
+        for what in OUTSIDE {
+            let row = format!("not destroyed     {what}: not asked");
+            assert!(life.contains(&row), "{row}\n{life}");
+        }
+        let papers = room.byok(&["script", "plan.toml"]).output().unwrap();
+        assert!(stdout(&papers).contains("form of share 2, Audit"), "{kind}");
+    }
+}
+
+/// Shares that newer ones replaced still open the package of their time.
+#[test]
+fn an_end_asks_for_the_replaced_shares_too() {
+    let Some(mut room) = room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    room.run_well();
+    let old = room.transcript("records/one").lines[0]["ceremony"].clone();
+    reuses(&mut room, "reimport");
+    room.plan.directory = "records/anew".into();
+    room.plan.imported = false;
+    room.plan.top_more = builds_on(&room, "records/reused");
+    room.plan.more = support::escrow::table(2, 2, "files:new-shares");
+    well(&room.run());
+    let superseded = room.transcript("records/anew");
+    let superseded = superseded.event("escrow-superseded");
+    assert_eq!(superseded["ceremony"], old);
+    assert_eq!(
+        superseded["custodians"],
+        serde_json::json!(["Security", "Audit", "Treasury"])
+    );
+
+    let head = head(&room.path("records/anew"));
+    plan_the_end(&mut room, &head);
+    room.plan.top_more = room.plan.top_more.replace("records/one", "records/anew");
+    room.plan.more = String::new();
+    well(&room.run());
+    let ended = room.transcript("records/two");
+    let asked = ended.events("escrow-destroyed");
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert_eq!(asked[3]["ceremony"], old);
+    let what = asked[3]["what"].as_str().unwrap();
+    assert!(
+        what.starts_with("every one of the 3 share forms of ceremony"),
+        "{what}"
+    );
+}
+
+/// Where no record tells of shares, there may be some all the same.
+#[test]
+fn an_end_without_its_records_asks_for_shares_that_nobody_knows() {
+    let Some(mut room) = room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let made = room.run_well();
+    plan_the_end(&mut room, "");
+    room.plan.top_more = "reason = \"end of life\"\n".into();
+    let fingerprint = made.event("key-generated")["fingerprint"].as_str().unwrap();
+    room.plan.key_more = format!("fingerprint = \"{fingerprint}\"\n");
+    room.plan.more = String::new();
+    well(&room.run());
+    let ended = room.transcript("records/two");
+    let asked = ended.event("escrow-destroyed")["what"].to_string();
+    assert!(asked.contains("whose records are not here"), "{asked}");
 }
 
 #[test]
@@ -176,6 +342,7 @@ fn what_people_say_of_the_forms_is_recorded_and_cannot_break_the_record() {
     let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
     pty.answer("anything else to stop: ", "Yes");
     pty.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+    pty.answer(LAST, "DESTROY");
     let asked = "Type destroyed, or what happens to it: ";
     let shown = pty.answer(asked, "destroyed");
     assert!(shown.contains("share 1, Security destroyed before your eyes?"));

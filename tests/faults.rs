@@ -149,7 +149,7 @@ fn the_key_that_a_recovery_would_leave_is_compared_with_the_one_that_was_lost() 
         let says = [
             "step 7 of 13",
             "[SAME-MATERIAL]",
-            "no data key was left in the HSM by this run",
+            "this run left no new key in the HSM",
             "records/two.aborted-",
         ];
         refused(&output, 4, &says);

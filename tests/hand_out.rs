@@ -1152,7 +1152,14 @@ fn who_has_no_paper_with_the_head_says_so_and_it_is_recorded() {
     assert_eq!(screen.end(), 0, "{}", screen.visible());
     let transcript = same_bytes(&old, &new);
     let exception = transcript.event("exception")["what"].to_string();
-    assert!(exception.contains("has no anchor"), "{exception}");
+    let said = "the previous record has no anchor: nothing from outside it vouches for it";
+    assert_eq!(exception, format!("{said:?}"));
+    let shown = support::folded(&screen.shown);
+    let which = "the head digest of the previous record: \"";
+    assert!(
+        shown.contains(which) && shown.contains("\", sealed 20"),
+        "{shown}"
+    );
 }
 
 #[test]

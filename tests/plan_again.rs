@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use support::escrow::{fingerprint, head, room, shares, wrapped};
+use support::escrow::{builds_on, fingerprint, head, room, shares, wrapped};
 use support::pty::Pty;
 use support::{ARN, Kind, LABEL, PIN, Room, refused, stderr, stdout};
 
@@ -300,6 +300,69 @@ fn the_plan_of_a_recovery_follows_a_record_without_a_package_to_the_one_that_has
     assert!(plan.contains("previous = \"records/one\""), "{plan}");
     assert!(plan.contains("reuse_escrow = \"as before\""), "{plan}");
     assert!(plan.contains(&format!("key_arn    = \"{ARN}\"")), "{plan}");
+}
+
+/// Nor has what was recovered with them, or reimported, any shares of its own.
+#[test]
+fn the_plan_of_new_shares_follows_to_the_record_that_dealt_those_in_use() {
+    for kind in ["recover", "reimport"] {
+        let Some(mut room) = made("extractable") else {
+            return;
+        };
+        room.plan.kind = kind.into();
+        room.plan.directory = "records/two".into();
+        room.plan.top_more = builds_on(&room, "records/one");
+        room.plan.more = String::new();
+        if kind == "recover" {
+            room.plan.top_more += "reuse_escrow = \"a test\"\n";
+            room.plan.more = "[recover]\nshares = \"files:shares\"\npackage = \"record\"\n".into();
+        }
+        support::well(&room.run());
+        let args = ["plan", "--new-shares", "records/two"];
+        let output = room.byok(&args).output().unwrap();
+        support::well(&output);
+        let plan = stdout(&output);
+        let table = "[escrow]\n# as before: change what changed\nthreshold  = 2\n\
+            custodians = [\"Security\", \"Audit\", \"Treasury\"]\ndeliver    = \"files:new-shares\"";
+        assert!(plan.contains(table), "{plan}");
+
+        // At a terminal it is asked who gets them.
+        let mut pty = Pty::start(room.byok(&[&args[..], &["--out", "anew.toml"]].concat()));
+        pty.answer(
+            " Custodians, with commas between them (Enter: as before): ",
+            "Ann, Ben, Eve",
+        );
+        pty.answer(" How many of these 3 are needed: ", "2");
+        let ended = pty.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        assert!(
+            ended.screen.contains("before: Security, Audit, Treasury"),
+            "{}",
+            ended.screen
+        );
+        let plan = fs::read_to_string(room.path("anew.toml")).unwrap();
+        let table = "threshold  = 2\ncustodians = [\"Ann\", \"Ben\", \"Eve\"]\n";
+        assert!(plan.contains(table), "{plan}");
+    }
+}
+
+/// The word of the last ceremony makes way for that of the next.
+#[test]
+fn the_title_of_a_plan_that_builds_on_another_does_not_grow() {
+    let Some(mut room) = made("extractable") else {
+        return;
+    };
+    room.plan.title = "Payments (recover) (reimport)".into();
+    fs::remove_dir_all(room.path("records")).unwrap();
+    fs::remove_dir_all(room.path("shares")).unwrap();
+    room.plan.label = "payments-2027".into();
+    room.run_well();
+    let args = ["plan", "--reimport", "records/one"];
+    let plan = stdout(&room.byok(&args).output().unwrap());
+    assert!(
+        plan.contains("title    = \"Payments (reimport)\"\n"),
+        "{plan}"
+    );
 }
 
 #[test]

@@ -665,7 +665,7 @@ fn an_aborted_recovery_leaves_nothing_of_the_named_key() {
             refused(
                 &output,
                 3,
-                &["CKR_DEVICE_MEMORY", "no data key was left in the HSM"],
+                &["CKR_DEVICE_MEMORY", "this run left no new key in the HSM"],
             );
             assert_eq!(loss.new.objects(), [""; 0]);
         }

@@ -690,6 +690,7 @@ fn the_end_of_a_data_key_is_practised_and_the_real_one_stays() {
     let approval = person.begins();
     assert!(approval.contains("DESTROY"), "{approval}");
     person.types_pin();
+    person.pty.answer("or no to end the ceremony: ", "DESTROY");
     for what in ["share 1, Security", "share 2, Audit", "escrow-package.json"] {
         person.pty.expect(what);
         person

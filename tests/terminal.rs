@@ -1106,6 +1106,7 @@ fn no_line_of_approval_or_last_screens_is_lost_with_the_names_that_byok_gives() 
             fits(page);
         }
         if kind == "destroy" {
+            pty.answer("or no to end the ceremony: ", "DESTROY");
             for _ in 0..4 {
                 pty.answer("Type destroyed, or what happens to it: ", "destroyed");
             }

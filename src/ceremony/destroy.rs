@@ -5,7 +5,7 @@ use super::reimport::{Expected, find_right};
 use super::{
     Approved, Ceremony, Error, Event, Hsm, KeyId, Operator, Result, Sealed, Step, screens, words,
 };
-use crate::evidence::previous::Previous;
+use crate::evidence::previous::{Outside, Previous, outside};
 use crate::evidence::record;
 use crate::evidence::transcript::{Destroyed, EscrowDestroyed, Torn, entries};
 use crate::plan::Kind;
@@ -69,12 +69,44 @@ impl Ceremony<'_> {
             proved.push((key, label, id));
         }
         self.record.transcript.sync()?;
+        if !proved.is_empty() {
+            self.asked_once_more(proved.len())?;
+        }
         ended
             .into_iter()
             .try_for_each(|(key, gone)| self.record_earlier(key, &gone))?;
         proved
             .into_iter()
             .try_for_each(|(key, label, id)| self.destroy_key(key, &label, id))
+    }
+
+    /// Between the proof and the end: what people compare was shown a moment ago. Nobody is asked where nobody is there.
+    fn asked_once_more(&mut self, count: usize) -> Result<()> {
+        let what = match count {
+            1 => "the data key".to_owned(),
+            n => format!("the {n} data keys"),
+        };
+        self.keys_in_pages()?;
+        let told = format!(
+            "Compare what is shown with the paper. Nothing has been destroyed yet, and nothing brings {what} back."
+        );
+        let question = screens::fold(&told, " ")
+            + &format!(" Type {DESTROY} to destroy {what}, or no to end the ceremony: ");
+        loop {
+            match self.ask(&question)?.as_deref() {
+                None | Some(DESTROY) => return Ok(()),
+                Some(no) if no.eq_ignore_ascii_case("no") => {
+                    return Err(Error::declined(format!("{what} is not to be destroyed"))
+                        .state("nothing was destroyed; what was in the HSM is untouched"));
+                }
+                Some(_) => {
+                    let told = format!(
+                        " Not understood. {DESTROY}, in capitals, destroys; no ends the ceremony.\n"
+                    );
+                    self.operator.say(&told);
+                }
+            }
+        }
     }
 
     /// `label`: the one in the HSM, which a key that byok did not make keeps.
@@ -121,27 +153,22 @@ impl Ceremony<'_> {
     /// Step 9: a data key lives on in its shares and packages until they are gone too.
     fn tick_off_escrow(&mut self) -> Result<()> {
         self.begin(Step::Escrow)?;
-        let Some(previous) = &self.previous else {
-            return Ok(());
-        };
-        let mut things: Vec<String> = previous
-            .dealt
-            .iter()
-            .map(|share| format!("the form of share {}, {}", share.number, share.custodian))
-            .collect();
-        if previous.package.is_some() {
-            things.push("every copy of escrow-package.json and its printed page".to_owned());
-        }
-        for what in things {
+        for Outside { what, ceremony } in outside(self.previous) {
             let asked = screens::fold(&format!("Is {what} destroyed before your eyes?"), " ");
             let question = format!("{asked} Type destroyed, or what happens to it: ");
             let said = self.what_happens_to_it(&question)?;
-            if said != DESTROYED {
+            let ticked = EscrowDestroyed {
+                what,
+                said,
+                ceremony,
+            };
+            if !ticked.is_destroyed() {
+                let EscrowDestroyed { what, said, .. } = &ticked;
                 self.note(&format!("not destroyed in the room: {what} ({said})"))?;
             }
             self.record
                 .transcript
-                .append(&Event::EscrowDestroyed(EscrowDestroyed { what, said }))?;
+                .append(&Event::EscrowDestroyed(ticked))?;
         }
         Ok(())
     }
@@ -153,8 +180,8 @@ impl Ceremony<'_> {
                 return Ok("not asked".to_owned());
             };
             let said = words::printable(&said);
-            if said.eq_ignore_ascii_case(DESTROYED) {
-                return Ok(DESTROYED.to_owned());
+            if said.eq_ignore_ascii_case(EscrowDestroyed::DESTROYED) {
+                return Ok(EscrowDestroyed::DESTROYED.to_owned());
             }
             if said.contains(' ') {
                 return Ok(said);
@@ -166,8 +193,8 @@ impl Ceremony<'_> {
     }
 }
 
-/// What is typed of a form, or of the package, that is gone.
-const DESTROYED: &str = "destroyed";
+/// What is typed before the first data key is destroyed.
+const DESTROY: &str = "DESTROY";
 
 /// A data key that an earlier attempt of this ceremony proved, and that the HSM does not hold any more.
 pub(crate) struct Gone {

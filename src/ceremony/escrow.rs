@@ -219,17 +219,13 @@ impl Ceremony<'_> {
         let Some(previous) = &self.previous else {
             return Ok(());
         };
-        if previous.dealt.is_empty() {
+        let Some(dealt) = previous.in_use() else {
             return Ok(());
-        }
+        };
         let of_plan = |label: &String| self.plan.keys.iter().any(|key| key.label == *label);
         let superseded = Event::EscrowSuperseded(crate::evidence::transcript::EscrowSuperseded {
-            ceremony: previous.ceremony.clone(),
-            custodians: previous
-                .dealt
-                .iter()
-                .map(|share| share.custodian.clone())
-                .collect(),
+            ceremony: dealt.ceremony.clone(),
+            custodians: dealt.custodians(),
             labels: previous
                 .keys
                 .iter()
@@ -240,7 +236,7 @@ impl Ceremony<'_> {
         self.record.transcript.append(&superseded)?;
         let told = format!(
             "the shares and the package of ceremony {} are superseded: destroy both",
-            previous.ceremony
+            dealt.ceremony
         );
         self.operator.say(&screens::fold(&told, "      "));
         Ok(())

@@ -71,6 +71,7 @@ impl Ceremony<'_> {
             });
         }
         self.progressed("made", made.len());
+        self.pause_to_compare("Write the KCV of each data key onto the paper")?;
         Ok(made)
     }
 
@@ -163,7 +164,32 @@ impl Ceremony<'_> {
     /// A line for a data key, while there are few enough that somebody reads them.
     pub(super) fn tell_key(&mut self, told: &str) {
         if self.plan.keys.len() < meaning::COUNTED {
-            self.operator.say(&screens::fold(told, "      "));
+            let told = screens::fold(told, "      ");
+            self.operator.say(&told);
+            self.told_keys.push(told);
+        }
+    }
+
+    /// What people write or compare stays on the screen until they have. Of so many keys that the steps only
+    /// count them, the report tells each.
+    pub(super) fn pause_to_compare(&mut self, what: &str) -> Result<()> {
+        if self.plan.keys.len() < meaning::COUNTED {
+            self.keys_in_pages()?;
+            let told =
+                format!("{what} (where it has none, the first 8 digits of the fingerprint).");
+            let question = screens::fold(&told, " ") + " Press Enter when that is done: ";
+            self.ask(&question)?;
+        }
+        Ok(())
+    }
+
+    /// Once more, where they have run off the screen.
+    pub(super) fn keys_in_pages(&mut self) -> Result<()> {
+        const SEEN: usize = 12;
+        let told = std::mem::take(&mut self.told_keys);
+        match told.len() {
+            0..=SEEN => Ok(()),
+            _ => self.operator.show(&told.concat()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `kind = "recover"`: the same data keys again, from a quorum of shares and the escrow package.
 
 use super::reimport::{
-    Expected, described, is_kept, not_the_same, of_another_class, recorded_spec, told,
+    COMPARE, Expected, described, is_kept, not_the_same, of_another_class, recorded_spec, told,
 };
 use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step};
 use crate::crypto::escrow::{Package, PackedKey, Quorum};
@@ -55,6 +55,7 @@ impl Ceremony<'_> {
             keys.push(recovered);
         }
         self.hsm()?.end_escrow_key(loaded)?;
+        self.pause_to_compare(COMPARE)?;
         Ok(keys)
     }
 

@@ -35,6 +35,9 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     ceremony.seal() // 12
 }
 
+/// While the keys stand on the screen; byok itself compares the whole fingerprint.
+pub(super) const COMPARE: &str = "Compare the KCV of each data key with the paper";
+
 /// What a data key must turn out to be, and who says so.
 pub(crate) struct Expected {
     /// Its fingerprint.
@@ -62,6 +65,7 @@ impl Ceremony<'_> {
             self.same_material(key, &expected, &found, Event::KeyFound)?;
             keys.push(found);
         }
+        self.pause_to_compare(COMPARE)?;
         Ok(keys)
     }
 

@@ -207,13 +207,21 @@ impl Ceremony<'_> {
         }
         let (transcript, step) = (&mut self.record.transcript, self.step);
         let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
-        let head = &previous.head;
-        if two_sided::previous_head(head, self.operator, &mut wrong)? {
+        if two_sided::previous_head(previous, self.operator, &mut wrong)? {
             self.anchor = Vouched::Paper;
             return Ok(());
         }
-        let anchor = self.anchor.told().to_owned();
-        self.note(&format!("the previous record has no anchor: {anchor}"))
+        let told = match &self.anchor {
+            Vouched::Nothing => {
+                "the previous record has no anchor: nothing from outside it vouches for it"
+                    .to_owned()
+            }
+            other => format!(
+                "nobody typed rows of the previous record's head digest; what vouches for its data keys: {}",
+                other.told()
+            ),
+        };
+        self.note(&told)
     }
 }
 

@@ -4,7 +4,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::crypto::spec::Spec;
 use crate::crypto::sshsig::fingerprint;
-use crate::evidence::previous::Previous;
+use crate::evidence::previous::{Previous, told_outside};
 use crate::evidence::record::Leftover;
 use crate::evidence::transcript::VoidShares;
 use crate::ground::clock;
@@ -74,7 +74,7 @@ pub(crate) fn approval(
         screen += &field("reason", reason);
     }
     screen += &previous_meaning(plan);
-    if let Some(escrow) = escrow_meaning(plan) {
+    if let Some(escrow) = escrow_meaning(plan, previous) {
         screen += &field("escrow", &escrow);
     }
     if !plan.witnesses.is_empty() {
@@ -105,9 +105,13 @@ pub(crate) fn approval(
 
 fn approval_question(plan: &Plan, rehearsal: bool) -> String {
     let clock = clock::for_people(clock::now());
+    let done = match plan.kind {
+        Kind::Destroy => "destroyed",
+        Kind::Generate | Kind::Reimport | Kind::Recover => "made",
+    };
     format!(
         " SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n{}\
-         \x20{}. Nothing has been made yet. {clock}; wrong? type clock\n\
+         \x20{}. Nothing has been {done} yet. {clock}; wrong? type clock\n\
          \x20One person reads the paper aloud, another the screen: do all 8 rows match?\n\
          \x20Type Yes to approve, anything else to stop: ",
         words::rows(&plan.sha256, 3),
@@ -197,10 +201,10 @@ fn previous_meaning(plan: &Plan) -> String {
 }
 
 /// Nothing of a reimport that leaves the shares as they are.
-fn escrow_meaning(plan: &Plan) -> Option<String> {
+fn escrow_meaning(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     let Some(escrow) = &plan.escrow else {
         return match (plan.kind, &plan.reuse_escrow) {
-            (Kind::Destroy, _) => Some("each share form and package is asked for".to_owned()),
+            (Kind::Destroy, _) => Some(told_outside(previous)),
             (_, Some(reason)) => Some(format!("the old shares stay in use: {reason}")),
             (Kind::Generate, None) => Some(match plan.keys.len() {
                 1 => "NONE: if the HSM is lost, so is this data key".to_owned(),

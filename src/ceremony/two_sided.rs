@@ -9,6 +9,8 @@ use super::wrong::{Asked, Wrong};
 use crate::ceremony::operator::Operator;
 use crate::ceremony::screens;
 use crate::crypto::random;
+use crate::evidence::previous::Previous;
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest, ROWS, Unlisted};
 use crate::plan::kms::aws::ImportParameters;
@@ -196,15 +198,21 @@ enum Answer {
 /// At a terminal the first three rows of the previous record's head are typed from the paper that the
 /// witnesses signed, unless the plan holds them. False: there is no paper at hand.
 pub(super) fn previous_head(
-    head: &Digest,
+    previous: &Previous,
     operator: &mut dyn Operator,
     wrong: Wrong,
 ) -> Result<bool> {
-    operator.say(
-        " Take the paper with the head digest of the previous record. Without that paper\n \
-         type none; the transcript will say that nothing vouches for that record.\n",
+    let which = format!(
+        "Take the paper with the head digest of the previous record: {:?}, sealed {}.",
+        previous.title,
+        clock::for_people(previous.sealed)
     );
-    match rows_match(head, &[1, 2, 3], &Paper::head(), operator, wrong)? {
+    operator.say(&screens::fold(&which, " "));
+    operator.say(
+        " Without that paper type none; the transcript will say that nothing vouches for\n \
+         that record.\n",
+    );
+    match rows_match(&previous.head, &[1, 2, 3], &Paper::head(), operator, wrong)? {
         Answer::Rows => Ok(true),
         Answer::Instead | Answer::NotAsked => Ok(false),
     }

@@ -19,12 +19,18 @@ use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::{ModuleDescription, TokenFacts};
 use crate::ground::words::{self, Digest};
-use crate::plan::{ImportAs, Keep, Plan};
+use crate::plan::{ImportAs, Keep, Kind, Plan};
+
+mod outside;
+
+pub(crate) use outside::{Outside, outside, told as told_outside};
 
 /// A previous record that holds together.
 pub struct Previous {
     /// Where it was found.
     pub directory: PathBuf,
+    /// Its ceremony's title.
+    pub(crate) title: String,
     /// Head digest of its transcript.
     pub head: Digest,
     /// When it was sealed, by the clock that its ceremony went by.
@@ -37,8 +43,10 @@ pub struct Previous {
     pub keys: Vec<KnownKey>,
     /// Who was dealt which share of its escrow key, if there was one.
     pub dealt: Vec<KnownShare>,
-    /// The same of the records before it that were found, the newest first.
-    pub dealt_before: Vec<Dealt>,
+    /// What this record and those before it that were found dealt, the newest first.
+    pub(crate) sets: Vec<Dealt>,
+    /// Whether the records were followed back to the one that made the data keys.
+    pub(crate) is_whole: bool,
     /// How many of the shares that it dealt open its escrow.
     pub threshold: Option<u8>,
     /// Its escrow package, if there is one.
@@ -130,20 +138,33 @@ pub struct KnownShare {
     pub sha256: String,
 }
 
-/// What an earlier ceremony dealt.
-pub struct Dealt {
-    ceremony: String,
-    shares: Vec<KnownShare>,
-    threshold: Option<u8>,
+/// What a ceremony dealt.
+pub(crate) struct Dealt {
+    /// Its id.
+    pub ceremony: String,
+    /// Its record.
+    pub directory: PathBuf,
+    /// Who got which share.
+    pub shares: Vec<KnownShare>,
+    /// How many of them are needed.
+    pub threshold: u8,
 }
 
 impl Dealt {
-    fn by(chain: &Chain) -> Self {
-        Self {
+    /// `None`: the ceremony dealt no shares.
+    fn by(directory: &Path, chain: &Chain) -> Option<Self> {
+        Some(Self {
             ceremony: id(chain),
+            directory: directory.to_owned(),
             shares: known_shares(chain),
-            threshold: threshold(chain),
-        }
+            threshold: threshold(chain)?,
+        })
+    }
+
+    /// Whose shares they are.
+    pub(crate) fn custodians(&self) -> Vec<String> {
+        let shares = self.shares.iter();
+        shares.map(|share| share.custodian.clone()).collect()
     }
 }
 
@@ -193,7 +214,14 @@ impl Previous {
         }
         let kms_keys = verify::materials(directory, &verified, &followed, &[]);
         let links = followed.links.iter();
-        let dealt_before = links.map(|link| Dealt::by(&link.verified.chain)).collect();
+        let links = links.map(|link| (link.directory.as_path(), &link.verified.chain));
+        let all: Vec<_> = std::iter::once((directory, chain)).chain(links).collect();
+        let dealt = all.iter().filter_map(|(at, chain)| Dealt::by(at, chain));
+        let sets = dealt.collect();
+        let oldest = all
+            .last()
+            .and_then(|(_, chain)| chain.opening().kind.known());
+        let is_whole = oldest == Some(Kind::Generate);
         Ok(Self {
             earlier: followed
                 .links
@@ -206,12 +234,14 @@ impl Previous {
             imports,
             kms_keys,
             directory: directory.to_owned(),
+            title: chain.opening().title.clone(),
             head: chain.head,
             sealed: chain.end().at,
             ceremony: id(chain),
             keys,
             dealt: known_shares(chain),
-            dealt_before,
+            sets,
+            is_whole,
             threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,
             signer: chain.events().next().map(|signer| known_signer(&signer)),
@@ -242,46 +272,33 @@ impl Previous {
         self.imports.iter().find(of)
     }
 
-    /// The shares in use, as far as it is known: those that this record dealt, else the latest before it.
+    /// What is in use, as far as it is known: what this record dealt, else the latest before it.
+    pub(crate) fn in_use(&self) -> Option<&Dealt> {
+        self.sets.first()
+    }
+
+    /// The shares in use, as far as it is known.
     pub(crate) fn shares_in_use(&self) -> &[KnownShare] {
-        match (self.dealt.is_empty(), self.latest_before()) {
-            (true, Some(before)) => &before.shares,
-            _ => &self.dealt,
-        }
+        self.in_use().map_or(&[], |dealt| &dealt.shares)
     }
 
     /// How many of them are needed.
     pub(crate) fn threshold_in_use(&self) -> Option<u8> {
-        match self.dealt.is_empty() {
-            true => self.latest_before()?.threshold,
-            false => self.threshold,
-        }
-    }
-
-    fn latest_before(&self) -> Option<&Dealt> {
-        let mut before = self.dealt_before.iter();
-        before.find(|dealt| !dealt.shares.is_empty())
+        self.in_use().map(|dealt| dealt.threshold)
     }
 
     /// The shares that a ceremony dealt, of this record or one before it; none where it is not known.
     pub(crate) fn dealt_by(&self, ceremony: &str) -> &[KnownShare] {
-        match self.ceremony == ceremony {
-            true => &self.dealt,
-            false => self.before(ceremony).map_or(&[], |dealt| &dealt.shares),
-        }
+        self.set_of(ceremony).map_or(&[], |dealt| &dealt.shares)
     }
 
     /// How many of these are needed.
     pub(crate) fn threshold_of(&self, ceremony: &str) -> Option<u8> {
-        match self.ceremony == ceremony {
-            true => self.threshold,
-            false => self.before(ceremony)?.threshold,
-        }
+        self.set_of(ceremony).map(|dealt| dealt.threshold)
     }
 
-    fn before(&self, ceremony: &str) -> Option<&Dealt> {
-        let mut before = self.dealt_before.iter();
-        before.find(|dealt| dealt.ceremony == ceremony)
+    fn set_of(&self, ceremony: &str) -> Option<&Dealt> {
+        self.sets.iter().find(|dealt| dealt.ceremony == ceremony)
     }
 
     /// Whose share has this digest.

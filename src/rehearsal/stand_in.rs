@@ -94,10 +94,8 @@ impl Before {
 
     /// The custodians of the real record, else those of the plan, else practice names.
     fn name_custodians(&mut self, plan: &Plan, previous: Option<&Previous>) {
-        let known = previous.filter(|previous| !previous.dealt.is_empty());
-        if let Some(previous) = known {
-            let names = previous.dealt.iter().map(|share| share.custodian.clone());
-            self.escrow = Some((previous.threshold.unwrap_or(THRESHOLD), names.collect()));
+        if let Some(dealt) = previous.and_then(Previous::in_use) {
+            self.escrow = Some((dealt.threshold, dealt.custodians()));
             return;
         }
         let sealed = plan.keys.iter().any(|key| key.keep != Keep::Extractable);

@@ -109,11 +109,12 @@ pub fn skip(why: &str) {
 }
 
 /// Questions that whoever has nothing to say passes by with Enter.
-pub const PASSED: [&str; 4] = [
+pub const PASSED: [&str; 5] = [
     " A number corrects a name, Enter goes on: ",
     " Press Enter when it is written: ",
     " Press Enter for the rest: ",
     " Press Enter for the digest: ",
+    " Press Enter when that is done: ",
 ];
 
 /// Whether one of them is what is waited at, however it was folded.

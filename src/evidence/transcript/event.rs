@@ -699,6 +699,19 @@ pub(crate) struct ShareUsed {
 pub(crate) struct EscrowDestroyed {
     pub what: String,
     pub said: String,
+    /// The ceremony that dealt it, where it is known; earlier versions asked only for what the previous record dealt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceremony: Option<String>,
+}
+
+impl EscrowDestroyed {
+    /// What is typed of a form, or of the package, that is gone.
+    pub(crate) const DESTROYED: &str = "destroyed";
+
+    /// Whether it is gone, as the operator said.
+    pub(crate) fn is_destroyed(&self) -> bool {
+        self.said == Self::DESTROYED
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference

@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::recorded::RecordedPlan;
 use super::{Followed, Verified};
 use crate::evidence::receipts::{self, ACCEPTED, Clock, FAILED, PROVED, Receipt, Standing};
-use crate::evidence::transcript::{DataKeyFacts, Destroyed, EscrowDealt, Event, Said};
+use crate::evidence::transcript::{
+    DataKeyFacts, Destroyed, EscrowDealt, EscrowDestroyed, Event, Said,
+};
 use crate::plan::Kind;
 
 /// One line of the table.
@@ -22,7 +24,7 @@ pub struct Row {
     /// The data key's label in the record that tells it.
     pub label: String,
     /// `generated`, `found in the HSM`, `brought in`, `recovered`, `to be imported`, `imported`, `to be reimported`,
-    /// `reimported`, `import failed`, `expires`, `expired`, `shares dealt`, `shares dealt anew`, `destroyed`,
+    /// `reimported`, `import failed`, `expires`, `expired`, `shares dealt`, `shares dealt anew`, `destroyed`, `not destroyed`,
     /// `deleted in KMS`, `expired in KMS`.
     pub what: &'static str,
     /// The import's name.
@@ -56,6 +58,8 @@ pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timest
         rows: Vec::new(),
         ids: Vec::new(),
         imported_into: Vec::new(),
+        sets: Vec::new(),
+        before: String::new(),
     };
     for (directory, record) in earlier.chain([(record, verified)]) {
         if !record.is_aborted() {
@@ -93,6 +97,17 @@ struct Told {
     /// CKA_IDs that the data keys had.
     ids: Vec<String>,
     imported_into: Vec<String>,
+    /// The shares that were dealt so far.
+    sets: Vec<Set>,
+    /// The ceremony that was told last.
+    before: String,
+}
+
+/// Shares that one ceremony dealt.
+struct Set {
+    ceremony: String,
+    labels: Vec<String>,
+    shares: usize,
 }
 
 impl Told {
@@ -125,11 +140,56 @@ impl Told {
         self.escrow(record, &labels, &row);
         self.imports(directory, record, &labels, &row);
         self.in_kms(record, &labels, &row);
+        let mut ends = Vec::new();
         for gone in record.chain.events::<Destroyed>() {
             if self.ids.contains(&gone.cka_id) {
                 self.rows.push(Row {
                     detail: gone.why.clone(),
                     ..row(gone.line.at, &gone.label, "destroyed")
+                });
+                ends.push(gone.label.clone());
+            }
+        }
+        if record.chain.opening().kind.known() == Some(Kind::Destroy) {
+            ends.sort_unstable();
+            ends.dedup();
+            ends.iter()
+                .for_each(|label| self.outlives(record, label, &row));
+        }
+        self.before = ceremony.clone();
+    }
+
+    /// What still opens a data key after its end in the HSM: what was said not to be destroyed, and what nobody
+    /// was asked for.
+    fn outlives(
+        &mut self,
+        record: &Verified,
+        label: &str,
+        row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
+    ) {
+        let mut asked = Vec::new();
+        for ticked in record.chain.events::<EscrowDestroyed>() {
+            asked.push(
+                ticked
+                    .ceremony
+                    .clone()
+                    .unwrap_or_else(|| self.before.clone()),
+            );
+            if !ticked.is_destroyed() {
+                self.rows.push(Row {
+                    detail: format!("{}: {}", ticked.what, ticked.said),
+                    ..row(ticked.line.at, label, NOT_DESTROYED)
+                });
+            }
+        }
+        let at = record.chain.end().at;
+        let of_label = |set: &&Set| set.labels.iter().any(|of| of == label);
+        for set in self.sets.iter().filter(of_label) {
+            if !asked.contains(&set.ceremony) {
+                let (shares, ceremony) = (set.shares, &set.ceremony);
+                self.rows.push(Row {
+                    detail: format!("nobody was asked for the {shares} share forms and the package of ceremony {ceremony}"),
+                    ..row(at, label, NOT_DESTROYED)
                 });
             }
         }
@@ -147,6 +207,11 @@ impl Told {
         };
         for dealt in record.chain.events::<EscrowDealt>() {
             let (threshold, count) = (dealt.threshold, dealt.shares.len());
+            self.sets.push(Set {
+                ceremony: record.chain.opening().ceremony.clone(),
+                labels: dealt.labels.clone(),
+                shares: count,
+            });
             for label in dealt.labels.iter().filter(|of| labels.contains(of)) {
                 self.rows.push(Row {
                     detail: format!("any {threshold} of {count} bring it back"),
@@ -275,6 +340,8 @@ fn import_word(standing: &Standing, again: bool) -> &'static str {
 }
 
 const RECEIPT_ADDED: &str = "receipt added then: its answer does not say when KMS did it";
+
+const NOT_DESTROYED: &str = "not destroyed";
 
 const REPLACED: &str = "replaced by a later import";
 

@@ -1,6 +1,7 @@
 //! The head digest on paper, the days after, exception sheets, and the yearly check.
 
 use super::{Script, does};
+use crate::evidence::previous::Previous;
 use crate::ground::error::Step;
 use crate::paper::html::{
     Html, Sheet, code, commands, free, line, p, rows_to_fill, short_line, tag, tasks,
@@ -74,7 +75,7 @@ fn rows_of_one(who: &String) -> Html {
 
 /// What a `destroy` takes away in its step 9.
 pub(super) fn destroyed(script: &Script) -> Sheet {
-    let dealt = script.previous.map_or(&[][..], |previous| &previous.dealt);
+    let dealt = script.previous.map_or(&[][..], Previous::shares_in_use);
     let mut rows: Vec<Vec<Html>> = dealt
         .iter()
         .map(|share| vec![format!("form of share {}, {}", share.number, share.custodian).into()])
@@ -86,6 +87,17 @@ pub(super) fn destroyed(script: &Script) -> Sheet {
     rows.push(vec![
         "copy of the package in each copy of the record".into(),
     ]);
+    let replaced = script
+        .previous
+        .iter()
+        .flat_map(|previous| previous.sets.iter().skip(1));
+    rows.extend(replaced.map(|dealt| {
+        let what = format!(
+            "forms and packages of ceremony {}, which newer ones replaced",
+            dealt.ceremony
+        );
+        vec![what.into()]
+    }));
     Sheet::new("destroyed")
         .with_places(
             [

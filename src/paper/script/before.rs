@@ -313,7 +313,7 @@ fn signer_before(previous: &Previous) -> Html {
 
 /// Who brings which share to a recovery.
 pub(super) fn shares_brought(script: &Script) -> Sheet {
-    let dealt = script.previous.map_or(&[][..], |previous| &previous.dealt);
+    let dealt = script.previous.map_or(&[][..], Previous::shares_in_use);
     let known = dealt
         .iter()
         .map(|share| vec![share.number.to_string().into(), (&share.custodian).into()]);

@@ -1,6 +1,7 @@
 //! The first pages: what the ceremony is for, the plan's digest, and every data key with its imports.
 
 use super::Script;
+use crate::evidence::previous::told_outside;
 use crate::ground::clock;
 use crate::paper::html::{
     Html, Sheet, code, facts, free, groups, line, p, rows_to_compare, short_line, table, tag,
@@ -165,7 +166,7 @@ fn escrow(script: &Script) -> String {
     let plan = script.plan;
     let Some(escrow) = &plan.escrow else {
         return match (plan.kind, &plan.reuse_escrow) {
-            (Kind::Destroy, _) => "each share form and package is asked for".to_owned(),
+            (Kind::Destroy, _) => told_outside(script.previous),
             (_, Some(reason)) => format!("the old shares stay in use: {reason}"),
             (Kind::Generate, None) => "NONE: if the HSM is lost, so are these data keys".to_owned(),
             (_, None) => "no new shares are dealt".to_owned(),

@@ -189,7 +189,7 @@ pub(super) fn next(script: &Script) -> Part {
     }
     if script
         .previous
-        .is_some_and(|previous| !previous.dealt.is_empty())
+        .is_some_and(|previous| previous.in_use().is_some())
         && script.plan.escrow.is_some()
     {
         tasks.push(

@@ -68,10 +68,10 @@ fn custodians(script: &Script) -> Vec<String> {
         .previous
         .filter(|_| brings)
         .iter()
-        .flat_map(|p| &p.dealt)
+        .flat_map(|previous| previous.shares_in_use())
     {
         names.push(format!(
-            "brings share {} of the record before: {}",
+            "brings share {} of those in use: {}",
             share.number, share.custodian
         ));
     }

@@ -224,7 +224,7 @@ fn generate(script: &Script) -> Part {
         Kind::Generate => (minutes::DATA_KEYS, vec![
             "From here on something exists in the HSM. If the ceremony ends early, byok destroys it, or \
                 names it.".into(),
-            witness_of_each(script, format!("writes the {word} of each data key, as the screen shows it.")),
+            witness_of_each(script, format!("writes the {word} of each data key, as the screen shows it; byok waits for Enter.")),
         ]),
         Kind::Reimport => (minutes::DATA_KEYS, vec![
             witness_of_each(script, format!("compares the {word} of each data key with the one below. byok compares \
@@ -237,6 +237,13 @@ fn generate(script: &Script) -> Part {
                 last copy."),
             witness_of_each(script, format!("compares the {word} of each data key before it is destroyed; byok proves \
                 the fingerprint first and the end afterwards.")),
+            does("Operator", [
+                "types ".into(),
+                code("DESTROY"),
+                " when everybody agrees, or ".into(),
+                code("no"),
+                ", which ends the ceremony and destroys nothing.".into(),
+            ]),
         ]),
     };
     for (key, path) in script.plan.source_files() {
@@ -307,7 +314,10 @@ fn recover(script: &Script) -> (usize, Vec<Html>) {
             ),
         ),
     ];
-    let brought = match script.previous.map_or(0, |previous| previous.dealt.len()) {
+    let brought = match script
+        .previous
+        .map_or(0, |previous| previous.shares_in_use().len())
+    {
         0 => 5, // a guess, where nothing is known of the shares
         dealt => dealt,
     };

@@ -42,7 +42,8 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     };
     let escrow = match how {
         BuildsOn::Recover => Escrow::of_recovery(&wish.escrow, &previous)?,
-        BuildsOn::Reimport | BuildsOn::NewShares => Escrow::Open,
+        BuildsOn::NewShares => Escrow::of_new_shares(&wish.escrow, &previous)?,
+        BuildsOn::Reimport => Escrow::Open,
     };
     let stands = near_plan(wish, &previous.directory)?;
     let mut text = opening((kind, word), &stands, &previous, wish, &old);
@@ -71,7 +72,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
                  package = \"record\"               # record | typed | path of escrow-package.json\n";
     }
     text += &match how {
-        BuildsOn::NewShares => as_before(&old)?,
+        BuildsOn::NewShares => escrow.table_delivered(&delivered_before(&previous)),
         BuildsOn::Recover => escrow.table(),
         BuildsOn::Reimport => String::new(),
     };
@@ -184,10 +185,8 @@ fn opening(
     wish: &PlanWish,
     old: &Plan,
 ) -> String {
-    let title = wish
-        .title
-        .clone()
-        .unwrap_or_else(|| format!("{} ({word})", old.title));
+    let title = wish.title.clone();
+    let title = title.unwrap_or_else(|| format!("{} ({word})", without_word(&old.title)));
     format!(
         "# Builds on the record of ceremony {}. Read every line.\n\
          title    = {}\nkind     = \"{}\"\nprevious = {}\n\
@@ -200,6 +199,13 @@ fn opening(
         kind.name(),
         quoted(&stands.display().to_string()),
     )
+}
+
+/// A title that earlier plans of this kind made longer, as it was at first.
+fn without_word(title: &str) -> &str {
+    let words = [" (reimport)", " (recover)", " (new-shares)"];
+    let shorter = words.iter().find_map(|word| title.strip_suffix(word));
+    shorter.map_or(title, without_word)
 }
 
 /// Above module and token of the record before, where its data keys come from a quorum.
@@ -404,21 +410,16 @@ fn material(import: &ImportPlan, key: &KeyPlan, previous: &Previous) -> String {
     text
 }
 
-/// The old quorum, to be edited: somebody left, or new shares would not be needed.
-fn as_before(old: &Plan) -> Result<String> {
-    let escrow = old.escrow.as_ref().ok_or_else(|| {
-        Error::usage("that record dealt no shares")
-            .hint("for a first escrow, add [escrow] to a plan by --reimport")
-    })?;
-    let deliver = match &escrow.deliver {
-        Deliver::Screen => "screen".to_owned(),
-        Deliver::Files(_) => "files:new-shares".to_owned(),
-    };
-    let custodians: Vec<String> = escrow.custodians.iter().map(|name| quoted(name)).collect();
-    Ok(format!(
-        "\n[escrow]\n# as before: change what changed\nthreshold  = {}\ncustodians = [{}]\ndeliver    = {}\n",
-        escrow.threshold,
-        custodians.join(", "),
-        quoted(&deliver)
-    ))
+/// How the shares in use were handed out.
+fn delivered_before(previous: &Previous) -> Deliver {
+    let plan = previous
+        .in_use()
+        .and_then(|dealt| plan_of(&dealt.directory).ok());
+    match plan
+        .and_then(|plan| plan.escrow)
+        .map(|escrow| escrow.deliver)
+    {
+        Some(Deliver::Files(_)) => Deliver::Files("new-shares".into()),
+        Some(Deliver::Screen) | None => Deliver::Screen,
+    }
 }

@@ -6,10 +6,10 @@ use super::{BuildsOn, quoted};
 use crate::ceremony::operator::{Interrupted, Operator, Terminal};
 use crate::ceremony::screens;
 use crate::crypto::escrow::slip39::MOST_SHARES;
-use crate::evidence::previous::Previous;
+use crate::evidence::previous::{Dealt, Previous};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
-use crate::plan;
+use crate::plan::{self, Deliver};
 
 /// Fewer would be no shares.
 const FEWEST_SHARES: usize = 2;
@@ -31,6 +31,11 @@ pub(crate) struct EscrowWish {
 pub(super) enum Escrow {
     /// New shares.
     Deal {
+        threshold: u8,
+        custodians: Vec<String>,
+    },
+    /// New shares for those who have shares: nobody was there to be asked.
+    AsBefore {
         threshold: u8,
         custodians: Vec<String>,
     },
@@ -65,11 +70,7 @@ impl Escrow {
         if let Some(deal) = of_flags(wish)? {
             return Ok(deal);
         }
-        let before: Vec<String> = previous
-            .dealt
-            .iter()
-            .map(|share| share.custodian.clone())
-            .collect();
+        let before = previous.in_use().map(Dealt::custodians).unwrap_or_default();
         ask(|operator| {
             operator.say(REUSE);
             let question = " Why they stay in use (Enter: new shares are dealt): ";
@@ -78,6 +79,36 @@ impl Escrow {
                     .map(|deal| deal.unwrap_or(Self::Open)),
                 reason => Ok(Self::Reuse(reason.to_owned())),
             }
+        })
+    }
+
+    /// Of new shares: for those who are named, else for those who have the shares in use, to be edited.
+    pub(super) fn of_new_shares(wish: &EscrowWish, previous: &Previous) -> Result<Self> {
+        let Some(dealt) = previous.in_use() else {
+            let what = "that record dealt no shares, nor did a record before it that was found";
+            return Err(match previous.is_whole {
+                true => Error::usage(what)
+                    .hint("for a first escrow, add [escrow] to a plan by --reimport"),
+                false => Error::usage(what).hint(
+                    "name the record that dealt the shares in use, or lay it beside that one",
+                ),
+            });
+        };
+        let before = dealt.custodians();
+        let decided = match of_flags(wish)? {
+            Some(deal) => deal,
+            None => ask(|operator| {
+                operator.say(ANEW);
+                let deal = ask_custodians(operator, &before, "as before")?;
+                Ok(deal.unwrap_or(Self::Open))
+            })?,
+        };
+        Ok(match decided {
+            Self::Deal { .. } => decided,
+            _ => Self::AsBefore {
+                threshold: dealt.threshold,
+                custodians: before,
+            },
         })
     }
 
@@ -96,17 +127,31 @@ impl Escrow {
 
     /// The table.
     pub(super) fn table(&self) -> String {
+        self.table_delivered(&Deliver::Screen)
+    }
+
+    /// The table, with shares that are handed out like this.
+    pub(super) fn table_delivered(&self, deliver: &Deliver) -> String {
+        let deliver = match deliver {
+            Deliver::Screen => "\"screen\"            ".to_owned(),
+            Deliver::Files(directory) => quoted(&format!("files:{}", directory.display())),
+        };
+        let table = |note: &str, threshold: u8, custodians: &[String]| {
+            let names: Vec<String> = custodians.iter().map(|name| quoted(name)).collect();
+            format!(
+                "\n[escrow]\n{note}threshold  = {threshold}\ncustodians = [{}]\ndeliver    = {deliver} # screen | files:DIR\n",
+                names.join(", ")
+            )
+        };
         match self {
             Self::Deal {
                 threshold,
                 custodians,
-            } => {
-                let names: Vec<String> = custodians.iter().map(|name| quoted(name)).collect();
-                format!(
-                    "\n[escrow]\nthreshold  = {threshold}\ncustodians = [{}]\ndeliver    = \"screen\"             # screen | files:DIR\n",
-                    names.join(", ")
-                )
-            }
+            } => table("", *threshold, custodians),
+            Self::AsBefore {
+                threshold,
+                custodians,
+            } => table("# as before: change what changed\n", *threshold, custodians),
             Self::Reuse(_) => String::new(),
             Self::Without => {
                 "\n# No [escrow], as was said when this plan was written: if the HSM is lost, so\n\
@@ -129,6 +174,9 @@ pub(super) const SCREEN_RECORDED: &str = "# Only if shares must be shown or type
 
 const WITHOUT: &str = "\n Escrow: shares of a key that opens the data keys, written on paper by custodians.\n \
     Without it a lost HSM is a lost data key, and all that it protects.\n";
+
+const ANEW: &str =
+    "\n New shares: the old ones, and the old package, are destroyed when these are dealt.\n";
 
 const REUSE: &str = "\n After this recovery the shares that are typed may stay in use, or new ones are\n \
     dealt and the old ones destroyed.\n";
