@@ -88,7 +88,7 @@ fn every_share_and_the_package_are_ticked_off_one_by_one() {
     let approval = screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
     let approval = folded(&approval);
     assert!(
-        approval.contains("PRODUCTION. Nothing has been destroyed yet."),
+        approval.contains("PRODUCTION. Nothing is destroyed yet."),
         "{approval}"
     );
     assert!(approval.contains("asked for, in 4 questions"), "{approval}");

@@ -106,12 +106,12 @@ pub(crate) fn approval(
 fn approval_question(plan: &Plan, rehearsal: bool) -> String {
     let clock = clock::for_people(clock::now());
     let done = match plan.kind {
-        Kind::Destroy => "destroyed",
-        Kind::Generate | Kind::Reimport | Kind::Recover => "made",
+        Kind::Destroy => "is destroyed",
+        Kind::Generate | Kind::Reimport | Kind::Recover => "has been made",
     };
     format!(
         " SHA-256 of the plan. Compare with the paper, which has it from sha256sum:\n{}\
-         \x20{}. Nothing has been {done} yet. {clock}; wrong? type clock\n\
+         \x20{}. Nothing {done} yet. {clock}; wrong? type clock\n\
          \x20One person reads the paper aloud, another the screen: do all 8 rows match?\n\
          \x20Type Yes to approve, anything else to stop: ",
         words::rows(&plan.sha256, 3),

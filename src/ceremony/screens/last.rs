@@ -56,12 +56,15 @@ pub(crate) fn next(
     rehearsal: bool,
 ) -> String {
     let folders = plan.folders();
-    let in_clear: Vec<String> = plan.source_files().map(|(_, path)| whole(path)).collect();
+    let in_clear: Vec<String> = plan
+        .source_files()
+        .map(|(_, path)| path.display().to_string())
+        .collect();
     let share_files = plan
         .escrow
         .as_ref()
         .and_then(|escrow| match &escrow.deliver {
-            Deliver::Files(directory) => Some(whole(directory)),
+            Deliver::Files(directory) => Some(directory.display().to_string()),
             Deliver::Screen => None,
         });
     let in_use = previous.and_then(Previous::in_use);
@@ -83,12 +86,6 @@ pub(crate) fn next(
         format!(" Signed by the HSM:   {}\n", signer.fingerprint())
     });
     heading(rehearsal, "step 13 of 13: what comes next") + &next.screen(clock::now()) + &signed
-}
-
-/// A path that is right from wherever it is read.
-fn whole(path: &Path) -> String {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    whole.display().to_string()
 }
 
 /// What the last screen tells.
@@ -146,7 +143,7 @@ impl Next<'_> {
                 " 2 nothing is imported; what was not destroyed in the room is recorded as such\n"
                     .into()
             }
-            (folders, _) => import_steps(&name, folders, self.deadline, now),
+            (folders, _) => import_steps(folders, self.deadline, now),
         };
         if self.rotated {
             text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
@@ -252,15 +249,9 @@ fn attempts(name: &str, attempts: &[String]) -> String {
     format!("{told}\n     cp -r {copied} /media/usb1; sync\n")
 }
 
-/// `name`: the record, as it is called where the commands are typed.
-fn import_steps(
-    name: &str,
-    folders: &[String],
-    deadline: Option<Timestamp>,
-    now: Timestamp,
-) -> String {
+fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp) -> String {
     let carried = outputs::carried_out(folders);
-    let needs = fold(&format!("needs {carried} (in {name})"), "   ");
+    let needs = fold(&format!("needs {carried} of the record"), "   ");
     format!(
         " 2 cloud operator:    bash import.sh   {}\n{needs}\
          \x203 they bring back:   import-result.json, one for each import\n",
