@@ -72,7 +72,7 @@ fn a_call_that_hangs_is_named_and_stop_ends_the_process() {
         &format!("for 30 seconds: C_WrapKey, for the data key \"{LABEL}\". Nothing is lost."),
         "type STOP and Enter.",
         "records/one.incomplete, and in the HSM what this run asked it to make.",
-        "byok doctor --leftovers",
+        "byok doctor plan.toml --leftovers",
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
@@ -80,6 +80,8 @@ fn a_call_that_hangs_is_named_and_stop_ends_the_process() {
         assert!(line.chars().count() <= 79, "{line}");
     }
     screen.enter("what now");
+    screen.expect(" Still waiting for C_WrapKey. STOP and Enter end byok here.\n");
+    screen.keys(b"\x04"); // Ctrl-D ends nothing here either
     screen.expect(" Still waiting for C_WrapKey. STOP and Enter end byok here.\n");
     screen.enter("STOP");
     assert_eq!(screen.end(), 1);
