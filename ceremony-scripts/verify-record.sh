@@ -23,18 +23,14 @@
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
 set +Cfx +o posix
-unset CDPATH GREP_OPTIONS JQ_COLORS POSIXLY_CORRECT && export LC_ALL=C
+for name in $(compgen -e); do [[ $name =~ ^(PATH|LD_LIBRARY_PATH|TMPDIR|TERM)$ ]] || unset "$name"; done
+export LC_ALL=C
 
 # What is larger than any record of a ceremony is refused. These are the numbers of byok; lengths are in bytes.
-longest_transcript=33554432
-longest_line=4194304
-longest_file=67108864
-longest_public_key=65536
-longest_signature=65536
-longest_list=1048576
-largest_record=1073741824
-most_entries=65536
-most_keys=4096
+longest_transcript=33554432 longest_line=4194304 longest_file=67108864
+longest_public_key=65536 longest_signature=65536 longest_list=1048576
+largest_record=1073741824 longest_path=1024 most_entries=65536
+most_keys=4096 most_lines=131072 most_signatures=64
 
 told='' anchor='' signers='' record='' names=() keys=() purposes=() afters=() befores=() signatures=() checked=()
 
@@ -66,10 +62,17 @@ stop() {
 # What a program leaves that failed, or could not write, tells nothing of the record. (TMPDIR names another disk.)
 failed() { rm -rf -- "$work" && stop 5 'a program failed, or the disk for temporary files is full: nothing is judged'; }
 
+# Whether there is room on the disk, and every program starts: only then does the no of one tell something.
+tools='sha256sum base64 jq find sort grep iconv cmp comm diff xargs od mktemp tac fold sed head tail tr cut wc'
+works() {
+    echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIUzEy69YzhHhNMG/95Lq9Ck/X3qrR9H178OJLGoBB6W' >"$work/room" && ssh-keygen -l -f "$work/room" &&
+        head -c 65536 /dev/zero >"$work/room" && for tool in $tools; do $tool --version || return 1; done
+}
+
 # broken RULE WHAT
 broken() {
-    { head -c 65536 /dev/zero >"$work/room"; } 2>"$work/errors" || failed
-    say 'broken: ' "$2" " [$1]"
+    works >"$work/errors" 2>&1 || failed
+    told=yes && say 'broken: ' "$2" " [$1]"
     case $1/$2 in
     MORE/*.DS_Store:* | MORE/._* | MORE/*/._* | MORE/*[Tt]humbs.db:* | MORE/*desktop.ini:* | */'System Volume'*)
         say 'hint      ' 'a file manager or system left that: remove it from a copy, and verify the copy' ;;
@@ -77,7 +80,7 @@ broken() {
         say 'hint      ' 'its lines end with CR LF: it was copied as text. Copy the record again, byte for byte' ;;
     esac
     echo 'verdict   broken'
-    told=yes && exit 4
+    exit 4
 }
 
 # ---- what was given -----------------------------------------------------------------------------
@@ -205,11 +208,14 @@ list_files() {
     local entry name kind size total=0 pem
     [ -e transcript.jsonl ] || [ -L transcript.jsonl ] || broken MISSING 'transcript.jsonl: missing'
     [ -f transcript.jsonl ] && [ ! -L transcript.jsonl ] || broken ENTRY 'transcript.jsonl: not a regular file'
-    { find . -mindepth 1 -printf '%P/%y/%s\0' 2>"$work/errors" || true; } | head -z -n $((most_entries + 1)) >"$work/found"
+    { find . -mindepth 1 -maxdepth $((longest_path / 2 + 1)) -printf '%P/%y/%s\0' 2>"$work/errors" || [[ $? =~ ^(1|141)$ ]]; } |
+        head -z -n $((most_entries + 1)) >"$work/found"
     [ "$(tr -cd '\000' <"$work/found" | wc -c)" -le $most_entries ] || broken LIMIT "the record: more than $most_entries files"
     [ ! -s "$work/errors" ] || broken READ "$(sed -n '1s/^find: //p' "$work/errors")"
+    grep -qazP "(?s)^.{$((longest_path + 1)),}/./[0-9]+\$" "$work/found" &&
+        broken LIMIT "the record: a path in it of more than $longest_path bytes" || [ $? = 1 ] || failed
     by_name <"$work/found" >"$work/entries"
-    name=$(grep -azPm 1 -- "$unseen" "$work/found" | tr -d '\000') || true
+    name=$(grep -azPm 1 -- "$unseen" "$work/found" | tr -d '\000') || [ $? = 1 ] || failed
     [ -z "$name" ] || broken NAME "${name%/*/*}: not a readable name"
     is_utf8 "$work/entries" || broken NAME 'a name in it: not readable (UTF-8)'
     : >"$work/names"
@@ -246,19 +252,17 @@ read_lines() {
     rest=LINE
     [ "$(size_of transcript.jsonl)" -le $longest_transcript ] || broken LIMIT 'transcript.jsonl: longer than byok reads'
     tr '\000' '\001' <transcript.jsonl | head -n "$(wc -l <transcript.jsonl)" >"$work/all"
-    mkdir "$work/line"
-    while IFS= read -r line; do
-        if [ ${#line} -gt $longest_line ]; then rest=LIMIT && break; fi
-        count=$((count + 1))
-        printf '%s' "$line" >"$work/line/$count"
-    done <"$work/all"
+    [ "$(wc -l <"$work/all")" -le $most_lines ] || broken LIMIT "transcript.jsonl: more than $most_lines lines"
+    while IFS= read -r line && [ ${#line} -le $longest_line ]; do count=$((count + 1)); done <"$work/all"
+    [ $count = "$(wc -l <"$work/all")" ] || rest=LIMIT
     head -n "$count" "$work/all" >"$work/short"
     first=$(grep -naPvm 1 -- "$plain" "$work/short" || [ $? = 1 ]) || stop 5 'grep -P failed'
     if [ -n "$first" ]; then count=$((${first%%:*} - 1)) rest=LINE; fi
     head -n "$count" "$work/short" >"$work/lines"
-    jq -c . "$work/lines" >"$work/printed" 2>/dev/null || true
-    first=$(diff -a "$work/lines" "$work/printed" | sed -n '1s/[^0-9].*//p') || true
+    jq -c . "$work/lines" >"$work/printed" 2>/dev/null || [ $? -lt 126 ] || failed
+    first=$(diff -a "$work/lines" "$work/printed" | sed -n '1s/[^0-9].*//p') || [ $? = 1 ] || failed
     if [ -n "$first" ]; then head -n $((first - 1)) "$work/short" >"$work/lines" && count=$((first - 1)) rest=LINE; fi
+    mkdir "$work/line" && count=0 && while IFS= read -r line; do count=$((count + 1)) && printf '%s' "$line" >"$work/line/$count"; done <"$work/lines"
     (cd "$work/line" && seq "$count" | xargs -r sha256sum) | sed 's/^\([0-9a-f]*\).*/"\1"/' >"$work/digests"
 }
 
@@ -418,7 +422,7 @@ check_sums() {
     [ "$(size_of $file)" -le $longest_transcript ] || broken LIMIT "$file: longer than byok reads"
     tail -n +10 "$work/facts" | sort >"$work/expected"
     tr '\000' '\001' <$file | sort >"$work/said"
-    line=$(comm -3 "$work/expected" "$work/said" | head -n 1)
+    line=$(comm -3 "$work/expected" "$work/said" | head -n 1) || true
     cmp -s "$work/expected" "$work/said" || broken SUMS "$file: not once, or not as the transcript says: ${line:1}"
     [ "$(tail -c 1 $file | hex)" = 0a ] || broken SUMS "$file: its last line is cut"
 }
@@ -449,8 +453,7 @@ take_strings() {
     local bytes=$1 at=0 length
     strings=()
     while length=${bytes:at:8} && [ ${#length} = 8 ]; do
-        strings+=("${bytes:at+8:2*16#$length}")
-        at=$((at + 8 + 2 * 16#$length))
+        strings+=("${bytes:at+8:2*16#$length}") && at=$((at + 8 + 2 * 16#$length))
     done
     [ $at = ${#bytes} ]
 }
@@ -494,6 +497,7 @@ check_signatures() {
     [ "$rehearsal" = false ] && purpose=byok-ceremony || purpose=byok-rehearsal
     check_signer
     [ -d signatures ] || return 0
+    [ "$(find signatures -type f | wc -l)" -le $most_signatures ] || broken LIMIT "signatures/: more than $most_signatures signatures"
     while IFS= read -r -d '' file; do
         [[ $file =~ ^signatures/[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.sig$ ]] ||
             broken SIGNATURE-NAME "$file: no name of a signature, such as signatures/auditor.sig"
@@ -507,8 +511,7 @@ check_signatures() {
         ecdsa-sha2-nistp256 | ssh-ed25519 | ssh-rsa)
             is_strict && ssh-keygen -Y check-novalidate -n "$purpose" -s "$file" <transcript.jsonl >/dev/null 2>&1 ||
                 broken SIGNATURE "$file: no signature of transcript.jsonl by the key in it"
-            signatures+=("$file") checked+=("$public $file")
-            ;;
+            signatures+=("$file") checked+=("$public $file") ;;
         *) signatures+=("$file ($type: not checked)") ;;
         esac
     done < <(find signatures -type f -print0 | sort -z)
@@ -530,8 +533,7 @@ check_signers() {
     for one in ${checked[@]+"${checked[@]}"}; do
         for ((at = 0; at < ${#keys[@]}; at++)); do
             [ "${one% *}" = "${keys[at]}" ] && fits_list "${purposes[at]}" "$purpose" || continue
-            [[ -z ${afters[at]} || ! $ended < ${afters[at]} ]] || continue
-            [[ -z ${befores[at]} || ! $ended > ${befores[at]} ]] || continue
+            [[ (-z ${afters[at]} || ! $ended < ${afters[at]}) && (-z ${befores[at]} || ! $ended > ${befores[at]}) ]] || continue
             said_by="${names[at]} (${one##* })"
             return
         done
@@ -542,7 +544,7 @@ check_signers() {
 # ---- the verdict --------------------------------------------------------------------------------
 
 say_verdict() {
-    local verdict=authentic file row
+    local verdict=authentic file row && told=yes
     [ -n "$anchor$signers" ] || verdict='consistent, not authenticated'
     echo "$verdict"
     [ -z "$anchor" ] || echo 'The transcript is the one whose head digest was given.'
@@ -560,11 +562,11 @@ fits together. Compare the head below with the one on paper: --head HEX'
     echo "verdict   $verdict"
 }
 
-for tool in sha256sum base64 jq ssh-keygen find sort grep iconv cmp comm diff xargs od mktemp tac fold; do
-    command -v $tool >/dev/null || stop 2 "there is no $tool on this machine"
+for tool in $tools ssh-keygen; do
+    command -v "$tool" >/dev/null || stop 2 "there is no $tool on this machine"
 done
 work=$(mktemp -d) && work=$(cd -- "$work" && pwd -P) || stop 5 'no temporary directory can be made'
-trap '[ $? = 0 ] || [ -n "$told" ] || failed; rm -rf -- "$work"' EXIT
+trap 'case $?/$told in 0/* | 141/* | */yes) ;; *) failed ;; esac; rm -rf -- "$work"' EXIT # 141: nobody reads on
 trap 'told=yes; exit 1' HUP INT TERM
 export HOME=$work # jq would load a .jq from there
 read_arguments "$@"

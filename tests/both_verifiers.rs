@@ -1309,7 +1309,8 @@ fn page_and_script_have_byoks_rules_and_limits() {
                 || line.starts_with("largest_")
                 || line.starts_with("most_")
         })
-        .filter_map(|line| line.split_once('='))
+        .flat_map(|line| line.split(' '))
+        .filter_map(|limit| limit.split_once('='))
         .map(|(name, number)| (name, number.parse().unwrap()))
         .collect();
     assert_eq!(limits, limits::ALL.into_iter().collect());
@@ -1350,7 +1351,51 @@ fn both_have_the_same_limits() {
         copy.forge(&lines);
     };
     type Case<'a> = (&'a str, Option<&'a str>, &'a dyn Fn(&Records));
-    let cases: [Case; 8] = [
+    let path = |copy: &Records, len: usize| {
+        let mut inner = PathBuf::from("receipts");
+        while inner.as_os_str().len() + 201 < len {
+            inner.push("x".repeat(200));
+        }
+        fs::create_dir_all(copy.path("").join(&inner)).unwrap();
+        inner.push("x".repeat(len - inner.as_os_str().len() - 1));
+        fs::write(copy.path("").join(&inner), "").unwrap();
+    };
+    let signatures = |copy: &Records, more: usize| {
+        for number in 0..more {
+            copy.write(&format!("signatures/w{number}.sig"), copy.read(HSM_SIG));
+        }
+    };
+    let cases: [Case; 15] = [
+        ("the most line feeds", Some("LINE"), &|copy| {
+            copy.write("transcript.jsonl", "\n".repeat(limits::MOST_LINES as usize));
+        }),
+        ("a line feed more", Some("LIMIT"), &|copy| {
+            copy.write(
+                "transcript.jsonl",
+                "\n".repeat(limits::MOST_LINES as usize + 1),
+            );
+        }),
+        ("the most signatures", None, &|copy| {
+            signatures(copy, limits::MOST_SIGNATURES as usize - 1)
+        }),
+        ("a signature more", Some("LIMIT"), &|copy| {
+            signatures(copy, limits::MOST_SIGNATURES as usize)
+        }),
+        ("the longest path", Some("RECEIPTS"), &|copy| {
+            path(copy, limits::LONGEST_PATH as usize)
+        }),
+        ("a path of a byte more", Some("LIMIT"), &|copy| {
+            path(copy, limits::LONGEST_PATH as usize + 1)
+        }),
+        ("a path that no system opens", Some("LIMIT"), &|copy| {
+            let mut make = Command::new("bash");
+            make.args([
+                "-c",
+                "for i in {1..30}; do mkdir $0 && cd -P $0 || exit; done",
+            ]);
+            make.arg("x".repeat(200)).current_dir(copy.path(""));
+            well(&make.output().unwrap());
+        }),
         ("the longest line", None, &|copy| {
             line_of(copy, limits::LONGEST_LINE as usize)
         }),
@@ -1664,7 +1709,16 @@ fn the_callers_environment_does_not_decide() {
     flip(&broken, "README.txt");
     let start_up = home.join("start-up");
     type Environment<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
-    let environments: [Environment; 9] = [
+    let environments: [Environment; 11] = [
+        (&[], &[("BASH_COMPAT", "31"), ("FIND_BLOCK_SIZE", "1")]),
+        (
+            &[],
+            &[
+                ("BASH_FUNC_set%%", "() { echo authentic; exit 0; }"),
+                ("_POSIX2_VERSION", "199209"),
+                ("OPENSSL_CONF", "/nowhere/x"),
+            ],
+        ),
         (
             &[],
             &[("SHELLOPTS", "braceexpand:noclobber:noglob:hashall")],
@@ -2596,6 +2650,52 @@ fn the_script_looks_up_what_was_removed() {
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
+/// A point on the curve whose x is 5: nobody drew it.
+#[test]
+fn both_take_no_signer_that_openssh_refuses() {
+    let Some(other) = copy(OTHER) else { return };
+    let aborted = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/0.1.0/aborted");
+    let text = |line: &str, member: &str| {
+        let from = line.split_once(&format!("\"{member}\":\"")).unwrap().1;
+        from.split_once('"').unwrap().0.to_owned()
+    };
+    let lines = other.lines("transcript.jsonl");
+    let signer = &lines[place(&lines, "transcript-signer")];
+    let small = "ecdsa-sha2-nistp256 \
+                 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAFRZJDuapYGAb+kTvOmYF63hHKUDxk2aPFM0FcCDJI+8w=";
+    let digest = PublicKey::parse(small).unwrap();
+    for (key, breaks) in [
+        (text(signer, "public_key"), false),
+        (small.to_owned(), true),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        copy_tree(&aborted, &dir.path().join("records/aborted"));
+        let copy = Records {
+            dir,
+            record: "records/aborted".into(),
+        };
+        let mut lines = copy.lines("transcript.jsonl");
+        let end = lines.len() - 1;
+        let (begin, _) = lines[end].split_once(",\"event\"").unwrap();
+        let (_, rest) = signer.split_once(",\"event\"").unwrap();
+        let fingerprint = match breaks {
+            true => format!("{digest:?}"),
+            false => text(signer, "fingerprint"),
+        };
+        let line = format!("{begin},\"event\"{rest}")
+            .replace(&text(signer, "public_key"), &key)
+            .replace(&text(signer, "fingerprint"), &fingerprint);
+        lines.insert(end, line);
+        copy.chain_anew(&lines);
+        copy.sums_anew();
+        let output = copy.verify(&[]);
+        match breaks {
+            false => well(&output),
+            true => assert_eq!(rule(&stderr(&output)), "SIGNER", "{}", stderr(&output)),
+        }
+    }
+}
+
 /// Wherever the temporary files lie.
 #[test]
 fn the_script_takes_a_relative_directory_for_temporary_files() {
@@ -2608,6 +2708,60 @@ fn the_script_takes_a_relative_directory_for_temporary_files() {
     }
     let left = fs::read_dir(copy.dir.path().join("-x y")).unwrap().count();
     assert_eq!(left, 0);
+}
+
+/// From a shell that cannot start to a program that cannot: the record is good, so nothing else may be said of it.
+#[test]
+fn a_program_that_fails_is_no_broken_record() {
+    let Some(copy) = copy(OTHER) else { return };
+    let mut judged_nothing = false;
+    for kilobytes in [
+        5000, 6000, 7000, 7500, 8000, 8500, 9000, 10_000, 12_000, 16_000,
+    ] {
+        let inner = script_in(copy.dir.path());
+        let mut run = Command::new("bash");
+        run.args(["-c", "ulimit -v $0; exec \"$@\""])
+            .arg(kilobytes.to_string());
+        run.arg("bash").args(inner.get_args()).arg(&copy.record);
+        let output = run.current_dir(copy.dir.path()).output().unwrap();
+        let said = stdout(&output) + &stderr(&output);
+        let code = output.status.code();
+        assert!(!said.contains("broken"), "{kilobytes}: {said}");
+        assert!(code != Some(4), "{kilobytes}: {said}");
+        assert_eq!(
+            code == Some(0),
+            said.starts_with("consistent, "),
+            "{kilobytes}: {code:?} {said}"
+        );
+        judged_nothing |= code == Some(5);
+    }
+    assert!(judged_nothing);
+}
+
+/// Who reads the first lines only is told nothing else.
+#[test]
+fn a_reader_who_leaves_is_no_full_disk() {
+    let Some(copy) = copy(OTHER) else { return };
+    let mut inner = script_in(copy.dir.path());
+    inner.arg(&copy.record);
+    let mut run = Command::new("bash");
+    run.args([
+        "-c",
+        "\"$@\" | { read -r line; echo \"$line\"; exec <&-; }; exit \"${PIPESTATUS[0]}\"",
+        "x",
+        "bash",
+    ]);
+    let output = run
+        .args(inner.get_args())
+        .current_dir(copy.dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(stdout(&output), "consistent, not authenticated\n");
+    assert_eq!(stderr(&output), "");
+    assert!(
+        [0, 141].contains(&output.status.code().unwrap()),
+        "{output:?}"
+    );
 }
 
 /// Full from one moment on after another: the record is good, so nothing else may be said of it.

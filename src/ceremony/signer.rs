@@ -175,7 +175,8 @@ pub(super) fn sign(
     let digest = sshsig::digest_to_sign(namespace, transcript);
     let signed = hsm.sign(key, &digest).map_err(doing)?;
     let file = Signature::p256(key.public.clone(), namespace, &signed).armored();
-    let read = Signature::parse(file.as_bytes()).and_then(|s| s.verify(namespace, transcript));
+    let transcript = sshsig::Message::new(transcript);
+    let read = Signature::parse(file.as_bytes()).and_then(|s| s.verify(namespace, &transcript));
     match read {
         Ok(Verdict::Holds) => Ok(Some(file)),
         Ok(_) => Err(doing(Error::hsm("it cannot be verified here"))),

@@ -15,4 +15,4 @@ mod wire;
 pub use key::PublicKey;
 pub(crate) use key::{Verdict, fingerprint, parse_fingerprint};
 pub(crate) use signature::BEGIN;
-pub use signature::{Signature, digest_to_sign};
+pub use signature::{Message, Signature, digest_to_sign};

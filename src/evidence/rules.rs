@@ -199,9 +199,15 @@ pub mod limits {
     pub const MOST_ENTRIES: u64 = 65_536;
     /// How many data keys, and how many imports.
     pub const MOST_KEYS: u64 = crate::plan::MOST_KEYS as u64;
+    /// How many lines a transcript has at most.
+    pub const MOST_LINES: u64 = 131_072;
+    /// How many files there are below `signatures/` at most.
+    pub const MOST_SIGNATURES: u64 = 64;
+    /// The longest path within a record, so that every system can open it.
+    pub const LONGEST_PATH: u64 = 1024;
 
     /// All that the script has too.
-    pub const ALL: [(&str, u64); 9] = [
+    pub const ALL: [(&str, u64); 12] = [
         ("longest_transcript", LONGEST_TRANSCRIPT),
         ("longest_line", LONGEST_LINE),
         ("longest_file", LONGEST_FILE),
@@ -211,6 +217,9 @@ pub mod limits {
         ("largest_record", LARGEST_RECORD),
         ("most_entries", MOST_ENTRIES),
         ("most_keys", MOST_KEYS),
+        ("most_lines", MOST_LINES),
+        ("most_signatures", MOST_SIGNATURES),
+        ("longest_path", LONGEST_PATH),
     ];
 }
 

@@ -276,6 +276,11 @@ fn read_chain(directory: &Path) -> Result<(Chain, Vec<u8>), Broken> {
     let name = transcript::FILE;
     let bytes = reading::read(&directory.join(name), limits::LONGEST_TRANSCRIPT);
     let bytes = bytes.map_err(|broken| broken.within(name))?;
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    if lines as u64 > limits::MOST_LINES {
+        let why = format!("more than {} lines", limits::MOST_LINES);
+        return Err(Broken::new(Rule::Limit, why).within(name));
+    }
     let chain = Chain::read(&bytes).map_err(|broken| broken.within(name))?;
     Ok((chain, bytes))
 }

@@ -121,7 +121,7 @@ impl PublicKey {
         let mut reader = self.after_kind()?;
         let (curve, point) = (reader.string()?, reader.string()?);
         // OpenSSH knows no compressed points.
-        (curve == b"nistp256" && point.len() == 65 && reader.is_at_end())
+        (curve == b"nistp256" && point.len() == 65 && reader.is_at_end() && is_large(point))
             .then(|| p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok())?
     }
 
@@ -181,6 +181,19 @@ impl PublicKey {
         reader.string()?;
         Some(reader)
     }
+}
+
+/// The order of P-256 without one.
+const LAST: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6,
+    0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x50,
+];
+
+/// Whether OpenSSH takes this point for one that somebody drew: x and y have more than half the bits of the order,
+/// and are below the order without one (sshkey_ec_validate_public).
+fn is_large(point: &[u8]) -> bool {
+    let large = |number: &[u8]| number[..16].iter().any(|byte| *byte != 0) && number < &LAST[..];
+    point[1..].chunks(32).all(large)
 }
 
 /// `SHA256:` and unpadded base64, as `ssh-keygen -l` shows a key's digest.

@@ -1,5 +1,7 @@
 //! A signature in the format of `ssh-keygen -Y sign`.
 
+use std::cell::OnceCell;
+
 use base64ct::{Base64, Encoding as _};
 use sha2::{Digest as _, Sha256, Sha512};
 
@@ -47,18 +49,45 @@ impl Hash {
     }
 }
 
+/// What is signed: hashed once, however many signatures there are of it.
+pub struct Message<'a> {
+    bytes: &'a [u8],
+    sha256: OnceCell<Vec<u8>>,
+    sha512: OnceCell<Vec<u8>>,
+}
+
+impl<'a> Message<'a> {
+    /// Of these bytes.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        let (sha256, sha512) = (OnceCell::new(), OnceCell::new());
+        Self {
+            bytes,
+            sha256,
+            sha512,
+        }
+    }
+
+    fn digest(&self, hash: Hash) -> &[u8] {
+        let known = match hash {
+            Hash::Sha256 => &self.sha256,
+            Hash::Sha512 => &self.sha512,
+        };
+        known.get_or_init(|| hash.of(self.bytes))
+    }
+}
+
 /// SHA-256 of what ECDSA on P-256 signs for this message (RFC 5656, section 6.2.1): 32 bytes.
 pub fn digest_to_sign(namespace: &str, message: &[u8]) -> [u8; 32] {
-    Sha256::digest(signed(namespace, Hash::Sha512, message)).into()
+    Sha256::digest(signed(namespace, Hash::Sha512, &Message::new(message))).into()
 }
 
 /// The bytes that are signed. `reserved` is always taken as empty, as ssh-keygen does.
-fn signed(namespace: &str, hash: Hash, message: &[u8]) -> Vec<u8> {
+fn signed(namespace: &str, hash: Hash, message: &Message) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     put(&mut bytes, namespace.as_bytes());
     put(&mut bytes, b"");
     put(&mut bytes, hash.name().as_bytes());
-    put(&mut bytes, &hash.of(message));
+    put(&mut bytes, message.digest(hash));
     bytes
 }
 
@@ -156,7 +185,7 @@ impl Signature {
     ///
     /// # Errors
     /// Says what does not hold.
-    pub fn verify(&self, namespace: &str, message: &[u8]) -> Result<Verdict, String> {
+    pub fn verify(&self, namespace: &str, message: &Message) -> Result<Verdict, String> {
         self.is_for(namespace)?;
         let signed = signed(namespace, self.hash, message);
         match self.key.verify(&signed, &self.value) {

@@ -154,6 +154,11 @@ impl Found {
     }
 
     fn entry(&mut self, entry: &fs::DirEntry, prefix: &str) -> Result<(), Failure> {
+        if (prefix.len() + entry.file_name().len()) as u64 > limits::LONGEST_PATH {
+            let longest = limits::LONGEST_PATH;
+            let why = format!("the record: a path in it of more than {longest} bytes");
+            return Err(Failure::Broken(Broken::new(Rule::Limit, why)));
+        }
         let shown = match entry.file_name().into_string() {
             Ok(name) if words::is_printable(&name) => name,
             Ok(name) => {

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::signers::AllowedSigners;
-use crate::crypto::sshsig::Signature;
+use crate::crypto::sshsig::{Message, Signature};
 use crate::crypto::sshsig::{PublicKey, Verdict};
 use crate::evidence::rules::{Broken, Rule, limits};
 use crate::evidence::transcript::{
@@ -58,9 +58,15 @@ pub(super) fn check(
         _ => {}
     }
     let namespace = namespace(chain.opening().rehearsal);
+    let paths = present.keys().filter(|path| path.starts_with(SIGNATURES));
+    if paths.clone().count() as u64 > limits::MOST_SIGNATURES {
+        let why = format!("more than {} signatures", limits::MOST_SIGNATURES);
+        return Err(Broken::new(Rule::Limit, why).within(SIGNATURES));
+    }
+    let transcript = Message::new(bytes);
     let mut reports = Vec::new();
-    for path in present.keys().filter(|path| path.starts_with(SIGNATURES)) {
-        let one = one(directory, path, namespace, bytes, signer.as_ref());
+    for path in paths {
+        let one = one(directory, path, namespace, &transcript, signer.as_ref());
         reports.push(one.map_err(|broken| broken.within(path))?);
     }
     Ok(reports)
@@ -89,7 +95,7 @@ fn one(
     directory: &Path,
     path: &str,
     namespace: &str,
-    transcript: &[u8],
+    transcript: &Message,
     signer: Option<&(&Line, PublicKey)>,
 ) -> Result<SignatureReport, Broken> {
     let broken = |rule, why: &str| Err(Broken::new(rule, why));
