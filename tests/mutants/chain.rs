@@ -2,6 +2,7 @@
 //! form: see `tests/mutants.sh`.
 
 pub mod ground {
+    pub mod error;
     pub mod facts;
     pub mod files;
     pub mod strict_json;
@@ -9,6 +10,9 @@ pub mod ground {
 }
 
 pub mod crypto {
+    pub mod key_id;
+    pub(crate) mod random;
+
     pub mod spec {
         #[derive(Clone, Copy)]
         pub enum Spec {
@@ -34,25 +38,6 @@ pub mod crypto {
     pub mod wrapping {
         pub fn glance(_: Option<&str>, _: &str) -> String {
             String::new()
-        }
-    }
-}
-
-pub mod hsm {
-    use crate::ground::words;
-
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct KeyId([u8; 16]);
-
-    impl KeyId {
-        pub fn from_hex(text: &str) -> Option<Self> {
-            words::unhex(text)?.try_into().ok().map(Self)
-        }
-    }
-
-    impl std::fmt::Display for KeyId {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(&words::hex(&self.0))
         }
     }
 }
