@@ -145,8 +145,20 @@ impl Event {
         if matches!(self, Self::Unknown) {
             return None; // of a later version
         }
-        let members = line.as_object().unwrap_or_default().iter();
-        let mut lists = members.filter_map(|(_, value)| value.as_array()).flatten();
+        // serde takes a list for an object whose members stand in their order
+        let of_objects = [
+            "attempts",
+            "present",
+            "changes",
+            "shares",
+            "files",
+            "checks",
+            "may_be_left",
+        ];
+        let lists = of_objects
+            .iter()
+            .filter_map(|name| line.get(name)?.as_array());
+        let mut lists = lists.flatten();
         if lists.any(|element| element.as_array().is_some()) {
             return Some("a list holds a list");
         }
