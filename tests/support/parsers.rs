@@ -10,7 +10,7 @@ use byok::crypto::escrow::slip39::{self, Share};
 use byok::crypto::escrow::{share_digest, share_words};
 use byok::crypto::spec::Spec;
 use byok::crypto::sshsig::PublicKey;
-use byok::crypto::sshsig::Signature;
+use byok::crypto::sshsig::{Message, Signature};
 use byok::crypto::wrapping::key::WrappingKey;
 use byok::crypto::wrapping::pkcs8;
 use byok::evidence::previous::Previous;
@@ -230,7 +230,7 @@ pub fn ssh_signature(bytes: &[u8]) {
     let again = Signature::parse(signature.armored().as_bytes()).unwrap();
     assert_eq!(again.armored(), signature.armored());
     let verdicts = ["byok-ceremony", "byok-rehearsal"].map(|space| {
-        let verdict = signature.verify(space, b"a transcript");
+        let verdict = signature.verify(space, &Message::new(b"a transcript"));
         verdict.is_ok()
     });
     assert!(verdicts != [true, true]);
