@@ -31,8 +31,8 @@ pub const DATA_KEYS_OTHERWISE: usize = 5;
 /// Step 8.
 pub const WRAP: usize = 1;
 /// Step 9 of an end: shares and packages are destroyed.
-pub const TICKED_OFF: usize = 10;
+pub(crate) const TICKED_OFF: usize = 10;
 /// Step 10.
-pub const PROVE: usize = 1;
+pub(crate) const PROVE: usize = 1;
 /// Step 13.
 pub const NEXT: usize = 25;
