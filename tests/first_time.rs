@@ -121,6 +121,7 @@ fn what_is_carried_out_to_the_cloud_operator_is_the_same_on_paper_and_screen() {
         let output = room.run();
         well(&output);
         let screen = told(&stderr(&output), " needs ", " 3 they bring back");
+        let screen = screen.trim_end_matches(" of the record"); // which the paper speaks of all the time
         let script = room.byok(&["script", "plan.toml"]).output().unwrap();
         well(&script);
         let paper = stdout(&script).replace("&lt;", "<").replace("&gt;", ">");

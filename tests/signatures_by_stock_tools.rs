@@ -93,7 +93,7 @@ impl Signed {
         let last = lines.pop().unwrap();
         let beginning = &last[..last.find("\"event\"").unwrap()];
         lines.push(format!(
-            "{beginning}\"event\":\"transcript-signer\",\"origin\":\"found in the HSM\",\"label\":\"byok-transcript-signer\",\
+            "{beginning}\"event\":\"transcript-signer\",\"origin\":\"found in the HSM\",\"label\":\"byok-transcript-signer\",\"attributes\":{{}},\
              \"cka_id\":\"{}\",\"public_key\":\"{}\",\"fingerprint\":\"{}\"}}",
             "0".repeat(32),
             self.public(name),
