@@ -264,9 +264,10 @@ fn one_line_names_the_signer_and_a_signature_of_the_hsm_needs_it() {
         return;
     };
     aborted.name_signer("signer");
-    aborted
-        .0
-        .chain_anew_with("\"event\":\"sealed\"", "\"event\":\"aborted\"");
+    aborted.0.chain_anew_with(
+        "\"event\":\"sealed\"",
+        "\"event\":\"aborted\",\"step\":4,\"exit\":3,\"error\":\"\",\"state\":[],\"removed\":[]",
+    );
     aborted.says(&[], "consistent, not authenticated\n");
     aborted.sign("other", REAL, HSM);
     aborted.says(&[], "broken: signatures/hsm.sig: ");
