@@ -537,11 +537,12 @@ fn record_directory(base: &Path, text: &str) -> Result<PathBuf> {
     Ok(directory.components().collect())
 }
 
-/// Whether a directory's name is one of a ceremony that did not come to its end.
+/// What follows the name of a record in that of an attempt that did not come to its end.
+pub(crate) const MARKS: [&str; 2] = [".interrupted-", ".aborted-"];
+
+/// Whether a directory's name is one of a ceremony that did not come to its end, or has not yet.
 pub(crate) fn is_marked(name: &str) -> bool {
-    [".incomplete", ".interrupted-", ".aborted-"]
-        .iter()
-        .any(|mark| name.contains(mark))
+    name.contains(".incomplete") || MARKS.iter().any(|mark| name.contains(mark))
 }
 
 /// Whether text can name a custodian's or a witness's seat: it stands on screens, on forms and in names of

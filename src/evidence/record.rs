@@ -43,8 +43,8 @@ pub(crate) struct Sealed {
 mod leftover;
 
 pub(crate) use leftover::{
-    Leftover, MARKS, SealedBeside, as_it_counts, attempts, attempts_before, damaged_beside,
-    is_unfinished, sealed_beside,
+    Leftover, SealedBeside, as_it_counts, attempts, attempts_before, damaged_beside, is_unfinished,
+    sealed_beside,
 };
 
 /// A record that is being written, under the name `<directory>.incomplete`.

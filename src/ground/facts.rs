@@ -34,7 +34,7 @@ pub struct Machine {
 }
 
 /// How the process was closed, as the kernel says of it afterwards; in the transcript.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Closed {
     /// Whether the kernel refuses this process every socket that leads to a network.
     pub sockets_denied: bool,

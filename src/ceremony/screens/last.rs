@@ -7,12 +7,11 @@ use jiff::Timestamp;
 
 use super::{fold, heading};
 use crate::evidence::previous::Previous;
-use crate::evidence::record;
 use crate::evidence::record::Sealed;
 use crate::ground::clock;
 use crate::ground::words;
 use crate::paper::outputs;
-use crate::plan::{Deliver, Keep, Plan};
+use crate::plan::{Deliver, Keep, MARKS, Plan};
 
 /// The head digest. Nothing else stands there until it is written.
 pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
@@ -235,7 +234,7 @@ fn attempts(name: &str, attempts: &[String]) -> String {
     let copied = match attempts {
         [] => return String::new(),
         [one] => words::shell_path(Path::new(one)),
-        _ => record::MARKS
+        _ => MARKS
             .iter()
             .filter(|mark| attempts.iter().any(|attempt| attempt.contains(*mark)))
             .map(|mark| format!("{name}{mark}*"))

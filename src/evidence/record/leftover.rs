@@ -13,10 +13,7 @@ use crate::evidence::verify;
 use crate::ground::error::{Error, Result};
 use crate::ground::files::{open_no_link, parent};
 use crate::ground::words;
-use crate::plan::is_marked;
-
-/// What follows the name of a record in that of an attempt that did not come to its end.
-pub(crate) const MARKS: [&str; 2] = [".interrupted-", ".aborted-"];
+use crate::plan::{MARKS, is_marked};
 
 /// The most attempts that a record names, the latest of them: more are no ceremony's.
 const MOST_ATTEMPTS: usize = 100;
@@ -156,16 +153,18 @@ fn set_aside(directory: &Path) -> Vec<PathBuf> {
             .iter()
             .any(|mark| name.as_encoded_bytes().starts_with(mark.as_encoded_bytes()))
     };
-    let beside = fs::read_dir(parent(directory))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut found: Vec<PathBuf> = beside
+    let mut found: Vec<PathBuf> = beside(directory)
         .filter(|entry| is_marked(&entry.file_name()))
         .map(|entry| entry.path())
         .collect();
     found.sort();
     found
+}
+
+/// Whatever stands in the directory that a record's own stands in.
+fn beside(directory: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    let all = fs::read_dir(parent(directory));
+    all.into_iter().flatten().flatten()
 }
 
 /// Whether a run of this record began, and could not close it.
@@ -237,12 +236,8 @@ pub(crate) struct SealedBeside {
 
 /// Reads them: everything in them that looks like a CKA_ID, for a line that was changed must not lose its guard.
 pub(crate) fn sealed_beside(directory: &Path) -> SealedBeside {
-    let beside = fs::read_dir(parent(directory))
-        .into_iter()
-        .flatten()
-        .flatten();
     let mut sealed = SealedBeside::default();
-    for entry in beside {
+    for entry in beside(directory) {
         let bytes = open_no_link(&entry.path().join(transcript::FILE))
             .and_then(|mut file| read_capped(&mut file))
             .unwrap_or_default();
@@ -262,12 +257,11 @@ pub(crate) fn sealed_beside(directory: &Path) -> SealedBeside {
 /// A record beside this one that does not hold: nobody can tell what it was to guard. Attempts that were set aside are
 /// none.
 pub(crate) fn damaged_beside(directory: &Path) -> Option<PathBuf> {
-    let beside = fs::read_dir(parent(directory)).into_iter().flatten();
-    let mut beside = beside.flatten().filter(|entry| {
+    let mut records = beside(directory).filter(|entry| {
         let is_record = fs::symlink_metadata(entry.path().join(transcript::FILE)).is_ok();
         is_record && !is_marked(&entry.file_name().to_string_lossy())
     });
-    let damaged = beside.find(|entry| verify::but_for_unnamed_receipts(&entry.path()).is_err());
+    let damaged = records.find(|entry| verify::but_for_unnamed_receipts(&entry.path()).is_err());
     damaged.map(|entry| entry.path())
 }
 

@@ -415,7 +415,7 @@ fn line(number: usize, raw: &[u8]) -> Result<(Line, String), Broken> {
         name: name.to_owned(),
         event,
         misfit,
-        raw: json.to_compact_string(),
+        raw: String::from_utf8_lossy(raw).into_owned(), // JSON is UTF-8
     };
     Ok((line, text("prev").unwrap_or_default().to_owned()))
 }

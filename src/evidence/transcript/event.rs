@@ -173,15 +173,9 @@ impl Event {
 }
 
 fn closed_in_part(line: &Json) -> bool {
-    let members = [
-        "sockets_denied",
-        "no_new_privileges",
-        "umask",
-        "descriptors_closed",
-        "variables_hidden",
-        "loader_variables",
-    ];
-    members.iter().any(|name| line.get(name).is_some())
+    let whole = serde_json::to_value(Closed::default()).unwrap_or_default();
+    let mut members = whole.as_object().into_iter().flatten();
+    members.any(|(name, _)| line.get(name).is_some())
 }
 
 /// What one kind of event tells.
