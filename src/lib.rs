@@ -10,7 +10,7 @@
 //! ```
 //!
 //! # Wings
-//! Each knows only those below it; `tests/house.rs` holds that, and prints the picture.
+//! Each knows only those below it; `tests/laws/house.rs` holds that, and prints the picture.
 //!
 //! | wing | what it is for |
 //! |---|---|

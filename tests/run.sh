@@ -19,7 +19,7 @@
 #   BYOK_TEST_VENV      a Python venv with ministack (a KMS), cryptography, the AWS CLI and shamir;
 #                       in its wheels/, what docs/recovery-without-byok.md downloads
 #   BYOK_TEST_SLIP39_VECTORS  vectors.json of the SLIP-0039 reference implementation
-#   BYOK_TEST_KEEP_PAPER  a directory: what tests/html.rs prints is kept there, to be looked at
+#   BYOK_TEST_KEEP_PAPER  a directory: what tests/commands/html.rs prints is kept there, to be looked at
 #   BYOK_TEST_SKIPS     a file: a test that skips appends one line, `test name: reason`,
 #                       because cargo test neither shows nor counts it
 #
@@ -328,7 +328,7 @@ if [ "$mode" != some ] && [ "$mode" != faults ]; then
         stage shellcheck shell_scripts || true
     fi
     if ! cargo deny --version >/dev/null 2>&1; then
-        skip 'cargo deny' 'cargo install --locked cargo-deny; tests/supply_chain.rs holds without it what matters'
+        skip 'cargo deny' 'cargo install --locked cargo-deny; tests/laws/supply_chain.rs holds without it what matters'
     elif ! cargo fetch --quiet --locked >/dev/null 2>&1; then
         skip 'cargo deny' 'the crates of other systems are not on this machine, and cannot be fetched'
     elif [ -n "$(compgen -G "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs/*/.git")" ]; then
@@ -362,7 +362,7 @@ cargo_test() {
     fi
     if [ "$mode" = faults ]; then
         cargo build --quiet --locked --examples &&
-            BYOK_TEST_ALL=1 cargo test --locked --no-fail-fast --test faults --test kills --test hostile_people -- \
+            BYOK_TEST_ALL=1 cargo test --locked --no-fail-fast --test failures -- faults:: kills:: hostile_people:: \
                 --nocapture 2>&1 | tee "$logs/test.log"
         return
     fi

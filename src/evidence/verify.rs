@@ -20,7 +20,7 @@
 //! 10. An anchor, where one is given, fits the head digest; a list of signers holds one who signed.
 //!
 //! Each has names: see [`crate::evidence::rules`]. `ceremony-scripts/verify-record.sh` follows all but rule 8; a rule that is
-//! added here is added there, and `tests/both_verifiers.rs` has a case for each name.
+//! added here is added there, and `tests/verdicts/both_verifiers.rs` has a case for each name.
 //!
 //! [`follow`] then goes on to the record that this one builds on, and so to the first.
 

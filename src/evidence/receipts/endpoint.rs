@@ -44,7 +44,7 @@ fn host(url: &str) -> Option<String> {
 mod tests {
     use super::is_of_aws;
 
-    /// The scripts take what is not `refused` here, and tell it as it stands: `tests/portable_scripts.rs`.
+    /// The scripts take what is not `refused` here, and tell it as it stands: `tests/online/portable_scripts.rs`.
     #[test]
     fn only_the_endpoints_of_kms_in_the_region_of_the_key_are_aws_s() {
         for case in include_str!("endpoints.txt").lines() {

@@ -1,4 +1,4 @@
-//! A transcript that holds, and each way in which one does not. `tests/laws.rs` has the many that nobody chose.
+//! A transcript that holds, and each way in which one does not. `tests/laws/laws.rs` has the many that nobody chose.
 
 use super::super::event::Exception;
 use super::*;

@@ -48,7 +48,7 @@
 //! A rule that cannot be read: one line on stderr, and `C_GetFunctionList` answers
 //! `CKR_ARGUMENTS_BAD`. Calls are counted for the life of the process, refused ones too.
 //! A new fault is a row in `rules.rs` and, if it changes what a call does, a function in
-//! `faults.rs` named behind `via` in the table below.
+//! `failures/faults.rs` named behind `via` in the table below.
 
 #![allow(non_camel_case_types)] // the names of the standard
 

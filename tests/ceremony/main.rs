@@ -1,0 +1,17 @@
+//! Whole ceremonies, and what they may find.
+
+mod ceremonies;
+mod destroy;
+#[path = "../kms_on_loopback/mod.rs"]
+mod kms_on_loopback;
+mod multi_region;
+mod not_alone;
+mod planted;
+mod private_keys;
+mod room;
+mod rotation;
+mod scale;
+mod several_keys;
+mod sources;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,9 @@
+//! The verbs beside `run`, and what is printed.
+
+mod check;
+mod command_line;
+mod html;
+mod inspect;
+mod plan_again;
+#[path = "../support/mod.rs"]
+mod support;

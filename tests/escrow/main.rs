@@ -1,0 +1,9 @@
+//! Shares and package: dealt, kept, brought together again.
+
+mod escrow;
+mod escrow_faults;
+mod recovery;
+mod recovery_without_byok;
+mod share_check;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,129 @@
+//! What is kept for ever: what the fuzzers found worth keeping, every input that once was a fault, and records that
+//! earlier versions made. Each must be read as it was.
+
+use crate::parsers;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// No input of the corpus takes longer, in a build without optimization on a busy machine.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// The largest file of the corpus, in bytes.
+const LARGEST: u64 = 64 << 10;
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
+}
+
+fn names(directory: &Path) -> BTreeSet<String> {
+    let entries =
+        fs::read_dir(directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_file_of_the_corpus_is_read_without_a_panic_and_in_time() {
+    for (target, parser) in parsers::ALL {
+        let directory = corpus().join(target);
+        let files = names(&directory);
+        assert!(files.len() >= 5, "{target}: only {} files", files.len());
+        for name in files {
+            let path = directory.join(&name);
+            let bytes = fs::read(&path).unwrap();
+            assert!(bytes.len() as u64 <= LARGEST, "{} is large", path.display());
+            println!("{target}/{name}"); // shown where it panics
+            let start = Instant::now();
+            parser(&bytes);
+            let took = start.elapsed();
+            assert!(took < LONGEST, "{target}/{name}: {took:?}");
+        }
+    }
+}
+
+#[test]
+fn every_target_has_a_corpus_and_a_program_and_no_other_is_there() {
+    let targets: BTreeSet<String> = parsers::ALL.map(|(name, _)| name.to_owned()).into();
+    assert_eq!(names(&corpus()), targets);
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let programs = names(&fuzz.join("fuzz_targets"));
+    let programs: BTreeSet<String> = programs
+        .iter()
+        .map(|name| name.trim_end_matches(".rs").to_owned())
+        .collect();
+    assert_eq!(programs, targets);
+}
+
+/// Made by 0.1.0: a rehearsal's whole life and its shares, an aborted ceremony and an unattended one.
+const RECORDS: [&str; 5] = ["generate", "reimport", "recover", "aborted", "unattended"];
+
+fn record(name: &str) -> PathBuf {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/0.1.0");
+    records.join(name)
+}
+
+fn byok(args: &[&str]) -> (Option<i32>, String) {
+    let byok = Command::new(env!("CARGO_BIN_EXE_byok")).args(args).output();
+    let output = byok.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn every_record_that_an_earlier_version_made_still_verifies() {
+    for name in RECORDS {
+        let path = record(name);
+        let transcript = fs::read(path.join("transcript.jsonl")).unwrap();
+        let head = byok::ground::words::hex(&byok::ground::words::sha256(&transcript));
+        let path = path.to_str().unwrap();
+        let (code, said) = byok(&["verify", "--head", &head, path]);
+        assert_eq!(code, Some(0), "{name}: {said}");
+        let verdict = said.lines().rfind(|line| line.starts_with("verdict"));
+        let authentic = verdict.is_some_and(|line| line.starts_with("verdict   authentic"));
+        assert!(authentic, "{name}: {said}");
+
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("ceremony-scripts/verify-record.sh");
+        let script = Command::new(script).args(["--head", &head, path]).output();
+        let script = script.unwrap();
+        let said = String::from_utf8(script.stdout).unwrap();
+        assert!(
+            script.status.success() && said.contains("authentic"),
+            "{name}: {said}"
+        );
+    }
+}
+
+#[test]
+fn the_life_and_the_shares_of_an_earlier_version_are_still_read() {
+    let (generate, recover) = (record("generate"), record("recover"));
+    let records = generate.parent().unwrap().to_str().unwrap();
+    let (code, said) = byok(&["verify", "--previous", records, recover.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    for event in [
+        "generated",
+        "shares dealt",
+        "recovered",
+        "shares dealt anew",
+    ] {
+        assert!(said.contains(event), "{said}");
+    }
+    let shares = names(&record("shares"));
+    assert_eq!(shares.len(), 5);
+    for share in shares {
+        let share = record("shares").join(share);
+        let args = [
+            "--record",
+            generate.to_str().unwrap(),
+            "--share",
+            share.to_str().unwrap(),
+        ];
+        let (code, said) = byok(&[&["share", "check"][..], &args].concat());
+        assert_eq!(code, Some(0), "{said}");
+    }
+}

@@ -1,0 +1,12 @@
+//! What holds for the code, its dependencies, its documents and every input.
+
+mod corpus;
+mod dependencies;
+mod documents;
+mod house;
+mod laws;
+#[path = "../support/parsers.rs"]
+mod parsers;
+mod supply_chain;
+#[path = "../support/mod.rs"]
+mod support;

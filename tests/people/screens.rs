@@ -1,0 +1,298 @@
+//! What people read before and after a ceremony that builds on a record: what is unlike a first import,
+//! which record the next quorum needs, and what lies in the record.
+
+use crate::support;
+
+use std::fs;
+
+use serde_json::json;
+use support::escrow::{self, builds_on, lay};
+use support::pty::approval;
+use support::{ARN, Kind, LABEL, Room, now, stderr, stdout};
+
+const ID: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// Adds to `records/one` that KMS took the import.
+fn receive(room: &Room) {
+    let ceremony = room.transcript("records/one").lines[0]["ceremony"].clone();
+    let at = jiff::Timestamp::from_second(now() as i64).unwrap();
+    let answer = json!({
+        "format": "byok-import-result-v1", "ceremony": ceremony, "label": LABEL,
+        "import": "eu-west-1", "key_arn": room.plan.key_arn, "KeyId": room.plan.key_arn,
+        "KeyMaterialId": ID, "exit": 0, "error": null, "at": at.to_string(), "cli": "aws-cli/2",
+    });
+    fs::write(room.path("answer.json"), answer.to_string()).unwrap();
+    let output = room
+        .byok(&["receipt", "records/one", "answer.json"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn the_approval_says_what_kms_knows_already_and_where_the_data_key_goes_instead() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    assert!(!approval(&room).contains("EXISTING_KEY_MATERIAL"));
+    room.run_well();
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = builds_on(&room, "records/one");
+    room.plan.directory = "records/two".into();
+    assert!(
+        !approval(&room).contains("EXISTING_KEY_MATERIAL"),
+        "without a receipt nobody knows"
+    );
+    receive(&room);
+    let screen = approval(&room);
+    assert!(
+        screen.contains("import as EXISTING_KEY_MATERIAL, 001122334455…, known by a receipt"),
+        "{screen}"
+    );
+    assert!(screen.lines().count() <= 24, "it scrolls:\n{screen}");
+
+    // What the screen said is what the script says.
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let script = room
+        .path("records/two")
+        .join(LABEL)
+        .join("eu-west-1/import.sh");
+    let script = fs::read_to_string(script).unwrap();
+    assert!(script.contains(&format!("EXISTING_KEY_MATERIAL --key-material-id '{ID}'")));
+
+    room.plan.directory = "records/three".into();
+    room.plan.key_arn = ARN.replace("1234abcd", "99999999");
+    room.plan.import_more = "other_kms_key = \"the service moves\"\n".into();
+    let screen = approval(&room);
+    assert!(
+        screen.contains("KMS key   may be another than before: the service moves"),
+        "{screen}"
+    );
+    assert!(!screen.contains("EXISTING_KEY_MATERIAL"), "{screen}");
+}
+
+#[test]
+fn the_approval_names_the_import_that_a_witness_proves_and_a_later_plan_keeps_it() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    fs::copy(
+        room.path("inputs/eu-west-1.json"),
+        room.path("inputs/second.json"),
+    )
+    .unwrap();
+    room.plan.import_more = format!(
+        "[[key.import]]\nname = \"second\"\nkey_arn = \"{ARN}\"\nparameters = \"inputs/second.json\"\n\
+         wrapping = \"RSAES_OAEP_SHA_1\"\nexpires = \"never\"\nwitness_of = \"eu-west-1\"\n\
+         wrapping_key_sha256 = \"{}\"\n",
+        room.kms.sha256()
+    );
+    let screen = approval(&room);
+    for says in [
+        "witness   the same material a second time, which proves the import eu-west-1",
+        "import as EXISTING_KEY_MATERIAL, KMS compares the two",
+    ] {
+        assert!(screen.contains(says), "{screen}");
+    }
+    room.run_well();
+    let plan = room
+        .byok(&["plan", "--reimport", "records/one"])
+        .output()
+        .unwrap();
+    assert!(plan.status.success(), "{}", stderr(&plan));
+    let text = stdout(&plan);
+    assert_eq!(
+        text.matches("witness_of = \"eu-west-1\"").count(),
+        1,
+        "{text}"
+    );
+
+    // It is a plan that runs, once the network is allowed and a PIN is there.
+    let text = text
+        .replace("network = \"forbidden\"", "network = \"allowed\"")
+        .replace("pin    = \"prompt\"", "pin    = \"file:pin\"");
+    fs::write(room.path("again.toml"), text).unwrap();
+    let check = room
+        .byok(&["check", "--hsm", "again.toml"])
+        .output()
+        .unwrap();
+    assert!(
+        check.status.success(),
+        "{}{}",
+        stdout(&check),
+        stderr(&check)
+    );
+}
+
+#[test]
+fn a_plan_again_keeps_how_the_hsm_is_reached_and_not_what_was_eased_once() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    for (network, kept) in [("allowed", "forbidden"), ("hsm", "hsm")] {
+        room.plan.network = network.into();
+        room.run_well();
+        let plan = room
+            .byok(&["plan", "--reimport", "records/one"])
+            .output()
+            .unwrap();
+        let text = stdout(&plan);
+        assert!(text.contains(&format!("network = \"{kept}\"")), "{text}");
+        assert!(text.contains("pin    = \"prompt\""), "{text}");
+        fs::remove_dir_all(room.path("records")).unwrap();
+        room.token(&["destroy", "ceremony", support::PIN, LABEL]);
+    }
+}
+
+#[test]
+fn after_a_recovery_with_the_old_shares_the_record_with_their_package_is_named() {
+    for keep in ["sealed", "none", "extractable"] {
+        let Some(mut old) = escrow::room(Kind::SoftHsm, 2, 3) else {
+            return;
+        };
+        old.plan.keep = keep.into();
+        old.run_well();
+        let Some(mut new) = Room::new(Kind::SoftHsm) else {
+            return;
+        };
+        new.use_kms_key(old.kms.clone());
+        new.plan.kind = "recover".into();
+        new.plan.keep = keep.into();
+        new.plan.more = "[recover]\nshares = \"files:brought\"\npackage = \"record\"\n".into();
+        new.plan.top_more = format!(
+            "{}reuse_escrow = \"a test\"\n",
+            builds_on(&old, "records/one")
+        );
+        let dealt = escrow::shares(&old.path("shares"));
+        lay(
+            &new.path("brought"),
+            &[dealt[0].1.as_str(), dealt[1].1.as_str()],
+        );
+        let output = new.run();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let next = new
+            .byok(&["verify", "--next", "records/one"])
+            .output()
+            .unwrap();
+        let holds_package = old.path("records/one");
+        let advice = match keep {
+            "extractable" => "byok plan --reimport one \\\n".to_owned(),
+            _ => format!("byok plan --recover {} \\\n", holds_package.display()),
+        };
+        for said in [stderr(&output), stdout(&next)] {
+            assert!(said.contains(&advice), "{keep}: {advice} in\n{said}");
+            assert!(!said.contains("KEEP escrow-package.json"), "{said}");
+        }
+        // The advice can be followed.
+        if keep != "extractable" {
+            let record = holds_package.to_str().unwrap();
+            let plan = new.byok(&["plan", "--recover", record]).output().unwrap();
+            assert!(plan.status.success(), "{}", stderr(&plan));
+            let none = new.byok(&["plan", "--recover", "records/one"]).output();
+            let none = none.unwrap();
+            assert!(none.status.success(), "{}", stderr(&none));
+            let said = stderr(&none);
+            assert!(
+                said.contains("records/one holds no escrow package"),
+                "{said}"
+            );
+            let builds = format!("builds on {}", holds_package.display());
+            assert!(said.contains(&builds), "{said}");
+            // Without that record nobody can name it.
+            fs::rename(old.path("records"), old.path("lost")).unwrap();
+            let next = new.byok(&["verify", "--next", "records/one"]).output();
+            let said = stdout(&next.unwrap());
+            assert!(
+                said.contains("RECORD is the one that dealt the shares in use"),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_last_screen_says_where_the_share_files_are() {
+    let Some(room) = escrow::room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let next = room.byok(&["verify", "--next", "records/one"]).output();
+    for said in [stderr(&output), stdout(&next.unwrap())] {
+        assert!(
+            said.contains(" SHARES are in shares: one file each."),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn the_readme_of_a_record_lists_what_lies_in_it() {
+    let Some(mut room) = escrow::room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    room.run_well();
+    let listed = |room: &Room, record: &str| {
+        let text = fs::read_to_string(room.path(record).join("README.txt")).unwrap();
+        ["import.sh", "WrappedKeyMaterial.bin", "escrow-package.json"]
+            .map(|name| text.contains(name))
+    };
+    assert_eq!(listed(&room, "records/one"), [true, true, true]);
+    room.plan.kind = "reimport".into();
+    room.plan.imported = false;
+    room.plan.top_more = builds_on(&room, "records/one");
+    room.plan.directory = "records/two".into();
+    room.plan.more = escrow::table(2, 3, "files:new-shares");
+    let dealt = room.run();
+    assert!(dealt.status.success(), "{}", stderr(&dealt));
+    assert!(stderr(&dealt).contains("destroy the old shares and the old package"));
+    assert_eq!(listed(&room, "records/two"), [false, false, true]);
+
+    // A plan that builds on it knows from the first record where the data key goes.
+    for how in ["--reimport", "--recover"] {
+        let plan = room.byok(&["plan", how, "records/two"]).output().unwrap();
+        assert!(plan.status.success(), "{}", stderr(&plan));
+        let text = stdout(&plan)
+            .replace("network = \"forbidden\"", "network = \"allowed\"")
+            .replace("# reuse_escrow = \"\"", "reuse_escrow = \"a test\"")
+            .replace("shares  = \"typed\"", "shares  = \"files:new-shares\"");
+        assert!(text.contains(&format!("key_arn    = \"{ARN}\"")), "{text}");
+        fs::write(room.path("again.toml"), &text).unwrap();
+        let check = room.byok(&["check", "again.toml"]).output().unwrap();
+        assert!(
+            check.status.success(),
+            "{}{}",
+            stdout(&check),
+            stderr(&check)
+        );
+        assert!(
+            stdout(&check).contains("KMS keys: those of the previous record"),
+            "{}",
+            stdout(&check)
+        );
+        let other = text.replace("1234abcd-12ab", "99999999-12ab");
+        fs::write(room.path("again.toml"), other).unwrap();
+        let check = room.byok(&["check", "again.toml"]).output().unwrap();
+        assert!(
+            stdout(&check).contains("[KMS-KEY-MATCH]"),
+            "{}",
+            stdout(&check)
+        );
+    }
+
+    room.plan.kind = "destroy".into();
+    room.plan.top_more += "reason = \"end of life\"\n";
+    room.plan.directory = "records/three".into();
+    room.plan.more = String::new();
+    let ended = room.run();
+    assert!(ended.status.success(), "{}", stderr(&ended));
+    assert!(
+        !stderr(&ended).contains("the old package"),
+        "{}",
+        stderr(&ended)
+    );
+    assert!(stderr(&ended).contains("2 nothing is imported; what was not destroyed"));
+    assert_eq!(listed(&room, "records/three"), [false, false, false]);
+    assert!(!room.path("records/three/import.sh").exists());
+}
