@@ -20,6 +20,7 @@
 # what it claims to be, 5 the machine.
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
+shopt -s extglob
 umask 077
 ulimit -c 0
 export LC_ALL=C
@@ -73,10 +74,11 @@ ask() {
 # Paper is copied by hand: a digit that is mistyped is asked for again.
 tries=3
 
-# hex_digits TEXT: in lower case, and nothing else of it.
+# hex_digits TEXT: in lower case, without what stands between digits and without the names of rows.
 hex_digits() {
-    local digits=${1//[^0-9A-Fa-f]/}
-    printf '%s' "${digits,,}"
+    local text=${1,,}
+    local digits=${text//row*([[:space:]])[1-8]+([[:space:]])/}
+    printf '%s' "${digits//[[:space:].:-]/}"
 }
 
 # differs VALUE TYPED: the rows of 8 digits in which they differ.
@@ -86,7 +88,10 @@ differs() {
         local row=${2:at:8}
         [ "${1:at:${#row}}" = "$row" ] || rows+="${rows:+, }$((at / 8 + 1))"
     done
-    printf 'Row %s does not agree.' "$rows"
+    case $rows in
+    *,*) printf 'Rows %s do not agree.' "$rows" ;;
+    *) printf 'Row %s does not agree.' "$rows" ;;
+    esac
 }
 
 # as_on_paper VALUE LEAST SHORT QUESTION: whether at least LEAST of its digits, or all of SHORT, were typed.
@@ -95,7 +100,10 @@ as_on_paper() {
     while [ "$left" -gt 0 ]; do
         ask copied "$4"
         copied=$(hex_digits "$copied")
-        if [ -n "$3" ] && [ ${#copied} -eq ${#3} ]; then
+        if [[ $copied = *[!0-9a-f]* ]]; then
+            say 'Hex digits only, 0 to 9 and a to f, no words. Nothing was compared.'
+            continue
+        elif [ -n "$3" ] && [ ${#copied} -eq ${#3} ]; then
             [ "$copied" != "$3" ] || return 0
             say 'These digits do not agree.'
         elif [ ${#copied} -lt "$2" ]; then
@@ -209,11 +217,13 @@ case $modulus in
 esac
 digest=$(sha256sum <"$room/wrapping-key.der")
 digest=${digest%% *}
-say '' "SHA-256 of the wrapping key (RSA, $modulus bits):"
-fold -w 8 <<<"$digest" | cat -n >&2
-say 'Whoever exchanged it on its way would get the data key: compare with the paper.'
+# What was read is shown after the comparison: people copy from paper, never from the screen.
+say '' 'Whoever exchanged the wrapping key on its way would get the data key.' \
+    'Take the paper with its SHA-256.'
 as_on_paper "$digest" 24 '' 'Its first three rows from the paper (24 digits): ' ||
     stop 4 'that is not the wrapping key of the paper' 'find out whether file or paper is the wrong one'
+say "They agree. All rows of the wrapping key (RSA, $modulus bits); compare the others too:"
+fold -w 8 <<<"$digest" | cat -n >&2
 
 # ---- the package ----
 specs='SYMMETRIC_DEFAULT|HMAC_(224|256|384|512)|ECC_(NIST_P256|NIST_P384|NIST_P521|SECG_P256K1)|RSA_(2048|3072|4096)'
@@ -246,22 +256,41 @@ else
     package_wrapping=
     say 'The rows of the package, from paper: 16 hex digits and the 4 of the check, in one line.'
     say 'An empty line after the last row.'
+    # row_of DIGITS: the number of the row that such digits and check are, by the check.
+    row_of() {
+        local check at
+        for at in "$number" {1..9}; do
+            check=$(printf 'row %s %s' "$at" "${1:0:16}" | sha256sum)
+            [ "${check:0:4}" != "${1:16}" ] || break
+            at=
+        done
+        printf '%s' "$at"
+    }
     number=1
     : >"$room/rows.hex"
     while :; do
         ask row "Row $number: "
         [ -n "$row" ] || break
         row=${row,,}
-        row=${row#row*[0-9]  } # the row's name, if it was typed as well
+        own=
+        if [[ $row =~ ^row[[:space:]]*([0-9]+)[[:space:]]+(.*)$ ]]; then # its name was typed as well
+            own=${BASH_REMATCH[1]##+(0)} row=${BASH_REMATCH[2]}
+        fi
         row=${row//check/}
         row=${row//[[:space:]]/}
-        if [[ ! $row =~ ^[0-9a-f]{20}$ ]]; then
-            say 'A row has 16 hex digits and then 4 of its check. Type it again.'
+        if [ "${own:-$number}" != "$number" ]; then
+            say "That is row $own; row $number is asked for."
+            continue
+        elif [[ ! $row =~ ^[0-9a-f]{20}$ ]]; then
+            say "Row $number has 16 hex digits and then 4 of its check. Type the row again."
             continue
         fi
-        check=$(printf 'row %s %s' "$number" "${row:0:16}" | sha256sum)
-        if [ "${check:0:4}" != "${row:16}" ]; then
-            say "The check of row $number does not fit its digits. Type it again."
+        is=$(row_of "$row")
+        if [ -z "$is" ]; then
+            say "The check of row $number does not fit its digits. Type the row again."
+            continue
+        elif [ "$is" != "$number" ]; then
+            say "That is row $is; row $number is asked for."
             continue
         fi
         printf '%s' "${row:0:16}" >>"$room/rows.hex"
@@ -321,21 +350,57 @@ except Exception:
 as_dealt = s.extendable and s.iteration_exponent == 0 and s.group_count == 1 and s.group_index == 0
 sys.exit(not (as_dealt and s.member_threshold > 1))' "$room/lib" 2>/dev/null
 }
+# How every word of the list is found: by its first four letters, in which all differ.
+declare -A listed
+while read -r word; do
+    listed[${word:0:4}]=$word
+done <"$room/lib/shamir_mnemonic/wordlist.txt"
+# whole_word TYPED: into WORD, the word of the list that was typed, whole or its first four letters or more.
+whole_word() {
+    [[ $1 =~ ^[a-z]{4,}$ ]] || return 1
+    word=${listed[${1:0:4}]-}
+    [[ $word = "$1"* ]]
+}
+# ask_words QUESTION: into the array GIVEN, in lower case; fails where nothing was typed.
+ask_words() {
+    local line
+    ask line "$1"
+    read -ra given <<<"${line,,}"
+    [ "${given[*]}" != stop ] || stop 4 "$at_end" 'nothing is lost: bring the custodians who are missing'
+    [ ${#given[@]} -gt 0 ]
+}
+# type_share: into the array WORDS, 33 words of the list; fails where the share is to be typed again.
+type_share() {
+    local at question="Share $((${#shares[@]} + 1)): "
+    words=()
+    while [ ${#words[@]} -lt 33 ]; do
+        ask_words "$question" || return 1
+        words+=("${given[@]}")
+        question="${#words[@]} of 33 words. The rest (Enter: this share again from word 1): "
+    done
+    if [ ${#words[@]} -gt 33 ]; then
+        ask answer "That was ${#words[@]} words, not 33. Enter to type the share again: "
+        return 1
+    fi
+    for at in {0..32}; do
+        until whole_word "${words[at]}"; do
+            word=${words[at]:0:20}
+            say "Word $((at + 1)), ${word//[^a-z0-9]/?}, is not in the list. Look at the form."
+            ask_words "Word $((at + 1)) alone (Enter: this share again from word 1): " || return 1
+            words[at]=${given[*]}
+        done
+        words[at]=$word
+    done
+}
 shares=()
 escrow_key=
 while [ -z "$escrow_key" ]; do
     wipe
     say '' "Good so far: ${#shares[@]} share(s)${needed:+ of $needed}. One custodian at the screen, everyone else turns away."
-    say 'All 33 words on one line, whole words; then Enter. stop ends it.'
+    say 'All 33 words, in one line or in several; four letters of a word are enough. stop ends it.'
     at_end="the shares are not enough: ${#shares[@]} good${needed:+, $needed needed}"
-    ask share "Share $((${#shares[@]} + 1)): "
-    [ "$share" != stop ] || stop 4 "$at_end" 'nothing is lost: bring the custodians who are missing'
-    read -ra words <<<"${share,,}"
+    type_share || continue
     share=${words[*]}
-    if [ ${#words[@]} -ne 33 ]; then
-        ask answer "That was ${#words[@]} words, not 33. Enter to type the share again: "
-        continue
-    fi
     if ! printf '%s\n' "$share" | could_be_dealt; then
         ask answer 'Not taken: byok never dealt such a share. Enter for the same or another custodian: '
         continue
@@ -351,7 +416,6 @@ while [ -z "$escrow_key" ]; do
             'at least one was not dealt with the others: begin again with another custodian in turn' ;;
     *'not part of the current set'*) why='it is of another set than those before' ;;
     *'already entered'*) why='it was typed before' ;;
-    *'Invalid mnemonic word'*) why='a word in it is not in the list' ;;
     *ERROR*) why='a word is wrong, or words are exchanged' ;;
     *) why= ;;
     esac
@@ -363,7 +427,7 @@ while [ -z "$escrow_key" ]; do
     needed=$(sed -n 's/.* of \([0-9]*\) shares needed.*/\1/p' <<<"$said" | tail -n 1)
 done
 wipe
-unset shares share words said
+unset shares share words word given said
 at_end='the input ended'
 escrow_key=${escrow_key%%[!0-9a-f]*}
 [ ${#escrow_key} -eq 64 ] || stop 4 'these shares are of another secret than an escrow key'
@@ -422,13 +486,14 @@ HMAC_*)
     fingerprint=${fingerprint%% *}
     ;;
 esac
-say '' "$spec, $size bytes" ${kcv:+"KCV          $kcv"} "fingerprint  $fingerprint"
+say '' "$spec, $size bytes"
 if [ -n "$package" ]; then
     grep -qF "${kcv:+\"kcv\":\"$kcv\",}\"fingerprint\":\"$fingerprint\"" "$room/key" ||
         stop 4 'this is another data key than the package says'
 fi
 as_on_paper "$fingerprint" 8 "${kcv,,}" "${kcv:+KCV (6 digits) or }fingerprint (8 digits or more), from paper or transcript: " ||
     stop 4 "that is another data key: the ${kcv:+KCV or }fingerprint differs"
+say 'They agree.' ${kcv:+"KCV          $kcv"} "fingerprint  $fingerprint"
 
 # ---- wrapped for KMS ----
 oaep() {

@@ -479,7 +479,7 @@ fn the_script_does_the_same() {
     ]);
     let output = script(&left, &[parameters, SHA_1], &answers);
     assert!(output.status.success(), "{}", stderr(&output));
-    for wanted in ["was 32 words", "a word is wrong", "was typed before"] {
+    for wanted in ["32 of 33 words", "a word is wrong", "was typed before"] {
         assert!(stderr(&output).contains(wanted), "{}", stderr(&output));
     }
     left.wrapped_is_the_data_key(SHA_1);
@@ -546,6 +546,133 @@ fn the_script_goes_on_where_the_page_s_own_step_2_ended_and_asks_again_what_is_m
     let output = script(&left, &args[..2], &answers);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("is no spec that this script knows"));
+    left.wrapped_is_the_data_key(SHA_256);
+}
+
+/// What the script said up to a question.
+fn before<'a>(said: &'a str, question: &str) -> &'a str {
+    said.split_once(question)
+        .unwrap_or_else(|| panic!("{question}: {said}"))
+        .0
+}
+
+#[test]
+fn the_script_shows_what_it_read_after_it_was_compared_with_the_paper() {
+    let Some(left) = left() else { return };
+    let slip = left.room.kms.sha256();
+    let args = ["../parameters.json", SHA_256, "escrow-package.json"];
+    let (one, three) = (left.room.share(SECURITY), left.room.share(TREASURY));
+    // As it stands on a paper, row by row, with one digit of two rows mistyped first.
+    let on_paper =
+        |rows: [&str; 3]| format!("row 1  {}  Row 2\t{} row 3 {}", rows[0], rows[1], rows[2]);
+    let right = on_paper([&slip[..8], &slip[8..16], &slip[16..24]]);
+    let wrong = on_paper([&slip[..8], "0000 0000", "0000 0000"]);
+    let words = "flytrap liberty quota insincere";
+    let answers = [
+        "Yes",
+        words,
+        &wrong,
+        &right,
+        LABEL,
+        &one,
+        &three,
+        left.kcv(),
+    ];
+    let output = script(&left, &args, &answers);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("Rows 2, 3 do not agree."), "{said}");
+    assert!(said.contains("no words. Nothing was compared"), "{said}");
+    let (asked, shown) = said.rsplit_once("first three rows from the paper").unwrap();
+    assert!(!asked.contains(&slip[..8]), "{asked}");
+    for row in 0..8 {
+        assert!(shown.contains(&slip[row * 8..][..8]), "{shown}");
+    }
+    let asked = before(&said, "KCV (6 digits) or ");
+    assert!(!asked.contains(left.kcv()) && !asked.contains(left.fingerprint()));
+    left.wrapped_is_the_data_key(SHA_256);
+}
+
+#[test]
+fn the_script_takes_printed_rows_as_byok_does() {
+    let Some(left) = left() else { return };
+    let slip = left.room.kms.sha256();
+    let (one, three) = (left.room.share(SECURITY), left.room.share(TREASURY));
+    let rows = left.rows();
+    let plain = |row: usize| rows[row].split_once("  ").unwrap().1.trim().to_owned();
+    let answers = [
+        "Yes".to_owned(),
+        slip,
+        String::new(),
+        rows[1].clone(),               // another row, by its name
+        plain(2),                      // and by its check
+        format!("row 1 {}", plain(1)), // by its check, though not by its name
+        format!("row 1 {}", plain(0)),
+        format!("ROW\t2\t {}", plain(1).to_uppercase()),
+        format!(" row 3     {}", plain(2)),
+        plain(3).replace("  check", "check"),
+        format!("Row 05 {}", plain(4)),
+        String::new(),
+        one,
+        three,
+        left.kcv().to_owned(),
+    ];
+    let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
+    let output = script(&left, &["../parameters.json", SHA_256], &answers);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches("row 1 is asked for").count(), 3, "{said}");
+    for told in ["That is row 2; row 1", "That is row 3; row 1"] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    left.wrapped_is_the_data_key(SHA_256);
+}
+
+#[test]
+fn the_script_takes_words_as_byok_does_and_names_what_is_not_in_the_list() {
+    let Some(left) = left() else { return };
+    let slip = left.room.kms.sha256();
+    let (one, three) = (left.room.share(SECURITY), left.room.share(TREASURY));
+    let short = |share: &str| -> Vec<String> {
+        share
+            .split(' ')
+            .map(|word| word[..4].to_uppercase())
+            .collect()
+    };
+    let mut mistyped = short(&one);
+    let (seventh, last) = (mistyped[6].clone(), mistyped[32].clone());
+    mistyped[6] = "zzzz".into(); // in no list
+    mistyped[32] = last[..3].to_owned(); // too short to tell
+    let one_a_line = short(&three);
+    let too_long =
+        format!("{} {last}ing\u{1b}[2J", mistyped[..32].join(" ")).replace("zzzz", &seventh);
+    let mut answers = vec!["Yes", &slip, LABEL];
+    let (mistyped, again) = (mistyped.join("\t "), format!("{one} academic"));
+    answers.extend([&too_long, "", &again, "", &mistyped, "xq3", &seventh, &last]);
+    answers.extend(one_a_line.iter().map(String::as_str));
+    answers.push(left.kcv());
+    let output = script(
+        &left,
+        &["../parameters.json", SHA_256, "escrow-package.json"],
+        &answers,
+    );
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    for told in [
+        "Word 7, zzzz, is not in the list",
+        "Word 7, xq3, is not in the list",
+        "That was 34 words, not 33",
+        "12 of 33 words. The rest",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let cut = format!("Word 33, {}, is not in the list", last[..3].to_lowercase());
+    assert!(said.contains(&cut), "{said}");
+    let filtered = format!(
+        "Word 33, {}ing??2j, is not in the list",
+        last.to_lowercase()
+    );
+    assert!(said.contains(&filtered), "{said}");
     left.wrapped_is_the_data_key(SHA_256);
 }
 
@@ -788,7 +915,7 @@ fn the_script_refuses_what_does_not_fit() {
         &output,
         4,
         &[
-            "Row 1, 2, 3 does not agree",
+            "Rows 1, 2, 3 do not agree",
             "not the wrapping key of the paper",
         ],
     );
