@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::evidence::receipts::answer::Answer;
+use crate::evidence::receipts::answer::{Answer, Answered};
 use crate::evidence::receipts::judge::{Entry, Rules, Scope};
 use crate::evidence::receipts::{FILE, FOLDER, KnownMaterial, Receipt, Receipts, UNNAMED, chain};
 use crate::evidence::rules::Cause;
@@ -146,8 +146,8 @@ fn judge_all(
             before,
             rules: Rules::Now,
         };
-        let answer = Answer::read(&bytes).map_err(doing)?;
-        not_mixed(verified, &answer).map_err(doing)?;
+        let answer = Answered::read(&bytes).map_err(doing)?;
+        not_mixed(verified, &answer.answer).map_err(doing)?;
         let entry = scope.judge(&answer).map_err(doing)?;
         let receipt = next(&receipts, sha256, entry);
         receipts.receipts.push(receipt.clone());

@@ -365,7 +365,7 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
                 at: event.happened,
                 at_by: Clock::Kms,
                 by_script: false,
-                endpoint: None,
+                endpoint: entry.endpoint.clone(),
             });
         own.into_iter().chain(events.collect::<Vec<_>>())
     })
@@ -427,6 +427,7 @@ fn described_after_import(receipts: &[Receipt], import: &Import) -> Option<Strin
     let accepted = receipts.iter().position(accepts)?;
     let described = receipts[accepted + 1..].iter().find(|receipt| {
         receipt.entry.answer == "DescribeKey"
+            && receipt.entry.endpoint.is_none()
             && receipt.entry.key_arn.as_ref() == Some(&import.key_arn)
             && receipt.entry.key_material_id.is_some()
     });

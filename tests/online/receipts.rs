@@ -462,6 +462,92 @@ fn what_no_endpoint_of_aws_said_is_never_told_as_aws_s_word() {
 }
 
 #[test]
+fn one_rule_of_endpoints_holds_for_answers_of_every_kind() {
+    let here = "http://127.0.0.1:4566";
+    let doubt = format!("says {here}, WHICH IS NOT AWS");
+    let from = |endpoint: &str, mut answer: Value| {
+        answer["endpoint"] = endpoint.into();
+        answer
+    };
+    let event = |name: &str, second: u64| trail_event(name, &at(second), ID);
+    let import = |second: u64| event("ImportKeyMaterial", second);
+    let listed = |ids: &[&str]| -> Value {
+        let entry = |id: &&str| json!({"KeyId": ARN, "KeyMaterialId": id});
+        json!({"Rotations": ids.iter().map(entry).collect::<Vec<_>>()})
+    };
+    let mac = json!({"KeyId": ARN, "Mac": "AAAA", "MacAlgorithm": "HMAC_SHA_256"});
+    let public = json!({"KeyId": ARN, "PublicKey": "AAAA", "KeySpec": "RSA_2048"});
+
+    // CloudTrail, in whatever form; its own endpoint is another one than that of KMS.
+    let Some(room) = generated() else { return };
+    let kms = "https://kms.eu-west-1.amazonaws.com";
+    for (second, answer) in [
+        from(kms, import(1)),
+        from(here, json!({"Records": [import(2)]})),
+        json!([import(3), from(here, import(4))]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let said = received(&room, ONE, &[answer]);
+        assert!(said.contains("WHICH IS NOT AWS"), "{second}: {said}");
+    }
+    received(
+        &room,
+        ONE,
+        &[from(here, event("DeleteImportedKeyMaterial", 120))],
+    );
+    let report = verified(&room, &[ONE]);
+    assert_eq!(words(&report), ["generated", "imported", "deleted in KMS"]);
+    assert_eq!(report["imports"][0]["endpoint"], kms);
+    assert_eq!(report["life"][2]["detail"], format!("so {doubt}"));
+    let own = "https://cloudtrail.eu-west-1.amazonaws.com";
+    let said = received(&room, ONE, &[from(own, import(60))]);
+    assert!(!said.contains("WHICH IS NOT AWS"), "{said}");
+    assert_eq!(verified(&room, &[ONE])["imports"][0].get("endpoint"), None);
+
+    // A line of a version that did not judge it stays valid, and its answer is judged.
+    let Some(room) = generated() else { return };
+    received(&room, ONE, &[from(here, import(1))]);
+    let chain = room.path(ONE).join("receipts.jsonl");
+    let line = fs::read_to_string(&chain).unwrap();
+    let older = line.replace(&format!("\"endpoint\":\"{here}\","), "");
+    assert_ne!(line, older);
+    fs::write(&chain, older).unwrap();
+    assert_eq!(verified(&room, &[ONE])["imports"][0]["endpoint"], here);
+
+    // What describes, lists or computes.
+    let Some(room) = generated() else { return };
+    received(&room, ONE, &[import_result(&room, ONE, None, 0)]);
+    let answers = [
+        described(Some(OTHER_ID), "Enabled"),
+        listed(&[OTHER_ID, ID]),
+        mac,
+        public,
+    ];
+    for answer in answers {
+        let said = received(&room, ONE, &[from(here, answer.clone())]);
+        assert!(said.contains(&doubt), "{answer}: {said}");
+    }
+    let report = verified(&room, &[ONE]);
+    assert_eq!(report["imports"][0]["key_material_id"], Value::Null);
+    assert_eq!(report["materials"][0]["endpoint"], here);
+    let verify = room.byok(&["verify", ONE]).output().unwrap();
+    let list = stdout(&verify);
+    let list = list.split("materials of").nth(1).unwrap();
+    assert!(list.contains(&doubt), "{list}");
+    // AWS's own list counts, whatever was said before or after it.
+    received(
+        &room,
+        ONE,
+        &[listed(&[ID]), from(here, listed(&[OTHER_ID]))],
+    );
+    let materials = verified(&room, &[ONE])["materials"][0].clone();
+    assert_eq!(materials.get("endpoint"), None);
+    assert_eq!(materials["materials"][0]["key_material_id"], ID);
+}
+
+#[test]
 fn an_answer_that_names_no_kms_key_is_no_import() {
     let Some(room) = generated() else { return };
     let mut result = import_result(&room, ONE, None, 0);

@@ -1,5 +1,6 @@
 //! The table of the materials of a KMS key, for people.
 
+use crate::evidence::receipts;
 use crate::evidence::verify::{KmsKeyMaterials, Material};
 use crate::ground::clock;
 use crate::ground::words::{self, quoted};
@@ -13,6 +14,13 @@ fn of_key(key: &KmsKeyMaterials) -> String {
     let mut text = format!("materials of {}\n", quoted(&key.key_arn));
     if let Some(at) = key.at {
         text += &format!("  as KMS listed them; added {}\n", clock::for_people(at));
+        let doubt = key.endpoint.as_deref().map(receipts::said_elsewhere);
+        text += &doubt.map_or_else(String::new, |doubt| {
+            format!(
+                "  {}\n",
+                words::quoted_whole(doubt.trim_start_matches(", "))
+            )
+        });
     }
     for material in &key.materials {
         text += &format!(

@@ -49,6 +49,35 @@ pub enum Answer {
     CloudTrail(Vec<TrailEvent>),
 }
 
+/// An answer, and who gave it.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    /// The endpoints that were given, where somebody wrote them beside the answers, as the scripts do; AWS's own
+    /// name none.
+    pub(crate) endpoints: Vec<String>,
+}
+
+impl Answered {
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// As [`Answer::read`].
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
+        let json = parsed(bytes)?;
+        let answer = Answer::of(&json, bytes)?;
+        let endpoints = match &answer {
+            Answer::ImportResult(result) => result.endpoint.iter().cloned().collect(),
+            _ => {
+                let answers = json.as_array().unwrap_or(std::slice::from_ref(&json));
+                let told = answers.iter();
+                told.filter_map(|json| as_text(json, "endpoint")).collect()
+            }
+        };
+        Ok(Self { answer, endpoints })
+    }
+}
+
 /// A file of the format `byok-import-result-v1`.
 #[derive(Clone, Debug)]
 pub struct ImportResult {
@@ -87,8 +116,6 @@ pub struct MacAnswer {
     pub mac: Option<String>,
     /// `MacAlgorithm`, such as `HMAC_SHA_256`.
     pub algorithm: Option<String>,
-    /// The endpoint that was given, where `online.sh` wrote one beside the answer.
-    pub endpoint: Option<String>,
 }
 
 /// The answer of GetPublicKey. What it says is judged of key pairs only.
@@ -100,8 +127,6 @@ pub struct PublicKeyAnswer {
     pub public_key: Option<String>,
     /// `KeySpec`, such as `ECC_NIST_P256`.
     pub key_spec: Option<String>,
-    /// As of [`MacAnswer`].
-    pub endpoint: Option<String>,
 }
 
 /// One entry of ListKeyRotations.
@@ -156,40 +181,37 @@ impl Answer {
     /// Exit 2: not text, not one JSON object, an error message of AWS, import parameters, or nothing
     /// that is known here. Exit 4: an answer that contradicts itself.
     pub fn read(bytes: &[u8]) -> Result<Self> {
-        if bytes.starts_with(GZIP) {
-            return Err(Error::usage("is compressed (gzip)").hint("unpack it first: gunzip FILE"));
-        }
-        let text = text::decode(bytes).ok_or_else(|| Error::usage("is not text"))?;
-        let json = json_or_lines(&text)?;
+        Self::of(&parsed(bytes)?, bytes)
+    }
+
+    fn of(json: &Json, bytes: &[u8]) -> Result<Self> {
         let has = |name| json.get(name).is_some();
         if json.get("format").and_then(Json::as_str) == Some(IMPORT_RESULT) {
-            import_result(&json).map(Self::ImportResult)
+            import_result(json).map(Self::ImportResult)
         } else if has("KeyMetadata") {
-            described(&json, text.as_bytes())
+            described(json, bytes)
         } else if has("Rotations") {
-            rotations(&json)
+            rotations(json)
         } else if has("Mac") {
             Ok(Self::GenerateMac(MacAnswer {
-                key_id: text_of(&json, "KeyId")?,
-                mac: as_text(&json, "Mac"),
-                algorithm: as_text(&json, "MacAlgorithm"),
-                endpoint: as_text(&json, "endpoint"),
+                key_id: text_of(json, "KeyId")?,
+                mac: as_text(json, "Mac"),
+                algorithm: as_text(json, "MacAlgorithm"),
             }))
         } else if json.as_array().is_some() || TRAIL.into_iter().any(has) {
-            trail(&json).map(Self::CloudTrail)
+            trail(json).map(Self::CloudTrail)
         } else if has("ImportToken") {
             Err(Error::usage("is import parameters, not a receipt").hint(KNOWN))
         } else if has("PublicKey") {
             Ok(Self::GetPublicKey(PublicKeyAnswer {
-                key_id: text_of(&json, "KeyId")?,
-                public_key: as_text(&json, "PublicKey"),
-                key_spec: as_text(&json, "KeySpec"),
-                endpoint: as_text(&json, "endpoint"),
+                key_id: text_of(json, "KeyId")?,
+                public_key: as_text(json, "PublicKey"),
+                key_spec: as_text(json, "KeySpec"),
             }))
         } else if has("KeyMaterialId") {
             Ok(Self::ImportKeyMaterial {
-                key_id: text_of(&json, "KeyId")?,
-                key_material_id: material_id(&json, "KeyMaterialId")?,
+                key_id: text_of(json, "KeyId")?,
+                key_material_id: material_id(json, "KeyMaterialId")?,
             })
         } else {
             Err(Error::usage("is no answer that is known here").hint(KNOWN))
@@ -228,6 +250,15 @@ const TRAIL: [&str; 5] = [
     "CloudTrailEvent",
     "detail",
 ];
+
+/// The text of a file, as [`json_or_lines`].
+fn parsed(bytes: &[u8]) -> Result<Json> {
+    if bytes.starts_with(GZIP) {
+        return Err(Error::usage("is compressed (gzip)").hint("unpack it first: gunzip FILE"));
+    }
+    let text = text::decode(bytes).ok_or_else(|| Error::usage("is not text"))?;
+    json_or_lines(&text)
+}
 
 /// One JSON value, or a line each; those are an array.
 fn json_or_lines(text: &str) -> Result<Json> {
@@ -319,8 +350,8 @@ pub fn shows_no_key(cli: &str) -> bool {
     }
 }
 
-fn described(json: &Json, text: &[u8]) -> Result<Answer> {
-    let metadata = aws::describe_key(text)?;
+fn described(json: &Json, bytes: &[u8]) -> Result<Answer> {
+    let metadata = aws::describe_key(bytes)?;
     let inner = json.get("KeyMetadata").unwrap_or(&Json::Null);
     Ok(Answer::DescribeKey {
         current: material_id(inner, "CurrentKeyMaterialId")?,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::answer::Answer;
+use super::answer::Answered;
 use super::judge::{Entry, Rules, Scope};
 use super::{FILE, FOLDER, FORMAT, Receipt, Receipts, TORN, imports};
 use crate::evidence::rules::{Broken, Cause, Rule};
@@ -124,7 +124,7 @@ impl Reader<'_> {
             before: &[],
             rules: Rules::Now,
         };
-        let answer = Answer::read(&bytes).map_err(|error| format!("{file}: {}", error.line()))?;
+        let answer = Answered::read(&bytes).map_err(|error| format!("{file}: {}", error.line()))?;
         let judged = said(json, file, &scope, &answer);
         judged.or_else(|why| {
             let older = Scope {
@@ -140,7 +140,7 @@ impl Reader<'_> {
 }
 
 /// What the answer says by these rules, and that the line says so too.
-fn said(line: &Json, file: &str, scope: &Scope, answer: &Answer) -> Result<Entry, String> {
+fn said(line: &Json, file: &str, scope: &Scope, answer: &Answered) -> Result<Entry, String> {
     let entry = scope.judge(answer);
     let entry = entry.map_err(|error| format!("{file}: {}", error.line()))?;
     agree(line, &entry).map_err(|what| format!("{what} is not what {file} says"))?;

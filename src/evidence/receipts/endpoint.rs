@@ -13,9 +13,26 @@ const SUFFIXES: [&str; 9] = [
     "csp.hci.ic.gov",
 ];
 
-/// Whether this URL is an endpoint of KMS in this Region: a public one, or that of a VPC. Other names below
-/// those of AWS belong to its customers.
-pub(super) fn is_of_aws(url: &str, region: &str) -> bool {
+/// Whose answer it is.
+#[derive(Clone, Copy)]
+pub(super) enum Service {
+    Kms,
+    CloudTrail,
+}
+
+impl Service {
+    /// What its endpoints begin with.
+    fn names(self) -> [&'static str; 2] {
+        match self {
+            Self::Kms => ["kms", "kms-fips"],
+            Self::CloudTrail => ["cloudtrail", "cloudtrail-fips"],
+        }
+    }
+}
+
+/// Whether this URL is an endpoint of the service in this Region: a public one, or that of a VPC. Other names
+/// below those of AWS belong to its customers.
+pub(super) fn is_of_aws(url: &str, of: Service, region: &str) -> bool {
     let Some(host) = host(url) else {
         return false;
     };
@@ -25,7 +42,7 @@ pub(super) fn is_of_aws(url: &str, region: &str) -> bool {
     });
     names.any(|name| match name[..] {
         [service, place] | [_, service, place, "vpce"] => {
-            ["kms", "kms-fips"].contains(&service) && place == region
+            of.names().contains(&service) && place == region
         }
         _ => false,
     })
@@ -42,17 +59,25 @@ fn host(url: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_of_aws;
+    use super::{Service, is_of_aws};
 
     /// The scripts take what is not `refused` here, and tell it as it stands: `tests/online/portable_scripts.rs`.
     #[test]
-    fn only_the_endpoints_of_kms_in_the_region_of_the_key_are_aws_s() {
+    fn only_the_endpoints_of_the_service_in_the_region_of_the_key_are_aws_s() {
         for case in include_str!("endpoints.txt").lines() {
             let (kind, url) = case.split_once(' ').unwrap();
-            assert_eq!(is_of_aws(url, "eu-west-1"), kind == "aws", "{url}");
+            let is_of = |service, url: &str| is_of_aws(url, service, "eu-west-1");
+            assert_eq!(is_of(Service::Kms, url), kind == "aws", "{url}");
+            assert!(!is_of(Service::CloudTrail, url), "{url}");
+            let trail = url.to_ascii_lowercase().replace("kms", "cloudtrail");
+            let has_case = url.starts_with("HTTPS");
+            assert!(!is_of(Service::Kms, &trail), "{trail}");
+            if !has_case {
+                assert_eq!(is_of(Service::CloudTrail, &trail), kind == "aws", "{trail}");
+            }
         }
         let of_china = "https://kms.cn-north-1.amazonaws.com.cn";
-        assert!(is_of_aws(of_china, "cn-north-1"));
-        assert!(!is_of_aws("", "eu-west-1"));
+        assert!(is_of_aws(of_china, Service::Kms, "cn-north-1"));
+        assert!(!is_of_aws("", Service::Kms, "eu-west-1"));
     }
 }

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::answer::{self, Answer, ImportResult, Rotation, RotationMore, TrailEvent};
-use super::{Import, KnownMaterial, Proves, Receipt, endpoint, known_id};
+use super::answer::{self, Answer, Answered, ImportResult, Rotation, RotationMore, TrailEvent};
+use super::endpoint::{self, Service};
+use super::{Import, KnownMaterial, Proves, Receipt, known_id};
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json;
 use crate::plan::kms::aws::KeyMetadata;
@@ -133,7 +134,8 @@ impl Scope<'_> {
     /// # Errors
     /// Exit 2 where it cannot be told which import an answer belongs to; exit 4 where it is of another
     /// ceremony, import or KMS key, or tells of another material than this record's.
-    pub(crate) fn judge(&self, answer: &Answer) -> Result<Entry> {
+    pub(crate) fn judge(&self, answered: &Answered) -> Result<Entry> {
+        let answer = &answered.answer;
         let entry = match answer {
             Answer::ImportResult(result) => self.import_result(result)?,
             Answer::ImportKeyMaterial {
@@ -150,6 +152,7 @@ impl Scope<'_> {
         };
         let entry = Entry {
             answer: answer.name().to_owned(),
+            endpoint: elsewhere(answered, &entry),
             ..entry
         };
         match entry.is_plain() {
@@ -258,7 +261,6 @@ impl Scope<'_> {
             self.of_key(&[import])
         };
         entry.exit = Some(result.exit);
-        entry.endpoint = elsewhere(result.endpoint.as_deref(), import);
         entry.happened = Some(result.at);
         Ok(entry)
     }
@@ -471,11 +473,21 @@ impl Scope<'_> {
     }
 }
 
-/// The endpoint that was given for an answer of this import's KMS key, where it is not AWS's.
-pub(super) fn elsewhere(endpoint: Option<&str>, import: &Import) -> Option<String> {
-    let region = super::region(&import.key_arn);
-    let url = endpoint.filter(|url| !endpoint::is_of_aws(url, region))?;
-    Some(url.to_owned())
+/// The endpoint that was given, where it is not AWS's: one rule for answers of every kind. It must be in the
+/// Region of a KMS key that the answer is about.
+fn elsewhere(answered: &Answered, entry: &Entry) -> Option<String> {
+    let service = match answered.answer {
+        Answer::CloudTrail(_) => Service::CloudTrail,
+        _ => Service::Kms,
+    };
+    let of_events = entry.events.iter().map(|event| &event.key_arn);
+    let keys: Vec<&String> = entry.key_arn.iter().chain(of_events).collect();
+    let is_of_aws = |url: &str| {
+        let mut keys = keys.iter();
+        keys.any(|arn| endpoint::is_of_aws(url, service, super::region(arn)))
+    };
+    let mut given = answered.endpoints.iter();
+    given.find(|url| !is_of_aws(url)).cloned()
 }
 
 fn not_of_this_record(what: String) -> Error {

@@ -6,7 +6,7 @@
 use base64ct::{Base64, Encoding as _};
 
 use super::answer::{MacAnswer, PublicKeyAnswer};
-use super::judge::{Entry, Scope, elsewhere};
+use super::judge::{Entry, Scope};
 use super::{Import, Proves};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
@@ -36,7 +36,7 @@ impl Scope<'_> {
             .hint(format!("online: printf %s 'byok-ceremony material fingerprint v1' > text; aws kms generate-mac --key-id {} \
                     --mac-algorithm {wanted} --message fileb://text --output json", import.key_arn)));
         }
-        Ok(proved(entry, import, answer.endpoint.as_deref()))
+        Ok(proved(entry))
     }
 
     /// Key pairs: the SHA-256 of the public key is the fingerprint. Of other specs it says nothing.
@@ -62,7 +62,7 @@ impl Scope<'_> {
                 import.label, import.fingerprint
             )));
         }
-        Ok(proved(entry, import, answer.endpoint.as_deref()))
+        Ok(proved(entry))
     }
 }
 
@@ -82,10 +82,9 @@ pub(crate) fn proof(spec: &str) -> &'static str {
     }
 }
 
-fn proved(entry: Entry, import: &Import, endpoint: Option<&str>) -> Entry {
+fn proved(entry: Entry) -> Entry {
     Entry {
         proves: Proves::Proved,
-        endpoint: elsewhere(endpoint, import),
         ..entry
     }
 }

@@ -241,8 +241,7 @@ impl Told {
             }
             let at = standing.at.unwrap_or(import.wrapped_at);
             let expires = plan.expires(&import.label, &import.import);
-            let elsewhere = standing.endpoint.as_deref();
-            let elsewhere = elsewhere.map(|url| format!("so says {url}, WHICH IS NOT AWS"));
+            let elsewhere = standing.endpoint.as_deref().map(so_says);
             let added = standing.at_by == Some(Clock::Added);
             let added = added.then(|| RECEIPT_ADDED.to_owned());
             let told: Vec<String> = [elsewhere, added].into_iter().flatten().collect();
@@ -286,8 +285,12 @@ impl Told {
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
         let receipts = &record.receipts;
-        let events = |receipt: &Receipt| receipt.entry.events.clone();
-        for event in receipts.receipts.iter().flat_map(events) {
+        let events = |receipt: &Receipt| {
+            let doubt = receipt.entry.endpoint.as_deref().map(so_says);
+            let events = receipt.entry.events.clone();
+            events.into_iter().map(move |event| (event, doubt.clone()))
+        };
+        for (event, doubt) in receipts.receipts.iter().flat_map(events) {
             let what = match event.event_name.as_str() {
                 "DeleteImportedKeyMaterial" => "deleted in KMS",
                 "DeleteExpiredKeyMaterial" => "expired in KMS",
@@ -304,11 +307,17 @@ impl Told {
                 self.rows.push(Row {
                     key_arn: Some(event.key_arn.clone()),
                     key_material_id: event.key_material_id.clone(),
+                    detail: doubt.unwrap_or_default(),
                     ..row(event.happened, label, what)
                 });
             }
         }
     }
+}
+
+/// What AWS did not say.
+fn so_says(endpoint: &str) -> String {
+    format!("so says {endpoint}, WHICH IS NOT AWS")
 }
 
 fn how(key: &Said<DataKeyFacts>) -> &'static str {

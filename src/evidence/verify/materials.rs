@@ -21,6 +21,9 @@ pub struct KmsKeyMaterials {
     /// When that answer was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// Who says so, where it is not AWS: the endpoint that was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     /// Each of them.
     pub materials: Vec<Material>,
     /// What is to be done online or in the room, a sentence each.
@@ -104,7 +107,9 @@ fn of_kms_key(
     known: &[KnownMaterial],
     holders: &[Holder],
 ) -> Option<KmsKeyMaterials> {
-    let list = holders.iter().find_map(|holder| last_list(holder, arn));
+    let mut lists = holders.iter().flat_map(|holder| lists(holder, arn));
+    let by_aws = lists.clone().find(|list| list.entry.endpoint.is_none());
+    let list = by_aws.or_else(|| lists.next());
     let added = |import: &Import| import.key_arn == arn && import.rotates.is_some();
     let is_added_to = own.imports.iter().any(added);
     let current = current(own, arn);
@@ -116,11 +121,9 @@ fn of_kms_key(
     if list.is_none() && !is_added_to && !is_another {
         return None; // nothing tells of more than one
     }
-    let (at, listed) = match list {
-        Some(receipt) => (Some(receipt.at), &receipt.entry.materials[..]),
-        None => (None, &[][..]),
-    };
-    let listed = listed.iter().filter(|listed| listed.key_arn == arn);
+    let at = list.map(|receipt| receipt.at);
+    let listed = list.iter().flat_map(|receipt| &receipt.entry.materials);
+    let listed = listed.filter(|listed| listed.key_arn == arn);
     let mut materials: Vec<Material> = listed.map(|listed| told(listed, holders)).collect();
     for (id, state) in known_ids(arn, holders, current.as_ref()) {
         if !materials.iter().any(|known| known.key_material_id == id) {
@@ -131,6 +134,7 @@ fn of_kms_key(
         key_arn: arn.to_owned(),
         listed: at.is_some(),
         at,
+        endpoint: list.and_then(|receipt| receipt.entry.endpoint.clone()),
         materials,
         next: Vec::new(),
     };
@@ -138,21 +142,22 @@ fn of_kms_key(
     Some(key)
 }
 
-/// The newest ListKeyRotations answer of a record about this KMS key.
-fn last_list<'a>(holder: &Holder<'a>, arn: &str) -> Option<&'a Receipt> {
+/// The ListKeyRotations answers of a record about this KMS key, the newest first.
+fn lists<'a>(holder: &Holder<'a>, arn: &'a str) -> impl Iterator<Item = &'a Receipt> + Clone {
     let receipts = holder.receipts.receipts.iter().rev();
-    let about = |receipt: &&Receipt| {
+    receipts.filter(move |receipt| {
         let mut materials = receipt.entry.materials.iter();
         materials.any(|listed| listed.key_arn == arn)
-    };
-    receipts.into_iter().find(about)
+    })
 }
 
-/// What the newest DescribeKey answer calls current.
+/// What the newest DescribeKey answer of AWS calls current.
 fn current(receipts: &Receipts, arn: &str) -> Option<String> {
     let mut receipts = receipts.receipts.iter().rev();
     let described = receipts.find(|receipt| {
-        receipt.entry.answer == "DescribeKey" && receipt.entry.key_arn.as_deref() == Some(arn)
+        receipt.entry.answer == "DescribeKey"
+            && receipt.entry.endpoint.is_none()
+            && receipt.entry.key_arn.as_deref() == Some(arn)
     });
     described?.entry.key_material_id.clone()
 }
