@@ -17,7 +17,7 @@ pub(crate) mod verbs;
 
 pub use main::main;
 
-/// Offline key ceremonies: a data key made in an HSM, wrapped for import into a cloud KMS, on record
+/// Offline key ceremonies: make a data key in an HSM, wrap it for import into a cloud KMS, keep a record
 #[derive(Parser)]
 #[command(
     name = "byok",
@@ -38,35 +38,35 @@ pub(crate) struct Cli {
 /// The verbs.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Practise: the whole life of a data key, or a plan, on a fresh soft HSM and a stand-in KMS
+    /// Practise the whole life of a data key, or a plan, on a fresh soft HSM and a stand-in KMS
     #[command(
-        after_help = "Without PLAN nothing is asked and no terminal, network or root is needed. With\n\
-        PLAN, of any kind, its names, custodians and screens are practised at a\n\
-        terminal; soft HSM, stand-in KMS and a stand-in for the previous record take\n\
-        the place of the real ones, and practice papers to type from are shown first.\n\n\
+        after_help = "Without PLAN it asks nothing and needs no terminal, network or root. With PLAN,\n\
+        of any kind, people practise its names, custodians and screens at a terminal. A\n\
+        soft HSM, a stand-in KMS and a stand-in for the previous record replace the\n\
+        real ones. Practice papers to type from are shown first.\n\n\
         Example:  byok rehearse\n          \
         byok rehearse plan.toml"
     )]
     Rehearse {
         /// Practise this plan
         plan: Option<PathBuf>,
-        /// SoftHSM's PKCS#11 module, where it is not found by itself
+        /// SoftHSM's PKCS#11 module, if byok does not find it
         #[arg(long)]
         module: Option<PathBuf>,
-        /// Where rehearsals are kept
+        /// Where to keep rehearsals
         #[arg(long, default_value = "target/rehearsal")]
         directory: PathBuf,
         /// The room that was made for this rehearsal; byok starts itself anew in it
         #[arg(long, hide = true)]
         room: Option<PathBuf>,
     },
-    /// What this HSM can do: every path tried with control keys
+    /// Find out what this HSM can do: try every path with control keys
     #[command(
-        after_help = "Throw-away keys are made, all but two as session objects, and destroyed: those\n\
-        two, byok-throw-away, are token objects. Symmetric data keys are tried under\n\
-        every size of wrapping key, the others under RSA_3072; --all tries every\n\
-        spec under every size and makes RSA data keys of 3072 and 4096 bits in the HSM\n\
-        too, which may take minutes.\n\n\
+        after_help = "It makes throw-away keys and destroys them. All are session objects except two\n\
+        token objects, byok-throw-away. It tries symmetric data keys under every size\n\
+        of wrapping key, others under RSA_3072. With --all it tries every spec under\n\
+        every size, and also makes RSA data keys of 3072 and 4096 bits in the HSM,\n\
+        which may take minutes.\n\n\
         Example:  byok doctor plan.toml\n          \
         byok doctor --module /usr/lib/softhsm/libsofthsm2.so \\\n            \
         --token pkcs11:token=ceremony\n          \
@@ -85,23 +85,24 @@ pub(crate) enum Command {
         /// prompt, prompt-halves, pinpad, file:PATH or fd:N
         #[arg(long)]
         pin: Option<String>,
-        /// List what an aborted or interrupted run left in the token
+        /// List everything that an aborted or interrupted run left in the token
         #[arg(long, value_name = "RECORD")]
         leftovers: Option<PathBuf>,
-        /// Every spec under every size of wrapping key
+        /// Try every spec under every size of wrapping key
         #[arg(long, conflicts_with = "leftovers")]
         all: bool,
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
-    /// Write a commented plan from what the online side and the HSM say
+    /// Write a commented plan from the online side's answers and the HSM
     #[command(
         after_help = "FILES are answers of `aws kms describe-key` or `create-key`, and import\n\
         parameters (JSON, the console's zip, a directory), in any order. The plan goes\n\
-        to standard output or, with --out, to a new file. wrapping_key_sha256 is never\n\
-        filled in: it comes from paper. Parameters need not be there yet: the plan names\n\
-        where they will lie. At a terminal byok asks who gets shares.\n\n\
+        to standard output or, with --out, to a new file. byok never fills in\n\
+        wrapping_key_sha256, which comes from paper. The parameters need not exist yet:\n\
+        the plan names the file that they will be in. At a terminal byok asks who gets\n\
+        shares.\n\n\
         Example:  byok plan describe-key.json --label payments-2026 \\\n            \
         --module /usr/lib/softhsm/libsofthsm2.so --out plan.toml\n          \
         byok plan --reimport records/2026-11-22-payments \\\n            \
@@ -110,10 +111,10 @@ pub(crate) enum Command {
     Plan {
         /// Answers of the AWS CLI and import parameters
         files: Vec<PathBuf>,
-        /// PKCS#11 module; its tokens are listed, nobody logs in
+        /// PKCS#11 module; byok lists its tokens and does not log in
         #[arg(long)]
         module: Option<PathBuf>,
-        /// Which token, by label or PKCS#11 URI, where the module shows several
+        /// Which token, by label or PKCS#11 URI, if the module shows several
         #[arg(long)]
         token: Option<String>,
         /// Label of the data key
@@ -125,23 +126,23 @@ pub(crate) enum Command {
         /// Write the plan to this new file
         #[arg(long)]
         out: Option<PathBuf>,
-        /// A plan that brings the data keys of this record back from the HSM
+        /// Write a plan that takes the data keys of this record from the HSM again
         #[arg(long, value_name = "RECORD", conflicts_with_all = ["recover", "new_shares"])]
         reimport: Option<PathBuf>,
-        /// A plan that brings them back from a quorum of shares
+        /// Write a plan that brings its data keys back from a quorum of shares
         #[arg(long, value_name = "RECORD", conflicts_with = "new_shares")]
         recover: Option<PathBuf>,
-        /// A plan that deals new shares of them
+        /// Write a plan that deals new shares for its data keys
         #[arg(long, value_name = "RECORD", conflicts_with = "files")]
         new_shares: Option<PathBuf>,
-        /// Who gets shares: names with commas; asked at a terminal
+        /// Who gets shares: names separated by commas; asked at a terminal
         #[arg(long, value_name = "NAMES", requires = "threshold",
               conflicts_with_all = ["no_escrow", "reimport"])]
         custodians: Option<String>,
-        /// How many of them are needed
+        /// How many shares are needed
         #[arg(long, value_name = "M", requires = "custodians")]
         threshold: Option<u8>,
-        /// Nobody gets a share: if the HSM is lost, so is the data key
+        /// Deal no shares: if the HSM is lost, so is the data key
         #[arg(long, conflicts_with_all = ["reimport", "recover", "new_shares"])]
         no_escrow: bool,
         /// Why the shares of a recovery stay in use; asked at a terminal
@@ -153,46 +154,47 @@ pub(crate) enum Command {
         )]
         reuse_escrow: Option<String>,
     },
-    /// Everything that can be known before the room: ok, not yet, or wrong
+    /// Check everything that can be known before the room: ok, not yet, or wrong
     #[command(
-        after_help = "Ends with 0 only if `byok run` would start now, else with the code it would end\n\
-        with.\n\n\
+        after_help = "Exits with 0 only if `byok run` would start now, otherwise with the code that\n\
+        `byok run` would exit with.\n\n\
         Example:  byok check plan.toml\n          \
         byok check --hsm plan.toml"
     )]
     Check {
         /// The plan
         plan: PathBuf,
-        /// Log in, look for labels or data keys, and run the preflight as well
+        /// Also log in, look for labels or data keys, and run the preflight
         #[arg(long)]
         hsm: bool,
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
-    /// The ceremony
+    /// Hold the ceremony
     #[command(
-        after_help = "At a terminal the plan's meaning and digest are shown, and only Yes approves.\n\
-        At every question but that for a PIN, note records something for the auditor;\n\
-        stop ends it. Unattended, --approve with the SHA-256 of the plan's exact bytes\n\
-        stands for that. Standard output gets one line: the head digest and the\n\
-        transcript's path.\n\n\
+        after_help = "At a terminal it shows the plan's meaning and digest, and only Yes approves. At\n\
+        every question except for a PIN, type note to record something for the auditor,\n\
+        or stop to end the ceremony. Unattended, --approve with the SHA-256 of the\n\
+        plan's exact bytes replaces the typed approval. Standard output gets one line:\n\
+        the head digest and the transcript's path.\n\n\
         Example:  byok run plan.toml\n          \
-        byok run plan.toml --approve SHA256, the one that somebody approved on paper"
+        byok run plan.toml --approve SHA256   (approved by somebody on paper)"
     )]
     Run {
         /// The plan
         plan: PathBuf,
-        /// SHA-256 of the plan, 64 hex digits: nobody is asked anything
+        /// SHA-256 of the plan, 64 hex digits; byok then asks no questions
         #[arg(long, value_name = "SHA256")]
         approve: Option<String>,
     },
-    /// Whether a record holds; no HSM is needed
+    /// Verify a record; no HSM is needed
     #[command(
         after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4).\n\
         Only something from outside the record makes it authentic: the head digest from\n\
         paper, or a list of keys whose owners you know (ssh-keygen(1), ALLOWED\n\
-        SIGNERS). With both, both must hold. Keys inside the record vouch for nothing.\n\n\
+        SIGNERS). If you give both, both must hold. Keys inside the record vouch for\n\
+        nothing.\n\n\
         Example:  byok verify \\\n            \
         --head '64879f7d 6b960a01 0d02c7f0' records/2026-11-22-payments\n          \
         byok verify --signers allowed_signers records/2026-11-22-payments"
@@ -204,7 +206,7 @@ pub(crate) enum Command {
         /// The head digest from paper: 64 hex digits, or at least the first three rows; or their words
         #[arg(long, value_name = "ROWS", num_args = 1..)]
         head: Vec<String>,
-        /// Allowed signers: whoever may vouch for a record, and with which key
+        /// Allowed signers: who may vouch for a record, and with which key
         #[arg(long, value_name = "FILE")]
         signers: Option<PathBuf>,
         /// A copy of a record before this one, or a directory of such copies; may be given again
@@ -213,48 +215,48 @@ pub(crate) enum Command {
         /// Show the ceremony's last screen again
         #[arg(long)]
         next: bool,
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
-    /// Add to a record what the KMS answered
+    /// Add the KMS's answers to a record
     #[command(
-        after_help = "FILES are import-result.json of import.sh, or JSON of ImportKeyMaterial,\n\
-        DescribeKey, ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail. They\n\
-        are checked against the record and kept byte for byte; the sealed transcript\n\
-        does not change.\n\n\
+        after_help = "FILES are import-result.json from import.sh, or JSON from ImportKeyMaterial,\n\
+        DescribeKey, ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail. byok\n\
+        checks them against the record and keeps them byte for byte; the sealed\n\
+        transcript does not change.\n\n\
         Example:  byok receipt records/2026-11-22-payments import-result.json"
     )]
     Receipt {
         /// The record's directory
         record: PathBuf,
-        /// What the KMS answered
+        /// The KMS's answers
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// A copy of a record before this one, or a directory of such copies; may be given again
         #[arg(long, value_name = "DIR")]
         previous: Vec<PathBuf>,
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
-    /// What a file is: plan, import parameters, any file of a record, a share or private key (never a word of it)
+    /// Say what a file is: plan, import parameters, any file of a record, a share or private key (without showing its secret)
     #[command(after_help = "Example:  byok inspect inputs/eu-west-1.json")]
     Inspect {
         /// The file, or a directory of import parameters
         file: PathBuf,
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
-    /// The paper of a ceremony: the script with its steps, exception sheets and share forms, to print
+    /// Make the paper for a ceremony, to print: the script with its steps, exception sheets and share forms
     #[command(
-        after_help = "One HTML file that needs nothing else, on standard output or, with --out, in a\n\
-        new file. Open it in a browser and print it on A4 or Letter. It holds the\n\
-        digest of this very plan, and no secret. Where the record that the plan builds\n\
-        on is at hand, it is verified and fills in key check values, fingerprints and\n\
-        its head digest. --blank needs no plan: a share form, exception sheets and a\n\
-        page for the head digest, all to be filled in by hand.\n\n\
+        after_help = "It writes one HTML file that needs nothing else, to standard output or, with\n\
+        --out, to a new file. Open it in a browser and print it on A4 or Letter. It has\n\
+        the digest of exactly this plan, and contains no secret. If the record that the\n\
+        plan builds on is at hand, byok verifies it, and the paper has its key check\n\
+        values, fingerprints and head digest. --blank needs no plan: it makes a share\n\
+        form, exception sheets and a page for the head digest, to fill in by hand.\n\n\
         Example:  byok script plan.toml --out script.html\n          \
         byok script --practice plan.toml > practice.html\n          \
         byok script --blank > forms.html"
@@ -263,17 +265,17 @@ pub(crate) enum Command {
         /// The plan
         #[arg(required_unless_present = "blank")]
         plan: Option<PathBuf>,
-        /// PRACTICE on every page, for a rehearsal
+        /// Print PRACTICE on every page, for a rehearsal
         #[arg(long)]
         practice: bool,
-        /// Forms that belong to no plan
+        /// Make forms that belong to no plan
         #[arg(long, conflicts_with_all = ["plan", "practice"])]
         blank: bool,
         /// Write to this new file
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Custodians' shares
+    /// Check a custodian's share
     Share {
         /// What to do with one.
         #[command(subcommand)]
@@ -358,12 +360,12 @@ impl Command {
 /// What is done with a share.
 #[derive(Subcommand)]
 pub(crate) enum ShareCommand {
-    /// One custodian checks one share: whose it is, never what it says
+    /// One custodian checks one share: byok says whose it is, never what it says
     #[command(
-        after_help = "Without --share the custodian types the 33 words at this terminal; they are\n\
-        wiped afterwards. Only a record can tell whose share it is; it is verified\n\
-        first. A package knows its ceremony, but no shares. One share alone opens\n\
-        nothing.\n\n\
+        after_help = "Without --share the custodian types the 33 words at this terminal, which is\n\
+        wiped afterwards. Only a record can say whose share it is; byok verifies the\n\
+        record first. A package names its ceremony, but no shares. One share alone\n\
+        opens nothing.\n\n\
         Example:  byok share check --record records/2026-11-22-payments\n          \
         byok share check --record records/2026-11-22-payments \\\n            \
         --share 02-Audit.txt"
@@ -378,7 +380,7 @@ pub(crate) enum ShareCommand {
         /// The record's head digest from paper: 64 hex digits, or at least the first three rows; or their words
         #[arg(long, value_name = "ROWS", num_args = 1.., requires = "record")]
         head: Vec<String>,
-        /// An escrow package, where no record is at hand
+        /// An escrow package, if no record is at hand
         #[arg(long, value_name = "FILE")]
         package: Option<PathBuf>,
         /// A share file
@@ -387,7 +389,7 @@ pub(crate) enum ShareCommand {
         /// Why typing a share over SSH, in tmux or in screen is acceptable here
         #[arg(long, value_name = "REASON")]
         screen_recorded: Option<String>,
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
