@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The online half of a key ceremony, for the cloud operator: the KMS key, the import parameters and
-# their slip, the import, the proof, the alarm, and the end. One file; bash 3.2 or newer, the AWS
-# CLI, version 1 or 2, and what macOS, Linux and AWS CloudShell have. Nothing here sees a data key.
+# their slip, the import, the proof, the alarm, and the end. One file. It needs bash 3.2 or newer, the
+# AWS CLI, version 1 or 2, and tools that macOS, Linux and AWS CloudShell have. It never sees a data key.
 #
 #     bash online.sh --help
 #     bash online.sh VERB --help
@@ -17,7 +17,7 @@ tab=$'\t'
 # The digest over all parameter files, with stock tools and in the folder of SHA256SUMS.
 slip_command='sha256sum -c SHA256SUMS &&
       sha256sum < SHA256SUMS | cut -c 1-64 | fold -w 8 | cat -n'
-# What `byok` takes the fingerprint of HMAC material over; GenerateMac over it must give the same.
+# `byok` computes the fingerprint of HMAC material over this text; GenerateMac over it must give the same.
 fingerprint_text='byok-ceremony material fingerprint v1'
 year_days=365
 newer_material='2.28, or 1.41 of the old line (July 2025)'
@@ -27,38 +27,38 @@ usage() {
     cat <<'END'
 usage: bash online.sh [GLOBAL] VERB [OPTIONS]
 
-The online half of a key ceremony with AWS KMS. In the order of a data key's life:
+The online half of a key ceremony with AWS KMS. The verbs, in the order of a data key's life:
 
   create             make a KMS key of Origin EXTERNAL, which waits for imported material
   parameters         download the import parameters for one import, and show the slip
-  slip               show the slip again: what a second person writes down and signs
-  import             run the import.sh that came out of the room
-  prove              show what KMS holds; what can be shown depends on the key's spec
+  slip               show the slip again, which a second person writes down and signs
+  import             run the import.sh that came from the room
+  prove              show what KMS holds; how much can be shown depends on the key's spec
   replicate          make a replica of a multi-Region key in another Region
   rotate             list all materials of a KMS key; with --now, make the new one current
-  alias              let an alias point to a KMS key (manual rotation)
-  status             every key of Origin EXTERNAL: aliases, state, days left, materials
-  alarm              be told 30 days before the material expires, and when somebody deletes it
-  evidence           what CloudTrail knows of the key, as a file for `byok receipt`
+  alias              point an alias to a KMS key (manual rotation)
+  status             show every key of Origin EXTERNAL: aliases, state, days left, materials
+  alarm              alert somebody 30 days before the material expires, and when it is deleted
+  evidence           save what CloudTrail knows about the key, as a file for `byok receipt`
   disable, enable    stop and resume every use of the key
   delete-material    delete the imported material: the key stops working at once
-  schedule-deletion  delete the KMS key after 7 to 30 days: for ever
+  schedule-deletion  delete the KMS key for ever, after 7 to 30 days
   cancel-deletion    stop that, and enable the key again
 
 Global options, before or after the verb:
 
   --profile NAME        the credentials to use
-  --region REGION       where the AWS CLI's own setting, and the key's ARN, do not say it
+  --region REGION       if neither the AWS CLI's own setting nor the key's ARN gives it
   --endpoint-url URL    another endpoint, for every call of the verb: https:// or http://, host and port.
-                        What the environment and the AWS configuration say of endpoints is ignored
-  --dry-run             print the aws commands, shell-quoted, one a line; run none, write nothing.
-                        Where an answer of KMS decides what comes next, every case is printed, with
-                        a line that begins with # before it
+                        Endpoints in the environment and the AWS configuration are ignored
+  --dry-run             print the aws commands, shell-quoted, one in each line; run none, write nothing.
+                        If an answer of KMS decides what comes next, every case is printed, after a
+                        line that begins with #
 
-`bash online.sh VERB --help` tells its options, an example, the permissions that it needs, and what
-it does not do.
+`bash online.sh VERB --help` gives the options of a verb, an example, the permissions that it needs,
+and what it does not do.
 
-No verb deletes material in order to import it again: a reimport goes over what is there. No file is
+No verb deletes material in order to import it again: a reimport replaces what is there. No file is
 ever overwritten, except SHA256SUMS and slip.txt, which follow the parameter files beside them.
 
 Exit codes: 0 done, 1 declined, 2 usage or a file, 3 AWS refused, or the AWS CLI is missing or too
@@ -74,23 +74,23 @@ usage: bash online.sh create --name NAME [--spec SPEC] [--usage USAGE] [--multi-
 Makes a KMS key of Origin EXTERNAL without material, and writes NAME.describe-key.json, which
 `byok plan` reads. Prints the key's ARN.
 
-  --spec SPEC      SYMMETRIC_DEFAULT (so by itself), HMAC_224, HMAC_256, HMAC_384, HMAC_512,
+  --spec SPEC      SYMMETRIC_DEFAULT (the default), HMAC_224, HMAC_256, HMAC_384, HMAC_512,
                    ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, RSA_2048,
-                   RSA_3072, RSA_4096. The others cannot be imported into
-  --usage USAGE    by itself ENCRYPT_DECRYPT for SYMMETRIC_DEFAULT, GENERATE_VERIFY_MAC for HMAC,
+                   RSA_3072, RSA_4096. KMS imports into no other spec
+  --usage USAGE    default ENCRYPT_DECRYPT for SYMMETRIC_DEFAULT, GENERATE_VERIFY_MAC for HMAC,
                    SIGN_VERIFY for ECC and RSA
   --multi-region   a multi-Region primary key; this cannot be changed later
   --tag KEY=VALUE  may be given again
-  --alias NAME     an alias for it; "alias/" is put before NAME where it is missing
-  --policy FILE    the key policy; KMS's own gives the account everything. Before it is sent, this tells
-                   which of the two actions of an import no statement allows, and which a Deny covers
+  --alias NAME     an alias for it; "alias/" is put before NAME if it is missing
+  --policy FILE    the key policy; KMS's default allows the account everything. Before sending it, this
+                   says which of an import's two actions no statement allows, and which a Deny covers
 
 Example:
   bash online.sh create --name eu-west-1 --region eu-west-1 --description 'Payments 2026' \
       --alias payments --policy key-policy.json
 
 Needs: kms:CreateKey, kms:DescribeKey; with --tag kms:TagResource, with --alias kms:CreateAlias.
-Does not: import anything, or change a key that exists.
+Does not: import anything, or change an existing key.
 END
 }
 
@@ -99,24 +99,24 @@ help_parameters() {
 usage: bash online.sh parameters --name IMPORTNAME --key ARN|ID --algorithm ALGORITHM
            [--size RSA_4096] [--out inputs]
 
-Downloads the import parameters for one import into inputs/IMPORTNAME.json: what KMS answered, and
-WrappingAlgorithm and WrappingKeySpec, which KMS does not say and byok compares with the plan. Then
-it writes inputs/SHA256SUMS and shows the slip of everything in inputs/.
+Downloads the import parameters for one import into inputs/IMPORTNAME.json: KMS's answer, plus
+WrappingAlgorithm and WrappingKeySpec, which KMS does not give and byok compares with the plan. Then
+it writes inputs/SHA256SUMS and shows the slip for everything in inputs/.
 
-Do this at most 24 hours before the import: then KMS takes the import token no more. For each import
-and each reimport anew; an older set for the same key is best forgotten.
+Do this at most 24 hours before the import: after that KMS refuses the import token. Do it again for
+each import and each reimport; do not use an older set for the same key.
 
   --algorithm      RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1 for SYMMETRIC_DEFAULT and HMAC;
                    RSA_AES_KEY_WRAP_SHA_256 or RSA_AES_KEY_WRAP_SHA_1 for RSA; any of them for ECC
   --size           RSA_2048, RSA_3072 or RSA_4096
-  --out DIRECTORY  made where it is missing. Besides parameters it holds SHA256SUMS and slip.txt
+  --out DIRECTORY  made if it is missing. Besides parameters it holds SHA256SUMS and slip.txt
 
 Example:
   bash online.sh parameters --name eu-west-1 --algorithm RSAES_OAEP_SHA_256 \
       --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:GetParametersForImport.
-Does not: import anything, or write over an existing file.
+Does not: import anything, or overwrite an existing file.
 END
 }
 
@@ -124,15 +124,15 @@ help_slip() {
     cat <<'END'
 usage: bash online.sh slip [--out inputs]
 
-Shows the slip, and writes it to inputs/slip.txt: the digest of each wrapping key, and one over all
-parameter files, 8 rows each. A second person, who trusts neither the carrier nor the stick, writes
+Shows the slip, and writes it to inputs/slip.txt: the digest of each wrapping key, and one digest over
+all parameter files, 8 rows each. A second person, who trusts neither the carrier nor the stick, writes
 it down or checks the print against this screen, signs it, and takes it into the room. There byok asks
-for rows of it. Needs no network.
+for some of its rows. Needs no network.
 
-Taken is what byok takes in the room: parameter files as `parameters` writes them, the console's .zip
-(where there is unzip), and a folder with public key and import token as .bin or .b64. Answers of
-DescribeKey beside them are left out; anything else there is refused, symbolic links too. A file that changed since
-SHA256SUMS was written, or whose ParametersValidTo is past, is exit 4.
+It accepts the same forms as byok in the room: parameter files as `parameters` writes them, the
+console's .zip (this needs unzip), and a folder with public key and import token as .bin or .b64. It
+leaves out DescribeKey answers beside them, and refuses anything else there, symbolic links too. If a
+file changed since SHA256SUMS was written, or its ParametersValidTo is past, it exits with 4.
 
 Example:
   bash online.sh slip --out inputs
@@ -146,9 +146,9 @@ help_import() {
     cat <<'END'
 usage: bash online.sh import FOLDER [--yes]
 
-Runs the import.sh that the ceremony wrote: in the folder of one import, LABEL/IMPORT, or at the top
-of a record, where it runs all of them. It knows the key, the Region and the expiry. Each run leaves an
-import-result file for `byok receipt`. After a failure this tells which it was and whose move it is.
+Runs the import.sh that the ceremony wrote: in the folder of one import, LABEL/IMPORT; or at the top
+of a record, to run all of them. It knows the key, the Region and the expiry. Each run leaves an
+import-result file for `byok receipt`. After a failure it says what failed and who must act.
 
   --yes   do not ask before each import
 
@@ -156,7 +156,7 @@ Example:
   bash online.sh import payments-2026/eu-west-1 --profile keys
 
 Needs: kms:ImportKeyMaterial.
-Does not: delete anything before, and nothing needs that: a reimport goes over what is there.
+Does not: delete anything first. That is never needed: a reimport replaces what is there.
 END
 }
 
@@ -167,12 +167,12 @@ usage: bash online.sh prove --key ARN [--fingerprint HEX] [--public-key FILE] [-
 Shows what KMS holds after an import, and keeps KMS's answers as files for `byok receipt`
 (REGION-ID.describe-key.json and the like, in this folder or in DIRECTORY).
 
-  SYMMETRIC_DEFAULT  encrypts and decrypts. That shows that the key works, and NOT which material it
+  SYMMETRIC_DEFAULT  encrypts and decrypts. That shows that the key works, but NOT which material it
                      has: only a second import of the same material, by another person, shows that
-  HMAC               GenerateMac over byok's fingerprint text; equal to --fingerprint, from the report
-                     or the share form, it is the data key of the record
-  ECC, RSA           GetPublicKey; equal to --public-key, the record's file (PEM or DER), or to
-                     --fingerprint, it is the data key of the record
+  HMAC               GenerateMac over byok's fingerprint text. If it equals --fingerprint, from the
+                     report or the share form, KMS holds the data key of the record
+  ECC, RSA           GetPublicKey. If it equals --public-key, the record's file (PEM or DER), or
+                     --fingerprint, KMS holds the data key of the record
 
 Example:
   bash online.sh prove --fingerprint 0f1e2d... --key ARN
@@ -187,7 +187,7 @@ help_replicate() {
 usage: bash online.sh replicate --key ARN --to REGION [--policy FILE] [--description TEXT] [--name NAME]
 
 Makes a replica of a multi-Region primary key of Origin EXTERNAL in another Region, and prints its ARN.
-It has no material: download import parameters for it, and have the same material wrapped for it.
+The replica has no material: download import parameters for it, and have the same material wrapped for it.
 With --name, writes NAME.describe-key.json for `byok plan`.
 
 Example:
@@ -207,8 +207,8 @@ Lists every material of a symmetric KMS key with its state. Such a key is Enable
 them are imported: each needs its own record, and its own reimport before it expires. With --out, keeps
 KMS's answer for `byok receipt`.
 
-  --now   after an import as NEW_KEY_MATERIAL: the key encrypts with the new material from now on, and
-          goes on decrypting with the old ones. At most 25 times in the life of a key; it cannot be undone
+  --now   after an import as NEW_KEY_MATERIAL: from now on the key encrypts with the new material, and
+          still decrypts with the old ones. At most 25 times in the life of a key; it cannot be undone
 
 For a multi-Region key: import the new material into the primary and all replicas, then rotate the primary.
 HMAC, ECC and RSA keys keep their first material for ever: rotate those with a new KMS key and `alias`.
@@ -225,9 +225,9 @@ help_alias() {
     cat <<'END'
 usage: bash online.sh alias --name alias/NAME --key ARN
 
-Lets an alias point to this key: makes it, or moves it and tells where it pointed before. That is manual
-rotation: what names the alias encrypts with this key from now on. Keep the old key: what it encrypted,
-only it decrypts. "alias/" is put before NAME where it is missing.
+Points an alias to this key: makes it, or moves it and says where it pointed before. That is manual
+rotation: from now on, whatever uses the alias encrypts with this key. Keep the old key: only it can
+decrypt what it encrypted. "alias/" is put before NAME if it is missing.
 
 Example:
   bash online.sh alias --name payments \
@@ -242,8 +242,9 @@ help_status() {
     cat <<'END'
 usage: bash online.sh status [--regions REGION,REGION]
 
-Every key of Origin EXTERNAL in these Regions: aliases, state, days left, materials. PendingImport of
-a key that was in use is an outage, and comes without warning after a Region-wide loss too: reimport today.
+Shows every key of Origin EXTERNAL in these Regions: aliases, state, days left, materials. If a key in
+use is PendingImport, that is an outage; it can also come without warning after the loss of a whole
+Region. Reimport today.
 
 Example:
   bash online.sh status --regions eu-west-1,eu-central-1
@@ -257,12 +258,12 @@ help_alarm() {
     cat <<'END'
 usage: bash online.sh alarm --key ARN --topic SNS_ARN [--days 30]
 
-Somebody is told, through an SNS topic of the key's Region with a confirmed subscription,
+Alerts somebody, through an SNS topic in the key's Region with a confirmed subscription,
   - while fewer than --days (1 to 364) are left until the material expires: a CloudWatch alarm on
     AWS/KMS SecondsUntilKeyMaterialExpires, Minimum, 60 s, LessThanThreshold;
-  - when it expired or the key was deleted, and when somebody deletes the material, disables the key
+  - when it has expired or the key was deleted, and when somebody deletes the material, disables the key
     or schedules its deletion: two EventBridge rules. The second needs a CloudTrail trail in this Region.
-Running it again sets the same alarm and rules anew.
+Running it again sets the same alarm and rules again.
 
 Example:
   bash online.sh alarm --topic arn:aws:sns:eu-west-1:111122223333:keys \
@@ -279,8 +280,8 @@ help_evidence() {
 usage: bash online.sh evidence --key ARN [--out FILE] [--days 90]
 
 Writes the CloudTrail events about this key's life (made, imported, deleted, expired, disabled, rotated,
-aliases, policy; not each encryption) as JSON for `byok receipt`. The event history keeps 90 days; what is
-older lies in your trail's bucket. FILE is REGION-ID.cloudtrail.json by itself. It names people and
+aliases, policy; not each encryption) as JSON for `byok receipt`. The event history keeps 90 days; older
+events are in your trail's bucket. The default FILE is REGION-ID.cloudtrail.json. It names people and
 addresses: keep it like the record.
 
 Example:
@@ -295,8 +296,8 @@ help_disable() {
     cat <<'END'
 usage: bash online.sh disable --key ARN
 
-Stops every use of the key until `enable`. The material stays, and its expiry runs on. Data keys that a
-service has in memory go on working until it asks KMS the next time.
+Stops every use of the key until `enable`. The material stays, and its expiry date does not move. Data
+keys that a service has in memory work until the service next asks KMS.
 
 Example:
   bash online.sh disable --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
@@ -310,7 +311,7 @@ help_enable() {
     cat <<'END'
 usage: bash online.sh enable --key ARN
 
-Lets the key be used again after `disable`.
+Allows the key to be used again after `disable`.
 
 Example:
   bash online.sh enable --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
@@ -324,11 +325,11 @@ help_delete_material() {
     cat <<'END'
 usage: bash online.sh delete-material --key ARN [--material ID]
 
-Deletes imported material from KMS, at once. Says what breaks, and goes on only when the key's id is typed.
-Only a reimport of the same material ends the outage. Never needed before a reimport, and not for a
-change of the expiry: reimport over it.
+Deletes imported material from KMS, at once. Says what breaks, and goes on only after you type the key's
+id. Only a reimport of the same material ends the outage. This is never needed before a reimport, nor to
+change the expiry: just reimport.
 
-  --material ID   one of several materials (see `rotate`); the whole key stops all the same
+  --material ID   one of several materials (see `rotate`); the whole key still stops
 
 Example:
   bash online.sh delete-material --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
@@ -342,16 +343,16 @@ help_schedule_deletion() {
     cat <<'END'
 usage: bash online.sh schedule-deletion --key ARN [--days 30]
 
-The end of a KMS key: unusable at once, and gone for ever after --days (7 to 30). Says what breaks and
-when, and goes on only when the key's id is typed. Until then `cancel-deletion` brings it back. Disable it
-first, and wait long enough for whoever still needs it to call.
+Ends a KMS key: it is unusable at once, and gone for ever after --days (7 to 30). Says what breaks and
+when, and goes on only after you type the key's id. Until the end `cancel-deletion` brings it back.
+Disable it first, and wait long enough for whoever still needs it to call.
 
 Example:
   bash online.sh schedule-deletion --days 30 \
       --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:ListAliases, kms:ScheduleKeyDeletion.
-Does not: destroy the material in the HSM: that is a ceremony of the kind `destroy`, and comes after it.
+Does not: destroy the material in the HSM; a ceremony of kind `destroy` does that, afterwards.
 END
 }
 
@@ -365,7 +366,7 @@ Example:
   bash online.sh cancel-deletion --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:CancelKeyDeletion, kms:EnableKey.
-Does not: bring back material that expired meanwhile.
+Does not: bring back material that has expired meanwhile.
 END
 }
 
