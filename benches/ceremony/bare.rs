@@ -19,7 +19,7 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use rsa::rand_core::UnwrapErr;
 use rsa::traits::PublicKeyParts as _;
-use rsa::{Oaep, RsaPrivateKey};
+use rsa::{Oaep, PrivateKey};
 use sha1::Sha1;
 
 use super::Result;
@@ -120,7 +120,7 @@ fn open(context: &mut Pkcs11, scene: &Path, keys: usize) -> Result<Session> {
 /// Step 6: the control, and a trial with the wrapping key of each import, which then stays loaded.
 fn preflight(session: &Session, modulus: &[u8], keys: usize) -> Result<Vec<ObjectHandle>> {
     let throw_away = generate(session, None)?;
-    let control_key = RsaPrivateKey::new(&mut UnwrapErr(SysRng), modulus.len() * 8)?;
+    let control_key = PrivateKey::new(&mut UnwrapErr(SysRng), modulus.len() * 8)?;
     let loaded = load(session, &control_key.n().to_be_bytes_trimmed_vartime())?;
     let wrapped = session.wrap_key(&oaep(), loaded, throw_away)?;
     session.destroy_object(loaded)?;

@@ -7,7 +7,7 @@ use aes::cipher::KeyInit as _;
 use rand::rngs::SysRng;
 use rsa::pkcs8::EncodePublicKey as _;
 use rsa::rand_core::UnwrapErr;
-use rsa::{Oaep, RsaPrivateKey};
+use rsa::{Oaep, PrivateKey};
 use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -198,7 +198,7 @@ fn oaep_encrypt(algorithm: WrappingAlgorithm, key: &WrappingKey, plain: &[u8]) -
 /// A throw-away RSA key pair whose private half is in this computer: preflight's control key, or a
 /// rehearsal's stand-in KMS. Nothing of value is ever wrapped under it.
 pub struct ControlKey {
-    private: RsaPrivateKey,
+    private: PrivateKey,
     public: WrappingKey,
 }
 
@@ -210,7 +210,7 @@ impl ControlKey {
     pub fn generate(bits: usize) -> Result<Self> {
         let failed =
             |e: &dyn fmt::Display| Error::machine(format!("making an RSA-{bits} control key: {e}"));
-        let private = RsaPrivateKey::new(&mut UnwrapErr(SysRng), bits).map_err(|e| failed(&e))?;
+        let private = PrivateKey::new(&mut UnwrapErr(SysRng), bits).map_err(|e| failed(&e))?;
         let spki = private
             .to_public_key()
             .to_public_key_der()

@@ -1,5 +1,6 @@
 //! Shares and package: dealt, kept, brought together again.
 
+mod earlier_versions;
 mod escrow;
 mod escrow_faults;
 mod recovery;

@@ -124,7 +124,7 @@ fn private_numbers(spec: &str, pkcs8: &[u8]) -> Vec<Vec<u8>> {
                 .to_vec(),
         ];
     }
-    let key = rsa::RsaPrivateKey::from_pkcs8_der(pkcs8).unwrap();
+    let key = rsa::PrivateKey::from_pkcs8_der(pkcs8).unwrap();
     let mut numbers = vec![key.d().to_be_bytes().to_vec()];
     numbers.extend(
         key.primes()

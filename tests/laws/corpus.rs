@@ -59,8 +59,30 @@ fn every_target_has_a_corpus_and_a_program_and_no_other_is_there() {
     assert_eq!(programs, targets);
 }
 
-/// Made by 0.1.0: a rehearsal's whole life and its shares, an aborted ceremony and an unattended one.
-const RECORDS: [&str; 5] = ["generate", "reimport", "recover", "aborted", "unattended"];
+/// Made by 0.1.0: a rehearsal's whole life, aborted ceremonies and unattended ones; the life of data keys of every spec with
+/// what KMS answered, and material from a file (`tests/make-records.sh`).
+const RECORDS: [&str; 12] = [
+    "generate",
+    "reimport",
+    "recover",
+    "aborted",
+    "unattended",
+    "all-made",
+    "all-again",
+    "all-dealt-anew",
+    "all-recovered",
+    "all-destroyed",
+    "from-file",
+    "aborted-early",
+];
+
+/// The shares of 0.1.0, and the record whose package they open.
+const SHARES: [(&str, &str); 4] = [
+    ("shares", "generate"),
+    ("shares-all", "all-made"),
+    ("shares-all-anew", "all-dealt-anew"),
+    ("shares-from-file", "from-file"),
+];
 
 fn record(name: &str) -> PathBuf {
     let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/0.1.0");
@@ -113,17 +135,44 @@ fn the_life_and_the_shares_of_an_earlier_version_are_still_read() {
     ] {
         assert!(said.contains(event), "{said}");
     }
-    let shares = names(&record("shares"));
-    assert_eq!(shares.len(), 5);
-    for share in shares {
-        let share = record("shares").join(share);
-        let args = [
-            "--record",
-            generate.to_str().unwrap(),
-            "--share",
-            share.to_str().unwrap(),
-        ];
-        let (code, said) = byok(&[&["share", "check"][..], &args].concat());
-        assert_eq!(code, Some(0), "{said}");
+    for (shares, dealt) in SHARES {
+        for share in names(&record(shares)) {
+            let (share, dealt) = (record(shares).join(share), record(dealt));
+            let share = ["--share", share.to_str().unwrap()];
+            let dealt = ["share", "check", "--record", dealt.to_str().unwrap()];
+            let (code, said) = byok(&[&dealt[..], &share].concat());
+            assert_eq!(code, Some(0), "{said}");
+        }
+    }
+}
+
+#[test]
+fn the_life_of_every_spec_of_an_earlier_version_is_still_told() {
+    let (last, again) = (record("all-destroyed"), record("all-again"));
+    let records = last.parent().unwrap().to_str().unwrap();
+    let (code, said) = byok(&["verify", "--previous", records, last.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    for event in ["generated", "recovered", "destroyed"] {
+        assert_eq!(
+            said.matches(&format!("UTC  {event} ")).count(),
+            12,
+            "{event}: {said}"
+        );
+    }
+    let (code, said) = byok(&["verify", "--previous", records, again.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("proved in KMS"), "{said}");
+}
+
+#[test]
+fn every_plan_and_package_of_an_earlier_version_is_still_read() {
+    for name in RECORDS {
+        let plan = record(name).join("plan.toml");
+        byok::plan::Plan::read(&plan).unwrap_or_else(|e| panic!("{name}: {}", e.for_people()));
+        let package = record(name).join("escrow-package.json");
+        if package.exists() {
+            byok::evidence::previous::read_package_file(&package)
+                .unwrap_or_else(|e| panic!("{name}: {}", e.for_people()));
+        }
     }
 }

@@ -274,6 +274,47 @@ fn pub_items(house: &[File]) -> usize {
         .count()
 }
 
+/// The lengths of all functions in code lines, from `fn` to the brace that ends it, shortest first.
+fn function_lengths(house: &[File]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    for file in house {
+        for (at, line) in file.code.iter().enumerate() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let before = words.iter().position(|word| *word == "fn");
+            let declares = before.is_some_and(|at| {
+                let known = ["pub", "pub(crate)", "pub(super)", "const", "unsafe"];
+                words[..at].iter().all(|word| known.contains(word))
+            });
+            let indent = line.len() - line.trim_start().len();
+            let end = format!("{}}}", &line[..indent]);
+            let rest = &file.code[at..];
+            let length = match line.trim_end().ends_with('}') {
+                true => Some(1),
+                false => rest.iter().position(|line| *line == end).map(|n| n + 1),
+            };
+            lengths.extend(length.filter(|_| declares));
+        }
+    }
+    lengths.sort_unstable();
+    lengths
+}
+
+#[test]
+fn functions_stay_short() {
+    let lengths = function_lengths(&house());
+    let share = |percent: usize| lengths[(lengths.len() - 1) * percent / 100];
+    let longest = *lengths.last().unwrap();
+    println!(
+        "{:>10}  {:>6} functions: half of them at most {} lines, nine in ten {}, the longest {longest}",
+        "",
+        lengths.len(),
+        share(50),
+        share(90)
+    );
+    assert!(lengths.len() > 1000, "is the search right?");
+    assert!(share(50) <= 10 && share(90) <= 28 && longest <= 115);
+}
+
 #[test]
 fn the_figures_of_the_house() {
     let house = house();

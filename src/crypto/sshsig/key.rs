@@ -157,7 +157,7 @@ impl PublicKey {
         reader.is_at_end().then_some(())?;
         let number = |bytes| rsa::BoxedUint::from_be_slice_vartime(bytes);
         let (n, e) = (number(modulus), number(exponent));
-        let key = rsa::RsaPublicKey::new_with_size_limits(n, e, RSA_SIZES).ok()?;
+        let key = rsa::PublicKey::new_with_size_limits(n, e, RSA_SIZES).ok()?;
         let (scheme, digest, value) = match value_of(signature, "rsa-sha2-512") {
             Some(value) => (
                 rsa::Pkcs1v15Sign::new::<Sha512>(),

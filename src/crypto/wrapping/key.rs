@@ -28,7 +28,7 @@ const NEW_SET: &str = "download new import parameters, compare their digests wit
 pub struct WrappingKey {
     spki: Vec<u8>,
     modulus: Vec<u8>,
-    rsa: rsa::RsaPublicKey,
+    rsa: rsa::PublicKey,
 }
 
 impl WrappingKey {
@@ -46,7 +46,7 @@ impl WrappingKey {
         judge_modulus(&modulus)?;
         judge_exponent(&exponent)?;
         let number = |bytes| rsa::BoxedUint::from_be_slice_vartime(bytes);
-        let rsa = rsa::RsaPublicKey::new(number(&modulus), number(&exponent))
+        let rsa = rsa::PublicKey::new(number(&modulus), number(&exponent))
             .map_err(|error| malformed(format!("is no usable RSA key ({error})")))?;
         Ok(Self {
             spki: der.to_vec(),
@@ -62,7 +62,7 @@ impl WrappingKey {
     pub fn from_parts(modulus: &[u8], exponent: &[u8]) -> Result<Self> {
         use rsa::pkcs8::EncodePublicKey as _;
         let number = |bytes| rsa::BoxedUint::from_be_slice_vartime(bytes);
-        let spki = rsa::RsaPublicKey::new(number(modulus), number(exponent))
+        let spki = rsa::PublicKey::new(number(modulus), number(exponent))
             .ok()
             .and_then(|key| key.to_public_key_der().ok())
             .ok_or_else(|| malformed("is no usable RSA key"))?;
@@ -109,7 +109,7 @@ impl WrappingKey {
     }
 
     /// The key for wrapping in software.
-    pub(crate) fn rsa(&self) -> rsa::RsaPublicKey {
+    pub(crate) fn rsa(&self) -> rsa::PublicKey {
         self.rsa.clone()
     }
 }

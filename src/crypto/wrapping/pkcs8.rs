@@ -229,9 +229,12 @@ pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
             Ok(public.as_bytes().to_vec())
         }),
         Spec::Rsa { bits } => {
-            let key = rsa::RsaPrivateKey::from_pkcs8_der(der).map_err(|e| refuse(e.to_string()))?;
-            if key.n().bits() as usize != bits {
-                return Err(refuse(format!("its modulus has {} bits", key.n().bits())));
+            let key = rsa::PrivateKey::from_pkcs8_der(der).map_err(|e| refuse(e.to_string()))?;
+            if key.n().bit_width() as usize != bits {
+                return Err(refuse(format!(
+                    "its modulus has {} bits",
+                    key.n().bit_width()
+                )));
             }
             if !chinese_remainders_fit(der, &key).unwrap_or(false) {
                 return Err(refuse(
@@ -249,7 +252,7 @@ pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
 
 /// Whether the exponents of the primes and the coefficient (RFC 8017, appendix A.1.2) are those of the key:
 /// the public key does not show them, and signatures made with wrong ones betray the primes.
-fn chinese_remainders_fit(der: &[u8], key: &rsa::RsaPrivateKey) -> Option<bool> {
+fn chinese_remainders_fit(der: &[u8], key: &rsa::PrivateKey) -> Option<bool> {
     let info = rsa::pkcs8::PrivateKeyInfoRef::try_from(der).ok()?;
     let given = rsa::pkcs1::RsaPrivateKeyRef::try_from(info.private_key.as_bytes()).ok()?;
     let own = rsa::pkcs1::EncodeRsaPrivateKey::to_pkcs1_der(key).ok()?;

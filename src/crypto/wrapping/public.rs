@@ -79,7 +79,7 @@ pub(crate) fn from_rsa(
     signature: &[u8],
 ) -> Result<Vec<u8>> {
     let number = |bytes| rsa::BoxedUint::from_be_slice_vartime(bytes);
-    let key = rsa::RsaPublicKey::new(number(modulus), number(exponent))
+    let key = rsa::PublicKey::new(number(modulus), number(exponent))
         .map_err(|e| Error::hsm(format!("the HSM tells no RSA public key: {e}")))?;
     rsa::Pkcs1v15Sign::new::<Sha256>()
         .verify(&key, &Sha256::digest(challenge), signature)

@@ -9,9 +9,9 @@ use super::*;
 use crate::ground::error::Exit;
 
 /// A real RSA-2048 private key, made once.
-pub(crate) static PRIVATE: LazyLock<rsa::RsaPrivateKey> = LazyLock::new(|| {
+pub(crate) static PRIVATE: LazyLock<rsa::PrivateKey> = LazyLock::new(|| {
     let mut rng = rand::rand_core::UnwrapErr(rand::rngs::SysRng);
-    rsa::RsaPrivateKey::new(&mut rng, 2048).unwrap()
+    rsa::PrivateKey::new(&mut rng, 2048).unwrap()
 });
 
 /// The DER SubjectPublicKeyInfo of [`PRIVATE`].
