@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tests/run.sh              everything: formatting, lints, builds, all tests
-# tests/run.sh quick        the same without the second HSM (kryoptic), the KMS and the bare Debian
+# tests/run.sh quick        formatting, lints, and the programs of the tests that take seconds; no second HSM (kryoptic),
+#                           no KMS, no bare Debian, nothing built for release
 # tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person, with their counts: about 40 minutes
 # tests/run.sh packages     only looks for what is needed, and installs it as root on Debian
 # tests/run.sh FILTER…      only tests whose name contains one of the filters
@@ -10,7 +11,16 @@
 # without a C compiler or SoftHSM nothing can be tested (exit 2), without the rest some
 # steps and tests are skipped. Everything that is made lies in target/.
 #
+# Everything runs the program that is built for release, and `faults` too; the others run cargo's own, for debugging.
+# What can, runs beside the rest. Near the end stands a table: the seconds of each program of the tests, by the clock
+# and of processors with all that they start. The seconds of each test of one program:
+#   RUSTC_BOOTSTRAP=1 target/debug/deps/NAME-HASH -Z unstable-options --report-time
+#
+# Screens are text files below tests/*/stories/. Where one is meant to change, write them anew and read the difference:
+#   SNAPSHOTS=overwrite tests/run.sh stories:: screens:: && git diff
+#
 # For the tests, in the environment (unset where it is not there, and the test skips):
+#   BYOK_TEST_BIN       the byok that is tested, if not cargo's own
 #   BYOK_TEST_SOFTHSM   libsofthsm2.so
 #   BYOK_TEST_KRYOPTIC  libbyok_kryoptic.so: an HSM with OAEP SHA-256
 #   BYOK_TEST_PROXY     libbyok_proxy.so: a module that fails as it is told
@@ -70,7 +80,7 @@ rust=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' Cargo.toml)
 [ "$mode" = packages ] || cargo --version >/dev/null 2>&1 || die "cargo is not installed or does not run: byok needs Rust $rust or newer, https://rustup.rs"
 
 mkdir -p "$logs"
-rm -f "$logs"/*.log
+rm -f "$logs"/*.log "$logs"/*.seconds "$logs"/seconds-*
 export BYOK_TEST_SKIPS=$logs/skips
 : >"$BYOK_TEST_SKIPS"
 
@@ -87,6 +97,35 @@ stage() {
     else
         failed=$((failed + 1))
         printf -- '-- %s: FAILED, %d s\n' "$name" $((SECONDS - start))
+        return 1
+    fi
+}
+
+# beside NAME COMMAND…: begins it, beside what follows. finish NAME: waits for it, then as `stage`.
+declare -A begun=()
+beside() {
+    local log=$logs/beside-${1// /-}.log start=$SECONDS code=0
+    printf '== %s: beside what follows\n' "$1"
+    begun[$1]=
+    (
+        shift
+        "$@" || code=$?
+        printf '%s\n' $((SECONDS - start)) >"$log.seconds"
+        exit "$code"
+    ) >"$log" 2>&1 &
+    begun[$1]=$!
+}
+
+finish() {
+    local log=$logs/beside-${1// /-}.log
+    [ -n "${begun[$1]-}" ] || return 1
+    if wait "${begun[$1]}"; then
+        passed=$((passed + 1))
+        printf -- '-- %s: ok, %d s\n' "$1" "$(cat "$log.seconds")"
+    else
+        failed=$((failed + 1))
+        tail -n 40 "$log"
+        printf -- '-- %s: FAILED\n' "$1"
         return 1
     fi
 }
@@ -274,15 +313,14 @@ elif [ "$mode" = faults ]; then
 else
     if have_all 'build kryoptic' make perl libclang1-14 libclang-common-14-dev; then
         LIBCLANG_PATH=$(libclang) && export LIBCLANG_PATH
-        if stage 'build kryoptic' module kryoptic; then
-            export BYOK_TEST_KRYOPTIC=$modules/release/libbyok_kryoptic.so
-        fi
+        beside 'build kryoptic' module kryoptic
     fi
     if have_all 'KMS venv' python3 python3-venv; then
-        if stage 'KMS venv' make_venv; then
-            export BYOK_TEST_VENV=$venv
-        fi
+        beside 'KMS venv' make_venv
     fi
+fi
+if [ "$mode" = all ] || [ "$mode" = faults ]; then
+    beside 'build for release' ceremony-scripts/build-release.sh
 fi
 
 # ---- the code as it stands ----
@@ -339,10 +377,21 @@ if [ "$mode" != some ] && [ "$mode" != faults ]; then
     fi
     stage 'tests of the proxy and remote modules' proxy_tests || true
 fi
-stage 'build for release' quietly build-release ceremony-scripts/build-release.sh || true
 if [ "$mode" = all ]; then
+    stage 'build the tests' quietly build-tests cargo test --locked --no-run || true
+fi
+if finish 'build for release'; then
+    export BYOK_TEST_BIN=$root/target/release/byok
+fi
+if [ "$mode" = all ]; then
+    if finish 'build kryoptic'; then
+        export BYOK_TEST_KRYOPTIC=$modules/release/libbyok_kryoptic.so
+    fi
+    if finish 'KMS venv'; then
+        export BYOK_TEST_VENV=$venv
+    fi
     if reason=$(tests/bundle.sh --could); then
-        stage 'bundle in a bare Debian' quietly bundle tests/bundle.sh || true
+        beside 'bundle in a bare Debian' tests/bundle.sh
     else
         skip 'bundle in a bare Debian' "${reason#skipped: }"
     fi
@@ -351,25 +400,78 @@ elif [ "$mode" = quick ]; then
 fi
 
 # ---- the tests ----
+# The programs of the tests, the longest first, so that no processor waits for the last one.
+programs=(verdicts online runbook failures escrow ceremony hsms people specs commands laws lib doc)
+quick=(specs commands laws lib doc)
+
+# Each is known: one that somebody added comes first.
+for program in tests/*/main.rs; do
+    program=${program#tests/} program=${program%/main.rs}
+    [[ " ${programs[*]} " = *" $program "* ]] || programs=("$program" "${programs[@]}")
+done
+
+# one_program NAME: its log, which is shown at its end; and its seconds, by the clock, the user's and the system's.
+one_program() {
+    local log=$logs/test-$1.log what=(--test "$1") code=0 TIMEFORMAT='%R %U %S'
+    case $1 in
+    lib) what=(--lib --bins) ;;
+    doc) what=(--doc) ;;
+    esac
+    { time cargo test --locked --no-fail-fast "${what[@]}" >"$log" 2>&1; } 2>"$logs/seconds-$1" || code=$?
+    flock "$logs" cat "$log"
+    return "$code"
+}
+
+# As many at a time as there are processors, each with as many threads: some of them always wait for something.
+all_programs() (
+    running=0 ended=0
+    for program in "$@"; do
+        if [ "$running" -eq "$(nproc)" ]; then
+            wait -n || ended=1
+            running=$((running - 1))
+        fi
+        one_program "$program" &
+        running=$((running + 1))
+    done
+    while [ "$running" -gt 0 ]; do
+        wait -n || ended=1
+        running=$((running - 1))
+    done
+    cat "$logs"/test-*.log >"$logs/test.log"
+    exit "$ended"
+)
+
 # Each test counts, not the step. A test that noted a skip has passed for cargo.
 cargo_test() {
     local arguments=()
-    if [ "$mode" = some ]; then
+    case $mode in
+    all) all_programs "${programs[@]}" ;;
+    quick)
+        quietly build-tests cargo test --locked --no-run || return 1
+        all_programs "${quick[@]}"
+        ;;
+    faults)
+        cargo build --quiet --locked --examples &&
+            BYOK_TEST_ALL=1 cargo test --locked --no-fail-fast --test failures -- faults:: kills:: hostile_people:: \
+                --nocapture 2>&1 | tee "$logs/test.log"
+        ;;
+    some)
         case $1 in
         -*) arguments=("$@") ;;
         *) arguments=(-- "$@") ;;
         esac
-    fi
-    if [ "$mode" = faults ]; then
-        cargo build --quiet --locked --examples &&
-            BYOK_TEST_ALL=1 cargo test --locked --no-fail-fast --test failures -- faults:: kills:: hostile_people:: \
-                --nocapture 2>&1 | tee "$logs/test.log"
-        return
-    fi
-    cargo test --locked --no-fail-fast ${arguments[@]+"${arguments[@]}"} 2>&1 | tee "$logs/test.log"
+        cargo test --locked --no-fail-fast "${arguments[@]}" 2>&1 | tee "$logs/test.log"
+        ;;
+    esac
 }
 
+if [ "$mode" = quick ]; then
+    for program in "${programs[@]}"; do
+        [[ " ${quick[*]} " = *" $program "* ]] || skip "tests: $program" quick
+    done
+fi
 start=$SECONDS
+: >"$logs/test.log"
 printf '== cargo test\n'
 outcome=ok
 cargo_test "$@" || outcome=FAILED
@@ -387,6 +489,16 @@ if [ "$outcome" = FAILED ] && [ "$tests_failed" -eq 0 ]; then
     tests_failed=1 # it did not compile, or a test took the whole process with it
 fi
 printf -- '-- cargo test: %s, %d s\n' "$outcome" $((SECONDS - start))
+if compgen -G "$logs/seconds-*" >/dev/null; then
+    printf '%-12s %8s %8s   seconds\n' '' clock CPU
+    for file in "$logs"/seconds-*; do
+        tr , . <"$file" | awk -v name="${file##*/seconds-}" '{ printf "%-12s %8.0f %8.0f\n", name, $1, $2 + $3 }'
+    done | sort -k 3,3rn
+fi
+
+if [ "$mode" = all ]; then
+    finish 'bundle in a bare Debian' || true
+fi
 
 if [ "$mode" = faults ]; then
     # --nocapture: a count may stand behind the name of its test

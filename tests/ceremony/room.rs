@@ -389,7 +389,7 @@ fn faketime() -> bool {
 fn with_clock(room: &Room, off: &str) -> Pty {
     room.write_plan();
     let mut command = Command::new("faketime");
-    command.args(["-f", off, env!("CARGO_BIN_EXE_byok"), "run", "plan.toml"]);
+    command.args(["-f", off, support::program(), "run", "plan.toml"]);
     command.current_dir(room.dir.path()).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("TERM", "xterm").envs(room.env.iter().cloned());
@@ -499,7 +499,7 @@ fn on_machine(room: &Room, script: &str, args: &[&str]) -> Option<std::process::
     let script = format!("set -e; {script}\nexec \"$0\" \"$@\"");
     let mut command = Command::new(way[0]);
     command.args(&way[1..]).args(["sh", "-c", &script]);
-    command.arg(env!("CARGO_BIN_EXE_byok")).args(args);
+    command.arg(support::program()).args(args);
     command.current_dir(room.dir.path()).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.envs(room.env.iter().cloned());

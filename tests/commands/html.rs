@@ -785,7 +785,7 @@ fn what_has_no_kcv_is_told_by_its_fingerprint_and_a_pair_by_its_public_key() {
 #[test]
 fn blank_forms_print_cleanly_on_a4_and_letter() {
     let dir = tempfile::tempdir().unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_byok"))
+    let output = std::process::Command::new(support::program())
         .args(["script", "--blank"])
         .output()
         .unwrap();

@@ -5,5 +5,6 @@ mod command_line;
 mod html;
 mod inspect;
 mod plan_again;
+mod stories;
 #[path = "../support/mod.rs"]
 mod support;

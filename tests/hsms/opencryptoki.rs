@@ -51,7 +51,7 @@ impl Desk {
     fn byok(&self, args: &[&str]) -> Option<Output> {
         self.room.write_plan();
         let mut command = Command::new(self.way[0]);
-        command.args(&self.way[1..]).arg(env!("CARGO_BIN_EXE_byok"));
+        command.args(&self.way[1..]).arg(support::program());
         command.args(args).current_dir(self.room.dir.path());
         Self::ended(command)
     }

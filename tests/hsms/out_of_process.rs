@@ -89,7 +89,7 @@ impl Remote {
     }
 
     fn byok(&self, args: &[&str]) -> Command {
-        let mut byok = self.command(Path::new(env!("CARGO_BIN_EXE_byok")));
+        let mut byok = self.command(Path::new(support::program()));
         byok.args(args);
         byok
     }

@@ -235,7 +235,7 @@ fn a_rehearsal_needs_no_network_and_denies_it_to_itself() {
         return;
     };
     let room = tempfile::tempdir().unwrap();
-    let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+    let mut byok = Command::new(support::program());
     byok.args(["rehearse", "--directory", "practice", "--module"])
         .arg(module)
         .env("LD_LIBRARY_PATH", "/nowhere")

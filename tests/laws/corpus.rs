@@ -90,7 +90,7 @@ fn record(name: &str) -> PathBuf {
 }
 
 fn byok(args: &[&str]) -> (Option<i32>, String) {
-    let byok = Command::new(env!("CARGO_BIN_EXE_byok")).args(args).output();
+    let byok = Command::new(crate::support::program()).args(args).output();
     let output = byok.unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).unwrap())

@@ -327,7 +327,7 @@ fn every_page_is_found_from_the_readme() {
 #[test]
 fn the_help_of_every_verb_has_an_example() {
     let help = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_byok")).args(args).output();
+        let output = Command::new(support::program()).args(args).output();
         stdout(&output.unwrap())
     };
     let all = help(&["--help"]);
@@ -373,7 +373,7 @@ fn the_trial_on_softhsm_can_be_walked_as_it_stands() {
         .map(|block| block.replace("byok run", &format!("{paper}byok run")))
         .map(|block| block.replace("cd && rm -rf", "cp -r ~/trial/records ~/kept; cd && rm -rf"))
         .collect();
-    let byok = Path::new(env!("CARGO_BIN_EXE_byok")).parent().unwrap();
+    let byok = Path::new(support::program()).parent().unwrap();
     let mut bash = Command::new("bash");
     bash.args(["-c", &format!("set -euo pipefail\n{script}")]);
     bash.env_clear()

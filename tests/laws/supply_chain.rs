@@ -261,7 +261,7 @@ fn sbom() -> Option<Value> {
         return None;
     }
     let output = Command::new(root().join("ceremony-scripts/sbom.sh"))
-        .arg(env!("CARGO_BIN_EXE_byok"))
+        .arg(support::program())
         .env("SOURCE_DATE_EPOCH", "1767225600")
         .env("CARGO_NET_OFFLINE", "true")
         .output()
@@ -297,7 +297,7 @@ fn the_list_of_what_a_program_is_made_of_names_every_crate_with_its_source() {
         (&program["type"], &program["name"]),
         (&"application".into(), &"byok".into())
     );
-    let digest = support::sha256(&fs::read(env!("CARGO_BIN_EXE_byok")).unwrap());
+    let digest = support::sha256(&fs::read(support::program()).unwrap());
     assert_eq!(program["hashes"][0]["content"], digest);
 
     let lock = toml("Cargo.lock");

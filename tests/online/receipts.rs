@@ -830,7 +830,7 @@ fn another_record_in_the_place_of_the_previous_one_is_found_out() {
 fn an_expiry_that_is_past_is_told_as_expired() {
     let later = |room: &Room, days: u32, record: &str| {
         let mut command = Command::new("faketime");
-        command.args(["-f", &format!("+{days}d"), env!("CARGO_BIN_EXE_byok")]);
+        command.args(["-f", &format!("+{days}d"), support::program()]);
         command.args(["verify", "--json", record]);
         let output = command.current_dir(room.dir.path()).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
@@ -1211,7 +1211,7 @@ fn receipt_with(room: &Room, inject: &str) -> Output {
     way.args(["-f", "-qq", "-o", "/dev/null", "-e"]);
     way.arg(format!("trace={}", inject.split(':').next().unwrap()));
     way.args(["-e", &format!("inject={inject}")]);
-    way.args([env!("CARGO_BIN_EXE_byok"), "receipt", "records/one"]);
+    way.args([support::program(), "receipt", "records/one"]);
     way.arg("answer-0.json").current_dir(room.dir.path());
     way.output().unwrap()
 }

@@ -13,7 +13,7 @@ use support::{Kind, Room, folded, refused, stderr, stdout, well};
 
 /// The program, on its way to a shell of the room.
 fn shell(room: &Room, commands: &str) -> Output {
-    let program = Path::new(env!("CARGO_BIN_EXE_byok"));
+    let program = Path::new(support::program());
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", program.parent().unwrap().display());
     Command::new("bash")
@@ -259,7 +259,7 @@ fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
     let plan = dir.path().join("plan.toml");
     let check = |text: &str| {
         fs::write(&plan, text).unwrap();
-        let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+        let mut byok = Command::new(support::program());
         byok.arg("check").arg(&plan).stdin(Stdio::null());
         byok.output().unwrap()
     };

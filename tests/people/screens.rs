@@ -7,6 +7,7 @@ use std::fs;
 
 use serde_json::json;
 use support::escrow::{self, builds_on, lay};
+use support::golden::{same, settled};
 use support::pty::approval;
 use support::{ARN, Kind, LABEL, Room, now, stderr, stdout};
 
@@ -29,27 +30,34 @@ fn receive(room: &Room) {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
+/// Adds the approval screen of the room's plan to a story.
+fn tells(room: &Room, story: &mut String, of: &str) {
+    let screen = approval(room);
+    assert!(screen.lines().count() <= 24, "it scrolls:\n{screen}");
+    *story += &format!("# {of}\n{screen}\n\n");
+}
+
 #[test]
 fn the_approval_says_what_kms_knows_already_and_where_the_data_key_goes_instead() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
         return;
     };
-    assert!(!approval(&room).contains("EXISTING_KEY_MATERIAL"));
+    let mut story = String::new();
     room.run_well();
     room.plan.kind = "reimport".into();
     room.plan.top_more = builds_on(&room, "records/one");
     room.plan.directory = "records/two".into();
-    assert!(
-        !approval(&room).contains("EXISTING_KEY_MATERIAL"),
-        "without a receipt nobody knows"
+    tells(
+        &room,
+        &mut story,
+        "without a receipt nobody knows what KMS knows",
     );
     receive(&room);
-    let screen = approval(&room);
-    assert!(
-        screen.contains("import as EXISTING_KEY_MATERIAL, 001122334455…, known by a receipt"),
-        "{screen}"
+    tells(
+        &room,
+        &mut story,
+        "a receipt told that KMS has the material",
     );
-    assert!(screen.lines().count() <= 24, "it scrolls:\n{screen}");
 
     // What the screen said is what the script says.
     let output = room.run();
@@ -64,12 +72,12 @@ fn the_approval_says_what_kms_knows_already_and_where_the_data_key_goes_instead(
     room.plan.directory = "records/three".into();
     room.plan.key_arn = ARN.replace("1234abcd", "99999999");
     room.plan.import_more = "other_kms_key = \"the service moves\"\n".into();
-    let screen = approval(&room);
-    assert!(
-        screen.contains("KMS key   may be another than before: the service moves"),
-        "{screen}"
+    tells(&room, &mut story, "the data key goes into another KMS key");
+    same(
+        "people/stories",
+        "approval-of-a-reimport",
+        &settled(&room, &story),
     );
-    assert!(!screen.contains("EXISTING_KEY_MATERIAL"), "{screen}");
 }
 
 #[test]
@@ -88,13 +96,8 @@ fn the_approval_names_the_import_that_a_witness_proves_and_a_later_plan_keeps_it
          wrapping_key_sha256 = \"{}\"\n",
         room.kms.sha256()
     );
-    let screen = approval(&room);
-    for says in [
-        "witness   the same material a second time, which proves the import eu-west-1",
-        "import as EXISTING_KEY_MATERIAL, KMS compares the two",
-    ] {
-        assert!(screen.contains(says), "{screen}");
-    }
+    let screen = settled(&room, &approval(&room));
+    same("people/stories", "approval-with-a-witness", &screen);
     room.run_well();
     let plan = room
         .byok(&["plan", "--reimport", "records/one"])
@@ -208,22 +211,6 @@ fn after_a_recovery_with_the_old_shares_the_record_with_their_package_is_named()
                 "{said}"
             );
         }
-    }
-}
-
-#[test]
-fn the_last_screen_says_where_the_share_files_are() {
-    let Some(room) = escrow::room(Kind::SoftHsm, 2, 3) else {
-        return;
-    };
-    let output = room.run();
-    assert!(output.status.success(), "{}", stderr(&output));
-    let next = room.byok(&["verify", "--next", "records/one"]).output();
-    for said in [stderr(&output), stdout(&next.unwrap())] {
-        assert!(
-            said.contains(" SHARES are in shares: one file each."),
-            "{said}"
-        );
     }
 }
 

@@ -200,7 +200,7 @@ fn a_mistyped_verb_or_option_is_answered_with_the_right_one() {
         (&["run", "plan.toml", "--aprove", "x"], "--approve"),
         (&["share", "chek"], "check"),
     ] {
-        let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+        let mut byok = Command::new(support::program());
         let output = byok.args(args).stdin(Stdio::null()).output().unwrap();
         refused(&output, 2, &["similar", &format!("'{meant}'")]);
     }

@@ -57,7 +57,7 @@ impl Rehearsal {
 
 /// Without a terminal, and with an empty environment.
 fn byok(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_byok"));
+    let mut command = Command::new(support::program());
     command.args(args).env_clear().stdin(Stdio::null());
     command.output().unwrap()
 }

@@ -301,7 +301,7 @@ impl Desk {
 
     /// The shell of the offline machine.
     fn offline(&self, script: &str) -> Command {
-        let byok = Path::new(env!("CARGO_BIN_EXE_byok")).parent().unwrap();
+        let byok = Path::new(support::program()).parent().unwrap();
         let mut bash = Command::new("bash");
         bash.args(["-c", &format!("set -euo pipefail\n{script}")]);
         bash.env_clear().envs(self.room.env.iter().cloned());

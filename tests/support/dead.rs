@@ -284,10 +284,7 @@ fn follow_the_hint(room: &Room, output: &Output, faults: &mut Faults) {
     let said = stderr(output);
     let command = said.lines().find_map(|line| {
         let at = line.find("shred -u ").or(line.find("byok verify "))?;
-        Some(line[at..].replace(
-            "byok verify",
-            concat!(env!("CARGO_BIN_EXE_byok"), " verify"),
-        ))
+        Some(line[at..].replace("byok verify", &format!("{} verify", super::program())))
     });
     let Some(command) = command else {
         return faults.push(format!("no way on is told: {said}"));

@@ -5,6 +5,7 @@ pub mod aborted;
 pub mod dead;
 pub mod escrow;
 pub mod forger;
+pub mod golden;
 pub mod memory;
 pub mod paper;
 pub mod pty;
@@ -57,6 +58,14 @@ impl Kind {
     pub fn wraps_sha_256(self) -> bool {
         self == Self::Kryoptic
     }
+}
+
+/// The program that is tested: as it was built for release, where `BYOK_TEST_BIN` says so, or cargo's own.
+pub fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        std::env::var("BYOK_TEST_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_byok").into())
+    })
 }
 
 /// The fault-injecting proxy.
@@ -322,7 +331,7 @@ impl Room {
     }
 
     pub fn byok(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_byok"));
+        let mut command = Command::new(program());
         command.args(args).current_dir(self.dir.path()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.env.iter().cloned()).stdin(Stdio::null());
@@ -363,12 +372,12 @@ impl Room {
     }
 
     /// A program that is given `byok run`, approved, as its last arguments.
-    pub fn run_under(&self, program: &[&str]) -> Command {
+    pub fn run_under(&self, way: &[&str]) -> Command {
         let plan = self.write_plan();
         let approved = sha256(&fs::read(plan).unwrap());
-        let mut command = Command::new(program[0]);
-        command.args(&program[1..]);
-        command.args([env!("CARGO_BIN_EXE_byok"), "run", "plan.toml", "--approve"]);
+        let mut command = Command::new(way[0]);
+        command.args(&way[1..]);
+        command.args([program(), "run", "plan.toml", "--approve"]);
         command.arg(approved);
         command.current_dir(self.dir.path()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());

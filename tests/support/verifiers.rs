@@ -28,7 +28,7 @@ pub fn script_in(directory: &Path) -> Command {
 /// `byok verify` with these arguments, in this directory; the script must come to the same verdict.
 #[track_caller]
 pub fn both(directory: &Path, args: &[&str]) -> Output {
-    let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+    let mut byok = Command::new(super::program());
     byok.arg("verify").args(args).current_dir(directory);
     let output = byok.env_clear().stdin(Stdio::null()).output().unwrap();
     script_agrees(directory, args, &output);

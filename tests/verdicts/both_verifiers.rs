@@ -1583,7 +1583,7 @@ fn both_fold_at_the_width_of_the_terminal_and_end_with_the_verdict() {
     );
     for (columns, next) in [(60, false), (132, false), (80, true)] {
         let width = usize::from(columns).min(80); // no line is wider than usual
-        let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+        let mut byok = Command::new(support::program());
         byok.args(["verify", &copy.record])
             .args(next.then_some("--next"));
         let mut bash = Command::new("bash");
@@ -2359,7 +2359,7 @@ fn both_take_a_rehearsal_and_say_that_it_is_one() {
         return;
     };
     let room = tempfile::tempdir().unwrap();
-    let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+    let mut byok = Command::new(support::program());
     byok.args(["rehearse", "--directory", "practice", "--module"])
         .arg(module)
         .current_dir(room.path());

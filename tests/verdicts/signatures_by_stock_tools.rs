@@ -127,7 +127,7 @@ impl Signed {
     #[track_caller]
     fn verify(&self, args: &[&str]) -> Output {
         let args = [args, &[ONE]].concat();
-        let mut byok = Command::new(env!("CARGO_BIN_EXE_byok"));
+        let mut byok = Command::new(support::program());
         byok.arg("verify")
             .args(&args)
             .current_dir(self.0.dir.path());

@@ -88,7 +88,7 @@ impl Copy {
     }
 
     fn verify(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_byok"));
+        let mut command = Command::new(support::program());
         command.env_clear().current_dir(self.dir.path());
         command.args(["verify", "record"]).args(args);
         let output = command.output().unwrap();
