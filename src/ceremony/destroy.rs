@@ -25,7 +25,7 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     ceremony.open_hsm()?; // 4
     ceremony.destroy_keys()?; // 7
     ceremony.tick_off_escrow()?; // 9
-    ceremony.write_outputs(&[], &[], &[], None)?; // 11
+    ceremony.write_outputs(&[], &[], None)?; // 11
     ceremony.seal() // 12
 }
 

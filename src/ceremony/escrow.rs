@@ -17,7 +17,7 @@ use crate::evidence::transcript::{DealtShare, Event};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::hsm::{DataKey, Life, under_way};
-use crate::plan::{Deliver, EscrowPlan, KeyPlan};
+use crate::plan::{Deliver, EscrowPlan};
 
 /// What came back from the custodians; nothing that was dealt is left beside it.
 pub(crate) struct HandedOut {
@@ -84,16 +84,15 @@ impl Ceremony<'_> {
 
     /// Every data key, wrapped under the escrow key in the HSM.
     fn pack(&mut self, key: &Locked, keys: &[DataKey]) -> Result<Vec<PackedKey>> {
-        let plan = self.plan;
         let hsm = self.hsm_mut()?;
-        let loaded = hsm.load_proved(key, plan.keys.iter().map(|key| key.spec))?;
+        let loaded = hsm.load_proved(key, keys.iter().map(|key| key.material.spec))?;
         let mut packed = Vec::with_capacity(keys.len());
-        for (of_plan, data_key) in plan.keys.iter().zip(keys) {
+        for data_key in keys {
             under_way::serves(Some(&data_key.label));
             let wrapped = hsm
                 .wrap_for_escrow(&loaded, &data_key.material)
                 .map_err(|e| e.doing(format!("wrapping {:?} for escrow", data_key.label)))?;
-            packed.push(packed_key(of_plan, data_key, wrapped));
+            packed.push(packed_key(data_key, wrapped));
         }
         under_way::serves(None);
         hsm.end_escrow_key(loaded)?;
@@ -252,7 +251,8 @@ impl Ceremony<'_> {
         let hsm = self.hsm_mut()?;
         let specs = keys.iter().map(|key| key.material.spec);
         let loaded = hsm.load_proved(quorum.escrow_key(), specs)?;
-        for (packed, data_key) in package.keys.iter().zip(keys) {
+        for data_key in keys {
+            let packed = package.packed(&data_key.label)?;
             under_way::serves(Some(&data_key.label));
             let back = hsm
                 .unwrap_packed(&loaded, &packed.wrapped, data_key.material.spec)
@@ -322,14 +322,15 @@ impl Ceremony<'_> {
     }
 }
 
-fn packed_key(of_plan: &KeyPlan, data_key: &DataKey, wrapped: Vec<u8>) -> PackedKey {
+fn packed_key(data_key: &DataKey, wrapped: Vec<u8>) -> PackedKey {
+    let spec = data_key.material.spec;
     PackedKey {
-        bits: data_key.material.spec.bits(),
+        bits: spec.bits(),
         label: data_key.label.clone(),
-        spec: of_plan.spec.name().to_owned(),
+        spec: spec.name().to_owned(),
         kcv: data_key.material.check.kcv.clone(),
         fingerprint: data_key.material.check.fingerprint.to_string(),
-        wrapping: KeyWrap::of(of_plan.spec),
+        wrapping: KeyWrap::of(spec),
         wrapped,
     }
 }

@@ -1,15 +1,15 @@
 //! `kind = "generate"`: data keys that are new to byok, wrapped for KMS: made in the HSM, or there before. The
 //! straight line, top to bottom.
 
-use super::judged::Judged;
+use super::judged::{Judged, Proved, Wrapped};
 use super::preflight::Preflight;
 use super::{
     Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,
 };
 use crate::crypto::wrapping;
 use crate::evidence::transcript::{DataKeyFacts, KeyIntended};
-use crate::hsm::{DataKey, Life, Material, under_way};
-use crate::plan::{ImportPlan, Keep, KeyPlan, Source, meaning};
+use crate::hsm::{DataKey, Life, Material, Transport, under_way};
+use crate::plan::{Keep, KeyPlan, Source, meaning};
 
 /// Runs the ceremony. On failure nothing that it made is left in the HSM, or the error says what is.
 ///
@@ -24,16 +24,16 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     ceremony.look_at_machine()?; // 3
     ceremony.open_hsm()?; // 4
     let parameters = ceremony.read_parameters()?; // 5
-    let preflight = ceremony.preflight(&parameters)?; // 6
+    let preflight = ceremony.preflight(parameters)?; // 6
     let mut keys = ceremony.generate(&preflight)?; // 7
-    let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
+    let wrapped = ceremony.wrap(&keys, preflight)?; // 8
     let handed_out = ceremony.escrow(&mut keys)?; // 9
     let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
-    ceremony.write_outputs(&keys, &parameters, &wrapped, package.as_ref())?; // 11
+    ceremony.write_outputs(&keys, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
 
-impl Ceremony<'_> {
+impl<'a> Ceremony<'a> {
     /// Step 7. Every label and CKA_ID is on disk before the HSM makes the first key. The preflight is
     /// the proof that wrapping works; without one no data key is made.
     fn generate(&mut self, _proof: &Preflight) -> Result<Vec<DataKey>> {
@@ -112,52 +112,50 @@ impl Ceremony<'_> {
     pub(super) fn wrap(
         &mut self,
         keys: &[DataKey],
-        judged: &[Judged],
-        preflight: Preflight,
-    ) -> Result<Vec<Vec<u8>>> {
+        preflight: Preflight<'a>,
+    ) -> Result<Vec<Wrapped<'a>>> {
         self.begin(Step::Wrap)?;
-        let plan = self.plan;
-        let of_import = plan
-            .keys
-            .iter()
-            .zip(keys)
-            .flat_map(|(plan, key)| plan.imports.iter().map(move |i| (i, key)));
-        let judged_count = judged.len();
-        let mut wrapped = Vec::with_capacity(judged_count);
-        for (((import, key), judged), proved) in of_import.zip(judged).zip(&preflight.imports) {
-            self.progress("wrapped", wrapped.len(), judged_count)?;
-            under_way::serves(Some(&key.label));
-            let doing = || {
-                format!(
-                    "wrapping the data key {:?} for {:?}",
-                    key.label, import.name
-                )
-            };
-            let bytes = match (&proved.wrapping_key, &preflight.transport) {
-                (Some((wrapping_key, way)), _) => {
-                    self.hsm()?
-                        .wrap(wrapping_key, import.wrapping, *way, &key.material)
-                }
-                (None, Some(transport)) => {
-                    self.hsm()?
-                        .take_out(transport, &key.material)
-                        .and_then(|bytes| {
-                            same_bytes(&key.material, &bytes)?;
-                            wrapping::wrap(import.wrapping, &judged.read.wrapping_key, &bytes)
-                        })
-                }
-                (None, None) => Err(Error::hsm("preflight proved no way to wrap")),
-            }
-            .map_err(|e| e.doing(doing()))?;
-            self.record
-                .transcript
-                .append(&wrapped_event(key, import, judged, &bytes))?;
-            wrapped.push(bytes);
+        let count = preflight.imports.len();
+        let mut wrapped = Vec::with_capacity(count);
+        for proved in preflight.imports {
+            self.progress("wrapped", wrapped.len(), count)?;
+            let label = &proved.judged.key.label;
+            under_way::serves(Some(label));
+            let row = of_label(keys, label)
+                .and_then(|key| self.wrap_one(key, proved, preflight.transport.as_ref()))?;
+            wrapped.push(row);
         }
         if let Some(transport) = preflight.transport {
             self.hsm()?.end_transport(transport)?;
         }
         self.progressed("wrapped", wrapped.len());
+        Ok(wrapped)
+    }
+
+    fn wrap_one(
+        &mut self,
+        key: &DataKey,
+        proved: Proved<'a>,
+        transport: Option<&Transport>,
+    ) -> Result<Wrapped<'a>> {
+        let Judged { import, read, .. } = &proved.judged;
+        let hsm = self.hsm()?;
+        let bytes = match (&proved.wrapping_key, transport) {
+            (Some((wrapping_key, way)), _) => {
+                hsm.wrap(wrapping_key, import.wrapping, *way, &key.material)
+            }
+            (None, Some(transport)) => hsm.take_out(transport, &key.material).and_then(|bytes| {
+                same_bytes(&key.material, &bytes)?;
+                wrapping::wrap(import.wrapping, &read.wrapping_key, &bytes)
+            }),
+            (None, None) => Err(Error::hsm("preflight proved no way to wrap")),
+        };
+        let (label, name) = (&key.label, &import.name);
+        let bytes =
+            bytes.map_err(|e| e.doing(format!("wrapping the data key {label:?} for {name:?}")))?;
+        let judged = proved.judged;
+        let wrapped = Wrapped { judged, bytes };
+        self.record.transcript.append(&wrapped.event())?;
         Ok(wrapped)
     }
 
@@ -231,6 +229,13 @@ fn life(keep: Keep) -> Life {
     }
 }
 
+/// The data key of this label, which step 7 made or found.
+fn of_label<'k>(keys: &'k [DataKey], label: &str) -> Result<&'k DataKey> {
+    let mut keys = keys.iter();
+    keys.find(|key| key.label == label)
+        .ok_or_else(|| Error::hsm(format!("no data key {label:?} is at hand")))
+}
+
 /// What came out is the data key, whole: KMS would tell only of some mistakes.
 fn same_bytes(material: &Material, bytes: &[u8]) -> Result<()> {
     match wrapping::check_values(material.spec, bytes)? == material.check {
@@ -258,16 +263,19 @@ pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
     }
 }
 
-fn wrapped_event(key: &DataKey, import: &ImportPlan, judged: &Judged, bytes: &[u8]) -> Event {
-    Event::KeyWrapped(crate::evidence::transcript::Wrapped {
-        label: key.label.clone(),
-        import: import.name.clone(),
-        key_arn: import.key_arn.as_str().to_owned(),
-        wrapping: import.wrapping.name().into(),
-        wrapped_in: import.wrap_in.into(),
-        wrapping_key_sha256: words::hex(&judged.read.wrapping_key.sha256()),
-        path: format!("{}/{}/WrappedKeyMaterial.bin", key.label, import.name),
-        sha256: words::hex(&words::sha256(bytes)),
-        bytes: bytes.len(),
-    })
+impl Wrapped<'_> {
+    fn event(&self) -> Event {
+        let Judged { key, import, .. } = self.judged;
+        Event::KeyWrapped(crate::evidence::transcript::Wrapped {
+            label: key.label.clone(),
+            import: import.name.clone(),
+            key_arn: import.key_arn.as_str().to_owned(),
+            wrapping: import.wrapping.name().into(),
+            wrapped_in: import.wrap_in.into(),
+            wrapping_key_sha256: words::hex(&self.judged.wrapping_key_sha256()),
+            path: format!("{}/WrappedKeyMaterial.bin", self.judged.name()),
+            sha256: words::hex(&words::sha256(&self.bytes)),
+            bytes: self.bytes.len(),
+        })
+    }
 }

@@ -1,7 +1,7 @@
 //! Step 11: everything that is carried out of the room.
 
 use super::import_types::proves;
-use super::judged::Judged;
+use super::judged::{Judged, Wrapped};
 use super::{Ceremony, Event, Result, Step, screens, words};
 use crate::crypto::escrow::package::{self, Package};
 use crate::crypto::wrapping::public;
@@ -17,25 +17,13 @@ impl Ceremony<'_> {
     pub(super) fn write_outputs(
         &mut self,
         keys: &[DataKey],
-        judged: &[Judged],
-        wrapped: &[Vec<u8>],
+        wrapped: &[Wrapped],
         package: Option<&Package>,
     ) -> Result<()> {
         self.begin(Step::WriteOutputs)?;
         let plan = self.plan;
-        for (((key, import), judged), wrapped) in plan.imports().zip(judged).zip(wrapped) {
-            let folder = format!("{}/{}", key.label, import.name);
-            self.record
-                .write(&format!("{folder}/WrappedKeyMaterial.bin"), wrapped)?;
-            self.record.write(
-                &format!("{folder}/{}", outputs::TOKEN),
-                &judged.read.import_token,
-            )?;
-            let import_type = import_type(plan.kind, self.previous, key, import);
-            self.note_import_type(key, import, import_type.as_ref())?;
-            let script = self.import_script(key, import, judged, wrapped, import_type);
-            self.record
-                .write(&format!("{folder}/import.sh"), script.as_bytes())?;
+        for wrapped in wrapped {
+            self.write_import(wrapped)?;
         }
         self.write_public_keys(keys)?;
         if let Some(package) = package {
@@ -52,6 +40,23 @@ impl Ceremony<'_> {
         let readme = screens::record_readme(plan, &self.id, self.rehearsal);
         self.record.write("README.txt", readme.as_bytes())?;
         self.write_report(package)
+    }
+
+    fn write_import(&mut self, wrapped: &Wrapped) -> Result<()> {
+        let Judged {
+            key, import, read, ..
+        } = &wrapped.judged;
+        let folder = wrapped.judged.name();
+        self.record
+            .write(&format!("{folder}/WrappedKeyMaterial.bin"), &wrapped.bytes)?;
+        self.record
+            .write(&format!("{folder}/{}", outputs::TOKEN), &read.import_token)?;
+        let import_type = import_type(self.plan.kind, self.previous, key, import);
+        self.note_import_type(key, import, import_type.as_ref())?;
+        let script = self.import_script(wrapped, import_type);
+        self.record
+            .write(&format!("{folder}/import.sh"), script.as_bytes())
+            .map(|_| ())
     }
 
     /// Of each key pair the public key, by which a private one is known again.
@@ -113,14 +118,9 @@ impl Ceremony<'_> {
         ))
     }
 
-    fn import_script(
-        &self,
-        key: &KeyPlan,
-        import: &ImportPlan,
-        judged: &Judged,
-        wrapped: &[u8],
-        import_type: Option<ImportType>,
-    ) -> String {
+    fn import_script(&self, wrapped: &Wrapped, import_type: Option<ImportType>) -> String {
+        let Judged { key, import, .. } = wrapped.judged;
+        let judged = &wrapped.judged;
         let arn = &import.key_arn;
         ImportScript {
             ceremony: &self.id,
@@ -132,7 +132,7 @@ impl Ceremony<'_> {
             region: arn.region(),
             account: arn.account(),
             wrapping_algorithm: import.wrapping.name(),
-            wrapped_sha256: &words::hex(&words::sha256(wrapped)),
+            wrapped_sha256: &words::hex(&words::sha256(&wrapped.bytes)),
             token_sha256: &words::hex(&words::sha256(&judged.read.import_token)),
             valid_to: judged.valid_to,
             expires: import.expires,

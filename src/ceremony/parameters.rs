@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::judged::{Judged, files_digest};
 use super::wrong::Asked;
 use super::{Ceremony, Event, Step, before, two_sided};
-use crate::crypto::spec::Spec;
 use crate::evidence::transcript::{FileDigest, Imported};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
@@ -21,11 +20,12 @@ pub(super) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// # Errors
 /// Exit 2: the file itself; a wrapping key too short for the data key. Exit 4: another KMS key, another algorithm, another wrapping key than on
 /// the slip, expired. Exit 5: this machine's clock is behind.
-pub(crate) fn judge(spec: Spec, import: &ImportPlan) -> Result<Judged> {
+pub(crate) fn judge<'p>(key: &'p KeyPlan, import: &'p ImportPlan) -> Result<Judged<'p>> {
     let read = aws::read(&import.parameters)?;
     same_kms_key(import, &read)?;
     same_algorithm(import, &read)?;
-    spec.fits(import.wrapping, read.wrapping_key.bits())
+    key.spec
+        .fits(import.wrapping, read.wrapping_key.bits())
         .map_err(|refusal| {
             let error = Error::usage(refusal.why).check("WRAPPING-KEY-FITS");
             error.hint(refusal.hint)
@@ -33,7 +33,13 @@ pub(crate) fn judge(spec: Spec, import: &ImportPlan) -> Result<Judged> {
     two_sided::key_of_the_slip(import, &read)?;
     let valid_to = deadline(import, &read)?;
     in_time(valid_to)?;
-    Ok(Judged { read, valid_to })
+    Ok(Judged {
+        key,
+        import,
+        read,
+        valid_to,
+        compared: "not asked".to_owned(),
+    })
 }
 
 fn same_kms_key(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
@@ -98,26 +104,24 @@ fn in_time(valid_to: Timestamp) -> Result<()> {
     Ok(())
 }
 
-impl Ceremony<'_> {
+impl<'a> Ceremony<'a> {
     /// Step 5, in the plan's order of imports.
-    pub(super) fn read_parameters(&mut self) -> Result<Vec<Judged>> {
+    pub(super) fn read_parameters(&mut self) -> Result<Vec<Judged<'a>>> {
         self.begin(Step::Parameters)?;
         let plan = self.plan;
-        let judged = plan
+        let mut judged = plan
             .imports()
             .map(|(key, import)| {
-                judge(key.spec, import)
+                judge(key, import)
                     .map_err(|e| before::or_later(plan, key, import, e))
                     .map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))
             })
             .collect::<Result<Vec<_>>>()?;
         let (transcript, step) = (&mut self.record.transcript, self.step);
         let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
-        let compared = two_sided::compare(plan, &judged, self.operator, &mut wrong)?;
-        for (((key, import), judged), how) in plan.imports().zip(&judged).zip(compared) {
-            self.record
-                .transcript
-                .append(&event(key, import, judged, how))?;
+        two_sided::compare(&mut judged, self.operator, &mut wrong)?;
+        for judged in &judged {
+            self.record.transcript.append(&event(judged))?;
         }
         self.deadline = judged.iter().map(|judged| judged.valid_to).min();
         self.record.transcript.sync()?;
@@ -125,8 +129,10 @@ impl Ceremony<'_> {
     }
 }
 
-fn event(key: &KeyPlan, import: &ImportPlan, judged: &Judged, two_sided_check: String) -> Event {
-    let read = &judged.read;
+fn event(judged: &Judged) -> Event {
+    let Judged {
+        key, import, read, ..
+    } = judged;
     let digest = |file: &aws::ParameterFile| FileDigest {
         name: file.name.clone(),
         sha256: words::hex(&file.sha256),
@@ -139,10 +145,10 @@ fn event(key: &KeyPlan, import: &ImportPlan, judged: &Judged, two_sided_check: S
         wrapping: import.wrapping.name().into(),
         files: read.files.iter().map(digest).collect(),
         wrapping_key_spec: read.wrapping_key.spec().into(),
-        wrapping_key_sha256: words::hex(&read.wrapping_key.sha256()),
+        wrapping_key_sha256: words::hex(&judged.wrapping_key_sha256()),
         import_token_sha256: words::hex(&words::sha256(&read.import_token)),
         valid_to: judged.valid_to.into(),
-        two_sided_check,
+        two_sided_check: judged.compared.clone(),
     })
 }
 
@@ -153,7 +159,7 @@ fn event(key: &KeyPlan, import: &ImportPlan, judged: &Judged, two_sided_check: S
 pub(crate) fn slip(plan: &Plan) -> Result<words::Digest> {
     let judged = plan
         .imports()
-        .map(|(key, import)| judge(key.spec, import))
+        .map(|(key, import)| judge(key, import))
         .collect::<Result<Vec<_>>>()?;
     Ok(files_digest(&judged))
 }

@@ -12,68 +12,51 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::judged::Judged;
+use super::judged::{Judged, Proved};
 use super::{Ceremony, Event, Step};
 use crate::crypto::escrow::ESCROW_KEY_LEN;
 use crate::crypto::locked::Locked;
 use crate::crypto::spec::{Curve, Spec};
-use crate::crypto::wrapping::key::WrappingKey;
 use crate::crypto::wrapping::{self, ControlKey, WrappingAlgorithm, pkcs8};
 use crate::evidence::transcript::PreflightCheck;
 use crate::ground::error::{Error, Result};
 use crate::hsm::{self, Hsm, Material, Transport, Way, WrappingHandle};
 use crate::plan::{Plan, WrapIn};
 
-/// What one import asks of the HSM.
-pub(crate) struct Want<'a> {
-    /// How KMS will unwrap.
-    pub wrapping: WrappingAlgorithm,
-    /// Where it is wrapped.
-    pub wrap_in: WrapIn,
-    /// The import's wrapping key.
-    pub wrapping_key: &'a WrappingKey,
-    /// What the data key is.
-    pub spec: Spec,
-    /// `label/import`, for messages.
-    pub import: String,
-}
-
-/// An import whose wrapping was proved with throw-away keys. Data keys are wrapped only with one.
-pub(crate) struct Proved {
-    /// The wrapping key in the HSM, and how RSA_AES_KEY_WRAP is done; `None` for the host path.
-    pub(super) wrapping_key: Option<(WrappingHandle, Way)>,
-}
-
 /// Everything that preflight proved.
-pub(crate) struct Preflight {
-    /// One for each import, in order.
-    pub(super) imports: Vec<Proved>,
+pub(crate) struct Preflight<'p> {
+    /// In the plan's order.
+    pub(super) imports: Vec<Proved<'p>>,
     /// The proved way out for `wrap_in = "host"`, where an import needs one.
     pub(super) transport: Option<Transport>,
     /// What was checked, for the transcript.
     pub checks: Vec<PreflightCheck>,
 }
 
-/// Proves every want. `progress` is called before each slow part with what it is.
+/// Proves the wrapping of every import. `progress` is called before each slow part with what it is.
 ///
 /// # Errors
-/// Exit 3 with the first want that does not hold; nothing but session objects was made.
-pub(crate) fn prove(
+/// Exit 3 with the first that does not hold; nothing but session objects was made.
+pub(crate) fn prove<'p>(
     hsm: &mut Hsm,
-    wants: &[Want],
+    wants: Vec<Judged<'p>>,
     mut progress: impl FnMut(&str),
-) -> Result<Preflight> {
+) -> Result<Preflight<'p>> {
     let mut checks = Vec::new();
-    let throw_away = throw_away_keys(hsm, wants, &mut progress)?;
-    let ways = controls(hsm, wants, &throw_away, &mut checks, &mut progress)?;
-    let transport = host_path(hsm, wants, &throw_away, &mut checks)?;
+    let throw_away = throw_away_keys(hsm, &wants, &mut progress)?;
+    let ways = controls(hsm, &wants, &throw_away, &mut checks, &mut progress)?;
+    let transport = host_path(hsm, &wants, &throw_away, &mut checks)?;
     let mut imports = Vec::with_capacity(wants.len());
     for want in wants {
         let way = ways.get(&want.kind()).copied().unwrap_or(Way::OneCall);
-        let proved = trial(hsm, want, &throw_away[&want.spec], way, transport.as_ref())
-            .map_err(|e| ways_out(e.doing(&want.import), want))?;
-        checks.push(check("TRIAL-WRAP", want, Some(want.import.clone())));
-        imports.push(proved);
+        let key = &throw_away[&want.key.spec];
+        let wrapping_key = trial(hsm, &want, key, way, transport.as_ref())
+            .map_err(|e| ways_out(e.doing(want.name()), &want))?;
+        checks.push(check("TRIAL-WRAP", &want, Some(want.name())));
+        imports.push(Proved {
+            judged: want,
+            wrapping_key,
+        });
     }
     throw_away
         .into_values()
@@ -88,21 +71,24 @@ pub(crate) fn prove(
 /// What one control proves for: algorithm, size of the wrapping key, data key.
 type WantKind = (WrappingAlgorithm, usize, Spec);
 
-impl Want<'_> {
+impl Judged<'_> {
     fn kind(&self) -> WantKind {
-        (self.wrapping, self.wrapping_key.bits(), self.spec)
+        let bits = self.read.wrapping_key.bits();
+        (self.import.wrapping, bits, self.key.spec)
     }
 }
 
 /// One throw-away key of each spec that is wanted, and on P-256 one more where the HSM wraps private keys.
 fn throw_away_keys(
     hsm: &mut Hsm,
-    wants: &[Want],
+    wants: &[Judged],
     progress: &mut impl FnMut(&str),
 ) -> Result<BTreeMap<Spec, Material>> {
-    let mut specs: BTreeSet<Spec> = wants.iter().map(|want| want.spec).collect();
-    let mut in_hsm = wants.iter().filter(|want| want.wrap_in == WrapIn::Hsm);
-    let is_control = in_hsm.any(|want| want.spec.is_private()) && specs.insert(Spec::P256);
+    let mut specs: BTreeSet<Spec> = wants.iter().map(|want| want.key.spec).collect();
+    let mut in_hsm = wants
+        .iter()
+        .filter(|want| want.import.wrap_in == WrapIn::Hsm);
+    let is_control = in_hsm.any(|want| want.key.spec.is_private()) && specs.insert(Spec::P256);
     let mut keys = BTreeMap::new();
     for spec in specs {
         if let Spec::Rsa { bits } = spec {
@@ -131,7 +117,7 @@ pub(super) fn needs_p256(error: Error) -> Error {
 /// One control for each combination of algorithm, wrapping key size and data key spec.
 fn controls(
     hsm: &mut Hsm,
-    wants: &[Want],
+    wants: &[Judged],
     throw_away: &BTreeMap<Spec, Material>,
     checks: &mut Vec<PreflightCheck>,
     progress: &mut impl FnMut(&str),
@@ -139,8 +125,11 @@ fn controls(
     let mut control_keys: BTreeMap<usize, ControlKey> = BTreeMap::new();
     let mut ways = BTreeMap::new();
     let mut in_full_length = Vec::new();
-    for want in wants.iter().filter(|want| want.wrap_in == WrapIn::Hsm) {
-        let bits = want.wrapping_key.bits();
+    for want in wants
+        .iter()
+        .filter(|want| want.import.wrap_in == WrapIn::Hsm)
+    {
+        let bits = want.read.wrapping_key.bits();
         if ways.contains_key(&want.kind()) {
             continue;
         }
@@ -151,31 +140,37 @@ fn controls(
                 place.insert(ControlKey::generate(bits)?)
             }
         };
-        let way =
-            find_way(hsm, control_key, want.wrapping, want.spec, throw_away).map_err(|e| {
-                ways_out(
-                    e.doing(format!(
-                        "control, {} under {}",
-                        want.wrapping,
-                        want.wrapping_key.spec()
-                    )),
-                    want,
-                )
-            })?;
-        let of_curves = (want.wrapping, way);
-        if matches!(want.spec, Spec::Ec(_)) && !in_full_length.contains(&of_curves) {
+        let way = find_way(
+            hsm,
+            control_key,
+            want.import.wrapping,
+            want.key.spec,
+            throw_away,
+        )
+        .map_err(|e| {
+            ways_out(
+                e.doing(format!(
+                    "control, {} under {}",
+                    want.import.wrapping,
+                    want.read.wrapping_key.spec()
+                )),
+                want,
+            )
+        })?;
+        let of_curves = (want.import.wrapping, way);
+        if matches!(want.key.spec, Spec::Ec(_)) && !in_full_length.contains(&of_curves) {
             let control_key = match control_keys.range(LONG_ENOUGH..).next() {
                 Some((_, made)) => made,
                 None => control_keys
                     .entry(LONG_ENOUGH)
                     .or_insert(ControlKey::generate(LONG_ENOUGH)?),
             };
-            keeps_leading_zeros(hsm, control_key, want.wrapping, way)
+            keeps_leading_zeros(hsm, control_key, want.import.wrapping, way)
                 .map_err(|e| ways_out(e, want))?;
             in_full_length.push(of_curves);
         }
         checks.push(PreflightCheck {
-            mechanism: want.wrapping.is_rsa_aes().then(|| way.name().into()),
+            mechanism: want.import.wrapping.is_rsa_aes().then(|| way.name().into()),
             ..check("CONTROL", want, None)
         });
         ways.insert(want.kind(), way);
@@ -322,7 +317,7 @@ fn control(
 
 fn host_path(
     hsm: &Hsm,
-    wants: &[Want],
+    wants: &[Judged],
     throw_away: &BTreeMap<Spec, Material>,
     checks: &mut Vec<PreflightCheck>,
 ) -> Result<Option<Transport>> {
@@ -330,19 +325,19 @@ fn host_path(
     let mut done = Vec::new();
     for want in wants
         .iter()
-        .filter(|want| want.wrap_in == WrapIn::Host && !want.import.is_empty())
+        .filter(|want| want.import.wrap_in == WrapIn::Host)
     {
-        if done.contains(&want.spec) {
+        if done.contains(&want.key.spec) {
             continue;
         }
         let mut proved = match transport.take() {
             Some(transport) => transport,
             None => hsm.transport()?,
         };
-        hsm.prove_transport(&mut proved, &throw_away[&want.spec])
+        hsm.prove_transport(&mut proved, &throw_away[&want.key.spec])
             .map_err(|e| e.doing("taking a throw-away key out for wrap_in = \"host\""))?;
         checks.push(check("HOST-PATH", want, None));
-        done.push(want.spec);
+        done.push(want.key.spec);
         transport = Some(proved);
     }
     Ok(transport)
@@ -351,34 +346,32 @@ fn host_path(
 /// Wraps the throw-away key under the import's own wrapping key, which then stays loaded.
 fn trial(
     hsm: &Hsm,
-    want: &Want,
+    want: &Judged,
     key: &Material,
     way: Way,
     transport: Option<&Transport>,
-) -> Result<Proved> {
-    let Some(transport) = transport.filter(|_| want.wrap_in == WrapIn::Host) else {
-        let loaded = hsm.load_wrapping_key(want.wrapping_key)?;
-        hsm.wrap(&loaded, want.wrapping, way, key)?;
-        return Ok(Proved {
-            wrapping_key: Some((loaded, way)),
-        });
+) -> Result<Option<(WrappingHandle, Way)>> {
+    let Some(transport) = transport.filter(|_| want.import.wrap_in == WrapIn::Host) else {
+        let loaded = hsm.load_wrapping_key(&want.read.wrapping_key)?;
+        hsm.wrap(&loaded, want.import.wrapping, way, key)?;
+        return Ok(Some((loaded, way)));
     };
     let bytes = hsm.take_out(transport, key)?;
-    wrapping::wrap(want.wrapping, want.wrapping_key, &bytes)?;
-    Ok(Proved { wrapping_key: None })
+    wrapping::wrap(want.import.wrapping, &want.read.wrapping_key, &bytes)?;
+    Ok(None)
 }
 
 const HOST: &str =
     "set wrap_in = \"host\" in the plan, if your policy allows the bytes in this computer's memory";
 
 /// Both ways out of an HSM that does not wrap as the plan asks.
-fn ways_out(error: Error, want: &Want) -> Error {
+fn ways_out(error: Error, want: &Judged) -> Error {
     // An HSM that went away would not wrap by another algorithm either.
-    if want.wrap_in == WrapIn::Host || hsm::went_away(&error) {
+    if want.import.wrap_in == WrapIn::Host || hsm::went_away(&error) {
         return error;
     }
-    let error = match want.wrapping {
-        _ if want.spec.is_private() => error.hint(HOST),
+    let error = match want.import.wrapping {
+        _ if want.key.spec.is_private() => error.hint(HOST),
         algorithm => {
             let other = match algorithm {
                 WrappingAlgorithm::RsaesOaepSha256 => "RSAES_OAEP_SHA_1",
@@ -398,12 +391,12 @@ fn other_parameters(algorithm: &str) -> String {
     )
 }
 
-fn check(check: &'static str, want: &Want, import: Option<String>) -> PreflightCheck {
+fn check(check: &'static str, want: &Judged, import: Option<String>) -> PreflightCheck {
     PreflightCheck {
         check: check.into(),
-        wrapping: want.wrapping.name().into(),
-        wrapped_in: want.wrap_in.into(),
-        wrapping_key_spec: want.wrapping_key.spec().into(),
+        wrapping: want.import.wrapping.name().into(),
+        wrapped_in: want.import.wrap_in.into(),
+        wrapping_key_spec: want.read.wrapping_key.spec().into(),
         mechanism: None,
         import,
     }
@@ -440,21 +433,6 @@ pub(crate) fn try_escrow(hsm: &mut Hsm, specs: impl Iterator<Item = Spec>) -> Re
     hsm.end_escrow_key(loaded)
 }
 
-/// What a plan and its judged parameters ask of the HSM.
-pub(crate) fn wants<'a>(plan: &Plan, judged: &'a [Judged]) -> Vec<Want<'a>> {
-    let want = |((key, import), judged): (
-        (&crate::plan::KeyPlan, &crate::plan::ImportPlan),
-        &'a Judged,
-    )| Want {
-        wrapping: import.wrapping,
-        wrap_in: import.wrap_in,
-        wrapping_key: &judged.read.wrapping_key,
-        spec: key.spec,
-        import: format!("{}/{}", key.label, import.name),
-    };
-    plan.imports().zip(judged).map(want).collect()
-}
-
 /// The way in for data keys that come from files: bytes that nothing depends on are brought in as they
 /// will be, once for each spec.
 ///
@@ -483,17 +461,16 @@ pub(crate) fn prove_ways_in(hsm: &mut Hsm, plan: &Plan) -> Result<Vec<PreflightC
     Ok(checks)
 }
 
-impl Ceremony<'_> {
+impl<'a> Ceremony<'a> {
     /// Step 6.
-    pub(super) fn preflight(&mut self, judged: &[Judged]) -> Result<Preflight> {
+    pub(super) fn preflight(&mut self, judged: Vec<Judged<'a>>) -> Result<Preflight<'a>> {
         self.begin(Step::Preflight)?;
-        let wants = wants(self.plan, judged);
         let hsm = self
             .hsm
             .as_mut()
             .ok_or_else(|| Error::hsm("no session with the HSM is open"))?;
         let operator = &mut *self.operator;
-        let mut preflight = prove(hsm, &wants, |what| operator.say(&format!("      {what}\n")))?;
+        let mut preflight = prove(hsm, judged, |what| operator.say(&format!("      {what}\n")))?;
         let escrow = prove_escrow(hsm, self.plan).map_err(|e| e.doing("control, escrow"))?;
         let ways_in = prove_ways_in(hsm, self.plan).map_err(|e| e.doing("control, way in"))?;
         let mut checks = std::mem::take(&mut preflight.checks);

@@ -25,26 +25,25 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     ceremony.open_hsm()?; // 4
     let parameters = ceremony.read_parameters()?; // 5
     ceremony.same_kms_keys()?;
-    let preflight = ceremony.preflight(&parameters)?; // 6
+    let preflight = ceremony.preflight(parameters)?; // 6
     let mut keys = ceremony.recover()?; // 7
-    let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
+    let wrapped = ceremony.wrap(&keys, preflight)?; // 8
     let handed_out = ceremony.escrow(&mut keys)?; // 9
     let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
-    ceremony.write_outputs(&keys, &parameters, &wrapped, package.as_ref())?; // 11
+    ceremony.write_outputs(&keys, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
 
-impl Ceremony<'_> {
+impl<'a> Ceremony<'a> {
     /// Step 7: quorum, escrow key, data keys.
     fn recover(&mut self) -> Result<Vec<DataKey>> {
         self.begin(Step::Generate)?;
-        let plan = self.plan;
         let packed = self.packed_keys()?;
         let quorum = self.collect_quorum()?;
         let loaded = self.load_quorum(&quorum)?;
         drop(quorum);
-        let mut keys = Vec::with_capacity(plan.keys.len());
-        for (key, packed) in plan.keys.iter().zip(&packed) {
+        let mut keys = Vec::with_capacity(packed.len());
+        for (key, packed) in &packed {
             let expected = self.expected(key)?;
             under_way::serves(Some(&key.label));
             let recovered = self
@@ -122,7 +121,7 @@ impl Ceremony<'_> {
     }
 
     /// What the package holds of each data key of the plan.
-    fn packed_keys(&mut self) -> Result<Vec<PackedKey>> {
+    fn packed_keys(&mut self) -> Result<Vec<(&'a KeyPlan, PackedKey)>> {
         let package = self.escrow_package()?;
         packed(self.plan, self.previous, &package)
     }
@@ -195,28 +194,21 @@ pub(crate) fn package_at_hand(
 ///
 /// # Errors
 /// Exit 4 where one is not in it, or stands there as another kind of key.
-pub(crate) fn packed(
-    plan: &Plan,
+pub(crate) fn packed<'p>(
+    plan: &'p Plan,
     previous: Option<&Previous>,
     package: &Package,
-) -> Result<Vec<PackedKey>> {
-    let of = |key: &KeyPlan| {
-        let wrong = |why: String| Error::mismatch(why).check("ESCROW-PACKAGE");
-        let packed = package.key(&key.label).ok_or_else(|| {
-            wrong(format!(
-                "the escrow package holds no data key {:?}",
-                key.label
-            ))
-        })?;
+) -> Result<Vec<(&'p KeyPlan, PackedKey)>> {
+    let of = |key: &'p KeyPlan| {
+        let packed = package.packed(&key.label)?;
         let known = previous.and_then(|previous| previous.key(&key.label));
         let spec = known.map_or(key.spec, |known| recorded_spec(key.spec, known));
         packed.is_of(spec).map_err(|why| {
-            wrong(format!(
-                "the escrow package, data key {:?}: {why}",
-                key.label
-            ))
+            let label = &key.label;
+            Error::mismatch(format!("the escrow package, data key {label:?}: {why}"))
+                .check("ESCROW-PACKAGE")
         })?;
-        Ok(packed.clone())
+        Ok((key, packed.clone()))
     };
     plan.keys.iter().map(of).collect()
 }

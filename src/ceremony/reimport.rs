@@ -26,12 +26,12 @@ fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
     ceremony.open_hsm()?; // 4
     let parameters = ceremony.read_parameters()?; // 5
     ceremony.same_kms_keys()?;
-    let preflight = ceremony.preflight(&parameters)?; // 6
+    let preflight = ceremony.preflight(parameters)?; // 6
     let mut keys = ceremony.find()?; // 7
-    let wrapped = ceremony.wrap(&keys, &parameters, preflight)?; // 8
+    let wrapped = ceremony.wrap(&keys, preflight)?; // 8
     let handed_out = ceremony.escrow(&mut keys)?; // 9
     let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
-    ceremony.write_outputs(&keys, &parameters, &wrapped, package.as_ref())?; // 11
+    ceremony.write_outputs(&keys, &wrapped, package.as_ref())?; // 11
     ceremony.seal() // 12
 }
 

@@ -13,8 +13,8 @@ use crate::evidence::previous::Previous;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest, ROWS, Unlisted};
+use crate::plan::ImportPlan;
 use crate::plan::kms::aws::ImportParameters;
-use crate::plan::{ImportPlan, KeyPlan, Plan};
 
 /// How many rows are compared, and how often one row may be typed.
 const DRAWN: usize = 3;
@@ -34,40 +34,36 @@ pub(super) fn key_of_the_slip(import: &ImportPlan, read: &ImportParameters) -> R
     }
 }
 
-/// Has a person type rows of the slip, unless the plan holds every wrapping key's digest. Says, for
+const IN_PLAN: &str = "wrapping_key_sha256 in the plan";
+
+/// Has a person type rows of the slip, unless the plan holds every wrapping key's digest. Notes, at
 /// each import, how it was compared.
 pub(super) fn compare(
-    plan: &Plan,
-    judged: &[Judged],
+    judged: &mut [Judged],
     operator: &mut dyn Operator,
     wrong: Wrong,
-) -> Result<Vec<String>> {
-    let in_plan = "wrapping_key_sha256 in the plan".to_owned();
-    if plan
-        .imports()
-        .all(|(_, import)| import.wrapping_key_sha256.is_some())
-    {
-        return Ok(vec![in_plan; judged.len()]);
+) -> Result<()> {
+    if judged.iter().all(in_plan) {
+        all_compared(judged, IN_PLAN);
+        return Ok(());
     }
     let digest = files_digest(judged);
     let mut slip = Paper::slip("digest of the parameter files", Some(Instead::Key));
-    slip.others = digests_of_keys(plan, judged);
+    slip.others = digests_of_keys(judged);
     let rows = drawn_rows()?;
     loop {
         operator.say(TAKE_THE_SLIP);
         match rows_match(&digest, &rows, &slip, operator, wrong)? {
             Answer::Rows => {
-                let how = format!(
-                    "rows {} of the parameter files' digest typed",
-                    listed(&rows)
-                );
-                return Ok(vec![how; judged.len()]);
+                let how = format!("rows {} of the parameter files' digest typed", listed(&rows));
+                all_compared(judged, &how);
+                return Ok(());
             }
-            Answer::NotAsked => return Ok(vec!["not asked".to_owned(); judged.len()]),
+            Answer::NotAsked => return Ok(()),
             Answer::Instead => {
                 operator.say(" The digests of the wrapping keys, then. back returns.\n");
-                if let Some(compared) = keys_match(plan, judged, operator, wrong)? {
-                    return Ok(compared);
+                if keys_match(judged, operator, wrong)? {
+                    return Ok(());
                 }
             }
         }
@@ -218,41 +214,42 @@ pub(super) fn previous_head(
     }
 }
 
-fn of_key(key: &KeyPlan, import: &ImportPlan) -> String {
-    format!(
-        "digest of the wrapping key for {}/{}",
-        key.label, import.name
-    )
+fn all_compared(judged: &mut [Judged], how: &str) {
+    for judged in judged {
+        how.clone_into(&mut judged.compared);
+    }
 }
 
-fn digests_of_keys(plan: &Plan, judged: &[Judged]) -> Vec<(Digest, String)> {
-    let imports = plan.imports().zip(judged);
-    imports
-        .map(|((key, import), judged)| (judged.read.wrapping_key.sha256(), of_key(key, import)))
+fn in_plan(judged: &Judged) -> bool {
+    judged.import.wrapping_key_sha256.is_some()
+}
+
+fn of_key(judged: &Judged) -> String {
+    format!("digest of the wrapping key for {}", judged.name())
+}
+
+fn digests_of_keys(judged: &[Judged]) -> Vec<(Digest, String)> {
+    judged
+        .iter()
+        .map(|judged| (judged.wrapping_key_sha256(), of_key(judged)))
         .collect()
 }
 
-/// `None`: back to the digest of the parameter files.
-fn keys_match(
-    plan: &Plan,
-    judged: &[Judged],
-    operator: &mut dyn Operator,
-    wrong: Wrong,
-) -> Result<Option<Vec<String>>> {
-    let mut others = digests_of_keys(plan, judged);
+/// `false`: back to the digest of the parameter files.
+fn keys_match(judged: &mut [Judged], operator: &mut dyn Operator, wrong: Wrong) -> Result<bool> {
+    let mut others = digests_of_keys(judged);
     others.push((
         files_digest(judged),
         "digest of the parameter files".to_owned(),
     ));
-    let mut compared = Vec::with_capacity(judged.len());
-    for ((key, import), judged) in plan.imports().zip(judged) {
-        if import.wrapping_key_sha256.is_some() {
-            compared.push("wrapping_key_sha256 in the plan".to_owned());
+    for judged in judged {
+        if in_plan(judged) {
+            IN_PLAN.clone_into(&mut judged.compared);
             continue;
         }
         let rows = drawn_rows()?;
-        let of = of_key(key, import);
-        let digest = judged.read.wrapping_key.sha256();
+        let of = of_key(judged);
+        let digest = judged.wrapping_key_sha256();
         let mut slip = Paper::slip(&of, Some(Instead::Back));
         slip.others = others
             .iter()
@@ -260,14 +257,11 @@ fn keys_match(
             .cloned()
             .collect();
         if let Answer::Instead = rows_match(&digest, &rows, &slip, operator, wrong)? {
-            return Ok(None);
+            return Ok(false);
         }
-        compared.push(format!(
-            "rows {} of the wrapping key's digest typed",
-            listed(&rows)
-        ));
+        judged.compared = format!("rows {} of the wrapping key's digest typed", listed(&rows));
     }
-    Ok(Some(compared))
+    Ok(true)
 }
 
 fn rows_match(

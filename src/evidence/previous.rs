@@ -310,7 +310,7 @@ impl Previous {
 /// One entry for each data key and KMS key of a record.
 fn imports_of(receipts: &Receipts) -> Vec<ImportBefore> {
     let mut all: Vec<ImportBefore> = Vec::new();
-    for (import, standing) in receipts.imports.iter().zip(receipts.standings()) {
+    for (import, standing) in receipts.by_import() {
         let same = |other: &&mut ImportBefore| {
             other.fingerprint == import.fingerprint && other.key_arn == import.key_arn
         };

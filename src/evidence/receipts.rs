@@ -214,8 +214,14 @@ impl Receipts {
         known(&self.imports, &self.receipts)
     }
 
-    /// How far each import came.
+    /// How far each import came, without the imports.
     pub fn standings(&self) -> Vec<Standing> {
+        let each = self.by_import().into_iter();
+        each.map(|(_, standing)| standing).collect()
+    }
+
+    /// How far each import came.
+    pub(crate) fn by_import(&self) -> Vec<(&Import, Standing)> {
         let known = self.known();
         let by_aws = |receipt: &&Receipt| receipt.entry.endpoint.is_none();
         let of_aws = Self {
@@ -225,10 +231,11 @@ impl Receipts {
         };
         let standing = |import| {
             let by_aws = of_aws.standing(import, &known);
-            match by_aws.is_accepted() {
+            let standing = match by_aws.is_accepted() {
                 true => by_aws,
                 false => self.standing(import, &known),
-            }
+            };
+            (import, standing)
         };
         self.imports.iter().map(standing).collect()
     }

@@ -169,7 +169,7 @@ pub(crate) fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
         let _watch = Watch::any_time(interrupted)?;
         let known = (previous.as_ref(), &expected[..]);
         match login.and_then(|_| could_sign(&plan, &hsm)) {
-            Ok(()) => try_hsm(&plan, &mut hsm, judged.as_deref(), known, &mut lines),
+            Ok(()) => try_hsm(&plan, &mut hsm, judged, known, &mut lines),
             Err(error) => lines.refuse(State::Wrong, error),
         }
     }
@@ -306,7 +306,11 @@ fn pin_source(plan: &Plan, lines: &mut Lines) -> bool {
 }
 
 /// `None` where any import is not ready.
-fn import_parameters(plan: &Plan, used: &Used, lines: &mut Lines) -> Option<Vec<Judged>> {
+fn import_parameters<'p>(
+    plan: &'p Plan,
+    used: &Used,
+    lines: &mut Lines,
+) -> Option<Vec<Judged<'p>>> {
     let mut judged = Vec::new();
     let mut complete = true;
     for (key, import) in plan.imports() {
@@ -315,7 +319,7 @@ fn import_parameters(plan: &Plan, used: &Used, lines: &mut Lines) -> Option<Vec<
             continue; // said above, as `not yet`
         }
         let name = format!("{}/{}", key.label, import.name);
-        let result = parameters::judge(key.spec, import)
+        let result = parameters::judge(key, import)
             .map_err(|e| before::or_later(plan, key, import, e))
             .map_err(|e| e.doing(&name));
         let ok = |judged: &Judged| {
@@ -331,7 +335,7 @@ fn import_parameters(plan: &Plan, used: &Used, lines: &mut Lines) -> Option<Vec<
         };
         match lines.judge(result, ok) {
             Some(import) => {
-                tokens::warn(used, &name, &import, lines);
+                tokens::warn(used, &import, lines);
                 judged.push(import);
             }
             None => complete = false,
@@ -374,8 +378,8 @@ fn window(plan: &Plan, window: Window, lines: &mut Lines) {
 fn try_hsm(
     plan: &Plan,
     hsm: &mut Hsm,
-    judged: Option<&[Judged]>,
-    (previous, expected): (Option<&Previous>, &[Expected]),
+    judged: Option<Vec<Judged>>,
+    (previous, expected): (Option<&Previous>, &[(&KeyPlan, Expected)]),
     lines: &mut Lines,
 ) {
     if plan.kind == Kind::Generate {
@@ -414,9 +418,8 @@ fn makes_a_token_object(key: &KeyPlan) -> bool {
     key.keep != Keep::None && key.source.makes_an_object()
 }
 
-fn prove(plan: &Plan, hsm: &mut Hsm, judged: &[Judged]) -> Result<usize> {
-    let wants = preflight::wants(plan, judged);
-    let proved = preflight::prove(hsm, &wants, |_| {})?.checks.len();
+fn prove(plan: &Plan, hsm: &mut Hsm, judged: Vec<Judged>) -> Result<usize> {
+    let proved = preflight::prove(hsm, judged, |_| {})?.checks.len();
     let escrow = preflight::prove_escrow(hsm, plan)?;
     let ways_in = preflight::prove_ways_in(hsm, plan)?;
     Ok(proved + usize::from(escrow.is_some()) + ways_in.len())

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Why, row_check};
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::kwp_len;
+use crate::ground::error::Error;
 use crate::ground::strict_json::{self, Json};
 use crate::ground::words;
 
@@ -312,8 +313,15 @@ impl Package {
     }
 
     /// The data key of a label.
-    pub(crate) fn key(&self, label: &str) -> Option<&PackedKey> {
-        self.keys.iter().find(|key| key.label == label)
+    ///
+    /// # Errors
+    /// Exit 4 where it is not in there.
+    pub(crate) fn packed(&self, label: &str) -> crate::ground::error::Result<&PackedKey> {
+        let mut keys = self.keys.iter();
+        keys.find(|key| key.label == label).ok_or_else(|| {
+            Error::mismatch(format!("the escrow package holds no data key {label:?}"))
+                .check("ESCROW-PACKAGE")
+        })
     }
 }
 

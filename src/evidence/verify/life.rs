@@ -229,8 +229,7 @@ impl Told {
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
         let plan = RecordedPlan::of(directory);
-        let standings = record.receipts.standings();
-        for (import, standing) in record.receipts.imports.iter().zip(standings) {
+        for (import, standing) in record.receipts.by_import() {
             if !labels.contains(&import.label) {
                 continue;
             }

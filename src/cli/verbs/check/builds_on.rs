@@ -86,11 +86,11 @@ fn shares(recover: &RecoverPlan, ceremony: &str, previous: Option<&Previous>) ->
 }
 
 /// What every data key must turn out to be; empty where that cannot be told.
-pub(super) fn expected(
-    plan: &Plan,
+pub(super) fn expected<'p>(
+    plan: &'p Plan,
     previous: Option<&Previous>,
     lines: &mut Lines,
-) -> Vec<Expected> {
+) -> Vec<(&'p KeyPlan, Expected)> {
     if plan.kind == Kind::Generate || plan.previous.is_some() && previous.is_none() {
         return Vec::new(); // why the previous record is not there was said
     }
@@ -107,7 +107,7 @@ pub(super) fn expected(
     }
     let told = plan.keys.iter().map(|key| {
         let expected = reimport::expected(previous, key);
-        lines.judge(expected, |expected| {
+        let told = |expected: &Expected| {
             let kcv = expected.kcv.as_ref();
             let kcv = kcv.map(|kcv| format!("KCV {kcv}, ")).unwrap_or_default();
             let fingerprint = &expected.fingerprint;
@@ -115,7 +115,8 @@ pub(super) fn expected(
                 "data key {:?}: must have {kcv}fingerprint {fingerprint}",
                 key.label
             )
-        })
+        };
+        Some((key, lines.judge(expected, told)?))
     });
     told.collect::<Option<Vec<_>>>().unwrap_or_default()
 }
@@ -125,13 +126,10 @@ pub(super) fn find(
     plan: &Plan,
     previous: Option<&Previous>,
     hsm: &mut Hsm,
-    expected: &[Expected],
+    expected: &[(&KeyPlan, Expected)],
     lines: &mut Lines,
 ) {
-    if plan.kind == Kind::Generate {
-        return;
-    }
-    for (key, expected) in plan.keys.iter().zip(expected) {
+    for (key, expected) in expected {
         let found = look_for(plan.kind, hsm, key, expected)
             .or_else(|error| destroyed_before(plan, previous, hsm, key, expected).ok_or(error));
         match found.map_err(|e| e.doing(format!("finding the data key {:?}", key.label))) {

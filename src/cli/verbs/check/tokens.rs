@@ -31,11 +31,12 @@ pub(super) fn used(plan: &Plan, previous: Option<&Previous>) -> Used {
 }
 
 /// Each import needs parameters of its own.
-pub(super) fn warn(used: &Used, import: &str, judged: &Judged, lines: &mut Lines) {
+pub(super) fn warn(used: &Used, judged: &Judged, lines: &mut Lines) {
     let sha256 = words::hex(&words::sha256(&judged.read.import_token));
     if let Some(record) = used.get(&sha256) {
         let told = format!(
-            "{import}: its import token was used for {} already; each import needs parameters of its own",
+            "{}: its import token was used for {} already; each import needs parameters of its own",
+            judged.name(),
             record.display()
         );
         lines.add(State::Warning, told);

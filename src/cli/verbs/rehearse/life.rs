@@ -230,8 +230,8 @@ fn opens(
         .map_err(|_| not_proved(format!("{THRESHOLD} of the shares do not join")))?;
     for key in &plan.keys {
         let packed = package
-            .key(&key.label)
-            .ok_or_else(|| not_proved(format!("the package holds no {:?}", key.label)))?;
+            .packed(&key.label)
+            .map_err(|e| not_proved(e.what))?;
         let opened = wrapping::open_wrapped(key.spec, &secret, &packed.wrapped)?;
         same_material(made, key, &opened.bytes)?;
     }
