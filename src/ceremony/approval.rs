@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use super::{
-    Error, KeyId, Leftover, Operator, Plan, Result, before, clock, plan, room, screens, words,
-};
+use super::{Error, Leftover, Operator, Plan, Result, before, clock, plan, room, screens, words};
 use crate::ceremony::screens::{Approval, Window};
 use crate::evidence::previous::Previous;
 use crate::evidence::record;
-use crate::evidence::transcript::VoidShares;
 use crate::evidence::transcript::Vouched;
 use crate::ground::facts::Machine;
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
@@ -19,7 +16,7 @@ pub(crate) struct Approved {
     how: How,
     rehearsal: bool,
     /// What earlier runs left, as it was known when the plan was approved.
-    leftover: Known,
+    leftover: Option<Leftover>,
     /// The record that it builds on, read once, and what vouches for it.
     previous: Option<Previous>,
     anchor: Vouched,
@@ -65,7 +62,7 @@ impl Approved {
                         plan,
                         how: How::Typed,
                         rehearsal,
-                        leftover: intended(leftover.as_ref()),
+                        leftover,
                         previous,
                         anchor,
                     });
@@ -114,7 +111,7 @@ impl Approved {
     fn by_nobody(plan: Plan, rehearsal: bool) -> Result<Self> {
         let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
         clock::not_before(previous.as_ref())?;
-        let leftover = intended(before::ready(&plan, previous.as_ref())?.as_ref());
+        let leftover = before::ready(&plan, previous.as_ref())?;
         Ok(Self {
             plan,
             how: How::Unattended,
@@ -195,12 +192,20 @@ impl Approved {
         &self.anchor
     }
 
+    /// What earlier runs left: it is shown to whoever approves, and taken away.
+    pub(crate) fn leftover(&self) -> Option<&Leftover> {
+        self.leftover.as_ref()
+    }
+
     /// Refuses to destroy anything that was not there to be approved.
     ///
     /// # Errors
     /// Exit 5 where what earlier runs left is not what it was then.
     pub(super) fn covers(&self, leftover: Option<&Leftover>) -> Result<()> {
-        if intended(leftover) == self.leftover {
+        let known = |leftover: Option<&Leftover>| {
+            leftover.map(|leftover| (leftover.intended.clone(), leftover.void.clone()))
+        };
+        if known(leftover).unwrap_or_default() == known(self.leftover()).unwrap_or_default() {
             return Ok(());
         }
         Err(Error::machine("what stands beside the record changed after the plan was approved")
@@ -275,13 +280,4 @@ fn not_approved() -> Error {
     Error::declined("the plan was not approved")
         .state("nothing was made, in the HSM or on disk")
         .hint("only Yes, with a capital Y, approves; to try again, run the same command")
-}
-
-/// What earlier runs left: objects, and forms that are void.
-type Known = (Vec<(String, KeyId)>, Option<VoidShares>);
-
-fn intended(leftover: Option<&Leftover>) -> Known {
-    leftover
-        .map(|leftover| (leftover.intended.clone(), leftover.void.clone()))
-        .unwrap_or_default()
 }

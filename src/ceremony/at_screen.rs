@@ -32,13 +32,12 @@ impl Ceremony<'_> {
             custodian,
             dealt,
         });
-        self.operator.wipe();
+        self.desk.wipe();
         if typed.is_ok() {
             let said = format!(
                 "Share {number}: all 33 words came back right. {custodian}: fold the form, put it into its envelope, and leave the screen to the next person."
             );
-            self.operator
-                .say(&format!("\n{}\n", screens::fold(&said, " ")));
+            self.desk.say(&format!("\n{}\n", screens::fold(&said, " ")));
         }
         typed
     }
@@ -56,7 +55,7 @@ impl Ceremony<'_> {
                         at += 1;
                     }
                     Asked::Again => {
-                        self.operator.wipe();
+                        self.desk.wipe();
                         self.show_words(share)?;
                     }
                     Asked::Back => at = at.saturating_sub(1),
@@ -70,7 +69,7 @@ impl Ceremony<'_> {
                 return Ok(typed);
             }
             self.begin_page(share);
-            self.operator.say(&wrong_rows(share.custodian, &to_type));
+            self.desk.say(&wrong_rows(share.custodian, &to_type));
         }
     }
 
@@ -86,30 +85,30 @@ impl Ceremony<'_> {
             "HAND THE SCREEN TO {}. Everyone else: turn away, no cameras.",
             self.with_name(custodian)
         );
-        self.operator.say(&screens::fold(&turn_away, " "));
+        self.desk.say(&screens::fold(&turn_away, " "));
         let alone = format!(
             " Press Enter when only {} looks: ",
             screens::short(custodian)
         );
         // a word that is typed here already would move all that follow
         while self.ask(&alone)?.is_some_and(|typed| !typed.is_empty()) {
-            self.operator
+            self.desk
                 .say(" Nothing is typed here yet; only Enter shows the share.\n");
         }
         let mut question = WRITTEN;
         loop {
-            let window = self.operator.window();
+            let window = self.desk.window();
             let place = (number, count);
-            let page = screens::Page::handed_out(self.rehearsal, place, custodian, window);
+            let page = screens::Page::handed_out(self.basis.rehearsal, place, custodian, window);
             if !page.fits() {
                 self.enlarge(window)?;
                 continue;
             }
-            self.operator.wipe();
+            self.desk.wipe();
             let shown = page.text(dealt)?;
-            self.operator.show_secret(&shown);
+            self.desk.show_secret(&shown);
             let written = self.ask(question)?;
-            if self.operator.window() != window {
+            if self.desk.window() != window {
                 continue; // words may have gone out of sight
             }
             if written.is_none_or(|answer| answer.eq_ignore_ascii_case("written")) {
@@ -119,7 +118,7 @@ impl Ceremony<'_> {
         }
         self.begin_page(share);
         let who = format!("{custodian}: type the words from your form, one word a line.");
-        self.operator.say(&format!(
+        self.desk.say(&format!(
             "{} Four letters of a word are enough.\n \
              back = the row before               words = see the share again\n \
              note = tell the auditor something   stop = end the ceremony\n",
@@ -130,8 +129,8 @@ impl Ceremony<'_> {
 
     /// No word is shown where not all of them can be seen.
     fn enlarge(&mut self, window: screens::Window) -> Result<()> {
-        self.operator.wipe();
-        let needed = screens::shares_need(self.plan, window).unwrap_or_default();
+        self.desk.wipe();
+        let needed = screens::shares_need(self.plan(), window).unwrap_or_default();
         let told = format!(
             "{}. No word is shown before. Make the window larger, or its letters smaller.",
             crate::ground::words::capitalised(&needed)
@@ -142,10 +141,10 @@ impl Ceremony<'_> {
 
     /// An empty screen but for its heading.
     fn begin_page(&mut self, share: &HandOut) {
-        self.operator.wipe();
+        self.desk.wipe();
         let place = screens::place_of_share(share.number, share.count, share.custodian);
-        let heading = screens::heading(self.rehearsal, &place);
-        self.operator.say(&format!("{heading}\n"));
+        let heading = screens::heading(self.basis.rehearsal, &place);
+        self.desk.say(&format!("{heading}\n"));
     }
 
     fn ask_word(&mut self, custodian: &str, row: usize) -> Result<Asked> {
@@ -169,7 +168,7 @@ impl Ceremony<'_> {
             let told = several.unwrap_or_else(|| format!(
                 " What you typed for row {row} is not a word of the list; look at the form again.\n"
             ));
-            self.operator.say(&told);
+            self.desk.say(&told);
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use super::reimport::{Expected, find_right};
 use super::{
-    Approved, Ceremony, Error, Event, Hsm, KeyId, Operator, Result, Sealed, Step, screens, words,
+    Approved, Ceremony, Error, Event, Hsm, KeyId, Operator, Result, Sealed, Step, Vault, screens,
+    words,
 };
 use crate::evidence::previous::{Outside, Previous, outside};
 use crate::evidence::record;
@@ -19,30 +20,30 @@ pub(crate) fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Se
     Ceremony::walk(approved, operator, line)
 }
 
-fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
-    ceremony.roll_call()?; // 2
-    ceremony.look_at_machine()?; // 3
-    ceremony.open_hsm()?; // 4
-    ceremony.destroy_keys()?; // 7
-    ceremony.tick_off_escrow()?; // 9
+/// From step 7 on: the steps before are every ceremony's ([`Ceremony::walk`]).
+fn line(ceremony: &mut Ceremony, vault: &mut Vault) -> Result<Sealed> {
+    ceremony.destroy_keys(vault)?; // 7
+    ceremony.tick_off_escrow(vault)?; // 9
     ceremony.write_outputs(&[], &[], None)?; // 11
-    ceremony.seal() // 12
+    ceremony.seal(vault) // 12
 }
 
 impl Ceremony<'_> {
     /// Step 7. Every data key is found and proved before the first one is destroyed.
-    fn destroy_keys(&mut self) -> Result<()> {
-        self.begin(Step::Generate)?;
-        let plan = self.plan;
+    fn destroy_keys(&mut self, vault: &mut Vault) -> Result<()> {
+        self.begin_at_hsm(vault, Step::Generate)?;
+        let plan = self.plan();
         let (mut proved, mut ended) = (Vec::new(), Vec::new());
         for key in plan.keys.iter().filter(|key| key.keep != Keep::None) {
             let expected = self.expected(key)?;
             crate::hsm::under_way::serves(Some(&key.label));
             let doing = |e: Error| e.doing(format!("finding the data key {:?}", key.label));
-            let (found, notes) = match find_right(self.hsm_mut()?, key, &expected) {
+            let (found, notes) = match find_right(&mut vault.hsm, key, &expected) {
                 Ok(found) => found,
                 Err(error) => {
-                    let gone = self.destroyed_before(key, &expected).map_err(doing)?;
+                    let gone = self
+                        .destroyed_before(vault, key, &expected)
+                        .map_err(doing)?;
                     ended.push((key, gone.ok_or_else(|| doing(error))?));
                     continue;
                 }
@@ -50,7 +51,7 @@ impl Ceremony<'_> {
             self.notes(&notes)?;
             let id = KeyId::any_from_hex(&found.id);
             let label = found.label.clone();
-            let alone = |id: &KeyId| self.hsm()?.is_alone(&label, *id, expected.spec);
+            let alone = |id: &KeyId| vault.hsm.is_alone(&label, *id, expected.spec);
             let id = match id.map(|id| alone(&id).map(|alone| alone.then_some(id))) {
                 Some(alone) => alone?,
                 None => None,
@@ -68,7 +69,7 @@ impl Ceremony<'_> {
             self.same_material(key, &expected, &data_key, Event::KeyFound)?;
             proved.push((key, label, id));
         }
-        self.record.transcript.sync()?;
+        self.ledger.sync()?;
         if !proved.is_empty() {
             self.asked_once_more(proved.len())?;
         }
@@ -77,7 +78,7 @@ impl Ceremony<'_> {
             .try_for_each(|(key, gone)| self.record_earlier(key, &gone))?;
         proved
             .into_iter()
-            .try_for_each(|(key, label, id)| self.destroy_key(key, &label, id))
+            .try_for_each(|(key, label, id)| self.destroy_key(vault, key, &label, id))
     }
 
     /// Between the proof and the end: what people compare was shown a moment ago. Nobody is asked where nobody is there.
@@ -103,24 +104,30 @@ impl Ceremony<'_> {
                     let told = format!(
                         " Not understood. {DESTROY}, in capitals, destroys; no ends the ceremony.\n"
                     );
-                    self.operator.say(&told);
+                    self.desk.say(&told);
                 }
             }
         }
     }
 
     /// `label`: the one in the HSM, which a key that byok did not make keeps.
-    fn destroy_key(&mut self, key: &KeyPlan, label: &str, id: KeyId) -> Result<()> {
-        let objects = self.hsm()?.destroy_named(label, id).map_err(|e| {
+    fn destroy_key(
+        &mut self,
+        vault: &mut Vault,
+        key: &KeyPlan,
+        label: &str,
+        id: KeyId,
+    ) -> Result<()> {
+        let objects = vault.hsm.destroy_named(label, id).map_err(|e| {
             e.doing(format!("destroying the data key {:?}", key.label))
                 .state(format!("the data key {:?} may be destroyed", key.label))
         })?;
         // said where the ceremony fails after this
-        self.taken_away.push(format!(
+        vault.taken_away.push(format!(
             "the data key {:?} was destroyed, and nothing takes that back; the next run of this plan records it",
             key.label
         ));
-        self.operator.say(&format!(
+        self.desk.say(&format!(
             "      {}  destroyed, and no longer found\n",
             key.label
         ));
@@ -128,20 +135,23 @@ impl Ceremony<'_> {
     }
 
     fn record_end(&mut self, key: &KeyPlan, id: KeyId, objects: usize) -> Result<()> {
-        self.record
-            .transcript
-            .append(&Event::KeyDestroyed(Destroyed {
-                label: key.label.clone(),
-                cka_id: id.to_string(),
-                objects,
-                why: self.plan.reason.clone().unwrap_or_default(),
-            }))?;
-        self.record.transcript.sync()
+        self.ledger.append(Destroyed {
+            label: key.label.clone(),
+            cka_id: id.to_string(),
+            objects,
+            why: self.plan().reason.clone().unwrap_or_default(),
+        })?;
+        self.ledger.sync()
     }
 
-    fn destroyed_before(&mut self, key: &KeyPlan, expected: &Expected) -> Result<Option<Gone>> {
-        let (plan, previous) = (self.plan, self.previous);
-        destroyed_before(plan, previous, self.hsm_mut()?, key, expected)
+    fn destroyed_before(
+        &mut self,
+        vault: &mut Vault,
+        key: &KeyPlan,
+        expected: &Expected,
+    ) -> Result<Option<Gone>> {
+        let (plan, previous) = (self.plan(), self.previous());
+        destroyed_before(plan, previous, &mut vault.hsm, key, expected)
     }
 
     /// The end that a data key came to in an attempt whose own record was never sealed.
@@ -151,9 +161,9 @@ impl Ceremony<'_> {
     }
 
     /// Step 9: a data key lives on in its shares and packages until they are gone too.
-    fn tick_off_escrow(&mut self) -> Result<()> {
-        self.begin(Step::Escrow)?;
-        for Outside { what, ceremony } in outside(self.previous) {
+    fn tick_off_escrow(&mut self, vault: &Vault) -> Result<()> {
+        self.begin_at_hsm(vault, Step::Escrow)?;
+        for Outside { what, ceremony } in outside(self.previous()) {
             let asked = screens::fold(&format!("Is {what} destroyed before your eyes?"), " ");
             let question = format!("{asked} Type destroyed, or what happens to it: ");
             let said = self.what_happens_to_it(&question)?;
@@ -166,9 +176,7 @@ impl Ceremony<'_> {
                 let EscrowDestroyed { what, said, .. } = &ticked;
                 self.note(&format!("not destroyed in the room: {what} ({said})"))?;
             }
-            self.record
-                .transcript
-                .append(&Event::EscrowDestroyed(ticked))?;
+            self.ledger.append(ticked)?;
         }
         Ok(())
     }
@@ -186,7 +194,7 @@ impl Ceremony<'_> {
             if said.contains(' ') {
                 return Ok(said);
             }
-            self.operator.say(
+            self.desk.say(
                 " Not understood. Type destroyed; or say in a few words what happens to it.\n",
             );
         }

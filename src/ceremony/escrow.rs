@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::{Ceremony, Step, screens, words};
+use super::{Ceremony, Step, Vault, screens, transcript, words};
 use crate::crypto::escrow::slip39::{self, Share, words::Words};
 use crate::crypto::escrow::{
     ESCROW_KEY_LEN, KeyWrap, Package, PackedKey, Quorum, UntrustedShares, share_digest,
@@ -16,7 +16,7 @@ use crate::crypto::locked::Locked;
 use crate::evidence::transcript::{DealtShare, Event};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
-use crate::hsm::{DataKey, Life, under_way};
+use crate::hsm::{DataKey, Hsm, Life, under_way};
 use crate::plan::{Deliver, EscrowPlan};
 
 /// What came back from the custodians; nothing that was dealt is left beside it.
@@ -33,269 +33,12 @@ pub(crate) struct OutThere {
     files: Vec<PathBuf>,
 }
 
-impl Ceremony<'_> {
-    /// Step 9, where the plan has `[escrow]`.
-    pub(super) fn escrow(&mut self, keys: &mut [DataKey]) -> Result<Option<HandedOut>> {
-        let Some(escrow) = &self.plan.escrow else {
-            return Ok(None);
-        };
-        self.begin(Step::Escrow)?;
-        let (package, dealt) = self.deal(escrow, keys)?;
-        self.record.reserve(self.expected_outputs(&package))?;
-        self.record.transcript.sync()?;
-        let shares = self.hand_out(escrow, dealt)?;
-        Ok(Some(HandedOut { shares, package }))
-    }
-
-    /// More than the outputs will take.
-    fn expected_outputs(&self, package: &Package) -> usize {
-        const ONE_IMPORT: usize = 32 << 10; // material, token, script, and its part of the report
-        self.plan.imports().count() * ONE_IMPORT + package.to_json().len() * 32 + (128 << 10)
-    }
-
-    /// The escrow key lives in this function alone: drawn, loaded, used, split, ended.
-    fn deal(&mut self, escrow: &EscrowPlan, keys: &mut [DataKey]) -> Result<(Package, Vec<Share>)> {
-        let key = self.in_a_session(keys, |ceremony, _| draw_escrow_key(ceremony.hsm()?))?;
-        let package = Package {
-            ceremony: self.id.clone(),
-            keys: self.in_a_session(keys, |ceremony, keys| ceremony.pack(&key, keys))?,
-        };
-        let count = u8::try_from(escrow.custodians.len()).unwrap_or(u8::MAX);
-        let dealt = slip39::deal(&key, escrow.threshold, count)?;
-        drop(key);
-        let mut shares = Vec::with_capacity(dealt.len());
-        for (share, custodian) in dealt.iter().zip(&escrow.custodians) {
-            shares.push(DealtShare {
-                share: share.member + 1,
-                custodian: custodian.clone(),
-                share_sha256: words::hex(&share_digest(&self.id, &share.words()?)),
-            });
-        }
-        self.record.transcript.append(&Event::EscrowDealt(
-            crate::evidence::transcript::EscrowDealt {
-                threshold: escrow.threshold,
-                shares,
-                labels: package.keys.iter().map(|key| key.label.clone()).collect(),
-                package_sha256: words::hex(&words::sha256(package.to_json().as_bytes())),
-            },
-        ))?;
-        Ok((package, dealt))
-    }
-
-    /// Every data key, wrapped under the escrow key in the HSM.
-    fn pack(&mut self, key: &Locked, keys: &[DataKey]) -> Result<Vec<PackedKey>> {
-        let hsm = self.hsm_mut()?;
-        let loaded = hsm.load_proved(key, keys.iter().map(|key| key.material.spec))?;
-        let mut packed = Vec::with_capacity(keys.len());
-        for data_key in keys {
-            under_way::serves(Some(&data_key.label));
-            let wrapped = hsm
-                .wrap_for_escrow(&loaded, &data_key.material)
-                .map_err(|e| e.doing(format!("wrapping {:?} for escrow", data_key.label)))?;
-            packed.push(packed_key(data_key, wrapped));
-        }
-        under_way::serves(None);
-        hsm.end_escrow_key(loaded)?;
-        Ok(packed)
-    }
-
-    fn hand_out(&mut self, escrow: &EscrowPlan, dealt: Vec<Share>) -> Result<UntrustedShares> {
-        let mut back = UntrustedShares::default();
-        if let Deliver::Files(directory) = &escrow.deliver {
-            make_share_directory(directory)?;
-        }
-        for (share, custodian) in dealt.into_iter().zip(&escrow.custodians) {
-            let number = share.member + 1;
-            let dealt = share.words()?;
-            drop(share);
-            self.out_there
-                .forms
-                .push(format!("share {number}, {custodian}"));
-            let returned = match &escrow.deliver {
-                Deliver::Screen => self.hand_out_at_screen(escrow, number, custodian, &dealt)?,
-                Deliver::Files(directory) => {
-                    self.hand_out_file(directory, number, custodian, &dealt)?
-                }
-            };
-            let share_sha256 = words::hex(&share_digest(&self.id, &returned));
-            let share = Share::from_words(&returned).map_err(|_| {
-                Error::mismatch(format!(
-                    "share {number}, {custodian}: what came back is no share"
-                ))
-            })?;
-            back.add(custodian, share).map_err(|_| {
-                Error::mismatch(format!(
-                    "share {number}, {custodian}: what came back is another share"
-                ))
-            })?;
-            self.record.transcript.append(&Event::ShareHandedOut(
-                crate::evidence::transcript::HandedOut {
-                    share: number,
-                    custodian: custodian.clone(),
-                    share_sha256,
-                    typed_back: escrow.deliver == Deliver::Screen,
-                },
-            ))?;
-            self.record.transcript.sync()?;
-        }
-        Ok(back)
-    }
-
-    /// One 0600 file: the words on its last line. It is read back from the disk.
-    fn hand_out_file(
-        &mut self,
-        directory: &Path,
-        number: u8,
-        custodian: &str,
-        dealt: &Words,
-    ) -> Result<Words> {
-        let path = directory.join(share_file_name(number.into(), custodian));
-        let mut text = Locked::zeroed(8192)?;
-        let len = share_file(
-            &mut text,
-            &self.id,
-            number,
-            custodian,
-            self.plan.escrow.as_ref(),
-            dealt,
-        )?;
-        let cannot = |e| share_disk(&e, format!("writing the share {}: {e}", path.display()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(cannot)?;
-        self.out_there.files.push(path.clone()); // only what this run made is ever erased
-        file.write_all(&text[..len])
-            .and_then(|()| file.sync_all())
-            .map_err(cannot)?;
-        fs::File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(cannot)?;
-        crate::crypto::escrow::read_share_file(&path)
-    }
-
-    /// Step 10: from what came back alone.
-    pub(super) fn prove_escrow(
-        &mut self,
-        handed_out: Option<HandedOut>,
-        keys: &mut [DataKey],
-    ) -> Result<Option<Package>> {
-        let Some(HandedOut { shares, package }) = handed_out else {
-            // Keys that are kept sealed have a proved escrow from before.
-            self.seal_keys(keys)?;
-            return Ok(None);
-        };
-        self.begin(Step::ProveEscrow)?;
-        let quorum = shares.validate()?;
-        if !quorum.dissenters.is_empty() {
-            return Err(Error::mismatch(format!(
-                "the share of {} is not what was dealt",
-                quorum.dissenters.join(", ")
-            ))
-            .check("QUORUM"));
-        }
-        let recombinations = shares.every_share_recombines(&quorum)?;
-        self.in_a_session(keys, |ceremony, keys| {
-            ceremony.package_opens(&quorum, &package, keys)
-        })?;
-        self.record.transcript.append(&Event::EscrowProved(
-            crate::evidence::transcript::EscrowProved {
-                shares: quorum.names.len(),
-                recombinations,
-                labels: package.keys.iter().map(|key| key.label.clone()).collect(),
-            },
-        ))?;
-        drop((quorum, shares));
-        self.supersede_escrow()?;
-        self.seal_keys(keys)?;
-        Ok(Some(package))
-    }
-
-    /// The shares that were dealt before still open the package of that time.
-    fn supersede_escrow(&mut self) -> Result<()> {
-        let Some(previous) = &self.previous else {
-            return Ok(());
-        };
-        let Some(dealt) = previous.in_use() else {
-            return Ok(());
-        };
-        let of_plan = |label: &String| self.plan.keys.iter().any(|key| key.label == *label);
-        let superseded = Event::EscrowSuperseded(crate::evidence::transcript::EscrowSuperseded {
-            ceremony: dealt.ceremony.clone(),
-            custodians: dealt.custodians(),
-            labels: previous
-                .keys
-                .iter()
-                .map(|key| key.label.clone())
-                .filter(of_plan)
-                .collect(),
-        });
-        self.record.transcript.append(&superseded)?;
-        let told = format!(
-            "the shares and the package of ceremony {} are superseded: destroy both",
-            dealt.ceremony
-        );
-        self.operator.say(&screens::fold(&told, "      "));
-        Ok(())
-    }
-
-    /// The package unwraps in the HSM to keys with the fingerprints of those that were generated.
-    fn package_opens(
-        &mut self,
-        quorum: &Quorum,
-        package: &Package,
-        keys: &[DataKey],
-    ) -> Result<()> {
-        let hsm = self.hsm_mut()?;
-        let specs = keys.iter().map(|key| key.material.spec);
-        let loaded = hsm.load_proved(quorum.escrow_key(), specs)?;
-        for data_key in keys {
-            let packed = package.packed(&data_key.label)?;
-            under_way::serves(Some(&data_key.label));
-            let back = hsm
-                .unwrap_packed(&loaded, &packed.wrapped, data_key.material.spec)
-                .map_err(|e| e.doing(format!("opening the package for {:?}", packed.label)))?;
-            let same = back.check == data_key.material.check;
-            hsm.destroy(back)?;
-            if !same {
-                return Err(Error::mismatch(format!(
-                    "the package opens to another key than {:?}",
-                    packed.label
-                ))
-                .check("SAME-MATERIAL"));
-            }
-        }
-        hsm.end_escrow_key(loaded)
-    }
-
-    /// `keep = "sealed"`: from here on only a quorum brings the data key out again.
-    fn seal_keys(&mut self, keys: &mut [DataKey]) -> Result<()> {
-        for at in 0..keys.len() {
-            if keys[at].life != Life::TokenUntilSealed {
-                continue;
-            }
-            under_way::serves(Some(&keys[at].label));
-            self.in_a_session(keys, |ceremony, keys| {
-                let sealed = ceremony.hsm()?.seal(&keys[at].material);
-                sealed.map_err(|e| e.doing(format!("sealing the data key {:?}", keys[at].label)))
-            })?;
-            self.record.transcript.append(&Event::KeySealed(
-                crate::evidence::transcript::KeySealed {
-                    label: keys[at].label.clone(),
-                    cka_id: keys[at].id.to_string(),
-                },
-            ))?;
-        }
-        Ok(())
-    }
-
+impl OutThere {
     /// After a failure: the shares that are out there open nothing of value; files are erased, and
     /// people are told which forms are void.
-    pub(super) fn void_shares(&mut self) -> Vec<String> {
+    pub(super) fn void(&mut self) -> Vec<String> {
         let mut state = Vec::new();
-        for path in std::mem::take(&mut self.out_there.files) {
+        for path in std::mem::take(&mut self.files) {
             if fs::remove_file(&path).is_ok() || !path.exists() {
                 continue;
             }
@@ -311,7 +54,7 @@ impl Ceremony<'_> {
                 Err(_) => state.push(format!("{} is void; erase it by hand", path.display())),
             }
         }
-        let forms = std::mem::take(&mut self.out_there.forms);
+        let forms = std::mem::take(&mut self.forms);
         if !forms.is_empty() {
             state.push(format!(
                 "these shares are now void, destroy their forms: {}",
@@ -320,6 +63,274 @@ impl Ceremony<'_> {
         }
         state
     }
+}
+
+impl Ceremony<'_> {
+    /// Step 9, where the plan has `[escrow]`.
+    pub(super) fn escrow(
+        &mut self,
+        vault: &mut Vault,
+        keys: &mut [DataKey],
+    ) -> Result<Option<HandedOut>> {
+        let Some(escrow) = &self.plan().escrow else {
+            return Ok(None);
+        };
+        self.begin_at_hsm(vault, Step::Escrow)?;
+        let (package, dealt) = self.deal(vault, escrow, keys)?;
+        self.ledger
+            .record
+            .reserve(self.expected_outputs(&package))?;
+        self.ledger.sync()?;
+        let shares = self.hand_out(vault, escrow, dealt)?;
+        Ok(Some(HandedOut { shares, package }))
+    }
+
+    /// More than the outputs will take.
+    fn expected_outputs(&self, package: &Package) -> usize {
+        const ONE_IMPORT: usize = 32 << 10; // material, token, script, and its part of the report
+        self.plan().imports().count() * ONE_IMPORT + package.to_json().len() * 32 + (128 << 10)
+    }
+
+    /// The escrow key lives in this function alone: drawn, loaded, used, split, ended.
+    fn deal(
+        &mut self,
+        vault: &mut Vault,
+        escrow: &EscrowPlan,
+        keys: &mut [DataKey],
+    ) -> Result<(Package, Vec<Share>)> {
+        let key = self.in_a_session(vault, keys, |hsm, _| draw_escrow_key(hsm))?;
+        let package = Package {
+            ceremony: self.basis.id.clone(),
+            keys: self.in_a_session(vault, keys, |hsm, keys| pack(hsm, &key, keys))?,
+        };
+        let count = u8::try_from(escrow.custodians.len()).unwrap_or(u8::MAX);
+        let dealt = slip39::deal(&key, escrow.threshold, count)?;
+        drop(key);
+        let mut shares = Vec::with_capacity(dealt.len());
+        for (share, custodian) in dealt.iter().zip(&escrow.custodians) {
+            shares.push(DealtShare {
+                share: share.member + 1,
+                custodian: custodian.clone(),
+                share_sha256: words::hex(&share_digest(&self.basis.id, &share.words()?)),
+            });
+        }
+        self.ledger.append(transcript::EscrowDealt {
+            threshold: escrow.threshold,
+            shares,
+            labels: package.keys.iter().map(|key| key.label.clone()).collect(),
+            package_sha256: words::hex(&words::sha256(package.to_json().as_bytes())),
+        })?;
+        Ok((package, dealt))
+    }
+
+    fn hand_out(
+        &mut self,
+        vault: &mut Vault,
+        escrow: &EscrowPlan,
+        dealt: Vec<Share>,
+    ) -> Result<UntrustedShares> {
+        let mut back = UntrustedShares::default();
+        if let Deliver::Files(directory) = &escrow.deliver {
+            make_share_directory(directory)?;
+        }
+        for (share, custodian) in dealt.into_iter().zip(&escrow.custodians) {
+            let number = share.member + 1;
+            let dealt = share.words()?;
+            drop(share);
+            vault
+                .out_there
+                .forms
+                .push(format!("share {number}, {custodian}"));
+            let returned = match &escrow.deliver {
+                Deliver::Screen => self.hand_out_at_screen(escrow, number, custodian, &dealt)?,
+                Deliver::Files(directory) => {
+                    self.hand_out_file(vault, directory, number, custodian, &dealt)?
+                }
+            };
+            let share_sha256 = words::hex(&share_digest(&self.basis.id, &returned));
+            let share = Share::from_words(&returned).map_err(|_| {
+                Error::mismatch(format!(
+                    "share {number}, {custodian}: what came back is no share"
+                ))
+            })?;
+            back.add(custodian, share).map_err(|_| {
+                Error::mismatch(format!(
+                    "share {number}, {custodian}: what came back is another share"
+                ))
+            })?;
+            self.ledger.append(transcript::HandedOut {
+                share: number,
+                custodian: custodian.clone(),
+                share_sha256,
+                typed_back: escrow.deliver == Deliver::Screen,
+            })?;
+            self.ledger.sync()?;
+        }
+        Ok(back)
+    }
+
+    /// One 0600 file: the words on its last line. It is read back from the disk.
+    fn hand_out_file(
+        &mut self,
+        vault: &mut Vault,
+        directory: &Path,
+        number: u8,
+        custodian: &str,
+        dealt: &Words,
+    ) -> Result<Words> {
+        let path = directory.join(share_file_name(number.into(), custodian));
+        let mut text = Locked::zeroed(8192)?;
+        let len = share_file(
+            &mut text,
+            &self.basis.id,
+            number,
+            custodian,
+            self.plan().escrow.as_ref(),
+            dealt,
+        )?;
+        let cannot = |e| share_disk(&e, format!("writing the share {}: {e}", path.display()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(cannot)?;
+        vault.out_there.files.push(path.clone()); // only what this run made is ever erased
+        file.write_all(&text[..len])
+            .and_then(|()| file.sync_all())
+            .map_err(cannot)?;
+        fs::File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(cannot)?;
+        crate::crypto::escrow::read_share_file(&path)
+    }
+
+    /// Step 10: from what came back alone.
+    pub(super) fn prove_escrow(
+        &mut self,
+        vault: &mut Vault,
+        handed_out: Option<HandedOut>,
+        keys: &mut [DataKey],
+    ) -> Result<Option<Package>> {
+        let Some(HandedOut { shares, package }) = handed_out else {
+            // Keys that are kept sealed have a proved escrow from before.
+            self.seal_keys(vault, keys)?;
+            return Ok(None);
+        };
+        self.begin(Step::ProveEscrow)?;
+        let quorum = shares.validate()?;
+        if !quorum.dissenters.is_empty() {
+            return Err(Error::mismatch(format!(
+                "the share of {} is not what was dealt",
+                quorum.dissenters.join(", ")
+            ))
+            .check("QUORUM"));
+        }
+        let recombinations = shares.every_share_recombines(&quorum)?;
+        self.in_a_session(vault, keys, |hsm, keys| {
+            package_opens(hsm, &quorum, &package, keys)
+        })?;
+        self.ledger.append(transcript::EscrowProved {
+            shares: quorum.names.len(),
+            recombinations,
+            labels: package.keys.iter().map(|key| key.label.clone()).collect(),
+        })?;
+        drop((quorum, shares));
+        self.supersede_escrow()?;
+        self.seal_keys(vault, keys)?;
+        Ok(Some(package))
+    }
+
+    /// The shares that were dealt before still open the package of that time.
+    fn supersede_escrow(&mut self) -> Result<()> {
+        let Some(previous) = self.previous() else {
+            return Ok(());
+        };
+        let Some(dealt) = previous.in_use() else {
+            return Ok(());
+        };
+        let of_plan = |label: &String| self.plan().keys.iter().any(|key| key.label == *label);
+        let superseded = Event::EscrowSuperseded(transcript::EscrowSuperseded {
+            ceremony: dealt.ceremony.clone(),
+            custodians: dealt.custodians(),
+            labels: previous
+                .keys
+                .iter()
+                .map(|key| key.label.clone())
+                .filter(of_plan)
+                .collect(),
+        });
+        self.ledger.append(superseded)?;
+        let told = format!(
+            "the shares and the package of ceremony {} are superseded: destroy both",
+            dealt.ceremony
+        );
+        self.desk.say(&screens::fold(&told, "      "));
+        Ok(())
+    }
+
+    /// `keep = "sealed"`: from here on only a quorum brings the data key out again.
+    fn seal_keys(&mut self, vault: &mut Vault, keys: &mut [DataKey]) -> Result<()> {
+        for at in 0..keys.len() {
+            if keys[at].life != Life::TokenUntilSealed {
+                continue;
+            }
+            under_way::serves(Some(&keys[at].label));
+            self.in_a_session(vault, keys, |hsm, keys| {
+                let sealed = hsm.seal(&keys[at].material);
+                sealed.map_err(|e| e.doing(format!("sealing the data key {:?}", keys[at].label)))
+            })?;
+            self.ledger.append(transcript::KeySealed {
+                label: keys[at].label.clone(),
+                cka_id: keys[at].id.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Every data key, wrapped under the escrow key in the HSM.
+fn pack(hsm: &mut Hsm, key: &Locked, keys: &[DataKey]) -> Result<Vec<PackedKey>> {
+    let loaded = hsm.load_proved(key, keys.iter().map(|key| key.material.spec))?;
+    let mut packed = Vec::with_capacity(keys.len());
+    for data_key in keys {
+        under_way::serves(Some(&data_key.label));
+        let wrapped = hsm
+            .wrap_for_escrow(&loaded, &data_key.material)
+            .map_err(|e| e.doing(format!("wrapping {:?} for escrow", data_key.label)))?;
+        packed.push(packed_key(data_key, wrapped));
+    }
+    under_way::serves(None);
+    hsm.end_escrow_key(loaded)?;
+    Ok(packed)
+}
+
+/// The package unwraps in the HSM to keys with the fingerprints of those that were generated.
+fn package_opens(
+    hsm: &mut Hsm,
+    quorum: &Quorum,
+    package: &Package,
+    keys: &[DataKey],
+) -> Result<()> {
+    let specs = keys.iter().map(|key| key.material.spec);
+    let loaded = hsm.load_proved(quorum.escrow_key(), specs)?;
+    for data_key in keys {
+        let packed = package.packed(&data_key.label)?;
+        under_way::serves(Some(&data_key.label));
+        let back = hsm
+            .unwrap_packed(&loaded, &packed.wrapped, data_key.material.spec)
+            .map_err(|e| e.doing(format!("opening the package for {:?}", packed.label)))?;
+        let same = back.check == data_key.material.check;
+        hsm.destroy(back)?;
+        if !same {
+            return Err(Error::mismatch(format!(
+                "the package opens to another key than {:?}",
+                packed.label
+            ))
+            .check("SAME-MATERIAL"));
+        }
+    }
+    hsm.end_escrow_key(loaded)
 }
 
 fn packed_key(data_key: &DataKey, wrapped: Vec<u8>) -> PackedKey {
@@ -336,7 +347,7 @@ fn packed_key(data_key: &DataKey, wrapped: Vec<u8>) -> PackedKey {
 }
 
 /// The HSM's generator XOR the operating system's, drawn second: neither alone decides.
-fn draw_escrow_key(hsm: &crate::hsm::Hsm) -> Result<Locked> {
+fn draw_escrow_key(hsm: &Hsm) -> Result<Locked> {
     let mut key = Locked::zeroed(ESCROW_KEY_LEN)?;
     hsm.random(&mut key)?;
     let own = Locked::random(ESCROW_KEY_LEN, "the escrow key")?;

@@ -4,7 +4,8 @@
 use super::judged::{Judged, Proved, Wrapped};
 use super::preflight::Preflight;
 use super::{
-    Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, screens, words,
+    Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, Vault, screens,
+    transcript, words,
 };
 use crate::crypto::wrapping;
 use crate::evidence::transcript::{DataKeyFacts, KeyIntended};
@@ -19,26 +20,24 @@ pub(crate) fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Se
     Ceremony::walk(approved, operator, line)
 }
 
-fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
-    ceremony.roll_call()?; // 2
-    ceremony.look_at_machine()?; // 3
-    ceremony.open_hsm()?; // 4
+/// From step 5 on: the steps before are every ceremony's ([`Ceremony::walk`]).
+fn line(ceremony: &mut Ceremony, vault: &mut Vault) -> Result<Sealed> {
     let parameters = ceremony.read_parameters()?; // 5
-    let preflight = ceremony.preflight(parameters)?; // 6
-    let mut keys = ceremony.generate(&preflight)?; // 7
-    let wrapped = ceremony.wrap(&keys, preflight)?; // 8
-    let handed_out = ceremony.escrow(&mut keys)?; // 9
-    let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
+    let preflight = ceremony.preflight(vault, parameters)?; // 6
+    let mut keys = ceremony.generate(vault, &preflight)?; // 7
+    let wrapped = ceremony.wrap(vault, &keys, preflight)?; // 8
+    let handed_out = ceremony.escrow(vault, &mut keys)?; // 9
+    let package = ceremony.prove_escrow(vault, handed_out, &mut keys)?; // 10
     ceremony.write_outputs(&keys, &wrapped, package.as_ref())?; // 11
-    ceremony.seal() // 12
+    ceremony.seal(vault) // 12
 }
 
 impl<'a> Ceremony<'a> {
     /// Step 7. Every label and CKA_ID is on disk before the HSM makes the first key. The preflight is
     /// the proof that wrapping works; without one no data key is made.
-    fn generate(&mut self, _proof: &Preflight) -> Result<Vec<DataKey>> {
-        self.begin(Step::Generate)?;
-        let plan = self.plan;
+    fn generate(&mut self, vault: &mut Vault, _proof: &Preflight) -> Result<Vec<DataKey>> {
+        self.begin_at_hsm(vault, Step::Generate)?;
+        let plan = self.plan();
         let mut intended = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
             if !key.source.makes_an_object() {
@@ -46,28 +45,26 @@ impl<'a> Ceremony<'a> {
                 continue;
             }
             let id = KeyId::random()?;
-            self.record
-                .transcript
-                .append(&Event::KeyIntended(KeyIntended {
-                    label: key.label.clone(),
-                    spec: key.spec.name().into(),
-                    cka_id: id.to_string(),
-                }))?;
+            self.ledger.append(KeyIntended {
+                label: key.label.clone(),
+                spec: key.spec.name().into(),
+                cka_id: id.to_string(),
+            })?;
             intended.push((key, Some(id)));
         }
-        self.record.transcript.sync()?;
+        self.ledger.sync()?;
         let mut made = Vec::with_capacity(intended.len());
         for (key, id) in intended {
             self.progress("made", made.len(), plan.keys.len())?;
             under_way::serves(Some(&key.label));
             let Some(id) = id else {
-                made.push(self.take_from_token(key)?);
+                made.push(self.take_from_token(vault, key)?);
                 continue;
             };
-            self.made.push((key.label.clone(), id));
+            vault.made.push((key.label.clone(), id));
             made.push(match &key.source {
-                Source::File(_) => self.bring_in_file(key, id, life(key.keep))?,
-                Source::Hsm | Source::Token(_) => self.make_one(key, id)?,
+                Source::File(_) => self.bring_in_file(vault, key, id, life(key.keep))?,
+                Source::Hsm | Source::Token(_) => self.make_one(vault, key, id)?,
             });
         }
         self.progressed("made", made.len());
@@ -75,15 +72,13 @@ impl<'a> Ceremony<'a> {
         Ok(made)
     }
 
-    fn make_one(&mut self, key: &KeyPlan, id: KeyId) -> Result<DataKey> {
-        let data_key = self
-            .hsm()?
+    fn make_one(&mut self, vault: &Vault, key: &KeyPlan, id: KeyId) -> Result<DataKey> {
+        let data_key = vault
+            .hsm
             .generate(&key.label, id, key.spec, life(key.keep))
             .map_err(|e| e.doing(format!("generating the data key {:?}", key.label)))?;
-        self.is_the_only_one(&key.label, id)?;
-        self.record
-            .transcript
-            .append(&Event::KeyGenerated(facts(&data_key)))?;
+        self.is_the_only_one(vault, &key.label, id)?;
+        self.ledger.append(Event::KeyGenerated(facts(&data_key)))?;
         self.tell_key(&format!(
             "{}  {}, {}  {}",
             key.label,
@@ -99,8 +94,8 @@ impl<'a> Ceremony<'a> {
     ///
     /// # Errors
     /// Exit 3 where the token does not hold exactly what this run made.
-    pub(super) fn is_the_only_one(&self, label: &str, id: KeyId) -> Result<()> {
-        let found = self.hsm()?.labelled(label)?;
+    pub(super) fn is_the_only_one(&self, vault: &Vault, label: &str, id: KeyId) -> Result<()> {
+        let found = vault.hsm.labelled(label)?;
         let others: Vec<&str> = found.iter().map(|object| object.id.as_str()).collect();
         match others == [id.to_string()] {
             true => Ok(()),
@@ -111,10 +106,11 @@ impl<'a> Ceremony<'a> {
     /// Step 8, in the plan's order of imports. The results are held in memory until step 11.
     pub(super) fn wrap(
         &mut self,
+        vault: &Vault,
         keys: &[DataKey],
         preflight: Preflight<'a>,
     ) -> Result<Vec<Wrapped<'a>>> {
-        self.begin(Step::Wrap)?;
+        self.begin_at_hsm(vault, Step::Wrap)?;
         let count = preflight.imports.len();
         let mut wrapped = Vec::with_capacity(count);
         for proved in preflight.imports {
@@ -122,11 +118,11 @@ impl<'a> Ceremony<'a> {
             let label = &proved.judged.key.label;
             under_way::serves(Some(label));
             let row = of_label(keys, label)
-                .and_then(|key| self.wrap_one(key, proved, preflight.transport.as_ref()))?;
+                .and_then(|key| self.wrap_one(vault, key, proved, preflight.transport.as_ref()))?;
             wrapped.push(row);
         }
         if let Some(transport) = preflight.transport {
-            self.hsm()?.end_transport(transport)?;
+            vault.hsm.end_transport(transport)?;
         }
         self.progressed("wrapped", wrapped.len());
         Ok(wrapped)
@@ -134,12 +130,13 @@ impl<'a> Ceremony<'a> {
 
     fn wrap_one(
         &mut self,
+        vault: &Vault,
         key: &DataKey,
         proved: Proved<'a>,
         transport: Option<&Transport>,
     ) -> Result<Wrapped<'a>> {
         let Judged { import, read, .. } = &proved.judged;
-        let hsm = self.hsm()?;
+        let hsm = &vault.hsm;
         let bytes = match (&proved.wrapping_key, transport) {
             (Some((wrapping_key, way)), _) => {
                 hsm.wrap(wrapping_key, import.wrapping, *way, &key.material)
@@ -155,23 +152,23 @@ impl<'a> Ceremony<'a> {
             bytes.map_err(|e| e.doing(format!("wrapping the data key {label:?} for {name:?}")))?;
         let judged = proved.judged;
         let wrapped = Wrapped { judged, bytes };
-        self.record.transcript.append(&wrapped.event())?;
+        self.ledger.append(wrapped.event())?;
         Ok(wrapped)
     }
 
     /// A line for a data key, while there are few enough that somebody reads them.
     pub(super) fn tell_key(&mut self, told: &str) {
-        if self.plan.keys.len() < meaning::COUNTED {
+        if self.plan().keys.len() < meaning::COUNTED {
             let told = screens::fold(told, "      ");
-            self.operator.say(&told);
-            self.told_keys.push(told);
+            self.desk.say(&told);
+            self.desk.told_keys.push(told);
         }
     }
 
     /// What people write or compare stays on the screen until they have. Of so many keys that the steps only
     /// count them, the report tells each.
     pub(super) fn pause_to_compare(&mut self, what: &str) -> Result<()> {
-        if self.plan.keys.len() < meaning::COUNTED {
+        if self.plan().keys.len() < meaning::COUNTED {
             self.keys_in_pages()?;
             let told =
                 format!("{what} (where it has none, the first 8 digits of the fingerprint).");
@@ -184,18 +181,18 @@ impl<'a> Ceremony<'a> {
     /// Once more, where they have run off the screen.
     pub(super) fn keys_in_pages(&mut self) -> Result<()> {
         const SEEN: usize = 12;
-        let told = std::mem::take(&mut self.told_keys);
+        let told = std::mem::take(&mut self.desk.told_keys);
         match told.len() {
             0..=SEEN => Ok(()),
-            _ => self.operator.show(&told.concat()),
+            _ => self.desk.show(&told.concat()),
         }
     }
 
     /// Long work shows where it is, and can be ended between keys.
     fn progress(&mut self, what: &str, done: usize, of: usize) -> Result<()> {
-        self.operator.go_on()?;
+        self.desk.go_on()?;
         if of >= meaning::COUNTED && done > 0 && done.is_multiple_of(25) {
-            self.operator.say(&format!("      {done} of {of} {what}\n"));
+            self.desk.say(&format!("      {done} of {of} {what}\n"));
         }
         Ok(())
     }
@@ -203,7 +200,7 @@ impl<'a> Ceremony<'a> {
     /// The end of long work.
     fn progressed(&mut self, what: &str, all: usize) {
         if all >= meaning::COUNTED {
-            self.operator.say(&format!("      all {all} {what}\n"));
+            self.desk.say(&format!("      all {all} {what}\n"));
         }
     }
 }
@@ -266,7 +263,7 @@ pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
 impl Wrapped<'_> {
     fn event(&self) -> Event {
         let Judged { key, import, .. } = self.judged;
-        Event::KeyWrapped(crate::evidence::transcript::Wrapped {
+        Event::KeyWrapped(transcript::Wrapped {
             label: key.label.clone(),
             import: import.name.clone(),
             key_arn: import.key_arn.as_str().to_owned(),

@@ -31,7 +31,7 @@ impl Ceremony<'_> {
                 None => match self.which_row(typist.custodian)? {
                     Which::Rows(Again::Row(row)) => row,
                     Which::Rows(Again::From(row)) => {
-                        self.operator.wipe();
+                        self.desk.wipe();
                         return Ok(Corrected::From(row));
                     }
                     Which::Aside => return Ok(Corrected::Aside),
@@ -46,7 +46,7 @@ impl Ceremony<'_> {
                 Typed::Back => row = None,
                 Typed::Word(number) => {
                     typed.set(asked - 1, number);
-                    self.operator.wipe();
+                    self.desk.wipe();
                     return Ok(Corrected::Row(asked));
                 }
             }
@@ -54,19 +54,19 @@ impl Ceremony<'_> {
     }
 
     fn show_mistake(&mut self, typist: &Typist, typed: &Words, why: &NotAShare) -> Result<()> {
-        self.operator.wipe();
+        self.desk.wipe();
         let place = screens::place_of("step 7 of 13: shares", typist.custodian);
-        let heading = screens::heading(self.rehearsal, &place);
-        self.operator.say(&heading);
-        let window = self.operator.window();
+        let heading = screens::heading(self.basis.rehearsal, &place);
+        self.desk.say(&heading);
+        let window = self.desk.window();
         let below = below(typist, why);
         let around = window
             .narrowed(&format!("{heading}{below}?"))
             .lines()
             .count();
         let shown = screens::mistyped(typed, why, window, around)?;
-        self.operator.show_secret(&shown);
-        self.operator.say(&below);
+        self.desk.show_secret(&shown);
+        self.desk.say(&below);
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl Ceremony<'_> {
                 "back" => return Ok(Which::Back),
                 answer => match screens::rows_again(answer) {
                     Ok(rows) => return Ok(Which::Rows(rows)),
-                    Err(why) => self.operator.say(&why),
+                    Err(why) => self.desk.say(&why),
                 },
             }
         }

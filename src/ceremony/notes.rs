@@ -1,31 +1,31 @@
 //! Questions of a ceremony, and what goes into the transcript beside its line: deviations that byok
 //! sees, and what people want the auditor to know.
 
-use super::{Ceremony, Error, Event, Result, screens, words};
+use super::{Ceremony, Error, Result, screens};
 use crate::crypto::locked::Locked;
 
 impl Ceremony<'_> {
     /// Asks a question. What people noted meanwhile is in the transcript before anything follows from
     /// the answer. `None`: nobody is asked.
     pub(super) fn ask(&mut self, question: &str) -> Result<Option<String>> {
-        let answer = self.operator.ask(question);
+        let answer = self.desk.ask(question);
         self.take_notes()?;
         answer
     }
 
     /// The same for one word of a share.
     pub(super) fn ask_for_word(&mut self, question: &str) -> Result<Option<Locked>> {
-        let answer = self.operator.ask_word(question);
+        let answer = self.desk.ask_word(question);
         self.take_notes()?;
         answer
     }
 
     /// Records, with the present step, what people noted since this was last done.
     pub(super) fn take_notes(&mut self) -> Result<()> {
-        let notes = self.operator.take_notes();
+        let notes = self.desk.take_notes();
         notes
             .iter()
-            .try_for_each(|note| self.record_exception(note, true))
+            .try_for_each(|note| self.ledger.exception(note, true))
     }
 
     /// Records a deviation. Where a person is there, they must type `yes` to go on; `no` ends the ceremony, and
@@ -47,18 +47,7 @@ impl Ceremony<'_> {
     /// Records a deviation that needs no answer.
     pub(super) fn note(&mut self, what: &str) -> Result<()> {
         let shown = screens::fold(&format!("exception: {what}"), " ");
-        self.operator.say(&shown);
-        self.record_exception(what, false)
-    }
-
-    fn record_exception(&mut self, what: &str, typed: bool) -> Result<()> {
-        self.exceptions += 1;
-        self.record
-            .transcript
-            .append(&Event::Exception(crate::evidence::transcript::Exception {
-                step: self.step.number(),
-                what: words::printable(what),
-                typed,
-            }))
+        self.desk.say(&shown);
+        self.ledger.exception(what, false)
     }
 }

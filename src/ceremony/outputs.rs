@@ -2,7 +2,7 @@
 
 use super::import_types::proves;
 use super::judged::{Judged, Wrapped};
-use super::{Ceremony, Event, Result, Step, screens, words};
+use super::{Ceremony, Result, Step, screens, transcript, words};
 use crate::crypto::escrow::package::{self, Package};
 use crate::crypto::wrapping::public;
 use crate::hsm::DataKey;
@@ -21,24 +21,24 @@ impl Ceremony<'_> {
         package: Option<&Package>,
     ) -> Result<()> {
         self.begin(Step::WriteOutputs)?;
-        let plan = self.plan;
+        let plan = self.plan();
         for wrapped in wrapped {
             self.write_import(wrapped)?;
         }
         self.write_public_keys(keys)?;
         if let Some(package) = package {
-            self.record
+            self.ledger
                 .write(package::JSON_FILE, package.to_json().as_bytes())?;
-            self.record
+            self.ledger
                 .write(package::TEXT_FILE, package.to_text().as_bytes())?;
         }
         let runs = runs(plan);
         if !runs.is_empty() {
-            let all = import_all(&runs, &self.id, &plan.title, self.rehearsal);
-            self.record.write("import.sh", all.as_bytes())?;
+            let all = import_all(&runs, &self.basis.id, &plan.title, self.basis.rehearsal);
+            self.ledger.write("import.sh", all.as_bytes())?;
         }
-        let readme = screens::record_readme(plan, &self.id, self.rehearsal);
-        self.record.write("README.txt", readme.as_bytes())?;
+        let readme = screens::record_readme(plan, &self.basis.id, self.basis.rehearsal);
+        self.ledger.write("README.txt", readme.as_bytes())?;
         self.write_report(package)
     }
 
@@ -47,16 +47,15 @@ impl Ceremony<'_> {
             key, import, read, ..
         } = &wrapped.judged;
         let folder = wrapped.judged.name();
-        self.record
+        self.ledger
             .write(&format!("{folder}/WrappedKeyMaterial.bin"), &wrapped.bytes)?;
-        self.record
+        self.ledger
             .write(&format!("{folder}/{}", outputs::TOKEN), &read.import_token)?;
-        let import_type = import_type(self.plan.kind, self.previous, key, import);
+        let import_type = import_type(self.plan().kind, self.previous(), key, import);
         self.note_import_type(key, import, import_type.as_ref())?;
         let script = self.import_script(wrapped, import_type);
-        self.record
+        self.ledger
             .write(&format!("{folder}/import.sh"), script.as_bytes())
-            .map(|_| ())
     }
 
     /// Of each key pair the public key, by which a private one is known again.
@@ -65,10 +64,10 @@ impl Ceremony<'_> {
             let Some(spki) = &key.material.check.public_key else {
                 continue;
             };
-            self.record
+            self.ledger
                 .write(&format!("{}/public-key.der", key.label), spki)?;
             let pem = public::to_pem(spki);
-            self.record
+            self.ledger
                 .write(&format!("{}/public-key.pem", key.label), pem.as_bytes())?;
         }
         Ok(())
@@ -76,15 +75,13 @@ impl Ceremony<'_> {
 
     /// The report, last, because it names every other file.
     fn write_report(&mut self, package: Option<&Package>) -> Result<()> {
-        let lines = self.record.transcript.lines_so_far()?;
+        let lines = self.ledger.record.transcript.lines_so_far()?;
         let report = Report {
-            plan: self.plan,
+            plan: self.plan(),
             lines: &lines,
             package,
         };
-        self.record
-            .write(report::FILE, report.render().as_bytes())
-            .map(|_| ())
+        self.ledger.write(report::FILE, report.render().as_bytes())
     }
 
     /// The transcript says what the script says: a receipt proves more by it.
@@ -94,7 +91,7 @@ impl Ceremony<'_> {
         import: &ImportPlan,
         import_type: Option<&ImportType>,
     ) -> Result<()> {
-        let kind = self.plan.kind;
+        let kind = self.plan().kind;
         let multi_region = multi_region(kind, key, import);
         if import_type.is_none() && multi_region.is_none() && import.description.is_none() {
             return Ok(());
@@ -103,19 +100,17 @@ impl Ceremony<'_> {
             Some(ImportType::ExistingKeyMaterial { key_material_id }) => key_material_id.clone(),
             _ => None,
         };
-        self.record.transcript.append(&Event::ImportType(
-            crate::evidence::transcript::ImportTypeTold {
-                label: key.label.clone(),
-                import: import.name.clone(),
-                key_arn: import.key_arn.as_str().to_owned(),
-                import_type: import_type.map(|told| told.name().into()),
-                key_material_id,
-                witness_of: proves(kind, key, import).cloned(),
-                multi_region: multi_region.map(|is| is.name().into()),
-                rotates: key.rotates(kind, import).map(str::to_owned),
-                description: import.description.clone(),
-            },
-        ))
+        self.ledger.append(transcript::ImportTypeTold {
+            label: key.label.clone(),
+            import: import.name.clone(),
+            key_arn: import.key_arn.as_str().to_owned(),
+            import_type: import_type.map(|told| told.name().into()),
+            key_material_id,
+            witness_of: proves(kind, key, import).cloned(),
+            multi_region: multi_region.map(|is| is.name().into()),
+            rotates: key.rotates(kind, import).map(str::to_owned),
+            description: import.description.clone(),
+        })
     }
 
     fn import_script(&self, wrapped: &Wrapped, import_type: Option<ImportType>) -> String {
@@ -123,9 +118,9 @@ impl Ceremony<'_> {
         let judged = &wrapped.judged;
         let arn = &import.key_arn;
         ImportScript {
-            ceremony: &self.id,
-            rehearsal: self.rehearsal,
-            title: &self.plan.title,
+            ceremony: &self.basis.id,
+            rehearsal: self.basis.rehearsal,
+            title: &self.plan().title,
             label: &key.label,
             import: &import.name,
             key_arn: arn.as_str(),
@@ -138,8 +133,8 @@ impl Ceremony<'_> {
             expires: import.expires,
             import_type,
             description: import.description.as_deref(),
-            multi_region: multi_region(self.plan.kind, key, import),
-            rotates: key.rotates(self.plan.kind, import),
+            multi_region: multi_region(self.plan().kind, key, import),
+            rotates: key.rotates(self.plan().kind, import),
         }
         .render()
     }

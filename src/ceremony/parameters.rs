@@ -3,7 +3,6 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::judged::{Judged, files_digest};
-use super::wrong::Asked;
 use super::{Ceremony, Event, Step, before, two_sided};
 use crate::evidence::transcript::{FileDigest, Imported};
 use crate::ground::clock;
@@ -108,7 +107,7 @@ impl<'a> Ceremony<'a> {
     /// Step 5, in the plan's order of imports.
     pub(super) fn read_parameters(&mut self) -> Result<Vec<Judged<'a>>> {
         self.begin(Step::Parameters)?;
-        let plan = self.plan;
+        let plan = self.plan();
         let mut judged = plan
             .imports()
             .map(|(key, import)| {
@@ -117,14 +116,16 @@ impl<'a> Ceremony<'a> {
                     .map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))
             })
             .collect::<Result<Vec<_>>>()?;
-        let (transcript, step) = (&mut self.record.transcript, self.step);
-        let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
-        two_sided::compare(&mut judged, self.operator, &mut wrong)?;
+        two_sided::compare(
+            &mut judged,
+            self.desk.operator,
+            &mut self.ledger.wrong_answers(),
+        )?;
         for judged in &judged {
-            self.record.transcript.append(&event(judged))?;
+            self.ledger.append(event(judged))?;
         }
-        self.deadline = judged.iter().map(|judged| judged.valid_to).min();
-        self.record.transcript.sync()?;
+        self.ledger.deadline = judged.iter().map(|judged| judged.valid_to).min();
+        self.ledger.sync()?;
         Ok(judged)
     }
 }

@@ -13,7 +13,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::judged::{Judged, Proved};
-use super::{Ceremony, Event, Step};
+use super::{Ceremony, Step, Vault, transcript};
 use crate::crypto::escrow::ESCROW_KEY_LEN;
 use crate::crypto::locked::Locked;
 use crate::crypto::spec::{Curve, Spec};
@@ -463,23 +463,22 @@ pub(crate) fn prove_ways_in(hsm: &mut Hsm, plan: &Plan) -> Result<Vec<PreflightC
 
 impl<'a> Ceremony<'a> {
     /// Step 6.
-    pub(super) fn preflight(&mut self, judged: Vec<Judged<'a>>) -> Result<Preflight<'a>> {
+    pub(super) fn preflight(
+        &mut self,
+        vault: &mut Vault,
+        judged: Vec<Judged<'a>>,
+    ) -> Result<Preflight<'a>> {
         self.begin(Step::Preflight)?;
-        let hsm = self
-            .hsm
-            .as_mut()
-            .ok_or_else(|| Error::hsm("no session with the HSM is open"))?;
-        let operator = &mut *self.operator;
+        let hsm = &mut vault.hsm;
+        let operator = &mut *self.desk.operator;
         let mut preflight = prove(hsm, judged, |what| operator.say(&format!("      {what}\n")))?;
-        let escrow = prove_escrow(hsm, self.plan).map_err(|e| e.doing("control, escrow"))?;
-        let ways_in = prove_ways_in(hsm, self.plan).map_err(|e| e.doing("control, way in"))?;
+        let escrow = prove_escrow(hsm, self.plan()).map_err(|e| e.doing("control, escrow"))?;
+        let ways_in = prove_ways_in(hsm, self.plan()).map_err(|e| e.doing("control, way in"))?;
         let mut checks = std::mem::take(&mut preflight.checks);
         checks.extend(escrow);
         checks.extend(ways_in);
-        self.record.transcript.append(&Event::PreflightPassed(
-            crate::evidence::transcript::PreflightPassed { checks },
-        ))?;
-        self.record.transcript.sync()?;
+        self.ledger.append(transcript::PreflightPassed { checks })?;
+        self.ledger.sync()?;
         Ok(preflight)
     }
 }

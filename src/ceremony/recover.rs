@@ -3,8 +3,8 @@
 use super::reimport::{
     COMPARE, Expected, described, is_kept, not_the_same, of_another_class, recorded_spec, told,
 };
-use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step};
-use crate::crypto::escrow::{Package, PackedKey, Quorum};
+use super::{Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, Vault};
+use crate::crypto::escrow::{Package, PackedKey};
 use crate::crypto::spec::Spec;
 use crate::evidence::previous::{Previous, read_package_file};
 use crate::evidence::transcript::KeyIntended;
@@ -19,66 +19,61 @@ pub(crate) fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Se
     Ceremony::walk(approved, operator, line)
 }
 
-fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
-    ceremony.roll_call()?; // 2
-    ceremony.look_at_machine()?; // 3
-    ceremony.open_hsm()?; // 4
+/// From step 5 on: the steps before are every ceremony's ([`Ceremony::walk`]).
+fn line(ceremony: &mut Ceremony, vault: &mut Vault) -> Result<Sealed> {
     let parameters = ceremony.read_parameters()?; // 5
     ceremony.same_kms_keys()?;
-    let preflight = ceremony.preflight(parameters)?; // 6
-    let mut keys = ceremony.recover()?; // 7
-    let wrapped = ceremony.wrap(&keys, preflight)?; // 8
-    let handed_out = ceremony.escrow(&mut keys)?; // 9
-    let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
+    let preflight = ceremony.preflight(vault, parameters)?; // 6
+    let mut keys = ceremony.recover(vault)?; // 7
+    let wrapped = ceremony.wrap(vault, &keys, preflight)?; // 8
+    let handed_out = ceremony.escrow(vault, &mut keys)?; // 9
+    let package = ceremony.prove_escrow(vault, handed_out, &mut keys)?; // 10
     ceremony.write_outputs(&keys, &wrapped, package.as_ref())?; // 11
-    ceremony.seal() // 12
+    ceremony.seal(vault) // 12
 }
 
 impl<'a> Ceremony<'a> {
     /// Step 7: quorum, escrow key, data keys.
-    fn recover(&mut self) -> Result<Vec<DataKey>> {
-        self.begin(Step::Generate)?;
+    fn recover(&mut self, vault: &mut Vault) -> Result<Vec<DataKey>> {
+        self.begin_at_hsm(vault, Step::Generate)?;
         let packed = self.packed_keys()?;
         let quorum = self.collect_quorum()?;
-        let loaded = self.load_quorum(&quorum)?;
+        let specs = self.plan().keys.iter().map(|key| key.spec);
+        let loaded = vault.hsm.load_proved(quorum.escrow_key(), specs)?;
         drop(quorum);
         let mut keys = Vec::with_capacity(packed.len());
         for (key, packed) in &packed {
             let expected = self.expected(key)?;
             under_way::serves(Some(&key.label));
             let recovered = self
-                .recover_one(key, packed, &expected, &loaded)
+                .recover_one(vault, key, packed, &expected, &loaded)
                 .map_err(|e| e.doing(format!("recovering the data key {:?}", key.label)))?;
             // Once more: the one that stays may not be the one that was tried.
             self.same_material(key, &expected, &recovered, Event::KeyRecovered)?;
             keys.push(recovered);
         }
-        self.hsm()?.end_escrow_key(loaded)?;
+        vault.hsm.end_escrow_key(loaded)?;
         self.pause_to_compare(COMPARE)?;
         Ok(keys)
-    }
-
-    fn load_quorum(&mut self, quorum: &Quorum) -> Result<EscrowHandle> {
-        let specs = self.plan.keys.iter().map(|key| key.spec);
-        self.hsm_mut()?.load_proved(quorum.escrow_key(), specs)
     }
 
     /// First as a session object, which must have the right fingerprint; only then under its name.
     fn recover_one(
         &mut self,
+        vault: &mut Vault,
         key: &KeyPlan,
         packed: &PackedKey,
         expected: &Expected,
         escrow: &EscrowHandle,
     ) -> Result<DataKey> {
         let spec = expected.spec;
-        let unwrapped = self.hsm_mut()?.unwrap_packed(escrow, &packed.wrapped, spec);
+        let unwrapped = vault.hsm.unwrap_packed(escrow, &packed.wrapped, spec);
         let tried = unwrapped.map_err(|e| hinted(e, spec))?;
         if tried.check.fingerprint != expected.fingerprint {
             return Err(not_the_same(key, expected, &[told(&tried.check)]));
         }
         let id = KeyId::random()?;
-        if !is_kept(key.keep) || !self.label_is_free_for(key, expected)? {
+        if !is_kept(key.keep) || !self.label_is_free_for(vault, key, expected)? {
             return Ok(DataKey {
                 label: key.label.clone(),
                 id,
@@ -86,24 +81,23 @@ impl<'a> Ceremony<'a> {
                 material: tried,
             });
         }
-        self.hsm()?.destroy(tried)?;
-        self.record
-            .transcript
-            .append(&Event::KeyIntended(KeyIntended {
-                label: key.label.clone(),
-                spec: key.spec.name().into(),
-                cka_id: id.to_string(),
-            }))?;
-        self.record.transcript.sync()?;
-        self.made.push((key.label.clone(), id));
+        vault.hsm.destroy(tried)?;
+        self.ledger.append(KeyIntended {
+            label: key.label.clone(),
+            spec: key.spec.name().into(),
+            cka_id: id.to_string(),
+        })?;
+        self.ledger.sync()?;
+        vault.made.push((key.label.clone(), id));
         let life = match key.keep {
             Keep::Sealed => Life::TokenUntilSealed,
             _ => Life::Token,
         };
         let material =
-            self.hsm()?
+            vault
+                .hsm
                 .unwrap_named(escrow, &packed.wrapped, spec, (&key.label, id), life)?;
-        self.is_the_only_one(&key.label, id)?;
+        self.is_the_only_one(vault, &key.label, id)?;
         Ok(DataKey {
             label: key.label.clone(),
             id,
@@ -113,8 +107,13 @@ impl<'a> Ceremony<'a> {
     }
 
     /// Whether the recovered key may take its old name.
-    fn label_is_free_for(&mut self, key: &KeyPlan, expected: &Expected) -> Result<bool> {
-        match same_in_token(self.hsm_mut()?, key, expected)? {
+    fn label_is_free_for(
+        &mut self,
+        vault: &mut Vault,
+        key: &KeyPlan,
+        expected: &Expected,
+    ) -> Result<bool> {
+        match same_in_token(&mut vault.hsm, key, expected)? {
             Some(note) => self.note(&note).map(|()| false),
             None => Ok(true),
         }
@@ -123,7 +122,7 @@ impl<'a> Ceremony<'a> {
     /// What the package holds of each data key of the plan.
     fn packed_keys(&mut self) -> Result<Vec<(&'a KeyPlan, PackedKey)>> {
         let package = self.escrow_package()?;
-        packed(self.plan, self.previous, &package)
+        packed(self.plan(), self.previous(), &package)
     }
 }
 

@@ -3,7 +3,10 @@
 
 use super::generate::facts;
 use super::import_types;
-use super::{Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, screens, words};
+use super::{
+    Approved, Ceremony, Error, Event, Operator, Result, Sealed, Step, Vault, screens, transcript,
+    words,
+};
 use crate::crypto::key_id::KeyId;
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{CheckValues, Fingerprint};
@@ -20,19 +23,17 @@ pub(crate) fn run(approved: &Approved, operator: &mut dyn Operator) -> Result<Se
     Ceremony::walk(approved, operator, line)
 }
 
-fn line(ceremony: &mut Ceremony) -> Result<Sealed> {
-    ceremony.roll_call()?; // 2
-    ceremony.look_at_machine()?; // 3
-    ceremony.open_hsm()?; // 4
+/// From step 5 on: the steps before are every ceremony's ([`Ceremony::walk`]).
+fn line(ceremony: &mut Ceremony, vault: &mut Vault) -> Result<Sealed> {
     let parameters = ceremony.read_parameters()?; // 5
     ceremony.same_kms_keys()?;
-    let preflight = ceremony.preflight(parameters)?; // 6
-    let mut keys = ceremony.find()?; // 7
-    let wrapped = ceremony.wrap(&keys, preflight)?; // 8
-    let handed_out = ceremony.escrow(&mut keys)?; // 9
-    let package = ceremony.prove_escrow(handed_out, &mut keys)?; // 10
+    let preflight = ceremony.preflight(vault, parameters)?; // 6
+    let mut keys = ceremony.find(vault)?; // 7
+    let wrapped = ceremony.wrap(vault, &keys, preflight)?; // 8
+    let handed_out = ceremony.escrow(vault, &mut keys)?; // 9
+    let package = ceremony.prove_escrow(vault, handed_out, &mut keys)?; // 10
     ceremony.write_outputs(&keys, &wrapped, package.as_ref())?; // 11
-    ceremony.seal() // 12
+    ceremony.seal(vault) // 12
 }
 
 /// While the keys stand on the screen; byok itself compares the whole fingerprint.
@@ -52,15 +53,15 @@ pub(crate) struct Expected {
 
 impl Ceremony<'_> {
     /// Step 7. The fingerprint decides; label and CKA_ID only say where to look first.
-    fn find(&mut self) -> Result<Vec<DataKey>> {
-        self.begin(Step::Generate)?;
-        let plan = self.plan;
+    fn find(&mut self, vault: &mut Vault) -> Result<Vec<DataKey>> {
+        self.begin_at_hsm(vault, Step::Generate)?;
+        let plan = self.plan();
         let mut keys = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
             let expected = self.expected(key)?;
             under_way::serves(Some(&key.label));
             let found = self
-                .find_one(key, &expected)
+                .find_one(vault, key, &expected)
                 .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;
             self.same_material(key, &expected, &found, Event::KeyFound)?;
             keys.push(found);
@@ -69,8 +70,13 @@ impl Ceremony<'_> {
         Ok(keys)
     }
 
-    fn find_one(&mut self, key: &KeyPlan, expected: &Expected) -> Result<DataKey> {
-        let (found, notes) = find_right(self.hsm_mut()?, key, expected)?;
+    fn find_one(
+        &mut self,
+        vault: &mut Vault,
+        key: &KeyPlan,
+        expected: &Expected,
+    ) -> Result<DataKey> {
+        let (found, notes) = find_right(&mut vault.hsm, key, expected)?;
         self.notes(&notes)?;
         let (data_key, notes) = usable(key, found)?;
         self.notes(&notes)?;
@@ -83,7 +89,7 @@ impl Ceremony<'_> {
 
     /// What the plan or the previous record says of a data key.
     pub(super) fn expected(&self, key: &KeyPlan) -> Result<Expected> {
-        expected(self.previous, key)
+        expected(self.previous(), key)
     }
 
     /// Records a data key that is what it should be.
@@ -102,7 +108,7 @@ impl Ceremony<'_> {
             ));
         }
         let facts = facts(data_key);
-        let what = if self.anchor == Vouched::Nothing {
+        let what = if self.basis.anchor == Vouched::Nothing {
             "what the previous record tells, for which nothing vouches"
         } else {
             "the same material"
@@ -113,23 +119,23 @@ impl Ceremony<'_> {
             data_key.material.check.glance()
         );
         self.tell_key(&told);
-        let same = Event::SameMaterial(crate::evidence::transcript::SameMaterial {
+        let same = Event::SameMaterial(transcript::SameMaterial {
             label: key.label.clone(),
             fingerprint: facts.fingerprint.clone(),
             previous_head: self
-                .previous
+                .previous()
                 .as_ref()
                 .map(|previous| words::hex(&previous.head)),
-            anchor: self.anchor.clone(),
+            anchor: self.basis.anchor.clone(),
         });
-        self.record.transcript.append(&brought(facts))?;
-        self.record.transcript.append(&same)
+        self.ledger.append(brought(facts))?;
+        self.ledger.append(same)
     }
 
     /// Material never goes into another KMS key than before by mistake.
     pub(super) fn same_kms_keys(&mut self) -> Result<()> {
-        match self.previous {
-            Some(previous) => self.notes(&same_kms_keys(self.plan, previous)?),
+        match self.previous() {
+            Some(previous) => self.notes(&same_kms_keys(self.plan(), previous)?),
             None => Ok(()),
         }
     }
@@ -297,11 +303,11 @@ fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<
 impl Ceremony<'_> {
     /// Another HSM, firmware or module than the previous record's is shown and recorded, and no reason to
     /// stop: the fingerprint decides whether it holds the data key.
-    pub(super) fn tell_hsm_changes(&mut self) -> Result<()> {
-        let (Some(previous), Some(module)) = (&self.previous, &self.module) else {
+    pub(super) fn tell_hsm_changes(&mut self, vault: &Vault) -> Result<()> {
+        let Some(previous) = self.previous() else {
             return Ok(());
         };
-        let now = hsm_facts(self.hsm()?.token(), &module.description());
+        let now = hsm_facts(vault.hsm.token(), &vault.module.description());
         let before = previous.hsm.iter().flatten();
         let changes: Vec<HsmChange> = before
             .zip(now)
@@ -324,10 +330,8 @@ impl Ceremony<'_> {
             );
             told += &screens::fold(&text, "   ");
         }
-        self.operator.say(&told);
-        self.record.transcript.append(&Event::HsmChanged(
-            crate::evidence::transcript::HsmChanged { changes },
-        ))
+        self.desk.say(&told);
+        self.ledger.append(transcript::HsmChanged { changes })
     }
 }
 

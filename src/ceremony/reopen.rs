@@ -5,10 +5,9 @@
 //! keys are made anew by that work, and the escrow key comes from bytes that are still held, or from what
 //! custodians typed. A data key that was a session object is gone: the ceremony ends, its forms void.
 
-use super::wrong::Asked;
-use super::{Ceremony, Error, Event, Result, login, screens};
+use super::{Ceremony, Error, Result, Vault, login, screens, transcript};
 use crate::ground::error::Exit;
-use crate::hsm::{self, DataKey, Life};
+use crate::hsm::{self, DataKey, Hsm, Life};
 
 /// More than these are no accident: somebody should look at the HSM first.
 const MOST_REOPENINGS: u32 = 3;
@@ -18,26 +17,32 @@ impl Ceremony<'_> {
     /// session was lost.
     pub(super) fn in_a_session<T>(
         &mut self,
+        vault: &mut Vault,
         keys: &mut [DataKey],
-        work: impl Fn(&mut Self, &[DataKey]) -> Result<T>,
+        work: impl Fn(&mut Hsm, &[DataKey]) -> Result<T>,
     ) -> Result<T> {
         loop {
-            match work(self, keys) {
-                Err(lost) if hsm::session_was_lost(&lost) => self.reopen(lost, keys)?,
+            match work(&mut vault.hsm, keys) {
+                Err(lost) if hsm::session_was_lost(&lost) => self.reopen(vault, lost, keys)?,
                 done => return done,
             }
         }
     }
 
     /// `keys`: those that are needed yet; at the seal none is, the HSM has only to sign.
-    pub(super) fn reopen(&mut self, lost: Error, keys: &mut [DataKey]) -> Result<()> {
+    pub(super) fn reopen(
+        &mut self,
+        vault: &mut Vault,
+        lost: Error,
+        keys: &mut [DataKey],
+    ) -> Result<()> {
         if let Some(gone) = keys.iter().find(|key| key.life == Life::Session) {
             return Err(lost.state(format!(
                 "the data key {:?} was no token object: it ended with the HSM's session",
                 gone.label
             )));
         }
-        if self.reopenings >= MOST_REOPENINGS {
+        if vault.reopenings >= MOST_REOPENINGS {
             return Err(lost.hint(format!(
                 "the session was reopened {MOST_REOPENINGS} times already: find out why this HSM drops it"
             )));
@@ -53,65 +58,64 @@ impl Ceremony<'_> {
             "The HSM lost its session ({}). Nothing is lost: {why}. The PIN is needed once more.",
             lost.what
         );
-        self.operator
-            .say(&format!("\n{}", screens::fold(&told, " ")));
-        let logins = self.open_again(true).map_err(|e| not_reopened(&lost, e))?;
+        self.desk.say(&format!("\n{}", screens::fold(&told, " ")));
+        let logins = self
+            .open_again(vault, true)
+            .map_err(|e| not_reopened(&lost, e))?;
         for key in keys.iter_mut() {
-            let found = self.hsm()?.find_again(key);
+            let found = vault.hsm.find_again(key);
             found.map_err(|e| e.doing(format!("finding the data key {:?} again", key.label)))?;
         }
-        self.find_signer_again()?;
-        self.record.transcript.append(&Event::HsmReopened(
-            crate::evidence::transcript::HsmReopened {
-                token: self.hsm()?.token().facts(),
-                lost: lost.what.clone(),
-                logins,
-                labels: keys.iter().map(|key| key.label.clone()).collect(),
-            },
-        ))?;
+        vault.find_signer_again()?;
+        self.ledger.append(transcript::HsmReopened {
+            token: vault.hsm.token().facts(),
+            lost: lost.what.clone(),
+            logins,
+            labels: keys.iter().map(|key| key.label.clone()).collect(),
+        })?;
         self.note(&format!(
             "the HSM lost its session ({}); it was opened again{found}",
             lost.what
         ))?;
-        self.record.transcript.sync()
+        self.ledger.sync()
     }
 
     /// After a failure: once more, so that what this run made can be destroyed. Nobody is waited for.
-    pub(super) fn open_to_destroy(&mut self) -> Result<()> {
-        if self.reopenings > MOST_REOPENINGS {
+    pub(super) fn open_to_destroy(&mut self, vault: &mut Vault) -> Result<()> {
+        if vault.reopenings > MOST_REOPENINGS {
             return Err(Error::hsm("the HSM's session is lost"));
         }
-        self.operator.say(
+        self.desk.say(
             "\n The HSM lost its session. To destroy what this run made, it is opened again.\n",
         );
-        self.open_again(false)?;
-        let _ = self.find_signer_again(); // without it the aborted transcript is not signed, and says so
+        self.open_again(vault, false)?;
+        let _ = vault.find_signer_again(); // without it the aborted transcript is not signed, and says so
         Ok(())
     }
 
     /// The same token, a new session, the PIN once more. Says how many logins it took. `wait`: for people to
     /// connect a token that is gone.
-    fn open_again(&mut self, wait: bool) -> Result<u32> {
+    fn open_again(&mut self, vault: &mut Vault, wait: bool) -> Result<u32> {
         // A failure is final: no PIN that was refused is ever tried again.
-        let before = std::mem::replace(&mut self.reopenings, u32::MAX);
-        let nothing = || Error::hsm("no session with the HSM is open");
-        let module = self.module.as_ref().ok_or_else(nothing)?;
-        let hsm = self.hsm.as_mut().ok_or_else(nothing)?;
-        while let Err(gone) = module.reopen(hsm) {
+        let before = std::mem::replace(&mut vault.reopenings, u32::MAX);
+        while let Err(gone) = vault.module.reopen(&mut vault.hsm) {
             let told = format!(
                 "The HSM token {:?} cannot be opened ({}). Connect it again.",
-                hsm.token().token,
+                vault.hsm.token().token,
                 gone.what
             );
             let question = screens::fold(&told, " ") + " Then press Enter: ";
-            if !wait || self.operator.ask(&question)?.is_none() {
+            if !wait || self.desk.ask(&question)?.is_none() {
                 return Err(gone);
             }
         }
-        let (transcript, step) = (&mut self.record.transcript, self.step);
-        let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
-        let logins = login::log_in(hsm, &self.plan.hsm.pin, self.operator, &mut wrong)?;
-        self.reopenings = before + 1;
+        let logins = login::log_in(
+            &vault.hsm,
+            &self.plan().hsm.pin,
+            self.desk.operator,
+            &mut self.ledger.wrong_answers(),
+        )?;
+        vault.reopenings = before + 1;
         Ok(logins)
     }
 }

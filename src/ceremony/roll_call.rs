@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::wrong::Asked;
-use super::{Ceremony, Error, Event, Result, Step, two_sided, words};
+use super::{Ceremony, Error, Result, Step, transcript, two_sided, words};
 use crate::ceremony::screens;
 use crate::evidence::previous::Previous;
 use crate::evidence::transcript::{Present, Vouched};
@@ -32,14 +31,12 @@ impl Ceremony<'_> {
         self.begin(Step::RollCall)?;
         let seats = self.call_everybody()?;
         let operator = seats.first().and_then(|keyboard| keyboard.name.clone());
-        self.present = seats.iter().filter_map(Seat::present).collect();
-        self.absent = seats.iter().filter_map(Seat::absent).collect();
-        self.record
-            .transcript
-            .append(&Event::RollCall(crate::evidence::transcript::RollCall {
-                operator: operator.unwrap_or_else(|| "not asked".to_owned()),
-                present: self.present.clone(),
-            }))?;
+        self.desk.present = seats.iter().filter_map(Seat::present).collect();
+        self.desk.absent = seats.iter().filter_map(Seat::absent).collect();
+        self.ledger.append(transcript::RollCall {
+            operator: operator.unwrap_or_else(|| "not asked".to_owned()),
+            present: self.desk.present.clone(),
+        })?;
         held_twice(&seats)
             .iter()
             .try_for_each(|what| self.note(what))?; // accepted at the list
@@ -52,7 +49,7 @@ impl Ceremony<'_> {
             return Ok(Vec::new());
         };
         let mut seats = vec![Seat::taken(Place::Keyboard, operator)];
-        seats.extend(places(self.plan, self.previous).map(Seat::empty));
+        seats.extend(places(self.plan(), self.previous()).map(Seat::empty));
         for at in 1..seats.len() {
             self.call(&mut seats, at)?;
         }
@@ -86,7 +83,7 @@ impl Ceremony<'_> {
 
     /// How many custodians are a quorum, as far as the record knows.
     fn quorum(&self) -> Option<u8> {
-        self.previous?.threshold_in_use()
+        self.previous()?.threshold_in_use()
     }
 
     /// Whether enough custodians for a quorum are there, or can be yet, without this one.
@@ -94,7 +91,7 @@ impl Ceremony<'_> {
         let Place::OfQuorum(_) = seats[at].place else {
             return false;
         };
-        let Some(previous) = self.previous else {
+        let Some(previous) = self.previous() else {
             return false;
         };
         let has_a_share = |seat: &Seat| {
@@ -114,7 +111,7 @@ impl Ceremony<'_> {
         loop {
             let twice = held_twice(seats);
             for what in &twice {
-                self.operator.say(&screens::fold(&format!("{what}."), " "));
+                self.desk.say(&screens::fold(&format!("{what}."), " "));
             }
             let (question, goes_on, numbers) = match twice[..] {
                 [] => (GOES_ON, "", "The numbers are"),
@@ -129,11 +126,11 @@ impl Ceremony<'_> {
                     Ok(number) if (1..=seats.len()).contains(&number) => {
                         self.call(seats, number - 1)?;
                         let said = seats[number - 1].listed(number);
-                        self.operator.say(&said);
+                        self.desk.say(&said);
                     }
                     _ => {
                         let said = format!(" {numbers} 1 to {}.\n", seats.len());
-                        self.operator.say(&said);
+                        self.desk.say(&said);
                     }
                 },
             }
@@ -142,7 +139,7 @@ impl Ceremony<'_> {
 
     fn show_list(&mut self, seats: &[Seat]) -> Result<()> {
         let list: String = (1..).zip(seats).map(|(n, seat)| seat.listed(n)).collect();
-        self.operator.show(&format!("\n{list}"))
+        self.desk.show(&format!("\n{list}"))
     }
 
     /// `None`: nobody is asked.
@@ -151,10 +148,10 @@ impl Ceremony<'_> {
             match self.ask(question)? {
                 None => return Ok(None),
                 Some(name) if name.is_empty() => self
-                    .operator
+                    .desk
                     .say(" Nothing was typed: whoever is there has a name.\n"),
                 Some(name) if !words::is_printable(&name) => {
-                    self.operator.say(screens::UNPRINTABLE);
+                    self.desk.say(screens::UNPRINTABLE);
                 }
                 Some(name) => return Ok(Some(name)),
             }
@@ -171,13 +168,13 @@ impl Ceremony<'_> {
 
     /// Who sits in the custodians' seats.
     pub(super) fn custodians_here(&self) -> impl Iterator<Item = &str> {
-        let present = self.present.iter();
+        let present = self.desk.present.iter();
         let seats = present.filter(|present| present.role == CUSTODIAN);
         seats.map(|present| present.name.as_str())
     }
 
     fn who_sits_at(&self, custodian: &str) -> Option<&str> {
-        let mut present = self.present.iter();
+        let mut present = self.desk.present.iter();
         let seat = present.find(|p| p.role == CUSTODIAN && p.seat.eq_ignore_ascii_case(custodian));
         seat.map(|seat| seat.name.as_str())
     }
@@ -187,7 +184,7 @@ impl Ceremony<'_> {
         let is_custodian = who.eq_ignore_ascii_case(dealt_to);
         match self.who_sits_at(dealt_to) {
             Some(name) if is_custodian || name.eq_ignore_ascii_case(who) => None,
-            None if is_custodian => self.absent.iter().any(|seat| seat == dealt_to).then(|| {
+            None if is_custodian => self.desk.absent.iter().any(|seat| seat == dealt_to).then(|| {
                 format!("the share of {dealt_to} was typed, and nobody was there for {dealt_to} at the roll call")
             }),
             _ => Some(format!(
@@ -199,19 +196,21 @@ impl Ceremony<'_> {
 
     /// What vouches for the previous record: the plan's `previous_head`, or rows typed from paper.
     fn anchor_previous(&mut self) -> Result<()> {
-        let Some(previous) = &self.previous else {
+        let Some(previous) = self.previous() else {
             return Ok(());
         };
-        if self.plan.previous_head.is_some() {
+        if self.plan().previous_head.is_some() {
             return Ok(());
         }
-        let (transcript, step) = (&mut self.record.transcript, self.step);
-        let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
-        if two_sided::previous_head(previous, self.operator, &mut wrong)? {
-            self.anchor = Vouched::Paper;
+        if two_sided::previous_head(
+            previous,
+            self.desk.operator,
+            &mut self.ledger.wrong_answers(),
+        )? {
+            self.basis.anchor = Vouched::Paper;
             return Ok(());
         }
-        let told = match &self.anchor {
+        let told = match &self.basis.anchor {
             Vouched::Nothing => {
                 "the previous record has no anchor: nothing from outside it vouches for it"
                     .to_owned()

@@ -1,12 +1,10 @@
 //! Steps 3 and 4: on what machine, before which HSM.
 
-use super::wrong::Asked;
 use super::{
-    Ceremony, Destroyed, Error, Event, Hsm, Module, Result, Step, before, clock, login, screens,
-    source,
+    Ceremony, Destroyed, Error, Hsm, Module, Result, Step, Vault, before, clock, login, screens,
+    source, transcript,
 };
 use crate::ground::facts::Machine;
-use crate::ground::facts::Nature;
 use crate::hsm::machine::sandbox;
 use crate::plan::{KeyPlan, Kind, Network, Plan};
 
@@ -33,30 +31,28 @@ impl Ceremony<'_> {
     /// Step 3. A rehearsal does not check the air gap: it is practised where people work.
     pub(super) fn look_at_machine(&mut self) -> Result<()> {
         self.begin(Step::Machine)?;
-        let seen = Machine::look(&self.plan.directory);
-        self.record.transcript.append(&Event::MachineChecked(
-            crate::evidence::transcript::MachineChecked {
-                network: self.plan.network.name().into(),
-                machine: seen.clone(),
-                closed: sandbox::closed().cloned(),
-                clock: crate::ground::clock::now().into(),
-                clock_offset_seconds: crate::ground::clock::offset(),
-            },
-        ))?;
+        let seen = Machine::look(&self.plan().directory);
+        self.ledger.append(transcript::MachineChecked {
+            network: self.plan().network.name().into(),
+            machine: seen.clone(),
+            closed: sandbox::closed().cloned(),
+            clock: crate::ground::clock::now().into(),
+            clock_offset_seconds: crate::ground::clock::offset(),
+        })?;
         if let Some(what) = clock::corrected() {
             self.note(&what)?;
         }
-        if let Some(what) = clock::sealed_later(self.previous) {
+        if let Some(what) = clock::sealed_later(self.previous()) {
             self.note(&what)?;
         }
         if !seen.core_dumps_off {
             return Err(Error::machine("core dumps are not off in this process"));
         }
-        if self.rehearsal {
-            self.operator
+        if self.basis.rehearsal {
+            self.desk
                 .say("      the network is not checked in a rehearsal; a real run looks at it\n");
         } else {
-            air_gap(self.plan, &seen)?;
+            air_gap(self.plan(), &seen)?;
             if seen.record_vanishes() {
                 self.exception(&format!(
                     "the record's disk is {}: it vanishes at power-off",
@@ -64,10 +60,10 @@ impl Ceremony<'_> {
                 ))?;
             }
         }
-        if !self.rehearsal {
-            self.notes(&before::others_may(self.plan))?;
+        if !self.basis.rehearsal {
+            self.notes(&before::others_may(self.plan()))?;
         }
-        self.operator.say(&screens::fold(
+        self.desk.say(&screens::fold(
             &format!(
                 "network: {}; the record's disk: {}",
                 seen.network_told(),
@@ -77,106 +73,108 @@ impl Ceremony<'_> {
         ));
         if let Some(closed) = sandbox::closed() {
             let told = format!("this process: {}", closed.told());
-            self.operator.say(&screens::fold(&told, "      "));
+            self.desk.say(&screens::fold(&told, "      "));
             if let Some(told) = closed.loader_told() {
-                self.operator.say(&screens::fold(&told, " "));
+                self.desk.say(&screens::fold(&told, " "));
             }
         }
         for warning in seen.warnings() {
-            self.operator.say(&screens::fold(&warning, " "));
+            self.desk.say(&screens::fold(&warning, " "));
         }
         self.note_recorder()
     }
 
     /// The plan accepts it; whoever reads the record is to know.
     fn note_recorder(&mut self) -> Result<()> {
-        let (Some(reason), true) = (&self.plan.screen_recorded, self.plan.shares_at_screen())
+        let (Some(reason), true) = (&self.plan().screen_recorded, self.plan().shares_at_screen())
         else {
             return Ok(());
         };
         match before::recorder() {
-            Some(name) if !self.rehearsal => self.note(&format!(
+            Some(name) if !self.basis.rehearsal => self.note(&format!(
                 "shares are on a screen that may be recorded ({name} is set); the plan says why: {reason}"
             )),
             _ => Ok(()),
         }
     }
 
-    /// Step 4: opens the HSM, logs in, takes back what an interrupted run left, and refuses labels
-    /// that are taken.
-    pub(super) fn open_hsm(&mut self) -> Result<()> {
+    /// Step 4: opens the HSM and logs in.
+    pub(super) fn open_hsm(&mut self) -> Result<Vault> {
         self.begin(Step::OpenHsm)?;
-        let working = self.record.working().display().to_string();
-        let plan = crate::ground::words::shell_path(&self.plan.path);
-        self.operator.look_after_calls(&format!(
+        let working = self.ledger.record.working().display().to_string();
+        let plan = crate::ground::words::shell_path(&self.plan().path);
+        self.desk.look_after_calls(&format!(
             "What there is then: {working}, and in the HSM what this run asked it to make. byok doctor {plan} --leftovers \
              {working} lists that; the next run of this plan sets the one aside and takes the other away."
         ))?;
-        let module = Module::load(&self.plan.hsm.module)?;
-        let token = module.find(&self.plan.hsm.token)?;
+        let module = Module::load(&self.plan().hsm.module)?;
+        let token = module.find(&self.plan().hsm.token)?;
         let hsm = module.open(&token)?;
-        let (transcript, step) = (&mut self.record.transcript, self.step);
-        let mut wrong = |asked: Asked| transcript.append(&asked.event(step));
-        let logins = login::log_in(&hsm, &self.plan.hsm.pin, self.operator, &mut wrong)?;
-        let nature = hsm.nature(self.plan.hsm.hardware.as_deref());
-        self.record.transcript.append(&Event::HsmOpened(
-            crate::evidence::transcript::HsmOpened {
-                module: module.description(),
-                token: token.facts(),
-                judged: nature.judged(),
-                env: self.plan.hsm.env.clone(),
-                logins,
-            },
-        ))?;
-        self.module = Some(module);
-        self.hsm = Some(hsm);
-        self.tell_nature(&nature)?;
-        self.tell_hsm_changes()?;
-        self.destroy_leftover()?;
-        if self.plan.kind == Kind::Generate {
-            let hsm = self.hsm()?; // else the data keys are there, or come back under their own labels
-            self.plan
-                .keys
-                .iter()
-                .try_for_each(|key| token_is_ready_for(hsm, key))?;
+        let logins = login::log_in(
+            &hsm,
+            &self.plan().hsm.pin,
+            self.desk.operator,
+            &mut self.ledger.wrong_answers(),
+        )?;
+        let nature = hsm.nature(self.plan().hsm.hardware.as_deref());
+        self.ledger.append(transcript::HsmOpened {
+            module: module.description(),
+            token: token.facts(),
+            judged: nature.judged(),
+            env: self.plan().hsm.env.clone(),
+            logins,
+        })?;
+        Ok(Vault::of(module, hsm))
+    }
+
+    /// The rest of step 4: takes back what an interrupted run left, and refuses labels that are taken.
+    pub(super) fn look_into_token(&mut self, vault: &mut Vault) -> Result<()> {
+        self.tell_nature(&vault.hsm)?;
+        self.tell_hsm_changes(vault)?;
+        self.destroy_leftover(vault)?;
+        let plan = self.plan();
+        if plan.kind == Kind::Generate {
+            // else the data keys are there, or come back under their own labels
+            let mut keys = plan.keys.iter();
+            keys.try_for_each(|key| token_is_ready_for(&vault.hsm, key))?;
         }
-        self.choose_signer()
+        self.choose_signer(vault)
     }
 
     /// What everything that is said of exposure rests on.
-    fn tell_nature(&mut self, nature: &Nature) -> Result<()> {
+    fn tell_nature(&mut self, hsm: &Hsm) -> Result<()> {
+        let reason = self.plan().hsm.hardware.as_deref();
+        let nature = hsm.nature(reason);
         let told = format!("the HSM is {}", nature.told());
-        self.operator.say(&screens::fold(&told, "      "));
-        match nature.exception(self.plan.hsm.hardware.as_deref()) {
+        self.desk.say(&screens::fold(&told, "      "));
+        match nature.exception(reason) {
             Some(what) => self.note(&what),
             None => Ok(()),
         }
     }
 
-    fn destroy_leftover(&mut self) -> Result<()> {
-        for (label, id) in std::mem::take(&mut self.leftover) {
-            if self.is_signer_in_use(&label, id)? {
+    fn destroy_leftover(&mut self, vault: &mut Vault) -> Result<()> {
+        for (label, id) in self.basis.leftover {
+            if self.is_signer_in_use(vault, label, *id)? {
                 self.note(&format!(
                     "traces of an earlier run name the transcript signer in use, CKA_ID {id}: it was not touched"
                 ))?;
                 continue;
             }
-            let objects = self.hsm()?.destroy_named(&label, id)?;
+            let objects = vault.hsm.destroy_named(label, *id)?;
             if objects > 0 {
-                self.operator.say(&format!(
+                self.desk.say(&format!(
                     " destroyed {label:?}, which an interrupted run left\n"
                 ));
-                self.taken_away.push(format!(
+                vault.taken_away.push(format!(
                     "{label:?}, CKA_ID {id}, which an earlier run had left, was destroyed"
                 ));
-                self.record
-                    .transcript
-                    .append(&Event::KeyDestroyed(Destroyed {
-                        label,
-                        cka_id: id.to_string(),
-                        objects,
-                        why: "an interrupted run left it".into(),
-                    }))?;
+                self.ledger.append(Destroyed {
+                    label: label.clone(),
+                    cka_id: id.to_string(),
+                    objects,
+                    why: "an interrupted run left it".into(),
+                })?;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Ceremony, Error, Result, recover, screens, words};
+use super::{Ceremony, Error, Result, recover, screens, transcript, words};
 use crate::crypto::escrow::package;
 use crate::crypto::escrow::slip39::words::Words;
 use crate::crypto::escrow::slip39::{MOST_SHARES, Share};
@@ -11,7 +11,7 @@ use crate::crypto::escrow::{
     self, Package, PackedKey, Quorum, Refused, UntrustedShares, share_digest,
 };
 use crate::evidence::previous::KnownShare;
-use crate::evidence::transcript::{Event, ShareUsed};
+use crate::evidence::transcript::ShareUsed;
 use crate::plan::{RecoverPlan, ShareSource};
 
 pub(super) const STRANGER: &str = "it is none of those that the previous record dealt";
@@ -21,7 +21,7 @@ const MOST_FILES: usize = 4 * MOST_SHARES as usize;
 
 impl Ceremony<'_> {
     fn recover_plan(&self) -> Result<&RecoverPlan> {
-        self.plan
+        self.plan()
             .recover
             .as_ref()
             .ok_or_else(|| Error::usage("the plan has no [recover]"))
@@ -30,17 +30,17 @@ impl Ceremony<'_> {
     /// The escrow package from where the plan says.
     pub(super) fn escrow_package(&mut self) -> Result<Package> {
         let source = self.recover_plan()?.package.clone();
-        let package = match recover::package_at_hand(&source, self.previous)? {
+        let package = match recover::package_at_hand(&source, self.previous())? {
             Some(package) => package,
             None => self.type_package()?,
         };
-        self.escrow_of.clone_from(&package.ceremony);
+        self.basis.escrow_of.clone_from(&package.ceremony);
         Ok(package)
     }
 
     /// Row by row from the printed text; each row has a check of its own.
     fn type_package(&mut self) -> Result<Package> {
-        let plan = self.plan;
+        let plan = self.plan();
         let mut keys = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
             let spec = self.expected(key)?.spec;
@@ -51,7 +51,7 @@ impl Ceremony<'_> {
                     key.label
                 ))
             })?;
-            self.operator.say(&format!(
+            self.desk.say(&format!(
                 " The escrow package of {:?}, from paper.\n",
                 key.label
             ));
@@ -84,7 +84,7 @@ impl Ceremony<'_> {
             let typed = typed.ok_or_else(|| Error::usage("nobody is there to type the package"))?;
             match package::read_row(row, &typed) {
                 Ok(bytes) => return Ok(bytes),
-                Err(why) => self.operator.say(&format!(
+                Err(why) => self.desk.say(&format!(
                     " {}. Type the row again.\n",
                     crate::ground::words::capitalised(&why)
                 )),
@@ -98,7 +98,7 @@ impl Ceremony<'_> {
             ShareSource::Files(directory) => self.read_quorum(&directory)?,
             ShareSource::Typed => {
                 let typed = self.type_quorum();
-                self.operator.wipe(); // the last custodian's words, however it ended
+                self.desk.wipe(); // the last custodian's words, however it ended
                 (typed?, Vec::new())
             }
         };
@@ -107,12 +107,10 @@ impl Ceremony<'_> {
                 "{name} is not one of the shares that were dealt: it agrees with no other"
             ))?;
         }
-        self.record.transcript.append(&Event::QuorumMet(
-            crate::evidence::transcript::QuorumMet {
-                shares: quorum.names.clone(),
-                dissenting: [quorum.dissenters.clone(), strangers].concat(),
-            },
-        ))?;
+        self.ledger.append(transcript::QuorumMet {
+            shares: quorum.names.clone(),
+            dissenting: [quorum.dissenters.clone(), strangers].concat(),
+        })?;
         Ok(quorum)
     }
 
@@ -131,7 +129,7 @@ impl Ceremony<'_> {
         for name in &strangers {
             self.note(&format!("{name} was put aside: {STRANGER}"))?;
         }
-        self.operator.go_on()?;
+        self.desk.go_on()?;
         match shares.validate() {
             Err(few) if shares.missing() != Some(0) => Err(few.hint(self.still_to_bring(&shares))),
             quorum => Ok((quorum?, strangers)),
@@ -141,7 +139,7 @@ impl Ceremony<'_> {
     fn read_shares(&mut self, directory: &Path) -> Result<(UntrustedShares, Vec<String>)> {
         let (mut shares, mut strangers) = (UntrustedShares::default(), Vec::new());
         for path in share_files(directory)? {
-            self.operator.go_on()?;
+            self.desk.go_on()?;
             let unfit = |why: String| {
                 Error::mismatch(format!("the share file {}: {why}", path.display())).check("SHARE")
             };
@@ -168,13 +166,13 @@ impl Ceremony<'_> {
 
     /// The shares that the ceremony of the package dealt, as far as a record tells them.
     fn known_shares(&self) -> &[KnownShare] {
-        self.previous
-            .map_or(&[], |previous| previous.dealt_by(&self.escrow_of))
+        self.previous()
+            .map_or(&[], |previous| previous.dealt_by(&self.basis.escrow_of))
     }
 
     /// How many shares are needed in all, by the first share or else by the record.
     fn threshold(&self, shares: &UntrustedShares) -> Option<u8> {
-        let recorded = || self.previous?.threshold_of(&self.escrow_of);
+        let recorded = || self.previous()?.threshold_of(&self.basis.escrow_of);
         shares.threshold().or_else(recorded)
     }
 
@@ -222,7 +220,7 @@ impl Ceremony<'_> {
 
     /// What the record says of this share.
     fn dealt(&self, share: &Words) -> Option<&KnownShare> {
-        let sha256 = words::hex(&share_digest(&self.escrow_of, share));
+        let sha256 = words::hex(&share_digest(&self.basis.escrow_of, share));
         let mut known = self.known_shares().iter();
         known.find(|known| known.sha256 == sha256)
     }
@@ -237,12 +235,12 @@ impl Ceremony<'_> {
         let dealt = self
             .dealt(typed)
             .map(|dealt| (dealt.number, dealt.sha256.clone()));
-        self.record.transcript.append(&Event::ShareUsed(ShareUsed {
+        self.ledger.append(ShareUsed {
             custodian: name.to_owned(),
             brought_by: (brought_by != name).then(|| brought_by.to_owned()),
             share: dealt.as_ref().map(|(number, _)| *number),
             share_sha256: dealt.map(|(_, sha256)| sha256),
-        }))
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 //! signer is still there, and signs a last line that names it as left (`may_be_left`).
 
 use super::generate::not_the_only_one;
-use super::{Ceremony, Error, Event, Hsm, KeyId, Plan, Result, screens, words};
+use super::{Ceremony, Error, Hsm, KeyId, Plan, Result, Vault, screens, transcript, words};
 use crate::crypto::key_id::SIGNER_LABEL;
 use crate::crypto::sshsig::Verdict;
 use crate::crypto::sshsig::{self, Signature};
@@ -24,6 +24,13 @@ pub(super) struct Signing {
     pub intended: Option<KeyId>,
     /// The key, once it is proved.
     pub key: Option<SigningKey>,
+}
+
+impl Signing {
+    /// Whether this run made it.
+    pub(super) fn is_made(&self) -> bool {
+        self.intended.is_some() && self.key.is_some()
+    }
 }
 
 /// Whether step 4 would have a signer, without making one that stays.
@@ -45,41 +52,39 @@ pub(crate) fn could_sign(plan: &Plan, hsm: &Hsm) -> Result<()> {
 
 impl Ceremony<'_> {
     /// Part of step 4.
-    pub(super) fn choose_signer(&mut self) -> Result<()> {
-        let found = match self.plan.signer {
+    pub(super) fn choose_signer(&mut self, vault: &mut Vault) -> Result<()> {
+        let found = match self.plan().signer {
             SignerPlan::Nobody => {
                 return self.note("the transcript is not signed: the plan says signer = \"none\"");
             }
-            _ => self.hsm()?.signers()?,
+            _ => vault.hsm.signers()?,
         };
-        let (origin, key) = match &self.plan.signer {
+        let (origin, key) = match &self.plan().signer {
             SignerPlan::Named(digest) => ("named", named(found, digest)?),
             _ => match only(found)? {
                 Some(key) => ("found", key),
-                None => ("made", self.make_signer()?),
+                None => ("made", self.make_signer(vault)?),
             },
         };
-        self.hsm()?.prove_signer(&key).map_err(hinted)?;
+        vault.hsm.prove_signer(&key).map_err(hinted)?;
         let before = self
-            .previous
+            .previous()
             .as_ref()
             .and_then(|previous| previous.signer.as_ref());
         let changed = before
             .map(|signer| signer.fingerprint.clone())
             .filter(|fingerprint| *fingerprint != key.public.fingerprint());
-        self.record
-            .transcript
-            .append(&Event::TranscriptSigner(TranscriptSigner {
-                origin: origin.into(),
-                label: SIGNER_LABEL.into(),
-                cka_id: key.id(),
-                public_key: key.public.to_string(),
-                fingerprint: key.public.fingerprint(),
-                attributes: key.attributes.clone(),
-                previous_fingerprint: changed.clone(),
-            }))?;
-        self.operator.say(&shown(origin, &key));
-        self.signing.key = Some(key);
+        self.ledger.append(TranscriptSigner {
+            origin: origin.into(),
+            label: SIGNER_LABEL.into(),
+            cka_id: key.id(),
+            public_key: key.public.to_string(),
+            fingerprint: key.public.fingerprint(),
+            attributes: key.attributes.clone(),
+            previous_fingerprint: changed.clone(),
+        })?;
+        self.desk.say(&shown(origin, &key));
+        vault.signing.key = Some(key);
         match changed {
             Some(before) => self.tell_change(&before),
             None => Ok(()),
@@ -89,28 +94,26 @@ impl Ceremony<'_> {
     /// Another HSM has another signer; in the same HSM it is strange.
     fn tell_change(&mut self, before: &str) -> Result<()> {
         let what = format!("the previous record was signed by another key, {before}");
-        if self.plan.kind == Kind::Recover {
-            self.operator.say(&screens::fold(&what, "      "));
+        if self.plan().kind == Kind::Recover {
+            self.desk.say(&screens::fold(&what, "      "));
             return Ok(());
         }
         self.note(&what)
     }
 
-    fn make_signer(&mut self) -> Result<SigningKey> {
+    fn make_signer(&mut self, vault: &mut Vault) -> Result<SigningKey> {
         let id = KeyId::random()?;
-        self.record.transcript.append(&Event::SignerIntended(
-            crate::evidence::transcript::SignerIntended {
-                label: SIGNER_LABEL.into(),
-                cka_id: id.to_string(),
-            },
-        ))?;
-        self.record.transcript.sync()?;
-        self.signing.intended = Some(id);
-        let made = self
-            .hsm()?
+        self.ledger.append(transcript::SignerIntended {
+            label: SIGNER_LABEL.into(),
+            cka_id: id.to_string(),
+        })?;
+        self.ledger.sync()?;
+        vault.signing.intended = Some(id);
+        let made = vault
+            .hsm
             .make_signer(id)
             .map_err(|e| hinted(e.doing("making the transcript signer")))?;
-        let found = self.hsm()?.signers()?;
+        let found = vault.hsm.signers()?;
         let found: Vec<&str> = found.iter().map(|signer| signer.id.as_str()).collect();
         match found == [made.id()] {
             true => Ok(made),
@@ -120,67 +123,63 @@ impl Ceremony<'_> {
 
     /// Whether this object is the signer that the plan names: traces of a run that name it were planted.
     /// (That of the previous record is no leftover from the first: see [`before`](super::before).)
-    pub(super) fn is_signer_in_use(&self, label: &str, id: KeyId) -> Result<bool> {
+    pub(super) fn is_signer_in_use(&self, vault: &Vault, label: &str, id: KeyId) -> Result<bool> {
         if label != SIGNER_LABEL {
             return Ok(false);
         }
-        let SignerPlan::Named(digest) = &self.plan.signer else {
+        let SignerPlan::Named(digest) = &self.plan().signer else {
             return Ok(false);
         };
         let id = id.to_string();
-        let found = self.hsm()?.signers()?;
+        let found = vault.hsm.signers()?;
         Ok(found
             .iter()
             .any(|signer| signer.id == id && is(signer, digest)))
     }
 
     /// Destroys the signer if this run made it. Returned is one that may still be there.
-    pub(super) fn destroy_signer(&mut self) -> Option<(String, KeyId)> {
-        let id = self.signing.intended.take()?;
-        match self.destroy_one(SIGNER_LABEL, id) {
+    pub(super) fn destroy_signer(&mut self, vault: &mut Vault) -> Option<(String, KeyId)> {
+        let id = vault.signing.intended.take()?;
+        match self.destroy_one(vault, SIGNER_LABEL, id) {
             Ok(_) => None,
             Err(_) => Some((SIGNER_LABEL.to_owned(), id)),
         }
     }
+}
 
+impl Vault {
     /// The same signer in a session that was opened anew; the handle was of the old one.
     pub(super) fn find_signer_again(&mut self) -> Result<()> {
         let Some(before) = &self.signing.key else {
             return Ok(());
         };
-        let key = named(self.hsm()?.signers()?, &before.public.digest())?;
-        self.hsm()?.prove_signer(&key)?;
+        let key = named(self.hsm.signers()?, &before.public.digest())?;
+        self.hsm.prove_signer(&key)?;
         self.signing.key = Some(key);
         Ok(())
     }
-}
 
-/// The signature over a transcript, as its file; `None` where the ceremony has no signer. It is verified in
-/// software before anybody relies on it.
-///
-/// # Errors
-/// Exit 3 where the HSM does not sign, or its signature does not hold.
-pub(super) fn sign(
-    hsm: Option<&Hsm>,
-    signing: &Signing,
-    rehearsal: bool,
-    transcript: &[u8],
-) -> Result<Option<String>> {
-    let Some(key) = &signing.key else {
-        return Ok(None);
-    };
-    let doing = |e: Error| e.doing("signing the transcript in the HSM");
-    let hsm = hsm.ok_or_else(|| doing(Error::hsm("no session with the HSM is open")))?;
-    let namespace = crate::evidence::transcript::namespace(rehearsal);
-    let digest = sshsig::digest_to_sign(namespace, transcript);
-    let signed = hsm.sign(key, &digest).map_err(doing)?;
-    let file = Signature::p256(key.public.clone(), namespace, &signed).armored();
-    let transcript = sshsig::Message::new(transcript);
-    let read = Signature::parse(file.as_bytes()).and_then(|s| s.verify(namespace, &transcript));
-    match read {
-        Ok(Verdict::Holds) => Ok(Some(file)),
-        Ok(_) => Err(doing(Error::hsm("it cannot be verified here"))),
-        Err(why) => Err(doing(Error::hsm(why).check("SIGNER"))),
+    /// The signature over a transcript, as its file; `None` where the ceremony has no signer. It is verified in
+    /// software before anybody relies on it.
+    ///
+    /// # Errors
+    /// Exit 3 where the HSM does not sign, or its signature does not hold.
+    pub(super) fn sign(&self, rehearsal: bool, transcript: &[u8]) -> Result<Option<String>> {
+        let Some(key) = &self.signing.key else {
+            return Ok(None);
+        };
+        let doing = |e: Error| e.doing("signing the transcript in the HSM");
+        let namespace = crate::evidence::transcript::namespace(rehearsal);
+        let digest = sshsig::digest_to_sign(namespace, transcript);
+        let signed = self.hsm.sign(key, &digest).map_err(doing)?;
+        let file = Signature::p256(key.public.clone(), namespace, &signed).armored();
+        let transcript = sshsig::Message::new(transcript);
+        let read = Signature::parse(file.as_bytes()).and_then(|s| s.verify(namespace, &transcript));
+        match read {
+            Ok(Verdict::Holds) => Ok(Some(file)),
+            Ok(_) => Err(doing(Error::hsm("it cannot be verified here"))),
+            Err(why) => Err(doing(Error::hsm(why).check("SIGNER"))),
+        }
     }
 }
 

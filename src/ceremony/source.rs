@@ -1,7 +1,7 @@
 //! Step 7 for material that was there before: a key of the token, or a file.
 
 use super::generate::facts;
-use super::{Ceremony, Error, Event, KeyId, Result};
+use super::{Ceremony, Error, Event, KeyId, Result, Vault, transcript};
 use crate::ceremony::material;
 use crate::ceremony::screens;
 use crate::crypto::wrapping::CheckValues;
@@ -91,8 +91,8 @@ pub(crate) fn doubted(key: &KeyPlan, bytes: &[u8]) -> Option<String> {
 
 impl Ceremony<'_> {
     /// A key of the token, which stays as it is whatever becomes of the ceremony.
-    pub(super) fn take_from_token(&mut self, key: &KeyPlan) -> Result<DataKey> {
-        let (found, notes) = in_token(self.hsm_mut()?, key)
+    pub(super) fn take_from_token(&mut self, vault: &mut Vault, key: &KeyPlan) -> Result<DataKey> {
+        let (found, notes) = in_token(&mut vault.hsm, key)
             .and_then(|found| found.ok_or_else(|| Error::hsm("it is in no token")))
             .map_err(|e| e.doing(finding(key)))?;
         self.notes(&notes)?;
@@ -106,6 +106,7 @@ impl Ceremony<'_> {
     /// The bytes are in this computer from here to the end of this function.
     pub(super) fn bring_in_file(
         &mut self,
+        vault: &mut Vault,
         key: &KeyPlan,
         id: KeyId,
         life: Life,
@@ -125,12 +126,12 @@ impl Ceremony<'_> {
             path.display()
         ))?;
         self.notes(&doubted(key, &bytes).into_iter().collect::<Vec<_>>())?;
-        let data_key = self
-            .hsm_mut()?
+        let data_key = vault
+            .hsm
             .bring_in_data_key(&bytes, (&key.label, id), key.spec, life)
             .map_err(doing)?;
         drop(bytes);
-        self.is_the_only_one(&key.label, id)?;
+        self.is_the_only_one(vault, &key.label, id)?;
         self.tell_source(key, &data_key, None)?;
         Ok(data_key)
     }
@@ -151,16 +152,14 @@ impl Ceremony<'_> {
             ..facts(data_key)
         };
         let fingerprint = facts.fingerprint.clone();
-        self.record.transcript.append(&Event::KeyFound(facts))?;
+        self.ledger.append(Event::KeyFound(facts))?;
         if key.fingerprint.is_some() {
-            self.record.transcript.append(&Event::SameMaterial(
-                crate::evidence::transcript::SameMaterial {
-                    label: key.label.clone(),
-                    fingerprint,
-                    previous_head: None,
-                    anchor: self.anchor.clone(),
-                },
-            ))?;
+            self.ledger.append(transcript::SameMaterial {
+                label: key.label.clone(),
+                fingerprint,
+                previous_head: None,
+                anchor: self.basis.anchor.clone(),
+            })?;
         }
         let came = match key.source {
             Source::File(_) => "brought in from the file",
@@ -172,7 +171,7 @@ impl Ceremony<'_> {
             key.spec.name(),
             data_key.material.check.glance()
         );
-        self.operator.say(&screens::fold(&told, "      "));
+        self.desk.say(&screens::fold(&told, "      "));
         Ok(())
     }
 }

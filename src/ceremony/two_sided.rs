@@ -55,7 +55,10 @@ pub(super) fn compare(
         operator.say(TAKE_THE_SLIP);
         match rows_match(&digest, &rows, &slip, operator, wrong)? {
             Answer::Rows => {
-                let how = format!("rows {} of the parameter files' digest typed", listed(&rows));
+                let how = format!(
+                    "rows {} of the parameter files' digest typed",
+                    listed(&rows)
+                );
                 all_compared(judged, &how);
                 return Ok(());
             }

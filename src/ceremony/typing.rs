@@ -62,7 +62,7 @@ impl Ceremony<'_> {
         loop {
             if shares.missing() == Some(0) {
                 match shares.validate() {
-                    Err(error) if error.exit == Exit::Mismatch => self.operator.say(
+                    Err(error) if error.exit == Exit::Mismatch => self.desk.say(
                         "\n These shares are of one set, but together they give no escrow key: at least\n \
                          one of them is not what was dealt. Nothing is lost. Take the share of another\n \
                          custodian too; or put one aside: type the name of who brought it.\n",
@@ -84,7 +84,7 @@ impl Ceremony<'_> {
                 so_far: self.so_far(&shares, " Nothing is lost.   "),
             };
             let brought = self.type_share(&typist)?;
-            self.operator.wipe();
+            self.desk.wipe();
             let typed = match brought {
                 Brought::Share(typed) => typed,
                 Brought::Aside => {
@@ -107,7 +107,7 @@ impl Ceremony<'_> {
                 }
                 Err(why) => {
                     let said = screens::fold(&format!("{custodian}: {why}."), " ");
-                    self.operator.say(&said);
+                    self.desk.say(&said);
                 }
             }
         }
@@ -141,10 +141,10 @@ impl Ceremony<'_> {
         if shares.names().is_empty()
             && let Some(told) = self.dealt_to()
         {
-            self.operator.say(&format!("\n{told}"));
+            self.desk.say(&format!("\n{told}"));
         }
         let said = format!("\n{}{}", self.so_far(shares, " "), self.could_bring(shares));
-        self.operator.say(&said);
+        self.desk.say(&said);
         let mut typed = self.ask_name(" Which custodian types a share now? Name: ")?;
         loop {
             if let Some(known) = self.known_as(&typed) {
@@ -152,7 +152,7 @@ impl Ceremony<'_> {
             }
             let known: Vec<&str> = self.known_custodians().collect();
             let told = format!("The record knows no {typed}: {}.", known.join(", "));
-            self.operator.say(&screens::fold(&told, " "));
+            self.desk.say(&screens::fold(&told, " "));
             let again =
                 self.ask_name(" Type the name again, or yes if somebody else brings a share: ")?;
             match again.eq_ignore_ascii_case("yes") {
@@ -178,12 +178,12 @@ impl Ceremony<'_> {
             let name = self.ask(question)?;
             let name = name.ok_or_else(|| Error::usage("nobody is there to type shares"))?;
             if !words::is_printable(&name) {
-                self.operator.say(screens::UNPRINTABLE);
+                self.desk.say(screens::UNPRINTABLE);
             } else if name.chars().count() > LONGEST_NAME {
                 let said = format!(" A name has at most {LONGEST_NAME} characters.\n");
-                self.operator.say(&said);
+                self.desk.say(&said);
             } else if name.is_empty() {
-                self.operator
+                self.desk
                     .say(" Nothing was typed: a custodian's name is needed.\n");
             } else {
                 return Ok(name);
@@ -219,13 +219,13 @@ impl Ceremony<'_> {
     /// A share that was good by itself may still have to go: it may be of another set than all others.
     fn is_put_aside(&mut self, custodian: &str) -> Result<bool> {
         let said = format!("The share of {custodian} was typed already, and it is a share.");
-        self.operator.say(&screens::fold(&said, " "));
+        self.desk.say(&screens::fold(&said, " "));
         loop {
             let aside = self.ask(" Type aside to put it aside, Enter to keep it: ")?;
             match aside.unwrap_or_default().to_ascii_lowercase().as_str() {
                 "aside" => break,
                 "" => return Ok(false),
-                _ => self.operator.say(" That was neither.\n"),
+                _ => self.desk.say(" That was neither.\n"),
             }
         }
         self.note(&format!("the share of {custodian} was put aside"))?;
@@ -237,7 +237,7 @@ impl Ceremony<'_> {
     fn type_share(&mut self, typist: &Typist) -> Result<Brought> {
         let who = self.with_name(typist.custodian);
         let who = format!("{who}: type your 33 words, one word a line.");
-        self.operator.say(&format!(
+        self.desk.say(&format!(
             "\n{} Everyone else: turn away. Four letters of a word are enough.\n \
              back = the row before, at word 1 another name\n \
              aside = put this share aside, take another custodian\n \
@@ -290,7 +290,7 @@ impl Ceremony<'_> {
                 return Ok(Typed::Word(number));
             }
             let several = screens::several_words(word, row);
-            self.operator.say(&several.unwrap_or_else(|| {
+            self.desk.say(&several.unwrap_or_else(|| {
                 format!(" Row {row}: that is not a word of the list; look at the form again.\n")
             }));
         }
@@ -319,7 +319,7 @@ impl Ceremony<'_> {
             (None, None) => return true,
         };
         let said = format!("{custodian}: {why} Type it again from row 1, or aside.");
-        self.operator.say(&screens::fold(&said, " "));
+        self.desk.say(&screens::fold(&said, " "));
         false
     }
 }

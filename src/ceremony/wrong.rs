@@ -1,7 +1,7 @@
 //! Wrong answers that may be given again, a PIN or a row of a paper: each is a line of the transcript, so that
 //! an auditor sees how often it was tried.
 
-use crate::evidence::transcript::Event;
+use crate::evidence::transcript::{self, Event};
 use crate::ground::error::{Result, Step};
 
 /// What was asked for.
@@ -33,7 +33,7 @@ impl Asked {
             Self::Slip(row) => ("slip", Some(row)),
             Self::PreviousHead(row) => ("previous-head", Some(row)),
         };
-        Event::WrongAnswer(crate::evidence::transcript::WrongAnswer {
+        Event::WrongAnswer(transcript::WrongAnswer {
             step: step.number(),
             asked: asked.into(),
             row,

@@ -55,42 +55,66 @@ pub(crate) struct Record {
     working: PathBuf,
     /// Its transcript.
     pub transcript: Transcript,
+    /// The name that an earlier run's leftover got.
+    aside: Option<PathBuf>,
     /// What was written so far: path within the record, digest.
     written: Vec<(String, Digest)>,
 }
 
-impl Record {
-    /// Makes `<directory>.incomplete` with an empty, locked transcript. A leftover of that name is
-    /// set aside first as `<directory>.interrupted-<UTC>`, which is returned.
+/// The turn to begin a record. Two runs that start together take turns; the second then finds a live transcript.
+pub(crate) struct Turn {
+    directory: PathBuf,
+    /// On the directory above.
+    lock: File,
+}
+
+impl Turn {
+    /// Waits for it, and makes the directories that the record will stand in.
     ///
     /// # Errors
-    /// Exit 2 where the record exists already; exit 5 where the disk or permissions say no, or a
-    /// running ceremony holds the name.
-    pub(crate) fn open(directory: &Path) -> Result<(Self, Option<PathBuf>)> {
+    /// Exit 2 where the record exists already; exit 5 where the disk or permissions say no.
+    pub(crate) fn take(directory: &Path) -> Result<Self> {
         refuse_existing(directory)?;
-        let parent = parent(directory);
-        make_with_parents(&parent)?;
-        // Two runs that start together take turns here; the second then finds a live transcript.
-        let turn = File::open(&parent).map_err(|e| cannot("opening", &parent, e))?;
-        take_turn(&turn).map_err(|e| cannot("locking", &parent, e))?;
-        let working = with_suffix(directory, ".incomplete");
-        let aside = Leftover::find(directory)?
+        let above = parent(directory);
+        make_with_parents(&above)?;
+        let lock = File::open(&above).map_err(|e| cannot("opening", &above, e))?;
+        take_turn(&lock).map_err(|e| cannot("locking", &above, e))?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            lock,
+        })
+    }
+}
+
+impl Record {
+    /// Makes `<directory>.incomplete` with an empty, locked transcript. What was found of that name in this
+    /// turn is set aside first as `<directory>.interrupted-<UTC>`.
+    ///
+    /// # Errors
+    /// Exit 5 where the disk or permissions say no.
+    pub(crate) fn open(turn: Turn, leftover: Option<&Leftover>) -> Result<Self> {
+        let Turn {
+            directory,
+            lock: _lock,
+        } = turn;
+        let working = with_suffix(&directory, ".incomplete");
+        let aside = leftover
             .filter(|leftover| leftover.working == working)
-            .map(|leftover| rename_to_free(&leftover.working, directory, ".interrupted-"))
+            .map(|leftover| rename_to_free(&leftover.working, &directory, ".interrupted-"))
             .transpose()?;
         make_directory(&working)?;
         let path = working.join(transcript::FILE);
         let file = create_new(&path).map_err(|e| cannot("making", &path, e))?;
         let transcript = Transcript::start(file, &path)?;
         sync_directory(&working)?;
-        sync_directory(&parent)?;
-        let record = Self {
-            directory: directory.to_owned(),
+        sync_directory(&parent(&directory))?;
+        Ok(Self {
+            directory,
             working,
             transcript,
+            aside,
             written: Vec::new(),
-        };
-        Ok((record, aside))
+        })
     }
 
     /// Writes one output: a new file for the owner alone, synced, with its `output-written`.
@@ -143,6 +167,11 @@ impl Record {
             Err(e) if fs::symlink_metadata(&path).is_ok() => Err(cannot("removing", &path, e)),
             _ => Ok(()),
         }
+    }
+
+    /// Where the leftover of an earlier run was set aside to.
+    pub(crate) fn aside(&self) -> Option<&Path> {
+        self.aside.as_deref()
     }
 
     /// The name that the record has while it is written.

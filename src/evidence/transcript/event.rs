@@ -135,6 +135,12 @@ macro_rules! events {
                     _ => None,
                 }
             }
+        }
+
+        impl From<$type> for Event {
+            fn from(told: $type) -> Self {
+                Self::$variant(told)
+            }
         })*
     };
 }

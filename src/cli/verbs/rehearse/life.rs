@@ -229,9 +229,7 @@ fn opens(
     let secret = slip39::combine(&quorum, b"")
         .map_err(|_| not_proved(format!("{THRESHOLD} of the shares do not join")))?;
     for key in &plan.keys {
-        let packed = package
-            .packed(&key.label)
-            .map_err(|e| not_proved(e.what))?;
+        let packed = package.packed(&key.label).map_err(|e| not_proved(e.what))?;
         let opened = wrapping::open_wrapped(key.spec, &secret, &packed.wrapped)?;
         same_material(made, key, &opened.bytes)?;
     }
