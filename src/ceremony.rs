@@ -14,7 +14,7 @@ use crate::evidence::transcript::{self, Destroyed, Event, Present, Vouched};
 use crate::ground::error::{Error, Result, Step};
 use crate::ground::words::{self, Digest};
 use crate::hsm::machine::sandbox::Wish;
-use crate::hsm::{self, Hsm, Module, under_way};
+use crate::hsm::{self, Hsm, Module};
 use crate::paper::report;
 use crate::plan::{self, Network, Plan};
 
@@ -234,7 +234,6 @@ impl<'a> Ceremony<'a> {
         self.take_notes()?; // of the step that ends
         self.ledger.sync()?;
         self.ledger.step = step;
-        under_way::serves(None);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use crate::ceremony::screens::{Approval, Window};
 use crate::evidence::previous::Previous;
 use crate::evidence::record;
 use crate::evidence::transcript::Vouched;
+use crate::ground::clock::Watch;
 use crate::ground::facts::Machine;
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 
@@ -20,6 +21,8 @@ pub(crate) struct Approved {
     /// The record that it builds on, read once, and what vouches for it.
     previous: Option<Previous>,
     anchor: Vouched,
+    /// The time of the ceremony, where a person gave it.
+    _watch: Watch,
 }
 
 #[derive(Clone, Copy)]
@@ -42,7 +45,8 @@ impl Approved {
         if record::is_unfinished(&plan.directory) {
             operator.wipe(); // a run that was killed could not: words of a share may still stand there
         }
-        clock::compare(&plan, previous.as_ref(), operator)?;
+        let mut watch = Watch::default();
+        clock::compare(&plan, previous.as_ref(), operator, &mut watch)?;
         loop {
             let leftover = before::ready(&plan, previous.as_ref())?;
             before::shares_can_be_shown(&plan, rehearsal)?;
@@ -65,9 +69,10 @@ impl Approved {
                         leftover,
                         previous,
                         anchor,
+                        _watch: watch,
                     });
                 }
-                Some("clock") => clock::ask(operator).map(|_| ())?,
+                Some("clock") => clock::ask(operator, &mut watch).map(|_| ())?,
                 _ => return Err(not_approved()),
             }
         }
@@ -119,6 +124,7 @@ impl Approved {
             leftover,
             previous,
             anchor,
+            _watch: Watch::default(),
         })
     }
 

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Error, Operator, Plan, Previous, Result, parameters, screens};
+use crate::ground::clock::Watch;
 use crate::plan::kms::aws;
 
 /// Asks for the time as long as something contradicts it. Who says that the clock is right goes on: the
@@ -18,10 +19,11 @@ pub(crate) fn compare(
     plan: &Plan,
     previous: Option<&Previous>,
     operator: &mut dyn Operator,
+    watch: &mut Watch,
 ) -> Result<()> {
     while let Some(doubt) = doubt(plan, previous) {
         operator.say(&screens::fold(&doubt, " "));
-        if !ask(operator)? {
+        if !ask(operator, watch)? {
             return Ok(());
         }
     }
@@ -32,7 +34,7 @@ pub(crate) fn compare(
 ///
 /// # Errors
 /// As [`compare`].
-pub(crate) fn ask(operator: &mut dyn Operator) -> Result<bool> {
+pub(crate) fn ask(operator: &mut dyn Operator, watch: &mut Watch) -> Result<bool> {
     let clock = crate::ground::clock::for_people(crate::ground::clock::now());
     operator.say(&format!(
         " The clock says {clock}. Look at a watch.\n \
@@ -44,7 +46,7 @@ pub(crate) fn ask(operator: &mut dyn Operator) -> Result<bool> {
             None | Some("") => return Ok(false),
             Some(text) => match read(text) {
                 Some(present) => {
-                    crate::ground::clock::correct(present);
+                    watch.says(present);
                     return Ok(true);
                 }
                 None => operator.say(" That is no time such as 2026-11-22 09:41. Type it again.\n"),

@@ -9,6 +9,7 @@ use super::{
 use crate::evidence::previous::{Outside, Previous, outside};
 use crate::evidence::record;
 use crate::evidence::transcript::{Destroyed, EscrowDestroyed, Torn, entries};
+use crate::hsm::under_way;
 use crate::plan::Kind;
 use crate::plan::{Keep, KeyPlan, Plan};
 
@@ -36,7 +37,7 @@ impl Ceremony<'_> {
         let (mut proved, mut ended) = (Vec::new(), Vec::new());
         for key in plan.keys.iter().filter(|key| key.keep != Keep::None) {
             let expected = self.expected(key)?;
-            crate::hsm::under_way::serves(Some(&key.label));
+            let _serving = under_way::serving(&key.label);
             let doing = |e: Error| e.doing(format!("finding the data key {:?}", key.label));
             let (found, notes) = match find_right(&mut vault.hsm, key, &expected) {
                 Ok(found) => found,
@@ -118,6 +119,7 @@ impl Ceremony<'_> {
         label: &str,
         id: KeyId,
     ) -> Result<()> {
+        let _serving = under_way::serving(&key.label);
         let objects = vault.hsm.destroy_named(label, id).map_err(|e| {
             e.doing(format!("destroying the data key {:?}", key.label))
                 .state(format!("the data key {:?} may be destroyed", key.label))

@@ -275,7 +275,7 @@ impl Ceremony<'_> {
             if keys[at].life != Life::TokenUntilSealed {
                 continue;
             }
-            under_way::serves(Some(&keys[at].label));
+            let _serving = under_way::serving(&keys[at].label);
             self.in_a_session(vault, keys, |hsm, keys| {
                 let sealed = hsm.seal(&keys[at].material);
                 sealed.map_err(|e| e.doing(format!("sealing the data key {:?}", keys[at].label)))
@@ -294,13 +294,12 @@ fn pack(hsm: &mut Hsm, key: &Locked, keys: &[DataKey]) -> Result<Vec<PackedKey>>
     let loaded = hsm.load_proved(key, keys.iter().map(|key| key.material.spec))?;
     let mut packed = Vec::with_capacity(keys.len());
     for data_key in keys {
-        under_way::serves(Some(&data_key.label));
+        let _serving = under_way::serving(&data_key.label);
         let wrapped = hsm
             .wrap_for_escrow(&loaded, &data_key.material)
             .map_err(|e| e.doing(format!("wrapping {:?} for escrow", data_key.label)))?;
         packed.push(packed_key(data_key, wrapped));
     }
-    under_way::serves(None);
     hsm.end_escrow_key(loaded)?;
     Ok(packed)
 }
@@ -316,7 +315,7 @@ fn package_opens(
     let loaded = hsm.load_proved(quorum.escrow_key(), specs)?;
     for data_key in keys {
         let packed = package.packed(&data_key.label)?;
-        under_way::serves(Some(&data_key.label));
+        let _serving = under_way::serving(&data_key.label);
         let back = hsm
             .unwrap_packed(&loaded, &packed.wrapped, data_key.material.spec)
             .map_err(|e| e.doing(format!("opening the package for {:?}", packed.label)))?;

@@ -56,7 +56,7 @@ impl<'a> Ceremony<'a> {
         let mut made = Vec::with_capacity(intended.len());
         for (key, id) in intended {
             self.progress("made", made.len(), plan.keys.len())?;
-            under_way::serves(Some(&key.label));
+            let _serving = under_way::serving(&key.label);
             let Some(id) = id else {
                 made.push(self.take_from_token(vault, key)?);
                 continue;
@@ -116,7 +116,7 @@ impl<'a> Ceremony<'a> {
         for proved in preflight.imports {
             self.progress("wrapped", wrapped.len(), count)?;
             let label = &proved.judged.key.label;
-            under_way::serves(Some(label));
+            let _serving = under_way::serving(label);
             let row = of_label(keys, label)
                 .and_then(|key| self.wrap_one(vault, key, proved, preflight.transport.as_ref()))?;
             wrapped.push(row);

@@ -44,7 +44,7 @@ impl<'a> Ceremony<'a> {
         let mut keys = Vec::with_capacity(packed.len());
         for (key, packed) in &packed {
             let expected = self.expected(key)?;
-            under_way::serves(Some(&key.label));
+            let _serving = under_way::serving(&key.label);
             let recovered = self
                 .recover_one(vault, key, packed, &expected, &loaded)
                 .map_err(|e| e.doing(format!("recovering the data key {:?}", key.label)))?;

@@ -59,7 +59,7 @@ impl Ceremony<'_> {
         let mut keys = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
             let expected = self.expected(key)?;
-            under_way::serves(Some(&key.label));
+            let _serving = under_way::serving(&key.label);
             let found = self
                 .find_one(vault, key, &expected)
                 .map_err(|e| e.doing(format!("finding the data key {:?}", key.label)))?;

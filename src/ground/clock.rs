@@ -13,13 +13,30 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// From now on the time is what a person says; the machine's own clock is not touched.
-pub(crate) fn correct(present: Timestamp) {
-    let offset = present.as_second() - Timestamp::now().as_second();
-    CLOCK_OFFSET.store(offset, Ordering::Relaxed);
+/// A person's watch. What it says is the time for as long as this is held; the machine's own clock is not touched.
+#[derive(Default)]
+pub(crate) struct Watch {
+    corrects: bool,
 }
 
-/// What was added to this machine's clock, in seconds; 0 where nobody corrected it.
+impl Watch {
+    /// From now on this is the time.
+    pub(crate) fn says(&mut self, present: Timestamp) {
+        let offset = present.as_second() - Timestamp::now().as_second();
+        CLOCK_OFFSET.store(offset, Ordering::Relaxed);
+        self.corrects = true;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.corrects {
+            CLOCK_OFFSET.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is added to this machine's clock, in seconds; 0 where nobody corrected it.
 pub(crate) fn offset() -> i64 {
     CLOCK_OFFSET.load(Ordering::Relaxed)
 }
@@ -32,4 +49,22 @@ pub(crate) fn compact(at: Timestamp) -> String {
 /// `2026-11-22 11:42 UTC`, for people.
 pub(crate) fn for_people(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_watch_is_given_back_with_the_watch() {
+        let mut watch = Watch::default();
+        for ahead in [40, -70] {
+            watch.says(Timestamp::from_second(Timestamp::now().as_second() + ahead).unwrap());
+            assert!((offset() - ahead).abs() < 5, "{}", offset());
+        }
+        drop(Watch::default()); // another that corrected nothing takes nothing back
+        assert_ne!(offset(), 0);
+        drop(watch);
+        assert_eq!(offset(), 0);
+    }
 }

@@ -46,9 +46,22 @@ impl Desk {
     }
 }
 
-/// The data key that the next calls serve; `None`: none of them.
-pub(crate) fn serves(label: Option<&str>) {
-    desk().data_key = label.map(str::to_owned);
+/// As long as this is held, the calls serve a data key.
+#[must_use]
+pub(crate) struct Serving {
+    before: Option<String>,
+}
+
+/// The data key of this label is what the next calls serve.
+pub(crate) fn serving(label: &str) -> Serving {
+    let before = desk().data_key.replace(label.to_owned());
+    Serving { before }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        desk().data_key = self.before.take();
+    }
 }
 
 /// The call under way.
@@ -87,16 +100,14 @@ mod tests {
 
     #[test]
     fn a_call_is_seen_until_it_comes_back() {
-        serves(Some("payments"));
+        let serving = serving("payments");
         let during_it = seen("C_WrapKey", call).unwrap();
         assert_eq!(during_it.function, "C_WrapKey");
         assert_eq!(during_it.data_key.as_deref(), Some("payments"));
         assert!(during(during_it.number, || ()).is_none());
-        let next = seen("C_Sign", || {
-            let next = call().unwrap();
-            serves(None);
-            next
-        });
+        drop(serving);
+        let next = seen("C_Sign", call).unwrap();
+        assert_eq!(next.data_key, None);
         assert_ne!(next.number, during_it.number);
         assert!(call().is_none());
     }
