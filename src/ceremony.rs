@@ -22,6 +22,7 @@ mod abort;
 mod approval;
 mod at_screen;
 pub(crate) mod before;
+pub(crate) mod checks;
 pub(crate) mod clock;
 pub(crate) mod destroy;
 mod escrow;
@@ -57,9 +58,7 @@ use ledger::Ledger;
 use vault::Vault;
 
 pub(crate) use approval::Approved;
-pub(crate) use login::log_in;
-pub(crate) use pin::look_at_pin_file;
-pub(crate) use signer::could_sign;
+pub(crate) use login::{for_verb as log_in_for_verb, log_in};
 pub(crate) use wrong::not_recorded;
 
 /// How the process is closed for this plan, before the module is loaded.

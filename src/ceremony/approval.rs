@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::{Error, Leftover, Operator, Plan, Result, before, clock, plan, room, screens, words};
+use super::checks::{Facts, Known, When};
+use super::{Error, Leftover, Operator, Plan, Result, before, clock, plan, screens, words};
 use crate::ceremony::screens::{Approval, Window};
 use crate::evidence::previous::Previous;
 use crate::evidence::record;
 use crate::evidence::transcript::Vouched;
 use crate::ground::clock::Watch;
-use crate::ground::facts::Machine;
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
@@ -16,11 +16,7 @@ pub(crate) struct Approved {
     plan: Plan,
     how: How,
     rehearsal: bool,
-    /// What earlier runs left, as it was known when the plan was approved.
-    leftover: Option<Leftover>,
-    /// The record that it builds on, read once, and what vouches for it.
-    previous: Option<Previous>,
-    anchor: Vouched,
+    known: Known,
     /// The time of the ceremony, where a person gave it.
     _watch: Watch,
 }
@@ -35,25 +31,22 @@ impl Approved {
     /// Shows meaning and digest, and takes only `Yes`.
     ///
     /// # Errors
-    /// Exit 1 for every other answer; whatever [`before::ready`] refuses.
+    /// Exit 1 for every other answer; whatever a [check](super::checks) refuses.
     pub(crate) fn by_typing(
         plan: Plan,
         rehearsal: bool,
         operator: &mut dyn Operator,
     ) -> Result<Self> {
-        let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
+        let mut facts = Facts::of(&plan, rehearsal, false);
+        facts.read_previous()?;
         if record::is_unfinished(&plan.directory) {
             operator.wipe(); // a run that was killed could not: words of a share may still stand there
         }
         let mut watch = Watch::default();
-        clock::compare(&plan, previous.as_ref(), operator, &mut watch)?;
+        clock::compare(&plan, facts.previous(), operator, &mut watch)?;
         loop {
-            let leftover = before::ready(&plan, previous.as_ref())?;
-            before::shares_can_be_shown(&plan, rehearsal)?;
-            if !rehearsal {
-                room::air_gap(&plan, &Machine::look(&plan.directory))?; // nobody should read eight rows aloud for a run that cannot be
-            }
-            let screen = screens::approval(&plan, leftover.as_ref(), previous.as_ref(), rehearsal);
+            facts.before(When::AtTerminal)?;
+            let screen = screens::approval(&plan, facts.leftover(), facts.previous(), rehearsal);
             match ask(operator, &plan, screen, rehearsal)?.as_deref() {
                 Some("Yes") => {
                     if let Err(small) = before::shares_fit(&plan, operator.window()) {
@@ -62,13 +55,12 @@ impl Approved {
                         operator.say(&screens::fold(&told, " "));
                         continue;
                     }
+                    let known = facts.into_known();
                     return Ok(Self {
                         plan,
                         how: How::Typed,
                         rehearsal,
-                        leftover,
-                        previous,
-                        anchor,
+                        known,
                         _watch: watch,
                     });
                 }
@@ -82,8 +74,7 @@ impl Approved {
     /// bytes before anything else is looked at.
     ///
     /// # Errors
-    /// Exit 1 for another digest; exit 2 where the plan needs a person; whatever [`before::ready`]
-    /// refuses.
+    /// Exit 1 for another digest; exit 2 where the plan needs a person; whatever a [check](super::checks) refuses.
     pub(crate) fn unattended(path: &Path, sha256: &str) -> Result<Self> {
         let bytes = plan::read_bytes(path)?;
         let is = words::sha256(&bytes);
@@ -108,22 +99,20 @@ impl Approved {
     /// The plan of a rehearsal that asks nothing: byok wrote it itself a moment ago.
     ///
     /// # Errors
-    /// Whatever [`before::ready`] refuses.
+    /// Whatever a [check](super::checks) refuses.
     pub(crate) fn own_rehearsal(plan: Plan) -> Result<Self> {
         Self::by_nobody(plan, true)
     }
 
     fn by_nobody(plan: Plan, rehearsal: bool) -> Result<Self> {
-        let (previous, anchor) = before::load_previous(&plan, rehearsal)?;
-        clock::not_before(previous.as_ref())?;
-        let leftover = before::ready(&plan, previous.as_ref())?;
+        let mut facts = Facts::of(&plan, rehearsal, false);
+        facts.before(When::Unattended)?;
+        let known = facts.into_known();
         Ok(Self {
             plan,
             how: How::Unattended,
             rehearsal,
-            leftover,
-            previous,
-            anchor,
+            known,
             _watch: Watch::default(),
         })
     }
@@ -190,17 +179,17 @@ impl Approved {
 
     /// The record that it builds on.
     pub(crate) fn previous(&self) -> Option<&Previous> {
-        self.previous.as_ref()
+        self.known.previous.as_ref()
     }
 
     /// What vouches for that record.
     pub(crate) fn anchor(&self) -> &Vouched {
-        &self.anchor
+        &self.known.anchor
     }
 
     /// What earlier runs left: it is shown to whoever approves, and taken away.
     pub(crate) fn leftover(&self) -> Option<&Leftover> {
-        self.leftover.as_ref()
+        self.known.leftover.as_ref()
     }
 
     /// Refuses to destroy anything that was not there to be approved.

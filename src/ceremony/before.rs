@@ -5,7 +5,6 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::import_types;
 use crate::ceremony::material;
 use crate::ceremony::screens::{self, Window};
 use crate::crypto::escrow::share_file_name;
@@ -22,38 +21,6 @@ use crate::plan::{
     Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role, ShareSource,
     Source,
 };
-
-/// Refuses a plan that could not come to its end, before people begin. Says what an interrupted run
-/// left, if anything.
-///
-/// # Errors
-/// Exit 2: the record exists, parameters are missing, an expiry is impossible, an `import_type` is not
-/// what the previous records tell. Exit 3: no such
-/// module. Exit 5: a ceremony is running there.
-pub(crate) fn ready(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover>> {
-    record_is_free(plan)?;
-    record_can_be_written(plan)?;
-    disks_know_owners(plan)?;
-    let leftover = leftover(plan, previous)?;
-    shares_are_closed(plan)?;
-    shares_have_room(plan, previous)?;
-    module_exists(plan)?;
-    if let Some(previous) = previous {
-        import_types::agree(plan, previous)?;
-    }
-    for (key, import) in plan.imports() {
-        parameters_exist(import).map_err(|e| or_later(plan, key, import, e))?;
-        expiry(import)?;
-    }
-    source_files(plan)?;
-    Ok(leftover)
-}
-
-/// # Errors
-/// Exit 2 where the record's name is taken.
-pub(crate) fn record_is_free(plan: &Plan) -> Result<()> {
-    record::refuse_existing(&plan.directory)
-}
 
 /// Whether a directory can be made where the record will stand.
 ///

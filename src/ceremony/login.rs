@@ -1,8 +1,8 @@
 //! Logging in: one C_Login for each PIN that a person types, never a PIN tried twice.
 
+use super::operator::{Interrupted, NOTHING_LEFT, Operator, Terminal, Unattended};
 use super::pin::{self, NotAPin};
-use super::wrong::{Asked, Wrong};
-use crate::ceremony::operator::Operator;
+use super::wrong::{Asked, Wrong, not_recorded};
 use crate::crypto::locked::Locked;
 use crate::ground::error::{Error, Result};
 use crate::hsm::{Hsm, Login, TriesLeft};
@@ -38,6 +38,19 @@ pub(crate) fn log_in(
             log_in_once(hsm, None, "the PIN typed on the PIN pad", wrong)
         }
     }
+}
+
+/// Logs in for a verb that leaves nothing behind: whoever types the PIN can end a login that hangs.
+///
+/// # Errors
+/// As [`log_in`].
+pub(crate) fn for_verb(hsm: &Hsm, pin: &PinSource, interrupted: &Interrupted) -> Result<u32> {
+    let mut operator: Box<dyn Operator> = match Terminal::open(interrupted.clone())? {
+        Some(terminal) => Box::new(terminal.for_verb()),
+        None => Box::new(Unattended::new(interrupted.clone())),
+    };
+    operator.look_after_calls(NOTHING_LEFT)?;
+    log_in(hsm, pin, operator.as_mut(), &mut not_recorded)
 }
 
 /// Unattended there is one try: a second could lock the token with nobody there to see it.

@@ -135,7 +135,11 @@ impl Ceremony<'_> {
     /// Material never goes into another KMS key than before by mistake.
     pub(super) fn same_kms_keys(&mut self) -> Result<()> {
         match self.previous() {
-            Some(previous) => self.notes(&same_kms_keys(self.plan(), previous)?),
+            Some(previous) => {
+                let notes = same_kms_keys(self.plan(), previous)?;
+                import_types::agree(self.plan(), previous)?;
+                self.notes(&notes)
+            }
             None => Ok(()),
         }
     }
@@ -263,14 +267,12 @@ pub(super) fn recorded_spec(planned: Spec, known: &KnownKey) -> Spec {
 /// Compares the KMS keys of a plan with those of the previous record. Returns what is to be noted.
 ///
 /// # Errors
-/// Exit 4 for another KMS key, unless it is a replica or the plan says why; exit 2 for an `import_type`
-/// that the previous records contradict, or need.
+/// Exit 4 for another KMS key, unless it is a replica or the plan says why.
 pub(crate) fn same_kms_keys(plan: &Plan, previous: &Previous) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     for (key, import) in plan.imports() {
         notes.extend(same_kms_key(known(previous, key)?, key, import)?);
     }
-    import_types::agree(plan, previous)?;
     Ok(notes)
 }
 

@@ -1,12 +1,8 @@
 //! The verbs of the command line, one file each: what is printed where, over the rooms below.
 
-use crate::ceremony;
-use crate::ceremony::operator::{Interrupted, NOTHING_LEFT, Operator, Terminal, Unattended};
 use crate::ceremony::screens::Window;
 use crate::ground::error::{Error, Result};
-use crate::hsm::Hsm;
 use crate::hsm::machine::out;
-use crate::plan::PinSource;
 
 mod check;
 mod doctor;
@@ -32,16 +28,6 @@ pub(crate) use run::run;
 pub(crate) use script::{blank as blank_forms, script};
 pub(crate) use share::{ShareWish, share_check};
 pub(crate) use verify::{Anchors, verify};
-
-/// Logs in for a verb that leaves nothing behind: whoever types the PIN can end a login that hangs.
-fn log_in(hsm: &Hsm, pin: &PinSource, interrupted: &Interrupted) -> Result<u32> {
-    let mut operator: Box<dyn Operator> = match Terminal::open(interrupted.clone())? {
-        Some(terminal) => Box::new(terminal.for_verb()),
-        None => Box::new(Unattended::new(interrupted.clone())),
-    };
-    operator.look_after_calls(NOTHING_LEFT)?;
-    ceremony::log_in(hsm, pin, operator.as_mut(), &mut ceremony::not_recorded)
-}
 
 /// Compact JSON on one line of standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

@@ -138,6 +138,10 @@ fn check_ends_with_the_code_of_the_run_that_would_find_another_data_key_or_none(
         "0".repeat(64)
     );
     both(&room, &[], 4, "[PREVIOUS-RECORD]");
+    // what a run meets first decides, whatever else is wrong
+    fs::create_dir(room.path("records/two")).unwrap();
+    both(&room, &[], 4, "[PREVIOUS-RECORD]");
+    fs::remove_dir(room.path("records/two")).unwrap();
     room.plan = good.clone();
     room.plan.label = "payments-2027".into();
     both(

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::ceremony::checks::Facts;
 use crate::ceremony::operator::{Interrupted, Watch};
-use crate::ceremony::process_of;
 use crate::ceremony::screens;
+use crate::ceremony::{log_in_for_verb, process_of};
 use crate::crypto::spec::Spec;
 use crate::evidence::rules;
 use crate::evidence::transcript::Torn;
@@ -65,6 +66,7 @@ impl HsmPlace {
                 .map(|plan| plan.hsm.token.clone())
                 .ok_or_else(|| missing("token"))?,
         };
+        let pin_of_plan = plan.as_ref().filter(|_| self.pin.is_none());
         let pin = match self.pin {
             Some(text) => PinSource::parse(&text, Path::new(""))?,
             None => plan
@@ -76,12 +78,15 @@ impl HsmPlace {
             pin: pin.descriptor(),
             ..wish
         })?;
+        if let Some(plan) = pin_of_plan {
+            Facts::of(plan, false, true).some(&["PIN-FORM"])?;
+        }
         let interrupted = Interrupted::watch()?;
         let watch = Watch::any_time(interrupted.clone())?;
         let module = Module::load(&path)?;
         let hsm = module.open(&module.find(&token)?)?;
         drop(watch);
-        super::log_in(&hsm, &pin, &interrupted)?;
+        log_in_for_verb(&hsm, &pin, &interrupted)?;
         let reason = plan.as_ref().filter(|_| of_plan);
         let reason = reason.and_then(|plan| plan.hsm.hardware.as_deref());
         Ok(Opened {

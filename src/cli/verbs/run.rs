@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use crate::ceremony::checks::no_terminal;
 use crate::ceremony::operator::{Interrupted, Operator, Terminal, Unattended};
 use crate::ceremony::screens::last;
 use crate::ceremony::{self, Approved, destroy, generate, recover, reimport};
 use crate::evidence::record::Sealed;
-use crate::ground::error::{Error, Result};
+use crate::ground::error::Result;
 use crate::ground::words;
 use crate::hsm::machine::out;
 use crate::hsm::machine::sandbox;
@@ -93,9 +94,4 @@ fn last_screens(approved: &Approved, sealed: &Sealed, operator: &mut dyn Operato
             return operator.say(end);
         }
     }
-}
-
-pub(super) fn no_terminal() -> Error {
-    Error::usage("a ceremony needs a terminal: there is none on standard input and standard error")
-        .hint("without people: byok run PLAN --approve SHA256, with the SHA-256 of the plan's exact bytes")
 }

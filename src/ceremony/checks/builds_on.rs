@@ -1,36 +1,16 @@
 //! What a reimport, recover or destroy builds on: the previous record, its escrow package, and the data
 //! keys in the HSM. The questions are the ceremony's own.
 
-use super::{Lines, State};
-use crate::ceremony::reimport::{self, Expected};
-use crate::ceremony::{before, destroy, recover, shares};
+use super::super::reimport::{self, Expected};
+use super::super::{destroy, recover, shares};
+use super::{Facts, Lines, State};
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
 use crate::hsm::Hsm;
 use crate::plan::{Keep, KeyPlan, Kind, Plan, RecoverPlan, ShareSource};
 
-/// Reads the previous record and the escrow package that the plan names.
-pub(super) fn previous(plan: &Plan, lines: &mut Lines) -> Option<Previous> {
-    let loaded = before::load_previous(plan, false);
-    let previous = match loaded {
-        Ok((None, _)) => None,
-        Ok((Some(previous), _)) => {
-            lines.add(State::Ok, told(plan, &previous));
-            Some(previous)
-        }
-        Err(error) => {
-            lines.refuse(State::Wrong, error);
-            return None;
-        }
-    };
-    if let Some(recover) = &plan.recover {
-        lines.judge(package(plan, recover, previous.as_ref()), Clone::clone);
-    }
-    previous
-}
-
 /// What vouches for it is said as well: it may be anybody's until then.
-fn told(plan: &Plan, previous: &Previous) -> String {
+pub(super) fn told(plan: &Plan, previous: &Previous) -> String {
     let receipts = match previous.receipts {
         0 => "no receipts".to_owned(),
         1 => "1 receipt".to_owned(),
@@ -46,7 +26,17 @@ fn told(plan: &Plan, previous: &Previous) -> String {
     )
 }
 
-fn package(plan: &Plan, recover: &RecoverPlan, previous: Option<&Previous>) -> Result<String> {
+/// The escrow package that the plan names.
+pub(super) fn package(facts: &mut Facts, lines: &mut Lines) {
+    if let Some(recover) = &facts.plan.recover
+        && facts.is_read
+    {
+        let told = told_package(facts.plan, recover, facts.previous());
+        lines.judge(told, Clone::clone);
+    }
+}
+
+fn told_package(plan: &Plan, recover: &RecoverPlan, previous: Option<&Previous>) -> Result<String> {
     let Some(package) = recover::package_at_hand(&recover.package, previous)? else {
         return Ok("package: typed in the room from its printed rows".into());
     };
@@ -85,28 +75,29 @@ fn shares(recover: &RecoverPlan, ceremony: &str, previous: Option<&Previous>) ->
     ))
 }
 
-/// What every data key must turn out to be; empty where that cannot be told.
-pub(super) fn expected<'p>(
-    plan: &'p Plan,
-    previous: Option<&Previous>,
-    lines: &mut Lines,
-) -> Vec<(&'p KeyPlan, Expected)> {
-    if plan.kind == Kind::Generate || plan.previous.is_some() && previous.is_none() {
-        return Vec::new(); // why the previous record is not there was said
-    }
-    if let Some(previous) = previous.filter(|_| plan.imports().next().is_some()) {
-        match reimport::same_kms_keys(plan, previous) {
-            Ok(notes) if notes.is_empty() => {
-                lines.add(State::Ok, "KMS keys: those of the previous record");
-            }
-            Ok(notes) => notes
-                .into_iter()
-                .for_each(|note| lines.add(State::Warning, note)),
-            Err(error) => lines.refuse(State::Wrong, error),
+/// Material never goes into another KMS key than before by mistake.
+pub(super) fn same_kms_keys(facts: &mut Facts, lines: &mut Lines) {
+    let plan = facts.plan;
+    let imports = plan.kind != Kind::Generate && plan.imports().next().is_some();
+    let Some(previous) = facts.previous().filter(|_| imports) else {
+        return;
+    };
+    match lines.unless_refused(reimport::same_kms_keys(plan, previous)) {
+        Some(notes) if notes.is_empty() => {
+            lines.add(State::Ok, "KMS keys: those of the previous record");
         }
+        notes => lines.warn(notes.into_iter().flatten()),
+    }
+}
+
+/// What every data key must turn out to be.
+pub(super) fn expected(facts: &mut Facts, lines: &mut Lines) {
+    let plan = facts.plan;
+    if plan.kind == Kind::Generate || !facts.is_read {
+        return;
     }
     let told = plan.keys.iter().map(|key| {
-        let expected = reimport::expected(previous, key);
+        let expected = reimport::expected(facts.previous(), key);
         let told = |expected: &Expected| {
             let kcv = expected.kcv.as_ref();
             let kcv = kcv.map(|kcv| format!("KCV {kcv}, ")).unwrap_or_default();
@@ -118,30 +109,26 @@ pub(super) fn expected<'p>(
         };
         Some((key, lines.judge(expected, told)?))
     });
-    told.collect::<Option<Vec<_>>>().unwrap_or_default()
+    let all: Vec<_> = told.collect();
+    facts.expected = all.into_iter().collect::<Option<_>>().unwrap_or_default();
 }
 
 /// Looks for the data keys in the HSM, as the ceremony will.
-pub(super) fn find(
-    plan: &Plan,
-    previous: Option<&Previous>,
-    hsm: &mut Hsm,
-    expected: &[(&KeyPlan, Expected)],
-    lines: &mut Lines,
-) {
-    for (key, expected) in expected {
+pub(super) fn find(facts: &mut Facts, lines: &mut Lines) {
+    let (plan, previous) = (facts.plan, facts.known.previous.as_ref());
+    let Some(opened) = &mut facts.opened else {
+        return;
+    };
+    let hsm = &mut opened.hsm;
+    for (key, expected) in &facts.expected {
         let found = look_for(plan.kind, hsm, key, expected)
             .or_else(|error| destroyed_before(plan, previous, hsm, key, expected).ok_or(error));
-        match found.map_err(|e| e.doing(format!("finding the data key {:?}", key.label))) {
-            Ok((found, notes)) => {
-                if let Some(found) = found {
-                    lines.add(State::Ok, format!("data key {:?}: {found}", key.label));
-                }
-                notes
-                    .into_iter()
-                    .for_each(|note| lines.add(State::Warning, note));
+        let found = found.map_err(|e| e.doing(format!("finding the data key {:?}", key.label)));
+        if let Some((found, notes)) = lines.unless_refused(found) {
+            if let Some(found) = found {
+                lines.add(State::Ok, format!("data key {:?}: {found}", key.label));
             }
-            Err(error) => lines.refuse(State::Wrong, error),
+            lines.warn(notes);
         }
     }
 }

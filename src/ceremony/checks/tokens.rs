@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Lines, State};
-use crate::ceremony::judged::Judged;
+use super::{Judged, Lines};
 use crate::evidence::previous::Previous;
 use crate::evidence::rules;
 use crate::evidence::transcript::{self, Output, Torn, entries};
@@ -39,7 +38,7 @@ pub(super) fn warn(used: &Used, judged: &Judged, lines: &mut Lines) {
             judged.name(),
             record.display()
         );
-        lines.add(State::Warning, told);
+        lines.warn([told]);
     }
 }
 
