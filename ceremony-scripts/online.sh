@@ -1074,12 +1074,12 @@ explain() {
     case $code in
         AccessDenied* | UnauthorizedOperation | AuthorizationError*)
             say_err "These credentials may not do it. They lack the action" "  $1" \
-                "${key:+on $key, }in their IAM policy or in the key policy; or a condition there stands in the way." \
+                "${key:+on $key, }in their IAM policy or in the key policy; or a condition there is not met." \
                 "Ask the account's administrator." ;;
         NotFoundException | InvalidArn* | NotFound)
             say_err "There is no such thing in this account and Region. Check the ARN, --region and --profile." ;;
         KMSInvalidStateException)
-            say_err "The KMS key is not in a state that takes this. See its KeyState: bash online.sh status" ;;
+            say_err "The KMS key is not in a state that allows this. See its KeyState: bash online.sh status" ;;
         UnsupportedOperationException)
             say_err "KMS does not do this with a key of this kind." ;;
         LimitExceeded*)
@@ -1090,7 +1090,7 @@ explain() {
         ExpiredToken* | UnrecognizedClient* | InvalidClientTokenId | *Signature*Exception | SignatureDoesNotMatch | RequestExpired)
             sign_in ;;
         Throttling* | TooManyRequests*)
-            say_err "AWS is asked too often at the moment. Run it again." ;;
+            say_err "AWS is being asked too often at the moment. Run it again." ;;
         InternalFailure | InternalError | Internal*Exception | KMSInternal* | ServiceUnavailable* | *TimeoutException)
             say_err "Something failed inside AWS: it is nobody's mistake here. Wait a minute. Run it again." ;;
         *) explain_cli "$1" "$said" ;;
@@ -1165,15 +1165,15 @@ check_key() {
         arn:aws*:kms:*:*:key/*)
             arn_region=${key#arn:*:kms:} account=${arn_region#*:}
             arn_region=${arn_region%%:*} account=${account%%:*} key_id=${key##*/}
-            case $account in *[!0-9]* | '') refuse 2 "--key $key is no ARN of a KMS key" ;; esac
+            case $account in *[!0-9]* | '') refuse 2 "--key $key is not the ARN of a KMS key" ;; esac
             [ -z "$region" ] || [ "$region" = "$arn_region" ] || refuse 2 \
                 "--region $region is not the Region of --key $key"
             region=$arn_region ;;
-        arn:*) refuse 2 "--key $key is no ARN of a KMS key" ;;
+        arn:*) refuse 2 "--key $key is not the ARN of a KMS key" ;;
         *) key_id=$key ;;
     esac
     case $key_id in
-        '' | *[!0-9a-z-]*) refuse 2 "--key $key is no ARN and no id of a KMS key" ;;
+        '' | *[!0-9a-z-]*) refuse 2 "--key $key is neither the ARN nor the id of a KMS key" ;;
     esac
 }
 
@@ -1211,7 +1211,7 @@ read_description() {
 
 must_be_external() {
     [ "$dry_run" = no ] || return 0
-    [ "$key_origin" = EXTERNAL ] || refuse 4 "the Origin of this key is $key_origin, not EXTERNAL: it never takes imported material" \
+    [ "$key_origin" = EXTERNAL ] || refuse 4 "the Origin of this key is $key_origin, not EXTERNAL: it never accepts imported material" \
         "$key_arn" "make another: bash online.sh create"
 }
 
@@ -1222,7 +1222,7 @@ expect_state() {
     for state in "$@"; do
         [ "$key_state" != "$state" ] || return 0
     done
-    refuse 4 "KMS said that it did it, but the key's state is $key_state" "$key_arn"
+    refuse 4 "KMS reported success, but the key's state is $key_state" "$key_arn"
 }
 
 # importable SPEC: or ends and tells why not.
@@ -1230,10 +1230,10 @@ importable() {
     case $1 in
         SYMMETRIC_DEFAULT | HMAC_224 | HMAC_256 | HMAC_384 | HMAC_512 | RSA_2048 | RSA_3072 | RSA_4096) ;;
         ECC_NIST_P256 | ECC_NIST_P384 | ECC_NIST_P521 | ECC_SECG_P256K1) ;;
-        ML_DSA_*) refuse 2 "$1: KMS makes ML-DSA keys itself and takes no imported material for them" ;;
+        ML_DSA_*) refuse 2 "$1: KMS makes ML-DSA keys itself and does not accept imported material for them" ;;
         SM2) refuse 2 "$1: KMS has SM2 in the China Regions only, and byok does not make such keys" ;;
-        ECC_NIST_EDWARDS25519) refuse 2 "$1: KMS takes no imported material for Ed25519 keys" ;;
-        *) refuse 2 "$1 is no key spec that material can be imported into" "see: bash online.sh create --help" ;;
+        ECC_NIST_EDWARDS25519) refuse 2 "$1: KMS does not accept imported material for Ed25519 keys" ;;
+        *) refuse 2 "$1 is not a key spec that KMS imports material into" "see: bash online.sh create --help" ;;
     esac
 }
 
@@ -1258,10 +1258,10 @@ check_wrapping() {
                 "KMS takes such a key wrapped directly: RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1" ;;
         RSA_*/RSAES_OAEP_*)
             refuse 2 "$1 does not go with $2" \
-                "an RSA private key is longer than what OAEP can wrap: RSA_AES_KEY_WRAP_SHA_256 or _SHA_1" ;;
+                "an RSA private key is too long for OAEP: use RSA_AES_KEY_WRAP_SHA_256 or _SHA_1" ;;
         ECC_NIST_P521/RSAES_OAEP_*/RSA_2048)
             refuse 2 "$1 does not go with $2 under RSA_2048" \
-                "the private key is longer than what that wraps: take RSA_3072 or RSA_4096, or RSA_AES_KEY_WRAP_SHA_256" ;;
+                "the private key is too long for that: use RSA_3072 or RSA_4096, or RSA_AES_KEY_WRAP_SHA_256" ;;
     esac
 }
 
@@ -1287,7 +1287,7 @@ time_text() {
 # end_text TEXT: the same of an end that KMS may leave out.
 end_text() {
     case $1 in
-        '' | None) printf 'at a time that KMS does not say\n' ;;
+        '' | None) printf 'at a time that KMS does not give\n' ;;
         *) time_text "$1" ;;
     esac
 }
@@ -1300,7 +1300,7 @@ expiry_text() {
         KEY_MATERIAL_EXPIRES) say "expires $(end_text "$key_valid_to")" ;;
         *) case $key_state in
             PendingImport) say "NONE. If applications use this key, they are down: reimport today" ;;
-            *) say "not told" ;;
+            *) say "not given by KMS" ;;
         esac ;;
     esac
 }
@@ -1406,7 +1406,7 @@ verb_create() {
     describe
     if [ "$dry_run" = no ]; then
         [ "$key_origin/$key_state/$key_spec/$key_usage" = "EXTERNAL/PendingImport/$spec/$use" ] ||
-            refuse 4 "KMS made another key than was asked: $key_origin $key_state $key_spec $key_usage" "$arn"
+            refuse 4 "KMS did not make the key that was asked for, but: $key_origin $key_state $key_spec $key_usage" "$arn"
     fi
     call kms:DescribeKey kms describe-key --key-id "$arn" --output json
     [ "$dry_run" = no ] || return 0
@@ -1414,7 +1414,7 @@ verb_create() {
     say "" "made     $spec, $use, Origin EXTERNAL, waiting for material (PendingImport)" \
         "written  $file, for: byok plan $file ..."
     [ -z "$alias" ] || [ "$alias_failed" = yes ] || say "alias    $alias"
-    [ "$multi" = no ] || say "Replicas are made after the primary holds its material: bash online.sh replicate"
+    [ "$multi" = no ] || say "Make replicas after the primary holds its material: bash online.sh replicate"
     say "next     bash online.sh parameters --name $name --key $arn --algorithm ..."
     [ "$alias_failed" = no ] || exit 3
 }
@@ -1488,8 +1488,8 @@ policy_says() {
                 if (effect[i] == "Deny" && !conditional[i]) always = 1
             }
             if (!allowed) print "no statement allows " action
-            if (always) print "a Deny without a condition covers " action ": for whom it names it wins over every Allow"
-            else if (denied) print "a Deny under a condition covers " action ": it wins over every Allow"
+            if (always) print "a Deny without a condition covers " action ": for those it names, it overrides every Allow"
+            else if (denied) print "a Deny under a condition covers " action ": it overrides every Allow"
         }
         END {
             judge("kms:GetParametersForImport")
@@ -1529,7 +1529,7 @@ verb_parameters() {
         check_wrapping "$key_spec" "$algorithm" "$size"
         case $key_state in
             PendingImport | Enabled | Disabled) ;;
-            *) refuse 4 "the key's state is $key_state: it takes no material" "$key_arn" ;;
+            *) refuse 4 "the key's state is $key_state: it does not accept material" "$key_arn" ;;
         esac
         mkdir -p "$out" || refuse 2 "$out cannot be made"
         check_sums
@@ -1557,8 +1557,8 @@ judge_parameters() {
     judge_members "what came back"
     [ "$read_size" = "$size" ] || refuse 4 "the public key that came back is $read_size, not $size"
     valid_to=$read_ends
-    [ -n "$valid_to" ] || refuse 4 "ParametersValidTo is no time"
-    [ "$valid_to" -gt "$(date +%s)" ] || refuse 4 "these parameters ended $(shown_time "$valid_to")" \
+    [ -n "$valid_to" ] || refuse 4 "ParametersValidTo is not a time"
+    [ "$valid_to" -gt "$(date +%s)" ] || refuse 4 "these parameters expired $(shown_time "$valid_to")" \
         "is the clock of this computer right?"
 }
 
@@ -1598,7 +1598,7 @@ text_of() {
 # parameters: its name, kind, and value, between tabs. In values a tab stands for white space that was escaped.
 read_members() {
     small_file "$1" "$2"
-    text_of "$1" || unfit 2 "$2 holds no import parameters: it is no text"
+    text_of "$1" || unfit 2 "$2 holds no import parameters: it is not text"
     LC_ALL=C awk '
         function bad(what) { print "!" what; exit 1 }
         function eat(count) { text = substr(text, count + 1) }
@@ -1700,7 +1700,7 @@ read_members() {
             if (text != "") bad("is not JSON: there is more after the object")
             if (inside != "") print "inside\t" inside
         }' "$scratch/text" >"$scratch/members" ||
-        unfit 2 "$2 $(LC_ALL=C sed -n 's/^!//p' "$scratch/members")" "download it with --output json; if it was changed since, find out by whom; nothing else may lie beside it"
+        unfit 2 "$2 $(LC_ALL=C sed -n 's/^!//p' "$scratch/members")" "download it with --output json; if it was changed since, find out by whom; nothing else may be beside it"
 }
 
 # parameter NAME: its kind and value, with a tab between; nothing where it is null or not there.
@@ -1712,7 +1712,7 @@ string_parameter() {
     case $value in
         "string$tab"*) value=${value#*"$tab"} value=${value:- } ;;
         '') ;;
-        *) unfit 2 "$2: its $1 is no string" ;;
+        *) unfit 2 "$2: its $1 is not a string" ;;
     esac
 }
 
@@ -1727,7 +1727,7 @@ judge_members() {
     fi
     string_parameter KeyId "$1"
     read_arn=$value
-    is_key_arn "$read_arn" || unfit 2 "$1: its KeyId is no ARN of a KMS key: ${read_arn:-it has none}" \
+    is_key_arn "$read_arn" || unfit 2 "$1: its KeyId is not the ARN of a KMS key: ${read_arn:-it has none}" \
         "give --key the ARN, and download the parameters again"
     string_parameter PublicKey "$1"
     read_spki=$(hex_of_base64 "$value") || unfit 2 "$1: its PublicKey is not padded base64"
@@ -1739,14 +1739,14 @@ judge_members() {
         '') ;;
         "number$tab-"*[0-9]) read_ends=${value#*"$tab"} ;;
         "number$tab"* | "string$tab"*T* | "string$tab"*' '*) read_ends=$(epoch_of "${value#*"$tab"}") ||
-            unfit 2 "$1: its ParametersValidTo is no time: ${value#*"$tab"}" ;;
-        *) unfit 2 "$1: its ParametersValidTo is no time: ${value#*"$tab"}" ;;
+            unfit 2 "$1: its ParametersValidTo is not a time: ${value#*"$tab"}" ;;
+        *) unfit 2 "$1: its ParametersValidTo is not a time: ${value#*"$tab"}" ;;
     esac
     string_parameter WrappingAlgorithm "$1"
     read_algorithm=$value
     case $value in
         '' | RSAES_OAEP_SHA_1 | RSAES_OAEP_SHA_256 | RSA_AES_KEY_WRAP_SHA_1 | RSA_AES_KEY_WRAP_SHA_256) ;;
-        *) unfit 2 "$1: its WrappingAlgorithm is $value, which KMS or byok does not take" ;;
+        *) unfit 2 "$1: its WrappingAlgorithm is $value, which KMS or byok does not accept" ;;
     esac
     string_parameter WrappingKeySpec "$1"
     case $value in
@@ -1802,18 +1802,18 @@ hex_of_content() {
 judge_pair() {
     local what
     if spki_size "$2" >/dev/null; then
-        unfit 2 "$1: the import token is a public key: key and token are swapped, or one stands twice"
+        unfit 2 "$1: the import token is a public key: key and token are swapped, or the same one is there twice"
     fi
     if ! read_size=$(spki_size "$read_spki"); then
         case $read_spki in
             30*300d06092a864886f70d0101010500038[12]*) is_der "$read_spki" && unfit 4 \
                 "$1: its public key is no RSA key with the exponent 65537 that KMS gives" "find out where it comes from" ;;
         esac
-        unfit 2 "$1: its public key is no RSA key with the exponent 65537, as KMS gives it"
+        unfit 2 "$1: its public key is not an RSA key with the exponent 65537, as KMS gives it"
     fi
     case $2 in *"$read_spki"*) unfit 2 "$1: the import token holds the public key" ;; esac
     what=$(not_a_token "$2") && return 0
-    unfit 2 "$1: the import token $what: AWS did not give that" "download the parameters again, with --output json"
+    unfit 2 "$1: the import token $what: that did not come from AWS" "download the parameters again, with --output json"
 }
 
 # is_der HEX: one SEQUENCE that fills the bytes.
@@ -1929,8 +1929,8 @@ list_folder() {
 
 # unpack_zip FILE NAME: its files into scratch/zip, their names into scratch/entries.
 unpack_zip() {
-    local LC_ALL=C entry count=0 refused="$2 is no zip as the console gives it"
-    command -v unzip >/dev/null 2>&1 || unfit 2 "$2: there is no unzip here, so it cannot be judged" \
+    local LC_ALL=C entry count=0 refused="$2 is not a zip from the console"
+    command -v unzip >/dev/null 2>&1 || unfit 2 "$2: there is no unzip here, so it cannot be checked" \
         "unpack it into a folder of its own, $out/${2%.zip}, and move the zip away; the plan then names the folder"
     small_file "$1" "$2"
     rm -rf "$scratch/zip"
@@ -1974,7 +1974,7 @@ make_slip() {
     came_back=
     : >"$scratch/names"
     judge_all >"$scratch/keys" || exit $?
-    [ -s "$scratch/names" ] || refuse 2 "no import parameters lie in $out"
+    [ -s "$scratch/names" ] || refuse 2 "there are no import parameters in $out"
     LC_ALL=C sort "$scratch/names" >"$scratch/sorted"
     while IFS= read -r name; do
         digest=$(sha256_of "$out/$name") || exit $?
@@ -2015,7 +2015,7 @@ judge_all() {
             read_members "$path" "$path"
             if [ -z "$(parameter ImportToken)" ]; then
                 [ -z "$(parameter KeyMetadata)" ] || continue # an answer of DescribeKey, for the plan
-                refuse 2 "$path holds no import parameters, and nothing else may lie in $out"
+                refuse 2 "$path holds no import parameters, and $out may hold nothing else"
             fi
             judge_members "$path"
             [ -z "$read_ends" ] || [ "$read_ends" -gt "$(date +%s)" ] || refuse 4 \
@@ -2042,7 +2042,7 @@ print_slip() {
     say "SLIP of the import parameters                     $(shown_time "$(date +%s)")" "" \
         "Two people compare each row with the screen of the computer that downloaded" \
         "the parameters. Then this paper goes into the room in the pocket of somebody" \
-        "who does not carry the files. byok asks there for rows of it."
+        "who does not carry the files. There byok asks for some of its rows."
     cat "$scratch/keys"
     say "" "ALL PARAMETER FILES (SHA-256 of SHA256SUMS):"
     LC_ALL=C sed 's/^/  /' "$scratch/sorted"
@@ -2069,8 +2069,8 @@ verb_slip() {
 verb_import() {
     local script=$operand code earlier
     takes yes
-    [ -n "$operand" ] || refuse 2 "which folder? bash online.sh import FOLDER" "that of one import, or a whole record"
-    [ -z "$region" ] || refuse 2 "--region is not taken here: import.sh knows the Region"
+    [ -n "$operand" ] || refuse 2 "which folder? bash online.sh import FOLDER" "the folder of one import, or a whole record"
+    [ -z "$region" ] || refuse 2 "--region does not belong here: import.sh knows the Region"
     [ ! -d "$script" ] || script=$script/import.sh
     case $script in -*) script=./$script ;; esac
     [ -f "$script" ] || refuse 2 "$script is missing: carry the whole folder again"
@@ -2079,7 +2079,7 @@ verb_import() {
     [ -z "$profile" ] || set -- --profile "$profile" ${1+"$@"}
     [ "$yes" = no ] || set -- --yes ${1+"$@"}
     if [ "$dry_run" = yes ]; then
-        planned "it runs aws kms import-key-material with what the ceremony decided, and shows it"
+        planned "it shows and runs aws kms import-key-material with what the ceremony decided"
         command_line bash "$script" ${1+"$@"}
         return 0
     fi
@@ -2091,7 +2091,7 @@ verb_import() {
     for earlier in "${script%/*}"/import-result*.json; do
         is_ours "$earlier" || continue
         says_imported "$earlier" || continue
-        say "" "This folder WAS imported before: $earlier says so. KMS takes an import token once;" \
+        say "" "This folder WAS imported before: $earlier says so. KMS accepts an import token once;" \
             "look at the key first: bash online.sh prove --key ARN"
         break
     done
@@ -2112,17 +2112,17 @@ whose_move() {
         "new parameters online, then a reimport in the room; no custodians" \
         "$said" "(ExpiredImportTokenException)" "(InvalidImportTokenException)" "import token was valid until"
     move "InvalidCiphertext" "you, then the room" \
-        "algorithm or set mixed up: new parameters, a reimport in the room" "$said" "(InvalidCiphertextException)"
+        "algorithm or parameters mixed up: new parameters, a reimport in the room" "$said" "(InvalidCiphertextException)"
     move "IncorrectKeyMaterial" "security officer" \
-        "STOP. Other material than the key's. Delete nothing, call now" "$said" "(IncorrectKeyMaterialException)"
+        "STOP. This is not the key's material. Delete nothing, call now" "$said" "(IncorrectKeyMaterialException)"
     move "KMSInvalidState" "key administrator" \
-        "bash online.sh status; enable or cancel-deletion may be missing" "$said" "(KMSInvalidStateException)"
+        "bash online.sh status; it may need enable or cancel-deletion" "$said" "(KMSInvalidStateException)"
     move "AccessDenied" "key administrator" \
         "kms:ImportKeyMaterial; conditions on ExpirationModel and ValidTo" "$said" "(AccessDenied"
     move "NotFound, UnsupportedOperation" "security officer" \
         "another account or Region, or a key whose Origin is not EXTERNAL" \
         "$said" "(NotFoundException)" "(UnsupportedOperationException)" "(InvalidArnException)"
-    move "another KMS key answered, or none" "security officer" \
+    move "another KMS key answered, or no key" "security officer" \
         "STOP. Look at the endpoint. Delete nothing, call now" "$said" "STOP. KMS answered" "as far as anybody can tell"
     move "a changed file" "security officer" \
         "carry the folder again from the record" "$said" "is not the file that the ceremony wrote"
@@ -2131,7 +2131,7 @@ whose_move() {
     move "credentials, network" "you" \
         "sign in, check clock and network, run it again: that is safe" \
         "$said" "does not accept your credentials" "could not be reached" "asked too often" "these credentials belong to"
-    say "" "In no case does anything need deleting first."
+    say "" "Nothing ever needs to be deleted first."
 }
 
 # move FAILURE WHO WHAT SAID SIGN...
@@ -2148,8 +2148,8 @@ verb_prove() {
     takes key fingerprint public-key out
     check_key
     if [ -n "$public_key" ]; then
-        { [ -f "$public_key" ] && [ -r "$public_key" ]; } || refuse 2 "$public_key: no file that can be read"
-        spki_of_file "$public_key" >/dev/null || refuse 2 "$public_key: no public key in PEM or DER" \
+        { [ -f "$public_key" ] && [ -r "$public_key" ]; } || refuse 2 "$public_key: not a file that can be read"
+        spki_of_file "$public_key" >/dev/null || refuse 2 "$public_key: not a public key in PEM or DER" \
             "give the record's LABEL/public-key.pem or LABEL/public-key.der"
     fi
     case $fingerprint in
@@ -2157,7 +2157,7 @@ verb_prove() {
     esac
     case ${#fingerprint} in
         0 | 56 | 64 | 96 | 128) ;;
-        *) refuse 2 "--fingerprint: ${#fingerprint} digits; a whole fingerprint has 64 (HMAC_224: 56, HMAC_384: 96, HMAC_512: 128)" \
+        *) refuse 2 "--fingerprint: ${#fingerprint} digits; a complete fingerprint has 64 (HMAC_224: 56, HMAC_384: 96, HMAC_512: 128)" \
             "take all of it from the report or a share form" ;;
     esac
     fingerprint=$(printf '%s' "$fingerprint" | tr 'ABCDEF' 'abcdef')
@@ -2166,10 +2166,10 @@ verb_prove() {
     if [ "$dry_run" = yes ]; then
         describe
         call kms:DescribeKey kms describe-key --key-id "$key" --output json
-        planned "a key of the spec SYMMETRIC_DEFAULT:" && prove_symmetric
+        planned "for a key with the spec SYMMETRIC_DEFAULT:" && prove_symmetric
         planned "printf %s '$fingerprint_text' > online.sh-message" \
-            "of the spec HMAC_256, and the others alike:" && key_spec=HMAC_256 && prove_mac
-        planned "of the specs ECC and RSA:" && prove_public_key
+            "for the spec HMAC_256, and the other HMAC specs likewise:" && key_spec=HMAC_256 && prove_mac
+        planned "for ECC and RSA:" && prove_public_key
         return 0
     fi
     mkdir -p "$out_folder" || refuse 2 "$out_folder cannot be made"
@@ -2191,7 +2191,7 @@ verb_prove() {
 prove_symmetric() {
     local plain=online.sh-round-trip back
     if [ -n "$fingerprint$public_key" ]; then
-        refuse 2 "a symmetric key tells nobody its fingerprint: leave --fingerprint and --public-key out" \
+        refuse 2 "KMS does not reveal the fingerprint of a symmetric key: leave --fingerprint and --public-key out" \
             "a second import as EXISTING_KEY_MATERIAL proves the material (witness_of in the plan)"
     fi
     [ "$dry_run" = yes ] || printf '%s' "byok round trip $(date +%s) $$" >"$scratch/plain"
@@ -2205,11 +2205,11 @@ prove_symmetric() {
             --encryption-context byok=round-trip --output text --query Plaintext
         back=$(printf '%s' "$answer" | hex_of_text) || refuse 4 "the plaintext is not base64"
         [ "$(bytes_of "$back" | sha256_of -)" = "$(sha256_of "$scratch/plain")" ] || refuse 4 \
-            "what was encrypted came back as something else" "$key_arn"
+            "decryption did not give back what was encrypted" "$key_arn"
         say "" "ROUND TRIP: it encrypts, and decrypts what it encrypted." \
             "That does NOT show which material it is: any 32 bytes would do the same. A second import of the" \
             "same material by another person, as EXISTING_KEY_MATERIAL, shows it (witness_of in the plan)." \
-            "If the last import was that one, byok receipt says so from its import-result.json: proved in KMS."
+            "If the last import was that second one, byok receipt says so from its import-result.json: proved in KMS."
     else
         call kms:Decrypt kms decrypt --key-id "$key" --ciphertext-blob fileb://online.sh-ciphertext \
             --encryption-context byok=round-trip --output text --query Plaintext
@@ -2233,9 +2233,9 @@ prove_mac() {
     if [ -z "$fingerprint" ]; then
         say "Compare it with the record's: the report, a share form, or --fingerprint HEX."
     elif [ "${#fingerprint}" -ne "${#mac}" ]; then
-        refuse 2 "--fingerprint: ${#fingerprint} digits; that of a key of $key_spec has ${#mac}" "is it of another data key?"
+        refuse 2 "--fingerprint: ${#fingerprint} digits; for a key of $key_spec it has ${#mac}" "does it belong to another data key?"
     elif [ "$fingerprint" = "$mac" ]; then
-        say "SAME: KMS holds the data key of this fingerprint."
+        say "SAME: KMS holds the data key with this fingerprint."
     else
         refuse 4 "OTHER MATERIAL: the record says   $fingerprint" "STOP. Call the security officer. Delete nothing."
     fi
@@ -2262,7 +2262,7 @@ prove_public_key() {
     keep_answer get-public-key
     say "" "fingerprint by KMS  $digest   (SHA-256 of its public key)"
     if [ -n "$public_key" ]; then
-        wanted=$(spki_of_file "$public_key") || refuse 2 "$public_key: no public key in PEM or DER"
+        wanted=$(spki_of_file "$public_key") || refuse 2 "$public_key: not a public key in PEM or DER"
         [ "$wanted" = "$digest" ] || refuse 4 "OTHER MATERIAL: the key in $public_key has   $wanted" \
             "STOP. Call the security officer. Delete nothing."
     fi
@@ -2272,7 +2272,7 @@ prove_public_key() {
         wanted=$fingerprint
     fi
     if [ -n "$wanted" ]; then
-        say "SAME: KMS holds the data key of this public key."
+        say "SAME: KMS holds the data key with this public key."
     else
         say "Compare it with the record's: --public-key FILE or --fingerprint HEX."
     fi
@@ -2312,9 +2312,9 @@ verb_replicate() {
     describe
     must_be_external
     if [ "$dry_run" = no ]; then
-        [ "$key_multi" = True ] || refuse 4 "this is no multi-Region key, and cannot become one" \
+        [ "$key_multi" = True ] || refuse 4 "this is not a multi-Region key, and cannot become one" \
             "make another: bash online.sh create --multi-region"
-        [ "$key_kind" = PRIMARY ] || refuse 4 "this is a replica: replicas are made from the primary key"
+        [ "$key_kind" = PRIMARY ] || refuse 4 "this is a replica: make replicas from the primary key"
         [ "$to" != "$region" ] || refuse 2 "--to $to is the Region of the primary key itself"
     fi
     set -- kms replicate-key --key-id "$key" --replica-region "$to"
@@ -2329,22 +2329,22 @@ verb_replicate() {
     describe
     must_be_external
     [ -n "$file" ] || [ "$dry_run" = yes ] || {
-        say "state    $key_state: a replica waits for the same material, with import parameters of its own"
+        say "state    $key_state: the replica waits for the same material, with import parameters of its own"
         return 0
     }
     [ -n "$file" ] || return 0
     call kms:DescribeKey kms describe-key --key-id "$key" --output json
     [ "$dry_run" = no ] || return 0
     keep_told "$scratch/out" "$file" 644
-    say "state    $key_state: a replica waits for the same material, with import parameters of its own" "written  $file"
+    say "state    $key_state: the replica waits for the same material, with import parameters of its own" "written  $file"
 }
 
 check_region() {
     case $1 in
         [a-z]*-[a-z]*-[0-9]*) ;;
-        *) refuse 2 "$1 is no Region" ;;
+        *) refuse 2 "$1 is not a Region" ;;
     esac
-    case $1 in *[!a-z0-9-]*) refuse 2 "$1 is no Region" ;; esac
+    case $1 in *[!a-z0-9-]*) refuse 2 "$1 is not a Region" ;; esac
 }
 
 rotations_query='Rotations[].[KeyMaterialState,ImportState,KeyMaterialId,ExpirationModel,ValidTo,KeyMaterialDescription]'
@@ -2397,10 +2397,10 @@ verb_rotate() {
         [ "$dry_run" = yes ] || sleep 2
         list_rotations
         if [ "$dry_run" = no ]; then
-            say "" "asked KMS to rotate; now it lists"
+            say "" "asked KMS to rotate; it now lists"
             show_rotations "$answer"
             case $answer in
-                *PENDING_ROTATION*) say "Not done yet: look again in a minute: bash online.sh rotate --key $key_arn" ;;
+                *PENDING_ROTATION*) say "Not done yet; look again in a minute: bash online.sh rotate --key $key_arn" ;;
             esac
         fi
     fi
@@ -2443,25 +2443,25 @@ verb_alias() {
     alias_target
     before=$target
     if [ "$dry_run" = yes ]; then
-        planned "where there is no such alias:"
+        planned "if there is no such alias:"
         call kms:CreateAlias kms create-alias --alias-name "$alias" --target-key-id "$key_id"
-        planned "where it points elsewhere:"
+        planned "if it points elsewhere:"
         call kms:UpdateAlias kms update-alias --alias-name "$alias" --target-key-id "$key_id"
     elif [ -z "$before" ]; then
         call kms:CreateAlias kms create-alias --alias-name "$alias" --target-key-id "$key_id"
     elif [ "$before" = "$key_id" ]; then
-        say "$alias points to this key already: nothing was changed"
+        say "$alias already points to this key: nothing was changed"
         return 0
     else
-        say "before   $alias -> $before" "         keep that key: what it encrypted, only it decrypts"
+        say "before   $alias -> $before" "         keep that key: only it can decrypt what it encrypted"
         call "kms:UpdateAlias (on the alias, the old and the new key)" kms update-alias --alias-name "$alias" \
             --target-key-id "$key_id"
     fi
     alias_target
     [ "$dry_run" = no ] || return 0
-    [ "$target" = "$key_id" ] || refuse 4 "KMS said that it did it, but $alias points to ${target:-nothing}"
+    [ "$target" = "$key_id" ] || refuse 4 "KMS reported success, but $alias points to ${target:-nothing}"
     say "now      $alias -> $key_id" "         $key_arn, $key_state"
-    [ "$key_state" = Enabled ] || say "This key is not Enabled: what names the alias fails until it is."
+    [ "$key_state" = Enabled ] || say "This key is not Enabled: until it is, everything that uses the alias fails."
 }
 
 verb_status() {
@@ -2536,7 +2536,7 @@ status_of_key() {
         said=$(failure)
         case $said in
             *"nvalid choice"* | *"Unknown options"*)
-                say "    materials not listed: this AWS CLI is too old for that: get at least $newer_material" ;;
+                say "    materials not listed: this AWS CLI is too old: get at least $newer_material" ;;
             *) say "    materials not listed: $(error_name) (kms:ListKeyRotations)" ;;
         esac
     fi
@@ -2549,7 +2549,7 @@ verb_alarm() {
     need topic
     case $topic in
         arn:aws*:sns:*:*:*) ;;
-        *) refuse 2 "--topic $topic is no ARN of an SNS topic" ;;
+        *) refuse 2 "--topic $topic is not the ARN of an SNS topic" ;;
     esac
     : "${days:=30}"
     whole_number days 1 $((year_days - 1))
@@ -2559,7 +2559,7 @@ verb_alarm() {
     must_be_external
     topic_region=${topic#arn:*:sns:} topic_region=${topic_region%%:*}
     [ -z "$region" ] || [ "$topic_region" = "$region" ] || refuse 2 \
-        "the topic is in $topic_region, the key in $region: an alarm reaches topics of its own Region only"
+        "the topic is in $topic_region, the key in $region: an alarm reaches only topics in its own Region"
     call sns:ListSubscriptionsByTopic sns list-subscriptions-by-topic --topic-arn "$topic" --output text \
         --query 'Subscriptions[].[SubscriptionArn,Protocol,Endpoint]'
     subscriptions=$answer
@@ -2569,12 +2569,12 @@ verb_alarm() {
         case $subscriptions in
             arn:*) ;;
             *$'\n'arn:*) ;;
-            *) refuse 4 "nobody would hear it: no subscription of the topic is confirmed" "$topic" \
+            *) refuse 4 "nobody would be told: no subscription of the topic is confirmed" "$topic" \
                 "subscribe somebody (aws sns subscribe), have them confirm it, then run this again" ;;
         esac
         say "heard by"
         printf '%s\n' "$subscriptions" | LC_ALL=C awk \
-            -F '\t' '/^arn:/ { print "  " $2 " " $3 } !/^arn:/ { print "  " $2 " " $3 " (NOT confirmed: does not hear it)" }'
+            -F '\t' '/^arn:/ { print "  " $2 " " $3 } !/^arn:/ { print "  " $2 " " $3 " (NOT confirmed: is not told)" }'
     fi
     name=byok-$key_id
     call cloudwatch:PutMetricAlarm cloudwatch put-metric-alarm --alarm-name "$name-expires" \
@@ -2599,12 +2599,12 @@ verb_alarm() {
     [ "$dry_run" = no ] || return 0
     case $answer in
         "LessThanThreshold$tab$seconds"*"${tab}Minimum${tab}60${tab}True$tab"*) ;;
-        *) refuse 4 "CloudWatch holds another alarm than was asked: $answer" ;;
+        *) refuse 4 "CloudWatch does not hold the alarm that was asked for, but: $answer" ;;
     esac
     say "alarm    $name-expires: below $days days ($seconds seconds); now ${answer##*"$tab"}" \
         "rules    $name-gone, $name-touched"
     case $key_model in
-        KEY_MATERIAL_DOES_NOT_EXPIRE) say "The material of this key never expires: only the rules will speak." ;;
+        KEY_MATERIAL_DOES_NOT_EXPIRE) say "The material of this key never expires: only the rules will fire." ;;
     esac
     case $policy in
         *events.amazonaws.com*) ;;
@@ -2615,7 +2615,7 @@ verb_alarm() {
 }
 
 targets_set() {
-    [ "$dry_run" = yes ] || [ "$answer" = 0 ] || refuse 4 "EventBridge did not take the topic as a target of the rule"
+    [ "$dry_run" = yes ] || [ "$answer" = 0 ] || refuse 4 "EventBridge did not accept the topic as a target of the rule"
 }
 
 gone_pattern() {
@@ -2653,13 +2653,13 @@ verb_evidence() {
         printf '  %-28s %s\n' "$event" "$count"
     done
     [ "$dry_run" = no ] || return 0
-    [ -n "$events" ] || refuse 4 "CloudTrail knows no event of this key since $from, in ${region:-this Region}" "$key" \
+    [ -n "$events" ] || refuse 4 "CloudTrail has no event of this key since $from, in ${region:-this Region}" "$key" \
         "an event appears about 5 minutes after it happened; the history keeps 90 days"
     printf '{"Events": [%s]}\n' "$events" >"$scratch/events" || refuse 2 "the disk is full"
     keep_told "$scratch/events" "$out" 600
     size=$(wc -c <"$out" | tr -d ' ')
     say "written  $out, since $from" "For the record:  byok receipt RECORD $(quoted "$out")"
-    [ "$size" -le 1048576 ] || say "It is larger than the 1 MiB that byok takes: choose fewer --days."
+    [ "$size" -le 1048576 ] || say "It is larger than the 1 MiB that byok accepts: choose fewer --days."
 }
 
 verb_disable() {
@@ -2671,7 +2671,7 @@ verb_disable() {
     describe
     expect_state Disabled
     [ "$dry_run" = yes ] || say "$key_arn" "disabled. Its material stays: $(expiry_text)" \
-        "again:   bash online.sh enable --key $key_arn"
+        "undo:    bash online.sh enable --key $key_arn"
 }
 
 verb_enable() {
@@ -2712,13 +2712,13 @@ verb_delete_material() {
         say "" "DELETE IMPORTED MATERIAL${material:+ $material}" "  key      $key_arn" \
             "  spec     $key_spec, $key_usage" "  state    $key_state"
         show_aliases
-        say "" "What breaks: at once, every encryption, decryption, signature or MAC with this key, and with whatever" \
-            "names an alias above, fails. Data keys that a service has in memory work until it asks KMS the next time:" \
-            "an encrypted volume, for example, fails when it is attached the next time." \
+        say "" "What breaks: at once, every encryption, decryption, signature or MAC with this key, or through an alias" \
+            "above, fails. Data keys that a service has in memory work until it next asks KMS: an encrypted volume," \
+            "for example, fails at its next attach." \
             "What mends it: a reimport of the SAME material, and nothing else. Is there a record, and was the" \
             "escrow proved? Nothing has to be deleted before a reimport, or to change an expiry."
-        [ -z "$material" ] || say "With one of several materials deleted the whole key stops, unless it is one that nothing uses" \
-            "yet (PENDING_ROTATION)."
+        [ -z "$material" ] || say "If one of several materials is deleted, the whole key stops, unless nothing uses that material yet" \
+            "(PENDING_ROTATION)."
         confirm
     fi
     set -- kms delete-imported-key-material --key-id "$key"
@@ -2752,8 +2752,8 @@ verb_schedule_deletion() {
             "  state    $key_state"
         show_aliases
         say "" "What breaks: at once the key can no longer be used. In $days days, about $(shown_time $(($(date +%s) + days * 86400)))," \
-            "it is gone for ever, and with it everything that only it decrypts: ciphertext is bound to this KMS key, so" \
-            "neither the escrowed data key nor an import of it into another KMS key opens it." \
+            "it is gone for ever, with everything that only it can decrypt: ciphertext is bound to this KMS key, so" \
+            "neither the escrowed data key nor an import of it into another KMS key opens that." \
             "Until then: bash online.sh cancel-deletion --key $key_arn"
         [ "$key_state" != Enabled ] || say \
             "It is Enabled, so it may be in use. Disable it first and wait: bash online.sh disable"
@@ -2842,7 +2842,7 @@ set_option() {
             fault=$(endpoint_fault "$2")
             [ -z "$fault" ] || refuse 2 "--$1: $fault" ;;
         *=file://* | *=fileb://* | *=http://* | *=https://*)
-            refuse 2 "--$1: a value that begins with ${2%%//*}// is not taken: nothing is read in its place" ;;
+            refuse 2 "--$1: a value that begins with ${2%%//*}// is not accepted: nothing is read in its place" ;;
     esac
     case $2 in *[[:cntrl:]]*) refuse 2 "--$1: no control characters" ;; esac
     case $1 in
@@ -2931,7 +2931,7 @@ main() {
             [ "$wants_help$verb" = no ] || { usage && exit 0; }
             usage >&2
             exit 2 ;;
-        *) refuse 2 "$verb is no verb" "see: bash online.sh --help" ;;
+        *) refuse 2 "$verb is not a verb" "see: bash online.sh --help" ;;
     esac
     if [ "$wants_help" = yes ]; then
         "help_$(printf '%s' "$verb" | tr '-' '_')"

@@ -326,7 +326,7 @@ fn a_multi_region_key_gets_its_replica_from_the_primary_only() {
     fs::remove_file(desk.work("replica.describe-key.json")).unwrap();
     replicate(replica, "eu-west-3").ended(4, &["this is a replica"]);
     let single = created(&desk, "single", &[]);
-    replicate(&single, "eu-west-2").ended(4, &["no multi-Region key"]);
+    replicate(&single, "eu-west-2").ended(4, &["not a multi-Region key"]);
 }
 
 // ---- import parameters and the slip ----
@@ -529,8 +529,8 @@ fn what_comes_back_must_be_what_was_asked() {
             answered(ARN, &spki, json!(1_700_000_000)),
             "ended 2023-11-14 22:13 UTC",
         ),
-        (answered(ARN, &spki, json!("soon")), "is no time"),
-        (answered(ARN, &spki, Value::Null), "is no time"),
+        (answered(ARN, &spki, json!("soon")), "is not a time"),
+        (answered(ARN, &spki, Value::Null), "is not a time"),
     ] {
         desk.answers("get-parameters-for-import", &answer);
         ask().ended(4, &[why]);
@@ -1008,7 +1008,7 @@ fn evidence(arn: &str, room: &Room) -> String {
         desk.answers(&format!("lookup-events.{event}"), "[]\n");
     }
     desk.run(&["evidence", "--key", arn, "--out", "other.json"])
-        .ended(4, &["knows no event"]);
+        .ended(4, &["has no event"]);
     name
 }
 
@@ -1075,7 +1075,7 @@ fn an_alarm_that_nobody_hears_is_refused() {
         "Deleted\temail\tx\n",
     ] {
         desk.answers("list-subscriptions-by-topic", nobody);
-        alarm(&[]).ended(4, &["nobody would hear it"]);
+        alarm(&[]).ended(4, &["nobody would be told"]);
     }
     assert!(!desk.calls().contains("put-"));
     desk.answers(
@@ -1122,13 +1122,13 @@ fn an_alarm_that_nobody_hears_is_refused() {
     let quiet = alarm(&[]).ended(0, &[]);
     assert!(!quiet.out.contains("WARNING"));
     desk.answers("put-targets", "1\n");
-    alarm(&[]).ended(4, &["did not take the topic"]);
+    alarm(&[]).ended(4, &["did not accept the topic"]);
     desk.answers("put-targets", "0\n");
     desk.answers(
         "describe-alarms",
         "GreaterThanThreshold\t1.0\tMinimum\t60\tTrue\tOK\n",
     );
-    alarm(&[]).ended(4, &["another alarm"]);
+    alarm(&[]).ended(4, &["does not hold the alarm that was asked for"]);
     alarm(&["--days", "365"]).ended(2, &["from 1 to 364"]);
     desk.run(&[
         "alarm",
@@ -1389,7 +1389,7 @@ fn an_aws_cli_that_is_too_old_is_told_which_one_to_get() {
 fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
     let desk = one_key("PendingImport");
     for (args, why) in [
-        (&["frob"][..], "frob is no verb"),
+        (&["frob"][..], "frob is not a verb"),
         (&[], "usage: bash online.sh"),
         (&["create"], "--name is missing"),
         (&["create", "--name", "../x"], "begins with a letter"),
@@ -1436,16 +1436,16 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
         ),
         (
             &["disable", "--key", "arn:aws:s3:::bucket"],
-            "no ARN of a KMS key",
+            "not the ARN of a KMS key",
         ),
-        (&["disable", "--key", "x; rm"], "no id of a KMS key"),
+        (&["disable", "--key", "x; rm"], "nor the id of a KMS key"),
         (
             &["disable", "--key", ARN, "--region", "eu-west-2"],
             "not the Region of",
         ),
         (
             &["disable", "--key", ARN, "--region", "Europe"],
-            "is no Region",
+            "is not a Region",
         ),
         (&["disable", "more", "--key", ARN], "more: what is that?"),
         (
@@ -2043,6 +2043,11 @@ fn it_pleases_shellcheck_and_needs_no_root() {
     ];
     desk.answers("encrypt", "AAAA\n");
     desk.answers("decrypt", "AAAA\n");
-    ran(&mut desk.command(&setpriv, &args), "")
-        .ended(4, &["kept     eu-west-1-", "came back as something else"]);
+    ran(&mut desk.command(&setpriv, &args), "").ended(
+        4,
+        &[
+            "kept     eu-west-1-",
+            "did not give back what was encrypted",
+        ],
+    );
 }
