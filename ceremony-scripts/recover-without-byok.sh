@@ -5,15 +5,15 @@
 # an HSM, and wraps it for KMS: docs/recovery-without-byok.md, steps 3 to 8.
 #
 #   PARAMETERS  the answer of `aws kms get-parameters-for-import --output json`
-#   WRAPPING    RSAES_OAEP_SHA_256 or _SHA_1, or for a private key RSA_AES_KEY_WRAP_SHA_256 or _SHA_1,
-#               as the parameters were downloaded for
-#   PACKAGE     escrow-package.json; without it the printed rows are typed
+#   WRAPPING    RSAES_OAEP_SHA_256 or _SHA_1, or for a private key RSA_AES_KEY_WRAP_SHA_256 or _SHA_1:
+#               the algorithm that the parameters were downloaded for
+#   PACKAGE     escrow-package.json; without it you type the printed rows
 #
 # Needs bash 4, openssl 3, python3 (3.10 or newer) and, in ./wheels, the wheels of shamir-mnemonic
-# and click whose SHA-256 stand below. Leaves ./WrappedKeyMaterial.bin and ./ImportToken.bin.
+# and click with the SHA-256 given below. Leaves ./WrappedKeyMaterial.bin and ./ImportToken.bin.
 #
 # DANGER: escrow key and data key are in clear on this machine, and `openssl enc -K` and `openssl mac`
-# show them in ps while they run. Only on an offline machine that nobody else uses; power it off afterwards.
+# show them in ps while they run. Use an offline machine that nobody else uses; power it off afterwards.
 # Words and digits that you type go to programs by pipe, never as arguments.
 #
 # Exit codes: 0 done, 1 declined or interrupted, 2 usage or something missing, 4 something is not
@@ -25,7 +25,7 @@ umask 077
 ulimit -c 0
 export LC_ALL=C
 unset HISTFILE
-# Alone: what lies in this directory beside the parameters, or is named in the environment, is no module of python's.
+# Isolated: python takes no module from this directory, where the parameters are, or from the environment.
 python=(python3 -I -B)
 
 wheels_sha256='8bb5376d2006950386f8c6427613334a2acadc5f559cb80e638d00b4df957e37  click-8.5.1-py3-none-any.whl
@@ -139,7 +139,7 @@ for tool in openssl python3 base64 od sha256sum shred find mktemp cmp; do
     command -v "$tool" >/dev/null || stop 2 "there is no $tool on this machine"
 done
 "${python[@]}" -c 'import sys, hashlib, inspect, zipfile; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
-    stop 2 'python3 on this machine is older than 3.10, or not complete' 'on Debian the package python3, not python3-minimal'
+    stop 2 'python3 on this machine is older than 3.10, or incomplete' 'on Debian the package python3, not python3-minimal'
 for file in "$parameters" ${package:+"$package"}; do
     { [ -f "$file" ] && [ -r "$file" ]; } || stop 2 "$file cannot be read"
 done
@@ -152,17 +152,17 @@ fi
 
 # ---- the machine ----
 [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] || stop 5 '/dev/shm is not in memory (tmpfs) on this machine'
-say 'The data key will be in clear on this machine. What was seen of it:'
+say 'The data key will be in clear on this machine. This was found:'
 if ! interfaces=$(cd /sys/class/net 2>/dev/null && grep -lx -e up -e unknown -- */operstate 2>/dev/null | grep -v '^lo/' | cut -d / -f 1 | tr '\n' ' '); then
     interfaces=
 fi
 say " network interfaces up: ${interfaces:-none}"
 say " swap in use: $(sed 1d /proc/swaps 2>/dev/null | grep -c . || true) area(s)"
-say " others who run programs here: $(find /proc -maxdepth 1 -name '[0-9]*' -printf '%u\n' 2>/dev/null | sort -u | grep -vxF "$(id -un)" | tr '\n' ' ' || true)"
-say 'It must be offline, without swap, used by nobody else, and powered off afterwards.'
-say 'While openssl enc or mac runs, its key can be read in ps by everything on this machine.'
+say " other users with programs here: $(find /proc -maxdepth 1 -name '[0-9]*' -printf '%u\n' 2>/dev/null | sort -u | grep -vxF "$(id -un)" | tr '\n' ' ' || true)"
+say 'It must be offline, without swap, and used by nobody else. Power it off afterwards.'
+say 'While openssl enc or mac runs, every program on this machine can read its key in ps.'
 answer=
-ask answer 'Type Yes if you take that on yourselves: '
+ask answer 'Type Yes if you accept that: '
 [ "$answer" = Yes ] || stop 1 'declined; nothing was made'
 
 room=$(mktemp -d "/dev/shm/recovery.$$.XXXXXX")
@@ -218,10 +218,10 @@ esac
 digest=$(sha256sum <"$room/wrapping-key.der")
 digest=${digest%% *}
 # What was read is shown after the comparison: people copy from paper, never from the screen.
-say '' 'Whoever exchanged the wrapping key on its way would get the data key.' \
+say '' 'Whoever exchanged the wrapping key in transit would get the data key.' \
     'Take the paper with its SHA-256.'
 as_on_paper "$digest" 24 '' 'Its first three rows from the paper (24 digits): ' ||
-    stop 4 'that is not the wrapping key of the paper' 'find out whether file or paper is the wrong one'
+    stop 4 'that is not the wrapping key on the paper' 'find out whether the file or the paper is wrong'
 say "They agree. All rows of the wrapping key (RSA, $modulus bits); compare the others too:"
 fold -w 8 <<<"$digest" | cat -n >&2
 
@@ -229,13 +229,13 @@ fold -w 8 <<<"$digest" | cat -n >&2
 specs='SYMMETRIC_DEFAULT|HMAC_(224|256|384|512)|ECC_(NIST_P256|NIST_P384|NIST_P521|SECG_P256K1)|RSA_(2048|3072|4096)'
 bits=
 if [ -n "$package" ]; then
-    grep -qF '"format":"byok-escrow-package-v1"' "$package" || stop 4 "$package is no escrow package of a kind that this script knows"
+    grep -qF '"format":"byok-escrow-package-v1"' "$package" || stop 4 "$package is not an escrow package of a kind that this script knows"
     tr '{' '\n' <"$package" >"$room/keys"
     say '' 'Data keys in this package:'
     sed -n 's/^"label":"\([^"]*\)","spec":"\([^"]*\)".*/ \1  \2/p' "$room/keys" >&2
     label=
     until [[ $label =~ ^[A-Za-z0-9_-]+$ ]] && grep -F "\"label\":\"$label\"" "$room/keys" >"$room/key"; do
-        [ -z "$label" ] || say 'The package holds no data key of that label. Type one of those above.'
+        [ -z "$label" ] || say 'The package holds no data key with that label. Type one of those above.'
         ask label 'Label of the data key: '
     done
     said() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p' "$room/key"; }
@@ -314,20 +314,20 @@ ECC_NIST_P256 | ECC_NIST_P384 | ECC_NIST_P521 | ECC_SECG_P256K1) lengths='' fits
 RSA_2048 | RSA_3072 | RSA_4096) lengths='' fits=RSA_AES_KEY_WRAP ;;
 *) stop 4 "$spec is no spec that this script knows" ;;
 esac
-[ "${package_wrapping:-$padded}" = "$padded" ] || stop 4 "the package says $package_wrapping of it; $spec is wrapped with $padded"
+[ "${package_wrapping:-$padded}" = "$padded" ] || stop 4 "the package says $package_wrapping; a key of $spec is wrapped with $padded"
 case " $fits " in
 *" ${wrapping%_SHA_*} "*) ;;
-*) stop 2 "KMS takes $spec under ${fits// / or } only, not $wrapping" 'download other parameters: step 2 of docs/recovery-without-byok.md' ;;
+*) stop 2 "KMS accepts $spec under ${fits// / or } only, not $wrapping" 'download other parameters: step 2 of docs/recovery-without-byok.md' ;;
 esac
 if [ "$wrapping" != "${wrapping#RSAES}" ] && [ "$spec" = ECC_NIST_P521 ] && [ "$modulus" = 2048 ]; then
-    stop 2 'ECC_NIST_P521 is longer than RSA_2048 encrypts' 'download parameters with RSA_4096: step 2 of docs/recovery-without-byok.md'
+    stop 2 'ECC_NIST_P521 is longer than RSA_2048 can encrypt' 'download parameters with RSA_4096: step 2 of docs/recovery-without-byok.md'
 fi
 size=$(wc -c <"$room/wrapped.bin")
 case " $lengths " in
 '  ') [ "$size" -ge 48 ] && [ "$size" -le 5120 ] && [ $((size % 8)) -eq 0 ] ;;
 *" $((size - 8)) "*) ;;
 *) [ "$padded" = AES-KWP ] && [ "$size" -eq $(((lengths + 7) / 8 * 8 + 8)) ] ;;
-esac || stop 4 "what is wrapped has not the length of such a data key: $size bytes"
+esac || stop 4 "the wrapped bytes do not have the length of such a data key: $size bytes"
 
 # ---- the escrow key ----
 # shamir-mnemonic checks every share as it comes; its answer is judged by its words, because it
@@ -413,8 +413,8 @@ while [ -z "$escrow_key" ]; do
     case $said in
     *'Recovery failed'*)
         stop 4 'the shares are of one set, but together they give no escrow key' \
-            'at least one was not dealt with the others: begin again with another custodian in turn' ;;
-    *'not part of the current set'*) why='it is of another set than those before' ;;
+            'at least one was not dealt with the others: begin again, replacing one custodian at a time' ;;
+    *'not part of the current set'*) why='it belongs to another set than those before' ;;
     *'already entered'*) why='it was typed before' ;;
     *ERROR*) why='a word is wrong, or words are exchanged' ;;
     *) why= ;;
@@ -430,7 +430,7 @@ wipe
 unset shares share words word given said
 at_end='the input ended'
 escrow_key=${escrow_key%%[!0-9a-f]*}
-[ ${#escrow_key} -eq 64 ] || stop 4 'these shares are of another secret than an escrow key'
+[ ${#escrow_key} -eq 64 ] || stop 4 'these shares belong to a secret that is not an escrow key'
 say 'The quorum is complete.'
 
 # ---- the data key ----
@@ -481,7 +481,7 @@ HMAC_*)
         openssl mac -binary -digest "SHA2-${spec#HMAC_}" -macopt "hexkey:$(hex "$room/data-key.bin")" HMAC | hex)
     ;;
 *)
-    openssl pkey -inform DER -in "$room/data-key.bin" -check -noout >/dev/null 2>&1 || stop 4 'the package holds no private key that holds together'
+    openssl pkey -inform DER -in "$room/data-key.bin" -check -noout >/dev/null 2>&1 || stop 4 'the private key in the package is not consistent'
     fingerprint=$(openssl pkey -inform DER -in "$room/data-key.bin" -pubout -outform DER | sha256sum)
     fingerprint=${fingerprint%% *}
     ;;
@@ -489,7 +489,7 @@ esac
 say '' "$spec, $size bytes"
 if [ -n "$package" ]; then
     grep -qF "${kcv:+\"kcv\":\"$kcv\",}\"fingerprint\":\"$fingerprint\"" "$room/key" ||
-        stop 4 'this is another data key than the package says'
+        stop 4 'this is not the data key that the package names'
 fi
 as_on_paper "$fingerprint" 8 "${kcv,,}" "${kcv:+KCV (6 digits) or }fingerprint (8 digits or more), from paper or transcript: " ||
     stop 4 "that is another data key: the ${kcv:+KCV or }fingerprint differs"
@@ -511,7 +511,7 @@ RSAES_*) oaep "$room/data-key.bin" >"$room/WrappedKeyMaterial.bin" ;;
     length=$((length + (size + 7) / 8 * 8 + 8))
     ;;
 esac
-[ "$(wc -c <"$room/WrappedKeyMaterial.bin")" -eq "$length" ] || stop 4 'what was wrapped has the wrong length'
+[ "$(wc -c <"$room/WrappedKeyMaterial.bin")" -eq "$length" ] || stop 4 'the wrapped file has the wrong length'
 [ -e ImportToken.bin ] || cp "$room/ImportToken.bin" .
 cp "$room/WrappedKeyMaterial.bin" .
 sync

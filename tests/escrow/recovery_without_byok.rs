@@ -525,7 +525,7 @@ fn the_script_goes_on_where_the_page_s_own_step_2_ended_and_asks_again_what_is_m
     for said in [
         "That was 16 digits; 24 are needed",
         "Row 2 does not agree",
-        "no data key of that label",
+        "no data key with that label",
         "These digits do not agree",
         "Row 1 does not agree",
     ] {
@@ -876,7 +876,7 @@ fn the_script_refuses_a_key_of_another_type_or_length_than_the_package_says() {
             SHA_256,
             ("\"bits\":256", "\"bits\":320"),
             4,
-            "not the length of such a data key",
+            "not have the length of such a data key",
         ),
         (SHA_256, ("\"bits\":256,", ""), 4, "nothing says how long"),
         (
@@ -916,7 +916,7 @@ fn the_script_refuses_what_does_not_fit() {
         4,
         &[
             "Rows 1, 2, 3 do not agree",
-            "not the wrapping key of the paper",
+            "not the wrapping key on the paper",
         ],
     );
     let output = script(
@@ -927,7 +927,7 @@ fn the_script_refuses_what_does_not_fit() {
     refused(
         &output,
         4,
-        &["of another set", "not enough: 1 good, 2 needed"],
+        &["to another set", "not enough: 1 good, 2 needed"],
     );
     let output = script(&left, &args, &["Yes", &slip, LABEL, &one]);
     refused(&output, 1, &["not enough: 1 good, 2 needed"]);
