@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # build-release.sh
 #
-# Builds byok as a bundle carries it, so that the same commit and the same Rust give the same bytes on every
-# machine: in whatever directory, for whatever user, whatever flags that machine's user has set. Prints the
-# SHA-256 and the path of the program. CARGO_TARGET_DIR says where it is built; default target.
+# Builds byok as for a bundle, so that the same commit and the same Rust give the same bytes on every
+# machine: in any directory, for any user, whatever flags that user has set. Prints the SHA-256 and the path
+# of the program. CARGO_TARGET_DIR says where to build; default target.
 #
-#   --plain  without cargo-auditable, where it is installed
+#   --plain  without cargo-auditable, even if it is installed
 #
 # With cargo-auditable (cargo install --locked cargo-auditable) the program carries the list of its crates
-# in a section of its own, .dep-v0: other bytes, and the same with it on every machine too.
+# in a section of its own, .dep-v0. Then the bytes differ, but again they are the same on every machine.
 #
 # Example:  ceremony-scripts/build-release.sh
 #
@@ -28,12 +28,12 @@ case "$*" in
     ;;
 esac
 [ -e "$root/Cargo.toml" ] || {
-    printf 'build-release.sh: byok is built in a clone of it, not in a bundle\n' >&2
+    printf 'build-release.sh: build byok in a clone, not in a bundle\n' >&2
     exit 2
 }
 cd "$root"
 
-# This machine's wishes: the room has another machine.
+# This machine's settings: the room has another machine.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
 unset CARGO_INCREMENTAL CARGO_BUILD_INCREMENTAL
 while IFS= read -r name; do unset "$name"; done < <(compgen -e | grep -E '^CARGO_(PROFILE|TARGET_.*_)' || true)

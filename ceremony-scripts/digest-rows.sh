@@ -13,7 +13,7 @@ if [ $# -ne 1 ] || [ "$1" = --help ]; then
     [ "${1:-}" = --help ] && exit 0 || exit 2
 fi
 if [ ! -r "$1" ] || [ -d "$1" ]; then
-    printf 'digest-rows.sh: %s is no file that can be read\n' "$1" >&2
+    printf 'digest-rows.sh: %s is not a file that can be read\n' "$1" >&2
     exit 2
 fi
 

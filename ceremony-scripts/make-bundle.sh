@@ -2,18 +2,18 @@
 # make-bundle.sh [OPTION…]
 #
 # Makes one tar for the locked room: byok and the list of what it is made of (SBOM), its scripts and pages,
-# blank forms, SoftHSM's packages, the Python wheels of recovery without byok, and all licences. Prints its
-# SHA-256 in hex and words, for paper; standard output is that paper. Runs where byok is built, with a
-# network, on the Debian and the processor of the room's machine; as root or anybody else. Installs nothing.
+# blank forms, SoftHSM's packages, the Python wheels for recovery without byok, and all licences. Prints its
+# SHA-256 in hex and words: standard output is a page to print. Run it where byok is built, with a network,
+# on the same Debian and processor as the room's machine, as root or any other user. Installs nothing.
 #
 #   --out DIR            where the tar goes; default target/bundle
 #   --from DIR           take packages and wheels from an unpacked bundle, not from the network
 #   --glibc VERSION      glibc of the room's machine; default 2.36, that of Debian 12
-#   --allow-newer-glibc  bundle programs that need a newer one all the same
+#   --allow-newer-glibc  bundle programs even if they need a newer one
 #
-# The same commit, Rust, packages and wheels give the same tar, byte for byte, on any machine; where
-# cargo-auditable is installed it is another one (build-release.sh says why). Its files bear the time of the
-# last commit, or SOURCE_DATE_EPOCH where that is set.
+# The same commit, Rust, packages and wheels give the same tar, byte for byte, on any machine; if
+# cargo-auditable is installed, the tar differs (build-release.sh says why). Its files have the time of the
+# last commit, or SOURCE_DATE_EPOCH if that is set.
 #
 # Example:  ceremony-scripts/make-bundle.sh --out /media/stick > paper.txt
 #
@@ -22,7 +22,7 @@ case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BY
 set -euo pipefail
 umask 022
 export LC_ALL=C
-unset RUSTFLAGS CARGO_BUILD_TARGET # this machine's wishes; the room has another machine
+unset RUSTFLAGS CARGO_BUILD_TARGET # this machine's settings; the room has another machine
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
@@ -49,7 +49,7 @@ logged() {
 
 stop_with_log() {
     tail -n 20 "$log" >&2
-    stop 2 "$1" "all of it: $log"
+    stop 2 "$1" "the whole log: $log"
 }
 
 usage() { sed -n '2,/^set /s/^#\{1\} \{0,1\}//p' "${BASH_SOURCE[0]}"; }
@@ -69,7 +69,7 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 [[ $glibc =~ ^[0-9]+\.[0-9]+$ ]] || stop 2 "--glibc is a version such as 2.36, not $glibc"
-[ -e "$root/Cargo.toml" ] || stop 2 'a bundle is made in a clone of byok, not in a bundle'
+[ -e "$root/Cargo.toml" ] || stop 2 'make a bundle in a clone of byok, not in a bundle'
 if [ -n "$from" ]; then
     from=$(cd "$from" 2>/dev/null && pwd) || stop 2 "--from: there is no such directory"
     if [ ! -d "$from/debs" ] || [ ! -d "$from/wheels" ]; then
@@ -86,7 +86,7 @@ log=$target/bundle-build.log
 cd "$root"
 
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null)} ||
-    stop 2 'this clone has no history, so files would bear no certain time' 'set SOURCE_DATE_EPOCH'
+    stop 2 'this clone has no history, so files would have no definite time' 'set SOURCE_DATE_EPOCH'
 commit=$(git rev-parse HEAD 2>/dev/null) || commit='not known'
 if [ -n "$(git status --porcelain 2>/dev/null)" ]; then
     commit="$commit, with changes that are not committed"
@@ -94,7 +94,7 @@ if [ -n "$(git status --porcelain 2>/dev/null)" ]; then
 fi
 version=$(sed -n '/^version *=/{s/.*"\([^"]*\)".*/\1/p;q}' Cargo.toml)
 name=byok-$version-$(uname -m)
-[ ! -e "$out/$name.tar" ] || stop 2 "$out/$name.tar is there already; nothing is overwritten" 'move it away, or choose another --out'
+[ ! -e "$out/$name.tar" ] || stop 2 "$out/$name.tar exists already; nothing is overwritten" 'move it away, or choose another --out'
 
 stage=$(mktemp -d "$target/bundle-XXXXXX")
 trap 'rm -rf "$stage"' EXIT
@@ -145,7 +145,7 @@ else
 fi
 mkdir -p "$bundle/licenses/debian" "$bundle/licenses/wheels"
 for deb in "$bundle"/debs/*.deb; do
-    dpkg-deb -x "$deb" "$stage/unpacked" || stop 4 "${deb##*/} is no Debian package"
+    dpkg-deb -x "$deb" "$stage/unpacked" || stop 4 "${deb##*/} is not a Debian package"
     package=$(dpkg-deb -f "$deb" Package)
     cp -L "$stage/unpacked/usr/share/doc/$package/copyright" "$bundle/licenses/debian/$package.txt" ||
         stop 4 "the package $package has no copyright file"
@@ -168,7 +168,7 @@ pinned=$(sed 's/.*:\([0-9a-f]*\)$/\1/' "$bundle/wheels/requirements.txt" | sort)
 for wheel in "$bundle"/wheels/*.whl; do
     python3 -m zipfile -e "$wheel" "$stage/wheel"
     license=$(find "$stage/wheel" -path '*.dist-info/*' -iname 'LICENSE*' -type f)
-    [ -n "$license" ] || stop 4 "${wheel##*/} brings no licence"
+    [ -n "$license" ] || stop 4 "${wheel##*/} has no licence file"
     cp "$license" "$bundle/licenses/wheels/$(basename "$wheel" .whl).txt"
     rm -r "$stage/wheel"
 done
@@ -204,21 +204,21 @@ done
 cat >"$bundle/README-FIRST.txt" <<END
 byok $version for the locked room. Commit $commit
 Runs on $(uname -m) Linux with glibc $newest or newer (Debian 12 has 2.36).
-As an ordinary user, without network, compiler and Python, where the tar lies:
+As an ordinary user, in the directory of the tar; no network, compiler or Python needed:
 
  1  sha256sum $name.tar | cut -c 1-64 | fold -w 8 | cat -n
-    Compare all 8 rows with the paper of whoever made the tar. If one differs: stop.
+    Compare all 8 rows with the paper from whoever made the tar. If one differs: stop.
  2  tar -xf $name.tar && cd $name
  3  ceremony-scripts/setup-room.sh    checks every file; unpacks SoftHSM below target/
  4  . ./room.env                      in each new shell: byok and SoftHSM are found
- 5  byok rehearse                     a whole life of a data key, on SoftHSM, in practice
- 6  README.md, "A first ceremony"     from step 3 on; its plan stands in a directory of its own
- 7  byok check plan.toml              everything that can be known before; mend what it says
+ 5  byok rehearse                     the whole life of a data key, on SoftHSM, for practice
+ 6  README.md, "A first ceremony"     put its plan into a directory of its own
+ 7  byok check plan.toml              everything that can be known beforehand; mend what it reports
  8  byok run plan.toml                the ceremony, on your HSM
  9  docs/recovery-without-byok.md     with shares, but without byok: the wheels are here, but
     openssl 3 and python3 (3.10 or newer) must be on the machine; setup-room.sh says whether
-10  licenses/, LICENSE                under which licences you have all this
-11  bin/byok.cdx.json                 what byok is made of: CycloneDX, for whoever looks after such lists
+10  licenses/, LICENSE                the licences of all this
+11  bin/byok.cdx.json                 what byok is made of: CycloneDX, for whoever keeps such lists
 
 SoftHSM keeps its keys in files: it is for practice. softhsm-config/README.md makes a token.
 Blank forms: $forms

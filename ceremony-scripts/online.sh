@@ -1577,7 +1577,7 @@ unfit() {
 # small_file FILE NAME: a regular file that can be read and is not long. Nothing is waited for, no link followed.
 small_file() {
     [ ! -L "$1" ] || unfit 2 "$2 is a symbolic link: copy the file itself to this place"
-    if [ ! -f "$1" ] || [ ! -r "$1" ]; then unfit 2 "$2 is no file that can be read"; fi
+    if [ ! -f "$1" ] || [ ! -r "$1" ]; then unfit 2 "$2 is not a file that can be read"; fi
     [ "$(wc -c <"$1" | tr -d ' ')" -le "$longest_file" ] || unfit 2 "$2 is larger than 64 KiB: is it the right file?"
 }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # rehearse.sh [PLAN]
 #
-# From a fresh clone to a rehearsed ceremony: finds or fetches what is missing, builds byok
-# where it is not there and runs `byok rehearse`. No HSM, no cloud account. As root, missing packages are installed
-# with apt-get; as anybody else, SoftHSM is unpacked below target/ and nothing outside the
-# clone is touched. What apt-get and cargo say goes to target/rehearse-build.log.
+# From a fresh clone to a rehearsed ceremony: finds or fetches whatever is missing, builds byok
+# if it is not there, and runs `byok rehearse`. No HSM, no cloud account. As root it installs missing packages
+# with apt-get. As any other user it unpacks SoftHSM below target/ and touches nothing outside the
+# clone. The output of apt-get and cargo goes to target/rehearse-build.log.
 #
-# In an unpacked bundle (make-bundle.sh) nothing is fetched or built: setup-room.sh finds it all.
+# In an unpacked bundle (make-bundle.sh) it fetches and builds nothing: setup-room.sh finds everything.
 #
 # Example:  ceremony-scripts/rehearse.sh
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
@@ -29,7 +29,7 @@ doing() { printf 'set up    %s\n' "$1"; }
 
 die_with_log() {
     tail -n 20 "$log" >&2
-    die "$1 (all of it: $log)"
+    die "$1 (the whole log: $log)"
 }
 
 # rehearse [PLAN]: with $byok and $module. The rehearsal lies in target/ of the clone wherever this
@@ -56,7 +56,7 @@ apt_install() {
     logged env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
-echo 'byok rehearsal: about 5 minutes the first time, when byok is built. No HSM, no AWS account, no root.'
+echo 'byok rehearsal: about 5 minutes the first time, since byok is built. No HSM, no AWS account, no root.'
 
 # ---- unpacked from a bundle: everything is there ----
 if [ -x "$root/bin/byok" ] && [ ! -e "$root/Cargo.toml" ]; then

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # setup-room.sh
 #
-# In the locked room, in the directory that a bundle was unpacked to: checks every file against
-# SHA256SUMS, refuses anything that is not listed there, unpacks SoftHSM below target/softhsm where this
-# machine has none, and makes room.env, which puts byok on the path. Needs no root, network or compiler, and
-# touches nothing outside that directory. To run it again does no harm. Keep your own files elsewhere.
+# In the locked room, in the directory of an unpacked bundle: checks every file against SHA256SUMS, and
+# refuses any file that is not listed there; unpacks SoftHSM below target/softhsm if this machine has none;
+# and makes room.env, which puts byok on the path. Needs no root, network or compiler, and touches nothing
+# outside that directory. You may run it again. Keep your own files elsewhere.
 #
 # Example:  ceremony-scripts/setup-room.sh && . ./room.env && byok rehearse
 #
@@ -31,8 +31,8 @@ if [ $# -ne 0 ]; then
 fi
 cd "$root"
 if [ ! -e SHA256SUMS ] || [ ! -e bin/byok ]; then
-    stop 2 "$root is no unpacked bundle" \
-        'make-bundle.sh makes one; in a clone, ceremony-scripts/rehearse.sh does what is needed'
+    stop 2 "$root is not an unpacked bundle" \
+        'make-bundle.sh makes one; in a clone, use ceremony-scripts/rehearse.sh'
 fi
 case $root in
 *:*) stop 2 "a directory with a colon in its name cannot stand in PATH: $root" 'unpack the bundle elsewhere' ;;
@@ -47,7 +47,7 @@ fi
 # records) lie elsewhere; what these scripts themselves leave here is a file or directory, and never a link.
 left_here=(room.env target WrappedKeyMaterial.bin ImportToken.bin)
 for name in SHA256SUMS "${left_here[@]}"; do
-    [ ! -L "$name" ] || stop 4 "$name is a symbolic link, which neither the bundle nor its scripts make" 'unpack the bundle anew'
+    [ ! -L "$name" ] || stop 4 "$name is a symbolic link, which neither the bundle nor its scripts make" 'unpack the bundle again'
 done
 prune=(-path ./SHA256SUMS)
 for name in "${left_here[@]}"; do prune+=(-o -path "./$name"); done
@@ -61,7 +61,7 @@ unlisted=$(find . -mindepth 1 \( "${prune[@]}" \) -prune -o -type d -printf 'd %
 if [ -n "$unlisted" ]; then
     unlisted=${unlisted%%$'\n'*}
     printf '%s: SHA256SUMS does not list it\n' "$(printf '%s' "${unlisted#??}" | tr -c ' -~' '?')" >&2
-    stop 4 'there are files that the bundle did not bring' 'unpack it anew, and keep your own files outside of this directory'
+    stop 4 'there are files that the bundle did not bring' 'unpack it again, and keep your own files outside this directory'
 fi
 printf 'bundle    %d files, each as SHA256SUMS says\n' "$(grep -c . SHA256SUMS)"
 
@@ -76,8 +76,8 @@ unpack() {
         dpkg-deb -x "$1" "$softhsm" || stop 2 "$1 cannot be unpacked"
         return
     fi
-    command -v ar >/dev/null || stop 2 'there is neither dpkg-deb nor ar to unpack SoftHSM with' \
-        'without SoftHSM: use the HSM that is at hand; byok is in bin/'
+    command -v ar >/dev/null || stop 2 'there is neither dpkg-deb nor ar to unpack SoftHSM' \
+        'without SoftHSM: use the HSM that you have; byok is in bin/'
     local data how
     data=$(ar t "$1" | grep '^data\.tar')
     case $data in
@@ -132,7 +132,7 @@ set -o noclobber
 } >room.env
 set +o noclobber
 
-# ---- recovery without byok asks for more than a bare Debian has ----
+# ---- recovery without byok needs more than a bare Debian has ----
 missing=
 command -v openssl >/dev/null || missing='openssl 3'
 # -I: no module from this directory, where people's own files may lie

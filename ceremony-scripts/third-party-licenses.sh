@@ -2,8 +2,8 @@
 # third-party-licenses.sh
 #
 # Prints the licences of the Rust crates that byok is built from: a list, then each text once, from
-# the sources that cargo has on this machine. Needs cargo, python3 and, for what cargo has not
-# fetched yet, a network. A crate that brings no licence file is refused by name.
+# the sources that cargo has on this machine. Needs cargo, python3 and, for sources that cargo has not
+# fetched yet, a network. Refuses a crate without a licence file by name.
 #
 # Example:  ceremony-scripts/third-party-licenses.sh > THIRD-PARTY-LICENSES.txt
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
@@ -62,8 +62,8 @@ done <<<"$sources"
 # byok itself is built, too, and is not in the list.
 [ "$(grep -c . <<<"$list")" -eq $(($(grep -c . <<<"$built") - 1)) ] || die 'cargo tree and cargo metadata name other crates'
 
-printf 'byok is built from these Rust crates. Each stands under the licence named behind it; where two\n'
-printf 'are joined by OR, either may be chosen. The texts that come with them follow, each once.\n\n%s' "$list"
+printf 'byok is built from these Rust crates. Each has the licence named after it; if two are joined by OR,\n'
+printf 'you may choose either. The texts that come with them follow, each once.\n\n%s' "$list"
 for digest in "${order[@]}"; do
     printf '\n======== text %d, of %s ========\n\n' "${number[$digest]}" "${used_by[$digest]}"
     cat "${text[$digest]}"

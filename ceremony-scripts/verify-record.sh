@@ -3,20 +3,20 @@
 # verify-record.sh [--head HEX] [--signers FILE] RECORD
 #
 # Verifies the record of a key ceremony without byok: its transcript, its files, its signatures, and what vouches
-# for them, by the rules of `byok verify` (docs/transcript-format.md). Receipts, and the records before this one,
-# are not judged here: `byok verify` judges them. Nothing in the record is run or changed.
+# for them, by the rules of `byok verify` (docs/transcript-format.md). It does not judge receipts and earlier
+# records: `byok verify` does. It neither runs nor changes anything in the record.
 #
-#   --head HEX      the head digest from paper: 24 to 64 hex digits from row 1 on, spaces allowed
+#   --head HEX      the head digest from paper: 24 to 64 hex digits beginning with row 1, spaces allowed
 #   --signers FILE  the keys that may sign, in the allowed_signers format of ssh-keygen; times in UTC, with Z
 #
 # The verdict is the first line of the output, and the last:
-#   authentic                      the head, or a signature by one of the signers, vouches for it
-#   consistent, not authenticated  it holds together, but anyone could have made it so
+#   authentic                      the head, or a signature by one of the signers, vouches for the record
+#   consistent, not authenticated  the record holds together, but anyone could have made one that does
 #   broken: WHAT [RULE]            the first thing that does not hold, and the name of the rule
-# Keys that lie in the record itself never vouch for it.
+# Keys inside the record itself never vouch for it.
 #
 # Needs bash 4, jq 1.6, ssh-keygen (OpenSSH 8.9), and sha256sum, base64, find, grep -P, iconv and cmp
-# as every Debian has them. Exit codes: 0 authentic or consistent, 2 usage or something missing,
+# as in every Debian. Exit codes: 0 authentic or consistent, 2 usage or something missing,
 # 4 broken, 5 the machine.
 
 # The caller's environment decides nothing.

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # make-token.sh DIR LABEL PINFILE
 #
-# Makes a SoftHSM token of its own: DIR (0700) with softhsm2.conf and tokens/, and in it a
-# token LABEL whose user PIN is the first line of PINFILE. The SO PIN is drawn at random
-# into DIR/so-pin (0600); it is needed only to set a forgotten user PIN anew.
+# Makes a separate SoftHSM token: DIR (0700) with softhsm2.conf and tokens/, and in it a token
+# LABEL whose user PIN is the first line of PINFILE. The SO PIN is drawn at random and goes
+# into DIR/so-pin (0600); you need it only to set a forgotten user PIN again.
 # A DIR made by this script may get a second token, under another label.
 #
 # No PIN is ever an argument of a command, where every user of the machine could read it in
 # `ps`, nor in the environment. softhsm2-util takes PINs as arguments or from a terminal and
 # refuses a pipe, so it gets a terminal: that of `script` (util-linux; part of every Debian).
-# The PINs go to it through a pipe from printf, which is built into bash and so no process.
+# The PINs go to it through a pipe from printf, which is built into bash, so not a process.
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
 
@@ -78,7 +78,7 @@ if ! printf '%s\n' "$so_pin" "$so_pin" "$pin" "$pin" |
     die "softhsm2-util could not make the token '$label' in $dir"
 fi
 serial=$(serial)
-[ -n "$serial" ] || die "softhsm2-util said yes, but there is no token '$label' in $dir"
+[ -n "$serial" ] || die "softhsm2-util reported success, but there is no token '$label' in $dir"
 
 # For the plan.
 printf 'module = "%s"\n' "$module"

@@ -75,7 +75,7 @@ cmp "$work/first/$tar" "$work/second/$tar" || fail 'two runs gave two tars'
 grep -q 'warning: byok needs GLIBC_' "$work/make-bundle.log" || fail 'a newer glibc is not warned of'
 held 'the same inputs give the same tar'
 
-refused 2 'is there already' --out "$work/first"
+refused 2 'exists already' --out "$work/first"
 refused 2 "byok needs GLIBC_" --out "$work/third" --from "$unpacked" --glibc 2.17
 cp -R "$unpacked" "$work/unpacked/changed"
 printf x >>"$(ls "$work"/unpacked/changed/wheels/click-*.whl)"
