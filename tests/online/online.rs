@@ -1620,7 +1620,7 @@ fn a_value_that_names_a_file_or_a_page_is_refused() {
     let desk = one_key("PendingImport");
     for begin in ["file://", "fileb://", "http://", "https://"] {
         let value = format!("{begin}/etc/passwd");
-        let says = format!("a value that begins with {begin} is not taken");
+        let says = format!("a value that begins with {begin} is not accepted");
         for option in [
             "description",
             "tag",
@@ -1716,7 +1716,7 @@ fn every_format_of_an_error_keeps_its_class_and_moves_no_cursor() {
     );
     let ran = desk
         .run(&["status"])
-        .ended(0, &["material  expires at a time that KMS does not say"]);
+        .ended(0, &["material  expires at a time that KMS does not give"]);
     assert!(
         !ran.out.contains(['\u{1b}']) && !ran.out.contains("None"),
         "{:?}",
