@@ -3,17 +3,13 @@
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::crypto::spec::Spec;
-use crate::crypto::sshsig::fingerprint;
 use crate::evidence::previous::{Previous, told_outside};
 use crate::evidence::record::Leftover;
 use crate::evidence::transcript::VoidShares;
 use crate::ground::clock;
 use crate::ground::words;
-use crate::paper::outputs::ImportType;
 use crate::paper::outputs::import_type;
-use crate::plan::{
-    Deliver, ImportPlan, InToken, KeyPlan, Kind, Network, Plan, SignerPlan, Source, meaning,
-};
+use crate::plan::{ImportPlan, KeyPlan, Kind, Network, Plan, SignerPlan, Source, meaning};
 
 pub(crate) mod last;
 mod many;
@@ -81,17 +77,15 @@ pub(crate) fn approval(
         screen += &field("witness", &plan.witnesses.join(", "));
     }
     let network = match plan.network {
-        Network::Forbidden => "",
-        Network::Hsm | Network::Allowed => "   NETWORK NOT FORBIDDEN",
+        Network::Forbidden => String::new(),
+        open => format!("   network {}", meaning::network(open)),
     };
     screen += &field("HSM", &format!("{}{network}", plan.hsm.token));
     if let Some(reason) = &plan.hsm.hardware {
         screen += &field("hardware", &meaning::hardware(reason));
     }
-    match &plan.signer {
-        SignerPlan::Any => {}
-        SignerPlan::Named(digest) => screen += &field("signer", &fingerprint(digest)),
-        SignerPlan::Nobody => screen += &field("signer", "NONE: the transcript is not signed"),
+    if let Some(signer) = meaning::signer(&plan.signer) {
+        screen += &field("signer", &signer);
     }
     screen += &field("record", &format!("{} (new)", plan.directory.display()));
     if let Some(leftover) = leftover {
@@ -134,21 +128,8 @@ fn each_meaning(plan: &Plan, previous: Option<&Previous>) -> String {
     text
 }
 
-/// What becomes of data keys from this source in a ceremony of this kind.
-fn verb(kind: Kind, source: &Source) -> (&'static str, &'static str) {
-    match kind {
-        Kind::Generate => comes_to_be(source),
-        Kind::Reimport => ("find", "the same, in the HSM"),
-        Kind::Recover => ("recover", "the same, from a quorum"),
-        Kind::Destroy => (
-            "DESTROY",
-            "for ever; what it protects is lost with its last copy",
-        ),
-    }
-}
-
 fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> String {
-    let (verb, how) = verb(plan.kind, &key.source);
+    let (verb, how) = meaning::way(plan.kind, &key.source);
     // Without imports the plan does not tell the length of the data key, but the record does.
     let known = previous.and_then(|previous| previous.key(&key.label)?.bytes);
     let made_of = match (known, key.spec) {
@@ -157,12 +138,11 @@ fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> Strin
     };
     let spec = format!("{}   {}, {made_of}, {how}", key.label, key.spec.name());
     let mut text = field(verb, &spec);
-    match &key.source {
-        Source::Token(InToken::Id(id)) => {
-            text += &field("", &format!("the one of CKA_ID {}", words::hex(id)));
-        }
-        Source::File(path) => text += &field("from", &path.display().to_string()),
-        Source::Hsm | Source::Token(InToken::Label) => {}
+    if let Some(which) = meaning::which(&key.source) {
+        text += &field("", &which);
+    }
+    if let Source::File(path) = &key.source {
+        text += &field("from", &path.display().to_string());
     }
     if let Some(reason) = &key.reason {
         text += &field("reason", reason);
@@ -173,73 +153,37 @@ fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> Strin
     text
 }
 
-/// How a data key of a `generate` comes to be.
-fn comes_to_be(source: &Source) -> (&'static str, &'static str) {
-    match source {
-        Source::Hsm => ("make", "inside the HSM"),
-        Source::Token(_) => (
-            "take",
-            "as it is in the HSM ALREADY: nothing tells who made it or who else has it",
-        ),
-        Source::File(_) => (
-            "bring in",
-            "from a FILE, THROUGH THIS COMPUTER'S MEMORY: whoever has or had the file has it",
-        ),
-    }
-}
-
 /// What the ceremony builds on, and what vouches for that.
 fn previous_meaning(plan: &Plan) -> String {
     let Some(previous) = &plan.previous else {
         return String::new();
     };
-    let anchor = match plan.previous_head {
-        Some(_) => "its head digest stands in the plan",
-        None => "its head digest is typed from paper",
-    };
+    let anchor = meaning::anchor(plan);
     field("previous", &format!("{}; {anchor}", previous.display()))
 }
 
 /// Nothing of a reimport that leaves the shares as they are.
 fn escrow_meaning(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
-    let Some(escrow) = &plan.escrow else {
-        return match (plan.kind, &plan.reuse_escrow) {
-            (Kind::Destroy, _) => Some(told_outside(previous)),
-            (_, Some(reason)) => Some(format!("the old shares stay in use: {reason}")),
-            (Kind::Generate, None) => Some(match plan.keys.len() {
-                1 => "NONE: if the HSM is lost, so is this data key".to_owned(),
-                _ => "NONE: if the HSM is lost, so are these data keys".to_owned(),
-            }),
-            (_, None) => None,
-        };
-    };
-    let place = match &escrow.deliver {
-        Deliver::Screen => "written down at this screen".to_owned(),
-        Deliver::Files(directory) => format!("as files in {}", directory.display()),
-    };
-    Some(format!(
-        "any {} of {}: {}; {place}",
-        escrow.threshold,
-        escrow.custodians.len(),
-        escrow.custodians.join(", ")
-    ))
+    match (plan.kind, &plan.escrow) {
+        (Kind::Destroy, None) => Some(told_outside(previous)),
+        _ => meaning::escrow(plan, |path| path.display().to_string()),
+    }
 }
 
 fn import_meaning(import: &ImportPlan) -> String {
     let arn = &import.key_arn;
-    let place = import.wrap_in.place();
     let place_of_key = match import.name == arn.region() {
         true => import.name.clone(), // many imports are named after their Region
         false => format!("{}, {}", import.name, arn.region()),
     };
-    let expires = import.expires.map_or("never expires".to_owned(), |at| {
-        format!("expires {}", clock::for_people(at))
-    });
     field(
         "for",
         &format!("{place_of_key}, account {}", grouped(arn.account())),
     ) + &field("", &format!("key {}", arn.key_id()))
-        + &field("wrap", &format!("{place}, {}   {expires}", import.wrapping))
+        + &field(
+            "wrap",
+            &format!("{}   {}", meaning::wrap(import), meaning::expiry(import)),
+        )
 }
 
 /// What is unlike a first import: another KMS key than before, a witness, material that KMS knows already.
@@ -249,35 +193,10 @@ fn known_to_kms(
     key: &KeyPlan,
     import: &ImportPlan,
 ) -> String {
-    let mut text = String::new();
-    if let Some(reason) = &import.other_kms_key {
-        text += &field("KMS key", &format!("may be another than before: {reason}"));
-    }
-    if let Some(other) = &import.witness_of {
-        text += &field(
-            "witness",
-            &format!("the same material a second time, which proves the import {other}"),
-        );
-    }
-    if let Some(role) = key.role(kind, import) {
-        text += &field("Region", &role.told());
-    }
-    match import_type(kind, previous, key, import) {
-        Some(ImportType::ExistingKeyMaterial { key_material_id }) => {
-            let why = match key_material_id {
-                Some(id) => format!("{id:.12}…, known by a receipt"),
-                None => "KMS compares the two".to_owned(),
-            };
-            text += &field("import as", &format!("EXISTING_KEY_MATERIAL, {why}"));
-        }
-        Some(ImportType::NewKeyMaterial) => {
-            let what = match import.import_as {
-                Some(_) => "added to what the KMS key holds; rotated online",
-                None => "the first of the KMS key",
-            };
-            text += &field("import as", &format!("NEW_KEY_MATERIAL, {what}"));
-        }
-        None => {}
+    let told = meaning::unlike_others(kind, key, import).into_iter();
+    let mut text: String = told.map(|(name, told)| field(name, &told)).collect();
+    if let Some(import_type) = import_type(kind, previous, key, import) {
+        text += &field("import as", &import_type.told(import));
     }
     if let Some(description) = &import.description {
         text += &field("described", description);

@@ -8,6 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ground::words::shell_word;
+use crate::plan::ImportPlan;
 
 mod import_type;
 
@@ -62,6 +63,26 @@ impl ImportType {
             Self::NewKeyMaterial => "NEW_KEY_MATERIAL",
             Self::ExistingKeyMaterial { .. } => "EXISTING_KEY_MATERIAL",
         }
+    }
+
+    /// For approval and paper: what KMS is told of this import's material, and why.
+    pub(crate) fn told(&self, import: &ImportPlan) -> String {
+        let why = match (self, import.import_as) {
+            (
+                Self::ExistingKeyMaterial {
+                    key_material_id: Some(id),
+                },
+                _,
+            ) => {
+                format!("{id:.12}…, known by a receipt")
+            }
+            (Self::ExistingKeyMaterial { .. }, _) => "KMS compares the two".to_owned(),
+            (Self::NewKeyMaterial, Some(_)) => {
+                "added to what the KMS key holds; rotated online".to_owned()
+            }
+            (Self::NewKeyMaterial, None) => "the first of the KMS key".to_owned(),
+        };
+        format!("{}, {why}", self.name())
     }
 }
 

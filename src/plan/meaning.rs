@@ -1,9 +1,52 @@
-//! What a plan means, in the one sentence that approval, paper and report share.
+//! What a plan means. Approval screen, printed script and report lay these sentences out, each in its own way;
+//! none has one of its own for the same fact.
 
-use super::{Keep, Kind};
+use std::path::Path;
+
+use super::{Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, Network, Plan, SignerPlan, Source};
+use crate::crypto::sshsig::fingerprint;
+use crate::ground::clock;
+use crate::ground::words;
 
 /// With this many data keys the steps count them, and tell no single one.
 pub(crate) const COUNTED: usize = 50;
+
+/// A fact: its name, short enough for a column of a screen, and what it means.
+pub(crate) type Fact = (&'static str, String);
+
+/// What every file that holds a data key in clear means.
+pub(crate) const IN_A_FILE: &str = "whoever has or had the file has it";
+/// What a key of the HSM token that byok did not make means.
+pub(crate) const ALREADY_THERE: &str = "nothing tells who made it or who else has it";
+
+/// What is done to data keys from this source in a ceremony of this kind: a verb, and how.
+pub(crate) fn way(kind: Kind, source: &Source) -> Fact {
+    match (kind, source) {
+        (Kind::Generate, Source::Hsm) => ("make", "inside the HSM".into()),
+        (Kind::Generate, Source::Token(_)) => (
+            "take",
+            format!("as it is in the HSM ALREADY: {ALREADY_THERE}"),
+        ),
+        (Kind::Generate, Source::File(_)) => (
+            "bring in",
+            format!("from a FILE, THROUGH THIS COMPUTER'S MEMORY: {IN_A_FILE}"),
+        ),
+        (Kind::Reimport, _) => ("find", "the same, in the HSM".into()),
+        (Kind::Recover, _) => ("recover", "the same, from a quorum".into()),
+        (Kind::Destroy, _) => (
+            "DESTROY",
+            "for ever; what it protects is lost with its last copy".into(),
+        ),
+    }
+}
+
+/// Which key of the HSM token is taken, where its label does not tell.
+pub(crate) fn which(source: &Source) -> Option<String> {
+    match source {
+        Source::Token(InToken::Id(id)) => Some(format!("the key with CKA_ID {}", words::hex(id))),
+        Source::Hsm | Source::Token(InToken::Label) | Source::File(_) => None,
+    }
+}
 
 /// Where the data key is after the ceremony.
 pub(crate) fn keep(kind: Kind, keep: Keep) -> &'static str {
@@ -17,7 +60,98 @@ pub(crate) fn keep(kind: Kind, keep: Keep) -> &'static str {
     }
 }
 
+/// Where an import is wrapped, and for what.
+pub(crate) fn wrap(import: &ImportPlan) -> String {
+    format!("{}, {}", import.wrap_in.place(), import.wrapping)
+}
+
+/// When KMS forgets the material, below a title that says so.
+pub(crate) fn expires(import: &ImportPlan) -> String {
+    import.expires.map_or("never".to_owned(), clock::for_people)
+}
+
+/// The same as a sentence of its own.
+pub(crate) fn expiry(import: &ImportPlan) -> String {
+    match import.expires {
+        Some(at) => format!("expires {}", clock::for_people(at)),
+        None => "never expires".to_owned(),
+    }
+}
+
+/// What is unlike a plain first import, as far as the plan alone tells.
+pub(crate) fn unlike_others(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    if let Some(reason) = &import.other_kms_key {
+        facts.push(("KMS key", other_kms_key(reason)));
+    }
+    if let Some(other) = &import.witness_of {
+        let proves = format!("the same material a second time, which proves the import {other}");
+        facts.push(("witness", proves));
+    }
+    if let Some(role) = key.role(kind, import) {
+        facts.push(("Region", role.told()));
+    }
+    facts
+}
+
+/// `other_kms_key`.
+pub(crate) fn other_kms_key(reason: &str) -> String {
+    format!("may be another than before: {reason}")
+}
+
+/// Who gets shares, and how; without new ones, what becomes of the old. Nothing where a reimport leaves the
+/// shares as they are, and of an end: that is told by the records before.
+pub(crate) fn escrow(plan: &Plan, show: impl Fn(&Path) -> String) -> Option<String> {
+    let Some(escrow) = &plan.escrow else {
+        let lost = match plan.keys.len() {
+            1 => "so is this data key",
+            _ => "so are these data keys",
+        };
+        return match (plan.kind, &plan.reuse_escrow) {
+            (_, Some(reason)) => Some(format!("the old shares stay in use: {reason}")),
+            (Kind::Generate, None) => Some(format!("NONE: if the HSM is lost, {lost}")),
+            (_, None) => None,
+        };
+    };
+    let place = match &escrow.deliver {
+        Deliver::Screen => "written down at the screen".to_owned(),
+        Deliver::Files(directory) => format!("as files in {}", show(directory)),
+    };
+    Some(format!(
+        "any {} of {}: {}; {place}",
+        escrow.threshold,
+        escrow.custodians.len(),
+        escrow.custodians.join(", ")
+    ))
+}
+
+/// What vouches for the record that the plan builds on.
+pub(crate) fn anchor(plan: &Plan) -> &'static str {
+    match plan.previous_head {
+        Some(_) => "its head digest stands in the plan",
+        None => "its head digest is typed from paper",
+    }
+}
+
+/// What the machine's network may be.
+pub(crate) fn network(network: Network) -> &'static str {
+    match network {
+        Network::Forbidden => "forbidden: every cable out, every radio off",
+        Network::Hsm => "NOT FORBIDDEN: the HSM is reached by it",
+        Network::Allowed => "NOT FORBIDDEN",
+    }
+}
+
 /// `hsm.hardware`: nobody has asked the HSM yet.
 pub(crate) fn hardware(reason: &str) -> String {
     format!("by the plan's word if not by its slot's, an exception: {reason}")
+}
+
+/// Who signs the transcript, where the plan says it.
+pub(crate) fn signer(signer: &SignerPlan) -> Option<String> {
+    match signer {
+        SignerPlan::Any => None,
+        SignerPlan::Named(digest) => Some(fingerprint(digest)),
+        SignerPlan::Nobody => Some("NONE: the transcript is not signed".to_owned()),
+    }
 }

@@ -409,7 +409,7 @@ fn a_plan_with_escrow_is_practised_whole_at_the_screen() {
     let approval = person.begins();
     for text in [
         "inside the HSM, RSAES_OAEP_SHA_1",
-        "any 2 of 2: Security, Audit; written down at this screen",
+        "any 2 of 2: Security, Audit; written down at the screen",
         "sealed after the proof",
     ] {
         assert!(approval.contains(text), "{text:?}:\n{approval}");

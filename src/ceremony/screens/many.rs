@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::{field, grouped, verb};
+use super::{field, grouped};
 use crate::evidence::previous::Previous;
-use crate::ground::clock;
 use crate::paper::outputs::import_type;
 use crate::plan::{ImportPlan, KeyPlan, Kind, Plan, Source, meaning};
 
@@ -54,9 +53,9 @@ pub(super) fn meaning(plan: &Plan, previous: Option<&Previous>) -> String {
 
 /// A line for each way in which data keys come to be.
 fn of_sources(plan: &Plan) -> String {
-    let mut ways: BTreeMap<(&str, &str), Vec<&KeyPlan>> = BTreeMap::new();
+    let mut ways: BTreeMap<meaning::Fact, Vec<&KeyPlan>> = BTreeMap::new();
     for key in &plan.keys {
-        ways.entry(verb(plan.kind, &key.source))
+        ways.entry(meaning::way(plan.kind, &key.source))
             .or_default()
             .push(key);
     }
@@ -106,17 +105,8 @@ fn imports(imports: &[(&KeyPlan, &ImportPlan)]) -> String {
                 format!("account {}, {}", grouped(arn.account()), arn.region())
             }),
         )
-        + &field("wrap", &of(wrapped))
-        + &field("expires", &of(expires))
-}
-
-fn wrapped(import: &ImportPlan) -> String {
-    let place = import.wrap_in.place();
-    format!("{place}, {}", import.wrapping)
-}
-
-fn expires(import: &ImportPlan) -> String {
-    import.expires.map_or("never".to_owned(), clock::for_people)
+        + &field("wrap", &of(meaning::wrap))
+        + &field("expires", &of(meaning::expires))
 }
 
 fn unlike_a_first_import(
@@ -130,7 +120,7 @@ fn unlike_a_first_import(
         .filter_map(|(_, import)| import.other_kms_key.as_deref());
     let other = counted(other);
     if !other.is_empty() {
-        text += &field("KMS key", &format!("may be another than before: {other}"));
+        text += &field("KMS key", &meaning::other_kms_key(&other));
     }
     let witnesses = imports
         .iter()
