@@ -17,7 +17,7 @@
 //! | [`cli`] | the command line, and what each verb does |
 //! | [`rehearsal`] | a whole life of a data key, practised on a soft HSM |
 //! | [`ceremony`] | the straight line of each kind; operator, screens, data keys from files |
-//! | [`paper`] | script, report and forms; the scripts of the online side |
+//! | [`paper`] | script, report and forms, whose words stand in HTML files; the scripts of the online side |
 //! | [`evidence`] | transcript, record, receipts, and verifying them |
 //! | [`plan`] | the plan, from TOML; import parameters of the KMS |
 //! | [`hsm`] | PKCS#11; this computer |

@@ -1,28 +1,40 @@
 //! `transcript.html`: the report of a ceremony for people, made from the lines of its transcript.
 //!
 //! It is written in step 11, before the transcript is sealed, so the head digest is not in it: that is
-//! written by hand on a page of the printed script. It says nothing that the transcript, the plan and the package do not say, and
-//! whoever has the three can make it again, byte for byte.
+//! written by hand on a page of the printed script. It says nothing that the transcript, the plan and the package do not
+//! say, and whoever has the three can make it again, byte for byte. The words stand in the HTML files beside this one.
 
 use crate::crypto::escrow::package::Package;
 use crate::evidence::transcript::{
-    Attempt, DataKeyFacts, EscrowDealt, Exception, Imported, Line, Opened, Said, SameMaterial,
-    Told, Wrapped, entries,
+    Attempt, DataKeyFacts, EscrowDealt, Imported, Line, Opened, Said, SameMaterial, Told, Wrapped,
+    entries,
 };
 use crate::ground::clock;
 use crate::ground::strict_json::Json;
-use crate::paper::html::{Document, Html, Sheet, code, facts, groups, p, rows, table, tag};
-use crate::plan::Plan;
+use crate::paper::document::Document;
+use crate::paper::html::{Html, groups, rows};
+use crate::paper::template::{Facts, fill};
+use crate::plan::{Plan, meaning};
 
 mod exposure;
+mod facts;
 mod imports;
 mod keys;
 mod room;
 
+use exposure::Exposure;
 pub(crate) use exposure::grade;
+use facts::{AttemptFacts, FirstFacts, Named, PackageFacts};
 
 /// The file's name in every record.
 pub(crate) const FILE: &str = "transcript.html";
+
+const FIRST: &str = include_str!("report/first.html");
+const KEYS: &str = include_str!("report/keys.html");
+const IMPORTS: &str = include_str!("report/imports.html");
+const ROOM: &str = include_str!("report/room.html");
+const FILES: &str = include_str!("report/files.html");
+const PACKAGE: &str = include_str!("report/package.html");
 
 /// What a report is made from.
 pub struct Report<'a> {
@@ -40,122 +52,82 @@ impl Report<'_> {
         let Some(opening) = self.events::<Opened>().next() else {
             return String::new();
         };
-        let rehearsal = opening.rehearsal;
-        let mode = if rehearsal { "REHEARSAL" } else { "PRODUCTION" };
+        let mode = if opening.rehearsal {
+            "REHEARSAL"
+        } else {
+            "PRODUCTION"
+        };
         let mut document = Document::new(&opening.title, mode);
-        document.add(self.first_sheet(&opening));
-        document.add(keys::sheet(self));
+        let mut add = |part: &str, template, facts: &dyn Facts| {
+            document.add(part, fill(template, &[facts]));
+        };
+        add("report", FIRST, &self.first(&opening));
+        add("data keys and escrow", KEYS, &keys::facts(self));
         if self.events::<Wrapped>().next().is_some() {
-            document.add(imports::sheet(self));
+            add("imports", IMPORTS, &imports::facts(self));
         }
-        document.add(room::sheet(self, &opening));
-        document.add(room::files(self));
+        add("room, machine and HSM", ROOM, &room::facts(self, &opening));
+        add("order of events, files", FILES, &room::files(self));
         if let Some(package) = self.package {
-            document.add(package_sheet(package));
+            let lines = Named::all(package.to_page().split('\n'));
+            add(
+                "escrow package, to staple to each share form",
+                PACKAGE,
+                &PackageFacts { lines },
+            );
         }
         document.finish()
     }
 
-    fn first_sheet(&self, opening: &Said<Opened>) -> Sheet {
-        let title = [
-            tag("h1", opening.title.as_str()),
-            p(format!(
-                "Report of a key ceremony, kind {}, opened {}. Ceremony {}",
-                opening.kind,
-                clock::for_people(opening.line.at),
-                opening.ceremony
-            )),
-        ];
-        let practice = match opening.rehearsal {
-            true => tag(
-                "div.box",
-                "REHEARSAL: everything in this record is practice. Nothing in it is real.",
-            ),
-            false => Html::default(),
-        };
-        Sheet::new("report")
-            .with(title)
-            .with(practice)
-            .with(exposure::block(self))
-            .with(self.summary())
-            .with(limits())
-            .with_long(room::exceptions(self))
-            .with(tag("h2", "The plan that was approved"))
-            .with(Html::from([
-                p("SHA-256 of plan.toml, as on the paper of the approval:"),
-                rows(&opening.plan_sha256),
-            ]))
-            .with(self.previous(opening))
-    }
-
-    /// What was done, in a few rows.
-    fn summary(&self) -> Html {
+    fn first(&self, opening: &Said<Opened>) -> FirstFacts {
         let labels: Vec<String> = self.data_keys().map(|key| key.label.clone()).collect();
-        let deadline = match self.deadline() {
-            Some(at) => format!("before {}", clock::for_people(at)),
-            None => "nothing was wrapped for KMS".to_owned(),
-        };
-        let escrow = match self.events::<EscrowDealt>().next() {
-            Some(dealt) => format!(
-                "any {} of {} shares, with the escrow package, bring the data keys back",
-                dealt.threshold,
-                dealt.shares.len()
-            ),
-            None => "no shares were dealt in this ceremony".to_owned(),
-        };
-        facts(vec![
-            ("data keys".into(), joined(&labels, 6).into()),
-            (
-                "imports".into(),
-                match self.events::<Wrapped>().count() {
-                    0 => "none".into(),
-                    n => format!("{n}; each is told below").into(),
-                },
-            ),
-            ("import".into(), deadline.into()),
-            ("escrow".into(), escrow.into()),
-            (
-                "exceptions".into(),
-                match self.events::<Exception>().count() {
-                    0 => "none up to step 11".into(),
-                    n => format!("{n} up to step 11, told below").into(),
-                },
-            ),
-        ])
+        let dealt = self.events::<EscrowDealt>().next();
+        let exceptions = room::exceptions(self);
+        let exposure = Exposure::of(self);
+        FirstFacts {
+            title: opening.title.as_str().into(),
+            kind: opening.kind.to_string().into(),
+            opened: clock::for_people(opening.line.at).into(),
+            ceremony: opening.ceremony.as_str().into(),
+            rehearsal: opening.rehearsal,
+            grade: exposure.grade().into(),
+            natures: Named::all(&exposure.natures),
+            software: exposure.software,
+            wrapped_here: exposure.wrapped_here.join(", ").into(),
+            from_files: exposure.from_files.join(", ").into(),
+            in_a_file: meaning::IN_A_FILE.into(),
+            from_token: exposure.from_token.join(", ").into(),
+            already_there: meaning::ALREADY_THERE.into(),
+            escrow_key_here: exposure.escrow_key_here,
+            never: exposure.is_none(),
+            labels: joined(&labels, 6).into(),
+            imports: match self.events::<Wrapped>().count() {
+                0 => Html::default(),
+                n => n.to_string().into(),
+            },
+            deadline: self
+                .deadline()
+                .map_or_else(Html::default, |at| clock::for_people(at).into()),
+            threshold: html(dealt.as_ref().map(|dealt| dealt.threshold.to_string())),
+            shares: html(dealt.map(|dealt| dealt.shares.len().to_string())),
+            exception_count: exceptions.len().to_string().into(),
+            exceptions,
+            wrong_answers: room::wrong_answers(self).into(),
+            plan_digest: rows(&opening.plan_sha256),
+            previous_head: html(opening.previous_head.as_deref().map(rows)),
+            receipts_head: html(opening.previous_receipts_head.as_deref().map(groups)),
+            anchors: Named::all(self.anchors()),
+            interrupted: html(opening.interrupted.as_ref()),
+            attempts: opening.attempts.iter().map(attempt).collect(),
+        }
     }
 
-    /// The record that this one builds on, and what vouches for it.
-    fn previous(&self, opening: &Opened) -> Html {
-        let mut parts = vec![tag("h2", "The record before")];
-        match &opening.previous_head {
-            None => parts.push(p("This ceremony names no record before it.")),
-            Some(head) => {
-                parts.push(p("Head digest of the record that this one builds on:"));
-                parts.push(rows(head));
-            }
-        }
-        if let Some(receipts) = &opening.previous_receipts_head {
-            parts.push(p([
-                "SHA-256 of its receipts.jsonl: ".into(),
-                groups(receipts),
-            ]));
-        }
-        let mut anchors: Vec<String> = self
-            .events::<SameMaterial>()
-            .map(|same| same.anchor.told().to_owned())
-            .collect();
+    /// What vouches for the record that this one builds on.
+    fn anchors(&self) -> Vec<String> {
+        let said = self.events::<SameMaterial>();
+        let mut anchors: Vec<String> = said.map(|same| same.anchor.told().to_owned()).collect();
         anchors.dedup();
-        for anchor in anchors {
-            parts.push(p(format!("What vouches for it: {anchor}")));
-        }
-        if let Some(interrupted) = &opening.interrupted {
-            parts.push(p([
-                "An unfinished record was found and set aside: ".into(),
-                code(interrupted),
-            ]));
-        }
-        parts.push(attempts(&opening.attempts));
-        parts.into()
+        anchors
     }
 
     fn events<'b, T: Told + 'b>(&'b self) -> impl Iterator<Item = Said<'b, T>> {
@@ -174,70 +146,17 @@ impl Report<'_> {
     }
 }
 
-/// What stood beside the record of ceremonies that did not come to their end.
-fn attempts(attempts: &[Attempt]) -> Html {
-    if attempts.is_empty() {
-        return Html::default();
+/// A ceremony before this one that did not come to its end.
+fn attempt(attempt: &Attempt) -> AttemptFacts {
+    AttemptFacts {
+        directory: attempt.directory.as_str().into(),
+        ceremony: html(attempt.ceremony.as_ref()),
+        head: html(attempt.head.as_deref().map(groups)),
     }
-    let row = |attempt: &Attempt| {
-        let or_empty = |told: &Option<String>| told.clone().unwrap_or_default();
-        vec![
-            code(&attempt.directory),
-            code(&or_empty(&attempt.ceremony)),
-            groups(&or_empty(&attempt.head)),
-        ]
-    };
-    Html::from([
-        p(
-            "Attempts before this ceremony that did not come to their end. They are copied with the record; each \
-            tells in its own transcript how it ended:",
-        ),
-        table(
-            "table.list",
-            &["directory", "ceremony", "SHA-256 of its transcript"],
-            attempts.iter().map(row).collect(),
-        ),
-    ])
 }
 
-/// What the report cannot know.
-fn limits() -> Html {
-    tag(
-        "div.box.thin",
-        [
-            p([
-                tag("b", "What this report does not say. "),
-                "It was written in step 11, before the transcript was sealed: what came after that, and the \
-                    head digest, stand in transcript.jsonl alone. Whether the import was "
-                    .into(),
-                tag("b", "accepted by KMS"),
-                " or ".into(),
-                tag("b", "proved in KMS"),
-                " is not known yet; receipts that are added later tell it: ".into(),
-                code("byok verify RECORD"),
-                ".".into(),
-            ]),
-            p("This page does not vouch for itself. The head digest on the signed page \"the paper\" of the \
-                printed script vouches for the transcript, and the transcript names the SHA-256 of this file."),
-        ],
-    )
-}
-
-/// The page that is stapled to share forms.
-fn package_sheet(package: &Package) -> Sheet {
-    Sheet::new("escrow package, to staple to each share form")
-        .with([
-            tag("h1", "Escrow package"),
-            tag(
-                "div.box",
-                "CONFIDENTIAL AND INDISPENSABLE. Without this no quorum of shares opens anything; without a \
-                    quorum this opens nothing. Keep it in three places, and a copy with each share form.",
-            ),
-        ])
-        .with_long(tag(
-            "div",
-            package.to_page().split('\n').map(|line| tag("pre", line)).collect::<Html>(),
-        ))
+fn html(told: Option<impl Into<Html>>) -> Html {
+    told.map_or_else(Html::default, Into::into)
 }
 
 /// Any JSON as a person reads it.
@@ -258,22 +177,6 @@ fn shown(json: &Json) -> String {
     }
 }
 
-/// Everything that an event tells, but its place in the chain: what later versions add is shown too.
-fn members(line: &Line, but: &[&str]) -> Vec<(Html, Html)> {
-    let frame = ["seq", "at", "prev", "event"];
-    let members = line.members().into_iter();
-    members
-        .filter(|(name, _)| !frame.contains(&name.as_str()) && !but.contains(&name.as_str()))
-        .map(|(name, value)| {
-            let value = match &value {
-                Json::String(hex) if name.ends_with("sha256") => groups(hex),
-                value => shown(value).into(),
-            };
-            (name.replace('_', " ").into(), value)
-        })
-        .collect()
-}
-
 /// A list that does not outgrow its cell.
 fn joined(names: &[String], most: usize) -> String {
     match names.len().checked_sub(most) {
@@ -281,5 +184,54 @@ fn joined(names: &[String], most: usize) -> String {
             format!("{} and {more} more", names[..most].join(", "))
         }
         _ => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::facts::*;
+    use super::*;
+    use crate::paper::template::{Field as _, tests::*};
+
+    #[test]
+    fn every_page_fits_its_facts_in_every_branch_and_uses_them_all() {
+        let cases: [(&str, &dyn Facts); 6] = [
+            (FIRST, &FirstFacts::example()),
+            (KEYS, &KeysFacts::example()),
+            (IMPORTS, &ImportsFacts::example()),
+            (ROOM, &RoomFacts::example()),
+            (FILES, &FilesFacts::example()),
+            (PACKAGE, &PackageFacts::example()),
+        ];
+        let used = cases
+            .iter()
+            .flat_map(|(template, facts)| fits(template, &[*facts]))
+            .collect();
+        let declared = [
+            FirstFacts::NAMES,
+            ExceptionFacts::NAMES,
+            AttemptFacts::NAMES,
+            KeysFacts::NAMES,
+            KeyFacts::NAMES,
+            DealtFacts::NAMES,
+            ProvedFacts::NAMES,
+            ShareFacts::NAMES,
+            SupersededFacts::NAMES,
+            DestroyedFacts::NAMES,
+            ImportsFacts::NAMES,
+            ImportFacts::NAMES,
+            RoomFacts::NAMES,
+            ToldFacts::NAMES,
+            MemberFacts::NAMES,
+            SeatFacts::NAMES,
+            CheckFacts::NAMES,
+            FilesFacts::NAMES,
+            EventFacts::NAMES,
+            FileFacts::NAMES,
+            PackageFacts::NAMES,
+            Named::NAMES,
+        ];
+        let templates = cases.map(|(template, _)| template);
+        nothing_is_left_out("src/paper/report", &templates, &used, &declared);
     }
 }

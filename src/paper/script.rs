@@ -1,26 +1,24 @@
 //! `byok script PLAN`: the paper of a ceremony. What is done before, in and after the room, by whom, with
 //! the numbers of the steps as on the screens and in the transcript; and the share forms.
 //!
-//! It is made from the plan, and from the record that the plan builds on where that is at hand. Neither
-//! holds a secret, so no secret ever comes near a printer: share forms are empty.
+//! The words stand in the HTML files beside this one, a file a page. What differs from plan to plan is filled in from
+//! the plan, and from the record that the plan builds on if that is at hand. Neither holds a secret, so no secret ever
+//! comes near a printer: share forms are empty.
 
 use std::path::Path;
 
-use crate::crypto::spec::Spec;
-use crate::evidence::previous::Previous;
-use crate::paper::html::{Document, Html, boxes, code, tag};
-use crate::plan::{Keep, KeyPlan, Kind, PinSource, Plan, meaning};
+use crate::evidence::previous::{KnownShare, Previous};
+use crate::paper::document::Document;
+use crate::paper::html::Html;
+use crate::paper::template::fill;
+use crate::plan::{Kind, Plan};
 
-mod after;
-mod before;
-mod cover;
+mod facts;
 mod form;
-mod last_steps;
 pub mod minutes;
-mod part;
-mod people;
-mod step_texts;
 mod steps;
+
+use facts::{Named, ScriptFacts};
 
 /// What the paper is made from.
 pub struct Script<'a> {
@@ -32,53 +30,84 @@ pub struct Script<'a> {
     pub previous: Option<&'a Previous>,
 }
 
+/// A page, or what follows on several: its name at the top of each, and its words.
+struct Part {
+    name: &'static str,
+    template: &'static str,
+}
+
+macro_rules! part {
+    ($name:literal, $file:literal) => {
+        Part {
+            name: $name,
+            template: include_str!(concat!("script/", $file)),
+        }
+    };
+}
+
+const COVER: Part = part!("script", "cover.html");
+const DATA_KEYS: Part = part!("data keys and imports", "data_keys.html");
+const PEOPLE: Part = part!("who, where, what to bring", "people.html");
+const CALENDAR: Part = part!("calendar", "calendar.html");
+const SLIP: Part = part!("slip of the online side", "slip.html");
+const RECORD_BEFORE: Part = part!("the record before", "record_before.html");
+const SHARES_BROUGHT: Part = part!("shares that are brought", "shares_brought.html");
+const STEPS: Part = part!("steps in the room", "steps.html");
+const DESTROYED: Part = part!("destroyed", "destroyed.html");
+const THE_PAPER: Part = part!("the paper", "the_paper.html");
+const THE_END: Part = part!("the end", "the_end.html");
+const AFTER: Part = part!("after the room", "after_the_room.html");
+const EXCEPTIONS: Part = part!("exception sheet", "exceptions.html");
+const YEARLY: Part = part!("yearly share check", "yearly.html");
+const FORM: Part = part!("form", "form.html");
+const BLANK_FORM: Part = part!("share form", "blank_form.html");
+
+/// What practice means.
+const PRACTICE: &str = include_str!("script/practice.html");
+
 impl Script<'_> {
     /// The whole file.
     pub fn render(&self) -> String {
+        let plan = self.plan;
+        let facts = ScriptFacts::of(self);
+        let before_the_room = [
+            (COVER, true),
+            (DATA_KEYS, true),
+            (PEOPLE, true),
+            (CALENDAR, true),
+            (SLIP, plan.imports().next().is_some()),
+            (RECORD_BEFORE, plan.previous.is_some()),
+            (SHARES_BROUGHT, plan.kind == Kind::Recover),
+            (STEPS, true),
+            (DESTROYED, plan.kind == Kind::Destroy),
+            (THE_PAPER, true),
+            (THE_END, true),
+            (AFTER, true),
+        ];
         let mode = if self.practice {
             "PRACTICE"
         } else {
             "PRODUCTION"
         };
-        let mut document = Document::new(&self.plan.title, mode);
-        document.add(cover::first(self));
-        document.add(cover::data_keys(self));
-        document.add(people::sheet(self));
-        document.add(before::calendar(self));
-        if self.imports() > 0 {
-            document.add(before::slip(self));
+        let mut document = Document::new(&plan.title, mode);
+        for (part, _) in before_the_room.iter().filter(|(_, is_here)| *is_here) {
+            document.add(part.name, fill(part.template, &facts.all()));
         }
-        if self.plan.previous.is_some() {
-            document.add(before::record_before(self));
+        add_exceptions(&mut document);
+        if plan.escrow.is_some() {
+            document.add(YEARLY.name, fill(YEARLY.template, &facts.all()));
         }
-        if self.plan.kind == Kind::Recover {
-            document.add(before::shares_brought(self));
+        for form in form::forms(self) {
+            let name = format!(
+                "{} {} of {}, {}",
+                FORM.name, form.at, form.of, form.custodian
+            );
+            document.add(
+                name,
+                fill(FORM.template, &[&facts.all()[..], &[&form.facts]].concat()),
+            );
         }
-        document.add(steps::sheet(self));
-        if self.plan.kind == Kind::Destroy {
-            document.add(after::destroyed(self));
-        }
-        document.add(after::head(self));
-        document.add(after::end(self.practice_box(), people::roles(self)));
-        document.add(after::next_days(self));
-        for number in 1..=2 {
-            document.add(after::exceptions(number));
-        }
-        if self.plan.escrow.is_some() {
-            document.add(after::yearly(self));
-        }
-        form::add_all(self, &mut document);
         document.finish()
-    }
-
-    fn imports(&self) -> usize {
-        self.plan.imports().count()
-    }
-
-    /// The plan's file name, as it is typed in commands.
-    fn plan_name(&self) -> String {
-        let name = self.plan.path.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
     }
 
     /// A path of the plan, as it stands there: relative to the plan.
@@ -88,111 +117,64 @@ impl Script<'_> {
         path.display().to_string()
     }
 
-    /// The record's directory, relative to the plan.
-    fn record(&self) -> String {
-        self.relative(&self.plan.directory)
-    }
-
-    /// The record's own name.
-    fn record_name(&self) -> String {
-        let name = self.plan.directory.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
-    }
-
-    /// How many custodians get a share.
+    /// Who gets a share.
     fn custodians(&self) -> &[String] {
         let escrow = self.plan.escrow.as_ref();
         escrow.map_or(&[], |escrow| &escrow.custodians)
     }
 
-    /// Whether a data key can be had again from a quorum only.
-    fn by_quorum(&self) -> bool {
-        self.plan
-            .keys
-            .iter()
-            .any(|key| key.keep != Keep::Extractable)
-    }
-
-    /// Whether two people type half of the PIN each.
-    fn pin_in_halves(&self) -> bool {
-        self.plan.hsm.pin == PinSource::PromptHalves
-    }
-
-    /// Key check value and fingerprint of a data key, where the record before or the plan knows them.
-    fn known(&self, label: &str) -> (Option<String>, Option<String>) {
-        let planned = self.plan.keys.iter().find(|key| key.label == label);
-        let planned = planned.and_then(|key| key.fingerprint.as_ref());
-        match self.previous.and_then(|previous| previous.key(label)) {
-            Some(known) => (known.kcv.clone(), Some(known.fingerprint.to_string())),
-            None => (None, planned.map(ToString::to_string)),
+    /// The shares that a recovery or an end asks for, as far as the records tell.
+    fn shares_before(&self) -> &[KnownShare] {
+        match self.plan.kind {
+            Kind::Recover | Kind::Destroy => self.previous.map_or(&[], Previous::shares_in_use),
+            Kind::Generate | Kind::Reimport => &[],
         }
     }
 
-    /// The box that says what practice means.
-    fn practice_box(&self) -> Html {
-        match self.practice {
-            true => tag(
-                "div.box",
-                "PRACTICE: nothing on this paper is real. Real shares, PINs and digests are never written on it.",
-            ),
-            false => Html::default(),
-        }
-    }
-}
-
-/// With more data keys or imports than this the paper lists them in tables.
-const IN_TABLES: usize = 12;
-
-impl Script<'_> {
-    /// Whether there are so many data keys or imports that they stand in a table, a row each.
-    fn in_tables(&self) -> bool {
-        self.plan.keys.len() > IN_TABLES || self.imports() > IN_TABLES
-    }
-
-    /// Whether there are so many data keys that the screen counts them and shows no single one.
-    fn counts_in_steps(&self) -> bool {
-        self.plan.keys.len() >= meaning::COUNTED
-    }
-
-    /// What people compare of these data keys at a glance: AES keys have a KCV, the others none.
-    fn check_word(&self) -> &'static str {
-        let with_kcv = |key: &KeyPlan| key.spec.has_kcv();
-        let count = self.plan.keys.iter().filter(|key| with_kcv(key)).count();
-        match count {
-            0 => "first 8 digits of the fingerprint",
-            n if n == self.plan.keys.len() => "KCV",
-            _ => "KCV, or where it has none the first 8 digits of the fingerprint,",
-        }
-    }
-
-    /// That of one data key: what is known, or boxes to write it in.
-    fn glance(&self, key: &KeyPlan) -> Html {
-        let (kcv, fingerprint) = self.known(&key.label);
-        match (key.spec, kcv, fingerprint) {
-            (Spec::Symmetric { .. }, Some(kcv), _) => code(&kcv),
-            (Spec::Symmetric { .. }, None, _) => boxes(1, 6),
-            (_, _, Some(hex)) => code(&format!("{}…", hex.get(..8).unwrap_or(&hex))),
-            (_, _, None) => boxes(2, 4),
-        }
+    /// Who signed the record before.
+    fn signer_before(&self) -> Option<&str> {
+        let signer = self.previous?.signer.as_ref()?;
+        Some(&signer.fingerprint)
     }
 }
 
 /// Forms that belong to no plan: a share form, exception sheets, a page for the head digest.
 pub(crate) fn blank() -> String {
-    let places: Vec<String> = (1..=4).map(|number| format!("witness {number}")).collect();
     let mut document = Document::new("Blank forms", "PRODUCTION / PRACTICE: cross one out");
-    document.add(form::blank());
-    for number in 1..=2 {
-        document.add(after::exceptions(number));
+    document.add(
+        BLANK_FORM.name,
+        fill(BLANK_FORM.template, &[&form::BlankFacts::new()]),
+    );
+    add_exceptions(&mut document);
+    let seats = facts::SeatFacts::blank();
+    for part in [THE_PAPER, THE_END] {
+        document.add(part.name, fill(part.template, &[&seats]));
     }
-    let present = std::iter::once("operator".to_owned()).chain(places.iter().cloned());
-    let present = present.map(|role| vec![role.into()]).collect();
-    document.add(after::head_with(Html::default(), &places, "RECORD"));
-    document.add(after::end(Html::default(), present));
     document.finish()
 }
 
-/// Somebody, and what they do.
-fn does(who: &str, what: impl Into<Html>) -> Html {
-    Html::from([tag("b", who), ": ".into(), what.into()])
+/// Two sheets, three exceptions on each.
+fn add_exceptions(document: &mut Document) {
+    for sheet in 1..=2 {
+        let numbers = (sheet - 1) * 3 + 1..=sheet * 3;
+        let facts = facts::ExceptionFacts {
+            sheet: sheet.to_string().into(),
+            exceptions: numbers
+                .map(|number| Named::new(number.to_string()))
+                .collect(),
+        };
+        let name = format!("{} {sheet}", EXCEPTIONS.name);
+        document.add(name, fill(EXCEPTIONS.template, &[&facts]));
+    }
 }
+
+/// What practice means, on the pages that somebody could take for real.
+fn practice_box(practice: bool) -> Html {
+    match practice {
+        true => Html::fixed(PRACTICE),
+        false => Html::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

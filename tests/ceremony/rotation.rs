@@ -121,7 +121,7 @@ fn a_plan_adds_material_to_a_kms_key_and_everybody_reads_what_comes_next() {
     let printed = room.byok(&["script", "plan.toml"]).output().unwrap();
     let rotate = format!("bash online.sh rotate --key {ARN} --now");
     for told in [
-        "NEW_KEY_MATERIAL; the KMS key is rotated to it",
+        "NEW_KEY_MATERIAL, added to what the KMS key holds; rotated online",
         rotate.as_str(),
     ] {
         assert!(

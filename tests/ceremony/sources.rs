@@ -846,7 +846,8 @@ fn people_are_told_where_it_comes_from_and_that_the_file_is_theirs_to_remove() {
     let output = room.byok(&["script", "plan.toml"]).output().unwrap();
     let script = stdout(&output);
     assert!(
-        script.contains("the file <code>old.key</code>, in clear"),
+        script.contains("from a FILE, THROUGH THIS COMPUTER")
+            && script.contains("<td>from<td><code>old.key</code>"),
         "{}",
         stderr(&output)
     );

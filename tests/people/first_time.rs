@@ -125,7 +125,7 @@ fn what_is_carried_out_to_the_cloud_operator_is_the_same_on_paper_and_screen() {
         let script = room.byok(&["script", "plan.toml"]).output().unwrap();
         well(&script);
         let paper = stdout(&script).replace("&lt;", "<").replace("&gt;", ">");
-        let paper = told(&paper, "on the third stick: ", ". The deadline");
+        let paper = told(&paper, "to the third stick: ", ". The deadline");
         assert_eq!(screen, paper);
         let right = match several {
             false => "the folder payments-2026/eu-west-1, nothing else",

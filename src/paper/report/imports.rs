@@ -1,85 +1,54 @@
 //! What was wrapped for which KMS key, and until when it must be imported.
 
-use super::{Html, Report, code, facts, groups, p, tag};
+use super::facts::{ImportFacts, ImportsFacts};
+use super::{Html, Report, groups, html};
 use crate::evidence::receipts;
 use crate::evidence::transcript::{ImportTypeTold, Imported, Wrapped};
 use crate::ground::clock;
-use crate::paper::html::Sheet;
-use crate::plan::{ImportPlan, WrapIn};
+use crate::plan::{ImportPlan, WrapIn, meaning};
 
-pub(super) fn sheet(report: &Report) -> Sheet {
-    let deadline = report.deadline().map_or(Html::default(), |at| {
-        tag(
-            "div.box",
-            format!(
-                "The first import token expires {}. Imported later, KMS refuses; nothing is lost then: new \
-                    import parameters, and a reimport.",
-                clock::for_people(at)
-            ),
-        )
-    });
-    Sheet::new("imports")
-        .with([tag("h1", "Imports"), deadline])
-        .with_each(report.events().map(|wrapped| import(report, &wrapped)))
-        .with(p(
-            "Each file WrappedKeyMaterial.bin can be opened by the KMS key that it is for, and by \
-            nothing else.",
-        ))
+pub(super) fn facts(report: &Report) -> ImportsFacts {
+    ImportsFacts {
+        deadline: html(report.deadline().map(clock::for_people)),
+        imports: report
+            .events()
+            .map(|wrapped| import(report, &wrapped))
+            .collect(),
+    }
 }
 
-fn import(report: &Report, wrapped: &Wrapped) -> Html {
-    let title = format!("{} / {}", wrapped.label, wrapped.import);
-    Html::from([tag("h2", title), facts(told(report, wrapped))])
-}
-
-fn told(report: &Report, wrapped: &Wrapped) -> Vec<(Html, Html)> {
+fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
     let same = |label: &str, import: &str| label == wrapped.label && import == wrapped.import;
     let mut all = report.events::<Imported>();
     let read = all.find(|read| same(&read.label, &read.import));
-    let place = match wrapped.wrapped_in.known() {
-        Some(WrapIn::Hsm) => "inside the HSM",
-        _ => "IN THIS COMPUTER",
-    };
-    let deadline = read.as_ref().and_then(|read| read.valid_to.known());
-    let deadline = deadline.map_or(String::new(), clock::for_people);
-    let (wrapping_key, compared) = read.as_ref().map_or(("", ""), |read| {
-        (
-            read.wrapping_key_spec.as_ref(),
-            read.two_sided_check.as_str(),
-        )
-    });
-    let mut rows = vec![
-        ("KMS key".into(), code(&wrapped.key_arn)),
-        (
-            "wrapped".into(),
-            format!("{place}, {}, {wrapping_key}", wrapped.wrapping).into(),
-        ),
-        ("wrapping key".into(), groups(&wrapped.wrapping_key_sha256)),
-        ("compared".into(), compared.into()),
-        (
-            "file".into(),
-            Html::from([
-                code(&wrapped.path),
-                format!(", {} bytes: ", wrapped.bytes).into(),
-                groups(&wrapped.sha256),
-            ]),
-        ),
-        ("import before".into(), deadline.into()),
-        (
-            "expires in KMS".into(),
-            expires(planned(report, wrapped)).into(),
-        ),
-    ];
     let key = report.data_keys().find(|key| key.label == wrapped.label);
-    rows.push((
-        "proved in KMS by".into(),
-        receipts::proof(key.as_ref().map_or("", |key| &key.spec)).into(),
-    ));
     let mut types = report.events::<ImportTypeTold>();
-    if let Some(told) = types.find(|told| same(&told.label, &told.import)) {
-        rows.push(("import type".into(), import_type(&told)));
+    let told = types.find(|told| same(&told.label, &told.import));
+    ImportFacts {
+        label: wrapped.label.as_str().into(),
+        import: wrapped.import.as_str().into(),
+        arn: wrapped.key_arn.as_str().into(),
+        place: wrapped
+            .wrapped_in
+            .known()
+            .unwrap_or(WrapIn::Host)
+            .place()
+            .into(),
+        wrapping: wrapped.wrapping.to_string().into(),
+        wrapping_key_spec: html(read.as_ref().map(|read| read.wrapping_key_spec.as_ref())),
+        wrapping_key: groups(&wrapped.wrapping_key_sha256),
+        compared: html(read.as_ref().map(|read| read.two_sided_check.as_str())),
+        path: wrapped.path.as_str().into(),
+        bytes: wrapped.bytes.to_string().into(),
+        digest: groups(&wrapped.sha256),
+        before: html(
+            read.and_then(|read| read.valid_to.known())
+                .map(clock::for_people),
+        ),
+        expires: html(planned(report, wrapped).map(meaning::expires)),
+        proof: receipts::proof(key.as_ref().map_or("", |key| &key.spec)).into(),
+        import_type: told.map_or_else(Html::default, |told| import_type(&told)),
     }
-    rows
 }
 
 fn planned<'a>(report: &'a Report, wrapped: &Wrapped) -> Option<&'a ImportPlan> {
@@ -87,14 +56,6 @@ fn planned<'a>(report: &'a Report, wrapped: &Wrapped) -> Option<&'a ImportPlan> 
     let found =
         imports.find(|(key, import)| key.label == wrapped.label && import.name == wrapped.import);
     found.map(|(_, import)| import)
-}
-
-fn expires(import: Option<&ImportPlan>) -> String {
-    match import.map(|import| import.expires) {
-        Some(Some(at)) => clock::for_people(at),
-        Some(None) => "never".to_owned(),
-        None => String::new(),
-    }
 }
 
 fn import_type(told: &ImportTypeTold) -> Html {

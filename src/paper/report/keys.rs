@@ -1,61 +1,79 @@
 //! The data keys, and who can bring them back: escrow, shares, what was destroyed.
 
-use super::{Html, Report, code, facts, groups, p, rows, table, tag};
+use super::facts::{
+    DealtFacts, DestroyedFacts, KeyFacts, KeysFacts, Named, ProvedFacts, ShareFacts,
+    SupersededFacts,
+};
+use super::{Html, Report, groups, html, joined, rows};
 use crate::crypto::spec::Spec;
 use crate::evidence::receipts::is_pair;
 use crate::evidence::transcript::{
     DataKeyFacts, Destroyed, EscrowDealt, EscrowDestroyed, EscrowProved, EscrowSuperseded, Event,
     HandedOut, QuorumMet, Said, ShareUsed,
 };
-use crate::paper::html::{Sheet, free};
 use crate::plan::meaning;
 
 /// With more data keys than this their fingerprints stand in less room.
 const IN_ROWS: usize = 4;
 
-pub(super) fn sheet(report: &Report) -> Sheet {
-    let count = report.data_keys().count();
-    let keys = report.data_keys().map(|key| data_key(report, &key, count));
-    Sheet::new("data keys and escrow")
-        .with(tag("h1", "Data keys"))
-        .with_each(keys)
-        .with(tag("h1", "Escrow"))
-        .with_each(escrow(report))
-        .with_long(destroyed(report))
+pub(super) fn facts(report: &Report) -> KeysFacts {
+    let in_rows = report.data_keys().count() <= IN_ROWS;
+    let proved = report.events::<EscrowProved>().map(|proved| ProvedFacts {
+        shares: proved.shares.to_string().into(),
+        recombinations: proved.recombinations.to_string().into(),
+    });
+    let dissenting = report
+        .events::<QuorumMet>()
+        .map(|met| met.dissenting.join(", "));
+    let superseded = report
+        .events::<EscrowSuperseded>()
+        .map(|old| SupersededFacts {
+            ceremony: old.ceremony.as_str().into(),
+            custodians: old.custodians.join(", ").into(),
+        });
+    KeysFacts {
+        keys: report
+            .data_keys()
+            .map(|key| data_key(report, &key, in_rows))
+            .collect(),
+        dealt: report
+            .events()
+            .map(|dealt| self::dealt(report, &dealt))
+            .collect(),
+        proved: proved.collect(),
+        used: report.events().map(|share| used(&share)).collect(),
+        dissenting: Named::all(dissenting.filter(|names| !names.is_empty())),
+        superseded: superseded.collect(),
+        destroyed: destroyed(report),
+    }
 }
 
-fn data_key(report: &Report, key: &Said<DataKeyFacts>, count: usize) -> Html {
-    let label = key.label.as_str();
-    let came = match (&key.line.event, key.source.as_deref()) {
+fn data_key(report: &Report, key: &Said<DataKeyFacts>, in_rows: bool) -> KeyFacts {
+    let planned = report.plan.keys.iter().find(|plan| plan.label == key.label);
+    KeyFacts {
+        label: key.label.as_str().into(),
+        spec: spec(key).into(),
+        origin: origin(key).into(),
+        kept: html(planned.map(|plan| meaning::keep(report.plan.kind, plan.keep))),
+        cka_id: key.cka_id.as_str().into(),
+        kcv: html(key.kcv.as_ref()),
+        fingerprint: match in_rows {
+            true => rows(&key.fingerprint),
+            false => groups(&key.fingerprint),
+        },
+        is_pair: is_pair(&key.spec),
+        attributes: attributes(key).into(),
+    }
+}
+
+fn origin(key: &Said<DataKeyFacts>) -> &'static str {
+    match (&key.line.event, key.source.as_deref()) {
         (Event::KeyGenerated(_), _) => "generated in the HSM in this ceremony",
         (_, Some("file")) => "brought in from a file, which the exceptions name",
         (_, Some("token")) => "in the HSM before this ceremony",
         (Event::KeyFound(_), _) => "found in the HSM: the same material as before",
         _ => "recovered from a quorum: the same material as before",
-    };
-    let planned = report.plan.keys.iter().find(|plan| plan.label == label);
-    let keep = planned.map_or("", |plan| meaning::keep(report.plan.kind, plan.keep));
-    let fingerprint = match count <= IN_ROWS {
-        true => rows(&key.fingerprint),
-        false => groups(&key.fingerprint),
-    };
-    let mut told = vec![
-        ("spec".into(), spec(key).into()),
-        ("came".into(), came.into()),
-        ("kept".into(), keep.into()),
-        ("CKA_ID".into(), code(&key.cka_id)),
-    ];
-    if let Some(kcv) = &key.kcv {
-        told.push(("KCV".into(), code(kcv)));
     }
-    told.push(("fingerprint".into(), fingerprint));
-    if is_pair(&key.spec) {
-        let file = code(&format!("{label}/public-key.pem"));
-        let der = "; the fingerprint is the SHA-256 of the same in DER, public-key.der";
-        told.push(("public key".into(), Html::from([file, der.into()])));
-    }
-    told.push(("attributes, as read back".into(), attributes(key)));
-    Html::from([tag("h2", label), facts(told)])
 }
 
 /// `HMAC_224, 28 bytes (224 bits)`, `ECC_NIST_P256, key pair on P-256`.
@@ -71,7 +89,7 @@ fn spec(key: &DataKeyFacts) -> String {
     }
 }
 
-fn attributes(key: &DataKeyFacts) -> Html {
+fn attributes(key: &DataKeyFacts) -> String {
     let shown = key.attributes.0.iter().map(|(name, value)| {
         let value = match value {
             Some(true) => "TRUE",
@@ -80,129 +98,57 @@ fn attributes(key: &DataKeyFacts) -> Html {
         };
         format!("{} {value}", name.trim_start_matches("CKA_"))
     });
-    tag("span.small", shown.collect::<Vec<_>>().join(", "))
+    shown.collect::<Vec<_>>().join(", ")
 }
 
-fn escrow(report: &Report) -> Vec<Html> {
-    let mut blocks: Vec<Html> = report
-        .events()
-        .flat_map(|dealt| self::dealt(report, &dealt))
-        .collect();
-    if blocks.is_empty() {
-        blocks.push(p("No shares were dealt in this ceremony."));
-    }
-    for proved in report.events::<EscrowProved>() {
-        blocks.push(p(format!(
-            "Proved: from what came back from the custodians alone, all {} shares took part, in {} \
-                recombinations; the package then opened to the data keys with the fingerprints above.",
-            proved.shares, proved.recombinations
-        )));
-    }
-    blocks.extend(brought(report));
-    blocks.extend(report.events().map(|old| superseded(&old)));
-    blocks
-}
-
-/// Shares of a ceremony before this one.
-fn brought(report: &Report) -> Vec<Html> {
-    let mut blocks = Vec::new();
-    let used: Vec<Vec<Html>> = report.events().map(|share| used(&share)).collect();
-    if !used.is_empty() {
-        blocks.push(p("Shares of an earlier ceremony that were brought:"));
-        blocks.push(table(
-            "table.list",
-            &["share", "custodian", "share digest"],
-            used,
-        ));
-    }
-    for met in report.events::<QuorumMet>() {
-        if !met.dissenting.is_empty() {
-            blocks.push(tag(
-                "div.box",
-                format!(
-                    "Shares that did not agree with the others: {}",
-                    met.dissenting.join(", ")
-                ),
-            ));
-        }
-    }
-    blocks
-}
-
-fn superseded(old: &EscrowSuperseded) -> Html {
-    let text = format!(
-        "The shares of ceremony {}, held by {}, are superseded. They still open the package of that time \
-            until people destroy both.",
-        old.ceremony,
-        old.custodians.join(", ")
-    );
-    tag("div.box", text)
-}
-
-fn dealt(report: &Report, dealt: &EscrowDealt) -> Vec<Html> {
-    let rows = dealt.shares.iter().map(|share| {
+fn dealt(report: &Report, dealt: &EscrowDealt) -> DealtFacts {
+    let shares = dealt.shares.iter().map(|share| {
         let mut back = report.events::<HandedOut>();
         let back = back.find(|back| back.share == share.share);
-        let how = match back.map(|back| back.typed_back) {
-            Some(true) => "typed back",
-            Some(false) => "as a file, read back",
-            None => "",
-        };
-        vec![
-            share.share.to_string().into(),
-            share.custodian.as_str().into(),
-            groups(&share.share_sha256),
-            how.into(),
-        ]
+        let back = back.map(|back| match back.typed_back {
+            true => "typed back",
+            false => "as a file, read back",
+        });
+        ShareFacts {
+            share: share.share.to_string().into(),
+            custodian: share.custodian.as_str().into(),
+            digest: groups(&share.share_sha256),
+            back: html(back),
+        }
     });
-    let (threshold, count) = (dealt.threshold, dealt.shares.len());
-    vec![
-        p(format!(
-            "Any {threshold} of the {count} shares, together with the escrow package, bring back: {}. A \
-                share digest tells nothing of the share's words; they stand nowhere but with their custodian.",
-            super::joined(&dealt.labels, 12)
-        )),
-        table(
-            "table.list",
-            &["share", "custodian", "share digest", "came back"],
-            rows.collect(),
-        ),
-        facts(vec![(
-            "escrow-package.json".into(),
-            groups(&dealt.package_sha256),
-        )]),
-    ]
+    DealtFacts {
+        threshold: dealt.threshold.to_string().into(),
+        count: dealt.shares.len().to_string().into(),
+        labels: joined(&dealt.labels, 12).into(),
+        shares: shares.collect(),
+        package: groups(&dealt.package_sha256),
+    }
 }
 
-fn used(used: &ShareUsed) -> Vec<Html> {
-    let share = match used.share {
-        None => "not known".into(),
-        Some(n) => n.to_string().into(),
-    };
-    vec![
-        share,
-        used.custodian.as_str().into(),
-        groups(used.share_sha256.as_deref().unwrap_or_default()),
-    ]
+/// A share of a ceremony before this one.
+fn used(used: &ShareUsed) -> ShareFacts {
+    ShareFacts {
+        share: used
+            .share
+            .map_or("not known".to_owned(), |n| n.to_string())
+            .into(),
+        custodian: used.custodian.as_str().into(),
+        digest: groups(used.share_sha256.as_deref().unwrap_or_default()),
+        back: Html::default(),
+    }
 }
 
 /// What a `destroy` destroyed, and what every kind took away.
-fn destroyed(report: &Report) -> Html {
-    let keys = report.events::<Destroyed>().map(|gone| {
-        vec![
-            free(&format!("data key {}, CKA_ID {}", gone.label, gone.cka_id)),
-            free(&format!("destroyed in the HSM: {}", gone.why)),
-        ]
+fn destroyed(report: &Report) -> Vec<DestroyedFacts> {
+    let keys = report.events::<Destroyed>().map(|gone| DestroyedFacts {
+        what: format!("data key {}, CKA_ID {}", gone.label, gone.cka_id).into(),
+        became: format!("destroyed in the HSM: {}", gone.why).into(),
     });
     let paper = report
         .events::<EscrowDestroyed>()
-        .map(|gone| vec![free(&gone.what), free(&gone.said)]);
-    let rows: Vec<Vec<Html>> = keys.chain(paper).collect();
-    if rows.is_empty() {
-        return Html::default();
-    }
-    Html::from([
-        tag("h1", "Destroyed"),
-        table("table.list", &["what", "what became of it"], rows),
-    ])
+        .map(|gone| DestroyedFacts {
+            what: gone.what.as_str().into(),
+            became: gone.said.as_str().into(),
+        });
+    keys.chain(paper).collect()
 }

@@ -16,7 +16,7 @@ use crate::evidence::receipts::{
 use crate::evidence::transcript;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
-use crate::paper::html;
+use crate::paper::document;
 
 /// A share file: that it is one, and whether it could be typed as it stands.
 pub(super) fn share(path: &Path) -> Result<Option<Facts>> {
@@ -52,7 +52,7 @@ pub(super) fn of_record(bytes: &[u8]) -> Result<Option<Facts>> {
     if text.starts_with(sshsig::BEGIN) {
         return signature_of(bytes).map(Some);
     }
-    let mode = text.strip_prefix(html::BEGIN).unwrap_or_default();
+    let mode = text.strip_prefix(document::beginning()).unwrap_or_default();
     if ["PRODUCTION", "PRACTICE", "REHEARSAL"]
         .iter()
         .any(|own| mode.starts_with(own))

@@ -1,0 +1,115 @@
+//! The shares that this ceremony deals, and those that it asks for.
+
+use super::{Named, Script, UNKNOWN_SHARES, eight_rows, html};
+use crate::crypto::escrow::package;
+use crate::evidence::previous::{KnownShare, Previous, told_outside};
+use crate::paper::html::{Html, rows_to_fill};
+use crate::paper::script::form::FormTexts;
+use crate::paper::template::facts;
+use crate::plan::{Deliver, Keep, Kind, PackageSource, ShareSource, meaning};
+
+facts! {
+    /// Of shares and package.
+    EscrowFacts {
+        escrow_meaning: Html,
+        shares: Vec<ShareFacts>,
+        share_count: Html,
+        threshold: Html,
+        /// Where shares become files.
+        share_folder: Html,
+        by_quorum: bool,
+        package_by_hand: bool,
+        replaces_shares: bool,
+        together: Html,
+        words: Html,
+        ceremony_boxes: Html,
+        digest_boxes: Html,
+        places: Html,
+        emergency: Html,
+        eight_rows: Html,
+        three_rows: Html,
+        shares_before: Vec<ShareFacts>,
+        blanks: Vec<Named>,
+        replaced: Vec<Named>,
+        package_typed: bool,
+        shares_typed: bool,
+    }
+    ShareFacts { number: Html, custodian: Html, }
+}
+
+impl EscrowFacts {
+    pub(super) fn of(script: &Script) -> Self {
+        let plan = script.plan;
+        let previous = script.previous;
+        let escrow = plan.escrow.as_ref();
+        let recover = plan.recover.as_ref();
+        let form = FormTexts::new(escrow);
+        Self {
+            escrow_meaning: escrow_meaning(script).into(),
+            shares: shares(script),
+            share_count: script.custodians().len().to_string().into(),
+            threshold: html(
+                plan.escrow
+                    .as_ref()
+                    .map(|escrow| escrow.threshold.to_string()),
+            ),
+            share_folder: html(share_folder(script)),
+            by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
+            package_by_hand: plan.keys.iter().all(|key| package::can_be_typed(key.spec)),
+            replaces_shares: previous.is_some_and(|previous| previous.in_use().is_some()),
+            together: form.together,
+            words: form.words,
+            ceremony_boxes: form.ceremony_boxes,
+            digest_boxes: form.digest_boxes,
+            places: form.places,
+            emergency: form.emergency,
+            eight_rows: eight_rows(),
+            three_rows: rows_to_fill(1..=3),
+            shares_before: script.shares_before().iter().map(ShareFacts::of).collect(),
+            blanks: Named::all([""; UNKNOWN_SHARES]),
+            replaced: replaced(previous),
+            package_typed: recover.is_some_and(|recover| recover.package == PackageSource::Typed),
+            shares_typed: recover.is_some_and(|recover| recover.shares == ShareSource::Typed),
+        }
+    }
+}
+
+/// Where shares become files.
+fn share_folder(script: &Script) -> Option<String> {
+    match &script.plan.escrow.as_ref()?.deliver {
+        Deliver::Files(directory) => Some(script.relative(directory)),
+        Deliver::Screen => None,
+    }
+}
+
+fn shares(script: &Script) -> Vec<ShareFacts> {
+    let names = script.custodians().iter().enumerate();
+    let share = |(at, name): (usize, &String)| ShareFacts {
+        number: (at + 1).to_string().into(),
+        custodian: name.into(),
+    };
+    names.map(share).collect()
+}
+
+fn escrow_meaning(script: &Script) -> String {
+    match (script.plan.kind, &script.plan.escrow) {
+        (Kind::Destroy, None) => told_outside(script.previous),
+        _ => meaning::escrow(script.plan, |path| script.relative(path))
+            .unwrap_or_else(|| "no new shares are dealt".to_owned()),
+    }
+}
+
+impl ShareFacts {
+    fn of(share: &KnownShare) -> Self {
+        Self {
+            number: share.number.to_string().into(),
+            custodian: (&share.custodian).into(),
+        }
+    }
+}
+
+/// Ceremonies whose shares newer ones replaced.
+fn replaced(previous: Option<&Previous>) -> Vec<Named> {
+    let sets = previous.map_or(&[][..], |previous| &previous.sets);
+    Named::all(sets.iter().skip(1).map(|dealt| &dealt.ceremony))
+}

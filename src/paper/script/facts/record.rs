@@ -1,0 +1,54 @@
+//! The record that is made, and the one that it builds on.
+
+use super::{SIGNER_DIGITS, Script, html, name_of};
+use crate::crypto::sshsig::parse_fingerprint;
+use crate::ground::words;
+use crate::paper::html::{Html, rows, rows_to_compare};
+use crate::paper::template::facts;
+use crate::plan::meaning;
+
+facts! {
+    /// Of the records.
+    RecordFacts {
+        record: Html,
+        record_name: Html,
+        previous: Html,
+        anchor: Html,
+        head_is_typed: bool,
+        ceremony_before: Html,
+        head_before: Html,
+        head_in_plan: Html,
+        signer_before: Html,
+        signer_rows: Html,
+        who_writes_all: Html,
+    }
+}
+
+impl RecordFacts {
+    pub(super) fn of(script: &Script) -> Self {
+        let plan = script.plan;
+        let previous = script.previous;
+        let signer_before = script.signer_before();
+        Self {
+            record: script.relative(&plan.directory).into(),
+            record_name: name_of(&plan.directory).into(),
+            previous: html(plan.previous.as_ref().map(|path| script.relative(path))),
+            anchor: meaning::anchor(plan).into(),
+            head_is_typed: plan.previous.is_some() && plan.previous_head.is_none(),
+            ceremony_before: html(previous.map(|previous| &previous.ceremony)),
+            head_before: html(previous.map(|previous| rows_to_compare(&previous.head))),
+            head_in_plan: html(plan.previous_head.as_ref().map(|head| rows(head.digits()))),
+            signer_before: html(signer_before),
+            signer_rows: html(
+                signer_before
+                    .and_then(parse_fingerprint)
+                    .map(|digest| rows(&words::hex(&digest)[..SIGNER_DIGITS])),
+            ),
+            who_writes_all: plan
+                .witnesses
+                .first()
+                .map_or("One witness", String::as_str)
+                .into(),
+        }
+    }
+}
