@@ -53,15 +53,11 @@ fn every_algorithm_and_size(kind: Kind) {
     }
 }
 
-#[test]
-fn every_algorithm_and_size_on_softhsm() {
-    every_algorithm_and_size(Kind::SoftHsm);
-}
-
-#[test]
-fn every_algorithm_and_size_on_kryoptic() {
-    every_algorithm_and_size(Kind::Kryoptic);
-}
+support::twins!(
+    every_algorithm_and_size_on_softhsm,
+    every_algorithm_and_size_on_kryoptic,
+    every_algorithm_and_size
+);
 
 #[test]
 fn a_softhsm_that_cannot_wrap_with_sha_256_is_found_out_before_any_data_key_exists() {

@@ -319,15 +319,11 @@ fn a_destruction_needs_a_reason() {
     assert_eq!(room.objects(), objects);
 }
 
-#[test]
-fn a_data_key_ends_on_softhsm() {
-    a_data_key_ends(Kind::SoftHsm);
-}
-
-#[test]
-fn a_data_key_ends_on_kryoptic() {
-    a_data_key_ends(Kind::Kryoptic);
-}
+support::twins!(
+    a_data_key_ends_on_softhsm,
+    a_data_key_ends_on_kryoptic,
+    a_data_key_ends
+);
 
 #[test]
 fn what_people_say_of_the_forms_is_recorded_and_cannot_break_the_record() {

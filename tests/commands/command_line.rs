@@ -1322,15 +1322,11 @@ fn several_keys(kind: Kind) {
     assert!(next.contains("needs import.sh and the 4 folders"), "{next}");
 }
 
-#[test]
-fn several_keys_with_several_imports_each_on_softhsm() {
-    several_keys(Kind::SoftHsm);
-}
-
-#[test]
-fn several_keys_with_several_imports_each_on_kryoptic() {
-    several_keys(Kind::Kryoptic);
-}
+support::twins!(
+    several_keys_with_several_imports_each_on_softhsm,
+    several_keys_with_several_imports_each_on_kryoptic,
+    several_keys
+);
 
 fn in_china(kind: Kind) {
     let Some(mut room) = Room::new(kind) else {
@@ -1344,15 +1340,11 @@ fn in_china(kind: Kind) {
     assert_eq!(key.len(), 16);
 }
 
-#[test]
-fn sixteen_bytes_are_made_for_the_partition_aws_cn_on_softhsm() {
-    in_china(Kind::SoftHsm);
-}
-
-#[test]
-fn sixteen_bytes_are_made_for_the_partition_aws_cn_on_kryoptic() {
-    in_china(Kind::Kryoptic);
-}
+support::twins!(
+    sixteen_bytes_are_made_for_the_partition_aws_cn_on_softhsm,
+    sixteen_bytes_are_made_for_the_partition_aws_cn_on_kryoptic,
+    in_china
+);
 
 #[test]
 fn one_data_key_cannot_be_for_china_and_elsewhere() {

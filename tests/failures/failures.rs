@@ -51,15 +51,11 @@ fn parameters_that_are_not_what_they_claim(kind: Kind) {
     room.run_corrected(&[]);
 }
 
-#[test]
-fn parameters_that_are_not_what_they_claim_stop_a_ceremony_on_softhsm() {
-    parameters_that_are_not_what_they_claim(Kind::SoftHsm);
-}
-
-#[test]
-fn parameters_that_are_not_what_they_claim_stop_a_ceremony_on_kryoptic() {
-    parameters_that_are_not_what_they_claim(Kind::Kryoptic);
-}
+support::twins!(
+    parameters_that_are_not_what_they_claim_stop_a_ceremony_on_softhsm,
+    parameters_that_are_not_what_they_claim_stop_a_ceremony_on_kryoptic,
+    parameters_that_are_not_what_they_claim
+);
 
 #[test]
 fn missing_parameters_are_exit_2_before_anything_is_made() {
@@ -109,15 +105,11 @@ fn a_wrong_pin_is_tried_once(kind: Kind) {
     assert_eq!(logged(&room, "C_Login"), ["CKR_PIN_INCORRECT", "CKR_OK"]);
 }
 
-#[test]
-fn a_wrong_pin_is_tried_once_on_softhsm() {
-    a_wrong_pin_is_tried_once(Kind::SoftHsm);
-}
-
-#[test]
-fn a_wrong_pin_is_tried_once_on_kryoptic() {
-    a_wrong_pin_is_tried_once(Kind::Kryoptic);
-}
+support::twins!(
+    a_wrong_pin_is_tried_once_on_softhsm,
+    a_wrong_pin_is_tried_once_on_kryoptic,
+    a_wrong_pin_is_tried_once
+);
 
 /// What people save as a PIN beside a PIN. Each would spend a try that the token counts.
 #[test]
@@ -460,15 +452,11 @@ fn a_token_that_goes_away(kind: Kind) {
     }
 }
 
-#[test]
-fn what_a_removed_token_keeps_is_named_and_found_again_on_softhsm() {
-    a_token_that_goes_away(Kind::SoftHsm);
-}
-
-#[test]
-fn what_a_removed_token_keeps_is_named_and_found_again_on_kryoptic() {
-    a_token_that_goes_away(Kind::Kryoptic);
-}
+support::twins!(
+    what_a_removed_token_keeps_is_named_and_found_again_on_softhsm,
+    what_a_removed_token_keeps_is_named_and_found_again_on_kryoptic,
+    a_token_that_goes_away
+);
 
 /// The answers that no other try changes, beside some that may pass.
 #[test]
@@ -565,15 +553,11 @@ fn failing_functions(kind: Kind) {
     room.run_corrected(&[]);
 }
 
-#[test]
-fn a_function_that_fails_is_named_and_leaves_nothing_on_softhsm() {
-    failing_functions(Kind::SoftHsm);
-}
-
-#[test]
-fn a_function_that_fails_is_named_and_leaves_nothing_on_kryoptic() {
-    failing_functions(Kind::Kryoptic);
-}
+support::twins!(
+    a_function_that_fails_is_named_and_leaves_nothing_on_softhsm,
+    a_function_that_fails_is_named_and_leaves_nothing_on_kryoptic,
+    failing_functions
+);
 
 #[test]
 fn a_key_that_cannot_be_destroyed_is_named() {
@@ -646,15 +630,11 @@ fn made_and_not_found(kind: Kind) {
     assert_eq!(taken_away.events("key-destroyed").len(), 2);
 }
 
-#[test]
-fn what_was_made_and_is_not_found_again_may_be_left_on_softhsm() {
-    made_and_not_found(Kind::SoftHsm);
-}
-
-#[test]
-fn what_was_made_and_is_not_found_again_may_be_left_on_kryoptic() {
-    made_and_not_found(Kind::Kryoptic);
-}
+support::twins!(
+    what_was_made_and_is_not_found_again_may_be_left_on_softhsm,
+    what_was_made_and_is_not_found_again_may_be_left_on_kryoptic,
+    made_and_not_found
+);
 
 // ---- modules that do otherwise than they are told -----------------------------------
 
@@ -709,15 +689,11 @@ fn other_attributes(kind: Kind) {
     room.run_corrected(&[]);
 }
 
-#[test]
-fn keys_with_other_attributes_than_asked_are_refused_on_softhsm() {
-    other_attributes(Kind::SoftHsm);
-}
-
-#[test]
-fn keys_with_other_attributes_than_asked_are_refused_on_kryoptic() {
-    other_attributes(Kind::Kryoptic);
-}
+support::twins!(
+    keys_with_other_attributes_than_asked_are_refused_on_softhsm,
+    keys_with_other_attributes_than_asked_are_refused_on_kryoptic,
+    other_attributes
+);
 
 /// The module answers CKR_OK and wraps with SHA-1: only the control sees it.
 #[test]
@@ -762,15 +738,11 @@ fn a_wrong_length(kind: Kind) {
     room.run_corrected(&[]);
 }
 
-#[test]
-fn wrapped_material_of_a_wrong_length_is_refused_on_softhsm() {
-    a_wrong_length(Kind::SoftHsm);
-}
-
-#[test]
-fn wrapped_material_of_a_wrong_length_is_refused_on_kryoptic() {
-    a_wrong_length(Kind::Kryoptic);
-}
+support::twins!(
+    wrapped_material_of_a_wrong_length_is_refused_on_softhsm,
+    wrapped_material_of_a_wrong_length_is_refused_on_kryoptic,
+    a_wrong_length
+);
 
 #[test]
 fn an_hsm_that_takes_no_secret_keys_serves_wrap_in_host_through_a_key_pair_of_its_own() {
@@ -951,15 +923,11 @@ fn killed_with_a_key(kind: Kind) {
     assert!(place("key-destroyed") < place("key-intended"));
 }
 
-#[test]
-fn what_a_killed_run_made_is_destroyed_by_the_next_on_softhsm() {
-    killed_with_a_key(Kind::SoftHsm);
-}
-
-#[test]
-fn what_a_killed_run_made_is_destroyed_by_the_next_on_kryoptic() {
-    killed_with_a_key(Kind::Kryoptic);
-}
+support::twins!(
+    what_a_killed_run_made_is_destroyed_by_the_next_on_softhsm,
+    what_a_killed_run_made_is_destroyed_by_the_next_on_kryoptic,
+    killed_with_a_key
+);
 
 /// Killed while the HSM makes the signer, and right after: with the pair in the token.
 fn killed_over_its_signer(kind: Kind) {
@@ -988,15 +956,11 @@ fn killed_over_its_signer(kind: Kind) {
     }
 }
 
-#[test]
-fn a_signer_of_a_run_that_was_killed_is_destroyed_by_the_next_on_softhsm() {
-    killed_over_its_signer(Kind::SoftHsm);
-}
-
-#[test]
-fn a_signer_of_a_run_that_was_killed_is_destroyed_by_the_next_on_kryoptic() {
-    killed_over_its_signer(Kind::Kryoptic);
-}
+support::twins!(
+    a_signer_of_a_run_that_was_killed_is_destroyed_by_the_next_on_softhsm,
+    a_signer_of_a_run_that_was_killed_is_destroyed_by_the_next_on_kryoptic,
+    killed_over_its_signer
+);
 
 /// The last line says that the signer is destroyed; the power goes before it is.
 #[test]

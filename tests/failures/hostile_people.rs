@@ -98,15 +98,11 @@ fn a_swapped_wrapping_key(kind: Kind) -> Option<()> {
     Some(())
 }
 
-#[test]
-fn a_wrapping_key_that_was_swapped_on_the_way_is_refused_on_softhsm() {
-    attempt(|| a_swapped_wrapping_key(Kind::SoftHsm));
-}
-
-#[test]
-fn a_wrapping_key_that_was_swapped_on_the_way_is_refused_on_kryoptic() {
-    attempt(|| a_swapped_wrapping_key(Kind::Kryoptic));
-}
+support::twins!(
+    a_wrapping_key_that_was_swapped_on_the_way_is_refused_on_softhsm,
+    a_wrapping_key_that_was_swapped_on_the_way_is_refused_on_kryoptic,
+    |kind| attempt(|| a_swapped_wrapping_key(kind))
+);
 
 /// They are read once: what lies there afterwards is nothing to the ceremony.
 #[test]
@@ -355,15 +351,11 @@ fn a_taken_label(kind: Kind) -> Option<()> {
     Some(())
 }
 
-#[test]
-fn an_object_that_has_the_label_already_is_not_touched_on_softhsm() {
-    attempt(|| a_taken_label(Kind::SoftHsm));
-}
-
-#[test]
-fn an_object_that_has_the_label_already_is_not_touched_on_kryoptic() {
-    attempt(|| a_taken_label(Kind::Kryoptic));
-}
+support::twins!(
+    an_object_that_has_the_label_already_is_not_touched_on_softhsm,
+    an_object_that_has_the_label_already_is_not_touched_on_kryoptic,
+    |kind| attempt(|| a_taken_label(kind))
+);
 
 // ---- the module ------------------------------------------------------------------------
 

@@ -127,15 +127,11 @@ fn lost_at_every_call(kind: Kind) {
     }
 }
 
-#[test]
-fn a_session_lost_at_any_call_of_the_escrow_is_reopened_on_softhsm() {
-    lost_at_every_call(Kind::SoftHsm);
-}
-
-#[test]
-fn a_session_lost_at_any_call_of_the_escrow_is_reopened_on_kryoptic() {
-    lost_at_every_call(Kind::Kryoptic);
-}
+support::twins!(
+    a_session_lost_at_any_call_of_the_escrow_is_reopened_on_softhsm,
+    a_session_lost_at_any_call_of_the_escrow_is_reopened_on_kryoptic,
+    lost_at_every_call
+);
 
 #[test]
 fn whatever_an_hsm_calls_a_lost_session_it_is_reopened() {

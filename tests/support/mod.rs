@@ -60,6 +60,24 @@ impl Kind {
     }
 }
 
+/// A test before SoftHSM, and its twin before kryoptic. Both names stand there: the pages of docs/ name them.
+#[allow(unused_macros)]
+macro_rules! twins {
+    ($softhsm:ident, $kryoptic:ident, $test:expr) => {
+        #[test]
+        fn $softhsm() {
+            ($test)(crate::support::Kind::SoftHsm);
+        }
+
+        #[test]
+        fn $kryoptic() {
+            ($test)(crate::support::Kind::Kryoptic);
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use twins;
+
 /// The program that is tested: as it was built for release, where `BYOK_TEST_BIN` says so, or cargo's own.
 pub fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
