@@ -13,6 +13,7 @@
 #   authentic                      the head, or a signature by one of the signers, vouches for the record
 #   consistent, not authenticated  the record holds together, but anyone could have made one that does
 #   broken: WHAT [RULE]            the first thing that does not hold, and the name of the rule
+#   not by a listed signer: WHAT [LISTED]   it holds together; nobody whom --signers lists signed it
 # Keys inside the record itself never vouch for it.
 #
 # Needs bash 4, jq 1.6, ssh-keygen (OpenSSH 8.9), and sha256sum, base64, find, grep -P, iconv and cmp
@@ -32,7 +33,7 @@ longest_public_key=65536 longest_signature=65536 longest_list=1048576
 largest_record=1073741824 longest_path=1024 most_entries=65536
 most_keys=4096 most_lines=131072 most_signatures=64
 
-told='' anchor='' signers='' record='' names=() keys=() purposes=() afters=() befores=() signatures=() checked=()
+told='' against=broken anchor='' signers='' record='' names=() keys=() purposes=() afters=() befores=() signatures=() checked=()
 
 # ---- what is said -------------------------------------------------------------------------------
 
@@ -72,14 +73,14 @@ works() {
 # broken RULE WHAT
 broken() {
     works >"$work/errors" 2>&1 || failed
-    told=yes && say 'broken: ' "$2" " [$1]"
+    told=yes && say "$against: " "$2" " [$1]"
     case $1/$2 in
     MORE/*.DS_Store:* | MORE/._* | MORE/*/._* | MORE/*[Tt]humbs.db:* | MORE/*desktop.ini:* | */'System Volume'*)
         say 'hint      ' 'a file manager or system left that: remove it from a copy, and verify the copy' ;;
     LINE/*) ! head -n 1 transcript.jsonl | grep -aq $'\r$' ||
         say 'hint      ' 'its lines end with CR LF: it was copied as text. Copy the record again, byte for byte' ;;
     esac
-    echo 'verdict   broken'
+    echo "verdict   $against"
     exit 4
 }
 
@@ -538,7 +539,7 @@ check_signers() {
             return
         done
     done
-    broken LISTED 'signatures/: no listed key signed this record'
+    against='not by a listed signer' && broken LISTED 'signatures/: no listed key signed this record'
 }
 
 # ---- the verdict --------------------------------------------------------------------------------

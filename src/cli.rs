@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::cli::verbs::{Place, Thing};
+use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
+use crate::ground::words;
 
 mod main;
 pub(crate) mod verbs;
@@ -190,7 +192,8 @@ pub(crate) enum Command {
     },
     /// Verify a record; no HSM is needed
     #[command(
-        after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4).\n\
+        after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4);\n\
+        and, with --signers, not by a listed signer (exit 4) of a record that holds.\n\
         Only something from outside the record makes it authentic: the head digest from\n\
         paper, or a list of keys whose owners you know (ssh-keygen(1), ALLOWED\n\
         SIGNERS). If you give both, both must hold. Keys inside the record vouch for\n\
@@ -203,6 +206,9 @@ pub(crate) enum Command {
         /// The record's directory
         #[arg(required_unless_present = "head")]
         record: Option<PathBuf>,
+        /// What belongs behind an option: it is told there
+        #[arg(hide = true)]
+        stray: Vec<PathBuf>,
         /// The head digest from paper: 64 hex digits, or at least the first three rows; or their words
         #[arg(long, value_name = "ROWS", num_args = 1..)]
         head: Vec<String>,
@@ -289,6 +295,11 @@ impl Command {
     /// # Errors
     /// Exit 2 where rows are all that was given.
     pub(crate) fn settled(mut self) -> Result<Self> {
+        if let Self::Verify { record, stray, .. } = &self
+            && !stray.is_empty()
+        {
+            return Err(one_record(record.iter().chain(stray)));
+        }
         if let Self::Verify { record, head, .. } = &mut self
             && record.is_none()
         {
@@ -354,6 +365,33 @@ impl Command {
                 .chain(each(SHARE, share))
                 .collect(),
         }
+    }
+}
+
+/// Rows of a head digest without `--head`, or several records.
+fn one_record<'a>(given: impl Iterator<Item = &'a PathBuf>) -> Error {
+    let (records, others): (Vec<&PathBuf>, Vec<&PathBuf>) = given.partition(|path| path.exists());
+    let rows: Vec<String> = others
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let record = records
+        .first()
+        .map_or("RECORD".to_owned(), |path| words::shell_path(path));
+    match (rows.join(" "), records.len()) {
+        (rows, 0 | 1) if Anchor::parse(&rows).is_ok() => {
+            Error::usage("rows of a head digest were given without --head")
+                .hint(format!("byok verify --head '{rows}' {record}"))
+        }
+        (rows, 0 | 1) => Error::usage(format!(
+            "byok verify takes one record; {rows:?} is none, and no row of a head digest either"
+        ))
+        .hint(format!(
+            "the rows from paper: byok verify --head 'ROWS' {record}"
+        )),
+        _ => Error::usage("byok verify takes one record at a time")
+            .hint(format!("byok verify {record}"))
+            .hint("copies of records before it: --previous DIR"),
     }
 }
 

@@ -47,7 +47,7 @@ impl Approved {
         loop {
             facts.before(When::AtTerminal)?;
             let screen = screens::approval(&plan, facts.leftover(), facts.previous(), rehearsal);
-            match ask(operator, &plan, screen, rehearsal)?.as_deref() {
+            match yes_or_not(operator, &plan, screen, rehearsal)?.as_deref() {
                 Some("Yes") => {
                     if let Err(small) = before::shares_fit(&plan, operator.window()) {
                         let larger = "Not approved yet: make the window larger first";
@@ -223,6 +223,24 @@ impl Approved {
     }
 }
 
+/// A `yes` that approves nothing is asked for once more: it was hardly meant as a no.
+fn yes_or_not(
+    operator: &mut dyn Operator,
+    plan: &Plan,
+    screen: Approval,
+    rehearsal: bool,
+) -> Result<Option<String>> {
+    let answer = ask(operator, plan, screen, rehearsal)?;
+    let meant = |answer: &str| ["y", "yes"].contains(&answer.to_ascii_lowercase().as_str());
+    match answer.as_deref() {
+        Some(typed) if typed != "Yes" && meant(typed) => operator.decide(
+            " Not approved yet: only Yes, with a capital Y and small letters, approves.\n \
+             Type Yes to approve, anything else to stop: ",
+        ),
+        _ => Ok(answer),
+    }
+}
+
 /// The whole on one screen where the window holds it; else the meaning first, a page at a time, and then the
 /// digest. A window that is too small is told.
 fn ask(
@@ -239,9 +257,10 @@ fn ask(
     if let Some(whole) = [airy, dense].iter().find(|whole| window.holds(whole)) {
         return operator.decide(whole);
     }
-    operator.show(&meaning)?;
-    operator.ask(" Press Enter for the digest: ")?;
-    let heading = screens::approval_heading(rehearsal);
+    operator.show_before(&meaning, 1)?;
+    let before = operator.window().pages_to_turn(&meaning).len();
+    operator.ask(&screens::next_page(before, before + 1, "the digest"))?;
+    let heading = screens::last_approval_heading(rehearsal, before + 1);
     let small = told_small(plan, operator.window()); // it may be larger by now
     operator.decide(&format!("{heading}{small}{question}"))
 }

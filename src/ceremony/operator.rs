@@ -89,6 +89,14 @@ pub(crate) trait Operator {
     /// # Errors
     /// As [`ask`](Self::ask).
     fn show(&mut self, text: &str) -> Result<()> {
+        self.show_before(text, 0)
+    }
+
+    /// The same, of a text that this many pages follow.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    fn show_before(&mut self, text: &str, _more: usize) -> Result<()> {
         self.say(text);
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(crate) use shares::{
     Again, Page, UNPRINTABLE, asked_of, mistyped, one_row, place_of, place_of_share, rows_again,
     several_words, shares_need, suspects,
 };
-pub(crate) use window::Window;
+pub(crate) use window::{Window, next_page};
 
 /// The widest line, in terminal columns.
 const WIDTH: usize = 79;
@@ -46,8 +46,14 @@ pub(crate) struct Approval {
 }
 
 /// The heading of both.
-pub(crate) fn approval_heading(rehearsal: bool) -> String {
+fn approval_heading(rehearsal: bool) -> String {
     heading(rehearsal, "before step 1 of 13: approve")
+}
+
+/// That of the last page, where there are several.
+pub(crate) fn last_approval_heading(rehearsal: bool, pages: usize) -> String {
+    let place = format!("before step 1 of 13: approve, page {pages} of {pages}");
+    heading(rehearsal, &place)
 }
 
 /// Everything that the plan means, and its digest.
@@ -463,15 +469,8 @@ fn fold_to(width: usize, text: &str, indent: &str) -> String {
         if line > 0 && line + word.trim_end().width() > room {
             lines.push(String::new());
         }
-        for c in word.chars() {
-            if lines.last().map_or(0, |line| line.width()) + c.width().unwrap_or(0) > room
-                && c != ' '
-            {
-                lines.push(String::new());
-            }
-            if let Some(line) = lines.last_mut() {
-                line.push(c);
-            }
+        for part in parts(word, room) {
+            push_part(&mut lines, part, room);
         }
     }
     lines
@@ -480,9 +479,64 @@ fn fold_to(width: usize, text: &str, indent: &str) -> String {
         .collect()
 }
 
+/// A path that no line holds is broken where its folders end.
+fn parts(word: &str, room: usize) -> impl Iterator<Item = &str> {
+    let end = match word.trim_end().width() > room {
+        true => '/',
+        false => ' ',
+    };
+    word.split_inclusive(end)
+}
+
+fn push_part(lines: &mut Vec<String>, part: &str, room: usize) {
+    let taken = |lines: &[String]| lines.last().map_or(0, |line| line.width());
+    if taken(lines) > 0 && taken(lines) + part.trim_end().width() > room {
+        lines.push(String::new());
+    }
+    for c in part.chars() {
+        if taken(lines) + c.width().unwrap_or(0) > room && c != ' ' {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push(c);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_no_line_holds_is_broken_where_its_folders_end() {
+        let path = format!(
+            "/srv/{}/{}/plan.toml",
+            "ceremonies-of-2026".repeat(3),
+            "payments".repeat(5)
+        );
+        let said = format!("the record is in {path} already");
+        let shown = fold(&said, "  ");
+        let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+        assert_eq!(lines[0], "the record is in");
+        assert!(
+            lines[1].ends_with('/') && lines[2].ends_with("/plan.toml already"),
+            "{shown}"
+        );
+        assert!(shown.lines().all(|line| line.width() <= WIDTH), "{shown}");
+        // one that fits is never broken, and one name that is too long is all the same
+        let short = format!("{} /srv/a/plan.toml", "word ".repeat(14));
+        assert!(fold(&short, "").contains("\n/srv/a/plan.toml"));
+        assert_eq!(fold(&"x".repeat(100), "").lines().count(), 2);
+        let narrow = Window {
+            rows: 24,
+            columns: 60,
+        }
+        .narrowed(&shown);
+        assert_eq!(
+            narrow.split_whitespace().collect::<String>(),
+            said.replace(' ', "")
+        );
+    }
 
     #[test]
     fn lines_are_folded_at_spaces_and_counted_in_columns() {

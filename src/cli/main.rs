@@ -107,6 +107,7 @@ fn run(command: Command) -> Result<()> {
         Command::Run { plan, approve } => verbs::run(&plan, approve.as_deref()),
         Command::Verify {
             record,
+            stray: _, // settled
             head,
             signers,
             previous,

@@ -139,6 +139,7 @@ pub struct KnownShare {
 }
 
 /// What a ceremony dealt.
+#[derive(Clone)]
 pub(crate) struct Dealt {
     /// Its id.
     pub ceremony: String,
@@ -299,11 +300,6 @@ impl Previous {
 
     fn set_of(&self, ceremony: &str) -> Option<&Dealt> {
         self.sets.iter().find(|dealt| dealt.ceremony == ceremony)
-    }
-
-    /// Whose share has this digest.
-    pub(crate) fn custodian_of(&self, share_sha256: &str) -> Option<&KnownShare> {
-        self.dealt.iter().find(|share| share.sha256 == share_sha256)
     }
 }
 

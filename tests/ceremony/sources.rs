@@ -856,7 +856,7 @@ fn people_are_told_where_it_comes_from_and_that_the_file_is_theirs_to_remove() {
     assert!(output.status.success(), "{}", stderr(&output));
     let said = format!("{}{}", stdout(&output), stderr(&output));
     assert!(
-        said.contains("REMOVE old.key, and every copy of it"),
+        said.contains(" REMOVE, and every copy: a data key in clear, which byok never deletes:\n     ../old.key\n"),
         "{said}"
     );
     assert!(room.path("old.key").exists());
@@ -870,7 +870,8 @@ fn people_are_told_where_it_comes_from_and_that_the_file_is_theirs_to_remove() {
         .output()
         .unwrap();
     assert!(
-        stdout(&next).contains("REMOVE old.key"),
+        stdout(&next).contains(" REMOVE, and every copy")
+            && stdout(&next).contains("     ../old.key\n"),
         "{}",
         stdout(&next)
     );

@@ -239,6 +239,50 @@ fn what_is_wrong_is_told_once_and_counted_at_the_end() {
 }
 
 #[test]
+fn nothing_that_matters_is_lost_above_the_verdict() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    // Warnings stand below what is well.
+    let said = stdout(&check(&room, &[]));
+    let states: Vec<&str> = said
+        .lines()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    let first = states.iter().position(|state| *state == "WARNING").unwrap();
+    assert!(!states[first..].contains(&"ok"), "{said}");
+    assert!(!said.contains("in short"), "{said}");
+
+    // More than a window holds: each in a line above the verdict.
+    let expired = "2020-01-01T00:00:00Z";
+    for number in 0..12 {
+        let name = format!("region-{number}");
+        room.plan.import_more += &format!(
+            "[[key.import]]\nname = \"{name}\"\nkey_arn = \"{}\"\nparameters = \"inputs/{name}.json\"\n\
+             wrapping = \"RSAES_OAEP_SHA_256\"\nexpires = \"{expired}\"\n",
+            support::ARN.replace("1234abcd", &format!("1234ab{number:02}"))
+        );
+    }
+    let said = stdout(&check(&room, &[]));
+    let (above, short) = said
+        .split_once("\nin short:\n")
+        .unwrap_or_else(|| panic!("{said}"));
+    let short: Vec<&str> = short.lines().collect();
+    let (verdict, told) = short.split_last().unwrap();
+    let told_by = |state: &str| told.iter().filter(|line| line.starts_with(state)).count();
+    let count = format!(
+        "{} wrong, {} not yet there",
+        told_by("wrong"),
+        told_by("not yet")
+    );
+    assert_eq!(*verdict, format!("would not start: {count}"), "{said}");
+    assert!(told.iter().all(|line| line.chars().count() <= 79), "{said}");
+    for line in told {
+        assert!(above.contains(line.trim_end_matches('…')), "{line}: {said}");
+    }
+}
+
+#[test]
 fn at_a_terminal_no_line_is_longer_than_79_columns() {
     let Some(room) = Room::new(Kind::SoftHsm) else {
         return;

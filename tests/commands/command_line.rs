@@ -744,6 +744,11 @@ fn doctor(kind: Kind) {
     assert!(table.clone().count() > 14, "{text}");
     table.for_each(|line| assert!(line.width() <= 79, "{line}"));
     heads_in_sight(&text);
+    let last = &text[text.rfind("in short").unwrap()..];
+    assert!(last.lines().count() <= 4, "{text}");
+    let failing = text.contains(" NO (") || text.contains(" NO: ");
+    assert!(failing && last.starts_with("in short  NO: "), "{text}");
+    assert!(last.contains(" wrappings"), "{text}");
     assert!(text.contains("signer    P-256 key pair"), "{text}");
     assert_eq!((room.objects(), room.signers()), (vec![], vec![]));
 }

@@ -237,7 +237,49 @@ fn a_record_without_escrow_is_not_the_one() {
     room.run_well();
     fs::write(room.path("share.txt"), "words\n").unwrap();
     let args = ["--record", "records/one", "--share", "share.txt"];
-    refused(&check(&room, &args), 2, &["dealt no shares"]);
+    refused(
+        &check(&room, &args),
+        2,
+        &["neither this ceremony nor one before it that is here dealt shares"],
+    );
+}
+
+#[test]
+fn a_record_that_reused_shares_leads_to_the_one_that_dealt_them() {
+    let Some(mut room) = dealt() else { return };
+    let one = room.transcript("records/one");
+    let dealt_by = one.event("ceremony-opened")["ceremony"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    room.plan.top_more = format!(
+        "previous = \"records/one\"\nprevious_head = \"{}\"\n",
+        support::sha256(&one.bytes)
+    );
+    room.plan.kind = "reimport".into();
+    room.plan.more.clear();
+    room.plan.directory = "records/two".into();
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let path = format!("shares/{AUDIT}");
+    let args = ["--record", "records/two", "--share", &path];
+    let output = check(&room, &args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stdout(&output);
+    for wanted in [
+        format!("share 2 of 3, Audit, of ceremony {dealt_by}"),
+        "an earlier one, whose shares stay in use; its record:\n/".into(),
+        "/records/one\n".into(),
+    ] {
+        assert!(said.contains(&wanted), "{said}");
+    }
+    // Where that record is not, nobody knows the shares.
+    fs::rename(room.path("records/one"), room.path("lost")).unwrap();
+    refused(
+        &check(&room, &args),
+        2,
+        &["dealt shares", "ceremony id stands on the share form"],
+    );
 }
 
 #[test]

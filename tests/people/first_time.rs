@@ -451,6 +451,17 @@ fn rows_of_the_head_are_taken_with_quotes_and_without() {
             &rows,
         ];
         well(&byok(&share.concat()));
+        let bare = [&["verify"][..], &rows, &["records/one"]].concat();
+        for args in [bare, vec!["verify", &rows.join(" "), "records/one"]] {
+            refused(
+                &byok(&args),
+                2,
+                &[
+                    "given without --head",
+                    &format!("byok verify --head '{}' records/one", rows.join(" ")),
+                ],
+            );
+        }
         let forgotten = [&["verify", "--head"], &rows[..1]].concat();
         refused(
             &byok(&forgotten),

@@ -215,6 +215,39 @@ fn after_a_recovery_with_the_old_shares_the_record_with_their_package_is_named()
 }
 
 #[test]
+fn the_last_screen_says_where_the_share_files_are() {
+    let Some(room) = escrow::room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let next = room.byok(&["verify", "--next", "records/one"]).output();
+    for said in [stderr(&output), stdout(&next.unwrap())] {
+        // The path is typed where the commands above it are, as it stands.
+        let told = said.split_once(" SHARES, a file each").unwrap().1;
+        let path = told.lines().nth(1).unwrap().trim();
+        assert_eq!(path, "../shares", "{said}");
+        let place = said
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("First:"));
+        let typed = format!(
+            "cd {} && ls {path}",
+            place.unwrap().trim().strip_prefix("cd ").unwrap()
+        );
+        let listed = std::process::Command::new("sh")
+            .current_dir(room.dir.path())
+            .args(["-c", &typed])
+            .output()
+            .unwrap();
+        assert!(
+            stdout(&listed).contains("01-"),
+            "{typed}: {}",
+            stderr(&listed)
+        );
+    }
+}
+
+#[test]
 fn the_readme_of_a_record_lists_what_lies_in_it() {
     let Some(mut room) = escrow::room(Kind::SoftHsm, 2, 3) else {
         return;

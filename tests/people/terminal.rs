@@ -248,6 +248,26 @@ fn a_whole_ceremony_asks_shows_and_records_what_people_did() {
     assert!(screen.contains(&format!("KCV {kcv}")));
 }
 
+/// A screen without the questions between its pages. The last page comes after `Press Enter for the digest:`.
+fn without_pages(screen: &str) -> String {
+    let page =
+        |line: &str| line.starts_with(" Page ") && line.contains("Press Enter for the rest: ");
+    let lines = screen.lines().filter(|line| !page(line));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// The text of a narrow screen, without spaces, and without the questions between its pages.
+fn without_turns(text: &str) -> String {
+    let mut parts = text.split("Page");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let after = |part: &str| match part.split_once("PressEnterfortherest:") {
+        Some((_, rest)) => rest.to_owned(),
+        None if part.ends_with('.') => String::new(), // the question for the digest follows
+        None => format!("Page{part}"),
+    };
+    first + &parts.map(after).collect::<String>()
+}
+
 fn record(room: &Room) -> Vec<u8> {
     fs::read(room.path("records/one/transcript.jsonl")).unwrap()
 }
@@ -260,12 +280,26 @@ fn only_yes_with_a_capital_approves() {
     for answer in ["yes", "YES", "y", "Y", "", "Yes please", "no"] {
         let mut pty = start(&room);
         pty.answer(APPROVE, answer);
+        // A yes is hardly meant as a no: it is asked for once more, and then it ends all the same.
+        let meant = ["y", "yes"].contains(&answer.to_lowercase().as_str());
+        if meant {
+            let said = pty.answer(APPROVE, answer);
+            assert!(
+                said.contains("Not approved yet: only Yes, with a capital Y"),
+                "{said}"
+            );
+        }
         let ended = pty.end();
         assert_eq!(ended.code, Some(1), "{answer:?}:\n{}", ended.screen);
+        assert_eq!(ended.screen.contains("Not approved yet"), meant);
         assert!(ended.screen.contains("the plan was not approved"));
         fits(&ended.screen);
         nothing_made(&room);
     }
+    let mut pty = start(&room);
+    pty.answer(APPROVE, "yes");
+    pty.answer(APPROVE, "Yes");
+    pty.answer(NAME, OPERATOR);
 }
 
 #[test]
@@ -902,7 +936,7 @@ fn a_narrow_window_and_a_dumb_terminal_change_how_it_looks_and_nothing_else() {
                 "{columns}: {line}"
             );
         }
-        let screen = unfolded(&ended.screen).replace(" Press Enter for the rest:", "");
+        let screen = unfolded(&ended.screen);
         let small = format!("This window has {rows} rows of {columns} columns");
         assert_eq!(screen.contains(&small), columns > 0, "{screen}");
         let meaning = screen.split_once(" SHA-256 of the plan").unwrap().0;
@@ -910,7 +944,7 @@ fn a_narrow_window_and_a_dumb_terminal_change_how_it_looks_and_nothing_else() {
             .split(" Press Enter for the digest:")
             .next()
             .unwrap();
-        said.push(meaning.replace(' ', "")); // a long word may have been broken
+        said.push(without_turns(&meaning.replace(' ', ""))); // a long word may have been broken
         room.token(&["destroy", "ceremony", PIN, LABEL]);
         fs::remove_dir_all(room.path("records")).unwrap();
     }
@@ -1072,7 +1106,7 @@ fn no_line_of_approval_or_last_screens_is_lost_with_the_names_that_byok_gives() 
     pty.wait();
     drop(pty);
     let (pty, shown) = run(&room);
-    let approval = unfolded(&shown.replace(" Press Enter for the digest: ", ""));
+    let approval = unfolded(&without_pages(&shown));
     assert!(
         approval.contains("a run that did not come to its end left"),
         "{shown}"

@@ -753,7 +753,16 @@ fn witnesses_sign_with_stock_ssh_keygen_and_a_list_from_outside_makes_it_authent
                 &[
                     "no listed key signed this record",
                     &fingerprint(&transcript),
+                    "the record holds together, and another signer signed it",
+                    "byok: verdict: not by a listed signer\n",
                 ],
+            );
+            assert!(!stderr(&output).contains("broken"), "{}", stderr(&output));
+            let told = json(&verify(&room, &["--json", "--signers", "list"]));
+            assert_eq!(told["verdict"], "not by a listed signer");
+            assert_eq!(
+                (&told["authenticated"], &told["rule"]),
+                (&false.into(), &"LISTED".into())
             );
         }
         // both anchors hold, or the record does not

@@ -16,7 +16,7 @@ use support::{Kind, Room, stderr, stdout, well};
 const ONE: &str = "records/one";
 const REAL: &str = "byok-ceremony";
 const PRACTICE: &str = "byok-rehearsal";
-const NOBODY: &str = "broken: signatures/: no listed key signed this record";
+const NOBODY: &str = "not by a listed signer: signatures/: no listed key signed this record";
 const HSM: &str = "signatures/hsm.sig";
 
 fn room() -> Option<&'static Room> {

@@ -16,7 +16,7 @@ use zeroize::Zeroize as _;
 use super::prompt::{Occasion, Own, Prompt};
 use super::waiting::{Ender, Watch};
 use super::{Interrupted, Operator};
-use crate::ceremony::screens::Window;
+use crate::ceremony::screens::{self, Window};
 use crate::crypto::escrow::slip39::words::looks_like_share;
 use crate::crypto::locked::Locked;
 use crate::ground::error::{Error, Result, Step};
@@ -296,10 +296,12 @@ impl Terminal {
     }
 
     /// All pages of a text. `false`: the window became another one meanwhile, and the text is laid out anew.
-    fn shown_in(&mut self, window: Window, text: &str) -> Result<bool> {
-        for (at, page) in window.pages(text, 1).iter().enumerate() {
+    fn shown_in(&mut self, window: Window, text: &str, more: usize) -> Result<bool> {
+        let pages = window.pages_to_turn(text);
+        let all = pages.len() + more;
+        for (at, page) in pages.iter().enumerate() {
             if at > 0 {
-                self.ask(" Press Enter for the rest: ")?;
+                self.ask(&screens::next_page(at, all, "the rest"))?;
                 if self.window() != window {
                     return Ok(false);
                 }
@@ -358,8 +360,8 @@ impl Operator for Terminal {
         window(&stdin())
     }
 
-    fn show(&mut self, text: &str) -> Result<()> {
-        while !self.shown_in(self.window(), text)? {}
+    fn show_before(&mut self, text: &str, more: usize) -> Result<()> {
+        while !self.shown_in(self.window(), text, more)? {}
         Ok(())
     }
 

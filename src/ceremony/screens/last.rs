@@ -55,15 +55,15 @@ pub(crate) fn next(
     rehearsal: bool,
 ) -> String {
     let folders = plan.folders();
-    let in_clear: Vec<String> = plan
+    let in_clear: Vec<PathBuf> = plan
         .source_files()
-        .map(|(_, path)| path.display().to_string())
+        .map(|(_, path)| path.to_owned())
         .collect();
     let share_files = plan
         .escrow
         .as_ref()
         .and_then(|escrow| match &escrow.deliver {
-            Deliver::Files(directory) => Some(directory.display().to_string()),
+            Deliver::Files(directory) => Some(directory.as_path()),
             Deliver::Screen => None,
         });
     let in_use = previous.and_then(Previous::in_use);
@@ -79,7 +79,7 @@ pub(crate) fn next(
         earlier_package: in_use.map(|dealt| dealt.directory.as_path()),
         rotated: !plan.rotated().is_empty(),
         in_clear: &in_clear,
-        share_files: share_files.as_deref(),
+        share_files,
     };
     let signed = sealed.signer.as_ref().map_or(String::new(), |signer| {
         format!(" Signed by the HSM:   {}\n", signer.fingerprint())
@@ -110,9 +110,9 @@ pub(crate) struct Next<'a> {
     /// Whether KMS keys are rotated to this material when it is imported.
     pub rotated: bool,
     /// Files that hold data keys in clear.
-    pub in_clear: &'a [String],
+    pub in_clear: &'a [PathBuf],
     /// Where the share files were written, if they were not written down at the screen.
-    pub share_files: Option<&'a str>,
+    pub share_files: Option<&'a Path>,
 }
 
 impl Next<'_> {
@@ -148,16 +148,12 @@ impl Next<'_> {
             text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
         }
         for path in self.in_clear {
-            let told = format!(
-                "REMOVE {path}, and every copy of it: a data key in clear. byok never deletes it"
-            );
-            text += &fold(&told, " ");
+            text += " REMOVE, and every copy: a data key in clear, which byok never deletes:\n";
+            text += &format!("     {}\n", self.as_typed(path));
         }
         if let Some(directory) = self.share_files {
-            let told = format!(
-                "SHARES are in {directory}: one file each. Give each to its custodian alone, then wipe them there"
-            );
-            text += &fold(&told, " ");
+            text += " SHARES, a file each: give each to its custodian alone, then wipe them:\n";
+            text += &format!("     {}\n", self.as_typed(directory));
         }
         if self.package {
             text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
@@ -183,6 +179,27 @@ impl Next<'_> {
             }
             _ => String::new(),
         }
+    }
+
+    /// A file or folder as it is typed where the record lies: the shorter of its path from there and its whole path.
+    fn as_typed(&self, path: &Path) -> String {
+        let place = self
+            .directory
+            .parent()
+            .filter(|place| *place != Path::new(""));
+        let place = place.unwrap_or(Path::new(".")).canonicalize();
+        let (Ok(place), Ok(path)) = (place, path.canonicalize()) else {
+            return words::shell_path(path);
+        };
+        let common = place.components().zip(path.components());
+        let common = common.take_while(|(a, b)| a == b).count();
+        let mut from_there: PathBuf = place.components().skip(common).map(|_| "..").collect();
+        from_there.extend(path.components().skip(common));
+        [from_there, path]
+            .map(|path| words::shell_path(&path))
+            .into_iter()
+            .min_by_key(String::len)
+            .unwrap_or_default()
     }
 
     /// A record that lies elsewhere is named by its whole path: it is meant from another place than this.

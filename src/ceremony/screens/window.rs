@@ -90,12 +90,23 @@ impl Window {
         pages
     }
 
+    /// The same, each with room for the [question](next_page) below it.
+    pub(crate) fn pages_to_turn(self, text: &str) -> Vec<String> {
+        let question = self.narrowed(&next_page(9, 9, "the digest"));
+        self.pages(text, self.height(&question))
+    }
+
     /// How many rows the text takes: a command that is too long goes on in the next one.
     pub(crate) fn height(self, text: &str) -> usize {
         let columns = self.columns.max(Self::NARROWEST);
         let rows = |line: &str| line.width().div_ceil(columns).max(1);
         text.lines().map(rows).sum()
     }
+}
+
+/// What is asked between two pages.
+pub(crate) fn next_page(at: usize, all: usize, next: &str) -> String {
+    format!(" Page {at} of {all}. Press Enter for {next}: ")
 }
 
 impl std::fmt::Display for Window {

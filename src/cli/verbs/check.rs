@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::ceremony::checks::{Facts, Line, Lines, State};
+use crate::ceremony::screens::{self, Window};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 use crate::plan::Plan;
@@ -35,14 +36,37 @@ fn report(lines: Lines, as_json: bool) -> Result<()> {
     }
 }
 
-/// In the run's order, but what is not yet there, and then what is wrong, last: there people look.
+/// In the run's order, but the graver the later: what scrolls off a small window is what is well. Where even the
+/// rest is too much for one, a line of each stands below it once more.
 fn for_people(lines: &[Line]) -> Result<()> {
-    let now = |line: &&Line| !matches!(line.state, State::NotYet | State::Wrong);
     let of = |state| lines.iter().filter(move |line| line.state == state);
-    let ordered = lines.iter().filter(now);
-    let ordered = ordered.chain(of(State::NotYet)).chain(of(State::Wrong));
-    let text: String = ordered.map(shown).collect();
+    let text = |state| of(state).map(shown).collect::<String>();
+    let grave = text(State::Warning) + &text(State::NotYet) + &text(State::Wrong);
+    let laid_out = screens::columns(&format!("{grave}{}", verdict(lines)), Window::USUAL);
+    let summary: String = match laid_out.lines().count() < Window::USUAL.rows {
+        true => String::new(),
+        false => of(State::NotYet)
+            .chain(of(State::Wrong))
+            .map(in_short)
+            .collect(),
+    };
+    let summary = match summary.is_empty() {
+        true => summary,
+        false => format!("in short:\n{summary}"),
+    };
+    let text = text(State::Ok) + &grave + &summary;
     super::print_lines(&format!("{text}{}\n", verdict(lines)))
+}
+
+/// One line of what is told above it.
+fn in_short(line: &Line) -> String {
+    const ROOM: usize = 79;
+    let whole = shown(line);
+    let whole = whole.lines().next().unwrap_or_default(); // without its hints
+    match whole.chars().count() > ROOM {
+        true => whole.chars().take(ROOM - 1).chain("…\n".chars()).collect(),
+        false => format!("{whole}\n"),
+    }
 }
 
 /// The last line of the answer.

@@ -148,13 +148,13 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         ))?;
     }
     super::print_lines("data key  AES-256 with every attribute as asked, check values computed\n")?;
-    super::print_lines(&match in_token {
+    super::print_lines(&match &in_token {
         None => {
             "          as a session object and as a token object (destroyed again)\n".to_owned()
         }
         Some(why) => {
             "          NO as a token object: only keep = \"none\" works with this HSM\n".to_owned()
-                + &screens::fold(&why, "          ")
+                + &screens::fold(why, "          ")
         }
     })?;
     super::print_lines(&match escrow {
@@ -167,16 +167,24 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
                 + &screens::fold(why, "          ")
         }
     })?;
-    super::print_lines(&match signer {
+    super::print_lines(&match &signer {
         None => "signer    P-256 key pair with every attribute as asked, a challenge signed\n"
             .to_owned(),
         Some(why) => {
             "signer    NO: the transcript can only go unsigned (signer = \"none\" in the plan)\n"
                 .to_owned()
-                + &screens::fold(&why, "          ")
+                + &screens::fold(why, "          ")
         }
     })?;
-    super::print_lines(&report.table())
+    super::print_lines(&report.table())?;
+    let refused = [
+        ("token objects", in_token.is_some()),
+        ("escrow", escrow.is_some()),
+        ("signer", signer.is_some()),
+    ];
+    let refused = refused.into_iter().filter(|(_, refused)| *refused);
+    let refused: Vec<&str> = refused.map(|(what, _)| what).collect();
+    super::print_lines(&report.in_short(&refused))
 }
 
 /// Lists what an aborted or interrupted run left in the token.

@@ -8,7 +8,7 @@ use crate::ceremony::screens;
 use crate::crypto::escrow::slip39::words::Words;
 use crate::crypto::escrow::slip39::{NotAShare, Share};
 use crate::crypto::escrow::{self, Package, share_digest};
-use crate::evidence::previous::{KnownShare, Previous, read_package_file};
+use crate::evidence::previous::{Dealt, KnownShare, Previous, read_package_file};
 use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
@@ -36,7 +36,7 @@ pub(crate) struct ShareWish {
 
 /// What the share is held against.
 enum Against {
-    Record(Box<Previous>),
+    Record(Box<Previous>, Dealt),
     Package(Package),
     Nothing,
 }
@@ -115,23 +115,23 @@ fn against(wish: &ShareWish) -> Result<Against> {
         )));
     }
     let previous = Previous::load(directory, anchor.as_ref())?;
-    if previous.dealt.is_empty() {
-        return Err(Error::usage(format!(
-            "{}: this ceremony dealt no shares",
+    let dealt = previous.in_use().cloned().ok_or_else(|| {
+        Error::usage(format!(
+            "{}: neither this ceremony nor one before it that is here dealt shares",
             directory.display()
         ))
-        .hint("name the record whose ceremony id stands on the share form"));
-    }
-    Ok(Against::Record(Box::new(previous)))
+        .hint("name the record whose ceremony id stands on the share form")
+    })?;
+    Ok(Against::Record(Box::new(previous), dealt))
 }
 
 fn judge(typed: &Words, against: &Against, answer: &mut Answer) -> Result<()> {
     answer.ceremony = match against {
-        Against::Record(previous) => Some(previous.ceremony.clone()),
+        Against::Record(_, dealt) => Some(dealt.ceremony.clone()),
         Against::Package(package) => Some(package.ceremony.clone()),
         Against::Nothing => None,
     };
-    answer.rehearsal = matches!(against, Against::Record(previous) if previous.rehearsal);
+    answer.rehearsal = matches!(against, Against::Record(previous, _) if previous.rehearsal);
     let share = Share::as_dealt(typed).map_err(|why| not_a_share(&why))?;
     answer.share = Some(share.member + 1);
     answer.threshold = Some(share.threshold);
@@ -139,12 +139,12 @@ fn judge(typed: &Words, against: &Against, answer: &mut Answer) -> Result<()> {
         .ceremony
         .as_deref()
         .map(|ceremony| words::hex(&share_digest(ceremony, typed)));
-    let Against::Record(previous) = against else {
+    let Against::Record(_, set) = against else {
         return Ok(());
     };
-    answer.shares = Some(previous.dealt.len());
+    answer.shares = Some(set.shares.len());
     let dealt = dealt(
-        previous,
+        set,
         &share,
         answer.share_sha256.as_deref().unwrap_or_default(),
     )?;
@@ -152,12 +152,13 @@ fn judge(typed: &Words, against: &Against, answer: &mut Answer) -> Result<()> {
     Ok(())
 }
 
-fn dealt<'a>(previous: &'a Previous, share: &Share, sha256: &str) -> Result<&'a KnownShare> {
+fn dealt<'a>(set: &'a Dealt, share: &Share, sha256: &str) -> Result<&'a KnownShare> {
     let number = share.member + 1;
-    let known = previous.custodian_of(sha256).ok_or_else(|| {
+    let mut shares = set.shares.iter();
+    let known = shares.find(|known| known.sha256 == sha256).ok_or_else(|| {
         mismatch(format!(
             "ceremony {} never dealt this share; it is share {number} of another set",
-            previous.ceremony
+            set.ceremony
         ))
         .hint("its checksum holds: it was copied well, but from a form of another ceremony, or of an older escrow")
         .hint("compare the ceremony id on the form with the record's; then check it with the record that is named there")
@@ -208,11 +209,19 @@ fn for_people(answer: &Answer, against: &Against) -> String {
             "its checksum holds: this is share {number} of a set of which any {threshold} open an escrow package.\n"
         ),
     };
+    if let Against::Record(previous, dealt) = against
+        && dealt.ceremony != previous.ceremony
+    {
+        text += &format!(
+            "That ceremony is an earlier one, whose shares stay in use; its record:\n{}\n",
+            words::quoted_whole(&dealt.directory.display().to_string())
+        );
+    }
     text += &match against {
-        Against::Record(_) if answer.authenticated => {
+        Against::Record(..) if answer.authenticated => {
             "The record is the one whose head digest you gave.\n".to_owned()
         }
-        Against::Record(_) => {
+        Against::Record(..) => {
             "The record is consistent, NOT AUTHENTICATED: compare its head with paper (--head).\n"
                 .to_owned()
         }

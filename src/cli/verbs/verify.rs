@@ -65,7 +65,7 @@ pub(crate) fn verify(
         Err(why) => {
             if as_json {
                 super::print_json(
-                    &json!({"verdict": "broken", "authenticated": false, "why": why.to_string(),
+                    &json!({"verdict": no_verdict(why.rule), "authenticated": false, "why": why.to_string(),
                         "rule": why.rule.name()}),
                 )?;
             }
@@ -140,10 +140,18 @@ fn no_record(given: &Path) -> Option<Error> {
     Some(first.fold(error, |error, record| error.hint(verify(record))))
 }
 
+/// What is said of a record that does not hold, or that nobody listed signed: that one may be whole.
+fn no_verdict(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Listed => "not by a listed signer",
+        _ => "broken",
+    }
+}
+
 fn broken(record: &Path, why: &Broken) -> Error {
     let error = Error::mismatch(format!("broken: {why}"))
         .check(why.rule.name())
-        .verdict("broken")
+        .verdict(no_verdict(why.rule))
         .state(format!("{} was read and not changed", record.display()));
     if let Some(cause) = why.cause {
         return led_to(record, cause, error);
@@ -156,6 +164,7 @@ fn broken(record: &Path, why: &Broken) -> Error {
             let mut error = error;
             error.what = why.to_string(); // the record holds together; it is not by whom it should be
             error
+                .hint("the record holds together, and another signer signed it: a record of another HSM has that HSM's signer")
                 .hint("compare these fingerprints with the paper; a key from the record itself proves nothing")
                 .hint("a listed key counts only for its namespaces and in its time")
         }
@@ -523,12 +532,8 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
     let dealt = |record: &Verified| record.chain.events::<EscrowDealt>().next().is_some();
     let earlier = followed.links.iter().find(|link| dealt(&link.verified));
     let plan = RecordedPlan::of(record);
-    let share_files = plan.share_files().map(|path| quoted_whole(&path));
-    let in_clear: Vec<String> = plan
-        .source_files()
-        .iter()
-        .map(|path| quoted_whole(path))
-        .collect();
+    let share_files = plan.share_files().map(PathBuf::from);
+    let in_clear: Vec<PathBuf> = plan.source_files().iter().map(PathBuf::from).collect();
     let attempts = attempts(chain);
     let next = screens::last::Next {
         directory: record,

@@ -70,6 +70,23 @@ impl Examination {
         text
     }
 
+    /// The last line: what scrolled off a small window need not be scrolled back to.
+    pub(crate) fn in_short(&self, refused: &[&str]) -> String {
+        let made = self.made.iter().filter(|made| made.why.is_some());
+        let mut no: Vec<String> = refused.iter().map(|what| (*what).to_owned()).collect();
+        no.extend(made.map(|made| format!("data keys of {}", made.spec)));
+        let failed = self.paths.iter().filter(|path| !path.works).count();
+        if failed > 0 {
+            no.push(format!("{failed} of {} wrappings", self.paths.len()));
+        }
+        let told = match no.is_empty() {
+            true => "in short  all that was tried works".to_owned(),
+            false => format!("in short  NO: {}; why stands above", no.join(", ")),
+        };
+        let folded = screens::fold(&told, "          ");
+        folded.trim_start().to_owned()
+    }
+
     fn row(&self, made: &Made, reasons: &mut Reasons) -> String {
         let spec = made.spec;
         if !made.tried {
