@@ -115,10 +115,7 @@ fn run(command: Command) -> Result<()> {
             json,
         } => {
             let (record, head) = (record.unwrap_or_default(), given(&head));
-            let anchors = verbs::Anchors {
-                head: head.as_deref(),
-                signers: signers.as_deref(),
-            };
+            let anchors = verbs::Anchors::of(head.as_deref(), signers.as_deref());
             verbs::verify(&record, &anchors, &previous, next, json)
         }
         Command::Receipt {

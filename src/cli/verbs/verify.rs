@@ -27,12 +27,17 @@ use crate::ground::words::{self, quoted, quoted_whole};
 /// What vouches for a record, as it was given.
 pub(crate) struct Anchors<'a> {
     /// The head digest from paper.
-    pub head: Option<&'a str>,
+    head: Option<&'a str>,
     /// An allowed signers file.
-    pub signers: Option<&'a Path>,
+    signers: Option<&'a Path>,
 }
 
-impl Anchors<'_> {
+impl<'a> Anchors<'a> {
+    /// A head digest from paper, an allowed signers file, or both.
+    pub(crate) fn of(head: Option<&'a str>, signers: Option<&'a Path>) -> Self {
+        Self { head, signers }
+    }
+
     /// Verifies the record, and that all of this vouches for it.
     fn verify(&self, record: &Path) -> Result<Result<Verified, Broken>> {
         let head = self
