@@ -36,7 +36,7 @@ mod mistyped;
 mod notes;
 pub(crate) mod operator;
 mod outputs;
-pub(crate) mod parameters;
+mod parameters;
 mod pin;
 pub(crate) mod preflight;
 pub(crate) mod recover;

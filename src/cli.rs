@@ -19,18 +19,37 @@ pub(crate) mod verbs;
 
 pub use main::main;
 
+/// Which program this is.
+const VERSION: &str = match cfg!(feature = "room") {
+    true => env!("CARGO_PKG_VERSION"),
+    false => concat!(env!("CARGO_PKG_VERSION"), ", without the room"),
+};
+
+/// What stands below the list of the verbs.
+const AFTER: &str = match cfg!(feature = "room") {
+    true => {
+        "Start here:  byok rehearse\n\n\
+        Exit codes: 0 done, 1 declined or interrupted, 2 usage, plan or input file,\n\
+        3 HSM, 4 something is not what it claims to be, 5 the machine"
+    }
+    false => {
+        "This byok was built without the room: rehearse, doctor, run and share are in\n\
+        the other one, and so is whatever asks an HSM.\n\n\
+        Exit codes: 0 done, 2 usage, plan or input file, 4 something is not what it\n\
+        claims to be, 5 the machine"
+    }
+};
+
 /// Offline key ceremonies: make a data key in an HSM, wrap it for import into a cloud KMS, keep a record
 #[derive(Parser)]
 #[command(
     name = "byok",
-    version,
+    version = VERSION,
     propagate_version = true,
     term_width = 79,
     arg_required_else_help = true
 )]
-#[command(after_help = "Start here:  byok rehearse\n\n\
-        Exit codes: 0 done, 1 declined or interrupted, 2 usage, plan or input file,\n\
-        3 HSM, 4 something is not what it claims to be, 5 the machine")]
+#[command(after_help = AFTER)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]

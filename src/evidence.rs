@@ -1,5 +1,6 @@
 //! What a ceremony leaves, and how it is read again. It knows the plan; it never asks an HSM.
 
+pub(crate) mod checks;
 pub(crate) mod filing;
 pub mod previous;
 pub mod receipts;

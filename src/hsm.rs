@@ -482,7 +482,9 @@ impl Hsm {
     /// Exit 3 for everything but a wrong PIN: no PIN pad, PIN locked, token gone.
     pub(crate) fn login(&self, pin: Option<&Locked>) -> Result<Login> {
         let outcome = match pin {
-            Some(pin) => pin.as_pin(|pin| self.session.login_with_raw(UserType::User, pin)),
+            Some(pin) => {
+                secrets::as_pin(pin, |pin| self.session.login_with_raw(UserType::User, pin))
+            }
             None if self.token.pinpad => self.session.login(UserType::User, None),
             None => {
                 return Err(Error::hsm("the token has no PIN pad").hint(

@@ -27,20 +27,36 @@
 //! # Invariants
 //! - Data-key bytes never enter this process, unless the approved plan says `wrap_in = "host"` or names a file.
 //! - No data key exists before the plan is approved and the preflight has passed.
-//! - Only [`hsm`], [`crypto::locked`] and `raw.rs` name cryptoki. Only [`ceremony::operator`] touches the terminal.
+//! - Only [`hsm`] and `raw.rs` name cryptoki. Only [`ceremony::operator`] touches the terminal.
 //!   Only [`evidence::record`] and [`evidence::transcript`] write files of a ceremony, and [`evidence::filing`] after
 //!   it. The core never prints.
 //! - No file is ever overwritten; every input is read once and its digest pinned.
 //! - There is no network code in the dependency tree.
 //! - No HSM module is loaded before the process is closed ([`hsm::machine::sandbox`]).
 //! - `unsafe` stands in `ground/raw.rs` alone.
+//!
+//! # The room
+//! The feature `room`, on if nobody says otherwise, builds [`hsm`], [`ceremony`], [`rehearsal`], `ground/raw.rs` and
+//! the verbs that need them. Without it byok verifies, takes receipts, inspects, prints scripts, and writes and
+//! checks plans, and has no `unsafe`, no PKCS#11 and no seccomp in it: an auditor's program.
 
+// Without the room: no HSM, no ceremony, no rehearsal, and no `unsafe`. What only they use of the other wings is
+// built with them, and is dead without them; the build with the room tells what is dead in truth.
+#![cfg_attr(
+    not(feature = "room"),
+    forbid(unsafe_code),
+    allow(dead_code, unused_imports)
+)]
+
+#[cfg(feature = "room")]
 pub mod ceremony;
 pub mod cli;
 pub mod crypto;
 pub mod evidence;
 pub mod ground;
+#[cfg(feature = "room")]
 pub mod hsm;
 pub mod paper;
 pub mod plan;
+#[cfg(feature = "room")]
 pub mod rehearsal;

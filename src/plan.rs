@@ -23,6 +23,7 @@ use crate::plan::kms::KeyArn;
 mod import_type;
 pub mod kms;
 pub(crate) mod meaning;
+pub(crate) mod parameters;
 mod raw;
 mod source;
 mod syntax;

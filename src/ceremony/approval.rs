@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::checks::{Facts, Known, When};
 use super::{Error, Leftover, Operator, Plan, Result, before, clock, plan, screens, words};
-use crate::ceremony::screens::{Approval, Window};
+use crate::ceremony::screens::Approval;
 use crate::evidence::previous::Previous;
 use crate::evidence::record;
 use crate::evidence::transcript::Vouched;
 use crate::ground::clock::Watch;
+use crate::ground::window::{Window, next_page};
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 
 /// A plan that was approved. Without one nothing is made, and this module alone makes one.
@@ -259,7 +260,7 @@ fn ask(
     }
     operator.show_before(&meaning, 1)?;
     let before = operator.window().pages_to_turn(&meaning).len();
-    operator.ask(&screens::next_page(before, before + 1, "the digest"))?;
+    operator.ask(&next_page(before, before + 1, "the digest"))?;
     let heading = screens::last_approval_heading(rehearsal, before + 1);
     let small = told_small(plan, operator.window()); // it may be larger by now
     operator.decide(&format!("{heading}{small}{question}"))

@@ -3,6 +3,7 @@
 use super::{Ceremony, Result, screens};
 use crate::crypto::escrow::SHARE_WORDS;
 use crate::crypto::escrow::slip39::words::{Words, number_of};
+use crate::ground::window::Window;
 use crate::plan::EscrowPlan;
 
 const WRITTEN: &str = " Type written when the form is full: ";
@@ -128,7 +129,7 @@ impl Ceremony<'_> {
     }
 
     /// No word is shown where not all of them can be seen.
-    fn enlarge(&mut self, window: screens::Window) -> Result<()> {
+    fn enlarge(&mut self, window: Window) -> Result<()> {
         self.desk.wipe();
         let needed = screens::shares_need(self.plan(), window).unwrap_or_default();
         let told = format!(

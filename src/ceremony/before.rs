@@ -6,21 +6,19 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::ceremony::material;
-use crate::ceremony::screens::{self, Window};
+use crate::ceremony::screens;
 use crate::crypto::escrow::share_file_name;
 use crate::crypto::key_id::SIGNER_LABEL;
 use crate::evidence::previous::Previous;
 use crate::evidence::record::{self, Leftover, SealedBeside};
-use crate::evidence::transcript::{VoidShare, VoidShares, Vouched};
-use crate::ground::clock;
+use crate::evidence::transcript::{VoidShare, VoidShares};
+use crate::ground::environment;
 use crate::ground::error::{Error, Result};
+use crate::ground::window::Window;
 use crate::ground::words;
 use crate::hsm::machine;
 use crate::hsm::machine::others;
-use crate::plan::{
-    Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, LONGEST_VALIDITY, Plan, Role, ShareSource,
-    Source,
-};
+use crate::plan::{Deliver, InToken, KeyPlan, Kind, Plan, ShareSource, Source};
 
 /// Whether a directory can be made where the record will stand.
 ///
@@ -355,72 +353,6 @@ pub(crate) fn module_exists(plan: &Plan) -> Result<()> {
         .hint("hsm.module in the plan is the path of the vendor's shared library on this machine"))
 }
 
-/// # Errors
-/// Exit 2 where the import parameters are not there yet.
-pub(crate) fn parameters_exist(import: &ImportPlan) -> Result<()> {
-    fs::metadata(&import.parameters).map(|_| ()).map_err(|e| {
-        Error::usage(format!("the import parameters {}: {e}", import.parameters.display()))
-            .check("PARAMETERS-PRESENT")
-            .hint("download them on the online side (aws kms get-parameters-for-import), at most 24 hours ahead")
-    })
-}
-
-/// Import parameters that cannot be used, where other KMS keys get the same data key: says how this one
-/// gets it later. Nothing was made yet.
-pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
-    const OF_PARAMETERS: [&str; 3] = ["PARAMETERS-PRESENT", "PARAMETERS-DEADLINE", "KEY-ARN-MATCH"];
-    if key.imports.len() < 2 || !error.check.is_some_and(|id| OF_PARAMETERS.contains(&id)) {
-        return error;
-    }
-    let name = &import.name;
-    if let Some(Role::Primary) = key.role(plan.kind, import)
-        && key.goes_to_several_regions(import)
-    {
-        return error.hint(format!(
-            "{name} is taken for the primary of the multi-Region key: its replicas take nothing before it does"
-        ));
-    }
-    let (how, who) = match key.keep {
-        Keep::Extractable => ("--reimport", "no custodians are needed for that"),
-        Keep::Sealed | Keep::None => ("--recover", "a quorum of custodians is needed for that"),
-    };
-    error
-        .hint(format!(
-            "or go on without it now: take the import {name:?} out of the plan, and wrap for it later"
-        ))
-        .hint(format!(
-            "later: byok plan {how} RECORD, with {name:?} as its only [[key.import]]; {who}"
-        ))
-}
-
-/// KMS takes a `ValidTo` in the future, at most 365 days from the request.
-///
-/// # Errors
-/// Exit 2 for an expiry that KMS would refuse.
-pub(crate) fn expiry(import: &ImportPlan) -> Result<()> {
-    let Some(expires) = import.expires else {
-        return Ok(());
-    };
-    let now = clock::now();
-    let refuse = |why: &str| {
-        Err(Error::usage(format!(
-            "expires {expires} of import {:?} {why}",
-            import.name
-        ))
-        .check("EXPIRY"))
-    };
-    if expires <= now {
-        return refuse("is in the past")
-            .map_err(|e| e.hint("give a time in the future, or \"never\""));
-    }
-    if expires.duration_since(now) > LONGEST_VALIDITY {
-        return refuse("is more than 365 days ahead").map_err(|e| {
-            e.hint("KMS keeps imported material at most 365 days, or for ever with \"never\"")
-        });
-    }
-    Ok(())
-}
-
 /// Variables that are set where a screen is sent or kept elsewhere: SSH, tmux, screen.
 pub(crate) const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
 
@@ -428,7 +360,7 @@ pub(crate) const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TT
 pub(crate) fn recorder() -> Option<&'static str> {
     RECORDERS
         .into_iter()
-        .find(|name| machine::variable(name).is_some())
+        .find(|name| environment::variable(name).is_some())
 }
 
 /// Shares are shown and typed only where nobody else can see the screen: not over SSH, not in tmux or
@@ -462,31 +394,4 @@ pub(crate) fn shares_fit(plan: &Plan, window: Window) -> Result<()> {
             .hint("make the window larger, or its letters smaller; on a console: setfont with a smaller font")),
         None => Ok(()),
     }
-}
-
-/// The previous record, if the plan names one, and what vouches for it.
-///
-/// # Errors
-/// As [`Previous::load`]; exit 4 where a rehearsal is to be continued for real, or the other way round.
-pub(crate) fn load_previous(plan: &Plan, rehearsal: bool) -> Result<(Option<Previous>, Vouched)> {
-    let Some(directory) = &plan.previous else {
-        return Ok((None, Vouched::Fingerprint));
-    };
-    let previous = Previous::load(directory, plan.previous_head.as_ref())?;
-    same_mode(&previous, rehearsal)?;
-    let anchor = match &plan.previous_head {
-        Some(_) => Vouched::Plan,
-        None => Vouched::Nothing,
-    };
-    Ok((Some(previous), anchor))
-}
-
-fn same_mode(previous: &Previous, rehearsal: bool) -> Result<()> {
-    let what = match (previous.rehearsal, rehearsal) {
-        (true, false) => "is of a rehearsal: nothing real builds on it",
-        (false, true) => "is of a real ceremony: no rehearsal builds on it",
-        _ => return Ok(()),
-    };
-    let shown = previous.directory.display();
-    Err(Error::mismatch(format!("the previous record {shown} {what}")).check("PREVIOUS-RECORD"))
 }

@@ -4,27 +4,25 @@
 use super::before;
 use super::clock;
 use super::import_types;
-use super::judged::Judged;
 use super::operator::{Interrupted, Operator as _, Terminal};
 use super::reimport::Expected;
 use super::room;
-use super::screens::{self, Window};
+use super::screens;
+use crate::evidence::checks;
 use crate::evidence::previous::Previous;
 use crate::evidence::record::{self, Leftover};
 use crate::evidence::transcript::Vouched;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Machine;
+use crate::ground::lines::{Lines, State};
+use crate::ground::window::Window;
 use crate::hsm::machine::sandbox;
+use crate::plan::parameters::Judged;
 use crate::plan::{KeyPlan, Kind, Network, Plan};
 
 mod builds_on;
 mod in_hsm;
-mod lines;
-mod parameters;
 mod sources;
-mod tokens;
-
-pub(crate) use lines::{Line, Lines, State};
 
 /// One question.
 pub(crate) struct Check {
@@ -74,7 +72,7 @@ pub(crate) const CHECKS: [Check; 28] = [
     check(&["SANDBOX"], First, close_process),
     check(&["TOKEN-IN-USE", "TOKEN-LOCK"], InTheRoom, in_hsm::open),
     check(&["PIN-FORM"], InTheRoom, in_hsm::pin_source),
-    check(parameters::IDS, InTheRoom, parameters::judged),
+    check(checks::OF_PARAMETERS, InTheRoom, parameters_hold),
     check(&["KMS-KEY-MATCH"], InTheRoom, builds_on::same_kms_keys),
     check(&["SAME-MATERIAL"], InTheRoom, builds_on::expected),
     check(&["ESCROW-PACKAGE", "QUORUM"], InTheRoom, builds_on::package),
@@ -177,10 +175,10 @@ impl<'p> Facts<'p> {
     }
 
     /// # Errors
-    /// As [`before::load_previous`].
+    /// As [`Previous::of_plan`].
     pub(super) fn read_previous(&mut self) -> Result<Option<&Previous>> {
         if !self.is_read {
-            let (previous, anchor) = before::load_previous(self.plan, self.rehearsal)?;
+            let (previous, anchor) = Previous::of_plan(self.plan, self.rehearsal)?;
             self.known.previous = previous;
             self.known.anchor = anchor;
             self.is_read = true;
@@ -205,7 +203,7 @@ fn previous(facts: &mut Facts, lines: &mut Lines) {
     let plan = facts.plan;
     match facts.read_previous() {
         Ok(None) => {}
-        Ok(Some(previous)) => lines.add(State::Ok, builds_on::told(plan, previous)),
+        Ok(Some(previous)) => lines.add(State::Ok, checks::told(plan, previous)),
         Err(error) => lines.refuse(State::Wrong, error),
     }
 }
@@ -274,17 +272,11 @@ fn import_types_agree(facts: &mut Facts, lines: &mut Lines) {
 }
 
 fn parameters_exist(facts: &mut Facts, lines: &mut Lines) {
-    let plan = facts.plan;
-    for (key, import) in plan.imports() {
-        let name = format!("{}/{}", key.label, import.name);
-        if let Err(error) = before::parameters_exist(import) {
-            let error = before::or_later(plan, key, import, error);
-            lines.refuse_of(&name, State::NotYet, error);
-        }
-        if let Err(error) = before::expiry(import) {
-            lines.refuse_of(&name, State::Wrong, error);
-        }
-    }
+    checks::parameters_exist(facts.plan, lines);
+}
+
+fn parameters_hold(facts: &mut Facts, lines: &mut Lines) {
+    facts.judged = checks::judged(facts.plan, facts.previous(), lines);
 }
 
 fn source_files(facts: &mut Facts, lines: &mut Lines) {

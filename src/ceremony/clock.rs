@@ -6,9 +6,10 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Error, Operator, Plan, Previous, Result, parameters, screens};
+use super::{Error, Operator, Plan, Previous, Result, screens};
 use crate::ground::clock::Watch;
 use crate::plan::kms::aws;
+use crate::plan::parameters;
 
 /// Asks for the time as long as something contradicts it. Who says that the clock is right goes on: the
 /// step that the contradiction belongs to then refuses.

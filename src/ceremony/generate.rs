@@ -1,7 +1,7 @@
 //! `kind = "generate"`: data keys that are new to byok, wrapped for KMS: made in the HSM, or there before. The
 //! straight line, top to bottom.
 
-use super::judged::{Judged, Proved, Wrapped};
+use super::judged::{Proved, Wrapped};
 use super::preflight::Preflight;
 use super::{
     Approved, Ceremony, Error, Event, KeyId, Operator, Result, Sealed, Step, Vault, screens,
@@ -10,6 +10,7 @@ use super::{
 use crate::crypto::wrapping;
 use crate::evidence::transcript::{DataKeyFacts, KeyIntended};
 use crate::hsm::{DataKey, Life, Material, Transport, under_way};
+use crate::plan::parameters::Judged;
 use crate::plan::{Keep, KeyPlan, Source, meaning};
 
 /// Runs the ceremony. On failure nothing that it made is left in the HSM, or the error says what is.

@@ -22,15 +22,15 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::ceremony::screens::Window;
 use crate::crypto::locked::Locked;
 use crate::ground::error::{Error, Result, Step};
+use crate::ground::window::Window;
 
 mod prompt;
 mod terminal;
 mod waiting;
 
-pub(crate) use terminal::{Terminal, window};
+pub(crate) use terminal::Terminal;
 
 use waiting::Ender;
 pub(crate) use waiting::{NOTHING_LEFT, Watch};
@@ -199,7 +199,8 @@ impl Operator for Unattended {
     fn say(&mut self, text: &str) {
         if !self.silent {
             // A reader that went away must not end a ceremony in the middle.
-            let shown = window(&std::io::stderr()).narrowed(&crate::ground::words::screen(text));
+            let shown =
+                Window::of(&std::io::stderr()).narrowed(&crate::ground::words::screen(text));
             let _ = std::io::stderr().write_all(shown.as_bytes());
         }
     }

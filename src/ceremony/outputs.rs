@@ -1,7 +1,7 @@
 //! Step 11: everything that is carried out of the room.
 
 use super::import_types::proves;
-use super::judged::{Judged, Wrapped};
+use super::judged::Wrapped;
 use super::{Ceremony, Result, Step, screens, transcript, words};
 use crate::crypto::escrow::package::{self, Package};
 use crate::crypto::wrapping::public;
@@ -9,6 +9,7 @@ use crate::hsm::DataKey;
 use crate::paper::outputs::{self, ImportScript, ImportType, Run, import_all};
 use crate::paper::outputs::{import_type, multi_region};
 use crate::paper::report::{self, Report};
+use crate::plan::parameters::Judged;
 use crate::plan::{ImportPlan, KeyPlan, Plan, Role};
 
 impl Ceremony<'_> {

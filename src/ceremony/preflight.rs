@@ -12,7 +12,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::judged::{Judged, Proved};
+use super::judged::Proved;
 use super::{Ceremony, Step, Vault, transcript};
 use crate::crypto::escrow::ESCROW_KEY_LEN;
 use crate::crypto::locked::Locked;
@@ -21,6 +21,7 @@ use crate::crypto::wrapping::{self, ControlKey, WrappingAlgorithm, pkcs8};
 use crate::evidence::transcript::PreflightCheck;
 use crate::ground::error::{Error, Result};
 use crate::hsm::{self, Hsm, Material, Transport, Way, WrappingHandle};
+use crate::plan::parameters::Judged;
 use crate::plan::{Plan, WrapIn};
 
 /// Everything that preflight proved.

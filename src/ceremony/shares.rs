@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Ceremony, Error, Result, recover, screens, transcript, words};
+use super::{Ceremony, Error, Result, recover, transcript, words};
 use crate::crypto::escrow::package;
 use crate::crypto::escrow::slip39::words::Words;
 use crate::crypto::escrow::slip39::{MOST_SHARES, Share};
@@ -146,12 +146,12 @@ impl Ceremony<'_> {
             let typed = escrow::read_share_file(&path)?;
             let file = super::file_name(&path);
             let share = match Share::as_dealt(&typed) {
-                Err(why) if why.is_mistyped() => return Err(unfit(screens::suspects(&why))),
+                Err(why) if why.is_mistyped() => return Err(unfit(why.told())),
                 _ if self.is_stranger(&typed) => {
                     strangers.push(file);
                     continue;
                 }
-                share => share.map_err(|why| unfit(screens::suspects(&why)))?,
+                share => share.map_err(|why| unfit(why.told()))?,
             };
             let name = self.name_of(&typed, &file);
             let taken = shares.add(&name, share);

@@ -4,7 +4,6 @@
 //! second person writes down, online, a digest over the parameter files; in the room three of its
 //! rows, drawn after the files were read, are typed from that slip.
 
-use super::judged::{Judged, files_digest};
 use super::wrong::{Asked, Wrong};
 use crate::ceremony::operator::Operator;
 use crate::ceremony::screens;
@@ -13,26 +12,11 @@ use crate::evidence::previous::Previous;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest, ROWS, Unlisted};
-use crate::plan::ImportPlan;
-use crate::plan::kms::aws::ImportParameters;
+use crate::plan::parameters::{Judged, files_digest};
 
 /// How many rows are compared, and how often one row may be typed.
 const DRAWN: usize = 3;
 const TRIES: usize = 3;
-
-/// `wrapping_key_sha256`, where the plan gives it.
-pub(super) fn key_of_the_slip(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
-    match import.wrapping_key_sha256 {
-        Some(slip) if slip != read.wrapping_key.sha256() => Err(Error::mismatch(format!(
-            "the wrapping key's SHA-256 is {}, wrapping_key_sha256 in the plan is {}",
-            words::hex(&read.wrapping_key.sha256()),
-            words::hex(&slip)
-        ))
-        .check("WRAPPING-KEY-MATCH")
-        .hint("this is not the wrapping key that the online side saw: STOP, and find out who had these files")),
-        _ => Ok(()),
-    }
-}
 
 const IN_PLAN: &str = "wrapping_key_sha256 in the plan";
 

@@ -123,8 +123,8 @@ impl Ceremony<'_> {
         if self.is_stranger(typed) {
             return Err(format!("{STRANGER}; it was not taken"));
         }
-        let share = Share::as_dealt(typed)
-            .map_err(|why| format!("{}; it was not taken", screens::suspects(&why)))?;
+        let share =
+            Share::as_dealt(typed).map_err(|why| format!("{}; it was not taken", why.told()))?;
         let name = self.name_of(typed, custodian);
         shares.add(&name, share).map_err(|why| refused(&why))?;
         Ok(name)

@@ -5,17 +5,20 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+#[cfg(feature = "room")]
+use super::ShareCommand;
 use super::verbs;
-use super::{Cli, Command, ShareCommand};
-use crate::ceremony::{operator, screens};
+use super::{Cli, Command};
 use crate::ground::error::Result;
-use crate::hsm::machine;
+use crate::ground::window::Window;
+#[cfg(feature = "room")]
+use crate::hsm::machine::protect_process;
 
 /// The whole program.
 pub fn main() -> ExitCode {
     let command = Cli::parse().command.settled();
     let places = command.as_ref().map(Command::places).unwrap_or_default();
-    match machine::protect_process().and_then(|()| run(command?)) {
+    match protect_process().and_then(|()| run(command?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.said => ExitCode::from(error.exit as u8),
         Err(error) => {
@@ -23,7 +26,7 @@ pub fn main() -> ExitCode {
             // Where nobody can read it any more (the window was closed), the exit code still says it.
             let mut text = error.for_people();
             if std::io::stderr().is_terminal() {
-                text = screens::hanging(&text, operator::window(&std::io::stderr()));
+                text = Window::of(&std::io::stderr()).hanging(&text);
             }
             let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::from(error.exit as u8)
@@ -33,6 +36,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
+        #[cfg(feature = "room")]
         Command::Rehearse {
             plan,
             module,
@@ -44,6 +48,7 @@ fn run(command: Command) -> Result<()> {
             &directory,
             room.as_deref(),
         ),
+        #[cfg(feature = "room")]
         Command::Doctor {
             plan,
             module,
@@ -104,6 +109,7 @@ fn run(command: Command) -> Result<()> {
             })
         }
         Command::Check { plan, hsm, json } => verbs::check(&plan, hsm, json),
+        #[cfg(feature = "room")]
         Command::Run { plan, approve } => verbs::run(&plan, approve.as_deref()),
         Command::Verify {
             record,
@@ -134,27 +140,46 @@ fn run(command: Command) -> Result<()> {
             Some(plan) => verbs::script(&plan, practice, out.as_deref()),
             None => verbs::blank_forms(out.as_deref()),
         },
-        Command::Share {
-            command:
-                ShareCommand::Check {
-                    stray,
-                    record,
-                    head,
-                    package,
-                    share,
-                    screen_recorded,
-                    json,
-                },
-        } => verbs::share_check(&verbs::ShareWish {
-            stray,
-            record,
-            head: given(&head),
-            package,
-            share,
-            screen_recorded,
-            json,
-        }),
+        #[cfg(feature = "room")]
+        Command::Share { command } => share(command),
+        #[cfg(not(feature = "room"))]
+        Command::Rehearse { .. } => Err(verbs::without_room("byok rehearse")),
+        #[cfg(not(feature = "room"))]
+        Command::Doctor { .. } => Err(verbs::without_room("byok doctor")),
+        #[cfg(not(feature = "room"))]
+        Command::Run { .. } => Err(verbs::without_room("byok run")),
+        #[cfg(not(feature = "room"))]
+        Command::Share { .. } => Err(verbs::without_room("byok share")),
     }
+}
+
+#[cfg(feature = "room")]
+fn share(command: ShareCommand) -> Result<()> {
+    let ShareCommand::Check {
+        stray,
+        record,
+        head,
+        package,
+        share,
+        screen_recorded,
+        json,
+    } = command;
+    verbs::share_check(&verbs::ShareWish {
+        stray,
+        record,
+        head: given(&head),
+        package,
+        share,
+        screen_recorded,
+        json,
+    })
+}
+
+/// Files that are made are for the owner alone. No secret comes here that a core dump could show.
+#[cfg(not(feature = "room"))]
+fn protect_process() -> Result<()> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    Ok(())
 }
 
 /// The rows of a head digest, however many words of the shell they are.

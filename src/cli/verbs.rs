@@ -1,33 +1,49 @@
 //! The verbs of the command line, one file each: what is printed where, over the rooms below.
 
-use crate::ceremony::screens::Window;
 use crate::ground::error::{Error, Result};
-use crate::hsm::machine::out;
+use crate::ground::window::Window;
+use crate::ground::{environment, out};
 
 mod check;
+#[cfg(feature = "room")]
 mod doctor;
 mod inspect;
 mod materials;
 mod misplaced;
 mod plan;
 mod receipt;
+#[cfg(feature = "room")]
 mod rehearse;
+#[cfg(feature = "room")]
 mod run;
 mod script;
+#[cfg(feature = "room")]
 mod share;
 mod verify;
 
 pub(crate) use check::check;
-pub(crate) use doctor::{HsmPlace, doctor, leftovers};
 pub(crate) use inspect::inspect;
 pub(crate) use misplaced::{Place, Thing, misplaced};
 pub(crate) use plan::{BuildsOn, EscrowWish, PlanWish, write_plan};
 pub(crate) use receipt::receipt;
-pub(crate) use rehearse::rehearse;
-pub(crate) use run::run;
 pub(crate) use script::{blank as blank_forms, script};
-pub(crate) use share::{ShareWish, share_check};
 pub(crate) use verify::{Anchors, verify};
+#[cfg(feature = "room")]
+pub(crate) use {
+    doctor::{HsmPlace, doctor, leftovers},
+    rehearse::rehearse,
+    run::run,
+    share::{ShareWish, share_check},
+};
+
+/// What a program without HSM, operator and rehearsal says where it is asked for one of them.
+#[cfg(not(feature = "room"))]
+pub(crate) fn without_room(verb: &str) -> Error {
+    Error::usage(format!(
+        "{verb}: this byok was built without the room: use the other one"
+    ))
+    .hint("this one verifies, takes receipts, inspects, prints scripts, and writes and checks plans without an HSM")
+}
 
 /// Compact JSON on one line of standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
@@ -45,7 +61,7 @@ fn is_for_people() -> bool {
 /// Text for people: a program gets its lines as they are, whoever looks at them gets them folded.
 fn print_lines(text: &str) -> Result<()> {
     match window() {
-        Some(window) => print(&crate::ceremony::screens::columns(text, window)),
+        Some(window) => print(&window.lines(text)),
         None => print(text),
     }
 }
@@ -53,9 +69,9 @@ fn print_lines(text: &str) -> Result<()> {
 /// The window that text for people is folded for: the terminal, or what COLUMNS says of the one behind a pipe.
 fn window() -> Option<Window> {
     if is_for_people() {
-        return Some(crate::ceremony::operator::window(&out::descriptor()));
+        return Some(Window::of(&out::descriptor()));
     }
-    let told = crate::hsm::machine::variable("COLUMNS")?;
+    let told = environment::variable("COLUMNS")?;
     let columns = told.to_str()?.parse().ok().filter(|columns| *columns > 0)?;
     Some(Window {
         columns,
@@ -80,10 +96,7 @@ fn remark(text: &str) {
     use std::io::{IsTerminal as _, Write as _};
     let line = format!("{}\n", crate::ground::words::printable(text));
     let shown = match std::io::stderr().is_terminal() {
-        true => crate::ceremony::screens::columns(
-            &line,
-            crate::ceremony::operator::window(&std::io::stderr()),
-        ),
+        true => Window::of(&std::io::stderr()).lines(&line),
         false => line,
     };
     let _ = std::io::stderr().write_all(shown.as_bytes());

@@ -8,12 +8,19 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use cryptoki::types::RawAuthPin;
 use zeroize::Zeroize;
 
 use crate::crypto::random;
-use crate::ground::error::{Error, Result};
-use crate::ground::raw::{self, NoPages, Pages};
+#[cfg(feature = "room")]
+use crate::ground::error::Error;
+use crate::ground::error::Result;
+#[cfg(feature = "room")]
+use crate::ground::raw::{NoPages, Pages};
+
+/// Where the bytes are. Without the room there is no `unsafe`, and with it no locking: neither PINs nor data keys
+/// come into such a program.
+#[cfg(not(feature = "room"))]
+type Pages = Box<[u8]>;
 
 /// A buffer of fixed length in locked memory. Dropping it zeroizes and unmaps it.
 pub struct Locked(Pages);
@@ -24,7 +31,7 @@ impl Locked {
     /// # Errors
     /// Exit 5 where the memory cannot be mapped or locked.
     pub(crate) fn zeroed(len: usize) -> Result<Self> {
-        Pages::zeroed(len).map(Self).map_err(memory_error)
+        pages(len).map(Self)
     }
 
     /// `len` random bytes; `what` says in an error what was being drawn.
@@ -46,15 +53,6 @@ impl Locked {
         let mut shorter = Self::zeroed(len)?;
         shorter.copy_from_slice(&self[..len]);
         Ok(shorter)
-    }
-
-    /// Hands the bytes to `login` as the PKCS#11 wrapper's PIN type, whose heap copy is locked
-    /// while it lives and zeroized before this returns.
-    pub(crate) fn as_pin<T>(&self, login: impl FnOnce(&RawAuthPin) -> T) -> T {
-        raw::with_locked_copy(self, |copy| {
-            let pin = RawAuthPin::new(Box::new(copy));
-            login(&pin)
-        })
     }
 }
 
@@ -82,6 +80,17 @@ fn wipe_stack() {
     std::hint::black_box(&used);
 }
 
+#[cfg(feature = "room")]
+fn pages(len: usize) -> Result<Pages> {
+    Pages::zeroed(len).map_err(memory_error)
+}
+
+#[cfg(not(feature = "room"))]
+fn pages(len: usize) -> Result<Pages> {
+    Ok(vec![0; len].into())
+}
+
+#[cfg(feature = "room")]
 fn memory_error((doing, errno): NoPages) -> Error {
     Error::machine(format!("{doing}: {errno}"))
         .hint("see `ulimit -l`: byok needs 1 MiB of lockable memory (8 MiB is Debian's default)")

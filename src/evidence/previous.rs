@@ -12,7 +12,8 @@ use crate::crypto::wrapping::Fingerprint;
 use crate::evidence::receipts::{KnownMaterial, Receipts};
 use crate::evidence::rules::Rule;
 use crate::evidence::transcript::{
-    Chain, DataKeyFacts, DealtShare, EscrowDealt, HsmOpened, Said, TranscriptSigner, Wrapped,
+    Chain, DataKeyFacts, DealtShare, EscrowDealt, HsmOpened, Said, TranscriptSigner, Vouched,
+    Wrapped,
 };
 use crate::evidence::verify::{self, Followed, KmsKeyMaterials};
 use crate::ground::anchor::Anchor;
@@ -170,6 +171,23 @@ impl Dealt {
 }
 
 impl Previous {
+    /// The previous record, if the plan names one, and what vouches for it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); exit 4 where a rehearsal is to be continued for real, or the other way round.
+    pub(crate) fn of_plan(plan: &Plan, rehearsal: bool) -> Result<(Option<Self>, Vouched)> {
+        let Some(directory) = &plan.previous else {
+            return Ok((None, Vouched::Fingerprint));
+        };
+        let previous = Self::load(directory, plan.previous_head.as_ref())?;
+        same_mode(&previous, rehearsal)?;
+        let anchor = match &plan.previous_head {
+            Some(_) => Vouched::Plan,
+            None => Vouched::Nothing,
+        };
+        Ok((Some(previous), anchor))
+    }
+
     /// Verifies the record and reads what it says. An anchor from the plan must fit.
     ///
     /// # Errors
@@ -301,6 +319,16 @@ impl Previous {
     fn set_of(&self, ceremony: &str) -> Option<&Dealt> {
         self.sets.iter().find(|dealt| dealt.ceremony == ceremony)
     }
+}
+
+fn same_mode(previous: &Previous, rehearsal: bool) -> Result<()> {
+    let what = match (previous.rehearsal, rehearsal) {
+        (true, false) => "is of a rehearsal: nothing real builds on it",
+        (false, true) => "is of a real ceremony: no rehearsal builds on it",
+        _ => return Ok(()),
+    };
+    let shown = previous.directory.display();
+    Err(Error::mismatch(format!("the previous record {shown} {what}")).check("PREVIOUS-RECORD"))
 }
 
 /// One entry for each data key and KMS key of a record.

@@ -47,6 +47,9 @@ pub(crate) use leftover::{
     sealed_beside,
 };
 
+/// What KMS wants to see with the wrapped material: its file in the folder of an import.
+pub(crate) const IMPORT_TOKEN: &str = "ImportToken.bin";
+
 /// A record that is being written, under the name `<directory>.incomplete`.
 pub(crate) struct Record {
     /// The name it will have.

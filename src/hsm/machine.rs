@@ -5,18 +5,18 @@ use std::path::Path;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
+use crate::ground::environment;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Machine;
 
 pub(crate) mod others;
-pub(crate) mod out;
 mod power;
 pub mod sandbox;
 mod sockets;
 mod start;
 mod turn;
 
-pub(crate) use start::{variable, was_given};
+pub(crate) use start::was_given;
 pub(crate) use turn::{NoTurn, Turn};
 
 /// Switches core dumps off and makes the process's memory unreadable to other processes of the
@@ -26,6 +26,7 @@ pub(crate) use turn::{NoTurn, Turn};
 /// # Errors
 /// Exit 5 where the kernel refuses.
 pub fn protect_process() -> Result<()> {
+    environment::remember();
     start::remember();
     let none = Rlimit {
         current: Some(0),

@@ -4,6 +4,7 @@
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::types::RawAuthPin;
 use zeroize::Zeroize as _;
 
 use super::keys::Name;
@@ -38,6 +39,15 @@ impl Wanted<'_> {
         template.extend(attributes::template(self.rules, omitted));
         template
     }
+}
+
+/// Hands a PIN to `login` as the wrapper's type, whose heap copy is locked while it lives and zeroized before
+/// this returns.
+pub(super) fn as_pin<T>(pin: &Locked, login: impl FnOnce(&RawAuthPin) -> T) -> T {
+    raw::with_locked_copy(pin, |copy| {
+        let pin = RawAuthPin::new(Box::new(copy));
+        login(&pin)
+    })
 }
 
 impl Hsm {

@@ -14,8 +14,7 @@ mod import_type;
 
 pub(crate) use import_type::{import_type, multi_region};
 
-/// What KMS wants to see with the wrapped material: its file in the folder of an import.
-pub(crate) const TOKEN: &str = "ImportToken.bin";
+pub(crate) use crate::evidence::record::IMPORT_TOKEN as TOKEN;
 
 const IMPORT: &str = include_str!("outputs/import.sh.in");
 const IMPORT_ALL: &str = include_str!("outputs/import-all.sh.in");

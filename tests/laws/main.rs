@@ -7,6 +7,7 @@ mod house;
 mod laws;
 #[path = "../support/parsers.rs"]
 mod parsers;
+mod room;
 mod supply_chain;
 #[path = "../support/mod.rs"]
 mod support;

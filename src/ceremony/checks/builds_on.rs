@@ -3,28 +3,12 @@
 
 use super::super::reimport::{self, Expected};
 use super::super::{destroy, recover, shares};
-use super::{Facts, Lines, State};
+use super::Facts;
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
+use crate::ground::lines::{Lines, State};
 use crate::hsm::Hsm;
 use crate::plan::{Keep, KeyPlan, Kind, Plan, RecoverPlan, ShareSource};
-
-/// What vouches for it is said as well: it may be anybody's until then.
-pub(super) fn told(plan: &Plan, previous: &Previous) -> String {
-    let receipts = match previous.receipts {
-        0 => "no receipts".to_owned(),
-        1 => "1 receipt".to_owned(),
-        n => format!("{n} receipts"),
-    };
-    let anchor = match plan.previous_head {
-        Some(_) => "previous_head in the plan vouches for it",
-        None => "nothing vouches for it yet: rows of its head digest are typed in the room",
-    };
-    format!(
-        "previous: {} holds together, {receipts}; {anchor}",
-        previous.directory.display()
-    )
-}
 
 /// The escrow package that the plan names.
 pub(super) fn package(facts: &mut Facts, lines: &mut Lines) {

@@ -2,11 +2,13 @@
 
 use super::super::operator::{Interrupted, Watch};
 use super::super::{before, login, pin, preflight, room, signer};
-use super::{Facts, Judged, Lines, State};
+use super::Facts;
 use crate::crypto::spec::Spec;
 use crate::ground::error::Result;
+use crate::ground::lines::{Lines, State};
 use crate::hsm::machine::sandbox;
 use crate::hsm::{Hsm, Module};
+use crate::plan::parameters::Judged;
 use crate::plan::{Keep, KeyPlan, Kind, Plan};
 
 /// The HSM token of the plan, in a session.

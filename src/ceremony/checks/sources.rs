@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::super::{before, material, source};
-use super::{Facts, Lines, State};
+use super::Facts;
 use crate::crypto::wrapping;
 use crate::ground::error::Result;
+use crate::ground::lines::{Lines, State};
 use crate::plan::KeyPlan;
 
 /// Reads each file as the ceremony will, and shows nothing of it.

@@ -16,12 +16,12 @@ use zeroize::Zeroize as _;
 use super::prompt::{Occasion, Own, Prompt};
 use super::waiting::{Ender, Watch};
 use super::{Interrupted, Operator};
-use crate::ceremony::screens::{self, Window};
 use crate::crypto::escrow::slip39::words::looks_like_share;
 use crate::crypto::locked::Locked;
+use crate::ground::environment;
 use crate::ground::error::{Error, Result, Step};
+use crate::ground::window::{Window, next_page};
 use crate::ground::words;
-use crate::hsm::machine;
 
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;
@@ -301,7 +301,7 @@ impl Terminal {
         let all = pages.len() + more;
         for (at, page) in pages.iter().enumerate() {
             if at > 0 {
-                self.ask(&screens::next_page(at, all, "the rest"))?;
+                self.ask(&next_page(at, all, "the rest"))?;
                 if self.window() != window {
                     return Ok(false);
                 }
@@ -349,7 +349,8 @@ impl Operator for Terminal {
 
     /// A dumb terminal cannot clear itself: then the words are pushed off the screen.
     fn wipe(&mut self) {
-        let dumb = machine::variable("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let dumb =
+            environment::variable("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let _ = match dumb {
             true => io::stderr().write_all("\n".repeat(200).as_bytes()),
             false => io::stderr().write_all(b"\x1b[H\x1b[2J\x1b[3J"),
@@ -357,7 +358,7 @@ impl Operator for Terminal {
     }
 
     fn window(&self) -> Window {
-        window(&stdin())
+        Window::of(&stdin())
     }
 
     fn show_before(&mut self, text: &str, more: usize) -> Result<()> {
@@ -430,16 +431,6 @@ impl Drop for Terminal {
         }
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
     }
-}
-
-/// As the terminal says; one that says nothing is taken for a usual one.
-pub(crate) fn window(terminal: &impl std::os::fd::AsFd) -> Window {
-    let size = rustix::termios::tcgetwinsize(terminal);
-    let or = |told: u16, usual| if told == 0 { usual } else { told.into() };
-    size.map_or(Window::USUAL, |size| Window {
-        rows: or(size.ws_row, Window::USUAL.rows),
-        columns: or(size.ws_col, Window::USUAL.columns),
-    })
 }
 
 /// A question once more: of a whole screen its last line, which leaves what was said meanwhile in sight.

@@ -16,8 +16,9 @@ use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetatt
 use zeroize::Zeroize as _;
 
 use super::Interrupted;
-use crate::ceremony::screens::fold;
 use crate::ground::error::{Error, Exit, Result};
+use crate::ground::text::fold;
+use crate::ground::window::Window;
 use crate::ground::words;
 use crate::hsm::under_way::{self, Call};
 
@@ -206,7 +207,7 @@ fn served(call: &Call) -> String {
 }
 
 fn say(text: &str) {
-    let shown = super::window(&std::io::stderr()).narrowed(&words::screen(text));
+    let shown = Window::of(&std::io::stderr()).narrowed(&words::screen(text));
     let _ = std::io::stderr().write_all(shown.as_bytes());
 }
 

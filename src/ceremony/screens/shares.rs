@@ -2,12 +2,13 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{Window, fold, heading};
+use super::{fold, heading};
 use crate::crypto::escrow::SHARE_WORDS;
 use crate::crypto::escrow::slip39::NotAShare;
 use crate::crypto::escrow::slip39::words::Words;
 use crate::crypto::locked::Locked;
 use crate::ground::error::Result;
+use crate::ground::window::Window;
 use crate::ground::words::capitalised;
 use crate::plan::{Deliver, Plan};
 
@@ -240,7 +241,7 @@ pub(crate) fn mistyped(
 ) -> Result<Locked> {
     let said = " All 33 words are in the list, but together they do not make a share.\n";
     let Some(row) = one_row(why) else {
-        let why_not = fold(&format!("{}.", capitalised(&suspects(why))), " ");
+        let why_not = fold(&format!("{}.", capitalised(&why.told())), " ");
         return all_typed(share, why, &format!("{said}{why_not}"), (window, below));
     };
     let columns = ((window.columns.saturating_sub(4)) / MARKED_CELL).clamp(1, EXCERPT);
@@ -359,39 +360,6 @@ pub(crate) fn rows_again(answer: &str) -> Result<Again, String> {
         Some(row) if again => Ok(Again::From(row)),
         Some(row) => Ok(Again::Row(row)),
         None => Err(format!(" The rows are 1 to {SHARE_WORDS}.\n")),
-    }
-}
-
-/// Why words are no share, for people; the right word is never guessed for them.
-pub(crate) fn suspects(why: &NotAShare) -> String {
-    match why {
-        NotAShare::Checksum { changed, exchanged } => suspected_rows(changed, exchanged),
-        NotAShare::Length => "the number of words is that of no share".into(),
-        NotAShare::Padding | NotAShare::Groups => {
-            "the words are of no share that byok deals".into()
-        }
-        NotAShare::Group => "it names a group that its own set does not have".into(),
-        NotAShare::Exponent(exponent) => format!(
-            "its iteration exponent is {exponent}, and byok deals shares of exponent 0 only"
-        ),
-        NotAShare::Foreign => "it is a share of the same kind, but none that byok deals".into(),
-        NotAShare::Memory => "there is no locked memory for it".into(),
-    }
-}
-
-fn suspected_rows(changed: &[usize], exchanged: &[usize]) -> String {
-    let changed: Vec<String> = changed.iter().map(usize::to_string).collect();
-    let changed = changed.join(" or ");
-    match (changed.as_str(), exchanged.first()) {
-        ("", None) => "more than one word is wrong: compare every row with the form".into(),
-        (rows, None) => format!(
-            "exactly one wrong word would explain it, in row {rows}: compare letter by letter"
-        ),
-        ("", Some(row)) => format!("rows {row} and {} exchanged would explain it", row + 1),
-        (rows, Some(row)) => format!(
-            "rows {row} and {} exchanged would explain it, or one wrong word in row {rows}",
-            row + 1
-        ),
     }
 }
 

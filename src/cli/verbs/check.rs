@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
-use crate::ceremony::checks::{Facts, Line, Lines, State};
-use crate::ceremony::screens::{self, Window};
+#[cfg(feature = "room")]
+use crate::ceremony::checks::Facts;
+#[cfg(not(feature = "room"))]
+use crate::evidence::{checks, previous::Previous};
 use crate::ground::error::{Error, Result};
+use crate::ground::lines::{Line, Lines, State};
+use crate::ground::window::Window;
 use crate::ground::words;
 use crate::plan::Plan;
 
@@ -17,9 +21,41 @@ pub(crate) fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     let mut lines = Lines::default();
     let (title, sha256) = (&plan.title, words::hex(&plan.sha256));
     lines.add(State::Ok, format!("plan: {title:?}, SHA-256 {sha256}"));
-    lines.0.extend(Facts::of(&plan, false, with_hsm).all().0);
+    lines.0.extend(asked(&plan, with_hsm)?.0);
     report(lines, as_json)
 }
+
+/// Everything that a run asks.
+#[cfg(feature = "room")]
+fn asked(plan: &Plan, with_hsm: bool) -> Result<Lines> {
+    Ok(Facts::of(plan, false, with_hsm).all())
+}
+
+/// What of it needs neither HSM nor the computer of the room.
+#[cfg(not(feature = "room"))]
+fn asked(plan: &Plan, with_hsm: bool) -> Result<Lines> {
+    if with_hsm {
+        return Err(super::without_room("byok check --hsm"));
+    }
+    let mut lines = Lines::default();
+    let previous = lines.unless_refused(Previous::of_plan(plan, false));
+    let previous = previous.and_then(|(previous, _)| previous);
+    if let Some(previous) = &previous {
+        lines.add(State::Ok, checks::told(plan, previous));
+    }
+    checks::parameters_exist(plan, &mut lines);
+    checks::judged(plan, previous.as_ref(), &mut lines);
+    let told =
+        "computer, HSM, shares and data keys were not looked at; the byok of the room checks them";
+    lines.warn([format!("the room: {told}")]);
+    Ok(lines)
+}
+
+/// What is said if nothing is wrong or missing.
+const READY: &str = match cfg!(feature = "room") {
+    true => "ready: byok run would start",
+    false => "nothing speaks against the plan so far",
+};
 
 fn report(lines: Lines, as_json: bool) -> Result<()> {
     let refused = lines.exit();
@@ -42,7 +78,7 @@ fn for_people(lines: &[Line]) -> Result<()> {
     let of = |state| lines.iter().filter(move |line| line.state == state);
     let text = |state| of(state).map(shown).collect::<String>();
     let grave = text(State::Warning) + &text(State::NotYet) + &text(State::Wrong);
-    let laid_out = screens::columns(&format!("{grave}{}", verdict(lines)), Window::USUAL);
+    let laid_out = Window::USUAL.lines(&format!("{grave}{}", verdict(lines)));
     let summary: String = match laid_out.lines().count() < Window::USUAL.rows {
         true => String::new(),
         false => of(State::NotYet)
@@ -73,7 +109,7 @@ fn in_short(line: &Line) -> String {
 fn verdict(lines: &[Line]) -> String {
     let count = |state| lines.iter().filter(|line| line.state == state).count();
     match (count(State::Wrong), count(State::NotYet)) {
-        (0, 0) => "ready: byok run would start".to_owned(),
+        (0, 0) => READY.to_owned(),
         (0, later) => format!("would not start: {later} not yet there"),
         (wrong, 0) => format!("would not start: {wrong} wrong"),
         (wrong, later) => format!("would not start: {wrong} wrong, {later} not yet there"),

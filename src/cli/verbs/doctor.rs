@@ -6,7 +6,6 @@ use serde_json::json;
 
 use crate::ceremony::checks::Facts;
 use crate::ceremony::operator::{Interrupted, Watch};
-use crate::ceremony::screens;
 use crate::ceremony::{log_in_for_verb, process_of};
 use crate::crypto::spec::Spec;
 use crate::evidence::rules;
@@ -14,6 +13,7 @@ use crate::evidence::transcript::Torn;
 use crate::evidence::verify::RecordedPlan;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Nature;
+use crate::ground::text::fold;
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::hsm::machine::sandbox::{self, Wish};
@@ -141,7 +141,7 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         token.model,
         token.firmware
     ))?;
-    super::print_lines(&screens::fold(&nature.told(), "          "))?;
+    super::print_lines(&fold(&nature.told(), "          "))?;
     if !env.is_empty() {
         super::print_lines(&format!(
             "env       {env:?}: set here, and read by the module: [hsm] env in a plan names them\n"
@@ -154,7 +154,7 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         }
         Some(why) => {
             "          NO as a token object: only keep = \"none\" works with this HSM\n".to_owned()
-                + &screens::fold(why, "          ")
+                + &fold(why, "          ")
         }
     })?;
     super::print_lines(&match escrow {
@@ -164,7 +164,7 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         }
         Some(why) => {
             "escrow    NO: neither [escrow] nor recover works with this HSM\n".to_owned()
-                + &screens::fold(why, "          ")
+                + &fold(why, "          ")
         }
     })?;
     super::print_lines(&match &signer {
@@ -173,7 +173,7 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         Some(why) => {
             "signer    NO: the transcript can only go unsigned (signer = \"none\" in the plan)\n"
                 .to_owned()
-                + &screens::fold(why, "          ")
+                + &fold(why, "          ")
         }
     })?;
     super::print_lines(&report.table())?;
@@ -257,7 +257,7 @@ fn tell_unnamed(classes: &[String]) -> Result<()> {
     }
     match classes.is_empty() {
         true => Ok(()),
-        false => super::print_lines(&screens::fold(WHY, "          ")),
+        false => super::print_lines(&fold(WHY, "          ")),
     }
 }
 

@@ -13,13 +13,13 @@ use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
-use crate::hsm::Module;
-use crate::hsm::machine::sandbox::{self, Wish};
 use crate::plan::Plan;
 use crate::plan::kms::KeyArn;
 use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
 
 mod again;
+#[cfg_attr(not(feature = "room"), path = "plan/no_room.rs")]
+mod room;
 mod shares;
 
 use shares::Escrow;
@@ -78,9 +78,9 @@ pub(crate) fn write_plan(wish: PlanWish) -> Result<()> {
     let token = wish
         .module
         .as_deref()
-        .map(|module| choose_token(module, wish.token.as_deref(), None))
+        .map(|module| room::choose_token(module, wish.token.as_deref(), None))
         .transpose()?;
-    let escrow = Escrow::of_new(&wish.escrow)?;
+    let escrow = Escrow::of_new(&wish.escrow, room::ask)?;
     let text = render(&wish, &known, token.as_ref(), &escrow)?;
     if !known.is_empty() {
         judge(&text, &known)?;
@@ -200,25 +200,6 @@ fn importable(key: &KeyMetadata) -> Result<()> {
     }
 }
 
-/// The token to name: the one chosen by label or URI, else the one that is `known` if it is there, else the
-/// only one.
-fn choose_token(module: &Path, wish: Option<&str>, known: Option<&TokenUri>) -> Result<TokenUri> {
-    sandbox::close(&Wish::default())?;
-    let module = Module::load(module)?;
-    let wish = match wish {
-        Some(wish) => TokenUri::parse(wish)?,
-        None => TokenUri::default(),
-    };
-    let known = known.filter(|_| wish == TokenUri::default());
-    if let Some(Ok(token)) = known.map(|known| module.find(known)) {
-        return Ok(token.uri());
-    }
-    match module.find(&wish) {
-        Ok(token) => Ok(token.uri()),
-        Err(e) => Err(e.hint("choose with --token LABEL or --token URI")),
-    }
-}
-
 fn render(
     wish: &PlanWish,
     known: &BTreeMap<KeyArn, Known>,
@@ -276,7 +257,7 @@ fn render(
     line("# What the module sees of the environment, and nothing else:");
     line(&format!(
         "env    = {:?}",
-        sandbox::module_variables(wish.module.as_deref())
+        room::variables(wish.module.as_deref())
     ));
     if known.is_empty() {
         text += &data_key(&label, Spec::AES_256);

@@ -10,13 +10,13 @@ use std::process::Command;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::ceremony::screens;
 use crate::crypto::wrapping;
 use crate::evidence::record::Sealed;
 use crate::evidence::transcript;
 use crate::evidence::verify::{self, Verified};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
+use crate::ground::text::fold;
 use crate::hsm::Module;
 use crate::hsm::machine::sandbox::{self, Wish};
 use crate::plan::{ImportPlan, KeyPlan, Plan, WrapIn};
@@ -299,8 +299,8 @@ fn tell(what: &str, text: &str, outcome: &str) -> Result<()> {
         let gap = text_width.saturating_sub(text.width()) + 1;
         return super::print(&format!("{what:<9} {text}{:gap$}{outcome}\n", ""));
     }
-    let text = screens::fold(text, "          ");
-    let outcome = screens::fold(outcome, "          ");
+    let text = fold(text, "          ");
+    let outcome = fold(outcome, "          ");
     super::print(&format!("{what:<9} {}{outcome}", text.trim_start()))
 }
 

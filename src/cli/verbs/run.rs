@@ -4,13 +4,13 @@ use std::path::Path;
 
 use crate::ceremony::checks::no_terminal;
 use crate::ceremony::operator::{Interrupted, Operator, Terminal, Unattended};
-use crate::ceremony::screens::last;
 use crate::ceremony::{self, Approved, destroy, generate, recover, reimport};
 use crate::evidence::record::Sealed;
 use crate::ground::error::Result;
+use crate::ground::out;
 use crate::ground::words;
-use crate::hsm::machine::out;
 use crate::hsm::machine::sandbox;
+use crate::paper::last;
 use crate::plan::{Kind, Plan};
 
 /// Runs the plan's ceremony: at a terminal, or with the plan's digest as approval.

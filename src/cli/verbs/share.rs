@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::ceremony::screens;
 use crate::crypto::escrow::slip39::words::Words;
 use crate::crypto::escrow::slip39::{NotAShare, Share};
 use crate::crypto::escrow::{self, Package, share_digest};
@@ -180,13 +179,12 @@ fn mismatch(what: impl Into<String>) -> Error {
 fn not_a_share(why: &NotAShare) -> Error {
     match why {
         NotAShare::Memory => Error::machine("there is no locked memory for a share"),
-        NotAShare::Checksum { .. } | NotAShare::Length => mismatch(format!(
-            "these words are no share: {}",
-            screens::suspects(why)
-        ))
-        .hint("nothing is lost: compare with the form letter by letter, and check again")
-        .hint("if it stays so, tell the security officer: this form opens nothing"),
-        foreign => mismatch(screens::suspects(foreign))
+        NotAShare::Checksum { .. } | NotAShare::Length => {
+            mismatch(format!("these words are no share: {}", why.told()))
+                .hint("nothing is lost: compare with the form letter by letter, and check again")
+                .hint("if it stays so, tell the security officer: this form opens nothing")
+        }
+        foreign => mismatch(foreign.told())
             .hint("its checksum holds, so it was copied well: byok never dealt it")
             .hint("tell the security officer, and do not bring it to a ceremony"),
     }

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::materials;
-use crate::ceremony::screens;
 use crate::crypto::spec::Spec;
 use crate::evidence::filing;
 use crate::evidence::receipts::{self, KnownMaterial, Listed, Receipts, Standing};
@@ -23,6 +22,7 @@ use crate::ground::anchor::Anchor;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, quoted, quoted_whole};
+use crate::paper::last;
 
 /// What vouches for a record, as it was given.
 pub(crate) struct Anchors<'a> {
@@ -540,7 +540,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
     let share_files = plan.share_files().map(PathBuf::from);
     let in_clear: Vec<PathBuf> = plan.source_files().iter().map(PathBuf::from).collect();
     let attempts = attempts(chain);
-    let next = screens::last::Next {
+    let next = last::Next {
         directory: record,
         attempts: &attempts,
         folders: &folders,

@@ -103,9 +103,40 @@ pub enum NotAShare {
 }
 
 impl NotAShare {
+    /// Why words are no share, for people; the right word is never guessed for them.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Checksum { changed, exchanged } => suspected_rows(changed, exchanged),
+            Self::Length => "the number of words is that of no share".into(),
+            Self::Padding | Self::Groups => "the words are of no share that byok deals".into(),
+            Self::Group => "it names a group that its own set does not have".into(),
+            Self::Exponent(exponent) => format!(
+                "its iteration exponent is {exponent}, and byok deals shares of exponent 0 only"
+            ),
+            Self::Foreign => "it is a share of the same kind, but none that byok deals".into(),
+            Self::Memory => "there is no locked memory for it".into(),
+        }
+    }
+
     /// Whether words were mistyped: if the checksum holds, typing them again changes nothing.
     pub(crate) fn is_mistyped(&self) -> bool {
         matches!(self, Self::Checksum { .. })
+    }
+}
+
+fn suspected_rows(changed: &[usize], exchanged: &[usize]) -> String {
+    let changed: Vec<String> = changed.iter().map(usize::to_string).collect();
+    let changed = changed.join(" or ");
+    match (changed.as_str(), exchanged.first()) {
+        ("", None) => "more than one word is wrong: compare every row with the form".into(),
+        (rows, None) => format!(
+            "exactly one wrong word would explain it, in row {rows}: compare letter by letter"
+        ),
+        ("", Some(row)) => format!("rows {row} and {} exchanged would explain it", row + 1),
+        (rows, Some(row)) => format!(
+            "rows {row} and {} exchanged would explain it, or one wrong word in row {rows}",
+            row + 1
+        ),
     }
 }
 

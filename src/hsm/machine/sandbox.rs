@@ -13,12 +13,12 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::out;
 use super::sockets::{self, Denied};
 use super::start;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Closed;
 use crate::ground::files::read_at_most;
+use crate::ground::out;
 use crate::ground::raw;
 
 /// The longest module that is loaded, in bytes: vendors' have some hundred megabytes at most.

@@ -1,18 +1,17 @@
-//! What this process was given when it began: environment and descriptors, before anything changed them.
+//! What this process was given when it began: descriptors, and what its loader read, before anything changed them.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::ground::environment;
 use crate::ground::raw::{self, Inherited};
 
 /// Variables that the dynamic loader reads begin so.
 const LOADER: &str = "LD_";
 
 struct Start {
-    environment: BTreeMap<OsString, OsString>,
     /// Their numbers.
     given: Vec<RawFd>,
     /// Taken out once, by whoever closes them.
@@ -27,7 +26,6 @@ pub(super) fn remember() {
         let descriptors = raw::inherited_descriptors();
         let given = descriptors.iter().flatten();
         Start {
-            environment: std::env::vars_os().collect(),
             given: given.map(Inherited::number).collect(),
             descriptors: Mutex::new(Some(descriptors)),
         }
@@ -46,18 +44,9 @@ pub(crate) fn was_given(fd: RawFd) -> bool {
     START.get().is_some_and(|start| start.given.contains(&fd))
 }
 
-/// A variable as byok was started with it, whatever was hidden from the HSM's module since.
-pub(crate) fn variable(name: &str) -> Option<OsString> {
-    match START.get() {
-        Some(start) => start.environment.get(OsStr::new(name)).cloned(),
-        None => std::env::var_os(name),
-    }
-}
-
 /// The names of all variables that byok was started with, as far as they are text.
 pub(super) fn names() -> Vec<String> {
-    let names = START.get().into_iter().flat_map(|s| s.environment.keys());
-    names
+    environment::names()
         .filter_map(|name| name.to_str().map(str::to_owned))
         .collect()
 }
@@ -69,8 +58,7 @@ pub(super) fn is_the_loaders(name: &OsStr) -> bool {
 
 /// The loader's variables that byok was started with: they decided what code came into it.
 pub(super) fn loader_variables() -> Vec<String> {
-    let names = START.get().into_iter().flat_map(|s| s.environment.keys());
-    names
+    environment::names()
         .filter(|name| is_the_loaders(name))
         .map(|name| crate::ground::words::printable(&name.to_string_lossy()))
         .collect()

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::examination::{Examination, Made, Path};
-use crate::ceremony::screens;
 use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::ground::text::fold;
 use crate::plan::WrapIn;
 
 /// Reasons, each told once, by their numbers.
@@ -59,7 +59,7 @@ impl Examination {
             }
         };
         for (at, why) in reasons.0.iter().enumerate() {
-            let folded = screens::fold(why, "             ");
+            let folded = fold(why, "             ");
             let _ = write!(
                 text,
                 "  {:<10} {}",
@@ -83,7 +83,7 @@ impl Examination {
             true => "in short  all that was tried works".to_owned(),
             false => format!("in short  NO: {}; why stands above", no.join(", ")),
         };
-        let folded = screens::fold(&told, "          ");
+        let folded = fold(&told, "          ");
         folded.trim_start().to_owned()
     }
 

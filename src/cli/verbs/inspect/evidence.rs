@@ -6,7 +6,6 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Facts, object};
-use crate::ceremony::screens;
 use crate::crypto::escrow::{self, Package, package};
 use crate::crypto::sshsig::{self, Signature};
 use crate::evidence::receipts::{
@@ -21,7 +20,7 @@ use crate::paper::document;
 /// A share file: that it is one, and whether it could be typed as it stands.
 pub(super) fn share(path: &Path) -> Result<Option<Facts>> {
     let facts = |share: escrow::ShareFile| {
-        let refused = share.foreign.as_ref().map(screens::suspects);
+        let refused = share.foreign.as_ref().map(escrow::NotAShare::told);
         let mut facts = object(json!({
             "what": "a share file of byok", "words": share.words,
             "checksum": if share.holds { "ok" } else { "does not hold" }, "refused": refused,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::materials;
 use super::{
-    BuildsOn, Escrow, Known, PlanWish, SLIP, choose_token, fits, from_plan, furthest_midnight,
-    near_plan, quoted, shares, sort,
+    BuildsOn, Escrow, Known, PlanWish, SLIP, fits, from_plan, furthest_midnight, near_plan, quoted,
+    room, shares, sort,
 };
 use crate::crypto::escrow::package;
 use crate::evidence::previous::Previous;
@@ -16,7 +16,6 @@ use crate::ground::error::{Error, Result};
 use crate::ground::files::read_small;
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
-use crate::hsm::machine::sandbox;
 use crate::plan::kms::KeyArn;
 use crate::plan::{Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan};
 
@@ -41,8 +40,8 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         BuildsOn::Reimport | BuildsOn::Recover => kind.name(),
     };
     let escrow = match how {
-        BuildsOn::Recover => Escrow::of_recovery(&wish.escrow, &previous)?,
-        BuildsOn::NewShares => Escrow::of_new_shares(&wish.escrow, &previous)?,
+        BuildsOn::Recover => Escrow::of_recovery(&wish.escrow, &previous, room::ask)?,
+        BuildsOn::NewShares => Escrow::of_new_shares(&wish.escrow, &previous, room::ask)?,
         BuildsOn::Reimport => Escrow::Open,
     };
     let stands = near_plan(wish, &previous.directory)?;
@@ -259,9 +258,9 @@ fn hsm(wish: &PlanWish, old: &Plan) -> Result<(PathBuf, TokenUri, Vec<String>)> 
         let token = token.unwrap_or_else(|| old.hsm.token.clone());
         return Ok((old.hsm.module.clone(), token, old.hsm.env.clone()));
     };
-    let token = choose_token(module, wish.token.as_deref(), Some(&old.hsm.token))?;
+    let token = room::choose_token(module, wish.token.as_deref(), Some(&old.hsm.token))?;
     let mut env = old.hsm.env.clone();
-    let set = sandbox::module_variables(Some(module));
+    let set = room::variables(Some(module));
     env.extend(set.into_iter().filter(|name| !old.hsm.env.contains(name)));
     Ok((module.clone(), token, env))
 }

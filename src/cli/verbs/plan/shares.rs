@@ -3,12 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{BuildsOn, quoted};
-use crate::ceremony::operator::{Interrupted, Operator, Terminal};
-use crate::ceremony::screens;
 use crate::crypto::escrow::slip39::MOST_SHARES;
 use crate::evidence::previous::{Dealt, Previous};
 use crate::ground::error::{Error, Result};
-use crate::ground::words;
 use crate::plan::{self, Deliver};
 
 /// Fewer would be no shares.
@@ -26,6 +23,17 @@ pub(crate) struct EscrowWish {
     /// Why the shares of a recovery stay in use.
     pub reuse: Option<String>,
 }
+
+/// What a person at a terminal is asked; with those who have the shares in use.
+#[derive(Clone, Copy)]
+pub(super) enum Question<'a> {
+    New,
+    Recovery(&'a [String]),
+    NewShares(&'a [String]),
+}
+
+/// Who asks it; where nobody is there, the answer is open.
+pub(super) type Ask = fn(Question) -> Result<Escrow>;
 
 /// What is decided of the escrow.
 pub(super) enum Escrow {
@@ -49,21 +57,18 @@ pub(super) enum Escrow {
 
 impl Escrow {
     /// Of a `generate`.
-    pub(super) fn of_new(wish: &EscrowWish) -> Result<Self> {
+    pub(super) fn of_new(wish: &EscrowWish, ask: Ask) -> Result<Self> {
         if wish.none {
             return Ok(Self::Without);
         }
         match of_flags(wish)? {
             Some(deal) => Ok(deal),
-            None => ask(|operator| {
-                operator.say(WITHOUT);
-                ask_custodians(operator, &[], "no escrow").map(|deal| deal.unwrap_or(Self::Without))
-            }),
+            None => ask(Question::New),
         }
     }
 
     /// Of a `recover`: new shares, or a reason why the old ones stay.
-    pub(super) fn of_recovery(wish: &EscrowWish, previous: &Previous) -> Result<Self> {
+    pub(super) fn of_recovery(wish: &EscrowWish, previous: &Previous, ask: Ask) -> Result<Self> {
         if let Some(reason) = &wish.reuse {
             return Ok(Self::Reuse(reason.clone()));
         }
@@ -71,19 +76,11 @@ impl Escrow {
             return Ok(deal);
         }
         let before = previous.in_use().map(Dealt::custodians).unwrap_or_default();
-        ask(|operator| {
-            operator.say(REUSE);
-            let question = " Why they stay in use (Enter: new shares are dealt): ";
-            match answer(operator, question)?.as_str() {
-                "" => ask_custodians(operator, &before, "as before")
-                    .map(|deal| deal.unwrap_or(Self::Open)),
-                reason => Ok(Self::Reuse(reason.to_owned())),
-            }
-        })
+        ask(Question::Recovery(&before))
     }
 
     /// Of new shares: for those who are named, else for those who have the shares in use, to be edited.
-    pub(super) fn of_new_shares(wish: &EscrowWish, previous: &Previous) -> Result<Self> {
+    pub(super) fn of_new_shares(wish: &EscrowWish, previous: &Previous, ask: Ask) -> Result<Self> {
         let Some(dealt) = previous.in_use() else {
             let what = "that record dealt no shares, nor did a record before it that was found";
             return Err(match previous.is_whole {
@@ -97,11 +94,7 @@ impl Escrow {
         let before = dealt.custodians();
         let decided = match of_flags(wish)? {
             Some(deal) => deal,
-            None => ask(|operator| {
-                operator.say(ANEW);
-                let deal = ask_custodians(operator, &before, "as before")?;
-                Ok(deal.unwrap_or(Self::Open))
-            })?,
+            None => ask(Question::NewShares(&before))?,
         };
         Ok(match decided {
             Self::Deal { .. } => decided,
@@ -172,15 +165,6 @@ impl Escrow {
 pub(super) const SCREEN_RECORDED: &str = "# Only if shares must be shown or typed over SSH, in tmux or in screen:\n\
     # screen_recorded = \"why that is acceptable here\"\n";
 
-const WITHOUT: &str = "\n Escrow: shares of a key that opens the data keys, written on paper by custodians.\n \
-    Without it a lost HSM is a lost data key, and all that it protects.\n";
-
-const ANEW: &str =
-    "\n New shares: the old ones, and the old package, are destroyed when these are dealt.\n";
-
-const REUSE: &str = "\n After this recovery the shares that are typed may stay in use, or new ones are\n \
-    dealt and the old ones destroyed.\n";
-
 const EXAMPLE: &str = "\n# Without shares a lost HSM is a lost data key:\n# [escrow]\n# threshold  = 3\n\
     # custodians = [\"Security\", \"Audit\", \"Treasury\", \"Legal\", \"Operations\"]\n\
     # deliver    = \"screen\"             # screen | files:DIR\n";
@@ -198,70 +182,7 @@ fn of_flags(wish: &EscrowWish) -> Result<Option<Escrow>> {
     }))
 }
 
-/// Asks, where somebody is there.
-fn ask(asks: impl FnOnce(&mut dyn Operator) -> Result<Escrow>) -> Result<Escrow> {
-    match Terminal::open(Interrupted::watch()?)? {
-        Some(terminal) => asks(&mut terminal.for_verb()),
-        None => Ok(Escrow::Open),
-    }
-}
-
-/// `None`: nobody was named, which `otherwise` says in words.
-fn ask_custodians(
-    operator: &mut dyn Operator,
-    before: &[String],
-    otherwise: &str,
-) -> Result<Option<Escrow>> {
-    if !before.is_empty() {
-        operator.say(&screens::fold(
-            &format!("before: {}", before.join(", ")),
-            " ",
-        ));
-    }
-    let custodians = loop {
-        let question = format!(" Custodians, with commas between them (Enter: {otherwise}): ");
-        let named = split(&answer(operator, &question)?);
-        let named = if named.is_empty() {
-            before.to_vec()
-        } else {
-            named
-        };
-        if named.is_empty() {
-            return Ok(None);
-        }
-        match can_be(&named) {
-            Ok(()) => break named,
-            Err(why) => operator.say(&screens::fold(
-                &format!("{}.", words::capitalised(&why)),
-                " ",
-            )),
-        }
-    };
-    let question = format!(" How many of these {} are needed: ", custodians.len());
-    loop {
-        let typed = answer(operator, &question)?;
-        match typed
-            .parse()
-            .map_err(|_| "a number, please".to_owned())
-            .and_then(|typed| in_range(typed, &custodians).map(|()| typed))
-        {
-            Ok(threshold) => {
-                return Ok(Some(Escrow::Deal {
-                    threshold,
-                    custodians,
-                }));
-            }
-            Err(why) => operator.say(&format!(" {why}\n")),
-        }
-    }
-}
-
-fn answer(operator: &mut dyn Operator, question: &str) -> Result<String> {
-    let typed = operator.ask(question)?.unwrap_or_default();
-    Ok(typed.trim().to_owned()) // what cannot be shown is refused as a name, and as a reason by the plan
-}
-
-fn split(names: &str) -> Vec<String> {
+pub(super) fn split(names: &str) -> Vec<String> {
     let names = names
         .split(',')
         .map(str::trim)
@@ -270,7 +191,7 @@ fn split(names: &str) -> Vec<String> {
 }
 
 /// Whether each of them can have a share under that name.
-fn can_be(custodians: &[String]) -> Result<(), String> {
+pub(super) fn can_be(custodians: &[String]) -> Result<(), String> {
     if let Some(name) = custodians.iter().find(|name| name.contains(';')) {
         return Err(format!(
             "with commas between the names, please, not {name:?}"
@@ -298,7 +219,7 @@ fn can_be(custodians: &[String]) -> Result<(), String> {
     }
 }
 
-fn in_range(threshold: u8, custodians: &[String]) -> Result<(), String> {
+pub(super) fn in_range(threshold: u8, custodians: &[String]) -> Result<(), String> {
     match (FEWEST_SHARES..=custodians.len()).contains(&threshold.into()) {
         true => Ok(()),
         false => Err(format!("{FEWEST_SHARES} to {} of them", custodians.len())),

@@ -8,14 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::{shortened, write_new};
 use crate::ceremony::operator::Operator;
-use crate::ceremony::parameters;
-use crate::ceremony::screens;
 use crate::crypto::escrow::{Package, SHARE_WORDS, read_share_file};
 use crate::crypto::locked::Locked;
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
+use crate::ground::text::{fold, heading};
 use crate::ground::words::{self, Digest};
-use crate::plan::{PackageSource, Plan};
+use crate::plan::{PackageSource, Plan, parameters};
 use crate::rehearsal::{self, Replaced};
 
 /// Everything that is to be typed, below the rehearsal's directory.
@@ -72,7 +71,7 @@ impl Papers {
             "All of this and the plan's digest, to print: {}",
             shortened(&file).display()
         );
-        blocks.insert(1, screens::fold(&told, " "));
+        blocks.insert(1, fold(&told, " "));
         Ok(Self { blocks })
     }
 
@@ -88,7 +87,7 @@ impl Papers {
                 at + 1,
                 pages.len()
             );
-            let heading = screens::heading(true, &place);
+            let heading = heading(true, &place);
             operator.ask(&format!("{heading}{page} Press Enter when you have this: "))?;
         }
         Ok(())
@@ -111,12 +110,12 @@ fn packed(blocks: &[String]) -> Vec<String> {
 }
 
 fn differences(told: &[String]) -> String {
-    let mut text = screens::fold(
+    let mut text = fold(
         "Practice: HSM, KMS, data keys and shares are worth nothing. People see and type what they will in the real room, but for this:",
         " ",
     );
     for sentence in told {
-        let folded = screens::fold(sentence, "   ");
+        let folded = fold(sentence, "   ");
         text += &format!(" - {}", folded.trim_start());
     }
     text
@@ -169,10 +168,10 @@ fn forms_to_type(forms: &[PathBuf]) -> String {
         .filter_map(|form| Some(form.file_name()?.to_string_lossy()))
         .collect();
     let place = shortened(directory).display();
-    screens::fold(
+    fold(
         &format!("Practice share forms to print, one for each custodian, in {place}:"),
         " ",
-    ) + &screens::fold(&names.join(", "), "   ")
+    ) + &fold(&names.join(", "), "   ")
 }
 
 /// The printed page of the package, a block for each data key, where it is typed.

@@ -9,14 +9,14 @@ use super::papers::{self, Papers};
 use super::{hand_over, make_token, write_new, write_parameters};
 use crate::ceremony::operator::{Interrupted, Operator as _, Terminal, Unattended};
 use crate::ceremony::tries::Tries;
-use crate::ceremony::{Approved, before, generate, log_in, not_recorded};
+use crate::ceremony::{Approved, generate, log_in, not_recorded};
 use crate::crypto::spec::{Curve, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Exit, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::hsm::{Hsm, Module};
-use crate::plan::{Kind, PinSource, Plan, WrapIn};
+use crate::plan::{Kind, PinSource, Plan, WrapIn, parameters};
 use crate::rehearsal::{self, Before, Replaced, StandInKms, Works};
 
 mod prove;
@@ -93,7 +93,8 @@ pub(super) fn practise(path: &Path, module: &Path, room: &Path) -> Result<()> {
 fn read(path: &Path) -> Result<(Plan, Option<Before>)> {
     let plan = Plan::read(path)?;
     for (key, import) in plan.imports() {
-        before::expiry(import).map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))?;
+        parameters::expiry(import)
+            .map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))?;
     }
     if plan.kind == Kind::Generate {
         return Ok((plan, None));

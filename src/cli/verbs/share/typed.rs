@@ -6,9 +6,9 @@ use crate::ceremony::screens::{self, Again};
 use crate::crypto::escrow::SHARE_WORDS;
 use crate::crypto::escrow::slip39::words::{Words, number_of};
 use crate::crypto::escrow::slip39::{NotAShare, Share};
+use crate::ground::environment;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
-use crate::hsm::machine;
 
 /// The words as the custodian types them, whether they make a share or not.
 ///
@@ -42,7 +42,7 @@ fn nobody_else_sees(reason: Option<&str>) -> Result<()> {
     }
     let seen = RECORDERS
         .iter()
-        .find(|name| machine::variable(name).is_some());
+        .find(|name| environment::variable(name).is_some());
     match seen {
         Some(name) => Err(Error::machine(format!(
             "the share would be typed on a screen that is sent or kept elsewhere ({name} is set)"

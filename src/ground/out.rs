@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 static OWN: OnceLock<File> = OnceLock::new();
 
 /// From now on descriptor 1 is standard error, and byok alone knows the number of standard output.
-pub(super) fn keep() -> io::Result<()> {
+pub(crate) fn keep() -> io::Result<()> {
     let own = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     io::stdout().flush()?;
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;

@@ -1,8 +1,8 @@
-//! The window that people look into, and text that is laid out for it.
+//! The window that people look into, and text that is cut for it.
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{WIDTH, folded_line, unfolded};
+use crate::ground::text::{WIDTH, fold_to, folded_line, unfolded};
 
 /// A window's rows and columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,16 @@ impl Window {
         rows: 24,
         columns: 80,
     };
+
+    /// As the terminal says; one that says nothing is taken for a usual one.
+    pub(crate) fn of(terminal: &impl std::os::fd::AsFd) -> Self {
+        let size = rustix::termios::tcgetwinsize(terminal);
+        let or = |told: u16, usual| if told == 0 { usual } else { told.into() };
+        size.map_or(Self::USUAL, |size| Self {
+            rows: or(size.ws_row, Self::USUAL.rows),
+            columns: or(size.ws_col, Self::USUAL.columns),
+        })
+    }
 
     /// Narrower than this no screen is laid out.
     const NARROWEST: usize = 20;
@@ -66,6 +76,35 @@ impl Window {
                 let ends_in_space = if bare.ends_with(' ') { " " } else { "" };
                 let folded = folded_line(bare, width);
                 format!("{}{ends_in_space}{end}", folded.trim_end())
+            })
+            .collect()
+    }
+
+    /// The lines of an error for a screen: each folded below its first word after `byok: hint: `.
+    pub(crate) fn hanging(self, text: &str) -> String {
+        text.lines()
+            .map(|line| {
+                let mark = line.match_indices(": ").nth(1).map_or(0, |(at, _)| at + 2);
+                let (mark, rest) = line.split_at(mark);
+                let folded = fold_to(self.width(), rest, &" ".repeat(mark.len()));
+                format!("{mark}{}", folded.trim_start())
+            })
+            .collect()
+    }
+
+    /// Lines for a terminal: each that is too long is folded below where its text begins, which is after its first
+    /// word or two and at least two spaces, or after `- `.
+    pub(crate) fn lines(self, text: &str) -> String {
+        let width = self.width();
+        let fits = |line: &str| line.width() <= width;
+        let text = match width {
+            WIDTH => text.to_owned(),
+            _ => unfolded(text),
+        };
+        text.lines()
+            .map(|line| match fits(line) {
+                true => format!("{line}\n"),
+                false => folded_line(line, width),
             })
             .collect()
     }
@@ -118,9 +157,21 @@ impl std::fmt::Display for Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::text::fold;
 
     fn window(rows: usize, columns: usize) -> Window {
         Window { rows, columns }
+    }
+
+    #[test]
+    fn a_path_that_was_broken_is_whole_in_a_narrow_window_too() {
+        let folders = ["ceremonies-of-2026".repeat(3), "payments".repeat(5)].join("/");
+        let said = format!("the record is in /srv/{folders}/plan.toml already");
+        let narrow = window(24, 60).narrowed(&fold(&said, "  "));
+        assert_eq!(
+            narrow.split_whitespace().collect::<String>(),
+            said.replace(' ', "")
+        );
     }
 
     #[test]
@@ -145,8 +196,9 @@ mod tests {
     #[test]
     fn a_text_that_was_folded_for_a_usual_window_is_folded_once_for_a_narrow_one() {
         let said = "word and more words, ".repeat(20);
-        let usual = super::super::fold(said.trim_end(), " ");
-        let field = super::super::field("make", said.trim_end());
+        let usual = fold(said.trim_end(), " ");
+        let field = fold(said.trim_end(), "           ");
+        let field = format!(" make      {}", field.trim_start());
         for columns in [40, 60, 72] {
             let narrow = window(24, columns);
             for text in [&usual, &field] {
@@ -191,6 +243,34 @@ mod tests {
         for small in [window(23, 80), window(24, 79)] {
             let told = small.too_small().unwrap();
             assert!(told.contains(&small.to_string()) && told.contains("24 rows of 80"));
+        }
+    }
+
+    #[test]
+    fn an_error_hangs_below_its_first_word() {
+        let text = format!(
+            "byok: hint: {}\nbyok: state: short\n",
+            "word ".repeat(20).trim_end()
+        );
+        let shown = Window::USUAL.hanging(&text);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("byok: hint: word") && lines[0].width() <= WIDTH);
+        assert!(lines[1].starts_with("            word"));
+        assert_eq!(lines[2], "byok: state: short");
+    }
+
+    #[test]
+    fn a_line_for_a_terminal_is_folded_below_where_its_text_begins() {
+        let long = "word ".repeat(20);
+        for (first, begins) in [("not yet  ", 9), ("         - ", 11), ("", 0), ("  ", 2)] {
+            let text = format!("{first}{}\nshort   line\n", long.trim_end());
+            let shown = Window::USUAL.lines(&text);
+            let lines: Vec<&str> = shown.lines().collect();
+            assert!(lines.iter().all(|line| line.width() <= WIDTH), "{shown}");
+            assert!(lines[0].starts_with(&format!("{first}word")), "{shown}");
+            assert_eq!(lines[1].find('w'), Some(begins), "{shown}");
+            assert_eq!(lines[2], "short   line");
         }
     }
 }

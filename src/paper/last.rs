@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{fold, heading};
 use crate::evidence::previous::Previous;
 use crate::evidence::record::Sealed;
 use crate::ground::clock;
+use crate::ground::text::{fold, heading};
 use crate::ground::words;
 use crate::paper::outputs;
 use crate::plan::{Deliver, Keep, MARKS, Plan};

@@ -1,4 +1,4 @@
-//! What the checks answer, line by line.
+//! An answer line by line: `ok`, a warning, not yet, or wrong.
 
 use serde::Serialize;
 
@@ -46,14 +46,14 @@ impl Lines {
         });
     }
 
-    pub(super) fn warn(&mut self, notes: impl IntoIterator<Item = String>) {
+    pub(crate) fn warn(&mut self, notes: impl IntoIterator<Item = String>) {
         for note in notes {
             self.add(State::Warning, note);
         }
     }
 
     /// `ok` with what was found, or the refusal.
-    pub(super) fn judge<T>(
+    pub(crate) fn judge<T>(
         &mut self,
         result: Result<T>,
         ok: impl FnOnce(&T) -> String,
@@ -64,13 +64,13 @@ impl Lines {
     }
 
     /// Only the refusal, if it is one.
-    pub(super) fn unless_refused<T>(&mut self, result: Result<T>) -> Option<T> {
+    pub(crate) fn unless_refused<T>(&mut self, result: Result<T>) -> Option<T> {
         result
             .map_err(|error| self.refuse(State::Wrong, error))
             .ok()
     }
 
-    pub(super) fn refuse(&mut self, state: State, error: Error) {
+    pub(crate) fn refuse(&mut self, state: State, error: Error) {
         self.0.push(Line {
             state,
             what: error.line(),
@@ -80,7 +80,7 @@ impl Lines {
     }
 
     /// The same, of one import among several: the run names it by its step.
-    pub(super) fn refuse_of(&mut self, name: &str, state: State, error: Error) {
+    pub(crate) fn refuse_of(&mut self, name: &str, state: State, error: Error) {
         let what = format!("{name}: {}", error.line());
         self.refuse(state, error);
         if let Some(line) = self.0.last_mut() {
@@ -96,7 +96,7 @@ impl Lines {
     }
 
     /// The first that is wrong, or not there yet.
-    pub(super) fn into_result(self) -> Result<()> {
+    pub(crate) fn into_result(self) -> Result<()> {
         let mut refused = self.0.into_iter().filter_map(|line| line.refusal);
         refused.next().map_or(Ok(()), Err)
     }

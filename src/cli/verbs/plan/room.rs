@@ -1,0 +1,122 @@
+//! What only the room can say of a plan that is written: which tokens a module shows, and who gets shares.
+
+use std::path::Path;
+
+use super::shares::{Escrow, Question, can_be, in_range, split};
+use crate::ceremony::operator::{Interrupted, Operator, Terminal};
+use crate::ground::error::Result;
+use crate::ground::text::fold;
+use crate::ground::token_uri::TokenUri;
+use crate::ground::words;
+use crate::hsm::Module;
+pub(super) use crate::hsm::machine::sandbox::module_variables as variables;
+use crate::hsm::machine::sandbox::{self, Wish};
+
+const WITHOUT: &str = "\n Escrow: shares of a key that opens the data keys, written on paper by custodians.\n \
+    Without it a lost HSM is a lost data key, and all that it protects.\n";
+
+const ANEW: &str =
+    "\n New shares: the old ones, and the old package, are destroyed when these are dealt.\n";
+
+const REUSE: &str = "\n After this recovery the shares that are typed may stay in use, or new ones are\n \
+    dealt and the old ones destroyed.\n";
+
+/// The token to name: the one chosen by label or URI, else the one that is `known` if it is there, else the
+/// only one.
+pub(super) fn choose_token(
+    module: &Path,
+    wish: Option<&str>,
+    known: Option<&TokenUri>,
+) -> Result<TokenUri> {
+    sandbox::close(&Wish::default())?;
+    let module = Module::load(module)?;
+    let wish = match wish {
+        Some(wish) => TokenUri::parse(wish)?,
+        None => TokenUri::default(),
+    };
+    let known = known.filter(|_| wish == TokenUri::default());
+    if let Some(Ok(token)) = known.map(|known| module.find(known)) {
+        return Ok(token.uri());
+    }
+    match module.find(&wish) {
+        Ok(token) => Ok(token.uri()),
+        Err(e) => Err(e.hint("choose with --token LABEL or --token URI")),
+    }
+}
+
+/// Asks, where somebody is there.
+pub(super) fn ask(question: Question) -> Result<Escrow> {
+    let Some(terminal) = Terminal::open(Interrupted::watch()?)? else {
+        return Ok(Escrow::Open);
+    };
+    let operator = &mut terminal.for_verb();
+    let (before, otherwise, undecided) = match question {
+        Question::New => {
+            operator.say(WITHOUT);
+            (&[][..], "no escrow", Escrow::Without)
+        }
+        Question::Recovery(before) => {
+            operator.say(REUSE);
+            let why = " Why they stay in use (Enter: new shares are dealt): ";
+            let reason = answer(operator, why)?;
+            if !reason.is_empty() {
+                return Ok(Escrow::Reuse(reason));
+            }
+            (before, "as before", Escrow::Open)
+        }
+        Question::NewShares(before) => {
+            operator.say(ANEW);
+            (before, "as before", Escrow::Open)
+        }
+    };
+    Ok(ask_custodians(operator, before, otherwise)?.unwrap_or(undecided))
+}
+
+/// `None`: nobody was named, which `otherwise` says in words.
+fn ask_custodians(
+    operator: &mut dyn Operator,
+    before: &[String],
+    otherwise: &str,
+) -> Result<Option<Escrow>> {
+    if !before.is_empty() {
+        operator.say(&fold(&format!("before: {}", before.join(", ")), " "));
+    }
+    let custodians = loop {
+        let question = format!(" Custodians, with commas between them (Enter: {otherwise}): ");
+        let named = split(&answer(operator, &question)?);
+        let named = if named.is_empty() {
+            before.to_vec()
+        } else {
+            named
+        };
+        if named.is_empty() {
+            return Ok(None);
+        }
+        match can_be(&named) {
+            Ok(()) => break named,
+            Err(why) => operator.say(&fold(&format!("{}.", words::capitalised(&why)), " ")),
+        }
+    };
+    let question = format!(" How many of these {} are needed: ", custodians.len());
+    loop {
+        let typed = answer(operator, &question)?;
+        match typed
+            .parse()
+            .map_err(|_| "a number, please".to_owned())
+            .and_then(|typed| in_range(typed, &custodians).map(|()| typed))
+        {
+            Ok(threshold) => {
+                return Ok(Some(Escrow::Deal {
+                    threshold,
+                    custodians,
+                }));
+            }
+            Err(why) => operator.say(&format!(" {why}\n")),
+        }
+    }
+}
+
+fn answer(operator: &mut dyn Operator, question: &str) -> Result<String> {
+    let typed = operator.ask(question)?.unwrap_or_default();
+    Ok(typed.trim().to_owned()) // what cannot be shown is refused as a name, and as a reason by the plan
+}

@@ -1,0 +1,168 @@
+//! Text that is laid out for a terminal: at most 79 columns, fewer in a narrower window.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::ground::words;
+
+/// The widest line, in terminal columns.
+pub(super) const WIDTH: usize = 79;
+
+/// `byok 0.1.0   PRODUCTION            before step 1 of 13: approve`
+pub(crate) fn heading(rehearsal: bool, place: &str) -> String {
+    let left = format!("byok {}   {}", env!("CARGO_PKG_VERSION"), mode(rehearsal));
+    let gap = WIDTH.saturating_sub(left.width() + place.width()).max(2);
+    format!("{left}{:gap$}{place}\n", "")
+}
+
+pub(crate) fn mode(rehearsal: bool) -> &'static str {
+    if rehearsal { "REHEARSAL" } else { "PRODUCTION" }
+}
+
+/// A text whose lines are as they were before [`fold`] made them fit a usual window: what is folded for a
+/// narrower one is folded once.
+pub(super) fn unfolded(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let (mut before, mut begins) = ("", 0);
+    for line in text.split_inclusive('\n') {
+        match goes_on(before, begins, line) {
+            true => {
+                whole.pop(); // the line feed
+                let cut = !before.trim().contains(' ');
+                whole += if cut { "" } else { " " };
+                whole += line.trim_start_matches(' ');
+            }
+            false => {
+                whole += line;
+                begins = where_it_begins(line.trim_end(), WIDTH);
+            }
+        }
+        before = line;
+    }
+    whole
+}
+
+/// Whether a line goes on from the one before: it stands below where that text begins, and its first word had no
+/// room there. A command that goes on says so itself.
+fn goes_on(before: &str, begins: usize, line: &str) -> bool {
+    let lead = line.len() - line.trim_start_matches(' ').len();
+    let word = line.split_whitespace().next().unwrap_or_default();
+    let before = before.trim_end();
+    let taken = before.width();
+    taken > 0
+        && !before.ends_with('\\')
+        && lead == begins
+        && !word.is_empty()
+        && taken + 1 + word.width() > WIDTH
+}
+
+pub(super) fn folded_line(line: &str, width: usize) -> String {
+    let begins = where_it_begins(line, width);
+    let (first, rest) = line.split_at(begins);
+    let folded = fold_to(width, rest, &" ".repeat(begins));
+    format!("{first}{}", folded.trim_start())
+}
+
+/// The place in a line below which the rest of it is folded.
+fn where_it_begins(line: &str, width: usize) -> usize {
+    /// How far to the right a text may begin: `REHEARSAL ` and `exposure  ` are no longer.
+    const FURTHEST: usize = 12;
+    let furthest = FURTHEST.min(width / 4);
+    let lead = line.len() - line.trim_start_matches(' ').len();
+    let rest = &line[lead..];
+    let gap = rest.find("  ").filter(|at| lead + at < furthest);
+    match (rest.strip_prefix("- "), gap) {
+        (Some(_), _) => lead + 2,
+        (None, Some(at)) => line.len() - rest[at..].trim_start_matches(' ').len(),
+        (None, None) => lead,
+    }
+}
+
+/// Breaks text into lines of at most 79 columns, at spaces where there are any, each with
+/// this indent.
+pub(crate) fn fold(text: &str, indent: &str) -> String {
+    fold_to(WIDTH, text, indent)
+}
+
+pub(super) fn fold_to(width: usize, text: &str, indent: &str) -> String {
+    let text = words::printable(text);
+    let room = width.saturating_sub(indent.len()).max(1);
+    let mut lines = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        let line = lines.last().map_or(0, |line| line.width());
+        if line > 0 && line + word.trim_end().width() > room {
+            lines.push(String::new());
+        }
+        for part in parts(word, room) {
+            push_part(&mut lines, part, room);
+        }
+    }
+    lines
+        .iter()
+        .map(|line| format!("{indent}{}\n", line.trim_end()))
+        .collect()
+}
+
+/// A path that no line holds is broken where its folders end.
+fn parts(word: &str, room: usize) -> impl Iterator<Item = &str> {
+    let end = match word.trim_end().width() > room {
+        true => '/',
+        false => ' ',
+    };
+    word.split_inclusive(end)
+}
+
+fn push_part(lines: &mut Vec<String>, part: &str, room: usize) {
+    let taken = |lines: &[String]| lines.last().map_or(0, |line| line.width());
+    if taken(lines) > 0 && taken(lines) + part.trim_end().width() > room {
+        lines.push(String::new());
+    }
+    for c in part.chars() {
+        if taken(lines) + c.width().unwrap_or(0) > room && c != ' ' {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push(c);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_no_line_holds_is_broken_where_its_folders_end() {
+        let path = format!(
+            "/srv/{}/{}/plan.toml",
+            "ceremonies-of-2026".repeat(3),
+            "payments".repeat(5)
+        );
+        let said = format!("the record is in {path} already");
+        let shown = fold(&said, "  ");
+        let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+        assert_eq!(lines[0], "the record is in");
+        assert!(
+            lines[1].ends_with('/') && lines[2].ends_with("/plan.toml already"),
+            "{shown}"
+        );
+        assert!(shown.lines().all(|line| line.width() <= WIDTH), "{shown}");
+        // one that fits is never broken, and one name that is too long is all the same
+        let short = format!("{} /srv/a/plan.toml", "word ".repeat(14));
+        assert!(fold(&short, "").contains("\n/srv/a/plan.toml"));
+        assert_eq!(fold(&"x".repeat(100), "").lines().count(), 2);
+    }
+
+    #[test]
+    fn lines_are_folded_at_spaces_and_counted_in_columns() {
+        let wide = "支払い".repeat(30);
+        for line in fold(&format!("{wide} {}", "word ".repeat(40)), "   ").lines() {
+            assert!(line.width() <= WIDTH, "{line}");
+        }
+        assert_eq!(fold("one two", " "), " one two\n");
+    }
+
+    #[test]
+    fn a_heading_fills_the_line() {
+        assert_eq!(heading(false, "x").trim_end().width(), WIDTH);
+    }
+}

@@ -1,0 +1,230 @@
+//! The import parameters of a plan: whether they are there, belong to its KMS keys, and can be used now.
+
+use std::fs;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::kms::aws::{self, ImportParameters};
+use super::{ImportPlan, Keep, KeyPlan, LONGEST_VALIDITY, Plan, Role};
+use crate::ground::clock;
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
+
+/// Import parameters that belong to the plan's KMS key and can be used now.
+pub(crate) struct Judged<'p> {
+    /// The data key, as the plan has it.
+    pub key: &'p KeyPlan,
+    /// The import, as the plan has it.
+    pub import: &'p ImportPlan,
+    /// As they were read.
+    pub read: ImportParameters,
+    /// When key and token expire.
+    pub valid_to: Timestamp,
+    /// How the wrapping key was compared with the slip.
+    pub compared: String,
+}
+
+impl Judged<'_> {
+    /// `label/import`, for messages and paths.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.key.label, self.import.name)
+    }
+
+    /// The SHA-256 of the wrapping key.
+    pub(crate) fn wrapping_key_sha256(&self) -> words::Digest {
+        self.read.wrapping_key.sha256()
+    }
+}
+
+/// The digest over all parameter files, as the slip of the online side shows it.
+pub(crate) fn files_digest(judged: &[Judged]) -> words::Digest {
+    let files: Vec<_> = judged
+        .iter()
+        .flat_map(|judged| judged.read.files.iter().cloned())
+        .collect();
+    aws::parameter_files_digest(&files)
+}
+
+/// How long AWS KMS lets a public key and its import token be used.
+pub(crate) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+
+/// Reads and judges the parameters of one import.
+///
+/// # Errors
+/// Exit 2: the file itself; a wrapping key too short for the data key. Exit 4: another KMS key, another algorithm, another wrapping key than on
+/// the slip, expired. Exit 5: this machine's clock is behind.
+pub(crate) fn judge<'p>(key: &'p KeyPlan, import: &'p ImportPlan) -> Result<Judged<'p>> {
+    let read = aws::read(&import.parameters)?;
+    same_kms_key(import, &read)?;
+    same_algorithm(import, &read)?;
+    key.spec
+        .fits(import.wrapping, read.wrapping_key.bits())
+        .map_err(|refusal| {
+            let error = Error::usage(refusal.why).check("WRAPPING-KEY-FITS");
+            error.hint(refusal.hint)
+        })?;
+    key_of_the_slip(import, &read)?;
+    let valid_to = deadline(import, &read)?;
+    in_time(valid_to)?;
+    Ok(Judged {
+        key,
+        import,
+        read,
+        valid_to,
+        compared: "not asked".to_owned(),
+    })
+}
+
+fn same_kms_key(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
+    match &read.key_arn {
+        Some(arn) if arn != &import.key_arn => Err(Error::mismatch(format!(
+            "the parameters are for {}, the plan is for {}",
+            arn.as_str(),
+            import.key_arn.as_str()
+        ))
+        .check("KEY-ARN-MATCH")
+        .hint("material under these parameters would go into another KMS key: find out which of the two is wrong")
+        .hint("if the plan is right, download import parameters for its key_arn")),
+        _ => Ok(()),
+    }
+}
+
+fn same_algorithm(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
+    match read.wrapping_algorithm {
+        Some(algorithm) if algorithm != import.wrapping => Err(Error::mismatch(format!(
+            "the parameters were downloaded for {algorithm}, the plan says {}",
+            import.wrapping
+        ))
+        .check("WRAPPING-ALGORITHM-MATCH")
+        .hint("KMS unwraps only with the algorithm of the download: change the plan, or download again")),
+        _ => Ok(()),
+    }
+}
+
+/// The deadline is the file's own, or the plan's where the file carries none.
+fn deadline(import: &ImportPlan, read: &ImportParameters) -> Result<Timestamp> {
+    match (read.valid_to, import.parameters_valid_to) {
+        (Some(file), Some(plan)) if file != plan => Err(Error::usage(format!(
+            "parameters_valid_to is {plan} in the plan, but the parameters carry {file}"
+        ))
+        .hint("take parameters_valid_to out of the plan: it is for files that carry none")),
+        (Some(valid_to), _) | (None, Some(valid_to)) => Ok(valid_to),
+        (None, None) => Err(Error::usage(
+            "the parameters carry no ParametersValidTo, and the plan gives none",
+        )
+        .hint("set parameters_valid_to in the plan: 24 hours after the download at the latest")),
+    }
+}
+
+fn in_time(valid_to: Timestamp) -> Result<()> {
+    let now = clock::now();
+    if now >= valid_to {
+        return Err(Error::mismatch(format!(
+            "the import parameters expired at {valid_to}; it is {now} here"
+        ))
+        .check("PARAMETERS-DEADLINE")
+        .hint("download new ones on the online side, then run again: nothing is lost")
+        .hint("if that time is still to come, this machine's clock is ahead: set it (date -u)"));
+    }
+    if valid_to.duration_since(now) > LIFETIME {
+        return Err(Error::machine(format!(
+            "this machine's clock is behind: it says {now}, but parameters valid to {valid_to} were made at most \
+             24 hours before that"
+        ))
+        .check("CLOCK")
+        .hint("set the clock to the present UTC, then run again: date -u -s \"YYYY-MM-DD HH:MM:SS\""));
+    }
+    Ok(())
+}
+
+/// `wrapping_key_sha256`, where the plan gives it.
+fn key_of_the_slip(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
+    match import.wrapping_key_sha256 {
+        Some(slip) if slip != read.wrapping_key.sha256() => Err(Error::mismatch(format!(
+            "the wrapping key's SHA-256 is {}, wrapping_key_sha256 in the plan is {}",
+            words::hex(&read.wrapping_key.sha256()),
+            words::hex(&slip)
+        ))
+        .check("WRAPPING-KEY-MATCH")
+        .hint("this is not the wrapping key that the online side saw: STOP, and find out who had these files")),
+        _ => Ok(()),
+    }
+}
+
+/// # Errors
+/// Exit 2 where the import parameters are not there yet.
+pub(crate) fn exist(import: &ImportPlan) -> Result<()> {
+    fs::metadata(&import.parameters).map(|_| ()).map_err(|e| {
+        Error::usage(format!("the import parameters {}: {e}", import.parameters.display()))
+            .check("PARAMETERS-PRESENT")
+            .hint("download them on the online side (aws kms get-parameters-for-import), at most 24 hours ahead")
+    })
+}
+
+/// Import parameters that cannot be used, where other KMS keys get the same data key: says how this one
+/// gets it later. Nothing was made yet.
+pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
+    const OF_PARAMETERS: [&str; 3] = ["PARAMETERS-PRESENT", "PARAMETERS-DEADLINE", "KEY-ARN-MATCH"];
+    if key.imports.len() < 2 || !error.check.is_some_and(|id| OF_PARAMETERS.contains(&id)) {
+        return error;
+    }
+    let name = &import.name;
+    if let Some(Role::Primary) = key.role(plan.kind, import)
+        && key.goes_to_several_regions(import)
+    {
+        return error.hint(format!(
+            "{name} is taken for the primary of the multi-Region key: its replicas take nothing before it does"
+        ));
+    }
+    let (how, who) = match key.keep {
+        Keep::Extractable => ("--reimport", "no custodians are needed for that"),
+        Keep::Sealed | Keep::None => ("--recover", "a quorum of custodians is needed for that"),
+    };
+    error
+        .hint(format!(
+            "or go on without it now: take the import {name:?} out of the plan, and wrap for it later"
+        ))
+        .hint(format!(
+            "later: byok plan {how} RECORD, with {name:?} as its only [[key.import]]; {who}"
+        ))
+}
+
+/// KMS takes a `ValidTo` in the future, at most 365 days from the request.
+///
+/// # Errors
+/// Exit 2 for an expiry that KMS would refuse.
+pub(crate) fn expiry(import: &ImportPlan) -> Result<()> {
+    let Some(expires) = import.expires else {
+        return Ok(());
+    };
+    let now = clock::now();
+    let refuse = |why: &str| {
+        Err(Error::usage(format!(
+            "expires {expires} of import {:?} {why}",
+            import.name
+        ))
+        .check("EXPIRY"))
+    };
+    if expires <= now {
+        return refuse("is in the past")
+            .map_err(|e| e.hint("give a time in the future, or \"never\""));
+    }
+    if expires.duration_since(now) > LONGEST_VALIDITY {
+        return refuse("is more than 365 days ahead").map_err(|e| {
+            e.hint("KMS keeps imported material at most 365 days, or for ever with \"never\"")
+        });
+    }
+    Ok(())
+}
+
+/// [`files_digest`] from the plan's files, for a rehearsal that plays the online side too.
+///
+/// # Errors
+/// As [`judge`].
+pub(crate) fn slip(plan: &Plan) -> Result<words::Digest> {
+    let judged = plan
+        .imports()
+        .map(|(key, import)| judge(key, import))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(files_digest(&judged))
+}
