@@ -137,8 +137,9 @@ impl Told {
                 ..row(key.line.at, &key.label, how(&key))
             });
         }
-        self.escrow(record, &labels, &row);
+        // In the order of the steps: what happened within one second is told as it was done.
         self.imports(directory, record, &labels, &row);
+        self.escrow(record, &labels, &row);
         self.in_kms(record, &labels, &row);
         let mut ends = Vec::new();
         for gone in record.chain.events::<Destroyed>() {
