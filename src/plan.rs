@@ -28,9 +28,11 @@ mod raw;
 mod source;
 mod syntax;
 mod tables;
+mod write;
 
 pub(crate) use import_type::{ImportAs, Role};
 pub(crate) use source::{InToken, Source};
+pub(crate) use write::Notes;
 
 /// The most data keys of a plan or a record, and the most imports: what is compared with one another stays
 /// little.
@@ -39,8 +41,8 @@ pub(crate) const MOST_KEYS: usize = 4096;
 /// The longest time that KMS lets imported material live: `ValidTo` is at most this far from the request.
 pub(crate) const LONGEST_VALIDITY: SignedDuration = SignedDuration::from_hours(365 * 24);
 
-/// A plan that means something. Only [`Plan::parse`] makes one.
-#[derive(Clone, Debug)]
+/// A plan that means something: [`Plan::parse`] made it, or it is a draft that is still to be written and read.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Where the plan file is; paths in it are relative to its directory.
     pub path: PathBuf,
@@ -196,7 +198,7 @@ impl Network {
 }
 
 /// The `[hsm]` table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HsmPlan {
     /// The PKCS#11 module.
     pub module: PathBuf,
@@ -275,7 +277,7 @@ impl PinSource {
 }
 
 /// One `[[key]]`: a data key and everywhere it goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPlan {
     /// CKA_LABEL and directory name.
     pub label: String,
@@ -345,7 +347,7 @@ impl fmt::Display for WrapIn {
 }
 
 /// One `[[key.import]]`: a KMS key that gets this material.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportPlan {
     /// Directory name below the label's.
     pub name: String,
@@ -374,7 +376,84 @@ pub struct ImportPlan {
     pub description: Option<String>,
 }
 
+impl HsmPlan {
+    /// One that is reached and opened as usual.
+    pub(crate) fn draft(module: &Path, token: TokenUri) -> Self {
+        Self {
+            module: module.to_owned(),
+            token,
+            pin: PinSource::Prompt,
+            env: Vec::new(),
+            hardware: None,
+        }
+    }
+}
+
+impl KeyPlan {
+    /// One that is made in the HSM, stays there, and goes nowhere yet.
+    pub(crate) fn draft(label: &str, spec: Spec) -> Self {
+        Self {
+            label: label.to_owned(),
+            spec,
+            keep: Keep::Extractable,
+            source: Source::Hsm,
+            reason: None,
+            fingerprint: None,
+            imports: Vec::new(),
+        }
+    }
+}
+
+impl ImportPlan {
+    /// One that is wrapped in the HSM and never expires.
+    pub(crate) fn draft(
+        name: &str,
+        key_arn: KeyArn,
+        parameters: &Path,
+        wrapping: WrappingAlgorithm,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            key_arn,
+            parameters: parameters.to_owned(),
+            wrapping,
+            wrap_in: WrapIn::Hsm,
+            expires: None,
+            parameters_valid_to: None,
+            wrapping_key_sha256: None,
+            other_kms_key: None,
+            witness_of: None,
+            import_as: None,
+            description: None,
+        }
+    }
+}
+
 impl Plan {
+    /// A plan that is still to be written: what every plan has, and no data key.
+    pub(crate) fn draft(title: &str, kind: Kind, hsm: HsmPlan, directory: &Path) -> Self {
+        Self {
+            path: PathBuf::new(),
+            bytes: Vec::new(),
+            sha256: Digest::default(),
+            title: title.to_owned(),
+            kind,
+            network: Network::Forbidden,
+            hsm,
+            keys: Vec::new(),
+            previous: None,
+            previous_head: None,
+            recover: None,
+            reason: None,
+            reuse_escrow: None,
+            escrow: None,
+            screen_recorded: None,
+            directory: directory.to_owned(),
+            witnesses: Vec::new(),
+            signer: SignerPlan::Any,
+        }
+    }
+
     /// Reads the file once and parses it.
     ///
     /// # Errors

@@ -12,10 +12,16 @@ use zeroize::Zeroizing;
 use crate::crypto::random;
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{self, ControlKey, Fingerprint, WrappingAlgorithm, check_values};
+use crate::ground::anchor::Anchor;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
+use crate::ground::token_uri::TokenUri;
 use crate::ground::words::{self, Digest};
-use crate::plan::Kind;
+use crate::plan::kms::KeyArn;
+use crate::plan::{
+    Deliver, EscrowPlan, HsmPlan, ImportPlan, KeyPlan, Kind, Network, Notes, PackageSource,
+    PinSource, Plan, RecoverPlan, ShareSource,
+};
 
 mod practice;
 mod stand_in;
@@ -248,22 +254,12 @@ impl Stage {
         }
     }
 
-    /// Where shares come from and go to.
-    fn shares(self) -> String {
-        let dealt = |directory| {
-            format!(
-                "[escrow]\nthreshold  = {THRESHOLD}\n\
-                 custodians = [\"Security\", \"Audit\", \"Treasury\", \"Legal\", \"Operations\"]\n\
-                 deliver    = \"files:{directory}\"\n\n"
-            )
-        };
+    /// Where its shares go to, if it deals any.
+    fn dealt(self) -> Option<&'static str> {
         match self {
-            Self::Generate => dealt("shares"),
-            Self::Reimport => String::new(),
-            Self::Recover => format!(
-                "[recover]\nshares  = \"files:{BROUGHT}\"\npackage = \"record\"\n\n{}",
-                dealt("new-shares")
-            ),
+            Self::Generate => Some("shares"),
+            Self::Reimport => None,
+            Self::Recover => Some("new-shares"),
         }
     }
 }
@@ -274,31 +270,67 @@ pub(crate) const BROUGHT: &str = "brought";
 /// What a rehearsal's soft HSM sees of the environment.
 pub(crate) const ENVIRONMENT: [&str; 1] = ["SOFTHSM2_CONF"];
 
+/// The soft HSM of a rehearsal, with one of its tokens.
+pub(crate) fn hsm(module: &Path, token: &'static str) -> HsmPlan {
+    HsmPlan {
+        pin: PinSource::File("pin".into()),
+        env: ENVIRONMENT.map(str::to_owned).into(),
+        ..HsmPlan::draft(module, self::token(token))
+    }
+}
+
+/// A token of this label.
+pub(crate) fn token(label: &'static str) -> TokenUri {
+    TokenUri {
+        token: Some(label.to_owned()),
+        ..TokenUri::default()
+    }
+}
+
 /// The plan of a ceremony that asks nothing. Every one but the first builds on the record with this head.
-pub(crate) fn own_plan(module: &Path, stage: Stage, previous_head: Option<&Digest>) -> String {
-    let (kind, token, record) = (stage.kind().name(), stage.token(), stage.record());
-    let previous = previous_head.map_or_else(String::new, |head| {
-        format!(
-            "previous      = \"{}\"\nprevious_head = \"{}\"\n",
-            Stage::Generate.record(),
-            words::hex(head)
-        )
-    });
-    format!(
-        "title = \"Rehearsal: payments data key, eu-west-1\"\n\
-         kind  = \"{kind}\"\n{previous}\n\
-         [machine]\nnetwork = \"allowed\"\n\n\
-         [hsm]\nmodule = {module:?}\ntoken  = \"pkcs11:token={token}\"\npin    = \"file:pin\"\n\
-         env    = {:?}\n\n\
-         [[key]]\nlabel = \"payments-2026\"\nspec  = \"SYMMETRIC_DEFAULT\"\nkeep  = \"extractable\"\n\n\
-         [[key.import]]\nname       = \"eu-west-1\"\n\
-         key_arn    = \"arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab\"\n\
-         parameters = \"inputs/{kind}-payments-2026-eu-west-1.json\"\n\
-         wrapping   = \"RSAES_OAEP_SHA_1\"\nwrap_in    = \"hsm\"\nexpires    = \"never\"\n\n\
-         {}[record]\ndirectory = \"{record}\"\n",
-        ENVIRONMENT,
-        stage.shares()
-    )
+///
+/// # Errors
+/// Exit 2 where the made-up KMS key is none.
+pub(crate) fn own_plan(
+    module: &Path,
+    stage: Stage,
+    previous_head: Option<&Digest>,
+) -> Result<String> {
+    const KMS_KEY: &str =
+        "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let kind = stage.kind();
+    let parameters = format!("inputs/{kind}-payments-2026-eu-west-1.json");
+    let import = ImportPlan::draft(
+        "eu-west-1",
+        KeyArn::parse(KMS_KEY)?,
+        Path::new(&parameters),
+        WrappingAlgorithm::RsaesOaepSha1,
+    );
+    let key = KeyPlan {
+        imports: vec![import],
+        ..KeyPlan::draft("payments-2026", Spec::AES_256)
+    };
+    let title = "Rehearsal: payments data key, eu-west-1";
+    let custodians = ["Security", "Audit", "Treasury", "Legal", "Operations"];
+    let escrow = |directory: &str| EscrowPlan {
+        threshold: THRESHOLD as u8,
+        custodians: custodians.map(str::to_owned).into(),
+        deliver: Deliver::Files(directory.into()),
+    };
+    let hsm = hsm(module, stage.token());
+    let plan = Plan {
+        network: Network::Allowed,
+        keys: vec![key],
+        previous: previous_head.map(|_| Stage::Generate.record().into()),
+        previous_head: previous_head.map(Anchor::whole),
+        recover: (stage == Stage::Recover).then(|| RecoverPlan {
+            shares: ShareSource::Files(BROUGHT.into()),
+            package: PackageSource::Record,
+        }),
+        escrow: stage.dealt().map(escrow),
+        ..Plan::draft(title, kind, hsm, Path::new(stage.record()))
+    };
+    Ok(plan.written(&Notes::default()))
 }
 
 /// SoftHSM's configuration for a rehearsal in this directory.

@@ -2,7 +2,6 @@
 //! shares must not be typed, so a stand-in is made: the same labels, custodians and threshold, other data keys.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use super::practice::Replaced;
@@ -12,7 +11,9 @@ use crate::crypto::spec::Spec;
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
 use crate::plan::kms::KeyArn;
-use crate::plan::{Keep, KeyPlan, Kind, PackageSource, Plan};
+use crate::plan::{
+    Deliver, EscrowPlan, ImportPlan, Keep, KeyPlan, Kind, Network, Notes, PackageSource, Plan,
+};
 
 /// How many custodians a stand-in has, and how many shares open it, where nobody says.
 const CUSTODIANS: usize = 3;
@@ -34,7 +35,7 @@ struct Key {
     spec: Spec,
     keep: Keep,
     /// The KMS keys that it is wrapped for; at least one.
-    key_arns: Vec<String>,
+    key_arns: Vec<KeyArn>,
 }
 
 impl Before {
@@ -56,7 +57,7 @@ impl Before {
                     label: key.label.clone(),
                     spec: key.spec,
                     keep: key.keep,
-                    key_arns: key_arns(key, known.unwrap_or_default(), &mut taken),
+                    key_arns: key_arns(key, known.unwrap_or_default(), &mut taken)?,
                 })
             })
             .collect::<Result<_>>()?;
@@ -126,76 +127,72 @@ impl Before {
     /// The plan of the ceremony that makes the stand-in; it asks nothing. Its shares go to `dealt`, its
     /// import parameters are expected where the plan names them.
     pub(crate) fn plan(&self, module: &Path, works: &Works, dealt: &str) -> String {
-        let mut text = format!(
-            "title = \"Stand-in for the previous record\"\nkind  = \"generate\"\n\n\
-             [machine]\nnetwork = \"allowed\"\n\n\
-             [hsm]\nmodule = {module:?}\ntoken  = \"pkcs11:token={TOKEN}\"\npin    = \"file:pin\"\n\
-             env    = [\"SOFTHSM2_CONF\"]\n",
-        );
-        for key in &self.keys {
-            key.write(&mut text, works);
-        }
-        if let Some((threshold, custodians)) = &self.escrow {
-            let names: Vec<String> = custodians
-                .iter()
-                .map(|name| super::practice::basic(name))
-                .collect();
-            let _ = write!(
-                text,
-                "\n[escrow]\nthreshold  = {threshold}\ncustodians = [{}]\ndeliver    = \"files:{dealt}\"\n",
-                names.join(", ")
-            );
-        }
-        text + &format!("\n[record]\ndirectory = \"{}\"\n", Replaced::PREVIOUS)
+        let escrow = self
+            .escrow
+            .as_ref()
+            .map(|(threshold, custodians)| EscrowPlan {
+                threshold: *threshold,
+                custodians: custodians.clone(),
+                deliver: Deliver::Files(dealt.into()),
+            });
+        let title = "Stand-in for the previous record";
+        let (hsm, record) = (super::hsm(module, TOKEN), Path::new(Replaced::PREVIOUS));
+        let plan = Plan {
+            network: Network::Allowed,
+            keys: self.keys.iter().map(|key| key.plan(works)).collect(),
+            escrow,
+            ..Plan::draft(title, Kind::Generate, hsm, record)
+        };
+        plan.written(&Notes::default())
     }
 }
 
 impl Key {
-    fn write(&self, text: &mut String, works: &Works) {
-        let (label, keep, spec) = (&self.label, self.keep.name(), self.spec.name());
-        let _ = write!(
-            text,
-            "\n[[key]]\nlabel = {label:?}\nspec  = \"{spec}\"\nkeep  = \"{keep}\"\n"
-        );
-        if let Spec::Hmac { bytes, .. } = works.played(self.spec) {
-            let _ = writeln!(text, "bits  = {}", bytes * 8);
-        }
-        for (at, arn) in self.key_arns.iter().enumerate() {
-            let in_china = KeyArn::parse(arn).is_ok_and(|arn| arn.is_china());
-            let (wrapping, wrap_in) = works.any(self.spec, in_china);
+    fn plan(&self, works: &Works) -> KeyPlan {
+        let label = &self.label;
+        let import = |(at, arn): (usize, &KeyArn)| {
+            let (wrapping, wrap_in) = works.any(self.spec, arn.is_china());
             // a label has no full stop: no file of the practised plan is called so
-            let _ = write!(
-                text,
-                "\n[[key.import]]\nname       = \"import-{at}\"\nkey_arn    = \"{arn}\"\n\
-                 parameters = \"inputs/before.{label}.{at}.json\"\nwrapping   = \"{wrapping}\"\n\
-                 wrap_in    = \"{wrap_in}\"\nexpires    = \"never\"\n"
-            );
+            let parameters = format!("inputs/before.{label}.{at}.json");
+            ImportPlan {
+                wrap_in,
+                ..ImportPlan::draft(
+                    &format!("import-{at}"),
+                    arn.clone(),
+                    Path::new(&parameters),
+                    wrapping,
+                )
+            }
+        };
+        KeyPlan {
+            keep: self.keep,
+            imports: self.key_arns.iter().enumerate().map(import).collect(),
+            ..KeyPlan::draft(label, works.played(self.spec))
         }
     }
 }
 
 /// A data key goes where it went before, so that the KMS keys are compared as they will be.
-fn key_arns(key: &KeyPlan, known: &[String], taken: &mut BTreeSet<String>) -> Vec<String> {
-    let of_plan = key.imports.iter().map(|import| import.key_arn.as_str());
-    let wanted: Vec<&str> = match known.is_empty() {
-        false => known.iter().map(String::as_str).collect(),
+fn key_arns(key: &KeyPlan, known: &[String], taken: &mut BTreeSet<KeyArn>) -> Result<Vec<KeyArn>> {
+    let of_plan = key.imports.iter().map(|import| import.key_arn.clone());
+    let wanted: Vec<KeyArn> = match known.is_empty() {
+        false => known
+            .iter()
+            .map(|arn| KeyArn::parse(arn))
+            .collect::<Result<_>>()?,
         true => of_plan.collect(),
     };
-    let mut arns: Vec<String> = Vec::new();
-    for arn in wanted {
-        if taken.insert(arn.to_owned()) {
-            arns.push(arn.to_owned());
-        }
-    }
+    let mut arns = wanted;
+    arns.retain(|arn| taken.insert(arn.clone()));
     if arns.is_empty() {
-        let made_up = format!(
+        let made_up = KeyArn::parse(&format!(
             "arn:aws:kms:eu-west-1:111122223333:key/00000000-0000-4000-8000-{:012}",
             taken.len()
-        );
+        ))?;
         taken.insert(made_up.clone());
         arns.push(made_up);
     }
-    arns
+    Ok(arns)
 }
 
 /// What cannot come to its end in the real room is not practised to an end here either.

@@ -1,7 +1,6 @@
 //! `byok plan`: a commented plan from what the online side and the HSM say.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,11 +12,12 @@ use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
-use crate::plan::Plan;
 use crate::plan::kms::KeyArn;
 use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
+use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Notes, Plan};
 
 mod again;
+mod notes;
 #[cfg_attr(not(feature = "room"), path = "plan/no_room.rs")]
 mod room;
 mod shares;
@@ -81,7 +81,7 @@ pub(crate) fn write_plan(wish: PlanWish) -> Result<()> {
         .map(|module| room::choose_token(module, wish.token.as_deref(), None))
         .transpose()?;
     let escrow = Escrow::of_new(&wish.escrow, room::ask)?;
-    let text = render(&wish, &known, token.as_ref(), &escrow)?;
+    let text = render(&wish, &known, token, &escrow)?;
     if !known.is_empty() {
         judge(&text, &known)?;
     }
@@ -200,94 +200,101 @@ fn importable(key: &KeyMetadata) -> Result<()> {
     }
 }
 
+/// The plan, and what people are told beside it.
 fn render(
     wish: &PlanWish,
     known: &BTreeMap<KeyArn, Known>,
-    token: Option<&TokenUri>,
+    token: Option<TokenUri>,
     escrow: &Escrow,
 ) -> Result<String> {
-    let label = match (&wish.label, known.len()) {
-        (Some(label), _) => label.clone(),
-        (None, _) => "data-key".to_owned(),
-    };
+    let label = wish.label.as_deref().unwrap_or("data-key");
     let regions: Vec<&str> = known.keys().map(KeyArn::region).collect();
-    let title = wish
-        .title
-        .clone()
-        .unwrap_or_else(|| match regions.is_empty() {
-            true => format!("Data key {label}"),
-            false => format!("Data key {label}, {}", regions.join(", ")),
-        });
-    let mut text = String::new();
-    let mut line = |written: &str| {
-        let _ = writeln!(text, "{written}");
-    };
-    line("# The plan of a key ceremony: it decides all that happens. Read every line.");
-    line("# Paths are relative to this file. Check it with: byok check PLAN");
-    line(&format!("title = {}", quoted(&title)));
-    line("kind  = \"generate\"                 # new data keys");
+    let title = wish.title.clone();
+    let title = title.unwrap_or_else(|| match regions.is_empty() {
+        true => format!("Data key {label}"),
+        false => format!("Data key {label}, {}", regions.join(", ")),
+    });
+    let mut notes = notes::of_new();
     if !matches!(escrow, Escrow::Without) {
-        text += shares::SCREEN_RECORDED;
+        notes.above("screen_recorded", notes::SCREEN_RECORDED);
     }
-    let mut line = |written: &str| {
-        let _ = writeln!(text, "{written}");
-    };
-    line("");
-    line("[machine]");
-    line("# forbidden | hsm (the HSM is reached by network) | allowed; recorded");
-    line("network = \"forbidden\"");
-    line("");
-    line("[hsm]");
-    match (&wish.module, token) {
-        (Some(module), Some(token)) => {
-            line(&format!(
-                "module = {}",
-                quoted(&from_plan(wish, module).display().to_string())
-            ));
-            line(&format!("token  = {}", quoted(&token.to_string())));
-        }
+    let hsm = match (&wish.module, token) {
+        (Some(module), Some(token)) => HsmPlan::draft(&from_plan(wish, module), token),
         _ => {
-            line("# byok plan --module PATH fills in both");
-            line("module = \"/path/to/the/vendors/pkcs11.so\"");
-            line("token  = \"pkcs11:token=FILL-IN\"");
+            notes.above("hsm.module", notes::MODULE);
+            let token = Some("FILL-IN".to_owned());
+            let to_fill_in = TokenUri {
+                token,
+                ..TokenUri::default()
+            };
+            HsmPlan::draft(Path::new("/path/to/the/vendors/pkcs11.so"), to_fill_in)
         }
-    }
-    line("# prompt | prompt-halves (two people) | file:PATH | fd:N | pinpad");
-    line("pin    = \"prompt\"");
-    line("# What the module sees of the environment, and nothing else:");
-    line(&format!(
-        "env    = {:?}",
-        room::variables(wish.module.as_deref())
-    ));
+    };
+    let env = room::variables(wish.module.as_deref());
+    let day = clock::now().strftime("%Y-%m-%d").to_string();
+    let directory = format!("records/{day}-{label}");
+    let mut plan = Plan {
+        keys: keys(label, known, wish, &mut notes)?,
+        ..Plan::draft(
+            &title,
+            Kind::Generate,
+            HsmPlan { env, ..hsm },
+            Path::new(&directory),
+        )
+    };
+    escrow.decide(&mut plan, Deliver::Screen, &mut notes);
+    Ok(plan.written(&notes))
+}
+
+/// A data key for each spec that the KMS keys take, or one to be filled in.
+fn keys(
+    label: &str,
+    known: &BTreeMap<KeyArn, Known>,
+    wish: &PlanWish,
+    notes: &mut Notes,
+) -> Result<Vec<KeyPlan>> {
     if known.is_empty() {
-        text += &data_key(&label, Spec::AES_256);
-        text += &example_import();
+        notes.above("key.import.name", notes::EXAMPLE);
+        let parameters = Path::new("inputs/eu-west-1.json");
+        let wrapping = usual_wrapping(Spec::AES_256);
+        let to_fill_in = ImportPlan::draft("eu-west-1", KeyArn::to_fill_in(), parameters, wrapping);
+        let imports = vec![to_fill_in];
+        return Ok(vec![KeyPlan {
+            imports,
+            ..KeyPlan::draft(label, Spec::AES_256)
+        }]);
     }
     let of_specs = by_spec(known)?;
     let mut names = BTreeMap::new();
+    let mut keys = Vec::new();
     for (spec, kms_keys) in &of_specs {
-        text += &match of_specs.len() {
-            1 => data_key(&label, *spec),
-            _ => data_key(&format!("{label}-{}", in_a_label(*spec)), *spec),
+        let mut key = match of_specs.len() {
+            1 => KeyPlan::draft(label, *spec),
+            _ => KeyPlan::draft(&format!("{label}-{}", in_a_label(*spec)), *spec),
         };
+        let place = format!("key.{}", keys.len());
+        if let Spec::Hmac { hash, .. } = spec {
+            notes.above(format!("{place}.bits"), &notes::bits(hash.bytes() * 8));
+        }
         for (arn, known) in primary_first(kms_keys) {
             let count: &mut usize = names.entry(arn.region().to_owned()).or_default();
             *count += 1;
-            let name = if *count == 1 {
-                arn.region().to_owned()
-            } else {
-                format!("{}-{count}", arn.region())
+            let name = match *count {
+                1 => arn.region().to_owned(),
+                count => format!("{}-{count}", arn.region()),
             };
-            text += &import(&name, *spec, arn, known, wish)?;
+            let place = format!("{place}.import.{}", key.imports.len());
+            key.imports.push(import(
+                &name,
+                *spec,
+                (arn, known),
+                wish,
+                (&place, &mut *notes),
+            )?);
         }
+        keys.push(key);
     }
-    let day = clock::now().strftime("%Y-%m-%d").to_string();
-    text += &escrow.table();
-    text += &format!(
-        "\n[record]\n# must not exist yet\ndirectory = {}\n# The roll call asks who sits there:\n# witnesses = [\"Internal audit\"]\n",
-        quoted(&format!("records/{day}-{label}"))
-    );
-    Ok(text)
+    Ok(keys)
 }
 
 /// KMS keys and what is known of them, by the spec of the data key that they take.
@@ -327,72 +334,46 @@ fn in_a_label(spec: Spec) -> String {
     spec.name().to_lowercase().replace('_', "-")
 }
 
-fn data_key(label: &str, spec: Spec) -> String {
-    let mut text = format!(
-        "\n[[key]]\n# The label, in the HSM and in the record:\nlabel = {}\nspec  = \"{}\"\n",
-        quoted(label),
-        spec.name()
-    );
-    if let Spec::Hmac { hash, .. } = spec {
-        let least = hash.bytes() * 8;
-        text += &format!(
-            "# {least} to {}, whole bytes; {least} where it is not given:\n# bits  = {least}\n",
-            crate::crypto::spec::LONGEST_HMAC * 8
-        );
-    }
-    text += "# extractable: stays in the HSM; a reimport needs only the PIN, as does theft |\n\
-             # sealed, none: only a quorum brings it back\n\
-             keep  = \"extractable\"\n\
-             # hsm: made there | token, token:id=HEX: in it already |\n\
-             # file:PATH, with reason = \"…\"\n\
-             # source = \"hsm\"\n";
-    text
-}
-
-fn import(name: &str, spec: Spec, arn: &KeyArn, known: &Known, wish: &PlanWish) -> Result<String> {
+fn import(
+    name: &str,
+    spec: Spec,
+    (arn, known): (&KeyArn, &Known),
+    wish: &PlanWish,
+    (place, notes): (&str, &mut Notes),
+) -> Result<ImportPlan> {
     fits(spec, arn, known)?;
-    let wrapping = known.wrapping();
-    let wrapping_note = match wrapping {
-        Some(_) => "As the import parameters say:",
-        None => "What the parameters must be downloaded for; KMS's answer does not name it:",
-    };
+    let at = |field: &str| format!("{place}.{field}");
     let parameters = match &known.parameters {
-        Some((path, _)) => from_plan(wish, path).display().to_string(),
-        None => format!("inputs/{name}.json"),
+        Some((path, _)) => from_plan(wish, path),
+        None => format!("inputs/{name}.json").into(),
     };
-    let mut text = format!("\n[[key.import]]\nname       = {}\n", quoted(name));
-    if let Some(metadata) = &known.metadata {
-        text += &format!(
-            "# KMS says: {}, {}, {}\n",
-            words::printable(&metadata.key_spec), // a line feed would begin a field of the plan
-            words::printable(&metadata.key_usage),
-            words::printable(&metadata.key_state)
-        );
-        text += &material(metadata);
-    }
-    text += &format!("key_arn    = {}\n", quoted(arn.as_str()));
-    text += &format!("parameters = {}\n", quoted(&parameters));
-    let wrapping = wrapping.unwrap_or_else(|| usual_wrapping(spec));
-    text += &format!(
-        "# {wrapping_note}\nwrapping   = {}\n",
-        quoted(wrapping.name())
+    let usual = || usual_wrapping(spec);
+    let wrapping = known.wrapping();
+    notes.above(at("wrapping"), notes::wrapping(wrapping.is_some()));
+    let mut import = ImportPlan::draft(
+        name,
+        arn.clone(),
+        &parameters,
+        wrapping.unwrap_or_else(usual),
     );
-    text +=
-        "# hsm | host (the bytes are then in this computer for a moment)\nwrap_in    = \"hsm\"\n";
+    import.expires = Some(furthest_midnight()?);
     if spec.is_private() {
-        text += "# An HSM that cannot wrap private keys as KMS takes them (SoftHSM) needs host;\n\
-                 # byok doctor tells.\n";
+        notes.above(at("wrap_in"), notes::PRIVATE);
     }
-    text += "# at most 365 days after the import, or \"never\"\n";
-    text += &format!("expires    = \"{}\"\n", furthest_midnight()?);
-    text += known.deadline();
-    text += SLIP;
-    Ok(text)
+    if let Some(metadata) = &known.metadata {
+        notes.above(at("key_arn"), &notes::kms_key(metadata));
+        if let Some(id) = metadata
+            .current_key_material_id
+            .as_ref()
+            .filter(|_| !is_replica(metadata))
+        {
+            notes.above(at("import_type"), &notes::added(id));
+            import.import_as = Some(ImportAs::New);
+        }
+    }
+    known.deadline(place, notes);
+    Ok(import)
 }
-
-/// The slip's digest is never filled in: taken from the file it would prove nothing.
-const SLIP: &str = "# From the slip of the online side, never from the parameters file; needed for\n\
-    # unattended runs:\n# wrapping_key_sha256 = \"\"\n";
 
 impl Known {
     /// The algorithm that the parameters name.
@@ -401,13 +382,13 @@ impl Known {
     }
 
     /// A place for the deadline, where the parameters carry none.
-    fn deadline(&self) -> &'static str {
-        match &self.parameters {
-            Some((_, read)) if read.valid_to.is_none() => {
-                "# These parameters carry no deadline; the console shows it:\n\
-                 # parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"\n"
-            }
-            _ => "",
+    fn deadline(&self, place: &str, notes: &mut Notes) {
+        if self
+            .parameters
+            .as_ref()
+            .is_some_and(|(_, read)| read.valid_to.is_none())
+        {
+            notes.above(format!("{place}.parameters_valid_to"), notes::DEADLINE);
         }
     }
 }
@@ -421,28 +402,6 @@ fn primary_first<'a>(known: &[(&'a KeyArn, &'a Known)]) -> Vec<(&'a KeyArn, &'a 
 
 fn is_replica(metadata: &KeyMetadata) -> bool {
     metadata.multi_region_type.as_deref() == Some("REPLICA")
-}
-
-/// What KMS says of Regions and of the material that is there.
-fn material(metadata: &KeyMetadata) -> String {
-    let mut text = match metadata.multi_region_type.as_deref() {
-        Some("PRIMARY") => {
-            "# the PRIMARY of its multi-Region key: the material is new there\n".to_owned()
-        }
-        Some("REPLICA") => "# a REPLICA: it gets what its primary gets, after it\n".to_owned(),
-        _ => String::new(),
-    };
-    if let Some(id) = &metadata.current_key_material_id
-        && !is_replica(metadata)
-    {
-        text += &format!(
-            "# It holds material already (current: {}).\n\
-             # This one is added, and the KMS key is rotated to it:\n\
-             import_type = \"NEW_KEY_MATERIAL\"\n",
-            words::printable(id)
-        );
-    }
-    text
 }
 
 /// A replica takes only what its primary got.
@@ -522,32 +481,12 @@ fn from_plan(wish: &PlanWish, path: &Path) -> PathBuf {
     }
 }
 
-fn example_import() -> String {
-    "\n[[key.import]]\n\
-     # byok plan FILES… fills these in from describe-key answers and parameters.\n\
-     name       = \"eu-west-1\"\n\
-     key_arn    = \"arn:aws:kms:REGION:ACCOUNT:key/FILL-IN\"\n\
-     parameters = \"inputs/eu-west-1.json\"\n\
-     wrapping   = \"RSAES_OAEP_SHA_256\"\n\
-     wrap_in    = \"hsm\"\n\
-     expires    = \"never\"\n"
-        .to_owned()
-}
-
 /// The last midnight that KMS takes as an expiry for an import today.
 fn furthest_midnight() -> Result<Timestamp> {
     let furthest = clock::now() + crate::plan::LONGEST_VALIDITY - SignedDuration::from_hours(1);
     let midnight = furthest.as_second() - furthest.as_second().rem_euclid(86_400);
     Timestamp::from_second(midnight)
         .map_err(|e| Error::machine(format!("this machine's clock: {e}")))
-}
-
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    let escaped = words::printable(text)
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"");
-    format!("\"{escaped}\"")
 }
 
 /// What was written must be a plan, or it is not written: labels and titles come from people.

@@ -30,6 +30,18 @@ pub struct KeyArn {
 }
 
 impl KeyArn {
+    /// What stands in a plan until somebody knows the KMS key; no plan is read with it.
+    pub(crate) fn to_fill_in() -> Self {
+        let [partition, region, account, key_id] = ["aws", "REGION", "ACCOUNT", "FILL-IN"];
+        Self {
+            text: format!("arn:{partition}:kms:{region}:{account}:key/{key_id}"),
+            partition: partition.into(),
+            region: region.into(),
+            account: account.into(),
+            key_id: key_id.into(),
+        }
+    }
+
     /// Reads `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`: partition `aws` or `aws-…`, twelve digits of
     /// account, ID a lower-case UUID or `mrk-` and 32 lower-case hex digits.
     ///

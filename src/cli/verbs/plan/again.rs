@@ -1,13 +1,12 @@
 //! A plan that builds on a record: the same data keys, once more.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::super::materials;
 use super::{
-    BuildsOn, Escrow, Known, PlanWish, SLIP, fits, from_plan, furthest_midnight, near_plan, quoted,
-    room, shares, sort,
+    BuildsOn, Escrow, Known, PlanWish, fits, from_plan, furthest_midnight, near_plan, notes, room,
+    sort,
 };
 use crate::crypto::escrow::package;
 use crate::evidence::previous::Previous;
@@ -15,9 +14,11 @@ use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::files::read_small;
 use crate::ground::token_uri::TokenUri;
-use crate::ground::words;
 use crate::plan::kms::KeyArn;
-use crate::plan::{Deliver, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, PinSource, Plan};
+use crate::plan::{
+    Deliver, HsmPlan, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, Notes, PackageSource,
+    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source,
+};
 
 /// Writes the plan from what the record's own plan said. The head digest is left for a person to type
 /// from paper: taken from the record it would vouch for nothing.
@@ -44,55 +45,82 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         BuildsOn::NewShares => Escrow::of_new_shares(&wish.escrow, &previous, room::ask)?,
         BuildsOn::Reimport => Escrow::Open,
     };
-    let stands = near_plan(wish, &previous.directory)?;
-    let mut text = opening((kind, word), &stands, &previous, wish, &old);
+    let mut notes = notes::of_again();
+    let mut plan = Plan {
+        title: title(wish, &old, word),
+        kind,
+        previous: Some(near_plan(wish, &previous.directory)?),
+        network: network(&old),
+        hsm: hsm(wish, &old)?,
+        directory: directory_of(&old, word, &previous.directory).into(),
+        previous_head: None,
+        reason: None,
+        recover: None,
+        reuse_escrow: None,
+        escrow: None,
+        screen_recorded: None,
+        signer: SignerPlan::Any,
+        ..old.clone()
+    };
+    let ceremony = &previous.ceremony;
+    notes.above(
+        "title",
+        &format!("Builds on the record of ceremony {ceremony}. Read every line."),
+    );
     if kind == Kind::Recover || how == BuildsOn::NewShares {
-        text += shares::SCREEN_RECORDED;
-    }
-    text += &escrow.reuse(how);
-    text += &machine_and_hsm(wish, &old, kind)?;
-    for key in &old.keys {
-        text += &key_table(key);
-        if how == BuildsOn::NewShares {
-            continue;
-        }
-        for import in &key.imports {
-            let known = &known[&import.key_arn];
-            let parameters = match &known.parameters {
-                Some((path, _)) => from_plan(wish, path).display().to_string(),
-                None => parameters_file(&old, key, import),
-            };
-            fits(key.spec, &import.key_arn, known)?;
-            text += &once_more(import, key, (&parameters, known), &previous)?;
-        }
+        notes.above("screen_recorded", notes::SCREEN_RECORDED);
     }
     if kind == Kind::Recover {
-        text += "\n[recover]\nshares  = \"typed\"                # typed | files:DIR\n\
-                 package = \"record\"               # record | typed | path of escrow-package.json\n";
+        plan.recover = Some(RecoverPlan {
+            shares: ShareSource::Typed,
+            package: PackageSource::Record,
+        });
+        if wish.module.is_none() {
+            notes.above("hsm.module", notes::PERHAPS_LOST);
+        }
     }
-    text += &match how {
-        BuildsOn::NewShares => escrow.table_delivered(&delivered_before(&previous)),
-        BuildsOn::Recover => escrow.table(),
-        BuildsOn::Reimport => String::new(),
-    };
-    text += &record_of(&old, word, &previous.directory);
+    for (at, key) in plan.keys.iter_mut().enumerate() {
+        (key.source, key.reason, key.fingerprint) = (Source::Hsm, None, None);
+        if how == BuildsOn::NewShares {
+            key.imports.clear();
+        }
+        for (nth, import) in key.imports.iter_mut().enumerate() {
+            let (known, of_key) = (&known[&import.key_arn], &old.keys[at]);
+            fits(key.spec, &import.key_arn, known)?;
+            import.parameters = match &known.parameters {
+                Some((path, _)) => from_plan(wish, path),
+                None => parameters_file(&old, of_key, import).into(),
+            };
+            let place = format!("key.{at}.import.{nth}");
+            once_more(import, &key.label, known, &previous, (&place, &mut notes))?;
+        }
+    }
+    match how {
+        BuildsOn::NewShares => escrow.decide(&mut plan, delivered_before(&previous), &mut notes),
+        BuildsOn::Recover => escrow.decide(&mut plan, Deliver::Screen, &mut notes),
+        BuildsOn::Reimport => {}
+    }
     if let Some(signer) = &previous.signer {
         // another HSM has another one
-        let _ = write!(
-            text,
-            "# Who signed that record; to insist on it, compare with the paper:\n# signer = {}\n",
-            quoted(&signer.fingerprint)
+        let known = "Who signed that record; to insist on it, compare with the paper:";
+        notes.above(
+            "record.signer",
+            &format!("{known}\nsigner = \"{}\"", signer.fingerprint),
         );
     }
-    judge(&text, how, &escrow)?;
+    let text = plan.written(&notes);
+    judge(&plan, &text, escrow.is_open() && how == BuildsOn::Recover)?;
     Ok(text)
 }
 
 /// What was written must be a plan, once that is filled in which only people know.
-fn judge(text: &str, how: BuildsOn, escrow: &Escrow) -> Result<()> {
-    let open = how == BuildsOn::Recover && escrow.is_open();
+fn judge(plan: &Plan, text: &str, open: bool) -> Result<()> {
     let text = match open {
-        true => text.replacen("# reuse_escrow = \"\"", "reuse_escrow = \"-\"", 1),
+        true => {
+            let mut filled_in = plan.clone();
+            filled_in.reuse_escrow = Some("-".to_owned());
+            filled_in.written(&Notes::default())
+        }
         false => text.to_owned(),
     };
     Plan::parse(Path::new("plan.toml"), text.into_bytes())?;
@@ -176,28 +204,9 @@ fn kind_of(how: BuildsOn, old: &Plan) -> Kind {
     }
 }
 
-/// Title, kind and what it builds on.
-fn opening(
-    (kind, word): (Kind, &str),
-    stands: &Path,
-    previous: &Previous,
-    wish: &PlanWish,
-    old: &Plan,
-) -> String {
+fn title(wish: &PlanWish, old: &Plan, word: &str) -> String {
     let title = wish.title.clone();
-    let title = title.unwrap_or_else(|| format!("{} ({word})", without_word(&old.title)));
-    format!(
-        "# Builds on the record of ceremony {}. Read every line.\n\
-         title    = {}\nkind     = \"{}\"\nprevious = {}\n\
-         # From the paper that the witnesses signed: the head digest, at least its first\n\
-         # three rows.\n\
-         # At a terminal it may be left out; its rows are then typed in the room.\n\
-         # previous_head = \"\"\n",
-        previous.ceremony,
-        quoted(&title),
-        kind.name(),
-        quoted(&stands.display().to_string()),
-    )
+    title.unwrap_or_else(|| format!("{} ({word})", without_word(&old.title)))
 }
 
 /// A title that earlier plans of this kind made longer, as it was at first.
@@ -207,72 +216,42 @@ fn without_word(title: &str) -> &str {
     shorter.map_or(title, without_word)
 }
 
-/// Above module and token of the record before, where its data keys come from a quorum.
-const PERHAPS_LOST: &str = "# Module and token are those of the HSM of the record before. Is that one lost?\n\
-    # Then name those of the HSM that is here: change module and token, or write\n\
-    # this plan again with --module PATH, which fills in both.\n";
-
-/// How people reach and open the HSM stays; what was eased for one run only does not.
-fn machine_and_hsm(wish: &PlanWish, old: &Plan, kind: Kind) -> Result<String> {
-    let (module, token, env) = hsm(wish, old)?;
-    let is_same = wish.module.is_none() && token == old.hsm.token;
-    let hardware = old.hsm.hardware.as_deref().filter(|_| is_same);
-    let hardware = hardware.map_or(String::new(), |reason| {
-        format!("hardware = {}   # is that so still?\n", quoted(reason))
-    });
-    let network = match old.network {
-        Network::Hsm => "hsm",
-        Network::Forbidden | Network::Allowed => "forbidden",
-    };
-    let pin = match old.hsm.pin {
-        PinSource::PinPad => "pinpad",
-        PinSource::PromptHalves => "prompt-halves",
-        PinSource::Prompt | PinSource::File(_) | PinSource::Descriptor(_) => "prompt",
-    };
-    let perhaps_lost = match (kind, &wish.module) {
-        (Kind::Recover, None) => PERHAPS_LOST,
-        _ => "",
-    };
-    Ok(format!(
-        "\n[machine]\nnetwork = \"{network}\"\n\n[hsm]\n{perhaps_lost}module = {}\ntoken  = {}\npin    = \"{pin}\"\nenv    = {env:?}\n{hardware}",
-        quoted(&module.display().to_string()),
-        quoted(&token.to_string()),
-    ))
+/// What was eased for one run only does not stay.
+fn network(old: &Plan) -> Network {
+    match old.network {
+        Network::Hsm => Network::Hsm,
+        Network::Forbidden | Network::Allowed => Network::Forbidden,
+    }
 }
 
-fn key_table(key: &KeyPlan) -> String {
-    format!(
-        "\n[[key]]\nlabel = {}\nspec  = \"{}\"\n{}keep  = \"{}\"\n",
-        quoted(&key.label),
-        key.spec.name(),
-        bits(key),
-        key.keep.name()
-    )
+/// The record's own HSM, or the one that is named now. A module that is named is asked: another HSM has another
+/// token, and needs other variables. People open it as before, but nothing opens it without them.
+fn hsm(wish: &PlanWish, old: &Plan) -> Result<HsmPlan> {
+    let mut hsm = old.hsm.clone();
+    match &wish.module {
+        Some(module) => {
+            hsm.token = room::choose_token(module, wish.token.as_deref(), Some(&old.hsm.token))?;
+            let set = room::variables(Some(module)).into_iter();
+            hsm.env
+                .extend(set.filter(|name| !old.hsm.env.contains(name)));
+            hsm.module.clone_from(module);
+        }
+        None => {
+            let token = wish.token.as_deref().map(TokenUri::parse).transpose()?;
+            hsm.token = token.unwrap_or(hsm.token);
+        }
+    }
+    if wish.module.is_some() || hsm.token != old.hsm.token {
+        hsm.hardware = None;
+    }
+    if let PinSource::File(_) | PinSource::Descriptor(_) = hsm.pin {
+        hsm.pin = PinSource::Prompt;
+    }
+    Ok(hsm)
 }
 
-/// Module, token and environment: the record's own, or those of the HSM that is named now. A module that
-/// is named is asked: another HSM has another token, and needs other variables.
-fn hsm(wish: &PlanWish, old: &Plan) -> Result<(PathBuf, TokenUri, Vec<String>)> {
-    let Some(module) = &wish.module else {
-        let token = wish.token.as_deref().map(TokenUri::parse).transpose()?;
-        let token = token.unwrap_or_else(|| old.hsm.token.clone());
-        return Ok((old.hsm.module.clone(), token, old.hsm.env.clone()));
-    };
-    let token = room::choose_token(module, wish.token.as_deref(), Some(&old.hsm.token))?;
-    let mut env = old.hsm.env.clone();
-    let set = room::variables(Some(module));
-    env.extend(set.into_iter().filter(|name| !old.hsm.env.contains(name)));
-    Ok((module.clone(), token, env))
-}
-
-/// The length of an HMAC key, which its spec leaves open.
-fn bits(key: &KeyPlan) -> String {
-    let bits = key.spec.bits();
-    bits.map_or(String::new(), |bits| format!("bits  = {bits}\n"))
-}
-
-/// A new name for the record; who watched the last time is to watch again.
-fn record_of(old: &Plan, word: &str, previous: &Path) -> String {
+/// A new name for the record.
+fn directory_of(old: &Plan, word: &str, previous: &Path) -> String {
     let day = clock::now().strftime("%Y-%m-%d").to_string();
     let label = old
         .keys
@@ -290,13 +269,7 @@ fn record_of(old: &Plan, word: &str, previous: &Path) -> String {
     let free = std::iter::once(name.clone())
         .chain(free)
         .find(|name| !taken(name));
-    let directory = quoted(&format!("records/{}", free.unwrap_or(name)));
-    let witnesses: Vec<String> = old.witnesses.iter().map(|seat| quoted(seat)).collect();
-    let witnesses = match witnesses.is_empty() {
-        true => String::new(),
-        false => format!("witnesses = [{}]\n", witnesses.join(", ")),
-    };
-    format!("\n[record]\ndirectory = {directory}\n{witnesses}")
+    format!("records/{}", free.unwrap_or(name))
 }
 
 /// Where a data key goes: by the record or, where that only dealt new shares, by the newest one before it
@@ -330,83 +303,66 @@ fn parameters_file(old: &Plan, key: &KeyPlan, import: &ImportPlan) -> String {
 /// An import again. What was true of one download (its deadline, its wrapping key) or of one decision
 /// (`other_kms_key`: the record now names that KMS key itself) is left out.
 fn once_more(
-    import: &ImportPlan,
-    key: &KeyPlan,
-    (parameters, known): (&str, &Known),
+    import: &mut ImportPlan,
+    label: &str,
+    known: &Known,
     previous: &Previous,
-) -> Result<String> {
-    let expires = match import.expires {
-        Some(before) => format!(
-            "# at most 365 days after the import, or \"never\"; the record before had\n# {before}\n\
-             expires    = \"{}\"\n",
-            furthest_midnight()?
-        ),
-        None => "expires    = \"never\"\n".to_owned(),
-    };
-    let anew = match known.parameters {
-        Some(_) => "",
-        None => "# downloaded anew: each import needs its own\n",
-    };
-    let mut text = format!(
-        "\n[[key.import]]\nname       = {}\nkey_arn    = {}\n{anew}parameters = {}\n\
-         wrapping   = \"{}\"\nwrap_in    = \"{}\"\n{expires}{SLIP}",
-        quoted(&import.name),
-        quoted(import.key_arn.as_str()),
-        quoted(parameters),
-        known.wrapping().unwrap_or(import.wrapping),
-        import.wrap_in,
-    );
-    text += match known.parameters {
-        Some(_) => known.deadline(),
-        None if import.parameters_valid_to.is_some() => {
-            "# Of the new download, where its files carry none:\n\
-             # parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"\n"
-        }
-        None => "",
-    };
-    if let Some(other) = &import.witness_of {
-        text += &format!(
-            "witness_of = {}   # the same material a second time proves that import\n",
-            quoted(other)
+    (place, notes): (&str, &mut Notes),
+) -> Result<()> {
+    let at = |field: &str| format!("{place}.{field}");
+    if let Some(before) = import.expires {
+        let most = "at most 365 days after the import, or \"never\"; the record before had";
+        notes.above(at("expires"), &format!("{most}\n{before}"));
+        import.expires = Some(furthest_midnight()?);
+    }
+    if known.parameters.is_none() {
+        notes.above(
+            at("parameters"),
+            "downloaded anew: each import needs its own",
         );
+        if import.parameters_valid_to.is_some() {
+            notes.above(at("parameters_valid_to"), notes::DEADLINE_OF_NEW);
+        }
     }
-    text += &material(import, key, previous);
-    if let Some(description) = &import.description {
-        text += &format!("description = {}\n", quoted(description));
-    }
-    Ok(text)
+    known.deadline(place, notes);
+    import.wrapping = known.wrapping().unwrap_or(import.wrapping);
+    import.parameters_valid_to = None;
+    import.wrapping_key_sha256 = None;
+    import.other_kms_key = None;
+    import.import_as = None;
+    material(import, label, previous, (&at("import_type"), notes));
+    Ok(())
 }
 
 /// Which of the materials of its KMS key this one is, as far as receipts tell.
-fn material(import: &ImportPlan, key: &KeyPlan, previous: &Previous) -> String {
+fn material(
+    import: &mut ImportPlan,
+    label: &str,
+    previous: &Previous,
+    (place, notes): (&str, &mut Notes),
+) {
     let arn = import.key_arn.as_str();
-    let before = previous.import_before(&key.label, arn);
-    let mut text = match previous.key_material_id(&key.label, arn) {
-        Some(id) => {
-            format!("# KMS calls this material {id}: it goes in as EXISTING_KEY_MATERIAL\n")
-        }
-        None if import.witness_of.is_none()
-            && before.is_some_and(|before| {
-                before.import_as == Some(ImportAs::New) && !before.accepted
-            }) =>
-        {
-            "# No receipt tells that KMS took it. If it did, add that receipt, or say\n\
-             # EXISTING_KEY_MATERIAL:\n\
-             import_type = \"NEW_KEY_MATERIAL\"\n"
-                .to_owned()
-        }
-        None => String::new(),
-    };
-    let several = previous
-        .kms_keys
-        .iter()
-        .find(|several| several.key_arn == arn);
-    if let Some(several) = several.filter(|_| import.witness_of.is_none()) {
-        for line in materials::for_people(std::slice::from_ref(several)).lines() {
-            text += &format!("# {}\n", words::printable(line));
-        }
+    let before = previous.import_before(label, arn);
+    let waits =
+        before.is_some_and(|before| before.import_as == Some(ImportAs::New) && !before.accepted);
+    let mut kms_keys = previous.kms_keys.iter();
+    let several = kms_keys.find(|several| several.key_arn == arn);
+    let id = previous.key_material_id(label, arn);
+    if let Some(id) = &id {
+        let told = format!("KMS calls this material {id}: it goes in as EXISTING_KEY_MATERIAL");
+        notes.above(place, &told);
     }
-    text
+    if let Some(several) = several.filter(|_| import.witness_of.is_none()) {
+        notes.above(place, &materials::for_people(std::slice::from_ref(several)));
+    }
+    if id.is_none() && waits && import.witness_of.is_none() {
+        notes.above(
+            place,
+            "No receipt tells that KMS took it. If it did, add that receipt, or say\n\
+             EXISTING_KEY_MATERIAL:",
+        );
+        import.import_as = Some(ImportAs::New);
+    }
 }
 
 /// How the shares in use were handed out.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{BuildsOn, quoted};
+use super::notes;
 use crate::crypto::escrow::slip39::MOST_SHARES;
 use crate::evidence::previous::{Dealt, Previous};
 use crate::ground::error::{Error, Result};
-use crate::plan::{self, Deliver};
+use crate::plan::{self, Deliver, EscrowPlan, Kind, Notes, Plan};
 
 /// Fewer would be no shares.
 const FEWEST_SHARES: usize = 2;
@@ -105,53 +105,33 @@ impl Escrow {
         })
     }
 
-    /// What stands at the top of the plan of a recovery.
-    pub(super) fn reuse(&self, how: BuildsOn) -> String {
-        match self {
-            Self::Reuse(reason) => format!("reuse_escrow = {}\n", quoted(reason)),
-            Self::Open if how == BuildsOn::Recover => {
-                "# FILL IN one of the two: why the shares that are typed now stay in use, or\n\
-                 # [escrow] below, which deals new ones.\n# reuse_escrow = \"\"\n"
-                    .to_owned()
-            }
-            _ => String::new(),
-        }
-    }
-
-    /// The table.
-    pub(super) fn table(&self) -> String {
-        self.table_delivered(&Deliver::Screen)
-    }
-
-    /// The table, with shares that are handed out like this.
-    pub(super) fn table_delivered(&self, deliver: &Deliver) -> String {
-        let deliver = match deliver {
-            Deliver::Screen => "\"screen\"            ".to_owned(),
-            Deliver::Files(directory) => quoted(&format!("files:{}", directory.display())),
-        };
-        let table = |note: &str, threshold: u8, custodians: &[String]| {
-            let names: Vec<String> = custodians.iter().map(|name| quoted(name)).collect();
-            format!(
-                "\n[escrow]\n{note}threshold  = {threshold}\ncustodians = [{}]\ndeliver    = {deliver} # screen | files:DIR\n",
-                names.join(", ")
-            )
-        };
+    /// What was decided, into the plan; shares that are dealt are handed out like this.
+    pub(super) fn decide(&self, plan: &mut Plan, deliver: Deliver, notes: &mut Notes) {
         match self {
             Self::Deal {
                 threshold,
                 custodians,
-            } => table("", *threshold, custodians),
-            Self::AsBefore {
+            }
+            | Self::AsBefore {
                 threshold,
                 custodians,
-            } => table("# as before: change what changed\n", *threshold, custodians),
-            Self::Reuse(_) => String::new(),
-            Self::Without => {
-                "\n# No [escrow], as was said when this plan was written: if the HSM is lost, so\n\
-                 # are its data keys.\n"
-                    .to_owned()
+            } => {
+                plan.escrow = Some(EscrowPlan {
+                    threshold: *threshold,
+                    custodians: custodians.clone(),
+                    deliver,
+                });
             }
-            Self::Open => EXAMPLE.to_owned(),
+            Self::Reuse(reason) => plan.reuse_escrow = Some(reason.clone()),
+            Self::Without => notes.above("escrow", notes::NO_ESCROW),
+            Self::Open => notes.above("escrow", notes::NO_ESCROW_YET),
+        }
+        match self {
+            Self::AsBefore { .. } => {
+                notes.above("escrow.threshold", "as before: change what changed");
+            }
+            Self::Open if plan.kind == Kind::Recover => notes.above("reuse_escrow", notes::REUSE),
+            _ => {}
         }
     }
 
@@ -160,14 +140,6 @@ impl Escrow {
         matches!(self, Self::Open)
     }
 }
-
-/// In a plan whose shares may be shown or typed at the screen.
-pub(super) const SCREEN_RECORDED: &str = "# Only if shares must be shown or typed over SSH, in tmux or in screen:\n\
-    # screen_recorded = \"why that is acceptable here\"\n";
-
-const EXAMPLE: &str = "\n# Without shares a lost HSM is a lost data key:\n# [escrow]\n# threshold  = 3\n\
-    # custodians = [\"Security\", \"Audit\", \"Treasury\", \"Legal\", \"Operations\"]\n\
-    # deliver    = \"screen\"             # screen | files:DIR\n";
 
 fn of_flags(wish: &EscrowWish) -> Result<Option<Escrow>> {
     let (Some(names), Some(threshold)) = (&wish.custodians, wish.threshold) else {

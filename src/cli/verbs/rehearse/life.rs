@@ -76,7 +76,7 @@ impl Life<'_> {
     /// Holds one ceremony, with import parameters of its own.
     fn hold(&mut self, stage: Stage, previous_head: Option<&Digest>) -> Result<(Plan, Sealed)> {
         let path = self.room.join(stage.plan_file());
-        let text = rehearsal::own_plan(self.module, stage, previous_head);
+        let text = rehearsal::own_plan(self.module, stage, previous_head)?;
         write_new(&path, text.as_bytes())?;
         let plan = Plan::read(&path)?;
         write_parameters(&plan, &self.kms)?;

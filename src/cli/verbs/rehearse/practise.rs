@@ -77,7 +77,7 @@ pub(super) fn practise(path: &Path, module: &Path, room: &Path) -> Result<()> {
     }
     let practised = practice.move_in(&plan, stand_in.as_ref(), &kms)?;
 
-    let elsewhere = rehearsal::from_elsewhere(&plan)?;
+    let elsewhere = rehearsal::from_elsewhere(&plan);
     let told = practice.told(&plan, before.as_ref(), &elsewhere);
     let previous = stand_in.as_ref().map(|made| &made.previous);
     let forms = stand_in.as_ref().map_or(&[][..], |made| &made.forms);
@@ -226,7 +226,7 @@ impl Practice<'_> {
         }
         let replaced = self.replaced(made, kms, token);
         let path = self.room.join("plan.toml");
-        write_new(&path, rehearsal::practice_plan(plan, &replaced)?.as_bytes())?;
+        write_new(&path, rehearsal::practice_plan(plan, &replaced).as_bytes())?;
         let practised = Plan::read(&path)?;
         write_parameters(&practised, kms)?;
         Ok(practised)

@@ -1,0 +1,170 @@
+//! What a plan that byok writes tells the people who read and change it, field by field.
+
+use crate::crypto::spec::LONGEST_HMAC;
+use crate::plan::Notes;
+use crate::plan::kms::aws::KeyMetadata;
+
+/// In every plan of new data keys.
+const OF_NEW: [(&str, &str); 12] = [
+    (
+        "title",
+        "The plan of a key ceremony: it decides all that happens. Read every line.\n\
+         Paths are relative to this file. Check it with: byok check PLAN",
+    ),
+    (
+        "machine.network",
+        "forbidden | hsm (the HSM is reached by network) | allowed; recorded",
+    ),
+    (
+        "hsm.pin",
+        "prompt | prompt-halves (two people) | file:PATH | fd:N | pinpad",
+    ),
+    (
+        "hsm.env",
+        "What the module sees of the environment, and nothing else:",
+    ),
+    ("key.label", "The label, in the HSM and in the record:"),
+    (
+        "key.keep",
+        "extractable: stays in the HSM; a reimport needs only the PIN, as does theft |\n\
+         sealed, none: only a quorum brings it back",
+    ),
+    (
+        "key.source",
+        "hsm: made there | token, token:id=HEX: in it already |\n\
+         file:PATH, with reason = \"…\"\n\
+         source = \"hsm\"",
+    ),
+    (
+        "key.import.wrap_in",
+        "hsm | host (the bytes are then in this computer for a moment)",
+    ),
+    (
+        "key.import.expires",
+        "at most 365 days after the import, or \"never\"",
+    ),
+    SLIP,
+    ("record.directory", "must not exist yet"),
+    (
+        "record.witnesses",
+        "The roll call asks who sits there:\nwitnesses = [\"Internal audit\"]",
+    ),
+];
+
+/// In every plan that builds on a record.
+const OF_AGAIN: [(&str, &str); 2] = [
+    (
+        "previous_head",
+        "From the paper that the witnesses signed: the head digest, at least its first\n\
+         three rows.\n\
+         At a terminal it may be left out; its rows are then typed in the room.\n\
+         previous_head = \"\"",
+    ),
+    SLIP,
+];
+
+/// The slip's digest is never filled in: taken from the file it would prove nothing.
+const SLIP: (&str, &str) = (
+    "key.import.wrapping_key_sha256",
+    "From the slip of the online side, never from the parameters file; needed for\n\
+     unattended runs:\nwrapping_key_sha256 = \"\"",
+);
+
+/// Beside fields of any plan.
+const BESIDE: [(&str, &str); 5] = [
+    ("hsm.hardware", "is that so still?"),
+    (
+        "key.import.witness_of",
+        "the same material a second time proves that import",
+    ),
+    ("recover.shares", "typed | files:DIR"),
+    (
+        "recover.package",
+        "record | typed | path of escrow-package.json",
+    ),
+    ("escrow.deliver", "screen | files:DIR"),
+];
+
+/// Of a plan whose shares may be shown or typed at the screen.
+pub(super) const SCREEN_RECORDED: &str = "Only if shares must be shown or typed over SSH, in tmux or in screen:\n\
+    screen_recorded = \"why that is acceptable here\"";
+
+/// Where nobody named a module.
+pub(super) const MODULE: &str = "byok plan --module PATH fills in both";
+
+/// Where nothing is known of KMS keys.
+pub(super) const EXAMPLE: &str =
+    "byok plan FILES… fills these in from describe-key answers and parameters.";
+
+/// Of data keys that are private keys.
+pub(super) const PRIVATE: &str = "An HSM that cannot wrap private keys as KMS takes them (SoftHSM) needs host;\n\
+    byok doctor tells.";
+
+/// Of import parameters without a deadline.
+pub(super) const DEADLINE: &str = "These parameters carry no deadline; the console shows it:\n\
+    parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"";
+
+/// Of those that are still to be downloaded.
+pub(super) const DEADLINE_OF_NEW: &str = "Of the new download, where its files carry none:\n\
+    parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"";
+
+/// Of module and token of the record before, where its data keys come from a quorum.
+pub(super) const PERHAPS_LOST: &str = "Module and token are those of the HSM of the record before. Is that one lost?\n\
+    Then name those of the HSM that is here: change module and token, or write\n\
+    this plan again with --module PATH, which fills in both.";
+
+/// Of a recovery of which nobody said what becomes of the shares.
+pub(super) const REUSE: &str = "FILL IN one of the two: why the shares that are typed now stay in use, or\n\
+    [escrow] below, which deals new ones.\nreuse_escrow = \"\"";
+
+/// Of a plan without escrow, of which nobody said so.
+pub(super) const NO_ESCROW_YET: &str = "Without shares a lost HSM is a lost data key:\n[escrow]\nthreshold  = 3\n\
+    custodians = [\"Security\", \"Audit\", \"Treasury\", \"Legal\", \"Operations\"]\n\
+    deliver    = \"screen\"             # screen | files:DIR";
+
+/// Of a plan without escrow, as somebody said.
+pub(super) const NO_ESCROW: &str = "No [escrow], as was said when this plan was written: if the HSM is lost, so\n\
+    are its data keys.";
+
+pub(super) fn of_new() -> Notes {
+    let mut notes = Notes::of(&OF_NEW, &BESIDE);
+    notes.beside("kind", "new data keys");
+    notes
+}
+
+pub(super) fn of_again() -> Notes {
+    Notes::of(&OF_AGAIN, &BESIDE)
+}
+
+/// The length of an HMAC key, from this many bits.
+pub(super) fn bits(least: usize) -> String {
+    let most = LONGEST_HMAC * 8;
+    format!("{least} to {most}, whole bytes; {least} where it is not given:\nbits  = {least}")
+}
+
+/// Where the wrapping algorithm is from.
+pub(super) fn wrapping(told: bool) -> &'static str {
+    match told {
+        true => "As the import parameters say:",
+        false => "What the parameters must be downloaded for; KMS's answer does not name it:",
+    }
+}
+
+/// What KMS says of a KMS key.
+pub(super) fn kms_key(metadata: &KeyMetadata) -> String {
+    let (spec, usage, state) = (&metadata.key_spec, &metadata.key_usage, &metadata.key_state);
+    let region = match metadata.multi_region_type.as_deref() {
+        Some("PRIMARY") => "\nthe PRIMARY of its multi-Region key: the material is new there",
+        Some("REPLICA") => "\na REPLICA: it gets what its primary gets, after it",
+        _ => "",
+    };
+    format!("KMS says: {spec}, {usage}, {state}{region}")
+}
+
+/// Of material that is added to other material.
+pub(super) fn added(current: &str) -> String {
+    format!(
+        "It holds material already (current: {current}).\n\
+         This one is added, and the KMS key is rotated to it:"
+    )
+}

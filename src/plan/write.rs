@@ -1,0 +1,300 @@
+//! A plan as TOML: the inverse of the reader. What was written is read as the same plan.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{
+    Deliver, ImportAs, ImportPlan, KeyPlan, PackageSource, PinSource, Plan, ShareSource,
+    SignerPlan, Source,
+};
+use crate::crypto::spec::Spec;
+use crate::crypto::sshsig::fingerprint;
+use crate::ground::words;
+
+/// What people are told at the fields of a plan, by a field's path: lines of comment above it, or in its place where
+/// the plan does not have it, and words beside it. `key.keep` is told at every data key, `key.0.keep` at the first.
+#[derive(Default)]
+pub(crate) struct Notes {
+    above: BTreeMap<String, String>,
+    beside: BTreeMap<String, String>,
+}
+
+impl Notes {
+    /// Those of a table.
+    pub(crate) fn of(above: &[(&str, &str)], beside: &[(&str, &str)]) -> Self {
+        let owned = |notes: &[(&str, &str)]| {
+            let notes = notes.iter();
+            notes
+                .map(|(at, note)| ((*at).to_owned(), (*note).to_owned()))
+                .collect()
+        };
+        Self {
+            above: owned(above),
+            beside: owned(beside),
+        }
+    }
+
+    /// More lines above a field.
+    pub(crate) fn above(&mut self, at: impl Into<String>, lines: &str) {
+        let told = self.above.entry(at.into()).or_default();
+        if !told.is_empty() {
+            told.push('\n');
+        }
+        *told += lines.trim_end();
+    }
+
+    /// Words beside a field.
+    pub(crate) fn beside(&mut self, at: impl Into<String>, words: &str) {
+        self.beside.insert(at.into(), words.to_owned());
+    }
+}
+
+impl Plan {
+    /// This plan as TOML, with paths relative to where it stands.
+    pub(crate) fn written(&self, notes: &Notes) -> String {
+        let mut page = Page {
+            text: String::new(),
+            notes,
+            base: self.path.parent().unwrap_or(Path::new("")),
+            places: vec![String::new()],
+            width: 0,
+        };
+        page.top(self);
+        page.table("machine", 7);
+        page.word("network", self.network.name());
+        page.hsm(self);
+        for (at, key) in self.keys.iter().enumerate() {
+            page.key(at, key);
+        }
+        page.recover(self);
+        page.escrow(self);
+        page.record(self);
+        page.text
+    }
+}
+
+struct Page<'a> {
+    text: String,
+    notes: &'a Notes,
+    /// Where the plan stands.
+    base: &'a Path,
+    /// The present table, as `key.import.` and as `key.0.import.1.`.
+    places: Vec<String>,
+    /// How wide the names of its fields are.
+    width: usize,
+}
+
+impl Page<'_> {
+    fn top(&mut self, plan: &Plan) {
+        self.width = if plan.previous.is_some() { 8 } else { 5 };
+        self.word("title", &plan.title);
+        self.word("kind", plan.kind.name());
+        let previous = plan.previous.as_deref().map(|path| self.path(path));
+        self.words("previous", previous.as_deref());
+        let head = plan.previous_head.as_ref().map(|head| head.digits());
+        self.words("previous_head", head);
+        self.words("reason", plan.reason.as_deref());
+        self.words("screen_recorded", plan.screen_recorded.as_deref());
+        self.words("reuse_escrow", plan.reuse_escrow.as_deref());
+    }
+
+    fn hsm(&mut self, plan: &Plan) {
+        let hsm = &plan.hsm;
+        self.table("hsm", 6);
+        self.word("module", &self.path(&hsm.module));
+        self.word("token", &hsm.token.to_string());
+        let pin = match &hsm.pin {
+            PinSource::Prompt => "prompt".to_owned(),
+            PinSource::PromptHalves => "prompt-halves".to_owned(),
+            PinSource::PinPad => "pinpad".to_owned(),
+            PinSource::File(path) => format!("file:{}", self.path(path)),
+            PinSource::Descriptor(fd) => format!("fd:{fd}"),
+        };
+        self.word("pin", &pin);
+        self.field("env", Some(list(&hsm.env)));
+        self.words("hardware", hsm.hardware.as_deref());
+    }
+
+    fn key(&mut self, at: usize, key: &KeyPlan) {
+        self.begin("\n[[key]]\n", vec!["key.".into(), format!("key.{at}.")], 5);
+        self.word("label", &key.label);
+        self.word("spec", key.spec.name());
+        let bits = match key.spec {
+            Spec::Hmac { hash, bytes } if bytes != hash.bytes() => Some(bytes * 8),
+            _ => None,
+        };
+        self.field("bits", bits.map(|bits| bits.to_string()));
+        self.word("keep", key.keep.name());
+        let fingerprint = key.fingerprint.as_ref().map(ToString::to_string);
+        self.words("fingerprint", fingerprint.as_deref());
+        let source = match &key.source {
+            Source::Hsm => None,
+            Source::File(path) => Some(format!("file:{}", self.path(path))),
+            Source::Token(_) => Some(key.source.to_string()),
+        };
+        self.words("source", source.as_deref());
+        self.words("reason", key.reason.as_deref());
+        for (nth, import) in key.imports.iter().enumerate() {
+            let own = format!("key.{at}.import.{nth}.");
+            self.begin("\n[[key.import]]\n", vec!["key.import.".into(), own], 10);
+            self.import(import);
+        }
+    }
+
+    fn import(&mut self, import: &ImportPlan) {
+        self.word("name", &import.name);
+        self.word("key_arn", import.key_arn.as_str());
+        self.word("parameters", &self.path(&import.parameters));
+        self.word("wrapping", import.wrapping.name());
+        self.word("wrap_in", &import.wrap_in.to_string());
+        let never = || "never".to_owned();
+        self.word(
+            "expires",
+            &import.expires.map_or_else(never, |at| at.to_string()),
+        );
+        let valid_to = import.parameters_valid_to.map(|at| at.to_string());
+        self.words("parameters_valid_to", valid_to.as_deref());
+        let slip = import.wrapping_key_sha256.map(|digest| words::hex(&digest));
+        self.words("wrapping_key_sha256", slip.as_deref());
+        self.words("other_kms_key", import.other_kms_key.as_deref());
+        self.words("witness_of", import.witness_of.as_deref());
+        self.words("import_type", import.import_as.map(ImportAs::name));
+        self.words("description", import.description.as_deref());
+    }
+
+    fn recover(&mut self, plan: &Plan) {
+        let Some(recover) = &plan.recover else {
+            return self.no_table("recover");
+        };
+        self.table("recover", 7);
+        let shares = match &recover.shares {
+            ShareSource::Typed => "typed".to_owned(),
+            ShareSource::Files(directory) => format!("files:{}", self.path(directory)),
+        };
+        self.word("shares", &shares);
+        let package = match &recover.package {
+            PackageSource::Record => "record".to_owned(),
+            PackageSource::Typed => "typed".to_owned(),
+            // a file of such a name is none of the two
+            PackageSource::File(path) => match self.path(path) {
+                name if ["record", "typed"].contains(&name.as_str()) => format!("./{name}"),
+                path => path,
+            },
+        };
+        self.word("package", &package);
+    }
+
+    fn escrow(&mut self, plan: &Plan) {
+        let Some(escrow) = &plan.escrow else {
+            return self.no_table("escrow");
+        };
+        self.table("escrow", 10);
+        self.field("threshold", Some(escrow.threshold.to_string()));
+        self.field("custodians", Some(list(&escrow.custodians)));
+        let deliver = match &escrow.deliver {
+            Deliver::Screen => "screen".to_owned(),
+            Deliver::Files(directory) => format!("files:{}", self.path(directory)),
+        };
+        self.word("deliver", &deliver);
+    }
+
+    fn record(&mut self, plan: &Plan) {
+        self.table("record", 9);
+        self.word("directory", &self.path(&plan.directory));
+        let witnesses = (!plan.witnesses.is_empty()).then(|| list(&plan.witnesses));
+        self.field("witnesses", witnesses);
+        let signer = match &plan.signer {
+            SignerPlan::Any => None,
+            SignerPlan::Named(digest) => Some(fingerprint(digest)),
+            SignerPlan::Nobody => Some("none".to_owned()),
+        };
+        self.words("signer", signer.as_deref());
+    }
+
+    fn table(&mut self, name: &str, width: usize) {
+        self.begin(&format!("\n[{name}]\n"), vec![format!("{name}.")], width);
+    }
+
+    fn begin(&mut self, heading: &str, places: Vec<String>, width: usize) {
+        self.text += heading;
+        (self.places, self.width) = (places, width);
+    }
+
+    /// What is told where a table would stand.
+    fn no_table(&mut self, name: &str) {
+        if let Some(note) = self.notes.above.get(name) {
+            self.text.push('\n');
+            self.comment(note);
+        }
+    }
+
+    fn word(&mut self, name: &str, text: &str) {
+        self.words(name, Some(text));
+    }
+
+    fn words(&mut self, name: &str, text: Option<&str>) {
+        self.field(name, text.map(quoted));
+    }
+
+    /// A field, if the plan has it, with what is told of it.
+    fn field(&mut self, name: &str, value: Option<String>) {
+        /// Where words beside a field begin.
+        const BESIDE: usize = 32;
+        let notes = self.notes;
+        for place in self.places.clone() {
+            if let Some(note) = notes.above.get(&(place + name)) {
+                self.comment(note);
+            }
+        }
+        let Some(value) = value else {
+            return;
+        };
+        let line = format!("{name:<width$} = {value}", width = self.width);
+        let places = self.places.iter().rev();
+        let beside = places.filter_map(|place| notes.beside.get(&format!("{place}{name}")));
+        let _ = match beside.into_iter().next() {
+            Some(told) => writeln!(self.text, "{line:<BESIDE$}   # {}", words::printable(told)),
+            None => writeln!(self.text, "{line}"),
+        };
+    }
+
+    /// Each line by itself: whatever a note is made of, no line of it is a field.
+    fn comment(&mut self, note: &str) {
+        for line in note.lines() {
+            let _ = writeln!(self.text, "# {}", words::printable(line));
+        }
+    }
+
+    /// A path as it stands in the plan.
+    fn path(&self, path: &Path) -> String {
+        let near = path.strip_prefix(self.base).unwrap_or(path);
+        match near.as_os_str().is_empty() {
+            true => ".".to_owned(),
+            false => near.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+fn list(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests;
