@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use support::pty::approval;
+use support::pty::{APPROVE, Pty, approval};
 use support::{Kind, Room, now, refused, sha256, stderr, verifiers};
 
 const MANY: usize = 300;
@@ -86,6 +86,28 @@ fn run_measured(room: &Room) -> (u64, String) {
 
 fn size(room: &Room, path: &str) -> u64 {
     fs::metadata(room.path(path)).unwrap().len()
+}
+
+#[test]
+fn the_check_values_of_more_keys_than_a_screen_holds_are_read_page_by_page() {
+    let Some(room) = room(30) else {
+        return;
+    };
+    room.write_plan();
+    let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
+    pty.answer(APPROVE, "Yes");
+    pty.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
+    let screen = pty.end().screen;
+    let (before, _) = screen.split_once("Write the KCV of each data key").unwrap();
+    // Each was told as it was made; then all of them again, to be written down.
+    let told = &before[before.rfind("payments-0000").unwrap()..];
+    assert!(told.matches(" Page ").count() >= 1, "not in pages:\n{told}");
+    for at in 0..30 {
+        assert!(told.contains(&label(at)), "{at}:\n{told}");
+    }
+    for page in told.split(" Page ") {
+        assert!(page.lines().count() <= 24, "it scrolls:\n{page}");
+    }
 }
 
 #[test]

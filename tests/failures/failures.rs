@@ -1605,3 +1605,21 @@ fn what_a_plan_cannot_mean_is_exit_2_and_names_it() {
     assert_eq!(room.objects(), [""; 0]);
     room.run_corrected(&[]);
 }
+
+#[test]
+fn a_reimport_that_ends_early_says_that_the_data_key_is_untouched() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    let before = room.objects();
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = support::escrow::builds_on(&room, "records/one");
+    room.plan.directory = "records/two".into();
+    let another = "arn:aws:kms:eu-west-1:111122223333:key/00000000-0000-0000-0000-000000000000";
+    let parameters = room.kms.parameters(another, support::now() + 86_000);
+    fs::write(room.path("inputs/eu-west-1.json"), parameters).unwrap();
+    let untouched = "this run left no new key in the HSM; the data key that was there is untouched";
+    refused(&room.run(), 4, &["[KEY-ARN-MATCH]", untouched]);
+    assert_eq!(room.objects(), before);
+}

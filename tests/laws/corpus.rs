@@ -159,6 +159,9 @@ fn the_life_of_every_spec_of_an_earlier_version_is_still_told() {
             "{event}: {said}"
         );
     }
+    let outlives =
+        "not destroyed     nobody was asked for the 3 share forms and the package of ceremony ";
+    assert_eq!(said.matches(outlives).count(), 12, "{said}");
     let (code, said) = byok(&["verify", "--previous", records, again.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("proved in KMS"), "{said}");

@@ -1147,6 +1147,9 @@ fn no_line_of_approval_or_last_screens_is_lost_with_the_names_that_byok_gives() 
         }
         let ended = pty.end();
         assert_eq!(ended.code, Some(0), "{kind}: {}", ended.screen);
+        let compares = "Compare the KCV of each data key with the paper";
+        let pauses = unfolded(&ended.screen).contains(compares);
+        assert_eq!(pauses, kind != "destroy", "{kind}: {}", ended.screen);
         nothing_lost(&room, &ended.screen, &room.plan.directory);
     }
 }
