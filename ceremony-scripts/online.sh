@@ -1807,7 +1807,7 @@ judge_pair() {
     if ! read_size=$(spki_size "$read_spki"); then
         case $read_spki in
             30*300d06092a864886f70d0101010500038[12]*) is_der "$read_spki" && unfit 4 \
-                "$1: its public key is no RSA key with the exponent 65537 that KMS gives" "find out where it comes from" ;;
+                "$1: its public key is not an RSA key with the exponent 65537, as KMS gives it" "find out where it comes from" ;;
         esac
         unfit 2 "$1: its public key is not an RSA key with the exponent 65537, as KMS gives it"
     fi
@@ -2019,7 +2019,7 @@ judge_all() {
             fi
             judge_members "$path"
             [ -z "$read_ends" ] || [ "$read_ends" -gt "$(date +%s)" ] || refuse 4 \
-                "$path expired on $(shown_time "$read_ends"): KMS takes it no more, and byok neither" \
+                "$path expired on $(shown_time "$read_ends"): KMS does not take it any more, nor does byok" \
                 "move it away, and download new parameters; or is the clock of this computer wrong?"
             slip_of_key "$name" "$read_size, ${read_algorithm:-algorithm not told}" "$read_arn"
         fi

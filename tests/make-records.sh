@@ -8,6 +8,7 @@
 #
 # Needs softhsm2-util, openssl and jq. DIRECTORY must not exist; what is not to be kept lies in DIRECTORY.work.
 # Exit codes: 0 made, 1 a ceremony ended otherwise than it should
+case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
 export LC_ALL=C
 umask 022

@@ -522,12 +522,12 @@ fn what_comes_back_must_be_what_was_asked() {
         ),
         (
             answered(ARN, &spki[1..], json!(tomorrow)),
-            "no RSA key with the exponent 65537",
+            "not an RSA key with the exponent 65537",
         ),
         (answered(ARN, b"", json!(tomorrow)), "not padded base64"),
         (
             answered(ARN, &spki, json!(1_700_000_000)),
-            "ended 2023-11-14 22:13 UTC",
+            "expired 2023-11-14 22:13 UTC",
         ),
         (answered(ARN, &spki, json!("soon")), "is not a time"),
         (answered(ARN, &spki, Value::Null), "is not a time"),

@@ -280,7 +280,8 @@ fn the_command_for_the_slip_stands_everywhere_alike() {
         "ceremony-scripts/RUNBOOK.md",
         "docs/plan-format.md",
         "docs/glossary.md",
-        "src/paper/script/before.rs",
+        "src/paper/script/slip.html",
+        "src/paper/script/record_before.html",
     ] {
         let text = text(path);
         for other in ["sha256sum *", "xargs sha256sum", "SHA256SUMS | sha256sum"] {
