@@ -345,7 +345,10 @@ fn a_socket_is_no_place_for_a_pin() {
             .envs(room.env.iter().cloned())
             .stdin(std::os::fd::OwnedFd::from(theirs));
         let output = bash.output().unwrap();
-        refused(&output, 2, &["the PIN from descriptor 5: it is a socket"]);
+        let said = stdout(&output) + &stderr(&output); // of check, a line beside the others
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        let told = "the PIN from descriptor 5: it is a socket";
+        assert!(said.contains(told), "{arguments:?}: {said}");
         // the module was not even loaded
         assert!(!room.path("tried").exists(), "{arguments:?}");
     }

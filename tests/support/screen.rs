@@ -30,9 +30,21 @@ impl Screen {
     }
 
     /// On another terminal, by the name of it, and of another size.
-    pub fn start_sized(mut command: Command, terminal: &str, (columns, rows): (u16, u16)) -> Self {
-        command.env("TERM", terminal).stdin(Stdio::inherit()); // the pseudo-terminal
-        let mut session = OsSession::spawn(command).unwrap();
+    pub fn start_sized(command: Command, terminal: &str, (columns, rows): (u16, u16)) -> Self {
+        // The window has its size before the program can ask for it.
+        let sized = format!(
+            "until [ \"$(stty size)\" = '{rows} {columns}' ]; do sleep 0.01; done; exec \"$@\""
+        );
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &sized, "sh"]).arg(command.get_program());
+        shell.args(command.get_args()).env_clear();
+        let set = command.get_envs();
+        shell.envs(set.filter_map(|(name, value)| Some((name, value?))));
+        if let Some(directory) = command.get_current_dir() {
+            shell.current_dir(directory);
+        }
+        shell.env("TERM", terminal).stdin(Stdio::inherit()); // the pseudo-terminal
+        let mut session = OsSession::spawn(shell).unwrap();
         let process = session.get_process_mut();
         process.set_window_size(columns, rows).unwrap();
         Self {
