@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::json;
 use support::escrow::table;
-use support::{Kind, PIN, Room, namespace, refused, sha256, skip, stderr, stdout};
+use support::{Kind, PIN, Room, namespace, sha256, skip, stderr, stdout};
 
 /// What leads to a network, or past the filter. `socket(2)` says EACCES, 13, of what one may not make.
 const REFUSED: [&str; 11] = [
