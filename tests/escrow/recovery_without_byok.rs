@@ -883,7 +883,7 @@ fn the_script_refuses_a_key_of_another_type_or_length_than_the_package_says() {
             SHA_256,
             ("HMAC_256", "SYMMETRIC_DEFAULT"),
             4,
-            "another data key",
+            "this is not the data key that the package names",
         ),
     ] {
         fs::write(&path, package.replace(change.0, change.1)).unwrap();
