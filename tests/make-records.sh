@@ -16,7 +16,7 @@ byok=$(realpath "$1") module=$("$(dirname "${BASH_SOURCE[0]}")/../softhsm-config
 work=$into.work
 mkdir "$into"
 rm -rf "$work"
-mkdir -p "$work/tokens" "$work/inputs" "$work/more"
+mkdir -p "$work/tokens" "$work/inputs"
 cd "$work"
 printf 'directories.tokendir = %s/tokens\nobjectstore.backend = file\n' "$work" >softhsm2.conf
 export SOFTHSM2_CONF=$work/softhsm2.conf
