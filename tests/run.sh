@@ -384,13 +384,13 @@ fi
 if finish 'build for release'; then
     export BYOK_TEST_BIN=$root/target/release/byok
 fi
+if finish 'build kryoptic'; then
+    export BYOK_TEST_KRYOPTIC=$modules/release/libbyok_kryoptic.so
+fi
+if finish 'KMS venv'; then
+    export BYOK_TEST_VENV=$venv
+fi
 if [ "$mode" = all ]; then
-    if finish 'build kryoptic'; then
-        export BYOK_TEST_KRYOPTIC=$modules/release/libbyok_kryoptic.so
-    fi
-    if finish 'KMS venv'; then
-        export BYOK_TEST_VENV=$venv
-    fi
     if reason=$(tests/bundle.sh --could); then
         beside 'bundle in a bare Debian' tests/bundle.sh
     else
