@@ -6,7 +6,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use support::{
     ARN, Kind, KmsKey, LABEL, PIN, Room, SHA_1, SHA_256, now, refused, sha256, skip, stderr, stdout,
@@ -1224,14 +1223,11 @@ fn the_pin_is_in_no_argument_environment_or_file_of_a_running_ceremony() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let start = Instant::now();
-    while !fs::read_to_string(&log)
-        .unwrap_or_default()
-        .contains("C_GenerateKey hangs")
-    {
-        assert!(start.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    support::wait_for(|| {
+        assert!(child.try_wait().unwrap().is_none());
+        let calls = fs::read_to_string(&log).unwrap_or_default();
+        calls.contains("C_GenerateKey hangs")
+    });
     let proc = format!("/proc/{}", child.id());
     let holds_pin = |bytes: &[u8]| {
         bytes

@@ -5,11 +5,12 @@ use crate::support;
 
 use std::fs;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use support::escrow::{CUSTODIANS, files_below, room, shares, table};
 use support::screen::Screen;
+use support::wait_for;
 use support::{
     Kind, LABEL, PIN, Room, Transcript, folded, names_in, namespace, refused, skip, stderr, stdout,
 };
@@ -166,14 +167,6 @@ fn a_disk_that_fills_up_while_shares_are_out_still_takes_the_outputs() {
     assert!(fs::metadata(room.path("seen/filler")).unwrap().len() > 500_000);
     let verified = room.byok(&["verify", "seen/one"]).output().unwrap();
     assert!(verified.status.success(), "{}", stderr(&verified));
-}
-
-fn wait_for(ready: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !ready() {
-        assert!(start.elapsed() < Duration::from_secs(60), "it never came");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 // ---- power cuts ----------------------------------------------------------------------

@@ -7,7 +7,6 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use support::aborted::{aborted, aborted_beside, files_of, nothing_made};
 use support::{
@@ -818,13 +817,11 @@ fn killed_at(room: &mut Room, function: &str, call: u64) {
 }
 
 fn kill_when(mut child: Child, ready: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !ready() {
+    support::wait_for(|| {
         let ended = child.try_wait().unwrap();
-        let waited = start.elapsed() > Duration::from_secs(120);
-        assert!(ended.is_none() && !waited, "it did not hang: {ended:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        assert!(ended.is_none(), "it did not hang: {ended:?}");
+        ready()
+    });
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -16,10 +16,7 @@ use std::time::{Duration, Instant};
 
 use base64ct::Encoding as _;
 use byok::ground::words;
-use support::{Kind, Room};
-
-/// Nothing takes longer, on a busy machine and in a build without optimization.
-const PATIENCE: Duration = Duration::from_secs(60);
+use support::{Kind, PATIENCE, Room};
 
 /// The most memory that a single file costs, in KiB (VmHWM of the process).
 const SMALL: u64 = 128 << 10;
@@ -39,14 +36,12 @@ struct Ended {
     stderr: String,
     /// Most memory, in KiB.
     peak: u64,
-    took: Duration,
 }
 
 /// Runs byok in this room and kills it where it does not end.
 fn byok(room: &Room, args: &[&str]) -> Ended {
     let out = tempfile::NamedTempFile::new().unwrap();
     let err = tempfile::NamedTempFile::new().unwrap();
-    let start = Instant::now();
     let mut child = room
         .byok(args)
         .stdout(Stdio::from(out.reopen().unwrap()))
@@ -63,7 +58,6 @@ fn byok(room: &Room, args: &[&str]) -> Ended {
         stdout: read(&out),
         stderr: read(&err),
         peak,
-        took: start.elapsed(),
     }
 }
 
@@ -94,15 +88,8 @@ impl Ended {
     /// moves the cursor.
     #[track_caller]
     fn ends(&self, code: i32, most: u64) -> &Self {
-        let Self {
-            args, stderr, took, ..
-        } = self;
-        assert_eq!(
-            self.code,
-            Some(code),
-            "{args}, {took:?}: {stderr} {}",
-            self.stdout
-        );
+        let Self { args, stderr, .. } = self;
+        assert_eq!(self.code, Some(code), "{args}: {stderr} {}", self.stdout);
         assert!(!stderr.contains("panicked"), "{args}: {stderr}");
         assert!(self.peak <= most, "{args}: {} KiB", self.peak);
         assert!(is_shown_well(&self.stdout) && is_shown_well(stderr));
@@ -201,8 +188,12 @@ fn fifo(path: &Path) {
 }
 
 /// 10 GB that take no room on the disk.
+/// Whoever reads it to its end is killed first.
 fn huge(path: &Path) {
-    File::create(path).unwrap().set_len(10_000_000_000).unwrap();
+    File::create(path)
+        .unwrap()
+        .set_len(8_000_000_000_000)
+        .unwrap();
 }
 
 /// What a refusal may call it.
@@ -304,11 +295,6 @@ fn files_of_a_record_of_ten_gigabytes_are_refused_unread() {
         huge(&path);
         let verified = byok(room, &["verify", text(&record)]);
         verified.refused(4, &["longer than byok reads"]);
-        assert!(
-            verified.took < Duration::from_secs(30),
-            "{name}: {:?}",
-            verified.took
-        );
         let share = room.path("shares/01-Audit.txt");
         let args = [
             "share",

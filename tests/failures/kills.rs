@@ -329,7 +329,7 @@ fn a_medium_that_is_taken_out_leaves_no_data_key() {
         let room = &scene.room;
         let output = strace::stopped_through(room, call, &before, &[], || {
             std::fs::write(room.path("go"), "").unwrap();
-            strace::wait_for(|| room.path("gone").exists());
+            support::wait_for(|| room.path("gone").exists());
         });
         if output.status.code() == Some(77) {
             support::skip("no tmpfs can be mounted");

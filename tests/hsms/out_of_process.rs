@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use support::pty::Pty;
-use support::{Kind, PIN, Room, base64, hex, openssl_check_values, sha256, skip};
+use support::{Kind, PATIENCE, PIN, Room, base64, hex, openssl_check_values, sha256, skip};
 
 const CLIENTS: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so",
@@ -21,7 +21,6 @@ const CLIENTS: [&str; 3] = [
     "/usr/lib64/pkcs11/p11-kit-client.so",
 ];
 const LABELS: [&str; 3] = ["payments-2026", "payments-2027", "payments-2028"];
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A token in another process.
 struct Remote {

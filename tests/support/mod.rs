@@ -23,13 +23,26 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 pub const LABEL: &str = "payments-2026";
 pub const PIN: &str = "pin-8471-of-the-tests";
 pub const SHA_1: &str = "RSAES_OAEP_SHA_1";
 pub const SHA_256: &str = "RSAES_OAEP_SHA_256";
+
+/// How long a test waits for what must come, on however slow and busy a machine. Nothing is measured by it.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Waits for what must come.
+#[track_caller]
+pub fn wait_for(mut ready: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !ready() {
+        assert!(started.elapsed() < PATIENCE, "it never came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// The two HSMs of the tests. No test may be true of one of them only without saying so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

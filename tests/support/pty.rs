@@ -17,13 +17,10 @@ use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::Room;
+use super::{PATIENCE, Room};
 
 pub const CTRL_C: u8 = 3;
 pub const CTRL_D: u8 = 4;
-
-/// How long a screen may take to show what it should. Nothing is measured by it.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Everything that was written to the terminal, and a bell for who waits for more.
 #[derive(Default)]
@@ -143,7 +140,7 @@ impl Pty {
                 started.elapsed() < PATIENCE,
                 "{text:?} never came; ended: {ended:?}; the screen:\n{whole}"
             );
-            if ended.is_some() && started.elapsed() > Duration::from_secs(5) {
+            if ended.is_some() && started.elapsed() > Duration::from_secs(30) {
                 panic!("{text:?} never came before the end, {ended:?}; the screen:\n{whole}");
             }
             let pause = Duration::from_millis(100);

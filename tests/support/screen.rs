@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use expectrl::process::unix::{Signal, WaitStatus};
 use expectrl::session::OsSession;
 
-/// Debug builds make RSA keys slowly.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::PATIENCE;
 
 /// What byok sends to clear screen and scrollback.
 pub const WIPE: &str = "\x1b[H\x1b[2J\x1b[3J";

@@ -4,9 +4,8 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use super::{Room, skip};
+use super::{Room, skip, wait_for};
 
 /// Calls that change what a disk holds, or make it last. The state of a disk is the same at every call
 /// between two of these.
@@ -147,16 +146,6 @@ pub fn stopped_through(
         rustix::process::kill_process(traced, rustix::process::Signal::CONT).unwrap();
     }
     child.wait_with_output().unwrap()
-}
-
-/// Waits, and gives up after a minute.
-#[track_caller]
-pub fn wait_for(mut ready: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !ready() {
-        assert!(started.elapsed() < Duration::from_secs(60), "it never came");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// The byok among the children of strace.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::scenes::{GENERATE_WITHOUT_ESCROW, Stage};
 use super::support::screen::Screen;
-use super::support::{Kind, LABEL, PIN, Room, folded, stderr, stdout};
+use super::support::{Kind, LABEL, PATIENCE, PIN, Room, folded, stderr, stdout, wait_for};
 
 /// A stage, and the last call of a function in its ceremony, as a rule has it: both serve the data key.
 fn stage_with(rule: &str, function: &str) -> Option<(Stage, String)> {
@@ -112,7 +112,7 @@ fn until_said(stage: &Stage, wanted: &str) -> String {
         if said.contains(wanted) {
             return said;
         }
-        assert!(started.elapsed() < Duration::from_secs(120), "{said}");
+        assert!(started.elapsed() < PATIENCE, "{said}");
         std::thread::sleep(Duration::from_millis(200));
     }
 }
@@ -203,11 +203,7 @@ fn ctrl_c_ends_the_doctor_at_any_time() {
         room.write_plan();
         let mut screen = Screen::start(room.byok(&["doctor", "plan.toml"]));
         screen.answer("PIN", PIN);
-        let started = Instant::now();
-        while !fs::read_to_string(&log).is_ok_and(|log| log.contains("C_WrapKey ")) {
-            assert!(started.elapsed() < Duration::from_secs(60));
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_for(|| fs::read_to_string(&log).is_ok_and(|log| log.contains("C_WrapKey ")));
         screen.keys(b"\x03");
         assert_eq!(screen.end(), 1, "{rule}");
         assert!(
