@@ -108,7 +108,10 @@ impl Hsm {
     ) -> Result<Vec<u8>> {
         let wrapped = self.session.wrap_key(mechanism, under, key, vec![0; ROOM]);
         match wrapped {
-            Ok((wrapped, len)) if len <= ROOM as u64 => Ok(wrapped),
+            Ok((mut wrapped, len)) if len <= ROOM as u64 => {
+                wrapped.shrink_to_fit(); // a plan has hundreds, and all are kept up to the outputs
+                Ok(wrapped)
+            }
             Ok((_, len)) => Err(too_long(format!(
                 "C_WrapKey: it says that it wrote {len} bytes into {ROOM}"
             ))),

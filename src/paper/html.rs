@@ -15,6 +15,16 @@ impl Html {
         Self(html.to_owned())
     }
 
+    /// This piece at the end.
+    pub(crate) fn push(&mut self, piece: &Self) {
+        self.0.push_str(&piece.0);
+    }
+
+    /// HTML that this program was written with at the end.
+    pub(crate) fn push_fixed(&mut self, html: &'static str) {
+        self.0.push_str(html);
+    }
+
     /// Text: what HTML would read as its own is escaped, and what cannot be shown is spelled out.
     pub(crate) fn text(text: &str) -> Self {
         let escape = |mut html: String, c: char| {

@@ -136,36 +136,42 @@ fn find<'a>(scopes: &[&'a dyn Facts], name: &str) -> Option<Value<'a>> {
 
 /// A template of this program, filled. Of several structs the later ones come first.
 pub(crate) fn fill(template: &'static str, scopes: &[&dyn Facts]) -> Html {
-    fill_nodes(&nodes(&mut &*template).0, scopes)
+    let mut page = Html::default();
+    fill_nodes(&nodes(&mut &*template).0, scopes, &mut page);
+    page
 }
 
-fn fill_nodes(nodes: &[Node<'static>], scopes: &[&dyn Facts]) -> Html {
-    nodes.iter().map(|node| fill_node(node, scopes)).collect()
-}
-
-fn fill_node(node: &Node<'static>, scopes: &[&dyn Facts]) -> Html {
-    match node {
-        Node::Text(text) => Html::fixed(text),
-        Node::Name(name) => match find(scopes, name) {
-            Some(Value::Html(html)) => html.clone(),
-            _ => Html::default(),
-        },
-        Node::If(name, yes, no) => {
-            let says = match find(scopes, name) {
-                Some(Value::Html(html)) => *html != Html::default(),
-                Some(Value::Flag(flag)) => flag,
-                Some(Value::List(list)) => !list.is_empty(),
-                None => false,
-            };
-            fill_nodes(if says { yes } else { no }, scopes)
+fn fill_nodes(nodes: &[Node<'static>], scopes: &[&dyn Facts], page: &mut Html) {
+    for node in nodes {
+        match node {
+            Node::Text(text) => page.push_fixed(text),
+            Node::Name(name) => {
+                if let Some(Value::Html(html)) = find(scopes, name) {
+                    page.push(html);
+                }
+            }
+            Node::If(name, yes, no) => {
+                fill_nodes(if says(scopes, name) { yes } else { no }, scopes, page);
+            }
+            Node::Each(name, each) => {
+                let Some(Value::List(list)) = find(scopes, name) else {
+                    continue;
+                };
+                for item in list {
+                    fill_nodes(each, &[scopes, &[item]].concat(), page);
+                }
+            }
         }
-        Node::Each(name, each) => match find(scopes, name) {
-            Some(Value::List(list)) => list
-                .into_iter()
-                .map(|item| fill_nodes(each, &[scopes, &[item]].concat()))
-                .collect(),
-            _ => Html::default(),
-        },
+    }
+}
+
+/// Whether the field says anything.
+fn says(scopes: &[&dyn Facts], name: &str) -> bool {
+    match find(scopes, name) {
+        Some(Value::Html(html)) => *html != Html::default(),
+        Some(Value::Flag(flag)) => flag,
+        Some(Value::List(list)) => !list.is_empty(),
+        None => false,
     }
 }
 
