@@ -52,17 +52,17 @@ pub(crate) use sign::{FoundSigner, SigningKey};
 pub(crate) use source::Named;
 pub use wrap::{Transport, Way, WrappingHandle};
 
-/// The check id of every key that is not what it was asked to be.
+/// The check id of every key that is not what byok asked for.
 const ATTRIBUTES: &str = "ATTRIBUTES";
 
-/// An HSM that could not be opened: what this process keeps from its module comes first, because cables are right
-/// more often.
+/// An error for an HSM that could not be opened. The hints about what this process hides from the module
+/// print first, because a wrong cable is the rarer cause.
 fn kept_from(module: &Path, mut error: Error) -> Error {
     error.hints.splice(..0, sandbox::kept_from(module));
     error
 }
 
-/// Opens the file: nobody waits for a FIFO or reads a device to its end.
+/// Opens the module's file: byok neither waits for a FIFO nor reads a device to its end.
 fn read_module(path: &Path) -> std::io::Result<std::io::Take<File>> {
     let file = crate::ground::files::open_regular(path)?;
     if file.metadata()?.len() > sandbox::LONGEST_MODULE {
@@ -83,30 +83,30 @@ impl Module {
     /// Loads the shared library and calls C_Initialize.
     ///
     /// # Errors
-    /// Exit 3: no such file, not a PKCS#11 module, C_Initialize refused. Exit 5 where this process was not
-    /// closed before ([`sandbox::close`]).
+    /// Exit 3: there is no such file, it is not a PKCS#11 module, or C_Initialize failed. Exit 5 if this process
+    /// was not closed first ([`sandbox::close`]).
     pub fn load(path: &Path) -> Result<Self> {
         let doing = || format!("loading the PKCS#11 module {}", path.display());
         if sandbox::closed().is_none() {
-            // somebody else's code, in a process that it could reach out of
-            return Err(Error::machine("this process was not closed before").doing(doing()));
+            // it is somebody else's code, and from here it could still reach the network
+            return Err(Error::machine("this process was not closed first").doing(doing()));
         }
         let sha256 = read_module(path).and_then(words::sha256_of).map_err(|e| {
             Error::hsm(e.to_string())
                 .doing(doing())
-                .hint("it is the path of the vendor's shared library: `module` in a plan, else --module")
+                .hint("give the path of the vendor's shared library, as `module` in a plan or with --module")
                 .hint(
                     "SoftHSM on Debian: apt-get install softhsm2, /usr/lib/softhsm/libsofthsm2.so",
                 )
         })?;
-        // dlopen looks a bare name up elsewhere than the digest was taken.
+        // dlopen would look for a bare name in other places than the file that was digested.
         let whole =
             std::path::absolute(path).map_err(|e| Error::hsm(e.to_string()).doing(doing()))?;
         let opening = |e| kept_from(path, fault(e).doing(doing()));
         let context = Context::new(&whole).map_err(opening)?;
         context.initialize().map_err(|e| {
             opening(e).hint(
-                "the module did not start: its own configuration is the first thing to look at \
+                "the module did not start: look at its own configuration first \
                  (SoftHSM: SOFTHSM2_CONF)",
             )
         })?;
@@ -128,12 +128,12 @@ impl Module {
     /// Every initialised token that the module shows, in its order.
     ///
     /// # Errors
-    /// Exit 3 where the module does not answer.
+    /// Exit 3 if the module does not answer.
     pub(crate) fn tokens(&self) -> Result<Vec<Token>> {
         self.look().map(|seen| seen.tokens)
     }
 
-    /// What is in the slots. One that does not answer is of no concern to the tokens beside it.
+    /// What is in the slots. A slot that does not answer is no reason to refuse the tokens beside it.
     fn look(&self) -> Result<Seen> {
         let listing = |e| kept_from(&self.path, fault(e).doing("listing the tokens"));
         let mut seen = Seen::default();
@@ -152,12 +152,12 @@ impl Module {
     /// The one token that the URI names.
     ///
     /// # Errors
-    /// Exit 3 where none or more than one matches; the hints list what is there.
+    /// Exit 3 if no token matches, or more than one; the hints list the tokens that are there.
     pub(crate) fn find(&self, uri: &TokenUri) -> Result<Token> {
         self.find_where(uri, |token| token.matches(uri))
     }
 
-    /// A slot that says nothing now may say it in a moment: SoftHSM does so while another process writes.
+    /// A slot that reports nothing now may do so a moment later: SoftHSM behaves so while another process writes.
     fn look_for(&self, wanted: impl Fn(&Token) -> bool) -> Result<Seen> {
         for pause in [200, 400, 800] {
             let seen = self.look()?;
@@ -183,11 +183,11 @@ impl Module {
         }))
     }
 
-    /// Opens a read-write session with the token, which no other byok of this computer has meanwhile. Nobody
-    /// is logged in yet.
+    /// Opens a read-write session with the token, and keeps every other byok on this computer away from it
+    /// meanwhile. Nobody is logged in yet.
     ///
     /// # Errors
-    /// Exit 3 where C_OpenSession fails; exit 5 where another one has it, or that cannot be told.
+    /// Exit 3 if C_OpenSession fails; exit 5 if another byok is using the token, or byok cannot find out.
     pub(crate) fn open(&self, token: &Token) -> Result<Hsm> {
         Ok(Hsm {
             _turn: turn(token)?,
@@ -202,7 +202,7 @@ impl Module {
         })
     }
 
-    /// What the slot says of itself. One that does not answer is not taken for more than it says.
+    /// Whether the slot says that it is hardware; a slot that does not answer counts as one that does not.
     fn is_hardware_slot(&self, slot: Slot) -> bool {
         let info = self.context.get_slot_info(slot);
         info.is_ok_and(|info| info.hardware_slot())
@@ -212,18 +212,18 @@ impl Module {
         self.context.open_rw_session(token.slot).map_err(|e| {
             let error = fault(e).doing(format!("opening a session with {}", token.uri()));
             kept_from(&self.path, error).hint(
-                "a token that is write-protected, removed or in use elsewhere cannot hold a ceremony",
+                "byok cannot use a token that is write-protected, removed or in use elsewhere",
             )
         })
     }
 
-    /// Opens a session in the place of one that the HSM lost: with the token of the same label and serial,
-    /// whatever slot it is in now. Session objects are gone, and nobody is logged in.
+    /// Opens a session to replace the one that the HSM lost, with the token of the same label and serial, in
+    /// whatever slot it is now. Session objects are gone, and nobody is logged in.
     ///
     /// # Errors
-    /// Exit 3 where that token is not there, or C_OpenSession fails; `hsm` then is as it was.
+    /// Exit 3 if that token is not there, or if C_OpenSession fails; `hsm` is then unchanged.
     pub(crate) fn reopen(&self, hsm: &mut Hsm) -> Result<()> {
-        // Best effort: a login that outlived what failed would refuse the next C_Login.
+        // Best effort: a login that outlived the failure would make the next C_Login fail.
         let _ = hsm.session.logout();
         let token = self.find_where(&hsm.token.uri(), |token| token.is(&hsm.token))?;
         hsm.session = self.session(&token)?;
@@ -231,15 +231,15 @@ impl Module {
         Ok(())
     }
 
-    /// That the module's file still has the digest that the transcript records.
+    /// Checks that the module's file still has the digest that the transcript records.
     ///
     /// # Errors
-    /// Exit 4 where it has another, or cannot be read any more.
+    /// Exit 4 if its digest has changed, or if the file can no longer be read.
     pub(crate) fn is_unchanged(&self) -> Result<()> {
         let why = match read_module(&self.path).and_then(words::sha256_of) {
             Ok(sha256) if sha256 == self.sha256 => return Ok(()),
             Ok(sha256) => format!(
-                "it had SHA-256 {}, and now {}",
+                "its SHA-256 was {} and is now {}",
                 words::hex(&self.sha256),
                 words::hex(&sha256)
             ),
@@ -248,7 +248,7 @@ impl Module {
         let path = self.path.display();
         Err(Error::mismatch(format!("the PKCS#11 module {path} changed while it was in use: {why}"))
             .check("MODULE-CHANGED")
-            .hint("find out who changed it before you trust this machine; if it was an update, start byok again"))
+            .hint("find out who changed it before you trust this machine; if it was a software update, start byok again"))
     }
 
     /// The module as the transcript records it.
@@ -261,14 +261,14 @@ impl Module {
     }
 }
 
-/// What the slots of a module hold.
+/// What the slots of a module contain.
 #[derive(Default)]
 struct Seen {
     /// Initialised tokens.
     tokens: Vec<Token>,
     /// Slots whose token is not initialised.
     free: Vec<Slot>,
-    /// Slots whose C_GetTokenInfo failed, and how.
+    /// Slots whose C_GetTokenInfo failed, each with its error.
     silent: Vec<(Slot, String)>,
 }
 
@@ -276,13 +276,13 @@ impl Seen {
     fn none_matches(&self, uri: &TokenUri) -> Error {
         let error = match self.tokens.is_empty() {
             true => Error::hsm(format!("{uri}: the module shows no initialised token"))
-                .hint("is the HSM connected, and does the module see its configuration?"),
+                .hint("is the HSM connected, and does the module find its configuration?"),
             false => Error::hsm(format!("{uri}: no token matches")),
         };
         let silent = self.silent.iter();
         silent.fold(error, |e, (slot, why)| {
             e.hint(format!(
-                "slot {:#x} tells nothing of its token ({why}): if it holds the one that is meant, look at that HSM, and try again",
+                "slot {:#x} does not describe its token ({why}): if yours is in it, look at that HSM and try again",
                 slot.id()
             ))
         })
@@ -306,13 +306,13 @@ impl std::ops::Deref for Token {
     }
 }
 
-/// The text of a field of fixed length: blanks fill it up, or zero bytes, behind which anything may stand.
+/// The text of a fixed-length field. It is padded with blanks, or with a zero byte and whatever follows.
 fn padded(field: &[u8]) -> String {
     let text = field.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text.trim_ascii_end()).into_owned()
 }
 
-/// The same, where a URI can name it.
+/// The same, if a URI can contain it.
 fn as_written(field: &[u8]) -> Option<String> {
     let text = padded(field);
     let is_utf8 = !text.contains(char::REPLACEMENT_CHARACTER);
@@ -354,23 +354,23 @@ impl Token {
             && same(&uri.model, &self.model)
     }
 
-    /// What a record tells of it.
+    /// What a record says about the token.
     pub(crate) fn facts(&self) -> TokenFacts {
         self.facts.clone()
     }
 
-    /// The URI that a plan should hold: label and serial, as far as they can be written.
+    /// The URI that a plan should use: label and serial, as far as a URI can contain them.
     pub(crate) fn uri(&self) -> TokenUri {
         self.written.clone()
     }
 }
 
-/// How many tries the token says are left after a wrong PIN (CK_TOKEN_INFO flags).
+/// How many tries are left after a wrong PIN, according to the token (CK_TOKEN_INFO flags).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TriesLeft {
     /// The token does not say.
     NotSaid,
-    /// At least one PIN was wrong since the last right one (CKF_USER_PIN_COUNT_LOW).
+    /// At least one wrong PIN was entered since the last right one (CKF_USER_PIN_COUNT_LOW).
     Low,
     /// The next wrong PIN locks the token (CKF_USER_PIN_FINAL_TRY).
     Last,
@@ -378,11 +378,11 @@ pub(crate) enum TriesLeft {
     Locked,
 }
 
-/// What came of one C_Login.
+/// The result of one C_Login.
 pub(crate) enum Login {
     /// The user is logged in.
     Done,
-    /// CKR_PIN_INCORRECT or a PIN of impossible length: nothing is known but that it was not this one.
+    /// CKR_PIN_INCORRECT, or a PIN of impossible length: all that is known is that this PIN is wrong.
     WrongPin(TriesLeft),
 }
 
@@ -391,21 +391,21 @@ pub(crate) struct Hsm {
     context: Context,
     session: Session,
     token: Token,
-    /// Whether CKF_HW_SLOT of its slot is set.
+    /// Whether its slot has CKF_HW_SLOT set.
     hardware_slot: bool,
-    /// The row of `quirks::OMISSIONS` that the module took of session objects.
+    /// The row of `quirks::OMISSIONS` that the module accepts for session objects.
     omission: Cell<usize>,
-    /// The same of token objects.
+    /// The same for token objects.
     token_omission: Cell<usize>,
-    /// The row of `quirks::UNWRAPPINGS` that the module took.
+    /// The row of `quirks::UNWRAPPINGS` that the module accepts.
     unwrapping: Cell<usize>,
-    /// The row of `quirks::BLOCK_CIPHERS` that the module took.
+    /// The row of `quirks::BLOCK_CIPHERS` that the module accepts.
     cipher: usize,
-    /// Last: the others come when everything above is done.
+    /// Dropped last: the next byok may begin when everything above is done.
     _turn: Turn,
 }
 
-/// Keeps every other byok of this computer away from the token: what one finds in it, another must not be changing.
+/// Keeps every other byok on this computer away from the token: nobody may change what this one finds in it.
 fn turn(token: &Token) -> Result<Turn> {
     let named = [
         &token.manufacturer,
@@ -424,24 +424,24 @@ fn turn(token: &Token) -> Result<Turn> {
 fn no_turn(token: &Token, why: NoTurn) -> Error {
     let error = match why {
         NoTurn::Held => Error::machine(format!(
-            "another byok is at work with the HSM token {}",
+            "another byok is using the HSM token {}",
             token.uri()
         ))
         .check("TOKEN-IN-USE")
-        .hint("one ceremony at a time on one token: let it end, or end it at its own screen, then run again")
-        .hint("byok check --hsm and byok doctor are at work with it too, while they run"),
+        .hint("a token serves one ceremony at a time: let the other one end, or end it at its own screen, then run again")
+        .hint("byok check --hsm and byok doctor also use the token while they run"),
         NoTurn::Planted { path, owner } => Error::machine(format!(
-            "{}, which keeps other ceremonies away from the HSM token, {}",
+            "the lock file {}, which keeps other ceremonies away from the HSM token, {}",
             path.display(),
-            owner.map_or("comes and goes".into(), |owner| format!("was put there by user {owner}"))
+            owner.map_or("appears and disappears".into(), |owner| format!("belongs to user {owner}"))
         ))
         .check("TOKEN-LOCK")
-        .hint("only a file of root or of the user who runs byok counts: its owner could take it away meanwhile")
-        .hint(format!("find out what it is; if no byok of that user is at work, as root: rm {}", path.display())),
+        .hint("byok accepts it only from root or from the user who runs byok: any other owner could remove it during a ceremony")
+        .hint(format!("find out what it is; if that user is not running byok, remove it as root: rm {}", path.display())),
         NoTurn::System(e) => Error::machine(e.to_string())
             .doing(format!("keeping other ceremonies away from {}", token.uri())),
     };
-    error.hint("this one asked nothing of the token")
+    error.hint("this byok did not touch the token")
 }
 
 impl Hsm {
@@ -450,7 +450,7 @@ impl Hsm {
         &self.token
     }
 
-    /// Whether it is a device or a program, and by what that is known; `reason` is `hsm.hardware` of the plan.
+    /// Whether it is a device or a program, and how byok knows; `reason` is `hsm.hardware` of the plan.
     pub(crate) fn nature(&self, reason: Option<&str>) -> Nature {
         Nature::of(&self.token, self.hardware_slot, reason)
     }
@@ -458,7 +458,7 @@ impl Hsm {
     /// What the token says about PIN tries.
     ///
     /// # Errors
-    /// Exit 3 where C_GetTokenInfo fails.
+    /// Exit 3 if C_GetTokenInfo fails.
     pub(crate) fn tries_left(&self) -> Result<TriesLeft> {
         let info = self
             .context
@@ -479,7 +479,7 @@ impl Hsm {
     /// One C_Login as user. `None` is the PIN pad (CKF_PROTECTED_AUTHENTICATION_PATH).
     ///
     /// # Errors
-    /// Exit 3 for everything but a wrong PIN: no PIN pad, PIN locked, token gone.
+    /// Exit 3 for everything except a wrong PIN: no PIN pad, PIN locked, token gone.
     pub(crate) fn login(&self, pin: Option<&Locked>) -> Result<Login> {
         let outcome = match pin {
             Some(pin) => {
@@ -498,13 +498,13 @@ impl Hsm {
                 RvError::PinIncorrect | RvError::PinLenRange | RvError::PinInvalid,
                 _,
             )) => Ok(Login::WrongPin(
-                // a token that does not answer that now had the wrong PIN all the same
+                // the PIN was wrong even if the token does not answer this question now
                 self.tries_left().unwrap_or(TriesLeft::NotSaid),
             )),
             Err(P11Error::Pkcs11(RvError::PinLocked, _)) => Err(Error::hsm(
                 "logging in: C_Login: CKR_PIN_LOCKED: the token's PIN is locked",
             )
-            .hint("the HSM's security officer resets the user PIN; then start byok again")),
+            .hint("ask the HSM's security officer to reset the user PIN; then start byok again")),
             Err(other) => Err(fault(other).doing("logging in")),
         }
     }
@@ -512,7 +512,7 @@ impl Hsm {
 
 impl Drop for Hsm {
     fn drop(&mut self) {
-        // Best effort: closing the session, which follows, logs out as well.
+        // Best effort: closing the session, which comes next, also logs out.
         let _ = self.session.logout();
     }
 }

@@ -289,7 +289,7 @@ pub struct KeyPlan {
     pub source: Source,
     /// Why it comes from a file.
     pub reason: Option<String>,
-    /// What it must turn out to be, where no record says it.
+    /// What it must turn out to be, if no record says it.
     pub fingerprint: Option<Fingerprint>,
     /// At least one, unless only new shares are dealt.
     pub imports: Vec<ImportPlan>,
@@ -370,7 +370,7 @@ pub struct ImportPlan {
     /// The other import of this data key that this one is to prove: the same material, imported a second
     /// time into the same KMS key or into a replica of it.
     pub witness_of: Option<String>,
-    /// What KMS is told of the material, where the plan says it.
+    /// What KMS is told of the material, if the plan says it.
     pub import_as: Option<ImportAs>,
     /// KeyMaterialDescription, 1 to 256 ASCII characters.
     pub description: Option<String>,
@@ -465,7 +465,7 @@ impl Plan {
     /// Parses and judges a plan that stands at `path`.
     ///
     /// # Errors
-    /// Exit 2 with the first thing that is wrong, by line where TOML knows it.
+    /// Exit 2 with the first thing that is wrong, by line if TOML knows it.
     pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         raw::parse(path, bytes).map_err(|e| e.doing(format!("the plan {}", path.display())))
     }
@@ -477,7 +477,7 @@ impl Plan {
             .flat_map(|key| key.imports.iter().map(move |import| (key, import)))
     }
 
-    /// `<label>/<import>` of every import, where the record has its files.
+    /// `<label>/<import>` of every import, if the record has its files.
     pub(crate) fn folders(&self) -> Vec<String> {
         self.imports()
             .map(|(key, import)| format!("{}/{}", key.label, import.name))
@@ -532,7 +532,7 @@ impl Plan {
 /// The exact bytes of a plan file.
 ///
 /// # Errors
-/// Exit 2 where it cannot be read, is no regular file, or is longer than 1 MiB.
+/// Exit 2 if it cannot be read, is no regular file, or is longer than 1 MiB.
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     read_small(path).map_err(|e| {
         Error::usage(format!("the plan {}: {e}", path.display()))

@@ -54,7 +54,7 @@ pub fn share_digest(ceremony: &str, words: &slip39::words::Words) -> Digest {
 /// Reads the words of a share file: its last line, 33 words with single spaces.
 ///
 /// # Errors
-/// Exit 2 where the file cannot be read or its last line is not 33 words of the list, naming the row.
+/// Exit 2 if the file cannot be read or its last line is not 33 words of the list, naming the row.
 pub fn read_share_file(path: &Path) -> Result<slip39::words::Words> {
     let bad = |why: String| Error::usage(format!("the share file {}: {why}", path.display()));
     let (text, len) = read_locked(path).map_err(bad)?;
@@ -68,7 +68,7 @@ pub fn read_share_file(path: &Path) -> Result<slip39::words::Words> {
 /// The words of a share file from its text: the last line, 33 words.
 ///
 /// # Errors
-/// Exit 2 where the last line is not 33 words of the list, naming the row; exit 5 where no locked memory can
+/// Exit 2 if the last line is not 33 words of the list, naming the row; exit 5 if no locked memory can
 /// be had.
 pub fn share_words(text: &[u8]) -> Result<slip39::words::Words> {
     let mut share = slip39::words::Words::blank(SHARE_WORDS)?;
@@ -99,7 +99,7 @@ pub(crate) struct ShareFile {
     pub words: usize,
     /// Whether they are 33 words of the list and their checksum holds.
     pub holds: bool,
-    /// Why byok never dealt it, where the checksum holds.
+    /// Why byok never dealt it, if the checksum holds.
     pub foreign: Option<NotAShare>,
 }
 
@@ -107,7 +107,7 @@ pub(crate) struct ShareFile {
 /// its last line is words of the list. Nothing of it comes into memory that is not locked.
 ///
 /// # Errors
-/// Exit 2 where it cannot be read; exit 5 where no locked memory can be had.
+/// Exit 2 if it cannot be read; exit 5 if no locked memory can be had.
 pub(crate) fn share_file(path: &Path) -> Result<Option<ShareFile>> {
     let bad = |why: String| Error::usage(format!("{}: {why}", path.display()));
     let (text, len) = read_locked(path).map_err(bad)?;

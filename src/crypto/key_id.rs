@@ -24,7 +24,7 @@ impl KeyId {
     /// A fresh one from the operating system's generator.
     ///
     /// # Errors
-    /// Exit 5 where that generator fails.
+    /// Exit 5 if that generator fails.
     pub(crate) fn random() -> Result<Self> {
         random::array("a CKA_ID").map(Self::of)
     }
@@ -53,7 +53,7 @@ impl KeyId {
         words::unhex(text)?.try_into().ok().map(Self::of)
     }
 
-    /// Any CKA_ID, from its bytes; `None` where it is longer than 64.
+    /// Any CKA_ID, from its bytes; `None` if it is longer than 64.
     pub(crate) fn any(id: &[u8]) -> Option<Self> {
         let mut bytes = [0; Self::LONGEST];
         bytes.get_mut(..id.len())?.copy_from_slice(id);

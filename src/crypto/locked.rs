@@ -29,7 +29,7 @@ impl Locked {
     /// `len` zero bytes.
     ///
     /// # Errors
-    /// Exit 5 where the memory cannot be mapped or locked.
+    /// Exit 5 if the memory cannot be mapped or locked.
     pub(crate) fn zeroed(len: usize) -> Result<Self> {
         pages(len).map(Self)
     }
@@ -37,7 +37,7 @@ impl Locked {
     /// `len` random bytes; `what` says in an error what was being drawn.
     ///
     /// # Errors
-    /// Exit 5 where the memory cannot be locked or the operating system's generator fails.
+    /// Exit 5 if the memory cannot be locked or the operating system's generator fails.
     pub(crate) fn random(len: usize, what: &str) -> Result<Self> {
         let mut drawn = Self::zeroed(len)?;
         random::fill(&mut drawn, what)?;

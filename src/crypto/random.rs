@@ -8,7 +8,7 @@ use crate::ground::error::{Error, Result};
 /// Fills `bytes`; `what` says in an error what was being drawn.
 ///
 /// # Errors
-/// Exit 5 where the generator fails.
+/// Exit 5 if the generator fails.
 pub(crate) fn fill(bytes: &mut [u8], what: &str) -> Result<()> {
     SysRng
         .try_fill_bytes(bytes)

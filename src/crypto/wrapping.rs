@@ -131,7 +131,7 @@ pub(crate) struct Opened {
 /// appends are cut off: a secret has its spec's length, a private key ends with its PKCS#8.
 ///
 /// # Errors
-/// Exit 3 where it does not open to such a key.
+/// Exit 3 if it does not open to such a key.
 pub(crate) fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Opened> {
     let refused = |why: String| Error::hsm(format!("C_WrapKey: {why}"));
     if let Some(len) = spec.secret_len().filter(|_| !spec.needs_padding()) {
@@ -163,7 +163,7 @@ pub(crate) fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Ope
 /// AES-KWP of `plain` under it.
 ///
 /// # Errors
-/// Exit 3 where the message is too long; exit 5 where memory or randomness fails.
+/// Exit 3 if the message is too long; exit 5 if memory or randomness fails.
 pub(crate) fn wrap(
     algorithm: WrappingAlgorithm,
     key: &WrappingKey,
@@ -206,7 +206,7 @@ impl ControlKey {
     /// A fresh pair; `bits` is 2048, 3072 or 4096.
     ///
     /// # Errors
-    /// Exit 5 where the pair cannot be made.
+    /// Exit 5 if the pair cannot be made.
     pub fn generate(bits: usize) -> Result<Self> {
         let failed =
             |e: &dyn fmt::Display| Error::machine(format!("making an RSA-{bits} control key: {e}"));
@@ -229,7 +229,7 @@ impl ControlKey {
     /// Opens what was wrapped under the public half.
     ///
     /// # Errors
-    /// Exit 3 where it does not open under exactly this algorithm.
+    /// Exit 3 if it does not open under exactly this algorithm.
     pub(crate) fn open(
         &self,
         algorithm: WrappingAlgorithm,

@@ -54,9 +54,9 @@ pub struct Previous {
     pub package: Option<Package>,
     /// Whether it is of a rehearsal.
     pub rehearsal: bool,
-    /// Its HSM, where it tells of one.
+    /// Its HSM, if it tells of one.
     pub hsm: Option<HsmFacts>,
-    /// SHA-256 of its receipts.jsonl, where it has receipts.
+    /// SHA-256 of its receipts.jsonl, if it has receipts.
     pub receipts_head: Option<Digest>,
     /// How many receipts it has.
     pub receipts: usize,
@@ -114,7 +114,7 @@ pub struct KnownKey {
     pub kcv: Option<String>,
     /// Fingerprint.
     pub fingerprint: Fingerprint,
-    /// The KMS keys that it was wrapped for: by this record or, where it only dealt new shares, by the
+    /// The KMS keys that it was wrapped for: by this record or, if it only dealt new shares, by the
     /// newest one before it that wrapped.
     pub key_arns: Vec<String>,
 }
@@ -174,7 +174,7 @@ impl Previous {
     /// The previous record, if the plan names one, and what vouches for it.
     ///
     /// # Errors
-    /// As [`load`](Self::load); exit 4 where a rehearsal is to be continued for real, or the other way round.
+    /// As [`load`](Self::load); exit 4 if a rehearsal is to be continued for real, or the other way round.
     pub(crate) fn of_plan(plan: &Plan, rehearsal: bool) -> Result<(Option<Self>, Vouched)> {
         let Some(directory) = &plan.previous else {
             return Ok((None, Vouched::Fingerprint));
@@ -191,7 +191,7 @@ impl Previous {
     /// Verifies the record and reads what it says. An anchor from the plan must fit.
     ///
     /// # Errors
-    /// Exit 2 where there is no such directory; exit 4 where it is broken, aborted, or not the one that
+    /// Exit 2 if there is no such directory; exit 4 if it is broken, aborted, or not the one that
     /// the anchor names.
     pub fn load(directory: &Path, anchor: Option<&Anchor>) -> Result<Self> {
         let doing = |e: Error| e.doing(format!("the previous record {}", directory.display()));
@@ -459,7 +459,7 @@ fn read_package(directory: &Path) -> Result<Option<Package>> {
 /// Reads an escrow package from a file.
 ///
 /// # Errors
-/// Exit 2 where it cannot be read; exit 4 where it is no escrow package.
+/// Exit 2 if it cannot be read; exit 4 if it is no escrow package.
 pub fn read_package_file(path: &Path) -> Result<Package> {
     let shown = path.display();
     const LONGEST: u64 = 16 << 20; // a private key of RSA_4096 takes almost 4 KiB

@@ -151,7 +151,7 @@ pub struct Standing {
     pub key_material_id: Option<String>,
     /// `no receipt`, `import failed`, `accepted by KMS` or `proved in KMS`.
     pub kms: &'static str,
-    /// Who says so, where it is not AWS: the endpoint that was given.
+    /// Who says so, if it is not AWS: the endpoint that was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// When it came that far.
@@ -339,7 +339,7 @@ struct Fact {
     at_by: Clock,
     /// Whether the record's own `import.sh` tells it.
     by_script: bool,
-    /// The endpoint that answered, where it is not AWS's.
+    /// The endpoint that answered, if it is not AWS's.
     endpoint: Option<String>,
 }
 
@@ -400,7 +400,7 @@ fn accepted_of<'a>(
         .map(|fact| fact.id)
 }
 
-/// Which materials these receipts know: what an accepted import told or, where an old AWS CLI told
+/// Which materials these receipts know: what an accepted import told or, if an old AWS CLI told
 /// nothing, what DescribeKey said after it.
 fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
     let mut all: Vec<KnownMaterial> = Vec::new();

@@ -75,7 +75,7 @@ impl Turn {
     /// Waits for it, and makes the directories that the record will stand in.
     ///
     /// # Errors
-    /// Exit 2 where the record exists already; exit 5 where the disk or permissions say no.
+    /// Exit 2 if the record exists already; exit 5 if the disk or permissions say no.
     pub(crate) fn take(directory: &Path) -> Result<Self> {
         refuse_existing(directory)?;
         let above = parent(directory);
@@ -94,7 +94,7 @@ impl Record {
     /// turn is set aside first as `<directory>.interrupted-<UTC>`.
     ///
     /// # Errors
-    /// Exit 5 where the disk or permissions say no.
+    /// Exit 5 if the disk or permissions say no.
     pub(crate) fn open(turn: Turn, leftover: Option<&Leftover>) -> Result<Self> {
         let Turn {
             directory,
@@ -123,7 +123,7 @@ impl Record {
     /// Writes one output: a new file for the owner alone, synced, with its `output-written`.
     ///
     /// # Errors
-    /// Exit 5 where the file exists or the disk says no.
+    /// Exit 5 if the file exists or the disk says no.
     pub(crate) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<Digest> {
         let _ = self.release(); // seen to before the record gets its name
         let target = self.working.join(path);
@@ -155,7 +155,7 @@ impl Record {
     /// share is shown. It is given back when the first output is written.
     ///
     /// # Errors
-    /// Exit 5 where there is not enough.
+    /// Exit 5 if there is not enough.
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<()> {
         let path = self.working.join(RESERVED);
         let file = create_new(&path).map_err(|e| cannot("making", &path, e))?;
@@ -186,7 +186,7 @@ impl Record {
     /// name.
     ///
     /// # Errors
-    /// Exit 5 where the disk says no or somebody took the name meanwhile; whatever signing fails with. The
+    /// Exit 5 if the disk says no or somebody took the name meanwhile; whatever signing fails with. The
     /// record then has not its final name.
     pub(crate) fn seal(&mut self, last: &Event, sign: Sign) -> Result<Digest> {
         let mark = self.transcript.mark();
@@ -210,7 +210,7 @@ impl Record {
     /// Appends the last line and puts the signature of the whole beside it.
     ///
     /// # Errors
-    /// Exit 5 where the disk says no; whatever signing fails with. The line then stands there all the same.
+    /// Exit 5 if the disk says no; whatever signing fails with. The line then stands there all the same.
     pub(crate) fn end(&mut self, last: &Event, sign: Sign) -> Result<()> {
         let _ = self.release(); // seen to before the record gets its name
         self.transcript.append(last)?;
@@ -243,7 +243,7 @@ impl Record {
     /// Takes the last line back, and its signature.
     ///
     /// # Errors
-    /// Exit 5 where the file cannot be shortened.
+    /// Exit 5 if the file cannot be shortened.
     pub(crate) fn reopen(&mut self, mark: Mark) -> Result<()> {
         let signature = self.working.join(transcript::HSM_SIGNATURE);
         let _ = fs::remove_file(&signature);
@@ -273,7 +273,7 @@ impl Record {
     /// `<directory>.aborted-<UTC>`, which this returns.
     ///
     /// # Errors
-    /// Exit 5 where the disk says no; the directory then keeps the name it has.
+    /// Exit 5 if the disk says no; the directory then keeps the name it has.
     pub(crate) fn close_aborted(self) -> Result<PathBuf> {
         self.finish()?;
         rename_to_free(&self.working, &self.directory, ".aborted-")
@@ -299,7 +299,7 @@ impl Record {
 }
 
 /// # Errors
-/// Exit 2 where something has the record's name already.
+/// Exit 2 if something has the record's name already.
 pub(crate) fn refuse_existing(directory: &Path) -> Result<()> {
     if fs::symlink_metadata(directory).is_err() {
         return Ok(());

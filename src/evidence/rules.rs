@@ -102,7 +102,7 @@ impl Rule {
     }
 }
 
-/// What people can do something about, where a rule is broken.
+/// What people can do something about, if a rule is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// A file manager or system left it on the medium.

@@ -78,7 +78,7 @@ impl Transcript {
     /// Starts a transcript in a file that was just made, and locks it.
     ///
     /// # Errors
-    /// Exit 5 where the lock cannot be had.
+    /// Exit 5 if the lock cannot be had.
     pub(crate) fn start(file: File, path: &Path) -> Result<Self> {
         file.try_lock()
             .map_err(|e| Error::machine(format!("locking {}: {e}", path.display())))?;
@@ -99,7 +99,7 @@ impl Transcript {
     /// Appends one event. It is on disk after [`sync`](Self::sync).
     ///
     /// # Errors
-    /// Exit 5 where the line cannot be written whole; nothing of it is left then.
+    /// Exit 5 if the line cannot be written whole; nothing of it is left then.
     pub(crate) fn append(&mut self, event: &Event) -> Result<()> {
         let at = clock::now().max(self.end.at);
         let written = Written {
@@ -135,7 +135,7 @@ impl Transcript {
     /// The lines appended so far, read back from the file: what a reader will see, not what was meant.
     ///
     /// # Errors
-    /// Exit 5 where the file cannot be read or does not hold together.
+    /// Exit 5 if the file cannot be read or does not hold together.
     pub(crate) fn lines_so_far(&self) -> Result<Vec<Line>> {
         let bytes = std::fs::read(&self.path).map_err(|e| self.cannot("reading", e))?;
         let torn = Torn::read(&bytes).map_err(|why| self.cannot("reading", why))?;
@@ -151,7 +151,7 @@ impl Transcript {
     /// that record never had its name, and its transcript gets another last line.
     ///
     /// # Errors
-    /// Exit 5 where the file cannot be shortened.
+    /// Exit 5 if the file cannot be shortened.
     pub(crate) fn return_to(&mut self, mark: Mark) -> Result<()> {
         self.end = mark;
         self.synced = false;
@@ -167,7 +167,7 @@ impl Transcript {
     /// step and at the end of each step.
     ///
     /// # Errors
-    /// Exit 5 where the disk says no.
+    /// Exit 5 if the disk says no.
     pub(crate) fn sync(&mut self) -> Result<()> {
         if !self.synced {
             self.file

@@ -13,11 +13,11 @@
 //!    `receipts.jsonl`, `receipts/*` and `import-result*.json`. No directory is empty (of an aborted
 //!    ceremony one may be), but for `signatures` and `receipts`.
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
-//! 8. `receipts.jsonl`, where there is one, is a chain that begins at the head digest and agrees with
+//! 8. `receipts.jsonl`, if there is one, is a chain that begins at the head digest and agrees with
 //!    the answers in `receipts/`, every one of which it names (which is looked at last): see [`crate::evidence::receipts`].
 //! 9. Below `signatures/` there are signatures of the transcript and nothing else; the HSM's own is there and
-//!    by the key that `transcript-signer` names, where the transcript has that line: see [`signatures`].
-//! 10. An anchor, where one is given, fits the head digest; a list of signers holds one who signed.
+//!    by the key that `transcript-signer` names, if the transcript has that line: see [`signatures`].
+//! 10. An anchor, if one is given, fits the head digest; a list of signers holds one who signed.
 //!
 //! Each has names: see [`crate::evidence::rules`]. `ceremony-scripts/verify-record.sh` follows all but rule 8; a rule that is
 //! added here is added there, and `tests/verdicts/both_verifiers.rs` has a case for each name.

@@ -54,7 +54,7 @@ impl Anchor {
         head.starts_with(&self.0)
     }
 
-    /// Which rows differ, where others are the same: a mistyped digit.
+    /// Which rows differ, if others are the same: a mistyped digit.
     pub(crate) fn differing(&self, head: &str) -> Option<String> {
         let rows = || (0..ROWS).filter(|row| row * 8 < self.0.len());
         let is_same = |row: &usize| {

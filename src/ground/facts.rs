@@ -99,7 +99,7 @@ pub struct Judged {
     /// `manufacturer`, `model`, `slot` or `plan`; `None`: as earlier versions told it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judged_by: Option<Cow<'static, str>>,
-    /// The plan's reason, where the plan decides.
+    /// The plan's reason, if the plan decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware_reason: Option<String>,
 }
@@ -149,7 +149,7 @@ impl Nature {
 }
 
 impl Judged {
-    /// What the token was taken for, and why; `None` where the record does not say by what it was judged.
+    /// What the token was taken for, and why; `None` if the record does not say by what it was judged.
     pub(crate) fn nature(&self, token: &TokenFacts) -> Option<Nature> {
         match (self.software, self.judged_by.as_deref()?) {
             (true, "manufacturer") => Some(Nature::ByManufacturer(token.manufacturer.clone())),

@@ -259,7 +259,7 @@ pub(crate) fn inherited_descriptors() -> io::Result<Vec<Inherited>> {
     Ok(inherited.map(Inherited).collect())
 }
 
-/// Takes variables out of the environment, where no other thread could be reading it.
+/// Takes variables out of the environment, if no other thread could be reading it.
 pub(crate) fn remove_variables(names: &[OsString]) -> io::Result<()> {
     let threads = fs::read_dir("/proc/self/task")?.count();
     if !names.is_empty() && threads != 1 {

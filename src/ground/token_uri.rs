@@ -120,7 +120,7 @@ fn no_pin(attribute: &str) -> Result<()> {
     }
 }
 
-/// The name of an attribute, where it can be one, before what is said of it.
+/// The name of an attribute, if it can be one, before what is said of it.
 fn named(attribute: &str) -> String {
     let name = attribute.split('=').next().unwrap_or_default();
     let is_name = |c: char| c.is_ascii_lowercase() || c == '-';

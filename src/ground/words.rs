@@ -127,7 +127,7 @@ pub fn looks_like_row(typed: &str) -> bool {
         || words.len() == 4 && hex_of_words(typed).is_some()
 }
 
-/// The hex digits behind PGP words, whose positions are counted from an even one; `None` where a word is
+/// The hex digits behind PGP words, whose positions are counted from an even one; `None` if a word is
 /// not in the list of its position.
 pub(crate) fn hex_of_words(text: &str) -> Option<String> {
     let of = |(position, word): (usize, &str)| {

@@ -1,7 +1,7 @@
-//! The attribute table: what every key is asked to be, why, and the judgement of what it became.
+//! The attribute table: what byok asks every key to be, why, and the judgement of what it became.
 //!
 //! Every attribute is stated: unstated defaults differ between modules, and SoftHSM's are all TRUE.
-//! Every attribute is read back: a template is a wish.
+//! Every attribute is read back: a template is only a request.
 
 use cryptoki::object::{Attribute, AttributeType};
 
@@ -14,7 +14,7 @@ pub(super) struct Flag {
     name: &'static str,
     kind: AttributeType,
     make: fn(bool) -> Attribute,
-    /// Whether a module that cannot report it is still trusted.
+    /// Whether byok trusts a module that does not report it.
     may_be_silent: bool,
 }
 
@@ -51,24 +51,24 @@ flags! {
 /// A flag and the value it must have.
 pub(super) type Rule = (Flag, bool);
 
-/// Where a data key lives.
+/// Where a data key is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
     /// A token object that nobody can change.
     Token,
     /// A token object whose EXTRACTABLE is set to FALSE once the escrow is proved.
     TokenUntilSealed,
-    /// A session object, gone with the session.
+    /// A session object: it ends with the session.
     Session,
 }
 
-/// The data key, and as session objects the throw-away keys that stand in for it in preflight. A private
-/// key has no ENCRYPT, VERIFY and WRAP (PKCS#11 v2.40, section 4.9).
+/// The data key and, as session objects, the throw-away keys that stand in for it in preflight. A private
+/// key has no ENCRYPT, VERIFY or WRAP (PKCS#11 v2.40, section 4.9).
 pub(super) fn data_key(spec: Spec, life: Life) -> Vec<Rule> {
     let aes = matches!(spec, Spec::Symmetric { .. });
     let rules = [
-        (TOKEN, life != Life::Session), // kept for the next import, or gone with the session
-        (PRIVATE, true),                // seen only after login
+        (TOKEN, life != Life::Session), // kept for the next import, or ended with the session
+        (PRIVATE, true),                // visible only after login
         (SENSITIVE, true),              // never readable as a value
         (EXTRACTABLE, true),            // it must be wrapped for KMS
         (ENCRYPT, aes),                 // key check value and fingerprint
@@ -77,10 +77,10 @@ pub(super) fn data_key(spec: Spec, life: Life) -> Vec<Rule> {
         (VERIFY, false), // as for DECRYPT
         (WRAP, false),   // it must never carry another key out
         (UNWRAP, false), // nor another key in
-        (DERIVE, false), // derived keys would not be covered by any of this
+        (DERIVE, false), // nothing here would cover derived keys
         (COPYABLE, false), // a copy could have weaker attributes
-        (DESTROYABLE, true), // an aborted ceremony takes back what it made
-        // Last: when SoftHSM unwraps, it applies a template in order, and takes nothing after this.
+        (DESTROYABLE, true), // an aborted ceremony destroys what it made
+        // Last: when SoftHSM unwraps, it applies the template in order, and nothing after this.
         (MODIFIABLE, life == Life::TokenUntilSealed), // a PIN holder could add DECRYPT or WRAP later
     ];
     let known = |rule: &Rule| {
@@ -89,17 +89,17 @@ pub(super) fn data_key(spec: Spec, life: Life) -> Vec<Rule> {
     rules.into_iter().filter(known).collect()
 }
 
-/// The public half of a data key's pair, which is read out and taken away again.
+/// The public half of a data key's pair: it is read out and destroyed again.
 pub(super) fn data_key_public() -> Vec<Rule> {
     vec![
         (TOKEN, false),
         (ENCRYPT, false),
-        (VERIFY, true), // some modules want one purpose; it serves none that its reader has not
+        (VERIFY, true), // some modules demand a purpose; whoever reads the public key can verify anyway
         (WRAP, false),
     ]
 }
 
-/// The AES key of RSA_AES_KEY_WRAP in two parts: it wraps one private key, and is wrapped itself.
+/// The AES key of RSA_AES_KEY_WRAP in two parts: it wraps one private key and is itself wrapped.
 pub(super) fn ephemeral_key() -> Vec<Rule> {
     let mut rules = transport_key();
     for rule in &mut rules {
@@ -110,13 +110,13 @@ pub(super) fn ephemeral_key() -> Vec<Rule> {
     rules
 }
 
-/// What the HSM itself says of a key that was generated in it, stated by no template.
+/// What the HSM itself says about a key that was generated in it; no template states it.
 pub(super) const GENERATED: &[Rule] = &[
     (LOCAL, true),            // made here, not imported
     (ALWAYS_SENSITIVE, true), // at no time readable
 ];
 
-/// What the HSM itself says of a key that came in from outside.
+/// What the HSM itself says about a key that came in from outside.
 pub(super) const BROUGHT_IN: &[Rule] = &[(LOCAL, false)];
 
 /// The public key that data keys are wrapped under.
@@ -129,7 +129,7 @@ pub(super) fn wrapping_key() -> Vec<Rule> {
     ]
 }
 
-/// The throw-away AES key under which `wrap_in = "host"` takes a data key out of the HSM.
+/// The throw-away AES key with which `wrap_in = "host"` takes a data key out of the HSM.
 pub(super) fn transport_key() -> Vec<Rule> {
     vec![
         (TOKEN, false),
@@ -144,7 +144,7 @@ pub(super) fn transport_key() -> Vec<Rule> {
         (UNWRAP, false),
         (DERIVE, false),
         (COPYABLE, false),
-        (DESTROYABLE, true), // taken away as soon as it has served
+        (DESTROYABLE, true), // destroyed as soon as it has served
         (MODIFIABLE, false), // last, as above
     ]
 }
@@ -160,8 +160,8 @@ pub(super) fn entrance_key() -> Vec<Rule> {
     rules
 }
 
-/// The one-time key that data keys are wrapped under for escrow. Without DECRYPT: with it whoever
-/// holds the session could have the HSM decrypt the package to plain bytes.
+/// The one-time key that wraps data keys for escrow. It has no DECRYPT: with that, whoever holds the session
+/// could have the HSM decrypt the package to plain bytes.
 pub(super) fn escrow_key() -> Vec<Rule> {
     let mut rules = transport_key();
     for rule in &mut rules {
@@ -172,22 +172,22 @@ pub(super) fn escrow_key() -> Vec<Rule> {
     rules
 }
 
-/// The private half of the key pair through which a secret comes into an HSM that refuses
-/// C_CreateObject of secrets.
+/// The private half of the key pair through which a secret comes into an HSM that refuses C_CreateObject for
+/// secrets.
 pub(super) fn gate_private() -> Vec<Rule> {
     vec![
         (TOKEN, false),
         (PRIVATE, true),
         (SENSITIVE, true),
         (EXTRACTABLE, false),
-        (DECRYPT, false), // with it the secret could be had in plain
+        (DECRYPT, false), // with it the HSM could decrypt the secret to plain bytes
         (SIGN, false),
         (UNWRAP, true), // its one purpose
         (DERIVE, false),
     ]
 }
 
-/// The public half, which is read out and used in this computer.
+/// The public half: it is read out and used in this computer.
 pub(super) fn gate_public() -> Vec<Rule> {
     vec![
         (TOKEN, false),
@@ -203,18 +203,18 @@ pub(super) fn signing_private() -> Vec<Rule> {
         (TOKEN, true),
         (PRIVATE, true),
         (SENSITIVE, true),
-        (EXTRACTABLE, false), // a signature tells that this very HSM made it
+        (EXTRACTABLE, false), // a signature shows that this very HSM made it
         (DECRYPT, false),
         (SIGN, true), // its one purpose
         (UNWRAP, false),
         (DERIVE, false),
         (COPYABLE, false),
-        (DESTROYABLE, true), // an aborted ceremony takes back what it made
+        (DESTROYABLE, true), // an aborted ceremony destroys what it made
         (MODIFIABLE, false), // last, as above
     ]
 }
 
-/// The public half: later ceremonies find the point there.
+/// The public half: later ceremonies read the point from it.
 pub(super) fn signing_public() -> Vec<Rule> {
     vec![
         (TOKEN, true),
@@ -225,7 +225,7 @@ pub(super) fn signing_public() -> Vec<Rule> {
     ]
 }
 
-/// The same of a session object that can still be changed, and copied.
+/// The same rules for a session object that can still be changed and copied.
 pub(super) fn changeable(rules: &[Rule]) -> Vec<Rule> {
     let mut rules = rules.to_vec();
     for (flag, value) in &mut rules {
@@ -238,14 +238,14 @@ pub(super) fn changeable(rules: &[Rule]) -> Vec<Rule> {
     rules
 }
 
-/// What a copy of such an object is told: where it is to live, and that it stays as it is.
+/// What the copy of such an object is given: where it is kept, and that it can no longer be changed.
 pub(super) fn left_to_a_copy(rules: &[Rule]) -> Vec<Attribute> {
     let told = [TOKEN.name, COPYABLE.name, MODIFIABLE.name];
     let told = rules.iter().filter(|(flag, _)| told.contains(&flag.name));
     told.map(|(flag, value)| (flag.make)(*value)).collect()
 }
 
-/// The rules as a template, without what the module does not know.
+/// The rules as a template, without the attributes that the module does not know.
 pub(super) fn template(rules: &[Rule], omitted: &[AttributeType]) -> Vec<Attribute> {
     let stated = rules
         .iter()
@@ -259,7 +259,7 @@ pub(super) fn kinds(rules: &[Rule]) -> Vec<AttributeType> {
 }
 
 impl Attributes {
-    /// The first attribute that is not as it was. A key that was sealed meanwhile is only safer.
+    /// The first attribute that has changed. A key that was sealed meanwhile is only safer.
     pub(crate) fn changed_since<'a>(&self, before: &'a Self) -> Option<&'a str> {
         let mut changed = before.0.iter().filter(|was| {
             let now = self.0.iter().find(|(name, _)| *name == was.0);
@@ -271,7 +271,7 @@ impl Attributes {
     }
 }
 
-/// What was read back, without a judgement.
+/// The attributes that were read back, not judged.
 pub(super) fn seen(rules: &[Rule], read: &[Attribute]) -> Attributes {
     let value = |flag: &Flag| {
         [true, false]
@@ -286,7 +286,7 @@ pub(super) fn seen(rules: &[Rule], read: &[Attribute]) -> Attributes {
     )
 }
 
-/// Judges what was read back. `Err` names every deviation: `CKA_DECRYPT is TRUE, not FALSE`.
+/// Judges the attributes that were read back. `Err` names every deviation: `CKA_DECRYPT is TRUE, not FALSE`.
 pub(super) fn judge(rules: &[Rule], read: &[Attribute]) -> Result<Attributes, String> {
     let mut seen = Vec::with_capacity(rules.len());
     let mut deviations = Vec::new();

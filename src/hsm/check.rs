@@ -1,5 +1,5 @@
-//! What the HSM computes of a data key, so that people can tell it from others: check values by type, the
-//! proof that it holds a private key, and the length of an HMAC key.
+//! What the HSM computes with a data key, so that people can tell the key from others: the check values of each
+//! type, the proof that the HSM holds a private key, and the length of an HMAC key.
 
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
@@ -12,28 +12,28 @@ use crate::crypto::spec::{Curve, HmacHash, Spec};
 use crate::crypto::wrapping::{self, CheckValues, public};
 use crate::ground::error::{Error, Result};
 
-/// What a data key signs to prove itself begins with this.
+/// Every text that a data key signs to prove itself begins with this.
 const POSSESSION: &str = "byok-ceremony possession challenge v1";
 
-/// What can be told of an HMAC key's length.
+/// What is known about an HMAC key's length.
 pub(super) enum Length {
-    /// The spec's.
+    /// The length that the spec demands.
     Right,
-    /// How it is another one.
+    /// Another length: which.
     Another(String),
-    /// The module does not tell.
+    /// The module does not report it.
     Unknown,
 }
 
-/// What a module tells of a public key object.
+/// What a module reports about a public key object.
 pub(super) struct Told {
     point: Option<Vec<u8>>,
     modulus: Option<Vec<u8>>,
 }
 
 impl Told {
-    /// Whether it is the public half of a key with these check values. Silence is no contradiction: the
-    /// private half has proved itself.
+    /// Whether this can be the public half of the key with these check values. A missing value is not a
+    /// contradiction: the private half has proved itself.
     pub(crate) fn is_of(&self, spec: Spec, check: &CheckValues) -> bool {
         let Some(spki) = &check.public_key else {
             return false;
@@ -94,7 +94,7 @@ impl Hsm {
         Ok(CheckValues::of_hmac(&mac))
     }
 
-    /// Most modules tell no point of an unwrapped private key; two signatures do.
+    /// Most modules do not report the point of an unwrapped private key; two signatures reveal it.
     fn of_ec(&self, handle: ObjectHandle, curve: Curve) -> Result<CheckValues> {
         let sign = || -> Result<(Vec<u8>, Vec<u8>)> {
             let digest = public::digest_for(curve, &challenge(POSSESSION)?);
@@ -121,10 +121,10 @@ impl Hsm {
                 _ => {}
             }
         }
-        let modulus = modulus.ok_or_else(|| Error::hsm("the HSM tells no modulus of it"))?;
+        let modulus = modulus.ok_or_else(|| Error::hsm("the HSM does not report its modulus"))?;
         if modulus.len() * 8 != bits {
             return Err(Error::hsm(format!(
-                "its modulus has {} bytes",
+                "its modulus is {} bytes long",
                 modulus.len()
             )));
         }
@@ -134,7 +134,7 @@ impl Hsm {
         public::from_rsa(modulus, exponent, &challenge, &signature).map(CheckValues::of_public_key)
     }
 
-    /// By the first row that this module knows.
+    /// With the first row that this module knows.
     fn rsa_signature(&self, handle: ObjectHandle, text: &[u8]) -> Result<Vec<u8>> {
         let sign = |row: &quirks::RsaSignature| {
             self.session
@@ -142,14 +142,14 @@ impl Hsm {
         };
         let (usual, others) = (&quirks::RSA_SIGNATURES[0], &quirks::RSA_SIGNATURES[1..]);
         let unknown = match sign(usual) {
-            Err(e) if mechanism_unknown(&e) => fault(e), // it tells most
+            Err(e) if mechanism_unknown(&e) => fault(e), // the most informative error
             answered => return answered.map_err(fault),
         };
         let signed = others.iter().find_map(|row| sign(row).ok());
         signed.ok_or(unknown)
     }
 
-    /// What the module tells of a public key; one that tells nothing is no obstacle.
+    /// What the module reports about a public key; a module that reports nothing is accepted.
     pub(super) fn told_of(&self, public: ObjectHandle) -> Told {
         let one = |kind| {
             self.session
@@ -171,7 +171,7 @@ impl Hsm {
         Told { point, modulus }
     }
 
-    /// Whether an HMAC key is as long as its spec says; the check values of other types tell.
+    /// Whether an HMAC key is as long as its spec says. For other types the check values show it.
     pub(super) fn length(&self, handle: ObjectHandle, spec: Spec) -> Result<Length> {
         match spec {
             Spec::Hmac { bytes, .. } => self.secret_length(handle, bytes),
@@ -179,8 +179,8 @@ impl Hsm {
         }
     }
 
-    /// Whether a secret is so many bytes long. Where the module does not report it (SoftHSM after
-    /// C_UnwrapKey), wrapping under a throw-away key of the HSM does, to the next 8 bytes.
+    /// Whether a secret has this length in bytes. If the module does not report it (SoftHSM after C_UnwrapKey),
+    /// wrapping under a throw-away key of the HSM shows it, up to the next multiple of 8 bytes.
     pub(super) fn secret_length(&self, handle: ObjectHandle, bytes: usize) -> Result<Length> {
         let read = self
             .session
@@ -197,8 +197,8 @@ impl Hsm {
         }
     }
 
-    /// AES-KW and AES-KWP make 8 bytes more of it, rounded up. AES-KW is for multiples of 8 bytes, but
-    /// SoftHSM fills up whatever it is given: there 28 bytes look like 32.
+    /// AES-KW and AES-KWP add 8 bytes to the length, rounded up. AES-KW is for multiples of 8 bytes, but
+    /// SoftHSM pads whatever it is given: there, 28 bytes look like 32.
     fn probed_length(&self, handle: ObjectHandle, bytes: usize) -> Result<Length> {
         let probe = self.generate_aes(&attributes::transport_key())?;
         let wrapped_len = |rows: &[quirks::Numbered]| {
@@ -218,7 +218,7 @@ impl Hsm {
         Ok(match wrapped == wrapping::kwp_len(bytes) {
             true if exact.is_some() == bytes.is_multiple_of(8) => Length::Right,
             true => Length::Unknown,
-            false => Length::Another(format!("some {} bytes, not {bytes}", wrapped - 8)),
+            false => Length::Another(format!("about {} bytes, not {bytes}", wrapped - 8)),
         })
     }
 
@@ -241,7 +241,7 @@ impl Hsm {
         Ok(handle)
     }
 
-    /// Finds the row by which this module encrypts blocks; nothing to find for other types.
+    /// Finds the row with which this module encrypts blocks; other types need none.
     pub(super) fn learn_block_cipher(&mut self, handle: ObjectHandle, spec: Spec) -> Result<()> {
         if let Spec::Symmetric { .. } = spec {
             self.cipher = self.find_block_cipher(handle)?;
@@ -259,7 +259,7 @@ impl Hsm {
                 Ok(block) => Error::hsm(format!("{} gave {} bytes", row.name, block.len())),
                 Err(e) => fault(e).doing(row.name),
             };
-            // What failed first may be why the next one does.
+            // The first failure may have caused the next.
             refused = Some(match refused {
                 None => why,
                 Some(first) => Error {
@@ -268,7 +268,7 @@ impl Hsm {
                 },
             });
             if refused.as_ref().is_some_and(super::session_was_lost) {
-                break; // that says nothing of the row
+                break; // the row is not to blame
             }
         }
         let none = || Error::hsm("no block cipher");
@@ -291,13 +291,13 @@ fn mechanism_unknown(error: &P11Error) -> bool {
     )
 }
 
-/// Bytes that are the digest or signature input of nothing that matters: `text` and 32 random bytes.
+/// Bytes whose digest or signature serves nothing else: `text` and 32 random bytes.
 pub(super) fn challenge(text: &str) -> Result<Vec<u8>> {
     let random: [u8; 32] = random::array("a challenge")?;
     Ok([text.as_bytes(), &random].concat())
 }
 
-/// The standard wants a point in an OCTET STRING (PKCS#11 v2.40, section 2.3.3); some modules give it bare.
+/// The standard demands a point in an OCTET STRING (PKCS#11 v2.40, section 2.3.3); some modules omit that.
 pub(super) fn bare_point(value: &[u8]) -> &[u8] {
     match value {
         [0x04, len, point @ ..] if point.len() == usize::from(*len) && *len < 0x80 => point,
@@ -306,7 +306,7 @@ pub(super) fn bare_point(value: &[u8]) -> &[u8] {
     }
 }
 
-/// Big integers come with and without leading zero bytes.
+/// Big integers may have leading zero bytes, or none.
 pub(super) fn unsigned(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     &bytes[zeros..]

@@ -1,4 +1,4 @@
-//! The escrow key in the HSM: it wraps data keys out, and back in.
+//! The escrow key in the HSM: it wraps data keys, and unwraps them again.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,8 @@ pub(crate) struct EscrowHandle {
     rows: WrapRows,
 }
 
-/// What proves an escrow for data keys of these specs: a key of 32 bytes, one of each length that AES-KW
-/// does not take, and for private keys one on P-256. Each with a data key's spec that it stands for.
+/// The control keys that prove an escrow for data keys of these specs: one of 32 bytes, one of each length that
+/// AES-KW does not accept, and for private keys one on P-256. Each with the spec of the data keys that it stands for.
 fn controls(specs: impl Iterator<Item = Spec>) -> BTreeMap<Spec, Spec> {
     let padded = specs.filter(|spec| spec.needs_padding());
     let mut controls: BTreeMap<Spec, Spec> = padded
@@ -35,11 +35,11 @@ fn controls(specs: impl Iterator<Item = Spec>) -> BTreeMap<Spec, Spec> {
     controls
 }
 
-/// How far a control came.
+/// Where a control failed.
 enum Failed {
     /// What the HSM wrapped is not the key.
     Wrapping(Error),
-    /// It wraps, but that did not come back in.
+    /// The HSM wraps, but cannot unwrap the result.
     Unwrapping(Error),
 }
 
@@ -63,7 +63,7 @@ impl Failed {
             Self::Unwrapping(error) => cannot_serve(
                 spec,
                 error.doing("unwrapping what it wrapped"),
-                &format!("it wraps with {way}, but does not unwrap that as it should"),
+                &format!("it wraps with {way}, but does not correctly unwrap the result"),
             ),
         }
     }
@@ -77,10 +77,10 @@ fn cannot_serve(spec: Spec, refused: Error, why: &str) -> Error {
                 "this HSM cannot serve [escrow] for HMAC keys of {bytes} bytes: {why}"
             ))
             .hint(format!(
-                "for a new data key write bits = {}, a length that AES-KW takes",
+                "for a new data key write bits = {}, a length that AES-KW accepts",
                 bytes.next_multiple_of(8) * 8
             ))
-            .hint("one that exists comes back on another HSM"),
+            .hint("an existing data key can be recovered on another HSM"),
         _ if spec.needs_padding() => refused.hint(format!(
             "this HSM cannot serve [escrow] for such keys: {why}"
         )),
@@ -89,19 +89,19 @@ fn cannot_serve(spec: Spec, refused: Error, why: &str) -> Error {
 }
 
 impl Hsm {
-    /// Random bytes of the HSM's generator, into locked memory.
+    /// Random bytes from the HSM's generator, into locked memory.
     ///
     /// # Errors
-    /// Exit 3 where C_GenerateRandom fails.
+    /// Exit 3 if C_GenerateRandom fails.
     pub(crate) fn random(&self, bytes: &mut Locked) -> Result<()> {
         self.session.generate_random_slice(bytes).map_err(fault)
     }
 
-    /// Loads an escrow key that wraps data keys of these specs and opens them again: controls of their
-    /// kinds prove it.
+    /// Loads an escrow key and proves, with control keys of the same kinds, that it wraps and unwraps data keys of
+    /// these specs.
     ///
     /// # Errors
-    /// Exit 3 where the HSM makes no controls, refuses the key, or no row of the quirks table proves itself.
+    /// Exit 3 if the HSM makes no control keys, refuses the escrow key, or no row of the quirks table works.
     pub(crate) fn load_proved(
         &mut self,
         key: &Locked,
@@ -129,7 +129,7 @@ impl Hsm {
         Ok(escrow)
     }
 
-    /// An HSM without curves proves itself with a key of the data key's own spec.
+    /// An HSM without elliptic curves proves itself with a key of the data key's own spec.
     fn control(&mut self, control: Spec, of: Spec) -> Result<Material> {
         match self.throw_away(control) {
             Err(e) if control != of && !super::went_away(&e) => self.throw_away(of),
@@ -137,7 +137,7 @@ impl Hsm {
         }
     }
 
-    /// The first row that proves itself for keys of this spec's kind.
+    /// The first row that works for keys of this spec's kind.
     fn find_row(&self, escrow: &mut EscrowHandle, key: &Locked, control: &Material) -> Result<()> {
         let spec = control.spec;
         let mut refused: Option<Failed> = None;
@@ -152,12 +152,12 @@ impl Hsm {
                 });
             match proved {
                 Ok(()) => return Ok(()),
-                // that says nothing of the row
+                // the row is not to blame
                 Err(Failed::Wrapping(e) | Failed::Unwrapping(e)) if super::session_was_lost(&e) => {
                     return Err(e);
                 }
-                // What a module does wrong tells more than what it does not know; of that, the
-                // standard's own mechanism tells most.
+                // A wrong result says more than a mechanism that the module does not know; among the
+                // latter, the standard's own mechanism says most.
                 Err(e) => {
                     let tells = |e: &Failed| match e {
                         Failed::Wrapping(e) => e.check.is_some(),
@@ -169,24 +169,23 @@ impl Hsm {
                 }
             }
         }
-        let none = || Failed::Wrapping(Error::hsm("no way to wrap for escrow"));
+        let none = || Failed::Wrapping(Error::hsm("the HSM has no way to wrap for escrow"));
         Err(refused.unwrap_or_else(none).of(spec))
     }
 
-    /// The HSM wraps the control, and software opens it: the same key. [`comes_back`](Self::comes_back)
-    /// follows.
+    /// The HSM wraps the control key, and software unwraps the same key. [`comes_back`](Self::comes_back) follows.
     fn wraps(&self, escrow: &EscrowHandle, key: &Locked, control: &Material) -> Result<Vec<u8>> {
         let wrapped = self.wrap_for_escrow(escrow, control)?;
         let opened = wrapping::open_wrapped(control.spec, key, &wrapped)?;
         if wrapping::check_values(control.spec, &opened.bytes)? != control.check {
-            return Err(Error::hsm("it wrapped other bytes than the HSM holds").check("CONTROL"));
+            return Err(Error::hsm("it did not wrap the key that the HSM holds").check("CONTROL"));
         }
-        // What follows a PKCS#8 is no part of it; what follows a secret makes another secret of it.
+        // Bytes after a PKCS#8 are not part of it; bytes after a secret make it a different secret.
         if let Some(len) = control.spec.secret_len()
             && opened.appended > 0
         {
             return Err(Error::hsm(format!(
-                "C_WrapKey: it wrapped {} bytes of a key of {len}",
+                "C_WrapKey: it wrapped {} bytes, but the key has {len}",
                 len + opened.appended
             ))
             .check("CONTROL"));
@@ -196,10 +195,7 @@ impl Hsm {
 
     fn comes_back(&self, escrow: &EscrowHandle, wrapped: &[u8], control: &Material) -> Result<()> {
         let other = |why: String| {
-            Error::hsm(format!(
-                "it unwrapped to other bytes than were wrapped{why}"
-            ))
-            .check("CONTROL")
+            Error::hsm(format!("what it unwrapped is not what was wrapped{why}")).check("CONTROL")
         };
         let back = match self.unwrap_from_escrow(escrow, wrapped, control.spec) {
             Err(e) if e.exit == Exit::Mismatch => return Err(other(format!(" ({})", e.what))),
@@ -213,11 +209,11 @@ impl Hsm {
         }
     }
 
-    /// C_WrapKey under the escrow key: AES-KW, 8 bytes longer than the data key, where its length allows;
-    /// else AES-KWP.
+    /// C_WrapKey under the escrow key: AES-KW if the data key's length allows it, 8 bytes longer than the key;
+    /// otherwise AES-KWP.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or the length is another one.
+    /// Exit 3 if the HSM refuses or the length is wrong.
     pub(crate) fn wrap_for_escrow(
         &self,
         escrow: &EscrowHandle,
@@ -237,11 +233,11 @@ impl Hsm {
         Ok(wrapped)
     }
 
-    /// C_UnwrapKey: a data key comes back into the HSM for this session. Every attribute
-    /// is read back and judged; SENSITIVE, which some modules drop here, is set again if need be.
+    /// C_UnwrapKey: brings a data key back into the HSM for this session. Every attribute is read back and
+    /// judged. SENSITIVE, which some modules drop here, is set again if need be.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or makes a weaker key of it.
+    /// Exit 3 if the HSM refuses, or makes a weaker key.
     pub(crate) fn unwrap_from_escrow(
         &self,
         escrow: &EscrowHandle,
@@ -251,12 +247,12 @@ impl Hsm {
         self.unwrap_as(escrow, wrapped, spec, Life::Session, None)
     }
 
-    /// The same for what came from a package. Modules answer what they like to a package of another escrow
-    /// key, kryoptic even CKR_DEVICE_ERROR; so where one does not open, a second try and a control decide whose
-    /// fault it is.
+    /// The same for a key from an escrow package. Modules answer a package of another escrow key with any error,
+    /// kryoptic even with CKR_DEVICE_ERROR. So if a key does not unwrap, a second try and a control key decide
+    /// whether the HSM or the package is to blame.
     ///
     /// # Errors
-    /// Exit 4 where this escrow key opens other things, but not this; else as
+    /// Exit 4 if this escrow key unwraps other keys, but not this one; otherwise as
     /// [`unwrap_from_escrow`](Self::unwrap_from_escrow).
     pub(crate) fn unwrap_packed(
         &mut self,
@@ -265,9 +261,13 @@ impl Hsm {
         spec: Spec,
     ) -> Result<Material> {
         let refused = match self.unwrap_from_escrow(escrow, wrapped, spec) {
-            // It opened, to a key of another kind.
+            // It unwrapped, to a key of another kind.
             Err(e) if e.check == Some("POSSESSION") => {
-                let what = format!("the package holds no {} key ({})", spec.name(), e.what);
+                let what = format!(
+                    "the key in the package is not a {} key ({})",
+                    spec.name(),
+                    e.what
+                );
                 return Err(Error::mismatch(what).check("ESCROW-PACKAGE"));
             }
             Err(e) if e.check.is_none() => e,
@@ -281,7 +281,7 @@ impl Hsm {
             return Err(refused);
         }
         Err(Error::mismatch(format!(
-            "the escrow key does not open what the package holds ({})",
+            "the escrow key does not open the escrow package ({})",
             refused.what
         ))
         .check("ESCROW-PACKAGE"))
@@ -295,10 +295,10 @@ impl Hsm {
         self.destroy(control)
     }
 
-    /// The same as a token object of this label and CKA_ID.
+    /// The same as a token object with this label and CKA_ID.
     ///
     /// # Errors
-    /// As [`unwrap_from_escrow`](Self::unwrap_from_escrow); the named object may then exist.
+    /// As [`unwrap_from_escrow`](Self::unwrap_from_escrow); the object may then exist.
     pub(crate) fn unwrap_named(
         &self,
         escrow: &EscrowHandle,
@@ -334,10 +334,10 @@ impl Hsm {
         match self.length(handle, spec)? {
             Length::Right => Ok(judged),
             Length::Another(len) => {
-                Err(Error::mismatch(format!("it unwrapped to {len}")).check("SAME-MATERIAL"))
+                Err(Error::mismatch(format!("the unwrapped key has {len}")).check("SAME-MATERIAL"))
             }
             Length::Unknown => Err(Error::hsm(
-                "the module does not tell how long a key is that it unwrapped",
+                "the module does not report the length of the key that it unwrapped",
             )
             .check("CONTROL")),
         }
@@ -346,7 +346,7 @@ impl Hsm {
     /// Ends the escrow key in the HSM.
     ///
     /// # Errors
-    /// Exit 3 where C_DestroyObject fails.
+    /// Exit 3 if C_DestroyObject fails.
     pub(crate) fn end_escrow_key(&self, escrow: EscrowHandle) -> Result<()> {
         self.session.destroy_object(escrow.handle).map_err(fault)
     }

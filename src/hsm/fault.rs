@@ -1,4 +1,4 @@
-//! A PKCS#11 failure as an error: under its own names, and with what another try would change.
+//! A PKCS#11 failure as an error: with PKCS#11's own names, and whether another try could help.
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error as P11Error, RvError};
@@ -8,17 +8,17 @@ use crate::ground::error::{Again, Error};
 /// The check id of every failure after which the session, or its login, is gone.
 const SESSION: &str = "HSM-SESSION";
 
-/// Whether the HSM does not answer any more, or not in this session.
+/// Whether the HSM has stopped answering, at all or in this session.
 pub(crate) fn went_away(error: &Error) -> bool {
     session_was_lost(error) || error.again == Again::Away
 }
 
-/// Whether the HSM lost the session, or its login: what failed may be done again in a new one.
+/// Whether the HSM lost the session or its login, so that the failed step may be repeated in a new session.
 pub(crate) fn session_was_lost(error: &Error) -> bool {
     error.check == Some(SESSION)
 }
 
-/// Under its own names, so that people can search for them: `C_WrapKey: CKR_ARGUMENTS_BAD`.
+/// With PKCS#11's own names, so that people can search for them: `C_WrapKey: CKR_ARGUMENTS_BAD`.
 pub(super) fn fault(error: P11Error) -> Error {
     match error {
         P11Error::Pkcs11(rv, function) => {
@@ -39,9 +39,9 @@ fn hinted(rv: RvError, error: Error) -> Error {
         _ => error,
     };
     match (error.again, rv) {
-        (Again::Away, _) => {
-            error.hint("the HSM went away: check its cable, power and slot, then start byok again")
-        }
+        (Again::Away, _) => error.hint(
+            "the HSM no longer answers: check its cable, power and slot, then start byok again",
+        ),
         (_, RvError::SessionHandleInvalid | RvError::SessionClosed) => {
             error.hint("the HSM closed the session: start byok again")
         }
@@ -49,13 +49,13 @@ fn hinted(rv: RvError, error: Error) -> Error {
     }
 }
 
-/// The one table of codes. What it does not list may pass: memory, a slot, a session, another program, the
-/// HSM's mood (CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED), a vendor's own code.
+/// The one table of codes. Codes that are not listed may be temporary: memory, a slot, a session, another
+/// program, a passing fault (CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED), a vendor's own code.
 fn again(rv: RvError) -> Again {
     use RvError::*;
     match rv {
         DeviceError | DeviceRemoved | TokenNotPresent => Again::Away,
-        // the HSM does not do this at all
+        // the HSM cannot do this at all
         FunctionNotSupported
         | FunctionNotParallel
         | MechanismInvalid
@@ -68,7 +68,7 @@ fn again(rv: RvError) -> Again {
         | CantLock
         | NeedToCreateThreads
         | LibraryLoadFailed => Again::Never,
-        // it does not do it with such a key, or with these attributes
+        // it does not do this with such a key, or with these attributes
         AttributeReadOnly
         | AttributeSensitive
         | AttributeTypeInvalid
@@ -91,7 +91,7 @@ fn again(rv: RvError) -> Again {
         | InformationSensitive
         | StateUnsaveable
         | ActionProhibited => Again::Never,
-        // it does not take these bytes, nor give them in that room
+        // it does not accept these bytes, or has more to return than fits
         ArgumentsBad
         | BufferTooSmall
         | DataInvalid

@@ -1,4 +1,4 @@
-//! Data keys in the HSM: found, generated, judged, told apart by check values, destroyed.
+//! Data keys in the HSM: find, generate, judge, tell apart by check values, destroy.
 
 use std::path::Path;
 
@@ -23,12 +23,12 @@ impl KeyId {
     }
 }
 
-/// What an object is called in the token, or for a while in a session.
+/// The name of an object in the token, or temporarily in a session.
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     pub label: &'a str,
     pub id: KeyId,
-    /// Whether it outlives the session.
+    /// Whether the object outlives the session.
     pub token: bool,
 }
 
@@ -38,12 +38,11 @@ impl Name<'_> {
     }
 }
 
-/// The label of what is made in a token to see whether that works, and destroyed at once.
+/// The label of trial keys: made in a token to see whether that works, and destroyed at once.
 pub(super) const THROW_AWAY_LABEL: &str = "byok-throw-away";
 
-/// The command by which a person removes an object that byok could not, ready for a shell. The transcript
-/// signer has two halves, which take two commands on one line; of a data key that is a pair only the private
-/// half stays in the token.
+/// The shell command with which a person removes an object that byok could not remove. The transcript signer
+/// has two halves, so two commands on one line; a data key that is a pair has only its private half in the token.
 pub(crate) fn removal_command(
     module: &Path,
     token: &str,
@@ -64,10 +63,10 @@ pub(crate) fn removal_command(
     }
 }
 
-/// Something in the token that carries a label, as far as people need to recognise it.
+/// A labelled object in the token, with what people need to recognise it.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    /// CKO_… class, as the PKCS#11 wrapper names it.
+    /// Its CKO_… class, by the PKCS#11 wrapper's name.
     pub class: String,
     /// CKA_ID in lower-case hex.
     pub id: String,
@@ -82,66 +81,66 @@ impl Object {
     }
 }
 
-/// A key in the HSM, known here only by its handle and what the HSM computes with it.
+/// A key in the HSM: byok knows only its handle and what the HSM computes with it.
 pub(crate) struct Material {
     pub(super) handle: ObjectHandle,
-    /// What it is.
+    /// Its key spec.
     pub spec: Spec,
-    /// What was read back of it.
+    /// The attributes that were read back.
     pub attributes: Attributes,
-    /// What tells it apart from other keys.
+    /// The values that tell it apart from other keys.
     pub check: CheckValues,
 }
 
-/// Material that has a name and an id in the token.
+/// A data key with a name and an id in the token.
 pub(crate) struct DataKey {
     /// CKA_LABEL, the plan's label.
     pub label: String,
     /// CKA_ID.
     pub id: KeyId,
-    /// Where it lives.
+    /// Where it is kept.
     pub life: Life,
     /// The key itself.
     pub material: Material,
 }
 
-/// A key that was in the token already.
+/// A key that was already in the token.
 pub(crate) struct Found {
     pub(super) handle: ObjectHandle,
     spec: Spec,
-    /// CKA_LABEL; a key that byok did not make may have any.
+    /// CKA_LABEL; a key that byok did not make may have any label.
     pub label: String,
     /// CKA_ID in lower-case hex.
     pub id: String,
     /// Whether it may be wrapped.
     pub extractable: bool,
-    /// How it differs from a data key as it is made.
+    /// How it differs from a data key as byok makes it.
     pub deviations: Option<String>,
     attributes: Attributes,
     check: Option<CheckValues>,
-    /// How its length differs from the spec's, where that can be told.
+    /// How its length differs from the spec's, if that is known.
     length: Option<String>,
 }
 
 impl Found {
-    /// Its check values, where the HSM computes them.
+    /// Its check values, if the HSM can compute them.
     pub(crate) fn check(&self) -> Option<&CheckValues> {
         self.check.as_ref()
     }
 
-    /// Whether it is the data key of this fingerprint. An HMAC key with zero bytes appended has the same
-    /// one, and is another key to KMS, so the length must be right too.
+    /// Whether it is the data key with this fingerprint. An HMAC key with zero bytes appended has the same
+    /// fingerprint but is a different key to KMS, so its length must be right too.
     pub(crate) fn is(&self, fingerprint: &Fingerprint) -> bool {
         let same = |check: &CheckValues| check.fingerprint == *fingerprint;
         self.length.is_none() && self.check.as_ref().is_some_and(same)
     }
 
-    /// How its length is not the spec's.
+    /// How its length differs from the spec's.
     pub(crate) fn length(&self) -> Option<&str> {
         self.length.as_deref()
     }
 
-    /// As a data key to be wrapped.
+    /// The same key as a data key to be wrapped.
     pub(crate) fn into_data_key(self, label: &str) -> Option<DataKey> {
         let material = Material {
             handle: self.handle,
@@ -160,10 +159,10 @@ impl Found {
 }
 
 impl Hsm {
-    /// Every key of this label and of the spec's class, with what the HSM computes of it.
+    /// Every key with this label and of the spec's class, with what the HSM computes with it.
     ///
     /// # Errors
-    /// Exit 3 where the search fails.
+    /// Exit 3 if the search fails.
     pub(crate) fn find_keys(&mut self, label: &str, spec: Spec) -> Result<Vec<Found>> {
         let template = [
             Attribute::Class(class(spec)),
@@ -177,10 +176,10 @@ impl Hsm {
             .collect()
     }
 
-    /// The same by CKA_ID, for a key that byok did not make and whose label is another than the data key's.
+    /// The same by CKA_ID, for a key that byok did not make and whose label differs from the data key's.
     ///
     /// # Errors
-    /// Exit 3 where the search fails.
+    /// Exit 3 if the search fails.
     pub(crate) fn find_keys_by_id(&mut self, id: KeyId, spec: Spec) -> Result<Vec<Found>> {
         let template = [
             Attribute::Class(class(spec)),
@@ -198,13 +197,13 @@ impl Hsm {
         let rules = attributes::data_key(spec, Life::Token);
         let check = match self.check_values(handle, spec) {
             Ok(check) => Some(check),
-            Err(fault) if super::went_away(&fault) => return Err(fault), // it says nothing of the key
+            Err(fault) if super::went_away(&fault) => return Err(fault), // the key is not to blame
             Err(_) => None,
         };
         self.found(handle, spec, &rules, check)
     }
 
-    /// What was found, judged by these rules.
+    /// The key that was found, judged by these rules.
     pub(super) fn found(
         &self,
         handle: ObjectHandle,
@@ -230,7 +229,7 @@ impl Hsm {
         let length = match length {
             Length::Right => None,
             Length::Another(length) => Some(length),
-            Length::Unknown => Some("its length cannot be told".to_owned()),
+            Length::Unknown => Some("the module does not report its length".to_owned()),
         };
         Ok(Found {
             handle,
@@ -245,11 +244,11 @@ impl Hsm {
         })
     }
 
-    /// Finds a data key again in a new session, by label and CKA_ID: attributes, check value and
-    /// fingerprint must be what they were.
+    /// Finds a data key again in a new session, by label and CKA_ID: attributes, check value and fingerprint
+    /// must be the same as before.
     ///
     /// # Errors
-    /// Exit 3 where it is not there or has other attributes; exit 4 where another key is in its place.
+    /// Exit 3 if it is gone or its attributes have changed; exit 4 if another key is in its place.
     pub(crate) fn find_again(&self, key: &mut DataKey) -> Result<()> {
         let spec = key.material.spec;
         let mut template = vec![Attribute::Class(class(spec)), Attribute::Token(true)];
@@ -260,16 +259,16 @@ impl Hsm {
         template.push(Attribute::Label(key.label.as_str().into()));
         let mut found = self.session.find_objects(&template).map_err(fault)?;
         if found.is_empty() && !key.id.is_empty() {
-            // byok did not make it, and its label is another than the data key's
+            // byok did not make it, and its label differs from the data key's
             found = self.session.find_objects(&by_id).map_err(fault)?;
         }
         if found.is_empty() {
-            return Err(Error::hsm("it is not in the token any more"));
+            return Err(Error::hsm("it is no longer in the token"));
         }
         let mut same = None;
         for handle in found {
             match self.check_values(handle, spec) {
-                // An HMAC key with zero bytes appended has the same, and is another key to KMS.
+                // An HMAC key with zero bytes appended has the same values but is a different key to KMS.
                 Ok(check) if check == key.material.check => {
                     if let Length::Right = self.length(handle, spec)? {
                         same = Some(handle);
@@ -279,7 +278,7 @@ impl Hsm {
                 _ => {} // not it
             }
         }
-        let another = || Error::mismatch("another key stands in its place").check("SAME-MATERIAL");
+        let another = || Error::mismatch("another key is in its place").check("SAME-MATERIAL");
         let handle = same.ok_or_else(another)?;
         let rules = [&attributes::data_key(spec, key.life), attributes::GENERATED].concat();
         let read = self
@@ -288,18 +287,16 @@ impl Hsm {
             .map_err(fault)?;
         let now = attributes::seen(&rules, &read);
         if let Some(changed) = now.changed_since(&key.material.attributes) {
-            return Err(
-                Error::hsm(format!("its {changed} is not what it was")).check(super::ATTRIBUTES)
-            );
+            return Err(Error::hsm(format!("its {changed} has changed")).check(super::ATTRIBUTES));
         }
         key.material.handle = handle;
         Ok(())
     }
 
-    /// Everything in the token that carries this label, of any class.
+    /// Every object in the token with this label, of any class.
     ///
     /// # Errors
-    /// Exit 3 where the search fails.
+    /// Exit 3 if the search fails.
     pub(crate) fn labelled(&self, label: &str) -> Result<Vec<Object>> {
         let searching = |e| fault(e).doing(format!("looking for objects labelled {label:?}"));
         let template = [Attribute::Label(label.into())];
@@ -327,8 +324,8 @@ impl Hsm {
         Ok(objects)
     }
 
-    /// A throw-away session key with a data key's attributes. Making it also finds the rows of the quirks
-    /// table that this module needs; the data key is then made the same way.
+    /// A throw-away session key with a data key's attributes. Making it also finds the rows of the quirks table
+    /// that this module needs; the data key is then made in the same way.
     ///
     /// # Errors
     /// As [`generate`](Self::generate).
@@ -347,12 +344,12 @@ impl Hsm {
         judged
     }
 
-    /// A throw-away token object with a data key's attributes, destroyed again: some modules take of session
-    /// objects what they refuse of token objects. No ceremony does this: what it makes in a token it names in
-    /// its transcript first.
+    /// Makes a throw-away token object with a data key's attributes, and destroys it: some modules accept for
+    /// session objects what they refuse for token objects. No ceremony does this: a ceremony names in its
+    /// transcript whatever it is about to make in a token.
     ///
     /// # Errors
-    /// As [`generate`](Self::generate), or where it could not be destroyed.
+    /// As [`generate`](Self::generate), and if the key could not be destroyed.
     pub(crate) fn try_token_object(&self, spec: Spec) -> Result<()> {
         let id = KeyId::random()?;
         let made = self.generate(THROW_AWAY_LABEL, id, spec, Life::Token);
@@ -361,12 +358,12 @@ impl Hsm {
             .map_err(|e| e.doing("making a throw-away data key as a token object"))
     }
 
-    /// A throw-away of the token is destroyed, if it was made; where that fails, people are told what is left.
+    /// Destroys a throw-away token key, if it was made; if that fails, tells people what is left.
     pub(super) fn taken_back(&self, id: KeyId) -> Result<()> {
         let destroyed = self.destroy_named(THROW_AWAY_LABEL, id);
         destroyed.map(|_| ()).map_err(|e| {
             e.doing(format!("destroying {THROW_AWAY_LABEL:?}, CKA_ID {id}"))
-                .state("that throw-away key may still be in the token; it guards nothing")
+                .state("the throw-away key may still be in the token; it protects nothing")
                 .hint("remove it with the HSM's own tools, or pkcs11-tool --login --delete-object")
         })
     }
@@ -374,8 +371,8 @@ impl Hsm {
     /// Generates a data key, reads every attribute back, judges it.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses, or where the key came back other than asked. The object may
-    /// then exist: the caller destroys what carries this label and id.
+    /// Exit 3 if the HSM refuses, or if the attributes are not those that byok asked for. The object may then
+    /// exist: the caller destroys the object with this label and id.
     pub(crate) fn generate(
         &self,
         label: &str,
@@ -398,8 +395,8 @@ impl Hsm {
         })
     }
 
-    /// Makes an object by the first row of [`quirks::OMISSIONS`] that the module takes, from the one on that it
-    /// took of such objects before. What it made of a token object all the same goes before the next.
+    /// Makes an object by the first row of [`quirks::OMISSIONS`] that the module accepts, beginning at the row that
+    /// it accepted for such objects before. If it made a token object but reported a failure, that object goes first.
     pub(super) fn by_row<T>(
         &self,
         name: Option<Name>,
@@ -430,7 +427,7 @@ impl Hsm {
         }
     }
 
-    /// The key, and of a pair what the HSM tells of its public half, which is taken away again.
+    /// The key and, for a pair, what the HSM reports about its public half, which is destroyed again.
     fn make(
         &self,
         rules: &[attributes::Rule],
@@ -468,8 +465,8 @@ impl Hsm {
         Ok((private, Some(told)))
     }
 
-    /// A key that was generated here: its own rules, what the HSM says of its origin, and of a pair that
-    /// both halves belong together.
+    /// Judges a key that was generated here: by its own rules, by what the HSM says about its origin, and, for a
+    /// pair, by whether the halves belong together.
     fn judged(
         &self,
         rules: &[attributes::Rule],
@@ -480,14 +477,14 @@ impl Hsm {
         let made = self.judged_as(&[rules, attributes::GENERATED].concat(), handle, spec)?;
         match told {
             Some(told) if !told.is_of(spec, &made.check) => Err(Error::hsm(
-                "the private key that the HSM made does not belong to the public one beside it",
+                "the private key that the HSM made does not belong to the public key beside it",
             )
             .check("POSSESSION")),
             _ => Ok(made),
         }
     }
 
-    /// Reads every attribute back, judges it, and has the HSM compute the check values.
+    /// Reads every attribute back, judges the key, and has the HSM compute its check values.
     pub(super) fn judged_as(
         &self,
         rules: &[attributes::Rule],
@@ -502,7 +499,7 @@ impl Hsm {
         })
     }
 
-    /// Reads back every attribute that the rules name, and judges it.
+    /// Reads back every attribute that the rules name, and judges them.
     pub(super) fn read_back(
         &self,
         handle: ObjectHandle,
@@ -514,7 +511,7 @@ impl Hsm {
             .map_err(|e| fault(e).doing("reading the key's attributes back"))?;
         attributes::judge(rules, &read).map_err(|deviations| {
             Error::hsm(format!(
-                "the HSM made another key than it was asked for: {deviations}"
+                "the HSM did not make the key that byok asked for: {deviations}"
             ))
             .check(super::ATTRIBUTES)
             .hint("this module cannot hold keys safely; show this text to its vendor")
@@ -524,7 +521,7 @@ impl Hsm {
     /// Sets EXTRACTABLE to FALSE, for good, and reads it back.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses, or says TRUE afterwards.
+    /// Exit 3 if the HSM refuses, or says TRUE afterwards.
     pub(crate) fn seal(&self, material: &Material) -> Result<()> {
         let sealing = |e| fault(e).doing("setting CKA_EXTRACTABLE to FALSE");
         let sealed = [Attribute::Extractable(false)];
@@ -534,14 +531,14 @@ impl Hsm {
             read.map_err(sealing)
         };
         if read()? == sealed {
-            return Ok(()); // before the session was lost; SoftHSM refuses to do it twice
+            return Ok(()); // done before the session was lost; SoftHSM refuses to do it twice
         }
         self.session
             .update_attributes(material.handle, &sealed)
             .map_err(sealing)?;
         if read()? != sealed {
             return Err(Error::hsm(
-                "the HSM accepted CKA_EXTRACTABLE = FALSE, but does not say so",
+                "the HSM accepted CKA_EXTRACTABLE = FALSE, but does not report it as FALSE",
             )
             .check(super::ATTRIBUTES));
         }
@@ -551,7 +548,7 @@ impl Hsm {
     /// Whether exactly one key of the spec's class has this label and CKA_ID.
     ///
     /// # Errors
-    /// Exit 3 where the search fails.
+    /// Exit 3 if the search fails.
     pub(crate) fn is_alone(&self, label: &str, id: KeyId, spec: Spec) -> Result<bool> {
         let template = [
             Attribute::Class(class(spec)),
@@ -565,20 +562,20 @@ impl Hsm {
     /// Destroys a key made for one step.
     ///
     /// # Errors
-    /// Exit 3 where C_DestroyObject fails; session objects end with the session all the same.
+    /// Exit 3 if C_DestroyObject fails; session objects end with the session all the same.
     pub(crate) fn destroy(&self, material: Material) -> Result<()> {
         self.session.destroy_object(material.handle).map_err(fault)
     }
 
-    /// Destroys the token objects that carry both this label and this id, and proves that none is
-    /// left. Says how many there were.
+    /// Destroys the token objects that have both this label and this id, and proves that none is left. Returns
+    /// how many there were.
     ///
     /// # Errors
-    /// Exit 3 where one could not be destroyed or is still found, or is not found although the HSM made it: its
-    /// storage may be out of reach.
+    /// Exit 3 if an object could not be destroyed or is still found. Also if it is not found although the HSM made
+    /// it: the HSM's storage may be out of reach.
     pub(crate) fn destroy_named(&self, label: &str, id: KeyId) -> Result<usize> {
         let template = [Attribute::Label(label.into()), id.attribute()];
-        // In a session of its own: whatever failed before may have left an operation open in the other.
+        // In a session of its own: an earlier failure may have left an operation open in the other session.
         let own = self.context.open_rw_session(self.token.slot);
         let session = own.as_ref().unwrap_or(&self.session);
         sees_private_objects(session)?;
@@ -586,7 +583,7 @@ impl Hsm {
         let found = find()?;
         if found.is_empty() && session.has_made(id.bytes()) {
             return Err(Error::hsm(format!(
-                "C_FindObjects finds nothing of {label:?}, CKA_ID {id}, which this HSM made a while ago"
+                "C_FindObjects does not find {label:?}, CKA_ID {id}, although this HSM made it a while ago"
             )));
         }
         for handle in &found {
@@ -604,7 +601,7 @@ impl Hsm {
     /// Whether the token holds an object with this label and id.
     ///
     /// # Errors
-    /// Exit 3 where the search fails.
+    /// Exit 3 if the search fails.
     pub(crate) fn holds(&self, label: &str, id: KeyId) -> Result<bool> {
         let template = [Attribute::Label(label.into()), id.attribute()];
         Ok(!self
@@ -615,7 +612,7 @@ impl Hsm {
     }
 }
 
-/// Without a login a search finds nothing, which would look like proof that nothing is there.
+/// Without a login, a search finds nothing: that would look like proof that nothing is there.
 pub(super) fn sees_private_objects(session: &Session) -> Result<()> {
     let state = session.get_session_info().map_err(fault)?.session_state();
     match state {
@@ -635,7 +632,7 @@ pub(super) fn class(spec: Spec) -> ObjectClass {
     }
 }
 
-/// The key type of a data key. Every module knows generic secrets; CKK_SHA_n_HMAC only some.
+/// The key type of a data key. Every module knows generic secrets; only some know CKK_SHA_n_HMAC.
 pub(super) fn key_type(spec: Spec) -> KeyType {
     match spec {
         Spec::Symmetric { .. } => KeyType::AES,
@@ -670,7 +667,7 @@ fn pair_parameters(spec: Spec) -> Vec<Attribute> {
     }
 }
 
-/// Whether the module may take the same template with fewer attributes.
+/// Whether the module may accept the same template with fewer attributes.
 pub(super) fn template_refused(error: &P11Error) -> bool {
     matches!(
         error,
@@ -683,7 +680,7 @@ pub(super) fn template_refused(error: &P11Error) -> bool {
     )
 }
 
-/// What NSS softokn answers to attributes of token objects that it does not know.
+/// NSS softokn's answer to attributes of token objects that it does not know.
 fn is_general(error: &P11Error) -> bool {
     matches!(error, P11Error::Pkcs11(RvError::GeneralError, _))
 }

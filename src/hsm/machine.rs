@@ -1,4 +1,4 @@
-//! What this computer is and does during a ceremony: core dumps, network, swap, disk.
+//! What this computer is during a ceremony, and what it does: core dumps, network, swap, disk.
 
 use std::fs;
 use std::path::Path;
@@ -19,12 +19,12 @@ mod turn;
 pub(crate) use start::was_given;
 pub(crate) use turn::{NoTurn, Turn};
 
-/// Switches core dumps off and makes the process's memory unreadable to other processes of the
-/// same user; files made from now on are for the owner alone. Remembers what the process was given.
-/// Called first thing in `main`.
+/// Switches core dumps off, and makes the process's memory unreadable to other processes of the same user.
+/// Files made from now on are for their owner only. Remembers the descriptors and variables that the process was
+/// given. `main` calls this first.
 ///
 /// # Errors
-/// Exit 5 where the kernel refuses.
+/// Exit 5 if the kernel refuses.
 pub fn protect_process() -> Result<()> {
     environment::remember();
     start::remember();
@@ -41,7 +41,7 @@ pub fn protect_process() -> Result<()> {
 }
 
 impl Machine {
-    /// Looks. `directory` is where the record's directory will stand.
+    /// Looks at the machine. `directory` is the parent of the record's directory.
     pub(crate) fn look(directory: &Path) -> Self {
         let kernel = rustix::system::uname();
         let limit = rustix::process::getrlimit(Resource::Core);
@@ -61,7 +61,7 @@ impl Machine {
         }
     }
 
-    /// Whether the record would vanish when the power goes.
+    /// Whether a power cut would lose the record.
     pub(crate) fn record_vanishes(&self) -> bool {
         match self.record_file_system.as_str() {
             "tmpfs" | "ramfs" | "rootfs" => true,
@@ -70,7 +70,7 @@ impl Machine {
         }
     }
 
-    /// What it is that would vanish.
+    /// The file system that a power cut would lose, for people.
     pub(crate) fn what_vanishes(&self) -> String {
         let live = if self.live_system {
             " of a live system"
@@ -87,23 +87,23 @@ impl Machine {
     /// The interfaces that are up, for people.
     pub(crate) fn network_told(&self) -> String {
         match self.interfaces_up.as_slice() {
-            [] => "no interface is up but lo".to_owned(),
+            [] => "no interface is up except lo".to_owned(),
             up => format!("{} up", up.join(", ")),
         }
     }
 
-    /// What does not stop a ceremony, and what to do about it; one sentence each.
+    /// What does not stop a ceremony, with what to do about it; one text for each.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.swap.is_empty() {
             warnings.push(format!(
-                "Swap is in use ({}). Secrets are locked in memory and do not go there; the HSM's module may have others. To switch it off: swapoff -a",
+                "Swap is in use ({}). byok locks its secrets in memory, so they do not go there; secrets of the HSM's module may. To switch it off: swapoff -a",
                 self.swap.join(", ")
             ));
         }
         if self.sleep_states.iter().any(|state| state != "disk") {
             warnings.push(
-                "This machine can go to sleep, which ends the HSM session. To prevent it, begin with: systemd-inhibit --what=sleep:idle:handle-lid-switch byok run PLAN".to_owned(),
+                "This machine can go to sleep, which ends the HSM session. To prevent it, start byok with: systemd-inhibit --what=sleep:idle:handle-lid-switch byok run PLAN".to_owned(),
             );
         }
         if let Some(charge) = self.on_battery {
@@ -115,10 +115,10 @@ impl Machine {
     }
 }
 
-/// File systems without owners and permissions: FAT and its like.
+/// Refuses file systems without owners and permissions, such as FAT.
 ///
 /// # Errors
-/// Exit 5 where `what` would lie on one.
+/// Exit 5 if `what` would lie on one.
 pub(crate) fn refuse_open_file_system(path: &Path, what: &str) -> Result<()> {
     let kind = file_system(path);
     if !matches!(
@@ -128,14 +128,14 @@ pub(crate) fn refuse_open_file_system(path: &Path, what: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::machine(format!(
-        "{what} would lie on {kind}, which knows no owners and permissions: everybody could read it"
+        "{what} would lie on {kind}, which has no owners or permissions: everybody could read it"
     ))
     .check("FILE-SYSTEM")
-    .hint("take a disk that Linux formatted (ext4, xfs, btrfs)")
-    .hint("such a stick is fine for the copies that are made afterwards"))
+    .hint("use a disk with a Linux file system (ext4, xfs, btrfs)")
+    .hint("a stick with such a file system is fine for the copies made afterwards"))
 }
 
-/// How live systems say on the kernel's command line that they are one (Debian, Ubuntu, Fedora, Arch).
+/// How live systems identify themselves on the kernel's command line (Debian, Ubuntu, Fedora, Arch).
 fn is_live(command_line: &str) -> bool {
     const MARKS: [&str; 5] = [
         "boot=live",
@@ -161,11 +161,11 @@ fn words_of(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The interfaces of this process's own network namespace that are up, but `lo`.
+/// The interfaces of this process's own network namespace that are up, except `lo`.
 ///
-/// The names come from /proc/self/net/dev, which follows the namespace; /sys/class/net, mounted
-/// elsewhere, may not, so it is asked only whether a name that exists here is up. A name it does
-/// not know counts as up: silence is no proof of an air gap.
+/// The names come from /proc/self/net/dev, which follows the namespace. /sys/class/net may be mounted from
+/// another one, so it only answers whether an interface with one of these names is up. A name that it does not
+/// know counts as up: silence is not proof of an air gap.
 fn interfaces_up() -> Vec<String> {
     let table = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
     let names = table
@@ -197,8 +197,8 @@ fn swap() -> Vec<String> {
         .collect()
 }
 
-/// The kind of file system that holds `path` or its nearest ancestor that exists, from
-/// /proc/self/mounts: the longest mount point that is a prefix.
+/// The kind of file system that holds `path`, or its nearest ancestor that exists: in /proc/self/mounts, the
+/// longest mount point that is a prefix.
 fn file_system(path: &Path) -> String {
     let existing = path
         .ancestors()

@@ -1,10 +1,10 @@
-//! Whether an HSM token is a device or a program in this computer, and by what that is known.
+//! Whether an HSM token is a device or a program in this computer, and how byok knows.
 
 use super::{Token, quirks};
 use crate::ground::facts::Nature;
 
 impl Nature {
-    /// Known software is software whatever slot and plan say; then the slot decides, then the plan.
+    /// Known software is software, whatever the slot and the plan say; otherwise the slot decides, then the plan.
     pub(super) fn of(token: &Token, hardware_slot: bool, reason: Option<&str>) -> Self {
         let known = |text: &str, rows: &[&str]| {
             let text = text.to_ascii_lowercase();
@@ -24,7 +24,7 @@ impl Nature {
         }
     }
 
-    /// What a record must say as an exception: a plan that calls its HSM hardware, rightly or wrongly.
+    /// What a record must state as an exception: the plan calls the HSM hardware, and nothing else does.
     pub(crate) fn exception(&self, reason: Option<&str>) -> Option<String> {
         match (self, reason) {
             (Self::ByPlan(_), _) => Some(format!("the HSM is {}", self.told())),

@@ -1,5 +1,5 @@
-//! Modules that hand out another list of functions each time they are asked (p11-kit-client): what the wrapper
-//! initialised is not what a second list belongs to. For them the wrapper's own calls serve, which are stricter.
+//! Modules that return another list of functions each time (p11-kit-client): a second list does not know that the
+//! wrapper initialised the first. For such modules byok uses the wrapper's own calls, which are stricter.
 
 use cryptoki::context::{Info, Pkcs11};
 use cryptoki::error::{Error, Result, RvError};
@@ -9,7 +9,7 @@ use cryptoki_sys::{
     CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
 };
 
-/// What a list that nobody initialised answers.
+/// Whether this is the answer of a list that nobody initialised.
 pub(super) fn is_another<T>(answered: &Result<T>) -> bool {
     matches!(
         answered,
@@ -30,7 +30,7 @@ pub(super) fn info(module: &Pkcs11) -> Result<CK_INFO> {
     Ok(info)
 }
 
-/// C_GetTokenInfo by the wrapper: what byok reads of it.
+/// C_GetTokenInfo by the wrapper: the fields that byok reads.
 pub(super) fn token_info(module: &Pkcs11, slot: Slot) -> Result<CK_TOKEN_INFO> {
     let told: TokenInfo = module.get_token_info(slot)?;
     let mut info = CK_TOKEN_INFO::default();

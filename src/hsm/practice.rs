@@ -7,11 +7,11 @@ use super::{Module, fault};
 use crate::ground::error::{Error, Result};
 
 impl Module {
-    /// Initialises the first free slot as a token of this label: C_InitToken, then C_InitPIN. The PINs
-    /// guard nothing but practice.
+    /// Initialises the first free slot as a token with this label: C_InitToken, then C_InitPIN. The PINs protect
+    /// only practice keys.
     ///
-    /// # Errors
-    /// Exit 3 where there is no free slot or the module refuses.
+    /// Exit 3 if there is no free slot, or if the module refuses.
+    /// Exit 3 if there is no free slot or the module refuses.
     pub fn make_practice_token(&self, label: &str, so_pin: &str, user_pin: &str) -> Result<()> {
         let making = |e| fault(e).doing("making a practice token");
         let slot =

@@ -1,5 +1,5 @@
-//! What modules do differently, as rows. Nothing else in the house asks which module it talks to:
-//! rows are tried in their order until a control shows that one works.
+//! How modules differ, as rows. Nothing else in byok asks which module it talks to: rows are tried in their
+//! order until a control key shows that one works.
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
@@ -15,7 +15,7 @@ pub(super) struct BlockCipher {
     pub mechanism: Mechanism<'static>,
 }
 
-/// CBC with a zero IV over one block is ECB of that block; some policies forbid ECB by name.
+/// CBC with a zero IV over one block equals ECB of that block; some policies forbid ECB by name.
 pub(super) const BLOCK_CIPHERS: &[BlockCipher] = &[
     BlockCipher {
         name: "CKM_AES_ECB",
@@ -27,14 +27,14 @@ pub(super) const BLOCK_CIPHERS: &[BlockCipher] = &[
     },
 ];
 
-/// A way to sign with an RSA key (RSASSA-PKCS1-v1_5 with SHA-256, RFC 8017), by which it proves itself.
+/// A way to sign with an RSA key (RSASSA-PKCS1-v1_5 with SHA-256, RFC 8017), so that it can prove itself.
 pub(super) struct RsaSignature {
     pub mechanism: Mechanism<'static>,
-    /// What C_Sign is given for a text.
+    /// What C_Sign is given to sign a text.
     pub input: fn(&[u8]) -> Vec<u8>,
 }
 
-/// The same signature; some modules know the mechanism only that hashes nothing.
+/// All make the same signature; some modules know only the mechanism that does not hash.
 pub(super) const RSA_SIGNATURES: &[RsaSignature] = &[
     RsaSignature {
         mechanism: Mechanism::Sha256RsaPkcs,
@@ -55,7 +55,7 @@ fn digest_info(text: &[u8]) -> Vec<u8> {
     [&SHA_256[..], &words::sha256(text)].concat()
 }
 
-/// A mechanism by the number that a family of modules knows it under.
+/// A mechanism by the number that a family of modules uses for it.
 pub(super) struct Numbered {
     pub name: &'static str,
     /// PKCS#11 mechanism number.
@@ -78,7 +78,7 @@ pub(super) const AES_KEY_WRAPS: &[Numbered] = &[
         name: "CKM_AES_KEY_WRAP",
         number: 0x2109,
     },
-    // Thales Luna: CKM_AES_KW in the vendor's header; not measured here, so the control decides
+    // Thales Luna: CKM_AES_KW in the vendor's header; not measured here, so the control key decides
     Numbered {
         name: "CKM_AES_KW (Luna, 0x80000170)",
         number: 0x8000_0170,
@@ -92,34 +92,34 @@ pub(super) const AES_KEY_WRAPS_PADDED: &[Numbered] = &[
         name: "CKM_AES_KEY_WRAP_KWP",
         number: 0x210b,
     },
-    // SoftHSM means KWP by it; elsewhere it is PKCS#7 padding and KW, which the control finds
+    // SoftHSM means KWP by it; elsewhere it is PKCS#7 padding and KW, and the control key shows which
     Numbered {
         name: "CKM_AES_KEY_WRAP_PAD",
         number: 0x210a,
     },
-    // Thales Luna: CKM_AES_KWP in the vendor's header; not measured here, so the control decides
+    // Thales Luna: CKM_AES_KWP in the vendor's header; not measured here, so the control key decides
     Numbered {
         name: "CKM_AES_KWP (Luna, 0x80000171)",
         number: 0x8000_0171,
     },
 ];
 
-/// RSA_AES_KEY_WRAP in one call (PKCS#11 v2.40 section 2.1.21): opencryptoki has it; SoftHSM 2.7 answers
-/// CKR_OK for SHA-256 and uses SHA-1, which the control finds. Where it fails, the HSM does its two parts.
+/// RSA_AES_KEY_WRAP in one call (PKCS#11 v2.40 section 2.1.21): opencryptoki has it. SoftHSM 2.7 answers CKR_OK
+/// for SHA-256 but uses SHA-1, which the control key shows. If it fails, the HSM does the two parts.
 pub(super) const RSA_AES_KEY_WRAP: Numbered = Numbered {
     name: "CKM_RSA_AES_KEY_WRAP",
     number: 0x1054,
 };
 
-/// The algorithms by which a secret may come in under a key pair of the HSM, tried in order: SoftHSM
+/// The algorithms with which a secret may come in under a key pair of the HSM, tried in order: SoftHSM
 /// unwraps with SHA-1 only.
 pub(super) const GATES: &[WrappingAlgorithm] = &[
     WrappingAlgorithm::RsaesOaepSha256,
     WrappingAlgorithm::RsaesOaepSha1,
 ];
 
-/// Attributes that a module may not know; left out of templates in this order, and the omission is
-/// recorded with the key. NSS softokn refuses the last two of token objects only, by CKR_GENERAL_ERROR.
+/// Attributes that a module may not know. They are left out of templates in this order, and the omission is
+/// recorded with the key. NSS softokn refuses the last two for token objects only, with CKR_GENERAL_ERROR.
 pub(super) const OMISSIONS: &[&[AttributeType]] = &[
     &[],
     // CKA_DESTROYABLE came with PKCS#11 v2.40
@@ -128,34 +128,34 @@ pub(super) const OMISSIONS: &[&[AttributeType]] = &[
     &[AttributeType::Destroyable, AttributeType::Copyable],
 ];
 
-/// A way to have C_UnwrapKey make a key of certain attributes.
+/// A way to have C_UnwrapKey make a key with the right attributes.
 pub(super) struct Unwrapping {
     /// What the template leaves out.
     pub omitted: &'static [AttributeType],
-    /// The key is made so that it can be changed; what it must be is a copy of it.
+    /// The key is made changeable, and then copied to the key that is wanted.
     pub by_copy: bool,
 }
 
-/// CKA_SENSITIVE is always set afterwards where a module drops it.
+/// If a module drops CKA_SENSITIVE, it is always set afterwards.
 pub(super) const UNWRAPPINGS: &[Unwrapping] = &[
     Unwrapping {
         omitted: &[],
         by_copy: false,
     },
-    // opencryptoki 3.27 answers CKR_ATTRIBUTE_READ_ONLY to CKA_EXTRACTABLE = TRUE, which it makes it anyhow
+    // opencryptoki 3.27 answers CKR_ATTRIBUTE_READ_ONLY to CKA_EXTRACTABLE = TRUE, but sets it to TRUE anyway
     Unwrapping {
         omitted: &[AttributeType::Extractable],
         by_copy: false,
     },
-    // ... and drops CKA_SENSITIVE, which can be set only while CKA_MODIFIABLE is TRUE; that changes in a copy only
+    // ... and drops CKA_SENSITIVE, which can be set only while CKA_MODIFIABLE is TRUE; only a copy can change that
     Unwrapping {
         omitted: &[AttributeType::Extractable],
         by_copy: true,
     },
 ];
 
-/// Who makes tokens that are programs in this computer, and nothing else: how CK_TOKEN_INFO's manufacturer
-/// begins, in any case.
+/// Manufacturers whose tokens are always programs in a computer: how CK_TOKEN_INFO's manufacturer begins, ignoring
+/// case.
 pub(super) const SOFTWARE_MANUFACTURERS: &[&str] = &[
     "SoftHSM",
     "Kryoptic",
@@ -164,11 +164,11 @@ pub(super) const SOFTWARE_MANUFACTURERS: &[&str] = &[
     "wolfPKCS11",
 ];
 
-/// The same by model, for who makes both: opencryptoki's manufacturer is IBM, whatever stands behind a slot.
+/// The same by model, for manufacturers of both kinds: opencryptoki always says IBM, whatever is behind a slot.
 pub(super) const SOFTWARE_MODELS: &[&str] = &[
     "Soft", // SoftHSM v2, opencryptoki's "Soft"
     "IBM Soft",
-    "ICA", // opencryptoki: the processor computes, the keys are in this computer's memory
+    "ICA", // opencryptoki: the processor computes, but the keys are in this computer's memory
     "IBM ICA",
     "Kryoptic",
     "NSS",

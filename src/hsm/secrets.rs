@@ -1,5 +1,5 @@
-//! How a secret of this computer comes into the HSM: C_CreateObject, or, where an HSM refuses that of
-//! secrets, C_UnwrapKey under a key pair made in the HSM for this one purpose.
+//! How a secret from this computer comes into the HSM: by C_CreateObject or, if the HSM refuses that for secrets,
+//! by C_UnwrapKey under a key pair made in the HSM for this one purpose.
 
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
@@ -19,11 +19,11 @@ use crate::ground::raw;
 /// Size of the gate's key pair in bits; it lives for one call.
 const GATE_BITS: u64 = 2048;
 
-/// What becomes of a secret that is brought in.
+/// What a secret becomes in the HSM.
 pub(super) struct Wanted<'a> {
     /// CKA_KEY_TYPE.
     pub key_type: KeyType,
-    /// CKA_LABEL and CKA_ID; a throw-away has none.
+    /// CKA_LABEL and CKA_ID; a throw-away key has none.
     pub name: Option<Name<'a>>,
     /// Its attributes.
     pub rules: &'a [attributes::Rule],
@@ -41,8 +41,8 @@ impl Wanted<'_> {
     }
 }
 
-/// Hands a PIN to `login` as the wrapper's type, whose heap copy is locked while it lives and zeroized before
-/// this returns.
+/// Hands a PIN to `login` as the wrapper's type. That type's heap copy is locked while it lives, and zeroized
+/// before this returns.
 pub(super) fn as_pin<T>(pin: &Locked, login: impl FnOnce(&RawAuthPin) -> T) -> T {
     raw::with_locked_copy(pin, |copy| {
         let pin = RawAuthPin::new(Box::new(copy));
@@ -51,10 +51,10 @@ pub(super) fn as_pin<T>(pin: &Locked, login: impl FnOnce(&RawAuthPin) -> T) -> T
 }
 
 impl Hsm {
-    /// Makes a session object of an AES key, reads its attributes back and judges them.
+    /// Brings an AES key in as a session object, reads its attributes back and judges them.
     ///
     /// # Errors
-    /// Exit 3 where the HSM takes it in neither way or makes another key of it.
+    /// Exit 3 if the HSM accepts it in neither way, or makes a different key.
     pub(super) fn bring_in(
         &self,
         key: &Locked,
@@ -70,10 +70,10 @@ impl Hsm {
         Ok(handle)
     }
 
-    /// The same of any secret, not judged yet: the caller does.
+    /// The same for any secret; the caller judges it.
     ///
     /// # Errors
-    /// Exit 3 where the HSM takes it in neither way.
+    /// Exit 3 if the HSM accepts it in neither way.
     pub(super) fn bring_in_secret(&self, key: &Locked, wanted: &Wanted) -> Result<ObjectHandle> {
         match self.create_secret(key, wanted) {
             Ok(handle) => Ok(handle),
@@ -99,11 +99,11 @@ impl Hsm {
         })
     }
 
-    /// A key pair is made in the HSM, this computer encrypts under its public half, the HSM unwraps.
+    /// The HSM makes a key pair, this computer encrypts under its public half, and the HSM unwraps.
     fn bring_through_gate(&self, key: &Locked, wanted: &Wanted) -> Result<ObjectHandle> {
         let (public, private) = self.make_gate()?;
         let brought = self.gate_key(public).and_then(|gate| {
-            let mut last = Error::hsm("no way in");
+            let mut last = Error::hsm("the HSM has no way in");
             for row in quirks::GATES {
                 match self.unwrap_at_gate(key, wanted, private, &gate, *row) {
                     Ok(handle) => return Ok(handle),
@@ -152,7 +152,7 @@ impl Hsm {
         match (modulus, exponent) {
             (Some(n), Some(e)) => WrappingKey::from_parts(n, e),
             _ => Err(Error::hsm(
-                "the HSM does not tell the public key that it made",
+                "the HSM does not report the public key that it made",
             )),
         }
     }
@@ -186,7 +186,7 @@ fn wipe(template: Vec<Attribute>) {
     }
 }
 
-/// What HSMs answer that take no secrets in plain, as FIPS mode wants it.
+/// What HSMs answer that refuse secrets in plain, as FIPS mode demands.
 fn secrets_refused(error: &P11Error) -> bool {
     matches!(
         error,

@@ -1,4 +1,4 @@
-//! The wrapper's context and session, each call of which is seen while it is under way ([`super::under_way`]).
+//! The wrapper's context and session; each call is visible while it is under way ([`super::under_way`]).
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +38,7 @@ impl Context {
         })
     }
 
-    /// A module that locks nothing serves as well: all calls are made one after the other.
+    /// A module without locks of its own also works: byok makes one call after the other.
     pub(crate) fn initialize(&self) -> Result<()> {
         let with = |flags| {
             let arguments = CInitializeArgs::new(flags);
@@ -90,7 +90,7 @@ impl Context {
     }
 }
 
-/// An open session. Dropping it closes it.
+/// An open session. Dropping it closes the session.
 pub(super) struct Session {
     inner: Option<Inner>,
     functions: Arc<Functions>,
@@ -105,7 +105,7 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// The wrapper's; it is there until this value is dropped.
+    /// The wrapper's session; it is there until this value is dropped.
     fn inner(&self) -> &Inner {
         let Some(session) = &self.inner else {
             unreachable!("a session is closed by dropping it")
@@ -117,7 +117,7 @@ impl Session {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// After a call that makes an object of this template.
+    /// Takes note of a call that made an object from this template.
     fn noted<T>(&self, answered: Result<T>, template: &[Attribute]) -> Result<T> {
         if answered.is_ok() && template.contains(&Attribute::Token(true)) {
             let ids = template.iter().filter_map(|attribute| match attribute {
@@ -129,12 +129,12 @@ impl Session {
         answered
     }
 
-    /// Whether the module said that it made a token object with this CKA_ID, and nobody said that it is gone.
+    /// Whether the module said that it made a token object with this CKA_ID that was not destroyed since.
     pub(crate) fn has_made(&self, id: &[u8]) -> bool {
         self.made().iter().any(|made| made == id)
     }
 
-    /// What has this CKA_ID was destroyed.
+    /// Says that the object with this CKA_ID was destroyed.
     pub(crate) fn is_gone(&self, id: &[u8]) {
         self.made().retain(|made| made != id);
     }
@@ -247,7 +247,7 @@ impl Session {
         })
     }
 
-    /// Into this buffer; returned with the length that the module says.
+    /// Writes into this buffer, and returns it with the length that the module says.
     pub(crate) fn wrap_key(
         &self,
         mechanism: &Mechanism,

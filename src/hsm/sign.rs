@@ -18,22 +18,22 @@ use crate::ground::words;
 /// Length of an uncompressed point on P-256.
 const POINT: usize = 65;
 
-/// A private key in the token that is known to sign for its public key.
+/// A private key in the token that has proved that it signs for its public key.
 #[derive(Clone)]
 pub(crate) struct SigningKey {
-    /// CKA_ID, of any length where byok did not make it.
+    /// CKA_ID, of any length if byok did not make it.
     id: Vec<u8>,
     /// The public half.
     pub public: PublicKey,
-    /// What was read back of the private half.
+    /// The private half's attributes that were read back.
     pub attributes: Attributes,
 }
 
-/// A private key of the label, as it was found.
+/// A private key found by the signer's label.
 pub(crate) struct FoundSigner {
     /// CKA_ID in lower-case hex.
     pub id: String,
-    /// The key, or why it cannot serve.
+    /// The key, or why byok cannot use it.
     pub key: Result<SigningKey>,
 }
 
@@ -45,13 +45,13 @@ impl SigningKey {
 }
 
 impl Hsm {
-    /// Every private EC key of the token that is labelled as signers are.
+    /// Every private EC key in the token that has the signers' label.
     ///
     /// # Errors
-    /// Exit 3 where the search fails.
+    /// Exit 3 if the search fails.
     pub(crate) fn signers(&self) -> Result<Vec<FoundSigner>> {
         let searching = |e| fault(e).doing("looking for the transcript signer");
-        sees_private_objects(&self.session)?; // else a second one would be made
+        sees_private_objects(&self.session)?; // otherwise byok would make a second one
         let template = private_half(None);
         let handles = self.session.find_objects(&template).map_err(searching)?;
         let mut found = Vec::with_capacity(handles.len());
@@ -68,11 +68,11 @@ impl Hsm {
         Ok(found)
     }
 
-    /// Makes a key pair under this CKA_ID and judges it.
+    /// Makes a key pair with this CKA_ID and judges it.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or makes another key than asked. Objects may then exist: the caller
-    /// destroys what carries the label and this id.
+    /// Exit 3 if the HSM refuses, or if the pair is not what byok asked for. Objects may then exist: the caller
+    /// destroys the objects with the label and this id.
     pub(crate) fn make_signer(&self, id: KeyId) -> Result<SigningKey> {
         self.make_pair(SIGNER_LABEL, id).map(|(key, _)| key)
     }
@@ -85,11 +85,11 @@ impl Hsm {
         Ok((key, private))
     }
 
-    /// Makes a pair as a signer is made, a token object, has it sign, and destroys it: whether this HSM could
-    /// have a signer.
+    /// Makes a pair as for a signer, as token objects, has it sign, and destroys it: this shows whether the HSM
+    /// could have a signer.
     ///
     /// # Errors
-    /// Exit 3 where it could not, or the pair could not be destroyed.
+    /// Exit 3 if that failed, or if the pair could not be destroyed.
     pub(crate) fn try_signer(&self) -> Result<()> {
         let id = KeyId::random()?;
         let tried = self
@@ -103,10 +103,10 @@ impl Hsm {
         tried
     }
 
-    /// Has the HSM sign a fresh challenge, and verifies that in software.
+    /// Has the HSM sign a fresh challenge, and verifies the signature in software.
     ///
     /// # Errors
-    /// Exit 3 where the HSM does not sign, or signs with another key than its public half says.
+    /// Exit 3 if the HSM does not sign, or if the signature is not by the public key beside it.
     pub(crate) fn prove_signer(&self, key: &SigningKey) -> Result<()> {
         let digest = challenge_digest()?;
         let signature = self
@@ -118,9 +118,9 @@ impl Hsm {
     /// C_Sign with CKM_ECDSA over a digest: `r` and `s`, 32 bytes each.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or answers with another length.
+    /// Exit 3 if the HSM refuses, or if the signature has another length.
     pub(crate) fn sign(&self, key: &SigningKey, digest: &[u8; 32]) -> Result<[u8; 64]> {
-        // In a session of its own: whatever failed before may have left an operation open in the other.
+        // In a session of its own: an earlier failure may have left an operation open in the other session.
         let own = self.context.open_rw_session(self.token.slot);
         let session = own.as_ref().unwrap_or(&self.session);
         sees_private_objects(session)?;
@@ -129,7 +129,7 @@ impl Hsm {
         match found.as_slice() {
             [handle] => sign_in(session, *handle, digest),
             other => Err(Error::hsm(format!(
-                "the token shows {} transcript signers of CKA_ID {}",
+                "the token shows {} transcript signers with CKA_ID {}",
                 other.len(),
                 key.id()
             ))),
@@ -188,8 +188,8 @@ impl Hsm {
         })
     }
 
-    /// The point of the public half, which lies beside the private one; some HSMs tell it of the private
-    /// one too.
+    /// The point of the public half, an object beside the private half; some HSMs report it for the private half
+    /// too.
     fn point_of(&self, id: &[u8], private: ObjectHandle) -> Result<[u8; POINT]> {
         let template = [
             Attribute::Class(ObjectClass::PUBLIC_KEY),
@@ -205,7 +205,7 @@ impl Hsm {
                     .hint("a pair that byok makes has both halves, with the same label and CKA_ID")
             }),
             _ => Err(Error::hsm(
-                "the token holds several public keys of its label and CKA_ID",
+                "the token holds several public keys with its label and CKA_ID",
             )),
         }
     }
@@ -221,12 +221,13 @@ impl Hsm {
             Attribute::EcPoint(told) => point(told),
             _ => None,
         });
-        told.filter(|_| on_p256)
-            .ok_or_else(|| Error::hsm("the HSM tells no point on P-256 of the transcript signer"))
+        told.filter(|_| on_p256).ok_or_else(|| {
+            Error::hsm("the HSM reports no point on P-256 for the transcript signer")
+        })
     }
 }
 
-/// What finds private halves: all, or the one of a CKA_ID.
+/// The template that finds private halves: all of them, or the one with a CKA_ID.
 fn private_half(id: Option<&[u8]>) -> Vec<Attribute> {
     let mut template = vec![
         Attribute::Class(ObjectClass::PRIVATE_KEY),
@@ -244,7 +245,7 @@ fn point(value: &[u8]) -> Option<[u8; POINT]> {
     (point[0] == 4).then_some(point)
 }
 
-/// A digest that is none of anything that matters.
+/// A digest that stands for nothing else.
 fn challenge_digest() -> Result<[u8; 32]> {
     challenge("byok-ceremony signer challenge v1").map(|text| words::sha256(&text))
 }
@@ -264,7 +265,7 @@ fn proved(key: &SigningKey, digest: &[u8; 32], signature: &[u8; 64]) -> Result<(
         return Ok(());
     }
     Err(
-        Error::hsm("the HSM signs with another key than the public key beside it says")
+        Error::hsm("the HSM's signature is not by the public key beside the signing key")
             .check("SIGNER"),
     )
 }

@@ -1,4 +1,4 @@
-//! Material that was there before the ceremony: a key of the token, and bytes of this computer that come in.
+//! Material that existed before the ceremony: a key in the token, or bytes from this computer to bring in.
 
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 
@@ -14,7 +14,7 @@ use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{self, pkcs8};
 use crate::ground::error::{Error, Result};
 
-/// How a key of the token is named: by its CKA_ID, or by its label.
+/// How a plan names a key in the token: by its CKA_ID or by its label.
 #[derive(Clone, Copy)]
 pub(crate) enum Named<'a> {
     /// CKA_LABEL.
@@ -33,20 +33,20 @@ impl Named<'_> {
 }
 
 impl Hsm {
-    /// Whether the token holds the one key that is meant, judged as far as it can be without using it.
+    /// Finds the one key in the token that is meant, and judges it as far as is possible without using it.
     ///
     /// # Errors
-    /// Exit 3: none, several, of another kind than the spec's, not extractable.
+    /// Exit 3: no such key, several, not of the spec's kind, not extractable.
     pub(crate) fn source_is_there(&self, named: Named, spec: Spec) -> Result<()> {
         self.source_handle(named, spec).map(|_| ())
     }
 
-    /// The same with what the HSM computes of it and all of its attributes. Its history is as the HSM tells
-    /// it: how it differs from a key that byok makes stands in `deviations`.
+    /// The same, with what the HSM computes with it and all its attributes. For its history byok has only the
+    /// HSM's word; `deviations` says how it differs from a key that byok makes.
     ///
     /// # Errors
-    /// As [`source_is_there`](Self::source_is_there); exit 3 where the HSM computes nothing with it, or it
-    /// has another length.
+    /// As [`source_is_there`](Self::source_is_there); exit 3 if the HSM cannot compute with it, or if its length
+    /// is not the spec's.
     pub(crate) fn take_source(&mut self, named: Named, spec: Spec) -> Result<Found> {
         let handle = self.source_handle(named, spec)?;
         let check = self
@@ -56,7 +56,7 @@ impl Hsm {
             match self.secret_length(handle, bytes)? {
                 Length::Right => {}
                 Length::Another(length) => return Err(unlike(&length)),
-                Length::Unknown => return Err(unlike("its length cannot be told")),
+                Length::Unknown => return Err(unlike("the module does not report its length")),
             }
         }
         let rules = [
@@ -88,7 +88,7 @@ impl Hsm {
                 Error::hsm(format!("the token holds no {kind} labelled {label:?}"))
             }
             Named::Id(id) => Error::hsm(format!(
-                "the token holds no {kind} of CKA_ID {}",
+                "the token holds no {kind} with CKA_ID {}",
                 crate::ground::words::hex(id)
             )),
         };
@@ -98,19 +98,19 @@ impl Hsm {
         };
         let error = error
             .check("SOURCE")
-            .hint("is it the right token? pkcs11-tool --login --list-objects shows what is in it");
+            .hint("is it the right token? pkcs11-tool --login --list-objects shows its contents");
         others.iter().fold(error, |e, other| {
             e.hint(format!(
-                "there is {} of that label, CKA_ID {}",
+                "there is {} with that label, CKA_ID {}",
                 other.class, other.id
             ))
         })
     }
 
     fn several_there(&self, handles: &[ObjectHandle]) -> Error {
-        let error = Error::hsm(format!("{} keys of the token fit", handles.len()))
+        let error = Error::hsm(format!("{} keys in the token match", handles.len()))
             .check("SOURCE")
-            .hint("name the one that is meant: source = \"token:id=HEX\"");
+            .hint("name the right one by its CKA_ID: source = \"token:id=HEX\"");
         handles.iter().fold(error, |e, handle| {
             let read = self.session.get_attributes(*handle, &[AttributeType::Id]);
             match read.unwrap_or_default().as_slice() {
@@ -122,7 +122,7 @@ impl Hsm {
         })
     }
 
-    /// What a module does not tell is judged later, by what the key does.
+    /// What a module does not report is judged later, by what the key does.
     fn judge_source(&self, handle: ObjectHandle, spec: Spec) -> Result<()> {
         let told = |kind| {
             let read = self.session.get_attributes(handle, &[kind]);
@@ -133,15 +133,15 @@ impl Hsm {
                 "it cannot be wrapped: CKA_EXTRACTABLE is FALSE, for good",
             )
             .check("SOURCE")
-            .hint("if another copy of it exists (a backup of the HSM's vendor, its source), bring that in as extractable")
-            .hint("else this material can never be imported: take source out, and a new data key is made"));
+            .hint("if another copy exists (an HSM backup, or its source), bring that copy in as an extractable key")
+            .hint("otherwise this material can never be imported: remove source from the plan, and byok makes a new data key"));
         }
         if told(AttributeType::WrapWithTrusted) == Some(Attribute::WrapWithTrusted(true)) {
             return Err(Error::hsm(
                 "it cannot be wrapped for KMS: CKA_WRAP_WITH_TRUSTED is TRUE",
             )
             .check("SOURCE")
-            .hint("the HSM wraps it only under keys that its security officer declared trusted, which a wrapping key of a KMS is not"));
+            .hint("the HSM wraps it only under keys that its security officer marked as trusted; a KMS's wrapping key is not one of them"));
         }
         if let Some(Attribute::KeyType(is)) = told(AttributeType::KeyType)
             && !is_type(is, spec)
@@ -167,11 +167,11 @@ impl Hsm {
         Ok(())
     }
 
-    /// Brings bytes into the HSM as a data key of this label and CKA_ID: a secret as it is, a private key
-    /// under a throw-away AES key that the HSM holds. What the HSM then computes must be what software does.
+    /// Brings bytes into the HSM as a data key with this label and CKA_ID: a secret directly, a private key under
+    /// a throw-away AES key in the HSM. The HSM must then compute the same check values as software does.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or makes another key of it; the named object may then exist.
+    /// Exit 3 if the HSM refuses or makes a different key; the object may then exist.
     pub(crate) fn bring_in_data_key(
         &mut self,
         bytes: &Locked,
@@ -189,10 +189,10 @@ impl Hsm {
         })
     }
 
-    /// The same with bytes that nothing depends on: for a private key, of one on P-256.
+    /// The same with throw-away bytes; for a private key, one on P-256.
     ///
     /// # Errors
-    /// As [`bring_in_data_key`](Self::bring_in_data_key); nothing but session objects was made.
+    /// As [`bring_in_data_key`](Self::bring_in_data_key); only session objects were made.
     pub(crate) fn prove_way_in(&mut self, spec: Spec) -> Result<&'static str> {
         let Some(len) = spec.secret_len() else {
             let entrance = self.entrance()?;
@@ -235,7 +235,7 @@ impl Hsm {
         if brought.check == wanted && !matches!(length, Length::Another(_)) {
             return Ok(brought);
         }
-        Err(Error::hsm("the HSM took other bytes in than it was given").check("CONTROL"))
+        Err(Error::hsm("the HSM did not take in the bytes that it was given").check("CONTROL"))
     }
 
     fn bring_in_private(
@@ -253,7 +253,7 @@ impl Hsm {
         brought
     }
 
-    /// The throw-away AES key, with the first row of AES-KWP by which a private key made here comes in right.
+    /// The throw-away AES key, with the first row of AES-KWP by which a private key made here comes in unchanged.
     fn entrance(&mut self) -> Result<Entrance> {
         let key = Locked::random(32, "a throw-away key")?;
         let handle = self
@@ -265,7 +265,7 @@ impl Hsm {
             key,
             row: &quirks::AES_KEY_WRAPS_PADDED[0],
         };
-        let mut first = None; // the standard's own mechanism tells most
+        let mut first = None; // the standard's own mechanism is the most informative
         for row in quirks::AES_KEY_WRAPS_PADDED {
             entrance.row = row;
             match self.prove_entrance(&entrance, &control) {
@@ -277,11 +277,11 @@ impl Hsm {
             }
         }
         self.session.destroy_object(handle).map_err(fault)?;
-        let none = || Error::hsm("no way in");
+        let none = || Error::hsm("the HSM has no way in");
         Err(first
             .unwrap_or_else(none)
             .check("CONTROL")
-            .hint("this HSM takes no private key in: a throw-away on P-256, wrapped with AES-KWP (RFC 5649), did not come in as it must"))
+            .hint("this HSM cannot take in a private key: a throw-away key on P-256, wrapped with AES-KWP (RFC 5649), did not come in unchanged"))
     }
 
     fn prove_entrance(&self, entrance: &Entrance, control: &Locked) -> Result<()> {
@@ -293,12 +293,12 @@ impl Hsm {
         self.session.destroy_object(handle).map_err(fault)?;
         match same? {
             true => Ok(()),
-            false => Err(Error::hsm("it unwrapped to another key than was wrapped")),
+            false => Err(Error::hsm("what it unwrapped is not what was wrapped")),
         }
     }
 }
 
-/// The throw-away AES key under which a private key comes in: known to locked memory and to the HSM.
+/// The throw-away AES key under which a private key comes in: only locked memory and the HSM hold it.
 struct Entrance {
     handle: ObjectHandle,
     key: Locked,
@@ -335,13 +335,13 @@ fn length_of(spec: Spec) -> AttributeType {
     }
 }
 
-/// HMAC keys that byok did not make may have the type of their hash.
+/// HMAC keys that byok did not make may have the key type of their hash.
 fn is_type(is: KeyType, spec: Spec) -> bool {
     is == key_type(spec) || matches!(spec, Spec::Hmac { .. }) && is == KeyType::SHA256_HMAC
 }
 
 fn unlike(how: &str) -> Error {
-    Error::hsm(format!("it is no key of the plan's spec: {how}"))
+    Error::hsm(format!("it is not a key of the plan's spec: {how}"))
         .check("SOURCE")
         .hint("compare spec (for HMAC keys also bits) in the plan with the key in the HSM")
 }

@@ -1,19 +1,19 @@
-//! Which call into the module is under way. A module, or what it speaks to, may never answer; the operator's room
-//! looks in from another thread and says so ([`call`]).
+//! The call into the module that is under way. A module, or the device behind it, may never answer; the
+//! operator's room looks in from another thread and says so ([`call`]).
 //!
-//! There is one module and one session's work at a time, so there is one such call in the process.
+//! There is one module, and one session at a time, so there is one such call in the process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A call that has not come back yet.
+/// A call that has not returned yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// Its number since the process began: one that comes later has another.
+    /// Its number since the process began; every later call has a higher one.
     pub number: u64,
-    /// As the standard names it; where the wrapper makes several at once, all of them.
+    /// The function's standard name; all names if the wrapper makes several calls at once.
     pub function: &'static str,
-    /// The label of the data key that it serves, where it serves one.
+    /// The label of the data key that the call serves, if it serves one.
     pub data_key: Option<String>,
     /// How long it has taken so far.
     pub taken: Duration,
@@ -46,13 +46,13 @@ impl Desk {
     }
 }
 
-/// As long as this is held, the calls serve a data key.
+/// As long as this value lives, the calls serve a data key.
 #[must_use]
 pub(crate) struct Serving {
     before: Option<String>,
 }
 
-/// The data key of this label is what the next calls serve.
+/// Says that the next calls serve the data key with this label.
 pub(crate) fn serving(label: &str) -> Serving {
     let before = desk().data_key.replace(label.to_owned());
     Serving { before }
@@ -69,14 +69,14 @@ pub(crate) fn call() -> Option<Call> {
     desk().now()
 }
 
-/// Does something while this very call is under way: its answer waits for that. `None`: it has come back.
+/// Does something while this very call is under way; its answer waits meanwhile. `None`: it has returned already.
 pub(crate) fn during<T>(number: u64, act: impl FnOnce() -> T) -> Option<T> {
     let desk = desk();
     let same = desk.call.is_some() && desk.count == number;
     same.then(act)
 }
 
-/// Makes a call, and is seen to make it.
+/// Makes a call and shows that it is under way.
 pub(super) fn seen<T>(function: &'static str, call: impl FnOnce() -> T) -> T {
     /// A call that panics is over too.
     struct Over;

@@ -1,4 +1,4 @@
-//! What an HSM was making when it was cut off: objects that nobody can name.
+//! What an HSM was making when it was cut off: objects without a name.
 
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 
@@ -6,11 +6,11 @@ use super::{Hsm, fault};
 use crate::ground::error::Result;
 
 impl Hsm {
-    /// The classes of the keys in the token that lack a label or a CKA_ID, or of which the module tells
-    /// nothing; those are `?`. An HSM that saves an object piece by piece leaves such when it is cut off.
+    /// The classes of the keys in the token that lack a label or a CKA_ID; `?` if the module reports nothing about
+    /// one. An HSM that saves an object piece by piece leaves such objects when it is cut off.
     ///
     /// # Errors
-    /// Exit 3 where the search fails.
+    /// Exit 3 if the search fails.
     pub(crate) fn unnamed(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for handle in self.session.find_objects(&[]).map_err(fault)? {
@@ -27,7 +27,7 @@ impl Hsm {
     }
 }
 
-/// The class, where it is no key's or label and CKA_ID are both there: `None`.
+/// The class of an unnamed key; `None` if the object is not a key, or has both label and CKA_ID.
 fn class_of_unnamed(told: &[Attribute]) -> Option<String> {
     let mut class = None;
     let (mut has_label, mut has_id) = (false, false);

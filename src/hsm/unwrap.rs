@@ -1,4 +1,4 @@
-//! C_UnwrapKey: the one place that calls it, and what comes of it.
+//! C_UnwrapKey: the one place that calls it, and what is done with the result.
 
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
@@ -8,11 +8,11 @@ use super::keys::{Name, template_refused};
 use super::{Hsm, attributes, fault, quirks};
 use crate::ground::error::{Error, Result};
 
-/// A key that comes in wrapped, and what it must become.
+/// A wrapped key that comes in, and what it must become.
 pub(super) struct Incoming<'a> {
-    /// The key that it is wrapped under.
+    /// The key under which it is wrapped.
     pub under: ObjectHandle,
-    /// How.
+    /// The mechanism.
     pub mechanism: &'a Mechanism<'a>,
     /// The wrapped bytes.
     pub wrapped: &'a [u8],
@@ -22,13 +22,13 @@ pub(super) struct Incoming<'a> {
     pub key_type: KeyType,
     /// Its attributes.
     pub rules: &'a [attributes::Rule],
-    /// Label and CKA_ID; a throw-away has none.
+    /// Label and CKA_ID; a throw-away key has none.
     pub name: Option<Name<'a>>,
 }
 
-/// Why a row of the table did not serve.
+/// Why a row of the table did not work.
 enum Refused {
-    /// The module does not take such a template, or makes another key of it: another row may serve.
+    /// The module refuses this template, or makes a different key: another row may work.
     Template(Error),
     /// Another row would not help.
     Other(Error),
@@ -43,11 +43,11 @@ impl From<Refused> for Error {
 }
 
 impl Hsm {
-    /// Unwraps it, reads every attribute back and judges it. Throw-away keys find the row of the quirks table
-    /// by which this module does that; what has a name comes in by that row alone.
+    /// Unwraps the key, reads every attribute back and judges them. Throw-away keys find the row of the quirks
+    /// table by which this module unwraps; a key with a name comes in by that row alone.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or makes another key; of that nothing stays, unless it has a name.
+    /// Exit 3 if the HSM refuses or makes a different key; it keeps nothing of that, unless the key has a name.
     pub(super) fn unwrap_key(&self, incoming: &Incoming) -> Result<ObjectHandle> {
         let first = self.unwrapping.get();
         let refused = match self.unwrap_by(first, incoming) {
@@ -61,7 +61,7 @@ impl Hsm {
                 return Ok(handle);
             }
         }
-        Err(refused) // of what the standard's own way met people learn most
+        Err(refused) // the standard's own way is the most informative
     }
 
     fn unwrap_by(&self, row: usize, incoming: &Incoming) -> Result<ObjectHandle, Refused> {
@@ -93,7 +93,7 @@ impl Hsm {
         self.finished(row, handle, incoming)
     }
 
-    /// What is left to do after C_UnwrapKey, and the judgement. An unnamed key that does not pass goes.
+    /// What is left to do after C_UnwrapKey, and the judgement. An unnamed key that fails it is destroyed.
     fn finished(
         &self,
         row: &quirks::Unwrapping,
@@ -114,7 +114,7 @@ impl Hsm {
         Err(refused)
     }
 
-    /// The key that may not be changed any more, from the one that could be. This one goes, whatever comes.
+    /// Copies a changeable key to one that cannot be changed. The original is destroyed, whatever happens.
     fn copied(&self, from: ObjectHandle, incoming: &Incoming) -> Result<ObjectHandle, Refused> {
         let mut template: Vec<Attribute> =
             incoming.name.iter().flat_map(Name::attributes).collect();
@@ -147,8 +147,8 @@ impl Hsm {
         }
     }
 
-    /// Sets SENSITIVE where the module dropped it. The judgement that follows says whether it took; a refusal
-    /// here is no news of its own.
+    /// Sets SENSITIVE if the module dropped it. The judgement that follows says whether that worked, so a refusal
+    /// here is not reported.
     pub(super) fn made_sensitive(&self, handle: ObjectHandle) -> Result<()> {
         let wanted = [cryptoki::object::AttributeType::Sensitive];
         let read = self

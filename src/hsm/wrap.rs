@@ -1,4 +1,4 @@
-//! Wrapping inside the HSM, and the one way out of it for `wrap_in = "host"`.
+//! Wrapping inside the HSM, and the one way for key bytes to leave it, for `wrap_in = "host"`.
 
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
@@ -14,8 +14,8 @@ use crate::crypto::wrapping::{self, WrappingAlgorithm, key::WrappingKey};
 use crate::ground::error::{Again, Error, Result};
 use crate::ground::raw::mechanism_type;
 
-/// Room for what C_WrapKey answers, in bytes: the longest of all is an RSA-4096 key, some 2,400 bytes of PKCS#8,
-/// behind an AES key under RSA-4096.
+/// Room for C_WrapKey's answer, in bytes. The longest one is an RSA-4096 key: some 2,400 bytes of PKCS#8, after an
+/// AES key under RSA-4096.
 const ROOM: usize = 8192;
 
 /// An RSA public key as a session object of the HSM.
@@ -24,23 +24,23 @@ pub struct WrappingHandle {
     modulus_len: usize,
 }
 
-/// How the HSM wraps with RSA_AES_KEY_WRAP: a control decides. It means nothing for RSAES-OAEP.
+/// How the HSM wraps with RSA_AES_KEY_WRAP: a control key decides. It has no meaning for RSAES-OAEP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// CKM_RSA_AES_KEY_WRAP.
     OneCall,
-    /// RSAES-OAEP of an ephemeral AES key and AES-KWP under it, by a row of the quirks table.
+    /// RSAES-OAEP of an ephemeral AES key, and AES-KWP under that key, by a row of the quirks table.
     TwoParts(usize),
 }
 
 impl Way {
-    /// All, in the order in which they are tried.
+    /// All ways, in the order in which they are tried.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let rows = 0..quirks::AES_KEY_WRAPS_PADDED.len();
         std::iter::once(Self::OneCall).chain(rows.map(Self::TwoParts))
     }
 
-    /// What the transcript calls it.
+    /// Its name in the transcript.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OneCall => quirks::RSA_AES_KEY_WRAP.name,
@@ -56,7 +56,7 @@ pub struct Transport {
     rows: WrapRows,
 }
 
-/// The rows by which a module wraps with AES-KW, and with AES-KWP.
+/// The rows by which a module wraps with AES-KW and with AES-KWP.
 #[derive(Clone, Copy, Default)]
 pub(super) struct WrapRows {
     exact: usize,
@@ -76,7 +76,7 @@ impl WrapRows {
         }
     }
 
-    /// Takes a row for keys of this spec's kind.
+    /// Selects a row for keys of this spec's kind.
     pub(crate) fn set(&mut self, spec: Spec, row: usize) {
         match spec.needs_padding() {
             true => self.padded = row,
@@ -94,12 +94,12 @@ impl WrapRows {
 }
 
 impl Hsm {
-    /// C_WrapKey: the one place that calls it, once, with room for whatever it makes. Its own answer tells the
-    /// length. Modules that are asked for a length beforehand say too much, or too little (NSS softokn of
-    /// AES-KWP), or take the question for the beginning of an operation (wolfPKCS11).
+    /// C_WrapKey: the one place that calls it, once, with room for any answer. The answer itself gives the length.
+    /// Modules that are asked for the length first say too much, or too little (NSS softokn for AES-KWP), or take
+    /// the question for the beginning of an operation (wolfPKCS11).
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses, or says that it had more to write than there was room for.
+    /// Exit 3 if the HSM refuses, or says that its answer is longer than the room for it.
     pub(super) fn wrap_key(
         &self,
         mechanism: &Mechanism,
@@ -113,19 +113,19 @@ impl Hsm {
                 Ok(wrapped)
             }
             Ok((_, len)) => Err(too_long(format!(
-                "C_WrapKey: it says that it wrote {len} bytes into {ROOM}"
+                "C_WrapKey: the module says that it wrote {len} bytes into a buffer of {ROOM}"
             ))),
             Err(P11Error::Pkcs11(RvError::BufferTooSmall, _)) => Err(too_long(format!(
-                "C_WrapKey: CKR_BUFFER_TOO_SMALL, of a buffer of {ROOM} bytes"
+                "C_WrapKey: CKR_BUFFER_TOO_SMALL for a buffer of {ROOM} bytes"
             ))),
             Err(e) => Err(fault(e)),
         }
     }
 
-    /// Loads a judged RSA public key, reads it back, and compares.
+    /// Loads an RSA public key that was judged, reads it back, and compares.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses it or holds another key than it was given.
+    /// Exit 3 if the HSM refuses it, or does not hold the key that it was given.
     pub(crate) fn load_wrapping_key(&self, key: &WrappingKey) -> Result<WrappingHandle> {
         let rules = attributes::wrapping_key();
         let mut template = vec![
@@ -147,7 +147,7 @@ impl Hsm {
             .and_then(|_| same_public_key(key, &read))
             .map_err(|why| {
                 Error::hsm(format!(
-                    "the HSM holds another wrapping key than it was given: {why}"
+                    "the HSM does not hold the wrapping key that it was given: {why}"
                 ))
                 .check("WRAPPING-KEY-LOADED")
                 .hint("this module cannot be trusted with wrapping; show this text to its vendor")
@@ -158,11 +158,11 @@ impl Hsm {
         })
     }
 
-    /// C_WrapKey: the HSM encrypts the key under the wrapping key. RSAES-OAEP is exactly as long as the
-    /// modulus (RFC 8017, section 7.1.1); RSA_AES_KEY_WRAP has the AES-KWP of the key behind that.
+    /// C_WrapKey: the HSM encrypts the data key under the wrapping key. The result of RSAES-OAEP is exactly as long
+    /// as the modulus (RFC 8017, section 7.1.1); RSA_AES_KEY_WRAP adds the AES-KWP of the data key.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or the length is another one.
+    /// Exit 3 if the HSM refuses, or if the length is wrong.
     pub(crate) fn wrap(
         &self,
         wrapping_key: &WrappingHandle,
@@ -184,7 +184,7 @@ impl Hsm {
         };
         if !fits {
             return Err(Error::hsm(format!(
-                "C_WrapKey: {} bytes, which {algorithm} under a modulus of {modulus_len} bytes never gives",
+                "C_WrapKey: {} bytes, a length that {algorithm} under a modulus of {modulus_len} bytes never gives",
                 wrapped.len(),
             ))
             .check("WRAPPED-LENGTH"));
@@ -205,8 +205,8 @@ impl Hsm {
         .map_err(|e| e.doing(quirks::RSA_AES_KEY_WRAP.name))
     }
 
-    /// The same by its two parts: the HSM makes an AES key, wraps it under the wrapping key, and wraps the
-    /// data key under it.
+    /// The same in two parts: the HSM makes an AES key, wraps it under the wrapping key, and wraps the data key
+    /// under the AES key.
     fn wrap_in_two_parts(
         &self,
         wrapping_key: &WrappingHandle,
@@ -237,19 +237,19 @@ impl Hsm {
         wrapped
     }
 
-    /// Takes a wrapping key out of the session.
+    /// Removes a wrapping key from the session.
     ///
     /// # Errors
-    /// Exit 3 where C_DestroyObject fails.
+    /// Exit 3 if C_DestroyObject fails.
     pub(crate) fn unload_wrapping_key(&self, key: WrappingHandle) -> Result<()> {
         self.session.destroy_object(key.handle).map_err(fault)
     }
 
-    /// Makes a transport key: 32 bytes of the operating system's generator, known to locked memory
-    /// and to a session object that can only wrap.
+    /// Makes a transport key: 32 bytes from the operating system's generator, held only in locked memory and in a
+    /// session object that can only wrap.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses it; exit 5 where memory or randomness fails.
+    /// Exit 3 if the HSM refuses it; exit 5 if memory or randomness fails.
     pub(crate) fn transport(&self) -> Result<Transport> {
         let key = Locked::random(32, "a transport key")?;
         let handle = self
@@ -262,11 +262,11 @@ impl Hsm {
         })
     }
 
-    /// Finds the row that this module takes for keys of the control's kind, by taking `control` out and
-    /// comparing its check values with the HSM's.
+    /// Finds the row that this module accepts for keys of the control key's kind: it takes `control` out and compares
+    /// its check values with the HSM's.
     ///
     /// # Errors
-    /// Exit 3 where no row brings out the bytes that the HSM holds.
+    /// Exit 3 if no row yields the bytes that the HSM holds.
     pub(crate) fn prove_transport(
         &self,
         transport: &mut Transport,
@@ -278,36 +278,36 @@ impl Hsm {
             let refused = match self.take_out(transport, control) {
                 Ok(bytes) => match wrapping::check_values(control.spec, &bytes) {
                     Ok(check) if check == control.check => return Ok(()),
-                    _ => Error::hsm("it brought out other bytes than the HSM holds"),
+                    _ => Error::hsm("the bytes that came out are not those that the HSM holds"),
                 },
                 Err(lost) if super::session_was_lost(&lost) => return Err(lost),
                 Err(e) => e,
             };
-            // That the HSM failed tells most; else what the standard's own mechanism met.
+            // A failure of the HSM is the most informative; after that, the error of the standard's own mechanism.
             let tells_more = |told: &Error| super::went_away(&refused) && !super::went_away(told);
             if told.as_ref().is_none_or(tells_more) {
                 told = Some(refused.doing(transport.rows.of(control.spec).name));
             }
         }
-        let none = || Error::hsm("no way to take key bytes out");
+        let none = || Error::hsm("the HSM has no way to take key bytes out");
         Err(told.unwrap_or_else(none).check("CONTROL"))
     }
 
-    /// The key's bytes in locked memory, through AES-KW or AES-KWP under the transport key. Of a private key
-    /// exactly its PKCS#8: what a module appends is cut off.
+    /// The key's bytes in locked memory, by AES-KW or AES-KWP under the transport key. For a private key, exactly
+    /// its PKCS#8: what a module appends is cut off.
     ///
     /// # Errors
-    /// Exit 3 where the HSM refuses or what it gives does not unwrap to such a key.
+    /// Exit 3 if the HSM refuses, or if its answer does not unwrap to such a key.
     pub(crate) fn take_out(&self, transport: &Transport, material: &Material) -> Result<Locked> {
         let mechanism = transport.rows.of(material.spec).mechanism();
         let wrapped = self.wrap_key(&mechanism, transport.handle, material.handle)?;
         wrapping::open_wrapped(material.spec, &transport.key, &wrapped).map(|opened| opened.bytes)
     }
 
-    /// Ends the transport key, here and in the HSM.
+    /// Destroys the transport key, here and in the HSM.
     ///
     /// # Errors
-    /// Exit 3 where C_DestroyObject fails.
+    /// Exit 3 if C_DestroyObject fails.
     pub(crate) fn end_transport(&self, transport: Transport) -> Result<()> {
         self.session.destroy_object(transport.handle).map_err(fault)
     }
@@ -317,7 +317,7 @@ fn too_long(what: String) -> Error {
     Error::hsm(what)
         .again(Again::Never)
         .check("WRAPPED-LENGTH")
-        .hint("no wrapped key is so long: this module cannot wrap in this way; show this text to its vendor")
+        .hint("no wrapped key is that long: this module cannot wrap in this way; show this text to its vendor")
 }
 
 fn same_public_key(key: &WrappingKey, read: &[Attribute]) -> Result<(), String> {
@@ -338,11 +338,11 @@ fn same_public_key(key: &WrappingKey, read: &[Attribute]) -> Result<(), String> 
     {
         Ok(())
     } else {
-        Err("it does not tell modulus and exponent".into())
+        Err("it does not report modulus and exponent".into())
     }
 }
 
-/// CKM_RSA_PKCS_OAEP with MGF1 of the same hash and an empty label, as KMS wants it
+/// CKM_RSA_PKCS_OAEP with MGF1 of the same hash and an empty label, as KMS demands
 /// (PKCS#11 v2.40 section 2.1.8).
 pub(super) fn oaep(algorithm: WrappingAlgorithm) -> Mechanism<'static> {
     Mechanism::RsaPkcsOaep(oaep_params(algorithm))

@@ -40,7 +40,7 @@ pub(crate) fn way(kind: Kind, source: &Source) -> Fact {
     }
 }
 
-/// Which key of the HSM token is taken, where its label does not tell.
+/// Which key of the HSM token is taken, if its label does not tell.
 pub(crate) fn which(source: &Source) -> Option<String> {
     match source {
         Source::Token(InToken::Id(id)) => Some(format!("the key with CKA_ID {}", words::hex(id))),
@@ -147,7 +147,7 @@ pub(crate) fn hardware(reason: &str) -> String {
     format!("by the plan's word if not by its slot's, an exception: {reason}")
 }
 
-/// Who signs the transcript, where the plan says it.
+/// Who signs the transcript, if the plan says it.
 pub(crate) fn signer(signer: &SignerPlan) -> Option<String> {
     match signer {
         SignerPlan::Any => None,

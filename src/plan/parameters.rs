@@ -137,7 +137,7 @@ fn in_time(valid_to: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// `wrapping_key_sha256`, where the plan gives it.
+/// `wrapping_key_sha256`, if the plan gives it.
 fn key_of_the_slip(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
     match import.wrapping_key_sha256 {
         Some(slip) if slip != read.wrapping_key.sha256() => Err(Error::mismatch(format!(
@@ -152,7 +152,7 @@ fn key_of_the_slip(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
 }
 
 /// # Errors
-/// Exit 2 where the import parameters are not there yet.
+/// Exit 2 if the import parameters are not there yet.
 pub(crate) fn exist(import: &ImportPlan) -> Result<()> {
     fs::metadata(&import.parameters).map(|_| ()).map_err(|e| {
         Error::usage(format!("the import parameters {}: {e}", import.parameters.display()))
@@ -161,7 +161,7 @@ pub(crate) fn exist(import: &ImportPlan) -> Result<()> {
     })
 }
 
-/// Import parameters that cannot be used, where other KMS keys get the same data key: says how this one
+/// Import parameters that cannot be used, if other KMS keys get the same data key: says how this one
 /// gets it later. Nothing was made yet.
 pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
     const OF_PARAMETERS: [&str; 3] = ["PARAMETERS-PRESENT", "PARAMETERS-DEADLINE", "KEY-ARN-MATCH"];

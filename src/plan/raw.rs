@@ -376,7 +376,7 @@ fn key(
     })
 }
 
-/// A witness imports the same material a second time, where KMS can compare: into the same KMS key or a
+/// A witness imports the same material a second time, if KMS can compare: into the same KMS key or a
 /// replica of it, with import parameters of its own.
 fn witnesses(imports: &[ImportPlan], spec: Spec) -> Result<()> {
     for witness in imports {

@@ -8,7 +8,7 @@ use crate::ground::error::{Error, Result};
 /// The text of a plan.
 ///
 /// # Errors
-/// Exit 2 where it is no UTF-8, or begins with a byte order mark, which TOML does not know.
+/// Exit 2 if it is no UTF-8, or begins with a byte order mark, which TOML does not know.
 pub(super) fn text(bytes: &[u8]) -> Result<&str> {
     const MARK: &[u8] = b"\xef\xbb\xbf";
     if bytes.starts_with(MARK) {

@@ -62,7 +62,7 @@ fn of_four_ceremonies_on_one_token_one_makes_a_data_key_and_a_signer() {
                     5,
                     &[
                         "step 4 of 13",
-                        "another byok is at work with the HSM token",
+                        "another byok is using the HSM token",
                         "[TOKEN-IN-USE]",
                     ],
                 ),
@@ -143,7 +143,7 @@ fn a_token_is_kept_from_others_until_the_ceremony_ends_and_no_longer() {
         let says = [
             "[TOKEN-LOCK]",
             &lock,
-            "was put there by user 65533",
+            "belongs to user 65533",
             "as root: rm ",
         ];
         refused(&planted, 5, &says);

@@ -535,9 +535,9 @@ fn fat_is_refused_for_the_record_and_for_share_files() {
             return;
         };
         let says = [
-            &format!("the record would lie on {kind}, which knows no owners"),
+            &format!("the record would lie on {kind}, which has no owners"),
             "[FILE-SYSTEM]",
-            "hint: such a stick is fine for the copies",
+            "hint: a stick with such a file system is fine for the copies",
         ];
         refused(&output, 5, &says.map(|text| text as &str));
         assert_eq!(room.objects(), [""; 0]);

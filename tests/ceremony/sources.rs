@@ -707,7 +707,7 @@ fn of_two_keys_of_one_label_none_is_guessed_and_the_id_decides() {
         &room.run(),
         3,
         &[
-            "2 keys of the token fit",
+            "2 keys in the token match",
             "source = \"token:id=HEX\"",
             ID,
             "there is CKA_ID 77",

@@ -439,7 +439,7 @@ fn a_package_with_one_changed_bit_is_caught_at_the_proof() {
             &room,
             &output,
             4,
-            "the escrow key does not open what the package holds",
+            "the escrow key does not open the escrow package",
         );
     }
 }

@@ -426,7 +426,7 @@ fn a_package_of_another_ceremony_opens_to_nothing() {
         loss.fails(
             &pair,
             4,
-            &["does not open what the package holds", "[ESCROW-PACKAGE]"],
+            &["does not open the escrow package", "[ESCROW-PACKAGE]"],
         );
         let own = loss.old.path("records/one/escrow-package.json");
         let text = fs::read_to_string(&own).unwrap();

@@ -75,7 +75,7 @@ fn a_slot_that_tells_nothing_is_named_where_nothing_matches() {
         room.plan.token = format!("pkcs11:token={token}");
         let says = [
             "hint: slot 0x",
-            " tells nothing of its token (C_GetTokenInfo: CKR_TOKEN_NOT_RECOGNIZED)",
+            " does not describe its token (C_GetTokenInfo: CKR_TOKEN_NOT_RECOGNIZED)",
         ];
         refused(&room.run(), 3, &says);
     }
@@ -168,7 +168,7 @@ fn a_module_that_never_has_room_enough_is_named() {
     };
     let says = [
         "step 6 of 13",
-        "C_WrapKey: CKR_BUFFER_TOO_SMALL, of a buffer of 8192 bytes",
+        "C_WrapKey: CKR_BUFFER_TOO_SMALL for a buffer of 8192 bytes",
         "[WRAPPED-LENGTH]",
         "this module cannot wrap in this way",
     ];
@@ -263,7 +263,7 @@ fn a_failed_unwrap_is_called_that() {
         "[CONTROL]",
         "unwrapping what it wrapped: ",
         "C_UnwrapKey: CKR_WRAPPED_KEY_INVALID",
-        "it wraps with AES-KW (RFC 3394), but does not unwrap that as it should",
+        "it wraps with AES-KW (RFC 3394), but does not correctly unwrap the result",
     ];
     refused(&output, 3, &says);
     assert!(

@@ -170,7 +170,7 @@ fn an_hsm_that_fills_secrets_up_deals_no_escrow_of_them_and_takes_none_back() {
         "step 6 of 13, preflight: control, escrow",
         "it wrapped 32 bytes of a key of 28",
         "[CONTROL]",
-        "bits = 256, a length that AES-KW takes",
+        "bits = 256, a length that AES-KW accepts",
         "no data key was left in the HSM",
     ];
     refused(&room.run(), 3, &says);
@@ -181,7 +181,7 @@ fn an_hsm_that_fills_secrets_up_deals_no_escrow_of_them_and_takes_none_back() {
         return;
     };
     let new = recovery(&old, Kind::SoftHsm).unwrap();
-    refused(&new.run(), 3, &["[CONTROL]", "comes back on another HSM"]);
+    refused(&new.run(), 3, &["[CONTROL]", "can be recovered on another HSM"]);
     assert!(new.objects().is_empty());
 }
 

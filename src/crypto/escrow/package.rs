@@ -315,7 +315,7 @@ impl Package {
     /// The data key of a label.
     ///
     /// # Errors
-    /// Exit 4 where it is not in there.
+    /// Exit 4 if it is not in there.
     pub(crate) fn packed(&self, label: &str) -> crate::ground::error::Result<&PackedKey> {
         let mut keys = self.keys.iter();
         keys.find(|key| key.label == label).ok_or_else(|| {

@@ -87,7 +87,7 @@ impl UntrustedShares {
     /// rest is named, as long as the rest are enough.
     ///
     /// # Errors
-    /// Exit 4 where they are too few, or no quorum among them gives a secret with its digest.
+    /// Exit 4 if they are too few, or no quorum among them gives a secret with its digest.
     pub fn validate(&self) -> Result<Quorum> {
         let Some((_, first)) = self.shares.first() else {
             return Err(Error::mismatch("no share was given"));

@@ -235,7 +235,7 @@ impl Share {
     /// The share as words: 33 of them for a secret of 32 bytes.
     ///
     /// # Errors
-    /// Exit 5 where no locked memory can be had.
+    /// Exit 5 if no locked memory can be had.
     pub fn words(&self) -> Result<Words> {
         let value_bits = self.value.len() * 8;
         let value_words = value_bits.div_ceil(10);
@@ -290,7 +290,7 @@ impl fmt::Debug for Share {
 /// bring it back: one group 1-of-1, extendable, e = 0, empty passphrase.
 ///
 /// # Errors
-/// Exit 2 for an impossible quorum; exit 5 where randomness or locked memory fails.
+/// Exit 2 for an impossible quorum; exit 5 if randomness or locked memory fails.
 pub fn deal(secret: &[u8], threshold: u8, count: u8) -> Result<Vec<Share>> {
     if threshold < 2 || threshold > count || count > MOST_SHARES {
         return Err(Error::usage(format!(
@@ -376,7 +376,7 @@ pub(crate) fn encrypted(shares: &[&Share]) -> std::result::Result<Locked, NotASe
 /// Derives the secret from what [`encrypted`] gave.
 ///
 /// # Errors
-/// Exit 5 where no locked memory can be had.
+/// Exit 5 if no locked memory can be had.
 pub(crate) fn decrypt(mut encrypted: Locked, set: Set, passphrase: &[u8]) -> Result<Locked> {
     feistel(&mut encrypted, set, passphrase, Direction::Decrypt)?;
     Ok(encrypted)
@@ -391,7 +391,7 @@ fn same_group_differs(share: &Share, shares: &[&Share]) -> bool {
 /// Whether a share lies on the polynomial through `quorum`, which are exactly as many as needed.
 ///
 /// # Errors
-/// Exit 5 where no locked memory can be had.
+/// Exit 5 if no locked memory can be had.
 pub(crate) fn agrees(share: &Share, quorum: &[&Share]) -> Result<bool> {
     let points: Vec<_> = quorum
         .iter()

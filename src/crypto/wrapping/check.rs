@@ -123,7 +123,7 @@ pub(crate) fn fingerprint_text() -> words::Digest {
 /// The check values of key bytes in this computer: control keys, rehearsals, the host path.
 ///
 /// # Errors
-/// Exit 3 where the bytes are no key of this spec; for private keys as [`pkcs8::public_key`].
+/// Exit 3 if the bytes are no key of this spec; for private keys as [`pkcs8::public_key`].
 pub(crate) fn check_values(spec: Spec, key: &[u8]) -> Result<CheckValues> {
     if let Some(len) = spec.secret_len()
         && len != key.len()

@@ -14,7 +14,7 @@ use crate::ground::error::{Error, Result};
 /// they wrap, which KMS refuses.
 ///
 /// # Errors
-/// Exit 3 where no whole SEQUENCE stands there.
+/// Exit 3 if no whole SEQUENCE stands there.
 pub fn der_len(bytes: &[u8]) -> Result<usize> {
     const SEQUENCE: u8 = 0x30;
     match element(bytes) {
@@ -26,7 +26,7 @@ pub fn der_len(bytes: &[u8]) -> Result<usize> {
 /// The same where nothing but zero bytes stands behind it: whatever else is there belongs to somebody.
 ///
 /// # Errors
-/// Exit 3 where no whole SEQUENCE stands there, or bytes behind it that are not zero.
+/// Exit 3 if no whole SEQUENCE stands there, or bytes behind it that are not zero.
 pub(crate) fn len_before_zeros(bytes: &[u8]) -> Result<usize> {
     let whole = der_len(bytes)?;
     match bytes[whole..].iter().all(|byte| *byte == 0) {
@@ -48,7 +48,7 @@ pub(crate) fn content(head: &[u8]) -> Option<&[u8]> {
 /// A private key on P-256 that nothing depends on, as PKCS#8.
 ///
 /// # Errors
-/// Exit 5 where memory or randomness fails.
+/// Exit 5 if memory or randomness fails.
 pub(crate) fn throw_away_p256() -> Result<Locked> {
     let failed = |e: String| Error::machine(format!("making a throw-away key: {e}"));
     let mut number = Locked::zeroed(32)?;
@@ -125,7 +125,7 @@ struct EcParts<'a> {
     version: &'a [u8],
     /// The private value, as long as the order of the curve (RFC 5915, section 3).
     scalar: &'a [u8],
-    /// What follows it: curve and public key, where they are told.
+    /// What follows it: curve and public key, if they are told.
     rest: &'a [u8],
 }
 
@@ -159,11 +159,11 @@ fn element(der: &[u8]) -> Option<(usize, &[u8], &[u8])> {
     Some((end, der.get(start..end)?, &der[end..]))
 }
 
-/// The same EC private key with its private value in full length, where a module left leading zero bytes away
-/// (kryoptic does); `None` where nothing is missing.
+/// The same EC private key with its private value in full length, if a module left leading zero bytes away
+/// (kryoptic does); `None` if nothing is missing.
 ///
 /// # Errors
-/// Exit 3 where it is no such structure; exit 5 where memory cannot be locked.
+/// Exit 3 if it is no such structure; exit 5 if memory cannot be locked.
 pub(crate) fn in_full_length(curve: Curve, pkcs8: &[u8]) -> Result<Option<Locked>> {
     let parts = EcParts::of(pkcs8)?;
     let Some(missing) = curve
@@ -208,7 +208,7 @@ fn header(tag: u8, len: usize) -> Vec<u8> {
 /// this spec.
 ///
 /// # Errors
-/// Exit 3 where it is anything else.
+/// Exit 3 if it is anything else.
 pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
     let refuse = |why: String| {
         Error::hsm(format!(

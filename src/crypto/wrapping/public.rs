@@ -22,7 +22,7 @@ pub(crate) fn digest_for(curve: Curve, challenge: &[u8]) -> Vec<u8> {
 /// key proves itself where a module tells no point of it, as most do after C_UnwrapKey.
 ///
 /// # Errors
-/// Exit 3 where no key made both.
+/// Exit 3 if no key made both.
 pub(crate) fn from_signatures(curve: Curve, signed: &[(Vec<u8>, Vec<u8>); 2]) -> Result<Vec<u8>> {
     let [first, second] = signed;
     let others = candidates(curve, &second.0, &second.1);
@@ -58,7 +58,7 @@ fn candidates(curve: Curve, digest: &[u8], signature: &[u8]) -> Vec<Vec<u8>> {
 /// The SubjectPublicKeyInfo of an uncompressed point: 4, then both coordinates.
 ///
 /// # Errors
-/// Exit 3 where the point is not on the curve.
+/// Exit 3 if the point is not on the curve.
 pub(crate) fn from_point(curve: Curve, point: &[u8]) -> Result<Vec<u8>> {
     on_curve!(curve, c => {
         let off = || Error::hsm("the HSM tells a point that is not on the curve");
@@ -71,7 +71,7 @@ pub(crate) fn from_point(curve: Curve, point: &[u8]) -> Result<Vec<u8>> {
 /// SHA-256, RFC 8017) of a challenge.
 ///
 /// # Errors
-/// Exit 3 where it does not, or is no RSA key.
+/// Exit 3 if it does not, or is no RSA key.
 pub(crate) fn from_rsa(
     modulus: &[u8],
     exponent: &[u8],

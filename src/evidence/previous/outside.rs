@@ -6,7 +6,7 @@ use super::{Dealt, Previous};
 pub(crate) struct Outside {
     /// As people are asked for it.
     pub what: String,
-    /// The ceremony that dealt it, where it is known.
+    /// The ceremony that dealt it, if it is known.
     pub ceremony: Option<String>,
 }
 

@@ -36,7 +36,7 @@ pub enum Answer {
     },
     /// The answer of ListKeyRotations.
     ListKeyRotations {
-        /// The KMS key that was asked, by ARN, where somebody wrote it beside the answer (`KeyId`).
+        /// The KMS key that was asked, by ARN, if somebody wrote it beside the answer (`KeyId`).
         asked: Option<String>,
         /// What it lists.
         rotations: Vec<Rotation>,
@@ -53,7 +53,7 @@ pub enum Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
     pub(crate) answer: Answer,
-    /// The endpoints that were given, where somebody wrote them beside the answers, as the scripts do; AWS's own
+    /// The endpoints that were given, if somebody wrote them beside the answers, as the scripts do; AWS's own
     /// name none.
     pub(crate) endpoints: Vec<String>,
 }
@@ -138,7 +138,7 @@ pub struct Rotation {
     pub key_material_id: String,
     /// `CURRENT`, `NON_CURRENT`, `PENDING_ROTATION` or `PENDING_MULTI_REGION_IMPORT_AND_ROTATION`.
     pub state: Option<String>,
-    /// What else it says, where it says it as it should.
+    /// What else it says, if it says it as it should.
     pub more: RotationMore,
 }
 

@@ -30,7 +30,7 @@ pub struct Entry {
     /// Exit code of the AWS CLI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<u64>,
-    /// The endpoint that answered, where it is not one of AWS: whoever runs it may answer anything.
+    /// The endpoint that answered, if it is not one of AWS: whoever runs it may answer anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// `KeyState` of DescribeKey.
@@ -132,7 +132,7 @@ pub(crate) enum Rules {
 
 impl Scope<'_> {
     /// # Errors
-    /// Exit 2 where it cannot be told which import an answer belongs to; exit 4 where it is of another
+    /// Exit 2 if it cannot be told which import an answer belongs to; exit 4 if it is of another
     /// ceremony, import or KMS key, or tells of another material than this record's.
     pub(crate) fn judge(&self, answered: &Answered) -> Result<Entry> {
         let answer = &answered.answer;
@@ -473,7 +473,7 @@ impl Scope<'_> {
     }
 }
 
-/// The endpoint that was given, where it is not AWS's: one rule for answers of every kind. It must be in the
+/// The endpoint that was given, if it is not AWS's: one rule for answers of every kind. It must be in the
 /// Region of a KMS key that the answer is about.
 fn elsewhere(answered: &Answered, entry: &Entry) -> Option<String> {
     let service = match answered.answer {

@@ -24,7 +24,7 @@ pub(crate) struct Leftover {
     pub working: PathBuf,
     /// Label and CKA_ID of everything that run may have made in the token.
     pub intended: Vec<(String, KeyId)>,
-    /// The shares that run handed out, where nobody was told yet that they are void.
+    /// The shares that run handed out, if nobody was told yet that they are void.
     pub void: Option<VoidShares>,
     /// Why its transcript cannot be relied on, if so; then nothing is destroyed for its sake.
     pub broken: Option<String>,
@@ -35,7 +35,7 @@ impl Leftover {
     /// are beside it as `<directory>.interrupted-*` and `<directory>.aborted-*`. Changes nothing.
     ///
     /// # Errors
-    /// Exit 5 where a running ceremony holds it.
+    /// Exit 5 if a running ceremony holds it.
     pub(crate) fn find(directory: &Path) -> Result<Option<Self>> {
         let working = with_suffix(directory, ".incomplete");
         let mut found = None;

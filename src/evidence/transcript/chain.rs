@@ -60,7 +60,7 @@ pub struct Torn {
 }
 
 impl Line {
-    /// What the event tells, where it is of this kind.
+    /// What the event tells, if it is of this kind.
     pub(crate) fn tells<T: Told>(&self) -> Option<&T> {
         T::of(&self.event)
     }
@@ -254,7 +254,7 @@ impl Torn {
         })
     }
 
-    /// The first line, where there is one.
+    /// The first line, if there is one.
     pub(crate) fn opened(&self) -> Option<&Opened> {
         self.lines.first()?.tells()
     }
@@ -322,7 +322,7 @@ fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), Broken> {
 }
 
 /// The digest in line `number`, which is `raw`, is not that of the line above. The line after tells
-/// which of the two was changed, where there is one.
+/// which of the two was changed, if there is one.
 fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> Broken {
     let above = number - 1;
     let next = after

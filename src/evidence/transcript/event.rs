@@ -32,7 +32,7 @@ impl<T> From<T> for Named<T> {
 }
 
 impl<T: Copy> Named<T> {
-    /// The value, where it is known.
+    /// The value, if it is known.
     pub(crate) fn known(&self) -> Option<T> {
         match self {
             Self::Known(value) => Some(*value),
@@ -146,7 +146,7 @@ macro_rules! events {
 }
 
 impl Event {
-    /// What of a line is not as its type asks, where the type alone does not see it.
+    /// What of a line is not as its type asks, if the type alone does not see it.
     pub(super) fn misfit(&self, line: &Json) -> Option<&'static str> {
         if matches!(self, Self::Unknown) {
             return None; // of a later version
@@ -186,7 +186,7 @@ fn closed_in_part(line: &Json) -> bool {
 
 /// What one kind of event tells.
 pub(crate) trait Told: Sized {
-    /// It, where the event is of this kind.
+    /// It, if the event is of this kind.
     fn of(event: &Event) -> Option<&Self>;
 }
 
@@ -224,7 +224,7 @@ events! {
     ShareUsed(ShareUsed),
     QuorumMet(QuorumMet),
     KeyWrapped(Wrapped),
-    /// What the script of an import says of the material, where it says it.
+    /// What the script of an import says of the material, if it says it.
     ImportType(ImportTypeTold),
     KeyDestroyed(Destroyed),
     EscrowDealt(EscrowDealt),
@@ -293,7 +293,7 @@ pub(crate) struct MachineChecked {
     #[serde(flatten)]
     pub closed: Option<Closed>,
     pub clock: Named<Timestamp>,
-    /// What was added to this machine's own clock, in seconds, where a person corrected it.
+    /// What was added to this machine's own clock, in seconds, if a person corrected it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_offset_seconds: i64,
 }
@@ -396,7 +396,7 @@ pub(crate) struct ImportTypeTold {
     /// The import that this one is the witness of; a replica's is one of its primary's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub witness_of: Option<String>,
-    /// What the plan takes the KMS key for, where the script asks KMS whether it is.
+    /// What the plan takes the KMS key for, if the script asks KMS whether it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multi_region: Option<Word>,
     /// The KMS key that is rotated when every import of this material went through.
@@ -549,7 +549,7 @@ pub(crate) struct TranscriptSigner {
     pub public_key: String,
     pub fingerprint: String,
     pub attributes: Attributes,
-    /// The previous record's signer, where it was another one.
+    /// The previous record's signer, if it was another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_fingerprint: Option<String>,
 }
@@ -679,7 +679,7 @@ pub(crate) struct DataKeyFacts {
     /// `token` or `file`: of a first import of material that was there before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Word>,
-    /// CKA_LABEL, where it is not the data key's label.
+    /// CKA_LABEL, if it is not the data key's label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_in_hsm: Option<String>,
 }
@@ -696,7 +696,7 @@ impl DataKeyFacts {
 #[allow(missing_docs)] // as above
 pub(crate) struct ShareUsed {
     pub custodian: String,
-    /// Who typed it, where that is not the name above: a deputy, or the person in that seat.
+    /// Who typed it, if that is not the name above: a deputy, or the person in that seat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brought_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -711,7 +711,7 @@ pub(crate) struct ShareUsed {
 pub(crate) struct EscrowDestroyed {
     pub what: String,
     pub said: String,
-    /// The ceremony that dealt it, where it is known; earlier versions asked only for what the previous record dealt.
+    /// The ceremony that dealt it, if it is known; earlier versions asked only for what the previous record dealt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceremony: Option<String>,
 }

@@ -60,7 +60,7 @@ impl<'a> Files<'a> {
         self.digests.keys().map(String::as_str)
     }
 
-    /// The digest of a file; `None` where there is none.
+    /// The digest of a file; `None` if there is none.
     pub(crate) fn digest(&mut self, path: &str) -> Result<Option<Digest>, Broken> {
         let Some(known) = self.digests.get_mut(path) else {
             return Ok(None);

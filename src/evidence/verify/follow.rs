@@ -118,7 +118,7 @@ impl Followed {
 /// Follows a record to those before it. `given` are further places to look.
 ///
 /// # Errors
-/// Exit 2 where a given directory is none. Exit 4 where a record that was found is broken, is not the
+/// Exit 2 if a given directory is none. Exit 4 if a record that was found is broken, is not the
 /// one that the later record names, is a rehearsal where the later is none or the other way round, has
 /// lost receipts, holds other data keys than the later one compared with, or knows other material of the same
 /// KMS key.

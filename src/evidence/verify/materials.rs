@@ -21,7 +21,7 @@ pub struct KmsKeyMaterials {
     /// When that answer was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Who says so, where it is not AWS: the endpoint that was given.
+    /// Who says so, if it is not AWS: the endpoint that was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// Each of them.

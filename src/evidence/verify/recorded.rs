@@ -76,7 +76,7 @@ impl RecordedPlan {
         deliver.strip_prefix("files:").map(str::to_owned)
     }
 
-    /// The same name beside this record, where both were copied together.
+    /// The same name beside this record, if both were copied together.
     pub(crate) fn previous_beside(&self, record: &Path) -> Option<PathBuf> {
         let name = Path::new(self.previous_as_written()?).file_name()?;
         Some(record.canonicalize().ok()?.parent()?.join(name))

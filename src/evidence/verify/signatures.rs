@@ -16,7 +16,7 @@ use crate::evidence::transcript::{
 };
 use crate::ground::words::Digest;
 
-/// A signature of a record: by its own key it holds, where `checked`.
+/// A signature of a record: by its own key it holds, if `checked`.
 #[derive(Clone, Debug, Serialize)]
 pub struct SignatureReport {
     /// Path within the record.

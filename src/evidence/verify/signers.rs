@@ -40,7 +40,7 @@ impl AllowedSigners {
     /// Reads a list.
     ///
     /// # Errors
-    /// Exit 2 where the file cannot be read, or a line is not understood: it is named.
+    /// Exit 2 if the file cannot be read, or a line is not understood: it is named.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let cannot = |why: String| Error::usage(format!("--signers {shown}: {why}"));

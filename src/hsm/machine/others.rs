@@ -1,6 +1,6 @@
-//! What other users of this computer could do to what a ceremony relies on: its HSM module, PIN and share files.
+//! What other users of this computer could do to what a ceremony relies on: HSM module, PIN file, share files.
 //!
-//! Root is not counted: against root nothing in a process helps.
+//! Root is not counted: no process can protect itself from root.
 
 use std::collections::VecDeque;
 use std::fs::Metadata;
@@ -11,15 +11,15 @@ use std::{fs, io};
 /// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
-/// Of the mode: group and everybody may write, read, search.
+/// Bits of a mode: write, read, search, for group and others.
 const WRITE: u32 = 0o022;
 const READ: u32 = 0o044;
 const SEARCH: u32 = 0o011;
-/// In such a directory everybody removes and renames only what is their own.
+/// In such a directory, users can remove and rename only their own files.
 const STICKY: u32 = 0o1000;
 
-/// Why others could put something else in the place of the file: whatever on its way is theirs, or theirs to change.
-/// Nothing of a path that leads nowhere.
+/// Why other users could replace the file: each part of its path that is theirs, or that they may change. Empty
+/// if the path leads nowhere.
 pub(crate) fn who_may_change(path: &Path) -> Vec<String> {
     let way = way(path).unwrap_or_default();
     way.iter()
@@ -27,7 +27,7 @@ pub(crate) fn who_may_change(path: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Why others could read the file, if they could.
+/// Why other users could read the file, if they could.
 pub(crate) fn who_may_read(path: &Path) -> Option<String> {
     let way = way(path).unwrap_or_default();
     let (_, kind) = way.last()?;
@@ -35,8 +35,8 @@ pub(crate) fn who_may_read(path: &Path) -> Option<String> {
     to_read.then(|| format!("{} may read it (mode {})", who(kind, READ), mode(kind)))
 }
 
-/// Why others could enter the directory, or put something into it. One that they may write to is open wherever it
-/// lies: what is closed above it may be opened.
+/// Why other users could enter the directory, or put something into it. If they may write to it, it counts as
+/// open wherever it is: a closed directory above it may be opened later.
 pub(crate) fn who_may_enter(directory: &Path) -> Option<String> {
     let way = way(directory).ok()?;
     let (path, kind) = way.last()?;
@@ -50,7 +50,7 @@ pub(crate) fn who_may_enter(directory: &Path) -> Option<String> {
     theirs(path, kind).or(open)
 }
 
-/// Whether others get through all these directories.
+/// Whether other users can pass through all these directories.
 fn is_reached(directories: &[(PathBuf, Metadata)]) -> bool {
     let mut open = directories.iter().filter(|(_, kind)| kind.is_dir());
     open.all(|(_, kind)| kind.mode() & SEARCH != 0)
@@ -62,7 +62,7 @@ fn theirs(path: &Path, kind: &Metadata) -> Option<String> {
     is_theirs.then(|| format!("{} belongs to user {}", path.display(), kind.uid()))
 }
 
-/// The mode of a link means nothing; in a sticky directory what is one's own stays.
+/// The mode of a link means nothing. In a sticky directory, other users cannot replace this user's files.
 fn writable(path: &Path, kind: &Metadata) -> Option<String> {
     let sticky = kind.is_dir() && kind.mode() & STICKY != 0;
     let open = kind.mode() & WRITE != 0 && !kind.is_symlink() && !sticky;
@@ -83,7 +83,7 @@ fn mode(kind: &Metadata) -> String {
     format!("{:04o}", kind.mode() & 0o7777)
 }
 
-/// Everything that decides what the path leads to, from the root on: directories, links, and what it is.
+/// Everything that decides where the path leads, from the root on: directories, links, and the file itself.
 fn way(path: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
     let whole = std::path::absolute(path)?;
     let mut ahead: VecDeque<PathBuf> = parts(&whole);
@@ -112,7 +112,7 @@ fn way(path: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
     Ok(way)
 }
 
-/// The components; an absolute path begins with the root, which takes the place of what was before it.
+/// The components. An absolute path begins with the root, which replaces everything before it.
 fn parts(path: &Path) -> VecDeque<PathBuf> {
     let parts = path.components().filter(|part| *part != Component::CurDir);
     parts.map(|part| PathBuf::from(part.as_os_str())).collect()

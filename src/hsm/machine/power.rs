@@ -1,9 +1,9 @@
-//! Whether the machine runs on a battery, as Linux tells it below /sys/class/power_supply.
+//! Whether the machine runs on a battery, according to Linux (/sys/class/power_supply).
 
 use std::fs;
 use std::path::Path;
 
-/// The lowest charge in percent of a battery that is being used up; `None` where none is.
+/// The lowest charge, in percent, among the batteries that are discharging; `None` if none is.
 pub(crate) fn on_battery(supplies: &Path) -> Option<u8> {
     let supplies = fs::read_dir(supplies).ok()?;
     supplies
@@ -17,7 +17,7 @@ fn discharging(supply: &Path) -> Option<u8> {
         let text = fs::read_to_string(supply.join(name)).unwrap_or_default();
         text.trim().to_owned()
     };
-    // `scope` is `Device` for what a mouse or keyboard runs on
+    // `scope` is `Device` for the battery of a mouse or keyboard
     let of_this_machine = says("type") == "Battery" && says("scope") != "Device";
     (of_this_machine && says("status") == "Discharging")
         .then(|| says("capacity").parse().unwrap_or(0))

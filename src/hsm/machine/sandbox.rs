@@ -1,10 +1,10 @@
-//! What the HSM's module does not get: it is somebody else's code in this process.
+//! What the HSM's module cannot reach: it is somebody else's code in this process.
 //!
-//! [`close`] is called once, before a module is loaded, and cannot be undone. The environment is cleaned in
-//! this process, not by starting byok anew with a clean one: arguments and the PIN's descriptor then stay
-//! as they are, and the loader still finds a module's own libraries where LD_LIBRARY_PATH, which it read
-//! at the start, told it to. Starting anew would not help against LD_PRELOAD: what it brought was there
-//! first, and could see to it that nothing is started anew. So such variables are named in the record.
+//! [`close`] is called once, before a module is loaded, and cannot be undone. byok cleans the environment in this
+//! process; it does not start itself again with a clean one. So its arguments and the PIN's descriptor stay as
+//! they are, and the loader still finds a module's own libraries through LD_LIBRARY_PATH, which it read at the
+//! start. A second start would not help against LD_PRELOAD: the preloaded code is there first, and could prevent
+//! it. So the record names such variables.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -21,10 +21,10 @@ use crate::ground::files::read_at_most;
 use crate::ground::out;
 use crate::ground::raw;
 
-/// The longest module that is loaded, in bytes: vendors' have some hundred megabytes at most.
+/// The longest module that byok loads, in bytes: vendors' modules have a few hundred megabytes at most.
 pub(crate) const LONGEST_MODULE: u64 = 1 << 30;
 
-/// Variables that known modules read their configuration from.
+/// Variables from which known modules read their configuration.
 const OF_MODULES: [&str; 8] = [
     "SOFTHSM2_CONF",
     "KRYOPTIC_CONF",
@@ -37,12 +37,12 @@ const OF_MODULES: [&str; 8] = [
 ];
 
 impl Closed {
-    /// For people, in half a sentence.
+    /// For people, as half a sentence.
     pub(crate) fn told(&self) -> String {
         let sockets = match self.sockets_denied {
             true => "no sockets but those of this computer",
             false => {
-                "network sockets are not denied: with a network in the plan byok cannot enforce what goes over it"
+                "network sockets are not denied: the plan allows a network, and byok cannot control what goes over it"
             }
         };
         format!(
@@ -51,23 +51,23 @@ impl Closed {
         )
     }
 
-    /// What the loader's variables mean; one sentence.
+    /// What the loader's variables mean, for people.
     pub(crate) fn loader_told(&self) -> Option<String> {
         let names = self.loader_variables.join(", ");
         (!names.is_empty()).then(|| format!(
-            "byok was started with {names}: that decides which libraries are loaded. It is recorded. To be without: begin from a fresh login."
+            "byok was started with {names}: that decides which libraries are loaded. It is recorded. To avoid it, start from a fresh login."
         ))
     }
 }
 
-/// What a process keeps. The default is for where no plan says what the module needs: it gets what there is.
+/// What this process keeps. The default is for when no plan says what the module needs: the module gets everything.
 #[derive(Default)]
 pub struct Wish<'a> {
-    /// Whether every socket that leads to a network is refused.
+    /// Whether to refuse every socket that leads to a network.
     pub deny_sockets: bool,
-    /// The variables that the module sees; `None`: all but the loader's.
+    /// The variables that the module may see; `None`: all except the loader's.
     pub environment: Option<&'a [String]>,
-    /// The descriptor that the PIN is read from.
+    /// The descriptor from which the PIN is read.
     pub pin: Option<i32>,
 }
 
@@ -78,12 +78,11 @@ pub(crate) fn closed() -> Option<&'static Closed> {
     CLOSED.get()
 }
 
-/// Closes this process for good: descriptors, standard output, environment, privileges, and network sockets where they are
-/// denied. Called once, before other threads and the module.
+/// Closes this process for good: descriptors, standard output, environment, privileges and, if they are denied,
+/// network sockets. Called once, before there are other threads or a module.
 ///
 /// # Errors
-/// Exit 2 where the PIN's descriptor is a socket; exit 5 where the kernel refuses, or anything of it cannot
-/// be told.
+/// Exit 2 if the PIN's descriptor is a socket; exit 5 if the kernel refuses, or if byok cannot check the result.
 pub fn close(wish: &Wish) -> Result<()> {
     wish.pin.map_or(Ok(()), refuse_socket)?;
     let descriptors_closed = close_descriptors(wish.pin)?;
@@ -94,11 +93,13 @@ pub fn close(wish: &Wish) -> Result<()> {
     if wish.deny_sockets {
         sockets::deny(Denied::Sockets).map_err(|why| {
             refused(&format!("denying network sockets to this process: {why}"))
-                .hint("a kernel with CONFIG_SECCOMP_FILTER does it; a container may forbid it")
-                .hint("or let [machine] network in the plan say \"allowed\"; that is recorded")
+                .hint("it needs a kernel with CONFIG_SECCOMP_FILTER; a container may forbid it")
+                .hint(
+                    "or write network = \"allowed\" under [machine] in the plan; that is recorded",
+                )
         })?;
     } else {
-        // where the kernel does not, nothing was promised
+        // if the kernel refuses here, byok has promised nothing
         let _ = sockets::deny(Denied::Keystrokes);
     }
     let status = Status::read()?;
@@ -112,7 +113,7 @@ pub fn close(wish: &Wish) -> Result<()> {
     };
     if !closed.no_new_privileges || (wish.deny_sockets && !closed.sockets_denied) {
         return Err(refused(
-            "the kernel took it, but does not say so of this process",
+            "the kernel accepted it, but does not confirm it for this process",
         ));
     }
     CLOSED
@@ -120,8 +121,8 @@ pub fn close(wish: &Wish) -> Result<()> {
         .map_err(|_| refused("it was closed before"))
 }
 
-/// The PIN's descriptor stays open beside the module: what leads out of this computer must not. One that is
-/// not open is said where the PIN is read.
+/// The PIN's descriptor stays open for the module too, so it must not lead out of this computer. If it is not
+/// open, the code that reads the PIN says so.
 fn refuse_socket(pin: i32) -> Result<()> {
     let kind = fs::metadata(format!("/proc/self/fd/{pin}")).map(|found| found.file_type());
     match kind {
@@ -147,7 +148,7 @@ fn close_descriptors(pin: Option<i32>) -> Result<usize> {
     Ok(others.map(raw::Inherited::close).count())
 }
 
-/// What is set and not among `kept`. The loader's variables stay only where a plan names them.
+/// Hides the variables that are not among `kept`. The loader's variables stay only if a plan names them.
 fn hide_variables(kept: Option<&[String]>) -> Result<usize> {
     let stays = |name: &OsStr| match kept {
         Some(kept) => kept.iter().any(|kept| OsStr::new(kept) == name),
@@ -167,8 +168,8 @@ fn refused(what: &str) -> Error {
     .check("SANDBOX")
 }
 
-/// Variables that are set, as far as byok was started with them, and that the module reads: those of known
-/// modules, and those whose names stand in its file.
+/// The variables that byok was started with and that the module reads: those of known modules, and those whose
+/// names stand in the module's file.
 pub(crate) fn module_variables(module: Option<&Path>) -> Vec<String> {
     let set: Vec<String> = start::names()
         .into_iter()
@@ -180,14 +181,14 @@ pub(crate) fn module_variables(module: Option<&Path>) -> Vec<String> {
     set.iter().filter(|name| reads(name)).cloned().collect()
 }
 
-/// Those of them that the module does not see all the same.
+/// Those of them that the module cannot see.
 pub(crate) fn hidden_module_variables(module: &Path) -> Vec<String> {
     let mut names = module_variables(Some(module));
     names.retain(|name| std::env::var_os(name).is_none());
     names
 }
 
-/// What to say where a module did not start or found nothing: what this process keeps from it.
+/// What to say if a module did not start or found nothing: what this process hides from it.
 pub(crate) fn kept_from(module: &Path) -> Vec<String> {
     let hidden = hidden_module_variables(module).into_iter().map(|name| {
         format!(
@@ -196,14 +197,14 @@ pub(crate) fn kept_from(module: &Path) -> Vec<String> {
     });
     let no_network = closed().is_some_and(|closed| closed.sockets_denied);
     let denied = no_network.then(|| {
-        "byok denies the module every network socket (network = \"forbidden\"): for an HSM that is reached by \
-         network, let [machine] in the plan say network = \"hsm\"; that is recorded"
+        "byok denies the module every network socket (network = \"forbidden\"): if the HSM is reached by network, \
+         write network = \"hsm\" under [machine] in the plan; that is recorded"
             .to_owned()
     });
     denied.into_iter().chain(hidden).collect()
 }
 
-/// Neither the loader's nor one that every login has.
+/// Whether it is neither the loader's variable nor one that every login has.
 fn is_plain(name: &str) -> bool {
     const OF_EVERY_LOGIN: [&str; 10] = [
         "HOME", "LANG", "LOGNAME", "MAIL", "PATH", "PWD", "SHELL", "TERM", "TZ", "USER",
@@ -211,8 +212,8 @@ fn is_plain(name: &str) -> bool {
     !start::is_the_loaders(OsStr::new(name)) && !OF_EVERY_LOGIN.contains(&name)
 }
 
-/// Which of these names stand in a program's bytes: as a word of their own or, where a name is long enough to be
-/// nothing else, in the middle of one, because not every compiler ends a text.
+/// Which of these names occur in a program's bytes: as words of their own or, if a name is too long to be there by
+/// chance, in the middle of a word, because not every compiler ends a text.
 fn names_in(bytes: &[u8], names: &[String]) -> BTreeSet<String> {
     let is_of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let is_unlike_others = |name: &str| name.len() >= 8 && name.contains('_');
@@ -231,7 +232,7 @@ fn names_in(bytes: &[u8], names: &[String]) -> BTreeSet<String> {
     found
 }
 
-/// What the kernel says of this process, from proc(5).
+/// What the kernel says about this process, from proc(5).
 struct Status(String);
 
 impl Status {

@@ -1,16 +1,16 @@
-//! The kernel refuses this process what leads to a network, and what types at its terminal as if a person
-//! did, by a filter of its system calls (seccomp(2)).
+//! The kernel refuses this process whatever leads to a network, and whatever types at its terminal in a person's
+//! place, by a filter on system calls (seccomp(2)).
 //!
-//! What stays are sockets of this computer: AF_UNIX, by which smart-card and HSM daemons are reached, and
-//! the netlink socket of udev's events, by which libusb learns of devices.
+//! Sockets within this computer stay: AF_UNIX, by which smart-card and HSM daemons are reached, and the netlink
+//! socket of udev's events, by which libusb learns about devices.
 //!
-//! The filter is written out here because one made of rules alone knows a system call by its number only:
-//! the x32 calls of x86-64 have numbers of their own, and calls of another processor's ABI (i386, 32-bit
-//! Arm) are to get an error, not to kill a ceremony.
+//! The filter is written out here because a filter made of rules alone knows a system call by its number only:
+//! the x32 calls of x86-64 have their own numbers, and calls of another processor's ABI (i386, 32-bit Arm) must
+//! get an error, not kill a ceremony.
 
 use seccompiler::sock_filter;
 
-/// What a refused call answers: `socket(2)` says it of a type of socket that one may not make.
+/// The answer of a refused call: `socket(2)` returns it for a socket type that the process may not make.
 const EACCES: u32 = 13;
 
 const AF_UNIX: u32 = 1;
@@ -35,8 +35,8 @@ const ABI: Option<Abi> = Some(Abi {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ABI: Option<Abi> = None;
 
-/// `io_uring_setup`, `_enter`, `_register`: a ring makes sockets past any filter. `pidfd_getfd`: takes one
-/// from another process. `ptrace`, `process_vm_readv`, `process_vm_writev`: have another process make one.
+/// `io_uring_setup`, `_enter`, `_register`: a ring makes sockets past any filter. `pidfd_getfd` takes a socket
+/// from another process. `ptrace`, `process_vm_readv`, `process_vm_writev` make another process open one.
 #[cfg(target_arch = "aarch64")]
 const WAYS_AROUND: [u32; 7] = [425, 426, 427, 438, 117, 270, 271];
 #[cfg(not(target_arch = "aarch64"))]
@@ -55,7 +55,7 @@ struct Abi {
     ioctl: u32,
 }
 
-/// What is denied.
+/// What to deny.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Denied {
     /// Typing at a terminal.
@@ -64,10 +64,10 @@ pub(super) enum Denied {
     Sockets,
 }
 
-/// Denies it to every thread of this process, and to whatever it starts, for ever.
+/// Denies it to every thread of this process, and to every program that it starts, for ever.
 ///
 /// # Errors
-/// Why the kernel does not.
+/// Why the kernel refuses.
 pub(super) fn deny(what: Denied) -> Result<(), String> {
     let Some(abi) = ABI else {
         return Err("byok does not know the system calls of this processor".to_owned());
@@ -75,7 +75,7 @@ pub(super) fn deny(what: Denied) -> Result<(), String> {
     seccompiler::apply_filter_all_threads(&program(&abi, what)).map_err(|e| e.to_string())
 }
 
-/// Where an instruction goes on.
+/// Where execution continues.
 #[derive(Clone, Copy)]
 enum To {
     Next,
@@ -85,7 +85,7 @@ enum To {
     Refuse,
 }
 
-/// One instruction, its jumps still by name.
+/// One instruction, with its jumps still by name.
 struct Instruction {
     code: u16,
     k: u32,
@@ -99,8 +99,8 @@ const IS: u16 = 0x15;
 const HAS: u16 = 0x45;
 const ANSWER: u16 = 0x06;
 
-// linux/seccomp.h: struct seccomp_data; of an argument its lower half, as the kernel takes an int, and
-// the request of ioctl(2) as an unsigned one
+// linux/seccomp.h: struct seccomp_data; of an argument only its lower half, because the kernel takes an int, and
+// for ioctl(2)'s request an unsigned int
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;

@@ -1,10 +1,10 @@
-//! One at a time: a lock of this computer that needs nothing prepared, works for every user, and ends with
-//! the process that holds it.
+//! One at a time: a lock on this computer that needs no preparation, works for every user, and ends with the
+//! process that holds it.
 //!
-//! It is flock(2) on an empty file in a directory where everybody may make files. What lies there may be
-//! anybody's, so nothing is ever written to it and no link is followed. Only a file of this user or of root
-//! counts: what another user put there, that user can take away again, and then two would hold the lock. A file
-//! that a process left behind when it was killed is not locked, so it is in the way of other users alone.
+//! It is flock(2) on an empty file in a directory where everybody may make files. A file there may be anybody's,
+//! so byok never writes to it and follows no link. Only a file of this user or of root counts: another user could
+//! remove a file of their own, and then two processes would hold the lock. A file that a killed process left
+//! behind is not locked, so it is in the way of other users only.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// Where the lock may lie: the first of these that is a directory of the kind.
+/// Where the lock may be: the first of these that is such a directory.
 const PLACES: [&str; 3] = ["/run/lock", "/dev/shm", "/tmp"];
 
 /// Everybody may make files there, and remove only their own.
@@ -26,7 +26,7 @@ const ROOT: u32 = 0;
 /// Everybody may read it, so that everybody may lock it.
 const FOR_ALL: u32 = 0o444;
 
-/// How often it is looked, a tenth of a second apart: who only looks at a token is soon done.
+/// How often byok tries, a tenth of a second apart: a process that only looks at a token is soon done.
 const LOOKS: usize = 20;
 
 /// The lock, held until this is dropped.
@@ -37,24 +37,24 @@ pub(crate) struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // Before the lock ends: who waits for it looks whether the file still has its name. Another user's stays.
+        // Before the lock ends: a waiting process checks that the file still has its name. Another user's file stays.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Why the lock was not to be had.
+/// Why the lock was refused.
 #[derive(Debug)]
 pub(crate) enum NoTurn {
-    /// Another process holds it, and went on holding it for a while.
+    /// Another process holds it, and kept it for a while.
     Held,
-    /// What has its name is no lock that stays.
+    /// The file with its name is not a lock that byok may rely on.
     Planted {
-        /// What lies there.
+        /// Its path.
         path: PathBuf,
-        /// Whose it is; `None` where it comes and goes.
+        /// Its owner; `None` if the file appears and disappears.
         owner: Option<u32>,
     },
-    /// As the system says; or there is no place for it.
+    /// The system's error; or there is no directory for it.
     System(io::Error),
 }
 
@@ -68,7 +68,7 @@ impl Turn {
     /// Takes the lock of this name.
     ///
     /// # Errors
-    /// Why it was not to be had.
+    /// Why the lock was refused.
     pub(crate) fn take(name: &str) -> Result<Self, NoTurn> {
         let place = PLACES
             .into_iter()
@@ -91,7 +91,7 @@ impl Turn {
             }
             let file = open_or_make(&path)?;
             match file.try_lock() {
-                // the one who held it may have taken the name away meanwhile
+                // its holder may have removed the name meanwhile
                 Ok(()) if is_at(&file, &path) => {
                     must_stay(&file, &path)?;
                     return Ok(Self { path, _file: file });
@@ -111,9 +111,9 @@ fn is_open(place: &Path) -> bool {
     })
 }
 
-/// The file of this name, made where it is not there.
+/// The file with this name, made if it is not there.
 fn open_or_make(path: &Path) -> Result<File, NoTurn> {
-    const MAKING: usize = 10; // the moments in which another process has made it, and not yet for all
+    const MAKING: usize = 10; // another process may have made it, but not yet opened it to all
     for _ in 0..MAKING {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {
@@ -136,7 +136,7 @@ fn open_or_make(path: &Path) -> Result<File, NoTurn> {
     Err(in_the_way(path))
 }
 
-/// Whose file it is decides, and not that it could be locked: its owner can take it away.
+/// The file's owner decides, not whether byok could lock it: its owner can remove it.
 fn must_stay(file: &File, path: &Path) -> Result<(), NoTurn> {
     match is_trusted(file.metadata()?.uid()) {
         true => Ok(()),
@@ -148,7 +148,7 @@ fn is_trusted(owner: u32) -> bool {
     owner == ROOT || owner == rustix::process::geteuid().as_raw()
 }
 
-/// Whoever put it there could take it away while byok trusts in it: no other name and no other place serves.
+/// Its owner could remove it while byok relies on it, and no other name or directory would serve.
 fn in_the_way(path: &Path) -> NoTurn {
     let found = std::fs::symlink_metadata(path);
     NoTurn::Planted {
@@ -161,7 +161,7 @@ fn make(path: &Path) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(FOR_ALL);
     let file = rustix::fs::open(path, flags, mode)?;
-    rustix::fs::fchmod(&file, mode)?; // whatever the umask says
+    rustix::fs::fchmod(&file, mode)?; // whatever the umask is
     Ok(File::from(file))
 }
 

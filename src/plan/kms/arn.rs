@@ -71,7 +71,7 @@ impl KeyArn {
     /// wrongly.
     ///
     /// # Errors
-    /// Exit 2 where the Region lies in another partition.
+    /// Exit 2 if the Region lies in another partition.
     pub(crate) fn in_its_partition(self) -> Result<KeyArn> {
         let known = |partition: &str| PARTITIONS.iter().any(|(name, _)| *name == partition);
         let fits = match partition_of(&self.region) {

@@ -64,7 +64,7 @@ pub struct ImportParameters {
     pub import_token: Vec<u8>,
     /// Until when KMS accepts key and token; only the JSON form carries it.
     pub valid_to: Option<Timestamp>,
-    /// The wrapping algorithm, where a later API names it.
+    /// The wrapping algorithm, if a later API names it.
     pub wrapping_algorithm: Option<WrappingAlgorithm>,
     /// The `WrappingKeySpec` as the file names it; then equal to the wrapping key's own.
     pub wrapping_key_spec: Option<String>,

@@ -1,4 +1,4 @@
-//! The official vectors, where they are at hand, and the laws of sharing.
+//! The official vectors, if they are at hand, and the laws of sharing.
 
 use super::words::number_of;
 use super::*;

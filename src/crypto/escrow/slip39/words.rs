@@ -23,7 +23,7 @@ impl Words {
     /// `len` times the first word.
     ///
     /// # Errors
-    /// Exit 5 where no locked memory can be had.
+    /// Exit 5 if no locked memory can be had.
     pub(crate) fn blank(len: usize) -> Result<Self> {
         Ok(Self {
             buffer: Locked::zeroed(len * 2)?,

@@ -23,11 +23,11 @@ pub struct KeyMetadata {
     pub key_state: String,
     /// Whether this is a multi-Region key.
     pub multi_region: bool,
-    /// `Description`, where there is one.
+    /// `Description`, if there is one.
     pub description: Option<String>,
-    /// `PRIMARY` or `REPLICA` (`MultiRegionConfiguration.MultiRegionKeyType`), where it says so.
+    /// `PRIMARY` or `REPLICA` (`MultiRegionConfiguration.MultiRegionKeyType`), if it says so.
     pub multi_region_type: Option<String>,
-    /// `CurrentKeyMaterialId`, where it says so: the KMS key holds, or held, material.
+    /// `CurrentKeyMaterialId`, if it says so: the KMS key holds, or held, material.
     pub current_key_material_id: Option<String>,
 }
 

@@ -20,7 +20,7 @@ const NAMES: &str = "the two files are called WrappingPublicKey.bin and ImportTo
 pub(super) struct Pair<'a> {
     /// The name of the public key's file.
     pub key: &'a str,
-    /// The same in base64, where both stand there: `pkey.b64` beside `pkey.bin`.
+    /// The same in base64, if both stand there: `pkey.b64` beside `pkey.bin`.
     pub key_twin: Option<&'a str>,
     /// The name of the import token's file.
     pub token: &'a str,
@@ -133,7 +133,7 @@ fn are_twins(base64: &str, binary: &str) -> bool {
 }
 
 /// # Errors
-/// Exit 2 where a file and its twin in base64 hold different bytes.
+/// Exit 2 if a file and its twin in base64 hold different bytes.
 pub(super) fn same_content(name: &str, bytes: &[u8], twin: &str, twin_bytes: &[u8]) -> Result<()> {
     if content(name, bytes)? == content(twin, twin_bytes)? {
         return Ok(());

@@ -57,7 +57,7 @@ fn is_a_word(text: &str) -> bool {
     ["None", "null", "undefined", "NULL", "none", "Null"].contains(&text)
 }
 
-/// What a text is that should be something else, where that can be told.
+/// What a text is that should be something else, if that can be told.
 pub(super) fn named(text: &str) -> Option<String> {
     let text = text.trim_matches(BLANKS);
     let blank = |c: char| BLANKS.contains(&c);
