@@ -1,7 +1,7 @@
 //! The plan: the only input that decides what happens. TOML in, a [`Plan`] out, or a refusal.
 //!
-//! What this version cannot do yet is refused by name. A field that is parsed and then ignored would
-//! be worse than none: people would believe in an escrow that nobody made.
+//! byok refuses by name what this version cannot do. A field that is parsed and then ignored would be worse
+//! than no field: people would believe in an escrow that nobody made.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -34,14 +34,14 @@ pub(crate) use import_type::{ImportAs, Role};
 pub(crate) use source::{InToken, Source};
 pub(crate) use write::Notes;
 
-/// The most data keys of a plan or a record, and the most imports: what is compared with one another stays
-/// little.
+/// The most data keys in a plan or a record, and the most imports: comparing each with all others must stay
+/// cheap.
 pub(crate) const MOST_KEYS: usize = 4096;
 
-/// The longest time that KMS lets imported material live: `ValidTo` is at most this far from the request.
+/// The longest time for which KMS keeps imported material: `ValidTo` is at most this long after the request.
 pub(crate) const LONGEST_VALIDITY: SignedDuration = SignedDuration::from_hours(365 * 24);
 
-/// A plan that means something: [`Plan::parse`] made it, or it is a draft that is still to be written and read.
+/// A plan that was checked: [`Plan::parse`] made it, or it is a draft that is still to be written and read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Where the plan file is; paths in it are relative to its directory.
@@ -50,11 +50,11 @@ pub struct Plan {
     pub bytes: Vec<u8>,
     /// SHA-256 of the exact bytes.
     pub sha256: Digest,
-    /// What the ceremony is called.
+    /// The title of the ceremony.
     pub title: String,
-    /// Which straight line is walked.
+    /// The kind of ceremony.
     pub kind: Kind,
-    /// What the machine's network may be.
+    /// Which network the machine may have.
     pub network: Network,
     /// Which HSM, and how to log in.
     pub hsm: HsmPlan,
@@ -64,19 +64,19 @@ pub struct Plan {
     pub previous: Option<PathBuf>,
     /// Its head digest, from paper.
     pub previous_head: Option<Anchor>,
-    /// Where a recovery takes shares and package from.
+    /// Where a recovery takes the shares and the package from.
     pub recover: Option<RecoverPlan>,
     /// Why data keys are destroyed.
     pub reason: Option<String>,
     /// Why a recovery deals no new shares.
     pub reuse_escrow: Option<String>,
-    /// Who gets shares of the escrow key; `None` is no escrow.
+    /// Who gets shares of the escrow key; `None`: no escrow.
     pub escrow: Option<EscrowPlan>,
-    /// Why shares may be shown on a screen that others may record.
+    /// Why shares may be shown on a screen that others may be recording.
     pub screen_recorded: Option<String>,
-    /// Where the record will stand.
+    /// The record's directory.
     pub directory: PathBuf,
-    /// Who watches, as the plan calls their seats; each is asked for at the roll call.
+    /// The witnesses' seats, by the plan's names; the roll call asks for each.
     pub witnesses: Vec<String>,
     /// Who signs the transcript.
     pub signer: SignerPlan,
@@ -85,22 +85,22 @@ pub struct Plan {
 /// Who signs the transcript.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignerPlan {
-    /// The one in the HSM token; where there is none, one is made.
+    /// The signer in the HSM token; if there is none, byok makes one.
     Any,
-    /// The one whose public key has this SHA-256, and no other.
+    /// The signer whose public key has this SHA-256, and no other.
     Named(Digest),
-    /// Nobody; the record says so as an exception.
+    /// Nobody; the record states this as an exception.
     Nobody,
 }
 
 /// The `[escrow]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EscrowPlan {
-    /// How many shares bring the escrow key back; at least 2.
+    /// How many shares recover the escrow key; at least 2.
     pub threshold: u8,
-    /// One share each, in this order; at most 16.
+    /// The custodians, one share each, in this order; at most 16.
     pub custodians: Vec<String>,
-    /// How they get them.
+    /// How they get their shares.
     pub deliver: Deliver,
 }
 
@@ -136,9 +136,9 @@ pub enum PackageSource {
 /// How custodians get their shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deliver {
-    /// One after the other at the screen, written down by hand and typed back.
+    /// One after the other at the screen: written down by hand and typed back.
     Screen,
-    /// A file for each in this directory.
+    /// One file for each, in this directory.
     Files(PathBuf),
 }
 
@@ -148,11 +148,11 @@ pub enum Deliver {
 pub enum Kind {
     /// New data keys.
     Generate,
-    /// The same data keys again, from the HSM.
+    /// Imports the same data keys again, from the HSM.
     Reimport,
-    /// The same data keys again, from a quorum of shares and the escrow package.
+    /// Imports the same data keys again, from a quorum of shares and the escrow package.
     Recover,
-    /// The end of data keys.
+    /// Destroys data keys.
     Destroy,
 }
 
@@ -168,15 +168,15 @@ impl Kind {
     }
 }
 
-/// What the plan says of the network.
+/// What the plan says about the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
     /// No interface but `lo` may be up.
     Forbidden,
-    /// The HSM is reached by network; recorded.
+    /// The HSM is reached by network; this is recorded.
     Hsm,
-    /// Anything goes; recorded.
+    /// Any network; this is recorded.
     Allowed,
 }
 
@@ -206,20 +206,20 @@ pub struct HsmPlan {
     pub token: TokenUri,
     /// Where the PIN comes from.
     pub pin: PinSource,
-    /// Names of environment variables that the module needs; recorded.
+    /// Names of environment variables that the module needs; they are recorded.
     pub env: Vec<String>,
-    /// Why it is hardware although its slot does not say so.
+    /// Why the HSM is hardware although its slot does not say so.
     pub hardware: Option<String>,
 }
 
-/// Where the user PIN comes from. Never the plan, argv or the environment.
+/// Where the user PIN comes from: never from the plan, the arguments or the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PinSource {
     /// Typed by one person, without echo.
     Prompt,
     /// Typed by two people, one half each.
     PromptHalves,
-    /// A file; the line ends at its end are dropped.
+    /// A file; line ends at its end are dropped.
     File(PathBuf),
     /// An inherited file descriptor; as for a file.
     Descriptor(i32),
@@ -228,12 +228,12 @@ pub enum PinSource {
 }
 
 impl PinSource {
-    /// Whether a person types it at this computer.
+    /// Whether people type it at this computer.
     pub(crate) fn is_typed(&self) -> bool {
         matches!(self, Self::Prompt | Self::PromptHalves)
     }
 
-    /// The descriptor that it is read from.
+    /// The descriptor from which it is read.
     pub(crate) fn descriptor(&self) -> Option<i32> {
         match self {
             Self::Descriptor(fd) => Some(*fd),
@@ -241,7 +241,7 @@ impl PinSource {
         }
     }
 
-    /// The file that it is read from.
+    /// The file from which it is read.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
@@ -249,11 +249,11 @@ impl PinSource {
         }
     }
 
-    /// Reads the plan's `pin`, or the same words on the command line of `doctor`.
+    /// Reads the plan's `pin`, or the same words from `doctor`'s command line.
     ///
     /// # Errors
-    /// Exit 2 for anything that is not one of the five forms. The text is not repeated: a PIN typed
-    /// in the wrong place must not be shown.
+    /// Exit 2 for anything but the five forms. The message does not repeat the text: a PIN typed in the wrong
+    /// place must not be shown.
     pub(crate) fn parse(text: &str, base: &Path) -> Result<Self> {
         match text {
             "prompt" => return Ok(Self::Prompt),
@@ -270,37 +270,37 @@ impl PinSource {
             return Ok(Self::Descriptor(fd));
         }
         Err(Error::usage(
-            "pin is none of prompt, prompt-halves, pinpad, file:PATH, fd:N with N from 3",
+            "pin must be prompt, prompt-halves, pinpad, file:PATH, or fd:N with N at least 3",
         )
-        .hint("a PIN itself never stands in a plan; if one did, change it"))
+        .hint("a plan must never contain the PIN itself; if it did, change the PIN"))
     }
 }
 
-/// One `[[key]]`: a data key and everywhere it goes.
+/// One `[[key]]`: a data key and all its imports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPlan {
     /// CKA_LABEL and directory name.
     pub label: String,
     /// The KMS key spec.
     pub spec: Spec,
-    /// What becomes of the data key in the HSM.
+    /// Whether the data key stays in the HSM, and how.
     pub keep: Keep,
     /// Where the material comes from, in `generate`.
     pub source: Source,
     /// Why it comes from a file.
     pub reason: Option<String>,
-    /// What it must turn out to be, if no record says it.
+    /// The fingerprint that it must have, if no record says so.
     pub fingerprint: Option<Fingerprint>,
-    /// At least one, unless only new shares are dealt.
+    /// Its imports: at least one, unless the ceremony only deals new shares.
     pub imports: Vec<ImportPlan>,
 }
 
-/// What becomes of the data key in the HSM.
+/// Whether the data key stays in the HSM, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// It stays and can be wrapped again: a reimport needs only the PIN. So does theft.
+    /// It stays and can be wrapped again: a reimport needs only the PIN, and so does a theft.
     Extractable,
-    /// It stays, but cannot leave the HSM again once the escrow is proved: a reimport needs a quorum.
+    /// It stays, but cannot leave the HSM once the escrow is proved: a reimport needs a quorum.
     Sealed,
     /// It never becomes a token object: only a quorum brings it back.
     None,
@@ -355,29 +355,29 @@ pub struct ImportPlan {
     pub key_arn: KeyArn,
     /// The import parameters: a file or a directory.
     pub parameters: PathBuf,
-    /// How KMS will unwrap.
+    /// The algorithm with which KMS will unwrap.
     pub wrapping: WrappingAlgorithm,
     /// Where it is wrapped.
     pub wrap_in: WrapIn,
-    /// When KMS shall forget the material; `None` is never.
+    /// When KMS must forget the material; `None`: never.
     pub expires: Option<Timestamp>,
-    /// The deadline of parameters that carry none themselves.
+    /// The deadline of parameters that carry no deadline themselves.
     pub parameters_valid_to: Option<Timestamp>,
     /// SHA-256 of the wrapping key's SPKI DER, from the online slip.
     pub wrapping_key_sha256: Option<Digest>,
-    /// Why the material goes into another KMS key than before.
+    /// Why the material goes into a different KMS key than before.
     pub other_kms_key: Option<String>,
-    /// The other import of this data key that this one is to prove: the same material, imported a second
-    /// time into the same KMS key or into a replica of it.
+    /// The other import of this data key that this one proves: the same material, imported a second time into the
+    /// same KMS key or into a replica of it.
     pub witness_of: Option<String>,
-    /// What KMS is told of the material, if the plan says it.
+    /// What `import_type` KMS is sent, if the plan says so.
     pub import_as: Option<ImportAs>,
     /// KeyMaterialDescription, 1 to 256 ASCII characters.
     pub description: Option<String>,
 }
 
 impl HsmPlan {
-    /// One that is reached and opened as usual.
+    /// An HSM with the usual settings.
     pub(crate) fn draft(module: &Path, token: TokenUri) -> Self {
         Self {
             module: module.to_owned(),
@@ -390,7 +390,7 @@ impl HsmPlan {
 }
 
 impl KeyPlan {
-    /// One that is made in the HSM, stays there, and goes nowhere yet.
+    /// A data key that is made in the HSM, stays there, and has no imports yet.
     pub(crate) fn draft(label: &str, spec: Spec) -> Self {
         Self {
             label: label.to_owned(),
@@ -405,7 +405,7 @@ impl KeyPlan {
 }
 
 impl ImportPlan {
-    /// One that is wrapped in the HSM and never expires.
+    /// An import that is wrapped in the HSM and never expires.
     pub(crate) fn draft(
         name: &str,
         key_arn: KeyArn,
@@ -430,7 +430,7 @@ impl ImportPlan {
 }
 
 impl Plan {
-    /// A plan that is still to be written: what every plan has, and no data key.
+    /// A plan that is still to be written: what every plan has, without data keys.
     pub(crate) fn draft(title: &str, kind: Kind, hsm: HsmPlan, directory: &Path) -> Self {
         Self {
             path: PathBuf::new(),
@@ -462,22 +462,22 @@ impl Plan {
         Self::parse(path, read_bytes(path)?)
     }
 
-    /// Parses and judges a plan that stands at `path`.
+    /// Parses and checks a plan whose file is at `path`.
     ///
     /// # Errors
-    /// Exit 2 with the first thing that is wrong, by line if TOML knows it.
+    /// Exit 2 with the first fault, and its line if TOML knows it.
     pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         raw::parse(path, bytes).map_err(|e| e.doing(format!("the plan {}", path.display())))
     }
 
-    /// The plan's imports with the data key each belongs to, in order.
+    /// The plan's imports, each with its data key, in order.
     pub(crate) fn imports(&self) -> impl Iterator<Item = (&KeyPlan, &ImportPlan)> {
         self.keys
             .iter()
             .flat_map(|key| key.imports.iter().map(move |import| (key, import)))
     }
 
-    /// `<label>/<import>` of every import, if the record has its files.
+    /// `<label>/<import>` of every import, if the record contains files for it.
     pub(crate) fn folders(&self) -> Vec<String> {
         self.imports()
             .map(|(key, import)| format!("{}/{}", key.label, import.name))
@@ -490,13 +490,13 @@ impl Plan {
         self.shows_shares() || typed == Some(&ShareSource::Typed)
     }
 
-    /// Whether the words of new shares stand on this computer's screen.
+    /// Whether the words of new shares are shown on this computer's screen.
     pub(crate) fn shows_shares(&self) -> bool {
         let shown = self.escrow.as_ref().map(|escrow| &escrow.deliver);
         shown == Some(&Deliver::Screen)
     }
 
-    /// Whose signatures paper has places for: the plan's witnesses, or some who name themselves.
+    /// The seats that have a place for a signature on paper: the plan's witnesses, or unnamed ones.
     pub(crate) fn witness_places(&self) -> Vec<String> {
         const UNNAMED: usize = 4;
         match self.witnesses.is_empty() {
@@ -509,13 +509,13 @@ impl Plan {
         }
     }
 
-    /// Whether any data key's bytes come into this computer to be wrapped.
+    /// Whether any data key's bytes come into this computer for wrapping.
     pub(crate) fn wraps_in_host(&self) -> bool {
         self.imports()
             .any(|(_, import)| import.wrap_in == WrapIn::Host)
     }
 
-    /// The files that hold data keys in clear, with the data key of each.
+    /// The files that hold data keys in clear, each with its data key.
     pub(crate) fn source_files(&self) -> impl Iterator<Item = (&KeyPlan, &Path)> {
         self.keys.iter().filter_map(|key| match &key.source {
             Source::File(path) => Some((key, path.as_path())),
@@ -523,7 +523,7 @@ impl Plan {
         })
     }
 
-    /// Whether any data key's bytes are in this computer in the ceremony.
+    /// Whether any data key's bytes are in this computer during the ceremony.
     pub(crate) fn bytes_come_here(&self) -> bool {
         self.wraps_in_host() || self.source_files().next().is_some()
     }
@@ -532,15 +532,15 @@ impl Plan {
 /// The exact bytes of a plan file.
 ///
 /// # Errors
-/// Exit 2 if it cannot be read, is no regular file, or is longer than 1 MiB.
+/// Exit 2 if it cannot be read, is not a regular file, or is longer than 1 MiB.
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     read_small(path).map_err(|e| {
         Error::usage(format!("the plan {}: {e}", path.display()))
-            .hint("`byok plan --help` tells how to write one")
+            .hint("`byok plan --help` says how to write a plan")
     })
 }
 
-/// Label and import names: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, and not a name that the record uses itself.
+/// Checks a label or import name: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, and not a name that the record itself uses.
 fn name(what: &str, text: &str) -> Result<String> {
     let fits = (1..=64).contains(&text.len())
         && text
@@ -549,7 +549,7 @@ fn name(what: &str, text: &str) -> Result<String> {
         && text.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !fits {
         return Err(Error::usage(format!("{what} {text:?} is not a name")).hint(
-            "letters, digits, _ and -, beginning with a letter or digit, at most 64 of them",
+            "use letters, digits, _ and -; begin with a letter or digit; at most 64 characters",
         ));
     }
     if text.eq_ignore_ascii_case(SIGNER_LABEL) {
@@ -559,19 +559,19 @@ fn name(what: &str, text: &str) -> Result<String> {
     }
     if ["signatures", "receipts", "sha256sums"].contains(&text.to_ascii_lowercase().as_str()) {
         return Err(Error::usage(format!(
-            "{what} {text:?} is a name that the record needs for itself"
+            "{what} {text:?} is a name that the record itself uses"
         )));
     }
     Ok(text.to_owned())
 }
 
-/// Refuses the second of two names that differ at most in case: file systems confuse them.
+/// Refuses the second of two names that differ only in case: file systems confuse them.
 fn once(seen: &mut BTreeSet<String>, what: &str, text: &str) -> Result<()> {
     if seen.insert(text.to_ascii_lowercase()) {
         return Ok(());
     }
     Err(
-        Error::usage(format!("{what} {text:?} stands twice in the plan"))
+        Error::usage(format!("{what} {text:?} is in the plan twice"))
             .hint("names must differ in more than upper and lower case"),
     )
 }
@@ -582,7 +582,7 @@ fn time(what: &str, text: &str) -> Result<Timestamp> {
         .ok()
         .filter(|_| text.ends_with('Z'))
         .ok_or_else(|| {
-            Error::usage(format!("{what} {text:?} is no time in UTC"))
+            Error::usage(format!("{what} {text:?} is not a UTC time"))
                 .hint("write it as 2027-11-20T00:00:00Z")
         })
 }
@@ -591,19 +591,21 @@ fn time(what: &str, text: &str) -> Result<Timestamp> {
 fn digest(what: &str, text: &str) -> Result<Digest> {
     words::digest_from_hex(&text.split_whitespace().collect::<String>()).ok_or_else(|| {
         Error::usage(format!("{what} is not 64 hex digits"))
-            .hint("take it from the slip of the online side, never from the parameters file itself")
+            .hint("take it from the online side's slip, never from the parameters file itself")
     })
 }
 
-/// A path relative to the plan, kept as it is written.
+/// A path relative to the plan, kept as it was written.
 fn relative(base: &Path, what: &str, text: &str) -> Result<PathBuf> {
     if text.is_empty() || !words::is_printable(text) {
-        return Err(Error::usage(format!("{what} is empty or cannot be shown")));
+        return Err(Error::usage(format!(
+            "{what} is empty or contains characters that cannot be shown"
+        )));
     }
     Ok(base.join(text))
 }
 
-/// The record's directory: its last part must be a plain name that no unfinished record has.
+/// The record's directory: its last part must be a plain name without the marks of an unfinished record.
 fn record_directory(base: &Path, text: &str) -> Result<PathBuf> {
     let directory = relative(base, "record.directory", text)?;
     let refuse = |why: &str| Err(Error::usage(format!("record.directory {text:?} {why}")));
@@ -611,22 +613,22 @@ fn record_directory(base: &Path, text: &str) -> Result<PathBuf> {
         return refuse("does not end in a name");
     };
     if is_marked(&name.to_string_lossy()) {
-        return refuse("bears the mark of an unfinished record");
+        return refuse("has the mark of an unfinished record in its name");
     }
-    // Without a trailing slash or dot, so that `<directory>.incomplete` stands beside it.
+    // Without a trailing slash or dot, so that `<directory>.incomplete` is beside it.
     Ok(directory.components().collect())
 }
 
-/// What follows the name of a record in that of an attempt that did not come to its end.
+/// What an attempt that did not finish adds to the record's name.
 pub(crate) const MARKS: [&str; 2] = [".interrupted-", ".aborted-"];
 
-/// Whether a directory's name is one of a ceremony that did not come to its end, or has not yet.
+/// Whether a directory's name belongs to a ceremony that did not finish, or has not finished yet.
 pub(crate) fn is_marked(name: &str) -> bool {
     name.contains(".incomplete") || MARKS.iter().any(|mark| name.contains(mark))
 }
 
-/// Whether text can name a custodian's or a witness's seat: it stands on screens, on forms and in names of
-/// files.
+/// Whether a text can name a custodian's or a witness's seat: it is shown on screens, on forms and in file
+/// names.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.trim() == name

@@ -1,9 +1,9 @@
-//! What KMS is told of the material of an import, and which of several Regions is the primary.
+//! What KMS is told about the material of an import, and which of several Regions is the primary.
 //!
-//! KMS takes material that is new to a multi-Region key in its primary Region only, and compares what
-//! the replicas get with it. An ARN does not tell which Region is the primary: of the imports of one
-//! data key into one multi-Region key it is the one that the plan calls NEW_KEY_MATERIAL, and in a
-//! `generate` without that the first. Source: AWS KMS API 2014-11-01, ImportKeyMaterial.
+//! KMS accepts new material for a multi-Region key in its primary Region only, and compares what the replicas get
+//! with it. An ARN does not say which Region is the primary. Among the imports of one data key into one
+//! multi-Region key, the primary is the one that the plan calls NEW_KEY_MATERIAL; a `generate` without that takes
+//! the first. Source: AWS KMS API 2014-11-01, ImportKeyMaterial.
 
 use super::{ImportPlan, KeyPlan, Kind, Plan};
 use crate::ground::error::{Error, Result};
@@ -17,17 +17,17 @@ pub enum ImportAs {
     Existing,
 }
 
-/// The longest description of material that KMS takes, in characters.
+/// The longest description of material that KMS accepts, in characters.
 const LONGEST_DESCRIPTION: usize = 256;
 
 /// What an import into a multi-Region key is in its plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role<'a> {
-    /// Its KMS key is taken for the primary.
+    /// byok takes its KMS key for the primary.
     Primary,
-    /// Its KMS key is taken for a replica of the one that this other import goes into.
+    /// byok takes its KMS key for a replica of the key of this other import.
     Replica {
-        /// The import of the primary.
+        /// The primary's import.
         of: &'a ImportPlan,
     },
 }
@@ -63,31 +63,31 @@ impl ImportAs {
     }
 }
 
-/// A KeyMaterialDescription that reaches KMS as it stands here.
+/// A KeyMaterialDescription that reaches KMS exactly as it is here.
 pub(super) fn description(text: &str) -> Result<String> {
     let refuse =
         |why: &str, hint: &str| Err(Error::usage(format!("description {text:?} {why}")).hint(hint));
     let allowed = |c: char| c.is_ascii_alphanumeric() || ":/_ .-".contains(c);
     if text.is_empty() || text.len() > LONGEST_DESCRIPTION || !text.chars().all(allowed) {
         return refuse(
-            "is not what KMS takes: 1 to 256 of letters, digits, space and : / _ . -",
-            "without a description, leave the field out",
+            "is not a text that KMS accepts: 1 to 256 letters, digits, spaces and : / _ . -",
+            "if you want no description, leave the field out",
         );
     }
-    // The AWS CLI takes the first for an option, and puts what the others name in their place.
+    // The AWS CLI reads the first as an option, and replaces the others by what they name.
     let read_by_aws = ["-", "file://", "fileb://", "http://", "https://"];
     if read_by_aws.iter().any(|begin| text.starts_with(begin)) {
         return refuse(
-            "begins with what the AWS CLI does not take as text",
-            "let it begin with a word",
+            "begins with characters that have a meaning to the AWS CLI",
+            "begin it with a word",
         );
     }
     Ok(text.to_owned())
 }
 
 impl KeyPlan {
-    /// What an import of this data key is among its imports into one multi-Region key. `None`: no such
-    /// key, a witness, or nothing says which Region is the primary.
+    /// The role of an import among this data key's imports into one multi-Region key. `None`: not such a key, a
+    /// witness, or nothing says which Region is the primary.
     pub(crate) fn role<'a>(&'a self, kind: Kind, import: &ImportPlan) -> Option<Role<'a>> {
         let members = || self.members(import);
         let is_new = |member: &&ImportPlan| member.import_as == Some(ImportAs::New);
@@ -104,12 +104,12 @@ impl KeyPlan {
         })
     }
 
-    /// Whether several Regions of one multi-Region key get this data key, this import's among them.
+    /// Whether this data key goes to several Regions of one multi-Region key, and this import to one of them.
     pub(crate) fn goes_to_several_regions(&self, import: &ImportPlan) -> bool {
         self.members(import).nth(1).is_some()
     }
 
-    /// The imports into the multi-Region key that this one goes into, witnesses left out.
+    /// The imports into the same multi-Region key as this one, without witnesses.
     fn members<'a>(&'a self, import: &ImportPlan) -> impl Iterator<Item = &'a ImportPlan> {
         let arn = import.key_arn.clone();
         let own = move |member: &&ImportPlan| {
@@ -121,8 +121,8 @@ impl KeyPlan {
             .filter(own)
     }
 
-    /// The KMS key that is to be rotated once this import, and every one like it, went through: the plan
-    /// adds new material to a KMS key that has some.
+    /// The KMS key to rotate once this import, and every other one into it, is done: the plan adds new material to
+    /// a KMS key that already has some.
     pub(crate) fn rotates<'a>(&'a self, kind: Kind, import: &'a ImportPlan) -> Option<&'a str> {
         let new = match self.role(kind, import) {
             Some(Role::Replica { of }) => of,
@@ -133,7 +133,7 @@ impl KeyPlan {
 }
 
 impl Plan {
-    /// Every KMS key that is to be rotated when all is imported, once, in the plan's order.
+    /// Every KMS key to rotate once everything is imported, each once, in the plan's order.
     pub(crate) fn rotated(&self) -> Vec<&str> {
         let mut arns: Vec<&str> = Vec::new();
         for (key, import) in self.imports() {
@@ -144,7 +144,7 @@ impl Plan {
     }
 }
 
-/// Refuses an `import_type` that means nothing, or that KMS would refuse after the ceremony.
+/// Refuses an `import_type` that has no meaning, or that KMS would refuse after the ceremony.
 pub(super) fn judge(plan: &Plan) -> Result<()> {
     for key in &plan.keys {
         for import in &key.imports {
@@ -166,8 +166,8 @@ fn judge_one(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> Result<()> {
         ];
         return match given.iter().find(|(_, given)| *given) {
             Some((name, _)) => refuse(
-                format!("{name} means nothing for {spec}"),
-                "KMS tells materials apart in symmetric KMS keys only; any other keeps its first material for ever",
+                format!("{name} has no meaning for {spec}"),
+                "only symmetric KMS keys can have several materials; any other KMS key keeps its first material for ever",
             ),
             None => Ok(()),
         };
@@ -178,8 +178,8 @@ fn judge_one(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> Result<()> {
     let what = format!("import_type = {:?}", import_as.name());
     match import_as {
         ImportAs::New if import.witness_of.is_some() => refuse(
-            format!("{what}: a witness imports what the KMS key holds already"),
-            "take import_type out of the witness",
+            format!("{what}: a witness imports material that the KMS key already has"),
+            "remove import_type from the witness",
         ),
         ImportAs::New => one_primary(key, import, &what),
         ImportAs::Existing
@@ -188,8 +188,8 @@ fn judge_one(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> Result<()> {
                 && !matches!(key.role(kind, import), Some(Role::Replica { .. })) =>
         {
             refuse(
-                format!("{what}: the data key is made here, so no KMS key holds it yet"),
-                "in a generate it is for the replicas of a multi-Region key whose primary is an import of the same data key",
+                format!("{what}: the data key is new, so no KMS key has it yet"),
+                "in a generate it is only for replicas of a multi-Region key whose primary is another import of the same data key",
             )
         }
         ImportAs::Existing => Ok(()),
@@ -202,15 +202,15 @@ fn one_primary(key: &KeyPlan, import: &ImportPlan, what: &str) -> Result<()> {
         .find(|member| member.name != import.name && member.import_as == Some(ImportAs::New));
     match other {
         Some(other) => Err(Error::usage(format!(
-            "{what} stands at {:?} too, another Region of the same KMS key",
+            "{what} is also set for {:?}, another Region of the same KMS key",
             other.name
         ))
-        .hint("KMS takes new material in the primary Region only: give it there, and leave it out at the replicas")),
+        .hint("KMS accepts new material in the primary Region only: set it there, and leave it out for the replicas")),
         None => Ok(()),
     }
 }
 
-/// The replicas of a multi-Region key hold what its primary holds.
+/// All replicas of a multi-Region key have the same material as its primary.
 fn one_material_in_all_regions(plan: &Plan) -> Result<()> {
     let regional = |(_, import): &(&KeyPlan, &ImportPlan)| import.key_arn.is_multi_region();
     for (key, import) in plan.imports().filter(regional) {
@@ -219,10 +219,10 @@ fn one_material_in_all_regions(plan: &Plan) -> Result<()> {
         });
         if let Some((other, _)) = other {
             return Err(Error::usage(format!(
-                "{} is one multi-Region key with that of another data key, {:?} and {:?}",
+                "{} is the same multi-Region key for two data keys, {:?} and {:?}",
                 import.key_arn, key.label, other.label
             ))
-            .hint("all Regions of a multi-Region key hold the same material"));
+            .hint("all Regions of a multi-Region key have the same material"));
         }
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! What a cloud KMS gives to a ceremony, and what it wants back.
+//! What a cloud KMS gives to a ceremony, and what it expects back.
 //!
-//! A KMS gives *import parameters*: the RSA public key to wrap under, an import token that belongs to
-//! it, and the time until which both are accepted. It wants the wrapped material together with that
-//! token. A further KMS is one more module here; nothing else in the tool knows their formats.
+//! A KMS gives *import parameters*: the RSA public key to wrap under, an import token that belongs to it, and the
+//! time until which both are valid. It expects the wrapped material together with that token. Another KMS is one
+//! more module here; nothing else in byok knows its formats.
 
 pub(crate) mod arn;
 pub mod aws;

@@ -1,5 +1,5 @@
-//! What a plan means. Approval screen, printed script and report lay these sentences out, each in its own way;
-//! none has one of its own for the same fact.
+//! What a plan means. The approval screen, the printed script and the report show these sentences, each in its own
+//! layout; none has its own sentence for the same fact.
 
 use std::path::Path;
 
@@ -8,18 +8,18 @@ use crate::crypto::sshsig::fingerprint;
 use crate::ground::clock;
 use crate::ground::words;
 
-/// With this many data keys the steps count them, and tell no single one.
+/// From this many data keys on, the steps only count them.
 pub(crate) const COUNTED: usize = 50;
 
 /// A fact: its name, short enough for a column of a screen, and what it means.
 pub(crate) type Fact = (&'static str, String);
 
-/// What every file that holds a data key in clear means.
+/// What it means that a file holds a data key in clear.
 pub(crate) const IN_A_FILE: &str = "whoever has or had the file has it";
-/// What a key of the HSM token that byok did not make means.
+/// What it means that a data key was in the HSM token before.
 pub(crate) const ALREADY_THERE: &str = "nothing tells who made it or who else has it";
 
-/// What is done to data keys from this source in a ceremony of this kind: a verb, and how.
+/// What a ceremony of this kind does with data keys from this source: a verb, and how.
 pub(crate) fn way(kind: Kind, source: &Source) -> Fact {
     match (kind, source) {
         (Kind::Generate, Source::Hsm) => ("make", "inside the HSM".into()),
@@ -40,7 +40,7 @@ pub(crate) fn way(kind: Kind, source: &Source) -> Fact {
     }
 }
 
-/// Which key of the HSM token is taken, if its label does not tell.
+/// Which key of the HSM token is taken, if its label does not say.
 pub(crate) fn which(source: &Source) -> Option<String> {
     match source {
         Source::Token(InToken::Id(id)) => Some(format!("the key with CKA_ID {}", words::hex(id))),
@@ -60,17 +60,17 @@ pub(crate) fn keep(kind: Kind, keep: Keep) -> &'static str {
     }
 }
 
-/// Where an import is wrapped, and for what.
+/// Where an import is wrapped, and with which algorithm.
 pub(crate) fn wrap(import: &ImportPlan) -> String {
     format!("{}, {}", import.wrap_in.place(), import.wrapping)
 }
 
-/// When KMS forgets the material, below a title that says so.
+/// When KMS forgets the material, for a column whose title says so.
 pub(crate) fn expires(import: &ImportPlan) -> String {
     import.expires.map_or("never".to_owned(), clock::for_people)
 }
 
-/// The same as a sentence of its own.
+/// The same as a sentence.
 pub(crate) fn expiry(import: &ImportPlan) -> String {
     match import.expires {
         Some(at) => format!("expires {}", clock::for_people(at)),
@@ -78,7 +78,7 @@ pub(crate) fn expiry(import: &ImportPlan) -> String {
     }
 }
 
-/// What is unlike a plain first import, as far as the plan alone tells.
+/// How an import differs from a plain first one, as far as the plan alone says.
 pub(crate) fn unlike_others(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Some(reason) = &import.other_kms_key {
@@ -99,8 +99,8 @@ pub(crate) fn other_kms_key(reason: &str) -> String {
     format!("may be another than before: {reason}")
 }
 
-/// Who gets shares, and how; without new ones, what becomes of the old. Nothing where a reimport leaves the
-/// shares as they are, and of an end: that is told by the records before.
+/// Who gets shares and how; without new shares, what happens to the old ones. Nothing if a reimport leaves the
+/// shares as they are, and nothing for `destroy`: the earlier records say that.
 pub(crate) fn escrow(plan: &Plan, show: impl Fn(&Path) -> String) -> Option<String> {
     let Some(escrow) = &plan.escrow else {
         let lost = match plan.keys.len() {
@@ -128,12 +128,12 @@ pub(crate) fn escrow(plan: &Plan, show: impl Fn(&Path) -> String) -> Option<Stri
 /// What vouches for the record that the plan builds on.
 pub(crate) fn anchor(plan: &Plan) -> &'static str {
     match plan.previous_head {
-        Some(_) => "its head digest stands in the plan",
+        Some(_) => "its head digest is in the plan",
         None => "its head digest is typed from paper",
     }
 }
 
-/// What the machine's network may be.
+/// Which network the machine may have.
 pub(crate) fn network(network: Network) -> &'static str {
     match network {
         Network::Forbidden => "forbidden: every cable out, every radio off",
@@ -142,7 +142,7 @@ pub(crate) fn network(network: Network) -> &'static str {
     }
 }
 
-/// `hsm.hardware`: nobody has asked the HSM yet.
+/// `hsm.hardware`; the HSM has not been asked yet.
 pub(crate) fn hardware(reason: &str) -> String {
     format!("by the plan's word if not by its slot's, an exception: {reason}")
 }

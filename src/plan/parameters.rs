@@ -1,4 +1,4 @@
-//! The import parameters of a plan: whether they are there, belong to its KMS keys, and can be used now.
+//! The import parameters of a plan: whether they are there, belong to the plan's KMS keys, and can be used now.
 
 use std::fs;
 
@@ -12,11 +12,11 @@ use crate::ground::words;
 
 /// Import parameters that belong to the plan's KMS key and can be used now.
 pub(crate) struct Judged<'p> {
-    /// The data key, as the plan has it.
+    /// The data key, from the plan.
     pub key: &'p KeyPlan,
-    /// The import, as the plan has it.
+    /// The import, from the plan.
     pub import: &'p ImportPlan,
-    /// As they were read.
+    /// The parameters that were read.
     pub read: ImportParameters,
     /// When key and token expire.
     pub valid_to: Timestamp,
@@ -36,7 +36,7 @@ impl Judged<'_> {
     }
 }
 
-/// The digest over all parameter files, as the slip of the online side shows it.
+/// The digest over all parameter files, as on the online side's slip.
 pub(crate) fn files_digest(judged: &[Judged]) -> words::Digest {
     let files: Vec<_> = judged
         .iter()
@@ -45,14 +45,14 @@ pub(crate) fn files_digest(judged: &[Judged]) -> words::Digest {
     aws::parameter_files_digest(&files)
 }
 
-/// How long AWS KMS lets a public key and its import token be used.
+/// How long AWS KMS accepts a public key and its import token.
 pub(crate) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// Reads and judges the parameters of one import.
+/// Reads and checks the parameters of one import.
 ///
 /// # Errors
-/// Exit 2: the file itself; a wrapping key too short for the data key. Exit 4: another KMS key, another algorithm, another wrapping key than on
-/// the slip, expired. Exit 5: this machine's clock is behind.
+/// Exit 2: the file itself; a wrapping key too short for the data key. Exit 4: the wrong KMS key, the wrong
+/// algorithm, not the wrapping key on the slip, or expired. Exit 5: this machine's clock is behind.
 pub(crate) fn judge<'p>(key: &'p KeyPlan, import: &'p ImportPlan) -> Result<Judged<'p>> {
     let read = aws::read(&import.parameters)?;
     same_kms_key(import, &read)?;
@@ -78,12 +78,12 @@ pub(crate) fn judge<'p>(key: &'p KeyPlan, import: &'p ImportPlan) -> Result<Judg
 fn same_kms_key(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
     match &read.key_arn {
         Some(arn) if arn != &import.key_arn => Err(Error::mismatch(format!(
-            "the parameters are for {}, the plan is for {}",
+            "the parameters are for {}, but the plan is for {}",
             arn.as_str(),
             import.key_arn.as_str()
         ))
         .check("KEY-ARN-MATCH")
-        .hint("material under these parameters would go into another KMS key: find out which of the two is wrong")
+        .hint("with these parameters the material would go into another KMS key: find out which of the two is wrong")
         .hint("if the plan is right, download import parameters for its key_arn")),
         _ => Ok(()),
     }
@@ -92,22 +92,22 @@ fn same_kms_key(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
 fn same_algorithm(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
     match read.wrapping_algorithm {
         Some(algorithm) if algorithm != import.wrapping => Err(Error::mismatch(format!(
-            "the parameters were downloaded for {algorithm}, the plan says {}",
+            "the parameters were downloaded for {algorithm}, but the plan says {}",
             import.wrapping
         ))
         .check("WRAPPING-ALGORITHM-MATCH")
-        .hint("KMS unwraps only with the algorithm of the download: change the plan, or download again")),
+        .hint("KMS unwraps only with the algorithm chosen at the download: change the plan, or download again")),
         _ => Ok(()),
     }
 }
 
-/// The deadline is the file's own, or the plan's where the file carries none.
+/// The file's own deadline or, if it carries none, the plan's.
 fn deadline(import: &ImportPlan, read: &ImportParameters) -> Result<Timestamp> {
     match (read.valid_to, import.parameters_valid_to) {
         (Some(file), Some(plan)) if file != plan => Err(Error::usage(format!(
             "parameters_valid_to is {plan} in the plan, but the parameters carry {file}"
         ))
-        .hint("take parameters_valid_to out of the plan: it is for files that carry none")),
+        .hint("remove parameters_valid_to from the plan: it is for files without a deadline of their own")),
         (Some(valid_to), _) | (None, Some(valid_to)) => Ok(valid_to),
         (None, None) => Err(Error::usage(
             "the parameters carry no ParametersValidTo, and the plan gives none",
@@ -124,11 +124,11 @@ fn in_time(valid_to: Timestamp) -> Result<()> {
         ))
         .check("PARAMETERS-DEADLINE")
         .hint("download new ones on the online side, then run again: nothing is lost")
-        .hint("if that time is still to come, this machine's clock is ahead: set it (date -u)"));
+        .hint("if that time has not come yet, this machine's clock is ahead: set it (date -u)"));
     }
     if valid_to.duration_since(now) > LIFETIME {
         return Err(Error::machine(format!(
-            "this machine's clock is behind: it says {now}, but parameters valid to {valid_to} were made at most \
+            "this machine's clock is behind: it says {now}, but parameters valid until {valid_to} were made at most \
              24 hours before that"
         ))
         .check("CLOCK")
@@ -141,7 +141,7 @@ fn in_time(valid_to: Timestamp) -> Result<()> {
 fn key_of_the_slip(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
     match import.wrapping_key_sha256 {
         Some(slip) if slip != read.wrapping_key.sha256() => Err(Error::mismatch(format!(
-            "the wrapping key's SHA-256 is {}, wrapping_key_sha256 in the plan is {}",
+            "the wrapping key's SHA-256 is {}, but wrapping_key_sha256 in the plan is {}",
             words::hex(&read.wrapping_key.sha256()),
             words::hex(&slip)
         ))
@@ -157,12 +157,12 @@ pub(crate) fn exist(import: &ImportPlan) -> Result<()> {
     fs::metadata(&import.parameters).map(|_| ()).map_err(|e| {
         Error::usage(format!("the import parameters {}: {e}", import.parameters.display()))
             .check("PARAMETERS-PRESENT")
-            .hint("download them on the online side (aws kms get-parameters-for-import), at most 24 hours ahead")
+            .hint("download them on the online side (aws kms get-parameters-for-import), at most 24 hours before the ceremony")
     })
 }
 
-/// Import parameters that cannot be used, if other KMS keys get the same data key: says how this one
-/// gets it later. Nothing was made yet.
+/// The error for import parameters that cannot be used. If the same data key goes to other KMS keys, it says how
+/// this one gets it later. Nothing was made yet.
 pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
     const OF_PARAMETERS: [&str; 3] = ["PARAMETERS-PRESENT", "PARAMETERS-DEADLINE", "KEY-ARN-MATCH"];
     if key.imports.len() < 2 || !error.check.is_some_and(|id| OF_PARAMETERS.contains(&id)) {
@@ -177,19 +177,19 @@ pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: E
         ));
     }
     let (how, who) = match key.keep {
-        Keep::Extractable => ("--reimport", "no custodians are needed for that"),
-        Keep::Sealed | Keep::None => ("--recover", "a quorum of custodians is needed for that"),
+        Keep::Extractable => ("--reimport", "that needs no custodians"),
+        Keep::Sealed | Keep::None => ("--recover", "that needs a quorum of custodians"),
     };
     error
         .hint(format!(
-            "or go on without it now: take the import {name:?} out of the plan, and wrap for it later"
+            "or go on without it: remove the import {name:?} from the plan, and wrap for it later"
         ))
         .hint(format!(
             "later: byok plan {how} RECORD, with {name:?} as its only [[key.import]]; {who}"
         ))
 }
 
-/// KMS takes a `ValidTo` in the future, at most 365 days from the request.
+/// KMS accepts a `ValidTo` in the future, at most 365 days from the request.
 ///
 /// # Errors
 /// Exit 2 for an expiry that KMS would refuse.
@@ -211,13 +211,13 @@ pub(crate) fn expiry(import: &ImportPlan) -> Result<()> {
     }
     if expires.duration_since(now) > LONGEST_VALIDITY {
         return refuse("is more than 365 days ahead").map_err(|e| {
-            e.hint("KMS keeps imported material at most 365 days, or for ever with \"never\"")
+            e.hint("KMS keeps imported material for at most 365 days, or for ever with \"never\"")
         });
     }
     Ok(())
 }
 
-/// [`files_digest`] from the plan's files, for a rehearsal that plays the online side too.
+/// [`files_digest`] over the plan's files, for a rehearsal, which also plays the online side.
 ///
 /// # Errors
 /// As [`judge`].

@@ -1,4 +1,4 @@
-//! The plan as TOML spells it, and its way to a [`Plan`].
+//! The plan in TOML's spelling, and how it becomes a [`Plan`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::plan::kms::KeyArn;
 
-/// More people than this are no roll call any more.
+/// A roll call works up to this many people.
 const MOST_WITNESSES: usize = 16;
 
 #[derive(Deserialize)]
@@ -186,7 +186,7 @@ fn kind(text: &str) -> Result<Kind> {
         "recover" => Ok(Kind::Recover),
         "destroy" => Ok(Kind::Destroy),
         _ => Err(Error::usage(format!(
-            "kind {text:?} is none of generate, reimport, recover, destroy"
+            "kind {text:?} is not one of generate, reimport, recover, destroy"
         ))),
     }
 }
@@ -198,10 +198,10 @@ fn title(text: &str) -> Result<String> {
         || text.contains("  ")
     {
         return Err(Error::usage(
-            "the title is empty, longer than 120 characters, or cannot be shown",
+            "the title is empty, longer than 120 characters, or contains characters that cannot be shown",
         )
         .hint(
-            "control, invisible and direction-changing characters and two spaces in a row are refused: people read titles",
+            "people read titles, so byok refuses control, invisible and direction-changing characters, and two spaces in a row",
         ));
     }
     Ok(text.to_owned())
@@ -213,7 +213,7 @@ fn network(text: Option<&str>) -> Result<Network> {
         Some("hsm") => Ok(Network::Hsm),
         Some("allowed") => Ok(Network::Allowed),
         Some(other) => Err(Error::usage(format!(
-            "machine.network {other:?} is none of forbidden, hsm, allowed"
+            "machine.network {other:?} is not one of forbidden, hsm, allowed"
         ))),
     }
 }
@@ -224,9 +224,9 @@ fn hsm(raw: RawHsm, base: &Path) -> Result<HsmPlan> {
     };
     if !raw.env.iter().all(variable) {
         return Err(Error::usage(
-            "hsm.env names environment variables, such as [\"SOFTHSM2_CONF\"]",
+            "hsm.env must be a list of names of environment variables, such as [\"SOFTHSM2_CONF\"]",
         )
-        .hint("names only: values stay in the environment"));
+        .hint("give names only: the values stay in the environment"));
     }
     Ok(HsmPlan {
         module: relative(base, "hsm.module", &raw.module)?,
@@ -260,7 +260,7 @@ fn keys(
             return Err(Error::usage(format!(
                 "[[key]] {label:?}: source and reason belong to kind = \"generate\""
             ))
-            .hint("a ceremony that brings a data key back has it from the HSM or from a quorum"));
+            .hint("every other kind takes the data key from the HSM or from a quorum"));
         }
         let key = key(raw, base, &mut arns, if_no_import)
             .and_then(|key| not_in_the_record(&key.source, record).map(|()| key));
@@ -283,12 +283,12 @@ fn not_in_the_record(source: &Source, record: &Path) -> Result<()> {
         Source::File(path) if path.starts_with(record) => Err(Error::usage(
             "source: the file lies inside the record, which is copied and shown",
         )
-        .hint("let source name a file elsewhere, on a medium that is destroyed afterwards")),
+        .hint("name a file elsewhere, on a medium that is destroyed afterwards")),
         _ => Ok(()),
     }
 }
 
-/// One material never goes by two labels.
+/// Refuses two labels for one material.
 fn sources_once(keys: &[KeyPlan]) -> Result<()> {
     for (at, key) in keys.iter().enumerate() {
         let named = !matches!(key.source, Source::Hsm | Source::Token(InToken::Label));
@@ -298,13 +298,13 @@ fn sources_once(keys: &[KeyPlan]) -> Result<()> {
                 "[[key]] {:?} and {:?} have the same source",
                 other.label, key.label
             ))
-            .hint("one material is one [[key]], with a [[key.import]] for each KMS key"));
+            .hint("write one [[key]] for one material, with a [[key.import]] for each KMS key"));
         }
     }
     Ok(())
 }
 
-/// Witnesses may name a KMS key again, but only for the same data key.
+/// A witness may name a KMS key again, but only for the same data key.
 fn one_material_each(keys: &[KeyPlan]) -> Result<()> {
     let mut gets: BTreeMap<&str, &str> = BTreeMap::new();
     for key in keys {
@@ -312,10 +312,10 @@ fn one_material_each(keys: &[KeyPlan]) -> Result<()> {
             let first = *gets.entry(import.key_arn.as_str()).or_insert(&key.label);
             if first != key.label {
                 return Err(Error::usage(format!(
-                    "the KMS key {} stands in the plan for two data keys, {first:?} and {:?}",
+                    "the KMS key {} is in the plan for two data keys, {first:?} and {:?}",
                     import.key_arn, key.label
                 ))
-                .hint("a KMS key gets one material in one ceremony"));
+                .hint("in one ceremony a KMS key gets one material"));
             }
         }
     }
@@ -332,7 +332,7 @@ fn key(
     let keep = keep(&raw.keep)?;
     if raw.import.is_empty() && !may_have_no_import {
         return Err(Error::usage("it has no [[key.import]]")
-            .hint("a data key that goes nowhere needs no ceremony: add the KMS key it is for"));
+            .hint("a data key without an import needs no ceremony: add the KMS key it is for"));
     }
     let fingerprint = raw.fingerprint.map(|text| fingerprint(&text)).transpose()?;
     let source = Source::parse(raw.source.as_deref(), base)?;
@@ -355,10 +355,11 @@ fn key(
         .as_ref()
         .is_some_and(|told| told.len() * 2 != digits)
     {
-        return Err(
-            Error::usage(format!("fingerprint is none of {}", spec.name()))
-                .hint(format!("it has {digits} hex digits")),
-        );
+        return Err(Error::usage(format!(
+            "fingerprint is not a fingerprint of {}",
+            spec.name()
+        ))
+        .hint(format!("it has {digits} hex digits")));
     }
     imports.iter().try_for_each(|import| {
         spec.takes(import.wrapping, import.key_arn.is_china())
@@ -376,8 +377,8 @@ fn key(
     })
 }
 
-/// A witness imports the same material a second time, if KMS can compare: into the same KMS key or a
-/// replica of it, with import parameters of its own.
+/// A witness imports the same material a second time, if KMS can compare: into the same KMS key or a replica of
+/// it, with its own import parameters.
 fn witnesses(imports: &[ImportPlan], spec: Spec) -> Result<()> {
     for witness in imports {
         let Some(name) = &witness.witness_of else {
@@ -389,7 +390,7 @@ fn witnesses(imports: &[ImportPlan], spec: Spec) -> Result<()> {
         };
         if !matches!(spec, Spec::Symmetric { .. }) {
             return refuse(
-                format!("means nothing for {}", spec.name()),
+                format!("has no meaning for {}", spec.name()),
                 "KMS compares symmetric material only",
             );
         }
@@ -398,7 +399,7 @@ fn witnesses(imports: &[ImportPlan], spec: Spec) -> Result<()> {
             .find(|import| import.name == *name && import.name != witness.name);
         let Some(other) = other.filter(|other| other.witness_of.is_none()) else {
             return refuse(
-                "is no other import of this data key that is itself no witness".into(),
+                "does not name another import of this data key, or names another witness".into(),
                 "name the import whose material it proves",
             );
         };
@@ -412,7 +413,7 @@ fn witnesses(imports: &[ImportPlan], spec: Spec) -> Result<()> {
         if witness.parameters == other.parameters {
             return refuse(
                 "has the same import parameters".into(),
-                "a second person downloads import parameters of their own for it",
+                "let a second person download other import parameters for it",
             );
         }
     }
@@ -425,12 +426,12 @@ fn keep(text: &str) -> Result<Keep> {
         "sealed" => Ok(Keep::Sealed),
         "none" => Ok(Keep::None),
         _ => Err(Error::usage(format!(
-            "keep {text:?} is none of extractable, sealed, none"
+            "keep {text:?} is not one of extractable, sealed, none"
         ))),
     }
 }
 
-/// Each kind needs some fields and refuses those that would mean nothing in it.
+/// Each kind needs some fields, and refuses those that would have no meaning in it.
 fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     let without = |what: &str, why: &str| {
         Err(Error::usage(format!("kind = {:?} {what}", plan.kind.name())).hint(why))
@@ -452,7 +453,7 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
             .any(|(_, import)| import.other_kms_key.is_some())
         {
             return without(
-                "knows no KMS key from before",
+                "has no earlier KMS key",
                 "other_kms_key belongs to reimport and recover",
             );
         }
@@ -462,9 +463,9 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
             || plan.reuse_escrow.is_some()
         {
             return without(
-                "builds on nothing: previous, previous_head, fingerprint, [recover] and reuse_escrow do not belong there",
-                "a ceremony that brings the same data key back is a reimport or a recover; a fingerprint says what \
-                 material must be that comes from a token or a file",
+                "builds on no record: previous, previous_head, fingerprint, [recover] and reuse_escrow do not belong in it",
+                "a ceremony with an existing data key is a reimport or a recover; a fingerprint is for material that comes \
+                 from a token or a file",
             );
         }
         return Ok(());
@@ -473,13 +474,13 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     if !known {
         return without(
             "needs `previous`, or the fingerprint of every data key",
-            "name the record that made the data key; with the record lost, its fingerprint stands on every share form",
+            "name the record that made the data key; if that record is lost, every share form has the fingerprint",
         );
     }
     if plan.previous_head.is_some() && plan.previous.is_none() {
         return without(
             "gives previous_head without `previous`",
-            "a head digest vouches for a record: name it",
+            "a head digest belongs to a record: name the record",
         );
     }
     if plan.kind == Kind::Destroy {
@@ -488,7 +489,7 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
     match (plan.kind, &plan.recover) {
         (Kind::Recover, None) => without(
             "needs [recover]",
-            "say where shares and escrow package come from",
+            "say where the shares and the escrow package come from",
         ),
         (Kind::Reimport, Some(_)) => without(
             "takes the data key from the HSM",
@@ -498,7 +499,7 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
             if recover.package == PackageSource::Record && plan.previous.is_none() =>
         {
             without(
-                "has no `previous` to take the package from",
+                "has no `previous` from which to take the package",
                 "set package to \"typed\" or to a path",
             )
         }
@@ -507,13 +508,13 @@ fn kind_has_what_it_needs(plan: &Plan) -> Result<()> {
                 && !plan.keys.iter().all(|key| package::can_be_typed(key.spec)) =>
         {
             without(
-                "types a package that is too long for it: private keys, or secret keys of more than 64 bytes",
+                "has a package that is too long to be typed: private keys, or secret keys of more than 64 bytes",
                 "set package in [recover] to its escrow-package.json",
             )
         }
         (Kind::Recover, _) if plan.escrow.is_none() && plan.reuse_escrow.is_none() => without(
             "without [escrow] needs reuse_escrow = \"reason\"",
-            "the shares just typed were in this computer: deal new ones, or say why the old ones still serve",
+            "the shares that are typed will have been in this computer: deal new shares, or say why the old ones can still be used",
         ),
         _ => Ok(()),
     }
@@ -523,23 +524,23 @@ fn destroys_only(plan: &Plan) -> Result<()> {
     let refuse = |what: &str| Err(Error::usage(format!("kind = \"destroy\" {what}")));
     if plan.reason.is_none() {
         return refuse("needs reason = \"…\"")
-            .map_err(|e| e.hint("the record says for ever why this data key is gone"));
+            .map_err(|e| e.hint("the record states why the data key was destroyed"));
     }
     if plan.escrow.is_some() || plan.recover.is_some() || plan.reuse_escrow.is_some() {
-        return refuse("deals and opens no shares: take [escrow], [recover] and reuse_escrow out");
+        return refuse("uses no shares: remove [escrow], [recover] and reuse_escrow");
     }
     if plan.imports().next().is_some() {
-        return refuse("imports nothing: take [[key.import]] out");
+        return refuse("imports nothing: remove [[key.import]]");
     }
     Ok(())
 }
 
-/// It may stand at the top or in `[record]`, once.
+/// `signer` may be at the top or in `[record]`, once.
 fn signer(top: Option<String>, of_record: Option<String>) -> Result<SignerPlan> {
     let text = match (top, of_record) {
         (None, None) => return Ok(SignerPlan::Any),
         (Some(_), Some(_)) => {
-            return Err(Error::usage("signer stands at the top and in [record] too"));
+            return Err(Error::usage("signer is both at the top and in [record]"));
         }
         (Some(text), None) | (None, Some(text)) => text,
     };
@@ -549,7 +550,7 @@ fn signer(top: Option<String>, of_record: Option<String>) -> Result<SignerPlan> 
     parse_fingerprint(&text)
         .map(SignerPlan::Named)
         .ok_or_else(|| {
-            Error::usage("signer is neither a fingerprint, SHA256: and 43 characters, nor none").hint(
+            Error::usage("signer must be a fingerprint, SHA256: and 43 characters, or none").hint(
                 "take it from paper or from an earlier record: the field fingerprint of transcript-signer",
             )
         })
@@ -582,7 +583,7 @@ fn recover(raw: RawRecover, base: &Path) -> Result<RecoverPlan> {
     Ok(RecoverPlan { shares, package })
 }
 
-/// What cannot be wrapped again without a quorum needs one.
+/// A data key that only a quorum can wrap again needs an escrow.
 fn keeps_need_escrow(plan: &Plan) -> Result<()> {
     let lost = plan.keys.iter().find(|key| key.keep != Keep::Extractable);
     match lost {
@@ -604,7 +605,7 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
             "[escrow]: any {threshold} of {count} custodians is not possible"
         ))
         .hint(format!(
-            "at least 2 must be needed, no more than there are, and {MOST_SHARES} is the most"
+            "threshold: at least 2 and at most the number of custodians; custodians: at most {MOST_SHARES}"
         )));
     }
     names("[escrow]: the custodian", &raw.custodians)?;
@@ -622,8 +623,10 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
     if let Deliver::Files(directory) = &deliver
         && directory.starts_with(record)
     {
-        return Err(Error::usage("[escrow]: shares never lie inside the record")
-            .hint("the record is copied and shown; let deliver name a directory of its own"));
+        return Err(
+            Error::usage("[escrow]: shares must not be inside the record")
+                .hint("the record is copied and shown; name another directory in deliver"),
+        );
     }
     Ok(EscrowPlan {
         threshold,
@@ -632,13 +635,13 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
     })
 }
 
-/// Names of people's seats: they stand on screens, on forms and in names of files.
+/// Names of people's seats: they are shown on screens, on forms and in file names.
 fn names(what: &str, names: &[String]) -> Result<()> {
     let mut seen = BTreeSet::new();
     for name in names {
         if !super::is_name(name) {
             return Err(Error::usage(format!("{what} {name:?} cannot be a name"))
-                .hint("at most 40 printable characters, without / and \\, no full stop first, no space first or last"));
+                .hint("use at most 40 printable characters, without / or \\, with no full stop at the start and no space at the start or end"));
         }
         once(&mut seen, what, name)?;
     }
@@ -660,7 +663,7 @@ fn witnesses_of_the_record(names: Vec<String>) -> Result<Vec<String>> {
 fn reason(what: &str, text: &str) -> Result<String> {
     if text.trim().is_empty() || text.chars().count() > 200 || !words::is_printable(text) {
         return Err(Error::usage(format!(
-            "{what} gives a reason: printable text of at most 200 characters"
+            "{what} must be a reason: printable text of at most 200 characters"
         )));
     }
     Ok(text.to_owned())
@@ -670,7 +673,7 @@ fn refused(refusal: Refusal) -> Error {
     Error::usage(refusal.why).hint(refusal.hint)
 }
 
-/// The spec, which must suit every KMS key that gets the material.
+/// The spec. It must suit every KMS key that gets the material.
 fn spec(text: &str, bits: Option<usize>, imports: &[ImportPlan]) -> Result<Spec> {
     let spec = Spec::parse(text).map_err(refused)?;
     match (spec, bits) {
@@ -678,15 +681,15 @@ fn spec(text: &str, bits: Option<usize>, imports: &[ImportPlan]) -> Result<Spec>
             let least = hash.bytes() * 8;
             let most = LONGEST_HMAC * 8;
             if !bits.is_multiple_of(8) || !(least..=most).contains(&bits) {
-                return Err(Error::usage(format!("bits = {bits} is no length of {text} material"))
-                    .hint(format!("KMS takes whole bytes, from {least} to {most} bits; without `bits` it is {least}")));
+                return Err(Error::usage(format!("bits = {bits} is not a length of {text} material"))
+                    .hint(format!("KMS accepts whole bytes, from {least} to {most} bits; without `bits` the length is {least}")));
             }
             Ok(Spec::Hmac {
                 hash,
                 bytes: bits / 8,
             })
         }
-        (_, Some(_)) => Err(Error::usage(format!("bits means nothing for {text}"))
+        (_, Some(_)) => Err(Error::usage(format!("bits has no meaning for {text}"))
             .hint("only HMAC keys have a length of their own")),
         (Spec::Symmetric { .. }, None) => symmetric(imports),
         (spec, None) => Ok(spec),
@@ -702,15 +705,15 @@ fn symmetric(imports: &[ImportPlan]) -> Result<Spec> {
         0 => Ok(Spec::AES_256),
         all if all == imports.len() && all > 0 => Ok(Spec::Symmetric { bytes: 16 }),
         _ => Err(Error::usage(
-            "KMS takes 16 bytes in partition aws-cn and 32 elsewhere: one data key cannot be both",
+            "KMS accepts 16 bytes in partition aws-cn and 32 elsewhere: one data key cannot have both lengths",
         )
-        .hint("plan a data key of its own for the KMS keys in aws-cn")),
+        .hint("plan a separate data key for the KMS keys in aws-cn")),
     }
 }
 
 fn fingerprint(text: &str) -> Result<Fingerprint> {
     Fingerprint::from_hex(text).ok_or_else(|| {
-        Error::usage("fingerprint is no fingerprint: 64 hex digits (HMAC_224: 56, HMAC_384: 96, HMAC_512: 128)")
+        Error::usage("fingerprint is not a fingerprint: 64 hex digits (HMAC_224: 56, HMAC_384: 96, HMAC_512: 128)")
     })
 }
 
@@ -718,10 +721,10 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
     let key_arn = KeyArn::parse(&raw.key_arn)?.in_its_partition()?;
     if raw.witness_of.is_none() && !arns.insert(key_arn.as_str().to_owned()) {
         return Err(Error::usage(format!(
-            "the KMS key {} stands twice in the plan",
+            "the KMS key {} is in the plan twice",
             key_arn.as_str()
         ))
-        .hint("a KMS key gets one material in one ceremony"));
+        .hint("in one ceremony a KMS key gets one material"));
     }
     let expires = match raw.expires.as_str() {
         "never" => None,
@@ -765,10 +768,10 @@ fn wrapping(text: &str) -> Result<WrappingAlgorithm> {
                 .hint("download import parameters for RSAES_OAEP_SHA_256")
         }
         "SM2PKE" => {
-            Error::usage("wrapping SM2PKE is not built: it is offered in China Regions only")
+            Error::usage("byok cannot wrap with SM2PKE, which KMS offers in China Regions only")
         }
-        _ => Error::usage(format!("wrapping {text:?} is no wrapping algorithm of KMS"))
-            .hint("RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1; for private keys also RSA_AES_KEY_WRAP_SHA_256 or _1"),
+        _ => Error::usage(format!("wrapping {text:?} is not a wrapping algorithm of KMS"))
+            .hint("use RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1; for private keys also RSA_AES_KEY_WRAP_SHA_256 or _1"),
     })
 }
 

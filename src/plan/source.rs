@@ -1,4 +1,4 @@
-//! Where the material of a data key comes from: made in the HSM, or there before this ceremony.
+//! Where the material of a data key comes from: made in the HSM, or older than this ceremony.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const LONGEST_ID: usize = 64;
 pub enum Source {
     /// Made inside the HSM in this ceremony.
     Hsm,
-    /// A key that is in the HSM token already.
+    /// A key that is already in the HSM token.
     Token(InToken),
     /// A file that holds it in clear.
     File(PathBuf),
@@ -24,9 +24,9 @@ pub enum Source {
 /// Which key of the HSM token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InToken {
-    /// The one of the data key's label.
+    /// The key with the data key's label.
     Label,
-    /// The one of this CKA_ID; its label may be any.
+    /// The key with this CKA_ID, whatever its label.
     Id(Vec<u8>),
 }
 
@@ -34,7 +34,7 @@ impl Source {
     /// Reads the plan's `source`.
     ///
     /// # Errors
-    /// Exit 2 for anything that is none of the four forms.
+    /// Exit 2 for anything but the four forms.
     pub(super) fn parse(text: Option<&str>, base: &Path) -> Result<Self> {
         let Some(text) = text else {
             return Ok(Self::Hsm);
@@ -51,46 +51,46 @@ impl Source {
             .and_then(words::unhex)
             .filter(|id| (1..=LONGEST_ID).contains(&id.len()))
             .map(|id| Self::Token(InToken::Id(id)))
-            // What stands there may be key bytes in the wrong place: it is not repeated.
+            // It may be key bytes in the wrong place, so the message does not repeat it.
             .ok_or_else(|| {
-                Error::usage("source is none of hsm, token, token:id=HEX, file:PATH")
-                    .hint("material itself never stands in a plan; if it did, it is exposed")
+                Error::usage("source must be hsm, token, token:id=HEX or file:PATH")
+                    .hint("a plan must never contain the material itself; if it did, the material is exposed")
             })
     }
 
-    /// Whether byok brings an object into the token, which it takes back where the ceremony fails.
+    /// Whether byok makes an object in the token; if the ceremony fails, byok destroys that object.
     pub(crate) fn makes_an_object(&self) -> bool {
         !matches!(self, Self::Token(_))
     }
 
-    /// What the plan must say beside it.
+    /// Checks what the plan must say beside it.
     ///
     /// # Errors
-    /// Exit 2: a file without a reason, a reason without a file, a key of the token that is to be kept in
-    /// another way than it is.
+    /// Exit 2: a file without a reason, a reason without a file, or a key in the token with a `keep` that would
+    /// change it.
     pub(super) fn judge(&self, reason: Option<&str>, keep: Keep) -> Result<()> {
         match (self, reason) {
             (Self::File(_), None) => Err(Error::usage(
                 "source = \"file:…\" needs reason = \"…\" beside it",
             )
-            .hint("a data key that was in a file is exposed: the record says for ever why it came from one")
-            .hint("without a reason, let the HSM make a new one: take source out")),
+            .hint("a data key that was in a file is exposed, so the record states why it came from a file")
+            .hint("if you have no reason, let the HSM make a new data key: remove source")),
             (Self::Hsm | Self::Token(_), Some(_)) => Err(Error::usage(
                 "reason in [[key]] belongs to source = \"file:…\"",
             )
-            .hint("take it out: what a plan says is done, or the plan is not run")),
+            .hint("remove it: byok does not run a plan with a field that would have no effect")),
             (Self::Token(_), None) if keep != Keep::Extractable => Err(Error::usage(format!(
                 "keep = {:?} is not possible with source = \"token\"",
                 keep.name()
             ))
-            .hint("byok neither seals nor takes away a key that it did not make: if the ceremony failed afterwards, it could not give it back")
-            .hint("keep = \"extractable\"; seal it with the HSM's own tool once the record is sealed, if that is wanted")),
+            .hint("byok neither seals nor destroys a key that it did not make: if the ceremony failed afterwards, byok could not undo that")
+            .hint("write keep = \"extractable\"; if you want it sealed, use the HSM's own tool once the record is sealed")),
             _ => Ok(()),
         }
     }
 }
 
-/// As the plan spells it.
+/// In the plan's spelling.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,7 +8,7 @@ use crate::ground::error::{Error, Result};
 /// The text of a plan.
 ///
 /// # Errors
-/// Exit 2 if it is no UTF-8, or begins with a byte order mark, which TOML does not know.
+/// Exit 2 if it is not UTF-8, or if it begins with a byte order mark, which TOML does not allow.
 pub(super) fn text(bytes: &[u8]) -> Result<&str> {
     const MARK: &[u8] = b"\xef\xbb\xbf";
     if bytes.starts_with(MARK) {
@@ -19,7 +19,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str> {
         .map_err(|_| Error::usage("not UTF-8 text").hint("save the plan as UTF-8"))
 }
 
-/// One line, and where the keys belong that stand in the wrong table.
+/// The error in one line and, for keys in the wrong table, where they belong.
 pub(super) fn refused(text: &str, error: &toml::de::Error, tables: &[Keys]) -> Error {
     let table: toml::Table = toml::from_str(text).unwrap_or_default();
     let misplaced = tables::misplaced(&table, tables);
@@ -27,14 +27,14 @@ pub(super) fn refused(text: &str, error: &toml::de::Error, tables: &[Keys]) -> E
     misplaced.into_iter().fold(refused, Error::hint)
 }
 
-/// One line, with the line number instead of TOML's drawing.
+/// In one line, with the line number instead of TOML's drawing.
 fn in_one_line(text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map(|span| span.start.min(text.len()));
     let Some(number) = start.map(|start| text[..start].matches('\n').count()) else {
         return hinted(unquoted(error.message()));
     };
     let lines: Vec<&str> = text.lines().take(number + 1).collect();
-    // Of text that is no TOML at all, nothing is known but the line.
+    // If the text is not TOML at all, only the line is known.
     let is_toml = toml::from_str::<toml::Table>(text).is_ok();
     let named = lines.iter().rev().find_map(|line| name(line));
     let named = match is_toml {
@@ -47,7 +47,7 @@ fn in_one_line(text: &str, error: &toml::de::Error) -> Error {
     };
     if let Some((name, time)) = named.filter(|(_, value)| is_toml && is_time(value)) {
         return hinted(format!(
-            "{place} is a time, which a plan has in quotation marks"
+            "{place} is a time without quotation marks; a plan needs them"
         ))
         .hint(format!("{name} = \"{time}\""));
     }
@@ -58,7 +58,7 @@ fn hinted(what: String) -> Error {
     Error::usage(what).hint("`byok plan` writes a commented plan to start from")
 }
 
-/// The key that a line gives a value, and the value; or the table that it begins.
+/// The key that a line sets and its value, or the table that it begins.
 fn name(line: &str) -> Option<(&str, &str)> {
     let line = line.trim();
     if line.starts_with('[') && line.trim_start_matches('[').starts_with(is_of_key) {
@@ -80,7 +80,7 @@ fn is_time(value: &str) -> bool {
     value.parse::<Datetime>().is_ok()
 }
 
-/// TOML's message on one line. A value of the wrong type may be a PIN in the wrong place: it is not repeated.
+/// TOML's message on one line. A value of the wrong type may be a PIN in the wrong place, so it is not repeated.
 fn unquoted(message: &str) -> String {
     let message = message.replace('\n', " ");
     let between = |mark: char| match (message.split_once(mark), message.rsplit_once(mark)) {

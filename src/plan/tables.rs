@@ -1,19 +1,19 @@
-//! Which keys stand in which table of a plan: asked of the structures that read them, so that there is one list.
+//! Which keys belong to which table of a plan. The structures that read them are asked, so there is only one list.
 
 use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
 use toml::{Table, Value};
 
-/// A table by its path in the plan, `""` for what stands above the first one, and its keys.
+/// A table by its path in the plan, `""` for the top before the first table, and its keys.
 pub(super) struct Keys {
     table: &'static str,
     keys: &'static [&'static str],
 }
 
 impl Keys {
-    /// Those that this structure reads.
+    /// The keys that this structure reads.
     pub(super) fn of<'de, T: Deserialize<'de>>(table: &'static str) -> Self {
         let mut asked = Asked(&[]);
-        let _ = T::deserialize(&mut asked); // it ends where it has named its keys
+        let _ = T::deserialize(&mut asked); // it stops when it has named its keys
         Self {
             table,
             keys: asked.0,
@@ -33,7 +33,7 @@ impl Keys {
     }
 }
 
-/// Where each key belongs that stands in a table of the plan which does not know it, and another does.
+/// Where each key belongs that is in a table which does not know it, if another table does.
 pub(super) fn misplaced(plan: &Table, tables: &[Keys]) -> Vec<String> {
     let mut told = Vec::new();
     look("", plan, tables, &mut told);
@@ -75,7 +75,7 @@ fn belongs(key: &str, tables: &[Keys]) -> Option<String> {
     }
 }
 
-/// What a structure asks for when it is to be read.
+/// The keys for which a structure asks when it is read.
 struct Asked(&'static [&'static str]);
 
 impl<'de> Deserializer<'de> for &mut Asked {

@@ -1,4 +1,4 @@
-//! A plan as TOML: the inverse of the reader. What was written is read as the same plan.
+//! A plan as TOML: the inverse of the reader. The text that is written reads as the same plan.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,8 +12,9 @@ use crate::crypto::spec::Spec;
 use crate::crypto::sshsig::fingerprint;
 use crate::ground::words;
 
-/// What people are told at the fields of a plan, by a field's path: lines of comment above it, or in its place where
-/// the plan does not have it, and words beside it. `key.keep` is told at every data key, `key.0.keep` at the first.
+/// What people are told about the fields of a plan, by a field's path: lines of comment above the field, or in its
+/// place if the plan does not have it, and words beside it. `key.keep` is for every data key, `key.0.keep` for the
+/// first.
 #[derive(Default)]
 pub(crate) struct Notes {
     above: BTreeMap<String, String>,
@@ -21,7 +22,7 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Those of a table.
+    /// The notes of one table.
     pub(crate) fn of(above: &[(&str, &str)], beside: &[(&str, &str)]) -> Self {
         let owned = |notes: &[(&str, &str)]| {
             let notes = notes.iter();
@@ -51,7 +52,7 @@ impl Notes {
 }
 
 impl Plan {
-    /// This plan as TOML, with paths relative to where it stands.
+    /// This plan as TOML, with paths relative to its own directory.
     pub(crate) fn written(&self, notes: &Notes) -> String {
         let mut page = Page {
             text: String::new(),
@@ -77,11 +78,11 @@ impl Plan {
 struct Page<'a> {
     text: String,
     notes: &'a Notes,
-    /// Where the plan stands.
+    /// The plan's directory.
     base: &'a Path,
-    /// The present table, as `key.import.` and as `key.0.import.1.`.
+    /// The current table, as `key.import.` and as `key.0.import.1.`.
     places: Vec<String>,
-    /// How wide the names of its fields are.
+    /// The width of its fields' names.
     width: usize,
 }
 
@@ -176,7 +177,7 @@ impl Page<'_> {
         let package = match &recover.package {
             PackageSource::Record => "record".to_owned(),
             PackageSource::Typed => "typed".to_owned(),
-            // a file of such a name is none of the two
+            // a file with such a name is neither of the two
             PackageSource::File(path) => match self.path(path) {
                 name if ["record", "typed"].contains(&name.as_str()) => format!("./{name}"),
                 path => path,
@@ -221,7 +222,7 @@ impl Page<'_> {
         (self.places, self.width) = (places, width);
     }
 
-    /// What is told where a table would stand.
+    /// The note in the place of a missing table.
     fn no_table(&mut self, name: &str) {
         if let Some(note) = self.notes.above.get(name) {
             self.text.push('\n');
@@ -237,9 +238,9 @@ impl Page<'_> {
         self.field(name, text.map(quoted));
     }
 
-    /// A field, if the plan has it, with what is told of it.
+    /// A field, if the plan has it, with its notes.
     fn field(&mut self, name: &str, value: Option<String>) {
-        /// Where words beside a field begin.
+        /// The column in which words beside a field begin.
         const BESIDE: usize = 32;
         let notes = self.notes;
         for place in self.places.clone() {
@@ -259,14 +260,14 @@ impl Page<'_> {
         };
     }
 
-    /// Each line by itself: whatever a note is made of, no line of it is a field.
+    /// Each line separately: whatever a note contains, no line of it can become a field.
     fn comment(&mut self, note: &str) {
         for line in note.lines() {
             let _ = writeln!(self.text, "# {}", words::printable(line));
         }
     }
 
-    /// A path as it stands in the plan.
+    /// A path in the plan's spelling.
     fn path(&self, path: &Path) -> String {
         let near = path.strip_prefix(self.base).unwrap_or(path);
         match near.as_os_str().is_empty() {

@@ -287,9 +287,9 @@ fn a_missing_region_stops_before_anything_is_made_and_is_wrapped_for_later() {
         },
     );
     let later = [
-        "take the import \"us-east-1\" out of the plan",
+        "remove the import \"us-east-1\" from the plan",
         "byok plan --reimport RECORD, with \"us-east-1\" as its only [[key.import]]",
-        "no custodians are needed",
+        "that needs no custodians",
     ];
     let lacks: [(&dyn Fn(), i32, &str); 3] = [
         (&is_missing, 2, "PARAMETERS-PRESENT"),
@@ -357,13 +357,13 @@ fn what_no_multi_region_key_takes_is_refused() {
     refused(
         &room.run(),
         2,
-        &["stands at \"us-east-1\" too, another Region of the same KMS key"],
+        &["is also set for \"us-east-1\", another Region of the same KMS key"],
     );
     room.plan.import_more = format!("{existing}{}", import(&room, &replica, existing));
     refused(
         &room.run(),
         2,
-        &["made here, so no KMS key holds it yet", "whose primary"],
+        &["is new, so no KMS key has it yet", "whose primary"],
     );
     let other = format!(
         "[[key]]\nlabel = \"other\"\nspec = \"SYMMETRIC_DEFAULT\"\nkeep = \"extractable\"\n{}",
@@ -374,7 +374,7 @@ fn what_no_multi_region_key_takes_is_refused() {
     refused(
         &room.run(),
         2,
-        &["is one multi-Region key with that of another data key"],
+        &["is the same multi-Region key for two data keys"],
     );
     // A replica that says what it is, is taken.
     room.plan.more = String::new();

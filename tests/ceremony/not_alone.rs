@@ -114,7 +114,7 @@ fn a_token_is_kept_from_others_until_the_ceremony_ends_and_no_longer() {
         &[
             "[TOKEN-IN-USE]",
             "serial=",
-            "let it end, or end it at its own screen",
+            "let the other one end, or end it at its own screen",
         ],
     );
     for args in [

@@ -483,7 +483,7 @@ fn an_import_type_or_description_that_means_nothing_is_refused_with_its_reason()
     for (line, why) in [
         (
             "import_type = \"EXISTING_KEY_MATERIAL\"",
-            "made here, so no KMS key holds it yet",
+            "is new, so no KMS key has it yet",
         ),
         (
             "import_type = \"existing\"",
@@ -492,20 +492,26 @@ fn an_import_type_or_description_that_means_nothing_is_refused_with_its_reason()
         ("description = \"\"", "leave the field out"),
         (
             "description = \"a,b\"",
-            "1 to 256 of letters, digits, space and : / _ . -",
+            "1 to 256 letters, digits, spaces and : / _ . -",
         ),
-        ("description = \"caf\u{e9}\"", "is not what KMS takes"),
-        ("description = \"two\\nlines\"", "is not what KMS takes"),
+        (
+            "description = \"caf\u{e9}\"",
+            "is not a text that KMS accepts",
+        ),
+        (
+            "description = \"two\\nlines\"",
+            "is not a text that KMS accepts",
+        ),
         (
             "description = \"file:///home/op/.aws/credentials\"",
-            "the AWS CLI does not take as text",
+            "have a meaning to the AWS CLI",
         ),
         (
             "description = \"https://a.example\"",
-            "the AWS CLI does not take as text",
+            "have a meaning to the AWS CLI",
         ),
-        ("description = \"-x\"", "the AWS CLI does not take as text"),
-        (long.as_str(), "is not what KMS takes"),
+        ("description = \"-x\"", "have a meaning to the AWS CLI"),
+        (long.as_str(), "is not a text that KMS accepts"),
     ] {
         room.plan.import_more = format!("{line}\n");
         refused(&room.run(), 2, &[why]);
@@ -520,7 +526,7 @@ fn an_import_type_or_description_that_means_nothing_is_refused_with_its_reason()
     refused(
         &room.run(),
         2,
-        &["a witness imports what the KMS key holds already"],
+        &["a witness imports material that the KMS key already has"],
     );
     assert!(room.objects().is_empty() && room.beside().is_empty());
     // The longest that KMS takes, and a witness that says what it is.

@@ -615,17 +615,17 @@ fn what_a_plan_says_beside_a_source_must_fit_it() {
         ("reason = \"x\"\n", "reason in [[key]] belongs to source"),
         (
             "source = \"file:\"\nreason = \"x\"\n",
-            "source is none of hsm, token",
+            "source must be hsm, token",
         ),
-        ("source = \"DEADBEEF\"\n", "source is none of hsm, token"),
-        ("source = \"token:id=0\"\n", "source is none of hsm, token"),
+        ("source = \"DEADBEEF\"\n", "source must be hsm, token"),
+        ("source = \"token:id=0\"\n", "source must be hsm, token"),
         (
             "source = \"file:records/one/k\"\nreason = \"x\"\n",
             "inside the record",
         ),
         (
             "fingerprint = \"c4037329a06992dfb163791b2bb4dc093890e9e3b0e4465179fdeafb9f1238ee\"\n",
-            "builds on nothing",
+            "builds on no record",
         ),
     ] {
         room.plan.key_more = more.into();
@@ -642,7 +642,7 @@ fn what_a_plan_says_beside_a_source_must_fit_it() {
             2,
             &[
                 "is not possible with source = \"token\"",
-                "neither seals nor takes away",
+                "neither seals nor destroys",
             ],
         );
     }

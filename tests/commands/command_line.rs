@@ -1358,7 +1358,7 @@ fn one_data_key_cannot_be_for_china_and_elsewhere() {
     refused(
         &room.run(),
         2,
-        &["16 bytes in partition aws-cn", "a data key of its own"],
+        &["16 bytes in partition aws-cn", "a separate data key"],
     );
     assert_eq!(room.beside(), [""; 0]);
     room.plan.import_more = String::new();

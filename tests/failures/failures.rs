@@ -205,7 +205,7 @@ fn the_last_pin_try_is_not_made_where_nobody_can_confirm_it() {
     let says = [
         "step 4 of 13",
         "C_Login: CKR_PIN_LOCKED",
-        "security officer resets",
+        "security officer to reset",
     ];
     aborted(&room, &room.run(), 3, &says);
 
@@ -1359,15 +1359,18 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
     let at_end = |lines: &str| format!("{good}{lines}\n");
     let in_key = |line: &str| good.replace("[[key.import]]", &format!("{line}\n[[key.import]]"));
     let in_import = |line: &str| good.replace("wrap_in = ", &format!("{line}\nwrap_in = "));
-    let builds = "builds on nothing".to_owned();
+    let builds = "builds on no record".to_owned();
     let mut plans = vec![
         (
-            "neither a fingerprint".into(),
+            "signer must be a fingerprint".into(),
             at_end("signer = \"SHA256:abc\""),
         ),
-        ("neither a fingerprint".into(), on_top("signer = \"x\"")),
         (
-            "bits means nothing for SYMMETRIC_DEFAULT".into(),
+            "signer must be a fingerprint".into(),
+            on_top("signer = \"x\""),
+        ),
+        (
+            "bits has no meaning for SYMMETRIC_DEFAULT".into(),
             in_key("bits = 256"),
         ),
         (
@@ -1375,11 +1378,11 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
             in_import("import_type = \"x\""),
         ),
         (
-            "no KMS key holds it yet".into(),
+            "no KMS key has it yet".into(),
             in_import("import_type = \"EXISTING_KEY_MATERIAL\""),
         ),
         (
-            "is not what KMS takes".into(),
+            "is not a text that KMS accepts".into(),
             in_import("description = \"no, thanks\""),
         ),
         (builds.clone(), at_end("[recover]\nshares = \"typed\"")),
@@ -1427,7 +1430,7 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
         let plan = good.replace("SYMMETRIC_DEFAULT", "HMAC_224");
         let plan = plan.replace("[[key.import]]", &format!("bits = {bits}\n[[key.import]]"));
         plans.push((
-            format!("bits = {bits} is no length of HMAC_224 material"),
+            format!("bits = {bits} is not a length of HMAC_224 material"),
             plan,
         ));
     }
@@ -1474,11 +1477,11 @@ fn what_a_plan_cannot_mean_is_exit_2_and_names_it() {
         ),
         (
             with("expires = \"never\"", "expires = 2027-06-01T00:00:00Z"),
-            ": expires is a time, which a plan has in quotation marks",
+            ": expires is a time without quotation marks",
         ),
         (
             with("expires = \"never\"", "expires = 2027-06-01"),
-            ": expires is a time, which a plan has in quotation marks",
+            ": expires is a time without quotation marks",
         ),
         (
             with("expires = \"never\"", "expires = never"),
@@ -1535,12 +1538,12 @@ fn what_a_plan_cannot_mean_is_exit_2_and_names_it() {
         ),
         (
             with("label = \"payments-2026\"", "label = \"Receipts\""),
-            "needs for itself",
+            "the record itself uses",
         ),
         (with("name = \"eu-west-1\"", "name = \"\""), "is not a name"),
         (
             with("[record]", &format!("{again}[record]")),
-            "stands twice",
+            "is in the plan twice",
         ),
         (
             with("pkcs11:token=ceremony", "pkcs11:slot-id=1"),
@@ -1555,7 +1558,7 @@ fn what_a_plan_cannot_mean_is_exit_2_and_names_it() {
         ),
         (
             with("pin = \"file:pin\"", "pin = \"4711\""),
-            "pin is none of",
+            "pin must be prompt",
         ),
         (
             with(
@@ -1584,11 +1587,11 @@ fn what_a_plan_cannot_mean_is_exit_2_and_names_it() {
         (far, "more than 365 days ahead [EXPIRY]"),
         (
             with("expires = \"never\"", "expires = \"2027-01-01\""),
-            "no time in UTC",
+            "not a UTC time",
         ),
         (
             with("network = \"allowed\"", "network = \"yes\""),
-            "none of forbidden, hsm, allowed",
+            "not one of forbidden, hsm, allowed",
         ),
     ];
     for (plan, says) in &table {

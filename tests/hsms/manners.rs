@@ -380,7 +380,7 @@ fn a_longer_hmac_key_in_the_place_of_a_data_key_is_another_one() {
     screen.enter(PIN);
     assert_eq!(screen.end(), 4, "{}", screen.shown);
     assert!(
-        screen.shown.contains("another key stands in its place"),
+        screen.shown.contains("another key is in its place"),
         "{}",
         screen.shown
     );

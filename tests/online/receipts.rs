@@ -1066,15 +1066,15 @@ fn a_witness_that_could_prove_nothing_is_refused_in_the_plan() {
         ),
         (
             good.replace("witness_of = \"eu-west-1\"", "witness_of = \"west\""),
-            "is no other import",
+            "does not name another import",
         ),
         (
             good.replace("= \"eu-west-1\"", "= \"second-person\""),
-            "is no other import",
+            "does not name another import",
         ),
         (
             good.replace("witness_of = \"eu-west-1\"\n", ""),
-            "stands twice in the plan",
+            "is in the plan twice",
         ),
     ] {
         room.plan.import_more = import;

@@ -783,6 +783,6 @@ fn what_cannot_be_practised_is_refused_by_name_and_nothing_is_made() {
     room.plan.kind = "rehash".into();
     same_as_check(
         &room,
-        "kind \"rehash\" is none of generate, reimport, recover, destroy",
+        "kind \"rehash\" is not one of generate, reimport, recover, destroy",
     );
 }

@@ -168,7 +168,7 @@ fn an_hsm_that_fills_secrets_up_deals_no_escrow_of_them_and_takes_none_back() {
     room.plan.more = table(2, 3, "files:shares");
     let says = [
         "step 6 of 13, preflight: control, escrow",
-        "it wrapped 32 bytes of a key of 28",
+        "it wrapped 32 bytes, but the key has 28",
         "[CONTROL]",
         "bits = 256, a length that AES-KW accepts",
         "no data key was left in the HSM",
@@ -181,7 +181,11 @@ fn an_hsm_that_fills_secrets_up_deals_no_escrow_of_them_and_takes_none_back() {
         return;
     };
     let new = recovery(&old, Kind::SoftHsm).unwrap();
-    refused(&new.run(), 3, &["[CONTROL]", "can be recovered on another HSM"]);
+    refused(
+        &new.run(),
+        3,
+        &["[CONTROL]", "can be recovered on another HSM"],
+    );
     assert!(new.objects().is_empty());
 }
 
@@ -454,7 +458,10 @@ fn a_plan_that_gives_other_bits_than_the_record_is_refused() {
     refused(
         &room.run(),
         2,
-        &["fingerprint is none of HMAC_256", "64 hex digits"],
+        &[
+            "fingerprint is not a fingerprint of HMAC_256",
+            "64 hex digits",
+        ],
     );
 }
 

@@ -902,13 +902,13 @@ fn the_label_of_the_signer_is_no_label_of_a_data_key() {
     room.plan.label = LABEL.into();
     for signer in ["SHA256:abc", "x", ""] {
         room.plan.record_more = format!("signer = {signer:?}\n");
-        refused(&room.run(), 2, &["signer is neither a fingerprint"]);
+        refused(&room.run(), 2, &["signer must be a fingerprint"]);
     }
     room.plan.record_more = "signer = \"none\"\n".into();
     room.plan.top_more = "signer = \"none\"\n".into();
     refused(
         &room.run(),
         2,
-        &["signer stands at the top and in [record] too"],
+        &["signer is both at the top and in [record]"],
     );
 }

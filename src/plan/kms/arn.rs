@@ -1,13 +1,13 @@
 //! The Amazon Resource Name of a KMS key.
 //!
-//! Only the full key ARN says which key is meant: an id lacks account, Region and partition, and an
-//! alias can be pointed at another key between the ceremony and the import.
+//! Only the full key ARN says which key is meant: an id does not say account, Region and partition, and an alias can
+//! be pointed at another key between the ceremony and the import.
 
 use std::fmt;
 
 use crate::ground::error::{Error, Result};
 
-/// Which Regions lie in a partition of their own, by how their names begin. All others lie in `aws`, and in
+/// The Regions that are in a partition of their own, by the beginnings of their names. All others are in `aws`, or in
 /// partitions that are not known yet.
 const PARTITIONS: [(&str, &str); 7] = [
     ("aws-cn", "cn-"),
@@ -30,7 +30,7 @@ pub struct KeyArn {
 }
 
 impl KeyArn {
-    /// What stands in a plan until somebody knows the KMS key; no plan is read with it.
+    /// A placeholder in a plan until somebody knows the KMS key; no plan is accepted with it.
     pub(crate) fn to_fill_in() -> Self {
         let [partition, region, account, key_id] = ["aws", "REGION", "ACCOUNT", "FILL-IN"];
         Self {
@@ -67,11 +67,11 @@ impl KeyArn {
         })
     }
 
-    /// Whether partition and Region can be of one key: an ARN that was put together by hand may name both
+    /// Checks that partition and Region belong together: an ARN that was put together by hand may name either
     /// wrongly.
     ///
     /// # Errors
-    /// Exit 2 if the Region lies in another partition.
+    /// Exit 2 if the Region is in another partition.
     pub(crate) fn in_its_partition(self) -> Result<KeyArn> {
         let known = |partition: &str| PARTITIONS.iter().any(|(name, _)| *name == partition);
         let fits = match partition_of(&self.region) {
@@ -109,8 +109,8 @@ impl KeyArn {
         &self.text
     }
 
-    /// Whether this is the same multi-Region key as another ARN names, in another Region: partition,
-    /// account and `mrk-` id equal.
+    /// Whether the other ARN names this same multi-Region key in another Region: partition, account and `mrk-` id
+    /// are equal.
     pub(crate) fn is_replica_of(&self, other: &str) -> bool {
         KeyArn::parse(other).is_ok_and(|other| {
             self.is_multi_region()
@@ -150,7 +150,7 @@ fn key_id_of<'a>(text: &str, resource: &'a str) -> Result<&'a str> {
     if !is_key_id(id) {
         return Err(refused(
             text,
-            "ends in no KMS key id (a lower-case UUID, or mrk- and 32 hex digits)",
+            "does not end in a KMS key id (a lower-case UUID, or mrk- and 32 hex digits)",
         ));
     }
     Ok(id)
@@ -169,14 +169,14 @@ fn judge_place(text: &str, partition: &str, region: &str, account: &str) -> Resu
     if account.len() != 12 || !account.bytes().all(|c| c.is_ascii_digit()) {
         return Err(refused(text, "has no account of twelve digits"));
     }
-    // Records are read by this rule too, and what they say does not change: see `in_its_partition`.
+    // Records are read by this rule too, and what they accept must not change: see `in_its_partition`.
     if (partition_of(region) == Some("aws-cn")) != (partition == "aws-cn") {
         return Err(not_in_its_partition(text, region));
     }
     Ok(())
 }
 
-/// The partition that this Region alone lies in.
+/// The partition that contains only Regions with such a name.
 fn partition_of(region: &str) -> Option<&'static str> {
     let of_region = |(_, begins): &&(&str, &str)| region.starts_with(begins);
     let found = PARTITIONS.iter().find(of_region);
@@ -187,7 +187,7 @@ fn not_in_its_partition(text: &str, region: &str) -> Error {
     refused(
         text,
         &format!(
-            "has a Region that is not in its partition: {region} is in {}",
+            "has a Region outside its partition: {region} is in {}",
             partition_of(region).unwrap_or("aws")
         ),
     )
@@ -205,7 +205,7 @@ fn not_an_arn(text: &str) -> Error {
 }
 
 fn refused(text: &str, why: &str) -> Error {
-    // Only what a shell takes literally goes into the command: people copy it.
+    // The command contains only characters that a shell takes literally: people copy it.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_/:".contains(c);
     let key = match !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
         true => text,
@@ -321,10 +321,10 @@ mod tests {
             ),
             (
                 format!("{at}:key/{}", ID.to_uppercase()),
-                "ends in no KMS key id",
+                "does not end in a KMS key id",
             ),
-            (format!("{at}:key/{ID} "), "ends in no KMS key id"),
-            (format!("{at}:key/mrk-12"), "ends in no KMS key id"),
+            (format!("{at}:key/{ID} "), "does not end in a KMS key id"),
+            (format!("{at}:key/mrk-12"), "does not end in a KMS key id"),
             (
                 format!("arn:aws:kms:eu-west-1:11112222333:key/{ID}"),
                 "has no account of twelve digits",
@@ -343,11 +343,11 @@ mod tests {
             ),
             (
                 format!("arn:aws:kms:cn-north-1:111122223333:key/{ID}"),
-                "has a Region that is not in",
+                "has a Region outside",
             ),
             (
                 format!("arn:aws-cn:kms:eu-west-1:111122223333:key/{ID}"),
-                "has a Region that is not in",
+                "has a Region outside",
             ),
             (String::new(), "is not a key ARN"),
             ("payments".into(), "is not a key ARN"),
@@ -386,7 +386,7 @@ mod tests {
                 match home == partition {
                     true => assert_eq!(read.unwrap().region(), region),
                     false => {
-                        let why = format!("not in its partition: {region} is in {home}");
+                        let why = format!("outside its partition: {region} is in {home}");
                         let error = read.unwrap_err();
                         assert!(error.what.ends_with(&why), "{}", error.what);
                         assert_eq!(error.exit, Exit::Usage);

@@ -1,9 +1,9 @@
-//! AWS KMS: import parameters in, the facts about a KMS key in.
+//! AWS KMS: reads import parameters, and the facts about a KMS key.
 //!
-//! Import parameters arrive in three forms: the JSON answer of `aws kms get-parameters-for-import`,
-//! the console's `.zip`, and a directory of the two files that people make from the answer. All give
-//! the same thing: a judged wrapping key, the import token that belongs to it, and what is known of
-//! their deadline. They are told apart by content, never by the name.
+//! Import parameters come in three forms: the JSON answer of `aws kms get-parameters-for-import`, the console's `.zip`,
+//! and a directory with the two files that people make from the answer. Each gives the same: a wrapping key that was
+//! checked, the import token that belongs to it, and what is known about their deadline. byok tells the forms apart by
+//! content, never by name.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub(crate) use token::is_der;
 /// The longest import token of the AWS API, in bytes (GetParametersForImport).
 pub const MAX_TOKEN_LEN: usize = 6144;
 
-/// How the import parameters came.
+/// The form in which the import parameters came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// The JSON answer of GetParametersForImport.
@@ -44,7 +44,7 @@ pub enum Form {
     Directory,
 }
 
-/// A file that was read, and its digest.
+/// A file that was read, with its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterFile {
     /// Base name; for a file of a directory `<directory>/<file>`.
@@ -53,36 +53,36 @@ pub struct ParameterFile {
     pub sha256: Digest,
 }
 
-/// What GetParametersForImport gave: enough to wrap, and to send the wrapped material back.
+/// The contents of GetParametersForImport's answer: enough to wrap, and to send the wrapped material back.
 #[derive(Clone, Debug)]
 pub struct ImportParameters {
-    /// The KMS key. The zip and directory forms carry none.
+    /// The KMS key; the zip and directory forms do not say it.
     pub key_arn: Option<KeyArn>,
     /// The RSA public key to wrap under.
     pub wrapping_key: WrappingKey,
     /// The import token that belongs to the wrapping key: opaque, at most [`MAX_TOKEN_LEN`] bytes.
     pub import_token: Vec<u8>,
-    /// Until when KMS accepts key and token; only the JSON form carries it.
+    /// Until when KMS accepts key and token; only the JSON form says it.
     pub valid_to: Option<Timestamp>,
     /// The wrapping algorithm, if a later API names it.
     pub wrapping_algorithm: Option<WrappingAlgorithm>,
-    /// The `WrappingKeySpec` as the file names it; then equal to the wrapping key's own.
+    /// The file's `WrappingKeySpec`; it is equal to the wrapping key's own.
     pub wrapping_key_spec: Option<String>,
     /// The files that were read.
     pub files: Vec<ParameterFile>,
-    /// The form they came in.
+    /// The form in which they came.
     pub form: Form,
 }
 
 /// Reads import parameters from a file (JSON or zip) or a directory.
 ///
-/// Every file is opened once and must be a regular file of at most 1 MiB. A symbolic link is followed
-/// for `path` itself, not inside a directory.
+/// Every file is opened once and must be a regular file of at most 1 MiB. byok follows a symbolic link at `path`
+/// itself, but not inside a directory.
 ///
 /// # Errors
-/// Exit 2: no such file, not a regular file, too large, or not import parameters (what it is instead is
-/// said). Exit 4: the wrapping key is not one that KMS gives, or the file contradicts itself. Exit 5:
-/// the file cannot be read.
+/// Exit 2: no such file, not a regular file, too large, or not import parameters; the error says what the file is
+/// instead. Exit 4: the wrapping key is not a key that KMS gives, or the file contradicts itself. Exit 5: the file
+/// cannot be read.
 pub fn read(path: &Path) -> Result<ImportParameters> {
     match file::open(path)? {
         file::Opened::File { name, bytes } => parse(&name, &bytes),
@@ -93,7 +93,7 @@ pub fn read(path: &Path) -> Result<ImportParameters> {
 /// Reads import parameters from the bytes of one file, JSON or zip; `name` is its base name.
 ///
 /// # Errors
-/// As [`read`], without those of opening.
+/// As [`read`], except for those of opening.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<ImportParameters> {
     let file = ParameterFile {
         name: name.to_owned(),
@@ -120,8 +120,8 @@ pub fn parameter_files_digest(files: &[ParameterFile]) -> Digest {
     words::sha256(lines.as_bytes())
 }
 
-/// What shows the rows of [`parameter_files_digest`] with stock tools on the online side: of exactly the
-/// files that `online.sh` wrote into SHA256SUMS, whatever else lies in the folder.
+/// The command that shows the rows of [`parameter_files_digest`] with stock tools on the online side. It covers exactly
+/// the files that `online.sh` wrote into SHA256SUMS, whatever else is in the folder.
 pub fn slip_command(folder: &str) -> String {
     format!(
         "(cd {folder} && sha256sum -c SHA256SUMS &&\n      \
@@ -129,10 +129,10 @@ pub fn slip_command(folder: &str) -> String {
     )
 }
 
-/// Parameters of a form that carries nothing but key and token.
+/// Parameters in a form that contains only key and token.
 fn bare(form: Form, spki_der: &[u8], import_token: Vec<u8>) -> Result<ImportParameters> {
     if is_public_key(&import_token) {
-        // Swapped files: the token's fault says more than the key's.
+        // If the files were swapped, the token's fault says more than the key's.
         token::judge(&import_token, spki_der)?;
     }
     let wrapping_key = WrappingKey::from_spki_der(spki_der)?;

@@ -10,7 +10,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::Json;
 use crate::plan::kms::KeyArn;
 
-/// What this reads.
+/// The members that byok reads.
 const MEMBERS: [&str; 6] = [
     "KeyId",
     "PublicKey",
@@ -20,7 +20,7 @@ const MEMBERS: [&str; 6] = [
     "WrappingKeySpec",
 ];
 
-/// Reads the answer; members that are not known are left alone.
+/// Reads the answer; byok ignores unknown members.
 pub(super) fn parse(bytes: &[u8]) -> Result<ImportParameters> {
     let json = text::object(bytes)?;
     refuse_other_answers(&json)?;
@@ -39,7 +39,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ImportParameters> {
     })
 }
 
-/// Names an answer of another operation. GetPublicKey's is the dangerous one: it holds a PublicKey too.
+/// Refuses the answer of another operation, by name. GetPublicKey's is the dangerous one: it has a PublicKey too.
 fn refuse_other_answers(json: &Json) -> Result<()> {
     let has = |name| json.get(name).is_some();
     let call = if has("ImportToken") {
@@ -56,8 +56,8 @@ fn refuse_other_answers(json: &Json) -> Result<()> {
     Err(Error::usage(format!("is an answer of {call}, not import parameters")).hint(AS_JSON))
 }
 
-/// What counts stands in the answer itself. A member of the same name inside another one is what a simpler
-/// reader, such as a script, may take for it.
+/// Only the members of the answer itself count. A simpler reader, such as a script, might take a member with the same
+/// name inside another one.
 fn refuse_nested(json: &Json) -> Result<()> {
     let members = json.as_object().unwrap_or_default();
     let Some(name) = members.iter().find_map(|(_, value)| known_inside(value)) else {
@@ -65,7 +65,7 @@ fn refuse_nested(json: &Json) -> Result<()> {
     };
     if json.get("ImportToken").is_none() {
         return Err(Error::usage(format!(
-            "has its `{name}` inside another member: the answer itself is wanted"
+            "has its `{name}` inside another member: byok needs the answer itself"
         ))
         .hint(AS_JSON));
     }
@@ -76,7 +76,7 @@ fn refuse_nested(json: &Json) -> Result<()> {
     .hint(DOWNLOAD))
 }
 
-/// A member of a known name anywhere in the value; the parser bounds how deep that may be.
+/// A member with a known name anywhere in the value; the parser limits how deep that may be.
 fn known_inside(value: &Json) -> Option<&'static str> {
     match value {
         Json::Array(elements) => elements.iter().find_map(known_inside),
@@ -88,7 +88,7 @@ fn known_inside(value: &Json) -> Option<&'static str> {
     }
 }
 
-/// A member that must be there and be a string.
+/// A member that must be present and a string.
 pub(super) fn string<'a>(json: &'a Json, name: &str) -> Result<&'a str> {
     let value = json.get(name).filter(|value| **value != Json::Null);
     let value = value.ok_or_else(|| missing(name))?;
@@ -119,13 +119,13 @@ fn blob(json: &Json, name: &str) -> Result<Vec<u8>> {
         return Ok(bytes);
     }
     if name == "PublicKey" && is_pem(text.as_bytes()) {
-        // The judge of keys says it best.
+        // The check of the key has the better message.
         return Ok(text.as_bytes().to_vec());
     }
     Err(Error::usage(format!("`{name}` {}", text::not_base64(text))).hint(DOWNLOAD))
 }
 
-/// Absent where somebody cut the answer down to key and token; the plan then has to give it.
+/// The time is absent if somebody reduced the answer to key and token; then the plan must give it.
 fn valid_to(json: &Json) -> Result<Option<Timestamp>> {
     const NAME: &str = "ParametersValidTo";
     let time = match json.get(NAME) {
@@ -135,18 +135,18 @@ fn valid_to(json: &Json) -> Result<Option<Timestamp>> {
         Some(other) => return Err(wrong_kind(NAME, "a time", other)),
     };
     time.map(Some).ok_or_else(|| {
-        Error::usage(format!("`{NAME}` is no time"))
-            .hint("it is seconds since 1970, or ISO 8601 with an offset: \"2026-11-23T08:41:00Z\"")
+        Error::usage(format!("`{NAME}` is not a time"))
+            .hint("it must be seconds since 1970, or ISO 8601 with an offset: \"2026-11-23T08:41:00Z\"")
             .hint(DOWNLOAD)
     })
 }
 
-/// ISO 8601 as the AWS CLI and what is made of it write it, and nothing else that could be meant: the
-/// online side reads the same forms with a shell.
+/// ISO 8601 as the AWS CLI and tools around it write it, and nothing that could be read in two ways: a shell on the
+/// online side reads the same forms.
 fn written_time(text: &str) -> Option<Timestamp> {
     let (clock, rest) = text.split_at_checked(19)?;
     let is_clock = fits(clock, "dddd-dd-ddTdd:dd:dd") || fits(clock, "dddd-dd-dd dd:dd:dd");
-    // Its years are those of four digits; a leap second is no deadline.
+    // Four-digit years only; a leap second is not a deadline.
     let usual = clock.starts_with(['1', '2']) && !clock.ends_with(":60");
     let zone = match rest.strip_prefix('.') {
         Some(rest) => {
@@ -185,9 +185,9 @@ pub(crate) fn time(value: &Json) -> Option<Timestamp> {
     }
 }
 
-/// Seconds since 1970, to the microsecond: more than that a 64-bit float does not hold today.
+/// Seconds since 1970, to the microsecond: a 64-bit float cannot hold more for present times.
 fn from_epoch(seconds: f64) -> Option<Timestamp> {
-    // The cast saturates; what is out of range for a timestamp is refused after it.
+    // The cast saturates; the next step refuses what is out of a timestamp's range.
     Timestamp::from_microsecond((seconds * 1e6).round() as i64).ok()
 }
 
@@ -197,12 +197,12 @@ fn algorithm(json: &Json) -> Result<Option<WrappingAlgorithm>> {
     };
     let why = match name.as_str() {
         "RSAES_PKCS1_V1_5" => "KMS has refused it since October 2023",
-        "SM2PKE" => "SM2 is not built",
-        _ => "no such algorithm is known",
+        "SM2PKE" => "byok cannot use SM2",
+        _ => "it is not a known algorithm",
     };
     let refused = || {
         Error::usage(format!("`WrappingAlgorithm` is `{name}`: {why}")).hint(
-            "download import parameters for RSAES_OAEP_SHA_256, or RSA_AES_KEY_WRAP_SHA_256 for long material",
+            "download import parameters for RSAES_OAEP_SHA_256 or, if the material is long, RSA_AES_KEY_WRAP_SHA_256",
         )
     };
     name.parse().map(Some).map_err(|()| refused())

@@ -10,7 +10,7 @@ use super::{Form, ImportParameters};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
-/// The console packs three files.
+/// The console puts three files into it.
 const MAX_ENTRIES: usize = 16;
 /// The longest inflated entry, in bytes.
 const MAX_ENTRY_LEN: u64 = 64 * 1024;
@@ -42,7 +42,7 @@ fn entries(bytes: &[u8]) -> Result<Vec<Entry>> {
     let mut archive = ZipArchive::new(Cursor::new(bytes))
         .map_err(|error| refused(format!("is a broken zip ({error})")))?;
     if archive.has_duplicate_names() {
-        return Err(refused("is a zip with two entries of one name"));
+        return Err(refused("is a zip with two entries of the same name"));
     }
     if archive.len() > MAX_ENTRIES {
         return Err(refused(format!(
@@ -55,7 +55,7 @@ fn entries(bytes: &[u8]) -> Result<Vec<Entry>> {
             continue;
         };
         if entries.iter().any(|(name, _)| *name == entry.0) {
-            return Err(refused("is a zip with two entries of one name"));
+            return Err(refused("is a zip with two entries of the same name"));
         }
         entries.push(entry);
     }
@@ -83,7 +83,7 @@ fn entry(archive: &mut Archive<'_>, index: usize) -> Result<Option<Entry>> {
 
 fn inflate(name: &str, file: ZipFile<'_, Cursor<&[u8]>>) -> Result<Vec<u8>> {
     let mut content = Vec::new();
-    // The announced size is a claim; one byte more than allowed shows the truth.
+    // The announced size is only a claim; reading one byte more than allowed shows the truth.
     file.take(MAX_ENTRY_LEN + 1)
         .read_to_end(&mut content)
         .map_err(|error| refused(format!("is a broken zip: `{name}` ({error})")))?;
@@ -95,7 +95,7 @@ fn inflate(name: &str, file: ZipFile<'_, Cursor<&[u8]>>) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The last part of an entry's path, which must lead nowhere but down.
+/// The last part of an entry's path; the path must only lead downwards.
 fn base_name(path: &str) -> Result<String> {
     let climbs = path.split('/').any(|part| part == "..");
     if climbs || path.starts_with('/') || path.contains(['\\', ':']) || !words::is_printable(path) {
@@ -113,6 +113,6 @@ fn broken(error: zip::result::ZipError) -> Error {
 
 fn refused(what: impl Into<String>) -> Error {
     Error::usage(what)
-        .hint("bring the .zip exactly as the console downloads it")
+        .hint("bring the .zip exactly as it came from the console")
         .hint(DOWNLOAD)
 }

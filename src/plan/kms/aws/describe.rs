@@ -8,7 +8,7 @@ use crate::plan::kms::KeyArn;
 
 const DESCRIBE: &str = "online: aws kms describe-key --key-id KEY_ARN --output json";
 
-/// What KMS says of a key (`KeyMetadata` of the AWS API).
+/// What KMS says about a key (`KeyMetadata` of the AWS API).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMetadata {
     /// The key's ARN.
@@ -17,7 +17,7 @@ pub struct KeyMetadata {
     pub key_spec: String,
     /// `KeyUsage`, such as `ENCRYPT_DECRYPT`.
     pub key_usage: String,
-    /// `Origin`; only `EXTERNAL` takes imported material.
+    /// `Origin`; only `EXTERNAL` accepts imported material.
     pub origin: String,
     /// `KeyState`, such as `PendingImport`.
     pub key_state: String,
@@ -25,20 +25,20 @@ pub struct KeyMetadata {
     pub multi_region: bool,
     /// `Description`, if there is one.
     pub description: Option<String>,
-    /// `PRIMARY` or `REPLICA` (`MultiRegionConfiguration.MultiRegionKeyType`), if it says so.
+    /// `PRIMARY` or `REPLICA` (`MultiRegionConfiguration.MultiRegionKeyType`), if the answer says so.
     pub multi_region_type: Option<String>,
-    /// `CurrentKeyMaterialId`, if it says so: the KMS key holds, or held, material.
+    /// `CurrentKeyMaterialId`, if the answer has it: the KMS key has, or had, material.
     pub current_key_material_id: Option<String>,
 }
 
-/// Reads the JSON answer of DescribeKey or CreateKey (text encodings as for import parameters).
+/// Reads the JSON answer of DescribeKey or CreateKey; text encodings as for import parameters.
 ///
 /// # Errors
 /// Exit 2: not such an answer, a member missing or of the wrong kind. Exit 4: the answer contradicts
 /// itself.
 pub fn describe_key(bytes: &[u8]) -> Result<KeyMetadata> {
     metadata(bytes).map_err(|mut error| {
-        // The helpers speak of import parameters.
+        // The hints of these functions are about import parameters.
         error.hints.retain(|hint| hint != text::AS_JSON);
         error.hint(DESCRIBE)
     })
@@ -63,7 +63,7 @@ fn metadata(bytes: &[u8]) -> Result<KeyMetadata> {
     })
 }
 
-/// A member that only says more, in any answer of whatever age.
+/// A member that byok can do without, in an answer of any age.
 fn told(json: Option<&Json>, name: &str) -> Option<String> {
     let text = json?.get(name)?.as_str()?;
     Some(text.to_owned())
@@ -85,7 +85,7 @@ fn key_spec(data: &Json) -> Result<String> {
     let old = optional_string(data, "CustomerMasterKeySpec")?;
     match (optional_string(data, "KeySpec")?, old) {
         (Some(new), Some(old)) if new != old => Err(contradiction(format!(
-            "`KeySpec` is `{new}`, `CustomerMasterKeySpec` is `{old}`"
+            "`KeySpec` is `{new}`, but `CustomerMasterKeySpec` is `{old}`"
         ))),
         (Some(spec), _) | (None, Some(spec)) => Ok(spec),
         (None, None) => string(data, "KeySpec").map(str::to_owned),
@@ -95,7 +95,7 @@ fn key_spec(data: &Json) -> Result<String> {
 fn judge_id(data: &Json, arn: &KeyArn) -> Result<()> {
     match optional_string(data, "KeyId")? {
         Some(id) if id != arn.key_id() => Err(contradiction(format!(
-            "`KeyId` is `{id}`, `Arn` names `{}`",
+            "`KeyId` is `{id}`, but `Arn` names `{}`",
             arn.key_id()
         ))),
         _ => Ok(()),
@@ -107,7 +107,7 @@ fn multi_region(data: &Json, arn: &KeyArn) -> Result<bool> {
         None | Some(Json::Null) => Ok(arn.is_multi_region()),
         Some(Json::Bool(said)) if *said == arn.is_multi_region() => Ok(*said),
         Some(Json::Bool(said)) => Err(contradiction(format!(
-            "`MultiRegion` is {said}, `Arn` names `{}`",
+            "`MultiRegion` is {said}, but `Arn` names `{}`",
             arn.key_id()
         ))),
         Some(other) => Err(wrong_kind("MultiRegion", "true or false", other)),

@@ -9,7 +9,7 @@ use super::{Form, ImportParameters, ParameterFile, file};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
-/// More entries than a directory of import parameters has.
+/// A directory with import parameters has fewer entries than this.
 const MAX_ENTRIES: usize = 256;
 
 /// Reads the pair from the open directory; `name` is its base name.
@@ -36,12 +36,12 @@ fn read_one(directory: &str, handle: &OwnedFd, entry: &str) -> Result<(Parameter
     Ok((ParameterFile { name, sha256 }, bytes))
 }
 
-/// The names in the directory; what is not printable UTF-8 cannot be one of ours and is passed over.
+/// The names in the directory. A name that is not printable UTF-8 cannot be a file of the pair; it is ignored.
 fn entries(name: &str, handle: &OwnedFd) -> Result<Vec<String>> {
     let failed = |errno: rustix::io::Errno| {
         let why = std::io::Error::from(errno);
         Error::machine(format!("{name}: cannot be listed: {why}"))
-            .hint("check its owner and mode and the medium it is on, then run again")
+            .hint("check its owner, its mode and the medium it is on, then run again")
     };
     let mut names = Vec::new();
     for entry in Dir::read_from(handle).map_err(failed)? {
@@ -55,7 +55,7 @@ fn entries(name: &str, handle: &OwnedFd) -> Result<Vec<String>> {
         if names.len() > MAX_ENTRIES {
             return Err(
                 Error::usage(format!("{name}: holds more than {MAX_ENTRIES} files"))
-                    .hint("put public key and import token into a directory of their own"),
+                    .hint("put the public key and the import token into a separate directory"),
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Opening input files: once, only regular ones, and never more than a cap.
+//! Opens input files: once, regular files only, and never beyond a limit.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,10 +11,10 @@ use rustix::io::Errno;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
-/// No file of import parameters comes near this; in bytes.
+/// Files of import parameters are far shorter than this; in bytes.
 pub(super) const MAX_FILE_LEN: usize = 1 << 20;
 
-/// What stands at the path of the plan.
+/// What is at the plan's path.
 pub(super) enum Opened {
     /// A regular file: base name and content.
     File { name: String, bytes: Vec<u8> },
@@ -22,7 +22,7 @@ pub(super) enum Opened {
     Directory { name: String, handle: OwnedFd },
 }
 
-/// Opens `path`, following links; `NONBLOCK`, or a FIFO would hold the ceremony up for ever.
+/// Opens `path`, following links; with `NONBLOCK`, because otherwise a FIFO would block the ceremony for ever.
 pub(super) fn open(path: &Path) -> Result<Opened> {
     let name = name_of(path)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -36,7 +36,7 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
     }
 }
 
-/// Reads `entry` of the open directory `parent`; `name` is what people call it. Links are not followed.
+/// Reads `entry` of the open directory `parent`; `name` is its name in messages. Links are not followed.
 pub(super) fn read_at(parent: BorrowedFd<'_>, entry: &str, name: &str) -> Result<Vec<u8>> {
     let flags =
         OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -65,24 +65,24 @@ fn read_regular(name: &str, fd: OwnedFd, kind: FileType) -> Result<Vec<u8>> {
         FileType::Directory => Err(not_regular(name, "a directory")),
         FileType::Fifo => Err(not_regular(name, "a FIFO")),
         FileType::CharacterDevice | FileType::BlockDevice => Err(not_regular(name, "a device")),
-        _ => Err(not_regular(name, "no file")),
+        _ => Err(not_regular(name, "something else")),
     }
 }
 
 fn read_capped(name: &str, file: File) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One byte more than allowed shows that there is more, whatever size was announced.
+    // Reading one byte more than allowed shows whether there is more, whatever the announced size.
     file.take(MAX_FILE_LEN as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(name, &error.to_string()))?;
     if bytes.len() > MAX_FILE_LEN {
         return Err(Error::usage(format!("{name}: is larger than 1 MiB"))
-            .hint("import parameters have a few kilobytes: is it the right file?"));
+            .hint("import parameters have only a few kilobytes: is it the right file?"));
     }
     Ok(bytes)
 }
 
-/// The base name: what stands in digest lines, so it must be one line and mean one file.
+/// The base name. It is part of digest lines, so it must be one line and mean one file.
 fn name_of(path: &Path) -> Result<String> {
     // `.` and `..` have no name of their own.
     let whole = match path.file_name() {
@@ -94,7 +94,7 @@ fn name_of(path: &Path) -> Result<String> {
         Some(name) if words::is_printable(name) && !name.contains('\\') => Ok(name.to_owned()),
         _ => Err(
             Error::usage(format!("`{}` has no plain file name", path.display()))
-                .hint("name it in printable UTF-8 characters without a backslash"),
+                .hint("rename it: printable UTF-8 characters, no backslash"),
         ),
     }
 }
@@ -102,8 +102,8 @@ fn name_of(path: &Path) -> Result<String> {
 fn refused(name: &str, errno: Errno) -> Error {
     match errno {
         Errno::NOENT | Errno::NOTDIR => Error::usage(format!("{name}: no such file or directory"))
-            .hint("check `parameters` of the plan; paths are relative to the plan file"),
-        // What open(2) says of a socket.
+            .hint("check `parameters` in the plan; paths are relative to the plan file"),
+        // open(2) says this about a socket.
         Errno::NXIO => not_regular(name, "a socket"),
         _ => unreadable(name, &std::io::Error::from(errno).to_string()),
     }
@@ -111,7 +111,7 @@ fn refused(name: &str, errno: Errno) -> Error {
 
 fn unreadable(name: &str, why: &str) -> Error {
     Error::machine(format!("{name}: cannot be read: {why}"))
-        .hint("check its owner and mode and the medium it is on, then run again")
+        .hint("check its owner, its mode and the medium it is on, then run again")
 }
 
 fn not_regular(name: &str, what: &str) -> Error {

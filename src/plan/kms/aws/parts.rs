@@ -1,15 +1,15 @@
-//! Which of several files is the public key and which the import token, and what they hold.
+//! Which of several files is the public key and which the import token, and their contents.
 
 use super::text::{self, DOWNLOAD};
 use super::{Form, ImportParameters, bare};
 use crate::crypto::wrapping::key::is_pem;
 use crate::ground::error::{Error, Result};
 
-/// The names of public key and import token: the console's, those of the AWS documentation, and those
-/// of the workshops; each with `.bin` or `.b64`.
+/// The names of public key and import token: those of the console, of the AWS documentation, and of the AWS
+/// workshops; each with `.bin` or `.b64`.
 const KEY_STEMS: [&str; 3] = ["WrappingPublicKey", "PublicKey", "pkey"];
 const TOKEN_STEMS: [&str; 2] = ["ImportToken", "token"];
-/// The console's older names go on with the key id and a time.
+/// In the console's older names, the key id and a time follow.
 const OLD_KEY: &str = "wrappingKey_";
 const OLD_TOKEN: &str = "importToken_";
 
@@ -20,7 +20,7 @@ const NAMES: &str = "the two files are called WrappingPublicKey.bin and ImportTo
 pub(super) struct Pair<'a> {
     /// The name of the public key's file.
     pub key: &'a str,
-    /// The same in base64, if both stand there: `pkey.b64` beside `pkey.bin`.
+    /// The same in base64, if both are there: `pkey.b64` beside `pkey.bin`.
     pub key_twin: Option<&'a str>,
     /// The name of the import token's file.
     pub token: &'a str,
@@ -50,7 +50,7 @@ impl<'a> Pair<'a> {
         Ok(pair)
     }
 
-    /// Each file that has a twin in base64, with it.
+    /// Each file that is also there in base64, with that file.
     pub(crate) fn twins(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let key = self.key_twin.map(|twin| (self.key, twin));
         let token = self.token_twin.map(|twin| (self.token, twin));
@@ -97,8 +97,7 @@ fn is_part(name: &str, stems: &[&str], old_prefix: &str) -> bool {
     name.starts_with(old_prefix) || stem.is_some_and(|stem| stems.contains(&stem))
 }
 
-/// The one file that fits, and its twin in base64: the workshops' `base64 -d pkey.b64 > pkey.bin`
-/// leaves both.
+/// The one file that fits, and the same in base64: the workshops' `base64 -d pkey.b64 > pkey.bin` leaves both.
 fn only<'a>(
     names: &[&'a str],
     what: &str,
@@ -115,7 +114,7 @@ fn only<'a>(
                 .find(|name| name.ends_with(".json") || name.ends_with(".zip"));
             let error = Error::usage(format!("holds no {what}")).hint(NAMES);
             Err(match other {
-                Some(file) => error.hint(format!("or let the plan name the file itself: {file}")),
+                Some(file) => error.hint(format!("or name the file itself in the plan: {file}")),
                 None => error,
             })
         }
@@ -123,7 +122,7 @@ fn only<'a>(
             "is ambiguous: more than one {what} ({})",
             several.join(", ")
         ))
-        .hint("keep one pair of public key and import token there, of the same download")),
+        .hint("keep only one pair of public key and import token there, from the same download")),
     }
 }
 
@@ -133,19 +132,20 @@ fn are_twins(base64: &str, binary: &str) -> bool {
 }
 
 /// # Errors
-/// Exit 2 if a file and its twin in base64 hold different bytes.
+/// Exit 2 if a file and the same file in base64 have different contents.
 pub(super) fn same_content(name: &str, bytes: &[u8], twin: &str, twin_bytes: &[u8]) -> Result<()> {
     if content(name, bytes)? == content(twin, twin_bytes)? {
         return Ok(());
     }
     Err(
-        Error::usage(format!("`{name}` and `{twin}` hold different bytes"))
-            .hint("keep one pair of public key and import token there, of the same download"),
+        Error::usage(format!("`{name}` and `{twin}` hold different bytes")).hint(
+            "keep only one pair of public key and import token there, from the same download",
+        ),
     )
 }
 
-/// The binary content of a file that holds it as it is or as base64. Content decides: people's
-/// extensions do not say reliably which, and neither a DER key nor a real token is base64 by chance.
+/// The binary content of a file, which may be binary or base64. The content decides, because people's extensions are
+/// not reliable; neither a DER key nor a real token is base64 by chance.
 fn content(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
     if bytes.is_empty() {
         return Err(Error::usage(format!("`{name}` is empty")).hint(DOWNLOAD));

@@ -1,4 +1,4 @@
-//! Text as it comes from people's shells: encodings, base64, and output that is not JSON.
+//! Text from people's shells: encodings, base64, and output that is not JSON.
 
 use base64ct::{Base64, Encoding};
 
@@ -6,14 +6,14 @@ use crate::crypto::wrapping::key::is_pem;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::{self, Fault, Json, Unread};
 
-/// What to do when the parameters themselves are no good.
+/// What to do if the parameters themselves are faulty.
 pub(super) const DOWNLOAD: &str =
-    "download new import parameters and bring key and token of the same download";
+    "download new import parameters, and bring the key and the token from the same download";
 /// How to get the JSON form.
 pub(super) const AS_JSON: &str = "online: aws kms get-parameters-for-import --key-id KEY_ARN --wrapping-algorithm … --wrapping-key-spec … --output json";
 
-/// The text behind UTF-8, UTF-8 with a byte-order mark, or UTF-16 with one (what PowerShell's `>`
-/// writes). `None`: not text.
+/// The text in UTF-8, in UTF-8 with a byte-order mark, or in UTF-16 with one (which PowerShell's `>` writes). `None`:
+/// not text.
 pub(crate) fn decode(bytes: &[u8]) -> Option<String> {
     let units = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, odd) = rest.as_chunks::<2>();
@@ -28,13 +28,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// White space of JSON and of base64 in lines; nothing else is passed over.
+/// The white space of JSON and of base64 in lines; only this is ignored.
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// What `certutil -encode` on Windows puts around base64, whatever it holds.
+/// The lines that `certutil -encode` on Windows puts around base64, whatever the content.
 const ARMOUR: (&str, &str) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
 
-/// Standard, padded base64 (RFC 4648, section 4), broken into lines or not, in certutil's armour or not.
+/// Standard, padded base64 (RFC 4648, section 4), in one line or several, with or without certutil's lines around it.
 pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_matches(BLANKS);
     let armoured = text
@@ -42,13 +42,13 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
         .and_then(|text| text.strip_suffix(ARMOUR.1));
     let text = armoured.unwrap_or(text);
     if is_a_word(text) {
-        // Four letters, so base64 too; it is what a query or a program writes for nothing at all.
+        // Four letters, so it is base64 too; queries and programs print it if they found nothing.
         return None;
     }
     Base64::decode_vec(&text.replace(BLANKS, "")).ok()
 }
 
-/// The bytes behind a file of base64.
+/// The bytes in a file of base64.
 pub(crate) fn from_base64(bytes: &[u8]) -> Option<Vec<u8>> {
     base64(&decode(bytes)?)
 }
@@ -57,7 +57,7 @@ fn is_a_word(text: &str) -> bool {
     ["None", "null", "undefined", "NULL", "none", "Null"].contains(&text)
 }
 
-/// What a text is that should be something else, if that can be told.
+/// What a text is that should be something else, if byok knows.
 pub(super) fn named(text: &str) -> Option<String> {
     let text = text.trim_matches(BLANKS);
     let blank = |c: char| BLANKS.contains(&c);
@@ -69,7 +69,7 @@ pub(super) fn named(text: &str) -> Option<String> {
     let what = if text.is_empty() {
         "nothing".to_owned()
     } else if is_a_word(text) {
-        format!("the word `{text}`: what was asked for was not there")
+        format!("the word `{text}`: the query found nothing")
     } else if is_pem(text.as_bytes()) {
         format!("PEM text ({first})")
     } else if is_aws_error(text) {
@@ -84,7 +84,7 @@ pub(super) fn named(text: &str) -> Option<String> {
     } else if base64(text).is_some() {
         "base64 once more".to_owned()
     } else if letters("-_=") && text.contains(['-', '_']) {
-        "base64 for URLs, with - and _ for + and /".to_owned()
+        "base64 for URLs, with - and _ instead of + and /".to_owned()
     } else if letters("+/") {
         "base64 that is cut short or has lost its = at the end".to_owned()
     } else {
@@ -93,7 +93,7 @@ pub(super) fn named(text: &str) -> Option<String> {
     Some(what)
 }
 
-/// Why a text is not what [`base64`] reads.
+/// Why [`base64`] cannot read a text.
 pub(super) fn not_base64(text: &str) -> String {
     let it_is = named(text).map(|what| format!(": it is {what}"));
     format!("is not padded base64{}", it_is.unwrap_or_default())
@@ -112,8 +112,8 @@ fn is_aws_error(text: &str) -> bool {
 /// Reads a file that should hold one JSON object.
 ///
 /// # Errors
-/// Exit 2; empty, binary, PEM, other output formats of the AWS CLI, its error messages, cut JSON,
-/// repeated keys and JSON of another kind are named.
+/// Exit 2, by name: empty, binary, PEM, other output formats of the AWS CLI, its error messages, JSON that is cut
+/// short, repeated keys, JSON of another kind.
 pub(super) fn object(bytes: &[u8]) -> Result<Json> {
     let text = decode(bytes).ok_or_else(|| not_text(bytes))?;
     let text = text.trim_matches(BLANKS);
@@ -128,7 +128,7 @@ pub(super) fn object(bytes: &[u8]) -> Result<Json> {
         Some(_) => refuse_aws_error(json),
         None => Err(
             Error::usage(format!("holds {}, not a JSON object", json.kind()))
-                .hint("keep the whole answer: no --query")
+                .hint("keep the whole answer: do not use --query")
                 .hint(AS_JSON),
         ),
     }
@@ -137,15 +137,15 @@ pub(super) fn object(bytes: &[u8]) -> Result<Json> {
 fn not_text(bytes: &[u8]) -> Error {
     match bytes {
         [0x1f, 0x8b, ..] => Error::usage("is compressed (gzip)").hint("gunzip it first"),
-        [0x30, 0x80..=0x84, ..] => {
-            Error::usage("is a bare DER file; a public key needs the import token with it")
-                .hint("put PublicKey.bin and ImportToken.bin into one directory, name that")
-        }
+        [0x30, 0x80..=0x84, ..] => Error::usage(
+            "is only a DER file; a public key needs the import token with it",
+        )
+        .hint("put PublicKey.bin and ImportToken.bin into one directory, and name that directory"),
         _ => Error::usage("is neither JSON nor a zip").hint(AS_JSON),
     }
 }
 
-/// What text is that is not JSON.
+/// What a text is that is not JSON.
 fn not_json(text: &str) -> Error {
     let first = text.lines().next().unwrap_or_default();
     let rule = first.len() > 3 && first.bytes().all(|c| c == b'-');
@@ -162,16 +162,18 @@ fn not_json(text: &str) -> Error {
     } else if text.lines().any(is_yaml_member) {
         "yaml"
     } else if base64(text).is_some() {
-        return Error::usage("is bare base64: one of the two files, not both")
-            .hint("put PublicKey.b64 and ImportToken.b64 into one directory, name that")
+        return Error::usage("is only base64: one of the two files, not both")
+            .hint(
+                "put PublicKey.b64 and ImportToken.b64 into one directory, and name that directory",
+            )
             .hint(AS_JSON);
     } else {
         return Error::usage("is neither JSON nor a zip").hint(AS_JSON);
     };
     Error::usage(format!(
-        "is output of the AWS CLI in the format `{format}`, not JSON"
+        "is AWS CLI output in the format `{format}`, not JSON"
     ))
-    .hint("ask again with --output json")
+    .hint("run the command again with --output json")
     .hint(AS_JSON)
 }
 
@@ -194,14 +196,14 @@ fn broken(why: &Unread) -> Error {
             .hint("copy the file again and compare its size and SHA-256 with the online side");
     }
     if why.fault == Fault::Repeats {
-        return Error::usage(format!("has two meanings: {why}"))
+        return Error::usage(format!("can be read in two ways: {why}"))
             .hint("no KMS answer repeats a key: find out who changed the file")
             .hint(DOWNLOAD);
     }
     Error::usage(format!("is not JSON: {why}")).hint(AS_JSON)
 }
 
-/// Passes the object on, unless it is how AWS says no.
+/// Returns the object, unless it is an error message of AWS.
 fn refuse_aws_error(json: Json) -> Result<Json> {
     let inner = json.get("Error").or_else(|| json.get("error"));
     let is_error = inner.is_some() || json.get("__type").is_some();
@@ -220,5 +222,5 @@ fn refuse_aws_error(json: Json) -> Result<Json> {
 
 fn aws_error(message: &str) -> Error {
     Error::usage(format!("is an error message of AWS ({message})"))
-        .hint("let the online side mend what it says, then download the import parameters again")
+        .hint("let the online side correct what the message says, then download the import parameters again")
 }

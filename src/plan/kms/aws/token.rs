@@ -1,5 +1,5 @@
-//! What an import token can be. KMS alone can open it, and judges it only after the ceremony; but what
-//! KMS cannot have given is seen here, before a data key is made for it.
+//! What an import token can be. Only KMS can open it, and it does so only after the ceremony. But byok refuses what
+//! KMS cannot have given before it makes a data key for it.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use super::text::{self, DOWNLOAD};
 use super::{MAX_TOKEN_LEN, is_public_key};
 use crate::ground::error::{Error, Result};
 
-/// No KMS, and no stand-in of one, gives fewer bytes.
+/// No KMS, and no stand-in for one, gives fewer bytes.
 const MIN_LEN: usize = 32;
-/// What is encrypted has about as many different bytes as it is long, up to 256.
+/// Encrypted bytes have about as many different values as they are long, up to 256.
 const MIN_DIFFERENT: usize = 16;
 
-/// What files that are no tokens begin with.
+/// How files begin that are not tokens.
 const FILES: [(&[u8], &str); 10] = [
     (b"PK\x03\x04", "a zip"),
     (b"PK\x05\x06", "a zip"),
@@ -29,7 +29,7 @@ const FILES: [(&[u8], &str); 10] = [
 /// Judges a token beside the public key of the same download.
 ///
 /// # Errors
-/// Exit 2, check `IMPORT-TOKEN`: AWS cannot have given it; what it is instead is said where that is known.
+/// Exit 2, check `IMPORT-TOKEN`: AWS cannot have given it; the error says what it is instead, if byok knows.
 pub(super) fn judge(token: &[u8], spki: &[u8]) -> Result<()> {
     match fault(token, spki) {
         None => Ok(()),
@@ -50,7 +50,9 @@ fn fault(token: &[u8], spki: &[u8]) -> Option<String> {
         ));
     }
     if is_public_key(token) {
-        return Some("is a public key: key and token are swapped or one stands twice".into());
+        return Some(
+            "is a public key: key and token are swapped, or the key is there twice".into(),
+        );
     }
     if holds(token, spki) {
         return Some("holds the public key".into());
@@ -62,7 +64,7 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// Text: an error message, base64 once more, the word `None` of a query that found nothing.
+/// Text: an error message, base64 applied twice, the word `None` of a query that found nothing.
 fn as_text(token: &[u8]) -> Option<String> {
     let len = token.len();
     let letters = |byte: &&u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
@@ -79,7 +81,7 @@ fn as_text(token: &[u8]) -> Option<String> {
         Err(_) if len < MIN_LEN => return None,
         Err(_) => {}
     }
-    // Letters of another alphabet in an encoding of its own: Latin-1, Windows-1251, KOI8-R.
+    // Letters of another alphabet in its own encoding: Latin-1, Windows-1251, KOI8-R.
     let controls = |byte: &&u8| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 0x7f..=0x9f);
     let controls = token.iter().filter(controls).count();
     let other = controls <= len / 64 && letters >= len / 16;
@@ -105,7 +107,7 @@ fn as_bytes(token: &[u8]) -> Option<String> {
     (different.len() < MIN_DIFFERENT).then(|| "is the same few bytes over and over".into())
 }
 
-/// Whether one DER SEQUENCE fills the bytes.
+/// Whether the bytes are exactly one DER SEQUENCE.
 pub(crate) fn is_der(bytes: &[u8]) -> bool {
     match bytes {
         [0x30, 0x81, len, rest @ ..] => rest.len() == usize::from(*len),

@@ -109,10 +109,10 @@ fn names_that_lead_elsewhere_or_twice_to_one_file_are_refused() {
         );
     }
     let again = zip_with(&[("x/ImportToken.bin", b"other")]);
-    refused_zip(&again, "is a zip with two entries of one name");
+    refused_zip(&again, "is a zip with two entries of the same name");
     let again = zip_with(&[("ImportTokeX.bin", b"other")]);
     let again = patched(again, b"ImportTokeX.bin", b"ImportToken.bin");
-    refused_zip(&again, "is a zip with two entries of one name");
+    refused_zip(&again, "is a zip with two entries of the same name");
 }
 
 #[test]

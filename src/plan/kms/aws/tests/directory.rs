@@ -123,7 +123,7 @@ fn what_is_missing_or_unusable_is_named() {
         error
             .hints
             .concat()
-            .contains("name the file itself: eu.json")
+            .contains("name the file itself in the plan: eu.json")
     );
     let (spki, token) = (real_spki(), token());
     let pem = b"-----BEGIN PUBLIC KEY-----\n";

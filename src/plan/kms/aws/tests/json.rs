@@ -79,7 +79,7 @@ fn every_spelling_of_the_deadline_is_the_same_time() {
         "-1e300",
     ] {
         let result = parse_with("ParametersValidTo", Some(value));
-        let error = refused(result, Exit::Usage, "`ParametersValidTo` is no time");
+        let error = refused(result, Exit::Usage, "`ParametersValidTo` is not a time");
         assert!(error.hints.concat().contains("seconds since 1970"));
     }
 }
@@ -135,8 +135,8 @@ fn a_named_algorithm_and_size_must_be_known_and_true() {
     assert_eq!(parameters.wrapping_algorithm, expected);
     for (value, why) in [
         ("\"RSAES_PKCS1_V1_5\"", "has refused it since October 2023"),
-        ("\"SM2PKE\"", "SM2 is not built"),
-        ("\"ROT13\"", "no such algorithm is known"),
+        ("\"SM2PKE\"", "byok cannot use SM2"),
+        ("\"ROT13\"", "it is not a known algorithm"),
     ] {
         refused(parse_with(name, Some(value)), Exit::Usage, why);
     }
@@ -243,7 +243,7 @@ fn a_member_inside_another_is_refused_and_so_is_one_that_stands_there_twice() {
     }
     for name in ["PublicKey", "Public\\u004bey"] {
         let twice = good().replacen('{', &format!("{{\"{name}\": \"AAAA\", "), 1);
-        refused_text(twice, "has two meanings: duplicate key `PublicKey`");
+        refused_text(twice, "can be read in two ways: duplicate key `PublicKey`");
     }
 }
 
@@ -283,7 +283,7 @@ fn other_output_formats_of_the_cli_are_named() {
         (table, "table"),
         (bordered, "table"),
     ] {
-        let what = format!("is output of the AWS CLI in the format `{format}`, not JSON");
+        let what = format!("is AWS CLI output in the format `{format}`, not JSON");
         let error = refused_text(text, &what);
         assert!(error.hints.concat().contains("--output json"));
     }
@@ -296,8 +296,8 @@ fn what_is_no_answer_at_all_is_named() {
     refused_text("\u{feff}", "is empty");
     let pem = "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n";
     refused_text(pem, "is PEM text; the import token is missing");
-    refused_text(real_spki(), "is a bare DER file");
-    refused_text(base64(&real_spki()), "is bare base64: one of the two files");
+    refused_text(real_spki(), "is only a DER file");
+    refused_text(base64(&real_spki()), "is only base64: one of the two files");
     refused_text("hello there", "is neither JSON nor a zip");
     refused_text(token(), "is neither JSON nor a zip");
     refused_text("[1]", "holds an array, not a JSON object");
@@ -305,7 +305,7 @@ fn what_is_no_answer_at_all_is_named() {
     refused_text("{'KeyId': 1}", "is not JSON: key must be a string");
     refused_text(good() + "x", "is not JSON: trailing characters");
     let twice = good().replace("\"PublicKey\"", "\"KeyId\"");
-    refused_text(twice, "has two meanings: duplicate key `KeyId`");
+    refused_text(twice, "can be read in two ways: duplicate key `KeyId`");
 }
 
 #[test]
