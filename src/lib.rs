@@ -24,6 +24,29 @@
 //! | [`crypto`] | key specs, wrapping, escrow, SSHSIG, locked memory |
 //! | [`ground`] | errors, words, files, strict JSON: what everyone uses |
 //!
+//! # Where a change goes
+//! | to change | go to |
+//! |---|---|
+//! | how byok treats a module that answers oddly | a row in `hsm::quirks`; a control key decides whether it works |
+//! | what is asked before a ceremony | a row in `ceremony::checks::CHECKS` with its function, and its line in docs/checks.md (a test compares) |
+//! | what a plan's word means to people | `plan::meaning`: approval screen, script and report take the sentence from there |
+//! | a sentence of the script, the report or a form | the HTML file in [`paper`]; its facts stand in the `facts.rs` beside it |
+//! | a transcript event | its struct and its line in the list of `evidence::transcript::event`, which reads and writes it; the step in [`ceremony`] that appends it; its row in docs/transcript-format.md. The report lists every event; a page of its own is a line in `paper::report::room` |
+//! | what makes a record broken | `evidence::rules`, one list for byok and `verify-record.sh`, with a case for each rule in tests/verdicts |
+//! | a verb | its file in `cli::verbs`, with its arguments and its run |
+//! | the KMS | AWS KMS is the only one. Its formats stand in [`plan::kms`] and `evidence::receipts`, its scripts in `paper::outputs` and ceremony-scripts/, what it takes in [`crypto::spec`]. A second one needs all of these |
+//!
+//! # The path of a data key
+//! Whoever only asks whether a data key can leave the HSM in clear reads, in this order:
+//! `hsm::session` (every PKCS#11 call that byok can make: C_Decrypt and C_DeriveKey are not among them, and CKA_VALUE is never read),
+//! `hsm::attributes` (what a key may do, and that the HSM is asked whether it is so), `hsm::keys`, `hsm::wrap` (the only
+//! C_WrapKey), `hsm::unwrap` (the only C_UnwrapKey), `hsm::escrow` and `hsm::check`; then who calls them: `ceremony::generate`,
+//! `ceremony::recover`, `ceremony::reimport`, `ceremony::preflight` and `ceremony::escrow`.
+//! The approved exceptions are in `ceremony::source`, `ceremony::material`, `hsm::source` and `hsm::secrets`; what comes
+//! through this computer lies in `crypto::locked`.
+//! A software token keeps its keys in this very process: the record then says `software`. With escrow, the escrow key is made in this
+//! process, and whoever has it and the package has the data keys: `paper::report::exposure` says so on the report.
+//!
 //! # Invariants
 //! - Data-key bytes never enter this process, unless the approved plan says `wrap_in = "host"` or names a file.
 //! - No data key exists before the plan is approved and the preflight has passed.

@@ -1,4 +1,4 @@
-//! What is written down: the record, and what of it is counted while it is written.
+//! The ledger: the record that a ceremony writes, and what is counted while it is written.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use crate::evidence::record::{self, Record};
 use crate::evidence::transcript::{self, Attempt, Event};
 use crate::ground::error::{Result, Step};
 
+/// The record of the ceremony that is under way.
 pub(super) struct Ledger {
     pub record: Record,
     /// The step that is under way.

@@ -1,4 +1,4 @@
-//! The HSM, from step 4 on, and what this run made with it: what is taken back where the ceremony fails.
+//! The vault: the HSM from step 4 on, and what this run made in it, which is taken back if the ceremony fails.
 
 use super::escrow::OutThere;
 use super::signer::Signing;

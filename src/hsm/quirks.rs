@@ -118,8 +118,8 @@ pub(super) const GATES: &[WrappingAlgorithm] = &[
     WrappingAlgorithm::RsaesOaepSha1,
 ];
 
-/// Attributes that a module may not know. They are left out of templates in this order, and the omission is
-/// recorded with the key. NSS softokn refuses the last two for token objects only, with CKR_GENERAL_ERROR.
+/// Attributes that a module may not know. They are left out of the templates of keys that it makes, in this order, and the
+/// omission is recorded with the key (for keys that come in wrapped see [`UNWRAPPINGS`]). NSS softokn refuses the last two for token objects only, with CKR_GENERAL_ERROR.
 pub(super) const OMISSIONS: &[&[AttributeType]] = &[
     &[],
     // CKA_DESTROYABLE came with PKCS#11 v2.40
@@ -136,7 +136,9 @@ pub(super) struct Unwrapping {
     pub by_copy: bool,
 }
 
-/// If a module drops CKA_SENSITIVE, it is always set afterwards.
+/// The templates of C_UnwrapKey, tried in this order if a module refuses one or makes a key with other attributes
+/// (`super::unwrap`). After each, CKA_SENSITIVE is set if the module dropped it: no other attribute can be set later, so what
+/// is left out must come out right by itself, or the key is refused.
 pub(super) const UNWRAPPINGS: &[Unwrapping] = &[
     Unwrapping {
         omitted: &[],

@@ -1,8 +1,8 @@
 //! What a cloud KMS gives to a ceremony, and what it expects back.
 //!
 //! A KMS gives *import parameters*: the RSA public key to wrap under, an import token that belongs to it, and the
-//! time until which both are valid. It expects the wrapped material together with that token. Another KMS is one
-//! more module here; nothing else in byok knows its formats.
+//! time until which both are valid. It expects the wrapped material together with that token. AWS KMS
+//! is the only one so far; what else a second one needs stands in the crate's documentation.
 
 pub(crate) mod arn;
 pub mod aws;

@@ -393,6 +393,36 @@ const BY_WORDING: [(&str, &str); 3] = [
     ),
 ];
 
+/// What the crate's documentation says to an auditor: a data key has one way out, wrapped.
+#[test]
+fn nothing_asks_the_hsm_for_a_key_in_clear() {
+    for file in house() {
+        for line in &file.code {
+            let asks = [
+                "AttributeType::Value,",
+                "AttributeType::Value]",
+                ".decrypt_init(",
+                ".derive_key(",
+            ];
+            assert!(
+                !asks.iter().any(|call| line.contains(call)),
+                "{:?}: {line}",
+                file.room
+            );
+            let calls = [".wrap_key(", ".unwrap_key("]
+                .iter()
+                .any(|call| line.contains(call));
+            let inner = line.contains("inner()") || line.contains("self.session");
+            let at = file.room.join("::");
+            assert!(
+                !(calls && inner)
+                    || ["hsm::session", "hsm::wrap", "hsm::unwrap"].contains(&at.as_str()),
+                "{at}: {line}"
+            );
+        }
+    }
+}
+
 /// What is said to people is never read again by the code.
 #[test]
 fn no_text_decides() {
