@@ -10,11 +10,13 @@
 //! Without `BYOK_TEST_VENV` the tests that need it say `skipped: …` and pass.
 #![allow(dead_code)] // every test crate uses another part of this
 
-use std::fs::File;
+mod warm;
+
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use byok::ground::words;
@@ -25,14 +27,14 @@ pub const ACCOUNT: &str = "111122223333";
 /// Where keys are made unless a test says otherwise.
 pub const REGION: &str = "eu-west-1";
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A running KMS with nothing in it; it ends when this is dropped.
 pub struct LoopbackKms {
     venv: PathBuf,
     home: tempfile::TempDir,
     port: u16,
-    server: Child,
+    _server: UnixStream,
 }
 
 impl LoopbackKms {
@@ -50,16 +52,21 @@ impl LoopbackKms {
         };
         let venv = std::path::absolute(venv).expect("an absolute path of BYOK_TEST_VENV");
         let home = tempfile::tempdir().expect("a private folder");
-        let port = free_port();
-        let server = spawn(&venv, home.path(), port, services);
-        let mut kms = Self {
-            venv,
-            home,
-            port,
-            server,
-        };
-        kms.wait_until_healthy();
-        Some(kms)
+        let started = Instant::now();
+        loop {
+            let port = free_port();
+            let server = begin(&venv, home.path(), port, services);
+            if answers(home.path(), port, &server) {
+                return Some(Self {
+                    venv,
+                    home,
+                    port,
+                    _server: server,
+                });
+            }
+            let log = std::fs::read_to_string(home.path().join("log"));
+            assert!(started.elapsed() < PATIENCE, "no KMS begins: {log:?}");
+        }
     }
 
     /// The URL for `--endpoint-url`.
@@ -69,7 +76,12 @@ impl LoopbackKms {
 
     /// The whole environment that the AWS CLI, and so `import.sh`, needs: nothing of the caller's.
     pub fn env(&self) -> Vec<(&'static str, String)> {
-        let path = format!("{}:/usr/bin:/bin", self.venv.join("bin").display());
+        let warm = warm::aws(&self.venv);
+        let path = format!(
+            "{}:{}/bin:/usr/bin:/bin",
+            warm.display(),
+            self.venv.display()
+        );
         vec![
             ("PATH", path),
             ("HOME", self.home.path().display().to_string()),
@@ -81,9 +93,9 @@ impl LoopbackKms {
         ]
     }
 
-    /// Where the real `aws` is.
+    /// Where an `aws` is that begins the real one.
     pub fn aws_cli(&self) -> PathBuf {
-        self.venv.join("bin/aws")
+        warm::aws(&self.venv).join("aws")
     }
 
     /// Runs the real AWS CLI against this KMS.
@@ -189,25 +201,6 @@ impl LoopbackKms {
         let id = told.pointer("/KeyMetadata/CurrentKeyMaterialId")?;
         Some(id.as_str()?.to_owned())
     }
-
-    fn wait_until_healthy(&mut self) {
-        let started = Instant::now();
-        while !is_healthy(self.port) {
-            let ended = self.server.try_wait().expect("the state of the KMS");
-            if ended.is_some() || started.elapsed() > PATIENCE {
-                let log = std::fs::read_to_string(self.home.path().join("log"));
-                panic!("the KMS does not answer: {ended:?} {log:?}");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-impl Drop for LoopbackKms {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
 }
 
 /// The KeyMaterialId that ministack computes from a symmetric key's material, in lower-case hex. It
@@ -254,34 +247,49 @@ fn text_at(json: &str, pointer: &str) -> String {
         .to_owned()
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago. Another program may take it before the KMS does, which then ends.
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on the loopback");
     listener.local_addr().expect("its address").port()
 }
 
-fn spawn(venv: &Path, home: &Path, port: u16, services: &str) -> Child {
-    let log = File::create(home.join("log")).expect("a log file");
-    Command::new(venv.join("bin/ministack"))
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("HOME", home)
-        .env("TMPDIR", home)
-        .env("BIND_HOST", "127.0.0.1") // its default is every interface
-        .env("GATEWAY_PORT", port.to_string())
-        .env("SERVICES", services)
-        .env("CLOUDTRAIL_RECORDING", "1") // where cloudtrail is one of them
-        .env("IOT_MTLS_ENABLED", "0")
-        .env("SFTP_ENABLED", "0")
-        .current_dir(home)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("a second handle of the log"))
-        .stderr(log)
-        .spawn()
-        .expect("ministack in BYOK_TEST_VENV")
+/// A KMS that is called after its home, so that its answer is told from another one's at the same port.
+fn begin(venv: &Path, home: &Path, port: u16, services: &str) -> UnixStream {
+    let home = home.display().to_string();
+    let env = [
+        ("PATH", "/usr/bin:/bin"),
+        ("HOME", &home),
+        ("TMPDIR", &home),
+        ("MINISTACK_EDITION", &home),
+        ("BIND_HOST", "127.0.0.1"), // its default is every interface
+        ("GATEWAY_PORT", &port.to_string()),
+        ("SERVICES", services),
+        ("CLOUDTRAIL_RECORDING", "1"), // where cloudtrail is one of them
+        ("IOT_MTLS_ENABLED", "0"),
+        ("SFTP_ENABLED", "0"),
+    ];
+    warm::ministack(venv, services, &home, &env)
 }
 
-fn is_healthy(port: u16) -> bool {
+/// Waits until this KMS answers; `false` if it ended instead.
+fn answers(home: &Path, port: u16, server: &UnixStream) -> bool {
+    let started = Instant::now();
+    while !is_healthy(home, port) {
+        if warm::has_ended(server) {
+            return false;
+        }
+        let log = home.join("log");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "the KMS does not answer: {:?}",
+            std::fs::read_to_string(log)
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+fn is_healthy(home: &Path, port: u16) -> bool {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -292,5 +300,8 @@ fn is_healthy(port: u16) -> bool {
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"kms\""))
+    let name = home.display().to_string();
+    ask().is_ok_and(|answer| {
+        answer.starts_with("HTTP/1.1 200") && answer.contains("\"kms\"") && answer.contains(&name)
+    })
 }
