@@ -453,9 +453,9 @@ if [ -z "$lengths" ]; then
     *) whole=0 ;;
     esac
     if [ "$whole" -le 4 ] || [ "$whole" -gt "$size" ]; then
-        stop 4 'the package holds no PKCS#8 private key'
+        stop 4 'the key in the package is not a PKCS#8 private key'
     fi
-    [ -z "$(tail -c +$((whole + 1)) "$room/opened.bin" | tr -d '\0' | hex)" ] || stop 4 'bytes follow the PKCS#8 that are not zero'
+    [ -z "$(tail -c +$((whole + 1)) "$room/opened.bin" | tr -d '\0' | hex)" ] || stop 4 'the bytes after the PKCS#8 are not all zero'
     size=$whole
 fi
 case " $lengths " in

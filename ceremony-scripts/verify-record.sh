@@ -27,7 +27,7 @@ set +Cfx +o posix
 for name in $(compgen -e); do [[ $name =~ ^(PATH|LD_LIBRARY_PATH|TMPDIR|TERM)$ ]] || unset "$name"; done
 export LC_ALL=C
 
-# What is larger than any record of a ceremony is refused. These are the numbers of byok; lengths are in bytes.
+# Anything larger than a ceremony's record can be is refused. byok has the same numbers; lengths are in bytes.
 longest_transcript=33554432 longest_line=4194304 longest_file=67108864
 longest_public_key=65536 longest_signature=65536 longest_list=1048576
 largest_record=1073741824 longest_path=1024 most_entries=65536
@@ -37,7 +37,7 @@ told='' against=broken anchor='' signers='' record='' names=() keys=() purposes=
 
 # ---- what is said -------------------------------------------------------------------------------
 
-# Text from outside: it must neither steer the terminal nor look like a line of this script.
+# Text from outside: it must neither control the terminal nor look like a line of this script.
 quoted() {
     local text=${1:0:1000}
     text=${text//[^ -~]/?}
@@ -60,10 +60,10 @@ stop() {
     told=yes && exit "$1"
 }
 
-# What a program leaves that failed, or could not write, tells nothing of the record. (TMPDIR names another disk.)
+# If a program failed or could not write, its output says nothing about the record. (TMPDIR can name another disk.)
 failed() { rm -rf -- "$work" && stop 5 'a program failed, or the disk for temporary files is full: nothing is judged'; }
 
-# Whether there is room on the disk, and every program starts: only then does the no of one tell something.
+# Whether there is room on the disk and every program starts: only then does a program's failure mean something.
 tools='sha256sum base64 jq find sort grep iconv cmp comm diff xargs od mktemp tac fold sed head tail tr cut wc'
 works() {
     echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIUzEy69YzhHhNMG/95Lq9Ck/X3qrR9H178OJLGoBB6W' >"$work/room" && ssh-keygen -l -f "$work/room" &&
@@ -96,17 +96,17 @@ read_arguments() {
         --help | -h) sed -n '3,/^$/s/^# \{0,1\}//p' "$0" && exit 0 ;;
         --head) once "$anchor" "${1:-}" && read_anchor "$1" && shift ;;
         --signers) once "$signers" "${1:-}" && signers=$1 && shift ;;
-        --previous*) stop 2 '--previous: this script judges one record; byok verify follows to those before it' ;;
+        --previous*) stop 2 '--previous: this script judges one record; byok verify also judges those before it' ;;
         --) options=no ;;
-        -*) stop 2 "$word is no option; see --help" ;;
+        -*) stop 2 "$word is not an option; see --help" ;;
         *) [ -z "$record" ] && record=$word || stop 2 'one record at a time' ;;
         esac
     done
     [ -n "$record" ] || stop 2 'which record? verify-record.sh [--head HEX] [--signers FILE] RECORD'
     [[ $record = /* ]] || record=./$record
-    # What has lost parts of its own is judged later.
+    # A record that has lost parts is judged later.
     [ -e "$record/transcript.jsonl" ] || [ -e "$record/SHA256SUMS" ] || [ -e "$record/plan.toml" ] ||
-        stop 2 "$record: is no record: that is the whole directory in which transcript.jsonl lies"
+        stop 2 "$record: is not a record: a record is the whole directory in which transcript.jsonl lies"
     [ -z "$signers" ] || read_signers "$signers"
 }
 
@@ -127,7 +127,7 @@ is_base64() { [ -n "$1" ] && [ "$(printf '%s' "$1" | base64 -d 2>/dev/null | bas
 is_utf8() { iconv -f UTF-8 -t UTF-16LE <"$1" >/dev/null 2>&1; }
 size_of() { wc -c <"$1"; }
 
-# A type and the base64 of a key of that type, as they stand in an OpenSSH public key.
+# A type and the base64 of a key of that type, as in an OpenSSH public key.
 is_key() {
     local length
     [[ $1 =~ ^[!-~]+$ ]] && is_base64 "$2" || return 1
@@ -135,7 +135,7 @@ is_key() {
     [[ $(printf '%s' "$2" | base64 -d | hex) = "$length$(printf '%s' "$1" | hex)"* ]]
 }
 
-# Who may sign: the line's names, its key, for which purposes, and between which times. A line is:
+# Who may sign: each line has names, a key, purposes, and a time from and a time to. A line is:
 # NAMES [OPTION="…",…] TYPE BASE64 [COMMENT]
 read_signers() {
     local line at number=0 name word='(([^"[:space:]]|"[^"]*")+)' space='[[:space:]]+' one='^("[^"]*"|[^"]*)$'
@@ -148,7 +148,7 @@ read_signers() {
         [[ $line =~ ^$word$space$word$space$word($space$word)?($space.*)?$ ]] || stop 2 "$at: no public key"
         set -- "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]}" "${BASH_REMATCH[5]}" "${BASH_REMATCH[8]}"
         name=${1//\"/}
-        [[ $1 =~ $one && -n $name && ,$name != *,!* ]] || stop 2 "$at: no principals, or such as are not known here"
+        [[ $1 =~ $one && -n $name && ,$name != *,!* ]] || stop 2 "$at: no principals, or principals of a form that byok does not accept"
         if is_key "$2" "$3"; then
             keys+=("$2 $3") purposes+=('*') afters+=('') befores+=('')
         else
@@ -168,8 +168,8 @@ read_options() {
         [[ $rest =~ $option ]] || stop 2 "$1: neither a public key nor a known option"
         name=${BASH_REMATCH[1],,} value=${BASH_REMATCH[2]} rest=${rest:${#BASH_REMATCH[0]}}
         [[ $name =~ ^(namespaces|valid-(after|before))$ && -z ${given[$name]:-} ]] ||
-            stop 2 "$1: an option that is not known here, or given twice: $name"
-        [ "$name" = namespaces ] || value=$(time_of "$value") || stop 2 "$1: no time in UTC such as 20261122Z"
+            stop 2 "$1: an unknown option, or one given twice: $name"
+        [ "$name" = namespaces ] || value=$(time_of "$value") || stop 2 "$1: not a UTC time such as 20261122Z"
         given[$name]=$value
     done
     purposes+=("${given[namespaces]:-*}") afters+=("${given[valid-after]:-}") befores+=("${given[valid-before]:-}")
@@ -200,7 +200,7 @@ fits_list() {
 unseen='[\x01-\x1f\x7f]|\xc2[\x80-\x9f\xad]|\xd8\x9c|\xe1\xa0\x8e|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]'
 unseen=$unseen'|\xef\xbb\xbf|\xef\xbf[\xb9-\xbb]|\xf3\xa0[\x80\x81]'
 
-# A directory with all that is below it stands before what follows it by name.
+# Sorts a directory, with everything below it, before the entries that follow it by name.
 by_name() { tr '/' '\001' | sort -z | tr '\001' '/'; }
 
 # Makes $work/files: the SHA-256 of each file by its path; and by `/` and the path of a public key (DER) that of the
@@ -214,7 +214,7 @@ list_files() {
     [ "$(tr -cd '\000' <"$work/found" | wc -c)" -le $most_entries ] || broken LIMIT "the record: more than $most_entries files"
     [ ! -s "$work/errors" ] || broken READ "$(sed -n '1s/^find: //p' "$work/errors")"
     grep -qazP "(?s)^.{$((longest_path + 1)),}/./[0-9]+\$" "$work/found" &&
-        broken LIMIT "the record: a path in it of more than $longest_path bytes" || [ $? = 1 ] || failed
+        broken LIMIT "the record: a path in it is longer than $longest_path bytes" || [ $? = 1 ] || failed
     by_name <"$work/found" >"$work/entries"
     name=$(grep -azPm 1 -- "$unseen" "$work/found" | tr -d '\000') || [ $? = 1 ] || failed
     [ -z "$name" ] || broken NAME "${name%/*/*}: not a readable name"
@@ -226,7 +226,7 @@ list_files() {
         [[ $kind = f/* ]] || broken ENTRY "$name: neither a regular file nor a directory"
         [ "$size" -le $longest_file ] || broken LIMIT "$name: longer than byok reads"
         total=$((total + size))
-        [ $total -le $largest_record ] || broken LIMIT "$name: with it the record is larger than byok reads"
+        [ $total -le $largest_record ] || broken LIMIT "$name: with this file the record is larger than byok reads"
         printf './%s\0' "$name" >>"$work/names"
         [[ $name = */public-key.der && $size -le $longest_public_key ]] || continue
         pem=$({ echo '-----BEGIN PUBLIC KEY-----' && base64 -w 64 "./$name" && echo '-----END PUBLIC KEY-----'; } | sha256sum)
@@ -240,14 +240,14 @@ list_files() {
 
 # ---- rule 2: the lines --------------------------------------------------------------------------
 
-# A line that byok writes: no blanks, texts without escapes but of " and \, integers of at most 15 digits. It is
-# looked at before jq, because versions of jq differ in what they take for a number.
+# A line that byok writes: no blanks, texts without escapes except of " and \, integers of at most 15 digits. It is
+# checked before jq reads it, because versions of jq differ in what they accept as a number.
 plain='^(?:"(?:(?!'$unseen')[^"\\]|\\["\\])*+"|[][{}:,]|true|false|null|(?:-?+[1-9][0-9]{0,14}+|0)(?=[],}]))++$'
 
 # Makes $work/lines, the lines up to the first that is not such JSON, and $work/digests, the SHA-256 of each without
-# its line feed. What jq prints is compact and holds each key once: a line that jq prints again byte for byte has one
-# meaning. `rest` is the rule that the line after these is against. NUL, which no shell holds, becomes another
-# forbidden byte.
+# its line feed. What jq prints is compact and has each key once, so a line that jq prints again byte for byte has one
+# meaning. `rest` is the rule that the next line breaks. NUL, which a shell cannot hold, becomes another forbidden
+# byte.
 read_lines() {
     local line count=0 first
     rest=LINE
@@ -269,7 +269,7 @@ read_lines() {
 
 # ---- rules 2 to 6 -------------------------------------------------------------------------------
 
-# A time in UTC to the second that there is.
+# A time in UTC, to the second, that exists.
 is_time='def is_time:
     test("\\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\\z") and . <= "9999-12-30T22:00:00Z" and (
         (.[0:4] | tonumber) as $year | (.[5:7] | tonumber) as $month | (.[8:10] | tonumber) as $day
@@ -277,8 +277,8 @@ is_time='def is_time:
             else [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][$month] // 0 end) as $days
         | $day >= 1 and $day <= $days and .[11:13] < "24" and .[14:16] < "60" and .[17:19] < "60"); '
 
-# Prints the name of the first rule that does not hold and what is against it, or an empty line; then facts, a line
-# each, then what SHA256SUMS lists.
+# Prints the first rule that does not hold and what breaks it, or an empty line; then facts, one on each line; then
+# what SHA256SUMS must list.
 rules='
 def text($name): if type == "object" then .[$name] | if type == "string" then . else "" end else "" end;
 def depth: if type == "object" or type == "array" then 1 + ([.[] | depth] | max // 0) else 0 end;
@@ -291,12 +291,12 @@ def of_line($n):
     elif .event | type != "string" then against("EVENT"; $n; "it has no event")
     else null end;
 
-# The line after tells which of two lines was changed.
+# The line after it shows which of the two lines was changed.
 def broken_link($i):
     ($i + 1) as $n | $lines[$n] as $next
     | (if ($next | of_line($n + 1)) == null and ($next | text("prev")) != $digests[$i] then $n else $i end) as $bad
     | if $i == 0 then against("PREV"; 1; "prev is not 64 zeros")
-      else against("PREV"; $bad; "it was changed, or line \($bad + 1): that one binds other bytes") end;
+      else against("PREV"; $bad; "it was changed, or line \($bad + 1) was: that line has the digest of other bytes") end;
 
 def is_end: . == "sealed" or . == "aborted";
 def line_fault:
@@ -305,7 +305,7 @@ def line_fault:
       if text("prev") != (if $i == 0 then "0" * 64 else $digests[$i - 1] end) then broken_link($i)
       elif $i > 0 and .at < $lines[$i - 1].at then against("ORDER"; $i + 1; "its time is before the line above")
       elif ($i == 0) != ($event == "ceremony-opened")
-      then against("OPENING"; $i + 1; "\"\($event)\" stands in the wrong place")
+      then against("OPENING"; $i + 1; "\"\($event)\" is in the wrong place")
       else empty end;
 def end_fault:
     ($lines | length) as $n | $lines[-1].event as $last
@@ -314,7 +314,7 @@ def end_fault:
       elif $n == 0 then "END transcript.jsonl: the transcript is empty"
       elif $last | is_end | not
       then against("END"; $n; "the transcript ends with \"\($last)\", neither sealed nor aborted")
-      else $lines[:-1][] | select(.event | is_end) | against("END"; .seq; "\"\(.event)\" stands before the end") end;
+      else $lines[:-1][] | select(.event | is_end) | against("END"; .seq; "\"\(.event)\" is before the end") end;
 
 def events($name): $lines[] | select(.event == $name);
 def data_keys: $lines[] | select(.event == "key-generated" or .event == "key-found" or .event == "key-recovered");
@@ -332,31 +332,31 @@ def sealed_fault:
       then against("SEALED"; $last.seq; "it does not fit the lines above it")
       else reduce data_keys as $key ({}; ($key | text("label")) as $called
             | if .known[$called] then .twice = (.twice // $key) else .known[$called] = true end)
-        | .twice | values | against("KEY-TWICE"; .seq; "the data key \"\(.label)\" stands there twice") end;
+        | .twice | values | against("KEY-TWICE"; .seq; "the data key \"\(.label)\" is there twice") end;
 
 def plan_fault:
     ($lines[0] | text("plan_sha256")) as $named
     | (events("plan-approved") | select(text("plan_sha256") != $named)
-        | against("PLAN"; .seq; "another plan was approved than opened")),
+        | against("PLAN"; .seq; "the plan approved here is not the one in line 1")),
       (if $present["plan.toml"] == $named or aborted and $present["plan.toml"] == null then empty
        elif $present["plan.toml"] == null then "PLAN plan.toml: missing"
        else "PLAN plan.toml: not the plan that was approved" end);
 
-# {fault, files}: what the transcript vouches for.
+# {fault, files}: the files for which the transcript vouches.
 def outputs:
     (reduce (if aborted then $lines[-1].removed | arrays[] | strings else empty end) as $path ({}; .[$path] = true)) as $removed
     | reduce events("output-written") as $line ({files: {}};
         ($line | text("path")) as $path
         | if .fault then .
           elif $path == "" or any($path | split("/")[]; . == "" or . == "." or . == "..")
-          then .fault = against("PATH"; $line.seq; "\"\($path)\" is no path within a record")
+          then .fault = against("PATH"; $line.seq; "\"\($path)\" is not a path within a record")
           elif $removed[$path] then .
           elif .files | has($path) then .fault = against("OUTPUT-TWICE"; $line.seq; "\($path) was written twice")
           else .files[$path] = ($line | text("sha256")) end);
 
 def files_fault($files):
     ($files | keys[]) as $path
-    | if $present[$path] == null then "MISSING \($path): missing, though the transcript names it"
+    | if $present[$path] == null then "MISSING \($path): missing, although the transcript names it"
       elif $present[$path] != $files[$path] then "BYTES \($path): its bytes are not those that the transcript names"
       else empty end;
 
@@ -369,7 +369,7 @@ def wrapped_fault($files):
       then against("WRAPPED"; .seq; "no data key \"\(text("label"))\" was made or brought back")
       else empty end;
 
-# The public key of each key pair: where it was made it must be there.
+# The public key of each key pair: the record that made the pair must have it.
 def pair_fault($files):
     data_keys | select(text("spec") | startswith("ECC_") or startswith("RSA_"))
     | "\(text("label"))/public-key.der" as $der | "\(text("label"))/public-key.pem" as $pem
@@ -377,7 +377,7 @@ def pair_fault($files):
     | if $missing != null and .event == "key-generated" and (aborted | not)
       then against("PUBLIC-KEY"; .seq; "\($missing), the public key, was not written")
       elif $files[$der] != null and $files[$der] != text("fingerprint")
-      then "PUBLIC-KEY \($der): its digest is not the fingerprint that line \(.seq) of the transcript tells"
+      then "PUBLIC-KEY \($der): its digest is not the fingerprint in line \(.seq) of the transcript"
       elif $missing != null then empty
       elif $present["/" + $der] == null then "LIMIT \($der): longer than byok reads"
       elif $files[$der] == $empty then "PUBLIC-KEY \($der): it is empty"
@@ -425,28 +425,27 @@ check_sums() {
     tr '\000' '\001' <$file | sort >"$work/said"
     line=$(comm -3 "$work/expected" "$work/said" | head -n 1) || true
     cmp -s "$work/expected" "$work/said" || broken SUMS "$file: not once, or not as the transcript says: ${line:1}"
-    [ "$(tail -c 1 $file | hex)" = 0a ] || broken SUMS "$file: its last line is cut"
+    [ "$(tail -c 1 $file | hex)" = 0a ] || broken SUMS "$file: its last line is incomplete"
 }
 
 # ---- rule 9: signatures -------------------------------------------------------------------------
 
-# The key of the HSM, by the one line that names it. It vouches for nothing: whoever makes a record anew also makes a
-# key.
+# The HSM's key, from the one line that names it. It vouches for nothing: whoever makes a record anew also makes a key.
 check_signer() {
     local lines line
     read -r -a lines <<<"$signer_lines"
     if [ ${#lines[@]} = 0 ]; then
-        [ ! -f signatures/hsm.sig ] || broken SIGNER 'signatures/hsm.sig: the transcript names nobody who signs'
+        [ ! -f signatures/hsm.sig ] || broken SIGNER 'signatures/hsm.sig: the transcript names no signer'
         return
     fi
     [ ${#lines[@]} = 1 ] || broken SIGNER "transcript.jsonl: line ${lines[1]}: a second transcript signer"
     line="transcript.jsonl: line ${lines[0]}"
     printf '%s\n' "$signer_key" >"$work/signer"
     [[ $signer_key =~ ^ecdsa-sha2-nistp256\ [A-Za-z0-9+/]+=*$ ]] && ssh-keygen -l -f "$work/signer" >"$work/shown" 2>&1 ||
-        broken SIGNER "$line: public_key is no OpenSSH public key on P-256"
+        broken SIGNER "$line: public_key is not an OpenSSH public key on P-256"
     [ "$(cut -d ' ' -f 2 "$work/shown")" = "$signer_fingerprint" ] || broken SIGNER "$line: fingerprint is not that of public_key"
     [ -f signatures/hsm.sig ] || [ "$aborted" = true ] ||
-        broken SIGNER "signatures/hsm.sig: missing, though line ${lines[0]} of the transcript names who signs"
+        broken SIGNER "signatures/hsm.sig: missing, although line ${lines[0]} of the transcript names the signer"
 }
 
 # The strings in these bytes, each after its length (RFC 4251), go to `strings`, all in hex.
@@ -469,10 +468,10 @@ take_apart() {
     [[ $text = "$begin"$'\n'*$'\n'"$end"* ]] && is_utf8 "$1" && is_base64 "$bytes" &&
         bytes=$(printf '%s' "$bytes" | base64 -d | hex) && [[ $bytes = 53534853494700000001* ]] &&
         take_strings "${bytes:20}" && [ ${#strings[@]} = 5 ] && [[ ${strings[3]} =~ ^736861(323536|353132)$ ]] ||
-        broken SIGNATURE-FORM "$1: no SSH signature, or none of a known form"
+        broken SIGNATURE-FORM "$1: not an SSH signature, or not of a known form"
     key=${strings[0]} signed_for=${strings[1]} value=${strings[4]}
     take_strings "$key" || true
-    [[ ${strings[0]:-} =~ ^(2[1-9a-f]|[3-6][0-9a-f]|7[0-9a-e])+$ ]] || broken SIGNATURE-FORM "$1: no SSH signature of a known form"
+    [[ ${strings[0]:-} =~ ^(2[1-9a-f]|[3-6][0-9a-f]|7[0-9a-e])+$ ]] || broken SIGNATURE-FORM "$1: not an SSH signature of a known form"
     type=$(unhex "${strings[0]}")
 }
 
@@ -501,17 +500,17 @@ check_signatures() {
     [ "$(find signatures -type f | wc -l)" -le $most_signatures ] || broken LIMIT "signatures/: more than $most_signatures signatures"
     while IFS= read -r -d '' file; do
         [[ $file =~ ^signatures/[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.sig$ ]] ||
-            broken SIGNATURE-NAME "$file: no name of a signature, such as signatures/auditor.sig"
+            broken SIGNATURE-NAME "$file: not a signature's name, such as signatures/auditor.sig"
         take_apart "$file"
         public="$type $(unhex "$key" | base64 -w 0)"
         [ "$file" != signatures/hsm.sig ] || [ "$public" = "$signer_key" ] ||
-            broken SIGNER "$file: by another key than the transcript names"
+            broken SIGNER "$file: by a key that the transcript does not name"
         [ "$(unhex "$signed_for" | hex)" = "$(printf '%s' "$purpose" | hex)" ] ||
-            broken PURPOSE "$file: signed for another purpose than $purpose"
+            broken PURPOSE "$file: not signed for the purpose $purpose"
         case $type in
         ecdsa-sha2-nistp256 | ssh-ed25519 | ssh-rsa)
             is_strict && ssh-keygen -Y check-novalidate -n "$purpose" -s "$file" <transcript.jsonl >/dev/null 2>&1 ||
-                broken SIGNATURE "$file: no signature of transcript.jsonl by the key in it"
+                broken SIGNATURE "$file: not a signature of transcript.jsonl by the key in it"
             signatures+=("$file") checked+=("$public $file") ;;
         *) signatures+=("$file ($type: not checked)") ;;
         esac

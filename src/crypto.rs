@@ -1,4 +1,4 @@
-//! Keys as bytes: what KMS imports, how it is wrapped, split and signed. It knows no HSM and no plan.
+//! Keys as bytes: what KMS imports, and how it is wrapped, split and signed. It knows neither HSMs nor plans.
 
 pub mod escrow;
 pub(crate) mod key_id;

@@ -1,4 +1,4 @@
-//! What a ceremony leaves, and how it is read again. It knows the plan; it never asks an HSM.
+//! What a ceremony leaves, and how it is read back. It knows the plan; it never asks an HSM.
 
 pub(crate) mod checks;
 pub(crate) mod filing;

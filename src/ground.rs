@@ -1,4 +1,4 @@
-//! What everyone uses: it knows nothing of keys, HSMs, plans or records.
+//! What everything else uses. It knows nothing about keys, HSMs, plans or records.
 
 pub mod anchor;
 pub(crate) mod clock;

@@ -1,7 +1,7 @@
 //! Escrow: a one-time key wraps the data keys into a package, and shares of it go to the custodians.
 //!
-//! Neither package nor quorum opens anything alone. Shares that come back are not trusted: each is
-//! checked by itself, and only a [`Quorum`] can recover the escrow key.
+//! Neither the package nor a quorum opens anything alone. byok does not trust shares that come back: it checks
+//! each by itself, and only a [`Quorum`] can recover the escrow key.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) use slip39::NotAShare;
 /// Length of an escrow key in bytes.
 pub(crate) const ESCROW_KEY_LEN: usize = 32;
 
-/// The longest share file that is read, in bytes.
+/// The longest share file that byok reads, in bytes.
 const LONGEST_SHARE_FILE: usize = 16 << 10;
 
 /// How many words a share of an escrow key has.
@@ -33,8 +33,8 @@ pub(crate) fn share_file_name(number: u64, custodian: &str) -> String {
     format!("{number:02}-{custodian}.txt")
 }
 
-/// What a share is recognised by without telling it: SHA-256 of `byok-share-v1`, the ceremony's id and
-/// the 33 lower-case words joined by single spaces, each line ended by a line feed.
+/// The digest that identifies a share without revealing it: SHA-256 of `byok-share-v1`, the ceremony's id and the 33
+/// lower-case words joined by single spaces, each line ended by a line feed.
 pub fn share_digest(ceremony: &str, words: &slip39::words::Words) -> Digest {
     use sha2::Digest as _;
     leaving_nothing(|| {
@@ -54,22 +54,22 @@ pub fn share_digest(ceremony: &str, words: &slip39::words::Words) -> Digest {
 /// Reads the words of a share file: its last line, 33 words with single spaces.
 ///
 /// # Errors
-/// Exit 2 if the file cannot be read or its last line is not 33 words of the list, naming the row.
+/// Exit 2 if the file cannot be read, or if its last line is not 33 words of the list; the error names the row.
 pub fn read_share_file(path: &Path) -> Result<slip39::words::Words> {
     let bad = |why: String| Error::usage(format!("the share file {}: {why}", path.display()));
     let (text, len) = read_locked(path).map_err(bad)?;
     if len == LONGEST_SHARE_FILE {
-        return Err(bad("longer than a share file is".into()));
+        return Err(bad("longer than any share file".into()));
     }
     share_words(&text[..len])
         .map_err(|error| error.doing(format!("the share file {}", path.display())))
 }
 
-/// The words of a share file from its text: the last line, 33 words.
+/// The words of a share file, from its text: the last line, 33 words.
 ///
 /// # Errors
-/// Exit 2 if the last line is not 33 words of the list, naming the row; exit 5 if no locked memory can
-/// be had.
+/// Exit 2 if the last line is not 33 words of the list; the error names the row. Exit 5 if no locked memory is
+/// available.
 pub fn share_words(text: &[u8]) -> Result<slip39::words::Words> {
     let mut share = slip39::words::Words::blank(SHARE_WORDS)?;
     let mut count = 0;
@@ -93,21 +93,21 @@ pub fn share_words(text: &[u8]) -> Result<slip39::words::Words> {
     Ok(share)
 }
 
-/// What can be told of a share file without telling anything of the share.
+/// What can be said about a share file without revealing anything about the share.
 pub(crate) struct ShareFile {
     /// How many words its last line has.
     pub words: usize,
     /// Whether they are 33 words of the list and their checksum holds.
     pub holds: bool,
-    /// Why byok never dealt it, if the checksum holds.
+    /// Why byok never dealt it, if the checksum is right.
     pub foreign: Option<NotAShare>,
 }
 
-/// Whether this file is a share, or was meant to be one: it begins like those that byok writes, or most of
-/// its last line is words of the list. Nothing of it comes into memory that is not locked.
+/// Whether this file is a share, or was meant to be one: it begins like byok's share files, or most words of its
+/// last line are in the list. Its contents are held in locked memory only.
 ///
 /// # Errors
-/// Exit 2 if it cannot be read; exit 5 if no locked memory can be had.
+/// Exit 2 if it cannot be read; exit 5 if no locked memory is available.
 pub(crate) fn share_file(path: &Path) -> Result<Option<ShareFile>> {
     let bad = |why: String| Error::usage(format!("{}: {why}", path.display()));
     let (text, len) = read_locked(path).map_err(bad)?;
@@ -129,7 +129,7 @@ pub(crate) fn share_file(path: &Path) -> Result<Option<ShareFile>> {
     }))
 }
 
-/// The first [`LONGEST_SHARE_FILE`] bytes of a file, and how many there are.
+/// The first [`LONGEST_SHARE_FILE`] bytes of a file, and how many were read.
 fn read_locked(path: &Path) -> Result<(Locked, usize), Why> {
     let mut text = Locked::zeroed(LONGEST_SHARE_FILE).map_err(|e| e.line())?;
     let mut file = crate::ground::files::open_regular(path).map_err(|e| e.to_string())?;
@@ -156,7 +156,7 @@ fn words_of_last_line(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// What is wrong with a package, a share or a quorum, in words.
 type Why = String;
 
-/// First two bytes of a digest in hex: the check of one typed row.
+/// The first two bytes of a digest in hex: the check of a typed row.
 fn row_check(text: &str) -> String {
     words::hex(&words::sha256(text.as_bytes())[..2])
 }

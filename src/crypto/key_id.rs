@@ -1,4 +1,4 @@
-//! How objects in a token are told from one another: CKA_ID (PKCS#11 v2.40, section 4.4).
+//! What distinguishes objects in a token: CKA_ID (PKCS#11 v2.40, section 4.4).
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use crate::crypto::random;
 use crate::ground::error::Result;
 use crate::ground::words;
 
-/// CKA_LABEL of both halves.
+/// CKA_LABEL of both halves of a transcript signer.
 pub(crate) const SIGNER_LABEL: &str = "byok-transcript-signer";
 
-/// A CKA_ID. byok's own are 16 random bytes, drawn before the key is made and written down first; a key that
-/// byok did not make has one of any length, or none.
+/// A CKA_ID. byok's own are 16 random bytes, drawn and written down before the key is made. A key that byok did not
+/// make has a CKA_ID of any length, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyId {
     bytes: [u8; Self::LONGEST],
@@ -18,10 +18,10 @@ pub struct KeyId {
 }
 
 impl KeyId {
-    /// The longest that is known here, in bytes.
+    /// The longest CKA_ID that byok accepts, in bytes.
     const LONGEST: usize = 64;
 
-    /// A fresh one from the operating system's generator.
+    /// A new CKA_ID from the operating system's generator.
     ///
     /// # Errors
     /// Exit 5 if that generator fails.
@@ -63,7 +63,7 @@ impl KeyId {
         })
     }
 
-    /// The same from hex, without any digits too.
+    /// The same from hex, also from no digits.
     pub(crate) fn any_from_hex(text: &str) -> Option<Self> {
         match text {
             "" => Self::any(&[]),

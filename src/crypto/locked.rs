@@ -1,9 +1,9 @@
 //! Memory for secrets: never swapped, never dumped, zeroized.
 //!
-//! What software leaves on the stack is overwritten ([`leaving_nothing`]), and what is given back to the heap
-//! (`raw.rs`). PINs and, with `wrap_in = "host"`, key bytes live in a mapping of their own that is locked
-//! (mlock(2)) and left out of core dumps (MADV_DONTDUMP). Only these buffers are locked: locking
-//! the whole process (mlockall) makes vendors' modules fail under ordinary limits.
+//! What software leaves on the stack is overwritten ([`leaving_nothing`]), and so is what returns to the heap
+//! (`raw.rs`). PINs and, with `wrap_in = "host"`, key bytes are in their own mapping, which is locked (mlock(2))
+//! and left out of core dumps (MADV_DONTDUMP). Only these buffers are locked: if the whole process were
+//! (mlockall), vendors' modules would fail under ordinary limits.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -17,8 +17,8 @@ use crate::ground::error::Result;
 #[cfg(feature = "room")]
 use crate::ground::raw::{NoPages, Pages};
 
-/// Where the bytes are. Without the room there is no `unsafe`, and with it no locking: neither PINs nor data keys
-/// come into such a program.
+/// The bytes. Without the room there is no `unsafe`, and therefore no locking: neither PINs nor data keys come into
+/// such a program.
 #[cfg(not(feature = "room"))]
 type Pages = Box<[u8]>;
 
@@ -34,7 +34,7 @@ impl Locked {
         pages(len).map(Self)
     }
 
-    /// `len` random bytes; `what` says in an error what was being drawn.
+    /// `len` random bytes; an error says with `what` what was being drawn.
     ///
     /// # Errors
     /// Exit 5 if the memory cannot be locked or the operating system's generator fails.
@@ -44,7 +44,7 @@ impl Locked {
         Ok(drawn)
     }
 
-    /// The first `len` bytes in a buffer of their own; this one is zeroized.
+    /// The first `len` bytes in a new buffer; the old one is zeroized.
     ///
     /// # Errors
     /// As [`zeroed`](Self::zeroed).
@@ -56,11 +56,11 @@ impl Locked {
     }
 }
 
-/// How much of the stack is overwritten, in bytes: more than software of a debug build takes for a key.
+/// How much of the stack is overwritten, in bytes: more than the software of a debug build uses for a key.
 const USED_STACK: usize = 256 << 10;
 
-/// Does `work` with secrets, and overwrites what it leaves on the stack: ciphers expand their keys there,
-/// and whatever is moved leaves a copy, which the values themselves cannot wipe when they are dropped.
+/// Does `work` with secrets, and overwrites what it leaves on the stack: ciphers expand their keys there, and
+/// every move leaves a copy, which the values cannot wipe when they are dropped.
 pub(crate) fn leaving_nothing<T>(work: impl FnOnce() -> T) -> T {
     let done = in_a_frame(work);
     wipe_stack();
@@ -76,7 +76,7 @@ fn in_a_frame<T>(work: impl FnOnce() -> T) -> T {
 #[inline(never)]
 fn wipe_stack() {
     let mut used = [0_u8; USED_STACK];
-    used.zeroize(); // volatile: it is not left out because nobody reads it
+    used.zeroize(); // volatile: the compiler may not leave it out although nobody reads it
     std::hint::black_box(&used);
 }
 

@@ -5,7 +5,7 @@ use rand::rngs::SysRng;
 
 use crate::ground::error::{Error, Result};
 
-/// Fills `bytes`; `what` says in an error what was being drawn.
+/// Fills `bytes`; an error says with `what` what was being drawn.
 ///
 /// # Errors
 /// Exit 5 if the generator fails.
@@ -15,7 +15,7 @@ pub(crate) fn fill(bytes: &mut [u8], what: &str) -> Result<()> {
         .map_err(|e| Error::machine(format!("drawing {what}: {e}")))
 }
 
-/// `N` bytes that are no secret: an id, a challenge.
+/// `N` bytes that are not secret: an id, a challenge.
 ///
 /// # Errors
 /// As [`fill`].

@@ -1,7 +1,7 @@
-//! The KMS key specs that can be imported, and what AWS KMS takes of each.
+//! The KMS key specs that can be imported, and what AWS KMS accepts for each.
 //!
-//! Source: AWS KMS Developer Guide, "Importing key material" (API 2014-11-01): which plaintext KMS expects
-//! for a key spec, and under which wrapping algorithm and wrapping key.
+//! Source: AWS KMS Developer Guide, "Importing key material" (API 2014-11-01): which plaintext KMS expects for a key
+//! spec, and with which wrapping algorithm and wrapping key.
 
 use std::fmt;
 
@@ -54,7 +54,7 @@ pub enum Curve {
     Secp256k1,
 }
 
-/// Why something cannot be, and what can be done.
+/// Why something is impossible, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// What is wrong.
@@ -102,10 +102,10 @@ pub(crate) const LONGEST_HMAC: usize = 128;
 impl Spec {
     /// SYMMETRIC_DEFAULT outside China.
     pub(crate) const AES_256: Self = Self::Symmetric { bytes: 32 };
-    /// The private key whose PKCS#8 shows what a module appends to every private key.
+    /// The private key whose PKCS#8 shows what a module appends to private keys.
     pub(crate) const P256: Self = Self::Ec(Curve::P256);
 
-    /// Every importable spec, HMAC keys in their shortest length.
+    /// Every importable spec, HMAC keys with their shortest length.
     pub const ALL: [Self; 12] = [
         Self::AES_256,
         Self::hmac(HmacHash::Sha224),
@@ -131,10 +131,10 @@ impl Spec {
         Self::Hmac { hash, bytes }
     }
 
-    /// Reads a KMS name; SYMMETRIC_DEFAULT is 32 bytes, HMAC keys have their shortest length.
+    /// Reads a KMS name; SYMMETRIC_DEFAULT has 32 bytes, HMAC keys have their shortest length.
     ///
     /// # Errors
-    /// Says why KMS does not import it.
+    /// Why KMS does not import it.
     pub(crate) fn parse(name: &str) -> Result<Self, Refusal> {
         if let Some(spec) = Self::ALL.into_iter().find(|spec| spec.name() == name) {
             return Ok(spec);
@@ -148,18 +148,18 @@ impl Spec {
         match name {
             "SM2" => refuse(
                 "is not importable outside China Regions, and byok does not make it",
-                "an ECC_NIST_P256 key is the importable one nearest to it",
+                "the most similar importable key is ECC_NIST_P256",
             ),
             "ECC_NIST_EDWARDS25519" => refuse(
-                "is not importable: KMS makes Ed25519 keys itself and takes none in",
+                "is not importable: KMS makes Ed25519 keys itself and imports none",
                 "importable keys for signing: ECC_NIST_P256, P384, P521, ECC_SECG_P256K1, RSA_2048 to RSA_4096",
             ),
             _ if name.starts_with("ML_DSA") => refuse(
-                "is not importable: KMS makes ML-DSA keys itself and takes none in",
+                "is not importable: KMS makes ML-DSA keys itself and imports none",
                 "importable keys for signing: ECC_NIST_P256, P384, P521, ECC_SECG_P256K1, RSA_2048 to RSA_4096",
             ),
             _ => refuse(
-                "is no key spec that KMS imports",
+                "is not a key spec that KMS imports",
                 "`aws kms describe-key` shows the KeySpec of the KMS key, such as SYMMETRIC_DEFAULT",
             ),
         }
@@ -189,7 +189,7 @@ impl Spec {
         }
     }
 
-    /// Length of a secret key in bytes; `None` for a private key, whose PKCS#8 has no fixed one.
+    /// Length of a secret key in bytes; `None` for a private key, whose PKCS#8 has no fixed length.
     pub(crate) fn secret_len(self) -> Option<usize> {
         match self {
             Self::Symmetric { bytes } | Self::Hmac { bytes, .. } => Some(bytes),
@@ -197,7 +197,7 @@ impl Spec {
         }
     }
 
-    /// Length of its fingerprint in bytes: of HMAC keys the hash's, else 32.
+    /// Length of its fingerprint in bytes: the hash's for HMAC keys, otherwise 32.
     pub(crate) fn fingerprint_len(self) -> usize {
         match self {
             Self::Hmac { hash, .. } => hash.bytes(),
@@ -213,12 +213,12 @@ impl Spec {
         }
     }
 
-    /// Whether its key check value is a number that HSMs print: that of AES keys.
+    /// Whether it has a key check value that HSMs print: only AES keys do.
     pub(crate) fn has_kcv(self) -> bool {
         matches!(self, Self::Symmetric { .. })
     }
 
-    /// Length in bits of a key whose spec leaves it open: of HMAC keys.
+    /// Length in bits, if the spec does not fix it: only for HMAC keys.
     pub(crate) fn bits(self) -> Option<usize> {
         match self {
             Self::Hmac { bytes, .. } => Some(bytes * 8),
@@ -226,20 +226,20 @@ impl Spec {
         }
     }
 
-    /// Whether it is a private key, with a public one beside it.
+    /// Whether it is a private key, which has a public half.
     pub(crate) fn is_private(self) -> bool {
         self.secret_len().is_none()
     }
 
-    /// Whether AES-KW (RFC 3394) does not take it and AES-KWP (RFC 5649) must.
+    /// Whether it needs AES-KWP (RFC 5649), because AES-KW (RFC 3394) does not accept its length.
     pub(crate) fn needs_padding(self) -> bool {
         self.secret_len().is_none_or(|bytes| bytes % 8 != 0)
     }
 
-    /// Whether KMS wraps it with this algorithm, by what the plan alone says.
+    /// Whether KMS accepts it wrapped with this algorithm, as far as the plan alone says.
     ///
     /// # Errors
-    /// Says why not.
+    /// Why not.
     pub(crate) fn takes(self, wrapping: WrappingAlgorithm, in_china: bool) -> Result<(), Refusal> {
         let refuse = |why: String, hint: &str| {
             Err(Refusal {
@@ -258,13 +258,13 @@ impl Spec {
                     _ => "HMAC",
                 };
                 refuse(
-                    format!("KMS takes {what} material under RSAES_OAEP_* only"),
+                    format!("KMS accepts {what} material with RSAES_OAEP_* only"),
                     "download import parameters for RSAES_OAEP_SHA_256",
                 )
             }
             Self::Rsa { .. } if !wrapping.is_rsa_aes() => refuse(
                 format!(
-                    "KMS takes the material of {} under RSA_AES_KEY_WRAP_* only: it is longer than RSA encrypts",
+                    "KMS accepts the material of {} with RSA_AES_KEY_WRAP_* only: it is too long for RSA",
                     self.name()
                 ),
                 "download import parameters for RSA_AES_KEY_WRAP_SHA_256",
@@ -273,10 +273,10 @@ impl Spec {
         }
     }
 
-    /// Whether KMS takes it under a wrapping key of this many bits.
+    /// Whether KMS accepts it under a wrapping key of this many bits.
     ///
     /// # Errors
-    /// Says why not.
+    /// Why not.
     pub(crate) fn fits(
         self,
         wrapping: WrappingAlgorithm,
@@ -289,7 +289,7 @@ impl Spec {
         }
         Err(Refusal {
             why: format!(
-                "wrapping {wrapping}: the material of {} is longer than RSA_2048 encrypts",
+                "wrapping {wrapping}: the material of {} is too long for RSA_2048",
                 self.name()
             ),
             hint: "download import parameters with RSA_3072 or RSA_4096, or for RSA_AES_KEY_WRAP_SHA_256"
@@ -298,7 +298,7 @@ impl Spec {
     }
 }
 
-/// What it is made of, for people: `32 bytes`, `28 bytes (224 bits)`, `key pair on P-384`.
+/// Its length or form, for people: `32 bytes`, `28 bytes (224 bits)`, `key pair on P-384`.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -332,7 +332,7 @@ mod tests {
             ("SM2", "not importable outside China"),
             ("ECC_NIST_EDWARDS25519", "makes Ed25519 keys itself"),
             ("ML_DSA_44", "makes ML-DSA keys itself"),
-            ("AES_256", "no key spec that KMS imports"),
+            ("AES_256", "not a key spec that KMS imports"),
         ] {
             let refusal = Spec::parse(name).unwrap_err();
             assert!(

@@ -1,5 +1,5 @@
-//! The wrapping algorithms of KMS import: their names, and the same operations in software for
-//! control keys, for `wrap_in = "host"` and for rehearsals.
+//! The wrapping algorithms of KMS import: their names, and the same operations in software, for control keys, for
+//! `wrap_in = "host"` and for rehearsals.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub(crate) use check::{
     CheckValues, FINGERPRINT_TEXT, Fingerprint, check_values, fingerprint_text, glance,
 };
 
-/// The same code on each curve: the crates of the curves have the same shape.
+/// The same code for each curve: the curves' crates have the same shape.
 macro_rules! on_curve {
     ($curve:expr, $c:ident => $body:expr) => {
         match $curve {
@@ -53,10 +53,10 @@ macro_rules! on_curve {
 }
 use on_curve;
 
-/// AES-KW (RFC 3394) under a 32-byte key, opened into `plain`, which must have the exact length.
+/// AES-KW (RFC 3394) under a 32-byte key, unwrapped into `plain`, which must have the exact length.
 ///
 /// # Errors
-/// Says why in words: wrong length, or the integrity check failed.
+/// In words: a wrong length, or the integrity check failed.
 pub(crate) fn aes_kw_unwrap(
     key: &[u8],
     wrapped: &[u8],
@@ -64,21 +64,21 @@ pub(crate) fn aes_kw_unwrap(
 ) -> std::result::Result<(), String> {
     if wrapped.len() != plain.len() + 8 {
         return Err(format!(
-            "{} bytes, where AES-KW gives {}",
+            "{} bytes, but AES-KW gives {}",
             wrapped.len(),
             plain.len() + 8
         ));
     }
     leaving_nothing(|| {
         let kw = aes_kw::KwAes256::new_from_slice(key)
-            .map_err(|_| "the AES-KW key has not 32 bytes".to_owned())?;
+            .map_err(|_| "the AES-KW key does not have 32 bytes".to_owned())?;
         kw.unwrap_key(wrapped, plain)
             .map(|_| ())
-            .map_err(|_| "what came out does not open as AES-KW".to_owned())
+            .map_err(|_| "the wrapped bytes do not open as AES-KW".to_owned())
     })
 }
 
-/// The length of what AES-KWP makes of `len` bytes.
+/// The length of `len` bytes after AES-KWP.
 pub(crate) fn kwp_len(len: usize) -> usize {
     len.next_multiple_of(8) + 8
 }
@@ -91,7 +91,7 @@ pub(crate) fn aes_kwp_wrap(key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     let refused = |why: &str| Error::hsm(format!("AES-KWP in this computer: {why}"));
     leaving_nothing(|| {
         let kwp = aes_kw::KwpAes256::new_from_slice(key)
-            .map_err(|_| refused("the key has not 32 bytes"))?;
+            .map_err(|_| refused("the key does not have 32 bytes"))?;
         let mut wrapped = vec![0; kwp_len(plain.len())];
         kwp.wrap_key(plain, &mut wrapped)
             .map_err(|e| refused(&e.to_string()))?;
@@ -99,11 +99,11 @@ pub(crate) fn aes_kwp_wrap(key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
-/// AES-KWP (RFC 5649) under a 32-byte key, opened into `plain`, which must have room for eight bytes less
-/// than `wrapped`. Returns how many bytes there are.
+/// AES-KWP (RFC 5649) under a 32-byte key, unwrapped into `plain`, which must have room for eight bytes less than
+/// `wrapped`. Returns the number of bytes.
 ///
 /// # Errors
-/// Says why in words: wrong length, or the integrity check failed.
+/// In words: a wrong length, or the integrity check failed.
 pub(crate) fn aes_kwp_unwrap(
     key: &[u8],
     wrapped: &[u8],
@@ -111,27 +111,27 @@ pub(crate) fn aes_kwp_unwrap(
 ) -> std::result::Result<usize, String> {
     leaving_nothing(|| {
         let kwp = aes_kw::KwpAes256::new_from_slice(key)
-            .map_err(|_| "the AES-KWP key has not 32 bytes".to_owned())?;
+            .map_err(|_| "the AES-KWP key does not have 32 bytes".to_owned())?;
         kwp.unwrap_key(wrapped, plain)
             .map(<[u8]>::len)
-            .map_err(|_| "what came out does not open as AES-KWP".to_owned())
+            .map_err(|_| "the wrapped bytes do not open as AES-KWP".to_owned())
     })
 }
 
 /// A key that was wrapped with AES-KW or AES-KWP.
 pub(crate) struct Opened {
-    /// The key alone: a secret of its spec's length, or a PKCS#8.
+    /// Only the key: a secret with its spec's length, or a PKCS#8.
     pub bytes: Locked,
-    /// How many bytes stood after it and were cut off.
+    /// How many bytes after it were cut off.
     pub appended: usize,
 }
 
-/// Opens what a module wraps of a data key, into locked memory: AES-KW or AES-KWP. Leading zero bytes that it
-/// leaves away of an EC private value are put back (RFC 5915 wants all of them). Zero bytes that it
-/// appends are cut off: a secret has its spec's length, a private key ends with its PKCS#8.
+/// Unwraps a data key that a module wrapped with AES-KW or AES-KWP, into locked memory. If the module omitted leading
+/// zero bytes of an EC private value, they are restored (RFC 5915 demands all of them). Zero bytes that it
+/// appended are cut off: a secret has its spec's length, a private key ends with its PKCS#8.
 ///
 /// # Errors
-/// Exit 3 if it does not open to such a key.
+/// Exit 3 if it does not unwrap to such a key.
 pub(crate) fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Opened> {
     let refused = |why: String| Error::hsm(format!("C_WrapKey: {why}"));
     if let Some(len) = spec.secret_len().filter(|_| !spec.needs_padding()) {
@@ -143,7 +143,7 @@ pub(crate) fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Ope
     let mut bytes = Locked::zeroed(wrapped.len().saturating_sub(8))?;
     let len = aes_kwp_unwrap(key, wrapped, &mut bytes).map_err(refused)?;
     let whole = match spec.secret_len() {
-        // SoftHSM fills a secret up to a multiple of 8 bytes before it wraps.
+        // SoftHSM pads a secret to a multiple of 8 bytes before it wraps it.
         Some(wanted) if len >= wanted && bytes[wanted..].iter().all(|byte| *byte == 0) => wanted,
         Some(wanted) => return Err(refused(format!("{len} bytes instead of {wanted}"))),
         None => pkcs8::len_before_zeros(&bytes[..len]).map_err(|e| e.doing("C_WrapKey"))?,
@@ -158,9 +158,9 @@ pub(crate) fn open_wrapped(spec: Spec, key: &[u8], wrapped: &[u8]) -> Result<Ope
     })
 }
 
-/// Wraps in this computer as KMS unwraps. RSAES-OAEP (RFC 8017, section 7.1.1; empty label) is as long as
-/// the modulus; RSA_AES_KEY_WRAP (PKCS#11 v2.40, section 2.1.21) is that of an ephemeral AES key, and the
-/// AES-KWP of `plain` under it.
+/// Wraps in this computer so that KMS can unwrap. The result of RSAES-OAEP (RFC 8017, section 7.1.1; empty label)
+/// is as long as the modulus. That of RSA_AES_KEY_WRAP (PKCS#11 v2.40, section 2.1.21) is RSAES-OAEP of an
+/// ephemeral AES key, followed by AES-KWP of `plain` under that key.
 ///
 /// # Errors
 /// Exit 3 if the message is too long; exit 5 if memory or randomness fails.
@@ -195,8 +195,8 @@ fn oaep_encrypt(algorithm: WrappingAlgorithm, key: &WrappingKey, plain: &[u8]) -
     Ok(wrapped)
 }
 
-/// A throw-away RSA key pair whose private half is in this computer: preflight's control key, or a
-/// rehearsal's stand-in KMS. Nothing of value is ever wrapped under it.
+/// A throw-away RSA key pair whose private half is in this computer: preflight's control key, or a rehearsal's
+/// stand-in for KMS. Nothing of value is ever wrapped under it.
 pub struct ControlKey {
     private: PrivateKey,
     public: WrappingKey,
@@ -226,10 +226,10 @@ impl ControlKey {
         &self.public
     }
 
-    /// Opens what was wrapped under the public half.
+    /// Unwraps what was wrapped under the public half.
     ///
     /// # Errors
-    /// Exit 3 if it does not open under exactly this algorithm.
+    /// Exit 3 if it does not unwrap with exactly this algorithm.
     pub(crate) fn open(
         &self,
         algorithm: WrappingAlgorithm,

@@ -1,5 +1,5 @@
-//! What any computer can check of a plan beside the plan itself: the record that it builds on, and its import parameters.
-//! Each import needs a download of its own: none that an earlier record used.
+//! What any computer can check about a plan beyond the plan itself: the record that it builds on, and its import
+//! parameters. Each import needs its own download, which no earlier record used.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::ground::words;
 use crate::plan::Plan;
 use crate::plan::parameters::{self, Judged};
 
-/// What import parameters are refused by.
+/// The checks that can refuse import parameters.
 pub(crate) const OF_PARAMETERS: &[&str] = &[
     "WRAPPING-KEY-SPKI",
     "WRAPPING-KEY-SIZE",
@@ -31,7 +31,8 @@ pub(crate) const OF_PARAMETERS: &[&str] = &[
     "CLOCK",
 ];
 
-/// What vouches for it is said as well: it may be anybody's until then.
+/// The previous record in one line. It says what vouches for the record: until something does, anybody may have
+/// made it.
 pub(crate) fn told(plan: &Plan, previous: &Previous) -> String {
     let receipts = match previous.receipts {
         0 => "no receipts".to_owned(),
@@ -40,7 +41,7 @@ pub(crate) fn told(plan: &Plan, previous: &Previous) -> String {
     };
     let anchor = match plan.previous_head {
         Some(_) => "previous_head in the plan vouches for it",
-        None => "nothing vouches for it yet: rows of its head digest are typed in the room",
+        None => "nothing vouches for it yet: in the room, rows of its head digest are typed",
     };
     format!(
         "previous: {} holds together, {receipts}; {anchor}",
@@ -48,7 +49,7 @@ pub(crate) fn told(plan: &Plan, previous: &Previous) -> String {
     )
 }
 
-/// What is there for each import, and whether KMS takes its expiry.
+/// Whether the parameters of each import are there, and whether KMS accepts its expiry.
 pub(crate) fn parameters_exist(plan: &Plan, lines: &mut Lines) {
     for (key, import) in plan.imports() {
         let name = format!("{}/{}", key.label, import.name);
@@ -62,7 +63,7 @@ pub(crate) fn parameters_exist(plan: &Plan, lines: &mut Lines) {
     }
 }
 
-/// The import parameters, judged as step 5 does; only the slip is for the room. `None`: not every import is ready.
+/// The import parameters, checked as in step 5; only the slip waits for the room. `None`: not every import is ready.
 pub(crate) fn judged<'p>(
     plan: &'p Plan,
     previous: Option<&Previous>,
@@ -73,7 +74,7 @@ pub(crate) fn judged<'p>(
     for (key, import) in plan.imports() {
         if parameters::exist(import).is_err() {
             all = None;
-            continue; // said before, as `not yet`
+            continue; // reported above as `not yet`
         }
         let result = parameters::judge(key, import)
             .map_err(|e| parameters::or_later(plan, key, import, e))
@@ -104,10 +105,10 @@ fn told_judged(judged: &Judged) -> String {
     )
 }
 
-/// SHA-256 of import tokens, in hex, and the record that each lies in.
+/// SHA-256 of import tokens, in hex, each with the record that contains it.
 type Used = BTreeMap<String, PathBuf>;
 
-/// Those of the records before, and of those beside.
+/// The import tokens of earlier records and of records beside this one.
 fn used(plan: &Plan, previous: Option<&Previous>) -> Used {
     let mut used = Used::new();
     if plan.imports().next().is_none() {
@@ -121,12 +122,12 @@ fn used(plan: &Plan, previous: Option<&Previous>) -> Used {
     used
 }
 
-/// Each import needs parameters of its own.
+/// Warns if an import's parameters were used before.
 fn warn(used: &Used, judged: &Judged, lines: &mut Lines) {
     let sha256 = words::hex(&words::sha256(&judged.read.import_token));
     if let Some(record) = used.get(&sha256) {
         let told = format!(
-            "{}: its import token was used for {} already; each import needs parameters of its own",
+            "{}: its import token was already used for {}; each import needs its own parameters",
             judged.name(),
             record.display()
         );
@@ -146,7 +147,7 @@ fn records(plan: &Plan, previous: Option<&Previous>) -> Vec<PathBuf> {
     records
 }
 
-/// What a transcript names as import tokens, in hex.
+/// The import tokens that a transcript names, in hex.
 fn tokens(record: &Path) -> Option<Vec<String>> {
     let path = record.join(transcript::FILE);
     let bytes =

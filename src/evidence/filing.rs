@@ -1,4 +1,4 @@
-//! Adding receipts: the answer is on disk before the line that names it, and nothing is overwritten.
+//! Adds receipts: the answer is on disk before the line that names it, and nothing is overwritten.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -15,23 +15,24 @@ use crate::ground::error::{Error, Result};
 use crate::ground::words;
 use crate::ground::words::shell_path;
 
-/// What became of one file.
+/// What happened to one file.
 pub(crate) struct Added {
-    /// The file as it was named.
+    /// The file, by the name that was given.
     pub from: PathBuf,
     /// The receipt.
     pub receipt: Receipt,
-    /// Whether the record had it already; then nothing was written.
+    /// Whether the record already had it; then nothing was written.
     pub already: bool,
 }
 
-/// Adds answers to a sealed record, in this order. All are judged before the first is written.
+/// Adds answers to a sealed record, in this order. All are checked before the first is written.
 ///
-/// Returns what was added, the record with its receipts, and the records before it that were found.
+/// Returns what was added, the record with its receipts, and the earlier records that were found.
 ///
 /// # Errors
-/// Exit 2: an answer that is none. Exit 4: the record is broken or aborted, or an answer is of another
-/// ceremony, KMS key or material, or of a real KMS for a rehearsal. Exit 5: the disk says no, or another `byok receipt` is at work.
+/// Exit 2: a file that is not an answer. Exit 4: the record is broken or aborted, or an answer belongs to another
+/// ceremony, KMS key or material, or is a real KMS's answer for a rehearsal. Exit 5: the disk refuses, or another
+/// `byok receipt` is running.
 pub(crate) fn append(
     record: &Path,
     files: &[PathBuf],
@@ -67,27 +68,28 @@ pub(crate) fn append(
     Ok((added.collect(), verified, followed))
 }
 
-/// A record that holds, but for an answer that an interrupted run left without its line.
+/// A record that holds, except that an interrupted run may have left an answer without its line.
 fn open(record: &Path) -> Result<(Verified, Receipts)> {
     let verified = verify::but_for_unnamed_receipts(record).map_err(|broken| {
         let error = Error::mismatch(format!("the record {}: {broken}", record.display()))
             .state("nothing was added");
         match broken.cause {
             Some(Cause::Torn) => torn(record, error),
-            _ => error.hint("add receipts to a copy of the record that holds: byok verify"),
+            _ => error
+                .hint("add receipts to an intact copy of the record; to check a copy: byok verify"),
         }
     })?;
     if verified.is_aborted() {
         return Err(Error::mismatch(
-            "this ceremony was aborted: nothing of it can have been imported",
+            "this ceremony was aborted: nothing from it can have been imported",
         )
-        .hint("add the receipt to the record that the data key was imported from"));
+        .hint("add the receipt to the record from which the data key was imported"));
     }
     let receipts = verified.receipts.clone();
     Ok((verified, receipts))
 }
 
-/// The power went while a line was written. Its bytes are no receipt, and only people remove anything.
+/// A line that was being written when the power failed. Its bytes are not a receipt; only a person may remove them.
 pub(crate) fn torn(record: &Path, error: Error) -> Error {
     let path = record.join(FILE);
     let whole = fs::read(&path).map(|bytes| {
@@ -101,12 +103,12 @@ pub(crate) fn torn(record: &Path, error: Error) -> Error {
         |len| format!("truncate -s {len} {}", shell_path(&path)),
     );
     error
-        .hint("the power went while that line was written; the lines above it are whole")
-        .hint(format!("remove the cut line: {command}"))
+        .hint("the power failed while that line was being written; the lines above it are whole")
+        .hint(format!("remove the incomplete line: {command}"))
         .hint("then add its answer again: byok receipt RECORD FILE")
 }
 
-/// One file on its way into the record.
+/// One file that is about to be added to the record.
 struct Pending {
     from: PathBuf,
     bytes: Vec<u8>,
@@ -161,14 +163,14 @@ fn judge_all(
     Ok(judged)
 }
 
-/// A rehearsal's KMS key may have the name of a real one. Only an answer that names the ceremony itself
-/// can be the rehearsal's.
+/// A rehearsal's KMS key may have the same name as a real one. Only an answer that names the ceremony itself can
+/// belong to the rehearsal.
 fn not_mixed(verified: &Verified, answer: &Answer) -> Result<()> {
     match answer {
         Answer::ImportResult(_) => Ok(()),
         _ if !verified.is_rehearsal() => Ok(()),
         _ => Err(Error::mismatch(
-            "this record is of a rehearsal: answers of a real KMS do not belong there",
+            "this record is from a rehearsal: answers of a real KMS do not belong in it",
         )
         .check("RECEIPT")),
     }
@@ -186,7 +188,7 @@ fn next(receipts: &Receipts, sha256: words::Digest, entry: Entry) -> Receipt {
     }
 }
 
-/// An answer without its line may only be the next one to be added, with the very same bytes.
+/// An answer without its line may only be the next one to be added, with exactly the same bytes.
 fn finish_interrupted(record: &Path, receipts: &Receipts, judged: &[Pending]) -> Result<()> {
     for path in receipts.unnamed() {
         let target = record.join(path);
@@ -203,7 +205,9 @@ fn finish_interrupted(record: &Path, receipts: &Receipts, judged: &[Pending]) ->
                     shell_path(record),
                     shell_path(&target)
                 ))
-                .hint("if it is cut short, remove it: what no line names is no receipt"));
+                .hint(
+                    "if it is incomplete, remove it: a file that no line names is not a receipt",
+                ));
         }
     }
     Ok(())
@@ -231,10 +235,10 @@ fn write(record: &Path, receipts: &mut Receipts, pending: &Pending) -> Result<()
     Ok(())
 }
 
-/// An answer that got no line would make the record a broken one; so would a file or folder that holds nothing.
+/// An answer without a line would make the record broken, and so would an empty folder.
 fn take_back(record: &Path, file: &str) {
     let _ = fs::remove_file(record.join(file));
-    let _ = fs::remove_dir(record.join(FOLDER)); // not where another answer is in it
+    let _ = fs::remove_dir(record.join(FOLDER)); // fails if another answer is in it
     let lines = record.join(FILE);
     if fs::symlink_metadata(&lines).is_ok_and(|lines| lines.len() == 0) {
         let _ = fs::remove_file(lines);
@@ -253,7 +257,7 @@ fn write_answer(directory: &Path, file: &str, bytes: &[u8]) -> Result<()> {
     sync(&folder)
 }
 
-/// Appends the line and gives the whole file. What could only be written in part is taken back.
+/// Appends the line and returns the whole file. A line that was written only in part is removed.
 fn append_line(path: &Path, line: &[u8]) -> io::Result<Vec<u8>> {
     let flags = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
     let mut options = OpenOptions::new();
@@ -287,7 +291,7 @@ fn cannot(doing: &str, path: &Path, why: &io::Error) -> Error {
             error.hint("the disk is full: make room, then add the receipt again")
         }
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            error.hint("receipts are added to a copy of the record that this user may write to")
+            error.hint("add receipts to a copy of the record that this user may write to")
         }
         _ => error.hint("look at the disk, then add the receipt again: byok receipt RECORD FILE"),
     }

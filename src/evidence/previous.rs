@@ -1,5 +1,5 @@
-//! The record that a ceremony builds on: which data keys it made or brought back, for which KMS keys,
-//! and what vouches for it.
+//! The record that a ceremony builds on: which data keys it made or brought back, for which KMS keys, and what
+//! vouches for it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,35 +26,35 @@ mod outside;
 
 pub(crate) use outside::{Outside, outside, told as told_outside};
 
-/// A previous record that holds together.
+/// A previous record that was verified.
 pub struct Previous {
     /// Where it was found.
     pub directory: PathBuf,
     /// Its ceremony's title.
     pub(crate) title: String,
-    /// Head digest of its transcript.
+    /// The head digest of its transcript.
     pub head: Digest,
-    /// When it was sealed, by the clock that its ceremony went by.
+    /// When it was sealed, by its ceremony's clock.
     pub sealed: Timestamp,
     /// Its ceremony's id.
     pub ceremony: String,
-    /// The records before it that were found, the newest first.
+    /// The earlier records that were found, the newest first.
     pub earlier: Vec<PathBuf>,
     /// Its data keys.
     pub keys: Vec<KnownKey>,
-    /// Who was dealt which share of its escrow key, if there was one.
+    /// Who was dealt which share of its escrow key, if it has one.
     pub dealt: Vec<KnownShare>,
-    /// What this record and those before it that were found dealt, the newest first.
+    /// What this record and the earlier ones that were found dealt, the newest first.
     pub(crate) sets: Vec<Dealt>,
-    /// Whether the records were followed back to the one that made the data keys.
+    /// Whether the records could be followed back to the one that made the data keys.
     pub(crate) is_whole: bool,
-    /// How many of the shares that it dealt open its escrow.
+    /// How many of its shares open its escrow.
     pub threshold: Option<u8>,
     /// Its escrow package, if there is one.
     pub package: Option<Package>,
-    /// Whether it is of a rehearsal.
+    /// Whether it is from a rehearsal.
     pub rehearsal: bool,
-    /// Its HSM, if it tells of one.
+    /// Its HSM, if it names one.
     pub hsm: Option<HsmFacts>,
     /// SHA-256 of its receipts.jsonl, if it has receipts.
     pub receipts_head: Option<Digest>,
@@ -62,31 +62,31 @@ pub struct Previous {
     pub receipts: usize,
     /// Who signed it.
     pub signer: Option<KnownSigner>,
-    /// Which materials its receipts know, and those of the records before it that were found.
+    /// The materials that its receipts know, and those of the earlier records that were found.
     pub materials: Vec<KnownMaterial>,
-    /// Which imports it and the records before it were for, the newest first.
+    /// The imports of this record and the earlier ones, the newest first.
     pub imports: Vec<ImportBefore>,
-    /// Its KMS keys that hold several materials.
+    /// Its KMS keys that have several materials.
     pub kms_keys: Vec<KmsKeyMaterials>,
 }
 
-/// A KMS key that a record wrapped a data key for.
+/// A KMS key for which a record wrapped a data key.
 #[derive(Clone, Debug)]
 pub struct ImportBefore {
     /// The data key's fingerprint, in hex.
     pub fingerprint: String,
     /// The KMS key.
     pub key_arn: String,
-    /// What its script told KMS; witnesses count only where there is nothing else.
+    /// The `import_type` in its script; witnesses count only if there is nothing else.
     pub import_as: Option<ImportAs>,
-    /// Whether a receipt tells that KMS took it.
+    /// Whether a receipt says that KMS accepted it.
     pub accepted: bool,
 }
 
 /// What tells one HSM from another, and from itself after an update: members of `hsm-opened`, by name.
 pub(crate) type HsmFacts = [(&'static str, String); 5];
 
-/// Of a token and its module.
+/// The facts of a token and its module.
 pub(crate) fn hsm_facts(token: &TokenFacts, module: &ModuleDescription) -> HsmFacts {
     [
         ("manufacturer", token.manufacturer.clone()),
@@ -97,14 +97,14 @@ pub(crate) fn hsm_facts(token: &TokenFacts, module: &ModuleDescription) -> HsmFa
     ]
 }
 
-/// A data key as a record tells it.
+/// A data key according to a record.
 #[derive(Clone, Debug)]
 pub struct KnownKey {
     /// CKA_LABEL.
     pub label: String,
     /// KMS key spec.
     pub spec: String,
-    /// How it is kept, as far as the record's own plan can be read.
+    /// How it is kept, if the record's own plan can be read.
     pub keep: Option<Keep>,
     /// CKA_ID, unless it was a session object.
     pub id: Option<KeyId>,
@@ -114,12 +114,12 @@ pub struct KnownKey {
     pub kcv: Option<String>,
     /// Fingerprint.
     pub fingerprint: Fingerprint,
-    /// The KMS keys that it was wrapped for: by this record or, if it only dealt new shares, by the
-    /// newest one before it that wrapped.
+    /// The KMS keys for which it was wrapped: by this record or, if it only dealt new shares, by the newest earlier
+    /// record that wrapped it.
     pub key_arns: Vec<String>,
 }
 
-/// The transcript signer as a record tells it.
+/// The transcript signer according to a record.
 #[derive(Clone, Debug)]
 pub struct KnownSigner {
     /// `SHA256:…` of its public key.
@@ -128,27 +128,27 @@ pub struct KnownSigner {
     pub cka_id: String,
 }
 
-/// A share as a record tells it.
+/// A share according to a record.
 #[derive(Clone, Debug)]
 pub struct KnownShare {
     /// Its number, from 1.
     pub number: u64,
-    /// Who was given it.
+    /// The custodian who was given it.
     pub custodian: String,
-    /// What it is recognised by.
+    /// The digest by which it is recognised.
     pub sha256: String,
 }
 
-/// What a ceremony dealt.
+/// What one ceremony dealt.
 #[derive(Clone)]
 pub(crate) struct Dealt {
     /// Its id.
     pub ceremony: String,
     /// Its record.
     pub directory: PathBuf,
-    /// Who got which share.
+    /// Who was given which share.
     pub shares: Vec<KnownShare>,
-    /// How many of them are needed.
+    /// How many shares are needed.
     pub threshold: u8,
 }
 
@@ -163,7 +163,7 @@ impl Dealt {
         })
     }
 
-    /// Whose shares they are.
+    /// The custodians of these shares.
     pub(crate) fn custodians(&self) -> Vec<String> {
         let shares = self.shares.iter();
         shares.map(|share| share.custodian.clone()).collect()
@@ -174,7 +174,7 @@ impl Previous {
     /// The previous record, if the plan names one, and what vouches for it.
     ///
     /// # Errors
-    /// As [`load`](Self::load); exit 4 if a rehearsal is to be continued for real, or the other way round.
+    /// As [`load`](Self::load); exit 4 if a real ceremony builds on a rehearsal, or the other way round.
     pub(crate) fn of_plan(plan: &Plan, rehearsal: bool) -> Result<(Option<Self>, Vouched)> {
         let Some(directory) = &plan.previous else {
             return Ok((None, Vouched::Fingerprint));
@@ -188,28 +188,28 @@ impl Previous {
         Ok((Some(previous), anchor))
     }
 
-    /// Verifies the record and reads what it says. An anchor from the plan must fit.
+    /// Verifies the record and reads what it says. If the plan gives an anchor, it must fit.
     ///
     /// # Errors
-    /// Exit 2 if there is no such directory; exit 4 if it is broken, aborted, or not the one that
-    /// the anchor names.
+    /// Exit 2 if there is no such directory; exit 4 if the record is broken, was aborted, or is not the one that the
+    /// anchor names.
     pub fn load(directory: &Path, anchor: Option<&Anchor>) -> Result<Self> {
         let doing = |e: Error| e.doing(format!("the previous record {}", directory.display()));
         if !directory.is_dir() {
             return Err(doing(Error::usage("there is no such directory")
-                .hint("let `previous` in the plan name the copy of the record that was brought along")
-                .hint("with the record lost, give the fingerprint of each data key instead")));
+                .hint("set `previous` in the plan to the copy of the record that was brought here")
+                .hint("if the record is lost, give the fingerprint of each data key instead")));
         }
-        // The head first: what is no record, or another one, is not read to its end.
+        // The head first: if it is not a record, or not the right one, the rest is not read.
         let is_it = anchor.map_or(Ok(()), |anchor| verify::is_the_one(directory, anchor));
         let verified = is_it.and_then(|()| verify::verify(directory, anchor));
         let verified = verified.map_err(|broken| {
             let error = Error::mismatch(broken.to_string()).check("PREVIOUS-RECORD");
             doing(match broken.rule {
                 Rule::Head => error
-                    .hint("compare `previous_head` with the paper again, row by row: a mistyped digit looks just like this")
-                    .hint("if it is as on the paper, this is not the record it was written for: take another copy"),
-                _ => error.hint("take another copy of the record"),
+                    .hint("compare `previous_head` with the paper again, row by row: a mistyped digit looks exactly like this")
+                    .hint("if it agrees with the paper, this is not the record that the paper is for: use another copy"),
+                _ => error.hint("use another copy of the record"),
             })
         })?;
         if verified.is_aborted() {
@@ -269,12 +269,12 @@ impl Previous {
         })
     }
 
-    /// The data key of a label.
+    /// The data key with a label.
     pub(crate) fn key(&self, label: &str) -> Option<&KnownKey> {
         self.keys.iter().find(|key| key.label == label)
     }
 
-    /// What the receipts call this data key's material in this KMS key.
+    /// The receipts' id for this data key's material in this KMS key.
     pub(crate) fn key_material_id(&self, label: &str, key_arn: &str) -> Option<&str> {
         let fingerprint = self.key(label)?.fingerprint.to_string();
         let of =
@@ -283,7 +283,7 @@ impl Previous {
         Some(&known.key_material_id)
     }
 
-    /// How this data key was wrapped for this KMS key the last time.
+    /// How this data key was last wrapped for this KMS key.
     pub(crate) fn import_before(&self, label: &str, key_arn: &str) -> Option<&ImportBefore> {
         let fingerprint = self.key(label)?.fingerprint.to_string();
         let of =
@@ -291,7 +291,7 @@ impl Previous {
         self.imports.iter().find(of)
     }
 
-    /// What is in use, as far as it is known: what this record dealt, else the latest before it.
+    /// The escrow in use, as far as it is known: the one that this record dealt, otherwise the latest before it.
     pub(crate) fn in_use(&self) -> Option<&Dealt> {
         self.sets.first()
     }
@@ -301,17 +301,17 @@ impl Previous {
         self.in_use().map_or(&[], |dealt| &dealt.shares)
     }
 
-    /// How many of them are needed.
+    /// How many of the shares in use are needed.
     pub(crate) fn threshold_in_use(&self) -> Option<u8> {
         self.in_use().map(|dealt| dealt.threshold)
     }
 
-    /// The shares that a ceremony dealt, of this record or one before it; none where it is not known.
+    /// The shares that a ceremony dealt, in this record or an earlier one; none if that is not known.
     pub(crate) fn dealt_by(&self, ceremony: &str) -> &[KnownShare] {
         self.set_of(ceremony).map_or(&[], |dealt| &dealt.shares)
     }
 
-    /// How many of these are needed.
+    /// How many of a ceremony's shares are needed.
     pub(crate) fn threshold_of(&self, ceremony: &str) -> Option<u8> {
         self.set_of(ceremony).map(|dealt| dealt.threshold)
     }
@@ -323,8 +323,8 @@ impl Previous {
 
 fn same_mode(previous: &Previous, rehearsal: bool) -> Result<()> {
     let what = match (previous.rehearsal, rehearsal) {
-        (true, false) => "is of a rehearsal: nothing real builds on it",
-        (false, true) => "is of a real ceremony: no rehearsal builds on it",
+        (true, false) => "is from a rehearsal: a real ceremony cannot build on it",
+        (false, true) => "is from a real ceremony: a rehearsal cannot build on it",
         _ => return Ok(()),
     };
     let shown = previous.directory.display();
@@ -368,7 +368,7 @@ fn known_hsm(chain: &Chain) -> Option<HsmFacts> {
     Some(hsm_facts(&opened.token, &opened.module))
 }
 
-/// Generated, found again or recovered: each event tells the same of a data key.
+/// Data keys that were generated, found again or recovered: each event has the same facts.
 fn known_keys(chain: &Chain, keeps: &[(String, Keep)]) -> Result<Vec<KnownKey>, String> {
     let mut arns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for wrapped in chain.events::<Wrapped>() {
@@ -381,8 +381,8 @@ fn known_keys(chain: &Chain, keeps: &[(String, Keep)]) -> Result<Vec<KnownKey>, 
         .collect()
 }
 
-/// `keep` of every data key, from the plan that the verified record holds. A plan of a later format may
-/// not be readable; then nothing is said.
+/// `keep` of every data key, from the plan in the verified record. The plan of a later format may not be readable;
+/// then this is empty.
 fn keeps(directory: &Path) -> Vec<(String, Keep)> {
     let plan = Plan::read(&directory.join("plan.toml"));
     let keys = plan.map(|plan| plan.keys).unwrap_or_default();
@@ -409,7 +409,7 @@ fn known_key(
     })
 }
 
-/// The KMS keys that the newest of these records wrapped this data key for.
+/// The KMS keys for which the newest of these records wrapped this data key.
 fn wrapped_before(followed: &Followed, fingerprint: &Fingerprint) -> Vec<String> {
     let fingerprint = fingerprint.to_string();
     let arns = |chain: &Chain| -> Vec<String> {
@@ -459,7 +459,7 @@ fn read_package(directory: &Path) -> Result<Option<Package>> {
 /// Reads an escrow package from a file.
 ///
 /// # Errors
-/// Exit 2 if it cannot be read; exit 4 if it is no escrow package.
+/// Exit 2 if it cannot be read; exit 4 if it is not an escrow package.
 pub fn read_package_file(path: &Path) -> Result<Package> {
     let shown = path.display();
     const LONGEST: u64 = 16 << 20; // a private key of RSA_4096 takes almost 4 KiB

@@ -1,13 +1,13 @@
-//! Receipts: what KMS answered, appended to a sealed record.
+//! Receipts: KMS's answers, appended to a sealed record.
 //!
-//! `receipts.jsonl` is a chain of its own beside the transcript, which never changes. A line is compact
-//! JSON, `{"seq":N,"at":"…Z","prev":"…",…,"file":"receipts/NNN.json","sha256":"…",…}`: `seq` counts from
-//! 1; the first `prev` is the head digest of the record's transcript, each further one the SHA-256 of
-//! the previous line without its line feed. The answers lie byte for byte in `receipts/`.
+//! `receipts.jsonl` is a separate chain beside the transcript, which never changes. A line is compact JSON,
+//! `{"seq":N,"at":"…Z","prev":"…",…,"file":"receipts/NNN.json","sha256":"…",…}`: `seq` counts from 1; the first
+//! `prev` is the head digest of the record's transcript, and every later one is the SHA-256 of the previous line
+//! without its line feed. `receipts/` contains the answers byte for byte.
 //!
-//! What a line says is not believed: it is derived again from the answer's bytes, and must agree.
-//! Nothing in a record vouches that no line was cut off its end, until a later record names the digest
-//! of the whole file (`previous_receipts_head`).
+//! byok does not believe what a line says: it derives that again from the answer's bytes, and both must agree.
+//! Nothing in a record shows whether lines were cut off at its end, until a later record names the digest of the
+//! whole file (`previous_receipts_head`).
 
 use std::collections::BTreeMap;
 
@@ -34,19 +34,19 @@ pub(crate) use possession::{is_pair, proof};
 /// The chain's name in a record.
 pub(crate) const FILE: &str = "receipts.jsonl";
 
-/// Where the answers lie.
+/// The folder of the answers.
 pub(crate) const FOLDER: &str = "receipts/";
 
 /// The format that this version writes, named in the first line.
 pub(crate) const FORMAT: &str = "byok-receipts-v1";
 
-/// How a last line without its end is told.
-pub(crate) const TORN: &str = "it is cut: it does not end with a line feed";
+/// The message for a last line that is incomplete.
+pub(crate) const TORN: &str = "it is incomplete: it does not end with a line feed";
 
-/// How an answer that no line names is told.
+/// The message for an answer that no line names.
 pub(crate) const UNNAMED: &str = "no line of receipts.jsonl names this file";
 
-/// What an answer proves of a data key, in rising order.
+/// What an answer proves about a data key, in rising order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Proves {
     /// Nothing.
@@ -56,8 +56,8 @@ pub enum Proves {
     /// KMS accepted an import.
     #[serde(rename = "accepted by KMS")]
     Accepted,
-    /// KMS accepted the same symmetric material a second time, as EXISTING_KEY_MATERIAL; or it computes with
-    /// the HMAC key or the key pair.
+    /// KMS accepted the same symmetric material a second time, as EXISTING_KEY_MATERIAL; or KMS computes with the
+    /// HMAC key or the key pair.
     #[serde(rename = "proved in KMS")]
     Proved,
 }
@@ -69,7 +69,7 @@ pub struct Receipt {
     pub number: usize,
     /// When it was added.
     pub at: Timestamp,
-    /// Where the answer lies within the record.
+    /// The answer's file within the record.
     pub file: String,
     /// SHA-256 of the answer.
     pub sha256: Digest,
@@ -80,11 +80,11 @@ pub struct Receipt {
 /// The receipts of a record, checked.
 #[derive(Clone, Debug, Default)]
 pub struct Receipts {
-    /// The record's imports, as the transcript tells them.
+    /// The record's imports, from the transcript.
     pub imports: Vec<Import>,
     /// The lines in order.
     pub receipts: Vec<Receipt>,
-    /// SHA-256 of the file up to and with each line.
+    /// For each line, SHA-256 of the file up to and including it.
     pub heads: Vec<Digest>,
     /// SHA-256 of the last line without its line feed, or the transcript's head.
     last: Digest,
@@ -92,7 +92,7 @@ pub struct Receipts {
     unnamed: Vec<String>,
 }
 
-/// An import of a record, as its transcript tells it.
+/// An import of a record, from its transcript.
 #[derive(Clone, Debug)]
 pub struct Import {
     /// The data key's label.
@@ -105,15 +105,15 @@ pub struct Import {
     pub import: String,
     /// The KMS key.
     pub key_arn: String,
-    /// When the data key was wrapped for it.
+    /// When the data key was wrapped for that KMS key.
     pub wrapped_at: Timestamp,
-    /// Until when KMS took the import token.
+    /// Until when KMS accepted the import token.
     pub token_until: Option<Timestamp>,
-    /// What the script says of the material.
+    /// The script's `import_type`.
     pub import_as: Option<ImportAs>,
     /// Whether the script says EXISTING_KEY_MATERIAL, and why.
     pub existing: Option<Existing>,
-    /// The KMS key that is rotated after it.
+    /// The KMS key to rotate after it.
     pub rotates: Option<String>,
 }
 
@@ -122,22 +122,22 @@ pub struct Import {
 pub struct Existing {
     /// Which material, from a receipt of a previous record.
     pub key_material_id: Option<String>,
-    /// The import that this one is the witness of.
+    /// The import of which this one is the witness.
     pub witness_of: Option<String>,
 }
 
-/// Which material a KMS key holds, by a receipt.
+/// A receipt's id for the material in a KMS key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownMaterial {
     /// The data key's fingerprint, in hex.
     pub fingerprint: String,
     /// The KMS key.
     pub key_arn: String,
-    /// What KMS calls the material there.
+    /// KMS's id for the material there.
     pub key_material_id: String,
 }
 
-/// How far an import came, by the receipts of its record.
+/// How far an import has come, according to the receipts of its record.
 #[derive(Clone, Debug, Serialize)]
 pub struct Standing {
     /// The data key's label.
@@ -146,23 +146,23 @@ pub struct Standing {
     pub import: String,
     /// The KMS key.
     pub key_arn: String,
-    /// What KMS calls the material.
+    /// KMS's id for the material.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_material_id: Option<String>,
     /// `no receipt`, `import failed`, `accepted by KMS` or `proved in KMS`.
     pub kms: &'static str,
-    /// Who says so, if it is not AWS: the endpoint that was given.
+    /// Who says so, if it was not AWS: the endpoint that was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// When it came that far.
+    /// When it reached that stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Who says when.
+    /// Whose clock says when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_by: Option<Clock>,
 }
 
-/// Whose time it is at which something happened in KMS; the better the earlier.
+/// Whose clock gives the time of something in KMS; the earlier in this list, the better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Clock {
     /// KMS's own, by CloudTrail.
@@ -171,25 +171,25 @@ pub enum Clock {
     /// The online computer's, when its script ended.
     #[serde(rename = "online side")]
     Online,
-    /// That of the computer where the receipt was added: the answer carries no time.
+    /// The clock of the computer on which the receipt was added: the answer has no time.
     #[serde(rename = "receipt added")]
     Added,
 }
 
 impl Standing {
-    /// Whether KMS took the material.
+    /// Whether KMS accepted the material.
     pub(crate) fn is_accepted(&self) -> bool {
         [ACCEPTED, PROVED].contains(&self.kms)
     }
 
-    /// How far it came, and who says so where it is not AWS.
+    /// How far the import has come, and who says so if it was not AWS.
     pub(crate) fn told(&self) -> String {
         let doubt = self.endpoint.as_deref().map(said_elsewhere);
         format!("{}{}", self.kms, doubt.unwrap_or_default())
     }
 }
 
-/// What is added to every word about an answer that did not come from AWS.
+/// Added to every statement about an answer that did not come from AWS.
 pub(crate) fn said_elsewhere(endpoint: &str) -> String {
     format!(", says {endpoint}, WHICH IS NOT AWS")
 }
@@ -209,18 +209,18 @@ impl Receipts {
         self.heads.last().copied()
     }
 
-    /// Which materials these receipts know.
+    /// The materials that these receipts know.
     pub(crate) fn known(&self) -> Vec<KnownMaterial> {
         known(&self.imports, &self.receipts)
     }
 
-    /// How far each import came, without the imports.
+    /// How far each import has come, without the imports.
     pub fn standings(&self) -> Vec<Standing> {
         let each = self.by_import().into_iter();
         each.map(|(_, standing)| standing).collect()
     }
 
-    /// How far each import came.
+    /// How far each import has come.
     pub(crate) fn by_import(&self) -> Vec<(&Import, Standing)> {
         let known = self.known();
         let by_aws = |receipt: &&Receipt| receipt.entry.endpoint.is_none();
@@ -280,8 +280,8 @@ impl Receipts {
         }
     }
 
-    /// Whether a witness of this import, or the import that this one is the witness of, was accepted. Only
-    /// the witness's own script says that it sent this record's material, and as existing.
+    /// Whether KMS accepted a witness of this import, or the import of which this one is the witness. Only the
+    /// witness's own script says that it sent this record's material, as existing material.
     fn is_witnessed(&self, import: &Import) -> bool {
         self.imports.iter().any(|other| {
             let (witness, first) =
@@ -301,7 +301,7 @@ impl Receipts {
         })
     }
 
-    /// What ListKeyRotations lists that none of the known materials explains.
+    /// The entries of ListKeyRotations that none of the known materials explains.
     pub(crate) fn unexplained(&self, known: &[KnownMaterial]) -> Vec<Listed> {
         let explained = |listed: &&Listed| {
             !known.iter().any(|known| {
@@ -331,19 +331,19 @@ fn is_witness_of(witness: &Import, other: &Import) -> bool {
     existing.and_then(|existing| existing.witness_of.as_deref()) == Some(other.import.as_str())
 }
 
-/// One import that KMS took or refused.
+/// One import that KMS accepted or refused.
 struct Fact {
     proves: Proves,
     id: Option<String>,
     at: Timestamp,
     at_by: Clock,
-    /// Whether the record's own `import.sh` tells it.
+    /// Whether the record's own `import.sh` says so.
     by_script: bool,
     /// The endpoint that answered, if it is not AWS's.
     endpoint: Option<String>,
 }
 
-/// What the receipts say of one import: import results and CloudTrail's events.
+/// What the receipts say about one import: import results and CloudTrail's events.
 fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<Item = Fact> + 'a {
     let is_of = |label: &Option<String>, name: &Option<String>| {
         label.as_deref() == Some(&import.label) && name.as_deref() == Some(&import.import)
@@ -378,7 +378,7 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
     })
 }
 
-/// The first answer which shows that the KMS key computes with this HMAC key or key pair.
+/// The first answer that shows that the KMS key computes with this HMAC key or key pair.
 fn computes_with<'a>(receipts: &'a [Receipt], import: &Import) -> Option<&'a Receipt> {
     let shows = |receipt: &&Receipt| {
         let entry = &receipt.entry;
@@ -390,7 +390,7 @@ fn computes_with<'a>(receipts: &'a [Receipt], import: &Import) -> Option<&'a Rec
     receipts.iter().find(shows)
 }
 
-/// The material ids that accepted imports told.
+/// The material ids in accepted imports.
 fn accepted_of<'a>(
     receipts: &'a [Receipt],
     import: &'a Import,
@@ -400,8 +400,8 @@ fn accepted_of<'a>(
         .map(|fact| fact.id)
 }
 
-/// Which materials these receipts know: what an accepted import told or, if an old AWS CLI told
-/// nothing, what DescribeKey said after it.
+/// The materials that these receipts know: from an accepted import or, if an old AWS CLI did not show it, from
+/// DescribeKey after it.
 fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
     let mut all: Vec<KnownMaterial> = Vec::new();
     for import in imports {
@@ -415,11 +415,11 @@ fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
     all
 }
 
-/// The same of one import.
+/// The same for one import.
 fn known_id(import: &Import, receipts: &[Receipt]) -> Option<String> {
     let told = accepted_of(receipts, import).flatten().next();
     told.or_else(|| match import.rotates {
-        // What is added to other material is not the current one until the KMS key is rotated.
+        // Material that was added to other material is current only after the KMS key is rotated.
         Some(_) => None,
         None => described_after_import(receipts, import),
     })
@@ -441,7 +441,7 @@ fn described_after_import(receipts: &[Receipt], import: &Import) -> Option<Strin
     described?.entry.key_material_id.clone()
 }
 
-/// The imports that a transcript tells.
+/// The imports in a transcript.
 pub(crate) fn imports(chain: &Chain) -> Vec<Import> {
     let about = About {
         keys: first_of(chain, |key: &DataKeyFacts| key.label.clone()),
@@ -461,7 +461,7 @@ fn name(label: &str, import: &str) -> Name {
     (label.to_owned(), import.to_owned())
 }
 
-/// What a transcript tells of imports elsewhere than in `key-wrapped`; the first line of each counts.
+/// What a transcript says about imports outside `key-wrapped`; the first line for each counts.
 struct About<'a> {
     keys: BTreeMap<String, Said<'a, DataKeyFacts>>,
     parameters: BTreeMap<Name, Said<'a, Imported>>,
@@ -504,7 +504,7 @@ fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
     }
 }
 
-/// Whether an id or ARN, as KMS answers it, names the KMS key of this ARN.
+/// Whether an id or ARN in KMS's answer names the KMS key with this ARN.
 fn names_key(text: &str, key_arn: &str) -> bool {
     text == key_arn || (!text.starts_with("arn:") && key_id(key_arn) == text)
 }

@@ -1,5 +1,5 @@
-//! The record: one directory, written once. No file is ever overwritten, and the final name appears
-//! by a single rename after everything in it is sealed and on disk.
+//! The record: one directory, written once. No file is ever overwritten. The final name appears by a single rename,
+//! after everything in it is sealed and on disk.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
@@ -18,10 +18,10 @@ use crate::ground::error::{Error, Result};
 use crate::ground::files::{create_new, parent, sync_name, write_new};
 use crate::ground::words::{self, Digest};
 
-/// Holds space for the outputs while shares are handed out.
+/// Reserves space for the outputs while shares are handed out.
 const RESERVED: &str = ".reserved";
 
-/// Signs the whole transcript: its exact bytes in, the signature's file out; `None` is no signature.
+/// Signs the whole transcript: takes its exact bytes, returns the signature file's text; `None` is no signature.
 pub(crate) type Sign<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Option<String>>;
 
 /// What a finished ceremony leaves behind.
@@ -36,7 +36,7 @@ pub(crate) struct Sealed {
     pub exceptions: u32,
     /// Who signed it.
     pub signer: Option<PublicKey>,
-    /// The directories of the attempts before it, by their names beside it.
+    /// The directories of earlier attempts, by their names beside it.
     pub attempts: Vec<String>,
 }
 
@@ -47,35 +47,35 @@ pub(crate) use leftover::{
     sealed_beside,
 };
 
-/// What KMS wants to see with the wrapped material: its file in the folder of an import.
+/// What KMS needs besides the wrapped material: the file's name in an import's folder.
 pub(crate) const IMPORT_TOKEN: &str = "ImportToken.bin";
 
 /// A record that is being written, under the name `<directory>.incomplete`.
 pub(crate) struct Record {
-    /// The name it will have.
+    /// Its final name.
     directory: PathBuf,
-    /// The name it has.
+    /// Its present name.
     working: PathBuf,
     /// Its transcript.
     pub transcript: Transcript,
-    /// The name that an earlier run's leftover got.
+    /// The name to which an earlier run's leftover was renamed.
     aside: Option<PathBuf>,
-    /// What was written so far: path within the record, digest.
+    /// What was written so far: path within the record, and digest.
     written: Vec<(String, Digest)>,
 }
 
-/// The turn to begin a record. Two runs that start together take turns; the second then finds a live transcript.
+/// The turn to begin a record. Of two runs that start together, the second waits, and then finds a live transcript.
 pub(crate) struct Turn {
     directory: PathBuf,
-    /// On the directory above.
+    /// A lock on the parent directory.
     lock: File,
 }
 
 impl Turn {
-    /// Waits for it, and makes the directories that the record will stand in.
+    /// Waits for the turn, and makes the record's parent directories.
     ///
     /// # Errors
-    /// Exit 2 if the record exists already; exit 5 if the disk or permissions say no.
+    /// Exit 2 if the record already exists; exit 5 if the disk or its permissions refuse.
     pub(crate) fn take(directory: &Path) -> Result<Self> {
         refuse_existing(directory)?;
         let above = parent(directory);
@@ -90,11 +90,11 @@ impl Turn {
 }
 
 impl Record {
-    /// Makes `<directory>.incomplete` with an empty, locked transcript. What was found of that name in this
-    /// turn is set aside first as `<directory>.interrupted-<UTC>`.
+    /// Makes `<directory>.incomplete` with an empty, locked transcript. A directory with that name that was found in
+    /// this turn is renamed to `<directory>.interrupted-<UTC>` first.
     ///
     /// # Errors
-    /// Exit 5 if the disk or permissions say no.
+    /// Exit 5 if the disk or its permissions refuse.
     pub(crate) fn open(turn: Turn, leftover: Option<&Leftover>) -> Result<Self> {
         let Turn {
             directory,
@@ -120,12 +120,12 @@ impl Record {
         })
     }
 
-    /// Writes one output: a new file for the owner alone, synced, with its `output-written`.
+    /// Writes one output: a new file for its owner only, synced, with its `output-written`.
     ///
     /// # Errors
-    /// Exit 5 if the file exists or the disk says no.
+    /// Exit 5 if the file already exists or the disk refuses.
     pub(crate) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<Digest> {
-        let _ = self.release(); // seen to before the record gets its name
+        let _ = self.release(); // checked before the record gets its name
         let target = self.working.join(path);
         let mut directory = self.working.clone();
         for part in Path::new(path)
@@ -134,7 +134,7 @@ impl Record {
             .flat_map(Path::components)
         {
             directory.push(part);
-            // a link to a directory is none: what this run writes stays in its record
+            // a link to a directory does not count: what this run writes stays in its record
             if !fs::symlink_metadata(&directory).is_ok_and(|kind| kind.is_dir()) {
                 make_directory(&directory)?;
             }
@@ -151,8 +151,8 @@ impl Record {
         Ok(sha256)
     }
 
-    /// Takes the space that the outputs will need, so that a full disk is found out before the first
-    /// share is shown. It is given back when the first output is written.
+    /// Takes the space that the outputs will need, so that a full disk shows before the first share does. The
+    /// space is released when the first output is written.
     ///
     /// # Errors
     /// Exit 5 if there is not enough.
@@ -162,32 +162,31 @@ impl Record {
         write_zeros(&file, bytes).map_err(|e| cannot("reserving space in", &path, e))
     }
 
-    /// Gives the reserved space back.
+    /// Releases the reserved space.
     fn release(&self) -> Result<()> {
         let path = self.working.join(RESERVED);
         match fs::remove_file(&path) {
-            // a read-only disk says so of what is not there, too
+            // a read-only disk also says so about a file that is not there
             Err(e) if fs::symlink_metadata(&path).is_ok() => Err(cannot("removing", &path, e)),
             _ => Ok(()),
         }
     }
 
-    /// Where the leftover of an earlier run was set aside to.
+    /// The new name of an earlier run's leftover.
     pub(crate) fn aside(&self) -> Option<&Path> {
         self.aside.as_deref()
     }
 
-    /// The name that the record has while it is written.
+    /// The record's name while it is being written.
     pub(crate) fn working(&self) -> &Path {
         &self.working
     }
 
-    /// Ends the transcript with `last`, has it signed, writes the checksums, and gives the record its final
-    /// name.
+    /// Ends the transcript with `last`, has it signed, writes the checksums, and gives the record its final name.
     ///
     /// # Errors
-    /// Exit 5 if the disk says no or somebody took the name meanwhile; whatever signing fails with. The
-    /// record then has not its final name.
+    /// Exit 5 if the disk refuses or somebody took the name meanwhile; whatever the signing fails with. The record
+    /// then does not have its final name.
     pub(crate) fn seal(&mut self, last: &Event, sign: Sign) -> Result<Digest> {
         let mark = self.transcript.mark();
         let named = self.end(last, sign).and_then(|()| {
@@ -196,30 +195,30 @@ impl Record {
                 .map_err(|e| cannot("naming", &self.directory, e))
         });
         if let Err(e) = named {
-            // It will be sealed as aborted: a transcript has one last line, a record one SHA256transcript::SUMS.
+            // It will be sealed as aborted: a transcript has one last line, and a record has one SHA256SUMS.
             let _ = fs::remove_file(self.working.join(transcript::SUMS));
             self.reopen(mark)?;
             return Err(e);
         }
-        // From here on the record exists and verifies: nothing may take back what it names. A sync
-        // that fails now can lose only the name, in a power cut, and the next run finds `.incomplete`.
+        // From here on the record exists and verifies: nothing may remove what it names. If a sync fails now, a power
+        // cut can lose only the new name, and the next run finds `.incomplete`.
         let _ = sync_directory(&parent(&self.directory));
         Ok(self.transcript.head())
     }
 
-    /// Appends the last line and puts the signature of the whole beside it.
+    /// Appends the last line, and writes the signature of the whole transcript beside it.
     ///
     /// # Errors
-    /// Exit 5 if the disk says no; whatever signing fails with. The line then stands there all the same.
+    /// Exit 5 if the disk refuses; whatever the signing fails with. The line is written all the same.
     pub(crate) fn end(&mut self, last: &Event, sign: Sign) -> Result<()> {
-        let _ = self.release(); // seen to before the record gets its name
+        let _ = self.release(); // checked before the record gets its name
         self.transcript.append(last)?;
         self.transcript.sync()?;
         let path = self.working.join(transcript::FILE);
         let bytes = fs::read(&path).map_err(|e| cannot("reading", &path, e))?;
         if words::sha256(&bytes) != self.transcript.head() {
             return Err(Error::machine(format!(
-                "{}: the disk gives back other bytes than were written",
+                "{}: the disk does not return the bytes that were written",
                 path.display()
             )));
         }
@@ -240,7 +239,7 @@ impl Record {
             .map_err(|e| cannot("writing", &path, e))
     }
 
-    /// Takes the last line back, and its signature.
+    /// Removes the last line again, and its signature.
     ///
     /// # Errors
     /// Exit 5 if the file cannot be shortened.
@@ -251,7 +250,7 @@ impl Record {
         self.transcript.return_to(mark)
     }
 
-    /// Removes every output but the plan, and says which.
+    /// Removes every output except the plan, and returns what it removed.
     pub(crate) fn take_back(&mut self) -> Vec<String> {
         let mut removed = Vec::new();
         self.written.retain(|(path, _)| {
@@ -269,18 +268,18 @@ impl Record {
         removed
     }
 
-    /// Gives the record of a ceremony that did not come to its end, whose last line is written, the name
-    /// `<directory>.aborted-<UTC>`, which this returns.
+    /// Renames the record of an aborted ceremony, whose last line is written, to `<directory>.aborted-<UTC>`, and
+    /// returns that name.
     ///
     /// # Errors
-    /// Exit 5 if the disk says no; the directory then keeps the name it has.
+    /// Exit 5 if the disk refuses; the directory then keeps its name.
     pub(crate) fn close_aborted(self) -> Result<PathBuf> {
         self.finish()?;
         rename_to_free(&self.working, &self.directory, ".aborted-")
     }
 
     fn finish(&self) -> Result<()> {
-        self.release()?; // no transcript names that file
+        self.release()?; // no transcript names this file
         let path = self.working.join(transcript::SUMS);
         write_new(&path, self.sums().as_bytes()).map_err(|e| cannot("writing", &path, e))?;
         sync_tree(&self.working)
@@ -299,19 +298,19 @@ impl Record {
 }
 
 /// # Errors
-/// Exit 2 if something has the record's name already.
+/// Exit 2 if something already has the record's name.
 pub(crate) fn refuse_existing(directory: &Path) -> Result<()> {
     if fs::symlink_metadata(directory).is_err() {
         return Ok(());
     }
     Err(
-        Error::usage(format!("the record {} exists already", directory.display()))
+        Error::usage(format!("the record {} already exists", directory.display()))
             .check("RECORD-EXISTS")
-            .hint("no record is ever overwritten: give record.directory in the plan another name"),
+            .hint("byok never overwrites a record: give record.directory in the plan another name"),
     )
 }
 
-/// Waits a while for another run that is just starting; never for ever.
+/// Waits a limited time for another run that is just starting.
 fn take_turn(directory: &File) -> io::Result<()> {
     for _ in 0..50 {
         match directory.try_lock() {
@@ -330,7 +329,7 @@ pub(crate) fn with_suffix(directory: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Renames to `<directory><mark><UTC>`, with a counter where that name is taken.
+/// Renames to `<directory><mark><UTC>`, with a counter if that name is taken.
 fn rename_to_free(from: &Path, directory: &Path, mark: &str) -> Result<PathBuf> {
     let stamp = clock::compact(clock::now());
     for attempt in 1..100 {
@@ -352,7 +351,7 @@ fn rename_to_free(from: &Path, directory: &Path, mark: &str) -> Result<PathBuf> 
     )))
 }
 
-/// Renames without ever replacing; where the file system cannot promise that, looks first.
+/// Renames without ever replacing; if the file system cannot guarantee that, it checks first.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
@@ -365,7 +364,7 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Zeros that are really written: some file systems promise space that they do not have.
+/// Really writes zeros: some file systems promise space that they do not have.
 fn write_zeros(mut file: &File, bytes: usize) -> io::Result<()> {
     let block = [0; 4096];
     for _ in 0..bytes.div_ceil(block.len()) {
@@ -381,7 +380,7 @@ fn make_directory(path: &Path) -> Result<()> {
         .map_err(|e| cannot("making", path, e))
 }
 
-/// Makes the directory and those above it that are missing, each with its name on disk.
+/// Makes the directory and its missing parents, each with its name on disk.
 fn make_with_parents(path: &Path) -> Result<()> {
     let missing: Vec<&Path> = path
         .ancestors()
@@ -403,7 +402,7 @@ fn sync_directory(path: &Path) -> Result<()> {
         .map_err(|e| cannot("syncing", path, e))
 }
 
-/// Syncs a directory and all below it, so that names are on disk as well as contents.
+/// Syncs a directory and everything below it, so that names are on disk as well as contents.
 fn sync_tree(path: &Path) -> Result<()> {
     for entry in fs::read_dir(path).map_err(|e| cannot("reading", path, e))? {
         let entry = entry.map_err(|e| cannot("reading", path, e))?;
@@ -431,11 +430,11 @@ fn cannot(doing: &str, path: &Path, why: io::Error) -> Error {
     match why.kind() {
         io::ErrorKind::StorageFull => error.hint("the disk is full: make room, then run the ceremony again"),
         io::ErrorKind::ReadOnlyFilesystem => {
-            error.hint("the disk is read-only: let record.directory in the plan name a place that can be written")
+            error.hint("the disk is read-only: set record.directory in the plan to a place that can be written")
         }
         io::ErrorKind::PermissionDenied => {
-            error.hint("this user may not write there: let record.directory in the plan name another place")
+            error.hint("this user may not write there: set record.directory in the plan to another place")
         }
-        _ => error.hint("look at the disk that holds record.directory, then run the ceremony again"),
+        _ => error.hint("check the disk that holds record.directory, then run the ceremony again"),
     }
 }

@@ -1,7 +1,7 @@
-//! The rules that a record keeps, by the names that both verifiers say, and the limits of what is read of one.
+//! The rules for a record, with the names that both verifiers use, and the limits on what they read.
 //!
-//! `docs/transcript-format.md` has the table; `ceremony-scripts/verify-record.sh` judges by the same names and
-//! numbers. Tests hold the three together.
+//! `docs/transcript-format.md` has the table; `ceremony-scripts/verify-record.sh` uses the same names and numbers.
+//! Tests keep the three equal.
 
 use std::fmt;
 
@@ -45,14 +45,14 @@ pub enum Rule {
     Signature,
     Head,
     Listed,
-    /// What only byok judges: receipts.
+    /// Judged by byok only: the receipts.
     Receipts,
-    /// And whether each event has the members of its name.
+    /// Judged by byok only: whether each event has the members of its type.
     Members,
 }
 
 impl Rule {
-    /// All of them with their names.
+    /// All rules with their names.
     pub const ALL: [(Self, &'static str); 34] = [
         (Self::Entry, "ENTRY"),
         (Self::Name, "NAME"),
@@ -90,47 +90,47 @@ impl Rule {
         (Self::Members, "MEMBERS"),
     ];
 
-    /// Whether the script of stock tools leaves it to byok.
+    /// Whether the script of stock tools leaves the rule to byok.
     pub fn is_byoks_alone(self) -> bool {
         matches!(self, Self::Receipts | Self::Members)
     }
 
-    /// Its name, as both verifiers say it.
+    /// Its name in both verifiers.
     pub(crate) fn name(self) -> &'static str {
         let named = Self::ALL.iter().find(|(rule, _)| *rule == self);
         named.map_or("", |(_, name)| name)
     }
 }
 
-/// What people can do something about, if a rule is broken.
+/// A likely cause of a broken rule, about which people can do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A file manager or system left it on the medium.
+    /// A file manager or a system left the file on the medium.
     LeftBy(&'static str),
-    /// A copy turned LF into CR LF.
+    /// A copy changed LF to CR LF.
     LineEnds,
     /// The transcript has no end: the run was interrupted.
     Unfinished,
-    /// The last receipt is cut.
+    /// The last receipt is incomplete.
     Torn,
     /// An answer that no receipt names.
     Unnamed,
 }
 
-/// The first thing of a record that does not hold.
+/// The first thing in a record that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// The rule that it is against.
+    /// The rule that is broken.
     pub rule: Rule,
-    /// What is known to lead to it.
+    /// The cause, if byok knows it.
     pub cause: Option<Cause>,
-    /// The line of a chain that it stands in.
+    /// The line of a chain in which it is.
     pub(crate) line: Option<usize>,
     what: String,
 }
 
 impl Broken {
-    /// `what` may quote the record: it is shown in one line that cannot pose as others.
+    /// `what` may quote the record: it is shown in one line that cannot imitate other lines.
     pub(crate) fn new(rule: Rule, what: impl AsRef<str>) -> Self {
         Self {
             rule,
@@ -140,7 +140,7 @@ impl Broken {
         }
     }
 
-    /// In a line of a chain.
+    /// A fault in a line of a chain.
     pub(crate) fn line(rule: Rule, number: usize, why: impl fmt::Display) -> Self {
         Self {
             line: Some(number),
@@ -148,14 +148,14 @@ impl Broken {
         }
     }
 
-    /// Where it is: `place: what`.
+    /// Adds the place: `place: what`.
     #[must_use]
     pub(crate) fn within(mut self, place: &str) -> Self {
         self.what = format!("{}: {}", words::quoted(place), self.what);
         self
     }
 
-    /// Says what leads to it.
+    /// Adds the cause.
     #[must_use]
     pub(crate) fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
         self.cause = cause.into().or(self.cause);
@@ -163,7 +163,7 @@ impl Broken {
     }
 }
 
-/// It reads as what is wrong.
+/// Reads as the text of the fault.
 impl std::ops::Deref for Broken {
     type Target = str;
 
@@ -178,12 +178,12 @@ impl fmt::Display for Broken {
     }
 }
 
-/// The limits, in bytes or by count: a larger thing is refused before it is read. The script has the same numbers
+/// The limits, in bytes or by count: anything larger is refused before it is read. The script has the same numbers
 /// under the same names in lower case.
 pub mod limits {
     /// The longest transcript: some eighty thousand lines.
     pub const LONGEST_TRANSCRIPT: u64 = 32 << 20;
-    /// The longest line of a transcript: what is parsed takes several times its room.
+    /// The longest line of a transcript: a parsed line takes several times its length in memory.
     pub const LONGEST_LINE: u64 = 4 << 20;
     /// The longest file of a record.
     pub const LONGEST_FILE: u64 = 64 << 20;
@@ -193,20 +193,20 @@ pub mod limits {
     pub(crate) const LONGEST_SIGNATURE: u64 = 64 << 10;
     /// The longest list of signers.
     pub(crate) const LONGEST_LIST: u64 = 1 << 20;
-    /// All files of a record together.
+    /// The largest total size of a record's files.
     pub const LARGEST_RECORD: u64 = 1 << 30;
-    /// How many files and folders a record has at most.
+    /// The most files and folders in a record.
     pub const MOST_ENTRIES: u64 = 65_536;
-    /// How many data keys, and how many imports.
+    /// The most data keys, and the most imports.
     pub const MOST_KEYS: u64 = crate::plan::MOST_KEYS as u64;
-    /// How many lines a transcript has at most.
+    /// The most lines in a transcript.
     pub const MOST_LINES: u64 = 131_072;
-    /// How many files there are below `signatures/` at most.
+    /// The most files below `signatures/`.
     pub const MOST_SIGNATURES: u64 = 64;
-    /// The longest path within a record, so that every system can open it.
+    /// The longest path within a record: every system can open it.
     pub const LONGEST_PATH: u64 = 1024;
 
-    /// All that the script has too.
+    /// All limits that the script has too.
     pub const ALL: [(&str, u64); 12] = [
         ("longest_transcript", LONGEST_TRANSCRIPT),
         ("longest_line", LONGEST_LINE),

@@ -33,13 +33,13 @@ pub(crate) const FORMAT: &str = "byok-transcript-v1";
 /// The checksum file's name.
 pub(crate) const SUMS: &str = "SHA256SUMS";
 
-/// The folder of a record that signatures of its transcript lie in.
+/// The folder of a record that contains the signatures of its transcript.
 pub(crate) const SIGNATURES: &str = "signatures/";
 
 /// The signature that the HSM made, within the record.
 pub(crate) const HSM_SIGNATURE: &str = "signatures/hsm.sig";
 
-/// What a signature of a transcript is for (SSHSIG namespace); one for another purpose does not verify.
+/// The purpose of a transcript's signature (SSHSIG namespace); a signature for another purpose does not verify.
 pub(crate) fn namespace(rehearsal: bool) -> &'static str {
     match rehearsal {
         true => "byok-rehearsal",
@@ -47,7 +47,7 @@ pub(crate) fn namespace(rehearsal: bool) -> &'static str {
     }
 }
 
-/// A transcript that is being written. The open file is locked: a second run sees that it is live.
+/// A transcript that is being written. The open file is locked, so that a second run can see that it is live.
 pub(crate) struct Transcript {
     file: File,
     path: PathBuf,
@@ -55,7 +55,7 @@ pub(crate) struct Transcript {
     synced: bool,
 }
 
-/// The end of the transcript as it was at one moment.
+/// The end of the transcript at one moment.
 #[derive(Clone)]
 pub(crate) struct Mark {
     seq: u64,
@@ -78,7 +78,7 @@ impl Transcript {
     /// Starts a transcript in a file that was just made, and locks it.
     ///
     /// # Errors
-    /// Exit 5 if the lock cannot be had.
+    /// Exit 5 if the lock is not available.
     pub(crate) fn start(file: File, path: &Path) -> Result<Self> {
         file.try_lock()
             .map_err(|e| Error::machine(format!("locking {}: {e}", path.display())))?;
@@ -96,10 +96,10 @@ impl Transcript {
         })
     }
 
-    /// Appends one event. It is on disk after [`sync`](Self::sync).
+    /// Appends one event. It is on disk only after [`sync`](Self::sync).
     ///
     /// # Errors
-    /// Exit 5 if the line cannot be written whole; nothing of it is left then.
+    /// Exit 5 if the line cannot be written in full; then nothing of it is left.
     pub(crate) fn append(&mut self, event: &Event) -> Result<()> {
         let at = clock::now().max(self.end.at);
         let written = Written {
@@ -116,7 +116,7 @@ impl Transcript {
         let prev = words::sha256(&line);
         line.push(b'\n');
         if let Err(e) = self.file.write_all(&line) {
-            // A full disk takes part of a line: the next one must not follow that part.
+            // A full disk accepts part of a line: the next line must not follow that part.
             let _ = self.cut();
             return Err(self.cannot("writing", e));
         }
@@ -135,20 +135,20 @@ impl Transcript {
     /// The lines appended so far, read back from the file: what a reader will see, not what was meant.
     ///
     /// # Errors
-    /// Exit 5 if the file cannot be read or does not hold together.
+    /// Exit 5 if the file cannot be read or its lines are not a chain.
     pub(crate) fn lines_so_far(&self) -> Result<Vec<Line>> {
         let bytes = std::fs::read(&self.path).map_err(|e| self.cannot("reading", e))?;
         let torn = Torn::read(&bytes).map_err(|why| self.cannot("reading", why))?;
         Ok(torn.lines)
     }
 
-    /// Where the transcript ends now.
+    /// The present end of the transcript.
     pub(crate) fn mark(&self) -> Mark {
         self.end.clone()
     }
 
-    /// Takes back what was appended since. Only for a last line whose record could not be finished:
-    /// that record never had its name, and its transcript gets another last line.
+    /// Removes what was appended since. This is only for a last line whose record could not be finished: that record
+    /// never had its final name, and its transcript gets another last line.
     ///
     /// # Errors
     /// Exit 5 if the file cannot be shortened.
@@ -163,11 +163,11 @@ impl Transcript {
         self.file.seek(SeekFrom::Start(self.end.len)).map(|_| ())
     }
 
-    /// Makes everything appended so far survive a power cut (fsync). Called before each irreversible
-    /// step and at the end of each step.
+    /// Makes everything appended so far survive a power cut (fsync). Called before each irreversible step, and at the
+    /// end of each step.
     ///
     /// # Errors
-    /// Exit 5 if the disk says no.
+    /// Exit 5 if the disk refuses.
     pub(crate) fn sync(&mut self) -> Result<()> {
         if !self.synced {
             self.file
@@ -178,7 +178,7 @@ impl Transcript {
         Ok(())
     }
 
-    /// The digest of everything written so far; of a sealed transcript, the head.
+    /// The digest of everything written so far; for a sealed transcript, the head.
     pub(crate) fn head(&self) -> Digest {
         self.end.whole.clone().finalize().into()
     }

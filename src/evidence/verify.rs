@@ -1,28 +1,28 @@
-//! Verifying a record, without an HSM, by rules that a script of stock tools can follow too.
+//! Verifies a record without an HSM, by rules that a script of stock tools can follow too.
 //!
-//! The rules, in the order they are checked; the first that does not hold is named:
+//! The rules, in the order in which they are checked; byok names the first that does not hold:
 //! 1. Every entry is a regular file or a directory, and its name can be shown.
 //! 2. `transcript.jsonl` is a chain: see [`crate::evidence::transcript`].
 //! 3. `plan.toml` has the digest that `ceremony-opened` and `plan-approved` name.
-//! 4. Every `output-written` file is there with its digest (of an aborted ceremony: but those removed).
-//! 5. Every `key-wrapped` names an `output-written` file with the same digest, and a data key that
-//!    `key-generated`, `key-found` or `key-recovered` names.
-//!    Of a key pair `<label>/public-key.der` has the fingerprint for its digest, and `<label>/public-key.pem` is the
-//!    same in PEM. Unless aborted, each `key-generated` of a key pair has both: see `public_keys`.
-//! 6. Every file is named in the transcript, but for `transcript.jsonl`, `SHA256SUMS`, `signatures/*`,
-//!    `receipts.jsonl`, `receipts/*` and `import-result*.json`. No directory is empty (of an aborted
-//!    ceremony one may be), but for `signatures` and `receipts`.
+//! 4. Every `output-written` file is there with its digest (if the ceremony was aborted: except those removed).
+//! 5. Every `key-wrapped` names an `output-written` file with the same digest, and a data key that `key-generated`,
+//!    `key-found` or `key-recovered` names. For a key pair, the digest of `<label>/public-key.der` is the
+//!    fingerprint, and `<label>/public-key.pem` is the same in PEM. Unless the ceremony was aborted, each
+//!    `key-generated` of a key pair has both: see `public_keys`.
+//! 6. The transcript names every file, except `transcript.jsonl`, `SHA256SUMS`, `signatures/*`, `receipts.jsonl`,
+//!    `receipts/*` and `import-result*.json`. No directory is empty, except `signatures` and `receipts`, and
+//!    unless the ceremony was aborted.
 //! 7. `SHA256SUMS` lists exactly the files of rule 4 and `transcript.jsonl`, with their digests.
-//! 8. `receipts.jsonl`, if there is one, is a chain that begins at the head digest and agrees with
-//!    the answers in `receipts/`, every one of which it names (which is looked at last): see [`crate::evidence::receipts`].
-//! 9. Below `signatures/` there are signatures of the transcript and nothing else; the HSM's own is there and
-//!    by the key that `transcript-signer` names, if the transcript has that line: see [`signatures`].
-//! 10. An anchor, if one is given, fits the head digest; a list of signers holds one who signed.
+//! 8. `receipts.jsonl`, if there is one, is a chain that begins at the head digest and agrees with the answers in
+//!    `receipts/`. It names every answer; this is checked last: see [`crate::evidence::receipts`].
+//! 9. Below `signatures/` there are only signatures of the transcript. If the transcript has a
+//!    `transcript-signer`, the HSM's own signature is there, by the key that this line names: see [`signatures`].
+//! 10. An anchor, if one is given, fits the head digest; a list of signers, if given, has at least one who signed.
 //!
-//! Each has names: see [`crate::evidence::rules`]. `ceremony-scripts/verify-record.sh` follows all but rule 8; a rule that is
-//! added here is added there, and `tests/verdicts/both_verifiers.rs` has a case for each name.
+//! Each rule has its names: see [`crate::evidence::rules`]. `ceremony-scripts/verify-record.sh` follows all except
+//! rule 8; a rule that is added here is added there, and `tests/verdicts/both_verifiers.rs` has a case for each name.
 //!
-//! [`follow`] then goes on to the record that this one builds on, and so to the first.
+//! [`follow`] then goes on to the record that this one builds on, and from there to the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -61,26 +61,26 @@ pub use signers::AllowedSigners;
 /// Files below these names may be added to a sealed record.
 const ADDED_LATER: [&str; 2] = [transcript::SIGNATURES, receipts::FOLDER];
 
-/// A record whose parts hold together.
+/// A record whose parts fit together.
 pub struct Verified {
     /// Its transcript.
     pub chain: Chain,
-    /// What KMS answered, as far as it was added.
+    /// The receipts that were added.
     pub receipts: Receipts,
     /// Who signed it.
     pub signatures: Vec<SignatureReport>,
-    /// Whether an anchor from outside the record vouches for it.
+    /// Whether something outside the record vouches for it.
     pub authenticated: bool,
 }
 
-/// What `byok verify --json` says.
+/// The output of `byok verify --json`.
 #[derive(Serialize)]
 pub struct Report {
     /// `authentic` or `consistent, not authenticated`.
     pub verdict: &'static str,
-    /// Whether an anchor from outside vouches for the record.
+    /// Whether something outside the record vouches for it.
     pub authenticated: bool,
-    /// Whether the record is practice.
+    /// Whether the record is from a rehearsal.
     pub rehearsal: bool,
     /// `done` or `aborted`.
     pub outcome: &'static str,
@@ -92,11 +92,11 @@ pub struct Report {
     pub ceremony: String,
     /// Its title.
     pub title: String,
-    /// The exposure grade, of a ceremony that came to its end.
+    /// The exposure grade, for a ceremony that finished.
     pub exposure: String,
-    /// How many exceptions it records.
+    /// How many exceptions it has.
     pub exceptions: usize,
-    /// The data keys it made.
+    /// The data keys that it made.
     pub keys: Vec<KeyReport>,
     /// Who signed it.
     pub signatures: Vec<SignatureReport>,
@@ -137,19 +137,19 @@ impl Verified {
         self.chain.opening().rehearsal
     }
 
-    /// Whether something from outside vouched for the record that this one builds on, when it was made.
-    /// Without that, a forged record and a key of the forger's would look just the same.
+    /// Whether something from outside vouched for the previous record when this one was made. Without that, a forged
+    /// record and a forger's key would look just the same.
     pub(crate) fn knew_its_previous(&self) -> bool {
         self.chain.events::<SameMaterial>().next().is_some() && !self.compared_in_doubt()
     }
 
-    /// Whether it compared its data keys with what nothing from outside vouched for.
+    /// Whether it compared its data keys with material for which nothing from outside vouched.
     pub(crate) fn compared_in_doubt(&self) -> bool {
         let mut compared = self.chain.events::<SameMaterial>();
         compared.any(|same| !same.anchor.vouches())
     }
 
-    /// The facts, for programs.
+    /// The facts for programs.
     pub fn report(&self) -> Report {
         let opening = self.chain.opening();
         let keys = self.chain.data_keys().map(|key| KeyReport {
@@ -191,7 +191,7 @@ pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, Bro
     vouched_for(directory, anchor, None)
 }
 
-/// The same; a list from outside the record must hold one who signed it.
+/// The same; and somebody on a list from outside the record must have signed it.
 ///
 /// # Errors
 /// The first thing that does not hold.
@@ -209,7 +209,7 @@ pub(crate) fn vouched_for(
     }
 }
 
-/// The same, but an answer that an interrupted `byok receipt` left without its line is let pass.
+/// The same, but an answer that an interrupted `byok receipt` left without its line is accepted.
 ///
 /// # Errors
 /// The first thing that does not hold.
@@ -217,8 +217,8 @@ pub(crate) fn but_for_unnamed_receipts(directory: &Path) -> Result<Verified, Bro
     check(directory, None, None)
 }
 
-/// Whether the transcript in this directory holds and is the one of the anchor: asked before anything else of it
-/// is read.
+/// Checks that the transcript in this directory is a chain with the anchor's head digest, before anything else in the
+/// record is read.
 ///
 /// # Errors
 /// What does not hold.
@@ -267,7 +267,7 @@ fn check(
     })
 }
 
-/// What is wrong in a line of the transcript.
+/// A fault in a line of the transcript.
 fn in_line(rule: Rule, number: usize, why: &str) -> Broken {
     Broken::line(rule, number, why).within(transcript::FILE)
 }
@@ -285,7 +285,7 @@ fn read_chain(directory: &Path) -> Result<(Chain, Vec<u8>), Broken> {
     Ok((chain, bytes))
 }
 
-/// What the last line says of the lines above it.
+/// Whether the last line fits the lines above it.
 fn end_fits(chain: &Chain) -> Result<(), Broken> {
     let end = chain.end();
     let exceptions = chain.events::<Exception>().count();
@@ -302,7 +302,7 @@ fn end_fits(chain: &Chain) -> Result<(), Broken> {
     {
         Some(twice) => {
             let label = quoted(&twice.label);
-            let why = format!("the data key \"{label}\" stands there twice");
+            let why = format!("the data key \"{label}\" is there twice");
             Err(in_line(Rule::KeyTwice, twice.line.number, &why))
         }
         None => Ok(()),
@@ -316,7 +316,7 @@ fn known_format(chain: &Chain) -> Result<(), Broken> {
     }
 }
 
-/// Each event has the members of its name; later versions may have added others.
+/// Each event has the members of its type; later versions may have added others.
 fn members_fit(chain: &Chain) -> Result<(), Broken> {
     match chain.lines.iter().find(|line| line.misfit.is_some()) {
         Some(line) => Err(line.does_not_fit().within(transcript::FILE)),
@@ -324,7 +324,7 @@ fn members_fit(chain: &Chain) -> Result<(), Broken> {
     }
 }
 
-/// No more than a plan can have.
+/// There are no more keys and imports than a plan can have.
 fn few_enough(chain: &Chain) -> Result<(), Broken> {
     let keys = chain.data_keys().count();
     let most = limits::MOST_KEYS;
@@ -344,7 +344,7 @@ fn plan_is_the_approved_one(chain: &Chain, files: &mut Files) -> Result<(), Brok
     let named = chain.opening().plan_sha256.as_str();
     for approved in chain.events::<PlanApproved>() {
         if approved.plan_sha256 != named {
-            let why = "another plan was approved than opened";
+            let why = "the plan approved here is not the one in line 1";
             return Err(in_line(Rule::Plan, approved.line.number, why));
         }
     }
@@ -354,12 +354,12 @@ fn plan_is_the_approved_one(chain: &Chain, files: &mut Files) -> Result<(), Brok
             Broken::new(Rule::Plan, "plan.toml: not the plan that was approved")
                 .because(files.has_other_line_ends("plan.toml", named)),
         ),
-        None if chain.is_aborted() => Ok(()), // the disk may have been full by then
+        None if chain.is_aborted() => Ok(()), // the disk may have been full
         None => Err(Broken::new(Rule::Plan, "plan.toml: missing")),
     }
 }
 
-/// The files that the transcript vouches for.
+/// The files for which the transcript vouches.
 fn outputs(chain: &Chain) -> Result<BTreeMap<String, String>, Broken> {
     let removed = chain.aborted().map(|aborted| aborted.removed.iter());
     let removed: BTreeSet<&str> = removed.into_iter().flatten().map(String::as_str).collect();
@@ -367,7 +367,7 @@ fn outputs(chain: &Chain) -> Result<BTreeMap<String, String>, Broken> {
     for output in chain.events::<Output>() {
         let (path, line) = (output.path.as_str(), output.line.number);
         if !is_plain(path) {
-            let why = format!("\"{}\" is no path within a record", quoted(path));
+            let why = format!("\"{}\" is not a path within a record", quoted(path));
             return Err(in_line(Rule::Path, line, &why));
         }
         let digest = output.sha256.clone();
@@ -394,9 +394,9 @@ fn file_has_digest(files: &mut Files, path: &str, sha256: &str) -> Result<(), Br
         )
         .within(path)
         .because(files.has_other_line_ends(path, sha256))),
-        None => {
-            Err(Broken::new(Rule::Missing, "missing, though the transcript names it").within(path))
-        }
+        None => Err(
+            Broken::new(Rule::Missing, "missing, although the transcript names it").within(path),
+        ),
     }
 }
 
@@ -434,7 +434,7 @@ fn no_other_file(files: &Files, outputs: &BTreeMap<String, String>) -> Result<()
     }
 }
 
-/// Rule 6: what is not named by digest.
+/// Rule 6: files without a digest in the transcript.
 fn may_stand_beside(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     [transcript::FILE, SUMS, receipts::FILE].contains(&path)
@@ -442,7 +442,7 @@ fn may_stand_beside(path: &str) -> bool {
         || (name.starts_with("import-result") && name.ends_with(".json"))
 }
 
-/// Rule 6, of directories: those with files in them stand or fall with these.
+/// Rule 6 for directories: only empty ones are judged here, because the others are judged by their files.
 fn no_empty_directory(empty: &[String]) -> Result<(), Broken> {
     match empty
         .iter()
@@ -472,30 +472,30 @@ fn checksums(
     let text = String::from_utf8(bytes).map_err(|_| broken("not text".into()))?;
     let mut expected = outputs.clone();
     expected.insert(transcript::FILE.to_owned(), words::hex(&chain.head));
-    // Not `lines`, which would also take CRLF: sha256sum does not.
+    // Not `lines`, which would also accept CRLF: sha256sum does not.
     for line in text.split_terminator('\n') {
         let line_ends = line.ends_with('\r').then_some(Cause::LineEnds);
         let broken = |why: String| broken(why).because(line_ends);
         let (sha256, path) = line
             .split_once("  ")
-            .ok_or_else(|| broken(format!("\"{}\" is no checksum", quoted(line))))?;
+            .ok_or_else(|| broken(format!("\"{}\" is not a checksum", quoted(line))))?;
         let shown = quoted(path);
         match expected.remove(path) {
             Some(is) if is == sha256 => {}
             Some(_) => {
                 return Err(broken(format!(
-                    "another digest of {shown} than the transcript's"
+                    "its digest of {shown} is not the transcript's"
                 )));
             }
             None => {
                 return Err(broken(format!(
-                    "{shown} does not belong there, or stands there twice"
+                    "{shown} does not belong there, or is there twice"
                 )));
             }
         }
     }
     if !text.ends_with('\n') {
-        return Err(broken("its last line is cut".into()));
+        return Err(broken("its last line is incomplete".into()));
     }
     match expected.keys().next() {
         Some(path) => Err(broken(format!("{} is not listed", quoted(path)))),

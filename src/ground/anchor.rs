@@ -2,11 +2,11 @@
 
 use crate::ground::words::{self, Digest, ROWS};
 
-/// A head digest from paper: all of it or at least its first three rows.
+/// A head digest from paper: all of it, or at least its first three rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor(String);
 
-/// Why a text is no head digest.
+/// Why a text is not a head digest.
 fn refused(text: &str) -> String {
     let mut kinds = [false; 2]; // hex, words
     for word in text.split_whitespace() {
@@ -14,7 +14,7 @@ fn refused(text: &str) -> String {
         kinds[usize::from(!is_hex)] |= is_hex || words::is_listed(word);
     }
     match kinds {
-        [true, true] => "this is hex digits and words, mixed: give every row in hex, or every row in words",
+        [true, true] => "these are hex digits and words, mixed: give every row in hex, or every row in words",
         _ => {
             "a head digest is 64 hex digits, or at least its first three rows: 24 digits, or their 12 words in order"
         }
@@ -26,7 +26,7 @@ impl Anchor {
     /// Reads 24 to 64 hex digits, spaces allowed, or the words of those rows.
     ///
     /// # Errors
-    /// Says what is wrong with the text.
+    /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let digits: String = text
             .split_whitespace()
@@ -39,12 +39,12 @@ impl Anchor {
         Ok(Self(digits))
     }
 
-    /// All of a head digest, such as a later record names.
+    /// A complete head digest, such as a later record names.
     pub(crate) fn whole(head: &Digest) -> Self {
         Self(words::hex(head))
     }
 
-    /// The hex digits that are known of it, 24 to 64.
+    /// The known hex digits, 24 to 64.
     pub fn digits(&self) -> &str {
         &self.0
     }
@@ -54,7 +54,7 @@ impl Anchor {
         head.starts_with(&self.0)
     }
 
-    /// Which rows differ, if others are the same: a mistyped digit.
+    /// The rows that differ, if others are the same: a digit was mistyped.
     pub(crate) fn differing(&self, head: &str) -> Option<String> {
         let rows = || (0..ROWS).filter(|row| row * 8 < self.0.len());
         let is_same = |row: &usize| {

@@ -1,26 +1,26 @@
-//! The time that a ceremony goes by, and how it is written.
+//! The time of a ceremony, and how it is written.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
-/// What a person's watch adds to this machine's clock, in seconds.
+/// A person's correction of this machine's clock, in seconds.
 static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
 
-/// The present time, to the second: this machine's clock, as far as nobody corrected it.
+/// The present time, to the second: this machine's clock, unless somebody corrected it.
 pub(crate) fn now() -> Timestamp {
     let seconds = Timestamp::now().as_second().saturating_add(offset());
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// A person's watch. What it says is the time for as long as this is held; the machine's own clock is not touched.
+/// A person's watch. While this is held, the time is the watch's; the machine's own clock is not changed.
 #[derive(Default)]
 pub(crate) struct Watch {
     corrects: bool,
 }
 
 impl Watch {
-    /// From now on this is the time.
+    /// Sets the time from now on.
     pub(crate) fn says(&mut self, present: Timestamp) {
         let offset = present.as_second() - Timestamp::now().as_second();
         CLOCK_OFFSET.store(offset, Ordering::Relaxed);
@@ -36,12 +36,12 @@ impl Drop for Watch {
     }
 }
 
-/// What is added to this machine's clock, in seconds; 0 where nobody corrected it.
+/// What is added to this machine's clock, in seconds; 0 if nobody corrected it.
 pub(crate) fn offset() -> i64 {
     CLOCK_OFFSET.load(Ordering::Relaxed)
 }
 
-/// `2026-11-22T11:42:03Z` as `20261122T114203Z`, for names of directories.
+/// `2026-11-22T11:42:03Z` as `20261122T114203Z`, for directory names.
 pub(crate) fn compact(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }

@@ -1,4 +1,4 @@
-//! The environment that byok was started with, before anything of it was hidden from an HSM's module.
+//! The environment with which byok was started, before anything in it was hidden from an HSM's module.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -6,12 +6,12 @@ use std::sync::OnceLock;
 
 static START: OnceLock<BTreeMap<OsString, OsString>> = OnceLock::new();
 
-/// Looks, once.
+/// Takes note of it, once.
 pub(crate) fn remember() {
     START.get_or_init(|| std::env::vars_os().collect());
 }
 
-/// A variable as byok was started with it, whatever was hidden since.
+/// A variable with which byok was started, whatever was hidden since.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     match START.get() {
         Some(start) => start.get(OsStr::new(name)).cloned(),
@@ -19,7 +19,7 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
     }
 }
 
-/// The names of all variables that byok was started with.
+/// The names of all variables with which byok was started.
 pub(crate) fn names() -> impl Iterator<Item = &'static OsString> {
     START.get().into_iter().flat_map(BTreeMap::keys)
 }

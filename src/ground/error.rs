@@ -1,8 +1,7 @@
 //! One error type for the whole tool: what happened, what now exists, what to do.
 //!
-//! People read an error in a locked room with nobody to ask. So every error carries the exit code
-//! that scripts rely on, the step it happened in, the state of the world after it, and hints: one
-//! thing to do a line.
+//! People read an error in a locked room with nobody to ask. So every error has the exit code on which scripts
+//! rely, the step in which it happened, the state of the world after it, and hints, each with one thing to do.
 
 use std::fmt;
 
@@ -102,23 +101,23 @@ impl fmt::Display for Step {
     }
 }
 
-/// What another try would change.
+/// Whether another try could help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Again {
-    /// Nothing is known of that.
+    /// Not known.
     #[default]
     Unknown,
     /// The HSM does not answer: it must come back first.
     Away,
-    /// Nothing: the HSM refuses what it was asked for, as often as it is asked.
+    /// It cannot: the HSM will always refuse this request.
     Never,
 }
 
-/// A refusal or a failure, complete enough to act on.
+/// A refusal or a failure, with everything that is needed to act.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.line())]
 pub struct Error {
-    /// The code the process ends with.
+    /// The exit code of the process.
     pub exit: Exit,
     /// The ceremony step, once one has begun.
     pub step: Option<Step>,
@@ -126,15 +125,15 @@ pub struct Error {
     pub check: Option<&'static str>,
     /// What went wrong, lower case, no full stop.
     pub what: String,
-    /// Whether people were told already, on standard output: then only the exit code is left to say.
+    /// Whether people already read it on standard output: then only the exit code remains.
     pub said: bool,
-    /// What now exists, a sentence a line.
+    /// What now exists, one sentence each.
     pub state: Vec<String>,
-    /// What to do, one thing a line.
+    /// What to do, one thing each.
     pub hints: Vec<String>,
-    /// What another try would change.
+    /// Whether another try could help.
     pub again: Again,
-    /// The verdict on a record, said last.
+    /// The verdict on a record, printed last.
     pub verdict: Option<&'static str>,
 }
 
@@ -196,14 +195,14 @@ impl Error {
         self
     }
 
-    /// People were told already.
+    /// Says that people already read it.
     #[must_use]
     pub(crate) fn said(mut self) -> Self {
         self.said = true;
         self
     }
 
-    /// A verdict, which is said last: whatever is quoted above it, this is not.
+    /// Adds a verdict. It is printed last: whatever is quoted above it, this is the real one.
     #[must_use]
     pub(crate) fn verdict(mut self, verdict: &'static str) -> Self {
         self.verdict = Some(verdict);
@@ -217,21 +216,21 @@ impl Error {
         self
     }
 
-    /// Says what another try would change.
+    /// Says whether another try could help.
     #[must_use]
     pub(crate) fn again(mut self, again: Again) -> Self {
         self.again = again;
         self
     }
 
-    /// Says what was being done: `doing: what`.
+    /// Adds what was being done: `doing: what`.
     #[must_use]
     pub(crate) fn doing(mut self, doing: impl fmt::Display) -> Self {
         self.what = words::without_os_number(&format!("{doing}: {}", self.what));
         self
     }
 
-    /// Records the step, unless a deeper one is recorded already.
+    /// Records the step, unless one is recorded already by deeper code.
     #[must_use]
     pub(crate) fn at(mut self, step: Step) -> Self {
         self.step.get_or_insert(step);

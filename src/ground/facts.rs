@@ -1,5 +1,5 @@
-//! What a record tells of the machine, the process, the module, the token and the objects: plain data, which is
-//! seen elsewhere and read without any of them.
+//! What a record says about the machine, the process, the module, the token and the objects: plain data. Other code
+//! observes it; reading it needs none of those.
 
 use std::borrow::Cow;
 
@@ -9,14 +9,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ground::strict_json::Json;
 
-/// What the ceremony's third step saw of the machine.
+/// What step 3 of the ceremony found out about the machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     /// Kernel name and release.
     pub kernel: String,
     /// Whether core dumps are off in this process.
     pub core_dumps_off: bool,
-    /// Network interfaces that are up, without the loopback one.
+    /// Network interfaces that are up, except the loopback interface.
     pub interfaces_up: Vec<String>,
     /// Swap areas in use.
     pub swap: Vec<String>,
@@ -28,40 +28,40 @@ pub struct Machine {
     /// The sleep states that the kernel offers, such as `mem` and `disk`.
     #[serde(default)]
     pub sleep_states: Vec<String>,
-    /// Charge of the battery in percent, while the machine runs on it.
+    /// Battery charge in percent, while the machine runs on battery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_battery: Option<u8>,
 }
 
-/// How the process was closed, as the kernel says of it afterwards; in the transcript.
+/// How the process was closed, confirmed by the kernel; in the transcript.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Closed {
     /// Whether the kernel refuses this process every socket that leads to a network.
     pub sockets_denied: bool,
     /// Whether nothing that this process starts can gain privileges (no_new_privs).
     pub no_new_privileges: bool,
-    /// What files made by this process never allow, octal: `077`.
+    /// The permissions that files made by this process never have, octal: `077`.
     pub umask: String,
-    /// How many descriptors that byok was started with were closed.
+    /// How many of the descriptors with which byok was started were closed.
     pub descriptors_closed: usize,
     /// How many environment variables were hidden from the module.
     pub variables_hidden: usize,
-    /// The dynamic loader's variables (LD_*) that byok was started with.
+    /// The dynamic loader's variables (LD_*) with which byok was started.
     pub loader_variables: Vec<String>,
 }
 
-/// What the transcript says of a module.
+/// The transcript's facts about a module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ModuleDescription {
     /// Path of the shared library.
     pub module: String,
     /// SHA-256 of that file, lower-case hex.
     pub module_sha256: String,
-    /// Manufacturer, description and version as the library says.
+    /// Manufacturer, description and version, according to the library.
     pub library: String,
 }
 
-/// A token by what its module says of it (CK_TOKEN_INFO), without the padding.
+/// A token's facts, according to its module (CK_TOKEN_INFO), without the padding.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenFacts {
     /// Label.
@@ -76,7 +76,7 @@ pub struct TokenFacts {
     pub firmware: String,
 }
 
-/// What a token is, and what says so. Nothing is hardware by default.
+/// What a token is, and how byok knows. Nothing counts as hardware by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Nature {
     /// Software: this manufacturer makes nothing else.
@@ -87,16 +87,16 @@ pub(crate) enum Nature {
     SlotClear,
     /// Hardware: its slot says so.
     SlotSet,
-    /// Hardware: its slot does not say so, the plan does, for this reason.
+    /// Hardware: its slot does not say so, but the plan does, for this reason.
     ByPlan(String),
 }
 
-/// The same as the transcript and `byok doctor --json` say it.
+/// The same for the transcript and `byok doctor --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Judged {
     /// Whether it is a program in this computer.
     pub software: bool,
-    /// `manufacturer`, `model`, `slot` or `plan`; `None`: as earlier versions told it.
+    /// `manufacturer`, `model`, `slot` or `plan`; `None`: a record of an earlier version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judged_by: Option<Cow<'static, str>>,
     /// The plan's reason, if the plan decides.
@@ -113,7 +113,7 @@ impl Nature {
         }
     }
 
-    /// For people: what it is, and why it is taken for that.
+    /// For people: what it is, and how byok knows.
     pub(crate) fn told(&self) -> String {
         match self {
             Self::ByManufacturer(name) => {
@@ -149,7 +149,7 @@ impl Nature {
 }
 
 impl Judged {
-    /// What the token was taken for, and why; `None` if the record does not say by what it was judged.
+    /// What byok took the token for, and why; `None` if the record does not say why.
     pub(crate) fn nature(&self, token: &TokenFacts) -> Option<Nature> {
         match (self.software, self.judged_by.as_deref()?) {
             (true, "manufacturer") => Some(Nature::ByManufacturer(token.manufacturer.clone())),
@@ -162,11 +162,11 @@ impl Judged {
     }
 }
 
-/// What was read back of a key, by standard attribute name; `None`: the module did not report it.
+/// The attributes that were read back from a key, by standard name; `None`: the module did not report it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributes(pub Vec<(Cow<'static, str>, Option<bool>)>);
 
-/// In a record, for `None`.
+/// The record's word for `None`.
 const NOT_REPORTED: &str = "not reported";
 
 impl Serialize for Attributes {

@@ -1,4 +1,4 @@
-//! Files opened, read and made in the one way that is safe for what strangers may have laid there.
+//! Opens, reads and makes files in the one way that is safe whatever a stranger may have put there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -7,19 +7,18 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-/// The longest text that people write or bring: a plan, import parameters, an answer of KMS.
+/// The longest text that people write or bring: a plan, import parameters, a KMS answer.
 const SMALL: u64 = 1 << 20;
 
-/// Opens a regular file to read it, and nothing else: links are followed, no FIFO is waited for, no device is
-/// read.
+/// Opens a regular file for reading, and nothing else: it follows links, waits for no FIFO, and reads no device.
 ///
 /// # Errors
-/// As `File::open`, and for anything that is no such file.
+/// As `File::open`; and if it is not such a file.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     open(path, OFlags::NONBLOCK)
 }
 
-/// The same, and no link is followed: of what lies in a directory that somebody else may have written.
+/// The same without following a link, for files in a directory where somebody else may have written.
 ///
 /// # Errors
 /// As [`open_regular`].
@@ -27,7 +26,7 @@ pub(crate) fn open_no_link(path: &Path) -> io::Result<File> {
     open(path, OFlags::NONBLOCK | OFlags::NOFOLLOW)
 }
 
-/// NONBLOCK, so that a FIFO put in the file's place cannot make the room wait.
+/// With NONBLOCK, so that a FIFO in the file's place cannot block the ceremony.
 fn open(path: &Path, flags: OFlags) -> io::Result<File> {
     let mut options = File::options();
     let file = options
@@ -43,12 +42,12 @@ fn open(path: &Path, flags: OFlags) -> io::Result<File> {
 /// A regular file of at most 1 MiB.
 ///
 /// # Errors
-/// As `std::fs::read`, and for anything that is no such file.
+/// As `std::fs::read`; and if it is not such a file.
 pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     read_at_most(path, SMALL)
 }
 
-/// A regular file of at most `most` bytes, which are whole MiB.
+/// A regular file of at most `most` bytes, a whole number of MiB.
 ///
 /// # Errors
 /// As [`read_small`].
@@ -62,21 +61,22 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A new file for the owner alone, written whole and synced, or none. Its directory is synced by the caller.
+/// Makes a new file for its owner only, written in full and synced, or no file at all. The caller syncs the
+/// directory.
 ///
 /// # Errors
-/// As the system says; `AlreadyExists` where something has that name.
+/// The system's; `AlreadyExists` if something has that name.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = create_new(path)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if written.is_err() {
-        // a part of a file stands in the way of the whole one, and looks like it
+        // a part of a file would be in the way of the complete file, and look like it
         let _ = fs::remove_file(path);
     }
     written
 }
 
-/// A new, empty file for the owner alone.
+/// Makes a new, empty file for its owner only.
 ///
 /// # Errors
 /// As [`write_new`].
@@ -88,15 +88,15 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Makes the name of what was just made survive a power cut.
+/// Makes sure that the name of something new survives a power cut.
 ///
 /// # Errors
-/// As the system says.
+/// The system's.
 pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
     File::open(parent(path)).and_then(|directory| directory.sync_all())
 }
 
-/// The directory that a path stands in.
+/// A path's parent directory.
 pub(crate) fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),

@@ -1,26 +1,26 @@
-//! An answer line by line: `ok`, a warning, not yet, or wrong.
+//! An answer in lines: `ok`, a warning, `not yet`, or `wrong`.
 
 use serde::Serialize;
 
 use crate::ground::error::{Error, Exit, Result};
 use crate::ground::words;
 
-/// One line of the answer.
+/// One line of an answer.
 #[derive(Serialize)]
 pub(crate) struct Line {
-    /// How it stands.
+    /// Its state.
     pub state: State,
-    /// In words.
+    /// The text.
     pub what: String,
     /// What to do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
-    /// What a run ends with here.
+    /// The exit code with which a run would end here.
     #[serde(skip)]
     pub refusal: Option<Error>,
 }
 
-/// How something stands.
+/// The state of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
@@ -31,12 +31,12 @@ pub(crate) enum State {
     Wrong,
 }
 
-/// All that were answered, in the order of the checks.
+/// All lines, in the order of the checks.
 #[derive(Default)]
 pub(crate) struct Lines(pub Vec<Line>);
 
 impl Lines {
-    /// A line that refuses nothing.
+    /// Adds a line that refuses nothing.
     pub(crate) fn add(&mut self, state: State, what: impl Into<String>) {
         self.0.push(Line {
             state,
@@ -52,7 +52,7 @@ impl Lines {
         }
     }
 
-    /// `ok` with what was found, or the refusal.
+    /// Adds `ok` with what was found, or the refusal.
     pub(crate) fn judge<T>(
         &mut self,
         result: Result<T>,
@@ -63,7 +63,7 @@ impl Lines {
         Some(value)
     }
 
-    /// Only the refusal, if it is one.
+    /// Adds only the refusal, if there is one.
     pub(crate) fn unless_refused<T>(&mut self, result: Result<T>) -> Option<T> {
         result
             .map_err(|error| self.refuse(State::Wrong, error))
@@ -79,7 +79,7 @@ impl Lines {
         });
     }
 
-    /// The same, of one import among several: the run names it by its step.
+    /// The same for one import of several: a run names it with its step.
     pub(crate) fn refuse_of(&mut self, name: &str, state: State, error: Error) {
         let what = format!("{name}: {}", error.line());
         self.refuse(state, error);
@@ -88,14 +88,14 @@ impl Lines {
         }
     }
 
-    /// What a run would end with.
+    /// The exit code with which a run would end.
     pub(crate) fn exit(&self) -> Option<Exit> {
         self.0
             .iter()
             .find_map(|line| Some(line.refusal.as_ref()?.exit))
     }
 
-    /// The first that is wrong, or not there yet.
+    /// The first line that is wrong or not yet there, as an error.
     pub(crate) fn into_result(self) -> Result<()> {
         let mut refused = self.0.into_iter().filter_map(|line| line.refusal);
         refused.next().map_or(Ok(()), Err)

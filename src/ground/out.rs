@@ -1,4 +1,4 @@
-//! Standard output is byok's: programs read it, and people take the head digest from it. The HSM's module is
+//! Standard output belongs to byok: programs read it, and people take the head digest from it. The HSM's module is
 //! somebody else's code in this process and may print; what it writes to descriptor 1 goes to standard error.
 
 use std::fs::File;
@@ -6,10 +6,10 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::OnceLock;
 
-/// Standard output as this process was given it, from the moment on that descriptor 1 is no longer that.
+/// Standard output as this process was given it, once descriptor 1 is standard error.
 static OWN: OnceLock<File> = OnceLock::new();
 
-/// From now on descriptor 1 is standard error, and byok alone knows the number of standard output.
+/// From now on descriptor 1 is standard error, and only byok knows the number of standard output.
 pub(crate) fn keep() -> io::Result<()> {
     let own = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     io::stdout().flush()?;
@@ -21,7 +21,7 @@ pub(crate) fn keep() -> io::Result<()> {
 /// Writes to standard output.
 ///
 /// # Errors
-/// As the system says; a reader that went away is one.
+/// The system's, also if the reader is gone.
 pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     match OWN.get() {
         Some(mut own) => own.write_all(bytes),
@@ -29,7 +29,7 @@ pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Standard output, to be asked what it is.
+/// Standard output, for finding out what it is.
 pub(crate) fn descriptor() -> BorrowedFd<'static> {
     OWN.get().map_or_else(rustix::stdio::stdout, File::as_fd)
 }

@@ -1,7 +1,7 @@
-//! What the compiler cannot check: the one room with `unsafe`, each line with its reason. Memory of the
-//! kernel for secrets (see [`crate::crypto::locked`]), memory that is wiped when it is given back, PKCS#11 mechanisms
-//! by number, three calls of PKCS#11 that the wrapper makes otherwise, and what this process was started with
-//! (see [`crate::hsm::machine::sandbox`]).
+//! What the compiler cannot check: the one file with `unsafe`, each use with its reason. It has locked memory for
+//! secrets (see [`crate::crypto::locked`]), an allocator that wipes memory, PKCS#11 mechanisms by number, three
+//! PKCS#11 calls that the wrapper makes differently, and what this process was started with (see
+//! [`crate::hsm::machine::sandbox`]).
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -22,8 +22,8 @@ use cryptoki_sys::{
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
-/// A private mapping of fixed length: locked (mlock(2)), left out of core dumps (MADV_DONTDUMP), unmapped
-/// when it is dropped.
+/// A private mapping of fixed length: locked (mlock(2)), left out of core dumps (MADV_DONTDUMP), and unmapped when
+/// it is dropped.
 pub(crate) struct Pages {
     start: NonNull<u8>,
     len: usize,
@@ -32,7 +32,7 @@ pub(crate) struct Pages {
 // SAFETY: the mapping belongs to this value alone.
 unsafe impl Send for Pages {}
 
-/// Why there are no pages: what was done, and what the kernel answered.
+/// Why there are no pages: the step that failed, and the kernel's error.
 pub(crate) type NoPages = (&'static str, Errno);
 
 impl Pages {
@@ -88,9 +88,9 @@ impl Drop for Pages {
     }
 }
 
-/// The system's allocator, which overwrites every block before it takes it back. Software that works with
-/// private keys (the numbers behind RSA and the curves) frees what it reckoned with as it stands, and a
-/// vector that grows leaves its old block behind; nobody else could wipe those.
+/// The system's allocator, but every block is overwritten before it is freed. Software that computes with private
+/// keys (the numbers behind RSA and the curves) frees its intermediate values as they are, and a vector that grows
+/// leaves its old block behind; nothing else could wipe those.
 struct Wiping;
 
 #[global_allocator]
@@ -112,14 +112,14 @@ unsafe impl GlobalAlloc for Wiping {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the block is the caller's until the end of this call, and has that size
         unsafe { block.write_bytes(0, layout.size()) };
-        std::hint::black_box(block); // as if somebody read it: or the compiler leaves the writing out
+        std::hint::black_box(block); // as if somebody read it: otherwise the compiler omits the writing
         // SAFETY: it came from `alloc` with this layout
         unsafe { System.dealloc(block, layout) };
     }
 }
 
-/// Copies `bytes` into a vector whose buffer is locked while `used` has it; `used` must zeroize it.
-/// Locking is best effort here: the same bytes are locked elsewhere, and the page may be shared.
+/// Copies `bytes` into a vector whose buffer is locked while `used` has it; `used` must zeroize it. Locking is best
+/// effort here: the same bytes are locked elsewhere, and other data may be on the same page.
 pub(crate) fn with_locked_copy<T>(bytes: &[u8], used: impl FnOnce(Vec<u8>) -> T) -> T {
     let mut copy = Vec::with_capacity(bytes.len());
     let (start, capacity) = (copy.as_mut_ptr() as *mut c_void, copy.capacity());
@@ -134,8 +134,8 @@ pub(crate) fn with_locked_copy<T>(bytes: &[u8], used: impl FnOnce(Vec<u8>) -> T)
     result
 }
 
-/// The mechanism type of any PKCS#11 number. The wrapper makes them of vendors' numbers only (from
-/// 0x80000000), and does not know AES-KWP (0x210B) or CKM_RSA_AES_KEY_WRAP (0x1054) by name.
+/// The mechanism type of any PKCS#11 number. The wrapper makes one only from vendors' numbers (from 0x80000000),
+/// and does not know AES-KWP (0x210B) or CKM_RSA_AES_KEY_WRAP (0x1054) by name.
 pub(crate) fn mechanism_type(number: u64) -> MechanismType {
     const {
         assert!(size_of::<MechanismType>() == size_of::<u64>());
@@ -146,10 +146,10 @@ pub(crate) fn mechanism_type(number: u64) -> MechanismType {
     unsafe { std::mem::transmute::<u64, MechanismType>(number) }
 }
 
-/// The functions of a PKCS#11 module, for three calls that the wrapper does not make as they are needed here: it
-/// refuses a token whole for a clock in CK_TOKEN_INFO, and a module for flags in CK_INFO, that nobody here reads;
-/// and it asks C_WrapKey for a length first, to which modules answer too much, too little, or with an operation
-/// that stays active.
+/// The functions of a PKCS#11 module, for three calls that byok needs in a different form from the wrapper's. The
+/// wrapper refuses a whole token for a clock in CK_TOKEN_INFO, and a module for flags in CK_INFO, which byok does
+/// not read. And it first asks C_WrapKey for a length, to which modules answer too much or too little, or with an
+/// operation that stays active.
 pub(crate) struct Functions {
     list: CK_FUNCTION_LIST,
     /// The functions are there as long as this is.
@@ -157,7 +157,7 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    /// Those of a module that the wrapper has loaded already.
+    /// The functions of a module that the wrapper has already loaded.
     pub(crate) fn of(module: &Path) -> Result<Self, P11Error> {
         // SAFETY: the library is loaded, so nothing of it runs now; its symbols have the types of the standard,
         // which the wrapper relies on too.
@@ -201,8 +201,8 @@ impl Functions {
         Ok(info)
     }
 
-    /// C_WrapKey, once, into a buffer of this length. Returned are the bytes and the length that the module
-    /// says they have, which may be more than there was room for.
+    /// C_WrapKey, once, into a buffer of this length. Returns the bytes and the length that the module reports,
+    /// which may be more than the buffer could hold.
     pub(crate) fn wrap_key(
         &self,
         session: CK_SESSION_HANDLE,
@@ -232,7 +232,7 @@ impl Functions {
     }
 }
 
-/// A descriptor that this process was started with: nothing in it owns it.
+/// A descriptor with which this process was started: nothing in the process owns it.
 pub(crate) struct Inherited(RawFd);
 
 impl Inherited {
@@ -247,19 +247,19 @@ impl Inherited {
     }
 }
 
-/// Every descriptor from 3 on that is open. To be called before this process opens any of its own.
+/// Every open descriptor from 3 on. To be called before this process opens any of its own.
 pub(crate) fn inherited_descriptors() -> io::Result<Vec<Inherited>> {
     let listed = fs::read_dir("/proc/self/fd")?;
     let numbers = listed.map(|entry| Ok(entry?.file_name().to_str().and_then(|n| n.parse().ok())));
     let numbers: Vec<Option<RawFd>> = numbers.collect::<io::Result<_>>()?;
     let inherited = numbers.into_iter().flatten().filter(|fd| {
-        // the listing's own is not there any more
+        // the listing's own descriptor is closed by now
         *fd > 2 && fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok()
     });
     Ok(inherited.map(Inherited).collect())
 }
 
-/// Takes variables out of the environment, if no other thread could be reading it.
+/// Removes variables from the environment, unless another thread could be reading it.
 pub(crate) fn remove_variables(names: &[OsString]) -> io::Result<()> {
     let threads = fs::read_dir("/proc/self/task")?.count();
     if !names.is_empty() && threads != 1 {

@@ -1,7 +1,7 @@
-//! JSON (RFC 8259) read strictly: a repeated key is refused, the order of keys is kept.
+//! JSON (RFC 8259), read strictly: a repeated key is refused, and the order of keys is kept.
 //!
-//! Two readers of an object with a repeated key may see two different values. What people compare
-//! by digest and machines compare by value must have one meaning only, so such objects are refused.
+//! Two readers of an object with a repeated key may see two different values. What people compare by digest and
+//! machines compare by value must have only one meaning, so byok refuses such objects.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::error::Category;
 
 use crate::ground::words;
 
-/// A JSON value. Objects keep the order of their keys and hold each key once.
+/// A JSON value. Objects keep the order of their keys, and have each key once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     /// `null`.
@@ -29,24 +29,24 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// Reads one JSON value that fills `bytes` (UTF-8, white space around it allowed).
+/// Reads one JSON value that fills `bytes` (UTF-8, white space allowed around it).
 ///
-/// Nesting is bounded at 128 levels.
+/// Nesting is limited to 128 levels.
 ///
 /// # Errors
-/// Text that is not JSON, a repeated key (named), bytes after the value, too deep nesting.
+/// Text that is not JSON, a repeated key (by name), bytes after the value, nesting that is too deep.
 pub fn parse(bytes: &[u8]) -> Result<Json, Unread> {
     serde_json::from_slice(bytes).map_err(|error| Unread {
         fault: match error.classify() {
             Category::Eof => Fault::Ends,
-            Category::Data => Fault::Repeats, // ours is the only one
+            Category::Data => Fault::Repeats, // the only data error is the one made here
             Category::Syntax | Category::Io => Fault::Other,
         },
         why: error.to_string(),
     })
 }
 
-/// Why bytes are not read as JSON; it reads as what is wrong, and at which line and column.
+/// Why bytes were not read as JSON; its text says what is wrong, and in which line and column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
     /// What is wrong.
@@ -78,7 +78,7 @@ impl From<Unread> for String {
 }
 
 impl Json {
-    /// The member `key` of an object; `None` when absent or when this is no object.
+    /// The member `key` of an object; `None` if it is absent or if this is not an object.
     pub(crate) fn get(&self, key: &str) -> Option<&Json> {
         let members = self.as_object()?;
         let (_, value) = members.iter().find(|(name, _)| name == key)?;
@@ -93,7 +93,7 @@ impl Json {
         }
     }
 
-    /// The value of a number without sign, point or exponent that fits 64 bits.
+    /// The value of a number without sign, point or exponent that fits in 64 bits.
     pub(crate) fn as_u64(&self) -> Option<u64> {
         match self {
             Self::Number(number) => number.as_u64(),
@@ -129,8 +129,8 @@ impl Json {
         }
     }
 
-    /// Whether every text in it can be shown and every number is an integer of at most 15 digits, which
-    /// every reader of JSON takes for the same number: what a transcript holds.
+    /// Whether every text in it can be shown, and every number is an integer of at most 15 digits, which every
+    /// JSON reader reads as the same number. A transcript contains only such values.
     pub fn is_plain(&self) -> bool {
         match self {
             Json::Null | Json::Bool(_) => true,
@@ -147,7 +147,7 @@ impl Json {
 
     /// The value without white space between tokens, exactly as `serde_json::to_string` writes it.
     ///
-    /// A text equals this of its own parse if and only if it is compact.
+    /// A text is compact if and only if parsing it and writing it with this function gives the same text.
     pub fn to_compact_string(&self) -> String {
         // Writing to memory with string keys only has no way to fail.
         serde_json::to_string(self).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Text that is laid out for a terminal: at most 79 columns, fewer in a narrower window.
+//! Text in the layout of a terminal: at most 79 columns, fewer in a narrower window.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -18,8 +18,8 @@ pub(crate) fn mode(rehearsal: bool) -> &'static str {
     if rehearsal { "REHEARSAL" } else { "PRODUCTION" }
 }
 
-/// A text whose lines are as they were before [`fold`] made them fit a usual window: what is folded for a
-/// narrower one is folded once.
+/// A text with its lines as they were before [`fold`] fitted them to a usual window, so that text for a narrower
+/// window is folded only once.
 pub(super) fn unfolded(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
     let (mut before, mut begins) = ("", 0);
@@ -41,8 +41,8 @@ pub(super) fn unfolded(text: &str) -> String {
     whole
 }
 
-/// Whether a line goes on from the one before: it stands below where that text begins, and its first word had no
-/// room there. A command that goes on says so itself.
+/// Whether a line continues the one before: it is indented below the beginning of that text, and its first word
+/// had no room there. A command that continues says so itself.
 fn goes_on(before: &str, begins: usize, line: &str) -> bool {
     let lead = line.len() - line.trim_start_matches(' ').len();
     let word = line.split_whitespace().next().unwrap_or_default();
@@ -62,9 +62,9 @@ pub(super) fn folded_line(line: &str, width: usize) -> String {
     format!("{first}{}", folded.trim_start())
 }
 
-/// The place in a line below which the rest of it is folded.
+/// The column in a line below which the rest is folded.
 fn where_it_begins(line: &str, width: usize) -> usize {
-    /// How far to the right a text may begin: `REHEARSAL ` and `exposure  ` are no longer.
+    /// The furthest column at which a text may begin: `REHEARSAL ` and `exposure  ` are no longer.
     const FURTHEST: usize = 12;
     let furthest = FURTHEST.min(width / 4);
     let lead = line.len() - line.trim_start_matches(' ').len();
@@ -77,8 +77,7 @@ fn where_it_begins(line: &str, width: usize) -> usize {
     }
 }
 
-/// Breaks text into lines of at most 79 columns, at spaces where there are any, each with
-/// this indent.
+/// Breaks text into lines of at most 79 columns with this indent, at spaces if there are any.
 pub(crate) fn fold(text: &str, indent: &str) -> String {
     fold_to(WIDTH, text, indent)
 }
@@ -102,7 +101,7 @@ pub(super) fn fold_to(width: usize, text: &str, indent: &str) -> String {
         .collect()
 }
 
-/// A path that no line holds is broken where its folders end.
+/// A path that is too long for a line is broken after a folder's name.
 fn parts(word: &str, room: usize) -> impl Iterator<Item = &str> {
     let end = match word.trim_end().width() > room {
         true => '/',

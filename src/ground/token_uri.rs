@@ -1,14 +1,14 @@
-//! PKCS#11 URIs (RFC 7512), as far as they name a token.
+//! PKCS#11 URIs (RFC 7512) that name a token.
 
 use std::fmt;
 
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
-/// What a token must be: every attribute given must match exactly.
+/// What a token must be: every given attribute must match exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenUri {
-    /// CKA token label.
+    /// Token label.
     pub token: Option<String>,
     /// Token serial number.
     pub serial: Option<String>,
@@ -22,9 +22,9 @@ impl TokenUri {
     /// Reads `pkcs11:token=…;serial=…;manufacturer=…;model=…`, or the plain label of a token.
     ///
     /// # Errors
-    /// Exit 2 for anything else: another scheme, an attribute that does not name a token, a PIN or where
-    /// one stands, a slot number, a query part, broken percent encoding, an attribute given twice, none at
-    /// all. Of what does not belong there the name alone is told: its value may be a secret.
+    /// Exit 2 for anything else: another scheme, an attribute that does not name a token, a PIN or a PIN's path, a
+    /// slot number, a query part, broken percent encoding, an attribute given twice, or no attribute. For what
+    /// does not belong there, only the name is shown: its value may be a secret.
     pub fn parse(text: &str) -> Result<Self> {
         let Some(attributes) = text.strip_prefix("pkcs11:") else {
             return Self::labelled(text);
@@ -66,7 +66,7 @@ impl TokenUri {
             let value = percent_decode(value).ok_or_else(|| refuse("broken percent encoding"))?;
             if value.is_empty() || !words::is_printable(&value) {
                 return Err(refuse(&format!(
-                    "the value of {name} is empty or cannot be shown"
+                    "the value of {name} is empty or contains characters that cannot be shown"
                 )));
             }
             if field.replace(value).is_some() {
@@ -76,7 +76,7 @@ impl TokenUri {
         Ok(uri)
     }
 
-    /// A plain label. What could be attributes without their scheme is none: one of them may be a PIN.
+    /// A plain label. Text that could be attributes without their scheme is refused: one of them may be a PIN.
     fn labelled(text: &str) -> Result<Self> {
         /// CK_TOKEN_INFO has no room for more bytes.
         const LONGEST: usize = 32;
@@ -89,7 +89,7 @@ impl TokenUri {
                 ..Self::default()
             }),
             false => Err(refuse(
-                "it is no plain label (up to 32 bytes, none of = ; ? :), so it must begin with pkcs11:",
+                "it is not a plain label (up to 32 bytes, without = ; ? or :), so it must begin with pkcs11:",
             )),
         }
     }
@@ -98,29 +98,29 @@ impl TokenUri {
 fn refuse(why: &str) -> Error {
     Error::usage(format!("the token URI: {why}"))
         .hint("write it as `byok plan` does, such as pkcs11:token=ceremony;serial=0a1b2c3d4e5f6071")
-        .hint("the label alone, such as ceremony, is enough where one token has it")
+        .hint("the label alone, such as ceremony, is enough if only one token has it")
 }
 
-/// Attribute names decide, in path and query alike; what stands in a label is a label.
+/// The attributes' names decide, in the path and in the query; a label may contain anything.
 fn no_pin(attribute: &str) -> Result<()> {
     let name = attribute.split('=').next().unwrap_or_default();
     let name = percent_decode(name).unwrap_or_default();
     match name.trim().to_ascii_lowercase().as_str() {
         "pin-value" | "pin" => Err(Error::usage(
-            "the token URI holds a PIN: a plan is shown, printed and recorded",
+            "the token URI contains a PIN: a plan is shown, printed and recorded",
         )
         .hint(
-            "take the PIN out of the URI, change it if the plan was shown to anyone, and set `pin`",
+            "remove the PIN from the URI, change it if the plan was shown to anyone, and set `pin`",
         )),
         "pin-source" => Err(Error::usage(
-            "the token URI holds pin-source: that is the path of a PIN, and it belongs into `pin`",
+            "the token URI contains pin-source: that is a PIN's path, and belongs in `pin`",
         )
-        .hint("take it out of the URI, and write pin = \"file:PATH\"")),
+        .hint("remove it from the URI, and write pin = \"file:PATH\"")),
         _ => Ok(()),
     }
 }
 
-/// The name of an attribute, if it can be one, before what is said of it.
+/// The name of an attribute, if it can be a name, as the beginning of a message about it.
 fn named(attribute: &str) -> String {
     let name = attribute.split('=').next().unwrap_or_default();
     let is_name = |c: char| c.is_ascii_lowercase() || c == '-';
@@ -214,7 +214,7 @@ mod tests {
             "pkcs11:token=a;pin=4711",
         ] {
             let error = TokenUri::parse(uri).unwrap_err();
-            assert!(error.line().contains("holds a PIN"), "{uri}");
+            assert!(error.line().contains("contains a PIN"), "{uri}");
             assert!(!error.for_people().contains("4711"));
         }
         for uri in ["pkcs11:token=a;pin-vlaue=4711", "pkcs11:token=a;4711"] {
@@ -230,8 +230,8 @@ mod tests {
             "pkcs11:token=a;pin-source=file:/etc/pin",
         ] {
             let error = TokenUri::parse(uri).unwrap_err();
-            assert!(error.line().contains("the path of a PIN"), "{uri}");
-            assert!(!error.line().contains("holds a PIN"), "{uri}");
+            assert!(error.line().contains("that is a PIN's path"), "{uri}");
+            assert!(!error.line().contains("contains a PIN"), "{uri}");
             assert!(error.hints.concat().contains("pin = \"file:PATH\""));
         }
     }

@@ -1,4 +1,4 @@
-//! The window that people look into, and text that is cut for it.
+//! The window at which people look, and text cut to fit it.
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -14,13 +14,13 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// What every terminal has, and what every screen is made for.
+    /// The size that every terminal has, and for which every screen is made.
     pub(crate) const USUAL: Self = Self {
         rows: 24,
         columns: 80,
     };
 
-    /// As the terminal says; one that says nothing is taken for a usual one.
+    /// The terminal's size; a terminal that does not report one counts as usual.
     pub(crate) fn of(terminal: &impl std::os::fd::AsFd) -> Self {
         let size = rustix::termios::tcgetwinsize(terminal);
         let or = |told: u16, usual| if told == 0 { usual } else { told.into() };
@@ -30,18 +30,18 @@ impl Window {
         })
     }
 
-    /// Narrower than this no screen is laid out.
+    /// Screens are never laid out narrower than this.
     const NARROWEST: usize = 20;
 
-    /// Fewer lines than this are no page.
+    /// A page has at least this many lines.
     const LOWEST: usize = 8;
 
-    /// The widest line: the last column stays free, and no line is wider than usual.
+    /// The widest line: the last column stays free, and no line is wider than in a usual window.
     pub(super) fn width(self) -> usize {
         (self.columns.saturating_sub(1)).clamp(Self::NARROWEST, WIDTH)
     }
 
-    /// What is said of a window that is smaller than usual.
+    /// The warning about a window that is smaller than usual.
     pub(crate) fn too_small(self) -> Option<String> {
         let Self { rows, columns } = Self::USUAL;
         (self.rows < rows || self.columns < columns).then(|| {
@@ -52,16 +52,16 @@ impl Window {
         })
     }
 
-    /// Whether the whole text stands in the window at once.
+    /// Whether the window shows the whole text at once.
     pub(crate) fn holds(self, text: &str) -> bool {
         self.height(&self.narrowed(text)) <= self.rows
     }
 
-    /// The text with every line folded that this window is too narrow for.
+    /// The text with every line folded that is too wide for this window.
     pub(crate) fn narrowed(self, text: &str) -> String {
         let width = self.width();
         if width == WIDTH {
-            return text.to_owned(); // what is longer is a command, which is never folded
+            return text.to_owned(); // a longer line is a command, and commands are never folded
         }
         unfolded(text)
             .split_inclusive('\n')
@@ -80,7 +80,7 @@ impl Window {
             .collect()
     }
 
-    /// The lines of an error for a screen: each folded below its first word after `byok: hint: `.
+    /// An error's lines for a screen: each folded below its first word after `byok: hint: `.
     pub(crate) fn hanging(self, text: &str) -> String {
         text.lines()
             .map(|line| {
@@ -92,8 +92,8 @@ impl Window {
             .collect()
     }
 
-    /// Lines for a terminal: each that is too long is folded below where its text begins, which is after its first
-    /// word or two and at least two spaces, or after `- `.
+    /// Lines for a terminal. A line that is too long is folded below the beginning of its text, which is after its
+    /// first word or two and at least two spaces, or after `- `.
     pub(crate) fn lines(self, text: &str) -> String {
         let width = self.width();
         let fits = |line: &str| line.width() <= width;
@@ -109,7 +109,7 @@ impl Window {
             .collect()
     }
 
-    /// The text in pages that this window shows whole, each with room for this many lines below it.
+    /// The text in pages that this window shows in full, each with room for this many lines below it.
     pub(crate) fn pages(self, text: &str, below: usize) -> Vec<String> {
         let text = self.narrowed(text);
         let room = self.rows.max(Self::LOWEST).saturating_sub(below).max(1);
@@ -129,13 +129,13 @@ impl Window {
         pages
     }
 
-    /// The same, each with room for the [question](next_page) below it.
+    /// The same, with room for the [question](next_page) below each page.
     pub(crate) fn pages_to_turn(self, text: &str) -> Vec<String> {
         let question = self.narrowed(&next_page(9, 9, "the digest"));
         self.pages(text, self.height(&question))
     }
 
-    /// How many rows the text takes: a command that is too long goes on in the next one.
+    /// How many rows the text takes: a command that is too long continues in the next row.
     pub(crate) fn height(self, text: &str) -> usize {
         let columns = self.columns.max(Self::NARROWEST);
         let rows = |line: &str| line.width().div_ceil(columns).max(1);
@@ -143,7 +143,7 @@ impl Window {
     }
 }
 
-/// What is asked between two pages.
+/// The question between two pages.
 pub(crate) fn next_page(at: usize, all: usize, next: &str) -> String {
     format!(" Page {at} of {all}. Press Enter for {next}: ")
 }

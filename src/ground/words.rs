@@ -1,4 +1,4 @@
-//! Digests that people compare, and text that is safe to show.
+//! Digests for people to compare, and text that is safe to show.
 //!
 //! A SHA-256 digest is shown as eight numbered rows, each of eight hex digits and four words of the
 //! PGP word list (P. Juola, P. Zimmermann, 1995): two people can read and compare a row aloud.
@@ -11,7 +11,7 @@ pub type Digest = [u8; 32];
 /// How many rows a digest has.
 pub(crate) const ROWS: usize = 8;
 
-/// One line per byte value: the two-syllable word for even positions, the three-syllable one for odd.
+/// One line per byte value: the two-syllable word for even positions, the three-syllable word for odd ones.
 const PGP_WORDS: &str = include_str!("words/pgp.txt");
 
 /// SHA-256 of `bytes` (FIPS 180-4).
@@ -20,7 +20,7 @@ pub fn sha256(bytes: &[u8]) -> Digest {
     sha2::Sha256::digest(bytes).into()
 }
 
-/// SHA-256 of all that can be read, piece by piece.
+/// SHA-256 of everything that can be read, piece by piece.
 ///
 /// # Errors
 /// Whatever reading fails with.
@@ -38,7 +38,7 @@ pub(crate) fn sha256_of(mut from: impl std::io::Read) -> std::io::Result<Digest>
     }
 }
 
-/// A sentence with its first letter large.
+/// A sentence with a capital first letter.
 pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars
@@ -57,7 +57,7 @@ pub fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// The bytes behind hex digits of either case, or `None` for anything else.
+/// The bytes of hex digits in upper or lower case, or `None` for anything else.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
@@ -71,7 +71,7 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// The SHA-256 digest behind 64 hex digits of either case, or `None` for anything else.
+/// The SHA-256 digest of 64 hex digits in upper or lower case, or `None` for anything else.
 pub fn digest_from_hex(text: &str) -> Option<Digest> {
     unhex(text)?.try_into().ok()
 }
@@ -109,8 +109,8 @@ pub fn rows(digest: &Digest, indent: usize) -> String {
     })
 }
 
-/// Whether what a person typed is row `number` of the digest: eight hex digits or four PGP words,
-/// in any case and spacing.
+/// Whether a person typed row `number` of the digest: eight hex digits or four PGP words, in upper or lower case
+/// and with any spacing.
 pub(crate) fn is_row(typed: &str, digest: &Digest, number: usize) -> bool {
     let bytes = row_bytes(digest, number);
     let typed = typed.to_lowercase();
@@ -127,8 +127,8 @@ pub fn looks_like_row(typed: &str) -> bool {
         || words.len() == 4 && hex_of_words(typed).is_some()
 }
 
-/// The hex digits behind PGP words, whose positions are counted from an even one; `None` if a word is
-/// not in the list of its position.
+/// The hex digits of PGP words, whose positions are counted from an even one; `None` if a word is not in the list
+/// of its position.
 pub(crate) fn hex_of_words(text: &str) -> Option<String> {
     let of = |(position, word): (usize, &str)| {
         let is = |line: &str| {
@@ -144,18 +144,18 @@ pub(crate) fn hex_of_words(text: &str) -> Option<String> {
     text.split_whitespace().enumerate().map(of).collect()
 }
 
-/// Whether it is a PGP word, at whatever position.
+/// Whether it is a PGP word, for any position.
 pub(crate) fn is_listed(word: &str) -> bool {
     let mut listed = PGP_WORDS.split_whitespace();
     listed.any(|listed| listed.eq_ignore_ascii_case(word))
 }
 
-/// Why a word is not one of its place.
+/// Why a word does not belong in its place.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unlisted {
-    /// It is in no list.
+    /// It is in neither list.
     Unknown,
-    /// It is a word of the places between.
+    /// It is in the list of the other positions.
     Misplaced,
 }
 
@@ -180,9 +180,8 @@ fn row_bytes(digest: &Digest, number: usize) -> &[u8] {
     &digest[start..start + 4]
 }
 
-/// Whether every character can be shown without moving the cursor, hiding, or reordering its
-/// neighbours: no control characters, no bidirectional formatting, no zero-width ones, no line
-/// separators, no byte-order mark.
+/// Whether every character can be shown without moving the cursor, hiding, or reordering its neighbours: no control
+/// characters, no bidirectional formatting, no zero-width characters, no line separators, no byte-order mark.
 pub fn is_printable(text: &str) -> bool {
     text.chars().all(is_printable_char)
 }
@@ -194,23 +193,23 @@ fn is_printable_char(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'))
 }
 
-/// One line of text, with everything that is not [printable](is_printable) written as `\u{…}`, line
-/// feeds too: a text from outside never looks like more lines than it is.
+/// One line of text, with everything that is not [printable](is_printable) written as `\u{…}`, including line
+/// feeds: text from outside never looks like more lines than it is.
 pub fn printable(text: &str) -> String {
     escaped(text, false)
 }
 
-/// The most characters of a text from a record that are shown in one place: any digest, and any name that byok
-/// writes, is shorter.
+/// The most characters of a record's text that are shown in one place: any digest, and any name that byok writes, is
+/// shorter.
 const MOST_QUOTED: usize = 160;
 
-/// A text from a record, as it is shown in the middle of byok's own words: [`printable`], its blanks collapsed, and
-/// cut. So it fills no screen, and looks like no line of its own.
+/// A record's text for the middle of byok's own words: [`printable`], with its blanks collapsed, and cut. So it
+/// does not fill a screen, or look like a line of its own.
 pub(crate) fn quoted(text: &str) -> String {
     cut(text, MOST_QUOTED)
 }
 
-/// A whole line that quotes such texts: it leaves a screen room for what byok says.
+/// A whole line that quotes such texts, cut so that a screen has room for byok's own words.
 pub(crate) fn quoted_whole(line: &str) -> String {
     cut(line, 8 * MOST_QUOTED)
 }
@@ -235,7 +234,7 @@ fn cut(text: &str, most: usize) -> String {
     printable(&shown)
 }
 
-/// Whether the character can be shown and shows nothing: spaces of all kinds, and letters that look like one.
+/// Whether the character is printable but invisible: all kinds of spaces, and letters that look like one.
 fn is_blank(c: char) -> bool {
     let looks_so = matches!(
         c,
@@ -244,8 +243,8 @@ fn is_blank(c: char) -> bool {
     looks_so || c.is_whitespace() && is_printable_char(c)
 }
 
-/// The words of the system's own errors, without the number that Rust's standard library adds for
-/// programmers: `No such file or directory`, not `No such file or directory (os error 2)`.
+/// The system's own error text without the number that Rust's standard library adds for programmers: `No such file or
+/// directory`, not `No such file or directory (os error 2)`.
 pub(crate) fn without_os_number(text: &str) -> String {
     const BEGINS: &str = " (os error ";
     let mut parts = text.split(BEGINS);
@@ -260,12 +259,12 @@ pub(crate) fn without_os_number(text: &str) -> String {
     told
 }
 
-/// One word for a shell that means exactly this text.
+/// One word for a shell with exactly this meaning.
 pub(crate) fn shell_word(text: &str) -> String {
     format!("'{}'", printable(text).replace('\'', r"'\''"))
 }
 
-/// A path as a word for a shell, as it is where nothing in it means anything to one: people type what is shown.
+/// A path as a word for a shell, unquoted if it contains nothing special: people type what is shown.
 pub(crate) fn shell_path(path: &std::path::Path) -> String {
     let shown = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
@@ -275,13 +274,13 @@ pub(crate) fn shell_path(path: &std::path::Path) -> String {
     }
 }
 
-/// A whole screen: as [`printable`], but its own line feeds stay.
+/// A whole screen: like [`printable`], but its own line feeds stay.
 pub(crate) fn screen(text: &str) -> String {
     escaped(text, true)
 }
 
-/// Compact JSON in which whatever is not [printable](is_printable) stands as JSON's own `\uXXXX`: it means the
-/// same to a program, and steers no terminal.
+/// Compact JSON in which everything that is not [printable](is_printable) is JSON's own `\uXXXX`: it means the
+/// same to a program, and controls no terminal.
 pub(crate) fn json(compact: &str) -> String {
     let mut shown = String::with_capacity(compact.len());
     for c in compact.chars() {

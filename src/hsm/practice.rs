@@ -10,8 +10,8 @@ impl Module {
     /// Initialises the first free slot as a token with this label: C_InitToken, then C_InitPIN. The PINs protect
     /// only practice keys.
     ///
+    /// # Errors
     /// Exit 3 if there is no free slot, or if the module refuses.
-    /// Exit 3 if there is no free slot or the module refuses.
     pub fn make_practice_token(&self, label: &str, so_pin: &str, user_pin: &str) -> Result<()> {
         let making = |e| fault(e).doing("making a practice token");
         let slot =

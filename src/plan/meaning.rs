@@ -17,7 +17,7 @@ pub(crate) type Fact = (&'static str, String);
 /// What it means that a file holds a data key in clear.
 pub(crate) const IN_A_FILE: &str = "whoever has or had the file has it";
 /// What it means that a data key was in the HSM token before.
-pub(crate) const ALREADY_THERE: &str = "nothing tells who made it or who else has it";
+pub(crate) const ALREADY_THERE: &str = "nobody knows who made it or who else has it";
 
 /// What a ceremony of this kind does with data keys from this source: a verb, and how.
 pub(crate) fn way(kind: Kind, source: &Source) -> Fact {

@@ -71,7 +71,7 @@ fn belongs(key: &str, tables: &[Keys]) -> Option<String> {
     match (key, places.is_empty()) {
         (_, true) => None,
         ("import", _) => Some("`import` is a table of a data key: [[key.import]]".to_owned()),
-        _ => Some(format!("`{key}` stands {}", places.join(", or "))),
+        _ => Some(format!("`{key}` belongs {}", places.join(", or "))),
     }
 }
 

@@ -91,7 +91,10 @@ fn every_share_and_the_package_are_ticked_off_one_by_one() {
         approval.contains("PRODUCTION. Nothing is destroyed yet."),
         "{approval}"
     );
-    assert!(approval.contains("asked for, in 4 questions"), "{approval}");
+    assert!(
+        approval.contains("share form and package, in 4 questions"),
+        "{approval}"
+    );
     screen.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
     screen.answer(LAST, "DESTROY");
     // a mistyped word is no account of what happens to a form

@@ -334,10 +334,10 @@ fn a_whole_record_that_somebody_put_there_is_not_called_good() {
     room.plan.directory = "records/two".into();
     let output = room.run();
     let only_people_can_tell = [
-        "or made elsewhere",
+        "or somebody made it elsewhere",
         "nobody has its head on paper",
-        "if it is that run's, its data keys",
-        "nothing of it was touched",
+        "if it is from that run, its data keys",
+        "nothing was touched",
     ];
     refused(&output, 2, &only_people_can_tell);
 }

@@ -101,7 +101,7 @@ fn a_module_that_drops_leading_zeros_of_private_values_is_refused_for_every_curv
             &[
                 "[CONTROL]",
                 "whether private values on curves keep their length",
-                "where RFC 5915 wants 66",
+                "but RFC 5915 demands 66",
                 "hint: set wrap_in = \"host\"",
             ],
         );
@@ -122,7 +122,7 @@ fn a_control_on_p256_that_happens_to_begin_with_zero_changes_nothing() {
         return;
     };
     let says = "whether private values on curves keep their length";
-    before_any_data_key(&room, &[says, "where RFC 5915 wants 66"]);
+    before_any_data_key(&room, &[says, "but RFC 5915 demands 66"]);
     fs::remove_dir_all(room.path("records")).unwrap();
     room.plan.wrap_in = "host".into();
     openssl_opens_the_data_key(&room, &room.run_well());
@@ -149,13 +149,16 @@ fn a_private_key_that_is_no_pkcs8_is_refused_in_the_hsm_and_in_this_computer() {
         let Some(mut room) = room(spec, wrapping, &rules) else {
             return;
         };
-        let says = ["C_WrapKey answered CKR_OK, but", "is no PKCS#8 private key"];
+        let says = [
+            "C_WrapKey answered CKR_OK, but",
+            "is not a PKCS#8 private key",
+        ];
         before_any_data_key(&room, &says);
         fs::remove_dir_all(room.path("records")).unwrap();
         room.plan.wrap_in = "host".into();
         let says = match spec {
-            "RSA_2048" => "other bytes than the HSM holds",
-            _ => "is no PKCS#8 private key of a curve",
+            "RSA_2048" => "not those that the HSM holds",
+            _ => "is not a PKCS#8 private key on a curve",
         };
         before_any_data_key(&room, &["[CONTROL]", says]);
     }

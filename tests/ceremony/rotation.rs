@@ -196,7 +196,7 @@ fn the_table_tells_every_material_its_record_and_what_comes_next() {
         "this record, payments-2027",
         "records/one, payments-2026",
         "The KMS key is Enabled only while all of them are imported.",
-        "KMS may hold more: add the answer of aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL",
+        "KMS may have more materials: add the answer of aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL",
     ] {
         assert!(said.contains(told), "{told}:\n{said}");
     }

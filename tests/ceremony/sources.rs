@@ -888,7 +888,7 @@ fn material_longer_than_its_wrapping_key_takes_is_refused_by_byok_before_anythin
         room.plan.spec = "ECC_NIST_P521".into();
         room.plan.wrap_in = "host".into();
         let says = [
-            "the material of ECC_NIST_P521 is longer than RSA_2048 encrypts",
+            "the material of ECC_NIST_P521 is too long for RSA_2048",
             "RSA_3072",
         ];
         refused(

@@ -188,7 +188,7 @@ fn a_head_digest_that_does_not_fit_sends_people_back_to_their_paper() {
     room.plan.top_more = room.plan.top_more.replace(&right, &mistyped);
     let output = check(&room, &[]);
     says(&output, 4, &[("wrong", "[PREVIOUS-RECORD]")]);
-    assert!(stdout(&output).contains("a mistyped digit looks just like this"));
+    assert!(stdout(&output).contains("a mistyped digit looks exactly like this"));
     refused(
         &room.run(),
         4,
@@ -360,7 +360,7 @@ fn check_says_when_nothing_vouches_for_the_previous_record() {
         0,
         &[(
             "ok",
-            "nothing vouches for it yet: rows of its head digest are typed in the room",
+            "nothing vouches for it yet: in the room, rows of its head digest are typed",
         )],
     );
     room.plan.top_more = "previous = \"records/nowhere\"\n".into();

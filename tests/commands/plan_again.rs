@@ -488,7 +488,7 @@ fn check_warns_of_an_import_token_that_an_earlier_record_used() {
         room.write_plan();
         stdout(&room.byok(&["check", "plan.toml"]).output().unwrap())
     };
-    let warns = "eu-west-1: its import token was used for records/one already";
+    let warns = "eu-west-1: its import token was already used for records/one";
     let said = check(&room);
     assert!(said.contains(warns), "{said}");
     // Also of the record that a plan builds on, wherever that lies.
@@ -499,7 +499,7 @@ fn check_warns_of_an_import_token_that_an_earlier_record_used() {
     room.plan.kind = "reimport".into();
     room.plan.top_more = "previous = \"before/one\"\n".into();
     let said = check(&room);
-    assert!(said.contains("was used for before/one already"), "{said}");
+    assert!(said.contains("was already used for before/one"), "{said}");
     let mut parameters: serde_json::Value =
         serde_json::from_slice(&fs::read(room.path("inputs/eu-west-1.json")).unwrap()).unwrap();
     parameters["ImportToken"] = support::base64(&[9; 600]).into();

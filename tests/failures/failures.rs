@@ -1415,14 +1415,14 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
     }
     for spec in ["RSA_2048", "RSA_3072", "RSA_4096"] {
         let plan = good.replace("SYMMETRIC_DEFAULT", spec);
-        let says = format!("KMS takes the material of {spec} under RSA_AES_KEY_WRAP_* only");
+        let says = format!("KMS accepts the material of {spec} with RSA_AES_KEY_WRAP_* only");
         plans.push((says, plan));
     }
     for (spec, what) in [("SYMMETRIC_DEFAULT", "symmetric"), ("HMAC_256", "HMAC")] {
         let plan = good.replace("SYMMETRIC_DEFAULT", spec);
         let plan = plan.replace("RSAES_OAEP_SHA_1", "RSA_AES_KEY_WRAP_SHA_256");
         plans.push((
-            format!("KMS takes {what} material under RSAES_OAEP_* only"),
+            format!("KMS accepts {what} material with RSAES_OAEP_* only"),
             plan,
         ));
     }
@@ -1526,7 +1526,7 @@ fn what_a_plan_cannot_mean_is_exit_2_and_names_it() {
                 "pkcs11:token=ceremony",
                 "pkcs11:token=ceremony?pin-source=file:pin",
             ),
-            "holds pin-source: that is the path of a PIN",
+            "contains pin-source: that is a PIN's path",
         ),
         (
             with("title = \"Payments", "title = \"\\u202ePayments"),
@@ -1554,7 +1554,7 @@ fn what_a_plan_cannot_mean_is_exit_2_and_names_it() {
                 "pkcs11:token=ceremony",
                 "pkcs11:token=ceremony?pin-value=4711",
             ),
-            "the token URI holds a PIN",
+            "the token URI contains a PIN",
         ),
         (
             with("pin = \"file:pin\"", "pin = \"4711\""),

@@ -166,7 +166,7 @@ fn the_life_of_every_spec_of_an_earlier_version_is_still_told() {
         );
     }
     let outlives =
-        "not destroyed     nobody was asked for the 3 share forms and the package of ceremony ";
+        "not destroyed     byok did not ask about the 3 share forms and the package of ceremony ";
     assert_eq!(said.matches(outlives).count(), 12, "{said}");
     let (code, said) = byok(&["verify", "--previous", records, again.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{said}");

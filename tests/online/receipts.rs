@@ -208,7 +208,7 @@ fn an_answer_of_another_ceremony_import_or_kms_key_is_refused_and_nothing_is_add
     refused(
         &receipt(&room, ONE, &[unknown]),
         2,
-        &["is no answer that is known here"],
+        &["is not an answer that byok knows"],
     );
     assert!(!room.path(ONE).join("receipts.jsonl").exists());
     assert!(!room.path(ONE).join("receipts").exists());
@@ -425,7 +425,10 @@ fn what_no_endpoint_of_aws_said_is_never_told_as_aws_s_word() {
     refused(
         &receipt(&room, ONE, &[result(Value::Null, "444455556666")]),
         4,
-        &["was asked for by account 444455556666", "KMS-KEY-MATCH"],
+        &[
+            "was made with credentials of the account 444455556666",
+            "KMS-KEY-MATCH",
+        ],
     );
     let doubt = format!("accepted by KMS, says {here}, WHICH IS NOT AWS");
     let said = received(&room, ONE, &[result(here.into(), account)]);
@@ -628,12 +631,16 @@ fn a_torn_line_is_refused_with_what_to_do_and_that_mends_it() {
     let both = fs::read(&chain).unwrap();
     fs::write(&chain, &both[..both.len() - 9]).unwrap();
     let command = format!("truncate -s {} {ONE}/receipts.jsonl", whole.len());
-    refused(&verify(&room, &[ONE]), 4, &["line 2: it is cut", &command]);
+    refused(
+        &verify(&room, &[ONE]),
+        4,
+        &["line 2: it is incomplete", &command],
+    );
     let again = [described(Some(ID), "Enabled")];
     refused(
         &receipt(&room, ONE, &again),
         4,
-        &["line 2: it is cut", &command, "nothing was added"],
+        &["line 2: it is incomplete", &command, "nothing was added"],
     );
     let mend = Command::new("sh")
         .args(["-c", &command])
@@ -858,7 +865,7 @@ fn an_expiry_that_is_past_is_told_as_expired() {
     let report = later(&room, 101, ONE);
     assert_eq!(
         rows(&report, "expired"),
-        ["by the plan, if it was imported: no receipt tells"]
+        ["by the plan, if it was imported: no receipt says so"]
     );
     assert_eq!(rows(&report, "expires"), [""; 0]);
 
@@ -897,11 +904,11 @@ fn rehearsals_and_real_ceremonies_never_build_on_each_other() {
     refused(
         &reimport(&room, &record, TWO, ""),
         4,
-        &["is of a rehearsal"],
+        &["is from a rehearsal"],
     );
     // The KMS key of a rehearsal may have the name of a real one.
     let real = described(Some(ID), "Enabled");
-    let says = ["of a rehearsal", "nothing was added"];
+    let says = ["from a rehearsal", "nothing was added"];
     refused(&receipt(&room, &record, &[real]), 4, &says);
 }
 
@@ -952,7 +959,7 @@ fn a_witness_import_comes_second_carries_existing_and_proves_the_first() {
     refused(
         &receipt(&room, ONE, &[json!({"KeyId": ARN, "KeyMaterialId": ID})]),
         2,
-        &["does not say which of the 2 imports"],
+        &["does not say to which of the 2 imports"],
     );
 }
 

@@ -144,9 +144,9 @@ fn a_mac_that_is_the_fingerprint_proves_hmac_material_and_another_is_other_mater
             "[KMS-KEY-MATCH]",
         ),
         (2, "MacAlgorithm", Value::Null, "has no `MacAlgorithm`"),
-        (2, "Mac", json!("*"), "`Mac` is no base64"),
-        (2, "Mac", json!(""), "`Mac` is no base64"),
-        (2, "Mac", json!(5), "`Mac` is no base64"),
+        (2, "Mac", json!("*"), "`Mac` is not base64"),
+        (2, "Mac", json!(""), "`Mac` is not base64"),
+        (2, "Mac", json!(5), "`Mac` is not base64"),
     ] {
         not_added(&room, exit, &good, member, value, &[says]);
     }
@@ -191,8 +191,8 @@ fn a_public_key_that_is_the_records_proves_a_private_key_and_another_is_other_ma
             json!(ARN.replace("1234", "9999")),
             "[KMS-KEY-MATCH]",
         ),
-        (2, "PublicKey", json!("AAA"), "`PublicKey` is no base64"),
-        (2, "PublicKey", json!([]), "`PublicKey` is no base64"),
+        (2, "PublicKey", json!("AAA"), "`PublicKey` is not base64"),
+        (2, "PublicKey", json!([]), "`PublicKey` is not base64"),
     ] {
         not_added(&room, exit, &good, member, value, &[says]);
     }

@@ -263,9 +263,9 @@ fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
         byok.arg("check").arg(&plan).stdin(Stdio::null());
         byok.output().unwrap()
     };
-    let top = "stands above the first [table] of the plan";
+    let top = "belongs above the first [table] of the plan";
     let whole = check(WHOLE);
-    assert!(!stderr(&whole).contains("stands"), "{}", stderr(&whole));
+    assert!(!stderr(&whole).contains("belongs"), "{}", stderr(&whole));
     for (line, below, says) in [
         (
             "screen_recorded = \"x\"",
@@ -291,37 +291,37 @@ fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
         (
             "network = \"hsm\"",
             "[hsm]",
-            "`network` stands in [machine]".into(),
+            "`network` belongs in [machine]".into(),
         ),
         (
             "pin = \"prompt\"",
             "[machine]",
-            "`pin` stands in [hsm]".into(),
+            "`pin` belongs in [hsm]".into(),
         ),
         (
             "expires = \"never\"",
             "[[key]]",
-            "`expires` stands in [[key.import]]".into(),
+            "`expires` belongs in [[key.import]]".into(),
         ),
         (
             "keep = \"none\"",
             "[[key.import]]",
-            "`keep` stands in [[key]]".into(),
+            "`keep` belongs in [[key]]".into(),
         ),
         (
             "witnesses = []",
             "[escrow]",
-            "`witnesses` stands in [record]".into(),
+            "`witnesses` belongs in [record]".into(),
         ),
         (
             "shares = \"typed\"",
             "[escrow]",
-            "`shares` stands in [recover]".into(),
+            "`shares` belongs in [recover]".into(),
         ),
         (
             "threshold = 2",
             "[record]",
-            "`threshold` stands in [escrow]".into(),
+            "`threshold` belongs in [escrow]".into(),
         ),
         (
             "reason = \"x\"",
@@ -339,7 +339,7 @@ fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
     }
     // also where something else is told first, and of a table
     let text = WHOLE.replacen("directory = \"d\"\n", "", 1) + "expires = \"never\"\n";
-    refused(&check(&text), 2, &["`expires` stands in [[key.import]]"]);
+    refused(&check(&text), 2, &["`expires` belongs in [[key.import]]"]);
     let text = WHOLE.replacen("[[key.import]]", "[[import]]", 1);
     refused(&check(&text), 2, &["[[key.import]]"]);
 }

@@ -383,14 +383,18 @@ fn a_package_that_says_something_else_of_the_data_key_is_refused() {
         (
             "spec",
             "HMAC_256".into(),
-            "it is HMAC_256 there, not HMAC_224",
+            "the package says that it is HMAC_256, not HMAC_224",
         ),
-        ("bits", 256.into(), "it has 256 bits there, not 224"),
+        (
+            "bits",
+            256.into(),
+            "the package says that it has 256 bits, not 224",
+        ),
         ("wrapping", "AES-KW".into(), "it is wrapped with AES-KW"),
         (
             "wrapped",
             base64(&[7; 48]).into(),
-            "48 wrapped bytes are no 28 bytes",
+            "48 wrapped bytes do not fit 28 bytes",
         ),
     ] {
         let mut package = escrow::package(&old.path("records/one"));

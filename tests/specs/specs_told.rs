@@ -88,7 +88,7 @@ fn import_parameters_that_name_their_algorithm_decide_and_must_suit_the_spec() {
     refused(
         &of("HMAC_256"),
         2,
-        &["KMS takes HMAC material under RSAES_OAEP_* only"],
+        &["KMS accepts HMAC material with RSAES_OAEP_* only"],
     );
     refused(
         &plan(&room, &["inputs/eu-west-1.json"]),
@@ -100,7 +100,7 @@ fn import_parameters_that_name_their_algorithm_decide_and_must_suit_the_spec() {
     refused(
         &of("ECC_NIST_P521"),
         2,
-        &["longer than RSA_2048 encrypts", "RSA_3072"],
+        &["too long for RSA_2048", "RSA_3072"],
     );
     parameters("RSAES_OAEP_SHA_256", 3072);
     assert!(of("ECC_NIST_P521").status.success());

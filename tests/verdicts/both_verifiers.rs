@@ -255,7 +255,7 @@ fn both_see_what_was_done_to_lines_of_the_transcript() {
             ),
             (
                 "an event after the end",
-                As("\"sealed\" stands before the end"),
+                As("\"sealed\" is before the end"),
                 |copy| {
                     let mut lines = copy.lines("transcript.jsonl");
                     lines.push(lines.last().unwrap().clone());
@@ -350,7 +350,7 @@ fn both_see_what_was_done_to_lines_of_the_transcript() {
                     forge_line(copy, "sealed", "\"exceptions\":", "\"exceptions\":9");
                 },
             ),
-            ("a data key twice", As("stands there twice"), |copy| {
+            ("a data key twice", As("is there twice"), |copy| {
                 let mut lines = copy.lines("transcript.jsonl");
                 let at = place(&lines, "key-generated");
                 lines.insert(at, lines[at].clone());
@@ -368,14 +368,14 @@ fn both_see_what_was_done_to_lines_of_the_transcript() {
             ),
             (
                 "an output outside the record",
-                As("\"../plan.toml\" is no path within a record"),
+                As("\"../plan.toml\" is not a path within a record"),
                 |copy| {
                     forge_line(copy, "output-written", "\"plan.toml\"", "\"../plan.toml\"");
                 },
             ),
             (
                 "an absolute output",
-                As("is no path within a record"),
+                As("is not a path within a record"),
                 |copy| {
                     forge_line(copy, "output-written", "\"plan.toml\"", "\"/plan.toml\"");
                 },
@@ -385,7 +385,7 @@ fn both_see_what_was_done_to_lines_of_the_transcript() {
             }),
             (
                 "another plan approved than opened",
-                As("another plan was approved than opened"),
+                As("the plan approved here is not the one in line 1"),
                 |copy| {
                     forge_line(
                         copy,
@@ -397,7 +397,7 @@ fn both_see_what_was_done_to_lines_of_the_transcript() {
             ),
             (
                 "an opening in the middle",
-                As("stands in the wrong place"),
+                As("is in the wrong place"),
                 |copy| {
                     forge_line(copy, "roll-call", "roll-call", "ceremony-opened");
                 },
@@ -881,7 +881,7 @@ fn both_see_what_was_done_to_files() {
             }),
             (
                 "the last line feed missing",
-                As("its last line is cut"),
+                As("its last line is incomplete"),
                 |copy| {
                     copy.write("SHA256SUMS", copy.text("SHA256SUMS").trim_end());
                 },
@@ -955,14 +955,14 @@ fn both_see_what_was_done_to_signatures() {
             ),
             (
                 "a signature by another key",
-                As("signatures/hsm.sig: by another key"),
+                As("signatures/hsm.sig: by the key SHA256:"),
                 |copy| {
                     forger().sign(&copy.path(""), false);
                 },
             ),
             (
                 "the signature of another record",
-                As("signatures/hsm.sig: no signature"),
+                As("signatures/hsm.sig: not a signature"),
                 |copy| {
                     copy.write(HSM_SIG, copy.read("../one/signatures/hsm.sig"));
                 },
@@ -976,7 +976,7 @@ fn both_see_what_was_done_to_signatures() {
             ),
             (
                 "the signer's line exchanged",
-                As("signatures/hsm.sig: by another key"),
+                As("signatures/hsm.sig: by the key SHA256:"),
                 |copy| {
                     let lines = copy.lines("transcript.jsonl");
                     let exchanged = |line: &String| forger().in_place_of_signer(line);
@@ -993,7 +993,7 @@ fn both_see_what_was_done_to_signatures() {
             ),
             (
                 "the signer's line taken out",
-                As("signatures/hsm.sig: the transcript names nobody"),
+                As("signatures/hsm.sig: the transcript names no signer"),
                 |copy| {
                     let mut lines = copy.lines("transcript.jsonl");
                     lines.remove(place(&lines, "transcript-signer"));
@@ -1044,7 +1044,7 @@ fn both_see_what_was_done_to_signatures() {
             ),
             (
                 "a note among the signatures",
-                As("signatures/note.txt: no name"),
+                As("signatures/note.txt: not a signature's name"),
                 |copy| {
                     copy.write("signatures/note.txt", "seen\n");
                 },
@@ -1861,7 +1861,7 @@ fn both_see_what_was_done_to_receipts() {
             ),
             (
                 "a cut line",
-                As("receipts.jsonl: line 7: it is cut"),
+                As("receipts.jsonl: line 7: it is incomplete"),
                 |copy| {
                     copy.write("receipts.jsonl", copy.text("receipts.jsonl") + "{\"seq\":7");
                 },
@@ -1886,7 +1886,7 @@ fn both_see_what_was_done_to_receipts() {
             ),
             (
                 "a control character in a line",
-                As("receipts.jsonl: line 2: it holds a character"),
+                As("receipts.jsonl: line 2: it has a character"),
                 |copy| {
                     let mut lines = copy.lines("receipts.jsonl");
                     lines[1] =

@@ -302,7 +302,7 @@ fn a_plan_may_say_that_nobody_signs_and_the_record_says_so() {
     let key = witness(&room, "other", &["ecdsa"]);
     fs::create_dir(room.path("records/one/signatures")).unwrap();
     sign(&room, "other", "byok-ceremony", "hsm.sig");
-    let says = ["signatures/hsm.sig: the transcript names nobody who signs"];
+    let says = ["signatures/hsm.sig: the transcript names no signer"];
     refused(&verify(&room, &[]), 4, &says);
     // as a witness's it holds, and vouches once the list has it
     let file = room.path("records/one/signatures/hsm.sig");
@@ -806,11 +806,11 @@ fn a_signature_that_is_none_or_by_another_or_of_something_else_is_named() {
     let broken = |says: &str| refused(&verify(&room, &[]), 4, &["broken: signatures/", says]);
 
     fs::remove_file(room.path(HSM_SIG)).unwrap();
-    broken("hsm.sig: missing, though line ");
+    broken("hsm.sig: missing, although line ");
     sign(&room, "mallory", "byok-ceremony", "hsm.sig");
-    broken("hsm.sig: by another key (SHA256:");
+    broken("hsm.sig: by the key SHA256:");
     fs::write(room.path(HSM_SIG), "nothing of the kind\n").unwrap();
-    broken("hsm.sig: no SSH signature");
+    broken("hsm.sig: not an SSH signature");
     for at in (40..good.len() - 40).step_by(23) {
         let mut changed = good.clone();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
@@ -828,7 +828,7 @@ fn a_signature_that_is_none_or_by_another_or_of_something_else_is_named() {
     fs::write(room.path(TRANSCRIPT), "something else").unwrap();
     sign(&room, "clerk", "byok-ceremony", "clerk.sig");
     fs::rename(room.path("whole"), room.path(TRANSCRIPT)).unwrap();
-    broken("clerk.sig: no signature of transcript.jsonl by the key in it, SHA256:");
+    broken("clerk.sig: not a signature of transcript.jsonl by the key in it, SHA256:");
     sign(&room, "clerk", "byok-ceremony", "clerk.sig");
     assert!(verify(&room, &[]).status.success());
     for name in [
@@ -843,7 +843,7 @@ fn a_signature_that_is_none_or_by_another_or_of_something_else_is_named() {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, &good).unwrap();
-        broken(&format!("{name}: no name of a signature"));
+        broken(&format!("{name}: not a signature's name"));
         fs::remove_file(&path).unwrap();
     }
 }

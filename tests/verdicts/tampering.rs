@@ -361,7 +361,7 @@ fn a_chain_computed_again_does_not_hide_a_line_that_is_against_the_rules() {
             changed(generated, &|line| {
                 line.replacen("key-generated", "aborted", 1)
             }),
-            at(generated) + "\"aborted\" stands before the end",
+            at(generated) + "\"aborted\" is before the end",
         ),
         (
             changed(generated, &|line| {
@@ -383,19 +383,19 @@ fn a_chain_computed_again_does_not_hide_a_line_that_is_against_the_rules() {
             changed(place("plan-approved"), &|line| {
                 line.replacen("\"plan_sha256\":\"", "\"plan_sha256\":\"x", 1)
             }),
-            at(place("plan-approved")) + "another plan was approved than opened",
+            at(place("plan-approved")) + "the plan approved here is not the one in line 1",
         ),
         (
             changed(0, &|line| {
                 line.replacen("\"plan_sha256\":\"", "\"plan_sha256\":\"x", 1)
             }),
-            at(place("plan-approved")) + "another plan was approved",
+            at(place("plan-approved")) + "the plan approved here",
         ),
         (
             changed(place("output-written"), &|line| {
                 line.replacen("\"plan.toml\"", "\"../plan.toml\"", 1)
             }),
-            at(place("output-written")) + "\"../plan.toml\" is no path within a record",
+            at(place("output-written")) + "\"../plan.toml\" is not a path within a record",
         ),
         (
             changed(place("output-written"), &|line| {
@@ -419,7 +419,7 @@ fn a_chain_computed_again_does_not_hide_a_line_that_is_against_the_rules() {
             changed(place("transcript-signer"), &|line| {
                 line.replacen("\"transcript-signer\"", "\"transcript-signed\"", 1)
             }),
-            "signatures/hsm.sig: the transcript names nobody who signs".into(),
+            "signatures/hsm.sig: the transcript names no signer".into(),
         ),
         (
             changed(wrapped, &|line| {
@@ -780,7 +780,7 @@ fn the_checksums_are_checked_too() {
         let (digest, path) = line.split_once("  ").unwrap();
         let other = if digest.starts_with('0') { "1" } else { "0" }.to_owned() + &digest[1..];
         copy.write("SHA256SUMS", sums.replace(digest, &other).as_bytes());
-        copy.broken(&format!("SHA256SUMS: another digest of {path}"));
+        copy.broken(&format!("SHA256SUMS: its digest of {path}"));
         copy.write(
             "SHA256SUMS",
             sums.replace(&format!("{line}\n"), "").as_bytes(),
@@ -788,13 +788,13 @@ fn the_checksums_are_checked_too() {
         copy.broken(&format!("SHA256SUMS: {path} is not listed"));
         copy.write("SHA256SUMS", format!("{sums}{line}\n").as_bytes());
         copy.broken(&format!(
-            "SHA256SUMS: {path} does not belong there, or stands there twice"
+            "SHA256SUMS: {path} does not belong there, or is there twice"
         ));
     }
     let more = format!("{sums}{}  more.txt\n", "0".repeat(64));
     for (text, says) in [
         (more.as_str(), "more.txt does not belong there"),
-        (sums.trim_end(), "its last line is cut"),
+        (sums.trim_end(), "its last line is incomplete"),
         (&sums.replace("  ", " "), ""),
         (&sums.to_uppercase(), ""),
         (&sums.replace('\n', "\r\n"), ""),

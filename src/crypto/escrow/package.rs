@@ -1,5 +1,5 @@
-//! The escrow package: the data keys wrapped under the escrow key. As JSON for programs, and as text
-//! that is printed, copied by hand and typed back.
+//! The escrow package: the data keys wrapped under the escrow key. It is JSON for programs, and text to print, to
+//! copy by hand and to type back.
 
 use std::fmt::Write as _;
 
@@ -21,11 +21,11 @@ pub(crate) const JSON_FILE: &str = "escrow-package.json";
 /// The same as text.
 pub(crate) const TEXT_FILE: &str = "package.txt";
 
-/// The most wrapped bytes that are typed back by hand.
+/// The most wrapped bytes that people type back by hand.
 pub(crate) const LONGEST_TYPED: usize = 72;
 
-/// The wrapped bytes of a private key: more than the least PKCS#8 has, and twice as many as that of a
-/// key of RSA_4096 has.
+/// Limits for the wrapped bytes of a private key: the shortest PKCS#8 is longer than the first, and a key of
+/// RSA_4096 is half as long as the second.
 const SHORTEST_WRAPPED: usize = 48;
 const LONGEST_WRAPPED: usize = 5120;
 
@@ -61,7 +61,7 @@ pub struct PackedKey {
 }
 
 impl PackedKey {
-    /// What its text says before the rows.
+    /// The text before its rows.
     fn head(&self) -> String {
         let bits = self.bits.map(|bits| format!(", {bits} bits"));
         let kcv = self.kcv.as_ref().map(|kcv| format!("KCV          {kcv}\n"));
@@ -77,20 +77,23 @@ impl PackedKey {
         )
     }
 
-    /// Whether what stands here can be a data key of this spec. Who wrote it is not known.
+    /// Whether this can be a data key of this spec. Nobody knows who wrote it.
     ///
     /// # Errors
-    /// Says how it cannot.
+    /// Why it cannot.
     pub(crate) fn is_of(&self, spec: Spec) -> Result<(), Why> {
         if self.spec != spec.name() {
             let told = words::printable(&self.spec);
-            return Err(format!("it is {told} there, not {}", spec.name()));
+            return Err(format!(
+                "the package says that it is {told}, not {}",
+                spec.name()
+            ));
         }
         let bits = spec.secret_len().map(|bytes| bytes * 8);
         if self.bits.is_some_and(|told| Some(told) != bits) {
             let told = self.bits.unwrap_or_default();
             return Err(format!(
-                "it has {told} bits there, not {}",
+                "the package says that it has {told} bits, not {}",
                 bits.unwrap_or_default()
             ));
         }
@@ -98,7 +101,7 @@ impl PackedKey {
         if self.wrapping != wrapping {
             let (told, wanted) = (self.wrapping.name(), wrapping.name());
             return Err(format!(
-                "it is wrapped with {told}; {spec} are with {wanted}"
+                "it is wrapped with {told}, not with {wanted} ({spec})"
             ));
         }
         let len = self.wrapped.len();
@@ -108,7 +111,7 @@ impl PackedKey {
         };
         match fits {
             true => Ok(()),
-            false => Err(format!("{len} wrapped bytes are no {spec}")),
+            false => Err(format!("{len} wrapped bytes do not fit {spec}")),
         }
     }
 }
@@ -116,14 +119,14 @@ impl PackedKey {
 /// How a data key is wrapped under the escrow key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyWrap {
-    /// AES-KW (RFC 3394): secret keys of a multiple of 8 bytes.
+    /// AES-KW (RFC 3394): secret keys with a multiple of 8 bytes.
     Exact,
     /// AES-KWP (RFC 5649): other lengths, and the PKCS#8 of private keys.
     Padded,
 }
 
 impl KeyWrap {
-    /// The one for data keys of this spec.
+    /// The way for data keys of this spec.
     pub(crate) fn of(spec: Spec) -> Self {
         match spec.needs_padding() {
             true => Self::Padded,
@@ -191,12 +194,13 @@ impl Package {
     /// Reads the JSON file.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// What is wrong with it.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Why> {
         let json = strict_json::parse(bytes)?;
         if !json.is_plain() {
             return Err(
-                "it holds a character that cannot be shown, or a number that is no integer".into(),
+                "it has a character that cannot be shown, or a number that is not an integer"
+                    .into(),
             );
         }
         let text = |json: &Json, name: &str| {
@@ -217,11 +221,11 @@ impl Package {
         for key in listed {
             let label = text(key, "label")?;
             if keys.iter().any(|other| other.label == label) {
-                return Err(format!("it holds {label:?} twice"));
+                return Err(format!("it has {label:?} twice"));
             }
             let bits = key
                 .get("bits")
-                .map(|bits| bits.as_u64().ok_or("bits is no number"));
+                .map(|bits| bits.as_u64().ok_or("bits is not a number"));
             let wrapping = KeyWrap::parse(&text(key, "wrapping")?)
                 .ok_or("a data key is wrapped in a way that this version does not know")?;
             let wrapped =
@@ -244,13 +248,13 @@ impl Package {
         })
     }
 
-    /// The package as text: for each data key numbered rows of 16 hex digits with a check of four.
+    /// The package as text: for each data key, numbered rows of 16 hex digits with a check of four.
     pub fn to_text(&self) -> String {
         self.text(|_| true)
     }
 
-    /// The text that is stapled to share forms. What is too long to be typed has no rows there: it comes
-    /// from the file, whose digest tells it from others.
+    /// The text that is stapled to share forms. A data key that is too long to type has no rows there: it comes from
+    /// the file, whose digest is on the page.
     pub(crate) fn to_page(&self) -> String {
         let is_typed = |key: &PackedKey| key.wrapped.len() <= LONGEST_TYPED;
         let text = self.text(is_typed);
@@ -277,10 +281,10 @@ impl Package {
                 Without a quorum of shares this opens nothing; without this no quorum does.\n"
     }
 
-    /// Looks at the text of a package: its ceremony, its labels, and whether every row fits its check.
+    /// Checks the text of a package: its ceremony, its labels, and whether every row fits its check.
     ///
     /// # Errors
-    /// Says which row is wrong, or what is missing.
+    /// Which row is wrong, or what is missing.
     pub fn look_at_text(text: &str) -> Result<(String, Vec<String>), Why> {
         let mut lines = text.lines();
         if lines.next() != Some(FORMAT) {
@@ -306,16 +310,16 @@ impl Package {
             }
         }
         match (ceremony, rows) {
-            (None, _) => Err("it names no ceremony".into()),
+            (None, _) => Err("it does not name a ceremony".into()),
             (_, 1..) => Err("a row is missing".into()),
             (Some(ceremony), 0) => Ok((ceremony, labels)),
         }
     }
 
-    /// The data key of a label.
+    /// The data key with a label.
     ///
     /// # Errors
-    /// Exit 4 if it is not in there.
+    /// Exit 4 if the package does not have it.
     pub(crate) fn packed(&self, label: &str) -> crate::ground::error::Result<&PackedKey> {
         let mut keys = self.keys.iter();
         keys.find(|key| key.label == label).ok_or_else(|| {
@@ -325,7 +329,7 @@ impl Package {
     }
 }
 
-/// Whether people type the package of a data key of this spec: a secret, and not too long.
+/// Whether people can type the package of a data key of this spec: it is a secret, and not too long.
 pub(crate) fn can_be_typed(spec: Spec) -> bool {
     spec.secret_len()
         .is_some_and(|bytes| kwp_len(bytes) <= LONGEST_TYPED)
@@ -347,16 +351,16 @@ fn rows(wrapped: &[u8]) -> String {
     text
 }
 
-/// How many rows this many wrapped bytes have.
+/// How many rows this many wrapped bytes take.
 pub(crate) fn row_count(wrapped_len: usize) -> usize {
     wrapped_len.div_ceil(ROW)
 }
 
-/// Reads one typed row: 16 hex digits and the four of its check, in any spacing and case, with or without
-/// `row N` before them.
+/// Reads one typed row: 16 hex digits and the four of its check, with any spacing and in upper or lower case, with or
+/// without `row N` before them.
 ///
 /// # Errors
-/// Says which part is wrong.
+/// Which part is wrong.
 pub fn read_row(number: usize, typed: &str) -> Result<Vec<u8>, Why> {
     let typed = typed.to_ascii_lowercase();
     let (own, typed) = own_number(&typed);
@@ -383,7 +387,7 @@ pub fn read_row(number: usize, typed: &str) -> Result<Vec<u8>, Why> {
     words::unhex(row).ok_or_else(|| format!("row {number} is not hex"))
 }
 
-/// The number in `row 2 …`, and what follows it.
+/// The number in `row 2 …`, and the rest.
 fn own_number(typed: &str) -> (Option<usize>, &str) {
     let named = || {
         let after = typed.trim_start().strip_prefix("row")?.trim_start();
@@ -444,20 +448,20 @@ mod tests {
             key.is_of(spec).unwrap_err()
         };
         let hmac = Spec::parse("HMAC_256").unwrap();
-        assert!(is_of(&|_| {}, hmac).contains("SYMMETRIC_DEFAULT there"));
+        assert!(is_of(&|_| {}, hmac).contains("it is SYMMETRIC_DEFAULT"));
         let padded = |key: &mut PackedKey| key.wrapping = KeyWrap::Padded;
         assert!(is_of(&padded, Spec::AES_256).contains("with AES-KWP"));
         let short = |key: &mut PackedKey| key.wrapped.truncate(24);
         assert!(is_of(&short, Spec::AES_256).contains("24 wrapped bytes"));
         let bits = |key: &mut PackedKey| key.bits = Some(128);
-        assert!(is_of(&bits, Spec::AES_256).contains("128 bits there"));
+        assert!(is_of(&bits, Spec::AES_256).contains("it has 128 bits"));
         for len in [0, 40, 141, 8192] {
             let private = |key: &mut PackedKey| {
                 key.spec = "ECC_NIST_P256".into();
                 key.wrapping = KeyWrap::Padded;
                 key.wrapped = vec![0; len];
             };
-            assert!(is_of(&private, Spec::P256).contains("wrapped bytes are no key pair"));
+            assert!(is_of(&private, Spec::P256).contains("wrapped bytes do not fit key pair"));
         }
     }
 

@@ -1,21 +1,21 @@
-//! From typed shares to an escrow key: nothing is trusted until everything fits.
+//! From typed shares to an escrow key: byok trusts nothing until everything fits.
 
 use super::slip39::{self, NotASecret, Share};
 use crate::crypto::locked::Locked;
 use crate::ground::error::{Error, Result};
 
-/// Shares as they come in, one at a time, with the name of who brought each.
+/// Shares as they come in, one at a time, each with the name of who brought it.
 #[derive(Default)]
 pub struct UntrustedShares {
     shares: Vec<(String, Share)>,
 }
 
-/// Why a share is not taken.
+/// Why a share is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It is of another set than those taken before.
+    /// It belongs to another set than the shares before it.
     OtherSet {
-        /// Who brought the first of those.
+        /// Who brought the first of those shares.
         than: String,
     },
     /// This very share was brought before.
@@ -23,19 +23,19 @@ pub enum Refused {
         /// Who brought it first.
         by: String,
     },
-    /// Another share of this number was brought before: only one of the two can have been dealt.
+    /// Another share with this number was brought before: only one of the two can have been dealt.
     Contradicts {
-        /// Who brought the other.
+        /// Who brought the other share.
         by: String,
     },
 }
 
-/// Enough shares that agree. Only this can recover.
+/// Enough shares that agree. Only this type can recover the escrow key.
 pub struct Quorum {
     secret: Locked,
-    /// Who contributed.
+    /// Who contributed a share.
     pub names: Vec<String>,
-    /// Who brought a share that lies elsewhere than all others.
+    /// Who brought a share that does not agree with the others.
     pub dissenters: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ impl UntrustedShares {
     /// Takes a share.
     ///
     /// # Errors
-    /// Another set, or the same share again; those taken before stay.
+    /// Another set, or the same share again; the shares before it stay.
     pub fn add(&mut self, name: &str, share: Share) -> std::result::Result<(), Refused> {
         if let Some((than, first)) = self.shares.first()
             && !share.is_of_set(first)
@@ -67,27 +67,27 @@ impl UntrustedShares {
         self.shares.retain(|(by, _)| by != name);
     }
 
-    /// How many more are needed; unknown before the first.
+    /// How many more shares are needed; not known before the first.
     pub(crate) fn missing(&self) -> Option<usize> {
         let (_, first) = self.shares.first()?;
         Some(usize::from(first.threshold).saturating_sub(self.shares.len()))
     }
 
-    /// How many are needed in all; unknown before the first.
+    /// How many shares are needed in all; not known before the first.
     pub(crate) fn threshold(&self) -> Option<u8> {
         self.shares.first().map(|(_, first)| first.threshold)
     }
 
-    /// Who brought shares so far.
+    /// Who has brought a share so far.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.shares.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Finds shares that agree. All of them take part: one that lies on another polynomial than the
-    /// rest is named, as long as the rest are enough.
+    /// Finds shares that agree. All shares take part: if the others are enough, a share that is not on their
+    /// polynomial is named.
     ///
     /// # Errors
-    /// Exit 4 if they are too few, or no quorum among them gives a secret with its digest.
+    /// Exit 4 if there are too few, or if no quorum among them gives a secret with its digest.
     pub fn validate(&self) -> Result<Quorum> {
         let Some((_, first)) = self.shares.first() else {
             return Err(Error::mismatch("no share was given"));
@@ -95,7 +95,7 @@ impl UntrustedShares {
         let threshold = usize::from(first.threshold);
         if self.shares.len() < threshold {
             return Err(Error::mismatch(format!(
-                "only {} of the {threshold} shares that are needed",
+                "only {} of the {threshold} shares needed",
                 self.shares.len()
             ))
             .check("QUORUM")
@@ -128,9 +128,9 @@ impl UntrustedShares {
             }
         }
         let (encrypted, agreeing) = best.ok_or_else(|| {
-            Error::mismatch("the shares are of one set, but together they give no escrow key")
+            Error::mismatch("the shares belong to one set, but together they give no escrow key")
                 .check("QUORUM")
-                .hint("at least one of them is not what was dealt: put one aside, and take another custodian")
+                .hint("at least one of them is not the share that was dealt: put one aside, and use another custodian's")
         })?;
         let named = |wanted: bool| {
             let of = self
@@ -147,11 +147,11 @@ impl UntrustedShares {
         })
     }
 
-    /// Every share takes part in a recombination that gives the same escrow key. Says how many
-    /// recombinations that took.
+    /// Checks that every share takes part in a recombination that gives the same escrow key. Returns the number of
+    /// recombinations.
     ///
     /// # Errors
-    /// Exit 4 naming the share that does not.
+    /// Exit 4, naming the share that does not.
     pub(crate) fn every_share_recombines(&self, quorum: &Quorum) -> Result<usize> {
         let count = self.shares.len();
         let threshold = self
@@ -267,7 +267,7 @@ mod tests {
                 .err()
                 .unwrap()
                 .line()
-                .contains("only 2 of the 3 shares that are needed")
+                .contains("only 2 of the 3 shares needed")
         );
         shares.add("e", again(&dealt[4])).unwrap();
         let quorum = shares.validate().unwrap();

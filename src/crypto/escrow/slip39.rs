@@ -1,11 +1,11 @@
-//! SLIP-0039 shares (SatoshiLabs, 2017 to 2024): deal a secret, bring it back.
+//! SLIP-0039 shares (SatoshiLabs, 2017 to 2024): deals a secret, and recovers it.
 //!
-//! Dealt as one group, 1-of-1, extendable, iteration exponent 0, empty passphrase. Read in every form
-//! of the standard, groups and passphrases included, so that the official vectors can be checked.
+//! byok deals one group, 1-of-1, extendable, iteration exponent 0, empty passphrase. It reads every form of the
+//! standard, including groups and passphrases, so that the official vectors can be checked.
 //!
-//! The `sharks` crate is not used: its coefficients are biased (RUSTSEC-2024-0398) and a mistyped or
-//! repeated share silently gives a wrong secret. Here a share carries a checksum of its own, and the
-//! secret a digest that only the right shares give.
+//! byok does not use the `sharks` crate: its coefficients are biased (RUSTSEC-2024-0398), and a mistyped or repeated
+//! share silently gives a wrong secret. Here each share has its own checksum, and the secret a digest that only the
+//! right shares give.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub mod words;
 
 use words::{CHECKSUM, Suspects, Words};
 
-/// The most shares that can be dealt.
+/// The most shares that byok deals.
 pub(crate) const MOST_SHARES: u8 = 16;
 
 /// Words before the share value: identifier and parameters, two words each.
@@ -32,7 +32,7 @@ const HEADER: usize = 4;
 /// The least length of a secret, in bytes.
 const LEAST: usize = 16;
 
-/// x coordinates that no share has: the secret, and its digest.
+/// The x coordinates that no share has: those of the secret and of its digest.
 const SECRET: u8 = 255;
 const DIGEST: u8 = 254;
 
@@ -43,8 +43,8 @@ const DIGEST_LEN: usize = 4;
 const ITERATIONS: u32 = 2500;
 const ROUNDS: u8 = 4;
 
-/// The highest iteration exponent that is read, which is that of the official vectors. The standard goes to
-/// 15, 328 million iterations, and one share decides it for all.
+/// The highest iteration exponent that byok reads: the highest in the official vectors. The standard allows up to 15,
+/// 328 million iterations, and a single share would decide that for all.
 const MOST_EXPONENT: u8 = 3;
 
 /// What all shares of one secret have in common.
@@ -52,9 +52,9 @@ const MOST_EXPONENT: u8 = 3;
 pub struct Set {
     /// 15 random bits.
     pub identifier: u16,
-    /// Whether the set can be dealt anew under another identifier (the `ext` flag).
+    /// Whether the set can be dealt again under another identifier (the `ext` flag).
     pub extendable: bool,
-    /// PBKDF2 takes 10000 · 2^e iterations in all.
+    /// PBKDF2 makes 10000 · 2^e iterations in all.
     pub iteration_exponent: u8,
     /// How many groups are needed.
     pub group_threshold: u8,
@@ -64,24 +64,24 @@ pub struct Set {
 
 /// One share.
 pub struct Share {
-    /// The set that it belongs to.
+    /// The set to which it belongs.
     pub set: Set,
     /// Its group, from 0.
     pub group: u8,
     /// Its number within the group, from 0.
     pub member: u8,
-    /// How many shares of the group are needed.
+    /// How many shares of this group are needed.
     pub threshold: u8,
     value: Locked,
 }
 
-/// Why words are no share.
+/// Why words are not a share.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotAShare {
-    /// There are too few words, or a number that no secret's length gives.
+    /// There are too few words, or their number fits no length of a secret.
     Length,
-    /// The checksum does not fit; rows (from 1) of which one changed word would explain it, and rows
-    /// that exchanged with the next would.
+    /// The checksum does not fit. These rows (from 1) would explain it if one word was changed, or if a row and the
+    /// next were exchanged.
     Checksum {
         /// One changed word here would explain it.
         changed: Vec<usize>,
@@ -90,35 +90,35 @@ pub enum NotAShare {
     },
     /// The padding is not zero.
     Padding,
-    /// More groups needed than there are.
+    /// More groups are needed than there are.
     Groups,
-    /// Its own group is none of those that there are.
+    /// Its own group is not one of the set's groups.
     Group,
-    /// This iteration exponent is higher than is read, or than byok deals.
+    /// The iteration exponent is higher than byok reads, or than byok deals.
     Exponent(u8),
-    /// Of a form of the standard in which byok deals none.
+    /// A form of the standard that byok does not deal.
     Foreign,
     /// No locked memory.
     Memory,
 }
 
 impl NotAShare {
-    /// Why words are no share, for people; the right word is never guessed for them.
+    /// Why words are not a share, for people; byok never guesses the right word for them.
     pub(crate) fn told(&self) -> String {
         match self {
             Self::Checksum { changed, exchanged } => suspected_rows(changed, exchanged),
-            Self::Length => "the number of words is that of no share".into(),
-            Self::Padding | Self::Groups => "the words are of no share that byok deals".into(),
+            Self::Length => "no share has this number of words".into(),
+            Self::Padding | Self::Groups => "the words are not a share that byok deals".into(),
             Self::Group => "it names a group that its own set does not have".into(),
             Self::Exponent(exponent) => format!(
                 "its iteration exponent is {exponent}, and byok deals shares of exponent 0 only"
             ),
-            Self::Foreign => "it is a share of the same kind, but none that byok deals".into(),
+            Self::Foreign => "it is a share of the same kind, but not one that byok deals".into(),
             Self::Memory => "there is no locked memory for it".into(),
         }
     }
 
-    /// Whether words were mistyped: if the checksum holds, typing them again changes nothing.
+    /// Whether words were mistyped: if the checksum is right, typing them again changes nothing.
     pub(crate) fn is_mistyped(&self) -> bool {
         matches!(self, Self::Checksum { .. })
     }
@@ -143,15 +143,15 @@ fn suspected_rows(changed: &[usize], exchanged: &[usize]) -> String {
 /// Why shares do not give a secret.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotASecret {
-    /// There is none, or fewer than needed.
+    /// There are no shares, or fewer than needed.
     TooFew,
-    /// They are not of one set.
+    /// They do not belong to one set.
     DifferentSets,
     /// Two have the same number.
     Repeated,
-    /// More than needed: which ones to use is for the caller to say.
+    /// There are more than needed: the caller must say which ones to use.
     TooMany,
-    /// They are of one set, but together they give another secret than was dealt.
+    /// They belong to one set, but together they give a different secret from the one that was dealt.
     Digest,
     /// No locked memory.
     Memory,
@@ -161,7 +161,7 @@ impl Share {
     /// Reads a share from its words.
     ///
     /// # Errors
-    /// The first thing that makes them no share.
+    /// The first reason why they are not a share.
     pub fn from_words(words: &Words) -> std::result::Result<Self, NotAShare> {
         let value_words = words
             .len()
@@ -212,10 +212,10 @@ impl Share {
         })
     }
 
-    /// Reads a share that byok may have dealt: as [`deal`] does, in one group, any quorum of at least two.
+    /// Reads a share that byok may have dealt, as [`deal`] does: one group, any quorum of at least two.
     ///
     /// # Errors
-    /// The first thing that makes them no such share.
+    /// The first reason why they are not such a share.
     pub(crate) fn as_dealt(words: &Words) -> std::result::Result<Self, NotAShare> {
         let share = Self::from_words(words)?;
         match share.set {
@@ -235,7 +235,7 @@ impl Share {
     /// The share as words: 33 of them for a secret of 32 bytes.
     ///
     /// # Errors
-    /// Exit 5 if no locked memory can be had.
+    /// Exit 5 if no locked memory is available.
     pub fn words(&self) -> Result<Words> {
         let value_bits = self.value.len() * 8;
         let value_words = value_bits.div_ceil(10);
@@ -267,7 +267,7 @@ impl Share {
             && same(&self.value, &other.value)
     }
 
-    /// Whether both are shares of one secret, dealt at once.
+    /// Whether both are shares of one secret, from one dealing.
     pub(crate) fn is_of_set(&self, other: &Self) -> bool {
         self.set == other.set
             && self.value.len() == other.value.len()
@@ -286,8 +286,8 @@ impl fmt::Debug for Share {
     }
 }
 
-/// Deals a secret of at least 16 bytes (an even number) into `count` shares, any `threshold` of which
-/// bring it back: one group 1-of-1, extendable, e = 0, empty passphrase.
+/// Deals a secret of at least 16 bytes (an even number) into `count` shares, any `threshold` of which recover it: one
+/// group 1-of-1, extendable, e = 0, empty passphrase.
 ///
 /// # Errors
 /// Exit 2 for an impossible quorum; exit 5 if randomness or locked memory fails.
@@ -296,11 +296,11 @@ pub fn deal(secret: &[u8], threshold: u8, count: u8) -> Result<Vec<Share>> {
         return Err(Error::usage(format!(
             "{threshold} of {count} shares: 2 to {MOST_SHARES} are possible"
         ))
-        .hint("at least two custodians must be needed, and no more than there are"));
+        .hint("the threshold is at least two, and at most the number of custodians"));
     }
     if secret.len() < LEAST || !secret.len().is_multiple_of(2) {
         return Err(Error::usage(
-            "a secret to be shared has an even number of bytes, at least 16",
+            "a secret to be shared must have an even number of bytes, at least 16",
         ));
     }
     let mut identifier = [0; 2];
@@ -326,8 +326,7 @@ pub fn deal(secret: &[u8], threshold: u8, count: u8) -> Result<Vec<Share>> {
     Ok((0..).zip(values).map(share).collect())
 }
 
-/// Brings a secret back from exactly as many shares as are needed: of each of the needed groups, its
-/// threshold.
+/// Recovers a secret from exactly as many shares as are needed: for each of the needed groups, its threshold.
 ///
 /// # Errors
 /// Why they do not give one.
@@ -337,7 +336,7 @@ pub fn combine(shares: &[&Share], passphrase: &[u8]) -> std::result::Result<Lock
     decrypt(encrypted, first.set, passphrase).map_err(|_| NotASecret::Memory)
 }
 
-/// The same before anything is derived: the encrypted secret, of which its digest vouches.
+/// The same, before anything is derived: the encrypted secret, for which its digest vouches.
 ///
 /// # Errors
 /// As [`combine`].
@@ -376,7 +375,7 @@ pub(crate) fn encrypted(shares: &[&Share]) -> std::result::Result<Locked, NotASe
 /// Derives the secret from what [`encrypted`] gave.
 ///
 /// # Errors
-/// Exit 5 if no locked memory can be had.
+/// Exit 5 if no locked memory is available.
 pub(crate) fn decrypt(mut encrypted: Locked, set: Set, passphrase: &[u8]) -> Result<Locked> {
     feistel(&mut encrypted, set, passphrase, Direction::Decrypt)?;
     Ok(encrypted)
@@ -388,10 +387,10 @@ fn same_group_differs(share: &Share, shares: &[&Share]) -> bool {
         .any(|other| other.group == share.group && other.threshold != share.threshold)
 }
 
-/// Whether a share lies on the polynomial through `quorum`, which are exactly as many as needed.
+/// Whether a share is on the polynomial through `quorum`, which has exactly as many shares as needed.
 ///
 /// # Errors
-/// Exit 5 if no locked memory can be had.
+/// Exit 5 if no locked memory is available.
 pub(crate) fn agrees(share: &Share, quorum: &[&Share]) -> Result<bool> {
     let points: Vec<_> = quorum
         .iter()
@@ -402,7 +401,7 @@ pub(crate) fn agrees(share: &Share, quorum: &[&Share]) -> Result<bool> {
     Ok(same(&expected, &share.value))
 }
 
-/// Whether both are the same bytes, in a time that does not tell where they differ.
+/// Whether both are the same bytes, in a time that does not reveal where they differ.
 fn same(one: &[u8], other: &[u8]) -> bool {
     let pairs = one.iter().zip(other);
     one.len() == other.len() && pairs.fold(0, |all, (a, b)| all | (a ^ b)) == 0

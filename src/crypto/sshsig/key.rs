@@ -1,4 +1,4 @@
-//! Public keys as OpenSSH writes them, and what a signature by one of them must be.
+//! Public keys in OpenSSH's form, and the checks of signatures by them.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::ground::words::{self, Digest};
 /// The key type of signatures that an HSM makes (RFC 5656).
 const P256: &str = "ecdsa-sha2-nistp256";
 
-/// The sizes of RSA keys that OpenSSH takes, in bits.
+/// The sizes of RSA keys that OpenSSH accepts, in bits.
 const RSA_SIZES: std::ops::RangeInclusive<usize> = 1024..=16_384;
 
 /// A public key: its OpenSSH bytes, of any type.
@@ -24,12 +24,12 @@ pub struct PublicKey {
     blob: Vec<u8>,
 }
 
-/// What is known of a signature.
+/// The result of checking a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is one, by this key, of these bytes.
+    /// It is a signature of these bytes by this key.
     Holds,
-    /// It is none.
+    /// It is not.
     Fails,
     /// byok does not know this type of key.
     NotChecked,
@@ -48,7 +48,7 @@ impl PublicKey {
         }
     }
 
-    /// From the bytes within a signature.
+    /// A key from its bytes in a signature.
     pub(super) fn from_blob(blob: &[u8]) -> Option<Self> {
         let kind = std::str::from_utf8(Reader(blob).string()?).ok()?;
         let is_name = !kind.is_empty() && kind.bytes().all(|c| c.is_ascii_graphic());
@@ -58,7 +58,7 @@ impl PublicKey {
         })
     }
 
-    /// Reads type and base64, as they stand in a `.pub` file.
+    /// Reads type and base64, in the form of a `.pub` file.
     pub(crate) fn from_words(kind: &str, base64: &str) -> Option<Self> {
         let key = Self::from_blob(&Base64::decode_vec(base64).ok()?)?;
         (key.kind == kind).then_some(key)
@@ -79,17 +79,17 @@ impl PublicKey {
         &self.blob
     }
 
-    /// SHA-256 of its bytes: what people compare in rows.
+    /// SHA-256 of its bytes: people compare it in rows.
     pub(crate) fn digest(&self) -> Digest {
         words::sha256(&self.blob)
     }
 
-    /// The same as `ssh-keygen -l` shows it.
+    /// The same in the form of `ssh-keygen -l`.
     pub(crate) fn fingerprint(&self) -> String {
         fingerprint(&self.digest())
     }
 
-    /// Whether a P-256 key made this signature of a digest: for the proof that an HSM holds the key.
+    /// Whether a P-256 key made this signature of a digest: the proof that an HSM has the key.
     pub(crate) fn signed_digest(&self, digest: &[u8; 32], r_and_s: &[u8; 64]) -> bool {
         let signature = p256::ecdsa::Signature::from_slice(r_and_s);
         match (self.as_p256(), signature) {
@@ -98,7 +98,7 @@ impl PublicKey {
         }
     }
 
-    /// Judges `string` algorithm · `string` signature over `message`.
+    /// Checks `string` algorithm · `string` signature over `message`.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> Verdict {
         let judged = match self.kind.as_str() {
             P256 => self.verify_p256(message, signature),
@@ -112,7 +112,7 @@ impl PublicKey {
         }
     }
 
-    /// Whether it is a point on P-256, as the key of a transcript signer is.
+    /// Whether it is a point on P-256, like the key of a transcript signer.
     pub(crate) fn is_p256(&self) -> bool {
         self.kind == P256 && self.as_p256().is_some()
     }
@@ -120,7 +120,7 @@ impl PublicKey {
     fn as_p256(&self) -> Option<p256::ecdsa::VerifyingKey> {
         let mut reader = self.after_kind()?;
         let (curve, point) = (reader.string()?, reader.string()?);
-        // OpenSSH knows no compressed points.
+        // OpenSSH does not accept compressed points.
         (curve == b"nistp256" && point.len() == 65 && reader.is_at_end() && is_large(point))
             .then(|| p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok())?
     }
@@ -149,7 +149,7 @@ impl PublicKey {
         key.verify_strict(message, &signature).ok()
     }
 
-    /// PKCS#1 v1.5 with SHA-2 (RFC 8332); SHA-1 is not taken.
+    /// PKCS#1 v1.5 with SHA-2 (RFC 8332); SHA-1 is refused.
     fn verify_rsa(&self, message: &[u8], signature: &[u8]) -> Option<()> {
         use rsa::traits::SignatureScheme as _;
         let mut reader = self.after_kind()?;
@@ -170,7 +170,7 @@ impl PublicKey {
                 value_of(signature, "rsa-sha2-256")?,
             ),
         };
-        // A signature is a number; OpenSSH may leave leading zeros out.
+        // A signature is a number; OpenSSH may omit leading zeros.
         let mut padded = vec![0; modulus.len().checked_sub(value.len())?];
         padded.extend_from_slice(value);
         scheme.verify(&key, &digest, &padded).ok()
@@ -183,25 +183,25 @@ impl PublicKey {
     }
 }
 
-/// The order of P-256 without one.
+/// The order of P-256 minus one.
 const LAST: [u8; 32] = [
     0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6,
     0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x50,
 ];
 
-/// Whether OpenSSH takes this point for one that somebody drew: x and y have more than half the bits of the order,
-/// and are below the order without one (sshkey_ec_validate_public).
+/// Whether OpenSSH accepts this point as one that somebody drew: x and y have more than half the bits of the
+/// order, and are below the order minus one (sshkey_ec_validate_public).
 fn is_large(point: &[u8]) -> bool {
     let large = |number: &[u8]| number[..16].iter().any(|byte| *byte != 0) && number < &LAST[..];
     point[1..].chunks(32).all(large)
 }
 
-/// `SHA256:` and unpadded base64, as `ssh-keygen -l` shows a key's digest.
+/// `SHA256:` and unpadded base64, in the form of `ssh-keygen -l`.
 pub(crate) fn fingerprint(digest: &[u8; 32]) -> String {
     format!("SHA256:{}", Base64Unpadded::encode_string(digest))
 }
 
-/// The digest behind a fingerprint.
+/// The digest in a fingerprint.
 pub(crate) fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
     let base64 = text.strip_prefix("SHA256:")?;
     Base64Unpadded::decode_vec(base64).ok()?.try_into().ok()

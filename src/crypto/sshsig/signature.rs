@@ -9,18 +9,18 @@ use super::key::{PublicKey, Verdict};
 use super::wire::{Reader, put, put_number};
 
 const MAGIC: &[u8] = b"SSHSIG";
-/// How a signature file begins.
+/// The beginning of a signature file.
 pub(crate) const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
 const END: &str = "\n-----END SSH SIGNATURE-----";
-/// The length of a base64 line, as ssh-keygen writes it.
+/// The length of ssh-keygen's base64 lines.
 const LINE: usize = 70;
 
-/// A signature as its file holds it. Whether it holds is another question: [`verify`](Self::verify).
+/// A signature from its file. Whether it is valid is another question: [`verify`](Self::verify).
 #[derive(Clone, Debug)]
 pub struct Signature {
-    /// The key that it claims to be by.
+    /// The key by which it claims to be.
     pub key: PublicKey,
-    /// What it is for.
+    /// Its purpose.
     pub namespace: String,
     hash: Hash,
     /// `string` algorithm · `string` signature, by the rules of the algorithm.
@@ -49,7 +49,7 @@ impl Hash {
     }
 }
 
-/// What is signed: hashed once, however many signatures there are of it.
+/// The message that is signed: hashed once, however many signatures it has.
 pub struct Message<'a> {
     bytes: &'a [u8],
     sha256: OnceCell<Vec<u8>>,
@@ -57,7 +57,7 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Of these bytes.
+    /// A message with these bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
         let (sha256, sha512) = (OnceCell::new(), OnceCell::new());
         Self {
@@ -81,7 +81,7 @@ pub fn digest_to_sign(namespace: &str, message: &[u8]) -> [u8; 32] {
     Sha256::digest(signed(namespace, Hash::Sha512, &Message::new(message))).into()
 }
 
-/// The bytes that are signed. `reserved` is always taken as empty, as ssh-keygen does.
+/// The bytes that are signed. `reserved` always counts as empty, as in ssh-keygen.
 fn signed(namespace: &str, hash: Hash, message: &Message) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     put(&mut bytes, namespace.as_bytes());
@@ -132,17 +132,17 @@ impl Signature {
     /// Reads a file.
     ///
     /// # Errors
-    /// Says what is no SSH signature about it.
+    /// Why it is not an SSH signature.
     pub fn parse(file: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(file).map_err(|_| "no SSH signature: not text")?;
+        let text = std::str::from_utf8(file).map_err(|_| "not an SSH signature: not text")?;
         let inner = text
             .strip_prefix(BEGIN)
             .and_then(|rest| rest.split_once(END))
-            .ok_or("no SSH signature: its first or last line is another one")?
+            .ok_or("not an SSH signature: its first or last line is wrong")?
             .0;
         let base64: String = inner.split_ascii_whitespace().collect();
-        let bytes = Base64::decode_vec(&base64).map_err(|_| "no SSH signature: not base64")?;
-        Self::parse_bytes(&bytes).ok_or_else(|| "no SSH signature of a known form".to_owned())
+        let bytes = Base64::decode_vec(&base64).map_err(|_| "not an SSH signature: not base64")?;
+        Self::parse_bytes(&bytes).ok_or_else(|| "not an SSH signature of a known form".to_owned())
     }
 
     fn parse_bytes(bytes: &[u8]) -> Option<Self> {
@@ -170,27 +170,27 @@ impl Signature {
     /// Whether it is for this purpose.
     ///
     /// # Errors
-    /// Says what it is for.
+    /// For which purpose it is instead.
     pub(crate) fn is_for(&self, namespace: &str) -> Result<(), String> {
         let shown = crate::ground::words::quoted(&self.namespace);
         match self.namespace == namespace {
             true => Ok(()),
             false => Err(format!(
-                "signed for \"{shown}\", where this record needs \"{namespace}\""
+                "signed for \"{shown}\", but this record needs \"{namespace}\""
             )),
         }
     }
 
-    /// Whether it is a signature of `message`, for this purpose, by the key that stands in it.
+    /// Whether it is a signature of `message`, for this purpose, by the key in it.
     ///
     /// # Errors
-    /// Says what does not hold.
+    /// What does not hold.
     pub fn verify(&self, namespace: &str, message: &Message) -> Result<Verdict, String> {
         self.is_for(namespace)?;
         let signed = signed(namespace, self.hash, message);
         match self.key.verify(&signed, &self.value) {
             Verdict::Fails => Err(format!(
-                "no signature of transcript.jsonl by the key in it, {}",
+                "not a signature of transcript.jsonl by the key in it, {}",
                 self.key.fingerprint()
             )),
             verdict => Ok(verdict),

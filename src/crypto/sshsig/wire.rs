@@ -1,4 +1,4 @@
-//! The forms of RFC 4251, section 5: a `string` is its length in four bytes, big-endian, and its bytes.
+//! The encodings of RFC 4251, section 5: a `string` is its length in four bytes, big-endian, and its bytes.
 
 /// Appends a `string` (RFC 4251).
 pub(crate) fn put(bytes: &mut Vec<u8>, string: &[u8]) {
@@ -7,7 +7,7 @@ pub(crate) fn put(bytes: &mut Vec<u8>, string: &[u8]) {
     bytes.extend_from_slice(string);
 }
 
-/// Appends a positive `mpint` (RFC 4251): no leading zeros, but one where the first bit is set.
+/// Appends a positive `mpint` (RFC 4251): no leading zeros, except one if the first bit is set.
 pub(crate) fn put_number(bytes: &mut Vec<u8>, number: &[u8]) {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let mut shortest = number[zeros..].to_vec();
@@ -17,7 +17,7 @@ pub(crate) fn put_number(bytes: &mut Vec<u8>, number: &[u8]) {
     put(bytes, &shortest);
 }
 
-/// Reads what RFC 4251 writes.
+/// Reads the encodings of RFC 4251.
 pub(crate) struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
         Some(string)
     }
 
-    /// A positive `mpint`, without leading zeros, of as many bytes as OpenSSH reads.
+    /// A positive `mpint`, without leading zeros, of at most as many bytes as OpenSSH reads.
     pub(crate) fn positive(&mut self) -> Option<&'a [u8]> {
         const LONGEST: usize = 16_384 / 8 + 1; // with the zero before a first bit that is set
         let number = self.string()?;

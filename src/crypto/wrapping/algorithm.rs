@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-/// How KMS will unwrap what we send: the `WrappingAlgorithm` of GetParametersForImport.
+/// How KMS will unwrap the material: the `WrappingAlgorithm` of GetParametersForImport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum WrappingAlgorithm {
     /// RSAES-OAEP with SHA-1 and MGF1 with SHA-1 (RFC 8017).
@@ -41,12 +41,12 @@ impl WrappingAlgorithm {
         }
     }
 
-    /// Whether an ephemeral AES key stands between: `RSA_AES_KEY_WRAP_*`.
+    /// Whether it uses an ephemeral AES key: `RSA_AES_KEY_WRAP_*`.
     pub(crate) fn is_rsa_aes(self) -> bool {
         matches!(self, Self::RsaAesKeyWrapSha1 | Self::RsaAesKeyWrapSha256)
     }
 
-    /// The RSAES-OAEP with the same hash: itself, or what the ephemeral AES key is wrapped with.
+    /// The RSAES-OAEP with the same hash: the algorithm itself, or the one that wraps its ephemeral AES key.
     pub(crate) fn oaep(self) -> Self {
         match self {
             Self::RsaesOaepSha1 | Self::RsaAesKeyWrapSha1 => Self::RsaesOaepSha1,

@@ -1,4 +1,4 @@
-//! Check values: what tells one data key from another without telling the data key.
+//! Check values: what distinguishes data keys without revealing them.
 
 use std::fmt;
 use std::ops::Deref;
@@ -14,7 +14,7 @@ use crate::crypto::spec::{HmacHash, Spec};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
-/// What proves "the same material". AES: 32 bytes, the encryption of [`fingerprint_text`]. HMAC: the MAC of
+/// Proves "the same material". AES: 32 bytes, the encryption of [`fingerprint_text`]. HMAC: the MAC of
 /// [`FINGERPRINT_TEXT`], as long as the hash. EC, RSA: SHA-256 of the public key's SubjectPublicKeyInfo (DER).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fingerprint(Vec<u8>);
@@ -54,10 +54,10 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// What tells one data key from another.
+/// What distinguishes one data key from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CheckValues {
-    /// Key check value of an AES key: the first three bytes of AES-ECB of a zero block, six upper-case hex
+    /// Key check value of an AES key: the first three bytes of AES-ECB of a zero block, as six upper-case hex
     /// digits. It finds mistakes, not forgers.
     pub kcv: Option<String>,
     /// Proves "the same material".
@@ -67,8 +67,8 @@ pub(crate) struct CheckValues {
 }
 
 impl CheckValues {
-    /// Of an AES key, from the encryption of a zero block (of which only three bytes are kept: all 16 are
-    /// AES-GCM's hash key) and the encrypted fingerprint text.
+    /// For an AES key: from the encryption of a zero block, of which only three bytes are kept (all 16 are
+    /// AES-GCM's hash key), and the encrypted fingerprint text.
     pub(crate) fn of_aes(encrypted_zeros: &[u8; 16], fingerprint: &[u8; 32]) -> Self {
         Self {
             kcv: Some(words::hex(&encrypted_zeros[..3]).to_uppercase()),
@@ -77,7 +77,7 @@ impl CheckValues {
         }
     }
 
-    /// Of an HMAC key, from the MAC of [`FINGERPRINT_TEXT`].
+    /// For an HMAC key: from the MAC of [`FINGERPRINT_TEXT`].
     pub(crate) fn of_hmac(mac: &[u8]) -> Self {
         Self {
             kcv: None,
@@ -86,7 +86,7 @@ impl CheckValues {
         }
     }
 
-    /// Of a key pair, from its SubjectPublicKeyInfo in DER.
+    /// For a key pair: from its SubjectPublicKeyInfo in DER.
     pub(crate) fn of_public_key(spki: Vec<u8>) -> Self {
         Self {
             kcv: None,
@@ -95,13 +95,13 @@ impl CheckValues {
         }
     }
 
-    /// What people compare at a glance: the KCV, or where there is none the fingerprint's first 8 digits.
+    /// What people compare at a glance: the KCV or, if there is none, the fingerprint's first 8 digits.
     pub(crate) fn glance(&self) -> String {
         glance(self.kcv.as_deref(), &self.fingerprint.to_string())
     }
 }
 
-/// As [`CheckValues::glance`], from what a record tells.
+/// Like [`CheckValues::glance`], from the members of a record.
 pub(crate) fn glance(kcv: Option<&str>, fingerprint: &str) -> String {
     match kcv {
         Some(kcv) => format!("KCV {kcv}"),
@@ -112,7 +112,7 @@ pub(crate) fn glance(kcv: Option<&str>, fingerprint: &str) -> String {
     }
 }
 
-/// The text of every fingerprint.
+/// The text for every fingerprint.
 pub(crate) const FINGERPRINT_TEXT: &[u8] = b"byok-ceremony material fingerprint v1";
 
 /// The 32 bytes whose encryption is an AES key's fingerprint: SHA-256 of [`FINGERPRINT_TEXT`].
@@ -123,7 +123,7 @@ pub(crate) fn fingerprint_text() -> words::Digest {
 /// The check values of key bytes in this computer: control keys, rehearsals, the host path.
 ///
 /// # Errors
-/// Exit 3 if the bytes are no key of this spec; for private keys as [`pkcs8::public_key`].
+/// Exit 3 if the bytes are not a key of this spec; for private keys as [`pkcs8::public_key`].
 pub(crate) fn check_values(spec: Spec, key: &[u8]) -> Result<CheckValues> {
     if let Some(len) = spec.secret_len()
         && len != key.len()
@@ -159,7 +159,7 @@ fn encrypt_block(key: &[u8], block: &mut [u8; 16]) -> Result<()> {
         16 => aes::Aes128::new_from_slice(key).map(|aes| aes.encrypt_block(block.into())),
         _ => aes::Aes256::new_from_slice(key).map(|aes| aes.encrypt_block(block.into())),
     }
-    .map_err(|_| Error::hsm(format!("{} bytes are no AES key", key.len())))
+    .map_err(|_| Error::hsm(format!("{} bytes are not an AES key", key.len())))
 }
 
 /// HMAC (FIPS 198-1) of the fingerprint text.

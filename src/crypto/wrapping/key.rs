@@ -1,8 +1,8 @@
-//! The RSA public key that KMS gave us, judged before anything is wrapped under it.
+//! The RSA public key that KMS gave, checked before anything is wrapped under it.
 //!
-//! Whoever can put another key in its place reads the data key. People compare the SHA-256 of the
-//! exact DER bytes, so one key must have one encoding only: strict DER, nothing before or after it,
-//! and the exponent 65537, so that nobody can grind a second key towards a digest.
+//! Whoever can replace it reads the data key. People compare the SHA-256 of the exact DER bytes, so a key must
+//! have only one encoding: strict DER, nothing before or after it, and the exponent 65537, so that nobody can
+//! search for a second key with a similar digest.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ const EXPONENT: [u8; 3] = [1, 0, 1];
 const AS_DELIVERED: &str = "give the public key exactly as KMS delivered it: the JSON of aws kms get-parameters-for-import, or the console's .zip";
 const NEW_SET: &str = "download new import parameters, compare their digests with the online slip, and find out where this file came from";
 
-/// A judged RSA public key: 2048, 3072 or 4096 bits, odd modulus, exponent 65537.
+/// A checked RSA public key: 2048, 3072 or 4096 bits, odd modulus, exponent 65537.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WrappingKey {
     spki: Vec<u8>,
@@ -35,10 +35,9 @@ impl WrappingKey {
     /// Reads a SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) in strict DER that fills `der`.
     ///
     /// # Errors
-    /// Exit 2, check `WRAPPING-KEY-SPKI`: not such a structure; PEM, PKCS#1, private keys, EC keys,
-    /// certificates, cut and lengthened files are named. Exit 4: another size
-    /// (`WRAPPING-KEY-SIZE`), an even modulus (`WRAPPING-KEY-MODULUS`), another exponent
-    /// (`WRAPPING-KEY-EXPONENT`).
+    /// Exit 2, check `WRAPPING-KEY-SPKI`: not such a structure; the error names PEM, PKCS#1, private keys, EC keys,
+    /// certificates, and files that were cut or lengthened. Exit 4: another size (`WRAPPING-KEY-SIZE`), an even
+    /// modulus (`WRAPPING-KEY-MODULUS`), another exponent (`WRAPPING-KEY-EXPONENT`).
     pub fn from_spki_der(der: &[u8]) -> Result<Self> {
         judge_wholeness(der)?;
         judge_shape(der)?;
@@ -47,7 +46,7 @@ impl WrappingKey {
         judge_exponent(&exponent)?;
         let number = |bytes| rsa::BoxedUint::from_be_slice_vartime(bytes);
         let rsa = rsa::PublicKey::new(number(&modulus), number(&exponent))
-            .map_err(|error| malformed(format!("is no usable RSA key ({error})")))?;
+            .map_err(|error| malformed(format!("is not a usable RSA key ({error})")))?;
         Ok(Self {
             spki: der.to_vec(),
             modulus,
@@ -55,7 +54,7 @@ impl WrappingKey {
         })
     }
 
-    /// From modulus and exponent, big-endian, as an HSM tells them of a key pair of its own.
+    /// From modulus and exponent, big-endian, as an HSM reports them for its own key pair.
     ///
     /// # Errors
     /// As [`from_spki_der`](Self::from_spki_der).
@@ -65,7 +64,7 @@ impl WrappingKey {
         let spki = rsa::PublicKey::new(number(modulus), number(exponent))
             .ok()
             .and_then(|key| key.to_public_key_der().ok())
-            .ok_or_else(|| malformed("is no usable RSA key"))?;
+            .ok_or_else(|| malformed("is not a usable RSA key"))?;
         Self::from_spki_der(spki.as_bytes())
     }
 
@@ -74,7 +73,7 @@ impl WrappingKey {
         &self.spki
     }
 
-    /// SHA-256 of [`spki_der`](Self::spki_der): what people compare.
+    /// SHA-256 of [`spki_der`](Self::spki_der): people compare it.
     pub fn sha256(&self) -> Digest {
         words::sha256(&self.spki)
     }
@@ -134,7 +133,7 @@ struct Element<'a> {
     rest: &'a [u8],
 }
 
-/// The element that `bytes` begin with; `None` when they end before it does.
+/// The element with which `bytes` begin; `None` if they end before it does.
 fn element(bytes: &[u8]) -> Option<Element<'_>> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -177,7 +176,7 @@ fn judge_wholeness(der: &[u8]) -> Result<()> {
             "is cut short: its DER announces more bytes than there are",
         )),
         Some(0) => Ok(()),
-        Some(n) => Err(malformed(format!("has {n} bytes too many after its DER"))),
+        Some(n) => Err(malformed(format!("has {n} extra bytes after its DER"))),
     }
 }
 
@@ -209,12 +208,12 @@ fn decode(der: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     judge_algorithm(&spki.algorithm)?;
     let inner = spki.subject_public_key.raw_bytes();
     let key = Pkcs1PublicKey::<der::asn1::UintRef<'_>>::from_der(inner).map_err(broken)?;
-    // Whatever leniency the decoder has, the digest is compared for one encoding only.
+    // However lenient the decoder is: people compare the digest of one encoding only.
     let canonical = spki.to_der().map_err(broken)? == der
         && key.to_der().map_err(broken)? == inner
         && spki.subject_public_key.unused_bits() == 0;
     if !canonical {
-        return Err(malformed("is not in the one DER encoding of its key"));
+        return Err(malformed("is not in the only DER encoding of its key"));
     }
     let bytes = |number: der::asn1::UintRef<'_>| number.as_bytes().to_vec();
     Ok((bytes(key.modulus), bytes(key.public_exponent)))
@@ -249,7 +248,7 @@ fn judge_modulus(modulus: &[u8]) -> Result<()> {
         return Err(suspect(what).check("WRAPPING-KEY-SIZE"));
     }
     if modulus.last().is_none_or(|byte| byte % 2 == 0) {
-        let what = "the wrapping key has an even modulus: it is no RSA key";
+        let what = "the wrapping key has an even modulus: it is not an RSA key";
         return Err(suspect(what).check("WRAPPING-KEY-MODULUS"));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Private keys as bytes: PKCS#8 (RFC 5208; RFC 5915 for curves, RFC 8017 for RSA), as KMS imports them.
+//! Private keys as bytes: PKCS#8 (RFC 5208; RFC 5915 for curves, RFC 8017 for RSA), which KMS imports.
 
 use der::{Decode as _, Header, Reader as _, SliceReader};
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
@@ -10,32 +10,32 @@ use crate::crypto::random;
 use crate::crypto::spec::{Curve, Spec};
 use crate::ground::error::{Error, Result};
 
-/// How many bytes the one DER structure has that `bytes` begin with. Some modules append zero bytes to what
-/// they wrap, which KMS refuses.
+/// The length of the DER structure with which `bytes` begin. Some modules append zero bytes to what they wrap; KMS
+/// would refuse those.
 ///
 /// # Errors
-/// Exit 3 if no whole SEQUENCE stands there.
+/// Exit 3 if there is no complete SEQUENCE.
 pub fn der_len(bytes: &[u8]) -> Result<usize> {
     const SEQUENCE: u8 = 0x30;
     match element(bytes) {
         Some((len, ..)) if bytes.first() == Some(&SEQUENCE) => Ok(len),
-        _ => Err(Error::hsm("no PKCS#8 structure stands there")),
+        _ => Err(Error::hsm("there is no PKCS#8 structure")),
     }
 }
 
-/// The same where nothing but zero bytes stands behind it: whatever else is there belongs to somebody.
+/// The same if only zero bytes follow it: other bytes may have a meaning to somebody.
 ///
 /// # Errors
-/// Exit 3 if no whole SEQUENCE stands there, or bytes behind it that are not zero.
+/// Exit 3 if there is no complete SEQUENCE, or if bytes other than zero follow it.
 pub(crate) fn len_before_zeros(bytes: &[u8]) -> Result<usize> {
     let whole = der_len(bytes)?;
     match bytes[whole..].iter().all(|byte| *byte == 0) {
         true => Ok(whole),
-        false => Err(Error::hsm("bytes follow the PKCS#8 that are not zero").check("PKCS8")),
+        false => Err(Error::hsm("the bytes after the PKCS#8 are not all zero").check("PKCS8")),
     }
 }
 
-/// What stands in the SEQUENCE that `head` begins with, which may be cut off.
+/// The content of the SEQUENCE with which `head` begins; it may be cut off.
 pub(crate) fn content(head: &[u8]) -> Option<&[u8]> {
     match head {
         [0x30, 0x82, _, _, content @ ..]
@@ -45,7 +45,7 @@ pub(crate) fn content(head: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// A private key on P-256 that nothing depends on, as PKCS#8.
+/// A private key on P-256 that protects nothing, as PKCS#8.
 ///
 /// # Errors
 /// Exit 5 if memory or randomness fails.
@@ -54,7 +54,7 @@ pub(crate) fn throw_away_p256() -> Result<Locked> {
     let mut number = Locked::zeroed(32)?;
     loop {
         random::fill(&mut number, "a throw-away key")?;
-        // all but about one number of 2^32 is below the curve's order
+        // all numbers, except about one in 2^32, are below the curve's order
         let Ok(key) = p256::SecretKey::from_slice(&number) else {
             continue;
         };
@@ -73,14 +73,14 @@ pub(crate) struct Outline<'a> {
     pub start: usize,
     /// Algorithm and private key.
     pub key: &'a [u8],
-    /// What the algorithm tells beside its name, such as the curve.
+    /// The algorithm's parameters, such as the curve.
     pub parameters: &'a [u8],
     /// What follows the private key: attributes, and in version 2 the public key.
     rest: &'a [u8],
 }
 
 impl<'a> Outline<'a> {
-    /// Reads the structure that `pkcs8` begins with.
+    /// Reads the structure with which `pkcs8` begins.
     pub(crate) fn of(pkcs8: &'a [u8]) -> Option<Self> {
         let (whole, body, _) = element(pkcs8)?;
         let (version_len, version, after) = element(body)?;
@@ -96,12 +96,12 @@ impl<'a> Outline<'a> {
         })
     }
 
-    /// Whether it is OneAsymmetricKey (RFC 5958): by its version, or by a public key that only that has.
+    /// Whether it is OneAsymmetricKey (RFC 5958): by its version, or by a public key, which only that has.
     pub(crate) fn is_version_2(&self) -> bool {
         self.version != [0] || matches!(self.rest, [0x81 | 0xa1, ..])
     }
 
-    /// What stands before `key` in version 1 (RFC 5208), which then ends.
+    /// What precedes `key` in version 1 (RFC 5208), which ends after it.
     pub(crate) fn head_of_version_1(&self) -> Vec<u8> {
         const VERSION: [u8; 3] = [0x02, 1, 0];
         [
@@ -112,12 +112,12 @@ impl<'a> Outline<'a> {
     }
 }
 
-/// The private value of an EC private key, as long as it stands there.
+/// The private value of an EC private key, with the length that it has there.
 pub(crate) fn private_value(pkcs8: &[u8]) -> Option<&[u8]> {
     EcParts::of(pkcs8).ok().map(|parts| parts.scalar)
 }
 
-/// What an EC private key consists of: PKCS#8 around RFC 5915.
+/// The parts of an EC private key: PKCS#8 around RFC 5915.
 struct EcParts<'a> {
     /// Version and algorithm of the PKCS#8.
     algorithm: &'a [u8],
@@ -125,7 +125,7 @@ struct EcParts<'a> {
     version: &'a [u8],
     /// The private value, as long as the order of the curve (RFC 5915, section 3).
     scalar: &'a [u8],
-    /// What follows it: curve and public key, if they are told.
+    /// What follows it: curve and public key, if they are there.
     rest: &'a [u8],
 }
 
@@ -146,11 +146,11 @@ impl<'a> EcParts<'a> {
                 rest,
             })
         };
-        parts().ok_or_else(|| Error::hsm("it is no PKCS#8 private key of a curve"))
+        parts().ok_or_else(|| Error::hsm("it is not a PKCS#8 private key on a curve"))
     }
 }
 
-/// Length of the first element of a DER text, its value, and what comes after it.
+/// The length of the first element of a DER text, its value, and the rest.
 fn element(der: &[u8]) -> Option<(usize, &[u8], &[u8])> {
     let mut reader = SliceReader::new(der).ok()?;
     let header = Header::decode(&mut reader).ok()?;
@@ -159,11 +159,11 @@ fn element(der: &[u8]) -> Option<(usize, &[u8], &[u8])> {
     Some((end, der.get(start..end)?, &der[end..]))
 }
 
-/// The same EC private key with its private value in full length, if a module left leading zero bytes away
-/// (kryoptic does); `None` if nothing is missing.
+/// The same EC private key with its private value in full length, if a module omitted leading zero bytes (kryoptic
+/// does); `None` if nothing is missing.
 ///
 /// # Errors
-/// Exit 3 if it is no such structure; exit 5 if memory cannot be locked.
+/// Exit 3 if it is not such a structure; exit 5 if memory cannot be locked.
 pub(crate) fn in_full_length(curve: Curve, pkcs8: &[u8]) -> Result<Option<Locked>> {
     let parts = EcParts::of(pkcs8)?;
     let Some(missing) = curve
@@ -212,14 +212,14 @@ fn header(tag: u8, len: usize) -> Vec<u8> {
 pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
     let refuse = |why: String| {
         Error::hsm(format!(
-            "it is no PKCS#8 private key of {}: {why}",
+            "it is not a PKCS#8 private key of {}: {why}",
             spec.name()
         ))
         .check("PKCS8")
     };
     match spec {
         Spec::Ec(curve) if EcParts::of(der)?.scalar.len() != curve.bytes() => Err(refuse(format!(
-            "its private value has {} bytes, where RFC 5915 wants {}",
+            "its private value has {} bytes, but RFC 5915 demands {}",
             EcParts::of(der)?.scalar.len(),
             curve.bytes()
         ))),
@@ -238,7 +238,7 @@ pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
             }
             if !chinese_remainders_fit(der, &key).unwrap_or(false) {
                 return Err(refuse(
-                    "its exponents of the primes or its coefficient are wrong".into(),
+                    "the exponents for its primes or its coefficient are wrong".into(),
                 ));
             }
             let public = key.to_public_key().to_public_key_der();
@@ -250,8 +250,8 @@ pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// Whether the exponents of the primes and the coefficient (RFC 8017, appendix A.1.2) are those of the key:
-/// the public key does not show them, and signatures made with wrong ones betray the primes.
+/// Whether the exponents for the primes and the coefficient (RFC 8017, appendix A.1.2) are the key's: the public
+/// key does not show them, and signatures made with wrong ones reveal the primes.
 fn chinese_remainders_fit(der: &[u8], key: &rsa::PrivateKey) -> Option<bool> {
     let info = rsa::pkcs8::PrivateKeyInfoRef::try_from(der).ok()?;
     let given = rsa::pkcs1::RsaPrivateKeyRef::try_from(info.private_key.as_bytes()).ok()?;

@@ -1,4 +1,4 @@
-//! The public halves of data keys, computed from what the HSM does with the private ones.
+//! The public halves of data keys, computed from the HSM's signatures with the private halves.
 
 use rsa::pkcs8::EncodePublicKey as _;
 use rsa::traits::SignatureScheme as _;
@@ -8,7 +8,7 @@ use super::on_curve;
 use crate::crypto::spec::Curve;
 use crate::ground::error::{Error, Result};
 
-/// The digest that is signed for a curve: at least half as long as its order, and no longer.
+/// The digest that is signed for a curve: at least half as long as its order, and at most as long.
 pub(crate) fn digest_for(curve: Curve, challenge: &[u8]) -> Vec<u8> {
     match curve {
         Curve::P256 | Curve::Secp256k1 => Sha256::digest(challenge).to_vec(),
@@ -17,9 +17,9 @@ pub(crate) fn digest_for(curve: Curve, challenge: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The SubjectPublicKeyInfo of the one key that made both ECDSA signatures (FIPS 186-5: `r` and `s`) of two
-/// digests. One signature leaves two candidates or four (SEC 1, section 4.1.6); two leave one. So a private
-/// key proves itself where a module tells no point of it, as most do after C_UnwrapKey.
+/// The SubjectPublicKeyInfo of the only key that can have made both ECDSA signatures (FIPS 186-5: `r` and `s`) of two
+/// digests. One signature leaves two or four candidates (SEC 1, section 4.1.6); two signatures leave one. So a
+/// private key can prove itself if a module does not report its point; most do not after C_UnwrapKey.
 ///
 /// # Errors
 /// Exit 3 if no key made both.
@@ -41,7 +41,7 @@ fn candidates(curve: Curve, digest: &[u8], signature: &[u8]) -> Vec<Vec<u8>> {
         let Ok(signature) = c::ecdsa::Signature::from_slice(signature) else {
             return Vec::new();
         };
-        // `s` and its negative are signatures of the same key; this library takes the smaller on secp256k1.
+        // `s` and its negative are signatures by the same key; this library uses the smaller one on secp256k1.
         let signature = signature.normalize_s();
         (0..4)
             .filter_map(ecdsa::RecoveryId::from_byte)
@@ -61,17 +61,17 @@ fn candidates(curve: Curve, digest: &[u8], signature: &[u8]) -> Vec<Vec<u8>> {
 /// Exit 3 if the point is not on the curve.
 pub(crate) fn from_point(curve: Curve, point: &[u8]) -> Result<Vec<u8>> {
     on_curve!(curve, c => {
-        let off = || Error::hsm("the HSM tells a point that is not on the curve");
+        let off = || Error::hsm("the HSM reports a point that is not on the curve");
         let key = c::PublicKey::from_sec1_bytes(point).map_err(|_| off())?;
         key.to_public_key_der().map(|der| der.as_bytes().to_vec()).map_err(|_| off())
     })
 }
 
-/// The SubjectPublicKeyInfo of an RSA key, once it verifies the HSM's signature (RSASSA-PKCS1-v1_5 with
-/// SHA-256, RFC 8017) of a challenge.
+/// The SubjectPublicKeyInfo of an RSA key that verifies the HSM's signature (RSASSA-PKCS1-v1_5 with SHA-256, RFC
+/// 8017) of a challenge.
 ///
 /// # Errors
-/// Exit 3 if it does not, or is no RSA key.
+/// Exit 3 if it does not, or is not an RSA key.
 pub(crate) fn from_rsa(
     modulus: &[u8],
     exponent: &[u8],
@@ -80,13 +80,15 @@ pub(crate) fn from_rsa(
 ) -> Result<Vec<u8>> {
     let number = |bytes| rsa::BoxedUint::from_be_slice_vartime(bytes);
     let key = rsa::PublicKey::new(number(modulus), number(exponent))
-        .map_err(|e| Error::hsm(format!("the HSM tells no RSA public key: {e}")))?;
+        .map_err(|e| Error::hsm(format!("the HSM does not report an RSA public key: {e}")))?;
     rsa::Pkcs1v15Sign::new::<Sha256>()
         .verify(&key, &Sha256::digest(challenge), signature)
-        .map_err(|_| Error::hsm("C_Sign: another key than its modulus says").check("POSSESSION"))?;
+        .map_err(|_| {
+            Error::hsm("C_Sign: the signature does not fit the key's modulus").check("POSSESSION")
+        })?;
     let der = key.to_public_key_der();
     der.map(|der| der.as_bytes().to_vec())
-        .map_err(|e| Error::hsm(format!("the HSM tells no RSA public key: {e}")))
+        .map_err(|e| Error::hsm(format!("the HSM does not report an RSA public key: {e}")))
 }
 
 /// The SubjectPublicKeyInfo as PEM (RFC 7468).

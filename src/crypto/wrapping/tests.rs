@@ -110,7 +110,7 @@ fn aes_kw_is_eight_bytes_longer_and_kwp_a_multiple_of_eight() {
     for len in [24, 31, 33, 40] {
         let mut plain = vec![0; len];
         let why = aes_kw_unwrap(&KEK, &wrapped, &mut plain).unwrap_err();
-        assert_eq!(why, format!("40 bytes, where AES-KW gives {}", len + 8));
+        assert_eq!(why, format!("40 bytes, but AES-KW gives {}", len + 8));
     }
     let mut plain = [0; 32];
     assert!(aes_kw_unwrap(&KEK[1..], &wrapped, &mut plain).is_err());
@@ -171,7 +171,7 @@ fn zero_bytes_behind_a_private_key_are_cut_off_and_those_before_its_value_put_ba
     assert!(open_wrapped(Spec::P256, &KEK, &wrapped(&[0x31, 0])).is_err());
     for behind in [&[1][..], &[0, 0, 7], &[0, 0x30, 0]] {
         let error = open_wrapped(Spec::P256, &KEK, &wrapped(&[&whole[..], behind].concat()));
-        let why = "C_WrapKey: bytes follow the PKCS#8 that are not zero";
+        let why = "C_WrapKey: the bytes after the PKCS#8 are not all zero";
         assert_eq!(error.err().unwrap().what, why);
     }
 }

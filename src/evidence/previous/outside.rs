@@ -2,15 +2,15 @@
 
 use super::{Dealt, Previous};
 
-/// A form, a package, or what is not known one by one.
+/// A form, a package, or things that are not known one by one.
 pub(crate) struct Outside {
-    /// As people are asked for it.
+    /// Its description in the question to people.
     pub what: String,
     /// The ceremony that dealt it, if it is known.
     pub ceremony: Option<String>,
 }
 
-/// All of it, as far as the records tell: of the shares in use each form, of those that they replaced a line.
+/// All of them, as far as the records say: each form of the shares in use, and one line for the shares they replaced.
 pub(crate) fn outside(previous: Option<&Previous>) -> Vec<Outside> {
     let sets = previous.map_or(&[][..], |previous| &previous.sets);
     let mut things: Vec<Outside> = sets.first().map(in_use).unwrap_or_default();
@@ -50,11 +50,11 @@ fn replaced(dealt: &Dealt) -> Outside {
     }
 }
 
-/// What the approval and the paper say of it.
+/// What the approval screen and the paper say about it.
 pub(crate) fn told(previous: Option<&Previous>) -> String {
     match outside(previous).len() {
-        0 => "the records tell of no shares and no package: none is asked for".to_owned(),
-        1 => "each share form and package is asked for, in 1 question".to_owned(),
-        n => format!("each share form and package is asked for, in {n} questions"),
+        0 => "the records name no shares and no package, so byok asks for none".to_owned(),
+        1 => "byok asks for each share form and package, in 1 question".to_owned(),
+        n => format!("byok asks for each share form and package, in {n} questions"),
     }
 }

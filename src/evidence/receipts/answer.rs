@@ -1,8 +1,8 @@
-//! What KMS, CloudTrail or an `import.sh` answered, told apart by content and never by the file's name.
+//! Answers of KMS, CloudTrail or an `import.sh`; byok tells them apart by content, never by the file's name.
 //!
-//! Text is UTF-8, or UTF-8 or UTF-16 with a byte-order mark (what PowerShell's `>` writes). Source of
-//! the shapes: AWS KMS API 2014-11-01 as the AWS CLI prints it with `--output json`; CloudTrail's event
-//! record, its log file (`Records`) and the answer of LookupEvents (`Events`).
+//! Text is UTF-8, or UTF-8 or UTF-16 with a byte-order mark (which PowerShell's `>` writes). Source of the shapes:
+//! AWS KMS API 2014-11-01 as the AWS CLI prints it with `--output json`; CloudTrail's event record, its log file
+//! (`Records`) and the answer of LookupEvents (`Events`).
 
 use jiff::Timestamp;
 
@@ -18,34 +18,34 @@ const IMPORT_RESULT: &str = "byok-import-result-v1";
 /// An answer.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// What `import.sh` left: which import it ran, and what came of it.
+    /// A result file of `import.sh`: which import it ran, and what happened.
     ImportResult(ImportResult),
     /// The bare answer of ImportKeyMaterial.
     ImportKeyMaterial {
         /// The KMS key, by id or ARN.
         key_id: String,
-        /// Which material it is there; older APIs say nothing.
+        /// KMS's id for the material; older APIs do not say.
         key_material_id: Option<String>,
     },
     /// The answer of DescribeKey.
     DescribeKey {
-        /// What KMS says of the key.
+        /// KMS's facts about the key.
         metadata: KeyMetadata,
         /// `CurrentKeyMaterialId`.
         current: Option<String>,
     },
     /// The answer of ListKeyRotations.
     ListKeyRotations {
-        /// The KMS key that was asked, by ARN, if somebody wrote it beside the answer (`KeyId`).
+        /// The KMS key that was asked about, by ARN, if somebody wrote it beside the answer (`KeyId`).
         asked: Option<String>,
-        /// What it lists.
+        /// Its list.
         rotations: Vec<Rotation>,
     },
     /// The answer of GenerateMac.
     GenerateMac(MacAnswer),
     /// The answer of GetPublicKey.
     GetPublicKey(PublicKeyAnswer),
-    /// Events of CloudTrail, those of KMS only.
+    /// CloudTrail events, only those of KMS.
     CloudTrail(Vec<TrailEvent>),
 }
 
@@ -53,8 +53,8 @@ pub enum Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
     pub(crate) answer: Answer,
-    /// The endpoints that were given, if somebody wrote them beside the answers, as the scripts do; AWS's own
-    /// name none.
+    /// The endpoints that were given, if somebody wrote them beside the answers, as the scripts do; for AWS's own,
+    /// none is written.
     pub(crate) endpoints: Vec<String>,
 }
 
@@ -87,27 +87,27 @@ pub struct ImportResult {
     pub label: String,
     /// The import's name.
     pub import: String,
-    /// The KMS key that the script imported into.
+    /// The KMS key into which the script imported.
     pub key_arn: String,
-    /// The KMS key that answered; AWS CLIs of before 2025 show nothing.
+    /// The KMS key that answered; AWS CLIs before 2025 do not show it.
     pub key_id: Option<String>,
-    /// Which material it is there; likewise.
+    /// KMS's id for the material; likewise.
     pub key_material_id: Option<String>,
     /// The exit code of the AWS CLI.
     pub exit: u64,
     /// When the script ended, by that computer's clock.
     pub at: Timestamp,
-    /// Which options the script was given, such as a profile's name.
+    /// The options that were given to the script, such as a profile's name.
     pub arguments: Option<String>,
-    /// The endpoint that was given, without what may be a password; `None`: AWS's own was asked.
+    /// The endpoint that was given, without any password in it; `None`: AWS's own.
     pub endpoint: Option<String>,
-    /// The account that the credentials belonged to; older scripts do not say.
+    /// The account of the credentials; older scripts do not say.
     pub account: Option<String>,
     /// What `aws --version` said.
     pub cli: Option<String>,
 }
 
-/// The answer of GenerateMac. What it says is judged of HMAC keys only.
+/// The answer of GenerateMac. Its contents are judged for HMAC keys only.
 #[derive(Clone, Debug)]
 pub struct MacAnswer {
     /// The KMS key, by id or ARN.
@@ -118,7 +118,7 @@ pub struct MacAnswer {
     pub algorithm: Option<String>,
 }
 
-/// The answer of GetPublicKey. What it says is judged of key pairs only.
+/// The answer of GetPublicKey. Its contents are judged for key pairs only.
 #[derive(Clone, Debug)]
 pub struct PublicKeyAnswer {
     /// The KMS key, by id or ARN.
@@ -134,15 +134,15 @@ pub struct PublicKeyAnswer {
 pub struct Rotation {
     /// The KMS key, by id or ARN.
     pub key_id: String,
-    /// The material.
+    /// KMS's id for the material.
     pub key_material_id: String,
     /// `CURRENT`, `NON_CURRENT`, `PENDING_ROTATION` or `PENDING_MULTI_REGION_IMPORT_AND_ROTATION`.
     pub state: Option<String>,
-    /// What else it says, if it says it as it should.
+    /// Its other members, if they are as they should be.
     pub more: RotationMore,
 }
 
-/// What an entry of ListKeyRotations tells besides id and state. Nothing is judged by it.
+/// The members of an entry of ListKeyRotations besides id and state. byok judges nothing by them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RotationMore {
     /// `IMPORTED` or `PENDING_IMPORT`.
@@ -164,9 +164,9 @@ pub struct TrailEvent {
     pub at: Timestamp,
     /// `awsRegion`.
     pub region: Option<String>,
-    /// The KMS keys that it names, by id or ARN.
+    /// The KMS keys in it, by id or ARN.
     pub key_ids: Vec<String>,
-    /// Which material it was about.
+    /// KMS's id for the material.
     pub key_material_id: Option<String>,
     /// `importType` of the request.
     pub import_type: Option<String>,
@@ -178,8 +178,8 @@ impl Answer {
     /// Reads one file.
     ///
     /// # Errors
-    /// Exit 2: not text, not one JSON object, an error message of AWS, import parameters, or nothing
-    /// that is known here. Exit 4: an answer that contradicts itself.
+    /// Exit 2: not text, not one JSON object, an error message of AWS, import parameters, or no answer that byok
+    /// knows. Exit 4: an answer that contradicts itself.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         Self::of(&parsed(bytes)?, bytes)
     }
@@ -214,7 +214,7 @@ impl Answer {
                 key_material_id: material_id(json, "KeyMaterialId")?,
             })
         } else {
-            Err(Error::usage("is no answer that is known here").hint(KNOWN))
+            Err(Error::usage("is not an answer that byok knows").hint(KNOWN))
         }
     }
 
@@ -231,18 +231,18 @@ impl Answer {
     }
 }
 
-/// The name of an operation that proves HMAC material.
+/// The name of the operation that proves HMAC material.
 pub(super) const GENERATE_MAC: &str = "GenerateMac";
-/// The name of an operation that proves a private key.
+/// The name of the operation that proves a private key.
 pub(super) const GET_PUBLIC_KEY: &str = "GetPublicKey";
 
 const KNOWN: &str = "a receipt is an import-result.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
                      ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail";
 
-/// How a file begins that gzip compressed.
+/// How a file begins that was compressed with gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// What an object has that holds events of CloudTrail, or is one.
+/// The members of an object that contains CloudTrail events, or is one.
 const TRAIL: [&str; 5] = [
     "eventSource",
     "Records",
@@ -260,7 +260,7 @@ fn parsed(bytes: &[u8]) -> Result<Json> {
     json_or_lines(&text)
 }
 
-/// One JSON value, or a line each; those are an array.
+/// One JSON value, or one on each line; those become an array.
 fn json_or_lines(text: &str) -> Result<Json> {
     strict_json::parse(text.as_bytes()).or_else(|why| {
         let lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -285,7 +285,7 @@ fn optional(json: &Json, name: &str) -> Result<Option<String>> {
     }
 }
 
-/// A text where it is one; whoever needs it says that it is missing.
+/// A string member, if it is there; the code that needs it reports that it is missing.
 fn as_text(json: &Json, name: &str) -> Option<String> {
     json.get(name).and_then(Json::as_str).map(str::to_owned)
 }
@@ -322,7 +322,7 @@ fn import_result(json: &Json) -> Result<ImportResult> {
         key_id: optional(json, "KeyId")?,
         key_material_id: material_id(json, "KeyMaterialId")?,
         exit: exit.ok_or_else(|| Error::usage("has no exit code"))?,
-        at: at.ok_or_else(|| Error::usage("`at` is no time"))?,
+        at: at.ok_or_else(|| Error::usage("`at` is not a time"))?,
         endpoint: endpoint.or_else(|| endpoint_among(arguments.as_deref()?)),
         account: optional(json, "account")?,
         cli: optional(json, "cli")?,
@@ -330,15 +330,15 @@ fn import_result(json: &Json) -> Result<ImportResult> {
     })
 }
 
-/// Scripts of older versions tell the endpoint among their arguments only; the last one was asked.
+/// Scripts of older versions name the endpoint only among their arguments; the last one was used.
 fn endpoint_among(arguments: &str) -> Option<String> {
     let given = arguments.rsplit_once("--endpoint-url")?.1;
     let url = given.trim_start_matches(['=', ' ']).split(' ').next()?;
     Some(url.to_owned())
 }
 
-/// Whether this AWS CLI is of before the `KeyId` in the answer of ImportKeyMaterial (5 June 2025), by what
-/// `aws --version` says. `import.sh` judges likewise.
+/// Whether this AWS CLI is older than the `KeyId` in the answer of ImportKeyMaterial (5 June 2025), according to
+/// `aws --version`. `import.sh` judges in the same way.
 pub fn shows_no_key(cli: &str) -> bool {
     let version = cli.split(' ').next().unwrap_or_default();
     let numbers = version.strip_prefix("aws-cli/").unwrap_or_default();
@@ -361,10 +361,10 @@ fn described(json: &Json, bytes: &[u8]) -> Result<Answer> {
 
 fn rotations(json: &Json) -> Result<Answer> {
     let list = json.get("Rotations").and_then(Json::as_array);
-    let list = list.ok_or_else(|| Error::usage("`Rotations` is no list"))?;
+    let list = list.ok_or_else(|| Error::usage("`Rotations` is not a list"))?;
     let entry = |entry: &Json| -> Result<Option<Rotation>> {
         let Some(key_material_id) = material_id(entry, "KeyMaterialId")? else {
-            return Ok(None); // an answer of before 2025
+            return Ok(None); // an answer from before 2025
         };
         Ok(Some(Rotation {
             key_id: text_of(entry, "KeyId")?,
@@ -388,7 +388,7 @@ fn rotations(json: &Json) -> Result<Answer> {
     })
 }
 
-/// Lenient: lines of older versions were judged without these.
+/// Lenient: lines of older versions were judged without these members.
 fn rotation_more(entry: &Json) -> RotationMore {
     let text = |name| entry.get(name).and_then(Json::as_str);
     let valid_to = entry.get("ValidTo").map(aws::time);
@@ -410,7 +410,7 @@ fn trail(json: &Json) -> Result<Vec<TrailEvent>> {
     }
 }
 
-/// An event, a log file (`Records`), the answer of LookupEvents (`Events`), what EventBridge delivers
+/// Reads an event, a log file (`Records`), the answer of LookupEvents (`Events`), what EventBridge delivers
 /// (`detail`), or several of them.
 fn trail_into(json: &Json, events: &mut Vec<TrailEvent>) -> Result<()> {
     let list = |name| json.get(name).and_then(Json::as_array);
@@ -441,7 +441,7 @@ fn trail_event(json: &Json) -> Result<Option<TrailEvent>> {
     ids.push(material_id(request, "keyMaterialId")?);
     Ok(Some(TrailEvent {
         name: text_of(json, "eventName")?,
-        at: at.ok_or_else(|| Error::usage("`eventTime` is no time"))?,
+        at: at.ok_or_else(|| Error::usage("`eventTime` is not a time"))?,
         region: as_text(json, "awsRegion"),
         key_ids: trail_keys(json, request, response),
         key_material_id: ids.into_iter().flatten().next(),
@@ -450,7 +450,7 @@ fn trail_event(json: &Json) -> Result<Option<TrailEvent>> {
     }))
 }
 
-/// The ARNs among `resources`; where there are none, `keyId` of answer or request.
+/// The ARNs in `resources`; if there are none, `keyId` of the answer or the request.
 fn trail_keys(json: &Json, request: &Json, response: &Json) -> Vec<String> {
     let resources = json.get("resources").and_then(Json::as_array);
     let arns: Vec<String> = resources

@@ -1,4 +1,4 @@
-//! Reading receipts back: the chain of lines, the answers that they name, and that both agree.
+//! Reads receipts back: the chain of lines, the answers that they name, and whether both agree.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,13 +13,13 @@ use crate::evidence::transcript::{self, Chain};
 use crate::ground::strict_json::{self, Json};
 use crate::ground::words::{self, Digest};
 
-/// The longest chain of receipts and the longest answer that are read, in bytes; both are byok's alone to judge.
+/// The longest chain of receipts and the longest answer that byok reads, in bytes; only byok judges these.
 const LONGEST: u64 = 16 << 20;
 
-/// Checks `receipts.jsonl` and all that it names; `present` are the record's files with their digests.
+/// Checks `receipts.jsonl` and everything that it names; `present` is the record's files with their digests.
 ///
 /// # Errors
-/// The first thing that does not hold, naming its line.
+/// The first thing that does not hold, with its line.
 pub(crate) fn read(
     directory: &Path,
     chain: &Chain,
@@ -104,7 +104,7 @@ impl Reader<'_> {
         })
     }
 
-    /// What the answer says, by its bytes; what the line says must agree.
+    /// What the answer's bytes say; the line must agree.
     fn entry(
         &self,
         json: &Json,
@@ -115,7 +115,7 @@ impl Reader<'_> {
         let bytes = crate::evidence::rules::reading::read(&self.directory.join(file), LONGEST)
             .map_err(|why| format!("{file}: {why}"))?;
         if words::sha256(&bytes) != *sha256 {
-            return Err(format!("{file}: it changes while it is read"));
+            return Err(format!("{file}: it changed while byok read it"));
         }
         let scope = Scope {
             ceremony: self.ceremony,
@@ -139,7 +139,7 @@ impl Reader<'_> {
     }
 }
 
-/// What the answer says by these rules, and that the line says so too.
+/// What the answer says by these rules, if the line says the same.
 fn said(line: &Json, file: &str, scope: &Scope, answer: &Answered) -> Result<Entry, String> {
     let entry = scope.judge(answer);
     let entry = entry.map_err(|error| format!("{file}: {}", error.line()))?;
@@ -147,7 +147,7 @@ fn said(line: &Json, file: &str, scope: &Scope, answer: &Answered) -> Result<Ent
     Ok(entry)
 }
 
-/// One line by itself and its place after the one with this digest.
+/// One line by itself, and whether it follows the line with this digest.
 fn linked(number: usize, raw: &[u8], prev: &Digest) -> Result<(Json, Timestamp), String> {
     let json = transcript::numbered(raw, number).map_err(|(_, why)| why)?;
     let text = |name| json.get(name).and_then(Json::as_str).unwrap_or_default();
@@ -167,11 +167,11 @@ fn linked(number: usize, raw: &[u8], prev: &Digest) -> Result<(Json, Timestamp),
     Ok((json, at))
 }
 
-/// A `receipts.jsonl` by itself, without the record that it belongs to.
+/// A `receipts.jsonl` by itself, without its record.
 pub struct Alone {
     /// How many lines it has.
     pub lines: usize,
-    /// Head digest of the transcript that it begins with.
+    /// The transcript's head digest, with which it begins.
     pub transcript_head: String,
 }
 
@@ -184,7 +184,7 @@ pub fn alone(bytes: &[u8]) -> Result<Alone, String> {
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
     let first = strict_json::parse(lines[0]).map_err(|why| format!("line 1: {why}"))?;
     let head = first.get("prev").and_then(Json::as_str).unwrap_or_default();
-    let head = words::digest_from_hex(head).ok_or("line 1: prev is no digest")?;
+    let head = words::digest_from_hex(head).ok_or("line 1: prev is not a digest")?;
     let mut prev = head;
     for (at, raw) in lines.iter().enumerate() {
         linked(at + 1, raw, &prev).map_err(|why| format!("line {}: {why}", at + 1))?;
@@ -196,8 +196,8 @@ pub fn alone(bytes: &[u8]) -> Result<Alone, String> {
     })
 }
 
-/// A member of the line that says something else than the answer. Members that only a later version
-/// knows, or only this one, are left alone: lines of older versions stay valid.
+/// A member of the line that disagrees with the answer. Members that only a later version knows, or only this one,
+/// are ignored: lines of older versions stay valid.
 fn agree(line: &Json, entry: &Entry) -> Result<(), String> {
     let derived = serde_json::to_string(entry).map_err(|e| e.to_string())?;
     let derived = strict_json::parse(derived.as_bytes())?;
@@ -213,12 +213,12 @@ fn agree(line: &Json, entry: &Entry) -> Result<(), String> {
     }
 }
 
-/// Where the answer of a line lies.
+/// The file of a line's answer.
 pub(crate) fn name(number: usize) -> String {
     format!("{FOLDER}{number:03}.json")
 }
 
-/// One line as it is written, without its line feed.
+/// One line as byok writes it, without its line feed.
 pub(crate) fn line(
     receipts: &Receipts,
     at: Timestamp,
@@ -250,7 +250,7 @@ pub(crate) fn line(
 }
 
 impl Receipts {
-    /// Counts a line that was just written; `whole` is the file with it.
+    /// Adds a line that was just written; `whole` is the file including it.
     pub(crate) fn push(&mut self, receipt: Receipt, line: &[u8], whole: &[u8]) {
         self.receipts.push(receipt);
         self.last = words::sha256(line);

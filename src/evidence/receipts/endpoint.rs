@@ -1,6 +1,6 @@
-//! Whether an endpoint that somebody gave is AWS's own.
+//! Whether an endpoint that somebody gave belongs to AWS.
 
-/// What the names of AWS's endpoints end with, in its partitions.
+/// How the names of AWS's endpoints end, in its partitions.
 const SUFFIXES: [&str; 9] = [
     "amazonaws.com",
     "amazonaws.com.cn",
@@ -13,7 +13,7 @@ const SUFFIXES: [&str; 9] = [
     "csp.hci.ic.gov",
 ];
 
-/// Whose answer it is.
+/// The service that answered.
 #[derive(Clone, Copy)]
 pub(super) enum Service {
     Kms,
@@ -21,7 +21,7 @@ pub(super) enum Service {
 }
 
 impl Service {
-    /// What its endpoints begin with.
+    /// How its endpoints begin.
     fn names(self) -> [&'static str; 2] {
         match self {
             Self::Kms => ["kms", "kms-fips"],
@@ -30,8 +30,8 @@ impl Service {
     }
 }
 
-/// Whether this URL is an endpoint of the service in this Region: a public one, or that of a VPC. Other names
-/// below those of AWS belong to its customers.
+/// Whether this URL is an endpoint of the service in this Region: a public one, or a VPC's. Other names below AWS's
+/// domains belong to its customers.
 pub(super) fn is_of_aws(url: &str, of: Service, region: &str) -> bool {
     let Some(host) = host(url) else {
         return false;
@@ -61,7 +61,7 @@ fn host(url: &str) -> Option<String> {
 mod tests {
     use super::{Service, is_of_aws};
 
-    /// The scripts take what is not `refused` here, and tell it as it stands: `tests/online/portable_scripts.rs`.
+    /// The scripts accept what is not `refused` here, and write it unchanged: `tests/online/portable_scripts.rs`.
     #[test]
     fn only_the_endpoints_of_the_service_in_the_region_of_the_key_are_aws_s() {
         for case in include_str!("endpoints.txt").lines() {

@@ -1,4 +1,4 @@
-//! What an answer says of this record: which import it belongs to, and what it proves.
+//! What an answer says about this record: to which import it belongs, and what it proves.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,10 +10,10 @@ use crate::ground::error::{Error, Result};
 use crate::ground::strict_json;
 use crate::plan::kms::aws::KeyMetadata;
 
-/// What one receipt says, without the answer's own bytes. Absent members do not apply.
+/// The contents of one receipt, without the answer's own bytes. Absent members do not apply.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Entry {
-    /// Which operation answered.
+    /// The operation that answered.
     pub answer: String,
     /// The data key's label.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,25 +24,25 @@ pub struct Entry {
     /// The KMS key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_arn: Option<String>,
-    /// Which material it is, in that KMS key.
+    /// KMS's id for the material in that KMS key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_material_id: Option<String>,
     /// Exit code of the AWS CLI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<u64>,
-    /// The endpoint that answered, if it is not one of AWS: whoever runs it may answer anything.
+    /// The endpoint that answered, if it does not belong to AWS: whoever runs it may answer anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// `KeyState` of DescribeKey.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_state: Option<String>,
-    /// When it happened, by the clock of the online side.
+    /// When it happened, by the online side's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub happened: Option<Timestamp>,
-    /// The materials that ListKeyRotations lists.
+    /// The materials in ListKeyRotations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub materials: Vec<Listed>,
-    /// The events of CloudTrail about KMS keys of this record.
+    /// CloudTrail's events about KMS keys of this record.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<TrailFact>,
     /// What the answer proves, given the receipts before it.
@@ -50,7 +50,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// A line of an older version stays valid; what cannot be told by the rules of now counts for nothing.
+    /// A line of an older version stays valid; what today's rules cannot decide counts for nothing.
     pub(super) fn told_by_older_rules(self) -> Self {
         Self {
             answer: self.answer,
@@ -60,7 +60,7 @@ impl Entry {
         }
     }
 
-    /// Whether a line can say it: see [`Json::is_plain`](crate::ground::strict_json::Json::is_plain).
+    /// Whether a line can contain it: see [`Json::is_plain`](crate::ground::strict_json::Json::is_plain).
     fn is_plain(&self) -> bool {
         let json = serde_json::to_vec(self).map(|bytes| strict_json::parse(&bytes));
         matches!(json, Ok(Ok(json)) if json.is_plain())
@@ -77,7 +77,7 @@ pub struct Listed {
     /// `CURRENT`, `NON_CURRENT`, `PENDING_ROTATION` or `PENDING_MULTI_REGION_IMPORT_AND_ROTATION`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// What else the answer says. It stays out of the line: lines of older versions do not have it.
+    /// The answer's other members. They are not in the line, because lines of older versions do not have them.
     #[serde(skip)]
     pub more: RotationMore,
 }
@@ -91,7 +91,7 @@ pub struct TrailFact {
     pub happened: Timestamp,
     /// The KMS key.
     pub key_arn: String,
-    /// The data key's label, of an import of this record.
+    /// The data key's label, if the event is about an import of this record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// The import's name.
@@ -113,27 +113,27 @@ pub(crate) struct Scope<'a> {
     pub imports: &'a [Import],
     /// The receipts before this one.
     pub earlier: &'a [Receipt],
-    /// What previous records know.
+    /// The materials that earlier records know.
     pub before: &'a [KnownMaterial],
-    /// By which rules.
+    /// The rules to judge by.
     pub rules: Rules,
 }
 
-/// Which rules an answer is judged by.
+/// The rules by which an answer is judged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rules {
-    /// Those of this version.
+    /// The rules of this version.
     Now,
-    /// Those of the versions before it, for lines that stand already: they gave the bare id of a
-    /// multi-Region key to the first import into any of its Regions, and took an import for accepted whose
-    /// answer named no KMS key.
+    /// The rules of earlier versions, for lines that already exist. They assigned the bare id of a multi-Region
+    /// key to the first import into any of its Regions, and counted an import as accepted although its answer
+    /// named no KMS key.
     Older,
 }
 
 impl Scope<'_> {
     /// # Errors
-    /// Exit 2 if it cannot be told which import an answer belongs to; exit 4 if it is of another
-    /// ceremony, import or KMS key, or tells of another material than this record's.
+    /// Exit 2 if byok cannot find out to which import an answer belongs; exit 4 if it belongs to another ceremony,
+    /// import or KMS key, or is about material that is not this record's.
     pub(crate) fn judge(&self, answered: &Answered) -> Result<Entry> {
         let answer = &answered.answer;
         let entry = match answer {
@@ -158,12 +158,12 @@ impl Scope<'_> {
         match entry.is_plain() {
             true => Ok(entry),
             false => Err(Error::usage(
-                "holds a character that cannot be shown, or a number that is too long",
+                "has a character that cannot be shown, or a number that is too long",
             )),
         }
     }
 
-    /// The imports into the KMS key that an answer names; at least one.
+    /// The imports into the KMS key that the answer names; at least one.
     pub(super) fn imports_into(&self, key_id: &str) -> Result<Vec<&Import>> {
         let into = self.maybe_imports_into(key_id, None)?;
         if !into.is_empty() {
@@ -171,15 +171,15 @@ impl Scope<'_> {
         }
         let known: Vec<&str> = self.imports.iter().map(|i| i.key_arn.as_str()).collect();
         Err(Error::mismatch(format!(
-            "is of the KMS key {key_id}, which this record imports nothing into ({})",
+            "is about the KMS key {key_id}, into which this record imports nothing ({})",
             known.join(", ")
         ))
         .check("KMS-KEY-MATCH")
-        .hint("add it to the record of the ceremony that it belongs to"))
+        .hint("add it to the record of the ceremony to which it belongs"))
     }
 
-    /// The one rule by which an answer of any kind names a KMS key: by its ARN, or by its id. The bare id of a
-    /// multi-Region key is that of its replicas too, so it needs the Region beside it.
+    /// The one rule for how an answer of any kind names a KMS key: by its ARN, or by its id. All replicas of a
+    /// multi-Region key have the same bare id, so the Region must be with it.
     fn maybe_imports_into(&self, key_id: &str, region: Option<&str>) -> Result<Vec<&Import>> {
         let region = region.filter(|_| self.rules == Rules::Now && !key_id.starts_with("arn:"));
         let names = |import: &&Import| {
@@ -193,13 +193,13 @@ impl Scope<'_> {
             false => Err(
                 Error::usage(format!("does not say in which Region {key_id} answered"))
                     .check("KMS-KEY-MATCH")
-                    .hint("ask by the key's ARN, so that the answer names it; of list-key-rotations, which")
-                    .hint("never does, online: bash online.sh rotate --key KEY_ARN --out rotations.json"),
+                    .hint("ask with the key's ARN, so that the answer names it")
+                    .hint("the answer of list-key-rotations never does; online: bash online.sh rotate --key KEY_ARN --out rotations.json"),
             ),
         }
     }
 
-    /// Says which KMS key, and which import where there is but one.
+    /// Names the KMS key and, if there is only one, the import.
     pub(super) fn of_key(&self, into: &[&Import]) -> Entry {
         let first = into.first();
         let one = (into.len() == 1).then_some(first).flatten();
@@ -214,7 +214,7 @@ impl Scope<'_> {
     fn import_result(&self, result: &ImportResult) -> Result<Entry> {
         if result.ceremony != self.ceremony {
             return Err(not_of_this_record(format!(
-                "is of the ceremony {}, this record is of {}",
+                "is from the ceremony {}, but this record is from {}",
                 result.ceremony, self.ceremony
             )));
         }
@@ -224,13 +224,13 @@ impl Scope<'_> {
             .find(|import| import.label == result.label && import.import == result.import);
         let import = found.ok_or_else(|| {
             not_of_this_record(format!(
-                "is of {}/{}, which this record does not have",
+                "is for {}/{}, which this record does not have",
                 result.label, result.import
             ))
         })?;
         if import.key_arn != result.key_arn {
             return Err(not_of_this_record(format!(
-                "names the KMS key {}, the record {} for {}/{}",
+                "names the KMS key {}, but the record names {} for {}/{}",
                 result.key_arn, import.key_arn, import.label, import.import
             )));
         }
@@ -238,7 +238,7 @@ impl Scope<'_> {
             && *account != super::account(&import.key_arn)
         {
             return Err(Error::mismatch(format!(
-                "was asked for by account {account}; the KMS key is {}",
+                "was made with credentials of the account {account}, but the KMS key is {}",
                 import.key_arn
             ))
             .check("KMS-KEY-MATCH"));
@@ -248,11 +248,11 @@ impl Scope<'_> {
                 .any(|into| into.key_arn == import.key_arn)
         {
             return Err(Error::mismatch(format!(
-                "KMS answered for another KMS key ({answered}) than {}",
+                "KMS answered for the KMS key {answered}, not for {}",
                 import.key_arn
             ))
             .check("KMS-KEY-MATCH")
-            .hint("STOP: call the security officer, delete nothing"));
+            .hint("STOP: call the security officer, and delete nothing"));
         }
         let id = result.key_material_id.as_deref();
         let mut entry = if self.was_imported(result) {
@@ -265,22 +265,21 @@ impl Scope<'_> {
         Ok(entry)
     }
 
-    /// Without a KMS key that answered nothing was imported, unless that AWS CLI is known not to show it.
+    /// If no KMS key answered, nothing was imported, unless that AWS CLI is known not to show it.
     fn was_imported(&self, result: &ImportResult) -> bool {
         let by_old_cli = || result.cli.as_deref().is_some_and(answer::shows_no_key);
         result.exit == 0 && (result.key_id.is_some() || self.rules == Rules::Older || by_old_cli())
     }
 
-    /// The bare answer does not say whose wrapped file was sent, so it never proves more than that KMS
-    /// accepted something.
+    /// The bare answer does not say whose wrapped file was sent, so it only proves that KMS accepted something.
     fn bare_import(&self, key_id: &str, id: Option<&str>) -> Result<Entry> {
         match self.imports_into(key_id)?.as_slice() {
             [import] => self.accepted(import, id, false),
             several => Err(Error::usage(format!(
-                "does not say which of the {} imports into {key_id} it answers",
+                "does not say to which of the {} imports into {key_id} it belongs",
                 several.len()
             ))
-            .hint("take the import-result.json that import.sh wrote: it names the import")),
+            .hint("use the import-result.json that import.sh wrote: it names the import")),
         }
     }
 
@@ -298,7 +297,7 @@ impl Scope<'_> {
         })
     }
 
-    /// Whether an import that KMS accepted shows that the material was there before.
+    /// What an import that KMS accepted proves about the material that was there before.
     fn proved_by(&self, import: &Import, id: Option<&str>) -> Proves {
         let Some(existing) = &import.existing else {
             return Proves::Accepted;
@@ -315,14 +314,14 @@ impl Scope<'_> {
         }
     }
 
-    /// In the same KMS key both must be told by the same id; a replica's may have another.
+    /// In the same KMS key, both must have the same id; a replica may have a different one.
     fn is_witness(&self, witness: &Import, id: Option<&str>, other: &Import) -> bool {
         super::accepted_of(self.earlier, other).any(|earlier| {
             witness.key_arn != other.key_arn || (id.is_some() && earlier.as_deref() == id)
         })
     }
 
-    /// What this record, or one before it, knows to be the material of this KMS key.
+    /// The id that this record, or an earlier one, knows for its material in this KMS key.
     fn known_id(&self, key_arn: &str) -> Option<String> {
         let of_key = |import: &&Import| import.key_arn == key_arn;
         let import = self.imports.iter().find(of_key)?;
@@ -339,25 +338,25 @@ impl Scope<'_> {
         })
     }
 
-    /// KMS makes the id from KMS key and material: another id there is other material.
+    /// KMS makes the id from KMS key and material, so a different id means different material.
     fn same_material(&self, key_arn: &str, id: Option<&str>) -> Result<()> {
         match (id, self.known_id(key_arn)) {
             (Some(id), Some(known)) if id != known => Err(Error::mismatch(format!(
-                "tells of the key material {id} in {key_arn}; this record's is {known}"
+                "names the key material {id} in {key_arn}, but this record's is {known}"
             ))
             .check("KEY-MATERIAL-ID")
             .hint("STOP: the KMS key holds other material than this record's; delete nothing")
-            .hint("online: aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL, and add its answer")),
+            .hint("online: aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL; then add its answer")),
             _ => Ok(()),
         }
     }
 
-    /// Whether the current material may be another than this record's: its script adds it to what the
-    /// KMS key held, or an earlier ListKeyRotations lists it among others.
+    /// Whether the current material may not be this record's: its script adds it to what the KMS key has, or an
+    /// earlier ListKeyRotations lists it among others.
     fn may_hold_more(&self, key_arn: &str) -> bool {
         let added = |import: &Import| import.key_arn == key_arn && import.rotates.is_some();
         let Some(known) = self.known_id(key_arn) else {
-            return true; // there is nothing to compare with
+            return true; // there is nothing to compare it with
         };
         let lists = |receipt: &Receipt| {
             let mut listed = receipt.entry.materials.iter();
@@ -372,7 +371,7 @@ impl Scope<'_> {
         let spec = &into[0].spec;
         if metadata.origin != "EXTERNAL" || metadata.key_spec != *spec {
             return Err(Error::mismatch(format!(
-                "describes {key_arn} with Origin {} and KeySpec {}; this record needs EXTERNAL and {spec}",
+                "describes {key_arn} with Origin {} and KeySpec {}, but this record needs EXTERNAL and {spec}",
                 metadata.origin, metadata.key_spec
             ))
             .check("KMS-KEY-MATCH"));
@@ -387,7 +386,7 @@ impl Scope<'_> {
         })
     }
 
-    /// KMS lists the bare id; who asked may have written the ARN beside it.
+    /// KMS lists only the id; whoever asked may have written the ARN beside it.
     fn rotations(&self, asked: Option<&str>, rotations: &[Rotation]) -> Result<Entry> {
         let mut materials = Vec::new();
         let mut into = Vec::new();
@@ -407,7 +406,7 @@ impl Scope<'_> {
         })
     }
 
-    /// Events about other KMS keys are left out; there must be one about a KMS key of this record.
+    /// Events about other KMS keys are ignored; at least one must be about a KMS key of this record.
     fn trail(&self, events: &[TrailEvent]) -> Result<Entry> {
         let mut facts = Vec::new();
         for event in events {
@@ -462,7 +461,7 @@ impl Scope<'_> {
         Ok(fact)
     }
 
-    /// An event names no ceremony. It is of the one import into this KMS key whose import token was
+    /// An event does not name a ceremony. It belongs to the one import into this KMS key whose import token was
     /// valid at that time.
     fn import_of<'a>(&self, event: &TrailEvent, into: &[&'a Import]) -> Option<&'a Import> {
         let mut could = into.iter().filter(|import| {
@@ -473,8 +472,8 @@ impl Scope<'_> {
     }
 }
 
-/// The endpoint that was given, if it is not AWS's: one rule for answers of every kind. It must be in the
-/// Region of a KMS key that the answer is about.
+/// The endpoint that was given, if it does not belong to AWS: one rule for answers of every kind. It must be in the
+/// Region of a KMS key in the answer.
 fn elsewhere(answered: &Answered, entry: &Entry) -> Option<String> {
     let service = match answered.answer {
         Answer::CloudTrail(_) => Service::CloudTrail,
@@ -493,5 +492,5 @@ fn elsewhere(answered: &Answered, entry: &Entry) -> Option<String> {
 fn not_of_this_record(what: String) -> Error {
     Error::mismatch(what)
         .check("RECEIPT")
-        .hint("add it to the record of the ceremony that it belongs to")
+        .hint("add it to the record of the ceremony to which it belongs")
 }

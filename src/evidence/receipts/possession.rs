@@ -1,7 +1,7 @@
-//! Which answers show that a KMS key holds an HMAC key or a private key: it computes with it.
+//! Answers which show that a KMS key has an HMAC key or a private key, because it computes with it.
 //!
-//! What is compared stands in the record, so an answer proves something to whoever fetched it, and to others
-//! as far as they trust who did.
+//! What is compared is in the record. So an answer proves something to whoever fetched it, and to others only as
+//! far as they trust that person.
 
 use base64ct::{Base64, Encoding as _};
 
@@ -12,7 +12,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
 impl Scope<'_> {
-    /// HMAC: the MAC of the fingerprint text is the fingerprint. Of other specs it says nothing.
+    /// HMAC: the MAC of the fingerprint text is the fingerprint. For other specs it says nothing.
     pub(super) fn generated_mac(&self, answer: &MacAnswer) -> Result<Entry> {
         let into = self.imports_into(&answer.key_id)?;
         let entry = self.of_key(&into);
@@ -39,7 +39,7 @@ impl Scope<'_> {
         Ok(proved(entry))
     }
 
-    /// Key pairs: the SHA-256 of the public key is the fingerprint. Of other specs it says nothing.
+    /// Key pairs: the SHA-256 of the public key is the fingerprint. For other specs it says nothing.
     pub(super) fn told_public_key(&self, answer: &PublicKeyAnswer) -> Result<Entry> {
         let into = self.imports_into(&answer.key_id)?;
         let entry = self.of_key(&into);
@@ -58,7 +58,7 @@ impl Scope<'_> {
         let sha256 = words::hex(&words::sha256(&spki));
         if sha256 != import.fingerprint {
             return Err(other_material(format!(
-                "the SHA-256 of the public key in it is {sha256}; the fingerprint of the data key {:?} is {}",
+                "the SHA-256 of the public key in it is {sha256}, but the fingerprint of the data key {:?} is {}",
                 import.label, import.fingerprint
             )));
         }
@@ -71,7 +71,7 @@ pub(crate) fn is_pair(spec: &str) -> bool {
     spec.starts_with("ECC_") || spec.starts_with("RSA_")
 }
 
-/// What proves that a KMS key holds a data key of this spec.
+/// What proves that a KMS key has a data key of this spec.
 pub(crate) fn proof(spec: &str) -> &'static str {
     if spec.starts_with("HMAC_") {
         "GenerateMac over the fingerprint text"
@@ -92,13 +92,13 @@ fn proved(entry: Entry) -> Entry {
 fn decoded(text: Option<&str>, name: &str) -> Result<Vec<u8>> {
     match Base64::decode_vec(text.unwrap_or_default()) {
         Ok(bytes) if !bytes.is_empty() => Ok(bytes),
-        _ => Err(Error::usage(format!("`{name}` is no base64"))),
+        _ => Err(Error::usage(format!("`{name}` is not base64"))),
     }
 }
 
 fn of_another_kind(import: &Import, member: &str, is: &str, wanted: &str) -> Error {
     Error::mismatch(format!(
-        "`{member}` is {is}; the data key {:?} is {}, which answers {wanted}",
+        "`{member}` is {is}, but the data key {:?} is {}, for which it must be {wanted}",
         import.label, import.spec
     ))
     .check("KMS-KEY-MATCH")
@@ -107,5 +107,5 @@ fn of_another_kind(import: &Import, member: &str, is: &str, wanted: &str) -> Err
 fn other_material(what: String) -> Error {
     Error::mismatch(format!("{what}: the KMS key holds other material"))
         .check("KEY-MATERIAL")
-        .hint("STOP: do not use the KMS key before this is understood; delete nothing, call the security officer")
+        .hint("STOP: do not use the KMS key until this is understood; delete nothing, and call the security officer")
 }

@@ -15,24 +15,24 @@ use crate::ground::files::{open_no_link, parent};
 use crate::ground::words;
 use crate::plan::{MARKS, is_marked};
 
-/// The most attempts that a record names, the latest of them: more are no ceremony's.
+/// The most attempts that a record names, the latest of them: no ceremony needs more.
 const MOST_ATTEMPTS: usize = 100;
 
-/// An unfinished record that a run left when the power went.
+/// An unfinished record that a run left behind, for example in a power cut.
 pub(crate) struct Leftover {
-    /// The directory, `<directory>.incomplete`, or what an earlier run renamed that to.
+    /// The directory: `<directory>.incomplete`, or the name to which an earlier run renamed it.
     pub working: PathBuf,
-    /// Label and CKA_ID of everything that run may have made in the token.
+    /// Label and CKA_ID of everything that the run may have made in the token.
     pub intended: Vec<(String, KeyId)>,
-    /// The shares that run handed out, if nobody was told yet that they are void.
+    /// The shares that the run handed out, if people do not know yet that they are void.
     pub void: Option<VoidShares>,
-    /// Why its transcript cannot be relied on, if so; then nothing is destroyed for its sake.
+    /// Why its transcript cannot be relied on, if so; then byok destroys nothing because of it.
     pub broken: Option<String>,
 }
 
 impl Leftover {
-    /// Looks for `<directory>.incomplete`, and for what earlier runs could not take back: their records
-    /// are beside it as `<directory>.interrupted-*` and `<directory>.aborted-*`. Changes nothing.
+    /// Looks for `<directory>.incomplete`, and for what earlier runs could not destroy: their records are beside
+    /// it as `<directory>.interrupted-*` and `<directory>.aborted-*`. Changes nothing.
     ///
     /// # Errors
     /// Exit 5 if a running ceremony holds it.
@@ -42,10 +42,10 @@ impl Leftover {
         if fs::symlink_metadata(&working).is_ok() {
             found = Some(Self::read(working, true)?);
         }
-        // A run that set one aside may have failed before it could destroy anything.
+        // A run that renamed one may have failed before it could destroy anything.
         for aside in set_aside(directory) {
             let mut earlier = Self::read(aside, false)?;
-            earlier.void = None; // the run that set it aside named them
+            earlier.void = None; // the run that renamed it named them
             match &mut found {
                 Some(found) => found.intended.extend(earlier.intended),
                 None if !earlier.intended.is_empty() => found = Some(earlier),
@@ -61,7 +61,9 @@ impl Leftover {
         let cannot = |e: io::Error| {
             Error::machine(format!("{}: {e}", path.display()))
                 .check("LEFTOVER")
-                .hint("it cannot be told whether a ceremony runs there; nothing of it was touched")
+                .hint(
+                    "byok cannot find out whether a ceremony is running there; nothing was touched",
+                )
         };
         let bytes = match open_no_link(&path) {
             Ok(mut file) => {
@@ -70,7 +72,7 @@ impl Leftover {
                 }
                 read_capped(&mut file).map_err(cannot)?
             }
-            // No transcript yet: nothing was made in the token either.
+            // No transcript yet, so nothing was made in the token either.
             Err(e)
                 if matches!(
                     e.kind(),
@@ -101,13 +103,13 @@ impl Leftover {
     }
 }
 
-/// Whether everything of a sealed record is there but, perhaps, its name.
+/// Whether a sealed record is complete, except perhaps for its name.
 fn is_whole(directory: &Path, torn: &Torn) -> bool {
     torn.is_sealed() && verify::verify(directory, None).is_ok()
 }
 
-/// A transcript without the line `sealed` that the power took the rest of: outputs, checksums or the
-/// signature's file may be missing, so nothing was ever carried out of the room.
+/// The transcript without its line `sealed` if a power cut took the rest: outputs, checksums or the signature's file
+/// may be missing, so nothing can have been carried out of the room.
 pub(crate) fn as_it_counts(directory: &Path, torn: Torn) -> Torn {
     let name = directory.file_name().unwrap_or_default();
     match is_marked(&name.to_string_lossy()) && !is_whole(directory, &torn) {
@@ -116,22 +118,22 @@ pub(crate) fn as_it_counts(directory: &Path, torn: Torn) -> Torn {
     }
 }
 
-/// The power went in the moment between the seal and the name; or somebody made a record elsewhere and put it here.
-/// Nobody has the head of either on paper.
+/// The power failed between the seal and the rename, or somebody made a record elsewhere and put it here. Nobody has
+/// the head of either on paper.
 fn only_unnamed(working: &Path) -> Error {
     let shown = working.display().to_string();
     let named = shown.strip_suffix(".incomplete").unwrap_or(&shown);
     let (word, name) = (words::shell_word(&shown), words::shell_word(named));
     Error::usage(format!(
-        "{shown} is a whole, sealed record without its name, {named}: of a run that was cut off at its very end, or made elsewhere"
+        "{shown} is a complete, sealed record without its final name, {named}: a run was cut off at its very end, or somebody made it elsewhere"
     ))
     .check("LEFTOVER")
     .hint(format!(
         "verify it, then give it its name: byok verify {word} && mv -n {word} {name}"
     ))
-    .hint("nobody has its head on paper: verify it with --signers and the transcript signer from paper, or ask who saw that run come to step 12")
-    .hint("if it is that run's, its data keys, shares and outputs are good; if nobody knows it, keep it as evidence elsewhere")
-    .hint("nothing of it was touched")
+    .hint("nobody has its head on paper: verify it with --signers and the transcript signer from paper, or ask who saw that run reach step 12")
+    .hint("if it is from that run, its data keys, shares and outputs are good; if nobody knows it, keep it elsewhere as evidence")
+    .hint("nothing was touched")
 }
 
 /// Whether the name says that the run closed its record as aborted.
@@ -140,7 +142,7 @@ fn is_aborted(directory: &Path) -> bool {
     name.to_string_lossy().contains(".aborted-")
 }
 
-/// What earlier runs set aside: `<directory>.interrupted-*`, in order of time.
+/// What earlier runs renamed: `<directory>.interrupted-*`, in order of time.
 fn set_aside(directory: &Path) -> Vec<PathBuf> {
     let marked = |mark: &str| {
         let mut prefix = directory.file_name().unwrap_or_default().to_owned();
@@ -161,19 +163,19 @@ fn set_aside(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whatever stands in the directory that a record's own stands in.
+/// Everything in a record's parent directory.
 fn beside(directory: &Path) -> impl Iterator<Item = fs::DirEntry> {
     let all = fs::read_dir(parent(directory));
     all.into_iter().flatten().flatten()
 }
 
-/// Whether a run of this record began, and could not close it.
+/// Whether a run of this record began but could not close it.
 pub(crate) fn is_unfinished(directory: &Path) -> bool {
     with_suffix(directory, ".incomplete").exists()
 }
 
-/// The transcripts of earlier runs of a record that did not come to their end, each with the name of its
-/// directory, in order of time; without those that do not hold.
+/// The transcripts of earlier runs of a record that did not finish, each with its directory's name, in order of time;
+/// those that do not hold are left out.
 pub(crate) fn attempts(directory: &Path) -> Vec<(String, Torn)> {
     let read = |aside: PathBuf| {
         let mut file = open_no_link(&aside.join(transcript::FILE)).ok()?;
@@ -186,8 +188,8 @@ pub(crate) fn attempts(directory: &Path) -> Vec<(String, Torn)> {
     all.filter_map(read).collect()
 }
 
-/// What stands beside a record of attempts that did not come to their end, whether they hold or not: nobody who
-/// copies the record is to lose them unseen.
+/// The unfinished attempts beside a record, whether they hold or not: whoever copies the record must not lose them
+/// unnoticed.
 pub(crate) fn attempts_before(directory: &Path) -> Vec<Attempt> {
     let all = set_aside(directory);
     let latest = all.len().saturating_sub(MOST_ATTEMPTS);
@@ -213,7 +215,7 @@ fn attempt(aside: &Path) -> Attempt {
 fn live(working: &Path) -> Error {
     Error::machine(format!("a ceremony is running in {}", working.display()))
         .check("LIVE-RUN")
-        .hint("let it end, or end it at its own screen; nothing of it was touched")
+        .hint("let it end, or end it at its own screen; nothing was touched")
 }
 
 /// Whether another process holds the file's lock.
@@ -225,7 +227,7 @@ fn is_locked(file: &File) -> io::Result<bool> {
     }
 }
 
-/// What sealed records beside this one speak of: no trace of another run may be aimed at it.
+/// What the sealed records beside this one name: no trace of another run may be used to destroy it.
 #[derive(Default)]
 pub(crate) struct SealedBeside {
     /// CKA_IDs of data keys and transcript signers, in hex.
@@ -234,15 +236,15 @@ pub(crate) struct SealedBeside {
     pub ceremonies: BTreeSet<String>,
 }
 
-/// Reads them: everything in them that looks like a CKA_ID, for a line that was changed must not lose its guard.
+/// Reads it: everything that looks like a CKA_ID, because a line that was changed must still protect its object.
 pub(crate) fn sealed_beside(directory: &Path) -> SealedBeside {
     let mut sealed = SealedBeside::default();
     for entry in beside(directory) {
         let bytes = open_no_link(&entry.path().join(transcript::FILE))
             .and_then(|mut file| read_capped(&mut file))
             .unwrap_or_default();
-        // An attempt that was set aside guards nothing; whatever else has a transcript was sealed once, and may have
-        // been damaged since.
+        // A renamed attempt protects nothing. Whatever else has a transcript was sealed once, and may have been
+        // damaged since.
         let torn = Torn::read(&bytes).map(|torn| as_it_counts(&entry.path(), torn));
         let is_attempt = is_marked(&entry.file_name().to_string_lossy())
             && torn.as_ref().is_ok_and(|torn| !torn.is_sealed());
@@ -254,8 +256,7 @@ pub(crate) fn sealed_beside(directory: &Path) -> SealedBeside {
     sealed
 }
 
-/// A record beside this one that does not hold: nobody can tell what it was to guard. Attempts that were set aside are
-/// none.
+/// A record beside this one that does not hold: nobody knows what it was to protect. Renamed attempts do not count.
 pub(crate) fn damaged_beside(directory: &Path) -> Option<PathBuf> {
     let mut records = beside(directory).filter(|entry| {
         let is_record = fs::symlink_metadata(entry.path().join(transcript::FILE)).is_ok();
@@ -265,7 +266,7 @@ pub(crate) fn damaged_beside(directory: &Path) -> Option<PathBuf> {
     damaged.map(|entry| entry.path())
 }
 
-/// Every text of a member of this name, in bytes that may be no whole transcript any more.
+/// Every text value of a member with this name, in bytes that may not be a whole transcript.
 fn named_somehow(bytes: &[u8], member: &str) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     let before = format!("\"{member}\":\"");

@@ -1,4 +1,4 @@
-//! Files of a record, read within limits.
+//! Reads files of a record, within limits.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -7,23 +7,23 @@ use std::path::Path;
 use super::{Broken, Rule, limits};
 use crate::ground::words::{self, Digest};
 
-/// How a file is told that is longer than its limit.
+/// The message for a file that is longer than its limit.
 pub(crate) const TOO_LONG: &str = "longer than byok reads";
 
-/// Opens a regular file and nothing else: no link is followed, no FIFO waited for.
+/// Opens a regular file only: it follows no link and waits for no FIFO.
 ///
 /// # Errors
 /// `MISSING`, `ENTRY` or `READ`.
 pub(crate) fn open(path: &Path) -> Result<File, Broken> {
     crate::ground::files::open_no_link(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Broken::new(Rule::Missing, "missing"),
-        // never of the system: what was opened is no file
+        // never from the system: the file that was opened is not a regular one
         std::io::ErrorKind::Other => Broken::new(Rule::Entry, "not a regular file"),
         _ => Broken::new(Rule::Read, e.to_string()),
     })
 }
 
-/// SHA-256 of a file, as far as its limit.
+/// SHA-256 of a file, up to its limit.
 pub(crate) fn digest(path: &Path) -> Result<Digest, Broken> {
     let file = open(path)?.take(limits::LONGEST_FILE);
     words::sha256_of(file).map_err(|e| Broken::new(Rule::Read, e.to_string()))

@@ -1,4 +1,4 @@
-//! Reading a transcript back: the chain of lines, by rules that stock tools can check too.
+//! Reads a transcript back: the chain of lines, by rules that stock tools can check too.
 
 use jiff::Timestamp;
 
@@ -13,7 +13,7 @@ use crate::evidence::rules::{Broken, Cause, Rule, limits};
 use crate::ground::strict_json::{self, Json};
 use crate::ground::words::{self, Digest};
 
-/// A transcript whose lines hold together.
+/// A transcript whose lines are a chain.
 pub struct Chain {
     /// The lines in order; at least one.
     pub lines: Vec<Line>,
@@ -26,19 +26,19 @@ pub struct Chain {
 pub struct Line {
     /// Its number, counting from 1.
     pub number: usize,
-    /// When it was written, by the clock of that machine.
+    /// When it was written, by that machine's clock.
     pub at: Timestamp,
     /// The event's name.
     pub name: String,
     /// What happened.
     pub(crate) event: Event,
-    /// Why its members are not those of its name; then the event counts as unknown.
+    /// Why its members are not those of its type; if so, the event counts as unknown.
     pub misfit: Option<String>,
-    /// The line as it stands there, without its line feed.
+    /// The line's exact text, without its line feed.
     raw: String,
 }
 
-/// An event of one kind, in its line.
+/// An event of one type, with its line.
 pub(crate) struct Said<'a, T> {
     /// The line.
     pub line: &'a Line,
@@ -53,28 +53,28 @@ impl<T> std::ops::Deref for Said<'_, T> {
     }
 }
 
-/// A chain whose last line may be missing its end: the power went while it was written.
+/// A chain whose last line may be incomplete: the power failed while it was being written.
 pub struct Torn {
     /// The whole lines.
     pub lines: Vec<Line>,
 }
 
 impl Line {
-    /// What the event tells, if it is of this kind.
+    /// The event's members, if it is of this type.
     pub(crate) fn tells<T: Told>(&self) -> Option<&T> {
         T::of(&self.event)
     }
 
-    /// Every member of the line, also what a later version added.
+    /// Every member of the line, including those that a later version added.
     pub fn members(&self) -> Vec<(String, Json)> {
         match strict_json::parse(self.raw.as_bytes()) {
             Ok(Json::Object(members)) => members,
-            _ => Vec::new(), // a line is an object: it was read as one
+            _ => Vec::new(), // does not happen: the line was read as an object
         }
     }
 }
 
-/// The events of one kind, in order.
+/// The events of one type, in order.
 pub(crate) fn entries<'a, T: Told + 'a>(lines: &'a [Line]) -> impl Iterator<Item = Said<'a, T>> {
     lines.iter().filter_map(|line| {
         let told = line.tells()?;
@@ -83,10 +83,10 @@ pub(crate) fn entries<'a, T: Told + 'a>(lines: &'a [Line]) -> impl Iterator<Item
 }
 
 impl Chain {
-    /// Checks a whole file: every line, and that it ends as a sealed or aborted transcript does.
+    /// Checks a whole file: every line, and that it ends like a sealed or aborted transcript.
     ///
     /// # Errors
-    /// The first thing that does not hold, naming its line.
+    /// The first thing that does not hold, with its line.
     pub fn read(bytes: &[u8]) -> Result<Self, Broken> {
         let (lines, rest) = lines(bytes)?;
         if !rest.is_empty() {
@@ -107,7 +107,7 @@ impl Chain {
             return Err(Broken::line(Rule::End, last.number, why).because(Cause::Unfinished));
         }
         if let Some(early) = lines[..lines.len() - 1].iter().find(|line| line.is_end()) {
-            let why = format!("\"{}\" stands before the end", early.name);
+            let why = format!("\"{}\" is before the end", early.name);
             return Err(Broken::line(Rule::End, early.number, why));
         }
         let opened = lines[0].tells::<Opened>().cloned();
@@ -119,12 +119,12 @@ impl Chain {
         })
     }
 
-    /// The events of one kind, in order.
+    /// The events of one type, in order.
     pub(crate) fn events<'a, T: Told + 'a>(&'a self) -> impl Iterator<Item = Said<'a, T>> {
         entries(&self.lines)
     }
 
-    /// What the lines tell of data keys: generated, found again or recovered.
+    /// The data keys in these lines: generated, found again or recovered.
     pub(crate) fn data_keys(&self) -> impl Iterator<Item = Said<'_, DataKeyFacts>> {
         self.events()
     }
@@ -134,12 +134,12 @@ impl Chain {
         &self.opened
     }
 
-    /// The last line of a ceremony that came to its end.
+    /// The last line of a ceremony that finished.
     pub(crate) fn sealed(&self) -> Option<&SealedLine> {
         self.end().tells()
     }
 
-    /// The last line of one that did not.
+    /// The last line of a ceremony that was aborted.
     pub(crate) fn aborted(&self) -> Option<&Aborted> {
         self.end().tells()
     }
@@ -156,18 +156,18 @@ impl Chain {
 }
 
 impl Torn {
-    /// Checks an unsealed transcript as far as whole lines go.
+    /// Checks the whole lines of an unsealed transcript.
     ///
     /// # Errors
-    /// The first thing that does not hold, naming its line.
+    /// The first thing that does not hold, with its line.
     pub fn read(bytes: &[u8]) -> Result<Self, Broken> {
         lines(bytes).map(|(lines, _)| Self { lines })
     }
 
-    /// Label and CKA_ID of what the run may have left in the token. A sealed run left nothing; an
-    /// aborted one says what it could not take back; of any other it is every `key-intended` and
-    /// `signer-intended` that no `key-destroyed` takes back. `named`: the record has the name of an aborted
-    /// one, which it gets after the signer that it made is gone.
+    /// Label and CKA_ID of what the run may have left in the token. A sealed run left nothing. An aborted one says
+    /// what it could not destroy. Any other run may have left every `key-intended` and `signer-intended` without a
+    /// `key-destroyed`. `named`: the record has the name of an aborted one; it gets that name only after the signer
+    /// that the run made is gone.
     pub fn intended(&self, named: bool) -> Vec<(String, KeyId)> {
         match self.lines.last() {
             Some(last) if last.name == "sealed" => Vec::new(),
@@ -204,8 +204,8 @@ impl Torn {
         self.lines.last().is_some_and(|last| last.name == "sealed")
     }
 
-    /// The same without a last line `sealed`: of a run that was cut off before its record was whole, so
-    /// that it never was a sealed one.
+    /// The same without a last line `sealed`, for a run that was cut off before its record was complete: it never was
+    /// a sealed one.
     #[must_use]
     pub(crate) fn unsealed(mut self) -> Self {
         if self.is_sealed() {
@@ -214,7 +214,7 @@ impl Torn {
         self
     }
 
-    /// Whether the object of this CKA_ID was to be a private key.
+    /// Whether the object with this CKA_ID was to be a private key.
     pub(crate) fn is_private(&self, id: KeyId) -> bool {
         let id = id.to_string();
         entries::<KeyIntended>(&self.lines)
@@ -222,8 +222,8 @@ impl Torn {
             .any(|key| Spec::parse(&key.spec).is_ok_and(Spec::is_private))
     }
 
-    /// The shares that an interrupted run dealt and handed out, and the one that was perhaps on the screen.
-    /// A sealed run's are good; an aborted one named its own.
+    /// The shares that an interrupted run dealt and handed out, including one that was perhaps on the screen. The
+    /// shares of a sealed run are good; an aborted run named its own.
     pub fn void_shares(&self) -> Option<VoidShares> {
         if self.lines.last().is_some_and(Line::is_end) {
             return None;
@@ -237,7 +237,7 @@ impl Torn {
             .iter()
             .take(back.len() + 1)
             .filter_map(|share| {
-                // Anybody may have written this: only what a plan could have said is shown.
+                // Anybody may have written this: only what a plan could have contained is shown.
                 let could_be =
                     (1..=16).contains(&share.share) && crate::plan::is_name(&share.custodian);
                 could_be.then(|| VoidShare {
@@ -269,15 +269,15 @@ fn is_end(name: &str) -> bool {
 }
 
 impl Line {
-    /// What is broken where its members are not those of its name.
+    /// The fault of a line whose members are not those of its type.
     pub(crate) fn does_not_fit(&self) -> Broken {
         let (name, why) = (words::quoted(&self.name), self.misfit.as_deref());
-        let why = why.unwrap_or("it is another event");
+        let why = why.unwrap_or("it is not this event");
         let why = format!("the members of \"{name}\" are not those that byok writes: {why}");
         Broken::line(Rule::Members, self.number, why)
     }
 
-    /// What is broken where a first line is none of this format.
+    /// The fault of a first line that is not in this format.
     fn opens_nothing(&self) -> Broken {
         let members = Json::Object(self.members());
         match members.get("format").and_then(Json::as_str) {
@@ -291,7 +291,7 @@ impl Line {
     }
 }
 
-/// The whole lines of the file, checked, and what follows the last line feed.
+/// The whole lines of the file, checked, and the bytes after the last line feed.
 fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), Broken> {
     let mut lines: Vec<Line> = Vec::new();
     let mut prev = "0".repeat(64);
@@ -308,10 +308,7 @@ fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), Broken> {
             return Err(Broken::line(Rule::Order, number, why));
         }
         if (number == 1) != (line.name == "ceremony-opened") {
-            let why = format!(
-                "\"{}\" stands in the wrong place",
-                words::quoted(&line.name)
-            );
+            let why = format!("\"{}\" is in the wrong place", words::quoted(&line.name));
             return Err(Broken::line(Rule::Opening, number, why));
         }
         lines.push(line);
@@ -321,8 +318,8 @@ fn lines(bytes: &[u8]) -> Result<(Vec<Line>, &[u8]), Broken> {
     Ok((lines, rest))
 }
 
-/// The digest in line `number`, which is `raw`, is not that of the line above. The line after tells
-/// which of the two was changed, if there is one.
+/// The fault if the digest in line `number`, whose text is `raw`, is not that of the line above. The line after it,
+/// if there is one, shows which of the two was changed.
 fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> Broken {
     let above = number - 1;
     let next = after
@@ -334,7 +331,10 @@ fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> Broken {
     let (at, why) = match next.map(|(_, names)| names == digest) {
         _ if number == 1 => (1, "prev is not 64 zeros".to_owned()),
         Some(false) => {
-            let why = format!("it was changed: line {} binds other bytes", number + 1);
+            let why = format!(
+                "it was changed: line {} has the digest of other bytes",
+                number + 1
+            );
             (number, why)
         }
         Some(true) => {
@@ -350,19 +350,19 @@ fn broken_link(number: usize, raw: &[u8], after: &[u8]) -> Broken {
     Broken::line(Rule::Prev, at, why)
 }
 
-/// Rules differ between formats; one that is not known is not judged by the rules of another.
+/// Formats have different rules; byok does not judge an unknown format by the rules of another.
 pub(crate) fn other_format(named: &str) -> Broken {
     let why = format!("its format is \"{}\", not {FORMAT}", words::quoted(named));
     Broken::line(Rule::Format, 1, why)
 }
 
-/// A time to the second in its one spelling, such as `2026-11-22T11:42:03Z`.
+/// A time to the second in its only spelling, such as `2026-11-22T11:42:03Z`.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
     let time: Timestamp = text.parse().ok()?;
     (text.len() == 20 && time.to_string() == text).then_some(time)
 }
 
-/// One line of a chain by itself: compact JSON that every reader takes for the same, with this `seq`.
+/// One line of a chain by itself: compact JSON that every reader reads in the same way, with this `seq`.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -376,7 +376,7 @@ pub(crate) fn numbered(raw: &[u8], number: usize) -> Result<Json, (Rule, String)
         };
     }
     if !json.is_plain() {
-        let why = "it holds a character that cannot be shown, or a number that is no integer";
+        let why = "it has a character that cannot be shown, or a number that is not an integer";
         return broken(Rule::Line, why);
     }
     if json.get("seq").and_then(Json::as_u64) != Some(number as u64) {
@@ -386,7 +386,7 @@ pub(crate) fn numbered(raw: &[u8], number: usize) -> Result<Json, (Rule, String)
     Ok(json)
 }
 
-/// A line, and what it names as the digest of the one before.
+/// A line, and the digest that it gives for the line before.
 fn line(number: usize, raw: &[u8]) -> Result<(Line, String), Broken> {
     let broken = |rule, why: &str| Broken::line(rule, number, why);
     if raw.len() as u64 > limits::LONGEST_LINE {

@@ -1,7 +1,7 @@
 //! What a transcript can say. Names and members are a contract with everyone who reads records.
 //!
-//! One type for writing and for reading. A member that a later version may give other values is text, or
-//! [`Named`]; members that are not known are let pass, and an event that is not known is [`Event::Unknown`].
+//! The same types write and read. A member that may get other values in a later version is text, or [`Named`].
+//! Unknown members are accepted, and an unknown event is [`Event::Unknown`].
 
 use std::borrow::Cow;
 
@@ -15,13 +15,13 @@ use crate::plan::{Kind, WrapIn};
 /// A word of a list that may grow.
 pub(crate) type Word = Cow<'static, str>;
 
-/// A value that is known here, or the text that a later version wrote.
+/// A value that byok knows, or the text that a later version wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Named<T> {
-    /// Known here.
+    /// A known value.
     Known(T),
-    /// As it stands there.
+    /// The text of a later version.
     Other(String),
 }
 
@@ -50,7 +50,7 @@ impl<T: std::fmt::Display> std::fmt::Display for Named<T> {
     }
 }
 
-/// What vouches for the material that data keys are compared with.
+/// What vouches for the material with which data keys are compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub(crate) enum Vouched {
@@ -62,7 +62,7 @@ pub(crate) enum Vouched {
     Paper,
     /// Nothing from outside the previous record.
     Nothing,
-    /// As a later version says it.
+    /// The text of a later version.
     Otherwise(String),
 }
 
@@ -77,12 +77,12 @@ impl Vouched {
         ),
     ];
 
-    /// Whether something from outside the previous record does, that is known here.
+    /// Whether something outside the previous record vouches for it, and byok knows that thing.
     pub(crate) fn vouches(&self) -> bool {
         matches!(self, Self::Fingerprint | Self::Plan | Self::Paper)
     }
 
-    /// As the record says it.
+    /// The record's text for it.
     pub(crate) fn told(&self) -> &str {
         match self {
             Self::Otherwise(text) => text,
@@ -114,7 +114,7 @@ impl From<Vouched> for String {
 
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident($type:ident),)*) => {
-        /// One line's event. Digests and ids are lower-case hex, key check values upper-case.
+        /// The event of one line. Digests and ids are lower-case hex, key check values upper-case.
         #[derive(Clone, Debug, Serialize, Deserialize)]
         #[serde(tag = "event", rename_all = "kebab-case")]
         #[allow(missing_docs)] // they are documented in docs/transcript-format.md, where auditors look
@@ -146,12 +146,12 @@ macro_rules! events {
 }
 
 impl Event {
-    /// What of a line is not as its type asks, if the type alone does not see it.
+    /// What is wrong with a line's members that its type alone does not show.
     pub(super) fn misfit(&self, line: &Json) -> Option<&'static str> {
         if matches!(self, Self::Unknown) {
             return None; // of a later version
         }
-        // serde takes a list for an object whose members stand in their order
+        // serde accepts a list for an object if its members are in the right order
         let of_objects = [
             "attempts",
             "present",
@@ -166,12 +166,12 @@ impl Event {
             .filter_map(|name| line.get(name)?.as_array());
         let mut lists = lists.flatten();
         if lists.any(|element| element.as_array().is_some()) {
-            return Some("a list holds a list");
+            return Some("a list contains a list");
         }
         match self {
-            // All of it or nothing: serde takes a part for nothing.
+            // All of it or nothing: serde reads a part as nothing.
             Self::MachineChecked(told) if told.closed.is_none() && closed_in_part(line) => {
-                Some("how the process was closed is told in part")
+                Some("some members about how the process was closed are missing")
             }
             _ => None,
         }
@@ -184,13 +184,13 @@ fn closed_in_part(line: &Json) -> bool {
     members.any(|(name, _)| line.get(name).is_some())
 }
 
-/// What one kind of event tells.
+/// One type of event.
 pub(crate) trait Told: Sized {
-    /// It, if the event is of this kind.
+    /// The event's members, if it is of this type.
     fn of(event: &Event) -> Option<&Self>;
 }
 
-/// Generated, found again or recovered: each tells the same of a data key.
+/// Data keys that were generated, found again or recovered: each event has the same facts.
 impl Told for DataKeyFacts {
     fn of(event: &Event) -> Option<&Self> {
         match event {
@@ -208,11 +208,11 @@ events! {
     RollCall(RollCall),
     MachineChecked(MachineChecked),
     HsmOpened(HsmOpened),
-    /// The HSM is not as the previous record tells it. The fingerprint decides, not this.
+    /// The HSM differs from the previous record's. The fingerprint decides, not this.
     HsmChanged(HsmChanged),
-    /// The HSM lost the session while shares were out; the data keys are in the token all the same.
+    /// The HSM lost the session while shares were out; the data keys are still in the token.
     HsmReopened(HsmReopened),
-    /// Shares of a run that did not come to its end: people destroy their forms.
+    /// Shares of a run that did not finish: people destroy their forms.
     SharesVoided(VoidShares),
     /// On disk before the HSM makes a transcript signer.
     SignerIntended(SignerIntended),
@@ -224,7 +224,7 @@ events! {
     ShareUsed(ShareUsed),
     QuorumMet(QuorumMet),
     KeyWrapped(Wrapped),
-    /// What the script of an import says of the material, if it says it.
+    /// The `import_type` in an import's script, if it has one.
     ImportType(ImportTypeTold),
     KeyDestroyed(Destroyed),
     EscrowDealt(EscrowDealt),
@@ -236,7 +236,7 @@ events! {
     KeySealed(KeySealed),
     OutputWritten(Output),
     Exception(Exception),
-    /// A PIN, or a row of a paper, that was not right; it could be given again.
+    /// A wrong PIN, or a wrong row from paper; the person could answer again.
     WrongAnswer(WrongAnswer),
     Sealed(SealedLine),
     Aborted(Aborted),
@@ -256,7 +256,7 @@ pub(crate) struct Opened {
     pub plan_sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_head: Option<String>,
-    /// SHA-256 of that record's receipts.jsonl: removal is visible from now on.
+    /// SHA-256 of that record's receipts.jsonl: from now on, a removal shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_receipts_head: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -289,11 +289,11 @@ pub(crate) struct MachineChecked {
     pub network: Word,
     #[serde(flatten)]
     pub machine: Machine,
-    /// How the process was closed before the module is loaded.
+    /// How the process was closed before the module was loaded.
     #[serde(flatten)]
     pub closed: Option<Closed>,
     pub clock: Named<Timestamp>,
-    /// What was added to this machine's own clock, in seconds, if a person corrected it.
+    /// The correction that a person gave for this machine's clock, in seconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_offset_seconds: i64,
 }
@@ -306,7 +306,7 @@ pub(crate) struct HsmOpened {
     pub module: ModuleDescription,
     #[serde(flatten)]
     pub token: TokenFacts,
-    /// Whether it is a program in this computer, and what says so.
+    /// Whether the HSM is a program in this computer, and how byok knows.
     #[serde(flatten)]
     pub judged: Judged,
     pub env: Vec<String>,
@@ -328,7 +328,7 @@ pub(crate) struct HsmReopened {
     pub token: TokenFacts,
     pub lost: String,
     pub logins: u32,
-    /// The data keys that were found again, the same in everything.
+    /// The data keys that were found again, unchanged.
     pub labels: Vec<String>,
 }
 
@@ -393,13 +393,13 @@ pub(crate) struct ImportTypeTold {
     /// From a receipt of a previous record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_material_id: Option<String>,
-    /// The import that this one is the witness of; a replica's is one of its primary's.
+    /// The import of which this one is the witness; for a replica, its primary's import.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub witness_of: Option<String>,
-    /// What the plan takes the KMS key for, if the script asks KMS whether it is.
+    /// What the plan takes the KMS key for, if the script checks that with KMS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multi_region: Option<Word>,
-    /// The KMS key that is rotated when every import of this material went through.
+    /// The KMS key to rotate when every import of this material is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotates: Option<String>,
     /// KeyMaterialDescription.
@@ -468,7 +468,7 @@ pub(crate) struct Output {
 pub(crate) struct Exception {
     pub step: u8,
     pub what: String,
-    /// Whether a person typed it with `note`; else byok says it.
+    /// Whether a person typed it with `note`; otherwise byok wrote it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub typed: bool,
 }
@@ -512,24 +512,25 @@ pub(crate) struct Aborted {
     pub removed: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_be_left: Vec<LeftObject>,
-    /// The signer that this run made signs this line, and is destroyed before the record has a name.
+    /// The signer that this run made signs this line; the run destroys it before the record gets a name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub signer_destroyed: bool,
 }
 
-/// A ceremony of the same record that did not come to its end: what stands beside it, named before this one began.
+/// An earlier ceremony of the same record that did not finish: what is beside the record, named before this one
+/// began.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct Attempt {
     pub directory: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceremony: Option<String>,
-    /// SHA-256 of its transcript as it lies there.
+    /// SHA-256 of its transcript there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,
 }
 
-/// Who sat in a seat of the plan: a custodian's or a witness's, or a deputy for them.
+/// Who was in a seat of the plan: the custodian or witness, or a deputy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct Present {
@@ -538,7 +539,7 @@ pub(crate) struct Present {
     pub name: String,
 }
 
-/// `transcript-signer`: whose signature `signatures/hsm.sig` is.
+/// `transcript-signer`: whose signature is in `signatures/hsm.sig`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct TranscriptSigner {
@@ -549,7 +550,7 @@ pub(crate) struct TranscriptSigner {
     pub public_key: String,
     pub fingerprint: String,
     pub attributes: Attributes,
-    /// The previous record's signer, if it was another one.
+    /// The previous record's signer, if it was a different one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_fingerprint: Option<String>,
 }
@@ -589,7 +590,7 @@ pub(crate) struct PreflightCheck {
     pub wrapping: Word,
     pub wrapped_in: Named<WrapIn>,
     pub wrapping_key_spec: Word,
-    /// Of RSA_AES_KEY_WRAP: the mechanism that does it, or its second part.
+    /// For RSA_AES_KEY_WRAP: the mechanism that does it, or its second part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mechanism: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -605,7 +606,7 @@ pub(crate) struct KeyIntended {
     pub cka_id: String,
 }
 
-/// An object that an aborted run could not take back.
+/// An object that an aborted run could not destroy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct LeftObject {
@@ -623,7 +624,7 @@ pub(crate) struct Destroyed {
     pub why: String,
 }
 
-/// A share of `escrow-dealt`, by the digest that tells nothing of its words.
+/// A share in `escrow-dealt`, by the digest that reveals nothing about its words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct DealtShare {
@@ -641,7 +642,7 @@ pub(crate) struct HsmChange {
     pub now: String,
 }
 
-/// `shares-voided`: what an interrupted run had dealt, as far as its transcript tells.
+/// `shares-voided`: what an interrupted run had dealt, as far as its transcript says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub struct VoidShares {
@@ -655,7 +656,7 @@ pub struct VoidShares {
 pub struct VoidShare {
     pub share: u64,
     pub custodian: String,
-    /// False where nothing but the power cut tells whether its words were seen.
+    /// False if only the power cut knows whether its words were seen.
     pub handed_out: bool,
 }
 
@@ -668,7 +669,7 @@ pub(crate) struct DataKeyFacts {
     /// Length of a secret key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<usize>,
-    /// Length of an HMAC key: it belongs to the fingerprint.
+    /// Length of an HMAC key: part of its fingerprint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits: Option<usize>,
     pub cka_id: String,
@@ -676,10 +677,10 @@ pub(crate) struct DataKeyFacts {
     pub kcv: Option<String>,
     pub fingerprint: String,
     pub attributes: Attributes,
-    /// `token` or `file`: of a first import of material that was there before.
+    /// `token` or `file`, for the first import of older material.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Word>,
-    /// CKA_LABEL, if it is not the data key's label.
+    /// CKA_LABEL, if it differs from the data key's label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_in_hsm: Option<String>,
 }
@@ -691,12 +692,12 @@ impl DataKeyFacts {
     }
 }
 
-/// `share-used`: who brought a share, and which one it is where the previous record knows.
+/// `share-used`: who brought a share and, if the previous record knows, which share it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct ShareUsed {
     pub custodian: String,
-    /// Who typed it, if that is not the name above: a deputy, or the person in that seat.
+    /// Who typed it, if it was not the person named above: a deputy, or the person in that seat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brought_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -705,7 +706,7 @@ pub(crate) struct ShareUsed {
     pub share_sha256: Option<String>,
 }
 
-/// `escrow-destroyed`: what became of a share form or a package, as the operator said.
+/// `escrow-destroyed`: what happened to a share form or a package, according to the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct EscrowDestroyed {
@@ -717,10 +718,10 @@ pub(crate) struct EscrowDestroyed {
 }
 
 impl EscrowDestroyed {
-    /// What is typed of a form, or of the package, that is gone.
+    /// The word that is typed for a form or a package that is gone.
     pub(crate) const DESTROYED: &str = "destroyed";
 
-    /// Whether it is gone, as the operator said.
+    /// Whether it is gone, according to the operator.
     pub(crate) fn is_destroyed(&self) -> bool {
         self.said == Self::DESTROYED
     }

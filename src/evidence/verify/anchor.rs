@@ -1,4 +1,4 @@
-//! What is told where a head digest from paper is another one.
+//! What to say if a record does not have the head digest from paper.
 
 use crate::evidence::rules::{Broken, Rule};
 use crate::evidence::transcript::{self, Chain};
@@ -9,7 +9,7 @@ use crate::ground::words;
 /// Whether the anchor is the head of this transcript.
 ///
 /// # Errors
-/// What it is instead, as far as that can be told.
+/// What the head is instead, and what else the digest may be.
 pub(super) fn fits(anchor: &Anchor, chain: &Chain) -> Result<(), Broken> {
     let head = words::hex(&chain.head);
     if anchor.begins(&head) {
@@ -22,7 +22,7 @@ pub(super) fn fits(anchor: &Anchor, chain: &Chain) -> Result<(), Broken> {
     Err(Broken::new(Rule::Head, why).within(transcript::FILE))
 }
 
-/// What else in the transcript has this digest: people copy a digest from the wrong place.
+/// What else in the transcript has this digest: people may have copied a digest from the wrong place.
 fn known_as(digits: &str, chain: &Chain) -> Option<String> {
     let named = |line: &transcript::Line| {
         let members = Json::Object(line.members());
@@ -36,7 +36,7 @@ fn known_as(digits: &str, chain: &Chain) -> Option<String> {
     chain.lines.iter().find_map(named)
 }
 
-/// The name of the member that begins with these digits.
+/// The name of the member whose value begins with these digits.
 fn member_with(json: &Json, digits: &str, name: &str) -> Option<String> {
     match json {
         Json::String(text) if text.len() == 64 && text.starts_with(digits) => {

@@ -1,4 +1,4 @@
-//! The files of a record: what there is, and what is read of it, within limits.
+//! The files of a record: what there is, and reading it within limits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,16 +10,16 @@ use crate::evidence::rules::{Broken, Cause, Rule, limits};
 use crate::evidence::transcript;
 use crate::ground::words::{self, Digest};
 
-/// The files of a record by path (`/` separates), each read when its digest is asked for.
+/// The files of a record by path (separated by `/`); each is read when its digest is needed.
 pub(super) struct Files<'a> {
     directory: &'a Path,
     digests: BTreeMap<String, Option<Digest>>,
-    /// The folders that hold nothing, each path ending in `/`.
+    /// The empty folders, each path ending in `/`.
     pub empty: Vec<String>,
 }
 
 impl<'a> Files<'a> {
-    /// Rule 1. Nothing is read but names, kinds and lengths.
+    /// Rule 1. Reads only names, types and lengths.
     pub(crate) fn list(directory: &'a Path) -> Result<Self, Broken> {
         transcript_is_there(directory)?;
         let mut found = Found::default();
@@ -44,7 +44,10 @@ impl<'a> Files<'a> {
                 return broken(Rule::Limit, TOO_LONG);
             }
             if total > limits::LARGEST_RECORD {
-                return broken(Rule::Limit, "with it the record is larger than byok reads");
+                return broken(
+                    Rule::Limit,
+                    "with this file the record is larger than byok reads",
+                );
             }
             digests.insert(path, None);
         }
@@ -71,7 +74,7 @@ impl<'a> Files<'a> {
         Ok(*known)
     }
 
-    /// All of them with their digests.
+    /// All files with their digests.
     pub(crate) fn into_digests(mut self) -> Result<BTreeMap<String, Digest>, Broken> {
         let paths: Vec<String> = self.paths().map(str::to_owned).collect();
         let mut all = BTreeMap::new();
@@ -83,7 +86,7 @@ impl<'a> Files<'a> {
         Ok(all)
     }
 
-    /// Whether a file with other bytes than these would have them with LF where it has CR LF.
+    /// Whether a file would have this digest with LF in place of its CR LF.
     pub(crate) fn has_other_line_ends(&self, path: &str, sha256: &str) -> Option<Cause> {
         let bytes = read(&self.directory.join(path), limits::LONGEST_FILE).ok()?;
         let text = String::from_utf8(bytes).ok()?;
@@ -93,7 +96,7 @@ impl<'a> Files<'a> {
     }
 }
 
-/// A directory without a transcript is no record, whatever else is in it.
+/// A directory without a transcript is not a record, whatever else is in it.
 fn transcript_is_there(directory: &Path) -> Result<(), Broken> {
     let broken = |rule, why: &str| Err(Broken::new(rule, why).within(transcript::FILE));
     match fs::symlink_metadata(directory.join(transcript::FILE)) {
@@ -112,7 +115,7 @@ struct Found {
 }
 
 impl Found {
-    /// A folder with all that is below it, by name.
+    /// A folder with everything below it, by name.
     fn below(&mut self, directory: &Path, prefix: &str) -> Result<(), Broken> {
         let shown = match prefix {
             "" => "the record",
@@ -156,7 +159,7 @@ impl Found {
     fn entry(&mut self, entry: &fs::DirEntry, prefix: &str) -> Result<(), Failure> {
         if (prefix.len() + entry.file_name().len()) as u64 > limits::LONGEST_PATH {
             let longest = limits::LONGEST_PATH;
-            let why = format!("the record: a path in it of more than {longest} bytes");
+            let why = format!("the record: a path in it is longer than {longest} bytes");
             return Err(Failure::Broken(Broken::new(Rule::Limit, why)));
         }
         let shown = match entry.file_name().into_string() {
@@ -192,7 +195,7 @@ enum Failure {
     Broken(Broken),
 }
 
-/// Who leaves files and folders of this name on a medium, whatever is done with it.
+/// Which program leaves files and folders of this name on a medium, whatever people do with it.
 pub(super) fn left_by(path: &str) -> Option<Cause> {
     let by = |name: &str| match name.to_ascii_lowercase().as_str() {
         ".ds_store"
@@ -224,7 +227,7 @@ pub(super) fn left_by(path: &str) -> Option<Cause> {
     path.split('/').find_map(by).map(Cause::LeftBy)
 }
 
-/// The head digest of a transcript; `None` for what does not begin like one, of which no more is read.
+/// The head digest of a transcript; `None` if the file does not begin like one, and then no more of it is read.
 pub(super) fn head_of(directory: &Path) -> Option<Digest> {
     const BEGIN: [u8; 9] = *b"{\"seq\":1,";
     let mut file = open(&directory.join(transcript::FILE)).ok()?;

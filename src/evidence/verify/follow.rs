@@ -1,8 +1,8 @@
-//! From a record to the one that it builds on, and so to the first.
+//! From a record to the one that it builds on, and from there to the first.
 //!
-//! Each record names the head digest of the one before it (`previous_head`). That record is looked for
-//! among the directories that were given (they are matched by head digest, themselves or one level
-//! below), then where the plan said it was, then beside this record.
+//! Each record names the head digest of the one before it (`previous_head`). byok looks for that record among the
+//! directories that were given (by head digest, in each directory itself and one level below), then where the plan
+//! said it was, then beside this record.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,25 +18,25 @@ use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest};
 
-/// A record that a later one builds on; it holds.
+/// A verified record on which a later one builds.
 pub struct Link {
     /// Where it was found.
     pub directory: PathBuf,
     /// The record.
     pub verified: Verified,
-    /// How many of its receipts the later record vouches for; `None` is none: it had none then.
+    /// For how many of its receipts the later record vouches; `None`: it had no receipts then.
     pub vouched: Option<usize>,
 }
 
 /// The records before one, the newest first.
 pub struct Followed {
-    /// Those that were found; all of them hold.
+    /// The records that were found; all of them hold.
     pub links: Vec<Link>,
     /// Why there are no more.
     pub end: End,
 }
 
-/// A record that was given and is not among those before; it holds. Nothing here vouches for it.
+/// A verified record that was given but is not among those before. Nothing here vouches for it.
 pub struct Other {
     /// Where it was found.
     pub directory: PathBuf,
@@ -44,8 +44,9 @@ pub struct Other {
     pub verified: Verified,
 }
 
-/// The other records among these directories, themselves or one level below: what they hold may explain
-/// what KMS lists, and are looked for only where a KMS key holds several materials. Those that do not hold, were aborted or are of the other mode are passed over.
+/// The other records among these directories, in each itself and one level below. Their materials may explain what
+/// KMS lists, so byok looks for them only if a KMS key has several materials. It ignores records that do not hold,
+/// were aborted, or are rehearsals if this one is real (or the other way round).
 pub(crate) fn others(
     record: &Path,
     verified: &Verified,
@@ -79,7 +80,7 @@ pub(crate) fn others(
     found
 }
 
-/// Each directory and what is in it, by name.
+/// Each directory and its entries, by name.
 fn with_below(given: &[PathBuf]) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for directory in given {
@@ -96,7 +97,7 @@ fn with_below(given: &[PathBuf]) -> Vec<PathBuf> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "end", rename_all = "kebab-case")]
 pub enum End {
-    /// The last one found names no previous record.
+    /// The last record that was found names no previous one.
     First,
     /// The previous record is not here.
     NotFollowed {
@@ -106,7 +107,7 @@ pub enum End {
 }
 
 impl Followed {
-    /// Which materials the receipts of these records know, the newest first.
+    /// The materials that the receipts of these records know, the newest first.
     pub(crate) fn known(&self) -> Vec<KnownMaterial> {
         let of_links = self.links.iter();
         of_links
@@ -115,13 +116,12 @@ impl Followed {
     }
 }
 
-/// Follows a record to those before it. `given` are further places to look.
+/// Follows a record to those before it. `given` are more places to look.
 ///
 /// # Errors
-/// Exit 2 if a given directory is none. Exit 4 if a record that was found is broken, is not the
-/// one that the later record names, is a rehearsal where the later is none or the other way round, has
-/// lost receipts, holds other data keys than the later one compared with, or knows other material of the same
-/// KMS key.
+/// Exit 2 if a given directory does not exist. Exit 4 if a record that was found is broken, is not the one that the
+/// later record names, has lost receipts, does not have the data keys with which the later one compared, or knows
+/// different material of the same KMS key; or if one of the two records is a rehearsal and the other is not.
 pub fn follow(record: &Path, verified: &Verified, given: &[PathBuf]) -> Result<Followed> {
     for directory in given {
         if !directory.is_dir() {
@@ -164,7 +164,7 @@ fn step(place: &Path, later: &Verified, head: &Digest, given: &[PathBuf]) -> Res
         return Ok(None);
     };
     let anchor = Anchor::whole(head);
-    // The head first: what is no record, or another one, is not read to its end.
+    // The head first: if it is not a record, or not the right one, the rest is not read.
     let verified = is_the_one(&directory, &anchor).and_then(|()| verify(&directory, Some(&anchor)));
     let verified = verified.map_err(|why| broken(&directory, &why.to_string()))?;
     let broken = |why: &str| broken(&directory, why);
@@ -190,10 +190,10 @@ fn broken(directory: &Path, why: &str) -> Error {
         directory.display()
     ))
     .check("PREVIOUS-RECORD")
-    .hint("take another copy of that record, and name it: byok verify --previous DIR RECORD")
+    .hint("use another copy of that record, and name it: byok verify --previous DIR RECORD")
 }
 
-/// A record at the place that the plan names is taken even if it is another one: then that is said.
+/// A record at the place that the plan names is used even if it is a different one; the error then says so.
 fn find(place: &Path, head: &Digest, given: &[PathBuf]) -> Option<PathBuf> {
     let is_it = |directory: &Path| head_of(directory).as_ref() == Some(head);
     let plan = RecordedPlan::of(place);
@@ -206,7 +206,7 @@ fn find(place: &Path, head: &Digest, given: &[PathBuf]) -> Option<PathBuf> {
         .or_else(|| at_plan.filter(|directory| directory.is_dir()))
 }
 
-/// What the later record says that it compared its data keys with is what this one holds.
+/// The data keys with which the later record says it compared its own are those in this record.
 fn same_material(later: &Verified, earlier: &Verified) -> Result<(), String> {
     let known = earlier.chain.data_keys();
     let known: BTreeSet<_> = known
@@ -218,7 +218,7 @@ fn same_material(later: &Verified, earlier: &Verified) -> Result<(), String> {
     };
     match compared.find(stranger) {
         Some(same) => Err(format!(
-            "it holds no data key \"{}\" of the fingerprint that line {} of the later record compares with",
+            "it has no data key \"{}\" with the fingerprint in line {} of the later record",
             words::quoted(&same.label),
             same.line.number
         )),
@@ -226,7 +226,7 @@ fn same_material(later: &Verified, earlier: &Verified) -> Result<(), String> {
     }
 }
 
-/// How many receipts of `earlier` the later record vouches for: those that its digest covers.
+/// For how many receipts of `earlier` the later record vouches: those that its digest covers.
 fn vouched(later: &Verified, earlier: &Verified) -> Result<Option<usize>, String> {
     let named = &later.chain.opening().previous_receipts_head;
     let Some(head) = digest(named.as_deref()) else {
@@ -239,14 +239,14 @@ fn vouched(later: &Verified, earlier: &Verified) -> Result<Option<usize>, String
         .position(|known| *known == head);
     covered.map(|at| Some(at + 1)).ok_or_else(|| {
         format!(
-            "receipts.jsonl: lines that a later record vouches for are gone or changed (its digest was {})",
+            "receipts.jsonl: lines for which a later record vouches are gone or changed (its digest was {})",
             words::hex(&head)
         )
     })
 }
 
-/// A record that was given and led nowhere must hold at least by itself: a changed transcript has
-/// another head, so it would else go unnoticed.
+/// A record that was given but did not lead anywhere must at least hold by itself: a changed transcript has a
+/// different head, so the change would otherwise go unnoticed.
 fn given_ones_hold(given: &[PathBuf], record: &Path, links: &[Link]) -> Result<()> {
     let is = |a: &Path, b: &Path| a.canonicalize().ok() == b.canonicalize().ok();
     for directory in given {
@@ -258,7 +258,7 @@ fn given_ones_hold(given: &[PathBuf], record: &Path, links: &[Link]) -> Result<(
     Ok(())
 }
 
-/// KMS makes its id from KMS key and material: the same material has one id in one KMS key for ever.
+/// KMS makes its id from KMS key and material, so one material has one id in one KMS key for ever.
 fn one_material(verified: &Verified, followed: &Followed) -> Result<()> {
     let mut known: Vec<KnownMaterial> = Vec::new();
     let all = verified
@@ -274,11 +274,11 @@ fn one_material(verified: &Verified, followed: &Followed) -> Result<()> {
             && other.key_material_id != material.key_material_id
         {
             return Err(Error::mismatch(format!(
-                "the receipts of these records tell two ids of one material in {}: {} and {}",
+                "the receipts of these records have two ids for one material in {}: {} and {}",
                 material.key_arn, other.key_material_id, material.key_material_id
             ))
             .check("KEY-MATERIAL-ID")
-            .hint("STOP: the KMS key held other material than these records say; delete nothing"));
+            .hint("STOP: the KMS key does not hold the material that these records say; delete nothing"));
         }
         known.push(material);
     }

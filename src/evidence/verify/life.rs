@@ -1,4 +1,4 @@
-//! The life of the data keys of a record, from all records that were found.
+//! The life of a record's data keys, from all records that were found.
 
 use std::path::Path;
 
@@ -16,16 +16,16 @@ use crate::plan::Kind;
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// When; of what KMS did, by the clock that `at_by` names.
+    /// When; for events in KMS, by the clock in `at_by`.
     pub at: Timestamp,
-    /// Whose time that is, of an import.
+    /// Whose clock it is, for an import.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_by: Option<Clock>,
-    /// The data key's label in the record that tells it.
+    /// The data key's label in the record that says it.
     pub label: String,
     /// `generated`, `found in the HSM`, `brought in`, `recovered`, `to be imported`, `imported`, `to be reimported`,
-    /// `reimported`, `import failed`, `expires`, `expired`, `shares dealt`, `shares dealt anew`, `destroyed`, `not destroyed`,
-    /// `deleted in KMS`, `expired in KMS`.
+    /// `reimported`, `import failed`, `expires`, `expired`, `shares dealt`, `shares dealt anew`, `destroyed`,
+    /// `not destroyed`, `deleted in KMS`, `expired in KMS`.
     pub what: &'static str,
     /// The import's name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,10 +33,10 @@ pub struct Row {
     /// The KMS key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_arn: Option<String>,
-    /// What KMS calls the material.
+    /// KMS's id for the material.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_material_id: Option<String>,
-    /// What the receipts say.
+    /// How far the import came, according to the receipts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms: Option<&'static str>,
     /// More, for people.
@@ -46,7 +46,7 @@ pub struct Row {
     pub ceremony: String,
 }
 
-/// What became of the data keys of a record until `now`: one line an event, in the order of time.
+/// What happened to a record's data keys until `now`: one row for each event, in order of time.
 pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timestamp) -> Vec<Row> {
     let own = verified.chain.data_keys();
     let mut fingerprints: Vec<String> = own.map(|key| key.fingerprint.clone()).collect();
@@ -74,8 +74,8 @@ pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timest
     rows
 }
 
-/// Fingerprints of the data keys that this record says have ended: of one that an earlier attempt destroyed it has
-/// no more than the CKA_ID.
+/// Fingerprints of the data keys that this record says were destroyed. If an earlier attempt destroyed one, the
+/// record has only its CKA_ID.
 fn ended(verified: &Verified, followed: &Followed) -> Vec<String> {
     let chain = &verified.chain;
     if chain.opening().kind.known() != Some(Kind::Destroy) {
@@ -94,12 +94,12 @@ fn ended(verified: &Verified, followed: &Followed) -> Vec<String> {
 struct Told {
     fingerprints: Vec<String>,
     rows: Vec<Row>,
-    /// CKA_IDs that the data keys had.
+    /// The data keys' CKA_IDs.
     ids: Vec<String>,
     imported_into: Vec<String>,
     /// The shares that were dealt so far.
     sets: Vec<Set>,
-    /// The ceremony that was told last.
+    /// The last ceremony that was added.
     before: String,
 }
 
@@ -137,7 +137,7 @@ impl Told {
                 ..row(key.line.at, &key.label, how(&key))
             });
         }
-        // In the order of the steps: what happened within one second is told as it was done.
+        // In the order of the steps: events within the same second stay in the order in which they happened.
         self.imports(directory, record, &labels, &row);
         self.escrow(record, &labels, &row);
         self.in_kms(record, &labels, &row);
@@ -160,8 +160,8 @@ impl Told {
         self.before = ceremony.clone();
     }
 
-    /// What still opens a data key after its end in the HSM: what was said not to be destroyed, and what nobody
-    /// was asked for.
+    /// What can still recover a data key after it was destroyed in the HSM: what the operator said was not
+    /// destroyed, and what byok did not ask about.
     fn outlives(
         &mut self,
         record: &Verified,
@@ -189,7 +189,7 @@ impl Told {
             if !asked.contains(&set.ceremony) {
                 let (shares, ceremony) = (set.shares, &set.ceremony);
                 self.rows.push(Row {
-                    detail: format!("nobody was asked for the {shares} share forms and the package of ceremony {ceremony}"),
+                    detail: format!("byok did not ask about the {shares} share forms and the package of ceremony {ceremony}"),
                     ..row(at, label, NOT_DESTROYED)
                 });
             }
@@ -262,8 +262,8 @@ impl Told {
         }
     }
 
-    /// A second import of the same material proves the first one too. So does what shows which HMAC key or key
-    /// pair a KMS key holds: such a KMS key keeps its first material for ever.
+    /// A second import of the same material also proves the first one. So does an answer that shows which HMAC key
+    /// or key pair a KMS key has: such a KMS key keeps its first material for ever.
     fn prove_earlier(&mut self, standing: &Standing, spec: &str) {
         let first_for_ever = spec.starts_with("HMAC_") || receipts::is_pair(spec);
         for row in &mut self.rows {
@@ -277,7 +277,7 @@ impl Told {
         }
     }
 
-    /// What CloudTrail tells of deletion.
+    /// Deletions, from CloudTrail.
     fn in_kms(
         &mut self,
         record: &Verified,
@@ -315,7 +315,7 @@ impl Told {
     }
 }
 
-/// What AWS did not say.
+/// The note for an answer that did not come from AWS.
 fn so_says(endpoint: &str) -> String {
     format!("so says {endpoint}, WHICH IS NOT AWS")
 }
@@ -329,15 +329,15 @@ fn how(key: &Said<DataKeyFacts>) -> &'static str {
     }
 }
 
-/// That a data key is the same as before is worth what vouches for the record before.
+/// The proof that a data key is the same as before is worth only as much as what vouches for the earlier record.
 fn doubt(record: &Verified) -> &'static str {
     match record.compared_in_doubt() {
         false => "",
-        true => "; nothing vouched for the record that it was compared with",
+        true => "; nothing vouched for the record with which it was compared",
     }
 }
 
-/// Only a receipt tells that something was imported.
+/// Only a receipt shows that something was imported.
 fn import_word(standing: &Standing, again: bool) -> &'static str {
     match (standing.is_accepted(), standing.kms == FAILED, again) {
         (true, _, false) => "imported",
@@ -354,7 +354,7 @@ const NOT_DESTROYED: &str = "not destroyed";
 
 const REPLACED: &str = "replaced by a later import";
 
-/// Marks an expiry that a later import into the same KMS key replaced before it came.
+/// Marks an expiry that a later import into the same KMS key replaced in time.
 fn supersede(rows: &mut [Row]) {
     let imported: Vec<Row> = rows
         .iter()
@@ -372,7 +372,7 @@ fn supersede(rows: &mut [Row]) {
     }
 }
 
-/// What is past has expired: KMS deletes the material then, whether or not a receipt tells it.
+/// A past expiry has expired: KMS deletes the material then, whether or not a receipt says so.
 fn expire(rows: &mut [Row], now: Timestamp) {
     let rows_before = rows.to_vec();
     for expiry in rows
@@ -389,14 +389,14 @@ fn expire(rows: &mut [Row], now: Timestamp) {
             .any(|row| ["imported", "reimported"].contains(&row.what));
         expiry.detail = match taken {
             true => "by the plan: KMS deletes the material then",
-            false => "by the plan, if it was imported: no receipt tells",
+            false => "by the plan, if it was imported: no receipt says so",
         }
         .into();
         expiry.what = "expired";
     }
 }
 
-/// The same expiry of the same KMS key, planned again by a later ceremony, is one event.
+/// If a later ceremony plans the same expiry of the same KMS key again, it is one event.
 fn told_once(rows: Vec<Row>) -> Vec<Row> {
     let expires = |row: &Row| ["expires", "expired"].contains(&row.what);
     let about = |row: &Row| {
@@ -448,7 +448,7 @@ mod tests {
             row(
                 later,
                 "expired",
-                "by the plan, if it was imported: no receipt tells",
+                "by the plan, if it was imported: no receipt says so",
                 "five",
             ),
         ];

@@ -1,5 +1,5 @@
-//! Which materials the KMS keys of a record hold, as receipts tell it: a symmetric KMS key may have
-//! several, and is Enabled only while every one that it has used is imported.
+//! Which materials the KMS keys of a record have, according to receipts. A symmetric KMS key may have several, and is
+//! Enabled only while every material that it has used is imported.
 
 use std::path::Path;
 
@@ -16,17 +16,17 @@ use crate::ground::words;
 pub struct KmsKeyMaterials {
     /// The KMS key.
     pub key_arn: String,
-    /// Whether a ListKeyRotations answer tells all of them.
+    /// Whether a ListKeyRotations answer names all of them.
     pub listed: bool,
     /// When that answer was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Who says so, if it is not AWS: the endpoint that was given.
+    /// Who says so, if it was not AWS: the endpoint that was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Each of them.
+    /// The materials.
     pub materials: Vec<Material>,
-    /// What is to be done online or in the room, a sentence each.
+    /// What to do online or in the room, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<String>,
 }
@@ -34,7 +34,7 @@ pub struct KmsKeyMaterials {
 /// One material of a KMS key.
 #[derive(Clone, Debug, Serialize)]
 pub struct Material {
-    /// What KMS calls it.
+    /// KMS's id for it.
     pub key_material_id: String,
     /// `CURRENT`, `NON_CURRENT`, `PENDING_ROTATION`, `PENDING_MULTI_REGION_IMPORT_AND_ROTATION`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,20 +47,20 @@ pub struct Material {
     pub expires: Option<Timestamp>,
     /// Whether KMS never deletes it.
     pub never_expires: bool,
-    /// Whether the KMS key is Enabled only while this one is imported.
+    /// Whether the KMS key is Enabled only while this material is imported.
     pub needed: bool,
-    /// `this record`, the directory of the one that holds it, or `another record`.
+    /// `this record`, the directory of the record that has it, or `another record`.
     pub record: String,
-    /// The data key's label there.
+    /// The data key's label in that record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }
 
-/// Who holds a material that nothing here knows.
+/// Where a material is that none of these records has.
 const ANOTHER: &str = "another record";
 const THIS: &str = "this record";
 
-/// A record that may hold materials.
+/// A record that may have materials.
 struct Holder<'a> {
     name: String,
     directory: &'a Path,
@@ -119,7 +119,7 @@ fn of_kms_key(
         _ => false,
     };
     if list.is_none() && !is_added_to && !is_another {
-        return None; // nothing tells of more than one
+        return None; // nothing says that there is more than one
     }
     let at = list.map(|receipt| receipt.at);
     let listed = list.iter().flat_map(|receipt| &receipt.entry.materials);
@@ -142,7 +142,7 @@ fn of_kms_key(
     Some(key)
 }
 
-/// The ListKeyRotations answers of a record about this KMS key, the newest first.
+/// A record's ListKeyRotations answers about this KMS key, the newest first.
 fn lists<'a>(holder: &Holder<'a>, arn: &'a str) -> impl Iterator<Item = &'a Receipt> + Clone {
     let receipts = holder.receipts.receipts.iter().rev();
     receipts.filter(move |receipt| {
@@ -151,7 +151,7 @@ fn lists<'a>(holder: &Holder<'a>, arn: &'a str) -> impl Iterator<Item = &'a Rece
     })
 }
 
-/// What the newest DescribeKey answer of AWS calls current.
+/// The current material according to AWS's newest DescribeKey answer.
 fn current(receipts: &Receipts, arn: &str) -> Option<String> {
     let mut receipts = receipts.receipts.iter().rev();
     let described = receipts.find(|receipt| {
@@ -162,7 +162,7 @@ fn current(receipts: &Receipts, arn: &str) -> Option<String> {
     described?.entry.key_material_id.clone()
 }
 
-/// What these records know besides the list, each id once.
+/// What these records know in addition to the list, each id once.
 fn known_ids(
     arn: &str,
     holders: &[Holder],
@@ -196,7 +196,7 @@ fn told(listed: &Listed, holders: &[Holder]) -> Material {
         import_state: listed.more.import_state.as_ref().map(shown),
         expires: listed.more.expires,
         never_expires: listed.more.never_expires,
-        // KMS: what waits for its rotation is not permanently associated with the KMS key
+        // KMS: material that waits for its rotation is not permanently associated with the KMS key
         needed: !state.as_deref().is_some_and(is_pending),
         state,
         record,
@@ -204,7 +204,7 @@ fn told(listed: &Listed, holders: &[Holder]) -> Material {
     }
 }
 
-/// A material that no list tells, or only an older one.
+/// A material that is not in any list, or only in an older one.
 fn untold(arn: &str, id: &str, state: Option<&str>, holders: &[Holder]) -> Material {
     let (record, label, expires) = holder_of(arn, id, holders);
     Material {
@@ -223,7 +223,7 @@ fn is_pending(state: &str) -> bool {
     state.starts_with("PENDING_")
 }
 
-/// Which of these records holds a material, under which label, and when it expires by that one's plan.
+/// Which of these records has a material, with which label, and when it expires by that record's plan.
 fn holder_of(
     arn: &str,
     id: &str,
@@ -254,15 +254,15 @@ fn next(key: &KmsKeyMaterials) -> Vec<String> {
             (Some("PENDING_IMPORT"), _) if material.needed => next.push(format!(
                 "not Enabled: {id:.12}… is not imported; reimport it from {}",
                 match material.record.as_str() {
-                    ANOTHER => "the record that holds it",
+                    ANOTHER => "the record that has it",
                     record => record,
                 }
             )),
             (_, Some("PENDING_ROTATION")) => next.push(format!(
-                "for KMS to encrypt with {id:.12}…: bash online.sh rotate --key {arn} --now (at the primary, of a multi-Region key)"
+                "for KMS to encrypt with {id:.12}…: bash online.sh rotate --key {arn} --now (for a multi-Region key, at the primary)"
             )),
             (_, Some(state)) if is_pending(state) => next.push(format!(
-                "{id:.12}… goes into every replica Region first; then: bash online.sh rotate, at the primary"
+                "first import {id:.12}… into every replica Region; then, at the primary: bash online.sh rotate"
             )),
             _ => {}
         }
@@ -270,7 +270,7 @@ fn next(key: &KmsKeyMaterials) -> Vec<String> {
     if !key.listed {
         let region = arn.split(':').nth(3).unwrap_or_default();
         next.push(format!(
-            "KMS may hold more: add the answer of aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL --region {region} --key-id {arn} --output json"
+            "KMS may have more materials: add the answer of aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL --region {region} --key-id {arn} --output json"
         ));
     }
     next

@@ -1,4 +1,4 @@
-//! Rule 5, of key pairs: the files that hold a public key are those of the data key.
+//! Rule 5 for key pairs: the files with a public key are the data key's.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,8 @@ use crate::evidence::rules::{Broken, Rule, limits};
 use crate::evidence::transcript::{Chain, DataKeyFacts, Event, Said};
 use crate::ground::words::{self, quoted};
 
-/// Whether the public key of each key pair, which must lie there where the pair was made, has as DER the
-/// fingerprint for its digest, and as PEM says the same.
+/// Checks each key pair's public key, which must be in the record that made the pair: the digest of its DER file is
+/// the fingerprint, and the PEM file says the same.
 pub(super) fn fit(
     directory: &Path,
     chain: &Chain,
@@ -43,9 +43,7 @@ fn der_fits(
     match outputs.get(der) {
         Some(sha256) if *sha256 != key.fingerprint => {
             let line = key.line.number;
-            let why = format!(
-                "its digest is not the fingerprint that line {line} of the transcript tells"
-            );
+            let why = format!("its digest is not the fingerprint in line {line} of the transcript");
             Err(Broken::new(Rule::PublicKey, why).within(der))
         }
         _ => Ok(()),

@@ -1,5 +1,5 @@
-//! What the plan in a record says of its surroundings. Read leniently: a plan of an older version must
-//! not stop a record from being verified.
+//! What the plan in a record says about its surroundings. Read leniently: a plan of an older version must not prevent
+//! the verification of a record.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,18 +8,18 @@ use toml::{Table, Value};
 
 use crate::ground::files::read_small;
 
-/// The plan of a record, as far as verifying needs it.
+/// The plan of a record, as far as verification needs it.
 pub(crate) struct RecordedPlan(Table);
 
 impl RecordedPlan {
-    /// The plan of this record; an empty one where it cannot be read.
+    /// The plan of this record; empty if it cannot be read.
     pub(crate) fn of(record: &Path) -> Self {
         let bytes = read_small(&record.join("plan.toml")).unwrap_or_default();
         let text = String::from_utf8(bytes).unwrap_or_default();
         Self(toml::from_str(&text).unwrap_or_default())
     }
 
-    /// Where the previous record is, seen from where the plan stood.
+    /// The previous record's path, relative to the plan's original directory.
     pub(crate) fn previous(&self, record: &Path) -> Option<PathBuf> {
         let previous = Path::new(self.previous_as_written()?);
         if previous.is_absolute() {
@@ -28,15 +28,15 @@ impl RecordedPlan {
         Some(self.stood(record)?.join(previous))
     }
 
-    /// `hsm.module` and `hsm.token`, as they stand there.
+    /// `hsm.module` and `hsm.token`, as the plan has them.
     pub(crate) fn hsm(&self) -> Option<(String, String)> {
         let hsm = self.0.get("hsm")?;
         let text = |name| hsm.get(name)?.as_str().map(str::to_owned);
         Some((text("module")?, text("token")?))
     }
 
-    /// The directory where the plan file stood: as far above the record as `record.directory` says. `None`
-    /// where that cannot be told from the record, as after `..` or an absolute path.
+    /// The plan file's original directory: as far above the record as `record.directory` says. `None` if the
+    /// record does not show that, as after `..` or an absolute path.
     pub(crate) fn stood(&self, record: &Path) -> Option<PathBuf> {
         let directory = Path::new(self.0.get("record")?.get("directory")?.as_str()?);
         let mut depth = 0;
@@ -60,7 +60,7 @@ impl RecordedPlan {
             .any(|key| keep(key).is_some_and(|keep| keep != "extractable"))
     }
 
-    /// The files that data keys came from, as the plan names them.
+    /// The files from which data keys came, by the plan's names.
     pub(crate) fn source_files(&self) -> Vec<String> {
         let keys = self.0.get("key").and_then(Value::as_array);
         let file = |key: &Value| {
@@ -70,13 +70,13 @@ impl RecordedPlan {
         keys.into_iter().flatten().filter_map(file).collect()
     }
 
-    /// The directory that the share files were written to, as the plan names it.
+    /// The directory for the share files, by the plan's name.
     pub(crate) fn share_files(&self) -> Option<String> {
         let deliver = self.0.get("escrow")?.get("deliver")?.as_str()?;
         deliver.strip_prefix("files:").map(str::to_owned)
     }
 
-    /// The same name beside this record, if both were copied together.
+    /// A directory of the same name beside this record, if both were copied together.
     pub(crate) fn previous_beside(&self, record: &Path) -> Option<PathBuf> {
         let name = Path::new(self.previous_as_written()?).file_name()?;
         Some(record.canonicalize().ok()?.parent()?.join(name))
@@ -86,7 +86,7 @@ impl RecordedPlan {
         self.0.get("previous")?.as_str()
     }
 
-    /// When KMS shall forget the material of an import; `None` is never, or not known.
+    /// When KMS must forget the material of an import; `None`: never, or not known.
     pub(crate) fn expires(&self, label: &str, import: &str) -> Option<Timestamp> {
         let named = |entry: &&Value, member: &str, name: &str| {
             entry.get(member).and_then(Value::as_str) == Some(name)

@@ -1,6 +1,6 @@
-//! The signatures beside a transcript: the HSM's own, and those that witnesses added afterwards.
+//! The signatures beside a transcript: the HSM's, and those that witnesses added afterwards.
 //!
-//! A key that stands inside the record vouches for nothing: whoever makes a record anew also makes a key.
+//! A key inside the record vouches for nothing: whoever makes a record anew also makes a key.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::evidence::transcript::{
 };
 use crate::ground::words::Digest;
 
-/// A signature of a record: by its own key it holds, if `checked`.
+/// A signature in a record; if `checked`, it is valid by its own key.
 #[derive(Clone, Debug, Serialize)]
 pub struct SignatureReport {
     /// Path within the record.
@@ -25,9 +25,9 @@ pub struct SignatureReport {
     pub key_type: String,
     /// `SHA256:…`, as `ssh-keygen -l` shows it.
     pub fingerprint: String,
-    /// Who it is, by a list from outside the record.
+    /// Who signed, by a list from outside the record.
     pub principal: Option<String>,
-    /// Whether byok knows this type of key; one that it does not know vouches for nothing.
+    /// Whether byok knows this type of key; a signature by an unknown type vouches for nothing.
     pub checked: bool,
     #[serde(skip)]
     key: PublicKey,
@@ -48,11 +48,11 @@ pub(super) fn check(
     match &signer {
         Some((line, _)) if !has_one && chain.sealed().is_some() => {
             let line = line.number;
-            let why = format!("missing, though line {line} of the transcript names who signs");
+            let why = format!("missing, although line {line} of the transcript names the signer");
             return Err(Broken::new(Rule::Signer, why).within(HSM_SIGNATURE));
         }
         None if has_one => {
-            let why = "the transcript names nobody who signs";
+            let why = "the transcript names no signer";
             return Err(Broken::new(Rule::Signer, why).within(HSM_SIGNATURE));
         }
         _ => {}
@@ -72,7 +72,7 @@ pub(super) fn check(
     Ok(reports)
 }
 
-/// The line that names the HSM's signer, and its key.
+/// The line that names the HSM's signer, with its key.
 fn signer(chain: &Chain) -> Result<Option<(&Line, PublicKey)>, Broken> {
     let named: Vec<Said<TranscriptSigner>> = chain.events().collect();
     let broken = |signer: &Said<TranscriptSigner>, why: &str| {
@@ -81,7 +81,7 @@ fn signer(chain: &Chain) -> Result<Option<(&Line, PublicKey)>, Broken> {
     match named.as_slice() {
         [] => Ok(None),
         [one] => match PublicKey::parse(&one.public_key).filter(PublicKey::is_p256) {
-            None => broken(one, "public_key is no OpenSSH public key on P-256"),
+            None => broken(one, "public_key is not an OpenSSH public key on P-256"),
             Some(key) if key.fingerprint() != one.fingerprint => {
                 broken(one, "fingerprint is not that of public_key")
             }
@@ -103,7 +103,7 @@ fn one(
         .strip_prefix(SIGNATURES)
         .and_then(|p| p.strip_suffix(".sig"));
     if !name.is_some_and(is_name) {
-        let why = "no name of a signature, such as signatures/auditor.sig";
+        let why = "not a signature's name, such as signatures/auditor.sig";
         return broken(Rule::SignatureName, why);
     }
     let file =
@@ -112,7 +112,7 @@ fn one(
     let of_hsm = path == HSM_SIGNATURE;
     if of_hsm && signer.is_none_or(|(_, key)| *key != signature.key) {
         let key = signature.key.fingerprint();
-        let why = format!("by another key ({key}) than the transcript names");
+        let why = format!("by the key {key}, which the transcript does not name");
         return broken(Rule::Signer, &why);
     }
     signature
@@ -139,10 +139,10 @@ fn is_name(name: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
 }
 
-/// Says of each signature who made it, by the list. At least one must be by a listed key.
+/// Names the signer of each signature, by the list. At least one signature must be by a listed key.
 ///
 /// # Errors
-/// Where none is; the text names the keys that signed.
+/// If none is; the text names the keys that signed.
 pub(super) fn vouch(
     signatures: &mut [SignatureReport],
     chain: &Chain,

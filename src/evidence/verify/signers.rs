@@ -1,9 +1,8 @@
-//! Who may sign, from outside the record: the allowed signers file of OpenSSH (ssh-keygen(1), "ALLOWED
-//! SIGNERS").
+//! Who may sign, from outside the record: OpenSSH's allowed signers file (ssh-keygen(1), "ALLOWED SIGNERS").
 //!
-//! A key's time is judged against the time of the transcript's last line, so that a record stays authentic
-//! after its key has expired. That time is the record's own word: a key that may be in wrong hands is taken
-//! out of the list.
+//! A key's validity is judged at the time of the transcript's last line, so that a record stays authentic after
+//! its key has expired. For that time there is only the record's own word, so a key that may be in the wrong hands
+//! must be removed from the list.
 
 use std::path::Path;
 
@@ -30,7 +29,7 @@ struct Allowed {
 
 #[derive(Debug, Default)]
 struct Options {
-    /// Patterns; none is every namespace.
+    /// Patterns; if there are none, every namespace is allowed.
     namespaces: Option<String>,
     after: Option<Timestamp>,
     before: Option<Timestamp>,
@@ -40,7 +39,7 @@ impl AllowedSigners {
     /// Reads a list.
     ///
     /// # Errors
-    /// Exit 2 if the file cannot be read, or a line is not understood: it is named.
+    /// Exit 2 if the file cannot be read, or if byok does not understand a line; the error names it.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let cannot = |why: String| Error::usage(format!("--signers {shown}: {why}"));
@@ -56,7 +55,7 @@ impl AllowedSigners {
     /// Reads the text of a list.
     ///
     /// # Errors
-    /// Names the first line that is not understood.
+    /// The first line that byok does not understand.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut allowed = Vec::new();
         if text.contains('\0') {
@@ -76,7 +75,7 @@ impl AllowedSigners {
         Ok(Self(allowed))
     }
 
-    /// Who this key is, if it may sign for this purpose at this time.
+    /// Whose key this is, if it may sign for this purpose at this time.
     pub(super) fn principal(
         &self,
         key: &PublicKey,
@@ -88,7 +87,7 @@ impl AllowedSigners {
         Some(words::quoted(&one.principals))
     }
 
-    /// Why this key may not.
+    /// Why this key may not sign.
     pub(super) fn why_not(&self, key: &PublicKey, namespace: &str, at: Timestamp) -> &'static str {
         let of_key = self.0.iter().filter(|one| one.key == *key);
         let refused = of_key
@@ -136,8 +135,8 @@ fn allowed_by(line: &str) -> Result<Allowed, String> {
     })
 }
 
-/// Names, all of them within one pair of quotation marks or none. A name is compared with nothing here, so
-/// that one who is excepted (`!`) could not be told from the others.
+/// Names, either all within one pair of quotation marks or without any. byok compares the names with nothing, so it
+/// could not tell an excepted name (`!`) from the others.
 fn principals_of(word: &str) -> Result<String, String> {
     let quoted = word.strip_prefix('"').and_then(|w| w.strip_suffix('"'));
     let principals = quoted.unwrap_or(word);
@@ -153,12 +152,12 @@ fn principals_of(word: &str) -> Result<String, String> {
     Ok(principals.to_owned())
 }
 
-/// White space of ASCII; other spaces are characters of a word.
+/// ASCII white space; other spaces are characters of a word.
 fn is_space(c: char) -> bool {
     c.is_ascii_whitespace() || c == '\u{b}'
 }
 
-/// The first word and what follows; spaces within double quotes belong to the word.
+/// The first word and the rest; spaces within double quotes belong to the word.
 fn word(text: &str) -> Result<(&str, &str), String> {
     let text = text.trim_start_matches(is_space);
     let mut quoted = false;
@@ -182,7 +181,7 @@ fn options(text: &str) -> Result<Options, String> {
         quoted ^= c == '"';
         !quoted && c == ','
     };
-    // A comma at the end leaves an empty option, which is none.
+    // A comma at the end leaves an empty option, which is ignored.
     for option in text.split(between) {
         options.take(option)?;
     }
@@ -190,13 +189,13 @@ fn options(text: &str) -> Result<Options, String> {
 }
 
 impl Options {
-    /// Each option once, its value within quotation marks that it does not hold itself.
+    /// Takes an option: each only once, its value within quotation marks and without any inside.
     fn take(&mut self, option: &str) -> Result<(), String> {
         let unknown = || format!("neither a public key nor a known option: {option:?}");
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let name = name.to_ascii_lowercase();
         if name == "cert-authority" {
-            return Err("cert-authority: byok takes keys, no certificates".into());
+            return Err("cert-authority: byok accepts keys, not certificates".into());
         }
         let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
         let value = value.filter(|value| !value.contains(['"', '\\']));
@@ -215,10 +214,10 @@ impl Options {
     }
 }
 
-/// `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, then `Z`. Without it the time is that of a place, which
-/// a record does not know.
+/// `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, then `Z`. Without `Z` it would be local time, and a record does
+/// not know any place.
 fn time(text: &str) -> Result<Timestamp, String> {
-    let refuse = || format!("{text:?} is no time in UTC such as 20261122Z or 202611221142Z");
+    let refuse = || format!("{text:?} is not a UTC time such as 20261122Z or 202611221142Z");
     let digits = text.strip_suffix('Z').ok_or_else(refuse)?;
     let known = [8, 12, 14].contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit());
     if !known {
@@ -243,8 +242,8 @@ fn time(text: &str) -> Result<Timestamp, String> {
     .map_err(|_| refuse())
 }
 
-/// A list of patterns with `*`, `?` and a leading `!`, as ssh takes it: one that begins with `!` and fits
-/// refuses, whatever else fits.
+/// A list of patterns with `*`, `?` and a leading `!`, as ssh has them: a pattern that begins with `!` and matches
+/// refuses, whatever else matches.
 fn matches_list(patterns: &str, text: &str) -> bool {
     let mut fits = false;
     for pattern in patterns.split(',') {
@@ -257,10 +256,10 @@ fn matches_list(patterns: &str, text: &str) -> bool {
     fits
 }
 
-/// `*` and `?` as OpenSSH has them. A list comes from somebody: never more steps than pattern times text.
+/// `*` and `?` as in OpenSSH. The list is foreign input: the steps never exceed pattern length times text length.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut from) = (0, 0);
-    let mut star = None; // the last one, and where what follows it was last tried
+    let mut star = None; // the last `*`, and where the rest was last tried
     while from < text.len() {
         match pattern.get(at) {
             Some(b'*') => {
@@ -361,11 +360,11 @@ mod tests {
             ),
             (
                 format!("hsm valid-after=\"20261122\" {key}"),
-                "no time in UTC",
+                "not a UTC time",
             ),
             (
                 format!("hsm valid-after=\"20261322Z\" {key}"),
-                "no time in UTC",
+                "not a UTC time",
             ),
             (format!("hsm namespaces=\"x {key}"), "not closed"),
             (format!("hsm valid-after=20261122Z {key}"), "neither"),

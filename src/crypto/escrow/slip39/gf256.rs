@@ -1,5 +1,5 @@
-//! Arithmetic in GF(256) with the polynomial x^8 + x^4 + x^3 + x + 1 (FIPS 197, section 4.2), as
-//! SLIP-0039 uses it. No tables and no branches on values: time and memory access say nothing of them.
+//! Arithmetic in GF(256) with the polynomial x^8 + x^4 + x^3 + x + 1 (FIPS 197, section 4.2), as in SLIP-0039. There
+//! are no tables and no branches on values: time and memory access reveal nothing about them.
 
 /// The product of two field elements.
 pub(crate) fn multiply(a: u8, b: u8) -> u8 {
@@ -12,7 +12,7 @@ pub(crate) fn multiply(a: u8, b: u8) -> u8 {
     product
 }
 
-/// The inverse of a field element, a^254; the inverse of 0 is given as 0.
+/// The inverse of a field element, a^254; for 0 the result is 0.
 pub(crate) fn invert(a: u8) -> u8 {
     // 254 = 2 + 4 + 8 + 16 + 32 + 64 + 128
     let mut power = a;
@@ -24,13 +24,13 @@ pub(crate) fn invert(a: u8) -> u8 {
     result
 }
 
-/// 0xff where the lowest bit is set, else 0.
+/// 0xff if the lowest bit is set, otherwise 0.
 fn mask(bit: u8) -> u8 {
     (bit & 1).wrapping_neg()
 }
 
-/// The value at `x` of the polynomial through the points, byte by byte, into `out`. The x coordinates
-/// are share indices, which are no secret; they must differ.
+/// The value at `x` of the polynomial through the points, byte by byte, into `out`. The x coordinates are share
+/// indices, which are not secret; they must differ.
 pub fn interpolate(points: &[(u8, &[u8])], x: u8, out: &mut [u8]) {
     out.fill(0);
     for (at, (xi, yi)) in points.iter().enumerate() {

@@ -11,7 +11,7 @@ pub const RADIX: u16 = 1024;
 /// How many words of a share are checksum.
 pub(crate) const CHECKSUM: usize = 3;
 
-/// How many letters tell a word from every other.
+/// How many letters distinguish a word from every other.
 pub(crate) const TELLING: usize = 4;
 
 /// The words of one share, as numbers, in locked memory.
@@ -23,7 +23,7 @@ impl Words {
     /// `len` times the first word.
     ///
     /// # Errors
-    /// Exit 5 if no locked memory can be had.
+    /// Exit 5 if no locked memory is available.
     pub(crate) fn blank(len: usize) -> Result<Self> {
         Ok(Self {
             buffer: Locked::zeroed(len * 2)?,
@@ -56,14 +56,14 @@ impl Words {
         (0..self.len()).map(|at| self.number(at))
     }
 
-    /// `count` bits from bit `start` on, most significant first; at most 16.
+    /// `count` bits beginning with bit `start`, most significant first; at most 16.
     pub(super) fn bits(&self, start: usize, count: usize) -> u16 {
         (start..start + count).fold(0, |value, bit| {
             value << 1 | (self.number(bit / 10) >> (9 - bit % 10) & 1)
         })
     }
 
-    /// Writes `count` bits of `value` from bit `start` on.
+    /// Writes `count` bits of `value` beginning with bit `start`.
     pub(super) fn set_bits(&mut self, start: usize, count: usize, value: u16) {
         for (at, bit) in (start..start + count).enumerate() {
             let place = 9 - bit % 10;
@@ -89,8 +89,8 @@ impl Words {
         polymod(extendable, self.numbers()) == 1
     }
 
-    /// Rows, counting from 1, of which changing exactly one word, or exchanging two neighbours, makes
-    /// the words a share. The words that would do it are never told.
+    /// The rows, counting from 1, where one changed word, or an exchange with the next row, would make the words a
+    /// share. byok never shows which words would do it.
     pub(super) fn suspects(&self, extendable: bool) -> Suspects {
         let zero_but =
             |at: usize, number: u16| (0..self.len()).map(move |i| if i == at { number } else { 0 });
@@ -120,11 +120,11 @@ impl Words {
     }
 }
 
-/// Where a mistake would explain that the words make no share.
+/// The mistakes that would explain why the words are not a share.
 pub(crate) struct Suspects {
-    /// Rows of which one changed word would explain it.
+    /// Rows where one changed word would explain it.
     pub changed: Vec<usize>,
-    /// Rows n that, exchanged with row n + 1, would explain it.
+    /// Rows n whose exchange with row n + 1 would explain it.
     pub exchanged: Vec<usize>,
 }
 
@@ -133,7 +133,7 @@ pub fn spelled(number: u16) -> &'static str {
     LIST.lines().nth(number.into()).unwrap_or_default()
 }
 
-/// The number of a typed word: the whole word or at least its first four letters, any case.
+/// The number of a typed word: the whole word or at least its first four letters, in upper or lower case.
 pub fn number_of(typed: &[u8]) -> Option<u16> {
     let fits = |word: &str| {
         let telling = typed.len() >= TELLING || typed.len() == word.len();
@@ -144,11 +144,11 @@ pub fn number_of(typed: &[u8]) -> Option<u16> {
     LIST.lines().position(fits).map(|at| at as u16)
 }
 
-/// So many words of the list, one after the other, are hardly a sentence.
+/// This many words of the list in a row are hardly a sentence.
 const LIKE_A_SHARE: usize = 5;
 
-/// Whether a text may hold words of a share: five of the list in a row, whole or shortened, with
-/// whatever is no letter between them.
+/// Whether a text may contain words of a share: five of the list in a row, whole or shortened, with anything but
+/// letters between them.
 pub fn looks_like_share(text: &[u8]) -> bool {
     let mut in_a_row = 0;
     text.split(|byte| !byte.is_ascii_alphabetic())
@@ -203,7 +203,7 @@ fn polymod_from(start: u32, values: impl Iterator<Item = u16>) -> u32 {
     })
 }
 
-/// The lower 20 bits of a checksum, and behind them the ten of a word.
+/// The lower 20 bits of a checksum, followed by the ten bits of a word.
 fn appended(checksum: u32, value: u16) -> u32 {
     (checksum & 0x000f_ffff) << 10 | u32::from(value)
 }

@@ -167,7 +167,7 @@ fn only_whole_strict_der_is_taken() {
         assert_malformed(&der[..cut], "is cut short");
     }
     let longer = [&der[..], b"\r\n"].concat();
-    assert_malformed(&longer, "has 2 bytes too many");
+    assert_malformed(&longer, "has 2 extra bytes");
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn an_event_whose_members_are_not_those_of_its_name_counts_as_unknown_and_is_nam
         (machine.to_owned(), None),
         (whole_one.clone(), None),
         (whole_one.replace("true", "null"), Some("null")),
-        (format!("{machine},\"umask\":null"), Some("in part")),
+        (format!("{machine},\"umask\":null"), Some("are missing")),
         (
             key.replace("\"CKA_TOKEN\":true", "\"CKA_TOKEN\":[true]"),
             Some("CKA_TOKEN is an array"),
@@ -132,7 +132,7 @@ fn an_event_whose_members_are_not_those_of_its_name_counts_as_unknown_and_is_nam
                 r#"[1,"Audit","1"]"#,
                 1,
             ),
-            Some("a list holds a list"),
+            Some("a list contains a list"),
         ),
     ] {
         let chain = Chain::read(&whole(&[&members], SEALED)).unwrap();
@@ -180,19 +180,16 @@ fn a_transcript_ends_once_with_sealed_or_aborted_and_a_line_feed() {
     for early in [SEALED, ABORTED] {
         let refused = refused(&whole(&[early], SEALED));
         assert!(refused.starts_with("line 2: "), "{refused}");
-        assert!(refused.ends_with("stands before the end"), "{refused}");
+        assert!(refused.ends_with("is before the end"), "{refused}");
     }
 }
 
 #[test]
 fn only_the_first_line_opens() {
     let none = refused(&chained(&[&exception("a"), SEALED]));
-    assert_eq!(none, r#"line 1: "exception" stands in the wrong place"#);
+    assert_eq!(none, r#"line 1: "exception" is in the wrong place"#);
     let twice = refused(&whole(&[OPENED], SEALED));
-    assert_eq!(
-        twice,
-        r#"line 2: "ceremony-opened" stands in the wrong place"#
-    );
+    assert_eq!(twice, r#"line 2: "ceremony-opened" is in the wrong place"#);
 }
 
 #[test]
@@ -217,7 +214,7 @@ fn a_changed_line_is_named_as_far_as_can_be_told() {
     let second_prev = words::hex(&words::sha256(first));
     assert_eq!(
         refused(&with(&good, &second_prev, &"1".repeat(64))),
-        "line 2: it was changed: line 3 binds other bytes"
+        "line 2: it was changed: line 3 has the digest of other bytes"
     );
     // nothing follows that could tell
     assert_eq!(
@@ -244,12 +241,12 @@ fn a_line_is_compact_json_with_number_time_and_event() {
         (
             r#"one"}"#,
             "one\u{202e}\"}",
-            "line 2: it holds a character that cannot",
+            "line 2: it has a character that cannot",
         ),
         (
             r#""one"}"#,
             "1.5}",
-            "line 2: it holds a character that cannot",
+            "line 2: it has a character that cannot",
         ),
         (
             r#":00Z","prev"#,

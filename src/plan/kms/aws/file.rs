@@ -65,7 +65,7 @@ fn read_regular(name: &str, fd: OwnedFd, kind: FileType) -> Result<Vec<u8>> {
         FileType::Directory => Err(not_regular(name, "a directory")),
         FileType::Fifo => Err(not_regular(name, "a FIFO")),
         FileType::CharacterDevice | FileType::BlockDevice => Err(not_regular(name, "a device")),
-        _ => Err(not_regular(name, "something else")),
+        _ => Err(not_regular(name, "a special file")),
     }
 }
 
