@@ -78,7 +78,7 @@ pub(crate) struct Ceremony<'a> {
     ledger: Ledger,
 }
 
-/// What it goes by.
+/// The plan, and what the ceremony builds on.
 struct Basis<'a> {
     plan: &'a Plan,
     /// Whether everything made is for practice.
@@ -93,14 +93,14 @@ struct Basis<'a> {
     escrow_of: String,
 }
 
-/// Who is there.
+/// The people, and what they were shown.
 struct Desk<'a> {
     operator: &'a mut dyn Operator,
-    /// By the roll call.
+    /// Who the roll call found.
     present: Vec<Present>,
-    /// The seats that were asked for and that nobody has.
+    /// The seats that the roll call asked for and nobody took.
     absent: Vec<String>,
-    /// What was told of each data key, to be shown again.
+    /// What was shown about each data key, to show it again.
     told_keys: Vec<String>,
 }
 
@@ -119,8 +119,8 @@ impl DerefMut for Desk<'_> {
 }
 
 impl<'a> Ceremony<'a> {
-    /// Steps 1 to 4 are the same in every ceremony; then its kind's straight line goes on before the HSM that is open
-    /// now. Takes everything back if any of it breaks.
+    /// Steps 1 to 4 are the same in every ceremony; then the straight line of its kind goes on, with the HSM open.
+    /// Everything is taken back if a step fails.
     fn walk(
         approved: &'a Approved,
         operator: &'a mut dyn Operator,
@@ -145,8 +145,8 @@ impl<'a> Ceremony<'a> {
         self.open_hsm() // 4
     }
 
-    /// Step 1: opens the record. Nothing begins but over what was approved: under the lock it is looked for once
-    /// more, and set aside.
+    /// Step 1: opens the record. Under the lock byok looks once more for what earlier runs left: it must be what was
+    /// approved, and is set aside.
     fn open(approved: &'a Approved, operator: &'a mut dyn Operator) -> Result<Self> {
         let at = |e: Error| e.at(Step::OpenRecord);
         let nothing_made = |e: Error| at(e).state("no data key was generated; no record was made");
@@ -216,13 +216,13 @@ impl<'a> Ceremony<'a> {
         self.ledger.sync()
     }
 
-    /// Enters a step: what was written so far is on disk, and nobody asked to end.
+    /// Enters a step. Everything written so far is on disk, and nobody has asked to end.
     fn begin(&mut self, step: Step) -> Result<()> {
         self.enter(step)?;
         self.announce()
     }
 
-    /// The same for a step in which the HSM does what matters: it is still the module that preflight proved.
+    /// The same for a step that depends on the HSM: the module is still the one that preflight proved.
     fn begin_at_hsm(&mut self, vault: &Vault, step: Step) -> Result<()> {
         self.enter(step)?;
         vault.module.is_unchanged()?;
@@ -252,14 +252,14 @@ impl<'a> Ceremony<'a> {
         self.take_notes()?;
         let head = loop {
             match self.sign_and_seal(vault) {
-                // what custodians wrote down for an hour must not be void for one signature
+                // what custodians wrote down for an hour must not become void because one signature failed
                 Err(lost) if hsm::session_was_lost(&lost) => self.reopen(vault, lost, &mut [])?,
                 done => break done?,
             }
         };
         let record = self.plan().directory.display();
         self.desk.look_after_calls(&format!(
-            "The record {record} is sealed and complete; only the session with the HSM is not closed. byok verify \
+            "The record {record} is sealed and complete; only the HSM session is still open. byok verify \
              --next {record} shows what comes next."
         ))?;
         Ok(Sealed {
@@ -289,7 +289,7 @@ impl<'a> Ceremony<'a> {
         self.ledger.record.seal(&sealed, &mut sign)
     }
 
-    /// The exposure grade, never more than is true.
+    /// The exposure grade: never better than is true.
     fn exposure(&self, vault: &Vault) -> &'static str {
         let reason = self.plan().hsm.hardware.as_deref();
         report::grade(

@@ -312,7 +312,7 @@ impl Command {
     /// Rows of a head digest may be typed without quotes: then the record is what stands last.
     ///
     /// # Errors
-    /// Exit 2 where rows are all that was given.
+    /// Exit 2 if rows are all that was given.
     pub(crate) fn settled(mut self) -> Result<Self> {
         if let Self::Verify { record, stray, .. } = &self
             && !stray.is_empty()

@@ -63,7 +63,7 @@ impl StandInKms {
     /// A fresh one with an RSA-4096 key.
     ///
     /// # Errors
-    /// Exit 5 where key or token cannot be made.
+    /// Exit 5 if key or token cannot be made.
     pub(crate) fn open() -> Result<Self> {
         Self::with_key(4096)
     }
@@ -152,7 +152,7 @@ impl StandInKms {
     /// The material that a KMS key holds. The real one tells nobody.
     ///
     /// # Errors
-    /// Exit 4 where it holds none.
+    /// Exit 4 if it holds none.
     pub(crate) fn material(&self, key_arn: &str) -> Result<&[u8]> {
         let held = self.keys.get(key_arn).and_then(|key| key.material.as_ref());
         held.map(|material| material.as_slice())
@@ -162,7 +162,7 @@ impl StandInKms {
     /// Deletes the material of a KMS key, as `aws kms delete-imported-key-material` does.
     ///
     /// # Errors
-    /// Exit 4 where it holds none.
+    /// Exit 4 if it holds none.
     pub(crate) fn delete(&mut self, key_arn: &str) -> Result<()> {
         self.material(key_arn)?;
         if let Some(key) = self.keys.get_mut(key_arn) {
@@ -175,7 +175,7 @@ impl StandInKms {
     /// it decrypts. The real one uses AES-GCM.
     ///
     /// # Errors
-    /// Exit 4 where it holds none that is as long as an AES-256 key.
+    /// Exit 4 if it holds none that is as long as an AES-256 key.
     pub(crate) fn encrypt(&self, key_arn: &str, data: &[u8; DATA_LEN]) -> Result<Vec<u8>> {
         let kw = aes_kw::KwAes256::new_from_slice(self.material(key_arn)?)
             .map_err(|_| refused("the material is no AES-256 key"))?;
@@ -188,7 +188,7 @@ impl StandInKms {
     /// Decrypts what [`encrypt`](Self::encrypt) gave.
     ///
     /// # Errors
-    /// Exit 4 where the KMS key holds no material, or other material than it was encrypted with.
+    /// Exit 4 if the KMS key holds no material, or other material than it was encrypted with.
     pub(crate) fn decrypt(&self, key_arn: &str, encrypted: &[u8]) -> Result<[u8; DATA_LEN]> {
         let mut data = [0; DATA_LEN];
         wrapping::aes_kw_unwrap(self.material(key_arn)?, encrypted, &mut data)
@@ -204,7 +204,7 @@ fn refused(why: impl std::fmt::Display) -> Error {
 /// Random bytes: an import token, or data to encrypt.
 ///
 /// # Errors
-/// Exit 5 where there are none.
+/// Exit 5 if there are none.
 pub(crate) fn random() -> Result<[u8; 32]> {
     random::array("random bytes")
 }
@@ -290,7 +290,7 @@ pub(crate) fn token(label: &'static str) -> TokenUri {
 /// The plan of a ceremony that asks nothing. Every one but the first builds on the record with this head.
 ///
 /// # Errors
-/// Exit 2 where the made-up KMS key is none.
+/// Exit 2 if the made-up KMS key is none.
 pub(crate) fn own_plan(
     module: &Path,
     stage: Stage,

@@ -1,4 +1,5 @@
-//! The end of a ceremony that failed: everything that it made is taken back, or named with what removes it.
+//! The end of a ceremony that failed: everything that it made is taken back, or named with the command that
+//! removes it.
 
 use super::{Ceremony, Destroyed, Event, KeyId, Result, Vault, words};
 use crate::evidence::transcript::{self, LeftObject};
@@ -28,7 +29,7 @@ impl Ceremony<'_> {
         let signer_left = vault.as_mut().and_then(|vault| self.destroy_signer(vault));
         if made_a_signer && signer_left.is_none() {
             error.state.push(
-                "the transcript signer that this run made was destroyed too: cross its rows out on paper".into(),
+                "the transcript signer that this run made was destroyed too: cross out its rows on the paper".into(),
             );
         }
         if let Some(signer) = signer_left {
@@ -54,14 +55,14 @@ impl Ceremony<'_> {
             self.ledger.record.close_aborted()
         });
         error.state.push(match closed {
-            Ok(directory) => format!("nothing was written but {}", directory.display()),
+            Ok(directory) => format!("nothing was written except {}", directory.display()),
             Err(e) if working.exists() => format!(
-                "the record could not be closed ({}); what there is stands in {}",
+                "the record could not be closed ({}); what was written is in {}",
                 e.what,
                 working.display()
             ),
             Err(_) => format!(
-                "the record could not be closed: {} is not there any more; what was written is on the disk that went away",
+                "the record could not be closed: {} is no longer there; what was written is on the disk that disappeared",
                 working.display()
             ),
         });
@@ -72,8 +73,8 @@ impl Ceremony<'_> {
         error
     }
 
-    /// Writes the last line of an aborted ceremony, and has it signed where the HSM answers. Says where it
-    /// does not.
+    /// Writes the last line of an aborted ceremony, and has the HSM sign it if it answers. Returns why, if it does
+    /// not.
     fn end_aborted(
         &mut self,
         vault: Option<&Vault>,
@@ -82,7 +83,7 @@ impl Ceremony<'_> {
         left: &[(String, KeyId)],
     ) -> Result<Option<String>> {
         if self.ledger.record.transcript.is_empty() {
-            return Ok(None); // the disk refused its first line, which no other may take the place of
+            return Ok(None); // the disk refused its first line, and no other line may come first
         }
         let aborted = Event::Aborted(transcript::Aborted {
             step: self.ledger.step.number(),
@@ -126,7 +127,7 @@ impl Ceremony<'_> {
         format!("to remove {label:?}, CKA_ID {id}: {command}")
     }
 
-    /// Destroys what this run made in the token. Says how many objects, and what may be left.
+    /// Destroys what this run made in the token. Returns how many objects, and what may be left.
     fn destroy_made(&mut self, vault: &mut Vault) -> (usize, Vec<(String, KeyId)>) {
         let mut destroyed = 0;
         let mut left = Vec::new();
@@ -150,7 +151,7 @@ impl Ceremony<'_> {
         (destroyed, left)
     }
 
-    /// In a new session where the HSM lost the old one: nothing is given up that a PIN can still reach.
+    /// In a new session if the HSM lost the old one: whatever a PIN can still reach is destroyed.
     pub(super) fn destroy_one(
         &mut self,
         vault: &mut Vault,
@@ -167,30 +168,30 @@ impl Ceremony<'_> {
     }
 }
 
-/// Before the commands that take away what an aborted run left.
-const TAKEN_AWAY_NEXT: &str = "the next run of this plan destroys what this one left, after approval; by hand it takes pkcs11-tool (Debian: opensc)";
+/// Stands before the commands that remove what an aborted run left.
+const TAKEN_AWAY_NEXT: &str = "the next run of this plan destroys what this one left, once it is approved; by hand, use pkcs11-tool (Debian: opensc)";
 
-/// Where the refusal itself says nothing better.
+/// What to do after an error that has no hint of its own.
 fn what_next(error: &Error) -> &'static str {
     match error.exit {
         Exit::Done | Exit::Declined => {
-            "the same plan can be run again at any time; it is then approved anew"
+            "the same plan can be run again at any time; it needs a new approval"
         }
         Exit::Usage => "put that right, then run the plan again",
         Exit::Hsm if error.again == Again::Never => {
-            "the HSM refuses this whenever it is asked, so another run of this plan ends here too: byok doctor shows what this HSM does; change the plan or the HSM's own configuration"
+            "the HSM always refuses this, so another run of this plan would end here too: byok doctor shows what this HSM can do; change the plan or the HSM's configuration"
         }
         Exit::Hsm => {
-            "look at the HSM: its power, cable, token and log; then run the same plan again, which takes away what this run left"
+            "check the HSM: power, cable, token and log; then run the same plan again, which removes what this run left"
         }
-        Exit::Mismatch => "use nothing of it, and find out why before anything is tried again",
+        Exit::Mismatch => "use nothing from this run, and find out why before anybody tries again",
         Exit::Machine => {
-            "look at the disk and at this machine; then run the same plan again, which takes away what this run left"
+            "check the disk and this machine; then run the same plan again, which removes what this run left"
         }
     }
 }
 
-/// What an aborted run says of its data keys.
+/// What an aborted run says about its data keys.
 fn what_is_left(kind: Kind, taken_back: usize, left: usize) -> String {
     let none = match kind {
         Kind::Generate => "no data key was left in the HSM by this run",

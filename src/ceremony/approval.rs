@@ -12,13 +12,13 @@ use crate::ground::clock::Watch;
 use crate::ground::window::{Window, next_page};
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 
-/// A plan that was approved. Without one nothing is made, and this module alone makes one.
+/// A plan that was approved. Only this module makes one, and nothing is made in the HSM without one.
 pub(crate) struct Approved {
     plan: Plan,
     how: How,
     rehearsal: bool,
     known: Known,
-    /// The time of the ceremony, where a person gave it.
+    /// The time of the ceremony, if a person entered it.
     _watch: Watch,
 }
 
@@ -29,7 +29,7 @@ enum How {
 }
 
 impl Approved {
-    /// Shows meaning and digest, and takes only `Yes`.
+    /// Shows the meaning and the digest of the plan, and accepts only `Yes`.
     ///
     /// # Errors
     /// Exit 1 for every other answer; whatever a [check](super::checks) refuses.
@@ -75,7 +75,7 @@ impl Approved {
     /// bytes before anything else is looked at.
     ///
     /// # Errors
-    /// Exit 1 for another digest; exit 2 where the plan needs a person; whatever a [check](super::checks) refuses.
+    /// Exit 1 for another digest; exit 2 if the plan needs a person; whatever a [check](super::checks) refuses.
     pub(crate) fn unattended(path: &Path, sha256: &str) -> Result<Self> {
         let bytes = plan::read_bytes(path)?;
         let is = words::sha256(&bytes);
@@ -83,7 +83,7 @@ impl Approved {
         let approved = words::digest_from_hex(&approved).ok_or_else(|| no_digest(sha256))?;
         if is != approved {
             return Err(Error::declined(format!(
-                "--approve: the plan's SHA-256 is {}, another one was approved",
+                "--approve: the plan's SHA-256 is {}; a different one was approved",
                 words::hex(&is)
             ))
             .check("APPROVED-DIGEST")
@@ -124,12 +124,12 @@ impl Approved {
             .find(|(_, i)| i.wrapping_key_sha256.is_none())
         {
             return Err(Error::usage(format!(
-                "unattended, {}/{} needs wrapping_key_sha256",
+                "an unattended run needs wrapping_key_sha256 for {}/{}",
                 key.label, import.name
             ))
             .check("TWO-SIDED")
-            .hint("nobody is there to compare the slip: put SHA-256 of the wrapping key, from the slip of the")
-            .hint("online side, into the plan; taken from the parameters file itself it would prove nothing"));
+            .hint("nobody is there to compare the slip: copy the SHA-256 of the wrapping key from the slip")
+            .hint("of the online side into the plan; a digest of the parameters file itself proves nothing"));
         }
         if plan
             .escrow
@@ -137,22 +137,22 @@ impl Approved {
             .is_some_and(|escrow| escrow.deliver == Deliver::Screen)
         {
             return Err(Error::usage(
-                "unattended, nobody is there to look at shares (deliver = \"screen\")",
+                "an unattended run has nobody to look at shares (deliver = \"screen\")",
             )
             .hint("run at a terminal, or set deliver = \"files:DIR\""));
         }
         let anchored = plan.previous_head.is_some() || plan.previous.is_none();
         if plan.kind != Kind::Generate && !anchored {
             return Err(Error::usage(format!(
-                "unattended, kind = {:?} needs previous_head or the fingerprint of every data key",
+                "an unattended run of kind = {:?} needs previous_head or the fingerprint of every data key",
                 plan.kind.name()
             ))
             .check("PREVIOUS-RECORD")
-            .hint("nobody is there to type the rows of the head digest from paper: put it into the plan"));
+            .hint("nobody is there to type rows of the head digest from paper: put the digest into the plan"));
         }
         if let Some(witness) = plan.witnesses.first() {
             return Err(Error::usage(format!(
-                "unattended, nobody is there to say who watches (witness {witness:?})"
+                "an unattended run has nobody to say who the witness is (witness {witness:?})"
             ))
             .hint("run at a terminal, or take `witnesses` out of the plan"));
         }
@@ -161,13 +161,13 @@ impl Approved {
         });
         if typed {
             return Err(
-                Error::usage("unattended, nobody is there to type shares or package").hint(
+                Error::usage("an unattended run has nobody to type shares or the package").hint(
                     "set shares = \"files:DIR\" and package = \"record\" or a path in [recover]",
                 ),
             );
         }
         if plan.hsm.pin.is_typed() {
-            return Err(Error::usage("unattended, nobody is there to type the PIN")
+            return Err(Error::usage("an unattended run has nobody to type the PIN")
                 .hint("set `pin` in the plan to file:PATH, fd:N or pinpad"));
         }
         Ok(())
@@ -188,15 +188,15 @@ impl Approved {
         &self.known.anchor
     }
 
-    /// What earlier runs left: it is shown to whoever approves, and taken away.
+    /// What earlier runs left: the approval shows it, and the run removes it.
     pub(crate) fn leftover(&self) -> Option<&Leftover> {
         self.known.leftover.as_ref()
     }
 
-    /// Refuses to destroy anything that was not there to be approved.
+    /// Refuses to destroy anything that the approval did not show.
     ///
     /// # Errors
-    /// Exit 5 where what earlier runs left is not what it was then.
+    /// Exit 5 if what earlier runs left has changed since.
     pub(super) fn covers(&self, leftover: Option<&Leftover>) -> Result<()> {
         let known = |leftover: Option<&Leftover>| {
             leftover.map(|leftover| (leftover.intended.clone(), leftover.void.clone()))
@@ -204,7 +204,7 @@ impl Approved {
         if known(leftover).unwrap_or_default() == known(self.leftover()).unwrap_or_default() {
             return Ok(());
         }
-        Err(Error::machine("what stands beside the record changed after the plan was approved")
+        Err(Error::machine("the files beside the record changed after the plan was approved")
             .check("LEFTOVER")
             .state("nothing was made, in the HSM or on disk")
             .hint("find out who else works there, then run again: the approval shows what would be destroyed"))
@@ -224,7 +224,7 @@ impl Approved {
     }
 }
 
-/// A `yes` that approves nothing is asked for once more: it was hardly meant as a no.
+/// After a `yes` in small letters the question comes once more: it was hardly meant as a no.
 fn yes_or_not(
     operator: &mut dyn Operator,
     plan: &Plan,
@@ -242,8 +242,8 @@ fn yes_or_not(
     }
 }
 
-/// The whole on one screen where the window holds it; else the meaning first, a page at a time, and then the
-/// digest. A window that is too small is told.
+/// Everything on one screen if the window holds it; otherwise the meaning first, a page at a time, and then the
+/// digest. A window that is too small is mentioned.
 fn ask(
     operator: &mut dyn Operator,
     plan: &Plan,
@@ -266,7 +266,7 @@ fn ask(
     operator.decide(&format!("{heading}{small}{question}"))
 }
 
-/// What the window has and what is needed, where it is too small.
+/// The size of the window and the size needed, if it is too small.
 fn told_small(plan: &Plan, window: Window) -> String {
     let small = match plan.shows_shares() {
         true => screens::shares_need(plan, window),
@@ -277,18 +277,18 @@ fn told_small(plan: &Plan, window: Window) -> String {
     })
 }
 
-/// Rows, a few digits, a file name: none of them approves a plan.
+/// Rows, a few digits, a file name: none of these approves a plan.
 fn no_digest(given: &str) -> Error {
     let given = match given.len() {
         0..=80 => format!("{given:?}"),
         _ => "what was given".to_owned(),
     };
     Error::declined(format!(
-        "--approve: {given} is no SHA-256: that is 64 hex digits, those of all eight rows"
+        "--approve: {given} is not a SHA-256, which has 64 hex digits: all eight rows"
     ))
     .check("APPROVED-DIGEST")
     .state("nothing was made, in the HSM or on disk")
-    .hint("read the plan, then approve its digest, all of it: sha256sum PLAN")
+    .hint("read the plan, then approve its whole digest: sha256sum PLAN")
 }
 
 fn not_approved() -> Error {

@@ -18,7 +18,7 @@ struct HandOut<'a> {
 }
 
 impl Ceremony<'_> {
-    /// Shows the words, wipes them, and takes all of them back. What is returned was typed. However it
+    /// Shows the words, wipes them, and has all of them typed back; returns what was typed. However it
     /// ends, no word of the share is left on the screen.
     pub(super) fn hand_out_at_screen(
         &mut self,
@@ -74,7 +74,7 @@ impl Ceremony<'_> {
         }
     }
 
-    /// Until the form is written; then the words are gone, and the custodian types.
+    /// Shows the words until the form is written. Then they disappear, and the custodian types.
     fn show_words(&mut self, share: &HandOut) -> Result<()> {
         let HandOut {
             number,
@@ -94,7 +94,7 @@ impl Ceremony<'_> {
         // a word that is typed here already would move all that follow
         while self.ask(&alone)?.is_some_and(|typed| !typed.is_empty()) {
             self.desk
-                .say(" Nothing is typed here yet; only Enter shows the share.\n");
+                .say(" Nothing is typed here yet. Press Enter to show the share.\n");
         }
         let mut question = WRITTEN;
         loop {
@@ -128,19 +128,19 @@ impl Ceremony<'_> {
         Ok(())
     }
 
-    /// No word is shown where not all of them can be seen.
+    /// No word is shown unless all of them can be seen.
     fn enlarge(&mut self, window: Window) -> Result<()> {
         self.desk.wipe();
         let needed = screens::shares_need(self.plan(), window).unwrap_or_default();
         let told = format!(
-            "{}. No word is shown before. Make the window larger, or its letters smaller.",
+            "{}. No word is shown until all of them fit. Make the window larger, or its letters smaller.",
             crate::ground::words::capitalised(&needed)
         );
         let question = screens::fold(&told, " ") + " Then press Enter: ";
         self.ask(&question).map(|_| ())
     }
 
-    /// An empty screen but for its heading.
+    /// A screen with nothing but its heading.
     fn begin_page(&mut self, share: &HandOut) {
         self.desk.wipe();
         let place = screens::place_of_share(share.number, share.count, share.custodian);
@@ -167,7 +167,7 @@ impl Ceremony<'_> {
             }
             let several = screens::several_words(word, row);
             let told = several.unwrap_or_else(|| format!(
-                " What you typed for row {row} is not a word of the list; look at the form again.\n"
+                " What you typed for row {row} is not in the word list; look at the form again.\n"
             ));
             self.desk.say(&told);
         }
@@ -183,7 +183,7 @@ fn wrong_rows(custodian: &str, rows: &[usize]) -> String {
     };
     screens::fold(
         &format!(
-            "{custodian}: {what}. Look at the form letter by letter, correct it if need be, and type only what is asked now; words shows the share again."
+            "{custodian}: {what}. Look at the form letter by letter, correct it if necessary, and type only the rows asked for now. Type words to see the share again."
         ),
         " ",
     )

@@ -20,10 +20,10 @@ use crate::hsm::machine;
 use crate::hsm::machine::others;
 use crate::plan::{Deliver, InToken, KeyPlan, Kind, Plan, ShareSource, Source};
 
-/// Whether a directory can be made where the record will stand.
+/// Whether a directory can be made where the record will be.
 ///
 /// # Errors
-/// Exit 5 where it cannot: read-only, or not for this user.
+/// Exit 5 if it cannot: the disk is read-only, or this user may not write there.
 pub(crate) fn record_can_be_written(plan: &Plan) -> Result<()> {
     let directory = plan.directory.parent().unwrap_or(&plan.directory);
     let directory = directory.ancestors().map(|path| {
@@ -50,7 +50,7 @@ pub(crate) fn record_can_be_written(plan: &Plan) -> Result<()> {
 }
 
 /// # Errors
-/// Exit 5 where the record or share files would lie on FAT or its like.
+/// Exit 5 if the record or share files would lie on FAT or the like.
 pub(crate) fn disks_know_owners(plan: &Plan) -> Result<()> {
     machine::refuse_open_file_system(&plan.directory, "the record")?;
     match plan.escrow.as_ref().map(|escrow| &escrow.deliver) {
@@ -61,10 +61,10 @@ pub(crate) fn disks_know_owners(plan: &Plan) -> Result<()> {
     }
 }
 
-/// Every file that a data key comes from, by what it is and by its length; its content is read later, once.
+/// Checks the type and length of every file that a data key comes from; the content is read later, once.
 ///
 /// # Errors
-/// Exit 2 where one is not there, no regular file, of another length, or inside the record.
+/// Exit 2 if one is missing, is not a regular file, has the wrong length, or lies inside the record.
 pub(crate) fn source_files(plan: &Plan) -> Result<()> {
     plan.source_files().try_for_each(|(key, path)| {
         source_file(plan, key, path).map_err(|e| e.doing(format!("[[key]] {:?}", key.label)))
@@ -83,12 +83,12 @@ fn source_file(plan: &Plan, key: &KeyPlan, path: &Path) -> Result<()> {
     material::look_at(path, key.spec)
 }
 
-/// What earlier runs of this plan's record left, as far as this plan may take it away: under a label of
-/// this plan or of transcript signers only, and never a key that a sealed record beside it names. Whoever can write beside
+/// What earlier runs of this plan's record left, as far as this plan may remove it: only objects with a label of
+/// this plan or of a transcript signer, and never a key that a sealed record beside it names. Whoever can write beside
 /// the record could plant the traces of a run; this keeps them from aiming at other data keys.
 ///
 /// # Errors
-/// Exit 5 where a running ceremony holds the record's name, or it cannot be told.
+/// Exit 5 if a running ceremony holds the record's name, or if this cannot be found out.
 pub(crate) fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Option<Leftover>> {
     let Some(mut leftover) = Leftover::find(&plan.directory)? else {
         return Ok(None);
@@ -110,21 +110,21 @@ pub(crate) fn leftover(plan: &Plan, previous: Option<&Previous>) -> Result<Optio
         && let Some(damaged) = record::damaged_beside(&plan.directory)
     {
         return Err(Error::mismatch(format!(
-            "an earlier run left objects in the HSM, and the record {} does not hold: it could guard some of them",
+            "an earlier run left objects in the HSM, and the record {}, which may protect some of them, is broken",
             damaged.display()
         ))
         .check("LEFTOVER")
-        .hint("nothing was destroyed; put a good copy of that record in its place, or move it elsewhere if it is no record of this HSM")
+        .hint("nothing was destroyed; put a good copy of that record in its place, or move it elsewhere if it is not a record of this HSM")
         .hint(format!("what is wrong with it: byok verify {}", words::shell_path(&damaged))));
     }
-    // Forms of a ceremony that came to its end are good, whatever stands beside its record.
+    // The forms of a sealed ceremony stay good, whatever lies beside its record.
     leftover.void = leftover
         .void
         .filter(|void| !sealed.ceremonies.contains(&void.ceremony));
     Ok(Some(leftover))
 }
 
-/// What sealed records tell of: those beside this one, and the one that it builds on.
+/// The keys and ceremonies of sealed records: those beside this one, and the one that it builds on.
 fn sealed(plan: &Plan, previous: Option<&Previous>) -> SealedBeside {
     let mut sealed = record::sealed_beside(&plan.directory);
     if let Some(previous) = previous {
@@ -144,7 +144,7 @@ pub(crate) fn others_may(plan: &Plan) -> Vec<String> {
         let why = others::who_may_change(path);
         if !why.is_empty() {
             let (path, why) = (path.display(), why.join("; "));
-            told.push(format!("others could exchange {what}, {path}: {why}"));
+            told.push(format!("others could replace {what}, {path}: {why}"));
         }
     };
     let pin = plan.hsm.pin.file();
@@ -167,7 +167,7 @@ pub(crate) fn others_may(plan: &Plan) -> Vec<String> {
     told
 }
 
-/// What is there already of where something will be.
+/// The part of a path that exists already.
 fn existing(path: &Path) -> &Path {
     let mut on_the_way = path.ancestors().filter(|path| path.exists());
     on_the_way.next().unwrap_or(Path::new("."))
@@ -194,7 +194,7 @@ fn share_directories(plan: &Plan) -> impl Iterator<Item = &Path> {
 /// Whoever can enter a directory of shares has a quorum.
 ///
 /// # Errors
-/// Exit 5 where others can enter one, or write to it.
+/// Exit 5 if others can enter one, or write to it.
 pub(crate) fn shares_are_closed(plan: &Plan) -> Result<()> {
     share_directories(plan).try_for_each(|directory| {
         let Some(why) = others::who_may_enter(directory) else {
@@ -206,16 +206,16 @@ pub(crate) fn shares_are_closed(plan: &Plan) -> Result<()> {
         ))
         .check("SHARES-CLOSED")
         .hint(format!(
-            "it must belong to you, and be closed: chmod 700 {word}"
+            "it must belong to you and be closed to others: chmod 700 {word}"
         ))
-        .hint("shares that lay there already may have been read: then deal new ones"))
+        .hint("others may have read the shares that are there: if so, deal new ones"))
     })
 }
 
 /// Share files lie alone in their directory, and never in the record.
 ///
 /// # Errors
-/// Exit 2 where the directory for shares is not empty, no directory, or in the record by another way.
+/// Exit 2 if the directory for shares is not empty, is not a directory, or leads into the record by another path.
 pub(crate) fn shares_have_room(plan: &Plan, previous: Option<&Previous>) -> Result<()> {
     let Some(Deliver::Files(directory)) = plan.escrow.as_ref().map(|escrow| &escrow.deliver) else {
         return Ok(());
@@ -241,7 +241,7 @@ pub(crate) fn shares_have_room(plan: &Plan, previous: Option<&Previous>) -> Resu
     }
 }
 
-/// What the files in a directory for shares are, where they are shares: old ones never mix with new ones.
+/// Which ceremonies the share files in a directory belong to: old shares never mix with new ones.
 fn shares_there(plan: &Plan, previous: Option<&Previous>, directory: &Path) -> Vec<String> {
     let void = void_ceremonies(plan, previous);
     let interrupted = leftover(plan, previous).ok().flatten();
@@ -258,19 +258,21 @@ fn shares_there(plan: &Plan, previous: Option<&Previous>, directory: &Path) -> V
         true => {
             files.sort();
             format!(
-                "it holds shares of ceremony {ceremony}, which did not come to its end; they are void: shred -u {}",
+                "it holds shares of ceremony {ceremony}, which was not sealed; they are void: shred -u {}",
                 files.join(" ")
             )
         }
         false => {
-            format!("it holds shares of ceremony {ceremony}: if that one was sealed, they are good")
+            format!(
+                "it holds shares of ceremony {ceremony}: if that ceremony was sealed, they are good"
+            )
         }
     };
     files.into_iter().map(told).collect()
 }
 
-/// The ceremonies of this record that were not sealed. One that a sealed record tells of is never among them,
-/// whatever stands beside it.
+/// The ceremonies of this record that were not sealed. A ceremony that a sealed record names is never among them,
+/// whatever lies beside it.
 fn void_ceremonies(plan: &Plan, previous: Option<&Previous>) -> BTreeSet<String> {
     let sealed = sealed(plan, previous).ceremonies;
     let attempts = record::attempts(&plan.directory).into_iter();
@@ -279,7 +281,7 @@ fn void_ceremonies(plan: &Plan, previous: Option<&Previous>) -> BTreeSet<String>
     ids.filter(|id| !sealed.contains(id)).collect()
 }
 
-/// The interrupted ceremony, where a file has the name of a share that it was about to write.
+/// The interrupted ceremony, if a file has the name of a share that it was about to write.
 fn begun_by(void: &VoidShares, name: &str) -> Option<String> {
     let is_name = |share: &VoidShare| name == share_file_name(share.share, &share.custodian);
     let is_its = void.shares.iter().any(is_name);
@@ -341,7 +343,7 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// # Errors
-/// Exit 3 where the module's file is not there, or is none.
+/// Exit 3 if the module's file is missing, or is not a regular file.
 pub(crate) fn module_exists(plan: &Plan) -> Result<()> {
     let why = match fs::metadata(&plan.hsm.module) {
         Ok(kind) if kind.is_file() => return Ok(()),
@@ -353,10 +355,10 @@ pub(crate) fn module_exists(plan: &Plan) -> Result<()> {
         .hint("hsm.module in the plan is the path of the vendor's shared library on this machine"))
 }
 
-/// Variables that are set where a screen is sent or kept elsewhere: SSH, tmux, screen.
+/// Variables that are set if a screen is sent or kept elsewhere: SSH, tmux, screen.
 pub(crate) const RECORDERS: [&str; 5] = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"];
 
-/// What says that this screen is sent or kept elsewhere.
+/// The variable that says so of this screen.
 pub(crate) fn recorder() -> Option<&'static str> {
     RECORDERS
         .into_iter()
@@ -367,7 +369,7 @@ pub(crate) fn recorder() -> Option<&'static str> {
 /// screen, which keep what they showed.
 ///
 /// # Errors
-/// Exit 5 where somebody may be recording and the plan does not say why that is acceptable.
+/// Exit 5 if somebody may be recording and the plan does not say why that is acceptable.
 pub(crate) fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
     if !plan.shares_at_screen() || rehearsal || plan.screen_recorded.is_some() {
         return Ok(());
@@ -383,10 +385,10 @@ pub(crate) fn shares_can_be_shown(plan: &Plan, rehearsal: bool) -> Result<()> {
     }
 }
 
-/// Every share that this plan shows is seen whole, or not at all.
+/// Every share that this plan shows is seen as a whole, or not at all.
 ///
 /// # Errors
-/// Exit 5 where the window is too small for one.
+/// Exit 5 if the window is too small for one.
 pub(crate) fn shares_fit(plan: &Plan, window: Window) -> Result<()> {
     match screens::shares_need(plan, window) {
         Some(told) => Err(Error::machine(told)

@@ -1,5 +1,5 @@
-//! What can be asked before anybody approves anything, as one table. `byok run` asks what concerns it and ends at the
-//! first that is wrong; `byok check` asks everything and shows each answer; docs/checks.md explains the names.
+//! Every check that can be made before anybody approves anything, in one table. `byok run` makes those that concern
+//! it and ends at the first that fails; `byok check` makes all and shows each result; docs/checks.md explains the names.
 
 use super::before;
 use super::clock;
@@ -24,20 +24,20 @@ mod builds_on;
 mod in_hsm;
 mod sources;
 
-/// One question.
+/// One check.
 pub(crate) struct Check {
-    /// The names that it refuses by; some refusals have none.
+    /// The names under which it refuses; some refusals have none.
     pub ids: &'static [&'static str],
-    /// Who asks it.
+    /// Who makes it.
     pub when: When,
-    /// Asks it, and keeps what later ones need.
+    /// Makes it, and keeps what later checks need.
     pub run: for<'p> fn(&mut Facts<'p>, &mut Lines),
 }
 
-/// Who asks a question. `byok check` asks them all.
+/// Who makes a check. `byok check` makes them all.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
-    /// A run by itself, before the table: it cannot be done twice.
+    /// `byok run` itself, before the table: it cannot be done twice.
     First,
     /// Every run, before the approval.
     Before,
@@ -45,15 +45,15 @@ pub(crate) enum When {
     AtTerminal,
     /// A run without people, before the approval.
     Unattended,
-    /// A run in its step.
+    /// A run, in the step that it belongs to.
     InTheRoom,
-    /// The same; `byok check` asks it with `--hsm` only.
+    /// The same; `byok check` makes it only with `--hsm`.
     InTheHsm,
 }
 
 use When::{AtTerminal, Before, First, InTheHsm, InTheRoom, Unattended};
 
-/// In the order of a run: the first that is wrong is what it would end with.
+/// In the order of a run: a run would end at the first that fails.
 pub(crate) const CHECKS: [Check; 28] = [
     check(&["PREVIOUS-RECORD"], Before, previous),
     check(&["CLOCK"], Unattended, clock_is_right),
@@ -93,7 +93,7 @@ const fn check(
     Check { ids, when, run }
 }
 
-/// What the answers rest on, and what they found out for those after them.
+/// What the checks work on, and what each found out for those after it.
 pub(crate) struct Facts<'p> {
     plan: &'p Plan,
     rehearsal: bool,
@@ -106,9 +106,9 @@ pub(crate) struct Facts<'p> {
     has_pin: bool,
     /// The HSM's session, before the login and after it.
     opened: Option<in_hsm::Opened>,
-    /// `None` where any import is not ready.
+    /// `None` if any import is not ready.
     judged: Option<Vec<Judged<'p>>>,
-    /// What every data key must turn out to be; empty where that cannot be told.
+    /// What every data key must turn out to be; empty if that is not known.
     expected: Vec<(&'p KeyPlan, Expected)>,
 }
 
@@ -116,14 +116,14 @@ pub(crate) struct Facts<'p> {
 pub(crate) struct Known {
     /// The record that the plan builds on, read once, and what vouches for it.
     pub previous: Option<Previous>,
-    /// Nothing, as long as that was not read.
+    /// Nothing, until that record is read.
     pub anchor: Vouched,
     /// What earlier runs left.
     pub leftover: Option<Leftover>,
 }
 
 impl<'p> Facts<'p> {
-    /// Nothing was asked yet.
+    /// No check has been made yet.
     pub(crate) fn of(plan: &'p Plan, rehearsal: bool, tries_hsm: bool) -> Self {
         Self {
             plan,
@@ -143,7 +143,7 @@ impl<'p> Facts<'p> {
         }
     }
 
-    /// Asks what a run asks before the approval.
+    /// Makes the checks that a run makes before the approval.
     ///
     /// # Errors
     /// The first that is wrong.
@@ -156,7 +156,7 @@ impl<'p> Facts<'p> {
     /// Asks some by their names.
     ///
     /// # Errors
-    /// The first that is wrong.
+    /// The first that fails.
     pub(crate) fn some(&mut self, ids: &[&str]) -> Result<()> {
         let mut asked = CHECKS.iter().filter(|check| check.ids == ids);
         asked.try_for_each(|check| self.ask(check).into_result())

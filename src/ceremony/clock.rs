@@ -1,4 +1,4 @@
-//! This machine's clock, where something shows that it is wrong: a person's watch decides.
+//! This machine's clock. If something shows that it is wrong, a person's watch decides.
 //!
 //! It is asked before the approval, so that every line of the transcript has the time that people know.
 
@@ -11,11 +11,11 @@ use crate::ground::clock::Watch;
 use crate::plan::kms::aws;
 use crate::plan::parameters;
 
-/// Asks for the time as long as something contradicts it. Who says that the clock is right goes on: the
-/// step that the contradiction belongs to then refuses.
+/// Asks for the time as long as something contradicts the clock. A person who says that the clock is right goes on;
+/// the step that the contradiction belongs to then refuses.
 ///
 /// # Errors
-/// Exit 1 where the person ends the run.
+/// Exit 1 if the person ends the run.
 pub(crate) fn compare(
     plan: &Plan,
     previous: Option<&Previous>,
@@ -50,7 +50,9 @@ pub(crate) fn ask(operator: &mut dyn Operator, watch: &mut Watch) -> Result<bool
                     watch.says(present);
                     return Ok(true);
                 }
-                None => operator.say(" That is no time such as 2026-11-22 09:41. Type it again.\n"),
+                None => {
+                    operator.say(" That is not a time such as 2026-11-22 09:41. Type it again.\n")
+                }
             },
         }
     }
@@ -59,7 +61,7 @@ pub(crate) fn ask(operator: &mut dyn Operator, watch: &mut Watch) -> Result<bool
 /// Unattended nobody can look at a watch.
 ///
 /// # Errors
-/// Exit 5 where the previous record was sealed after what this clock says.
+/// Exit 5 if the previous record was sealed after what this clock says.
 pub(crate) fn not_before(previous: Option<&Previous>) -> Result<()> {
     match sealed_later(previous) {
         Some(doubt) => Err(Error::machine(doubt)
@@ -75,7 +77,7 @@ pub(crate) fn sealed_later(previous: Option<&Previous>) -> Option<String> {
     let sealed = previous?.sealed;
     (sealed > crate::ground::clock::now()).then(|| {
         let sealed = crate::ground::clock::for_people(sealed);
-        format!("the previous record was sealed at {sealed}; by this machine's clock that is still to come")
+        format!("the previous record was sealed at {sealed}, which is in the future by this machine's clock")
     })
 }
 
@@ -94,7 +96,7 @@ pub(crate) fn corrected() -> Option<String> {
     ))
 }
 
-/// What the import parameters and the previous record say of the time, where the clock contradicts them.
+/// What the import parameters and the previous record say about the time, if the clock contradicts them.
 fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     let now = crate::ground::clock::now();
     let of_parameters = plan.imports().find_map(|(_, import)| {
@@ -104,13 +106,13 @@ fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
         if now >= valid_to {
             let end = crate::ground::clock::for_people(valid_to);
             return Some(format!(
-                "By this machine's clock the import parameters of {name} expired at {end}. If the clock is right they are of no use any more; if it is ahead, correct it here."
+                "By this machine's clock the import parameters of {name} expired at {end}. If the clock is right, they are of no more use; if it is ahead, correct it here."
             ));
         }
         (valid_to.duration_since(now) > parameters::LIFETIME).then(|| {
             let made = crate::ground::clock::for_people(valid_to - parameters::LIFETIME);
             format!(
-                "The import parameters of {name} were made at {made} at the earliest; by this machine's clock that is still to come."
+                "The import parameters of {name} were made at {made} at the earliest, which is in the future by this machine's clock."
             )
         })
     });

@@ -82,7 +82,8 @@ impl Ceremony<'_> {
             .try_for_each(|(key, label, id)| self.destroy_key(vault, key, &label, id))
     }
 
-    /// Between the proof and the end: what people compare was shown a moment ago. Nobody is asked where nobody is there.
+    /// Asks once more between the proof and the destruction: what people compare was shown a moment ago. An unattended
+    /// run asks nobody.
     fn asked_once_more(&mut self, count: usize) -> Result<()> {
         let what = match count {
             1 => "the data key".to_owned(),
@@ -90,7 +91,7 @@ impl Ceremony<'_> {
         };
         self.keys_in_pages()?;
         let told = format!(
-            "Compare what is shown with the paper. Nothing has been destroyed yet, and nothing brings {what} back."
+            "Compare what is shown with the paper. Nothing has been destroyed yet, and nothing can bring {what} back."
         );
         let question = screens::fold(&told, " ")
             + &format!(" Type {DESTROY} to destroy {what}, or no to end the ceremony: ");
@@ -103,7 +104,7 @@ impl Ceremony<'_> {
                 }
                 Some(_) => {
                     let told = format!(
-                        " Not understood. {DESTROY}, in capitals, destroys; no ends the ceremony.\n"
+                        " Not understood. Type {DESTROY}, in capitals, to destroy, no to end the ceremony.\n"
                     );
                     self.desk.say(&told);
                 }
@@ -111,7 +112,7 @@ impl Ceremony<'_> {
         }
     }
 
-    /// `label`: the one in the HSM, which a key that byok did not make keeps.
+    /// `label`: the label in the HSM; a key that byok did not make keeps its own.
     fn destroy_key(
         &mut self,
         vault: &mut Vault,
@@ -124,9 +125,9 @@ impl Ceremony<'_> {
             e.doing(format!("destroying the data key {:?}", key.label))
                 .state(format!("the data key {:?} may be destroyed", key.label))
         })?;
-        // said where the ceremony fails after this
+        // said if the ceremony fails after this
         vault.taken_away.push(format!(
-            "the data key {:?} was destroyed, and nothing takes that back; the next run of this plan records it",
+            "the data key {:?} was destroyed, and nothing can undo that; the next run of this plan records it",
             key.label
         ));
         self.desk.say(&format!(
@@ -156,7 +157,7 @@ impl Ceremony<'_> {
         destroyed_before(plan, previous, &mut vault.hsm, key, expected)
     }
 
-    /// The end that a data key came to in an attempt whose own record was never sealed.
+    /// Records the end of a data key in an earlier attempt, whose own record was never sealed.
     fn record_earlier(&mut self, key: &KeyPlan, gone: &Gone) -> Result<()> {
         self.note(&gone.told)?;
         self.record_end(key, gone.id, 0)
@@ -166,7 +167,7 @@ impl Ceremony<'_> {
     fn tick_off_escrow(&mut self, vault: &Vault) -> Result<()> {
         self.begin_at_hsm(vault, Step::Escrow)?;
         for Outside { what, ceremony } in outside(self.previous()) {
-            let asked = screens::fold(&format!("Is {what} destroyed before your eyes?"), " ");
+            let asked = screens::fold(&format!("Was {what} destroyed in front of you?"), " ");
             let question = format!("{asked} Type destroyed, or what happens to it: ");
             let said = self.what_happens_to_it(&question)?;
             let ticked = EscrowDestroyed {
@@ -183,7 +184,7 @@ impl Ceremony<'_> {
         Ok(())
     }
 
-    /// `destroyed`, or what happens to it instead; a word that was to be the first is not taken for the second.
+    /// `destroyed`, or what happens to it instead. A mistyped `destroyed` is not taken for such a description.
     fn what_happens_to_it(&mut self, question: &str) -> Result<String> {
         loop {
             let Some(said) = self.ask(question)? else {
@@ -206,18 +207,18 @@ impl Ceremony<'_> {
 /// What is typed before the first data key is destroyed.
 const DESTROY: &str = "DESTROY";
 
-/// A data key that an earlier attempt of this ceremony proved, and that the HSM does not hold any more.
+/// A data key that an earlier attempt of this ceremony proved, and that the HSM no longer holds.
 pub(crate) struct Gone {
     id: KeyId,
-    /// What became of it, as far as it is known.
+    /// What became of it, as far as is known.
     pub told: String,
 }
 
-/// A failed ceremony brings nothing back that it destroyed, so the next one of the same plan records the end. What
-/// an earlier attempt says counts only together with the HSM, which must hold nothing of that CKA_ID.
+/// A failed ceremony cannot bring back what it destroyed, so the next run of the same plan records that end. What an
+/// earlier attempt says counts only if the HSM agrees: it must hold nothing with that CKA_ID.
 ///
 /// # Errors
-/// Exit 3 where the search fails.
+/// Exit 3 if the search fails.
 pub(crate) fn destroyed_before(
     plan: &Plan,
     previous: Option<&Previous>,
@@ -239,7 +240,7 @@ pub(crate) fn destroyed_before(
             };
             let label = &key.label;
             let told = format!(
-                "the HSM does not hold the data key {label:?} any more: an earlier attempt, whose record is {name}, {how}"
+                "the HSM no longer holds the data key {label:?}: an earlier attempt, whose record is {name}, {how}"
             );
             return Ok(Some(Gone { id, told }));
         }
@@ -247,7 +248,7 @@ pub(crate) fn destroyed_before(
     Ok(None)
 }
 
-/// The CKA_ID of the data key, where this is an attempt to destroy the same one, and found it.
+/// The CKA_ID of the data key, if this was an attempt to destroy the same key and found it.
 fn proved_in(attempt: &Torn, head: &str, key: &KeyPlan, expected: &Expected) -> Option<KeyId> {
     let opened = attempt.opened()?;
     if opened.kind.known() != Some(Kind::Destroy) || opened.previous_head.as_deref() != Some(head) {

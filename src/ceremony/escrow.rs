@@ -19,7 +19,7 @@ use crate::ground::error::{Error, Result};
 use crate::hsm::{DataKey, Hsm, Life, under_way};
 use crate::plan::{Deliver, EscrowPlan};
 
-/// What came back from the custodians; nothing that was dealt is left beside it.
+/// What came back from the custodians; nothing of what was dealt is kept.
 pub(crate) struct HandedOut {
     shares: UntrustedShares,
     package: Package,
@@ -34,7 +34,7 @@ pub(crate) struct OutThere {
 }
 
 impl OutThere {
-    /// After a failure: the shares that are out there open nothing of value; files are erased, and
+    /// After a failure the shares that were handed out open nothing of value. Their files are erased, and
     /// people are told which forms are void.
     pub(super) fn void(&mut self) -> Vec<String> {
         let mut state = Vec::new();
@@ -57,7 +57,7 @@ impl OutThere {
         let forms = std::mem::take(&mut self.forms);
         if !forms.is_empty() {
             state.push(format!(
-                "these shares are now void, destroy their forms: {}",
+                "these shares are now void; destroy their forms: {}",
                 forms.join("; ")
             ));
         }
@@ -66,7 +66,7 @@ impl OutThere {
 }
 
 impl Ceremony<'_> {
-    /// Step 9, where the plan has `[escrow]`.
+    /// Step 9, if the plan has `[escrow]`.
     pub(super) fn escrow(
         &mut self,
         vault: &mut Vault,
@@ -85,7 +85,7 @@ impl Ceremony<'_> {
         Ok(Some(HandedOut { shares, package }))
     }
 
-    /// More than the outputs will take.
+    /// An upper bound of the disk space that the outputs will take.
     fn expected_outputs(&self, package: &Package) -> usize {
         const ONE_IMPORT: usize = 32 << 10; // material, token, script, and its part of the report
         self.plan().imports().count() * ONE_IMPORT + package.to_json().len() * 32 + (128 << 10)
@@ -150,12 +150,12 @@ impl Ceremony<'_> {
             let share_sha256 = words::hex(&share_digest(&self.basis.id, &returned));
             let share = Share::from_words(&returned).map_err(|_| {
                 Error::mismatch(format!(
-                    "share {number}, {custodian}: what came back is no share"
+                    "share {number}, {custodian}: what came back is not a share"
                 ))
             })?;
             back.add(custodian, share).map_err(|_| {
                 Error::mismatch(format!(
-                    "share {number}, {custodian}: what came back is another share"
+                    "share {number}, {custodian}: what came back is a different share"
                 ))
             })?;
             self.ledger.append(transcript::HandedOut {
@@ -221,7 +221,7 @@ impl Ceremony<'_> {
         let quorum = shares.validate()?;
         if !quorum.dissenters.is_empty() {
             return Err(Error::mismatch(format!(
-                "the share of {} is not what was dealt",
+                "the share of {} is not the one that was dealt",
                 quorum.dissenters.join(", ")
             ))
             .check("QUORUM"));
@@ -241,7 +241,7 @@ impl Ceremony<'_> {
         Ok(Some(package))
     }
 
-    /// The shares that were dealt before still open the package of that time.
+    /// Shares that an earlier ceremony dealt still open the package of that ceremony.
     fn supersede_escrow(&mut self) -> Result<()> {
         let Some(previous) = self.previous() else {
             return Ok(());
@@ -323,7 +323,7 @@ fn package_opens(
         hsm.destroy(back)?;
         if !same {
             return Err(Error::mismatch(format!(
-                "the package opens to another key than {:?}",
+                "the package opens to a key other than {:?}",
                 packed.label
             ))
             .check("SAME-MATERIAL"));
@@ -356,7 +356,7 @@ fn draw_escrow_key(hsm: &Hsm) -> Result<Locked> {
     Ok(key)
 }
 
-/// What a disk refused that should take shares.
+/// The error of a disk that refused a share.
 fn share_disk(why: &std::io::Error, what: String) -> Error {
     let hint = match why.kind() {
         std::io::ErrorKind::StorageFull => {
@@ -367,7 +367,7 @@ fn share_disk(why: &std::io::Error, what: String) -> Error {
     Error::machine(what).hint(hint)
 }
 
-/// May exist if it is empty: nothing else ever lies beside shares.
+/// The directory may exist if it is empty: nothing else ever lies beside shares.
 fn make_share_directory(directory: &Path) -> Result<()> {
     let shown = directory.display();
     let cannot = |e| share_disk(&e, format!("the directory for shares, {shown}: {e}"));

@@ -69,7 +69,7 @@ impl<'a> Ceremony<'a> {
             });
         }
         self.progressed("made", made.len());
-        self.pause_to_compare("Write the KCV of each data key onto the paper")?;
+        self.pause_to_compare("Write the KCV of each data key on the paper")?;
         Ok(made)
     }
 
@@ -90,11 +90,11 @@ impl<'a> Ceremony<'a> {
         Ok(data_key)
     }
 
-    /// The label was free. Somebody at another computer, before the same HSM, may have made one since: of two
-    /// that look, the later one at least sees both.
+    /// The label was free. Somebody at another computer with the same HSM may have used it since: of two runs
+    /// that look, at least the later one sees both keys.
     ///
     /// # Errors
-    /// Exit 3 where the token does not hold exactly what this run made.
+    /// Exit 3 if the token does not hold exactly what this run made.
     pub(super) fn is_the_only_one(&self, vault: &Vault, label: &str, id: KeyId) -> Result<()> {
         let found = vault.hsm.labelled(label)?;
         let others: Vec<&str> = found.iter().map(|object| object.id.as_str()).collect();
@@ -157,7 +157,7 @@ impl<'a> Ceremony<'a> {
         Ok(wrapped)
     }
 
-    /// A line for a data key, while there are few enough that somebody reads them.
+    /// Shows a line for a data key, if there are few enough that somebody reads them.
     pub(super) fn tell_key(&mut self, told: &str) {
         if self.plan().keys.len() < meaning::COUNTED {
             let told = screens::fold(told, "      ");
@@ -166,20 +166,19 @@ impl<'a> Ceremony<'a> {
         }
     }
 
-    /// What people write or compare stays on the screen until they have. Of so many keys that the steps only
-    /// count them, the report tells each.
+    /// What people write down or compare stays on the screen until they have done so. If there are so many keys
+    /// that the steps only count them, the report names each.
     pub(super) fn pause_to_compare(&mut self, what: &str) -> Result<()> {
         if self.plan().keys.len() < meaning::COUNTED {
             self.keys_in_pages()?;
-            let told =
-                format!("{what} (where it has none, the first 8 digits of the fingerprint).");
+            let told = format!("{what} (if it has none, the first 8 digits of the fingerprint).");
             let question = screens::fold(&told, " ") + " Press Enter when that is done: ";
             self.ask(&question)?;
         }
         Ok(())
     }
 
-    /// Once more, where they have run off the screen.
+    /// Shows them once more if they have scrolled off the screen.
     pub(super) fn keys_in_pages(&mut self) -> Result<()> {
         const SEEN: usize = 12;
         let told = std::mem::take(&mut self.desk.told_keys);
@@ -189,7 +188,7 @@ impl<'a> Ceremony<'a> {
         }
     }
 
-    /// Long work shows where it is, and can be ended between keys.
+    /// Shows how far long work is; it can be ended between keys.
     fn progress(&mut self, what: &str, done: usize, of: usize) -> Result<()> {
         self.desk.go_on()?;
         if of >= meaning::COUNTED && done > 0 && done.is_multiple_of(25) {
@@ -198,7 +197,7 @@ impl<'a> Ceremony<'a> {
         Ok(())
     }
 
-    /// The end of long work.
+    /// Shows that long work is done.
     fn progressed(&mut self, what: &str, all: usize) {
         if all >= meaning::COUNTED {
             self.desk.say(&format!("      all {all} {what}\n"));
@@ -208,7 +207,7 @@ impl<'a> Ceremony<'a> {
 
 pub(super) fn not_the_only_one(label: &str, found: &[&str]) -> Error {
     let error = Error::hsm(format!(
-        "C_FindObjects shows {} objects labelled {label:?}, not the one that this run made a moment ago",
+        "C_FindObjects finds {} objects labelled {label:?} instead of the one that this run has just made",
         found.len()
     ))
     .check("LABEL-ALONE");
@@ -216,7 +215,7 @@ pub(super) fn not_the_only_one(label: &str, found: &[&str]) -> Error {
         .iter()
         .fold(error, |e, id| e.hint(format!("there is CKA_ID {id}")));
     error
-        .hint("does another ceremony run before this HSM, at another computer? Let only one run, then run again")
+        .hint("is another ceremony running on this HSM, at another computer? Let only one run, then run again")
 }
 
 fn life(keep: Keep) -> Life {
@@ -231,10 +230,10 @@ fn life(keep: Keep) -> Life {
 fn of_label<'k>(keys: &'k [DataKey], label: &str) -> Result<&'k DataKey> {
     let mut keys = keys.iter();
     keys.find(|key| key.label == label)
-        .ok_or_else(|| Error::hsm(format!("no data key {label:?} is at hand")))
+        .ok_or_else(|| Error::hsm(format!("there is no data key {label:?}")))
 }
 
-/// What came out is the data key, whole: KMS would tell only of some mistakes.
+/// What came out is the whole data key: KMS would notice only some mistakes.
 fn same_bytes(material: &Material, bytes: &[u8]) -> Result<()> {
     match wrapping::check_values(material.spec, bytes)? == material.check {
         true => Ok(()),
@@ -244,7 +243,7 @@ fn same_bytes(material: &Material, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// What the transcript says of a data key.
+/// What the transcript says about a data key.
 pub(super) fn facts(key: &DataKey) -> DataKeyFacts {
     let spec = key.material.spec;
     DataKeyFacts {

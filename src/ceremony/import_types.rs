@@ -1,10 +1,10 @@
-//! What the plan says of material that is new to KMS or known there, held against the records before.
+//! Checks what the plan says about material, new to KMS or known there, against the earlier records.
 
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
 use crate::plan::{ImportAs, ImportPlan, KeyPlan, Kind, Plan, Role};
 
-/// The import that this one proves, for it brings the same material where KMS compares.
+/// The import that this one proves: it brings the same material, and KMS compares the two.
 pub(super) fn proves<'a>(
     kind: Kind,
     key: &'a KeyPlan,
@@ -19,8 +19,8 @@ pub(super) fn proves<'a>(
 /// Refuses what the previous records contradict, and what they leave open.
 ///
 /// # Errors
-/// Exit 2: material that KMS took already is called new, or nothing tells whether KMS took what was to
-/// be new.
+/// Exit 2 if the plan calls material new that KMS has taken already, or if nothing says whether KMS took material
+/// that was imported as new.
 pub(super) fn agree(plan: &Plan, previous: &Previous) -> Result<()> {
     for (key, import) in plan.imports() {
         let arn = import.key_arn.as_str();
@@ -32,7 +32,7 @@ pub(super) fn agree(plan: &Plan, previous: &Previous) -> Result<()> {
         match import.import_as {
             Some(ImportAs::New) if taken => {
                 return Err(Error::usage(format!(
-                    "{name}: import_type = \"NEW_KEY_MATERIAL\", but a receipt tells that KMS took this material into {arn}{}",
+                    "{name}: import_type = \"NEW_KEY_MATERIAL\", but according to a receipt KMS has already taken this material into {arn}{}",
                     id.map(|id| format!(" as {id}")).unwrap_or_default()
                 ))
                 .check("IMPORT-TYPE")
@@ -41,10 +41,10 @@ pub(super) fn agree(plan: &Plan, previous: &Previous) -> Result<()> {
             // The stand-in of a rehearsal has no receipts.
             None if was_new && !taken && import.witness_of.is_none() && !previous.rehearsal => {
                 return Err(Error::usage(format!(
-                    "{name}: it was to be imported as NEW_KEY_MATERIAL, and no receipt tells whether KMS took it"
+                    "{name}: it was to be imported as NEW_KEY_MATERIAL, and no receipt says whether KMS took it"
                 ))
                 .check("IMPORT-TYPE")
-                .hint("it was imported? Add its import-result.json first: byok receipt RECORD FILE")
+                .hint("if it was imported, add its import-result.json first: byok receipt RECORD FILE")
                 .hint("without that file: import_type = \"EXISTING_KEY_MATERIAL\" if it was imported, \"NEW_KEY_MATERIAL\" if not")
                 .hint(format!(
                     "online: aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL --region {} --key-id {arn}",

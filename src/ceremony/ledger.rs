@@ -16,14 +16,14 @@ pub(super) struct Ledger {
     /// The step that is under way.
     pub step: Step,
     pub exceptions: u32,
-    /// The attempts before this one that did not come to their end.
+    /// The earlier attempts that were not sealed.
     pub attempts: Vec<Attempt>,
     /// When the first import token of the record expires.
     pub deadline: Option<Timestamp>,
 }
 
 impl Ledger {
-    /// Of a record that was opened just now.
+    /// For a record that has just been opened.
     pub(super) fn of(record: Record, directory: &Path) -> Self {
         Self {
             record,
@@ -44,7 +44,7 @@ impl Ledger {
         self.record.write(path, bytes).map(|_| ())
     }
 
-    /// Every line so far is on disk.
+    /// Makes sure that every line so far is on disk.
     pub(super) fn sync(&mut self) -> Result<()> {
         self.record.transcript.sync()
     }
@@ -59,7 +59,7 @@ impl Ledger {
         })
     }
 
-    /// Writes down what was answered wrongly.
+    /// Records a wrong answer.
     pub(super) fn wrong_answers(&mut self) -> impl FnMut(Asked) -> Result<()> {
         |asked| self.append(asked.event(self.step))
     }

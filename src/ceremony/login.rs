@@ -8,7 +8,7 @@ use crate::ground::error::{Error, Result};
 use crate::hsm::{Hsm, Login, TriesLeft};
 use crate::plan::PinSource;
 
-/// Logs in as the plan says. Returns how many C_Login it took; `wrong` takes each PIN that was not it.
+/// Logs in as the plan says. Returns how many C_Login it took; `wrong` is called for each wrong PIN.
 ///
 /// # Errors
 /// Exit 3: wrong PIN from a file, PIN locked, PIN pad refused. Exit 2: PIN file unreadable. Exit 1:
@@ -53,7 +53,7 @@ pub(crate) fn for_verb(hsm: &Hsm, pin: &PinSource, interrupted: &Interrupted) ->
     log_in(hsm, pin, operator.as_mut(), &mut not_recorded)
 }
 
-/// Unattended there is one try: a second could lock the token with nobody there to see it.
+/// An unattended run has one try: a second could lock the token with nobody there to see it.
 fn log_in_once(hsm: &Hsm, pin: Option<&Locked>, what: &str, wrong: Wrong) -> Result<u32> {
     if hsm.tries_left()? == TriesLeft::Last {
         return Err(Error::hsm(
@@ -89,7 +89,7 @@ fn log_in_typed(
         match pin::judge(&pin) {
             Ok(_) => {}
             Err(NotAPin::Empty) => {
-                operator.say(" Nothing was typed, nothing was tried.\n");
+                operator.say(" Nothing was typed, so nothing was tried.\n");
                 continue;
             }
             Err(why) => {
@@ -144,7 +144,7 @@ fn type_pin(source: &PinSource, hsm: &Hsm, operator: &mut dyn Operator) -> Resul
         return Ok(None);
     };
     if first.is_empty() || second.is_empty() {
-        return Locked::zeroed(0).map(Some); // one half is no PIN of two people
+        return Locked::zeroed(0).map(Some); // one half is not a PIN of two people
     }
     let mut whole = Locked::zeroed(first.len() + second.len())?;
     let (left, right) = whole.split_at_mut(first.len());

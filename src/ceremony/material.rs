@@ -1,7 +1,7 @@
 //! Key material in a file, for `source = "file:PATH"`: read once, straight into locked memory, and judged.
 //!
-//! Nothing of it is told but what it is: no digest either, which for a short or guessed secret would be as good
-//! as the secret.
+//! Only its type is recorded, not even a digest: for a short or guessed secret a digest would be as good as the
+//! secret.
 
 use std::fs::File;
 use std::io::Read;
@@ -25,10 +25,10 @@ const LONGEST_PRIVATE: usize = 16 << 10;
 
 const ENDS: &str = "-----";
 
-/// Whether the file could hold a key of this spec, by what it is and by its length alone.
+/// Whether the file could hold a key of this spec, judged by its type and length alone.
 ///
 /// # Errors
-/// Exit 2 where it is not there, no regular file, or of an impossible length.
+/// Exit 2 if it is missing, is not a regular file, or has an impossible length.
 pub(crate) fn look_at(path: &Path, spec: Spec) -> Result<()> {
     open(path)
         .and_then(|file| length(&file, path, spec))
@@ -39,7 +39,7 @@ pub(crate) fn look_at(path: &Path, spec: Spec) -> Result<()> {
 /// or PEM.
 ///
 /// # Errors
-/// Exit 2 where the file holds anything else. No byte of it is repeated.
+/// Exit 2 if the file holds anything else. The error repeats no byte of it.
 pub(crate) fn read(path: &Path, spec: Spec) -> Result<Locked> {
     let mut file = open(path)?;
     let len = length(&file, path, spec)?;
@@ -84,7 +84,7 @@ fn length(file: &File, path: &Path, spec: Spec) -> Result<usize> {
             path,
             &format!("it has {len} bytes, and {} has {wanted}", spec.name()),
         )
-        .hint("the file holds the raw bytes and nothing else: no hex, no base64, no line feed at the end")),
+        .hint("the file must hold the raw bytes and nothing else: no hex, no base64, no line feed at the end")),
         None if !(16..=LONGEST_PRIVATE).contains(&len) => Err(unfit_private(
             path,
             "no private key has this length",
@@ -112,14 +112,14 @@ fn judge_private(path: &Path, form: &str, spec: Spec, der: Locked) -> Result<Loc
         return Err(unfit_private(path, why));
     }
     let whole =
-        pkcs8::der_len(&der).map_err(|_| unfit_private(path, "it is no PKCS#8 structure"))?;
+        pkcs8::der_len(&der).map_err(|_| unfit_private(path, "it is not a PKCS#8 structure"))?;
     if let Some(odd) = odd::structure(path, form, spec, &der[..whole]) {
         return Err(odd.refused(path));
     }
     if der[whole..].iter().any(|byte| *byte != 0) {
         return Err(unfit_private(
             path,
-            "something stands after its PKCS#8 structure",
+            "something follows its PKCS#8 structure",
         ));
     }
     let der = der.truncated(whole)?;
@@ -127,12 +127,12 @@ fn judge_private(path: &Path, form: &str, spec: Spec, der: Locked) -> Result<Loc
         Ok(_) => Ok(der),
         Err(_) => Err(unfit_private(
             path,
-            &format!("it is no private key of {}", spec.name()),
+            &format!("it is not a private key for {}", spec.name()),
         )),
     }
 }
 
-/// What a structure is that people have instead of PKCS#8, by the tags of its members.
+/// Names a structure that people have instead of PKCS#8, by the tags of its members.
 fn named_shape(der: &[u8]) -> Option<&'static str> {
     match pkcs8::content(der)? {
         [0x02, 0x01, 0x00, 0x30, ..] => None,
@@ -184,12 +184,12 @@ fn pem(bytes: &[u8]) -> std::result::Result<Locked, &'static str> {
     match found {
         1 if !inside => {}
         0 => return Err("its PEM holds no private key"),
-        1 => return Err("its PEM has no end"),
+        1 => return Err("its PEM has no END line"),
         _ => return Err("its PEM holds more than one private key"),
     }
     let mut der = Locked::zeroed(len / 4 * 3).map_err(|_| MEMORY)?;
     let decoded = Base64::decode(&body[..len], &mut der)
-        .map_err(|_| "its PEM is no base64")?
+        .map_err(|_| "its PEM is not base64")?
         .len();
     der.truncated(decoded).map_err(|_| MEMORY)
 }
@@ -277,10 +277,10 @@ mod tests {
         std::fs::write(&path, [&p256[..], &[0; 5]].concat()).unwrap();
         assert_eq!(read(&path, Spec::P256).unwrap()[..], p256[..]);
         let error = refused(Spec::P256, &[&p256[..], &[0, 1]].concat());
-        assert!(error.what.contains("something stands after"), "{error:?}");
+        assert!(error.what.contains("something follows"), "{error:?}");
         let other = refused(Spec::Ec(crate::crypto::spec::Curve::P384), &p256);
         assert!(
-            other.what.contains("no private key of ECC_NIST_P384"),
+            other.what.contains("not a private key for ECC_NIST_P384"),
             "{other:?}"
         );
     }

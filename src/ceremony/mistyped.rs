@@ -1,4 +1,4 @@
-//! A share that was typed whole and is none: which row to look at, and one row typed again.
+//! All 33 words were typed and make no share: which row to look at, and one row typed again.
 
 use super::typing::{Corrected, Typed, Typist, so_far_line};
 use super::{Ceremony, Result, screens};
@@ -14,8 +14,8 @@ enum Which {
 }
 
 impl Ceremony<'_> {
-    /// One row is typed again: the one that the checksum tells, or any that the person names; or all from one
-    /// on are to be. The words that were shown for it are wiped.
+    /// Has one row typed again: the one that the checksum points to, or one that the person names. Or the person says
+    /// from which row on to type again. The words that were shown for this are wiped.
     pub(super) fn type_row_again(
         &mut self,
         typist: &Typist,

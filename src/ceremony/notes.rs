@@ -1,5 +1,5 @@
-//! Questions of a ceremony, and what goes into the transcript beside its line: deviations that byok
-//! sees, and what people want the auditor to know.
+//! Questions of a ceremony, and what else goes into the transcript: deviations that byok notices, and what people
+//! want the auditor to know.
 
 use super::{Ceremony, Error, Result, screens};
 use crate::crypto::locked::Locked;
@@ -28,8 +28,8 @@ impl Ceremony<'_> {
             .try_for_each(|note| self.ledger.exception(note, true))
     }
 
-    /// Records a deviation. Where a person is there, they must type `yes` to go on; `no` ends the ceremony, and
-    /// anything else is asked again.
+    /// Records a deviation. If a person is there, they must type `yes` to go on; `no` ends the ceremony, and after
+    /// anything else the question comes again.
     pub(super) fn exception(&mut self, what: &str) -> Result<()> {
         let what_shown = screens::fold(what, " ");
         let mut question =

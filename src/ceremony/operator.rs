@@ -12,11 +12,11 @@
 //! - `note` at every question but that for a PIN asks what happened: the transcript has it, with the
 //!   step, as an exception in the words of whoever typed it. Words of a share never get in.
 //! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`. So does Ctrl-D on an empty line, and so
-//!   does `stop`, except where every answer but one ends the ceremony anyhow. After the seal nothing ends.
+//!   does `stop`, except where every answer but one ends the ceremony anyway. After the seal nothing ends it.
 //! - A terminal that is gone ends the ceremony.
 //! - A wrong PIN is asked again after what the token says is left; the last try needs the word LAST.
-//! - A call into the HSM that has not come back after 30 seconds is named; STOP then ends the process.
-//! - A dumb terminal and a narrow window change how it looks, never what is asked.
+//! - A call into the HSM that has not returned after 30 seconds is named; STOP then ends the process.
+//! - A dumb terminal or a narrow window changes how a question looks, never what it asks.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -44,10 +44,10 @@ pub(crate) trait Operator {
     /// because the run is unattended.
     ///
     /// # Errors
-    /// Exit 1 where the person ends the ceremony.
+    /// Exit 1 if the person ends the ceremony.
     fn ask(&mut self, question: &str) -> Result<Option<String>>;
 
-    /// As [`ask`](Self::ask), for a question that every answer but one ends: `stop` is such an answer.
+    /// As [`ask`](Self::ask), for a question where every answer but one ends the ceremony: `stop` does too.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
@@ -63,7 +63,7 @@ pub(crate) trait Operator {
     /// Asks for a secret. `None` as in [`ask`](Self::ask).
     ///
     /// # Errors
-    /// As [`ask`](Self::ask); exit 5 where no locked memory can be had.
+    /// As [`ask`](Self::ask); exit 5 if there is no locked memory.
     fn ask_secret(&mut self, question: &str) -> Result<Option<Locked>>;
 
     /// Asks for one word of a share. It is seen while it is typed, and kept in locked memory only. `None`
@@ -79,7 +79,7 @@ pub(crate) trait Operator {
     /// Clears screen and scrollback, where there are any.
     fn wipe(&mut self);
 
-    /// The window that people look into.
+    /// The window that people read in.
     fn window(&self) -> Window {
         Window::USUAL
     }
@@ -92,7 +92,7 @@ pub(crate) trait Operator {
         self.show_before(text, 0)
     }
 
-    /// The same, of a text that this many pages follow.
+    /// The same, for a text that this many more pages follow.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
@@ -101,8 +101,8 @@ pub(crate) trait Operator {
         Ok(())
     }
 
-    /// After the seal: shows a page by itself, until Enter. Nothing that is typed there, and no end of the
-    /// input, takes anything back: the record is complete.
+    /// After the seal: shows a page by itself, until Enter. Nothing that is typed there undoes anything, nor does the
+    /// end of the input: the record is complete.
     fn show_until_enter(&mut self, page: &str, _question: &str) {
         self.say(page);
     }
@@ -113,11 +113,11 @@ pub(crate) trait Operator {
     /// Exit 1.
     fn go_on(&self) -> Result<()>;
 
-    /// Looks after calls into the HSM from now on. `ending` says what exists where the process is ended in
-    /// one, and what to do then; said again, it replaces what was said before.
+    /// Watches calls into the HSM from now on. `ending` says what exists if the process is ended during one, and what
+    /// to do then; a later `ending` replaces an earlier one.
     ///
     /// # Errors
-    /// Exit 5 where nobody can look.
+    /// Exit 5 if the watch cannot be started.
     fn look_after_calls(&mut self, _ending: &str) -> Result<()> {
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Interrupted {
     /// Watches for the signals from now on; they no longer end the process by themselves.
     ///
     /// # Errors
-    /// Exit 5 where the handlers cannot be set.
+    /// Exit 5 if the handlers cannot be set.
     pub(crate) fn watch() -> Result<Self> {
         use signal_hook::consts::{
             SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ,
@@ -217,7 +217,7 @@ impl Operator for Unattended {
         Ok(None)
     }
 
-    /// Nobody sees shares where nobody was asked: plans that show them are refused before.
+    /// Nobody sees shares in an unattended run: plans that show them are refused before it.
     fn show_secret(&mut self, _: &[u8]) {}
 
     fn wipe(&mut self) {}

@@ -59,7 +59,7 @@ impl Ceremony<'_> {
             .write(&format!("{folder}/import.sh"), script.as_bytes())
     }
 
-    /// Of each key pair the public key, by which a private one is known again.
+    /// Writes the public key of each key pair: it identifies the private key later.
     fn write_public_keys(&mut self, keys: &[DataKey]) -> Result<()> {
         for key in keys {
             let Some(spki) = &key.material.check.public_key else {
@@ -85,7 +85,7 @@ impl Ceremony<'_> {
         self.ledger.write(report::FILE, report.render().as_bytes())
     }
 
-    /// The transcript says what the script says: a receipt proves more by it.
+    /// Records the import type that the script states: with it a receipt proves more.
     fn note_import_type(
         &mut self,
         key: &KeyPlan,

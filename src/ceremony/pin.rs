@@ -1,5 +1,5 @@
-//! PINs as files, descriptors and people give them. What cannot be meant as a PIN is refused before a try is
-//! spent on it, and nothing of it is told.
+//! PINs from files, descriptors and people. What cannot be meant as a PIN is refused before a try is spent on it,
+//! and nothing of it is shown.
 
 use std::fmt;
 use std::fs::File;
@@ -19,10 +19,10 @@ const LONGEST_PIN: usize = 1024;
 const QUOTES: &str =
     "\"'`\u{b4}\u{201c}\u{201d}\u{201e}\u{201f}\u{2018}\u{2019}\u{201a}\u{ab}\u{bb}";
 
-/// Why a text is no PIN.
+/// Why a text is not a PIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotAPin {
-    /// Nothing stands there, or line ends alone.
+    /// Nothing is there, or only line ends.
     Empty,
     /// More than is read.
     Long,
@@ -34,7 +34,7 @@ pub(crate) enum NotAPin {
     Nul,
     /// Something after the first line.
     Lines,
-    /// Bytes that are no UTF-8, which PKCS#11 wants.
+    /// Bytes that are not UTF-8, which PKCS#11 requires.
     NotUtf8,
     /// A control character, or one that nobody sees.
     Unseen,
@@ -80,7 +80,7 @@ impl NotAPin {
             Self::Quotes | Self::Blanks => {
                 "take them out; if they are part of the PIN, pin = \"prompt\" takes it as it is typed"
             }
-            _ => "it holds the PIN in one line of UTF-8 text, and nothing else",
+            _ => "it must hold the PIN in one line of UTF-8 text, and nothing else",
         }
     }
 }
@@ -133,7 +133,7 @@ fn has_a_name(text: &str) -> bool {
     })
 }
 
-/// What no PIN is, however it came. Quotation marks and blanks are taken as they are typed.
+/// Refuses what cannot be a PIN, however it was given. Quotation marks and blanks are taken as they are typed.
 ///
 /// # Errors
 /// Why it is no PIN.
@@ -166,7 +166,7 @@ fn is_utf16(bytes: &[u8]) -> bool {
 /// Whether a file holds a PIN; it is not kept.
 ///
 /// # Errors
-/// Exit 2 where the file cannot be read or holds no PIN.
+/// Exit 2 if the file cannot be read or holds no PIN.
 pub(crate) fn look_at_pin_file(path: &Path) -> Result<()> {
     read_file(path).map(|_| ())
 }
@@ -174,7 +174,7 @@ pub(crate) fn look_at_pin_file(path: &Path) -> Result<()> {
 /// The PIN in a file.
 ///
 /// # Errors
-/// Exit 2 where the file cannot be read or holds no PIN.
+/// Exit 2 if the file cannot be read or holds no PIN.
 pub(super) fn read_file(path: &Path) -> Result<Locked> {
     let what = format!("the PIN file {}", path.display());
     let mut file = open_regular(path).map_err(|e| {
@@ -198,7 +198,7 @@ pub(super) fn read_descriptor(fd: i32) -> Result<Locked> {
     let refuse =
         |why: String| Error::usage(format!("{what}: {why}")).hint("run with, say, 3<pin.txt");
     if !machine::was_given(fd) {
-        // what byok opened since may have the number: nothing of it is a PIN
+        // byok may have opened something under this number since: that is not a PIN
         return Err(refuse("No such file: byok was not started with it".into()));
     }
     let mut file = File::open(path).map_err(|e| refuse(e.to_string()))?;

@@ -1,5 +1,5 @@
 //! Step 6: proof, with throw-away keys, that this HSM wraps as it is asked to. CKR_OK alone proves
-//! nothing: modules were seen that answer it and use another hash.
+//! nothing: some modules answer it and use a different hash.
 //!
 //! - **Trial**: a throw-away key is wrapped under the very wrapping key of each import.
 //! - **Control**: the same mechanism, hash and size under an RSA key made in this computer; software
@@ -37,7 +37,7 @@ pub(crate) struct Preflight<'p> {
 /// Proves the wrapping of every import. `progress` is called before each slow part with what it is.
 ///
 /// # Errors
-/// Exit 3 with the first that does not hold; nothing but session objects was made.
+/// Exit 3 with the first proof that fails; only session objects were made.
 pub(crate) fn prove<'p>(
     hsm: &mut Hsm,
     wants: Vec<Judged<'p>>,
@@ -109,10 +109,8 @@ fn throw_away_keys(
 
 /// Why an RSA data key needs an HSM with curves.
 pub(super) fn needs_p256(error: Error) -> Error {
-    // of an RSA key it depends on the length
-    error.doing(
-        "control: what an HSM appends to a private key shows for certain only on one on P-256",
-    )
+    // for an RSA key it depends on the length
+    error.doing("control: only a private key on P-256 shows for certain what an HSM appends to one")
 }
 
 /// One control for each combination of algorithm, wrapping key size and data key spec.
@@ -233,7 +231,7 @@ pub(super) const LONG_ENOUGH: usize = 3072;
 /// of 1 in a million that a module of that kind goes unseen; with the spec's own curve it would be 255 in 256.
 ///
 /// # Errors
-/// Exit 3 where a value is short, or the HSM makes no key on P-521.
+/// Exit 3 if a value is too short, or if the HSM makes no key on P-521.
 pub(super) fn keeps_leading_zeros(
     hsm: &mut Hsm,
     control_key: &ControlKey,
@@ -258,8 +256,8 @@ pub(super) fn keeps_leading_zeros(
 enum Zeros {
     /// They must be there.
     Kept,
-    /// Where they are missing they are put back: one control meets a value that begins with zero by chance
-    /// only, and of an RSA key it says nothing; [`keeps_leading_zeros`] decides for curves.
+    /// If they are missing, they are put back: one control meets a value that begins with zero only by chance, and
+    /// for an RSA key it says nothing; [`keeps_leading_zeros`] decides for curves.
     PutBack,
 }
 
@@ -277,7 +275,7 @@ fn control(
     let deviates = |what: String| {
         Error::hsm(format!("C_WrapKey answered CKR_OK, but {what}"))
             .check("CONTROL")
-            .hint("KMS could not unwrap what this module makes, or would unwrap another key")
+            .hint("KMS could not unwrap what this module makes, or would unwrap a different key")
     };
     let opened = control_key
         .open(algorithm, &wrapped)
@@ -311,7 +309,7 @@ fn control(
     match same {
         true => Ok(()),
         false => Err(deviates(
-            "it wrapped other bytes than the key that the HSM holds".into(),
+            "it wrapped bytes that are not the key that the HSM holds".into(),
         )),
     }
 }
@@ -403,11 +401,11 @@ fn check(check: &'static str, want: &Judged, import: Option<String>) -> Prefligh
     }
 }
 
-/// Where a plan deals shares or takes them back: the same control that the real escrow key passes later,
-/// before any data key exists.
+/// If a plan deals shares or takes them back: the same control that the real escrow key passes later, before any
+/// data key exists.
 ///
 /// # Errors
-/// Exit 3 where this HSM cannot serve an escrow.
+/// Exit 3 if this HSM cannot serve an escrow.
 pub(crate) fn prove_escrow(hsm: &mut Hsm, plan: &Plan) -> Result<Option<PreflightCheck>> {
     if plan.escrow.is_none() && plan.recover.is_none() {
         return Ok(None);
@@ -434,11 +432,11 @@ pub(crate) fn try_escrow(hsm: &mut Hsm, specs: impl Iterator<Item = Spec>) -> Re
     hsm.end_escrow_key(loaded)
 }
 
-/// The way in for data keys that come from files: bytes that nothing depends on are brought in as they
-/// will be, once for each spec.
+/// The way in for data keys that come from files: bytes that nothing depends on are brought in the same way, once
+/// for each spec.
 ///
 /// # Errors
-/// Exit 3 where the HSM does not take them in, or makes other keys of them.
+/// Exit 3 if the HSM does not take them in, or makes different keys of them.
 pub(crate) fn prove_ways_in(hsm: &mut Hsm, plan: &Plan) -> Result<Vec<PreflightCheck>> {
     let specs: BTreeSet<Spec> = plan.source_files().map(|(key, _)| key.spec).collect();
     let mut checks = Vec::with_capacity(specs.len());

@@ -128,21 +128,21 @@ impl<'a> Ceremony<'a> {
 
 fn hinted(error: Error, spec: Spec) -> Error {
     let error = error.hint(
-        "the escrow package may be of another ceremony than the shares: compare the ceremony ids on both",
+        "the escrow package and the shares may be from different ceremonies: compare the ceremony ids on both",
     );
     match spec.is_private() {
         true => error.hint(
-            "or the HSM that packed it put bytes after the PKCS#8 that this one does not take: recover on one of its kind",
+            "or the HSM that made the package put bytes after the PKCS#8 that this HSM refuses: recover on an HSM of the first kind",
         ),
         false => error,
     }
 }
 
-/// The same data key under its name in the token is no obstacle: it stays, and what is to be noted of it
-/// is returned. `None`: the label is free.
+/// The same data key under its name in the token is not an obstacle: it stays, and a note about it is returned.
+/// `None`: the label is free.
 ///
 /// # Errors
-/// Exit 4 where another key has the label.
+/// Exit 4 if a different key has the label.
 pub(crate) fn same_in_token(
     hsm: &mut Hsm,
     key: &KeyPlan,
@@ -170,7 +170,7 @@ pub(crate) fn same_in_token(
 /// The escrow package that the plan names; `None` where people type it.
 ///
 /// # Errors
-/// Exit 2 where it cannot be read; exit 4 where there is none, or it is none.
+/// Exit 2 if it cannot be read; exit 4 if there is none, or if the file is not one.
 pub(crate) fn package_at_hand(
     source: &PackageSource,
     previous: Option<&Previous>,
@@ -192,7 +192,7 @@ pub(crate) fn package_at_hand(
 /// What the package holds of each data key of the plan, in the plan's order.
 ///
 /// # Errors
-/// Exit 4 where one is not in it, or stands there as another kind of key.
+/// Exit 4 if one is missing from it, or is in it as a different kind of key.
 pub(crate) fn packed<'p>(
     plan: &'p Plan,
     previous: Option<&Previous>,

@@ -43,9 +43,9 @@ pub(super) const COMPARE: &str = "Compare the KCV of each data key with the pape
 pub(crate) struct Expected {
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// Its key check value, where it has one and a record tells it.
+    /// Its key check value, if it has one and a record names it.
     pub kcv: Option<String>,
-    /// Its CKA_ID, where a record tells it: a key that byok did not make may have another label.
+    /// Its CKA_ID, if a record names it: a key that byok did not make may have a different label.
     pub id: Option<KeyId>,
     /// What it is. Without imports a plan does not tell the length of a symmetric key, but a record does.
     pub spec: Spec,
@@ -87,7 +87,7 @@ impl Ceremony<'_> {
         notes.iter().try_for_each(|note| self.note(note))
     }
 
-    /// What the plan or the previous record says of a data key.
+    /// What the plan or the previous record says about a data key.
     pub(super) fn expected(&self, key: &KeyPlan) -> Result<Expected> {
         expected(self.previous(), key)
     }
@@ -109,7 +109,7 @@ impl Ceremony<'_> {
         }
         let facts = facts(data_key);
         let what = if self.basis.anchor == Vouched::Nothing {
-            "what the previous record tells, for which nothing vouches"
+            "what the previous record says, for which nothing vouches"
         } else {
             "the same material"
         };
@@ -132,7 +132,7 @@ impl Ceremony<'_> {
         self.ledger.append(same)
     }
 
-    /// Material never goes into another KMS key than before by mistake.
+    /// Material never goes into a different KMS key by mistake.
     pub(super) fn same_kms_keys(&mut self) -> Result<()> {
         match self.previous() {
             Some(previous) => {
@@ -145,11 +145,10 @@ impl Ceremony<'_> {
     }
 }
 
-/// The object that has the right fingerprint, and what is to be noted of others of that label, which are
-/// left alone.
+/// The object that has the right fingerprint, and notes about others with that label, which are left alone.
 ///
 /// # Errors
-/// Exit 3 where there is none of that label; exit 4 where another key stands in its place.
+/// Exit 3 if no object has that label; exit 4 if a different key is in its place.
 pub(crate) fn find_right(
     hsm: &mut Hsm,
     key: &KeyPlan,
@@ -181,15 +180,15 @@ pub(crate) fn find_right(
         None if count > 0 => Err(not_the_same(key, expected, &others)),
         None => match of_another_class(hsm, key)? {
             Some(others) => Err(not_the_same(key, expected, &others)),
-            None => Err(Error::hsm(format!("the token holds no {} of that label", expected.spec.class_name())).hint(
-                "is this the right token? With the HSM lost, a recover brings the data key back from a quorum",
+            None => Err(Error::hsm(format!("the token holds no {} with that label", expected.spec.class_name())).hint(
+                "is this the right token? If the HSM is lost, kind = \"recover\" brings the data key back from a quorum",
             )),
         },
     }
 }
 
-/// Keys that have the label and are no such key at all: a secret key where a private one should be, or the
-/// other way round.
+/// Keys that have the label but are of the wrong class: a secret key instead of a private one, or the other way
+/// round.
 pub(super) fn of_another_class(hsm: &Hsm, key: &KeyPlan) -> Result<Option<Vec<String>>> {
     let mut objects = hsm.labelled(&key.label)?;
     objects.retain(|object| object.is_key());
@@ -197,10 +196,10 @@ pub(super) fn of_another_class(hsm: &Hsm, key: &KeyPlan) -> Result<Option<Vec<St
     Ok((!objects.is_empty()).then(|| objects.iter().map(told).collect()))
 }
 
-/// A found key as one that can be wrapped, and what is to be noted of it.
+/// A found key as one that can be wrapped, and the notes about it.
 ///
 /// # Errors
-/// Exit 3 where it is sealed, or the HSM computes nothing with it.
+/// Exit 3 if it is sealed, or if the HSM computes nothing with it.
 pub(crate) fn usable(key: &KeyPlan, found: Found) -> Result<(DataKey, Vec<String>)> {
     if !found.extractable {
         return Err(Error::hsm(
@@ -221,21 +220,20 @@ pub(crate) fn usable(key: &KeyPlan, found: Found) -> Result<(DataKey, Vec<String
     Ok((data_key, notes))
 }
 
-/// What the plan or the previous record says of a data key.
+/// What the plan or the previous record says about a data key.
 ///
 /// # Errors
-/// Exit 2 where the previous record does not know it as the plan tells it; exit 4 where both tell
-/// different fingerprints.
+/// Exit 2 if the plan and the previous record describe it differently; exit 4 if they give different fingerprints.
 pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Expected> {
     let known = previous.map(|previous| known(previous, key)).transpose()?;
     match (known, &key.fingerprint) {
         (Some(known), Some(fingerprint)) if known.fingerprint != *fingerprint => {
             Err(Error::mismatch(format!(
-                "[[key]] {:?}: the fingerprint in the plan is not the previous record's",
+                "[[key]] {:?}: the fingerprint in the plan is not the one in the previous record",
                 key.label
             ))
             .check("SAME-MATERIAL")
-            .hint("take one of the two out of the plan, once it is clear which is right"))
+            .hint("find out which is right, then take the wrong one out of the plan: fingerprint or previous"))
         }
         (Some(known), _) => Ok(Expected {
             fingerprint: known.fingerprint.clone(),
@@ -303,8 +301,8 @@ fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<
 }
 
 impl Ceremony<'_> {
-    /// Another HSM, firmware or module than the previous record's is shown and recorded, and no reason to
-    /// stop: the fingerprint decides whether it holds the data key.
+    /// An HSM, firmware or module that is not the previous record's is shown and recorded. It is not a reason to stop:
+    /// the fingerprint decides whether the HSM holds the data key.
     pub(super) fn tell_hsm_changes(&mut self, vault: &Vault) -> Result<()> {
         let Some(previous) = self.previous() else {
             return Ok(());
@@ -323,8 +321,9 @@ impl Ceremony<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        let mut told =
-            String::from(" The HSM is not as in the previous record; the fingerprint decides:\n");
+        let mut told = String::from(
+            " The HSM differs from that of the previous record; the fingerprint decides:\n",
+        );
         for change in &changes {
             let text = format!(
                 "{} {:?} before, {:?} now",
@@ -383,13 +382,13 @@ pub(super) fn not_the_same(key: &KeyPlan, expected: &Expected, found: &[String])
         .map(|kcv| format!("KCV {kcv}, "))
         .unwrap_or_default();
     Error::mismatch(format!(
-        "this is not the data key {:?}: it must be {kcv}fingerprint {}; there is {}",
+        "this is not the data key {:?}: it must have {kcv}fingerprint {}; there is {}",
         key.label,
         expected.fingerprint,
         found.join("; ")
     ))
     .check("SAME-MATERIAL")
-    .hint("STOP: another key stands in its place. Nothing was wrapped, nothing was touched")
+    .hint("STOP: another key is in its place. Nothing was wrapped, nothing was touched")
 }
 
 /// A key of the token as people can tell it from others.

@@ -9,12 +9,12 @@ use super::{Ceremony, Error, Result, Vault, login, screens, transcript};
 use crate::ground::error::Exit;
 use crate::hsm::{self, DataKey, Hsm, Life};
 
-/// More than these are no accident: somebody should look at the HSM first.
+/// More than this many are not an accident: somebody should look at the HSM first.
 const MOST_REOPENINGS: u32 = 3;
 
 impl Ceremony<'_> {
-    /// Does work with the HSM that holds nothing of the session before or after it, again where the
-    /// session was lost.
+    /// Does work with the HSM that holds nothing of the session before or after it, and does it again if the session
+    /// was lost.
     pub(super) fn in_a_session<T>(
         &mut self,
         vault: &mut Vault,
@@ -29,7 +29,7 @@ impl Ceremony<'_> {
         }
     }
 
-    /// `keys`: those that are needed yet; at the seal none is, the HSM has only to sign.
+    /// `keys`: those that are still needed; at the seal none is: the HSM only has to sign.
     pub(super) fn reopen(
         &mut self,
         vault: &mut Vault,
@@ -38,7 +38,7 @@ impl Ceremony<'_> {
     ) -> Result<()> {
         if let Some(gone) = keys.iter().find(|key| key.life == Life::Session) {
             return Err(lost.state(format!(
-                "the data key {:?} was no token object: it ended with the HSM's session",
+                "the data key {:?} was a session object, not a token object: it ended with the HSM's session",
                 gone.label
             )));
         }
@@ -48,7 +48,7 @@ impl Ceremony<'_> {
             )));
         }
         let (why, found) = match keys.is_empty() {
-            true => ("the HSM has only to sign", " to sign the transcript"),
+            true => ("the HSM only has to sign", " to sign the transcript"),
             false => (
                 "the data keys are in the token, and the shares that were handed out stay good",
                 ", and every data key is the same as before",
@@ -120,7 +120,7 @@ impl Ceremony<'_> {
     }
 }
 
-/// What failed first is the reason; a person who ends the ceremony is none.
+/// What failed first is the reason, unless a person ended the ceremony.
 fn not_reopened(lost: &Error, mut why: Error) -> Error {
     if why.exit == Exit::Declined {
         return why;

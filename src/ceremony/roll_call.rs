@@ -57,7 +57,7 @@ impl Ceremony<'_> {
         Ok(seats)
     }
 
-    /// Asks who is in one seat. `absent` is asked again where the ceremony cannot be held then.
+    /// Asks who is in one seat. `absent` must be typed again if the ceremony cannot be held then.
     fn call(&mut self, seats: &mut [Seat], at: usize) -> Result<()> {
         let may_be_empty = self.is_enough_without(seats, at);
         let seat = &seats[at].place;
@@ -105,7 +105,7 @@ impl Ceremony<'_> {
         others.count() >= self.quorum().unwrap_or(1).into()
     }
 
-    /// Shows the list once. A number corrects a name, Enter goes on; who holds several seats needs a `yes`.
+    /// Shows the list once. A number corrects a name, Enter goes on; a person with several seats needs a `yes`.
     fn correct(&mut self, seats: &mut [Seat]) -> Result<()> {
         self.show_list(seats)?;
         loop {
@@ -179,7 +179,7 @@ impl Ceremony<'_> {
         seat.map(|seat| seat.name.as_str())
     }
 
-    /// A share that neither its custodian typed nor who sits in that seat.
+    /// Notes a share that was typed neither by its custodian nor by whoever sits in that seat.
     pub(super) fn typed_by_another(&self, dealt_to: &str, who: &str) -> Option<String> {
         let is_custodian = who.eq_ignore_ascii_case(dealt_to);
         match self.who_sits_at(dealt_to) {
@@ -317,8 +317,8 @@ impl Place {
 
     fn missing(&self) -> Error {
         Error::declined(format!("the {} is missing", self.told()))
-            .hint("nothing is lost: hold the ceremony when everybody is there, or a deputy is; run the same command")
-            .hint("a deputy takes the seat by name; who else sits there changes nothing in the plan")
+            .hint("nothing is lost: run the same command again when everybody is there, or a deputy for them")
+            .hint("a deputy gives their own name at the roll call; the plan stays as it is")
     }
 }
 
@@ -346,7 +346,7 @@ fn places<'a>(plan: &'a Plan, previous: Option<&'a Previous>) -> impl Iterator<I
     new.into_iter().chain(old).chain(witnesses)
 }
 
-/// One person in two seats undoes what several people are for; it is accepted by name, or not at all.
+/// One person in two seats defeats the purpose of several people; it is accepted by name, or not at all.
 fn held_twice(seats: &[Seat]) -> Vec<String> {
     let mut held: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
     for seat in seats {

@@ -8,10 +8,10 @@ use crate::ground::facts::Machine;
 use crate::hsm::machine::sandbox;
 use crate::plan::{KeyPlan, Kind, Network, Plan};
 
-/// What a person is told who should take the network away.
+/// Tells a person to take the network away.
 ///
 /// # Errors
-/// Exit 5 where an interface is up that the plan forbids.
+/// Exit 5 if an interface is up that the plan forbids.
 pub(crate) fn air_gap(plan: &Plan, seen: &Machine) -> Result<()> {
     if plan.network != Network::Forbidden || seen.interfaces_up.is_empty() {
         return Ok(());
@@ -23,8 +23,9 @@ pub(crate) fn air_gap(plan: &Plan, seen: &Machine) -> Result<()> {
         .interfaces_up
         .iter()
         .fold(error, |e, name| e.hint(format!("ip link set {name} down")));
-    Err(error
-        .hint("or let [machine] network in the plan say \"hsm\" or \"allowed\"; that is recorded"))
+    Err(error.hint(
+        "or set network = \"hsm\" or \"allowed\" under [machine] in the plan; that is recorded",
+    ))
 }
 
 impl Ceremony<'_> {
@@ -84,7 +85,7 @@ impl Ceremony<'_> {
         self.note_recorder()
     }
 
-    /// The plan accepts it; whoever reads the record is to know.
+    /// The plan accepts it; readers of the record must know.
     fn note_recorder(&mut self) -> Result<()> {
         let (Some(reason), true) = (&self.plan().screen_recorded, self.plan().shares_at_screen())
         else {
@@ -104,8 +105,8 @@ impl Ceremony<'_> {
         let working = self.ledger.record.working().display().to_string();
         let plan = crate::ground::words::shell_path(&self.plan().path);
         self.desk.look_after_calls(&format!(
-            "What there is then: {working}, and in the HSM what this run asked it to make. byok doctor {plan} --leftovers \
-             {working} lists that; the next run of this plan sets the one aside and takes the other away."
+            "What then exists: {working}, and in the HSM what this run asked it to make. byok doctor {plan} --leftovers \
+             {working} lists that; the next run of this plan sets the record aside and destroys the rest."
         ))?;
         let module = Module::load(&self.plan().hsm.module)?;
         let token = module.find(&self.plan().hsm.token)?;
@@ -134,14 +135,14 @@ impl Ceremony<'_> {
         self.destroy_leftover(vault)?;
         let plan = self.plan();
         if plan.kind == Kind::Generate {
-            // else the data keys are there, or come back under their own labels
+            // otherwise the data keys are there, or come back under their own labels
             let mut keys = plan.keys.iter();
             keys.try_for_each(|key| token_is_ready_for(&vault.hsm, key))?;
         }
         self.choose_signer(vault)
     }
 
-    /// What everything that is said of exposure rests on.
+    /// Finds out what every statement about exposure rests on.
     fn tell_nature(&mut self, hsm: &Hsm) -> Result<()> {
         let reason = self.plan().hsm.hardware.as_deref();
         let nature = hsm.nature(reason);
@@ -184,7 +185,7 @@ impl Ceremony<'_> {
 /// Before a data key of `generate` is made: its label is free, or the key that it comes from is there.
 ///
 /// # Errors
-/// Exit 3 where it is not so; nothing is touched.
+/// Exit 3 if not; nothing is touched.
 pub(crate) fn token_is_ready_for(hsm: &Hsm, key: &KeyPlan) -> Result<()> {
     match key.source.makes_an_object() {
         true => label_is_free(hsm, &key.label),
@@ -193,7 +194,7 @@ pub(crate) fn token_is_ready_for(hsm: &Hsm, key: &KeyPlan) -> Result<()> {
 }
 
 /// # Errors
-/// Exit 3 where the token holds an object of this label already; nothing is touched.
+/// Exit 3 if the token holds an object of this label already; nothing is touched.
 fn label_is_free(hsm: &Hsm, label: &str) -> Result<()> {
     let taken = hsm.labelled(label)?;
     let Some(object) = taken.first() else {
@@ -210,5 +211,5 @@ fn label_is_free(hsm: &Hsm, label: &str) -> Result<()> {
     ))
     .check("LABEL-FREE")
     .hint("it was not touched; give the data key another label in the plan")
-    .hint("a ceremony that brings the same data key back is a reimport; to import that very object, source = \"token\""))
+    .hint("to bring the same data key back, use kind = \"reimport\"; to import that very object, use source = \"token\""))
 }

@@ -32,7 +32,7 @@ fn approval_heading(rehearsal: bool) -> String {
     heading(rehearsal, "before step 1 of 13: approve")
 }
 
-/// That of the last page, where there are several.
+/// The heading of the last page, if there are several.
 pub(crate) fn last_approval_heading(rehearsal: bool, pages: usize) -> String {
     let place = format!("before step 1 of 13: approve, page {pages} of {pages}");
     heading(rehearsal, &place)
@@ -150,7 +150,7 @@ fn previous_meaning(plan: &Plan) -> String {
     field("previous", &format!("{}; {anchor}", previous.display()))
 }
 
-/// Nothing of a reimport that leaves the shares as they are.
+/// Nothing for a reimport that leaves the shares as they are.
 fn escrow_meaning(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     match (plan.kind, &plan.escrow) {
         (Kind::Destroy, None) => Some(told_outside(previous)),
@@ -212,7 +212,7 @@ fn leftover_meaning(leftover: &Leftover) -> String {
     if let Some(broken) = &leftover.broken {
         text += &field(
             "",
-            &format!("its transcript does not hold ({broken}): nothing is destroyed"),
+            &format!("its transcript is broken ({broken}): nothing is destroyed"),
         );
     }
     text
@@ -266,7 +266,7 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
         "import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
          <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
          \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\
-         \x20 ImportToken.bin         what KMS wants to see with it\n\
+         \x20 ImportToken.bin         what KMS requires with it\n\
          \x20 import.sh               checks both, then runs aws kms import-key-material\n\
          \x20 import-result.json      written by import.sh; may be added later\n"
     } else {
@@ -278,7 +278,7 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
         in_clear += &format!(
             "\nThe data key {} came from a file, {}. Whoever has that file, or a copy of it,\n\
              has the data key. byok never deletes it: people remove it, and every copy, once this record is\n\
-             safe (where it lies on a disk that can be wiped: shred -u; else destroy the medium).\n",
+             safe (on a disk that can be wiped: shred -u; otherwise destroy the medium).\n",
             key.label,
             words::printable(&path.display().to_string())
         );
@@ -304,7 +304,7 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
          ceremony {ceremony}\n\
          \n\
          plan.toml          what was approved, byte for byte\n\
-         transcript.jsonl   what happened, a line an event, each bound to the one before\n\
+         transcript.jsonl   what happened, one event a line, each bound to the one before\n\
          transcript.html    the same as a report to read and to print; what counts is transcript.jsonl\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
 {signature}{escrow}{public_keys}{imports}{rotation}\
@@ -320,13 +320,13 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
          \n\
          \x20 byok verify --signers <allowed signers> <this directory>\n\
          \n\
-         This file and every other one here could have been made by somebody else; it does not\n\
-         vouch for itself.\n",
+         Somebody else could have made this file and every other one here: they do not vouch\n\
+         for themselves.\n",
         plan.title
     )
 }
 
-/// What makes KMS encrypt with material that was added to other material.
+/// How to make KMS encrypt with material that was added to other material.
 fn rotation_readme(plan: &Plan) -> String {
     let arns = plan.rotated();
     if arns.is_empty() {

@@ -14,9 +14,9 @@ use crate::evidence::previous::KnownShare;
 use crate::evidence::transcript::ShareUsed;
 use crate::plan::{RecoverPlan, ShareSource};
 
-pub(super) const STRANGER: &str = "it is none of those that the previous record dealt";
+pub(super) const STRANGER: &str = "it is not one of the shares in the previous record";
 
-/// More files than this are no shares that custodians brought.
+/// More files than this are not shares that custodians brought.
 const MOST_FILES: usize = 4 * MOST_SHARES as usize;
 
 impl Ceremony<'_> {
@@ -92,7 +92,7 @@ impl Ceremony<'_> {
         }
     }
 
-    /// Shares until they are enough and agree.
+    /// Takes shares until there are enough and they agree.
     pub(super) fn collect_quorum(&mut self) -> Result<Quorum> {
         let (quorum, strangers) = match self.recover_plan()?.shares.clone() {
             ShareSource::Files(directory) => self.read_quorum(&directory)?,
@@ -114,17 +114,17 @@ impl Ceremony<'_> {
         Ok(quorum)
     }
 
-    /// The shares in the files of a directory, and which of the files are put aside: the record does not
-    /// know them.
+    /// The shares in the files of a directory, and the files that are put aside because the record does not know
+    /// them.
     fn read_quorum(&mut self, directory: &Path) -> Result<(Quorum, Vec<String>)> {
         let (shares, strangers) = self.read_shares(directory)?;
         if !strangers.is_empty() && shares.missing() != Some(0) {
             let left = shares.names().len();
             return Err(Error::mismatch(format!("{}: {STRANGER}", strangers.join(", ")))
                 .check("SHARE")
-                .hint(format!("without it {left} of the shares that were dealt are here, and they are not enough"))
+                .hint(format!("without it {left} of the shares that were dealt are here, which is not enough"))
                 .hint(self.still_to_bring(&shares))
-                .hint("shares, package and `previous` must be of one ceremony: compare the ids on the forms"));
+                .hint("shares, package and `previous` must be from one ceremony: compare the ids on the forms"));
         }
         for name in &strangers {
             self.note(&format!("{name} was put aside: {STRANGER}"))?;
@@ -157,7 +157,7 @@ impl Ceremony<'_> {
             let taken = shares.add(&name, share);
             taken.map_err(|why| {
                 unfit(refused(&why))
-                    .hint("no record knows the shares here: which of the two is the stranger, the ceremony ids on the forms tell")
+                    .hint("no record here knows the shares: the ceremony ids on the forms tell which of the two does not belong")
             })?;
             self.used(&name, &name, &typed)?;
         }
@@ -218,14 +218,14 @@ impl Ceremony<'_> {
         self.dealt(share).is_some()
     }
 
-    /// What the record says of this share.
+    /// What the record says about this share.
     fn dealt(&self, share: &Words) -> Option<&KnownShare> {
         let sha256 = words::hex(&share_digest(&self.basis.escrow_of, share));
         let mut known = self.known_shares().iter();
         known.find(|known| known.sha256 == sha256)
     }
 
-    /// The custodian that the record names for this share, else who brought it.
+    /// The custodian that the record names for this share, otherwise who brought it.
     pub(super) fn name_of(&self, typed: &Words, brought_by: &str) -> String {
         self.dealt(typed)
             .map_or_else(|| brought_by.to_owned(), |share| share.custodian.clone())
@@ -247,7 +247,7 @@ impl Ceremony<'_> {
 /// The share files of a directory, in the order of their names.
 ///
 /// # Errors
-/// Exit 2 where there are none, or more than a set can have.
+/// Exit 2 if there are none, or more than a set can have.
 pub(crate) fn share_files(directory: &Path) -> Result<Vec<PathBuf>> {
     let cannot =
         |e: std::io::Error| Error::usage(format!("the shares in {}: {e}", directory.display()));
@@ -262,7 +262,7 @@ pub(crate) fn share_files(directory: &Path) -> Result<Vec<PathBuf>> {
             "there are no share files (*.txt) in {}",
             directory.display()
         ))
-        .hint("lay the share files of a quorum there before the ceremony")),
+        .hint("put the share files of a quorum there before the ceremony")),
         1..=MOST_FILES => Ok(paths),
         many => Err(Error::usage(format!(
             "there are {many} files (*.txt) in {}, and a set has at most {MOST_SHARES} shares",
@@ -276,13 +276,13 @@ pub(crate) fn share_files(directory: &Path) -> Result<Vec<PathBuf>> {
 pub(super) fn refused(why: &Refused) -> String {
     match why {
         Refused::OtherSet { than } => {
-            format!("this share is of another set than that of {than}; it was not taken")
+            format!("this share is from a different set than that of {than}; it was not taken")
         }
         Refused::Repeated { by } => {
             format!("this very share was given before, by {by}; it was not taken")
         }
         Refused::Contradicts { by } => format!(
-            "{by} gave another share of the same number, and only one of the two was dealt; it was not taken"
+            "{by} gave a different share with the same number, and only one of the two was dealt; it was not taken"
         ),
     }
 }

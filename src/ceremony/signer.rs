@@ -2,7 +2,7 @@
 //!
 //! A signer that this run made signs the transcript of an aborted run too, and is destroyed after that. So
 //! its `key-destroyed` cannot stand in what it signed: the last line says it beforehand
-//! (`signer_destroyed`), and the record gets its name only afterwards. Where the destruction fails the
+//! (`signer_destroyed`), and the record gets its name only afterwards. If the destruction fails, the
 //! signer is still there, and signs a last line that names it as left (`may_be_left`).
 
 use super::generate::not_the_only_one;
@@ -91,7 +91,7 @@ impl Ceremony<'_> {
         }
     }
 
-    /// Another HSM has another signer; in the same HSM it is strange.
+    /// A different signer is normal on a different HSM and suspicious on the same one.
     fn tell_change(&mut self, before: &str) -> Result<()> {
         let what = format!("the previous record was signed by another key, {before}");
         if self.plan().kind == Kind::Recover {
@@ -122,7 +122,7 @@ impl Ceremony<'_> {
     }
 
     /// Whether this object is the signer that the plan names: traces of a run that name it were planted.
-    /// (That of the previous record is no leftover from the first: see [`before`](super::before).)
+    /// (The signer of the previous record is never a leftover: see [`before`](super::before).)
     pub(super) fn is_signer_in_use(&self, vault: &Vault, label: &str, id: KeyId) -> Result<bool> {
         if label != SIGNER_LABEL {
             return Ok(false);
@@ -137,7 +137,7 @@ impl Ceremony<'_> {
             .any(|signer| signer.id == id && is(signer, digest)))
     }
 
-    /// Destroys the signer if this run made it. Returned is one that may still be there.
+    /// Destroys the signer if this run made it. Returns a signer that may still be there.
     pub(super) fn destroy_signer(&mut self, vault: &mut Vault) -> Option<(String, KeyId)> {
         let id = vault.signing.intended.take()?;
         match self.destroy_one(vault, SIGNER_LABEL, id) {
@@ -163,7 +163,7 @@ impl Vault {
     /// software before anybody relies on it.
     ///
     /// # Errors
-    /// Exit 3 where the HSM does not sign, or its signature does not hold.
+    /// Exit 3 if the HSM does not sign, or its signature does not hold.
     pub(super) fn sign(&self, rehearsal: bool, transcript: &[u8]) -> Result<Option<String>> {
         let Some(key) = &self.signing.key else {
             return Ok(None);
@@ -183,7 +183,7 @@ impl Vault {
     }
 }
 
-/// What to do where the HSM has no signer.
+/// What to do if the HSM has no signer.
 fn hinted(error: Error) -> Error {
     error
         .hint("an HSM without ECDSA on P-256 can hold a ceremony whose transcript is not signed:")
@@ -195,7 +195,7 @@ fn is(found: &FoundSigner, digest: &words::Digest) -> bool {
     key.is_ok_and(|key| key.public.digest() == *digest)
 }
 
-/// The one that the plan names.
+/// The signer that the plan names.
 fn named(found: Vec<FoundSigner>, digest: &words::Digest) -> Result<SigningKey> {
     let wanted = sshsig::fingerprint(digest);
     let others: Vec<String> = found.iter().map(described).collect();
@@ -210,10 +210,10 @@ fn named(found: Vec<FoundSigner>, digest: &words::Digest) -> Result<SigningKey> 
     let error = others
         .iter()
         .fold(error, |e, other| e.hint(format!("there is {other}")));
-    Err(error.hint("is this the right token? With another HSM, take signer out of the plan: the record then names the new one"))
+    Err(error.hint("is this the right token? If the HSM is a different one, take signer out of the plan: the record then names the new signer"))
 }
 
-/// The only one, if there is any.
+/// The only signer in the token, if there is any.
 fn only(mut found: Vec<FoundSigner>) -> Result<Option<SigningKey>> {
     let Some(last) = found.pop() else {
         return Ok(None);
@@ -227,7 +227,7 @@ fn only(mut found: Vec<FoundSigner>) -> Result<Option<SigningKey>> {
     }
     found.push(last);
     let error = Error::hsm(format!(
-        "the token holds {} private keys labelled {SIGNER_LABEL:?}; it is not guessed which one signs",
+        "the token holds {} private keys labelled {SIGNER_LABEL:?}; byok does not guess which one signs",
         found.len()
     ))
     .check("SIGNER");
@@ -246,7 +246,7 @@ fn described(found: &FoundSigner) -> String {
     }
 }
 
-/// What people write down of it.
+/// What people write down about it.
 fn shown(origin: &str, key: &SigningKey) -> String {
     let what = match origin {
         "made" => "made in the token; write it on paper",

@@ -9,11 +9,10 @@ use crate::evidence::transcript::DataKeyFacts;
 use crate::hsm::{DataKey, Found, Hsm, Life, Named};
 use crate::plan::{InToken, KeyPlan, Source};
 
-/// The key of the token that a plan names, with what is to be noted of it. `None`: its material is elsewhere.
+/// The key of the token that a plan names, with the notes about it. `None`: its material is elsewhere.
 ///
 /// # Errors
-/// Exit 3: none, several, of another kind, not extractable; exit 4 where it has another fingerprint than the
-/// plan says.
+/// Exit 3: none, several, of the wrong kind, not extractable; exit 4 if its fingerprint is not the one in the plan.
 pub(crate) fn in_token(hsm: &mut Hsm, key: &KeyPlan) -> Result<Option<(Found, Vec<String>)>> {
     let Some(named) = named(key) else {
         return Ok(None);
@@ -35,7 +34,7 @@ pub(crate) fn in_token(hsm: &mut Hsm, key: &KeyPlan) -> Result<Option<(Found, Ve
     Ok(Some((found, notes)))
 }
 
-/// Whether it is there at all, and of the right kind; what it computes is not looked at.
+/// Whether it is there at all, and of the right kind; what it computes is not checked.
 ///
 /// # Errors
 /// As [`in_token`].
@@ -67,7 +66,7 @@ pub(crate) fn finding(key: &KeyPlan) -> String {
 /// The plan may say what the material must be.
 ///
 /// # Errors
-/// Exit 4 where it is other material.
+/// Exit 4 if it is different material.
 pub(crate) fn as_planned(key: &KeyPlan, check: &CheckValues) -> Result<()> {
     match &key.fingerprint {
         Some(wanted) if *wanted != check.fingerprint => Err(Error::mismatch(format!(
@@ -80,7 +79,7 @@ pub(crate) fn as_planned(key: &KeyPlan, check: &CheckValues) -> Result<()> {
     }
 }
 
-/// What is to be noted of bytes that no generator seems to have drawn.
+/// The note about bytes that no generator seems to have drawn.
 pub(crate) fn doubted(key: &KeyPlan, bytes: &[u8]) -> Option<String> {
     let doubt = material::doubt(key.spec, bytes)?;
     Some(format!(
@@ -93,7 +92,7 @@ impl Ceremony<'_> {
     /// A key of the token, which stays as it is whatever becomes of the ceremony.
     pub(super) fn take_from_token(&mut self, vault: &mut Vault, key: &KeyPlan) -> Result<DataKey> {
         let (found, notes) = in_token(&mut vault.hsm, key)
-            .and_then(|found| found.ok_or_else(|| Error::hsm("it is in no token")))
+            .and_then(|found| found.ok_or_else(|| Error::hsm("its material is not in the token")))
             .map_err(|e| e.doing(finding(key)))?;
         self.notes(&notes)?;
         let other_label = (found.label != key.label).then(|| found.label.clone());
@@ -112,7 +111,7 @@ impl Ceremony<'_> {
         life: Life,
     ) -> Result<DataKey> {
         let Source::File(path) = &key.source else {
-            return Err(Error::hsm("its material is in no file"));
+            return Err(Error::hsm("its material is not in a file"));
         };
         let doing = |e: Error| e.doing(format!("bringing in the data key {:?}", key.label));
         let bytes = material::read(path, key.spec).map_err(doing)?;

@@ -14,9 +14,9 @@ use crate::hsm::{Hsm, Material, Way};
 pub(crate) struct Tries<'a> {
     hsm: &'a mut Hsm,
     keys: BTreeMap<Spec, Material>,
-    /// One under which every private key on a curve has room.
+    /// A control key under which every private key on a curve has room.
     control_key: Option<ControlKey>,
-    /// By which the private values of curves were seen to keep their length.
+    /// The algorithms and ways that were seen to keep the length of private values on curves.
     in_full_length: Vec<(WrappingAlgorithm, Way)>,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Tries<'a> {
     /// The throw-away key of this spec, made when it is first asked for; an RSA key takes seconds.
     ///
     /// # Errors
-    /// Exit 3 where the HSM makes none with the attributes of a data key.
+    /// Exit 3 if the HSM makes none with the attributes of a data key.
     pub(crate) fn key(&mut self, spec: Spec) -> Result<&Material> {
         if !self.keys.contains_key(&spec) {
             let made = self.hsm.throw_away(spec)?;
@@ -46,7 +46,7 @@ impl<'a> Tries<'a> {
     /// Whether the HSM wraps such a data key by itself, and how: the very controls of preflight.
     ///
     /// # Errors
-    /// Exit 3 where no way proves itself.
+    /// Exit 3 if no way proves itself.
     pub(crate) fn in_hsm(
         &mut self,
         spec: Spec,
@@ -86,7 +86,7 @@ impl<'a> Tries<'a> {
     /// Whether such a data key comes out for `wrap_in = "host"`, byte for byte, and wraps in this computer.
     ///
     /// # Errors
-    /// Exit 3 where it does not.
+    /// Exit 3 if it does not.
     pub(crate) fn by_host(
         &mut self,
         spec: Spec,
@@ -107,7 +107,7 @@ impl<'a> Tries<'a> {
     /// Whether an escrow key wraps such a data key and brings it back in.
     ///
     /// # Errors
-    /// Exit 3 where it does not.
+    /// Exit 3 if it does not.
     pub(crate) fn escrow(&mut self, spec: Spec) -> Result<()> {
         preflight::try_escrow(self.hsm, std::iter::once(spec))
     }
@@ -115,7 +115,7 @@ impl<'a> Tries<'a> {
     /// Destroys the throw-away keys.
     ///
     /// # Errors
-    /// Exit 3 where C_DestroyObject fails; they end with the session all the same.
+    /// Exit 3 if C_DestroyObject fails; they end with the session all the same.
     pub(crate) fn end(self) -> Result<()> {
         let hsm = self.hsm;
         self.keys

@@ -48,7 +48,9 @@ pub(super) fn compare(
             }
             Answer::NotAsked => return Ok(()),
             Answer::Instead => {
-                operator.say(" The digests of the wrapping keys, then. back returns.\n");
+                operator.say(
+                    " Then the digests of the wrapping keys are compared. Type back to return.\n",
+                );
                 if keys_match(judged, operator, wrong)? {
                     return Ok(());
                 }
@@ -92,15 +94,15 @@ impl Instead {
         }
         let again = operator.ask(
             " No paper? Then nothing vouches for the previous record, and the transcript\n \
-             says so. Type none again if that is so, Enter to type the row: ",
+             says so. Type none again to confirm, Enter to type the row: ",
         )?;
         Ok(again.is_none_or(|again| again.eq_ignore_ascii_case(self.word())))
     }
 }
 
-/// A paper with a digest on it, and what follows where its rows are others.
+/// A paper with a digest on it, and what it means if its rows differ.
 struct Paper<'a> {
-    /// The digest on it, as it is called.
+    /// What the digest on it is called.
     digest: &'a str,
     name: &'static str,
     asked: fn(usize) -> Asked,
@@ -144,12 +146,12 @@ impl<'a> Paper<'a> {
         }
     }
 
-    /// Whose row was typed instead, where it stands on the same paper.
+    /// Which digest a row is of that was typed instead, if it is on the same paper.
     fn other_row(&self, typed: &str, digest: &Digest, row: usize) -> Option<String> {
         let mut rows = (1..=ROWS).filter(|other| *other != row);
         if let Some(other) = rows.find(|other| words::is_row(typed, digest, *other)) {
             return Some(format!(
-                "That is row {other} of this digest. Row {row} is asked for."
+                "That is row {other} of this digest. Type row {row}."
             ));
         }
         let of = |(other, of): &(Digest, String)| {
@@ -309,15 +311,15 @@ fn rows_match(
     Ok(Answer::Rows)
 }
 
-/// What no row is, with the word that was misspelt where there are four.
+/// What is said to a text that is not a row; if it has four words, with the one that was misspelt.
 fn no_row(typed: &str) -> String {
     let words: Vec<&str> = typed.split_whitespace().collect();
     let why = match (words.len(), words::first_unlisted(typed)) {
         (4, Some((at, Unlisted::Unknown))) => {
-            format!("'{}' is not a word of the list (word {at}).", words[at - 1])
+            format!("'{}' is not in the word list (word {at}).", words[at - 1])
         }
         (4, Some((at, Unlisted::Misplaced))) => format!(
-            "'{}' never stands in that place of a row (word {at}): is the order right?",
+            "'{}' never comes at that place in a row (word {at}): is the order right?",
             words[at - 1]
         ),
         _ => "A row is 8 hex digits or 4 words. This was neither;".to_owned(),
@@ -330,7 +332,7 @@ fn no_row(typed: &str) -> String {
 fn too_late(instead: Instead, rows: &[usize]) -> String {
     let word = instead.word();
     let told = format!(
-        "{word} is not possible any more: row {} was taken from this paper. Ctrl-C ends the ceremony.",
+        "{word} is no longer possible: row {} was taken from this paper. Ctrl-C ends the ceremony.",
         rows[0]
     );
     screens::fold(&told, " ")
@@ -377,7 +379,7 @@ mod tests {
         );
         let other = say(&row(&digest, 5)).unwrap();
         assert!(
-            other.contains("row 5 of this digest. Row 1 is asked"),
+            other.contains("row 5 of this digest. Type row 1"),
             "{other}"
         );
     }
@@ -387,11 +389,11 @@ mod tests {
         for (typed, said) in [
             (
                 "flytrap liberty local insincere",
-                "'local' is not a word of the list (word 3). It is",
+                "'local' is not in the word list (word 3). It is",
             ),
             (
                 "liberty flytrap quota insincere",
-                "'liberty' never stands in that place of a row (word 1)",
+                "'liberty' never comes at that place in a row (word 1)",
             ),
             (
                 "flytrap liberty quota",

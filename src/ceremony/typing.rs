@@ -29,18 +29,18 @@ pub(super) struct Typist<'a> {
     pub(super) so_far: String,
 }
 
-/// What came instead of a word, or the word.
+/// A word, or what was typed instead of one.
 pub(super) enum Typed {
     Word(u16),
     Back,
     Aside,
 }
 
-/// What is typed again.
+/// What came of the question which row is wrong.
 pub(super) enum Corrected {
-    /// This row was.
+    /// This row was typed again.
     Row(usize),
-    /// This row and all after it are to be.
+    /// This row and all after it are to be typed again.
     From(usize),
     /// Nothing: the share is put aside.
     Aside,
@@ -50,12 +50,12 @@ pub(super) enum Corrected {
 enum Brought {
     Share(Words),
     Aside,
-    /// The name was the wrong one, and nothing was typed.
+    /// The name was wrong, and no word was typed.
     Nothing,
 }
 
 impl Ceremony<'_> {
-    /// Shares until they are enough and agree.
+    /// Takes shares until there are enough and they agree.
     pub(super) fn type_quorum(&mut self) -> Result<Quorum> {
         let mut shares = UntrustedShares::default();
         let mut begun: Vec<Beginning> = Vec::new();
@@ -63,7 +63,7 @@ impl Ceremony<'_> {
             if shares.missing() == Some(0) {
                 match shares.validate() {
                     Err(error) if error.exit == Exit::Mismatch => self.desk.say(
-                        "\n These shares are of one set, but together they give no escrow key: at least\n \
+                        "\n These shares are from one set, but together they give no escrow key: at least\n \
                          one of them is not what was dealt. Nothing is lost. Take the share of another\n \
                          custodian too; or put one aside: type the name of who brought it.\n",
                     ),
@@ -162,8 +162,8 @@ impl Ceremony<'_> {
         }
     }
 
-    /// A custodian as the record writes the name, or who sits in a custodian's seat; every name where no record
-    /// knows the shares.
+    /// A custodian as the record writes the name, or who sits in a custodian's seat; every name if no record knows the
+    /// shares.
     fn known_as(&self, typed: &str) -> Option<String> {
         if self.known_custodians().next().is_none() {
             return Some(typed.to_owned());
@@ -291,7 +291,7 @@ impl Ceremony<'_> {
             }
             let several = screens::several_words(word, row);
             self.desk.say(&several.unwrap_or_else(|| {
-                format!(" Row {row}: that is not a word of the list; look at the form again.\n")
+                format!(" Row {row}: that is not in the word list; look at the form again.\n")
             }));
         }
     }
@@ -308,7 +308,7 @@ impl Ceremony<'_> {
             .find(|before| before.words[COMMON] == typed.number(COMMON));
         let why = match (common, same) {
             (Some(at), _) => format!(
-                "word {} is not that of the shares before. Either row {} was mistyped, or this form is of another ceremony: compare the ceremony ids on the forms.",
+                "word {} differs from that of the shares before. Either row {} was mistyped, or this form is from another ceremony: compare the ceremony ids on the forms.",
                 at + 1,
                 at + 1
             ),
@@ -324,7 +324,7 @@ impl Ceremony<'_> {
     }
 }
 
-/// One of them, folded below its value.
+/// One such line, folded below its value.
 pub(super) fn so_far_line(before: &str, name: &str, value: &str) -> String {
     let indent = match before {
         "" => " ".repeat(" Nothing is lost.   ".len()),

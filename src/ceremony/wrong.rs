@@ -15,10 +15,10 @@ pub(crate) enum Asked {
     PreviousHead(usize),
 }
 
-/// Takes what was answered wrongly.
+/// Called for each wrong answer.
 pub(crate) type Wrong<'a> = &'a mut dyn FnMut(Asked) -> Result<()>;
 
-/// Where there is no transcript.
+/// For use without a transcript.
 ///
 /// # Errors
 /// None.

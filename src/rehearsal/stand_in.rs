@@ -42,7 +42,7 @@ impl Before {
     /// What `plan` needs before it: from the real previous record where there is one, else from the plan.
     ///
     /// # Errors
-    /// Exit 2 where the record has another data key, spec or `keep` than the plan; exit 2 or 4 where a
+    /// Exit 2 if the record has another data key, spec or `keep` than the plan; exit 2 or 4 where a
     /// ceremony of the plan could not come to its end.
     pub(crate) fn of(plan: &Plan, previous: Option<&Previous>) -> Result<Self> {
         refuse_hopeless(plan, previous)?;

@@ -110,7 +110,7 @@ fn every_share_and_the_package_are_ticked_off_one_by_one() {
     {
         let asked = screen.answer("Type destroyed, or what happens to it: ", said);
         let asked: Vec<&str> = asked.split_whitespace().collect();
-        let question = format!("Is {what} destroyed before your eyes?");
+        let question = format!("Was {what} destroyed in front of you?");
         assert!(asked.join(" ").contains(&question), "{asked:?}");
     }
     assert_eq!(screen.end(), 0, "{}", screen.shown);
@@ -180,7 +180,9 @@ fn the_last_question_before_the_end_takes_no_typing_error_for_a_yes() {
     let mut screen = until_it();
     for mistyped in ["destroy", "DESTORY", "", "Yes"] {
         screen.enter(mistyped);
-        screen.expect(" Not understood. DESTROY, in capitals, destroys; no ends the ceremony.\n");
+        screen.expect(
+            " Not understood. Type DESTROY, in capitals, to destroy, no to end the ceremony.\n",
+        );
         screen.expect(LAST);
         assert_eq!(room.objects(), objects);
     }
@@ -344,7 +346,7 @@ fn what_people_say_of_the_forms_is_recorded_and_cannot_break_the_record() {
     pty.answer(LAST, "DESTROY");
     let asked = "Type destroyed, or what happens to it: ";
     let shown = pty.answer(asked, "destroyed");
-    assert!(shown.contains("share 1, Security destroyed before your eyes?"));
+    assert!(shown.contains("share 1, Security destroyed in front of you?"));
     pty.answer(asked, "note");
     pty.answer("What happened?", "Audit sent a deputy");
     pty.answer(asked, "kept by \u{202e}Audit\u{1b}[2J");
@@ -402,7 +404,7 @@ fn an_end_whose_ceremony_failed_afterwards_is_told_and_recorded_by_the_next() {
     };
     let no_name = "renameat2:error=EIO:when=1";
     let output = strace::run(&room, Some(no_name)).output().unwrap();
-    refused(&output, 5, &["was destroyed, and nothing takes that back"]);
+    refused(&output, 5, &["was destroyed, and nothing can undo that"]);
     let attempt = ["whose record is two.aborted-", "destroyed it"];
     the_next_run_records_the_end(&room, &made, attempt);
 }
@@ -446,6 +448,6 @@ fn an_attempt_that_somebody_made_up_ends_nothing() {
     refused(
         &room.run(),
         3,
-        &["the token holds no secret key of that label"],
+        &["the token holds no secret key with that label"],
     );
 }

@@ -245,32 +245,32 @@ fn what_others_may_write_is_a_warning_of_check_and_an_exception_of_the_record() 
         (
             "pin",
             0o666,
-            "others could exchange the PIN file, pin: everybody may write to",
+            "others could replace the PIN file, pin: everybody may write to",
         ),
         (
             "pin",
             0o620,
-            "others could exchange the PIN file, pin: group 0 may write to",
+            "others could replace the PIN file, pin: group 0 may write to",
         ),
         (
             "lib/module.so",
             0o777,
-            "others could exchange the PKCS#11 module, module.so: everybody may write to",
+            "others could replace the PKCS#11 module, module.so: everybody may write to",
         ),
         (
             "lib",
             0o777,
-            "others could exchange the PKCS#11 module, module.so: everybody may write to",
+            "others could replace the PKCS#11 module, module.so: everybody may write to",
         ),
         (
             "lib",
             0o775,
-            "others could exchange the PKCS#11 module, module.so: group 0 may write to",
+            "others could replace the PKCS#11 module, module.so: group 0 may write to",
         ),
         (
             "records",
             0o777,
-            "others could exchange the record, records: everybody may write to",
+            "others could replace the record, records: everybody may write to",
         ),
     ];
     let group = rustix::process::getegid().as_raw();

@@ -112,7 +112,7 @@ fn somebody_missing_ends_the_ceremony_before_anything_is_made() {
     for says in [
         format!("the custodian {second} is missing"),
         "no data key was left in the HSM by this run".into(),
-        "hold the ceremony when everybody is there".into(),
+        "run the same command again when everybody is there".into(),
     ] {
         assert!(
             as_words(&ended.screen).contains(&as_words(&says)),
@@ -349,7 +349,7 @@ fn a_plan_with_witnesses_is_never_run_unattended() {
         return;
     };
     let says = [
-        "unattended, nobody is there to say who watches",
+        "an unattended run has nobody to say who the witness is",
         "hint: run at a terminal",
     ];
     refused(&room.run(), 2, &says);
@@ -411,7 +411,7 @@ fn a_wrong_clock_is_corrected_by_hand_and_every_line_has_the_corrected_time() {
     let says_of_it = [
         (
             "-2d",
-            "by this machine's clock that is still to come",
+            "which is in the future by this machine's clock",
             " min behind",
         ),
         (
@@ -430,7 +430,7 @@ fn a_wrong_clock_is_corrected_by_hand_and_every_line_has_the_corrected_time() {
         assert!(words.join(" ").contains(doubt), "{shown}");
         assert!(shown.contains("Right within 5 minutes: press Enter. Wrong: type the UTC time."));
         pty.enter("soon");
-        pty.expect("That is no time such as");
+        pty.expect("That is not a time such as");
         pty.answer(UTC, &utc_now());
         pty.answer(APPROVE, "Yes");
         pty.answer(NAME, "Ada Lovelace");

@@ -411,7 +411,7 @@ fn whether_kms_took_new_material_is_known_or_said() {
     room.plan.top_more = builds_on(&room, TWO);
     room.plan.import_more = String::new();
     let says = [
-        "no receipt tells whether KMS took it",
+        "no receipt says whether KMS took it",
         "byok receipt",
         "list-key-rotations",
     ];
@@ -440,7 +440,7 @@ fn whether_kms_took_new_material_is_known_or_said() {
         2,
         &[
             "IMPORT-TYPE",
-            "a receipt tells that KMS took this material",
+            "according to a receipt KMS has already taken this material",
             NEW,
         ],
     );

@@ -203,7 +203,7 @@ fn fails_in_the_middle(rule: &str, event: &str, made: usize) {
             &format!(
                 "no data key was left in the HSM by this run: the {made} it made were destroyed"
             ),
-            "nothing was written but",
+            "nothing was written except",
         ],
     );
     assert_eq!(room.objects(), [""; 0], "left in the token");

@@ -343,10 +343,13 @@ fn pem_is_taken_and_every_other_form_of_a_private_key_is_refused_by_name() {
         (traditional("DER"), "traditional form"),
         (public_key(&der), "a public key or a certificate"),
         ([&pem[..], &pem].concat(), "more than one private key"),
-        (material("ECC_NIST_P384"), "no private key of ECC_NIST_P256"),
-        (material("RSA_2048"), "no private key of ECC_NIST_P256"),
-        ([&der[..], b"x"].concat(), "something stands after"),
-        (vec![b'x'; 100], "no PKCS#8 structure"),
+        (
+            material("ECC_NIST_P384"),
+            "not a private key for ECC_NIST_P256",
+        ),
+        (material("RSA_2048"), "not a private key for ECC_NIST_P256"),
+        ([&der[..], b"x"].concat(), "something follows"),
+        (vec![b'x'; 100], "not a PKCS#8 structure"),
     ] {
         fs::write(room.path("old.key"), &bytes).unwrap();
         let _ = fs::remove_dir_all(room.path("records"));
@@ -450,10 +453,10 @@ fn each_odd_form_of_a_private_key_is_called_by_its_name_and_its_command_makes_it
     for (bytes, says) in [
         (explicit.clone(), "explicit parameters"),
         (pem(&explicit).into_bytes(), "explicit parameters"),
-        (longer.clone(), "has 33 bytes and not 32"),
-        (pem(&longer).into_bytes(), "has 33 bytes and not 32"),
-        (shorter.clone(), "has 31 bytes and not 32"),
-        (pem(&shorter).into_bytes(), "has 31 bytes and not 32"),
+        (longer.clone(), "has 33 bytes, not 32"),
+        (pem(&longer).into_bytes(), "has 33 bytes, not 32"),
+        (shorter.clone(), "has 31 bytes, not 32"),
+        (pem(&shorter).into_bytes(), "has 31 bytes, not 32"),
         (second.clone(), "RFC 5958"),
         (pem(&second).into_bytes(), "RFC 5958"),
         (p256_as(&der, 1, &value, &[]), "RFC 5958"),
@@ -524,7 +527,7 @@ fn material_that_does_not_look_random_is_told_in_check_and_in_the_record() {
         ),
         (vec![0xf5; 32], "all its bytes are the same"),
         (count, "its bytes count up or down"),
-        (half.repeat(2), "it is a block of 16 bytes again and again"),
+        (half.repeat(2), "it repeats a block of 16 bytes"),
         ([&[0; 16][..], &half].concat(), "equal bytes in a row"),
     ]
     .into_iter()

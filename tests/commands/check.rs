@@ -123,7 +123,7 @@ fn check_ends_with_the_code_of_the_run_that_would_find_another_data_key_or_none(
         &other,
         &["--hsm"],
         3,
-        "the token holds no secret key of that label",
+        "the token holds no secret key with that label",
     );
     other.token(&["plant", "ceremony", PIN, LABEL, "beef"]);
     both(&other, &["--hsm"], 4, "[SAME-MATERIAL]");
@@ -131,7 +131,7 @@ fn check_ends_with_the_code_of_the_run_that_would_find_another_data_key_or_none(
 
     let good = room.plan.clone();
     room.plan.key_more = format!("fingerprint = \"{}\"\n", "ab".repeat(32));
-    both(&room, &[], 4, "is not the previous record's");
+    both(&room, &[], 4, "is not the one in the previous record");
     room.plan = good.clone();
     room.plan.top_more = format!(
         "previous = \"records/one\"\nprevious_head = \"{}\"\n",
@@ -395,7 +395,7 @@ fn check_of_a_destroy_finds_what_would_be_destroyed_and_leaves_it() {
     says(
         &check(&room, &["--hsm"]),
         3,
-        &[("wrong", "the token holds no secret key of that label")],
+        &[("wrong", "the token holds no secret key with that label")],
     );
 }
 
@@ -425,7 +425,7 @@ fn check_of_a_recovery_looks_at_package_and_label_and_asks_for_no_share() {
     let Some((old, mut new)) = loss() else { return };
     let ceremony = old.transcript("records/one").lines[0]["ceremony"].clone();
     let package = format!(
-        "package: of ceremony {}, it names every data key of the plan; shares were not asked for: any 2 of \
+        "package: from ceremony {}; it holds every data key of the plan; shares were not checked: any 2 of \
          Security, Audit, Treasury are needed",
         ceremony.as_str().unwrap()
     );

@@ -322,7 +322,7 @@ fn shares_on_a_screen_need_somebody_who_looks() {
         return;
     };
     room.plan.more = table(2, 3, "screen");
-    refused_at_once(&room, &["nobody is there to look at shares"]);
+    refused_at_once(&room, &["has nobody to look at shares"]);
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn an_hsm_without_aes_kw_is_found_out_before_any_data_key_exists() {
 /// The ceremony failed after shares were out: they are erased and called void.
 #[track_caller]
 fn voided(room: &Room, output: &std::process::Output, code: i32, says: &str) {
-    let void = "these shares are now void, destroy their forms: share 1, Security; share 2, Audit; \
+    let void = "these shares are now void; destroy their forms: share 1, Security; share 2, Audit; \
                 share 3, Treasury";
     refused(output, code, &[says, void]);
     assert_eq!(fs::read_dir(room.path("shares")).unwrap().count(), 0);

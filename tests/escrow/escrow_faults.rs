@@ -87,7 +87,7 @@ fn told_void(room: &Room, said: &str) -> usize {
     }
     let state = transcript.lines.last().unwrap()["state"].to_string();
     for text in [said, &state] {
-        let void = text.contains("these shares are now void, destroy their forms: ");
+        let void = text.contains("these shares are now void; destroy their forms: ");
         assert_eq!(void, text.contains("share 1, Security"), "{text}");
     }
     handed_out
@@ -253,12 +253,12 @@ fn a_run_killed_with_shares_in_files_never_mixes_them_with_new_ones() {
             .map(|name| format!("shares/{name}"))
             .collect();
         let void = format!(
-            "it holds shares of ceremony {}, which did not come to its end; they are void: shred -u {}\n",
+            "it holds shares of ceremony {}, which was not sealed; they are void: shred -u {}\n",
             ceremony(&old),
             files.join(" ")
         );
         let good = format!(
-            "it holds shares of ceremony {}: if that one was sealed, they are good",
+            "it holds shares of ceremony {}: if that ceremony was sealed, they are good",
             "0".repeat(32)
         );
         let there = "the directory for shares, shares, is not empty";
@@ -375,7 +375,7 @@ fn shares_of_a_sealed_ceremony_are_not_called_void() {
     room.plan.directory = "records/two".into();
     room.plan.label = "payments-2027".into();
     let good = format!(
-        "it holds shares of ceremony {}: if that one was sealed, they are good",
+        "it holds shares of ceremony {}: if that ceremony was sealed, they are good",
         ceremony(&transcript)
     );
     let output = room.run();

@@ -236,7 +236,7 @@ fn shares_that_are_not_what_was_dealt_are_named_and_recover_nothing() {
             4,
             &["03-brought.txt", "given before, by Security"],
         );
-        let stranger = "none of those that the previous record dealt";
+        let stranger = "not one of the shares in the previous record";
         loss.fails(
             &[a, b, &foreign[2].1],
             4,
@@ -253,7 +253,7 @@ fn shares_that_are_not_what_was_dealt_are_named_and_recover_nothing() {
             4,
             &[
                 "01-brought.txt",
-                "none of those that the previous record dealt",
+                "not one of the shares in the previous record",
             ],
         );
         let cut = a.rsplit_once(' ').unwrap().0;
@@ -328,7 +328,7 @@ fn a_stranger_among_the_share_files_is_named_whatever_the_order() {
             let named = format!("{:02}-brought.txt", place + 1);
             let exception = transcript.event("exception")["what"].to_string();
             assert!(
-                exception.contains(&named) && exception.contains("none of those"),
+                exception.contains(&named) && exception.contains("not one of the shares"),
                 "{exception}"
             );
             let met = transcript.event("quorum-met");
@@ -345,7 +345,7 @@ fn a_stranger_among_the_share_files_is_named_whatever_the_order() {
             4,
             &[
                 "01-brought.txt",
-                "none of those that the previous record dealt",
+                "not one of the shares in the previous record",
                 "[SHARE]",
             ],
         );
@@ -398,7 +398,7 @@ fn without_a_record_forged_shares_are_refused_before_anything_is_derived() {
         4,
         &[
             "02-brought.txt",
-            "01-brought.txt gave another share of the same number",
+            "01-brought.txt gave a different share with the same number",
             "[SHARE]",
         ],
     );
@@ -785,7 +785,7 @@ fn a_fingerprint_that_contradicts_the_record_is_refused() {
     not_reimported(
         &room,
         4,
-        &["is not the previous record's", "[SAME-MATERIAL]"],
+        &["is not the one in the previous record", "[SAME-MATERIAL]"],
     );
 }
 
@@ -801,7 +801,7 @@ fn another_key_in_the_place_of_the_original_is_shown_beside_it_and_refused() {
         refused(
             &other.run(),
             3,
-            &["the token holds no secret key of that label"],
+            &["the token holds no secret key with that label"],
         );
         other.token(&["plant", "ceremony", PIN, LABEL, "beef"]);
         let before = other.objects();
@@ -956,7 +956,7 @@ fn a_planted_key_is_never_called_the_same_material_on_the_word_of_a_record_alone
     let mut screen = asked();
     screen.answer("8 hex digits or 4 words: ", "none");
     screen.answer(
-        "Type none again if that is so, Enter to type the row: ",
+        "Type none again to confirm, Enter to type the row: ",
         "none",
     );
     assert_eq!(screen.end(), 0, "{}", screen.shown);
@@ -1155,7 +1155,7 @@ fn new_shares_are_dealt_without_an_import_and_the_old_ones_do_not_open_the_new_p
                 4,
                 &[
                     "01-brought.txt",
-                    "none of those that the previous record dealt",
+                    "not one of the shares in the previous record",
                 ],
             );
             // the same with the package named by its path: its ceremony tells which record knows the shares
@@ -1165,7 +1165,7 @@ fn new_shares_are_dealt_without_an_import_and_the_old_ones_do_not_open_the_new_p
             loss.fails(
                 &[loss.share(0), loss.share(1)],
                 4,
-                &["none of those that the previous record dealt"],
+                &["not one of the shares in the previous record"],
             );
             loss.new.plan.more = more;
             let output = loss.with(&[&new[3], &new[0], &new[1]]);

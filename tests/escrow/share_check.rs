@@ -171,7 +171,7 @@ fn what_is_no_share_of_this_ceremony_exits_4() {
         4,
         &[
             "never dealt this share",
-            "share 2 of another set",
+            "share 2 of a different set",
             "[SHARE]",
         ],
     );
@@ -357,7 +357,7 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     let mut custodian = Custodian::at(&room, &["--record", "records/one"]);
     custodian.answer("only you look: ", "");
     custodian.answer("word  1 of 33: ", "nonsense");
-    custodian.answer("not a word of the list", four_letters[0]);
+    custodian.answer("not in the word list", four_letters[0]);
     custodian.answer("word  2 of 33: ", "back");
     custodian.type_words(&four_letters);
     let shown = custodian.0.expect("letter by letter").unwrap();

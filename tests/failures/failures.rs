@@ -463,9 +463,8 @@ fn what_another_try_cannot_change_is_not_answered_with_power_and_cable() {
     let Some(calls) = calls_of_a_good_run(Kind::SoftHsm) else {
         return;
     };
-    let lasting =
-        "the HSM refuses this whenever it is asked, so another run of this plan ends here too";
-    let passing = "look at the HSM: its power, cable, token and log";
+    let lasting = "the HSM always refuses this, so another run of this plan would end here too";
+    let passing = "check the HSM: power, cable, token and log";
     let too_long = "this module cannot wrap in this way";
     for (function, code, says) in [
         ("C_WrapKey", "CKR_MECHANISM_INVALID", lasting),
@@ -1162,7 +1161,7 @@ fn on_a_small_disk(room: &Room, way: &[&str], limit: &str) -> Option<i32> {
         );
     } else {
         assert_eq!(seen, ["one.incomplete"], "{limit}");
-        let stands = ["what there is stands in", "no record was made"];
+        let stands = ["what was written is in", "no record was made"];
         assert!(
             stands.iter().any(|says| said.contains(says)),
             "{limit}: {said}"

@@ -144,7 +144,10 @@ fn another_digest_than_the_plans_is_exit_1_whatever_else_is_wrong() {
         }
         for approved in ["abc", "64879f7d 6b960a01 0d02c7f0", "plan.toml"] {
             let mut run = room.byok(&["run", "plan.toml", "--approve", approved]);
-            let no_digest = ["[APPROVED-DIGEST]", "is no SHA-256: that is 64 hex digits"];
+            let no_digest = [
+                "[APPROVED-DIGEST]",
+                "is not a SHA-256, which has 64 hex digits",
+            ];
             nothing_made(&room, &run.output().unwrap(), 1, &no_digest);
         }
         // One byte more than what was approved.
@@ -309,7 +312,7 @@ fn a_share_set_of_another_ceremony_recovers_nothing() {
         let says = [
             "[SHARE]",
             "01-brought.txt",
-            "none of those that the previous record dealt",
+            "not one of the shares in the previous record",
         ];
         aborted(&scene.room, &scene.room.run(), 4, &says);
         Some(())

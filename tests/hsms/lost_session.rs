@@ -12,7 +12,7 @@ use support::screen::Screen;
 use support::{Kind, LABEL, PIN, Room, Transcript, openssl_check_values, refused, stderr};
 
 const BOTH: [Kind; 2] = [Kind::SoftHsm, Kind::Kryoptic];
-const VOID: &str = "these shares are now void, destroy their forms: share 1, Security; share 2, Audit; \
+const VOID: &str = "these shares are now void; destroy their forms: share 1, Security; share 2, Audit; \
                     share 3, Treasury";
 
 /// A room whose ceremony deals any 2 of 3 to files, and what its HSM keeps.
@@ -214,7 +214,7 @@ fn a_data_key_that_was_not_kept_ends_with_its_session_and_so_does_the_ceremony()
             }
             let output = room.run();
             let gone = format!(
-                "the data key \"{LABEL}\" was no token object: it ended with the HSM's session"
+                "the data key \"{LABEL}\" was a session object, not a token object: it ended with the HSM's session"
             );
             refused(&output, 3, &["CKR_SESSION_HANDLE_INVALID", &gone]);
             let aborted = room.aborted();

@@ -343,7 +343,7 @@ fn an_rsa_plan_needs_no_curves_by_the_host_and_is_told_why_in_the_hsm() {
     room.behind_proxy(EC_KEY_PAIR_GEN).unwrap();
     let says = [
         "C_GenerateKeyPair: CKR_MECHANISM_INVALID",
-        "what an HSM appends to a private key shows for certain only on one on P-256",
+        "only a private key on P-256 shows for certain what an HSM appends to one",
         "wrap_in = \"host\"",
     ];
     refused(&room.run(), 3, &says);

@@ -171,9 +171,9 @@ fn a_share_is_shown_written_down_and_typed_back_with_mistakes() {
     assert_eq!(words, shown);
     screen.answer(&asks("Audit", 1), &words[0]);
     screen.answer(&asks("Audit", 2), "kryoptic");
-    screen.expect("What you typed for row 2 is not a word of the list");
+    screen.expect("What you typed for row 2 is not in the word list");
     screen.answer(&asks("Audit", 2), "");
-    screen.expect("not a word of the list");
+    screen.expect("not in the word list");
     screen.answer(&asks("Audit", 2), another_word(&words.join(" "), 1));
     screen.answer(&asks("Audit", 3), "back");
     screen.answer(&asks("Audit", 2), &format!(" {} ", words[1].to_uppercase()));
@@ -192,7 +192,7 @@ fn a_share_is_shown_written_down_and_typed_back_with_mistakes() {
         form[at] = another_word(&words.join(" "), at).to_owned();
     }
     type_from(&mut screen, "Treasury", &form, 1);
-    let told = screen.expect("type only what is asked now");
+    let told = screen.expect("type only the rows asked for now");
     assert!(told.contains("step 9 of 13: escrow share 3 of 3, Treasury\n"));
     assert!(
         told.contains("rows 18, 31 are not what was shown"),
@@ -201,7 +201,7 @@ fn a_share_is_shown_written_down_and_typed_back_with_mistakes() {
     unseen(&mut screen, &words);
     screen.answer(&asks("Treasury", 18), &words[17]);
     screen.answer(&asks("Treasury", 31), &form[30]);
-    let told = screen.expect("type only what is asked now");
+    let told = screen.expect("type only the rows asked for now");
     assert!(told.contains("row 31 is not what was shown"), "{told}");
     assert!(!told.contains("step 10 of 13"));
     screen.answer(&asks("Treasury", 31), &words[30]);
@@ -270,7 +270,7 @@ fn a_hand_out_that_is_stopped_leaves_no_words_and_voids_the_forms() {
         .join(" ");
     assert!(
         visible.contains(
-            "these shares are now void, destroy their forms: share 1, Security; share 2, Audit"
+            "these shares are now void; destroy their forms: share 1, Security; share 2, Audit"
         ),
         "{visible}"
     );
@@ -665,7 +665,7 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     assert!(named, "{told}");
     let first = words_of(&dealt[0]);
     screen.answer(&asks("Ada", 1), "notaword");
-    screen.expect("Row 1: that is not a word of the list");
+    screen.expect("Row 1: that is not in the word list");
     let wrong = words_of(&with_word(&dealt[0], 17, another_word(&dealt[0], 17)));
     type_from(&mut screen, "Ada", &wrong, 1);
     let told = screen.expect(&asks("Ada", 18));
@@ -700,7 +700,7 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     screen.answer(which, "20");
     screen.answer(&asks("Ada", 20), &first[19]);
     screen.answer(&asks("Ada", 18), "notaword");
-    screen.expect("not a word of the list");
+    screen.expect("not in the word list");
     screen.answer(&asks("Ada", 18), &first[17][..4]);
     let told = screen.expect(WHO);
     assert!(told.contains("good so far   Security"), "{told}");
@@ -721,7 +721,7 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     for row in 1..=4 {
         screen.answer(&asks("Bob", row), &foreign[row - 1]);
     }
-    screen.expect("is not that of the shares before");
+    screen.expect("differs from that of the shares before");
     screen.answer(&asks("Bob", 1), "aside");
     screen.expect("the share of Bob was put aside");
 
@@ -742,7 +742,7 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     // A forged share with a checksum that fits.
     deputy(&mut screen, "Mallory");
     type_from(&mut screen, "Mallory", &words_of(&forged(&dealt[3])), 1);
-    screen.expect("Mallory: it is none of those that the previous record dealt; it was not taken");
+    screen.expect("Mallory: it is not one of the shares in the previous record; it was not taken");
 
     deputy(&mut screen, "Dave");
     type_from(&mut screen, "Dave", &words_of(&dealt[4]), 1);
@@ -1031,7 +1031,7 @@ fn a_typed_share_that_the_record_does_not_know_is_named_before_the_others_come()
     type_head(&mut screen, &head(&old.path("records/one")));
     deputy(&mut screen, "Mallory");
     type_from(&mut screen, "Mallory", &words_of(&slow(&dealt[1])), 1);
-    screen.expect("it is none of those that the previous record dealt");
+    screen.expect("it is not one of the shares in the previous record");
     screen.expect("none yet");
     for (name, at) in [("Ada", 0), ("Carol", 2)] {
         deputy(&mut screen, name);
@@ -1133,12 +1133,12 @@ fn who_has_no_paper_with_the_head_says_so_and_it_is_recorded() {
         return;
     };
     let mut screen = start(&new);
-    let none = "Type none again if that is so, Enter to type the row: ";
+    let none = "Type none again to confirm, Enter to type the row: ";
     screen.answer("4 words: ", "none");
     screen.answer(none, ""); // taken back
     screen.answer("4 words: ", &head(&old.path("records/one"))[..8]);
     screen.answer("4 words: ", "none");
-    screen.expect("none is not possible any more: row 1 was taken from this paper.");
+    screen.expect("none is no longer possible: row 1 was taken from this paper.");
     screen.answer("4 words: ", "stop");
     screen.answer(STOP, "STOP");
     assert_eq!(screen.end(), 1, "{}", screen.visible());
@@ -1196,7 +1196,7 @@ fn typed_shares_need_people() {
     refused(
         &new.run(),
         2,
-        &["nobody is there to type shares or package"],
+        &["an unattended run has nobody to type shares or the package"],
     );
     assert_eq!(new.beside(), [""; 0]);
     assert!(!new.objects().iter().any(|object| object.contains(LABEL)));

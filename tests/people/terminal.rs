@@ -329,7 +329,7 @@ fn each_pin_typed_is_tried_once() {
     pty.answer(ASK_PIN, "a-wrong-pin-1");
     pty.expect("That PIN was wrong.");
     pty.answer(ASK_PIN, "");
-    pty.expect("Nothing was typed, nothing was tried.");
+    pty.expect("Nothing was typed, so nothing was tried.");
     pty.answer(ASK_PIN, "a-wrong-pin-\u{1b}[C");
     pty.expect("Nothing was tried: it holds a control character");
     pty.answer(ASK_PIN, PIN);
@@ -680,7 +680,7 @@ fn a_note_outlives_the_ceremony_that_it_is_about() {
     pty.answer(APPROVE, "no");
     let ended = pty.end();
     assert_eq!(ended.code, Some(1), "{}", ended.screen);
-    let lost = " Not recorded, for there is no record: no plan on paper\n";
+    let lost = " Not recorded, because there is no record: no plan on paper\n";
     assert!(ended.screen.contains(lost), "{}", ended.screen);
     nothing_made(&room);
 
@@ -810,7 +810,7 @@ fn a_misspelt_word_of_a_row_is_named_and_going_to_another_digest_is_taken_back()
     let of = "of the parameter files";
     asked_row(&mut pty, of);
     pty.enter("flytrap liberty local insincere");
-    pty.expect("'local' is not a word of the list (word 3). It is not counted.");
+    pty.expect("'local' is not in the word list (word 3). It is not counted.");
     asked_row(&mut pty, of);
     pty.enter("key");
     let key = digest(&room.kms.spki);
@@ -824,9 +824,7 @@ fn a_misspelt_word_of_a_row_is_named_and_going_to_another_digest_is_taken_back()
     pty.enter(&in_hex(&slip, first));
     asked_row(&mut pty, of);
     pty.enter("key");
-    pty.expect(&format!(
-        "key is not possible any more: row {first} was taken"
-    ));
+    pty.expect(&format!("key is no longer possible: row {first} was taken"));
     for _ in 0..2 {
         let row = asked_row(&mut pty, of);
         pty.enter(&in_hex(&slip, row));
@@ -1166,7 +1164,7 @@ fn nothing_that_happens_after_the_seal_takes_anything_back() {
         pty.keys(end);
         pty.expect(match end.len() {
             1 => "ends nothing here: the record is sealed",
-            _ => "nothing is noted any more",
+            _ => "nothing more is noted",
         });
         let shown = pty.answer(WRITTEN, ""); // and comes back to it
         assert!(!shown.contains("what comes next"), "{shown}");

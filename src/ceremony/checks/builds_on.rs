@@ -1,5 +1,5 @@
 //! What a reimport, recover or destroy builds on: the previous record, its escrow package, and the data
-//! keys in the HSM. The questions are the ceremony's own.
+//! keys in the HSM. The checks are the ceremony's own.
 
 use super::super::reimport::{self, Expected};
 use super::super::{destroy, recover, shares};
@@ -27,12 +27,12 @@ fn told_package(plan: &Plan, recover: &RecoverPlan, previous: Option<&Previous>)
     recover::packed(plan, previous, &package)?;
     let shares = shares(recover, &package.ceremony, previous)?;
     Ok(format!(
-        "package: of ceremony {}, it names every data key of the plan; {shares}",
+        "package: from ceremony {}; it holds every data key of the plan; {shares}",
         package.ceremony
     ))
 }
 
-/// How many shares the record says are needed, and whose they are; files are counted, and read in the room only.
+/// How many shares the record says are needed, and whose they are; files are only counted here, and read in the room.
 fn shares(recover: &RecoverPlan, ceremony: &str, previous: Option<&Previous>) -> Result<String> {
     let files = match &recover.shares {
         ShareSource::Files(directory) => Some((directory, shares::share_files(directory)?.len())),
@@ -40,7 +40,7 @@ fn shares(recover: &RecoverPlan, ceremony: &str, previous: Option<&Previous>) ->
     };
     let threshold = previous.and_then(|previous| previous.threshold_of(ceremony));
     let Some(threshold) = threshold else {
-        return Ok("shares were not asked for".to_owned());
+        return Ok("shares were not checked".to_owned());
     };
     if let Some((directory, count)) = files.filter(|(_, count)| *count < threshold.into()) {
         let few = format!(
@@ -49,17 +49,17 @@ fn shares(recover: &RecoverPlan, ceremony: &str, previous: Option<&Previous>) ->
         );
         return Err(Error::mismatch(few)
             .check("QUORUM")
-            .hint("lay the share files of a quorum there before the ceremony"));
+            .hint("put the share files of a quorum there before the ceremony"));
     }
     let dealt = previous.map_or(&[][..], |previous| previous.dealt_by(ceremony));
     let names: Vec<&str> = dealt.iter().map(|share| share.custodian.as_str()).collect();
     Ok(format!(
-        "shares were not asked for: any {threshold} of {} are needed",
+        "shares were not checked: any {threshold} of {} are needed",
         names.join(", ")
     ))
 }
 
-/// Material never goes into another KMS key than before by mistake.
+/// Material never goes into a different KMS key by mistake.
 pub(super) fn same_kms_keys(facts: &mut Facts, lines: &mut Lines) {
     let plan = facts.plan;
     let imports = plan.kind != Kind::Generate && plan.imports().next().is_some();
@@ -132,7 +132,7 @@ fn destroyed_before(
     gone.ok().flatten().map(|gone| (None, vec![gone.told]))
 }
 
-/// What was found, and what the ceremony would note as exceptions.
+/// What was found, and what the ceremony would record as exceptions.
 fn look_for(
     kind: Kind,
     hsm: &mut Hsm,

@@ -15,7 +15,7 @@ use crate::plan::{Keep, KeyPlan, Kind, Plan};
 pub(super) struct Opened {
     pub hsm: Hsm,
     interrupted: Interrupted,
-    /// From the login on: nobody is asked anything then, and a call may hang.
+    /// From the login on: no question comes after it, and a call may hang.
     watch: Option<Watch>,
 }
 
@@ -56,14 +56,14 @@ fn tell_nature(plan: &Plan, hsm: &Hsm, lines: &mut Lines) {
     lines.warn([format!("token: {told}; the record will say so")]);
 }
 
-/// Whether the PIN can be had, as far as that is known without asking for it.
+/// Whether the PIN is available, as far as this is known without asking for it.
 pub(super) fn pin_source(facts: &mut Facts, lines: &mut Lines) {
     if let Some(path) = facts.plan.hsm.pin.file() {
         facts.has_pin = lines.unless_refused(pin::look_at_pin_file(path)).is_some();
     }
 }
 
-/// Where the HSM is not to be tried, or cannot be, nothing after this asks it.
+/// If the HSM is not to be tried, or cannot be, no later check uses it.
 pub(super) fn log_in(facts: &mut Facts, lines: &mut Lines) {
     let mut opened = facts.opened.take();
     if !facts.tries_hsm {

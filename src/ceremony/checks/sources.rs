@@ -1,4 +1,4 @@
-//! Material that was there before: files, and keys of the HSM token. The questions are the ceremony's own.
+//! Material that was there before: files, and keys of the HSM token. The checks are the ceremony's own.
 
 use std::path::Path;
 
@@ -26,14 +26,14 @@ pub(super) fn files(facts: &mut Facts, lines: &mut Lines) {
         });
         lines.warn(doubt.flatten());
         lines.warn([format!(
-            "data key {:?}: whoever has or had {} has it; byok never deletes that file",
+            "data key {:?}: whoever has or had {} has the data key; byok never deletes that file",
             key.label,
             path.display()
         )]);
     }
 }
 
-/// What is to be doubted of its bytes, if anything.
+/// What is doubtful about its bytes, if anything.
 fn file(key: &KeyPlan, path: &Path) -> Result<Option<String>> {
     let judge = || -> Result<Option<String>> {
         let bytes = material::read(path, key.spec)?;

@@ -1,17 +1,17 @@
-//! Secrets that no generator drew: text, counting, repetition. It is a doubt and no proof; a generator gives any
+//! Secrets that no generator drew: text, counting, repetition. It is a doubt, not a proof; a generator gives any
 //! of this less than once in a million years.
 
 use std::fmt;
 
-/// So many equal bytes in a row, a generator does not give.
+/// A generator does not give this many equal bytes in a row.
 const RUN: usize = 8;
 
-/// What bytes look like instead of random. Nothing of them is told.
+/// What bytes look like if they do not look random. Nothing of them is shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
     /// One byte again and again.
     Same,
-    /// Each byte is as far from the one before it.
+    /// Each byte is equally far from the one before it.
     Counts,
     /// Hex digits: half as long as it seems.
     Hex {
@@ -110,9 +110,9 @@ impl fmt::Display for Doubt {
                 write!(f, "it is base64 text, which holds at most {bits} bits")
             }
             Self::Text => f.write_str("it is printable text"),
-            Self::Utf16 => f.write_str("it is text in UTF-16"),
-            Self::Block { bytes } => write!(f, "it is a block of {bytes} bytes again and again"),
-            Self::Run => write!(f, "it holds {RUN} equal bytes in a row, or more"),
+            Self::Utf16 => f.write_str("it is UTF-16 text"),
+            Self::Block { bytes } => write!(f, "it repeats a block of {bytes} bytes"),
+            Self::Run => write!(f, "it holds {RUN} or more equal bytes in a row"),
             Self::Few => f.write_str("it has few different bytes"),
         }
     }

@@ -1,5 +1,4 @@
-//! Private keys in forms that are almost PKCS#8 as KMS imports it: each is called by its name, with the command
-//! that makes the right form of it.
+//! Private keys in forms that are almost PKCS#8 as KMS imports it: each is named, with the command that converts it.
 
 use std::path::Path;
 
@@ -28,7 +27,7 @@ impl Odd {
     }
 }
 
-/// Text that holds PEM in another way than a line each.
+/// Text that holds PEM, but not line by line.
 pub(super) fn text(path: &Path, bytes: &[u8]) -> Option<Odd> {
     let old = words::shell_path(path);
     let odd = |why: &str, way_out: String| {
@@ -38,7 +37,7 @@ pub(super) fn text(path: &Path, bytes: &[u8]) -> Option<Odd> {
     if let Some(encoding) = utf16(bytes) {
         let way_out = format!("iconv -f {encoding} -t UTF-8 {old} > {NEW}");
         return odd(
-            "it is text in UTF-16, as PowerShell and Notepad write it",
+            "it is UTF-16 text, as PowerShell and Notepad write it",
             way_out,
         );
     }
@@ -100,15 +99,15 @@ pub(super) fn structure(path: &Path, form: &str, spec: Spec, der: &[u8]) -> Opti
         _ if outline.parameters != curve.params() => return None,
         std::cmp::Ordering::Equal => return None,
         std::cmp::Ordering::Less => "leading zero bytes are missing",
-        std::cmp::Ordering::Greater => "zero bytes too many stand before it",
+        std::cmp::Ordering::Greater => "it has too many leading zero bytes",
     };
     Some(Odd {
-        why: format!("its private value has {has} bytes and not {wants}: {how}"),
+        why: format!("its private value has {has} bytes, not {wants}: {how}"),
         way_out: format!("{again} {old} -outform DER -out {NEW}"),
     })
 }
 
-/// Nothing that comes with every system writes version 1 of it: so its parts are put together anew.
+/// No tool that every system has writes version 1 of it: so its parts are put together anew.
 fn version_2(path: &Path, form: &str, outline: &Outline) -> Odd {
     let old = words::shell_path(path);
     let octal = |byte: &u8| format!(r"\{byte:03o}");

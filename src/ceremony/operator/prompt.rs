@@ -10,12 +10,12 @@ pub(super) enum Occasion {
     Verb,
 }
 
-/// What is asked for, and so what byok itself understands there.
+/// What is asked for, which decides what byok itself understands there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Prompt {
     /// A text: `note` and `stop` are byok's.
     Open,
-    /// A decision that every answer but one ends: only `note` is.
+    /// A decision, where every answer but one ends the ceremony: only `note` is byok's.
     Decision,
     /// A word of a share: as a text.
     Word,
@@ -40,7 +40,7 @@ impl Occasion {
 }
 
 impl Prompt {
-    /// What of byok's own was typed, where that is understood here.
+    /// Which of byok's own words was typed, if it is understood here.
     pub(super) fn own(self, typed: &[u8], occasion: Occasion) -> Option<Own> {
         let is = |word: &[u8]| typed.trim_ascii().eq_ignore_ascii_case(word);
         let stops = matches!(self, Self::Open | Self::Word) && occasion == Occasion::Ceremony;

@@ -29,10 +29,10 @@ const CTRL_D: u8 = 4;
 /// The longest line that is read, in bytes; a terminal's line editing gives no longer one.
 const LONGEST_LINE: usize = 4096;
 
-/// After so many Ctrl-D in a row nobody is there to answer; a key that is held down for a moment makes fewer.
+/// After this many Ctrl-D in a row byok takes it that nobody is there; a key held down for a moment makes fewer.
 const MOST_ENDS: usize = 100;
 
-const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. They must never stand in the transcript: nothing\n \
+const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. They must never be in the transcript: nothing\n \
      was taken, and the screen was wiped. Say it without them.\n";
 
 /// Standard input as a terminal, and standard error for the words.
@@ -44,7 +44,7 @@ pub(crate) struct Terminal {
     /// What people typed after `note`, until the transcript takes it.
     notes: Vec<String>,
     watch: Option<Watch>,
-    /// How often Ctrl-D came, with nothing else between.
+    /// How many Ctrl-D came in a row.
     ends: usize,
 }
 
@@ -55,7 +55,7 @@ enum End {
     CtrlC,
     /// Ctrl-D on an empty line: the terminal is still there.
     CtrlD,
-    /// The terminal is gone, or gives nothing but ends.
+    /// The terminal is gone, or gives nothing but ends of input.
     Gone,
 }
 
@@ -71,10 +71,10 @@ impl End {
 }
 
 impl Terminal {
-    /// Takes the terminal, or `None` where standard input or standard error is none.
+    /// Takes the terminal; `None` if standard input or standard error is not one.
     ///
     /// # Errors
-    /// Exit 5 where the terminal's settings cannot be changed.
+    /// Exit 5 if the terminal's settings cannot be changed.
     pub(crate) fn open(interrupted: Interrupted) -> Result<Option<Self>> {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Ok(None);
@@ -251,7 +251,7 @@ impl Terminal {
     /// After `note`: one line for the auditor. It is kept until the transcript takes it.
     fn ask_note(&mut self, prompt: Prompt) -> Result<()> {
         if self.occasion != Occasion::Ceremony {
-            self.say(" There is no transcript here, nothing is noted: write it on paper.\n");
+            self.say(" There is no transcript here, so nothing is noted: write it on paper.\n");
             return Ok(());
         }
         let question = match prompt {
@@ -277,13 +277,13 @@ impl Terminal {
         }
     }
 
-    /// Words of a share where none belong: what is typed there is kept, or even recorded.
+    /// Refuses words of a share where none belong: what is typed there is kept, or even recorded.
     fn refuse_share_words(&mut self) {
         self.wipe();
         self.say(SHARE_WORDS_REFUSED);
     }
 
-    /// A text that is no secret.
+    /// A text that is not secret.
     fn text(&mut self, prompt: Prompt, question: &str) -> Result<Option<String>> {
         loop {
             let line = self.typed(prompt, question)?;
@@ -295,7 +295,7 @@ impl Terminal {
         }
     }
 
-    /// All pages of a text. `false`: the window became another one meanwhile, and the text is laid out anew.
+    /// All pages of a text. `false`: the window changed meanwhile, and the text must be laid out again.
     fn shown_in(&mut self, window: Window, text: &str, more: usize) -> Result<bool> {
         let pages = window.pages_to_turn(text);
         let all = pages.len() + more;
@@ -347,7 +347,7 @@ impl Operator for Terminal {
         let _ = io::stderr().write_all(text);
     }
 
-    /// A dumb terminal cannot clear itself: then the words are pushed off the screen.
+    /// A dumb terminal cannot clear itself: there the words are pushed off the screen.
     fn wipe(&mut self) {
         let dumb =
             environment::variable("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
@@ -366,7 +366,7 @@ impl Operator for Terminal {
         Ok(())
     }
 
-    /// What stood there before is pushed off, and can be scrolled back to.
+    /// What was on the screen is pushed off, and can be scrolled back to.
     fn show_until_enter(&mut self, page: &str, question: &str) {
         let window = self.window();
         let taken = window.narrowed(&format!("{page}{question}"));
@@ -385,8 +385,8 @@ impl Operator for Terminal {
                     end.key()
                 )),
                 Ok((1.., End::Line)) => self.say(
-                    " The record is sealed: nothing is noted any more, and nothing is taken back. What\n \
-                     happens from here on goes onto paper.\n",
+                    " The record is sealed: nothing more is noted, and nothing is taken back. Write on\n \
+                     paper what happens from here on.\n",
                 ),
                 _ => return,
             }
@@ -414,7 +414,7 @@ impl Operator for Terminal {
         self.say(&super::announced(step, mode));
         if step == Step::OpenRecord {
             self.say(
-                "      at every question but that for a PIN: note = tell the auditor something,\n      \
+                "      at every question except the PIN: note = tell the auditor something,\n      \
                  stop or Ctrl-C = end the ceremony\n",
             );
         }
@@ -427,13 +427,15 @@ impl Drop for Terminal {
         self.watch = None;
         for note in std::mem::take(&mut self.notes) {
             let note = words::printable(&note);
-            self.say(&format!(" Not recorded, for there is no record: {note}\n"));
+            self.say(&format!(
+                " Not recorded, because there is no record: {note}\n"
+            ));
         }
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
     }
 }
 
-/// A question once more: of a whole screen its last line, which leaves what was said meanwhile in sight.
+/// A question once more: of a whole screen only the last line, so that what was said meanwhile stays in sight.
 fn again(question: &str) -> &str {
     const SHORT: usize = 6;
     match question.lines().count() {
@@ -450,7 +452,7 @@ fn end_of_input() -> End {
     }
 }
 
-/// Whether a further line was typed or pasted already. It will be dropped: no question was asked for it.
+/// Whether a further line was typed or pasted already. It will be dropped: it answers no question.
 fn more_is_there() -> bool {
     let at_once = rustix::event::Timespec {
         tv_sec: 0,

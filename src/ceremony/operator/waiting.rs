@@ -1,5 +1,5 @@
-//! A call into the HSM's module that does not come back: after 30 seconds it is named, and whoever is there may
-//! end the process. The thread that made the call is stuck in it, so this is said, and STOP is read, by another.
+//! A call into the HSM's module that does not return: after 30 seconds it is named, and whoever is there may end the
+//! process. The thread that made the call is stuck in it, so another one says this and reads STOP.
 //!
 //! Ending is `_exit`: the module's own clean-up could hang as well. What then exists is what a power cut leaves:
 //! the next run, and `byok doctor --leftovers`, know how to deal with it.
@@ -22,14 +22,14 @@ use crate::ground::window::Window;
 use crate::ground::words;
 use crate::hsm::under_way::{self, Call};
 
-/// How long a call is waited for before anybody is told.
+/// How long byok waits for a call before it tells anybody.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What exists where a verb ends that makes nothing but throw-away keys.
+/// What exists if a verb ends that makes only throw-away keys.
 pub(crate) const NOTHING_LEFT: &str = "Nothing was written, and what it made in the HSM ends with this process; \
     only an object labelled byok-throw-away may stay in the token.";
 
-/// How often is looked.
+/// How often the watch looks.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Who can end the process.
@@ -45,7 +45,7 @@ pub(super) enum Ender {
 
 /// The watch over calls. It ends when it is dropped.
 pub(crate) struct Watch {
-    /// What exists where the process is ended now, and what to do.
+    /// What exists if the process is ended now, and what to do.
     ending: Arc<Mutex<String>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -55,7 +55,7 @@ impl Watch {
     /// For verbs that leave nothing behind: a signal ends them whatever they do.
     ///
     /// # Errors
-    /// Exit 5 where no thread can be started.
+    /// Exit 5 if no thread can be started.
     pub(crate) fn any_time(interrupted: Interrupted) -> Result<Self> {
         Self::begin(Ender::AnyTime, interrupted, NOTHING_LEFT)
     }
@@ -63,7 +63,7 @@ impl Watch {
     /// Begins to watch.
     ///
     /// # Errors
-    /// Exit 5 where no thread can be started.
+    /// Exit 5 if no thread can be started.
     pub(super) fn begin(ender: Ender, interrupted: Interrupted, ending: &str) -> Result<Self> {
         let ending = Arc::new(Mutex::new(ending.to_owned()));
         let over = Arc::new(AtomicBool::new(false));
@@ -153,7 +153,7 @@ impl Looker {
 
     fn came_back(&mut self) {
         if let Some(call) = self.told.take() {
-            say(&format!(" {} came back. It goes on.\n", call.function));
+            say(&format!(" {} came back. byok goes on.\n", call.function));
         }
     }
 
@@ -164,7 +164,7 @@ impl Looker {
             Ender::Terminal(_) => {
                 let first = format!(
                     "The HSM has not answered for {seconds} seconds: {function}{key}. Nothing is lost. Some \
-                     calls take long, and waiting does no harm: it goes on by itself when the answer comes."
+                     calls take long, and waiting does no harm: byok goes on by itself when the answer comes."
                 );
                 let second = format!("To end byok here, type STOP and Enter. {}", self.ending());
                 format!("\n{}{}", fold(&first, " "), fold(&second, " "))

@@ -145,8 +145,8 @@ fn unlike_a_first_import(
     text
 }
 
-/// `200 of one, 100 of another`, the most frequent first; of one kind only: `each one`. Of very many kinds the
-/// rest is counted as well.
+/// `200 of one, 100 of another`, the most frequent first; if there is only one kind, `each one`. Of very many kinds
+/// the rest is counted too.
 fn counted<T: Ord + Display>(all: impl Iterator<Item = T>) -> String {
     const SHOWN: usize = 8;
     let mut kinds: BTreeMap<T, usize> = BTreeMap::new();

@@ -112,7 +112,7 @@ impl Page {
     /// The whole of it, in locked memory.
     ///
     /// # Errors
-    /// Exit 5 where no locked memory can be had.
+    /// Exit 5 if no locked memory can be had.
     pub(crate) fn text(&self, share: &Words) -> Result<Locked> {
         let mut text = Text::with_room_for(self.head.len() + self.grid.room() + self.tail.len())?;
         text.push(&self.head);
@@ -136,7 +136,7 @@ pub(crate) fn share_pages(plan: &Plan, window: Window) -> impl Iterator<Item = P
     })
 }
 
-/// What is said where this window does not hold every share that the plan shows: the one size that does.
+/// What is said if this window does not hold every share that the plan shows: the size that does.
 pub(crate) fn shares_need(plan: &Plan, window: Window) -> Option<String> {
     let mut pages = share_pages(plan, window);
     if pages.all(|page| page.fits()) {
@@ -200,7 +200,7 @@ pub(crate) fn place_of_share(number: u8, count: usize, custodian: &str) -> Strin
     place_of(&place, custodian)
 }
 
-/// The place in a heading, with the custodian where there is room; else the name stands below.
+/// The place in a heading, with the custodian if there is room; otherwise the name is below.
 pub(crate) fn place_of(place: &str, custodian: &str) -> String {
     let with_name = format!("{place}, {custodian}");
     match with_name.width() {
@@ -227,12 +227,12 @@ pub fn short(name: &str) -> String {
     name.chars().take_while(fits).collect::<String>() + "…"
 }
 
-/// What is said where all words are known and yet make no share: the row that one changed word would
-/// explain, between its neighbours; else all words as they were typed, those that may be it marked. The right
-/// word is never told. `below`: how many lines follow; where there is no room for all words, none is shown.
+/// What is said if all words are in the list and yet make no share: if one changed word would explain it, its row
+/// between its neighbours; otherwise all words as they were typed, with a mark at those that may be wrong. The right
+/// word is never told. `below`: how many lines follow; if there is no room for all words, none is shown.
 ///
 /// # Errors
-/// Exit 5 where no locked memory can be had.
+/// Exit 5 if no locked memory can be had.
 pub(crate) fn mistyped(
     share: &Words,
     why: &NotAShare,
@@ -301,7 +301,7 @@ fn excerpt(row: usize, rows: usize) -> Vec<usize> {
     (start..=rows.min(start + EXCERPT - 1)).collect()
 }
 
-/// The row, where the checksum says that one changed word in this row alone would explain it.
+/// The row, if the checksum says that one changed word in this row alone would explain it.
 pub(crate) fn one_row(why: &NotAShare) -> Option<usize> {
     match why {
         NotAShare::Checksum { changed, exchanged } if exchanged.is_empty() => match changed[..] {

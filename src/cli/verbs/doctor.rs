@@ -102,7 +102,7 @@ impl HsmPlace {
 /// sizes of wrapping key for symmetric data keys, else under one, or under all with `all`.
 ///
 /// # Errors
-/// Exit 3 where the HSM cannot be opened or cannot make a symmetric data key at all.
+/// Exit 3 if the HSM cannot be opened or cannot make a symmetric data key at all.
 pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     let Opened {
         module,
@@ -190,7 +190,7 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
 /// Lists what an aborted or interrupted run left in the token.
 ///
 /// # Errors
-/// Exit 2 where the record cannot be read; exit 3 where the HSM cannot.
+/// Exit 2 if the record cannot be read; exit 3 if the HSM cannot.
 pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result<()> {
     let torn = read_torn(record)?;
     if place.plan.is_none() && place.module.is_none() {
@@ -230,7 +230,7 @@ pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result
         return super::print_lines("nothing is left in the token of this run\n");
     }
     super::print_lines(
-        "A new run of the same plan destroys this, after approval. By hand it takes pkcs11-tool (Debian: opensc).\n",
+        "A new run of the same plan destroys this, once it is approved. By hand, use pkcs11-tool (Debian: opensc).\n",
     )?;
     for (label, id) in left {
         let command = removal_command(

@@ -24,7 +24,7 @@ const LONGEST: u64 = 32 << 20;
 /// Says on standard output what the file is.
 ///
 /// # Errors
-/// Exit 2 where it is nothing that a ceremony knows; exit 4 where it is broken.
+/// Exit 2 if it is nothing that a ceremony knows; exit 4 if it is broken.
 pub(crate) fn inspect(path: &Path, as_json: bool) -> Result<()> {
     let facts = facts(path)?;
     if as_json {

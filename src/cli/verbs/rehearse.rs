@@ -39,7 +39,7 @@ const SOFTHSM: [&str; 6] = [
 /// Rehearses: without a plan, asking nothing; with one, its names and screens at a terminal.
 ///
 /// # Errors
-/// Whatever the ceremony refuses; exit 4 where anything that should be proved is not.
+/// Whatever the ceremony refuses; exit 4 if anything that should be proved is not.
 pub(crate) fn rehearse(
     plan: Option<&Path>,
     module: Option<&Path>,

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 /// Writes the script to standard output, or to a new file.
 ///
 /// # Errors
-/// Exit 2 at a terminal without a file; exit 2 for the plan, or a file that exists; exit 4 where the record that the plan builds on is there
+/// Exit 2 at a terminal without a file; exit 2 for the plan, or a file that exists; exit 4 if the record that the plan builds on is there
 /// and broken.
 pub(crate) fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<()> {
     let plan = Plan::read(path)?;

@@ -63,7 +63,7 @@ struct Answer {
 /// Checks one share and says on standard output whose it is.
 ///
 /// # Errors
-/// Exit 4 where it is no share, or none that the record's ceremony dealt; exit 5 where others could
+/// Exit 4 if it is no share, or none that the record's ceremony dealt; exit 5 if others could
 /// see what is typed; exit 2 without a terminal and without a share file, or for input that is none.
 pub(crate) fn share_check(wish: &ShareWish) -> Result<()> {
     no_strays(&wish.stray)?;
@@ -156,7 +156,7 @@ fn dealt<'a>(set: &'a Dealt, share: &Share, sha256: &str) -> Result<&'a KnownSha
     let mut shares = set.shares.iter();
     let known = shares.find(|known| known.sha256 == sha256).ok_or_else(|| {
         mismatch(format!(
-            "ceremony {} never dealt this share; it is share {number} of another set",
+            "ceremony {} never dealt this share; it is share {number} of a different set",
             set.ceremony
         ))
         .hint("its checksum holds: it was copied well, but from a form of another ceremony, or of an older escrow")

@@ -53,7 +53,7 @@ impl<'a> Anchors<'a> {
 /// Verifies a record and says so on standard output.
 ///
 /// # Errors
-/// Exit 4 where the record or one before it is broken, naming the first thing that does not hold, or where
+/// Exit 4 if the record or one before it is broken, naming the first thing that does not hold, or where
 /// nobody listed signed it; exit 2 for a head digest or a list that is none.
 pub(crate) fn verify(
     record: &Path,

@@ -145,7 +145,7 @@ fn a_call_that_comes_back_late_is_waited_for() {
         &stage,
         "byok: waiting: C_WrapKey has not come back for 30 seconds",
     );
-    until_said(&stage, " C_WrapKey came back. It goes on.\n");
+    until_said(&stage, " C_WrapKey came back. byok goes on.\n");
     assert!(run.wait().unwrap().success());
     stage.holds().unwrap();
 }

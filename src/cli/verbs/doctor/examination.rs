@@ -63,7 +63,7 @@ impl Examination {
     /// Tries it all; says on standard error what takes seconds.
     ///
     /// # Errors
-    /// Exit 3 where a control key stays in the session; exit 5 where none can be made here.
+    /// Exit 3 if a control key stays in the session; exit 5 if none can be made here.
     pub(crate) fn of(hsm: &mut Hsm, all: bool) -> Result<Self> {
         let mut tries = Tries::of(hsm);
         let specs: Vec<Spec> = Spec::ALL.to_vec();

@@ -35,7 +35,7 @@ pub(super) fn share(path: &Path) -> Result<Option<Facts>> {
 /// `receipts.jsonl`, `package.txt` or `SHA256SUMS`, by content.
 ///
 /// # Errors
-/// Exit 4 where it is one of them and broken.
+/// Exit 4 if it is one of them and broken.
 pub(super) fn of_record(bytes: &[u8]) -> Result<Option<Facts>> {
     let beginning = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]);
     let first = beginning.lines().next().unwrap_or_default();

@@ -36,7 +36,7 @@ impl Papers {
     /// `forms`: the practice share forms. `wrapping_key`: the digest of the stand-in KMS's.
     ///
     /// # Errors
-    /// Exit 5 where the file cannot be written; whatever [`parameters::slip`] refuses.
+    /// Exit 5 if the file cannot be written; whatever [`parameters::slip`] refuses.
     pub(super) fn write(
         plan: &Plan,
         previous: Option<&Previous>,
@@ -78,7 +78,7 @@ impl Papers {
     /// Shows them, page by page.
     ///
     /// # Errors
-    /// Exit 1 where the person ends the rehearsal.
+    /// Exit 1 if the person ends the rehearsal.
     pub(super) fn show(&self, operator: &mut dyn Operator) -> Result<()> {
         let pages = packed(&self.blocks);
         for (at, page) in pages.iter().enumerate() {
@@ -199,7 +199,7 @@ fn package_rows(plan: &Plan, package: &Package) -> Vec<String> {
 /// Makes the forms that custodians bring to a recovery out of the stand-in's share files.
 ///
 /// # Errors
-/// Exit 5 where they cannot be written.
+/// Exit 5 if they cannot be written.
 pub(super) fn forms(
     dealt: &Path,
     threshold: u8,

@@ -13,8 +13,8 @@ use crate::ground::words;
 /// The words as the custodian types them, whether they make a share or not.
 ///
 /// # Errors
-/// Exit 5 where others could see what is typed and `recorded` gives no reason; exit 2 without a terminal;
-/// exit 1 where the custodian ends it.
+/// Exit 5 if others could see what is typed and `recorded` gives no reason; exit 2 without a terminal;
+/// exit 1 if the custodian ends it.
 pub(super) fn at_terminal(recorded: Option<&str>) -> Result<Words> {
     nobody_else_sees(recorded)?;
     let mut terminal = Terminal::open(Interrupted::watch()?)?
@@ -167,7 +167,7 @@ fn ask_row(operator: &mut dyn Operator, row: usize) -> Result<Typed> {
             None => {
                 let several = screens::several_words(word, row);
                 operator.say(&several.unwrap_or_else(|| {
-                    format!(" Row {row}: that is not a word of the list; look again.\n")
+                    format!(" Row {row}: that is not in the word list; look again.\n")
                 }));
             }
         }
