@@ -876,7 +876,7 @@ END
 
 # ---- answers of AWS: the same text stands in every import.sh ----
 
-# clean: the text on stdin, fit to be shown: without control characters but tabs and line feeds,
+# clean: the text on stdin, fit to be shown: without control characters except tabs and line feeds,
 # without what turns the direction of text, and in UTF-8.
 clean() {
     local text
@@ -889,7 +889,7 @@ clean() {
 }
 
 # error_code TEXT: the name of the error that AWS gave, such as AccessDeniedException, in whatever
-# cli_error_format it is told; nothing where the AWS CLI itself failed.
+# cli_error_format it uses; nothing if the AWS CLI itself failed.
 error_code() {
     local code
     code=$(printf '%s\n' "$1" | LC_ALL=C sed -n \
@@ -964,12 +964,12 @@ json_lines() {
         }'
 }
 
-# json_at PATH: the value that stands there, and not somewhere else, in the JSON on stdin.
+# json_at PATH: the value at exactly this place in the JSON on stdin.
 json_at() { json_lines | LC_ALL=C sed -n "s|^$1"$'\t'"||p"; }
 
-# was_imported EXIT KEY_ID KEY_ARN CLI: the one rule by which KMS took the material: aws ended well, and
-# the KMS key that answered is the one that was asked. The bare id of a multi-Region key is that of its
-# replicas too. Only an AWS CLI of before that member shows no KeyId.
+# was_imported EXIT KEY_ID KEY_ARN CLI: the one rule for when KMS took the material: aws succeeded, and the
+# KMS key that answered is the one that was asked. The bare id of a multi-Region key is that of its replicas
+# too. Only an AWS CLI that is older than this member shows no KeyId.
 was_imported() {
     [ "$1" = 0 ] || return 1
     case $2 in
@@ -980,7 +980,7 @@ was_imported() {
     esac
 }
 
-# shows_no_key CLI: what `aws --version` says of those before 1.40.30 and 2.27.30 (5 June 2025).
+# shows_no_key CLI: whether `aws --version` names one before 1.40.30 or 2.27.30 (5 June 2025).
 shows_no_key() {
     local version=${1#aws-cli/} minor patch
     version=${version%% *}
@@ -1001,8 +1001,8 @@ member() {
         LC_ALL=C sed -n 's/^  "'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p' | LC_ALL=C sed 's/^null$//' | head -n 1
 }
 
-# is_ours FILE: whether it is a regular file of who runs this, or of root. What somebody else, or a link, put there is
-# named and ignored.
+# is_ours FILE: whether it is a regular file of the user who runs this, or of root. A link, or a file that somebody
+# else put there, is named and ignored.
 is_ours() {
     [ -e "$1" ] || [ -L "$1" ] || return 1
     # shellcheck disable=SC2012 # only the owner is read
@@ -1010,7 +1010,7 @@ is_ours() {
         [ -r "$1" ]
         return
     fi
-    printf 'Ignored, as a link or the file of somebody else: %s\n' "$1" | clean >&2
+    printf 'Ignored, because it is a link or the file of somebody else: %s\n' "$1" | clean >&2
     return 1
 }
 
@@ -1073,7 +1073,7 @@ explain() {
     printf '%s\n' "$said" | LC_ALL=C sed '/^$/d; s/^/  | /' >&2
     case $code in
         AccessDenied* | UnauthorizedOperation | AuthorizationError*)
-            say_err "These credentials may not do it. They lack the action" "  $1" \
+            say_err "These credentials may not do this. They lack the action" "  $1" \
                 "${key:+on $key, }in their IAM policy or in the key policy; or a condition there is not met." \
                 "Ask the account's administrator." ;;
         NotFoundException | InvalidArn* | NotFound)
@@ -1085,19 +1085,19 @@ explain() {
         LimitExceeded*)
             say_err "A quota of the account is used up, or this key was rotated as often as KMS allows." ;;
         MalformedPolicyDocument*)
-            say_err "KMS does not take the policy: it must be JSON, name principals that exist, and leave you the" \
+            say_err "KMS does not accept the policy: it must be JSON, name principals that exist, and leave you the" \
                 "right to change it again. Nothing was made." ;;
         ExpiredToken* | UnrecognizedClient* | InvalidClientTokenId | *Signature*Exception | SignatureDoesNotMatch | RequestExpired)
             sign_in ;;
         Throttling* | TooManyRequests*)
             say_err "AWS is being asked too often at the moment. Run it again." ;;
         InternalFailure | InternalError | Internal*Exception | KMSInternal* | ServiceUnavailable* | *TimeoutException)
-            say_err "Something failed inside AWS: it is nobody's mistake here. Wait a minute. Run it again." ;;
+            say_err "Something failed inside AWS: nobody here made a mistake. Wait a minute. Run it again." ;;
         *) explain_cli "$1" "$said" ;;
     esac
 }
 
-# explain_cli PERMISSION SAID: the AWS CLI itself failed: only what it says tells why.
+# explain_cli PERMISSION SAID: the AWS CLI itself failed: only its message says why.
 explain_cli() {
     case $2 in
         *"Invalid choice"* | *"Unknown options"* | *"invalid choice"*)
@@ -2940,40 +2940,40 @@ main() {
     "verb_$(printf '%s' "$verb" | tr '-' '_')"
 }
 
-# refuse_other_answers: an alias of the AWS CLI, a plugin or a model of a service in its folder answers in
-# AWS's place, and no option leaves them out.
+# refuse_other_answers: an alias of the AWS CLI, a plugin or a service model in its folder answers instead of
+# AWS, and no option turns them off.
 refuse_other_answers() {
     local config=${AWS_CONFIG_FILE-~/.aws/config} model services='kms|sts|cloudtrail|cloudwatch|events|sns'
     case $config in '~'* | *'$'*) refuse 2 "AWS_CONFIG_FILE: give the whole path, without ~ and \$" ;; esac
     ! names ~/.aws/cli/alias "^($services)\$|^section:command($services)" || refuse 2 \
-        "an alias there answers in AWS's place: $(printf '%s' ~/.aws/cli/alias | clean)" \
-        "take out what it says of ${services//|/, }; other aliases may stay"
+        "an alias there answers instead of AWS: $(printf '%s' ~/.aws/cli/alias | clean)" \
+        "remove the aliases for ${services//|/, }; other aliases may stay"
     ! names "$config" '^section:plugins$' || refuse 2 \
-        "a plugin may answer in AWS's place: $(printf '%s' "$config" | clean)" \
-        "take out its section [plugins], or give a file without it: AWS_CONFIG_FILE=FILE"
+        "a plugin may answer instead of AWS: $(printf '%s' "$config" | clean)" \
+        "remove its section [plugins], or give a file without it: AWS_CONFIG_FILE=FILE"
     for model in ~/.aws/models/*; do
         [ -e "$model" ] || continue
         case $(printf '%s' "${model##*/}" | LC_ALL=C tr '[:upper:]' '[:lower:]') in
             kms | sts | cloudtrail | cloudwatch | events | sns | *.json*) refuse 2 \
-                "this says where AWS is, or what it answers: $(printf '%s' "$model" | clean)" "move it away" ;;
+                "this file decides where AWS is, or what it answers: $(printf '%s' "$model" | clean)" "move it away" ;;
         esac
     done
 }
 
-# endpoint_fault URL: what it must be and is not: scheme, host and port. Programs differ in where the host of anything
-# else ends, so what is shown would not be what is asked.
+# endpoint_fault URL: what is wrong with it: it must be scheme, host and port. Programs differ in where the host of
+# anything else ends, so the host that is shown could differ from the host that is asked.
 endpoint_fault() {
     printf '%s\n' "$1" | LC_ALL=C awk '
-        !/^https?:\/\/./ { print "a URL that begins with https:// or http://"; exit }
-        /@/ { print "no user or password (what stands before @)"; exit }
-        /[?#]/ { print "nothing behind ? or #"; exit }
+        !/^https?:\/\/./ { print "give a URL that begins with https:// or http://"; exit }
+        /@/ { print "give no user or password (the part before @)"; exit }
+        /[?#]/ { print "give nothing after ? or #"; exit }
         { sub(/^https?:\/\//, ""); sub(/\/$/, "") }
-        /\// { print "no path behind the host"; exit }
-        !/^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$/ { print "a host of letters, digits, dots and hyphens, and perhaps a port" }'
+        /\// { print "give no path after the host"; exit }
+        !/^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$/ { print "the host may have letters, digits, dots and hyphens, then perhaps a port" }'
 }
 
-# names FILE PATTERN: whether the name of an entry or, after section:, of a section is like this; only its small letters
-# and digits count, so that no spelling that the AWS CLI takes is overlooked. (One K is not in ASCII.)
+# names FILE PATTERN: whether the name of an entry or, after section:, of a section matches; only its small letters
+# and digits count, so that no spelling that the AWS CLI accepts is overlooked. (One K is not in ASCII.)
 names() {
     [ -f "$1" ] && [ -r "$1" ] || return 1
     LC_ALL=C tr -d '\000' <"$1" | LC_ALL=C tr '\r' '\n' | LC_ALL=C awk -v pattern="$2" '
@@ -2989,7 +2989,7 @@ names() {
         END { exit !found }'
 }
 
-# The AWS CLI neither pages nor asks, tells its errors in one way, and asks AWS itself: another endpoint
+# The AWS CLI neither pages nor asks, reports its errors in one form, and asks AWS itself: another endpoint
 # is given on the command line or not at all. (An AWS CLI that does not know the last variable knows no
 # configured endpoints either.)
 # shellcheck disable=SC2086 # names of variables, none or more

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::cli::verbs::{Place, Thing};
 use crate::ground::anchor::Anchor;
@@ -25,7 +25,7 @@ const VERSION: &str = match cfg!(feature = "room") {
     false => concat!(env!("CARGO_PKG_VERSION"), ", without the room"),
 };
 
-/// What stands below the list of the verbs.
+/// The text below the list of verbs.
 const AFTER: &str = match cfg!(feature = "room") {
     true => {
         "Start here:  byok rehearse\n\n\
@@ -33,8 +33,8 @@ const AFTER: &str = match cfg!(feature = "room") {
         3 HSM, 4 something is not what it claims to be, 5 the machine"
     }
     false => {
-        "This byok was built without the room: rehearse, doctor, run and share are in\n\
-        the other one, and so is whatever asks an HSM.\n\n\
+        "This byok was built without the room: rehearse, doctor, run, share and every\n\
+        option that needs an HSM are in the other one.\n\n\
         Exit codes: 0 done, 2 usage, plan or input file, 4 something is not what it\n\
         claims to be, 5 the machine"
     }
@@ -77,7 +77,7 @@ pub(crate) enum Command {
         /// Where to keep rehearsals
         #[arg(long, default_value = "target/rehearsal")]
         directory: PathBuf,
-        /// The room that was made for this rehearsal; byok starts itself anew in it
+        /// The directory that was made for this rehearsal; byok starts itself again in it
         #[arg(long, hide = true)]
         room: Option<PathBuf>,
     },
@@ -129,52 +129,7 @@ pub(crate) enum Command {
         byok plan --reimport records/2026-11-22-payments \\\n            \
         inputs/eu-west-1.json --out again.toml"
     )]
-    Plan {
-        /// Answers of the AWS CLI and import parameters
-        files: Vec<PathBuf>,
-        /// PKCS#11 module; byok lists its tokens and does not log in
-        #[arg(long)]
-        module: Option<PathBuf>,
-        /// Which token, by label or PKCS#11 URI, if the module shows several
-        #[arg(long)]
-        token: Option<String>,
-        /// Label of the data key
-        #[arg(long)]
-        label: Option<String>,
-        /// Title of the ceremony
-        #[arg(long)]
-        title: Option<String>,
-        /// Write the plan to this new file
-        #[arg(long)]
-        out: Option<PathBuf>,
-        /// Write a plan that takes the data keys of this record from the HSM again
-        #[arg(long, value_name = "RECORD", conflicts_with_all = ["recover", "new_shares"])]
-        reimport: Option<PathBuf>,
-        /// Write a plan that brings its data keys back from a quorum of shares
-        #[arg(long, value_name = "RECORD", conflicts_with = "new_shares")]
-        recover: Option<PathBuf>,
-        /// Write a plan that deals new shares for its data keys
-        #[arg(long, value_name = "RECORD", conflicts_with = "files")]
-        new_shares: Option<PathBuf>,
-        /// Who gets shares: names separated by commas; asked at a terminal
-        #[arg(long, value_name = "NAMES", requires = "threshold",
-              conflicts_with_all = ["no_escrow", "reimport"])]
-        custodians: Option<String>,
-        /// How many shares are needed
-        #[arg(long, value_name = "M", requires = "custodians")]
-        threshold: Option<u8>,
-        /// Deal no shares: if the HSM is lost, so is the data key
-        #[arg(long, conflicts_with_all = ["reimport", "recover", "new_shares"])]
-        no_escrow: bool,
-        /// Why the shares of a recovery stay in use; asked at a terminal
-        #[arg(
-            long,
-            value_name = "REASON",
-            requires = "recover",
-            conflicts_with = "custodians"
-        )]
-        reuse_escrow: Option<String>,
-    },
+    Plan(PlanArgs),
     /// Check everything that can be known before the room: ok, not yet, or wrong
     #[command(
         after_help = "Exits with 0 only if `byok run` would start now, otherwise with the code that\n\
@@ -211,8 +166,8 @@ pub(crate) enum Command {
     },
     /// Verify a record; no HSM is needed
     #[command(
-        after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4);\n\
-        and, with --signers, not by a listed signer (exit 4) of a record that holds.\n\
+        after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4).\n\
+        With --signers it may be not by a listed signer (exit 4): the record holds.\n\
         Only something from outside the record makes it authentic: the head digest from\n\
         paper, or a list of keys whose owners you know (ssh-keygen(1), ALLOWED\n\
         SIGNERS). If you give both, both must hold. Keys inside the record vouch for\n\
@@ -225,7 +180,7 @@ pub(crate) enum Command {
         /// The record's directory
         #[arg(required_unless_present = "head")]
         record: Option<PathBuf>,
-        /// What belongs behind an option: it is told there
+        /// A path without an option: the error says what it is
         #[arg(hide = true)]
         stray: Vec<PathBuf>,
         /// The head digest from paper: 64 hex digits, or at least the first three rows; or their words
@@ -234,7 +189,7 @@ pub(crate) enum Command {
         /// Allowed signers: who may vouch for a record, and with which key
         #[arg(long, value_name = "FILE")]
         signers: Option<PathBuf>,
-        /// A copy of a record before this one, or a directory of such copies; may be given again
+        /// A copy of an earlier record, or a directory of such copies; may be given again
         #[arg(long, value_name = "DIR")]
         previous: Vec<PathBuf>,
         /// Show the ceremony's last screen again
@@ -258,7 +213,7 @@ pub(crate) enum Command {
         /// The KMS's answers
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// A copy of a record before this one, or a directory of such copies; may be given again
+        /// A copy of an earlier record, or a directory of such copies; may be given again
         #[arg(long, value_name = "DIR")]
         previous: Vec<PathBuf>,
         /// Print JSON, for programs
@@ -302,17 +257,66 @@ pub(crate) enum Command {
     },
     /// Check a custodian's share
     Share {
-        /// What to do with one.
+        /// What to do with it.
         #[command(subcommand)]
         command: ShareCommand,
     },
 }
 
+/// What `byok plan` is given.
+#[derive(Args)]
+pub(crate) struct PlanArgs {
+    /// Answers of the AWS CLI and import parameters
+    pub files: Vec<PathBuf>,
+    /// PKCS#11 module; byok lists its tokens and does not log in
+    #[arg(long)]
+    pub module: Option<PathBuf>,
+    /// Which token, by label or PKCS#11 URI, if the module shows several
+    #[arg(long)]
+    pub token: Option<String>,
+    /// Label of the data key
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Title of the ceremony
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Write the plan to this new file
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Write a plan that takes the data keys of this record from the HSM again
+    #[arg(long, value_name = "RECORD", conflicts_with_all = ["recover", "new_shares"])]
+    pub reimport: Option<PathBuf>,
+    /// Write a plan that brings its data keys back from a quorum of shares
+    #[arg(long, value_name = "RECORD", conflicts_with = "new_shares")]
+    pub recover: Option<PathBuf>,
+    /// Write a plan that deals new shares for its data keys
+    #[arg(long, value_name = "RECORD", conflicts_with = "files")]
+    pub new_shares: Option<PathBuf>,
+    /// Who gets shares: names separated by commas; asked at a terminal
+    #[arg(long, value_name = "NAMES", requires = "threshold",
+          conflicts_with_all = ["no_escrow", "reimport"])]
+    pub custodians: Option<String>,
+    /// How many shares are needed
+    #[arg(long, value_name = "M", requires = "custodians")]
+    pub threshold: Option<u8>,
+    /// Deal no shares: if the HSM is lost, so is the data key
+    #[arg(long, conflicts_with_all = ["reimport", "recover", "new_shares"])]
+    pub no_escrow: bool,
+    /// Why the shares of a recovery stay in use; asked at a terminal
+    #[arg(
+        long,
+        value_name = "REASON",
+        requires = "recover",
+        conflicts_with = "custodians"
+    )]
+    pub reuse_escrow: Option<String>,
+}
+
 impl Command {
-    /// Rows of a head digest may be typed without quotes: then the record is what stands last.
+    /// Rows of a head digest may be typed without quotes: then the record comes last.
     ///
     /// # Errors
-    /// Exit 2 if rows are all that was given.
+    /// Exit 2 if only rows were given.
     pub(crate) fn settled(mut self) -> Result<Self> {
         if let Self::Verify { record, stray, .. } = &self
             && !stray.is_empty()
@@ -331,7 +335,7 @@ impl Command {
         Ok(self)
     }
 
-    /// What was given where, and what belongs there.
+    /// Each place of the command line: what was given, and what belongs there.
     pub(crate) fn places(&self) -> Vec<Place> {
         const RECORD: &[Thing] = &[Thing::Record];
         const PLAN: &[Thing] = &[Thing::Plan];
@@ -353,15 +357,12 @@ impl Command {
             Self::Doctor {
                 plan, leftovers, ..
             } => each(PLAN, plan).chain(each(RECORD, leftovers)).collect(),
-            Self::Plan {
-                files,
-                reimport,
-                recover,
-                new_shares,
-                ..
-            } => {
-                let records = [reimport, recover, new_shares].into_iter().flatten();
-                each(ONLINE, files).chain(each(RECORD, records)).collect()
+            Self::Plan(given) => {
+                let records = [&given.reimport, &given.recover, &given.new_shares];
+                let records = records.into_iter().flatten();
+                each(ONLINE, &given.files)
+                    .chain(each(RECORD, records))
+                    .collect()
             }
             Self::Check { plan, .. } | Self::Run { plan, .. } => each(PLAN, [plan]).collect(),
             Self::Verify { record, .. } => each(RECORD, record).collect(),
@@ -403,14 +404,14 @@ fn one_record<'a>(given: impl Iterator<Item = &'a PathBuf>) -> Error {
                 .hint(format!("byok verify --head '{rows}' {record}"))
         }
         (rows, 0 | 1) => Error::usage(format!(
-            "byok verify takes one record; {rows:?} is none, and no row of a head digest either"
+            "byok verify takes one record; {rows:?} is neither a record nor a row of a head digest"
         ))
         .hint(format!(
-            "the rows from paper: byok verify --head 'ROWS' {record}"
+            "with the rows from paper: byok verify --head 'ROWS' {record}"
         )),
         _ => Error::usage("byok verify takes one record at a time")
             .hint(format!("byok verify {record}"))
-            .hint("copies of records before it: --previous DIR"),
+            .hint("for copies of earlier records: --previous DIR"),
     }
 }
 
@@ -428,7 +429,7 @@ pub(crate) enum ShareCommand {
         --share 02-Audit.txt"
     )]
     Check {
-        /// What belongs behind an option: it is told there
+        /// A path without an option: the error says what it is
         #[arg(hide = true)]
         stray: Vec<PathBuf>,
         /// The record of the ceremony that dealt the share

@@ -1,7 +1,7 @@
 //! What people print, and what leaves the room: it reads plan and evidence, and decides nothing.
 //!
-//! The words of script and report stand in the HTML files of `script/` and `report/`, a file a page, which read like
-//! the page. What goes into their `{{places}}` is the facts of the Rust files beside them; `template` puts the two
+//! The words of script and report are in the HTML files of `script/` and `report/`, one file for each page, which read
+//! like the page. The facts for their `{{places}}` come from the Rust files beside them; `template` puts the two
 //! together. What a plan means is worded in `plan::meaning`, for the approval screen too.
 
 pub(crate) mod document;

@@ -1,5 +1,4 @@
-//! What a rehearsal puts in the place of the real world: a KMS with a key of its own, plans, and a record
-//! to build on.
+//! What a rehearsal uses instead of the real world: a KMS with a key of its own, plans, and a record to build on.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,8 +42,8 @@ pub(crate) const THRESHOLD: usize = 3;
 /// Length of the data that the stand-in KMS encrypts, in bytes.
 pub(crate) const DATA_LEN: usize = 32;
 
-/// A KMS that stands in for the real one: it gives import parameters, takes wrapped material, encrypts
-/// with it and forgets it. As the real one, it remembers for ever which material a KMS key once had.
+/// A KMS that stands in for the real one: it gives import parameters, takes wrapped material, encrypts with it and
+/// forgets it. Like the real one, it remembers for ever which material a KMS key once had.
 pub(crate) struct StandInKms {
     key: ControlKey,
     token: [u8; 32],
@@ -53,7 +52,7 @@ pub(crate) struct StandInKms {
 
 /// One KMS key, from its first import on.
 struct KmsKey {
-    /// Nothing once it was deleted.
+    /// `None` once it was deleted.
     material: Option<Zeroizing<Vec<u8>>>,
     /// What any further material must be.
     fingerprint: Fingerprint,
@@ -68,7 +67,7 @@ impl StandInKms {
         Self::with_key(4096)
     }
 
-    /// The same with an RSA key of this many bits: 2048, 3072 or 4096, as the real one.
+    /// The same with an RSA key of this many bits: 2048, 3072 or 4096, like the real one.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -80,8 +79,8 @@ impl StandInKms {
         })
     }
 
-    /// A new RSA-4096 key and a new import token, as for every request for import parameters. What was
-    /// given out before is worth nothing from now on.
+    /// A new RSA-4096 key and a new import token, as for every request for import parameters. Those given out before
+    /// are worthless from now on.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -96,7 +95,7 @@ impl StandInKms {
         self.key.public()
     }
 
-    /// Its whole key, as a control key of what the soft HSM wraps.
+    /// Its whole key, as a control key for what the soft HSM wraps.
     pub(crate) fn control_key(&self) -> &ControlKey {
         &self.key
     }
@@ -115,7 +114,7 @@ impl StandInKms {
     /// Imports wrapped material with its token into a KMS key.
     ///
     /// # Errors
-    /// Exit 4 for another token, material that does not open, or other material than before.
+    /// Exit 4 for a different token, material that does not open, or material that differs from the first.
     pub(crate) fn import(
         &mut self,
         key_arn: &str,
@@ -125,7 +124,9 @@ impl StandInKms {
         token: &[u8],
     ) -> Result<()> {
         if token != self.token {
-            return Err(refused("this import token is not mine, or no longer"));
+            return Err(refused(
+                "this import token is not from this KMS, or is no longer valid",
+            ));
         }
         let material = self
             .key
@@ -138,7 +139,7 @@ impl StandInKms {
             && key.fingerprint != fingerprint
         {
             return Err(refused(
-                "IncorrectKeyMaterialException: this KMS key had other material before",
+                "IncorrectKeyMaterialException: this KMS key had different material before",
             ));
         }
         let key = KmsKey {
@@ -171,14 +172,14 @@ impl StandInKms {
         Ok(())
     }
 
-    /// Encrypts data with the material of a KMS key: AES-KW (RFC 3394), which notices another key when
-    /// it decrypts. The real one uses AES-GCM.
+    /// Encrypts data with the material of a KMS key: AES-KW (RFC 3394), which notices a wrong key when it decrypts. The
+    /// real one uses AES-GCM.
     ///
     /// # Errors
     /// Exit 4 if it holds none that is as long as an AES-256 key.
     pub(crate) fn encrypt(&self, key_arn: &str, data: &[u8; DATA_LEN]) -> Result<Vec<u8>> {
         let kw = aes_kw::KwAes256::new_from_slice(self.material(key_arn)?)
-            .map_err(|_| refused("the material is no AES-256 key"))?;
+            .map_err(|_| refused("the material is not an AES-256 key"))?;
         let mut encrypted = vec![0; DATA_LEN + 8];
         kw.wrap_key(data, &mut encrypted)
             .map_err(|e| refused(format!("encrypting: {e}")))?;
@@ -188,7 +189,7 @@ impl StandInKms {
     /// Decrypts what [`encrypt`](Self::encrypt) gave.
     ///
     /// # Errors
-    /// Exit 4 if the KMS key holds no material, or other material than it was encrypted with.
+    /// Exit 4 if the KMS key holds no material, or not the material that the data was encrypted with.
     pub(crate) fn decrypt(&self, key_arn: &str, encrypted: &[u8]) -> Result<[u8; DATA_LEN]> {
         let mut data = [0; DATA_LEN];
         wrapping::aes_kw_unwrap(self.material(key_arn)?, encrypted, &mut data)
@@ -209,7 +210,7 @@ pub(crate) fn random() -> Result<[u8; 32]> {
     random::array("random bytes")
 }
 
-/// A ceremony in the life of the data key that a rehearsal without a plan lives through.
+/// A ceremony in the life of a data key, in a rehearsal without a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Made, wrapped, escrowed.
@@ -264,7 +265,7 @@ impl Stage {
     }
 }
 
-/// Where the shares lie that custodians bring to a recovery, below the rehearsal's directory.
+/// Where the shares are that custodians bring to a recovery, below the rehearsal's directory.
 pub(crate) const BROUGHT: &str = "brought";
 
 /// What a rehearsal's soft HSM sees of the environment.
@@ -287,10 +288,10 @@ pub(crate) fn token(label: &'static str) -> TokenUri {
     }
 }
 
-/// The plan of a ceremony that asks nothing. Every one but the first builds on the record with this head.
+/// The plan of a ceremony that asks nothing. All except the first build on the record with this head.
 ///
 /// # Errors
-/// Exit 2 if the made-up KMS key is none.
+/// Exit 2 if the made-up KMS key is not valid.
 pub(crate) fn own_plan(
     module: &Path,
     stage: Stage,

@@ -1,4 +1,4 @@
-//! Parse, run, print what went wrong with state and hints, end with the exit code.
+//! Parses the command line, runs it, prints what went wrong with state and hints, ends with the exit code.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clap::Parser as _;
 #[cfg(feature = "room")]
 use super::ShareCommand;
 use super::verbs;
-use super::{Cli, Command};
+use super::{Cli, Command, PlanArgs};
 use crate::ground::error::Result;
 use crate::ground::window::Window;
 #[cfg(feature = "room")]
@@ -23,7 +23,7 @@ pub fn main() -> ExitCode {
         Err(error) if error.said => ExitCode::from(error.exit as u8),
         Err(error) => {
             let error = verbs::misplaced(&places, error);
-            // Where nobody can read it any more (the window was closed), the exit code still says it.
+            // If nobody can read it any more (the window was closed), the exit code still says it.
             let mut text = error.for_people();
             if std::io::stderr().is_terminal() {
                 text = Window::of(&std::io::stderr()).hanging(&text);
@@ -69,45 +69,7 @@ fn run(command: Command) -> Result<()> {
                 None => verbs::doctor(place, all, json),
             }
         }
-        Command::Plan {
-            files,
-            module,
-            token,
-            label,
-            title,
-            out,
-            reimport,
-            recover,
-            new_shares,
-            custodians,
-            threshold,
-            no_escrow,
-            reuse_escrow,
-        } => {
-            let builds_on = [
-                (verbs::BuildsOn::Reimport, reimport),
-                (verbs::BuildsOn::Recover, recover),
-                (verbs::BuildsOn::NewShares, new_shares),
-            ];
-            let builds_on = builds_on
-                .into_iter()
-                .find_map(|(how, record)| Some((how, record?)));
-            verbs::write_plan(verbs::PlanWish {
-                files,
-                module,
-                token,
-                label,
-                title,
-                out,
-                builds_on,
-                escrow: verbs::EscrowWish {
-                    custodians,
-                    threshold,
-                    none: no_escrow,
-                    reuse: reuse_escrow,
-                },
-            })
-        }
+        Command::Plan(given) => verbs::write_plan(given.into()),
         Command::Check { plan, hsm, json } => verbs::check(&plan, hsm, json),
         #[cfg(feature = "room")]
         Command::Run { plan, approve } => verbs::run(&plan, approve.as_deref()),
@@ -153,6 +115,32 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
+impl From<PlanArgs> for verbs::PlanWish {
+    fn from(given: PlanArgs) -> Self {
+        let records = [
+            (verbs::BuildsOn::Reimport, given.reimport),
+            (verbs::BuildsOn::Recover, given.recover),
+            (verbs::BuildsOn::NewShares, given.new_shares),
+        ];
+        let mut records = records.into_iter();
+        Self {
+            files: given.files,
+            module: given.module,
+            token: given.token,
+            label: given.label,
+            title: given.title,
+            out: given.out,
+            builds_on: records.find_map(|(how, record)| Some((how, record?))),
+            escrow: verbs::EscrowWish {
+                custodians: given.custodians,
+                threshold: given.threshold,
+                none: given.no_escrow,
+                reuse: given.reuse_escrow,
+            },
+        }
+    }
+}
+
 #[cfg(feature = "room")]
 fn share(command: ShareCommand) -> Result<()> {
     let ShareCommand::Check {
@@ -175,14 +163,14 @@ fn share(command: ShareCommand) -> Result<()> {
     })
 }
 
-/// Files that are made are for the owner alone. No secret comes here that a core dump could show.
+/// New files are for the owner alone. This program meets no secret that a core dump could show.
 #[cfg(not(feature = "room"))]
 fn protect_process() -> Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     Ok(())
 }
 
-/// The rows of a head digest, however many words of the shell they are.
+/// The rows of a head digest, however many arguments they are.
 fn given(head: &[String]) -> Option<String> {
     (!head.is_empty()).then(|| head.join(" "))
 }

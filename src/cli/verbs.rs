@@ -1,4 +1,4 @@
-//! The verbs of the command line, one file each: what is printed where, over the rooms below.
+//! The verbs of the command line, one file each: what each prints, and where.
 
 use crate::ground::error::{Error, Result};
 use crate::ground::window::Window;
@@ -36,7 +36,7 @@ pub(crate) use {
     share::{ShareWish, share_check},
 };
 
-/// What a program without HSM, operator and rehearsal says where it is asked for one of them.
+/// What a program without HSM, operator and rehearsal says if it is asked for one of them.
 #[cfg(not(feature = "room"))]
 pub(crate) fn without_room(verb: &str) -> Error {
     Error::usage(format!(
@@ -58,7 +58,7 @@ fn is_for_people() -> bool {
     out::descriptor().is_terminal()
 }
 
-/// Text for people: a program gets its lines as they are, whoever looks at them gets them folded.
+/// Text for people: a program gets the lines as they are, a person gets them folded.
 fn print_lines(text: &str) -> Result<()> {
     match window() {
         Some(window) => print(&window.lines(text)),
@@ -66,7 +66,7 @@ fn print_lines(text: &str) -> Result<()> {
     }
 }
 
-/// The window that text for people is folded for: the terminal, or what COLUMNS says of the one behind a pipe.
+/// The window that text for people is folded for: the terminal, or what COLUMNS says about the one behind a pipe.
 fn window() -> Option<Window> {
     if is_for_people() {
         return Some(Window::of(&out::descriptor()));
@@ -79,7 +79,7 @@ fn window() -> Option<Window> {
     })
 }
 
-/// Standard output. A reader that went away, such as `head`, has read what it wanted: nothing is said of it.
+/// Standard output. A reader that went away, such as `head`, has read what it wanted: that is not an error.
 fn print(text: &str) -> Result<()> {
     match out::write(text.as_bytes()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -91,7 +91,7 @@ fn cannot_print(error: std::io::Error) -> Error {
     Error::machine(format!("writing to standard output: {error}"))
 }
 
-/// A word on the side, on standard error; where nobody reads it any more the work goes on.
+/// A remark on standard error; if nobody reads it any more, the work goes on.
 fn remark(text: &str) {
     use std::io::{IsTerminal as _, Write as _};
     let line = format!("{}\n", crate::ground::words::printable(text));

@@ -1,8 +1,8 @@
 //! A document that people print: one file that needs nothing else, no script, no address.
 //!
-//! It is made of sheets. Each begins on a new page and repeats its head on every page, so that no page is taken for
+//! It is made of sheets. Each begins on a new page and repeats its head on every page, so that nobody takes a page for
 //! one of another ceremony. A sheet is made of table rows: `<tr>` stays together on one page, `<tr class="long">` may
-//! go on over the end of a page.
+//! continue on the next page.
 
 use super::html::Html;
 use super::template::{facts, fill};
@@ -21,7 +21,7 @@ facts! {
     SheetFacts { part: Html, rows: Html, }
 }
 
-/// A document, as far as it is made.
+/// A document under construction.
 pub(crate) struct Document(DocumentFacts);
 
 impl Document {

@@ -1,11 +1,11 @@
 //! Pieces of HTML for people who print it.
 //!
-//! Every text from a plan, a transcript or a person becomes [`Html`] by being escaped; only what stands
-//! in this program's own source goes in as it is.
+//! Every text from a plan, a transcript or a person becomes [`Html`] by being escaped; only text from this program's
+//! own source goes in as it is.
 
 use crate::ground::words::{self, Digest, ROWS};
 
-/// A piece of HTML in which nothing from outside stands unescaped.
+/// A piece of HTML in which everything from outside is escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Html(String);
 
@@ -104,7 +104,7 @@ pub(crate) fn boxes(groups: usize, characters: usize) -> Html {
     (0..groups).map(|_| group.clone()).collect()
 }
 
-/// Boxes for so many bytes in hex, 16 on a line.
+/// Boxes for this many bytes in hex, 16 on a line.
 pub(crate) fn fingerprint_boxes(bytes: usize) -> Html {
     let groups = bytes / 4; // of 8 digits
     let line = |at: usize| tag("div", boxes((groups - at * 4).min(4), 8));

@@ -13,7 +13,7 @@ use crate::ground::words;
 use crate::paper::outputs;
 use crate::plan::{Deliver, Keep, MARKS, Plan};
 
-/// The head digest. Nothing else stands there until it is written.
+/// The head digest. The screen shows nothing else until people have written it down.
 pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
     let exceptions = match sealed.exceptions {
         0 => "no exceptions recorded".to_owned(),
@@ -33,8 +33,8 @@ pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
         + &words::rows(&sealed.head, 3)
 }
 
-/// One witness writes the whole digest: three rows hold against somebody who must match a given head, all
-/// eight also against a machine that prepared two transcripts.
+/// One witness writes the whole digest: three rows are enough against somebody who must match a given head, all eight
+/// also against a machine that prepared two transcripts.
 fn who_writes(witnesses: &[String]) -> String {
     match witnesses {
         [] => {
@@ -95,7 +95,7 @@ pub(crate) struct Next<'a> {
     pub attempts: &'a [String],
     /// `<label>/<import>` of every import that is still to be made.
     pub folders: &'a [String],
-    /// Whether receipts tell that others were made.
+    /// Whether receipts say that others were made.
     pub imported: bool,
     /// When the first import token expires.
     pub deadline: Option<Timestamp>,
@@ -105,7 +105,7 @@ pub(crate) struct Next<'a> {
     pub package: bool,
     /// Whether a data key cannot be wrapped again without a quorum.
     pub by_quorum: bool,
-    /// The earlier record whose escrow package is in use, where this one holds none.
+    /// The earlier record whose escrow package is in use, if this one holds none.
     pub earlier_package: Option<&'a Path>,
     /// Whether KMS keys are rotated to this material when it is imported.
     pub rotated: bool,
@@ -116,8 +116,8 @@ pub(crate) struct Next<'a> {
 }
 
 impl Next<'_> {
-    /// Who carries which files where, before when. Commands are typed where the record lies, so that none is
-    /// longer than its name makes it.
+    /// Who carries which files where, before when. Commands are typed in the directory that holds the record, so that
+    /// they stay short.
     pub(crate) fn screen(&self, now: Timestamp) -> String {
         if self.rehearsal {
             return format!(
@@ -134,7 +134,9 @@ impl Next<'_> {
             attempts(&name, self.attempts)
         );
         text += &match (self.folders, self.package) {
-            ([], _) if self.imported => " 2 everything is imported, say the receipts\n".into(),
+            ([], _) if self.imported => {
+                " 2 everything is imported, according to the receipts\n".into()
+            }
             ([], true) => {
                 " 2 nothing is imported: destroy the old shares and the old package\n".into()
             }
@@ -148,11 +150,11 @@ impl Next<'_> {
             text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
         }
         for path in self.in_clear {
-            text += " REMOVE, and every copy: a data key in clear, which byok never deletes:\n";
+            text += " REMOVE this and every copy: a data key in clear, which byok never deletes:\n";
             text += &format!("     {}\n", self.as_typed(path));
         }
         if let Some(directory) = self.share_files {
-            text += " SHARES, a file each: give each to its custodian alone, then wipe them:\n";
+            text += " SHARES, one file each: give each only to its custodian, then wipe them:\n";
             text += &format!("     {}\n", self.as_typed(directory));
         }
         if self.package {
@@ -181,7 +183,7 @@ impl Next<'_> {
         }
     }
 
-    /// A file or folder as it is typed where the record lies: the shorter of its path from there and its whole path.
+    /// A file or folder as it is typed beside the record: the shorter of its path from there and its whole path.
     fn as_typed(&self, path: &Path) -> String {
         let place = self
             .directory
@@ -202,7 +204,7 @@ impl Next<'_> {
             .unwrap_or_default()
     }
 
-    /// A record that lies elsewhere is named by its whole path: it is meant from another place than this.
+    /// A record in another place is named by its whole path.
     fn other(&self, record: &Path) -> PathBuf {
         match (
             record.file_name(),
@@ -213,7 +215,7 @@ impl Next<'_> {
         }
     }
 
-    /// Where the plan of what comes next is written: above `records`, where it is to stand, or beside the record.
+    /// Where the plan of what comes next is written: above `records`, where plans belong, or beside the record.
     fn plan_file(&self) -> String {
         let name = self.directory.file_name().unwrap_or_default();
         let place = std::path::absolute(self.directory).ok();
@@ -246,7 +248,7 @@ impl Next<'_> {
     }
 }
 
-/// An auditor is to see them too: each is copied beside the record.
+/// An auditor must see them too: each is copied beside the record.
 fn attempts(name: &str, attempts: &[String]) -> String {
     let copied = match attempts {
         [] => return String::new(),

@@ -18,7 +18,7 @@ pub(crate) use crate::evidence::record::IMPORT_TOKEN as TOKEN;
 
 const IMPORT: &str = include_str!("outputs/import.sh.in");
 const IMPORT_ALL: &str = include_str!("outputs/import-all.sh.in");
-/// Text that several scripts share word for word; `online.sh` carries it too.
+/// Text that several scripts share word for word; `online.sh` has it too.
 const SHARED: [(&str, &str); 3] = [
     ("answers", include_str!("outputs/answers.sh.in")),
     ("outcome", include_str!("outputs/outcome.sh.in")),
@@ -28,8 +28,8 @@ const SHARED: [(&str, &str); 3] = [
     ),
 ];
 
-/// What is carried out to the cloud operator, from the `<label>/<import>` of every import. The last screen and
-/// the printed script have it from here.
+/// What is carried out to the cloud operator, from the `<label>/<import>` of every import. The last screen and the
+/// printed script take it from here.
 pub(crate) fn carried_out(folders: &[String]) -> String {
     match folders {
         [one] => format!("the folder {one}, nothing else"),
@@ -40,7 +40,7 @@ pub(crate) fn carried_out(folders: &[String]) -> String {
     }
 }
 
-/// KMS takes an expiry at most this far from the moment of the import.
+/// KMS accepts an expiry at most this far from the moment of the import.
 const FURTHEST_EXPIRY: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// Whether KMS is told that the material is new to the KMS key or already known there.
@@ -50,7 +50,7 @@ pub enum ImportType {
     NewKeyMaterial,
     /// `EXISTING_KEY_MATERIAL`
     ExistingKeyMaterial {
-        /// Which of its materials, where the KMS key has several: 64 hex digits from a receipt.
+        /// Which of its materials, if the KMS key has several: 64 hex digits from a receipt.
         key_material_id: Option<String>,
     },
 }
@@ -64,7 +64,7 @@ impl ImportType {
         }
     }
 
-    /// For approval and paper: what KMS is told of this import's material, and why.
+    /// For approval and paper: what KMS is told about this import's material, and why.
     pub(crate) fn told(&self, import: &ImportPlan) -> String {
         let why = match (self, import.import_as) {
             (
@@ -133,14 +133,13 @@ pub struct ImportScript<'a> {
     pub valid_to: Timestamp,
     /// When KMS is to delete the material; `None` is never.
     pub expires: Option<Timestamp>,
-    /// `--import-type`, where the plan says one.
+    /// `--import-type`, if there is one.
     pub import_type: Option<ImportType>,
-    /// `--key-material-description`, where the plan says one.
+    /// `--key-material-description`, if the plan gives one.
     pub description: Option<&'a str>,
-    /// What the plan takes the KMS key for, where it tells: the script asks KMS before it sends anything.
+    /// What the plan takes the KMS key for, if it says so: the script asks KMS before it sends anything.
     pub multi_region: Option<MultiRegion>,
-    /// The KMS key that is rotated when every import of this material went through, where it held other
-    /// material before.
+    /// The KMS key that is rotated once every import of this material has succeeded, if it held other material before.
     pub rotates: Option<&'a str>,
 }
 
@@ -179,7 +178,7 @@ impl ImportScript<'_> {
         }
     }
 
-    /// From when on KMS takes this expiry.
+    /// From when on KMS accepts this expiry.
     fn earliest(&self) -> Option<Timestamp> {
         self.expires?.checked_sub(FURTHEST_EXPIRY).ok()
     }
@@ -261,8 +260,8 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     filled
 }
 
-/// What every script has in this place. The templates are part of this program, so an unknown place is a
-/// mistake in it, found by any test.
+/// The texts that every script has. The templates are part of this program, so an unknown place is a mistake in it,
+/// which any test finds.
 fn shared(name: &str) -> String {
     let mut texts = SHARED.iter();
     let found = texts.find(|(place, _)| *place == name);

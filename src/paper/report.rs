@@ -1,8 +1,8 @@
 //! `transcript.html`: the report of a ceremony for people, made from the lines of its transcript.
 //!
-//! It is written in step 11, before the transcript is sealed, so the head digest is not in it: that is
-//! written by hand on a page of the printed script. It says nothing that the transcript, the plan and the package do not
-//! say, and whoever has the three can make it again, byte for byte. The words stand in the HTML files beside this one.
+//! It is written in step 11, before the transcript is sealed, so the head digest is not in it: people write that by
+//! hand on a page of the printed script. It says nothing that the transcript, the plan and the package do not say, and
+//! whoever has the three can make it again, byte for byte. The words are in the HTML files beside this one.
 
 use crate::crypto::escrow::package::Package;
 use crate::evidence::transcript::{
@@ -42,12 +42,12 @@ pub struct Report<'a> {
     pub plan: &'a Plan,
     /// The transcript up to the report's own `output-written`.
     pub lines: &'a [Line],
-    /// The escrow package, where shares were dealt.
+    /// The escrow package, if shares were dealt.
     pub package: Option<&'a Package>,
 }
 
 impl Report<'_> {
-    /// The whole file. Of no lines at all there is no report: an empty text.
+    /// The whole file. Without any lines there is no report, but an empty text.
     pub fn render(&self) -> String {
         let Some(opening) = self.events::<Opened>().next() else {
             return String::new();
@@ -146,7 +146,7 @@ impl Report<'_> {
     }
 }
 
-/// A ceremony before this one that did not come to its end.
+/// An earlier attempt that was not sealed.
 fn attempt(attempt: &Attempt) -> AttemptFacts {
     AttemptFacts {
         directory: attempt.directory.as_str().into(),

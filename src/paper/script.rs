@@ -1,9 +1,9 @@
-//! `byok script PLAN`: the paper of a ceremony. What is done before, in and after the room, by whom, with
-//! the numbers of the steps as on the screens and in the transcript; and the share forms.
+//! `byok script PLAN`: the paper of a ceremony. Who does what before, in and after the room, with the step numbers of
+//! the screens and the transcript; and the share forms.
 //!
-//! The words stand in the HTML files beside this one, a file a page. What differs from plan to plan is filled in from
-//! the plan, and from the record that the plan builds on if that is at hand. Neither holds a secret, so no secret ever
-//! comes near a printer: share forms are empty.
+//! The words are in the HTML files beside this one, one file for each page. What differs from plan to plan is filled in
+//! from the plan, and from the record that the plan builds on if that is at hand. Neither holds a secret, so no secret
+//! ever comes near a printer: share forms are empty.
 
 use std::path::Path;
 
@@ -22,11 +22,11 @@ use facts::{Named, ScriptFacts};
 
 /// What the paper is made from.
 pub struct Script<'a> {
-    /// The plan. Another plan needs another script: its digest stands on page 1.
+    /// The plan. A different plan needs a different script: its digest is on page 1.
     pub plan: &'a Plan,
     /// Whether the paper is for practice.
     pub practice: bool,
-    /// The record that the plan builds on, where it is at hand.
+    /// The record that the plan builds on, if it is at hand.
     pub previous: Option<&'a Previous>,
 }
 
@@ -50,7 +50,7 @@ const DATA_KEYS: Part = part!("data keys and imports", "data_keys.html");
 const PEOPLE: Part = part!("who, where, what to bring", "people.html");
 const CALENDAR: Part = part!("calendar", "calendar.html");
 const SLIP: Part = part!("slip of the online side", "slip.html");
-const RECORD_BEFORE: Part = part!("the record before", "record_before.html");
+const RECORD_BEFORE: Part = part!("the previous record", "record_before.html");
 const SHARES_BROUGHT: Part = part!("shares that are brought", "shares_brought.html");
 const STEPS: Part = part!("steps in the room", "steps.html");
 const DESTROYED: Part = part!("destroyed", "destroyed.html");
@@ -110,7 +110,7 @@ impl Script<'_> {
         document.finish()
     }
 
-    /// A path of the plan, as it stands there: relative to the plan.
+    /// A path of the plan, as the plan has it: relative to the plan.
     fn relative(&self, path: &Path) -> String {
         let base = self.plan.path.parent().unwrap_or(Path::new(""));
         let path = path.strip_prefix(base).unwrap_or(path);
@@ -123,7 +123,7 @@ impl Script<'_> {
         escrow.map_or(&[], |escrow| &escrow.custodians)
     }
 
-    /// The shares that a recovery or an end asks for, as far as the records tell.
+    /// The shares that a recovery or an end asks for, as far as the records name them.
     fn shares_before(&self) -> &[KnownShare] {
         match self.plan.kind {
             Kind::Recover | Kind::Destroy => self.previous.map_or(&[], Previous::shares_in_use),
@@ -131,7 +131,7 @@ impl Script<'_> {
         }
     }
 
-    /// Who signed the record before.
+    /// Who signed the previous record.
     fn signer_before(&self) -> Option<&str> {
         let signer = self.previous?.signer.as_ref()?;
         Some(&signer.fingerprint)
@@ -168,7 +168,7 @@ fn add_exceptions(document: &mut Document) {
     }
 }
 
-/// What practice means, on the pages that somebody could take for real.
+/// What practice means, on the pages that somebody could take for real ones.
 fn practice_box(practice: bool) -> Html {
     match practice {
         true => Html::fixed(PRACTICE),

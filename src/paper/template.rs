@@ -1,11 +1,11 @@
-//! Pages whose words stand in HTML files that read like the page; the facts stand in structs beside them.
+//! Pages whose words are in HTML files that read like the page; the facts are in structs beside them.
 //!
 //! `{{name}}` is a field; `{{#if name}} … {{else}} … {{/if}}` asks whether it says anything; `{{#each name}} … {{/each}}`
-//! is repeated for each of a list, whose own fields hide those around it. Only `Html` goes in, so nothing from
-//! outside stands unescaped.
+//! is repeated for each of a list, whose own fields hide those around it. Only `Html` goes in, so everything from
+//! outside is escaped.
 //!
-//! Filling cannot fail: in a ceremony it would be too late. That each template is well formed and names only fields
-//! that are there is for `tests::fits`, which walks every branch, whatever a plan makes of it.
+//! Filling cannot fail: in a ceremony it would be too late. `tests::fits` walks every branch of each template, whatever
+//! a plan makes of it: it must be well formed and name only fields that exist.
 
 use crate::paper::html::Html;
 
@@ -25,7 +25,7 @@ pub(crate) trait Facts {
 /// What can be a field.
 pub(crate) trait Field {
     fn value(&self) -> Value<'_>;
-    /// Something that says something, for the test of the templates.
+    /// A value that is not empty, for the test of the templates.
     #[cfg(test)]
     fn example() -> Self;
 }

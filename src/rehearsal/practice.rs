@@ -1,5 +1,5 @@
-//! A real plan, moved into the rehearsal. What decides what people see and type stays as it is; only what
-//! binds the plan to the real world is replaced: HSM, import parameters, directories, the record before it.
+//! A real plan, moved into the rehearsal. What decides what people see and type stays as it is; only what binds the
+//! plan to the real world is replaced: HSM, import parameters, directories, the previous record.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(crate) struct Replaced<'a> {
     pub wrapping_key_sha256: Digest,
     /// The head of the stand-in for the previous record.
     pub previous_head: Option<Digest>,
-    /// Fingerprint of each data key, by label, where it was made before.
+    /// Fingerprint of each data key, by label, if it was made before.
     pub fingerprints: BTreeMap<String, crate::crypto::wrapping::Fingerprint>,
 }
 
@@ -35,7 +35,7 @@ impl Replaced<'_> {
     pub(crate) const PREVIOUS: &'static str = "previous";
     /// Where the practised ceremony puts share files.
     pub(crate) const SHARES: &'static str = "shares";
-    /// Where practice share forms lie that people bring to a recovery.
+    /// Where the practice share forms are that people bring to a recovery.
     pub(crate) const FORMS: &'static str = "practice-forms";
     /// The practised ceremony's record.
     pub(crate) const RECORD: &'static str = "record";
@@ -84,7 +84,7 @@ pub(crate) fn from_elsewhere(plan: &Plan) -> Vec<String> {
     elsewhere.map(|key| key.label.clone()).collect()
 }
 
-/// Practice material is made here, wherever that of the real room comes from.
+/// Practice material is made here, wherever the real material comes from.
 fn replace_key(key: &mut KeyPlan, with: &Replaced) {
     let made_before = with.fingerprints.get(&key.label).cloned();
     let is_made = key.source == Source::Hsm;
@@ -102,7 +102,7 @@ fn replace_key(key: &mut KeyPlan, with: &Replaced) {
     }
 }
 
-/// Who types the PIN stays; where it comes from otherwise does not.
+/// If people type the PIN, they do so here too; any other source of it is replaced.
 fn pin(source: &PinSource) -> PinSource {
     match source {
         PinSource::PromptHalves => PinSource::PromptHalves,

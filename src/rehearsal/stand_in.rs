@@ -15,7 +15,7 @@ use crate::plan::{
     Deliver, EscrowPlan, ImportPlan, Keep, KeyPlan, Kind, Network, Notes, PackageSource, Plan,
 };
 
-/// How many custodians a stand-in has, and how many shares open it, where nobody says.
+/// How many custodians a stand-in has, and how many shares open it, if nobody says.
 const CUSTODIANS: usize = 3;
 const THRESHOLD: u8 = 2;
 
@@ -25,7 +25,7 @@ pub(crate) struct Before {
     keys: Vec<Key>,
     /// Threshold and custodians of its escrow, if it has one.
     pub escrow: Option<(u8, Vec<String>)>,
-    /// What people are told of where these names come from, a sentence each.
+    /// What people are told about the origin of these names, a sentence each.
     pub told: Vec<String>,
 }
 
@@ -39,11 +39,11 @@ struct Key {
 }
 
 impl Before {
-    /// What `plan` needs before it: from the real previous record where there is one, else from the plan.
+    /// What `plan` needs before it: from the real previous record if there is one, otherwise from the plan.
     ///
     /// # Errors
-    /// Exit 2 if the record has another data key, spec or `keep` than the plan; exit 2 or 4 where a
-    /// ceremony of the plan could not come to its end.
+    /// Exit 2 if data key, spec or `keep` in the record differ from the plan; exit 2 or 4 if a ceremony of the plan could
+    /// not succeed.
     pub(crate) fn of(plan: &Plan, previous: Option<&Previous>) -> Result<Self> {
         refuse_hopeless(plan, previous)?;
         let mut taken = BTreeSet::new();
@@ -74,11 +74,11 @@ impl Before {
     fn name_record(&mut self, plan: &Plan, previous: Option<&Previous>) {
         let told = match (&plan.previous, previous) {
             (_, Some(previous)) => format!(
-                "The record before this ceremony is a stand-in: the names of {}, other data keys.",
+                "The previous record is a stand-in: the names are those of {}, the data keys are not.",
                 previous.directory.display()
             ),
             (Some(path), None) => format!(
-                "The record before this ceremony, {}, is not here: a stand-in was made from what the plan says.",
+                "The previous record, {}, is not here: a stand-in was made from what the plan says.",
                 path.display()
             ),
             (None, None) => {
@@ -88,12 +88,13 @@ impl Before {
         };
         self.told.push(told);
         if previous.is_some_and(|previous| previous.rehearsal) {
-            let told = "That record is itself of a rehearsal: a real run of this plan is refused.";
+            let told =
+                "That record is itself from a rehearsal: byok refuses a real run of this plan.";
             self.told.push(told.to_owned());
         }
     }
 
-    /// The custodians of the real record, else those of the plan, else practice names.
+    /// The custodians of the real record, otherwise those of the plan, otherwise practice names.
     fn name_custodians(&mut self, plan: &Plan, previous: Option<&Previous>) {
         if let Some(dealt) = previous.and_then(Previous::in_use) {
             self.escrow = Some((dealt.threshold, dealt.custodians()));
@@ -110,14 +111,14 @@ impl Before {
         let (escrow, told) = match &plan.escrow {
             Some(escrow) => (
                 (escrow.threshold, escrow.custodians.clone()),
-                "Nothing says who holds the shares of before: the custodians of [escrow] play them.",
+                "Nothing says who holds the earlier shares: the custodians of [escrow] play these people.",
             ),
             None => (
                 (
                     THRESHOLD,
                     (1..=CUSTODIANS).map(|n| format!("custodian {n}")).collect(),
                 ),
-                "Nothing says who holds the shares of before: custodian 1, 2 and 3 do, any 2 of them.",
+                "Nothing says who holds the earlier shares: here custodian 1, 2 and 3 do, and any 2 are enough.",
             ),
         };
         self.escrow = Some(escrow);
@@ -195,7 +196,7 @@ fn key_arns(key: &KeyPlan, known: &[String], taken: &mut BTreeSet<KeyArn>) -> Re
     Ok(arns)
 }
 
-/// What cannot come to its end in the real room is not practised to an end here either.
+/// What cannot succeed in the real room is not practised here either.
 fn refuse_hopeless(plan: &Plan, previous: Option<&Previous>) -> Result<()> {
     let sealed = plan.keys.iter().find(|key| key.keep != Keep::Extractable);
     if let (Kind::Reimport, Some(key)) = (plan.kind, sealed) {

@@ -1,5 +1,5 @@
-//! What the soft HSM of a rehearsal does by itself, found out by trying; and what is practised instead of
-//! what it does not.
+//! What the soft HSM of a rehearsal does by itself, found out by trying; and what is practised instead of what it cannot
+//! do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::crypto::wrapping::WrappingAlgorithm::{
 };
 use crate::plan::WrapIn;
 
-/// What was found out of each spec of a plan.
+/// What was found out about each spec of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Works {
     wraps: BTreeSet<(Spec, WrappingAlgorithm)>,
@@ -22,7 +22,7 @@ impl Works {
         self.wraps.insert((spec, wrapping));
     }
 
-    /// The soft HSM serves no escrow of the one; the other is practised in its place.
+    /// The soft HSM cannot escrow the first spec; the second is practised instead.
     pub(crate) fn plays(&mut self, real: Spec, practised: Spec) {
         self.plays.insert(real, practised);
     }
@@ -32,8 +32,8 @@ impl Works {
         self.plays.get(&spec).copied().unwrap_or(spec)
     }
 
-    /// How what the plan wants wrapped so is wrapped here: as the plan says where the soft HSM can, else
-    /// inside it with the same but for the hash, else in this computer.
+    /// How byok wraps here what the plan wants wrapped in a certain way: as the plan says if the soft HSM can; otherwise
+    /// inside it with a different hash; otherwise in this computer.
     pub(crate) fn how(
         &self,
         spec: Spec,
@@ -56,7 +56,7 @@ impl Works {
         }
     }
 
-    /// How a data key is wrapped where the plan does not say it.
+    /// How a data key is wrapped if the plan does not say it.
     pub(crate) fn any(&self, spec: Spec, in_china: bool) -> (WrappingAlgorithm, WrapIn) {
         let order = [
             RsaAesKeyWrapSha256,

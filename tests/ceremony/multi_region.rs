@@ -504,9 +504,9 @@ fn the_real_aws_cli_imports_the_primary_first_and_then_every_replica() {
     assert_eq!(output.status.code(), Some(4), "{said}");
     let primary = format!("the primary is {}", regions.arn);
     for told in [
-        "this KMS key is the multi-Region REPLICA; the plan took it for the PRIMARY",
+        "this KMS key is the multi-Region REPLICA; the plan says it is the PRIMARY",
         &primary,
-        "eu-west-1: NOT imported: the primary first",
+        "eu-west-1: NOT imported: import the primary first",
     ] {
         assert!(said.contains(told), "{told}:\n{said}");
     }

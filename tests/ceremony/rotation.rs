@@ -211,7 +211,7 @@ fn the_table_tells_every_material_its_record_and_what_comes_next() {
     for told in [
         "CURRENT  imported  expires 2027-11-20 00:00 UTC  records/one, payments-2026",
         "PENDING_ROTATION  imported",
-        "but for what waits for its rotation.",
+        "except what waits for its rotation.",
         &format!(
             "next: for KMS to encrypt with 777777777777…: bash online.sh rotate --key {ARN} --now"
         ),
@@ -398,7 +398,7 @@ fn whether_kms_took_new_material_is_known_or_said() {
     let Some(mut room) = both_made() else { return };
     // Nobody knows whether the import ever happened: the written plan takes it for missed.
     let plan = again(&room, TWO, "missed.toml");
-    assert!(plan.contains("No receipt tells that KMS took it"), "{plan}");
+    assert!(plan.contains("No receipt says that KMS took it"), "{plan}");
     assert!(
         plan.contains("\nimport_type = \"NEW_KEY_MATERIAL\"\n"),
         "{plan}"

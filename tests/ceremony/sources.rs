@@ -859,7 +859,7 @@ fn people_are_told_where_it_comes_from_and_that_the_file_is_theirs_to_remove() {
     assert!(output.status.success(), "{}", stderr(&output));
     let said = format!("{}{}", stdout(&output), stderr(&output));
     assert!(
-        said.contains(" REMOVE, and every copy: a data key in clear, which byok never deletes:\n     ../old.key\n"),
+        said.contains(" REMOVE this and every copy: a data key in clear, which byok never deletes:\n     ../old.key\n"),
         "{said}"
     );
     assert!(room.path("old.key").exists());
@@ -873,7 +873,7 @@ fn people_are_told_where_it_comes_from_and_that_the_file_is_theirs_to_remove() {
         .output()
         .unwrap();
     assert!(
-        stdout(&next).contains(" REMOVE, and every copy")
+        stdout(&next).contains(" REMOVE this and every copy")
             && stdout(&next).contains("     ../old.key\n"),
         "{}",
         stdout(&next)

@@ -715,7 +715,7 @@ fn doctor(kind: Kind) {
             // how short a private value is that it drops zeros of is chance, and so how many reasons there are
             "ECC_NIST_P521 NO (n) NO (n) NO (n) NO (n) yes AES-KWP",
             "RSA_2048 . . two parts two parts yes AES-KWP",
-            "ECC_SECG_P256K1 NO: this HSM makes none (n)",
+            "ECC_SECG_P256K1 NO: this HSM does not make it (n)",
         ],
     };
     let any_reason = |row: &str| {
@@ -863,7 +863,7 @@ fn leftovers_are_looked_for_where_a_person_says_and_not_where_the_record_does() 
         &doctor(&[]),
         2,
         &[
-            "A record's own plan may name any program, so it is not asked",
+            "A record's own plan may name any program as the module, so byok does not use it",
             "byok doctor PLAN --leftovers records/one",
             &format!("--module '{module}' --token "),
         ],

@@ -360,7 +360,7 @@ fn a_script_takes_from_the_record_before_what_is_known_and_leaves_the_rest_blank
     let signer = made.event("transcript-signer")["fingerprint"]
         .as_str()
         .unwrap();
-    let (_, before) = html.split_once("<h1>The record before</h1>").unwrap();
+    let (_, before) = html.split_once("<h1>The previous record</h1>").unwrap();
     let (before, _) = before.split_once("<table class=\"sheet\">").unwrap();
     assert!(before.contains(signer), "{before}");
     assert!(html.contains("Step 7 of 13: the data keys (here: brought back by a quorum)"));
@@ -711,8 +711,7 @@ fn a_script_of_data_keys_of_every_kind_and_number_prints_cleanly() {
             assert!(html.contains(&format!("L-{at}<")), "{at} of {count}");
             assert!(html.contains(&format!("56ef-{at:012}")), "{at} of {count}");
         }
-        let each =
-            html.contains("KCV, or where it has none the first 8 digits of the fingerprint,");
+        let each = html.contains("KCV (if it has none, the first 8 digits of the fingerprint)");
         assert_eq!(
             each,
             count < 50,

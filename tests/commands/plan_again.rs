@@ -428,8 +428,8 @@ fn a_new_plan_asks_who_gets_shares_or_says_that_nobody_does() {
         ("Ann", "1", "2 to 16 custodians"),
         ("Ann, Ben", "3", "2 to 2 of them"),
         ("Ann, Ben", "1", "2 to 2 of them"),
-        ("Ann, Ben, ann", "2", "\"ann\" stands there twice"),
-        ("Ann; Ben; Eve", "2", "with commas between the names"),
+        ("Ann, Ben, ann", "2", "\"ann\" is there twice"),
+        ("Ann; Ben; Eve", "2", "put commas between the names"),
         ("Ann, B\u{200b}en", "2", "cannot be a name"),
     ] {
         let output = plan(&["--custodians", custodians, "--threshold", threshold]);

@@ -122,7 +122,7 @@ fn a_package_tells_nothing_but_its_ceremony() {
         "checksum holds",
         "share 2",
         "any 2",
-        "cannot be told from a package",
+        "A package does not say whose share",
     ] {
         assert!(said.contains(wanted), "{said}");
     }
@@ -135,7 +135,7 @@ fn a_package_tells_nothing_but_its_ceremony() {
 
     let output = check(&room, &["--share", &path]);
     assert!(
-        stdout(&output).contains("only a record tells"),
+        stdout(&output).contains("Only a record (--record) says"),
         "{}",
         stdout(&output)
     );
@@ -240,7 +240,7 @@ fn a_record_without_escrow_is_not_the_one() {
     refused(
         &check(&room, &args),
         2,
-        &["neither this ceremony nor one before it that is here dealt shares"],
+        &["neither this ceremony nor an earlier one whose record is here dealt shares"],
     );
 }
 
@@ -268,7 +268,7 @@ fn a_record_that_reused_shares_leads_to_the_one_that_dealt_them() {
     let said = stdout(&output);
     for wanted in [
         format!("share 2 of 3, Audit, of ceremony {dealt_by}"),
-        "an earlier one, whose shares stay in use; its record:\n/".into(),
+        "an earlier ceremony, whose shares are still in use; its record:\n/".into(),
         "/records/one\n".into(),
     ] {
         assert!(said.contains(&wanted), "{said}");
@@ -278,7 +278,7 @@ fn a_record_that_reused_shares_leads_to_the_one_that_dealt_them() {
     refused(
         &check(&room, &args),
         2,
-        &["dealt shares", "ceremony id stands on the share form"],
+        &["dealt shares", "ceremony id is on the share form"],
     );
 }
 

@@ -698,7 +698,7 @@ fn a_record_of_as_many_data_keys_as_can_be_is_read_in_time_and_more_are_refused(
     ];
     byok(room, &args).refused(
         2,
-        &["neither this ceremony nor one before it that is here dealt shares"],
+        &["neither this ceremony nor an earlier one whose record is here dealt shares"],
     );
     let record = many(4097);
     let record = record.path().join("record");

@@ -457,7 +457,7 @@ fn the_kms_is_asked_which_region_is_the_primary_before_anything_is_sent() {
         });
         desk.answers("describe-key", &described(other), "", 0);
         let says = [
-            format!("this KMS key is the multi-Region {other}; the plan took it for the {is}"),
+            format!("this KMS key is the multi-Region {other}; the plan says it is the {is}"),
             format!("the primary is {ARN}-primary"),
             "import_type = \"NEW_KEY_MATERIAL\" at the primary".into(),
             "nothing was imported".into(),
@@ -518,15 +518,11 @@ fn a_replica_waits_for_its_primary_in_this_run_or_an_earlier_one() {
     let run = || desk.run_all(&[]);
     desk.kms_refuses("KMSInternalException");
     let says = [
-        "us-east-1: NOT imported: the primary first",
+        "us-east-1: NOT imported: import the primary first",
         "Not run: its primary",
     ];
     let first = run().ended(1, &says);
-    assert!(
-        !first.said.contains("KMS to encrypt with"),
-        "{}",
-        first.said
-    );
+    assert!(!first.said.contains("KMS encrypts with"), "{}", first.said);
     let replica = desk.path("record/payments-2026/us-east-1/import-result.json");
     assert!(!replica.exists());
 
@@ -536,7 +532,7 @@ fn a_replica_waits_for_its_primary_in_this_run_or_an_earlier_one() {
     let all = [
         "eu-west-1: imported",
         "us-east-1: imported",
-        "for KMS to encrypt",
+        "so that KMS encrypts with the new material",
         &rotate,
     ];
     run().ended(0, &all);
@@ -645,7 +641,7 @@ fn what_is_given_reaches_aws_and_everything_else_is_refused_by_name() {
     ] {
         let desk = Desk::with(&script());
         let named = refused.split('=').next().unwrap();
-        let says = format!("'{named}' is not taken here");
+        let says = format!("'{named}' is not accepted");
         desk.run(&[refused, "NEW_KEY_MATERIAL"])
             .ended(2, &[&says, "nothing was imported"]);
         desk.nothing_was_sent();
@@ -655,13 +651,16 @@ fn what_is_given_reaches_aws_and_everything_else_is_refused_by_name() {
         (&["--profile"][..], "--profile needs a value"),
         (&["--profile", "--yes"], "--profile needs a value"),
         (&["--profile="], "--profile needs a value"),
-        (&["--profile", "file:///etc/passwd"], "a file's content"),
+        (
+            &["--profile", "file:///etc/passwd"],
+            "the content of a file",
+        ),
         (
             &["--endpoint-url", "localhost:4566"],
             "begins with https://",
         ),
-        (&["--endpoint-url", "fileb://x"], "a file's content"),
-        (&["--cli-read-timeout", "x"], "so many seconds"),
+        (&["--endpoint-url", "fileb://x"], "the content of a file"),
+        (&["--cli-read-timeout", "x"], "give a number of seconds"),
     ] {
         let desk = Desk::with(&script());
         desk.run(given).ended(2, &[says, "nothing was imported"]);
@@ -758,9 +757,13 @@ const STAND_INS: [(&str, &str, &str); 9] = [
     (
         ".aws/models/kms/2014-11-01/service-2.json",
         "{}",
-        "says where AWS is",
+        "this file decides where AWS is",
     ),
-    (".aws/models/endpoints.json.gz", "", "says where AWS is"),
+    (
+        ".aws/models/endpoints.json.gz",
+        "",
+        "this file decides where AWS is",
+    ),
 ];
 
 fn plant(home: &Path, (file, content, _): (&str, &str, &str)) {
@@ -851,7 +854,7 @@ fn after_a_stop_nothing_says_that_it_was_imported() {
             4,
             &[
                 "eu-west-1: NOT imported",
-                "us-east-1: NOT imported: the primary first",
+                "us-east-1: NOT imported: import the primary first",
             ],
         );
         assert!(!all.said.contains("earlier run"), "{}", all.said);
@@ -984,8 +987,8 @@ fn what_was_imported_before_needs_nothing_from_the_room() {
     desk.run(&[]).ended(
         0,
         &[
-            "Imported already, on 20",
-            "says import-result.json",
+            "that it was imported already, on 20",
+            "import-result.json says",
             "IMPORTED into",
         ],
     );
@@ -994,7 +997,7 @@ fn what_was_imported_before_needs_nothing_from_the_room() {
         1,
         &[
             "InvalidImportToken",
-            "It was imported before",
+            "that it was imported before",
             "bash online.sh prove --key",
         ],
     );
@@ -1051,9 +1054,10 @@ fn every_format_of_an_error_keeps_its_class() {
         "ServiceUnavailableException",
     ] {
         desk.kms_refuses(fault);
-        let said = desk
-            .run(&[])
-            .ended(1, &["failed inside AWS", fault, "nobody's mistake"]);
+        let said = desk.run(&[]).ended(
+            1,
+            &["failed inside AWS", fault, "nobody here made a mistake"],
+        );
         assert!(!said.said.contains("could not be reached"), "{}", said.said);
     }
 }
@@ -1221,7 +1225,7 @@ fn only_the_members_of_the_answer_itself_count() {
         ),
         (
             format!("{{\"KeyId\": \"other\", \"x\": {{{key}}}}}"),
-            "another KMS key: other",
+            "a different KMS key: other",
         ),
         (
             format!("{{\"x\": [{{{key}}}], \"KeyId\": null}}"),
@@ -1229,11 +1233,11 @@ fn only_the_members_of_the_answer_itself_count() {
         ),
         (
             format!("{{\"KeyId\": \"x\\\", {}\"}}", key.replace('"', "\\\"")),
-            "another KMS key: x",
+            "a different KMS key: x",
         ),
         (
             format!("{{{key}, \"KeyId\": \"other\"}}"),
-            "STOP. KMS answered for another",
+            "STOP. KMS answered for a different",
         ),
         (
             format!("{{\"/KeyId\": \"{ARN}\", \"\": {{{key}}}}}"),
@@ -1349,17 +1353,17 @@ fn whatever_aws_prints_the_result_is_json() {
 fn every_known_failure_says_whose_move_it_is() {
     let known = [
         ("ExpiredImportTokenException", "new import parameters"),
-        ("InvalidImportTokenException", "No custodians are needed"),
+        ("InvalidImportTokenException", "This needs no custodians"),
         ("InvalidCiphertextException", "RSAES_OAEP_SHA_256"),
         ("IncorrectKeyMaterialException", "Delete nothing"),
         ("KMSInvalidStateException", "aws kms describe-key"),
         ("AccessDeniedException", "kms:ImportKeyMaterial"),
-        ("NotFoundException", "no such KMS key"),
+        ("NotFoundException", "does not know this KMS key"),
         ("UnsupportedOperationException", "EXTERNAL"),
         ("UnrecognizedClientException", "Sign in again"),
         ("ExpiredTokenException", "Sign in again"),
         ("KMSInternalException", "Run this script again before"),
-        ("SomethingElse", "none of the failures"),
+        ("SomethingElse", "does not know this failure"),
     ];
     let desk = Desk::with(&script());
     for (error, advice) in known {
@@ -1465,7 +1469,7 @@ fn an_expiry_that_kms_would_refuse_is_not_sent() {
         expires: Some(now() - hours(1)),
         ..script()
     });
-    past.run(&[]).ended(4, &["that is past"]);
+    past.run(&[]).ended(4, &["which is past"]);
     past.nothing_was_sent();
 
     let expires = now() + hours(365 * 24 + 5);
@@ -1842,7 +1846,7 @@ fn a_real_kms_takes_the_material() {
         // this KMS takes a token once only, so the second run is refused, and changes nothing
         folder
             .run(&kms, &[])
-            .ended(1, &["InvalidImportToken", "It was imported before"]);
+            .ended(1, &["InvalidImportToken", "that it was imported before"]);
         let second = folder.result("import-result-2.json");
         assert_ne!(second["exit"], 0);
         assert_eq!(second["KeyMaterialId"], Value::Null);
@@ -1891,7 +1895,7 @@ fn a_real_aws_cli_that_finds_no_kms_says_try_again() {
         );
     folder
         .run(&kms, &["--no-such-option"])
-        .ended(2, &["'--no-such-option' is not taken here"]);
+        .ended(2, &["'--no-such-option' is not accepted"]);
     folder
         .run(&kms, &[])
         .ended(0, &["IMPORTED", "import-result-2.json"]);

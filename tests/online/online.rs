@@ -1698,7 +1698,11 @@ fn every_format_of_an_error_keeps_its_class_and_moves_no_cursor() {
         desk.refuses("disable-key", fault);
         let ran = desk.run(&["disable", "--key", ARN]).ended(
             3,
-            &["failed inside AWS", "nobody's mistake", "Run it again"],
+            &[
+                "failed inside AWS",
+                "nobody here made a mistake",
+                "Run it again",
+            ],
         );
         assert!(!ran.err.contains("could not be reached"), "{}", ran.err);
     }

@@ -556,7 +556,10 @@ fn an_answer_that_names_no_kms_key_is_no_import() {
     let mut result = import_result(&room, ONE, None, 0);
     result["cli"] = "aws-cli/2.99.0 Python/3.13.0".into();
     let said = received(&room, ONE, &[result.clone()]);
-    assert!(said.contains("no KMS key is named that took it"), "{said}");
+    assert!(
+        said.contains("does not name the KMS key that took it"),
+        "{said}"
+    );
     assert!(
         said.contains("import failed") && !said.contains("accepted by KMS"),
         "{said}"

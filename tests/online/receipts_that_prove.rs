@@ -158,7 +158,7 @@ fn a_mac_that_is_the_fingerprint_proves_hmac_material_and_another_is_other_mater
     assert_eq!(standing(&room), means("imported", "accepted by KMS"));
     let said = received(&room, &public_key_of_somebody());
     assert!(
-        said.contains("it proves nothing of a data key of HMAC_384"),
+        said.contains("it proves nothing about a data key of HMAC_384"),
         "{said}"
     );
     assert_eq!(standing(&room), means("imported", "accepted by KMS"));

@@ -203,7 +203,7 @@ fn a_plan_from_a_quorum_says_that_the_hsm_may_be_another_one() {
         well(&output);
         stdout(&output)
     };
-    let comment = "Is that one lost?";
+    let comment = "Is that HSM lost?";
     for option in ["--recover", "--new-shares"] {
         let text = plan(&[option, "records/one"]);
         let (_, hsm) = text.split_once("\n[hsm]\n").unwrap();

@@ -998,7 +998,7 @@ fn a_first_share_of_another_ceremony_is_put_aside_for_all_others() {
     for row in 1..=4 {
         screen.answer(&asks("Ada", row), &first[row - 1]);
     }
-    screen.expect("of another ceremony");
+    screen.expect("differs from that of the shares before");
     screen.answer(&asks("Ada", 1), "aside");
     screen.answer(WHO, "Bob");
     let put_aside = "Type aside to put it aside, Enter to keep it: ";

@@ -224,7 +224,7 @@ fn the_last_screen_says_where_the_share_files_are() {
     let next = room.byok(&["verify", "--next", "records/one"]).output();
     for said in [stderr(&output), stdout(&next.unwrap())] {
         // The path is typed where the commands above it are, as it stands.
-        let told = said.split_once(" SHARES, a file each").unwrap().1;
+        let told = said.split_once(" SHARES, one file each").unwrap().1;
         let path = told.lines().nth(1).unwrap().trim();
         assert_eq!(path, "../shares", "{said}");
         let place = said

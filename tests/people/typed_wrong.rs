@@ -34,7 +34,7 @@ fn what_stands_in_the_wrong_place_is_told_with_the_command_that_takes_it() {
     let rows: [(&[&str], &str); 20] = [
         (
             &["receipt", file, record],
-            "the record comes first: byok receipt records/one import-result.json",
+            "give the record first: byok receipt records/one import-result.json",
         ),
         (&["receipt", "plan.toml", file], "byok check plan.toml"),
         (&["receipt", record, "plan.toml"], "byok check plan.toml"),

@@ -698,7 +698,7 @@ fn the_end_of_a_data_key_is_practised_and_the_real_one_stays() {
             .answer("Type destroyed, or what happens to it: ", "destroyed");
     }
     let says = [
-        "destroyed payments-2026: 32 bytes, the very data key of before",
+        "destroyed payments-2026: 32 bytes, the same data key as before",
         "gone      payments-2026: no longer in the soft HSM",
     ];
     let (_, transcript) = person.ends(&room, &objects, &says);

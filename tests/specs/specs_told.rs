@@ -93,7 +93,7 @@ fn import_parameters_that_name_their_algorithm_decide_and_must_suit_the_spec() {
     refused(
         &plan(&room, &["inputs/eu-west-1.json"]),
         2,
-        &["do not tell its key spec", "describe-key answer"],
+        &["do not name its key spec", "describe-key answer"],
     );
     parameters("RSAES_OAEP_SHA_256", 2048);
     refused(&of("RSA_2048"), 2, &["RSA_AES_KEY_WRAP_* only"]);
@@ -133,7 +133,7 @@ fn kms_keys_of_two_specs_are_two_data_keys_of_one_plan() {
     refused(
         &plan(&room, &["one.json", "two.json", "inputs/three.json"]),
         2,
-        &[&third, "do not tell its key spec"],
+        &[&third, "do not name its key spec"],
     );
 }
 

@@ -190,7 +190,7 @@ impl Scene {
                 faults.push(format!("doctor does not name {object:?}: {said}"));
             }
         }
-        if named().count() == 0 && !said.contains("nothing is left in the token of this run") {
+        if named().count() == 0 && !said.contains("this run left nothing in the token") {
             faults.push(format!("doctor names what is not there: {said}"));
         }
     }

@@ -2465,9 +2465,9 @@ fn both_say_where_the_record_is_when_something_beside_it_is_given() {
     let above = copy.dir.path().join("records");
     fs::write(above.join("note.txt"), "x").unwrap();
     for (given, says) in [
-        ("one/transcript.jsonl", "is a part of a record"),
-        ("one/payments-2026/eu-west-1", "is a part of a record"),
-        (".", "holds records, and is none itself"),
+        ("one/transcript.jsonl", "is part of a record"),
+        ("one/payments-2026/eu-west-1", "is part of a record"),
+        (".", "holds records, but is not a record itself"),
         ("note.txt", "is a file, and a record is a directory"),
     ] {
         support::refused(&both(&above, &[given]), 2, &[says]);

@@ -753,7 +753,7 @@ fn witnesses_sign_with_stock_ssh_keygen_and_a_list_from_outside_makes_it_authent
                 &[
                     "no listed key signed this record",
                     &fingerprint(&transcript),
-                    "the record holds together, and another signer signed it",
+                    "the record holds together, but a different signer signed it",
                     "byok: verdict: not by a listed signer\n",
                 ],
             );

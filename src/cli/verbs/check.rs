@@ -1,4 +1,4 @@
-//! `byok check`: the run's own questions, asked in the run's order, without making anything.
+//! `byok check`: the run's own checks in the run's order. It makes nothing.
 
 use std::path::Path;
 
@@ -25,13 +25,13 @@ pub(crate) fn check(path: &Path, with_hsm: bool, as_json: bool) -> Result<()> {
     report(lines, as_json)
 }
 
-/// Everything that a run asks.
+/// Everything that a run checks.
 #[cfg(feature = "room")]
 fn asked(plan: &Plan, with_hsm: bool) -> Result<Lines> {
     Ok(Facts::of(plan, false, with_hsm).all())
 }
 
-/// What of it needs neither HSM nor the computer of the room.
+/// The checks that need neither HSM nor the computer of the room.
 #[cfg(not(feature = "room"))]
 fn asked(plan: &Plan, with_hsm: bool) -> Result<Lines> {
     if with_hsm {
@@ -46,7 +46,7 @@ fn asked(plan: &Plan, with_hsm: bool) -> Result<Lines> {
     checks::parameters_exist(plan, &mut lines);
     checks::judged(plan, previous.as_ref(), &mut lines);
     let told =
-        "computer, HSM, shares and data keys were not looked at; the byok of the room checks them";
+        "computer, HSM, shares and data keys were not checked; the byok of the room checks them";
     lines.warn([format!("the room: {told}")]);
     Ok(lines)
 }
@@ -54,7 +54,7 @@ fn asked(plan: &Plan, with_hsm: bool) -> Result<Lines> {
 /// What is said if nothing is wrong or missing.
 const READY: &str = match cfg!(feature = "room") {
     true => "ready: byok run would start",
-    false => "nothing speaks against the plan so far",
+    false => "no objection to the plan so far",
 };
 
 fn report(lines: Lines, as_json: bool) -> Result<()> {
@@ -72,8 +72,8 @@ fn report(lines: Lines, as_json: bool) -> Result<()> {
     }
 }
 
-/// In the run's order, but the graver the later: what scrolls off a small window is what is well. Where even the
-/// rest is too much for one, a line of each stands below it once more.
+/// In the run's order, but the worst last: what scrolls off a small window is what is ok. If even the rest is too much
+/// for a window, a line of each follows once more.
 fn for_people(lines: &[Line]) -> Result<()> {
     let of = |state| lines.iter().filter(move |line| line.state == state);
     let text = |state| of(state).map(shown).collect::<String>();
@@ -94,7 +94,7 @@ fn for_people(lines: &[Line]) -> Result<()> {
     super::print_lines(&format!("{text}{}\n", verdict(lines)))
 }
 
-/// One line of what is told above it.
+/// The first line of a result that stands above in full.
 fn in_short(line: &Line) -> String {
     const ROOM: usize = 79;
     let whole = shown(line);

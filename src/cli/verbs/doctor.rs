@@ -49,7 +49,7 @@ struct Opened {
 impl HsmPlace {
     fn open(self) -> Result<Opened> {
         let plan = self.plan.as_deref().map(Plan::read).transpose()?;
-        // another HSM than the plan's is not what its reason speaks of
+        // the plan's reason is about the plan's HSM, not about a different one
         let of_plan = self.module.is_none() && self.token.is_none();
         let missing = |what: &str| {
             Error::usage(format!("no {what}: give a PLAN, or --module and --token"))
@@ -99,7 +99,7 @@ impl HsmPlace {
 }
 
 /// Tries every wrapping algorithm with every kind of data key, in the HSM and by the host path: under all
-/// sizes of wrapping key for symmetric data keys, else under one, or under all with `all`.
+/// sizes of wrapping key for symmetric data keys, for others under one, or under all with `all`.
 ///
 /// # Errors
 /// Exit 3 if the HSM cannot be opened or cannot make a symmetric data key at all.
@@ -158,10 +158,8 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         }
     })?;
     super::print_lines(&match escrow {
-        None => {
-            "escrow    an escrow key loaded, AES-KW as it should be: [escrow] and recover work\n"
-                .to_owned()
-        }
+        None => "escrow    an escrow key loaded, AES-KW is correct: [escrow] and recover work\n"
+            .to_owned(),
         Some(why) => {
             "escrow    NO: neither [escrow] nor recover works with this HSM\n".to_owned()
                 + &fold(why, "          ")
@@ -204,7 +202,7 @@ pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result
     } = place.open()?;
     let unnamed = hsm.unnamed()?;
     let mut left = Vec::new();
-    // each is looked for, so one that is gone is not told
+    // each is looked for, so one that is gone is not listed
     for (label, id) in torn.intended(false) {
         if hsm.holds(&label, id)? {
             left.push((label, id));
@@ -227,7 +225,7 @@ pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result
         ));
     }
     if left.is_empty() {
-        return super::print_lines("nothing is left in the token of this run\n");
+        return super::print_lines("this run left nothing in the token\n");
     }
     super::print_lines(
         "A new run of the same plan destroys this, once it is approved. By hand, use pkcs11-tool (Debian: opensc).\n",
@@ -248,10 +246,11 @@ pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result
     Ok(())
 }
 
-/// Objects that may be of any program, or of nobody.
+/// Objects that may belong to any program, or to nobody.
 fn tell_unnamed(classes: &[String]) -> Result<()> {
-    const WHY: &str = "An HSM that saves an object piece by piece leaves such when it is cut off: of this run, \
-        or of another program. No ceremony uses it or destroys it; its owner removes it with the HSM's own tools.";
+    const WHY: &str = "An HSM that saves an object piece by piece leaves such objects when it is cut off. They may be \
+        this run's or another program's. No ceremony uses or destroys them; their owner removes them with the HSM's own \
+        tools.";
     for class in classes {
         super::print_lines(&format!("unnamed   {class} without label or CKA_ID\n"))?;
     }
@@ -267,7 +266,7 @@ fn not_from_the_record(record: &Path) -> Error {
     let (module, token) = named.unwrap_or_else(|| ("MODULE".into(), "TOKEN".into()));
     let [module, token] =
         [module, token].map(|text| words::shell_word(&words::quoted_whole(&text)));
-    Error::usage("which HSM? A record's own plan may name any program, so it is not asked")
+    Error::usage("which HSM? A record's own plan may name any program as the module, so byok does not use it")
         .hint(format!(
             "give the plan: byok doctor PLAN --leftovers {}",
             words::shell_path(record)
@@ -277,7 +276,7 @@ fn not_from_the_record(record: &Path) -> Error {
         ))
 }
 
-/// The transcript of a run that may not have come to its end.
+/// The transcript of a run that may not have finished.
 fn read_torn(record: &Path) -> Result<Torn> {
     let path = record.join(crate::evidence::transcript::FILE);
     let bytes = crate::evidence::rules::reading::read(&path, rules::limits::LONGEST_TRANSCRIPT)
@@ -287,7 +286,7 @@ fn read_torn(record: &Path) -> Result<Torn> {
         })?;
     let torn = Torn::read(&bytes).map_err(|why| {
         Error::mismatch(format!("{}: {why}", path.display()))
-            .hint("this transcript does not hold; what it names may be anything")
+            .hint("this transcript is broken; what it names may be anything")
     })?;
     Ok(crate::evidence::record::as_it_counts(record, torn))
 }

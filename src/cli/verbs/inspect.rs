@@ -1,4 +1,4 @@
-//! `byok inspect`: what a file is. It judges nothing that needs a plan, and shows no secrets.
+//! `byok inspect`: what a file is. It judges nothing that takes a plan to judge, and shows no secrets.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -18,13 +18,13 @@ use crate::plan::kms::aws::{self, Form, ImportParameters};
 mod evidence;
 mod keys;
 
-/// The longest file that is looked into, in bytes.
+/// The longest file that is read, in bytes.
 const LONGEST: u64 = 32 << 20;
 
 /// Says on standard output what the file is.
 ///
 /// # Errors
-/// Exit 2 if it is nothing that a ceremony knows; exit 4 if it is broken.
+/// Exit 2 if a ceremony knows no such file; exit 4 if it is broken.
 pub(crate) fn inspect(path: &Path, as_json: bool) -> Result<()> {
     let facts = facts(path)?;
     if as_json {
@@ -45,7 +45,7 @@ pub(crate) fn inspect(path: &Path, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Whether it is a private key, which nothing reads that only wants to know what a file is.
+/// Whether it is a private key. What only wants to know what a file is does not read such a file.
 pub(super) fn is_private_key(path: &Path) -> bool {
     keys::private(path).is_ok_and(|key| key.is_some())
 }
@@ -86,7 +86,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         .map_err(cannot)?;
     if bytes.len() as u64 > LONGEST {
         return Err(Error::usage(format!(
-            "{}: longer than anything of a ceremony",
+            "{}: longer than any file of a ceremony",
             path.display()
         )));
     }
@@ -106,7 +106,7 @@ fn directory(path: &Path) -> Result<Facts> {
     aws::read(path).map(|read| parameters(&read))
 }
 
-/// What has a structure is told by it; only what has none, by name or length.
+/// A file with a structure is recognised by it, others by name or length.
 fn file(path: &Path, bytes: &[u8]) -> Result<Facts> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if is_zip(bytes) {
@@ -185,7 +185,7 @@ fn escrow_package(bytes: &[u8]) -> Option<Facts> {
     })
 }
 
-/// What the package says of one data key, and how much of it there is.
+/// What the package says about one data key, and how many wrapped bytes it holds.
 fn packed(key: &strict_json::Json) -> Value {
     let text = |name| {
         key.get(name)

@@ -32,7 +32,7 @@ fn of_key(key: &KmsKeyMaterials) -> String {
     text += "  The KMS key is Enabled only while all of them are imported";
     text += match key.materials.iter().all(|material| material.needed) {
         true => ".\n",
-        false => ",\n  but for what waits for its rotation.\n",
+        false => ",\n  except what waits for its rotation.\n",
     };
     for next in &key.next {
         text += &format!("  next: {}\n", words::quoted_whole(next));

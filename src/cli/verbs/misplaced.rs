@@ -1,6 +1,6 @@
-//! What is given in the wrong place: it is told as what it is, with the command that takes it.
+//! A file or directory in the wrong place of a command: byok says what it is, and which command takes it.
 //!
-//! Looked at only after a command failed, so that no input of one that succeeds is read twice.
+//! This comes only after a command failed, so that no input of a command that succeeds is read twice.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::ground::words;
 use crate::plan::Plan;
 use crate::plan::kms::aws;
 
-/// What a command takes in one place of its line.
+/// One place of a command line, and what the command takes there.
 pub(crate) struct Place {
     /// What was given there.
     pub given: PathBuf,
@@ -32,11 +32,11 @@ pub(crate) enum Thing {
     Plan,
     /// Import parameters.
     Parameters,
-    /// An answer of DescribeKey or CreateKey, which tells of a KMS key and is a receipt too.
+    /// An answer of DescribeKey or CreateKey, which describes a KMS key and is a receipt too.
     KmsKey,
     /// Another answer of KMS.
     Answer,
-    /// What `import.sh` noted.
+    /// What `import.sh` wrote.
     ImportResult,
     /// An escrow package.
     Package,
@@ -99,38 +99,38 @@ impl Thing {
         let word = words::shell_path(path);
         match self {
             Self::Record => vec![
-                format!("whether it holds: byok verify {word}"),
-                format!("its data keys once more: byok plan --reimport {word}"),
-                format!("from a quorum: byok plan --recover {word}"),
-                format!("whose share it is: byok share check --record {word}"),
+                format!("to verify it: byok verify {word}"),
+                format!("to import its data keys again: byok plan --reimport {word}"),
+                format!("to bring them back from a quorum: byok plan --recover {word}"),
+                format!("to check a share against it: byok share check --record {word}"),
             ],
             Self::Plan => vec![
-                format!("whether it would start: byok check {word}"),
-                format!("the ceremony: byok run {word}"),
+                format!("to see whether it would start: byok check {word}"),
+                format!("to hold the ceremony: byok run {word}"),
             ],
             Self::Parameters => vec![
-                format!("a plan from them: byok plan {word}"),
-                format!("what they say: byok inspect {word}"),
+                format!("to write a plan from them: byok plan {word}"),
+                format!("to see what they say: byok inspect {word}"),
             ],
             Self::KmsKey => vec![
-                format!("a plan from it: byok plan {word}"),
-                format!("a record takes it too: byok receipt RECORD {word}"),
+                format!("to write a plan from it: byok plan {word}"),
+                format!("to add it to a record: byok receipt RECORD {word}"),
             ],
             Self::Answer | Self::ImportResult => {
-                vec![format!("a record takes it: byok receipt RECORD {word}")]
+                vec![format!("to add it to a record: byok receipt RECORD {word}")]
             }
             Self::Package => vec![
-                format!("what it holds: byok inspect {word}"),
-                format!("a share beside it: byok share check --package {word}"),
+                format!("to see what it holds: byok inspect {word}"),
+                format!("to check a share against it: byok share check --package {word}"),
             ],
             Self::Share => vec![format!(
-                "whose it is: byok share check --record RECORD --share {word}"
+                "to see whose share it is: byok share check --record RECORD --share {word}"
             )],
         }
     }
 }
 
-/// The error of a command, or, where one of its places holds something else than belongs there, what that is.
+/// The error of a command; or, if one of its places holds something that does not belong there, what that is.
 pub(crate) fn misplaced(places: &[Place], error: Error) -> Error {
     if !matches!(error.exit, Exit::Usage | Exit::Mismatch | Exit::Machine) {
         return error;
@@ -149,12 +149,12 @@ pub(crate) fn misplaced(places: &[Place], error: Error) -> Error {
     let belongs: Vec<&str> = place.takes.iter().map(|takes| takes.name()).collect();
     let shown = place.given.display();
     let what = match belongs.is_empty() {
-        true => format!("{shown}: is {}, which does not stand here", thing.name()),
+        true => format!("{shown}: is {}, which does not belong here", thing.name()),
         false => format!("{shown}: is {}, not {}", thing.name(), belongs.join(" or ")),
     };
     let told = Error::usage(what);
     match turned_round(&looked) {
-        Some(command) => told.hint(format!("the record comes first: {command}")),
+        Some(command) => told.hint(format!("give the record first: {command}")),
         None => thing
             .commands(&place.given)
             .into_iter()
@@ -162,7 +162,7 @@ pub(crate) fn misplaced(places: &[Place], error: Error) -> Error {
     }
 }
 
-/// `byok receipt FILE RECORD`: the same with the record first.
+/// The command for `byok receipt FILE RECORD`: the same with the record first.
 fn turned_round(looked: &[(&Place, Option<Thing>)]) -> Option<String> {
     let (first, others) = looked.split_first()?;
     let takes_record = first.0.takes == [Thing::Record] && first.1 != Some(Thing::Record);

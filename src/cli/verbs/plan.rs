@@ -1,4 +1,4 @@
-//! `byok plan`: a commented plan from what the online side and the HSM say.
+//! `byok plan`: writes a commented plan from what the online side and the HSM say.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ mod shares;
 use shares::Escrow;
 pub(crate) use shares::EscrowWish;
 
-/// What the command line wishes for.
+/// What the command line asks for.
 pub(crate) struct PlanWish {
     /// Answers of the AWS CLI and import parameters.
     pub files: Vec<PathBuf>,
@@ -56,7 +56,7 @@ pub(crate) enum BuildsOn {
     NewShares,
 }
 
-/// What is known of one KMS key.
+/// What is known about one KMS key.
 #[derive(Default)]
 struct Known {
     metadata: Option<KeyMetadata>,
@@ -67,7 +67,7 @@ struct Known {
 ///
 /// # Errors
 /// Exit 2: a file that is neither, a KMS key that cannot take imported material, an existing `--out`.
-/// Exit 3: the HSM does not answer, or several tokens and none chosen.
+/// Exit 3: the HSM does not answer, or it has several tokens and none was chosen.
 pub(crate) fn write_plan(wish: PlanWish) -> Result<()> {
     if let Some((how, record)) = &wish.builds_on {
         let text = again::render(*how, record, &wish)?;
@@ -91,7 +91,7 @@ pub(crate) fn write_plan(wish: PlanWish) -> Result<()> {
             "byok: WARNING: this plan has no [escrow]: if the HSM is lost, so is the data key",
         );
         super::remark(
-            "byok: hint: fill it in, or say it: --custodians 'A, B, C' --threshold 2, or --no-escrow",
+            "byok: hint: fill it in, or give --custodians 'A, B, C' --threshold 2, or --no-escrow",
         );
     }
     Ok(())
@@ -111,7 +111,7 @@ fn deliver(text: &str, out: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// Sorts the files by the KMS key that they are about; of some it may be known before.
+/// Sorts the files by the KMS key that they are about; some of these keys may be known before.
 fn sort(mut known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
     let mut homeless = Vec::new();
     for path in files {
@@ -136,7 +136,7 @@ fn sort(mut known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<BTreeMa
     Ok(known)
 }
 
-/// What is not there is told as that, before it is told what it is not.
+/// A file that is missing is reported as missing, not as the wrong kind of file.
 fn unread(path: &Path, error: Error) -> Error {
     if path.exists() {
         return error.doing(path.display());
@@ -145,8 +145,8 @@ fn unread(path: &Path, error: Error) -> Error {
         .hint("byok plan takes describe-key answers and import parameters, each by its path")
 }
 
-/// The console's download does not name its KMS key: with exactly one key left without parameters it
-/// is that one's.
+/// The console's download does not name its KMS key: if exactly one key is left without parameters, it belongs to
+/// that key.
 fn give_homes(
     known: &mut BTreeMap<KeyArn, Known>,
     homeless: Vec<(PathBuf, ImportParameters)>,
@@ -170,7 +170,7 @@ fn give_homes(
     Ok(())
 }
 
-/// `None`: the file is something else. One that is an answer, but none that holds, is refused as that.
+/// `None`: the file is something else. An answer that is broken is refused as such.
 fn metadata(path: &Path) -> Result<Option<KeyMetadata>> {
     const LONGEST: u64 = 1 << 20;
     let small = fs::metadata(path).is_ok_and(|kind| kind.is_file() && kind.len() <= LONGEST);
@@ -200,7 +200,7 @@ fn importable(key: &KeyMetadata) -> Result<()> {
     }
 }
 
-/// The plan, and what people are told beside it.
+/// The plan, and the notes for people in it.
 fn render(
     wish: &PlanWish,
     known: &BTreeMap<KeyArn, Known>,
@@ -297,10 +297,10 @@ fn keys(
     Ok(keys)
 }
 
-/// KMS keys and what is known of them, by the spec of the data key that they take.
+/// KMS keys and what is known about them, by the spec of the data key that they take.
 type OfSpec<'a> = BTreeMap<Spec, Vec<(&'a KeyArn, &'a Known)>>;
 
-/// Import parameters alone do not tell a key spec: it is that of the others, or the usual one.
+/// Import parameters alone do not name a key spec: byok takes that of the other KMS keys, or the usual one.
 fn by_spec(known: &BTreeMap<KeyArn, Known>) -> Result<OfSpec<'_>> {
     let spec_of = |known: &Known| Spec::parse(&known.metadata.as_ref()?.key_spec).ok();
     let mut told: Vec<Spec> = known.values().filter_map(spec_of).collect();
@@ -314,7 +314,7 @@ fn by_spec(known: &BTreeMap<KeyArn, Known>) -> Result<OfSpec<'_>> {
             (None, []) if !is_for_private_keys(known) => Spec::AES_256,
             (None, _) => {
                 return Err(Error::usage(format!(
-                    "{}: its import parameters do not tell its key spec",
+                    "{}: its import parameters do not name its key spec",
                     arn.as_str()
                 ))
                 .hint("give the describe-key answer of that KMS key with them"));
@@ -381,7 +381,7 @@ impl Known {
         self.parameters.as_ref()?.1.wrapping_algorithm
     }
 
-    /// A place for the deadline, where the parameters carry none.
+    /// A place for the deadline, if the parameters carry none.
     fn deadline(&self, place: &str, notes: &mut Notes) {
         if self
             .parameters
@@ -393,7 +393,7 @@ impl Known {
     }
 }
 
-/// KMS takes new material in the primary Region first, and the plan's first import is taken for that.
+/// KMS takes new material in the primary Region first, so the plan's first import must be that.
 fn primary_first<'a>(known: &[(&'a KeyArn, &'a Known)]) -> Vec<(&'a KeyArn, &'a Known)> {
     let mut ordered = known.to_vec();
     ordered.sort_by_key(|(_, known)| known.metadata.as_ref().is_some_and(is_replica));
@@ -413,16 +413,16 @@ fn primaries_are_there(known: &BTreeMap<KeyArn, Known>) -> Result<()> {
             .any(|(other, known)| other.is_replica_of(arn.as_str()) && !replica(known));
         if !has_primary {
             return Err(Error::usage(format!(
-                "{arn} is a replica: KMS takes material that is new in the primary Region only"
+                "{arn} is a replica: KMS takes new material only in the primary Region"
             ))
             .hint("give the describe-key answer of its primary too; both go into one plan")
-            .hint("for material that the primary has already: byok plan --reimport RECORD"));
+            .hint("if the primary has the material already: byok plan --reimport RECORD"));
         }
     }
     Ok(())
 }
 
-/// What to download parameters for, where nothing says it.
+/// What to download parameters for, if nothing says it.
 fn usual_wrapping(spec: Spec) -> WrappingAlgorithm {
     match spec {
         Spec::Rsa { .. } => WrappingAlgorithm::RsaAesKeyWrapSha256,
@@ -446,7 +446,7 @@ fn fits(spec: Spec, arn: &KeyArn, known: &Known) -> Result<()> {
         })
 }
 
-/// The record that a plan builds on, relative to the plan where it stands near it: both are copied together.
+/// The record that a plan builds on, relative to the plan if the two are near each other: they are copied together.
 fn near_plan(wish: &PlanWish, path: &Path) -> Result<PathBuf> {
     /// Further up than this nothing belongs together.
     const FURTHEST: usize = 2;
@@ -471,7 +471,7 @@ fn near_plan(wish: &PlanWish, path: &Path) -> Result<PathBuf> {
         .unwrap_or(record))
 }
 
-/// Paths in a plan are relative to it; one that goes to another directory gets whole ones.
+/// Paths in a plan are relative to it; a plan that goes to another directory gets absolute ones.
 fn from_plan(wish: &PlanWish, path: &Path) -> PathBuf {
     match wish.out.as_deref().and_then(Path::parent) {
         Some(parent) if !parent.as_os_str().is_empty() => {
@@ -481,7 +481,7 @@ fn from_plan(wish: &PlanWish, path: &Path) -> PathBuf {
     }
 }
 
-/// The last midnight that KMS takes as an expiry for an import today.
+/// The last midnight that KMS accepts as the expiry of an import made today.
 fn furthest_midnight() -> Result<Timestamp> {
     let furthest = clock::now() + crate::plan::LONGEST_VALIDITY - SignedDuration::from_hours(1);
     let midnight = furthest.as_second() - furthest.as_second().rem_euclid(86_400);
@@ -489,7 +489,7 @@ fn furthest_midnight() -> Result<Timestamp> {
         .map_err(|e| Error::machine(format!("this machine's clock: {e}")))
 }
 
-/// What was written must be a plan, or it is not written: labels and titles come from people.
+/// The text must be a valid plan, otherwise it is not written: labels and titles come from people.
 fn judge(text: &str, known: &BTreeMap<KeyArn, Known>) -> Result<()> {
     let plan = Plan::parse(Path::new("plan.toml"), text.as_bytes().to_vec())?;
     if plan.imports().count() != known.len() {

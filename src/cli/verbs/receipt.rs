@@ -117,22 +117,22 @@ fn meaning(entry: &Entry, spec: &str) -> String {
             "proved in KMS: the KMS key has the public key that the record holds".into()
         }
         (Proves::Proved, _) => {
-            "proved in KMS: the same material was accepted a second time, as existing material"
+            "proved in KMS: KMS accepted the same material a second time, as existing material"
                 .into()
         }
         (Proves::Accepted, _) => format!(
-            "accepted by KMS; that it is the right material only {} proves",
+            "accepted by KMS; only {} proves that it is the right material",
             receipts::proof(spec)
         ),
         (Proves::Nothing, "ImportKeyMaterial") if entry.exit == Some(0) => {
-            "aws ended well, but no KMS key is named that took it: it proves nothing".into()
+            "aws succeeded, but the answer does not name the KMS key that took it: it proves nothing".into()
         }
         (Proves::Nothing, "ImportKeyMaterial") => format!(
             "the import failed: aws ended with exit code {}; it proves nothing",
             entry.exit.unwrap_or_default()
         ),
         (Proves::Nothing, "DescribeKey") => format!(
-            "KeyState {}; it proves nothing of the material",
+            "KeyState {}; it proves nothing about the material",
             quoted(entry.key_state.as_deref().unwrap_or("unknown"))
         ),
         (Proves::Nothing, "ListKeyRotations") => {
@@ -142,7 +142,7 @@ fn meaning(entry: &Entry, spec: &str) -> String {
             )
         }
         (Proves::Nothing, "GenerateMac" | "GetPublicKey") => {
-            format!("it proves nothing of a data key of {}", quoted(spec))
+            format!("it proves nothing about a data key of {}", quoted(spec))
         }
         (Proves::Nothing, _) => "it proves nothing".into(),
     }

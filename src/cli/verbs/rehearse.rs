@@ -26,7 +26,7 @@ mod life;
 mod papers;
 mod practise;
 
-/// Where SoftHSM's module stands on common systems, and where `rehearse.sh` unpacks it.
+/// Where SoftHSM's module is on common systems, and where `rehearse.sh` unpacks it.
 const SOFTHSM: [&str; 6] = [
     "/usr/lib/softhsm/libsofthsm2.so",
     "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -50,7 +50,7 @@ pub(crate) fn rehearse(
         practise::can_be_practised(plan)?; // before a directory is made for it
     }
     let module = match module {
-        // The rehearsal's plan stands elsewhere, and its paths are relative to it.
+        // The rehearsal's plan is elsewhere, and its paths are relative to it.
         Some(path) => {
             std::path::absolute(path).map_err(|e| Error::hsm(format!("{}: {e}", path.display())))?
         }
@@ -73,8 +73,8 @@ fn find_softhsm() -> Result<PathBuf> {
         .map_err(|e| Error::hsm(format!("{}: {e}", path.display())))
 }
 
-/// Makes the directory of this rehearsal and starts byok anew in it, because SoftHSM reads its
-/// configuration from the environment, which a running process must not change.
+/// Makes the directory of this rehearsal and starts byok again in it, because SoftHSM reads its configuration from
+/// the environment, which a running process must not change.
 fn start_in_room(plan: Option<&Path>, module: &Path, directory: &Path) -> Error {
     let room = match make_room(directory) {
         Ok(room) => room,
@@ -143,7 +143,7 @@ fn make_room(directory: &Path) -> Result<PathBuf> {
 
 fn in_room(plan: Option<&Path>, module: &Path, room: &Path) -> Result<()> {
     let environment: Vec<String> = rehearsal::ENVIRONMENT.map(str::to_owned).into();
-    // A rehearsal's soft HSM needs no network, whatever a plan says of a real one.
+    // A rehearsal's soft HSM needs no network, whatever a plan says about a real one.
     sandbox::close(&Wish {
         deny_sockets: true,
         environment: Some(&environment),
@@ -155,7 +155,7 @@ fn in_room(plan: Option<&Path>, module: &Path, room: &Path) -> Result<()> {
     }
 }
 
-/// What the KMS gives for each import of the plan, where the plan says that it stands.
+/// Writes what the KMS gives for each import, to the file that the plan names.
 fn write_parameters(plan: &Plan, kms: &StandInKms) -> Result<()> {
     for (_, import) in plan.imports() {
         let parameters = kms.parameters(import.key_arn.as_str(), import.wrapping);
@@ -164,7 +164,7 @@ fn write_parameters(plan: &Plan, kms: &StandInKms) -> Result<()> {
     Ok(())
 }
 
-/// Tells of a ceremony that made data keys, each line after it was proved.
+/// Tells about a ceremony that made data keys, each line after it was proved.
 fn tell_ceremony(plan: &Plan, sealed: &Sealed, kms: &mut StandInKms) -> Result<Verified> {
     let record = &sealed.directory;
     let verified = verify::verify(record, None).map_err(not_proved)?;
@@ -180,7 +180,7 @@ fn tell_ceremony(plan: &Plan, sealed: &Sealed, kms: &mut StandInKms) -> Result<V
     Ok(verified)
 }
 
-/// Tells of each import after the KMS took it and holds the data key that the record tells of.
+/// Tells about each import, once the KMS has taken it and holds the data key that the record names.
 fn tell_imports(
     plan: &Plan,
     record: &Path,
@@ -206,7 +206,7 @@ fn tell_imports(
     Ok(())
 }
 
-/// Imports what the record holds for one KMS key. Says how long the wrapped material is.
+/// Imports what the record holds for one KMS key. Returns how long the wrapped material is.
 fn hand_over(
     record: &Path,
     key: &KeyPlan,
@@ -221,7 +221,7 @@ fn hand_over(
     Ok(wrapped.len())
 }
 
-/// The last lines: what nobody can change unseen, and where it lies.
+/// The last lines: what nobody can change unseen, and where it is.
 fn tell_end(record: &Path) -> Result<()> {
     tell_tampering(record)?;
     let look = record.join(crate::paper::report::FILE);
@@ -235,7 +235,7 @@ fn tell_tampering(record: &Path) -> Result<()> {
     tell("evidence", &tampering_is_seen(record)?, "refused")
 }
 
-/// A token in the soft HSM. The module is let go again, because each ceremony loads it anew.
+/// Makes a token in the soft HSM. The module is unloaded again, because each ceremony loads it itself.
 fn make_token(module: &Path, label: &str) -> Result<()> {
     Module::load(module)?.make_practice_token(label, rehearsal::PIN, rehearsal::PIN)
 }
@@ -252,7 +252,7 @@ fn made_of(plan: &Plan, label: &str) -> String {
     }
 }
 
-/// What the stand-in or the escrow opened is what the transcript says the HSM made.
+/// Checks that the stand-in or the escrow opened the key that the HSM made, according to the transcript.
 fn same_material(verified: &Verified, key: &KeyPlan, opened: &[u8]) -> Result<()> {
     let check = wrapping::check_values(key.spec, opened)?;
     let label = &key.label;
@@ -290,9 +290,9 @@ fn tampering_is_seen(record: &Path) -> Result<String> {
     }
 }
 
-/// One line; where it is too long, the outcome stands below.
+/// One line; if it is too long, the outcome is below.
 fn tell(what: &str, text: &str, outcome: &str) -> Result<()> {
-    const WIDTH: usize = 69; // of 79, after what it is about
+    const WIDTH: usize = 69; // of 79, after the subject
     let needed = text.width() + 1 + outcome.width();
     if needed <= WIDTH {
         let text_width = (WIDTH - 1 - outcome.width()).min(55);
@@ -318,7 +318,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(|e| Error::machine(format!("writing {}: {e}", path.display())))
 }
 
-/// Relative to where the person stands, where it is below.
+/// Relative to the working directory, if it is below it.
 fn shortened(path: &Path) -> &Path {
     std::env::current_dir()
         .ok()

@@ -37,7 +37,7 @@ pub(crate) fn run(path: &Path, approve: Option<&str>) -> Result<()> {
     };
     let sealed = ceremony(&approved, operator.as_mut())?;
     if super::is_for_people() {
-        return Ok(()); // who reads the screen has the head in rows
+        return Ok(()); // people at the screen have the head in rows
     }
     let line = format!(
         "{}  {}\n",
@@ -52,7 +52,7 @@ pub(crate) fn run(path: &Path, approve: Option<&str>) -> Result<()> {
         let e = super::cannot_print(e);
         let record = words::shell_path(&sealed.directory);
         e.state(format!(
-            "the record {record} is sealed and complete; only this line of it was not said"
+            "the record {record} is sealed and complete; only the line about it could not be printed"
         ))
         .hint(format!("to see it again: byok verify --next {record}"))
     })
@@ -70,7 +70,7 @@ pub(super) fn ceremony(approved: &Approved, operator: &mut dyn Operator) -> Resu
     Ok(sealed)
 }
 
-/// The head by itself until it is written down, then what comes next, in pages where the window needs it.
+/// The head by itself until it is written down, then what comes next, in pages if the window needs it.
 fn last_screens(approved: &Approved, sealed: &Sealed, operator: &mut dyn Operator) {
     /// The shell asks for its next command below the last page.
     const BELOW: usize = 2;
@@ -85,7 +85,7 @@ fn last_screens(approved: &Approved, sealed: &Sealed, operator: &mut dyn Operato
         let Some((end, before)) = pages.split_last() else {
             return;
         };
-        // another window: laid out anew, from the beginning
+        // the window changed: laid out again, from the beginning
         let stays = before.iter().all(|page| {
             operator.show_until_enter(page, " Press Enter for the rest: ");
             operator.window() == window

@@ -10,8 +10,8 @@ use crate::plan::Plan;
 /// Writes the script to standard output, or to a new file.
 ///
 /// # Errors
-/// Exit 2 at a terminal without a file; exit 2 for the plan, or a file that exists; exit 4 if the record that the plan builds on is there
-/// and broken.
+/// Exit 2 at a terminal without a file, for a bad plan, or for a file that exists; exit 4 if the record that the plan
+/// builds on is there and broken.
 pub(crate) fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<()> {
     let plan = Plan::read(path)?;
     let previous = previous(&plan)?;
@@ -23,7 +23,7 @@ pub(crate) fn script(path: &Path, practice: bool, out: Option<&Path>) -> Result<
     give(&script.render(), out)
 }
 
-/// Forms that belong to no plan.
+/// Writes forms that belong to no plan.
 ///
 /// # Errors
 /// Exit 2 for a file that exists.
@@ -34,9 +34,10 @@ pub(crate) fn blank(out: Option<&Path>) -> Result<()> {
 fn give(html: &str, out: Option<&Path>) -> Result<()> {
     let Some(out) = out else {
         if super::is_for_people() {
-            let error =
-                Error::usage("it is a page for a browser and a printer, not for a terminal");
-            return Err(error.hint("write it into a file: byok script … --out script.html"));
+            let error = Error::usage(
+                "the script is a page for a browser and a printer, not for a terminal",
+            );
+            return Err(error.hint("write it to a file: byok script … --out script.html"));
         }
         return super::print(html);
     };
@@ -48,14 +49,14 @@ fn give(html: &str, out: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// The record before, where it is at hand: paper may be printed elsewhere than in the room.
+/// The previous record, if it is at hand: the paper may be printed outside the room.
 fn previous(plan: &Plan) -> Result<Option<Previous>> {
     let Some(directory) = &plan.previous else {
         return Ok(None);
     };
     if !directory.is_dir() {
         super::remark(&format!(
-            "byok: the previous record {} is not here: what it would fill in is left blank",
+            "byok: the previous record {} is not here: the fields that come from it stay blank",
             directory.display()
         ));
         return Ok(None);

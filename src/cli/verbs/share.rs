@@ -14,18 +14,18 @@ use crate::ground::words;
 
 mod typed;
 
-/// What a share is held against, and where it comes from.
+/// What a share is checked against, and where it comes from.
 #[derive(Debug, Default)]
 pub(crate) struct ShareWish {
-    /// What was given without an option that says what it is.
+    /// Paths that were given without an option.
     pub stray: Vec<PathBuf>,
     /// The record of the ceremony that dealt it.
     pub record: Option<PathBuf>,
     /// Head digest of that record, from paper.
     pub head: Option<String>,
-    /// An escrow package; it knows the ceremony only.
+    /// An escrow package; it names only the ceremony.
     pub package: Option<PathBuf>,
-    /// A share file; else the custodian types.
+    /// A share file; otherwise the custodian types.
     pub share: Option<PathBuf>,
     /// Why a screen that others can see is acceptable.
     pub screen_recorded: Option<String>,
@@ -33,7 +33,7 @@ pub(crate) struct ShareWish {
     pub json: bool,
 }
 
-/// What the share is held against.
+/// What the share is checked against.
 enum Against {
     Record(Box<Previous>, Dealt),
     Package(Package),
@@ -43,10 +43,10 @@ enum Against {
 /// The answer, for programs.
 #[derive(Default, Serialize)]
 struct Answer {
-    /// Its own checksum holds, and with a record: that ceremony dealt it.
+    /// Its own checksum holds and, with a record, that ceremony dealt it.
     good: bool,
     rehearsal: bool,
-    /// Of the record or the package.
+    /// The ceremony of the record or the package.
     ceremony: Option<String>,
     share: Option<u8>,
     threshold: Option<u8>,
@@ -63,8 +63,8 @@ struct Answer {
 /// Checks one share and says on standard output whose it is.
 ///
 /// # Errors
-/// Exit 4 if it is no share, or none that the record's ceremony dealt; exit 5 if others could
-/// see what is typed; exit 2 without a terminal and without a share file, or for input that is none.
+/// Exit 4 if it is not a share, or not one that the record's ceremony dealt; exit 5 if others could see what is typed;
+/// exit 2 without a terminal and without a share file, or for the wrong kind of input.
 pub(crate) fn share_check(wish: &ShareWish) -> Result<()> {
     no_strays(&wish.stray)?;
     let against = against(wish)?;
@@ -86,13 +86,13 @@ pub(crate) fn share_check(wish: &ShareWish) -> Result<()> {
     judged
 }
 
-/// A share is secret: it is never guessed what a path was meant to be.
+/// A share is secret: byok never guesses what a path was meant to be.
 fn no_strays(stray: &[PathBuf]) -> Result<()> {
     let Some(path) = stray.first() else {
         return Ok(());
     };
     Err(Error::usage(format!(
-        "{}: byok share check takes it only behind --record, --package or --share",
+        "{}: byok share check takes paths only after --record, --package or --share",
         path.display()
     ))
     .hint("byok share check --record RECORD"))
@@ -116,10 +116,10 @@ fn against(wish: &ShareWish) -> Result<Against> {
     let previous = Previous::load(directory, anchor.as_ref())?;
     let dealt = previous.in_use().cloned().ok_or_else(|| {
         Error::usage(format!(
-            "{}: neither this ceremony nor one before it that is here dealt shares",
+            "{}: neither this ceremony nor an earlier one whose record is here dealt shares",
             directory.display()
         ))
-        .hint("name the record whose ceremony id stands on the share form")
+        .hint("name the record whose ceremony id is on the share form")
     })?;
     Ok(Against::Record(Box::new(previous), dealt))
 }
@@ -160,11 +160,11 @@ fn dealt<'a>(set: &'a Dealt, share: &Share, sha256: &str) -> Result<&'a KnownSha
             set.ceremony
         ))
         .hint("its checksum holds: it was copied well, but from a form of another ceremony, or of an older escrow")
-        .hint("compare the ceremony id on the form with the record's; then check it with the record that is named there")
+        .hint("compare the ceremony id on the form with the record's, then check the share with the record of that ceremony")
     })?;
     if known.number != u64::from(number) {
         return Err(mismatch(format!(
-            "the record says share {}, the share itself {number}",
+            "the record says share {}, the share itself says {number}",
             known.number
         ))
         .hint("the record contradicts the share: call the security officer"));
@@ -180,9 +180,9 @@ fn not_a_share(why: &NotAShare) -> Error {
     match why {
         NotAShare::Memory => Error::machine("there is no locked memory for a share"),
         NotAShare::Checksum { .. } | NotAShare::Length => {
-            mismatch(format!("these words are no share: {}", why.told()))
+            mismatch(format!("these words are not a share: {}", why.told()))
                 .hint("nothing is lost: compare with the form letter by letter, and check again")
-                .hint("if it stays so, tell the security officer: this form opens nothing")
+                .hint("if they still do not, tell the security officer: this form opens nothing")
         }
         foreign => mismatch(foreign.told())
             .hint("its checksum holds, so it was copied well: byok never dealt it")
@@ -211,7 +211,7 @@ fn for_people(answer: &Answer, against: &Against) -> String {
         && dealt.ceremony != previous.ceremony
     {
         text += &format!(
-            "That ceremony is an earlier one, whose shares stay in use; its record:\n{}\n",
+            "That is an earlier ceremony, whose shares are still in use; its record:\n{}\n",
             words::quoted_whole(&dealt.directory.display().to_string())
         );
     }
@@ -224,15 +224,15 @@ fn for_people(answer: &Answer, against: &Against) -> String {
                 .to_owned()
         }
         Against::Package(package) => format!(
-            "The package is of ceremony {}, {}. Whose share this is, and whether it is\n\
-             of this package at all, cannot be told from a package: take the record (--record), or\n\
+            "The package is from ceremony {}, {}. A package does not say whose share\n\
+             this is, or whether it belongs to the package at all: use the record (--record), or\n\
              compare the share digest with `escrow-dealt` in its transcript:\n{}\n",
             words::quoted(&package.ceremony),
             labels(package),
             answer.share_sha256.as_deref().unwrap_or_default()
         ),
         Against::Nothing => {
-            "Whose share it is, and of which ceremony, only a record tells (--record).\n".to_owned()
+            "Only a record (--record) says whose share it is, and from which ceremony.\n".to_owned()
         }
     };
     text + "Alone it opens nothing; no word of it was kept.\n"

@@ -24,7 +24,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, quoted, quoted_whole};
 use crate::paper::last;
 
-/// What vouches for a record, as it was given.
+/// What was given to vouch for a record.
 pub(crate) struct Anchors<'a> {
     /// The head digest from paper.
     head: Option<&'a str>,
@@ -53,8 +53,8 @@ impl<'a> Anchors<'a> {
 /// Verifies a record and says so on standard output.
 ///
 /// # Errors
-/// Exit 4 if the record or one before it is broken, naming the first thing that does not hold, or where
-/// nobody listed signed it; exit 2 for a head digest or a list that is none.
+/// Exit 4 if the record or an earlier one is broken, naming the first thing that does not hold, or if nobody on the
+/// list signed it; exit 2 for a head digest or a list that is not one.
 pub(crate) fn verify(
     record: &Path,
     anchors: &Anchors,
@@ -101,13 +101,13 @@ pub(crate) fn verify(
     let by_head = anchors.head.is_some();
     super::print_lines(&words::screen(&for_people(&verified, &whole, by_head)))?;
     super::print(&next)?;
-    // The first lines have left a small screen by now, and nothing that is quoted stands below this one.
+    // The first lines have left a small screen by now, and nothing quoted from the record comes after this one.
     let verdict = verdict(&whole.report, by_head);
     let verdict = verdict.split(':').next().unwrap_or_default();
     super::print(&format!("verdict   {verdict}\n"))
 }
 
-/// What people give in place of a record: one of its files or folders, or the directory above it.
+/// What people give instead of a record: one of its files or folders, or the directory above it.
 fn no_record(given: &Path) -> Option<Error> {
     let has = |directory: &Path, name| directory.join(name).is_file();
     let is_record = |directory: &Path| has(directory, transcript::FILE);
@@ -121,13 +121,13 @@ fn no_record(given: &Path) -> Option<Error> {
     if let Some(above) = whole.ancestors().skip(1).find(|above| is_record(above))
         && given.exists()
     {
-        return refuse("is a part of a record, which is verified as a whole")
+        return refuse("is part of a record, and byok verifies only the whole record")
             .map(|error| error.hint(verify(above)));
     }
     if given.is_file() {
         return refuse("is a file, and a record is a directory").map(|error| {
             error.hint(format!(
-                "what it is: byok inspect {}",
+                "to see what it is: byok inspect {}",
                 words::shell_path(given)
             ))
         });
@@ -140,12 +140,13 @@ fn no_record(given: &Path) -> Option<Error> {
     let mut below: Vec<PathBuf> = inside.map(|entry| entry.path()).collect();
     below.retain(|directory| is_record(directory));
     below.sort();
-    let error = refuse("holds records, and is none itself").filter(|_| !below.is_empty())?;
+    let error =
+        refuse("holds records, but is not a record itself").filter(|_| !below.is_empty())?;
     let first = below.iter().take(5);
     Some(first.fold(error, |error, record| error.hint(verify(record))))
 }
 
-/// What is said of a record that does not hold, or that nobody listed signed: that one may be whole.
+/// The verdict on a record that does not hold, or that nobody on the list signed: the latter may be whole.
 fn no_verdict(rule: Rule) -> &'static str {
     match rule {
         Rule::Listed => "not by a listed signer",
@@ -167,9 +168,9 @@ fn broken(record: &Path, why: &Broken) -> Error {
             .hint("if the paper is right, this is not the record it was written for: take another copy"),
         Rule::Listed => {
             let mut error = error;
-            error.what = why.to_string(); // the record holds together; it is not by whom it should be
+            error.what = why.to_string(); // the record holds together, but somebody else signed it
             error
-                .hint("the record holds together, and another signer signed it: a record of another HSM has that HSM's signer")
+                .hint("the record holds together, but a different signer signed it: a record from another HSM has that HSM's signer")
                 .hint("compare these fingerprints with the paper; a key from the record itself proves nothing")
                 .hint("a listed key counts only for its namespaces and in its time")
         }
@@ -179,7 +180,7 @@ fn broken(record: &Path, why: &Broken) -> Error {
     }
 }
 
-/// What led to it is known, and so what to do.
+/// The hints if the cause is known.
 fn led_to(record: &Path, cause: Cause, error: Error) -> Error {
     let shown = words::shell_path(record);
     match cause {
@@ -192,11 +193,11 @@ fn led_to(record: &Path, cause: Cause, error: Error) -> Error {
             ))
             .hint("keep the copy on a medium that only Linux opens, or that is read-only"),
         Cause::LineEnds => error
-            .hint("lines that ended with LF end with CR LF: it was copied as text, not byte for byte")
+            .hint("lines that ended with LF now end with CR LF: it was copied as text, not byte for byte")
             .hint("copy the record again from the first medium, as files (no git, FTP or mail that changes line ends)"),
         Cause::Unfinished => error
-            .hint("this run was interrupted before its end; nothing in it is to be imported")
-            .hint("run the plan again: it sets this aside and takes back what it left in the HSM"),
+            .hint("this run was interrupted before its end; import nothing from it")
+            .hint("run the plan again: that sets this record aside and destroys what the run left in the HSM"),
         Cause::Torn => filing::torn(record, error),
         Cause::Unnamed => error
             .hint("an interrupted byok receipt leaves such a file: run it again with that file")
@@ -266,7 +267,7 @@ fn in_lines(hex: &str) -> String {
     lines.join("\n                      ")
 }
 
-/// What the record is, and what says so.
+/// The verdict, and what it rests on.
 fn verdict(report: &Report, by_head: bool) -> String {
     if !report.authenticated {
         return "consistent, NOT AUTHENTICATED: nothing in it contradicts the rest, but anyone\n\
@@ -295,7 +296,7 @@ fn signatures_for_people(signatures: &[SignatureReport]) -> String {
     let one = |signature: &SignatureReport| {
         let known = match (&signature.principal, signature.checked) {
             (Some(principal), _) => principal.as_str(),
-            (None, true) => "holds; whose key it is, nothing here says",
+            (None, true) => "holds; nothing here says whose key it is",
             (None, false) => "NOT CHECKED: byok does not know this type of key",
         };
         format!(
@@ -315,11 +316,11 @@ struct Whole {
     report: Report,
     receipts: ReceiptsReport,
     imports: Vec<Standing>,
-    /// Materials that KMS lists and no receipt of these records explains.
+    /// Materials that KMS lists and that no receipt of these records explains.
     unexplained: Vec<Listed>,
     /// KMS keys that hold several materials.
     materials: Vec<KmsKeyMaterials>,
-    /// The records before this one, the newest first.
+    /// The earlier records, the newest first.
     previous: Vec<PreviousReport>,
     following: End,
     life: Vec<Row>,
@@ -330,7 +331,7 @@ struct ReceiptsReport {
     lines: usize,
     /// SHA-256 of receipts.jsonl.
     head: Option<String>,
-    /// Nothing in a record vouches that none of its own receipts was removed.
+    /// Nothing in a record vouches that all its own receipts are still there.
     completeness: &'static str,
 }
 
@@ -340,8 +341,8 @@ struct PreviousReport {
     head: String,
     ceremony: String,
     title: String,
-    /// A later record that is authentic vouches for the head of this one, and when that was made something
-    /// from outside vouched for it too.
+    /// A later record that is authentic vouches for the head of this one; when it was made, something from outside
+    /// vouched for that head too.
     authenticated: bool,
     receipts: usize,
     /// How many of them the later record vouches for.
@@ -362,7 +363,7 @@ impl Whole {
                 completeness: NOT_VOUCHED,
             },
             imports: match verified.is_aborted() {
-                true => Vec::new(), // there is nothing to import
+                true => Vec::new(), // nothing to import
                 false => receipts.standings(),
             },
             unexplained: receipts.unexplained(&known),
@@ -434,7 +435,7 @@ fn receipts_for_people(whole: &Whole) -> String {
     text + &unexplained(&whole.unexplained)
 }
 
-/// Materials that KMS lists and nobody explains, for people.
+/// Materials that KMS lists and no record explains, for people.
 pub(super) fn unexplained(listed: &[Listed]) -> String {
     let one = |listed: &Listed| {
         format!(
@@ -566,7 +567,7 @@ fn attempts(chain: &Chain) -> Vec<String> {
     names.filter(|name| !name.contains('/')).collect() // beside the record, not elsewhere
 }
 
-/// How far the imports came, in a line; nothing while there is no receipt.
+/// How far the imports are, in a line; nothing if there is no receipt yet.
 fn so_far(verified: &Verified) -> String {
     if verified.receipts.receipts.is_empty() {
         return String::new();

@@ -1,7 +1,7 @@
-//! What KMS is told of the material of each import: new to the KMS key, or known there and under which id.
+//! What KMS is told about the material of each import: new to the KMS key, or known there and under which id.
 //!
-//! The plan decides; where it says nothing, receipts and the place among the Regions do. A script that
-//! says nothing leaves it to KMS, which takes a first import as new and any later one as existing.
+//! The plan decides; if it says nothing, receipts and the place among the Regions do. A script that says nothing
+//! leaves it to KMS, which takes a first import as new and any later one as existing.
 
 use super::{ImportType, MultiRegion};
 use crate::evidence::previous::Previous;
@@ -15,7 +15,7 @@ pub(crate) fn import_type(
     import: &ImportPlan,
 ) -> Option<ImportType> {
     if key.spec.name() != "SYMMETRIC_DEFAULT" {
-        return None; // KMS takes an import type for symmetric material only
+        return None; // KMS takes an import type only for symmetric material
     }
     let key_material_id = previous
         .and_then(|previous| previous.key_material_id(&key.label, import.key_arn.as_str()))
@@ -50,7 +50,7 @@ fn is_later_region(previous: Option<&Previous>, key: &KeyPlan, import: &ImportPl
     }
 }
 
-/// What the script makes sure of before it sends anything: only where the material may be new there.
+/// What the script checks before it sends anything; only if the material may be new there.
 pub(crate) fn multi_region(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> Option<MultiRegion> {
     key.role(kind, import).map(|role| match role {
         Role::Primary => MultiRegion::Primary,

@@ -1,4 +1,4 @@
-//! How far the data keys were exposed: four grades, and never more than is true.
+//! How far the data keys were exposed: four grades, never better than is true.
 
 use super::Report;
 use crate::evidence::transcript::{EscrowDealt, HsmOpened, QuorumMet, Said, Wrapped};
@@ -17,7 +17,7 @@ pub(crate) fn grade(software: bool, bytes_here: bool, escrow_key_here: bool) -> 
 
 /// What the events say about it.
 pub(super) struct Exposure {
-    /// What each HSM was taken for, and why; nothing in a record that does not say it.
+    /// What each HSM was taken for, and why; empty for a record that does not say it.
     pub natures: Vec<String>,
     pub software: bool,
     /// The imports that were wrapped in this computer.
@@ -59,7 +59,7 @@ impl Exposure {
         grade(self.software, self.bytes_here(), self.escrow_key_here)
     }
 
-    /// Whether nothing that opens a data key was in this computer.
+    /// Whether this computer never held anything that opens a data key.
     pub(super) fn is_none(&self) -> bool {
         !self.software && !self.bytes_here() && !self.escrow_key_here
     }

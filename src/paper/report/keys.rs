@@ -13,7 +13,7 @@ use crate::evidence::transcript::{
 };
 use crate::plan::meaning;
 
-/// With more data keys than this their fingerprints stand in less room.
+/// With more data keys than this, their fingerprints get less room.
 const IN_ROWS: usize = 4;
 
 pub(super) fn facts(report: &Report) -> KeysFacts {
@@ -125,7 +125,7 @@ fn dealt(report: &Report, dealt: &EscrowDealt) -> DealtFacts {
     }
 }
 
-/// A share of a ceremony before this one.
+/// A share of an earlier ceremony.
 fn used(used: &ShareUsed) -> ShareFacts {
     ShareFacts {
         share: used
@@ -138,7 +138,7 @@ fn used(used: &ShareUsed) -> ShareFacts {
     }
 }
 
-/// What a `destroy` destroyed, and what every kind took away.
+/// What a `destroy` destroyed, and what any kind of ceremony removed.
 fn destroyed(report: &Report) -> Vec<DestroyedFacts> {
     let keys = report.events::<Destroyed>().map(|gone| DestroyedFacts {
         what: format!("data key {}, CKA_ID {}", gone.label, gone.cka_id).into(),

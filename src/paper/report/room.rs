@@ -13,7 +13,7 @@ use crate::ground::clock;
 use crate::ground::error::Step;
 use crate::ground::strict_json::Json;
 
-/// Events that are told member by member: title, name, and the members that stand elsewhere.
+/// Events that are shown member by member: title, name, and the members that are shown elsewhere.
 const TOLD: [(&str, &str, &[&str]); 5] = [
     ("Approval", "plan-approved", &["plan_sha256"]),
     ("Roll call", "roll-call", &["present"]),
@@ -45,7 +45,7 @@ pub(super) fn facts(report: &Report, opening: &Opened) -> RoomFacts {
     }
 }
 
-/// Everything that an event tells, but its place in the chain: what later versions add is shown too.
+/// Everything that an event says, except its place in the chain: what later versions add is shown too.
 fn members(line: &Line, but: &[&str]) -> Vec<MemberFacts> {
     let frame = ["seq", "at", "prev", "event"];
     let members = line.members().into_iter();
@@ -92,7 +92,7 @@ pub(super) fn exceptions(report: &Report) -> Vec<ExceptionFacts> {
     told.collect()
 }
 
-/// How often a PIN or a row from paper was not right.
+/// How often a PIN or a row from paper was wrong.
 pub(super) fn wrong_answers(report: &Report) -> String {
     let count = |asked| {
         let wrong = report.events::<WrongAnswer>();

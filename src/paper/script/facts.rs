@@ -1,4 +1,4 @@
-//! What the pages of the script are filled with: each fact of the plan, and of the record before it, once.
+//! What the pages of the script are filled with: each fact of the plan, and of the previous record, once.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Share forms: a page for each custodian, empty but for what is no secret.
+//! Share forms: a page for each custodian, empty except for what is not secret.
 
 use super::Script;
 use crate::crypto::escrow::package;
@@ -7,7 +7,7 @@ use crate::paper::html::{Html, boxes, fingerprint_boxes, package_rows, words_to_
 use crate::paper::template::{facts, fill};
 use crate::plan::{EscrowPlan, KeyPlan};
 
-/// What shares do, and what not even all of them do.
+/// What shares do, and what not even all of them can do.
 const TOGETHER: &str = "Together they restore the KMS key's material; they cannot decrypt AWS ciphertext by \
     themselves. One share alone opens nothing.";
 
@@ -55,7 +55,7 @@ pub(super) fn forms<'a>(script: &Script<'a>) -> Vec<Form<'a>> {
     custodians.iter().enumerate().map(form).collect()
 }
 
-/// What stands on every form of a ceremony.
+/// What is on every form of a ceremony.
 pub(super) struct FormTexts {
     pub together: Html,
     pub words: Html,

@@ -1,13 +1,13 @@
-//! How long things take in the room: one table, from which screens and paper take it. README and the room
-//! scripts say the same, which a test compares.
+//! How long things take in the room: one table for screens and paper. README and the room scripts say the same; a test
+//! compares them.
 
 /// Writing the 33 words of a share on its form.
 pub const WRITING: usize = 5;
 /// Typing them back, or typing a share in a recovery.
 pub const TYPING: usize = 3;
-/// All that one custodian needs who is dealt a share.
+/// The whole time of one custodian who is dealt a share.
 pub const DEALING: usize = WRITING + TYPING;
-/// All that one custodian needs who brings a share: coming to the screen, and going.
+/// The whole time of one custodian who brings a share: with coming to the screen, and going.
 pub const BRINGING: usize = TYPING + 1;
 /// One custodian whose share is a file.
 pub const FILE: usize = 2;
@@ -20,13 +20,13 @@ pub const ROLL_CALL: usize = 5;
 pub const MACHINE: usize = 2;
 /// Step 4.
 pub const OPEN_HSM: usize = 5;
-/// Step 5, beside one minute for each import.
+/// Step 5, besides one minute for each import.
 pub const PARAMETERS: usize = 4;
 /// Step 6.
 pub const PREFLIGHT: usize = 2;
-/// Step 7 where the data keys are made, or found again in the HSM.
+/// Step 7 if the data keys are made, or found again in the HSM.
 pub const DATA_KEYS: usize = 2;
-/// Step 7 where they are brought back or destroyed, beside the shares.
+/// Step 7 if they are brought back or destroyed, besides the shares.
 pub const DATA_KEYS_OTHERWISE: usize = 5;
 /// Step 8.
 pub const WRAP: usize = 1;

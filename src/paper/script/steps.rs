@@ -7,7 +7,7 @@ use crate::paper::html::Html;
 use crate::paper::template::{Facts, Field, Value};
 use crate::plan::{Deliver, Kind};
 
-/// A step, or the approval before them. In the template it is asked for by a name of its own.
+/// A step, or the approval before them. The template asks for each by a name of its own.
 pub(super) struct StepFacts {
     id: &'static str,
     number: Html,

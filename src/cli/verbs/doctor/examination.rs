@@ -1,4 +1,4 @@
-//! Each path of an HSM, tried: which data keys it makes, how each is wrapped, and which an escrow serves.
+//! Tries each path of an HSM: which data keys it makes, how each is wrapped, and which of them an escrow can hold.
 
 use serde::Serialize;
 
@@ -9,8 +9,8 @@ use crate::ground::error::Result;
 use crate::hsm::Hsm;
 use crate::plan::WrapIn;
 
-/// The sizes of wrapping key, in bits. The middle one serves where one is enough: P-521 does not fit under
-/// the first with RSAES-OAEP.
+/// The sizes of wrapping key, in bits. The middle one is used if one is enough: P-521 does not fit under the first with
+/// RSAES-OAEP.
 const SIZES: [usize; 3] = [2048, 3072, 4096];
 const ONE_SIZE: usize = 3072;
 
@@ -60,7 +60,7 @@ pub(super) struct Examination {
 }
 
 impl Examination {
-    /// Tries it all; says on standard error what takes seconds.
+    /// Tries everything; says on standard error what takes seconds.
     ///
     /// # Errors
     /// Exit 3 if a control key stays in the session; exit 5 if none can be made here.
@@ -141,7 +141,7 @@ impl Examination {
         }
     }
 
-    /// Why an escrow does not serve data keys of this kind, if it does not.
+    /// Why an escrow cannot hold data keys of this kind, if so.
     pub(crate) fn escrow_refused(&self, spec: Spec) -> Option<&str> {
         let of_spec = self.escrow.iter().find(|escrow| escrow.spec == spec.name());
         of_spec?.why.as_deref()

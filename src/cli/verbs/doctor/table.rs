@@ -7,12 +7,12 @@ use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::ground::text::fold;
 use crate::plan::WrapIn;
 
-/// Reasons, each told once, by their numbers.
+/// Reasons, each given once, by number.
 #[derive(Default)]
 struct Reasons(Vec<String>);
 
 impl Reasons {
-    /// `(1)`, which stands below the table.
+    /// `(1)`; the reason itself is below the table.
     fn number(&mut self, why: &str) -> String {
         let at = self.0.iter().position(|told| told == why);
         let at = at.unwrap_or_else(|| {
@@ -29,7 +29,7 @@ const HEAD: [&str; 3] = [
     "spec              SHA_1     SHA_256   SHA_1     SHA_256              recover",
 ];
 
-/// How many rows stand below their heads, so that a window of 24 rows shows both.
+/// How many rows come below one head, so that a window of 24 rows shows both.
 const ROWS: usize = 8;
 
 const LEGEND: [&str; 3] = [
@@ -49,7 +49,7 @@ impl Examination {
                 text += &self.row(made, &mut reasons);
             }
         }
-        // below the last row too: what stands under it may have pushed the heads above out of sight
+        // below the last row too: what follows may have pushed the heads above out of sight
         let below: Vec<&str> = HEAD.into_iter().rev().collect();
         text += &format!("{}\n\n{}\n", below.join("\n"), LEGEND.join("\n"));
         text += match self.all {
@@ -80,8 +80,8 @@ impl Examination {
             no.push(format!("{failed} of {} wrappings", self.paths.len()));
         }
         let told = match no.is_empty() {
-            true => "in short  all that was tried works".to_owned(),
-            false => format!("in short  NO: {}; why stands above", no.join(", ")),
+            true => "in short  everything that was tried works".to_owned(),
+            false => format!("in short  NO: {}; the reasons are above", no.join(", ")),
         };
         let folded = fold(&told, "          ");
         folded.trim_start().to_owned()
@@ -94,7 +94,7 @@ impl Examination {
         }
         if let Some(why) = &made.why {
             return format!(
-                "{spec:<17} NO: this HSM makes none {}\n",
+                "{spec:<17} NO: this HSM does not make it {}\n",
                 reasons.number(why)
             );
         }
@@ -128,7 +128,7 @@ impl Examination {
     }
 }
 
-/// What all sizes that were tried have in common; where they differ, which of them do not work.
+/// What all sizes that were tried have in common; if they differ, which of them do not work.
 fn cell(paths: &[&Path], reasons: &mut Reasons) -> String {
     let Some(first) = paths.first() else {
         return ".".to_owned();

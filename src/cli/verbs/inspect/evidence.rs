@@ -1,5 +1,5 @@
-//! The smaller parts of a record and what is brought to it: receipts, packages as text, checksums, answers
-//! of KMS, and shares, of which nothing is told.
+//! The smaller parts of a record and what is added to it: receipts, packages as text, checksums, answers of KMS, and
+//! shares, of which nothing is shown.
 
 use std::path::Path;
 
@@ -111,7 +111,7 @@ fn checksums(text: &str) -> Option<Facts> {
     })
 }
 
-/// What KMS, CloudTrail or `import.sh` answered; DescribeKey is told in more words elsewhere.
+/// What KMS, CloudTrail or `import.sh` answered; DescribeKey is shown in more detail elsewhere.
 pub(super) fn answer(bytes: &[u8]) -> Option<Facts> {
     let answer = Answer::read(bytes).ok()?;
     let what = format!("answer of {}", answer.name());

@@ -1,5 +1,5 @@
-//! Keys in files: public keys, private keys, of which nothing is told, and bytes without a structure: an
-//! import token by its name, wrapped material by its length.
+//! Keys in files: public keys; private keys, of which nothing is shown; and bytes without a structure: an import token
+//! by its name, wrapped material by its length.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -30,10 +30,10 @@ const PRIVATE_KEYS: [(&str, usize, usize); 4] = [
     ("RSA_4096", 2376, 2392),
 ];
 
-/// How much of a file tells that it is a private key.
+/// How many bytes of a file are enough to recognise a private key.
 const HEAD: usize = 64;
 
-/// Text, DER, a zip and what was compressed have a structure; what KMS and an HSM encrypted has none.
+/// Text, DER, zip and compressed files have a structure; what KMS and an HSM encrypted has none.
 pub(super) fn opaque(name: &str, bytes: &[u8]) -> Option<Facts> {
     let base64 = aws::text::from_base64(bytes);
     let bytes = base64.as_deref().unwrap_or(bytes);
@@ -54,7 +54,7 @@ pub(super) fn opaque(name: &str, bytes: &[u8]) -> Option<Facts> {
     base64.is_none().then(|| wrapped(bytes))?
 }
 
-/// Wrapped material: its length tells under what it was wrapped, where one length can be two things both.
+/// Wrapped material: its length says under what it was wrapped. If a length has two meanings, both are given.
 fn wrapped(bytes: &[u8]) -> Option<Facts> {
     let ways: Vec<String> = WRAPPING_KEYS
         .iter()
@@ -70,7 +70,7 @@ fn wrapped(bytes: &[u8]) -> Option<Facts> {
     })))
 }
 
-/// `rest`: how many bytes stand after those of the modulus.
+/// `rest`: how many bytes follow those of the modulus.
 fn way(wrapping_key: &str, rest: usize) -> Option<String> {
     if rest == 0 {
         return Some(format!("{wrapping_key}, RSAES_OAEP"));
@@ -141,8 +141,8 @@ pub(super) fn private(path: &Path) -> Result<Option<Facts>> {
     }))))
 }
 
-/// What stands between the dashes of the first line (RFC 7468). It is looked at where it lies: a text made
-/// of it would be a copy of a key that nobody wipes.
+/// What is between the dashes of the first line (RFC 7468). It is read in place: a `String` of it would be a copy of a
+/// key that nobody wipes.
 fn pem_label(head: &[u8]) -> Option<&[u8]> {
     let begun = head.trim_ascii_start().strip_prefix(b"-----BEGIN ")?;
     let end = begun.windows(5).position(|dashes| dashes == b"-----")?;

@@ -20,8 +20,8 @@ use crate::plan::{
     PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source,
 };
 
-/// Writes the plan from what the record's own plan said. The head digest is left for a person to type
-/// from paper: taken from the record it would vouch for nothing.
+/// Writes the plan from what the record's own plan said. A person must type the head digest from paper: taken from the
+/// record it would vouch for nothing.
 pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<String> {
     let mut previous = Previous::load(record, None)?;
     let mut old = plan_of(record)?;
@@ -101,7 +101,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         BuildsOn::Reimport => {}
     }
     if let Some(signer) = &previous.signer {
-        // another HSM has another one
+        // a different HSM has a different signer
         let known = "Who signed that record; to insist on it, compare with the paper:";
         notes.above(
             "record.signer",
@@ -113,7 +113,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
     Ok(text)
 }
 
-/// What was written must be a plan, once that is filled in which only people know.
+/// The text must be a valid plan, once people fill in what only they know.
 fn judge(plan: &Plan, text: &str, open: bool) -> Result<()> {
     let text = match open {
         true => {
@@ -126,7 +126,7 @@ fn judge(plan: &Plan, text: &str, open: bool) -> Result<()> {
     Plan::parse(Path::new("plan.toml"), text.into_bytes())?;
     if open {
         super::super::remark(
-            "byok: FILL IN reuse_escrow or [escrow] in this plan: whether the shares that are typed stay in use",
+            "byok: FILL IN reuse_escrow or [escrow] in this plan: do the shares that are typed stay in use?",
         );
     }
     Ok(())
@@ -139,17 +139,16 @@ fn plan_of(record: &Path) -> Result<Plan> {
     Plan::parse(Path::new("plan.toml"), bytes)
 }
 
-/// The newest record before it that holds an escrow package: what was recovered with shares that stay in use
-/// has none of its own.
+/// The newest earlier record that holds an escrow package: a recovery with shares that stay in use has none of its own.
 fn with_package(previous: &Previous) -> Result<Previous> {
     let earlier = previous.earlier.iter();
     let mut holds = earlier.filter(|record| record.join(package::JSON_FILE).is_file());
     let Some(record) = holds.next() else {
         return Err(Error::usage(format!(
-            "{} holds no escrow package, and no record before it that was found",
+            "{} holds no escrow package, nor does an earlier record that was found",
             previous.directory.display()
         ))
-        .hint("name the record that dealt the shares which are in use: its escrow-package.json is needed"));
+        .hint("name the record that dealt the shares in use: its escrow-package.json is needed"));
     };
     super::super::remark(&format!(
         "byok: {} holds no escrow package: this plan builds on {}, which dealt the shares in use",
@@ -159,7 +158,7 @@ fn with_package(previous: &Previous) -> Result<Previous> {
     Previous::load(record, None)
 }
 
-/// Where each data key goes.
+/// The imports of each data key.
 fn imports_of_all(old: &Plan, previous: &Previous) -> Vec<(String, Vec<ImportPlan>)> {
     let of = |key: &KeyPlan| (key.label.clone(), imports_of(key, previous));
     old.keys.iter().map(of).collect()
@@ -174,7 +173,7 @@ fn give_imports(old: &mut Plan, imports: Vec<(String, Vec<ImportPlan>)>) {
     }
 }
 
-/// The parameters that were downloaded anew, by the KMS keys of the record and no others.
+/// The parameters that were downloaded again, by KMS key; only KMS keys of the record are accepted.
 fn new_parameters(old: &Plan, files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
     let arns = old.imports().map(|(_, import)| import.key_arn.clone());
     let of_record: BTreeMap<KeyArn, Known> = arns.map(|arn| (arn, Known::default())).collect();
@@ -193,9 +192,9 @@ fn new_parameters(old: &Plan, files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Know
     .hint("for another KMS key add a [[key.import]] by hand, with other_kms_key = \"reason\""))
 }
 
-/// How the same data keys come to hand once more.
+/// How the same data keys come back.
 fn kind_of(how: BuildsOn, old: &Plan) -> Kind {
-    // What the HSM does not give out again comes from a quorum, whatever it is for.
+    // What the HSM does not give out again must come from a quorum, whatever the plan is for.
     let given_out = old.keys.iter().all(|key| key.keep == Keep::Extractable);
     match how {
         BuildsOn::Reimport => Kind::Reimport,
@@ -209,14 +208,14 @@ fn title(wish: &PlanWish, old: &Plan, word: &str) -> String {
     title.unwrap_or_else(|| format!("{} ({word})", without_word(&old.title)))
 }
 
-/// A title that earlier plans of this kind made longer, as it was at first.
+/// A title without the words that earlier plans of this kind added.
 fn without_word(title: &str) -> &str {
     let words = [" (reimport)", " (recover)", " (new-shares)"];
     let shorter = words.iter().find_map(|word| title.strip_suffix(word));
     shorter.map_or(title, without_word)
 }
 
-/// What was eased for one run only does not stay.
+/// An exception that was made for one run does not stay.
 fn network(old: &Plan) -> Network {
     match old.network {
         Network::Hsm => Network::Hsm,
@@ -224,8 +223,9 @@ fn network(old: &Plan) -> Network {
     }
 }
 
-/// The record's own HSM, or the one that is named now. A module that is named is asked: another HSM has another
-/// token, and needs other variables. People open it as before, but nothing opens it without them.
+/// The record's own HSM, or the one that is named now. A module that is named is loaded: a different HSM has a
+/// different token and needs different variables. People open it as before; a PIN that came without people is not
+/// taken over.
 fn hsm(wish: &PlanWish, old: &Plan) -> Result<HsmPlan> {
     let mut hsm = old.hsm.clone();
     match &wish.module {
@@ -258,7 +258,7 @@ fn directory_of(old: &Plan, word: &str, previous: &Path) -> String {
         .first()
         .map_or("data-key", |key| key.label.as_str());
     let name = format!("{day}-{label}-{word}");
-    // A second one of the same day must not be planned over the record that it builds on.
+    // A second plan of the same day must not name the record that it builds on.
     let taken = |name: &str| {
         previous.file_name().is_some_and(|is| is == name)
             || previous
@@ -272,8 +272,7 @@ fn directory_of(old: &Plan, word: &str, previous: &Path) -> String {
     format!("records/{}", free.unwrap_or(name))
 }
 
-/// Where a data key goes: by the record or, where that only dealt new shares, by the newest one before it
-/// that says so.
+/// Where a data key goes: by the record or, if that only dealt new shares, by the newest earlier one that says so.
 fn imports_of(key: &KeyPlan, previous: &Previous) -> Vec<ImportPlan> {
     let of = |plan: Plan| {
         let mut keys = plan.keys.into_iter();
@@ -290,7 +289,7 @@ fn imports_of(key: &KeyPlan, previous: &Previous) -> Vec<ImportPlan> {
         .unwrap_or_default()
 }
 
-/// Where its import parameters will lie: two data keys may have imports of one name.
+/// Where its import parameters will be: two data keys may have imports of the same name.
 fn parameters_file(old: &Plan, key: &KeyPlan, import: &ImportPlan) -> String {
     let mut others = old.keys.iter().filter(|other| other.label != key.label);
     let shared = others.any(|other| other.imports.iter().any(|same| same.name == import.name));
@@ -300,7 +299,7 @@ fn parameters_file(old: &Plan, key: &KeyPlan, import: &ImportPlan) -> String {
     }
 }
 
-/// An import again. What was true of one download (its deadline, its wrapping key) or of one decision
+/// The same import again. What belonged to one download (its deadline, its wrapping key) or to one decision
 /// (`other_kms_key`: the record now names that KMS key itself) is left out.
 fn once_more(
     import: &mut ImportPlan,
@@ -318,7 +317,7 @@ fn once_more(
     if known.parameters.is_none() {
         notes.above(
             at("parameters"),
-            "downloaded anew: each import needs its own",
+            "download them again: each import needs its own",
         );
         if import.parameters_valid_to.is_some() {
             notes.above(at("parameters_valid_to"), notes::DEADLINE_OF_NEW);
@@ -334,7 +333,7 @@ fn once_more(
     Ok(())
 }
 
-/// Which of the materials of its KMS key this one is, as far as receipts tell.
+/// Which of the materials of its KMS key this one is, as far as receipts say.
 fn material(
     import: &mut ImportPlan,
     label: &str,
@@ -358,7 +357,7 @@ fn material(
     if id.is_none() && waits && import.witness_of.is_none() {
         notes.above(
             place,
-            "No receipt tells that KMS took it. If it did, add that receipt, or say\n\
+            "No receipt says that KMS took it. If it did, add that receipt, or say\n\
              EXISTING_KEY_MATERIAL:",
         );
         import.import_as = Some(ImportAs::New);

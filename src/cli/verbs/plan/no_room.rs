@@ -1,4 +1,4 @@
-//! Without the room no module is loaded and nobody is asked.
+//! Without the room byok loads no module and asks nobody.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What a plan that byok writes tells the people who read and change it, field by field.
+//! The comments in a plan that byok writes, field by field, for the people who read and change it.
 
 use crate::crypto::spec::LONGEST_HMAC;
 use crate::plan::Notes;
@@ -8,7 +8,7 @@ use crate::plan::kms::aws::KeyMetadata;
 const OF_NEW: [(&str, &str); 12] = [
     (
         "title",
-        "The plan of a key ceremony: it decides all that happens. Read every line.\n\
+        "The plan of a key ceremony: it decides everything that happens. Read every line.\n\
          Paths are relative to this file. Check it with: byok check PLAN",
     ),
     (
@@ -31,7 +31,7 @@ const OF_NEW: [(&str, &str); 12] = [
     ),
     (
         "key.source",
-        "hsm: made there | token, token:id=HEX: in it already |\n\
+        "hsm: made in the HSM | token, token:id=HEX: in the token already |\n\
          file:PATH, with reason = \"…\"\n\
          source = \"hsm\"",
     ),
@@ -63,16 +63,16 @@ const OF_AGAIN: [(&str, &str); 2] = [
     SLIP,
 ];
 
-/// The slip's digest is never filled in: taken from the file it would prove nothing.
+/// byok never fills in the slip's digest: taken from the file it would prove nothing.
 const SLIP: (&str, &str) = (
     "key.import.wrapping_key_sha256",
     "From the slip of the online side, never from the parameters file; needed for\n\
      unattended runs:\nwrapping_key_sha256 = \"\"",
 );
 
-/// Beside fields of any plan.
+/// Comments beside fields of any plan.
 const BESIDE: [(&str, &str); 5] = [
-    ("hsm.hardware", "is that so still?"),
+    ("hsm.hardware", "is this still true?"),
     (
         "key.import.witness_of",
         "the same material a second time proves that import",
@@ -85,44 +85,44 @@ const BESIDE: [(&str, &str); 5] = [
     ("escrow.deliver", "screen | files:DIR"),
 ];
 
-/// Of a plan whose shares may be shown or typed at the screen.
+/// For a plan whose shares may be shown or typed at the screen.
 pub(super) const SCREEN_RECORDED: &str = "Only if shares must be shown or typed over SSH, in tmux or in screen:\n\
     screen_recorded = \"why that is acceptable here\"";
 
-/// Where nobody named a module.
+/// If nobody named a module.
 pub(super) const MODULE: &str = "byok plan --module PATH fills in both";
 
-/// Where nothing is known of KMS keys.
+/// If nothing is known about KMS keys.
 pub(super) const EXAMPLE: &str =
     "byok plan FILES… fills these in from describe-key answers and parameters.";
 
-/// Of data keys that are private keys.
+/// For data keys that are private keys.
 pub(super) const PRIVATE: &str = "An HSM that cannot wrap private keys as KMS takes them (SoftHSM) needs host;\n\
     byok doctor tells.";
 
-/// Of import parameters without a deadline.
+/// For import parameters without a deadline.
 pub(super) const DEADLINE: &str = "These parameters carry no deadline; the console shows it:\n\
     parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"";
 
-/// Of those that are still to be downloaded.
-pub(super) const DEADLINE_OF_NEW: &str = "Of the new download, where its files carry none:\n\
+/// For import parameters that are still to be downloaded.
+pub(super) const DEADLINE_OF_NEW: &str = "The deadline of the new download, if its files carry none:\n\
     parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"";
 
-/// Of module and token of the record before, where its data keys come from a quorum.
-pub(super) const PERHAPS_LOST: &str = "Module and token are those of the HSM of the record before. Is that one lost?\n\
+/// For module and token of the previous record, if its data keys come from a quorum.
+pub(super) const PERHAPS_LOST: &str = "Module and token are those of the previous record's HSM. Is that HSM lost?\n\
     Then name those of the HSM that is here: change module and token, or write\n\
     this plan again with --module PATH, which fills in both.";
 
-/// Of a recovery of which nobody said what becomes of the shares.
+/// For a recovery if nobody said what becomes of the shares.
 pub(super) const REUSE: &str = "FILL IN one of the two: why the shares that are typed now stay in use, or\n\
     [escrow] below, which deals new ones.\nreuse_escrow = \"\"";
 
-/// Of a plan without escrow, of which nobody said so.
+/// For a plan without escrow if nobody said that it has none.
 pub(super) const NO_ESCROW_YET: &str = "Without shares a lost HSM is a lost data key:\n[escrow]\nthreshold  = 3\n\
     custodians = [\"Security\", \"Audit\", \"Treasury\", \"Legal\", \"Operations\"]\n\
     deliver    = \"screen\"             # screen | files:DIR";
 
-/// Of a plan without escrow, as somebody said.
+/// For a plan without escrow if somebody said so.
 pub(super) const NO_ESCROW: &str = "No [escrow], as was said when this plan was written: if the HSM is lost, so\n\
     are its data keys.";
 
@@ -136,13 +136,13 @@ pub(super) fn of_again() -> Notes {
     Notes::of(&OF_AGAIN, &BESIDE)
 }
 
-/// The length of an HMAC key, from this many bits.
+/// For the length of an HMAC key, from this many bits on.
 pub(super) fn bits(least: usize) -> String {
     let most = LONGEST_HMAC * 8;
-    format!("{least} to {most}, whole bytes; {least} where it is not given:\nbits  = {least}")
+    format!("{least} to {most}, whole bytes; {least} if not given:\nbits  = {least}")
 }
 
-/// Where the wrapping algorithm is from.
+/// Where the wrapping algorithm comes from.
 pub(super) fn wrapping(told: bool) -> &'static str {
     match told {
         true => "As the import parameters say:",
@@ -150,7 +150,7 @@ pub(super) fn wrapping(told: bool) -> &'static str {
     }
 }
 
-/// What KMS says of a KMS key.
+/// What KMS says about a KMS key.
 pub(super) fn kms_key(metadata: &KeyMetadata) -> String {
     let (spec, usage, state) = (&metadata.key_spec, &metadata.key_usage, &metadata.key_state);
     let region = match metadata.multi_region_type.as_deref() {
@@ -161,7 +161,7 @@ pub(super) fn kms_key(metadata: &KeyMetadata) -> String {
     format!("KMS says: {spec}, {usage}, {state}{region}")
 }
 
-/// Of material that is added to other material.
+/// For material that is added to other material.
 pub(super) fn added(current: &str) -> String {
     format!(
         "It holds material already (current: {current}).\n\

@@ -1,4 +1,4 @@
-//! What only the room can say of a plan that is written: which tokens a module shows, and who gets shares.
+//! What only the room can add to a plan that is written: which tokens a module shows, and who gets shares.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const ANEW: &str =
 const REUSE: &str = "\n After this recovery the shares that are typed may stay in use, or new ones are\n \
     dealt and the old ones destroyed.\n";
 
-/// The token to name: the one chosen by label or URI, else the one that is `known` if it is there, else the
+/// The token to name: the one chosen by label or URI, otherwise the one that is `known` if it is there, otherwise the
 /// only one.
 pub(super) fn choose_token(
     module: &Path,
@@ -44,7 +44,7 @@ pub(super) fn choose_token(
     }
 }
 
-/// Asks, where somebody is there.
+/// Asks, if somebody is there.
 pub(super) fn ask(question: Question) -> Result<Escrow> {
     let Some(terminal) = Terminal::open(Interrupted::watch()?)? else {
         return Ok(Escrow::Open);

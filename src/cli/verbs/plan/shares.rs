@@ -1,4 +1,4 @@
-//! Who gets shares: taken from the command line, or asked at a terminal, and never decided in silence.
+//! Who gets shares: the command line says it, or byok asks at a terminal. It is never decided in silence.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use crate::evidence::previous::{Dealt, Previous};
 use crate::ground::error::{Error, Result};
 use crate::plan::{self, Deliver, EscrowPlan, Kind, Notes, Plan};
 
-/// Fewer would be no shares.
+/// One share alone would be the key itself.
 const FEWEST_SHARES: usize = 2;
 
-/// What the command line says of the escrow.
+/// What the command line says about the escrow.
 #[derive(Default)]
 pub(crate) struct EscrowWish {
     /// Names with commas between them.
@@ -24,7 +24,7 @@ pub(crate) struct EscrowWish {
     pub reuse: Option<String>,
 }
 
-/// What a person at a terminal is asked; with those who have the shares in use.
+/// What a person at a terminal is asked, with the custodians who have the shares in use.
 #[derive(Clone, Copy)]
 pub(super) enum Question<'a> {
     New,
@@ -32,10 +32,10 @@ pub(super) enum Question<'a> {
     NewShares(&'a [String]),
 }
 
-/// Who asks it; where nobody is there, the answer is open.
+/// Who asks it; if nobody is there, the answer is open.
 pub(super) type Ask = fn(Question) -> Result<Escrow>;
 
-/// What is decided of the escrow.
+/// What is decided about the escrow.
 pub(super) enum Escrow {
     /// New shares.
     Deal {
@@ -56,7 +56,7 @@ pub(super) enum Escrow {
 }
 
 impl Escrow {
-    /// Of a `generate`.
+    /// The escrow of a `generate`.
     pub(super) fn of_new(wish: &EscrowWish, ask: Ask) -> Result<Self> {
         if wish.none {
             return Ok(Self::Without);
@@ -67,7 +67,7 @@ impl Escrow {
         }
     }
 
-    /// Of a `recover`: new shares, or a reason why the old ones stay.
+    /// The escrow of a `recover`: new shares, or a reason why the old ones stay.
     pub(super) fn of_recovery(wish: &EscrowWish, previous: &Previous, ask: Ask) -> Result<Self> {
         if let Some(reason) = &wish.reuse {
             return Ok(Self::Reuse(reason.clone()));
@@ -79,15 +79,15 @@ impl Escrow {
         ask(Question::Recovery(&before))
     }
 
-    /// Of new shares: for those who are named, else for those who have the shares in use, to be edited.
+    /// New shares: for those who are named, otherwise for those who have the shares in use, to be edited.
     pub(super) fn of_new_shares(wish: &EscrowWish, previous: &Previous, ask: Ask) -> Result<Self> {
         let Some(dealt) = previous.in_use() else {
-            let what = "that record dealt no shares, nor did a record before it that was found";
+            let what = "that record dealt no shares, nor did an earlier record that was found";
             return Err(match previous.is_whole {
                 true => Error::usage(what)
                     .hint("for a first escrow, add [escrow] to a plan by --reimport"),
                 false => Error::usage(what).hint(
-                    "name the record that dealt the shares in use, or lay it beside that one",
+                    "name the record that dealt the shares in use, or put it beside that one",
                 ),
             });
         };
@@ -165,9 +165,7 @@ pub(super) fn split(names: &str) -> Vec<String> {
 /// Whether each of them can have a share under that name.
 pub(super) fn can_be(custodians: &[String]) -> Result<(), String> {
     if let Some(name) = custodians.iter().find(|name| name.contains(';')) {
-        return Err(format!(
-            "with commas between the names, please, not {name:?}"
-        ));
+        return Err(format!("put commas between the names, not {name:?}"));
     }
     if let Some(name) = custodians.iter().find(|name| !plan::is_name(name)) {
         return Err(format!(
@@ -180,13 +178,13 @@ pub(super) fn can_be(custodians: &[String]) -> Result<(), String> {
         .find(|name| !seen.insert(name.to_ascii_lowercase()))
     {
         return Err(format!(
-            "{name:?} stands there twice: each custodian has a name of their own"
+            "{name:?} is there twice: each custodian needs a different name"
         ));
     }
     match (FEWEST_SHARES..=MOST_SHARES.into()).contains(&custodians.len()) {
         true => Ok(()),
         false => Err(format!(
-            "{FEWEST_SHARES} to {MOST_SHARES} custodians, each by a name"
+            "give {FEWEST_SHARES} to {MOST_SHARES} custodians, each by name"
         )),
     }
 }
@@ -194,6 +192,9 @@ pub(super) fn can_be(custodians: &[String]) -> Result<(), String> {
 pub(super) fn in_range(threshold: u8, custodians: &[String]) -> Result<(), String> {
     match (FEWEST_SHARES..=custodians.len()).contains(&threshold.into()) {
         true => Ok(()),
-        false => Err(format!("{FEWEST_SHARES} to {} of them", custodians.len())),
+        false => Err(format!(
+            "give a number from {FEWEST_SHARES} to {}",
+            custodians.len()
+        )),
     }
 }

@@ -22,10 +22,10 @@ use crate::hsm::Module;
 use crate::plan::{Deliver, ImportPlan, KeyPlan, Kind, Plan};
 use crate::rehearsal::{self, DATA_LEN, Stage, StandInKms, THRESHOLD};
 
-/// Which of the shares, in order, come to the recovery.
+/// Which of the shares, in order, take part in the recovery.
 const WHO_COME: [usize; THRESHOLD] = [0, 2, 4];
 
-/// What stays from ceremony to ceremony.
+/// What stays the same from ceremony to ceremony.
 struct Life<'a> {
     module: &'a Path,
     room: &'a Path,
@@ -40,7 +40,7 @@ struct OldData {
     encrypted: Vec<u8>,
 }
 
-/// Lives it, and tells each part once it is proved.
+/// Goes through the whole life, and tells each part once it is proved.
 pub(super) fn live(module: &Path, room: &Path) -> Result<()> {
     let mut life = Life {
         module,
@@ -140,7 +140,7 @@ impl Life<'_> {
         Ok(())
     }
 
-    /// Those who come lay their share files where the recovery reads them.
+    /// The custodians who come put their share files where the recovery reads them.
     fn bring(&self, shares: &[PathBuf]) -> Result<()> {
         let brought = self.room.join(rehearsal::BROUGHT);
         DirBuilder::new()
@@ -216,10 +216,10 @@ fn any_quorum_opens(
 
 fn read_share(path: &Path) -> Result<Share> {
     Share::from_words(&read_share_file(path)?)
-        .map_err(|_| not_proved(format!("{} is no share", path.display())))
+        .map_err(|_| not_proved(format!("{} is not a share", path.display())))
 }
 
-/// One quorum opens every data key of the package, and it is the one that was made.
+/// One quorum opens every data key of the package, and each is the key that was made.
 fn opens(
     plan: &Plan,
     made: &Verified,

@@ -1,5 +1,5 @@
-//! What people have on paper in the real room, for practice: on screens before the first one, and as
-//! files to print. Nothing on these papers is worth anything.
+//! What people have on paper in the real room, for practice: on screens before the first one, and as files to print.
+//! Nothing on these papers is real.
 
 use std::fs::{self, DirBuilder};
 use std::io::Write as _;
@@ -17,7 +17,7 @@ use crate::ground::words::{self, Digest};
 use crate::plan::{PackageSource, Plan, parameters};
 use crate::rehearsal::{self, Replaced};
 
-/// Everything that is to be typed, below the rehearsal's directory.
+/// The file with everything that is to be typed, in the rehearsal's directory.
 const FILE: &str = "practice-slip.txt";
 
 /// Lines of a page between its heading and its question, on a terminal of 24.
@@ -26,14 +26,14 @@ const PAGE: usize = 22;
 /// Room for one practice share form, in bytes.
 const LONGEST_FORM: usize = 8192;
 
-/// Papers for one practised plan: each block stands on one page.
+/// Papers for one practised plan: each block is on one page.
 pub(super) struct Papers {
     blocks: Vec<String>,
 }
 
 impl Papers {
-    /// Writes them down for this practice plan. `told`: what is not as in the real room, a sentence each.
-    /// `forms`: the practice share forms. `wrapping_key`: the digest of the stand-in KMS's.
+    /// Writes them for this practice plan. `told`: what differs from the real room, a sentence each. `forms`: the
+    /// practice share forms. `wrapping_key`: the digest of the stand-in KMS's wrapping key.
     ///
     /// # Errors
     /// Exit 5 if the file cannot be written; whatever [`parameters::slip`] refuses.
@@ -61,7 +61,7 @@ impl Papers {
         let text = format!(
             "PRACTICE: what people type at this rehearsal. Nothing on this paper is real.\n\n{}\n \
              SHA-256 of the practice plan, to compare when it is approved:\n{}\n \
-             Digest of every wrapping key of the slip, for who answers key:\n{}",
+             Digest of every wrapping key of the slip, if you answer key:\n{}",
             blocks.join("\n"),
             words::rows(&plan.sha256, 3),
             words::rows(wrapping_key, 3)
@@ -94,7 +94,7 @@ impl Papers {
     }
 }
 
-/// As many blocks on a page as it holds; one that is longer has a page to itself.
+/// As many blocks on a page as it holds; a longer block has a page to itself.
 fn packed(blocks: &[String]) -> Vec<String> {
     let mut pages: Vec<String> = Vec::new();
     for block in blocks {
@@ -111,7 +111,7 @@ fn packed(blocks: &[String]) -> Vec<String> {
 
 fn differences(told: &[String]) -> String {
     let mut text = fold(
-        "Practice: HSM, KMS, data keys and shares are worth nothing. People see and type what they will in the real room, but for this:",
+        "Practice: HSM, KMS, data keys and shares are worth nothing. People see and type what they will in the real room, except for this:",
         " ",
     );
     for sentence in told {
@@ -131,7 +131,7 @@ fn pin(plan: &Plan) -> String {
     }
 }
 
-/// The slip of the online side, where rows of it are typed.
+/// The slip of the online side, if rows of it are typed.
 fn slip(plan: &Plan) -> Result<String> {
     let mut imports = plan.imports();
     if imports.all(|(_, import)| import.wrapping_key_sha256.is_some()) {
@@ -139,18 +139,18 @@ fn slip(plan: &Plan) -> Result<String> {
     }
     let digest = parameters::slip(plan)?;
     Ok(format!(
-        " The slip of the online side, which you play as well. Copy it to paper:\n \
+        " The slip of the online side, whose part you play too. Copy it to paper:\n \
          digest over all parameter files\n{}",
         words::rows(&digest, 3)
     ))
 }
 
-/// The paper of the witnesses, where rows of it are typed.
+/// The paper of the witnesses, if rows of it are typed.
 fn head(plan: &Plan, previous: &Previous) -> String {
     if plan.previous.is_none() || plan.previous_head.is_some() {
         return String::new();
     }
-    let mut text = " The paper that the witnesses signed after the ceremony before. Copy it:\n \
+    let mut text = " The paper that the witnesses signed after the last ceremony. Copy it:\n \
                     head digest of the previous record\n"
         .to_owned();
     for row in 1..=3 {
@@ -174,7 +174,7 @@ fn forms_to_type(forms: &[PathBuf]) -> String {
     ) + &fold(&names.join(", "), "   ")
 }
 
-/// The printed page of the package, a block for each data key, where it is typed.
+/// The printed page of the package, a block for each data key, if it is typed.
 fn package_rows(plan: &Plan, package: &Package) -> Vec<String> {
     let typed = plan
         .recover
@@ -196,7 +196,7 @@ fn package_rows(plan: &Plan, package: &Package) -> Vec<String> {
     package.keys.iter().map(block).collect()
 }
 
-/// Makes the forms that custodians bring to a recovery out of the stand-in's share files.
+/// Makes the forms that custodians bring to a recovery from the stand-in's share files.
 ///
 /// # Errors
 /// Exit 5 if they cannot be written.
@@ -242,7 +242,7 @@ fn write_form(dealt: &Path, to: &Path, quorum: &str, ceremony: &str) -> Result<(
         write!(
             rest,
             "PRACTICE SHARE FORM {number}, {custodian}\n\
-             Worthless: it is of a rehearsal and opens no real data key.\n\
+             Worthless: it is from a rehearsal and opens no real data key.\n\
              {quorum}; ceremony {ceremony}\n\n"
         )?;
         for row in 0..ROWS {

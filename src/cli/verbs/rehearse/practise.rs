@@ -1,5 +1,5 @@
-//! One ceremony of a real plan, of any kind, at a terminal. What the plan builds on is made first, as a
-//! stand-in; afterwards everything that the record claims is proved from outside it.
+//! One ceremony of a real plan, of any kind, at a terminal. A stand-in for what the plan builds on is made first;
+//! afterwards everything that the record claims is proved from outside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,7 +21,7 @@ use crate::rehearsal::{self, Before, Replaced, StandInKms, Works};
 
 mod prove;
 
-/// Where the stand-in's shares lie until forms are made of them.
+/// Where the stand-in's shares are until forms are made from them.
 const DEALT: &str = "dealt";
 
 /// The RSA key that need not last: what a soft HSM wraps with does not depend on its length. One on P-521 does
@@ -40,8 +40,8 @@ fn short(plan: &Plan) -> usize {
 /// Refuses what cannot be practised, before anything is made.
 ///
 /// # Errors
-/// What `byok check` says of a plan that cannot be read or of a broken previous record; exit 2 without a
-/// terminal; as [`Before::of`].
+/// What `byok check` says about a plan that cannot be read or a broken previous record; exit 2 without a terminal; as
+/// [`Before::of`].
 pub(super) fn can_be_practised(path: &Path) -> Result<()> {
     read(path)?;
     terminal(Interrupted::watch()?).map(|_| ())
@@ -89,7 +89,7 @@ pub(super) fn practise(path: &Path, module: &Path, room: &Path) -> Result<()> {
     practice.prove(&practised, &sealed, previous, &mut kms)
 }
 
-/// The plan, and what must stand before it.
+/// The plan, and what must exist before it.
 fn read(path: &Path) -> Result<(Plan, Option<Before>)> {
     let plan = Plan::read(path)?;
     for (key, import) in plan.imports() {
@@ -104,7 +104,7 @@ fn read(path: &Path) -> Result<(Plan, Option<Before>)> {
     Ok((plan, Some(before)))
 }
 
-/// The record that the plan names, if it is here. One that is here and broken is no record to build on.
+/// The record that the plan names, if it is here. If it is here and broken, that is an error.
 fn real_previous(plan: &Plan) -> Result<Option<Previous>> {
     let Some(directory) = &plan.previous else {
         return Ok(None);
@@ -126,7 +126,7 @@ fn terminal(interrupted: Interrupted) -> Result<Terminal> {
 /// The stand-in for the previous record.
 struct StandIn {
     previous: Previous,
-    /// Practice share forms, where shares are brought.
+    /// Practice share forms, if shares are brought.
     forms: Vec<PathBuf>,
 }
 
@@ -136,7 +136,7 @@ struct Practice<'a> {
     room: &'a Path,
     kind: Kind,
     nobody: Unattended,
-    /// What the soft HSM does by itself: found out, not known.
+    /// What the soft HSM does by itself: found by trying.
     works: Works,
 }
 
@@ -206,7 +206,7 @@ impl Practice<'_> {
         Ok(StandIn { previous, forms })
     }
 
-    /// Forms for those who bring shares. The files of the stand-in's hand-out serve nobody else.
+    /// Makes forms for those who bring shares. The stand-in's share files are then erased.
     fn make_forms(&self, threshold: u8, previous: &Previous) -> Result<Vec<PathBuf>> {
         let dealt = self.room.join(DEALT);
         let forms = match self.kind {
@@ -252,7 +252,7 @@ impl Practice<'_> {
         }
     }
 
-    /// What the soft HSM does in another way than the plan says, once for each algorithm.
+    /// What the soft HSM does differently from the plan, once for each algorithm.
     fn wrapped_otherwise(&self, plan: &Plan) -> Vec<String> {
         let mut otherwise: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
         for (key, import) in plan.imports() {
@@ -277,7 +277,7 @@ impl Practice<'_> {
         otherwise.into_iter().map(told).collect()
     }
 
-    /// What is practised in the place of a data key that the soft HSM serves no escrow for.
+    /// What is practised instead of a data key that the soft HSM cannot escrow.
     fn played_otherwise(&self, plan: &Plan) -> Vec<String> {
         let specs: BTreeSet<Spec> = plan.keys.iter().map(|key| key.spec).collect();
         let played = specs.into_iter().filter_map(|spec| {
@@ -294,13 +294,13 @@ impl Practice<'_> {
         played.collect()
     }
 
-    /// What is not as in the real room, a sentence each.
+    /// What differs from the real room, a sentence each.
     fn told(&self, plan: &Plan, before: Option<&Before>, elsewhere: &[String]) -> Vec<String> {
         let mut told = before.map(|before| before.told.clone()).unwrap_or_default();
         told.extend(self.wrapped_otherwise(plan));
         told.extend(self.played_otherwise(plan));
         told.extend(elsewhere.iter().map(|label| {
-            format!("The data key {label:?}, which exists in the real room, is made anew here.")
+            format!("The data key {label:?} exists in the real room; here a new one is made.")
         }));
         if plan.kind == Kind::Recover {
             told.push(
@@ -308,20 +308,23 @@ impl Practice<'_> {
             );
         }
         if plan.hsm.pin == PinSource::PinPad {
-            told.push("The PIN is typed here; the real one on the HSM's own PIN pad.".into());
+            told.push(
+                "The PIN is typed here; in the real room it is typed on the HSM's own PIN pad."
+                    .into(),
+            );
         }
         if plan.imports().next().is_some() {
             told.push(
                 "Import parameters come from a stand-in KMS with a wrapping key of its own.".into(),
             );
         }
-        told.push("The network is not looked at.".into());
+        told.push("The network is not checked.".into());
         told
     }
 }
 
-/// What an escrow serves of this spec here: itself, or of an HMAC key whose length is no multiple of 8 bytes
-/// the next longer one, because modules are seen that wrap those padded.
+/// What an escrow can hold here for this spec: the key itself or, for an HMAC key whose length is not a multiple of
+/// 8 bytes, the next longer one, because some modules wrap the shorter one with padding.
 fn escrowed(tries: &mut Tries, spec: Spec) -> Result<Spec> {
     let Err(refused) = tries.escrow(spec) else {
         return Ok(spec);
@@ -342,14 +345,14 @@ fn escrowed(tries: &mut Tries, spec: Spec) -> Result<Spec> {
 fn cannot_play(error: Error, spec: Spec) -> Error {
     error
         .doing(format!(
-            "this plan cannot be practised: the soft HSM does not serve {}",
+            "this plan cannot be practised: the soft HSM cannot do {}",
             spec.name()
         ))
-        .hint("byok rehearse --module PATH takes another SoftHSM")
+        .hint("byok rehearse --module PATH takes a different SoftHSM")
         .hint("byok check --hsm PLAN tries the plan's own HSM")
 }
 
-/// A recovery goes into another HSM than the one that was lost.
+/// A recovery goes into an HSM other than the one that was lost.
 fn token_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Recover => rehearsal::SECOND_TOKEN,

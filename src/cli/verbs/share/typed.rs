@@ -60,7 +60,7 @@ enum Typed {
     Stop,
 }
 
-/// All 33 words; what does not make a share is typed again by the row, or given up.
+/// All 33 words; if they do not make a share, rows are typed again, or the custodian gives up.
 fn type_share(operator: &mut dyn Operator) -> Result<Words> {
     operator.ask(
         " ONLY THE CUSTODIAN LOOKS. Everyone else: turn away. No camera on this screen.\n \
@@ -81,7 +81,7 @@ fn type_share(operator: &mut dyn Operator) -> Result<Words> {
         };
         show_mistake(operator, &typed, &why)?;
         if !type_row_again(operator, &mut typed, &why)? {
-            return Ok(typed); // judged by the caller, as it is
+            return Ok(typed); // the caller judges it as it is
         }
     }
 }
@@ -102,7 +102,7 @@ fn type_rows(operator: &mut dyn Operator, typed: &mut Words, from: usize) -> Res
     Ok(())
 }
 
-/// The row that one changed word would explain, between its neighbours; or which rows it may be.
+/// Shows the row that one changed word would explain, between its neighbours; or which rows it may be.
 fn show_mistake(operator: &mut dyn Operator, typed: &Words, why: &NotAShare) -> Result<()> {
     operator.wipe();
     /// The lines below, with the question.
@@ -123,8 +123,8 @@ fn show_mistake(operator: &mut dyn Operator, typed: &Words, why: &NotAShare) -> 
     Ok(())
 }
 
-/// One row anew: the one that the checksum tells, or any that the custodian names, or all from one on. `false`:
-/// given up.
+/// One row again: the one that the checksum points to, or one that the custodian names; or all from one on. `false`: the
+/// custodian gave up.
 fn type_row_again(operator: &mut dyn Operator, typed: &mut Words, why: &NotAShare) -> Result<bool> {
     let mut row = screens::one_row(why);
     loop {
@@ -174,7 +174,7 @@ fn ask_row(operator: &mut dyn Operator, row: usize) -> Result<Typed> {
     }
 }
 
-/// `None`: given up.
+/// `None`: the custodian gave up.
 fn row_to_type_again(operator: &mut dyn Operator) -> Result<Option<Again>> {
     loop {
         let answer =

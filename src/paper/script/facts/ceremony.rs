@@ -8,7 +8,7 @@ use crate::paper::template::facts;
 use crate::plan::Kind;
 
 facts! {
-    /// Of the ceremony.
+    /// The ceremony.
     CeremonyFacts {
         title: Html,
         kind: Html,
@@ -65,6 +65,6 @@ fn purpose(kind: Kind) -> &'static str {
         Kind::Recover => {
             "the same data keys as before are brought back by a quorum and wrapped again"
         }
-        Kind::Destroy => "data keys come to their end",
+        Kind::Destroy => "data keys are destroyed",
     }
 }

@@ -9,13 +9,13 @@ use crate::paper::template::facts;
 use crate::plan::{Deliver, Keep, Kind, PackageSource, ShareSource, meaning};
 
 facts! {
-    /// Of shares and package.
+    /// Shares and package.
     EscrowFacts {
         escrow_meaning: Html,
         shares: Vec<ShareFacts>,
         share_count: Html,
         threshold: Html,
-        /// Where shares become files.
+        /// The folder, if shares are written as files.
         share_folder: Html,
         by_quorum: bool,
         package_by_hand: bool,
@@ -74,7 +74,7 @@ impl EscrowFacts {
     }
 }
 
-/// Where shares become files.
+/// The folder, if shares are written as files.
 fn share_folder(script: &Script) -> Option<String> {
     match &script.plan.escrow.as_ref()?.deliver {
         Deliver::Files(directory) => Some(script.relative(directory)),

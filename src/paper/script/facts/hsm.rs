@@ -7,7 +7,7 @@ use crate::paper::template::facts;
 use crate::plan::{Network, PinSource, SignerPlan, meaning};
 
 facts! {
-    /// Of HSM and machine.
+    /// HSM and machine.
     HsmFacts {
         token: Html,
         hardware: Html,

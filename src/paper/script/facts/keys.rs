@@ -13,7 +13,7 @@ use crate::plan::{ImportPlan, Keep, KeyPlan, Kind, Plan, Source, meaning};
 use std::path::Path;
 
 facts! {
-    /// Of all data keys and imports.
+    /// All data keys and imports.
     KeysFacts {
         labels: Html,
         labels_on_form: Html,
@@ -64,7 +64,7 @@ facts! {
         more_arns: Html,
         package_rows: Html,
     }
-    /// An import; of a data key without imports one without an ARN.
+    /// An import; a data key without imports has one without an ARN.
     ImportFacts {
         is_first: bool,
         import: Html,
@@ -127,7 +127,7 @@ fn source_files(script: &Script) -> Vec<FileFacts> {
     files.map(file).collect()
 }
 
-/// Key check value and fingerprint of a data key, where the record before or the plan knows them.
+/// Key check value and fingerprint of a data key, if the previous record or the plan names them.
 fn known(script: &Script, key: &KeyPlan) -> (Option<String>, Option<String>) {
     match script
         .previous
@@ -269,7 +269,7 @@ fn check_word(plan: &Plan) -> (&'static str, &'static str) {
         0 => ("first 8 digits of the fingerprint", "KCV or fingerprint"),
         n if n == plan.keys.len() => ("KCV", "KCV"),
         _ => (
-            "KCV, or where it has none the first 8 digits of the fingerprint,",
+            "KCV (if it has none, the first 8 digits of the fingerprint)",
             "KCV or fingerprint",
         ),
     }
@@ -290,7 +290,7 @@ fn keeps(plan: &Plan) -> Vec<MeaningFacts> {
     keeps.into_iter().map(facts).collect()
 }
 
-/// The folder that the plan's parameters lie in; online they all lie in one.
+/// The folder that holds the plan's parameters; online they are all in one.
 fn slip_command(plan: &Plan) -> Html {
     let folder = |(_, import): (_, &ImportPlan)| {
         let name = import.parameters.parent()?.file_name()?;

@@ -8,7 +8,7 @@ use crate::paper::template::facts;
 use crate::plan::meaning;
 
 facts! {
-    /// Of the records.
+    /// The records.
     RecordFacts {
         record: Html,
         record_name: Html,

@@ -13,7 +13,7 @@ use crate::plan::{Deliver, Kind, Plan};
 use crate::rehearsal::StandInKms;
 
 impl Practice<'_> {
-    /// Tells of the ceremony, each line after it was proved.
+    /// Tells about the ceremony, each line after it was proved.
     pub(super) fn prove(
         &mut self,
         plan: &Plan,
@@ -25,7 +25,7 @@ impl Practice<'_> {
         verify::follow(&sealed.directory, &verified, &[])?;
         if !verified.is_rehearsal() {
             return Err(not_proved(
-                "the record does not say that it is of a rehearsal",
+                "the record does not say that it is from a rehearsal",
             ));
         }
         tell_keys(plan, &verified, previous)?;
@@ -41,7 +41,7 @@ impl Practice<'_> {
         ))
     }
 
-    /// Looked for anew, in the token itself.
+    /// Looks again, in the token itself.
     fn tell_absence(&mut self, plan: &Plan) -> Result<()> {
         let module = Module::load(self.module)?;
         let hsm = self.open(&module, token_of(plan.kind))?;
@@ -59,19 +59,19 @@ impl Practice<'_> {
     }
 }
 
-/// The data keys: made, or the very ones that the stand-in record tells of.
+/// The data keys: made, or exactly those that the stand-in record names.
 fn tell_keys(plan: &Plan, verified: &Verified, previous: Option<&Previous>) -> Result<()> {
     let (what, how) = match plan.kind {
         Kind::Generate => ("made", "inside a soft HSM"),
         Kind::Reimport => ("found", "the same data key as before"),
         Kind::Recover => ("recovered", "the same data key as before"),
-        Kind::Destroy => ("destroyed", "the very data key of before"),
+        Kind::Destroy => ("destroyed", "the same data key as before"),
     };
     for key in verified.report().keys {
         let known = previous.and_then(|previous| previous.key(&key.label));
         if known.is_some_and(|known| known.fingerprint.to_string() != key.fingerprint) {
             return Err(not_proved(format!(
-                "{:?} is another data key than before",
+                "{:?} is not the data key that it was before",
                 key.label
             )));
         }
