@@ -167,7 +167,7 @@ pub(crate) enum Command {
     /// Verify a record; no HSM is needed
     #[command(
         after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4).\n\
-        With --signers it may be not by a listed signer (exit 4): the record holds.\n\
+        With --signers there is a fourth: not by a listed signer (exit 4).\n\
         Only something from outside the record makes it authentic: the head digest from\n\
         paper, or a list of keys whose owners you know (ssh-keygen(1), ALLOWED\n\
         SIGNERS). If you give both, both must hold. Keys inside the record vouch for\n\

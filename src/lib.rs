@@ -15,9 +15,9 @@
 //! | wing | what it is for |
 //! |---|---|
 //! | [`cli`] | the command line, and what each verb does |
-//! | [`rehearsal`] | a whole life of a data key, practised on a soft HSM |
+//! | [`rehearsal`] | the whole life of a data key, practised on a soft HSM |
 //! | [`ceremony`] | the straight line of each kind; operator, screens, data keys from files |
-//! | [`paper`] | script, report and forms, whose words stand in HTML files; the scripts of the online side |
+//! | [`paper`] | script, report and forms, whose words are in HTML files; the scripts of the online side |
 //! | [`evidence`] | transcript, record, receipts, and verifying them |
 //! | [`plan`] | the plan, from TOML; import parameters of the KMS |
 //! | [`hsm`] | PKCS#11; this computer |
@@ -56,12 +56,12 @@
 //! - No file is ever overwritten; every input is read once and its digest pinned.
 //! - There is no network code in the dependency tree.
 //! - No HSM module is loaded before the process is closed ([`hsm::machine::sandbox`]).
-//! - `unsafe` stands in `ground/raw.rs` alone.
+//! - Only `ground/raw.rs` has `unsafe`.
 //!
 //! # The room
-//! The feature `room`, on if nobody says otherwise, builds [`hsm`], [`ceremony`], [`rehearsal`], `ground/raw.rs` and
-//! the verbs that need them. Without it byok verifies, takes receipts, inspects, prints scripts, and writes and
-//! checks plans, and has no `unsafe`, no PKCS#11 and no seccomp in it: an auditor's program.
+//! The feature `room`, on by default, builds [`hsm`], [`ceremony`], [`rehearsal`], `ground/raw.rs` and the verbs that
+//! need them. Without it byok verifies, takes receipts, inspects, prints scripts, and writes and checks plans; it has
+//! no `unsafe`, no PKCS#11 and no seccomp in it. That is the auditor's program.
 
 // Without the room: no HSM, no ceremony, no rehearsal, and no `unsafe`. What only they use of the other wings is
 // built with them, and is dead without them; the build with the room tells what is dead in truth.

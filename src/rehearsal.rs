@@ -150,7 +150,7 @@ impl StandInKms {
         Ok(())
     }
 
-    /// The material that a KMS key holds. The real one tells nobody.
+    /// The material that a KMS key holds. The real KMS never shows it.
     ///
     /// # Errors
     /// Exit 4 if it holds none.

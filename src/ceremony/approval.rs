@@ -41,7 +41,7 @@ impl Approved {
         let mut facts = Facts::of(&plan, rehearsal, false);
         facts.read_previous()?;
         if record::is_unfinished(&plan.directory) {
-            operator.wipe(); // a run that was killed could not: words of a share may still stand there
+            operator.wipe(); // a run that was killed could not: words of a share may still be there
         }
         let mut watch = Watch::default();
         clock::compare(&plan, facts.previous(), operator, &mut watch)?;
@@ -75,7 +75,7 @@ impl Approved {
     /// bytes before anything else is looked at.
     ///
     /// # Errors
-    /// Exit 1 for another digest; exit 2 if the plan needs a person; whatever a [check](super::checks) refuses.
+    /// Exit 1 for a different digest; exit 2 if the plan needs a person; whatever a [check](super::checks) refuses.
     pub(crate) fn unattended(path: &Path, sha256: &str) -> Result<Self> {
         let bytes = plan::read_bytes(path)?;
         let is = words::sha256(&bytes);

@@ -297,7 +297,7 @@ fn screen(facts: &mut Facts, lines: &mut Lines) {
     }
 }
 
-/// Nobody should read eight rows aloud for a run that cannot be. A rehearsal is held where people work.
+/// Nobody should read eight rows aloud for a run that will be refused. A rehearsal is held where people work.
 fn air_gap(facts: &mut Facts, lines: &mut Lines) {
     if facts.rehearsal {
         return;

@@ -122,7 +122,7 @@ fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     })
 }
 
-/// `2026-11-22 09:41`, with seconds or a `Z` or `UTC` where somebody types them.
+/// `2026-11-22 09:41`, with seconds or a `Z` or `UTC` if somebody types them.
 fn read(text: &str) -> Option<Timestamp> {
     let text = text
         .trim()

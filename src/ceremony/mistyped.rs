@@ -88,7 +88,7 @@ impl Ceremony<'_> {
     }
 }
 
-/// What stands below the words, and above the question.
+/// The lines between the words and the question.
 fn below(typist: &Typist, why: &NotAShare) -> String {
     let custodian = typist.custodian;
     let (look, keys) = match screens::one_row(why) {

@@ -76,7 +76,7 @@ pub(crate) trait Operator {
     /// Shows words of a share, straight from locked memory.
     fn show_secret(&mut self, text: &[u8]);
 
-    /// Clears screen and scrollback, where there are any.
+    /// Clears screen and scrollback, if there are any.
     fn wipe(&mut self);
 
     /// The window that people read in.
@@ -153,7 +153,7 @@ impl Interrupted {
             signal_hook::flag::register(signal, Arc::clone(&flag.0))
                 .map_err(|e| Error::machine(format!("watching for signals: {e}")))?;
         }
-        // A file-size limit then shows as a failed write, which is told as such.
+        // A file-size limit then shows as a failed write, which is reported as such.
         let unheard = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGXFSZ, unheard)
             .map_err(|e| Error::machine(format!("watching for signals: {e}")))?;

@@ -88,7 +88,7 @@ impl NotAPin {
 /// Where the PIN ends in what a file holds: all line ends after it are dropped.
 ///
 /// # Errors
-/// Why it is no PIN.
+/// Why it is not a PIN.
 fn judge_file(bytes: &[u8]) -> std::result::Result<usize, NotAPin> {
     if is_utf16(bytes) {
         return Err(NotAPin::Utf16);
@@ -136,7 +136,7 @@ fn has_a_name(text: &str) -> bool {
 /// Refuses what cannot be a PIN, however it was given. Quotation marks and blanks are taken as they are typed.
 ///
 /// # Errors
-/// Why it is no PIN.
+/// Why it is not a PIN.
 pub(super) fn judge(pin: &[u8]) -> std::result::Result<&str, NotAPin> {
     if pin.is_empty() {
         return Err(NotAPin::Empty);
@@ -192,7 +192,7 @@ pub(super) fn read_file(path: &Path) -> Result<Locked> {
 /// # Errors
 /// As [`read_file`].
 pub(super) fn read_descriptor(fd: i32) -> Result<Locked> {
-    // Through /proc the descriptor is opened anew and safely; a closed one is simply not there.
+    // Through /proc the descriptor is opened again, safely; a closed one is simply not there.
     let path = format!("/proc/self/fd/{fd}");
     let what = format!("the PIN from descriptor {fd}");
     let refuse =

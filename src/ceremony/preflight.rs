@@ -28,7 +28,7 @@ use crate::plan::{Plan, WrapIn};
 pub(crate) struct Preflight<'p> {
     /// In the plan's order.
     pub(super) imports: Vec<Proved<'p>>,
-    /// The proved way out for `wrap_in = "host"`, where an import needs one.
+    /// The proved way out for `wrap_in = "host"`, if an import needs one.
     pub(super) transport: Option<Transport>,
     /// What was checked, for the transcript.
     pub checks: Vec<PreflightCheck>,
@@ -79,7 +79,7 @@ impl Judged<'_> {
     }
 }
 
-/// One throw-away key of each spec that is wanted, and on P-256 one more where the HSM wraps private keys.
+/// One throw-away key of each spec that is wanted, and one more on P-256 if the HSM wraps private keys.
 fn throw_away_keys(
     hsm: &mut Hsm,
     wants: &[Judged],

@@ -167,7 +167,7 @@ pub(crate) fn same_in_token(
     }))
 }
 
-/// The escrow package that the plan names; `None` where people type it.
+/// The escrow package that the plan names; `None` if people type it.
 ///
 /// # Errors
 /// Exit 2 if it cannot be read; exit 4 if there is none, or if the file is not one.

@@ -36,7 +36,7 @@ fn line(ceremony: &mut Ceremony, vault: &mut Vault) -> Result<Sealed> {
     ceremony.seal(vault) // 12
 }
 
-/// While the keys stand on the screen; byok itself compares the whole fingerprint.
+/// Asked while the keys are on the screen; byok itself compares the whole fingerprint.
 pub(super) const COMPARE: &str = "Compare the KCV of each data key with the paper";
 
 /// What a data key must turn out to be, and who says so.
@@ -47,7 +47,7 @@ pub(crate) struct Expected {
     pub kcv: Option<String>,
     /// Its CKA_ID, if a record names it: a key that byok did not make may have a different label.
     pub id: Option<KeyId>,
-    /// What it is. Without imports a plan does not tell the length of a symmetric key, but a record does.
+    /// What it is. Without imports a plan does not give the length of a symmetric key, but a record does.
     pub spec: Spec,
 }
 
@@ -254,7 +254,7 @@ pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Exp
     }
 }
 
-/// What a data key is: without imports a plan does not tell the length of a symmetric one.
+/// What a data key is: without imports a plan does not give the length of a symmetric one.
 pub(super) fn recorded_spec(planned: Spec, known: &KnownKey) -> Spec {
     match (planned, known.bytes) {
         (Spec::Symmetric { .. }, Some(bytes)) => Spec::Symmetric { bytes },
@@ -295,7 +295,9 @@ fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<
             known.key_arns.join(", ")
         ))
         .check("KMS-KEY-MATCH")
-        .hint("the same material in another KMS key opens nothing that the first one encrypted")
+        .hint(
+            "the same material in a different KMS key cannot decrypt what the first one encrypted",
+        )
         .hint("if it is meant, say why in the plan: other_kms_key = \"reason\"")),
     }
 }

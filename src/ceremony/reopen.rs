@@ -1,7 +1,7 @@
 //! An HSM that loses its session while shares are handed out, which takes most of an hour.
 //!
-//! Token objects outlive a session. So the session is opened anew, the PIN asked for again, and every
-//! data key proved to be what it was; then the work that failed is done again from its beginning. Session
+//! Token objects outlive a session. So the session is opened again, the PIN is asked for again, and every
+//! data key is proved to be what it was; then the work that failed is done again from its beginning. Session
 //! keys are made anew by that work, and the escrow key comes from bytes that are still held, or from what
 //! custodians typed. A data key that was a session object is gone: the ceremony ends, its forms void.
 

@@ -43,7 +43,7 @@ impl Ceremony<'_> {
         self.anchor_previous()
     }
 
-    /// Nobody where nobody is asked.
+    /// Nobody, in a run that asks nobody.
     fn call_everybody(&mut self) -> Result<Vec<Seat>> {
         let Some(operator) = self.name_of_who_is_here(&Place::Keyboard.question())? else {
             return Ok(Vec::new());
@@ -158,7 +158,7 @@ impl Ceremony<'_> {
         }
     }
 
-    /// `Audit (Grace Hopper)`, where the roll call says who sits there.
+    /// `Audit (Grace Hopper)`, if the roll call says who sits there.
     pub(super) fn with_name(&self, seat: &str) -> String {
         match self.who_sits_at(seat) {
             Some(name) if !name.eq_ignore_ascii_case(seat) => format!("{seat} ({name})"),
@@ -286,7 +286,7 @@ impl Place {
         }
     }
 
-    /// On one line where there is room for it.
+    /// On one line if there is room for it.
     fn question(&self) -> String {
         if let Self::Keyboard = self {
             return " Who is at the keyboard? Name: ".to_owned();

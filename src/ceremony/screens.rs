@@ -118,7 +118,7 @@ fn each_meaning(plan: &Plan, previous: Option<&Previous>) -> String {
 
 fn key_meaning(plan: &Plan, previous: Option<&Previous>, key: &KeyPlan) -> String {
     let (verb, how) = meaning::way(plan.kind, &key.source);
-    // Without imports the plan does not tell the length of the data key, but the record does.
+    // Without imports the plan does not give the length of the data key, but the record does.
     let known = previous.and_then(|previous| previous.key(&key.label)?.bytes);
     let made_of = match (known, key.spec) {
         (Some(bytes), Spec::Symmetric { .. }) => Spec::Symmetric { bytes },
@@ -174,7 +174,7 @@ fn import_meaning(import: &ImportPlan) -> String {
         )
 }
 
-/// What is unlike a first import: another KMS key than before, a witness, material that KMS knows already.
+/// What differs from a first import: a different KMS key, a witness, material that KMS knows already.
 fn known_to_kms(
     kind: Kind,
     previous: Option<&Previous>,

@@ -164,13 +164,13 @@ impl Ceremony<'_> {
         Ok((shares, strangers))
     }
 
-    /// The shares that the ceremony of the package dealt, as far as a record tells them.
+    /// The shares that the ceremony of the package dealt, as far as a record names them.
     fn known_shares(&self) -> &[KnownShare] {
         self.previous()
             .map_or(&[], |previous| previous.dealt_by(&self.basis.escrow_of))
     }
 
-    /// How many shares are needed in all, by the first share or else by the record.
+    /// How many shares are needed in all, according to the first share or otherwise the record.
     fn threshold(&self, shares: &UntrustedShares) -> Option<u8> {
         let recorded = || self.previous()?.threshold_of(&self.basis.escrow_of);
         shares.threshold().or_else(recorded)
@@ -183,14 +183,14 @@ impl Ceremony<'_> {
         Some((missing, threshold))
     }
 
-    /// Whose shares are not there yet, as far as a record tells.
+    /// Whose shares are not there yet, as far as a record says.
     pub(super) fn not_yet_brought(&self, shares: &UntrustedShares) -> Vec<&str> {
         let taken = shares.names();
         let names = self.known_custodians();
         names.filter(|name| !taken.contains(name)).collect()
     }
 
-    /// Who got a share, as far as a record tells.
+    /// Who got a share, as far as a record says.
     pub(super) fn known_custodians(&self) -> impl Iterator<Item = &str> {
         let dealt = self.known_shares().iter();
         dealt.map(|share| share.custodian.as_str())
@@ -208,7 +208,7 @@ impl Ceremony<'_> {
         }
     }
 
-    /// Whether the record knows all shares, and this is none of them.
+    /// Whether the record knows all shares, and this is not one of them.
     pub(super) fn is_stranger(&self, share: &Words) -> bool {
         !self.known_shares().is_empty() && self.dealt(share).is_none()
     }

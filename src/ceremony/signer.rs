@@ -1,7 +1,7 @@
 //! Who signs the transcript: a key pair in the HSM, chosen or made in step 4.
 //!
 //! A signer that this run made signs the transcript of an aborted run too, and is destroyed after that. So
-//! its `key-destroyed` cannot stand in what it signed: the last line says it beforehand
+//! its `key-destroyed` cannot be in what it signed: the last line says it beforehand
 //! (`signer_destroyed`), and the record gets its name only afterwards. If the destruction fails, the
 //! signer is still there, and signs a last line that names it as left (`may_be_left`).
 
@@ -148,7 +148,7 @@ impl Ceremony<'_> {
 }
 
 impl Vault {
-    /// The same signer in a session that was opened anew; the handle was of the old one.
+    /// The same signer in a new session; the handle belonged to the old one.
     pub(super) fn find_signer_again(&mut self) -> Result<()> {
         let Some(before) = &self.signing.key else {
             return Ok(());
@@ -159,7 +159,7 @@ impl Vault {
         Ok(())
     }
 
-    /// The signature over a transcript, as its file; `None` where the ceremony has no signer. It is verified in
+    /// The signature over a transcript, as its file; `None` if the ceremony has no signer. It is verified in
     /// software before anybody relies on it.
     ///
     /// # Errors

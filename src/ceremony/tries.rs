@@ -54,7 +54,7 @@ impl<'a> Tries<'a> {
         control_key: &ControlKey,
     ) -> Result<Way> {
         if spec.is_private() {
-            // A private key that is slow to make is not made where P-256 shows the outcome.
+            // A private key that is slow to make is not made if P-256 shows the outcome.
             self.key(Spec::P256).map_err(preflight::needs_p256)?;
             if spec != Spec::P256 {
                 preflight::find_way(self.hsm, control_key, wrapping, Spec::P256, &self.keys)?;

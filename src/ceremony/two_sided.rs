@@ -87,7 +87,7 @@ impl Instead {
         at == 0 || self == Self::Back
     }
 
-    /// Going back loses nothing and going to another digest can be taken back; having no paper cannot.
+    /// Going back loses nothing, and changing to the other digest can be undone; having no paper cannot.
     fn is_meant(self, operator: &mut dyn Operator) -> Result<bool> {
         if self != Self::None {
             return Ok(true);

@@ -206,7 +206,7 @@ impl Ceremony<'_> {
             + &so_far_line(&" ".repeat(before.len()), "still needed", &needed)
     }
 
-    /// Whose shares could come next; before the first, [`Self::dealt_to`] tells them all.
+    /// Whose shares could come next; before the first, [`Self::dealt_to`] names them all.
     fn could_bring(&self, shares: &UntrustedShares) -> String {
         match self.not_yet_brought(shares)[..] {
             ref names if !names.is_empty() && !shares.names().is_empty() => {
@@ -216,7 +216,7 @@ impl Ceremony<'_> {
         }
     }
 
-    /// A share that was good by itself may still have to go: it may be of another set than all others.
+    /// A share that was good by itself may still have to go: it may be from a different set than all others.
     fn is_put_aside(&mut self, custodian: &str) -> Result<bool> {
         let said = format!("The share of {custodian} was typed already, and it is a share.");
         self.desk.say(&screens::fold(&said, " "));
@@ -233,7 +233,7 @@ impl Ceremony<'_> {
     }
 
     /// All words of one share. A word that is not in the list is named at once, a
-    /// share of another set or a repeated one at word 4, a mistyped word by its row.
+    /// share from a different set or a repeated one at word 4, a mistyped word by its row.
     fn type_share(&mut self, typist: &Typist) -> Result<Brought> {
         let who = self.with_name(typist.custodian);
         let who = format!("{who}: type your 33 words, one word a line.");

@@ -17,7 +17,7 @@ pub(crate) struct Vault {
     pub(super) signing: Signing,
     /// Shares that are with custodians before the record is sealed.
     pub(super) out_there: OutThere,
-    /// How often the session was opened anew.
+    /// How often the session was opened again.
     pub(super) reopenings: u32,
 }
 

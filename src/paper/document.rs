@@ -35,7 +35,7 @@ impl Document {
         })
     }
 
-    /// Adds a sheet; `part` stands at the top of each of its pages.
+    /// Adds a sheet; `part` is at the top of each of its pages.
     pub(crate) fn add(&mut self, part: impl Into<Html>, rows: Html) {
         let part = part.into();
         self.0.sheets.push(SheetFacts { part, rows });

@@ -126,7 +126,7 @@ impl Before {
     }
 
     /// The plan of the ceremony that makes the stand-in; it asks nothing. Its shares go to `dealt`, its
-    /// import parameters are expected where the plan names them.
+    /// import parameters are expected at the paths that the plan names.
     pub(crate) fn plan(&self, module: &Path, works: &Works, dealt: &str) -> String {
         let escrow = self
             .escrow
@@ -173,7 +173,7 @@ impl Key {
     }
 }
 
-/// A data key goes where it went before, so that the KMS keys are compared as they will be.
+/// A data key goes to the same KMS keys as before, so that they are compared as they will be.
 fn key_arns(key: &KeyPlan, known: &[String], taken: &mut BTreeSet<KeyArn>) -> Result<Vec<KeyArn>> {
     let of_plan = key.imports.iter().map(|import| import.key_arn.clone());
     let wanted: Vec<KeyArn> = match known.is_empty() {

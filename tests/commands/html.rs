@@ -380,7 +380,7 @@ fn a_script_takes_from_the_record_before_what_is_known_and_leaves_the_rest_blank
     let output = room.byok(&["script", "plan.toml"]).output().unwrap();
     assert!(output.status.success());
     assert!(
-        stderr(&output).contains("left blank"),
+        stderr(&output).contains("stay blank"),
         "{}",
         stderr(&output)
     );

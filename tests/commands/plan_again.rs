@@ -426,8 +426,8 @@ fn a_new_plan_asks_who_gets_shares_or_says_that_nobody_does() {
     assert!(stdout(&plan(&flags)).contains(table));
     for (custodians, threshold, says) in [
         ("Ann", "1", "2 to 16 custodians"),
-        ("Ann, Ben", "3", "2 to 2 of them"),
-        ("Ann, Ben", "1", "2 to 2 of them"),
+        ("Ann, Ben", "3", "a number from 2 to 2"),
+        ("Ann, Ben", "1", "a number from 2 to 2"),
         ("Ann, Ben, ann", "2", "\"ann\" is there twice"),
         ("Ann; Ben; Eve", "2", "put commas between the names"),
         ("Ann, B\u{200b}en", "2", "cannot be a name"),

@@ -724,7 +724,7 @@ fn another_hsm_or_module_is_shown_and_recorded_and_the_fingerprint_decides() {
         // another module before the same token
         let output = room.run();
         assert!(output.status.success(), "{}", stderr(&output));
-        assert!(stderr(&output).contains("The HSM is not as in the previous record"));
+        assert!(stderr(&output).contains("The HSM differs from that of the previous record"));
         let digest = |path: &str| sha256(&fs::read(path).unwrap());
         assert_eq!(
             room.transcript("records/two").event("hsm-changed")["changes"],

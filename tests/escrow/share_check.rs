@@ -393,7 +393,7 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     custodian.type_words(&four_letters);
     custodian.answer("word 17 of 33: ", "stop");
     let (said, ended) = custodian.end();
-    assert!(said.contains("these words are no share"), "{said}");
+    assert!(said.contains("these words are not a share"), "{said}");
     assert!(said.contains("\u{1b}[3J"), "{said}");
     assert!(ended.contains(", 4)"), "{ended}");
 }

@@ -416,9 +416,10 @@ fn new_material_is_sent_once_and_then_waits_for_its_rotation() {
     let sent = desk.argv("import-key-material").unwrap();
     assert!(!sent.contains(&"--key-material-id".to_owned()), "{sent:?}");
     fs::remove_file(desk.path("aws/import-key-material.argv")).unwrap();
-    let again = desk
-        .run(&[])
-        .ended(0, &["Imported already", "import-result.json", next[2]]);
+    let again = desk.run(&[]).ended(
+        0,
+        &["it was imported already", "import-result.json", next[2]],
+    );
     assert!(!again.said.contains("IMPORTED into"), "{}", again.said);
     assert_eq!(desk.argv("import-key-material"), None);
     assert!(!desk.folder().join("import-result-2.json").exists());
@@ -541,7 +542,7 @@ fn a_replica_waits_for_its_primary_in_this_run_or_an_earlier_one() {
     run().ended(
         1,
         &[
-            "Imported already",
+            "it was imported already",
             "eu-west-1: imported",
             "us-east-1: NOT imported: AWS",
         ],
@@ -1014,7 +1015,7 @@ fn what_was_imported_before_needs_nothing_from_the_room() {
     fs::remove_file(desk.path("aws/import-key-material.argv")).unwrap();
     let late = desk
         .run(&[])
-        .ended(0, &["Imported already", "nothing is sent again"]);
+        .ended(0, &["it was imported already", "nothing is sent again"]);
     assert!(!late.said.contains("reimport"), "{}", late.said);
     assert_eq!(desk.argv("import-key-material"), None);
     // What has expired since does need a reimport.
@@ -1024,7 +1025,7 @@ fn what_was_imported_before_needs_nothing_from_the_room() {
         ..script()
     });
     desk.run(&[])
-        .ended(4, &["Imported already", "reimport in the room"]);
+        .ended(4, &["it was imported already", "reimport in the room"]);
 }
 
 #[test]
@@ -1319,7 +1320,13 @@ fn a_folder_that_cannot_be_written_to_leaves_the_result_where_the_script_was_sta
     } else {
         desk.command(bash, &file, &["--yes"])
     };
-    ran(&mut command).ended(0, &["work/import-result.json", "cannot be written to"]);
+    ran(&mut command).ended(
+        0,
+        &[
+            "work/import-result.json",
+            "this script cannot write to its own folder",
+        ],
+    );
     let result = read_json(&desk.path("work/import-result.json"));
     assert_eq!(result["KeyMaterialId"], MATERIAL_ID);
     mode(&desk.folder(), 0o755);

@@ -617,7 +617,9 @@ fn a_recovery_without_the_record_is_practised_from_forms_and_the_printed_package
     room.plan.more = "[recover]\nshares = \"files:brought\"\npackage = \"typed\"\n".into();
     let mut person = Person::rehearses(&room);
     assert!(
-        person.papers.contains("custodian 1, 2 and 3 do, any 2"),
+        person
+            .papers
+            .contains("here custodian 1, 2 and 3 do, and any 2"),
         "{}",
         person.papers
     );

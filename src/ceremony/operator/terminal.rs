@@ -222,7 +222,7 @@ impl Terminal {
             let echo = LocalModes::ECHO | LocalModes::ECHONL;
             termios.local_modes.remove(echo);
         }
-        self.set(&termios)?; // before the question: who types at once is not shown either
+        self.set(&termios)?; // before the question: what somebody types at once is not shown either
         self.say(question);
         let mut typed = Locked::zeroed(LONGEST_LINE)?;
         let read = self.read_line(&mut typed);

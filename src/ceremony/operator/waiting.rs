@@ -104,7 +104,7 @@ struct Looker {
     ender: Ender,
     interrupted: Interrupted,
     ending: Arc<Mutex<String>>,
-    /// The call that people were told of.
+    /// The call that people were told about.
     told: Option<Call>,
 }
 

@@ -1,5 +1,5 @@
-//! The approval of a plan with many data keys: everything that matters, counted. Each single one stands in
-//! the printed script, and the digest of the plan binds them all.
+//! The approval of a plan with many data keys: everything that matters, counted. The printed script lists each of
+//! them, and the digest of the plan binds them all.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -48,7 +48,7 @@ pub(super) fn meaning(plan: &Plan, previous: Option<&Previous>) -> String {
             .map(|key| meaning::keep(plan.kind, key.keep));
         text += &field("keep", &counted(keeps));
     }
-    text + &field("each one", "stands in the printed script: byok script PLAN")
+    text + &field("each one", "is in the printed script: byok script PLAN")
 }
 
 /// A line for each way in which data keys come to be.

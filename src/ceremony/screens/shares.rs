@@ -1,4 +1,4 @@
-//! Screens on which words of a share stand, or that tell which of them to look at.
+//! Screens that show words of a share, or say which of them to look at.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -15,7 +15,7 @@ use crate::plan::{Deliver, Plan};
 /// Columns that a numbered word takes on a share's screen, with the space after it.
 const CELL: usize = 17;
 
-/// The same in an excerpt, where one word is marked.
+/// The same in an excerpt, which marks one word.
 const MARKED_CELL: usize = 18;
 
 /// Columns before the first cell.
@@ -28,7 +28,7 @@ const BEFORE: usize = 2;
 /// The widest name in a question, in columns: what is typed after it still fits the line.
 const SHORT: usize = 40;
 
-/// Text that is put together in locked memory, where words of a share go into it.
+/// Text that is put together in locked memory, because words of a share go into it.
 struct Text {
     buffer: Locked,
     len: usize,
@@ -104,7 +104,7 @@ impl Page {
         self.head.lines().count() + self.grid.rows + self.tail.lines().count() + 1
     }
 
-    /// Whether every word stands in the window at once.
+    /// Whether the window shows every word at once.
     pub(crate) fn fits(&self) -> bool {
         self.rows() <= self.window.rows && self.grid.fits(self.window)
     }
@@ -214,7 +214,7 @@ pub(crate) fn asked_of(custodian: &str, question: &str) -> String {
     format!(" {}, {question}", short(custodian))
 }
 
-/// A name as it stands in questions: cut, visibly, where it is long.
+/// A name as questions show it: cut, visibly, if it is long.
 pub fn short(name: &str) -> String {
     if name.width() <= SHORT {
         return name.to_owned();
@@ -283,7 +283,7 @@ fn all_typed(
     text.done()
 }
 
-/// The rows that may be wrong, as far as the checksum tells.
+/// The rows that may be wrong, as far as the checksum says.
 fn suspected(why: &NotAShare) -> Vec<usize> {
     match why {
         NotAShare::Checksum { changed, exchanged } => {

@@ -94,7 +94,7 @@ fn for_people(lines: &[Line]) -> Result<()> {
     super::print_lines(&format!("{text}{}\n", verdict(lines)))
 }
 
-/// The first line of a result that stands above in full.
+/// The first line of a result that is above in full.
 fn in_short(line: &Line) -> String {
     const ROOM: usize = 79;
     let whole = shown(line);

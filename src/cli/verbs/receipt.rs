@@ -107,7 +107,7 @@ fn for_people(report: &Report) -> String {
     text + &unexplained(&report.unexplained) + &materials::for_people(&report.materials)
 }
 
-/// What one answer proves of a data key of this spec, in a sentence.
+/// What one answer proves about a data key of this spec, in a sentence.
 fn meaning(entry: &Entry, spec: &str) -> String {
     match (entry.proves, entry.answer.as_str()) {
         (Proves::Proved, "GenerateMac") => {

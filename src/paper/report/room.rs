@@ -61,7 +61,7 @@ fn members(line: &Line, but: &[&str]) -> Vec<MemberFacts> {
         .collect()
 }
 
-/// Who sat where, a row each; nothing for other events.
+/// Who sat in which seat, a row each; nothing for other events.
 fn seats(line: &Line) -> Vec<SeatFacts> {
     let present = line.tells::<RollCall>().map(|call| call.present.as_slice());
     let seat = |seat: &Present| SeatFacts {

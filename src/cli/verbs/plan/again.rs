@@ -1,4 +1,4 @@
-//! A plan that builds on a record: the same data keys, once more.
+//! A plan that builds on a record: the same data keys again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -181,7 +181,7 @@ impl Practice<'_> {
         Ok(hsm)
     }
 
-    /// Makes the record before the practised one, asking nothing. The stand-in KMS had its data keys once.
+    /// Makes the previous record of the practised one, and asks nothing. The stand-in KMS once had its data keys.
     fn make(&mut self, before: &Before, kms: &mut StandInKms) -> Result<StandIn> {
         self.hold_before(before, kms)
             .map_err(|e| e.doing("making a stand-in for the previous record"))
