@@ -304,7 +304,7 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
          ceremony {ceremony}\n\
          \n\
          plan.toml          what was approved, byte for byte\n\
-         transcript.jsonl   what happened, one event a line, each bound to the one before\n\
+         transcript.jsonl   what happened, event by event, each bound to the one before\n\
          transcript.html    the same as a report to read and to print; what counts is transcript.jsonl\n\
          SHA256SUMS         checksums of every file: sha256sum -c SHA256SUMS\n\
 {signature}{escrow}{public_keys}{imports}{rotation}\
@@ -320,8 +320,8 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
          \n\
          \x20 byok verify --signers <allowed signers> <this directory>\n\
          \n\
-         Somebody else could have made this file and every other one here: they do not vouch\n\
-         for themselves.\n",
+         Somebody else could have made this file and every other one here: they do not\n\
+         vouch for themselves.\n",
         plan.title
     )
 }

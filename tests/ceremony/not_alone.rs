@@ -195,7 +195,7 @@ fn what_another_computer_makes_under_the_same_name_at_the_same_moment_ends_the_r
         remote.look_at_nobody();
         at_another_computer(&room, &remote, intended, call, room.token_command(makes));
         let output = room.run();
-        let shows = format!("C_FindObjects shows 2 objects labelled {label:?}");
+        let shows = format!("C_FindObjects finds 2 objects labelled {label:?}");
         refused(
             &output,
             3,

@@ -807,7 +807,7 @@ fn another_key_in_the_place_of_the_original_is_shown_beside_it_and_refused() {
         let before = other.objects();
         let transcript = room.transcript("records/one");
         let generated = transcript.event("key-generated");
-        let kcv = format!("it must be KCV {}", generated["kcv"].as_str().unwrap());
+        let kcv = format!("it must have KCV {}", generated["kcv"].as_str().unwrap());
         refused(
             &other.run(),
             4,

@@ -199,7 +199,7 @@ fn what_is_no_share_of_this_ceremony_exits_4() {
         (Some(4), &Value::Bool(false))
     );
     assert!(
-        answer["why"].as_str().unwrap().contains("no share"),
+        answer["why"].as_str().unwrap().contains("not a share"),
         "{answer}"
     );
 

@@ -1336,7 +1336,7 @@ fn a_run_without_people_refuses_what_needs_them() {
             &room.run(),
             2,
             &[
-                "nobody is there to type the PIN",
+                "nobody to type the PIN",
                 "file:PATH, fd:N or pinpad",
             ],
         );

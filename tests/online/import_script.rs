@@ -1280,7 +1280,7 @@ fn an_answer_for_another_kms_key_stops() {
         "",
         0,
     );
-    desk.run(&[]).ended(4, &["STOP", "another KMS key"]);
+    desk.run(&[]).ended(4, &["STOP", "a different KMS key"]);
     assert!(desk.folder().join("import-result.json").exists());
 }
 

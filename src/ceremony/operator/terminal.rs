@@ -32,8 +32,8 @@ const LONGEST_LINE: usize = 4096;
 /// After this many Ctrl-D in a row byok takes it that nobody is there; a key held down for a moment makes fewer.
 const MOST_ENDS: usize = 100;
 
-const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. They must never be in the transcript: nothing\n \
-     was taken, and the screen was wiped. Say it without them.\n";
+const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. They must never be in the transcript:\n \
+     nothing was taken, and the screen was wiped. Say it without them.\n";
 
 /// Standard input as a terminal, and standard error for the words.
 pub(crate) struct Terminal {
@@ -385,8 +385,8 @@ impl Operator for Terminal {
                     end.key()
                 )),
                 Ok((1.., End::Line)) => self.say(
-                    " The record is sealed: nothing more is noted, and nothing is taken back. Write on\n \
-                     paper what happens from here on.\n",
+                    " The record is sealed: nothing more is noted, and nothing is taken back. Write\n \
+                     on paper what happens from here on.\n",
                 ),
                 _ => return,
             }

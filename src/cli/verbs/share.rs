@@ -225,8 +225,8 @@ fn for_people(answer: &Answer, against: &Against) -> String {
         }
         Against::Package(package) => format!(
             "The package is from ceremony {}, {}. A package does not say whose share\n\
-             this is, or whether it belongs to the package at all: use the record (--record), or\n\
-             compare the share digest with `escrow-dealt` in its transcript:\n{}\n",
+             this is, or whether it belongs to the package at all: use the record (--record),\n\
+             or compare the share digest with `escrow-dealt` in its transcript:\n{}\n",
             words::quoted(&package.ceremony),
             labels(package),
             answer.share_sha256.as_deref().unwrap_or_default()

@@ -8,7 +8,7 @@ use crate::plan::kms::aws::KeyMetadata;
 const OF_NEW: [(&str, &str); 12] = [
     (
         "title",
-        "The plan of a key ceremony: it decides everything that happens. Read every line.\n\
+        "The plan of a key ceremony decides everything that happens. Read every line.\n\
          Paths are relative to this file. Check it with: byok check PLAN",
     ),
     (
