@@ -1335,10 +1335,7 @@ fn a_run_without_people_refuses_what_needs_them() {
             &room,
             &room.run(),
             2,
-            &[
-                "nobody to type the PIN",
-                "file:PATH, fd:N or pinpad",
-            ],
+            &["nobody to type the PIN", "file:PATH, fd:N or pinpad"],
         );
     }
     room.plan.pin = "pinpad".into();

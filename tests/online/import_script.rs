@@ -711,7 +711,7 @@ fn nothing_that_is_configured_decides_where_it_is_sent() {
         0,
         &[
             "asks        https://kms.example:8443/ (given by --endpoint-url)",
-            "So says https://kms.example:8443/",
+            "This answer came from https://kms.example:8443/",
         ],
     );
     let result = desk.result("import-result-2.json");
