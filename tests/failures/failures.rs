@@ -1325,7 +1325,7 @@ fn a_run_without_people_refuses_what_needs_them() {
         2,
         &[
             "[TWO-SIDED]",
-            "payments-2026/eu-west-1 needs wrapping_key_sha256",
+            "needs wrapping_key_sha256 for payments-2026/eu-west-1",
         ],
     );
     room.plan.wrapping_key_sha256 = slip;
