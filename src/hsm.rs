@@ -154,7 +154,7 @@ impl Module {
     /// # Errors
     /// Exit 3 if no token matches, or more than one; the hints list the tokens that are there.
     pub(crate) fn find(&self, uri: &TokenUri) -> Result<Token> {
-        self.find_where(uri, |token| token.matches(uri))
+        self.find_where(uri, |token| uri.names(token))
     }
 
     /// A slot that reports nothing now may do so a moment later: SoftHSM behaves so while another process writes.
@@ -344,14 +344,6 @@ impl Token {
     fn is(&self, other: &Self) -> bool {
         let names = |t: &Self| [&t.token, &t.serial, &t.manufacturer, &t.model].map(String::clone);
         names(self) == names(other)
-    }
-
-    fn matches(&self, uri: &TokenUri) -> bool {
-        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
-        same(&uri.token, &self.token)
-            && same(&uri.serial, &self.serial)
-            && same(&uri.manufacturer, &self.manufacturer)
-            && same(&uri.model, &self.model)
     }
 
     /// What a record says about the token.

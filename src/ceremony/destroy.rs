@@ -11,7 +11,7 @@ use crate::evidence::record;
 use crate::evidence::transcript::{Destroyed, EscrowDestroyed, Torn, entries};
 use crate::hsm::under_way;
 use crate::plan::Kind;
-use crate::plan::{Keep, KeyPlan, Plan};
+use crate::plan::{Keep, KeyPlan, Plan, meaning};
 
 /// Runs the ceremony. What was destroyed before a failure stays destroyed, and the record says so.
 ///
@@ -91,7 +91,8 @@ impl Ceremony<'_> {
         };
         self.keys_in_pages()?;
         let told = format!(
-            "Compare what is shown with the paper. Nothing has been destroyed yet, and nothing can bring {what} back."
+            "Compare what is shown with the paper. {} Nothing has been destroyed yet, and nothing can bring {what} back.",
+            meaning::LAST_WAY_BACK
         );
         let question = screens::fold(&told, " ")
             + &format!(" Type {DESTROY} to destroy {what}, or no to end the ceremony: ");
@@ -166,7 +167,7 @@ impl Ceremony<'_> {
     /// Step 9: a data key lives on in its shares and packages until they are gone too.
     fn tick_off_escrow(&mut self, vault: &Vault) -> Result<()> {
         self.begin_at_hsm(vault, Step::Escrow)?;
-        for Outside { what, ceremony } in outside(self.previous()) {
+        for Outside { what, ceremony } in outside(self.plan(), self.previous()) {
             let asked = screens::fold(&format!("Was {what} destroyed in front of you?"), " ");
             let question = format!("{asked} Type destroyed, or what happens to it: ");
             let said = self.what_happens_to_it(&question)?;

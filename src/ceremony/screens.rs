@@ -153,7 +153,7 @@ fn previous_meaning(plan: &Plan) -> String {
 /// Nothing for a reimport that leaves the shares as they are.
 fn escrow_meaning(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     match (plan.kind, &plan.escrow) {
-        (Kind::Destroy, None) => Some(told_outside(previous)),
+        (Kind::Destroy, None) => Some(told_outside(plan, previous)),
         _ => meaning::escrow(plan, |path| path.display().to_string()),
     }
 }

@@ -46,6 +46,8 @@ pub struct Previous {
     pub dealt: Vec<KnownShare>,
     /// What this record and the earlier ones that were found dealt, the newest first.
     pub(crate) sets: Vec<Dealt>,
+    /// Where this record and the earlier ones that were found left data keys, the newest first.
+    pub(crate) tokens: Vec<LeftIn>,
     /// Whether the records could be followed back to the one that made the data keys.
     pub(crate) is_whole: bool,
     /// How many of its shares open its escrow.
@@ -137,6 +139,27 @@ pub struct KnownShare {
     pub custodian: String,
     /// The digest by which it is recognised.
     pub sha256: String,
+}
+
+/// An HSM token in which a ceremony left its data keys.
+pub(crate) struct LeftIn {
+    token: TokenFacts,
+    /// The ceremony's id.
+    ceremony: String,
+}
+
+impl LeftIn {
+    /// `None`: the ceremony left nothing in its HSM, or tells of none.
+    fn by(directory: &Path, chain: &Chain) -> Option<Self> {
+        let keeps = keeps(directory);
+        let stays = keeps.is_empty() || keeps.iter().any(|(_, keep)| *keep != Keep::None);
+        let ended = chain.opening().kind.known() == Some(Kind::Destroy);
+        let opened = chain.events::<HsmOpened>().last()?;
+        (stays && !ended).then(|| Self {
+            token: opened.token.clone(),
+            ceremony: id(chain),
+        })
+    }
 }
 
 /// What one ceremony dealt.
@@ -237,6 +260,8 @@ impl Previous {
         let all: Vec<_> = std::iter::once((directory, chain)).chain(links).collect();
         let dealt = all.iter().filter_map(|(at, chain)| Dealt::by(at, chain));
         let sets = dealt.collect();
+        let left = all.iter().filter_map(|(at, chain)| LeftIn::by(at, chain));
+        let tokens = left.collect();
         let oldest = all
             .last()
             .and_then(|(_, chain)| chain.opening().kind.known());
@@ -260,6 +285,7 @@ impl Previous {
             keys,
             dealt: known_shares(chain),
             sets,
+            tokens,
             is_whole,
             threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,

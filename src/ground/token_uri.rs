@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ground::error::{Error, Result};
+use crate::ground::facts::TokenFacts;
 use crate::ground::words;
 
 /// What a token must be: every given attribute must match exactly.
@@ -127,6 +128,17 @@ fn named(attribute: &str) -> String {
     match !name.is_empty() && name.len() < 32 && name.chars().all(is_name) {
         true => format!("{name}: "),
         false => String::new(),
+    }
+}
+
+impl TokenUri {
+    /// Whether it names this token: every attribute that it has is the token's.
+    pub(crate) fn names(&self, token: &TokenFacts) -> bool {
+        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
+        same(&self.token, &token.token)
+            && same(&self.serial, &token.serial)
+            && same(&self.manufacturer, &token.manufacturer)
+            && same(&self.model, &token.model)
     }
 }
 

@@ -1200,3 +1200,47 @@ fn a_reimport_with_nothing_to_import_and_nobody_to_deal_to_is_refused() {
     room.plan.imported = false;
     not_reimported(&room, 2, &["it has no [[key.import]]"]);
 }
+
+/// Recovered in a new HSM and destroyed there: the HSM that was lost may still have it, and somebody is asked.
+#[test]
+fn an_end_asks_for_the_hsm_that_was_lost() {
+    let Some(mut loss) = Loss::new(Kind::SoftHsm, Kind::SoftHsm, 2, 2) else {
+        return;
+    };
+    let shares: Vec<String> = loss.shares.clone();
+    loss.recovers(&[&shares[0], &shares[1]]);
+    let new = &mut loss.new;
+    support::verifiers::copy_tree(&loss.old.path("records/one"), &new.path("records/made"));
+    new.plan.kind = "destroy".into();
+    new.plan.imported = false;
+    new.plan.directory = "records/end".into();
+    let builds_on = builds_on(new, "records/one");
+    new.plan.top_more = format!("{builds_on}reason = \"a test\"\n");
+    new.plan.more = String::new();
+    let output = new.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lost = loss.old.transcript("records/one").event("hsm-opened")["serial"].clone();
+    let new = &loss.new;
+    let end = new.transcript("records/end");
+    let asked = end.events("escrow-destroyed");
+    let hsm = asked
+        .iter()
+        .find(|event| event["what"].as_str().unwrap().contains("other HSM"));
+    let hsm = hsm.expect("the HSM that was lost");
+    assert!(
+        hsm["what"]
+            .as_str()
+            .unwrap()
+            .contains(lost.as_str().unwrap())
+    );
+    assert_eq!(hsm["said"], "not asked");
+    assert_eq!(asked.len(), 4, "two forms, a package, an HSM: {asked:?}");
+    let verified = support::verifiers::both(new.dir.path(), &["records/end"]);
+    assert!(verified.status.success(), "{}", stderr(&verified));
+    let paper = new.byok(&["script", "plan.toml"]).output().unwrap();
+    let paper = String::from_utf8(paper.stdout).unwrap();
+    assert!(
+        paper.contains("in 4 questions") && paper.contains("must be deleted first"),
+        "{paper}"
+    );
+}

@@ -1,8 +1,12 @@
-//! What keeps a data key alive outside the HSM: the shares that were dealt, and the packages that they open.
+//! What keeps a data key alive outside the HSM that it ends in: the shares that were dealt, the packages that they open,
+//! and other HSMs.
 
-use super::{Dealt, Previous};
+use super::{Dealt, LeftIn, Previous};
+use crate::ground::facts::TokenFacts;
+use crate::ground::words;
+use crate::plan::Plan;
 
-/// A form, a package, or things that are not known one by one.
+/// A form, a package, another HSM, or things that are not known one by one.
 pub(crate) struct Outside {
     /// Its description in the question to people.
     pub what: String,
@@ -10,11 +14,17 @@ pub(crate) struct Outside {
     pub ceremony: Option<String>,
 }
 
-/// All of them, as far as the records say: each form of the shares in use, and one line for the shares they replaced.
-pub(crate) fn outside(previous: Option<&Previous>) -> Vec<Outside> {
+/// All of them, as far as the records say: each form of the shares in use, one line for the shares they replaced, and each
+/// other HSM.
+pub(crate) fn outside(plan: &Plan, previous: Option<&Previous>) -> Vec<Outside> {
     let sets = previous.map_or(&[][..], |previous| &previous.sets);
     let mut things: Vec<Outside> = sets.first().map(in_use).unwrap_or_default();
     things.extend(sets.iter().skip(1).map(replaced));
+    things.extend(
+        previous
+            .into_iter()
+            .flat_map(|previous| other_hsms(plan, previous)),
+    );
     if !previous.is_some_and(|previous| previous.is_whole) {
         things.push(Outside {
             what:
@@ -50,11 +60,38 @@ fn replaced(dealt: &Dealt) -> Outside {
     }
 }
 
+/// The copies in other tokens than the plan's, each token once. A plan may name its token by the label alone: then the
+/// newest of that label is meant.
+fn other_hsms<'p>(plan: &Plan, previous: &'p Previous) -> impl Iterator<Item = Outside> + use<'p> {
+    let names =
+        |token: &TokenFacts| [&token.token, &token.serial, &token.manufacturer].map(String::clone);
+    let uri = &plan.hsm.token;
+    let own = previous.tokens.iter().find(|left| uri.names(&left.token));
+    let mut seen: Vec<_> = own.map(|own| names(&own.token)).into_iter().collect();
+    let left = previous.tokens.iter();
+    left.filter_map(move |LeftIn { token, ceremony }| {
+        let is = names(token);
+        if seen.contains(&is) {
+            return None;
+        }
+        seen.push(is);
+        Some(Outside {
+            what: format!(
+                "the copy in the other HSM (token {}, serial {})",
+                words::quoted(&token.token),
+                words::quoted(&token.serial)
+            ),
+            ceremony: Some(ceremony.clone()),
+        })
+    })
+}
+
 /// What the approval screen and the paper say about it.
-pub(crate) fn told(previous: Option<&Previous>) -> String {
-    match outside(previous).len() {
-        0 => "the records name no shares and no package, so byok asks for none".to_owned(),
-        1 => "byok asks for each share form and package, in 1 question".to_owned(),
-        n => format!("byok asks for each share form and package, in {n} questions"),
+pub(crate) fn told(plan: &Plan, previous: Option<&Previous>) -> String {
+    match outside(plan, previous).len() {
+        0 => "the records name no shares, no package and no other HSM, so byok asks for none"
+            .to_owned(),
+        1 => "byok asks for each share form, package and other HSM, in 1 question".to_owned(),
+        n => format!("byok asks for each share form, package and other HSM, in {n} questions"),
     }
 }

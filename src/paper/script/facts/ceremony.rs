@@ -5,7 +5,7 @@ use crate::ground::error::Step;
 use crate::paper::html::{Html, rows_to_compare};
 use crate::paper::script::{minutes, practice_box, steps};
 use crate::paper::template::facts;
-use crate::plan::Kind;
+use crate::plan::{Kind, meaning};
 
 facts! {
     /// The ceremony.
@@ -16,6 +16,7 @@ facts! {
         reimports: bool,
         recovers: bool,
         destroys: bool,
+        last_way_back: Html,
         purpose: Html,
         version: Html,
         /// The plan's file name, as it is typed in commands.
@@ -42,6 +43,7 @@ impl CeremonyFacts {
             reimports: plan.kind == Kind::Reimport,
             recovers: plan.kind == Kind::Recover,
             destroys: plan.kind == Kind::Destroy,
+            last_way_back: meaning::LAST_WAY_BACK.into(),
             purpose: purpose(plan.kind).into(),
             version: env!("CARGO_PKG_VERSION").into(),
             plan: name_of(&plan.path).into(),

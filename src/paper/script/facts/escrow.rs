@@ -93,7 +93,7 @@ fn shares(script: &Script) -> Vec<ShareFacts> {
 
 fn escrow_meaning(script: &Script) -> String {
     match (script.plan.kind, &script.plan.escrow) {
-        (Kind::Destroy, None) => told_outside(script.previous),
+        (Kind::Destroy, None) => told_outside(script.plan, script.previous),
         _ => meaning::escrow(script.plan, |path| script.relative(path))
             .unwrap_or_else(|| "no new shares are dealt".to_owned()),
     }
