@@ -92,7 +92,7 @@ fn every_share_and_the_package_are_ticked_off_one_by_one() {
         "{approval}"
     );
     assert!(
-        approval.contains("share form and package, in 4 questions"),
+        approval.contains("share form, package and other HSM, in 4 questions"),
         "{approval}"
     );
     screen.answer("Who is at the keyboard? Name: ", "Ada Lovelace");
