@@ -359,7 +359,7 @@ fn a_plan_with_witnesses_is_never_run_unattended() {
 #[test]
 fn names_of_witnesses_are_judged_like_those_of_custodians() {
     for (witnesses, says) in [
-        ("\"A\", \"a\"", "the witness \"a\" stands twice"),
+        ("\"A\", \"a\"", "the witness \"a\" is in the plan twice"),
         ("\"\"", "the witness \"\" cannot be a name"),
         ("\"a\\u202eb\"", "cannot be a name"),
         ("\"../x\"", "cannot be a name"),

@@ -175,7 +175,7 @@ fn the_approval_of_three_hundred_data_keys_counts_all_that_matters_on_one_screen
         ),
         "keep in the HSM, extractable",
         "escrow NONE",
-        "each one stands in the printed script",
+        "each one is in the printed script",
         "row 8",
     ] {
         assert!(text.contains(told), "{told}:\n{screen}");
