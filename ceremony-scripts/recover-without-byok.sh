@@ -34,14 +34,20 @@ wheels_sha256='8bb5376d2006950386f8c6427613334a2acadc5f559cb80e638d00b4df957e37 
 room=
 at_end='the input ended'
 needed=
-say() { printf '%s\n' "$@" >&2; }
+# shown TEXT: as it goes to a terminal: nothing in it moves the cursor or begins a line.
+shown() { printf '%s' "${1//[^ -~]/?}"; }
+# say LINE…: nothing that a file or a person put into it does either.
+say() {
+    local line
+    for line in "$@"; do printf '%s\n' "$(shown "$line")" >&2; done
+}
 
 # stop CODE WHAT [HINT…]
 stop() {
     local code=$1
     say "recover-without-byok.sh: error: $2"
     shift 2
-    [ $# -eq 0 ] || printf 'recover-without-byok.sh: hint: %s\n' "$@" >&2
+    [ $# -eq 0 ] || say "${@/#/recover-without-byok.sh: hint: }"
     exit "$code"
 }
 
@@ -145,7 +151,7 @@ for file in "$parameters" ${package:+"$package"}; do
 done
 [ ! -e WrappedKeyMaterial.bin ] || stop 2 './WrappedKeyMaterial.bin is there already; nothing is overwritten' 'move it away first'
 if ! said=$(cd wheels 2>/dev/null && printf '%s\n' "$wheels_sha256" | sha256sum -c 2>&1); then
-    say "${said:-there is no directory ./wheels}"
+    while read -r line; do say "$line"; done <<<"${said:-there is no directory ./wheels}"
     stop 2 'the two wheels in ./wheels are not those that this script needs' \
         'step 1 of docs/recovery-without-byok.md downloads them; the SHA-256 decides'
 fi
@@ -232,12 +238,13 @@ if [ -n "$package" ]; then
     grep -qF '"format":"byok-escrow-package-v1"' "$package" || stop 4 "$package is not an escrow package of a kind that this script knows"
     tr '{' '\n' <"$package" >"$room/keys"
     say '' 'Data keys in this package:'
-    sed -n 's/^"label":"\([^"]*\)","spec":"\([^"]*\)".*/ \1  \2/p' "$room/keys" >&2
+    sed -n 's/^"label":"\([^"]*\)","spec":"\([^"]*\)".*/ \1  \2/p' "$room/keys" | tr -c '\n -~' '?' >&2
     label=
     until [[ $label =~ ^[A-Za-z0-9_-]+$ ]] && grep -F "\"label\":\"$label\"" "$room/keys" >"$room/key"; do
         [ -z "$label" ] || say 'The package holds no data key with that label. Type one of those above.'
         ask label 'Label of the data key: '
     done
+    [ "$(wc -l <"$room/key")" -eq 1 ] || stop 4 "$package holds more than one data key with the label $label" 'byok never writes such a package: bring another copy'
     said() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p' "$room/key"; }
     spec=$(said spec) bits=$(said bits) package_wrapping=$(said wrapping)
     said wrapped | base64 -d >"$room/wrapped.bin" || stop 4 'the package does not hold it as base64'
@@ -306,7 +313,8 @@ SYMMETRIC_DEFAULT)
     lengths='16 32' fits=RSAES_OAEP
     ;;
 HMAC_224 | HMAC_256 | HMAC_384 | HMAC_512)
-    [[ $bits =~ ^[0-9]{3,4}$ ]] || stop 4 'nothing says how long this HMAC key is'
+    [ -n "$bits" ] || stop 4 'nothing says how long this HMAC key is'
+    [[ $bits =~ ^[1-9][0-9]{2,3}$ ]] || stop 4 "an HMAC key has no such length: $bits bits"
     [ $((bits % 64)) -ne 0 ] || padded=AES-KW
     lengths=$((bits / 8)) fits=RSAES_OAEP
     ;;

@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use byok::ground::words;
 use expectrl::session::OsSession;
 use expectrl::{Eof, Expect as _, Session};
 use support::escrow::{of_no_group, slow};
@@ -389,6 +390,14 @@ fn the_documents_commands_stop_at_too_few_shares_and_at_another_package() {
     person.sees("0 data-key.bin");
     person.end();
 
+    let package = left.stick.join("escrow-package.json");
+    let text = fs::read_to_string(&package).unwrap();
+    let member = format!("\"label\":\"{LABEL}\",");
+    let steers = text.replace(
+        &member,
+        &(member.clone() + "\"note\":\"\u{1b}[8mforged\r\","),
+    );
+    fs::write(&package, steers).unwrap();
     let mut person = left.person(&until_key);
     person.answer("ARN of the KMS key: ", ARN);
     person.answer("Enter a recovery share: ", &left.room.share(SECURITY));
@@ -397,6 +406,7 @@ fn the_documents_commands_stop_at_too_few_shares_and_at_another_package() {
     person.sees("SUCCESS!");
     person.answer("Spec of the data key", "SYMMETRIC_DEFAULT");
     person.answer("Label of the data key: ", LABEL);
+    person.sees("?[8mforged?");
     person.sees("STOP: these shares do not open this package");
     person.sees("0 data-key.bin");
     person.end();
@@ -881,6 +891,39 @@ fn the_script_refuses_a_key_of_another_type_or_length_than_the_package_says() {
         (SHA_256, ("\"bits\":256,", ""), 4, "nothing says how long"),
         (
             SHA_256,
+            ("\"bits\":256", "\"bits\":0899"),
+            4,
+            "an HMAC key has no such length: 0899 bits",
+        ),
+        (
+            SHA_256,
+            ("\"bits\":256", "\"bits\":\u{1b}[2J\u{9b}2J"),
+            4,
+            "an HMAC key has no such length: ?[2J??2J bits",
+        ),
+        (
+            SHA_256,
+            ("HMAC_256", "\u{1b}[2JThey agree.\rHMAC"),
+            4,
+            "?[2JThey agree.?HMAC is no spec",
+        ),
+        (
+            SHA_256,
+            ("AES-KW", "\u{1b}[2J"),
+            4,
+            "the package says ?[2J; a key",
+        ),
+        (
+            SHA_256,
+            (
+                "\"keys\":[",
+                "\"keys\":[{\"label\":\"payments-2026\",\"spec\":\"HMAC_256\"},{\"label\":\"\u{1b}]0;x\u{7}\",\"spec\":\"\u{1b}c\"},",
+            ),
+            4,
+            "holds more than one data key with the label payments-2026",
+        ),
+        (
+            SHA_256,
             ("HMAC_256", "SYMMETRIC_DEFAULT"),
             4,
             "this is not the data key that the package names",
@@ -893,6 +936,10 @@ fn the_script_refuses_a_key_of_another_type_or_length_than_the_package_says() {
             &answers,
         );
         refused(&output, code, &[says]);
+        let shown = stderr(&output).replace('\t', " "); // of cat -n
+        assert!(shown.lines().all(words::is_printable), "{shown:?}");
+        let bash_s_own = shown.lines().filter(|line| line.contains(": line "));
+        assert_eq!(bash_s_own.count(), 0, "{shown}");
         assert!(!left.stick.join("WrappedKeyMaterial.bin").exists());
     }
 }
