@@ -582,7 +582,7 @@ beside() {
 keep() {
     local temporary
     temporary=$(beside "$2" "$1") || exit 2
-    publish "$temporary" "$2" "$3" || refuse 2 "$2 cannot be written, or exists: no file is overwritten"
+    publish "$temporary" "$2" "$3" || refuse 2 "$2 cannot be written, or exists: no file is overwritten" 'give another name, or move that file away first'
 }
 
 # rewrite CONTENT FINAL: the two files that follow the parameter files.
@@ -594,18 +594,21 @@ rewrite() {
     refuse 2 "$2 cannot be written"
 }
 
-# must_be_new FILE HINT
+# must_be_new FILE [HINT…]
 must_be_new() {
-    if [ -e "$1" ] || [ -L "$1" ]; then
-        refuse 2 "$1 exists, and no file is overwritten" "${2-move it away, or choose another name}"
+    local file=$1
+    if [ -e "$file" ] || [ -L "$file" ]; then
+        shift
+        [ $# -gt 0 ] || set -- 'give another name, or move that file away first'
+        refuse 2 "$file exists, and no file is overwritten" "$@"
     fi
 }
 
-# free_name STEM EXTENSION: STEM.EXTENSION, or STEM-2.EXTENSION and so on.
+# free_name STEM [EXTENSION]: STEM.EXTENSION, or STEM-2.EXTENSION and so on.
 free_name() {
-    local number=2 name=$1.$2
+    local number=2 name=$1${2:+.$2}
     while [ -e "$name" ] || [ -L "$name" ]; do
-        name=$1-$number.$2
+        name=$1-$number${2:+.$2}
         number=$((number + 1))
     done
     printf '%s\n' "$name"
@@ -1520,7 +1523,8 @@ verb_parameters() {
     : "${out:=inputs}"
     file=$out/$name.json
     must_be_new "$file" \
-        "for a new set of parameters give the import another folder with --out, or move the old set away: KMS takes each set once"
+        "KMS takes each set once. For a new one give the import another folder with --out," \
+        "or move the whole old set away, parameter files, SHA256SUMS and slip.txt together: mv $(quoted "${out%/}") $(quoted "$(free_name "${out%/}-used")")"
     check_aws
     describe
     must_be_external

@@ -617,6 +617,17 @@ fn no_file_is_overwritten_and_a_changed_one_is_seen() {
     let first = desk.read("inputs/b.json");
     get("b").ended(2, &["inputs/b.json exists"]);
     assert_eq!(desk.read("inputs/b.json"), first);
+    // The whole old set goes, as the sentence says it, and comes back for the rest.
+    let said = get("b");
+    let (_, mv) = said.err.split_once("together: ").unwrap();
+    let moves = |line: &str| {
+        let mut sh = desk.command(Path::new("/bin/sh"), &["-c", line]);
+        assert!(sh.status().unwrap().success(), "{line}");
+    };
+    moves(mv.trim());
+    get("b").ended(0, &[]);
+    get("b").ended(2, &["mv inputs inputs-used-2"]); // never into the other
+    moves("rm -r inputs && mv inputs-used inputs");
     get("a-1").ended(0, &["a-1.json", "b.json"]);
     get("B").ended(0, &[]);
     the_slip_is_what_byok_computes(&desk);
