@@ -124,8 +124,8 @@ impl<'a> Paper<'a> {
             others: Vec::new(),
             check: "TWO-SIDED",
             hints: [
-                "either this is not the slip for these files, or they were changed on their way: find out which",
-                "to start over, download new import parameters with a new slip",
+                "is it the wrong slip, such as last year's? Then bring the right one, and run the same plan again",
+                "if it is the right one, these files were changed on their way: find out how; then download new import parameters with a new slip",
             ],
         }
     }

@@ -107,7 +107,10 @@ fn a_plan_is_written_from_what_the_online_side_and_the_hsm_say() {
     refused(
         &room.byok(&args).output().unwrap(),
         2,
-        &["plan.toml", "no file is overwritten"],
+        &[
+            "plan.toml",
+            "give --out another name, or move that file away first",
+        ],
     );
     assert_eq!(fs::read_to_string(room.path("plan.toml")).unwrap(), text);
     // The same to standard output.
@@ -1430,7 +1433,11 @@ fn a_new_file_that_cannot_be_written_whole_is_not_left_and_stands_in_nobody_s_wa
         let output = room.byok(&[args, &["out"]].concat()).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         let again = room.byok(&[args, &["out"]].concat()).output().unwrap();
-        refused(&again, 2, &["no file is overwritten"]);
+        refused(
+            &again,
+            2,
+            &["give --out another name, or move that file away first"],
+        );
         fs::remove_file(room.path("out")).unwrap();
     }
 }

@@ -334,6 +334,10 @@ fn a_script_has_the_plan_s_digest_the_steps_and_a_form_for_each_custodian() {
         assert!(html.contains(said), "{said}");
     }
     assert!(html.contains("PRODUCTION") && !html.contains("PRACTICE"));
+    let (_, step) = html.split_once("Step 4 of 13").unwrap();
+    let (step, _) = step.split_once("Step 5 of 13").unwrap();
+    let place = "fingerprint: SHA256:<u class=\"long\"></u>";
+    assert_eq!(step.matches(place).count(), 1, "{step}");
     let practice = script(&room, &["--practice"]);
     assert!(practice.contains("PRACTICE") && !practice.contains("PRODUCTION"));
     assert!(practice.contains("byok rehearse plan.toml"));
@@ -550,7 +554,7 @@ fn a_script_never_overwrites_a_file() {
     refused(
         &room.byok(&args).output().unwrap(),
         2,
-        &["no file is overwritten"],
+        &["give --out another name, or move that file away first"],
     );
     assert_eq!(fs::read(room.path("script.html")).unwrap(), written);
     refused(

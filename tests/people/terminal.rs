@@ -8,8 +8,8 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use support::pty::{APPROVE, CTRL_C, CTRL_D, Ended, Pty};
 use support::{
-    Kind, LABEL, PIN, Room, SHA_256, Transcript, last_rows, openssl_check_values, refused, sha256,
-    skip, stderr,
+    Kind, LABEL, PIN, Room, SHA_256, Transcript, folded, last_rows, openssl_check_values, refused,
+    sha256, skip, stderr,
 };
 use unicode_width::UnicodeWidthStr as _;
 
@@ -502,6 +502,10 @@ fn three_wrong_rows_end_the_ceremony() {
     );
     assert!(ended.screen.contains("Tries left: 1"), "{}", ended.screen);
     assert!(ended.screen.contains("[TWO-SIDED]"), "{}", ended.screen);
+    let hints = folded(&ended.screen);
+    let (_, hints) = hints.split_once("hint: ").unwrap();
+    assert!(hints.starts_with("is it the wrong slip"), "{hints}");
+    assert!(hints.contains("run the same plan again"), "{hints}");
     fits(&ended.screen);
     assert!(transcript.events("key-intended").is_empty());
     assert!(transcript.events("import-parameters-read").is_empty());
