@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::ceremony::material;
 use crate::ceremony::screens;
 use crate::crypto::escrow::share_file_name;
 use crate::crypto::key_id::SIGNER_LABEL;
 use crate::evidence::previous::Previous;
-use crate::evidence::record::{self, Leftover, SealedBeside};
+use crate::evidence::record::{self, Leftover, SealedBeside, is_within};
 use crate::evidence::transcript::{VoidShare, VoidShares};
 use crate::ground::environment;
 use crate::ground::error::{Error, Result};
@@ -309,42 +309,11 @@ fn ceremony_of_share(path: &Path) -> Option<String> {
         .then(|| ceremony.to_owned())
 }
 
-/// Whether a path leads into the record, under any of the names that it has on its way.
-fn is_within(path: &Path, record: &Path) -> bool {
-    let record = real(record);
-    let working = record::with_suffix(&record, ".incomplete");
-    let path = real(path);
-    path.starts_with(&record) || path.starts_with(&working)
-}
-
-/// The path with its existing part resolved; `..` in what does not exist yet is taken literally.
-fn real(path: &Path) -> PathBuf {
-    let mut missing = Vec::new();
-    let mut known = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    loop {
-        if let Ok(found) = known.canonicalize() {
-            return missing.iter().rev().fold(found, |mut path, part| {
-                if *part == Component::ParentDir.as_os_str() {
-                    path.pop();
-                } else {
-                    path.push(part);
-                }
-                path
-            });
-        }
-        let Some(last) = known.components().next_back() else {
-            return known;
-        };
-        missing.push(last.as_os_str().to_owned());
-        if !known.pop() {
-            return path.to_owned();
-        }
-    }
-}
-
 /// # Errors
-/// Exit 3 if the module's file is missing, or is not a regular file.
+/// Exit 2 if the module lies inside a record; exit 3 if its file is missing, or is not a regular file.
 pub(crate) fn module_exists(plan: &Plan) -> Result<()> {
+    let records = plan.previous.iter().chain([&plan.directory]);
+    record::refuse_module_within(&plan.hsm.module, records.map(PathBuf::as_path))?;
     let why = match fs::metadata(&plan.hsm.module) {
         Ok(kind) if kind.is_file() => return Ok(()),
         Ok(_) => "not a regular file".to_owned(),

@@ -61,7 +61,7 @@ pub(crate) const CHECKS: [Check; 28] = [
     check(&["FILE-SYSTEM"], Before, record_can_be_written),
     check(&["LEFTOVER", "LIVE-RUN"], Before, left_by_earlier_runs),
     check(&["SHARES-CLOSED"], Before, shares_lie_alone),
-    check(&[], Before, module_exists),
+    check(&["MODULE-IN-RECORD"], Before, module_exists),
     check(&["IMPORT-TYPE"], Before, import_types_agree),
     check(&["PARAMETERS-PRESENT", "EXPIRY"], Before, parameters_exist),
     check(&["SOURCE"], Before, source_files),

@@ -41,11 +41,15 @@ pub(crate) struct Sealed {
 }
 
 mod leftover;
+mod within;
 
 pub(crate) use leftover::{
     Leftover, SealedBeside, as_it_counts, attempts, attempts_before, damaged_beside, is_unfinished,
     sealed_beside,
 };
+#[cfg(feature = "room")]
+pub(crate) use within::is_within;
+pub(crate) use within::refuse_module_within;
 
 /// What KMS needs besides the wrapped material: the file's name in an import's folder.
 pub(crate) const IMPORT_TOKEN: &str = "ImportToken.bin";

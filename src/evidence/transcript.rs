@@ -21,7 +21,7 @@ mod chain;
 mod event;
 
 pub use chain::{Chain, Line, Torn};
-pub(crate) use chain::{Said, entries, numbered, other_format, time};
+pub(crate) use chain::{Said, entries, is_ceremony_id, numbered, other_format, time};
 pub(crate) use event::*;
 
 /// The file's name in every record.

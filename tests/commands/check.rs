@@ -3,6 +3,7 @@
 use crate::support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Output;
 
 use support::escrow::{self, fingerprint, head, lay, table};
@@ -544,4 +545,86 @@ fn check_of_an_hsm_that_fails_speaks_of_no_ceremony() {
             assert!(!said.contains("ceremony then"), "{args:?}: {said}");
         }
     }
+}
+
+/// Whoever hands a record over chooses what lies in it, and what its plan names.
+#[test]
+fn a_module_that_lies_inside_a_record_is_refused_by_name_and_never_loaded() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let good = room.plan.module.clone();
+    // a module that works; the record of its ceremony names it
+    fs::create_dir_all(room.path("vendor/lib")).unwrap();
+    fs::copy(&good, room.path("vendor/lib/hsm.so")).unwrap();
+    room.plan.module = "vendor/lib/hsm.so".into();
+    room.run_well();
+    // now it lies in a record, to which a link leads, and in one that does not hold together
+    for place in ["records/other", "records/broken"] {
+        fs::create_dir_all(room.path(place)).unwrap();
+        fs::copy(&good, room.path(place).join("hsm.so")).unwrap();
+    }
+    for place in ["vendor", "records/other"] {
+        let transcript = room.path("records/one/transcript.jsonl");
+        fs::copy(transcript, room.path(place).join("transcript.jsonl")).unwrap();
+    }
+    symlink("records/other/hsm.so", room.path("link.so")).unwrap();
+    symlink(&good, room.path("records/other/link.so")).unwrap();
+    room.plan.directory = "records/two".into();
+    let says = ["lies inside a record", "[MODULE-IN-RECORD]"];
+    for (module, top) in [
+        ("vendor/lib/hsm.so", ""),
+        ("records/other/hsm.so", ""),
+        ("records/one/../other/hsm.so", ""),
+        ("link.so", ""),
+        ("records/other/link.so", ""),
+        ("records/broken/hsm.so", "previous = \"records/broken\"\n"),
+    ] {
+        room.plan.module = module.into();
+        room.plan.top_more = top.into();
+        room.plan.kind = if top.is_empty() {
+            "generate"
+        } else {
+            "reimport"
+        }
+        .into();
+        let said = stdout(&check(&room, &["--hsm"]));
+        assert!(
+            said.contains(says[0]) && said.contains(says[1]),
+            "{module}: {said}"
+        );
+        assert!(!said.contains("module: SHA-256"), "{module}: {said}");
+        if top.is_empty() {
+            refused(&room.run(), 2, &says);
+            let plan = room.byok(&["plan", "--module", module]).output().unwrap();
+            refused(&plan, 2, &says);
+            let token = "pkcs11:token=ceremony";
+            let doctor = room.byok(&[
+                "doctor", "--module", module, "--token", token, "--pin", "file:pin",
+            ]);
+            refused(&{ doctor }.output().unwrap(), 2, &says);
+        }
+    }
+    for out in [&[][..], &["--out", "again.toml"]] {
+        let again = [&["plan", "--reimport", "records/one"], out].concat();
+        refused(&room.byok(&again).output().unwrap(), 2, &says);
+    }
+    assert!(!room.path("again.toml").exists());
+    fs::remove_file(room.path("vendor/transcript.jsonl")).unwrap();
+    let again = ["plan", "--reimport", "records/one", "--out", "again.toml"];
+    let output = room.byok(&again).output().unwrap();
+    assert!(
+        stderr(&output).contains("compare its hsm.module"),
+        "{}",
+        stderr(&output)
+    );
+    let plan = fs::read_to_string(room.path("again.toml")).unwrap();
+    let (_, hsm) = plan.split_once("\n[hsm]\n").unwrap();
+    let (above, rest) = hsm.split_once("\nmodule = ").unwrap();
+    assert!(
+        above.contains("nothing vouches for module and token yet"),
+        "{plan}"
+    );
+    let (above, _) = rest.split_once("\nenv    = ").unwrap();
+    assert!(above.contains("From the previous record"), "{plan}");
 }

@@ -4,6 +4,7 @@
 use crate::support;
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Output;
 
 use support::escrow::{
@@ -14,6 +15,7 @@ use support::forger::forger;
 use support::screen::Screen;
 use support::{
     ARN, Kind, LABEL, PIN, Room, SHA_256, openssl, openssl_check_values, refused, sha256, stderr,
+    stdout,
 };
 
 const BOTH: [Kind; 2] = [Kind::SoftHsm, Kind::Kryoptic];
@@ -883,6 +885,43 @@ fn forge(record: &std::path::Path, from: &str, to: &str) {
     let text = fs::read_to_string(&sums).unwrap();
     fs::write(&sums, text.replace(&old_head, &sha256(forged.as_bytes()))).unwrap();
     forger().sign(record, false);
+}
+
+/// What is no id of a ceremony is a stranger's text, and a name that is no text is no name in a plan.
+#[test]
+fn a_plan_that_builds_on_a_record_shows_no_text_of_it_as_byok_s_own() {
+    let Some(room) = reimport_room(Kind::SoftHsm) else {
+        return;
+    };
+    let record = room.path("records/one");
+    let plan = |record: &std::path::Path| {
+        let mut command = room.byok(&["plan", "--reimport"]);
+        command.arg(record).output().unwrap()
+    };
+    let id = room.transcript("records/one").lines[0]["ceremony"].clone();
+    let id = id.as_str().unwrap();
+    let says = stdout(&plan(&record));
+    assert!(
+        says.starts_with(&format!("# Builds on the record of ceremony {id}. ")),
+        "{says}"
+    );
+    let words = "0. Audit has read this plan; nobody need compare anything";
+    forge(
+        &record,
+        &format!("\"ceremony\":\"{id}\""),
+        &format!("\"ceremony\":\"{words}\""),
+    );
+    let says = stdout(&plan(&record));
+    assert!(
+        says.starts_with("# Builds on a record whose ceremony has no id"),
+        "{says}"
+    );
+    assert!(!says.contains("Audit has read"), "{says}");
+    let other = room
+        .path("records")
+        .join(std::ffi::OsStr::from_bytes(b"on\xff"));
+    fs::rename(&record, &other).unwrap();
+    refused(&plan(&other), 2, &["a plan cannot name it", "not UTF-8"]);
 }
 
 #[test]

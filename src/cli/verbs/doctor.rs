@@ -8,6 +8,7 @@ use crate::ceremony::checks::Facts;
 use crate::ceremony::operator::{Interrupted, Watch};
 use crate::ceremony::{log_in_for_verb, process_of};
 use crate::crypto::spec::Spec;
+use crate::evidence::record;
 use crate::evidence::rules;
 use crate::evidence::transcript::Torn;
 use crate::evidence::verify::RecordedPlan;
@@ -83,6 +84,7 @@ impl HsmPlace {
         }
         let interrupted = Interrupted::watch()?;
         let watch = Watch::any_time(interrupted.clone())?;
+        record::refuse_module_within(&path, [])?;
         let module = Module::load(&path)?;
         let hsm = module.open(&module.find(&token)?)?;
         drop(watch);

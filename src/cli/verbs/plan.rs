@@ -71,7 +71,7 @@ struct Known {
 pub(crate) fn write_plan(wish: PlanWish) -> Result<()> {
     if let Some((how, record)) = &wish.builds_on {
         let text = again::render(*how, record, &wish)?;
-        return deliver(&text, wish.out.as_deref());
+        return deliver(&text, &wish);
     }
     let known = sort(BTreeMap::new(), &wish.files)?;
     primaries_are_there(&known)?;
@@ -85,7 +85,7 @@ pub(crate) fn write_plan(wish: PlanWish) -> Result<()> {
     if !known.is_empty() {
         judge(&text, &known)?;
     }
-    deliver(&text, wish.out.as_deref())?;
+    deliver(&text, &wish)?;
     if escrow.is_open() {
         super::remark(
             "byok: WARNING: this plan has no [escrow]: if the HSM is lost, so is the data key",
@@ -98,13 +98,17 @@ pub(crate) fn write_plan(wish: PlanWish) -> Result<()> {
 }
 
 /// To standard output or to a new file.
-fn deliver(text: &str, out: Option<&Path>) -> Result<()> {
-    let Some(out) = out else {
+fn deliver(text: &str, wish: &PlanWish) -> Result<()> {
+    let Some(out) = &wish.out else {
         return super::print(text);
     };
     super::write_out(out, text)?;
+    let compare = match wish.builds_on.is_some() && wish.module.is_none() {
+        true => " and compare its hsm.module with what is installed here",
+        false => "",
+    };
     super::remark(&format!(
-        "wrote {}; read it, then: byok check {}",
+        "wrote {}; read it{compare}, then: byok check {}",
         out.display(),
         words::shell_path(out)
     ));
@@ -200,6 +204,24 @@ fn importable(key: &KeyMetadata) -> Result<()> {
     }
 }
 
+/// A plan is text: a path that is not UTF-8 would be written as another path.
+fn paths_can_be_written(plan: &Plan) -> Result<()> {
+    let parameters = plan.imports().map(|(_, import)| &import.parameters);
+    let mut paths = plan
+        .previous
+        .iter()
+        .chain([&plan.hsm.module])
+        .chain(parameters);
+    let Some(path) = paths.find(|path| path.to_str().is_none()) else {
+        return Ok(());
+    };
+    let path = path.display();
+    Err(Error::usage(format!(
+        "{path}: a plan cannot name it, since this name is not UTF-8"
+    ))
+    .hint("give the file, or the directory above it that is named so, a name of plain letters"))
+}
+
 /// The plan, and the notes for people in it.
 fn render(
     wish: &PlanWish,
@@ -243,6 +265,7 @@ fn render(
         )
     };
     escrow.decide(&mut plan, Deliver::Screen, &mut notes);
+    paths_can_be_written(&plan)?;
     Ok(plan.written(&notes))
 }
 

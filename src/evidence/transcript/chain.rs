@@ -247,8 +247,7 @@ impl Torn {
                 })
             });
         let ceremony = &self.opened()?.ceremony;
-        let is_id = ceremony.len() == 32 && words::unhex(ceremony).is_some();
-        is_id.then(|| VoidShares {
+        is_ceremony_id(ceremony).then(|| VoidShares {
             ceremony: ceremony.clone(),
             shares: shares.collect(),
         })
@@ -258,6 +257,11 @@ impl Torn {
     pub(crate) fn opened(&self) -> Option<&Opened> {
         self.lines.first()?.tells()
     }
+}
+
+/// Whether it has the form of a ceremony's id.
+pub(crate) fn is_ceremony_id(text: &str) -> bool {
+    text.len() == 32 && words::unhex(text).is_some()
 }
 
 fn object(label: &str, cka_id: &str) -> Option<(String, KeyId)> {

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::super::materials;
 use super::{
-    BuildsOn, Escrow, Known, PlanWish, fits, from_plan, furthest_midnight, near_plan, notes, room,
-    sort,
+    BuildsOn, Escrow, Known, PlanWish, fits, from_plan, furthest_midnight, near_plan, notes,
+    paths_can_be_written, room, sort,
 };
 use crate::crypto::escrow::package;
 use crate::evidence::previous::Previous;
+use crate::evidence::record::refuse_module_within;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
-use crate::ground::files::read_small;
+use crate::ground::files::{parent, read_small};
 use crate::ground::token_uri::TokenUri;
 use crate::plan::kms::KeyArn;
 use crate::plan::{
@@ -62,11 +63,8 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         signer: SignerPlan::Any,
         ..old.clone()
     };
-    let ceremony = &previous.ceremony;
-    notes.above(
-        "title",
-        &format!("Builds on the record of ceremony {ceremony}. Read every line."),
-    );
+    notes.above("title", &notes::builds_on(&previous.ceremony));
+    of_the_records_word(wish, &old, &mut notes);
     if kind == Kind::Recover || how == BuildsOn::NewShares {
         notes.above("screen_recorded", notes::SCREEN_RECORDED);
     }
@@ -108,9 +106,20 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
             &format!("{known}\nsigner = \"{}\"", signer.fingerprint),
         );
     }
+    paths_can_be_written(&plan)?;
     let text = plan.written(&notes);
     judge(&plan, &text, escrow.is_open() && how == BuildsOn::Recover)?;
     Ok(text)
+}
+
+/// Notes at what nothing vouches for yet: a module is a program, and `byok check` loads it.
+fn of_the_records_word(wish: &PlanWish, old: &Plan, notes: &mut Notes) {
+    if wish.module.is_none() {
+        notes.above("hsm.module", notes::RECORDS_MODULE);
+    }
+    if !old.hsm.env.is_empty() {
+        notes.above("hsm.env", notes::RECORDS_ENV);
+    }
 }
 
 /// The text must be a valid plan, once people fill in what only they know.
@@ -237,6 +246,10 @@ fn hsm(wish: &PlanWish, old: &Plan) -> Result<HsmPlan> {
             hsm.module.clone_from(module);
         }
         None => {
+            let out = wish.out.as_deref();
+            let module =
+                out.map_or_else(|| hsm.module.clone(), |out| parent(out).join(&hsm.module));
+            refuse_module_within(&module, [])?;
             let token = wish.token.as_deref().map(TokenUri::parse).transpose()?;
             hsm.token = token.unwrap_or(hsm.token);
         }

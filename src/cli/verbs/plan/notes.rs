@@ -1,6 +1,7 @@
 //! The comments in a plan that byok writes, field by field, for the people who read and change it.
 
 use crate::crypto::spec::LONGEST_HMAC;
+use crate::evidence::transcript::is_ceremony_id;
 use crate::plan::Notes;
 use crate::plan::kms::aws::KeyMetadata;
 
@@ -108,10 +109,17 @@ pub(super) const DEADLINE: &str = "These parameters carry no deadline; the conso
 pub(super) const DEADLINE_OF_NEW: &str = "The deadline of the new download, if its files carry none:\n\
     parameters_valid_to = \"YYYY-MM-DDTHH:MM:SSZ\"";
 
-/// For module and token of the previous record, if its data keys come from a quorum.
-pub(super) const PERHAPS_LOST: &str = "Module and token are those of the previous record's HSM. Is that HSM lost?\n\
-    Then name those of the HSM that is here: change module and token, or write\n\
-    this plan again with --module PATH, which fills in both.";
+/// For module and token of the previous record.
+pub(super) const RECORDS_MODULE: &str = "As the previous record names them; nothing vouches for module and token yet.\n\
+    Compare them with what is installed here: byok check loads the module.";
+
+/// For the variables that the previous record lets its module see.
+pub(super) const RECORDS_ENV: &str =
+    "From the previous record too. Does this HSM's module need each of them?";
+
+/// For the same, if its data keys come from a quorum.
+pub(super) const PERHAPS_LOST: &str = "Is that HSM lost? Then name the one that is here: change module and token, or\n\
+    write this plan again with --module PATH, which fills in both.";
 
 /// For a recovery if nobody said what becomes of the shares.
 pub(super) const REUSE: &str = "FILL IN one of the two: why the shares that are typed now stay in use, or\n\
@@ -140,6 +148,15 @@ pub(super) fn of_again() -> Notes {
 pub(super) fn bits(least: usize) -> String {
     let most = LONGEST_HMAC * 8;
     format!("{least} to {most}, whole bytes; {least} if not given:\nbits  = {least}")
+}
+
+/// The previous record, by its id if that has an id's form: anything else would be a stranger's words.
+pub(super) fn builds_on(ceremony: &str) -> String {
+    let which = match is_ceremony_id(ceremony) {
+        true => format!("the record of ceremony {ceremony}"),
+        false => "a record whose ceremony has no id of the usual form".to_owned(),
+    };
+    format!("Builds on {which}. Read every line.")
 }
 
 /// Where the wrapping algorithm comes from.

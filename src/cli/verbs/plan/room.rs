@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::shares::{Escrow, Question, can_be, in_range, split};
 use crate::ceremony::operator::{Interrupted, Operator, Terminal};
+use crate::evidence::record;
 use crate::ground::error::Result;
 use crate::ground::text::fold;
 use crate::ground::token_uri::TokenUri;
@@ -28,6 +29,7 @@ pub(super) fn choose_token(
     wish: Option<&str>,
     known: Option<&TokenUri>,
 ) -> Result<TokenUri> {
+    record::refuse_module_within(module, [])?;
     sandbox::close(&Wish::default())?;
     let module = Module::load(module)?;
     let wish = match wish {
