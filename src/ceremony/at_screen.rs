@@ -88,13 +88,18 @@ impl Ceremony<'_> {
         );
         self.desk.say(&screens::fold(&turn_away, " "));
         let alone = format!(
-            " Press Enter when only {} looks: ",
+            " Type {number} when only {} looks: ",
             screens::short(custodian)
         );
-        // a word that is typed here already would move all that follow
-        while self.ask(&alone)?.is_some_and(|typed| !typed.is_empty()) {
-            self.desk
-                .say(" Nothing is typed here yet. Press Enter to show the share.\n");
+        // one Enter too many of whoever sat here before would show them a second share
+        while self
+            .ask(&alone)?
+            .is_some_and(|typed| typed != number.to_string())
+        {
+            let told = format!(
+                " Nothing is shown yet. Type {number}, the number of the share, to show it.\n"
+            );
+            self.desk.say(&told);
         }
         let mut question = WRITTEN;
         loop {

@@ -446,7 +446,7 @@ fn a_new_plan_asks_who_gets_shares_or_says_that_nobody_does() {
     let output = plan(&["--no-escrow"]);
     assert!(stdout(&output).contains("# No [escrow], as was said"));
     assert_eq!(stderr(&output), "");
-    let who = " Custodians, with commas between them (Enter: no escrow): ";
+    let who = " Custodians, with commas between them, or none for no escrow: ";
     let asks = |answers: &[(&str, &str)], out: &str| {
         let mut pty = Pty::start(room.byok(&["plan", "--out", out]));
         for (question, answer) in answers {
@@ -468,7 +468,7 @@ fn a_new_plan_asks_who_gets_shares_or_says_that_nobody_does() {
         "three.toml",
     );
     assert!(text.contains(table), "{text}");
-    let text = asks(&[(who, "")], "none.toml");
+    let text = asks(&[(who, ""), (who, "none")], "none.toml");
     assert!(text.contains("# No [escrow], as was said"), "{text}");
     let written = text.lines().filter(|line| !line.starts_with("key_arn"));
     for line in written {

@@ -564,9 +564,9 @@ fn shares_that_were_shown_and_typed_back_are_nowhere_once_the_escrow_is_proved()
     let mut dealt = Vec::new();
     for custodian in ["Security", "Audit"] {
         let alone = format!("when only {custodian} looks: ");
-        pty.expect(&alone);
+        let shown = pty.expect(&alone);
         remote.look(&alone);
-        pty.enter("");
+        pty.enter(&support::share_asked(&shown));
         let shown = pty.expect(WRITTEN);
         remote.look(WRITTEN);
         let words = read_off(&shown);

@@ -175,7 +175,7 @@ fn what_was_pasted_ahead_of_a_question_does_not_answer_it() {
     assert!(plan.contains("reuse_escrow = \"nobody left\"\n"), "{plan}");
 
     let mut pty = behind(&room, "plan --out new.toml");
-    pty.answer("(Enter: no escrow): ", "");
+    pty.answer(", or none for no escrow: ", "none");
     assert_eq!(pty.end().code, Some(0));
     let plan = fs::read_to_string(room.path("new.toml")).unwrap();
     assert!(plan.contains("# No [escrow], as was said"), "{plan}");

@@ -56,7 +56,8 @@ fn read_off(screen: &str) -> Vec<String> {
 #[track_caller]
 fn copy(screen: &mut Screen, custodian: &str) -> Vec<String> {
     let name = byok::ceremony::screens::short(custodian);
-    screen.answer(&format!("when only {name} looks: "), "");
+    let shown = screen.expect(&format!("when only {name} looks: "));
+    screen.enter(&support::share_asked(&shown));
     let shown = screen.expect(WRITTEN);
     assert_eq!(shown.matches(WIPE).count(), 1);
     let (_, page) = shown.rsplit_once(WIPE).unwrap();
@@ -157,7 +158,7 @@ fn a_share_is_shown_written_down_and_typed_back_with_mistakes() {
     dealt.push(words);
 
     // Audit mistypes the word that ends the writing; every word still stands there, and the word is asked again.
-    screen.answer("when only Audit looks: ", "");
+    screen.answer("when only Audit looks: ", "2");
     screen.answer(WRITTEN, "writen");
     let page = screen.expect(" Not understood. Type written: ");
     let page = page.rsplit_once(WIPE).unwrap().1.to_owned();
@@ -300,7 +301,7 @@ fn notes_from_every_prompt_of_a_hand_out_reach_the_transcript_and_no_share_does(
     screen.answer("when only Audit looks: ", "note");
     screen.answer(WHAT, "");
     screen.expect("Nothing was noted.");
-    screen.answer("when only Audit looks: ", "");
+    screen.answer("when only Audit looks: ", "2");
     screen.answer(WRITTEN, "note");
     screen.answer(WHAT, "Audit took a second form: the first one tore");
     let audit = read_off(&screen.visible());
@@ -358,7 +359,7 @@ fn stop_asks_first_at_every_prompt_of_a_hand_out_and_notes_outlive_it() {
         let looks = "when only Security looks: ";
         let mut question = looks.to_owned();
         if place != "looks" {
-            screen.answer(looks, "");
+            screen.answer(looks, "1");
             question = WRITTEN.to_owned();
         }
         if place == "word" {
@@ -401,7 +402,7 @@ fn a_share_is_shown_and_wiped_on_a_dumb_terminal_and_in_a_narrow_window() {
         screen.answer(APPROVE, "Yes");
         screen.answer(KEYBOARD, "Ada Lovelace");
         screen.seats();
-        screen.answer("when only Security looks: ", "");
+        screen.answer("when only Security looks: ", "1");
         let shown = screen.expect(WRITTEN);
         let words = read_off(&shown);
         let row = shown
@@ -449,7 +450,7 @@ fn a_window_that_does_not_hold_every_word_shows_none() {
     // somebody pulls at the window between
     screen.expect("when only Security looks: ");
     screen.resize(80, 20);
-    screen.enter("");
+    screen.enter("1");
     let asked = screen.expect("Then press Enter: ");
     assert!(folded(&asked).contains(needed), "{asked}");
     screen.enter(""); // it is as small as before
@@ -485,7 +486,13 @@ fn the_screen_is_handed_to_a_person_and_words_are_typed_one_a_line() {
         shown.contains(" HAND THE SCREEN TO Security (Person 0). Everyone"),
         "{shown}"
     );
-    screen.enter("");
+    // one Enter too many, or another's number, shows nobody a share
+    for stray in ["", "2"] {
+        screen.enter(stray);
+        let told = screen.expect("when only Security looks: ");
+        assert!(told.contains(" Nothing is shown yet. Type 1"), "{told}");
+    }
+    screen.enter("1");
     let words = read_off(&screen.expect(WRITTEN));
     screen.enter("written");
     let told = screen.expect(&asks("Security", 1));
@@ -1212,7 +1219,7 @@ fn the_forms_of_a_hand_out_that_was_killed_are_named_by_the_next_run() {
     let words = copy(&mut screen, "Security");
     type_from(&mut screen, "Security", &words, 1);
     screen.expect("all 33 words came back right");
-    screen.answer("when only Audit looks: ", "");
+    screen.answer("when only Audit looks: ", "2");
     screen.expect(WRITTEN);
     screen.kill();
     assert_eq!(room.beside(), ["one.incomplete"]);

@@ -173,6 +173,12 @@ pub fn is_passed(shown: &str) -> bool {
             .any(|question| last.ends_with(question.trim()))
 }
 
+/// The number that is asked for in `Type 2 when only Audit looks: `, before a share is shown.
+pub fn share_asked(shown: &str) -> String {
+    let (_, asked) = shown.rsplit_once("Type ").expect("the number of a share");
+    asked.split(' ').next().unwrap().to_owned()
+}
+
 /// What stands in a window of 80 columns and so many rows; a line that is too long takes several.
 pub fn last_rows(shown: &str, rows: usize) -> String {
     let mut kept = Vec::new();

@@ -24,8 +24,9 @@ pub(super) enum Prompt {
 }
 
 /// A word that belongs to byok, not to the question.
-pub(super) enum Own {
-    Note,
+pub(super) enum Own<'t> {
+    /// With what was typed behind it in the same line.
+    Note(&'t [u8]),
     Stop,
 }
 
@@ -41,12 +42,19 @@ impl Occasion {
 
 impl Prompt {
     /// Which of byok's own words was typed, if it is understood here.
-    pub(super) fn own(self, typed: &[u8], occasion: Occasion) -> Option<Own> {
-        let is = |word: &[u8]| typed.trim_ascii().eq_ignore_ascii_case(word);
+    pub(super) fn own(self, typed: &[u8], occasion: Occasion) -> Option<Own<'_>> {
+        let typed = typed.trim_ascii();
+        let is = |word: &[u8]| typed.eq_ignore_ascii_case(word);
+        let note = typed.split_at_checked(4).filter(|(word, more)| {
+            let ends = more
+                .first()
+                .is_none_or(|c| c.is_ascii_whitespace() || *c == b':');
+            word.eq_ignore_ascii_case(b"note") && ends
+        });
         let stops = matches!(self, Self::Open | Self::Word) && occasion == Occasion::Ceremony;
-        match self {
-            Self::Secret => None,
-            _ if is(b"note") => Some(Own::Note),
+        match (self, note) {
+            (Self::Secret, _) => None,
+            (_, Some((_, text))) => Some(Own::Note(text.trim_ascii())),
             _ if stops && is(b"stop") => Some(Own::Stop),
             _ => None,
         }
@@ -60,18 +68,26 @@ mod tests {
     #[test]
     fn nothing_typed_for_a_pin_is_byok_s_and_a_decision_keeps_its_stop() {
         let own = |prompt: Prompt, typed: &[u8], occasion| match prompt.own(typed, occasion) {
-            Some(Own::Note) => "note",
+            Some(Own::Note(b"")) => "note",
+            Some(Own::Note(_)) => "noted",
             Some(Own::Stop) => "stop",
             None => "",
         };
         let at = |prompt| {
-            ["note", " Note ", "stop", "STOP", "notes"]
-                .map(|typed| own(prompt, typed.as_bytes(), Occasion::Ceremony))
+            [
+                "note",
+                " Note ",
+                "note Audit is late",
+                "stop",
+                "STOP",
+                "notes",
+            ]
+            .map(|typed| own(prompt, typed.as_bytes(), Occasion::Ceremony))
         };
-        assert_eq!(at(Prompt::Secret), [""; 5]);
-        assert_eq!(at(Prompt::Decision), ["note", "note", "", "", ""]);
+        assert_eq!(at(Prompt::Secret), [""; 6]);
+        assert_eq!(at(Prompt::Decision), ["note", "note", "noted", "", "", ""]);
         for prompt in [Prompt::Open, Prompt::Word] {
-            assert_eq!(at(prompt), ["note", "note", "stop", "stop", ""]);
+            assert_eq!(at(prompt), ["note", "note", "noted", "stop", "stop", ""]);
             assert_eq!(own(prompt, b"stop", Occasion::Check), "");
         }
     }

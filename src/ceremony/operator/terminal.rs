@@ -32,7 +32,7 @@ const LONGEST_LINE: usize = 4096;
 /// After this many Ctrl-D in a row byok takes it that nobody is there; a key held down for a moment makes fewer.
 const MOST_ENDS: usize = 100;
 
-const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. They must never be in the transcript:\n \
+const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. The transcript must never have them:\n \
      nothing was taken, and the screen was wiped. Say it without them.\n";
 
 /// Standard input as a terminal, and standard error for the words.
@@ -205,8 +205,8 @@ impl Terminal {
                 continue;
             };
             match prompt.own(&line, self.occasion) {
-                Some(Own::Note) => {
-                    self.ask_note(prompt)?;
+                Some(Own::Note(text)) => {
+                    self.note(prompt, text)?;
                     question = again(question);
                 }
                 Some(Own::Stop) => self.confirm_going_on("stop")?,
@@ -248,10 +248,14 @@ impl Terminal {
         }
     }
 
-    /// After `note`: one line for the auditor. It is kept until the transcript takes it.
-    fn ask_note(&mut self, prompt: Prompt) -> Result<()> {
+    /// After `note`: one line for the auditor, asked for if it did not stand behind the word. It is kept until the
+    /// transcript takes it.
+    fn note(&mut self, prompt: Prompt, text: &[u8]) -> Result<()> {
         if self.occasion != Occasion::Ceremony {
             self.say(" There is no transcript here, so nothing is noted: write it on paper.\n");
+            return Ok(());
+        }
+        if !text.is_empty() && self.noted(text) {
             return Ok(());
         }
         let question = match prompt {
@@ -264,17 +268,22 @@ impl Terminal {
             };
             match line.trim_ascii() {
                 b"" => self.say(" Nothing was noted.\n"),
-                text if looks_like_share(text) => {
-                    self.refuse_share_words();
-                    continue;
-                }
-                text => {
-                    self.notes.push(String::from_utf8_lossy(text).into_owned());
-                    self.say(" Noted for the auditor.\n");
-                }
+                text if !self.noted(text) => continue,
+                _ => {}
             }
             return Ok(());
         }
+    }
+
+    /// Keeps a note. `false`: it has words of a share, and nothing of it is kept.
+    fn noted(&mut self, text: &[u8]) -> bool {
+        if looks_like_share(text) {
+            self.refuse_share_words();
+            return false;
+        }
+        self.notes.push(String::from_utf8_lossy(text).into_owned());
+        self.say(" Noted for the auditor.\n");
+        true
     }
 
     /// Refuses words of a share where none belong: what is typed there is kept, or even recorded.

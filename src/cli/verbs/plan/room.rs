@@ -55,7 +55,7 @@ pub(super) fn ask(question: Question) -> Result<Escrow> {
     let (before, otherwise, undecided) = match question {
         Question::New => {
             operator.say(WITHOUT);
-            (&[][..], "no escrow", Escrow::Without)
+            (&[][..], None, Escrow::Without)
         }
         Question::Recovery(before) => {
             operator.say(REUSE);
@@ -64,28 +64,43 @@ pub(super) fn ask(question: Question) -> Result<Escrow> {
             if !reason.is_empty() {
                 return Ok(Escrow::Reuse(reason));
             }
-            (before, "as before", Escrow::Open)
+            (before, Some("as before"), Escrow::Open)
         }
         Question::NewShares(before) => {
             operator.say(ANEW);
-            (before, "as before", Escrow::Open)
+            (before, Some("as before"), Escrow::Open)
         }
     };
     Ok(ask_custodians(operator, before, otherwise)?.unwrap_or(undecided))
 }
 
-/// `None`: nobody was named, which `otherwise` says in words.
+/// `None`: nobody was named. `otherwise` says in words what that means; without it, it must be typed, because one Enter too
+/// many would leave a data key with one copy.
 fn ask_custodians(
     operator: &mut dyn Operator,
     before: &[String],
-    otherwise: &str,
+    otherwise: Option<&str>,
 ) -> Result<Option<Escrow>> {
     if !before.is_empty() {
         operator.say(&fold(&format!("before: {}", before.join(", ")), " "));
     }
     let custodians = loop {
-        let question = format!(" Custodians, with commas between them (Enter: {otherwise}): ");
-        let named = split(&answer(operator, &question)?);
+        let question = match otherwise {
+            Some(otherwise) => {
+                format!(" Custodians, with commas between them (Enter: {otherwise}): ")
+            }
+            None => " Custodians, with commas between them, or none for no escrow: ".to_owned(),
+        };
+        let typed = answer(operator, &question)?;
+        match (otherwise, typed.trim()) {
+            (None, "") => {
+                operator.say(" Type the names, or none.\n");
+                continue;
+            }
+            (None, none) if none.eq_ignore_ascii_case("none") => return Ok(None),
+            _ => {}
+        }
+        let named = split(&typed);
         let named = if named.is_empty() {
             before.to_vec()
         } else {
