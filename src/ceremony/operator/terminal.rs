@@ -32,7 +32,7 @@ const LONGEST_LINE: usize = 4096;
 /// After this many Ctrl-D in a row byok takes it that nobody is there; a key held down for a moment makes fewer.
 const MOST_ENDS: usize = 100;
 
-const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. The transcript must never have them:\n \
+const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. The transcript must not hold any:\n \
      nothing was taken, and the screen was wiped. Say it without them.\n";
 
 /// Standard input as a terminal, and standard error for the words.
