@@ -6,23 +6,34 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _, IntoDeserializer, value};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ground::facts::{Attributes, Closed, Judged, Machine, ModuleDescription, TokenFacts};
 use crate::ground::strict_json::Json;
+use crate::ground::words;
 use crate::plan::{Kind, WrapIn};
 
 /// A word of a list that may grow.
 pub(crate) type Word = Cow<'static, str>;
 
 /// A value that byok knows, or the text that a later version wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Named<T> {
     /// A known value.
     Known(T),
     /// The text of a later version.
     Other(String),
+}
+
+/// Only text is a word: serde by itself takes `{"generate":null}` for one too.
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let known: Result<T, value::Error> = T::deserialize(text.as_str().into_deserializer());
+        Ok(known.map_or(Self::Other(text), Self::Known))
+    }
 }
 
 impl<T> From<T> for Named<T> {
@@ -254,14 +265,26 @@ pub(crate) struct Opened {
     pub byok: Word,
     pub byok_sha256: String,
     pub plan_sha256: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "head",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub previous_head: Option<String>,
     /// SHA-256 of that record's receipts.jsonl: from now on, a removal shows.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "head",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub previous_receipts_head: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "absent",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub attempts: Vec<Attempt>,
 }
 
@@ -278,7 +301,11 @@ pub(crate) struct PlanApproved {
 #[allow(missing_docs)] // as above
 pub(crate) struct RollCall {
     pub operator: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "absent",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub present: Vec<Present>,
 }
 
@@ -294,7 +321,7 @@ pub(crate) struct MachineChecked {
     pub closed: Option<Closed>,
     pub clock: Named<Timestamp>,
     /// The correction that a person gave for this machine's clock, in seconds.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, deserialize_with = "absent", skip_serializing_if = "is_zero")]
     pub clock_offset_seconds: i64,
 }
 
@@ -353,7 +380,11 @@ pub(crate) struct PreflightPassed {
 pub(crate) struct SameMaterial {
     pub label: String,
     pub fingerprint: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "head",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub previous_head: Option<String>,
     pub anchor: Vouched,
 }
@@ -469,7 +500,11 @@ pub(crate) struct Exception {
     pub step: u8,
     pub what: String,
     /// Whether a person typed it with `note`; otherwise byok wrote it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        default,
+        deserialize_with = "absent",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub typed: bool,
 }
 
@@ -510,10 +545,18 @@ pub(crate) struct Aborted {
     pub error: String,
     pub state: Vec<String>,
     pub removed: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "absent",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub may_be_left: Vec<LeftObject>,
     /// The signer that this run made signs this line; the run destroys it before the record gets a name.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        default,
+        deserialize_with = "absent",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub signer_destroyed: bool,
 }
 
@@ -730,4 +773,20 @@ impl EscrowDestroyed {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
 fn is_zero(number: &i64) -> bool {
     *number == 0
+}
+
+/// A member that is absent if it does not apply: `null` counts as absent.
+fn absent<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A digest that names another record. What is none would be taken for no record at all.
+fn head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let head: Option<String> = Option::deserialize(deserializer)?;
+    match head.as_deref().map(words::digest_from_hex) {
+        Some(None) => Err(D::Error::custom("a head digest is not 64 hex digits")),
+        _ => Ok(head),
+    }
 }

@@ -127,6 +127,14 @@ fn an_event_whose_members_are_not_those_of_its_name_counts_as_unknown_and_is_nam
             Some("CKA_TOKEN is an array"),
         ),
         (
+            r#""event":"preflight-passed","checks":[{"check":"CONTROL","wrapping":"w","wrapped_in":{"hsm":null},"wrapping_key_spec":"s"}]"#.to_owned(),
+            Some("expected a string"),
+        ),
+        (
+            r#""event":"same-material","label":"l","fingerprint":"f","previous_head":"x","anchor":"none"#.to_owned() + "\"",
+            Some("not 64 hex digits"),
+        ),
+        (
             DEALT.replacen(
                 r#"{"share":1,"custodian":"Audit","share_sha256":"1"}"#,
                 r#"[1,"Audit","1"]"#,
@@ -143,11 +151,36 @@ fn an_event_whose_members_are_not_those_of_its_name_counts_as_unknown_and_is_nam
             "{misfit:?}"
         );
     }
+    for (of, members) in [
+        ("\"kind\":\"generate\"", "\"kind\":{\"generate\":null}"),
+        ("\"cd\"", "\"cd\",\"previous_head\":\"\""),
+        ("\"cd\"", "\"cd\",\"previous_head\":\"0a0b\""),
+        ("\"cd\"", "\"cd\",\"previous_receipts_head\":\"none\""),
+    ] {
+        let opening = OPENED.replace(of, members);
+        let refused = refused(&chained(&[&opening, SEALED]));
+        assert!(refused.contains("\"ceremony-opened\" are not"), "{refused}");
+    }
     let opening = OPENED.replace("\"title\":\"t\",", "");
     assert_eq!(
         refused(&chained(&[&opening, SEALED])),
         r#"line 1: the members of "ceremony-opened" are not those that byok writes: missing field `title`"#
     );
+}
+
+/// As the page says of every member marked *(sometimes)*.
+#[test]
+fn a_member_that_does_not_apply_may_be_null() {
+    let machine = r#""event":"machine-checked","network":"forbidden","kernel":"k","core_dumps_off":true,"interfaces_up":[],"swap":[],"record_file_system":"ext4","clock":"c","on_battery":null,"clock_offset_seconds":null"#;
+    let roll_call = r#""event":"roll-call","operator":"not asked","present":null"#;
+    let noted = exception("a") + ",\"typed\":null";
+    let opening = OPENED.to_owned() + ",\"previous_head\":null,\"attempts\":null";
+    let end = ABORTED.to_owned() + ",\"may_be_left\":null,\"signer_destroyed\":null";
+    let chain = Chain::read(&chained(&[&opening, machine, roll_call, &noted, &end])).unwrap();
+    for line in &chain.lines {
+        assert_eq!(line.misfit, None, "{}", line.name);
+    }
+    assert!(!chain.events::<Exception>().any(|noted| noted.typed));
 }
 
 /// What is written is what is read, member by member.
