@@ -323,7 +323,7 @@ def aborted: $lines[-1].event == "aborted";
 def opening_fault:
     if ($lines[0] | text("format")) != "byok-transcript-v1"
     then against("FORMAT"; 1; "its format is \"\($lines[0] | text("format"))\", not byok-transcript-v1")
-    elif ([data_keys] | length) > $most_keys or ([events("key-wrapped")] | length) > $most_keys
+    elif [[data_keys], [events("key-wrapped")], [events("escrow-dealt").labels[]?] | length] | max > $most_keys
     then "LIMIT transcript.jsonl: more data keys or imports than \($most_keys)" else empty end;
 
 def sealed_fault:

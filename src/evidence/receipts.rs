@@ -9,7 +9,7 @@
 //! Nothing in a record shows whether lines were cut off at its end, until a later record names the digest of the
 //! whole file (`previous_receipts_head`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -303,21 +303,19 @@ impl Receipts {
 
     /// The entries of ListKeyRotations that none of the known materials explains.
     pub(crate) fn unexplained(&self, known: &[KnownMaterial]) -> Vec<Listed> {
-        let explained = |listed: &&Listed| {
-            !known.iter().any(|known| {
-                known.key_material_id == listed.key_material_id
-                    && key_id(&known.key_arn) == key_id(&listed.key_arn)
-            })
-        };
-        let mut found: Vec<Listed> = Vec::new();
-        for receipt in &self.receipts {
-            for listed in receipt.entry.materials.iter().filter(explained) {
-                if !found.contains(listed) {
-                    found.push(listed.clone());
-                }
-            }
-        }
-        found
+        let known = known.iter();
+        let known: BTreeSet<_> = known
+            .map(|known| (key_id(&known.key_arn), known.key_material_id.as_str()))
+            .collect();
+        let receipts = self.receipts.iter();
+        let listed = receipts.flat_map(|receipt| &receipt.entry.materials);
+        let mut once = HashSet::new();
+        let is_explained =
+            |listed: &Listed| known.contains(&(key_id(&listed.key_arn), &listed.key_material_id));
+        listed
+            .filter(|listed| !is_explained(listed) && once.insert(*listed))
+            .cloned()
+            .collect()
     }
 
     /// Files in the folder that no line names: an interrupted `byok receipt`, or a cut line.

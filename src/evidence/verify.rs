@@ -32,7 +32,8 @@ use serde::Serialize;
 use crate::evidence::receipts::{self, Receipts};
 use crate::evidence::rules::{Broken, Cause, Rule, limits, reading};
 use crate::evidence::transcript::{
-    self, Chain, Exception, Output, PlanApproved, SUMS, SameMaterial, SealedLine, Wrapped,
+    self, Chain, EscrowDealt, Exception, Output, PlanApproved, SUMS, SameMaterial, SealedLine,
+    Wrapped,
 };
 use crate::ground::anchor::Anchor;
 use crate::ground::words::{self, quoted};
@@ -327,8 +328,11 @@ fn members_fit(chain: &Chain) -> Result<(), Broken> {
 /// There are no more keys and imports than a plan can have.
 fn few_enough(chain: &Chain) -> Result<(), Broken> {
     let keys = chain.data_keys().count();
+    let dealt = chain.events::<EscrowDealt>();
+    let under_shares = dealt.map(|dealt| dealt.labels.len()).sum();
+    let imports = chain.events::<Wrapped>().count();
     let most = limits::MOST_KEYS;
-    match keys.max(chain.events::<Wrapped>().count()) as u64 > most {
+    match keys.max(under_shares).max(imports) as u64 > most {
         true => Err(Broken::new(
             Rule::Limit,
             format!(

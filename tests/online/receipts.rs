@@ -268,6 +268,8 @@ fn materials_that_no_record_explains_are_listed() {
     let id = ARN.rsplit('/').next().unwrap();
     let rotations = json!({"Truncated": false, "Rotations": [
         {"KeyId": id, "KeyMaterialId": ID, "KeyMaterialState": "CURRENT"},
+        {"KeyId": id, "KeyMaterialId": ID, "KeyMaterialState": "NON_CURRENT"},
+        {"KeyId": id, "KeyMaterialId": OTHER_ID, "KeyMaterialState": "NON_CURRENT"},
         {"KeyId": id, "KeyMaterialId": OTHER_ID, "KeyMaterialState": "NON_CURRENT"},
     ]});
     let said = received(&room, ONE, &[rotations]);
@@ -282,6 +284,14 @@ fn materials_that_no_record_explains_are_listed() {
     let report = verified(&room, &[ONE]);
     assert_eq!(report["unexplained"].as_array().unwrap().len(), 1);
     assert_eq!(report["unexplained"][0]["key_material_id"], OTHER_ID);
+    // one that is listed twice is one
+    let materials = report["materials"][0]["materials"].as_array().unwrap();
+    let ids: Vec<&Value> = materials
+        .iter()
+        .map(|one| &one["key_material_id"])
+        .collect();
+    assert_eq!(ids, [ID, OTHER_ID]);
+    assert_eq!(materials[0]["state"], "CURRENT");
     // A record that builds on this one explains what this one knows.
     reimported(&room, ONE, TWO);
     let listed = json!({"Rotations": [{"KeyId": ARN, "KeyMaterialId": ID}]});

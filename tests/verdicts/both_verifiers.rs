@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use byok::crypto::sshsig::PublicKey;
 use byok::crypto::sshsig::{Signature, digest_to_sign};
 use byok::evidence::rules::{Rule, limits};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::forger::forger;
 use support::pty::Pty;
 use support::verifiers::{Records, both, copy_tree, has_jq, rule, script, script_in};
@@ -151,6 +151,12 @@ fn table(record: &str, changes: &[(&str, Seen, Change)]) {
 fn place(lines: &[String], event: &str) -> usize {
     let named = format!("\"event\":\"{event}\"");
     lines.iter().position(|line| line.contains(&named)).unwrap()
+}
+
+/// A line at the same time as this one that tells another event.
+fn told_with(line: &str, event: &str) -> String {
+    let (before, _) = line.split_once("\"event\":").unwrap();
+    format!("{before}\"event\":{event}}}")
 }
 
 /// Forges the transcript with the line of this event changed.
@@ -1365,7 +1371,18 @@ fn both_have_the_same_limits() {
             copy.write(&format!("signatures/w{number}.sig"), copy.read(HSM_SIG));
         }
     };
-    let cases: [Case; 15] = [
+    let under_shares = |copy: &Records, count: usize| {
+        let labels = vec!["payments-2026"; count];
+        let labels = serde_json::to_string(&labels).unwrap();
+        let dealt = format!(
+            r#""escrow-dealt","threshold":1,"shares":[],"labels":{labels},"package_sha256":"x""#
+        );
+        let mut lines = copy.lines("transcript.jsonl");
+        let at = lines.len() - 1;
+        lines.insert(at, told_with(&lines[at], &dealt));
+        copy.forge(&lines);
+    };
+    let cases: [Case; 17] = [
         ("the most line feeds", Some("LINE"), &|copy| {
             copy.write("transcript.jsonl", "\n".repeat(limits::MOST_LINES as usize));
         }),
@@ -1420,6 +1437,12 @@ fn both_have_the_same_limits() {
         ("a data key more", Some("LIMIT"), &|copy| {
             keys(copy, limits::MOST_KEYS as usize)
         }),
+        ("the most labels under shares", None, &|copy| {
+            under_shares(copy, limits::MOST_KEYS as usize)
+        }),
+        ("a label more", Some("LIMIT"), &|copy| {
+            under_shares(copy, limits::MOST_KEYS as usize + 1)
+        }),
         (
             "a record of a byte more than the largest",
             Some("LIMIT"),
@@ -1446,6 +1469,47 @@ fn both_have_the_same_limits() {
             None => well(&output),
             Some(limit) => assert_eq!(rule(&stderr(&output)), limit, "{}", stderr(&output)),
         }
+    }
+}
+
+/// Each thing at each data key; where that would be more rows than a transcript has lines, all of them at each data key.
+#[test]
+fn what_outlives_data_keys_is_told_in_no_more_rows_than_there_can_be_lines() {
+    for (count, rows) in [(3, 9), (363, 363)] {
+        let Some(copy) = copy(OTHER) else { return };
+        let mut lines = copy.lines("transcript.jsonl");
+        lines[0] = lines[0].replacen("\"kind\":\"generate\"", "\"kind\":\"destroy\"", 1);
+        let key = lines[place(&lines, "key-generated")].clone();
+        let json: Value = serde_json::from_str(&key).unwrap();
+        let (label, id) = (json["label"].as_str().unwrap(), &json["cka_id"]);
+        let end = lines.pop().unwrap();
+        let twice = format!(
+            r#""escrow-dealt","threshold":1,"shares":[],"labels":["{label}","{label}"],"package_sha256":"x""#
+        );
+        lines.push(told_with(&end, &twice));
+        for n in 0..count {
+            let named = key.replacen("\"label\":\"", &format!("\"label\":\"n{n}-"), 1);
+            let (_, named) = named.split_once("\"event\":").unwrap();
+            lines.push(told_with(&end, named.strip_suffix('}').unwrap()));
+        }
+        for n in 0..count {
+            let gone = format!(
+                r#""key-destroyed","label":"n{n}-{label}","cka_id":{id},"objects":1,"why":"w""#
+            );
+            lines.push(told_with(&end, &gone));
+            let kept = format!(r#""escrow-destroyed","what":"form {n}","said":"not asked""#);
+            lines.push(told_with(&end, &kept));
+        }
+        lines.push(end);
+        copy.forge(&lines);
+        let output = copy.verify(&["--json"]);
+        well(&output);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let life = report["life"].as_array().unwrap();
+        let told = |what: &str| life.iter().filter(|row| row["what"] == what).count();
+        assert_eq!(told("not destroyed"), rows);
+        assert_eq!(told("destroyed"), count);
+        assert_eq!(told("shares dealt anew"), 1);
     }
 }
 

@@ -478,12 +478,13 @@ fn previous_for_people(whole: &Whole) -> String {
 
 fn life_for_people(rows: &[Row]) -> String {
     let mut text = String::new();
-    let mut labels: Vec<&str> = rows.iter().map(|row| row.label.as_str()).collect();
-    labels.sort_unstable();
-    labels.dedup();
-    for label in labels {
+    let mut by_label: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        by_label.entry(&row.label).or_default().push(row);
+    }
+    for (label, rows) in by_label {
         text += &format!("life of the data key {}\n", quoted(label));
-        for row in rows.iter().filter(|row| row.label == label) {
+        for row in rows {
             let id = row.key_material_id.as_ref();
             let id = id.map(|id| format!("material {id:.12}…"));
             let about = [

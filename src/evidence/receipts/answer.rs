@@ -143,7 +143,7 @@ pub struct Rotation {
 }
 
 /// The members of an entry of ListKeyRotations besides id and state. byok judges nothing by them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RotationMore {
     /// `IMPORTED` or `PENDING_IMPORT`.
     pub import_state: Option<String>,

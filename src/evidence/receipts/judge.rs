@@ -68,7 +68,7 @@ impl Entry {
 }
 
 /// One material that KMS lists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Listed {
     /// The KMS key.
     pub key_arn: String,

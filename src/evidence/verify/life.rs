@@ -1,5 +1,6 @@
 //! The life of a record's data keys, from all records that were found.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use super::recorded::RecordedPlan;
 use super::{Followed, Verified};
 use crate::evidence::receipts::{self, ACCEPTED, Clock, FAILED, PROVED, Receipt, Standing};
+use crate::evidence::rules::limits;
 use crate::evidence::transcript::{
     DataKeyFacts, Destroyed, EscrowDealt, EscrowDestroyed, Event, Said,
 };
@@ -49,15 +51,15 @@ pub struct Row {
 /// What happened to a record's data keys until `now`: one row for each event, in order of time.
 pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timestamp) -> Vec<Row> {
     let own = verified.chain.data_keys();
-    let mut fingerprints: Vec<String> = own.map(|key| key.fingerprint.clone()).collect();
+    let mut fingerprints: BTreeSet<String> = own.map(|key| key.fingerprint.clone()).collect();
     fingerprints.extend(ended(verified, followed));
     let earlier = followed.links.iter().rev();
     let earlier = earlier.map(|link| (link.directory.as_path(), &link.verified));
     let mut told = Told {
         fingerprints,
         rows: Vec::new(),
-        ids: Vec::new(),
-        imported_into: Vec::new(),
+        ids: BTreeSet::new(),
+        imported_into: BTreeSet::new(),
         sets: Vec::new(),
         before: String::new(),
     };
@@ -82,7 +84,7 @@ fn ended(verified: &Verified, followed: &Followed) -> Vec<String> {
         return Vec::new();
     }
     let gone = chain.events::<Destroyed>();
-    let ids: Vec<String> = gone.map(|gone| gone.cka_id.clone()).collect();
+    let ids: BTreeSet<String> = gone.map(|gone| gone.cka_id.clone()).collect();
     let earlier = followed.links.iter();
     let earlier = earlier.flat_map(|link| link.verified.chain.data_keys());
     earlier
@@ -92,11 +94,11 @@ fn ended(verified: &Verified, followed: &Followed) -> Vec<String> {
 }
 
 struct Told {
-    fingerprints: Vec<String>,
+    fingerprints: BTreeSet<String>,
     rows: Vec<Row>,
     /// The data keys' CKA_IDs.
-    ids: Vec<String>,
-    imported_into: Vec<String>,
+    ids: BTreeSet<String>,
+    imported_into: BTreeSet<String>,
     /// The shares that were dealt so far.
     sets: Vec<Set>,
     /// The last ceremony that was added.
@@ -106,7 +108,8 @@ struct Told {
 /// Shares that one ceremony dealt.
 struct Set {
     ceremony: String,
-    labels: Vec<String>,
+    /// The data keys that are told here, of those in its package.
+    labels: BTreeSet<String>,
     shares: usize,
 }
 
@@ -125,13 +128,13 @@ impl Told {
             detail: String::new(),
             ceremony: ceremony.clone(),
         };
-        let mut labels = Vec::new();
+        let mut labels = BTreeSet::new();
         for key in record.chain.data_keys() {
             if !self.fingerprints.contains(&key.fingerprint) {
                 continue;
             }
-            labels.push(key.label.clone());
-            self.ids.push(key.cka_id.clone());
+            labels.insert(key.label.clone());
+            self.ids.insert(key.cka_id.clone());
             self.rows.push(Row {
                 detail: format!("{}{}", key.glance(), doubt(record)),
                 ..row(key.line.at, &key.label, how(&key))
@@ -141,21 +144,18 @@ impl Told {
         self.imports(directory, record, &labels, &row);
         self.escrow(record, &labels, &row);
         self.in_kms(record, &labels, &row);
-        let mut ends = Vec::new();
+        let mut ends = BTreeSet::new();
         for gone in record.chain.events::<Destroyed>() {
             if self.ids.contains(&gone.cka_id) {
                 self.rows.push(Row {
                     detail: gone.why.clone(),
                     ..row(gone.line.at, &gone.label, "destroyed")
                 });
-                ends.push(gone.label.clone());
+                ends.insert(gone.label.clone());
             }
         }
         if record.chain.opening().kind.known() == Some(Kind::Destroy) {
-            ends.sort_unstable();
-            ends.dedup();
-            ends.iter()
-                .for_each(|label| self.outlives(record, label, &row));
+            self.outlives(record, &ends, &row);
         }
         self.before = ceremony.clone();
     }
@@ -165,41 +165,53 @@ impl Told {
     fn outlives(
         &mut self,
         record: &Verified,
-        label: &str,
+        ends: &BTreeSet<String>,
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
-        let mut asked = Vec::new();
-        for ticked in record.chain.events::<EscrowDestroyed>() {
-            asked.push(
-                ticked
-                    .ceremony
-                    .clone()
-                    .unwrap_or_else(|| self.before.clone()),
-            );
-            if !ticked.is_destroyed() {
-                self.rows.push(Row {
-                    detail: format!("{}: {}", ticked.what, ticked.said),
-                    ..row(ticked.line.at, label, NOT_DESTROYED)
-                });
-            }
-        }
-        let at = record.chain.end().at;
-        let of_label = |set: &&Set| set.labels.iter().any(|of| of == label);
-        for set in self.sets.iter().filter(of_label) {
-            if !asked.contains(&set.ceremony) {
+        let kept = kept(record, ends.len());
+        let unasked = self.unasked(record);
+        let mut rows = Vec::new();
+        for label in ends {
+            let told = |at, detail| Row {
+                detail,
+                ..row(at, label, NOT_DESTROYED)
+            };
+            rows.extend(kept.iter().map(|(at, what)| told(*at, what.clone())));
+            for set in unasked.get(label.as_str()).into_iter().flatten() {
                 let (shares, ceremony) = (set.shares, &set.ceremony);
-                self.rows.push(Row {
-                    detail: format!("byok did not ask about the {shares} share forms and the package of ceremony {ceremony}"),
-                    ..row(at, label, NOT_DESTROYED)
-                });
+                let detail = format!(
+                    "byok did not ask about the {shares} share forms and the package of ceremony {ceremony}"
+                );
+                rows.push(told(record.chain.end().at, detail));
             }
         }
+        self.rows.extend(rows);
+    }
+
+    /// The shares that this record says nothing of, by the label of each data key that they bring back.
+    fn unasked(&self, record: &Verified) -> BTreeMap<&str, Vec<&Set>> {
+        let ticked = record.chain.events::<EscrowDestroyed>();
+        let of = |ticked: Said<EscrowDestroyed>| ticked.ceremony.clone();
+        let asked: BTreeSet<String> = ticked
+            .map(|ticked| of(ticked).unwrap_or_else(|| self.before.clone()))
+            .collect();
+        let mut unasked: BTreeMap<&str, Vec<&Set>> = BTreeMap::new();
+        for set in self
+            .sets
+            .iter()
+            .filter(|set| !asked.contains(&set.ceremony))
+        {
+            for label in &set.labels {
+                unasked.entry(label).or_default().push(set);
+            }
+        }
+        unasked
     }
 
     fn escrow(
         &mut self,
         record: &Verified,
-        labels: &[String],
+        labels: &BTreeSet<String>,
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
         let what = match record.chain.opening().kind.known() {
@@ -208,17 +220,20 @@ impl Told {
         };
         for dealt in record.chain.events::<EscrowDealt>() {
             let (threshold, count) = (dealt.threshold, dealt.shares.len());
+            let mut of_set = BTreeSet::new();
+            for label in dealt.labels.iter().filter(|of| labels.contains(*of)) {
+                if of_set.insert(label.clone()) {
+                    self.rows.push(Row {
+                        detail: format!("any {threshold} of {count} bring it back"),
+                        ..row(dealt.line.at, label, what)
+                    });
+                }
+            }
             self.sets.push(Set {
                 ceremony: record.chain.opening().ceremony.clone(),
-                labels: dealt.labels.clone(),
+                labels: of_set,
                 shares: count,
             });
-            for label in dealt.labels.iter().filter(|of| labels.contains(of)) {
-                self.rows.push(Row {
-                    detail: format!("any {threshold} of {count} bring it back"),
-                    ..row(dealt.line.at, label, what)
-                });
-            }
         }
     }
 
@@ -226,21 +241,20 @@ impl Told {
         &mut self,
         directory: &Path,
         record: &Verified,
-        labels: &[String],
+        labels: &BTreeSet<String>,
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
-        let plan = RecordedPlan::of(directory);
+        let expiries = RecordedPlan::of(directory).expiries();
         for (import, standing) in record.receipts.by_import() {
             if !labels.contains(&import.label) {
                 continue;
             }
-            let again = self.imported_into.contains(&import.key_arn);
-            self.imported_into.push(import.key_arn.clone());
+            let again = !self.imported_into.insert(import.key_arn.clone());
             if standing.kms == PROVED {
                 self.prove_earlier(&standing, &import.spec);
             }
             let at = standing.at.unwrap_or(import.wrapped_at);
-            let expires = plan.expires(&import.label, &import.import);
+            let expires = expiries.of(&import.label, &import.import);
             let elsewhere = standing.endpoint.as_deref().map(so_says);
             let added = standing.at_by == Some(Clock::Added);
             let added = added.then(|| RECEIPT_ADDED.to_owned());
@@ -281,7 +295,7 @@ impl Told {
     fn in_kms(
         &mut self,
         record: &Verified,
-        labels: &[String],
+        labels: &BTreeSet<String>,
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
         let receipts = &record.receipts;
@@ -302,7 +316,7 @@ impl Told {
                 .find(|import| import.key_arn == event.key_arn);
             let label = import.map(|import| &import.label);
             if let Some(label) =
-                label.filter(|label| labels.contains(label) && event.error.is_none())
+                label.filter(|label| labels.contains(*label) && event.error.is_none())
             {
                 self.rows.push(Row {
                     key_arn: Some(event.key_arn.clone()),
@@ -313,6 +327,26 @@ impl Told {
             }
         }
     }
+}
+
+/// What the operator said was not destroyed, to be told of each of `ends` data keys; all of it as one where that would be
+/// more rows than a transcript has lines.
+fn kept(record: &Verified, ends: usize) -> Vec<(Timestamp, String)> {
+    let ticked = record.chain.events::<EscrowDestroyed>();
+    let kept = ticked.filter(|ticked| !ticked.is_destroyed());
+    let told = |kept: Said<EscrowDestroyed>| {
+        let (what, said) = (&kept.what, &kept.said);
+        (kept.line.at, format!("{what}: {said}"))
+    };
+    let mut kept: Vec<_> = kept.map(told).collect();
+    let count = kept.len();
+    if count.saturating_mul(ends) > limits::MOST_LINES as usize {
+        let ceremony = &record.chain.opening().ceremony;
+        kept.truncate(1);
+        kept[0].1 =
+            format!("{count} things: see the lines escrow-destroyed of ceremony {ceremony}");
+    }
+    kept
 }
 
 /// The note for an answer that did not come from AWS.
@@ -374,19 +408,16 @@ fn supersede(rows: &mut [Row]) {
 
 /// A past expiry has expired: KMS deletes the material then, whether or not a receipt says so.
 fn expire(rows: &mut [Row], now: Timestamp) {
-    let rows_before = rows.to_vec();
+    let of_import = |row: &Row| (row.ceremony.clone(), row.label.clone(), row.import.clone());
+    let imported = rows
+        .iter()
+        .filter(|row| ["imported", "reimported"].contains(&row.what));
+    let imported: BTreeSet<_> = imported.map(of_import).collect();
     for expiry in rows
         .iter_mut()
         .filter(|row| row.what == "expires" && row.at <= now && row.detail.is_empty())
     {
-        let of_same_import = |row: &&Row| {
-            (&row.ceremony, &row.label, &row.import)
-                == (&expiry.ceremony, &expiry.label, &expiry.import)
-        };
-        let taken = rows_before
-            .iter()
-            .filter(of_same_import)
-            .any(|row| ["imported", "reimported"].contains(&row.what));
+        let taken = imported.contains(&of_import(expiry));
         expiry.detail = match taken {
             true => "by the plan: KMS deletes the material then",
             false => "by the plan, if it was imported: no receipt says so",
@@ -407,17 +438,21 @@ fn told_once(rows: Vec<Row>) -> Vec<Row> {
             row.key_arn.clone(),
         )
     };
-    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+    let mut kept: Vec<Option<Row>> = Vec::with_capacity(rows.len());
+    let mut expiries: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for row in rows {
         if expires(&row) {
-            kept.retain(|earlier| {
-                let replaced = earlier.detail == REPLACED || earlier.detail == row.detail;
-                !(expires(earlier) && about(earlier) == about(&row) && replaced)
+            let same = expiries.entry(about(&row)).or_default();
+            same.retain(|at| {
+                let replaced = kept[*at]
+                    .take_if(|earlier| earlier.detail == REPLACED || earlier.detail == row.detail);
+                replaced.is_none()
             });
+            same.push(kept.len());
         }
-        kept.push(row);
+        kept.push(Some(row));
     }
-    kept
+    kept.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Which materials the KMS keys of a record have, according to receipts. A symmetric KMS key may have several, and is
 //! Enabled only while every material that it has used is imported.
 
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::recorded::RecordedPlan;
+use super::recorded::{Expiries, RecordedPlan};
 use super::{Followed, Other, Verified};
 use crate::evidence::receipts::{Import, KnownMaterial, Listed, Receipt, Receipts};
 use crate::ground::words;
@@ -65,6 +67,34 @@ struct Holder<'a> {
     name: String,
     directory: &'a Path,
     receipts: &'a Receipts,
+    /// Fingerprints by KMS key and id.
+    known: BTreeMap<(String, String), String>,
+    /// Its plan is read once, and only if it is asked for.
+    expiries: OnceCell<Expiries>,
+}
+
+impl<'a> Holder<'a> {
+    fn new(name: String, directory: &'a Path, receipts: &'a Receipts) -> Self {
+        let mut known = BTreeMap::new();
+        for material in receipts.known() {
+            let id = (material.key_arn, material.key_material_id);
+            known.entry(id).or_insert(material.fingerprint);
+        }
+        Self {
+            name,
+            directory,
+            receipts,
+            known,
+            expiries: OnceCell::new(),
+        }
+    }
+
+    /// When KMS shall forget the material of an import, by the plan.
+    fn expires(&self, import: &Import) -> Option<Timestamp> {
+        let read = || RecordedPlan::of(self.directory).expiries();
+        let expiries = self.expiries.get_or_init(read);
+        expiries.of(&import.label, &import.import)
+    }
 }
 
 /// The KMS keys of a record that have several materials, or were given one more.
@@ -74,21 +104,14 @@ pub fn materials(
     followed: &Followed,
     others: &[Other],
 ) -> Vec<KmsKeyMaterials> {
-    let mut holders = vec![Holder {
-        name: THIS.to_owned(),
-        directory: record,
-        receipts: &verified.receipts,
-    }];
+    let mut holders = vec![Holder::new(THIS.to_owned(), record, &verified.receipts)];
     let links = followed.links.iter();
     let links = links.map(|link| (link.directory.as_path(), &link.verified));
     let others = others.iter();
     let others = others.map(|other| (other.directory.as_path(), &other.verified));
     for (directory, verified) in links.chain(others) {
-        holders.push(Holder {
-            name: directory.display().to_string(),
-            directory,
-            receipts: &verified.receipts,
-        });
+        let name = directory.display().to_string();
+        holders.push(Holder::new(name, directory, &verified.receipts));
     }
     let mut arns: Vec<&str> = Vec::new();
     for import in &verified.receipts.imports {
@@ -123,7 +146,9 @@ fn of_kms_key(
     }
     let at = list.map(|receipt| receipt.at);
     let listed = list.iter().flat_map(|receipt| &receipt.entry.materials);
-    let listed = listed.filter(|listed| listed.key_arn == arn);
+    let mut ids = BTreeSet::new(); // KMS lists a material once
+    let listed = listed
+        .filter(|listed| listed.key_arn == arn && ids.insert(listed.key_material_id.as_str()));
     let mut materials: Vec<Material> = listed.map(|listed| told(listed, holders)).collect();
     for (id, state) in known_ids(arn, holders, current.as_ref()) {
         if !materials.iter().any(|known| known.key_material_id == id) {
@@ -230,15 +255,13 @@ fn holder_of(
     holders: &[Holder],
 ) -> (String, Option<String>, Option<Timestamp>) {
     for holder in holders {
-        let mut known = holder.receipts.known().into_iter();
-        let Some(known) = known.find(|k| k.key_arn == arn && k.key_material_id == id) else {
+        let Some(fingerprint) = holder.known.get(&(arn.to_owned(), id.to_owned())) else {
             continue;
         };
         let mut imports = holder.receipts.imports.iter();
         let import =
-            imports.find(|import| import.key_arn == arn && import.fingerprint == known.fingerprint);
-        let plan = RecordedPlan::of(holder.directory);
-        let expires = import.and_then(|import| plan.expires(&import.label, &import.import));
+            imports.find(|import| import.key_arn == arn && import.fingerprint == *fingerprint);
+        let expires = import.and_then(|import| holder.expires(import));
         let label = import.map(|import| import.label.clone());
         return (holder.name.clone(), label, expires);
     }

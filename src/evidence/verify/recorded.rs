@@ -1,6 +1,7 @@
 //! What the plan in a record says about its surroundings. Read leniently: a plan of an older version must not prevent
 //! the verification of a record.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
@@ -86,15 +87,41 @@ impl RecordedPlan {
         self.0.get("previous")?.as_str()
     }
 
-    /// When KMS must forget the material of an import; `None`: never, or not known.
-    pub(crate) fn expires(&self, label: &str, import: &str) -> Option<Timestamp> {
-        let named = |entry: &&Value, member: &str, name: &str| {
-            entry.get(member).and_then(Value::as_str) == Some(name)
-        };
-        let keys = self.0.get("key")?.as_array()?;
-        let key = keys.iter().find(|key| named(key, "label", label))?;
-        let imports = key.get("import")?.as_array()?;
-        let import = imports.iter().find(|entry| named(entry, "name", import))?;
-        import.get("expires")?.as_str()?.parse().ok()
+    /// When KMS must forget the material of each import. If two have the same name, the first one counts.
+    pub(crate) fn expiries(&self) -> Expiries {
+        let mut labels = BTreeSet::new();
+        let mut all = BTreeMap::new();
+        for key in members(self.0.get("key")) {
+            let Some(label) = text(key, "label").filter(|label| labels.insert(*label)) else {
+                continue;
+            };
+            for import in members(key.get("import")) {
+                let expires = text(import, "expires").and_then(|time| time.parse().ok());
+                if let Some(name) = text(import, "name") {
+                    let import = (label.to_owned(), name.to_owned());
+                    all.entry(import).or_insert(expires);
+                }
+            }
+        }
+        Expiries(all)
     }
+}
+
+/// When KMS must forget the material of a plan's imports, by label and import.
+pub(crate) struct Expiries(BTreeMap<(String, String), Option<Timestamp>>);
+
+impl Expiries {
+    /// The time for one import; `None`: never, or not known.
+    pub(crate) fn of(&self, label: &str, import: &str) -> Option<Timestamp> {
+        let import = (label.to_owned(), import.to_owned());
+        self.0.get(&import).copied().flatten()
+    }
+}
+
+fn members(list: Option<&Value>) -> impl Iterator<Item = &Value> {
+    list.and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text<'a>(entry: &'a Value, member: &str) -> Option<&'a str> {
+    entry.get(member)?.as_str()
 }
