@@ -507,6 +507,8 @@ if [ "$mode" = faults ]; then
     grep -aoE '(faults|kills|full disk, [a-z ]+|power loss|[a-z-]+ (removed|directory)|hostile people): .*[0-9]+ (safe|refused|not synced).*' \
         "$logs/test.log" || true
 fi
+# Why each test failed, once more where everybody looks.
+awk '/^---- .* std(out|err) ----$/ { left = 25 } /^(stack backtrace|failures):/ { left = 0 } left-- > 0' "$logs/test.log"
 if [ "$noted" -gt 0 ]; then
     sed 's/^/skipped: /' "$BYOK_TEST_SKIPS"
 fi
