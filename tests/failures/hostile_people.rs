@@ -203,7 +203,7 @@ fn an_existing_record_is_not_touched() {
         refused(
             &room.run(),
             2,
-            &["[RECORD-EXISTS]", "records/one exists already"],
+            &["[RECORD-EXISTS]", "records/one already exists"],
         );
         assert_eq!(tree(&room.path("records")), before);
         assert_eq!(room.objects(), objects);

@@ -179,7 +179,7 @@ fn check_doctor_and_the_approval_say_why() {
     let set = "ok       token: the HSM is hardware: its slot says so (CKF_HW_SLOT)";
     assert!(said(&room).contains(set), "{}", said(&room));
     room.plan.pin = "file:pin\"\nhardware = \"".into();
-    refused(&room.run(), 2, &["hsm.hardware gives a reason"]);
+    refused(&room.run(), 2, &["hsm.hardware must be a reason"]);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_plan_for_the_same_hsm_asks_whether_the_reason_still_holds() {
         .lines()
         .find(|line| line.starts_with("hardware = \"a card of ours\""));
     assert!(
-        reason.is_some_and(|line| line.ends_with("# is that so still?")),
+        reason.is_some_and(|line| line.ends_with("# is this still true?")),
         "{plan}"
     );
     assert!(!again(&["--token", "pkcs11:token=other"]).contains("hardware"));
