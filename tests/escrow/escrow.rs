@@ -229,12 +229,12 @@ fn an_escrow_that_is_not_possible_is_refused_by_name() {
         (
             2,
             "\"Audit\", \"Audit\"",
-            "the custodian \"Audit\" stands twice",
+            "the custodian \"Audit\" is in the plan twice",
         ),
         (
             2,
             "\"Audit\", \"AUDIT\"",
-            "the custodian \"AUDIT\" stands twice",
+            "the custodian \"AUDIT\" is in the plan twice",
         ),
         (
             2,
