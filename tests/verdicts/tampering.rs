@@ -355,7 +355,7 @@ fn a_chain_computed_again_does_not_hide_a_line_that_is_against_the_rules() {
             changed(generated, &|line| {
                 line.replacen("key-generated", "ceremony-opened", 1)
             }),
-            at(generated) + "\"ceremony-opened\" stands in the wrong place",
+            at(generated) + "\"ceremony-opened\" is in the wrong place",
         ),
         (
             changed(generated, &|line| {
