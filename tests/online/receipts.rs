@@ -444,7 +444,9 @@ fn what_no_endpoint_of_aws_said_is_never_told_as_aws_s_word() {
     let said = received(&room, ONE, &[result(here.into(), account)]);
     assert!(said.contains(&doubt), "{said}");
     assert!(
-        said.contains(&format!("proves, says {here}, WHICH IS NOT AWS")),
+        said.contains(&format!(
+            "the right material, says {here}, WHICH IS NOT AWS"
+        )),
         "{said}"
     );
     let told = |room: &Room| {

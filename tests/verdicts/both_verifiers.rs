@@ -1576,7 +1576,7 @@ fn no_text_of_a_record_poses_as_a_verdict() {
         ("ceremony-opened", "title", ""),
         ("ceremony-opened", "ceremony", ""),
         ("ceremony-opened", "format", "FORMAT"),
-        ("ceremony-opened", "previous_head", ""),
+        ("ceremony-opened", "previous_head", "MEMBERS"),
         ("sealed", "exposure", ""),
         ("key-generated", "label", "WRAPPED"),
         ("key-generated", "spec", ""),

@@ -371,7 +371,7 @@ fn a_chain_computed_again_does_not_hide_a_line_that_is_against_the_rules() {
         ),
         (
             changed(0, &|line| line.replacen("ceremony-opened", "roll-call", 1)),
-            at(0) + "\"roll-call\" stands in the wrong place",
+            at(0) + "\"roll-call\" is in the wrong place",
         ),
         (
             changed(sealed, &|line| {
