@@ -67,7 +67,7 @@ fn a_call_that_hangs_is_named_and_stop_ends_the_process() {
     screen.answer(" Type Yes to approve, anything else to stop: ", "Yes");
     screen.roll_call();
     screen.expect("The HSM has not answered");
-    let told = folded(&screen.expect(" away."));
+    let told = folded(&screen.expect(" rest."));
     for wanted in [
         &format!("for 30 seconds: C_WrapKey, for the data key \"{LABEL}\". Nothing is lost."),
         "type STOP and Enter.",
