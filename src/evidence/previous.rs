@@ -149,6 +149,12 @@ pub(crate) struct LeftIn {
 }
 
 impl LeftIn {
+    /// What tells this token from another: an update of its module may change the rest.
+    fn names(&self) -> [&str; 3] {
+        let token = &self.token;
+        [&token.token, &token.serial, &token.manufacturer]
+    }
+
     /// `None`: the ceremony left nothing in its HSM, or tells of none.
     fn by(directory: &Path, chain: &Chain) -> Option<Self> {
         let keeps = keeps(directory);

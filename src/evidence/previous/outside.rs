@@ -2,7 +2,6 @@
 //! and other HSMs.
 
 use super::{Dealt, LeftIn, Previous};
-use crate::ground::facts::TokenFacts;
 use crate::ground::words;
 use crate::plan::Plan;
 
@@ -20,11 +19,7 @@ pub(crate) fn outside(plan: &Plan, previous: Option<&Previous>) -> Vec<Outside> 
     let sets = previous.map_or(&[][..], |previous| &previous.sets);
     let mut things: Vec<Outside> = sets.first().map(in_use).unwrap_or_default();
     things.extend(sets.iter().skip(1).map(replaced));
-    things.extend(
-        previous
-            .into_iter()
-            .flat_map(|previous| other_hsms(plan, previous)),
-    );
+    things.extend(previous.map_or_else(Vec::new, |previous| other_hsms(plan, previous)));
     if !previous.is_some_and(|previous| previous.is_whole) {
         things.push(Outside {
             what:
@@ -62,28 +57,29 @@ fn replaced(dealt: &Dealt) -> Outside {
 
 /// The copies in other tokens than the plan's, each token once. A plan may name its token by the label alone: then the
 /// newest of that label is meant.
-fn other_hsms<'p>(plan: &Plan, previous: &'p Previous) -> impl Iterator<Item = Outside> + use<'p> {
-    let names =
-        |token: &TokenFacts| [&token.token, &token.serial, &token.manufacturer].map(String::clone);
+fn other_hsms(plan: &Plan, previous: &Previous) -> Vec<Outside> {
     let uri = &plan.hsm.token;
     let own = previous.tokens.iter().find(|left| uri.names(&left.token));
-    let mut seen: Vec<_> = own.map(|own| names(&own.token)).into_iter().collect();
-    let left = previous.tokens.iter();
-    left.filter_map(move |LeftIn { token, ceremony }| {
-        let is = names(token);
-        if seen.contains(&is) {
-            return None;
+    let mut seen: Vec<_> = own.map(LeftIn::names).into_iter().collect();
+    let mut others = Vec::new();
+    for left in &previous.tokens {
+        if !seen.contains(&left.names()) {
+            seen.push(left.names());
+            others.push(in_other_hsm(left));
         }
-        seen.push(is);
-        Some(Outside {
-            what: format!(
-                "the copy in the other HSM (token {}, serial {})",
-                words::quoted(&token.token),
-                words::quoted(&token.serial)
-            ),
-            ceremony: Some(ceremony.clone()),
-        })
-    })
+    }
+    others
+}
+
+fn in_other_hsm(left: &LeftIn) -> Outside {
+    Outside {
+        what: format!(
+            "the copy in the other HSM (token {}, serial {})",
+            words::quoted(&left.token.token),
+            words::quoted(&left.token.serial)
+        ),
+        ceremony: Some(left.ceremony.clone()),
+    }
 }
 
 /// What the approval screen and the paper say about it.
