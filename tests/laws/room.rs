@@ -2,6 +2,7 @@
 //! has nothing of an HSM in it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -80,18 +81,23 @@ fn said(program: &Path, place: &Path, args: &[&str]) -> Output {
     command.env_remove("COLUMNS").output().unwrap()
 }
 
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
+fn names_in(directory: &Path) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
+}
+
 /// A place with every record of version 0.1.0 and an answer of KMS.
 fn place() -> TempDir {
     let place = TempDir::new().unwrap();
-    let records = Path::new(HOUSE).join("tests/records/0.1.0");
-    let copied = Command::new("cp")
-        .args([
-            "-r".as_ref(),
-            records.as_os_str(),
-            place.path().join("records").as_os_str(),
-        ])
-        .status();
-    assert!(copied.unwrap().success());
+    copy(
+        &Path::new(HOUSE).join("tests/records/0.1.0"),
+        &place.path().join("records"),
+    );
     let described = "{\"KeyMetadata\":{\"KeyId\":\"1234abcd-12ab-34cd-56ef-1234567890ab\",\"Arn\":\
         \"arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab\",\
         \"KeyState\":\"Enabled\",\"Origin\":\"EXTERNAL\",\"KeySpec\":\"SYMMETRIC_DEFAULT\",\
@@ -130,14 +136,21 @@ fn the_program_without_the_room_says_what_the_whole_one_says() {
         (&["inspect", "records/shares/02-Audit.txt"], 0),
         (&["inspect", "--json", "describe-key.json"], 0),
         (&["script", "--blank"], 0),
-        (&["receipt", "records/unattended", "describe-key.json"], 0),
-        (&["verify", "records/unattended"], 0),
         (&["verify", "records"], 2),
         (&["check", "describe-key.json"], 2),
         (&["plan", "describe-key.json", "--no-escrow"], 0),
     ] {
         same(args, exit);
     }
+    same(&["receipt", "records/unattended", "describe-key.json"], 0);
+    // each wrote the second of its own clock into the receipt: both now look at the same one
+    let [record, other] = places
+        .each_ref()
+        .map(|place| place.path().join("records/unattended"));
+    assert_eq!(names_in(&record), names_in(&other));
+    fs::remove_dir_all(&other).unwrap();
+    copy(&record, &other);
+    same(&["verify", "records/unattended"], 0);
     fs::write(places[0].path().join("records/reimport/README.txt"), "x").unwrap();
     fs::write(places[1].path().join("records/reimport/README.txt"), "x").unwrap();
     same(&["verify", "records/reimport"], 4);
