@@ -21,9 +21,11 @@ use crate::hsm::machine::sandbox::{self, Wish};
 use crate::hsm::{Hsm, Module, removal_command};
 use crate::plan::{PinSource, Plan};
 
+mod answer;
 mod examination;
 mod table;
 
+use answer::Next;
 use examination::Examination;
 
 /// Where the HSM is named: a plan, or module, token and PIN source, which take precedence.
@@ -48,6 +50,14 @@ struct Opened {
 }
 
 impl HsmPlace {
+    /// What is done with what doctor says.
+    fn next(&self) -> Next {
+        match (&self.plan, &self.module, &self.token) {
+            (None, Some(module), Some(token)) => Next::Plan(module.clone(), token.into()),
+            (plan, ..) => Next::Check(plan.clone().unwrap_or_default()),
+        }
+    }
+
     fn open(self) -> Result<Opened> {
         let plan = self.plan.as_deref().map(Plan::read).transpose()?;
         // the plan's reason is about the plan's HSM, not about a different one
@@ -106,6 +116,7 @@ impl HsmPlace {
 /// # Errors
 /// Exit 3 if the HSM cannot be opened or cannot make a symmetric data key at all.
 pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
+    let next = place.next();
     let Opened {
         module,
         mut hsm,
@@ -129,15 +140,16 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
             "software": judged.software, "judged_by": judged.judged_by, "hardware_reason": judged.hardware_reason,
             "data_key_attributes": attributes,
             "token_object": {"works": in_token.is_none(), "why": in_token}, "paths": report.paths, "data_keys": report.made,
+            "choices": report.choices(),
             "escrow": {"works": escrow.is_none(), "why": escrow, "data_keys": report.escrow},
             "signer": {"works": signer.is_none(), "why": signer},
         }));
     }
     super::print_lines(&format!(
-        "module    {}\n          SHA-256 {}\n          {}\ntoken     {}\n          {}, {}, firmware {}\n",
+        "module    {}\n          {}\nSHA-256   {}\ntoken     {}\n          {}, {}, firmware {}\n",
         words::printable(&module.module),
-        module.module_sha256,
         module.library,
+        module.module_sha256,
         uri,
         token.manufacturer,
         token.model,
@@ -178,13 +190,14 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     })?;
     super::print_lines(&report.table())?;
     let refused = [
-        ("token objects", in_token.is_some()),
-        ("escrow", escrow.is_some()),
-        ("signer", signer.is_some()),
+        ("token objects (keep = \"none\" works)", in_token.is_some()),
+        ("[escrow] and recover", escrow.is_some()),
+        ("the signer (signer = \"none\" works)", signer.is_some()),
     ];
     let refused = refused.into_iter().filter(|(_, refused)| *refused);
     let refused: Vec<&str> = refused.map(|(what, _)| what).collect();
-    super::print_lines(&report.in_short(&refused))
+    let warning = nature.is_software().then(|| nature.told());
+    super::print_lines(&report.answer(&refused, warning.as_deref(), &next))
 }
 
 /// Lists what an aborted or interrupted run left in the token.
@@ -229,9 +242,7 @@ pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result
     if left.is_empty() {
         return super::print_lines("this run left nothing in the token\n");
     }
-    super::print_lines(
-        "A new run of the same plan destroys this, once it is approved. By hand, use pkcs11-tool (Debian: opensc).\n",
-    )?;
+    let count = left.len();
     for (label, id) in left {
         let command = removal_command(
             Path::new(&module.description().module),
@@ -245,7 +256,14 @@ pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result
             words::quoted(&label)
         ))?;
     }
-    Ok(())
+    let objects = match count {
+        1 => "1 object".to_owned(),
+        _ => format!("{count} objects"),
+    };
+    super::print_lines(&format!(
+        "in short  this run left {objects}. A new run of the same plan destroys them, once it is approved; by hand, as \
+         above with pkcs11-tool (Debian: opensc).\n"
+    ))
 }
 
 /// Objects that may belong to any program, or to nobody.

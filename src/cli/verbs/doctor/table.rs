@@ -1,4 +1,5 @@
-//! What was found out, as a table for people: a row for each spec, and below it why something does not work.
+//! What was found out, as a table for people: a row for all specs that have it in common, and below it why something
+//! does not work.
 
 use std::fmt::Write as _;
 
@@ -29,29 +30,37 @@ const HEAD: [&str; 3] = [
     "spec              SHA_1     SHA_256   SHA_1     SHA_256              recover",
 ];
 
-/// How many rows come below one head, so that a window of 24 rows shows both.
-const ROWS: usize = 8;
-
-const LEGEND: [&str; 3] = [
-    "  .          KMS does not take it so",
-    "  one call   CKM_RSA_AES_KEY_WRAP",
-    "  two parts  an AES key of the HSM: under RSAES-OAEP, and over the data key",
+/// What a cell means.
+const LEGEND: [(&str, &str); 3] = [
+    (" .  ", "  .          KMS does not take it so"),
+    ("one call", "  one call   CKM_RSA_AES_KEY_WRAP"),
+    (
+        "two parts",
+        "  two parts  an AES key of the HSM: under RSAES-OAEP, and over the data key",
+    ),
 ];
 
 impl Examination {
     /// At most 79 columns.
     pub(crate) fn table(&self) -> String {
         let mut reasons = Reasons::default();
-        let mut text = String::new();
-        for rows in self.made.chunks(ROWS) {
-            text += &format!("\n{}\n", HEAD.join("\n"));
-            for made in rows {
-                text += &self.row(made, &mut reasons);
+        let mut rows: Vec<(String, Vec<&str>)> = Vec::new();
+        for made in self.made.iter().filter(|made| made.tried) {
+            let cells = self.cells(made, &mut reasons);
+            match rows.iter_mut().find(|(same, _)| *same == cells) {
+                Some((_, specs)) => specs.push(made.spec),
+                None => rows.push((cells, vec![made.spec])),
             }
         }
-        // below the last row too: what follows may have pushed the heads above out of sight
-        let below: Vec<&str> = HEAD.into_iter().rev().collect();
-        text += &format!("{}\n\n{}\n", below.join("\n"), LEGEND.join("\n"));
+        let mut text = format!("\n{}\n", HEAD.join("\n"));
+        for (cells, specs) in &rows {
+            text += &shown(cells, specs);
+        }
+        let legend = LEGEND
+            .iter()
+            .filter(|(cell, _)| rows.iter().any(|(row, _)| row.contains(cell)));
+        text += "\n";
+        legend.for_each(|(_, meaning)| text += &format!("{meaning}\n"));
         text += match self.all {
             true => "  Wrapping keys of 2048, 3072 and 4096 bits; \"some\" says which fail.\n",
             false => {
@@ -70,50 +79,28 @@ impl Examination {
         text
     }
 
-    /// The last line: what scrolled off a small window need not be scrolled back to.
-    pub(crate) fn in_short(&self, refused: &[&str]) -> String {
-        let made = self.made.iter().filter(|made| made.why.is_some());
-        let mut no: Vec<String> = refused.iter().map(|what| (*what).to_owned()).collect();
-        no.extend(made.map(|made| format!("data keys of {}", made.spec)));
-        let failed = self.paths.iter().filter(|path| !path.works).count();
-        if failed > 0 {
-            no.push(format!("{failed} of {} wrappings", self.paths.len()));
-        }
-        let told = match no.is_empty() {
-            true => "in short  everything that was tried works".to_owned(),
-            false => format!("in short  NO: {}; the reasons are above", no.join(", ")),
-        };
-        let folded = fold(&told, "          ");
-        folded.trim_start().to_owned()
-    }
-
-    fn row(&self, made: &Made, reasons: &mut Reasons) -> String {
+    /// What is in its row.
+    fn cells(&self, made: &Made, reasons: &mut Reasons) -> String {
         let spec = made.spec;
-        if !made.tried {
-            return format!("{spec:<17} not tried; byok doctor --all does, and takes longer\n");
-        }
         if let Some(why) = &made.why {
-            return format!(
-                "{spec:<17} NO: this HSM does not make it {}\n",
-                reasons.number(why)
-            );
+            return format!("NO: this HSM does not make it {}", reasons.number(why));
         }
-        let mut row = format!("{spec:<17}");
+        let mut row = String::new();
         for wrapping in WrappingAlgorithm::ALL {
             let cell = cell(&self.paths_of(spec, WrapIn::Hsm, Some(wrapping)), reasons);
-            let _ = write!(row, " {cell:<9}");
+            let _ = write!(row, "{cell:<9} ");
         }
         let host = cell(&self.paths_of(spec, WrapIn::Host, None), reasons);
-        let _ = write!(row, "  {host:<9}");
+        let _ = write!(row, " {host:<9}");
         let escrow = self.escrow.iter().find(|escrow| escrow.spec == spec);
         let escrow = escrow.map_or(String::new(), |escrow| match &escrow.why {
             None => escrow.wrapping.to_owned(),
             Some(why) => format!("NO {}", reasons.number(why)),
         });
-        format!("{row} {escrow}\n")
+        format!("{row} {escrow}")
     }
 
-    fn paths_of(
+    pub(super) fn paths_of(
         &self,
         spec: &str,
         wrapped_in: WrapIn,
@@ -125,6 +112,16 @@ impl Examination {
                 && wrapping.is_none_or(|wrapping| path.wrapping == wrapping)
         };
         self.paths.iter().filter(wanted).collect()
+    }
+}
+
+/// One row for all specs that have it in common.
+fn shown(cells: &str, specs: &[&str]) -> String {
+    let (first, others) = specs.split_first().unwrap_or((&"", &[]));
+    let row = format!("{first:<17} {cells}\n");
+    match others {
+        [] => row,
+        _ => row + &fold(&format!("the same: {}", others.join(", ")), "  "),
     }
 }
 
