@@ -16,7 +16,7 @@ use cryptoki_sys::{
 };
 
 use crate::crypto::locked::Locked;
-use crate::ground::error::{Error, Result};
+use crate::ground::error::{Again, Error, Result};
 use crate::ground::facts::{ModuleDescription, Nature, TokenFacts};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
@@ -58,7 +58,13 @@ const ATTRIBUTES: &str = "ATTRIBUTES";
 /// An error for an HSM that could not be opened. The hints about what this process hides from the module
 /// print first, because a wrong cable is the rarer cause.
 fn kept_from(module: &Path, mut error: Error) -> Error {
-    error.hints.splice(..0, sandbox::kept_from(module));
+    error.hints.splice(..0, sandbox::told_hidden(module));
+    // most HSMs are not reached by network, unless nothing answers
+    let at = match error.again {
+        Again::Away => 0,
+        Again::Unknown | Again::Never => error.hints.len(),
+    };
+    error.hints.splice(at..at, sandbox::told_denied());
     error
 }
 
@@ -102,13 +108,15 @@ impl Module {
         // dlopen would look for a bare name in other places than the file that was digested.
         let whole =
             std::path::absolute(path).map_err(|e| Error::hsm(e.to_string()).doing(doing()))?;
-        let opening = |e| kept_from(path, fault(e).doing(doing()));
+        let failed = |e| fault(e).doing(doing());
+        let opening = |e| kept_from(path, failed(e));
         let context = Context::new(&whole).map_err(opening)?;
         context.initialize().map_err(|e| {
-            opening(e).hint(
+            let error = failed(e).hint(
                 "the module did not start: look at its own configuration first \
                  (SoftHSM: SOFTHSM2_CONF)",
-            )
+            );
+            kept_from(path, error)
         })?;
         let info = context.get_library_info().map_err(opening)?;
         let library = format!(
@@ -174,13 +182,11 @@ impl Module {
         let mut matching: Vec<&Token> = seen.tokens.iter().filter(|t| wanted(t)).collect();
         let error = match (matching.pop(), matching.len()) {
             (Some(token), 0) => return Ok(token.clone()),
-            (None, _) => kept_from(&self.path, seen.none_matches(uri)),
+            (None, _) => return Err(seen.none_matches(uri, &self.path)),
             (Some(_), more) => Error::hsm(format!("{uri}: {} tokens match", more + 1))
                 .hint("give label and serial, so that exactly one matches"),
         };
-        Err(seen.tokens.iter().fold(error, |e, token| {
-            e.hint(format!("there is {}", token.uri()))
-        }))
+        Err(seen.with_those_there(error))
     }
 
     /// Opens a read-write session with the token, and keeps every other byok on this computer away from it
@@ -211,9 +217,10 @@ impl Module {
     fn session(&self, token: &Token) -> Result<Session> {
         self.context.open_rw_session(token.slot).map_err(|e| {
             let error = fault(e).doing(format!("opening a session with {}", token.uri()));
-            kept_from(&self.path, error).hint(
+            let error = error.hint(
                 "byok cannot use a token that is write-protected, removed or in use elsewhere",
-            )
+            );
+            kept_from(&self.path, error)
         })
     }
 
@@ -273,19 +280,41 @@ struct Seen {
 }
 
 impl Seen {
-    fn none_matches(&self, uri: &TokenUri) -> Error {
-        let error = match self.tokens.is_empty() {
-            true => Error::hsm(format!("{uri}: the module shows no initialised token"))
-                .hint("is the HSM connected, and does the module find its configuration?"),
-            false => Error::hsm(format!("{uri}: no token matches")),
-        };
-        let silent = self.silent.iter();
-        silent.fold(error, |e, (slot, why)| {
+    fn with_those_there(&self, error: Error) -> Error {
+        let there = |error: Error, token: &Token| error.hint(format!("there is {}", token.uri()));
+        self.tokens.iter().fold(error, there)
+    }
+
+    /// The likeliest cause first: the tokens that are there have other names, or none is there.
+    fn none_matches(&self, uri: &TokenUri, module: &Path) -> Error {
+        let error = Error::hsm(format!("{uri}: {}", self.why_none(uri)));
+        let silent = self.silent.iter().fold(error, |e, (slot, why)| {
             e.hint(format!(
                 "slot {:#x} does not describe its token ({why}): if yours is in it, look at that HSM and try again",
                 slot.id()
             ))
-        })
+        });
+        if self.tokens.is_empty() {
+            let connected = "is the HSM connected, and does the module find its configuration?";
+            return kept_from(module, silent.hint(connected));
+        }
+        let mut error = kept_from(module, silent);
+        let kept = std::mem::take(&mut error.hints);
+        error = self
+            .with_those_there(error)
+            .hint("if it is one of these, give that: `token` under [hsm] in the plan, or --token");
+        kept.into_iter().fold(error, Error::hint)
+    }
+
+    fn why_none(&self, uri: &TokenUri) -> String {
+        let is_there = |label: &String| self.tokens.iter().any(|token| token.token == *label);
+        match &uri.token {
+            _ if self.tokens.is_empty() => "the module shows no initialised token".to_owned(),
+            Some(label) if !is_there(label) => {
+                format!("no token matches: none has the label {label:?}")
+            }
+            _ => "no token matches: serial, manufacturer or model differs".to_owned(),
+        }
     }
 }
 

@@ -326,6 +326,43 @@ fn an_hsm_that_is_reached_by_network_is_told_why_it_is_not() {
     }
 }
 
+/// What is likelier than a network comes first: the token has another label.
+#[test]
+fn a_token_that_is_not_there_is_told_beside_those_that_are() {
+    let Some(mut room) = room("") else {
+        return;
+    };
+    let uri = "there is pkcs11:token=ceremony;serial=";
+    room.plan.token = "pkcs11:token=elsewhere".into();
+    room.plan.network = "forbidden".into();
+    room.write_plan();
+    let checked = room.byok(&["check", "plan.toml"]).output().unwrap();
+    let told = stdout(&checked);
+    let mut hints = told.lines();
+    let error =
+        "wrong    pkcs11:token=elsewhere: no token matches: none has the label \"elsewhere\"";
+    assert!(hints.any(|line| line == error), "{told}");
+    for hint in [
+        uri,
+        "if it is one of these, ",
+        "byok denies the module every network",
+    ] {
+        let line = hints.next().unwrap();
+        assert!(
+            line.starts_with(&format!("         - {hint}")),
+            "{hint}: {told}"
+        );
+    }
+    room.plan.token = "pkcs11:token=ceremony;serial=0".into();
+    room.write_plan();
+    let checked = room.byok(&["check", "plan.toml"]).output().unwrap();
+    let told = stdout(&checked);
+    assert!(
+        told.contains("no token matches: serial, manufacturer or model differs"),
+        "{told}"
+    );
+}
+
 #[test]
 fn a_hidden_variable_that_the_modules_file_names_is_named() {
     let Some(mut room) = room("fail:C_Initialize:1:CKR_FUNCTION_FAILED") else {

@@ -189,19 +189,23 @@ pub(crate) fn hidden_module_variables(module: &Path) -> Vec<String> {
 }
 
 /// What to say if a module did not start or found nothing: what this process hides from it.
-pub(crate) fn kept_from(module: &Path) -> Vec<String> {
+pub(crate) fn told_hidden(module: &Path) -> Vec<String> {
     let hidden = hidden_module_variables(module).into_iter().map(|name| {
         format!(
             "{name} is set, but the module does not see it: [hsm] env in the plan does not name it"
         )
     });
+    hidden.collect()
+}
+
+/// The same about the network, which few modules need.
+pub(crate) fn told_denied() -> Option<String> {
     let no_network = closed().is_some_and(|closed| closed.sockets_denied);
-    let denied = no_network.then(|| {
+    no_network.then(|| {
         "byok denies the module every network socket (network = \"forbidden\"): if the HSM is reached by network, \
          write network = \"hsm\" under [machine] in the plan; that is recorded"
             .to_owned()
-    });
-    denied.into_iter().chain(hidden).collect()
+    })
 }
 
 /// Whether it is neither the loader's variable nor one that every login has.
