@@ -54,7 +54,7 @@ pub(crate) enum When {
 use When::{AtTerminal, Before, First, InTheHsm, InTheRoom, Unattended};
 
 /// In the order of a run: a run would end at the first that fails.
-pub(crate) const CHECKS: [Check; 28] = [
+pub(crate) const CHECKS: [Check; 29] = [
     check(&["PREVIOUS-RECORD"], Before, previous),
     check(&["CLOCK"], Unattended, clock_is_right),
     check(&["RECORD-EXISTS"], Before, record_is_free),
@@ -73,6 +73,7 @@ pub(crate) const CHECKS: [Check; 28] = [
     check(&["TOKEN-IN-USE", "TOKEN-LOCK"], InTheRoom, in_hsm::open),
     check(&["PIN-FORM"], InTheRoom, in_hsm::pin_source),
     check(checks::OF_PARAMETERS, InTheRoom, parameters_hold),
+    check(&[checks::SLIP_APART], InTheRoom, slip_apart),
     check(&["KMS-KEY-MATCH"], InTheRoom, builds_on::same_kms_keys),
     check(&["SAME-MATERIAL"], InTheRoom, builds_on::expected),
     check(&["ESCROW-PACKAGE", "QUORUM"], InTheRoom, builds_on::package),
@@ -277,6 +278,10 @@ fn parameters_exist(facts: &mut Facts, lines: &mut Lines) {
 
 fn parameters_hold(facts: &mut Facts, lines: &mut Lines) {
     facts.judged = checks::judged(facts.plan, facts.previous(), lines);
+}
+
+fn slip_apart(facts: &mut Facts, lines: &mut Lines) {
+    checks::slip_apart(facts.plan, lines);
 }
 
 fn source_files(facts: &mut Facts, lines: &mut Lines) {

@@ -5,7 +5,7 @@ use crate::evidence::transcript::{FileDigest, Imported};
 use crate::ground::error::Result;
 use crate::ground::words;
 use crate::plan::kms::aws;
-use crate::plan::parameters::{Judged, judge, or_later};
+use crate::plan::parameters::{Judged, judge, or_later, slips_beside};
 
 impl<'a> Ceremony<'a> {
     /// Step 5, in the plan's order of imports.
@@ -20,6 +20,8 @@ impl<'a> Ceremony<'a> {
                     .map_err(|e| e.doing(format!("{}/{}", key.label, import.name)))
             })
             .collect::<Result<Vec<_>>>()?;
+        // before anybody is asked for rows: the paper is taken, not the file
+        self.notes(&slips_beside(plan))?;
         two_sided::compare(
             &mut judged,
             self.desk.operator,

@@ -31,6 +31,9 @@ pub(crate) const OF_PARAMETERS: &[&str] = &[
     "CLOCK",
 ];
 
+/// Under this name a slip beside the import parameters is warned about.
+pub(crate) const SLIP_APART: &str = "SLIP-APART";
+
 /// The previous record in one line. It says what vouches for the record: until something does, anybody may have
 /// made it.
 pub(crate) fn told(plan: &Plan, previous: &Previous) -> String {
@@ -60,6 +63,17 @@ pub(crate) fn parameters_exist(plan: &Plan, lines: &mut Lines) {
         if let Err(error) = parameters::expiry(import) {
             lines.refuse_of(&name, State::Wrong, error);
         }
+    }
+}
+
+/// The slip comes by another way than the files that it vouches for.
+pub(crate) fn slip_apart(plan: &Plan, lines: &mut Lines) {
+    for told in parameters::slips_beside(plan) {
+        lines.add(State::Warning, format!("{told} [{SLIP_APART}]"));
+        lines.hint("let another person carry the paper; nobody types rows from this file");
+        lines.hint(
+            "take it off this medium; if nobody has the paper, make parameters and slip anew",
+        );
     }
 }
 

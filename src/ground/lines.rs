@@ -46,6 +46,13 @@ impl Lines {
         });
     }
 
+    /// Adds what to do about the line that was added last.
+    pub(crate) fn hint(&mut self, hint: &str) {
+        if let Some(line) = self.0.last_mut() {
+            line.hints.push(hint.to_owned());
+        }
+    }
+
     pub(crate) fn warn(&mut self, notes: impl IntoIterator<Item = String>) {
         for note in notes {
             self.add(State::Warning, note);

@@ -1,6 +1,8 @@
 //! The import parameters of a plan: whether they are there, belong to the plan's KMS keys, and can be used now.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,6 +10,7 @@ use super::kms::aws::{self, ImportParameters};
 use super::{ImportPlan, Keep, KeyPlan, LONGEST_VALIDITY, Plan, Role};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
+use crate::ground::files;
 use crate::ground::words;
 
 /// Import parameters that belong to the plan's KMS key and can be used now.
@@ -187,6 +190,33 @@ pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: E
         .hint(format!(
             "later: byok plan {how} RECORD, with {name:?} as its only [[key.import]]; {who}"
         ))
+}
+
+/// What is said of each file that looks like the slip and lies beside the import parameters: rows of it prove nothing,
+/// because whoever could replace the parameters could replace it too.
+pub(crate) fn slips_beside(plan: &Plan) -> Vec<String> {
+    let own: Vec<&Path> = plan.imports().map(|(_, i)| &*i.parameters).collect();
+    let places = own
+        .iter()
+        .flat_map(|path| [path.to_path_buf(), files::parent(path)]);
+    let places: BTreeSet<PathBuf> = places.collect();
+    let entries = places.iter().filter_map(|place| fs::read_dir(place).ok());
+    let found = entries.flatten().flatten();
+    let slips = found.filter(|entry| is_named_slip(&entry.file_name().to_string_lossy()));
+    let paths: BTreeSet<PathBuf> = slips.map(|entry| entry.path()).collect();
+    let beside = paths.iter().filter(|path| !own.contains(&path.as_path()));
+    let told = beside.map(|path| {
+        let file = path.display();
+        format!("{file} lies beside the import parameters: a slip that came with them proves nothing about them")
+    });
+    told.collect()
+}
+
+/// `slip.txt`, as the online half writes it, or a print or copy of it, such as `Slip-2026.pdf`. Only names are looked at:
+/// any other file there may be a secret.
+fn is_named_slip(name: &str) -> bool {
+    let mut words = name.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| word.eq_ignore_ascii_case("slip"))
 }
 
 /// KMS accepts a `ValidTo` in the future, at most 365 days from the request.

@@ -239,6 +239,44 @@ fn what_is_wrong_is_told_once_and_counted_at_the_end() {
     }
 }
 
+/// By its name only: whatever else lies there may be a secret.
+#[test]
+fn a_slip_that_lies_beside_the_parameters_is_warned_about_and_recorded() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let warned = || {
+        let said = check(&room, &[]);
+        says(&said, 0, &[("ok", "payments-2026/eu-west-1: ")]);
+        let said = stdout(&said);
+        let lines = said.lines().filter(|line| line.contains("[SLIP-APART]"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for other in ["SHA256SUMS", "payments.describe-key.json", "slippers.txt"] {
+        fs::write(room.path("inputs").join(other), "").unwrap();
+    }
+    assert_eq!(warned(), [""; 0]);
+    let slips = ["Slip-2026.pdf", "scan of the slip.jpg", "slip.txt"];
+    for slip in slips {
+        fs::write(room.path("inputs").join(slip), "").unwrap();
+    }
+    let told = |slip: &str| {
+        format!(
+            "inputs/{slip} lies beside the import parameters: a slip that came with them proves nothing about them"
+        )
+    };
+    let expected = slips.map(|slip| format!("WARNING  {} [SLIP-APART]", told(slip)));
+    assert_eq!(warned(), expected);
+
+    let output = room.run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let transcript = room.transcript("records/one");
+    let noted = transcript.events("exception").into_iter();
+    let noted = noted.filter(|event| event["step"] == 5);
+    let noted: Vec<&str> = noted.map(|event| event["what"].as_str().unwrap()).collect();
+    assert_eq!(noted, slips.map(told));
+}
+
 #[test]
 fn nothing_that_matters_is_lost_above_the_verdict() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
@@ -293,6 +331,8 @@ fn at_a_terminal_no_line_is_longer_than_79_columns() {
     for (args, code) in [
         (&["check", "plan.toml"][..], 2),
         (&["verify", "records/one"], 0),
+        (&["inspect", "inputs/eu-west-1.json"], 0),
+        (&["doctor", "plan.toml"], 0),
     ] {
         let whole = room.byok(args).output().unwrap();
         assert_eq!(whole.status.code(), Some(code), "{}", stderr(&whole));

@@ -893,6 +893,7 @@ fn day_before(desk: &Desk, text: &str) {
 
 fn the_room(desk: &Desk, text: &str) {
     copy(&desk.room.path("online/inputs"), &desk.room.path("inputs"));
+    fs::remove_file(desk.room.path("inputs/slip.txt")).unwrap(); // in somebody else's pocket
     fs::create_dir(desk.room.path("usb1")).unwrap();
     corrected(&desk.room, &[("wrapping_key_sha256", &desk.slip())]); // nobody is there to compare rows
     let said = desk.in_the_room("T-0", text);

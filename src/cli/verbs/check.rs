@@ -45,6 +45,7 @@ fn asked(plan: &Plan, with_hsm: bool) -> Result<Lines> {
     }
     checks::parameters_exist(plan, &mut lines);
     checks::judged(plan, previous.as_ref(), &mut lines);
+    checks::slip_apart(plan, &mut lines);
     let told =
         "computer, HSM, shares and data keys were not checked; the byok of the room checks them";
     lines.warn([format!("the room: {told}")]);
