@@ -37,12 +37,20 @@ pub(crate) fn inspect(path: &Path, as_json: bool) -> Result<()> {
         let value = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);
-        super::print(&format!(
-            "{name:<width$}  {}\n",
-            words::quoted_whole(&value)
-        ))?;
+        super::print(&line(name, width, &words::quoted_whole(&value)))?;
     }
     Ok(())
+}
+
+/// A value that has no room beside its name in a person's window stands below it.
+fn line(name: &str, width: usize, value: &str) -> String {
+    let beside = format!("{name:<width$}  {value}\n");
+    match super::window() {
+        Some(window) if window.lines(&beside) != beside => {
+            format!("{name}\n{}", window.lines(&format!("  {value}\n")))
+        }
+        _ => beside,
+    }
 }
 
 /// Whether it is a private key. What only wants to know what a file is does not read such a file.

@@ -101,11 +101,16 @@ pub(crate) fn verify(
     let by_head = anchors.head.is_some();
     super::print_lines(&words::screen(&for_people(&verified, &whole, by_head)))?;
     super::print(&next)?;
+    if !whole.report.authenticated {
+        super::print(COMPARE)?;
+    }
     // The first lines have left a small screen by now, and nothing quoted from the record comes after this one.
     let verdict = verdict(&whole.report, by_head);
     let verdict = verdict.split(':').next().unwrap_or_default();
     super::print(&format!("verdict   {verdict}\n"))
 }
+
+const COMPARE: &str = "next      compare the head with the one on paper: byok verify --head …\n";
 
 /// What people give instead of a record: one of its files or folders, or the directory above it.
 fn no_record(given: &Path) -> Option<Error> {
@@ -271,8 +276,7 @@ fn in_lines(hex: &str) -> String {
 fn verdict(report: &Report, by_head: bool) -> String {
     if !report.authenticated {
         return "consistent, NOT AUTHENTICATED: nothing in it contradicts the rest, but anyone\n\
-                could have made it so. Compare the head with the one on paper:\n\
-                byok verify --head …\n"
+                could have made it so.\n"
             .to_owned();
     }
     let what = if report.rehearsal {
