@@ -12,6 +12,7 @@ use crate::evidence::previous::Previous;
 use crate::evidence::record::{Leftover, Record, Sealed, Turn};
 use crate::evidence::transcript::{self, Destroyed, Event, Present, Vouched};
 use crate::ground::error::{Error, Result, Step};
+use crate::ground::window::Top;
 use crate::ground::words::{self, Digest};
 use crate::hsm::machine::sandbox::Wish;
 use crate::hsm::{self, Hsm, Module};
@@ -57,7 +58,7 @@ mod wrong;
 use ledger::Ledger;
 use vault::Vault;
 
-pub(crate) use approval::Approved;
+pub(crate) use approval::{Approved, nothing_begun};
 pub(crate) use login::{for_verb as log_in_for_verb, log_in};
 pub(crate) use wrong::not_recorded;
 
@@ -152,8 +153,8 @@ impl<'a> Ceremony<'a> {
         let nothing_made = |e: Error| at(e).state("no data key was generated; no record was made");
         let plan = approved.plan();
         let turn = Turn::take(&plan.directory).map_err(nothing_made)?;
-        let leftover = before::leftover(plan, approved.previous()).map_err(at)?;
-        approved.covers(leftover.as_ref()).map_err(at)?;
+        let leftover = before::leftover(plan, approved.previous()).map_err(nothing_made)?;
+        approved.covers(leftover.as_ref()).map_err(nothing_made)?;
         let record = Record::open(turn, leftover.as_ref()).map_err(nothing_made)?;
         Ok(Self {
             basis: Basis {
@@ -173,6 +174,19 @@ impl<'a> Ceremony<'a> {
             },
             ledger: Ledger::of(record, &plan.directory),
         })
+    }
+
+    /// Shows a text of the present step that may take several pages.
+    fn show_in_pages(&mut self, text: &str) -> Result<()> {
+        let (step, title) = (self.ledger.step, screens::title(self.plan()));
+        let place = format!("step {} of {}: {}", step.number(), Step::COUNT, step.name());
+        let top = Top {
+            rehearsal: self.basis.rehearsal,
+            place: &place,
+            title: &title,
+            always: false,
+        };
+        self.desk.show(text, &top)
     }
 
     fn plan(&self) -> &'a Plan {

@@ -9,7 +9,8 @@ use crate::evidence::previous::Previous;
 use crate::evidence::record;
 use crate::evidence::transcript::Vouched;
 use crate::ground::clock::Watch;
-use crate::ground::window::{Window, next_page};
+use crate::ground::error::Exit;
+use crate::ground::window::{Top, Window, next_page};
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource};
 
 /// A plan that was approved. Only this module makes one, and nothing is made in the HSM without one.
@@ -87,7 +88,6 @@ impl Approved {
                 words::hex(&is)
             ))
             .check("APPROVED-DIGEST")
-            .state("nothing was made, in the HSM or on disk")
             .hint(
                 "read the plan again; if it is what you want, approve its digest: sha256sum PLAN",
             ));
@@ -206,7 +206,6 @@ impl Approved {
         }
         Err(Error::machine("the files beside the record changed after the plan was approved")
             .check("LEFTOVER")
-            .state("nothing was made, in the HSM or on disk")
             .hint("find out who else works there, then run again: the approval shows what would be destroyed"))
     }
 
@@ -253,15 +252,22 @@ fn ask(
     let Approval { meaning, question } = screen;
     let window = operator.window();
     let small = told_small(plan, window);
-    let airy = format!("{meaning}{small}{question}");
+    let title = screens::title(plan);
+    let top = Top {
+        rehearsal,
+        place: screens::APPROVAL,
+        title: &title,
+        always: true,
+    };
+    let airy = format!("{}{title}{meaning}{small}{question}", top.alone());
     let dense = airy.replace("\n\n", "\n");
     if let Some(whole) = [airy, dense].iter().find(|whole| window.holds(whole)) {
         return operator.decide(whole);
     }
-    operator.show_before(&meaning, 1)?;
-    let before = operator.window().pages_to_turn(&meaning).len();
-    operator.ask(&next_page(before, before + 1, "the digest"))?;
-    let heading = screens::last_approval_heading(rehearsal, before + 1);
+    operator.show_before(&meaning, &top, 1)?;
+    let pages = operator.window().pages_to_turn(&meaning, &top, 1).len() + 1;
+    operator.ask(&next_page(pages - 1, pages, "the digest"))?;
+    let heading = top.page(pages, pages);
     let small = told_small(plan, operator.window()); // it may be larger by now
     operator.decide(&format!("{heading}{small}{question}"))
 }
@@ -287,12 +293,19 @@ fn no_digest(given: &str) -> Error {
         "--approve: {given} is not a SHA-256, which has 64 hex digits: all eight rows"
     ))
     .check("APPROVED-DIGEST")
-    .state("nothing was made, in the HSM or on disk")
     .hint("read the plan, then approve its whole digest: sha256sum PLAN")
+}
+
+/// What now exists after a refusal before step 1, and what to do if it has no hint of its own.
+pub(crate) fn nothing_begun(error: Error) -> Error {
+    let next = match error.exit {
+        Exit::Declined => "the same plan can be run again at any time; it needs a new approval",
+        _ => "put that right, then run the plan again",
+    };
+    error.or_else("nothing was made, in the HSM or on disk", next)
 }
 
 fn not_approved() -> Error {
     Error::declined("the plan was not approved")
-        .state("nothing was made, in the HSM or on disk")
         .hint("only Yes, with a capital Y, approves; to try again, run the same command")
 }

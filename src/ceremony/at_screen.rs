@@ -58,8 +58,12 @@ impl Ceremony<'_> {
                     Asked::Again => {
                         self.desk.wipe();
                         self.show_words(share)?;
+                        self.desk.say(&screens::goes_on_at(*row));
                     }
-                    Asked::Back => at = at.saturating_sub(1),
+                    Asked::Back => {
+                        at = at.saturating_sub(1);
+                        self.desk.say(&screens::goes_on_at(to_type[at]));
+                    }
                 }
             }
             to_type = (0..SHARE_WORDS)

@@ -64,10 +64,9 @@ pub(crate) fn ask(operator: &mut dyn Operator, watch: &mut Watch) -> Result<bool
 /// Exit 5 if the previous record was sealed after what this clock says.
 pub(crate) fn not_before(previous: Option<&Previous>) -> Result<()> {
     match sealed_later(previous) {
-        Some(doubt) => Err(Error::machine(doubt)
-            .check("CLOCK")
-            .state("nothing was made, in the HSM or on disk")
-            .hint("set the clock to the present UTC, then run again: date -u -s \"YYYY-MM-DD HH:MM:SS\"")),
+        Some(doubt) => Err(Error::machine(doubt).check("CLOCK").hint(
+            "set the clock to the present UTC, then run again: date -u -s \"YYYY-MM-DD HH:MM:SS\"",
+        )),
         None => Ok(()),
     }
 }

@@ -184,7 +184,7 @@ impl<'a> Ceremony<'a> {
         let told = std::mem::take(&mut self.desk.told_keys);
         match told.len() {
             0..=SEEN => Ok(()),
-            _ => self.desk.show(&told.concat()),
+            _ => self.show_in_pages(&told.concat()),
         }
     }
 

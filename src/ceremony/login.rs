@@ -4,7 +4,7 @@ use super::operator::{Interrupted, NOTHING_LEFT, Operator, Terminal, Unattended}
 use super::pin::{self, NotAPin};
 use super::wrong::{Asked, Wrong, not_recorded};
 use crate::crypto::locked::Locked;
-use crate::ground::error::{Error, Result};
+use crate::ground::error::{Error, Exit, Result};
 use crate::hsm::{Hsm, Login, TriesLeft};
 use crate::plan::PinSource;
 
@@ -50,7 +50,14 @@ pub(crate) fn for_verb(hsm: &Hsm, pin: &PinSource, interrupted: &Interrupted) ->
         None => Box::new(Unattended::new(interrupted.clone())),
     };
     operator.look_after_calls(NOTHING_LEFT)?;
-    log_in(hsm, pin, operator.as_mut(), &mut not_recorded)
+    let logged_in = log_in(hsm, pin, operator.as_mut(), &mut not_recorded);
+    logged_in.map_err(|error| match error.exit {
+        Exit::Declined => error.or_else(
+            "nothing was written, and nothing was made in the HSM",
+            "the same command can be given again at any time",
+        ),
+        _ => error,
+    })
 }
 
 /// An unattended run has one try: a second could lock the token with nobody there to see it.

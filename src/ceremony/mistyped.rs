@@ -37,6 +37,8 @@ impl Ceremony<'_> {
                     Which::Aside => return Ok(Corrected::Aside),
                     Which::Back => {
                         row = told;
+                        let said = told.map(screens::goes_on_at);
+                        self.desk.say(&said.unwrap_or_default());
                         continue;
                     }
                 },

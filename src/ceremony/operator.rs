@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::crypto::locked::Locked;
 use crate::ground::error::{Error, Result, Step};
-use crate::ground::window::Window;
+use crate::ground::window::{Top, Window};
 
 mod prompt;
 mod terminal;
@@ -84,19 +84,20 @@ pub(crate) trait Operator {
         Window::USUAL
     }
 
-    /// Shows a text that may be longer than the window: a page at a time, each until somebody goes on.
+    /// Shows a text that may be longer than the window: a page at a time, each until somebody goes on, and each after the
+    /// first below this top.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    fn show(&mut self, text: &str) -> Result<()> {
-        self.show_before(text, 0)
+    fn show(&mut self, text: &str, top: &Top) -> Result<()> {
+        self.show_before(text, top, 0)
     }
 
     /// The same, for a text that this many more pages follow.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    fn show_before(&mut self, text: &str, _more: usize) -> Result<()> {
+    fn show_before(&mut self, text: &str, _top: &Top, _more: usize) -> Result<()> {
         self.say(text);
         Ok(())
     }

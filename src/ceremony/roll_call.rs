@@ -139,7 +139,7 @@ impl Ceremony<'_> {
 
     fn show_list(&mut self, seats: &[Seat]) -> Result<()> {
         let list: String = (1..).zip(seats).map(|(n, seat)| seat.listed(n)).collect();
-        self.desk.show(&format!("\n{list}"))
+        self.show_in_pages(&format!("\n{list}"))
     }
 
     /// `None`: nobody is asked.

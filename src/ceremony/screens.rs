@@ -15,27 +15,24 @@ mod shares;
 
 pub use shares::short;
 pub(crate) use shares::{
-    Again, Page, UNPRINTABLE, asked_of, mistyped, one_row, place_of, place_of_share, rows_again,
-    several_words, shares_need,
+    Again, Page, UNPRINTABLE, asked_of, goes_on_at, mistyped, one_row, place_of, place_of_share,
+    rows_again, several_words, shares_need,
 };
 
 /// What is approved.
 pub(crate) struct Approval {
-    /// Everything that the plan means.
+    /// Everything that the plan means, to stand below its heading and title.
     pub meaning: String,
     /// Its digest, and the question.
     pub question: String,
 }
 
-/// The heading of both.
-fn approval_heading(rehearsal: bool) -> String {
-    heading(rehearsal, "before step 1 of 13: approve")
-}
+/// Where the approval stands.
+pub(crate) const APPROVAL: &str = "before step 1 of 13: approve";
 
-/// The heading of the last page, if there are several.
-pub(crate) fn last_approval_heading(rehearsal: bool, pages: usize) -> String {
-    let place = format!("before step 1 of 13: approve, page {pages} of {pages}");
-    heading(rehearsal, &place)
+/// Which ceremony it is: ` reimport  Payments data key, eu-west-1`.
+pub(crate) fn title(plan: &Plan) -> String {
+    field(plan.kind.name(), &plan.title)
 }
 
 /// Everything that the plan means, and its digest.
@@ -47,9 +44,7 @@ pub(crate) fn approval(
     previous: Option<&Previous>,
     rehearsal: bool,
 ) -> Approval {
-    let mut screen = approval_heading(rehearsal);
-    screen += &fold(&plan.title, " ");
-    screen += "\n";
+    let mut screen = String::from("\n");
     screen += &match many::counts(plan) {
         true => many::meaning(plan, previous),
         false => each_meaning(plan, previous),

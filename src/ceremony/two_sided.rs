@@ -54,6 +54,10 @@ pub(super) fn compare(
                 if keys_match(judged, operator, wrong)? {
                     return Ok(());
                 }
+                operator.say(&format!(
+                    " Back to the digest over all parameter files: it begins again, at row {}.\n",
+                    rows[0]
+                ));
             }
         }
     }

@@ -251,7 +251,10 @@ impl Ceremony<'_> {
                 match self.ask_share_word(typist.custodian, row)? {
                     Typed::Aside => return Ok(Brought::Aside),
                     Typed::Back if row == 1 => return Ok(Brought::Nothing),
-                    Typed::Back => row -= 1,
+                    Typed::Back => {
+                        row -= 1;
+                        self.desk.say(&screens::goes_on_at(row));
+                    }
                     Typed::Word(number) => {
                         typed.set(row - 1, number);
                         let begins_well = row != BEGINNING || self.begins_well(typist, &typed);
@@ -267,7 +270,10 @@ impl Ceremony<'_> {
             };
             match self.type_row_again(typist, &mut typed, &why)? {
                 Corrected::Aside => return Ok(Brought::Aside),
-                Corrected::From(from) => row = from,
+                Corrected::From(from) => {
+                    row = from;
+                    self.desk.say(&screens::goes_on_at(row));
+                }
                 Corrected::Row(1..=BEGINNING) if !self.begins_well(typist, &typed) => row = 1,
                 Corrected::Row(_) => {} // the others stay as they are
             }

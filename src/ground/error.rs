@@ -195,6 +195,18 @@ impl Error {
         self
     }
 
+    /// Adds what now exists and what to do, where nothing deeper said it.
+    #[must_use]
+    pub(crate) fn or_else(mut self, state: impl Into<String>, hint: impl Into<String>) -> Self {
+        if self.state.is_empty() {
+            self = self.state(state);
+        }
+        match self.hints.is_empty() {
+            true => self.hint(hint),
+            false => self,
+        }
+    }
+
     /// Says that people already read it.
     #[must_use]
     pub(crate) fn said(mut self) -> Self {

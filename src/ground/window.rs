@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::ground::text::{WIDTH, fold_to, folded_line, unfolded};
+use crate::ground::text::{WIDTH, fold_to, folded_line, heading, unfolded};
 
 /// A window's rows and columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,30 +109,50 @@ impl Window {
             .collect()
     }
 
-    /// The text in pages that this window shows in full, each with room for this many lines below it.
-    pub(crate) fn pages(self, text: &str, below: usize) -> Vec<String> {
+    /// The text in pages that this window shows in full, each below the top and with room for this many lines below it.
+    /// `more`: how many further pages follow. A text that is one page by itself has a top only if that says so.
+    pub(crate) fn pages(self, text: &str, top: &Top, more: usize, below: usize) -> Vec<String> {
         let text = self.narrowed(text);
+        let alone = self.narrowed(&top.alone());
         let room = self.rows.max(Self::LOWEST).saturating_sub(below).max(1);
-        let mut pages = vec![String::new()];
+        if more == 0 && self.height(&alone) + self.height(&text) <= room {
+            return vec![alone + &text];
+        }
+        let above = self.height(&self.narrowed(&top.page(9, 9)));
+        if above * 2 > room {
+            // a top on each page would leave no room for the text: it comes once
+            return self.cut(&(self.narrowed(&top.whole()) + &text), room);
+        }
+        let mut pages = self.cut(&text, room - above);
+        let all = pages.len() + more;
+        for (at, page) in (1..).zip(&mut pages) {
+            page.insert_str(0, &self.narrowed(&top.page(at, all)));
+        }
+        pages
+    }
+
+    /// The text in parts of at most this many rows, unless a line alone has more.
+    fn cut(self, text: &str, room: usize) -> Vec<String> {
+        let mut parts = vec![String::new()];
         let mut taken = 0;
         for line in text.split_inclusive('\n') {
             let more = self.height(line);
-            match pages.last_mut() {
-                Some(page) if taken == 0 || taken + more <= room => page.push_str(line),
+            match parts.last_mut() {
+                Some(part) if taken == 0 || taken + more <= room => part.push_str(line),
                 _ => {
-                    pages.push(line.to_owned());
+                    parts.push(line.to_owned());
                     taken = 0;
                 }
             }
             taken += more;
         }
-        pages
+        parts
     }
 
     /// The same, with room for the [question](next_page) below each page.
-    pub(crate) fn pages_to_turn(self, text: &str) -> Vec<String> {
+    pub(crate) fn pages_to_turn(self, text: &str, top: &Top, more: usize) -> Vec<String> {
         let question = self.narrowed(&next_page(9, 9, "the digest"));
-        self.pages(text, self.height(&question))
+        self.pages(text, top, more, self.height(&question))
     }
 
     /// How many rows the text takes: a command that is too long continues in the next row.
@@ -140,6 +160,39 @@ impl Window {
         let columns = self.columns.max(Self::NARROWEST);
         let rows = |line: &str| line.width().div_ceil(columns).max(1);
         text.lines().map(rows).sum()
+    }
+}
+
+/// What stands above each page of a text, so that each says by itself what it belongs to.
+pub(crate) struct Top<'a> {
+    /// Whether everything is for practice.
+    pub rehearsal: bool,
+    /// The place in the ceremony, as in every heading.
+    pub place: &'a str,
+    /// The line below the heading: the kind of the ceremony, and its title.
+    pub title: &'a str,
+    /// Whether a text of one page has it too.
+    pub always: bool,
+}
+
+impl Top<'_> {
+    /// Above a page of several.
+    pub(crate) fn page(&self, at: usize, all: usize) -> String {
+        let place = format!("{}, page {at} of {all}", self.place);
+        heading(self.rehearsal, &place) + self.title
+    }
+
+    /// Without a number.
+    fn whole(&self) -> String {
+        heading(self.rehearsal, self.place) + self.title
+    }
+
+    /// Above the only page: room is scarce there.
+    pub(crate) fn alone(&self) -> String {
+        match self.always {
+            true => heading(self.rehearsal, self.place),
+            false => String::new(),
+        }
     }
 }
 
@@ -219,21 +272,35 @@ mod tests {
 
     #[test]
     fn pages_leave_room_for_the_question_below_them() {
+        let top = Top {
+            rehearsal: true,
+            place: "step 2 of 13: roll call",
+            title: " reimport  Payments\n",
+            always: false,
+        };
         let text: String = (1..=30).map(|n| format!("line {n}\n")).collect();
+        let low = window(1, 20).pages(&text, &top, 2, 6);
+        let once = window(1, 20).narrowed(&top.whole());
+        assert_eq!(low.concat(), once + &text);
         for (rows, below) in [(24, 1), (24, 2), (8, 1), (1, 1)] {
-            let pages = window(rows, 80).pages(&text, below);
-            assert_eq!(pages.concat(), text);
+            let pages = window(rows, 80).pages(&text, &top, 2, below);
             let longest = pages.iter().map(|page| page.lines().count()).max();
             assert!(longest.unwrap() + below <= rows.max(Window::LOWEST));
+            let tops = (1..=pages.len()).map(|at| top.page(at, pages.len() + 2));
+            let bare = pages.iter().zip(tops).map(|(page, top)| {
+                let bare = page.strip_prefix(&top);
+                bare.unwrap_or_else(|| panic!("no top on {page:?}"))
+            });
+            assert_eq!(bare.collect::<String>(), text);
         }
-        assert_eq!(window(31, 80).pages(&text, 1).len(), 1);
+        assert_eq!(window(31, 80).pages(&text, &top, 0, 1).len(), 1);
         // a command of three rows
         let command = format!("{}\n", "x".repeat(200));
         assert_eq!(Window::USUAL.height(&command), 3);
         assert!(
             !Window::USUAL.holds(&command.repeat(9)) && Window::USUAL.holds(&command.repeat(8))
         );
-        assert_eq!(Window::USUAL.pages(&command.repeat(9), 1).len(), 2);
+        assert_eq!(Window::USUAL.pages(&command.repeat(9), &top, 0, 1).len(), 2);
     }
 
     #[test]

@@ -47,6 +47,9 @@ fn who_writes(witnesses: &[String]) -> String {
     }
 }
 
+/// Where the last screen stands.
+pub(crate) const NEXT: &str = "step 13 of 13: what comes next";
+
 /// What comes after it. `previous` is the record that the ceremony built on.
 pub(crate) fn next(
     plan: &Plan,
@@ -84,7 +87,7 @@ pub(crate) fn next(
     let signed = sealed.signer.as_ref().map_or(String::new(), |signer| {
         format!(" Signed by the HSM:   {}\n", signer.fingerprint())
     });
-    heading(rehearsal, "step 13 of 13: what comes next") + &next.screen(clock::now()) + &signed
+    next.screen(clock::now()) + &signed
 }
 
 /// What the last screen tells.

@@ -365,6 +365,7 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     custodian.answer("word  1 of 33: ", "nonsense");
     custodian.answer("not in the word list", four_letters[0]);
     custodian.answer("word  2 of 33: ", "back");
+    custodian.0.expect("Typing goes on at row 1.").unwrap();
     custodian.type_words(&four_letters);
     let shown = custodian.0.expect("letter by letter").unwrap();
     let shown = String::from_utf8_lossy(shown.before()).into_owned();
@@ -382,6 +383,7 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     custodian.answer("Which row do you type again?", "34");
     custodian.answer("The rows are 1 to 33.", "17 boring");
     custodian.answer("Type the number alone", "again 17");
+    custodian.0.expect("Typing goes on at row 17.").unwrap();
     custodian.answer("word 17 of 33: ", right);
     for row in 18..=33 {
         custodian.answer(&format!("word {row} of 33: "), four_letters[row - 1]);

@@ -177,10 +177,16 @@ fn a_share_is_shown_written_down_and_typed_back_with_mistakes() {
     screen.expect("not in the word list");
     screen.answer(&asks("Audit", 2), another_word(&words.join(" "), 1));
     screen.answer(&asks("Audit", 3), "back");
+    screen.expect(" Typing goes on at row 2.\n");
+    screen.answer(&asks("Audit", 2), "back");
+    screen.answer(&asks("Audit", 1), "back");
+    screen.expect(" Typing goes on at row 1.\n"); // there is none before it
+    screen.answer(&asks("Audit", 1), &words[0]);
     screen.answer(&asks("Audit", 2), &format!(" {} ", words[1].to_uppercase()));
     screen.answer(&asks("Audit", 3), "words");
     let again = copy(&mut screen, "Audit");
     assert_eq!(again, words);
+    screen.expect(" Typing goes on at row 3.\n");
     type_from(&mut screen, "Audit", &words, 3);
     screen.expect("all 33 words came back right");
     unseen(&mut screen, &words);
@@ -201,6 +207,9 @@ fn a_share_is_shown_written_down_and_typed_back_with_mistakes() {
     );
     unseen(&mut screen, &words);
     screen.answer(&asks("Treasury", 18), &words[17]);
+    screen.answer(&asks("Treasury", 31), "words");
+    copy(&mut screen, "Treasury");
+    screen.expect(" Typing goes on at row 31.\n"); // of the two that are asked for
     screen.answer(&asks("Treasury", 31), &form[30]);
     let told = screen.expect("type only the rows asked for now");
     assert!(told.contains("row 31 is not what was shown"), "{told}");
@@ -314,7 +323,7 @@ fn notes_from_every_prompt_of_a_hand_out_reach_the_transcript_and_no_share_does(
     screen.expect("That looks like words of a share.");
     unseen(&mut screen, &audit);
     screen.answer(WHAT_NO_WORDS, "a phone rang");
-    screen.expect("Noted for the auditor.");
+    screen.expect("Noted for the auditor. It goes on where it was:\n");
     type_from(&mut screen, "Audit", &audit, 1);
     let last = copy(&mut screen, "Treasury");
     // the very last question
@@ -643,6 +652,10 @@ fn a_mistyped_name_is_asked_again_and_word_1_leads_back_to_it_without_an_excepti
     screen.enter("12 shelter");
     screen.expect(" Type the number alone;");
     screen.answer(which, "again 12");
+    screen.expect(" Typing goes on at row 12.\n");
+    screen.answer(&asks("Security", 12), "back");
+    screen.expect(" Typing goes on at row 11.\n");
+    screen.answer(&asks("Security", 11), &security[10]);
     type_from(&mut screen, "Security", &security, 12);
     screen.answer(WHO, "Audit");
     type_from(&mut screen, "Audit", &words_of(&dealt[1]), 1);
@@ -703,6 +716,7 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
     screen.answer(which, "40");
     screen.expect("The rows are 1 to 33.");
     screen.answer(which, "back");
+    screen.expect(" Typing goes on at row 18.\n");
     screen.answer(&asks("Ada", 18), "BACK");
     screen.answer(which, "20");
     screen.answer(&asks("Ada", 20), &first[19]);

@@ -19,6 +19,7 @@ const STOP: &str = "type STOP to end the ceremony, Enter to go on: ";
 const WRITTEN: &str = " Press Enter when it is written: ";
 const LAST: &str = "Type LAST to try once more, anything else to stop: ";
 const OPERATOR: &str = "Ada Lovelace";
+const HAVE: &str = " Press Enter when you have this: ";
 const WRAPPED: &str = "records/one/payments-2026/eu-west-1/WrappedKeyMaterial.bin";
 
 /// A room whose plan leaves everything to people: the PIN is typed, and rows of the slip are.
@@ -266,6 +267,14 @@ fn without_turns(text: &str) -> String {
         None => format!("Page{part}"),
     };
     first + &parts.map(after).collect::<String>()
+}
+
+/// The same without what stands above its pages.
+fn without_tops(text: &str) -> String {
+    let mut parts = text.split("byok0.1.0PRODUCTION");
+    assert_eq!(parts.next(), Some(""), "{text}");
+    let below = parts.map(|part| part.split_once("Paymentsdatakey,eu-west-1").unwrap().1);
+    below.collect()
 }
 
 fn record(room: &Room) -> Vec<u8> {
@@ -570,12 +579,65 @@ fn until_question(room: &Room, question: &str) -> Pty {
 #[track_caller]
 fn ended_at(pty: Pty, room: &Room, question: &str) -> String {
     if question != APPROVE {
-        return rolled_back(pty, room, 1).0.screen;
+        let screen = rolled_back(pty, room, 1).0.screen;
+        tells_what_exists_and_what_to_do(&screen);
+        return screen;
     }
     let ended = pty.end();
     assert_eq!(ended.code, Some(1), "{}", ended.screen);
     nothing_made(room);
+    tells_what_exists_and_what_to_do(&ended.screen);
     ended.screen
+}
+
+#[track_caller]
+fn tells_what_exists_and_what_to_do(screen: &str) {
+    let error = screen.split("byok: error: ").nth(1).unwrap();
+    for line in ["\nbyok: state: ", "\nbyok: hint: "] {
+        assert!(error.contains(line), "{screen}");
+    }
+}
+
+/// Where no record has begun, and where none ever does.
+#[test]
+fn whoever_stops_before_anything_began_reads_what_exists_and_what_to_do() {
+    let Some(room) = room() else {
+        return;
+    };
+    room.write_plan();
+    let module = room.module.to_str().unwrap();
+    let rehearse = ["rehearse", "plan.toml", "--module", module];
+    for (args, question) in [
+        (&["run", "plan.toml"][..], APPROVE),
+        (&rehearse, HAVE),
+        (&rehearse, APPROVE),
+        (&["doctor", "plan.toml"], ASK_PIN),
+    ] {
+        let mut pty = Pty::start(room.byok(args));
+        if (args[0], question) == ("rehearse", APPROVE) {
+            has_the_papers(&mut pty);
+        }
+        pty.expect(question);
+        pty.keys(&[CTRL_C]);
+        pty.answer("Enter to go on: ", "STOP");
+        let ended = pty.end();
+        assert_eq!(ended.code, Some(1), "{}", ended.screen);
+        tells_what_exists_and_what_to_do(&ended.screen);
+        let practice = folded(&ended.screen).contains("only practice things were made, in");
+        assert_eq!(practice, args[0] == "rehearse", "{}", ended.screen);
+    }
+    nothing_made(&room);
+}
+
+/// Whoever rehearses has all papers.
+fn has_the_papers(pty: &mut Pty) {
+    loop {
+        let shown = pty.expect_one_of(&[HAVE, " SHA-256 of the plan. Compare"]);
+        if !shown.ends_with(HAVE) {
+            return;
+        }
+        pty.enter("");
+    }
 }
 
 #[test]
@@ -591,6 +653,7 @@ fn ctrl_c_asks_and_stop_ends_the_ceremony_at_every_question() {
             for answer in answers {
                 pty.answer(STOP, answer); // asked again until it is one of the two
             }
+            pty.expect(" It goes on where it was:\n");
             pty.expect(question.trim_start());
         }
         pty.keys(&[CTRL_C]);
@@ -823,6 +886,8 @@ fn a_misspelt_word_of_a_row_is_named_and_going_to_another_digest_is_taken_back()
     pty.enter(&in_hex(&key, row));
     asked_row(&mut pty, of_key);
     pty.enter("back");
+    let told = pty.expect("it begins again, at row ");
+    assert!(told.contains("Back to the digest over all parameter files"));
     let first = asked_row(&mut pty, of);
     let slip = slip(&room);
     pty.enter(&in_hex(&slip, first));
@@ -946,11 +1011,49 @@ fn a_narrow_window_and_a_dumb_terminal_change_how_it_looks_and_nothing_else() {
             .split(" Press Enter for the digest:")
             .next()
             .unwrap();
-        said.push(without_turns(&meaning.replace(' ', ""))); // a long word may have been broken
+        // a long word may have been broken
+        said.push(without_tops(&without_turns(&meaning.replace(' ', ""))));
         room.token(&["destroy", "ceremony", PIN, LABEL]);
         fs::remove_dir_all(room.path("records")).unwrap();
     }
     assert!(said.iter().all(|meaning| *meaning == said[2]), "{said:?}");
+    assert!(said[2].starts_with("make"), "{said:?}");
+}
+
+/// Whoever looks up from the paper sees which ceremony a page belongs to, and how far it is.
+#[test]
+fn every_page_of_several_says_which_ceremony_it_is_and_which_page() {
+    let Some(mut room) = room() else {
+        return;
+    };
+    let seats: Vec<String> = (1..=14).map(|seat| format!("\"Witness {seat}\"")).collect();
+    room.plan.record_more = format!("witnesses = [{}]\n", seats.join(", "));
+    room.plan.wrapping_key_sha256 = Some(room.kms.sha256());
+    room.write_plan();
+    let mut pty = Pty::start_sized(room.byok(&["run", "plan.toml"]), 80, 14);
+    pty.answer(APPROVE, "Yes");
+    pty.answer(NAME, OPERATOR);
+    for seat in &seats {
+        pty.answer("who is here? Name, or absent: ", seat);
+    }
+    pty.answer(ASK_PIN, PIN);
+    let ended = pty.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    for place in [
+        "before step 1 of 13: approve",
+        "step 2 of 13: roll call",
+        "step 13 of 13: what comes next",
+    ] {
+        let first = format!("{place}, page 1 of ");
+        let (_, all) = ended.screen.split_once(&first).unwrap();
+        let all: usize = all.lines().next().unwrap().parse().unwrap();
+        assert!(all > 1, "{place}");
+        for at in 1..=all {
+            let top =
+                format!(" {place}, page {at} of {all}\n generate  Payments data key, eu-west-1\n");
+            assert!(ended.screen.contains(&top), "{top}: {}", ended.screen);
+        }
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::crypto::escrow::slip39::words::looks_like_share;
 use crate::crypto::locked::Locked;
 use crate::ground::environment;
 use crate::ground::error::{Error, Result, Step};
-use crate::ground::window::{Window, next_page};
+use crate::ground::window::{Top, Window, next_page};
 use crate::ground::words;
 
 const CTRL_C: u8 = 3;
@@ -31,6 +31,9 @@ const LONGEST_LINE: usize = 4096;
 
 /// After this many Ctrl-D in a row byok takes it that nobody is there; a key held down for a moment makes fewer.
 const MOST_ENDS: usize = 100;
+
+/// Said before a question comes once more, which names the row or the place.
+const GOES_ON: &str = " It goes on where it was:\n";
 
 const SHARE_WORDS_REFUSED: &str = " That looks like words of a share. The transcript must not hold any:\n \
      nothing was taken, and the screen was wiped. Say it without them.\n";
@@ -192,7 +195,10 @@ impl Terminal {
             }
             match (stops, goes_on) {
                 (true, _) => return Err(Error::declined("ended at the keyboard")),
-                (_, true) => return Ok(()),
+                (_, true) => {
+                    self.say(GOES_ON);
+                    return Ok(());
+                }
                 _ => self.say(" That was neither.\n"),
             }
         }
@@ -207,6 +213,7 @@ impl Terminal {
             match prompt.own(&line, self.occasion) {
                 Some(Own::Note(text)) => {
                     self.note(prompt, text)?;
+                    self.say(GOES_ON);
                     question = again(question);
                 }
                 Some(Own::Stop) => self.confirm_going_on("stop")?,
@@ -267,7 +274,7 @@ impl Terminal {
                 continue;
             };
             match line.trim_ascii() {
-                b"" => self.say(" Nothing was noted.\n"),
+                b"" => self.say(" Nothing was noted."),
                 text if !self.noted(text) => continue,
                 _ => {}
             }
@@ -282,7 +289,7 @@ impl Terminal {
             return false;
         }
         self.notes.push(String::from_utf8_lossy(text).into_owned());
-        self.say(" Noted for the auditor.\n");
+        self.say(" Noted for the auditor.");
         true
     }
 
@@ -305,8 +312,8 @@ impl Terminal {
     }
 
     /// All pages of a text. `false`: the window changed meanwhile, and the text must be laid out again.
-    fn shown_in(&mut self, window: Window, text: &str, more: usize) -> Result<bool> {
-        let pages = window.pages_to_turn(text);
+    fn shown_in(&mut self, window: Window, text: &str, top: &Top, more: usize) -> Result<bool> {
+        let pages = window.pages_to_turn(text, top, more);
         let all = pages.len() + more;
         for (at, page) in pages.iter().enumerate() {
             if at > 0 {
@@ -370,8 +377,8 @@ impl Operator for Terminal {
         Window::of(&stdin())
     }
 
-    fn show_before(&mut self, text: &str, more: usize) -> Result<()> {
-        while !self.shown_in(self.window(), text, more)? {}
+    fn show_before(&mut self, text: &str, top: &Top, more: usize) -> Result<()> {
+        while !self.shown_in(self.window(), text, top, more)? {}
         Ok(())
     }
 

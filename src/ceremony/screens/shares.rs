@@ -312,6 +312,11 @@ pub(crate) fn one_row(why: &NotAShare) -> Option<usize> {
     }
 }
 
+/// Where typing goes on after something else came between.
+pub(crate) fn goes_on_at(row: usize) -> String {
+    format!(" Typing goes on at row {row}.\n")
+}
+
 /// What is said of a line with more than one word on it; `None`: it has at most one.
 pub(crate) fn several_words(typed: &[u8], row: usize) -> Option<String> {
     let words = typed.split(u8::is_ascii_whitespace);

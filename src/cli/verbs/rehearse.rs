@@ -149,10 +149,16 @@ fn in_room(plan: Option<&Path>, module: &Path, room: &Path) -> Result<()> {
         environment: Some(&environment),
         pin: None,
     })?;
-    match plan {
+    let rehearsed = match plan {
         Some(plan) => practise::practise(plan, module, room),
         None => life::live(module, room),
-    }
+    };
+    rehearsed.map_err(|error| {
+        error.or_else(
+            format!("only practice things were made, in {}", room.display()),
+            "run the same command again: each rehearsal has a directory of its own",
+        )
+    })
 }
 
 /// Writes what the KMS gives for each import, to the file that the plan names.

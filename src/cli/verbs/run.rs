@@ -4,10 +4,11 @@ use std::path::Path;
 
 use crate::ceremony::checks::no_terminal;
 use crate::ceremony::operator::{Interrupted, Operator, Terminal, Unattended};
-use crate::ceremony::{self, Approved, destroy, generate, recover, reimport};
+use crate::ceremony::{self, Approved, destroy, generate, recover, reimport, screens};
 use crate::evidence::record::Sealed;
 use crate::ground::error::Result;
 use crate::ground::out;
+use crate::ground::window::Top;
 use crate::ground::words;
 use crate::hsm::machine::sandbox;
 use crate::paper::last;
@@ -18,23 +19,8 @@ use crate::plan::{Kind, Plan};
 /// # Errors
 /// Whatever the ceremony refuses; exit 2 without a terminal and without `--approve`.
 pub(crate) fn run(path: &Path, approve: Option<&str>) -> Result<()> {
-    let interrupted = Interrupted::watch()?;
-    let (approved, mut operator): (Approved, Box<dyn Operator>) = match approve {
-        Some(sha256) => {
-            let approved = Approved::unattended(path, sha256)?;
-            sandbox::close(&ceremony::process_of(approved.plan()))?;
-            (approved, Box::new(Unattended::new(interrupted)))
-        }
-        None => {
-            let plan = Plan::read(path)?;
-            sandbox::close(&ceremony::process_of(&plan))?;
-            let mut terminal = Terminal::open(interrupted)?.ok_or_else(no_terminal)?;
-            (
-                Approved::by_typing(plan, false, &mut terminal)?,
-                Box::new(terminal),
-            )
-        }
-    };
+    let approved = approved(path, approve).map_err(ceremony::nothing_begun);
+    let (approved, mut operator) = approved?;
     let sealed = ceremony(&approved, operator.as_mut())?;
     if super::is_for_people() {
         return Ok(()); // people at the screen have the head in rows
@@ -58,6 +44,21 @@ pub(crate) fn run(path: &Path, approve: Option<&str>) -> Result<()> {
     })
 }
 
+/// What was approved, and who is there.
+fn approved(path: &Path, approve: Option<&str>) -> Result<(Approved, Box<dyn Operator>)> {
+    let interrupted = Interrupted::watch()?;
+    let Some(sha256) = approve else {
+        let plan = Plan::read(path)?;
+        sandbox::close(&ceremony::process_of(&plan))?;
+        let mut terminal = Terminal::open(interrupted)?.ok_or_else(no_terminal)?;
+        let approved = Approved::by_typing(plan, false, &mut terminal)?;
+        return Ok((approved, Box::new(terminal)));
+    };
+    let approved = Approved::unattended(path, sha256)?;
+    sandbox::close(&ceremony::process_of(approved.plan()))?;
+    Ok((approved, Box::new(Unattended::new(interrupted))))
+}
+
 /// The line of the plan's kind, and its last screens.
 pub(super) fn ceremony(approved: &Approved, operator: &mut dyn Operator) -> Result<Sealed> {
     let sealed = match approved.plan().kind {
@@ -78,10 +79,17 @@ fn last_screens(approved: &Approved, sealed: &Sealed, operator: &mut dyn Operato
     let head = last::head(plan, sealed, rehearsal);
     operator.show_until_enter(&format!("\n{head}"), " Press Enter when it is written: ");
     let next = last::next(plan, sealed, approved.previous(), rehearsal);
-    let next = format!("\n{next}");
+    let title = screens::title(plan);
+    let top = Top {
+        rehearsal,
+        place: last::NEXT,
+        title: &title,
+        always: true,
+    };
+    operator.say("\n");
     loop {
         let window = operator.window();
-        let pages = window.pages(&next, BELOW);
+        let pages = window.pages(&next, &top, 0, BELOW);
         let Some((end, before)) = pages.split_last() else {
             return;
         };

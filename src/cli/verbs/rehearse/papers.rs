@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::{shortened, write_new};
 use crate::ceremony::operator::Operator;
+use crate::ceremony::screens;
 use crate::crypto::escrow::{Package, SHARE_WORDS, read_share_file};
 use crate::crypto::locked::Locked;
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
-use crate::ground::text::{fold, heading};
+use crate::ground::text::fold;
+use crate::ground::window::Top;
 use crate::ground::words::{self, Digest};
 use crate::plan::{PackageSource, Plan, parameters};
 use crate::rehearsal::{self, Replaced};
@@ -20,14 +22,16 @@ use crate::rehearsal::{self, Replaced};
 /// The file with everything that is to be typed, in the rehearsal's directory.
 const FILE: &str = "practice-slip.txt";
 
-/// Lines of a page between its heading and its question, on a terminal of 24.
-const PAGE: usize = 22;
+/// Lines of a page between its title and its question, on a terminal of 24.
+const PAGE: usize = 21;
 
 /// Room for one practice share form, in bytes.
 const LONGEST_FORM: usize = 8192;
 
 /// Papers for one practised plan: each block is on one page.
 pub(super) struct Papers {
+    /// The kind and title of the practised ceremony.
+    title: String,
     blocks: Vec<String>,
 }
 
@@ -72,7 +76,10 @@ impl Papers {
             shortened(&file).display()
         );
         blocks.insert(1, fold(&told, " "));
-        Ok(Self { blocks })
+        Ok(Self {
+            title: screens::title(plan),
+            blocks,
+        })
     }
 
     /// Shows them, page by page.
@@ -82,12 +89,13 @@ impl Papers {
     pub(super) fn show(&self, operator: &mut dyn Operator) -> Result<()> {
         let pages = packed(&self.blocks);
         for (at, page) in pages.iter().enumerate() {
-            let place = format!(
-                "before the first screen, page {} of {}",
-                at + 1,
-                pages.len()
-            );
-            let heading = heading(true, &place);
+            let top = Top {
+                rehearsal: true,
+                place: "before the first screen",
+                title: &self.title,
+                always: true,
+            };
+            let heading = top.page(at + 1, pages.len());
             operator.ask(&format!("{heading}{page} Press Enter when you have this: "))?;
         }
         Ok(())

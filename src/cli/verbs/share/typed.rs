@@ -28,7 +28,12 @@ pub(super) fn at_terminal(recorded: Option<&str>) -> Result<Words> {
     terminal.wipe();
     let typed = type_share(&mut terminal);
     terminal.wipe();
-    typed
+    typed.map_err(|error| {
+        error.or_else(
+            "no word was kept, and nothing was written",
+            "the same command can be given again at any time",
+        )
+    })
 }
 
 fn nobody_else_sees(reason: Option<&str>) -> Result<()> {
@@ -95,7 +100,10 @@ fn type_rows(operator: &mut dyn Operator, typed: &mut Words, from: usize) -> Res
                 typed.set(row - 1, number);
                 row += 1;
             }
-            Typed::Back => row = (row - 1).max(1),
+            Typed::Back => {
+                row = (row - 1).max(1);
+                operator.say(&screens::goes_on_at(row));
+            }
             Typed::Stop => return Err(Error::declined("ended at the keyboard")),
         }
     }
@@ -134,6 +142,7 @@ fn type_row_again(operator: &mut dyn Operator, typed: &mut Words, why: &NotAShar
                 Some(Again::Row(row)) => row,
                 Some(Again::From(row)) => {
                     operator.wipe();
+                    operator.say(&screens::goes_on_at(row));
                     return type_rows(operator, typed, row).map(|()| true);
                 }
                 None => return Ok(false),
