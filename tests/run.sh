@@ -335,7 +335,7 @@ format() {
 
 lint() {
     cargo clippy --quiet --all-targets --locked -- -D warnings &&
-        CARGO_TARGET_DIR=$root/target/without-room cargo clippy --quiet --no-default-features --locked -- -D warnings &&
+        cargo clippy --quiet --no-default-features --locked -- -D warnings &&
         CARGO_TARGET_DIR=$modules cargo clippy --quiet --all-targets --locked \
             --manifest-path tests/modules/proxy/Cargo.toml -- -D warnings &&
         CARGO_TARGET_DIR=$modules cargo clippy --quiet --all-targets --locked \

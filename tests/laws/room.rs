@@ -23,7 +23,6 @@ fn without_room() -> PathBuf {
             "byok",
             "--locked",
         ])
-        .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
         .env("CARGO_TARGET_DIR", &target)
         .current_dir(HOUSE)
         .output()
