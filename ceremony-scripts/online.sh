@@ -372,14 +372,14 @@ END
 
 # ---- speaking ----
 
-say() { printf '%s\n' "$@"; }
-say_err() { printf '%s\n' "$@" >&2; }
+say() { printf '%s\n' "$@" | folded; }
+say_err() { say "$@" >&2; }
 
 # refuse CODE LINE...: ends.
 refuse() {
     local code=$1
     shift
-    printf 'online.sh: %s\n' "$@" | clean >&2
+    printf 'online.sh: %s\n' "$@" | clean | folded >&2
     exit "$code"
 }
 
@@ -878,6 +878,25 @@ END
 }
 
 # ---- answers of AWS: the same text stands in every import.sh ----
+
+# folded: at a terminal no line is longer than 79 columns, except one with a command, which is copied whole.
+folded() {
+    if [ ! -t 1 ]; then
+        cat
+        return
+    fi
+    LC_ALL=C awk '
+        /^([a-z]*\.sh: )?  |bash (online|import)\.sh|: mv / { print; next }
+        {
+            while (length($0) > 79) {
+                for (at = 80; at > 1 && substr($0, at, 1) != " "; at--);
+                if (at == 1 && !(at = index($0, " "))) break
+                print substr($0, 1, at - 1)
+                $0 = substr($0, at + 1)
+            }
+            print
+        }'
+}
 
 # clean: the text on stdin, fit to be shown: without control characters except tabs and line feeds,
 # without what turns the direction of text, and in UTF-8.
@@ -1524,7 +1543,8 @@ verb_parameters() {
     file=$out/$name.json
     must_be_new "$file" \
         "KMS takes each set once. For a new one give the import another folder with --out," \
-        "or move the whole old set away, parameter files, SHA256SUMS and slip.txt together: mv $(quoted "${out%/}") $(quoted "$(free_name "${out%/}-used")")"
+        "or move the whole old set away, parameter files, SHA256SUMS and slip.txt together:" \
+        "  mv $(quoted "${out%/}") $(quoted "$(free_name "${out%/}-used")")"
     check_aws
     describe
     must_be_external

@@ -56,7 +56,8 @@ apt_install() {
     logged env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
-echo 'byok rehearsal: about 5 minutes the first time, since byok is built. No HSM, no AWS account, no root.'
+echo 'byok rehearsal: about 5 minutes the first time, since byok is built.'
+echo 'No HSM, no AWS account, no root.'
 
 # ---- unpacked from a bundle: everything is there ----
 if [ -x "$root/bin/byok" ] && [ ! -e "$root/Cargo.toml" ]; then

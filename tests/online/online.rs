@@ -603,6 +603,33 @@ fn a_deadline_is_shown_in_utc_however_the_cli_writes_it() {
     }
 }
 
+/// A command is copied, so it stays whole.
+#[test]
+fn at_a_terminal_no_line_of_the_script_is_longer_than_79_columns() {
+    let Some(kms) = kms() else { return };
+    let desk = Desk::at(&kms, &kms.aws_cli());
+    let arn = created(&desk, "one", &[]);
+    fs::create_dir(desk.work("inputs")).unwrap();
+    fs::write(desk.work("inputs/b.json"), "{").unwrap();
+    let online = desk.path("online.sh").display().to_string();
+    let get = ["--key", &arn, "--algorithm", "RSAES_OAEP_SHA_256"];
+    for args in [
+        &["slip"][..],
+        &[&["parameters", "--name", "b"], &get[..]].concat(),
+        &["prove"],
+    ] {
+        let command = || desk.command(&which("bash").unwrap(), &[&[&*online], args].concat());
+        let piped = command().output().unwrap();
+        let ended = Pty::start(command()).end();
+        assert_eq!(ended.code, piped.status.code(), "{}", ended.screen);
+        let told = support::stdout(&piped) + &support::stderr(&piped);
+        assert_eq!(support::folded(&ended.screen), support::folded(&told));
+        for line in ended.screen.lines() {
+            assert!(line.len() <= 79, "{line}");
+        }
+    }
+}
+
 #[test]
 fn no_file_is_overwritten_and_a_changed_one_is_seen() {
     let Some(kms) = kms() else { return };
@@ -619,7 +646,7 @@ fn no_file_is_overwritten_and_a_changed_one_is_seen() {
     assert_eq!(desk.read("inputs/b.json"), first);
     // The whole old set goes, as the sentence says it, and comes back for the rest.
     let said = get("b");
-    let (_, mv) = said.err.split_once("together: ").unwrap();
+    let (_, mv) = said.err.split_once("together:\nonline.sh:   ").unwrap();
     let moves = |line: &str| {
         let mut sh = desk.command(Path::new("/bin/sh"), &["-c", line]);
         assert!(sh.status().unwrap().success(), "{line}");
