@@ -102,7 +102,7 @@ pub(crate) fn verify(
     super::print_lines(&words::screen(&for_people(&verified, &whole, by_head)))?;
     super::print(&next)?;
     if !whole.report.authenticated {
-        super::print(COMPARE)?;
+        super::print_lines(COMPARE)?;
     }
     // The first lines have left a small screen by now, and nothing quoted from the record comes after this one.
     let verdict = verdict(&whole.report, by_head);
