@@ -400,6 +400,18 @@ command_line() {
     printf '%s\n' "$line"
 }
 
+# again VERB ARGUMENT...: a command to type next, for the same profile and endpoint as this one; and for its Region, if
+# no ARN says that.
+again() {
+    case " $* " in
+        *" arn:"*) ;;
+        *) [ -z "$region" ] || set -- "$@" --region "$region" ;;
+    esac
+    [ -z "$profile" ] || set -- "$@" --profile "$profile"
+    [ -z "$endpoint" ] || set -- "$@" --endpoint-url "$endpoint"
+    command_line bash online.sh "$@"
+}
+
 # planned TEXT: a remark in the output of --dry-run.
 planned() {
     [ "$dry_run" = no ] || printf '# %s\n' "$@"
@@ -1101,7 +1113,7 @@ explain() {
         NotFoundException | InvalidArn* | NotFound)
             say_err "There is no such thing in this account and Region. Check the ARN, --region and --profile." ;;
         KMSInvalidStateException)
-            say_err "The KMS key is not in a state that allows this. See its KeyState: bash online.sh status" ;;
+            say_err "The KMS key is not in a state that allows this. See its KeyState: $(again status)" ;;
         UnsupportedOperationException)
             say_err "KMS does not do this with a key of this kind." ;;
         LimitExceeded*)
@@ -1183,7 +1195,7 @@ check_key() {
     case $key in
         alias/* | *:alias/*)
             refuse 2 "--key $key is an alias" "give the key's ARN or id: an alias may point elsewhere tomorrow" \
-                "the aliases and their keys: bash online.sh status" ;;
+                "the aliases and their keys: $(again status)" ;;
         arn:aws*:kms:*:*:key/*)
             arn_region=${key#arn:*:kms:} account=${arn_region#*:}
             arn_region=${arn_region%%:*} account=${account%%:*} key_id=${key##*/}
@@ -1234,7 +1246,7 @@ read_description() {
 must_be_external() {
     [ "$dry_run" = no ] || return 0
     [ "$key_origin" = EXTERNAL ] || refuse 4 "the Origin of this key is $key_origin, not EXTERNAL: it never accepts imported material" \
-        "$key_arn" "make another: bash online.sh create"
+        "$key_arn" "make another: $(again create --name NAME)"
 }
 
 # expect_state STATE...: after a change.
@@ -1421,7 +1433,7 @@ verb_create() {
     if [ -n "$alias" ]; then
         try kms create-alias --alias-name "$alias" --target-key-id "$key_id" || {
             explain kms:CreateAlias
-            say_err "The key exists, without the alias. Later: bash online.sh alias --name $alias --key $arn"
+            say_err "The key exists, without the alias. Later: $(again alias --name "$alias" --key "$arn")"
             alias_failed=yes
         }
     fi
@@ -1436,8 +1448,9 @@ verb_create() {
     say "" "made     $spec, $use, Origin EXTERNAL, waiting for material (PendingImport)" \
         "written  $file, for: byok plan $file ..."
     [ -z "$alias" ] || [ "$alias_failed" = yes ] || say "alias    $alias"
-    [ "$multi" = no ] || say "Make replicas after the primary holds its material: bash online.sh replicate"
-    say "next     bash online.sh parameters --name $name --key $arn --algorithm ..."
+    [ "$multi" = no ] || say "Make replicas after the primary holds its material:" \
+        "         $(again replicate --key "$arn" --to REGION)"
+    say "next     $(again parameters --name "$name" --key "$arn" --algorithm ...)"
     [ "$alias_failed" = no ] || exit 3
 }
 
@@ -2116,7 +2129,7 @@ verb_import() {
         is_ours "$earlier" || continue
         says_imported "$earlier" || continue
         say "" "This folder WAS imported before: $earlier says so. KMS accepts an import token once;" \
-            "look at the key first: bash online.sh prove --key ARN"
+            "look at the key first: $(again prove --key ARN)"
         break
     done
     whose_move
@@ -2140,7 +2153,7 @@ whose_move() {
     move "IncorrectKeyMaterial" "security officer" \
         "STOP. This is not the key's material. Delete nothing, call now" "$said" "(IncorrectKeyMaterialException)"
     move "KMSInvalidState" "key administrator" \
-        "bash online.sh status; it may need enable or cancel-deletion" "$said" "(KMSInvalidStateException)"
+        "$(again status); it may need enable or cancel-deletion" "$said" "(KMSInvalidStateException)"
     move "AccessDenied" "key administrator" \
         "kms:ImportKeyMaterial; conditions on ExpirationModel and ValidTo" "$said" "(AccessDenied"
     move "NotFound, UnsupportedOperation" "security officer" \
@@ -2337,7 +2350,7 @@ verb_replicate() {
     must_be_external
     if [ "$dry_run" = no ]; then
         [ "$key_multi" = True ] || refuse 4 "this is not a multi-Region key, and cannot become one" \
-            "make another: bash online.sh create --multi-region"
+            "make another: $(again create --name NAME --multi-region)"
         [ "$key_kind" = PRIMARY ] || refuse 4 "this is a replica: make replicas from the primary key"
         [ "$to" != "$region" ] || refuse 2 "--to $to is the Region of the primary key itself"
     fi
@@ -2424,7 +2437,8 @@ verb_rotate() {
             say "" "asked KMS to rotate; it now lists"
             show_rotations "$answer"
             case $answer in
-                *PENDING_ROTATION*) say "Not done yet; look again in a minute: bash online.sh rotate --key $key_arn" ;;
+                *PENDING_ROTATION*) say "Not done yet; look again in a minute:" \
+                    "  $(again rotate --key "$key_arn")" ;;
             esac
         fi
     fi
@@ -2695,7 +2709,7 @@ verb_disable() {
     describe
     expect_state Disabled
     [ "$dry_run" = yes ] || say "$key_arn" "disabled. Its material stays: $(expiry_text)" \
-        "undo:    bash online.sh enable --key $key_arn"
+        "undo:    $(again enable --key "$key_arn")"
 }
 
 verb_enable() {
@@ -2778,9 +2792,10 @@ verb_schedule_deletion() {
         say "" "What breaks: at once the key can no longer be used. In $days days, about $(shown_time $(($(date +%s) + days * 86400)))," \
             "it is gone for ever, with everything that only it can decrypt: ciphertext is bound to this KMS key, so" \
             "neither the escrowed data key nor an import of it into another KMS key opens that." \
-            "Until then: bash online.sh cancel-deletion --key $key_arn"
+            "Until then: $(again cancel-deletion --key "$key_arn")"
         [ "$key_state" != Enabled ] || say \
-            "It is Enabled, so it may be in use. Disable it first and wait: bash online.sh disable"
+            "It is Enabled, so it may be in use. Disable it first and wait:" \
+            "  $(again disable --key "$key_arn")"
         confirm
     fi
     call kms:ScheduleKeyDeletion kms schedule-key-deletion --key-id "$key" --pending-window-in-days "$days" \
@@ -2793,7 +2808,7 @@ verb_schedule_deletion() {
         None | '') ends="$days days after its last replica is gone" ;;
         *) ends=$(time_text "$ends") ;;
     esac
-    say "scheduled: deleted $ends" "until then: bash online.sh cancel-deletion --key $key_arn"
+    say "scheduled: deleted $ends" "until then: $(again cancel-deletion --key "$key_arn")"
 }
 
 verb_cancel_deletion() {

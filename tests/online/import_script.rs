@@ -302,7 +302,7 @@ fn it_sends_exactly_what_the_ceremony_decided() {
             "arn:aws:iam::111122223333:user/op",
             "aws kms import-key-material --region eu-west-1 --key-id arn:aws:kms:",
             MATERIAL_ID,
-            "byok receipt RECORD import-result.json",
+            "byok receipt RECORD import-result*.json",
         ],
     );
     let sent = desk.argv("import-key-material").unwrap();
@@ -401,6 +401,48 @@ fn an_aws_cli_that_is_too_old_is_told_so_before_anything_is_sent() {
     let desk = Desk::with(&script());
     fs::write(desk.path("aws/skeleton"), TOO_OLD).unwrap();
     desk.run(&[]).ended(0, &["IMPORTED"]);
+}
+
+/// Who follows the advice asks whom this run asked.
+#[test]
+fn what_to_type_next_is_for_the_profile_and_the_endpoint_of_this_run() {
+    let url = "https://kms.example:8443";
+    let given = ["--profile", "keys admin", "--endpoint-url", url];
+    let asks = format!("--profile keys\\ admin --endpoint-url {url}");
+    let rotate = format!("  bash online.sh rotate --key {ARN} --now {asks}\n");
+    let by_hand =
+        format!("  aws kms rotate-key-on-demand {asks} --region eu-west-1 --key-id {ARN}\n");
+    let desk = Desk::with(&new_material());
+    desk.run(&given).ended(0, &[&rotate, &by_hand]);
+    desk.kms_refuses("KMSInvalidStateException");
+    let desk_of_no_new = Desk::with(&script());
+    desk_of_no_new.kms_refuses("KMSInvalidStateException");
+    let describe = format!("  aws kms describe-key {asks} --region eu-west-1 --key-id {ARN}\n");
+    desk_of_no_new.run(&given).ended(1, &[&describe]);
+
+    let desk = two_regions();
+    let accepted = format!(r#"{{"KeyId": "{ARN}", "KeyMaterialId": "{MATERIAL_ID}"}}"#);
+    desk.kms_answers(&accepted, "", 0);
+    let mut all = given.to_vec();
+    all.extend(["--ca-bundle", "/dev/null", "--cli-read-timeout=9", "--yes"]);
+    let by_hand =
+        format!("(aws kms rotate-key-on-demand --region eu-west-1 --key-id {ARN} {asks})\n");
+    desk.run_all(&all).ended(0, &[&rotate, &by_hand]);
+}
+
+#[test]
+fn every_result_is_to_be_brought_back() {
+    let desk = Desk::with(&script());
+    desk.kms_refuses("ThrottlingException");
+    desk.run(&[]).ended(1, &["import-result.json"]);
+    let accepted = format!(r#"{{"KeyId": "{ARN}", "KeyMaterialId": "{MATERIAL_ID}"}}"#);
+    desk.kms_answers(&accepted, "", 0);
+    let says = [
+        "import-result-2.json",
+        "Bring every import-result*.json back",
+        "  byok receipt RECORD import-result*.json\n",
+    ];
+    desk.run(&[]).ended(0, &says);
 }
 
 #[test]

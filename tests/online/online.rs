@@ -63,6 +63,55 @@ fn every_cli(kms: &LoopbackKms) -> Vec<PathBuf> {
     found
 }
 
+/// What somebody types who follows the advice after `mark`.
+fn advised(ran: &Ran, mark: &str) -> Vec<String> {
+    let said = format!("{}{}", ran.out, ran.err);
+    let line = said.lines().find_map(|line| line.strip_prefix(mark));
+    let line = line.unwrap_or_else(|| panic!("{mark}: {said}"));
+    let words = line.strip_prefix("bash online.sh ").unwrap();
+    words.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn what_to_type_next_asks_whom_this_run_asked() {
+    let Some(kms) = kms() else {
+        return;
+    };
+    let mut desk = Desk::at(&kms, &kms.aws_cli());
+    let made = desk.run(&["create", "--name", "payments", "--region", REGION]);
+    let mut next = advised(&made, "next     ");
+    let algorithm = next.iter().position(|word| word == "...").unwrap();
+    next[algorithm] = "RSAES_OAEP_SHA_256".into();
+    let globals = std::mem::take(&mut desk.globals);
+    let next: Vec<&str> = next.iter().map(String::as_str).collect();
+    desk.run(&next).ended(0, &["SLIP of the import parameters"]);
+
+    // Everything that is needed is in the line, and quoted.
+    let url = &globals[1];
+    let asks = [
+        "--profile",
+        "keys admin",
+        "--region",
+        REGION,
+        "--endpoint-url",
+        url,
+    ];
+    let refused = [&asks[..], &["disable", "--key", "alias/payments"]].concat();
+    let says = format!(
+        "bash online.sh status --region {REGION} --profile 'keys admin' --endpoint-url {url}\n"
+    );
+    desk.run(&refused).ended(2, &[&says]);
+
+    // No line of the script writes such a command by hand.
+    let text = fs::read_to_string(script()).unwrap();
+    let (help, rest) = text.split_once("# ---- digests ----").unwrap();
+    assert!(help.contains("again()"));
+    for line in rest.lines().filter(|line| line.contains("bash online.sh")) {
+        let is_help = line.contains("--help") || line.contains("import FOLDER");
+        assert!(is_help, "{line}");
+    }
+}
+
 fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e} in {text}"))
 }
