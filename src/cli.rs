@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::verbs::{Place, Thing};
-use crate::ground::anchor::Anchor;
+use crate::ground::anchor::{Anchor, FROM_PAPER, TYPE_ROWS};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
 mod main;
+mod misused;
 pub(crate) mod verbs;
 
 pub use main::main;
@@ -201,11 +202,11 @@ pub(crate) enum Command {
     },
     /// Add the KMS's answers to a record
     #[command(
-        after_help = "FILES are import-result.json from import.sh, or JSON from ImportKeyMaterial,\n\
-        DescribeKey, ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail. byok\n\
-        checks them against the record and keeps them byte for byte; the sealed\n\
-        transcript does not change.\n\n\
-        Example:  byok receipt records/2026-11-22-payments import-result.json"
+        after_help = "FILES are every import-result*.json from import.sh (each try leaves one), or\n\
+        JSON from ImportKeyMaterial, DescribeKey, ListKeyRotations, GenerateMac,\n\
+        GetPublicKey or CloudTrail. byok checks them against the record and keeps them\n\
+        byte for byte; the sealed transcript does not change.\n\n\
+        Example:  byok receipt records/2026-11-22-payments import-result*.json"
     )]
     Receipt {
         /// The record's directory
@@ -328,7 +329,9 @@ impl Command {
         {
             let last = head.pop().filter(|_| !head.is_empty());
             let last = last.ok_or_else(|| {
-                Error::usage("--head: no record was given").hint("byok verify --head 'ROWS' RECORD")
+                Error::usage("--head: no record was given")
+                    .hint(format!("byok verify --head {FROM_PAPER} RECORD"))
+                    .hint(TYPE_ROWS)
             })?;
             *record = Some(last.into());
         }
@@ -407,8 +410,9 @@ fn one_record<'a>(given: impl Iterator<Item = &'a PathBuf>) -> Error {
             "byok verify takes one record; {rows:?} is neither a record nor a row of a head digest"
         ))
         .hint(format!(
-            "with the rows from paper: byok verify --head 'ROWS' {record}"
-        )),
+            "with the rows from paper: byok verify --head {FROM_PAPER} {record}"
+        ))
+        .hint(TYPE_ROWS),
         _ => Error::usage("byok verify takes one record at a time")
             .hint(format!("byok verify {record}"))
             .hint("for copies of earlier records: --previous DIR"),

@@ -4,11 +4,12 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 
 #[cfg(feature = "room")]
 use super::ShareCommand;
-use super::verbs;
 use super::{Cli, Command, PlanArgs};
+use super::{misused, verbs};
 use crate::ground::error::Result;
 use crate::ground::window::Window;
 #[cfg(feature = "room")]
@@ -16,22 +17,44 @@ use crate::hsm::machine::protect_process;
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let command = Cli::parse().command.settled();
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command.settled(),
+        Err(refused) => return misused(&refused),
+    };
     let places = command.as_ref().map(Command::places).unwrap_or_default();
     match protect_process().and_then(|()| run(command?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.said => ExitCode::from(error.exit as u8),
         Err(error) => {
             let error = verbs::misplaced(&places, error);
-            // If nobody can read it any more (the window was closed), the exit code still says it.
-            let mut text = error.for_people();
-            if std::io::stderr().is_terminal() {
-                text = Window::of(&std::io::stderr()).hanging(&text);
-            }
-            let _ = std::io::stderr().write_all(text.as_bytes());
+            say(error.for_people());
             ExitCode::from(error.exit as u8)
         }
     }
+}
+
+/// If nobody can read it any more (the window was closed), the exit code still says it.
+fn say(mut text: String) {
+    if std::io::stderr().is_terminal() {
+        text = Window::of(&std::io::stderr()).hanging(&text);
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Help and version too come as an error, which is none.
+fn misused(refused: &clap::Error) -> ExitCode {
+    let _ = refused.print();
+    let is_help = refused.exit_code() == 0
+        || refused.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !is_help {
+        let given: Vec<String> = std::env::args_os()
+            .skip(1)
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let hints = misused::hints(refused, &given).into_iter();
+        say(hints.map(|hint| format!("byok: hint: {hint}\n")).collect());
+    }
+    ExitCode::from(refused.exit_code() as u8)
 }
 
 fn run(command: Command) -> Result<()> {

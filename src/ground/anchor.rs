@@ -2,6 +2,12 @@
 
 use crate::ground::words::{self, Digest, ROWS};
 
+/// What stands for rows from paper in a command that is shown before they are known. The pages have the same.
+pub(crate) const FROM_PAPER: &str = "'ROW1 ROW2 ROW3'";
+
+/// What people type in its place.
+pub(crate) const TYPE_ROWS: &str = "type ROW1 to ROW3 from the paper, 8 hex digits each";
+
 /// A head digest from paper: all of it, or at least its first three rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor(String);

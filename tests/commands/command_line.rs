@@ -321,6 +321,90 @@ fn help_fits_a_screen_of_79_columns() {
     }
 }
 
+#[test]
+fn a_refused_command_line_says_what_to_type_and_where_its_value_is() {
+    let record = "RECORD is the directory that a ceremony left";
+    let rows: [(&[&str], &str, &str); 12] = [
+        (
+            &["plan", "--reimport"],
+            "type: byok plan --reimport RECORD\n",
+            record,
+        ),
+        (
+            &["plan", "--recover="],
+            "type: byok plan --recover RECORD\n",
+            record,
+        ),
+        (
+            &["plan", "--new-shares"],
+            "type: byok plan --new-shares RECORD\n",
+            record,
+        ),
+        (
+            &["plan", "--token"],
+            "type: byok plan --token TOKEN\n",
+            "lists the tokens",
+        ),
+        (
+            &["plan", "--threshold", "two", "--custodians", "a, b"],
+            "type: byok plan --threshold M\n",
+            "--custodians 'Security, Audit, Treasury' --threshold 2",
+        ),
+        (
+            &["run"],
+            "type: byok run PLAN\n",
+            "PLAN is the file that byok plan wrote",
+        ),
+        (
+            &["run", "plan.toml", "--approve"],
+            "type: byok run --approve SHA256 PLAN\n",
+            "sha256sum PLAN",
+        ),
+        (&["verify"], "type: byok verify RECORD\n", record),
+        (
+            &["verify", "--head"],
+            "type: byok verify --head 'ROW1 ROW2 ROW3' RECORD\n",
+            "type ROW1 to ROW3 from the paper",
+        ),
+        (
+            &["receipt"],
+            "type: byok receipt RECORD FILES...\n",
+            "every import-result*.json",
+        ),
+        (
+            &["verify", "--rows", "a"],
+            "byok verify --help: all options",
+            "an example",
+        ),
+        (
+            &["verfy"],
+            "byok --help lists what there is to type",
+            "'verify'",
+        ),
+    ];
+    for (typed, command, found) in rows {
+        let refused = Command::new(support::program())
+            .args(typed)
+            .output()
+            .unwrap();
+        let said = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{typed:?}: {said}");
+        assert!(
+            said.contains(&format!("byok: hint: {command}")),
+            "{typed:?}: {said}"
+        );
+        assert!(said.contains(found), "{typed:?}: {said}");
+        assert!(refused.stdout.is_empty(), "{typed:?}");
+    }
+    // Help that was asked for is none of it.
+    let help = Command::new(support::program())
+        .args(["plan", "--help"])
+        .output()
+        .unwrap();
+    assert!(!done(&help).contains("hint:"));
+    assert_eq!(stderr(&help), "");
+}
+
 // ---- byok check --------------------------------------------------------------------
 
 #[test]
