@@ -204,7 +204,7 @@ fn previous(facts: &mut Facts, lines: &mut Lines) {
     let plan = facts.plan;
     match facts.read_previous() {
         Ok(None) => {}
-        Ok(Some(previous)) => lines.add(State::Ok, checks::told(plan, previous)),
+        Ok(Some(previous)) => checks::builds_on(plan, previous, lines),
         Err(error) => lines.refuse(State::Wrong, error),
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn agree(plan: &Plan, previous: &Previous) -> Result<()> {
                     "{name}: it was to be imported as NEW_KEY_MATERIAL, and no receipt says whether KMS took it"
                 ))
                 .check("IMPORT-TYPE")
-                .hint("if it was imported, add its import-result.json first: byok receipt RECORD FILE")
+                .hint("if it was imported, add every import-result*.json first: byok receipt RECORD FILES")
                 .hint("without that file: import_type = \"EXISTING_KEY_MATERIAL\" if it was imported, \"NEW_KEY_MATERIAL\" if not")
                 .hint(format!(
                     "online: aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL --region {} --key-id {arn}",

@@ -4,6 +4,8 @@ use crate::crypto::spec::Spec;
 use crate::evidence::previous::{Previous, told_outside};
 use crate::evidence::record::Leftover;
 use crate::evidence::transcript::VoidShares;
+use crate::evidence::verify::more_records;
+use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
 use crate::ground::clock;
 pub(crate) use crate::ground::text::{fold, heading, mode};
 use crate::ground::words;
@@ -53,6 +55,7 @@ pub(crate) fn approval(
         screen += &field("reason", reason);
     }
     screen += &previous_meaning(plan);
+    screen += &branches_meaning(previous);
     if let Some(escrow) = escrow_meaning(plan, previous) {
         screen += &field("escrow", &escrow);
     }
@@ -143,6 +146,17 @@ fn previous_meaning(plan: &Plan) -> String {
     };
     let anchor = meaning::anchor(plan);
     field("previous", &format!("{}; {anchor}", previous.display()))
+}
+
+/// Records about the same data keys on which the plan does not build.
+fn branches_meaning(previous: Option<&Previous>) -> String {
+    match previous.map_or(0, |previous| previous.branches.records.len()) {
+        0 => String::new(),
+        n => field(
+            "beside",
+            &format!("not built on: {} (byok check)", more_records(n)),
+        ),
+    }
 }
 
 /// Nothing for a reimport that leaves the shares as they are.
@@ -263,7 +277,7 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
          \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\
          \x20 ImportToken.bin         what KMS requires with it\n\
          \x20 import.sh               checks both, then runs aws kms import-key-material\n\
-         \x20 import-result.json      written by import.sh; may be added later\n"
+         \x20 import-result*.json     each try of import.sh leaves one; may be added later\n"
     } else {
         ""
     };
@@ -306,14 +320,16 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
 {in_clear}\
          \n\
          The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\
-         on paper. Only a copy from outside this directory says that the record is the real one:\n\
+         on paper. Only a copy from outside this directory says that the record is the real one.\n\
+         In this directory:\n\
          \n\
-         \x20 byok verify --head <digest from paper> <this directory>\n\
-         \x20 verify-record.sh --head <digest from paper> <this directory>  (without byok)\n\
+         \x20 byok verify --head {FROM_PAPER} .\n\
+         \x20 verify-record.sh --head {FROM_PAPER} .   (without byok)\n\
          \n\
-         or a list, kept elsewhere, of keys whose owners you know:\n\
+         ({TYPE_ROWS})\n\
+         or with a list, kept elsewhere, of keys whose owners you know:\n\
          \n\
-         \x20 byok verify --signers <allowed signers> <this directory>\n\
+         \x20 byok verify --signers FILE .\n\
          \n\
          Somebody else could have made this file and every other one here: they do not\n\
          vouch for themselves.\n",

@@ -36,7 +36,7 @@ pub(crate) const SLIP_APART: &str = "SLIP-APART";
 
 /// The previous record in one line. It says what vouches for the record: until something does, anybody may have
 /// made it.
-pub(crate) fn told(plan: &Plan, previous: &Previous) -> String {
+fn told(plan: &Plan, previous: &Previous) -> String {
     let receipts = match previous.receipts {
         0 => "no receipts".to_owned(),
         1 => "1 receipt".to_owned(),
@@ -50,6 +50,12 @@ pub(crate) fn told(plan: &Plan, previous: &Previous) -> String {
         "previous: {} holds together, {receipts}; {anchor}",
         previous.directory.display()
     )
+}
+
+/// Adds this line, and what else is known about the data keys that the plan does not build on.
+pub(crate) fn builds_on(plan: &Plan, previous: &Previous, lines: &mut Lines) {
+    lines.add(State::Ok, told(plan, previous));
+    lines.warn(previous.branches.not_built_on());
 }
 
 /// Whether the parameters of each import are there, and whether KMS accepts its expiry.

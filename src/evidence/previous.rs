@@ -15,7 +15,7 @@ use crate::evidence::transcript::{
     Chain, DataKeyFacts, DealtShare, EscrowDealt, HsmOpened, Said, TranscriptSigner, Vouched,
     Wrapped,
 };
-use crate::evidence::verify::{self, Followed, KmsKeyMaterials};
+use crate::evidence::verify::{self, Branches, Followed, KmsKeyMaterials};
 use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::{ModuleDescription, TokenFacts};
@@ -24,7 +24,7 @@ use crate::plan::{ImportAs, Keep, Kind, Plan};
 
 mod outside;
 
-pub(crate) use outside::{Outside, outside, told as told_outside};
+pub(crate) use outside::{Outside, not_in_use, outside, told as told_outside};
 
 /// A previous record that was verified.
 pub struct Previous {
@@ -46,8 +46,12 @@ pub struct Previous {
     pub dealt: Vec<KnownShare>,
     /// What this record and the earlier ones that were found dealt, the newest first.
     pub(crate) sets: Vec<Dealt>,
-    /// Where this record and the earlier ones that were found left data keys, the newest first.
+    /// Where this record and the earlier ones that were found left data keys, the newest first; then the branches.
     pub(crate) tokens: Vec<LeftIn>,
+    /// Records about the same data keys that it does not build on.
+    pub(crate) branches: Branches,
+    /// What those dealt.
+    pub(crate) sets_of_branches: Vec<Dealt>,
     /// Whether the records could be followed back to the one that made the data keys.
     pub(crate) is_whole: bool,
     /// How many of its shares open its escrow.
@@ -156,8 +160,7 @@ impl LeftIn {
     }
 
     /// `None`: the ceremony left nothing in its HSM, or tells of none.
-    fn by(directory: &Path, chain: &Chain) -> Option<Self> {
-        let keeps = keeps(directory);
+    fn by(chain: &Chain, keeps: &[(String, Keep)]) -> Option<Self> {
         let stays = keeps.is_empty() || keeps.iter().any(|(_, keep)| *keep != Keep::None);
         let ended = chain.opening().kind.known() == Some(Kind::Destroy);
         let opened = chain.events::<HsmOpened>().last()?;
@@ -255,7 +258,8 @@ impl Previous {
             imports.extend(imports_of(&link.verified.receipts));
         }
         let chain = &verified.chain;
-        let mut keys = known_keys(chain, &keeps(directory))
+        let kept = keeps(directory);
+        let mut keys = known_keys(chain, &kept)
             .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?;
         for key in keys.iter_mut().filter(|key| key.key_arns.is_empty()) {
             key.key_arns = wrapped_before(&followed, &key.fingerprint);
@@ -266,8 +270,17 @@ impl Previous {
         let all: Vec<_> = std::iter::once((directory, chain)).chain(links).collect();
         let dealt = all.iter().filter_map(|(at, chain)| Dealt::by(at, chain));
         let sets = dealt.collect();
-        let left = all.iter().filter_map(|(at, chain)| LeftIn::by(at, chain));
-        let tokens = left.collect();
+        let branches = verify::branches(directory, &verified, &followed, &[]);
+        let of_branches = branches.chains();
+        let sets_of_branches = of_branches.filter_map(|(at, chain)| Dealt::by(at, chain));
+        let sets_of_branches = sets_of_branches.collect();
+        let earlier = all.iter().skip(1);
+        let left = earlier.filter_map(|(at, chain)| LeftIn::by(chain, &keeps(at)));
+        // nothing vouches for the plan of a branch
+        let of_branches = branches.chains();
+        let of_branches = of_branches.filter_map(|(_, chain)| LeftIn::by(chain, &[]));
+        let own = LeftIn::by(chain, &kept).into_iter();
+        let tokens = own.chain(left).chain(of_branches).collect();
         let oldest = all
             .last()
             .and_then(|(_, chain)| chain.opening().kind.known());
@@ -292,6 +305,8 @@ impl Previous {
             dealt: known_shares(chain),
             sets,
             tokens,
+            branches,
+            sets_of_branches,
             is_whole,
             threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,

@@ -37,6 +37,9 @@ pub(crate) const FILE: &str = "receipts.jsonl";
 /// The folder of the answers.
 pub(crate) const FOLDER: &str = "receipts/";
 
+/// What `import.sh` leaves in the folder of an import, for a shell: each run that asked KMS leaves one, and all come back.
+pub(crate) const IMPORT_RESULTS: &str = "import-result*.json";
+
 /// The format that this version writes, named in the first line.
 pub(crate) const FORMAT: &str = "byok-receipts-v1";
 

@@ -39,6 +39,7 @@ use crate::ground::anchor::Anchor;
 use crate::ground::words::{self, quoted};
 
 mod anchor;
+mod branches;
 mod files;
 mod follow;
 mod life;
@@ -48,6 +49,7 @@ mod recorded;
 mod signatures;
 mod signers;
 
+pub(crate) use branches::{Branch, Branches, branches, more_records};
 use files::{Files, left_by};
 pub use follow::follow;
 pub(crate) use follow::{End, Followed, Link, Other, others};

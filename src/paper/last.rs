@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::crypto::escrow::package;
 use crate::evidence::previous::Previous;
+use crate::evidence::receipts::IMPORT_RESULTS;
 use crate::evidence::record::Sealed;
+use crate::evidence::verify::more_records;
+use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
 use crate::ground::clock;
 use crate::ground::text::{fold, heading};
 use crate::ground::words;
 use crate::paper::outputs;
-use crate::plan::{Deliver, Keep, MARKS, Plan};
+use crate::plan::{Deliver, Keep, Kind, MARKS, Plan};
 
 /// The head digest. The screen shows nothing else until people have written it down.
 pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
@@ -70,6 +74,7 @@ pub(crate) fn next(
             Deliver::Screen => None,
         });
     let in_use = previous.and_then(Previous::in_use);
+    let in_use = in_use.filter(|_| plan.kind != Kind::Destroy);
     let next = Next {
         directory: &sealed.directory,
         attempts: &sealed.attempts,
@@ -83,6 +88,7 @@ pub(crate) fn next(
         rotated: !plan.rotated().is_empty(),
         in_clear: &in_clear,
         share_files,
+        branches: previous.map_or(0, |previous| previous.branches.records.len()),
     };
     let signed = sealed.signer.as_ref().map_or(String::new(), |signer| {
         format!(" Signed by the HSM:   {}\n", signer.fingerprint())
@@ -108,7 +114,7 @@ pub(crate) struct Next<'a> {
     pub package: bool,
     /// Whether a data key cannot be wrapped again without a quorum.
     pub by_quorum: bool,
-    /// The earlier record whose escrow package is in use, if this one holds none.
+    /// The earlier record whose escrow package stays in use, if this one holds none.
     pub earlier_package: Option<&'a Path>,
     /// Whether KMS keys are rotated to this material when it is imported.
     pub rotated: bool,
@@ -116,6 +122,8 @@ pub(crate) struct Next<'a> {
     pub in_clear: &'a [PathBuf],
     /// Where the share files were written, if they were not written down at the screen.
     pub share_files: Option<&'a Path>,
+    /// How many more records are about its data keys.
+    pub branches: usize,
 }
 
 impl Next<'_> {
@@ -131,9 +139,9 @@ impl Next<'_> {
         let name = self.name();
         let mut text = self.place();
         text += &format!(
-            " 1 two sticks, each:\n\
+            " 1 two sticks, each; {TYPE_ROWS}:\n\
              \x20    cp -r {name} /media/usb1; sync\n\
-             \x20    byok verify --head 'ROWS 1-3' /media/usb1/{name}\n{}",
+             \x20    byok verify --head {FROM_PAPER} /media/usb1/{name}\n{}",
             attempts(&name, self.attempts)
         );
         text += &match (self.folders, self.package) {
@@ -160,15 +168,37 @@ impl Next<'_> {
             text += " SHARES, one file each: give each only to its custodian, then wipe them:\n";
             text += &format!("     {}\n", self.as_typed(directory));
         }
-        if self.package {
-            text += " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
-        }
+        text += &self.keep();
         if !self.folders.is_empty() {
             text += " Import missed or refused? Nothing is lost: get new import parameters, then\n";
             text += &self.once_more();
         }
+        text += &self.branches();
         text += &format!(" This screen again:   byok verify --next {name}\n");
         text
+    }
+
+    /// Which escrow package stays needed, if there is one.
+    fn keep(&self) -> String {
+        match (self.package, self.earlier_package) {
+            (true, _) => format!(" {}\n", package::KEEP),
+            (false, None) => String::new(),
+            (false, Some(record)) => {
+                let record = self.as_typed(record);
+                format!(" {}\n   It is in {record}\n", package::KEEP)
+            }
+        }
+    }
+
+    /// What this record does not tell.
+    fn branches(&self) -> String {
+        match self.branches {
+            0 => String::new(),
+            n => format!(
+                " NOT TOLD HERE: {}; byok verify says which\n",
+                more_records(n)
+            ),
+        }
     }
 
     fn name(&self) -> String {
@@ -207,17 +237,6 @@ impl Next<'_> {
             .unwrap_or_default()
     }
 
-    /// A record in another place is named by its whole path.
-    fn other(&self, record: &Path) -> PathBuf {
-        match (
-            record.file_name(),
-            record.parent() == self.directory.parent(),
-        ) {
-            (Some(name), true) => name.into(),
-            _ => std::path::absolute(record).unwrap_or_else(|_| record.to_owned()),
-        }
-    }
-
     /// Where the plan of what comes next is written: above `records`, where plans belong, or beside the record.
     fn plan_file(&self) -> String {
         let name = self.directory.file_name().unwrap_or_default();
@@ -242,7 +261,7 @@ impl Next<'_> {
         match (self.by_quorum, self.package, self.earlier_package) {
             (false, ..) => command("--reimport", &self.name()),
             (true, true, _) => with_quorum(&self.name()),
-            (true, false, Some(earlier)) => with_quorum(&words::shell_path(&self.other(earlier))),
+            (true, false, Some(earlier)) => with_quorum(&self.as_typed(earlier)),
             (true, false, None) => {
                 with_quorum("RECORD")
                     + "   RECORD is the one that dealt the shares in use: its package is needed\n"
@@ -275,7 +294,7 @@ fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp)
     let needs = fold(&format!("needs {carried} of the record"), "   ");
     format!(
         " 2 cloud operator:    bash import.sh   {}\n{needs}\
-         \x203 they bring back:   import-result.json, one for each import\n",
+         \x203 they bring back:   every {IMPORT_RESULTS}: each try leaves one\n",
         before(deadline, now)
     )
 }
@@ -289,4 +308,98 @@ fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {
         return format!("TOO LATE since {}", clock::for_people(deadline));
     }
     format!("BEFORE {} ({hours} h left)", clock::for_people(deadline))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What people read beside this screen, and type from.
+    const PAGES: [(&str, &str); 11] = [
+        ("README.md", include_str!("../../README.md")),
+        (
+            "RUNBOOK.md",
+            include_str!("../../ceremony-scripts/RUNBOOK.md"),
+        ),
+        (
+            "room-generate.md",
+            include_str!("../../ceremony-scripts/room-generate.md"),
+        ),
+        (
+            "room-reimport.md",
+            include_str!("../../ceremony-scripts/room-reimport.md"),
+        ),
+        (
+            "room-recover.md",
+            include_str!("../../ceremony-scripts/room-recover.md"),
+        ),
+        (
+            "verify-record.sh",
+            include_str!("../../ceremony-scripts/verify-record.sh"),
+        ),
+        (
+            "for-auditors.md",
+            include_str!("../../docs/for-auditors.md"),
+        ),
+        (
+            "transcript-format.md",
+            include_str!("../../docs/transcript-format.md"),
+        ),
+        ("receipts.md", include_str!("../../docs/receipts.md")),
+        ("import.sh", include_str!("outputs/import.sh.in")),
+        ("after the room", include_str!("script/after_the_room.html")),
+    ];
+
+    fn page(name: &str) -> &'static str {
+        PAGES.iter().find(|(other, _)| *other == name).unwrap().1
+    }
+
+    #[test]
+    fn the_pages_name_what_is_typed_as_this_screen_does() {
+        let mut shown = 0;
+        for (name, text) in PAGES {
+            for (at, _) in text.match_indices("--head '") {
+                let given = &text[at + "--head ".len()..];
+                let given = given.replace("'\\''", "'"); // within quotes of a shell
+                let digits = given[1..].chars().take_while(char::is_ascii_hexdigit);
+                let is_one = digits.count() == 8 || given.starts_with(FROM_PAPER);
+                assert!(is_one, "{name}: {given:.40}");
+                shown += 1;
+            }
+        }
+        assert!(shown > 7, "{shown}");
+        for name in ["README.md", "room-reimport.md", "verify-record.sh"] {
+            assert!(page(name).contains(TYPE_ROWS), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_pages_bring_back_every_result_of_import_sh() {
+        for (name, text) in PAGES {
+            let typed = text.lines().filter(|line| {
+                line.contains("byok receipt R") || line.contains("byok receipt records/")
+            });
+            for line in typed {
+                let one = line.contains("import-result.json");
+                assert!(!one, "{name}: {line}");
+            }
+        }
+        for name in [
+            "README.md",
+            "RUNBOOK.md",
+            "room-generate.md",
+            "room-reimport.md",
+            "room-recover.md",
+            "import.sh",
+        ] {
+            assert!(page(name).contains(IMPORT_RESULTS), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_pages_of_later_ceremonies_keep_the_package_too() {
+        for name in ["room-reimport.md", "room-recover.md"] {
+            assert!(page(name).contains(package::KEEP), "{name}");
+        }
+    }
 }

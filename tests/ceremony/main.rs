@@ -1,5 +1,6 @@
 //! Whole ceremonies, and what they may find.
 
+mod branches;
 mod ceremonies;
 mod destroy;
 #[path = "../kms_on_loopback/mod.rs"]

@@ -74,7 +74,7 @@ fn the_commands_of_the_last_screen_run_as_typed_from_the_directory_that_it_names
         let rows = head(&room.path("records/one"));
         let typed = commands
             .replace("/media/usb1", stick.to_str().unwrap())
-            .replace("ROWS 1-3", &rows[..24]);
+            .replace("ROW1 ROW2 ROW3", &rows[..24]);
         let done = shell(&room, &typed);
         well(&done);
         // the plan that this wrote stands where its paths mean what they say
@@ -466,7 +466,7 @@ fn rows_of_the_head_are_taken_with_quotes_and_without() {
         refused(
             &byok(&forgotten),
             2,
-            &["no record was given", "--head 'ROWS' RECORD"],
+            &["no record was given", "--head 'ROW1 ROW2 ROW3' RECORD"],
         );
     }
     for mixed in [

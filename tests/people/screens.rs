@@ -148,6 +148,45 @@ fn a_plan_again_keeps_how_the_hsm_is_reached_and_not_what_was_eased_once() {
     }
 }
 
+/// As long as shares are in use, so is their package.
+const KEEP: &str = " KEEP escrow-package.json in 3 places: without it no share opens anything.\n";
+
+#[test]
+fn the_package_is_to_be_kept_after_a_reimport_and_not_after_the_end() {
+    let Some(mut room) = escrow::room(Kind::SoftHsm, 2, 3) else {
+        return;
+    };
+    let made = room.run();
+    assert!(stderr(&made).contains(KEEP), "{}", stderr(&made));
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = builds_on(&room, "records/one");
+    room.plan.more = String::new();
+    room.plan.directory = "records/two".into();
+    let again = room.run();
+    let script = room.byok(&["script", "plan.toml"]).output().unwrap();
+    assert!(stdout(&script).contains(KEEP.trim()), "{}", stdout(&script));
+    let next = room.byok(&["verify", "--next", "records/two"]).output();
+    for said in [stderr(&again), stdout(&next.unwrap())] {
+        let told = said.split_once(KEEP).unwrap_or_else(|| panic!("{said}")).1;
+        let record = told.lines().next().unwrap();
+        assert!(
+            record.starts_with("   It is in ") && record.ends_with("one"),
+            "{record}"
+        );
+    }
+    room.plan.kind = "destroy".into();
+    room.plan.imported = false;
+    let previous = builds_on(&room, "records/two");
+    room.plan.top_more = format!("{previous}reason = \"a test\"\n");
+    room.plan.directory = "records/end".into();
+    let end = room.run();
+    let script = room.byok(&["script", "plan.toml"]).output().unwrap();
+    let next = room.byok(&["verify", "--next", "records/end"]).output();
+    for said in [stderr(&end), stdout(&next.unwrap()), stdout(&script)] {
+        assert!(!said.is_empty() && !said.contains("KEEP"), "{said}");
+    }
+}
+
 #[test]
 fn after_a_recovery_with_the_old_shares_the_record_with_their_package_is_named() {
     for keep in ["sealed", "none", "extractable"] {
@@ -185,7 +224,8 @@ fn after_a_recovery_with_the_old_shares_the_record_with_their_package_is_named()
         };
         for said in [stderr(&output), stdout(&next)] {
             assert!(said.contains(&advice), "{keep}: {advice} in\n{said}");
-            assert!(!said.contains("KEEP escrow-package.json"), "{said}");
+            let keep = format!("{KEEP}   It is in {}\n", holds_package.display());
+            assert!(said.contains(&keep), "{keep} in\n{said}");
         }
         // The advice can be followed.
         if keep != "extractable" {

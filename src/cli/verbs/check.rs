@@ -41,7 +41,7 @@ fn asked(plan: &Plan, with_hsm: bool) -> Result<Lines> {
     let previous = lines.unless_refused(Previous::of_plan(plan, false));
     let previous = previous.and_then(|(previous, _)| previous);
     if let Some(previous) = &previous {
-        lines.add(State::Ok, checks::told(plan, previous));
+        checks::builds_on(plan, previous, &mut lines);
     }
     checks::parameters_exist(plan, &mut lines);
     checks::judged(plan, previous.as_ref(), &mut lines);

@@ -8,7 +8,7 @@ use crate::crypto::escrow::slip39::words::Words;
 use crate::crypto::escrow::slip39::{NotAShare, Share};
 use crate::crypto::escrow::{self, Package, share_digest};
 use crate::evidence::previous::{Dealt, KnownShare, Previous, read_package_file};
-use crate::ground::anchor::Anchor;
+use crate::ground::anchor::{Anchor, FROM_PAPER, TYPE_ROWS};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
@@ -106,7 +106,7 @@ fn against(wish: &ShareWish) -> Result<Against> {
         return Ok(Against::Nothing);
     };
     let anchor = wish.head.as_deref().map(Anchor::parse).transpose();
-    let anchor = anchor.map_err(|why| Error::usage(format!("--head: {why}")))?;
+    let anchor = anchor.map_err(|why| Error::usage(format!("--head: {why}")).hint(TYPE_ROWS))?;
     if !directory.is_dir() {
         return Err(Error::usage(format!(
             "{}: there is no such record",
@@ -219,10 +219,10 @@ fn for_people(answer: &Answer, against: &Against) -> String {
         Against::Record(..) if answer.authenticated => {
             "The record is the one whose head digest you gave.\n".to_owned()
         }
-        Against::Record(..) => {
-            "The record is consistent, NOT AUTHENTICATED: compare its head with paper (--head).\n"
-                .to_owned()
-        }
+        Against::Record(..) => format!(
+            "The record is consistent, NOT AUTHENTICATED: compare its head with paper:\n\
+             --head {FROM_PAPER} ({TYPE_ROWS})\n"
+        ),
         Against::Package(package) => format!(
             "The package is from ceremony {}, {}. A package does not say whose share\n\
              this is, or whether it belongs to the package at all: use the record (--record),\n\

@@ -15,14 +15,15 @@ use crate::evidence::transcript;
 use crate::evidence::transcript::Chain;
 use crate::evidence::transcript::{EscrowDealt, ImportTypeTold, SealedLine, Wrapped};
 use crate::evidence::verify::{
-    self, AllowedSigners, End, Followed, KmsKeyMaterials, Link, Other, RecordedPlan, Report, Row,
-    SignatureReport, Verified,
+    self, AllowedSigners, Branch, Branches, End, Followed, KmsKeyMaterials, Link, Other,
+    RecordedPlan, Report, Row, SignatureReport, Verified,
 };
-use crate::ground::anchor::Anchor;
+use crate::ground::anchor::{Anchor, FROM_PAPER, TYPE_ROWS};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, quoted, quoted_whole};
 use crate::paper::last;
+use crate::plan::Kind;
 
 /// What was given to vouch for a record.
 pub(crate) struct Anchors<'a> {
@@ -44,7 +45,7 @@ impl<'a> Anchors<'a> {
             .head
             .map(Anchor::parse)
             .transpose()
-            .map_err(|why| Error::usage(format!("--head: {why}")))?;
+            .map_err(|why| Error::usage(format!("--head: {why}")).hint(TYPE_ROWS))?;
         let allowed = self.signers.map(AllowedSigners::read).transpose()?;
         Ok(verify::vouched_for(record, head.as_ref(), allowed.as_ref()))
     }
@@ -89,9 +90,10 @@ pub(crate) fn verify(
         }
     };
     let others = verify::others(record, &verified, &followed, previous);
-    let whole = Whole::of(record, &verified, &followed, &others);
+    let branches = verify::branches(record, &verified, &followed, previous);
+    let whole = Whole::of(record, &verified, &followed, &others, &branches);
     let next = match next {
-        true => words::screen(&next_screen(record, &verified, &followed)),
+        true => words::screen(&next_screen(record, &verified, &followed, &branches)),
         false => String::new(),
     };
     if as_json {
@@ -99,10 +101,11 @@ pub(crate) fn verify(
         return super::print(&next);
     }
     let by_head = anchors.head.is_some();
-    super::print_lines(&words::screen(&for_people(&verified, &whole, by_head)))?;
+    let text = for_people(&verified, &whole, &branches, by_head);
+    super::print_lines(&words::screen(&text))?;
     super::print(&next)?;
     if !whole.report.authenticated {
-        super::print_lines(COMPARE)?;
+        super::print_lines(&compare(record))?;
     }
     // The first lines have left a small screen by now, and nothing quoted from the record comes after this one.
     let verdict = verdict(&whole.report, by_head);
@@ -110,7 +113,14 @@ pub(crate) fn verify(
     super::print(&format!("verdict   {verdict}\n"))
 }
 
-const COMPARE: &str = "next      compare the head with the one on paper: byok verify --head …\n";
+/// What makes the record authentic.
+fn compare(record: &Path) -> String {
+    let record = words::shell_path(record);
+    let typed = format!("byok verify --head {FROM_PAPER} {record}");
+    format!(
+        "next      compare the head with the one on paper:\n          {typed}\n          ({TYPE_ROWS})\n"
+    )
+}
 
 /// What people give instead of a record: one of its files or folders, or the directory above it.
 fn no_record(given: &Path) -> Option<Error> {
@@ -210,7 +220,7 @@ fn led_to(record: &Path, cause: Cause, error: Error) -> Error {
     }
 }
 
-fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
+fn for_people(verified: &Verified, whole: &Whole, branches: &Branches, by_head: bool) -> String {
     let report = &whole.report;
     let mut text = String::new();
     if report.rehearsal {
@@ -253,7 +263,8 @@ fn for_people(verified: &Verified, whole: &Whole, by_head: bool) -> String {
     }
     text += &signatures_for_people(&report.signatures);
     text += &receipts_for_people(whole);
-    text += &previous_for_people(whole);
+    text += &previous_for_people(whole, branches);
+    text += &branches_for_people(branches);
     text += &life_for_people(&whole.life);
     text += &materials::for_people(&whole.materials);
     text += &format!("head      {}\n", report.head);
@@ -327,6 +338,8 @@ struct Whole {
     /// The earlier records, the newest first.
     previous: Vec<PreviousReport>,
     following: End,
+    /// Records about the same data keys that are not among these.
+    beside: Vec<BesideReport>,
     life: Vec<Row>,
 }
 
@@ -353,10 +366,44 @@ struct PreviousReport {
     receipts_vouched: usize,
 }
 
+#[derive(Serialize)]
+struct BesideReport {
+    directory: String,
+    /// The first thing in its transcript that does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ceremony: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    builds_on: Option<String>,
+}
+
+impl BesideReport {
+    fn of(branch: &Branch) -> Self {
+        let chain = branch.chain.as_ref().ok();
+        let builds_on = branch.builds_on.as_ref();
+        Self {
+            directory: branch.directory.display().to_string(),
+            broken: branch.chain.as_ref().err().map(ToString::to_string),
+            head: chain.map(|chain| words::hex(&chain.head)),
+            ceremony: chain.map(|chain| chain.opening().ceremony.clone()),
+            builds_on: builds_on.map(|record| record.display().to_string()),
+        }
+    }
+}
+
 const NOT_VOUCHED: &str = "nothing vouches for completeness until a later record names this digest";
 
 impl Whole {
-    fn of(record: &Path, verified: &Verified, followed: &Followed, others: &[Other]) -> Self {
+    fn of(
+        record: &Path,
+        verified: &Verified,
+        followed: &Followed,
+        others: &[Other],
+        branches: &Branches,
+    ) -> Self {
         let receipts = &verified.receipts;
         let known = known(receipts, followed, others);
         Self {
@@ -384,6 +431,7 @@ impl Whole {
                 previous
             },
             following: followed.end.clone(),
+            beside: branches.records.iter().map(BesideReport::of).collect(),
             life: verify::life(record, verified, followed, clock::now()),
         }
     }
@@ -452,7 +500,7 @@ pub(super) fn unexplained(listed: &[Listed]) -> String {
     listed.iter().map(one).collect()
 }
 
-fn previous_for_people(whole: &Whole) -> String {
+fn previous_for_people(whole: &Whole, branches: &Branches) -> String {
     let mut text = String::new();
     for previous in &whole.previous {
         let verdict = if previous.authenticated {
@@ -473,9 +521,23 @@ fn previous_for_people(whole: &Whole) -> String {
         }
     }
     if let End::NotFollowed { head } = &whole.following {
+        let copy = branches.copy_of(head);
+        let copy = copy.map_or("DIR".to_owned(), words::shell_path);
         text += &format!(
-            "previous  {head}: not followed; it is not here\n          name a copy: byok verify --previous DIR …\n"
+            "previous  {head}: not followed; it is not here\n          name a copy: byok verify --previous {copy} …\n"
         );
+    }
+    text
+}
+
+fn branches_for_people(branches: &Branches) -> String {
+    let told = branches.told();
+    let mut text: String = told
+        .iter()
+        .map(|told| format!("beside    {told}\n"))
+        .collect();
+    if !told.is_empty() {
+        text += "          NOT TOLD HERE: what these dealt, wrapped and kept. byok verify each\n";
     }
     text
 }
@@ -518,7 +580,12 @@ fn life_for_people(rows: &[Row]) -> String {
 }
 
 /// The ceremony's last screen, from the transcript.
-fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> String {
+fn next_screen(
+    record: &Path,
+    verified: &Verified,
+    followed: &Followed,
+    branches: &Branches,
+) -> String {
     if verified.is_aborted() {
         return " Nothing comes next: the ceremony was aborted. Run its plan again.\n".into();
     }
@@ -541,7 +608,9 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
         .collect();
     let deadline = chain.sealed().and_then(SealedLine::import_before);
     let dealt = |record: &Verified| record.chain.events::<EscrowDealt>().next().is_some();
-    let earlier = followed.links.iter().find(|link| dealt(&link.verified));
+    let ends = chain.opening().kind.known() == Some(Kind::Destroy);
+    let mut links = followed.links.iter().filter(|_| !ends);
+    let earlier = links.find(|link| dealt(&link.verified));
     let plan = RecordedPlan::of(record);
     let share_files = plan.share_files().map(PathBuf::from);
     let in_clear: Vec<PathBuf> = plan.source_files().iter().map(PathBuf::from).collect();
@@ -561,6 +630,7 @@ fn next_screen(record: &Path, verified: &Verified, followed: &Followed) -> Strin
             .any(|told| told.rotates.is_some()),
         in_clear: &in_clear,
         share_files: share_files.as_deref(),
+        branches: branches.records.len(),
     };
     format!("\n{}{}", next.screen(clock::now()), so_far(verified))
 }

@@ -18,6 +18,10 @@ pub(crate) const FORMAT: &str = "byok-escrow-package-v1";
 
 /// The file's names in a record.
 pub(crate) const JSON_FILE: &str = "escrow-package.json";
+
+/// What people must not forget while shares are in use.
+pub(crate) const KEEP: &str =
+    "KEEP escrow-package.json in 3 places: without it no share opens anything.";
 /// The same as text.
 pub(crate) const TEXT_FILE: &str = "package.txt";
 

@@ -13,12 +13,12 @@ pub(crate) struct Outside {
     pub ceremony: Option<String>,
 }
 
-/// All of them, as far as the records say: each form of the shares in use, one line for the shares they replaced, and each
-/// other HSM.
+/// All of them, as far as the records say: each form of the shares in use, one line for the shares they replaced and for
+/// those of each record that the plan does not build on, and each other HSM.
 pub(crate) fn outside(plan: &Plan, previous: Option<&Previous>) -> Vec<Outside> {
     let sets = previous.map_or(&[][..], |previous| &previous.sets);
     let mut things: Vec<Outside> = sets.first().map(in_use).unwrap_or_default();
-    things.extend(sets.iter().skip(1).map(replaced));
+    things.extend(previous.into_iter().flat_map(not_in_use).map(all_of));
     things.extend(previous.map_or_else(Vec::new, |previous| other_hsms(plan, previous)));
     if !previous.is_some_and(|previous| previous.is_whole) {
         things.push(Outside {
@@ -43,13 +43,20 @@ fn in_use(dealt: &Dealt) -> Vec<Outside> {
     forms.chain([package]).map(of).collect()
 }
 
-/// The old shares still open the old package.
-fn replaced(dealt: &Dealt) -> Outside {
+/// Shares that are not in use, and why: they still open the package of their ceremony.
+pub(crate) fn not_in_use(previous: &Previous) -> impl Iterator<Item = (&Dealt, &'static str)> {
+    let replaced = previous.sets.iter().skip(1);
+    let replaced = replaced.map(|dealt| (dealt, "which newer ones replaced"));
+    let branches = previous.sets_of_branches.iter();
+    replaced.chain(branches.map(|dealt| (dealt, "on which this plan does not build")))
+}
+
+fn all_of((dealt, why): (&Dealt, &str)) -> Outside {
     Outside {
         what: format!(
-            "every one of the {} share forms of ceremony {}, which newer ones replaced, and every copy of its package",
+            "every one of the {} share forms of ceremony {}, {why}, and every copy of its package",
             dealt.shares.len(),
-            dealt.ceremony
+            words::quoted(&dealt.ceremony)
         ),
         ceremony: Some(dealt.ceremony.clone()),
     }

@@ -236,7 +236,7 @@ pub(super) const GENERATE_MAC: &str = "GenerateMac";
 /// The name of the operation that proves a private key.
 pub(super) const GET_PUBLIC_KEY: &str = "GetPublicKey";
 
-const KNOWN: &str = "a receipt is an import-result.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
+const KNOWN: &str = "a receipt is an import-result*.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
                      ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail";
 
 /// How a file begins that was compressed with gzip.

@@ -279,7 +279,7 @@ impl Scope<'_> {
                 "does not say to which of the {} imports into {key_id} it belongs",
                 several.len()
             ))
-            .hint("use the import-result.json that import.sh wrote: it names the import")),
+            .hint("use the import-result*.json that import.sh wrote: it names the import")),
         }
     }
 

@@ -25,6 +25,9 @@ use crate::plan::{
 /// record it would vouch for nothing.
 pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<String> {
     let mut previous = Previous::load(record, None)?;
+    for told in previous.branches.not_built_on() {
+        super::super::remark(&format!("byok: WARNING: {told}"));
+    }
     let mut old = plan_of(record)?;
     let kind = kind_of(how, &old);
     if kind == Kind::Recover && previous.package.is_none() {

@@ -2,7 +2,8 @@
 
 use super::{Named, Script, UNKNOWN_SHARES, eight_rows, html};
 use crate::crypto::escrow::package;
-use crate::evidence::previous::{KnownShare, Previous, told_outside};
+use crate::evidence::previous::{Dealt, KnownShare, Previous, not_in_use, told_outside};
+use crate::ground::words;
 use crate::paper::html::{Html, rows_to_fill};
 use crate::paper::script::form::FormTexts;
 use crate::paper::template::facts;
@@ -20,6 +21,8 @@ facts! {
         by_quorum: bool,
         package_by_hand: bool,
         replaces_shares: bool,
+        /// If the shares stay those of an earlier record.
+        keep_package: Html,
         together: Html,
         words: Html,
         ceremony_boxes: Html,
@@ -30,7 +33,7 @@ facts! {
         three_rows: Html,
         shares_before: Vec<ShareFacts>,
         blanks: Vec<Named>,
-        replaced: Vec<Named>,
+        not_in_use: Vec<Named>,
         package_typed: bool,
         shares_typed: bool,
     }
@@ -57,6 +60,7 @@ impl EscrowFacts {
             by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
             package_by_hand: plan.keys.iter().all(|key| package::can_be_typed(key.spec)),
             replaces_shares: previous.is_some_and(|previous| previous.in_use().is_some()),
+            keep_package: html(shares_stay(script).then_some(package::KEEP)),
             together: form.together,
             words: form.words,
             ceremony_boxes: form.ceremony_boxes,
@@ -67,7 +71,7 @@ impl EscrowFacts {
             three_rows: rows_to_fill(1..=3),
             shares_before: script.shares_before().iter().map(ShareFacts::of).collect(),
             blanks: Named::all([""; UNKNOWN_SHARES]),
-            replaced: replaced(previous),
+            not_in_use: previous.map(others).unwrap_or_default(),
             package_typed: recover.is_some_and(|recover| recover.package == PackageSource::Typed),
             shares_typed: recover.is_some_and(|recover| recover.shares == ShareSource::Typed),
         }
@@ -80,6 +84,12 @@ fn share_folder(script: &Script) -> Option<String> {
         Deliver::Files(directory) => Some(script.relative(directory)),
         Deliver::Screen => None,
     }
+}
+
+/// Whether the shares in use are those that an earlier ceremony dealt, and stay in use.
+fn shares_stay(script: &Script) -> bool {
+    let in_use = script.previous.and_then(Previous::in_use).is_some();
+    in_use && script.plan.escrow.is_none() && script.plan.kind != Kind::Destroy
 }
 
 fn shares(script: &Script) -> Vec<ShareFacts> {
@@ -108,8 +118,8 @@ impl ShareFacts {
     }
 }
 
-/// Ceremonies whose shares newer ones replaced.
-fn replaced(previous: Option<&Previous>) -> Vec<Named> {
-    let sets = previous.map_or(&[][..], |previous| &previous.sets);
-    Named::all(sets.iter().skip(1).map(|dealt| &dealt.ceremony))
+/// Ceremonies whose shares are not in use.
+fn others(previous: &Previous) -> Vec<Named> {
+    let told = |(dealt, why): (&Dealt, &str)| format!("{}, {why}", words::quoted(&dealt.ceremony));
+    Named::all(not_in_use(previous).map(told))
 }

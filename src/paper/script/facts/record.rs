@@ -2,6 +2,7 @@
 
 use super::{SIGNER_DIGITS, Script, html, name_of};
 use crate::crypto::sshsig::parse_fingerprint;
+use crate::evidence::receipts::IMPORT_RESULTS;
 use crate::ground::words;
 use crate::paper::html::{Html, rows, rows_to_compare};
 use crate::paper::template::facts;
@@ -12,6 +13,7 @@ facts! {
     RecordFacts {
         record: Html,
         record_name: Html,
+        import_results: Html,
         previous: Html,
         anchor: Html,
         head_is_typed: bool,
@@ -32,6 +34,7 @@ impl RecordFacts {
         Self {
             record: script.relative(&plan.directory).into(),
             record_name: name_of(&plan.directory).into(),
+            import_results: IMPORT_RESULTS.into(),
             previous: html(plan.previous.as_ref().map(|path| script.relative(path))),
             anchor: meaning::anchor(plan).into(),
             head_is_typed: plan.previous.is_some() && plan.previous_head.is_none(),

@@ -1,6 +1,7 @@
 //! Who is in the room, and signs.
 
 use super::{Named, Script, eight_rows, name_of};
+use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
 use crate::paper::html::{Html, rows_to_fill};
 use crate::paper::script::practice_box;
 use crate::paper::template::facts;
@@ -16,6 +17,8 @@ facts! {
         eight_rows: Html,
         three_rows: Html,
         record_name: Html,
+        head_from_paper: Html,
+        type_rows: Html,
     }
 }
 
@@ -48,6 +51,8 @@ impl SeatFacts {
             eight_rows: eight_rows(),
             three_rows: rows_to_fill(1..=3),
             record_name: record.into(),
+            head_from_paper: FROM_PAPER.into(),
+            type_rows: TYPE_ROWS.into(),
         }
     }
 }
