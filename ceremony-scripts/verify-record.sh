@@ -550,8 +550,7 @@ say_verdict() {
     [ -z "$anchor" ] || echo 'The transcript is the one whose head digest was given.'
     [ -z "$signers" ] || say 'signed by ' "$said_by, whom --signers lists"
     [ -n "$anchor$signers" ] || echo 'NOTHING FROM OUTSIDE VOUCHES FOR THIS RECORD: anyone could have made one that
-fits together. Compare the head below with the one on paper:
---head '\''ROW1 ROW2 ROW3'\'' (type ROW1 to ROW3 from the paper, 8 hex digits each)'
+fits together. Type rows 1 to 3 from the paper: --head '\''ROW1 ROW2 ROW3'\'''
     [ "$rehearsal" = false ] || echo 'REHEARSAL: this record is practice; nothing in it is real.'
     [ "$aborted" = false ] || echo 'ABORTED: this ceremony did not come to its end; there is nothing to import.'
     say 'title     ' "$title"
