@@ -4,7 +4,7 @@
 //! They are looked for beside each record that was followed, and in the directories that were given. Only their
 //! transcripts are read, and nothing vouches for them: they are named, and better no verdict.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::files::head_of;
@@ -21,8 +21,10 @@ const NOT_KNOWN: &str = "what such records of these data keys dealt, wrapped and
 
 /// The most that are named one by one.
 const MOST_TOLD: usize = 8;
-/// The most bytes of such transcripts that are read.
-const MOST_BYTES: u64 = limits::LARGEST_RECORD / 4;
+/// The most bytes of transcripts whose digest is taken, and of those that are then kept: all together no more than one
+/// transcript may have.
+const MOST_READ: u64 = limits::LARGEST_RECORD / 4;
+const MOST_KEPT: u64 = limits::LONGEST_TRANSCRIPT;
 
 /// A record about the same data keys that none of those that were followed builds on.
 pub(crate) struct Branch {
@@ -120,8 +122,8 @@ pub(crate) fn branches(
     let places = all.iter().filter_map(|(directory, _)| place_of(directory));
     let (beside, more) = directories(places.chain(given.iter().cloned()), given);
     let mut search = Search::of(&all, more);
-    while search.round(&beside) {}
-    let mut records = search.found;
+    search.read(&beside);
+    let mut records = search.related();
     records.sort_by(|a, b| a.directory.cmp(&b.directory));
     Branches {
         records,
@@ -160,14 +162,24 @@ fn directories(places: impl Iterator<Item = PathBuf>, given: &[PathBuf]) -> (Vec
     (all, entries >= limits::MOST_ENTRIES)
 }
 
-/// What is known so far.
+/// A sealed record, of which it is not known yet whether it has to do with those that were followed.
+struct Candidate {
+    directory: PathBuf,
+    head: Digest,
+    chain: Result<Chain, Broken>,
+    previous_head: Option<Digest>,
+}
+
+/// What is known so far. Each transcript is read once.
 struct Search {
-    /// The head digest of each known record, with its place.
-    heads: Vec<(Digest, PathBuf)>,
+    /// The known records that nothing was looked for yet that builds on them.
+    open: Vec<(Digest, PathBuf)>,
+    heads: BTreeSet<Digest>,
     fingerprints: BTreeSet<String>,
     rehearsal: bool,
-    found: Vec<Branch>,
+    candidates: Vec<Candidate>,
     read: u64,
+    kept: u64,
     more: bool,
 }
 
@@ -177,34 +189,26 @@ impl Search {
         let heads = heads.map(|(at, record)| (record.chain.head, at.to_path_buf()));
         let keys = followed.iter().flat_map(|(_, it)| it.chain.data_keys());
         Self {
-            heads: heads.collect(),
+            open: heads.collect(),
+            heads: followed.iter().map(|(_, it)| it.chain.head).collect(),
             fingerprints: keys.map(|key| key.fingerprint.clone()).collect(),
             rehearsal: followed.iter().any(|(_, record)| record.is_rehearsal()),
-            found: Vec::new(),
+            candidates: Vec::new(),
             read: 0,
+            kept: 0,
             more,
         }
     }
 
-    /// Looks at each directory once. Whether it found any: then others may build on those.
-    fn round(&mut self, directories: &[PathBuf]) -> bool {
-        let before = self.found.len();
-        self.read = 0;
+    fn read(&mut self, directories: &[PathBuf]) {
         for directory in directories {
-            let found = self.look(directory);
-            self.found.extend(found);
+            let candidate = self.candidate(directory);
+            self.candidates.extend(candidate);
         }
-        self.found.len() > before
     }
 
-    fn look(&mut self, directory: &Path) -> Option<Branch> {
-        if self.is_too_much(directory) {
-            return None;
-        }
-        let head = head_of(directory)?;
-        if self.heads.iter().any(|(known, _)| *known == head) {
-            return None;
-        }
+    fn candidate(&mut self, directory: &Path) -> Option<Candidate> {
+        let head = self.new_head(directory)?;
         let chain = match read_chain(directory) {
             Ok((chain, _)) => Ok(chain),
             Err(broken) if broken.cause == Some(Cause::Unfinished) && is_attempt(directory) => {
@@ -217,37 +221,80 @@ impl Search {
             Ok(chain) => chain.opening().clone(),
             Err(_) => opened(directory)?,
         };
-        let builds_on = self.record_of(opened.previous_head.as_deref());
-        let related = builds_on.is_some() || chain.as_ref().is_ok_and(|it| self.has_key_of(it));
-        if !related || opened.rehearsal != self.rehearsal {
-            return None;
-        }
-        self.heads.push((head, directory.to_owned()));
-        Some(Branch {
+        let previous = opened.previous_head.as_deref();
+        (opened.rehearsal == self.rehearsal).then(|| Candidate {
             directory: directory.to_owned(),
+            head,
             chain,
-            builds_on,
+            previous_head: previous.and_then(words::digest_from_hex),
         })
     }
 
-    /// Whether this transcript would be more than is read; what is read is counted.
-    fn is_too_much(&mut self, directory: &Path) -> bool {
+    /// The head digest of a record that is not among the known ones, if that is not more than is read.
+    fn new_head(&mut self, directory: &Path) -> Option<Digest> {
         let length = std::fs::symlink_metadata(directory.join(transcript::FILE));
-        self.read += length.map_or(0, |file| file.len());
-        self.more |= self.read > MOST_BYTES;
-        self.read > MOST_BYTES
+        let length = length.ok()?.len();
+        self.read += length;
+        if self.read > MOST_READ {
+            self.more = true;
+            return None;
+        }
+        let head = head_of(directory)?;
+        if !self.heads.insert(head) {
+            return None; // one of those that were followed, or a copy
+        }
+        self.kept += length;
+        self.more |= self.kept > MOST_KEPT;
+        (self.kept <= MOST_KEPT).then_some(head)
     }
 
-    fn record_of(&self, named: Option<&str>) -> Option<PathBuf> {
-        let named = words::digest_from_hex(named?)?;
-        let mut heads = self.heads.iter();
-        let (_, directory) = heads.find(|(head, _)| *head == named)?;
-        Some(directory.clone())
+    /// Those that build on a known record or have one of its data keys, and those that build on them.
+    fn related(&mut self) -> Vec<Branch> {
+        let mut with_key = Vec::new();
+        let mut builds: BTreeMap<Option<Digest>, Vec<Candidate>> = BTreeMap::new();
+        for candidate in std::mem::take(&mut self.candidates) {
+            match &candidate.chain {
+                Ok(chain) if self.has_key_of(chain) => with_key.push(candidate),
+                _ => builds
+                    .entry(candidate.previous_head)
+                    .or_default()
+                    .push(candidate),
+            }
+        }
+        let mut found = Vec::new();
+        let known: BTreeMap<Digest, PathBuf> = (self.open.iter().cloned())
+            .chain(with_key.iter().map(|it| (it.head, it.directory.clone())))
+            .collect();
+        for candidate in with_key {
+            let builds_on = candidate.previous_head.and_then(|head| known.get(&head));
+            let builds_on = builds_on.cloned();
+            self.open
+                .push((candidate.head, candidate.directory.clone()));
+            found.push(candidate.into_branch(builds_on));
+        }
+        while let Some((head, directory)) = self.open.pop() {
+            for candidate in builds.remove(&Some(head)).unwrap_or_default() {
+                self.open
+                    .push((candidate.head, candidate.directory.clone()));
+                found.push(candidate.into_branch(Some(directory.clone())));
+            }
+        }
+        found
     }
 
     fn has_key_of(&self, chain: &Chain) -> bool {
         let mut keys = chain.data_keys();
         keys.any(|key| self.fingerprints.contains(&key.fingerprint))
+    }
+}
+
+impl Candidate {
+    fn into_branch(self, builds_on: Option<PathBuf>) -> Branch {
+        Branch {
+            directory: self.directory,
+            chain: self.chain,
+            builds_on,
+        }
     }
 }
 
