@@ -315,7 +315,7 @@ fn nothing_that_matters_is_lost_above_the_verdict() {
         told_by("not yet")
     );
     assert_eq!(*verdict, format!("would not start: {count}"), "{said}");
-    assert!(told.iter().all(|line| line.chars().count() <= 79), "{said}");
+    support::fits(&told.join("\n"));
     for line in told {
         assert!(above.contains(line.trim_end_matches('…')), "{line}: {said}");
     }
@@ -338,10 +338,7 @@ fn at_a_terminal_no_line_is_longer_than_79_columns() {
         assert_eq!(whole.status.code(), Some(code), "{}", stderr(&whole));
         assert!(stdout(&whole).lines().any(|line| line.chars().count() > 79));
         let ended = Pty::start(room.byok(args)).end();
-        for line in ended.screen.lines() {
-            let line = line.trim_end_matches('\r');
-            assert!(line.chars().count() <= 79, "{line}");
-        }
+        support::fits(&ended.screen);
     }
 }
 

@@ -317,9 +317,7 @@ fn the_forms_of_a_killed_run_are_named_before_the_next_one_is_approved() {
         assert!(folded(&shown).contains(&told), "{shown}");
         // words of a share may still stand there, for a killed run wipes nothing
         let shown = shown.strip_prefix("\u{1b}[H\u{1b}[2J\u{1b}[3J").unwrap();
-        for line in shown.lines() {
-            assert!(line.chars().count() <= 79, "{line}");
-        }
+        support::fits(shown);
         screen
     };
     let mut screen = start();

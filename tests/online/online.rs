@@ -673,9 +673,7 @@ fn at_a_terminal_no_line_of_the_script_is_longer_than_79_columns() {
         assert_eq!(ended.code, piped.status.code(), "{}", ended.screen);
         let told = support::stdout(&piped) + &support::stderr(&piped);
         assert_eq!(support::folded(&ended.screen), support::folded(&told));
-        for line in ended.screen.lines() {
-            assert!(line.len() <= 79, "{line}");
-        }
+        support::fits(&ended.screen);
     }
 }
 

@@ -83,12 +83,9 @@ fn the_commands_of_the_last_screen_run_as_typed_from_the_directory_that_it_names
         assert!(plan.contains("previous = \"records/one\"\n"), "{plan}");
         assert!(plan.contains("\ndirectory = \"records/20"), "{plan}");
         assert!(stdout(&done).contains("authentic"), "{}", stdout(&done));
-        for line in stderr(&output)
-            .lines()
-            .filter(|line| line.starts_with("     "))
-        {
-            assert!(line.chars().count() <= 79, "{line}");
-        }
+        let told = stderr(&output);
+        let hints = told.lines().filter(|line| line.starts_with("     "));
+        support::fits(&hints.collect::<Vec<_>>().join("\n"));
     }
 }
 
@@ -209,7 +206,7 @@ fn a_plan_from_a_quorum_says_that_the_hsm_may_be_another_one() {
         let (_, hsm) = text.split_once("\n[hsm]\n").unwrap();
         let (above, _) = hsm.split_once("\nmodule = ").unwrap();
         assert!(above.contains(comment), "{option}: {text}");
-        assert!(above.lines().all(|line| line.len() <= 79), "{above}");
+        support::fits(above);
     }
     let module = room.plan.module.clone();
     let text = plan(&["--recover", "records/one", "--module", &module]);

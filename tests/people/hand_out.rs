@@ -5,12 +5,13 @@ use crate::support;
 
 use std::fs;
 
+use unicode_width::UnicodeWidthStr as _;
+
 use support::escrow::{
     another_word, fingerprint, forged, head, room, shares, slow, swapped, table, with_word, wrapped,
 };
 use support::screen::{Screen, WIPE};
 use support::{Kind, LABEL, Room, Transcript, folded, refused, sha256, stderr};
-use unicode_width::UnicodeWidthStr as _;
 
 const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
 const KEYBOARD: &str = "Who is at the keyboard? Name: ";
@@ -73,9 +74,7 @@ fn copy(screen: &mut Screen, custodian: &str) -> Vec<String> {
 /// At most 79 columns, and not more lines than the screen has.
 #[track_caller]
 fn fits(page: &str) {
-    for line in page.lines() {
-        assert!(line.width() <= 79, "{} columns: {line}", line.width());
-    }
+    support::fits(page);
     assert!(page.lines().count() <= 24, "it scrolls:\n{page}");
 }
 
@@ -1121,19 +1120,14 @@ fn notes_and_stop_work_at_every_prompt_of_a_recovery() {
     screen.answer(WHO, "Bob");
     type_from(&mut screen, "Bob", &words_of(&dealt[1]), 1);
     assert_eq!(screen.end(), 0, "{}", screen.visible());
-    for line in screen
-        .shown
-        .lines()
-        .filter(|line| !line.contains(&dealt[0][..9]))
-    {
-        // what is typed after a question is the person's own width, and so is the last line's
-        let own = line.split_once(": ").is_none() && !line.contains("records/one");
-        assert!(
-            !own || line.width() <= 79,
-            "{} columns: {line}",
-            line.width()
-        );
-    }
+    // what is typed after a question is the person's own width, and so is the last line's
+    let own = |line: &&str| {
+        !line.contains(&dealt[0][..9])
+            && line.split_once(": ").is_none()
+            && !line.contains("records/one")
+    };
+    let told = screen.shown.lines().filter(own);
+    support::fits(&told.collect::<Vec<_>>().join("\n"));
     let transcript = same_bytes(&old, &new);
     assert_eq!(typed_notes(&transcript), notes);
     verify(&new);

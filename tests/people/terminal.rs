@@ -6,12 +6,13 @@ use std::fs;
 use std::process::Stdio;
 
 use rustix::process::Signal;
+use unicode_width::UnicodeWidthStr as _;
+
 use support::pty::{APPROVE, CTRL_C, CTRL_D, Ended, Pty};
 use support::{
-    Kind, LABEL, PIN, Room, SHA_256, Transcript, folded, last_rows, openssl_check_values, refused,
-    sha256, skip, stderr,
+    Kind, LABEL, PIN, Room, SHA_256, Transcript, fits, folded, last_rows, openssl_check_values,
+    refused, sha256, skip, stderr,
 };
-use unicode_width::UnicodeWidthStr as _;
 
 const NAME: &str = "Who is at the keyboard? Name: ";
 const ASK_PIN: &str = " PIN of the HSM token \"ceremony\" (nothing is shown while you type): ";
@@ -146,13 +147,6 @@ fn rolled_back(pty: Pty, room: &Room, code: i32) -> (Ended, Transcript) {
 fn nothing_made(room: &Room) {
     assert_eq!(room.beside(), [""; 0]);
     assert_eq!(room.objects(), [""; 0]);
-}
-
-#[track_caller]
-fn fits(screen: &str) {
-    for line in screen.lines() {
-        assert!(line.width() <= 79, "{} columns: {line}", line.width());
-    }
 }
 
 #[test]

@@ -11,8 +11,7 @@ use std::process::{Command, Output, Stdio};
 
 use support::escrow::{files_below, fingerprint, head, table, wrapped};
 use support::pty::{APPROVE, Pty};
-use support::{ARN, Kind, LABEL, Room, SHA_1, SHA_256, Transcript, refused, stderr, stdout};
-use unicode_width::UnicodeWidthStr as _;
+use support::{ARN, Kind, LABEL, Room, SHA_1, SHA_256, Transcript, fits, refused, stderr, stdout};
 
 const RECORDS: [&str; 3] = ["record", "record-reimport", "record-recover"];
 
@@ -368,13 +367,6 @@ fn words_on(page: &str) -> Vec<String> {
     }
     assert!(words.iter().all(|word| !word.is_empty()), "{page}");
     words
-}
-
-#[track_caller]
-fn fits(screen: &str) {
-    for line in screen.lines() {
-        assert!(line.width() <= 79, "{} columns: {line}", line.width());
-    }
 }
 
 /// The KMS key of the imports holds the data key of the record before.

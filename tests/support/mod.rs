@@ -25,6 +25,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use unicode_width::UnicodeWidthStr as _;
+
 pub const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 pub const LABEL: &str = "payments-2026";
 pub const PIN: &str = "pin-8471-of-the-tests";
@@ -886,6 +888,22 @@ pub fn names_in(directory: &Path) -> Vec<String> {
 /// As people read it, wherever it was folded.
 pub fn folded(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// No line is wider than 79 columns, but for `--option PATH \`: how long the path of a module is says nothing of byok,
+/// and what people copy is not folded within a word.
+#[track_caller]
+pub fn fits(text: &str) {
+    for line in text.lines() {
+        let line = line.trim_end_matches('\r');
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let path = words.len() <= 3 && words.iter().any(|word| word.starts_with('/'));
+        assert!(
+            line.width() <= 79 || path,
+            "{} columns: {line}",
+            line.width()
+        );
+    }
 }
 
 pub fn stderr(output: &Output) -> String {

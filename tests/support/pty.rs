@@ -15,7 +15,6 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
-use unicode_width::UnicodeWidthStr as _;
 
 use super::{PATIENCE, Room};
 
@@ -64,9 +63,7 @@ pub fn approval(room: &Room) -> String {
     let mut pty = Pty::start(room.byok(&["run", "plan.toml"]));
     let screen = pty.answer(APPROVE, "no");
     assert_eq!(pty.end().code, Some(1));
-    for line in screen.lines() {
-        assert!(line.width() <= 79, "{line}");
-    }
+    super::fits(&screen);
     screen
 }
 

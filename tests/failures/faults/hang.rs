@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::scenes::{GENERATE_WITHOUT_ESCROW, Stage};
 use super::support::screen::Screen;
-use super::support::{Kind, LABEL, PATIENCE, PIN, Room, folded, stderr, stdout, wait_for};
+use super::support::{Kind, LABEL, PATIENCE, PIN, Room, fits, folded, stderr, stdout, wait_for};
 
 /// A stage, and the last call of a function in its ceremony, as a rule has it: both serve the data key.
 fn stage_with(rule: &str, function: &str) -> Option<(Stage, String)> {
@@ -76,9 +76,7 @@ fn a_call_that_hangs_is_named_and_stop_ends_the_process() {
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
-    for line in screen.shown.lines() {
-        assert!(line.chars().count() <= 79, "{line}");
-    }
+    fits(&screen.shown);
     screen.enter("what now");
     screen.expect(" Still waiting for C_WrapKey. STOP and Enter end byok here.\n");
     screen.keys(b"\x04"); // Ctrl-D ends nothing here either
