@@ -59,7 +59,7 @@ pub fn run(module: &Path, scene: &Path) -> Result<()> {
     step(6);
     let wrapping_keys = preflight(&session, &modulus, keys)?;
     step(7);
-    let made = (0..keys).map(|at| generate(&session, Some(&label(at))));
+    let made = (0..keys).map(|at| generate_alone(&session, &label(at)));
     let made = made.collect::<Result<Vec<_>>>()?;
     step(8);
     let wrapped = wrapping_keys.iter().zip(&made);
@@ -108,6 +108,7 @@ fn open(context: &mut Pkcs11, scene: &Path, keys: usize) -> Result<Session> {
     }
     let token = token.ok_or("no token")?;
     let session = context.open_rw_session(token)?;
+    context.get_slot_info(token)?; // hardware or software
     let pin = fs::read_to_string(scene.join("pin"))?;
     context.get_token_info(token)?; // how many tries are left
     session.login(UserType::User, Some(&AuthPin::from(pin)))?;
@@ -135,6 +136,15 @@ fn preflight(session: &Session, modulus: &[u8], keys: usize) -> Result<Vec<Objec
     }
     session.destroy_object(throw_away)?;
     Ok(wrapping_keys)
+}
+
+/// A data key, and the look at whatever has its label now.
+fn generate_alone(session: &Session, label: &str) -> Result<ObjectHandle> {
+    let key = generate(session, Some(label))?;
+    for found in session.find_objects(&[Attribute::Label(label.into())])? {
+        session.get_attributes(found, &[AttributeType::Class, AttributeType::Id])?;
+    }
+    Ok(key)
 }
 
 /// A data key with a label and an id; without a label the throw-away key, whose first block also
