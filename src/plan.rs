@@ -18,7 +18,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::files::read_small;
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words::{self, Digest};
-use crate::plan::kms::KeyArn;
+use crate::plan::kms::KmsKey;
 
 mod import_type;
 pub mod kms;
@@ -352,7 +352,7 @@ pub struct ImportPlan {
     /// Directory name below the label's.
     pub name: String,
     /// The KMS key.
-    pub key_arn: KeyArn,
+    pub(crate) kms_key: KmsKey,
     /// The import parameters: a file or a directory.
     pub parameters: PathBuf,
     /// The algorithm with which KMS will unwrap.
@@ -408,13 +408,13 @@ impl ImportPlan {
     /// An import that is wrapped in the HSM and never expires.
     pub(crate) fn draft(
         name: &str,
-        key_arn: KeyArn,
+        kms_key: impl Into<KmsKey>,
         parameters: &Path,
         wrapping: WrappingAlgorithm,
     ) -> Self {
         Self {
             name: name.to_owned(),
-            key_arn,
+            kms_key: kms_key.into(),
             parameters: parameters.to_owned(),
             wrapping,
             wrap_in: WrapIn::Hsm,

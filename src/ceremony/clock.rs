@@ -99,6 +99,7 @@ pub(crate) fn corrected() -> Option<String> {
 fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     let now = crate::ground::clock::now();
     let of_parameters = plan.imports().find_map(|(_, import)| {
+        import.kms_key.arn()?; // no other KMS gives parameters a deadline
         let read = aws::read(&import.parameters).ok()?;
         let valid_to = read.valid_to.or(import.parameters_valid_to)?;
         let name = &import.name;

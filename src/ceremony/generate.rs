@@ -136,7 +136,11 @@ impl<'a> Ceremony<'a> {
         proved: Proved<'a>,
         transport: Option<&Transport>,
     ) -> Result<Wrapped<'a>> {
-        let Judged { import, read, .. } = &proved.judged;
+        let Judged {
+            import,
+            wrapping_key: under,
+            ..
+        } = &proved.judged;
         let hsm = &vault.hsm;
         let bytes = match (&proved.wrapping_key, transport) {
             (Some((wrapping_key, way)), _) => {
@@ -144,7 +148,7 @@ impl<'a> Ceremony<'a> {
             }
             (None, Some(transport)) => hsm.take_out(transport, &key.material).and_then(|bytes| {
                 same_bytes(&key.material, &bytes)?;
-                wrapping::wrap(import.wrapping, &read.wrapping_key, &bytes)
+                wrapping::wrap(import.wrapping, under, &bytes)
             }),
             (None, None) => Err(Error::hsm("preflight proved no way to wrap")),
         };
@@ -266,7 +270,7 @@ impl Wrapped<'_> {
         Event::KeyWrapped(transcript::Wrapped {
             label: key.label.clone(),
             import: import.name.clone(),
-            key_arn: import.key_arn.as_str().to_owned(),
+            key_arn: import.kms_key.as_str().to_owned(),
             wrapping: import.wrapping.name().into(),
             wrapped_in: import.wrap_in.into(),
             wrapping_key_sha256: words::hex(&self.judged.wrapping_key_sha256()),

@@ -23,7 +23,10 @@ pub(super) fn proves<'a>(
 /// that was imported as new.
 pub(super) fn agree(plan: &Plan, previous: &Previous) -> Result<()> {
     for (key, import) in plan.imports() {
-        let arn = import.key_arn.as_str();
+        let Some(key_arn) = import.kms_key.arn() else {
+            continue; // only AWS KMS compares
+        };
+        let arn = key_arn.as_str();
         let id = previous.key_material_id(&key.label, arn);
         let before = previous.import_before(&key.label, arn);
         let taken = id.is_some() || before.is_some_and(|before| before.accepted);
@@ -48,7 +51,7 @@ pub(super) fn agree(plan: &Plan, previous: &Previous) -> Result<()> {
                 .hint("without that file: import_type = \"EXISTING_KEY_MATERIAL\" if it was imported, \"NEW_KEY_MATERIAL\" if not")
                 .hint(format!(
                     "online: aws kms list-key-rotations --include-key-material ALL_KEY_MATERIAL --region {} --key-id {arn}",
-                    import.key_arn.region()
+                    key_arn.region()
                 )));
             }
             _ => {}

@@ -9,6 +9,7 @@ use crate::hsm::DataKey;
 use crate::paper::outputs::{self, ImportScript, ImportType, Run, import_all};
 use crate::paper::outputs::{import_type, multi_region};
 use crate::paper::report::{self, Report};
+use crate::plan::kms::{ImportToken, KeyArn, Target};
 use crate::plan::parameters::Judged;
 use crate::plan::{ImportPlan, KeyPlan, Plan, Role};
 
@@ -44,17 +45,16 @@ impl Ceremony<'_> {
     }
 
     fn write_import(&mut self, wrapped: &Wrapped) -> Result<()> {
-        let Judged {
-            key, import, read, ..
-        } = &wrapped.judged;
+        let Judged { key, import, .. } = &wrapped.judged;
+        let Target::Aws { arn, token } = &wrapped.judged.target;
         let folder = wrapped.judged.name();
         self.ledger
             .write(&format!("{folder}/WrappedKeyMaterial.bin"), &wrapped.bytes)?;
         self.ledger
-            .write(&format!("{folder}/{}", outputs::TOKEN), &read.import_token)?;
+            .write(&format!("{folder}/{}", outputs::TOKEN), &token.bytes)?;
         let import_type = import_type(self.plan().kind, self.previous(), key, import);
         self.note_import_type(key, import, import_type.as_ref())?;
-        let script = self.import_script(wrapped, import_type);
+        let script = self.import_script(wrapped, (arn, token), import_type);
         self.ledger
             .write(&format!("{folder}/import.sh"), script.as_bytes())
     }
@@ -104,7 +104,7 @@ impl Ceremony<'_> {
         self.ledger.append(transcript::ImportTypeTold {
             label: key.label.clone(),
             import: import.name.clone(),
-            key_arn: import.key_arn.as_str().to_owned(),
+            key_arn: import.kms_key.as_str().to_owned(),
             import_type: import_type.map(|told| told.name().into()),
             key_material_id,
             witness_of: proves(kind, key, import).cloned(),
@@ -114,10 +114,13 @@ impl Ceremony<'_> {
         })
     }
 
-    fn import_script(&self, wrapped: &Wrapped, import_type: Option<ImportType>) -> String {
+    fn import_script(
+        &self,
+        wrapped: &Wrapped,
+        (arn, token): (&KeyArn, &ImportToken),
+        import_type: Option<ImportType>,
+    ) -> String {
         let Judged { key, import, .. } = wrapped.judged;
-        let judged = &wrapped.judged;
-        let arn = &import.key_arn;
         ImportScript {
             ceremony: &self.basis.id,
             rehearsal: self.basis.rehearsal,
@@ -129,8 +132,8 @@ impl Ceremony<'_> {
             account: arn.account(),
             wrapping_algorithm: import.wrapping.name(),
             wrapped_sha256: &words::hex(&words::sha256(&wrapped.bytes)),
-            token_sha256: &words::hex(&words::sha256(&judged.read.import_token)),
-            valid_to: judged.valid_to,
+            token_sha256: &words::hex(&words::sha256(&token.bytes)),
+            valid_to: token.valid_to,
             expires: import.expires,
             import_type,
             description: import.description.as_deref(),

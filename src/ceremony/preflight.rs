@@ -74,7 +74,7 @@ type WantKind = (WrappingAlgorithm, usize, Spec);
 
 impl Judged<'_> {
     fn kind(&self) -> WantKind {
-        let bits = self.read.wrapping_key.bits();
+        let bits = self.wrapping_key.bits();
         (self.import.wrapping, bits, self.key.spec)
     }
 }
@@ -128,7 +128,7 @@ fn controls(
         .iter()
         .filter(|want| want.import.wrap_in == WrapIn::Hsm)
     {
-        let bits = want.read.wrapping_key.bits();
+        let bits = want.wrapping_key.bits();
         if ways.contains_key(&want.kind()) {
             continue;
         }
@@ -151,7 +151,7 @@ fn controls(
                 e.doing(format!(
                     "control, {} under {}",
                     want.import.wrapping,
-                    want.read.wrapping_key.spec()
+                    want.wrapping_key.spec()
                 )),
                 want,
             )
@@ -351,12 +351,12 @@ fn trial(
     transport: Option<&Transport>,
 ) -> Result<Option<(WrappingHandle, Way)>> {
     let Some(transport) = transport.filter(|_| want.import.wrap_in == WrapIn::Host) else {
-        let loaded = hsm.load_wrapping_key(&want.read.wrapping_key)?;
+        let loaded = hsm.load_wrapping_key(&want.wrapping_key)?;
         hsm.wrap(&loaded, want.import.wrapping, way, key)?;
         return Ok(Some((loaded, way)));
     };
     let bytes = hsm.take_out(transport, key)?;
-    wrapping::wrap(want.import.wrapping, &want.read.wrapping_key, &bytes)?;
+    wrapping::wrap(want.import.wrapping, &want.wrapping_key, &bytes)?;
     Ok(None)
 }
 
@@ -395,7 +395,7 @@ fn check(check: &'static str, want: &Judged, import: Option<String>) -> Prefligh
         check: check.into(),
         wrapping: want.import.wrapping.name().into(),
         wrapped_in: want.import.wrap_in.into(),
-        wrapping_key_spec: want.read.wrapping_key.spec().into(),
+        wrapping_key_spec: want.wrapping_key.spec().into(),
         mechanism: None,
         import,
     }

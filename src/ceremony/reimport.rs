@@ -275,7 +275,7 @@ pub(crate) fn same_kms_keys(plan: &Plan, previous: &Previous) -> Result<Vec<Stri
 }
 
 fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<Option<String>> {
-    let (arn, name) = (&import.key_arn, format!("{}/{}", key.label, import.name));
+    let (arn, name) = (&import.kms_key, format!("{}/{}", key.label, import.name));
     if known.key_arns.is_empty() {
         return Ok(Some(format!(
             "{name}: the previous record wrapped for no KMS key, so nothing says that this is the one"

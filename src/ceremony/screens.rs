@@ -10,6 +10,7 @@ use crate::ground::clock;
 pub(crate) use crate::ground::text::{fold, heading, mode};
 use crate::ground::words;
 use crate::paper::outputs::import_type;
+use crate::plan::kms::KmsKey;
 use crate::plan::{ImportPlan, KeyPlan, Kind, Network, Plan, SignerPlan, Source, meaning};
 
 mod many;
@@ -168,15 +169,18 @@ fn escrow_meaning(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
 }
 
 fn import_meaning(import: &ImportPlan) -> String {
-    let arn = &import.key_arn;
-    let place_of_key = match import.name == arn.region() {
-        true => import.name.clone(), // many imports are named after their Region
-        false => format!("{}, {}", import.name, arn.region()),
+    let (place, key) = match &import.kms_key {
+        KmsKey::Aws(arn) => {
+            let account = grouped(arn.account());
+            let place = match import.name == arn.region() {
+                true => format!("account {account}"), // many imports are named after their Region
+                false => format!("{}, account {account}", arn.region()),
+            };
+            (place, arn.key_id())
+        }
     };
-    field(
-        "for",
-        &format!("{place_of_key}, account {}", grouped(arn.account())),
-    ) + &field("", &format!("key {}", arn.key_id()))
+    field("for", &format!("{}, {place}", import.name))
+        + &field("", &format!("key {key}"))
         + &field(
             "wrap",
             &format!("{}   {}", meaning::wrap(import), meaning::expiry(import)),

@@ -1,11 +1,10 @@
-//! The KMS key specs that can be imported, and what AWS KMS accepts for each.
+//! The KMS key specs that can be imported: which material each has. What a KMS accepts for each stands with that KMS, in
+//! `plan::kms`.
 //!
 //! Source: AWS KMS Developer Guide, "Importing key material" (API 2014-11-01): which plaintext KMS expects for a key
-//! spec, and with which wrapping algorithm and wrapping key.
+//! spec.
 
 use std::fmt;
-
-use crate::crypto::wrapping::algorithm::WrappingAlgorithm;
 
 /// A KMS key spec whose material byok makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -235,67 +234,6 @@ impl Spec {
     pub(crate) fn needs_padding(self) -> bool {
         self.secret_len().is_none_or(|bytes| bytes % 8 != 0)
     }
-
-    /// Whether KMS accepts it wrapped with this algorithm, as far as the plan alone says.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(crate) fn takes(self, wrapping: WrappingAlgorithm, in_china: bool) -> Result<(), Refusal> {
-        let refuse = |why: String, hint: &str| {
-            Err(Refusal {
-                why: format!("wrapping {wrapping}: {why}"),
-                hint: hint.to_owned(),
-            })
-        };
-        match self {
-            _ if wrapping.is_rsa_aes() && in_china => refuse(
-                "it is not offered in China Regions".into(),
-                "download import parameters for RSAES_OAEP_SHA_256",
-            ),
-            Self::Symmetric { .. } | Self::Hmac { .. } if wrapping.is_rsa_aes() => {
-                let what = match self {
-                    Self::Symmetric { .. } => "symmetric",
-                    _ => "HMAC",
-                };
-                refuse(
-                    format!("KMS accepts {what} material with RSAES_OAEP_* only"),
-                    "download import parameters for RSAES_OAEP_SHA_256",
-                )
-            }
-            Self::Rsa { .. } if !wrapping.is_rsa_aes() => refuse(
-                format!(
-                    "KMS accepts the material of {} with RSA_AES_KEY_WRAP_* only: it is too long for RSA",
-                    self.name()
-                ),
-                "download import parameters for RSA_AES_KEY_WRAP_SHA_256",
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether KMS accepts it under a wrapping key of this many bits.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(crate) fn fits(
-        self,
-        wrapping: WrappingAlgorithm,
-        wrapping_key_bits: usize,
-    ) -> Result<(), Refusal> {
-        let too_long =
-            self == Self::Ec(Curve::P521) && !wrapping.is_rsa_aes() && wrapping_key_bits <= 2048;
-        if !too_long {
-            return Ok(());
-        }
-        Err(Refusal {
-            why: format!(
-                "wrapping {wrapping}: the material of {} is too long for RSA_2048",
-                self.name()
-            ),
-            hint: "download import parameters with RSA_3072 or RSA_4096, or for RSA_AES_KEY_WRAP_SHA_256"
-                .into(),
-        })
-    }
 }
 
 /// Its length or form, for people: `32 bytes`, `28 bytes (224 bits)`, `key pair on P-384`.
@@ -340,38 +278,6 @@ mod tests {
                 "{refusal:?}"
             );
         }
-    }
-
-    /// The whole table of the Developer Guide: spec by algorithm by size of the wrapping key.
-    #[test]
-    fn exactly_what_kms_takes_is_taken() {
-        use WrappingAlgorithm::{
-            RsaAesKeyWrapSha1, RsaAesKeyWrapSha256, RsaesOaepSha1, RsaesOaepSha256,
-        };
-        let mut taken = 0;
-        for spec in Spec::ALL {
-            for wrapping in WrappingAlgorithm::ALL {
-                for bits in [2048, 3072, 4096] {
-                    let takes =
-                        spec.takes(wrapping, false).is_ok() && spec.fits(wrapping, bits).is_ok();
-                    let oaep = matches!(wrapping, RsaesOaepSha1 | RsaesOaepSha256);
-                    let rsa_aes = matches!(wrapping, RsaAesKeyWrapSha1 | RsaAesKeyWrapSha256);
-                    let expected = match spec.name() {
-                        "ECC_NIST_P521" => rsa_aes || bits > 2048,
-                        name if name.starts_with("ECC_") => true,
-                        name if name.starts_with("RSA_") => rsa_aes,
-                        _ => oaep,
-                    };
-                    assert_eq!(takes, expected, "{} {wrapping} {bits}", spec.name());
-                    taken += usize::from(takes);
-                }
-            }
-        }
-        assert_eq!(taken, 5 * 6 + 3 * 12 + 10 + 3 * 6);
-        assert!(
-            Spec::P256.takes(RsaAesKeyWrapSha256, true).is_err(),
-            "not offered in China"
-        );
     }
 
     #[test]

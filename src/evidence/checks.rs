@@ -117,11 +117,13 @@ fn told_judged(judged: &Judged) -> String {
         Some(_) => "wrapping key as on the slip",
         None => "to be compared with the slip in the room",
     };
+    let valid_to = judged.target.valid_to();
+    let until = valid_to.map(|at| format!(", valid to {}", clock::for_people(at)));
     format!(
-        "{}: {}, {compared}, valid to {}",
+        "{}: {}, {compared}{}",
         judged.name(),
-        judged.read.wrapping_key.spec(),
-        clock::for_people(judged.valid_to)
+        judged.wrapping_key.spec(),
+        until.unwrap_or_default()
     )
 }
 
@@ -144,7 +146,10 @@ fn used(plan: &Plan, previous: Option<&Previous>) -> Used {
 
 /// Warns if an import's parameters were used before.
 fn warn(used: &Used, judged: &Judged, lines: &mut Lines) {
-    let sha256 = words::hex(&words::sha256(&judged.read.import_token));
+    let Some(token) = judged.target.token() else {
+        return;
+    };
+    let sha256 = words::hex(&words::sha256(&token.bytes));
     if let Some(record) = used.get(&sha256) {
         let told = format!(
             "{}: its import token was already used for {}; each import needs its own parameters",

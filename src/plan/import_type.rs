@@ -111,9 +111,9 @@ impl KeyPlan {
 
     /// The imports into the same multi-Region key as this one, without witnesses.
     fn members<'a>(&'a self, import: &ImportPlan) -> impl Iterator<Item = &'a ImportPlan> {
-        let arn = import.key_arn.clone();
+        let key = import.kms_key.clone();
         let own = move |member: &&ImportPlan| {
-            member.key_arn.is_multi_region() && member.key_arn.is_replica_of(arn.as_str())
+            member.kms_key.is_multi_region() && member.kms_key.is_replica_of(key.as_str())
         };
         let imports = self.imports.iter();
         imports
@@ -128,7 +128,7 @@ impl KeyPlan {
             Some(Role::Replica { of }) => of,
             _ => import,
         };
-        (new.import_as == Some(ImportAs::New)).then_some(new.key_arn.as_str())
+        (new.import_as == Some(ImportAs::New)).then_some(new.kms_key.as_str())
     }
 }
 
@@ -212,15 +212,15 @@ fn one_primary(key: &KeyPlan, import: &ImportPlan, what: &str) -> Result<()> {
 
 /// All replicas of a multi-Region key have the same material as its primary.
 fn one_material_in_all_regions(plan: &Plan) -> Result<()> {
-    let regional = |(_, import): &(&KeyPlan, &ImportPlan)| import.key_arn.is_multi_region();
+    let regional = |(_, import): &(&KeyPlan, &ImportPlan)| import.kms_key.is_multi_region();
     for (key, import) in plan.imports().filter(regional) {
         let other = plan.imports().filter(regional).find(|(other, of_other)| {
-            other.label != key.label && of_other.key_arn.is_replica_of(import.key_arn.as_str())
+            other.label != key.label && of_other.kms_key.is_replica_of(import.kms_key.as_str())
         });
         if let Some((other, _)) = other {
             return Err(Error::usage(format!(
                 "{} is the same multi-Region key for two data keys, {:?} and {:?}",
-                import.key_arn, key.label, other.label
+                import.kms_key, key.label, other.label
             ))
             .hint("all Regions of a multi-Region key have the same material"));
         }

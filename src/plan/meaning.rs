@@ -7,6 +7,7 @@ use super::{Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, Network, Plan, Si
 use crate::crypto::sshsig::fingerprint;
 use crate::ground::clock;
 use crate::ground::words;
+use crate::plan::kms::KmsKey;
 
 /// From this many data keys on, the steps only count them.
 pub(crate) const COUNTED: usize = 50;
@@ -60,6 +61,23 @@ pub(crate) fn keep(kind: Kind, keep: Keep) -> &'static str {
         }
         (_, Keep::Sealed) => "in the HSM, sealed after the proof: then only a quorum brings it out",
         (_, Keep::None) => "not in the HSM: after the ceremony only a quorum brings it back",
+    }
+}
+
+/// Where the KMS key is.
+pub(crate) fn place(key: &KmsKey) -> Fact {
+    match key {
+        KmsKey::Aws(arn) => (
+            "account, Region",
+            format!("{}, {}", arn.account(), arn.region()),
+        ),
+    }
+}
+
+/// The same for a narrow column, without whom it belongs to.
+pub(crate) fn region(key: &KmsKey) -> &str {
+    match key {
+        KmsKey::Aws(arn) => arn.region(),
     }
 }
 

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::kms::aws::{self, ImportParameters};
+use super::kms::aws::{self, ImportParameters, ParameterFile};
+use super::kms::{ImportToken, KeyArn, KmsKey, Target};
 use super::{ImportPlan, Keep, KeyPlan, LONGEST_VALIDITY, Plan, Role};
+use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::files;
@@ -19,10 +21,12 @@ pub(crate) struct Judged<'p> {
     pub key: &'p KeyPlan,
     /// The import, from the plan.
     pub import: &'p ImportPlan,
-    /// The parameters that were read.
-    pub read: ImportParameters,
-    /// When key and token expire.
-    pub valid_to: Timestamp,
+    /// The RSA public key to wrap under.
+    pub wrapping_key: WrappingKey,
+    /// Where the material goes, and what goes with it.
+    pub target: Target<'p>,
+    /// The files that were read.
+    pub files: Vec<ParameterFile>,
     /// How the wrapping key was compared with the slip.
     pub compared: String,
 }
@@ -35,7 +39,7 @@ impl Judged<'_> {
 
     /// The SHA-256 of the wrapping key.
     pub(crate) fn wrapping_key_sha256(&self) -> words::Digest {
-        self.read.wrapping_key.sha256()
+        self.wrapping_key.sha256()
     }
 }
 
@@ -43,7 +47,7 @@ impl Judged<'_> {
 pub(crate) fn files_digest(judged: &[Judged]) -> words::Digest {
     let files: Vec<_> = judged
         .iter()
-        .flat_map(|judged| judged.read.files.iter().cloned())
+        .flat_map(|judged| judged.files.iter().cloned())
         .collect();
     aws::parameter_files_digest(&files)
 }
@@ -57,33 +61,50 @@ pub(crate) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// Exit 2: the file itself; a wrapping key too short for the data key. Exit 4: the wrong KMS key, the wrong
 /// algorithm, not the wrapping key on the slip, or expired. Exit 5: this machine's clock is behind.
 pub(crate) fn judge<'p>(key: &'p KeyPlan, import: &'p ImportPlan) -> Result<Judged<'p>> {
+    match &import.kms_key {
+        KmsKey::Aws(arn) => of_aws(key, import, arn),
+    }
+}
+
+fn of_aws<'p>(key: &'p KeyPlan, import: &'p ImportPlan, arn: &'p KeyArn) -> Result<Judged<'p>> {
     let read = aws::read(&import.parameters)?;
-    same_kms_key(import, &read)?;
+    same_kms_key(arn, &read)?;
     same_algorithm(import, &read)?;
-    key.spec
-        .fits(import.wrapping, read.wrapping_key.bits())
-        .map_err(|refusal| {
-            let error = Error::usage(refusal.why).check("WRAPPING-KEY-FITS");
-            error.hint(refusal.hint)
-        })?;
-    key_of_the_slip(import, &read)?;
+    usable(key, import, &read.wrapping_key)?;
     let valid_to = deadline(import, &read)?;
     in_time(valid_to)?;
+    let token = ImportToken {
+        bytes: read.import_token,
+        valid_to,
+        names_key: read.key_arn.is_some(),
+    };
     Ok(Judged {
         key,
         import,
-        read,
-        valid_to,
+        wrapping_key: read.wrapping_key,
+        target: Target::Aws { arn, token },
+        files: read.files,
         compared: "not asked".to_owned(),
     })
 }
 
-fn same_kms_key(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
+/// Whether the wrapping key is one for this data key, and the one on the slip.
+fn usable(key: &KeyPlan, import: &ImportPlan, wrapping_key: &WrappingKey) -> Result<()> {
+    (import.kms_key)
+        .fits(key.spec, import.wrapping, wrapping_key.bits())
+        .map_err(|refusal| {
+            let error = Error::usage(refusal.why).check("WRAPPING-KEY-FITS");
+            error.hint(refusal.hint)
+        })?;
+    key_of_the_slip(import, wrapping_key)
+}
+
+fn same_kms_key(planned: &KeyArn, read: &ImportParameters) -> Result<()> {
     match &read.key_arn {
-        Some(arn) if arn != &import.key_arn => Err(Error::mismatch(format!(
+        Some(arn) if arn != planned => Err(Error::mismatch(format!(
             "the parameters are for {}, but the plan is for {}",
             arn.as_str(),
-            import.key_arn.as_str()
+            planned.as_str()
         ))
         .check("KEY-ARN-MATCH")
         .hint("with these parameters the material would go into another KMS key: find out which of the two is wrong")
@@ -141,11 +162,11 @@ fn in_time(valid_to: Timestamp) -> Result<()> {
 }
 
 /// `wrapping_key_sha256`, if the plan gives it.
-fn key_of_the_slip(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
+fn key_of_the_slip(import: &ImportPlan, wrapping_key: &WrappingKey) -> Result<()> {
     match import.wrapping_key_sha256 {
-        Some(slip) if slip != read.wrapping_key.sha256() => Err(Error::mismatch(format!(
+        Some(slip) if slip != wrapping_key.sha256() => Err(Error::mismatch(format!(
             "the wrapping key's SHA-256 is {}, but wrapping_key_sha256 in the plan is {}",
-            words::hex(&read.wrapping_key.sha256()),
+            words::hex(&wrapping_key.sha256()),
             words::hex(&slip)
         ))
         .check("WRAPPING-KEY-MATCH")

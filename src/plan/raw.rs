@@ -309,11 +309,11 @@ fn one_material_each(keys: &[KeyPlan]) -> Result<()> {
     let mut gets: BTreeMap<&str, &str> = BTreeMap::new();
     for key in keys {
         for import in &key.imports {
-            let first = *gets.entry(import.key_arn.as_str()).or_insert(&key.label);
+            let first = *gets.entry(import.kms_key.as_str()).or_insert(&key.label);
             if first != key.label {
                 return Err(Error::usage(format!(
                     "the KMS key {} is in the plan for two data keys, {first:?} and {:?}",
-                    import.key_arn, key.label
+                    import.kms_key, key.label
                 ))
                 .hint("in one ceremony a KMS key gets one material"));
             }
@@ -362,7 +362,8 @@ fn key(
         .hint(format!("it has {digits} hex digits")));
     }
     imports.iter().try_for_each(|import| {
-        spec.takes(import.wrapping, import.key_arn.is_china())
+        (import.kms_key)
+            .takes(spec, import.wrapping)
             .map_err(|refusal| refused(refusal).doing(format!("import {:?}", import.name)))
     })?;
     witnesses(&imports, spec)?;
@@ -403,10 +404,10 @@ fn witnesses(imports: &[ImportPlan], spec: Spec) -> Result<()> {
                 "name the import whose material it proves",
             );
         };
-        let arn = &witness.key_arn;
-        if *arn != other.key_arn && !arn.is_replica_of(other.key_arn.as_str()) {
+        let into = &witness.kms_key;
+        if *into != other.kms_key && !into.is_replica_of(other.kms_key.as_str()) {
             return refuse(
-                format!("is into another KMS key ({})", other.key_arn),
+                format!("is into another KMS key ({})", other.kms_key),
                 "KMS compares material within one KMS key and its multi-Region replicas",
             );
         }
@@ -699,7 +700,7 @@ fn spec(text: &str, bits: Option<usize>, imports: &[ImportPlan]) -> Result<Spec>
 fn symmetric(imports: &[ImportPlan]) -> Result<Spec> {
     let in_china = imports
         .iter()
-        .filter(|import| import.key_arn.is_china())
+        .filter(|import| import.kms_key.arn().is_some_and(KeyArn::is_china))
         .count();
     match in_china {
         0 => Ok(Spec::AES_256),
@@ -732,7 +733,7 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
     };
     Ok(ImportPlan {
         name: name("the import name", &raw.name)?,
-        key_arn,
+        kms_key: key_arn.into(),
         parameters: relative(base, "parameters", &raw.parameters)?,
         wrapping: wrapping(&raw.wrapping)?,
         wrap_in: wrap_in(raw.wrap_in.as_deref())?,

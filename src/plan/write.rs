@@ -11,6 +11,7 @@ use super::{
 use crate::crypto::spec::Spec;
 use crate::crypto::sshsig::fingerprint;
 use crate::ground::words;
+use crate::plan::kms::KmsKey;
 
 /// What people are told about the fields of a plan, by a field's path: lines of comment above the field, or in its
 /// place if the plan does not have it, and words beside it. `key.keep` is for every data key, `key.0.keep` for the
@@ -145,7 +146,9 @@ impl Page<'_> {
 
     fn import(&mut self, import: &ImportPlan) {
         self.word("name", &import.name);
-        self.word("key_arn", import.key_arn.as_str());
+        match &import.kms_key {
+            KmsKey::Aws(arn) => self.word("key_arn", arn.as_str()),
+        }
         self.word("parameters", &self.path(&import.parameters));
         self.word("wrapping", import.wrapping.name());
         self.word("wrap_in", &import.wrap_in.to_string());

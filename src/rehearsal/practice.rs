@@ -194,7 +194,7 @@ directory = "records/two"
         assert_eq!(practice.hsm.pin, real.hsm.pin);
         let (key, import) = practice.imports().next().unwrap();
         let (_, of_real) = real.imports().next().unwrap();
-        assert_eq!(import.key_arn, of_real.key_arn);
+        assert_eq!(import.kms_key, of_real.kms_key);
         assert_eq!(import.expires, of_real.expires);
         assert_eq!(import.other_kms_key, of_real.other_kms_key);
 

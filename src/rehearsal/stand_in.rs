@@ -10,7 +10,7 @@ use crate::ceremony::reimport;
 use crate::crypto::spec::Spec;
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
-use crate::plan::kms::KeyArn;
+use crate::plan::kms::{KeyArn, KmsKey};
 use crate::plan::{
     Deliver, EscrowPlan, ImportPlan, Keep, KeyPlan, Kind, Network, Notes, PackageSource, Plan,
 };
@@ -35,7 +35,7 @@ struct Key {
     spec: Spec,
     keep: Keep,
     /// The KMS keys that it is wrapped for; at least one.
-    key_arns: Vec<KeyArn>,
+    kms_keys: Vec<KmsKey>,
 }
 
 impl Before {
@@ -57,7 +57,7 @@ impl Before {
                     label: key.label.clone(),
                     spec: key.spec,
                     keep: key.keep,
-                    key_arns: key_arns(key, known.unwrap_or_default(), &mut taken)?,
+                    kms_keys: kms_keys(key, known.unwrap_or_default(), &mut taken)?,
                 })
             })
             .collect::<Result<_>>()?;
@@ -151,15 +151,15 @@ impl Before {
 impl Key {
     fn plan(&self, works: &Works) -> KeyPlan {
         let label = &self.label;
-        let import = |(at, arn): (usize, &KeyArn)| {
-            let (wrapping, wrap_in) = works.any(self.spec, arn.is_china());
+        let import = |(at, into): (usize, &KmsKey)| {
+            let (wrapping, wrap_in) = works.any(self.spec, into);
             // a label has no full stop: no file of the practised plan is called so
             let parameters = format!("inputs/before.{label}.{at}.json");
             ImportPlan {
                 wrap_in,
                 ..ImportPlan::draft(
                     &format!("import-{at}"),
-                    arn.clone(),
+                    into.clone(),
                     Path::new(&parameters),
                     wrapping,
                 )
@@ -167,33 +167,33 @@ impl Key {
         };
         KeyPlan {
             keep: self.keep,
-            imports: self.key_arns.iter().enumerate().map(import).collect(),
+            imports: self.kms_keys.iter().enumerate().map(import).collect(),
             ..KeyPlan::draft(label, works.played(self.spec))
         }
     }
 }
 
 /// A data key goes to the same KMS keys as before, so that they are compared as they will be.
-fn key_arns(key: &KeyPlan, known: &[String], taken: &mut BTreeSet<KeyArn>) -> Result<Vec<KeyArn>> {
-    let of_plan = key.imports.iter().map(|import| import.key_arn.clone());
-    let wanted: Vec<KeyArn> = match known.is_empty() {
+fn kms_keys(key: &KeyPlan, known: &[String], taken: &mut BTreeSet<KmsKey>) -> Result<Vec<KmsKey>> {
+    let of_plan = key.imports.iter().map(|import| import.kms_key.clone());
+    let mut wanted: Vec<KmsKey> = match known.is_empty() {
         false => known
             .iter()
-            .map(|arn| KeyArn::parse(arn))
+            .map(|arn| KeyArn::parse(arn).map(KmsKey::from))
             .collect::<Result<_>>()?,
         true => of_plan.collect(),
     };
-    let mut arns = wanted;
-    arns.retain(|arn| taken.insert(arn.clone()));
-    if arns.is_empty() {
-        let made_up = KeyArn::parse(&format!(
+    wanted.retain(|key| taken.insert(key.clone()));
+    if wanted.is_empty() {
+        let made_up: KmsKey = KeyArn::parse(&format!(
             "arn:aws:kms:eu-west-1:111122223333:key/00000000-0000-4000-8000-{:012}",
             taken.len()
-        ))?;
+        ))?
+        .into();
         taken.insert(made_up.clone());
-        arns.push(made_up);
+        wanted.push(made_up);
     }
-    Ok(arns)
+    Ok(wanted)
 }
 
 /// What cannot succeed in the real room is not practised here either.
@@ -254,8 +254,8 @@ mod tests {
         let text = before.plan(Path::new("m"), &Works::default(), "dealt");
         let made = Plan::parse(Path::new("/nowhere/plan.toml"), text.into_bytes()).unwrap();
         assert_eq!(
-            made.keys[0].imports[0].key_arn,
-            plan.keys[0].imports[0].key_arn
+            made.keys[0].imports[0].kms_key,
+            plan.keys[0].imports[0].kms_key
         );
     }
 

@@ -8,6 +8,7 @@ use crate::crypto::wrapping::WrappingAlgorithm::{
     self, RsaAesKeyWrapSha1, RsaAesKeyWrapSha256, RsaesOaepSha1, RsaesOaepSha256,
 };
 use crate::plan::WrapIn;
+use crate::plan::kms::KmsKey;
 
 /// What was found out about each spec of a plan.
 #[derive(Debug, Default)]
@@ -57,7 +58,7 @@ impl Works {
     }
 
     /// How a data key is wrapped if the plan does not say it.
-    pub(crate) fn any(&self, spec: Spec, in_china: bool) -> (WrappingAlgorithm, WrapIn) {
+    pub(crate) fn any(&self, spec: Spec, into: &KmsKey) -> (WrappingAlgorithm, WrapIn) {
         let order = [
             RsaAesKeyWrapSha256,
             RsaAesKeyWrapSha1,
@@ -66,7 +67,7 @@ impl Works {
         ];
         let mut taken = order
             .into_iter()
-            .filter(|wrapping| spec.takes(*wrapping, in_china).is_ok());
+            .filter(|wrapping| into.takes(spec, *wrapping).is_ok());
         let first = taken.clone().next().unwrap_or(RsaesOaepSha256);
         let inside = taken.find(|wrapping| self.wraps.contains(&(self.played(spec), *wrapping)));
         inside.map_or((first, WrapIn::Host), |wrapping| (wrapping, WrapIn::Hsm))
@@ -76,12 +77,19 @@ impl Works {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::kms::KeyArn;
 
     fn works(of: &[(Spec, WrappingAlgorithm)]) -> Works {
         let mut works = Works::default();
         of.iter()
             .for_each(|(spec, wrapping)| works.wraps(*spec, *wrapping));
         works
+    }
+
+    fn into(place: &str) -> KmsKey {
+        let id = "1234abcd-12ab-34cd-56ef-1234567890ab";
+        let arn = format!("arn:{place}:111122223333:key/{id}");
+        KeyArn::parse(&arn).unwrap().into()
     }
 
     #[test]
@@ -101,6 +109,7 @@ mod tests {
         let secrets_only = works(&[(Spec::AES_256, RsaesOaepSha256)]);
         let how = |spec, wrapping| secrets_only.how(spec, wrapping, WrapIn::Hsm);
         let rsa = Spec::Rsa { bits: 2048 };
+        let in_china = into("aws-cn:kms:cn-north-1");
         assert_eq!(
             how(Spec::P256, RsaesOaepSha256),
             (RsaesOaepSha256, WrapIn::Host)
@@ -110,16 +119,16 @@ mod tests {
             (RsaAesKeyWrapSha1, WrapIn::Host)
         );
         assert_eq!(
-            secrets_only.any(rsa, false),
+            secrets_only.any(rsa, &into("aws:kms:eu-west-1")),
             (RsaAesKeyWrapSha256, WrapIn::Host)
         );
         assert_eq!(
-            secrets_only.any(Spec::AES_256, true),
+            secrets_only.any(Spec::AES_256, &in_china),
             (RsaesOaepSha256, WrapIn::Hsm)
         );
         // KMS takes no RSA_AES_KEY_WRAP in China
         assert_eq!(
-            secrets_only.any(Spec::P256, true),
+            secrets_only.any(Spec::P256, &in_china),
             (RsaesOaepSha256, WrapIn::Host)
         );
     }

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use super::{field, grouped};
 use crate::evidence::previous::Previous;
 use crate::paper::outputs::import_type;
+use crate::plan::kms::KmsKey;
 use crate::plan::{ImportPlan, KeyPlan, Kind, Plan, Source, meaning};
 
 /// With more data keys or imports than this the approval counts them.
@@ -94,15 +95,16 @@ fn imports(imports: &[(&KeyPlan, &ImportPlan)]) -> String {
     };
     let arns: std::collections::BTreeSet<&str> = imports
         .iter()
-        .map(|(_, import)| import.key_arn.as_str())
+        .map(|(_, import)| import.kms_key.as_str())
         .collect();
     let count = format!("{} imports into {} KMS keys", imports.len(), arns.len());
     field("for", &count)
         + &field(
             "",
-            &of(|i| {
-                let arn = &i.key_arn;
-                format!("account {}, {}", grouped(arn.account()), arn.region())
+            &of(|i| match &i.kms_key {
+                KmsKey::Aws(arn) => {
+                    format!("account {}, {}", grouped(arn.account()), arn.region())
+                }
             }),
         )
         + &field("wrap", &of(meaning::wrap))

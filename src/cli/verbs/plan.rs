@@ -12,8 +12,8 @@ use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
-use crate::plan::kms::KeyArn;
 use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
+use crate::plan::kms::{KeyArn, KmsKey};
 use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Notes, Plan};
 
 mod again;
@@ -364,7 +364,7 @@ fn import(
     wish: &PlanWish,
     (place, notes): (&str, &mut Notes),
 ) -> Result<ImportPlan> {
-    fits(spec, arn, known)?;
+    fits(spec, &arn.clone().into(), known)?;
     let at = |field: &str| format!("{place}.{field}");
     let parameters = match &known.parameters {
         Some((path, _)) => from_plan(wish, path),
@@ -454,15 +454,16 @@ fn usual_wrapping(spec: Spec) -> WrappingAlgorithm {
 }
 
 /// Whether the downloaded wrapping key takes material of the spec.
-fn fits(spec: Spec, arn: &KeyArn, known: &Known) -> Result<()> {
+fn fits(spec: Spec, kms_key: &KmsKey, known: &Known) -> Result<()> {
     let Some((path, read)) = &known.parameters else {
         return Ok(());
     };
     let algorithm = read
         .wrapping_algorithm
         .unwrap_or_else(|| usual_wrapping(spec));
-    spec.takes(algorithm, arn.is_china())
-        .and_then(|()| spec.fits(algorithm, read.wrapping_key.bits()))
+    kms_key
+        .takes(spec, algorithm)
+        .and_then(|()| kms_key.fits(spec, algorithm, read.wrapping_key.bits()))
         .map_err(|refusal| {
             let error = Error::usage(refusal.why).hint(refusal.hint);
             error.doing(path.display())

@@ -164,7 +164,7 @@ fn in_room(plan: Option<&Path>, module: &Path, room: &Path) -> Result<()> {
 /// Writes what the KMS gives for each import, to the file that the plan names.
 fn write_parameters(plan: &Plan, kms: &StandInKms) -> Result<()> {
     for (_, import) in plan.imports() {
-        let parameters = kms.parameters(import.key_arn.as_str(), import.wrapping);
+        let parameters = kms.parameters(import.kms_key.as_str(), import.wrapping);
         write_new(&import.parameters, parameters.as_bytes())?;
     }
     Ok(())
@@ -201,7 +201,7 @@ fn tell_imports(
         };
         let under = format!("{place}, under a stand-in KMS's RSA-4096 key");
         tell("wrapped", &under, &format!("{bytes} bytes"))?;
-        let material = kms.material(import.key_arn.as_str())?;
+        let material = kms.material(import.kms_key.as_str())?;
         same_material(verified, key, material)?;
         tell(
             "imported",
@@ -222,7 +222,7 @@ fn hand_over(
     let folder = record.join(&key.label).join(&import.name);
     let wrapped = read(&folder.join("WrappedKeyMaterial.bin"))?;
     let token = read(&folder.join("ImportToken.bin"))?;
-    let arn = import.key_arn.as_str();
+    let arn = import.kms_key.as_str();
     kms.import(arn, key.spec, import.wrapping, &wrapped, &token)?;
     Ok(wrapped.len())
 }

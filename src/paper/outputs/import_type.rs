@@ -14,11 +14,11 @@ pub(crate) fn import_type(
     key: &KeyPlan,
     import: &ImportPlan,
 ) -> Option<ImportType> {
-    if key.spec.name() != "SYMMETRIC_DEFAULT" {
-        return None; // KMS takes an import type only for symmetric material
+    if key.spec.name() != "SYMMETRIC_DEFAULT" || import.kms_key.arn().is_none() {
+        return None; // only AWS KMS takes an import type, and only for symmetric material
     }
     let key_material_id = previous
-        .and_then(|previous| previous.key_material_id(&key.label, import.key_arn.as_str()))
+        .and_then(|previous| previous.key_material_id(&key.label, import.kms_key.as_str()))
         .map(str::to_owned);
     let is_known = key_material_id.is_some() || import.witness_of.is_some();
     let existing = Some(ImportType::ExistingKeyMaterial { key_material_id });
@@ -41,11 +41,11 @@ fn is_later_region(previous: Option<&Previous>, key: &KeyPlan, import: &ImportPl
     let Some(previous) = previous else {
         return false;
     };
-    match previous.import_before(&key.label, import.key_arn.as_str()) {
+    match previous.import_before(&key.label, import.kms_key.as_str()) {
         Some(before) => before.import_as == Some(ImportAs::Existing),
         None => previous.key(&key.label).is_some_and(|known| {
             let arns = &known.key_arns;
-            arns.iter().any(|arn| import.key_arn.is_replica_of(arn))
+            arns.iter().any(|arn| import.kms_key.is_replica_of(arn))
         }),
     }
 }

@@ -21,6 +21,7 @@ mod describe;
 mod directory;
 mod file;
 mod parts;
+mod takes;
 pub(crate) mod text;
 mod token;
 
@@ -28,6 +29,7 @@ pub(crate) use answer::time;
 pub(crate) use describe::KeyMetadata;
 pub use describe::describe_key;
 pub(crate) use parts::is_token_name;
+pub(crate) use takes::{fits, takes};
 pub(crate) use token::is_der;
 
 /// The longest import token of the AWS API, in bytes (GetParametersForImport).

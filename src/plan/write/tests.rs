@@ -12,7 +12,7 @@ use crate::crypto::spec::HmacHash;
 use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
 use crate::ground::anchor::Anchor;
 use crate::ground::token_uri::TokenUri;
-use crate::plan::kms::KeyArn;
+use crate::plan::kms::{KeyArn, aws};
 use crate::plan::{EscrowPlan, HsmPlan, InToken, Keep, Kind, Network, RecoverPlan, WrapIn};
 
 /// As it is read again, but for its bytes.
@@ -125,7 +125,7 @@ fn import(
     ];
     let fitting = of_rsa.into_iter().chain(others);
     let fitting: Vec<_> = fitting
-        .filter(|way| spec.takes(*way, false).is_ok())
+        .filter(|way| aws::takes(spec, *way, false).is_ok())
         .collect();
     let symmetric = spec == Spec::AES_256;
     let how = (select(fitting), any::<bool>(), path(base));
@@ -335,7 +335,7 @@ fn as_of(kind: Kind, key: &mut KeyPlan) {
         && key.spec == Spec::AES_256
         && first.parameters != second.parameters
     {
-        second.key_arn = first.key_arn.clone();
+        second.kms_key = first.kms_key.clone();
         second.witness_of = Some(first.name.clone());
         second.import_as = None;
     }

@@ -8,6 +8,7 @@ use crate::crypto::wrapping::{ControlKey, WrappingAlgorithm};
 use crate::ground::error::Result;
 use crate::hsm::Hsm;
 use crate::plan::WrapIn;
+use crate::plan::kms::aws;
 
 /// The sizes of wrapping key, in bits. The middle one is used if one is enough: P-521 does not fit under the first with
 /// RSAES-OAEP.
@@ -114,9 +115,8 @@ impl Examination {
     fn try_under(&mut self, tries: &mut Tries, spec: Spec, control_key: &ControlKey) {
         let wrapping_key = control_key.public();
         for wrapping in WrappingAlgorithm::ALL {
-            let taken = spec
-                .takes(wrapping, false)
-                .and_then(|()| spec.fits(wrapping, wrapping_key.bits()));
+            let taken = aws::takes(spec, wrapping, false)
+                .and_then(|()| aws::fits(spec, wrapping, wrapping_key.bits()));
             if taken.is_err() {
                 continue;
             }

@@ -80,14 +80,16 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
             notes.above("hsm.module", notes::PERHAPS_LOST);
         }
     }
+    let nothing = Known::default();
     for (at, key) in plan.keys.iter_mut().enumerate() {
         (key.source, key.reason, key.fingerprint) = (Source::Hsm, None, None);
         if how == BuildsOn::NewShares {
             key.imports.clear();
         }
         for (nth, import) in key.imports.iter_mut().enumerate() {
-            let (known, of_key) = (&known[&import.key_arn], &old.keys[at]);
-            fits(key.spec, &import.key_arn, known)?;
+            let of_key = &old.keys[at];
+            let known = import.kms_key.arn().map_or(&nothing, |arn| &known[arn]);
+            fits(key.spec, &import.kms_key, known)?;
             import.parameters = match &known.parameters {
                 Some((path, _)) => from_plan(wish, path),
                 None => parameters_file(&old, of_key, import).into(),
@@ -187,14 +189,19 @@ fn give_imports(old: &mut Plan, imports: Vec<(String, Vec<ImportPlan>)>) {
 
 /// The parameters that were downloaded again, by KMS key; only KMS keys of the record are accepted.
 fn new_parameters(old: &Plan, files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
-    let arns = old.imports().map(|(_, import)| import.key_arn.clone());
+    let arns = old
+        .imports()
+        .filter_map(|(_, import)| import.kms_key.arn().cloned());
     let of_record: BTreeMap<KeyArn, Known> = arns.map(|arn| (arn, Known::default())).collect();
     let count = of_record.len();
     let known = sort(of_record, files)?;
     if known.len() == count {
         return Ok(known);
     }
-    let of_record = |arn: &&KeyArn| !old.imports().any(|(_, import)| import.key_arn == **arn);
+    let of_record = |arn: &&KeyArn| {
+        let mut imports = old.imports();
+        !imports.any(|(_, import)| import.kms_key.arn() == Some(*arn))
+    };
     let other = known.keys().find(of_record).map(KeyArn::as_str);
     Err(Error::mismatch(format!(
         "{}: the record wrapped nothing for this KMS key",
@@ -356,7 +363,7 @@ fn material(
     previous: &Previous,
     (place, notes): (&str, &mut Notes),
 ) {
-    let arn = import.key_arn.as_str();
+    let arn = import.kms_key.as_str();
     let before = previous.import_before(label, arn);
     let waits =
         before.is_some_and(|before| before.import_as == Some(ImportAs::New) && !before.accepted);

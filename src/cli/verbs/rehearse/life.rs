@@ -91,7 +91,7 @@ impl Life<'_> {
 
     fn encrypt(&self, plan: &Plan) -> Result<OldData> {
         let (_, import) = only_import(plan)?;
-        let (arn, data) = (import.key_arn.as_str().to_owned(), rehearsal::random()?);
+        let (arn, data) = (import.kms_key.as_str().to_owned(), rehearsal::random()?);
         let encrypted = self.kms.encrypt(&arn, &data)?;
         Ok(OldData {
             arn,

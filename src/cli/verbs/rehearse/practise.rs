@@ -16,6 +16,7 @@ use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Exit, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::hsm::{Hsm, Module};
+use crate::plan::kms::aws;
 use crate::plan::{Kind, PinSource, Plan, WrapIn, parameters};
 use crate::rehearsal::{self, Before, Replaced, StandInKms, Works};
 
@@ -160,7 +161,7 @@ impl Practice<'_> {
                 works.plays(spec, played);
             }
             for wrapping in WrappingAlgorithm::ALL {
-                let taken = spec.takes(wrapping, false).is_ok();
+                let taken = aws::takes(spec, wrapping, false).is_ok();
                 if taken && tries.in_hsm(played, wrapping, kms.control_key()).is_ok() {
                     works.wraps(played, wrapping);
                 }
@@ -196,7 +197,7 @@ impl Practice<'_> {
         let sealed = generate::run(&Approved::own_rehearsal(plan.clone())?, &mut self.nobody)?;
         for (key, import) in plan.imports() {
             hand_over(&sealed.directory, key, import, kms)?;
-            kms.delete(import.key_arn.as_str())?;
+            kms.delete(import.kms_key.as_str())?;
         }
         let previous = Previous::load(&sealed.directory, None)?;
         let forms = match &plan.escrow {

@@ -69,7 +69,8 @@ facts! {
         is_first: bool,
         import: Html,
         arn: Html,
-        account: Html,
+        place_name: Html,
+        place: Html,
         region: Html,
         wrap: Html,
         expires: Html,
@@ -86,7 +87,7 @@ impl KeysFacts {
     pub(super) fn of(script: &Script) -> Self {
         let plan = script.plan;
         let labels: Vec<&str> = plan.keys.iter().map(|key| key.label.as_str()).collect();
-        let arns = plan.imports().map(|(_, import)| import.key_arn.as_str());
+        let arns = plan.imports().map(|(_, import)| import.kms_key.as_str());
         let import_count = plan.imports().count();
         let (check_word, check_title) = check_word(plan);
         Self {
@@ -149,7 +150,7 @@ fn key(script: &Script, key: &KeyPlan) -> KeyFacts {
         1 => ARNS,
         _ => ARNS_OF_EACH,
     };
-    let arns = key.imports.iter().map(|import| import.key_arn.as_str());
+    let arns = key.imports.iter().map(|import| import.kms_key.as_str());
     let has_kcv = key.spec.has_kcv();
     KeyFacts {
         label: key.label.as_str().into(),
@@ -201,7 +202,7 @@ fn imports_of(script: &Script, key: &KeyPlan) -> Vec<ImportFacts> {
 
 fn import(script: &Script, at: usize, key: &KeyPlan, import: &ImportPlan) -> ImportFacts {
     let kind = script.plan.kind;
-    let arn = &import.key_arn;
+    let (place_name, place) = meaning::place(&import.kms_key);
     let digest = import.wrapping_key_sha256.as_ref();
     let mut unlike: Vec<_> = meaning::unlike_others(kind, key, import);
     let import_type = import_type(kind, script.previous, key, import);
@@ -215,9 +216,10 @@ fn import(script: &Script, at: usize, key: &KeyPlan, import: &ImportPlan) -> Imp
     ImportFacts {
         is_first: at == 0,
         import: import.name.as_str().into(),
-        arn: arn.as_str().into(),
-        account: arn.account().into(),
-        region: arn.region().into(),
+        arn: import.kms_key.as_str().into(),
+        place_name: place_name.into(),
+        place: place.into(),
+        region: meaning::region(&import.kms_key).into(),
         wrap: meaning::wrap(import).into(),
         expires: meaning::expires(import).into(),
         expiry: meaning::expiry(import).into(),
@@ -232,7 +234,8 @@ impl ImportFacts {
             is_first: true,
             import: Html::default(),
             arn: Html::default(),
-            account: Html::default(),
+            place_name: Html::default(),
+            place: Html::default(),
             region: Html::default(),
             wrap: Html::default(),
             expires: Html::default(),
