@@ -270,7 +270,7 @@ impl Wrapped<'_> {
         Event::KeyWrapped(transcript::Wrapped {
             label: key.label.clone(),
             import: import.name.clone(),
-            key_arn: import.kms_key.as_str().to_owned(),
+            kms_key: (&import.kms_key).into(),
             wrapping: import.wrapping.name().into(),
             wrapped_in: import.wrap_in.into(),
             wrapping_key_sha256: words::hex(&self.judged.wrapping_key_sha256()),

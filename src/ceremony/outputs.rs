@@ -2,13 +2,15 @@
 
 use super::import_types::proves;
 use super::judged::Wrapped;
-use super::{Ceremony, Result, Step, screens, transcript, words};
+use super::{Ceremony, Error, Result, Step, screens, transcript, words};
 use crate::crypto::escrow::package::{self, Package};
 use crate::crypto::wrapping::public;
 use crate::hsm::DataKey;
+use crate::paper::outputs::transit::{self, TransitScript};
 use crate::paper::outputs::{self, ImportScript, ImportType, Run, import_all};
 use crate::paper::outputs::{import_type, multi_region};
 use crate::paper::report::{self, Report};
+use crate::plan::kms::transit::{TransitKey, hash_function, key_type};
 use crate::plan::kms::{ImportToken, KeyArn, Target};
 use crate::plan::parameters::Judged;
 use crate::plan::{ImportPlan, KeyPlan, Plan, Role};
@@ -46,15 +48,24 @@ impl Ceremony<'_> {
 
     fn write_import(&mut self, wrapped: &Wrapped) -> Result<()> {
         let Judged { key, import, .. } = &wrapped.judged;
-        let Target::Aws { arn, token } = &wrapped.judged.target;
         let folder = wrapped.judged.name();
         self.ledger
             .write(&format!("{folder}/WrappedKeyMaterial.bin"), &wrapped.bytes)?;
-        self.ledger
-            .write(&format!("{folder}/{}", outputs::TOKEN), &token.bytes)?;
-        let import_type = import_type(self.plan().kind, self.previous(), key, import);
-        self.note_import_type(key, import, import_type.as_ref())?;
-        let script = self.import_script(wrapped, (arn, token), import_type);
+        let script = match &wrapped.judged.target {
+            Target::Aws { arn, token } => {
+                self.ledger
+                    .write(&format!("{folder}/{}", outputs::TOKEN), &token.bytes)?;
+                let import_type = import_type(self.plan().kind, self.previous(), key, import);
+                self.note_import_type(key, import, import_type.as_ref())?;
+                self.import_script(wrapped, (arn, token), import_type)
+            }
+            Target::Transit(into) => {
+                let base64 = transit::base64_file(&wrapped.bytes);
+                self.ledger
+                    .write(&format!("{folder}/{}", transit::FILE), base64.as_bytes())?;
+                self.transit_script(wrapped, into, &base64)?
+            }
+        };
         self.ledger
             .write(&format!("{folder}/import.sh"), script.as_bytes())
     }
@@ -104,7 +115,7 @@ impl Ceremony<'_> {
         self.ledger.append(transcript::ImportTypeTold {
             label: key.label.clone(),
             import: import.name.clone(),
-            key_arn: import.kms_key.as_str().to_owned(),
+            kms_key: (&import.kms_key).into(),
             import_type: import_type.map(|told| told.name().into()),
             key_material_id,
             witness_of: proves(kind, key, import).cloned(),
@@ -112,6 +123,25 @@ impl Ceremony<'_> {
             rotates: key.rotates(kind, import).map(str::to_owned),
             description: import.description.clone(),
         })
+    }
+
+    fn transit_script(&self, wrapped: &Wrapped, into: &TransitKey, base64: &str) -> Result<String> {
+        let Judged { key, import, .. } = wrapped.judged;
+        let key_type = key_type(key.spec).map_err(|refusal| Error::usage(refusal.why))?;
+        let script = TransitScript {
+            ceremony: &self.basis.id,
+            rehearsal: self.basis.rehearsal,
+            title: &self.plan().title,
+            label: &key.label,
+            import: &import.name,
+            into,
+            spec: key.spec.name(),
+            key_type,
+            hash_function: hash_function(import.wrapping),
+            wrapped_sha256: &words::hex(&words::sha256(&wrapped.bytes)),
+            base64_sha256: &words::hex(&words::sha256(base64.as_bytes())),
+        };
+        Ok(script.render())
     }
 
     fn import_script(

@@ -4,7 +4,7 @@ use super::{Ceremony, Event, Step, two_sided};
 use crate::evidence::transcript::{FileDigest, Imported};
 use crate::ground::error::Result;
 use crate::ground::words;
-use crate::plan::kms::{Target, aws};
+use crate::plan::kms::aws;
 use crate::plan::parameters::{Judged, judge, or_later, slips_beside};
 
 impl<'a> Ceremony<'a> {
@@ -41,7 +41,7 @@ impl<'a> Ceremony<'a> {
 
 fn event(judged: &Judged) -> Event {
     let Judged { key, import, .. } = judged;
-    let Target::Aws { arn, token } = &judged.target;
+    let token = judged.target.token();
     let digest = |file: &aws::ParameterFile| FileDigest {
         name: file.name.clone(),
         sha256: words::hex(&file.sha256),
@@ -49,14 +49,14 @@ fn event(judged: &Judged) -> Event {
     Event::ImportParametersRead(Imported {
         label: key.label.clone(),
         import: import.name.clone(),
-        key_arn: arn.as_str().to_owned(),
-        key_arn_in_parameters: token.names_key,
+        kms_key: (&import.kms_key).into(),
+        key_arn_in_parameters: token.map(|token| token.names_key),
         wrapping: import.wrapping.name().into(),
         files: judged.files.iter().map(digest).collect(),
         wrapping_key_spec: judged.wrapping_key.spec().into(),
         wrapping_key_sha256: words::hex(&judged.wrapping_key_sha256()),
-        import_token_sha256: words::hex(&words::sha256(&token.bytes)),
-        valid_to: token.valid_to.into(),
+        import_token_sha256: token.map(|token| words::hex(&words::sha256(&token.bytes))),
+        valid_to: token.map(|token| token.valid_to.into()),
         two_sided_check: judged.compared.clone(),
     })
 }

@@ -21,6 +21,7 @@ use crate::crypto::wrapping::{self, ControlKey, WrappingAlgorithm, pkcs8};
 use crate::evidence::transcript::PreflightCheck;
 use crate::ground::error::{Error, Result};
 use crate::hsm::{self, Hsm, Material, Transport, Way, WrappingHandle};
+use crate::plan::kms::Target;
 use crate::plan::parameters::Judged;
 use crate::plan::{Plan, WrapIn};
 
@@ -374,10 +375,17 @@ fn ways_out(error: Error, want: &Judged) -> Error {
         algorithm => {
             let other = match algorithm {
                 WrappingAlgorithm::RsaesOaepSha256 => "RSAES_OAEP_SHA_1",
-                _ => "RSAES_OAEP_SHA_256",
+                WrappingAlgorithm::RsaesOaepSha1 => "RSAES_OAEP_SHA_256",
+                WrappingAlgorithm::RsaAesKeyWrapSha256 => "RSA_AES_KEY_WRAP_SHA_1",
+                WrappingAlgorithm::RsaAesKeyWrapSha1 => "RSA_AES_KEY_WRAP_SHA_256",
             };
             error
-                .hint(other_parameters(other))
+                .hint(match want.target {
+                    Target::Aws { .. } => other_parameters(other),
+                    Target::Transit(_) => {
+                        format!("perhaps this HSM wraps with wrapping = {other:?} in the plan")
+                    }
+                })
                 .hint(format!("or {HOST}"))
         }
     };

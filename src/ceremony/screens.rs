@@ -178,6 +178,7 @@ fn import_meaning(import: &ImportPlan) -> String {
             };
             (place, arn.key_id())
         }
+        KmsKey::Transit(key) => (key.program().name().to_owned(), key.as_str()),
     };
     field("for", &format!("{}, {place}", import.name))
         + &field("", &format!("key {key}"))
@@ -276,14 +277,9 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
         ""
     };
     let imports = if plan.imports().next().is_some() {
-        "import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
-         <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
-         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n\
-         \x20 ImportToken.bin         what KMS requires with it\n\
-         \x20 import.sh               checks both, then runs aws kms import-key-material\n\
-         \x20 import-result*.json     each try of import.sh leaves one; may be added later\n"
+        imports_readme(plan)
     } else {
-        ""
+        String::new()
     };
     let rotation = rotation_readme(plan);
     let mut in_clear = String::new();
@@ -339,6 +335,24 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
          vouch for themselves.\n",
         plan.title
     )
+}
+
+fn imports_readme(plan: &Plan) -> String {
+    let mut text = String::from(
+        "import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
+         <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
+         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n",
+    );
+    let goes = |to: fn(&KmsKey) -> bool| plan.imports().any(|(_, import)| to(&import.kms_key));
+    if goes(|key| matches!(key, KmsKey::Aws(_))) {
+        text += "\x20 ImportToken.bin         what KMS requires with it\n\
+                 \x20 import.sh               checks both, then runs aws kms import-key-material\n";
+    }
+    if goes(|key| matches!(key, KmsKey::Transit(_))) {
+        text += "\x20 WrappedKeyMaterial.b64  the same in base64, for OpenBao and Vault\n\
+                 \x20 import.sh               checks both, then runs bao write or vault write\n";
+    }
+    text + "\x20 import-result*.json     each try of import.sh leaves one; may be added later\n"
 }
 
 /// How to make KMS encrypt with material that was added to other material.

@@ -420,7 +420,7 @@ fn known_keys(chain: &Chain, keeps: &[(String, Keep)]) -> Result<Vec<KnownKey>, 
     let mut arns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for wrapped in chain.events::<Wrapped>() {
         let of_label = arns.entry(wrapped.label.clone()).or_default();
-        of_label.push(wrapped.key_arn.clone());
+        of_label.push(wrapped.kms_key.name.as_str().to_owned());
     }
     chain
         .data_keys()
@@ -465,7 +465,7 @@ fn wrapped_before(followed: &Followed, fingerprint: &Fingerprint) -> Vec<String>
         let wrapped = chain.events::<Wrapped>();
         wrapped
             .filter(|wrapped| key.as_ref().is_some_and(|key| key.label == wrapped.label))
-            .map(|wrapped| wrapped.key_arn.clone())
+            .map(|wrapped| wrapped.kms_key.name.as_str().to_owned())
             .collect()
     };
     let all = followed.links.iter().map(|link| arns(&link.verified.chain));

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::evidence::transcript::{
-    Chain, DataKeyFacts, ImportTypeTold, Imported, Said, Told, Wrapped,
+    Chain, DataKeyFacts, ImportTypeTold, Imported, KeyName, Said, Told, Wrapped,
 };
 use crate::ground::words::Digest;
 use crate::plan::ImportAs;
@@ -106,7 +106,7 @@ pub struct Import {
     pub fingerprint: String,
     /// The import's name.
     pub import: String,
-    /// The KMS key.
+    /// The KMS key: its ARN, or the name that another KMS has for it.
     pub key_arn: String,
     /// When the data key was wrapped for that KMS key.
     pub wrapped_at: Timestamp,
@@ -148,7 +148,8 @@ pub struct Standing {
     /// The import's name.
     pub import: String,
     /// The KMS key.
-    pub key_arn: String,
+    #[serde(flatten)]
+    pub(crate) kms_key: KeyName,
     /// KMS's id for the material.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_material_id: Option<String>,
@@ -258,7 +259,7 @@ impl Receipts {
         Standing {
             label: import.label.clone(),
             import: import.import.clone(),
-            key_arn: import.key_arn.clone(),
+            kms_key: KeyName::of(&import.key_arn),
             key_material_id: known
                 .filter(|_| accepted)
                 .map(|known| known.key_material_id.clone()),
@@ -386,7 +387,7 @@ fn computes_with<'a>(receipts: &'a [Receipt], import: &Import) -> Option<&'a Rec
         [answer::GENERATE_MAC, answer::GET_PUBLIC_KEY].contains(&entry.answer.as_str())
             && entry.proves == Proves::Proved
             && entry.label.as_ref() == Some(&import.label)
-            && entry.key_arn.as_ref() == Some(&import.key_arn)
+            && entry.is_of(&import.key_arn)
     };
     receipts.iter().find(shows)
 }
@@ -436,7 +437,7 @@ fn described_after_import(receipts: &[Receipt], import: &Import) -> Option<Strin
     let described = receipts[accepted + 1..].iter().find(|receipt| {
         receipt.entry.answer == "DescribeKey"
             && receipt.entry.endpoint.is_none()
-            && receipt.entry.key_arn.as_ref() == Some(&import.key_arn)
+            && receipt.entry.is_of(&import.key_arn)
             && receipt.entry.key_material_id.is_some()
     });
     described?.entry.key_material_id.clone()
@@ -491,9 +492,9 @@ fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
         fingerprint: key.map(|key| key.fingerprint.clone()).unwrap_or_default(),
         label: wrapped.label.clone(),
         import: wrapped.import.clone(),
-        key_arn: wrapped.key_arn.clone(),
+        key_arn: wrapped.kms_key.name.as_str().to_owned(),
         wrapped_at: wrapped.line.at,
-        token_until: parameters.and_then(|read| read.valid_to.known()),
+        token_until: parameters.and_then(|read| read.valid_to.as_ref()?.known()),
         import_as,
         rotates: typed.and_then(|typed| typed.rotates.clone()),
         existing: typed
@@ -507,7 +508,8 @@ fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
 
 /// Whether an id or ARN in KMS's answer names the KMS key with this ARN.
 fn names_key(text: &str, key_arn: &str) -> bool {
-    text == key_arn || (!text.starts_with("arn:") && key_id(key_arn) == text)
+    let is_id = || !text.starts_with("arn:") && key_arn.starts_with("arn:");
+    text == key_arn || (is_id() && key_id(key_arn) == text)
 }
 
 /// The Region in a key's ARN.

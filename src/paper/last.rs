@@ -289,9 +289,15 @@ fn attempts(name: &str, attempts: &[String]) -> String {
     format!("{told}\n     cp -r {copied} /media/usb1; sync\n")
 }
 
+/// No other KMS than AWS's stops taking a file.
+const NO_DEADLINE: &str = "whoever may import there can import those files for as long as the wrapping key exists: guard this record as long";
+
 fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp) -> String {
     let carried = outputs::carried_out(folders);
-    let needs = fold(&format!("needs {carried} of the record"), "   ");
+    let mut needs = fold(&format!("needs {carried} of the record"), "   ");
+    if deadline.is_none() {
+        needs += &fold(NO_DEADLINE, "   ");
+    }
     format!(
         " 2 cloud operator:    bash import.sh   {}\n{needs}\
          \x203 they bring back:   every {IMPORT_RESULTS}: each try leaves one\n",
@@ -301,7 +307,7 @@ fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp)
 
 fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {
     let Some(deadline) = deadline else {
-        return String::new();
+        return "AT ANY TIME: there is no deadline".to_owned();
     };
     let hours = deadline.duration_since(now).as_hours();
     if deadline <= now {

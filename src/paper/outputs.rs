@@ -11,6 +11,7 @@ use crate::ground::words::shell_word;
 use crate::plan::ImportPlan;
 
 mod import_type;
+pub(crate) mod transit;
 
 pub(crate) use import_type::{import_type, multi_region};
 
@@ -19,8 +20,11 @@ pub(crate) use crate::evidence::record::IMPORT_TOKEN as TOKEN;
 const IMPORT: &str = include_str!("outputs/import.sh.in");
 const IMPORT_ALL: &str = include_str!("outputs/import-all.sh.in");
 /// Text that several scripts share word for word; `online.sh` has it too.
-const SHARED: [(&str, &str); 3] = [
+const SHARED: [(&str, &str); 6] = [
     ("answers", include_str!("outputs/answers.sh.in")),
+    ("checked_files", include_str!("outputs/checked-files.sh.in")),
+    ("confirm", include_str!("outputs/confirm.sh.in")),
+    ("result", include_str!("outputs/result.sh.in")),
     ("outcome", include_str!("outputs/outcome.sh.in")),
     (
         "own_environment",

@@ -141,7 +141,7 @@ impl Report<'_> {
     /// When the first import token expires.
     fn deadline(&self) -> Option<jiff::Timestamp> {
         self.events::<Imported>()
-            .filter_map(|read| read.valid_to.known())
+            .filter_map(|read| read.valid_to.as_ref()?.known())
             .min()
     }
 }

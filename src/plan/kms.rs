@@ -8,17 +8,23 @@ use jiff::Timestamp;
 
 use crate::crypto::spec::{Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::ground::error::{Error, Result};
 
 pub(crate) mod arn;
 pub mod aws;
+mod file;
+pub(crate) mod transit;
 
 pub(crate) use arn::KeyArn;
+use transit::{Program, TransitKey};
 
 /// The key that an import goes to, as its KMS names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum KmsKey {
     /// A key of AWS KMS.
     Aws(KeyArn),
+    /// A key of the transit engine of OpenBao or Vault.
+    Transit(TransitKey),
 }
 
 /// Where wrapped material goes, and what goes with it.
@@ -30,6 +36,8 @@ pub(crate) enum Target<'p> {
         /// What KMS gave with the wrapping key.
         token: ImportToken,
     },
+    /// OpenBao or Vault: the material alone, at any time.
+    Transit(&'p TransitKey),
 }
 
 /// The import token of AWS KMS.
@@ -43,10 +51,59 @@ pub(crate) struct ImportToken {
 }
 
 impl KmsKey {
+    /// Reads `kms`, and the key's name in the field that this KMS has for it.
+    ///
+    /// # Errors
+    /// Exit 2 for a KMS that byok does not know, or not yet, and for a name that is not one of that KMS.
+    pub(super) fn parse(
+        kms: Option<&str>,
+        key_arn: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<Self> {
+        let kms = kms.unwrap_or("aws");
+        let program = Program::ALL
+            .into_iter()
+            .find(|program| program.word() == kms);
+        let refuse = |what: String, hint: &str| Err(Error::usage(what).hint(hint));
+        match (program, key_arn, key) {
+            _ if ["azure", "google", "oci"].contains(&kms) => refuse(
+                format!("kms {kms:?}: this version of byok does not import there yet"),
+                "what it knows: aws, openbao, vault",
+            ),
+            (None, _, _) if kms != "aws" => refuse(
+                format!("kms {kms:?} is not one of aws, openbao, vault"),
+                "without `kms` it is aws",
+            ),
+            (None, Some(arn), None) => Ok(Self::Aws(KeyArn::parse(arn)?.in_its_partition()?)),
+            (None, None, _) => refuse(
+                "it has no key_arn".into(),
+                "name the key of AWS KMS by its ARN; `key` is for other KMSs, with `kms`",
+            ),
+            (Some(program), None, Some(url)) => TransitKey::parse(program, url).map(Self::Transit),
+            (Some(_), None, None) => refuse(
+                "it has no `key`".into(),
+                "name it by its URL: https://HOST:PORT/v1/MOUNT/keys/NAME",
+            ),
+            (_, Some(_), _) => refuse(
+                format!("key_arn and `key` do not go together, nor key_arn with kms = {kms:?}"),
+                "key_arn is for AWS KMS alone, `key` for every other KMS",
+            ),
+        }
+    }
+
     /// The whole name, unlike that of any other key of any KMS.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Aws(arn) => arn.as_str(),
+            Self::Transit(key) => key.as_str(),
+        }
+    }
+
+    /// What its KMS is called, for people.
+    pub(crate) fn kms(&self) -> &'static str {
+        match self {
+            Self::Aws(_) => "AWS KMS",
+            Self::Transit(key) => key.program().name(),
         }
     }
 
@@ -54,6 +111,7 @@ impl KmsKey {
     pub(crate) fn arn(&self) -> Option<&KeyArn> {
         match self {
             Self::Aws(arn) => Some(arn),
+            Self::Transit(_) => None,
         }
     }
 
@@ -71,9 +129,14 @@ impl KmsKey {
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> Result<(), Refusal> {
+    pub(crate) fn takes(
+        &self,
+        spec: Spec,
+        wrapping: WrappingAlgorithm,
+    ) -> std::result::Result<(), Refusal> {
         match self {
             Self::Aws(arn) => aws::takes(spec, wrapping, arn.is_china()),
+            Self::Transit(_) => transit::takes(spec, wrapping),
         }
     }
 
@@ -86,9 +149,18 @@ impl KmsKey {
         spec: Spec,
         wrapping: WrappingAlgorithm,
         wrapping_key_bits: usize,
-    ) -> Result<(), Refusal> {
+    ) -> std::result::Result<(), Refusal> {
         match self {
             Self::Aws(_) => aws::fits(spec, wrapping, wrapping_key_bits),
+            Self::Transit(_) => Ok(()), // its wrapping key has one size
+        }
+    }
+
+    /// How the online side gets import parameters for it.
+    pub(crate) fn fetch(&self) -> String {
+        match self {
+            Self::Aws(_) => "download them on the online side (aws kms get-parameters-for-import), at most 24 hours before the ceremony".into(),
+            Self::Transit(key) => format!("fetch the wrapping key on the online side: {}", key.fetch()),
         }
     }
 }
@@ -115,6 +187,7 @@ impl Target<'_> {
     pub(crate) fn token(&self) -> Option<&ImportToken> {
         match self {
             Self::Aws { token, .. } => Some(token),
+            Self::Transit(_) => None,
         }
     }
 }

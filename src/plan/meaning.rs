@@ -71,6 +71,10 @@ pub(crate) fn place(key: &KmsKey) -> Fact {
             "account, Region",
             format!("{}, {}", arn.account(), arn.region()),
         ),
+        KmsKey::Transit(key) => (
+            "server",
+            format!("{}, {}", key.program().name(), key.server()),
+        ),
     }
 }
 
@@ -78,6 +82,7 @@ pub(crate) fn place(key: &KmsKey) -> Fact {
 pub(crate) fn region(key: &KmsKey) -> &str {
     match key {
         KmsKey::Aws(arn) => arn.region(),
+        KmsKey::Transit(key) => key.server(),
     }
 }
 
@@ -112,7 +117,32 @@ pub(crate) fn unlike_others(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> V
     if let Some(role) = key.role(kind, import) {
         facts.push(("Region", role.told()));
     }
+    if let Some(told) = no_deadline(&import.kms_key) {
+        facts.push(("deadline", told.to_owned()));
+    }
+    facts.extend(no_guard(&import.kms_key).map(|told| ("compared", told)));
     facts
+}
+
+/// That a wrapped file can be imported for as long as its wrapping key exists.
+pub(crate) fn no_deadline(key: &KmsKey) -> Option<&'static str> {
+    match key {
+        KmsKey::Aws(_) => None,
+        KmsKey::Transit(_) => Some(
+            "NONE: whoever may import there can import the wrapped file for as long as that engine is mounted; guard the record as long",
+        ),
+    }
+}
+
+/// That a KMS takes other material in silence.
+fn no_guard(key: &KmsKey) -> Option<String> {
+    match key {
+        KmsKey::Aws(_) => None,
+        KmsKey::Transit(key) => Some(format!(
+            "by byok alone: {} takes any material under a free name",
+            key.program().name()
+        )),
+    }
 }
 
 /// `other_kms_key`.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 
 use super::kms::aws::{self, ImportParameters, ParameterFile};
+use super::kms::transit::{self, TransitKey};
 use super::kms::{ImportToken, KeyArn, KmsKey, Target};
 use super::{ImportPlan, Keep, KeyPlan, LONGEST_VALIDITY, Plan, Role};
 use crate::crypto::wrapping::key::WrappingKey;
@@ -63,7 +64,25 @@ pub(crate) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 pub(crate) fn judge<'p>(key: &'p KeyPlan, import: &'p ImportPlan) -> Result<Judged<'p>> {
     match &import.kms_key {
         KmsKey::Aws(arn) => of_aws(key, import, arn),
+        KmsKey::Transit(into) => of_transit(key, import, into),
     }
+}
+
+fn of_transit<'p>(
+    key: &'p KeyPlan,
+    import: &'p ImportPlan,
+    into: &'p TransitKey,
+) -> Result<Judged<'p>> {
+    let (wrapping_key, file) = transit::read(&import.parameters)?;
+    usable(key, import, &wrapping_key)?;
+    Ok(Judged {
+        key,
+        import,
+        wrapping_key,
+        target: Target::Transit(into),
+        files: vec![file],
+        compared: "not asked".to_owned(),
+    })
 }
 
 fn of_aws<'p>(key: &'p KeyPlan, import: &'p ImportPlan, arn: &'p KeyArn) -> Result<Judged<'p>> {
@@ -179,9 +198,12 @@ fn key_of_the_slip(import: &ImportPlan, wrapping_key: &WrappingKey) -> Result<()
 /// Exit 2 if the import parameters are not there yet.
 pub(crate) fn exist(import: &ImportPlan) -> Result<()> {
     fs::metadata(&import.parameters).map(|_| ()).map_err(|e| {
-        Error::usage(format!("the import parameters {}: {e}", import.parameters.display()))
-            .check("PARAMETERS-PRESENT")
-            .hint("download them on the online side (aws kms get-parameters-for-import), at most 24 hours before the ceremony")
+        Error::usage(format!(
+            "the import parameters {}: {e}",
+            import.parameters.display()
+        ))
+        .check("PARAMETERS-PRESENT")
+        .hint(import.kms_key.fetch())
     })
 }
 

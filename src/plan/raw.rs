@@ -20,7 +20,7 @@ use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
-use crate::plan::kms::KeyArn;
+use crate::plan::kms::{KeyArn, KmsKey};
 
 /// A roll call works up to this many people.
 const MOST_WITNESSES: usize = 16;
@@ -80,7 +80,9 @@ struct RawKey {
 #[serde(deny_unknown_fields)]
 struct RawImport {
     name: String,
-    key_arn: String,
+    kms: Option<String>,
+    key_arn: Option<String>,
+    key: Option<String>,
     parameters: String,
     wrapping: String,
     wrap_in: Option<String>,
@@ -719,11 +721,18 @@ fn fingerprint(text: &str) -> Result<Fingerprint> {
 }
 
 fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<ImportPlan> {
-    let key_arn = KeyArn::parse(&raw.key_arn)?.in_its_partition()?;
-    if raw.witness_of.is_none() && !arns.insert(key_arn.as_str().to_owned()) {
+    let kms_key = KmsKey::parse(
+        raw.kms.as_deref(),
+        raw.key_arn.as_deref(),
+        raw.key.as_deref(),
+    )?;
+    if kms_key.arn().is_none() {
+        nothing_of_aws(&raw, &kms_key)?;
+    }
+    if raw.witness_of.is_none() && !arns.insert(kms_key.as_str().to_owned()) {
         return Err(Error::usage(format!(
             "the KMS key {} is in the plan twice",
-            key_arn.as_str()
+            kms_key.as_str()
         ))
         .hint("in one ceremony a KMS key gets one material"));
     }
@@ -733,7 +742,7 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
     };
     Ok(ImportPlan {
         name: name("the import name", &raw.name)?,
-        kms_key: key_arn.into(),
+        kms_key,
         parameters: relative(base, "parameters", &raw.parameters)?,
         wrapping: wrapping(&raw.wrapping)?,
         wrap_in: wrap_in(raw.wrap_in.as_deref())?,
@@ -760,6 +769,28 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
             .map(|text| import_type::description(&text))
             .transpose()?,
     })
+}
+
+/// What only AWS KMS has would have no effect elsewhere.
+fn nothing_of_aws(raw: &RawImport, kms_key: &KmsKey) -> Result<()> {
+    let only_aws = [
+        ("parameters_valid_to", raw.parameters_valid_to.is_some()),
+        ("witness_of", raw.witness_of.is_some()),
+        ("import_type", raw.import_type.is_some()),
+        ("description", raw.description.is_some()),
+        ("expires", raw.expires != "never"),
+    ];
+    match only_aws.iter().find(|(_, given)| *given) {
+        Some((field, _)) => Err(Error::usage(format!(
+            "{field} belongs to AWS KMS alone: {} does not know it",
+            kms_key.kms()
+        ))
+        .hint(match *field {
+            "expires" => "write expires = \"never\"",
+            _ => "remove it",
+        })),
+        None => Ok(()),
+    }
 }
 
 fn wrapping(text: &str) -> Result<WrappingAlgorithm> {

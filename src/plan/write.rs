@@ -148,6 +148,10 @@ impl Page<'_> {
         self.word("name", &import.name);
         match &import.kms_key {
             KmsKey::Aws(arn) => self.word("key_arn", arn.as_str()),
+            KmsKey::Transit(key) => {
+                self.word("kms", key.program().word());
+                self.word("key", key.as_str());
+            }
         }
         self.word("parameters", &self.path(&import.parameters));
         self.word("wrapping", import.wrapping.name());

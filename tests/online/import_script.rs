@@ -586,7 +586,7 @@ fn a_replica_waits_for_its_primary_in_this_run_or_an_earlier_one() {
         &[
             "it was imported already",
             "eu-west-1: imported",
-            "us-east-1: NOT imported: AWS",
+            "us-east-1: NOT imported: KMS",
         ],
     );
     desk.kms_answers(&accepted, "", 0);

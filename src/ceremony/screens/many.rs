@@ -105,6 +105,7 @@ fn imports(imports: &[(&KeyPlan, &ImportPlan)]) -> String {
                 KmsKey::Aws(arn) => {
                     format!("account {}, {}", grouped(arn.account()), arn.region())
                 }
+                KmsKey::Transit(key) => format!("{} at {}", key.program().name(), key.server()),
             }),
         )
         + &field("wrap", &of(meaning::wrap))
@@ -131,6 +132,13 @@ fn unlike_a_first_import(
     if witnesses > 0 {
         let what = format!("{witnesses} of the imports: the same material a second time");
         text += &field("witness", &what);
+    }
+    let open = imports
+        .iter()
+        .filter_map(|(_, import)| meaning::no_deadline(&import.kms_key));
+    let (count, told) = (open.clone().count(), counted(open));
+    if count > 0 {
+        text += &field("deadline", &format!("{count} of the imports: {told}"));
     }
     let types = imports
         .iter()

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::answer::{self, Answer, Answered, ImportResult, Rotation, RotationMore, TrailEvent};
 use super::endpoint::{self, Service};
 use super::{Import, KnownMaterial, Proves, Receipt, known_id};
+use crate::evidence::transcript::KeyName;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json;
 use crate::plan::kms::aws::KeyMetadata;
@@ -22,8 +23,8 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import: Option<String>,
     /// The KMS key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) kms_key: Option<KeyName>,
     /// KMS's id for the material in that KMS key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_material_id: Option<String>,
@@ -50,6 +51,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it is about the KMS key of this name.
+    pub(crate) fn is_of(&self, key: &str) -> bool {
+        self.kms_key.as_ref().is_some_and(|own| own.as_str() == key)
+    }
+
     /// A line of an older version stays valid; what today's rules cannot decide counts for nothing.
     pub(super) fn told_by_older_rules(self) -> Self {
         Self {
@@ -206,7 +212,7 @@ impl Scope<'_> {
         Entry {
             label: first.map(|import| import.label.clone()),
             import: one.map(|import| import.import.clone()),
-            key_arn: first.map(|import| import.key_arn.clone()),
+            kms_key: first.map(|import| KeyName::of(&import.key_arn)),
             ..Entry::default()
         }
     }
@@ -479,8 +485,9 @@ fn elsewhere(answered: &Answered, entry: &Entry) -> Option<String> {
         Answer::CloudTrail(_) => Service::CloudTrail,
         _ => Service::Kms,
     };
-    let of_events = entry.events.iter().map(|event| &event.key_arn);
-    let keys: Vec<&String> = entry.key_arn.iter().chain(of_events).collect();
+    let of_events = entry.events.iter().map(|event| event.key_arn.as_str());
+    let own = entry.kms_key.iter().map(KeyName::as_str);
+    let keys: Vec<&str> = own.chain(of_events).collect();
     let is_of_aws = |url: &str| {
         let mut keys = keys.iter();
         keys.any(|arn| endpoint::is_of_aws(url, service, super::region(arn)))

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::ground::facts::{Attributes, Closed, Judged, Machine, ModuleDescription, TokenFacts};
 use crate::ground::strict_json::Json;
 use crate::ground::words;
+use crate::plan::kms::KmsKey;
 use crate::plan::{Kind, WrapIn};
 
 /// A word of a list that may grow.
@@ -178,6 +179,9 @@ impl Event {
         let mut lists = lists.flatten();
         if lists.any(|element| element.as_array().is_some()) {
             return Some("a list contains a list");
+        }
+        if line.get("key_arn").is_some() && line.get("key").is_some() {
+            return Some("it names two keys, key_arn and key");
         }
         match self {
             // All of it or nothing: serde reads a part as nothing.
@@ -397,13 +401,66 @@ pub(crate) struct QuorumMet {
     pub dissenting: Vec<String>,
 }
 
+/// The key in a KMS that gets material.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub(crate) struct KmsKeyTold {
+    /// Absent for AWS KMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms: Option<Word>,
+    #[serde(flatten)]
+    pub name: KeyName,
+}
+
+/// The name that a KMS has for its key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum KeyName {
+    /// The ARN of AWS KMS.
+    #[serde(rename = "key_arn")]
+    Arn(String),
+    /// Any other KMS's.
+    #[serde(rename = "key")]
+    Other(String),
+}
+
+impl KeyName {
+    /// The name in a text.
+    pub(crate) fn of(text: &str) -> Self {
+        match text.starts_with("arn:") {
+            true => Self::Arn(text.to_owned()),
+            false => Self::Other(text.to_owned()),
+        }
+    }
+
+    /// Its text.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Arn(text) | Self::Other(text) => text,
+        }
+    }
+}
+
+impl From<&KmsKey> for KmsKeyTold {
+    fn from(key: &KmsKey) -> Self {
+        let (kms, name) = match key {
+            KmsKey::Aws(arn) => (None, KeyName::Arn(arn.as_str().to_owned())),
+            KmsKey::Transit(key) => (
+                Some(key.program().word().into()),
+                KeyName::Other(key.as_str().to_owned()),
+            ),
+        };
+        Self { kms, name }
+    }
+}
+
 /// `key-wrapped`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct Wrapped {
     pub label: String,
     pub import: String,
-    pub key_arn: String,
+    #[serde(flatten)]
+    pub kms_key: KmsKeyTold,
     pub wrapping: Word,
     pub wrapped_in: Named<WrapIn>,
     pub wrapping_key_sha256: String,
@@ -418,7 +475,8 @@ pub(crate) struct Wrapped {
 pub(crate) struct ImportTypeTold {
     pub label: String,
     pub import: String,
-    pub key_arn: String,
+    #[serde(flatten)]
+    pub kms_key: KmsKeyTold,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import_type: Option<Word>,
     /// From a receipt of a previous record.
@@ -604,15 +662,20 @@ pub(crate) struct TranscriptSigner {
 pub(crate) struct Imported {
     pub label: String,
     pub import: String,
-    pub key_arn: String,
+    #[serde(flatten)]
+    pub kms_key: KmsKeyTold,
     /// Whether the parameters themselves named this KMS key; the console's download does not.
-    pub key_arn_in_parameters: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_arn_in_parameters: Option<bool>,
     pub wrapping: Word,
     pub files: Vec<FileDigest>,
     pub wrapping_key_spec: Word,
     pub wrapping_key_sha256: String,
-    pub import_token_sha256: String,
-    pub valid_to: Named<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import_token_sha256: Option<String>,
+    /// Until when KMS takes the material; only AWS KMS has a deadline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_to: Option<Named<Timestamp>>,
     /// `wrapping_key_sha256 in the plan`, or the rows that a person typed from the slip.
     pub two_sided_check: String,
 }

@@ -11,7 +11,7 @@ use super::{Followed, Verified};
 use crate::evidence::receipts::{self, ACCEPTED, Clock, FAILED, PROVED, Receipt, Standing};
 use crate::evidence::rules::limits;
 use crate::evidence::transcript::{
-    DataKeyFacts, Destroyed, EscrowDealt, EscrowDestroyed, Event, Said,
+    DataKeyFacts, Destroyed, EscrowDealt, EscrowDestroyed, Event, KeyName, Said,
 };
 use crate::plan::Kind;
 
@@ -33,8 +33,8 @@ pub struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import: Option<String>,
     /// The KMS key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) kms_key: Option<KeyName>,
     /// KMS's id for the material.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_material_id: Option<String>,
@@ -122,7 +122,7 @@ impl Told {
             label: label.to_owned(),
             what,
             import: None,
-            key_arn: None,
+            kms_key: None,
             key_material_id: None,
             kms: None,
             detail: String::new(),
@@ -261,7 +261,7 @@ impl Told {
             let told: Vec<String> = [elsewhere, added].into_iter().flatten().collect();
             let of_import = |at, what| Row {
                 import: Some(import.import.clone()),
-                key_arn: Some(import.key_arn.clone()),
+                kms_key: Some(KeyName::of(&import.key_arn)),
                 ..row(at, &import.label, what)
             };
             self.rows.push(Row {
@@ -283,7 +283,7 @@ impl Told {
         for row in &mut self.rows {
             if [Some(ACCEPTED), Some(PROVED)].contains(&row.kms)
                 && (first_for_ever || standing.key_material_id.is_some())
-                && row.key_arn.as_ref() == Some(&standing.key_arn)
+                && row.kms_key.as_ref() == Some(&standing.kms_key)
                 && (first_for_ever || row.key_material_id == standing.key_material_id)
             {
                 row.kms = Some(PROVED);
@@ -319,7 +319,7 @@ impl Told {
                 label.filter(|label| labels.contains(*label) && event.error.is_none())
             {
                 self.rows.push(Row {
-                    key_arn: Some(event.key_arn.clone()),
+                    kms_key: Some(KeyName::of(&event.key_arn)),
                     key_material_id: event.key_material_id.clone(),
                     detail: doubt.unwrap_or_default(),
                     ..row(event.happened, label, what)
@@ -396,7 +396,7 @@ fn supersede(rows: &mut [Row]) {
         .cloned()
         .collect();
     for expiry in rows.iter_mut().filter(|row| row.what == "expires") {
-        let into = || imported.iter().filter(|row| row.key_arn == expiry.key_arn);
+        let into = || imported.iter().filter(|row| row.kms_key == expiry.kms_key);
         let own = into().find(|row| row.ceremony == expiry.ceremony && row.import == expiry.import);
         let replaced =
             own.is_some_and(|own| into().any(|other| own.at < other.at && other.at < expiry.at));
@@ -435,7 +435,7 @@ fn told_once(rows: Vec<Row>) -> Vec<Row> {
             row.at,
             row.label.clone(),
             row.import.clone(),
-            row.key_arn.clone(),
+            row.kms_key.clone(),
         )
     };
     let mut kept: Vec<Option<Row>> = Vec::with_capacity(rows.len());
@@ -467,7 +467,7 @@ mod tests {
             label: "payments".into(),
             what,
             import: Some("eu".into()),
-            key_arn: Some("arn".into()),
+            kms_key: Some(KeyName::of("arn:")),
             key_material_id: None,
             kms: None,
             detail: detail.into(),

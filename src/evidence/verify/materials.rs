@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::recorded::{Expiries, RecordedPlan};
 use super::{Followed, Other, Verified};
 use crate::evidence::receipts::{Import, KnownMaterial, Listed, Receipt, Receipts};
+use crate::evidence::transcript::KeyName;
 use crate::ground::words;
 
 /// A KMS key that has, or may have, more than one material.
@@ -115,7 +116,9 @@ pub fn materials(
     }
     let mut arns: Vec<&str> = Vec::new();
     for import in &verified.receipts.imports {
-        if import.spec == "SYMMETRIC_DEFAULT" && !arns.contains(&import.key_arn.as_str()) {
+        let is_arn = matches!(KeyName::of(&import.key_arn), KeyName::Arn(_));
+        if import.spec == "SYMMETRIC_DEFAULT" && is_arn && !arns.contains(&import.key_arn.as_str())
+        {
             arns.push(&import.key_arn);
         }
     }
@@ -182,7 +185,7 @@ fn current(receipts: &Receipts, arn: &str) -> Option<String> {
     let described = receipts.find(|receipt| {
         receipt.entry.answer == "DescribeKey"
             && receipt.entry.endpoint.is_none()
-            && receipt.entry.key_arn.as_deref() == Some(arn)
+            && receipt.entry.is_of(arn)
     });
     described?.entry.key_material_id.clone()
 }

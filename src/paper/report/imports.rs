@@ -27,7 +27,7 @@ fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
     ImportFacts {
         label: wrapped.label.as_str().into(),
         import: wrapped.import.as_str().into(),
-        arn: wrapped.key_arn.as_str().into(),
+        arn: wrapped.kms_key.name.as_str().into(),
         place: wrapped
             .wrapped_in
             .known()
@@ -41,14 +41,21 @@ fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
         path: wrapped.path.as_str().into(),
         bytes: wrapped.bytes.to_string().into(),
         digest: groups(&wrapped.sha256),
-        before: html(
-            read.and_then(|read| read.valid_to.known())
-                .map(clock::for_people),
-        ),
+        before: before(report, wrapped, read.as_deref()),
         expires: html(planned(report, wrapped).map(meaning::expires)),
         proof: receipts::proof(key.as_ref().map_or("", |key| &key.spec)).into(),
         import_type: told.map_or_else(Html::default, |told| import_type(&told)),
     }
+}
+
+/// Until when it must be imported, or what it means that nothing says so.
+fn before(report: &Report, wrapped: &Wrapped, read: Option<&Imported>) -> Html {
+    let valid_to = read.and_then(|read| read.valid_to.as_ref()?.known());
+    let none = || {
+        let import = planned(report, wrapped)?;
+        meaning::no_deadline(&import.kms_key).map(str::to_owned)
+    };
+    html(valid_to.map(clock::for_people).or_else(none))
 }
 
 fn planned<'a>(report: &'a Report, wrapped: &Wrapped) -> Option<&'a ImportPlan> {

@@ -12,19 +12,20 @@ use jiff::Timestamp;
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::error::Result;
-use crate::ground::words::{self, Digest};
+use crate::ground::words;
 use crate::plan::kms::KeyArn;
+use crate::plan::kms::file;
 
 mod answer;
 mod archive;
 mod describe;
 mod directory;
-mod file;
 mod parts;
 mod takes;
 pub(crate) mod text;
 mod token;
 
+pub use crate::plan::kms::file::{ParameterFile, parameter_files_digest, slip_command};
 pub(crate) use answer::time;
 pub(crate) use describe::KeyMetadata;
 pub use describe::describe_key;
@@ -37,22 +38,13 @@ pub const MAX_TOKEN_LEN: usize = 6144;
 
 /// The form in which the import parameters came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// The JSON answer of GetParametersForImport.
     Json,
     /// The `.zip` that the console downloads.
     ConsoleZip,
     /// A directory that holds the public key and the import token.
     Directory,
-}
-
-/// A file that was read, with its digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParameterFile {
-    /// Base name; for a file of a directory `<directory>/<file>`.
-    pub name: String,
-    /// SHA-256 of exactly the bytes that were read.
-    pub sha256: Digest,
 }
 
 /// The contents of GetParametersForImport's answer: enough to wrap, and to send the wrapped material back.
@@ -73,7 +65,7 @@ pub struct ImportParameters {
     /// The files that were read.
     pub files: Vec<ParameterFile>,
     /// The form in which they came.
-    pub form: Form,
+    pub(crate) form: Form,
 }
 
 /// Reads import parameters from a file (JSON or zip) or a directory.
@@ -108,27 +100,6 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<ImportParameters> {
     let mut parameters = parameters.map_err(|error| error.doing(name))?;
     parameters.files.push(file);
     Ok(parameters)
-}
-
-/// One digest over all parameter files: SHA-256 of the lines `<sha256 hex>  <name>\n`, sorted by name
-/// bytewise, which are the lines of the online side's `SHA256SUMS`.
-pub fn parameter_files_digest(files: &[ParameterFile]) -> Digest {
-    let mut files: Vec<&ParameterFile> = files.iter().collect();
-    files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
-    let lines: String = files
-        .iter()
-        .map(|file| format!("{}  {}\n", words::hex(&file.sha256), file.name))
-        .collect();
-    words::sha256(lines.as_bytes())
-}
-
-/// The command that shows the rows of [`parameter_files_digest`] with stock tools on the online side. It covers exactly
-/// the files that `online.sh` wrote into SHA256SUMS, whatever else is in the folder.
-pub fn slip_command(folder: &str) -> String {
-    format!(
-        "(cd {folder} && sha256sum -c SHA256SUMS &&\n      \
-         sha256sum < SHA256SUMS | cut -c 1-64 | fold -w 8 | cat -n)"
-    )
 }
 
 /// Parameters in a form that contains only key and token.

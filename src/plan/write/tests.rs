@@ -12,7 +12,8 @@ use crate::crypto::spec::HmacHash;
 use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
 use crate::ground::anchor::Anchor;
 use crate::ground::token_uri::TokenUri;
-use crate::plan::kms::{KeyArn, aws};
+use crate::plan::kms::transit::{Program, TransitKey};
+use crate::plan::kms::{KeyArn, KmsKey};
 use crate::plan::{EscrowPlan, HsmPlan, InToken, Keep, Kind, Network, RecoverPlan, WrapIn};
 
 /// As it is read again, but for its bytes.
@@ -114,39 +115,48 @@ fn import(
 ) -> impl Strategy<Value = ImportPlan> {
     let arn =
         format!("arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-{key:06}{nth:06}");
-    let arn = KeyArn::parse(&arn).unwrap();
-    let of_rsa = [
-        WrappingAlgorithm::RsaAesKeyWrapSha1,
-        WrappingAlgorithm::RsaAesKeyWrapSha256,
-    ];
-    let others = [
-        WrappingAlgorithm::RsaesOaepSha1,
-        WrappingAlgorithm::RsaesOaepSha256,
-    ];
-    let fitting = of_rsa.into_iter().chain(others);
-    let fitting: Vec<_> = fitting
-        .filter(|way| aws::takes(spec, *way, false).is_ok())
+    let arn = KmsKey::from(KeyArn::parse(&arn).unwrap());
+    let url = format!("https://bao.example:8200/v1/a/b/keys/k{key}-{nth}");
+    let programs =
+        Program::ALL.map(|program| KmsKey::Transit(TransitKey::parse(program, &url).unwrap()));
+    let [openbao, vault] = programs;
+    let taken = move |into: &KmsKey| {
+        WrappingAlgorithm::ALL
+            .iter()
+            .any(|way| into.takes(spec, *way).is_ok())
+    };
+    let kms_keys: Vec<KmsKey> = [arn.clone(), arn, openbao, vault]
+        .into_iter()
+        .filter(taken)
         .collect();
+    let into_one = select(kms_keys).prop_flat_map(move |into| {
+        let mut fitting = WrappingAlgorithm::ALL.to_vec();
+        fitting.retain(|way| into.takes(spec, *way).is_ok());
+        (Just(into), select(fitting))
+    });
     let symmetric = spec == Spec::AES_256;
-    let how = (select(fitting), any::<bool>(), path(base));
+    let how = (into_one, any::<bool>(), path(base));
     let times = (of(time()), of(time()), of(any::<[u8; 32]>()));
     let told = (
         of(words()),
         any::<bool>(),
         of(select(vec!["Made 2026: a/b_c.d-e"])),
     );
-    (how, times, told).prop_map(move |((wrapping, host, parameters), times, told)| {
+    (how, times, told).prop_map(move |(((into, wrapping), host, parameters), times, told)| {
         let (expires, parameters_valid_to, wrapping_key_sha256) = times;
         let (other_kms_key, new, description) = told;
+        let is_aws = into.arn().is_some();
         ImportPlan {
             wrap_in: if host { WrapIn::Host } else { WrapIn::Hsm },
-            expires,
-            parameters_valid_to,
+            expires: expires.filter(|_| is_aws),
+            parameters_valid_to: parameters_valid_to.filter(|_| is_aws),
             wrapping_key_sha256,
             other_kms_key,
-            import_as: (new && symmetric).then_some(ImportAs::New),
-            description: description.filter(|_| symmetric).map(str::to_owned),
-            ..ImportPlan::draft(&format!("i{nth}"), arn.clone(), &parameters, wrapping)
+            import_as: (new && symmetric && is_aws).then_some(ImportAs::New),
+            description: description
+                .filter(|_| symmetric && is_aws)
+                .map(str::to_owned),
+            ..ImportPlan::draft(&format!("i{nth}"), into, &parameters, wrapping)
         }
     })
 }
@@ -334,6 +344,8 @@ fn as_of(kind: Kind, key: &mut KeyPlan) {
     if let [first, second] = key.imports.as_mut_slice()
         && key.spec == Spec::AES_256
         && first.parameters != second.parameters
+        && first.kms_key.arn().is_some()
+        && second.kms_key.arn().is_some()
     {
         second.kms_key = first.kms_key.clone();
         second.witness_of = Some(first.name.clone());
