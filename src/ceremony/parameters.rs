@@ -4,7 +4,7 @@ use super::{Ceremony, Event, Step, two_sided};
 use crate::evidence::transcript::{FileDigest, Imported};
 use crate::ground::error::Result;
 use crate::ground::words;
-use crate::plan::kms::aws;
+use crate::plan::kms::ParameterFile;
 use crate::plan::parameters::{Judged, judge, or_later, slips_beside};
 
 impl<'a> Ceremony<'a> {
@@ -42,7 +42,7 @@ impl<'a> Ceremony<'a> {
 fn event(judged: &Judged) -> Event {
     let Judged { key, import, .. } = judged;
     let token = judged.target.token();
-    let digest = |file: &aws::ParameterFile| FileDigest {
+    let digest = |file: &ParameterFile| FileDigest {
         name: file.name.clone(),
         sha256: words::hex(&file.sha256),
     };

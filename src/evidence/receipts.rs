@@ -23,8 +23,10 @@ use crate::plan::ImportAs;
 pub mod answer;
 pub(crate) mod chain;
 mod endpoint;
+mod engine;
 pub(crate) mod judge;
 mod possession;
+mod transit;
 
 pub use chain::alone;
 pub(crate) use chain::read;
@@ -188,14 +190,27 @@ impl Standing {
 
     /// How far the import has come, and who says so if it was not AWS.
     pub(crate) fn told(&self) -> String {
-        let doubt = self.endpoint.as_deref().map(said_elsewhere);
-        format!("{}{}", self.kms, doubt.unwrap_or_default())
+        format!("{}{}", self.kms, self.doubt().unwrap_or_default())
+    }
+
+    /// Who says so, if it was not whom the plan names.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        let endpoint = self.endpoint.as_deref()?;
+        Some(said_elsewhere(endpoint, Some(&self.kms_key)))
     }
 }
 
-/// Added to every statement about an answer that did not come from AWS.
-pub(crate) fn said_elsewhere(endpoint: &str) -> String {
-    format!(", says {endpoint}, WHICH IS NOT AWS")
+/// Added to every statement about an answer that did not come from AWS, or from the server that the plan names.
+pub(crate) fn said_elsewhere(endpoint: &str, key: Option<&KeyName>) -> String {
+    format!(", says {endpoint}, {}", is_not(key))
+}
+
+/// Who it is not.
+pub(crate) fn is_not(key: Option<&KeyName>) -> &'static str {
+    match key {
+        Some(KeyName::Other(_)) => "WHICH THE PLAN DOES NOT NAME",
+        Some(KeyName::Arn(_)) | None => "WHICH IS NOT AWS",
+    }
 }
 
 /// `accepted by KMS`
@@ -352,19 +367,19 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
     };
     receipts.iter().flat_map(move |receipt| {
         let entry = &receipt.entry;
-        let own = (entry.answer == "ImportKeyMaterial" && is_of(&entry.label, &entry.import)).then(
-            || Fact {
-                proves: entry.proves,
-                id: entry.key_material_id.clone(),
-                at: entry.happened.unwrap_or(receipt.at),
-                at_by: match entry.happened {
-                    Some(_) => Clock::Online,
-                    None => Clock::Added,
-                },
-                by_script: entry.exit.is_some(), // a bare answer has no exit code
-                endpoint: entry.endpoint.clone(),
+        let own = ([answer::IMPORT_KEY_MATERIAL, answer::IMPORT].contains(&entry.answer.as_str())
+            && is_of(&entry.label, &entry.import))
+        .then(|| Fact {
+            proves: entry.proves,
+            id: entry.key_material_id.clone(),
+            at: entry.happened.unwrap_or(receipt.at),
+            at_by: match entry.happened {
+                Some(_) => Clock::Online,
+                None => Clock::Added,
             },
-        );
+            by_script: entry.exit.is_some(), // a bare answer has no exit code
+            endpoint: entry.endpoint.clone(),
+        });
         let events = entry.events.iter();
         let events = events
             .filter(|event| is_of(&event.label, &event.import))
@@ -384,7 +399,12 @@ fn facts_of<'a>(receipts: &'a [Receipt], import: &'a Import) -> impl Iterator<It
 fn computes_with<'a>(receipts: &'a [Receipt], import: &Import) -> Option<&'a Receipt> {
     let shows = |receipt: &&Receipt| {
         let entry = &receipt.entry;
-        [answer::GENERATE_MAC, answer::GET_PUBLIC_KEY].contains(&entry.answer.as_str())
+        [
+            answer::GENERATE_MAC,
+            answer::GET_PUBLIC_KEY,
+            answer::ENGINE_KEY,
+        ]
+        .contains(&entry.answer.as_str())
             && entry.proves == Proves::Proved
             && entry.label.as_ref() == Some(&import.label)
             && entry.is_of(&import.key_arn)

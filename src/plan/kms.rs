@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::crypto::spec::{Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::ground::error::{Error, Result};
+use crate::ground::words::{self, Digest};
 
 pub(crate) mod arn;
 pub mod aws;
@@ -16,6 +17,7 @@ mod file;
 pub(crate) mod transit;
 
 pub(crate) use arn::KeyArn;
+pub(crate) use file::ParameterFile;
 use transit::{Program, TransitKey};
 
 /// The key that an import goes to, as its KMS names it.
@@ -163,6 +165,27 @@ impl KmsKey {
             Self::Transit(key) => format!("fetch the wrapping key on the online side: {}", key.fetch()),
         }
     }
+}
+
+/// One digest over all parameter files: SHA-256 of the lines `<sha256 hex>  <name>\n`, sorted by name
+/// bytewise, which are the lines of the online side's `SHA256SUMS`.
+pub fn parameter_files_digest(files: &[ParameterFile]) -> Digest {
+    let mut files: Vec<&ParameterFile> = files.iter().collect();
+    files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+    let lines: String = files
+        .iter()
+        .map(|file| format!("{}  {}\n", words::hex(&file.sha256), file.name))
+        .collect();
+    words::sha256(lines.as_bytes())
+}
+
+/// The command that shows the rows of [`parameter_files_digest`] with stock tools on the online side. It covers exactly
+/// the files that `online.sh` wrote into SHA256SUMS, whatever else is in the folder.
+pub fn slip_command(folder: &str) -> String {
+    format!(
+        "(cd {folder} && sha256sum -c SHA256SUMS &&\n      \
+         sha256sum < SHA256SUMS | cut -c 1-64 | fold -w 8 | cat -n)"
+    )
 }
 
 impl From<KeyArn> for KmsKey {

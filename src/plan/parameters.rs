@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::kms::aws::{self, ImportParameters, ParameterFile};
+use super::kms::aws::{self, ImportParameters};
 use super::kms::transit::{self, TransitKey};
-use super::kms::{ImportToken, KeyArn, KmsKey, Target};
+use super::kms::{self, ImportToken, KeyArn, KmsKey, ParameterFile, Target};
 use super::{ImportPlan, Keep, KeyPlan, LONGEST_VALIDITY, Plan, Role};
 use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::clock;
@@ -50,7 +50,7 @@ pub(crate) fn files_digest(judged: &[Judged]) -> words::Digest {
         .iter()
         .flat_map(|judged| judged.files.iter().cloned())
         .collect();
-    aws::parameter_files_digest(&files)
+    kms::parameter_files_digest(&files)
 }
 
 /// How long AWS KMS accepts a public key and its import token.

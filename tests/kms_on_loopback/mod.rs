@@ -10,6 +10,7 @@
 //! Without `BYOK_TEST_VENV` the tests that need it say `skipped: …` and pass.
 #![allow(dead_code)] // every test crate uses another part of this
 
+pub mod bao;
 mod warm;
 
 use std::io::{Read as _, Write as _};

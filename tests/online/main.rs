@@ -13,3 +13,4 @@ mod receipts;
 mod receipts_that_prove;
 #[path = "../support/mod.rs"]
 mod support;
+mod transit;

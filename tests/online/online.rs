@@ -14,7 +14,7 @@ use std::process::Command;
 use byok::evidence::receipts::answer::Answer;
 use byok::ground::words;
 use byok::paper::outputs::ImportScript;
-use byok::plan::kms::aws;
+use byok::plan::kms::{self, aws};
 use desk::{Desk, OLD_CLI, Ran, ran, script, which};
 use jiff::{SignedDuration, Timestamp};
 use kms_on_loopback::{ACCOUNT, LoopbackKms, REGION};
@@ -501,7 +501,7 @@ fn the_slip_is_what_byok_computes(desk: &Desk) {
             files.extend(read.files);
         }
     }
-    let rows = words::rows(&aws::parameter_files_digest(&files), 2);
+    let rows = words::rows(&kms::parameter_files_digest(&files), 2);
     let (_, all) = slip.split_once("ALL PARAMETER FILES").unwrap();
     assert!(all.contains(&rows), "{rows}\nin\n{slip}");
     assert!(slip.contains("Downloaded by") && slip.contains("Compared by"));
@@ -513,7 +513,7 @@ fn the_slip_is_what_byok_computes(desk: &Desk) {
     assert!(sums.status.success(), "{sums:?}");
     assert_eq!(
         sha256(desk.read("inputs/SHA256SUMS").as_bytes()),
-        hex(&aws::parameter_files_digest(&files))
+        hex(&kms::parameter_files_digest(&files))
     );
 }
 
@@ -780,7 +780,7 @@ fn console_files_count(desk: &Desk) {
                 .files,
         );
     }
-    let rows = words::rows(&aws::parameter_files_digest(&files), 2);
+    let rows = words::rows(&kms::parameter_files_digest(&files), 2);
     assert!(ran.out.contains(&rows), "{rows}\nin\n{}", ran.out);
     fs::remove_dir_all(folder).unwrap();
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 use byok::ground::words;
-use byok::plan::kms::aws;
+use byok::plan::kms::{self, aws};
 use desk::{Desk, which};
 use forms::{Case, Verdict};
 use made::{Made, answer, zip_of};
@@ -69,7 +69,7 @@ fn judged(desk: &Desk, case: &Case) -> Option<String> {
     } else if let (Ok(read), Verdict::Taken) = (&room, &case.verdict) {
         let rows = [
             read.wrapping_key.sha256(),
-            aws::parameter_files_digest(&read.files),
+            kms::parameter_files_digest(&read.files),
         ];
         if rows.iter().all(|rows| said.contains(&words::rows(rows, 2))) {
             return None;
@@ -211,7 +211,7 @@ fn what_stock_tools_cannot_judge_is_refused_in_words() {
 fn the_command_for_the_slip_gives_what_byok_asks_for() {
     let made = Made::new();
     let desk = desk();
-    let command = aws::slip_command("inputs");
+    let command = kms::slip_command("inputs");
     let mut files = vec![
         ("eu-west-1.json".to_owned(), made.json().into_bytes()),
         ("describe-key.json".into(), made.described().into_bytes()),
@@ -235,7 +235,7 @@ fn the_command_for_the_slip_gives_what_byok_asks_for() {
     let read = paths
         .iter()
         .flat_map(|path| aws::read(&inputs.join(path)).unwrap().files);
-    let digest = words::hex(&aws::parameter_files_digest(&read.collect::<Vec<_>>()));
+    let digest = words::hex(&kms::parameter_files_digest(&read.collect::<Vec<_>>()));
     let shown = Command::new("bash")
         .args(["-c", &command])
         .current_dir(desk.work("."))
@@ -271,7 +271,7 @@ fn the_command_for_the_slip_gives_what_byok_asks_for() {
 fn the_command_for_the_slip_stands_everywhere_alike() {
     let text =
         |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
-    let command = aws::slip_command("inputs");
+    let command = kms::slip_command("inputs");
     for path in ["README.md", "ceremony-scripts/RUNBOOK.md"] {
         assert!(text(path).contains(&command), "{path}");
     }
@@ -305,7 +305,7 @@ fn the_paper_says_the_same_command_with_the_folder_of_the_plan() {
         room.plan.parameters = path;
         room.write_plan();
         let paper = room.byok(&["script", "plan.toml"]).output().unwrap();
-        let command = aws::slip_command(folder);
+        let command = kms::slip_command(folder);
         let line = |line: &str| {
             format!(
                 "<pre>{}</pre>",

@@ -13,6 +13,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::strict_json;
 use crate::ground::words;
 use crate::plan::Plan;
+use crate::plan::kms;
 use crate::plan::kms::aws::{self, Form, ImportParameters};
 
 mod evidence;
@@ -218,7 +219,7 @@ fn parameters(read: &ImportParameters) -> Facts {
         "wrapping_key": read.wrapping_key.spec(),
         "wrapping_key_sha256": words::hex(&read.wrapping_key.sha256()),
         "import_token": format!("{} bytes", read.import_token.len()),
-        "parameter_files_sha256": words::hex(&aws::parameter_files_digest(&read.files)),
+        "parameter_files_sha256": words::hex(&kms::parameter_files_digest(&read.files)),
     }));
     let mut add = |name: &str, value: Option<String>| {
         facts.insert(

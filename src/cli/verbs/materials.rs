@@ -14,7 +14,10 @@ fn of_key(key: &KmsKeyMaterials) -> String {
     let mut text = format!("materials of {}\n", quoted(&key.key_arn));
     if let Some(at) = key.at {
         text += &format!("  as KMS listed them; added {}\n", clock::for_people(at));
-        let doubt = key.endpoint.as_deref().map(receipts::said_elsewhere);
+        let doubt = key
+            .endpoint
+            .as_deref()
+            .map(|url| receipts::said_elsewhere(url, None));
         text += &doubt.map_or_else(String::new, |doubt| {
             format!(
                 "  {}\n",

@@ -8,6 +8,7 @@ use super::materials;
 use super::verify::{known, unexplained};
 use crate::evidence::filing::{self, Added};
 use crate::evidence::receipts::{self, Entry, Listed, Proves, Receipts, Standing};
+use crate::evidence::transcript::KeyName;
 use crate::evidence::verify::{self, KmsKeyMaterials};
 use crate::ground::error::Result;
 use crate::ground::words::{self, quoted};
@@ -89,7 +90,8 @@ fn for_people(report: &Report) -> String {
             words::printable(&line.from)
         );
         let elsewhere = line.entry.endpoint.as_deref();
-        let elsewhere = elsewhere.map(|url| receipts::said_elsewhere(&quoted(url)));
+        let elsewhere = elsewhere
+            .map(|url| receipts::said_elsewhere(&quoted(url), line.entry.kms_key.as_ref()));
         text += &format!(
             "          {}{}\n",
             meaning(line.entry, line.spec),
@@ -107,6 +109,11 @@ fn for_people(report: &Report) -> String {
     text + &unexplained(&report.unexplained) + &materials::for_people(&report.materials)
 }
 
+/// Answers that name no key are AWS's.
+fn aws() -> KeyName {
+    KeyName::Arn(String::new())
+}
+
 /// What one answer proves about a data key of this spec, in a sentence.
 fn meaning(entry: &Entry, spec: &str) -> String {
     match (entry.proves, entry.answer.as_str()) {
@@ -116,19 +123,26 @@ fn meaning(entry: &Entry, spec: &str) -> String {
         (Proves::Proved, "GetPublicKey") => {
             "proved in KMS: the KMS key has the public key that the record holds".into()
         }
+        (Proves::Proved, "import" | "engine key") => {
+            "proved in KMS: the key there shows what only this data key can show".into()
+        }
         (Proves::Proved, _) => {
             "proved in KMS: KMS accepted the same material a second time, as existing material"
                 .into()
         }
         (Proves::Accepted, _) => format!(
             "accepted by KMS; only {} proves that it is the right material",
-            receipts::proof(spec)
+            receipts::proof(spec, entry.kms_key.as_ref().unwrap_or(&aws()))
         ),
         (Proves::Nothing, "ImportKeyMaterial") if entry.exit == Some(0) => {
             "aws succeeded, but the answer does not name the KMS key that took it: it proves nothing".into()
         }
         (Proves::Nothing, "ImportKeyMaterial") => format!(
             "the import failed: aws ended with exit code {}; it proves nothing",
+            entry.exit.unwrap_or_default()
+        ),
+        (Proves::Nothing, "import") => format!(
+            "the import failed: it ended with exit code {}; it proves nothing",
             entry.exit.unwrap_or_default()
         ),
         (Proves::Nothing, "DescribeKey") => format!(

@@ -663,7 +663,7 @@ fn so_far(verified: &Verified) -> String {
         .filter_map(|kms| Some(format!("{} {kms}", counts.get(kms)?)));
     let told: Vec<String> = told.collect();
     let elsewhere = standings.iter().filter_map(|import| {
-        let doubt = receipts::said_elsewhere(import.endpoint.as_deref()?);
+        let doubt = import.doubt()?;
         let (label, name) = (quoted(&import.label), quoted(&import.import));
         Some(format!("   {label}/{name}{doubt}\n"))
     });

@@ -6,7 +6,8 @@
 
 use jiff::Timestamp;
 
-use crate::evidence::transcript;
+use super::engine::EngineKey;
+use crate::evidence::transcript::{self, KeyName};
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::{self, Json};
 use crate::plan::kms::aws::text;
@@ -45,6 +46,8 @@ pub enum Answer {
     GenerateMac(MacAnswer),
     /// The answer of GetPublicKey.
     GetPublicKey(PublicKeyAnswer),
+    /// What OpenBao or Vault tell about a key of a transit engine, or its HMAC.
+    EngineKey(Box<EngineKey>),
     /// CloudTrail events, only those of KMS.
     CloudTrail(Vec<TrailEvent>),
 }
@@ -87,7 +90,7 @@ pub struct ImportResult {
     pub label: String,
     /// The import's name.
     pub import: String,
-    /// The KMS key into which the script imported.
+    /// The KMS key into which the script imported: its ARN, or another KMS's name for it.
     pub key_arn: String,
     /// The KMS key that answered; AWS CLIs before 2025 do not show it.
     pub key_id: Option<String>,
@@ -105,6 +108,8 @@ pub struct ImportResult {
     pub account: Option<String>,
     /// What `aws --version` said.
     pub cli: Option<String>,
+    /// What OpenBao or Vault told about the key right after it.
+    pub(crate) engine: EngineKey,
 }
 
 /// The answer of GenerateMac. Its contents are judged for HMAC keys only.
@@ -213,6 +218,8 @@ impl Answer {
                 key_id: text_of(json, "KeyId")?,
                 key_material_id: material_id(json, "KeyMaterialId")?,
             })
+        } else if let Some(key) = EngineKey::answered(json) {
+            Ok(Self::EngineKey(Box::new(key)))
         } else {
             Err(Error::usage("is not an answer that byok knows").hint(KNOWN))
         }
@@ -221,7 +228,12 @@ impl Answer {
     /// The name of the operation that answered.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::ImportResult(_) | Self::ImportKeyMaterial { .. } => "ImportKeyMaterial",
+            Self::ImportResult(result) => match KeyName::of(&result.key_arn) {
+                KeyName::Arn(_) => IMPORT_KEY_MATERIAL,
+                KeyName::Other(_) => IMPORT,
+            },
+            Self::ImportKeyMaterial { .. } => IMPORT_KEY_MATERIAL,
+            Self::EngineKey(_) => ENGINE_KEY,
             Self::DescribeKey { .. } => "DescribeKey",
             Self::ListKeyRotations { .. } => "ListKeyRotations",
             Self::GenerateMac(_) => GENERATE_MAC,
@@ -231,13 +243,20 @@ impl Answer {
     }
 }
 
+/// The name of the import into AWS KMS.
+pub(super) const IMPORT_KEY_MATERIAL: &str = "ImportKeyMaterial";
+/// The name of an import into any other KMS.
+pub(super) const IMPORT: &str = "import";
+/// The name of what OpenBao and Vault tell about a key.
+pub(super) const ENGINE_KEY: &str = "engine key";
 /// The name of the operation that proves HMAC material.
 pub(super) const GENERATE_MAC: &str = "GenerateMac";
 /// The name of the operation that proves a private key.
 pub(super) const GET_PUBLIC_KEY: &str = "GetPublicKey";
 
 const KNOWN: &str = "a receipt is an import-result*.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
-                     ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail";
+                     ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail; from OpenBao or Vault of \
+                     `read -format=json MOUNT/keys/NAME`, or `write -format=json MOUNT/hmac/NAME/sha2-N`";
 
 /// How a file begins that was compressed with gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -318,7 +337,11 @@ fn import_result(json: &Json) -> Result<ImportResult> {
         ceremony: text_of(json, "ceremony")?,
         label: text_of(json, "label")?,
         import: text_of(json, "import")?,
-        key_arn: text_of(json, "key_arn")?,
+        key_arn: match optional(json, "key_arn")? {
+            Some(arn) => arn,
+            None => text_of(json, "key")?,
+        },
+        engine: EngineKey::in_result(json),
         key_id: optional(json, "KeyId")?,
         key_material_id: material_id(json, "KeyMaterialId")?,
         exit: exit.ok_or_else(|| Error::usage("has no exit code"))?,

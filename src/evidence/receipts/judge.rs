@@ -154,6 +154,7 @@ impl Scope<'_> {
             }
             Answer::GenerateMac(mac) => self.generated_mac(mac)?,
             Answer::GetPublicKey(key) => self.told_public_key(key)?,
+            Answer::EngineKey(key) => self.engine_key(key)?,
             Answer::CloudTrail(events) => self.trail(events)?,
         };
         let entry = Entry {
@@ -262,7 +263,9 @@ impl Scope<'_> {
         }
         let id = result.key_material_id.as_deref();
         let mut entry = if self.was_imported(result) {
-            self.accepted(import, id, true)?
+            let entry = self.accepted(import, id, true)?;
+            let proves = import.shown_by(&result.engine)?.max(entry.proves);
+            Entry { proves, ..entry }
         } else {
             self.of_key(&[import])
         };
@@ -273,6 +276,9 @@ impl Scope<'_> {
 
     /// If no KMS key answered, nothing was imported, unless that AWS CLI is known not to show it.
     fn was_imported(&self, result: &ImportResult) -> bool {
+        if let KeyName::Other(_) = KeyName::of(&result.key_arn) {
+            return result.exit == 0; // no other KMS's answer names its key
+        }
         let by_old_cli = || result.cli.as_deref().is_some_and(answer::shows_no_key);
         result.exit == 0 && (result.key_id.is_some() || self.rules == Rules::Older || by_old_cli())
     }

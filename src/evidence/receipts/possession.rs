@@ -8,6 +8,7 @@ use base64ct::{Base64, Encoding as _};
 use super::answer::{MacAnswer, PublicKeyAnswer};
 use super::judge::{Entry, Scope};
 use super::{Import, Proves};
+use crate::evidence::transcript::KeyName;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
@@ -71,14 +72,15 @@ pub(crate) fn is_pair(spec: &str) -> bool {
     spec.starts_with("ECC_") || spec.starts_with("RSA_")
 }
 
-/// What proves that a KMS key has a data key of this spec.
-pub(crate) fn proof(spec: &str) -> &'static str {
-    if spec.starts_with("HMAC_") {
-        "GenerateMac over the fingerprint text"
-    } else if is_pair(spec) {
-        "GetPublicKey"
-    } else {
-        "a second import"
+/// What proves that the key of a KMS has a data key of this spec.
+pub(crate) fn proof(spec: &str, key: &KeyName) -> &'static str {
+    match (key, spec.starts_with("HMAC_"), is_pair(spec)) {
+        (KeyName::Arn(_), true, _) => "GenerateMac over the fingerprint text",
+        (KeyName::Arn(_), _, true) => "GetPublicKey",
+        (KeyName::Arn(_), false, false) => "a second import",
+        (KeyName::Other(_), true, _) => "its HMAC over the fingerprint text",
+        (KeyName::Other(_), _, true) => "its public key",
+        (KeyName::Other(_), false, false) => "old ciphertext that opens there",
     }
 }
 
@@ -96,7 +98,7 @@ fn decoded(text: Option<&str>, name: &str) -> Result<Vec<u8>> {
     }
 }
 
-fn of_another_kind(import: &Import, member: &str, is: &str, wanted: &str) -> Error {
+pub(super) fn of_another_kind(import: &Import, member: &str, is: &str, wanted: &str) -> Error {
     Error::mismatch(format!(
         "`{member}` is {is}, but the data key {:?} is {}, for which it must be {wanted}",
         import.label, import.spec
@@ -104,7 +106,7 @@ fn of_another_kind(import: &Import, member: &str, is: &str, wanted: &str) -> Err
     .check("KMS-KEY-MATCH")
 }
 
-fn other_material(what: String) -> Error {
+pub(super) fn other_material(what: String) -> Error {
     Error::mismatch(format!("{what}: the KMS key holds other material"))
         .check("KEY-MATERIAL")
         .hint("STOP: do not use the KMS key until this is understood; delete nothing, and call the security officer")

@@ -255,7 +255,10 @@ impl Told {
             }
             let at = standing.at.unwrap_or(import.wrapped_at);
             let expires = expiries.of(&import.label, &import.import);
-            let elsewhere = standing.endpoint.as_deref().map(so_says);
+            let elsewhere = standing
+                .endpoint
+                .as_deref()
+                .map(|url| so_says(url, Some(&standing.kms_key)));
             let added = standing.at_by == Some(Clock::Added);
             let added = added.then(|| RECEIPT_ADDED.to_owned());
             let told: Vec<String> = [elsewhere, added].into_iter().flatten().collect();
@@ -279,7 +282,9 @@ impl Told {
     /// A second import of the same material also proves the first one. So does an answer that shows which HMAC key
     /// or key pair a KMS key has: such a KMS key keeps its first material for ever.
     fn prove_earlier(&mut self, standing: &Standing, spec: &str) {
-        let first_for_ever = spec.starts_with("HMAC_") || receipts::is_pair(spec);
+        // in other KMSs a key can be deleted, and made anew under its name
+        let of_aws = matches!(standing.kms_key, KeyName::Arn(_));
+        let first_for_ever = of_aws && (spec.starts_with("HMAC_") || receipts::is_pair(spec));
         for row in &mut self.rows {
             if [Some(ACCEPTED), Some(PROVED)].contains(&row.kms)
                 && (first_for_ever || standing.key_material_id.is_some())
@@ -300,7 +305,11 @@ impl Told {
     ) {
         let receipts = &record.receipts;
         let events = |receipt: &Receipt| {
-            let doubt = receipt.entry.endpoint.as_deref().map(so_says);
+            let doubt = receipt
+                .entry
+                .endpoint
+                .as_deref()
+                .map(|url| so_says(url, None));
             let events = receipt.entry.events.clone();
             events.into_iter().map(move |event| (event, doubt.clone()))
         };
@@ -350,8 +359,8 @@ fn kept(record: &Verified, ends: usize) -> Vec<(Timestamp, String)> {
 }
 
 /// The note for an answer that did not come from AWS.
-fn so_says(endpoint: &str) -> String {
-    format!("so says {endpoint}, WHICH IS NOT AWS")
+fn so_says(endpoint: &str, key: Option<&KeyName>) -> String {
+    format!("so says {endpoint}, {}", receipts::is_not(key))
 }
 
 fn how(key: &Said<DataKeyFacts>) -> &'static str {

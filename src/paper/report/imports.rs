@@ -43,7 +43,11 @@ fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
         digest: groups(&wrapped.sha256),
         before: before(report, wrapped, read.as_deref()),
         expires: html(planned(report, wrapped).map(meaning::expires)),
-        proof: receipts::proof(key.as_ref().map_or("", |key| &key.spec)).into(),
+        proof: receipts::proof(
+            key.as_ref().map_or("", |key| &key.spec),
+            &wrapped.kms_key.name,
+        )
+        .into(),
         import_type: told.map_or_else(Html::default, |told| import_type(&told)),
     }
 }

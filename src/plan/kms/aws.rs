@@ -14,7 +14,7 @@ use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::error::Result;
 use crate::ground::words;
 use crate::plan::kms::KeyArn;
-use crate::plan::kms::file;
+use crate::plan::kms::file::{self, ParameterFile};
 
 mod answer;
 mod archive;
@@ -25,7 +25,6 @@ mod takes;
 pub(crate) mod text;
 mod token;
 
-pub use crate::plan::kms::file::{ParameterFile, parameter_files_digest, slip_command};
 pub(crate) use answer::time;
 pub(crate) use describe::KeyMetadata;
 pub use describe::describe_key;

@@ -1,5 +1,4 @@
-//! Files of import parameters: opened once, regular files only, never beyond a limit; and the digest over all of them that
-//! the slip has.
+//! Files of import parameters: opened once, regular files only, and never beyond a limit.
 
 use std::fs::File;
 use std::io::Read;
@@ -22,27 +21,6 @@ pub struct ParameterFile {
     pub name: String,
     /// SHA-256 of exactly the bytes that were read.
     pub sha256: Digest,
-}
-
-/// One digest over all parameter files: SHA-256 of the lines `<sha256 hex>  <name>\n`, sorted by name
-/// bytewise, which are the lines of the online side's `SHA256SUMS`.
-pub fn parameter_files_digest(files: &[ParameterFile]) -> Digest {
-    let mut files: Vec<&ParameterFile> = files.iter().collect();
-    files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
-    let lines: String = files
-        .iter()
-        .map(|file| format!("{}  {}\n", words::hex(&file.sha256), file.name))
-        .collect();
-    words::sha256(lines.as_bytes())
-}
-
-/// The command that shows the rows of [`parameter_files_digest`] with stock tools on the online side. It covers exactly
-/// the files that `online.sh` wrote into SHA256SUMS, whatever else is in the folder.
-pub fn slip_command(folder: &str) -> String {
-    format!(
-        "(cd {folder} && sha256sum -c SHA256SUMS &&\n      \
-         sha256sum < SHA256SUMS | cut -c 1-64 | fold -w 8 | cat -n)"
-    )
 }
 
 /// What is at the plan's path.

@@ -335,7 +335,7 @@ fn count(value: &Json, name: &str) -> usize {
 }
 
 /// The bytes in one block of PEM (RFC 7468) that says it is a public key.
-fn der_of(pem: &str) -> Result<Vec<u8>> {
+pub(crate) fn der_of(pem: &str) -> Result<Vec<u8>> {
     let inner = pem
         .strip_prefix("-----BEGIN PUBLIC KEY-----")
         .and_then(|rest| rest.strip_suffix("-----END PUBLIC KEY-----"));
@@ -351,7 +351,7 @@ fn der_of(pem: &str) -> Result<Vec<u8>> {
             "is not one public key in PEM; it begins with {first:?}"
         ))
     })?;
-    let letters = inner.replace(['\r', '\n'], "");
+    let letters = inner.replace(['\r', '\n', ' '], "");
     Base64::decode_vec(&letters).map_err(|_| refuse("is not one block of base64 in PEM".into()))
 }
 

@@ -12,7 +12,7 @@ use crate::evidence::receipts::{
     self,
     answer::{Answer, MacAnswer, PublicKeyAnswer},
 };
-use crate::evidence::transcript;
+use crate::evidence::transcript::{self, KeyName};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 use crate::paper::document;
@@ -117,12 +117,19 @@ pub(super) fn answer(bytes: &[u8]) -> Option<Facts> {
     let what = format!("answer of {}", answer.name());
     let facts = match answer {
         Answer::DescribeKey { .. } => return None,
-        Answer::ImportResult(result) => json!({
+        Answer::ImportResult(result) => {
+            let member = match KeyName::of(&result.key_arn) {
+                KeyName::Arn(_) => "key_arn",
+                KeyName::Other(_) => "key",
+            };
+            json!({
             "what": "import result of import.sh", "ceremony": result.ceremony, "label": result.label,
-            "import": result.import, "key_arn": result.key_arn, "exit": result.exit,
+            "import": result.import, (member): result.key_arn, "exit": result.exit,
             "key_material_id": result.key_material_id, "at": result.at.to_string(),
             "arguments": result.arguments,
-        }),
+            })
+        }
+        Answer::EngineKey(key) => json!({"what": what, "name": key.name, "type": key.key_type}),
         Answer::ImportKeyMaterial {
             key_id,
             key_material_id,

@@ -8,7 +8,7 @@ use crate::paper::html::{Html, boxes, code, commands, fingerprint_boxes, groups}
 use crate::paper::outputs::{carried_out, import_type};
 use crate::paper::script::form;
 use crate::paper::template::facts;
-use crate::plan::kms::aws;
+use crate::plan::kms;
 use crate::plan::{ImportPlan, Keep, KeyPlan, Kind, Plan, Source, meaning};
 use std::path::Path;
 
@@ -305,7 +305,7 @@ fn slip_command(plan: &Plan) -> Html {
         [Some(one)] => one,
         _ => "inputs",
     };
-    let lines: Vec<String> = aws::slip_command(folder)
+    let lines: Vec<String> = kms::slip_command(folder)
         .lines()
         .map(str::to_owned)
         .collect();

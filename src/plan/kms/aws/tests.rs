@@ -5,6 +5,7 @@ use base64ct::{Base64, Encoding};
 use super::*;
 use crate::crypto::wrapping::key::tests::{crafted_spki, real_spki};
 use crate::ground::error::{Error, Exit};
+use crate::plan::kms::parameter_files_digest;
 
 mod archive;
 mod describe;

@@ -1,0 +1,56 @@
+//! Answers of OpenBao and Vault about a key of their transit engine.
+
+use crate::ground::strict_json::Json;
+
+/// A key of an engine, as far as an answer tells it.
+#[derive(Clone, Debug, Default)]
+pub struct EngineKey {
+    /// Its name within the engine.
+    pub name: Option<String>,
+    /// `type`.
+    pub key_type: Option<String>,
+    /// `imported_key`.
+    pub imported: Option<String>,
+    /// The public key of its latest version, in PEM.
+    pub public_key: Option<String>,
+    /// The HMAC over the fingerprint text: `vault:vN:` and base64.
+    pub hmac: Option<String>,
+}
+
+impl EngineKey {
+    /// As `import.sh` wrote it into its result.
+    pub(super) fn in_result(json: &Json) -> Self {
+        let text = |name| json.get(name).and_then(Json::as_str).map(str::to_owned);
+        Self {
+            name: None,
+            key_type: text("type"),
+            imported: text("imported_key"),
+            public_key: text("public_key"),
+            hmac: text("hmac"),
+        }
+    }
+
+    /// The answer about a key, or of its HMAC, as the command prints it in JSON; `None`: another answer.
+    pub(super) fn answered(json: &Json) -> Option<Self> {
+        let data = json.get("data")?;
+        let text = |name| data.get(name).and_then(Json::as_str).map(str::to_owned);
+        let hmac = text("hmac");
+        let versions = data.get("keys");
+        if hmac.is_none() && versions.is_none() {
+            return None;
+        }
+        let latest = data.get("latest_version").and_then(Json::as_u64);
+        let latest = latest.and_then(|version| versions?.get(&version.to_string()));
+        let imported = data.get("imported_key").map(|is| match is {
+            Json::Bool(is) => is.to_string(),
+            other => other.kind().to_owned(),
+        });
+        Some(Self {
+            name: text("name"),
+            key_type: text("type"),
+            imported,
+            public_key: latest.and_then(|key| key.get("public_key")?.as_str().map(str::to_owned)),
+            hmac,
+        })
+    }
+}

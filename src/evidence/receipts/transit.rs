@@ -1,0 +1,98 @@
+//! What OpenBao and Vault tell about a key of their transit engine. The engine compares nothing with what it had before, so
+//! byok compares what it tells with the record.
+
+use base64ct::{Base64, Encoding as _};
+
+use super::engine::EngineKey;
+use super::judge::{Entry, Scope};
+use super::possession::{is_pair, of_another_kind, other_material};
+use super::{Import, Proves};
+use crate::crypto::spec::Spec;
+use crate::evidence::transcript::KeyName;
+use crate::ground::error::{Error, Result};
+use crate::ground::words;
+use crate::plan::kms::transit;
+
+impl Scope<'_> {
+    /// A bare answer names neither server nor mount. It belongs to the one import that it can be about.
+    pub(super) fn engine_key(&self, key: &EngineKey) -> Result<Entry> {
+        let could = |import: &&Import| match KeyName::of(&import.key_arn) {
+            KeyName::Arn(_) => false,
+            KeyName::Other(url) => {
+                let name = url.rsplit('/').next();
+                key.name.is_none() || key.name.as_deref() == name
+            }
+        };
+        let into: Vec<&Import> = self.imports.iter().filter(could).collect();
+        match into.as_slice() {
+            [import] => Ok(Entry {
+                proves: import.shown_by(key)?,
+                ..self.of_key(&into)
+            }),
+            [] => Err(Error::mismatch(format!(
+                "is about the key {:?} of an engine, into which this record imports nothing",
+                key.name.as_deref().unwrap_or("-")
+            ))
+            .check("KMS-KEY-MATCH")
+            .hint("add it to the record of the ceremony to which it belongs")),
+            several => Err(Error::usage(format!(
+                "does not say to which of {} imports it belongs: it names neither server nor mount",
+                several.len()
+            ))
+            .check("KMS-KEY-MATCH")
+            .hint("use the import-result.json that import.sh wrote: it names the import")),
+        }
+    }
+}
+
+impl Import {
+    /// What the engine's own words prove about the data key of an self.
+    ///
+    /// # Errors
+    /// Exit 4: they are about a key of another kind, one that was not imported, or other material.
+    pub(super) fn shown_by(&self, key: &EngineKey) -> Result<Proves> {
+        is_of_its_kind(self, key)?;
+        let shown = match (&key.public_key, &key.hmac) {
+            (Some(pem), _) if is_pair(&self.spec) => {
+                words::hex(&words::sha256(&transit::der_of(pem.trim())?))
+            }
+            (_, Some(hmac)) if self.spec.starts_with("HMAC_") => words::hex(&decoded(hmac)?),
+            _ => return Ok(Proves::Nothing),
+        };
+        match shown == self.fingerprint {
+            true => Ok(Proves::Proved),
+            false => Err(other_material(format!(
+                "it shows {shown}, but the fingerprint of the data key {:?} is {}",
+                self.label, self.fingerprint
+            ))),
+        }
+    }
+}
+
+fn is_of_its_kind(import: &Import, key: &EngineKey) -> Result<()> {
+    let spec = Spec::parse(&import.spec).ok();
+    let wanted = match spec {
+        Some(Spec::Hmac { .. }) => Some("hmac"), // whatever its length
+        spec => spec.and_then(|spec| transit::key_type(spec).ok()),
+    };
+    match (key.key_type.as_deref(), wanted, key.imported.as_deref()) {
+        (Some(is), Some(wanted), _) if is != wanted => Err(of_another_kind(import, "type", is, wanted)),
+        (_, _, Some(imported)) if imported != "true" => Err(Error::mismatch(format!(
+            "the key there was not imported (`imported_key` is {imported}): it is not the data key {:?}",
+            import.label
+        ))
+        .check("KEY-MATERIAL")
+        .hint("STOP: do not use that key until this is understood; delete nothing, and call the security officer")),
+        _ => Ok(()),
+    }
+}
+
+/// The bytes after `vault:vN:`.
+fn decoded(hmac: &str) -> Result<Vec<u8>> {
+    let base64 = hmac
+        .strip_prefix("vault:v")
+        .and_then(|rest| rest.split_once(':'));
+    base64
+        .and_then(|(_, base64)| Base64::decode_vec(base64).ok())
+        .ok_or_else(|| Error::usage("`hmac` is not vault:vN: and base64"))
+}

@@ -1,0 +1,403 @@
+//! The whole way to a real OpenBao server: a ceremony, its import.sh, and old ciphertext that opens again.
+
+use crate::kms_on_loopback::bao::Bao;
+use crate::support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::specs::in_hsm;
+use support::{
+    Kind, LABEL, Room, base64, folded, is_private, openssl, refused, sha256, skip, stderr, stdout,
+    twins, verifiers, well,
+};
+
+const SHA_1: &str = "RSA_AES_KEY_WRAP_SHA_1";
+const SHA_256: &str = "RSA_AES_KEY_WRAP_SHA_256";
+
+/// A room whose data key goes to the key `payments` of a server of its own.
+fn room(kind: Kind) -> Option<(Bao, Room)> {
+    let Some(bao) = Bao::start() else {
+        skip("BYOK_TEST_VENV has no bao");
+        return None;
+    };
+    let mut room = Room::new(kind)?;
+    fs::write(room.path("inputs/bao.json"), bao.wrapping_key()).unwrap();
+    room.plan.imported = false; // into AWS KMS
+    Some((bao, room))
+}
+
+/// The one import of the plan, wrapped as this HSM can.
+fn into(room: &mut Room, bao: &Bao, spec: &str, wrapping: &str, more: &str) {
+    let in_hsm = match room.kind {
+        Kind::Kryoptic if wrapping == SHA_1 => true,
+        kind => in_hsm(kind, spec, wrapping),
+    };
+    room.plan.spec = spec.into();
+    room.plan.key_more = format!(
+        "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\nkey = \"{}\"\nparameters = \"inputs/bao.json\"\n\
+         wrapping = \"{wrapping}\"\nwrap_in = \"{}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n{more}",
+        bao.key("payments"),
+        if in_hsm { "hsm" } else { "host" },
+        slip(bao),
+    );
+}
+
+/// The digest of the wrapping key by the command of docs/targets.md.
+fn slip(bao: &Bao) -> String {
+    let pem = bao.text(&["read", "-field=public_key", "transit/wrapping_key"]);
+    sha256(&openssl(
+        &["pkey", "-pubin", "-outform", "DER"],
+        pem.as_bytes(),
+    ))
+}
+
+/// The cloud operator: the folder alone, carried elsewhere, and the script in it.
+fn carried(room: &Room, record: &str) -> std::path::PathBuf {
+    let online = room.path("online");
+    let _ = fs::remove_dir_all(&online);
+    fs::create_dir(&online).unwrap();
+    for file in fs::read_dir(room.path(record).join(LABEL).join("bao")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), online.join(file.file_name())).unwrap();
+    }
+    online
+}
+
+fn import(bao: &Bao, online: &Path, args: &[&str]) -> Output {
+    Command::new("bash")
+        .arg("import.sh")
+        .args(args)
+        .current_dir(online)
+        .env_clear()
+        .envs(bao.env())
+        .output()
+        .unwrap()
+}
+
+fn imported(bao: &Bao, room: &Room, record: &str) -> std::path::PathBuf {
+    let online = carried(room, record);
+    let output = import(bao, &online, &["--yes"]);
+    well(&output);
+    online
+}
+
+/// Adds an answer to a record, and tells how far its import is now.
+fn receipt(room: &Room, record: &str, file: &Path) -> String {
+    let output = room
+        .byok(&["receipt", "--json", record, file.to_str().unwrap()])
+        .output()
+        .unwrap();
+    well(&output);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    told["imports"][0]["kms"].as_str().unwrap().to_owned()
+}
+
+/// The next ceremony builds on this record.
+fn reimport(room: &mut Room, next: &str) {
+    let head = sha256(&fs::read(room.path(&room.plan.directory).join("transcript.jsonl")).unwrap());
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = format!(
+        "previous = \"{}\"\nprevious_head = \"{head}\"\n",
+        room.plan.directory
+    );
+    room.plan.directory = next.into();
+}
+
+twins!(
+    what_openbao_encrypted_opens_again_after_it_was_deleted_and_reimported_from_softhsm,
+    what_openbao_encrypted_opens_again_after_it_was_deleted_and_reimported_from_kryoptic,
+    |kind: Kind| {
+        let Some((bao, mut room)) = room(kind) else {
+            return;
+        };
+        let wrapping = if kind.wraps_sha_256() { SHA_256 } else { SHA_1 };
+        into(&mut room, &bao, "SYMMETRIC_DEFAULT", wrapping, "");
+        let transcript = room.run_well();
+        let wrapped = transcript.event("key-wrapped");
+        assert_eq!(wrapped["wrapped_in"], "hsm");
+        assert_eq!(
+            (&wrapped["kms"], &wrapped["key"]),
+            (&"openbao".into(), &bao.key("payments").into())
+        );
+        assert!(wrapped.get("key_arn").is_none());
+        let read = transcript.event("import-parameters-read");
+        assert_eq!(read["wrapping_key_sha256"], slip(&bao).as_str());
+        for aws in [
+            "key_arn",
+            "key_arn_in_parameters",
+            "import_token_sha256",
+            "valid_to",
+        ] {
+            assert!(read.get(aws).is_none(), "{aws}");
+        }
+        assert!(transcript.event("sealed").get("import_before").is_none());
+        let online = imported(&bao, &room, "records/one");
+        assert_eq!(
+            receipt(&room, "records/one", &online.join("import-result.json")),
+            "accepted by KMS"
+        );
+        let told = bao.described("payments");
+        assert_eq!(told["data"]["type"], "aes256-gcm96");
+        for closed in [
+            "exportable",
+            "allow_plaintext_backup",
+            "imported_key_allow_rotation",
+        ] {
+            assert_eq!(told["data"][closed], false, "{closed}");
+        }
+        let plain = base64(b"old data");
+        let old = bao.encrypt("payments", &plain);
+
+        bao.delete("payments");
+        assert!(!bao.decrypt("payments", &old).status.success());
+        reimport(&mut room, "records/two");
+        let output = room.run();
+        well(&output);
+        assert_eq!(
+            room.transcript("records/two").events("same-material").len(),
+            1
+        );
+        imported(&bao, &room, "records/two");
+        assert_eq!(stdout(&bao.decrypt("payments", &old)).trim(), plain);
+        for record in ["records/one", "records/two"] {
+            well(&verifiers::both(room.dir.path(), &[record]));
+        }
+    }
+);
+
+/// Every spec that it takes, and what shows that it has this very data key.
+#[test]
+fn every_spec_that_openbao_takes_is_imported_and_proved_from_softhsm() {
+    let specs = [
+        ("HMAC_256", SHA_1),
+        ("HMAC_384", SHA_256),
+        ("HMAC_512", SHA_1),
+        ("ECC_NIST_P256", SHA_256),
+        ("ECC_NIST_P384", SHA_1),
+        ("ECC_NIST_P521", SHA_256),
+        ("RSA_2048", SHA_256),
+    ];
+    for (spec, wrapping) in specs {
+        let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+            return;
+        };
+        into(&mut room, &bao, spec, wrapping, "");
+        let transcript = room.run_well();
+        let fingerprint = transcript.event("key-generated")["fingerprint"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let online = imported(&bao, &room, "records/one");
+        let result = online.join("import-result.json");
+        assert_eq!(
+            receipt(&room, "records/one", &result),
+            "proved in KMS",
+            "{spec}"
+        );
+        if is_private(spec) {
+            let told = bao.described("payments");
+            let pem = told["data"]["keys"]["1"]["public_key"].as_str().unwrap();
+            let der = openssl(&["pkey", "-pubin", "-outform", "DER"], pem.as_bytes());
+            assert_eq!(sha256(&der), fingerprint, "{spec}");
+        }
+        well(&verifiers::both(room.dir.path(), &["records/one"]));
+    }
+}
+
+#[test]
+fn openbao_takes_other_material_in_silence_and_byok_says_that_it_is_not_the_data_key() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "ECC_NIST_P256", SHA_256, "");
+    room.run_well();
+    let online = imported(&bao, &room, "records/one");
+    let result = fs::read_to_string(online.join("import-result.json")).unwrap();
+    // somebody deletes it and makes a key of the same name
+    bao.delete("payments");
+    bao.text(&["write", "-f", "transit/keys/payments", "type=ecdsa-p256"]);
+    let told = bao.text(&["read", "-format=json", "transit/keys/payments"]);
+    fs::write(room.path("proof.json"), told).unwrap();
+    let refuse = |file: &str, says: &[&str]| {
+        let output = room
+            .byok(&["receipt", "records/one", file])
+            .output()
+            .unwrap();
+        refused(&output, 4, says);
+    };
+    refuse("proof.json", &["not the data key", "imported"]);
+    // an import of other material under the same name: the server accepts it
+    let there: Value = bao.described("payments");
+    let other = there["data"]["keys"]["1"]["public_key"]
+        .as_str()
+        .unwrap()
+        .replace('\n', " ");
+    let at = result.find("-----BEGIN").unwrap();
+    let end = result[at..].find('"').unwrap();
+    let forged = result.replace(&result[at..at + end], &other);
+    fs::write(room.path("forged.json"), forged).unwrap();
+    refuse("forged.json", &["[KEY-MATERIAL]"]);
+    assert_eq!(
+        receipt(&room, "records/one", &online.join("import-result.json")),
+        "proved in KMS"
+    );
+}
+
+#[test]
+fn the_script_sends_nothing_twice_and_nothing_that_is_not_the_ceremonys() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let run = |args: &[&str]| import(&bao, &online, args);
+    let results = || {
+        support::names_in(&online)
+            .iter()
+            .filter(|name| name.starts_with("import-result"))
+            .count()
+    };
+    assert_eq!(run(&["--imported"]).status.code(), Some(1));
+    for (args, exit) in [
+        (&["--exportable"][..], 2),
+        (&["--address", "http://user:secret@127.0.0.1"], 2),
+        (&["--address"], 2),
+        (&[], 1), // nobody says yes
+    ] {
+        let output = run(args);
+        refused(&output, exit, &["nothing was imported"]);
+        assert!(!stderr(&output).contains("secret"));
+    }
+    // an address that leads nowhere: a failure that leaves a result, and is no receipt of an import
+    let output = run(&["--yes", "--address", "http://127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("NOT IMPORTED"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(
+        receipt(&room, "records/one", &online.join("import-result.json")),
+        "import failed"
+    );
+    // changed files
+    let file = online.join("WrappedKeyMaterial.b64");
+    let good = fs::read(&file).unwrap();
+    fs::write(&file, base64(b"something else")).unwrap();
+    refused(
+        &run(&["--yes"]),
+        4,
+        &["WrappedKeyMaterial.b64 is not the file that the ceremony wrote"],
+    );
+    fs::write(&file, good).unwrap();
+    assert_eq!(results(), 1);
+
+    well(&run(&["--yes"]));
+    assert_eq!(run(&["--imported"]).status.code(), Some(0));
+    let again = run(&["--yes"]);
+    well(&again);
+    assert!(
+        stdout(&again).contains("nothing is sent again"),
+        "{}",
+        stdout(&again)
+    );
+    assert_eq!(results(), 2);
+    // what was there before this ceremony stays
+    for file in fs::read_dir(&online)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+    {
+        if file
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("import-result")
+        {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    refused(
+        &run(&["--yes"]),
+        4,
+        &["there is a key of this name already"],
+    );
+}
+
+#[test]
+fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refused() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    let good = room.plan.key_more.clone();
+    let check = |room: &Room, exit: i32, says: &[&str]| {
+        room.write_plan();
+        let output = room.byok(&["check", "plan.toml"]).output().unwrap();
+        let told = folded(&format!("{}{}", stdout(&output), stderr(&output)));
+        assert_eq!(output.status.code(), Some(exit), "{told}");
+        for wanted in says {
+            assert!(told.contains(wanted), "{wanted:?} is not in {told}");
+        }
+    };
+    for (from, to, says) in [
+        (
+            "kms = \"openbao\"",
+            "kms = \"azure\"",
+            "does not import there yet",
+        ),
+        (
+            "kms = \"openbao\"",
+            "kms = \"bao\"",
+            "is not one of aws, openbao, vault",
+        ),
+        ("kms = \"openbao\"\n", "", "it has no key_arn"),
+        ("key = ", "key_arn = ", "key_arn is for AWS KMS alone"),
+        (
+            "/keys/payments",
+            "/payments",
+            "does not end in MOUNT/keys/NAME",
+        ),
+        (
+            SHA_1,
+            "RSAES_OAEP_SHA_256",
+            "unwrap RSA_AES_KEY_WRAP_* only",
+        ),
+        (
+            "expires = \"never\"",
+            "expires = \"2027-01-01T00:00:00Z\"",
+            "expires belongs to AWS KMS alone",
+        ),
+        (
+            "expires = \"never\"",
+            "expires = \"never\"\nimport_type = \"NEW_KEY_MATERIAL\"",
+            "import_type belongs to AWS KMS alone",
+        ),
+    ] {
+        room.plan.key_more = good.replace(from, to);
+        assert_ne!(room.plan.key_more, good, "{from}");
+        check(&room, 2, &[says]);
+    }
+    room.plan.key_more = good.clone();
+    for (spec, says) in [
+        ("HMAC_224", "take HMAC keys from 32 bytes on"),
+        ("ECC_SECG_P256K1", "have no keys on secp256k1"),
+    ] {
+        room.plan.spec = spec.into();
+        check(&room, 2, &[says]);
+    }
+    room.plan.spec = "SYMMETRIC_DEFAULT".into();
+    check(&room, 0, &[]);
+    // another engine's key is not the one on the slip; a smaller key is no engine's
+    bao.text(&["secrets", "enable", "-path=other", "transit"]);
+    let other = bao.text(&["read", "-format=json", "other/wrapping_key"]);
+    fs::write(room.path("inputs/bao.json"), other).unwrap();
+    check(&room, 4, &["WRAPPING-KEY-MATCH"]);
+    let small = openssl(&["pkey", "-pubin", "-inform", "DER"], &room.kms.spki);
+    fs::write(room.path("inputs/bao.json"), small).unwrap();
+    check(&room, 4, &["WRAPPING-KEY-SIZE"]);
+}
