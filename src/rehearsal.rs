@@ -16,7 +16,7 @@ use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words::{self, Digest};
-use crate::plan::kms::KeyArn;
+use crate::plan::kms::{KeyArn, KmsKey};
 use crate::plan::{
     Deliver, EscrowPlan, HsmPlan, ImportPlan, KeyPlan, Kind, Network, Notes, PackageSource,
     PinSource, Plan, RecoverPlan, ShareSource,
@@ -47,11 +47,11 @@ pub(crate) const DATA_LEN: usize = 32;
 pub(crate) struct StandInKms {
     key: ControlKey,
     token: [u8; 32],
-    keys: BTreeMap<String, KmsKey>,
+    keys: BTreeMap<String, Held>,
 }
 
 /// One KMS key, from its first import on.
-struct KmsKey {
+struct Held {
     /// `None` once it was deleted.
     material: Option<Zeroizing<Vec<u8>>>,
     /// What any further material must be.
@@ -100,18 +100,28 @@ impl StandInKms {
         &self.key
     }
 
-    /// Import parameters for a KMS key, as `aws kms get-parameters-for-import` prints them.
-    pub(crate) fn parameters(&self, key_arn: &str, wrapping: WrappingAlgorithm) -> String {
+    /// Import parameters for a key, as the command of its KMS prints them.
+    pub(crate) fn parameters(&self, key: &KmsKey, wrapping: WrappingAlgorithm) -> String {
+        let spki = self.key.public().spki_der();
+        let arn = match key {
+            KmsKey::Aws(arn) => arn,
+            KmsKey::Transit(_) => {
+                let pem = wrapping::public::to_pem(spki).replace('\n', "\\n");
+                return format!(
+                    "{{\n    \"data\": {{\n        \"public_key\": \"{pem}\"\n    }}\n}}\n"
+                );
+            }
+        };
         let valid_to = clock::now() + SignedDuration::from_hours(24);
         format!(
-            "{{\n    \"KeyId\": \"{key_arn}\",\n    \"ImportToken\": \"{}\",\n    \"PublicKey\": \"{}\",\n    \
+            "{{\n    \"KeyId\": \"{arn}\",\n    \"ImportToken\": \"{}\",\n    \"PublicKey\": \"{}\",\n    \
              \"ParametersValidTo\": \"{valid_to}\",\n    \"WrappingAlgorithm\": \"{wrapping}\"\n}}\n",
             Base64::encode_string(&self.token),
-            Base64::encode_string(self.key.public().spki_der()),
+            Base64::encode_string(spki),
         )
     }
 
-    /// Imports wrapped material with its token into a KMS key.
+    /// Imports wrapped material into a KMS key, with its token if it has one.
     ///
     /// # Errors
     /// Exit 4 for a different token, material that does not open, or material that differs from the first.
@@ -121,9 +131,9 @@ impl StandInKms {
         spec: Spec,
         wrapping: WrappingAlgorithm,
         wrapped: &[u8],
-        token: &[u8],
+        token: Option<&[u8]>,
     ) -> Result<()> {
-        if token != self.token {
+        if token.is_some_and(|token| token != self.token) {
             return Err(refused(
                 "this import token is not from this KMS, or is no longer valid",
             ));
@@ -142,7 +152,7 @@ impl StandInKms {
                 "IncorrectKeyMaterialException: this KMS key had different material before",
             ));
         }
-        let key = KmsKey {
+        let key = Held {
             material: Some(material),
             fingerprint,
         };
@@ -363,7 +373,7 @@ mod tests {
             wrapping::wrap(OAEP, kms.wrapping_key(), &material).unwrap()
         };
         let (token, wrapped) = (kms.token, wrap(&kms, [7; 32]));
-        kms.import("key", Spec::AES_256, OAEP, &wrapped, &token)
+        kms.import("key", Spec::AES_256, OAEP, &wrapped, Some(&token))
             .unwrap();
         let encrypted = kms.encrypt("key", &[1; DATA_LEN]).unwrap();
         assert_eq!(kms.decrypt("key", &encrypted).unwrap(), [1; DATA_LEN]);
@@ -375,7 +385,7 @@ mod tests {
 
         let other = wrap(&kms, [8; 32]);
         let other = kms
-            .import("key", Spec::AES_256, OAEP, &other, &token)
+            .import("key", Spec::AES_256, OAEP, &other, Some(&token))
             .unwrap_err();
         assert!(
             other.what.contains("IncorrectKeyMaterial"),
@@ -384,11 +394,11 @@ mod tests {
         );
         kms.renew().unwrap();
         assert!(
-            kms.import("key", Spec::AES_256, OAEP, &wrapped, &token)
+            kms.import("key", Spec::AES_256, OAEP, &wrapped, Some(&token))
                 .is_err()
         );
         let (token, again) = (kms.token, wrap(&kms, [7; 32]));
-        kms.import("key", Spec::AES_256, OAEP, &again, &token)
+        kms.import("key", Spec::AES_256, OAEP, &again, Some(&token))
             .unwrap();
         assert_eq!(kms.decrypt("key", &encrypted).unwrap(), [1; DATA_LEN]);
     }

@@ -9,6 +9,7 @@ use super::{TOKEN, Works};
 use crate::ceremony::reimport;
 use crate::crypto::spec::Spec;
 use crate::evidence::previous::Previous;
+use crate::evidence::transcript::KeyName;
 use crate::ground::error::{Error, Result};
 use crate::plan::kms::{KeyArn, KmsKey};
 use crate::plan::{
@@ -176,13 +177,17 @@ impl Key {
 /// A data key goes to the same KMS keys as before, so that they are compared as they will be.
 fn kms_keys(key: &KeyPlan, known: &[String], taken: &mut BTreeSet<KmsKey>) -> Result<Vec<KmsKey>> {
     let of_plan = key.imports.iter().map(|import| import.kms_key.clone());
-    let mut wanted: Vec<KmsKey> = match known.is_empty() {
-        false => known
-            .iter()
-            .map(|arn| KeyArn::parse(arn).map(KmsKey::from))
-            .collect::<Result<_>>()?,
-        true => of_plan.collect(),
-    };
+    let mut wanted: Vec<KmsKey> = of_plan.clone().collect();
+    if !known.is_empty() {
+        // another KMS's key is known by its name alone, which does not say what it takes: the plan does
+        let of_plan = |name: &String| of_plan.clone().find(|key| key.as_str() == name);
+        let known = known.iter().filter_map(|name| {
+            let of_aws = matches!(KeyName::of(name), KeyName::Arn(_));
+            let planned = of_plan(name).map(Ok);
+            planned.or_else(|| of_aws.then(|| KeyArn::parse(name).map(KmsKey::from)))
+        });
+        wanted = known.collect::<Result<_>>()?;
+    }
     wanted.retain(|key| taken.insert(key.clone()));
     if wanted.is_empty() {
         let made_up: KmsKey = KeyArn::parse(&format!(

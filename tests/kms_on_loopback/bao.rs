@@ -154,6 +154,36 @@ impl Bao {
         self.bao(&["write", "-field=plaintext", &path, &text])
     }
 
+    /// Imports bytes that the test has in clear, wrapped by openssl alone.
+    pub fn import_plaintext_of_the_test(&self, name: &str, wrapping_key: &str, material: &[u8]) {
+        use crate::support::{base64, hex, openssl};
+        let pem = self.home.path().join("wrapping.pem");
+        std::fs::write(&pem, wrapping_key).unwrap();
+        let aes = [0x42; 32];
+        let pem = pem.to_str().unwrap();
+        let oaep = [
+            "rsa_padding_mode:oaep",
+            "rsa_oaep_md:sha1",
+            "rsa_mgf1_md:sha1",
+        ];
+        let mut args = vec!["pkeyutl", "-encrypt", "-pubin", "-inkey", pem];
+        oaep.iter()
+            .for_each(|option| args.extend(["-pkeyopt", option]));
+        let mut wrapped = openssl(&args, &aes);
+        let kwp = ["enc", "-e", "-id-aes256-wrap-pad", "-iv", "A65959A6", "-K"];
+        let key = hex(&aes);
+        wrapped.extend(openssl(&[&kwp[..], &[&key]].concat(), material));
+        let path = format!("transit/keys/{name}/import");
+        let ciphertext = format!("ciphertext={}", base64(&wrapped));
+        self.text(&[
+            "write",
+            &path,
+            &ciphertext,
+            "type=aes256-gcm96",
+            "hash_function=SHA1",
+        ]);
+    }
+
     /// Removes a key with all that it held.
     pub fn delete(&self, name: &str) {
         let path = format!("transit/keys/{name}");

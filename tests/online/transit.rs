@@ -328,6 +328,67 @@ fn the_script_sends_nothing_twice_and_nothing_that_is_not_the_ceremonys() {
     );
 }
 
+/// One plan, one data key, one record: into AWS KMS and into OpenBao.
+#[test]
+fn one_data_key_goes_to_aws_and_to_openbao() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    room.plan.imported = true; // into AWS KMS too
+    room.plan.import_more = room.plan.key_more.clone();
+    room.plan.key_more.clear();
+    let transcript = room.run_well();
+    let generated = transcript.event("key-generated");
+    let wrapped = transcript.events("key-wrapped");
+    assert_eq!(wrapped.len(), 2);
+    let in_aws = room.openssl_opens(&format!(
+        "records/one/{LABEL}/eu-west-1/WrappedKeyMaterial.bin"
+    ));
+    let (_, fingerprint) = support::openssl_check_values(&in_aws);
+    assert_eq!(generated["fingerprint"], fingerprint.as_str());
+    imported(&bao, &room, "records/one");
+    // what OpenBao encrypts opens under what AWS KMS was sent, at another OpenBao
+    let plain = base64(b"the same in both");
+    let encrypted = bao.encrypt("payments", &plain);
+    bao.delete("payments");
+    let under_the_engine = bao.text(&["read", "-field=public_key", "transit/wrapping_key"]);
+    bao.import_plaintext_of_the_test("payments", &under_the_engine, &in_aws);
+    assert_eq!(stdout(&bao.decrypt("payments", &encrypted)).trim(), plain);
+    let told = fs::read_to_string(room.path("records/one/README.txt")).unwrap();
+    for file in [
+        "ImportToken.bin",
+        "WrappedKeyMaterial.b64",
+        "aws kms",
+        "bao write",
+    ] {
+        assert!(told.contains(file), "{file}");
+    }
+    // the next plan names both again, and says what its files are
+    let output = room
+        .byok(&["plan", "--reimport", "records/one"])
+        .output()
+        .unwrap();
+    well(&output);
+    let plan = stdout(&output);
+    for line in [
+        "kms        = \"openbao\"",
+        &format!("key        = \"{}\"", bao.key("payments")),
+        "key_arn    = ",
+    ] {
+        assert!(plan.contains(line), "{line} is not in {plan}");
+    }
+    let output = room.byok(&["plan", "inputs/bao.json"]).output().unwrap();
+    refused(
+        &output,
+        2,
+        &["it is the wrapping key of OpenBao or Vault, which names no key"],
+    );
+    let output = room.byok(&["inspect", "inputs/bao.json"]).output().unwrap();
+    well(&output);
+    assert!(stdout(&output).contains(&slip(&bao)), "{}", stdout(&output));
+}
+
 #[test]
 fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refused() {
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {

@@ -11,7 +11,9 @@ use std::process::{Command, Output, Stdio};
 
 use support::escrow::{files_below, fingerprint, head, table, wrapped};
 use support::pty::{APPROVE, Pty};
-use support::{ARN, Kind, LABEL, Room, SHA_1, SHA_256, Transcript, fits, refused, stderr, stdout};
+use support::{
+    ARN, Kind, LABEL, Room, SHA_1, SHA_256, Transcript, fits, folded, refused, stderr, stdout,
+};
 
 const RECORDS: [&str; 3] = ["record", "record-reimport", "record-recover"];
 
@@ -726,6 +728,33 @@ fn new_shares_are_practised_without_any_import() {
     assert!(!room.path("new-shares").exists());
     assert_eq!(files_below(&practice(&room).join("shares")).len(), 3);
     same_as_before(&room, &transcript);
+}
+
+#[test]
+fn an_import_into_openbao_is_practised_without_a_server() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.imported = false;
+    room.plan.key_more = "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\n\
+        key = \"https://bao.example:8200/v1/transit/keys/payments\"\nparameters = \"inputs/bao.json\"\n\
+        wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n"
+        .into();
+    let objects = room.objects();
+    let mut person = Person::rehearses(&room);
+    let approval = folded(&person.begins());
+    for text in [
+        "for bao, OpenBao",
+        "key https://bao.example:8200/v1/transit/keys/payments",
+        "deadline NONE: whoever may import there",
+        "compared by byok alone: OpenBao takes any material",
+    ] {
+        assert!(approval.contains(text), "{text:?}:\n{approval}");
+    }
+    person.types_slip();
+    let (_, transcript) = person.ends(&room, &objects, &[IMPORTED]);
+    assert_eq!(transcript.event("key-wrapped")["kms"], "openbao");
+    assert_eq!(transcript.event("key-wrapped")["wrapped_in"], "hsm");
 }
 
 #[test]

@@ -7,14 +7,15 @@ use std::path::Path;
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Map, Value, json};
 
+use crate::crypto::wrapping::key::is_pem;
 use crate::evidence::transcript::Chain;
 use crate::evidence::verify;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json;
 use crate::ground::words;
 use crate::plan::Plan;
-use crate::plan::kms;
 use crate::plan::kms::aws::{self, Form, ImportParameters};
+use crate::plan::kms::{self, transit};
 
 mod evidence;
 mod keys;
@@ -152,6 +153,7 @@ fn by_content(bytes: &[u8]) -> Result<Option<Facts>> {
     Ok(escrow_package(bytes)
         .or_else(|| evidence::answer(bytes))
         .or_else(|| described(bytes))
+        .or_else(|| of_engine(bytes))
         .or_else(|| keys::public(bytes)))
 }
 
@@ -159,6 +161,16 @@ fn is_transcript(bytes: &[u8]) -> bool {
     let beginning = &bytes[..bytes.len().min(4096)];
     let chained = beginning.windows(7).any(|w| w == b"\"prev\":");
     bytes.starts_with(b"{") && bytes.contains(&b'\n') && chained
+}
+
+/// The answer of a transit engine; its key alone, in PEM, is any public key.
+fn of_engine(bytes: &[u8]) -> Option<Facts> {
+    let key = transit::parse(bytes).ok().filter(|_| !is_pem(bytes))?;
+    Some(object(json!({
+        "what": "import parameters of OpenBao or Vault", "wrapping_key": key.spec(),
+        "wrapping_key_sha256": words::hex(&key.sha256()),
+        "key": "not in the file: only a plan names it",
+    })))
 }
 
 fn described(bytes: &[u8]) -> Option<Facts> {

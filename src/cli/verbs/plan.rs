@@ -13,7 +13,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
-use crate::plan::kms::{KeyArn, KmsKey};
+use crate::plan::kms::{KeyArn, KmsKey, transit};
 use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Notes, Plan};
 
 mod again;
@@ -142,6 +142,14 @@ fn sort(mut known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<BTreeMa
 
 /// A file that is missing is reported as missing, not as the wrong kind of file.
 fn unread(path: &Path, error: Error) -> Error {
+    if transit::read(path).is_ok() {
+        return Error::usage(format!(
+            "{}: it is the wrapping key of OpenBao or Vault, which names no key",
+            path.display()
+        ))
+        .hint("write the plan without it, then add a [[key.import]] with kms = \"openbao\" or \"vault\" and key = \"https://…/v1/MOUNT/keys/NAME\"")
+        .hint("in a plan that builds on a record, put the file where `parameters` names it");
+    }
     if path.exists() {
         return error.doing(path.display());
     }

@@ -164,7 +164,7 @@ fn in_room(plan: Option<&Path>, module: &Path, room: &Path) -> Result<()> {
 /// Writes what the KMS gives for each import, to the file that the plan names.
 fn write_parameters(plan: &Plan, kms: &StandInKms) -> Result<()> {
     for (_, import) in plan.imports() {
-        let parameters = kms.parameters(import.kms_key.as_str(), import.wrapping);
+        let parameters = kms.parameters(&import.kms_key, import.wrapping);
         write_new(&import.parameters, parameters.as_bytes())?;
     }
     Ok(())
@@ -221,9 +221,11 @@ fn hand_over(
 ) -> Result<usize> {
     let folder = record.join(&key.label).join(&import.name);
     let wrapped = read(&folder.join("WrappedKeyMaterial.bin"))?;
-    let token = read(&folder.join("ImportToken.bin"))?;
-    let arn = import.kms_key.as_str();
-    kms.import(arn, key.spec, import.wrapping, &wrapped, &token)?;
+    let of_aws = import.kms_key.arn().is_some();
+    let token = of_aws.then(|| read(&folder.join("ImportToken.bin")));
+    let token = token.transpose()?;
+    let name = import.kms_key.as_str();
+    kms.import(name, key.spec, import.wrapping, &wrapped, token.as_deref())?;
     Ok(wrapped.len())
 }
 

@@ -16,8 +16,8 @@ use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Exit, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::hsm::{Hsm, Module};
-use crate::plan::kms::aws;
-use crate::plan::{Kind, PinSource, Plan, WrapIn, parameters};
+use crate::plan::kms::{KmsKey, aws};
+use crate::plan::{KeyPlan, Kind, PinSource, Plan, WrapIn, parameters};
 use crate::rehearsal::{self, Before, Replaced, StandInKms, Works};
 
 mod prove;
@@ -28,11 +28,12 @@ const DEALT: &str = "dealt";
 /// The RSA key that need not last: what a soft HSM wraps with does not depend on its length. One on P-521 does
 /// not fit under the shortest.
 fn short(plan: &Plan) -> usize {
-    match plan
-        .keys
-        .iter()
-        .any(|key| key.spec == Spec::Ec(Curve::P521))
-    {
+    let p521 = |key: &KeyPlan| key.spec == Spec::Ec(Curve::P521);
+    let mut imports = plan.imports();
+    if imports.any(|(_, import)| matches!(import.kms_key, KmsKey::Transit(_))) {
+        return 4096; // such an engine has no other
+    }
+    match plan.keys.iter().any(p521) {
         true => 3072,
         false => 2048,
     }
@@ -161,7 +162,9 @@ impl Practice<'_> {
                 works.plays(spec, played);
             }
             for wrapping in WrappingAlgorithm::ALL {
-                let taken = aws::takes(spec, wrapping, false).is_ok();
+                let mut imports = plan.imports();
+                let taken = aws::takes(spec, wrapping, false).is_ok()
+                    || imports.any(|(_, import)| import.kms_key.takes(spec, wrapping).is_ok());
                 if taken && tries.in_hsm(played, wrapping, kms.control_key()).is_ok() {
                     works.wraps(played, wrapping);
                 }
