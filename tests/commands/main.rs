@@ -8,3 +8,4 @@ mod plan_again;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;
+mod targets;

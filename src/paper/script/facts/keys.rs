@@ -8,8 +8,9 @@ use crate::paper::html::{Html, boxes, code, commands, fingerprint_boxes, groups}
 use crate::paper::outputs::{carried_out, import_type};
 use crate::paper::script::form;
 use crate::paper::template::facts;
-use crate::plan::kms;
+use crate::plan::kms::{self, KmsKey};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Kind, Plan, Source, meaning};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 facts! {
@@ -31,6 +32,12 @@ facts! {
         one_import: bool,
         import_count: Html,
         named_arns: Vec<Named>,
+        /// Whether an import must be made by some time.
+        has_deadline: bool,
+        /// What it means that another has none.
+        no_deadline: Html,
+        /// The commands that fetch import parameters, of KMSs that have one command for all.
+        fetched: Vec<Named>,
         slip_command: Html,
         slip_in_plan: bool,
         wraps_here: bool,
@@ -107,6 +114,14 @@ impl KeysFacts {
             one_import: import_count == 1,
             import_count: import_count.to_string().into(),
             named_arns: Named::all(arns.take(ARNS)),
+            has_deadline: plan
+                .imports()
+                .any(|(_, import)| meaning::no_deadline(&import.kms_key).is_none()),
+            no_deadline: html(
+                plan.imports()
+                    .find_map(|(_, import)| meaning::no_deadline(&import.kms_key)),
+            ),
+            fetched: fetched(plan),
             slip_command: slip_command(plan),
             slip_in_plan: plan
                 .imports()
@@ -116,6 +131,24 @@ impl KeysFacts {
             rotated: Named::all(plan.rotated()),
         }
     }
+}
+
+/// Each command once.
+fn fetched(plan: &Plan) -> Vec<Named> {
+    let commands = plan
+        .imports()
+        .filter_map(|(_, import)| match &import.kms_key {
+            KmsKey::Aws(_) => None,
+            KmsKey::Transit(key) => Some(format!("{} > {}", key.fetch(), parameters_name(import))),
+        });
+    let commands: BTreeSet<String> = commands.collect();
+    Named::all(commands.iter().map(String::as_str))
+}
+
+/// The file of its import parameters, as it is typed in its folder.
+fn parameters_name(import: &ImportPlan) -> String {
+    let name = import.parameters.file_name().unwrap_or_default();
+    words::shell_path(Path::new(name))
 }
 
 /// The files that hold data keys in clear.

@@ -1,0 +1,59 @@
+//! Plans with imports elsewhere than into AWS KMS, as far as no server is needed.
+
+use std::fs;
+
+use crate::support;
+
+use support::{Kind, Room, folded, stdout, well};
+
+const BAO: &str = "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\n\
+    key = \"https://bao.example:8200/v1/transit/keys/payments\"\nparameters = \"inputs/bao.json\"\n\
+    wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n";
+
+fn paper(room: &Room) -> String {
+    room.write_plan();
+    let output = room.byok(&["script", "plan.toml"]).output().unwrap();
+    well(&output);
+    folded(&stdout(&output))
+}
+
+#[test]
+fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_elsewhere() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let deadline = [
+        "They are valid for 24 hours",
+        "The deadline on the screen",
+        "T+24 h",
+    ];
+    let elsewhere = [
+        "bao read -format=json transit/wrapping_key &gt; bao.json",
+        "Deadline of OpenBao and Vault: NONE: whoever may import there",
+        "OpenBao, https://bao.example:8200",
+    ];
+    for (aws, bao) in [(true, false), (false, true), (true, true)] {
+        room.plan.imported = aws;
+        let more = if bao { BAO } else { "" };
+        (room.plan.key_more, room.plan.import_more) = match aws {
+            true => (String::new(), more.into()),
+            false => (more.into(), String::new()),
+        };
+        let paper = paper(&room);
+        for (texts, wanted) in [(&deadline, aws), (&elsewhere, bao)] {
+            for text in texts {
+                assert_eq!(paper.contains(text), wanted, "{aws} {bao} {text}");
+            }
+        }
+    }
+    fs::remove_dir_all(room.path("inputs")).unwrap(); // not ready, and byok says how it gets so
+    let output = room.byok(&["check", "plan.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = folded(&stdout(&output));
+    for command in [
+        "aws kms get-parameters-for-import",
+        "bao read -format=json transit/wrapping_key",
+    ] {
+        assert!(told.contains(command), "{told}");
+    }
+}
