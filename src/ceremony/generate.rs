@@ -1,6 +1,8 @@
 //! `kind = "generate"`: data keys that are new to byok, wrapped for KMS: made in the HSM, or there before. The
 //! straight line, top to bottom.
 
+use base64ct::{Base64, Encoding as _};
+
 use super::judged::{Proved, Wrapped};
 use super::preflight::Preflight;
 use super::{
@@ -156,9 +158,40 @@ impl<'a> Ceremony<'a> {
         let bytes =
             bytes.map_err(|e| e.doing(format!("wrapping the data key {label:?} for {name:?}")))?;
         let judged = proved.judged;
-        let wrapped = Wrapped { judged, bytes };
+        let mut wrapped = Wrapped {
+            judged,
+            bytes,
+            challenge: None,
+        };
         self.ledger.append(wrapped.event())?;
+        wrapped.challenge = self.challenge(vault, key, &wrapped.judged)?;
         Ok(wrapped)
+    }
+
+    /// Made while the HSM still has the data key; the record keeps the question, and only a digest of the answer.
+    fn challenge(
+        &mut self,
+        vault: &Vault,
+        key: &DataKey,
+        judged: &Judged,
+    ) -> Result<Option<Vec<u8>>> {
+        if !judged.target.proves_by_decrypting(key.material.spec) {
+            return Ok(None);
+        }
+        let name = judged.name();
+        let Some((ciphertext, answer)) = vault.hsm.challenge(&key.material)? else {
+            self.desk.say(&format!(
+                "      {name}: no challenge: this HSM does not do AES-GCM\n"
+            ));
+            return Ok(None);
+        };
+        self.ledger.append(transcript::ChallengeMade {
+            label: key.label.clone(),
+            import: judged.import.name.clone(),
+            ciphertext: Base64::encode_string(&ciphertext),
+            answer_sha256: words::hex(&answer),
+        })?;
+        Ok(Some(ciphertext))
     }
 
     /// Shows a line for a data key, if there are few enough that somebody reads them.

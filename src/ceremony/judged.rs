@@ -15,4 +15,6 @@ pub(crate) struct Proved<'p> {
 pub(super) struct Wrapped<'p> {
     pub judged: Judged<'p>,
     pub bytes: Vec<u8>,
+    /// What the KMS is asked to decrypt, to prove itself.
+    pub challenge: Option<Vec<u8>>,
 }

@@ -140,6 +140,7 @@ impl Ceremony<'_> {
             hash_function: hash_function(import.wrapping),
             wrapped_sha256: &words::hex(&words::sha256(&wrapped.bytes)),
             base64_sha256: &words::hex(&words::sha256(base64.as_bytes())),
+            challenge: wrapped.challenge.as_deref(),
         };
         Ok(script.render())
     }

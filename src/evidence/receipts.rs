@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::evidence::transcript::{
-    Chain, DataKeyFacts, ImportTypeTold, Imported, KeyName, Said, Told, Wrapped,
+    Chain, ChallengeMade, DataKeyFacts, ImportTypeTold, Imported, KeyName, Said, Told, Wrapped,
 };
 use crate::ground::words::Digest;
 use crate::plan::ImportAs;
@@ -118,6 +118,8 @@ pub struct Import {
     pub import_as: Option<ImportAs>,
     /// Whether the script says EXISTING_KEY_MATERIAL, and why.
     pub existing: Option<Existing>,
+    /// SHA-256 of the answer to its challenge, in hex.
+    pub challenge: Option<String>,
     /// The KMS key to rotate after it.
     pub rotates: Option<String>,
 }
@@ -468,6 +470,9 @@ pub(crate) fn imports(chain: &Chain) -> Vec<Import> {
     let about = About {
         keys: first_of(chain, |key: &DataKeyFacts| key.label.clone()),
         parameters: first_of(chain, |read: &Imported| name(&read.label, &read.import)),
+        challenges: first_of(chain, |made: &ChallengeMade| {
+            name(&made.label, &made.import)
+        }),
         types: first_of(chain, |told: &ImportTypeTold| {
             name(&told.label, &told.import)
         }),
@@ -487,6 +492,7 @@ fn name(label: &str, import: &str) -> Name {
 struct About<'a> {
     keys: BTreeMap<String, Said<'a, DataKeyFacts>>,
     parameters: BTreeMap<Name, Said<'a, Imported>>,
+    challenges: BTreeMap<Name, Said<'a, ChallengeMade>>,
     types: BTreeMap<Name, Said<'a, ImportTypeTold>>,
 }
 
@@ -516,6 +522,10 @@ fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
         wrapped_at: wrapped.line.at,
         token_until: parameters.and_then(|read| read.valid_to.as_ref()?.known()),
         import_as,
+        challenge: about
+            .challenges
+            .get(&name)
+            .map(|made| made.answer_sha256.clone()),
         rotates: typed.and_then(|typed| typed.rotates.clone()),
         existing: typed
             .filter(|_| import_as == Some(ImportAs::Existing))

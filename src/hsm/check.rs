@@ -3,14 +3,17 @@
 
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use zeroize::Zeroizing;
 
-use super::{Hsm, attributes, fault, quirks};
+use super::{Hsm, Material, attributes, fault, quirks};
+use crate::crypto::locked::Locked;
 use crate::crypto::random;
 use crate::crypto::spec::{Curve, HmacHash, Spec};
 use crate::crypto::wrapping::{self, CheckValues, public};
 use crate::ground::error::{Error, Result};
+use crate::ground::words::{self, Digest};
 
 /// Every text that a data key signs to prove itself begins with this.
 const POSSESSION: &str = "byok-ceremony possession challenge v1";
@@ -275,6 +278,32 @@ impl Hsm {
         Err(refused
             .unwrap_or_else(none)
             .doing("computing a key check value"))
+    }
+
+    /// A question that only the holder of an AES key can answer: 32 random bytes under AES-GCM, as nonce, ciphertext and
+    /// tag; and the SHA-256 of the bytes, which are wiped. `None`: this HSM does not do it.
+    ///
+    /// # Errors
+    /// Exit 3 if the session is lost; exit 5 if memory or randomness fails.
+    pub(crate) fn challenge(&self, key: &Material) -> Result<Option<(Vec<u8>, Digest)>> {
+        const TAG: usize = 16;
+        let mut bytes = Locked::zeroed(32)?;
+        self.random(&mut bytes)?;
+        let mut nonce: [u8; 12] = random::array("a nonce")?;
+        let bits = cryptoki::types::Ulong::new(TAG as u64 * 8);
+        let parameters = GcmParams::new(&mut nonce, &[], bits).map_err(fault)?;
+        let encrypted = self
+            .session
+            .encrypt(&Mechanism::AesGcm(parameters), key.handle, &bytes)
+            .map_err(fault);
+        match encrypted {
+            Ok(encrypted) if encrypted.len() == bytes.len() + TAG => Ok(Some((
+                [&nonce[..], &encrypted].concat(),
+                words::sha256(&bytes),
+            ))),
+            Err(e) if super::went_away(&e) => Err(e.doing("AES-GCM of a challenge")),
+            Ok(_) | Err(_) => Ok(None),
+        }
     }
 
     fn encrypt_block(&self, handle: ObjectHandle, block: &[u8]) -> Result<[u8; 16], P11Error> {

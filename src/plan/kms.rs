@@ -201,6 +201,14 @@ impl std::fmt::Display for KmsKey {
 }
 
 impl Target<'_> {
+    /// Whether the KMS shows only by decrypting that it has such a data key.
+    pub(crate) fn proves_by_decrypting(&self, spec: Spec) -> bool {
+        match self {
+            Self::Aws { .. } => false, // it decrypts only what it encrypted
+            Self::Transit(_) => matches!(spec, Spec::Symmetric { .. }),
+        }
+    }
+
     /// Until when the KMS takes the material; `None`: for as long as the wrapping key exists.
     pub(crate) fn valid_to(&self) -> Option<Timestamp> {
         self.token().map(|token| token.valid_to)

@@ -137,7 +137,7 @@ twins!(
         let online = imported(&bao, &room, "records/one");
         assert_eq!(
             receipt(&room, "records/one", &online.join("import-result.json")),
-            "accepted by KMS"
+            "proved in KMS"
         );
         let told = bao.described("payments");
         assert_eq!(told["data"]["type"], "aes256-gcm96");
@@ -244,6 +244,56 @@ fn openbao_takes_other_material_in_silence_and_byok_says_that_it_is_not_the_data
         receipt(&room, "records/one", &online.join("import-result.json")),
         "proved in KMS"
     );
+}
+
+/// AES has no public half: only a decryption shows that an engine has it.
+#[test]
+fn a_wrong_answer_to_the_challenge_is_other_material() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    let transcript = room.run_well();
+    let made = transcript.event("challenge-made");
+    let ciphertext = made["ciphertext"].as_str().unwrap();
+    // by another person, later, with the command that import.sh says
+    imported(&bao, &room, "records/one");
+    let path = "transit/decrypt/payments";
+    let question = format!("ciphertext=vault:v1:{ciphertext}");
+    let answer = bao.text(&["write", "-format=json", path, &question]);
+    let told: Value = serde_json::from_str(&answer).unwrap();
+    let bytes = openssl(
+        &["base64", "-d", "-A"],
+        format!("{}\n", told["data"]["plaintext"].as_str().unwrap()).as_bytes(),
+    );
+    assert_eq!(bytes.len(), 32);
+    assert_eq!(made["answer_sha256"], sha256(&bytes).as_str());
+    let wrong = answer.replace(
+        told["data"]["plaintext"].as_str().unwrap(),
+        &base64(&[7; 32]),
+    );
+    fs::write(room.path("wrong.json"), wrong).unwrap();
+    let output = room
+        .byok(&["receipt", "records/one", "wrong.json"])
+        .output()
+        .unwrap();
+    refused(
+        &output,
+        4,
+        &["[KEY-MATERIAL]", "is not the one to the challenge"],
+    );
+    fs::write(room.path("answer.json"), answer).unwrap();
+    assert_eq!(
+        receipt(&room, "records/one", &room.path("answer.json")),
+        "proved in KMS"
+    );
+
+    // other material under the same name: the server takes it, but cannot answer
+    bao.delete("payments");
+    let wrapping_key = bao.text(&["read", "-field=public_key", "transit/wrapping_key"]);
+    bao.import_plaintext_of_the_test("payments", &wrapping_key, &[9; 32]);
+    let asked = bao.bao(&["write", "-format=json", path, &question]);
+    assert!(!asked.status.success());
 }
 
 #[test]

@@ -256,7 +256,7 @@ pub(super) const GET_PUBLIC_KEY: &str = "GetPublicKey";
 
 const KNOWN: &str = "a receipt is an import-result*.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
                      ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail; from OpenBao or Vault of \
-                     `read -format=json MOUNT/keys/NAME`, or `write -format=json MOUNT/hmac/NAME/sha2-N`";
+                     `read -format=json MOUNT/keys/NAME`, or `write -format=json MOUNT/hmac/NAME/sha2-N` or MOUNT/decrypt/NAME";
 
 /// How a file begins that was compressed with gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];

@@ -15,6 +15,8 @@ pub struct EngineKey {
     pub public_key: Option<String>,
     /// The HMAC over the fingerprint text: `vault:vN:` and base64.
     pub hmac: Option<String>,
+    /// What it decrypted, in base64.
+    pub plaintext: Option<String>,
 }
 
 impl EngineKey {
@@ -27,6 +29,7 @@ impl EngineKey {
             imported: text("imported_key"),
             public_key: text("public_key"),
             hmac: text("hmac"),
+            plaintext: text("plaintext"),
         }
     }
 
@@ -36,7 +39,8 @@ impl EngineKey {
         let text = |name| data.get(name).and_then(Json::as_str).map(str::to_owned);
         let hmac = text("hmac");
         let versions = data.get("keys");
-        if hmac.is_none() && versions.is_none() {
+        let plaintext = text("plaintext");
+        if hmac.is_none() && plaintext.is_none() && versions.is_none() {
             return None;
         }
         let latest = data.get("latest_version").and_then(Json::as_u64);
@@ -51,6 +55,7 @@ impl EngineKey {
             imported,
             public_key: latest.and_then(|key| key.get("public_key")?.as_str().map(str::to_owned)),
             hmac,
+            plaintext,
         })
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn proof(spec: &str, key: &KeyName) -> &'static str {
         (KeyName::Arn(_), false, false) => "a second import",
         (KeyName::Other(_), true, _) => "its HMAC over the fingerprint text",
         (KeyName::Other(_), _, true) => "its public key",
-        (KeyName::Other(_), false, false) => "old ciphertext that opens there",
+        (KeyName::Other(_), false, false) => "its answer to the challenge",
     }
 }
 

@@ -57,7 +57,7 @@ impl Import {
                 words::hex(&words::sha256(&transit::der_of(pem.trim())?))
             }
             (_, Some(hmac)) if self.spec.starts_with("HMAC_") => words::hex(&decoded(hmac)?),
-            _ => return Ok(Proves::Nothing),
+            _ => return self.answered(key),
         };
         match shown == self.fingerprint {
             true => Ok(Proves::Proved),
@@ -65,6 +65,25 @@ impl Import {
                 "it shows {shown}, but the fingerprint of the data key {:?} is {}",
                 self.label, self.fingerprint
             ))),
+        }
+    }
+}
+
+impl Import {
+    /// Only the holder of the data key can know what its challenge says.
+    fn answered(&self, key: &EngineKey) -> Result<Proves> {
+        let (Some(answer), Some(wanted)) = (&key.plaintext, &self.challenge) else {
+            return Ok(Proves::Nothing);
+        };
+        let answer = Base64::decode_vec(answer);
+        let answer = answer.map_err(|_| Error::usage("`plaintext` is not base64"))?;
+        match words::hex(&words::sha256(&answer)) == *wanted {
+            true => Ok(Proves::Proved),
+            false => Err(other_material(format!(
+                "the answer in it is not the one to the challenge of {}/{}",
+                self.label, self.import
+            ))
+            .hint("is it the answer to the challenge that import.sh has, and no other?")),
         }
     }
 }

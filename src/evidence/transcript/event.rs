@@ -239,6 +239,8 @@ events! {
     ShareUsed(ShareUsed),
     QuorumMet(QuorumMet),
     KeyWrapped(Wrapped),
+    /// What a KMS is asked to decrypt, to prove that it has a data key.
+    ChallengeMade(ChallengeMade),
     /// The `import_type` in an import's script, if it has one.
     ImportType(ImportTypeTold),
     KeyDestroyed(Destroyed),
@@ -467,6 +469,17 @@ pub(crate) struct Wrapped {
     pub path: String,
     pub sha256: String,
     pub bytes: usize,
+}
+
+/// `challenge-made`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub(crate) struct ChallengeMade {
+    pub label: String,
+    pub import: String,
+    /// Nonce, AES-GCM ciphertext and tag, in base64.
+    pub ciphertext: String,
+    pub answer_sha256: String,
 }
 
 /// `import-type`.

@@ -30,6 +30,8 @@ pub(crate) struct TransitScript<'a> {
     pub hash_function: &'a str,
     pub wrapped_sha256: &'a str,
     pub base64_sha256: &'a str,
+    /// What the engine is asked to decrypt.
+    pub challenge: Option<&'a [u8]>,
 }
 
 /// One function of a text that scripts share. The texts are part of this program: a missing one is a mistake in it,
@@ -69,6 +71,7 @@ impl TransitScript<'_> {
             "hash_function" => shell_word(self.hash_function),
             "wrapped_sha256" => shell_word(self.wrapped_sha256),
             "base64_sha256" => shell_word(self.base64_sha256),
+            "challenge" => shell_word(&self.challenge.map(base64_file).unwrap_or_default()),
             "member" | "is_ours" => function(&shared("outcome"), name),
             "endpoint_fault" => function(&shared("own_environment"), name),
             _ => shared(name),
