@@ -82,6 +82,11 @@ impl Bao {
         }
     }
 
+    /// The command itself.
+    pub fn command(&self) -> PathBuf {
+        self.bin.join("bao")
+    }
+
     /// Scheme, host and port.
     pub fn server(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

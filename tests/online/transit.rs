@@ -246,6 +246,44 @@ fn openbao_takes_other_material_in_silence_and_byok_says_that_it_is_not_the_data
     );
 }
 
+/// OpenBao's command reads Vault's variables too, so it plays `vault` here.
+#[test]
+fn a_plan_for_vault_is_imported_with_vault() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    room.plan.key_more = room.plan.key_more.replace("\"openbao\"", "\"vault\"");
+    let transcript = room.run_well();
+    assert_eq!(transcript.event("key-wrapped")["kms"], "vault");
+    let online = carried(&room, "records/one");
+    let run = |env: Vec<(&'static str, String)>| {
+        Command::new("bash")
+            .args(["import.sh", "--yes"])
+            .current_dir(&online)
+            .env_clear()
+            .envs(env)
+            .output()
+            .unwrap()
+    };
+    refused(&run(bao.env()), 2, &["the command vault is not installed"]);
+    let commands = room.path("commands");
+    fs::create_dir(&commands).unwrap();
+    std::os::unix::fs::symlink(bao.command(), commands.join("vault")).unwrap();
+    let mut env = bao.env();
+    let token = env
+        .iter()
+        .position(|(name, _)| *name == "BAO_TOKEN")
+        .unwrap();
+    env[token].0 = "VAULT_TOKEN";
+    env[0].1 = format!("{}:/usr/bin:/bin", commands.display());
+    let output = run(env);
+    well(&output);
+    let result = online.join("import-result.json");
+    assert_eq!(receipt(&room, "records/one", &result), "proved in KMS");
+    well(&verifiers::both(room.dir.path(), &["records/one"]));
+}
+
 /// AES has no public half: only a decryption shows that an engine has it.
 #[test]
 fn a_wrong_answer_to_the_challenge_is_other_material() {
