@@ -4,6 +4,7 @@ use crate::kms_on_loopback::bao::Bao;
 use crate::support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -244,6 +245,51 @@ fn openbao_takes_other_material_in_silence_and_byok_says_that_it_is_not_the_data
         receipt(&room, "records/one", &online.join("import-result.json")),
         "proved in KMS"
     );
+}
+
+/// A year later, with another HSM: three shares, and the engine opens what it encrypted before.
+#[test]
+fn a_quorum_brings_the_data_key_back_into_openbao_from_another_hsm() {
+    let Some((bao, mut old)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut old, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    old.plan.keep = "none".into();
+    let custodians = ["Security", "Audit", "Treasury", "Legal", "Operations"];
+    old.run_with_escrow(3, &custodians);
+    imported(&bao, &old, "records/one");
+    let plain = base64(b"old data");
+    let encrypted = bao.encrypt("payments", &plain);
+    bao.delete("payments");
+
+    let Some(mut new) = Room::new(Kind::Kryoptic) else {
+        return;
+    };
+    fs::write(new.path("inputs/bao.json"), bao.wrapping_key()).unwrap();
+    new.plan.imported = false;
+    into(&mut new, &bao, "SYMMETRIC_DEFAULT", SHA_256, "");
+    new.plan.kind = "recover".into();
+    new.plan.keep = "none".into();
+    let record = old.path("records/one");
+    new.plan.top_more = format!(
+        "previous = \"{}\"\nprevious_head = \"{}\"\nreuse_escrow = \"a test\"\n",
+        record.display(),
+        sha256(&fs::read(record.join("transcript.jsonl")).unwrap())
+    );
+    new.plan.more = "[recover]\nshares = \"files:brought\"\npackage = \"record\"\n".into();
+    let shares = support::escrow::shares(&old.path("shares"));
+    let brought = new.path("brought");
+    fs::create_dir(&brought).unwrap();
+    fs::set_permissions(&brought, fs::Permissions::from_mode(0o700)).unwrap();
+    for (path, _) in [&shares[0], &shares[2], &shares[4]] {
+        fs::copy(path, brought.join(path.file_name().unwrap())).unwrap();
+    }
+    let transcript = new.run_well();
+    assert_eq!(transcript.events("same-material").len(), 1);
+    let online = imported(&bao, &new, "records/one");
+    assert_eq!(stdout(&bao.decrypt("payments", &encrypted)).trim(), plain);
+    let result = online.join("import-result.json");
+    assert_eq!(receipt(&new, "records/one", &result), "proved in KMS");
 }
 
 /// OpenBao's command reads Vault's variables too, so it plays `vault` here.
