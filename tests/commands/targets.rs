@@ -57,3 +57,34 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
         assert!(told.contains(command), "{told}");
     }
 }
+
+#[test]
+fn doctor_tries_what_the_kms_of_the_plan_takes() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.imported = false;
+    room.plan.key_more = BAO.into();
+    room.write_plan();
+    let output = room
+        .byok(&["doctor", "--json", "plan.toml"])
+        .output()
+        .unwrap();
+    well(&output);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let paths = told["paths"].as_array().unwrap();
+    let tried = |path: &serde_json::Value| path["wrapping"].as_str().unwrap().to_owned();
+    assert!(
+        paths
+            .iter()
+            .all(|path| tried(path).starts_with("RSA_AES_KEY_WRAP_"))
+    );
+    let of_aes = |path: &&serde_json::Value| {
+        path["spec"] == "SYMMETRIC_DEFAULT" && path["wrapped_in"] == "hsm" && path["works"] == true
+    };
+    let works = paths.iter().find(of_aes).unwrap();
+    assert_eq!(works["wrapping"], "RSA_AES_KEY_WRAP_SHA_1");
+    let choice = &told["choices"][0];
+    assert_eq!(choice["wrapping"], "RSA_AES_KEY_WRAP_SHA_1", "{choice}");
+    assert_eq!(choice["wrap_in"], "hsm", "{choice}");
+}

@@ -19,6 +19,7 @@ use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::hsm::machine::sandbox::{self, Wish};
 use crate::hsm::{Hsm, Module, removal_command};
+use crate::plan::kms::KmsKey;
 use crate::plan::{PinSource, Plan};
 
 mod answer;
@@ -46,6 +47,8 @@ struct Opened {
     hsm: Hsm,
     /// Whether it is a device or a program.
     nature: Nature,
+    /// Where the plan's data keys go.
+    kms_keys: Vec<KmsKey>,
     _watch: Watch,
 }
 
@@ -103,6 +106,7 @@ impl HsmPlace {
         let reason = reason.and_then(|plan| plan.hsm.hardware.as_deref());
         Ok(Opened {
             nature: hsm.nature(reason),
+            kms_keys: plan.iter().flat_map(kms_keys).collect(),
             module,
             hsm,
             _watch: Watch::any_time(interrupted)?,
@@ -110,8 +114,14 @@ impl HsmPlace {
     }
 }
 
+fn kms_keys(plan: &Plan) -> Vec<KmsKey> {
+    let imports = plan.imports();
+    imports.map(|(_, import)| import.kms_key.clone()).collect()
+}
+
 /// Tries every wrapping algorithm with every kind of data key, in the HSM and by the host path: under all
-/// sizes of wrapping key for symmetric data keys, for others under one, or under all with `all`.
+/// sizes of wrapping key for symmetric data keys, for others under one, or under all with `all`. A plan says which KMS
+/// must take it, otherwise AWS KMS.
 ///
 /// # Errors
 /// Exit 3 if the HSM cannot be opened or cannot make a symmetric data key at all.
@@ -121,13 +131,14 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         module,
         mut hsm,
         nature,
+        kms_keys,
         _watch,
     } = place.open()?;
     let throw_away = hsm.throw_away(Spec::AES_256)?;
     let attributes = throw_away.attributes.clone();
     hsm.destroy(throw_away)?;
     let in_token = hsm.try_token_object(Spec::AES_256).err().map(|e| e.line());
-    let report = Examination::of(&mut hsm, all)?;
+    let report = Examination::of(&mut hsm, all, &kms_keys)?;
     let escrow = report.escrow_refused(Spec::AES_256);
     let signer = hsm.try_signer().err().map(|e| e.line());
     let (module, token) = (module.description(), hsm.token().facts());
@@ -213,6 +224,7 @@ pub(crate) fn leftovers(place: HsmPlace, record: &Path, as_json: bool) -> Result
         module,
         hsm,
         nature: _,
+        kms_keys: _,
         _watch,
     } = place.open()?;
     let unnamed = hsm.unnamed()?;

@@ -8,7 +8,7 @@ use crate::crypto::wrapping::{ControlKey, WrappingAlgorithm};
 use crate::ground::error::Result;
 use crate::hsm::Hsm;
 use crate::plan::WrapIn;
-use crate::plan::kms::aws;
+use crate::plan::kms::{KmsKey, aws};
 
 /// The sizes of wrapping key, in bits. The middle one is used if one is enough: P-521 does not fit under the first with
 /// RSAES-OAEP.
@@ -65,7 +65,7 @@ impl Examination {
     ///
     /// # Errors
     /// Exit 3 if a control key stays in the session; exit 5 if none can be made here.
-    pub(crate) fn of(hsm: &mut Hsm, all: bool) -> Result<Self> {
+    pub(crate) fn of(hsm: &mut Hsm, all: bool, kms_keys: &[KmsKey]) -> Result<Self> {
         let mut tries = Tries::of(hsm);
         let specs: Vec<Spec> = Spec::ALL.to_vec();
         let mut examination = Self {
@@ -83,7 +83,7 @@ impl Examination {
             for spec in &specs {
                 let every_size = all || *spec == Spec::AES_256;
                 if (every_size || bits == ONE_SIZE) && examination.is_made(*spec) {
-                    examination.try_under(&mut tries, *spec, &control_key);
+                    examination.try_under(&mut tries, *spec, &control_key, kms_keys);
                 }
             }
         }
@@ -112,12 +112,16 @@ impl Examination {
         made.any(|made| made.spec == spec.name() && made.works)
     }
 
-    fn try_under(&mut self, tries: &mut Tries, spec: Spec, control_key: &ControlKey) {
+    fn try_under(
+        &mut self,
+        tries: &mut Tries,
+        spec: Spec,
+        control_key: &ControlKey,
+        kms_keys: &[KmsKey],
+    ) {
         let wrapping_key = control_key.public();
         for wrapping in WrappingAlgorithm::ALL {
-            let taken = aws::takes(spec, wrapping, false)
-                .and_then(|()| aws::fits(spec, wrapping, wrapping_key.bits()));
-            if taken.is_err() {
+            if !is_taken(kms_keys, spec, wrapping, wrapping_key.bits()) {
                 continue;
             }
             let in_hsm = tries.in_hsm(spec, wrapping, control_key);
@@ -165,4 +169,17 @@ fn make(tries: &mut Tries, spec: Spec, all: bool) -> Made {
         works: tried && why.is_none(),
         why,
     }
+}
+
+/// Whether a KMS to which the plan's data keys go takes it; without a plan, whether AWS KMS does.
+fn is_taken(kms_keys: &[KmsKey], spec: Spec, wrapping: WrappingAlgorithm, bits: usize) -> bool {
+    let by_aws = || {
+        let taken = aws::takes(spec, wrapping, false);
+        taken.and_then(|()| aws::fits(spec, wrapping, bits)).is_ok()
+    };
+    let by_its_kms = |key: &KmsKey| match key {
+        KmsKey::Aws(_) => by_aws(),
+        KmsKey::Transit(_) => key.takes(spec, wrapping).is_ok(),
+    };
+    kms_keys.is_empty() && by_aws() || kms_keys.iter().any(by_its_kms)
 }
