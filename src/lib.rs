@@ -34,7 +34,7 @@
 //! | a transcript event | its struct and its line in the list of `evidence::transcript::event`, which reads and writes it; the step in [`ceremony`] that appends it; its row in docs/transcript-format.md. The report lists every event; a page of its own is a line in `paper::report::room` |
 //! | what makes a record broken | `evidence::rules`, one list for byok and `verify-record.sh`, with a case for each rule in tests/verdicts |
 //! | a verb | its file in `cli::verbs`, with its arguments and its run |
-//! | the KMS | AWS KMS is the only one. Its formats stand in [`plan::kms`] and `evidence::receipts`, its scripts in `paper::outputs` and ceremony-scripts/, what it takes beside them. A second one needs all of these |
+//! | add a KMS | a variant of `plan::kms::KmsKey` and of `plan::kms::Target`: the compiler then names each question that it must answer. Its answers stand in a file of its name in [`plan::kms`] (the key's name, parameters, what it takes), in `paper::outputs` (its script) and in `evidence::receipts` (its answers); its row in docs/targets.md |
 //!
 //! # The path of a data key
 //! Whoever only asks whether a data key can leave the HSM in clear reads, in this order:

@@ -388,6 +388,13 @@ fn the_script_sends_nothing_twice_and_nothing_that_is_not_the_ceremonys() {
     into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
     room.run_well();
     let online = carried(&room, "records/one");
+    let script = fs::read_to_string(online.join("import.sh")).unwrap();
+    assert!(!script.contains("{{"));
+    let mut shellcheck = Command::new("shellcheck");
+    match shellcheck.arg(online.join("import.sh")).output() {
+        Ok(output) => well(&output),
+        Err(_) => skip("no shellcheck"),
+    }
     let run = |args: &[&str]| import(&bao, &online, args);
     let results = || {
         support::names_in(&online)
@@ -509,6 +516,7 @@ fn one_data_key_goes_to_aws_and_to_openbao() {
         "kms        = \"openbao\"",
         &format!("key        = \"{}\"", bao.key("payments")),
         "key_arn    = ",
+        "# fetched again: bao read -format=json transit/wrapping_key",
     ] {
         assert!(plan.contains(line), "{line} is not in {plan}");
     }

@@ -3,6 +3,7 @@
 use base64ct::{Base64, Encoding as _};
 
 use super::{fill, shared, yes_no};
+use crate::crypto::wrapping::FINGERPRINT_TEXT;
 use crate::ground::words::shell_word;
 use crate::plan::kms::transit::TransitKey;
 
@@ -70,7 +71,8 @@ impl TransitScript<'_> {
             "key_type" => shell_word(self.key_type),
             "hash_function" => shell_word(self.hash_function),
             "wrapped_sha256" => shell_word(self.wrapped_sha256),
-            "base64_sha256" => shell_word(self.base64_sha256),
+            "b64_sha256" => shell_word(self.base64_sha256),
+            "fingerprint_text" => shell_word(&base64_file(FINGERPRINT_TEXT)),
             "challenge" => shell_word(&self.challenge.map(base64_file).unwrap_or_default()),
             "member" | "is_ours" => function(&shared("outcome"), name),
             "endpoint_fault" => function(&shared("own_environment"), name),
