@@ -28,7 +28,7 @@ pub(super) fn agree(plan: &Plan, previous: &Previous) -> Result<()> {
         };
         let arn = key_arn.as_str();
         let id = previous.key_material_id(&key.label, arn);
-        let before = previous.import_before(&key.label, arn);
+        let before = previous.import_before(&key.label, &import.kms_key);
         let taken = id.is_some() || before.is_some_and(|before| before.accepted);
         let was_new = before.is_some_and(|before| before.import_as == Some(ImportAs::New));
         let name = format!("{}/{}", key.label, import.name);

@@ -11,7 +11,7 @@ use crate::crypto::key_id::KeyId;
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{CheckValues, Fingerprint};
 use crate::evidence::previous::{KnownKey, Previous, hsm_facts};
-use crate::evidence::transcript::{DataKeyFacts, HsmChange, Vouched};
+use crate::evidence::transcript::{DataKeyFacts, HsmChange, KeyName, Vouched};
 use crate::hsm::{DataKey, Found, Hsm, Object, under_way};
 use crate::plan::{ImportPlan, Keep, KeyPlan, Plan};
 
@@ -275,14 +275,16 @@ pub(crate) fn same_kms_keys(plan: &Plan, previous: &Previous) -> Result<Vec<Stri
 }
 
 fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<Option<String>> {
-    let (arn, name) = (&import.kms_key, format!("{}/{}", key.label, import.name));
-    if known.key_arns.is_empty() {
+    let (into, name) = (&import.kms_key, format!("{}/{}", key.label, import.name));
+    if known.kms_keys.is_empty() {
         return Ok(Some(format!(
             "{name}: the previous record wrapped for no KMS key, so nothing says that this is the one"
         )));
     }
-    let is_it = |known: &String| known == arn.as_str() || arn.is_replica_of(known);
-    if known.key_arns.iter().any(is_it) {
+    let own = KeyName::from(into);
+    let is_replica = |known: &KeyName| known.arn().is_some_and(|arn| into.is_replica_of(arn));
+    let is_it = |known: &KeyName| *known == own || is_replica(known);
+    if known.kms_keys.iter().any(is_it) {
         return Ok(None);
     }
     match &import.other_kms_key {
@@ -291,8 +293,13 @@ fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<
         ))),
         None => Err(Error::mismatch(format!(
             "{name}: {} is not the KMS key of the previous record ({})",
-            arn.as_str(),
-            known.key_arns.join(", ")
+            into.as_str(),
+            known
+                .kms_keys
+                .iter()
+                .map(KeyName::as_str)
+                .collect::<Vec<_>>()
+                .join(", ")
         ))
         .check("KMS-KEY-MATCH")
         .hint(

@@ -12,14 +12,15 @@ use crate::crypto::wrapping::Fingerprint;
 use crate::evidence::receipts::{KnownMaterial, Receipts};
 use crate::evidence::rules::Rule;
 use crate::evidence::transcript::{
-    Chain, DataKeyFacts, DealtShare, EscrowDealt, HsmOpened, Said, TranscriptSigner, Vouched,
-    Wrapped,
+    Chain, DataKeyFacts, DealtShare, EscrowDealt, HsmOpened, KeyName, Said, TranscriptSigner,
+    Vouched, Wrapped,
 };
 use crate::evidence::verify::{self, Branches, Followed, KmsKeyMaterials};
 use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::{ModuleDescription, TokenFacts};
 use crate::ground::words::{self, Digest};
+use crate::plan::kms::KmsKey;
 use crate::plan::{ImportAs, Keep, Kind, Plan};
 
 mod outside;
@@ -82,7 +83,7 @@ pub struct ImportBefore {
     /// The data key's fingerprint, in hex.
     pub fingerprint: String,
     /// The KMS key.
-    pub key_arn: String,
+    pub(crate) kms_key: KeyName,
     /// The `import_type` in its script; witnesses count only if there is nothing else.
     pub import_as: Option<ImportAs>,
     /// Whether a receipt says that KMS accepted it.
@@ -122,7 +123,7 @@ pub struct KnownKey {
     pub fingerprint: Fingerprint,
     /// The KMS keys for which it was wrapped: by this record or, if it only dealt new shares, by the newest earlier
     /// record that wrapped it.
-    pub key_arns: Vec<String>,
+    pub(crate) kms_keys: Vec<KeyName>,
 }
 
 /// The transcript signer according to a record.
@@ -261,8 +262,8 @@ impl Previous {
         let kept = keeps(directory);
         let mut keys = known_keys(chain, &kept)
             .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?;
-        for key in keys.iter_mut().filter(|key| key.key_arns.is_empty()) {
-            key.key_arns = wrapped_before(&followed, &key.fingerprint);
+        for key in keys.iter_mut().filter(|key| key.kms_keys.is_empty()) {
+            key.kms_keys = wrapped_before(&followed, &key.fingerprint);
         }
         let kms_keys = verify::materials(directory, &verified, &followed, &[]);
         let links = followed.links.iter();
@@ -331,10 +332,11 @@ impl Previous {
     }
 
     /// How this data key was last wrapped for this KMS key.
-    pub(crate) fn import_before(&self, label: &str, key_arn: &str) -> Option<&ImportBefore> {
+    pub(crate) fn import_before(&self, label: &str, kms_key: &KmsKey) -> Option<&ImportBefore> {
         let fingerprint = self.key(label)?.fingerprint.to_string();
+        let kms_key = KeyName::from(kms_key);
         let of =
-            |before: &&ImportBefore| before.fingerprint == fingerprint && before.key_arn == key_arn;
+            |before: &&ImportBefore| before.fingerprint == fingerprint && before.kms_key == kms_key;
         self.imports.iter().find(of)
     }
 
@@ -383,7 +385,7 @@ fn imports_of(receipts: &Receipts) -> Vec<ImportBefore> {
     let mut all: Vec<ImportBefore> = Vec::new();
     for (import, standing) in receipts.by_import() {
         let same = |other: &&mut ImportBefore| {
-            other.fingerprint == import.fingerprint && other.key_arn == import.key_arn
+            other.fingerprint == import.fingerprint && other.kms_key == import.kms_key
         };
         match all.iter_mut().find(same) {
             Some(other) => {
@@ -394,7 +396,7 @@ fn imports_of(receipts: &Receipts) -> Vec<ImportBefore> {
             }
             None => all.push(ImportBefore {
                 fingerprint: import.fingerprint.clone(),
-                key_arn: import.key_arn.clone(),
+                kms_key: import.kms_key.clone(),
                 import_as: import.import_as,
                 accepted: standing.is_accepted(),
             }),
@@ -417,14 +419,14 @@ fn known_hsm(chain: &Chain) -> Option<HsmFacts> {
 
 /// Data keys that were generated, found again or recovered: each event has the same facts.
 fn known_keys(chain: &Chain, keeps: &[(String, Keep)]) -> Result<Vec<KnownKey>, String> {
-    let mut arns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut kms_keys: BTreeMap<String, Vec<KeyName>> = BTreeMap::new();
     for wrapped in chain.events::<Wrapped>() {
-        let of_label = arns.entry(wrapped.label.clone()).or_default();
-        of_label.push(wrapped.kms_key.name.as_str().to_owned());
+        let of_label = kms_keys.entry(wrapped.label.clone()).or_default();
+        of_label.push(wrapped.kms_key.name.clone());
     }
     chain
         .data_keys()
-        .map(|key| known_key(&key, &arns, keeps))
+        .map(|key| known_key(&key, &kms_keys, keeps))
         .collect()
 }
 
@@ -438,7 +440,7 @@ fn keeps(directory: &Path) -> Vec<(String, Keep)> {
 
 fn known_key(
     key: &Said<DataKeyFacts>,
-    arns: &BTreeMap<String, Vec<String>>,
+    kms_keys: &BTreeMap<String, Vec<KeyName>>,
     keeps: &[(String, Keep)],
 ) -> Result<KnownKey, String> {
     let fingerprint = Fingerprint::from_hex(&key.fingerprint);
@@ -452,25 +454,25 @@ fn known_key(
         kcv: key.kcv.clone(),
         fingerprint: fingerprint
             .ok_or_else(|| format!("line {}: no fingerprint", key.line.number))?,
-        key_arns: arns.get(&key.label).cloned().unwrap_or_default(),
+        kms_keys: kms_keys.get(&key.label).cloned().unwrap_or_default(),
     })
 }
 
 /// The KMS keys for which the newest of these records wrapped this data key.
-fn wrapped_before(followed: &Followed, fingerprint: &Fingerprint) -> Vec<String> {
+fn wrapped_before(followed: &Followed, fingerprint: &Fingerprint) -> Vec<KeyName> {
     let fingerprint = fingerprint.to_string();
-    let arns = |chain: &Chain| -> Vec<String> {
+    let of = |chain: &Chain| -> Vec<KeyName> {
         let mut keys = chain.data_keys();
         let key = keys.find(|key| key.fingerprint == fingerprint);
         let wrapped = chain.events::<Wrapped>();
         wrapped
             .filter(|wrapped| key.as_ref().is_some_and(|key| key.label == wrapped.label))
-            .map(|wrapped| wrapped.kms_key.name.as_str().to_owned())
+            .map(|wrapped| wrapped.kms_key.name.clone())
             .collect()
     };
-    let all = followed.links.iter().map(|link| arns(&link.verified.chain));
+    let all = followed.links.iter().map(|link| of(&link.verified.chain));
     all.into_iter()
-        .find(|arns| !arns.is_empty())
+        .find(|kms_keys| !kms_keys.is_empty())
         .unwrap_or_default()
 }
 

@@ -108,8 +108,8 @@ pub struct Import {
     pub fingerprint: String,
     /// The import's name.
     pub import: String,
-    /// The KMS key: its ARN, or the name that another KMS has for it.
-    pub key_arn: String,
+    /// The KMS key.
+    pub(crate) kms_key: KeyName,
     /// When the data key was wrapped for that KMS key.
     pub wrapped_at: Timestamp,
     /// Until when KMS accepted the import token.
@@ -267,7 +267,7 @@ impl Receipts {
         let first = facts.iter().filter(|fact| Some(fact.proves) == proves);
         let first = first.min_by_key(|fact| fact.at_by);
         let known = known.iter().find(|known| {
-            known.key_arn == import.key_arn && known.fingerprint == import.fingerprint
+            import.is_into(&known.key_arn) && known.fingerprint == import.fingerprint
         });
         let accepted = proves >= Some(Proves::Accepted);
         let computes = computes_with(&self.receipts, import);
@@ -276,7 +276,7 @@ impl Receipts {
         Standing {
             label: import.label.clone(),
             import: import.import.clone(),
-            kms_key: KeyName::of(&import.key_arn),
+            kms_key: import.kms_key.clone(),
             key_material_id: known
                 .filter(|_| accepted)
                 .map(|known| known.key_material_id.clone()),
@@ -316,7 +316,7 @@ impl Receipts {
             other.label == import.label
                 && by_script.any(|fact| {
                     accepted_of(&self.receipts, first).any(|id| {
-                        witness.key_arn != first.key_arn || (id.is_some() && id == fact.id)
+                        witness.kms_key != first.kms_key || (id.is_some() && id == fact.id)
                     })
                 })
         })
@@ -409,7 +409,7 @@ fn computes_with<'a>(receipts: &'a [Receipt], import: &Import) -> Option<&'a Rec
         .contains(&entry.answer.as_str())
             && entry.proves == Proves::Proved
             && entry.label.as_ref() == Some(&import.label)
-            && entry.is_of(&import.key_arn)
+            && entry.is_of(&import.kms_key)
     };
     receipts.iter().find(shows)
 }
@@ -431,7 +431,7 @@ fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
     for import in imports {
         let known = known_id(import, receipts).map(|key_material_id| KnownMaterial {
             fingerprint: import.fingerprint.clone(),
-            key_arn: import.key_arn.clone(),
+            key_arn: import.kms_key.as_str().to_owned(),
             key_material_id,
         });
         all.extend(known.filter(|known| !all.contains(known)));
@@ -459,7 +459,7 @@ fn described_after_import(receipts: &[Receipt], import: &Import) -> Option<Strin
     let described = receipts[accepted + 1..].iter().find(|receipt| {
         receipt.entry.answer == "DescribeKey"
             && receipt.entry.endpoint.is_none()
-            && receipt.entry.is_of(&import.key_arn)
+            && receipt.entry.is_of(&import.kms_key)
             && receipt.entry.key_material_id.is_some()
     });
     described?.entry.key_material_id.clone()
@@ -518,7 +518,7 @@ fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
         fingerprint: key.map(|key| key.fingerprint.clone()).unwrap_or_default(),
         label: wrapped.label.clone(),
         import: wrapped.import.clone(),
-        key_arn: wrapped.kms_key.name.as_str().to_owned(),
+        kms_key: wrapped.kms_key.name.clone(),
         wrapped_at: wrapped.line.at,
         token_until: parameters.and_then(|read| read.valid_to.as_ref()?.known()),
         import_as,
@@ -536,10 +536,16 @@ fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
     }
 }
 
-/// Whether an id or ARN in KMS's answer names the KMS key with this ARN.
+impl Import {
+    /// Whether it goes into the key of this name; [`KeyName`] says in which KMS.
+    pub(crate) fn is_into(&self, name: &str) -> bool {
+        self.kms_key.as_str() == name
+    }
+}
+
+/// Whether an id or ARN in an answer of AWS KMS names the KMS key with this ARN.
 fn names_key(text: &str, key_arn: &str) -> bool {
-    let is_id = || !text.starts_with("arn:") && key_arn.starts_with("arn:");
-    text == key_arn || (is_id() && key_id(key_arn) == text)
+    text == key_arn || key_id(key_arn) == text
 }
 
 /// The Region in a key's ARN.

@@ -53,7 +53,7 @@ impl Before {
             .iter()
             .map(|key| {
                 let known = previous.map(|known| reimport::known(known, key));
-                let known = known.transpose()?.map(|known| known.key_arns.as_slice());
+                let known = known.transpose()?.map(|known| known.kms_keys.as_slice());
                 Ok(Key {
                     label: key.label.clone(),
                     spec: key.spec,
@@ -175,16 +175,15 @@ impl Key {
 }
 
 /// A data key goes to the same KMS keys as before, so that they are compared as they will be.
-fn kms_keys(key: &KeyPlan, known: &[String], taken: &mut BTreeSet<KmsKey>) -> Result<Vec<KmsKey>> {
+fn kms_keys(key: &KeyPlan, known: &[KeyName], taken: &mut BTreeSet<KmsKey>) -> Result<Vec<KmsKey>> {
     let of_plan = key.imports.iter().map(|import| import.kms_key.clone());
     let mut wanted: Vec<KmsKey> = of_plan.clone().collect();
     if !known.is_empty() {
         // another KMS's key is known by its name alone, which does not say what it takes: the plan does
-        let of_plan = |name: &String| of_plan.clone().find(|key| key.as_str() == name);
+        let of_plan = |name: &KeyName| of_plan.clone().find(|key| KeyName::from(key) == *name);
         let known = known.iter().filter_map(|name| {
-            let of_aws = matches!(KeyName::of(name), KeyName::Arn(_));
-            let planned = of_plan(name).map(Ok);
-            planned.or_else(|| of_aws.then(|| KeyArn::parse(name).map(KmsKey::from)))
+            let by_arn = || name.arn().map(|arn| KeyArn::parse(arn).map(KmsKey::from));
+            of_plan(name).map(Ok).or_else(by_arn)
         });
         wanted = known.collect::<Result<_>>()?;
     }

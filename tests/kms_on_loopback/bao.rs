@@ -15,6 +15,8 @@ pub struct Bao {
     bin: PathBuf,
     home: tempfile::TempDir,
     port: u16,
+    /// The authority behind its certificate; `None`: it speaks without TLS.
+    authority: Option<PathBuf>,
     server: Child,
 }
 
@@ -28,6 +30,15 @@ impl Drop for Bao {
 impl Bao {
     /// `None` where the machine has no `bao` of the tests.
     pub fn start() -> Option<Self> {
+        Self::start_with(false)
+    }
+
+    /// The same with TLS, by a certificate that nobody but [`Bao::authority`] vouches for.
+    pub fn start_closed() -> Option<Self> {
+        Self::start_with(true)
+    }
+
+    fn start_with(tls: bool) -> Option<Self> {
         let venv = std::env::var_os("BYOK_TEST_VENV").filter(|path| !path.is_empty())?;
         let bin = std::path::absolute(venv).unwrap().join("bin");
         if !bin.join("bao").exists() {
@@ -39,7 +50,9 @@ impl Bao {
             let port = super::free_port();
             let log = std::fs::File::create(home.path().join("log")).unwrap();
             let server = Command::new(bin.join("bao"))
-                .args(["server", "-dev", "-dev-no-store-token"])
+                .args(["server", if tls { "-dev-tls" } else { "-dev" }])
+                .args(tls.then(|| format!("-dev-tls-cert-dir={}", home.path().display())))
+                .arg("-dev-no-store-token")
                 .arg(format!("-dev-root-token-id={TOKEN}"))
                 .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
                 .env_clear()
@@ -51,6 +64,7 @@ impl Bao {
                 .unwrap();
             let mut bao = Self {
                 bin: bin.clone(),
+                authority: tls.then(|| home.path().join("vault-ca.pem")),
                 home,
                 port,
                 server,
@@ -89,7 +103,13 @@ impl Bao {
 
     /// Scheme, host and port.
     pub fn server(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = self.authority.as_ref().map_or("http", |_| "https");
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// The certificate that its own is to be judged by.
+    pub fn authority(&self) -> &std::path::Path {
+        self.authority.as_deref().expect("a server with TLS")
     }
 
     /// The URL of a key, as a plan names it.
@@ -119,6 +139,7 @@ impl Bao {
             .env("HOME", self.home.path())
             .env("BAO_ADDR", self.server())
             .env("BAO_TOKEN", TOKEN)
+            .envs(self.authority.iter().map(|path| ("BAO_CACERT", path)))
             .stdin(Stdio::null())
             .output()
             .unwrap()

@@ -437,6 +437,15 @@ fn the_script_sends_nothing_twice_and_nothing_that_is_not_the_ceremonys() {
     fs::write(&file, good).unwrap();
     assert_eq!(results(), 1);
 
+    // TLS is never left out on the way to another computer
+    for address in ["http://bao.example:8200", "http://127.0.0.1.example"] {
+        refused(
+            &run(&["--yes", "--address", address]),
+            2,
+            &["without TLS only to this very computer"],
+        );
+    }
+
     well(&run(&["--yes"]));
     assert_eq!(run(&["--imported"]).status.code(), Some(0));
     let again = run(&["--yes"]);
@@ -466,6 +475,210 @@ fn the_script_sends_nothing_twice_and_nothing_that_is_not_the_ceremonys() {
         &run(&["--yes"]),
         4,
         &["there is a key of this name already"],
+    );
+}
+
+/// Whoever may delete keys replaced it: while the script ran, or between two runs.
+#[test]
+fn another_key_in_the_place_of_the_one_that_was_sent_stops_the_script() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let run = |env: &[(&'static str, String)]| {
+        Command::new("bash")
+            .args(["import.sh", "--yes"])
+            .current_dir(&online)
+            .env_clear()
+            .envs(env.iter().cloned())
+            .output()
+            .unwrap()
+    };
+    // somebody else's commands, right after the import: one that the engine made, one of another type
+    let real = bao.command();
+    let commands = room.path("commands");
+    fs::create_dir(&commands).unwrap();
+    let mut meddled = bao.env();
+    meddled[0].1 = format!("{}:/usr/bin:/bin", commands.display());
+    for (number, key_type) in [(1, "aes256-gcm96"), (2, "ecdsa-p256")] {
+        let meddler = format!(
+            "#!/bin/bash\nbao=({real:?})\n\"${{bao[@]}}\" \"$@\" || exit\n\
+             case $* in *keys/payments/import*) ;; *) exit 0 ;; esac\n{{\n\
+             \"${{bao[@]}}\" write transit/keys/payments/config deletion_allowed=true &&\n\
+             \"${{bao[@]}}\" delete transit/keys/payments &&\n\
+             \"${{bao[@]}}\" write -f transit/keys/payments type={key_type}\n}} >/dev/null\n"
+        );
+        let command = commands.join("bao");
+        fs::write(&command, meddler).unwrap();
+        fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).unwrap();
+        let output = run(&meddled);
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+        let told = stdout(&output);
+        let stops = format!(
+            "STOP. The key that is there now is not the one that was sent: type {key_type}, imported false."
+        );
+        for text in [
+            stops.as_str(),
+            "Call the security officer. Delete nothing.",
+            "The answer is in",
+        ] {
+            assert!(told.contains(text), "{text:?} is not in {told}");
+        }
+        assert!(!told.contains("IMPORTED"), "{told}");
+        let name = match number {
+            1 => "import-result.json".to_owned(),
+            _ => format!("import-result-{number}.json"),
+        };
+        let result: Value = serde_json::from_slice(&fs::read(online.join(&name)).unwrap()).unwrap();
+        assert_eq!(
+            (&result["exit"], &result["type"], &result["imported_key"]),
+            (&4.into(), &key_type.into(), &"false".into())
+        );
+        assert_eq!(
+            receipt(&room, "records/one", &online.join(&name)),
+            "import failed"
+        );
+        // it does not count as imported, and what is there stays
+        refused(
+            &run(&bao.env()),
+            4,
+            &["there is a key of this name already"],
+        );
+        bao.delete("payments");
+    }
+    well(&run(&bao.env()));
+    bao.delete("payments");
+    bao.text(&["write", "-f", "transit/keys/payments", "type=aes256-gcm96"]);
+    let again = run(&bao.env());
+    assert_eq!(again.status.code(), Some(4), "{}", stdout(&again));
+    assert!(
+        stdout(&again).contains("type aes256-gcm96, imported false"),
+        "{}",
+        stdout(&again)
+    );
+}
+
+/// A certificate is judged, and a way there is chosen, by what is typed: nothing in the environment changes that.
+#[test]
+fn nothing_in_the_environment_switches_tls_off_or_leads_elsewhere() {
+    let Some(bao) = Bao::start_closed() else {
+        return skip("BYOK_TEST_VENV has no bao");
+    };
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    fs::write(room.path("inputs/bao.json"), bao.wrapping_key()).unwrap();
+    room.plan.imported = false;
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let by_proxy = format!("http://{}", proxy.local_addr().unwrap());
+    let run = |name: &'static str, value: &str, args: &[&str]| {
+        Command::new("bash")
+            .args(["import.sh", "--yes"])
+            .args(args)
+            .current_dir(&online)
+            .env_clear()
+            .envs(bao.env())
+            .env(name, value)
+            .output()
+            .unwrap()
+    };
+    let authority = bao.authority().to_str().unwrap();
+    for (name, value) in [
+        ("BAO_SKIP_VERIFY", "true"),
+        ("VAULT_SKIP_VERIFY", "1"),
+        ("BAO_CACERT", authority),
+        ("VAULT_CACERT", authority),
+        ("SSL_CERT_FILE", authority),
+    ] {
+        let output = run(name, value, &[]);
+        let told = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {told}");
+        assert!(
+            told.contains("certificate signed by unknown authority"),
+            "{name}: {told}"
+        );
+    }
+    // programs ask no proxy for what is on this computer
+    let elsewhere = ["--address", "https://bao.invalid:8200"];
+    for name in [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+        "BAO_HTTP_PROXY",
+        "VAULT_HTTP_PROXY",
+        "BAO_PROXY_ADDR",
+        "VAULT_PROXY_ADDR",
+    ] {
+        let output = run(name, &by_proxy, &elsewhere);
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", stdout(&output));
+        assert!(proxy.accept().is_err(), "{name}: the proxy was asked");
+    }
+    // a token of the other program is for another server
+    let mut command = Command::new("bash");
+    let env = bao.env().into_iter().map(|(name, value)| match name {
+        "BAO_TOKEN" => ("VAULT_TOKEN", value),
+        _ => (name, value),
+    });
+    command.args(["import.sh", "--yes", "--ca-cert", authority]);
+    command.current_dir(&online).env_clear().envs(env);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("permission denied"),
+        "{}",
+        stdout(&output)
+    );
+
+    let output = run("VAULT_CLIENT_TIMEOUT", "1ns", &["--ca-cert", authority]);
+    well(&output);
+    let help = stdout(&import(&bao, &online, &["--help"]));
+    for said in [
+        "Every other BAO_* and VAULT_* variable",
+        "VAULT_SKIP_VERIFY",
+        "proxies",
+    ] {
+        assert!(help.contains(said), "{said:?} is not in {help}");
+    }
+}
+
+/// The member that names the key says in which KMS it is, and the text never does.
+#[test]
+fn a_result_says_by_its_member_which_kms_has_the_key() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    room.run_well();
+    let online = imported(&bao, &room, "records/one");
+    let good = fs::read_to_string(online.join("import-result.json")).unwrap();
+    let own = format!("\"key\": \"{}\"", bao.key("payments"));
+    assert!(good.contains(&own), "{good}");
+    for (to, exit, says) in [
+        (own.replacen("key", "key_arn", 1), 4, "names the KMS key"),
+        (
+            format!("{own},\n  \"key_arn\": \"arn:aws:kms:eu-west-1:111122223333:key/x\""),
+            2,
+            "names two keys, `key_arn` and `key`",
+        ),
+        ("\"other\": null".into(), 2, "has no `key_arn` and no `key`"),
+    ] {
+        fs::write(room.path("result.json"), good.replace(&own, &to)).unwrap();
+        let output = room
+            .byok(&["receipt", "records/one", "result.json"])
+            .output()
+            .unwrap();
+        refused(&output, exit, &[says]);
+    }
+    assert_eq!(
+        receipt(&room, "records/one", &online.join("import-result.json")),
+        "proved in KMS"
     );
 }
 

@@ -90,8 +90,8 @@ pub struct ImportResult {
     pub label: String,
     /// The import's name.
     pub import: String,
-    /// The KMS key into which the script imported: its ARN, or another KMS's name for it.
-    pub key_arn: String,
+    /// The KMS key into which the script imported.
+    pub(crate) kms_key: KeyName,
     /// The KMS key that answered; AWS CLIs before 2025 do not show it.
     pub key_id: Option<String>,
     /// KMS's id for the material; likewise.
@@ -228,7 +228,7 @@ impl Answer {
     /// The name of the operation that answered.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::ImportResult(result) => match KeyName::of(&result.key_arn) {
+            Self::ImportResult(result) => match result.kms_key {
                 KeyName::Arn(_) => IMPORT_KEY_MATERIAL,
                 KeyName::Other(_) => IMPORT,
             },
@@ -337,9 +337,11 @@ fn import_result(json: &Json) -> Result<ImportResult> {
         ceremony: text_of(json, "ceremony")?,
         label: text_of(json, "label")?,
         import: text_of(json, "import")?,
-        key_arn: match optional(json, "key_arn")? {
-            Some(arn) => arn,
-            None => text_of(json, "key")?,
+        kms_key: match (optional(json, "key_arn")?, optional(json, "key")?) {
+            (Some(arn), None) => KeyName::Arn(arn),
+            (None, Some(key)) => KeyName::Other(key),
+            (None, None) => return Err(Error::usage("has no `key_arn` and no `key`")),
+            (Some(_), Some(_)) => return Err(Error::usage("names two keys, `key_arn` and `key`")),
         },
         engine: EngineKey::in_result(json),
         key_id: optional(json, "KeyId")?,

@@ -52,8 +52,8 @@ pub struct Entry {
 
 impl Entry {
     /// Whether it is about the KMS key of this name.
-    pub(crate) fn is_of(&self, key: &str) -> bool {
-        self.kms_key.as_ref().is_some_and(|own| own.as_str() == key)
+    pub(crate) fn is_of(&self, key: &KeyName) -> bool {
+        self.kms_key.as_ref() == Some(key)
     }
 
     /// A line of an older version stays valid; what today's rules cannot decide counts for nothing.
@@ -176,7 +176,7 @@ impl Scope<'_> {
         if !into.is_empty() {
             return Ok(into);
         }
-        let known: Vec<&str> = self.imports.iter().map(|i| i.key_arn.as_str()).collect();
+        let known: Vec<&str> = self.imports.iter().map(|i| i.kms_key.as_str()).collect();
         Err(Error::mismatch(format!(
             "is about the KMS key {key_id}, into which this record imports nothing ({})",
             known.join(", ")
@@ -190,8 +190,11 @@ impl Scope<'_> {
     fn maybe_imports_into(&self, key_id: &str, region: Option<&str>) -> Result<Vec<&Import>> {
         let region = region.filter(|_| self.rules == Rules::Now && !key_id.starts_with("arn:"));
         let names = |import: &&Import| {
-            super::names_key(key_id, &import.key_arn)
-                && region.is_none_or(|region| super::region(&import.key_arn) == region)
+            let arn = import.kms_key.arn(); // only AWS KMS answers so
+            arn.is_some_and(|arn| {
+                super::names_key(key_id, arn)
+                    && region.is_none_or(|region| super::region(arn) == region)
+            })
         };
         let into: Vec<&Import> = self.imports.iter().filter(names).collect();
         let says_where = !key_id.starts_with("mrk-") || region.is_some();
@@ -213,7 +216,7 @@ impl Scope<'_> {
         Entry {
             label: first.map(|import| import.label.clone()),
             import: one.map(|import| import.import.clone()),
-            kms_key: first.map(|import| KeyName::of(&import.key_arn)),
+            kms_key: first.map(|import| import.kms_key.clone()),
             ..Entry::default()
         }
     }
@@ -235,28 +238,31 @@ impl Scope<'_> {
                 result.label, result.import
             ))
         })?;
-        if import.key_arn != result.key_arn {
+        if import.kms_key != result.kms_key {
             return Err(not_of_this_record(format!(
                 "names the KMS key {}, but the record names {} for {}/{}",
-                result.key_arn, import.key_arn, import.label, import.import
+                result.kms_key.as_str(),
+                import.kms_key.as_str(),
+                import.label,
+                import.import
             )));
         }
         if let Some(account) = &result.account
-            && *account != super::account(&import.key_arn)
+            && import.kms_key.arn().map(super::account) != Some(account)
         {
             return Err(Error::mismatch(format!(
                 "was made with credentials of the account {account}, but the KMS key is {}",
-                import.key_arn
+                import.kms_key.as_str()
             ))
             .check("KMS-KEY-MATCH"));
         }
         if let Some(answered) = &result.key_id
             && !(self.maybe_imports_into(answered, None)?.iter())
-                .any(|into| into.key_arn == import.key_arn)
+                .any(|into| into.kms_key == import.kms_key)
         {
             return Err(Error::mismatch(format!(
                 "KMS answered for the KMS key {answered}, not for {}",
-                import.key_arn
+                import.kms_key.as_str()
             ))
             .check("KMS-KEY-MATCH")
             .hint("STOP: call the security officer, and delete nothing"));
@@ -276,7 +282,7 @@ impl Scope<'_> {
 
     /// If no KMS key answered, nothing was imported, unless that AWS CLI is known not to show it.
     fn was_imported(&self, result: &ImportResult) -> bool {
-        if let KeyName::Other(_) = KeyName::of(&result.key_arn) {
+        if let KeyName::Other(_) = result.kms_key {
             return result.exit == 0; // no other KMS's answer names its key
         }
         let by_old_cli = || result.cli.as_deref().is_some_and(answer::shows_no_key);
@@ -296,7 +302,7 @@ impl Scope<'_> {
     }
 
     fn accepted(&self, import: &Import, id: Option<&str>, by_script: bool) -> Result<Entry> {
-        self.same_material(&import.key_arn, id)?;
+        self.same_material(import.kms_key.as_str(), id)?;
         let proves = if by_script {
             self.proved_by(import, id)
         } else {
@@ -329,13 +335,13 @@ impl Scope<'_> {
     /// In the same KMS key, both must have the same id; a replica may have a different one.
     fn is_witness(&self, witness: &Import, id: Option<&str>, other: &Import) -> bool {
         super::accepted_of(self.earlier, other).any(|earlier| {
-            witness.key_arn != other.key_arn || (id.is_some() && earlier.as_deref() == id)
+            witness.kms_key != other.kms_key || (id.is_some() && earlier.as_deref() == id)
         })
     }
 
     /// The id that this record, or an earlier one, knows for its material in this KMS key.
     fn known_id(&self, key_arn: &str) -> Option<String> {
-        let of_key = |import: &&Import| import.key_arn == key_arn;
+        let of_key = |import: &&Import| import.is_into(key_arn);
         let import = self.imports.iter().find(of_key)?;
         let scripted = (self.imports.iter().filter(of_key))
             .find_map(|import| import.existing.as_ref()?.key_material_id.clone());
@@ -366,7 +372,7 @@ impl Scope<'_> {
     /// Whether the current material may not be this record's: its script adds it to what the KMS key has, or an
     /// earlier ListKeyRotations lists it among others.
     fn may_hold_more(&self, key_arn: &str) -> bool {
-        let added = |import: &Import| import.key_arn == key_arn && import.rotates.is_some();
+        let added = |import: &Import| import.is_into(key_arn) && import.rotates.is_some();
         let Some(known) = self.known_id(key_arn) else {
             return true; // there is nothing to compare it with
         };
@@ -406,7 +412,7 @@ impl Scope<'_> {
             let named = asked.filter(|arn| super::names_key(&rotation.key_id, arn));
             into = self.imports_into(named.unwrap_or(&rotation.key_id))?;
             materials.push(Listed {
-                key_arn: into[0].key_arn.clone(),
+                key_arn: into[0].kms_key.as_str().to_owned(),
                 key_material_id: rotation.key_material_id.clone(),
                 state: rotation.state.clone(),
                 more: rotation.more.clone(),
@@ -449,7 +455,7 @@ impl Scope<'_> {
         let mut fact = TrailFact {
             event_name: event.name.clone(),
             happened: event.at,
-            key_arn: into[0].key_arn.clone(),
+            key_arn: into[0].kms_key.as_str().to_owned(),
             label: None,
             import: None,
             key_material_id: event.key_material_id.clone(),
@@ -461,7 +467,7 @@ impl Scope<'_> {
             .flatten();
         if let Some(import) = import {
             let id = event.key_material_id.as_deref();
-            self.same_material(&import.key_arn, id)?;
+            self.same_material(import.kms_key.as_str(), id)?;
             fact.label = Some(import.label.clone());
             fact.import = Some(import.import.clone());
             let existing = event.import_type.as_deref() == Some("EXISTING_KEY_MATERIAL");
@@ -492,7 +498,7 @@ fn elsewhere(answered: &Answered, entry: &Entry) -> Option<String> {
         _ => Service::Kms,
     };
     let of_events = entry.events.iter().map(|event| event.key_arn.as_str());
-    let own = entry.kms_key.iter().map(KeyName::as_str);
+    let own = entry.kms_key.iter().filter_map(KeyName::arn);
     let keys: Vec<&str> = own.chain(of_events).collect();
     let is_of_aws = |url: &str| {
         let mut keys = keys.iter();

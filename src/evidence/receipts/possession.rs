@@ -35,7 +35,7 @@ impl Scope<'_> {
             ))
             .hint("was the MAC made over exactly the fingerprint text, without a line feed?")
             .hint(format!("online: printf %s 'byok-ceremony material fingerprint v1' > text; aws kms generate-mac --key-id {} \
-                    --mac-algorithm {wanted} --message fileb://text --output json", import.key_arn)));
+                    --mac-algorithm {wanted} --message fileb://text --output json", import.kms_key.as_str())));
         }
         Ok(proved(entry))
     }

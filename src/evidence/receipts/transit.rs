@@ -16,7 +16,7 @@ use crate::plan::kms::transit;
 impl Scope<'_> {
     /// A bare answer names neither server nor mount. It belongs to the one import that it can be about.
     pub(super) fn engine_key(&self, key: &EngineKey) -> Result<Entry> {
-        let could = |import: &&Import| match KeyName::of(&import.key_arn) {
+        let could = |import: &&Import| match &import.kms_key {
             KeyName::Arn(_) => false,
             KeyName::Other(url) => {
                 let name = url.rsplit('/').next();

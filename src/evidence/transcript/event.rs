@@ -426,32 +426,42 @@ pub(crate) enum KeyName {
 }
 
 impl KeyName {
-    /// The name in a text.
-    pub(crate) fn of(text: &str) -> Self {
-        match text.starts_with("arn:") {
-            true => Self::Arn(text.to_owned()),
-            false => Self::Other(text.to_owned()),
-        }
-    }
-
     /// Its text.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Arn(text) | Self::Other(text) => text,
         }
     }
+
+    /// The ARN, if it is AWS KMS's.
+    pub(crate) fn arn(&self) -> Option<&str> {
+        match self {
+            Self::Arn(arn) => Some(arn),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl From<&KmsKey> for KeyName {
+    fn from(key: &KmsKey) -> Self {
+        let text = key.as_str().to_owned();
+        match key {
+            KmsKey::Aws(_) => Self::Arn(text),
+            KmsKey::Transit(_) => Self::Other(text),
+        }
+    }
 }
 
 impl From<&KmsKey> for KmsKeyTold {
     fn from(key: &KmsKey) -> Self {
-        let (kms, name) = match key {
-            KmsKey::Aws(arn) => (None, KeyName::Arn(arn.as_str().to_owned())),
-            KmsKey::Transit(key) => (
-                Some(key.program().word().into()),
-                KeyName::Other(key.as_str().to_owned()),
-            ),
+        let kms = match key {
+            KmsKey::Aws(_) => None,
+            KmsKey::Transit(key) => Some(key.program().word().into()),
         };
-        Self { kms, name }
+        Self {
+            kms,
+            name: key.into(),
+        }
     }
 }
 

@@ -98,7 +98,7 @@ struct Told {
     rows: Vec<Row>,
     /// The data keys' CKA_IDs.
     ids: BTreeSet<String>,
-    imported_into: BTreeSet<String>,
+    imported_into: BTreeSet<KeyName>,
     /// The shares that were dealt so far.
     sets: Vec<Set>,
     /// The last ceremony that was added.
@@ -249,7 +249,7 @@ impl Told {
             if !labels.contains(&import.label) {
                 continue;
             }
-            let again = !self.imported_into.insert(import.key_arn.clone());
+            let again = !self.imported_into.insert(import.kms_key.clone());
             if standing.kms == PROVED {
                 self.prove_earlier(&standing, &import.spec);
             }
@@ -264,7 +264,7 @@ impl Told {
             let told: Vec<String> = [elsewhere, added].into_iter().flatten().collect();
             let of_import = |at, what| Row {
                 import: Some(import.import.clone()),
-                kms_key: Some(KeyName::of(&import.key_arn)),
+                kms_key: Some(import.kms_key.clone()),
                 ..row(at, &import.label, what)
             };
             self.rows.push(Row {
@@ -322,13 +322,13 @@ impl Told {
             let import = receipts
                 .imports
                 .iter()
-                .find(|import| import.key_arn == event.key_arn);
+                .find(|import| import.is_into(&event.key_arn));
             let label = import.map(|import| &import.label);
             if let Some(label) =
                 label.filter(|label| labels.contains(*label) && event.error.is_none())
             {
                 self.rows.push(Row {
-                    kms_key: Some(KeyName::of(&event.key_arn)),
+                    kms_key: Some(KeyName::Arn(event.key_arn.clone())),
                     key_material_id: event.key_material_id.clone(),
                     detail: doubt.unwrap_or_default(),
                     ..row(event.happened, label, what)
@@ -476,7 +476,7 @@ mod tests {
             label: "payments".into(),
             what,
             import: Some("eu".into()),
-            kms_key: Some(KeyName::of("arn:")),
+            kms_key: Some(KeyName::Arn("arn".into())),
             key_material_id: None,
             kms: None,
             detail: detail.into(),

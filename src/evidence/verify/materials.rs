@@ -116,11 +116,9 @@ pub fn materials(
     }
     let mut arns: Vec<&str> = Vec::new();
     for import in &verified.receipts.imports {
-        let is_arn = matches!(KeyName::of(&import.key_arn), KeyName::Arn(_));
-        if import.spec == "SYMMETRIC_DEFAULT" && is_arn && !arns.contains(&import.key_arn.as_str())
-        {
-            arns.push(&import.key_arn);
-        }
+        let arn = import.kms_key.arn();
+        let arn = arn.filter(|arn| import.spec == "SYMMETRIC_DEFAULT" && !arns.contains(arn));
+        arns.extend(arn);
     }
     let known = verified.receipts.known();
     let of = |arn: &str| of_kms_key(arn, &verified.receipts, &known, &holders);
@@ -136,7 +134,7 @@ fn of_kms_key(
     let mut lists = holders.iter().flat_map(|holder| lists(holder, arn));
     let by_aws = lists.clone().find(|list| list.entry.endpoint.is_none());
     let list = by_aws.or_else(|| lists.next());
-    let added = |import: &Import| import.key_arn == arn && import.rotates.is_some();
+    let added = |import: &Import| import.is_into(arn) && import.rotates.is_some();
     let is_added_to = own.imports.iter().any(added);
     let current = current(own, arn);
     let own_id = known.iter().find(|known| known.key_arn == arn);
@@ -185,7 +183,7 @@ fn current(receipts: &Receipts, arn: &str) -> Option<String> {
     let described = receipts.find(|receipt| {
         receipt.entry.answer == "DescribeKey"
             && receipt.entry.endpoint.is_none()
-            && receipt.entry.is_of(arn)
+            && receipt.entry.is_of(&KeyName::Arn(arn.to_owned()))
     });
     described?.entry.key_material_id.clone()
 }
@@ -263,7 +261,7 @@ fn holder_of(
         };
         let mut imports = holder.receipts.imports.iter();
         let import =
-            imports.find(|import| import.key_arn == arn && import.fingerprint == *fingerprint);
+            imports.find(|import| import.is_into(arn) && import.fingerprint == *fingerprint);
         let expires = import.and_then(|import| holder.expires(import));
         let label = import.map(|import| import.label.clone());
         return (holder.name.clone(), label, expires);

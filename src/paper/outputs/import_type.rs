@@ -5,6 +5,7 @@
 
 use super::{ImportType, MultiRegion};
 use crate::evidence::previous::Previous;
+use crate::evidence::transcript::KeyName;
 use crate::plan::{ImportAs, ImportPlan, KeyPlan, Kind, Role};
 
 /// The import type that an import's script sends; `None` is none.
@@ -41,11 +42,11 @@ fn is_later_region(previous: Option<&Previous>, key: &KeyPlan, import: &ImportPl
     let Some(previous) = previous else {
         return false;
     };
-    match previous.import_before(&key.label, import.kms_key.as_str()) {
+    match previous.import_before(&key.label, &import.kms_key) {
         Some(before) => before.import_as == Some(ImportAs::Existing),
         None => previous.key(&key.label).is_some_and(|known| {
-            let arns = &known.key_arns;
-            arns.iter().any(|arn| import.kms_key.is_replica_of(arn))
+            let mut arns = known.kms_keys.iter().filter_map(KeyName::arn);
+            arns.any(|arn| import.kms_key.is_replica_of(arn))
         }),
     }
 }

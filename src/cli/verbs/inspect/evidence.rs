@@ -118,13 +118,13 @@ pub(super) fn answer(bytes: &[u8]) -> Option<Facts> {
     let facts = match answer {
         Answer::DescribeKey { .. } => return None,
         Answer::ImportResult(result) => {
-            let member = match KeyName::of(&result.key_arn) {
+            let member = match result.kms_key {
                 KeyName::Arn(_) => "key_arn",
                 KeyName::Other(_) => "key",
             };
             json!({
             "what": "import result of import.sh", "ceremony": result.ceremony, "label": result.label,
-            "import": result.import, (member): result.key_arn, "exit": result.exit,
+            "import": result.import, (member): result.kms_key.as_str(), "exit": result.exit,
             "key_material_id": result.key_material_id, "at": result.at.to_string(),
             "arguments": result.arguments,
             })

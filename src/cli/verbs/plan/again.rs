@@ -365,7 +365,7 @@ fn material(
     (place, notes): (&str, &mut Notes),
 ) {
     let arn = import.kms_key.as_str();
-    let before = previous.import_before(label, arn);
+    let before = previous.import_before(label, &import.kms_key);
     let waits =
         before.is_some_and(|before| before.import_as == Some(ImportAs::New) && !before.accepted);
     let mut kms_keys = previous.kms_keys.iter();
