@@ -15,7 +15,7 @@ use crate::ground::clock;
 use crate::ground::text::{fold, heading};
 use crate::ground::words;
 use crate::paper::outputs;
-use crate::plan::{Deliver, Keep, Kind, MARKS, Plan};
+use crate::plan::{Deliver, Keep, Kind, MARKS, Plan, meaning};
 
 /// The head digest. The screen shows nothing else until people have written it down.
 pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
@@ -81,6 +81,7 @@ pub(crate) fn next(
         folders: &folders,
         imported: false,
         deadline: sealed.deadline,
+        open: (plan.imports()).any(|(_, i)| meaning::no_deadline(&i.kms_key).is_some()),
         rehearsal,
         package: plan.escrow.is_some(),
         by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
@@ -108,6 +109,8 @@ pub(crate) struct Next<'a> {
     pub imported: bool,
     /// When the first import token expires.
     pub deadline: Option<Timestamp>,
+    /// Whether an import that is still to be made has no deadline.
+    pub open: bool,
     /// Whether the record is practice.
     pub rehearsal: bool,
     /// Whether the record holds an escrow package.
@@ -155,7 +158,7 @@ impl Next<'_> {
                 " 2 nothing is imported; what was not destroyed in the room is recorded as such\n"
                     .into()
             }
-            (folders, _) => import_steps(folders, self.deadline, now),
+            (folders, _) => import_steps(folders, self.deadline, self.open, now),
         };
         if self.rotated {
             text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
@@ -290,12 +293,17 @@ fn attempts(name: &str, attempts: &[String]) -> String {
 }
 
 /// No other KMS than AWS's stops taking a file.
-const NO_DEADLINE: &str = "whoever may import there can import those files for as long as the wrapping key exists: guard this record as long";
+const NO_DEADLINE: &str = "where the KMS has no deadline, whoever may import there can import the file for as long as the wrapping key exists: guard this record as long";
 
-fn import_steps(folders: &[String], deadline: Option<Timestamp>, now: Timestamp) -> String {
+fn import_steps(
+    folders: &[String],
+    deadline: Option<Timestamp>,
+    open: bool,
+    now: Timestamp,
+) -> String {
     let carried = outputs::carried_out(folders);
     let mut needs = fold(&format!("needs {carried} of the record"), "   ");
-    if deadline.is_none() {
+    if open {
         needs += &fold(NO_DEADLINE, "   ");
     }
     format!(

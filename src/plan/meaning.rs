@@ -135,7 +135,7 @@ pub(crate) fn no_deadline(key: &KmsKey) -> Option<&'static str> {
 }
 
 /// That a KMS takes other material in silence.
-fn no_guard(key: &KmsKey) -> Option<String> {
+pub(crate) fn no_guard(key: &KmsKey) -> Option<String> {
     match key {
         KmsKey::Aws(_) => None,
         KmsKey::Transit(key) => Some(format!(

@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use support::pty::{APPROVE, Pty, approval};
-use support::{Kind, Room, now, refused, sha256, stderr, verifiers};
+use support::{Kind, Room, now, openssl, refused, sha256, stderr, verifiers};
 
 const MANY: usize = 300;
 
@@ -185,6 +185,43 @@ fn the_approval_of_three_hundred_data_keys_counts_all_that_matters_on_one_screen
         "{} lines:\n{screen}",
         screen.lines().count()
     );
+}
+
+#[test]
+fn the_approval_of_many_imports_counts_those_into_a_kms_without_deadline_and_comparison() {
+    let Some(mut room) = room(14) else {
+        return;
+    };
+    let options = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096"];
+    let private = openssl(&[&["genpkey"][..], &options].concat(), b"");
+    let public = openssl(&["pkey", "-pubout"], &private);
+    let der = openssl(&["pkey", "-pubin", "-outform", "DER"], &public);
+    for at in [2, 3] {
+        fs::write(room.path(&format!("inputs/{at}.json")), &public).unwrap();
+        let of_aws = format!(
+            "key_arn = \"arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-{at:012}\"\n\
+             parameters = \"inputs/{at}.json\"\nwrapping = \"RSAES_OAEP_SHA_1\"\nexpires = \"never\"\n\
+             wrapping_key_sha256 = \"{}\"",
+            room.kms.sha256()
+        );
+        let of_engine = format!(
+            "kms = \"openbao\"\nkey = \"https://bao.example:8200/v1/transit/keys/{at}\"\n\
+             parameters = \"inputs/{at}.json\"\nwrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n\
+             wrapping_key_sha256 = \"{}\"",
+            sha256(&der)
+        );
+        assert!(room.plan.more.contains(&of_aws), "{}", room.plan.more);
+        room.plan.more = room.plan.more.replace(&of_aws, &of_engine);
+    }
+    let screen = approval(&room);
+    let text = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in [
+        "2 × OpenBao at https://bao.example:8200",
+        "deadline 2 of the imports: NONE: whoever may import there",
+        "compared 2 of the imports: by byok alone: OpenBao takes any material under a free name",
+    ] {
+        assert!(text.contains(told), "{told}:\n{screen}");
+    }
 }
 
 /// The HSM fails in the middle: everything is taken back, and the same plan then comes to its end.

@@ -718,6 +718,27 @@ fn one_data_key_goes_to_aws_and_to_openbao() {
     ] {
         assert!(told.contains(file), "{file}");
     }
+    // the last screen has the deadline of the one and says that the other has none, until that import is made
+    let next = |open: bool| {
+        let output = room
+            .byok(&["verify", "--next", "records/one"])
+            .output()
+            .unwrap();
+        well(&output);
+        let told = folded(&stdout(&output));
+        assert!(told.contains("bash import.sh BEFORE"), "{told}");
+        let says = told.contains("where the KMS has no deadline, whoever may import there");
+        assert_eq!(says, open, "{told}");
+    };
+    next(true);
+    let result = room.path("online/import-result.json");
+    well(
+        &room
+            .byok(&["receipt", "records/one", result.to_str().unwrap()])
+            .output()
+            .unwrap(),
+    );
+    next(false);
     // the next plan names both again, and says what its files are
     let output = room
         .byok(&["plan", "--reimport", "records/one"])

@@ -133,13 +133,8 @@ fn unlike_a_first_import(
         let what = format!("{witnesses} of the imports: the same material a second time");
         text += &field("witness", &what);
     }
-    let open = imports
-        .iter()
-        .filter_map(|(_, import)| meaning::no_deadline(&import.kms_key));
-    let (count, told) = (open.clone().count(), counted(open));
-    if count > 0 {
-        text += &field("deadline", &format!("{count} of the imports: {told}"));
-    }
+    text += &of_some(imports, "deadline", meaning::no_deadline);
+    text += &of_some(imports, "compared", meaning::no_guard);
     let types = imports
         .iter()
         .filter_map(|(key, import)| import_type(plan.kind, previous, key, import));
@@ -153,6 +148,23 @@ fn unlike_a_first_import(
         text += &field("rotate", &what);
     }
     text
+}
+
+/// What is so with the KMSs of some imports, and with how many.
+fn of_some<T: Ord + Display>(
+    imports: &[(&KeyPlan, &ImportPlan)],
+    name: &str,
+    told: fn(&KmsKey) -> Option<T>,
+) -> String {
+    let of = imports.iter();
+    let of: Vec<T> = of.filter_map(|(_, i)| told(&i.kms_key)).collect();
+    match of.len() {
+        0 => String::new(),
+        count => {
+            let told = counted(of.into_iter());
+            field(name, &format!("{count} of the imports: {told}"))
+        }
+    }
 }
 
 /// `200 of one, 100 of another`, the most frequent first; if there is only one kind, `each one`. Of very many kinds

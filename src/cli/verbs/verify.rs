@@ -13,7 +13,9 @@ use crate::evidence::receipts::{self, KnownMaterial, Listed, Receipts, Standing}
 use crate::evidence::rules::{Broken, Cause, Rule};
 use crate::evidence::transcript;
 use crate::evidence::transcript::Chain;
-use crate::evidence::transcript::{EscrowDealt, ImportTypeTold, SealedLine, Wrapped};
+use crate::evidence::transcript::{
+    EscrowDealt, ImportTypeTold, Imported, Said, SealedLine, Wrapped,
+};
 use crate::evidence::verify::{
     self, AllowedSigners, Branch, Branches, End, Followed, KmsKeyMaterials, Link, Other,
     RecordedPlan, Report, Row, SignatureReport, Verified,
@@ -607,6 +609,10 @@ fn next_screen(
         .filter(|folder| !done.contains(folder))
         .collect();
     let deadline = chain.sealed().and_then(SealedLine::import_before);
+    let is_open = |read: Said<Imported>| {
+        read.valid_to.is_none() && folders.contains(&folder(&read.label, &read.import))
+    };
+    let open = chain.events::<Imported>().any(is_open);
     let dealt = |record: &Verified| record.chain.events::<EscrowDealt>().next().is_some();
     let ends = chain.opening().kind.known() == Some(Kind::Destroy);
     let mut links = followed.links.iter().filter(|_| !ends);
@@ -621,6 +627,7 @@ fn next_screen(
         folders: &folders,
         imported: !done.is_empty(),
         deadline,
+        open,
         rehearsal: verified.is_rehearsal(),
         package: dealt(verified),
         by_quorum: plan.keeps_by_quorum(),
