@@ -46,7 +46,7 @@ impl Scope<'_> {
 }
 
 impl Import {
-    /// What the engine's own words prove about the data key of an self.
+    /// What the engine's own words prove about the data key of this import.
     ///
     /// # Errors
     /// Exit 4: they are about a key of another kind, one that was not imported, or other material.
