@@ -218,6 +218,18 @@ fn a_transcript_ends_once_with_sealed_or_aborted_and_a_line_feed() {
 }
 
 #[test]
+fn a_ceremony_finished_or_was_aborted_and_never_both() {
+    let ends = |end| {
+        let chain = Chain::read(&whole(&[], end)).unwrap();
+        let sealed = chain.sealed().map(|sealed| sealed.outcome.clone());
+        let aborted = chain.aborted().map(|aborted| aborted.error.clone());
+        (sealed, aborted, chain.is_aborted())
+    };
+    assert_eq!(ends(SEALED), (Some("done".into()), None, false));
+    assert_eq!(ends(ABORTED), (None, Some("e".into()), true));
+}
+
+#[test]
 fn only_the_first_line_opens() {
     let none = refused(&chained(&[&exception("a"), SEALED]));
     assert_eq!(none, r#"line 1: "exception" is in the wrong place"#);
