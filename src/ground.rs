@@ -1,4 +1,6 @@
-//! What everything else uses. It knows nothing about keys, HSMs, plans or records.
+//! What everything else uses: errors, words, files, strict JSON, and the names and facts that several wings tell each
+//! other. It decides nothing about keys, HSMs, plans or records. `raw` is the one file with `unsafe`; for [`hsm`](crate::hsm)
+//! it calls what the PKCS#11 wrapper does not.
 
 pub mod anchor;
 pub(crate) mod clock;

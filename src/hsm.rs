@@ -1,4 +1,4 @@
-//! The only room that knows PKCS#11 (OASIS PKCS#11 v2.40): open a token, make keys, wrap them.
+//! The only wing that decides what a PKCS#11 module is asked (OASIS PKCS#11 v2.40): open a token, make keys, wrap them.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -341,7 +341,7 @@ fn padded(field: &[u8]) -> String {
     String::from_utf8_lossy(text.trim_ascii_end()).into_owned()
 }
 
-/// The same, if a URI can contain it.
+/// The text of such a field, if a URI can contain it.
 fn as_written(field: &[u8]) -> Option<String> {
     let text = padded(field);
     let is_utf8 = !text.contains(char::REPLACEMENT_CHARACTER);

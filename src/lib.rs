@@ -1,5 +1,7 @@
 //! byok: offline key ceremonies for keys brought to a cloud KMS.
 //!
+//! `cargo doc --no-deps --document-private-items` shows every page that is named here.
+//!
 //! # Bird's-eye view
 //! A plan is parsed, checked and approved; then a ceremony walks a straight line of thirteen steps
 //! and leaves a record: the wrapped data key that the cloud accepts, and a transcript that an auditor
@@ -28,19 +30,19 @@
 //! | to change | go to |
 //! |---|---|
 //! | how byok treats a module that answers oddly | a row in `hsm::quirks`; a control key decides whether it works |
-//! | what is asked before a ceremony | a row in `ceremony::checks::CHECKS` with its function, and its line in docs/checks.md (a test compares) |
-//! | what a plan's word means to people | `plan::meaning`: approval screen, script and report take the sentence from there |
+//! | what is asked before a ceremony | a row in [`ceremony::checks::CHECKS`] with its function, and its line in docs/checks.md (a test compares) |
+//! | what a plan's word means to people | [`plan::meaning`]: approval screen, script and report take the sentence from there |
 //! | a sentence of the script, the report or a form | the HTML file in [`paper`]; its facts stand in the `facts.rs` beside it |
-//! | a transcript event | its struct and its line in the list of `evidence::transcript::event`, which reads and writes it; the step in [`ceremony`] that appends it; its row in docs/transcript-format.md. The report lists every event; a page of its own is a line in `paper::report::room` |
-//! | what makes a record broken | `evidence::rules`, one list for byok and `verify-record.sh`, with a case for each rule in tests/verdicts |
-//! | a verb | its file in `cli::verbs`, with its arguments and its run |
-//! | add a KMS | a variant of `plan::kms::KmsKey` and of `plan::kms::Target`: the compiler then names each question that it must answer. Its answers stand in a file of its name in [`plan::kms`] (the key's name, parameters, what it takes), in `paper::outputs` (its script) and in `evidence::receipts` (its answers); its row in docs/targets.md |
+//! | a transcript event | its struct and its line in the list of `evidence::transcript::event`, which reads and writes it; the step in [`ceremony`] that appends it; its row in docs/transcript-format.md. The report lists every event; a table of its members is a line in `TOLD` of `paper::report::room` |
+//! | what makes a record broken | [`evidence::rules`], one list for byok and `verify-record.sh`, with a case for each rule in tests/verdicts |
+//! | a verb | its file in [`cli::verbs`], with its arguments and its run |
+//! | add a KMS | a variant of [`plan::kms::KmsKey`] and of [`plan::kms::Target`]: the compiler then names most of the questions that it must answer. It has a file of its name in [`plan::kms`] (the key's name, its parameters, what it takes), [`paper::outputs`] (its script) and [`evidence::receipts`] (what its answers prove), and a row in docs/targets.md; `transit` is the example. What it answers is told from what others answer in [`evidence::receipts::answer`], its parameters from theirs in [`cli::verbs::inspect`], and [`rehearsal::StandInKms`] gives such parameters in a rehearsal |
 //!
 //! # The path of a data key
 //! Whoever only asks whether a data key can leave the HSM in clear reads, in this order:
 //! `hsm::session` (every PKCS#11 call that byok can make: C_Decrypt and C_DeriveKey are not among them, and CKA_VALUE is never read),
 //! `hsm::attributes` (what a key may do, and that the HSM is asked whether it is so), `hsm::keys`, `hsm::wrap` (the only
-//! C_WrapKey), `hsm::unwrap` (the only C_UnwrapKey), `hsm::escrow` and `hsm::check`; then who calls them: `ceremony::generate`,
+//! C_WrapKey, that of the escrow too), `hsm::unwrap` (the only C_UnwrapKey), `hsm::escrow` and `hsm::check`; then who calls them: `ceremony::generate`,
 //! `ceremony::recover`, `ceremony::reimport`, `ceremony::preflight` and `ceremony::escrow`.
 //! The approved exceptions are in `ceremony::source`, `ceremony::material`, `hsm::source` and `hsm::secrets`; what comes
 //! through this computer lies in `crypto::locked`.
@@ -51,8 +53,8 @@
 //! - Data-key bytes never enter this process, unless the approved plan says `wrap_in = "host"` or names a file.
 //! - No data key exists before the plan is approved and the preflight has passed.
 //! - Only [`hsm`] and `raw.rs` name cryptoki. Only [`ceremony::operator`] touches the terminal.
-//!   Only [`evidence::record`] and [`evidence::transcript`] write files of a ceremony, and [`evidence::filing`] after
-//!   it. The core never prints.
+//!   Only [`evidence::record`] and [`evidence::transcript`] write files of a record, and [`evidence::filing`] after
+//!   the ceremony; share files, which are in no record, are written by `ceremony::escrow`.
 //! - No file is ever overwritten; every input is read once and its digest pinned.
 //! - There is no network code in the dependency tree.
 //! - No HSM module is loaded before the process is closed ([`hsm::machine::sandbox`]).
@@ -63,6 +65,8 @@
 //! need them. Without it byok verifies, takes receipts, inspects, prints scripts, and writes and checks plans; it has
 //! no `unsafe`, no PKCS#11 and no seccomp in it. That is the auditor's program.
 
+// Whoever changes the code reads these pages with the private items.
+#![allow(rustdoc::private_intra_doc_links)]
 // Without the room: no HSM, no ceremony, no rehearsal, and no `unsafe`. What only they use of the other wings is
 // built with them, and is dead without them; the build with the room tells what is dead in truth.
 #![cfg_attr(

@@ -49,6 +49,8 @@ pub(crate) fn record_can_be_written(plan: &Plan) -> Result<()> {
     })
 }
 
+/// The record and the share files need a disk that knows whose a file is.
+///
 /// # Errors
 /// Exit 5 if the record or share files would lie on FAT or the like.
 pub(crate) fn disks_know_owners(plan: &Plan) -> Result<()> {
@@ -309,6 +311,8 @@ fn ceremony_of_share(path: &Path) -> Option<String> {
         .then(|| ceremony.to_owned())
 }
 
+/// The module is a file outside every record.
+///
 /// # Errors
 /// Exit 2 if the module lies inside a record; exit 3 if its file is missing, or is not a regular file.
 pub(crate) fn module_exists(plan: &Plan) -> Result<()> {

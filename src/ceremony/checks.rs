@@ -1,5 +1,6 @@
 //! Every check that can be made before anybody approves anything, in one table. `byok run` makes those that concern
-//! it and ends at the first that fails; `byok check` makes all and shows each result; docs/checks.md explains the names.
+//! it, each at its time, and ends at the first that fails; `byok check` makes all beforehand and shows each result;
+//! docs/checks.md explains the ids. What needs no HSM is judged in [`evidence::checks`](crate::evidence::checks).
 
 use super::before;
 use super::clock;
@@ -26,11 +27,11 @@ mod sources;
 
 /// One check.
 pub(crate) struct Check {
-    /// The names under which it refuses; some refusals have none.
+    /// The ids that its refusals carry ([`Error::check`]), each with a row in docs/checks.md; some carry none.
     pub ids: &'static [&'static str],
     /// Who makes it.
     pub when: When,
-    /// Makes it, and keeps what later checks need.
+    /// Makes it, writes its result and what people read, and keeps what later checks need.
     pub run: for<'p> fn(&mut Facts<'p>, &mut Lines),
 }
 
@@ -175,6 +176,8 @@ impl<'p> Facts<'p> {
         lines
     }
 
+    /// The record that the plan builds on, read once.
+    ///
     /// # Errors
     /// As [`Previous::of_plan`].
     pub(super) fn read_previous(&mut self) -> Result<Option<&Previous>> {

@@ -129,6 +129,7 @@ pub(crate) trait Operator {
     }
 }
 
+/// The line that begins a step.
 fn announced(step: Step, mode: &str) -> String {
     let (number, count) = (step.number(), Step::COUNT);
     format!("{mode} {number} of {count}  {}\n", step.name())

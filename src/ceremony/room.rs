@@ -193,6 +193,8 @@ pub(crate) fn token_is_ready_for(hsm: &Hsm, key: &KeyPlan) -> Result<()> {
     }
 }
 
+/// Nobody used the label of a new data key before.
+///
 /// # Errors
 /// Exit 3 if the token holds an object of this label already; nothing is touched.
 fn label_is_free(hsm: &Hsm, label: &str) -> Result<()> {

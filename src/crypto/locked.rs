@@ -1,9 +1,13 @@
 //! Memory for secrets: never swapped, never dumped, zeroized.
 //!
 //! What software leaves on the stack is overwritten ([`leaving_nothing`]), and so is what returns to the heap
-//! (`raw.rs`). PINs and, with `wrap_in = "host"`, key bytes are in their own mapping, which is locked (mlock(2))
-//! and left out of core dumps (MADV_DONTDUMP). Only these buffers are locked: if the whole process were
+//! (`raw.rs`). Whatever secret software holds for longer than a call is in a [`Locked`]: PINs, escrow keys, shares and
+//! their words, data keys from files, and key bytes with `wrap_in = "host"`. Each is in its own mapping, which is locked
+//! (mlock(2)) and left out of core dumps (MADV_DONTDUMP). Only these buffers are locked: if the whole process were
 //! (mlockall), vendors' modules would fail under ordinary limits.
+//!
+//! Not locked, but overwritten: what RSA and curves compute with, on the heap, and the copy of a PIN that the
+//! PKCS#11 wrapper takes, which is locked where the limits allow it.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};

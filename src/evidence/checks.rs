@@ -52,7 +52,7 @@ fn told(plan: &Plan, previous: &Previous) -> String {
     )
 }
 
-/// Adds this line, and what else is known about the data keys that the plan does not build on.
+/// Adds on which record the plan builds, and which others of its data keys it does not build on.
 pub(crate) fn builds_on(plan: &Plan, previous: &Previous, lines: &mut Lines) {
     lines.add(State::Ok, told(plan, previous));
     lines.warn(previous.branches.not_built_on());

@@ -439,7 +439,7 @@ fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
     all
 }
 
-/// The same for one import.
+/// The id of the material that one import's receipts know.
 fn known_id(import: &Import, receipts: &[Receipt]) -> Option<String> {
     let told = accepted_of(receipts, import).flatten().next();
     told.or_else(|| match import.rotates {

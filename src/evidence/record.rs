@@ -301,6 +301,8 @@ impl Record {
     }
 }
 
+/// No record is written over another.
+///
 /// # Errors
 /// Exit 2 if something already has the record's name.
 pub(crate) fn refuse_existing(directory: &Path) -> Result<()> {

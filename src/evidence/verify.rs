@@ -22,7 +22,7 @@
 //! Each rule has its names: see [`crate::evidence::rules`]. `ceremony-scripts/verify-record.sh` follows all except
 //! rule 8; a rule that is added here is added there, and `tests/verdicts/both_verifiers.rs` has a case for each name.
 //!
-//! [`follow`] then goes on to the record that this one builds on, and from there to the first.
+//! [`follow()`] then goes on to the record that this one builds on, and from there to the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -194,7 +194,7 @@ pub fn verify(directory: &Path, anchor: Option<&Anchor>) -> Result<Verified, Bro
     vouched_for(directory, anchor, None)
 }
 
-/// The same; and somebody on a list from outside the record must have signed it.
+/// As [`verify`]; and somebody on a list from outside the record must have signed it.
 ///
 /// # Errors
 /// The first thing that does not hold.

@@ -86,7 +86,7 @@ impl Lines {
         });
     }
 
-    /// The same for one import of several: a run names it with its step.
+    /// A refusal of one import of several: the line names it, and a run names it with its step.
     pub(crate) fn refuse_of(&mut self, name: &str, state: State, error: Error) {
         let what = format!("{name}: {}", error.line());
         self.refuse(state, error);

@@ -1,5 +1,6 @@
-//! How modules differ, as rows. Nothing else in byok asks which module it talks to: rows are tried in their
-//! order until a control key shows that one works.
+//! How modules differ, as rows. No row is chosen by a module's name: they are tried in their order until a control key
+//! shows that one works. Which answers of a module lead to the next row: `template_refused` and `is_general` in
+//! `hsm::keys`, `mechanism_unknown` in `hsm::check`. What all modules were seen to take alike has no row.
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
@@ -119,7 +120,9 @@ pub(super) const GATES: &[WrappingAlgorithm] = &[
 ];
 
 /// Attributes that a module may not know. They are left out of the templates of keys that it makes, in this order, and the
-/// omission is recorded with the key (for keys that come in wrapped see [`UNWRAPPINGS`]). NSS softokn refuses the last two for token objects only, with CKR_GENERAL_ERROR.
+/// omission is recorded with the key (for keys that come in wrapped see [`UNWRAPPINGS`]). Each row is all that is left
+/// out: nothing, CKA_DESTROYABLE, or CKA_DESTROYABLE and CKA_COPYABLE. NSS softokn refuses these two for token objects only, with
+/// CKR_GENERAL_ERROR.
 pub(super) const OMISSIONS: &[&[AttributeType]] = &[
     &[],
     // CKA_DESTROYABLE came with PKCS#11 v2.40

@@ -1,5 +1,5 @@
-//! The call into the module that is under way. A module, or the device behind it, may never answer; the
-//! operator's room looks in from another thread and says so ([`call`]).
+//! The call into the module that is under way. A module, or the device behind it, may never answer; another
+//! thread, of the ceremony's operator, looks at it here and tells people ([`call`]).
 //!
 //! There is one module, and one session at a time, so there is one such call in the process.
 

@@ -14,7 +14,7 @@ use crate::crypto::wrapping::{self, WrappingAlgorithm, key::WrappingKey};
 use crate::ground::error::{Again, Error, Result};
 use crate::ground::raw::mechanism_type;
 
-/// Room for C_WrapKey's answer, in bytes. The longest one is an RSA-4096 key: some 2,400 bytes of PKCS#8, after an
+/// How long the buffer for C_WrapKey's answer is, in bytes. The longest one is an RSA-4096 key: some 2,400 bytes of PKCS#8, after an
 /// AES key under RSA-4096.
 const ROOM: usize = 8192;
 
@@ -24,7 +24,7 @@ pub struct WrappingHandle {
     modulus_len: usize,
 }
 
-/// How the HSM wraps with RSA_AES_KEY_WRAP: a control key decides. It has no meaning for RSAES-OAEP.
+/// How the HSM wraps with RSA_AES_KEY_WRAP: a control key decides. For RSAES-OAEP nothing is to be decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// CKM_RSA_AES_KEY_WRAP.

@@ -1,5 +1,6 @@
 //! What a plan means. The approval screen, the printed script and the report show these sentences, each in its own
-//! layout; none has its own sentence for the same fact.
+//! layout; none has its own sentence for the same fact. What belongs to one type stands with it, such as the name of a
+//! step ([`Step::name`](crate::ground::error::Step::name)).
 
 use std::path::Path;
 

@@ -194,8 +194,10 @@ fn key_of_the_slip(import: &ImportPlan, wrapping_key: &WrappingKey) -> Result<()
     }
 }
 
+/// Whether the import parameters of an import are there.
+///
 /// # Errors
-/// Exit 2 if the import parameters are not there yet.
+/// Exit 2 if they are not there yet.
 pub(crate) fn exist(import: &ImportPlan) -> Result<()> {
     fs::metadata(&import.parameters).map(|_| ()).map_err(|e| {
         Error::usage(format!(

@@ -1,4 +1,4 @@
-//! Answers of OpenBao and Vault about a key of their transit engine.
+//! Reads what OpenBao and Vault answer about a key of their transit engine; `transit` judges it.
 
 use crate::ground::strict_json::Json;
 

@@ -137,6 +137,8 @@ pub(crate) enum Rules {
 }
 
 impl Scope<'_> {
+    /// What an answer proves, and about which import.
+    ///
     /// # Errors
     /// Exit 2 if byok cannot find out to which import an answer belongs; exit 4 if it belongs to another ceremony,
     /// import or KMS key, or is about material that is not this record's.

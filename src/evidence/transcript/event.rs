@@ -124,6 +124,9 @@ impl From<Vouched> for String {
     }
 }
 
+/// The list of events: the type of each, and from it the enum [`Event`], whose name for an event in the transcript is the
+/// variant's in kebab-case. Transcripts that exist must stay readable: no event and no member changes its name or goes, a
+/// new member is optional, and what a later version adds is kept as [`Event::Unknown`].
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident($type:ident),)*) => {
         /// The event of one line. Digests and ids are lower-case hex, key check values upper-case.

@@ -131,8 +131,10 @@ fn are_twins(base64: &str, binary: &str) -> bool {
     stem.is_some() && stem == binary.strip_suffix(".bin")
 }
 
+/// A file and the same file in base64, side by side, must say the same.
+///
 /// # Errors
-/// Exit 2 if a file and the same file in base64 have different contents.
+/// Exit 2 if their contents differ.
 pub(super) fn same_content(name: &str, bytes: &[u8], twin: &str, twin_bytes: &[u8]) -> Result<()> {
     if content(name, bytes)? == content(twin, twin_bytes)? {
         return Ok(());
