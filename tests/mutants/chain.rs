@@ -57,6 +57,31 @@ pub mod plan {
 
     pub const MOST_KEYS: usize = 4096;
 
+    pub mod kms {
+        pub enum KmsKey {
+            Aws(Key),
+            Transit(Key),
+        }
+
+        impl KmsKey {
+            pub fn as_str(&self) -> &str {
+                "key"
+            }
+        }
+
+        pub struct Key;
+
+        impl Key {
+            pub fn program(&self) -> &Self {
+                self
+            }
+
+            pub fn word(&self) -> &'static str {
+                "kms"
+            }
+        }
+    }
+
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Kind {
