@@ -22,9 +22,9 @@ fn attempt(test: impl FnOnce() -> Option<()>) {
         return; // it said why it could not be tried
     }
     let refused = REFUSED.fetch_add(1, Ordering::SeqCst) + 1;
-    let tests = include_str!("hostile_people.rs")
-        .matches("\n#[test]\n")
-        .count();
+    let own = include_str!("hostile_people.rs");
+    let count = |what| own.matches(what).count();
+    let tests = count("\n#[test]\n") + 2 * count("\nsupport::twins!(\n");
     if refused == tests {
         println!("hostile people: {tests} tried, {refused} refused");
     }
