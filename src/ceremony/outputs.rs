@@ -5,11 +5,14 @@ use super::judged::Wrapped;
 use super::{Ceremony, Error, Result, Step, screens, transcript, words};
 use crate::crypto::escrow::package::{self, Package};
 use crate::crypto::wrapping::public;
+use crate::evidence::transcript::{HsmOpened, entries};
 use crate::hsm::DataKey;
+use crate::paper::outputs::azure::{self, VaultScript};
 use crate::paper::outputs::transit::{self, TransitScript};
-use crate::paper::outputs::{self, ImportScript, ImportType, Run, import_all};
+use crate::paper::outputs::{self, Common, ImportScript, ImportType, Run, import_all};
 use crate::paper::outputs::{import_type, multi_region};
 use crate::paper::report::{self, Report};
+use crate::plan::kms::azure::VaultKey;
 use crate::plan::kms::transit::{TransitKey, hash_function, key_type};
 use crate::plan::kms::{ImportToken, KeyArn, Target};
 use crate::plan::parameters::Judged;
@@ -65,6 +68,7 @@ impl Ceremony<'_> {
                     .write(&format!("{folder}/{}", transit::FILE), base64.as_bytes())?;
                 self.transit_script(wrapped, into, &base64)?
             }
+            Target::Azure { key, kid } => self.write_for_vault(wrapped, key, kid)?,
         };
         self.ledger
             .write(&format!("{folder}/import.sh"), script.as_bytes())
@@ -125,22 +129,56 @@ impl Ceremony<'_> {
         })
     }
 
-    fn transit_script(&self, wrapped: &Wrapped, into: &TransitKey, base64: &str) -> Result<String> {
+    /// What the scripts of KMSs without import token have in common.
+    fn common<'c>(&'c self, wrapped: &'c Wrapped, wrapped_sha256: &'c str) -> Common<'c> {
         let Judged { key, import, .. } = wrapped.judged;
-        let key_type = key_type(key.spec).map_err(|refusal| Error::usage(refusal.why))?;
-        let script = TransitScript {
+        Common {
             ceremony: &self.basis.id,
             rehearsal: self.basis.rehearsal,
             title: &self.plan().title,
             label: &key.label,
             import: &import.name,
-            into,
             spec: key.spec.name(),
+            wrapped_sha256,
+            challenge: wrapped.challenge.as_deref(),
+        }
+    }
+
+    fn transit_script(&self, wrapped: &Wrapped, into: &TransitKey, base64: &str) -> Result<String> {
+        let Judged { key, import, .. } = wrapped.judged;
+        let key_type = key_type(key.spec).map_err(|refusal| Error::usage(refusal.why))?;
+        let sha256 = words::hex(&words::sha256(&wrapped.bytes));
+        let script = TransitScript {
+            common: self.common(wrapped, &sha256),
+            into,
             key_type,
             hash_function: hash_function(import.wrapping),
-            wrapped_sha256: &words::hex(&words::sha256(&wrapped.bytes)),
             base64_sha256: &words::hex(&words::sha256(base64.as_bytes())),
-            challenge: wrapped.challenge.as_deref(),
+        };
+        Ok(script.render())
+    }
+
+    /// The `.byok` file for a vault, and the script that imports it.
+    fn write_for_vault(&mut self, wrapped: &Wrapped, into: &VaultKey, kek: &str) -> Result<String> {
+        let lines = self.ledger.record.transcript.lines_so_far()?;
+        let opened = entries::<HsmOpened>(&lines).next();
+        let opened = opened.ok_or_else(|| Error::machine("no HSM was opened"))?;
+        let file = format!("{}.byok", into.name());
+        let content = azure::byok_file(kek, &wrapped.bytes, &opened.token);
+        self.ledger.write(
+            &format!("{}/{file}", wrapped.judged.name()),
+            content.as_bytes(),
+        )?;
+        let kind = into.kind(wrapped.judged.key.spec);
+        let kind = kind.map_err(|refusal| Error::usage(refusal.why))?;
+        let sha256 = words::hex(&words::sha256(&wrapped.bytes));
+        let script = VaultScript {
+            common: self.common(wrapped, &sha256),
+            into,
+            kind: &kind,
+            kek,
+            file: &file,
+            file_sha256: &words::hex(&words::sha256(content.as_bytes())),
         };
         Ok(script.render())
     }

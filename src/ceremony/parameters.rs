@@ -55,6 +55,7 @@ fn event(judged: &Judged) -> Event {
         files: judged.files.iter().map(digest).collect(),
         wrapping_key_spec: judged.wrapping_key.spec().into(),
         wrapping_key_sha256: words::hex(&judged.wrapping_key_sha256()),
+        wrapping_key_id: judged.target.kid().map(str::to_owned),
         import_token_sha256: token.map(|token| words::hex(&words::sha256(&token.bytes))),
         valid_to: token.map(|token| token.valid_to.into()),
         two_sided_check: judged.compared.clone(),

@@ -382,7 +382,7 @@ fn ways_out(error: Error, want: &Judged) -> Error {
             error
                 .hint(match want.target {
                     Target::Aws { .. } => other_parameters(other),
-                    Target::Transit(_) => {
+                    Target::Transit(_) | Target::Azure { .. } => {
                         format!("perhaps this HSM wraps with wrapping = {other:?} in the plan")
                     }
                 })

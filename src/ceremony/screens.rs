@@ -178,7 +178,9 @@ fn import_meaning(import: &ImportPlan) -> String {
             };
             (place, arn.key_id())
         }
-        KmsKey::Transit(key) => (key.program().name().to_owned(), key.as_str()),
+        KmsKey::Transit(_) | KmsKey::Azure(_) => {
+            (import.kms_key.kms().to_owned(), import.kms_key.as_str())
+        }
     };
     field("for", &format!("{}, {place}", import.name))
         + &field("", &format!("key {key}"))
@@ -351,6 +353,10 @@ fn imports_readme(plan: &Plan) -> String {
     if goes(|key| matches!(key, KmsKey::Transit(_))) {
         text += "\x20 WrappedKeyMaterial.b64  the same in base64, for OpenBao and Vault\n\
                  \x20 import.sh               checks both, then runs bao write or vault write\n";
+    }
+    if goes(|key| matches!(key, KmsKey::Azure(_))) {
+        text += "\x20 <name>.byok             the same with the KEK that opens it, for Azure\n\
+                 \x20 import.sh               checks both, then runs az keyvault key import\n";
     }
     text + "\x20 import-result*.json     each try of import.sh leaves one; may be added later\n"
 }

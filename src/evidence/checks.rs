@@ -27,6 +27,7 @@ pub(crate) const OF_PARAMETERS: &[&str] = &[
     "WRAPPING-ALGORITHM-MATCH",
     "IMPORT-TOKEN",
     "KEY-ARN-MATCH",
+    "KEK",
     "PARAMETERS-DEADLINE",
     "CLOCK",
 ];

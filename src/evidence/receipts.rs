@@ -27,6 +27,7 @@ mod engine;
 pub(crate) mod judge;
 mod possession;
 mod transit;
+mod vault;
 
 pub use chain::alone;
 pub(crate) use chain::read;

@@ -85,6 +85,18 @@ impl Json {
         Some(value)
     }
 
+    /// How often a member of this name is anywhere in the value.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        match self {
+            Self::Array(elements) => elements.iter().map(|element| element.count(name)).sum(),
+            Self::Object(members) => members
+                .iter()
+                .map(|(member, value)| usize::from(member == name) + value.count(name))
+                .sum(),
+            _ => 0,
+        }
+    }
+
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ground::words::shell_word;
 use crate::plan::ImportPlan;
 
+pub(crate) mod azure;
 mod import_type;
 pub(crate) mod transit;
 
@@ -250,6 +251,48 @@ fn rotated<'a>(runs: &[Run<'a>]) -> Vec<&'a str> {
     arns.sort_unstable();
     arns.dedup();
     arns
+}
+
+/// What each script of a KMS without import token says in the same way.
+pub(crate) struct Common<'a> {
+    pub ceremony: &'a str,
+    pub rehearsal: bool,
+    pub title: &'a str,
+    pub label: &'a str,
+    pub import: &'a str,
+    /// The KMS key spec.
+    pub spec: &'a str,
+    pub wrapped_sha256: &'a str,
+    /// What the KMS is asked to decrypt.
+    pub challenge: Option<&'a [u8]>,
+}
+
+impl Common<'_> {
+    /// The value of one place in a template, if it is such a one.
+    fn value(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "title" => shell_word(self.title),
+            "ceremony" => shell_word(self.ceremony),
+            "rehearsal" => yes_no(self.rehearsal),
+            "label" => shell_word(self.label),
+            "import" => shell_word(self.import),
+            "spec" => shell_word(self.spec),
+            "wrapped_sha256" => shell_word(self.wrapped_sha256),
+            "member" | "is_ours" => function(&shared("outcome"), name),
+            "endpoint_fault" => function(&shared("own_environment"), name),
+            _ => return None,
+        })
+    }
+}
+
+/// One function of a text that scripts share. The texts are part of this program: a missing one is a mistake in it,
+/// which any test finds.
+fn function(text: &str, name: &str) -> String {
+    let found = text
+        .split_once(&format!("\n{name}() {{\n"))
+        .and_then(|(_, rest)| rest.split_once("\n}"));
+    let (body, _) = found.unwrap_or_else(|| panic!("no function {name:?} in the shared texts"));
+    format!("{name}() {{\n{body}\n}}")
 }
 
 /// Puts a value into every `{{name}}`, in one pass: a value that looks like a place stays a value.

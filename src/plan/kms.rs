@@ -13,10 +13,12 @@ use crate::ground::words::{self, Digest};
 
 pub(crate) mod arn;
 pub mod aws;
+pub(crate) mod azure;
 mod file;
 pub(crate) mod transit;
 
 pub(crate) use arn::KeyArn;
+use azure::VaultKey;
 pub(crate) use file::ParameterFile;
 use transit::{Program, TransitKey};
 
@@ -27,6 +29,8 @@ pub(crate) enum KmsKey {
     Aws(KeyArn),
     /// A key of the transit engine of OpenBao or Vault.
     Transit(TransitKey),
+    /// A key of a vault or a Managed HSM of Azure.
+    Azure(VaultKey),
 }
 
 /// Where wrapped material goes, and what goes with it.
@@ -40,6 +44,13 @@ pub(crate) enum Target<'p> {
     },
     /// OpenBao or Vault: the material alone, at any time.
     Transit(&'p TransitKey),
+    /// Azure: the material and the identifier of the KEK, at any time.
+    Azure {
+        /// The key.
+        key: &'p VaultKey,
+        /// The KEK, with its version.
+        kid: String,
+    },
 }
 
 /// The import token of AWS KMS.
@@ -62,34 +73,41 @@ impl KmsKey {
         key_arn: Option<&str>,
         key: Option<&str>,
     ) -> Result<Self> {
+        const KNOWN: &str = "aws, openbao, vault, azure";
         let kms = kms.unwrap_or("aws");
         let program = Program::ALL
             .into_iter()
             .find(|program| program.word() == kms);
         let refuse = |what: String, hint: &str| Err(Error::usage(what).hint(hint));
-        match (program, key_arn, key) {
-            _ if ["azure", "google", "oci"].contains(&kms) => refuse(
+        match (kms, key_arn, key) {
+            ("google" | "oci", _, _) => refuse(
                 format!("kms {kms:?}: this version of byok does not import there yet"),
-                "what it knows: aws, openbao, vault",
+                &format!("what it knows: {KNOWN}"),
             ),
-            (None, _, _) if kms != "aws" => refuse(
-                format!("kms {kms:?} is not one of aws, openbao, vault"),
-                "without `kms` it is aws",
-            ),
-            (None, Some(arn), None) => Ok(Self::Aws(KeyArn::parse(arn)?.in_its_partition()?)),
-            (None, None, _) => refuse(
+            ("aws", Some(arn), None) => Ok(Self::Aws(KeyArn::parse(arn)?.in_its_partition()?)),
+            ("aws", None, _) => refuse(
                 "it has no key_arn".into(),
                 "name the key of AWS KMS by its ARN; `key` is for other KMSs, with `kms`",
             ),
-            (Some(program), None, Some(url)) => TransitKey::parse(program, url).map(Self::Transit),
-            (Some(_), None, None) => refuse(
-                "it has no `key`".into(),
-                "name it by its URL: https://HOST:PORT/v1/MOUNT/keys/NAME",
+            _ if program.is_none() && !["aws", azure::WORD].contains(&kms) => refuse(
+                format!("kms {kms:?} is not one of {KNOWN}"),
+                "without `kms` it is aws",
             ),
             (_, Some(_), _) => refuse(
                 format!("key_arn and `key` do not go together, nor key_arn with kms = {kms:?}"),
                 "key_arn is for AWS KMS alone, `key` for every other KMS",
             ),
+            (_, None, None) => refuse(
+                "it has no `key`".into(),
+                match program {
+                    Some(_) => "name it by its URL: https://HOST:PORT/v1/MOUNT/keys/NAME",
+                    None => "name it by its identifier: https://VAULT.vault.azure.net/keys/NAME",
+                },
+            ),
+            (_, None, Some(url)) => match program {
+                Some(program) => TransitKey::parse(program, url).map(Self::Transit),
+                None => VaultKey::parse(url).map(Self::Azure),
+            },
         }
     }
 
@@ -98,6 +116,7 @@ impl KmsKey {
         match self {
             Self::Aws(arn) => arn.as_str(),
             Self::Transit(key) => key.as_str(),
+            Self::Azure(key) => key.as_str(),
         }
     }
 
@@ -106,6 +125,25 @@ impl KmsKey {
         match self {
             Self::Aws(_) => "AWS KMS",
             Self::Transit(key) => key.program().name(),
+            Self::Azure(key) => key.kms(),
+        }
+    }
+
+    /// The plan's word for its KMS; AWS KMS needs none.
+    pub(crate) fn word(&self) -> Option<&'static str> {
+        match self {
+            Self::Aws(_) => None,
+            Self::Transit(key) => Some(key.program().word()),
+            Self::Azure(_) => Some(azure::WORD),
+        }
+    }
+
+    /// Where it answers: a Region, or scheme and host.
+    pub(crate) fn place(&self) -> &str {
+        match self {
+            Self::Aws(arn) => arn.region(),
+            Self::Transit(key) => key.server(),
+            Self::Azure(key) => key.server(),
         }
     }
 
@@ -113,7 +151,7 @@ impl KmsKey {
     pub(crate) fn arn(&self) -> Option<&KeyArn> {
         match self {
             Self::Aws(arn) => Some(arn),
-            Self::Transit(_) => None,
+            Self::Transit(_) | Self::Azure(_) => None,
         }
     }
 
@@ -139,6 +177,7 @@ impl KmsKey {
         match self {
             Self::Aws(arn) => aws::takes(spec, wrapping, arn.is_china()),
             Self::Transit(_) => transit::takes(spec, wrapping),
+            Self::Azure(key) => key.takes(spec, wrapping),
         }
     }
 
@@ -154,15 +193,24 @@ impl KmsKey {
     ) -> std::result::Result<(), Refusal> {
         match self {
             Self::Aws(_) => aws::fits(spec, wrapping, wrapping_key_bits),
-            Self::Transit(_) => Ok(()), // its wrapping key has one size
+            Self::Transit(_) | Self::Azure(_) => Ok(()), // only an AES key goes under the wrapping key
         }
     }
 
     /// How the online side gets import parameters for it.
     pub(crate) fn fetch(&self) -> String {
+        match self.command() {
+            None => "download them on the online side (aws kms get-parameters-for-import), at most 24 hours before the ceremony".into(),
+            Some(command) => format!("fetch the wrapping key on the online side: {command}"),
+        }
+    }
+
+    /// The command that prints import parameters, where a KMS has one for all.
+    pub(crate) fn command(&self) -> Option<String> {
         match self {
-            Self::Aws(_) => "download them on the online side (aws kms get-parameters-for-import), at most 24 hours before the ceremony".into(),
-            Self::Transit(key) => format!("fetch the wrapping key on the online side: {}", key.fetch()),
+            Self::Aws(_) => None,
+            Self::Transit(key) => Some(key.fetch()),
+            Self::Azure(key) => Some(key.fetch()),
         }
     }
 }
@@ -205,7 +253,7 @@ impl Target<'_> {
     pub(crate) fn proves_by_decrypting(&self, spec: Spec) -> bool {
         match self {
             Self::Aws { .. } => false, // it decrypts only what it encrypted
-            Self::Transit(_) => matches!(spec, Spec::Symmetric { .. }),
+            Self::Transit(_) | Self::Azure { .. } => matches!(spec, Spec::Symmetric { .. }),
         }
     }
 
@@ -218,7 +266,15 @@ impl Target<'_> {
     pub(crate) fn token(&self) -> Option<&ImportToken> {
         match self {
             Self::Aws { token, .. } => Some(token),
-            Self::Transit(_) => None,
+            Self::Transit(_) | Self::Azure { .. } => None,
+        }
+    }
+
+    /// The identifier of the wrapping key, if the KMS wants it back.
+    pub(crate) fn kid(&self) -> Option<&str> {
+        match self {
+            Self::Azure { kid, .. } => Some(kid),
+            Self::Aws { .. } | Self::Transit(_) => None,
         }
     }
 }

@@ -72,18 +72,9 @@ pub(crate) fn place(key: &KmsKey) -> Fact {
             "account, Region",
             format!("{}, {}", arn.account(), arn.region()),
         ),
-        KmsKey::Transit(key) => (
-            "server",
-            format!("{}, {}", key.program().name(), key.server()),
-        ),
-    }
-}
-
-/// The same for a narrow column, without whom it belongs to.
-pub(crate) fn region(key: &KmsKey) -> &str {
-    match key {
-        KmsKey::Aws(arn) => arn.region(),
-        KmsKey::Transit(key) => key.server(),
+        KmsKey::Transit(_) | KmsKey::Azure(_) => {
+            ("server", format!("{}, {}", key.kms(), key.place()))
+        }
     }
 }
 
@@ -132,6 +123,9 @@ pub(crate) fn no_deadline(key: &KmsKey) -> Option<&'static str> {
         KmsKey::Transit(_) => Some(
             "NONE: whoever may import there can import the wrapped file for as long as that engine is mounted; guard the record as long",
         ),
+        KmsKey::Azure(_) => Some(
+            "NONE: whoever may import there can import the wrapped file for as long as the KEK exists; delete and purge the KEK after the import, and guard the record until then",
+        ),
     }
 }
 
@@ -142,6 +136,10 @@ pub(crate) fn no_guard(key: &KmsKey) -> Option<String> {
         KmsKey::Transit(key) => Some(format!(
             "by byok alone: {} takes any material under a free name",
             key.program().name()
+        )),
+        KmsKey::Azure(key) => Some(format!(
+            "by byok alone: {} takes any material, as the next version under a name that is taken",
+            key.kms()
         )),
     }
 }

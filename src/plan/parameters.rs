@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 
 use super::kms::aws::{self, ImportParameters};
+use super::kms::azure::{self, VaultKey};
 use super::kms::transit::{self, TransitKey};
 use super::kms::{self, ImportToken, KeyArn, KmsKey, ParameterFile, Target};
 use super::{ImportPlan, Keep, KeyPlan, LONGEST_VALIDITY, Plan, Role};
@@ -65,6 +66,7 @@ pub(crate) fn judge<'p>(key: &'p KeyPlan, import: &'p ImportPlan) -> Result<Judg
     match &import.kms_key {
         KmsKey::Aws(arn) => of_aws(key, import, arn),
         KmsKey::Transit(into) => of_transit(key, import, into),
+        KmsKey::Azure(into) => of_azure(key, import, into),
     }
 }
 
@@ -74,12 +76,36 @@ fn of_transit<'p>(
     into: &'p TransitKey,
 ) -> Result<Judged<'p>> {
     let (wrapping_key, file) = transit::read(&import.parameters)?;
+    without_token(key, import, wrapping_key, Target::Transit(into), file)
+}
+
+fn of_azure<'p>(
+    key: &'p KeyPlan,
+    import: &'p ImportPlan,
+    into: &'p VaultKey,
+) -> Result<Judged<'p>> {
+    let (kek, file) = azure::read(&import.parameters)?;
+    kek.judge(into, clock::now())?;
+    let target = Target::Azure {
+        key: into,
+        kid: kek.kid,
+    };
+    without_token(key, import, kek.wrapping_key, target, file)
+}
+
+fn without_token<'p>(
+    key: &'p KeyPlan,
+    import: &'p ImportPlan,
+    wrapping_key: WrappingKey,
+    target: Target<'p>,
+    file: ParameterFile,
+) -> Result<Judged<'p>> {
     usable(key, import, &wrapping_key)?;
     Ok(Judged {
         key,
         import,
         wrapping_key,
-        target: Target::Transit(into),
+        target,
         files: vec![file],
         compared: "not asked".to_owned(),
     })
@@ -212,7 +238,12 @@ pub(crate) fn exist(import: &ImportPlan) -> Result<()> {
 /// The error for import parameters that cannot be used. If the same data key goes to other KMS keys, it says how
 /// this one gets it later. Nothing was made yet.
 pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
-    const OF_PARAMETERS: [&str; 3] = ["PARAMETERS-PRESENT", "PARAMETERS-DEADLINE", "KEY-ARN-MATCH"];
+    const OF_PARAMETERS: [&str; 4] = [
+        "PARAMETERS-PRESENT",
+        "PARAMETERS-DEADLINE",
+        "KEY-ARN-MATCH",
+        "KEK",
+    ];
     if key.imports.len() < 2 || !error.check.is_some_and(|id| OF_PARAMETERS.contains(&id)) {
         return error;
     }

@@ -11,7 +11,6 @@ use super::{
 use crate::crypto::spec::Spec;
 use crate::crypto::sshsig::fingerprint;
 use crate::ground::words;
-use crate::plan::kms::KmsKey;
 
 /// What people are told about the fields of a plan, by a field's path: lines of comment above the field, or in its
 /// place if the plan does not have it, and words beside it. `key.keep` is for every data key, `key.0.keep` for the
@@ -146,11 +145,12 @@ impl Page<'_> {
 
     fn import(&mut self, import: &ImportPlan) {
         self.word("name", &import.name);
-        match &import.kms_key {
-            KmsKey::Aws(arn) => self.word("key_arn", arn.as_str()),
-            KmsKey::Transit(key) => {
-                self.word("kms", key.program().word());
-                self.word("key", key.as_str());
+        let key = import.kms_key.as_str();
+        match import.kms_key.word() {
+            None => self.word("key_arn", key),
+            Some(kms) => {
+                self.word("kms", kms);
+                self.word("key", key);
             }
         }
         self.word("parameters", &self.path(&import.parameters));

@@ -10,6 +10,10 @@ const BAO: &str = "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\n\
     key = \"https://bao.example:8200/v1/transit/keys/payments\"\nparameters = \"inputs/bao.json\"\n\
     wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n";
 
+const AZURE: &str = "[[key.import]]\nname = \"azure\"\nkms = \"azure\"\n\
+    key = \"https://a-vault.vault.azure.net/keys/payments\"\nparameters = \"inputs/kek.json\"\n\
+    wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n";
+
 fn paper(room: &Room) -> String {
     room.write_plan();
     let output = room.byok(&["script", "plan.toml"]).output().unwrap();
@@ -28,19 +32,27 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
         "T+24 h",
     ];
     let elsewhere = [
+        "az keyvault key show --id https://a-vault.vault.azure.net/keys/KEK -o json &gt; kek.json",
+        "Deadline of Azure Key Vault: NONE: whoever may import there",
+        "Azure Key Vault, https://a-vault.vault.azure.net",
         "bao read -format=json transit/wrapping_key &gt; bao.json",
-        "Deadline of OpenBao and Vault: NONE: whoever may import there",
+        "Deadline of OpenBao: NONE: whoever may import there",
         "OpenBao, https://bao.example:8200",
     ];
+    room.plan.spec = "ECC_NIST_P256".into();
     for (aws, bao) in [(true, false), (false, true), (true, true)] {
         room.plan.imported = aws;
-        let more = if bao { BAO } else { "" };
+        let more = if bao {
+            [BAO, AZURE].concat()
+        } else {
+            String::new()
+        };
         (room.plan.key_more, room.plan.import_more) = match aws {
-            true => (String::new(), more.into()),
-            false => (more.into(), String::new()),
+            true => (String::new(), more),
+            false => (more, String::new()),
         };
         let paper = paper(&room);
-        for (texts, wanted) in [(&deadline, aws), (&elsewhere, bao)] {
+        for (texts, wanted) in [(&deadline[..], aws), (&elsewhere[..], bao)] {
             for text in texts {
                 assert_eq!(paper.contains(text), wanted, "{aws} {bao} {text}");
             }

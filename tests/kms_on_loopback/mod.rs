@@ -10,6 +10,7 @@
 //! Without `BYOK_TEST_VENV` the tests that need it say `skipped: …` and pass.
 #![allow(dead_code)] // every test crate uses another part of this
 
+pub mod azure;
 pub mod bao;
 mod warm;
 

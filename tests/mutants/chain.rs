@@ -58,26 +58,19 @@ pub mod plan {
     pub const MOST_KEYS: usize = 4096;
 
     pub mod kms {
-        pub enum KmsKey {
-            Aws(Key),
-            Transit(Key),
-        }
+        pub struct KmsKey;
 
         impl KmsKey {
             pub fn as_str(&self) -> &str {
                 "key"
             }
-        }
 
-        pub struct Key;
-
-        impl Key {
-            pub fn program(&self) -> &Self {
-                self
+            pub fn arn(&self) -> Option<()> {
+                None
             }
 
-            pub fn word(&self) -> &'static str {
-                "kms"
+            pub fn word(&self) -> Option<&'static str> {
+                None
             }
         }
     }

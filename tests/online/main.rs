@@ -1,5 +1,6 @@
 //! The cloud operator's half, with a KMS that really unwraps.
 
+mod azure;
 mod desk;
 mod import_script;
 #[path = "../kms_on_loopback/mod.rs"]

@@ -784,13 +784,13 @@ fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refuse
     for (from, to, says) in [
         (
             "kms = \"openbao\"",
-            "kms = \"azure\"",
+            "kms = \"google\"",
             "does not import there yet",
         ),
         (
             "kms = \"openbao\"",
             "kms = \"bao\"",
-            "is not one of aws, openbao, vault",
+            "is not one of aws, openbao, vault, azure",
         ),
         ("kms = \"openbao\"\n", "", "it has no key_arn"),
         ("key = ", "key_arn = ", "key_arn is for AWS KMS alone"),

@@ -758,6 +758,41 @@ fn an_import_into_openbao_is_practised_without_a_server() {
 }
 
 #[test]
+fn imports_into_azure_and_openbao_are_practised_without_a_cloud() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.imported = false;
+    room.plan.key_more = [
+        ("azure", "https://a-hsm.managedhsm.azure.net/keys/payments"),
+        ("openbao", "https://bao.example:8200/v1/transit/keys/payments"),
+    ]
+    .map(|(kms, key)| {
+        format!(
+            "[[key.import]]\nname = \"{kms}\"\nkms = \"{kms}\"\nkey = \"{key}\"\nparameters = \"inputs/{kms}.json\"\n\
+             wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n"
+        )
+    })
+    .concat();
+    let objects = room.objects();
+    let mut person = Person::rehearses(&room);
+    let approval = folded(&person.begins());
+    for text in [
+        "for azure, Azure Managed HSM",
+        "key https://a-hsm.managedhsm.azure.net/keys/payments",
+        "for as long as the KEK exists",
+        "compared by byok alone: Azure Managed HSM takes any material",
+    ] {
+        assert!(approval.contains(text), "{text:?}:\n{approval}");
+    }
+    person.types_slip();
+    let (_, transcript) = person.ends(&room, &objects, &[IMPORTED]);
+    let wrapped = transcript.events("key-wrapped");
+    assert_eq!(wrapped.len(), 2);
+    assert_eq!(wrapped[0]["kms"], "azure");
+}
+
+#[test]
 fn what_cannot_be_practised_is_refused_by_name_and_nothing_is_made() {
     let Some(mut room) = after_a_real_one() else {
         return;

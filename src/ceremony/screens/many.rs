@@ -105,7 +105,9 @@ fn imports(imports: &[(&KeyPlan, &ImportPlan)]) -> String {
                 KmsKey::Aws(arn) => {
                     format!("account {}, {}", grouped(arn.account()), arn.region())
                 }
-                KmsKey::Transit(key) => format!("{} at {}", key.program().name(), key.server()),
+                other @ (KmsKey::Transit(_) | KmsKey::Azure(_)) => {
+                    format!("{} at {}", other.kms(), other.place())
+                }
             }),
         )
         + &field("wrap", &of(meaning::wrap))

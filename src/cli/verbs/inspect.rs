@@ -15,7 +15,7 @@ use crate::ground::strict_json;
 use crate::ground::words;
 use crate::plan::Plan;
 use crate::plan::kms::aws::{self, Form, ImportParameters};
-use crate::plan::kms::{self, transit};
+use crate::plan::kms::{self, azure, transit};
 
 mod evidence;
 mod keys;
@@ -151,6 +151,7 @@ fn by_content(bytes: &[u8]) -> Result<Option<Facts>> {
         return transcript(bytes).map(Some);
     }
     Ok(escrow_package(bytes)
+        .or_else(|| of_vault(bytes))
         .or_else(|| evidence::answer(bytes))
         .or_else(|| described(bytes))
         .or_else(|| of_engine(bytes))
@@ -169,6 +170,16 @@ fn of_engine(bytes: &[u8]) -> Option<Facts> {
     Some(object(json!({
         "what": "import parameters of OpenBao or Vault", "wrapping_key": key.spec(),
         "wrapping_key_sha256": words::hex(&key.sha256()),
+        "key": "not in the file: only a plan names it",
+    })))
+}
+
+/// A KEK of Azure; of any other key the same answer is a receipt.
+fn of_vault(bytes: &[u8]) -> Option<Facts> {
+    let kek = azure::parse(bytes).ok()?;
+    Some(object(json!({
+        "what": "import parameters of Azure", "kek": kek.kid, "wrapping_key": kek.wrapping_key.spec(),
+        "wrapping_key_sha256": words::hex(&kek.wrapping_key.sha256()),
         "key": "not in the file: only a plan names it",
     })))
 }

@@ -13,7 +13,7 @@ use crate::ground::error::{Error, Exit};
 use crate::ground::files::read_small;
 use crate::ground::words;
 use crate::plan::Plan;
-use crate::plan::kms::aws;
+use crate::plan::kms::{aws, azure};
 
 /// One place of a command line, and what the command takes there.
 pub(crate) struct Place {
@@ -66,6 +66,9 @@ impl Thing {
         let bytes = read_small(path).ok()?;
         if aws::describe_key(&bytes).is_ok() {
             return Some(Self::KmsKey);
+        }
+        if azure::parse(&bytes).is_ok() {
+            return Some(Self::Parameters); // of any other key the same answer is a receipt
         }
         match Answer::read(&bytes) {
             Ok(Answer::ImportResult(_)) => return Some(Self::ImportResult),

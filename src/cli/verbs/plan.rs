@@ -13,7 +13,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
-use crate::plan::kms::{KeyArn, KmsKey, transit};
+use crate::plan::kms::{KeyArn, KmsKey, azure, transit};
 use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Notes, Plan};
 
 mod again;
@@ -149,6 +149,11 @@ fn unread(path: &Path, error: Error) -> Error {
         ))
         .hint("write the plan without it, then add a [[key.import]] with kms = \"openbao\" or \"vault\" and key = \"https://…/v1/MOUNT/keys/NAME\"")
         .hint("in a plan that builds on a record, put the file where `parameters` names it");
+    }
+    if let Ok((kek, _)) = azure::read(path) {
+        return Error::usage(format!("{}: it is the KEK {} of Azure", path.display(), kek.kid))
+            .hint("write the plan without it, then add a [[key.import]] with kms = \"azure\" and key = \"https://…/keys/NAME\"")
+            .hint("in a plan that builds on a record, put the file where `parameters` names it");
     }
     if path.exists() {
         return error.doing(path.display());

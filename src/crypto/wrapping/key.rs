@@ -60,9 +60,12 @@ impl WrappingKey {
     /// As [`from_spki_der`](Self::from_spki_der).
     pub fn from_parts(modulus: &[u8], exponent: &[u8]) -> Result<Self> {
         use rsa::pkcs8::EncodePublicKey as _;
+        const LONGEST: usize = 1024; // of any RSA key that is used
         let number = |bytes| rsa::BoxedUint::from_be_slice_vartime(bytes);
-        let spki = rsa::PublicKey::new(number(modulus), number(exponent))
-            .ok()
+        let is_one = |part: &[u8]| (1..=LONGEST).contains(&part.len());
+        let spki = (is_one(modulus) && is_one(exponent))
+            .then(|| rsa::PublicKey::new(number(modulus), number(exponent)).ok())
+            .flatten()
             .and_then(|key| key.to_public_key_der().ok())
             .ok_or_else(|| malformed("is not a usable RSA key"))?;
         Self::from_spki_der(spki.as_bytes())

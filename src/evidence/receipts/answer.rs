@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use super::engine::EngineKey;
+use super::vault;
 use crate::evidence::transcript::{self, KeyName};
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::{self, Json};
@@ -46,7 +47,7 @@ pub enum Answer {
     GenerateMac(MacAnswer),
     /// The answer of GetPublicKey.
     GetPublicKey(PublicKeyAnswer),
-    /// What OpenBao or Vault tell about a key of a transit engine, or its HMAC.
+    /// What OpenBao, Vault or Azure tell about a key, or what it computed.
     EngineKey(Box<EngineKey>),
     /// CloudTrail events, only those of KMS.
     CloudTrail(Vec<TrailEvent>),
@@ -108,7 +109,7 @@ pub struct ImportResult {
     pub account: Option<String>,
     /// What `aws --version` said.
     pub cli: Option<String>,
-    /// What OpenBao or Vault told about the key right after it.
+    /// What any other KMS told about the key right after it.
     pub(crate) engine: EngineKey,
 }
 
@@ -218,8 +219,11 @@ impl Answer {
                 key_id: text_of(json, "KeyId")?,
                 key_material_id: material_id(json, "KeyMaterialId")?,
             })
-        } else if let Some(key) = EngineKey::answered(json) {
-            Ok(Self::EngineKey(Box::new(key)))
+        } else if let Some(key) = EngineKey::answered(json)
+            .map(Ok)
+            .or_else(|| vault::answered(json))
+        {
+            key.map(|key| Self::EngineKey(Box::new(key)))
         } else {
             Err(Error::usage("is not an answer that byok knows").hint(KNOWN))
         }
@@ -247,7 +251,7 @@ impl Answer {
 pub(super) const IMPORT_KEY_MATERIAL: &str = "ImportKeyMaterial";
 /// The name of an import into any other KMS.
 pub(super) const IMPORT: &str = "import";
-/// The name of what OpenBao and Vault tell about a key.
+/// The name of what OpenBao, Vault and Azure tell about a key.
 pub(super) const ENGINE_KEY: &str = "engine key";
 /// The name of the operation that proves HMAC material.
 pub(super) const GENERATE_MAC: &str = "GenerateMac";
@@ -256,7 +260,8 @@ pub(super) const GET_PUBLIC_KEY: &str = "GetPublicKey";
 
 const KNOWN: &str = "a receipt is an import-result*.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
                      ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail; from OpenBao or Vault of \
-                     `read -format=json MOUNT/keys/NAME`, or `write -format=json MOUNT/hmac/NAME/sha2-N` or MOUNT/decrypt/NAME";
+                     `read -format=json MOUNT/keys/NAME`, or `write -format=json MOUNT/hmac/NAME/sha2-N` or MOUNT/decrypt/NAME; \
+                     from Azure of `az keyvault key show` or `decrypt`";
 
 /// How a file begins that was compressed with gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -343,7 +348,10 @@ fn import_result(json: &Json) -> Result<ImportResult> {
             (None, None) => return Err(Error::usage("has no `key_arn` and no `key`")),
             (Some(_), Some(_)) => return Err(Error::usage("names two keys, `key_arn` and `key`")),
         },
-        engine: EngineKey::in_result(json),
+        engine: match vault::is_result(json) {
+            true => vault::told(json)?,
+            false => EngineKey::in_result(json),
+        },
         key_id: optional(json, "KeyId")?,
         key_material_id: material_id(json, "KeyMaterialId")?,
         exit: exit.ok_or_else(|| Error::usage("has no exit code"))?,

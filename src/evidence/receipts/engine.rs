@@ -1,13 +1,16 @@
-//! Reads what OpenBao and Vault answer about a key of their transit engine; `transit` judges it.
+//! What KMSs other than AWS KMS answer about one of their keys; that of OpenBao and Vault is read here, and judged in
+//! `transit`.
 
 use crate::ground::strict_json::Json;
 
-/// A key of an engine, as far as an answer tells it.
+/// A key of a transit engine or of a vault of Azure, as far as an answer tells it.
 #[derive(Clone, Debug, Default)]
 pub struct EngineKey {
     /// Its name within the engine.
     pub name: Option<String>,
-    /// `type`.
+    /// Its identifier without version, in the spelling of a plan: a vault tells it.
+    pub url: Option<String>,
+    /// `type`, or `kty` of a vault.
     pub key_type: Option<String>,
     /// `imported_key`.
     pub imported: Option<String>,
@@ -25,6 +28,7 @@ impl EngineKey {
         let text = |name| json.get(name).and_then(Json::as_str).map(str::to_owned);
         Self {
             name: None,
+            url: None,
             key_type: text("type"),
             imported: text("imported_key"),
             public_key: text("public_key"),
@@ -51,6 +55,7 @@ impl EngineKey {
         });
         Some(Self {
             name: text("name"),
+            url: None,
             key_type: text("type"),
             imported,
             public_key: latest.and_then(|key| key.get("public_key")?.as_str().map(str::to_owned)),

@@ -1,5 +1,5 @@
-//! What OpenBao and Vault tell about a key of their transit engine. The engine compares nothing with what it had before, so
-//! byok compares what it tells with the record.
+//! What OpenBao, Vault and Azure tell about a key. None of them compares anything with what it had before, so byok compares
+//! what they tell with the record.
 
 use base64ct::{Base64, Encoding as _};
 
@@ -11,17 +11,22 @@ use crate::crypto::spec::Spec;
 use crate::evidence::transcript::KeyName;
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
+use crate::plan::kms::azure::VaultKey;
 use crate::plan::kms::transit;
 
 impl Scope<'_> {
-    /// A bare answer names neither server nor mount. It belongs to the one import that it can be about.
+    /// An answer of Azure names its key whole. One of an engine names neither server nor mount: it belongs to the one
+    /// import that it can be about.
     pub(super) fn engine_key(&self, key: &EngineKey) -> Result<Entry> {
         let could = |import: &&Import| match &import.kms_key {
             KeyName::Arn(_) => false,
-            KeyName::Other(url) => {
-                let name = url.rsplit('/').next();
-                key.name.is_none() || key.name.as_deref() == name
-            }
+            KeyName::Other(url) => match (&key.url, VaultKey::parse(url)) {
+                (Some(told), Ok(_)) => told == url,
+                (None, Err(_)) => {
+                    key.name.is_none() || key.name.as_deref() == url.rsplit('/').next()
+                }
+                _ => false,
+            },
         };
         let into: Vec<&Import> = self.imports.iter().filter(could).collect();
         match into.as_slice() {
@@ -30,8 +35,11 @@ impl Scope<'_> {
                 ..self.of_key(&into)
             }),
             [] => Err(Error::mismatch(format!(
-                "is about the key {:?} of an engine, into which this record imports nothing",
-                key.name.as_deref().unwrap_or("-")
+                "is about the key {:?}, into which this record imports nothing",
+                key.url
+                    .as_ref()
+                    .or(key.name.as_ref())
+                    .map_or("-", String::as_str)
             ))
             .check("KMS-KEY-MATCH")
             .hint("add it to the record of the ceremony to which it belongs")),
@@ -46,11 +54,22 @@ impl Scope<'_> {
 }
 
 impl Import {
-    /// What the engine's own words prove about the data key of this import.
+    /// What the KMS's own words prove about the data key of this import.
     ///
     /// # Errors
-    /// Exit 4: they are about a key of another kind, one that was not imported, or other material.
+    /// Exit 4: they are about another key, one of another kind, one that was not imported, or other material.
     pub(super) fn shown_by(&self, key: &EngineKey) -> Result<Proves> {
+        if let Some(other) = key
+            .url
+            .as_deref()
+            .filter(|url| *url != self.kms_key.as_str())
+        {
+            return Err(Error::mismatch(format!(
+                "the answer is about {other}, not about {}",
+                self.kms_key.as_str()
+            ))
+            .check("KMS-KEY-MATCH"));
+        }
         is_of_its_kind(self, key)?;
         let shown = match (&key.public_key, &key.hmac) {
             (Some(pem), _) if is_pair(&self.spec) => {
@@ -91,11 +110,17 @@ impl Import {
 fn is_of_its_kind(import: &Import, key: &EngineKey) -> Result<()> {
     let spec = Spec::parse(&import.spec).ok();
     let wanted = match spec {
+        Some(Spec::Rsa { .. }) if key.url.is_some() => Some("RSA-HSM"),
+        Some(Spec::Ec(_)) if key.url.is_some() => Some("EC-HSM"),
+        Some(_) if key.url.is_some() => Some("oct-HSM"),
         Some(Spec::Hmac { .. }) => Some("hmac"), // whatever its length
         spec => spec.and_then(|spec| transit::key_type(spec).ok()),
     };
     match (key.key_type.as_deref(), wanted, key.imported.as_deref()) {
-        (Some(is), Some(wanted), _) if is != wanted => Err(of_another_kind(import, "type", is, wanted)),
+        (Some(is), Some(wanted), _) if is != wanted => {
+            let member = if key.url.is_some() { "kty" } else { "type" };
+            Err(of_another_kind(import, member, is, wanted))
+        }
         (_, _, Some(imported)) if imported != "true" => Err(Error::mismatch(format!(
             "the key there was not imported (`imported_key` is {imported}): it is not the data key {:?}",
             import.label

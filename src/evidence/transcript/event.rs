@@ -448,21 +448,17 @@ impl KeyName {
 impl From<&KmsKey> for KeyName {
     fn from(key: &KmsKey) -> Self {
         let text = key.as_str().to_owned();
-        match key {
-            KmsKey::Aws(_) => Self::Arn(text),
-            KmsKey::Transit(_) => Self::Other(text),
+        match key.arn() {
+            Some(_) => Self::Arn(text),
+            None => Self::Other(text),
         }
     }
 }
 
 impl From<&KmsKey> for KmsKeyTold {
     fn from(key: &KmsKey) -> Self {
-        let kms = match key {
-            KmsKey::Aws(_) => None,
-            KmsKey::Transit(key) => Some(key.program().word().into()),
-        };
         Self {
-            kms,
+            kms: key.word().map(Into::into),
             name: key.into(),
         }
     }
@@ -697,6 +693,9 @@ pub(crate) struct Imported {
     pub files: Vec<FileDigest>,
     pub wrapping_key_spec: Word,
     pub wrapping_key_sha256: String,
+    /// The KMS's own name of the wrapping key, if it wants that back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrapping_key_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import_token_sha256: Option<String>,
     /// Until when KMS takes the material; only AWS KMS has a deadline.

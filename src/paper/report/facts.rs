@@ -73,6 +73,7 @@ facts! {
         place: Html,
         wrapping: Html,
         wrapping_key_spec: Html,
+        wrapping_key_id: Html,
         wrapping_key: Html,
         compared: Html,
         path: Html,

@@ -37,6 +37,7 @@ fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
         wrapping: wrapped.wrapping.to_string().into(),
         wrapping_key_spec: html(read.as_ref().map(|read| read.wrapping_key_spec.as_ref())),
         wrapping_key: groups(&wrapped.wrapping_key_sha256),
+        wrapping_key_id: html(read.as_ref().and_then(|read| read.wrapping_key_id.clone())),
         compared: html(read.as_ref().map(|read| read.two_sided_check.as_str())),
         path: wrapped.path.as_str().into(),
         bytes: wrapped.bytes.to_string().into(),

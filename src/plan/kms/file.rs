@@ -45,6 +45,19 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
     }
 }
 
+/// Reads parameters that are always one file; `fetch` is what to do for somebody who has a directory.
+pub(super) fn read_one(path: &Path, fetch: &str) -> Result<(Vec<u8>, ParameterFile)> {
+    match open(path)? {
+        Opened::File { name, bytes } => {
+            let sha256 = words::sha256(&bytes);
+            Ok((bytes, ParameterFile { name, sha256 }))
+        }
+        Opened::Directory { name, .. } => {
+            Err(Error::usage(format!("{name}: is a directory")).hint(fetch))
+        }
+    }
+}
+
 /// Reads `entry` of the open directory `parent`; `name` is its name in messages. Links are not followed.
 pub(super) fn read_at(parent: BorrowedFd<'_>, entry: &str, name: &str) -> Result<Vec<u8>> {
     let flags =

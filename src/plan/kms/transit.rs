@@ -11,13 +11,12 @@ use std::path::Path;
 use base64ct::{Base64, Encoding as _};
 
 use super::aws::text;
-use super::file::{self, Opened, ParameterFile};
+use super::file::{self, ParameterFile};
 use crate::crypto::spec::{Curve, Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::{WrappingKey, is_pem};
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::{self, Json};
-use crate::ground::words;
 
 /// Which of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -253,15 +252,8 @@ const FETCH: &str = "online: bao read -format=json MOUNT/wrapping_key (or vault)
 /// Exit 2: no such file, not a regular file, or not such an answer, with what it is instead. Exit 4: the key is not one
 /// that a transit engine has.
 pub(crate) fn read(path: &Path) -> Result<(WrappingKey, ParameterFile)> {
-    let (name, bytes) = match file::open(path)? {
-        Opened::File { name, bytes } => (name, bytes),
-        Opened::Directory { name, .. } => {
-            return Err(Error::usage(format!("{name}: is a directory")).hint(FETCH));
-        }
-    };
-    let key = parse(&bytes).map_err(|e| e.doing(&name))?;
-    let sha256 = words::sha256(&bytes);
-    Ok((key, ParameterFile { name, sha256 }))
+    let (bytes, file) = file::read_one(path, FETCH)?;
+    Ok((parse(&bytes).map_err(|e| e.doing(&file.name))?, file))
 }
 
 /// The wrapping key in the bytes of one file.
@@ -314,23 +306,11 @@ fn answered(text: &str) -> Result<String> {
     let Some(key) = data.get("public_key").and_then(Json::as_str) else {
         return refuse("has no `public_key` in `data`".into());
     };
-    match count(&json, "public_key") {
+    match json.count("public_key") {
         1 => Ok(key.trim().to_owned()),
         _ => refuse(
             "has a second `public_key` inside another member: it could mean two things".into(),
         ),
-    }
-}
-
-/// How often a member of this name is anywhere in the value.
-fn count(value: &Json, name: &str) -> usize {
-    match value {
-        Json::Array(elements) => elements.iter().map(|element| count(element, name)).sum(),
-        Json::Object(members) => members
-            .iter()
-            .map(|(member, value)| usize::from(member == name) + count(value, name))
-            .sum(),
-        _ => 0,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::crypto::spec::HmacHash;
 use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
 use crate::ground::anchor::Anchor;
 use crate::ground::token_uri::TokenUri;
+use crate::plan::kms::azure::VaultKey;
 use crate::plan::kms::transit::{Program, TransitKey};
 use crate::plan::kms::{KeyArn, KmsKey};
 use crate::plan::{EscrowPlan, HsmPlan, InToken, Keep, Kind, Network, RecoverPlan, WrapIn};
@@ -120,12 +121,14 @@ fn import(
     let programs =
         Program::ALL.map(|program| KmsKey::Transit(TransitKey::parse(program, &url).unwrap()));
     let [openbao, vault] = programs;
+    let azure = format!("https://of-a-test.managedhsm.azure.net/keys/k{key}-{nth}");
+    let azure = KmsKey::Azure(VaultKey::parse(&azure).unwrap());
     let taken = move |into: &KmsKey| {
         WrappingAlgorithm::ALL
             .iter()
             .any(|way| into.takes(spec, *way).is_ok())
     };
-    let kms_keys: Vec<KmsKey> = [arn.clone(), arn, openbao, vault]
+    let kms_keys: Vec<KmsKey> = [arn.clone(), arn, openbao, vault, azure]
         .into_iter()
         .filter(taken)
         .collect();

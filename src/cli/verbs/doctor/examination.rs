@@ -179,7 +179,7 @@ fn is_taken(kms_keys: &[KmsKey], spec: Spec, wrapping: WrappingAlgorithm, bits: 
     };
     let by_its_kms = |key: &KmsKey| match key {
         KmsKey::Aws(_) => by_aws(),
-        KmsKey::Transit(_) => key.takes(spec, wrapping).is_ok(),
+        KmsKey::Transit(_) | KmsKey::Azure(_) => key.takes(spec, wrapping).is_ok(),
     };
     kms_keys.is_empty() && by_aws() || kms_keys.iter().any(by_its_kms)
 }

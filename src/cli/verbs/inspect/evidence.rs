@@ -129,7 +129,9 @@ pub(super) fn answer(bytes: &[u8]) -> Option<Facts> {
             "arguments": result.arguments,
             })
         }
-        Answer::EngineKey(key) => json!({"what": what, "name": key.name, "type": key.key_type}),
+        Answer::EngineKey(key) => {
+            json!({"what": what, "name": key.name, "key": key.url, "type": key.key_type})
+        }
         Answer::ImportKeyMaterial {
             key_id,
             key_material_id,

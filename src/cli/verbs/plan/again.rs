@@ -15,7 +15,7 @@ use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::files::{parent, read_small};
 use crate::ground::token_uri::TokenUri;
-use crate::plan::kms::{KeyArn, KmsKey};
+use crate::plan::kms::KeyArn;
 use crate::plan::{
     Deliver, HsmPlan, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, Notes, PackageSource,
     PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source,
@@ -338,9 +338,9 @@ fn once_more(
         import.expires = Some(furthest_midnight()?);
     }
     if known.parameters.is_none() {
-        let again = match &import.kms_key {
-            KmsKey::Aws(_) => "download them again: each import needs its own".to_owned(),
-            KmsKey::Transit(key) => format!("fetched again: {}", key.fetch()),
+        let again = match import.kms_key.command() {
+            None => "download them again: each import needs its own".to_owned(),
+            Some(command) => format!("fetched again: {command}"),
         };
         notes.above(at("parameters"), &again);
         if import.parameters_valid_to.is_some() {

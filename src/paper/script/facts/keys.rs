@@ -8,7 +8,7 @@ use crate::paper::html::{Html, boxes, code, commands, fingerprint_boxes, groups}
 use crate::paper::outputs::{carried_out, import_type};
 use crate::paper::script::form;
 use crate::paper::template::facts;
-use crate::plan::kms::{self, KmsKey};
+use crate::plan::kms;
 use crate::plan::{ImportPlan, Keep, KeyPlan, Kind, Plan, Source, meaning};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,8 +34,8 @@ facts! {
         named_arns: Vec<Named>,
         /// Whether an import must be made by some time.
         has_deadline: bool,
-        /// What it means that another has none.
-        no_deadline: Html,
+        /// What it means that others have none, by KMS.
+        no_deadline: Vec<Named>,
         /// The commands that fetch import parameters, of KMSs that have one command for all.
         fetched: Vec<Named>,
         slip_command: Html,
@@ -117,10 +117,7 @@ impl KeysFacts {
             has_deadline: plan
                 .imports()
                 .any(|(_, import)| meaning::no_deadline(&import.kms_key).is_none()),
-            no_deadline: html(
-                plan.imports()
-                    .find_map(|(_, import)| meaning::no_deadline(&import.kms_key)),
-            ),
+            no_deadline: no_deadline(plan),
             fetched: fetched(plan),
             slip_command: slip_command(plan),
             slip_in_plan: plan
@@ -133,14 +130,23 @@ impl KeysFacts {
     }
 }
 
+/// Each KMS once.
+fn no_deadline(plan: &Plan) -> Vec<Named> {
+    let told = |(_, import): (&KeyPlan, &ImportPlan)| {
+        let told = meaning::no_deadline(&import.kms_key)?;
+        Some(format!("{}: {told}", import.kms_key.kms()))
+    };
+    let told: BTreeSet<String> = plan.imports().filter_map(told).collect();
+    Named::all(told.iter().map(String::as_str))
+}
+
 /// Each command once.
 fn fetched(plan: &Plan) -> Vec<Named> {
-    let commands = plan
-        .imports()
-        .filter_map(|(_, import)| match &import.kms_key {
-            KmsKey::Aws(_) => None,
-            KmsKey::Transit(key) => Some(format!("{} > {}", key.fetch(), parameters_name(import))),
-        });
+    let command = |(_, import): (&KeyPlan, &ImportPlan)| {
+        let command = import.kms_key.command()?;
+        Some(format!("{command} > {}", parameters_name(import)))
+    };
+    let commands = plan.imports().filter_map(command);
     let commands: BTreeSet<String> = commands.collect();
     Named::all(commands.iter().map(String::as_str))
 }
@@ -252,7 +258,7 @@ fn import(script: &Script, at: usize, key: &KeyPlan, import: &ImportPlan) -> Imp
         arn: import.kms_key.as_str().into(),
         place_name: place_name.into(),
         place: place.into(),
-        region: meaning::region(&import.kms_key).into(),
+        region: import.kms_key.place().into(),
         wrap: meaning::wrap(import).into(),
         expires: meaning::expires(import).into(),
         expiry: meaning::expiry(import).into(),

@@ -1,0 +1,79 @@
+//! What leaves the room for Azure: the `.byok` file, and the script that imports it.
+
+use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
+
+use super::transit::IMPORT as TRANSIT;
+use super::{Common, fill, function, shared};
+use crate::ground::facts::TokenFacts;
+use crate::ground::words::{self, shell_word};
+use crate::plan::kms::azure::{Kind, VaultKey, WORD};
+
+const IMPORT: &str = include_str!("azure-import.sh.in");
+
+/// The key transfer blob of the "Bring your own key specification", for the KEK with this identifier.
+pub(crate) fn byok_file(kid: &str, wrapped: &[u8], hsm: &TokenFacts) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let generator = format!("byok {version}; {} {}", hsm.model, hsm.firmware);
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    format!(
+        "{{\"schema_version\":\"1.0.0\",\"header\":{{\"kid\":{},\"alg\":\"dir\",\"enc\":\"CKM_RSA_AES_KEY_WRAP\"}},\"ciphertext\":\"{}\",\"generator\":{}}}",
+        text(kid),
+        Base64UrlUnpadded::encode_string(wrapped),
+        text(&generator),
+    )
+}
+
+/// All that the `import.sh` of one import into a vault says, checks and sends.
+pub(crate) struct VaultScript<'a> {
+    pub common: Common<'a>,
+    pub into: &'a VaultKey,
+    pub kind: &'a Kind,
+    /// The KEK's identifier.
+    pub kek: &'a str,
+    /// The name of the `.byok` file.
+    pub file: &'a str,
+    pub file_sha256: &'a str,
+}
+
+impl VaultScript<'_> {
+    /// The script, ready to be written as `<label>/<import>/import.sh`.
+    pub(crate) fn render(&self) -> String {
+        fill(IMPORT, |name| self.value(name))
+    }
+
+    /// The value of one place in the template, as shell words.
+    fn value(&self, name: &str) -> String {
+        let hex = |bytes: &[u8]| words::hex(bytes);
+        match name {
+            "kms" => shell_word(WORD),
+            "name" => shell_word(self.into.kms()),
+            "key" => shell_word(self.into.as_str()),
+            "server" => shell_word(self.into.server()),
+            "key_name" => shell_word(self.into.name()),
+            "kek" => shell_word(self.kek),
+            "kty" => shell_word(self.kind.kty),
+            "curve" => shell_word(self.kind.curve),
+            "ops" => shell_word(self.kind.ops),
+            "file" => shell_word(self.file),
+            "file_sha256" => shell_word(self.file_sha256),
+            "iv" => shell_word(&self.of_challenge(|nonce, _, _| hex(nonce))),
+            "challenge" => shell_word(&self.of_challenge(|_, text, _| Base64::encode_string(text))),
+            "tag" => shell_word(&self.of_challenge(|_, _, tag| hex(tag))),
+            "refuse" | "told_address" | "imported_before" => function(TRANSIT, name),
+            _ => self.common.value(name).unwrap_or_else(|| shared(name)),
+        }
+    }
+
+    /// A part of the challenge: nonce, ciphertext or tag; nothing if there is none.
+    fn of_challenge(&self, part: impl Fn(&[u8], &[u8], &[u8]) -> String) -> String {
+        let split = |whole: &[u8]| {
+            let (nonce, rest) = whole.split_at_checked(12)?;
+            let (text, tag) = rest.split_last_chunk::<16>()?;
+            Some(part(nonce, text, tag))
+        };
+        self.common.challenge.and_then(split).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

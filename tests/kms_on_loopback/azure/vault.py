@@ -1,0 +1,244 @@
+"""A vault of Azure on the loopback interface, as far as an import and its proof need one. It unwraps with PyPI's
+`cryptography` and keeps what it holds in its memory.
+
+usage: vault.py FOLDER URL    writes FOLDER/ca.pem and prints its port. URL is what its identifiers begin with.
+"""
+
+import base64
+import datetime
+import ipaddress
+import json
+import os
+import ssl
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, keywrap, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.x509.oid import NameOID
+
+FOLDER, URL = sys.argv[1:]
+CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521", "secp256k1": "P-256K"}
+
+
+class Refused(Exception):
+    def __init__(self, status, code, message):
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64(text):
+    if "=" in text or set(text) & set("+/"):
+        raise Refused(400, "BadParameter", "not base64url without padding")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def number(value, length=None):
+    return b64(value.to_bytes(length or (value.bit_length() + 7) // 8, "big"))
+
+
+class Key:
+    """One version of a key."""
+
+    def __init__(self, name, private, ops):
+        self.name, self.private, self.ops = name, private, ops
+        self.version = os.urandom(16).hex()
+        self.enabled = True
+
+    @property
+    def kid(self):
+        return f"{URL}/keys/{self.name}/{self.version}"
+
+    def bundle(self):
+        jwk = {"kid": self.kid, "key_ops": self.ops}
+        if isinstance(self.private, bytes):
+            jwk["kty"] = "oct-HSM"
+        elif isinstance(self.private, rsa.RSAPrivateKey):
+            numbers = self.private.public_key().public_numbers()
+            jwk.update(kty="RSA-HSM", n=number(numbers.n), e=number(numbers.e))
+        else:
+            numbers = self.private.public_key().public_numbers()
+            size = (self.private.key_size + 7) // 8
+            crv = CURVES[self.private.curve.name]
+            jwk.update(kty="EC-HSM", crv=crv, x=number(numbers.x, size), y=number(numbers.y, size))
+        attributes = {"enabled": self.enabled, "created": 1790000000, "updated": 1790000000, "exportable": False,
+                      "recoveryLevel": "Recoverable+Purgeable", "recoverableDays": 90}
+        return {"key": jwk, "attributes": attributes}
+
+
+KEYS, DELETED = {}, set()
+
+
+def version_of(name, version=None):
+    for key in reversed(KEYS.get(name.lower(), [])):
+        if version in (None, "", key.version):
+            return key
+    raise Refused(404, "KeyNotFound", f"A key with (name/id) {name} was not found in this key vault.")
+
+
+def keep(key):
+    if key.name.lower() in DELETED:
+        raise Refused(409, "Conflict", "ObjectIsDeletedButRecoverable: the name is held by a deleted key")
+    KEYS.setdefault(key.name.lower(), []).append(key)
+    return key.bundle()
+
+
+def create(name, body):
+    if body.get("kty") != "RSA-HSM" or body.get("key_ops") != ["import"]:
+        raise Refused(400, "BadParameter", "this one makes KEKs only")
+    return keep(Key(name, rsa.generate_private_key(public_exponent=65537, key_size=body["key_size"]), ["import"]))
+
+
+def unwrapped(blob):
+    """The material in a key transfer blob."""
+    if set(blob) != {"schema_version", "header", "ciphertext", "generator"} or blob["schema_version"] != "1.0.0":
+        raise Refused(400, "BadParameter", "not a key transfer blob")
+    if set(blob["header"]) != {"kid", "alg", "enc"}:
+        raise Refused(400, "BadParameter", "not the header of a key transfer blob")
+    if (blob["header"]["alg"], blob["header"]["enc"]) != ("dir", "CKM_RSA_AES_KEY_WRAP"):
+        raise Refused(400, "BadParameter", "another algorithm")
+    keks = [key for keys in KEYS.values() for key in keys if key.kid == blob["header"]["kid"]]
+    if not keks or not keks[0].enabled or keks[0].ops != ["import"]:
+        raise Refused(400, "BadParameter", "no such KEK")
+    kek, wrapped = keks[0].private, unb64(blob["ciphertext"])
+    size = kek.key_size // 8
+    sha1 = hashes.SHA1()
+    try:
+        aes = kek.decrypt(wrapped[:size], padding.OAEP(padding.MGF1(sha1), sha1, None))
+        if len(aes) != 32:
+            raise ValueError(len(aes))
+        return keywrap.aes_key_unwrap_with_padding(aes, wrapped[size:])
+    except (ValueError, keywrap.InvalidUnwrap) as why:
+        raise Refused(400, "BadParameter", f"it does not unwrap: {why!r}") from why
+
+
+def import_key(name, body):
+    jwk = body["key"]
+    if set(jwk) - {"kty", "crv", "key_ops", "key_hsm"}:
+        raise Refused(400, "BadParameter", "this one takes wrapped keys only")
+    material = unwrapped(json.loads(unb64(jwk["key_hsm"])))
+    if jwk["kty"] == "oct-HSM":
+        if ".managedhsm." not in URL or len(material) not in (16, 24, 32):
+            raise Refused(400, "BadParameter", "no such oct key here")
+        private = material
+    else:
+        private = serialization.load_der_private_key(material, None)
+        kind = {"RSA-HSM": rsa.RSAPrivateKey, "EC-HSM": ec.EllipticCurvePrivateKey}[jwk["kty"]]
+        if not isinstance(private, kind) or kind is ec.EllipticCurvePrivateKey and jwk["crv"] != CURVES[private.curve.name]:
+            raise Refused(400, "BadParameter", "another type of key")
+    return keep(Key(name, private, jwk["key_ops"]))
+
+
+def decrypt(name, version, body):
+    key = version_of(name, version)
+    if body["alg"] != "A256GCM" or not isinstance(key.private, bytes) or "decrypt" not in key.ops:
+        raise Refused(400, "BadParameter", "not for this key")
+    try:
+        text = AESGCM(key.private).decrypt(unb64(body["iv"]), unb64(body["value"]) + unb64(body["tag"]), None)
+    except Exception as why:
+        raise Refused(400, "BadParameter", f"it does not decrypt: {why!r}") from why
+    return {"kid": key.kid, "value": b64(text)}
+
+
+def delete(name):
+    key = version_of(name)
+    KEYS.pop(name.lower())
+    DELETED.add(name.lower())
+    return {**key.bundle(), "recoveryId": f"{URL}/deletedkeys/{name}", "deletedDate": 1790000000,
+            "scheduledPurgeDate": 1797776000}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body, header=None):
+        text = b"" if body is None else json.dumps(body).encode()
+        self.send_response(status if text else 204)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        if header:
+            self.send_header(*header)
+        self.end_headers()
+        self.wfile.write(text)
+
+    def handle_one(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path, _, query = self.path.partition("?")
+        parts = [part for part in path.split("/") if part]
+        if parts == ["msi", "token"]:  # who asks is the managed identity of this computer
+            token = {"access_token": "of.a.test", "expires_on": "4102444800", "token_type": "Bearer",
+                     "resource": query.partition("resource=")[2]}
+            return self.answer(200, token)
+        if not (self.headers.get("Authorization") or "").startswith("Bearer "):
+            challenge = f'Bearer authorization="https://127.0.0.1:{PORT}/tenant", resource="https://vault.azure.net"'
+            return self.answer(401, {}, ("WWW-Authenticate", challenge))
+        try:
+            return self.answer(200, self.result(parts, json.loads(body or b"{}")))
+        except Refused as why:
+            return self.answer(why.status, {"error": {"code": why.code, "message": why.message}})
+
+    def result(self, parts, body):
+        match [self.command, *parts]:
+            case ["GET", "keys", name]:
+                return version_of(name).bundle()
+            case ["GET", "keys", name, version]:
+                return version_of(name, version).bundle()
+            case ["PUT", "keys", name]:
+                return import_key(name, body)
+            case ["POST", "keys", name, "create"]:
+                return create(name, body)
+            case ["POST", "keys", name, version, "decrypt"]:
+                return decrypt(name, version, body)
+            case ["DELETE", "keys", name]:
+                return delete(name)
+            case ["DELETE", "deletedkeys", name]:
+                DELETED.discard(name.lower())
+                return None
+        raise Refused(404, "NotFound", "no such path")
+
+    do_GET = do_PUT = do_POST = do_DELETE = handle_one
+
+
+def certificate(folder):
+    """A certificate for 127.0.0.1 that vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a vault of the tests")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(here, False)
+        .add_extension(x509.BasicConstraints(True, None), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    with open(f"{folder}/ca.pem", "wb") as file:
+        file.write(made.public_bytes(pem))
+    with open(f"{folder}/tls.pem", "wb") as file:
+        private = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        file.write(key.private_bytes(pem, *private) + made.public_bytes(pem))
+
+
+certificate(FOLDER)
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+PORT = server.server_address[1]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(f"{FOLDER}/tls.pem")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(PORT, flush=True)
+server.serve_forever()
