@@ -142,18 +142,20 @@ fn sort(mut known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<BTreeMa
 
 /// A file that is missing is reported as missing, not as the wrong kind of file.
 fn unread(path: &Path, error: Error) -> Error {
+    const PUT_IT_THERE: &str =
+        "in a plan that builds on a record, put the file where `parameters` names it";
     if transit::read(path).is_ok() {
         return Error::usage(format!(
             "{}: it is the wrapping key of OpenBao or Vault, which names no key",
             path.display()
         ))
         .hint("write the plan without it, then add a [[key.import]] with kms = \"openbao\" or \"vault\" and key = \"https://…/v1/MOUNT/keys/NAME\"")
-        .hint("in a plan that builds on a record, put the file where `parameters` names it");
+        .hint(PUT_IT_THERE);
     }
     if let Ok((kek, _)) = azure::read(path) {
         return Error::usage(format!("{}: it is the KEK {} of Azure", path.display(), kek.kid))
             .hint("write the plan without it, then add a [[key.import]] with kms = \"azure\" and key = \"https://…/keys/NAME\"")
-            .hint("in a plan that builds on a record, put the file where `parameters` names it");
+            .hint(PUT_IT_THERE);
     }
     if path.exists() {
         return error.doing(path.display());

@@ -86,9 +86,7 @@ impl Import {
             ))),
         }
     }
-}
 
-impl Import {
     /// Only the holder of the data key can know what its challenge says.
     fn answered(&self, key: &EngineKey) -> Result<Proves> {
         let (Some(answer), Some(wanted)) = (&key.plaintext, &self.challenge) else {
