@@ -15,7 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use judge::Verdict;
 use list::{Fault, Sort};
-use scenes::{GENERATE, GENERATE_IN_HOST, GENERATE_ON_KRYOPTIC, RECOVER, REIMPORT, Scene, Stage};
+use scenes::{
+    GENERATE, GENERATE_ELSEWHERE, GENERATE_IN_HOST, GENERATE_ON_KRYOPTIC, RECOVER, REIMPORT, Scene,
+    Stage,
+};
 use support::refused;
 
 /// How many ceremonies are held at the same time.
@@ -116,6 +119,11 @@ fn every_fault_of_generate_is_safe_on_kryoptic() {
 #[test]
 fn every_fault_of_generate_in_host_is_safe_on_softhsm() {
     every_fault_is_safe(GENERATE_IN_HOST, 8);
+}
+
+#[test]
+fn every_fault_of_generate_into_two_kmss_is_safe_on_softhsm() {
+    every_fault_is_safe(GENERATE_ELSEWHERE, 10);
 }
 
 #[test]

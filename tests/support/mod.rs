@@ -15,6 +15,7 @@ pub mod specs;
 pub mod story;
 pub mod strace;
 pub mod synced;
+pub mod targets;
 pub mod verifiers;
 
 use std::fs;
@@ -691,60 +692,51 @@ impl KmsKey {
         )
     }
 
-    /// By openssl: `pkeyutl -decrypt` of RSAES-OAEP, told the hash for OAEP and for MGF1; of
-    /// RSA_AES_KEY_WRAP that gives the AES key for `enc -d -id-aes256-wrap-pad` of the rest.
+    /// What openssl finds in it.
     pub fn open(&self, wrapped: &Path, wrapping: &str) -> Vec<u8> {
-        let hash = if wrapping.ends_with("SHA_256") {
-            "sha256"
-        } else {
-            "sha1"
-        };
-        let wrapped = fs::read(wrapped).unwrap();
-        if !wrapping.starts_with("RSA_AES_") {
-            return self.open_oaep(&wrapped, hash);
-        }
-        let (_, material) = wrapped.split_at(self.modulus_len());
-        let key = hex(&self.open_oaep(&wrapped[..self.modulus_len()], hash));
-        assert_eq!(key.len(), 64, "an AES-256 key");
-        openssl(
-            &[
-                "enc",
-                "-d",
-                "-id-aes256-wrap-pad",
-                "-iv",
-                "A65959A6",
-                "-K",
-                &key,
-            ],
-            material,
-        )
+        let opened = self.try_open(wrapped, wrapping);
+        opened.unwrap_or_else(|| panic!("openssl does not open {}", wrapped.display()))
     }
 
-    /// The same for OAEP, or `None` where openssl refuses it.
+    /// By openssl, unless it refuses: `pkeyutl -decrypt` of RSAES-OAEP, told the hash for OAEP and for MGF1; of
+    /// RSA_AES_KEY_WRAP that gives the AES key for `enc -d -id-aes256-wrap-pad` of the rest.
     pub fn try_open(&self, wrapped: &Path, wrapping: &str) -> Option<Vec<u8>> {
         let hash = match wrapping.ends_with("SHA_256") {
             true => "sha256",
             false => "sha1",
         };
-        let output = self.decrypted(&fs::read(wrapped).unwrap(), hash);
-        output.status.success().then_some(output.stdout)
+        let wrapped = fs::read(wrapped).unwrap();
+        let opened = |output: Output| output.status.success().then_some(output.stdout);
+        if !wrapping.starts_with("RSA_AES_") {
+            return opened(self.decrypted(&wrapped, hash));
+        }
+        let (key, material) = wrapped.split_at(self.modulus_len());
+        let key = hex(&opened(self.decrypted(key, hash))?);
+        assert_eq!(key.len(), 64, "an AES-256 key");
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "enc",
+            "-d",
+            "-id-aes256-wrap-pad",
+            "-iv",
+            "A65959A6",
+            "-K",
+            &key,
+        ]);
+        opened(pipe(&mut openssl, material))
     }
 
     /// The AES key between RSA key and material of an RSA_AES_KEY_WRAP with SHA-256.
     pub fn opens_ephemeral(&self, wrapped: &Path) -> Vec<u8> {
         let wrapped = fs::read(wrapped).unwrap();
-        self.open_oaep(&wrapped[..self.modulus_len()], "sha256")
+        let opened = self.decrypted(&wrapped[..self.modulus_len()], "sha256");
+        assert!(opened.status.success(), "{}", stderr(&opened));
+        opened.stdout
     }
 
     /// 256, 384 or 512 of the structure around it.
     fn modulus_len(&self) -> usize {
         (self.spki.len() - 38) & !63
-    }
-
-    fn open_oaep(&self, wrapped: &[u8], hash: &str) -> Vec<u8> {
-        let output = self.decrypted(wrapped, hash);
-        assert!(output.status.success(), "{}", stderr(&output));
-        output.stdout
     }
 
     fn decrypted(&self, wrapped: &[u8], hash: &str) -> Output {

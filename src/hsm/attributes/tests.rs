@@ -120,6 +120,21 @@ fn a_signing_key_signs_and_stays_where_it_is_to() {
 }
 
 #[test]
+fn a_copy_is_given_back_what_an_object_that_can_be_copied_had_changed() {
+    let rules = data_key(Spec::P256, Life::Token);
+    assert_eq!(
+        spelled(&changeable(&rules)),
+        "-TOKEN +PRIVATE +SENSITIVE +EXTRACTABLE -DECRYPT +SIGN -UNWRAP -DERIVE +COPYABLE +DESTROYABLE +MODIFIABLE"
+    );
+    let given = [
+        Attribute::Token(true),
+        Attribute::Copyable(false),
+        Attribute::Modifiable(false),
+    ];
+    assert_eq!(left_to_a_copy(&rules), given);
+}
+
+#[test]
 fn a_template_states_each_rule_but_those_that_the_module_does_not_know() {
     let rules = wrapping_key();
     let stated = [

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::support::escrow::{self, builds_on};
+use super::support::targets::into_a_managed_hsm;
 use super::support::{Kind, LABEL, PIN, Room, SHA_1, now, openssl, stderr};
 
 pub const SECOND: &str = "ledger";
@@ -44,6 +45,13 @@ pub const GENERATE_WITHOUT_ESCROW: Scene = Scene {
     ..GENERATE
 };
 
+pub const GENERATE_ELSEWHERE: Scene = Scene {
+    name: "generate, into a Managed HSM too",
+    prepare: generate_elsewhere,
+    wraps_for_kms: 3, // one under the KMS key; under the KEK one of the key between, and one with it
+    ..GENERATE
+};
+
 pub const REIMPORT: Scene = Scene {
     name: "reimport",
     prepare: reimport,
@@ -62,6 +70,13 @@ fn generate(kind: Kind) -> Option<Room> {
     if kind.wraps_sha_256() {
         room.plan.wrapping = super::support::SHA_256.into();
     }
+    Some(room)
+}
+
+/// The same into two KMSs, one of which proves by decrypting.
+fn generate_elsewhere(kind: Kind) -> Option<Room> {
+    let mut room = generate(kind)?;
+    into_a_managed_hsm(&mut room);
     Some(room)
 }
 

@@ -119,6 +119,41 @@ fn two_exchanged_words_are_found() {
 }
 
 #[test]
+fn people_are_told_where_to_look_and_only_mistyped_words_are_typed_again() {
+    let told = |changed: &[usize], exchanged: &[usize]| {
+        let (changed, exchanged) = (changed.to_vec(), exchanged.to_vec());
+        let why = NotAShare::Checksum { changed, exchanged };
+        assert!(why.is_mistyped());
+        why.told()
+    };
+    assert_eq!(
+        told(&[], &[]),
+        "more than one word is wrong: compare every row with the form"
+    );
+    assert_eq!(
+        told(&[3, 9], &[]),
+        "exactly one wrong word would explain it, in row 3 or 9: compare letter by letter"
+    );
+    assert_eq!(told(&[], &[4]), "rows 4 and 5 exchanged would explain it");
+    assert_eq!(
+        told(&[2], &[4]),
+        "rows 4 and 5 exchanged would explain it, or one wrong word in row 2"
+    );
+    for (why, told) in [
+        (NotAShare::Length, "number of words"),
+        (NotAShare::Padding, "not a share that byok deals"),
+        (NotAShare::Groups, "not a share that byok deals"),
+        (NotAShare::Group, "a group that its own set does not have"),
+        (NotAShare::Exponent(3), "its iteration exponent is 3"),
+        (NotAShare::Foreign, "not one that byok deals"),
+        (NotAShare::Memory, "no locked memory"),
+    ] {
+        assert!(why.told().contains(told), "{}", why.told());
+        assert!(!why.is_mistyped(), "{why:?}");
+    }
+}
+
+#[test]
 fn shares_of_another_set_repeated_ones_and_forged_ones_give_no_secret() {
     let (one, two) = (
         deal(&secret(), 2, 3).unwrap(),
