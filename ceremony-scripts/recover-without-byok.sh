@@ -232,7 +232,7 @@ say "They agree. All rows of the wrapping key (RSA, $modulus bits); compare the 
 fold -w 8 <<<"$digest" | cat -n >&2
 
 # ---- the package ----
-specs='SYMMETRIC_DEFAULT|HMAC_(224|256|384|512)|ECC_(NIST_P256|NIST_P384|NIST_P521|SECG_P256K1)|RSA_(2048|3072|4096)'
+specs='SYMMETRIC_DEFAULT|AES_(128|192|256)|HMAC_(224|256|384|512)|ECC_(NIST_P256|NIST_P384|NIST_P521|SECG_P256K1)|ED25519|RSA_(2048|3072|4096)'
 bits=
 if [ -n "$package" ]; then
     grep -qF '"format":"byok-escrow-package-v1"' "$package" || stop 4 "$package is not an escrow package of a kind that this script knows"
@@ -320,6 +320,9 @@ HMAC_224 | HMAC_256 | HMAC_384 | HMAC_512)
     ;;
 ECC_NIST_P256 | ECC_NIST_P384 | ECC_NIST_P521 | ECC_SECG_P256K1) lengths='' fits='RSAES_OAEP RSA_AES_KEY_WRAP' ;;
 RSA_2048 | RSA_3072 | RSA_4096) lengths='' fits=RSA_AES_KEY_WRAP ;;
+AES_128 | AES_192 | AES_256 | ED25519)
+    stop 2 "this script wraps for AWS KMS, which does not import $spec" 'for another KMS by hand: docs/recovery-without-byok.md, steps 2 to 9'
+    ;;
 *) stop 4 "$spec is no spec that this script knows" ;;
 esac
 [ "${package_wrapping:-$padded}" = "$padded" ] || stop 4 "the package says $package_wrapping; a key of $spec is wrapped with $padded"

@@ -371,7 +371,7 @@ def wrapped_fault($files):
 
 # The public key of each key pair: the record that made the pair must have it.
 def pair_fault($files):
-    data_keys | select(text("spec") | startswith("ECC_") or startswith("RSA_"))
+    data_keys | select(text("spec") | startswith("ECC_") or startswith("RSA_") or . == "ED25519")
     | "\(text("label"))/public-key.der" as $der | "\(text("label"))/public-key.pem" as $pem
     | first((($der, $pem) | select(in($files) | not)), null) as $missing
     | if $missing != null and .event == "key-generated" and (aborted | not)

@@ -1,6 +1,6 @@
 //! The only wing that decides what a PKCS#11 module is asked (OASIS PKCS#11 v2.40): open a token, make keys, wrap them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -205,6 +205,7 @@ impl Module {
             token_omission: Cell::default(),
             unwrapping: Cell::default(),
             cipher: 0,
+            public_keys: RefCell::default(),
         })
     }
 
@@ -422,6 +423,8 @@ pub(crate) struct Hsm {
     unwrapping: Cell<usize>,
     /// The row of `quirks::BLOCK_CIPHERS` that the module accepts.
     cipher: usize,
+    /// Public halves that an Ed25519 key in the token may have.
+    public_keys: RefCell<Vec<[u8; 32]>>,
     /// Dropped last: the next byok may begin when everything above is done.
     _turn: Turn,
 }

@@ -328,7 +328,7 @@ pub(crate) fn own_plan(
     );
     let key = KeyPlan {
         imports: vec![import],
-        ..KeyPlan::draft("payments-2026", Spec::AES_256)
+        ..KeyPlan::draft("payments-2026", Spec::DEFAULT)
     };
     let title = "Rehearsal: payments data key, eu-west-1";
     let custodians = ["Security", "Audit", "Treasury", "Legal", "Operations"];
@@ -382,7 +382,7 @@ mod tests {
             wrapping::wrap(OAEP, kms.wrapping_key(), &material).unwrap()
         };
         let (token, wrapped) = (kms.token, wrap(&kms, [7; 32]));
-        kms.import("key", Spec::AES_256, OAEP, &wrapped, Some(&token))
+        kms.import("key", Spec::DEFAULT, OAEP, &wrapped, Some(&token))
             .unwrap();
         let encrypted = kms.encrypt("key", &[1; DATA_LEN]).unwrap();
         assert_eq!(kms.decrypt("key", &encrypted).unwrap(), [1; DATA_LEN]);
@@ -394,7 +394,7 @@ mod tests {
 
         let other = wrap(&kms, [8; 32]);
         let other = kms
-            .import("key", Spec::AES_256, OAEP, &other, Some(&token))
+            .import("key", Spec::DEFAULT, OAEP, &other, Some(&token))
             .unwrap_err();
         assert!(
             other.what.contains("IncorrectKeyMaterial"),
@@ -403,11 +403,11 @@ mod tests {
         );
         kms.renew().unwrap();
         assert!(
-            kms.import("key", Spec::AES_256, OAEP, &wrapped, Some(&token))
+            kms.import("key", Spec::DEFAULT, OAEP, &wrapped, Some(&token))
                 .is_err()
         );
         let (token, again) = (kms.token, wrap(&kms, [7; 32]));
-        kms.import("key", Spec::AES_256, OAEP, &again, Some(&token))
+        kms.import("key", Spec::DEFAULT, OAEP, &again, Some(&token))
             .unwrap();
         assert_eq!(kms.decrypt("key", &encrypted).unwrap(), [1; DATA_LEN]);
     }

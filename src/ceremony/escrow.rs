@@ -13,6 +13,7 @@ use crate::crypto::escrow::{
     share_file_name,
 };
 use crate::crypto::locked::Locked;
+use crate::crypto::spec::Spec;
 use crate::evidence::transcript::{DealtShare, Event};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
@@ -340,6 +341,9 @@ fn packed_key(data_key: &DataKey, wrapped: Vec<u8>) -> PackedKey {
         spec: spec.name().to_owned(),
         kcv: data_key.material.check.kcv.clone(),
         fingerprint: data_key.material.check.fingerprint.to_string(),
+        public_key: (spec == Spec::Ed25519)
+            .then(|| data_key.material.check.public_key.clone())
+            .flatten(),
         wrapping: KeyWrap::of(spec),
         wrapped,
     }

@@ -235,9 +235,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("material");
         std::fs::write(&path, [7; 32]).unwrap();
-        assert_eq!(&read(&path, Spec::AES_256).unwrap()[..], [7; 32]);
+        assert_eq!(&read(&path, Spec::DEFAULT).unwrap()[..], [7; 32]);
         for len in [0, 31, 33, 64] {
-            let error = refused(Spec::AES_256, &vec![7; len]);
+            let error = refused(Spec::DEFAULT, &vec![7; len]);
             assert!(
                 error.what.contains(&format!("it has {len} bytes")),
                 "{error:?}"

@@ -90,7 +90,7 @@ fn throw_away_keys(
     let mut in_hsm = wants
         .iter()
         .filter(|want| want.import.wrap_in == WrapIn::Hsm);
-    let is_control = in_hsm.any(|want| want.key.spec.is_private()) && specs.insert(Spec::P256);
+    let is_control = in_hsm.any(|want| want.key.spec.varies()) && specs.insert(Spec::P256);
     let mut keys = BTreeMap::new();
     for spec in specs {
         if let Spec::Rsa { bits } = spec {
@@ -188,7 +188,7 @@ pub(super) fn find_way(
     throw_away: &BTreeMap<Spec, Material>,
 ) -> Result<Way> {
     let mut keys = vec![&throw_away[&spec]];
-    if spec.is_private() {
+    if spec.varies() {
         keys.insert(0, &throw_away[&Spec::P256]);
     }
     let loaded = hsm.load_wrapping_key(control_key.public())?;

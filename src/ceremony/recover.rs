@@ -67,6 +67,8 @@ impl<'a> Ceremony<'a> {
         escrow: &EscrowHandle,
     ) -> Result<DataKey> {
         let spec = expected.spec;
+        let known = packed.public_key.iter().chain(&expected.public_key);
+        known.for_each(|spki| vault.hsm.may_be(spki));
         let unwrapped = vault.hsm.unwrap_packed(escrow, &packed.wrapped, spec);
         let tried = unwrapped.map_err(|e| hinted(e, spec))?;
         if tried.check.fingerprint != expected.fingerprint {
@@ -148,6 +150,7 @@ pub(crate) fn same_in_token(
     key: &KeyPlan,
     expected: &Expected,
 ) -> Result<Option<String>> {
+    expected.public_key.iter().for_each(|spki| hsm.may_be(spki));
     let found = hsm.find_keys(&key.label, expected.spec)?;
     if let Some(other) = found.iter().find(|found| !found.is(&expected.fingerprint)) {
         return Err(not_the_same(key, expected, &[described(other)]));

@@ -47,6 +47,8 @@ pub(crate) struct Expected {
     pub kcv: Option<String>,
     /// Its CKA_ID, if a record names it: a key that byok did not make may have a different label.
     pub id: Option<KeyId>,
+    /// The public half of an Ed25519 key, if a record has it.
+    pub public_key: Option<Vec<u8>>,
     /// What it is. Without imports a plan does not give the length of a symmetric key, but a record does.
     pub spec: Spec,
 }
@@ -155,6 +157,7 @@ pub(crate) fn find_right(
     expected: &Expected,
 ) -> Result<(Found, Vec<String>)> {
     let is_right = |found: &Found| found.is(&expected.fingerprint);
+    expected.public_key.iter().for_each(|spki| hsm.may_be(spki));
     let mut found = hsm.find_keys(&key.label, expected.spec)?;
     if let Some(id) = expected.id.filter(|_| !found.iter().any(is_right)) {
         let of_another_label = |found: &Found| found.label != key.label;
@@ -239,12 +242,14 @@ pub(crate) fn expected(previous: Option<&Previous>, key: &KeyPlan) -> Result<Exp
             fingerprint: known.fingerprint.clone(),
             kcv: known.kcv.clone(),
             id: known.id.filter(|id| !id.is_empty()),
+            public_key: known.public_key.clone(),
             spec: recorded_spec(key.spec, known),
         }),
         (None, Some(fingerprint)) => Ok(Expected {
             fingerprint: fingerprint.clone(),
             kcv: None,
             id: None,
+            public_key: None,
             spec: key.spec,
         }),
         (None, None) => Err(Error::usage(format!(

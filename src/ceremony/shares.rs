@@ -66,6 +66,7 @@ impl Ceremony<'_> {
                 bits: None,
                 kcv: None,
                 fingerprint: String::new(),
+                public_key: None,
                 wrapping: crate::crypto::escrow::KeyWrap::of(spec),
                 wrapped,
             });

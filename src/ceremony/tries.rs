@@ -53,7 +53,7 @@ impl<'a> Tries<'a> {
         wrapping: WrappingAlgorithm,
         control_key: &ControlKey,
     ) -> Result<Way> {
-        if spec.is_private() {
+        if spec.varies() {
             // A private key that is slow to make is not made if P-256 shows the outcome.
             self.key(Spec::P256).map_err(preflight::needs_p256)?;
             if spec != Spec::P256 {

@@ -9,9 +9,14 @@ use std::fmt;
 /// A KMS key spec whose material byok makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Spec {
-    /// An AES key of 32 bytes, or of 16 in partition aws-cn.
+    /// SYMMETRIC_DEFAULT: an AES key of 32 bytes, or of 16 in partition aws-cn.
     Symmetric {
         /// Length of the data key in bytes.
+        bytes: usize,
+    },
+    /// An AES key whose name says its length, for KMSs other than AWS KMS.
+    Aes {
+        /// Length of the data key in bytes: 16, 24 or 32.
         bytes: usize,
     },
     /// A key for HMAC (FIPS 198-1).
@@ -23,6 +28,8 @@ pub enum Spec {
     },
     /// A private key on a curve, as PKCS#8 (RFC 5208) with a named curve (RFC 5915).
     Ec(Curve),
+    /// A private key on edwards25519, as PKCS#8 of version 1 (RFC 8410), for KMSs other than AWS KMS.
+    Ed25519,
     /// A private RSA key of two primes, as PKCS#8.
     Rsa {
         /// Length of the modulus in bits: 2048, 3072 or 4096.
@@ -100,21 +107,25 @@ pub(crate) const LONGEST_HMAC: usize = 128;
 
 impl Spec {
     /// SYMMETRIC_DEFAULT outside China.
-    pub(crate) const AES_256: Self = Self::Symmetric { bytes: 32 };
+    pub(crate) const DEFAULT: Self = Self::Symmetric { bytes: 32 };
     /// The private key whose PKCS#8 shows what a module appends to private keys.
     pub(crate) const P256: Self = Self::Ec(Curve::P256);
 
     /// Every importable spec, HMAC keys with their shortest length.
-    pub const ALL: [Self; 12] = [
-        Self::AES_256,
+    pub const ALL: [Self; 16] = [
+        Self::DEFAULT,
         Self::hmac(HmacHash::Sha224),
         Self::hmac(HmacHash::Sha256),
         Self::hmac(HmacHash::Sha384),
         Self::hmac(HmacHash::Sha512),
+        Self::Aes { bytes: 16 },
+        Self::Aes { bytes: 24 },
+        Self::Aes { bytes: 32 },
         Self::Ec(Curve::P256),
         Self::Ec(Curve::P384),
         Self::Ec(Curve::P521),
         Self::Ec(Curve::Secp256k1),
+        Self::Ed25519,
         Self::Rsa { bits: 2048 },
         Self::Rsa { bits: 3072 },
         Self::Rsa { bits: 4096 },
@@ -150,8 +161,8 @@ impl Spec {
                 "the most similar importable key is ECC_NIST_P256",
             ),
             "ECC_NIST_EDWARDS25519" => refuse(
-                "is not importable: KMS makes Ed25519 keys itself and imports none",
-                "importable keys for signing: ECC_NIST_P256, P384, P521, ECC_SECG_P256K1, RSA_2048 to RSA_4096",
+                "is not importable: AWS KMS makes Ed25519 keys itself and imports none",
+                "ED25519 is for other KMSs; AWS KMS imports ECC_NIST_P256, P384, P521, ECC_SECG_P256K1, RSA_2048 to RSA_4096",
             ),
             _ if name.starts_with("ML_DSA") => refuse(
                 "is not importable: KMS makes ML-DSA keys itself and imports none",
@@ -168,6 +179,11 @@ impl Spec {
     pub fn name(self) -> &'static str {
         match self {
             Self::Symmetric { .. } => "SYMMETRIC_DEFAULT",
+            Self::Aes { bytes } => match bytes {
+                16 => "AES_128",
+                24 => "AES_192",
+                _ => "AES_256",
+            },
             Self::Hmac { hash, .. } => match hash {
                 HmacHash::Sha224 => "HMAC_224",
                 HmacHash::Sha256 => "HMAC_256",
@@ -180,6 +196,7 @@ impl Spec {
                 Curve::P521 => "ECC_NIST_P521",
                 Curve::Secp256k1 => "ECC_SECG_P256K1",
             },
+            Self::Ed25519 => "ED25519",
             Self::Rsa { bits } => match bits {
                 2048 => "RSA_2048",
                 3072 => "RSA_3072",
@@ -191,8 +208,10 @@ impl Spec {
     /// Length of a secret key in bytes; `None` for a private key, whose PKCS#8 has no fixed length.
     pub(crate) fn secret_len(self) -> Option<usize> {
         match self {
-            Self::Symmetric { bytes } | Self::Hmac { bytes, .. } => Some(bytes),
-            Self::Ec(_) | Self::Rsa { .. } => None,
+            Self::Symmetric { bytes } | Self::Aes { bytes } | Self::Hmac { bytes, .. } => {
+                Some(bytes)
+            }
+            Self::Ec(_) | Self::Ed25519 | Self::Rsa { .. } => None,
         }
     }
 
@@ -200,7 +219,7 @@ impl Spec {
     pub(crate) fn fingerprint_len(self) -> usize {
         match self {
             Self::Hmac { hash, .. } => hash.bytes(),
-            Self::Symmetric { .. } | Self::Ec(_) | Self::Rsa { .. } => 32,
+            _ => 32,
         }
     }
 
@@ -212,22 +231,33 @@ impl Spec {
         }
     }
 
-    /// Whether it has a key check value that HSMs print: only AES keys do.
-    pub(crate) fn has_kcv(self) -> bool {
-        matches!(self, Self::Symmetric { .. })
+    /// Whether it is an AES key: only such keys encrypt, and have a key check value that HSMs print.
+    pub(crate) fn is_aes(self) -> bool {
+        matches!(self, Self::Symmetric { .. } | Self::Aes { .. })
+    }
+
+    /// Whether AWS KMS has it.
+    pub(crate) fn is_of_aws(self) -> bool {
+        !matches!(self, Self::Aes { .. } | Self::Ed25519)
     }
 
     /// Length in bits, if the spec does not fix it: only for HMAC keys.
     pub(crate) fn bits(self) -> Option<usize> {
         match self {
             Self::Hmac { bytes, .. } => Some(bytes * 8),
-            Self::Symmetric { .. } | Self::Ec(_) | Self::Rsa { .. } => None,
+            _ => None,
         }
     }
 
     /// Whether it is a private key, which has a public half.
     pub(crate) fn is_private(self) -> bool {
         self.secret_len().is_none()
+    }
+
+    /// Whether the length of its PKCS#8 differs from key to key or curve to curve, so that a clean control of the same spec
+    /// proves nothing: one on P-256 does.
+    pub(crate) fn varies(self) -> bool {
+        matches!(self, Self::Ec(_) | Self::Rsa { .. })
     }
 
     /// Whether it needs AES-KWP (RFC 5649), because AES-KW (RFC 3394) does not accept its length.
@@ -240,7 +270,7 @@ impl Spec {
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Symmetric { bytes } => write!(f, "{bytes} bytes"),
+            Self::Symmetric { bytes } | Self::Aes { bytes } => write!(f, "{bytes} bytes"),
             Self::Hmac { bytes, .. } => write!(f, "{bytes} bytes ({} bits)", bytes * 8),
             Self::Ec(curve) => f.write_str(match curve {
                 Curve::P256 => "key pair on P-256",
@@ -248,6 +278,7 @@ impl fmt::Display for Spec {
                 Curve::P521 => "key pair on P-521",
                 Curve::Secp256k1 => "key pair on secp256k1",
             }),
+            Self::Ed25519 => f.write_str("key pair on Ed25519"),
             Self::Rsa { bits } => write!(f, "RSA key pair, {bits} bits"),
         }
     }
@@ -270,7 +301,7 @@ mod tests {
             ("SM2", "not importable outside China"),
             ("ECC_NIST_EDWARDS25519", "makes Ed25519 keys itself"),
             ("ML_DSA_44", "makes ML-DSA keys itself"),
-            ("AES_256", "not a key spec that KMS imports"),
+            ("AES_512", "not a key spec that KMS imports"),
         ] {
             let refusal = Spec::parse(name).unwrap_err();
             assert!(

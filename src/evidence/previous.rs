@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use crate::crypto::escrow::package::{self, Package};
 use crate::crypto::key_id::KeyId;
+use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::Fingerprint;
 use crate::evidence::receipts::{KnownMaterial, Receipts};
-use crate::evidence::rules::Rule;
+use crate::evidence::rules::{Rule, limits};
 use crate::evidence::transcript::{
     Chain, DataKeyFacts, DealtShare, EscrowDealt, HsmOpened, KeyName, Said, TranscriptSigner,
     Vouched, Wrapped,
@@ -19,6 +20,7 @@ use crate::evidence::verify::{self, Branches, Followed, KmsKeyMaterials};
 use crate::ground::anchor::Anchor;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::{ModuleDescription, TokenFacts};
+use crate::ground::files;
 use crate::ground::words::{self, Digest};
 use crate::plan::kms::KmsKey;
 use crate::plan::{ImportAs, Keep, Kind, Plan};
@@ -121,6 +123,8 @@ pub struct KnownKey {
     pub kcv: Option<String>,
     /// Fingerprint.
     pub fingerprint: Fingerprint,
+    /// The SubjectPublicKeyInfo of an Ed25519 key: an HSM may not tell it.
+    pub(crate) public_key: Option<Vec<u8>>,
     /// The KMS keys for which it was wrapped: by this record or, if it only dealt new shares, by the newest earlier
     /// record that wrapped it.
     pub(crate) kms_keys: Vec<KeyName>,
@@ -262,6 +266,13 @@ impl Previous {
         let kept = keeps(directory);
         let mut keys = known_keys(chain, &kept)
             .map_err(|why| doing(Error::mismatch(why).check("PREVIOUS-RECORD")))?;
+        for key in keys
+            .iter_mut()
+            .filter(|key| key.spec == Spec::Ed25519.name())
+        {
+            let path = directory.join(&key.label).join("public-key.der");
+            key.public_key = files::read_at_most(&path, limits::LONGEST_PUBLIC_KEY).ok();
+        }
         for key in keys.iter_mut().filter(|key| key.kms_keys.is_empty()) {
             key.kms_keys = wrapped_before(&followed, &key.fingerprint);
         }
@@ -454,6 +465,7 @@ fn known_key(
         kcv: key.kcv.clone(),
         fingerprint: fingerprint
             .ok_or_else(|| format!("line {}: no fingerprint", key.line.number))?,
+        public_key: None,
         kms_keys: kms_keys.get(&key.label).cloned().unwrap_or_default(),
     })
 }
@@ -512,7 +524,7 @@ fn read_package(directory: &Path) -> Result<Option<Package>> {
 pub fn read_package_file(path: &Path) -> Result<Package> {
     let shown = path.display();
     const LONGEST: u64 = 16 << 20; // a private key of RSA_4096 takes almost 4 KiB
-    let bytes = crate::ground::files::read_at_most(path, LONGEST)
+    let bytes = files::read_at_most(path, LONGEST)
         .map_err(|e| Error::usage(format!("the escrow package {shown}: {e}")))?;
     Package::from_json(&bytes).map_err(|why| {
         Error::mismatch(format!("the escrow package {shown}: {why}")).check("ESCROW-PACKAGE")

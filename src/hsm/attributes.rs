@@ -65,7 +65,7 @@ pub(crate) enum Life {
 /// The data key and, as session objects, the throw-away keys that stand in for it in preflight. A private
 /// key has no ENCRYPT, VERIFY or WRAP (PKCS#11 v2.40, section 4.9).
 pub(super) fn data_key(spec: Spec, life: Life) -> Vec<Rule> {
-    let aes = matches!(spec, Spec::Symmetric { .. });
+    let aes = spec.is_aes();
     let rules = [
         (TOKEN, life != Life::Session), // kept for the next import, or ended with the session
         (PRIVATE, true),                // visible only after login

@@ -4,6 +4,7 @@
 use cryptoki::error::{Error as P11Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use zeroize::Zeroizing;
 
@@ -30,7 +31,7 @@ pub(super) enum Length {
 
 /// What a module reports about a public key object.
 pub(super) struct Told {
-    point: Option<Vec<u8>>,
+    pub(super) point: Option<Vec<u8>>,
     modulus: Option<Vec<u8>>,
 }
 
@@ -59,9 +60,10 @@ impl Hsm {
     /// The check values of a key, computed by the HSM.
     pub(super) fn check_values(&self, handle: ObjectHandle, spec: Spec) -> Result<CheckValues> {
         match spec {
-            Spec::Symmetric { .. } => self.of_aes(handle),
+            Spec::Symmetric { .. } | Spec::Aes { .. } => self.of_aes(handle),
             Spec::Hmac { hash, .. } => self.of_hmac(handle, hash),
             Spec::Ec(curve) => self.of_ec(handle, curve),
+            Spec::Ed25519 => self.of_ed25519(handle),
             Spec::Rsa { bits } => self.of_rsa(handle, bits),
         }
         .map_err(|e| match spec.is_private() {
@@ -108,6 +110,38 @@ impl Hsm {
             Ok((digest, signature))
         };
         public::from_signatures(curve, &[sign()?, sign()?]).map(CheckValues::of_public_key)
+    }
+
+    /// Its signature does not reveal the public key, and few modules tell that of a private key: the key is looked for
+    /// among those that this module told when it made a pair, and those that came from elsewhere.
+    fn of_ed25519(&self, handle: ObjectHandle) -> Result<CheckValues> {
+        let wanted = [AttributeType::EcPoint, AttributeType::PublicKeyInfo];
+        for kind in wanted {
+            let told = self.session.get_attributes(handle, &[kind]);
+            for attribute in told.unwrap_or_default() {
+                if let Attribute::EcPoint(told) | Attribute::PublicKeyInfo(told) = attribute {
+                    self.may_be(&told);
+                }
+            }
+        }
+        let challenge = challenge(POSSESSION)?;
+        let scheme = EddsaParams::new(EddsaSignatureScheme::Ed25519);
+        let signature = self
+            .session
+            .sign(&Mechanism::Eddsa(scheme), handle, &challenge)
+            .map_err(fault)?;
+        let known = self.public_keys.borrow();
+        public::from_eddsa(known.iter().rev(), &challenge, &signature)
+            .map(CheckValues::of_public_key)
+    }
+
+    /// Keeps what may be the public half of an Ed25519 key of this token: a SubjectPublicKeyInfo, or a point with or
+    /// without its OCTET STRING, which all end with the key. A signature decides.
+    pub(crate) fn may_be(&self, told: &[u8]) {
+        let mut known = self.public_keys.borrow_mut();
+        if let Some(key) = told.last_chunk().filter(|key| !known.contains(*key)) {
+            known.push(*key);
+        }
     }
 
     fn of_rsa(&self, handle: ObjectHandle, bits: usize) -> Result<CheckValues> {
@@ -246,7 +280,7 @@ impl Hsm {
 
     /// Finds the row with which this module encrypts blocks; other types need none.
     pub(super) fn learn_block_cipher(&mut self, handle: ObjectHandle, spec: Spec) -> Result<()> {
-        if let Spec::Symmetric { .. } = spec {
+        if spec.is_aes() {
             self.cipher = self.find_block_cipher(handle)?;
         }
         Ok(())

@@ -22,16 +22,17 @@ pub(crate) struct EscrowHandle {
 }
 
 /// The control keys that prove an escrow for data keys of these specs: one of 32 bytes, one of each length that
-/// AES-KW does not accept, and for private keys one on P-256. Each with the spec of the data keys that it stands for.
+/// AES-KW does not accept, and for private keys one on P-256 or edwards25519. Each with the spec of the data keys that
+/// it stands for.
 fn controls(specs: impl Iterator<Item = Spec>) -> BTreeMap<Spec, Spec> {
     let padded = specs.filter(|spec| spec.needs_padding());
     let mut controls: BTreeMap<Spec, Spec> = padded
-        .map(|spec| match spec.is_private() {
+        .map(|spec| match spec.varies() {
             true => (Spec::P256, spec),
             false => (spec, spec),
         })
         .collect();
-    controls.insert(Spec::AES_256, Spec::AES_256);
+    controls.insert(Spec::DEFAULT, Spec::DEFAULT);
     controls
 }
 
@@ -288,7 +289,7 @@ impl Hsm {
     }
 
     fn control_comes_back(&mut self, escrow: &EscrowHandle) -> Result<()> {
-        let control = self.throw_away(Spec::AES_256)?;
+        let control = self.throw_away(Spec::DEFAULT)?;
         let wrapped = self.wrap_for_escrow(escrow, &control)?;
         let back = self.unwrap_from_escrow(escrow, &wrapped, control.spec)?;
         self.destroy(back)?;

@@ -36,6 +36,8 @@ fn hinted(rv: RvError, error: Error) -> Error {
         | RvError::SessionHandleInvalid
         | RvError::SessionClosed
         | RvError::UserNotLoggedIn => error.check(SESSION),
+        // it knows the mechanism: that tells more than the answer to one that it does not know
+        RvError::KeyNotWrappable => error.check("CONTROL"),
         _ => error,
     };
     match (error.again, rv) {

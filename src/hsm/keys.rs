@@ -266,6 +266,11 @@ impl Hsm {
             return Err(Error::hsm("it is no longer in the token"));
         }
         let mut same = None;
+        key.material
+            .check
+            .public_key
+            .iter()
+            .for_each(|spki| self.may_be(spki));
         for handle in found {
             match self.check_values(handle, spec) {
                 // An HMAC key with zero bytes appended has the same values but is a different key to KMS.
@@ -461,6 +466,7 @@ impl Hsm {
                 .generate_key_pair(&pair_generation(spec), &public, &private)
         })?;
         let told = self.told_of(public);
+        told.point.iter().for_each(|point| self.may_be(point));
         self.session.destroy_object(public)?;
         Ok((private, Some(told)))
     }
@@ -635,9 +641,10 @@ pub(super) fn class(spec: Spec) -> ObjectClass {
 /// The key type of a data key. Every module knows generic secrets; only some know CKK_SHA_n_HMAC.
 pub(super) fn key_type(spec: Spec) -> KeyType {
     match spec {
-        Spec::Symmetric { .. } => KeyType::AES,
+        Spec::Symmetric { .. } | Spec::Aes { .. } => KeyType::AES,
         Spec::Hmac { .. } => KeyType::GENERIC_SECRET,
         Spec::Ec(_) => KeyType::EC,
+        Spec::Ed25519 => KeyType::EC_EDWARDS,
         Spec::Rsa { .. } => KeyType::RSA,
     }
 }
@@ -652,18 +659,24 @@ fn secret_generation(spec: Spec) -> Mechanism<'static> {
 fn pair_generation(spec: Spec) -> Mechanism<'static> {
     match spec {
         Spec::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
+        Spec::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
         _ => Mechanism::EccKeyPairGen,
     }
 }
 
+/// CKA_EC_PARAMS of edwards25519 (PKCS#11 v3.1, section 6.3.3): its object identifier, or its name. Modules take the
+/// first; SoftHSM reports a private key with the second.
+pub(super) const ED25519_PARAMS: [&[u8]; 2] = [&[6, 3, 0x2b, 0x65, 0x70], b"\x13\x0cedwards25519"];
+
 fn pair_parameters(spec: Spec) -> Vec<Attribute> {
     match spec {
         Spec::Ec(curve) => vec![Attribute::EcParams(curve.params().to_vec())],
+        Spec::Ed25519 => vec![Attribute::EcParams(ED25519_PARAMS[0].to_vec())],
         Spec::Rsa { bits } => vec![
             Attribute::ModulusBits((bits as u64).into()),
             Attribute::PublicExponent(vec![1, 0, 1]),
         ],
-        Spec::Symmetric { .. } | Spec::Hmac { .. } => Vec::new(),
+        Spec::Symmetric { .. } | Spec::Aes { .. } | Spec::Hmac { .. } => Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 
 use super::check::Length;
 use super::check::unsigned;
-use super::keys::{Name, class, key_type};
+use super::keys::{ED25519_PARAMS, Name, class, key_type};
 use super::secrets::Wanted;
 use super::unwrap::Incoming;
 use super::{DataKey, Found, Hsm, Life, Material, attributes, fault, quirks};
@@ -158,6 +158,11 @@ impl Hsm {
             (Spec::Ec(curve), Some(Attribute::EcParams(is))) if is != curve.params() => {
                 return Err(unlike("it is on another curve"));
             }
+            (Spec::Ed25519, Some(Attribute::EcParams(is)))
+                if !ED25519_PARAMS.contains(&is.as_slice()) =>
+            {
+                return Err(unlike("it is on another curve"));
+            }
             (Spec::Rsa { bits }, Some(Attribute::Modulus(n))) if unsigned(&n).len() * 8 != bits => {
                 let has = unsigned(&n).len() * 8;
                 return Err(unlike(&format!("its modulus has {has} bits, not {bits}")));
@@ -215,6 +220,7 @@ impl Hsm {
         name: Option<Name>,
     ) -> Result<Material> {
         let wanted = wrapping::check_values(spec, bytes)?;
+        wanted.public_key.iter().for_each(|spki| self.may_be(spki));
         let rules = attributes::data_key(spec, life);
         let handle = match spec.is_private() {
             true => self.bring_in_private(bytes, spec, &rules, name)?,
@@ -329,8 +335,8 @@ impl Entrance {
 
 fn length_of(spec: Spec) -> AttributeType {
     match spec {
-        Spec::Symmetric { .. } | Spec::Hmac { .. } => AttributeType::ValueLen,
-        Spec::Ec(_) => AttributeType::EcParams,
+        Spec::Symmetric { .. } | Spec::Aes { .. } | Spec::Hmac { .. } => AttributeType::ValueLen,
+        Spec::Ec(_) | Spec::Ed25519 => AttributeType::EcParams,
         Spec::Rsa { .. } => AttributeType::Modulus,
     }
 }
@@ -347,9 +353,9 @@ fn unlike(how: &str) -> Error {
 }
 
 fn cannot_use(error: Error, spec: Spec) -> Error {
-    let needs = match spec {
-        Spec::Symmetric { .. } => "CKA_ENCRYPT",
-        _ => "CKA_SIGN",
+    let needs = match spec.is_aes() {
+        true => "CKA_ENCRYPT",
+        false => "CKA_SIGN",
     };
     error.hint(format!(
         "the fingerprint needs {needs} = TRUE; if the key may be changed (CKA_MODIFIABLE), set it with the HSM's own tool"

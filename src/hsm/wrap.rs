@@ -284,7 +284,10 @@ impl Hsm {
                 Err(e) => e,
             };
             // A failure of the HSM is the most informative; after that, the error of the standard's own mechanism.
-            let tells_more = |told: &Error| super::went_away(&refused) && !super::went_away(told);
+            let tells_more = |told: &Error| {
+                super::went_away(&refused) && !super::went_away(told)
+                    || refused.check.is_some() && told.check.is_none()
+            };
             if told.as_ref().is_none_or(tells_more) {
                 told = Some(refused.doing(transport.rows.of(control.spec).name));
             }

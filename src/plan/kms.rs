@@ -253,7 +253,7 @@ impl Target<'_> {
     pub(crate) fn proves_by_decrypting(&self, spec: Spec) -> bool {
         match self {
             Self::Aws { .. } => false, // it decrypts only what it encrypted
-            Self::Transit(_) | Self::Azure { .. } => matches!(spec, Spec::Symmetric { .. }),
+            Self::Transit(_) | Self::Azure { .. } => spec.is_aes(),
         }
     }
 

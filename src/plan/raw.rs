@@ -705,7 +705,7 @@ fn symmetric(imports: &[ImportPlan]) -> Result<Spec> {
         .filter(|import| import.kms_key.arn().is_some_and(KeyArn::is_china))
         .count();
     match in_china {
-        0 => Ok(Spec::AES_256),
+        0 => Ok(Spec::DEFAULT),
         all if all == imports.len() && all > 0 => Ok(Spec::Symmetric { bytes: 16 }),
         _ => Err(Error::usage(
             "KMS accepts 16 bytes in partition aws-cn and 32 elsewhere: one data key cannot have both lengths",

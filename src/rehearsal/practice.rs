@@ -157,7 +157,7 @@ directory = "records/two"
 
     fn practised(real: &Plan) -> Plan {
         let mut works = Works::default();
-        works.wraps(Spec::AES_256, RsaesOaepSha1);
+        works.wraps(Spec::DEFAULT, RsaesOaepSha1);
         practised_with(real, &works)
     }
 

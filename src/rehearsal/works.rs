@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_no_algorithm_wraps_in_the_soft_hsm_this_computer_wraps() {
-        let (aes, hsm) = (Spec::AES_256, WrapIn::Hsm);
+        let (aes, hsm) = (Spec::DEFAULT, WrapIn::Hsm);
         let how = |of: &[_]| works(of).how(aes, RsaesOaepSha256, hsm);
         let both = [(aes, RsaesOaepSha256), (aes, RsaesOaepSha1)];
         assert_eq!(how(&both), (RsaesOaepSha256, hsm));
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_works_for_one_spec_says_nothing_of_another() {
-        let secrets_only = works(&[(Spec::AES_256, RsaesOaepSha256)]);
+        let secrets_only = works(&[(Spec::DEFAULT, RsaesOaepSha256)]);
         let how = |spec, wrapping| secrets_only.how(spec, wrapping, WrapIn::Hsm);
         let rsa = Spec::Rsa { bits: 2048 };
         let in_china = into("aws-cn:kms:cn-north-1");
@@ -123,7 +123,7 @@ mod tests {
             (RsaAesKeyWrapSha256, WrapIn::Host)
         );
         assert_eq!(
-            secrets_only.any(Spec::AES_256, &in_china),
+            secrets_only.any(Spec::DEFAULT, &in_china),
             (RsaesOaepSha256, WrapIn::Hsm)
         );
         // KMS takes no RSA_AES_KEY_WRAP in China

@@ -125,11 +125,9 @@ fn left_of(kind: Kind, change: impl Fn(&mut Room)) -> Option<Left> {
     }
     let package = room.path("records/one/escrow-package.json");
     fs::copy(package, stick.join("escrow-package.json")).unwrap();
-    fs::copy(
-        room.path("inputs/eu-west-1.json"),
-        room.path("parameters.json"),
-    )
-    .unwrap();
+    // as AWS KMS gives them, also where the plan names another KMS: the page takes the wrapping key from them
+    let parameters = room.kms.parameters(ARN, support::now() + 86_000);
+    fs::write(room.path("parameters.json"), parameters).unwrap();
     fs::create_dir(room.path("bin")).unwrap();
     let aws = "#!/bin/bash\nhere=${0%/*}\nprintf '%s\\n' \"$@\" > \"$here/$2.argv\"\n\
                [ \"$2\" != get-parameters-for-import ] || cat \"$here/../parameters.json\"\n";
@@ -292,7 +290,7 @@ fn the_document_opens(kind: Kind, spec: &str, bits: Option<usize>) {
     let Some(left) = left_of(kind, |room| room.plan_spec(spec, bits)) else {
         return;
     };
-    let wrapping = match support::is_private(spec) {
+    let wrapping = match left.room.plan.wrapping.starts_with("RSA_AES_") {
         true => "RSA_AES_KEY_WRAP_SHA_256",
         false => SHA_256,
     };
@@ -345,6 +343,12 @@ fn the_documents_commands_bring_back_an_hmac_key() {
 fn the_documents_commands_bring_back_a_private_key() {
     the_document_opens(Kind::SoftHsm, "ECC_NIST_P256", None);
     the_document_opens(Kind::SoftHsm, "RSA_2048", None);
+}
+
+#[test]
+fn the_documents_commands_bring_back_keys_that_are_not_for_aws() {
+    the_document_opens(Kind::SoftHsm, "AES_192", None);
+    the_document_opens(Kind::Kryoptic, "ED25519", None);
 }
 
 #[test]
@@ -876,6 +880,18 @@ fn the_script_refuses_a_key_of_another_type_or_length_than_the_package_says() {
             "under RSAES_OAEP only",
         ),
         (SHA_256, ("HMAC_256", "RSA_2048"), 4, "wrapped with AES-KWP"),
+        (
+            SHA_256,
+            ("HMAC_256", "AES_256"),
+            2,
+            "for AWS KMS, which does not import AES_256",
+        ),
+        (
+            SHA_256,
+            ("HMAC_256", "ED25519"),
+            2,
+            "for AWS KMS, which does not import ED25519",
+        ),
         (
             SHA_256,
             ("HMAC_256", "HMAC_999"),

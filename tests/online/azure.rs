@@ -93,14 +93,16 @@ fn receipt(room: &Room, record: &str, file: &Path) -> String {
 }
 
 /// The vault's answer to the challenge of a ceremony: as `import.sh` asks for it.
-fn answered(vault: &Vault, transcript: &Transcript, version: &str) -> Output {
+fn answered(vault: &Vault, transcript: &Transcript, version: &str, algorithm: &str) -> Output {
     let made = transcript.event("challenge-made");
     let text = format!("{}\n", made["ciphertext"].as_str().unwrap());
     let bytes = openssl(&["base64", "-d", "-A"], text.as_bytes());
     let (nonce, rest) = bytes.split_at(12);
     let (text, tag) = rest.split_at(rest.len() - 16);
     let (text, nonce, tag) = (base64(text), hex(nonce), hex(tag));
-    vault.client(&["decrypt", "payments", version, &text, &nonce, &tag])
+    vault.client(&[
+        "decrypt", "payments", version, algorithm, &text, &nonce, &tag,
+    ])
 }
 
 fn version(told: &Value) -> String {
@@ -223,7 +225,7 @@ fn an_aes_key_in_a_managed_hsm_answers_the_challenge_also_after_a_reimport() {
     assert_eq!(first.event("key-wrapped")["wrapped_in"], "hsm");
     let told = imported(&vault, &carried(&room, "records/one"));
     assert_eq!(told["key"]["kty"], "oct-HSM");
-    let answer = answered(&vault, &first, &version(&told));
+    let answer = answered(&vault, &first, &version(&told), "A256GCM");
     well(&answer);
     let result: Value = serde_json::from_slice(&answer.stdout).unwrap();
     let wrong = stdout(&answer).replace(result["result"].as_str().unwrap(), &base64(&[7; 32]));
@@ -247,12 +249,44 @@ fn an_aes_key_in_a_managed_hsm_answers_the_challenge_also_after_a_reimport() {
     let output = room.run();
     well(&output);
     let told = imported(&vault, &carried(&room, "records/two"));
-    let again = answered(&vault, &first, &version(&told));
+    let again = answered(&vault, &first, &version(&told), "A256GCM");
     well(&again);
     let again: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(again["result"], result["result"]);
     for record in ["records/one", "records/two"] {
         well(&verifiers::both(room.dir.path(), &[record]));
+    }
+}
+
+/// AES keys of each length, from the HSM: the algorithm that answers is that of the length.
+#[test]
+fn an_aes_key_of_each_length_is_imported_and_answers_the_challenge() {
+    for (spec, algorithm) in [
+        ("AES_128", "A128GCM"),
+        ("AES_192", "A192GCM"),
+        ("AES_256", "A256GCM"),
+    ] {
+        let Some((vault, room)) = room(MANAGED, spec, "3072") else {
+            return;
+        };
+        let transcript = room.run_well();
+        assert_eq!(transcript.event("key-wrapped")["wrapped_in"], "hsm");
+        let online = carried(&room, "records/one");
+        let told = imported(&vault, &online);
+        let script = fs::read_to_string(online.join("import.sh")).unwrap();
+        assert!(
+            script.contains(&format!("\ndecrypt='{algorithm}'\n")),
+            "{spec}"
+        );
+        let answer = answered(&vault, &transcript, &version(&told), algorithm);
+        well(&answer);
+        fs::write(room.path("proof.json"), &answer.stdout).unwrap();
+        assert_eq!(
+            receipt(&room, "records/one", &room.path("proof.json")),
+            "proved in KMS",
+            "{spec}"
+        );
+        well(&verifiers::both(room.dir.path(), &["records/one"]));
     }
 }
 

@@ -763,6 +763,7 @@ fn imports_into_azure_and_openbao_are_practised_without_a_cloud() {
         return;
     };
     room.plan.imported = false;
+    room.plan.spec = "AES_256".into();
     room.plan.key_more = [
         ("azure", "https://a-hsm.managedhsm.azure.net/keys/payments"),
         ("openbao", "https://bao.example:8200/v1/transit/keys/payments"),
@@ -790,6 +791,29 @@ fn imports_into_azure_and_openbao_are_practised_without_a_cloud() {
     let wrapped = transcript.events("key-wrapped");
     assert_eq!(wrapped.len(), 2);
     assert_eq!(wrapped[0]["kms"], "azure");
+    assert_eq!(transcript.event("key-generated")["spec"], "AES_256");
+}
+
+#[test]
+fn a_plan_for_ed25519_is_not_practised_because_softhsm_wraps_no_such_key() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan_spec("ED25519", None);
+    room.write_plan();
+    let module = room.module.display().to_string();
+    let args = ["rehearse", "plan.toml", "--module", &module];
+    let command = room.byok(&[&args[..], &["--directory", "practice"]].concat());
+    let ended = Pty::start(command).end();
+    assert_eq!(ended.code, Some(3), "{}", ended.screen);
+    let said = folded(&ended.screen);
+    for text in [
+        "this plan cannot be practised: the soft HSM cannot do ED25519",
+        "CKR_KEY_NOT_WRAPPABLE",
+        "byok check --hsm PLAN tries the plan's own HSM",
+    ] {
+        assert!(said.contains(text), "{text:?}:\n{said}");
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Every importable key spec under every wrapping algorithm and wrapping key that KMS takes for it, on both
+//! Every importable key spec under every wrapping algorithm and wrapping key that a KMS takes for it, on both
 //! HSMs: wrapped in the HSM where its controls prove that, else in this computer; opened by openssl.
 
 use crate::support;
 
 use std::fs;
 
-use support::specs::{Import, RSA_AES, combinations, in_hsm};
+use support::specs::{Import, RSA_AES, combinations, elsewhere, in_hsm};
 use support::{Kind, KmsKey, Room, openssl, refused, sha256, stderr};
 
 /// A plan with one data key and an import for each combination, and the parameters of each.
@@ -20,13 +20,15 @@ fn plan_for_all(room: &mut Room, spec: &str) -> Vec<(String, KmsKey, &'static st
             imports.len()
         );
         let file = format!("inputs/{name}.json");
-        fs::write(
-            room.path(&file),
-            kms.parameters(&arn, support::now() + 86_000),
-        )
-        .unwrap();
+        let other = elsewhere(spec).map(|(other, key)| (other, format!("{key}-{}", imports.len())));
+        let parameters = match &other {
+            None => kms.parameters(&arn, support::now() + 86_000),
+            Some((other, key)) => kms.parameters_of(other, key),
+        };
+        fs::write(room.path(&file), parameters).unwrap();
         let import = Import {
             name: &name,
+            elsewhere: other.as_ref().map(|(kms, key)| (*kms, key.as_str())),
             arn: &arn,
             file: &file,
             wrapping,
@@ -61,6 +63,13 @@ fn made_wrapped_and_opened(kind: Kind, spec: &str) {
             continue;
         }
         let fingerprint = match spec {
+            _ if spec.starts_with("AES_") => {
+                let bytes = spec[4..].parse::<usize>().unwrap() / 8;
+                assert_eq!(material.len(), bytes, "{spec} {name}");
+                let (kcv, fingerprint) = support::openssl_check_values(&material);
+                assert_eq!(made["kcv"], kcv.as_str(), "{spec} {name}");
+                fingerprint
+            }
             "SYMMETRIC_DEFAULT" => support::openssl_check_values(&material).1,
             _ if spec.starts_with("HMAC_") => support::openssl_hmac_fingerprint(spec, &material),
             _ => sha256(&public_key_of(&room, &material)),
@@ -139,6 +148,13 @@ each_spec! {
     hmac_384_on_kryoptic: Kryoptic "HMAC_384";
     hmac_512_on_softhsm: SoftHsm "HMAC_512";
     hmac_512_on_kryoptic: Kryoptic "HMAC_512";
+    aes_128_on_softhsm: SoftHsm "AES_128";
+    aes_128_on_kryoptic: Kryoptic "AES_128";
+    aes_192_on_softhsm: SoftHsm "AES_192";
+    aes_192_on_kryoptic: Kryoptic "AES_192";
+    aes_256_on_softhsm: SoftHsm "AES_256";
+    aes_256_on_kryoptic: Kryoptic "AES_256";
+    ed25519_on_kryoptic: Kryoptic "ED25519";
     p256_on_softhsm: SoftHsm "ECC_NIST_P256";
     p256_on_kryoptic: Kryoptic "ECC_NIST_P256";
     p384_on_softhsm: SoftHsm "ECC_NIST_P384";
@@ -152,6 +168,27 @@ each_spec! {
     rsa_3072_on_kryoptic: Kryoptic "RSA_3072";
     rsa_4096_on_softhsm: SoftHsm "RSA_4096";
     rsa_4096_on_kryoptic: Kryoptic "RSA_4096";
+}
+
+/// It makes and uses such a key, but wraps it in no way: in the HSM, or for this computer.
+#[test]
+fn a_softhsm_that_does_not_wrap_ed25519_is_refused_before_a_data_key_exists() {
+    for wrap_in in ["hsm", "host"] {
+        let Some(mut room) = Room::new(Kind::SoftHsm) else {
+            return;
+        };
+        room.plan_spec("ED25519", None);
+        room.plan.wrap_in = wrap_in.into();
+        room.plan.wrapping = RSA_AES[0].into();
+        let says = [
+            "step 6 of 13, preflight",
+            "CKR_KEY_NOT_WRAPPABLE [CONTROL]",
+            "state: no data key was left in the HSM",
+        ];
+        refused(&room.run(), 3, &says);
+        assert!(room.aborted().events("key-intended").is_empty());
+        assert!(room.objects().is_empty());
+    }
 }
 
 #[test]

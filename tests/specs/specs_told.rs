@@ -185,6 +185,28 @@ fn the_files_of_key_pairs_in_a_record_are_named() {
 }
 
 #[test]
+fn what_an_ed25519_key_leaves_in_a_record_is_told() {
+    let Some(mut room) = Room::new(Kind::Kryoptic) else {
+        return;
+    };
+    room.plan_spec("ED25519", None);
+    let transcript = room.run_well();
+    let fingerprint = &transcript.event("key-generated")["fingerprint"];
+    for form in ["der", "pem"] {
+        let said = inspect(&room, &format!("records/one/{LABEL}/public-key.{form}"));
+        assert_eq!(said["spec"], "ED25519");
+        assert_eq!(said["fingerprint"], *fingerprint);
+    }
+    let wrapped = format!("records/one/{LABEL}/eu-west-1/WrappedKeyMaterial.bin");
+    let said = inspect(&room, &wrapped);
+    let way = "RSA_4096, RSA_AES_KEY_WRAP of a secret key or ED25519";
+    assert!(
+        said["wrapping_key"].as_str().unwrap().ends_with(way),
+        "{said}"
+    );
+}
+
+#[test]
 fn of_a_private_key_nothing_is_told_but_that_it_is_one() {
     let Some(room) = Room::new(Kind::SoftHsm) else {
         return;

@@ -230,6 +230,8 @@ pub struct PlanText {
     pub spec: String,
     /// Whether the data key goes anywhere.
     pub imported: bool,
+    /// `kms` and `key`, where it does not go to AWS KMS.
+    pub elsewhere: Option<(&'static str, &'static str)>,
     /// Lines added to the top, and to `[[key]]`.
     pub top_more: String,
     pub key_more: String,
@@ -267,6 +269,7 @@ impl Room {
             keep: "extractable".into(),
             spec: "SYMMETRIC_DEFAULT".into(),
             imported: true,
+            elsewhere: None,
             top_more: String::new(),
             key_more: String::new(),
             import_more: String::new(),
@@ -302,6 +305,13 @@ impl Room {
                 Kind::Kryoptic => "hsm".into(),
             };
         }
+        self.plan.elsewhere = specs::elsewhere(spec);
+        if self.plan.elsewhere.is_some() {
+            if !is_private(spec) {
+                self.plan.wrapping = "RSA_AES_KEY_WRAP_SHA_1".into();
+            }
+            self.use_kms_key(KmsKey::rsa(4096));
+        }
     }
 
     /// Another wrapping key, with its parameters and its digest in the plan.
@@ -312,7 +322,10 @@ impl Room {
     }
 
     pub fn write_parameters(&self) {
-        let json = self.kms.parameters(&self.plan.key_arn, now() + 86_000);
+        let json = match self.plan.elsewhere {
+            None => self.kms.parameters(&self.plan.key_arn, now() + 86_000),
+            Some((kms, key)) => self.kms.parameters_of(kms, key),
+        };
         fs::write(self.path("inputs/eu-west-1.json"), json).unwrap();
     }
 
@@ -513,15 +526,14 @@ impl PlanText {
         let digest = digest
             .map(|d| format!("wrapping_key_sha256 = \"{d}\"\n"))
             .unwrap_or_default();
+        let into = match self.elsewhere {
+            None => format!("key_arn = \"{}\"", self.key_arn),
+            Some((kms, key)) => format!("kms = \"{kms}\"\nkey = \"{key}\""),
+        };
         let import = format!(
-            "[[key.import]]\nname = \"eu-west-1\"\nkey_arn = \"{}\"\nparameters = \"{}\"\nwrapping = \"{}\"\n\
+            "[[key.import]]\nname = \"eu-west-1\"\n{into}\nparameters = \"{}\"\nwrapping = \"{}\"\n\
              wrap_in = \"{}\"\nexpires = \"{}\"\n{digest}{}",
-            self.key_arn,
-            self.parameters,
-            self.wrapping,
-            self.wrap_in,
-            self.expires,
-            self.import_more,
+            self.parameters, self.wrapping, self.wrap_in, self.expires, self.import_more,
         );
         format!(
             "title = \"{}\"\nkind = \"{}\"\n{}[machine]\nnetwork = \"{}\"\n[hsm]\nmodule = \"{}\"\n\
@@ -692,6 +704,22 @@ impl KmsKey {
         )
     }
 
+    /// The answer of another KMS about it: OpenBao's, or Azure's about a KEK beside this key.
+    pub fn parameters_of(&self, kms: &str, key: &str) -> String {
+        if kms == "openbao" {
+            let pem = openssl(&["pkey", "-pubin", "-inform", "DER"], &self.spki);
+            return String::from_utf8(pem).unwrap();
+        }
+        let exponent = self.spki.len() - 5; // its head, and 65537
+        let n = &self.spki[exponent - self.modulus_len()..exponent];
+        let (vault, _) = key.rsplit_once('/').unwrap();
+        let (kid, n) = (format!("{vault}/KEK/{}", "0".repeat(32)), base64(n));
+        format!(
+            "{{\"key\":{{\"kid\":\"{kid}\",\"kty\":\"RSA-HSM\",\"keyOps\":[\"import\"],\"n\":\"{n}\",\
+             \"e\":\"AQAB\"}},\"attributes\":{{\"enabled\":true}}}}\n"
+        )
+    }
+
     /// What openssl finds in it.
     pub fn open(&self, wrapped: &Path, wrapping: &str) -> Vec<u8> {
         let opened = self.try_open(wrapped, wrapping);
@@ -761,7 +789,7 @@ impl KmsKey {
 
 /// Whether a key spec is one of private keys.
 pub fn is_private(spec: &str) -> bool {
-    spec.starts_with("ECC_") || spec.starts_with("RSA_")
+    spec.starts_with("ECC_") || spec.starts_with("RSA_") || spec == "ED25519"
 }
 
 /// The fingerprint of an HMAC key by `openssl mac`, as docs/check-values.md says.

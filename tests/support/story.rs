@@ -116,6 +116,7 @@ impl Story {
                 bits: None,
                 kcv: Some("4F1C9A".into()),
                 fingerprint: hex("fingerprint"),
+                public_key: None,
                 wrapping: KeyWrap::Exact,
                 wrapped: (0..40).collect(),
             }],

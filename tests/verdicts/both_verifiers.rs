@@ -1156,7 +1156,7 @@ fn without_receipts(copy: &Records) {
 // ---- the rules ----------------------------------------------------------------------------------
 
 /// A case of each rule, of a copy of `other` (of `one` for receipts).
-const RULES: [(&str, Change); 33] = [
+const RULES: [(&str, Change); 34] = [
     ("ENTRY", |copy| {
         symlink("plan.toml", copy.path("link")).unwrap()
     }),
@@ -1225,6 +1225,14 @@ const RULES: [(&str, Change); 33] = [
             "key-generated",
             "\"SYMMETRIC_DEFAULT\"",
             "\"ECC_NIST_P256\"",
+        );
+    }),
+    ("PUBLIC-KEY", |copy| {
+        forge_line(
+            copy,
+            "key-generated",
+            "\"SYMMETRIC_DEFAULT\"",
+            "\"ED25519\"",
         );
     }),
     ("MORE", |copy| copy.write("more", "")),

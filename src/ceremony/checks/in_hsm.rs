@@ -118,7 +118,7 @@ pub(super) fn wrapping(facts: &mut Facts, lines: &mut Lines) {
     if matches!(plan.kind, Kind::Generate | Kind::Recover)
         && plan.keys.iter().any(makes_a_token_object)
     {
-        lines.unless_refused(hsm.try_token_object(Spec::AES_256));
+        lines.unless_refused(hsm.try_token_object(Spec::DEFAULT));
     }
     match facts.judged.take() {
         _ if plan.kind == Kind::Destroy => lines.add(State::Ok, "HSM: logged in"),

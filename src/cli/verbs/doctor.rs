@@ -134,12 +134,12 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         kms_keys,
         _watch,
     } = place.open()?;
-    let throw_away = hsm.throw_away(Spec::AES_256)?;
+    let throw_away = hsm.throw_away(Spec::DEFAULT)?;
     let attributes = throw_away.attributes.clone();
     hsm.destroy(throw_away)?;
-    let in_token = hsm.try_token_object(Spec::AES_256).err().map(|e| e.line());
+    let in_token = hsm.try_token_object(Spec::DEFAULT).err().map(|e| e.line());
     let report = Examination::of(&mut hsm, all, &kms_keys)?;
-    let escrow = report.escrow_refused(Spec::AES_256);
+    let escrow = report.escrow_refused(Spec::DEFAULT);
     let signer = hsm.try_signer().err().map(|e| e.line());
     let (module, token) = (module.description(), hsm.token().facts());
     let uri = hsm.token().uri();

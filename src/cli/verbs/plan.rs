@@ -294,12 +294,12 @@ fn keys(
     if known.is_empty() {
         notes.above("key.import.name", notes::EXAMPLE);
         let parameters = Path::new("inputs/eu-west-1.json");
-        let wrapping = usual_wrapping(Spec::AES_256);
+        let wrapping = usual_wrapping(Spec::DEFAULT);
         let to_fill_in = ImportPlan::draft("eu-west-1", KeyArn::to_fill_in(), parameters, wrapping);
         let imports = vec![to_fill_in];
         return Ok(vec![KeyPlan {
             imports,
-            ..KeyPlan::draft(label, Spec::AES_256)
+            ..KeyPlan::draft(label, Spec::DEFAULT)
         }]);
     }
     let of_specs = by_spec(known)?;
@@ -349,7 +349,7 @@ fn by_spec(known: &BTreeMap<KeyArn, Known>) -> Result<OfSpec<'_>> {
         let spec = match (spec_of(known), told.as_slice()) {
             (Some(spec), _) => spec,
             (None, [spec]) => *spec,
-            (None, []) if !is_for_private_keys(known) => Spec::AES_256,
+            (None, []) if !is_for_private_keys(known) => Spec::DEFAULT,
             (None, _) => {
                 return Err(Error::usage(format!(
                     "{}: its import parameters do not name its key spec",

@@ -58,6 +58,8 @@ pub struct PackedKey {
     pub kcv: Option<String>,
     /// Fingerprint in hex.
     pub fingerprint: String,
+    /// The SubjectPublicKeyInfo of an Ed25519 key: an HSM may not tell it, and a signature does not reveal it.
+    pub public_key: Option<Vec<u8>>,
     /// How it is wrapped.
     pub wrapping: KeyWrap,
     /// The data key under the escrow key.
@@ -100,6 +102,9 @@ impl PackedKey {
                 "the package says that it has {told} bits, not {}",
                 bits.unwrap_or_default()
             ));
+        }
+        if spec == Spec::Ed25519 && self.public_key.is_none() {
+            return Err("it has no public_key".into());
         }
         let wrapping = KeyWrap::of(spec);
         if self.wrapping != wrapping {
@@ -169,6 +174,8 @@ struct WrittenKey<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     kcv: Option<&'a str>,
     fingerprint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
     wrapping: &'static str,
     wrapped: String,
 }
@@ -182,6 +189,7 @@ impl Package {
             bits: key.bits,
             kcv: key.kcv.as_deref(),
             fingerprint: &key.fingerprint,
+            public_key: key.public_key.as_deref().map(Base64::encode_string),
             wrapping: key.wrapping.name(),
             wrapped: Base64::encode_string(&key.wrapped),
         });
@@ -232,8 +240,10 @@ impl Package {
                 .map(|bits| bits.as_u64().ok_or("bits is not a number"));
             let wrapping = KeyWrap::parse(&text(key, "wrapping")?)
                 .ok_or("a data key is wrapped in a way that this version does not know")?;
-            let wrapped =
-                Base64::decode_vec(&text(key, "wrapped")?).map_err(|_| "wrapped is not base64")?;
+            let base64 = |name: &str| {
+                Base64::decode_vec(&text(key, name)?).map_err(|_| format!("{name} is not base64"))
+            };
+            let public_key = key.get("public_key").map(|_| base64("public_key"));
             keys.push(PackedKey {
                 label,
                 spec: text(key, "spec")?,
@@ -242,8 +252,9 @@ impl Package {
                     .and_then(|bits| usize::try_from(bits).ok()),
                 kcv: key.get("kcv").map(|_| text(key, "kcv")).transpose()?,
                 fingerprint: text(key, "fingerprint")?,
+                public_key: public_key.transpose()?,
                 wrapping,
-                wrapped,
+                wrapped: base64("wrapped")?,
             });
         }
         Ok(Self {
@@ -422,6 +433,7 @@ mod tests {
                 bits: None,
                 kcv: Some("F29000".into()),
                 fingerprint: "ab".repeat(32),
+                public_key: None,
                 wrapping: KeyWrap::Exact,
                 wrapped: (0..40).collect(),
             }],
@@ -445,7 +457,7 @@ mod tests {
     #[test]
     fn what_is_no_data_key_of_the_plan_is_told_by_what_differs() {
         let right = &package().keys[0];
-        assert_eq!(right.is_of(Spec::AES_256), Ok(()));
+        assert_eq!(right.is_of(Spec::DEFAULT), Ok(()));
         let is_of = |change: &dyn Fn(&mut PackedKey), spec| {
             let mut key = right.clone();
             change(&mut key);
@@ -454,11 +466,11 @@ mod tests {
         let hmac = Spec::parse("HMAC_256").unwrap();
         assert!(is_of(&|_| {}, hmac).contains("it is SYMMETRIC_DEFAULT"));
         let padded = |key: &mut PackedKey| key.wrapping = KeyWrap::Padded;
-        assert!(is_of(&padded, Spec::AES_256).contains("with AES-KWP"));
+        assert!(is_of(&padded, Spec::DEFAULT).contains("with AES-KWP"));
         let short = |key: &mut PackedKey| key.wrapped.truncate(24);
-        assert!(is_of(&short, Spec::AES_256).contains("24 wrapped bytes"));
+        assert!(is_of(&short, Spec::DEFAULT).contains("24 wrapped bytes"));
         let bits = |key: &mut PackedKey| key.bits = Some(128);
-        assert!(is_of(&bits, Spec::AES_256).contains("it has 128 bits"));
+        assert!(is_of(&bits, Spec::DEFAULT).contains("it has 128 bits"));
         for len in [0, 40, 141, 8192] {
             let private = |key: &mut PackedKey| {
                 key.spec = "ECC_NIST_P256".into();

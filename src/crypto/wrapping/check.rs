@@ -15,7 +15,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
 /// Proves "the same material". AES: 32 bytes, the encryption of [`fingerprint_text`]. HMAC: the MAC of
-/// [`FINGERPRINT_TEXT`], as long as the hash. EC, RSA: SHA-256 of the public key's SubjectPublicKeyInfo (DER).
+/// [`FINGERPRINT_TEXT`], as long as the hash. Key pairs: SHA-256 of the public key's SubjectPublicKeyInfo (DER).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fingerprint(Vec<u8>);
 
@@ -135,9 +135,9 @@ pub(crate) fn check_values(spec: Spec, key: &[u8]) -> Result<CheckValues> {
         )));
     }
     leaving_nothing(|| match spec {
-        Spec::Symmetric { .. } => of_aes(key),
+        Spec::Symmetric { .. } | Spec::Aes { .. } => of_aes(key),
         Spec::Hmac { hash, .. } => Ok(CheckValues::of_hmac(&mac(hash, key))),
-        Spec::Ec(_) | Spec::Rsa { .. } => {
+        Spec::Ec(_) | Spec::Ed25519 | Spec::Rsa { .. } => {
             pkcs8::public_key(spec, key).map(CheckValues::of_public_key)
         }
     })
@@ -157,6 +157,7 @@ fn of_aes(key: &[u8]) -> Result<CheckValues> {
 fn encrypt_block(key: &[u8], block: &mut [u8; 16]) -> Result<()> {
     match key.len() {
         16 => aes::Aes128::new_from_slice(key).map(|aes| aes.encrypt_block(block.into())),
+        24 => aes::Aes192::new_from_slice(key).map(|aes| aes.encrypt_block(block.into())),
         _ => aes::Aes256::new_from_slice(key).map(|aes| aes.encrypt_block(block.into())),
     }
     .map_err(|_| Error::hsm(format!("{} bytes are not an AES key", key.len())))
@@ -188,7 +189,7 @@ mod tests {
     fn check_values_are_those_of_the_docs() {
         // docs/check-values.md gives the same numbers with the openssl commands that remake them.
         let key: Vec<u8> = (0..32).collect();
-        let check = check_values(Spec::AES_256, &key).unwrap();
+        let check = check_values(Spec::DEFAULT, &key).unwrap();
         assert_eq!(check.kcv.as_deref(), Some("F29000"));
         assert_eq!(
             words::hex(&fingerprint_text()),
@@ -204,6 +205,8 @@ mod tests {
             Some("C6A13B")
         );
         assert!(check_values(short, &key[..24]).is_err());
+        let middle = check_values(Spec::Aes { bytes: 24 }, &key[..24]).unwrap();
+        assert_eq!(middle.kcv.as_deref(), Some("916251"));
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Private keys as bytes: PKCS#8 (RFC 5208; RFC 5915 for curves, RFC 8017 for RSA), which KMS imports.
+//! Private keys as bytes: PKCS#8 (RFC 5208; RFC 5915 for curves, RFC 8410 for Ed25519, RFC 8017 for RSA), which KMS
+//! imports.
 
 use der::{Decode as _, Header, Reader as _, SliceReader};
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use rsa::traits::PublicKeyParts as _;
 
-use super::on_curve;
+use super::{on_curve, public};
 use crate::crypto::locked::Locked;
 use crate::crypto::random;
 use crate::crypto::spec::{Curve, Spec};
@@ -204,6 +205,11 @@ fn header(tag: u8, len: usize) -> Vec<u8> {
     }
 }
 
+/// What precedes the 32 bytes of a private Ed25519 key in its PKCS#8 (RFC 8410, section 7).
+const ED25519: [u8; 16] = [
+    0x30, 46, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 34, 4, 32,
+];
+
 /// The SubjectPublicKeyInfo (DER) of a private key's public half; the structure must fill `der` and be of
 /// this spec.
 ///
@@ -228,6 +234,14 @@ pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
             let public = key.public_key().to_public_key_der().map_err(|e| refuse(e.to_string()))?;
             Ok(public.as_bytes().to_vec())
         }),
+        Spec::Ed25519 => {
+            let number = der.strip_prefix(&ED25519).map(<&[u8; 32]>::try_from);
+            let Some(Ok(number)) = number else {
+                return Err(refuse("it does not have the form of RFC 8410".into()));
+            };
+            let public = ed25519_dalek::SigningKey::from_bytes(number).verifying_key();
+            Ok(public::of_ed25519(public.as_bytes()))
+        }
         Spec::Rsa { bits } => {
             let key = rsa::PrivateKey::from_pkcs8_der(der).map_err(|e| refuse(e.to_string()))?;
             if key.n().bit_width() as usize != bits {
@@ -246,7 +260,9 @@ pub fn public_key(spec: Spec, der: &[u8]) -> Result<Vec<u8>> {
                 .map(|public| public.as_bytes().to_vec())
                 .map_err(|e| refuse(e.to_string()))
         }
-        Spec::Symmetric { .. } | Spec::Hmac { .. } => Err(refuse("that is a secret key".into())),
+        Spec::Symmetric { .. } | Spec::Aes { .. } | Spec::Hmac { .. } => {
+            Err(refuse("that is a secret key".into()))
+        }
     }
 }
 

@@ -67,6 +67,41 @@ pub(crate) fn from_point(curve: Curve, point: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
+/// What precedes the 32 bytes of an Ed25519 key in its SubjectPublicKeyInfo (RFC 8410, section 4).
+const ED25519: [u8; 12] = [0x30, 42, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 33, 0];
+
+/// The SubjectPublicKeyInfo of an Ed25519 key.
+pub(crate) fn of_ed25519(key: &[u8; 32]) -> Vec<u8> {
+    [&ED25519[..], key].concat()
+}
+
+/// The SubjectPublicKeyInfo of the one of these keys that verifies the HSM's Ed25519 signature (RFC 8032): unlike one
+/// of ECDSA, such a signature does not reveal the key that made it.
+///
+/// # Errors
+/// Exit 3 if none does.
+pub(crate) fn from_eddsa<'k>(
+    mut keys: impl Iterator<Item = &'k [u8; 32]>,
+    challenge: &[u8],
+    signature: &[u8],
+) -> Result<Vec<u8>> {
+    let verifies = |key: &&[u8; 32]| {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(key);
+        let signature = ed25519_dalek::Signature::from_slice(signature);
+        let (Ok(key), Ok(signature)) = (key, signature) else {
+            return false;
+        };
+        key.verify_strict(challenge, &signature).is_ok()
+    };
+    let found = keys.find(verifies).map(of_ed25519);
+    found.ok_or_else(|| {
+        Error::hsm(
+            "C_Sign: the signature is by none of the public keys that the HSM or a record tells",
+        )
+        .check("POSSESSION")
+    })
+}
+
 /// The SubjectPublicKeyInfo of an RSA key that verifies the HSM's signature (RSASSA-PKCS1-v1_5 with SHA-256, RFC
 /// 8017) of a challenge.
 ///

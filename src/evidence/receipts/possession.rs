@@ -69,7 +69,7 @@ impl Scope<'_> {
 
 /// Whether the data keys of a spec are key pairs, by its KMS name.
 pub(crate) fn is_pair(spec: &str) -> bool {
-    spec.starts_with("ECC_") || spec.starts_with("RSA_")
+    spec.starts_with("ECC_") || spec.starts_with("RSA_") || spec == "ED25519"
 }
 
 /// What proves that the key of a KMS has a data key of this spec.

@@ -8,13 +8,13 @@ fn as_asked(rules: &[Rule]) -> Vec<Attribute> {
 
 #[test]
 fn a_key_that_became_what_was_asked_passes() {
-    let rules = data_key(Spec::AES_256, Life::Token);
+    let rules = data_key(Spec::DEFAULT, Life::Token);
     assert!(judge(&rules, &as_asked(&rules)).is_ok());
 }
 
 #[test]
 fn every_single_deviation_is_named() {
-    let rules = data_key(Spec::AES_256, Life::Token);
+    let rules = data_key(Spec::DEFAULT, Life::Token);
     for (at, (flag, wanted)) in rules.iter().enumerate() {
         let mut read = as_asked(&rules);
         read[at] = (flag.make)(!wanted);
@@ -33,7 +33,7 @@ fn every_single_deviation_is_named() {
 
 #[test]
 fn silence_is_trusted_only_where_the_table_says_so() {
-    let rules = data_key(Spec::AES_256, Life::Token);
+    let rules = data_key(Spec::DEFAULT, Life::Token);
     let without = |kind| template(&rules, &[kind]);
     assert_eq!(
         judge(&rules, &without(AttributeType::Sensitive)).unwrap_err(),
@@ -45,7 +45,7 @@ fn silence_is_trusted_only_where_the_table_says_so() {
 #[test]
 fn every_attribute_of_the_table_is_stated() {
     assert_eq!(
-        template(&data_key(Spec::AES_256, Life::Token), &[]).len(),
+        template(&data_key(Spec::DEFAULT, Life::Token), &[]).len(),
         14
     );
     let private = data_key(Spec::P256, Life::Token);
@@ -68,7 +68,7 @@ fn spelled(rules: &[Rule]) -> String {
 
 #[test]
 fn a_data_key_is_what_its_kind_and_its_life_ask() {
-    let aes = |life| spelled(&data_key(Spec::AES_256, life));
+    let aes = |life| spelled(&data_key(Spec::DEFAULT, life));
     let common = "+PRIVATE +SENSITIVE +EXTRACTABLE +ENCRYPT -DECRYPT -SIGN -VERIFY -WRAP -UNWRAP -DERIVE \
                   -COPYABLE +DESTROYABLE";
     assert_eq!(aes(Life::Token), format!("+TOKEN {common} -MODIFIABLE"));

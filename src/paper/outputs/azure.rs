@@ -54,6 +54,7 @@ impl VaultScript<'_> {
             "kty" => shell_word(self.kind.kty),
             "curve" => shell_word(self.kind.curve),
             "ops" => shell_word(self.kind.ops),
+            "decrypt" => shell_word(self.kind.decrypt),
             "file" => shell_word(self.file),
             "file_sha256" => shell_word(self.file_sha256),
             "iv" => shell_word(&self.of_challenge(|nonce, _, _| hex(nonce))),

@@ -136,24 +136,47 @@ impl VaultKey {
                 hint: hint.to_owned(),
             })
         };
-        let (kty, curve, ops) = match spec {
+        let (kty, curve, ops, decrypt) = match spec {
             Spec::Hmac { .. } => {
                 return refuse(
                     "has no HMAC keys",
                     "HMAC keys go to AWS KMS, OpenBao and Vault",
                 );
             }
-            Spec::Symmetric { .. } if !self.is_hsm => {
+            Spec::Ed25519 => {
+                return refuse(
+                    "has no Ed25519 keys",
+                    "ED25519 goes to OpenBao and Vault; the most similar key that Azure takes is ECC_NIST_P256",
+                );
+            }
+            Spec::Symmetric { .. } | Spec::Aes { .. } if !self.is_hsm => {
                 return refuse(
                     "takes key pairs only: symmetric keys are for a Managed HSM",
                     "name a key of a Managed HSM: https://NAME.managedhsm.azure.net/keys/NAME",
                 );
             }
-            Spec::Symmetric { .. } => ("oct", "", "encrypt decrypt wrapKey unwrapKey"),
-            Spec::Rsa { .. } => ("RSA", "", "encrypt decrypt sign verify wrapKey unwrapKey"),
-            Spec::Ec(curve) => ("EC", curve_name(curve), "sign verify"),
+            Spec::Symmetric { .. } | Spec::Aes { .. } => {
+                let decrypt = match spec.secret_len() {
+                    Some(16) => "A128GCM",
+                    Some(24) => "A192GCM",
+                    _ => "A256GCM",
+                };
+                ("oct", "", "encrypt decrypt wrapKey unwrapKey", decrypt)
+            }
+            Spec::Rsa { .. } => (
+                "RSA",
+                "",
+                "encrypt decrypt sign verify wrapKey unwrapKey",
+                "",
+            ),
+            Spec::Ec(curve) => ("EC", curve_name(curve), "sign verify", ""),
         };
-        Ok(Kind { kty, curve, ops })
+        Ok(Kind {
+            kty,
+            curve,
+            ops,
+            decrypt,
+        })
     }
 
     /// Whether the vault takes it wrapped with this algorithm.
@@ -195,6 +218,8 @@ pub(crate) struct Kind {
     pub curve: &'static str,
     /// `--ops`.
     pub ops: &'static str,
+    /// `--algorithm` with which it answers a challenge, if it decrypts.
+    pub decrypt: &'static str,
 }
 
 /// Azure's name for a curve.

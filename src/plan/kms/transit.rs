@@ -197,8 +197,13 @@ pub(crate) fn key_type(spec: Spec) -> std::result::Result<&'static str, Refusal>
         })
     };
     Ok(match spec {
-        Spec::Symmetric { bytes: 16 } => "aes128-gcm96",
-        Spec::Symmetric { .. } => "aes256-gcm96",
+        Spec::Symmetric { bytes } | Spec::Aes { bytes } => match bytes {
+            16 => "aes128-gcm96",
+            24 => {
+                return refuse("have no AES keys of 192 bits", "take AES_256, or AES_128");
+            }
+            _ => "aes256-gcm96",
+        },
         Spec::Hmac { bytes, .. } if bytes < 32 => {
             return refuse(
                 "take HMAC keys from 32 bytes on",
@@ -215,6 +220,7 @@ pub(crate) fn key_type(spec: Spec) -> std::result::Result<&'static str, Refusal>
                 "the most similar one that they take is ECC_NIST_P256",
             );
         }
+        Spec::Ed25519 => "ed25519",
         Spec::Rsa { bits: 2048 } => "rsa-2048",
         Spec::Rsa { bits: 3072 } => "rsa-3072",
         Spec::Rsa { .. } => "rsa-4096",

@@ -92,14 +92,17 @@ fn spec() -> impl Strategy<Value = Spec> {
         bytes: hash.bytes() + more,
     });
     let others = [
+        "AES_128",
+        "AES_256",
         "ECC_NIST_P256",
+        "ED25519",
         "ECC_NIST_P521",
         "ECC_SECG_P256K1",
         "RSA_2048",
         "RSA_4096",
     ];
     let others = select(others.to_vec()).prop_map(|name| Spec::parse(name).unwrap());
-    prop_oneof![2 => Just(Spec::AES_256), 1 => hmac, 1 => others]
+    prop_oneof![2 => Just(Spec::DEFAULT), 1 => hmac, 1 => others]
 }
 
 fn time() -> impl Strategy<Value = Timestamp> {
@@ -137,7 +140,7 @@ fn import(
         fitting.retain(|way| into.takes(spec, *way).is_ok());
         (Just(into), select(fitting))
     });
-    let symmetric = spec == Spec::AES_256;
+    let symmetric = spec == Spec::DEFAULT;
     let how = (into_one, any::<bool>(), path(base));
     let times = (of(time()), of(time()), of(any::<[u8; 32]>()));
     let told = (
@@ -345,7 +348,7 @@ fn as_of(kind: Kind, key: &mut KeyPlan) {
     }
     // one of them proves the other
     if let [first, second] = key.imports.as_mut_slice()
-        && key.spec == Spec::AES_256
+        && key.spec == Spec::DEFAULT
         && first.parameters != second.parameters
         && first.kms_key.arn().is_some()
         && second.kms_key.arn().is_some()
@@ -389,8 +392,8 @@ fn a_note_stands_above_its_field_or_in_its_place_and_is_never_a_field() {
     let hsm = HsmPlan::draft(Path::new("m"), TokenUri::default());
     let plan = Plan {
         keys: vec![
-            KeyPlan::draft("a", Spec::AES_256),
-            KeyPlan::draft("b", Spec::AES_256),
+            KeyPlan::draft("a", Spec::DEFAULT),
+            KeyPlan::draft("b", Spec::DEFAULT),
         ],
         ..Plan::draft("t", Kind::Generate, hsm, Path::new("r"))
     };

@@ -5,7 +5,7 @@ usage: client.py ADDRESS CA kek NAME BITS
                             pem NAME
                             show NAME [VERSION]
                             import NAME FILE KTY CURVE OPERATION...
-                            decrypt NAME VERSION VALUE IV TAG
+                            decrypt NAME VERSION ALGORITHM VALUE IV TAG
                             delete NAME
                             purge NAME
 """
@@ -72,9 +72,9 @@ def main(address, ca, verb, name, *args):
             key = JsonWebKey(kty=f"{kty}-HSM", t=file.read(), crv=curve or None, key_ops=ops)
         return shown(client.import_key(name, key, hardware_protected=False))
     if verb == "decrypt":
-        version, value, iv, tag = args
+        version, algorithm, value, iv, tag = args
         crypto = client.get_cryptography_client(name, key_version=version)
-        answer = crypto.decrypt(EncryptionAlgorithm.a256_gcm, base64.b64decode(value), iv=bytes.fromhex(iv),
+        answer = crypto.decrypt(EncryptionAlgorithm(algorithm), base64.b64decode(value), iv=bytes.fromhex(iv),
                                 authentication_tag=bytes.fromhex(tag))
         result = base64.b64encode(answer.plaintext).decode()
         return {"kid": answer.key_id, "result": result, "algorithm": answer.algorithm}

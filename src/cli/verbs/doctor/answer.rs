@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::examination::{Examination, Path};
+use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::ground::text::fold;
 use crate::ground::words;
@@ -42,8 +43,13 @@ pub(super) enum Next {
 impl Examination {
     /// The best way for each kind of data key, those with the same way together.
     pub(super) fn choices(&self) -> Vec<Choice> {
+        self.choices_of(|_| true)
+    }
+
+    fn choices_of(&self, wanted: impl Fn(&str) -> bool) -> Vec<Choice> {
         let mut choices: Vec<Choice> = Vec::new();
-        for choice in self.made.iter().filter_map(|made| self.choice(made.spec)) {
+        let made = self.made.iter().filter(|made| wanted(made.spec));
+        for choice in made.filter_map(|made| self.choice(made.spec)) {
             let same = |other: &&mut Choice| {
                 (other.wrapping, other.wrap_in) == (choice.wrapping, choice.wrap_in)
                     && other.wrapping_key_specs == choice.wrapping_key_specs
@@ -95,7 +101,10 @@ impl Examination {
         let mut escrow = self.escrow.iter();
         if escrow.any(|escrow| escrow.works) {
             let failed = self.escrow.iter().filter(|escrow| !escrow.works);
-            fails.extend(failed.map(|escrow| format!("[escrow] for {}", escrow.spec)));
+            let failed: Vec<&str> = failed.map(|escrow| escrow.spec).collect();
+            if !failed.is_empty() {
+                fails.push(format!("[escrow] for {}", failed.join(", ")));
+            }
         }
         fails
     }
@@ -103,7 +112,9 @@ impl Examination {
     /// The whole of it.
     pub(super) fn answer(&self, refused: &[&str], warning: Option<&str>, next: &Next) -> String {
         let mut text = "\n".to_owned();
-        for choice in self.choices() {
+        let of_aws = |spec: &str| Spec::parse(spec).is_ok_and(Spec::is_of_aws);
+        let is_next = |spec: &str| matches!(next, Next::Check(_)) || of_aws(spec); // `byok plan` is for AWS KMS
+        for choice in self.choices_of(is_next) {
             text += &field("choose", &choice.told());
         }
         let not_tried = self.made.iter().filter(|made| !made.tried);

@@ -81,7 +81,7 @@ impl Examination {
             crate::cli::verbs::remark(&format!("trying RSA-{bits} wrapping keys, some seconds"));
             let control_key = ControlKey::generate(bits)?;
             for spec in &specs {
-                let every_size = all || *spec == Spec::AES_256;
+                let every_size = all || *spec == Spec::DEFAULT;
                 if (every_size || bits == ONE_SIZE) && examination.is_made(*spec) {
                     examination.try_under(&mut tries, *spec, &control_key, kms_keys);
                 }
@@ -171,7 +171,8 @@ fn make(tries: &mut Tries, spec: Spec, all: bool) -> Made {
     }
 }
 
-/// Whether a KMS to which the plan's data keys go takes it; without a plan, whether AWS KMS does.
+/// Whether a KMS to which the plan's data keys go takes it; without a plan, whether AWS KMS does, and of a spec that AWS
+/// KMS never takes, the algorithms of the others.
 fn is_taken(kms_keys: &[KmsKey], spec: Spec, wrapping: WrappingAlgorithm, bits: usize) -> bool {
     let by_aws = || {
         let taken = aws::takes(spec, wrapping, false);
@@ -181,5 +182,6 @@ fn is_taken(kms_keys: &[KmsKey], spec: Spec, wrapping: WrappingAlgorithm, bits: 
         KmsKey::Aws(_) => by_aws(),
         KmsKey::Transit(_) | KmsKey::Azure(_) => key.takes(spec, wrapping).is_ok(),
     };
-    kms_keys.is_empty() && by_aws() || kms_keys.iter().any(by_its_kms)
+    let by_others = !spec.is_of_aws() && wrapping.is_rsa_aes();
+    kms_keys.is_empty() && (by_aws() || by_others) || kms_keys.iter().any(by_its_kms)
 }

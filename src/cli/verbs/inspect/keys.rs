@@ -21,9 +21,10 @@ use crate::plan::kms::aws;
 /// Wrapping keys of KMS: the name, and the length of their modulus in bytes.
 const WRAPPING_KEYS: [(&str, usize); 3] = [("RSA_2048", 256), ("RSA_3072", 384), ("RSA_4096", 512)];
 
-/// What AES-KWP (RFC 5649) makes of the PKCS#8 of private keys, in bytes: from the shortest, without the public
-/// key in it, to the longest.
-const PRIVATE_KEYS: [(&str, usize, usize); 4] = [
+/// What AES-KWP (RFC 5649) makes of data keys, in bytes. Of the PKCS#8 of private keys: from the shortest, without the
+/// public key in it, to the longest.
+const DATA_KEYS: [(&str, usize, usize); 5] = [
+    ("a secret key or ED25519", 24, 72),
     ("an EC private key", 80, 264),
     ("RSA_2048", 1216, 1240),
     ("RSA_3072", 1792, 1816),
@@ -78,7 +79,7 @@ fn way(wrapping_key: &str, rest: usize) -> Option<String> {
     let is_it = |(_, least, most): &&(&str, usize, usize)| {
         rest.is_multiple_of(8) && (*least..=*most).contains(&rest)
     };
-    let (what, ..) = PRIVATE_KEYS.iter().find(is_it)?;
+    let (what, ..) = DATA_KEYS.iter().find(is_it)?;
     Some(format!("{wrapping_key}, RSA_AES_KEY_WRAP of {what}"))
 }
 
@@ -110,10 +111,14 @@ fn from_pem(bytes: &[u8]) -> Option<Vec<u8>> {
 
 fn spec_of(der: &[u8]) -> Option<&'static str> {
     const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+    const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
     if let Ok(rsa) = WrappingKey::from_spki_der(der) {
         return Some(rsa.spec());
     }
     let spki = SubjectPublicKeyInfoRef::from_der(der).ok()?;
+    if spki.algorithm.oid == ED25519 {
+        return Some(Spec::Ed25519.name());
+    }
     let named = spki
         .algorithm
         .parameters?

@@ -1,5 +1,7 @@
 //! Private keys as modules give them, and what is none.
 
+use base64ct::{Base64, Encoding as _};
+
 use super::*;
 use crate::crypto::wrapping::key::tests::{PRIVATE, real_spki, tlv};
 
@@ -78,7 +80,7 @@ fn the_public_half_is_that_of_the_private_one() {
         wanted.as_bytes()
     );
     assert!(public_key(Spec::Ec(Curve::Secp256k1), &throw_away).is_err());
-    assert!(public_key(Spec::AES_256, &throw_away).is_err());
+    assert!(public_key(Spec::DEFAULT, &throw_away).is_err());
     assert_ne!(throw_away_p256().unwrap()[..], throw_away[..]);
 }
 
@@ -98,6 +100,28 @@ fn an_rsa_private_key_has_its_bits_and_its_own_remainders() {
     *other.last_mut().unwrap() ^= 2;
     let refused = public_key(Spec::Rsa { bits: 2048 }, &other).unwrap_err();
     assert_eq!(refused.check, Some("PKCS8"));
+}
+
+/// RFC 8410, section 10: the private key, its public key, and the same private key with the public key in it.
+#[test]
+fn an_ed25519_key_has_one_form() {
+    let decoded = |base64| Base64::decode_vec(base64).unwrap();
+    let der = decoded("MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC");
+    let spki = decoded("MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=");
+    assert_eq!(public_key(Spec::Ed25519, &der).unwrap(), spki);
+    let with_public = [
+        &[0x30, 0x51, 2, 1, 1][..],
+        &der[5..],
+        &[0x81, 0x21, 0],
+        &spki[12..],
+    ]
+    .concat();
+    let longer = [&der[..], &[0]].concat();
+    for other in [&with_public[..], &longer, &der[..47]] {
+        let refused = public_key(Spec::Ed25519, other).unwrap_err();
+        assert_eq!(refused.check, Some("PKCS8"));
+    }
+    assert!(public_key(Spec::P256, &der).is_err());
 }
 
 #[test]

@@ -84,6 +84,22 @@ fn a_point_is_taken_only_where_it_is_on_the_curve() {
 }
 
 #[test]
+fn an_ed25519_key_is_the_one_of_those_known_that_verifies_the_signature() {
+    use ed25519_dalek::Signer as _;
+    let pairs = [7, 8, 9].map(|number| ed25519_dalek::SigningKey::from_bytes(&[number; 32]));
+    let known = [&pairs[0], &pairs[1]].map(|pair| pair.verifying_key().to_bytes());
+    let told = |signature: &[u8]| from_eddsa(known.iter(), b"challenge", signature);
+    let signed = |pair: usize| pairs[pair].sign(b"challenge").to_bytes();
+    assert_eq!(told(&signed(1)).unwrap(), of_ed25519(&known[1]));
+    for signature in [&signed(2)[..], &signed(1)[..63], &[0; 64]] {
+        let refused = told(signature).unwrap_err();
+        assert_eq!(refused.check, Some("POSSESSION"));
+    }
+    let of_another = pairs[1].sign(b"another").to_bytes();
+    assert!(told(&of_another).is_err());
+}
+
+#[test]
 fn an_rsa_key_is_told_once_it_verifies_the_signature_of_the_challenge() {
     let public = PRIVATE.to_public_key();
     let (modulus, exponent) = (public.n_bytes(), public.e_bytes());

@@ -30,7 +30,7 @@ fn a_byok_file_says_for_which_kek_it_is_and_by_what_it_was_made() {
 fn every_place_in_the_script_is_filled_and_the_challenge_falls_into_its_parts() {
     let into = VaultKey::parse("https://a-hsm.managedhsm.azure.net/keys/payments").unwrap();
     let challenge: Vec<u8> = (0..60).collect();
-    let kind = into.kind(Spec::AES_256).unwrap();
+    let kind = into.kind(Spec::DEFAULT).unwrap();
     let script = |challenge| {
         let script = VaultScript {
             common: Common {

@@ -190,7 +190,7 @@ fn key(script: &Script, key: &KeyPlan) -> KeyFacts {
         _ => ARNS_OF_EACH,
     };
     let arns = key.imports.iter().map(|import| import.kms_key.as_str());
-    let has_kcv = key.spec.has_kcv();
+    let has_kcv = key.spec.is_aes();
     KeyFacts {
         label: key.label.as_str().into(),
         spec: format!("{}, {}", key.spec.name(), key.spec).into(),
@@ -306,7 +306,7 @@ fn glance(has_kcv: bool, kcv: Option<&str>, fingerprint: Option<&str>) -> Html {
 /// What people compare of these data keys at a glance, in a sentence and as a title: AES keys have a KCV, the
 /// others none.
 fn check_word(plan: &Plan) -> (&'static str, &'static str) {
-    let with_kcv = plan.keys.iter().filter(|key| key.spec.has_kcv()).count();
+    let with_kcv = plan.keys.iter().filter(|key| key.spec.is_aes()).count();
     match with_kcv {
         0 => ("first 8 digits of the fingerprint", "KCV or fingerprint"),
         n if n == plan.keys.len() => ("KCV", "KCV"),

@@ -21,6 +21,17 @@ pub(crate) fn takes(
         })
     };
     match spec {
+        Spec::Aes { .. } => Err(Refusal {
+            why: format!(
+                "spec {}: AWS KMS has one kind of AES key, SYMMETRIC_DEFAULT",
+                spec.name()
+            ),
+            hint: "write SYMMETRIC_DEFAULT, which other KMSs take too: it has 256 bits".into(),
+        }),
+        Spec::Ed25519 => Err(Refusal {
+            why: "spec ED25519: AWS KMS makes Ed25519 keys itself and imports none".into(),
+            hint: "the most similar key that it imports is ECC_NIST_P256".into(),
+        }),
         _ if wrapping.is_rsa_aes() && in_china => refuse(
             "it is not offered in China Regions".into(),
             "download import parameters for RSAES_OAEP_SHA_256",
@@ -93,6 +104,8 @@ mod tests {
                         "ECC_NIST_P521" => rsa_aes || bits > 2048,
                         name if name.starts_with("ECC_") => true,
                         name if name.starts_with("RSA_") => rsa_aes,
+                        name if name.starts_with("AES_") => false,
+                        "ED25519" => false,
                         _ => oaep,
                     };
                     assert_eq!(takes, expected, "{} {wrapping} {bits}", spec.name());
