@@ -170,7 +170,7 @@ impl Spec {
             ),
             _ => refuse(
                 "is not a key spec that KMS imports",
-                "`aws kms describe-key` shows the KeySpec of the KMS key, such as SYMMETRIC_DEFAULT",
+                "`aws kms describe-key` shows the KeySpec of the KMS key, such as SYMMETRIC_DEFAULT; other KMSs have AES_128, AES_192, AES_256 and ED25519 too",
             ),
         }
     }

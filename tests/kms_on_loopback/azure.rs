@@ -108,6 +108,35 @@ impl Vault {
         self.text(&["purge", name]);
     }
 
+    /// What the scripts need of the environment for an `az` of the tests: the vendor's client, with the options of `az`
+    /// and no others. What names servers in it leads nowhere.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let bin = self.home.path().join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let az = format!(
+            "#!/bin/sh\nexec '{}' '{}' '{}' '{}' '{}' \"$@\"\n",
+            self.python.display(),
+            program("az.py").display(),
+            self.address(),
+            self.authority().display(),
+            self.url,
+        );
+        std::fs::write(bin.join("az"), az).unwrap();
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(bin.join("az"), executable).unwrap();
+        let nowhere = "http://127.0.0.1:1".to_owned();
+        vec![
+            ("PATH", format!("{}:/usr/bin:/bin", bin.display())),
+            ("HOME", self.home.path().display().to_string()),
+            ("HTTPS_PROXY", nowhere.clone()),
+            ("https_proxy", nowhere.clone()),
+            ("ARM_CLOUD_METADATA_URL", nowhere),
+            ("REQUESTS_CA_BUNDLE", "/nowhere".into()),
+            ("PYTHONPATH", "/nowhere".into()),
+        ]
+    }
+
     /// What `import.sh` needs of the environment for the real `az`: it is signed in as the managed identity of this
     /// computer, which the vault of the tests plays too. What names servers in it leads nowhere. `None`: no `az`.
     pub fn az_env(&self) -> Option<Vec<(&'static str, String)>> {

@@ -30,15 +30,20 @@ impl Drop for Bao {
 impl Bao {
     /// `None` where the machine has no `bao` of the tests.
     pub fn start() -> Option<Self> {
-        Self::start_with(false)
+        Self::start_with(false, true)
+    }
+
+    /// The same without an engine: nobody switched one on yet.
+    pub fn start_bare() -> Option<Self> {
+        Self::start_with(false, false)
     }
 
     /// The same with TLS, by a certificate that nobody but [`Bao::authority`] vouches for.
     pub fn start_closed() -> Option<Self> {
-        Self::start_with(true)
+        Self::start_with(true, true)
     }
 
-    fn start_with(tls: bool) -> Option<Self> {
+    fn start_with(tls: bool, engine: bool) -> Option<Self> {
         let venv = std::env::var_os("BYOK_TEST_VENV").filter(|path| !path.is_empty())?;
         let bin = std::path::absolute(venv).unwrap().join("bin");
         if !bin.join("bao").exists() {
@@ -70,7 +75,9 @@ impl Bao {
                 server,
             };
             if bao.answers(started) {
-                bao.text(&["secrets", "enable", "transit"]);
+                if engine {
+                    bao.text(&["secrets", "enable", "transit"]);
+                }
                 return Some(bao);
             }
             home = tempfile::tempdir().unwrap(); // somebody else took the port

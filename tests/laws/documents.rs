@@ -22,7 +22,13 @@ fn read(path: impl AsRef<Path>) -> String {
 /// README and every page for people, with paths from the root.
 fn documents() -> Vec<String> {
     let mut found = vec!["README.md".to_owned()];
-    for directory in ["docs", "ceremony-scripts", "softhsm-config", "fuzz"] {
+    for directory in [
+        "docs",
+        "ceremony-scripts",
+        "ceremony-scripts/online",
+        "softhsm-config",
+        "fuzz",
+    ] {
         for entry in fs::read_dir(root().join(directory)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".md") {

@@ -21,8 +21,12 @@ pub mod crypto {
         }
 
         impl Spec {
-            pub const AES_256: Self = Self::Symmetric { bytes: 32 };
+            pub const DEFAULT: Self = Self::Symmetric { bytes: 32 };
             pub const P256: Self = Self::Ec;
+
+            pub fn is_aes(self) -> bool {
+                matches!(self, Self::Symmetric { .. })
+            }
 
             pub fn is_private(self) -> bool {
                 self == Self::Ec

@@ -12,8 +12,9 @@ use std::process::{Command, Output, Stdio};
 
 use byok::paper::outputs::{ImportScript, ImportType, MultiRegion, Run, import_all};
 use jiff::{SignedDuration, Timestamp};
+use kms_on_loopback::bao::Bao;
 use kms_on_loopback::{ACCOUNT, LoopbackKms};
-use support::{skip, stderr, stdout};
+use support::{refused, skip, stderr, stdout, well};
 
 /// What macOS, Linux and AWS CloudShell all have, and nothing else; `sha256sum` is `shasum` there.
 const TOOLS: &str = "awk bash cat chmod cut date dirname env head iconv ln ls mkdir mktemp mv printf \
@@ -297,6 +298,9 @@ fn of_the_cloud_operator() -> Vec<(&'static str, String)> {
     let ceremony = "00112233445566778899aabbccddeeff";
     vec![
         ("online.sh", script("online.sh")),
+        ("transit.sh", script("online/transit.sh")),
+        ("azure.sh", script("online/azure.sh")),
+        ("common.sh", script("online/common.sh")),
         ("import.sh", import_script()),
         (
             "import-all.sh",
@@ -310,7 +314,11 @@ fn what_the_cloud_operator_runs_has_nothing_later_than_bash_3_2() {
     let mut scripts = of_the_cloud_operator();
     scripts.push(("digest-rows.sh", script("digest-rows.sh")));
     for (name, text) in scripts {
-        assert!(text.starts_with("#!/usr/bin/env bash\n"), "{name}");
+        let is_read_in = name == "common.sh";
+        assert!(
+            is_read_in || text.starts_with("#!/usr/bin/env bash\n"),
+            "{name}"
+        );
         let found = found_in(&text);
         assert!(found.is_empty(), "{name}:\n{}", found.join("\n"));
     }
@@ -402,6 +410,7 @@ fn every_script_begins_with_a_shell_that_nobody_has_set() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut scripts: Vec<(String, String)> = of_the_cloud_operator()
         .into_iter()
+        .filter(|(name, _)| *name != "common.sh") // only read in
         .map(|(name, text)| (name.to_owned(), text))
         .collect();
     for folder in [
@@ -755,4 +764,43 @@ fn digests_in_rows_need_few_tools_too() {
     fs::write(desk.home.path().join("work/file"), "hello\n").unwrap();
     let said = desk.succeeds(&[script.to_str().unwrap(), "file"]);
     assert!(said.contains("row 1   5891 b5b5"), "{said}");
+}
+
+/// With the real server and its command; `openssl` and `fold` are the only tools more.
+#[test]
+fn the_script_for_engines_runs_with_the_manners_of_bash_3_2() {
+    let Some(bao) = Bao::start() else {
+        return skip("BYOK_TEST_VENV has no bao");
+    };
+    let mut desk = Desk::new();
+    for tool in ["openssl", "fold"] {
+        symlink(
+            which(tool).unwrap(),
+            desk.home.path().join("tools").join(tool),
+        )
+        .unwrap();
+    }
+    symlink(bao.command(), desk.home.path().join("tools/bao")).unwrap();
+    desk.env = bao.env();
+    desk.env
+        .retain(|(name, _)| !["PATH", "HOME"].contains(name));
+    let key = bao.key("payments");
+    bao.text(&["write", "-f", "transit/keys/payments"]);
+    let told = |args: &[&str]| {
+        let output = desk.run(args);
+        well(&output);
+        stdout(&output)
+    };
+    let slip = told(&["transit.sh", "parameters", &key, "--out", "bao.json"]);
+    assert!(slip.contains("wrapping_key_sha256"), "{slip}");
+    let status = told(&["transit.sh", "status", &key]);
+    assert!(status.contains("aes256-gcm96"), "{status}");
+    told(&["transit.sh", "delete", &key, "--yes"]);
+    let output = desk.run(&["transit.sh", "status", &key]);
+    refused(&output, 1, &["no answer about payments"]);
+    let output = desk.run(&["azure.sh", "status", "https://a.vault.azure.net/keys/b"]);
+    refused(&output, 2, &["the command az is not installed"]);
+    for script in ["transit.sh", "azure.sh"] {
+        assert!(told(&[script, "--help"]).starts_with("usage: bash "));
+    }
 }

@@ -169,6 +169,17 @@ twins!(
     }
 );
 
+/// What the script of the online half asks of the key, for somebody else than who imported.
+fn proof(bao: &Bao, room: &Room) -> std::path::PathBuf {
+    let script = "ceremony-scripts/online/transit.sh";
+    let mut bash = Command::new("bash");
+    bash.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
+    bash.args(["prove", "online", "--out", "by-script.json"]);
+    bash.current_dir(room.dir.path()).env_clear();
+    well(&bash.envs(bao.env()).output().unwrap());
+    room.path("by-script.json")
+}
+
 /// In PEM; of an Ed25519 key OpenBao tells the 32 bytes alone, in base64: by RFC 8410 these stand behind this head.
 fn spki(spec: &str, told: &str) -> Vec<u8> {
     match spec {
@@ -237,6 +248,10 @@ fn every_spec_that_openbao_takes_is_imported_and_proved() {
             receipt(&room, "records/one", &result),
             "proved in KMS",
             "{spec}"
+        );
+        assert_eq!(
+            receipt(&room, "records/one", &proof(&bao, &room)),
+            "proved in KMS"
         );
         if is_private(spec) {
             let told = bao.described("payments");

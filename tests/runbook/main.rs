@@ -1,5 +1,6 @@
 //! Whole lives of a data key, as README and RUNBOOK tell them.
 
+mod by_target;
 #[path = "../kms_on_loopback/mod.rs"]
 mod kms_on_loopback;
 mod rehearsal;

@@ -24,23 +24,25 @@ const SERVICES: &str = "kms,sts,iam,sns,monitoring,events,cloudtrail";
 const VARIABLES: &str = "region account key second primary topic";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Online,
     Room,
     Dry,
     /// On the machine where byok is built.
     Build,
+    /// With `az`, which is on no machine of the tests: only printed.
+    Azure,
 }
 
 /// One block of commands.
 #[derive(Clone, Debug)]
-struct Fence {
-    section: String,
-    place: Place,
-    text: String,
+pub(crate) struct Fence {
+    pub section: String,
+    pub place: Place,
+    pub text: String,
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -53,7 +55,7 @@ fn fences() -> Vec<Fence> {
 }
 
 /// The blocks of a page, each with the heading of this depth above it.
-fn fences_of(page: &str, heading: &str) -> Vec<Fence> {
+pub(crate) fn fences_of(page: &str, heading: &str) -> Vec<Fence> {
     let mut found = Vec::new();
     let (mut section, mut open) = (String::new(), None::<Fence>);
     for line in page.lines() {
@@ -64,6 +66,7 @@ fn fences_of(page: &str, heading: &str) -> Vec<Fence> {
                     "sh room" => Place::Room,
                     "sh dry" => Place::Dry,
                     "sh build" => Place::Build,
+                    "sh azure" => Place::Azure,
                     other => panic!("a block of an unknown kind: {other:?}"),
                 };
                 let (section, text) = (section.clone(), String::new());
@@ -90,7 +93,7 @@ fn fences_of(page: &str, heading: &str) -> Vec<Fence> {
 }
 
 /// The commands of a block, loops opened up, assignments by the name of their variable.
-fn commands(text: &str) -> Vec<String> {
+pub(crate) fn commands(text: &str) -> Vec<String> {
     let lines = text.replace("\\\n", " ").replace("&&\n", "&& ");
     let trimmed = lines.lines().map(str::trim).filter(|l| !l.is_empty());
     let plain = trimmed.filter(|l| !l.starts_with("for ") && *l != "done");
@@ -106,7 +109,7 @@ fn is_known(place: Place, command: &str) -> bool {
     match place {
         Place::Room => begins(&["byok ", "cp -r ", "mv ", "rm -r /media/stick/"]),
         Place::Dry => begins(&["bash online.sh "]),
-        Place::Build => false,
+        Place::Build | Place::Azure => false,
         Place::Online => {
             assigns
                 || begins(&[
@@ -251,7 +254,7 @@ impl Desk {
             Place::Online => self.online(&fence.section, &fence.text),
             Place::Room => self.in_the_room(&fence.section, &fence.text),
             Place::Dry => self.judged(&fence.section, &fence.text),
-            Place::Build => panic!("{}: built already", fence.section),
+            Place::Build | Place::Azure => panic!("{}: not for here", fence.section),
         }
     }
 
@@ -448,7 +451,7 @@ fn is_taken(kms: &LoopbackKms, command: &str, folder: &Path) -> bool {
 }
 
 /// The plan with this field; a commented or absent one of an import stands after its `wrapping`.
-fn with_field(plan: &str, field: &str, value: &str) -> String {
+pub(crate) fn with_field(plan: &str, field: &str, value: &str) -> String {
     let is_it = |line: &str| {
         let line = line.trim_start_matches(['#', ' ']);
         line.strip_prefix(field)
@@ -474,7 +477,7 @@ fn with_field(plan: &str, field: &str, value: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-fn with_input(mut command: Command, input: &str) -> Output {
+pub(crate) fn with_input(mut command: Command, input: &str) -> Output {
     command.stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -485,7 +488,7 @@ fn with_input(mut command: Command, input: &str) -> Output {
 }
 
 #[track_caller]
-fn succeeded(section: &str, text: &str, output: &Output) -> String {
+pub(crate) fn succeeded(section: &str, text: &str, output: &Output) -> String {
     let said = stdout(output);
     assert!(
         output.status.success(),

@@ -1,0 +1,4 @@
+# Whoever watches: what the engine tells about the key.
+path "transit/keys/payments" {
+  capabilities = ["read"]
+}

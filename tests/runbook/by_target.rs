@@ -1,0 +1,560 @@
+//! `ceremony-scripts/online`: every command of its RUNBOOK.md in its order, for OpenBao with the real server and its own
+//! command, for Azure with the vault of the tests; and who may do what there by the policies.
+
+use crate::kms_on_loopback::azure::Vault;
+use crate::kms_on_loopback::bao::Bao;
+use crate::runbook::{Fence, Place, commands, fences_of, root, succeeded, with_field, with_input};
+use crate::support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::{Kind, Room, base64, openssl, refused, sha256, skip, stderr, stdout, well};
+
+const FIRST: &str = "records/2026-11-22-payments";
+const SECOND: &str = "records/2027-10-20-payments";
+const HSM: &str = "https://of-a-test.managedhsm.azure.net";
+
+fn folder() -> PathBuf {
+    root().join("ceremony-scripts/online")
+}
+
+fn page() -> String {
+    fs::read_to_string(folder().join("RUNBOOK.md")).unwrap()
+}
+
+/// The blocks of one target.
+fn fences(target: &str) -> Vec<Fence> {
+    let page = page();
+    let (_, part) = page.split_once(&format!("\n## {target}\n")).unwrap();
+    let part = part.split("\n## ").next().unwrap();
+    fences_of(part, "### ")
+}
+
+/// Both ends of the stick: the folder `online` beside the room.
+struct Desk {
+    room: Room,
+    env: Vec<(&'static str, String)>,
+    /// What stands in the page, and what here.
+    here: Vec<(String, String)>,
+}
+
+impl Desk {
+    fn new(env: Vec<(&'static str, String)>, server: &str, here: &str) -> Option<Self> {
+        let room = Room::new(Kind::SoftHsm)?;
+        fs::remove_dir_all(room.path("inputs")).unwrap(); // it comes on the stick
+        fs::create_dir(room.path("stick")).unwrap();
+        fs::create_dir_all(room.path("online/policies")).unwrap();
+        for part in ["", "policies"] {
+            for file in fs::read_dir(folder().join(part)).unwrap() {
+                let file = file.unwrap();
+                if file.path().is_file() {
+                    let to = room.path("online").join(part).join(file.file_name());
+                    fs::copy(file.path(), to).unwrap();
+                }
+            }
+        }
+        fs::write(room.path("vars"), "").unwrap();
+        let stick = room.path("stick").display().to_string();
+        let here = vec![
+            (server.to_owned(), here.to_owned()),
+            ("/media/stick".to_owned(), stick),
+        ];
+        Some(Self { room, env, here })
+    }
+
+    fn as_here(&self, text: &str) -> String {
+        let replaced = |text: String, (from, to): &(String, String)| text.replace(from, to);
+        self.here.iter().fold(text.to_owned(), replaced)
+    }
+
+    fn run(&self, fence: &Fence) -> String {
+        let text = self.as_here(&fence.text);
+        let output = match fence.place {
+            Place::Online => self.online(&text),
+            Place::Room => self.offline(&text),
+            _ => return String::new(),
+        };
+        succeeded(&fence.section, &text, &output)
+    }
+
+    /// Somebody says yes to an import, and types the name of a key that ends.
+    fn online(&self, text: &str) -> Output {
+        let vars = self.room.path("vars");
+        let vars = vars.display();
+        let script = format!(
+            "set -euo pipefail\n. {vars}\n{text}\ndeclare -p key kek vault_key >{vars} 2>/dev/null || true\n"
+        );
+        let typed = if text.contains(" import ") {
+            "yes\n"
+        } else if text.contains("kek\"") {
+            "KEK\nKEK\n"
+        } else {
+            "payments\npayments\n"
+        };
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &script])
+            .env_clear()
+            .envs(self.env.clone());
+        bash.env("BASH_COMPAT", "3.2");
+        bash.current_dir(self.room.path("online"));
+        with_input(bash, typed)
+    }
+
+    fn offline(&self, text: &str) -> Output {
+        let script: String = text
+            .lines()
+            .map(|line| match line.strip_prefix("byok run ") {
+                // nobody is there to type Yes
+                Some(plan) => {
+                    format!("byok run {plan} --approve $(sha256sum < {plan} | cut -c 1-64)\n")
+                }
+                None => format!("{line}\n"),
+            })
+            .collect();
+        let byok = Path::new(support::program()).parent().unwrap();
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &format!("set -euo pipefail\n{script}")]);
+        bash.env_clear().envs(self.room.env.iter().cloned());
+        bash.env("PATH", format!("{}:/usr/bin:/bin", byok.display()));
+        bash.current_dir(self.room.dir.path());
+        with_input(bash, "")
+    }
+
+    /// The plan that the page has people write, with the digest of this slip.
+    fn write_plan(&mut self, kms: &str, key: &str, import: &str, parameters: &str, slip: &str) {
+        self.room.plan.imported = false;
+        self.room.plan.directory = FIRST.into();
+        self.room.plan.key_more = format!(
+            "[[key.import]]\nname = \"{import}\"\nkms = \"{kms}\"\nkey = \"{key}\"\nparameters = \"{parameters}\"\n\
+             wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nwrap_in = \"hsm\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{slip}\"\n"
+        );
+        self.room.write_plan();
+    }
+
+    /// The next plan as somebody leaves it who read and corrected it.
+    fn correct_again(&self, slip: &str) {
+        let path = self.room.path("again.toml");
+        let mut plan = fs::read_to_string(&path).unwrap();
+        let head = sha256(&fs::read(self.room.path(FIRST).join("transcript.jsonl")).unwrap());
+        for (field, value) in [
+            ("network", "allowed"),
+            ("pin", "file:pin"),
+            ("directory", SECOND),
+            ("previous_head", &head),
+            ("wrapping_key_sha256", slip),
+            ("parameters", "inputs/bao.json"),
+        ] {
+            plan = with_field(&plan, field, &format!("\"{value}\""));
+        }
+        fs::write(path, plan).unwrap();
+    }
+}
+
+/// The digest that a slip tells, by its rows.
+fn digest(said: &str) -> String {
+    let (_, rows) = said.split_once("SLIP.").unwrap();
+    let rows = rows.lines().filter_map(|line| line.trim().split_once('\t'));
+    let rows: Vec<&str> = rows.map(|(_, row)| row).collect();
+    assert_eq!(rows.len(), 8, "{said}");
+    let digest = rows.concat();
+    assert!(
+        said.contains(&format!("wrapping_key_sha256 = \"{digest}\"")),
+        "{said}"
+    );
+    digest
+}
+
+fn openbao() -> Option<(Bao, Desk)> {
+    let Some(bao) = Bao::start_bare() else {
+        skip("BYOK_TEST_VENV has no bao");
+        return None;
+    };
+    let mut env = bao.env();
+    let addresses = ["BAO_ADDR", "BAO_NAMESPACE", "BAO_AGENT_ADDR"];
+    env.retain(|(name, _)| !addresses.contains(name));
+    env.push(("BAO_ADDR", bao.server())); // for the page's own bao commands
+    let desk = Desk::new(env, "https://bao.example:8200", &bao.server())?;
+    Some((bao, desk))
+}
+
+#[test]
+fn every_command_for_openbao_runs_in_its_order_and_old_ciphertext_opens_after_a_reimport() {
+    let Some((bao, mut desk)) = openbao() else {
+        return;
+    };
+    let plain = base64(b"old data");
+    let (mut encrypted, mut slips) = (String::new(), Vec::<String>::new());
+    for fence in fences("OpenBao and Vault") {
+        let section = fence.section.split(' ').next().unwrap().to_owned();
+        if section == "6." && fence.text.contains("transit.sh delete") {
+            encrypted = bao.encrypt("payments", &plain);
+        }
+        let said = match fence.text.split_once("byok check again.toml\n") {
+            Some((before, after)) => {
+                let text = desk.as_here(before);
+                succeeded(&fence.section, &text, &desk.offline(&text));
+                desk.correct_again(&slips[1]);
+                let text = desk.as_here(&format!("byok check again.toml\n{after}"));
+                succeeded(&fence.section, &text, &desk.offline(&text))
+            }
+            None => desk.run(&fence),
+        };
+        if said.contains("SLIP.") {
+            slips.push(digest(&said));
+        }
+        match section.as_str() {
+            "2." => desk.write_plan(
+                "openbao",
+                &bao.key("payments"),
+                "bao",
+                "inputs/bao.json",
+                &slips[0],
+            ),
+            "4." => assert!(said.contains("IMPORTED into"), "{said}"),
+            "5." if fence.place == Place::Room => assert!(said.contains("proved in KMS"), "{said}"),
+            "6." if fence.text.contains("proof-again") => {
+                assert_eq!(stdout(&bao.decrypt("payments", &encrypted)).trim(), plain);
+            }
+            "7." => assert!(!bao.decrypt("payments", &encrypted).status.success()),
+            _ => {}
+        }
+    }
+    let stock = bao.text(&["read", "-field=public_key", "transit/wrapping_key"]);
+    let stock = openssl(&["pkey", "-pubin", "-outform", "DER"], stock.as_bytes());
+    assert_eq!(slips, [sha256(&stock), sha256(&stock)]);
+}
+
+/// The command of the slip is one fact: script and page have the same.
+#[test]
+fn the_scripts_make_the_slip_as_the_page_says() {
+    let page = fs::read_to_string(root().join("docs/targets.md")).unwrap();
+    for (script, command) in [
+        ("transit.sh", "openssl pkey -pubin -outform DER"),
+        ("azure.sh", "-outform DER"),
+    ] {
+        let text = fs::read_to_string(folder().join(script)).unwrap();
+        assert!(
+            page.contains(&format!("{command} | sha256sum")),
+            "{command}"
+        );
+        assert!(text.contains(&format!("{command} | slip")), "{script}");
+    }
+    for script in ["common.sh", "transit.sh", "azure.sh"] {
+        let output = Command::new("shellcheck")
+            .arg(folder().join(script))
+            .output();
+        match output {
+            Ok(output) => well(&output),
+            Err(_) => skip("no shellcheck"),
+        }
+    }
+}
+
+/// What a role must do works, and what another role is for is refused.
+#[test]
+fn each_role_of_an_engine_may_do_its_part_and_no_other() {
+    let Some((bao, mut desk)) = openbao() else {
+        return;
+    };
+    let key = bao.key("payments");
+    let roles = "administrator parameters importer prover watcher destroyer";
+    for fence in fences("OpenBao and Vault") {
+        let section = fence.section.split(' ').next().unwrap().to_owned();
+        if ["1.", "2.", "3."].contains(&section.as_str()) {
+            let said = desk.run(&fence);
+            if section == "2." {
+                desk.write_plan("openbao", &key, "bao", "inputs/bao.json", &digest(&said));
+            }
+        }
+    }
+    well(
+        &desk.online(
+            "cp -r \"$1\" ."
+                .replace(
+                    "\"$1\"",
+                    &desk.room.path("stick/payments-2026").display().to_string(),
+                )
+                .as_str(),
+        ),
+    );
+    let verbs = [
+        (
+            "parameters",
+            "parameters",
+            "bash transit.sh parameters $key --out $RANDOM$RANDOM.json",
+        ),
+        (
+            "importer",
+            "import",
+            "bash transit.sh import payments-2026/bao --yes",
+        ),
+        (
+            "prover",
+            "prove",
+            "bash transit.sh prove payments-2026/bao --out $RANDOM$RANDOM.json",
+        ),
+        ("watcher", "status", "bash transit.sh status $key"),
+        ("destroyer", "delete", "bash transit.sh delete $key --yes"),
+    ];
+    // in the order of a key's life
+    for (owner, verb, command) in &verbs {
+        let others = roles.split(' ').filter(|role| role != owner);
+        // who imports looks before and after, and so does who proves: that is a watcher's part
+        let looks = |role: &str| *verb == "status" && ["importer", "prover"].contains(&role);
+        for role in others.filter(|role| !looks(role)) {
+            let output = desk.as_role(&bao, role, &format!("key={key}\n{command}"));
+            let said = format!("{}{}", stdout(&output), stderr(&output));
+            assert!(!output.status.success(), "{role} may {verb}: {said}");
+            assert!(said.contains("permission denied"), "{role}, {verb}: {said}");
+        }
+        well(&desk.as_role(&bao, owner, &format!("key={key}\n{command}")));
+    }
+    let there = bao.bao(&["read", "transit/keys/payments"]);
+    assert!(!there.status.success(), "{}", stdout(&there));
+    // no role lets a key out, makes one, or takes a next version
+    bao.text(&["write", "-f", "transit/keys/payments", "exportable=false"]);
+    for role in roles.split(' ') {
+        for forbidden in [
+            "write transit/keys/payments/config exportable=true",
+            "write transit/keys/payments/config allow_plaintext_backup=true",
+            "write transit/keys/payments/import_version ciphertext=x",
+            "write -f transit/keys/payments/rotate",
+            "write -f transit/keys/other",
+            "read transit/export/encryption-key/payments",
+            "write transit/encrypt/payments plaintext=eA==",
+            "write transit/decrypt/other ciphertext=x",
+            "secrets disable transit",
+        ] {
+            let output = desk.as_role(&bao, role, &format!("bao {forbidden}"));
+            assert!(!output.status.success(), "{role}: {forbidden}");
+            assert!(
+                stderr(&output).contains("permission denied"),
+                "{role}: {forbidden}"
+            );
+        }
+    }
+    bao.text(&["secrets", "disable", "transit"]);
+    for role in roles.split(' ').filter(|role| *role != "administrator") {
+        let output = desk.as_role(&bao, role, &format!("bash transit.sh mount {key}"));
+        assert!(stderr(&output).contains("permission denied"), "{role}");
+    }
+    well(&desk.as_role(
+        &bao,
+        "administrator",
+        &format!("bash transit.sh mount {key}"),
+    ));
+}
+
+impl Desk {
+    /// With a token that has the policy of this role and no other.
+    fn as_role(&self, bao: &Bao, role: &str, text: &str) -> Output {
+        let policy = format!("-policy=byok-{role}");
+        let token = bao.text(&[
+            "token",
+            "create",
+            "-no-default-policy",
+            &policy,
+            "-field=token",
+        ]);
+        let mut bash = Command::new("bash");
+        bash.args(["-c", text]).env_clear().envs(self.env.clone());
+        bash.env("BAO_TOKEN", token.trim());
+        bash.current_dir(self.room.path("online"));
+        with_input(bash, "")
+    }
+}
+
+#[test]
+fn the_script_for_engines_asks_nobody_but_the_server_of_its_url() {
+    let Some((bao, desk)) = openbao() else {
+        return;
+    };
+    bao.text(&["secrets", "enable", "transit"]);
+    let key = bao.key("payments");
+    let run = |text: &str| desk.online(&format!("key={key}\n{text}"));
+    // where the environment leads to matters to nobody
+    let set = "export BAO_ADDR=http://127.0.0.1:1 BAO_NAMESPACE=x VAULT_ADDR=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1";
+    well(&run(&format!(
+        "{set}\nbash transit.sh parameters $key --out one.json"
+    )));
+    refused(
+        &run("bash transit.sh parameters $key --out one.json"),
+        2,
+        &["nothing is overwritten"],
+    );
+    for url in [
+        "http://bao.example:8200/v1/transit/keys/payments",
+        "https://user:secret@bao.example/v1/transit/keys/payments",
+        "https://bao.example/v1/transit/payments",
+        "https://bao.example/v1/../keys/payments",
+        "'https://bao.example/v1/transit/keys/$(id)'",
+    ] {
+        let output = run(&format!("bash transit.sh status {url}"));
+        refused(&output, 2, &["that is no URL of a key"]);
+        assert!(!stderr(&output).contains("secret"));
+    }
+    refused(
+        &run("bash transit.sh status $key"),
+        1,
+        &["no answer about payments"],
+    );
+    refused(
+        &run("bash transit.sh prove nowhere --out x"),
+        2,
+        &["is not there"],
+    );
+    refused(
+        &run("bash transit.sh delete $key --force"),
+        2,
+        &["is no option here"],
+    );
+    // a name that is not typed ends nothing
+    bao.text(&["write", "-f", "transit/keys/payments"]);
+    refused(
+        &run("printf 'other\\n' | bash transit.sh delete $key"),
+        1,
+        &["nothing was changed"],
+    );
+    assert_eq!(bao.described("payments")["data"]["deletion_allowed"], false);
+    for script in ["transit.sh", "azure.sh"] {
+        let help = stdout(&run(&format!("bash {script} --help")));
+        assert!(help.lines().all(|line| line.len() < 80), "{help}");
+        for verb in verbs(&help) {
+            assert!(
+                page().contains(&format!("{script} {verb}")),
+                "{script} {verb}"
+            );
+        }
+    }
+}
+
+/// The verbs that a help lists.
+fn verbs(help: &str) -> BTreeSet<String> {
+    let rows = help.lines().filter_map(|line| line.strip_prefix("  "));
+    let rows = rows.filter(|row| row.starts_with(|c: char| c.is_ascii_lowercase()));
+    let words = rows.filter_map(|row| row.split(' ').next());
+    let verbs: BTreeSet<String> = words.map(str::to_owned).collect();
+    assert!(verbs.len() >= 6, "{verbs:?}");
+    verbs
+}
+
+#[test]
+fn every_command_for_azure_runs_in_its_order_and_the_vault_holds_the_data_key() {
+    let Some(vault) = Vault::start(HSM) else {
+        skip("BYOK_TEST_VENV has no azure-keyvault-keys");
+        return;
+    };
+    let Some(mut desk) = Desk::new(vault.env(), HSM, HSM) else {
+        return;
+    };
+    let mut proved = false;
+    for fence in fences("Azure Key Vault and Managed HSM") {
+        let section = fence.section.split(' ').next().unwrap().to_owned();
+        let said = desk.run(&fence);
+        match section.as_str() {
+            "2." => {
+                let slip = digest(&said);
+                let stock = vault.text(&["pem", "KEK"]);
+                let stock = openssl(&["pkey", "-pubin", "-outform", "DER"], stock.as_bytes());
+                assert_eq!(slip, sha256(&stock));
+                desk.write_plan(
+                    "azure",
+                    &vault.key("payments"),
+                    "azure",
+                    "inputs/kek.json",
+                    &slip,
+                );
+            }
+            "4." if fence.place == Place::Room => {
+                assert!(said.contains("proved in KMS"), "{said}");
+                proved = true;
+            }
+            // the KEK is gone: the wrapped file is of no use
+            "4." if fence.text.contains("purge") => {
+                assert!(!vault.client(&["show", "KEK"]).status.success());
+                assert_eq!(vault.told(&["show", "payments"])["key"]["kty"], "oct-HSM");
+            }
+            _ => {}
+        }
+    }
+    assert!(proved);
+    assert!(!vault.client(&["show", "payments"]).status.success());
+}
+
+/// Checked for their form alone: there is no Azure here.
+#[test]
+fn the_roles_for_azure_name_data_actions_of_one_kind_and_nothing_else() {
+    let mut roles = 0;
+    for file in fs::read_dir(folder().join("policies")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(kind) = name.strip_prefix("azure-") else {
+            continue;
+        };
+        let role: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let (actions, begins, empty) = match kind.starts_with("hsm-") {
+            true => (
+                "dataActions",
+                "Microsoft.KeyVault/managedHsm/keys/",
+                ["actions", "notActions", "notDataActions"],
+            ),
+            false => (
+                "DataActions",
+                "Microsoft.KeyVault/vaults/keys/",
+                ["Actions", "NotActions", "NotDataActions"],
+            ),
+        };
+        for list in empty {
+            assert_eq!(role[list].as_array().unwrap().len(), 0, "{name}: {list}");
+        }
+        for action in role[actions].as_array().unwrap() {
+            let action = action.as_str().unwrap();
+            let of_keys = action.strip_prefix(begins);
+            assert!(
+                of_keys.is_some_and(|rest| !rest.contains('*')),
+                "{name}: {action}"
+            );
+            let ends_keys = action.contains("delete") || action.contains("purge");
+            assert!(
+                !ends_keys || name.ends_with("destroyer.json"),
+                "{name}: {action}"
+            );
+        }
+        roles += 1;
+    }
+    assert_eq!(roles, 7);
+}
+
+/// Every block is run, and every command is of a kind that is.
+#[test]
+fn no_command_of_the_page_is_of_an_unknown_kind() {
+    let all = fences_of(&page(), "### ");
+    assert!(all.len() >= 14, "{}", all.len());
+    for fence in all {
+        for command in commands(&fence.text) {
+            let known = match fence.place {
+                Place::Room => ["byok ", "cp ", "mv ", "rm -r /media/stick/"].as_slice(),
+                Place::Azure => &["az "],
+                _ => &[
+                    "bash transit.sh ",
+                    "bash azure.sh ",
+                    "bao ",
+                    "cp ",
+                    "mv ",
+                    "mkdir ",
+                    "key=",
+                    "kek=",
+                    "vault_key=",
+                ],
+            };
+            assert!(
+                known.iter().any(|with| command.starts_with(with)),
+                "{command}"
+            );
+        }
+    }
+}
