@@ -36,7 +36,7 @@
 //! | a transcript event | its struct and its line in the list of `evidence::transcript::event`, which reads and writes it; the step in [`ceremony`] that appends it; its row in docs/transcript-format.md. The report lists every event; a table of its members is a line in `TOLD` of `paper::report::room` |
 //! | what makes a record broken | [`evidence::rules`], one list for byok and `verify-record.sh`, with a case for each rule in tests/verdicts |
 //! | a verb | its file in [`cli::verbs`], with its arguments and its run |
-//! | add a KMS | a variant of [`plan::kms::KmsKey`] and of [`plan::kms::Target`]: the compiler then names most of the questions that it must answer. It has a file of its name in [`plan::kms`] (the key's name, its parameters, what it takes), [`paper::outputs`] (its script) and [`evidence::receipts`] (what its answers prove), and a row in docs/targets.md; `transit` is the example. What it answers is told from what others answer in [`evidence::receipts::answer`], its parameters from theirs in [`cli::verbs::inspect`], and [`rehearsal::StandInKms`] gives such parameters in a rehearsal |
+//! | add a KMS | a file in [`plan::kms`] that answers what `Kms` asks (its key's name, its parameters, what it takes, what it means for people), with a variant of [`plan::kms::KmsKey`] and a row in `ELSEWHERE` there; a file in [`paper::outputs`] with its script, and a line in `ceremony::outputs`; a file in [`evidence::receipts`] that reads its answers, and a row in `READERS` there; a row in docs/targets.md. `azure` is the example |
 //!
 //! # The path of a data key
 //! Whoever only asks whether a data key can leave the HSM in clear reads, in this order:

@@ -102,31 +102,16 @@ impl StandInKms {
 
     /// Import parameters for a key, as the command of its KMS prints them.
     pub(crate) fn parameters(&self, key: &KmsKey, wrapping: WrappingAlgorithm) -> String {
-        let spki = self.key.public().spki_der();
-        let arn = match key {
-            KmsKey::Aws(arn) => arn,
-            KmsKey::Transit(_) => {
-                let pem = wrapping::public::to_pem(spki).replace('\n', "\\n");
-                return format!(
-                    "{{\n    \"data\": {{\n        \"public_key\": \"{pem}\"\n    }}\n}}\n"
-                );
-            }
-            KmsKey::Azure(key) => {
-                return format!(
-                    "{{\n    \"attributes\": {{\"enabled\": true}},\n    \"key\": {{\n        \"kid\": \"{}/keys/stand-in-kek/{}\",\n        \
-                     \"kty\": \"RSA-HSM\", \"keyOps\": [\"import\"],\n        \"e\": \"AQAB\", \"n\": \"{}\"\n    }}\n}}\n",
-                    key.server(),
-                    "0".repeat(32),
-                    Base64::encode_string(self.key.public().modulus()),
-                );
-            }
-        };
+        let public = self.key.public();
+        if let Some(printed) = key.practice(public, wrapping) {
+            return printed;
+        }
         let valid_to = clock::now() + SignedDuration::from_hours(24);
         format!(
-            "{{\n    \"KeyId\": \"{arn}\",\n    \"ImportToken\": \"{}\",\n    \"PublicKey\": \"{}\",\n    \
+            "{{\n    \"KeyId\": \"{key}\",\n    \"ImportToken\": \"{}\",\n    \"PublicKey\": \"{}\",\n    \
              \"ParametersValidTo\": \"{valid_to}\",\n    \"WrappingAlgorithm\": \"{wrapping}\"\n}}\n",
             Base64::encode_string(&self.token),
-            Base64::encode_string(spki),
+            Base64::encode_string(public.spki_der()),
         )
     }
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Error, Operator, Plan, Previous, Result, screens};
 use crate::ground::clock::Watch;
-use crate::plan::kms::aws;
+use crate::plan::kms::Lifetime;
 use crate::plan::parameters;
 
 /// Asks for the time as long as something contradicts the clock. A person who says that the clock is right goes on;
@@ -99,9 +99,11 @@ pub(crate) fn corrected() -> Option<String> {
 fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     let now = crate::ground::clock::now();
     let of_parameters = plan.imports().find_map(|(_, import)| {
-        import.kms_key.arn()?; // no other KMS gives parameters a deadline
-        let read = aws::read(&import.parameters).ok()?;
-        let valid_to = read.valid_to.or(import.parameters_valid_to)?;
+        let Lifetime::Hours(hours) = import.kms_key.lifetime() else {
+            return None;
+        };
+        let valid_to = import.kms_key.deadline(&parameters::wanted(import))?;
+        let lifetime = SignedDuration::from_hours(hours);
         let name = &import.name;
         if now >= valid_to {
             let end = crate::ground::clock::for_people(valid_to);
@@ -109,8 +111,8 @@ fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
                 "By this machine's clock the import parameters of {name} expired at {end}. If the clock is right, they are of no more use; if it is ahead, correct it here."
             ));
         }
-        (valid_to.duration_since(now) > parameters::LIFETIME).then(|| {
-            let made = crate::ground::clock::for_people(valid_to - parameters::LIFETIME);
+        (valid_to.duration_since(now) > lifetime).then(|| {
+            let made = crate::ground::clock::for_people(valid_to - lifetime);
             format!(
                 "The import parameters of {name} were made at {made} at the earliest, which is in the future by this machine's clock."
             )

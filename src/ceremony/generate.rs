@@ -138,11 +138,8 @@ impl<'a> Ceremony<'a> {
         proved: Proved<'a>,
         transport: Option<&Transport>,
     ) -> Result<Wrapped<'a>> {
-        let Judged {
-            import,
-            wrapping_key: under,
-            ..
-        } = &proved.judged;
+        let Judged { import, .. } = &proved.judged;
+        let under = &proved.judged.wrapping_key;
         let hsm = &vault.hsm;
         let bytes = match (&proved.wrapping_key, transport) {
             (Some((wrapping_key, way)), _) => {
@@ -175,7 +172,8 @@ impl<'a> Ceremony<'a> {
         key: &DataKey,
         judged: &Judged,
     ) -> Result<Option<Vec<u8>>> {
-        if !judged.target.proves_by_decrypting(key.material.spec) {
+        let kms_key = &judged.import.kms_key;
+        if !kms_key.proves_by_decrypting(key.material.spec) {
             return Ok(None);
         }
         let name = judged.name();

@@ -1,20 +1,19 @@
 //! Step 11: everything that is carried out of the room.
 
+use jiff::Timestamp;
+
 use super::import_types::proves;
 use super::judged::Wrapped;
 use super::{Ceremony, Error, Result, Step, screens, transcript, words};
 use crate::crypto::escrow::package::{self, Package};
 use crate::crypto::wrapping::public;
 use crate::evidence::transcript::{HsmOpened, entries};
+use crate::ground::facts::TokenFacts;
 use crate::hsm::DataKey;
-use crate::paper::outputs::azure::{self, VaultScript};
-use crate::paper::outputs::transit::{self, TransitScript};
-use crate::paper::outputs::{self, Common, ImportScript, ImportType, Run, import_all};
-use crate::paper::outputs::{import_type, multi_region};
+use crate::paper::outputs::{self, Common, ImportScript, ImportType, Run, Written, import_all};
+use crate::paper::outputs::{azure, google, import_type, multi_region, transit};
 use crate::paper::report::{self, Report};
-use crate::plan::kms::azure::VaultKey;
-use crate::plan::kms::transit::{TransitKey, hash_function, key_type};
-use crate::plan::kms::{ImportToken, KeyArn, Target};
+use crate::plan::kms::{Given, ImportToken, KeyArn, KmsKey};
 use crate::plan::parameters::Judged;
 use crate::plan::{ImportPlan, KeyPlan, Plan, Role};
 
@@ -50,28 +49,43 @@ impl Ceremony<'_> {
     }
 
     fn write_import(&mut self, wrapped: &Wrapped) -> Result<()> {
-        let Judged { key, import, .. } = &wrapped.judged;
         let folder = wrapped.judged.name();
         self.ledger
             .write(&format!("{folder}/WrappedKeyMaterial.bin"), &wrapped.bytes)?;
-        let script = match &wrapped.judged.target {
-            Target::Aws { arn, token } => {
-                self.ledger
-                    .write(&format!("{folder}/{}", outputs::TOKEN), &token.bytes)?;
-                let import_type = import_type(self.plan().kind, self.previous(), key, import);
-                self.note_import_type(key, import, import_type.as_ref())?;
-                self.import_script(wrapped, (arn, token), import_type)
-            }
-            Target::Transit(into) => {
-                let base64 = transit::base64_file(&wrapped.bytes);
-                self.ledger
-                    .write(&format!("{folder}/{}", transit::FILE), base64.as_bytes())?;
-                self.transit_script(wrapped, into, &base64)?
-            }
-            Target::Azure { key, kid } => self.write_for_vault(wrapped, key, kid)?,
+        for (name, content) in self.beside(wrapped)? {
+            self.ledger.write(&format!("{folder}/{name}"), &content)?;
+        }
+        Ok(())
+    }
+
+    /// What its KMS wants with it, and the script that imports it.
+    fn beside(&mut self, wrapped: &Wrapped) -> Result<Vec<Written>> {
+        let Judged { key, import, .. } = &wrapped.judged;
+        let Given {
+            token, valid_to, ..
+        } = &*wrapped.judged;
+        if let (KmsKey::Aws(arn), Some(token), Some(valid_to)) = (&import.kms_key, token, valid_to)
+        {
+            let import_type = import_type(self.plan().kind, self.previous(), key, import);
+            self.note_import_type(key, import, import_type.as_ref())?;
+            let script = self.import_script(wrapped, (arn, token, *valid_to), import_type);
+            return Ok(vec![
+                (outputs::TOKEN.into(), token.bytes.clone()),
+                ("import.sh".into(), script.into_bytes()),
+            ]);
+        }
+        let version = self.note_version(key, import)?;
+        let lines = self.ledger.record.transcript.lines_so_far()?;
+        let opened = entries::<HsmOpened>(&lines).next();
+        let opened = opened.ok_or_else(|| Error::machine("no HSM was opened"))?;
+        let common = self.common(wrapped, &opened.token, version.as_deref());
+        let files = match &import.kms_key {
+            KmsKey::Aws(_) => Ok(Vec::new()),
+            KmsKey::Transit(into) => transit::files(into, &common),
+            KmsKey::Azure(into) => azure::files(into, &common),
+            KmsKey::Google(into) => google::files(into, &common),
         };
-        self.ledger
-            .write(&format!("{folder}/import.sh"), script.as_bytes())
+        files.map_err(|refusal| Error::usage(refusal.why))
     }
 
     /// Writes the public key of each key pair: it identifies the private key later.
@@ -129,8 +143,36 @@ impl Ceremony<'_> {
         })
     }
 
-    /// What the scripts of KMSs without import token have in common.
-    fn common<'c>(&'c self, wrapped: &'c Wrapped, wrapped_sha256: &'c str) -> Common<'c> {
+    /// Records the version of a key elsewhere that took this material before, according to receipts: with it a later
+    /// receipt proves more.
+    fn note_version(&mut self, key: &KeyPlan, import: &ImportPlan) -> Result<Option<String>> {
+        let known = self
+            .previous()
+            .and_then(|previous| previous.key_material_id(&key.label, import.kms_key.as_str()));
+        let Some(version) = known.map(str::to_owned) else {
+            return Ok(None);
+        };
+        self.ledger.append(transcript::ImportTypeTold {
+            label: key.label.clone(),
+            import: import.name.clone(),
+            kms_key: (&import.kms_key).into(),
+            import_type: None,
+            key_material_id: Some(version.clone()),
+            witness_of: None,
+            multi_region: None,
+            rotates: None,
+            description: None,
+        })?;
+        Ok(Some(version))
+    }
+
+    /// An import into a KMS without import token.
+    fn common<'c>(
+        &'c self,
+        wrapped: &'c Wrapped,
+        hsm: &'c TokenFacts,
+        version: Option<&'c str>,
+    ) -> Common<'c> {
         let Judged { key, import, .. } = wrapped.judged;
         Common {
             ceremony: &self.basis.id,
@@ -138,55 +180,21 @@ impl Ceremony<'_> {
             title: &self.plan().title,
             label: &key.label,
             import: &import.name,
-            spec: key.spec.name(),
-            wrapped_sha256,
+            spec: key.spec,
+            wrapping: import.wrapping,
+            wrapped: &wrapped.bytes,
+            wrapping_key_id: wrapped.judged.wrapping_key_id.as_deref(),
+            valid_to: wrapped.judged.valid_to,
+            hsm,
+            version,
             challenge: wrapped.challenge.as_deref(),
         }
-    }
-
-    fn transit_script(&self, wrapped: &Wrapped, into: &TransitKey, base64: &str) -> Result<String> {
-        let Judged { key, import, .. } = wrapped.judged;
-        let key_type = key_type(key.spec).map_err(|refusal| Error::usage(refusal.why))?;
-        let sha256 = words::hex(&words::sha256(&wrapped.bytes));
-        let script = TransitScript {
-            common: self.common(wrapped, &sha256),
-            into,
-            key_type,
-            hash_function: hash_function(import.wrapping),
-            base64_sha256: &words::hex(&words::sha256(base64.as_bytes())),
-        };
-        Ok(script.render())
-    }
-
-    /// The `.byok` file for a vault, and the script that imports it.
-    fn write_for_vault(&mut self, wrapped: &Wrapped, into: &VaultKey, kek: &str) -> Result<String> {
-        let lines = self.ledger.record.transcript.lines_so_far()?;
-        let opened = entries::<HsmOpened>(&lines).next();
-        let opened = opened.ok_or_else(|| Error::machine("no HSM was opened"))?;
-        let file = format!("{}.byok", into.name());
-        let content = azure::byok_file(kek, &wrapped.bytes, &opened.token);
-        self.ledger.write(
-            &format!("{}/{file}", wrapped.judged.name()),
-            content.as_bytes(),
-        )?;
-        let kind = into.kind(wrapped.judged.key.spec);
-        let kind = kind.map_err(|refusal| Error::usage(refusal.why))?;
-        let sha256 = words::hex(&words::sha256(&wrapped.bytes));
-        let script = VaultScript {
-            common: self.common(wrapped, &sha256),
-            into,
-            kind: &kind,
-            kek,
-            file: &file,
-            file_sha256: &words::hex(&words::sha256(content.as_bytes())),
-        };
-        Ok(script.render())
     }
 
     fn import_script(
         &self,
         wrapped: &Wrapped,
-        (arn, token): (&KeyArn, &ImportToken),
+        (arn, token, valid_to): (&KeyArn, &ImportToken, Timestamp),
         import_type: Option<ImportType>,
     ) -> String {
         let Judged { key, import, .. } = wrapped.judged;
@@ -202,7 +210,7 @@ impl Ceremony<'_> {
             wrapping_algorithm: import.wrapping.name(),
             wrapped_sha256: &words::hex(&words::sha256(&wrapped.bytes)),
             token_sha256: &words::hex(&words::sha256(&token.bytes)),
-            valid_to: token.valid_to,
+            valid_to,
             expires: import.expires,
             import_type,
             description: import.description.as_deref(),

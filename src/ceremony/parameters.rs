@@ -30,10 +30,7 @@ impl<'a> Ceremony<'a> {
         for judged in &judged {
             self.ledger.append(event(judged))?;
         }
-        self.ledger.deadline = judged
-            .iter()
-            .filter_map(|judged| judged.target.valid_to())
-            .min();
+        self.ledger.deadline = judged.iter().filter_map(|judged| judged.valid_to).min();
         self.ledger.sync()?;
         Ok(judged)
     }
@@ -41,7 +38,7 @@ impl<'a> Ceremony<'a> {
 
 fn event(judged: &Judged) -> Event {
     let Judged { key, import, .. } = judged;
-    let token = judged.target.token();
+    let token = judged.token.as_ref();
     let digest = |file: &ParameterFile| FileDigest {
         name: file.name.clone(),
         sha256: words::hex(&file.sha256),
@@ -55,9 +52,9 @@ fn event(judged: &Judged) -> Event {
         files: judged.files.iter().map(digest).collect(),
         wrapping_key_spec: judged.wrapping_key.spec().into(),
         wrapping_key_sha256: words::hex(&judged.wrapping_key_sha256()),
-        wrapping_key_id: judged.target.kid().map(str::to_owned),
+        wrapping_key_id: judged.wrapping_key_id.clone(),
         import_token_sha256: token.map(|token| words::hex(&words::sha256(&token.bytes))),
-        valid_to: token.map(|token| token.valid_to.into()),
+        valid_to: judged.valid_to.map(Into::into),
         two_sided_check: judged.compared.clone(),
     })
 }

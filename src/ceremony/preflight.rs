@@ -21,7 +21,6 @@ use crate::crypto::wrapping::{self, ControlKey, WrappingAlgorithm, pkcs8};
 use crate::evidence::transcript::PreflightCheck;
 use crate::ground::error::{Error, Result};
 use crate::hsm::{self, Hsm, Material, Transport, Way, WrappingHandle};
-use crate::plan::kms::Target;
 use crate::plan::parameters::Judged;
 use crate::plan::{Plan, WrapIn};
 
@@ -380,9 +379,9 @@ fn ways_out(error: Error, want: &Judged) -> Error {
                 WrappingAlgorithm::RsaAesKeyWrapSha1 => "RSA_AES_KEY_WRAP_SHA_256",
             };
             error
-                .hint(match want.target {
-                    Target::Aws { .. } => other_parameters(other),
-                    Target::Transit(_) | Target::Azure { .. } => {
+                .hint(match want.import.kms_key.binds_algorithm() {
+                    true => other_parameters(other),
+                    false => {
                         format!("perhaps this HSM wraps with wrapping = {other:?} in the plan")
                     }
                 })

@@ -1,5 +1,7 @@
 //! What people read at the moments that matter. At most 79 columns; nothing here asks or decides.
 
+use std::collections::BTreeSet;
+
 use crate::crypto::spec::Spec;
 use crate::evidence::previous::{Previous, told_outside};
 use crate::evidence::record::Leftover;
@@ -10,7 +12,6 @@ use crate::ground::clock;
 pub(crate) use crate::ground::text::{fold, heading, mode};
 use crate::ground::words;
 use crate::paper::outputs::import_type;
-use crate::plan::kms::KmsKey;
 use crate::plan::{ImportPlan, KeyPlan, Kind, Network, Plan, SignerPlan, Source, meaning};
 
 mod many;
@@ -169,8 +170,8 @@ fn escrow_meaning(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
 }
 
 fn import_meaning(import: &ImportPlan) -> String {
-    let (place, key) = match &import.kms_key {
-        KmsKey::Aws(arn) => {
+    let (place, key) = match import.kms_key.arn() {
+        Some(arn) => {
             let account = grouped(arn.account());
             let place = match import.name == arn.region() {
                 true => format!("account {account}"), // many imports are named after their Region
@@ -178,9 +179,7 @@ fn import_meaning(import: &ImportPlan) -> String {
             };
             (place, arn.key_id())
         }
-        KmsKey::Transit(_) | KmsKey::Azure(_) => {
-            (import.kms_key.kms().to_owned(), import.kms_key.as_str())
-        }
+        None => (import.kms_key.kms().to_owned(), import.kms_key.as_str()),
     };
     field("for", &format!("{}, {place}", import.name))
         + &field("", &format!("key {key}"))
@@ -345,18 +344,14 @@ fn imports_readme(plan: &Plan) -> String {
          <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
          \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n",
     );
-    let goes = |to: fn(&KmsKey) -> bool| plan.imports().any(|(_, import)| to(&import.kms_key));
-    if goes(|key| matches!(key, KmsKey::Aws(_))) {
-        text += "\x20 ImportToken.bin         what KMS requires with it\n\
-                 \x20 import.sh               checks both, then runs aws kms import-key-material\n";
-    }
-    if goes(|key| matches!(key, KmsKey::Transit(_))) {
-        text += "\x20 WrappedKeyMaterial.b64  the same in base64, for OpenBao and Vault\n\
-                 \x20 import.sh               checks both, then runs bao write or vault write\n";
-    }
-    if goes(|key| matches!(key, KmsKey::Azure(_))) {
-        text += "\x20 <name>.byok             the same with the KEK that opens it, for Azure\n\
-                 \x20 import.sh               checks both, then runs az keyvault key import\n";
+    let mut told = BTreeSet::new();
+    for (_, import) in plan.imports() {
+        let files = import.kms_key.beside();
+        if told.insert(files) {
+            for (name, meaning) in files {
+                text += &format!("  {name:<24}{meaning}\n");
+            }
+        }
     }
     text + "\x20 import-result*.json     each try of import.sh leaves one; may be added later\n"
 }

@@ -118,8 +118,9 @@ fn told_judged(judged: &Judged) -> String {
         Some(_) => "wrapping key as on the slip",
         None => "to be compared with the slip in the room",
     };
-    let valid_to = judged.target.valid_to();
-    let until = valid_to.map(|at| format!(", valid to {}", clock::for_people(at)));
+    let until = judged
+        .valid_to
+        .map(|at| format!(", valid to {}", clock::for_people(at)));
     format!(
         "{}: {}, {compared}{}",
         judged.name(),
@@ -147,7 +148,7 @@ fn used(plan: &Plan, previous: Option<&Previous>) -> Used {
 
 /// Warns if an import's parameters were used before.
 fn warn(used: &Used, judged: &Judged, lines: &mut Lines) {
-    let Some(token) = judged.target.token() else {
+    let Some(token) = &judged.token else {
         return;
     };
     let sha256 = words::hex(&words::sha256(&token.bytes));

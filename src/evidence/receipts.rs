@@ -21,13 +21,16 @@ use crate::ground::words::Digest;
 use crate::plan::ImportAs;
 
 pub mod answer;
+mod azure;
 pub(crate) mod chain;
+mod elsewhere;
 mod endpoint;
 mod engine;
+mod google;
 pub(crate) mod judge;
 mod possession;
+mod shown;
 mod transit;
-mod vault;
 
 pub use chain::alone;
 pub(crate) use chain::read;
@@ -111,6 +114,8 @@ pub struct Import {
     pub import: String,
     /// The KMS key.
     pub(crate) kms_key: KeyName,
+    /// `kms` of the plan; empty for AWS KMS.
+    pub(crate) kms: String,
     /// When the data key was wrapped for that KMS key.
     pub wrapped_at: Timestamp,
     /// Until when KMS accepted the import token.
@@ -125,7 +130,7 @@ pub struct Import {
     pub rotates: Option<String>,
 }
 
-/// `import-type` of the transcript: the script says EXISTING_KEY_MATERIAL.
+/// `import-type` of the transcript: the script says EXISTING_KEY_MATERIAL, or a version elsewhere took it before.
 #[derive(Clone, Debug)]
 pub struct Existing {
     /// Which material, from a receipt of a previous record.
@@ -520,6 +525,12 @@ fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
         label: wrapped.label.clone(),
         import: wrapped.import.clone(),
         kms_key: wrapped.kms_key.name.clone(),
+        kms: wrapped
+            .kms_key
+            .kms
+            .as_deref()
+            .unwrap_or_default()
+            .to_owned(),
         wrapped_at: wrapped.line.at,
         token_until: parameters.and_then(|read| read.valid_to.as_ref()?.known()),
         import_as,
@@ -529,7 +540,7 @@ fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
             .map(|made| made.answer_sha256.clone()),
         rotates: typed.and_then(|typed| typed.rotates.clone()),
         existing: typed
-            .filter(|_| import_as == Some(ImportAs::Existing))
+            .filter(|_| import_as == Some(ImportAs::Existing) || wrapped.kms_key.kms.is_some())
             .map(|typed| Existing {
                 key_material_id: typed.key_material_id.clone(),
                 witness_of: typed.witness_of.clone(),

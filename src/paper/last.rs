@@ -292,7 +292,7 @@ fn attempts(name: &str, attempts: &[String]) -> String {
     format!("{told}\n     cp -r {copied} /media/usb1; sync\n")
 }
 
-/// No other KMS than AWS's stops taking a file.
+/// Not every KMS stops taking a file.
 const NO_DEADLINE: &str = "where the KMS has no deadline, whoever may import there can import the file for as long as the wrapping key exists: guard this record as long";
 
 fn import_steps(

@@ -7,10 +7,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::ground::words::shell_word;
+use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::ground::facts::TokenFacts;
+use crate::ground::words::{self, shell_word};
 use crate::plan::ImportPlan;
 
 pub(crate) mod azure;
+pub(crate) mod google;
 mod import_type;
 pub(crate) mod transit;
 
@@ -253,18 +257,40 @@ fn rotated<'a>(runs: &[Run<'a>]) -> Vec<&'a str> {
     arns
 }
 
-/// What each script of a KMS without import token says in the same way.
+/// An import into a KMS without import token: what goes there, and what each script says in the same way.
 pub(crate) struct Common<'a> {
     pub ceremony: &'a str,
     pub rehearsal: bool,
     pub title: &'a str,
     pub label: &'a str,
     pub import: &'a str,
-    /// The KMS key spec.
-    pub spec: &'a str,
-    pub wrapped_sha256: &'a str,
+    pub spec: Spec,
+    pub wrapping: WrappingAlgorithm,
+    /// What is in `WrappedKeyMaterial.bin`.
+    pub wrapped: &'a [u8],
+    /// The KMS's own name of the wrapping key, if it wants that back.
+    pub wrapping_key_id: Option<&'a str>,
+    /// Until when the KMS takes it.
+    pub valid_to: Option<Timestamp>,
+    /// The HSM that wrapped it.
+    pub hsm: &'a TokenFacts,
+    /// The version of the key that took this material before, if receipts know one.
+    pub version: Option<&'a str>,
     /// What the KMS is asked to decrypt.
     pub challenge: Option<&'a [u8]>,
+}
+
+/// A file in the folder of an import: its name and its content.
+pub(crate) type Written = (String, Vec<u8>);
+
+/// The script of an import, as a file.
+fn script(text: String) -> Written {
+    ("import.sh".into(), text.into_bytes())
+}
+
+/// The digest of a file, as a script compares it.
+fn sha256(bytes: &[u8]) -> String {
+    shell_word(&words::hex(&words::sha256(bytes)))
 }
 
 impl Common<'_> {
@@ -276,8 +302,8 @@ impl Common<'_> {
             "rehearsal" => yes_no(self.rehearsal),
             "label" => shell_word(self.label),
             "import" => shell_word(self.import),
-            "spec" => shell_word(self.spec),
-            "wrapped_sha256" => shell_word(self.wrapped_sha256),
+            "spec" => shell_word(self.spec.name()),
+            "wrapped_sha256" => sha256(self.wrapped),
             "member" | "is_ours" => function(&shared("outcome"), name),
             "endpoint_fault" => function(&shared("own_environment"), name),
             _ => return None,

@@ -1,13 +1,17 @@
 //! The KMSs that data keys go to, and what each asks of a ceremony.
 //!
 //! A KMS gives *import parameters*: always an RSA public key to wrap under, and with it whatever that KMS wants back. What
-//! differs from one to the next is asked here, and answered in its own file: [`KmsKey`] is how a plan names the key,
-//! [`Target`] what an import brings to it once its parameters are read.
+//! differs from one to the next is asked by [`Kms`], and each KMS answers in its own file: how a plan names its key, its
+//! parameters, what it takes. [`KmsKey`] is the one list of them.
+
+use std::ops::Deref;
+use std::path::Path;
 
 use jiff::Timestamp;
 
 use crate::crypto::spec::{Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest};
 
@@ -15,11 +19,13 @@ pub(crate) mod arn;
 pub mod aws;
 pub(crate) mod azure;
 mod file;
+pub(crate) mod google;
 pub(crate) mod transit;
 
 pub(crate) use arn::KeyArn;
 use azure::VaultKey;
-pub(crate) use file::ParameterFile;
+pub(crate) use file::{ParameterFile, der_of};
+use google::CryptoKey;
 use transit::{Program, TransitKey};
 
 /// The key that an import goes to, as its KMS names it.
@@ -31,119 +37,232 @@ pub(crate) enum KmsKey {
     Transit(TransitKey),
     /// A key of a vault or a Managed HSM of Azure.
     Azure(VaultKey),
+    /// A key of Google Cloud KMS.
+    Google(CryptoKey),
 }
 
-/// Where wrapped material goes, and what goes with it.
-pub(crate) enum Target<'p> {
-    /// AWS KMS: material and import token together, until a deadline.
-    Aws {
-        /// The KMS key.
-        arn: &'p KeyArn,
-        /// What KMS gave with the wrapping key.
-        token: ImportToken,
+impl Deref for KmsKey {
+    type Target = dyn Kms;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Aws(arn) => arn,
+            Self::Transit(key) => key,
+            Self::Azure(key) => key,
+            Self::Google(key) => key,
+        }
+    }
+}
+
+/// A KMS in a plan.
+struct Row {
+    /// `kms`.
+    word: &'static str,
+    /// What a key's name looks like, for people.
+    example: &'static str,
+    /// Reads such a name.
+    parse: fn(&str) -> Result<KmsKey>,
+    /// Recognises its import parameters.
+    recognise: fn(&[u8]) -> Option<Recognised>,
+}
+
+/// Every KMS but AWS KMS, which a plan need not name.
+const ELSEWHERE: [Row; 4] = [
+    Row {
+        word: "openbao",
+        example: transit::EXAMPLE,
+        parse: |url| TransitKey::parse(Program::OpenBao, url).map(KmsKey::Transit),
+        recognise: transit::recognise,
     },
-    /// OpenBao or Vault: the material alone, at any time.
-    Transit(&'p TransitKey),
-    /// Azure: the material and the identifier of the KEK, at any time.
-    Azure {
-        /// The key.
-        key: &'p VaultKey,
-        /// The KEK, with its version.
-        kid: String,
+    Row {
+        word: "vault",
+        example: transit::EXAMPLE,
+        parse: |url| TransitKey::parse(Program::Vault, url).map(KmsKey::Transit),
+        recognise: transit::recognise,
     },
+    Row {
+        word: azure::WORD,
+        example: azure::EXAMPLE,
+        parse: |url| VaultKey::parse(url).map(KmsKey::Azure),
+        recognise: azure::recognise,
+    },
+    Row {
+        word: google::WORD,
+        example: google::EXAMPLE,
+        parse: |name| CryptoKey::parse(name).map(KmsKey::Google),
+        recognise: google::recognise,
+    },
+];
+
+/// What a KMS says of one of its keys.
+pub(crate) trait Kms {
+    /// The whole name, unlike that of any other key of any KMS.
+    fn as_str(&self) -> &str;
+
+    /// What the KMS is called, for people.
+    fn kms(&self) -> &'static str;
+
+    /// The plan's word for the KMS; AWS KMS needs none.
+    fn word(&self) -> Option<&'static str>;
+
+    /// Where it answers: a Region, or scheme and host.
+    fn place(&self) -> &str;
+
+    /// The command that prints import parameters, if there is one for all.
+    fn command(&self) -> Option<String>;
+
+    /// Whether the KMS takes such a data key wrapped with this algorithm, as far as the plan alone says.
+    ///
+    /// # Errors
+    /// Why not.
+    fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal>;
+
+    /// Whether the KMS takes it under a wrapping key of this many bits.
+    ///
+    /// # Errors
+    /// Why not.
+    fn fits(
+        &self,
+        _: Spec,
+        _: WrappingAlgorithm,
+        _wrapping_key_bits: usize,
+    ) -> std::result::Result<(), Refusal> {
+        Ok(()) // only an AES key goes under the wrapping key
+    }
+
+    /// How long its wrapping keys can be, in bits.
+    fn wrapping_key_bits(&self) -> &'static [usize] {
+        &[2048, 3072, 4096]
+    }
+
+    /// Whether its import parameters are for one algorithm only.
+    fn binds_algorithm(&self) -> bool {
+        false
+    }
+
+    /// Reads and judges import parameters: whether they are for this key, and of use now but for their deadline.
+    ///
+    /// # Errors
+    /// Exit 2: the file itself. Exit 4: they are for another key, another algorithm, or of no use.
+    fn read(&self, wanted: &Wanted) -> Result<Given>;
+
+    /// Their deadline, as they say it: nothing else about them is judged.
+    fn deadline(&self, _: &Wanted) -> Option<Timestamp> {
+        None
+    }
+
+    /// How long import parameters are of use.
+    fn lifetime(&self) -> Lifetime;
+
+    /// Who compares the material with what was there before, if the KMS does not always do it.
+    fn no_guard(&self) -> Option<String>;
+
+    /// Whether the KMS shows only by decrypting that it has such a data key.
+    fn proves_by_decrypting(&self, _: Spec) -> bool {
+        false
+    }
+
+    /// What is beside WrappedKeyMaterial.bin: name and meaning of each file.
+    fn beside(&self) -> &'static [(&'static str, &'static str)];
+
+    /// Import parameters with this wrapping key as the command prints them, for a rehearsal; AWS KMS has a token too.
+    fn practice(&self, _: &WrappingKey, _: WrappingAlgorithm) -> Option<String> {
+        None
+    }
+}
+
+/// What a plan says about import parameters.
+pub(crate) struct Wanted<'p> {
+    /// Where they are.
+    pub path: &'p Path,
+    /// The algorithm that they must be for.
+    pub wrapping: WrappingAlgorithm,
+    /// `parameters_valid_to`.
+    pub valid_to: Option<Timestamp>,
+}
+
+/// What import parameters give.
+pub(crate) struct Given {
+    /// The RSA public key to wrap under.
+    pub wrapping_key: WrappingKey,
+    /// The KMS's own name of it, if the KMS wants that back.
+    pub wrapping_key_id: Option<String>,
+    /// The import token, if the KMS wants one.
+    pub token: Option<ImportToken>,
+    /// Until when the KMS takes the material; `None`: for as long as the wrapping key exists.
+    pub valid_to: Option<Timestamp>,
+    /// The files that were read.
+    pub files: Vec<ParameterFile>,
 }
 
 /// The import token of AWS KMS.
 pub(crate) struct ImportToken {
     /// Opaque; only KMS opens it.
     pub bytes: Vec<u8>,
-    /// Until when KMS takes it.
-    pub valid_to: Timestamp,
     /// Whether the parameters name their KMS key.
     pub names_key: bool,
+}
+
+/// How long import parameters are of use.
+pub(crate) enum Lifetime {
+    /// So many hours after they were made.
+    Hours(i64),
+    /// They have no deadline, which means this.
+    Endless(&'static str),
+}
+
+/// What a file of import parameters says of itself, if it is in the form that a command of a KMS prints.
+pub(crate) struct Recognised {
+    /// What it is, for people.
+    pub what: String,
+    /// `kms` and `key` of a plan that uses it.
+    pub plan: String,
+    /// The wrapping key in it.
+    pub wrapping_key: WrappingKey,
+    /// What else it says: name and value.
+    pub more: Vec<(&'static str, String)>,
+}
+
+/// Import parameters of any KMS but AWS KMS.
+pub(crate) fn recognise(bytes: &[u8]) -> Option<Recognised> {
+    let mut rows = ELSEWHERE.iter();
+    rows.find_map(|row| (row.recognise)(bytes))
 }
 
 impl KmsKey {
     /// Reads `kms`, and the key's name in the field that this KMS has for it.
     ///
     /// # Errors
-    /// Exit 2 for a KMS that byok does not know, or not yet, and for a name that is not one of that KMS.
+    /// Exit 2 for a KMS that byok does not know, and for a name that is not one of that KMS.
     pub(super) fn parse(
         kms: Option<&str>,
         key_arn: Option<&str>,
         key: Option<&str>,
     ) -> Result<Self> {
-        const KNOWN: &str = "aws, openbao, vault, azure";
         let kms = kms.unwrap_or("aws");
-        let program = Program::ALL
-            .into_iter()
-            .find(|program| program.word() == kms);
+        let row = ELSEWHERE.iter().find(|row| row.word == kms);
         let refuse = |what: String, hint: &str| Err(Error::usage(what).hint(hint));
-        match (kms, key_arn, key) {
-            ("google" | "oci", _, _) => refuse(
-                format!("kms {kms:?}: this version of byok does not import there yet"),
-                &format!("what it knows: {KNOWN}"),
-            ),
-            ("aws", Some(arn), None) => Ok(Self::Aws(KeyArn::parse(arn)?.in_its_partition()?)),
-            ("aws", None, _) => refuse(
-                "it has no key_arn".into(),
-                "name the key of AWS KMS by its ARN; `key` is for other KMSs, with `kms`",
-            ),
-            _ if program.is_none() && !["aws", azure::WORD].contains(&kms) => refuse(
-                format!("kms {kms:?} is not one of {KNOWN}"),
-                "without `kms` it is aws",
-            ),
-            (_, Some(_), _) => refuse(
-                format!("key_arn and `key` do not go together, nor key_arn with kms = {kms:?}"),
-                "key_arn is for AWS KMS alone, `key` for every other KMS",
-            ),
-            (_, None, None) => refuse(
+        let Some(row) = row else {
+            return match (kms, key_arn, key) {
+                ("aws", Some(arn), None) => Ok(Self::Aws(KeyArn::parse(arn)?.in_its_partition()?)),
+                ("aws", Some(_), Some(_)) => both(kms),
+                ("aws", None, _) => refuse(
+                    "it has no key_arn".into(),
+                    "name the key of AWS KMS by its ARN; `key` is for other KMSs, with `kms`",
+                ),
+                _ => refuse(
+                    format!("kms {kms:?} is not one of {}", known()),
+                    "without `kms` it is aws",
+                ),
+            };
+        };
+        match (key_arn, key) {
+            (Some(_), _) => both(kms),
+            (None, None) => refuse(
                 "it has no `key`".into(),
-                match program {
-                    Some(_) => "name it by its URL: https://HOST:PORT/v1/MOUNT/keys/NAME",
-                    None => "name it by its identifier: https://VAULT.vault.azure.net/keys/NAME",
-                },
+                &format!("name it {}", row.example),
             ),
-            (_, None, Some(url)) => match program {
-                Some(program) => TransitKey::parse(program, url).map(Self::Transit),
-                None => VaultKey::parse(url).map(Self::Azure),
-            },
-        }
-    }
-
-    /// The whole name, unlike that of any other key of any KMS.
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Aws(arn) => arn.as_str(),
-            Self::Transit(key) => key.as_str(),
-            Self::Azure(key) => key.as_str(),
-        }
-    }
-
-    /// What its KMS is called, for people.
-    pub(crate) fn kms(&self) -> &'static str {
-        match self {
-            Self::Aws(_) => "AWS KMS",
-            Self::Transit(key) => key.program().name(),
-            Self::Azure(key) => key.kms(),
-        }
-    }
-
-    /// The plan's word for its KMS; AWS KMS needs none.
-    pub(crate) fn word(&self) -> Option<&'static str> {
-        match self {
-            Self::Aws(_) => None,
-            Self::Transit(key) => Some(key.program().word()),
-            Self::Azure(_) => Some(azure::WORD),
-        }
-    }
-
-    /// Where it answers: a Region, or scheme and host.
-    pub(crate) fn place(&self) -> &str {
-        match self {
-            Self::Aws(arn) => arn.region(),
-            Self::Transit(key) => key.server(),
-            Self::Azure(key) => key.server(),
+            (None, Some(name)) => (row.parse)(name),
         }
     }
 
@@ -151,7 +270,7 @@ impl KmsKey {
     pub(crate) fn arn(&self) -> Option<&KeyArn> {
         match self {
             Self::Aws(arn) => Some(arn),
-            Self::Transit(_) | Self::Azure(_) => None,
+            _ => None,
         }
     }
 
@@ -165,38 +284,6 @@ impl KmsKey {
         self.arn().is_some_and(KeyArn::is_multi_region)
     }
 
-    /// Whether its KMS takes such a data key wrapped with this algorithm, as far as the plan alone says.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(crate) fn takes(
-        &self,
-        spec: Spec,
-        wrapping: WrappingAlgorithm,
-    ) -> std::result::Result<(), Refusal> {
-        match self {
-            Self::Aws(arn) => aws::takes(spec, wrapping, arn.is_china()),
-            Self::Transit(_) => transit::takes(spec, wrapping),
-            Self::Azure(key) => key.takes(spec, wrapping),
-        }
-    }
-
-    /// Whether its KMS takes it under a wrapping key of this many bits.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(crate) fn fits(
-        &self,
-        spec: Spec,
-        wrapping: WrappingAlgorithm,
-        wrapping_key_bits: usize,
-    ) -> std::result::Result<(), Refusal> {
-        match self {
-            Self::Aws(_) => aws::fits(spec, wrapping, wrapping_key_bits),
-            Self::Transit(_) | Self::Azure(_) => Ok(()), // only an AES key goes under the wrapping key
-        }
-    }
-
     /// How the online side gets import parameters for it.
     pub(crate) fn fetch(&self) -> String {
         match self.command() {
@@ -204,15 +291,18 @@ impl KmsKey {
             Some(command) => format!("fetch the wrapping key on the online side: {command}"),
         }
     }
+}
 
-    /// The command that prints import parameters, where a KMS has one for all.
-    pub(crate) fn command(&self) -> Option<String> {
-        match self {
-            Self::Aws(_) => None,
-            Self::Transit(key) => Some(key.fetch()),
-            Self::Azure(key) => Some(key.fetch()),
-        }
-    }
+fn both(kms: &str) -> Result<KmsKey> {
+    let what = format!("key_arn and `key` do not go together, nor key_arn with kms = {kms:?}");
+    Err(Error::usage(what).hint("key_arn is for AWS KMS alone, `key` for every other KMS"))
+}
+
+/// The words for all KMSs.
+fn known() -> String {
+    let words = ELSEWHERE.iter().map(|row| row.word);
+    let words: Vec<&str> = ["aws"].into_iter().chain(words).collect();
+    words.join(", ")
 }
 
 /// One digest over all parameter files: SHA-256 of the lines `<sha256 hex>  <name>\n`, sorted by name
@@ -245,36 +335,5 @@ impl From<KeyArn> for KmsKey {
 impl std::fmt::Display for KmsKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl Target<'_> {
-    /// Whether the KMS shows only by decrypting that it has such a data key.
-    pub(crate) fn proves_by_decrypting(&self, spec: Spec) -> bool {
-        match self {
-            Self::Aws { .. } => false, // it decrypts only what it encrypted
-            Self::Transit(_) | Self::Azure { .. } => spec.is_aes(),
-        }
-    }
-
-    /// Until when the KMS takes the material; `None`: for as long as the wrapping key exists.
-    pub(crate) fn valid_to(&self) -> Option<Timestamp> {
-        self.token().map(|token| token.valid_to)
-    }
-
-    /// The import token, if the KMS wants one.
-    pub(crate) fn token(&self) -> Option<&ImportToken> {
-        match self {
-            Self::Aws { token, .. } => Some(token),
-            Self::Transit(_) | Self::Azure { .. } => None,
-        }
-    }
-
-    /// The identifier of the wrapping key, if the KMS wants it back.
-    pub(crate) fn kid(&self) -> Option<&str> {
-        match self {
-            Self::Azure { kid, .. } => Some(kid),
-            Self::Aws { .. } | Self::Transit(_) => None,
-        }
     }
 }

@@ -8,7 +8,7 @@ use super::{Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, Network, Plan, Si
 use crate::crypto::sshsig::fingerprint;
 use crate::ground::clock;
 use crate::ground::words;
-use crate::plan::kms::KmsKey;
+use crate::plan::kms::{KmsKey, Lifetime};
 
 /// From this many data keys on, the steps only count them.
 pub(crate) const COUNTED: usize = 50;
@@ -67,14 +67,12 @@ pub(crate) fn keep(kind: Kind, keep: Keep) -> &'static str {
 
 /// Where the KMS key is.
 pub(crate) fn place(key: &KmsKey) -> Fact {
-    match key {
-        KmsKey::Aws(arn) => (
+    match key.arn() {
+        Some(arn) => (
             "account, Region",
             format!("{}, {}", arn.account(), arn.region()),
         ),
-        KmsKey::Transit(_) | KmsKey::Azure(_) => {
-            ("server", format!("{}, {}", key.kms(), key.place()))
-        }
+        None => ("server", format!("{}, {}", key.kms(), key.place())),
     }
 }
 
@@ -112,36 +110,26 @@ pub(crate) fn unlike_others(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> V
     if let Some(told) = no_deadline(&import.kms_key) {
         facts.push(("deadline", told.to_owned()));
     }
-    facts.extend(no_guard(&import.kms_key).map(|told| ("compared", told)));
+    facts.extend(import.kms_key.no_guard().map(|told| ("compared", told)));
     facts
 }
 
 /// That a wrapped file can be imported for as long as its wrapping key exists.
 pub(crate) fn no_deadline(key: &KmsKey) -> Option<&'static str> {
-    match key {
-        KmsKey::Aws(_) => None,
-        KmsKey::Transit(_) => Some(
-            "NONE: whoever may import there can import the wrapped file for as long as that engine is mounted; guard the record as long",
-        ),
-        KmsKey::Azure(_) => Some(
-            "NONE: whoever may import there can import the wrapped file for as long as the KEK exists; delete and purge the KEK after the import, and guard the record until then",
-        ),
+    match key.lifetime() {
+        Lifetime::Hours(_) => None,
+        Lifetime::Endless(told) => Some(told),
     }
 }
 
-/// That a KMS takes other material in silence.
-pub(crate) fn no_guard(key: &KmsKey) -> Option<String> {
-    match key {
-        KmsKey::Aws(_) => None,
-        KmsKey::Transit(key) => Some(format!(
-            "by byok alone: {} takes any material under a free name",
-            key.program().name()
-        )),
-        KmsKey::Azure(key) => Some(format!(
-            "by byok alone: {} takes any material, as the next version under a name that is taken",
-            key.kms()
-        )),
-    }
+/// Within how many hours after the download everything must be imported.
+pub(crate) fn hours(plan: &Plan) -> Option<i64> {
+    let lifetimes = plan.imports().map(|(_, import)| import.kms_key.lifetime());
+    let hours = lifetimes.filter_map(|lifetime| match lifetime {
+        Lifetime::Hours(hours) => Some(hours),
+        Lifetime::Endless(_) => None,
+    });
+    hours.min()
 }
 
 /// `other_kms_key`.

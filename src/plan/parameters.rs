@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::kms::aws::{self, ImportParameters};
-use super::kms::azure::{self, VaultKey};
-use super::kms::transit::{self, TransitKey};
-use super::kms::{self, ImportToken, KeyArn, KmsKey, ParameterFile, Target};
+use super::kms::{self, Given, Lifetime, Wanted};
 use super::{ImportPlan, Keep, KeyPlan, LONGEST_VALIDITY, Plan, Role};
 use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::clock;
@@ -23,14 +21,18 @@ pub(crate) struct Judged<'p> {
     pub key: &'p KeyPlan,
     /// The import, from the plan.
     pub import: &'p ImportPlan,
-    /// The RSA public key to wrap under.
-    pub wrapping_key: WrappingKey,
-    /// Where the material goes, and what goes with it.
-    pub target: Target<'p>,
-    /// The files that were read.
-    pub files: Vec<ParameterFile>,
+    /// What they give.
+    given: Given,
     /// How the wrapping key was compared with the slip.
     pub compared: String,
+}
+
+impl Deref for Judged<'_> {
+    type Target = Given;
+
+    fn deref(&self) -> &Given {
+        &self.given
+    }
 }
 
 impl Judged<'_> {
@@ -54,83 +56,32 @@ pub(crate) fn files_digest(judged: &[Judged]) -> words::Digest {
     kms::parameter_files_digest(&files)
 }
 
-/// How long AWS KMS accepts a public key and its import token.
-pub(crate) const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-
 /// Reads and checks the parameters of one import.
 ///
 /// # Errors
 /// Exit 2: the file itself; a wrapping key too short for the data key. Exit 4: the wrong KMS key, the wrong
 /// algorithm, not the wrapping key on the slip, or expired. Exit 5: this machine's clock is behind.
 pub(crate) fn judge<'p>(key: &'p KeyPlan, import: &'p ImportPlan) -> Result<Judged<'p>> {
-    match &import.kms_key {
-        KmsKey::Aws(arn) => of_aws(key, import, arn),
-        KmsKey::Transit(into) => of_transit(key, import, into),
-        KmsKey::Azure(into) => of_azure(key, import, into),
+    let given = import.kms_key.read(&wanted(import))?;
+    usable(key, import, &given.wrapping_key)?;
+    if let (Some(valid_to), Lifetime::Hours(hours)) = (given.valid_to, import.kms_key.lifetime()) {
+        in_time(valid_to, hours)?;
     }
-}
-
-fn of_transit<'p>(
-    key: &'p KeyPlan,
-    import: &'p ImportPlan,
-    into: &'p TransitKey,
-) -> Result<Judged<'p>> {
-    let (wrapping_key, file) = transit::read(&import.parameters)?;
-    without_token(key, import, wrapping_key, Target::Transit(into), file)
-}
-
-fn of_azure<'p>(
-    key: &'p KeyPlan,
-    import: &'p ImportPlan,
-    into: &'p VaultKey,
-) -> Result<Judged<'p>> {
-    let (kek, file) = azure::read(&import.parameters)?;
-    kek.judge(into, clock::now())?;
-    let target = Target::Azure {
-        key: into,
-        kid: kek.kid,
-    };
-    without_token(key, import, kek.wrapping_key, target, file)
-}
-
-fn without_token<'p>(
-    key: &'p KeyPlan,
-    import: &'p ImportPlan,
-    wrapping_key: WrappingKey,
-    target: Target<'p>,
-    file: ParameterFile,
-) -> Result<Judged<'p>> {
-    usable(key, import, &wrapping_key)?;
     Ok(Judged {
         key,
         import,
-        wrapping_key,
-        target,
-        files: vec![file],
+        given,
         compared: "not asked".to_owned(),
     })
 }
 
-fn of_aws<'p>(key: &'p KeyPlan, import: &'p ImportPlan, arn: &'p KeyArn) -> Result<Judged<'p>> {
-    let read = aws::read(&import.parameters)?;
-    same_kms_key(arn, &read)?;
-    same_algorithm(import, &read)?;
-    usable(key, import, &read.wrapping_key)?;
-    let valid_to = deadline(import, &read)?;
-    in_time(valid_to)?;
-    let token = ImportToken {
-        bytes: read.import_token,
-        valid_to,
-        names_key: read.key_arn.is_some(),
-    };
-    Ok(Judged {
-        key,
-        import,
-        wrapping_key: read.wrapping_key,
-        target: Target::Aws { arn, token },
-        files: read.files,
-        compared: "not asked".to_owned(),
-    })
+/// What the plan says about the parameters of an import.
+pub(crate) fn wanted(import: &ImportPlan) -> Wanted<'_> {
+    Wanted {
+        path: &import.parameters,
+        wrapping: import.wrapping,
+        valid_to: import.parameters_valid_to,
+    }
 }
 
 /// Whether the wrapping key is one for this data key, and the one on the slip.
@@ -144,48 +95,7 @@ fn usable(key: &KeyPlan, import: &ImportPlan, wrapping_key: &WrappingKey) -> Res
     key_of_the_slip(import, wrapping_key)
 }
 
-fn same_kms_key(planned: &KeyArn, read: &ImportParameters) -> Result<()> {
-    match &read.key_arn {
-        Some(arn) if arn != planned => Err(Error::mismatch(format!(
-            "the parameters are for {}, but the plan is for {}",
-            arn.as_str(),
-            planned.as_str()
-        ))
-        .check("KEY-ARN-MATCH")
-        .hint("with these parameters the material would go into another KMS key: find out which of the two is wrong")
-        .hint("if the plan is right, download import parameters for its key_arn")),
-        _ => Ok(()),
-    }
-}
-
-fn same_algorithm(import: &ImportPlan, read: &ImportParameters) -> Result<()> {
-    match read.wrapping_algorithm {
-        Some(algorithm) if algorithm != import.wrapping => Err(Error::mismatch(format!(
-            "the parameters were downloaded for {algorithm}, but the plan says {}",
-            import.wrapping
-        ))
-        .check("WRAPPING-ALGORITHM-MATCH")
-        .hint("KMS unwraps only with the algorithm chosen at the download: change the plan, or download again")),
-        _ => Ok(()),
-    }
-}
-
-/// The file's own deadline or, if it carries none, the plan's.
-fn deadline(import: &ImportPlan, read: &ImportParameters) -> Result<Timestamp> {
-    match (read.valid_to, import.parameters_valid_to) {
-        (Some(file), Some(plan)) if file != plan => Err(Error::usage(format!(
-            "parameters_valid_to is {plan} in the plan, but the parameters carry {file}"
-        ))
-        .hint("remove parameters_valid_to from the plan: it is for files without a deadline of their own")),
-        (Some(valid_to), _) | (None, Some(valid_to)) => Ok(valid_to),
-        (None, None) => Err(Error::usage(
-            "the parameters carry no ParametersValidTo, and the plan gives none",
-        )
-        .hint("set parameters_valid_to in the plan: 24 hours after the download at the latest")),
-    }
-}
-
-fn in_time(valid_to: Timestamp) -> Result<()> {
+fn in_time(valid_to: Timestamp, hours: i64) -> Result<()> {
     let now = clock::now();
     if now >= valid_to {
         return Err(Error::mismatch(format!(
@@ -195,10 +105,10 @@ fn in_time(valid_to: Timestamp) -> Result<()> {
         .hint("download new ones on the online side, then run again: nothing is lost")
         .hint("if that time has not come yet, this machine's clock is ahead: set it (date -u)"));
     }
-    if valid_to.duration_since(now) > LIFETIME {
+    if valid_to.duration_since(now) > SignedDuration::from_hours(hours) {
         return Err(Error::machine(format!(
             "this machine's clock is behind: it says {now}, but parameters valid until {valid_to} were made at most \
-             24 hours before that"
+             {hours} hours before that"
         ))
         .check("CLOCK")
         .hint("set the clock to the present UTC, then run again: date -u -s \"YYYY-MM-DD HH:MM:SS\""));
@@ -238,11 +148,12 @@ pub(crate) fn exist(import: &ImportPlan) -> Result<()> {
 /// The error for import parameters that cannot be used. If the same data key goes to other KMS keys, it says how
 /// this one gets it later. Nothing was made yet.
 pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
-    const OF_PARAMETERS: [&str; 4] = [
+    const OF_PARAMETERS: [&str; 5] = [
         "PARAMETERS-PRESENT",
         "PARAMETERS-DEADLINE",
         "KEY-ARN-MATCH",
         "KEK",
+        "IMPORT-JOB",
     ];
     if key.imports.len() < 2 || !error.check.is_some_and(|id| OF_PARAMETERS.contains(&id)) {
         return error;

@@ -14,6 +14,10 @@ const AZURE: &str = "[[key.import]]\nname = \"azure\"\nkms = \"azure\"\n\
     key = \"https://a-vault.vault.azure.net/keys/payments\"\nparameters = \"inputs/kek.json\"\n\
     wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n";
 
+const GOOGLE: &str = "[[key.import]]\nname = \"google\"\nkms = \"google\"\n\
+    key = \"projects/a-project/locations/global/keyRings/r/cryptoKeys/payments\"\nparameters = \"inputs/job.json\"\n\
+    wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n";
+
 fn paper(room: &Room) -> String {
     room.write_plan();
     let output = room.byok(&["script", "plan.toml"]).output().unwrap();
@@ -58,6 +62,24 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
             }
         }
     }
+    // Google's deadline is later
+    room.plan.imported = false;
+    for (more, hours) in [(GOOGLE.to_owned(), "72"), ([GOOGLE, BAO].concat(), "72")] {
+        (room.plan.key_more, room.plan.import_more) = (more, String::new());
+        let paper = paper(&room);
+        for text in [
+            &format!("They are valid for {hours} hours"),
+            &format!("T+{hours} h"),
+            "gcloud kms import-jobs describe JOB --project a-project --location global --keyring r --format=json &gt; job.json",
+            "Google Cloud KMS, global",
+        ] {
+            assert!(paper.contains(text), "{text}");
+        }
+        assert!(!paper.contains("24 h"));
+    }
+    room.plan.imported = true;
+    (room.plan.key_more, room.plan.import_more) = (String::new(), [BAO, AZURE].concat());
+    room.write_plan();
     fs::remove_dir_all(room.path("inputs")).unwrap(); // not ready, and byok says how it gets so
     let output = room.byok(&["check", "plan.toml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -12,6 +12,7 @@
 
 pub mod azure;
 pub mod bao;
+pub mod google;
 mod warm;
 
 use std::io::{Read as _, Write as _};

@@ -586,7 +586,11 @@ fn one_data_key_goes_to_aws_and_to_azure() {
         );
     }
     let output = room.byok(&["plan", "inputs/kek.json"]).output().unwrap();
-    refused(&output, 2, &["it is the KEK https://byok-tests.managedhsm"]);
+    refused(
+        &output,
+        2,
+        &["it is import parameters of Azure (kek https://byok-tests.managedhsm"],
+    );
     let output = room.byok(&["inspect", "inputs/kek.json"]).output().unwrap();
     well(&output);
     assert!(

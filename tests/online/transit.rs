@@ -813,7 +813,9 @@ fn one_data_key_goes_to_aws_and_to_openbao() {
     refused(
         &output,
         2,
-        &["it is the wrapping key of OpenBao or Vault, which names no key"],
+        &[
+            "it is import parameters of OpenBao or Vault (key not in the file: only a plan names it)",
+        ],
     );
     let output = room.byok(&["inspect", "inputs/bao.json"]).output().unwrap();
     well(&output);
@@ -840,12 +842,12 @@ fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refuse
         (
             "kms = \"openbao\"",
             "kms = \"google\"",
-            "does not import there yet",
+            "is not the resource name of a key",
         ),
         (
             "kms = \"openbao\"",
             "kms = \"bao\"",
-            "is not one of aws, openbao, vault, azure",
+            "is not one of aws, openbao, vault, azure, google",
         ),
         ("kms = \"openbao\"\n", "", "it has no key_arn"),
         ("key = ", "key_arn = ", "key_arn is for AWS KMS alone"),

@@ -758,7 +758,7 @@ fn an_import_into_openbao_is_practised_without_a_server() {
 }
 
 #[test]
-fn imports_into_azure_and_openbao_are_practised_without_a_cloud() {
+fn imports_into_other_kmss_are_practised_without_a_cloud() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
         return;
     };
@@ -767,6 +767,10 @@ fn imports_into_azure_and_openbao_are_practised_without_a_cloud() {
     room.plan.key_more = [
         ("azure", "https://a-hsm.managedhsm.azure.net/keys/payments"),
         ("openbao", "https://bao.example:8200/v1/transit/keys/payments"),
+        (
+            "google",
+            "projects/a-project/locations/global/keyRings/r/cryptoKeys/payments",
+        ),
     ]
     .map(|(kms, key)| {
         format!(
@@ -783,13 +787,15 @@ fn imports_into_azure_and_openbao_are_practised_without_a_cloud() {
         "key https://a-hsm.managedhsm.azure.net/keys/payments",
         "for as long as the KEK exists",
         "compared by byok alone: Azure Managed HSM takes any material",
+        "for google, Google Cloud KMS",
+        "Google Cloud KMS takes any material as a new version",
     ] {
         assert!(approval.contains(text), "{text:?}:\n{approval}");
     }
     person.types_slip();
     let (_, transcript) = person.ends(&room, &objects, &[IMPORTED]);
     let wrapped = transcript.events("key-wrapped");
-    assert_eq!(wrapped.len(), 2);
+    assert_eq!(wrapped.len(), 3);
     assert_eq!(wrapped[0]["kms"], "azure");
     assert_eq!(transcript.event("key-generated")["spec"], "AES_256");
 }

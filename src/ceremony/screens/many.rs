@@ -101,13 +101,9 @@ fn imports(imports: &[(&KeyPlan, &ImportPlan)]) -> String {
     field("for", &count)
         + &field(
             "",
-            &of(|i| match &i.kms_key {
-                KmsKey::Aws(arn) => {
-                    format!("account {}, {}", grouped(arn.account()), arn.region())
-                }
-                other @ (KmsKey::Transit(_) | KmsKey::Azure(_)) => {
-                    format!("{} at {}", other.kms(), other.place())
-                }
+            &of(|i| match i.kms_key.arn() {
+                Some(arn) => format!("account {}, {}", grouped(arn.account()), arn.region()),
+                None => format!("{} at {}", i.kms_key.kms(), i.kms_key.place()),
             }),
         )
         + &field("wrap", &of(meaning::wrap))
@@ -136,7 +132,7 @@ fn unlike_a_first_import(
         text += &field("witness", &what);
     }
     text += &of_some(imports, "deadline", meaning::no_deadline);
-    text += &of_some(imports, "compared", meaning::no_guard);
+    text += &of_some(imports, "compared", |key| key.no_guard());
     let types = imports
         .iter()
         .filter_map(|(key, import)| import_type(plan.kind, previous, key, import));

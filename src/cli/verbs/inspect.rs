@@ -7,15 +7,14 @@ use std::path::Path;
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Map, Value, json};
 
-use crate::crypto::wrapping::key::is_pem;
 use crate::evidence::transcript::Chain;
 use crate::evidence::verify;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json;
 use crate::ground::words;
 use crate::plan::Plan;
+use crate::plan::kms;
 use crate::plan::kms::aws::{self, Form, ImportParameters};
-use crate::plan::kms::{self, azure, transit};
 
 mod evidence;
 mod keys;
@@ -151,10 +150,9 @@ fn by_content(bytes: &[u8]) -> Result<Option<Facts>> {
         return transcript(bytes).map(Some);
     }
     Ok(escrow_package(bytes)
-        .or_else(|| of_vault(bytes))
+        .or_else(|| of_elsewhere(bytes))
         .or_else(|| evidence::answer(bytes))
         .or_else(|| described(bytes))
-        .or_else(|| of_engine(bytes))
         .or_else(|| keys::public(bytes)))
 }
 
@@ -164,24 +162,17 @@ fn is_transcript(bytes: &[u8]) -> bool {
     bytes.starts_with(b"{") && bytes.contains(&b'\n') && chained
 }
 
-/// The answer of a transit engine; its key alone, in PEM, is any public key.
-fn of_engine(bytes: &[u8]) -> Option<Facts> {
-    let key = transit::parse(bytes).ok().filter(|_| !is_pem(bytes))?;
-    Some(object(json!({
-        "what": "import parameters of OpenBao or Vault", "wrapping_key": key.spec(),
-        "wrapping_key_sha256": words::hex(&key.sha256()),
-        "key": "not in the file: only a plan names it",
-    })))
-}
-
-/// A KEK of Azure; of any other key the same answer is a receipt.
-fn of_vault(bytes: &[u8]) -> Option<Facts> {
-    let kek = azure::parse(bytes).ok()?;
-    Some(object(json!({
-        "what": "import parameters of Azure", "kek": kek.kid, "wrapping_key": kek.wrapping_key.spec(),
-        "wrapping_key_sha256": words::hex(&kek.wrapping_key.sha256()),
-        "key": "not in the file: only a plan names it",
-    })))
+/// Import parameters of another KMS than AWS KMS.
+fn of_elsewhere(bytes: &[u8]) -> Option<Facts> {
+    let known = kms::recognise(bytes)?;
+    let mut facts = object(json!({
+        "what": known.what, "wrapping_key": known.wrapping_key.spec(),
+        "wrapping_key_sha256": words::hex(&known.wrapping_key.sha256()),
+    }));
+    for (name, value) in known.more {
+        facts.insert(name.into(), value.into());
+    }
+    Some(facts)
 }
 
 fn described(bytes: &[u8]) -> Option<Facts> {

@@ -13,7 +13,7 @@ use crate::ground::error::{Error, Exit};
 use crate::ground::files::read_small;
 use crate::ground::words;
 use crate::plan::Plan;
-use crate::plan::kms::{aws, azure};
+use crate::plan::kms::{self, aws};
 
 /// One place of a command line, and what the command takes there.
 pub(crate) struct Place {
@@ -67,7 +67,7 @@ impl Thing {
         if aws::describe_key(&bytes).is_ok() {
             return Some(Self::KmsKey);
         }
-        if azure::parse(&bytes).is_ok() {
+        if kms::recognise(&bytes).is_some() {
             return Some(Self::Parameters); // of any other key the same answer is a receipt
         }
         match Answer::read(&bytes) {

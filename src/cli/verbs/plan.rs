@@ -10,10 +10,11 @@ use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
+use crate::ground::files;
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
-use crate::plan::kms::{KeyArn, KmsKey, azure, transit};
+use crate::plan::kms::{self, KeyArn, KmsKey};
 use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Notes, Plan};
 
 mod again;
@@ -144,17 +145,17 @@ fn sort(mut known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<BTreeMa
 fn unread(path: &Path, error: Error) -> Error {
     const PUT_IT_THERE: &str =
         "in a plan that builds on a record, put the file where `parameters` names it";
-    if transit::read(path).is_ok() {
-        return Error::usage(format!(
-            "{}: it is the wrapping key of OpenBao or Vault, which names no key",
-            path.display()
-        ))
-        .hint("write the plan without it, then add a [[key.import]] with kms = \"openbao\" or \"vault\" and key = \"https://…/v1/MOUNT/keys/NAME\"")
-        .hint(PUT_IT_THERE);
-    }
-    if let Ok((kek, _)) = azure::read(path) {
-        return Error::usage(format!("{}: it is the KEK {} of Azure", path.display(), kek.kid))
-            .hint("write the plan without it, then add a [[key.import]] with kms = \"azure\" and key = \"https://…/keys/NAME\"")
+    let bytes = files::read_small(path).unwrap_or_default();
+    if let Some(known) = kms::recognise(&bytes) {
+        let told: Vec<String> = (known.more.iter().take(1))
+            .map(|(name, value)| format!(" ({name} {value})"))
+            .collect();
+        let what = format!("{}: it is {}{}", path.display(), known.what, told.concat());
+        return Error::usage(what)
+            .hint(format!(
+                "write the plan without it, then add a [[key.import]] with {}",
+                known.plan
+            ))
             .hint(PUT_IT_THERE);
     }
     if path.exists() {

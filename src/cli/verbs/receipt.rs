@@ -8,7 +8,6 @@ use super::materials;
 use super::verify::{known, unexplained};
 use crate::evidence::filing::{self, Added};
 use crate::evidence::receipts::{self, Entry, Listed, Proves, Receipts, Standing};
-use crate::evidence::transcript::KeyName;
 use crate::evidence::verify::{self, KmsKeyMaterials};
 use crate::ground::error::Result;
 use crate::ground::words::{self, quoted};
@@ -28,6 +27,8 @@ struct Report<'a> {
 struct Line<'a> {
     #[serde(skip)]
     spec: &'a str,
+    #[serde(skip)]
+    kms: &'a str,
     from: String,
     file: &'a str,
     already: bool,
@@ -63,11 +64,15 @@ pub(crate) fn receipt(
 }
 
 fn line<'a>(added: &'a Added, receipts: &'a Receipts) -> Line<'a> {
-    let label = added.receipt.entry.label.as_ref();
+    let entry = &added.receipt.entry;
     let mut imports = receipts.imports.iter();
-    let import = imports.find(|import| Some(&import.label) == label);
+    let import = imports.find(|import| {
+        Some(&import.label) == entry.label.as_ref()
+            && (entry.kms_key.is_none() || entry.is_of(&import.kms_key))
+    });
     Line {
         spec: import.map_or("", |import| &import.spec),
+        kms: import.map_or("", |import| &import.kms),
         from: added.from.display().to_string(),
         file: &added.receipt.file,
         already: added.already,
@@ -94,7 +99,7 @@ fn for_people(report: &Report) -> String {
             .map(|url| receipts::said_elsewhere(&quoted(url), line.entry.kms_key.as_ref()));
         text += &format!(
             "          {}{}\n",
-            meaning(line.entry, line.spec),
+            meaning(line.entry, (line.spec, line.kms)),
             elsewhere.unwrap_or_default()
         );
     }
@@ -109,13 +114,8 @@ fn for_people(report: &Report) -> String {
     text + &unexplained(&report.unexplained) + &materials::for_people(&report.materials)
 }
 
-/// Answers that name no key are AWS's.
-fn aws() -> KeyName {
-    KeyName::Arn(String::new())
-}
-
 /// What one answer proves about a data key of this spec, in a sentence.
-fn meaning(entry: &Entry, spec: &str) -> String {
+fn meaning(entry: &Entry, (spec, kms): (&str, &str)) -> String {
     match (entry.proves, entry.answer.as_str()) {
         (Proves::Proved, "GenerateMac") => {
             "proved in KMS: the KMS key computes the MAC that is this HMAC key's fingerprint".into()
@@ -130,10 +130,13 @@ fn meaning(entry: &Entry, spec: &str) -> String {
             "proved in KMS: KMS accepted the same material a second time, as existing material"
                 .into()
         }
-        (Proves::Accepted, _) => format!(
-            "accepted by KMS; only {} proves that it is the right material",
-            receipts::proof(spec, entry.kms_key.as_ref().unwrap_or(&aws()))
-        ),
+        (Proves::Accepted, _) => match receipts::proof(spec, kms) {
+            Some(proof) => {
+                format!("accepted by KMS; only {proof} proves that it is the right material")
+            }
+            None => "accepted by KMS; nothing that it shows proves that it is the right material"
+                .into(),
+        },
         (Proves::Nothing, "ImportKeyMaterial") if entry.exit == Some(0) => {
             "aws succeeded, but the answer does not name the KMS key that took it: it proves nothing".into()
         }

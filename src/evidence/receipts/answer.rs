@@ -6,8 +6,8 @@
 
 use jiff::Timestamp;
 
+use super::elsewhere;
 use super::engine::EngineKey;
-use super::vault;
 use crate::evidence::transcript::{self, KeyName};
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::{self, Json};
@@ -47,7 +47,7 @@ pub enum Answer {
     GenerateMac(MacAnswer),
     /// The answer of GetPublicKey.
     GetPublicKey(PublicKeyAnswer),
-    /// What OpenBao, Vault or Azure tell about a key, or what it computed.
+    /// What another KMS tells about a key, or what it computed.
     EngineKey(Box<EngineKey>),
     /// CloudTrail events, only those of KMS.
     CloudTrail(Vec<TrailEvent>),
@@ -219,10 +219,7 @@ impl Answer {
                 key_id: text_of(json, "KeyId")?,
                 key_material_id: material_id(json, "KeyMaterialId")?,
             })
-        } else if let Some(key) = EngineKey::answered(json)
-            .map(Ok)
-            .or_else(|| vault::answered(json))
-        {
+        } else if let Some(key) = elsewhere::answered(json) {
             key.map(|key| Self::EngineKey(Box::new(key)))
         } else {
             Err(Error::usage("is not an answer that byok knows").hint(KNOWN))
@@ -251,7 +248,7 @@ impl Answer {
 pub(super) const IMPORT_KEY_MATERIAL: &str = "ImportKeyMaterial";
 /// The name of an import into any other KMS.
 pub(super) const IMPORT: &str = "import";
-/// The name of what OpenBao, Vault and Azure tell about a key.
+/// The name of what any other KMS tells about a key.
 pub(super) const ENGINE_KEY: &str = "engine key";
 /// The name of the operation that proves HMAC material.
 pub(super) const GENERATE_MAC: &str = "GenerateMac";
@@ -261,7 +258,8 @@ pub(super) const GET_PUBLIC_KEY: &str = "GetPublicKey";
 const KNOWN: &str = "a receipt is an import-result*.json of import.sh, or JSON of ImportKeyMaterial, DescribeKey, \
                      ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail; from OpenBao or Vault of \
                      `read -format=json MOUNT/keys/NAME`, or `write -format=json MOUNT/hmac/NAME/sha2-N` or MOUNT/decrypt/NAME; \
-                     from Azure of `az keyvault key show` or `decrypt`";
+                     from Azure of `az keyvault key show` or `decrypt`; from Google of `gcloud kms keys versions describe` or of the \
+                     API's publicKey, macSign or rawDecrypt";
 
 /// How a file begins that was compressed with gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -348,10 +346,7 @@ fn import_result(json: &Json) -> Result<ImportResult> {
             (None, None) => return Err(Error::usage("has no `key_arn` and no `key`")),
             (Some(_), Some(_)) => return Err(Error::usage("names two keys, `key_arn` and `key`")),
         },
-        engine: match vault::is_result(json) {
-            true => vault::told(json)?,
-            false => EngineKey::in_result(json),
-        },
+        engine: elsewhere::in_result(json)?,
         key_id: optional(json, "KeyId")?,
         key_material_id: material_id(json, "KeyMaterialId")?,
         exit: exit.ok_or_else(|| Error::usage("has no exit code"))?,

@@ -1,66 +1,63 @@
-//! What KMSs other than AWS KMS answer about one of their keys; that of OpenBao and Vault is read here, and judged in
-//! `transit`.
+//! A key of a KMS other than AWS KMS, as far as an answer tells it, and what each such KMS says of how it answers.
 
+use crate::crypto::spec::Spec;
+use crate::ground::error::Result;
 use crate::ground::strict_json::Json;
 
-/// A key of a transit engine or of a vault of Azure, as far as an answer tells it.
+/// A key of such a KMS, as far as an answer tells it.
 #[derive(Clone, Debug, Default)]
 pub struct EngineKey {
-    /// Its name within the engine.
+    /// `kms` of the plans whose KMS answers so.
+    pub(super) kms: &'static [&'static str],
+    /// Its name without the place where it is, if the answer tells no more.
     pub name: Option<String>,
-    /// Its identifier without version, in the spelling of a plan: a vault tells it.
+    /// Its whole name, in the spelling of a plan.
     pub url: Option<String>,
-    /// `type`, or `kty` of a vault.
+    /// The whole name of the version that it is about.
+    pub version: Option<String>,
+    /// Whether the material went back into a version that held some, with which the KMS compared it.
+    pub(super) is_reimport: bool,
+    /// What kind of key it is there: `type`, `kty` or `algorithm`.
     pub key_type: Option<String>,
     /// `imported_key`.
     pub imported: Option<String>,
-    /// The public key of its latest version, in PEM.
+    /// Its public key in PEM.
     pub public_key: Option<String>,
     /// The HMAC over the fingerprint text: `vault:vN:` and base64.
     pub hmac: Option<String>,
+    /// The same, in base64 alone.
+    pub mac: Option<String>,
     /// What it decrypted, in base64.
     pub plaintext: Option<String>,
 }
 
-impl EngineKey {
-    /// As `import.sh` wrote it into its result.
-    pub(super) fn in_result(json: &Json) -> Self {
-        let text = |name| json.get(name).and_then(Json::as_str).map(str::to_owned);
-        Self {
-            name: None,
-            url: None,
-            key_type: text("type"),
-            imported: text("imported_key"),
-            public_key: text("public_key"),
-            hmac: text("hmac"),
-            plaintext: text("plaintext"),
-        }
-    }
+/// How a KMS answers.
+pub(super) struct Reader {
+    /// `kms` in plans.
+    pub kms: &'static [&'static str],
+    /// The member that says what kind of key it is.
+    pub member: &'static str,
+    /// Whether it can be about the key of this name.
+    pub is_of: fn(&EngineKey, &str) -> bool,
+    /// What `import.sh` wrote about the key.
+    pub in_result: fn(&Json) -> Result<EngineKey>,
+    /// A bare answer; `None`: another one.
+    pub answered: fn(&Json) -> Option<Result<EngineKey>>,
+    /// What kinds of key a data key of a spec can be there.
+    pub kinds: fn(Spec) -> Vec<&'static str>,
+    /// What proves an AES key of this spec, if anything does.
+    pub symmetric: fn(&str) -> Option<&'static str>,
+}
 
-    /// The answer about a key, or of its HMAC, as the command prints it in JSON; `None`: another answer.
-    pub(super) fn answered(json: &Json) -> Option<Self> {
-        let data = json.get("data")?;
-        let text = |name| data.get(name).and_then(Json::as_str).map(str::to_owned);
-        let hmac = text("hmac");
-        let versions = data.get("keys");
-        let plaintext = text("plaintext");
-        if hmac.is_none() && plaintext.is_none() && versions.is_none() {
-            return None;
-        }
-        let latest = data.get("latest_version").and_then(Json::as_u64);
-        let latest = latest.and_then(|version| versions?.get(&version.to_string()));
-        let imported = data.get("imported_key").map(|is| match is {
-            Json::Bool(is) => is.to_string(),
-            other => other.kind().to_owned(),
-        });
-        Some(Self {
-            name: text("name"),
-            url: None,
-            key_type: text("type"),
-            imported,
-            public_key: latest.and_then(|key| key.get("public_key")?.as_str().map(str::to_owned)),
-            hmac,
-            plaintext,
-        })
-    }
+/// Whether the answer names this key whole, or none: a result of `import.sh` that failed to look.
+pub(super) fn whole(key: &EngineKey, name: &str) -> bool {
+    key.url.as_deref().is_none_or(|url| url == name)
+}
+
+/// What proves an AES key where the KMS decrypts what it did not encrypt.
+pub(super) const BY_CHALLENGE: &str = "its answer to the challenge";
+
+/// A string member.
+pub(super) fn text(json: &Json, name: &str) -> Option<String> {
+    json.get(name).and_then(Json::as_str).map(str::to_owned)
 }

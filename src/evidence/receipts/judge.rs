@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::answer::{self, Answer, Answered, ImportResult, Rotation, RotationMore, TrailEvent};
 use super::endpoint::{self, Service};
+use super::engine::EngineKey;
 use super::{Import, KnownMaterial, Proves, Receipt, known_id};
 use crate::evidence::transcript::KeyName;
 use crate::ground::error::{Error, Result};
@@ -269,10 +270,12 @@ impl Scope<'_> {
             .check("KMS-KEY-MATCH")
             .hint("STOP: call the security officer, and delete nothing"));
         }
-        let id = result.key_material_id.as_deref();
+        let version = result.engine.version.as_deref();
+        let id = result.key_material_id.as_deref().or(version);
         let mut entry = if self.was_imported(result) {
             let entry = self.accepted(import, id, true)?;
-            let proves = import.shown_by(&result.engine)?.max(entry.proves);
+            let back = self.brought_back(import, &result.engine);
+            let proves = import.shown_by(&result.engine)?.max(entry.proves).max(back);
             Entry { proves, ..entry }
         } else {
             self.of_key(&[import])
@@ -280,6 +283,18 @@ impl Scope<'_> {
         entry.exit = Some(result.exit);
         entry.happened = Some(result.at);
         Ok(entry)
+    }
+
+    /// What it proves that material went back into a version of a key, with which the KMS compared it: that it is this
+    /// one, if receipts say that the version had got it from this data key.
+    fn brought_back(&self, import: &Import, key: &EngineKey) -> Proves {
+        let before = || import.existing.as_ref()?.key_material_id.as_ref();
+        let here = || super::accepted_of(self.earlier, import).any(|id| id == key.version);
+        let is_its = || key.version.as_ref() == before() || here();
+        match key.is_reimport && key.version.is_some() && is_its() {
+            true => Proves::Proved,
+            false => Proves::Nothing,
+        }
     }
 
     /// If no KMS key answered, nothing was imported, unless that AWS CLI is known not to show it.
@@ -304,7 +319,9 @@ impl Scope<'_> {
     }
 
     fn accepted(&self, import: &Import, id: Option<&str>, by_script: bool) -> Result<Entry> {
-        self.same_material(import.kms_key.as_str(), id)?;
+        if import.kms_key.arn().is_some() {
+            self.same_material(import.kms_key.as_str(), id)?; // elsewhere it is the version
+        }
         let proves = if by_script {
             self.proved_by(import, id)
         } else {

@@ -7,8 +7,7 @@ use base64ct::{Base64, Encoding as _};
 
 use super::answer::{MacAnswer, PublicKeyAnswer};
 use super::judge::{Entry, Scope};
-use super::{Import, Proves};
-use crate::evidence::transcript::KeyName;
+use super::{Import, Proves, elsewhere};
 use crate::ground::error::{Error, Result};
 use crate::ground::words;
 
@@ -72,16 +71,17 @@ pub(crate) fn is_pair(spec: &str) -> bool {
     spec.starts_with("ECC_") || spec.starts_with("RSA_") || spec == "ED25519"
 }
 
-/// What proves that the key of a KMS has a data key of this spec.
-pub(crate) fn proof(spec: &str, key: &KeyName) -> &'static str {
-    match (key, spec.starts_with("HMAC_"), is_pair(spec)) {
-        (KeyName::Arn(_), true, _) => "GenerateMac over the fingerprint text",
-        (KeyName::Arn(_), _, true) => "GetPublicKey",
-        (KeyName::Arn(_), false, false) => "a second import",
-        (KeyName::Other(_), true, _) => "its HMAC over the fingerprint text",
-        (KeyName::Other(_), _, true) => "its public key",
-        (KeyName::Other(_), false, false) => "its answer to the challenge",
-    }
+/// What proves that the key of a KMS has a data key of this spec, if anything does; `kms` is that of the plan, nothing for
+/// AWS KMS.
+pub(crate) fn proof(spec: &str, kms: &str) -> Option<&'static str> {
+    Some(match (kms, spec.starts_with("HMAC_"), is_pair(spec)) {
+        ("", true, _) => "GenerateMac over the fingerprint text",
+        ("", _, true) => "GetPublicKey",
+        ("", false, false) => "a second import",
+        (_, true, _) => "its HMAC over the fingerprint text",
+        (_, _, true) => "its public key",
+        (_, false, false) => return elsewhere::symmetric(kms, spec),
+    })
 }
 
 fn proved(entry: Entry) -> Entry {

@@ -698,7 +698,7 @@ pub(crate) struct Imported {
     pub wrapping_key_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import_token_sha256: Option<String>,
-    /// Until when KMS takes the material; only AWS KMS has a deadline.
+    /// Until when the KMS takes the material, if it has a deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_to: Option<Named<Timestamp>>,
     /// `wrapping_key_sha256 in the plan`, or the rows that a person typed from the slip.

@@ -3,15 +3,17 @@
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 
 use super::transit::IMPORT as TRANSIT;
-use super::{Common, fill, function, shared};
+use super::{Common, Written, fill, function, sha256, shared};
+use crate::crypto::spec::Refusal;
 use crate::ground::facts::TokenFacts;
 use crate::ground::words::{self, shell_word};
+use crate::plan::kms::Kms as _;
 use crate::plan::kms::azure::{Kind, VaultKey, WORD};
 
 const IMPORT: &str = include_str!("azure-import.sh.in");
 
 /// The key transfer blob of the "Bring your own key specification", for the KEK with this identifier.
-pub(crate) fn byok_file(kid: &str, wrapped: &[u8], hsm: &TokenFacts) -> String {
+fn byok_file(kid: &str, wrapped: &[u8], hsm: &TokenFacts) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let generator = format!("byok {version}; {} {}", hsm.model, hsm.firmware);
     let text = |text: &str| serde_json::Value::from(text).to_string();
@@ -23,22 +25,41 @@ pub(crate) fn byok_file(kid: &str, wrapped: &[u8], hsm: &TokenFacts) -> String {
     )
 }
 
+/// What goes to a vault.
+///
+/// # Errors
+/// Why it takes none.
+pub(crate) fn files(into: &VaultKey, common: &Common) -> Result<Vec<Written>, Refusal> {
+    let kek = common.wrapping_key_id.unwrap_or_default();
+    let script = VaultScript {
+        common,
+        into,
+        kind: into.kind(common.spec)?,
+        kek,
+        content: byok_file(kek, common.wrapped, common.hsm),
+    };
+    let text = fill(IMPORT, |name| script.value(name));
+    Ok(vec![
+        (script.file(), script.content.into_bytes()),
+        super::script(text),
+    ])
+}
+
 /// All that the `import.sh` of one import into a vault says, checks and sends.
-pub(crate) struct VaultScript<'a> {
-    pub common: Common<'a>,
-    pub into: &'a VaultKey,
-    pub kind: &'a Kind,
+struct VaultScript<'a> {
+    common: &'a Common<'a>,
+    into: &'a VaultKey,
+    kind: Kind,
     /// The KEK's identifier.
-    pub kek: &'a str,
-    /// The name of the `.byok` file.
-    pub file: &'a str,
-    pub file_sha256: &'a str,
+    kek: &'a str,
+    /// The contents of the `.byok` file.
+    content: String,
 }
 
 impl VaultScript<'_> {
-    /// The script, ready to be written as `<label>/<import>/import.sh`.
-    pub(crate) fn render(&self) -> String {
-        fill(IMPORT, |name| self.value(name))
+    /// The name of the `.byok` file.
+    fn file(&self) -> String {
+        format!("{}.byok", self.into.name())
     }
 
     /// The value of one place in the template, as shell words.
@@ -48,15 +69,15 @@ impl VaultScript<'_> {
             "kms" => shell_word(WORD),
             "name" => shell_word(self.into.kms()),
             "key" => shell_word(self.into.as_str()),
-            "server" => shell_word(self.into.server()),
+            "server" => shell_word(self.into.place()),
             "key_name" => shell_word(self.into.name()),
             "kek" => shell_word(self.kek),
             "kty" => shell_word(self.kind.kty),
             "curve" => shell_word(self.kind.curve),
             "ops" => shell_word(self.kind.ops),
             "decrypt" => shell_word(self.kind.decrypt),
-            "file" => shell_word(self.file),
-            "file_sha256" => shell_word(self.file_sha256),
+            "file" => shell_word(&self.file()),
+            "file_sha256" => sha256(self.content.as_bytes()),
             "iv" => shell_word(&self.of_challenge(|nonce, _, _| hex(nonce))),
             "challenge" => shell_word(&self.of_challenge(|_, text, _| Base64::encode_string(text))),
             "tag" => shell_word(&self.of_challenge(|_, _, tag| hex(tag))),

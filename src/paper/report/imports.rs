@@ -46,8 +46,9 @@ fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
         expires: html(planned(report, wrapped).map(meaning::expires)),
         proof: receipts::proof(
             key.as_ref().map_or("", |key| &key.spec),
-            &wrapped.kms_key.name,
+            wrapped.kms_key.kms.as_deref().unwrap_or_default(),
         )
+        .unwrap_or("nothing: this KMS shows nothing of such a key")
         .into(),
         import_type: told.map_or_else(Html::default, |told| import_type(&told)),
     }

@@ -20,6 +20,7 @@ mod answer;
 mod archive;
 mod describe;
 mod directory;
+mod judge;
 mod parts;
 mod takes;
 pub(crate) mod text;

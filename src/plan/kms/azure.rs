@@ -14,9 +14,11 @@ use jiff::Timestamp;
 
 use super::aws::{self, text};
 use super::file::{self, ParameterFile};
+use super::{Given, Kms, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Curve, Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::{WrappingKey, is_pem};
+use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::{self, Json};
 
@@ -97,32 +99,9 @@ impl VaultKey {
         is_version.then(|| Some((key(id)?, Some(version))))?
     }
 
-    /// The whole identifier.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.url
-    }
-
-    /// Scheme and host.
-    pub(crate) fn server(&self) -> &str {
-        &self.server
-    }
-
     /// The key's name within the vault.
     pub(crate) fn name(&self) -> &str {
         &self.name
-    }
-
-    /// What its KMS is called, for people.
-    pub(crate) fn kms(&self) -> &'static str {
-        match self.is_hsm {
-            true => "Azure Managed HSM",
-            false => "Azure Key Vault",
-        }
-    }
-
-    /// The command that fetches the import parameters.
-    pub(crate) fn fetch(&self) -> String {
-        format!("az keyvault key show --id {}/keys/KEK -o json", self.server)
     }
 
     /// What it becomes there.
@@ -178,16 +157,39 @@ impl VaultKey {
             decrypt,
         })
     }
+}
 
-    /// Whether the vault takes it wrapped with this algorithm.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(crate) fn takes(
-        &self,
-        spec: Spec,
-        wrapping: WrappingAlgorithm,
-    ) -> std::result::Result<(), Refusal> {
+/// How such a key is named.
+pub(crate) const EXAMPLE: &str = "by its identifier: https://VAULT.vault.azure.net/keys/NAME";
+
+impl Kms for VaultKey {
+    fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    fn kms(&self) -> &'static str {
+        match self.is_hsm {
+            true => "Azure Managed HSM",
+            false => "Azure Key Vault",
+        }
+    }
+
+    fn word(&self) -> Option<&'static str> {
+        Some(WORD)
+    }
+
+    fn place(&self) -> &str {
+        &self.server
+    }
+
+    fn command(&self) -> Option<String> {
+        Some(format!(
+            "az keyvault key show --id {}/keys/KEK -o json",
+            self.server
+        ))
+    }
+
+    fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal> {
         if wrapping != WrappingAlgorithm::RsaAesKeyWrapSha1 {
             return Err(Refusal {
                 why: format!(
@@ -199,6 +201,69 @@ impl VaultKey {
         }
         self.kind(spec).map(|_| ())
     }
+
+    fn read(&self, wanted: &Wanted) -> Result<Given> {
+        let (kek, file) = read(wanted.path)?;
+        kek.judge(self, clock::now())?;
+        Ok(Given {
+            wrapping_key: kek.wrapping_key,
+            wrapping_key_id: Some(kek.kid),
+            token: None,
+            valid_to: None,
+            files: vec![file],
+        })
+    }
+
+    fn lifetime(&self) -> Lifetime {
+        Lifetime::Endless(
+            "NONE: whoever may import there can import the wrapped file for as long as the KEK exists; delete and purge the KEK after the import, and guard the record until then",
+        )
+    }
+
+    fn no_guard(&self) -> Option<String> {
+        Some(format!(
+            "by byok alone: {} takes any material, as the next version under a name that is taken",
+            self.kms()
+        ))
+    }
+
+    fn proves_by_decrypting(&self, spec: Spec) -> bool {
+        spec.is_aes()
+    }
+
+    fn beside(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            (
+                "<name>.byok",
+                "the same with the KEK that opens it, for Azure",
+            ),
+            ("import.sh", "checks both, then runs az keyvault key import"),
+        ]
+    }
+
+    fn practice(&self, key: &WrappingKey, _: WrappingAlgorithm) -> Option<String> {
+        Some(format!(
+            "{{\n    \"attributes\": {{\"enabled\": true}},\n    \"key\": {{\n        \"kid\": \"{}/keys/stand-in-kek/{}\",\n        \
+             \"kty\": \"RSA-HSM\", \"keyOps\": [\"import\"],\n        \"e\": \"AQAB\", \"n\": \"{}\"\n    }}\n}}\n",
+            self.server,
+            "0".repeat(32),
+            Base64::encode_string(key.modulus()),
+        ))
+    }
+}
+
+/// A KEK; of any other key the same answer is a receipt.
+pub(crate) fn recognise(bytes: &[u8]) -> Option<Recognised> {
+    let kek = parse(bytes).ok()?;
+    Some(Recognised {
+        what: "import parameters of Azure".into(),
+        plan: "kms = \"azure\" and key = \"https://…/keys/NAME\"".into(),
+        wrapping_key: kek.wrapping_key,
+        more: vec![
+            ("kek", kek.kid),
+            ("key", "not in the file: only a plan names it".into()),
+        ],
+    })
 }
 
 /// Small letters, digits, and hyphens that are not at an end.
@@ -324,11 +389,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Kek> {
         bytes.map_err(|_| refused(format!("`{name}` is not base64")))
     };
     let wrapping_key = WrappingKey::from_parts(&number("n")?, &number("e")?);
-    let wrapping_key = wrapping_key.map_err(|mut error| {
-        error.hints.clear(); // they name the downloads of AWS
-        error.hint("show it again, compare its digest with the online slip, and find out where this file came from")
-            .hint(SHOW)
-    })?;
+    let wrapping_key = wrapping_key.map_err(|error| file::not_as_delivered(error, SHOW))?;
     Ok(Kek {
         wrapping_key,
         kid,

@@ -5,9 +5,11 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use base64ct::{Base64, Encoding as _};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest};
 
@@ -56,6 +58,38 @@ pub(super) fn read_one(path: &Path, fetch: &str) -> Result<(Vec<u8>, ParameterFi
             Err(Error::usage(format!("{name}: is a directory")).hint(fetch))
         }
     }
+}
+
+/// A wrapping key in PEM; `fetch` is what to do for somebody who has none.
+pub(super) fn key_in_pem(pem: &str, fetch: &str) -> Result<WrappingKey> {
+    let der = der_of(pem.trim()).map_err(|error| error.hint(fetch))?;
+    WrappingKey::from_spki_der(&der).map_err(|error| not_as_delivered(error, fetch))
+}
+
+/// The error for a wrapping key of another KMS than AWS KMS.
+pub(super) fn not_as_delivered(mut error: Error, fetch: &str) -> Error {
+    error.hints.clear(); // they name the downloads of AWS
+    error
+        .hint("fetch it again, compare its digest with the online slip, and find out where this file came from")
+        .hint(fetch)
+}
+
+/// The bytes in one block of PEM (RFC 7468) that says it is a public key.
+pub(crate) fn der_of(pem: &str) -> Result<Vec<u8>> {
+    let inner = pem
+        .strip_prefix("-----BEGIN PUBLIC KEY-----")
+        .and_then(|rest| rest.strip_suffix("-----END PUBLIC KEY-----"));
+    let first = pem.lines().next().unwrap_or_default();
+    let refuse =
+        |what: String| Error::usage(format!("the public key {what}")).check("WRAPPING-KEY-SPKI");
+    let inner = inner.ok_or_else(|| {
+        let first: String = first.chars().take(60).collect();
+        refuse(format!(
+            "is not one public key in PEM; it begins with {first:?}"
+        ))
+    })?;
+    let letters = inner.replace(['\r', '\n', ' '], "");
+    Base64::decode_vec(&letters).map_err(|_| refuse("is not one block of base64 in PEM".into()))
 }
 
 /// Reads `entry` of the open directory `parent`; `name` is its name in messages. Links are not followed.

@@ -8,13 +8,13 @@
 
 use std::path::Path;
 
-use base64ct::{Base64, Encoding as _};
-
 use super::aws::text;
 use super::file::{self, ParameterFile};
+use super::{Given, Kms, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Curve, Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::{WrappingKey, is_pem};
+use crate::crypto::wrapping::public;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::{self, Json};
 
@@ -28,9 +28,6 @@ pub(crate) enum Program {
 }
 
 impl Program {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::OpenBao, Self::Vault];
-
     /// The plan's word for it.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -121,16 +118,6 @@ impl TransitKey {
         self.program
     }
 
-    /// The whole URL.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.url
-    }
-
-    /// Scheme, host and port.
-    pub(crate) fn server(&self) -> &str {
-        &self.server
-    }
-
     /// The path at which the engine is mounted.
     pub(crate) fn mount(&self) -> &str {
         &self.mount
@@ -140,13 +127,92 @@ impl TransitKey {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+}
 
-    /// The command that fetches the import parameters.
-    pub(crate) fn fetch(&self) -> String {
+/// How such a key is named.
+pub(crate) const EXAMPLE: &str = "by its URL: https://HOST:PORT/v1/MOUNT/keys/NAME";
+
+impl Kms for TransitKey {
+    fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    fn kms(&self) -> &'static str {
+        self.program.name()
+    }
+
+    fn word(&self) -> Option<&'static str> {
+        Some(self.program.word())
+    }
+
+    fn place(&self) -> &str {
+        &self.server
+    }
+
+    fn command(&self) -> Option<String> {
         let (command, mount) = (self.program.command(), &self.mount);
-        format!("{command} read -format=json {mount}/wrapping_key")
+        Some(format!("{command} read -format=json {mount}/wrapping_key"))
+    }
+
+    fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal> {
+        takes(spec, wrapping)
+    }
+
+    fn wrapping_key_bits(&self) -> &'static [usize] {
+        &[BITS]
+    }
+
+    fn read(&self, wanted: &Wanted) -> Result<Given> {
+        let (wrapping_key, file) = read(wanted.path)?;
+        Ok(Given {
+            wrapping_key,
+            wrapping_key_id: None,
+            token: None,
+            valid_to: None,
+            files: vec![file],
+        })
+    }
+
+    fn lifetime(&self) -> Lifetime {
+        Lifetime::Endless(
+            "NONE: whoever may import there can import the wrapped file for as long as that engine is mounted; guard the record as long",
+        )
+    }
+
+    fn no_guard(&self) -> Option<String> {
+        Some(format!(
+            "by byok alone: {} takes any material under a free name",
+            self.kms()
+        ))
+    }
+
+    fn proves_by_decrypting(&self, spec: Spec) -> bool {
+        spec.is_aes()
+    }
+
+    fn beside(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            (
+                "WrappedKeyMaterial.b64",
+                "the same in base64, for OpenBao and Vault",
+            ),
+            (
+                "import.sh",
+                "checks both, then runs bao write or vault write",
+            ),
+        ]
+    }
+
+    fn practice(&self, key: &WrappingKey, _: WrappingAlgorithm) -> Option<String> {
+        let pem = public::to_pem(key.spki_der()).replace('\n', "\\n");
+        Some(format!(
+            "{{\n    \"data\": {{\n        \"public_key\": \"{pem}\"\n    }}\n}}\n"
+        ))
     }
 }
+
+/// The length of every engine's wrapping key.
+const BITS: usize = 4096;
 
 /// The host, if host and port are in their only spelling.
 fn host_of<'a>(place: &'a str, scheme: &str) -> Option<&'a str> {
@@ -274,19 +340,26 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<WrappingKey> {
         true => text.to_owned(),
         false => answered(text)?,
     };
-    let key = WrappingKey::from_spki_der(&der_of(&pem)?).map_err(|mut error| {
-        error.hints.clear(); // they name the downloads of AWS
-        error.hint("fetch it again, compare its digest with the online slip, and find out where this file came from")
-            .hint(FETCH)
-    })?;
+    let key = file::key_in_pem(&pem, FETCH)?;
     match key.bits() {
-        4096 => Ok(key),
+        BITS => Ok(key),
         bits => Err(Error::mismatch(format!(
-            "the wrapping key has {bits} bits; a transit engine's has 4096"
+            "the wrapping key has {bits} bits; a transit engine's has {BITS}"
         ))
         .check("WRAPPING-KEY-SIZE")
         .hint("find out where this file came from")),
     }
+}
+
+/// The answer of an engine; its key alone, in PEM, is any public key.
+pub(crate) fn recognise(bytes: &[u8]) -> Option<Recognised> {
+    let wrapping_key = parse(bytes).ok().filter(|_| !is_pem(bytes))?;
+    Some(Recognised {
+        what: "import parameters of OpenBao or Vault".into(),
+        plan: "kms = \"openbao\" or \"vault\" and key = \"https://…/v1/MOUNT/keys/NAME\"".into(),
+        wrapping_key,
+        more: vec![("key", "not in the file: only a plan names it".into())],
+    })
 }
 
 /// `data.public_key` of the answer, which must be there only once.
@@ -318,27 +391,6 @@ fn answered(text: &str) -> Result<String> {
             "has a second `public_key` inside another member: it could mean two things".into(),
         ),
     }
-}
-
-/// The bytes in one block of PEM (RFC 7468) that says it is a public key.
-pub(crate) fn der_of(pem: &str) -> Result<Vec<u8>> {
-    let inner = pem
-        .strip_prefix("-----BEGIN PUBLIC KEY-----")
-        .and_then(|rest| rest.strip_suffix("-----END PUBLIC KEY-----"));
-    let first = pem.lines().next().unwrap_or_default();
-    let refuse = |what: String| {
-        Error::usage(format!("the wrapping key {what}"))
-            .check("WRAPPING-KEY-SPKI")
-            .hint(FETCH)
-    };
-    let inner = inner.ok_or_else(|| {
-        let first: String = first.chars().take(60).collect();
-        refuse(format!(
-            "is not one public key in PEM; it begins with {first:?}"
-        ))
-    })?;
-    let letters = inner.replace(['\r', '\n', ' '], "");
-    Base64::decode_vec(&letters).map_err(|_| refuse("is not one block of base64 in PEM".into()))
 }
 
 #[cfg(test)]

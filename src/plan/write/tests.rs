@@ -12,8 +12,6 @@ use crate::crypto::spec::HmacHash;
 use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
 use crate::ground::anchor::Anchor;
 use crate::ground::token_uri::TokenUri;
-use crate::plan::kms::azure::VaultKey;
-use crate::plan::kms::transit::{Program, TransitKey};
 use crate::plan::kms::{KeyArn, KmsKey};
 use crate::plan::{EscrowPlan, HsmPlan, InToken, Keep, Kind, Network, RecoverPlan, WrapIn};
 
@@ -121,20 +119,23 @@ fn import(
         format!("arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-{key:06}{nth:06}");
     let arn = KmsKey::from(KeyArn::parse(&arn).unwrap());
     let url = format!("https://bao.example:8200/v1/a/b/keys/k{key}-{nth}");
-    let programs =
-        Program::ALL.map(|program| KmsKey::Transit(TransitKey::parse(program, &url).unwrap()));
-    let [openbao, vault] = programs;
     let azure = format!("https://of-a-test.managedhsm.azure.net/keys/k{key}-{nth}");
-    let azure = KmsKey::Azure(VaultKey::parse(&azure).unwrap());
+    let google = format!("projects/of-a-test/locations/global/keyRings/r/cryptoKeys/k{key}-{nth}");
+    let elsewhere = [
+        ("openbao", &url),
+        ("vault", &url),
+        ("azure", &azure),
+        ("google", &google),
+    ];
+    let elsewhere = elsewhere.map(|(kms, name)| KmsKey::parse(Some(kms), None, Some(name)));
     let taken = move |into: &KmsKey| {
         WrappingAlgorithm::ALL
             .iter()
             .any(|way| into.takes(spec, *way).is_ok())
     };
-    let kms_keys: Vec<KmsKey> = [arn.clone(), arn, openbao, vault, azure]
-        .into_iter()
-        .filter(taken)
-        .collect();
+    let kms_keys = [arn.clone(), arn].into_iter();
+    let kms_keys = kms_keys.chain(elsewhere.into_iter().map(|key| key.unwrap()));
+    let kms_keys: Vec<KmsKey> = kms_keys.filter(taken).collect();
     let into_one = select(kms_keys).prop_flat_map(move |into| {
         let mut fitting = WrappingAlgorithm::ALL.to_vec();
         fitting.retain(|way| into.takes(spec, *way).is_ok());

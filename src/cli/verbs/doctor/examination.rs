@@ -178,9 +178,9 @@ fn is_taken(kms_keys: &[KmsKey], spec: Spec, wrapping: WrappingAlgorithm, bits: 
         let taken = aws::takes(spec, wrapping, false);
         taken.and_then(|()| aws::fits(spec, wrapping, bits)).is_ok()
     };
-    let by_its_kms = |key: &KmsKey| match key {
-        KmsKey::Aws(_) => by_aws(),
-        KmsKey::Transit(_) | KmsKey::Azure(_) => key.takes(spec, wrapping).is_ok(),
+    let by_its_kms = |key: &KmsKey| {
+        let taken = key.takes(spec, wrapping);
+        taken.and_then(|()| key.fits(spec, wrapping, bits)).is_ok()
     };
     let by_others = !spec.is_of_aws() && wrapping.is_rsa_aes();
     kms_keys.is_empty() && (by_aws() || by_others) || kms_keys.iter().any(by_its_kms)

@@ -16,7 +16,7 @@ use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Exit, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::hsm::{Hsm, Module};
-use crate::plan::kms::{KmsKey, aws};
+use crate::plan::kms::aws;
 use crate::plan::{KeyPlan, Kind, PinSource, Plan, WrapIn, parameters};
 use crate::rehearsal::{self, Before, Replaced, StandInKms, Works};
 
@@ -30,8 +30,8 @@ const DEALT: &str = "dealt";
 fn short(plan: &Plan) -> usize {
     let p521 = |key: &KeyPlan| key.spec == Spec::Ec(Curve::P521);
     let mut imports = plan.imports();
-    if imports.any(|(_, import)| matches!(import.kms_key, KmsKey::Transit(_))) {
-        return 4096; // such an engine has no other
+    if imports.any(|(_, import)| !import.kms_key.wrapping_key_bits().contains(&2048)) {
+        return 4096; // every KMS has these
     }
     match plan.keys.iter().any(p521) {
         true => 3072,

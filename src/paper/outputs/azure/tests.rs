@@ -1,5 +1,6 @@
 use super::*;
 use crate::crypto::spec::Spec;
+use crate::crypto::wrapping::WrappingAlgorithm;
 
 fn hsm() -> TokenFacts {
     TokenFacts {
@@ -30,26 +31,28 @@ fn a_byok_file_says_for_which_kek_it_is_and_by_what_it_was_made() {
 fn every_place_in_the_script_is_filled_and_the_challenge_falls_into_its_parts() {
     let into = VaultKey::parse("https://a-hsm.managedhsm.azure.net/keys/payments").unwrap();
     let challenge: Vec<u8> = (0..60).collect();
-    let kind = into.kind(Spec::DEFAULT).unwrap();
     let script = |challenge| {
-        let script = VaultScript {
-            common: Common {
-                ceremony: "c",
-                rehearsal: false,
-                title: "t",
-                label: "l",
-                import: "i",
-                spec: "SYMMETRIC_DEFAULT",
-                wrapped_sha256: "w",
-                challenge,
-            },
-            into: &into,
-            kind: &kind,
-            kek: "https://a-hsm.managedhsm.azure.net/keys/kek/0",
-            file: "payments.byok",
-            file_sha256: "f",
+        let common = Common {
+            ceremony: "c",
+            rehearsal: false,
+            title: "t",
+            label: "l",
+            import: "i",
+            spec: Spec::DEFAULT,
+            wrapping: WrappingAlgorithm::RsaAesKeyWrapSha1,
+            wrapped: b"w",
+            wrapping_key_id: Some("https://a-hsm.managedhsm.azure.net/keys/kek/0"),
+            valid_to: None,
+            hsm: &hsm(),
+            version: None,
+            challenge,
         };
-        script.render()
+        let files = files(&into, &common).unwrap();
+        let [(file, _), (script, text)] = files.as_slice() else {
+            panic!("{files:?}");
+        };
+        assert_eq!((&**file, &**script), ("payments.byok", "import.sh"));
+        String::from_utf8(text.clone()).unwrap()
     };
     let text = script(Some(challenge.as_slice()));
     assert!(!text.contains("{{") && !text.contains("}}"));

@@ -34,6 +34,8 @@ facts! {
         named_arns: Vec<Named>,
         /// Whether an import must be made by some time.
         has_deadline: bool,
+        /// How many hours after the download.
+        hours: Html,
         /// What it means that others have none, by KMS.
         no_deadline: Vec<Named>,
         /// The commands that fetch import parameters, of KMSs that have one command for all.
@@ -114,9 +116,8 @@ impl KeysFacts {
             one_import: import_count == 1,
             import_count: import_count.to_string().into(),
             named_arns: Named::all(arns.take(ARNS)),
-            has_deadline: plan
-                .imports()
-                .any(|(_, import)| meaning::no_deadline(&import.kms_key).is_none()),
+            has_deadline: meaning::hours(plan).is_some(),
+            hours: html(meaning::hours(plan).map(|hours| hours.to_string())),
             no_deadline: no_deadline(plan),
             fetched: fetched(plan),
             slip_command: slip_command(plan),

@@ -15,7 +15,7 @@ fn a_key_has_one_spelling_and_anything_else_is_refused_by_its_part() {
     ] {
         let key = VaultKey::parse(url).unwrap();
         assert_eq!(key.as_str(), url);
-        assert_eq!(format!("{}/keys/{}", key.server(), key.name()), url);
+        assert_eq!(format!("{}/keys/{}", key.place(), key.name()), url);
         assert_eq!(key.kms().contains("HSM"), url == HSM);
     }
     let long_vault = format!("https://a{}.vault.azure.net/keys/k", "b".repeat(24));

@@ -44,7 +44,7 @@ fn the_url_of_a_key_falls_into_its_parts() {
     ] {
         let key = key(url).unwrap();
         assert_eq!(
-            (key.server(), key.mount(), key.name()),
+            (key.place(), key.mount(), key.name()),
             (server, mount, name)
         );
         assert_eq!(key.as_str(), url);

@@ -2,59 +2,69 @@
 
 use base64ct::{Base64, Encoding as _};
 
-use super::engine::EngineKey;
-use crate::crypto::spec::Curve;
+use super::engine::{BY_CHALLENGE, EngineKey, Reader, text, whole};
+use crate::crypto::spec::{Curve, Spec};
 use crate::crypto::wrapping::key::WrappingKey;
 use crate::crypto::wrapping::public;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::Json;
+use crate::plan::kms::Kms as _;
 use crate::plan::kms::azure::{self, VaultKey};
 
-/// Whether `import.sh` says that it imported into a vault.
-pub(super) fn is_result(json: &Json) -> bool {
-    json.get("kms").and_then(Json::as_str) == Some(azure::WORD)
-}
+/// How it answers.
+pub(super) const READER: Reader = Reader {
+    kms: &[azure::WORD],
+    member: "kty",
+    is_of: whole,
+    in_result: told,
+    answered,
+    kinds: |spec| {
+        vec![match spec {
+            Spec::Rsa { .. } => "RSA-HSM",
+            Spec::Ec(_) => "EC-HSM",
+            _ => "oct-HSM",
+        }]
+    },
+    symmetric: |_| Some(BY_CHALLENGE),
+};
 
 /// The answer about a key, or what the key decrypted, as the command prints it in JSON; `None`: another answer.
-pub(super) fn answered(json: &Json) -> Option<Result<EngineKey>> {
+fn answered(json: &Json) -> Option<Result<EngineKey>> {
     let key = json.get("key").filter(|key| key.get("kid").is_some());
     let decrypted = json.get("kid").is_some() && json.get("result").is_some();
     key.or(decrypted.then_some(json)).map(told)
 }
 
 /// The members about a key. The public key is the one that they make: an answer has it in parts.
-pub(super) fn told(json: &Json) -> Result<EngineKey> {
+fn told(json: &Json) -> Result<EngineKey> {
     let url = text(json, "kid").map(|kid| {
-        let key = VaultKey::identified(kid);
+        let key = VaultKey::identified(&kid);
         key.map(|(key, _)| key.as_str().to_owned())
             .ok_or_else(|| Error::usage("`kid` is not a vault's identifier of a key"))
     });
     Ok(EngineKey {
         url: url.transpose()?,
-        key_type: text(json, "kty").map(str::to_owned),
+        key_type: text(json, "kty"),
         public_key: spki(json)?.map(|spki| public::to_pem(&spki)),
-        plaintext: text(json, "result").map(str::to_owned),
+        plaintext: text(json, "result"),
         ..EngineKey::default()
     })
-}
-
-fn text<'a>(json: &'a Json, name: &str) -> Option<&'a str> {
-    json.get(name).and_then(Json::as_str)
 }
 
 fn spki(json: &Json) -> Result<Option<Vec<u8>>> {
     let no_key = |_| Error::usage("its members are not those of a public key");
     let bytes = |name: &str| {
-        let bytes = Base64::decode_vec(text(json, name).unwrap_or_default());
+        let bytes = Base64::decode_vec(&text(json, name).unwrap_or_default());
         bytes.map_err(|_| Error::usage(format!("`{name}` is not base64")))
     };
-    match text(json, "kty").map(|kty| kty.trim_end_matches("-HSM")) {
-        Some("RSA") => {
+    let kty = text(json, "kty").unwrap_or_default();
+    match kty.trim_end_matches("-HSM") {
+        "RSA" => {
             let key = WrappingKey::from_parts(&bytes("n")?, &bytes("e")?).map_err(no_key)?;
             Ok(Some(key.spki_der().to_vec()))
         }
-        Some("EC") => {
-            let curve = curve(text(json, "crv").unwrap_or_default());
+        "EC" => {
+            let curve = curve(&text(json, "crv").unwrap_or_default());
             let curve =
                 curve.ok_or_else(|| Error::usage("has a `crv` that is no curve of byok"))?;
             let mut point = vec![4];

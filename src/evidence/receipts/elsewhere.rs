@@ -1,0 +1,42 @@
+//! How the KMSs other than AWS KMS answer: each in the file of its name.
+
+use super::engine::{EngineKey, Reader, text};
+use super::{azure, google, transit};
+use crate::ground::error::Result;
+use crate::ground::strict_json::Json;
+
+static READERS: [Reader; 3] = [transit::READER, azure::READER, google::READER];
+
+/// How the KMS of this word answers.
+pub(super) fn reader(kms: &str) -> Option<&'static Reader> {
+    READERS.iter().find(|reader| reader.kms.contains(&kms))
+}
+
+/// As `import.sh` wrote it into its result; nothing of AWS KMS.
+pub(super) fn in_result(json: &Json) -> Result<EngineKey> {
+    let kms = text(json, "kms").unwrap_or_default();
+    match reader(&kms) {
+        Some(reader) => read(reader, (reader.in_result)(json)),
+        None => Ok(EngineKey::default()),
+    }
+}
+
+/// A bare answer; `None`: that of AWS KMS, or none.
+pub(super) fn answered(json: &Json) -> Option<Result<EngineKey>> {
+    READERS.iter().find_map(|reader| {
+        let key = (reader.answered)(json)?;
+        Some(read(reader, key))
+    })
+}
+
+fn read(reader: &Reader, key: Result<EngineKey>) -> Result<EngineKey> {
+    key.map(|key| EngineKey {
+        kms: reader.kms,
+        ..key
+    })
+}
+
+/// What proves that such a KMS has an AES key.
+pub(super) fn symmetric(kms: &str, spec: &str) -> Option<&'static str> {
+    (reader(kms)?.symmetric)(spec)
+}

@@ -1,0 +1,49 @@
+//! What leaves the room for Google Cloud KMS: the script that imports `WrappedKeyMaterial.bin` as it is.
+
+use super::transit::IMPORT as TRANSIT;
+use super::{Common, Written, fill, for_people, function, shared};
+use crate::crypto::spec::Refusal;
+use crate::crypto::wrapping::FINGERPRINT_TEXT;
+use crate::ground::words::{self, shell_word};
+use crate::plan::kms::Kms as _;
+use crate::plan::kms::google::{CryptoKey, WORD, algorithms};
+
+const IMPORT: &str = include_str!("google-import.sh.in");
+
+/// What goes to a key of Google's.
+///
+/// # Errors
+/// Why it takes none.
+pub(crate) fn files(into: &CryptoKey, common: &Common) -> Result<Vec<Written>, Refusal> {
+    let algorithms = algorithms(common.spec)?.join(" ");
+    let text = fill(IMPORT, |name| value(name, into, common, &algorithms));
+    Ok(vec![super::script(text)])
+}
+
+/// The value of one place in the template, as shell words.
+fn value(name: &str, into: &CryptoKey, common: &Common, algorithms: &str) -> String {
+    let [project, location, ring, key] = into.parts();
+    let challenge = || common.challenge.unwrap_or_default().split_at_checked(12);
+    let (nonce, rest) = challenge().unwrap_or_default();
+    let known = common.version.and_then(CryptoKey::of_version);
+    let until = common.valid_to.unwrap_or_default();
+    match name {
+        "kms" => shell_word(WORD),
+        "name" => shell_word(into.kms()),
+        "key" => shell_word(into.as_str()),
+        "project" => shell_word(project),
+        "location" => shell_word(location),
+        "key_ring" => shell_word(ring),
+        "key_name" => shell_word(key),
+        "job" => shell_word(common.wrapping_key_id.unwrap_or_default()),
+        "algorithms" => shell_word(algorithms),
+        "deadline" => shell_word(&until.as_second().to_string()),
+        "deadline_text" => shell_word(&for_people(until)),
+        "known" => shell_word(known.as_ref().map_or("", |(_, version)| version)),
+        "nonce" => shell_word(&words::hex(nonce)),
+        "challenge" => shell_word(&words::hex(rest)),
+        "fingerprint_text" => shell_word(&String::from_utf8_lossy(FINGERPRINT_TEXT)),
+        "refuse" | "told_address" | "imported_before" | "is_closed" => function(TRANSIT, name),
+        _ => common.value(name).unwrap_or_else(|| shared(name)),
+    }
+}

@@ -1,0 +1,633 @@
+//! The whole way to Google Cloud KMS: a ceremony, its `import.sh` with the tests' small gcloud, a KMS that unwraps, and what
+//! proves that it is there.
+
+use crate::kms_on_loopback::google::{CloudKms, RING};
+use crate::support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::specs::in_hsm;
+use support::{
+    Kind, LABEL, Room, folded, openssl, refused, sha256, skip, stderr, stdout, verifiers, well,
+};
+
+/// Import method and what it is in a plan.
+const SHA_1: (&str, &str) = ("rsa-oaep-3072-sha1-aes-256", "RSA_AES_KEY_WRAP_SHA_1");
+const SHA_256: (&str, &str) = ("rsa-oaep-4096-sha256-aes-256", "RSA_AES_KEY_WRAP_SHA_256");
+const OAEP: (&str, &str) = ("rsa-oaep-3072-sha256", "RSAES_OAEP_SHA_256");
+
+/// A room whose data key goes to the key `payments`, by an import job of this method.
+fn room(kind: Kind, spec: &str, method: (&str, &str)) -> Option<(CloudKms, Room)> {
+    let Some(kms) = CloudKms::start() else {
+        skip("BYOK_TEST_VENV has no google-cloud-kms");
+        return None;
+    };
+    let mut room = Room::new(kind)?;
+    room.plan.imported = false; // into AWS KMS
+    room.plan.spec = spec.into();
+    wrapped_by(&mut room, &kms, "job", method);
+    Some((kms, room))
+}
+
+/// The import of the plan, by a new import job.
+fn wrapped_by(room: &mut Room, kms: &CloudKms, name: &str, (method, wrapping): (&str, &str)) {
+    let job = kms.job(name, method);
+    fs::write(room.path("inputs/job.json"), &job).unwrap();
+    let in_hsm = in_hsm(room.kind, &room.plan.spec, wrapping);
+    room.plan.key_more = format!(
+        "[[key.import]]\nname = \"google\"\nkms = \"google\"\nkey = \"{}\"\nparameters = \"inputs/job.json\"\n\
+         wrapping = \"{wrapping}\"\nwrap_in = \"{}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
+        kms.key("payments"),
+        if in_hsm { "hsm" } else { "host" },
+        slip(&job),
+    );
+}
+
+/// The digest of the job's key by the command of docs/targets.md.
+fn slip(job: &str) -> String {
+    let job: Value = serde_json::from_str(job).unwrap();
+    let pem = job["publicKey"]["pem"].as_str().unwrap();
+    sha256(&openssl(
+        &["pkey", "-pubin", "-outform", "DER"],
+        pem.as_bytes(),
+    ))
+}
+
+/// The cloud operator: the folder alone, carried elsewhere.
+fn carried(room: &Room, record: &str) -> PathBuf {
+    let online = room.path("online");
+    let _ = fs::remove_dir_all(&online);
+    fs::create_dir(&online).unwrap();
+    for file in fs::read_dir(room.path(record).join(LABEL).join("google")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), online.join(file.file_name())).unwrap();
+    }
+    online
+}
+
+/// Runs import.sh there, by the loopback.
+fn import(kms: &CloudKms, online: &Path, args: &[&str]) -> Output {
+    let mut bash = Command::new("bash");
+    bash.args(["import.sh", "--yes", "--address", &kms.address()]);
+    bash.args(args).current_dir(online).env_clear();
+    bash.envs(kms.env()).output().unwrap()
+}
+
+/// Adds an answer to a record, and tells how far its import is now.
+fn receipt(room: &Room, record: &str, file: &Path) -> String {
+    let output = room
+        .byok(&["receipt", "--json", record, file.to_str().unwrap()])
+        .output()
+        .unwrap();
+    well(&output);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    told["imports"][0]["kms"].as_str().unwrap().to_owned()
+}
+
+fn result(online: &Path) -> Value {
+    serde_json::from_slice(&fs::read(online.join("import-result.json")).unwrap()).unwrap()
+}
+
+/// A later ceremony on the record.
+fn reimport(room: &mut Room, next: &str) {
+    let head = sha256(&fs::read(room.path("records/one/transcript.jsonl")).unwrap());
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = format!("previous = \"records/one\"\nprevious_head = \"{head}\"\n");
+    room.plan.directory = next.into();
+}
+
+const PURPOSES: [(&str, &str, &str); 6] = [
+    ("AES_", "raw-encryption", "aes-"),
+    ("ED25519", "asymmetric-signing", "ec-sign-ed25519"),
+    ("HMAC_", "mac", "hmac-sha"),
+    ("RSA_", "asymmetric-signing", "rsa-sign-pss-"),
+    ("SYMMETRIC_", "encryption", "google-symmetric-encryption"),
+    ("ECC_", "asymmetric-signing", "ec-sign-"),
+];
+
+fn make_key(kms: &CloudKms, spec: &str) {
+    let purpose = PURPOSES.iter().find(|(of, ..)| spec.starts_with(of));
+    let (of, purpose, algorithm) = purpose.unwrap();
+    let algorithm = match (spec, &spec[of.len()..]) {
+        ("ECC_NIST_P256", _) => "ec-sign-p256-sha256".into(),
+        ("ECC_NIST_P384", _) => "ec-sign-p384-sha384".into(),
+        ("ECC_SECG_P256K1", _) => "ec-sign-secp256k1-sha256".into(),
+        ("SYMMETRIC_DEFAULT" | "ED25519", _) => (*algorithm).to_owned(),
+        (_, bits) if *of == "AES_" => format!("{algorithm}{bits}-gcm"),
+        (_, bits) if *of == "RSA_" => format!("{algorithm}{bits}-sha256"),
+        (_, bits) => format!("{algorithm}{bits}"),
+    };
+    kms.make_key("payments", purpose, &algorithm);
+}
+
+fn every_spec(kind: Kind, rows: &[(&str, (&str, &str))]) {
+    for (spec, method) in rows {
+        let Some((kms, room)) = room(kind, spec, *method) else {
+            return;
+        };
+        let transcript = room.run_well();
+        let read = transcript.event("import-parameters-read");
+        assert_eq!(read["wrapping_key_id"], format!("{RING}/importJobs/job"));
+        assert!(read["valid_to"].is_string() && read.get("import_token_sha256").is_none());
+        assert!(transcript.event("sealed").get("import_before").is_some());
+        let wrapped = transcript.event("key-wrapped");
+        let named = (&wrapped["kms"], &wrapped["key"]);
+        assert_eq!(named, (&"google".into(), &kms.key("payments").into()));
+        make_key(&kms, spec);
+        let online = carried(&room, "records/one");
+        well(&import(&kms, &online, &[]));
+        let standing = receipt(&room, "records/one", &online.join("import-result.json"));
+        let expected = match *spec {
+            "SYMMETRIC_DEFAULT" => "accepted by KMS",
+            _ => "proved in KMS",
+        };
+        assert_eq!(standing, expected, "{spec} {method:?}");
+        well(&verifiers::both(room.dir.path(), &["records/one"]));
+    }
+}
+
+#[test]
+fn every_spec_that_google_takes_from_softhsm_is_imported_and_proved() {
+    every_spec(
+        Kind::SoftHsm,
+        &[
+            ("HMAC_224", OAEP),
+            ("HMAC_256", OAEP),
+            ("AES_128", SHA_1),
+            ("AES_256", SHA_1),
+            ("ECC_NIST_P256", SHA_256),
+            ("ECC_SECG_P256K1", SHA_1),
+            ("RSA_2048", SHA_256),
+        ],
+    );
+}
+
+#[test]
+fn what_kryoptic_wraps_with_sha_256_inside_is_imported_and_proved() {
+    every_spec(
+        Kind::Kryoptic,
+        &[
+            ("SYMMETRIC_DEFAULT", SHA_256),
+            ("HMAC_384", OAEP),
+            ("ECC_NIST_P384", OAEP),
+            ("ED25519", SHA_256),
+        ],
+    );
+}
+
+/// An opaque key: only that Google compares what comes back into the same version proves it.
+#[test]
+fn a_symmetric_key_is_proved_by_the_same_material_back_in_its_version() {
+    let Some((kms, mut room)) = room(Kind::SoftHsm, "SYMMETRIC_DEFAULT", SHA_1) else {
+        return;
+    };
+    assert_eq!(room.run_well().event("key-wrapped")["wrapped_in"], "hsm");
+    let online = carried(&room, "records/one");
+    refused(&import(&kms, &online, &[]), 2, &["there is no such key"]);
+    let said = stdout(&import(&kms, &online, &[]));
+    assert!(said.contains("gcloud kms keys create payments --project byok-tests"));
+    make_key(&kms, "SYMMETRIC_DEFAULT");
+    let output = import(&kms, &online, &[]);
+    well(&output);
+    let said = stdout(&output);
+    for text in [
+        "gcloud kms keys versions import --project byok-tests --location europe-west6",
+        "--import-job job --algorithm google-symmetric-encryption --wrapped-key-file WrappedKeyMaterial.bin",
+        "shows nothing of such a key",
+        "--primary-version 1",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    let told = result(&online);
+    assert_eq!(
+        told["version"],
+        format!("{}/cryptoKeyVersions/1", kms.key("payments"))
+    );
+    assert_eq!(told["cli"], "gcloud/550.0.0");
+    assert_eq!(
+        receipt(&room, "records/one", &online.join("import-result.json")),
+        "accepted by KMS"
+    );
+    let report = fs::read_to_string(room.path("records/one/transcript.html")).unwrap();
+    for text in [
+        &format!("{RING}/importJobs/job"),
+        "back in the version that it was imported into",
+    ] {
+        assert!(report.contains(text), "{text}");
+    }
+
+    // again: with the result, and without it
+    for _ in 0..2 {
+        let output = import(&kms, &online, &[]);
+        well(&output);
+        assert!(stdout(&output).contains("Nothing is sent again"));
+        let _ = fs::remove_file(online.join("import-result.json"));
+    }
+    let versions = kms.told(&["keys", "versions", "list", "--key", "payments"]);
+    assert_eq!(versions.as_array().unwrap().len(), 1);
+
+    let (text, sealed, opened) = (room.path("text"), room.path("sealed"), room.path("opened"));
+    let [text, sealed, opened] = [&text, &sealed, &opened].map(|path| path.to_str().unwrap());
+    fs::write(text, "of the customers").unwrap();
+    kms.text(&[
+        "encrypt",
+        "--key",
+        "payments",
+        "--version",
+        "1",
+        "--plaintext-file",
+        text,
+        "--ciphertext-file",
+        sealed,
+    ]);
+    let open = || {
+        kms.gcloud(&[
+            "decrypt",
+            "--key",
+            "payments",
+            "--ciphertext-file",
+            sealed,
+            "--plaintext-file",
+            opened,
+        ])
+    };
+    kms.text(&["keys", "versions", "destroy", "1", "--key", "payments"]);
+    assert!(!open().status.success());
+    refused(
+        &import(&kms, &online, &[]),
+        4,
+        &["version 1 is DESTROYED", "--version 1"],
+    );
+
+    reimport(&mut room, "records/two");
+    wrapped_by(&mut room, &kms, "job2", SHA_1);
+    well(&room.run());
+    let online = carried(&room, "records/two");
+    refused(
+        &import(&kms, &online, &["--version", "2"]),
+        1,
+        &["without knowing"],
+    );
+    let output = import(&kms, &online, &[]); // a receipt says which
+    well(&output);
+    assert!(stdout(&output).contains("Version 1 took this material before, as a receipt says"));
+    well(&open());
+    assert_eq!(fs::read_to_string(opened).unwrap(), "of the customers");
+    assert_eq!(result(&online)["reimported"], "true");
+    assert_eq!(
+        receipt(&room, "records/two", &online.join("import-result.json")),
+        "proved in KMS"
+    );
+    for record in ["records/one", "records/two"] {
+        well(&verifiers::both(room.dir.path(), &[record]));
+    }
+    // the script of the first record does not take it for its own
+    let online = carried(&room, "records/one");
+    fs::copy(
+        room.path("records/one/receipts/001.json"),
+        online.join("import-result.json"),
+    )
+    .unwrap();
+    let output = import(&kms, &online, &[]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(
+        stdout(&output)
+            .contains("STOP. What is in version 1 now did not come from this import job")
+    );
+}
+
+/// Google refuses other material in a version that held some, and takes it in silence as a further one.
+#[test]
+fn other_material_is_refused_in_its_version_and_found_as_a_further_one() {
+    let Some((kms, room)) = room(Kind::SoftHsm, "HMAC_256", SHA_1) else {
+        return;
+    };
+    room.run_well();
+    make_key(&kms, "HMAC_256");
+    let online = carried(&room, "records/one");
+    well(&import(&kms, &online, &[]));
+    let good = fs::read_to_string(online.join("import-result.json")).unwrap();
+    kms.text(&["keys", "versions", "destroy", "1", "--key", "payments"]);
+    let Some(mut other) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    other.plan.imported = false;
+    other.plan.spec = "HMAC_256".into();
+    wrapped_by(&mut other, &kms, "other", SHA_1);
+    other.run_well();
+    let theirs = carried(&other, "records/one");
+    let says = [
+        "an import would make a further version",
+        "bash import.sh --version N",
+    ];
+    refused(&import(&kms, &theirs, &[]), 4, &says);
+    let output = import(&kms, &theirs, &["--version", "1"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    for text in [
+        "NOT IMPORTED: version 1 is IMPORT_FAILED",
+        "not the material that this version held",
+    ] {
+        assert!(
+            stdout(&output).contains(text),
+            "{text}: {}",
+            stdout(&output)
+        );
+    }
+    assert_eq!(
+        receipt(&other, "records/one", &theirs.join("import-result.json")),
+        "import failed"
+    );
+    well(&import(&kms, &theirs, &["--new-version"]));
+    // their answer in our result: the other material is found
+    let second: Value =
+        serde_json::from_slice(&fs::read(theirs.join("import-result-2.json")).unwrap()).unwrap();
+    let told: Value = serde_json::from_str(&good).unwrap();
+    let mac = |of: &Value| of["mac"].as_str().unwrap().to_owned();
+    let wrong = good.replace(&mac(&told), &mac(&second));
+    fs::write(room.path("wrong.json"), wrong).unwrap();
+    let output = room
+        .byok(&["receipt", "records/one", "wrong.json"])
+        .output()
+        .unwrap();
+    refused(&output, 4, &["[KEY-MATERIAL]"]);
+    // so it is in the API's own answer, and in one about a version of software
+    let name = format!("{}/cryptoKeyVersions/2", kms.key("payments"));
+    for (text, exit, says) in [
+        (
+            format!("{{\"name\": \"{name}\", \"mac\": \"{}\"}}", mac(&second)),
+            4,
+            "[KEY-MATERIAL]",
+        ),
+        (
+            format!("{{\"name\": \"{name}\", \"algorithm\": \"HMAC_SHA512\"}}"),
+            4,
+            "[KMS-KEY-MATCH]",
+        ),
+        (
+            format!(
+                "{{\"name\": \"{name}\", \"algorithm\": \"HMAC_SHA256\", \"protectionLevel\": \"SOFTWARE\"}}"
+            ),
+            4,
+            "is not in an HSM",
+        ),
+        (
+            format!("{{\"name\": \"{}\"}}", name.replace("payments", "other")),
+            4,
+            "imports nothing",
+        ),
+        (
+            format!("{{\"name\": \"{}\"}}", name.replace("projects", "x")),
+            2,
+            "does not name a version",
+        ),
+    ] {
+        fs::write(room.path("proof.json"), text).unwrap();
+        let output = room
+            .byok(&["receipt", "records/one", "proof.json"])
+            .output()
+            .unwrap();
+        refused(&output, exit, &[says]);
+    }
+    let right = format!(
+        "{{\"name\": \"{}\", \"mac\": \"{}\"}}",
+        name.replace("/2", "/1"),
+        mac(&told)
+    );
+    fs::write(room.path("proof.json"), right).unwrap();
+    assert_eq!(
+        receipt(&room, "records/one", &room.path("proof.json")),
+        "proved in KMS"
+    );
+}
+
+#[test]
+fn the_script_takes_no_option_no_file_and_no_key_that_is_not_the_ceremonys() {
+    let Some((kms, room)) = room(Kind::SoftHsm, "RSA_2048", SHA_256) else {
+        return;
+    };
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let script = fs::read_to_string(online.join("import.sh")).unwrap();
+    assert!(!script.contains("{{"));
+    match Command::new("shellcheck")
+        .arg(online.join("import.sh"))
+        .output()
+    {
+        Ok(output) => well(&output),
+        Err(_) => skip("no shellcheck"),
+    }
+    let help = import(&kms, &online, &["--help"]);
+    refused(&help, 2, &["'--help' is not accepted"]); // only alone
+    let mut bash = Command::new("bash");
+    let help = bash
+        .args(["import.sh", "--help"])
+        .current_dir(&online)
+        .output()
+        .unwrap();
+    well(&help);
+    let help = stdout(&help);
+    let mut lines = help.lines().filter(|line| !line.starts_with("projects/"));
+    assert!(lines.all(|line| line.len() < 80), "{help}");
+    for args in [
+        &["--algorithm", "x"][..],
+        &["--target-key-file", "x"],
+        &["--import-job", "other"],
+        &["--key", "other"],
+        &["--version"],
+        &["--version", "01"],
+        &["--version", "x"],
+        &["--version", "1", "--new-version"],
+        &["--address", "http://example.org"],
+        &["--address", "https://user:secret@127.0.0.1"],
+        &["--address", "https://127.0.0.1/x"],
+    ] {
+        let output = import(&kms, &online, args);
+        refused(&output, 2, &["nothing was imported"]);
+        assert!(!stderr(&output).contains("secret"));
+    }
+    assert_eq!(
+        import(&kms, &online, &["--imported"]).status.code(),
+        Some(1)
+    );
+    // a key of another use, and one for a use that such a pair can have
+    kms.make_key("payments", "asymmetric-signing", "ec-sign-p256-sha256");
+    refused(
+        &import(&kms, &online, &[]),
+        4,
+        &["is for the algorithm ec-sign-p256-sha256"],
+    );
+    let good = fs::read(online.join("WrappedKeyMaterial.bin")).unwrap();
+    fs::write(online.join("WrappedKeyMaterial.bin"), b"x").unwrap();
+    let says = "WrappedKeyMaterial.bin is not the file that the ceremony wrote";
+    refused(&import(&kms, &online, &[]), 4, &[says]);
+    fs::write(online.join("WrappedKeyMaterial.bin"), good).unwrap();
+    let late = script
+        .lines()
+        .find(|line| line.starts_with("deadline="))
+        .unwrap();
+    fs::write(online.join("import.sh"), script.replace(late, "deadline=1")).unwrap();
+    refused(
+        &import(&kms, &online, &[]),
+        4,
+        &["which is past", "make another import job"],
+    );
+    assert!(!online.join("import-result.json").exists());
+
+    // what the key is for, among what the data key can be, decides the algorithm
+    let Some(kms) = CloudKms::start() else {
+        return;
+    };
+    fs::write(online.join("import.sh"), &script).unwrap();
+    kms.make_key(
+        "payments",
+        "asymmetric-encryption",
+        "rsa-decrypt-oaep-2048-sha256",
+    );
+    let output = import(&kms, &online, &[]); // of another project's job: there is none
+    assert_eq!(output.status.code(), Some(1));
+    let said = stdout(&output);
+    for text in [
+        "--algorithm rsa-decrypt-oaep-2048-sha256",
+        "The import job, or the version, is not there",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+}
+
+#[test]
+fn parameters_that_are_no_such_job_and_plans_that_google_does_not_take_are_refused() {
+    let Some((kms, mut room)) = room(Kind::SoftHsm, "ECC_NIST_P256", SHA_256) else {
+        return;
+    };
+    let good = room.plan.key_more.clone();
+    let check = |room: &Room, exit: i32, says: &[&str]| {
+        room.write_plan();
+        let output = room.byok(&["check", "plan.toml"]).output().unwrap();
+        let told = folded(&format!("{}{}", stdout(&output), stderr(&output)));
+        assert_eq!(output.status.code(), Some(exit), "{told}");
+        for wanted in says {
+            assert!(told.contains(wanted), "{wanted:?} is not in {told}");
+        }
+    };
+    for (from, to, says) in [
+        ("key = ", "key_arn = ", "key_arn is for AWS KMS alone"),
+        (
+            "/cryptoKeys/",
+            "/cryptoKey/",
+            "is not the resource name of a key",
+        ),
+        (
+            SHA_256.1,
+            "RSAES_OAEP_SHA_1",
+            "has no import method with it",
+        ),
+        (
+            "expires = \"never\"",
+            "expires = \"2027-01-01T00:00:00Z\"",
+            "expires belongs to AWS KMS alone",
+        ),
+    ] {
+        room.plan.key_more = good.replacen(from, to, 1);
+        assert_ne!(room.plan.key_more, good, "{from}");
+        check(&room, 2, &[says]);
+    }
+    room.plan.key_more = good.clone();
+    room.plan.spec = "ECC_NIST_P521".into();
+    check(&room, 2, &["has no keys on P-521"]);
+    room.plan.spec = "HMAC_256".into();
+    room.plan.key_more = format!("bits = 512\n{good}");
+    check(&room, 2, &["exactly as long as the hash"]);
+    room.plan.key_more = good.clone();
+    room.plan.spec = "ECC_NIST_P256".into();
+    check(&room, 0, &[]);
+    let job = fs::read_to_string(room.path("inputs/job.json")).unwrap();
+    let told: Value = serde_json::from_str(&job).unwrap();
+    let until = told["expireTime"].as_str().unwrap();
+    for (text, exit, says) in [
+        (
+            told["publicKey"]["pem"].as_str().unwrap().to_owned(),
+            2,
+            "is PEM, which does not name the import job",
+        ),
+        (
+            job.replace("ceremonies", "others"),
+            4,
+            "takes only what was wrapped for a job of its own key ring",
+        ),
+        (job.replace("\"HSM\"", "\"SOFTWARE\""), 4, "[IMPORT-JOB]"),
+        (job.replace("ACTIVE", "EXPIRED"), 4, "[IMPORT-JOB]"),
+        (
+            job.replace("SHA256_AES_256", "SHA1_AES_256"),
+            4,
+            "[WRAPPING-ALGORITHM-MATCH]",
+        ),
+        (
+            job.replace(until, "2026-01-01T00:00:00Z"),
+            4,
+            "[PARAMETERS-DEADLINE]",
+        ),
+        (
+            job.replace(until, "2099-01-01T00:00:00Z"),
+            5,
+            "at most 72 hours before that",
+        ),
+        (kms.job("other", SHA_256.0), 4, "WRAPPING-KEY-MATCH"),
+    ] {
+        fs::write(room.path("inputs/job.json"), text).unwrap();
+        check(&room, exit, &[says]);
+    }
+}
+
+/// One plan, one data key, one record: into AWS KMS and to Google.
+#[test]
+fn one_data_key_goes_to_aws_and_to_google() {
+    let Some((kms, mut room)) = room(Kind::SoftHsm, "HMAC_256", SHA_1) else {
+        return;
+    };
+    room.plan.imported = true; // into AWS KMS too
+    room.plan.import_more = room.plan.key_more.clone();
+    room.plan.key_more.clear();
+    let transcript = room.run_well();
+    assert_eq!(transcript.events("key-wrapped").len(), 2);
+    let told = fs::read_to_string(room.path("records/one/README.txt")).unwrap();
+    for text in ["ImportToken.bin", "gcloud kms keys versions import"] {
+        assert!(told.contains(text), "{text}");
+    }
+    let output = room
+        .byok(&["verify", "--next", "records/one"])
+        .output()
+        .unwrap();
+    well(&output);
+    assert!(folded(&stdout(&output)).contains("BEFORE "));
+    let output = room
+        .byok(&["plan", "--reimport", "records/one"])
+        .output()
+        .unwrap();
+    well(&output);
+    for line in [
+        "kms        = \"google\"",
+        &format!("key        = \"{}\"", kms.key("payments")),
+        "# fetched again: gcloud kms import-jobs describe JOB --project byok-tests",
+    ] {
+        assert!(
+            stdout(&output).contains(line),
+            "{line}: {}",
+            stdout(&output)
+        );
+    }
+    let output = room.byok(&["plan", "inputs/job.json"]).output().unwrap();
+    refused(&output, 2, &["it is import parameters of Google Cloud KMS"]);
+    let output = room.byok(&["inspect", "inputs/job.json"]).output().unwrap();
+    well(&output);
+    let job = fs::read_to_string(room.path("inputs/job.json")).unwrap();
+    for text in [&slip(&job), &format!("{RING}/importJobs/job"), SHA_1.1] {
+        assert!(
+            stdout(&output).contains(text),
+            "{text}: {}",
+            stdout(&output)
+        );
+    }
+}
