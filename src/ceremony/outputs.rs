@@ -11,7 +11,7 @@ use crate::evidence::transcript::{HsmOpened, entries};
 use crate::ground::facts::TokenFacts;
 use crate::hsm::DataKey;
 use crate::paper::outputs::{self, Common, ImportScript, ImportType, Run, Written, import_all};
-use crate::paper::outputs::{azure, google, import_type, multi_region, transit};
+use crate::paper::outputs::{azure, google, import_type, multi_region, oci, transit};
 use crate::paper::report::{self, Report};
 use crate::plan::kms::{Given, ImportToken, KeyArn, KmsKey};
 use crate::plan::parameters::Judged;
@@ -84,6 +84,7 @@ impl Ceremony<'_> {
             KmsKey::Transit(into) => transit::files(into, &common),
             KmsKey::Azure(into) => azure::files(into, &common),
             KmsKey::Google(into) => google::files(into, &common),
+            KmsKey::Oci(into) => oci::files(into, &common),
         };
         files.map_err(|refusal| Error::usage(refusal.why))
     }

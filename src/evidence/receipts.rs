@@ -28,6 +28,7 @@ mod endpoint;
 mod engine;
 mod google;
 pub(crate) mod judge;
+mod oci;
 mod possession;
 mod shown;
 mod transit;

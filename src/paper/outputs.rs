@@ -16,6 +16,7 @@ use crate::plan::ImportPlan;
 pub(crate) mod azure;
 pub(crate) mod google;
 mod import_type;
+pub(crate) mod oci;
 pub(crate) mod transit;
 
 pub(crate) use import_type::{import_type, multi_region};

@@ -20,12 +20,14 @@ pub mod aws;
 pub(crate) mod azure;
 mod file;
 pub(crate) mod google;
+pub(crate) mod oci;
 pub(crate) mod transit;
 
 pub(crate) use arn::KeyArn;
 use azure::VaultKey;
 pub(crate) use file::{ParameterFile, der_of};
 use google::CryptoKey;
+use oci::OciKey;
 use transit::{Program, TransitKey};
 
 /// The key that an import goes to, as its KMS names it.
@@ -39,6 +41,8 @@ pub(crate) enum KmsKey {
     Azure(VaultKey),
     /// A key of Google Cloud KMS.
     Google(CryptoKey),
+    /// A key of a vault of OCI.
+    Oci(OciKey),
 }
 
 impl Deref for KmsKey {
@@ -50,6 +54,7 @@ impl Deref for KmsKey {
             Self::Transit(key) => key,
             Self::Azure(key) => key,
             Self::Google(key) => key,
+            Self::Oci(key) => key,
         }
     }
 }
@@ -67,7 +72,7 @@ struct Row {
 }
 
 /// Every KMS but AWS KMS, which a plan need not name.
-const ELSEWHERE: [Row; 4] = [
+const ELSEWHERE: [Row; 5] = [
     Row {
         word: "openbao",
         example: transit::EXAMPLE,
@@ -91,6 +96,12 @@ const ELSEWHERE: [Row; 4] = [
         example: google::EXAMPLE,
         parse: |name| CryptoKey::parse(name).map(KmsKey::Google),
         recognise: google::recognise,
+    },
+    Row {
+        word: oci::WORD,
+        example: oci::EXAMPLE,
+        parse: |url| OciKey::parse(url).map(KmsKey::Oci),
+        recognise: oci::recognise,
     },
 ];
 
@@ -156,6 +167,11 @@ pub(crate) trait Kms {
 
     /// Who compares the material with what was there before, if the KMS does not always do it.
     fn no_guard(&self) -> Option<String>;
+
+    /// What is not established about this algorithm there.
+    fn doubt(&self, _: WrappingAlgorithm) -> Option<&'static str> {
+        None
+    }
 
     /// Whether the KMS shows only by decrypting that it has such a data key.
     fn proves_by_decrypting(&self, _: Spec) -> bool {

@@ -110,6 +110,8 @@ pub(crate) fn unlike_others(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> V
     if let Some(told) = no_deadline(&import.kms_key) {
         facts.push(("deadline", told.to_owned()));
     }
+    let doubt = import.kms_key.doubt(import.wrapping);
+    facts.extend(doubt.map(|told| ("unwrapped", told.to_owned())));
     facts.extend(import.kms_key.no_guard().map(|told| ("compared", told)));
     facts
 }

@@ -94,7 +94,9 @@ fn replace_key(key: &mut KeyPlan, with: &Replaced) {
     let real = key.spec;
     key.spec = with.works.played(real);
     for import in &mut key.imports {
-        (import.wrapping, import.wrap_in) = with.works.how(real, import.wrapping, import.wrap_in);
+        let (wrapping, wrap_in) = (import.wrapping, import.wrap_in);
+        (import.wrapping, import.wrap_in) =
+            with.works.how(real, wrapping, wrap_in, &import.kms_key);
         import.parameters = format!("inputs/{}.{}.json", key.label, import.name).into();
         import.parameters_valid_to = None; // the stand-in's parameters carry their own
         let told = import.wrapping_key_sha256;

@@ -34,12 +34,13 @@ impl Works {
     }
 
     /// How byok wraps here what the plan wants wrapped in a certain way: as the plan says if the soft HSM can; otherwise
-    /// inside it with a different hash; otherwise in this computer.
+    /// inside it with a different hash, if the KMS takes that; otherwise in this computer.
     pub(crate) fn how(
         &self,
         spec: Spec,
         wrapping: WrappingAlgorithm,
         wrap_in: WrapIn,
+        into: &KmsKey,
     ) -> (WrappingAlgorithm, WrapIn) {
         let does = |wrapping| self.wraps.contains(&(self.played(spec), wrapping));
         if wrap_in == WrapIn::Host || does(wrapping) {
@@ -51,7 +52,7 @@ impl Works {
             RsaAesKeyWrapSha1 => RsaAesKeyWrapSha256,
             RsaAesKeyWrapSha256 => RsaAesKeyWrapSha1,
         };
-        match does(other) {
+        match does(other) && into.takes(self.played(spec), other).is_ok() {
             true => (other, WrapIn::Hsm),
             false => (wrapping, WrapIn::Host),
         }
@@ -78,6 +79,7 @@ impl Works {
 mod tests {
     use super::*;
     use crate::plan::kms::KeyArn;
+    use crate::plan::kms::oci::OciKey;
 
     fn works(of: &[(Spec, WrappingAlgorithm)]) -> Works {
         let mut works = Works::default();
@@ -95,19 +97,29 @@ mod tests {
     #[test]
     fn what_no_algorithm_wraps_in_the_soft_hsm_this_computer_wraps() {
         let (aes, hsm) = (Spec::DEFAULT, WrapIn::Hsm);
-        let how = |of: &[_]| works(of).how(aes, RsaesOaepSha256, hsm);
+        let aws = into("aws:kms:eu-west-1");
+        let how = |of: &[_]| works(of).how(aes, RsaesOaepSha256, hsm, &aws);
         let both = [(aes, RsaesOaepSha256), (aes, RsaesOaepSha1)];
         assert_eq!(how(&both), (RsaesOaepSha256, hsm));
         assert_eq!(how(&both[1..]), (RsaesOaepSha1, hsm));
         assert_eq!(how(&[]), (RsaesOaepSha256, WrapIn::Host));
-        let host = works(&both).how(aes, RsaesOaepSha1, WrapIn::Host);
+        let host = works(&both).how(aes, RsaesOaepSha1, WrapIn::Host, &aws);
         assert_eq!(host, (RsaesOaepSha1, WrapIn::Host));
+        // OCI takes no other hash
+        let oci = "https://v-management.kms.r.oraclecloud.com/ocid1.compartment.oc1..a/k";
+        let oci = KmsKey::Oci(OciKey::parse(oci).unwrap());
+        assert_eq!(
+            works(&both[1..]).how(aes, RsaesOaepSha256, hsm, &oci),
+            (RsaesOaepSha256, WrapIn::Host)
+        );
     }
 
     #[test]
     fn what_works_for_one_spec_says_nothing_of_another() {
         let secrets_only = works(&[(Spec::DEFAULT, RsaesOaepSha256)]);
-        let how = |spec, wrapping| secrets_only.how(spec, wrapping, WrapIn::Hsm);
+        let how = |spec, wrapping| {
+            secrets_only.how(spec, wrapping, WrapIn::Hsm, &into("aws:kms:eu-west-1"))
+        };
         let rsa = Spec::Rsa { bits: 2048 };
         let in_china = into("aws-cn:kms:cn-north-1");
         assert_eq!(
@@ -144,7 +156,12 @@ mod tests {
         assert_eq!(works.played(short), long);
         assert_eq!(works.played(Spec::P256), Spec::P256);
         assert_eq!(
-            works.how(short, RsaesOaepSha256, WrapIn::Hsm),
+            works.how(
+                short,
+                RsaesOaepSha256,
+                WrapIn::Hsm,
+                &into("aws:kms:eu-west-1")
+            ),
             (RsaesOaepSha1, WrapIn::Hsm)
         );
     }

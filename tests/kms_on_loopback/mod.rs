@@ -13,6 +13,7 @@
 pub mod azure;
 pub mod bao;
 pub mod google;
+pub mod oci;
 mod warm;
 
 use std::io::{Read as _, Write as _};

@@ -1683,7 +1683,7 @@ fn all_imports_of_a_rehearsal_are_refused_at_once() {
 }
 
 /// The templates, and what they look like filled in.
-fn every_script() -> [(&'static str, String); 6] {
+fn every_script() -> [(&'static str, String); 8] {
     let runs = [
         run("a", "b"),
         Run {
@@ -1712,6 +1712,14 @@ fn every_script() -> [(&'static str, String); 6] {
         (
             "transit-import.sh.in",
             include_str!("../../src/paper/outputs/transit-import.sh.in").into(),
+        ),
+        (
+            "azure-import.sh.in",
+            include_str!("../../src/paper/outputs/azure-import.sh.in").into(),
+        ),
+        (
+            "oci-import.sh.in",
+            include_str!("../../src/paper/outputs/oci-import.sh.in").into(),
         ),
         (
             "google-import.sh.in",
@@ -1794,7 +1802,7 @@ fn the_filled_scripts_have_no_places_left_and_please_shellcheck() {
         eprintln!("skipped: no shellcheck");
     }
     let home = tempfile::tempdir().unwrap();
-    for (name, text) in every_script().iter().skip(4) {
+    for (name, text) in every_script().iter().skip(6) {
         assert!(!text.contains("{{"), "{name}");
         let file = home.path().join(name);
         fs::write(&file, text).unwrap();

@@ -6,6 +6,7 @@ mod google;
 mod import_script;
 #[path = "../kms_on_loopback/mod.rs"]
 mod kms_on_loopback;
+mod oci;
 mod online;
 mod parameter_files;
 mod policies;

@@ -847,7 +847,7 @@ fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refuse
         (
             "kms = \"openbao\"",
             "kms = \"bao\"",
-            "is not one of aws, openbao, vault, azure, google",
+            "is not one of aws, openbao, vault, azure, google, oci",
         ),
         ("kms = \"openbao\"\n", "", "it has no key_arn"),
         ("key = ", "key_arn = ", "key_arn is for AWS KMS alone"),

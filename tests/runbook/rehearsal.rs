@@ -771,11 +771,16 @@ fn imports_into_other_kmss_are_practised_without_a_cloud() {
             "google",
             "projects/a-project/locations/global/keyRings/r/cryptoKeys/payments",
         ),
+        (
+            "oci",
+            "https://a-test-management.kms.eu-zurich-1.oraclecloud.com/ocid1.compartment.oc1..a/payments",
+        ),
     ]
     .map(|(kms, key)| {
+        let hash = if kms == "oci" { "SHA_256" } else { "SHA_1" };
         format!(
             "[[key.import]]\nname = \"{kms}\"\nkms = \"{kms}\"\nkey = \"{key}\"\nparameters = \"inputs/{kms}.json\"\n\
-             wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n"
+             wrapping = \"RSA_AES_KEY_WRAP_{hash}\"\nexpires = \"never\"\n"
         )
     })
     .concat();
@@ -789,13 +794,15 @@ fn imports_into_other_kmss_are_practised_without_a_cloud() {
         "compared by byok alone: Azure Managed HSM takes any material",
         "for google, Google Cloud KMS",
         "Google Cloud KMS takes any material as a new version",
+        "for oci, OCI Vault",
+        "NOT ESTABLISHED: how OCI computes RSA_OAEP_AES_SHA256",
     ] {
         assert!(approval.contains(text), "{text:?}:\n{approval}");
     }
     person.types_slip();
     let (_, transcript) = person.ends(&room, &objects, &[IMPORTED]);
     let wrapped = transcript.events("key-wrapped");
-    assert_eq!(wrapped.len(), 3);
+    assert_eq!(wrapped.len(), 4);
     assert_eq!(wrapped[0]["kms"], "azure");
     assert_eq!(transcript.event("key-generated")["spec"], "AES_256");
 }

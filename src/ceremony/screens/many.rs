@@ -133,6 +133,13 @@ fn unlike_a_first_import(
     }
     text += &of_some(imports, "deadline", meaning::no_deadline);
     text += &of_some(imports, "compared", |key| key.no_guard());
+    let doubts = imports
+        .iter()
+        .filter_map(|(_, i)| i.kms_key.doubt(i.wrapping));
+    let doubts = counted(doubts);
+    if !doubts.is_empty() {
+        text += &field("unwrapped", &doubts);
+    }
     let types = imports
         .iter()
         .filter_map(|(key, import)| import_type(plan.kind, previous, key, import));

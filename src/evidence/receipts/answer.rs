@@ -259,7 +259,7 @@ const KNOWN: &str = "a receipt is an import-result*.json of import.sh, or JSON o
                      ListKeyRotations, GenerateMac, GetPublicKey or CloudTrail; from OpenBao or Vault of \
                      `read -format=json MOUNT/keys/NAME`, or `write -format=json MOUNT/hmac/NAME/sha2-N` or MOUNT/decrypt/NAME; \
                      from Azure of `az keyvault key show` or `decrypt`; from Google of `gcloud kms keys versions describe` or of the \
-                     API's publicKey, macSign or rawDecrypt";
+                     API's publicKey, macSign or rawDecrypt; from OCI of `oci kms management key-version get`";
 
 /// How a file begins that was compressed with gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];

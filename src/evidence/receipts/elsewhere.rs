@@ -1,11 +1,11 @@
 //! How the KMSs other than AWS KMS answer: each in the file of its name.
 
 use super::engine::{EngineKey, Reader, text};
-use super::{azure, google, transit};
+use super::{azure, google, oci, transit};
 use crate::ground::error::Result;
 use crate::ground::strict_json::Json;
 
-static READERS: [Reader; 3] = [transit::READER, azure::READER, google::READER];
+static READERS: [Reader; 4] = [transit::READER, azure::READER, google::READER, oci::READER];
 
 /// How the KMS of this word answers.
 pub(super) fn reader(kms: &str) -> Option<&'static Reader> {

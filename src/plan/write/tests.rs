@@ -121,11 +121,15 @@ fn import(
     let url = format!("https://bao.example:8200/v1/a/b/keys/k{key}-{nth}");
     let azure = format!("https://of-a-test.managedhsm.azure.net/keys/k{key}-{nth}");
     let google = format!("projects/of-a-test/locations/global/keyRings/r/cryptoKeys/k{key}-{nth}");
+    let oci = format!(
+        "https://of-a-test-management.kms.eu-zurich-1.oraclecloud.com/ocid1.compartment.oc1..a/k{key}-{nth}"
+    );
     let elsewhere = [
         ("openbao", &url),
         ("vault", &url),
         ("azure", &azure),
         ("google", &google),
+        ("oci", &oci),
     ];
     let elsewhere = elsewhere.map(|(kms, name)| KmsKey::parse(Some(kms), None, Some(name)));
     let taken = move |into: &KmsKey| {

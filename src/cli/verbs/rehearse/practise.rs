@@ -270,7 +270,9 @@ impl Practice<'_> {
     fn wrapped_otherwise(&self, plan: &Plan) -> Vec<String> {
         let mut otherwise: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
         for (key, import) in plan.imports() {
-            let (wrapping, wrap_in) = self.works.how(key.spec, import.wrapping, import.wrap_in);
+            let (wrapping, wrap_in) =
+                self.works
+                    .how(key.spec, import.wrapping, import.wrap_in, &import.kms_key);
             if (wrapping, wrap_in) == (import.wrapping, import.wrap_in) {
                 continue;
             }

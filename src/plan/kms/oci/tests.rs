@@ -1,0 +1,160 @@
+use super::*;
+use crate::crypto::wrapping::ControlKey;
+use crate::ground::error::Exit;
+
+const HOST: &str = "https://a-1-management.kms.us-ashburn-1.oraclecloud.com";
+const COMPARTMENT: &str = "ocid1.compartment.oc1..aaaa0example";
+const KEY: &str = "ocid1.key.oc1.iad.a1.abuw0example";
+
+fn new() -> OciKey {
+    OciKey::parse(&format!("{HOST}/{COMPARTMENT}/payments.2026_a-1")).unwrap()
+}
+
+fn next() -> OciKey {
+    OciKey::parse(&format!("{HOST}/{KEY}")).unwrap()
+}
+
+#[test]
+fn a_key_has_one_spelling_and_anything_else_is_refused_by_its_part() {
+    assert_eq!(
+        new().compartment(),
+        Some((COMPARTMENT, "payments.2026_a-1"))
+    );
+    assert_eq!((next().ocid(), new().ocid()), (Some(KEY), None));
+    assert_eq!(next().place(), HOST);
+    let whole = format!("{HOST}/ocid1.tenancy.oc1..aaaa/k");
+    OciKey::parse(&whole).unwrap();
+    let long = format!("{HOST}/{COMPARTMENT}/{}", "k".repeat(64));
+    let longer = format!("{HOST}/ocid1.key.oc1.iad.a1.{}", "a".repeat(300));
+    for (url, why) in [
+        (String::new(), "does not begin"),
+        (format!("http{}", &whole[5..]), "does not begin"),
+        (HOST.into(), "has nothing after the host"),
+        (whole.replace("-management", "-crypto"), "has a host"),
+        (whole.replace("a-1-management", "-management"), "has a host"),
+        (
+            whole.replace("oraclecloud.com", "oraclecloud.com.example"),
+            "has a host",
+        ),
+        (
+            whole.replace("oraclecloud.com", "oraclecloud.com:443"),
+            "has a host",
+        ),
+        (whole.replace("https://", "https://x@"), "has a host"),
+        (whole.replace("us-ashburn-1", "US"), "has a host"),
+        (whole.replace("us-ashburn-1.", ""), "has a host"),
+        (format!("{HOST}/{COMPARTMENT}"), "does not end in"),
+        (format!("{HOST}/{COMPARTMENT}/"), "does not end in"),
+        (format!("{HOST}/{COMPARTMENT}/a/b"), "does not end in"),
+        (format!("{HOST}/{COMPARTMENT}/a b"), "does not end in"),
+        (format!("{HOST}/{COMPARTMENT}/-a"), "does not end in"),
+        (format!("{HOST}/{KEY}/k"), "does not end in"),
+        (format!("{HOST}/{KEY}/"), "does not end in"),
+        (
+            format!("{HOST}/ocid1.vault.oc1.iad.a1.x"),
+            "does not end in",
+        ),
+        (format!("{HOST}/ocid1.key.oc1"), "does not end in"),
+        (format!("{HOST}/ocid1.key.oc1.iad.a1."), "does not end in"),
+        (format!("{HOST}/ocid1.key.OC1.iad.a1.x"), "does not end in"),
+        (long, "does not end in"),
+        (longer, "is longer than 300"),
+    ] {
+        let error = OciKey::parse(&url).unwrap_err();
+        assert_eq!(error.exit, Exit::Usage, "{url}");
+        assert!(error.what.contains(why), "{why}: {}", error.what);
+    }
+}
+
+fn answer(bits: usize) -> String {
+    let key = ControlKey::generate(bits).unwrap();
+    let text = new().practice(key.public(), WrappingAlgorithm::RsaesOaepSha256);
+    text.unwrap()
+}
+
+#[test]
+fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
+    let good = answer(4096);
+    let key = parse(good.as_bytes()).unwrap();
+    assert_eq!(
+        parse(public::to_pem(key.spki_der()).as_bytes()).unwrap(),
+        key
+    );
+    assert!(recognise(good.as_bytes()).is_some());
+    let with = |from: &str, to: &str| {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{from}");
+        text
+    };
+    for (text, why) in [
+        (String::new(), "is not JSON"),
+        ("[]".into(), "has no `public-key`"),
+        ("{}".into(), "has no `public-key`"),
+        (
+            "{\"ImportToken\": \"\"}".into(),
+            "is import parameters of AWS KMS",
+        ),
+        (
+            "{\"data\": {\"public_key\": \"\"}}".into(),
+            "is the wrapping key of OpenBao",
+        ),
+        (
+            with("\"lifecycle", "\"key-id\": \"x\", \"lifecycle"),
+            "is about a key of the vault",
+        ),
+        (
+            with("\"lifecycle", "\"key-shape\": {}, \"lifecycle"),
+            "is about a key of the vault",
+        ),
+        (
+            with("\"lifecycle", "\"x\": {\"public-key\": 1}, \"lifecycle"),
+            "has a second",
+        ),
+        (
+            with("\"public-key\": \"", "\"public-key\": 1, \"y\": \""),
+            "has no `public-key`",
+        ),
+        (with("MII", "M"), "the public key is not"),
+    ] {
+        let error = parse(text.as_bytes()).unwrap_err();
+        assert_eq!(error.exit, Exit::Usage, "{text}");
+        assert!(error.what.contains(why), "{why}: {}", error.what);
+        let hints = error.hints.concat();
+        assert!(
+            hints.contains("oci kms management wrapping-key get"),
+            "{hints}"
+        );
+    }
+    for (text, check) in [
+        (with("ENABLED", "PENDING_DELETION"), "WRAPPING-KEY-STATE"),
+        (answer(2048), "WRAPPING-KEY-SIZE"),
+    ] {
+        let error = parse(text.as_bytes()).unwrap_err();
+        assert_eq!((error.exit, error.check), (Exit::Mismatch, Some(check)));
+    }
+    assert!(parse(b"\xff\xff").is_err());
+}
+
+#[test]
+fn exactly_what_oci_takes_is_taken() {
+    for (key, pairs) in [(new(), true), (next(), false)] {
+        for spec in Spec::ALL {
+            for wrapping in WrappingAlgorithm::ALL {
+                let taken = key.takes(spec, wrapping);
+                let symmetric = spec.is_aes();
+                let rsa = matches!(spec, Spec::Rsa { .. }) && pairs;
+                let expected = match wrapping.name() {
+                    "RSAES_OAEP_SHA_256" => symmetric,
+                    "RSA_AES_KEY_WRAP_SHA_256" => symmetric || rsa,
+                    _ => false,
+                };
+                assert_eq!(
+                    taken.is_ok(),
+                    expected,
+                    "{} {wrapping} {taken:?}",
+                    spec.name()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! The whole way to OCI Vault: a ceremony, its `import.sh` with the tests' small oci, a vault that unwraps, and what it shows.
+
+use crate::kms_on_loopback::oci::{COMPARTMENT, ENDPOINT, OciVault};
+use crate::support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::specs::in_hsm;
+use support::{
+    Kind, LABEL, Room, folded, openssl, refused, sha256, skip, stderr, stdout, verifiers, well,
+};
+
+const OAEP: &str = "RSAES_OAEP_SHA_256";
+const RSA_AES: &str = "RSA_AES_KEY_WRAP_SHA_256";
+
+/// A room whose data key becomes the new key `payments` of a vault.
+fn room(kind: Kind, spec: &str, wrapping: &str) -> Option<(OciVault, Room)> {
+    let Some(vault) = OciVault::start() else {
+        skip("BYOK_TEST_VENV has no cryptography");
+        return None;
+    };
+    let mut room = Room::new(kind)?;
+    fs::write(room.path("inputs/oci.json"), vault.wrapping_key()).unwrap();
+    room.plan.imported = false; // into AWS KMS
+    room.plan.spec = spec.into();
+    goes_to(
+        &mut room,
+        &vault,
+        &format!("{COMPARTMENT}/payments"),
+        wrapping,
+    );
+    Some((vault, room))
+}
+
+fn goes_to(room: &mut Room, vault: &OciVault, place: &str, wrapping: &str) {
+    let in_hsm = in_hsm(room.kind, &room.plan.spec, wrapping);
+    room.plan.key_more = format!(
+        "[[key.import]]\nname = \"oci\"\nkms = \"oci\"\nkey = \"{ENDPOINT}/{place}\"\nparameters = \"inputs/oci.json\"\n\
+         wrapping = \"{wrapping}\"\nwrap_in = \"{}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
+        if in_hsm { "hsm" } else { "host" },
+        slip(&pem(vault)),
+    );
+}
+
+fn pem(vault: &OciVault) -> String {
+    let told: Value = serde_json::from_str(&vault.wrapping_key()).unwrap();
+    told["data"]["public-key"].as_str().unwrap().to_owned()
+}
+
+/// The digest of the wrapping key by the command of docs/targets.md.
+fn slip(pem: &str) -> String {
+    sha256(&openssl(
+        &["pkey", "-pubin", "-outform", "DER"],
+        pem.as_bytes(),
+    ))
+}
+
+/// The cloud operator: the folder alone, carried elsewhere.
+fn carried(room: &Room, record: &str) -> PathBuf {
+    let online = room.path("online");
+    let _ = fs::remove_dir_all(&online);
+    fs::create_dir(&online).unwrap();
+    for file in fs::read_dir(room.path(record).join(LABEL).join("oci")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), online.join(file.file_name())).unwrap();
+    }
+    online
+}
+
+/// Runs import.sh there, by the loopback.
+fn import(vault: &OciVault, online: &Path, args: &[&str]) -> Output {
+    let mut bash = Command::new("bash");
+    bash.args(["import.sh", "--yes", "--address", &vault.address()]);
+    bash.args(args).current_dir(online).env_clear();
+    bash.envs(vault.env()).output().unwrap()
+}
+
+/// Adds an answer to a record, and tells how far its import is now.
+fn receipt(room: &Room, record: &str, file: &Path) -> String {
+    let output = room
+        .byok(&["receipt", "--json", record, file.to_str().unwrap()])
+        .output()
+        .unwrap();
+    well(&output);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    told["imports"][0]["kms"].as_str().unwrap().to_owned()
+}
+
+fn result(online: &Path) -> Value {
+    serde_json::from_slice(&fs::read(online.join("import-result.json")).unwrap()).unwrap()
+}
+
+fn every_spec(kind: Kind, rows: &[(&str, &str)]) {
+    for (spec, wrapping) in rows {
+        let Some((vault, room)) = room(kind, spec, wrapping) else {
+            return;
+        };
+        let transcript = room.run_well();
+        let wrapped = transcript.event("key-wrapped");
+        let named = (&wrapped["kms"], &wrapped["key"]);
+        let key = format!("{ENDPOINT}/{COMPARTMENT}/payments");
+        assert_eq!(named, (&"oci".into(), &key.into()));
+        assert!(transcript.event("sealed").get("import_before").is_none());
+        let online = carried(&room, "records/one");
+        let file = fs::read(online.join("wrapped-import-key.json")).unwrap();
+        let file: Value = serde_json::from_slice(&file).unwrap();
+        let named = match *wrapping {
+            OAEP => "RSA_OAEP_SHA256",
+            _ => "RSA_OAEP_AES_SHA256",
+        };
+        assert_eq!(file["wrappingAlgorithm"], named);
+        let output = import(&vault, &online, &[]);
+        well(&output);
+        let doubt = stdout(&output).contains("NOT ESTABLISHED");
+        assert_eq!(doubt, *wrapping == RSA_AES);
+        let standing = receipt(&room, "records/one", &online.join("import-result.json"));
+        let expected = match spec.starts_with("RSA_") {
+            true => "proved in KMS",
+            false => "accepted by KMS",
+        };
+        assert_eq!(standing, expected, "{spec} {wrapping}");
+        well(&verifiers::both(room.dir.path(), &["records/one"]));
+        let report = fs::read_to_string(room.path("records/one/transcript.html")).unwrap();
+        let proof = match spec.starts_with("RSA_") {
+            true => "its public key",
+            false => "nothing: this KMS shows nothing of such a key",
+        };
+        assert!(report.contains(proof), "{spec}");
+    }
+}
+
+#[test]
+fn what_oci_takes_from_softhsm_by_the_host_is_imported_and_pairs_are_proved() {
+    every_spec(
+        Kind::SoftHsm,
+        &[
+            ("SYMMETRIC_DEFAULT", RSA_AES),
+            ("RSA_2048", RSA_AES),
+            ("RSA_3072", RSA_AES),
+        ],
+    );
+}
+
+#[test]
+fn what_kryoptic_wraps_inside_is_imported() {
+    every_spec(
+        Kind::Kryoptic,
+        &[("SYMMETRIC_DEFAULT", OAEP), ("SYMMETRIC_DEFAULT", RSA_AES)],
+    );
+}
+
+#[test]
+fn a_second_run_sends_nothing_and_other_keys_are_named() {
+    let Some((vault, room)) = room(Kind::SoftHsm, "RSA_2048", RSA_AES) else {
+        return;
+    };
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let output = import(&vault, &online, &[]);
+    well(&output);
+    let command = "oci kms management key import --compartment-id";
+    assert!(stdout(&output).contains(command), "{}", stdout(&output));
+    let keys = || {
+        let told = vault.told(&["key", "list", "--compartment-id", COMPARTMENT, "--all"]);
+        told["data"].as_array().unwrap().len()
+    };
+    let output = import(&vault, &online, &[]);
+    well(&output);
+    assert!(stdout(&output).contains("Nothing is sent again"));
+    assert_eq!(
+        import(&vault, &online, &["--imported"]).status.code(),
+        Some(0)
+    );
+    let told = result(&online);
+    let good = fs::read_to_string(online.join("import-result.json")).unwrap();
+    for name in ["import-result.json", "import-result-2.json"] {
+        fs::remove_file(online.join(name)).unwrap();
+    }
+    let says = [
+        "there is a key of this name already",
+        "bash import.sh --another",
+    ];
+    refused(&import(&vault, &online, &[]), 4, &says);
+    assert_eq!(keys(), 1);
+    well(&import(&vault, &online, &["--another"]));
+    assert_eq!(keys(), 2);
+
+    // oci's own answer proves it too; that of another pair is found
+    let (key, version) = (
+        told["key_id"].as_str().unwrap(),
+        told["key_version"].as_str().unwrap(),
+    );
+    let shown = vault.text(&[
+        "key-version",
+        "get",
+        "--key-id",
+        key,
+        "--key-version-id",
+        version,
+    ]);
+    fs::write(room.path("proof.json"), &shown).unwrap();
+    assert_eq!(
+        receipt(&room, "records/one", &room.path("proof.json")),
+        "proved in KMS"
+    );
+    let own: Value = serde_json::from_str(&shown).unwrap();
+    let own = own["data"]["public-key"]
+        .as_str()
+        .unwrap()
+        .replace('\n', "\\n");
+    let other = pem(&vault).replace('\n', "\\n");
+    for text in [shown.replace(&own, &other), {
+        let pem = told["public_key"].as_str().unwrap();
+        good.replace(pem, &other.replace("\\n", " "))
+    }] {
+        fs::write(room.path("proof.json"), text).unwrap();
+        let output = room
+            .byok(&["receipt", "records/one", "proof.json"])
+            .output()
+            .unwrap();
+        refused(&output, 4, &["[KEY-MATERIAL]"]);
+    }
+}
+
+/// OCI takes any material; only byok finds that a reimport brings the same.
+#[test]
+fn an_aes_key_gets_a_next_version_only_after_the_present_one_that_is_named() {
+    let Some((vault, mut room)) = room(Kind::SoftHsm, "SYMMETRIC_DEFAULT", OAEP) else {
+        return;
+    };
+    room.run_well();
+    let online = carried(&room, "records/one");
+    well(&import(&vault, &online, &[]));
+    let told = result(&online);
+    let key = told["key_id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        receipt(&room, "records/one", &online.join("import-result.json")),
+        "accepted by KMS"
+    );
+
+    let head = sha256(&fs::read(room.path("records/one/transcript.jsonl")).unwrap());
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = format!("previous = \"records/one\"\nprevious_head = \"{head}\"\n");
+    room.plan.directory = "records/two".into();
+    goes_to(&mut room, &vault, &key, OAEP);
+    refused(&room.run(), 4, &["[KMS-KEY-MATCH]"]); // another name than before, so a reason is asked
+    room.plan.key_more = room.plan.key_more.replace(
+        "expires =",
+        "other_kms_key = \"the key has its OCID now\"\nexpires =",
+    );
+    well(&room.run());
+    let online = carried(&room, "records/two");
+    let output = import(&vault, &online, &[]);
+    let present = told["key_version"].as_str().unwrap();
+    refused(&output, 4, &[&format!("bash import.sh --after {present}")]);
+    refused(
+        &import(&vault, &online, &["--another"]),
+        2,
+        &["is a next version"],
+    );
+    well(&import(&vault, &online, &["--after", present]));
+    let next = result(&online);
+    assert_eq!(next["key_id"], key.as_str());
+    assert_ne!(next["key_version"], present);
+    assert_eq!(
+        receipt(&room, "records/two", &online.join("import-result.json")),
+        "accepted by KMS"
+    );
+    // an answer about another key than the plan's
+    let text = fs::read_to_string(online.join("import-result.json")).unwrap();
+    let text = text.replace(
+        &format!("\"key_id\": \"{key}\""),
+        "\"key_id\": \"ocid1.key.oc1.iad.examplevault.other\"",
+    );
+    fs::write(room.path("wrong.json"), text).unwrap();
+    let output = room
+        .byok(&["receipt", "records/two", "wrong.json"])
+        .output()
+        .unwrap();
+    refused(&output, 4, &["[KMS-KEY-MATCH]"]);
+    for record in ["records/one", "records/two"] {
+        well(&verifiers::both(room.dir.path(), &[record]));
+    }
+}
+
+#[test]
+fn the_script_takes_no_option_and_no_file_that_is_not_the_ceremonys() {
+    let Some((vault, room)) = room(Kind::SoftHsm, "RSA_2048", RSA_AES) else {
+        return;
+    };
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let script = fs::read_to_string(online.join("import.sh")).unwrap();
+    assert!(!script.contains("{{"));
+    match Command::new("shellcheck")
+        .arg(online.join("import.sh"))
+        .output()
+    {
+        Ok(output) => well(&output),
+        Err(_) => skip("no shellcheck"),
+    }
+    let mut bash = Command::new("bash");
+    let help = bash
+        .args(["import.sh", "--help"])
+        .current_dir(&online)
+        .output()
+        .unwrap();
+    well(&help);
+    let help = stdout(&help);
+    let mut lines = help.lines().filter(|line| !line.starts_with("https://"));
+    assert!(lines.all(|line| line.len() < 80), "{help}");
+    for args in [
+        &["--display-name", "x"][..],
+        &["--endpoint", "https://x"],
+        &["--after", "ocid1.keyversion.oc1.iad.x.y"],
+        &["--after"],
+        &["--address", "http://example.org"],
+        &["--address", "https://user:secret@127.0.0.1"],
+    ] {
+        let output = import(&vault, &online, args);
+        refused(&output, 2, &["nothing was imported"]);
+        assert!(!stderr(&output).contains("secret"));
+    }
+    for name in ["wrapped-import-key.json", "WrappedKeyMaterial.bin"] {
+        let good = fs::read(online.join(name)).unwrap();
+        fs::write(online.join(name), b"{}").unwrap();
+        let says = format!("{name} is not the file that the ceremony wrote");
+        refused(&import(&vault, &online, &[]), 4, &[&says]);
+        fs::write(online.join(name), good).unwrap();
+    }
+    // another vault cannot unwrap it
+    let Some(other) = OciVault::start() else {
+        return;
+    };
+    let output = import(&other, &online, &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(stdout(&output).contains("could not unwrap the file"));
+    assert_eq!(
+        receipt(&room, "records/one", &online.join("import-result.json")),
+        "import failed"
+    );
+}
+
+#[test]
+fn parameters_that_are_no_wrapping_key_and_plans_that_oci_does_not_take_are_refused() {
+    let Some((vault, mut room)) = room(Kind::SoftHsm, "SYMMETRIC_DEFAULT", RSA_AES) else {
+        return;
+    };
+    let good = room.plan.key_more.clone();
+    let check = |room: &Room, exit: i32, says: &[&str]| {
+        room.write_plan();
+        let output = room.byok(&["check", "plan.toml"]).output().unwrap();
+        let told = folded(&format!("{}{}", stdout(&output), stderr(&output)));
+        assert_eq!(output.status.code(), Some(exit), "{told}");
+        for wanted in says {
+            assert!(told.contains(wanted), "{wanted:?} is not in {told}");
+        }
+    };
+    for (from, to, says) in [
+        ("key = ", "key_arn = ", "key_arn is for AWS KMS alone"),
+        (
+            "oraclecloud.com",
+            "oraclecloud.example",
+            "has a host that is not",
+        ),
+        (
+            RSA_AES,
+            "RSA_AES_KEY_WRAP_SHA_1",
+            "unwraps with SHA-256 only",
+        ),
+        (
+            "expires = \"never\"",
+            "expires = \"2027-01-01T00:00:00Z\"",
+            "expires belongs to AWS KMS alone",
+        ),
+    ] {
+        room.plan.key_more = good.replacen(from, to, 1);
+        assert_ne!(room.plan.key_more, good, "{from}");
+        check(&room, 2, &[says]);
+    }
+    for (spec, wrapping, says) in [
+        ("HMAC_256", OAEP, "has no HMAC keys"),
+        ("ECC_NIST_P256", RSA_AES, "imports AES and RSA keys only"),
+        (
+            "RSA_2048",
+            OAEP,
+            "takes RSA keys with RSA_OAEP_AES_SHA256 only",
+        ),
+    ] {
+        room.plan.spec = spec.into();
+        room.plan.key_more = good.replace(RSA_AES, wrapping);
+        check(&room, 2, &[says]);
+    }
+    room.plan.spec = "SYMMETRIC_DEFAULT".into();
+    room.plan.key_more = good.clone();
+    check(&room, 0, &[]);
+    let shown = vault.wrapping_key();
+    fs::write(room.path("inputs/oci.json"), pem(&vault)).unwrap();
+    check(&room, 0, &[]);
+    for (text, exit, says) in [
+        (
+            shown.replace("ENABLED", "DISABLED"),
+            4,
+            "[WRAPPING-KEY-STATE]",
+        ),
+        (
+            shown.replace("\"id\"", "\"key-id\""),
+            2,
+            "is a data key, not the wrapping key",
+        ),
+    ] {
+        fs::write(room.path("inputs/oci.json"), text).unwrap();
+        check(&room, exit, &[says]);
+    }
+    fs::write(room.path("inputs/oci.json"), &shown).unwrap();
+    let output = room.byok(&["inspect", "inputs/oci.json"]).output().unwrap();
+    well(&output);
+    for text in ["import parameters of OCI Vault", &slip(&pem(&vault))] {
+        assert!(stdout(&output).contains(text), "{}", stdout(&output));
+    }
+}
