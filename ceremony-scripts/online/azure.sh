@@ -130,7 +130,7 @@ esac
 [ -n "$object" ] || refuse 2 "$verb needs its object: --help"
 shift 2
 [ "$verb" != import ] || import "$object" ${1+"$@"}
-options ${1+"$@"}
+options "--out --ca-cert --yes" ${1+"$@"}
 case $verb in
     prove) is_folder "$object" ;;
     *) the_key "$object" ;;

@@ -1,5 +1,5 @@
 # What the scripts of this folder share; each reads it first, and needs it beside itself. Of itself it does nothing.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # not every script asks for every option
 
 scratch='' out='' yes=no start=$PWD
 
@@ -15,20 +15,37 @@ refuse() { # CODE LINE...
 # shown: text from outside, for a screen: nothing in it moves the cursor.
 shown() { LC_ALL=C tr -c '\n -~' '?'; }
 
-# options OPTION...: what stands behind a verb and its object, in $out, $ca_cert and $yes.
+# options KNOWN OPTION...: what stands behind a verb and its object, in $out, $ca_cert, $address and $yes.
 options() {
+    local known=$1
+    shift
     while [ $# -gt 0 ]; do
+        case " $known " in
+            *" $1 "*) ;;
+            *) refuse 2 "'$(printf '%s' "$1" | shown)' is no option here; there are $known" ;;
+        esac
+        [ "$1" = --yes ] || [ -n "${2-}" ] || refuse 2 "$1 needs a value"
         case $1 in
             --yes) yes=yes ;;
-            --ca-cert | --out)
-                [ -n "${2-}" ] || refuse 2 "$1 needs a value"
-                case $1 in --out) out=$2 ;; *) ca_cert=$2 ;; esac
-                shift ;;
-            *) refuse 2 "'$(printf '%s' "$1" | shown)' is no option here: --out, --ca-cert, --yes" ;;
+            --out) out=$2 ;;
+            --ca-cert) ca_cert=$2 ;;
+            --address) is_way "$2" && address=${2%/} ;;
         esac
+        [ "$1" = --yes ] || shift
         shift
     done
     case $ca_cert in '' | /*) ;; *) ca_cert=$start/$ca_cert ;; esac
+}
+
+# is_way URL: another way to a KMS: by TLS, or to this very computer, such as to a tunnel. One that is refused is not shown.
+is_way() {
+    local place=${1#*://}
+    case ${place%/} in '' | *[!A-Za-z0-9.:\[\]-]*) refuse 2 "--address: scheme, host and port alone" ;; esac
+    case $1 in
+        https://*) ;;
+        http://localhost | http://localhost[:/]* | http://127.0.0.1 | http://127.0.0.1[:/]*) ;;
+        *) refuse 2 "--address: https://, or http:// to this very computer" ;;
+    esac
 }
 
 # needs COMMAND...: before anything is asked.

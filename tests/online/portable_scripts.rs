@@ -300,6 +300,7 @@ fn of_the_cloud_operator() -> Vec<(&'static str, String)> {
         ("online.sh", script("online.sh")),
         ("transit.sh", script("online/transit.sh")),
         ("azure.sh", script("online/azure.sh")),
+        ("google.sh", script("online/google.sh")),
         ("common.sh", script("online/common.sh")),
         ("import.sh", import_script()),
         (

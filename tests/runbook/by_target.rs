@@ -3,6 +3,7 @@
 
 use crate::kms_on_loopback::azure::Vault;
 use crate::kms_on_loopback::bao::Bao;
+use crate::kms_on_loopback::google::CloudKms;
 use crate::runbook::{Fence, Place, commands, fences_of, root, succeeded, with_field, with_input};
 use crate::support;
 
@@ -86,7 +87,7 @@ impl Desk {
         let vars = self.room.path("vars");
         let vars = vars.display();
         let script = format!(
-            "set -euo pipefail\n. {vars}\n{text}\ndeclare -p key kek vault_key >{vars} 2>/dev/null || true\n"
+            "set -euo pipefail\n. {vars}\n{text}\ndeclare -p key kek vault_key ring >{vars} 2>/dev/null || true\n"
         );
         let typed = if text.contains(" import ") {
             "yes\n"
@@ -126,17 +127,22 @@ impl Desk {
 
     /// The plan that the page has people write, with the digest of this slip.
     fn write_plan(&mut self, kms: &str, key: &str, import: &str, parameters: &str, slip: &str) {
+        // Google's job is for SHA-256, which SoftHSM does not do by itself
+        let (hash, wrap_in) = match kms {
+            "google" => ("256", "host"),
+            _ => ("1", "hsm"),
+        };
         self.room.plan.imported = false;
         self.room.plan.directory = FIRST.into();
         self.room.plan.key_more = format!(
             "[[key.import]]\nname = \"{import}\"\nkms = \"{kms}\"\nkey = \"{key}\"\nparameters = \"{parameters}\"\n\
-             wrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nwrap_in = \"hsm\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{slip}\"\n"
+             wrapping = \"RSA_AES_KEY_WRAP_SHA_{hash}\"\nwrap_in = \"{wrap_in}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{slip}\"\n"
         );
         self.room.write_plan();
     }
 
     /// The next plan as somebody leaves it who read and corrected it.
-    fn correct_again(&self, slip: &str) {
+    fn correct_again(&self, slip: &str, parameters: &str) {
         let path = self.room.path("again.toml");
         let mut plan = fs::read_to_string(&path).unwrap();
         let head = sha256(&fs::read(self.room.path(FIRST).join("transcript.jsonl")).unwrap());
@@ -146,7 +152,7 @@ impl Desk {
             ("directory", SECOND),
             ("previous_head", &head),
             ("wrapping_key_sha256", slip),
-            ("parameters", "inputs/bao.json"),
+            ("parameters", parameters),
         ] {
             plan = with_field(&plan, field, &format!("\"{value}\""));
         }
@@ -197,7 +203,7 @@ fn every_command_for_openbao_runs_in_its_order_and_old_ciphertext_opens_after_a_
             Some((before, after)) => {
                 let text = desk.as_here(before);
                 succeeded(&fence.section, &text, &desk.offline(&text));
-                desk.correct_again(&slips[1]);
+                desk.correct_again(&slips[1], "inputs/bao.json");
                 let text = desk.as_here(&format!("byok check again.toml\n{after}"));
                 succeeded(&fence.section, &text, &desk.offline(&text))
             }
@@ -235,6 +241,7 @@ fn the_scripts_make_the_slip_as_the_page_says() {
     for (script, command) in [
         ("transit.sh", "openssl pkey -pubin -outform DER"),
         ("azure.sh", "-outform DER"),
+        ("google.sh", "openssl pkey -pubin -outform DER"),
     ] {
         let text = fs::read_to_string(folder().join(script)).unwrap();
         assert!(
@@ -243,7 +250,7 @@ fn the_scripts_make_the_slip_as_the_page_says() {
         );
         assert!(text.contains(&format!("{command} | slip")), "{script}");
     }
-    for script in ["common.sh", "transit.sh", "azure.sh"] {
+    for script in ["common.sh", "transit.sh", "azure.sh", "google.sh"] {
         let output = Command::new("shellcheck")
             .arg(folder().join(script))
             .output();
@@ -420,7 +427,7 @@ fn the_script_for_engines_asks_nobody_but_the_server_of_its_url() {
         &["nothing was changed"],
     );
     assert_eq!(bao.described("payments")["data"]["deletion_allowed"], false);
-    for script in ["transit.sh", "azure.sh"] {
+    for script in ["transit.sh", "azure.sh", "google.sh"] {
         let help = stdout(&run(&format!("bash {script} --help")));
         assert!(help.lines().all(|line| line.len() < 80), "{help}");
         for verb in verbs(&help) {
@@ -485,6 +492,66 @@ fn every_command_for_azure_runs_in_its_order_and_the_vault_holds_the_data_key() 
     assert!(!vault.client(&["show", "payments"]).status.success());
 }
 
+#[test]
+fn every_command_for_google_runs_in_its_order_and_the_version_takes_the_same_material_back() {
+    let Some(kms) = CloudKms::start() else {
+        skip("BYOK_TEST_VENV has no google-cloud-kms");
+        return;
+    };
+    let Some(mut desk) = Desk::new(kms.env(), "a-project", "byok-tests") else {
+        return;
+    };
+    // the page's own gcloud command goes where the script is told to go
+    desk.env.retain(|(name, _)| ["PATH", "HOME"].contains(name));
+    let address = kms.address();
+    let there = [
+        (
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS",
+            format!("{address}/"),
+        ),
+        ("CLOUDSDK_CORE_UNIVERSE_DOMAIN", "googleapis.com".into()),
+    ];
+    desk.env.extend(there);
+    let (mut slips, mut verdicts) = (Vec::<String>::new(), Vec::new());
+    for mut fence in fences("Google Cloud KMS") {
+        let told = |line: &str| match line.starts_with("bash google.sh ") {
+            true => format!("{line} --address {address}\n"),
+            false => format!("{line}\n"),
+        };
+        if fence.place == Place::Online {
+            fence.text = fence.text.lines().map(told).collect();
+        }
+        let said = match fence.text.split_once("byok check again.toml\n") {
+            Some((before, after)) => {
+                let text = desk.as_here(before);
+                succeeded(&fence.section, &text, &desk.offline(&text));
+                desk.correct_again(&slips[1], "inputs/job.json");
+                let text = desk.as_here(&format!("byok check again.toml\n{after}"));
+                succeeded(&fence.section, &text, &desk.offline(&text))
+            }
+            None => desk.run(&fence),
+        };
+        if said.contains("SLIP.") {
+            slips.push(digest(&said));
+        }
+        if fence.section.starts_with("2.") {
+            desk.write_plan(
+                "google",
+                &kms.key("payments"),
+                "google",
+                "inputs/job.json",
+                &slips[0],
+            );
+        }
+        if fence.text.contains("byok receipt") {
+            verdicts.push(said);
+        }
+    }
+    assert!(verdicts[0].contains("accepted by KMS"), "{}", verdicts[0]);
+    assert!(verdicts[1].contains("proved in KMS"), "{}", verdicts[1]);
+    assert_ne!(slips[0], slips[1]);
+}
+
 /// Checked for their form alone: there is no Azure here.
 #[test]
 fn the_roles_for_azure_name_data_actions_of_one_kind_and_nothing_else() {
@@ -529,6 +596,38 @@ fn the_roles_for_azure_name_data_actions_of_one_kind_and_nothing_else() {
     assert_eq!(roles, 7);
 }
 
+/// As Google's roles are written for `gcloud iam roles create --file`.
+#[test]
+fn the_roles_for_google_name_permissions_of_cloud_kms_and_only_one_destroys() {
+    let mut roles = 0;
+    for file in fs::read_dir(folder().join("policies")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if !name.starts_with("google-") {
+            continue;
+        }
+        let role: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        for permission in role["includedPermissions"].as_array().unwrap() {
+            let permission = permission.as_str().unwrap();
+            let parts: Vec<&str> = permission.split('.').collect();
+            let of = ["importJobs", "cryptoKeys", "cryptoKeyVersions"];
+            assert!(
+                parts.len() == 3 && parts[0] == "cloudkms" && of.contains(&parts[1]),
+                "{permission}"
+            );
+            assert_eq!(
+                parts[2] == "destroy",
+                name.contains("destroyer") && parts[2] != "get",
+                "{name}"
+            );
+            let makes_keys = permission == "cloudkms.cryptoKeys.create";
+            assert!(!makes_keys || name.contains("administrator"), "{name}");
+        }
+        roles += 1;
+    }
+    assert_eq!(roles, 6);
+}
+
 /// Every block is run, and every command is of a kind that is.
 #[test]
 fn no_command_of_the_page_is_of_an_unknown_kind() {
@@ -538,10 +637,14 @@ fn no_command_of_the_page_is_of_an_unknown_kind() {
         for command in commands(&fence.text) {
             let known = match fence.place {
                 Place::Room => ["byok ", "cp ", "mv ", "rm -r /media/stick/"].as_slice(),
-                Place::Azure => &["az "],
+                Place::Cloud => &["az ", "gcloud iam "],
                 _ => &[
                     "bash transit.sh ",
                     "bash azure.sh ",
+                    "bash google.sh ",
+                    "gcloud kms keys create ",
+                    "rm /media/stick/",
+                    "ring=",
                     "bao ",
                     "cp ",
                     "mv ",

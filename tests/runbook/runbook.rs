@@ -30,8 +30,8 @@ pub(crate) enum Place {
     Dry,
     /// On the machine where byok is built.
     Build,
-    /// With `az`, which is on no machine of the tests: only printed.
-    Azure,
+    /// With a vendor's command that is on no machine of the tests: not run.
+    Cloud,
 }
 
 /// One block of commands.
@@ -66,7 +66,7 @@ pub(crate) fn fences_of(page: &str, heading: &str) -> Vec<Fence> {
                     "sh room" => Place::Room,
                     "sh dry" => Place::Dry,
                     "sh build" => Place::Build,
-                    "sh azure" => Place::Azure,
+                    "sh cloud" => Place::Cloud,
                     other => panic!("a block of an unknown kind: {other:?}"),
                 };
                 let (section, text) = (section.clone(), String::new());
@@ -109,7 +109,7 @@ fn is_known(place: Place, command: &str) -> bool {
     match place {
         Place::Room => begins(&["byok ", "cp -r ", "mv ", "rm -r /media/stick/"]),
         Place::Dry => begins(&["bash online.sh "]),
-        Place::Build | Place::Azure => false,
+        Place::Build | Place::Cloud => false,
         Place::Online => {
             assigns
                 || begins(&[
@@ -254,7 +254,7 @@ impl Desk {
             Place::Online => self.online(&fence.section, &fence.text),
             Place::Room => self.in_the_room(&fence.section, &fence.text),
             Place::Dry => self.judged(&fence.section, &fence.text),
-            Place::Build | Place::Azure => panic!("{}: not for here", fence.section),
+            Place::Build | Place::Cloud => panic!("{}: not for here", fence.section),
         }
     }
 
