@@ -73,6 +73,9 @@ answer_to_file() {
     (set -C && cat "$scratch/answer" >"$out") || refuse 2 "$out cannot be written"
 }
 
+# pem_in FILE MEMBER: the public key that an answer in JSON has there.
+pem_in() { printf '%b' "$(LC_ALL=C sed -n 's/.*"'"$2"'": *"\([^"]*\)".*/\1/p' "$1")"; }
+
 # slip: the digest of the wrapping key, whose DER is on stdin, as the room asks for it.
 slip() {
     local digest

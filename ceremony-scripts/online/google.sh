@@ -80,8 +80,7 @@ job() {
 
 parameters() {
     answer_to_file kms import-jobs describe "$name"
-    printf '%b' "$(LC_ALL=C sed -n 's/.*"pem": *"\([^"]*\)".*/\1/p' "$scratch/answer")" |
-        openssl pkey -pubin -outform DER | slip || exit 1
+    pem_in "$scratch/answer" pem | openssl pkey -pubin -outform DER | slip || exit 1
     say "" "Into the room: that file, before its expireTime."
 }
 

@@ -301,6 +301,7 @@ fn of_the_cloud_operator() -> Vec<(&'static str, String)> {
         ("transit.sh", script("online/transit.sh")),
         ("azure.sh", script("online/azure.sh")),
         ("google.sh", script("online/google.sh")),
+        ("oci.sh", script("online/oci.sh")),
         ("common.sh", script("online/common.sh")),
         ("import.sh", import_script()),
         (
