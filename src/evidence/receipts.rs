@@ -124,7 +124,7 @@ pub struct Import {
     /// The script's `import_type`.
     pub import_as: Option<ImportAs>,
     /// Whether the script says EXISTING_KEY_MATERIAL, and why.
-    pub existing: Option<Existing>,
+    pub(crate) existing: Option<Existing>,
     /// SHA-256 of the answer to its challenge, in hex.
     pub challenge: Option<String>,
     /// The KMS key to rotate after it.
@@ -133,7 +133,7 @@ pub struct Import {
 
 /// `import-type` of the transcript: the script says EXISTING_KEY_MATERIAL, or a version elsewhere took it before.
 #[derive(Clone, Debug)]
-pub struct Existing {
+pub(crate) struct Existing {
     /// Which material, from a receipt of a previous record.
     pub key_material_id: Option<String>,
     /// The import of which this one is the witness.

@@ -68,7 +68,7 @@ struct Row {
     /// Reads such a name.
     parse: fn(&str) -> Result<KmsKey>,
     /// Recognises its import parameters.
-    recognise: fn(&[u8]) -> Option<Recognised>,
+    recognise: fn(&[u8]) -> Result<Recognised>,
 }
 
 /// Every KMS but AWS KMS, which a plan need not name.
@@ -242,7 +242,13 @@ pub(crate) struct Recognised {
 /// Import parameters of any KMS but AWS KMS.
 pub(crate) fn recognise(bytes: &[u8]) -> Option<Recognised> {
     let mut rows = ELSEWHERE.iter();
-    rows.find_map(|row| (row.recognise)(bytes))
+    rows.find_map(|row| (row.recognise)(bytes).ok())
+}
+
+/// The wrapping key in the bytes of one file, or why there is none, by the reader of each KMS but AWS KMS.
+pub fn by_each_reader(bytes: &[u8]) -> impl Iterator<Item = Result<WrappingKey>> {
+    let each = ELSEWHERE.iter().map(move |row| (row.recognise)(bytes));
+    each.map(|known| known.map(|known| known.wrapping_key))
 }
 
 impl KmsKey {

@@ -45,7 +45,7 @@ fn room(url: &str, spec: &str, kek_bits: &str) -> Option<(Vault, Room)> {
 }
 
 /// The digest of the KEK by the command of docs/targets.md.
-fn slip(vault: &Vault) -> String {
+pub fn slip(vault: &Vault) -> String {
     let pem = vault.text(&["pem", "KEK"]);
     sha256(&openssl(
         &["pkey", "-pubin", "-outform", "DER"],
@@ -66,7 +66,7 @@ fn carried(room: &Room, record: &str) -> PathBuf {
 }
 
 /// Imports the file that byok wrote, by the vendor's client, with what its `import.sh` says about it.
-fn imported(vault: &Vault, online: &Path) -> Value {
+pub fn imported(vault: &Vault, online: &Path) -> Value {
     let script = fs::read_to_string(online.join("import.sh")).unwrap();
     let decided = |name: &str| {
         let line = script
@@ -95,6 +95,11 @@ fn receipt(room: &Room, record: &str, file: &Path) -> String {
 /// The vault's answer to the challenge of a ceremony: as `import.sh` asks for it.
 fn answered(vault: &Vault, transcript: &Transcript, version: &str, algorithm: &str) -> Output {
     let made = transcript.event("challenge-made");
+    answer_to(vault, made, version, algorithm)
+}
+
+/// Its answer to this challenge.
+pub fn answer_to(vault: &Vault, made: &Value, version: &str, algorithm: &str) -> Output {
     let text = format!("{}\n", made["ciphertext"].as_str().unwrap());
     let bytes = openssl(&["base64", "-d", "-A"], text.as_bytes());
     let (nonce, rest) = bytes.split_at(12);
@@ -105,7 +110,7 @@ fn answered(vault: &Vault, transcript: &Transcript, version: &str, algorithm: &s
     ])
 }
 
-fn version(told: &Value) -> String {
+pub fn version(told: &Value) -> String {
     let kid = told["key"]["kid"].as_str().unwrap();
     kid.rsplit('/').next().unwrap().to_owned()
 }

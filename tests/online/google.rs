@@ -11,7 +11,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use support::specs::in_hsm;
 use support::{
-    Kind, LABEL, Room, folded, openssl, refused, sha256, skip, stderr, stdout, verifiers, well,
+    Kind, LABEL, Room, base64, folded, openssl, refused, sha256, skip, stderr, stdout, verifiers,
+    well,
 };
 
 /// Import method and what it is in a plan.
@@ -146,6 +147,24 @@ fn every_spec(kind: Kind, rows: &[(&str, (&str, &str))]) {
         };
         assert_eq!(standing, expected, "{spec} {method:?}");
         well(&verifiers::both(room.dir.path(), &["records/one"]));
+        // another answer than the data key's
+        let told = fs::read_to_string(online.join("import-result.json")).unwrap();
+        let member = ["pem", "mac", "plaintext"].into_iter();
+        let shown: Value = serde_json::from_str(&told).unwrap();
+        for right in member.filter_map(|member| shown[member].as_str()) {
+            let job = fs::read_to_string(room.path("inputs/job.json")).unwrap();
+            let job: Value = serde_json::from_str(&job).unwrap();
+            let wrong = match right.starts_with("-----") {
+                true => job["publicKey"]["pem"].as_str().unwrap().replace('\n', " "),
+                false => base64(&[7; 32]),
+            };
+            fs::write(room.path("wrong.json"), told.replace(right, &wrong)).unwrap();
+            let output = room
+                .byok(&["receipt", "records/one", "wrong.json"])
+                .output()
+                .unwrap();
+            refused(&output, 4, &["[KEY-MATERIAL]"]);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod azure;
 mod desk;
+mod every_kms;
 mod google;
 mod import_script;
 #[path = "../kms_on_loopback/mod.rs"]

@@ -28,7 +28,7 @@ fn kms() -> Option<LoopbackKms> {
 }
 
 /// Import parameters exactly as the CLI printed them, and the slip's digest of the wrapping key.
-fn download(kms: &LoopbackKms, room: &mut Room, arn: &str, bits: u32) {
+pub fn download(kms: &LoopbackKms, room: &mut Room, arn: &str, bits: u32) {
     let told = kms.parameters(arn, &room.plan.wrapping, &format!("RSA_{bits}"));
     fs::write(room.path("inputs/eu-west-1.json"), &told).unwrap();
     room.plan.wrapping_key_sha256 = Some(sha256(&binary(&told, "PublicKey")));
@@ -178,7 +178,7 @@ fn the_kms_encrypts_with_what_was_imported_and_opens_it_again() {
 }
 
 /// What the KMS encrypts now, in a file; as the CLI names files.
-fn ciphertext(kms: &LoopbackKms, room: &Room, arn: &str) -> String {
+pub fn ciphertext(kms: &LoopbackKms, room: &Room, arn: &str) -> String {
     let encrypted = encrypt(kms, arn);
     assert!(encrypted.status.success(), "{}", stderr(&encrypted));
     let told = String::from_utf8(encrypted.stdout).unwrap();
@@ -186,7 +186,7 @@ fn ciphertext(kms: &LoopbackKms, room: &Room, arn: &str) -> String {
     format!("fileb://{}", room.path("ciphertext").display())
 }
 
-fn decrypted(kms: &LoopbackKms, blob: &str, arn: &str) -> Vec<u8> {
+pub fn decrypted(kms: &LoopbackKms, blob: &str, arn: &str) -> Vec<u8> {
     let args = ["kms", "decrypt", "--key-id", arn, "--ciphertext-blob", blob];
     binary(&kms.aws_text(&args), "Plaintext")
 }
@@ -209,7 +209,7 @@ fn opens_old_data(kms: &LoopbackKms, room: &Room, record: &str, key: &[u8], old:
 
 /// KMS forgets the material, as at its expiry.
 #[track_caller]
-fn forgotten(kms: &LoopbackKms, arn: &str) {
+pub fn forgotten(kms: &LoopbackKms, arn: &str) {
     kms.aws_text(&["kms", "delete-imported-key-material", "--key-id", arn]);
     assert_eq!(described(kms, arn)["KeyState"], "PendingImport");
     assert_eq!(kms.key_material_id(arn), None);

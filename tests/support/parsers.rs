@@ -23,7 +23,7 @@ use byok::ground::strict_json::{self, Json};
 use byok::ground::token_uri::TokenUri;
 use byok::ground::words;
 use byok::plan::Plan;
-use byok::plan::kms::aws;
+use byok::plan::kms::{self, aws};
 
 /// Reads bytes; panics where a promise does not hold.
 pub type Parser = fn(&[u8]);
@@ -75,7 +75,7 @@ pub fn console_zip(bytes: &[u8]) {
     }
 }
 
-/// Import parameters and key descriptions as JSON.
+/// Import parameters of every KMS, and key descriptions, as JSON.
 pub fn parameters(bytes: &[u8]) {
     match aws::parse("parameters.json", bytes) {
         Ok(read) => whole(&read),
@@ -83,6 +83,12 @@ pub fn parameters(bytes: &[u8]) {
     }
     if let Err(error) = aws::describe_key(bytes) {
         shows(&error);
+    }
+    for read in kms::by_each_reader(bytes) {
+        match read {
+            Ok(key) => wrapping_key(key.spki_der()),
+            Err(error) => shows(&error),
+        }
     }
 }
 

@@ -253,9 +253,9 @@ impl Kms for VaultKey {
 }
 
 /// A KEK; of any other key the same answer is a receipt.
-pub(crate) fn recognise(bytes: &[u8]) -> Option<Recognised> {
-    let kek = parse(bytes).ok()?;
-    Some(Recognised {
+pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
+    let kek = parse(bytes)?;
+    Ok(Recognised {
         what: "import parameters of Azure".into(),
         plan: "kms = \"azure\" and key = \"https://…/keys/NAME\"".into(),
         wrapping_key: kek.wrapping_key,

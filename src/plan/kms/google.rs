@@ -494,9 +494,9 @@ impl ImportJob {
 }
 
 /// An import job.
-pub(crate) fn recognise(bytes: &[u8]) -> Option<Recognised> {
-    let job = parse(bytes).ok()?;
-    Some(Recognised {
+pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
+    let job = parse(bytes)?;
+    Ok(Recognised {
         what: "import parameters of Google Cloud KMS".into(),
         plan: "kms = \"google\" and key = \"projects/…/cryptoKeys/KEY\"".into(),
         wrapping_key: job.wrapping_key,

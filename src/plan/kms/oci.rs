@@ -336,9 +336,12 @@ fn answered(text: &str) -> Result<String> {
 }
 
 /// The answer of a vault; its key alone, in PEM, is any public key.
-pub(crate) fn recognise(bytes: &[u8]) -> Option<Recognised> {
-    let wrapping_key = parse(bytes).ok().filter(|_| !is_pem(bytes))?;
-    Some(Recognised {
+pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
+    if is_pem(bytes) {
+        return Err(Error::usage("is PEM: the public key of anybody"));
+    }
+    let wrapping_key = parse(bytes)?;
+    Ok(Recognised {
         what: "import parameters of OCI Vault".into(),
         plan: "kms = \"oci\" and key = \"https://…-management.kms.REGION.oraclecloud.com/COMPARTMENT_OCID/NAME\"".into(),
         wrapping_key,

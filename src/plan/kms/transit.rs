@@ -352,9 +352,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<WrappingKey> {
 }
 
 /// The answer of an engine; its key alone, in PEM, is any public key.
-pub(crate) fn recognise(bytes: &[u8]) -> Option<Recognised> {
-    let wrapping_key = parse(bytes).ok().filter(|_| !is_pem(bytes))?;
-    Some(Recognised {
+pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
+    if is_pem(bytes) {
+        return Err(Error::usage("is PEM: the public key of anybody"));
+    }
+    let wrapping_key = parse(bytes)?;
+    Ok(Recognised {
         what: "import parameters of OpenBao or Vault".into(),
         plan: "kms = \"openbao\" or \"vault\" and key = \"https://…/v1/MOUNT/keys/NAME\"".into(),
         wrapping_key,
