@@ -6,8 +6,8 @@ use crate::support;
 use std::fs;
 
 use support::{
-    Kind, LABEL, Room, openssl, openssl_check_values, openssl_hmac_fingerprint, refused, sha256,
-    stderr, stdout, unhex,
+    Kind, LABEL, Room, is_private, openssl, openssl_check_values, openssl_hmac_fingerprint,
+    refused, sha256, stderr, stdout, unhex,
 };
 
 const REASON: &str = "reason = \"the vendor of the old system gave it as a file\"\n";
@@ -17,23 +17,24 @@ const ID: &str = "0badcafe";
 fn room(kind: Kind, spec: &str) -> Option<Room> {
     let mut room = Room::new(kind)?;
     let private = is_private(spec);
-    room.plan.spec = spec.into();
+    room.plan_spec(spec, None);
+    room.plan.wrapping = support::SHA_1.into();
+    if room.plan.elsewhere.is_some() {
+        room.plan.wrapping = "RSA_AES_KEY_WRAP_SHA_1".into();
+    }
     if private {
         room.plan.wrapping = "RSA_AES_KEY_WRAP_SHA_1".into();
-        if kind == Kind::SoftHsm || spec.starts_with("ECC_") {
+        if kind == Kind::SoftHsm || spec.starts_with("ECC_") || spec == "ED25519" {
             room.plan.wrap_in = "host".into();
         }
     }
     Some(room)
 }
 
-fn is_private(spec: &str) -> bool {
-    spec.starts_with("RSA_") || spec.starts_with("ECC_")
-}
-
 fn specs(kind: Kind) -> Vec<&'static str> {
     let mut specs = vec![
         "SYMMETRIC_DEFAULT",
+        "AES_192",
         "HMAC_224",
         "HMAC_256",
         "HMAC_512",
@@ -43,9 +44,10 @@ fn specs(kind: Kind) -> Vec<&'static str> {
         "RSA_2048",
         "RSA_3072",
     ];
-    if kind == Kind::SoftHsm {
-        specs.push("ECC_SECG_P256K1"); // kryoptic does not know it
-    }
+    specs.push(match kind {
+        Kind::SoftHsm => "ECC_SECG_P256K1", // kryoptic does not know it
+        Kind::Kryoptic => "ED25519",        // SoftHSM does not wrap it
+    });
     specs
 }
 
@@ -62,6 +64,8 @@ fn material(spec: &str) -> Vec<u8> {
     };
     match spec {
         "SYMMETRIC_DEFAULT" | "HMAC_256" => random("32"),
+        "AES_192" => random("24"),
+        "ED25519" => key(&["-algorithm", "ED25519"]),
         "HMAC_224" => random("28"),
         "HMAC_512" => random("64"),
         "ECC_NIST_P256" => curve("P-256"),
@@ -77,7 +81,7 @@ fn material(spec: &str) -> Vec<u8> {
 
 fn fingerprint(spec: &str, material: &[u8]) -> String {
     match spec {
-        "SYMMETRIC_DEFAULT" => openssl_check_values(material).1,
+        "SYMMETRIC_DEFAULT" | "AES_192" => openssl_check_values(material).1,
         _ if spec.starts_with("HMAC_") => openssl_hmac_fingerprint(spec, material),
         _ => sha256(&public_key(material)),
     }
@@ -94,6 +98,8 @@ fn public_key(pkcs8: &[u8]) -> Vec<u8> {
 fn in_token(spec: &str) -> String {
     match spec {
         "SYMMETRIC_DEFAULT" => "aes:32".into(),
+        "AES_192" => "aes:24".into(),
+        "ED25519" => "edwards:130c656477617264733235353139".into(), // by its name
         "HMAC_224" => "generic:28".into(),
         "HMAC_256" => "generic:32".into(),
         "HMAC_512" => "generic:64".into(),
@@ -132,12 +138,12 @@ fn exceptions(transcript: &support::Transcript) -> String {
     said.join("\n")
 }
 
-/// 28 bytes that no public key holds: of an EC key the beginning of its number, of others the end.
+/// 28 bytes that no public key holds, or all 24: of an EC key the beginning of its number, of others the end.
 fn private_part(material: &[u8]) -> &[u8] {
     let number = [0x02, 1, 1, 0x04]; // RFC 5915: version 1, then the private key
     match material.windows(4).position(|window| window == number) {
         Some(at) if material.len() > 64 => &material[at + 5..at + 33],
-        _ => &material[material.len() - 28..],
+        _ => &material[material.len().saturating_sub(28)..],
     }
 }
 

@@ -219,6 +219,11 @@ fn have(session: &Session, name: &str, id: &str, kind: &str, extractable: bool) 
             vec![Attribute::EcParams(unhex(size))],
             AttributeType::EcPoint,
         ),
+        "edwards" => pair(
+            Mechanism::EccEdwardsKeyPairGen,
+            vec![Attribute::EcParams(unhex(size))],
+            AttributeType::EcPoint,
+        ),
         "rsa" => pair(
             Mechanism::RsaPkcsKeyPairGen,
             vec![
