@@ -143,6 +143,9 @@ pub(crate) struct Existing {
 /// A receipt's id for the material in a KMS key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownMaterial {
+    /// Whether the id is that of a version of a key elsewhere, which may have the same material in several; AWS KMS makes
+    /// it from key and material, so there one material has one.
+    pub(crate) is_version: bool,
     /// The data key's fingerprint, in hex.
     pub fingerprint: String,
     /// The KMS key.
@@ -437,6 +440,7 @@ fn known(imports: &[Import], receipts: &[Receipt]) -> Vec<KnownMaterial> {
     let mut all: Vec<KnownMaterial> = Vec::new();
     for import in imports {
         let known = known_id(import, receipts).map(|key_material_id| KnownMaterial {
+            is_version: import.kms_key.arn().is_none(),
             fingerprint: import.fingerprint.clone(),
             key_arn: import.kms_key.as_str().to_owned(),
             key_material_id,

@@ -296,6 +296,17 @@ fn a_symmetric_key_is_proved_by_the_same_material_back_in_its_version() {
     well(&open());
     assert_eq!(fs::read_to_string(opened).unwrap(), "of the customers");
     assert_eq!(result(&online)["reimported"], "true");
+    // into another version, or into one that held nothing, it proves nothing
+    let good = fs::read_to_string(online.join("import-result.json")).unwrap();
+    for (from, to) in [
+        ("cryptoKeyVersions/1", "cryptoKeyVersions/2"),
+        ("\"reimported\": \"true\"", "\"reimported\": null"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        fs::write(room.path("other.json"), good.replace(from, to)).unwrap();
+        let standing = receipt(&room, "records/two", &room.path("other.json"));
+        assert_eq!(standing, "accepted by KMS", "{to}");
+    }
     assert_eq!(
         receipt(&room, "records/two", &online.join("import-result.json")),
         "proved in KMS"

@@ -319,10 +319,11 @@ impl Scope<'_> {
     }
 
     fn accepted(&self, import: &Import, id: Option<&str>, by_script: bool) -> Result<Entry> {
-        if import.kms_key.arn().is_some() {
-            self.same_material(import.kms_key.as_str(), id)?; // elsewhere it is the version
+        let of_aws = import.kms_key.arn().is_some(); // elsewhere the id is that of the version
+        if of_aws {
+            self.same_material(import.kms_key.as_str(), id)?;
         }
-        let proves = if by_script {
+        let proves = if by_script && of_aws {
             self.proved_by(import, id)
         } else {
             Proves::Accepted

@@ -258,7 +258,7 @@ fn given_ones_hold(given: &[PathBuf], record: &Path, links: &[Link]) -> Result<(
     Ok(())
 }
 
-/// KMS makes its id from KMS key and material, so one material has one id in one KMS key for ever.
+/// AWS KMS makes its id from KMS key and material, so one material has one id in one KMS key for ever.
 fn one_material(verified: &Verified, followed: &Followed) -> Result<()> {
     let mut known: Vec<KnownMaterial> = Vec::new();
     let all = verified
@@ -266,7 +266,7 @@ fn one_material(verified: &Verified, followed: &Followed) -> Result<()> {
         .known()
         .into_iter()
         .chain(followed.known());
-    for material in all {
+    for material in all.filter(|material| !material.is_version) {
         let same = |other: &&KnownMaterial| {
             other.key_arn == material.key_arn && other.fingerprint == material.fingerprint
         };

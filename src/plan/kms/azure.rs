@@ -119,13 +119,13 @@ impl VaultKey {
             Spec::Hmac { .. } => {
                 return refuse(
                     "has no HMAC keys",
-                    "HMAC keys go to AWS KMS, OpenBao and Vault",
+                    "HMAC keys go to AWS KMS, OpenBao, Vault and Google Cloud KMS",
                 );
             }
             Spec::Ed25519 => {
                 return refuse(
                     "has no Ed25519 keys",
-                    "ED25519 goes to OpenBao and Vault; the most similar key that Azure takes is ECC_NIST_P256",
+                    "ED25519 goes to OpenBao, Vault and Google Cloud KMS; the most similar key that Azure takes is ECC_NIST_P256",
                 );
             }
             Spec::Symmetric { .. } | Spec::Aes { .. } if !self.is_hsm => {
