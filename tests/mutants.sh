@@ -69,14 +69,17 @@ house() {
         cat "tests/mutants/$1.rs"
     } >"$house/src/lib.rs"
     # byok's own manifest under another name, without what else is built from it. Big integers and curves are
-    # slow as written, and debug information takes its time to be made.
+    # slow as written, as is what derives keys, and debug information takes its time to be made.
     sed "s/^name = \"byok\"$/name = \"byok-$1\"/" Cargo.lock >"$house/Cargo.lock"
     awk -v name="byok-$1" '
         /^\[\[(bin|bench|example)\]\]/ { skip = 1; next }
         /^\[/ { skip = 0; package = $0 == "[package]" }
         package && /^name = / { print "name = \"" name "\""; next }
         !skip
-        END { printf "\n[profile.dev.package.%s]\nopt-level = 1\ndebug = false\n", name }
+        END {
+            printf "\n[profile.dev.package.%s]\nopt-level = 1\ndebug = false\n", name
+            printf "\n[profile.dev.package.\"*\"]\nopt-level = 2\n"
+        }
     ' Cargo.toml >"$house/Cargo.toml"
 }
 

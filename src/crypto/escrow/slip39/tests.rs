@@ -119,6 +119,37 @@ fn two_exchanged_words_are_found() {
 }
 
 #[test]
+fn a_share_is_the_same_as_itself_alone_and_goes_with_its_own_dealing_alone() {
+    let deal = || deal(&secret(), 2, 3).unwrap();
+    let mut dealings = [deal(), deal()];
+    while dealings[0][0].set == dealings[1][0].set {
+        dealings[1] = deal(); // once in 32768 times it has the same identifier
+    }
+    let all: Vec<(usize, &Share)> = (dealings.iter().enumerate())
+        .flat_map(|(dealing, shares)| shares.iter().map(move |share| (dealing, share)))
+        .collect();
+    for (at, (dealing, share)) in all.iter().enumerate() {
+        for (other_at, (other_dealing, other)) in all.iter().enumerate() {
+            assert_eq!(share.is_of_set(other), dealing == other_dealing);
+            assert_eq!(share.is_same(other), at == other_at);
+        }
+    }
+    let share = &dealings[0][0];
+    let changed = |change: fn(&mut Share)| {
+        let mut changed = Share::from_words(&share.words().unwrap()).unwrap();
+        change(&mut changed);
+        (share.is_of_set(&changed), share.is_same(&changed))
+    };
+    assert_eq!(changed(|_| {}), (true, true));
+    assert_eq!(changed(|it| it.member += 1), (true, false));
+    assert_eq!(changed(|it| it.value[0] ^= 1), (true, false));
+    assert_eq!(changed(|it| it.threshold += 1), (false, false));
+    let of_another_group = |it: &mut Share| (it.group, it.threshold) = (1, 3);
+    assert_eq!(changed(of_another_group), (true, false));
+    assert_eq!(changed(|it| it.set.group_count += 1), (false, false));
+}
+
+#[test]
 fn people_are_told_where_to_look_and_only_mistyped_words_are_typed_again() {
     let told = |changed: &[usize], exchanged: &[usize]| {
         let (changed, exchanged) = (changed.to_vec(), exchanged.to_vec());
