@@ -12,28 +12,7 @@ pub mod ground {
 pub mod crypto {
     pub mod key_id;
     pub(crate) mod random;
-
-    pub mod spec {
-        #[derive(Clone, Copy)]
-        pub enum Spec {
-            Secret,
-            Private,
-        }
-
-        impl Spec {
-            pub fn parse(name: &str) -> Result<Self, ()> {
-                match name {
-                    "SYMMETRIC_DEFAULT" => Ok(Self::Secret),
-                    "ECC_NIST_P256" => Ok(Self::Private),
-                    _ => Err(()),
-                }
-            }
-
-            pub fn is_private(self) -> bool {
-                matches!(self, Self::Private)
-            }
-        }
-    }
+    pub mod spec;
 
     pub mod wrapping {
         pub fn glance(_: Option<&str>, _: &str) -> String {
