@@ -69,6 +69,7 @@ facts! {
     ImportFacts {
         label: Html,
         import: Html,
+        kms: Html,
         arn: Html,
         place: Html,
         wrapping: Html,
