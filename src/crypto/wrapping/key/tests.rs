@@ -197,3 +197,19 @@ fn a_second_encoding_of_the_same_key_is_refused() {
     long_length.splice(1..2, [0x83, 0]);
     assert_malformed(&long_length, broken);
 }
+
+#[test]
+fn a_key_is_made_of_two_numbers_of_which_neither_is_empty_or_longer_than_any_in_use() {
+    let modulus = modulus_of(2048);
+    let longer = |number: &[u8]| [&vec![0; 1025 - number.len()], number].concat();
+    assert!(WrappingKey::from_parts(&modulus, &EXPONENT).is_ok());
+    for (modulus, exponent) in [
+        (&modulus[..], &[][..]),
+        (&[], &EXPONENT),
+        (&modulus, &longer(&EXPONENT)),
+        (&longer(&modulus), &EXPONENT),
+    ] {
+        let refused = WrappingKey::from_parts(modulus, exponent).unwrap_err();
+        assert!(refused.what.contains("not a usable RSA key"), "{refused:?}");
+    }
+}

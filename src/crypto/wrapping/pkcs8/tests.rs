@@ -148,3 +148,38 @@ fn the_content_of_a_sequence_begins_behind_its_length() {
         assert_eq!(content(head), inner, "{head:02x?}");
     }
 }
+
+#[test]
+fn the_outline_of_a_private_key_tells_its_version_and_what_the_older_one_would_have() {
+    let curve = tlv(6, &[0x2a, 3]);
+    let algorithm = tlv(0x30, &[tlv(6, &[0x2b, 0x65]), curve.clone()].concat());
+    let key = [algorithm, tlv(4, &[7; 200])].concat(); // long enough for a length of two bytes
+    let whole = |version: u8, rest: &[u8]| tlv(0x30, &[&tlv(2, &[version]), &key, rest].concat());
+    let first = whole(0, &[]);
+    for (version, rest, is_second) in [
+        (0, tlv(0xa0, &[1]), false), // attributes
+        (0, tlv(0xa1, &[1]), true),  // a public key, which only version 2 has
+        (0, tlv(0x81, &[1]), true),
+        (1, vec![], true),
+        (0, vec![], false),
+    ] {
+        let der = whole(version, &rest);
+        let outline = Outline::of(&der).unwrap();
+        assert_eq!(outline.is_version_2(), is_second, "{version} {rest:?}");
+        assert_eq!((outline.key, outline.parameters), (&key[..], &curve[..]));
+        assert!(der[outline.start..].starts_with(&key));
+        assert_eq!([outline.head_of_version_1(), key.clone()].concat(), first);
+    }
+    assert!(Outline::of(&first[..first.len() - 1]).is_none());
+}
+
+#[test]
+fn the_private_value_of_a_curve_is_found() {
+    for curve in [Curve::P256, Curve::P384, Curve::P521, Curve::Secp256k1] {
+        let (whole, short) = whole_and_short(curve);
+        let value = private_value(&whole).unwrap();
+        assert_eq!((value.len(), value[0]), (curve.bytes(), 0));
+        assert_eq!(private_value(&short), Some(&value[1..]));
+    }
+    assert_eq!(private_value(&tlv(0x30, &[])), None);
+}
