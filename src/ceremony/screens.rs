@@ -342,7 +342,7 @@ fn imports_readme(plan: &Plan) -> String {
     let mut text = String::from(
         "import.sh          for the cloud operator: runs the import.sh of every folder in turn\n\
          <label>/<import>/  one KMS key's import; the folder alone is enough to run it\n\
-         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS key only\n",
+         \x20 WrappedKeyMaterial.bin  the data key, encrypted for that KMS only\n",
     );
     let mut told = BTreeSet::new();
     for (_, import) in plan.imports() {

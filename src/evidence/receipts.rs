@@ -117,6 +117,8 @@ pub struct Import {
     pub(crate) kms_key: KeyName,
     /// `kms` of the plan; empty for AWS KMS.
     pub(crate) kms: String,
+    /// The KMS's own name of the wrapping key, if it has one.
+    pub(crate) wrapping_key_id: Option<String>,
     /// When the data key was wrapped for that KMS key.
     pub wrapped_at: Timestamp,
     /// Until when KMS accepted the import token.
@@ -536,6 +538,7 @@ fn import(about: &About, wrapped: &Said<Wrapped>) -> Import {
             .as_deref()
             .unwrap_or_default()
             .to_owned(),
+        wrapping_key_id: parameters.and_then(|read| read.wrapping_key_id.clone()),
         wrapped_at: wrapped.line.at,
         token_until: parameters.and_then(|read| read.valid_to.as_ref()?.known()),
         import_as,

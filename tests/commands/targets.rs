@@ -4,7 +4,8 @@ use std::fs;
 
 use crate::support;
 
-use support::{Kind, Room, folded, stdout, well};
+use support::targets::into_a_managed_hsm;
+use support::{ARN, Kind, LABEL, Room, folded, now, refused, stdout, well};
 
 const BAO: &str = "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\n\
     key = \"https://bao.example:8200/v1/transit/keys/payments\"\nparameters = \"inputs/bao.json\"\n\
@@ -121,4 +122,53 @@ fn doctor_tries_what_the_kms_of_the_plan_takes() {
     let choice = &told["choices"][0];
     assert_eq!(choice["wrapping"], "RSA_AES_KEY_WRAP_SHA_1", "{choice}");
     assert_eq!(choice["wrap_in"], "hsm", "{choice}");
+}
+
+/// A result names the KMS that it comes from; what another KMS would say about a version proves nothing here.
+#[test]
+fn a_result_of_one_kms_is_not_taken_for_that_of_another() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    into_a_managed_hsm(&mut room);
+    let transcript = room.run_well();
+    let at = jiff::Timestamp::from_second(now() as i64 + 60).unwrap();
+    let key = "https://a-hsm.managedhsm.azure.net/keys/payments";
+    for (import, name, own) in [
+        ("eu-west-1", ("key_arn", ARN), None),
+        ("azure", ("key", key), Some("azure")),
+    ] {
+        for kms in [
+            None,
+            Some("openbao"),
+            Some("azure"),
+            Some("google"),
+            Some("oci"),
+        ] {
+            let version =
+                "projects/a-project/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1";
+            let mut result = serde_json::json!({
+                "format": "byok-import-result-v1", "ceremony": transcript.lines[0]["ceremony"], "label": LABEL,
+                "import": import, name.0: name.1, "KeyId": own.is_none().then_some(ARN), "exit": 0, "error": null,
+                "at": at.to_string(), "cli": "aws-cli/2.30", "reimported": "true", "version": version,
+            });
+            if let Some(kms) = kms {
+                result["kms"] = kms.into();
+            }
+            let file = format!("{import}-{}.json", kms.unwrap_or("none"));
+            fs::write(room.path(&file), result.to_string()).unwrap();
+            let output = room.byok(&["receipt", "records/one", &file]).output();
+            match kms == own {
+                true => well(&output.unwrap()),
+                false => refused(&output.unwrap(), 4, &["[RECEIPT]"]),
+            }
+        }
+    }
+    let output = room.byok(&["verify", "records/one"]).output().unwrap();
+    well(&output);
+    let told = stdout(&output);
+    assert!(
+        !told.contains("proved in KMS") && !told.contains("a-project"),
+        "{told}"
+    );
 }

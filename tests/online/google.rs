@@ -233,7 +233,7 @@ fn a_symmetric_key_is_proved_by_the_same_material_back_in_its_version() {
     let report = fs::read_to_string(room.path("records/one/transcript.html")).unwrap();
     for text in [
         &format!("{RING}/importJobs/job"),
-        "back in the version that it was imported into",
+        "brought back into its version by a reimport",
     ] {
         assert!(report.contains(text), "{text}");
     }

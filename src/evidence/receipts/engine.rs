@@ -15,6 +15,10 @@ pub struct EngineKey {
     pub url: Option<String>,
     /// The whole name of the version that it is about.
     pub version: Option<String>,
+    /// The state of that version.
+    pub(super) state: Option<String>,
+    /// The KMS's name of the wrapping key under which its material came.
+    pub(super) wrapping_key_id: Option<String>,
     /// Whether the material went back into a version that held some, with which the KMS compared it.
     pub(super) is_reimport: bool,
     /// What kind of key it is there: `type`, `kty` or `algorithm`.

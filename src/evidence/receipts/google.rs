@@ -8,7 +8,7 @@ use crate::plan::kms::google::{CryptoKey, WORD, algorithms};
 
 /// What proves a key that Google shows nothing of.
 const BACK_IN_ITS_VERSION: &str =
-    "the same material, back in the version that it was imported into (import.sh --version)";
+    "the same material, brought back into its version by a reimport";
 
 /// How it answers.
 pub(super) const READER: Reader = Reader {
@@ -45,6 +45,8 @@ fn told(json: &Json, version: Option<String>) -> Result<EngineKey> {
     Ok(EngineKey {
         url: url.transpose()?,
         version,
+        state: text(json, "state"),
+        wrapping_key_id: text(json, "import_job"),
         key_type: text(json, "algorithm").map(|name| name.to_lowercase().replace('_', "-")),
         public_key: text(json, "pem"),
         mac: text(json, "mac"),

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::answer::{self, Answer, Answered, ImportResult, Rotation, RotationMore, TrailEvent};
 use super::endpoint::{self, Service};
-use super::engine::EngineKey;
 use super::{Import, KnownMaterial, Proves, Receipt, known_id};
 use crate::evidence::transcript::KeyName;
 use crate::ground::error::{Error, Result};
@@ -250,6 +249,13 @@ impl Scope<'_> {
                 import.import
             )));
         }
+        let answers = super::elsewhere::reader(&import.kms).map_or(&[][..], |reader| reader.kms);
+        if result.engine.kms != answers {
+            return Err(not_of_this_record(format!(
+                "does not say that it comes from the KMS into which the record imports {}/{}",
+                import.label, import.import
+            )));
+        }
         if let Some(account) = &result.account
             && import.kms_key.arn().map(super::account) != Some(account)
         {
@@ -270,11 +276,14 @@ impl Scope<'_> {
             .check("KMS-KEY-MATCH")
             .hint("STOP: call the security officer, and delete nothing"));
         }
-        let version = result.engine.version.as_deref();
-        let id = result.key_material_id.as_deref().or(version);
+        let id = match &import.kms_key {
+            KeyName::Arn(_) => result.key_material_id.as_deref(),
+            KeyName::Other(_) => result.engine.version.as_deref(),
+        };
         let mut entry = if self.was_imported(result) {
+            import.is_there(&result.engine)?;
             let entry = self.accepted(import, id, true)?;
-            let back = self.brought_back(import, &result.engine);
+            let back = import.brought_back(&result.engine);
             let proves = import.shown_by(&result.engine)?.max(entry.proves).max(back);
             Entry { proves, ..entry }
         } else {
@@ -283,18 +292,6 @@ impl Scope<'_> {
         entry.exit = Some(result.exit);
         entry.happened = Some(result.at);
         Ok(entry)
-    }
-
-    /// What it proves that material went back into a version of a key, with which the KMS compared it: that it is this
-    /// one, if receipts say that the version had got it from this data key.
-    fn brought_back(&self, import: &Import, key: &EngineKey) -> Proves {
-        let before = || import.existing.as_ref()?.key_material_id.as_ref();
-        let here = || super::accepted_of(self.earlier, import).any(|id| id == key.version);
-        let is_its = || key.version.as_ref() == before() || here();
-        match key.is_reimport && key.version.is_some() && is_its() {
-            true => Proves::Proved,
-            false => Proves::Nothing,
-        }
     }
 
     /// If no KMS key answered, nothing was imported, unless that AWS CLI is known not to show it.

@@ -10,7 +10,12 @@ pub(super) const READER: Reader = Reader {
     kms: &[WORD],
     member: "algorithm",
     is_of,
-    in_result: |json| Ok(told(text(json, "key_id"), text(json, "public_key"))),
+    in_result: |json| {
+        Ok(EngineKey {
+            state: text(json, "state"),
+            ..told(text(json, "key_id"), text(json, "public_key"))
+        })
+    },
     answered,
     kinds: |_| Vec::new(),
     symmetric: |_| None,

@@ -51,6 +51,37 @@ impl Scope<'_> {
 }
 
 impl Import {
+    /// Whether a result that ended well tells of a version that is there, and that came under the record's wrapping key.
+    ///
+    /// # Errors
+    /// Exit 4.
+    pub(super) fn is_there(&self, key: &EngineKey) -> Result<()> {
+        let wrong = match (&key.state, &key.wrapping_key_id) {
+            (Some(state), _) if !["ENABLED", "DISABLED"].contains(&state.as_str()) => {
+                format!("says that it ended well, and that the key there is {state}")
+            }
+            (_, id @ Some(other)) if *id != self.wrapping_key_id => {
+                format!(
+                    "is about what came from {other}, under which nothing of this record is wrapped"
+                )
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::mismatch(wrong)
+            .check("RECEIPT")
+            .hint("run import.sh again: it sends nothing twice, and writes what is there now"))
+    }
+
+    /// What it proves that material went back into a version of a key, with which the KMS compared it: that it is this
+    /// one, if a receipt said before the ceremony that the version had got it from this data key.
+    pub(super) fn brought_back(&self, key: &EngineKey) -> Proves {
+        let known = || self.existing.as_ref()?.key_material_id.as_ref();
+        match key.is_reimport && key.version.is_some() && key.version.as_ref() == known() {
+            true => Proves::Proved,
+            false => Proves::Nothing,
+        }
+    }
+
     /// What the KMS's own words prove about the data key of this import.
     ///
     /// # Errors
