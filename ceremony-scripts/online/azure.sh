@@ -41,10 +41,12 @@ case ${BASH_SOURCE[0]} in */*) here=${BASH_SOURCE[0]%/*} ;; *) here=. ;; esac
 # the_key URL: its vault, in $vault and in the words of az, and its $name. `import.sh` and byok know which domains there are.
 the_key() {
     local host=${1#https://}
+    host=${host%%/*}
     case $1 in
         *[!A-Za-z0-9.:/-]* | *..*) refuse 2 "that is no URL of a key: https://VAULT.vault.azure.net/keys/NAME" ;;
-        https://*/keys/*/*) refuse 2 "without a version: https://VAULT.vault.azure.net/keys/NAME" ;;
-        https://?*/keys/?*) ;;
+        "https://$host"/keys/*/*) refuse 2 "without a version: https://VAULT.vault.azure.net/keys/NAME" ;;
+        https:///*) refuse 2 "that is no URL of a key: https://VAULT.vault.azure.net/keys/NAME" ;;
+        "https://$host"/keys/?*) ;;
         *) refuse 2 "that is no URL of a key: https://VAULT.vault.azure.net/keys/NAME" ;;
     esac
     url=$1 name=${1##*/keys/}
@@ -75,9 +77,10 @@ kek() {
 }
 
 parameters() {
-    answer_to_file keyvault key show --id "$url"
+    answer keyvault key show --id "$url"
     ask keyvault key download --id "$url" -e PEM --file "$scratch/kek.pem" >/dev/null || refuse 1 "no public key of $name"
-    openssl pkey -pubin -in "$scratch/kek.pem" -outform DER | slip || exit 1
+    openssl pkey -pubin -in "$scratch/kek.pem" -outform DER | slip >"$scratch/slip" || exit 1
+    keep_with_slip
     say "" "Into the room: that file."
 }
 

@@ -65,12 +65,23 @@ ask() {
     return 1
 }
 
-# answer_to_file ARGUMENT...: the answer, in the file of --out; none is ever overwritten.
-answer_to_file() {
+# answer ARGUMENT...: what the file of --out is to be, in $scratch/answer.
+answer() {
     [ -n "$out" ] || refuse 2 "--out FILE: where the answer is to be"
     [ ! -e "$out" ] || refuse 2 "$out is there already, and nothing is overwritten: move it away"
     ask "$@" >"$scratch/answer" || refuse 1 "no answer; $out was not written"
-    (set -C && cat "$scratch/answer" >"$out") || refuse 2 "$out cannot be written"
+}
+
+# keep_answer: in the file of --out; none is ever overwritten.
+keep_answer() { (set -C && cat "$scratch/answer" >"$out") || refuse 2 "$out cannot be written"; }
+
+# answer_to_file ARGUMENT...: both.
+answer_to_file() { answer "$@" && keep_answer; }
+
+# keep_with_slip: the file of --out is written only when its slip, in $scratch/slip, could be made.
+keep_with_slip() {
+    keep_answer
+    cat "$scratch/slip"
 }
 
 # pem_in FILE MEMBER: the public key that an answer in JSON has there.
@@ -112,7 +123,7 @@ is_folder() {
 typed_name() {
     local typed=
     [ "$yes" = no ] || return 0
-    printf 'Type the name of the key, %s, to go on: ' "$1"
+    printf 'Type the name, %s, to go on: ' "$1"
     IFS= read -r typed || typed=
     [ "$typed" = "$1" ] || refuse 1 "declined: nothing was changed"
 }

@@ -15,7 +15,8 @@ usage: bash google.sh VERB OBJECT [options]
   job-sha1 JOB              the same for an HSM that wraps with SHA-1 alone
   parameters JOB --out FILE the job for the room, and its slip
   import FOLDER             run the import.sh in it        (importer)
-  prove FOLDER              the same: what is there is asked, not sent again
+  prove FOLDER              the same script: what is there is asked, not sent
+                            again; if nothing is there yet, it imports
   status KEY                every version of the key
   destroy VERSION           destroy a version's material   (destroyer)
 
@@ -28,10 +29,12 @@ FOLDER   that of one import in the record: LABEL/IMPORT
   --ca-cert FILE   the certificates to trust instead of those of gcloud
   --yes            do not ask (destroy)
 
-Sign in first: gcloud auth login. Of the environment only the sign-in counts
-(CLOUDSDK_CONFIG); every other CLOUDSDK_* variable is ignored, and so are
-proxies. `import` and `prove` take the options of import.sh, which makes no
-key, but says the command: bash google.sh import FOLDER --help
+Sign in first: gcloud auth login. Of the environment only CLOUDSDK_CONFIG,
+CLOUDSDK_ACTIVE_CONFIG_NAME, CLOUDSDK_CORE_ACCOUNT,
+CLOUDSDK_AUTH_ACCESS_TOKEN_FILE and CLOUDSDK_PYTHON count; every other
+CLOUDSDK_* variable is ignored, and so are proxies. `import` and `prove` take
+the options of import.sh, which makes no key, but says the command:
+bash google.sh import FOLDER --help
 
 Exit codes: 0 done, 1 declined, refused or not reached, 2 usage, 4 not what it
 should be.
@@ -67,7 +70,9 @@ run() {
         export CLOUDSDK_CORE_UNIVERSE_DOMAIN=googleapis.com CLOUDSDK_AUTH_DISABLE_SSL_VALIDATION=false
         export CLOUDSDK_CORE_DISABLE_PROMPTS=1 CLOUDSDK_CORE_DISABLE_COLOR=1
         # shellcheck disable=SC2086 # an option a word
-        exec env ${config:+"CLOUDSDK_CONFIG=$config"} ${ca_cert:+"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE=$ca_cert"} \
+        exec env ${config:+"CLOUDSDK_CONFIG=$config"} ${active:+"CLOUDSDK_ACTIVE_CONFIG_NAME=$active"} \
+            ${account:+"CLOUDSDK_CORE_ACCOUNT=$account"} ${token_file:+"CLOUDSDK_AUTH_ACCESS_TOKEN_FILE=$token_file"} \
+            ${interpreter:+"CLOUDSDK_PYTHON=$interpreter"} ${ca_cert:+"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE=$ca_cert"} \
             gcloud "$@" $ring --format=json
     )
 }
@@ -75,12 +80,20 @@ run() {
 job() {
     ask kms import-jobs create "$name" --import-method "rsa-oaep-4096-${1-sha256}-aes-256" --protection-level hsm >/dev/null ||
         refuse 1 "the import job was not made"
-    say "The import job $name lives 72 hours. Its key takes a moment: if it is not ACTIVE, fetch the parameters again."
+    say "The import job $name lives 72 hours. Its key takes a moment: until it is ACTIVE, nobody gets the parameters."
 }
 
 parameters() {
-    answer_to_file kms import-jobs describe "$name"
-    pem_in "$scratch/answer" pem | openssl pkey -pubin -outform DER | slip || exit 1
+    local state
+    answer kms import-jobs describe "$name"
+    state=$(LC_ALL=C sed -n 's/.*"state": *"\([^"]*\)".*/\1/p' "$scratch/answer" | head -n 1 | shown)
+    case $state in
+        ACTIVE) ;;
+        EXPIRED) refuse 1 "the job is EXPIRED: make another one" ;;
+        *) refuse 1 "the job is not ACTIVE yet ($state): run this again" ;;
+    esac
+    pem_in "$scratch/answer" pem | openssl pkey -pubin -outform DER | slip >"$scratch/slip" || exit 1
+    keep_with_slip
     say "" "Into the room: that file, before its expireTime."
 }
 
@@ -90,15 +103,18 @@ status() {
 }
 
 destroy() {
-    say "The material of version $version is destroyed; what was encrypted under it is lost, unless the same data key is" \
-        "imported into this version again: a reimport in the room."
-    typed_name "$name"
+    say "$object:" "its material is destroyed; what was encrypted under it is lost, unless the same data key is imported into" \
+        "this version again, after it is DESTROYED: a reimport in the room."
+    typed_name "$name/cryptoKeyVersions/$version"
     ask kms keys versions destroy "$version" --key "$name" >/dev/null || refuse 1 "version $version was not destroyed"
-    say "Version $version of $name is scheduled to be destroyed."
+    say "Version $version of $name is DESTROY_SCHEDULED. It takes material back when status says DESTROYED, not before."
 }
 
-config=${CLOUDSDK_CONFIG:-} ca_cert='' address='' ring='' version='' scratch=''
+config=${CLOUDSDK_CONFIG:-} active=${CLOUDSDK_ACTIVE_CONFIG_NAME:-} account=${CLOUDSDK_CORE_ACCOUNT:-}
+token_file=${CLOUDSDK_AUTH_ACCESS_TOKEN_FILE:-} interpreter=${CLOUDSDK_PYTHON:-}
+ca_cert='' address='' ring='' version='' scratch=''
 case $config in '' | /*) ;; *) config=$PWD/$config ;; esac
+case $token_file in '' | /*) ;; *) token_file=$PWD/$token_file ;; esac
 verb=${1-} object=${2-}
 case $verb in
     -h | --help) usage && exit 0 ;;

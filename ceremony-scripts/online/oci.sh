@@ -13,7 +13,8 @@ usage: bash oci.sh VERB OBJECT [options]
 
   parameters VAULT --out FILE  the wrapping key for the room, and its slip
   import FOLDER                run the import.sh in it     (importer)
-  prove FOLDER                 the same: what is there is asked, not sent again
+  prove FOLDER                 the same script: what is there is asked, not
+                               sent again; if nothing is there yet, it imports
   status VAULT/KEY_OCID        what the vault tells about a key
 
 VAULT is https://NAME-management.kms.REGION.oraclecloud.com, as in the plan.
@@ -36,11 +37,12 @@ case ${BASH_SOURCE[0]} in */*) here=${BASH_SOURCE[0]%/*} ;; *) here=. ;; esac
 # shellcheck source=/dev/null
 . "$here/common.sh" || exit 2
 
-# the_vault URL
+# the_vault URL: a pattern's * takes a / too, so the host is looked at by itself.
 the_vault() {
-    case $1 in
-        *[!a-z0-9.:/-]*) refuse 2 "that is no endpoint of a vault: https://VAULT-management.kms.REGION.oraclecloud.com" ;;
-        https://?*-management.kms.?*.oraclecloud.com) vault=$1 ;;
+    local host=${1#https://}
+    case $host in *[!a-z0-9.-]*) host='' ;; esac
+    case $1/$host in
+        https://*/?*-management.kms.?*.oraclecloud.com) vault=$1 ;;
         *) refuse 2 "that is no endpoint of a vault: https://VAULT-management.kms.REGION.oraclecloud.com" ;;
     esac
 }
@@ -60,8 +62,9 @@ run() {
 }
 
 parameters() {
-    answer_to_file wrapping-key get
-    pem_in "$scratch/answer" public-key | openssl pkey -pubin -outform DER | slip || exit 1
+    answer wrapping-key get
+    pem_in "$scratch/answer" public-key | openssl pkey -pubin -outform DER | slip >"$scratch/slip" || exit 1
+    keep_with_slip
     say "" "Into the room: that file. It names neither compartment nor key: the plan does, and the endpoint is compared there" \
         "letter by letter."
 }

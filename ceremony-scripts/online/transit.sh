@@ -49,6 +49,7 @@ the_key() {
     esac
     server=${1%%/v1/*} path=${1#*/v1/}
     mount=${path%/keys/*} name=${path##*/keys/}
+    case ${server#*://} in '' | */*) refuse 2 "that is no URL of a key: https://HOST:PORT/v1/MOUNT/keys/NAME" ;; esac
     case $name in */*) refuse 2 "the name of a key has no /" ;; esac
 }
 
@@ -71,8 +72,9 @@ mount() {
 }
 
 parameters() {
-    answer_to_file read -format=json "$mount/wrapping_key"
-    ask read -field=public_key "$mount/wrapping_key" | openssl pkey -pubin -outform DER | slip || exit 1
+    answer read -format=json "$mount/wrapping_key"
+    pem_in "$scratch/answer" public_key | openssl pkey -pubin -outform DER | slip >"$scratch/slip" || exit 1
+    keep_with_slip
     say "" "Into the room: that file. It names no key: the plan does, and the URL is compared there letter by letter."
 }
 
@@ -109,7 +111,7 @@ delete() {
     say "$name is deleted."
 }
 
-command=bao prefix=BAO token=${BAO_TOKEN:-} ca_cert=''
+command=bao prefix=BAO token=${BAO_TOKEN:-} ca_cert='' scratch=''
 [ "${1-}" != --vault ] || { shift && command=vault prefix=VAULT token=${VAULT_TOKEN:-}; }
 verb=${1-} object=${2-}
 case $verb in

@@ -88,6 +88,13 @@ fn receipt(room: &Room, record: &str, file: &Path) -> String {
     told["imports"][0]["kms"].as_str().unwrap().to_owned()
 }
 
+/// The script when its deadline is past.
+fn late(script: &str) -> String {
+    let mut lines = script.lines();
+    let line = lines.find(|line| line.starts_with("deadline=")).unwrap();
+    script.replace(line, "deadline=1")
+}
+
 fn result(online: &Path) -> Value {
     serde_json::from_slice(&fs::read(online.join("import-result.json")).unwrap()).unwrap()
 }
@@ -238,13 +245,34 @@ fn a_symmetric_key_is_proved_by_the_same_material_back_in_its_version() {
         assert!(report.contains(text), "{text}");
     }
 
-    // again: with the result, and without it
-    for _ in 0..2 {
-        let output = import(&kms, &online, &[]);
+    // again; without the result nothing tells whose it is
+    let kept = fs::read(online.join("import-result.json")).unwrap();
+    let output = import(&kms, &online, &[]);
+    well(&output);
+    assert!(stdout(&output).contains("Nothing is sent again"));
+    fs::remove_file(online.join("import-result.json")).unwrap();
+    fs::remove_file(online.join("import-result-2.json")).unwrap();
+    for args in [&[][..], &["--version", "1"]] {
+        let says = ["it may be another data key", "bash import.sh --new-version"];
+        refused(&import(&kms, &online, args), 4, &says);
+    }
+    // a run that was cut off after sending says it, too
+    let cut = String::from_utf8(kept.clone()).unwrap();
+    let cut = cut.replace("\"exit\": 0", "\"exit\": 130");
+    fs::write(online.join("import-result.json"), &cut).unwrap();
+    for args in [&[][..], &["--new-version"]] {
+        let output = import(&kms, &online, args);
         well(&output);
         assert!(stdout(&output).contains("Nothing is sent again"));
-        let _ = fs::remove_file(online.join("import-result.json"));
+        fs::remove_file(online.join("import-result-2.json")).unwrap();
     }
+    fs::write(online.join("import-result.json"), &kept).unwrap();
+    // after the deadline it still looks
+    let script = fs::read_to_string(online.join("import.sh")).unwrap();
+    fs::write(online.join("import-result.json"), &cut).unwrap();
+    fs::write(online.join("import.sh"), late(&script)).unwrap();
+    well(&import(&kms, &online, &[]));
+    fs::write(online.join("import.sh"), &script).unwrap();
     let versions = kms.told(&["keys", "versions", "list", "--key", "payments"]);
     assert_eq!(versions.as_array().unwrap().len(), 1);
 
@@ -280,13 +308,21 @@ fn a_symmetric_key_is_proved_by_the_same_material_back_in_its_version() {
         4,
         &["version 1 is DESTROYED", "--version 1"],
     );
+    // sent anew beside it, by somebody who lost the results: it is one more
+    let alone = room.path("alone");
+    fs::create_dir(&alone).unwrap();
+    for file in ["import.sh", "WrappedKeyMaterial.bin"] {
+        fs::copy(online.join(file), alone.join(file)).unwrap();
+    }
+    well(&import(&kms, &alone, &["--new-version"]));
+    assert!(result(&alone)["version"].as_str().unwrap().ends_with("/2"));
 
     reimport(&mut room, "records/two");
     wrapped_by(&mut room, &kms, "job2", SHA_1);
     well(&room.run());
     let online = carried(&room, "records/two");
     refused(
-        &import(&kms, &online, &["--version", "2"]),
+        &import(&kms, &online, &["--version", "3"]),
         1,
         &["without knowing"],
     );
@@ -296,8 +332,22 @@ fn a_symmetric_key_is_proved_by_the_same_material_back_in_its_version() {
     well(&open());
     assert_eq!(fs::read_to_string(opened).unwrap(), "of the customers");
     assert_eq!(result(&online)["reimported"], "true");
-    // into another version, or into one that held nothing, it proves nothing
+    // cut off after sending, it still knows
     let good = fs::read_to_string(online.join("import-result.json")).unwrap();
+    for cut in [
+        good.replace("\"exit\": 0", "\"exit\": 130"),
+        good.replace("\"exit\": 0", "\"exit\": 130")
+            .replace("\"import_job\": \"", "\"was\": \""),
+    ] {
+        fs::write(online.join("import-result.json"), cut).unwrap();
+        well(&import(&kms, &online, &[]));
+        let again = fs::read(online.join("import-result-2.json")).unwrap();
+        let again: Value = serde_json::from_slice(&again).unwrap();
+        assert_eq!(again["reimported"], "true");
+        fs::remove_file(online.join("import-result-2.json")).unwrap();
+    }
+    fs::write(online.join("import-result.json"), &good).unwrap();
+    // into another version, or into one that held nothing, it proves nothing
     for (from, to) in [
         ("cryptoKeyVersions/1", "cryptoKeyVersions/2"),
         ("\"reimported\": \"true\"", "\"reimported\": null"),
@@ -371,6 +421,16 @@ fn other_material_is_refused_in_its_version_and_found_as_a_further_one() {
         "import failed"
     );
     well(&import(&kms, &theirs, &["--new-version"]));
+    // what failed does not count: without any result the other is found, and proved
+    for name in ["import-result.json", "import-result-2.json"] {
+        fs::rename(theirs.join(name), other.path(name)).unwrap();
+    }
+    let output = import(&kms, &theirs, &[]);
+    well(&output);
+    assert!(stdout(&output).contains("Version 2 came from this import job"));
+    for name in ["import-result.json", "import-result-2.json"] {
+        fs::rename(other.path(name), theirs.join(name)).unwrap();
+    }
     // their answer in our result: the other material is found
     let second: Value =
         serde_json::from_slice(&fs::read(theirs.join("import-result-2.json")).unwrap()).unwrap();
@@ -494,16 +554,6 @@ fn the_script_takes_no_option_no_file_and_no_key_that_is_not_the_ceremonys() {
     let says = "WrappedKeyMaterial.bin is not the file that the ceremony wrote";
     refused(&import(&kms, &online, &[]), 4, &[says]);
     fs::write(online.join("WrappedKeyMaterial.bin"), good).unwrap();
-    let late = script
-        .lines()
-        .find(|line| line.starts_with("deadline="))
-        .unwrap();
-    fs::write(online.join("import.sh"), script.replace(late, "deadline=1")).unwrap();
-    refused(
-        &import(&kms, &online, &[]),
-        4,
-        &["which is past", "make another import job"],
-    );
     assert!(!online.join("import-result.json").exists());
 
     // what the key is for, among what the data key can be, decides the algorithm
@@ -516,6 +566,11 @@ fn the_script_takes_no_option_no_file_and_no_key_that_is_not_the_ceremonys() {
         "asymmetric-encryption",
         "rsa-decrypt-oaep-2048-sha256",
     );
+    fs::write(online.join("import.sh"), late(&script)).unwrap();
+    let says = ["which is past", "make another import job"];
+    refused(&import(&kms, &online, &[]), 4, &says);
+    assert!(!online.join("import-result.json").exists());
+    fs::write(online.join("import.sh"), &script).unwrap();
     let output = import(&kms, &online, &[]); // of another project's job: there is none
     assert_eq!(output.status.code(), Some(1));
     let said = stdout(&output);

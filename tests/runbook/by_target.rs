@@ -3,7 +3,7 @@
 
 use crate::kms_on_loopback::azure::Vault;
 use crate::kms_on_loopback::bao::Bao;
-use crate::kms_on_loopback::google::CloudKms;
+use crate::kms_on_loopback::google::{CloudKms, RING};
 use crate::kms_on_loopback::oci::{COMPARTMENT, ENDPOINT, OciVault};
 use crate::runbook::{Fence, Place, commands, fences_of, root, succeeded, with_field, with_input};
 use crate::support;
@@ -68,6 +68,18 @@ impl Desk {
         Some(Self { room, env, here })
     }
 
+    /// This program instead of the one on the way.
+    fn with_command(&mut self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = self.room.path("instead");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), text).unwrap();
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        self.env.retain(|(name, _)| *name != "PATH");
+        let path = format!("{}:/usr/bin:/bin", folder.display());
+        self.env.push(("PATH", path));
+    }
+
     fn as_here(&self, text: &str) -> String {
         let replaced = |text: String, (from, to): &(String, String)| text.replace(from, to);
         self.here.iter().fold(text.to_owned(), replaced)
@@ -94,6 +106,8 @@ impl Desk {
             "yes\n"
         } else if text.contains("kek\"") {
             "KEK\nKEK\n"
+        } else if text.contains("google.sh destroy") {
+            "payments/cryptoKeyVersions/1\n"
         } else {
             "payments\npayments\n"
         };
@@ -400,6 +414,7 @@ fn the_script_for_engines_asks_nobody_but_the_server_of_its_url() {
         "https://user:secret@bao.example/v1/transit/keys/payments",
         "https://bao.example/v1/transit/payments",
         "https://bao.example/v1/../keys/payments",
+        "https://bao.example/x/v1/transit/keys/payments",
         "'https://bao.example/v1/transit/keys/$(id)'",
     ] {
         let output = run(&format!("bash transit.sh status {url}"));
@@ -533,6 +548,11 @@ fn every_command_for_google_runs_in_its_order_and_the_version_takes_the_same_mat
             }
             None => desk.run(&fence),
         };
+        if fence.section.starts_with("5.") && fence.text.contains("google.sh status") {
+            assert!(said.contains("\"DESTROY_SCHEDULED\""), "{said}");
+            let said = desk.run(&fence); // days later
+            assert!(said.contains("\"DESTROYED\""), "{said}");
+        }
         if said.contains("SLIP.") {
             slips.push(digest(&said));
         }
@@ -590,8 +610,75 @@ fn every_command_for_oci_runs_in_its_order_and_is_accepted() {
         2,
         &["by its OCID"],
     );
-    let other = "bash oci.sh parameters https://a.example.com --out x";
-    refused(&desk.online(other), 2, &["that is no endpoint of a vault"]);
+    for other in [
+        "https://a.example.com",
+        "https://evil.example/x-management.kms.r.oraclecloud.com",
+        "https://evil.example:1-management.kms.r.oraclecloud.com",
+        "http://x-management.kms.r.oraclecloud.com",
+        "x-management.kms.r.oraclecloud.com",
+    ] {
+        let output = desk.online(&format!("bash oci.sh parameters {other} --out x"));
+        refused(&output, 2, &["that is no endpoint of a vault"]);
+    }
+    // without a public key there is no slip, and no file
+    let oci = "#!/bin/sh\necho '{\"data\": {\"public-key\": \"x\"}}'\n";
+    desk.with_command("oci", oci);
+    let output = desk.online(&format!(
+        "bash oci.sh parameters {ENDPOINT} --out none.json"
+    ));
+    refused(&output, 1, &["there is no wrapping key"]);
+    assert!(!desk.room.path("online/none.json").exists());
+}
+
+#[test]
+fn the_script_for_google_waits_for_the_job_and_ends_a_version_by_its_whole_name() {
+    let Some(kms) = CloudKms::start() else {
+        skip("BYOK_TEST_VENV has no google-cloud-kms");
+        return;
+    };
+    let Some(mut desk) = Desk::new(kms.env(), "a-project", "byok-tests") else {
+        return;
+    };
+    let address = format!(" --address {}", kms.address());
+    well(&desk.online(&format!(
+        "bash google.sh job {RING}/importJobs/slow{address}"
+    )));
+    let parameters =
+        format!("bash google.sh parameters {RING}/importJobs/slow --out job.json{address}");
+    let says = "the job is not ACTIVE yet (PENDING_GENERATION): run this again";
+    refused(&desk.online(&parameters), 1, &[says]);
+    assert!(!desk.room.path("online/job.json").exists());
+    let said = desk.online(&parameters);
+    well(&said);
+    digest(&stdout(&said));
+    assert!(desk.room.path("online/job.json").exists());
+
+    let version = format!("{}/cryptoKeyVersions/1", kms.key("payments"));
+    let destroy = format!("bash google.sh destroy {version}{address}");
+    let output = desk.online(&format!("printf 'payments\\n' | {destroy}"));
+    refused(&output, 1, &["nothing was changed"]);
+    assert!(stdout(&output).contains(&version), "{}", stdout(&output));
+
+    // the sign-in and the Python of the environment reach gcloud, and nothing else does
+    desk.with_command("gcloud", "#!/bin/sh\nenv | grep ^CLOUDSDK_ >told\n");
+    let of_caller = "export CLOUDSDK_CONFIG=/c CLOUDSDK_ACTIVE_CONFIG_NAME=a CLOUDSDK_CORE_ACCOUNT=me \
+        CLOUDSDK_AUTH_ACCESS_TOKEN_FILE=token CLOUDSDK_PYTHON=/p CLOUDSDK_CORE_PROJECT=other";
+    desk.online(&format!(
+        "{of_caller}\nbash google.sh status {}",
+        kms.key("payments")
+    ));
+    let told = fs::read_to_string(desk.room.path("online/told")).unwrap();
+    let token = desk.room.path("online/token");
+    for line in [
+        "CLOUDSDK_CONFIG=/c",
+        "CLOUDSDK_ACTIVE_CONFIG_NAME=a",
+        "CLOUDSDK_CORE_ACCOUNT=me",
+        &format!("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE={}", token.display()),
+        "CLOUDSDK_PYTHON=/p",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+    assert!(!told.contains("PROJECT"), "{told}");
 }
 
 /// The commands that begin so, with an option more.

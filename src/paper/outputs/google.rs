@@ -43,7 +43,9 @@ fn value(name: &str, into: &CryptoKey, common: &Common, algorithms: &str) -> Str
         "nonce" => shell_word(&words::hex(nonce)),
         "challenge" => shell_word(&words::hex(rest)),
         "fingerprint_text" => shell_word(&String::from_utf8_lossy(FINGERPRINT_TEXT)),
-        "refuse" | "told_address" | "imported_before" | "is_closed" => function(TRANSIT, name),
+        "refuse" | "told_address" | "imported_before" | "is_own" | "is_closed" => {
+            function(TRANSIT, name)
+        }
         _ => common.value(name).unwrap_or_else(|| shared(name)),
     }
 }

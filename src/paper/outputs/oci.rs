@@ -39,7 +39,9 @@ pub(crate) fn files(into: &OciKey, common: &Common) -> Result<Vec<Written>, Refu
         "shape" => shell_word(&format!("{kind}/{length}")),
         "algorithm" => shell_word(algorithm),
         "json_sha256" => sha256(json.as_bytes()),
-        "refuse" | "told_address" | "imported_before" | "is_closed" => function(TRANSIT, name),
+        "refuse" | "told_address" | "imported_before" | "is_own" | "is_closed" => {
+            function(TRANSIT, name)
+        }
         _ => common.value(name).unwrap_or_else(|| shared(name)),
     });
     Ok(vec![(FILE.into(), json.into_bytes()), super::script(text)])

@@ -63,7 +63,16 @@ def create_job(ring, name, body):
             "createTime": now(), "generateTime": now(), "expireTime": now(72), "state": "ACTIVE",
             "publicKey": {"pem": pem.decode()}}
     JOBS[told["name"]] = (told, private)
+    if name.startswith("slow"):
+        told["state"] = "PENDING_GENERATION"
     return told
+
+
+def describe_job(name):
+    told = JOBS[name][0]
+    before = {**told, "publicKey": None} if told["state"] == "PENDING_GENERATION" else told
+    told["state"] = "ACTIVE"
+    return {member: value for member, value in before.items() if value}
 
 
 def create_key(ring, name, query, body):
@@ -155,14 +164,21 @@ def describe(name):
     version = VERSIONS.get(name)
     if version is None:
         raise Refused(404, "NOT_FOUND", f"CryptoKeyVersion {name} not found.")
+    return looked(version)
+
+
+def looked(version):
+    """It changes its state when somebody looks for the second time."""
     told = version["told"]
-    if told["state"] == "PENDING_IMPORT":
+    if told["state"] in ("PENDING_IMPORT", "DESTROY_SCHEDULED"):
         version["asked"] += 1
         if version["asked"] > 1:
             told["state"], reason = version["next"]
             if reason:
-                told.update(importFailureReason=reason, reimportEligible=True)
-    return told
+                told.update(importFailureReason=reason)
+            if told["state"] != "ENABLED":
+                told.update(reimportEligible=True)
+    return dict(told)
 
 
 def enabled(name):
@@ -173,10 +189,12 @@ def enabled(name):
 
 
 def destroy(name):
-    told = describe(name)
-    told.update(state="DESTROYED", reimportEligible=True)
-    VERSIONS[name].pop("key", None)
-    return told
+    describe(name)
+    version = VERSIONS[name]
+    version["told"].update(state="DESTROY_SCHEDULED", destroyTime=now(30 * 24))
+    version.pop("key", None)
+    version.update(asked=0, next=("DESTROYED", None))
+    return version["told"]
 
 
 def public_key(name):
@@ -255,14 +273,14 @@ class Handler(BaseHTTPRequestHandler):
             case ["POST", "", "importJobs"]:
                 return create_job(place, query["importJobId"][0], body)
             case ["GET", "", "importJobs", _] if name in JOBS:
-                return JOBS[name][0]
+                return describe_job(name)
             case ["POST", "", "cryptoKeys"]:
                 return create_key(place, query["cryptoKeyId"][0], query, body)
             case ["GET", "", "cryptoKeys", _] if name in KEYS:
                 return KEYS[name]
             case ["GET", "", "cryptoKeys", _, "cryptoKeyVersions"]:
                 key = name.rpartition("/")[0]
-                return {"cryptoKeyVersions": [of["told"] for at, of in VERSIONS.items() if at.startswith(key + "/")]}
+                return {"cryptoKeyVersions": [looked(of) for at, of in VERSIONS.items() if at.startswith(key + "/")]}
             case ["POST", "import", "cryptoKeys", _, "cryptoKeyVersions"]:
                 return import_version(name.rpartition("/")[0], body)
             case ["GET", "", "cryptoKeys", _, "cryptoKeyVersions", _]:
