@@ -7,8 +7,7 @@ use crate::plan::kms::Kms as _;
 use crate::plan::kms::google::{CryptoKey, WORD, algorithms};
 
 /// What proves a key that Google shows nothing of.
-const BACK_IN_ITS_VERSION: &str =
-    "the same material, brought back into its version by a reimport";
+const BACK_IN_ITS_VERSION: &str = "the same material, brought back into its version by a reimport";
 
 /// How it answers.
 pub(super) const READER: Reader = Reader {
