@@ -150,6 +150,8 @@ impl Clouds {
         self.azure.forget("payments");
         let version = ["keys", "versions", "destroy", "1", "--key", "payments"];
         self.google.text(&version);
+        let look = ["keys", "versions", "describe", "1", "--key", "payments"];
+        while self.google.told(&look)["state"] != "DESTROYED" {} // there it takes days
     }
 }
 
