@@ -1405,7 +1405,7 @@ fn what_a_plan_cannot_have_is_refused_by_name() {
         let plan = good.replace("keep = \"extractable\"", &format!("keep = \"{keep}\""));
         plans.push(("need [escrow]".into(), plan));
     }
-    for spec in ["SM2", "ECC_NIST_EDWARDS25519", "ML_DSA_44", "AES_256"] {
+    for spec in ["SM2", "ECC_NIST_EDWARDS25519", "ML_DSA_44", "AES_512"] {
         let plan = good.replace("SYMMETRIC_DEFAULT", spec);
         plans.push((format!("spec \"{spec}\" is no"), plan));
     }
