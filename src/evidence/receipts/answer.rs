@@ -110,7 +110,7 @@ pub struct ImportResult {
     /// What `aws --version` said.
     pub cli: Option<String>,
     /// What any other KMS told about the key right after it.
-    pub(crate) engine: EngineKey,
+    pub(crate) engine: Box<EngineKey>,
 }
 
 /// The answer of GenerateMac. Its contents are judged for HMAC keys only.
@@ -346,7 +346,7 @@ fn import_result(json: &Json) -> Result<ImportResult> {
             (None, None) => return Err(Error::usage("has no `key_arn` and no `key`")),
             (Some(_), Some(_)) => return Err(Error::usage("names two keys, `key_arn` and `key`")),
         },
-        engine: elsewhere::in_result(json)?,
+        engine: Box::new(elsewhere::in_result(json)?),
         key_id: optional(json, "KeyId")?,
         key_material_id: material_id(json, "KeyMaterialId")?,
         exit: exit.ok_or_else(|| Error::usage("has no exit code"))?,
