@@ -28,6 +28,8 @@ pub(crate) const OF_PARAMETERS: &[&str] = &[
     "IMPORT-TOKEN",
     "KEY-ARN-MATCH",
     "KEK",
+    "IMPORT-JOB",
+    "WRAPPING-KEY-STATE",
     "PARAMETERS-DEADLINE",
     "CLOCK",
 ];

@@ -148,12 +148,13 @@ pub(crate) fn exist(import: &ImportPlan) -> Result<()> {
 /// The error for import parameters that cannot be used. If the same data key goes to other KMS keys, it says how
 /// this one gets it later. Nothing was made yet.
 pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: Error) -> Error {
-    const OF_PARAMETERS: [&str; 5] = [
+    const OF_PARAMETERS: [&str; 6] = [
         "PARAMETERS-PRESENT",
         "PARAMETERS-DEADLINE",
         "KEY-ARN-MATCH",
         "KEK",
         "IMPORT-JOB",
+        "WRAPPING-KEY-STATE",
     ];
     if key.imports.len() < 2 || !error.check.is_some_and(|id| OF_PARAMETERS.contains(&id)) {
         return error;
