@@ -12,15 +12,15 @@ use std::path::Path;
 use base64ct::{Base64, Encoding as _};
 use jiff::Timestamp;
 
-use super::aws::{self, text};
+use super::aws;
 use super::file::{self, ParameterFile};
 use super::{Given, Kms, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Curve, Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
-use crate::crypto::wrapping::key::{WrappingKey, is_pem};
+use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
-use crate::ground::strict_json::{self, Json};
+use crate::ground::strict_json::Json;
 
 /// The plan's word for it.
 pub(crate) const WORD: &str = "azure";
@@ -309,8 +309,12 @@ pub(crate) struct Kek {
     expires: Option<Timestamp>,
 }
 
-/// The members that byok reads.
-const READ: &str = "kid kty keyOps n e enabled expires notBefore";
+const ANSWER: file::Answer = file::Answer {
+    fetch: SHOW,
+    pem: "has no identifier (kid) of the KEK: the vault wants that back with the material",
+    read: "kid kty keyOps n e enabled expires notBefore",
+    other: other_answer,
+};
 /// The members of a private key.
 const PRIVATE: &str = "d dp dq qi p q k t";
 /// A member of other answers, and what they are.
@@ -355,23 +359,7 @@ pub(crate) fn read(path: &Path) -> Result<(Kek, ParameterFile)> {
 /// # Errors
 /// As [`read`], except for those of opening.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Kek> {
-    let text = text::decode(bytes).ok_or_else(|| refused("is not text"))?;
-    let text = text.trim();
-    if is_pem(text.as_bytes()) {
-        return Err(refused(
-            "is PEM, which has no identifier (kid) of the KEK: the vault wants that back with the material",
-        ));
-    }
-    let json = strict_json::parse(text.as_bytes());
-    let json = json.map_err(|why| refused(format!("is not JSON: {why}")))?;
-    if let Some(what) = other_answer(&json) {
-        return Err(refused(format!("is {what}")));
-    }
-    if let Some(twice) = READ.split(' ').find(|name| json.count(name) > 1) {
-        return Err(refused(format!(
-            "has a second `{twice}` inside another member: it could mean two things"
-        )));
-    }
+    let json = ANSWER.parse(bytes)?;
     let part = |name: &str| {
         let part = json.get(name).filter(|part| part.as_object().is_some());
         part.ok_or_else(|| refused(format!("has no object `{name}`")))
@@ -409,9 +397,7 @@ fn other_answer(json: &Json) -> Option<&'static str> {
     if PRIVATE.split(' ').any(holds) {
         return Some("a key with its private half: find out whose it is, and treat it as exposed");
     }
-    let mut others = OTHERS.iter();
-    let other = others.find(|(member, _)| json.get(member).is_some());
-    other.map(|(_, what)| *what)
+    file::among(&OTHERS, json)
 }
 
 fn text_of<'a>(json: &'a Json, name: &str) -> Result<&'a str> {

@@ -11,16 +11,15 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::aws::text;
 use super::file::{self, ParameterFile};
 use super::{Given, Kms, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Curve, HmacHash, Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
-use crate::crypto::wrapping::key::{WrappingKey, is_pem};
+use crate::crypto::wrapping::key::WrappingKey;
 use crate::crypto::wrapping::public;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
-use crate::ground::strict_json::{self, Json};
+use crate::ground::strict_json::Json;
 
 /// The plan's word for it.
 pub(crate) const WORD: &str = "google";
@@ -342,8 +341,12 @@ pub(crate) struct ImportJob {
     expires: Timestamp,
 }
 
-/// The members that byok reads.
-const READ: &str = "name importMethod protectionLevel state expireTime publicKey pem";
+const ANSWER: file::Answer = file::Answer {
+    fetch: DESCRIBE,
+    pem: "does not name the import job: its method, its deadline and its key ring",
+    read: "name importMethod protectionLevel state expireTime publicKey pem",
+    other: other_answer,
+};
 /// A member of other answers, and what they are.
 const OTHERS: [(&str, &str); 6] = [
     ("ImportToken", "import parameters of AWS KMS"),
@@ -383,23 +386,7 @@ fn read(path: &Path) -> Result<(ImportJob, ParameterFile)> {
 /// # Errors
 /// As [`read`], except for those of opening.
 pub(crate) fn parse(bytes: &[u8]) -> Result<ImportJob> {
-    let text = text::decode(bytes).ok_or_else(|| refused("is not text"))?;
-    let text = text.trim();
-    if is_pem(text.as_bytes()) {
-        return Err(refused(
-            "is PEM, which does not name the import job: its method, its deadline and its key ring",
-        ));
-    }
-    let json = strict_json::parse(text.as_bytes());
-    let json = json.map_err(|why| refused(format!("is not JSON: {why}")))?;
-    if let Some(what) = other_answer(&json) {
-        return Err(refused(format!("is {what}")));
-    }
-    if let Some(twice) = READ.split(' ').find(|name| json.count(name) > 1) {
-        return Err(refused(format!(
-            "has a second `{twice}` inside another member: it could mean two things"
-        )));
-    }
+    let json = ANSWER.parse(bytes)?;
     let name = text_of(&json, "name")?;
     let method = text_of(&json, "importMethod")?;
     serves(&json)?;
@@ -423,9 +410,7 @@ fn other_answer(json: &Json) -> Option<&'static str> {
     if json.as_array().is_some() {
         return Some("a list, not one import job");
     }
-    let mut others = OTHERS.iter();
-    let other = others.find(|(member, _)| json.get(member).is_some());
-    other.map(|(_, what)| *what)
+    file::among(&OTHERS, json)
 }
 
 fn text_of<'a>(json: &'a Json, name: &str) -> Result<&'a str> {
@@ -455,15 +440,7 @@ fn wrapping_key(json: &Json, bits: usize) -> Result<WrappingKey> {
         .and_then(|key| key.get("pem")?.as_str());
     let pem = pem.ok_or_else(|| refused("has no text `pem` in `publicKey`"))?;
     let key = file::key_in_pem(pem, DESCRIBE)?;
-    if key.bits() == bits {
-        return Ok(key);
-    }
-    Err(Error::mismatch(format!(
-        "the wrapping key has {} bits; that of this import method has {bits}",
-        key.bits()
-    ))
-    .check("WRAPPING-KEY-SIZE")
-    .hint("find out where this file came from"))
+    file::of_length(key, bits, "that of this import method")
 }
 
 impl ImportJob {

@@ -8,7 +8,6 @@
 //! WrappedImportKey, ImportKey, ImportKeyVersion, KeyVersion, as `oci kms management` prints them. How
 //! RSA_OAEP_AES_SHA256 is computed in detail is not established: byok takes it by its name.
 
-use super::aws::text;
 use super::file::{self, ParameterFile};
 use super::{Given, Kms, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Refusal, Spec};
@@ -284,21 +283,8 @@ fn refused(what: impl std::fmt::Display) -> Error {
 /// # Errors
 /// Exit 2: not such an answer, with what it is instead. Exit 4: the key is not one that a vault has.
 pub(crate) fn parse(bytes: &[u8]) -> Result<WrappingKey> {
-    let text = text::decode(bytes).ok_or_else(|| refused("is neither JSON nor PEM"))?;
-    let text = text.trim();
-    let pem = match is_pem(text.as_bytes()) {
-        true => text.to_owned(),
-        false => answered(text)?,
-    };
-    let key = file::key_in_pem(&pem, GET)?;
-    match key.bits() {
-        BITS => Ok(key),
-        bits => Err(Error::mismatch(format!(
-            "the wrapping key has {bits} bits; a vault's has {BITS}"
-        ))
-        .check("WRAPPING-KEY-SIZE")
-        .hint("find out where this file came from")),
-    }
+    let key = file::answer_or_pem(bytes, GET, answered)?;
+    file::of_length(key, BITS, "a vault's")
 }
 
 /// `data.public-key` of the answer, which must be there only once.

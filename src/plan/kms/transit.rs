@@ -8,7 +8,6 @@
 
 use std::path::Path;
 
-use super::aws::text;
 use super::file::{self, ParameterFile};
 use super::{Given, Kms, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Curve, Refusal, Spec};
@@ -333,22 +332,8 @@ pub(crate) fn read(path: &Path) -> Result<(WrappingKey, ParameterFile)> {
 /// # Errors
 /// As [`read`], except for those of opening.
 pub(crate) fn parse(bytes: &[u8]) -> Result<WrappingKey> {
-    let text =
-        text::decode(bytes).ok_or_else(|| Error::usage("is neither JSON nor PEM").hint(FETCH))?;
-    let text = text.trim();
-    let pem = match is_pem(text.as_bytes()) {
-        true => text.to_owned(),
-        false => answered(text)?,
-    };
-    let key = file::key_in_pem(&pem, FETCH)?;
-    match key.bits() {
-        BITS => Ok(key),
-        bits => Err(Error::mismatch(format!(
-            "the wrapping key has {bits} bits; a transit engine's has {BITS}"
-        ))
-        .check("WRAPPING-KEY-SIZE")
-        .hint("find out where this file came from")),
-    }
+    let key = file::answer_or_pem(bytes, FETCH, answered)?;
+    file::of_length(key, BITS, "a transit engine's")
 }
 
 /// The answer of an engine; its key alone, in PEM, is any public key.
