@@ -5,7 +5,8 @@
 # tests: whoever takes such a change for byok must be told by a test that fails. The rooms are
 #   shares      src/crypto/escrow/slip39*         chain  src/evidence/transcript/chain.rs
 #   attributes  src/hsm/attributes.rs      wrapping  src/crypto/wrapping*
-# Without ROOM all four. What follows `--` goes to cargo-mutants, such as `--list` or `--re 'fn name'`.
+#   kms         src/plan/kms.rs, and its files for every KMS but AWS KMS
+# Without ROOM all five. What follows `--` goes to cargo-mutants, such as `--list` or `--re 'fn name'`.
 #
 # Each room is built as a crate of its own (tests/mutants/ROOM.rs is its lib.rs), of the very files in src/:
 # it compiles in seconds where byok takes minutes, and no other test of the house can come to its help.
@@ -33,7 +34,7 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
     shift
 done
 [ $# -eq 0 ] || shift
-[ ${#rooms[@]} -gt 0 ] || rooms=(chain attributes shares wrapping)
+[ ${#rooms[@]} -gt 0 ] || rooms=(chain attributes shares wrapping kms)
 for tool in cargo-mutants jq; do
     command -v "$tool" >/dev/null || {
         printf 'tests/mutants.sh: there is no %s (cargo install --locked cargo-mutants; package jq)\n' "$tool" >&2
@@ -53,6 +54,7 @@ files() {
     chain) printf '%s\n' src/evidence/transcript/chain.rs ;;
     attributes) printf '%s\n' src/hsm/attributes.rs ;;
     wrapping) printf '%s\n' src/crypto/wrapping.rs 'src/crypto/wrapping/**/*.rs' ;;
+    kms) printf '%s\n' src/plan/kms.rs src/plan/kms/{azure,file,google,oci,transit}.rs ;;
     esac
 }
 

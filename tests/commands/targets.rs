@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support;
 
-use support::targets::into_a_managed_hsm;
+use support::targets::into_azure_and_google;
 use support::{ARN, Kind, LABEL, Room, folded, now, refused, stdout, well};
 
 const BAO: &str = "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\n\
@@ -130,7 +130,7 @@ fn a_result_of_one_kms_is_not_taken_for_that_of_another() {
     let Some(mut room) = Room::new(Kind::SoftHsm) else {
         return;
     };
-    into_a_managed_hsm(&mut room);
+    into_azure_and_google(&mut room);
     let transcript = room.run_well();
     let at = jiff::Timestamp::from_second(now() as i64 + 60).unwrap();
     let key = "https://a-hsm.managedhsm.azure.net/keys/payments";

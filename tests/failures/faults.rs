@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use judge::Verdict;
 use list::{Fault, Sort};
 use scenes::{
-    GENERATE, GENERATE_ELSEWHERE, GENERATE_IN_HOST, GENERATE_ON_KRYOPTIC, RECOVER, REIMPORT, Scene,
-    Stage,
+    GENERATE, GENERATE_AES_ELSEWHERE, GENERATE_ED25519, GENERATE_ELSEWHERE, GENERATE_IN_HOST,
+    GENERATE_ON_KRYOPTIC, RECOVER, REIMPORT, Scene, Stage,
 };
 use support::refused;
 
@@ -122,8 +122,18 @@ fn every_fault_of_generate_in_host_is_safe_on_softhsm() {
 }
 
 #[test]
-fn every_fault_of_generate_into_two_kmss_is_safe_on_softhsm() {
+fn every_fault_of_generate_into_three_kmss_is_safe_on_softhsm() {
     every_fault_is_safe(GENERATE_ELSEWHERE, 10);
+}
+
+#[test]
+fn every_fault_of_generate_of_an_aes_key_for_other_kmss_is_safe_on_softhsm() {
+    every_fault_is_safe(GENERATE_AES_ELSEWHERE, 6);
+}
+
+#[test]
+fn every_fault_of_generate_of_an_ed25519_key_is_safe_on_kryoptic() {
+    every_fault_is_safe(GENERATE_ED25519, 6);
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn plan_for_all(room: &mut Room, spec: &str) -> Vec<(String, KmsKey, &'static st
         let other = elsewhere(spec).map(|(other, key)| (other, format!("{key}-{}", imports.len())));
         let parameters = match &other {
             None => kms.parameters(&arn, support::now() + 86_000),
-            Some((other, key)) => kms.parameters_of(other, key),
+            Some((other, key)) => kms.parameters_of(other, key, wrapping),
         };
         fs::write(room.path(&file), parameters).unwrap();
         let import = Import {

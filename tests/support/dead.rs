@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::escrow::{builds_on, lay, shares, table};
-use super::targets::into_a_managed_hsm;
+use super::targets::into_azure_and_google;
 use super::{Kind, PIN, Room, SHA_1, now, stderr, stdout};
 
 /// The second data key of the ceremonies.
@@ -40,7 +40,7 @@ impl Scene {
     /// `None` where the module is not on this machine.
     pub fn new(hsm: Kind, kind: &'static str) -> Option<Self> {
         let mut room = Room::new(hsm)?;
-        into_a_managed_hsm(&mut room);
+        into_azure_and_google(&mut room);
         room.plan.more = second_key(&room) + &table(2, 3, "files:shares");
         let mut old = None;
         if kind != "generate" {
@@ -52,8 +52,7 @@ impl Scene {
         }
         if kind == "recover" {
             let mut new = Room::new(hsm)?;
-            new.use_kms_key(room.kms.clone());
-            into_a_managed_hsm(&mut new);
+            into_azure_and_google(&mut new);
             new.plan.kind = kind.into();
             new.plan.more =
                 second_key(&new) + "[recover]\nshares = \"files:brought\"\npackage = \"record\"\n";

@@ -324,7 +324,7 @@ impl Room {
     pub fn write_parameters(&self) {
         let json = match self.plan.elsewhere {
             None => self.kms.parameters(&self.plan.key_arn, now() + 86_000),
-            Some((kms, key)) => self.kms.parameters_of(kms, key),
+            Some((kms, key)) => self.kms.parameters_of(kms, key, &self.plan.wrapping),
         };
         fs::write(self.path("inputs/eu-west-1.json"), json).unwrap();
     }
@@ -704,11 +704,24 @@ impl KmsKey {
         )
     }
 
-    /// The answer of another KMS about it: OpenBao's, or Azure's about a KEK beside this key.
-    pub fn parameters_of(&self, kms: &str, key: &str) -> String {
-        if kms == "openbao" {
-            let pem = openssl(&["pkey", "-pubin", "-inform", "DER"], &self.spki);
-            return String::from_utf8(pem).unwrap();
+    /// The answer of another KMS about it: the key in PEM, Azure's about a KEK beside `key`, or Google's about an import
+    /// job in its ring that unwraps so.
+    pub fn parameters_of(&self, kms: &str, key: &str, wrapping: &str) -> String {
+        let pem = openssl(&["pkey", "-pubin", "-inform", "DER"], &self.spki);
+        let pem = String::from_utf8(pem).unwrap();
+        if kms == "google" {
+            let (ring, _) = key.split_once("/cryptoKeys/").unwrap();
+            let hash = wrapping.rsplit_once("SHA_").unwrap().1;
+            let method = format!("RSA_OAEP_{}_SHA{hash}_AES_256", self.modulus_len() * 8);
+            let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(71);
+            return format!(
+                "{{\"name\":\"{ring}/importJobs/job\",\"importMethod\":\"{method}\",\"protectionLevel\":\"HSM\",\
+                 \"state\":\"ACTIVE\",\"expireTime\":\"{expires:.0}\",\"publicKey\":{{\"pem\":\"{}\"}}}}\n",
+                pem.replace('\n', "\\n")
+            );
+        }
+        if kms != "azure" {
+            return pem;
         }
         let exponent = self.spki.len() - 5; // its head, and 65537
         let n = &self.spki[exponent - self.modulus_len()..exponent];

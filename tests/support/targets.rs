@@ -2,19 +2,44 @@
 
 use std::fs;
 
-use super::Room;
+use super::specs::RSA_AES;
+use super::{KmsKey, Room, SHA_256};
 
-/// The data key of the plan goes into a Managed HSM of Azure too. Its KEK is the key pair of the room's KMS.
-pub fn into_a_managed_hsm(room: &mut Room) {
-    const VAULT: &str = "https://a-hsm.managedhsm.azure.net/keys";
-    let kek = room
-        .kms
-        .parameters_of("azure", &format!("{VAULT}/payments"));
-    fs::write(room.path("inputs/kek.json"), kek).unwrap();
-    room.plan.import_more += &format!(
-        "[[key.import]]\nname = \"azure\"\nkms = \"azure\"\nkey = \"{VAULT}/payments\"\n\
-         parameters = \"inputs/kek.json\"\nwrapping = \"RSA_AES_KEY_WRAP_SHA_1\"\nexpires = \"never\"\n\
-         wrapping_key_sha256 = \"{}\"\n",
+/// Google's key of the tests.
+const GOOGLE: &str = "projects/a-project/locations/global/keyRings/r/cryptoKeys/payments";
+
+/// A key of OCI's that is not there yet.
+const OCI: &str = "https://a-vault-management.kms.eu-frankfurt-1.oraclecloud.com/ocid1.compartment.oc1..a/payments";
+
+/// The data key of the plan goes into a Managed HSM of Azure and a key ring of Google too, as an HSM wraps it that knows
+/// SHA-1 alone. The wrapping key is everywhere that of the room's KMS, of 4096 bits.
+pub fn into_azure_and_google(room: &mut Room) {
+    room.use_kms_key(KmsKey::rsa(4096));
+    let more = imported(
+        room,
+        "azure",
+        "https://a-hsm.managedhsm.azure.net/keys/payments",
+        RSA_AES[0],
+    ) + &imported(room, "google", GOOGLE, RSA_AES[0]);
+    room.plan.import_more += &more;
+}
+
+/// An AES key goes into Google Cloud KMS, OCI Vault and OpenBao, with what they take alone or first.
+pub fn aes_into_google_oci_and_bao(room: &mut Room) {
+    room.plan_spec("AES_256", None); // the wrapping key has 4096 bits then
+    room.plan.wrapping = RSA_AES[1].into();
+    let more = imported(room, "google", GOOGLE, RSA_AES[1]) + &imported(room, "oci", OCI, SHA_256);
+    room.plan.import_more += &more;
+}
+
+/// An import into `key` of `kms`, by the room's wrapping key: its parameters beside the others, and its lines in a plan.
+fn imported(room: &Room, kms: &str, key: &str, wrapping: &str) -> String {
+    let file = format!("inputs/{kms}.json");
+    fs::write(room.path(&file), room.kms.parameters_of(kms, key, wrapping)).unwrap();
+    format!(
+        "[[key.import]]\nname = \"{kms}\"\nkms = \"{kms}\"\nkey = \"{key}\"\nparameters = \"{file}\"\n\
+         wrapping = \"{wrapping}\"\nwrap_in = \"{}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
+        room.plan.wrap_in,
         room.kms.sha256()
-    );
+    )
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::support::escrow::{self, builds_on};
-use super::support::targets::into_a_managed_hsm;
+use super::support::targets::{aes_into_google_oci_and_bao, into_azure_and_google};
 use super::support::{Kind, LABEL, PIN, Room, SHA_1, now, openssl, stderr};
 
 pub const SECOND: &str = "ledger";
@@ -46,10 +46,24 @@ pub const GENERATE_WITHOUT_ESCROW: Scene = Scene {
 };
 
 pub const GENERATE_ELSEWHERE: Scene = Scene {
-    name: "generate, into a Managed HSM too",
+    name: "generate, into a Managed HSM and Google too",
     prepare: generate_elsewhere,
-    wraps_for_kms: 3, // one under the KMS key; under the KEK one of the key between, and one with it
+    wraps_for_kms: 5, // one under the KMS key; for each other one of the key between, and one with it
     ..GENERATE
+};
+
+pub const GENERATE_AES_ELSEWHERE: Scene = Scene {
+    name: "generate, AES_256 into Google, OCI and OpenBao, wrap_in host",
+    prepare: generate_aes_elsewhere,
+    wraps_for_kms: 0,
+    ..GENERATE
+};
+
+pub const GENERATE_ED25519: Scene = Scene {
+    name: "generate, ED25519 into OpenBao",
+    kind: Kind::Kryoptic,
+    prepare: generate_ed25519,
+    wraps_for_kms: 2,
 };
 
 pub const REIMPORT: Scene = Scene {
@@ -73,10 +87,24 @@ fn generate(kind: Kind) -> Option<Room> {
     Some(room)
 }
 
-/// The same into two KMSs, one of which proves by decrypting.
+/// The same into three KMSs, one of which proves by decrypting.
 fn generate_elsewhere(kind: Kind) -> Option<Room> {
     let mut room = generate(kind)?;
-    into_a_managed_hsm(&mut room);
+    into_azure_and_google(&mut room);
+    Some(room)
+}
+
+/// An AES key that AWS KMS never gets, into three others, whose bytes come to this computer.
+fn generate_aes_elsewhere(kind: Kind) -> Option<Room> {
+    let mut room = generate(kind)?;
+    room.plan.wrap_in = "host".into();
+    aes_into_google_oci_and_bao(&mut room);
+    Some(room)
+}
+
+fn generate_ed25519(kind: Kind) -> Option<Room> {
+    let mut room = generate(kind)?;
+    room.plan_spec("ED25519", None);
     Some(room)
 }
 
@@ -232,7 +260,9 @@ pub const UNOPENED: &str = "the KMS cannot open what was wrapped";
 
 fn fingerprint(spec: &str, key: &[u8]) -> String {
     match spec {
-        "SYMMETRIC_DEFAULT" => super::support::openssl_check_values(key).1,
+        aes if aes == "SYMMETRIC_DEFAULT" || aes.starts_with("AES_") => {
+            super::support::openssl_check_values(key).1
+        }
         hmac if hmac.starts_with("HMAC_") => super::support::openssl_hmac_fingerprint(hmac, key),
         _ => {
             let public = ["pkey", "-inform", "DER", "-pubout", "-outform", "DER"];
