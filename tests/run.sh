@@ -3,8 +3,8 @@
 # tests/run.sh quick        formatting, lints of the default build, unit tests, commands and laws; no second HSM (kryoptic),
 #                           no KMS, no bare Debian, nothing built for release or without the room: 3 minutes
 # tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person, with their counts: about 40 minutes
-# tests/run.sh clouds       only the import.sh of clouds whose own command is large: Azure's az, 600 MB, in target/clouds.
-#                           In every other run these tests skip.
+# tests/run.sh clouds       only the import.sh of clouds whose own command is large: Azure's az, 600 MB, and OCI's oci,
+#                           800 MB, in target/clouds. In every other run these tests skip.
 # tests/run.sh packages     only looks for what is needed, and installs it as root on Debian
 # tests/run.sh FILTER…      only tests whose name contains one of the filters
 # tests/run.sh --OPTION…    the arguments of `cargo test`, as they are
@@ -31,7 +31,7 @@
 #   BYOK_TEST_VENV      a Python venv with ministack (a KMS), bao (OpenBao), azure-keyvault-keys, google-cloud-kms, cryptography, the AWS CLI and
 #                       shamir;
 #                       in its wheels/, what docs/recovery-without-byok.md downloads
-#   BYOK_TEST_AZ        the real az of azure-cli, beside the venv
+#   BYOK_TEST_AZ, BYOK_TEST_OCI  the real az of azure-cli and the real oci of oci-cli, beside the venv
 #   BYOK_TEST_SLIP39_VECTORS  vectors.json of the SLIP-0039 reference implementation
 #   BYOK_TEST_KEEP_PAPER  a directory: what tests/commands/html.rs prints is kept there, to be looked at
 #   BYOK_TEST_SKIPS     a file: a test that skips appends one line, `test name: reason`,
@@ -59,7 +59,7 @@ case ${1:-} in
 '') ;;
 quick) mode=quick && shift ;;
 faults) mode=faults && shift ;;
-clouds) mode=some && shift && clouds=yes && set -- azure:: "$@" ;;
+clouds) mode=some && shift && clouds=yes && set -- azure:: the_real_oci "$@" ;;
 packages) mode=packages && shift ;;
 *) mode=some ;;
 esac
@@ -71,7 +71,7 @@ die() {
 
 # ---- the environment: what the machine's user has set must not decide what is tested ----
 unset BYOK_TEST_BIN BYOK_TEST_SOFTHSM BYOK_TEST_KRYOPTIC BYOK_TEST_PROXY BYOK_TEST_REMOTE BYOK_TEST_VENV
-unset BYOK_TEST_SLIP39_VECTORS BYOK_TEST_OPENCRYPTOKI BYOK_TEST_AZ
+unset BYOK_TEST_SLIP39_VECTORS BYOK_TEST_OPENCRYPTOKI BYOK_TEST_AZ BYOK_TEST_OCI
 unset BYOK_PROXY_MODULE BYOK_PROXY_RULES SOFTHSM2_CONF KRYOPTIC_CONF KRYOPTIC_TRACE
 unset AWS_PROFILE AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET
@@ -301,14 +301,16 @@ make_venv() {
     printf '%s\n' "$wanted" >"$stamp"
 }
 
-# The real command of Azure: far larger than all else that the tests install.
-make_clouds() {
-    local at=$root/target/clouds wanted=azure-cli==2.91.0
-    [ "$(cat "$at/requirements" 2>/dev/null)" = "$wanted" ] && return
+# make_cloud REQUIREMENT: a real command of a cloud, far larger than all else that the tests install. Each has a venv of
+# its own: they do not agree about what they need.
+make_cloud() {
+    local at=$root/target/clouds/${1%%==*}
+    [ "$(cat "$at/requirements" 2>/dev/null)" = "$1" ] && return
     rm -rf "$at"
+    mkdir -p "${at%/*}"
     quietly clouds "$python" -m venv "$at" || return 1
-    quietly clouds-pip "$at/bin/pip" install --no-input --disable-pip-version-check "$wanted" || return 1
-    printf '%s\n' "$wanted" >"$at/requirements"
+    quietly clouds-pip "$at/bin/pip" install --no-input --disable-pip-version-check "$1" || return 1
+    printf '%s\n' "$1" >"$at/requirements"
 }
 
 if [ -f ../shared/slip39/vectors.json ]; then
@@ -415,8 +417,13 @@ fi
 if finish 'KMS venv'; then
     export BYOK_TEST_VENV=$venv
 fi
-if [ "$clouds" = yes ] && stage 'the command of Azure' make_clouds; then
-    export BYOK_TEST_AZ=$root/target/clouds/bin/az
+if [ "$clouds" = yes ]; then
+    if stage 'the command of Azure' make_cloud azure-cli==2.91.0; then
+        export BYOK_TEST_AZ=$root/target/clouds/azure-cli/bin/az
+    fi
+    if stage 'the command of OCI' make_cloud oci-cli==3.95.1; then
+        export BYOK_TEST_OCI=$root/target/clouds/oci-cli/bin/oci
+    fi
 fi
 if [ "$mode" = all ]; then
     if reason=$(tests/bundle.sh --could); then

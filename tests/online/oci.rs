@@ -422,3 +422,69 @@ fn parameters_that_are_no_wrapping_key_and_plans_that_oci_does_not_take_are_refu
         assert!(stdout(&output).contains(text), "{}", stdout(&output));
     }
 }
+
+/// With the vendor's own command: what it is asked and prints is what the tests' own takes and prints.
+#[test]
+fn the_real_oci_imports_once_and_a_next_version_only_after_the_one_that_is_named() {
+    for (spec, wrapping) in [("RSA_2048", RSA_AES), ("AES_192", RSA_AES)] {
+        let Some((vault, mut room)) = room(Kind::SoftHsm, spec, wrapping) else {
+            return;
+        };
+        if !vault.with_the_real_oci() {
+            skip("no BYOK_TEST_OCI: tests/run.sh clouds");
+            return;
+        }
+        let told = fs::read_to_string(room.path("inputs/oci.json")).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&told).unwrap()["data"]["public-key"],
+            vault.told(&["wrapping-key", "get"])["data"]["public-key"]
+        );
+        fs::write(room.path("inputs/oci.json"), vault.wrapping_key()).unwrap();
+        room.run_well();
+        let online = carried(&room, "records/one");
+        let output = import(&vault, &online, &[]);
+        well(&output);
+        let command = "oci kms management key import --compartment-id";
+        assert!(stdout(&output).contains(command), "{}", stdout(&output));
+        let made = result(&online);
+        assert_eq!(made["cli"], "oci/3.95.1");
+        assert_eq!(made["error"], Value::Null);
+        let standing = receipt(&room, "records/one", &online.join("import-result.json"));
+        let expected = match spec {
+            "RSA_2048" => "proved in KMS",
+            _ => "accepted by KMS",
+        };
+        assert_eq!(standing, expected, "{spec}");
+        well(&verifiers::both(room.dir.path(), &["records/one"]));
+
+        // again, and once more where the result was lost
+        let output = import(&vault, &online, &[]);
+        well(&output);
+        assert!(stdout(&output).contains("Nothing is sent again"));
+        for name in ["import-result.json", "import-result-2.json"] {
+            fs::remove_file(online.join(name)).unwrap();
+        }
+        let says = ["there is a key of this name already"];
+        refused(&import(&vault, &online, &[]), 4, &says);
+
+        // a next version of that key, which only an AES key can have
+        if spec == "RSA_2048" {
+            continue;
+        }
+        let (key, version) = (made["key_id"].as_str(), made["key_version"].as_str());
+        let (key, version) = (key.unwrap(), version.unwrap());
+        goes_to(&mut room, &vault, key, wrapping);
+        room.plan.label = "next".into();
+        room.plan.directory = "records/two".into();
+        room.run_well();
+        let folder = room.path("records/two/next/oci");
+        refused(
+            &import(&vault, &folder, &[]),
+            4,
+            &[&format!("bash import.sh --after {version}")],
+        );
+        well(&import(&vault, &folder, &["--after", version]));
+        assert_eq!(result(&folder)["key_id"], key);
+        assert_ne!(result(&folder)["key_version"], version);
+    }
+}
