@@ -359,3 +359,6 @@ impl std::fmt::Display for KmsKey {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;

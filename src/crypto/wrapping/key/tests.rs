@@ -25,6 +25,11 @@ pub(crate) fn crafted_spki(bits: usize) -> Vec<u8> {
     spki_of(&modulus_of(bits), &EXPONENT)
 }
 
+/// The wrapping key in [`crafted_spki`].
+pub(crate) fn crafted(bits: usize) -> WrappingKey {
+    WrappingKey::from_spki_der(&crafted_spki(bits)).unwrap()
+}
+
 pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let len = u16::try_from(content.len()).unwrap().to_be_bytes();
     let header = match content.len() {

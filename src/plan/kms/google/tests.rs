@@ -1,5 +1,5 @@
 use super::*;
-use crate::crypto::wrapping::ControlKey;
+use crate::crypto::wrapping::key::tests::crafted;
 use crate::ground::error::Exit;
 
 const RING: &str = "projects/a-project-1/locations/europe-west6/keyRings/a_ring-1";
@@ -75,8 +75,7 @@ fn a_key_has_one_spelling_and_anything_else_is_refused_by_its_part() {
 }
 
 fn job(bits: usize, wrapping: WrappingAlgorithm) -> String {
-    let public = ControlKey::generate(bits).unwrap();
-    key().practice(public.public(), wrapping).unwrap()
+    key().practice(&crafted(bits), wrapping).unwrap()
 }
 
 #[test]

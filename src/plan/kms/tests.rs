@@ -1,0 +1,297 @@
+//! What each KMS says of one of its keys and of its import parameters.
+
+use super::*;
+use crate::crypto::wrapping::key::tests::crafted;
+use crate::ground::clock;
+use crate::ground::error::Exit;
+
+const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+/// A KMS, and what it should say.
+struct Says {
+    word: &'static str,
+    name: &'static str,
+    /// A key of it.
+    key: &'static str,
+    place: &'static str,
+    command: &'static str,
+    /// Lengths of its wrapping keys.
+    bits: &'static [usize],
+    /// An algorithm that it takes for AES, of those an HSM has that knows SHA-1 alone if possible.
+    wrapping: WrappingAlgorithm,
+    hours: Option<i64>,
+    /// Words of what having no deadline means, and of what nobody compares.
+    endless: &'static str,
+    guard: &'static str,
+    doubts: bool,
+    decrypts: fn(Spec) -> bool,
+    beside: &'static [&'static str],
+    /// What `recognise` knows of the parameters, besides the wrapping key.
+    more: &'static [&'static str],
+}
+
+const TRANSIT: Says = Says {
+    word: "openbao",
+    name: "OpenBao",
+    key: "https://bao.example:8200/v1/transit/keys/payments",
+    place: "https://bao.example:8200",
+    command: "bao read -format=json transit/wrapping_key",
+    bits: &[4096],
+    wrapping: WrappingAlgorithm::RsaAesKeyWrapSha1,
+    hours: None,
+    endless: "as long as that engine is mounted",
+    guard: "OpenBao takes any material under a free name",
+    doubts: false,
+    decrypts: Spec::is_aes,
+    beside: &["WrappedKeyMaterial.b64", "import.sh"],
+    more: &["key"],
+};
+
+const EACH: [Says; 5] = [
+    TRANSIT,
+    Says {
+        word: "vault",
+        name: "Vault",
+        command: "vault read -format=json transit/wrapping_key",
+        guard: "Vault takes any material under a free name",
+        ..TRANSIT
+    },
+    Says {
+        word: "azure",
+        name: "Azure Managed HSM",
+        key: "https://a-hsm.managedhsm.azure.net/keys/payments",
+        place: "https://a-hsm.managedhsm.azure.net",
+        command: "az keyvault key show --id https://a-hsm.managedhsm.azure.net/keys/KEK -o json",
+        bits: &[2048, 3072, 4096],
+        endless: "as long as the KEK exists",
+        guard: "Azure Managed HSM takes any material, as the next version",
+        beside: &["<name>.byok", "import.sh"],
+        more: &["kek", "key"],
+        ..TRANSIT
+    },
+    Says {
+        word: "google",
+        name: "Google Cloud KMS",
+        key: "projects/a-project/locations/europe-west6/keyRings/ring/cryptoKeys/payments",
+        place: "europe-west6",
+        command: "gcloud kms import-jobs describe JOB --project a-project --location europe-west6 --keyring ring --format=json",
+        bits: &[3072, 4096],
+        hours: Some(72),
+        guard: "Google Cloud KMS takes any material as a new version",
+        decrypts: |spec| matches!(spec, Spec::Aes { .. }),
+        beside: &["import.sh"],
+        more: &["import_job", "wrapping", "valid_to", "key"],
+        ..TRANSIT
+    },
+    Says {
+        word: "oci",
+        name: "OCI Vault",
+        key: "https://a-management.kms.us-ashburn-1.oraclecloud.com/ocid1.compartment.oc1..a/payments",
+        place: "https://a-management.kms.us-ashburn-1.oraclecloud.com",
+        command: "oci kms management wrapping-key get --endpoint https://a-management.kms.us-ashburn-1.oraclecloud.com",
+        wrapping: WrappingAlgorithm::RsaAesKeyWrapSha256,
+        endless: "as long as the vault exists",
+        guard: "OCI Vault takes any material, and shows nothing of an AES key",
+        doubts: true,
+        decrypts: |_| false,
+        beside: &["wrapped-import-key.json", "import.sh"],
+        ..TRANSIT
+    },
+];
+
+fn keys() -> impl Iterator<Item = (Says, KmsKey)> {
+    EACH.into_iter().map(|says| {
+        let key = KmsKey::parse(Some(says.word), None, Some(says.key)).unwrap();
+        (says, key)
+    })
+}
+
+fn names(of: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    assert!(of.iter().all(|(_, meaning)| meaning.len() > 20), "{of:?}");
+    of.iter().map(|(name, _)| *name).collect()
+}
+
+#[test]
+fn each_kms_says_what_it_is_and_what_it_asks() {
+    for (says, key) in keys() {
+        assert_eq!((key.word(), key.kms()), (Some(says.word), says.name));
+        assert_eq!((key.as_str(), key.place()), (says.key, says.place));
+        assert_eq!(key.to_string(), says.key);
+        assert_eq!(key.command().as_deref(), Some(says.command));
+        let fetch = format!(
+            "fetch the wrapping key on the online side: {}",
+            says.command
+        );
+        assert_eq!(key.fetch(), fetch);
+        assert_eq!(key.wrapping_key_bits(), says.bits);
+        assert_eq!(key.binds_algorithm(), says.hours.is_some());
+        match key.lifetime() {
+            Lifetime::Hours(hours) => assert_eq!(Some(hours), says.hours),
+            Lifetime::Endless(means) => {
+                assert_eq!(None, says.hours);
+                assert!(means.contains(says.endless), "{means}");
+            }
+        }
+        assert!(key.no_guard().unwrap().contains(says.guard));
+        for wrapping in WrappingAlgorithm::ALL {
+            let doubt = key.doubt(wrapping).unwrap_or_default();
+            let doubts = says.doubts && wrapping.is_rsa_aes();
+            assert_eq!(doubt.starts_with("NOT ESTABLISHED: "), doubts, "{wrapping}");
+            assert_eq!(doubt.is_empty(), !doubts);
+            let wide =
+                [2048, 3072, 4096].map(|bits| key.fits(Spec::DEFAULT, wrapping, bits).is_ok());
+            assert_eq!(wide, [true; 3]);
+        }
+        for spec in Spec::ALL {
+            assert_eq!(
+                key.proves_by_decrypting(spec),
+                (says.decrypts)(spec),
+                "{spec:?}"
+            );
+        }
+        assert_eq!(names(key.beside()), says.beside);
+        assert!(key.arn().is_none() && !key.is_multi_region() && !key.is_replica_of(ARN));
+    }
+    let aws = KmsKey::parse(None, Some(ARN), None).unwrap();
+    assert_eq!((aws.word(), aws.kms()), (None, "AWS KMS"));
+    assert_eq!((aws.as_str(), aws.place()), (ARN, "eu-west-1"));
+    assert_eq!(aws.arn().unwrap().as_str(), ARN);
+    assert!(aws.fetch().contains("aws kms get-parameters-for-import"));
+    assert!(aws.no_guard().is_none() && aws.practice(&crafted(2048), EACH[0].wrapping).is_none());
+    assert!(aws.doubt(EACH[0].wrapping).is_none() && !aws.proves_by_decrypting(Spec::DEFAULT));
+    assert!(matches!(aws.lifetime(), Lifetime::Hours(24)));
+    assert_eq!(aws.wrapping_key_bits(), [2048, 3072, 4096]);
+}
+
+/// What a rehearsal puts in the place of the online side's file is what the reader of that KMS takes, and no other.
+#[test]
+fn practice_parameters_are_those_of_their_kms_alone() {
+    let wrapping_key = crafted(4096);
+    let dir = tempfile::tempdir().unwrap();
+    for (says, key) in keys() {
+        let text = key.practice(&wrapping_key, says.wrapping).unwrap();
+        let path = dir.path().join("parameters.json");
+        std::fs::write(&path, &text).unwrap();
+        let wanted = Wanted {
+            path: &path,
+            wrapping: says.wrapping,
+            valid_to: None,
+        };
+        let given = key.read(&wanted).unwrap();
+        assert!(given.wrapping_key == wrapping_key && given.token.is_none());
+        assert_eq!(given.files.len(), 1);
+        assert_eq!(given.files[0].name, "parameters.json");
+        assert_eq!(given.valid_to, key.deadline(&wanted));
+        let left = |at: Timestamp| at.duration_since(clock::now()).as_secs();
+        let hours = given.valid_to.map(|at| (left(at) + 60) / 3600);
+        assert_eq!(hours, says.hours, "{}", says.word);
+        let known = recognise(text.as_bytes()).unwrap();
+        assert!(known.wrapping_key == wrapping_key);
+        assert!(
+            known.plan.contains(&format!("kms = \"{}\"", TRANSIT.word))
+                == (says.more == TRANSIT.more && says.name != "OCI Vault")
+        );
+        let more: Vec<&str> = known.more.iter().map(|(name, _)| *name).collect();
+        assert_eq!(more, says.more);
+        for (other, key) in keys().filter(|(other, _)| other.command != says.command) {
+            let same_engine = [says.word, other.word]
+                .iter()
+                .all(|word| ["openbao", "vault"].contains(word));
+            let wanted = Wanted {
+                wrapping: other.wrapping,
+                ..wanted
+            };
+            assert_eq!(
+                key.read(&wanted).is_ok(),
+                same_engine,
+                "{} read as {}",
+                says.word,
+                other.word
+            );
+        }
+        let read = by_each_reader(text.as_bytes())
+            .filter(Result::is_ok)
+            .count();
+        assert_eq!(
+            read,
+            1 + usize::from(says.more == TRANSIT.more && says.word != "oci")
+        );
+        let absent = Wanted {
+            path: &dir.path().join("absent"),
+            ..wanted
+        };
+        let error = key.read(&absent).err().unwrap();
+        assert_eq!((error.exit, key.deadline(&absent)), (Exit::Usage, None));
+        let error = key
+            .read(&Wanted {
+                path: dir.path(),
+                ..wanted
+            })
+            .err()
+            .unwrap();
+        assert!(error.what.ends_with("is a directory"), "{}", error.what);
+        assert!(
+            error
+                .hints
+                .concat()
+                .contains(says.command.split(' ').next().unwrap_or_default())
+        );
+    }
+    assert!(recognise(b"{}").is_none());
+}
+
+/// `kms`, `key_arn` and `key` of a plan, what is wrong with them, and what to do.
+#[test]
+fn a_key_is_named_as_its_kms_names_keys() {
+    let bao = TRANSIT.key;
+    for (kms, key_arn, key, why, hint) in [
+        (None, None, None, "it has no key_arn", "with `kms`"),
+        (
+            Some("aws"),
+            None,
+            Some(bao),
+            "it has no key_arn",
+            "by its ARN",
+        ),
+        (
+            Some("aws"),
+            Some(ARN),
+            Some(bao),
+            "do not go together, nor key_arn with kms = \"aws\"",
+            "for AWS KMS alone",
+        ),
+        (
+            Some("openbao"),
+            Some(ARN),
+            None,
+            "do not go together, nor key_arn with kms = \"openbao\"",
+            "for every other KMS",
+        ),
+        (
+            Some("openbao"),
+            None,
+            None,
+            "it has no `key`",
+            "name it by its URL",
+        ),
+        (
+            Some("gcp"),
+            None,
+            Some(bao),
+            "kms \"gcp\" is not one of aws, openbao, vault, azure, google, oci",
+            "it is aws",
+        ),
+        (
+            Some("azure"),
+            None,
+            Some(bao),
+            "key \"https://bao.example",
+            "identifier without version",
+        ),
+    ] {
+        let error = KmsKey::parse(kms, key_arn, key).unwrap_err();
+        assert_eq!(error.exit, Exit::Usage);
+        assert!(error.what.contains(why), "{}", error.what);
+        assert!(error.hints.concat().contains(hint), "{:?}", error.hints);
+    }
+}
