@@ -210,7 +210,7 @@ pub(super) fn find_way(
                 found = Some(way);
                 break;
             }
-            Err(e) if hsm::session_was_lost(&e) => return Err(e),
+            Err(e) if hsm::went_away(&e) => return Err(e), // this way is not to blame
             // What a module does wrong tells more than what it does not know.
             Err(e) if refused.as_ref().is_none_or(|r| r.check.is_none()) => refused = Some(e),
             Err(_) => {}

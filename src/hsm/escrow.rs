@@ -154,7 +154,7 @@ impl Hsm {
             match proved {
                 Ok(()) => return Ok(()),
                 // the row is not to blame
-                Err(Failed::Wrapping(e) | Failed::Unwrapping(e)) if super::session_was_lost(&e) => {
+                Err(Failed::Wrapping(e) | Failed::Unwrapping(e)) if super::went_away(&e) => {
                     return Err(e);
                 }
                 // A wrong result says more than a mechanism that the module does not know; among the

@@ -276,7 +276,7 @@ impl Hsm {
             entrance.row = row;
             match self.prove_entrance(&entrance, &control) {
                 Ok(()) => return Ok(entrance),
-                Err(lost) if super::session_was_lost(&lost) => return Err(lost),
+                Err(lost) if super::went_away(&lost) => return Err(lost),
                 Err(e) => {
                     first.get_or_insert(e.doing(row.name));
                 }

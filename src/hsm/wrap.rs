@@ -280,14 +280,11 @@ impl Hsm {
                     Ok(check) if check == control.check => return Ok(()),
                     _ => Error::hsm("the bytes that came out are not those that the HSM holds"),
                 },
-                Err(lost) if super::session_was_lost(&lost) => return Err(lost),
+                Err(lost) if super::went_away(&lost) => return Err(lost),
                 Err(e) => e,
             };
-            // A failure of the HSM is the most informative; after that, the error of the standard's own mechanism.
-            let tells_more = |told: &Error| {
-                super::went_away(&refused) && !super::went_away(told)
-                    || refused.check.is_some() && told.check.is_none()
-            };
+            // What comes out wrong is the most informative; after that, the error of the standard's own mechanism.
+            let tells_more = |told: &Error| refused.check.is_some() && told.check.is_none();
             if told.as_ref().is_none_or(tells_more) {
                 told = Some(refused.doing(transport.rows.of(control.spec).name));
             }

@@ -163,6 +163,34 @@ fn each_kms_says_what_it_is_and_what_it_asks() {
     assert_eq!(aws.wrapping_key_bits(), [2048, 3072, 4096]);
 }
 
+#[test]
+fn parts_of_one_multi_region_key_are_known_by_their_arns() {
+    let part = |region: &str| {
+        ARN.replace("eu-west-1", region).replace(
+            "1234abcd-12ab-34cd-56ef-1234567890ab",
+            "mrk-1234abcd12ab34cd56ef1234567890ab",
+        )
+    };
+    let key = |arn: &str| KmsKey::parse(Some("aws"), Some(arn), None).unwrap();
+    let (here, there) = (part("eu-west-1"), part("us-east-1"));
+    assert!(key(&here).is_multi_region() && !key(ARN).is_multi_region());
+    assert!(key(&there).is_replica_of(&here));
+    assert!(!key(&there).is_replica_of(ARN) && !key(ARN).is_replica_of(&here));
+}
+
+/// bash runs it in the tests of the online half; here it is seen to be about exactly the files of the slip.
+#[test]
+fn the_command_of_the_slip_checks_the_files_and_shows_the_digest_of_their_list() {
+    let command = slip_command("inputs/a");
+    for part in [
+        "(cd inputs/a && ",
+        "sha256sum -c SHA256SUMS",
+        "sha256sum < SHA256SUMS | cut -c 1-64",
+    ] {
+        assert!(command.contains(part), "{command}");
+    }
+}
+
 /// What a rehearsal puts in the place of the online side's file is what the reader of that KMS takes, and no other.
 #[test]
 fn practice_parameters_are_those_of_their_kms_alone() {

@@ -331,3 +331,18 @@ fn exactly_what_a_vault_and_a_managed_hsm_take_is_taken() {
         }
     }
 }
+
+#[test]
+fn a_key_answers_a_challenge_by_aes_gcm_of_its_own_length() {
+    let key = VaultKey::parse(HSM).unwrap();
+    for (spec, algorithm) in [
+        (Spec::Aes { bytes: 16 }, "A128GCM"),
+        (Spec::Aes { bytes: 24 }, "A192GCM"),
+        (Spec::Aes { bytes: 32 }, "A256GCM"),
+        (Spec::DEFAULT, "A256GCM"),
+        (Spec::Ec(Curve::P256), ""),
+    ] {
+        assert_eq!(key.kind(spec).unwrap().decrypt, algorithm);
+        assert_eq!(key.proves_by_decrypting(spec), !algorithm.is_empty());
+    }
+}
