@@ -14,6 +14,7 @@ pub mod azure;
 pub mod bao;
 pub mod google;
 pub mod oci;
+pub mod stand_in;
 mod warm;
 
 use std::io::{Read as _, Write as _};

@@ -1,96 +1,45 @@
 //! A vault of OCI on the loopback interface: the tests' own, which unwraps with PyPI's `cryptography` of `BYOK_TEST_VENV`,
 //! and a small `oci` which speaks HTTP to it.
 
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+use super::stand_in::{Env, StandIn, nowhere, printed};
 
 /// The vault of the tests, as plans name it.
 pub const ENDPOINT: &str = "https://examplevault-management.kms.us-ashburn-1.oraclecloud.com";
 /// A compartment.
 pub const COMPARTMENT: &str = "ocid1.compartment.oc1..aaaaaaaaexample";
 
-/// A vault that ends when this is dropped; all it holds is in its memory.
+/// A vault that ends when this is dropped.
 pub struct OciVault {
-    home: tempfile::TempDir,
-    port: u16,
-    server: Child,
-}
-
-impl Drop for OciVault {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-fn program(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/kms_on_loopback/oci")
-        .join(name)
+    of: StandIn,
 }
 
 impl OciVault {
     /// An empty one. `None` where the machine has no `cryptography` for it.
     pub fn start() -> Option<Self> {
-        let venv = std::env::var_os("BYOK_TEST_VENV").filter(|path| !path.is_empty())?;
-        let python = std::path::absolute(venv).unwrap().join("bin/python");
-        let mut there = Command::new(&python);
-        let there = there.args(["-c", "import cryptography"]);
-        if !there.output().ok()?.status.success() {
-            return None;
-        }
-        let home = tempfile::tempdir().unwrap();
-        let oci = home.path().join("oci");
-        let text = format!(
-            "#!/bin/sh\nexec '{}' '{}' \"$@\"\n",
-            python.display(),
-            program("oci.py").display()
-        );
-        std::fs::write(&oci, text).unwrap();
-        std::fs::set_permissions(&oci, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let mut server = Command::new(&python)
-            .arg(program("vault.py"))
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut told = BufReader::new(server.stdout.take().unwrap());
-        told.read_line(&mut line).unwrap();
-        Some(Self {
-            home,
-            port: line.trim().parse().expect("the port of the vault"),
-            server,
-        })
+        let of = StandIn::start("oci/vault.py", "cryptography", &[])?;
+        of.command("oci", "oci/oci.py", &[]);
+        Some(Self { of })
     }
 
     /// Where it answers.
     pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.of.port)
     }
 
     /// What import.sh needs of the environment; what names servers in it leads nowhere.
-    pub fn env(&self) -> Vec<(&'static str, String)> {
-        let nowhere = "http://127.0.0.1:1".to_owned();
-        vec![
-            (
-                "PATH",
-                format!("{}:/usr/bin:/bin", self.home.path().display()),
-            ),
-            ("HOME", self.home.path().display().to_string()),
+    pub fn env(&self) -> Env {
+        let mut env = self.of.env(&self.of.bin());
+        env.extend([
             ("OCI_CLI_PROFILE", "DEFAULT".into()),
-            ("OCI_CLI_ENDPOINT", nowhere.clone()),
+            ("OCI_CLI_ENDPOINT", nowhere()),
             ("OCI_CLI_REGION", "nowhere".into()),
             ("OCI_CLI_RC_FILE", "/nowhere".into()),
-            ("HTTPS_PROXY", nowhere.clone()),
-            ("https_proxy", nowhere),
-            ("PYTHONPATH", "/nowhere".into()),
-        ]
+        ]);
+        env
     }
 
     /// Puts the real `oci` in the place of the tests' own, and signs it in with a key that this vault asks nobody for.
@@ -120,7 +69,7 @@ impl OciVault {
 
     /// Runs the oci that is there about this vault.
     pub fn oci(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(self.home.path().join("oci"));
+        let mut command = Command::new(self.of.bin().join("oci"));
         command.args(["kms", "management"]).args(args);
         command.args(["--endpoint", &self.address(), "--output", "json"]);
         command.env_clear().env("OCI_CLI_RC_FILE", "/dev/null");
@@ -130,10 +79,7 @@ impl OciVault {
 
     /// What it printed; panics with what it said if it failed.
     pub fn text(&self, args: &[&str]) -> String {
-        let output = self.oci(args);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {errors}");
-        String::from_utf8(output.stdout).unwrap()
+        printed(self.oci(args), args)
     }
 
     /// The same, read.

@@ -1,18 +1,18 @@
 //! The whole way to Azure: a ceremony, its `.byok` file in a vault that unwraps it, and what proves that it is there. The
 //! vendor's own `az` runs `import.sh` where it is installed: `tests/run.sh clouds`.
 
+use crate::away::{self, checked, import_of, receipt, receipt_refused, reimport};
 use crate::kms_on_loopback::azure::Vault;
 use crate::support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
-use support::specs::in_hsm;
 use support::{
-    Kind, LABEL, Room, Transcript, base64, folded, hex, names_in, openssl, refused, sha256, skip,
-    stderr, stdout, verifiers, well,
+    Kind, Room, Transcript, base64, folded, hex, names_in, openssl, refused, skip, stderr, stdout,
+    verifiers, well,
 };
 
 const PREMIUM: &str = "https://byok-tests.vault.azure.net";
@@ -30,39 +30,18 @@ fn room(url: &str, spec: &str, kek_bits: &str) -> Option<(Vault, Room)> {
     fs::write(room.path("inputs/kek.json"), kek).unwrap();
     room.plan.imported = false; // into AWS KMS
     room.plan.spec = spec.into();
-    room.plan.key_more = format!(
-        "[[key.import]]\nname = \"azure\"\nkms = \"azure\"\nkey = \"{}\"\nparameters = \"inputs/kek.json\"\n\
-         wrapping = \"{SHA_1}\"\nwrap_in = \"{}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
-        vault.key("payments"),
-        if in_hsm(Kind::SoftHsm, spec, SHA_1) {
-            "hsm"
-        } else {
-            "host"
-        },
-        slip(&vault),
-    );
+    let key = ["azure", "azure", &vault.key("payments")];
+    room.plan.key_more = import_of(&room, key, "kek.json", [SHA_1, &slip(&vault)]);
     Some((vault, room))
 }
 
-/// The digest of the KEK by the command of docs/targets.md.
+/// The digest of the KEK.
 pub fn slip(vault: &Vault) -> String {
-    let pem = vault.text(&["pem", "KEK"]);
-    sha256(&openssl(
-        &["pkey", "-pubin", "-outform", "DER"],
-        pem.as_bytes(),
-    ))
+    away::slip(&vault.text(&["pem", "KEK"]))
 }
 
-/// The cloud operator: the folder alone, carried elsewhere.
 fn carried(room: &Room, record: &str) -> PathBuf {
-    let online = room.path("online");
-    let _ = fs::remove_dir_all(&online);
-    fs::create_dir(&online).unwrap();
-    for file in fs::read_dir(room.path(record).join(LABEL).join("azure")).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), online.join(file.file_name())).unwrap();
-    }
-    online
+    away::carried(room, record, "azure")
 }
 
 /// Imports the file that byok wrote, by the vendor's client, with what its `import.sh` says about it.
@@ -79,17 +58,6 @@ pub fn imported(vault: &Vault, online: &Path) -> Value {
     let mut args = vec!["import", "payments", file.to_str().unwrap(), &kty, &curve];
     args.extend(ops.split(' '));
     vault.told(&args)
-}
-
-/// Adds an answer to a record, and tells how far its import is now.
-fn receipt(room: &Room, record: &str, file: &Path) -> String {
-    let output = room
-        .byok(&["receipt", "--json", record, file.to_str().unwrap()])
-        .output()
-        .unwrap();
-    well(&output);
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    told["imports"][0]["kms"].as_str().unwrap().to_owned()
 }
 
 /// The vault's answer to the challenge of a ceremony: as `import.sh` asks for it.
@@ -201,12 +169,7 @@ fn an_answer_about_another_key_or_one_that_is_not_in_an_hsm_proves_nothing() {
         ),
         (kek, 2, "is import parameters"),
     ] {
-        fs::write(room.path("proof.json"), text).unwrap();
-        let output = room
-            .byok(&["receipt", "records/one", "proof.json"])
-            .output()
-            .unwrap();
-        refused(&output, exit, &[says]);
+        receipt_refused(&room, "records/one", text, exit, &[says]);
     }
     // Azure compares identifiers whatever their case
     fs::write(
@@ -234,12 +197,7 @@ fn an_aes_key_in_a_managed_hsm_answers_the_challenge_also_after_a_reimport() {
     well(&answer);
     let result: Value = serde_json::from_slice(&answer.stdout).unwrap();
     let wrong = stdout(&answer).replace(result["result"].as_str().unwrap(), &base64(&[7; 32]));
-    fs::write(room.path("proof.json"), wrong).unwrap();
-    let output = room
-        .byok(&["receipt", "records/one", "proof.json"])
-        .output()
-        .unwrap();
-    refused(&output, 4, &["[KEY-MATERIAL]"]);
+    receipt_refused(&room, "records/one", wrong, 4, &["[KEY-MATERIAL]"]);
     fs::write(room.path("proof.json"), &answer.stdout).unwrap();
     assert_eq!(
         receipt(&room, "records/one", &room.path("proof.json")),
@@ -247,10 +205,7 @@ fn an_aes_key_in_a_managed_hsm_answers_the_challenge_also_after_a_reimport() {
     );
 
     vault.forget("payments");
-    let head = sha256(&fs::read(room.path("records/one/transcript.jsonl")).unwrap());
-    room.plan.kind = "reimport".into();
-    room.plan.top_more = format!("previous = \"records/one\"\nprevious_head = \"{head}\"\n");
-    room.plan.directory = "records/two".into();
+    reimport(&mut room, "records/two");
     let output = room.run();
     well(&output);
     let told = imported(&vault, &carried(&room, "records/two"));
@@ -302,15 +257,7 @@ fn the_script_takes_no_option_and_no_file_that_is_not_the_ceremonys() {
     };
     room.run_well();
     let online = carried(&room, "records/one");
-    let script = fs::read_to_string(online.join("import.sh")).unwrap();
-    assert!(!script.contains("{{"));
-    match Command::new("shellcheck")
-        .arg(online.join("import.sh"))
-        .output()
-    {
-        Ok(output) => well(&output),
-        Err(_) => skip("no shellcheck"),
-    }
+    away::script_reads_well(&online, "https://byok");
     let commands = room.path("commands");
     fs::create_dir(&commands).unwrap();
     for name in [
@@ -330,16 +277,8 @@ fn the_script_takes_no_option_and_no_file_that_is_not_the_ceremonys() {
         let found = found.iter().find(|path| path.exists()).unwrap();
         std::os::unix::fs::symlink(found, commands.join(name)).unwrap();
     }
-    let run = |args: &[&str]| {
-        let mut bash = Command::new("bash");
-        bash.arg("import.sh").args(args).current_dir(&online);
-        bash.env_clear().env("PATH", &commands).output().unwrap()
-    };
-    let help = run(&["--help"]);
-    well(&help);
-    let help = stdout(&help);
-    let mut lines = help.lines().filter(|line| !line.contains("https://byok"));
-    assert!(lines.all(|line| line.len() < 80), "{help}");
+    let path = commands.display().to_string();
+    let run = |args: &[&str]| away::run(&online, &[("PATH", path.clone())], args);
     assert_eq!(run(&["--imported"]).status.code(), Some(1));
     for args in [
         &["--ops", "decrypt"][..],
@@ -387,25 +326,11 @@ fn the_real_az_imports_once_and_the_next_version_only_after_the_one_that_is_name
         let online = carried(&room, "records/one");
         let (address, authority) = (vault.address(), vault.authority());
         let authority = authority.to_str().unwrap();
-        let run = |args: &[&str]| {
-            let mut bash = Command::new("bash");
-            bash.args([
-                "import.sh",
-                "--yes",
-                "--address",
-                &address,
-                "--ca-cert",
-                authority,
-            ]);
-            bash.args(args).current_dir(&online).env_clear();
-            bash.envs(env.iter().cloned()).output().unwrap()
-        };
+        let trusting = ["--yes", "--address", &address, "--ca-cert", authority];
+        let run = |args: &[&str]| away::run(&online, &env, &[&trusting[..], args].concat());
         let versions = || vault.told(&["show", "payments"]);
         // what trusts no such certificate sends nothing
-        let mut bash = Command::new("bash");
-        bash.args(["import.sh", "--yes", "--address", &address]);
-        bash.current_dir(&online).env_clear();
-        let output = bash.envs(env.iter().cloned()).output().unwrap();
+        let output = away::run(&online, &env, &["--yes", "--address", &address]);
         refused(&output, 1, &["without knowing whether it is there"]);
         let output = run(&["--after", &"0".repeat(32)]);
         refused(&output, 4, &["there is no key of this name"]);
@@ -478,15 +403,6 @@ fn parameters_that_are_no_kek_and_plans_that_no_vault_takes_are_refused() {
         return;
     };
     let good = room.plan.key_more.clone();
-    let check = |room: &Room, exit: i32, says: &[&str]| {
-        room.write_plan();
-        let output = room.byok(&["check", "plan.toml"]).output().unwrap();
-        let told = folded(&format!("{}{}", stdout(&output), stderr(&output)));
-        assert_eq!(output.status.code(), Some(exit), "{told}");
-        for wanted in says {
-            assert!(told.contains(wanted), "{wanted:?} is not in {told}");
-        }
-    };
     for (from, to, says) in [
         ("key = ", "key_arn = ", "key_arn is for AWS KMS alone"),
         ("/keys/payments", "/secrets/payments", "has no /keys/"),
@@ -508,7 +424,7 @@ fn parameters_that_are_no_kek_and_plans_that_no_vault_takes_are_refused() {
     ] {
         room.plan.key_more = good.replacen(from, to, 1);
         assert_ne!(room.plan.key_more, good, "{from}");
-        check(&room, 2, &[says]);
+        checked(&room, 2, &[says]);
     }
     room.plan.key_more = good.clone();
     for (spec, says) in [
@@ -516,10 +432,10 @@ fn parameters_that_are_no_kek_and_plans_that_no_vault_takes_are_refused() {
         ("SYMMETRIC_DEFAULT", "symmetric keys are for a Managed HSM"),
     ] {
         room.plan.spec = spec.into();
-        check(&room, 2, &[says]);
+        checked(&room, 2, &[says]);
     }
     room.plan.spec = "ECC_NIST_P256".into();
-    check(&room, 0, &[]);
+    checked(&room, 0, &[]);
     let kek = fs::read_to_string(room.path("inputs/kek.json")).unwrap();
     for (text, exit, says) in [
         (
@@ -548,7 +464,7 @@ fn parameters_that_are_no_kek_and_plans_that_no_vault_takes_are_refused() {
         ),
     ] {
         fs::write(room.path("inputs/kek.json"), text).unwrap();
-        check(&room, exit, &[says]);
+        checked(&room, exit, &[says]);
     }
 }
 

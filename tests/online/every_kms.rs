@@ -1,5 +1,6 @@
 //! One data key in five KMSs: one plan, one escrow, one record; and a year later, from three shares and in another HSM, again.
 
+use crate::away::{self, carried, import_of, receipt, run};
 use crate::azure;
 use crate::kms_on_loopback::LoopbackKms;
 use crate::kms_on_loopback::azure::Vault;
@@ -11,14 +12,9 @@ use crate::support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::specs::in_hsm;
-use support::{
-    Kind, LABEL, Room, Transcript, base64, openssl, sha256, skip, stdout, verifiers, well,
-};
+use support::{Kind, Room, Transcript, base64, sha256, skip, stdout, verifiers, well};
 
 /// Import, file of its parameters, and how the two HSMs wrap for it.
 const ELSEWHERE: [(&str, &str, &str); 4] = [
@@ -82,11 +78,7 @@ impl Clouds {
             "google" => told.pointer("/publicKey/pem"),
             _ => told.pointer("/data/public-key"),
         };
-        let pem = pem.unwrap().as_str().unwrap();
-        sha256(&openssl(
-            &["pkey", "-pubin", "-outform", "DER"],
-            pem.as_bytes(),
-        ))
+        away::slip(pem.unwrap().as_str().unwrap())
     }
 
     /// The imports of a plan, with parameters fetched now.
@@ -96,13 +88,8 @@ impl Clouds {
         for (kms, wrapping, file) in ELSEWHERE {
             let (key, parameters) = self.key(kms, job);
             fs::write(room.path("inputs").join(file), &parameters).unwrap();
-            let inside = in_hsm(room.kind, "SYMMETRIC_DEFAULT", wrapping);
-            room.plan.import_more += &format!(
-                "[[key.import]]\nname = \"{kms}\"\nkms = \"{kms}\"\nkey = \"{key}\"\nparameters = \"inputs/{file}\"\n\
-                 wrapping = \"{wrapping}\"\nwrap_in = \"{}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
-                if inside { "hsm" } else { "host" },
-                self.slip(kms, &parameters),
-            );
+            let by = [wrapping, &self.slip(kms, &parameters)];
+            room.plan.import_more += &import_of(room, [kms, kms, &key], file, by);
         }
     }
 
@@ -122,7 +109,7 @@ impl Clouds {
         ];
         for (name, env, args) in bao.into_iter().chain(others) {
             let online = carried(room, record, name);
-            well(&run(&online, env, &args));
+            well(&run(&online, &env, &[&["--yes"], &args[..]].concat()));
             receipt(room, record, &online.join("import-result.json"));
         }
         let online = carried(room, record, "azure");
@@ -153,29 +140,6 @@ impl Clouds {
         let look = ["keys", "versions", "describe", "1", "--key", "payments"];
         while self.google.told(&look)["state"] != "DESTROYED" {} // there it takes days
     }
-}
-
-fn carried(room: &Room, record: &str, import: &str) -> PathBuf {
-    let online = room.path("online").join(record).join(import);
-    fs::create_dir_all(&online).unwrap();
-    for file in fs::read_dir(room.path(record).join(LABEL).join(import)).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), online.join(file.file_name())).unwrap();
-    }
-    online
-}
-
-fn run(online: &Path, env: Vec<(&'static str, String)>, args: &[&str]) -> Output {
-    let mut bash = Command::new("bash");
-    bash.args(["import.sh", "--yes"]).args(args);
-    bash.current_dir(online).env_clear().envs(env);
-    bash.output().unwrap()
-}
-
-/// Adds an answer to a record.
-fn receipt(room: &Room, record: &str, file: &Path) {
-    let mut byok = room.byok(&["receipt", record, file.to_str().unwrap()]);
-    well(&byok.output().unwrap());
 }
 
 /// How far each import of a record is, in the order of the plan.

@@ -1,19 +1,16 @@
 //! The whole way to Google Cloud KMS: a ceremony, its `import.sh` with the tests' small gcloud, a KMS that unwraps, and what
 //! proves that it is there.
 
+use crate::away::{self, checked, import_of, receipt, receipt_refused, reimport, result};
 use crate::kms_on_loopback::google::{CloudKms, RING};
 use crate::support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
-use support::specs::in_hsm;
-use support::{
-    Kind, LABEL, Room, base64, folded, openssl, refused, sha256, skip, stderr, stdout, verifiers,
-    well,
-};
+use support::{Kind, Room, base64, folded, refused, skip, stderr, stdout, verifiers, well};
 
 /// Import method and what it is in a plan.
 const SHA_1: (&str, &str) = ("rsa-oaep-3072-sha1-aes-256", "RSA_AES_KEY_WRAP_SHA_1");
@@ -37,55 +34,25 @@ fn room(kind: Kind, spec: &str, method: (&str, &str)) -> Option<(CloudKms, Room)
 fn wrapped_by(room: &mut Room, kms: &CloudKms, name: &str, (method, wrapping): (&str, &str)) {
     let job = kms.job(name, method);
     fs::write(room.path("inputs/job.json"), &job).unwrap();
-    let in_hsm = in_hsm(room.kind, &room.plan.spec, wrapping);
-    room.plan.key_more = format!(
-        "[[key.import]]\nname = \"google\"\nkms = \"google\"\nkey = \"{}\"\nparameters = \"inputs/job.json\"\n\
-         wrapping = \"{wrapping}\"\nwrap_in = \"{}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
-        kms.key("payments"),
-        if in_hsm { "hsm" } else { "host" },
-        slip(&job),
-    );
+    let key = ["google", "google", &kms.key("payments")];
+    room.plan.key_more = import_of(room, key, "job.json", [wrapping, &slip(&job)]);
 }
 
-/// The digest of the job's key by the command of docs/targets.md.
+/// The digest of the job's key.
 fn slip(job: &str) -> String {
     let job: Value = serde_json::from_str(job).unwrap();
-    let pem = job["publicKey"]["pem"].as_str().unwrap();
-    sha256(&openssl(
-        &["pkey", "-pubin", "-outform", "DER"],
-        pem.as_bytes(),
-    ))
+    away::slip(job["publicKey"]["pem"].as_str().unwrap())
 }
 
-/// The cloud operator: the folder alone, carried elsewhere.
 fn carried(room: &Room, record: &str) -> PathBuf {
-    let online = room.path("online");
-    let _ = fs::remove_dir_all(&online);
-    fs::create_dir(&online).unwrap();
-    for file in fs::read_dir(room.path(record).join(LABEL).join("google")).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), online.join(file.file_name())).unwrap();
-    }
-    online
+    away::carried(room, record, "google")
 }
 
 /// Runs import.sh there, by the loopback.
 fn import(kms: &CloudKms, online: &Path, args: &[&str]) -> Output {
-    let mut bash = Command::new("bash");
-    bash.args(["import.sh", "--yes", "--address", &kms.address()]);
-    bash.args(args).current_dir(online).env_clear();
-    bash.envs(kms.env()).output().unwrap()
-}
-
-/// Adds an answer to a record, and tells how far its import is now.
-fn receipt(room: &Room, record: &str, file: &Path) -> String {
-    let output = room
-        .byok(&["receipt", "--json", record, file.to_str().unwrap()])
-        .output()
-        .unwrap();
-    well(&output);
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    told["imports"][0]["kms"].as_str().unwrap().to_owned()
+    let address = kms.address();
+    let args = [&["--yes", "--address", &address], args].concat();
+    away::run(online, &kms.env(), &args)
 }
 
 /// The script when its deadline is past.
@@ -93,18 +60,6 @@ fn late(script: &str) -> String {
     let mut lines = script.lines();
     let line = lines.find(|line| line.starts_with("deadline=")).unwrap();
     script.replace(line, "deadline=1")
-}
-
-fn result(online: &Path) -> Value {
-    serde_json::from_slice(&fs::read(online.join("import-result.json")).unwrap()).unwrap()
-}
-
-/// A later ceremony on the record.
-fn reimport(room: &mut Room, next: &str) {
-    let head = sha256(&fs::read(room.path("records/one/transcript.jsonl")).unwrap());
-    room.plan.kind = "reimport".into();
-    room.plan.top_more = format!("previous = \"records/one\"\nprevious_head = \"{head}\"\n");
-    room.plan.directory = next.into();
 }
 
 const PURPOSES: [(&str, &str, &str); 6] = [
@@ -165,12 +120,13 @@ fn every_spec(kind: Kind, rows: &[(&str, (&str, &str))]) {
                 true => job["publicKey"]["pem"].as_str().unwrap().replace('\n', " "),
                 false => base64(&[7; 32]),
             };
-            fs::write(room.path("wrong.json"), told.replace(right, &wrong)).unwrap();
-            let output = room
-                .byok(&["receipt", "records/one", "wrong.json"])
-                .output()
-                .unwrap();
-            refused(&output, 4, &["[KEY-MATERIAL]"]);
+            receipt_refused(
+                &room,
+                "records/one",
+                told.replace(right, &wrong),
+                4,
+                &["[KEY-MATERIAL]"],
+            );
         }
     }
 }
@@ -437,12 +393,7 @@ fn other_material_is_refused_in_its_version_and_found_as_a_further_one() {
     let told: Value = serde_json::from_str(&good).unwrap();
     let mac = |of: &Value| of["mac"].as_str().unwrap().to_owned();
     let wrong = good.replace(&mac(&told), &mac(&second));
-    fs::write(room.path("wrong.json"), wrong).unwrap();
-    let output = room
-        .byok(&["receipt", "records/one", "wrong.json"])
-        .output()
-        .unwrap();
-    refused(&output, 4, &["[KEY-MATERIAL]"]);
+    receipt_refused(&room, "records/one", wrong, 4, &["[KEY-MATERIAL]"]);
     // so it is in the API's own answer, and in one about a version of software
     let name = format!("{}/cryptoKeyVersions/2", kms.key("payments"));
     for (text, exit, says) in [
@@ -474,12 +425,7 @@ fn other_material_is_refused_in_its_version_and_found_as_a_further_one() {
             "does not name a version",
         ),
     ] {
-        fs::write(room.path("proof.json"), text).unwrap();
-        let output = room
-            .byok(&["receipt", "records/one", "proof.json"])
-            .output()
-            .unwrap();
-        refused(&output, exit, &[says]);
+        receipt_refused(&room, "records/one", text, exit, &[says]);
     }
     let right = format!(
         "{{\"name\": \"{}\", \"mac\": \"{}\"}}",
@@ -501,26 +447,9 @@ fn the_script_takes_no_option_no_file_and_no_key_that_is_not_the_ceremonys() {
     room.run_well();
     let online = carried(&room, "records/one");
     let script = fs::read_to_string(online.join("import.sh")).unwrap();
-    assert!(!script.contains("{{"));
-    match Command::new("shellcheck")
-        .arg(online.join("import.sh"))
-        .output()
-    {
-        Ok(output) => well(&output),
-        Err(_) => skip("no shellcheck"),
-    }
+    away::script_reads_well(&online, "projects/");
     let help = import(&kms, &online, &["--help"]);
     refused(&help, 2, &["'--help' is not accepted"]); // only alone
-    let mut bash = Command::new("bash");
-    let help = bash
-        .args(["import.sh", "--help"])
-        .current_dir(&online)
-        .output()
-        .unwrap();
-    well(&help);
-    let help = stdout(&help);
-    let mut lines = help.lines().filter(|line| !line.starts_with("projects/"));
-    assert!(lines.all(|line| line.len() < 80), "{help}");
     for args in [
         &["--algorithm", "x"][..],
         &["--target-key-file", "x"],
@@ -588,15 +517,6 @@ fn parameters_that_are_no_such_job_and_plans_that_google_does_not_take_are_refus
         return;
     };
     let good = room.plan.key_more.clone();
-    let check = |room: &Room, exit: i32, says: &[&str]| {
-        room.write_plan();
-        let output = room.byok(&["check", "plan.toml"]).output().unwrap();
-        let told = folded(&format!("{}{}", stdout(&output), stderr(&output)));
-        assert_eq!(output.status.code(), Some(exit), "{told}");
-        for wanted in says {
-            assert!(told.contains(wanted), "{wanted:?} is not in {told}");
-        }
-    };
     for (from, to, says) in [
         ("key = ", "key_arn = ", "key_arn is for AWS KMS alone"),
         (
@@ -617,17 +537,17 @@ fn parameters_that_are_no_such_job_and_plans_that_google_does_not_take_are_refus
     ] {
         room.plan.key_more = good.replacen(from, to, 1);
         assert_ne!(room.plan.key_more, good, "{from}");
-        check(&room, 2, &[says]);
+        checked(&room, 2, &[says]);
     }
     room.plan.key_more = good.clone();
     room.plan.spec = "ECC_NIST_P521".into();
-    check(&room, 2, &["has no keys on P-521"]);
+    checked(&room, 2, &["has no keys on P-521"]);
     room.plan.spec = "HMAC_256".into();
     room.plan.key_more = format!("bits = 512\n{good}");
-    check(&room, 2, &["exactly as long as the hash"]);
+    checked(&room, 2, &["exactly as long as the hash"]);
     room.plan.key_more = good.clone();
     room.plan.spec = "ECC_NIST_P256".into();
-    check(&room, 0, &[]);
+    checked(&room, 0, &[]);
     let job = fs::read_to_string(room.path("inputs/job.json")).unwrap();
     let told: Value = serde_json::from_str(&job).unwrap();
     let until = told["expireTime"].as_str().unwrap();
@@ -662,7 +582,7 @@ fn parameters_that_are_no_such_job_and_plans_that_google_does_not_take_are_refus
         (kms.job("other", SHA_256.0), 4, "WRAPPING-KEY-MATCH"),
     ] {
         fs::write(room.path("inputs/job.json"), text).unwrap();
-        check(&room, exit, &[says]);
+        checked(&room, exit, &[says]);
     }
 }
 

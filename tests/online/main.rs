@@ -1,5 +1,6 @@
 //! The cloud operator's half, with a KMS that really unwraps.
 
+mod away;
 mod azure;
 mod desk;
 mod every_kms;

@@ -1,17 +1,15 @@
 //! The whole way to OCI Vault: a ceremony, its `import.sh` with the tests' small oci, a vault that unwraps, and what it shows.
 
+use crate::away::{self, checked, import_of, receipt, receipt_refused, reimport, result, slip};
 use crate::kms_on_loopback::oci::{COMPARTMENT, ENDPOINT, OciVault};
 use crate::support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
-use support::specs::in_hsm;
-use support::{
-    Kind, LABEL, Room, folded, openssl, refused, sha256, skip, stderr, stdout, verifiers, well,
-};
+use support::{Kind, Room, refused, skip, stderr, stdout, verifiers, well};
 
 const OAEP: &str = "RSAES_OAEP_SHA_256";
 const RSA_AES: &str = "RSA_AES_KEY_WRAP_SHA_256";
@@ -36,13 +34,9 @@ fn room(kind: Kind, spec: &str, wrapping: &str) -> Option<(OciVault, Room)> {
 }
 
 fn goes_to(room: &mut Room, vault: &OciVault, place: &str, wrapping: &str) {
-    let in_hsm = in_hsm(room.kind, &room.plan.spec, wrapping);
-    room.plan.key_more = format!(
-        "[[key.import]]\nname = \"oci\"\nkms = \"oci\"\nkey = \"{ENDPOINT}/{place}\"\nparameters = \"inputs/oci.json\"\n\
-         wrapping = \"{wrapping}\"\nwrap_in = \"{}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n",
-        if in_hsm { "hsm" } else { "host" },
-        slip(&pem(vault)),
-    );
+    let key = ["oci", "oci", &format!("{ENDPOINT}/{place}")];
+    let by = [wrapping, &slip(&pem(vault))];
+    room.plan.key_more = import_of(room, key, "oci.json", by);
 }
 
 fn pem(vault: &OciVault) -> String {
@@ -50,47 +44,15 @@ fn pem(vault: &OciVault) -> String {
     told["data"]["public-key"].as_str().unwrap().to_owned()
 }
 
-/// The digest of the wrapping key by the command of docs/targets.md.
-fn slip(pem: &str) -> String {
-    sha256(&openssl(
-        &["pkey", "-pubin", "-outform", "DER"],
-        pem.as_bytes(),
-    ))
-}
-
-/// The cloud operator: the folder alone, carried elsewhere.
 fn carried(room: &Room, record: &str) -> PathBuf {
-    let online = room.path("online");
-    let _ = fs::remove_dir_all(&online);
-    fs::create_dir(&online).unwrap();
-    for file in fs::read_dir(room.path(record).join(LABEL).join("oci")).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), online.join(file.file_name())).unwrap();
-    }
-    online
+    away::carried(room, record, "oci")
 }
 
 /// Runs import.sh there, by the loopback.
 fn import(vault: &OciVault, online: &Path, args: &[&str]) -> Output {
-    let mut bash = Command::new("bash");
-    bash.args(["import.sh", "--yes", "--address", &vault.address()]);
-    bash.args(args).current_dir(online).env_clear();
-    bash.envs(vault.env()).output().unwrap()
-}
-
-/// Adds an answer to a record, and tells how far its import is now.
-fn receipt(room: &Room, record: &str, file: &Path) -> String {
-    let output = room
-        .byok(&["receipt", "--json", record, file.to_str().unwrap()])
-        .output()
-        .unwrap();
-    well(&output);
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    told["imports"][0]["kms"].as_str().unwrap().to_owned()
-}
-
-fn result(online: &Path) -> Value {
-    serde_json::from_slice(&fs::read(online.join("import-result.json")).unwrap()).unwrap()
+    let address = vault.address();
+    let args = [&["--yes", "--address", &address], args].concat();
+    away::run(online, &vault.env(), &args)
 }
 
 fn every_spec(kind: Kind, rows: &[(&str, &str)]) {
@@ -216,12 +178,7 @@ fn a_second_run_sends_nothing_and_other_keys_are_named() {
         let pem = told["public_key"].as_str().unwrap();
         good.replace(pem, &other.replace("\\n", " "))
     }] {
-        fs::write(room.path("proof.json"), text).unwrap();
-        let output = room
-            .byok(&["receipt", "records/one", "proof.json"])
-            .output()
-            .unwrap();
-        refused(&output, 4, &["[KEY-MATERIAL]"]);
+        receipt_refused(&room, "records/one", text, 4, &["[KEY-MATERIAL]"]);
     }
 }
 
@@ -241,10 +198,7 @@ fn an_aes_key_gets_a_next_version_only_after_the_present_one_that_is_named() {
         "accepted by KMS"
     );
 
-    let head = sha256(&fs::read(room.path("records/one/transcript.jsonl")).unwrap());
-    room.plan.kind = "reimport".into();
-    room.plan.top_more = format!("previous = \"records/one\"\nprevious_head = \"{head}\"\n");
-    room.plan.directory = "records/two".into();
+    reimport(&mut room, "records/two");
     goes_to(&mut room, &vault, &key, OAEP);
     refused(&room.run(), 4, &["[KMS-KEY-MATCH]"]); // another name than before, so a reason is asked
     room.plan.key_more = room.plan.key_more.replace(
@@ -275,12 +229,7 @@ fn an_aes_key_gets_a_next_version_only_after_the_present_one_that_is_named() {
         &format!("\"key_id\": \"{key}\""),
         "\"key_id\": \"ocid1.key.oc1.iad.examplevault.other\"",
     );
-    fs::write(room.path("wrong.json"), text).unwrap();
-    let output = room
-        .byok(&["receipt", "records/two", "wrong.json"])
-        .output()
-        .unwrap();
-    refused(&output, 4, &["[KMS-KEY-MATCH]"]);
+    receipt_refused(&room, "records/two", text, 4, &["[KMS-KEY-MATCH]"]);
     for record in ["records/one", "records/two"] {
         well(&verifiers::both(room.dir.path(), &[record]));
     }
@@ -293,25 +242,7 @@ fn the_script_takes_no_option_and_no_file_that_is_not_the_ceremonys() {
     };
     room.run_well();
     let online = carried(&room, "records/one");
-    let script = fs::read_to_string(online.join("import.sh")).unwrap();
-    assert!(!script.contains("{{"));
-    match Command::new("shellcheck")
-        .arg(online.join("import.sh"))
-        .output()
-    {
-        Ok(output) => well(&output),
-        Err(_) => skip("no shellcheck"),
-    }
-    let mut bash = Command::new("bash");
-    let help = bash
-        .args(["import.sh", "--help"])
-        .current_dir(&online)
-        .output()
-        .unwrap();
-    well(&help);
-    let help = stdout(&help);
-    let mut lines = help.lines().filter(|line| !line.starts_with("https://"));
-    assert!(lines.all(|line| line.len() < 80), "{help}");
+    away::script_reads_well(&online, "https://");
     for args in [
         &["--display-name", "x"][..],
         &["--endpoint", "https://x"],
@@ -350,15 +281,6 @@ fn parameters_that_are_no_wrapping_key_and_plans_that_oci_does_not_take_are_refu
         return;
     };
     let good = room.plan.key_more.clone();
-    let check = |room: &Room, exit: i32, says: &[&str]| {
-        room.write_plan();
-        let output = room.byok(&["check", "plan.toml"]).output().unwrap();
-        let told = folded(&format!("{}{}", stdout(&output), stderr(&output)));
-        assert_eq!(output.status.code(), Some(exit), "{told}");
-        for wanted in says {
-            assert!(told.contains(wanted), "{wanted:?} is not in {told}");
-        }
-    };
     for (from, to, says) in [
         ("key = ", "key_arn = ", "key_arn is for AWS KMS alone"),
         (
@@ -379,7 +301,7 @@ fn parameters_that_are_no_wrapping_key_and_plans_that_oci_does_not_take_are_refu
     ] {
         room.plan.key_more = good.replacen(from, to, 1);
         assert_ne!(room.plan.key_more, good, "{from}");
-        check(&room, 2, &[says]);
+        checked(&room, 2, &[says]);
     }
     for (spec, wrapping, says) in [
         ("HMAC_256", OAEP, "has no HMAC keys"),
@@ -392,14 +314,14 @@ fn parameters_that_are_no_wrapping_key_and_plans_that_oci_does_not_take_are_refu
     ] {
         room.plan.spec = spec.into();
         room.plan.key_more = good.replace(RSA_AES, wrapping);
-        check(&room, 2, &[says]);
+        checked(&room, 2, &[says]);
     }
     room.plan.spec = "SYMMETRIC_DEFAULT".into();
     room.plan.key_more = good.clone();
-    check(&room, 0, &[]);
+    checked(&room, 0, &[]);
     let shown = vault.wrapping_key();
     fs::write(room.path("inputs/oci.json"), pem(&vault)).unwrap();
-    check(&room, 0, &[]);
+    checked(&room, 0, &[]);
     for (text, exit, says) in [
         (
             shown.replace("ENABLED", "DISABLED"),
@@ -413,7 +335,7 @@ fn parameters_that_are_no_wrapping_key_and_plans_that_oci_does_not_take_are_refu
         ),
     ] {
         fs::write(room.path("inputs/oci.json"), text).unwrap();
-        check(&room, exit, &[says]);
+        checked(&room, exit, &[says]);
     }
     fs::write(room.path("inputs/oci.json"), &shown).unwrap();
     let output = room.byok(&["inspect", "inputs/oci.json"]).output().unwrap();

@@ -1,5 +1,6 @@
 //! The whole way to a real OpenBao server: a ceremony, its import.sh, and old ciphertext that opens again.
 
+use crate::away::{self, checked, import_of, receipt, receipt_refused, reimport};
 use crate::kms_on_loopback::bao::Bao;
 use crate::support;
 
@@ -9,7 +10,6 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::specs::in_hsm;
 use support::{
     Kind, LABEL, Room, base64, folded, is_private, openssl, refused, sha256, skip, stderr, stdout,
     twins, unhex, verifiers, well,
@@ -31,51 +31,23 @@ fn room(kind: Kind) -> Option<(Bao, Room)> {
 }
 
 /// The one import of the plan, wrapped as this HSM can.
-fn into(room: &mut Room, bao: &Bao, spec: &str, wrapping: &str, more: &str) {
-    let in_hsm = match room.kind {
-        Kind::Kryoptic if wrapping == SHA_1 => true,
-        kind => in_hsm(kind, spec, wrapping),
-    };
+fn into(room: &mut Room, bao: &Bao, spec: &str, wrapping: &str) {
     room.plan.spec = spec.into();
-    room.plan.key_more = format!(
-        "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\nkey = \"{}\"\nparameters = \"inputs/bao.json\"\n\
-         wrapping = \"{wrapping}\"\nwrap_in = \"{}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{}\"\n{more}",
-        bao.key("payments"),
-        if in_hsm { "hsm" } else { "host" },
-        slip(bao),
-    );
+    let key = ["openbao", "bao", &bao.key("payments")];
+    room.plan.key_more = import_of(room, key, "bao.json", [wrapping, &slip(bao)]);
 }
 
-/// The digest of the wrapping key by the command of docs/targets.md.
+/// The digest of the wrapping key.
 fn slip(bao: &Bao) -> String {
-    let pem = bao.text(&["read", "-field=public_key", "transit/wrapping_key"]);
-    sha256(&openssl(
-        &["pkey", "-pubin", "-outform", "DER"],
-        pem.as_bytes(),
-    ))
+    away::slip(&bao.text(&["read", "-field=public_key", "transit/wrapping_key"]))
 }
 
-/// The cloud operator: the folder alone, carried elsewhere, and the script in it.
 fn carried(room: &Room, record: &str) -> std::path::PathBuf {
-    let online = room.path("online");
-    let _ = fs::remove_dir_all(&online);
-    fs::create_dir(&online).unwrap();
-    for file in fs::read_dir(room.path(record).join(LABEL).join("bao")).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), online.join(file.file_name())).unwrap();
-    }
-    online
+    away::carried(room, record, "bao")
 }
 
 fn import(bao: &Bao, online: &Path, args: &[&str]) -> Output {
-    Command::new("bash")
-        .arg("import.sh")
-        .args(args)
-        .current_dir(online)
-        .env_clear()
-        .envs(bao.env())
-        .output()
-        .unwrap()
+    away::run(online, &bao.env(), args)
 }
 
 fn imported(bao: &Bao, room: &Room, record: &str) -> std::path::PathBuf {
@@ -83,28 +55,6 @@ fn imported(bao: &Bao, room: &Room, record: &str) -> std::path::PathBuf {
     let output = import(bao, &online, &["--yes"]);
     well(&output);
     online
-}
-
-/// Adds an answer to a record, and tells how far its import is now.
-fn receipt(room: &Room, record: &str, file: &Path) -> String {
-    let output = room
-        .byok(&["receipt", "--json", record, file.to_str().unwrap()])
-        .output()
-        .unwrap();
-    well(&output);
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    told["imports"][0]["kms"].as_str().unwrap().to_owned()
-}
-
-/// The next ceremony builds on this record.
-fn reimport(room: &mut Room, next: &str) {
-    let head = sha256(&fs::read(room.path(&room.plan.directory).join("transcript.jsonl")).unwrap());
-    room.plan.kind = "reimport".into();
-    room.plan.top_more = format!(
-        "previous = \"{}\"\nprevious_head = \"{head}\"\n",
-        room.plan.directory
-    );
-    room.plan.directory = next.into();
 }
 
 twins!(
@@ -115,7 +65,7 @@ twins!(
             return;
         };
         let wrapping = if kind.wraps_sha_256() { SHA_256 } else { SHA_1 };
-        into(&mut room, &bao, "SYMMETRIC_DEFAULT", wrapping, "");
+        into(&mut room, &bao, "SYMMETRIC_DEFAULT", wrapping);
         let transcript = room.run_well();
         let wrapped = transcript.event("key-wrapped");
         assert_eq!(wrapped["wrapped_in"], "hsm");
@@ -203,11 +153,8 @@ fn proved_by_its_public_key_alone(bao: &Bao, room: &Room, spec: &str) {
         (base64(&[7; 32]), 4, "[KEY-MATERIAL]"),
         (base64(&[7; 31]), 2, "is not 32 bytes in base64"),
     ] {
-        fs::write(room.path("other.json"), answer.replace(told, &other)).unwrap();
-        let output = room
-            .byok(&["receipt", "records/one", "other.json"])
-            .output();
-        refused(&output.unwrap(), exit, &[says]);
+        let other = answer.replace(told, &other);
+        receipt_refused(room, "records/one", other, exit, &[says]);
     }
     fs::write(room.path("proof.json"), answer).unwrap();
     assert_eq!(
@@ -236,7 +183,7 @@ fn every_spec_that_openbao_takes_is_imported_and_proved() {
         let Some((bao, mut room)) = room(kind) else {
             return;
         };
-        into(&mut room, &bao, spec, wrapping, "");
+        into(&mut room, &bao, spec, wrapping);
         let transcript = room.run_well();
         let fingerprint = transcript.event("key-generated")["fingerprint"]
             .as_str()
@@ -268,7 +215,7 @@ fn openbao_takes_other_material_in_silence_and_byok_says_that_it_is_not_the_data
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {
         return;
     };
-    into(&mut room, &bao, "ECC_NIST_P256", SHA_256, "");
+    into(&mut room, &bao, "ECC_NIST_P256", SHA_256);
     room.run_well();
     let online = imported(&bao, &room, "records/one");
     let result = fs::read_to_string(online.join("import-result.json")).unwrap();
@@ -276,15 +223,8 @@ fn openbao_takes_other_material_in_silence_and_byok_says_that_it_is_not_the_data
     bao.delete("payments");
     bao.text(&["write", "-f", "transit/keys/payments", "type=ecdsa-p256"]);
     let told = bao.text(&["read", "-format=json", "transit/keys/payments"]);
-    fs::write(room.path("proof.json"), told).unwrap();
-    let refuse = |file: &str, says: &[&str]| {
-        let output = room
-            .byok(&["receipt", "records/one", file])
-            .output()
-            .unwrap();
-        refused(&output, 4, says);
-    };
-    refuse("proof.json", &["not the data key", "imported"]);
+    let says = ["not the data key", "imported"];
+    receipt_refused(&room, "records/one", told, 4, &says);
     // an import of other material under the same name: the server accepts it
     let there: Value = bao.described("payments");
     let other = there["data"]["keys"]["1"]["public_key"]
@@ -294,8 +234,7 @@ fn openbao_takes_other_material_in_silence_and_byok_says_that_it_is_not_the_data
     let at = result.find("-----BEGIN").unwrap();
     let end = result[at..].find('"').unwrap();
     let forged = result.replace(&result[at..at + end], &other);
-    fs::write(room.path("forged.json"), forged).unwrap();
-    refuse("forged.json", &["[KEY-MATERIAL]"]);
+    receipt_refused(&room, "records/one", forged, 4, &["[KEY-MATERIAL]"]);
     assert_eq!(
         receipt(&room, "records/one", &online.join("import-result.json")),
         "proved in KMS"
@@ -308,7 +247,7 @@ fn a_quorum_brings_the_data_key_back_into_openbao_from_another_hsm() {
     let Some((bao, mut old)) = room(Kind::SoftHsm) else {
         return;
     };
-    into(&mut old, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    into(&mut old, &bao, "SYMMETRIC_DEFAULT", SHA_1);
     old.plan.keep = "none".into();
     let custodians = ["Security", "Audit", "Treasury", "Legal", "Operations"];
     old.run_with_escrow(3, &custodians);
@@ -322,7 +261,7 @@ fn a_quorum_brings_the_data_key_back_into_openbao_from_another_hsm() {
     };
     fs::write(new.path("inputs/bao.json"), bao.wrapping_key()).unwrap();
     new.plan.imported = false;
-    into(&mut new, &bao, "SYMMETRIC_DEFAULT", SHA_256, "");
+    into(&mut new, &bao, "SYMMETRIC_DEFAULT", SHA_256);
     new.plan.kind = "recover".into();
     new.plan.keep = "none".into();
     let record = old.path("records/one");
@@ -353,7 +292,7 @@ fn a_plan_for_vault_is_imported_with_vault() {
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {
         return;
     };
-    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
     room.plan.key_more = room.plan.key_more.replace("\"openbao\"", "\"vault\"");
     let transcript = room.run_well();
     assert_eq!(transcript.event("key-wrapped")["kms"], "vault");
@@ -391,7 +330,7 @@ fn a_wrong_answer_to_the_challenge_is_other_material() {
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {
         return;
     };
-    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
     let transcript = room.run_well();
     let made = transcript.event("challenge-made");
     let ciphertext = made["ciphertext"].as_str().unwrap();
@@ -440,7 +379,7 @@ fn the_script_sends_nothing_twice_and_nothing_that_is_not_the_ceremonys() {
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {
         return;
     };
-    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
     room.run_well();
     let online = carried(&room, "records/one");
     let script = fs::read_to_string(online.join("import.sh")).unwrap();
@@ -539,7 +478,7 @@ fn another_key_in_the_place_of_the_one_that_was_sent_stops_the_script() {
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {
         return;
     };
-    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
     room.run_well();
     let online = carried(&room, "records/one");
     let run = |env: &[(&'static str, String)]| {
@@ -626,7 +565,7 @@ fn nothing_in_the_environment_switches_tls_off_or_leads_elsewhere() {
     };
     fs::write(room.path("inputs/bao.json"), bao.wrapping_key()).unwrap();
     room.plan.imported = false;
-    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
     room.run_well();
     let online = carried(&room, "records/one");
     let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -709,7 +648,7 @@ fn a_result_says_by_its_member_which_kms_has_the_key() {
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {
         return;
     };
-    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
     room.run_well();
     let online = imported(&bao, &room, "records/one");
     let good = fs::read_to_string(online.join("import-result.json")).unwrap();
@@ -724,12 +663,7 @@ fn a_result_says_by_its_member_which_kms_has_the_key() {
         ),
         ("\"other\": null".into(), 2, "has no `key_arn` and no `key`"),
     ] {
-        fs::write(room.path("result.json"), good.replace(&own, &to)).unwrap();
-        let output = room
-            .byok(&["receipt", "records/one", "result.json"])
-            .output()
-            .unwrap();
-        refused(&output, exit, &[says]);
+        receipt_refused(&room, "records/one", good.replace(&own, &to), exit, &[says]);
     }
     assert_eq!(
         receipt(&room, "records/one", &online.join("import-result.json")),
@@ -743,7 +677,7 @@ fn one_data_key_goes_to_aws_and_to_openbao() {
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {
         return;
     };
-    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
     room.plan.imported = true; // into AWS KMS too
     room.plan.import_more = room.plan.key_more.clone();
     room.plan.key_more.clear();
@@ -827,17 +761,8 @@ fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refuse
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {
         return;
     };
-    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1, "");
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
     let good = room.plan.key_more.clone();
-    let check = |room: &Room, exit: i32, says: &[&str]| {
-        room.write_plan();
-        let output = room.byok(&["check", "plan.toml"]).output().unwrap();
-        let told = folded(&format!("{}{}", stdout(&output), stderr(&output)));
-        assert_eq!(output.status.code(), Some(exit), "{told}");
-        for wanted in says {
-            assert!(told.contains(wanted), "{wanted:?} is not in {told}");
-        }
-    };
     for (from, to, says) in [
         (
             "kms = \"openbao\"",
@@ -874,7 +799,7 @@ fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refuse
     ] {
         room.plan.key_more = good.replace(from, to);
         assert_ne!(room.plan.key_more, good, "{from}");
-        check(&room, 2, &[says]);
+        checked(&room, 2, &[says]);
     }
     room.plan.key_more = good.clone();
     for (spec, says) in [
@@ -883,16 +808,16 @@ fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refuse
         ("ECC_SECG_P256K1", "have no keys on secp256k1"),
     ] {
         room.plan.spec = spec.into();
-        check(&room, 2, &[says]);
+        checked(&room, 2, &[says]);
     }
     room.plan.spec = "SYMMETRIC_DEFAULT".into();
-    check(&room, 0, &[]);
+    checked(&room, 0, &[]);
     // another engine's key is not the one on the slip; a smaller key is no engine's
     bao.text(&["secrets", "enable", "-path=other", "transit"]);
     let other = bao.text(&["read", "-format=json", "other/wrapping_key"]);
     fs::write(room.path("inputs/bao.json"), other).unwrap();
-    check(&room, 4, &["WRAPPING-KEY-MATCH"]);
+    checked(&room, 4, &["WRAPPING-KEY-MATCH"]);
     let small = openssl(&["pkey", "-pubin", "-inform", "DER"], &room.kms.spki);
     fs::write(room.path("inputs/bao.json"), small).unwrap();
-    check(&room, 4, &["WRAPPING-KEY-SIZE"]);
+    checked(&room, 4, &["WRAPPING-KEY-SIZE"]);
 }

@@ -11,22 +11,16 @@ import json
 import os
 import ssl
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, keywrap, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import NameOID
+from loopback import Handler, Refused, serve, server, unwrapped_by
 
 FOLDER, URL = sys.argv[1:]
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521", "secp256k1": "P-256K"}
-
-
-class Refused(Exception):
-    def __init__(self, status, code, message):
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
 
 
 def b64(data):
@@ -106,15 +100,9 @@ def unwrapped(blob):
     keks = [key for keys in KEYS.values() for key in keys if key.kid == blob["header"]["kid"]]
     if not keks or not keks[0].enabled or keks[0].ops != ["import"]:
         raise Refused(400, "BadParameter", "no such KEK")
-    kek, wrapped = keks[0].private, unb64(blob["ciphertext"])
-    size = kek.key_size // 8
-    sha1 = hashes.SHA1()
     try:
-        aes = kek.decrypt(wrapped[:size], padding.OAEP(padding.MGF1(sha1), sha1, None))
-        if len(aes) != 32:
-            raise ValueError(len(aes))
-        return keywrap.aes_key_unwrap_with_padding(aes, wrapped[size:])
-    except (ValueError, keywrap.InvalidUnwrap) as why:
+        return unwrapped_by(keks[0].private, unb64(blob["ciphertext"]), hashes.SHA1)
+    except ValueError as why:
         raise Refused(400, "BadParameter", f"it does not unwrap: {why!r}") from why
 
 
@@ -154,40 +142,23 @@ def delete(name):
             "scheduledPurgeDate": 1797776000}
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, body, header=None):
-        text = b"" if body is None else json.dumps(body).encode()
-        self.send_response(status if text else 204)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        if header:
-            self.send_header(*header)
-        self.end_headers()
-        self.wfile.write(text)
+class Vault(Handler):
+    def refused(self, why):
+        return {"error": {"code": why.code, "message": why.message}}
 
     def handle_one(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path, _, query = self.path.partition("?")
-        parts = [part for part in path.split("/") if part]
-        if parts == ["msi", "token"]:  # who asks is the managed identity of this computer
-            token = {"access_token": "of.a.test", "expires_on": "4102444800", "token_type": "Bearer",
-                     "resource": query.partition("resource=")[2]}
-            return self.answer(200, token)
-        if not (self.headers.get("Authorization") or "").startswith("Bearer "):
-            challenge = f'Bearer authorization="https://127.0.0.1:{PORT}/tenant", resource="https://vault.azure.net"'
-            return self.answer(401, {}, ("WWW-Authenticate", challenge))
-        try:
-            return self.answer(200, self.result(parts, json.loads(body or b"{}")))
-        except Refused as why:
-            return self.answer(why.status, {"error": {"code": why.code, "message": why.message}})
+        # who asks is the managed identity of this computer
+        if (self.headers.get("Authorization") or "").startswith("Bearer ") or self.path.startswith("/msi/token?"):
+            return super().handle_one()
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        challenge = f'Bearer authorization="https://127.0.0.1:{PORT}/tenant", resource="https://vault.azure.net"'
+        return self.answer(401, {}, "WWW-Authenticate", challenge)
 
-    def result(self, parts, body):
-        match [self.command, *parts]:
+    def result(self, path, query, body):
+        match [self.command, *path.strip("/").split("/")]:
+            case ["GET", "msi", "token"]:
+                return {"access_token": "of.a.test", "expires_on": "4102444800", "token_type": "Bearer",
+                        "resource": query["resource"][0]}
             case ["GET", "keys", name]:
                 return version_of(name).bundle()
             case ["GET", "keys", name, version]:
@@ -204,8 +175,6 @@ class Handler(BaseHTTPRequestHandler):
                 DELETED.discard(name.lower())
                 return None
         raise Refused(404, "NotFound", "no such path")
-
-    do_GET = do_PUT = do_POST = do_DELETE = handle_one
 
 
 def certificate(folder):
@@ -235,10 +204,9 @@ def certificate(folder):
 
 
 certificate(FOLDER)
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-PORT = server.server_address[1]
+of = server(Vault)
+PORT = of.server_address[1]
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(f"{FOLDER}/tls.pem")
-server.socket = context.wrap_socket(server.socket, server_side=True)
-print(PORT, flush=True)
-server.serve_forever()
+of.socket = context.wrap_socket(of.socket, server_side=True)
+serve(of)

@@ -1,21 +1,19 @@
 """Google Cloud KMS on the loopback interface, as far as an import and its proof need it: the REST API, v1. It unwraps with
 PyPI's `cryptography` and keeps what it holds in its memory.
 
-usage: kms.py    prints its port
+usage: kms.py FOLDER    prints its port
 """
 
 import base64
 import datetime
 import hashlib
-import json
 import os
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, hmac, keywrap, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives import hashes, hmac, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from loopback import Handler, Refused, opened_by, pem, serve, server, unwrapped_by
 
 METHODS = {}
 for number, (bits, name, aes) in enumerate(
@@ -32,12 +30,6 @@ NUMBERS = {  # CryptoKeyVersionAlgorithm, which the client sends as numbers
     32: "HMAC_SHA256", 34: "HMAC_SHA384", 35: "HMAC_SHA512", 36: "HMAC_SHA224", 41: "AES_128_GCM", 6: "RSA_SIGN_PKCS1_3072_SHA256", 7: "RSA_SIGN_PKCS1_4096_SHA256", 19: "AES_256_GCM",
 }
 PURPOSES = {1: "ENCRYPT_DECRYPT", 5: "ASYMMETRIC_SIGN", 6: "ASYMMETRIC_DECRYPT", 7: "RAW_ENCRYPT_DECRYPT", 9: "MAC"}
-
-
-class Refused(Exception):
-    def __init__(self, code, status, message):
-        super().__init__(message)
-        self.code, self.status, self.message = code, status, message
 
 
 def invalid(message):
@@ -57,11 +49,10 @@ def create_job(ring, name, body):
     if method is None:
         raise invalid("no such import method")
     private = rsa.generate_private_key(public_exponent=65537, key_size=METHODS[method][1])
-    pem = private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     level = body["protectionLevel"]
     told = {"name": f"{ring}/importJobs/{name}", "importMethod": method, "protectionLevel": LEVELS.get(level, level),
             "createTime": now(), "generateTime": now(), "expireTime": now(72), "state": "ACTIVE",
-            "publicKey": {"pem": pem.decode()}}
+            "publicKey": {"pem": pem(private)}}
     JOBS[told["name"]] = (told, private)
     if name.startswith("slow"):
         told["state"] = "PENDING_GENERATION"
@@ -90,14 +81,8 @@ def create_key(ring, name, query, body):
 
 def unwrapped(job, wrapped):
     told, private = JOBS[job]
-    _, bits, hash_of, aes = METHODS[told["importMethod"]]
-    oaep = padding.OAEP(padding.MGF1(hash_of()), hash_of(), None)
-    if not aes:
-        return private.decrypt(wrapped, oaep)
-    key = private.decrypt(wrapped[: bits // 8], oaep)
-    if len(key) != 32:
-        raise ValueError("not a key of AES-256")
-    return keywrap.aes_key_unwrap_with_padding(key, wrapped[bits // 8:])
+    _, _, hash_of, aes = METHODS[told["importMethod"]]
+    return (unwrapped_by if aes else opened_by)(private, wrapped, hash_of)
 
 
 def held(algorithm, material):
@@ -154,7 +139,7 @@ def import_version(key, body):
         if version.get("digest") not in (None, digest):
             raise ValueError("not the material that this version held before")
         version.update(digest=digest, key=key_object, next=("ENABLED", None))
-    except (ValueError, keywrap.InvalidUnwrap) as why:
+    except ValueError as why:
         version["next"] = ("IMPORT_FAILED", f"the key could not be imported: {why}")
     version["asked"] = 0
     return dict(told)
@@ -201,8 +186,7 @@ def public_key(name):
     told, private = enabled(name)
     if isinstance(private, bytes):
         raise invalid("no pair")
-    pem = private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return {"pem": pem.decode(), "algorithm": told["algorithm"], "name": name, "protectionLevel": "HSM"}
+    return {"pem": pem(private), "algorithm": told["algorithm"], "name": name, "protectionLevel": "HSM"}
 
 
 def mac_sign(name, body):
@@ -243,30 +227,12 @@ def decrypt(key_name, body):
     return {"plaintext": base64.b64encode(opened(key, sealed[:12], sealed[12:])).decode()}
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Google(Handler):
+    def refused(self, why):
+        return {"error": {"code": why.status, "message": why.message, "status": why.code}}
 
-    def log_message(self, *_):
-        pass
-
-    def answer(self, code, value):
-        data = json.dumps(value).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def handle_one(self):
-        url = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            name, _, verb = unquote(url.path).removeprefix("/v1/").partition(":")
-            self.answer(200, self.result(name, verb, parse_qs(url.query), json.loads(body or b"{}")))
-        except Refused as why:
-            self.answer(why.code, {"error": {"code": why.code, "message": why.message, "status": why.status}})
-
-    def result(self, name, verb, query, body):
+    def result(self, path, query, body):
+        name, _, verb = path.removeprefix("/v1/").partition(":")
         parts = name.split("/")
         place = "/".join(parts[:6])
         match [self.command, verb, *parts[6:]]:
@@ -299,9 +265,5 @@ class Handler(BaseHTTPRequestHandler):
                 return decrypt(name, body)
         raise Refused(404, "NOT_FOUND", f"{name} not found.")
 
-    do_GET = do_POST = handle_one
 
-
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+serve(server(Google))

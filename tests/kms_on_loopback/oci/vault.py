@@ -1,53 +1,35 @@
 """A vault of OCI on the loopback interface, as far as an import and its proof need one: the Key Management API, 20180608. It
 unwraps with PyPI's `cryptography` and keeps what it holds in its memory.
 
-usage: vault.py    prints its port
+usage: vault.py FOLDER    prints its port
 """
 
 import base64
-import json
 import os
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from cryptography.hazmat.primitives import hashes, keywrap, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from loopback import Handler, Refused, opened_by, pem, serve, server, unwrapped_by
 
 WRAPPING = rsa.generate_private_key(public_exponent=65537, key_size=4096)
 KEYS, VERSIONS = {}, {}
-
-
-class Refused(Exception):
-    def __init__(self, status, code, message):
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
 
 
 def ocid(kind):
     return f"ocid1.{kind}.oc1.iad.examplevault.{os.urandom(20).hex()}"
 
 
-def pem(private):
-    public = private.public_key()
-    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
-
-
 def unwrapped(wrapped):
     if set(wrapped) != {"keyMaterial", "wrappingAlgorithm"}:
         raise Refused(400, "InvalidParameter", "not a wrapped import key")
     data = base64.b64decode(wrapped["keyMaterial"], validate=True)
-    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    way = {"RSA_OAEP_SHA256": opened_by, "RSA_OAEP_AES_SHA256": unwrapped_by}.get(wrapped["wrappingAlgorithm"])
+    if way is None:
+        raise Refused(400, "InvalidParameter", "no such wrapping algorithm")
     try:
-        if wrapped["wrappingAlgorithm"] == "RSA_OAEP_SHA256":
-            return WRAPPING.decrypt(data, oaep)
-        if wrapped["wrappingAlgorithm"] == "RSA_OAEP_AES_SHA256":
-            key = WRAPPING.decrypt(data[:512], oaep)
-            if len(key) != 32:
-                raise ValueError("not a key of AES-256")
-            return keywrap.aes_key_unwrap_with_padding(key, data[512:])
-    except (ValueError, keywrap.InvalidUnwrap) as why:
+        return way(WRAPPING, data, hashes.SHA256)
+    except ValueError as why:
         raise Refused(400, "InvalidParameter", f"the key material does not unwrap: {why!r}") from why
-    raise Refused(400, "InvalidParameter", "no such wrapping algorithm")
 
 
 def held(shape, wrapped):
@@ -101,30 +83,12 @@ def shown(told):
     return now
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Vault(Handler):
+    def refused(self, why):
+        return {"code": why.code, "message": why.message}
 
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, value):
-        data = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def handle_one(self):
-        url = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            parts = unquote(url.path).removeprefix("/20180608/").split("/")
-            self.answer(200, self.result(parts, parse_qs(url.query), json.loads(body or b"{}")))
-        except Refused as why:
-            self.answer(why.status, {"code": why.code, "message": why.message})
-
-    def result(self, parts, query, body):
+    def result(self, path, query, body):
+        parts = path.removeprefix("/20180608/").split("/")
         match [self.command, *parts]:
             case ["GET", "wrappingKeys"]:
                 return {"id": ocid("wrappingkey"), "lifecycleState": "ENABLED", "publicKey": pem(WRAPPING),
@@ -141,9 +105,5 @@ class Handler(BaseHTTPRequestHandler):
                 return shown(VERSIONS[version]["told"])
         raise Refused(404, "NotAuthorizedOrNotFound", "Authorization failed or requested resource not found.")
 
-    do_GET = do_POST = handle_one
 
-
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+serve(server(Vault))

@@ -1,0 +1,113 @@
+//! Whoever imports, with the folder of one import and nothing else; and the room that reads what came of it.
+
+use crate::support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::specs::{Import, in_hsm};
+use support::{LABEL, Room, folded, openssl, refused, sha256, skip, stderr, stdout, well};
+
+/// The one import of a plan, wrapped as the room's HSM can.
+pub fn import_of(room: &Room, [kms, name, key]: [&str; 3], file: &str, by: [&str; 2]) -> String {
+    let [wrapping, wrapping_key_sha256] = by;
+    let import = Import {
+        name,
+        elsewhere: Some((kms, key)),
+        arn: "",
+        file: &format!("inputs/{file}"),
+        wrapping,
+        in_hsm: in_hsm(room.kind, &room.plan.spec, wrapping),
+        wrapping_key_sha256,
+    };
+    import.text()
+}
+
+/// The digest of a wrapping key by the command of docs/targets.md.
+pub fn slip(pem: &str) -> String {
+    let der = openssl(&["pkey", "-pubin", "-outform", "DER"], pem.as_bytes());
+    sha256(&der)
+}
+
+/// The folder of one import alone, carried elsewhere.
+pub fn carried(room: &Room, record: &str, import: &str) -> PathBuf {
+    let online = room.path("online");
+    let _ = fs::remove_dir_all(&online);
+    fs::create_dir(&online).unwrap();
+    for file in fs::read_dir(room.path(record).join(LABEL).join(import)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), online.join(file.file_name())).unwrap();
+    }
+    online
+}
+
+/// Runs import.sh there, with these variables alone.
+pub fn run(online: &Path, env: &[(&'static str, String)], args: &[&str]) -> Output {
+    let mut bash = Command::new("bash");
+    bash.arg("import.sh").args(args).current_dir(online);
+    bash.env_clear().envs(env.iter().cloned()).output().unwrap()
+}
+
+/// What it wrote.
+pub fn result(online: &Path) -> Value {
+    serde_json::from_slice(&fs::read(online.join("import-result.json")).unwrap()).unwrap()
+}
+
+/// Adds an answer to a record, and tells how far its first import is now.
+pub fn receipt(room: &Room, record: &str, file: &Path) -> String {
+    let mut byok = room.byok(&["receipt", "--json", record, file.to_str().unwrap()]);
+    let output = byok.output().unwrap();
+    well(&output);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    told["imports"][0]["kms"].as_str().unwrap().to_owned()
+}
+
+/// The room takes no such answer.
+pub fn receipt_refused(
+    room: &Room,
+    record: &str,
+    text: impl AsRef<[u8]>,
+    exit: i32,
+    says: &[&str],
+) {
+    fs::write(room.path("refused.json"), text).unwrap();
+    let mut byok = room.byok(&["receipt", record, "refused.json"]);
+    refused(&byok.output().unwrap(), exit, says);
+}
+
+/// The next ceremony builds on the present record.
+pub fn reimport(room: &mut Room, next: &str) {
+    let previous = std::mem::replace(&mut room.plan.directory, next.into());
+    let head = sha256(&fs::read(room.path(&previous).join("transcript.jsonl")).unwrap());
+    room.plan.kind = "reimport".into();
+    room.plan.top_more = format!("previous = \"{previous}\"\nprevious_head = \"{head}\"\n");
+}
+
+/// `byok check` of the plan ends so, and says all this.
+pub fn checked(room: &Room, exit: i32, says: &[&str]) {
+    room.write_plan();
+    let output = room.byok(&["check", "plan.toml"]).output().unwrap();
+    let told = folded(&format!("{}{}", stdout(&output), stderr(&output)));
+    assert_eq!(output.status.code(), Some(exit), "{told}");
+    for wanted in says {
+        assert!(told.contains(wanted), "{wanted:?} is not in {told}");
+    }
+}
+
+/// Its import.sh is whole, is what shellcheck wants, and has a help for 79 columns but for the name of the key.
+pub fn script_reads_well(online: &Path, key: &str) {
+    let script = online.join("import.sh");
+    assert!(!fs::read_to_string(&script).unwrap().contains("{{"));
+    match Command::new("shellcheck").arg(script).output() {
+        Ok(output) => well(&output),
+        Err(_) => skip("no shellcheck"),
+    }
+    let path = std::env::var("PATH").unwrap();
+    let help = run(online, &[("PATH", path)], &["--help"]);
+    well(&help);
+    let help = stdout(&help);
+    let mut lines = help.lines().filter(|line| !line.contains(key));
+    assert!(lines.all(|line| line.len() < 80), "{help}");
+}
