@@ -103,7 +103,6 @@ fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
             return None;
         };
         let valid_to = import.kms_key.deadline(&parameters::wanted(import))?;
-        let lifetime = SignedDuration::from_hours(hours);
         let name = &import.name;
         if now >= valid_to {
             let end = crate::ground::clock::for_people(valid_to);
@@ -111,10 +110,10 @@ fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
                 "By this machine's clock the import parameters of {name} expired at {end}. If the clock is right, they are of no more use; if it is ahead, correct it here."
             ));
         }
-        (valid_to.duration_since(now) > lifetime).then(|| {
-            let made = crate::ground::clock::for_people(valid_to - lifetime);
+        parameters::made_later(valid_to, hours, now).map(|made| {
+            let made = crate::ground::clock::for_people(made);
             format!(
-                "The import parameters of {name} were made at {made} at the earliest, which is in the future by this machine's clock."
+                "The import parameters of {name} were made at {made} at the earliest, which is in the future by this machine's clock. If the clock is right, the file is not what the KMS wrote: press Enter, and the ceremony refuses it."
             )
         })
     });

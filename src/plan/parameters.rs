@@ -105,15 +105,23 @@ fn in_time(valid_to: Timestamp, hours: i64) -> Result<()> {
         .hint("download new ones on the online side, then run again: nothing is lost")
         .hint("if that time has not come yet, this machine's clock is ahead: set it (date -u)"));
     }
-    if valid_to.duration_since(now) > SignedDuration::from_hours(hours) {
+    if made_later(valid_to, hours, now).is_some() {
         return Err(Error::machine(format!(
-            "this machine's clock is behind: it says {now}, but parameters valid until {valid_to} were made at most \
-             {hours} hours before that"
+            "the parameters are valid until {valid_to}, but the KMS makes them for {hours} hours at most, and it is {now} \
+             here: this machine's clock is behind, or the file is not what the KMS wrote"
         ))
         .check("CLOCK")
-        .hint("set the clock to the present UTC, then run again: date -u -s \"YYYY-MM-DD HH:MM:SS\""));
+        .hint("set the clock to the present UTC, if a watch shows another time, then run again: date -u -s \"YYYY-MM-DD HH:MM:SS\"")
+        .hint("if the clock is right, fetch the parameters again, and find out where this file came from"));
     }
     Ok(())
+}
+
+/// When parameters that are valid until then were made at the earliest, if that is still to come. This clock counts in
+/// seconds, and a KMS may write parts of one.
+pub(crate) fn made_later(valid_to: Timestamp, hours: i64, now: Timestamp) -> Option<Timestamp> {
+    let made = valid_to - SignedDuration::from_hours(hours);
+    (made.as_second() > now.as_second()).then_some(made)
 }
 
 /// `wrapping_key_sha256`, if the plan gives it.
@@ -245,4 +253,22 @@ pub(crate) fn slip(plan: &Plan) -> Result<words::Digest> {
         .map(|(key, import)| judge(key, import))
         .collect::<Result<Vec<_>>>()?;
     Ok(files_digest(&judged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_made_in_this_very_second_are_not_from_the_future() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = time("2026-11-30T03:39:35Z");
+        for (valid_to, made) in [
+            ("2026-12-03T03:39:35.035614Z", None),
+            ("2026-12-03T03:39:36Z", Some("2026-11-30T03:39:36Z")),
+            ("9999-12-30T00:00:00Z", Some("9999-12-27T00:00:00Z")),
+        ] {
+            assert_eq!(made_later(time(valid_to), 72, now), made.map(time));
+        }
+    }
 }

@@ -575,9 +575,9 @@ fn parameters_that_are_no_such_job_and_plans_that_google_does_not_take_are_refus
             "[PARAMETERS-DEADLINE]",
         ),
         (
-            job.replace(until, "2099-01-01T00:00:00Z"),
+            job.replace(until, "9999-12-30T00:00:00Z"),
             5,
-            "at most 72 hours before that",
+            "clock is behind, or the file is not what the KMS wrote",
         ),
         (kms.job("other", SHA_256.0), 4, "WRAPPING-KEY-MATCH"),
     ] {

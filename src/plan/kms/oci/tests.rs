@@ -126,6 +126,8 @@ fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
     }
     for (text, check) in [
         (with("ENABLED", "PENDING_DELETION"), "WRAPPING-KEY-STATE"),
+        (with("\"ENABLED\"", "null"), "WRAPPING-KEY-STATE"),
+        (with("\"ENABLED\"", "[\"ENABLED\"]"), "WRAPPING-KEY-STATE"),
         (answer(2048), "WRAPPING-KEY-SIZE"),
     ] {
         let error = parse(text.as_bytes()).unwrap_err();
