@@ -32,6 +32,7 @@
 #                       shamir;
 #                       in its wheels/, what docs/recovery-without-byok.md downloads
 #   BYOK_TEST_AZ, BYOK_TEST_OCI  the real az of azure-cli and the real oci of oci-cli, beside the venv
+#   BYOK_TEST_GCLOUD    the real gcloud of Google Cloud CLI, if it is installed
 #   BYOK_TEST_SLIP39_VECTORS  vectors.json of the SLIP-0039 reference implementation
 #   BYOK_TEST_KEEP_PAPER  a directory: what tests/commands/html.rs prints is kept there, to be looked at
 #   BYOK_TEST_SKIPS     a file: a test that skips appends one line, `test name: reason`,
@@ -71,7 +72,7 @@ die() {
 
 # ---- the environment: what the machine's user has set must not decide what is tested ----
 unset BYOK_TEST_BIN BYOK_TEST_SOFTHSM BYOK_TEST_KRYOPTIC BYOK_TEST_PROXY BYOK_TEST_REMOTE BYOK_TEST_VENV
-unset BYOK_TEST_SLIP39_VECTORS BYOK_TEST_OPENCRYPTOKI BYOK_TEST_AZ BYOK_TEST_OCI
+unset BYOK_TEST_SLIP39_VECTORS BYOK_TEST_OPENCRYPTOKI BYOK_TEST_AZ BYOK_TEST_OCI BYOK_TEST_GCLOUD
 unset BYOK_PROXY_MODULE BYOK_PROXY_RULES SOFTHSM2_CONF KRYOPTIC_CONF KRYOPTIC_TRACE
 unset AWS_PROFILE AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET
@@ -424,6 +425,10 @@ if [ "$clouds" = yes ]; then
     if stage 'the command of OCI' make_cloud oci-cli==3.95.1; then
         export BYOK_TEST_OCI=$root/target/clouds/oci-cli/bin/oci
     fi
+fi
+if command -v gcloud >/dev/null; then
+    BYOK_TEST_GCLOUD=$(command -v gcloud)
+    export BYOK_TEST_GCLOUD
 fi
 if [ "$mode" = all ]; then
     if reason=$(tests/bundle.sh --could); then

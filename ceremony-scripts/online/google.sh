@@ -16,7 +16,8 @@ usage: bash google.sh VERB OBJECT [options]
   parameters JOB --out FILE the job for the room, and its slip
   import FOLDER             run the import.sh in it        (importer)
   prove FOLDER              the same script: what is there is asked, not sent
-                            again; if nothing is there yet, it imports
+                            again; if nothing is there yet, it imports. For an
+                            AES key it needs curl too              (prover)
   status KEY                every version of the key
   destroy VERSION           destroy a version's material   (destroyer)
 

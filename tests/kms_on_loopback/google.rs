@@ -1,5 +1,6 @@
 //! Google Cloud KMS on the loopback interface: the tests' own, which unwraps with PyPI's `cryptography`, and a small
-//! `gcloud` which speaks to it by the vendor's Python client `google-cloud-kms`, all in `BYOK_TEST_VENV`.
+//! `gcloud` which speaks to it by the vendor's Python client `google-cloud-kms`, all in `BYOK_TEST_VENV`. The real gcloud
+//! is in `BYOK_TEST_GCLOUD`.
 
 use std::process::{Command, Output, Stdio};
 
@@ -47,6 +48,29 @@ impl CloudKms {
             ("CLOUDSDK_AUTH_DISABLE_SSL_VALIDATION", "true".into()),
         ]);
         env
+    }
+
+    /// The same for somebody who is signed in with this token; `of-an-importer` may not ask for a proof.
+    pub fn env_of(&self, token: &str) -> Env {
+        let path = self.of.home.path().join("token");
+        std::fs::write(&path, format!("{token}\n")).unwrap();
+        let mut env = self.env();
+        let path = path.display().to_string();
+        env.push(("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", path));
+        env
+    }
+
+    /// The same with the real gcloud. `None`: there is none.
+    pub fn real_env(&self) -> Option<Env> {
+        let gcloud = std::env::var_os("BYOK_TEST_GCLOUD").filter(|path| !path.is_empty())?;
+        let bin = self.of.home.path().join("real");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::os::unix::fs::symlink(std::path::absolute(gcloud).unwrap(), bin.join("gcloud"))
+            .unwrap();
+        let mut env = self.env_of("of-a-test");
+        env.retain(|(name, _)| *name != "PATH");
+        env.push(("PATH", format!("{}:/usr/bin:/bin", bin.display())));
+        Some(env)
     }
 
     /// Runs the gcloud of the tests about the key ring of the tests.

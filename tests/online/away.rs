@@ -3,6 +3,7 @@
 use crate::support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -48,6 +49,25 @@ pub fn run(online: &Path, env: &[(&'static str, String)], args: &[&str]) -> Outp
     let mut bash = Command::new("bash");
     bash.arg("import.sh").args(args).current_dir(online);
     bash.env_clear().envs(env.iter().cloned()).output().unwrap()
+}
+
+/// A `PATH` with all commands of this machine but one.
+pub fn path_without(room: &Room, command: &str) -> String {
+    let folder = room.path(&format!("without-{command}"));
+    fs::create_dir(&folder).unwrap();
+    for entry in ["/usr/bin", "/bin"]
+        .into_iter()
+        .flat_map(fs::read_dir)
+        .flatten()
+    {
+        let (from, name) = entry
+            .map(|entry| (entry.path(), entry.file_name()))
+            .unwrap();
+        if name != command {
+            let _ = symlink(from, folder.join(name)); // often both are one folder
+        }
+    }
+    folder.display().to_string()
 }
 
 /// What it wrote.
@@ -110,4 +130,25 @@ pub fn script_reads_well(online: &Path, key: &str) {
     let help = stdout(&help);
     let mut lines = help.lines().filter(|line| !line.contains(key));
     assert!(lines.all(|line| line.len() < 80), "{help}");
+}
+
+/// The import is done, and another person is to ask for its proof so: nothing of it is an alarm.
+pub fn not_proved_yet(said: &str, prove: &str) {
+    for text in ["IMPORTED into", "It is imported, and not proved yet", prove] {
+        assert!(said.contains(text), "{text:?} is not in {said}");
+    }
+    for alarm in ["may not be this data key", "STOP", "did not", "  | "] {
+        assert!(!said.contains(alarm), "{alarm:?} is in {said}");
+    }
+}
+
+/// The key did not show that it is the data key.
+pub fn is_alarmed(said: &str) {
+    for text in [
+        "IMPORTED into",
+        "did not show what proves the data key",
+        "may not be this data key",
+    ] {
+        assert!(said.contains(text), "{text:?} is not in {said}");
+    }
 }

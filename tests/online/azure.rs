@@ -258,26 +258,7 @@ fn the_script_takes_no_option_and_no_file_that_is_not_the_ceremonys() {
     room.run_well();
     let online = carried(&room, "records/one");
     away::script_reads_well(&online, "https://byok");
-    let commands = room.path("commands");
-    fs::create_dir(&commands).unwrap();
-    for name in [
-        "bash",
-        "env",
-        "sed",
-        "awk",
-        "tr",
-        "iconv",
-        "head",
-        "sha256sum",
-        "mktemp",
-        "rm",
-        "cat",
-    ] {
-        let found = ["/usr/bin", "/bin"].map(|at| Path::new(at).join(name));
-        let found = found.iter().find(|path| path.exists()).unwrap();
-        std::os::unix::fs::symlink(found, commands.join(name)).unwrap();
-    }
-    let path = commands.display().to_string();
+    let path = away::path_without(&room, "az");
     let run = |args: &[&str]| away::run(&online, &[("PATH", path.clone())], args);
     assert_eq!(run(&["--imported"]).status.code(), Some(1));
     for args in [
@@ -305,6 +286,34 @@ fn the_script_takes_no_option_and_no_file_that_is_not_the_ceremonys() {
     }
     let results = names_in(&online);
     assert!(!results.iter().any(|name| name.starts_with("import-result")));
+}
+
+/// Who imports need not be who proves: that is no alarm, and every other failure of the proof is one.
+#[test]
+fn an_importer_who_may_not_ask_for_the_proof_is_told_who_does_and_no_alarm() {
+    let Some((vault, room)) = room(MANAGED, "AES_256", "2048") else {
+        return;
+    };
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let (address, authority) = (vault.address(), vault.authority());
+    let args = ["--yes", "--address", &address, "--ca-cert"];
+    let args = [&args[..], &[authority.to_str().unwrap()]].concat();
+    let mut env = vault.env();
+    env.push(("BYOK_TEST_TOKEN", "of.an.importer".into()));
+    let output = away::run(&online, &env, &args);
+    well(&output);
+    let prove = format!("bash azure.sh prove {} --out proof.json", online.display());
+    away::not_proved_yet(&stdout(&output), &prove);
+    // a key that does not answer is an alarm
+    vault.forget("payments");
+    let script = online.join("import.sh");
+    let text = fs::read_to_string(&script).unwrap();
+    fs::write(&script, text.replace("\ntag='", "\ntag='00")).unwrap();
+    fs::remove_file(online.join("import-result.json")).unwrap();
+    let output = away::run(&online, &vault.env(), &args);
+    well(&output);
+    away::is_alarmed(&stdout(&output));
 }
 
 /// With the vendor's own command: what it is asked, and that it is asked for nothing twice.

@@ -6,8 +6,9 @@ use crate::kms_on_loopback::google::{CloudKms, RING};
 use crate::support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use support::{Kind, Room, base64, folded, refused, skip, stderr, stdout, verifiers, well};
@@ -158,6 +159,153 @@ fn what_kryoptic_wraps_with_sha_256_inside_is_imported_and_proved() {
             ("ED25519", SHA_256),
         ],
     );
+}
+
+/// gcloud cannot ask for it, so curl does.
+#[test]
+fn an_aes_key_is_proved_by_curl_whose_arguments_and_environment_tell_nothing() {
+    let Some((kms, room)) = room(Kind::SoftHsm, "AES_256", SHA_1) else {
+        return;
+    };
+    room.run_well();
+    make_key(&kms, "AES_256");
+    let online = carried(&room, "records/one");
+    let address = kms.address();
+    let args = ["--yes", "--address", &address];
+    let with_path = |token: &str, path: &str| {
+        let mut env = kms.env_of(token);
+        let own = env.iter_mut().find(|(name, _)| *name == "PATH").unwrap();
+        own.1 = own.1.replace("/usr/bin:/bin", path);
+        env
+    };
+    let run = |env: &[(&'static str, String)]| {
+        let output = away::run(&online, env, &args);
+        well(&output);
+        stdout(&output)
+    };
+    // without curl: what is missing, and what to ask by another way
+    let said = run(&with_path("of-a-test", &away::path_without(&room, "curl")));
+    let version = format!("{}/cryptoKeyVersions/1", kms.key("payments"));
+    for text in [
+        "It is not proved yet: that takes curl, which is not installed",
+        &format!("  POST {address}/v1/{version}:rawDecrypt"),
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    // who imports is not who proves
+    let said = run(&kms.env_of("of-an-importer"));
+    away::not_proved_yet(&said, &format!("bash google.sh prove {}", online.display()));
+    // another answer than the ceremony's is an alarm
+    let script = online.join("import.sh");
+    let good = fs::read_to_string(&script).unwrap();
+    fs::write(&script, good.replace("\nnonce='", "\nnonce='AAAA")).unwrap();
+    away::is_alarmed(&run(&kms.env_of("of-a-test")));
+    fs::write(&script, good).unwrap();
+
+    let told = room.path("told");
+    let meddler = format!(
+        "#!/bin/bash\nprintf '%s\\n' \"$@\" >'{0}'\nenv >>'{0}'\nexec /usr/bin/curl \"$@\"\n",
+        told.display()
+    );
+    let commands = room.path("commands");
+    fs::create_dir(&commands).unwrap();
+    fs::write(commands.join("curl"), meddler).unwrap();
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(commands.join("curl"), executable).unwrap();
+    let mut env = with_path(
+        "of-a-test",
+        &format!("{}:/usr/bin:/bin", commands.display()),
+    );
+    let home = env.iter().find(|(name, _)| *name == "HOME").unwrap();
+    fs::write(
+        Path::new(&home.1).join(".curlrc"),
+        "proxy = \"http://127.0.0.1:1\"\n",
+    )
+    .unwrap();
+    env.push(("http_proxy", "http://127.0.0.1:1".into()));
+    let said = run(&env);
+    assert!(said.contains("what only this data key can show"), "{said}");
+    let told = fs::read_to_string(told).unwrap();
+    assert!(told.starts_with("-q\n"), "{told}");
+    for hidden in ["of-a-test", "proxy=", "HOME=", "CLOUDSDK"] {
+        assert!(!told.contains(hidden), "{hidden}: {told}");
+    }
+    let mut results = support::names_in(&online);
+    results.retain(|name| name.starts_with("import-result"));
+    let standing = |name: &String| receipt(&room, "records/one", &online.join(name));
+    let standings: Vec<String> = results.iter().map(standing).collect();
+    assert!(
+        standings.contains(&"proved in KMS".to_owned()),
+        "{standings:?}"
+    );
+}
+
+/// With the vendor's own command, from the making of the key to the same material back in its version.
+#[test]
+fn the_real_gcloud_makes_the_key_imports_proves_and_reimports() {
+    let Some((kms, mut room)) = room(Kind::SoftHsm, "AES_256", SHA_1) else {
+        return;
+    };
+    let Some(env) = kms.real_env() else {
+        skip("no BYOK_TEST_GCLOUD: gcloud is not installed");
+        return;
+    };
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let address = kms.address();
+    let bash = |words: &[&str]| {
+        let mut bash = Command::new("bash");
+        bash.args(words).current_dir(room.dir.path());
+        bash.env_clear().envs(env.iter().cloned()).output().unwrap()
+    };
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/ceremony-scripts/online/google.sh"
+    );
+    let asked = |words: &[&str]| bash(&[&[script], words, &["--address", &address]].concat());
+    let job = format!("{RING}/importJobs/real");
+    well(&asked(&["job", &job]));
+    let output = asked(&["parameters", &job, "--out", "real.json"]);
+    well(&output);
+    let real = fs::read_to_string(room.path("real.json")).unwrap();
+    assert!(
+        stdout(&output).contains(&slip(&real)),
+        "{}",
+        stdout(&output)
+    );
+    well(&room.byok(&["inspect", "real.json"]).output().unwrap());
+
+    let args = ["--yes", "--address", &address];
+    let output = away::run(&online, &env, &args);
+    refused(&output, 2, &["there is no such key"]);
+    let said = stdout(&output);
+    let (_, make) = said.split_once("  gcloud kms keys create").unwrap();
+    let (make, _) = make.split_once("\n\n").unwrap();
+    let there = format!("export CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS={address}/");
+    let make =
+        format!("unset PYTHONPATH CLOUDSDK_PROXY_ADDRESS\n{there}\ngcloud kms keys create{make}");
+    well(&bash(&["-c", &make]));
+    let output = away::run(&online, &env, &args);
+    well(&output);
+    let told = result(&online);
+    assert!(told["cli"].as_str().unwrap().starts_with("gcloud/5"));
+    let standing = receipt(&room, "records/one", &online.join("import-result.json"));
+    assert_eq!(standing, "proved in KMS");
+    let version = format!("{}/cryptoKeyVersions/1", kms.key("payments"));
+    well(&asked(&["destroy", &version, "--yes"]));
+    let described = ["keys", "versions", "describe", "1", "--key", "payments"];
+    while kms.told(&described)["state"] != "DESTROYED" {}
+
+    reimport(&mut room, "records/two");
+    wrapped_by(&mut room, &kms, "job2", SHA_1);
+    well(&room.run());
+    let online = carried(&room, "records/two");
+    let output = away::run(&online, &env, &args);
+    well(&output);
+    let says = "Version 1 took this material before, as a receipt says";
+    assert!(stdout(&output).contains(says), "{}", stdout(&output));
+    let standing = receipt(&room, "records/two", &online.join("import-result.json"));
+    assert_eq!(standing, "proved in KMS");
 }
 
 /// An opaque key: only that Google compares what comes back into the same version proves it.

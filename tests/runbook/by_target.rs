@@ -334,7 +334,17 @@ fn each_role_of_an_engine_may_do_its_part_and_no_other() {
             assert!(!output.status.success(), "{role} may {verb}: {said}");
             assert!(said.contains("permission denied"), "{role}, {verb}: {said}");
         }
-        well(&desk.as_role(&bao, owner, &format!("key={key}\n{command}")));
+        let output = desk.as_role(&bao, owner, &format!("key={key}\n{command}"));
+        well(&output);
+        if *verb == "import" {
+            let said = stdout(&output);
+            let online = desk.room.path("online/payments-2026/bao");
+            let next = format!("bash transit.sh prove {} --out", online.display());
+            for text in ["IMPORTED into", "and not proved yet", &next] {
+                assert!(said.contains(text), "{text}: {said}");
+            }
+            assert!(!said.contains("may not be this data key"), "{said}");
+        }
     }
     let there = bao.bao(&["read", "transit/keys/payments"]);
     assert!(!there.status.success(), "{}", stdout(&there));

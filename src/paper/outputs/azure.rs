@@ -81,7 +81,8 @@ impl VaultScript<'_> {
             "iv" => shell_word(&self.of_challenge(|nonce, _, _| hex(nonce))),
             "challenge" => shell_word(&self.of_challenge(|_, text, _| Base64::encode_string(text))),
             "tag" => shell_word(&self.of_challenge(|_, _, tag| hex(tag))),
-            "refuse" | "told_address" | "imported_before" | "is_own" => function(TRANSIT, name),
+            "refuse" | "told_address" | "imported_before" | "is_own" | "not_shown"
+            | "say_unproved" => function(TRANSIT, name),
             _ => self.common.value(name).unwrap_or_else(|| shared(name)),
         }
     }

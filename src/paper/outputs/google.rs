@@ -1,10 +1,12 @@
 //! What leaves the room for Google Cloud KMS: the script that imports `WrappedKeyMaterial.bin` as it is.
 
+use base64ct::{Base64, Encoding as _};
+
 use super::transit::IMPORT as TRANSIT;
 use super::{Common, Written, fill, for_people, function, shared};
 use crate::crypto::spec::Refusal;
 use crate::crypto::wrapping::FINGERPRINT_TEXT;
-use crate::ground::words::{self, shell_word};
+use crate::ground::words::shell_word;
 use crate::plan::kms::Kms as _;
 use crate::plan::kms::google::{CryptoKey, WORD, algorithms};
 
@@ -40,12 +42,11 @@ fn value(name: &str, into: &CryptoKey, common: &Common, algorithms: &str) -> Str
         "deadline" => shell_word(&until.as_second().to_string()),
         "deadline_text" => shell_word(&for_people(until)),
         "known" => shell_word(known.as_ref().map_or("", |(_, version)| version)),
-        "nonce" => shell_word(&words::hex(nonce)),
-        "challenge" => shell_word(&words::hex(rest)),
+        "nonce" => shell_word(&Base64::encode_string(nonce)),
+        "challenge" => shell_word(&Base64::encode_string(rest)),
         "fingerprint_text" => shell_word(&String::from_utf8_lossy(FINGERPRINT_TEXT)),
-        "refuse" | "told_address" | "imported_before" | "is_own" | "is_closed" => {
-            function(TRANSIT, name)
-        }
+        "refuse" | "told_address" | "imported_before" | "is_own" | "is_closed" | "not_shown"
+        | "say_unproved" => function(TRANSIT, name),
         _ => common.value(name).unwrap_or_else(|| shared(name)),
     }
 }

@@ -12,6 +12,7 @@ usage: client.py ADDRESS CA kek NAME BITS
 
 import base64
 import json
+import os
 import sys
 import time
 
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 class Credential:
     def get_token(self, *_, **__):
-        return AccessToken("of.a.test", int(time.time()) + 3600)
+        return AccessToken(os.environ.get("BYOK_TEST_TOKEN", "of.a.test"), int(time.time()) + 3600)
 
 
 def camel(name):

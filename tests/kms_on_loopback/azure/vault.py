@@ -168,6 +168,8 @@ class Vault(Handler):
             case ["POST", "keys", name, "create"]:
                 return create(name, body)
             case ["POST", "keys", name, version, "decrypt"]:
+                if self.headers["Authorization"] == "Bearer of.an.importer":
+                    raise Refused(403, "Forbidden", "Caller is not authorized to perform action on resource.")
                 return decrypt(name, version, body)
             case ["DELETE", "keys", name]:
                 return delete(name)

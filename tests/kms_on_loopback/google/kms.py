@@ -36,6 +36,35 @@ def invalid(message):
     return Refused(400, "INVALID_ARGUMENT", message)
 
 
+def given(text):
+    """Bytes in the letters of either base64: Google takes both."""
+    return base64.urlsafe_b64decode(text.replace("+", "-").replace("/", "_"))
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return str(crc ^ 0xFFFFFFFF)
+
+
+def with_sums(body, answer):
+    """What the request's checksums are found to be, and those of the answer."""
+    sums = {}
+    for name in [name for name in body if name.endswith("Crc32c")]:
+        of = name.removesuffix("Crc32c")
+        if crc32c(given(body.get(of, ""))) != str(body[name]):
+            raise invalid(f"The checksum in field {name} did not match the data in field {of}.")
+        sums[f"verified{name[0].upper()}{name[1:]}"] = True
+    for name in {"mac", "plaintext", "ciphertext"} & set(answer):
+        sums[f"{name}Crc32c"] = crc32c(given(answer[name]))
+    if "pem" in answer:
+        sums["pemCrc32c"] = crc32c(answer["pem"].encode())
+    return {**answer, **sums}
+
+
 def now(hours=0):
     at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -67,7 +96,7 @@ def describe_job(name):
 
 
 def create_key(ring, name, query, body):
-    if query.get("skipInitialVersionCreation") != ["true"] or not body.get("importOnly"):
+    if query.get("skipInitialVersionCreation") not in (["true"], ["True"]) or not body.get("importOnly"):
         raise invalid("this one makes keys for imports only")
     template = body.get("versionTemplate", {})
     algorithm = template.get("algorithm", 1)
@@ -133,7 +162,7 @@ def import_version(key, body):
     told.pop("importFailureReason", None)
     told.pop("reimportEligible", None)
     try:
-        material = unwrapped(body["importJob"], base64.b64decode(body["wrappedKey"]))
+        material = unwrapped(body["importJob"], given(body["wrappedKey"]))
         digest = hashlib.sha256(material).hexdigest()
         key_object = held(algorithm, material)
         if version.get("digest") not in (None, digest):
@@ -193,7 +222,7 @@ def mac_sign(name, body):
     told, key = enabled(name)
     hash_of = getattr(hashes, told["algorithm"].removeprefix("HMAC_"))
     mac = hmac.HMAC(key, hash_of())
-    mac.update(base64.b64decode(body["data"]))
+    mac.update(given(body["data"]))
     return {"name": name, "mac": base64.b64encode(mac.finalize()).decode(), "protectionLevel": "HSM"}
 
 
@@ -208,19 +237,19 @@ def raw_decrypt(name, body):
     told, key = enabled(name)
     if not told["algorithm"].startswith("AES_"):
         raise invalid("not for this key")
-    text = opened(key, base64.b64decode(body["initializationVector"]), base64.b64decode(body["ciphertext"]))
+    text = opened(key, given(body["initializationVector"]), given(body["ciphertext"]))
     return {"plaintext": base64.b64encode(text).decode(), "protectionLevel": "HSM"}
 
 
 def encrypt(name, body):
     told, key = enabled(name)
     nonce = os.urandom(12)
-    sealed = nonce + AESGCM(key).encrypt(nonce, base64.b64decode(body["plaintext"]), None)
+    sealed = nonce + AESGCM(key).encrypt(nonce, given(body["plaintext"]), None)
     return {"name": name, "ciphertext": base64.b64encode(name.encode() + b"\0" + sealed).decode()}
 
 
 def decrypt(key_name, body):
-    name, _, sealed = base64.b64decode(body["ciphertext"]).partition(b"\0")
+    name, _, sealed = given(body["ciphertext"]).partition(b"\0")
     told, key = enabled(name.decode())
     if not told["name"].startswith(key_name + "/"):
         raise invalid("of another key")
@@ -232,6 +261,15 @@ class Google(Handler):
         return {"error": {"code": why.status, "message": why.message, "status": why.code}}
 
     def result(self, path, query, body):
+        who = self.headers.get("Authorization")
+        if who is None:
+            raise Refused(401, "UNAUTHENTICATED", "Request is missing required authentication credential.")
+        proves = path.endswith((":macSign", ":rawDecrypt", "/publicKey"))
+        if proves and who == "Bearer of-an-importer":
+            raise Refused(403, "PERMISSION_DENIED", "Permission denied on resource (or it may not exist).")
+        return with_sums(body, self.done(path, query, body))
+
+    def done(self, path, query, body):
         name, _, verb = path.removeprefix("/v1/").partition(":")
         parts = name.split("/")
         place = "/".join(parts[:6])
