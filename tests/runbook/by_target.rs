@@ -156,8 +156,9 @@ impl Desk {
         self.room.write_plan();
     }
 
-    /// The next plan as somebody leaves it who read and corrected it.
-    fn correct_again(&self, slip: &str, parameters: &str) {
+    /// The next plan as somebody leaves it who corrects what the page says, and no more; but this machine has a network, and
+    /// nobody is there to type the PIN.
+    fn correct_again(&self, slip: &str) {
         let path = self.room.path("again.toml");
         let mut plan = fs::read_to_string(&path).unwrap();
         let head = sha256(&fs::read(self.room.path(FIRST).join("transcript.jsonl")).unwrap());
@@ -167,7 +168,6 @@ impl Desk {
             ("directory", SECOND),
             ("previous_head", &head),
             ("wrapping_key_sha256", slip),
-            ("parameters", parameters),
         ] {
             plan = with_field(&plan, field, &format!("\"{value}\""));
         }
@@ -197,7 +197,6 @@ fn openbao() -> Option<(Bao, Desk)> {
     let mut env = bao.env();
     let addresses = ["BAO_ADDR", "BAO_NAMESPACE", "BAO_AGENT_ADDR"];
     env.retain(|(name, _)| !addresses.contains(name));
-    env.push(("BAO_ADDR", bao.server())); // for the page's own bao commands
     let desk = Desk::new(env, "https://bao.example:8200", &bao.server())?;
     Some((bao, desk))
 }
@@ -218,7 +217,7 @@ fn every_command_for_openbao_runs_in_its_order_and_old_ciphertext_opens_after_a_
             Some((before, after)) => {
                 let text = desk.as_here(before);
                 succeeded(&fence.section, &text, &desk.offline(&text));
-                desk.correct_again(&slips[1], "inputs/bao.json");
+                desk.correct_again(&slips[1]);
                 let text = desk.as_here(&format!("byok check again.toml\n{after}"));
                 succeeded(&fence.section, &text, &desk.offline(&text))
             }
@@ -396,6 +395,7 @@ impl Desk {
         let mut bash = Command::new("bash");
         bash.args(["-c", text]).env_clear().envs(self.env.clone());
         bash.env("BAO_TOKEN", token.trim());
+        bash.env("BAO_ADDR", bao.server());
         bash.current_dir(self.room.path("online"));
         with_input(bash, "")
     }
@@ -499,7 +499,7 @@ fn every_command_for_azure_runs_in_its_order_and_the_vault_holds_the_data_key() 
                     "azure",
                     &vault.key("payments"),
                     "azure",
-                    "inputs/kek.json",
+                    "inputs/azure.json",
                     &slip,
                 );
             }
@@ -552,7 +552,7 @@ fn every_command_for_google_runs_in_its_order_and_the_version_takes_the_same_mat
             Some((before, after)) => {
                 let text = desk.as_here(before);
                 succeeded(&fence.section, &text, &desk.offline(&text));
-                desk.correct_again(&slips[1], "inputs/job.json");
+                desk.correct_again(&slips[1]);
                 let text = desk.as_here(&format!("byok check again.toml\n{after}"));
                 succeeded(&fence.section, &text, &desk.offline(&text))
             }
@@ -571,7 +571,7 @@ fn every_command_for_google_runs_in_its_order_and_the_version_takes_the_same_mat
                 "google",
                 &kms.key("payments"),
                 "google",
-                "inputs/job.json",
+                "inputs/google.json",
                 &slips[0],
             );
         }
@@ -829,6 +829,7 @@ fn no_command_of_the_page_is_of_an_unknown_kind() {
                     "gcloud kms keys create ",
                     "rm /media/stick/",
                     "ring=",
+                    "export BAO_ADDR=",
                     "bao ",
                     "cp ",
                     "mv ",
