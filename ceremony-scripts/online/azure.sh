@@ -79,8 +79,7 @@ kek() {
 parameters() {
     answer keyvault key show --id "$url"
     ask keyvault key download --id "$url" -e PEM --file "$scratch/kek.pem" >/dev/null || refuse 1 "no public key of $name"
-    openssl pkey -pubin -in "$scratch/kek.pem" -outform DER | slip >"$scratch/slip" || exit 1
-    keep_with_slip
+    openssl pkey -pubin -in "$scratch/kek.pem" -outform DER | keep_parameters || exit
     say "" "Into the room: that file."
 }
 

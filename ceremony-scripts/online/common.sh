@@ -3,12 +3,31 @@
 
 scratch='' out='' yes=no start=$PWD
 
-say() { printf '%s\n' "$@"; }
+# folded: at a terminal no line is longer than 79 columns, except one with a command, which is copied whole.
+folded() {
+    if [ ! -t 1 ]; then
+        cat
+        return
+    fi
+    LC_ALL=C awk '
+        /^([a-z]*\.sh: )?  |bash (online|import)\.sh|: mv / { print; next }
+        {
+            while (length($0) > 79) {
+                for (at = 80; at > 1 && substr($0, at, 1) != " "; at--);
+                if (at == 1 && !(at = index($0, " "))) break
+                print substr($0, 1, at - 1)
+                $0 = substr($0, at + 1)
+            }
+            print
+        }'
+}
+
+say() { printf '%s\n' "$@" | folded; }
 
 refuse() { # CODE LINE...
     local code=$1
     shift
-    printf "${0##*/}: %s\n" "$@" >&2
+    printf "${0##*/}: %s\n" "$@" | folded >&2
     exit "$code"
 }
 
@@ -78,30 +97,68 @@ keep_answer() { (set -C && cat "$scratch/answer" >"$out") || refuse 2 "$out cann
 # answer_to_file ARGUMENT...: both.
 answer_to_file() { answer "$@" && keep_answer; }
 
-# keep_with_slip: the file of --out is written only when its slip, in $scratch/slip, could be made.
-keep_with_slip() {
-    keep_answer
-    cat "$scratch/slip"
-}
+# sum: SHA-256 of stdin in hex.
+sum() { (sha256sum 2>/dev/null || shasum -a 256) | cut -c 1-64; }
 
-# pem_in FILE MEMBER: the public key that an answer in JSON has there.
-pem_in() { printf '%b' "$(LC_ALL=C sed -n 's/.*"'"$2"'": *"\([^"]*\)".*/\1/p' "$1")"; }
-
-# slip: the digest of the wrapping key, whose DER is on stdin, as the room asks for it.
-slip() {
-    local digest
-    digest=$( (sha256sum 2>/dev/null || shasum -a 256) | cut -c 1-64)
-    case ${#digest}:$digest in
+# keep_parameters: the file of --out, with its slip; the DER of its wrapping key is on stdin. Nothing is written unless the
+# slip could be made. SHA256SUMS follows the parameter files beside it.
+keep_parameters() {
+    local key folder=. name=${out##*/}
+    case $out in */*) folder=${out%/*} ;; esac
+    case $name in '' | *[!A-Za-z0-9._-]* | -* | SHA256SUMS) refuse 2 "--out: name the file with letters, digits, - . and _" ;; esac
+    key=$(sum)
+    case ${#key}:$key in
         64:"$empty_sha256") refuse 1 "there is no wrapping key" ;;
         64:*) ;;
         *) refuse 2 "neither sha256sum nor shasum is here" ;;
     esac
-    say "" "SLIP. SHA-256 of the wrapping key. A second person copies the rows by hand, signs, and takes the slip to" \
-        "the room, apart from the file:" ""
-    printf '%s\n' "$digest" | fold -w 8 | cat -n
-    say "" "In the plan: wrapping_key_sha256 = \"$digest\""
+    check_sums
+    keep_answer
+    { LC_ALL=C awk -v name="$name" 'substr($0, 67) != name' "$scratch/before" && printf '%s  %s\n' "$(sum <"$out")" "$name"; } |
+        LC_ALL=C sort -k 2 >"$scratch/sums"
+    cat "$scratch/sums" >"$folder/SHA256SUMS" || refuse 2 "$folder/SHA256SUMS cannot be written"
+    print_slip "$key"
 }
 empty_sha256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+
+# check_sums: what SHA256SUMS names is still what it was; its lines in $scratch/before.
+check_sums() {
+    local digest file
+    : >"$scratch/before"
+    [ -e "$folder/SHA256SUMS" ] || return 0
+    if [ ! -f "$folder/SHA256SUMS" ] || [ -L "$folder/SHA256SUMS" ]; then
+        refuse 2 "$folder/SHA256SUMS is not a regular file"
+    fi
+    cat "$folder/SHA256SUMS" >"$scratch/before"
+    while read -r digest file; do
+        [ -f "$folder/$file" ] || continue
+        [ "$(sum <"$folder/$file")" = "$digest" ] || refuse 4 "$folder/$file changed since $folder/SHA256SUMS was written" \
+            "fetch it again into another folder, and find out who changed it"
+    done <"$scratch/before"
+}
+
+# print_slip DIGEST: of the wrapping key, then of all parameter files, in rows as the room asks for them.
+print_slip() {
+    say "SLIP of the import parameters                     $(date -u '+%Y-%m-%d %H:%M UTC')" "" \
+        "Two people compare each row with the screen of the computer that fetched" \
+        "the parameters. Then this paper goes into the room in the pocket of somebody" \
+        "who does not carry the files. There byok asks for some of its rows, or the" \
+        "plan has the digest of the wrapping key." "" "WRAPPING KEY in $name"
+    digest_rows "$1"
+    say "" "In the plan, as wrapping_key_sha256:" "  \"$1\"" "" "ALL PARAMETER FILES (SHA-256 of SHA256SUMS):"
+    LC_ALL=C sed 's/^.\{66\}/  /' "$scratch/sums"
+    digest_rows "$(sum <"$scratch/sums")"
+    say "" "" "Downloaded by, and where   ________________________________________________" \
+        "" "" "Compared by, date, time    ________________________________________________"
+}
+
+# digest_rows DIGEST: 8 rows of 8 digits.
+digest_rows() {
+    printf '%s\n' "$1" | fold -w 4 | LC_ALL=C awk '{ if (NR % 2) row = $0; else printf "  row %d   %s %s\n", NR / 2, row, $0 }'
+}
+
+# pem_in FILE MEMBER: the public key that an answer in JSON has there.
+pem_in() { printf '%b' "$(LC_ALL=C sed -n 's/.*"'"$2"'": *"\([^"]*\)".*/\1/p' "$1")"; }
 
 # import FOLDER [OPTION...]: the ceremony's own script decides everything.
 import() {

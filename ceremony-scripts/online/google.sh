@@ -93,8 +93,7 @@ parameters() {
         EXPIRED) refuse 1 "the job is EXPIRED: make another one" ;;
         *) refuse 1 "the job is not ACTIVE yet ($state): run this again" ;;
     esac
-    pem_in "$scratch/answer" pem | openssl pkey -pubin -outform DER | slip >"$scratch/slip" || exit 1
-    keep_with_slip
+    pem_in "$scratch/answer" pem | openssl pkey -pubin -outform DER | keep_parameters || exit
     say "" "Into the room: that file, before its expireTime."
 }
 
@@ -104,8 +103,7 @@ status() {
 }
 
 destroy() {
-    say "$object:" "its material is destroyed; what was encrypted under it is lost, unless the same data key is imported into" \
-        "this version again, after it is DESTROYED: a reimport in the room."
+    say "$object:" "its material is destroyed; what was encrypted under it is lost, unless the same data key is imported into this version again, after it is DESTROYED: a reimport in the room."
     typed_name "$name/cryptoKeyVersions/$version"
     ask kms keys versions destroy "$version" --key "$name" >/dev/null || refuse 1 "version $version was not destroyed"
     say "Version $version of $name is DESTROY_SCHEDULED. It takes material back when status says DESTROYED, not before."

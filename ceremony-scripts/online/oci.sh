@@ -63,10 +63,8 @@ run() {
 
 parameters() {
     answer wrapping-key get
-    pem_in "$scratch/answer" public-key | openssl pkey -pubin -outform DER | slip >"$scratch/slip" || exit 1
-    keep_with_slip
-    say "" "Into the room: that file. It names neither compartment nor key: the plan does, and the endpoint is compared there" \
-        "letter by letter."
+    pem_in "$scratch/answer" public-key | openssl pkey -pubin -outform DER | keep_parameters || exit
+    say "" "Into the room: that file. It names neither compartment nor key: the plan does, and the endpoint is compared there letter by letter."
 }
 
 status() {

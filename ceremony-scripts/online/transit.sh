@@ -73,8 +73,7 @@ mount() {
 
 parameters() {
     answer read -format=json "$mount/wrapping_key"
-    pem_in "$scratch/answer" public_key | openssl pkey -pubin -outform DER | slip >"$scratch/slip" || exit 1
-    keep_with_slip
+    pem_in "$scratch/answer" public_key | openssl pkey -pubin -outform DER | keep_parameters || exit
     say "" "Into the room: that file. It names no key: the plan does, and the URL is compared there letter by letter."
 }
 
@@ -103,8 +102,7 @@ status() {
 }
 
 delete() {
-    say "$name and all its versions are deleted for ever; what was encrypted under it is lost, unless the same data" \
-        "key is imported again: a reimport in the room."
+    say "$name and all its versions are deleted for ever; what was encrypted under it is lost, unless the same data key is imported again: a reimport in the room."
     typed_name "$name"
     ask write "$mount/keys/$name/config" deletion_allowed=true >/dev/null || refuse 1 "$name was not deleted"
     ask delete "$mount/keys/$name" >/dev/null || refuse 1 "$name was not deleted, but may be: deletion_allowed is true"

@@ -2,6 +2,7 @@
 
 use super::operator::{Interrupted, NOTHING_LEFT, Operator, Terminal, Unattended};
 use super::pin::{self, NotAPin};
+use super::screens;
 use super::wrong::{Asked, Wrong, not_recorded};
 use crate::crypto::locked::Locked;
 use crate::ground::error::{Error, Exit, Result};
@@ -100,7 +101,8 @@ fn log_in_typed(
                 continue;
             }
             Err(why) => {
-                operator.say(&format!(" Nothing was tried: {why}. Type it again.\n"));
+                let why = format!("Nothing was tried: {why}. Type it again.");
+                operator.say(&screens::fold(&why, " "));
                 continue;
             }
         }

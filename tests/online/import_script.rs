@@ -1175,6 +1175,19 @@ fn online_sh_has_the_same_text() {
     }
 }
 
+/// What folds the lines of a terminal is one text in all scripts.
+#[test]
+fn the_scripts_for_other_kmss_fold_their_lines_with_the_same_text() {
+    let common = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/ceremony-scripts/online/common.sh"
+    );
+    let common = fs::read_to_string(common).unwrap();
+    let shared = include_str!("../../src/paper/outputs/answers.sh.in");
+    let (folded, _) = shared.split_once("\n}\n").unwrap();
+    assert!(common.contains(folded), "{folded}");
+}
+
 #[test]
 fn the_result_says_what_kms_answered() {
     let desk = Desk::with(&script());

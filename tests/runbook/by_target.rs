@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use support::pty::Pty;
 use support::{Kind, Room, base64, openssl, refused, sha256, skip, stderr, stdout, well};
 
 const FIRST: &str = "records/2026-11-22-payments";
@@ -175,18 +176,21 @@ impl Desk {
     }
 }
 
-/// The digest that a slip tells, by its rows.
+/// The digest of the wrapping key that a slip tells, by its rows.
 fn digest(said: &str) -> String {
-    let (_, rows) = said.split_once("SLIP.").unwrap();
-    let rows = rows.lines().filter_map(|line| line.trim().split_once('\t'));
-    let rows: Vec<&str> = rows.map(|(_, row)| row).collect();
-    assert_eq!(rows.len(), 8, "{said}");
-    let digest = rows.concat();
-    assert!(
-        said.contains(&format!("wrapping_key_sha256 = \"{digest}\"")),
-        "{said}"
-    );
-    digest
+    let [key, _] = digests(said);
+    let in_plan = format!("as wrapping_key_sha256:\n  \"{key}\"\n");
+    assert!(said.contains(&in_plan), "{said}");
+    key
+}
+
+/// By its rows: that of the wrapping key, and the one over all parameter files.
+fn digests(said: &str) -> [String; 2] {
+    let (_, slip) = said.split_once("SLIP of the import parameters").unwrap();
+    let row = |line: &str| Some(line.strip_prefix("  row ")?[4..].replace(' ', ""));
+    let rows: Vec<String> = slip.lines().filter_map(row).collect();
+    assert_eq!(rows.len(), 16, "{said}");
+    [rows[..8].concat(), rows[8..].concat()]
 }
 
 fn openbao() -> Option<(Bao, Desk)> {
@@ -223,7 +227,7 @@ fn every_command_for_openbao_runs_in_its_order_and_old_ciphertext_opens_after_a_
             }
             None => desk.run(&fence),
         };
-        if said.contains("SLIP.") {
+        if said.contains("SLIP of") {
             slips.push(digest(&said));
         }
         match section.as_str() {
@@ -263,7 +267,10 @@ fn the_scripts_make_the_slip_as_the_page_says() {
             page.contains(&format!("{command} | sha256sum")),
             "{command}"
         );
-        assert!(text.contains(&format!("{command} | slip")), "{script}");
+        assert!(
+            text.contains(&format!("{command} | keep_parameters")),
+            "{script}"
+        );
     }
     for script in ["common.sh", "transit.sh", "azure.sh", "google.sh", "oci.sh"] {
         let output = Command::new("shellcheck")
@@ -411,9 +418,8 @@ fn the_script_for_engines_asks_nobody_but_the_server_of_its_url() {
     let run = |text: &str| desk.online(&format!("key={key}\n{text}"));
     // where the environment leads to matters to nobody
     let set = "export BAO_ADDR=http://127.0.0.1:1 BAO_NAMESPACE=x VAULT_ADDR=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1";
-    well(&run(&format!(
-        "{set}\nbash transit.sh parameters $key --out one.json"
-    )));
+    let get = format!("{set}\nbash transit.sh parameters $key --out one.json");
+    well(&run(&get));
     refused(
         &run("bash transit.sh parameters $key --out one.json"),
         2,
@@ -463,6 +469,55 @@ fn the_script_for_engines_asks_nobody_but_the_server_of_its_url() {
                 "{script} {verb}"
             );
         }
+    }
+}
+
+/// As `online.sh` does for AWS KMS: one form of slip, and the digests of all files beside them.
+#[test]
+fn the_parameter_files_carry_their_digests_and_the_slip_has_the_one_over_all() {
+    let Some((bao, desk)) = openbao() else {
+        return;
+    };
+    bao.text(&["secrets", "enable", "transit"]);
+    let get = |file: &str| {
+        let key = bao.key("payments");
+        let text = format!("bash transit.sh parameters {key} --out inputs/{file}");
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &text]).env_clear().envs(desk.env.clone());
+        bash.current_dir(desk.room.path("online"));
+        bash
+    };
+    let inputs = desk.room.path("online/inputs");
+    fs::create_dir(&inputs).unwrap();
+    for (file, names) in [("b.json", "  b.json\n"), ("a.json", "  a.json\n  b.json\n")] {
+        let ended = Pty::start(get(file)).end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        support::fits(&ended.screen);
+        let [_, all] = digests(&ended.screen);
+        let sums = fs::read(inputs.join("SHA256SUMS")).unwrap();
+        assert_eq!(all, sha256(&sums));
+        let listed = format!("(SHA-256 of SHA256SUMS):\n{names}  row 1");
+        assert!(ended.screen.contains(&listed), "{}", ended.screen);
+        well(&desk.online("cd inputs && sha256sum -c SHA256SUMS"));
+    }
+    fs::write(inputs.join("b.json"), "{}").unwrap();
+    let says = "inputs/b.json changed since inputs/SHA256SUMS was written";
+    refused(&get("c.json").output().unwrap(), 4, &[says]);
+    assert!(!inputs.join("c.json").exists());
+    // what they refuse fits a terminal, too
+    for text in [
+        "bash transit.sh parameters https://bao.example/v1/../keys/payments",
+        "bash azure.sh delete https://of-a-test.vault.azure.net/x",
+        "bash google.sh status projects/a-project/x",
+        "bash oci.sh status https://x-management.kms.r.oraclecloud.com/ocid1.vault.x",
+        "bash transit.sh parameters https://bao.example/v1/transit/keys/payments --address x",
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", text]).env_clear().envs(desk.env.clone());
+        bash.current_dir(desk.room.path("online"));
+        let ended = Pty::start(bash).end();
+        assert_eq!(ended.code, Some(2), "{}", ended.screen);
+        support::fits(&ended.screen);
     }
 }
 
@@ -563,7 +618,7 @@ fn every_command_for_google_runs_in_its_order_and_the_version_takes_the_same_mat
             let said = desk.run(&fence); // days later
             assert!(said.contains("\"DESTROYED\""), "{said}");
         }
-        if said.contains("SLIP.") {
+        if said.contains("SLIP of") {
             slips.push(digest(&said));
         }
         if fence.section.starts_with("2.") {
