@@ -4,13 +4,14 @@
 # Brings a data key back from exactly M shares and the escrow package, without byok and without
 # an HSM, and wraps it for KMS: docs/recovery-without-byok.md, steps 3 to 8.
 #
-#   PARAMETERS  the answer of `aws kms get-parameters-for-import --output json`
+#   PARAMETERS  the answer of `aws kms get-parameters-for-import --output json`; for another KMS its
+#               wrapping key in PEM
 #   WRAPPING    RSAES_OAEP_SHA_256 or _SHA_1, or for a private key RSA_AES_KEY_WRAP_SHA_256 or _SHA_1:
-#               the algorithm that the parameters were downloaded for
+#               the algorithm that the parameters were downloaded for, or that the other KMS takes
 #   PACKAGE     escrow-package.json; without it you type the printed rows
 #
 # Needs bash 4, openssl 3, python3 (3.10 or newer) and, in ./wheels, the wheels of shamir-mnemonic
-# and click with the SHA-256 given below. Leaves ./WrappedKeyMaterial.bin and ./ImportToken.bin.
+# and click with the SHA-256 given below. Leaves ./WrappedKeyMaterial.bin and, for AWS KMS, ./ImportToken.bin.
 #
 # DANGER: escrow key and data key are in clear on this machine, and `openssl enc -K` and `openssl mac`
 # show them in ps while they run. Use an offline machine that nobody else uses; power it off afterwards.
@@ -209,10 +210,20 @@ try:
 except (OSError, ValueError, RecursionError) as why:
     sys.exit("recover-without-byok.sh: error: " + ascii(str(why))[1:-1])
 '
-"${python[@]}" -c "$decode" "$parameters" "$room" ||
-    stop 2 "$parameters is not a whole answer of get-parameters-for-import, as JSON" 'download it again: step 2 of docs/recovery-without-byok.md'
+aws=yes
+case $(head -c 27 "$parameters" | tr -d '\0') in
+'-----BEGIN PUBLIC KEY-----'*)
+    aws=no # another KMS: there is no token
+    openssl pkey -pubin -in "$parameters" -outform DER -out "$room/wrapping-key.der" 2>/dev/null ||
+        stop 2 "$parameters is not a whole public key in PEM" 'fetch it again: step 2 of docs/recovery-without-byok.md'
+    ;;
+*)
+    "${python[@]}" -c "$decode" "$parameters" "$room" ||
+        stop 2 "$parameters is not a whole answer of get-parameters-for-import, as JSON" 'download it again: step 2 of docs/recovery-without-byok.md'
+    ;;
+esac
 # Step 2 of the page makes the same file; another one would be of other parameters.
-if [ -e ImportToken.bin ] && ! cmp -s "$room/ImportToken.bin" ImportToken.bin; then
+if [ "$aws" = yes ] && [ -e ImportToken.bin ] && ! cmp -s "$room/ImportToken.bin" ImportToken.bin; then
     stop 2 "./ImportToken.bin is another import token than that of $parameters; nothing is overwritten" 'move it away first'
 fi
 modulus=$(openssl pkey -pubin -inform DER -in "$room/wrapping-key.der" -noout -text 2>/dev/null |
@@ -320,10 +331,19 @@ HMAC_224 | HMAC_256 | HMAC_384 | HMAC_512)
     ;;
 ECC_NIST_P256 | ECC_NIST_P384 | ECC_NIST_P521 | ECC_SECG_P256K1) lengths='' fits='RSAES_OAEP RSA_AES_KEY_WRAP' ;;
 RSA_2048 | RSA_3072 | RSA_4096) lengths='' fits=RSA_AES_KEY_WRAP ;;
-AES_128 | AES_192 | AES_256 | ED25519)
-    stop 2 "this script wraps for AWS KMS, which does not import $spec" 'for another KMS by hand: docs/recovery-without-byok.md, steps 2 to 9'
+AES_128 | AES_192 | AES_256)
+    padded=AES-KW
+    lengths=$((${spec#AES_} / 8)) fits=RSAES_OAEP
     ;;
+ED25519) lengths='' fits=RSAES_OAEP ;;
 *) stop 4 "$spec is no spec that this script knows" ;;
+esac
+case $aws/$spec in
+yes/AES_* | yes/ED25519)
+    stop 2 "AWS KMS does not import $spec" 'give the wrapping key of the other KMS, in PEM: step 2 of docs/recovery-without-byok.md'
+    ;;
+no/RSA_*) ;;
+no/*) fits='RSAES_OAEP RSA_AES_KEY_WRAP' ;; # which of them that KMS takes: docs/targets.md
 esac
 [ "${package_wrapping:-$padded}" = "$padded" ] || stop 4 "the package says $package_wrapping; a key of $spec is wrapped with $padded"
 case " $fits " in
@@ -478,7 +498,7 @@ head -c "$size" "$room/opened.bin" >"$room/data-key.bin"
 text='byok-ceremony material fingerprint v1'
 kcv=
 case $spec in
-SYMMETRIC_DEFAULT)
+SYMMETRIC_DEFAULT | AES_*)
     key=$(hex "$room/data-key.bin")
     encrypt() { openssl enc -e "-aes-$((${#key} * 4))-ecb" -nopad -K "$key" | hex; }
     kcv=$(head -c 16 /dev/zero | encrypt)
@@ -523,9 +543,10 @@ RSAES_*) oaep "$room/data-key.bin" >"$room/WrappedKeyMaterial.bin" ;;
     ;;
 esac
 [ "$(wc -c <"$room/WrappedKeyMaterial.bin")" -eq "$length" ] || stop 4 'the wrapped file has the wrong length'
-[ -e ImportToken.bin ] || cp "$room/ImportToken.bin" .
+[ "$aws" = no ] || [ -e ImportToken.bin ] || cp "$room/ImportToken.bin" .
 cp "$room/WrappedKeyMaterial.bin" .
 sync
-say '' "Wrapped: ./WrappedKeyMaterial.bin, $length bytes, $wrapping, with ./ImportToken.bin." \
+[ "$aws" = no ] || wrapping="$wrapping, with ./ImportToken.bin"
+say '' "Wrapped: ./WrappedKeyMaterial.bin, $length bytes, $wrapping." \
     'Online, before the parameters expire: step 9 of docs/recovery-without-byok.md.' \
     'The escrow key was in clear: deal new shares under a new escrow key, destroy the old ones.'
