@@ -311,10 +311,31 @@ fn of_the_cloud_operator() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The `import.sh` for other KMSs than AWS KMS, before what all have in common is put in.
+const TEMPLATES: [(&str, &str); 4] = [
+    (
+        "import.sh for transit",
+        include_str!("../../src/paper/outputs/transit-import.sh.in"),
+    ),
+    (
+        "import.sh for Azure",
+        include_str!("../../src/paper/outputs/azure-import.sh.in"),
+    ),
+    (
+        "import.sh for Google",
+        include_str!("../../src/paper/outputs/google-import.sh.in"),
+    ),
+    (
+        "import.sh for OCI",
+        include_str!("../../src/paper/outputs/oci-import.sh.in"),
+    ),
+];
+
 #[test]
 fn what_the_cloud_operator_runs_has_nothing_later_than_bash_3_2() {
     let mut scripts = of_the_cloud_operator();
     scripts.push(("digest-rows.sh", script("digest-rows.sh")));
+    scripts.extend(TEMPLATES.map(|(name, text)| (name, text.to_owned())));
     for (name, text) in scripts {
         let is_read_in = name == "common.sh";
         assert!(
