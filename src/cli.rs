@@ -120,11 +120,11 @@ pub(crate) enum Command {
     /// Write a commented plan from the online side's answers and the HSM
     #[command(
         after_help = "FILES are answers of `aws kms describe-key` or `create-key`, and import\n\
-        parameters (JSON, the console's zip, a directory), in any order. The plan goes\n\
-        to standard output or, with --out, to a new file. byok never fills in\n\
-        wrapping_key_sha256, which comes from paper. The parameters need not exist yet:\n\
-        the plan names the file that they will be in. At a terminal byok asks who gets\n\
-        shares.\n\n\
+        parameters of any KMS (of AWS KMS as JSON, the console's zip or a directory).\n\
+        The plan goes to standard output or, with --out, to a new file. byok never\n\
+        fills in wrapping_key_sha256, which comes from paper. The parameters of AWS KMS\n\
+        need not exist yet: the plan names the file that they will be in. At a terminal\n\
+        byok asks who gets shares.\n\n\
         Example:  byok plan describe-key.json --label payments-2026 \\\n            \
         --module /usr/lib/softhsm/libsofthsm2.so --out plan.toml\n          \
         byok plan --reimport records/2026-11-22-payments \\\n            \
@@ -267,7 +267,7 @@ pub(crate) enum Command {
 /// What `byok plan` is given.
 #[derive(Args)]
 pub(crate) struct PlanArgs {
-    /// Answers of the AWS CLI and import parameters
+    /// Answers of the KMSs: import parameters, describe-key of AWS KMS
     pub files: Vec<PathBuf>,
     /// PKCS#11 module; byok lists its tokens and does not log in
     #[arg(long)]
@@ -278,6 +278,9 @@ pub(crate) struct PlanArgs {
     /// Label of the data key
     #[arg(long)]
     pub label: Option<String>,
+    /// Spec of the data key, if no answer names one: `AES_256`, `ECC_NIST_P256`, …
+    #[arg(long, conflicts_with_all = ["reimport", "recover", "new_shares"])]
+    pub spec: Option<String>,
     /// Title of the ceremony
     #[arg(long)]
     pub title: Option<String>,

@@ -151,6 +151,7 @@ impl From<PlanArgs> for verbs::PlanWish {
             module: given.module,
             token: given.token,
             label: given.label,
+            spec: given.spec,
             title: given.title,
             out: given.out,
             builds_on: records.find_map(|(how, record)| Some((how, record?))),

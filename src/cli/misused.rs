@@ -7,7 +7,7 @@ use super::Cli;
 use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
 
 /// Where each value is found, by the ids of arguments.
-const FOUND: [(&[&str], &str); 20] = [
+const FOUND: [(&[&str], &str); 21] = [
     (
         &["reimport", "recover", "new_shares", "record"],
         "RECORD is the directory that a ceremony left, such as records/2026-11-22-payments",
@@ -48,6 +48,10 @@ const FOUND: [(&[&str], &str); 20] = [
     (
         &["label"],
         "LABEL names the data key in the HSM and in the record, such as payments-2026",
+    ),
+    (
+        &["spec"],
+        "SPEC is that of the data key, such as SYMMETRIC_DEFAULT, AES_256 or ECC_NIST_P256",
     ),
     (
         &["title"],

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::crypto::spec::{Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::WrappingKey;
-use crate::ground::error::{Error, Result};
+use crate::ground::error::{Error, Exit, Result};
 use crate::ground::words::{self, Digest};
 
 pub(crate) mod arn;
@@ -29,6 +29,9 @@ pub(crate) use file::{ParameterFile, der_of};
 use google::CryptoKey;
 use oci::OciKey;
 use transit::{Program, TransitKey};
+
+/// What only people know, in a plan that byok writes.
+pub(crate) const FILL_IN: &str = "FILL-IN";
 
 /// The key that an import goes to, as its KMS names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,7 +128,7 @@ pub(crate) trait Kms {
     /// Whether the KMS takes such a data key wrapped with this algorithm, as far as the plan alone says.
     ///
     /// # Errors
-    /// Why not.
+    /// Why not; of a data key that it never takes, why it does not.
     fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal>;
 
     /// Whether the KMS takes it under a wrapping key of this many bits.
@@ -230,19 +233,33 @@ pub(crate) enum Lifetime {
 /// What a file of import parameters says of itself, if it is in the form that a command of a KMS prints.
 pub(crate) struct Recognised {
     /// What it is, for people.
-    pub what: String,
-    /// `kms` and `key` of a plan that uses it.
-    pub plan: String,
+    pub what: &'static str,
+    /// What an import of it is usually called.
+    pub name: &'static str,
+    /// The key that such a label is imported as; `FILL-IN` stands for each part that the file does not say.
+    pub kms_key: Box<dyn Fn(&str) -> KmsKey>,
     /// The wrapping key in it.
     pub wrapping_key: WrappingKey,
+    /// The one algorithm that it is for.
+    pub wrapping: Option<WrappingAlgorithm>,
     /// What else it says: name and value.
     pub more: Vec<(&'static str, String)>,
 }
 
-/// Import parameters of any KMS but AWS KMS.
-pub(crate) fn recognise(bytes: &[u8]) -> Option<Recognised> {
-    let mut rows = ELSEWHERE.iter();
-    rows.find_map(|row| (row.recognise)(bytes).ok())
+/// Import parameters of any KMS but AWS KMS; `None`: the file is something else.
+///
+/// # Errors
+/// Exit 4: they are import parameters of a KMS, but of no use.
+pub(crate) fn recognise(bytes: &[u8]) -> Result<Option<Recognised>> {
+    let mut useless = None;
+    for row in &ELSEWHERE {
+        match (row.recognise)(bytes) {
+            Ok(known) => return Ok(Some(known)),
+            Err(error) if error.exit == Exit::Mismatch => useless = useless.or(Some(error)),
+            Err(_) => {}
+        }
+    }
+    useless.map_or(Ok(None), Err)
 }
 
 /// The wrapping key in the bytes of one file, or why there is none, by the reader of each KMS but AWS KMS.
@@ -284,6 +301,10 @@ impl KmsKey {
                 "it has no `key`".into(),
                 &format!("name it {}", row.example),
             ),
+            (None, Some(name)) if name.contains(FILL_IN) => refuse(
+                format!("key {name:?} is not filled in"),
+                &format!("name it {}", row.example),
+            ),
             (None, Some(name)) => (row.parse)(name),
         }
     }
@@ -304,6 +325,31 @@ impl KmsKey {
     /// Whether it is one Region's part of a multi-Region key.
     pub(crate) fn is_multi_region(&self) -> bool {
         self.arn().is_some_and(KeyArn::is_multi_region)
+    }
+
+    /// The algorithms with which its KMS takes such a data key, the best first.
+    pub(crate) fn algorithms(&self, spec: Spec) -> impl Iterator<Item = WrappingAlgorithm> + '_ {
+        let all = WrappingAlgorithm::BEST_FIRST.into_iter();
+        all.filter(move |wrapping| self.takes(spec, *wrapping).is_ok())
+    }
+
+    /// The best of them.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn usual(&self, spec: Spec) -> std::result::Result<WrappingAlgorithm, Refusal> {
+        let best = WrappingAlgorithm::BEST_FIRST[0];
+        match self.algorithms(spec).next() {
+            Some(wrapping) => Ok(wrapping),
+            None => self.takes(spec, best).map(|()| best),
+        }
+    }
+
+    /// How to name it, if people have to fill in a part of the name.
+    pub(crate) fn to_fill_in(&self) -> Option<&'static str> {
+        let row = ELSEWHERE.iter().find(|row| Some(row.word) == self.word());
+        row.filter(|_| self.as_str().contains(FILL_IN))
+            .map(|row| row.example)
     }
 
     /// How the online side gets import parameters for it.

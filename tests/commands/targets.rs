@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::support;
 
-use support::targets::into_azure_and_google;
-use support::{ARN, Kind, LABEL, Room, folded, now, refused, stdout, well};
+use support::targets::{MANAGED, RING, answers_of_every_kms, into_azure_and_google};
+use support::{ARN, Kind, LABEL, Room, folded, now, refused, stderr, stdout, well};
 
 const BAO: &str = "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\n\
     key = \"https://bao.example:8200/v1/transit/keys/payments\"\nparameters = \"inputs/bao.json\"\n\
@@ -91,6 +91,202 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
     ] {
         assert!(told.contains(command), "{told}");
     }
+}
+
+const FILES: [&str; 4] = [
+    "inputs/job.json",
+    "inputs/kek.json",
+    "inputs/bao.json",
+    "inputs/oci.json",
+];
+
+/// What people know of an engine and of a vault, in the places of a plan that byok writes.
+fn filled_in(plan: &str) -> String {
+    let compartment = format!("ocid1.compartment.oc1..{}", "a".repeat(60));
+    let known = [
+        (
+            "https://FILL-IN/v1/FILL-IN/keys",
+            "https://bao.example:8200/v1/transit/keys".to_owned(),
+        ),
+        (
+            "https://FILL-IN-management.kms.FILL-IN.",
+            "https://v-management.kms.eu-frankfurt-1.".into(),
+        ),
+        ("ocid1.compartment.oc1..FILL-IN", compartment),
+    ];
+    known.iter().fold(plan.to_owned(), |plan, (from, to)| {
+        assert!(plan.contains(from), "{from} is not in {plan}");
+        plan.replace(from, to)
+    })
+}
+
+/// One data key, five KMSs: what no answer tells is to be filled in, and the plan is refused until then.
+#[test]
+fn a_plan_is_written_from_the_answers_of_every_kms() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let slip = answers_of_every_kms(&room);
+    let args = [
+        "plan",
+        "inputs/eu-west-1.json",
+        "--label",
+        LABEL,
+        "--out",
+        "new.toml",
+    ];
+    let args = [
+        &args[..],
+        &FILES,
+        &["--module", &room.plan.module, "--no-escrow"],
+    ]
+    .concat();
+    let output = room.byok(&args).output().unwrap();
+    well(&output);
+    let told = folded(&stderr(&output));
+    assert!(
+        told.contains("FILL IN `key` in this plan for bao, oci"),
+        "{told}"
+    );
+    let plan = fs::read_to_string(room.path("new.toml")).unwrap();
+    for line in [
+        format!("key_arn    = \"{ARN}\""),
+        format!("key        = \"{RING}/cryptoKeys/{LABEL}\""),
+        format!("key        = \"{MANAGED}/keys/{LABEL}\""),
+        format!("key        = \"https://FILL-IN/v1/FILL-IN/keys/{LABEL}\""),
+        "# FILL IN: name it by its URL: https://HOST:PORT/v1/MOUNT/keys/NAME".into(),
+        format!("# import_job: {RING}/importJobs/job"),
+        "# Azure Managed HSM takes only RSA_AES_KEY_WRAP_SHA_1:".into(),
+        "# RSA_AES_KEY_WRAP_SHA_256, RSA_AES_KEY_WRAP_SHA_1".into(),
+        "title = \"Data key payments-2026, eu-west-1, google, azure, bao, oci\"".into(),
+    ] {
+        assert!(plan.lines().any(|is| is == line), "{line} is not in {plan}");
+    }
+    let check = |text: &str| {
+        fs::write(room.path("new.toml"), text).unwrap();
+        room.byok(&["check", "new.toml"]).output().unwrap()
+    };
+    refused(
+        &check(&plan),
+        2,
+        &["FILL-IN/keys/payments-2026\" is not filled in"],
+    );
+    let filled = filled_in(&plan)
+        .replace("\"forbidden\"", "\"allowed\"")
+        .replace("\"prompt\"", "\"file:pin\"");
+    let output = check(&filled);
+    well(&output);
+    assert!(
+        stdout(&output).contains("ready: byok run would start"),
+        "{}",
+        stdout(&output)
+    );
+    let line = |text: &str, name: &str| -> Vec<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        lines.map(str::to_owned).collect()
+    };
+    let wrappings = [
+        "RSAES_OAEP_SHA_256",
+        "RSA_AES_KEY_WRAP_SHA_1", // the job's
+        "RSA_AES_KEY_WRAP_SHA_1", // all that Azure takes
+        "RSA_AES_KEY_WRAP_SHA_256",
+        "RSAES_OAEP_SHA_256",
+    ];
+    let wanted = wrappings.map(|wrapping| format!("\"{wrapping}\""));
+    assert_eq!(line(&plan, "wrapping   = "), wanted);
+    assert!(
+        slip.len() == 64 && !plan.contains(&slip),
+        "the slip is on paper"
+    );
+}
+
+/// No answer of these KMSs names a spec: it is the usual one, that of the KMS keys of AWS, or the one that is said.
+#[test]
+fn a_plan_from_answers_that_name_no_spec_takes_the_one_that_is_said() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    answers_of_every_kms(&room);
+    let plan = |args: &[&str]| room.byok(&[&["plan"], args].concat()).output().unwrap();
+    let spec = ["--spec", "ECC_NIST_P256", "--no-escrow"];
+    let output = plan(&[&FILES[..3], &spec].concat());
+    well(&output);
+    assert!(stdout(&output).contains("spec  = \"ECC_NIST_P256\""));
+    let output = plan(&[&["inputs/oci.json"], &spec[..]].concat());
+    refused(
+        &output,
+        2,
+        &[
+            "inputs/oci.json: OCI Vault imports AES and RSA keys only",
+            "--spec SPEC",
+        ],
+    );
+    let vault = fs::read_to_string(room.path("inputs/kek.json")).unwrap();
+    let vault = vault.replace("a-hsm.managedhsm", "a-vault.vault");
+    fs::write(room.path("inputs/kek.json"), vault).unwrap();
+    let output = plan(&["inputs/kek.json", "--no-escrow"]);
+    refused(
+        &output,
+        2,
+        &["Azure Key Vault takes key pairs only", "--spec SPEC"],
+    );
+    let output = plan(&["inputs/kek.json", "--spec", "NO_SUCH", "--no-escrow"]);
+    refused(&output, 2, &["spec \"NO_SUCH\" is not a key spec"]);
+    // two wrapping keys of one kind are two imports
+    fs::copy(room.path("inputs/bao.json"), room.path("inputs/other.json")).unwrap();
+    let output = plan(&[
+        "inputs/bao.json",
+        "inputs/other.json",
+        "--spec",
+        "AES_128",
+        "--no-escrow",
+    ]);
+    well(&output);
+    assert!(
+        stdout(&output).contains("name       = \"bao-2\""),
+        "{}",
+        stdout(&output)
+    );
+    // broken ones are told by their own KMS
+    let job = fs::read_to_string(room.path("inputs/job.json")).unwrap();
+    fs::write(
+        room.path("inputs/job.json"),
+        job.replace("ACTIVE", "PENDING_GENERATION"),
+    )
+    .unwrap();
+    for verb in ["plan", "inspect"] {
+        let output = room.byok(&[verb, "inputs/job.json"]).output().unwrap();
+        refused(
+            &output,
+            4,
+            &[
+                "the import job is PENDING_GENERATION, not ACTIVE",
+                "gcloud kms import-jobs",
+            ],
+        );
+        assert!(!stderr(&output).contains("aws "), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_plan_of_a_reimport_takes_the_answers_of_every_kms() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    into_azure_and_google(&mut room);
+    room.run_well();
+    answers_of_every_kms(&room); // the KEK was made again
+    let plan = |file: &str| {
+        let args = ["plan", "--reimport", "records/one", file];
+        room.byok(&args).output().unwrap()
+    };
+    let output = plan("inputs/kek.json");
+    well(&output);
+    let told = stdout(&output);
+    assert!(told.contains("parameters = \"inputs/kek.json\""), "{told}");
+    assert!(!told.contains("# fetched again: az "), "{told}");
+    let refusal = "inputs/bao.json: it is import parameters of OpenBao or Vault, but not for a key of the record";
+    refused(&plan("inputs/bao.json"), 4, &[refusal]);
 }
 
 #[test]

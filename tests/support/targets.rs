@@ -43,3 +43,40 @@ fn imported(room: &Room, kms: &str, key: &str, wrapping: &str) -> String {
         room.kms.sha256()
     )
 }
+
+/// A key ring of Google, and a vault of Azure that takes symmetric keys.
+pub const RING: &str = "projects/a-project/locations/europe-west3/keyRings/ceremonies";
+pub const MANAGED: &str = "https://a-hsm.managedhsm.azure.net";
+
+/// What the commands of the other KMSs print about one RSA-4096 wrapping key, in the room's `inputs`: `kek.json`,
+/// `job.json` for an algorithm of RSA_AES_KEY_WRAP with SHA-1, `bao.json`, `oci.json`. The SHA-256 of that key.
+pub fn answers_of_every_kms(room: &Room) -> String {
+    let kms = super::KmsKey::rsa(4096);
+    let pem = kms
+        .parameters_of("openbao", "")
+        .trim_end()
+        .replace('\n', "\\n");
+    let until = jiff::Timestamp::from_second(super::now() as i64 + 70 * 3600).unwrap();
+    let job = format!(
+        "{{\"expireTime\":\"{until}\",\"importMethod\":\"RSA_OAEP_4096_SHA1_AES_256\",\"protectionLevel\":\"HSM\",\
+         \"name\":\"{RING}/importJobs/job\",\"publicKey\":{{\"pem\":\"{pem}\"}},\"state\":\"ACTIVE\"}}\n"
+    );
+    for (name, answer) in [
+        (
+            "kek",
+            kms.parameters_of("azure", &format!("{MANAGED}/keys/KEK")),
+        ),
+        ("job", job),
+        (
+            "bao",
+            format!("{{\"data\":{{\"public_key\":\"{pem}\"}}}}\n"),
+        ),
+        (
+            "oci",
+            format!("{{\"data\":{{\"public-key\":\"{pem}\"}}}}\n"),
+        ),
+    ] {
+        fs::write(room.path(&format!("inputs/{name}.json")), answer).unwrap();
+    }
+    kms.sha256()
+}

@@ -124,6 +124,7 @@ fn file(path: &Path, bytes: &[u8]) -> Result<Facts> {
     if let Some(known) = by_content(bytes)? {
         return Ok(known);
     }
+    kms::recognise(bytes)?; // of no use: its own KMS says why
     if let Some(opaque) = keys::opaque(&name, bytes) {
         return Ok(opaque);
     }
@@ -164,11 +165,15 @@ fn is_transcript(bytes: &[u8]) -> bool {
 
 /// Import parameters of another KMS than AWS KMS.
 fn of_elsewhere(bytes: &[u8]) -> Option<Facts> {
-    let known = kms::recognise(bytes)?;
+    let known = kms::recognise(bytes).ok()??;
     let mut facts = object(json!({
         "what": known.what, "wrapping_key": known.wrapping_key.spec(),
         "wrapping_key_sha256": words::hex(&known.wrapping_key.sha256()),
+        "key": "not in the file: only a plan names it",
     }));
+    if let Some(wrapping) = known.wrapping {
+        facts.insert("wrapping".into(), wrapping.name().into());
+    }
     for (name, value) in known.more {
         facts.insert(name.into(), value.into());
     }

@@ -14,7 +14,7 @@ use crate::ground::files;
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
-use crate::plan::kms::{self, KeyArn, KmsKey};
+use crate::plan::kms::{self, FILL_IN, KeyArn, KmsKey, Recognised};
 use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Notes, Plan};
 
 mod again;
@@ -28,7 +28,7 @@ pub(crate) use shares::EscrowWish;
 
 /// What the command line asks for.
 pub(crate) struct PlanWish {
-    /// Answers of the AWS CLI and import parameters.
+    /// Answers of the KMSs: import parameters, and what AWS KMS says of a KMS key.
     pub files: Vec<PathBuf>,
     /// PKCS#11 module.
     pub module: Option<PathBuf>,
@@ -36,6 +36,8 @@ pub(crate) struct PlanWish {
     pub token: Option<String>,
     /// Label of the data key.
     pub label: Option<String>,
+    /// Spec of the data key, if no answer names one.
+    pub spec: Option<String>,
     /// Title.
     pub title: Option<String>,
     /// New file; `None` is standard output.
@@ -64,6 +66,21 @@ struct Known {
     parameters: Option<(PathBuf, ImportParameters)>,
 }
 
+/// Import parameters of a KMS other than AWS KMS, in a file.
+struct Elsewhere {
+    path: PathBuf,
+    read: Recognised,
+}
+
+/// What the files say.
+#[derive(Default)]
+struct Told {
+    /// About keys of AWS KMS.
+    aws: BTreeMap<KeyArn, Known>,
+    /// About wrapping keys of other KMSs.
+    elsewhere: Vec<Elsewhere>,
+}
+
 /// Writes the plan.
 ///
 /// # Errors
@@ -74,19 +91,25 @@ pub(crate) fn write_plan(wish: PlanWish) -> Result<()> {
         let text = again::render(*how, record, &wish)?;
         return deliver(&text, &wish);
     }
-    let known = sort(BTreeMap::new(), &wish.files)?;
-    primaries_are_there(&known)?;
+    let told = sort(BTreeMap::new(), &wish.files)?;
+    primaries_are_there(&told.aws)?;
     let token = wish
         .module
         .as_deref()
         .map(|module| room::choose_token(module, wish.token.as_deref(), None))
         .transpose()?;
     let escrow = Escrow::of_new(&wish.escrow, room::ask)?;
-    let text = render(&wish, &known, token, &escrow)?;
-    if !known.is_empty() {
-        judge(&text, &known)?;
+    let (text, open) = render(&wish, &told, token, &escrow)?;
+    if !told.is_empty() {
+        judge(&text, &told)?;
     }
     deliver(&text, &wish)?;
+    if !open.is_empty() {
+        let imports = open.join(", ");
+        super::remark(&format!(
+            "byok: FILL IN `key` in this plan for {imports}: no answer names the whole key"
+        ));
+    }
     if escrow.is_open() {
         super::remark(
             "byok: WARNING: this plan has no [escrow]: if the HSM is lost, so is the data key",
@@ -116,53 +139,49 @@ fn deliver(text: &str, wish: &PlanWish) -> Result<()> {
     Ok(())
 }
 
-/// Sorts the files by the KMS key that they are about; some of these keys may be known before.
-fn sort(mut known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
+/// Sorts the files by what they are about; some keys of AWS KMS may be known before.
+fn sort(known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<Told> {
+    let mut told = Told {
+        aws: known,
+        elsewhere: Vec::new(),
+    };
     let mut homeless = Vec::new();
     for path in files {
-        match metadata(path)? {
-            Some(metadata) => {
-                importable(&metadata)?;
-                let arn = metadata.arn.clone();
-                known.entry(arn).or_default().metadata = Some(metadata);
-            }
-            None => {
-                let read = aws::read(path).map_err(|e| unread(path, e))?;
-                match read.key_arn.clone() {
-                    Some(arn) => {
-                        known.entry(arn).or_default().parameters = Some((path.clone(), read))
-                    }
-                    None => homeless.push((path.clone(), read)),
+        if let Some(metadata) = metadata(path)? {
+            importable(&metadata)?;
+            let arn = metadata.arn.clone();
+            told.aws.entry(arn).or_default().metadata = Some(metadata);
+        } else if let Some(read) = of_elsewhere(path)? {
+            let path = path.clone();
+            told.elsewhere.push(Elsewhere { path, read });
+        } else {
+            let read = aws::read(path).map_err(|e| unread(path, e))?;
+            match read.key_arn.clone() {
+                Some(arn) => {
+                    told.aws.entry(arn).or_default().parameters = Some((path.clone(), read))
                 }
+                None => homeless.push((path.clone(), read)),
             }
         }
     }
-    give_homes(&mut known, homeless)?;
-    Ok(known)
+    give_homes(&mut told.aws, homeless)?;
+    Ok(told)
+}
+
+/// `None`: the file is something else, or cannot be read.
+fn of_elsewhere(path: &Path) -> Result<Option<Recognised>> {
+    let bytes = files::read_small(path).unwrap_or_default();
+    kms::recognise(&bytes).map_err(|e| e.doing(path.display()))
 }
 
 /// A file that is missing is reported as missing, not as the wrong kind of file.
 fn unread(path: &Path, error: Error) -> Error {
-    const PUT_IT_THERE: &str =
-        "in a plan that builds on a record, put the file where `parameters` names it";
-    let bytes = files::read_small(path).unwrap_or_default();
-    if let Some(known) = kms::recognise(&bytes) {
-        let told: Vec<String> = (known.more.iter().take(1))
-            .map(|(name, value)| format!(" ({name} {value})"))
-            .collect();
-        let what = format!("{}: it is {}{}", path.display(), known.what, told.concat());
-        return Error::usage(what)
-            .hint(format!(
-                "write the plan without it, then add a [[key.import]] with {}",
-                known.plan
-            ))
-            .hint(PUT_IT_THERE);
-    }
     if path.exists() {
         return error.doing(path.display());
     }
-    Error::usage(format!("{}: there is no such file", path.display()))
-        .hint("byok plan takes describe-key answers and import parameters, each by its path")
+    Error::usage(format!("{}: there is no such file", path.display())).hint(
+        "byok plan takes describe-key answers and import parameters of every KMS, each by its path",
+    )
 }
 
 /// The console's download does not name its KMS key: if exactly one key is left without parameters, it belongs to
@@ -238,19 +257,21 @@ fn paths_can_be_written(plan: &Plan) -> Result<()> {
     .hint("give the file, or the directory above it that is named so, a name of plain letters"))
 }
 
-/// The plan, and the notes for people in it.
+/// The plan, with the notes for people in it, and the imports for which they fill in `key`.
 fn render(
     wish: &PlanWish,
-    known: &BTreeMap<KeyArn, Known>,
+    told: &Told,
     token: Option<TokenUri>,
     escrow: &Escrow,
-) -> Result<String> {
+) -> Result<(String, Vec<String>)> {
     let label = wish.label.as_deref().unwrap_or("data-key");
-    let regions: Vec<&str> = known.keys().map(KeyArn::region).collect();
+    let regions = told.aws.keys().map(KeyArn::region);
+    let elsewhere = told.elsewhere.iter().map(|given| given.read.name);
+    let places: Vec<&str> = regions.chain(elsewhere).collect();
     let title = wish.title.clone();
-    let title = title.unwrap_or_else(|| match regions.is_empty() {
+    let title = title.unwrap_or_else(|| match places.is_empty() {
         true => format!("Data key {label}"),
-        false => format!("Data key {label}, {}", regions.join(", ")),
+        false => format!("Data key {label}, {}", places.join(", ")),
     });
     let mut notes = notes::of_new();
     if !matches!(escrow, Escrow::Without) {
@@ -260,7 +281,7 @@ fn render(
         (Some(module), Some(token)) => HsmPlan::draft(&from_plan(wish, module), token),
         _ => {
             notes.above("hsm.module", notes::MODULE);
-            let token = Some("FILL-IN".to_owned());
+            let token = Some(FILL_IN.to_owned());
             let to_fill_in = TokenUri {
                 token,
                 ..TokenUri::default()
@@ -272,7 +293,7 @@ fn render(
     let day = clock::now().strftime("%Y-%m-%d").to_string();
     let directory = format!("records/{day}-{label}");
     let mut plan = Plan {
-        keys: keys(label, known, wish, &mut notes)?,
+        keys: keys(label, told, wish, &mut notes)?,
         ..Plan::draft(
             &title,
             Kind::Generate,
@@ -282,31 +303,32 @@ fn render(
     };
     escrow.decide(&mut plan, Deliver::Screen, &mut notes);
     paths_can_be_written(&plan)?;
-    Ok(plan.written(&notes))
+    let imports = plan.imports().map(|(_, import)| import);
+    let open = imports.filter(|import| import.kms_key.to_fill_in().is_some());
+    let open = open.map(|import| import.name.clone()).collect();
+    Ok((plan.written(&notes), open))
 }
 
 /// A data key for each spec that the KMS keys take, or one to be filled in.
-fn keys(
-    label: &str,
-    known: &BTreeMap<KeyArn, Known>,
-    wish: &PlanWish,
-    notes: &mut Notes,
-) -> Result<Vec<KeyPlan>> {
-    if known.is_empty() {
+fn keys(label: &str, told: &Told, wish: &PlanWish, notes: &mut Notes) -> Result<Vec<KeyPlan>> {
+    let wanted = wish.spec.as_deref().map(spec_named).transpose()?;
+    if told.is_empty() {
         notes.above("key.import.name", notes::EXAMPLE);
+        let spec = wanted.unwrap_or(Spec::DEFAULT);
         let parameters = Path::new("inputs/eu-west-1.json");
-        let wrapping = usual_wrapping(Spec::DEFAULT);
-        let to_fill_in = ImportPlan::draft("eu-west-1", KeyArn::to_fill_in(), parameters, wrapping);
+        let kms_key = KmsKey::from(KeyArn::to_fill_in());
+        let wrapping = usual_wrapping(spec, &kms_key)?;
+        let to_fill_in = ImportPlan::draft("eu-west-1", kms_key, parameters, wrapping);
         let imports = vec![to_fill_in];
         return Ok(vec![KeyPlan {
             imports,
-            ..KeyPlan::draft(label, Spec::DEFAULT)
+            ..KeyPlan::draft(label, spec)
         }]);
     }
-    let of_specs = by_spec(known)?;
+    let of_specs = by_spec(told, wanted)?;
     let mut names = BTreeMap::new();
     let mut keys = Vec::new();
-    for (spec, kms_keys) in &of_specs {
+    for (spec, wanted) in &of_specs {
         let mut key = match of_specs.len() {
             1 => KeyPlan::draft(label, *spec),
             _ => KeyPlan::draft(&format!("{label}-{}", in_a_label(*spec)), *spec),
@@ -315,13 +337,8 @@ fn keys(
         if let Spec::Hmac { hash, .. } = spec {
             notes.above(format!("{place}.bits"), &notes::bits(hash.bytes() * 8));
         }
-        for (arn, known) in primary_first(kms_keys) {
-            let count: &mut usize = names.entry(arn.region().to_owned()).or_default();
-            *count += 1;
-            let name = match *count {
-                1 => arn.region().to_owned(),
-                count => format!("{}-{count}", arn.region()),
-            };
+        for (arn, known) in primary_first(&wanted.aws) {
+            let name = not_taken(&mut names, arn.region());
             let place = format!("{place}.import.{}", key.imports.len());
             key.imports.push(import(
                 &name,
@@ -331,35 +348,70 @@ fn keys(
                 (&place, &mut *notes),
             )?);
         }
+        for given in &wanted.elsewhere {
+            let name = not_taken(&mut names, given.read.name);
+            let place = format!("{place}.import.{}", key.imports.len());
+            let import = given.import(&name, &key, wish, (&place, &mut *notes))?;
+            key.imports.push(import);
+        }
         keys.push(key);
     }
     Ok(keys)
 }
 
-/// KMS keys and what is known about them, by the spec of the data key that they take.
-type OfSpec<'a> = BTreeMap<Spec, Vec<(&'a KeyArn, &'a Known)>>;
+/// A name for an import: the second of the same name is told apart by a number.
+fn not_taken(names: &mut BTreeMap<String, usize>, name: &str) -> String {
+    let count = names.entry(name.to_owned()).or_default();
+    *count += 1;
+    match *count {
+        1 => name.to_owned(),
+        count => format!("{name}-{count}"),
+    }
+}
 
-/// Import parameters alone do not name a key spec: byok takes that of the other KMS keys, or the usual one.
-fn by_spec(known: &BTreeMap<KeyArn, Known>) -> Result<OfSpec<'_>> {
+fn spec_named(name: &str) -> Result<Spec> {
+    Spec::parse(name).map_err(|refusal| Error::usage(refusal.why).hint(refusal.hint))
+}
+
+/// What is to become of data keys of one spec.
+#[derive(Default)]
+struct OfSpec<'a> {
+    aws: Vec<(&'a KeyArn, &'a Known)>,
+    elsewhere: Vec<&'a Elsewhere>,
+}
+
+/// Import parameters alone do not name a key spec: byok takes the one that is wanted, that of the other KMS keys, or the
+/// usual one.
+fn by_spec(told: &Told, wanted: Option<Spec>) -> Result<BTreeMap<Spec, OfSpec<'_>>> {
     let spec_of = |known: &Known| Spec::parse(&known.metadata.as_ref()?.key_spec).ok();
-    let mut told: Vec<Spec> = known.values().filter_map(spec_of).collect();
-    told.sort_unstable();
-    told.dedup();
-    let mut of_specs = OfSpec::new();
-    for (arn, known) in known {
-        let spec = match (spec_of(known), told.as_slice()) {
-            (Some(spec), _) => spec,
-            (None, [spec]) => *spec,
-            (None, []) if !is_for_private_keys(known) => Spec::DEFAULT,
-            (None, _) => {
-                return Err(Error::usage(format!(
-                    "{}: its import parameters do not name its key spec",
-                    arn.as_str()
-                ))
-                .hint("give the describe-key answer of that KMS key with them"));
-            }
-        };
-        of_specs.entry(spec).or_default().push((arn, known));
+    let mut named: Vec<Spec> = told.aws.values().filter_map(spec_of).collect();
+    named.sort_unstable();
+    named.dedup();
+    let of_others = match (wanted, named.as_slice()) {
+        (Some(spec), _) => Some(spec),
+        (None, [spec]) => Some(*spec),
+        (None, []) => Some(Spec::DEFAULT),
+        (None, _) => None,
+    };
+    let not_named = |what: &dyn std::fmt::Display, hint: &str| {
+        let what = format!("{what}: its import parameters do not name its key spec");
+        Error::usage(what).hint(hint)
+    };
+    let mut of_specs = BTreeMap::<Spec, OfSpec<'_>>::new();
+    for (arn, known) in &told.aws {
+        let is_a_guess = wanted.is_none() && named.is_empty() && is_for_private_keys(known);
+        let spec = spec_of(known).or(of_others.filter(|_| !is_a_guess));
+        let spec = spec.ok_or_else(|| {
+            not_named(
+                arn,
+                "give the describe-key answer of that KMS key with them",
+            )
+        })?;
+        of_specs.entry(spec).or_default().aws.push((arn, known));
+    }
+    for given in &told.elsewhere {
+        let spec = of_others.ok_or_else(|| not_named(&given.path.display(), WHICH_SPEC))?;
+        of_specs.entry(spec).or_default().elsewhere.push(given);
     }
     Ok(of_specs)
 }
@@ -380,21 +432,17 @@ fn import(
     wish: &PlanWish,
     (place, notes): (&str, &mut Notes),
 ) -> Result<ImportPlan> {
-    fits(spec, &arn.clone().into(), known)?;
+    let kms_key = KmsKey::from(arn.clone());
+    fits(spec, &kms_key, known)?;
     let at = |field: &str| format!("{place}.{field}");
     let parameters = match &known.parameters {
         Some((path, _)) => from_plan(wish, path),
         None => format!("inputs/{name}.json").into(),
     };
-    let usual = || usual_wrapping(spec);
-    let wrapping = known.wrapping();
-    notes.above(at("wrapping"), notes::wrapping(wrapping.is_some()));
-    let mut import = ImportPlan::draft(
-        name,
-        arn.clone(),
-        &parameters,
-        wrapping.unwrap_or_else(usual),
-    );
+    let told = known.wrapping();
+    notes.above(at("wrapping"), notes::wrapping(told.is_some()));
+    let wrapping = told.map_or_else(|| usual_wrapping(spec, &kms_key), Ok)?;
+    let mut import = ImportPlan::draft(name, kms_key, &parameters, wrapping);
     import.expires = Some(furthest_midnight()?);
     if spec.is_private() {
         notes.above(at("wrap_in"), notes::PRIVATE);
@@ -412,6 +460,64 @@ fn import(
     }
     known.deadline(place, notes);
     Ok(import)
+}
+
+impl Told {
+    fn is_empty(&self) -> bool {
+        self.aws.is_empty() && self.elsewhere.is_empty()
+    }
+}
+
+impl Elsewhere {
+    /// Whether the KMS of an earlier import would take what is wrapped for it.
+    fn is_for(&self, import: &ImportPlan) -> bool {
+        let wanted = kms::Wanted {
+            path: &self.path,
+            wrapping: self.read.wrapping.unwrap_or(import.wrapping),
+            valid_to: None,
+        };
+        import.kms_key.arn().is_none() && import.kms_key.read(&wanted).is_ok()
+    }
+
+    /// An import of a data key under this wrapping key.
+    fn import(
+        &self,
+        name: &str,
+        key: &KeyPlan,
+        wish: &PlanWish,
+        (place, notes): (&str, &mut Notes),
+    ) -> Result<ImportPlan> {
+        let at = |field: &str| format!("{place}.{field}");
+        let kms_key = (self.read.kms_key)(&key.label);
+        let wrapping = self
+            .read
+            .wrapping
+            .map_or_else(|| kms_key.usual(key.spec), Ok);
+        let taken = wrapping.and_then(|wrapping| {
+            kms_key.takes(key.spec, wrapping)?;
+            kms_key.fits(key.spec, wrapping, self.read.wrapping_key.bits())?;
+            Ok(wrapping)
+        });
+        let wrapping = taken.map_err(|refusal| {
+            let error = Error::usage(refusal.why).hint(refusal.hint);
+            error.hint(WHICH_SPEC).doing(self.path.display())
+        })?;
+        let algorithms: Vec<&str> = kms_key.algorithms(key.spec).map(|a| a.name()).collect();
+        let key_note = notes::key_elsewhere(&self.read.more, kms_key.to_fill_in());
+        notes.above(at("key"), &key_note);
+        notes.above(
+            at("wrapping"),
+            &match self.read.wrapping {
+                Some(_) => notes::wrapping(true).to_owned(),
+                None => notes::takes(kms_key.kms(), &algorithms),
+            },
+        );
+        if key.spec.is_private() {
+            notes.above(at("wrap_in"), notes::PRIVATE);
+        }
+        let parameters = from_plan(wish, &self.path);
+        Ok(ImportPlan::draft(name, kms_key, &parameters, wrapping))
+    }
 }
 
 impl Known {
@@ -461,12 +567,13 @@ fn primaries_are_there(known: &BTreeMap<KeyArn, Known>) -> Result<()> {
     Ok(())
 }
 
+/// Whoever gets this hint gave import parameters of a KMS whose answers name no spec.
+const WHICH_SPEC: &str = "--spec SPEC says what the data key is, such as AES_256 or ECC_NIST_P256";
+
 /// What to download parameters for, if nothing says it.
-fn usual_wrapping(spec: Spec) -> WrappingAlgorithm {
-    match spec {
-        Spec::Rsa { .. } => WrappingAlgorithm::RsaAesKeyWrapSha256,
-        _ => WrappingAlgorithm::RsaesOaepSha256,
-    }
+fn usual_wrapping(spec: Spec, kms_key: &KmsKey) -> Result<WrappingAlgorithm> {
+    let usual = kms_key.usual(spec);
+    usual.map_err(|refusal| Error::usage(refusal.why).hint(refusal.hint))
 }
 
 /// Whether the downloaded wrapping key takes material of the spec.
@@ -474,9 +581,10 @@ fn fits(spec: Spec, kms_key: &KmsKey, known: &Known) -> Result<()> {
     let Some((path, read)) = &known.parameters else {
         return Ok(());
     };
-    let algorithm = read
-        .wrapping_algorithm
-        .unwrap_or_else(|| usual_wrapping(spec));
+    let algorithm = match read.wrapping_algorithm {
+        Some(algorithm) => algorithm,
+        None => usual_wrapping(spec, kms_key)?,
+    };
     kms_key
         .takes(spec, algorithm)
         .and_then(|()| kms_key.fits(spec, algorithm, read.wrapping_key.bits()))
@@ -529,10 +637,17 @@ fn furthest_midnight() -> Result<Timestamp> {
         .map_err(|e| Error::machine(format!("this machine's clock: {e}")))
 }
 
-/// The text must be a valid plan, otherwise it is not written: labels and titles come from people.
-fn judge(text: &str, known: &BTreeMap<KeyArn, Known>) -> Result<()> {
-    let plan = Plan::parse(Path::new("plan.toml"), text.as_bytes().to_vec())?;
-    if plan.imports().count() != known.len() {
+/// The text must be a valid plan once it is filled in, otherwise it is not written: labels and titles come from people.
+fn judge(text: &str, told: &Told) -> Result<()> {
+    let parts = text.split(FILL_IN).enumerate();
+    let filled_in: String = parts
+        .map(|(at, part)| match at {
+            0 => part.to_owned(),
+            _ => format!("filled-in-{at}{part}"),
+        })
+        .collect();
+    let plan = Plan::parse(Path::new("plan.toml"), filled_in.into_bytes())?;
+    if plan.imports().count() != told.aws.len() + told.elsewhere.len() {
         return Err(Error::usage("the plan would not hold every KMS key"));
     }
     Ok(())

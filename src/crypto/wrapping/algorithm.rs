@@ -31,6 +31,14 @@ impl WrappingAlgorithm {
         Self::RsaAesKeyWrapSha256,
     ];
 
+    /// All of them, rather with SHA-256 than with SHA-1, rather with one algorithm than two.
+    pub(crate) const BEST_FIRST: [Self; 4] = [
+        Self::RsaesOaepSha256,
+        Self::RsaAesKeyWrapSha256,
+        Self::RsaesOaepSha1,
+        Self::RsaAesKeyWrapSha1,
+    ];
+
     /// The KMS name, such as `RSAES_OAEP_SHA_256`.
     pub(crate) fn name(self) -> &'static str {
         match self {

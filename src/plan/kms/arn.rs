@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::FILL_IN;
 use crate::ground::error::{Error, Result};
 
 /// The Regions that are in a partition of their own, by the beginnings of their names. All others are in `aws`, or in
@@ -32,7 +33,7 @@ pub struct KeyArn {
 impl KeyArn {
     /// A placeholder in a plan until somebody knows the KMS key; no plan is accepted with it.
     pub(crate) fn to_fill_in() -> Self {
-        let [partition, region, account, key_id] = ["aws", "REGION", "ACCOUNT", "FILL-IN"];
+        let [partition, region, account, key_id] = ["aws", "REGION", "ACCOUNT", FILL_IN];
         Self {
             text: format!("arn:{partition}:kms:{region}:{account}:key/{key_id}"),
             partition: partition.into(),

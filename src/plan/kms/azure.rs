@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::aws;
 use super::file::{self, ParameterFile};
-use super::{Given, Kms, Lifetime, Recognised, Wanted};
+use super::{Given, Kms, KmsKey, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Curve, Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::WrappingKey;
@@ -97,6 +97,17 @@ impl VaultKey {
                 .bytes()
                 .all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
         is_version.then(|| Some((key(id)?, Some(version))))?
+    }
+
+    /// The key of this label in the same vault.
+    fn beside(&self, label: &str) -> Self {
+        let name = label.to_ascii_lowercase().replace('_', "-");
+        let name = name.trim_end_matches('-').to_owned();
+        Self {
+            url: format!("{}/keys/{name}", self.server),
+            name,
+            ..self.clone()
+        }
     }
 
     /// The key's name within the vault.
@@ -190,6 +201,7 @@ impl Kms for VaultKey {
     }
 
     fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal> {
+        self.kind(spec)?;
         if wrapping != WrappingAlgorithm::RsaAesKeyWrapSha1 {
             return Err(Refusal {
                 why: format!(
@@ -199,7 +211,7 @@ impl Kms for VaultKey {
                 hint: "write RSA_AES_KEY_WRAP_SHA_1".into(),
             });
         }
-        self.kind(spec).map(|_| ())
+        Ok(())
     }
 
     fn read(&self, wanted: &Wanted) -> Result<Given> {
@@ -255,14 +267,14 @@ impl Kms for VaultKey {
 /// A KEK; of any other key the same answer is a receipt.
 pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
     let kek = parse(bytes)?;
+    let vault = kek.key;
     Ok(Recognised {
-        what: "import parameters of Azure".into(),
-        plan: "kms = \"azure\" and key = \"https://…/keys/NAME\"".into(),
+        what: "import parameters of Azure",
+        name: WORD,
+        kms_key: Box::new(move |label| KmsKey::Azure(vault.beside(label))),
         wrapping_key: kek.wrapping_key,
-        more: vec![
-            ("kek", kek.kid),
-            ("key", "not in the file: only a plan names it".into()),
-        ],
+        wrapping: None,
+        more: vec![("kek", kek.kid)],
     })
 }
 

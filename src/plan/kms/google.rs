@@ -12,7 +12,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 
 use super::file::{self, ParameterFile};
-use super::{Given, Kms, Lifetime, Recognised, Wanted};
+use super::{Given, Kms, KmsKey, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Curve, HmacHash, Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::WrappingKey;
@@ -27,6 +27,9 @@ pub(crate) const WORD: &str = "google";
 /// How such a key is named.
 pub(crate) const EXAMPLE: &str =
     "by its resource name: projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY";
+
+/// The longest name of a key ring, a key or an import job.
+const LONGEST_NAME: usize = 63;
 
 /// How long an import job lives.
 const HOURS: i64 = 72;
@@ -74,7 +77,7 @@ impl CryptoKey {
                 "has a location that is not small letters, digits and hyphens",
             ));
         }
-        if !is_word(ring, 63, "-_") || !is_word(key, 63, "-_") {
+        if !is_word(ring, LONGEST_NAME, "-_") || !is_word(key, LONGEST_NAME, "-_") {
             return Err(refuse(
                 "has a key ring or key that is not 1 to 63 letters, digits, _ and -",
             ));
@@ -100,6 +103,16 @@ impl CryptoKey {
     /// Project, location, key ring and key, as `gcloud` takes them.
     pub(crate) fn parts(&self) -> [&str; 4] {
         [&self.project, &self.location, &self.ring, &self.key]
+    }
+
+    /// The key of this label in the same ring.
+    fn key(&self, label: &str) -> Self {
+        let key: String = label.chars().take(LONGEST_NAME).collect();
+        Self {
+            name: format!("{}/cryptoKeys/{key}", self.ring()),
+            key,
+            ..self.clone()
+        }
     }
 
     /// What the resource names of all that is in its key ring begin with.
@@ -226,6 +239,7 @@ impl Kms for CryptoKey {
                 hint: hint.to_owned(),
             })
         };
+        algorithms(spec)?;
         match (wrapping, spec) {
             (WrappingAlgorithm::RsaesOaepSha1, _) => refuse(
                 "has no import method with it",
@@ -235,7 +249,7 @@ impl Kms for CryptoKey {
                 "takes RSA keys with RSA_AES_KEY_WRAP_* only",
                 "write RSA_AES_KEY_WRAP_SHA_256 or RSA_AES_KEY_WRAP_SHA_1",
             ),
-            _ => algorithms(spec).map(|_| ()),
+            _ => Ok(()),
         }
     }
 
@@ -444,14 +458,26 @@ fn wrapping_key(json: &Json, bits: usize) -> Result<WrappingKey> {
 }
 
 impl ImportJob {
+    /// Its key ring, by a key in it.
+    fn ring(&self) -> Result<CryptoKey> {
+        let parts = self.name.split_once("/importJobs/");
+        let parts = parts.filter(|(_, job)| is_word(job, LONGEST_NAME, "-_"));
+        let key =
+            parts.and_then(|(ring, _)| CryptoKey::parse(&format!("{ring}/cryptoKeys/k")).ok());
+        key.ok_or_else(|| {
+            refused(format!(
+                "has the name {:?}, which is no import job's",
+                self.name
+            ))
+        })
+    }
+
     /// Whether it is one for this key and this algorithm.
     ///
     /// # Errors
     /// Exit 4.
     fn judge(&self, into: &CryptoKey, wrapping: WrappingAlgorithm) -> Result<()> {
-        let of_ring = self.name.strip_prefix(into.ring());
-        let job = of_ring.and_then(|rest| rest.strip_prefix("/importJobs/"));
-        if !job.is_some_and(|job| is_word(job, 63, "-_")) {
+        if !self.ring().is_ok_and(|ring| ring.ring() == into.ring()) {
             return Err(no_job(format!(
                 "the import job is {:?}, but the plan's key is in {}: a key takes only what was wrapped for a job of its own key ring",
                 self.name,
@@ -473,15 +499,16 @@ impl ImportJob {
 /// An import job.
 pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
     let job = parse(bytes)?;
+    let ring = job.ring()?;
     Ok(Recognised {
-        what: "import parameters of Google Cloud KMS".into(),
-        plan: "kms = \"google\" and key = \"projects/…/cryptoKeys/KEY\"".into(),
+        what: "import parameters of Google Cloud KMS",
+        name: WORD,
+        kms_key: Box::new(move |label| KmsKey::Google(ring.key(label))),
         wrapping_key: job.wrapping_key,
+        wrapping: Some(job.algorithm),
         more: vec![
             ("import_job", job.name),
-            ("wrapping", job.algorithm.to_string()),
             ("valid_to", job.expires.to_string()),
-            ("key", "not in the file: only a plan names it".into()),
         ],
     })
 }

@@ -9,7 +9,7 @@
 //! RSA_OAEP_AES_SHA256 is computed in detail is not established: byok takes it by its name.
 
 use super::file::{self, ParameterFile};
-use super::{Given, Kms, Lifetime, Recognised, Wanted};
+use super::{FILL_IN, Given, Kms, KmsKey, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::{WrappingKey, is_pem};
@@ -22,6 +22,9 @@ pub(crate) const WORD: &str = "oci";
 
 /// How such a key is named.
 pub(crate) const EXAMPLE: &str = "by its vault's management endpoint and a place in it: https://VAULT-management.kms.REGION.oraclecloud.com/COMPARTMENT_OCID/NAME for a new key, or …/KEY_OCID for a next version";
+
+/// The longest display name that byok writes.
+const LONGEST_NAME: usize = 63;
 
 /// The length of every vault's wrapping key.
 const BITS: usize = 4096;
@@ -92,6 +95,18 @@ impl OciKey {
             place: spot,
             url: url.to_owned(),
         })
+    }
+
+    /// The key of this label, in a vault and a compartment that people have to fill in.
+    fn to_fill_in(label: &str) -> Self {
+        let endpoint = format!("https://{FILL_IN}-management.kms.{FILL_IN}.oraclecloud.com");
+        let compartment = format!("ocid1.compartment.oc1..{FILL_IN}");
+        let name: String = label.chars().take(LONGEST_NAME).collect();
+        Self {
+            url: format!("{endpoint}/{compartment}/{name}"),
+            endpoint,
+            place: Place::New { compartment, name },
+        }
     }
 
     /// Compartment and display name of a new key.
@@ -165,7 +180,7 @@ fn is_ocid(text: &str, types: &[&str]) -> bool {
 
 fn is_name(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    (1..=63).contains(&text.len())
+    (1..=LONGEST_NAME).contains(&text.len())
         && text.chars().all(fits)
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
@@ -210,6 +225,7 @@ impl Kms for OciKey {
                 hint: hint.to_owned(),
             })
         };
+        self.shape(spec)?;
         match (algorithm(wrapping), spec) {
             (None, _) => refuse(
                 "unwraps with SHA-256 only",
@@ -219,7 +235,7 @@ impl Kms for OciKey {
                 "takes RSA keys with RSA_OAEP_AES_SHA256 only",
                 "write RSA_AES_KEY_WRAP_SHA_256",
             ),
-            _ => self.shape(spec).map(|_| ()),
+            _ => Ok(()),
         }
     }
 
@@ -332,10 +348,12 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
     }
     let wrapping_key = parse(bytes)?;
     Ok(Recognised {
-        what: "import parameters of OCI Vault".into(),
-        plan: "kms = \"oci\" and key = \"https://…-management.kms.REGION.oraclecloud.com/COMPARTMENT_OCID/NAME\"".into(),
+        what: "import parameters of OCI Vault",
+        name: WORD,
+        kms_key: Box::new(|label| KmsKey::Oci(OciKey::to_fill_in(label))),
         wrapping_key,
-        more: vec![("key", "not in the file: only a plan names it".into())],
+        wrapping: None,
+        more: Vec::new(),
     })
 }
 

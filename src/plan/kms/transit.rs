@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use super::file::{self, ParameterFile};
-use super::{Given, Kms, Lifetime, Recognised, Wanted};
+use super::{FILL_IN, Given, Kms, KmsKey, Lifetime, Recognised, Wanted};
 use crate::crypto::spec::{Curve, Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::{WrappingKey, is_pem};
@@ -110,6 +110,19 @@ impl TransitKey {
             mount: mount.join("/"),
             name: name.to_owned(),
         })
+    }
+
+    /// The key of this label, on a server that people have to fill in.
+    fn to_fill_in(label: &str) -> Self {
+        let (server, mount) = (format!("https://{FILL_IN}"), FILL_IN);
+        let name = label.trim_end_matches('-');
+        Self {
+            program: Program::OpenBao,
+            url: format!("{server}/v1/{mount}/keys/{name}"),
+            server,
+            mount: mount.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// The program of its server.
@@ -297,6 +310,7 @@ pub(crate) fn key_type(spec: Spec) -> std::result::Result<&'static str, Refusal>
 /// # Errors
 /// Why not.
 pub(crate) fn takes(spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal> {
+    key_type(spec)?;
     if !wrapping.is_rsa_aes() {
         return Err(Refusal {
             why: format!("wrapping {wrapping}: OpenBao and Vault unwrap RSA_AES_KEY_WRAP_* only"),
@@ -304,7 +318,7 @@ pub(crate) fn takes(spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Res
                 .into(),
         });
     }
-    key_type(spec).map(|_| ())
+    Ok(())
 }
 
 /// The engine's name for the hash of an algorithm, in the `hash_function` of an import.
@@ -343,10 +357,12 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
     }
     let wrapping_key = parse(bytes)?;
     Ok(Recognised {
-        what: "import parameters of OpenBao or Vault".into(),
-        plan: "kms = \"openbao\" or \"vault\" and key = \"https://…/v1/MOUNT/keys/NAME\"".into(),
+        what: "import parameters of OpenBao or Vault",
+        name: Program::OpenBao.command(),
+        kms_key: Box::new(|label| KmsKey::Transit(TransitKey::to_fill_in(label))),
         wrapping_key,
-        more: vec![("key", "not in the file: only a plan names it".into())],
+        wrapping: None,
+        more: Vec::new(),
     })
 }
 

@@ -12,14 +12,8 @@ use crate::ground::text::fold;
 use crate::ground::words;
 use crate::plan::WrapIn;
 
-/// Rather in the HSM than in this computer, rather with SHA-256 than with SHA-1, rather with one algorithm than two.
+/// Rather in the HSM than in this computer.
 const PLACES: [WrapIn; 2] = [WrapIn::Hsm, WrapIn::Host];
-const ORDER: [WrappingAlgorithm; 4] = [
-    WrappingAlgorithm::RsaesOaepSha256,
-    WrappingAlgorithm::RsaAesKeyWrapSha256,
-    WrappingAlgorithm::RsaesOaepSha1,
-    WrappingAlgorithm::RsaAesKeyWrapSha1,
-];
 
 /// What to write into a plan for some specs.
 #[derive(Serialize)]
@@ -65,7 +59,8 @@ impl Examination {
     /// `None`: nothing works.
     fn choice(&self, spec: &'static str) -> Option<Choice> {
         let ways = || {
-            let ways = PLACES.map(|place| ORDER.map(|wrapping| (place, wrapping)));
+            let ways =
+                PLACES.map(|place| WrappingAlgorithm::BEST_FIRST.map(|wrapping| (place, wrapping)));
             ways.into_iter().flatten()
         };
         let tried = |(place, wrapping)| self.paths_of(spec, place, Some(wrapping));

@@ -1,12 +1,12 @@
 //! A plan that builds on a record: the same data keys again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::super::materials;
 use super::{
-    BuildsOn, Escrow, Known, PlanWish, fits, from_plan, furthest_midnight, near_plan, notes,
-    paths_can_be_written, room, sort,
+    BuildsOn, Elsewhere, Escrow, Known, PlanWish, Told, fits, from_plan, furthest_midnight,
+    near_plan, notes, paths_can_be_written, room, sort,
 };
 use crate::crypto::escrow::package;
 use crate::evidence::previous::Previous;
@@ -39,7 +39,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         let imports = imports_of_all(&old, &previous);
         give_imports(&mut old, imports);
     }
-    let known = new_parameters(&old, &wish.files)?;
+    let told = new_parameters(&old, &wish.files)?;
     let word = match how {
         BuildsOn::NewShares => "new-shares",
         BuildsOn::Reimport | BuildsOn::Recover => kind.name(),
@@ -88,13 +88,23 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         }
         for (nth, import) in key.imports.iter_mut().enumerate() {
             let of_key = &old.keys[at];
-            let known = import.kms_key.arn().map_or(&nothing, |arn| &known[arn]);
+            let known = import.kms_key.arn().map_or(&nothing, |arn| &told.aws[arn]);
             fits(key.spec, &import.kms_key, known)?;
-            import.parameters = match &known.parameters {
-                Some((path, _)) => from_plan(wish, path),
+            let elsewhere = told.elsewhere.iter().find(|given| given.is_for(import));
+            let given = known.parameters.as_ref().map(|(path, _)| path);
+            let given = given.or(elsewhere.map(|given| &given.path));
+            let place = format!("key.{at}.import.{nth}");
+            if given.is_none() {
+                let again = notes::fetched_again(&import.kms_key);
+                notes.above(format!("{place}.parameters"), &again);
+            }
+            import.parameters = match given {
+                Some(path) => from_plan(wish, path),
                 None => parameters_file(&old, of_key, import).into(),
             };
-            let place = format!("key.{at}.import.{nth}");
+            if let Some(wrapping) = elsewhere.and_then(|given| given.read.wrapping) {
+                import.wrapping = wrapping;
+            }
             once_more(import, &key.label, known, &previous, (&place, &mut notes))?;
         }
     }
@@ -187,28 +197,53 @@ fn give_imports(old: &mut Plan, imports: Vec<(String, Vec<ImportPlan>)>) {
     }
 }
 
-/// The parameters that were downloaded again, by KMS key; only KMS keys of the record are accepted.
-fn new_parameters(old: &Plan, files: &[PathBuf]) -> Result<BTreeMap<KeyArn, Known>> {
+/// The parameters that were downloaded again; only those of KMS keys of the record are accepted.
+fn new_parameters(old: &Plan, files: &[PathBuf]) -> Result<Told> {
     let arns = old
         .imports()
         .filter_map(|(_, import)| import.kms_key.arn().cloned());
     let of_record: BTreeMap<KeyArn, Known> = arns.map(|arn| (arn, Known::default())).collect();
     let count = of_record.len();
-    let known = sort(of_record, files)?;
-    if known.len() == count {
-        return Ok(known);
+    let told = sort(of_record, files)?;
+    for given in &told.elsewhere {
+        of_one_place(old, given)?;
+    }
+    if told.aws.len() == count {
+        return Ok(told);
     }
     let of_record = |arn: &&KeyArn| {
         let mut imports = old.imports();
         !imports.any(|(_, import)| import.kms_key.arn() == Some(*arn))
     };
-    let other = known.keys().find(of_record).map(KeyArn::as_str);
+    let other = told.aws.keys().find(of_record).map(KeyArn::as_str);
     Err(Error::mismatch(format!(
         "{}: the record wrapped nothing for this KMS key",
         other.unwrap_or_default()
     ))
     .check("KMS-KEY-MATCH")
     .hint("for another KMS key add a [[key.import]] by hand, with other_kms_key = \"reason\""))
+}
+
+/// Import parameters belong to each import of the record whose KMS would read them; these must all be in one place.
+fn of_one_place(old: &Plan, given: &Elsewhere) -> Result<()> {
+    let imports = old.imports().map(|(_, import)| import);
+    let imports = imports.filter(|import| given.is_for(import));
+    let places: BTreeSet<&str> = imports.map(|import| import.kms_key.place()).collect();
+    let path = given.path.display();
+    match places.len() {
+        1 => Ok(()),
+        0 => Err(Error::mismatch(format!(
+            "{path}: it is {}, but not for a key of the record",
+            given.read.what
+        ))
+        .check("KMS-KEY-MATCH")
+        .hint("for another key add a [[key.import]] by hand, with other_kms_key = \"reason\"")),
+        _ => Err(Error::usage(format!(
+            "{path}: it does not say which of these it is from: {}",
+            places.into_iter().collect::<Vec<_>>().join(", ")
+        ))
+        .hint("write the plan without it, then put the file where `parameters` names it")),
+    }
 }
 
 /// How the same data keys come back.
@@ -337,15 +372,8 @@ fn once_more(
         notes.above(at("expires"), &format!("{most}\n{before}"));
         import.expires = Some(furthest_midnight()?);
     }
-    if known.parameters.is_none() {
-        let again = match import.kms_key.command() {
-            None => "download them again: each import needs its own".to_owned(),
-            Some(command) => format!("fetched again: {command}"),
-        };
-        notes.above(at("parameters"), &again);
-        if import.parameters_valid_to.is_some() {
-            notes.above(at("parameters_valid_to"), notes::DEADLINE_OF_NEW);
-        }
+    if known.parameters.is_none() && import.parameters_valid_to.is_some() {
+        notes.above(at("parameters_valid_to"), notes::DEADLINE_OF_NEW);
     }
     known.deadline(place, notes);
     import.wrapping = known.wrapping().unwrap_or(import.wrapping);

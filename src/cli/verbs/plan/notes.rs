@@ -2,7 +2,9 @@
 
 use crate::crypto::spec::LONGEST_HMAC;
 use crate::evidence::transcript::is_ceremony_id;
+use crate::ground::text::fold;
 use crate::plan::Notes;
+use crate::plan::kms::KmsKey;
 use crate::plan::kms::aws::KeyMetadata;
 
 /// In every plan of new data keys.
@@ -94,8 +96,9 @@ pub(super) const SCREEN_RECORDED: &str = "Only if shares must be shown or typed 
 pub(super) const MODULE: &str = "byok plan --module PATH fills in both";
 
 /// If nothing is known about KMS keys.
-pub(super) const EXAMPLE: &str =
-    "byok plan FILES… fills these in from describe-key answers and parameters.";
+pub(super) const EXAMPLE: &str = "byok plan FILES… fills these in from describe-key answers and parameters.\n\
+     Other KMSs than AWS KMS have `kms` and `key` instead of key_arn: byok plan\n\
+     writes that from their import parameters.";
 
 /// For data keys that are private keys.
 pub(super) const PRIVATE: &str = "An HSM that cannot wrap private keys as KMS takes them (SoftHSM) needs host;\n\
@@ -159,12 +162,46 @@ pub(super) fn builds_on(ceremony: &str) -> String {
     format!("Builds on {which}. Read every line.")
 }
 
+/// For import parameters that are not here yet.
+pub(super) fn fetched_again(kms_key: &KmsKey) -> String {
+    match kms_key.command() {
+        None => "download them again: each import needs its own".to_owned(),
+        Some(command) => format!("fetched again: {command}"),
+    }
+}
+
 /// Where the wrapping algorithm comes from.
 pub(super) fn wrapping(told: bool) -> &'static str {
     match told {
         true => "As the import parameters say:",
         false => "What the parameters must be downloaded for; KMS's answer does not name it:",
     }
+}
+
+/// What a KMS takes, if its import parameters are for no single algorithm.
+pub(super) fn takes(kms: &str, algorithms: &[&str]) -> String {
+    match algorithms {
+        [only] => format!("{kms} takes only {only}:"),
+        _ => format!(
+            "{kms} takes these; byok doctor PLAN tries which the HSM does:\n{}",
+            algorithms.join(", ")
+        ),
+    }
+}
+
+/// What import parameters of a KMS other than AWS KMS say, and what people do about the key's name.
+pub(super) fn key_elsewhere(told: &[(&str, String)], to_fill_in: Option<&str>) -> String {
+    let mut lines: Vec<String> = told
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}")) // never folded: they are copied
+        .collect();
+    let name_it = match to_fill_in {
+        Some(example) => format!("FILL IN: name it {example}"),
+        None => "Its last part is the label here; correct it if it is called otherwise.".into(),
+    };
+    let folded = fold(&name_it, "  ");
+    lines.extend(folded.lines().map(|line| line.trim_start().to_owned()));
+    lines.join("\n")
 }
 
 /// What KMS says about a KMS key.
