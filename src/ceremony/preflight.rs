@@ -369,32 +369,35 @@ fn ways_out(error: Error, want: &Judged) -> Error {
     if want.import.wrap_in == WrapIn::Host || hsm::went_away(&error) {
         return error;
     }
-    let error = match want.import.wrapping {
-        _ if want.key.spec.is_private() => error.hint(HOST),
-        algorithm => {
-            let other = match algorithm {
-                WrappingAlgorithm::RsaesOaepSha256 => "RSAES_OAEP_SHA_1",
-                WrappingAlgorithm::RsaesOaepSha1 => "RSAES_OAEP_SHA_256",
-                WrappingAlgorithm::RsaAesKeyWrapSha256 => "RSA_AES_KEY_WRAP_SHA_1",
-                WrappingAlgorithm::RsaAesKeyWrapSha1 => "RSA_AES_KEY_WRAP_SHA_256",
-            };
-            error
-                .hint(match want.import.kms_key.binds_algorithm() {
-                    true => other_parameters(other),
-                    false => {
-                        format!("perhaps this HSM wraps with wrapping = {other:?} in the plan")
-                    }
-                })
-                .hint(format!("or {HOST}"))
+    let others = others(want);
+    let error = match others.is_empty() {
+        true => error.hint(HOST),
+        false => {
+            let others = others.join(" or ");
+            let error = error.hint(match want.import.kms_key.binds_algorithm() {
+                true => format!(
+                    "get import parameters for an algorithm that this HSM wraps with, perhaps {others}"
+                ),
+                false => format!("perhaps this HSM wraps with wrapping = {others} in the plan"),
+            });
+            error.hint(format!("or {HOST}"))
         }
     };
     error.hint("`byok doctor` tries every algorithm and both ways")
 }
 
-fn other_parameters(algorithm: &str) -> String {
-    format!(
-        "download import parameters for an algorithm that this HSM wraps with, perhaps {algorithm}"
-    )
+/// The other algorithms with which its KMS takes the data key. An HSM that refuses one algorithm for a private key refuses
+/// all of them.
+fn others(want: &Judged) -> Vec<String> {
+    let (spec, kms_key) = (want.key.spec, &want.import.kms_key);
+    let bits = want.wrapping_key.bits();
+    let taken = kms_key
+        .algorithms(spec)
+        .filter(|other| *other != want.import.wrapping && kms_key.fits(spec, *other, bits).is_ok());
+    match spec.is_private() {
+        true => Vec::new(),
+        false => taken.map(|other| format!("{:?}", other.name())).collect(),
+    }
 }
 
 fn check(check: &'static str, want: &Judged, import: Option<String>) -> PreflightCheck {

@@ -802,8 +802,15 @@ fn wrapping(text: &str) -> Result<WrappingAlgorithm> {
         "SM2PKE" => {
             Error::usage("byok cannot wrap with SM2PKE, which KMS offers in China Regions only")
         }
-        _ => Error::usage(format!("wrapping {text:?} is not a wrapping algorithm of KMS"))
-            .hint("use RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1; for private keys also RSA_AES_KEY_WRAP_SHA_256 or _1"),
+        _ => Error::usage(format!(
+            "wrapping {text:?} is not a wrapping algorithm of KMS"
+        ))
+        .hint(format!(
+            "the algorithms are {}; which of them a KMS takes: docs/targets.md",
+            WrappingAlgorithm::BEST_FIRST
+                .map(WrappingAlgorithm::name)
+                .join(", ")
+        )),
     })
 }
 

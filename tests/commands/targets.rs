@@ -320,6 +320,32 @@ fn doctor_tries_what_the_kms_of_the_plan_takes() {
     assert_eq!(choice["wrap_in"], "hsm", "{choice}");
 }
 
+/// SoftHSM wraps with SHA-1 alone; OCI never takes that.
+#[test]
+fn the_way_out_of_an_hsm_that_does_not_wrap_so_is_an_algorithm_of_that_kms() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let slip = answers_of_every_kms(&room);
+    room.plan.imported = false;
+    room.plan.key_more = format!(
+        "[[key.import]]\nname = \"oci\"\nkms = \"oci\"\nkey = \"https://v-management.kms.r.oraclecloud.com/\
+         ocid1.compartment.oc1..a/k\"\nparameters = \"inputs/oci.json\"\nwrapping = \"RSAES_OAEP_SHA_256\"\n\
+         expires = \"never\"\nwrapping_key_sha256 = \"{slip}\"\n"
+    );
+    let output = room.run();
+    refused(
+        &output,
+        3,
+        &[
+            "hint: perhaps this HSM wraps with wrapping = \"RSA_AES_KEY_WRAP_SHA_256\" in the plan",
+            "hint: or set wrap_in = \"host\"",
+        ],
+    );
+    // all other algorithms are not OCI's
+    assert!(!stderr(&output).contains("SHA_1"), "{}", stderr(&output));
+}
+
 /// A result names the KMS that it comes from; what another KMS would say about a version proves nothing here.
 #[test]
 fn a_result_of_one_kms_is_not_taken_for_that_of_another() {
