@@ -68,6 +68,8 @@ struct Row {
     word: &'static str,
     /// What a key's name looks like, for people.
     example: &'static str,
+    /// A key of each kind that takes other data keys than the rest.
+    kinds: &'static [&'static str],
     /// Reads such a name.
     parse: fn(&str) -> Result<KmsKey>,
     /// Recognises its import parameters.
@@ -79,30 +81,40 @@ const ELSEWHERE: [Row; 5] = [
     Row {
         word: "openbao",
         example: transit::EXAMPLE,
+        kinds: &["https://host/v1/mount/keys/name"],
         parse: |url| TransitKey::parse(Program::OpenBao, url).map(KmsKey::Transit),
         recognise: transit::recognise,
     },
     Row {
         word: "vault",
         example: transit::EXAMPLE,
+        kinds: &["https://host/v1/mount/keys/name"],
         parse: |url| TransitKey::parse(Program::Vault, url).map(KmsKey::Transit),
         recognise: transit::recognise,
     },
     Row {
         word: azure::WORD,
         example: azure::EXAMPLE,
+        kinds: &[
+            "https://vault.vault.azure.net/keys/name",
+            "https://hsm.managedhsm.azure.net/keys/name",
+        ],
         parse: |url| VaultKey::parse(url).map(KmsKey::Azure),
         recognise: azure::recognise,
     },
     Row {
         word: google::WORD,
         example: google::EXAMPLE,
+        kinds: &["projects/project/locations/l/keyRings/ring/cryptoKeys/key"],
         parse: |name| CryptoKey::parse(name).map(KmsKey::Google),
         recognise: google::recognise,
     },
     Row {
         word: oci::WORD,
         example: oci::EXAMPLE,
+        kinds: &[
+            "https://vault-management.kms.region.oraclecloud.com/ocid1.compartment.oc1..c/name",
+        ],
         parse: |url| OciKey::parse(url).map(KmsKey::Oci),
         recognise: oci::recognise,
     },
@@ -260,6 +272,16 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Option<Recognised>> {
         }
     }
     useless.map_or(Ok(None), Err)
+}
+
+/// A key of each kind of each KMS, as far as it matters what they take.
+pub(crate) fn each_kind() -> Vec<KmsKey> {
+    let elsewhere = ELSEWHERE.iter().flat_map(|row| {
+        let kinds = row.kinds.iter();
+        kinds.filter_map(|name| (row.parse)(name).ok())
+    });
+    let aws = KmsKey::from(KeyArn::to_fill_in());
+    std::iter::once(aws).chain(elsewhere).collect()
 }
 
 /// The wrapping key in the bytes of one file, or why there is none, by the reader of each KMS but AWS KMS.

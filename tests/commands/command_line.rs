@@ -802,19 +802,19 @@ fn doctor(kind: Kind) {
     };
     let rows = match kind {
         Kind::SoftHsm => [
-            "SYMMETRIC_DEFAULT yes NO (1) . . yes AES-KW",
-            "HMAC_224 yes NO (1) . . yes NO (2)",
-            "AES_192 . . two parts NO (3) yes AES-KW",
-            "ECC_NIST_P521 NO (4) NO (1) NO (5) NO (3) yes AES-KWP",
-            "RSA_2048 . . NO (5) NO (3) yes AES-KWP",
-            "ECC_SECG_P256K1 NO (4) NO (1) NO (5) NO (3) yes AES-KWP",
-            "ED25519 . . NO (6) NO (3) NO (6) NO (6)",
+            "SYMMETRIC_DEFAULT yes NO (1) two parts NO (2) yes AES-KW",
+            "HMAC_224 yes NO (1) NO (3) NO (2) yes NO (4)",
+            "AES_192 . NO (1) two parts NO (2) yes AES-KW",
+            "ECC_NIST_P521 NO (5) NO (1) NO (6) NO (2) yes AES-KWP",
+            "RSA_2048 . . NO (6) NO (2) yes AES-KWP",
+            "ECC_SECG_P256K1 NO (5) NO (1) NO (6) NO (2) yes AES-KWP",
+            "ED25519 . NO (1) NO (7) NO (2) NO (7) NO (7)",
         ],
         Kind::Kryoptic => [
-            "SYMMETRIC_DEFAULT yes yes . . yes AES-KW",
-            "HMAC_224 yes yes . . yes AES-KWP",
-            "AES_192 . . two parts two parts yes AES-KW",
-            "ED25519 . . two parts two parts yes AES-KWP",
+            "SYMMETRIC_DEFAULT yes yes two parts two parts yes AES-KW",
+            "HMAC_224 yes yes two parts two parts yes AES-KWP",
+            "AES_192 . yes two parts two parts yes AES-KW",
+            "ED25519 . yes two parts two parts yes AES-KWP",
             // how short a private value is that it drops zeros of is chance, and so how many reasons there are
             "ECC_NIST_P521 NO (n) NO (n) NO (n) NO (n) yes AES-KWP",
             "RSA_2048 . . two parts two parts yes AES-KWP",
@@ -842,16 +842,39 @@ fn doctor(kind: Kind) {
     let (head, legend) = (place("spec  "), place("  . "));
     support::fits(&lines[head..].join("\n"));
     assert!(legend - head < 20, "{text}"); // the whole table is seen at once
+    serves(&text, kind);
     ends_with_the_answer(&text, kind);
     assert!(text.contains("signer    P-256 key pair"), "{text}");
     assert_eq!((room.objects(), room.signers()), (vec![], vec![]));
+}
+
+/// Without a plan: which KMSs can get data keys of this HSM, and how.
+#[track_caller]
+fn serves(text: &str, kind: Kind) {
+    let told = support::folded(text);
+    let lines: &[&str] = match kind {
+        Kind::SoftHsm => &[
+            "RSAES_OAEP_SHA_1, wrap_in = \"hsm\": AWS KMS serves",
+            "RSA_AES_KEY_WRAP_SHA_1, wrap_in = \"hsm\": OpenBao, Vault, Azure Managed HSM, Google Cloud KMS serves",
+            "RSAES_OAEP_SHA_256, wrap_in = \"host\": OCI Vault serves",
+            "RSA_AES_KEY_WRAP_SHA_1, wrap_in = \"host\": Azure Key Vault choose",
+        ],
+        Kind::Kryoptic => &[
+            "RSAES_OAEP_SHA_256, wrap_in = \"hsm\": AWS KMS, Google Cloud KMS, OCI Vault serves",
+            "RSA_AES_KEY_WRAP_SHA_1, wrap_in = \"hsm\": AWS KMS, OpenBao, Vault, Azure Key Vault, Azure Managed HSM, \
+             Google Cloud KMS choose",
+        ],
+    };
+    for line in lines {
+        assert!(told.contains(line), "{line}: {text}");
+    }
 }
 
 /// What to choose, what fails, and what to type next, in few lines: nobody has to scroll back for it.
 #[track_caller]
 fn ends_with_the_answer(text: &str, kind: Kind) {
     let (_, answer) = text.rsplit_once("\n\n").unwrap();
-    assert!(answer.lines().count() <= 12, "{text}");
+    assert!(answer.lines().count() <= 14, "{text}");
     let answer = support::folded(answer);
     let choices: &[&str] = match kind {
         Kind::SoftHsm => &[
@@ -863,7 +886,7 @@ fn ends_with_the_answer(text: &str, kind: Kind) {
         ],
         Kind::Kryoptic => &[
             "choose wrapping = \"RSAES_OAEP_SHA_256\", wrap_in = \"hsm\", for SYMMETRIC_DEFAULT, HMAC_224,",
-            "choose wrapping = \"RSA_AES_KEY_WRAP_SHA_256\", wrap_in = \"hsm\", for RSA_2048 not tried",
+            "choose wrapping = \"RSA_AES_KEY_WRAP_SHA_256\", wrap_in = \"hsm\", for AES_128, AES_192, AES_256, ED25519, RSA_2048",
             "fails data keys of ECC_SECG_P256K1, ",
         ],
     };
@@ -874,7 +897,7 @@ fn ends_with_the_answer(text: &str, kind: Kind) {
         " wrappings",
         "not tried RSA_3072, RSA_4096: byok doctor --all tries them",
         "WARNING a software HSM",
-        "next byok plan KEY.describe-key.json --out plan.toml",
+        "next byok plan FILES --out plan.toml",
         "--token 'pkcs11:token=ceremony' then correct `wrapping` and `wrap_in` in plan.toml",
     ] {
         assert!(answer.contains(told), "{told}: {text}");

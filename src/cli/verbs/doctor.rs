@@ -121,7 +121,7 @@ fn kms_keys(plan: &Plan) -> Vec<KmsKey> {
 
 /// Tries every wrapping algorithm with every kind of data key, in the HSM and by the host path: under all
 /// sizes of wrapping key for symmetric data keys, for others under one, or under all with `all`. A plan says which KMS
-/// must take it, otherwise AWS KMS.
+/// must take it, otherwise any.
 ///
 /// # Errors
 /// Exit 3 if the HSM cannot be opened or cannot make a symmetric data key at all.
@@ -138,7 +138,7 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     let attributes = throw_away.attributes.clone();
     hsm.destroy(throw_away)?;
     let in_token = hsm.try_token_object(Spec::DEFAULT).err().map(|e| e.line());
-    let report = Examination::of(&mut hsm, all, &kms_keys)?;
+    let report = Examination::of(&mut hsm, all, kms_keys)?;
     let escrow = report.escrow_refused(Spec::DEFAULT);
     let signer = hsm.try_signer().err().map(|e| e.line());
     let (module, token) = (module.description(), hsm.token().facts());
@@ -151,7 +151,7 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
             "software": judged.software, "judged_by": judged.judged_by, "hardware_reason": judged.hardware_reason,
             "data_key_attributes": attributes,
             "token_object": {"works": in_token.is_none(), "why": in_token}, "paths": report.paths, "data_keys": report.made,
-            "choices": report.choices(),
+            "choices": report.choices(), "serves": report.serves(),
             "escrow": {"works": escrow.is_none(), "why": escrow, "data_keys": report.escrow},
             "signer": {"works": signer.is_none(), "why": signer},
         }));
@@ -200,6 +200,7 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
         }
     })?;
     super::print_lines(&report.table())?;
+    super::print_lines(&report.served())?;
     let refused = [
         ("token objects (keep = \"none\" works)", in_token.is_some()),
         ("[escrow] and recover", escrow.is_some()),

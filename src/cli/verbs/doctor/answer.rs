@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::examination::{Examination, Path};
-use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::ground::text::fold;
 use crate::ground::words;
@@ -37,13 +36,8 @@ pub(super) enum Next {
 impl Examination {
     /// The best way for each kind of data key, those with the same way together.
     pub(super) fn choices(&self) -> Vec<Choice> {
-        self.choices_of(|_| true)
-    }
-
-    fn choices_of(&self, wanted: impl Fn(&str) -> bool) -> Vec<Choice> {
         let mut choices: Vec<Choice> = Vec::new();
-        let made = self.made.iter().filter(|made| wanted(made.spec));
-        for choice in made.filter_map(|made| self.choice(made.spec)) {
+        for choice in self.made.iter().filter_map(|made| self.choice(made.spec)) {
             let same = |other: &&mut Choice| {
                 (other.wrapping, other.wrap_in) == (choice.wrapping, choice.wrap_in)
                     && other.wrapping_key_specs == choice.wrapping_key_specs
@@ -63,7 +57,11 @@ impl Examination {
                 PLACES.map(|place| WrappingAlgorithm::BEST_FIRST.map(|wrapping| (place, wrapping)));
             ways.into_iter().flatten()
         };
-        let tried = |(place, wrapping)| self.paths_of(spec, place, Some(wrapping));
+        let tried = |(place, wrapping)| {
+            let mut tried = self.paths_of(spec, place, Some(wrapping));
+            tried.retain(|path| self.can_be_chosen(path));
+            tried
+        };
         let works = |path: &&Path| path.works;
         let with_all = |way: &_| {
             let tried = tried(*way);
@@ -104,12 +102,26 @@ impl Examination {
         fails
     }
 
+    /// Without a plan: whom that serves, a line for each algorithm.
+    pub(super) fn served(&self) -> String {
+        let lines = self.serves().into_iter().map(|served| {
+            let (wrapping, kms) = (served.wrapping, served.kms.join(", "));
+            field(
+                "serves",
+                &format!("{wrapping}, {}: {kms}", place(served.wrap_in)),
+            )
+        });
+        let lines: String = lines.collect();
+        match lines.is_empty() {
+            true => lines,
+            false => format!("\n{lines}"),
+        }
+    }
+
     /// The whole of it.
     pub(super) fn answer(&self, refused: &[&str], warning: Option<&str>, next: &Next) -> String {
         let mut text = "\n".to_owned();
-        let of_aws = |spec: &str| Spec::parse(spec).is_ok_and(Spec::is_of_aws);
-        let is_next = |spec: &str| matches!(next, Next::Check(_)) || of_aws(spec); // `byok plan` is for AWS KMS
-        for choice in self.choices_of(is_next) {
+        for choice in self.choices() {
             text += &field("choose", &choice.told());
         }
         let not_tried = self.made.iter().filter(|made| !made.tried);
@@ -132,17 +144,14 @@ impl Examination {
 impl Choice {
     /// As it stands in a plan.
     fn told(&self) -> String {
-        let place = match self.wrap_in {
-            WrapIn::Hsm => "hsm",
-            WrapIn::Host => "host",
-        };
         let sizes = match &self.wrapping_key_specs[..] {
             [] => String::new(),
             sizes => format!(", only under {}", sizes.join(" or ")),
         };
         format!(
-            "wrapping = \"{}\", wrap_in = \"{place}\"{sizes}, for {}",
+            "wrapping = \"{}\", {}{sizes}, for {}",
             self.wrapping,
+            place(self.wrap_in),
             self.specs.join(", ")
         )
     }
@@ -161,10 +170,17 @@ impl Next {
             Self::Plan(module, token) => {
                 let (module, token) = (words::shell_path(module), words::shell_path(token));
                 format!(
-                    "next      byok plan KEY.describe-key.json --out plan.toml \\\n            --module {module} \\\n            --token {token}\n          then correct `wrapping` and `wrap_in` in plan.toml\n"
+                    "next      byok plan FILES --out plan.toml \\\n            --module {module} \\\n            --token {token}\n          then correct `wrapping` and `wrap_in` in plan.toml\n"
                 )
             }
         }
+    }
+}
+
+fn place(wrap_in: WrapIn) -> &'static str {
+    match wrap_in {
+        WrapIn::Hsm => "wrap_in = \"hsm\"",
+        WrapIn::Host => "wrap_in = \"host\"",
     }
 }
 

@@ -8,7 +8,7 @@ use crate::crypto::wrapping::{ControlKey, WrappingAlgorithm};
 use crate::ground::error::Result;
 use crate::hsm::Hsm;
 use crate::plan::WrapIn;
-use crate::plan::kms::{KmsKey, aws};
+use crate::plan::kms::{self, KmsKey};
 
 /// The sizes of wrapping key, in bits. The middle one is used if one is enough: P-521 does not fit under the first with
 /// RSAES-OAEP.
@@ -22,6 +22,8 @@ pub(super) struct Path {
     pub wrapping: WrappingAlgorithm,
     pub wrapped_in: WrapIn,
     pub wrapping_key_spec: &'static str,
+    #[serde(skip)]
+    of: (Spec, usize),
     pub works: bool,
     /// How the HSM does RSA_AES_KEY_WRAP: CKM_RSA_AES_KEY_WRAP in one call, or the AES-KWP of two parts.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +60,17 @@ pub(super) struct Examination {
     pub made: Vec<Made>,
     pub paths: Vec<Path>,
     pub escrow: Vec<Escrow>,
+    /// The keys of the plan; without a plan one of each kind of each KMS.
+    kms_keys: Vec<KmsKey>,
+    is_of_plan: bool,
+}
+
+/// Which KMSs take what this HSM wraps in a certain way.
+#[derive(Serialize)]
+pub(super) struct Served {
+    pub wrapping: WrappingAlgorithm,
+    pub wrap_in: WrapIn,
+    pub kms: Vec<&'static str>,
 }
 
 impl Examination {
@@ -65,7 +78,7 @@ impl Examination {
     ///
     /// # Errors
     /// Exit 3 if a control key stays in the session; exit 5 if none can be made here.
-    pub(crate) fn of(hsm: &mut Hsm, all: bool, kms_keys: &[KmsKey]) -> Result<Self> {
+    pub(crate) fn of(hsm: &mut Hsm, all: bool, of_plan: Vec<KmsKey>) -> Result<Self> {
         let mut tries = Tries::of(hsm);
         let specs: Vec<Spec> = Spec::ALL.to_vec();
         let mut examination = Self {
@@ -73,6 +86,11 @@ impl Examination {
             made: Vec::new(),
             paths: Vec::new(),
             escrow: Vec::new(),
+            is_of_plan: !of_plan.is_empty(),
+            kms_keys: match of_plan.is_empty() {
+                true => kms::each_kind(),
+                false => of_plan,
+            },
         };
         for spec in &specs {
             examination.made.push(make(&mut tries, *spec, all));
@@ -83,7 +101,7 @@ impl Examination {
             for spec in &specs {
                 let every_size = all || *spec == Spec::DEFAULT;
                 if (every_size || bits == ONE_SIZE) && examination.is_made(*spec) {
-                    examination.try_under(&mut tries, *spec, &control_key, kms_keys);
+                    examination.try_under(&mut tries, *spec, &control_key);
                 }
             }
         }
@@ -112,16 +130,12 @@ impl Examination {
         made.any(|made| made.spec == spec.name() && made.works)
     }
 
-    fn try_under(
-        &mut self,
-        tries: &mut Tries,
-        spec: Spec,
-        control_key: &ControlKey,
-        kms_keys: &[KmsKey],
-    ) {
+    fn try_under(&mut self, tries: &mut Tries, spec: Spec, control_key: &ControlKey) {
         let wrapping_key = control_key.public();
         for wrapping in WrappingAlgorithm::ALL {
-            if !is_taken(kms_keys, spec, wrapping, wrapping_key.bits()) {
+            let bits = wrapping_key.bits();
+            let mut keys = self.kms_keys.iter();
+            if !keys.any(|key| takes(key, spec, wrapping, bits)) {
                 continue;
             }
             let in_hsm = tries.in_hsm(spec, wrapping, control_key);
@@ -137,12 +151,64 @@ impl Examination {
                     wrapping,
                     wrapped_in,
                     wrapping_key_spec: wrapping_key.spec(),
+                    of: (spec, bits),
                     works: refused.is_none(),
                     mechanism,
                     why: refused.map(|e| e.line()),
                 });
             }
         }
+    }
+
+    /// Whether a path can be chosen. Without a plan it must serve AWS KMS or, for a data key that never goes there, be of
+    /// the algorithms that most others take.
+    pub(super) fn can_be_chosen(&self, path: &Path) -> bool {
+        let (spec, bits) = path.of;
+        self.is_of_plan
+            || match spec.is_of_aws() {
+                true => {
+                    let mut aws = self.kms_keys.iter().filter(|key| key.arn().is_some());
+                    aws.any(|key| takes(key, spec, path.wrapping, bits))
+                }
+                false => path.wrapping.is_rsa_aes(),
+            }
+    }
+
+    /// Without a plan: the KMSs that this HSM can serve without the bytes of a data key in this computer, by algorithm, and
+    /// those that it cannot.
+    pub(super) fn serves(&self) -> Vec<Served> {
+        if self.is_of_plan {
+            return Vec::new();
+        }
+        let served = |path: &&Path, key: &KmsKey| {
+            path.works && takes(key, path.of.0, path.wrapping, path.of.1)
+        };
+        let by = |wrapping, wrap_in, but: &[&str]| {
+            let ways = self
+                .paths
+                .iter()
+                .filter(|path| (path.wrapping, path.wrapped_in) == (wrapping, wrap_in));
+            let keys = self.kms_keys.iter();
+            let keys = keys.filter(|key| ways.clone().any(|way| served(&way, key)));
+            let kms = keys
+                .map(|key| key.kms())
+                .filter(|kms| !but.contains(kms))
+                .collect();
+            Served {
+                wrapping,
+                wrap_in,
+                kms,
+            }
+        };
+        let all = WrappingAlgorithm::BEST_FIRST;
+        let mut served: Vec<Served> = all.map(|wrapping| by(wrapping, WrapIn::Hsm, &[])).into();
+        let in_hsm: Vec<&str> = served
+            .iter()
+            .flat_map(|served| served.kms.clone())
+            .collect();
+        served.extend(all.map(|wrapping| by(wrapping, WrapIn::Host, &in_hsm)));
+        served.retain(|served| !served.kms.is_empty());
+        served
     }
 
     /// Why an escrow cannot hold data keys of this kind, if so.
@@ -171,17 +237,8 @@ fn make(tries: &mut Tries, spec: Spec, all: bool) -> Made {
     }
 }
 
-/// Whether a KMS to which the plan's data keys go takes it; without a plan, whether AWS KMS does, and of a spec that AWS
-/// KMS never takes, the algorithms of the others.
-fn is_taken(kms_keys: &[KmsKey], spec: Spec, wrapping: WrappingAlgorithm, bits: usize) -> bool {
-    let by_aws = || {
-        let taken = aws::takes(spec, wrapping, false);
-        taken.and_then(|()| aws::fits(spec, wrapping, bits)).is_ok()
-    };
-    let by_its_kms = |key: &KmsKey| {
-        let taken = key.takes(spec, wrapping);
-        taken.and_then(|()| key.fits(spec, wrapping, bits)).is_ok()
-    };
-    let by_others = !spec.is_of_aws() && wrapping.is_rsa_aes();
-    kms_keys.is_empty() && (by_aws() || by_others) || kms_keys.iter().any(by_its_kms)
+/// Whether the KMS of a key takes it.
+fn takes(key: &KmsKey, spec: Spec, wrapping: WrappingAlgorithm, bits: usize) -> bool {
+    let taken = key.takes(spec, wrapping);
+    taken.and_then(|()| key.fits(spec, wrapping, bits)).is_ok()
 }
