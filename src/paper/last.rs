@@ -315,7 +315,7 @@ fn import_steps(
 
 fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {
     let Some(deadline) = deadline else {
-        return "AT ANY TIME: there is no deadline".to_owned();
+        return meaning::AT_ANY_TIME.to_owned();
     };
     let hours = deadline.duration_since(now).as_hours();
     if deadline <= now {

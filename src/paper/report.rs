@@ -6,8 +6,7 @@
 
 use crate::crypto::escrow::package::Package;
 use crate::evidence::transcript::{
-    Attempt, DataKeyFacts, EscrowDealt, Imported, Line, Opened, Said, SameMaterial, Told, Wrapped,
-    entries,
+    Attempt, DataKeyFacts, EscrowDealt, Line, Opened, Said, SameMaterial, Told, Wrapped, entries,
 };
 use crate::ground::clock;
 use crate::ground::strict_json::Json;
@@ -105,9 +104,7 @@ impl Report<'_> {
                 0 => Html::default(),
                 n => n.to_string().into(),
             },
-            deadline: self
-                .deadline()
-                .map_or_else(Html::default, |at| clock::for_people(at).into()),
+            deadlines: Named::all(imports::each_deadline(self)),
             threshold: html(dealt.as_ref().map(|dealt| dealt.threshold.to_string())),
             shares: html(dealt.map(|dealt| dealt.shares.len().to_string())),
             exception_count: exceptions.len().to_string().into(),
@@ -136,13 +133,6 @@ impl Report<'_> {
 
     fn data_keys(&self) -> impl Iterator<Item = Said<'_, DataKeyFacts>> {
         self.events()
-    }
-
-    /// When the first import token expires.
-    fn deadline(&self) -> Option<jiff::Timestamp> {
-        self.events::<Imported>()
-            .filter_map(|read| read.valid_to.as_ref()?.known())
-            .min()
     }
 }
 

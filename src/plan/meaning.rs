@@ -2,6 +2,7 @@
 //! layout; none has its own sentence for the same fact. What belongs to one type stands with it, such as the name of a
 //! step ([`Step::name`](crate::ground::error::Step::name)).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Deliver, ImportPlan, InToken, Keep, KeyPlan, Kind, Network, Plan, SignerPlan, Source};
@@ -116,6 +117,9 @@ pub(crate) fn unlike_others(kind: Kind, key: &KeyPlan, import: &ImportPlan) -> V
     facts
 }
 
+/// When an import without a deadline must be made.
+pub(crate) const AT_ANY_TIME: &str = "AT ANY TIME, there is no deadline";
+
 /// That a wrapped file can be imported for as long as its wrapping key exists.
 pub(crate) fn no_deadline(key: &KmsKey) -> Option<&'static str> {
     match key.lifetime() {
@@ -124,14 +128,16 @@ pub(crate) fn no_deadline(key: &KmsKey) -> Option<&'static str> {
     }
 }
 
-/// Within how many hours after the download everything must be imported.
-pub(crate) fn hours(plan: &Plan) -> Option<i64> {
-    let lifetimes = plan.imports().map(|(_, import)| import.kms_key.lifetime());
-    let hours = lifetimes.filter_map(|lifetime| match lifetime {
-        Lifetime::Hours(hours) => Some(hours),
-        Lifetime::Endless(_) => None,
-    });
-    hours.min()
+/// Within how many hours after the download a KMS must get the import: hours and KMSs, the soonest first.
+pub(crate) fn hours(plan: &Plan) -> Vec<(i64, &'static str)> {
+    let lifetimes = plan
+        .imports()
+        .filter_map(|(_, import)| match import.kms_key.lifetime() {
+            Lifetime::Hours(hours) => Some((hours, import.kms_key.kms())),
+            Lifetime::Endless(_) => None,
+        });
+    let each: BTreeSet<_> = lifetimes.collect();
+    each.into_iter().collect()
 }
 
 /// `other_kms_key`.

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support;
 
-use support::targets::{MANAGED, RING, answers_of_every_kms, into_azure_and_google};
+use support::targets::{MANAGED, RING, answers_of_every_kms, into_azure_and_google, into_every_kms};
 use support::{ARN, Kind, LABEL, Room, folded, now, refused, stderr, stdout, well};
 
 const BAO: &str = "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\n\
@@ -32,7 +32,7 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
         return;
     };
     let deadline = [
-        "They are valid for 24 hours",
+        "re valid for 24 hours",
         "The deadline on the screen",
         "T+24 h",
     ];
@@ -69,7 +69,7 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
         (room.plan.key_more, room.plan.import_more) = (more, String::new());
         let paper = paper(&room);
         for text in [
-            &format!("They are valid for {hours} hours"),
+            &format!("re valid for {hours} hours"),
             &format!("T+{hours} h"),
             "gcloud kms import-jobs describe JOB --project a-project --location global --keyring r --format=json &gt; job.json",
             "Google Cloud KMS, global",
@@ -318,6 +318,45 @@ fn doctor_tries_what_the_kms_of_the_plan_takes() {
     let choice = &told["choices"][0];
     assert_eq!(choice["wrapping"], "RSA_AES_KEY_WRAP_SHA_1", "{choice}");
     assert_eq!(choice["wrap_in"], "hsm", "{choice}");
+}
+
+/// Each import has the deadline of its own KMS, and the soonest comes first.
+#[test]
+fn report_and_paper_give_each_import_its_own_deadline() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    into_every_kms(&mut room);
+    let script = paper(&room);
+    for text in [
+        "Those of AWS KMS are valid for 24 hours, those of Google Cloud KMS are valid for 72 hours: the import must be",
+        "<h2>T+24 h for AWS KMS, T+72 h for Google Cloud KMS, the import, at the latest",
+        "The first deadline is on the last screen",
+    ] {
+        assert!(script.contains(text), "{text}: {script}");
+    }
+    room.run_well();
+    let report = fs::read_to_string(room.path("records/one/transcript.html")).unwrap();
+    let report = folded(&report);
+    let inputs = |file: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(room.path(file)).unwrap()).unwrap()
+    };
+    let told = |at: jiff::Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let first = inputs("inputs/eu-west-1.json")["ParametersValidTo"]
+        .as_f64()
+        .unwrap();
+    let first = told(jiff::Timestamp::from_second(first as i64).unwrap());
+    let last = told(
+        inputs("inputs/job.json")["expireTime"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap(),
+    );
+    let each = format!(
+        "<p>before {first}: eu-west-1<p>before {last}: google<p>AT ANY TIME, there is no deadline: azure, bao, oci"
+    );
+    assert_eq!(report.matches(&each).count(), 2, "{each}: {report}"); // page 1, and the page of the imports
 }
 
 /// SoftHSM wraps with SHA-1 alone; OCI never takes that.

@@ -80,3 +80,49 @@ pub fn answers_of_every_kms(room: &Room) -> String {
     }
     kms.sha256()
 }
+
+/// The data key of the plan goes into five KMSs. What SoftHSM cannot wrap as OCI takes it, this computer wraps.
+pub fn into_every_kms(room: &mut Room) {
+    let slip = answers_of_every_kms(room);
+    let vault =
+        "https://v-management.kms.eu-frankfurt-1.oraclecloud.com/ocid1.compartment.oc1..aaaa";
+    for (name, kms, key, file, wrapping, wrap_in) in [
+        (
+            "google",
+            "google",
+            format!("{RING}/cryptoKeys/payments"),
+            "job",
+            "RSA_AES_KEY_WRAP_SHA_1",
+            "hsm",
+        ),
+        (
+            "azure",
+            "azure",
+            format!("{MANAGED}/keys/payments"),
+            "kek",
+            "RSA_AES_KEY_WRAP_SHA_1",
+            "hsm",
+        ),
+        (
+            "bao",
+            "openbao",
+            "https://bao.example:8200/v1/transit/keys/payments".into(),
+            "bao",
+            "RSA_AES_KEY_WRAP_SHA_1",
+            "hsm",
+        ),
+        (
+            "oci",
+            "oci",
+            format!("{vault}/payments"),
+            "oci",
+            "RSAES_OAEP_SHA_256",
+            "host",
+        ),
+    ] {
+        room.plan.import_more += &format!(
+            "[[key.import]]\nname = \"{name}\"\nkms = \"{kms}\"\nkey = \"{key}\"\nparameters = \"inputs/{file}.json\"\n\
+             wrapping = \"{wrapping}\"\nwrap_in = \"{wrap_in}\"\nexpires = \"never\"\nwrapping_key_sha256 = \"{slip}\"\n"
+        );
+    }
+}

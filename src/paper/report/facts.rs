@@ -23,7 +23,7 @@ facts! {
         never: bool,
         labels: Html,
         imports: Html,
-        deadline: Html,
+        deadlines: Vec<Named>,
         threshold: Html,
         shares: Html,
         exceptions: Vec<ExceptionFacts>,
@@ -65,7 +65,7 @@ facts! {
     SupersededFacts { ceremony: Html, custodians: Html, }
     DestroyedFacts { what: Html, became: Html, }
 
-    ImportsFacts { deadline: Html, imports: Vec<ImportFacts>, }
+    ImportsFacts { has_deadline: bool, deadlines: Vec<Named>, imports: Vec<ImportFacts>, }
     ImportFacts {
         label: Html,
         import: Html,

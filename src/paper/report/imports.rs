@@ -1,7 +1,11 @@
 //! What was wrapped for which KMS key, and until when it must be imported.
 
-use super::facts::{ImportFacts, ImportsFacts};
-use super::{Html, Report, groups, html};
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::facts::{ImportFacts, ImportsFacts, Named};
+use super::{Html, Report, Said, groups, html, joined};
 use crate::evidence::receipts;
 use crate::evidence::transcript::{ImportTypeTold, Imported, Wrapped};
 use crate::ground::clock;
@@ -9,7 +13,8 @@ use crate::plan::{ImportPlan, WrapIn, meaning};
 
 pub(super) fn facts(report: &Report) -> ImportsFacts {
     ImportsFacts {
-        deadline: html(report.deadline().map(clock::for_people)),
+        has_deadline: deadlines(report).any(|(at, _)| at.is_some()),
+        deadlines: Named::all(each_deadline(report)),
         imports: report
             .events()
             .map(|wrapped| import(report, &wrapped))
@@ -17,10 +22,48 @@ pub(super) fn facts(report: &Report) -> ImportsFacts {
     }
 }
 
+/// Until when each import must be made, the soonest first; those that have the same time together.
+pub(super) fn each_deadline(report: &Report) -> Vec<String> {
+    let mut at: BTreeMap<(bool, Option<Timestamp>), Vec<String>> = BTreeMap::new();
+    for (deadline, name) in deadlines(report) {
+        at.entry((deadline.is_none(), deadline))
+            .or_default()
+            .push(name);
+    }
+    let several = at.len() > 1;
+    let told = at.into_iter().map(|((_, deadline), names)| {
+        let before = deadline.map(|at| format!("before {}", clock::for_people(at)));
+        let before = before.unwrap_or_else(|| meaning::AT_ANY_TIME.to_owned());
+        match several {
+            true => format!("{before}: {}", joined(&names, 6)),
+            false => before,
+        }
+    });
+    told.collect()
+}
+
+/// Each import by its name, with its deadline if it has one.
+fn deadlines(report: &Report) -> impl Iterator<Item = (Option<Timestamp>, String)> {
+    let one_key = report.data_keys().count() < 2;
+    report.events::<Wrapped>().map(move |wrapped| {
+        let read = read_for(report, &wrapped);
+        let deadline = read.and_then(|read| read.valid_to.as_ref()?.known());
+        let name = match one_key {
+            true => wrapped.import.clone(),
+            false => format!("{}/{}", wrapped.label, wrapped.import),
+        };
+        (deadline, name)
+    })
+}
+
+fn read_for<'a>(report: &'a Report, wrapped: &Wrapped) -> Option<Said<'a, Imported>> {
+    let mut all = report.events::<Imported>();
+    all.find(|read| read.label == wrapped.label && read.import == wrapped.import)
+}
+
 fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
     let same = |label: &str, import: &str| label == wrapped.label && import == wrapped.import;
-    let mut all = report.events::<Imported>();
-    let read = all.find(|read| same(&read.label, &read.import));
+    let read = read_for(report, wrapped);
     let key = report.data_keys().find(|key| key.label == wrapped.label);
     let mut types = report.events::<ImportTypeTold>();
     let told = types.find(|told| same(&told.label, &told.import));

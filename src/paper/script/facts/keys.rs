@@ -34,8 +34,12 @@ facts! {
         named_arns: Vec<Named>,
         /// Whether an import must be made by some time.
         has_deadline: bool,
-        /// How many hours after the download.
+        /// How many hours after the download, for the first of them.
         hours: Html,
+        /// For which KMS how many, if there are several.
+        valid: Html,
+        by: Html,
+        several_deadlines: bool,
         /// What it means that others have none, by KMS.
         no_deadline: Vec<Named>,
         /// The commands that fetch import parameters, of KMSs that have one command for all.
@@ -99,6 +103,7 @@ impl KeysFacts {
         let arns = plan.imports().map(|(_, import)| import.kms_key.as_str());
         let import_count = plan.imports().count();
         let (check_word, check_title) = check_word(plan);
+        let hours = meaning::hours(plan);
         Self {
             labels: some(&labels, LABELS).into(),
             labels_on_form: some(&labels, LABELS_ON_FORM).into(),
@@ -116,8 +121,11 @@ impl KeysFacts {
             one_import: import_count == 1,
             import_count: import_count.to_string().into(),
             named_arns: Named::all(arns.take(ARNS)),
-            has_deadline: meaning::hours(plan).is_some(),
-            hours: html(meaning::hours(plan).map(|hours| hours.to_string())),
+            has_deadline: !hours.is_empty(),
+            hours: html(hours.first().map(|(hours, _)| hours.to_string())),
+            valid: valid(plan, &hours).into(),
+            by: by(&hours).into(),
+            several_deadlines: hours.len() > 1,
             no_deadline: no_deadline(plan),
             fetched: fetched(plan),
             slip_command: slip_command(plan),
@@ -127,6 +135,34 @@ impl KeysFacts {
             wraps_here: plan.wraps_in_host(),
             carried_out: carried_out(&plan.folders()).into(),
             rotated: Named::all(plan.rotated()),
+        }
+    }
+}
+
+/// For how long import parameters are valid.
+fn valid(plan: &Plan, hours: &[(i64, &str)]) -> String {
+    let endless = !no_deadline(plan).is_empty();
+    match hours {
+        [(hours, _)] if !endless => format!("They are valid for {hours} hours"),
+        _ => {
+            let each = hours.iter();
+            let each =
+                each.map(|(hours, kms)| format!("those of {kms} are valid for {hours} hours"));
+            let told = each.collect::<Vec<_>>().join(", ");
+            told.replacen('t', "T", 1)
+        }
+    }
+}
+
+/// The latest time of the imports.
+fn by(hours: &[(i64, &str)]) -> String {
+    match hours {
+        [(hours, _)] => format!("T+{hours} h"),
+        _ => {
+            let each = hours
+                .iter()
+                .map(|(hours, kms)| format!("T+{hours} h for {kms}"));
+            each.collect::<Vec<_>>().join(", ")
         }
     }
 }
