@@ -466,7 +466,24 @@ fn a_symmetric_key_is_proved_by_the_same_material_back_in_its_version() {
         "proved in KMS"
     );
     for record in ["records/one", "records/two"] {
-        well(&verifiers::both(room.dir.path(), &[record]));
+        let output = verifiers::both(room.dir.path(), &[record]);
+        well(&output);
+        // a version has the name that Google gives it, and is no KeyMaterialId
+        let told = stdout(&output);
+        for text in [
+            format!(
+                "          version {}/cryptoKeyVersions/1\n",
+                kms.key("payments")
+            ),
+            "  version 1  ".into(),
+        ] {
+            let here = record == "records/one"; // the other has been told of version 2 too
+            assert!(told.contains(&text) || !here, "{text}: {told}");
+        }
+        assert!(
+            !told.contains("KeyMaterialId") && !told.contains("material projects/"),
+            "{told}"
+        );
     }
     // the script of the first record does not take it for its own
     let online = carried(&room, "records/one");

@@ -14,7 +14,7 @@ use crate::evidence::rules::{Broken, Cause, Rule};
 use crate::evidence::transcript;
 use crate::evidence::transcript::Chain;
 use crate::evidence::transcript::{
-    EscrowDealt, ImportTypeTold, Imported, Said, SealedLine, Wrapped,
+    EscrowDealt, ImportTypeTold, Imported, KeyName, Said, SealedLine, Wrapped,
 };
 use crate::evidence::verify::{
     self, AllowedSigners, Branch, Branches, End, Followed, KmsKeyMaterials, Link, Other,
@@ -483,7 +483,8 @@ fn receipts_for_people(whole: &Whole) -> String {
             words::quoted_whole(&import.told())
         );
         if let Some(id) = &import.key_material_id {
-            text += &format!("          KeyMaterialId {id}\n");
+            let word = import.kms_key.word_for_material();
+            text += &format!("          {word} {}\n", words::quoted_whole(id));
         }
     }
     text + &unexplained(&whole.unexplained)
@@ -544,6 +545,20 @@ fn branches_for_people(branches: &Branches) -> String {
     text
 }
 
+/// AWS KMS makes an id of hex digits; in a version of another KMS the end tells it from others.
+fn short_id(id: &str, kms_key: &KeyName) -> String {
+    const SHORT: usize = 12;
+    let word = kms_key.word_for_material();
+    if kms_key.arn().is_some() {
+        return format!("{word} {id:.SHORT$}…");
+    }
+    let version = id.rsplit('/').next().unwrap_or(id);
+    match version.char_indices().nth_back(SHORT - 1) {
+        Some((at, _)) if at > 0 => format!("{word} …{}", &version[at..]),
+        _ => format!("{word} {version}"),
+    }
+}
+
 fn life_for_people(rows: &[Row]) -> String {
     let mut text = String::new();
     let mut by_label: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
@@ -553,8 +568,8 @@ fn life_for_people(rows: &[Row]) -> String {
     for (label, rows) in by_label {
         text += &format!("life of the data key {}\n", quoted(label));
         for row in rows {
-            let id = row.key_material_id.as_ref();
-            let id = id.map(|id| format!("material {id:.12}…"));
+            let id = row.key_material_id.as_deref().zip(row.kms_key.as_ref());
+            let id = id.map(|(id, kms_key)| short_id(id, kms_key));
             let about = [
                 row.import.as_deref(),
                 row.kms,

@@ -436,6 +436,14 @@ impl KeyName {
         }
     }
 
+    /// What its KMS calls the id of a material in it.
+    pub(crate) fn word_for_material(&self) -> &'static str {
+        match self {
+            Self::Arn(_) => "KeyMaterialId",
+            Self::Other(_) => "version",
+        }
+    }
+
     /// The ARN, if it is AWS KMS's.
     pub(crate) fn arn(&self) -> Option<&str> {
         match self {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::facts::{ImportFacts, ImportsFacts, Named};
 use super::{Html, Report, Said, groups, html, joined};
 use crate::evidence::receipts;
-use crate::evidence::transcript::{ImportTypeTold, Imported, Wrapped};
+use crate::evidence::transcript::{ImportTypeTold, Imported, KeyName, Wrapped};
 use crate::ground::clock;
 use crate::plan::{ImportPlan, WrapIn, meaning};
 
@@ -94,7 +94,9 @@ fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
         )
         .unwrap_or("nothing: this KMS shows nothing of such a key")
         .into(),
-        import_type: told.map_or_else(Html::default, |told| import_type(&told)),
+        import_type: told.map_or_else(Html::default, |told| {
+            import_type(&told, &wrapped.kms_key.name)
+        }),
     }
 }
 
@@ -115,12 +117,13 @@ fn planned<'a>(report: &'a Report, wrapped: &Wrapped) -> Option<&'a ImportPlan> 
     found.map(|(_, import)| import)
 }
 
-fn import_type(told: &ImportTypeTold) -> Html {
+fn import_type(told: &ImportTypeTold, kms_key: &KeyName) -> Html {
+    let id = format!("{} ", kms_key.word_for_material());
     let words = [
         ("", told.import_type.as_deref()),
         ("into the multi-Region ", told.multi_region.as_deref()),
         ("a witness of ", told.witness_of.as_deref()),
-        ("material ", told.key_material_id.as_deref()),
+        (&id, told.key_material_id.as_deref()),
         ("described as ", told.description.as_deref()),
         ("then rotated, online: ", told.rotates.as_deref()),
     ];

@@ -410,12 +410,14 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ImportJob> {
             "the import job has the method {method}, for which no HSM of byok wraps"
         )));
     };
-    let expires = text_of(&json, "expireTime")?.parse::<Timestamp>();
+    let expires = text_of(&json, "expireTime")?.parse::<Timestamp>().ok();
+    // in whole seconds as the clock here, for which a job of this second would live for more than 72 hours
+    let expires = expires.and_then(|at| Timestamp::from_second(at.as_second()).ok());
     Ok(ImportJob {
         wrapping_key: wrapping_key(&json, *bits)?,
         name: name.to_owned(),
         algorithm: *algorithm,
-        expires: expires.map_err(|_| refused("`expireTime` is not a time"))?,
+        expires: expires.ok_or_else(|| refused("`expireTime` is not a time"))?,
     })
 }
 

@@ -400,7 +400,13 @@ fn material(
     let several = kms_keys.find(|several| several.key_arn == arn);
     let id = previous.key_material_id(label, arn);
     if let Some(id) = &id {
-        let told = format!("KMS calls this material {id}: it goes in as EXISTING_KEY_MATERIAL");
+        let told = match import.kms_key.arn() {
+            Some(_) => format!("KMS calls this material {id}: it goes in as EXISTING_KEY_MATERIAL"),
+            None => format!(
+                "{} took this material as version {id}.",
+                import.kms_key.kms()
+            ),
+        };
         notes.above(place, &told);
     }
     if let Some(several) = several.filter(|_| import.witness_of.is_none()) {
