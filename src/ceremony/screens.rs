@@ -12,7 +12,9 @@ use crate::ground::clock;
 pub(crate) use crate::ground::text::{fold, heading, mode};
 use crate::ground::words;
 use crate::paper::outputs::import_type;
-use crate::plan::{ImportPlan, KeyPlan, Kind, Network, Plan, SignerPlan, Source, meaning};
+use crate::plan::{
+    ImportPlan, KeyPlan, Kind, Network, Plan, SignerPlan, Source, meaning, parameters,
+};
 
 mod many;
 mod shares;
@@ -57,6 +59,13 @@ pub(crate) fn approval(
         screen += &field("reason", reason);
     }
     screen += &previous_meaning(plan);
+    let slips = plan.imports().filter_map(|(key, import)| {
+        let name = format!("{}/{}", key.label, import.name);
+        Some((name, &import.kms_key, import.wrapping_key_sha256?))
+    });
+    for told in parameters::shared_wrapping_keys(slips) {
+        screen += &field("WARNING", &told);
+    }
     screen += &branches_meaning(previous);
     if let Some(escrow) = escrow_meaning(plan, previous) {
         screen += &field("escrow", &escrow);

@@ -94,6 +94,7 @@ pub(crate) fn judged<'p>(
 ) -> Option<Vec<Judged<'p>>> {
     let used = used(plan, previous);
     let mut all = Some(Vec::new());
+    let mut wrapping_keys = Vec::new();
     for (key, import) in plan.imports() {
         if parameters::exist(import).is_err() {
             all = None;
@@ -105,6 +106,8 @@ pub(crate) fn judged<'p>(
         match lines.judge(result, told_judged) {
             Some(judged) => {
                 warn(&used, &judged, lines);
+                let sha256 = judged.wrapping_key_sha256();
+                wrapping_keys.push((judged.name(), &import.kms_key, sha256));
                 if let Some(all) = &mut all {
                     all.push(judged);
                 }
@@ -112,6 +115,7 @@ pub(crate) fn judged<'p>(
             None => all = None,
         }
     }
+    lines.warn(parameters::shared_wrapping_keys(wrapping_keys.into_iter()));
     all
 }
 

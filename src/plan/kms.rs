@@ -134,6 +134,11 @@ pub(crate) trait Kms {
     /// Where it answers: a Region, or scheme and host.
     fn place(&self) -> &str;
 
+    /// What has its wrapping keys to itself: no two such share one. A key of AWS KMS does; elsewhere what holds the key.
+    fn owner(&self) -> &str {
+        self.place()
+    }
+
     /// The command that prints import parameters, if there is one for all.
     fn command(&self) -> Option<String>;
 

@@ -1,13 +1,13 @@
 //! The import parameters of a plan: whether they are there, belong to the plan's KMS keys, and can be used now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::kms::{self, Given, Lifetime, Wanted};
+use super::kms::{self, Given, KmsKey, Lifetime, Wanted};
 use super::{ImportPlan, Keep, KeyPlan, LONGEST_VALIDITY, Plan, Role};
 use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::clock;
@@ -186,6 +186,28 @@ pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: E
         .hint(format!(
             "later: byok plan {how} RECORD, with {name:?} as its only [[key.import]]; {who}"
         ))
+}
+
+/// What is said of each wrapping key under which several imports are wrapped, though no two of their KMSs share one. Each
+/// import is given by its name, its key, and the digest of its wrapping key.
+pub(crate) fn shared_wrapping_keys<'k, D: Ord>(
+    imports: impl Iterator<Item = (String, &'k KmsKey, D)>,
+) -> Vec<String> {
+    let mut by_key: BTreeMap<D, BTreeMap<&str, String>> = BTreeMap::new();
+    for (name, kms_key, digest) in imports {
+        let owners = by_key.entry(digest).or_default();
+        let told = format!("{name} ({})", kms_key.kms());
+        owners.entry(kms_key.owner()).or_insert(told);
+    }
+    let shared = by_key.into_values().filter(|owners| owners.len() > 1);
+    let told = shared.map(|owners| {
+        let names: Vec<String> = owners.into_values().collect();
+        format!(
+            "one wrapping key for {}: each of them has its own, so find out who made these import parameters",
+            names.join(", ")
+        )
+    });
+    told.collect()
 }
 
 /// What is said of each file that looks like the slip and lies beside the import parameters: rows of it prove nothing,

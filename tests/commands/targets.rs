@@ -359,6 +359,40 @@ fn report_and_paper_give_each_import_its_own_deadline() {
     assert_eq!(report.matches(&each).count(), 2, "{each}: {report}"); // page 1, and the page of the imports
 }
 
+/// What two KMSs say is theirs belongs to one of them at most; two data keys go to one vault under one key.
+#[test]
+fn one_wrapping_key_for_two_kmss_is_warned_of_before_and_after() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let check = |room: &Room| {
+        room.write_plan();
+        let output = room.byok(&["check", "plan.toml"]).output().unwrap();
+        folded(&stdout(&output))
+    };
+    into_a_managed_hsm(&mut room);
+    let second = room.plan.import_more.replace("keys/payments", "keys/cards");
+    room.plan.import_more += &second.replace("\"azure\"\nkms", "\"second\"\nkms");
+    let told = "one wrapping key for payments-2026/eu-west-1 (AWS KMS), payments-2026/azure (Azure Managed HSM): each of \
+         them has its own";
+    assert!(
+        check(&room).contains(&format!("WARNING {told}")),
+        "{}",
+        check(&room)
+    );
+    let screen = folded(&support::pty::approval(&room));
+    assert!(screen.contains(&format!("WARNING {told}")), "{screen}");
+    room.run_well();
+    let report = fs::read_to_string(room.path("records/one/transcript.html")).unwrap();
+    assert!(folded(&report).contains(&format!("WARNING: {told}")));
+    // the vault alone
+    room.plan.imported = false;
+    room.plan.key_more = std::mem::take(&mut room.plan.import_more);
+    let told = check(&room);
+    assert!(!told.contains("one wrapping key for"), "{told}");
+    assert!(told.contains("payments-2026/second: RSA_2048"), "{told}");
+}
+
 /// SoftHSM wraps with SHA-1 alone; OCI never takes that.
 #[test]
 fn the_way_out_of_an_hsm_that_does_not_wrap_so_is_an_algorithm_of_that_kms() {

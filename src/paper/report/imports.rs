@@ -9,10 +9,16 @@ use super::{Html, Report, Said, groups, html, joined};
 use crate::evidence::receipts;
 use crate::evidence::transcript::{ImportTypeTold, Imported, KeyName, Wrapped};
 use crate::ground::clock;
-use crate::plan::{ImportPlan, WrapIn, meaning};
+use crate::plan::{ImportPlan, WrapIn, meaning, parameters};
 
 pub(super) fn facts(report: &Report) -> ImportsFacts {
+    let wrapping_keys = report.events::<Wrapped>().filter_map(|wrapped| {
+        let kms_key = &planned(report, &wrapped)?.kms_key;
+        let name = format!("{}/{}", wrapped.label, wrapped.import);
+        Some((name, kms_key, wrapped.wrapping_key_sha256.clone()))
+    });
     ImportsFacts {
+        shared: Named::all(parameters::shared_wrapping_keys(wrapping_keys)),
         has_deadline: deadlines(report).any(|(at, _)| at.is_some()),
         deadlines: Named::all(each_deadline(report)),
         imports: report

@@ -225,6 +225,10 @@ impl Kms for CryptoKey {
         &self.location
     }
 
+    fn owner(&self) -> &str {
+        self.ring()
+    }
+
     fn command(&self) -> Option<String> {
         let [project, location, ring, _] = self.parts();
         Some(format!(

@@ -161,6 +161,11 @@ impl Kms for TransitKey {
         &self.server
     }
 
+    fn owner(&self) -> &str {
+        let end = self.url.len() - "/keys/".len() - self.name.len();
+        &self.url[..end]
+    }
+
     fn command(&self) -> Option<String> {
         let (command, mount) = (self.program.command(), &self.mount);
         Some(format!("{command} read -format=json {mount}/wrapping_key"))

@@ -25,6 +25,10 @@ impl Kms for KeyArn {
         self.region()
     }
 
+    fn owner(&self) -> &str {
+        self.as_str()
+    }
+
     fn command(&self) -> Option<String> {
         None
     }
