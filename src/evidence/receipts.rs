@@ -36,7 +36,7 @@ mod transit;
 pub use chain::alone;
 pub(crate) use chain::read;
 pub(crate) use judge::{Entry, Listed};
-pub(crate) use possession::{is_pair, proof};
+pub(crate) use possession::{is_pair, proof, prove};
 
 /// The chain's name in a record.
 pub(crate) const FILE: &str = "receipts.jsonl";

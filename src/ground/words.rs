@@ -308,6 +308,16 @@ fn escaped(text: &str, keep_line_feeds: bool) -> String {
         })
 }
 
+/// A list that does not outgrow its cell or line.
+pub(crate) fn some<T: AsRef<str>>(names: &[T], most: usize) -> String {
+    let shown: Vec<&str> = names.iter().take(most).map(AsRef::as_ref).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

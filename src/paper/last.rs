@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::crypto::escrow::package;
 use crate::evidence::previous::Previous;
-use crate::evidence::receipts::IMPORT_RESULTS;
+use crate::evidence::receipts::{self, IMPORT_RESULTS};
 use crate::evidence::record::Sealed;
 use crate::evidence::verify::more_records;
 use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
@@ -87,6 +87,7 @@ pub(crate) fn next(
         by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
         earlier_package: in_use.map(|dealt| dealt.directory.as_path()),
         rotated: !plan.rotated().is_empty(),
+        proofs: &proofs(plan),
         in_clear: &in_clear,
         share_files,
         branches: previous.map_or(0, |previous| previous.branches.records.len()),
@@ -121,6 +122,8 @@ pub(crate) struct Next<'a> {
     pub earlier_package: Option<&'a Path>,
     /// Whether KMS keys are rotated to this material when it is imported.
     pub rotated: bool,
+    /// The commands that ask for the proofs that are still missing.
+    pub proofs: &'a [String],
     /// Files that hold data keys in clear.
     pub in_clear: &'a [PathBuf],
     /// Where the share files were written, if they were not written down at the screen.
@@ -163,6 +166,7 @@ impl Next<'_> {
         if self.rotated {
             text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
         }
+        text += &prove_steps(self.proofs);
         for path in self.in_clear {
             text += " REMOVE this and every copy: a data key in clear, which byok never deletes:\n";
             text += &format!("     {}\n", self.as_typed(path));
@@ -290,6 +294,38 @@ fn attempts(name: &str, attempts: &[String]) -> String {
         n => format!("   the {n} attempts before it:"),
     };
     format!("{told}\n     cp -r {copied} /media/usb1; sync\n")
+}
+
+/// The commands that ask for the proof of each import, each once.
+pub(crate) fn proofs(plan: &Plan) -> Vec<String> {
+    let commands = plan.imports().filter_map(|(key, import)| {
+        let kms = import.kms_key.word().unwrap_or_default();
+        let folder = format!("{}/{}", key.label, import.name);
+        receipts::prove(key.spec.name(), kms, &folder)
+    });
+    let mut commands: Vec<String> = commands.collect();
+    commands.sort();
+    commands.dedup();
+    commands
+}
+
+/// `import.sh` asks for the proof itself, if whoever runs it may.
+fn prove_steps(commands: &[String]) -> String {
+    /// With more of them the screen shows how the first is typed.
+    const SHOWN: usize = 3;
+    let mut text = String::new();
+    for command in commands.iter().take(SHOWN) {
+        text += &format!("     {command}\n");
+    }
+    if let Some(more) = commands.len().checked_sub(SHOWN + 1) {
+        text += &format!("     and so for the other {}\n", more + 1);
+    }
+    match text.is_empty() {
+        true => text,
+        false => format!(
+            " Not proved then?     Somebody who may prove types, and brings back its file:\n{text}"
+        ),
+    }
 }
 
 /// Not every KMS stops taking a file.

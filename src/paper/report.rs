@@ -10,6 +10,7 @@ use crate::evidence::transcript::{
 };
 use crate::ground::clock;
 use crate::ground::strict_json::Json;
+use crate::ground::words;
 use crate::paper::document::Document;
 use crate::paper::html::{Html, groups, rows};
 use crate::paper::template::{Facts, fill};
@@ -99,7 +100,7 @@ impl Report<'_> {
             already_there: meaning::ALREADY_THERE.into(),
             escrow_key_here: exposure.escrow_key_here,
             never: exposure.is_none(),
-            labels: joined(&labels, 6).into(),
+            labels: words::some(&labels, 6).into(),
             imports: match self.events::<Wrapped>().count() {
                 0 => Html::default(),
                 n => n.to_string().into(),
@@ -164,16 +165,6 @@ fn shown(json: &Json) -> String {
             .map(|(name, value)| format!("{} {}", name.replace('_', " "), shown(value)))
             .collect::<Vec<_>>()
             .join(", "),
-    }
-}
-
-/// A list that does not outgrow its cell.
-fn joined(names: &[String], most: usize) -> String {
-    match names.len().checked_sub(most) {
-        Some(more) if more > 0 => {
-            format!("{} and {more} more", names[..most].join(", "))
-        }
-        _ => names.join(", "),
     }
 }
 

@@ -193,6 +193,7 @@ pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: E
 pub(crate) fn shared_wrapping_keys<'k, D: Ord>(
     imports: impl Iterator<Item = (String, &'k KmsKey, D)>,
 ) -> Vec<String> {
+    const SHOWN: usize = 3;
     let mut by_key: BTreeMap<D, BTreeMap<&str, String>> = BTreeMap::new();
     for (name, kms_key, digest) in imports {
         let owners = by_key.entry(digest).or_default();
@@ -201,10 +202,10 @@ pub(crate) fn shared_wrapping_keys<'k, D: Ord>(
     }
     let shared = by_key.into_values().filter(|owners| owners.len() > 1);
     let told = shared.map(|owners| {
-        let names: Vec<String> = owners.into_values().collect();
+        let names: Vec<&str> = owners.values().map(String::as_str).collect();
         format!(
             "one wrapping key for {}: each of them has its own, so find out who made these import parameters",
-            names.join(", ")
+            words::some(&names, SHOWN)
         )
     });
     told.collect()

@@ -359,6 +359,34 @@ fn report_and_paper_give_each_import_its_own_deadline() {
     assert_eq!(report.matches(&each).count(), 2, "{each}: {report}"); // page 1, and the page of the imports
 }
 
+/// What is imported is not proved yet: the command is on the paper, on the last screen, and there when it comes again.
+#[test]
+fn the_last_screen_and_the_paper_say_how_a_missing_proof_is_asked_for() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    into_every_kms(&mut room);
+    let azure = format!("bash azure.sh prove {LABEL}/azure --out proof.json");
+    let bao = format!("bash transit.sh prove {LABEL}/bao --out proof.json");
+    let script = paper(&room);
+    let output = room.run();
+    well(&output);
+    let args = ["verify", "--next", "records/one"];
+    let again = room.byok(&args).output().unwrap();
+    well(&again);
+    let screen = stdout(&again);
+    support::fits(screen.split_once(" 2 cloud operator").unwrap().1);
+    for told in [script, stderr(&output), stdout(&again)] {
+        for command in [&azure, &bao] {
+            assert!(told.contains(command), "{command}: {told}");
+        }
+        // what went there shows nothing
+        for script in ["google.sh prove", "oci.sh prove", "online.sh prove"] {
+            assert!(!told.contains(script), "{script}: {told}");
+        }
+    }
+}
+
 /// What two KMSs say is theirs belongs to one of them at most; two data keys go to one vault under one key.
 #[test]
 fn one_wrapping_key_for_two_kmss_is_warned_of_before_and_after() {

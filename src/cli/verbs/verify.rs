@@ -623,6 +623,15 @@ fn next_screen(
         .into_iter()
         .filter(|folder| !done.contains(folder))
         .collect();
+    let by_import = verified.receipts.by_import();
+    let not_proved = by_import.iter();
+    let not_proved = not_proved.filter(|(_, standing)| standing.kms != receipts::PROVED);
+    let proofs = not_proved.filter_map(|(import, _)| {
+        let folder = folder(&import.label, &import.import);
+        receipts::prove(&import.spec, &import.kms, &folder)
+    });
+    let proofs: BTreeSet<String> = proofs.collect();
+    let proofs: Vec<String> = proofs.into_iter().collect();
     let deadline = chain.sealed().and_then(SealedLine::import_before);
     let is_open = |read: Said<Imported>| {
         read.valid_to.is_none() && folders.contains(&folder(&read.label, &read.import))
@@ -650,6 +659,7 @@ fn next_screen(
         rotated: chain
             .events::<ImportTypeTold>()
             .any(|told| told.rotates.is_some()),
+        proofs: &proofs,
         in_clear: &in_clear,
         share_files: share_files.as_deref(),
         branches: branches.records.len(),

@@ -25,6 +25,7 @@ pub(super) const READER: Reader = Reader {
             _ => "oct-HSM",
         }]
     },
+    prove: |folder| format!("bash azure.sh prove {folder} --out proof.json"),
     symmetric: |_| Some(BY_CHALLENGE),
 };
 

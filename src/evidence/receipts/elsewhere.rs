@@ -1,6 +1,6 @@
 //! How the KMSs other than AWS KMS answer: each in the file of its name.
 
-use super::engine::{EngineKey, Reader, text};
+use super::engine::{BY_CHALLENGE, EngineKey, Reader, text};
 use super::{azure, google, oci, transit};
 use crate::ground::error::Result;
 use crate::ground::strict_json::Json;
@@ -34,6 +34,15 @@ fn read(reader: &Reader, key: Result<EngineKey>) -> Result<EngineKey> {
         kms: reader.kms,
         ..key
     })
+}
+
+/// How to ask such a KMS for what proves the data key imported from a folder. It is asked for a challenge's answer, not for
+/// the same material once more.
+pub(super) fn prove(kms: &str, spec: &str, folder: &str) -> Option<String> {
+    let reader = reader(kms)?;
+    let proof = super::proof(spec, kms)?;
+    let is_asked = super::is_pair(spec) || spec.starts_with("HMAC_") || proof == BY_CHALLENGE;
+    is_asked.then(|| (reader.prove)(folder))
 }
 
 /// What proves that such a KMS has an AES key.

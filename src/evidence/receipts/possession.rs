@@ -77,12 +77,23 @@ pub(crate) fn proof(spec: &str, kms: &str) -> Option<&'static str> {
     Some(match (kms, spec.starts_with("HMAC_"), is_pair(spec)) {
         ("", true, _) => "GenerateMac over the fingerprint text",
         ("", _, true) => "GetPublicKey",
-        ("", false, false) => "a second import",
+        ("", false, false) => BY_SECOND_IMPORT,
         (_, true, _) => "its HMAC over the fingerprint text",
         (_, _, true) => "its public key",
         (_, false, false) => return elsewhere::symmetric(kms, spec),
     })
 }
+
+/// The command with which somebody who may prove asks for that proof, if the KMS has one: `folder` is the import's.
+pub(crate) fn prove(spec: &str, kms: &str, folder: &str) -> Option<String> {
+    match kms {
+        "" if proof(spec, kms) == Some(BY_SECOND_IMPORT) => None,
+        "" => Some("bash online.sh prove --key KEY_ARN".to_owned()),
+        _ => elsewhere::prove(kms, spec, folder),
+    }
+}
+
+const BY_SECOND_IMPORT: &str = "a second import";
 
 fn proved(entry: Entry) -> Entry {
     Entry {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::facts::{ImportFacts, ImportsFacts, Named};
-use super::{Html, Report, Said, groups, html, joined};
+use super::{Html, Report, Said, groups, html};
 use crate::evidence::receipts;
 use crate::evidence::transcript::{ImportTypeTold, Imported, KeyName, Wrapped};
 use crate::ground::clock;
+use crate::ground::words;
 use crate::plan::{ImportPlan, WrapIn, meaning, parameters};
 
 pub(super) fn facts(report: &Report) -> ImportsFacts {
@@ -41,7 +42,7 @@ pub(super) fn each_deadline(report: &Report) -> Vec<String> {
         let before = deadline.map(|at| format!("before {}", clock::for_people(at)));
         let before = before.unwrap_or_else(|| meaning::AT_ANY_TIME.to_owned());
         match several {
-            true => format!("{before}: {}", joined(&names, 6)),
+            true => format!("{before}: {}", words::some(&names, 6)),
             false => before,
         }
     });

@@ -4,13 +4,14 @@ use super::facts::{
     DealtFacts, DestroyedFacts, KeyFacts, KeysFacts, Named, ProvedFacts, ShareFacts,
     SupersededFacts,
 };
-use super::{Html, Report, groups, html, joined, rows};
+use super::{Html, Report, groups, html, rows};
 use crate::crypto::spec::Spec;
 use crate::evidence::receipts::is_pair;
 use crate::evidence::transcript::{
     DataKeyFacts, Destroyed, EscrowDealt, EscrowDestroyed, EscrowProved, EscrowSuperseded, Event,
     HandedOut, QuorumMet, Said, ShareUsed,
 };
+use crate::ground::words;
 use crate::plan::meaning;
 
 /// With more data keys than this, their fingerprints get less room.
@@ -119,7 +120,7 @@ fn dealt(report: &Report, dealt: &EscrowDealt) -> DealtFacts {
     DealtFacts {
         threshold: dealt.threshold.to_string().into(),
         count: dealt.shares.len().to_string().into(),
-        labels: joined(&dealt.labels, 12).into(),
+        labels: words::some(&dealt.labels, 12).into(),
         shares: shares.collect(),
         package: groups(&dealt.package_sha256),
     }

@@ -104,15 +104,6 @@ fn html(text: Option<impl Into<Html>>) -> Html {
     text.map_or_else(Html::default, Into::into)
 }
 
-/// Names, and how many more there are than these.
-fn some(names: &[&str], most: usize) -> String {
-    let shown = names[..names.len().min(most)].join(", ");
-    match names.len().saturating_sub(most) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 /// The last part of a path.
 fn name_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();

@@ -1,10 +1,9 @@
 //! The data keys, and the KMS keys that get them.
 
-use super::{
-    ARNS, ARNS_OF_EACH, IN_TABLES, LABELS, LABELS_ON_FORM, Named, ON_FORMS, Script, html, some,
-};
+use super::{ARNS, ARNS_OF_EACH, IN_TABLES, LABELS, LABELS_ON_FORM, Named, ON_FORMS, Script, html};
 use crate::ground::words;
 use crate::paper::html::{Html, boxes, code, commands, fingerprint_boxes, groups};
+use crate::paper::last;
 use crate::paper::outputs::{carried_out, import_type};
 use crate::paper::script::form;
 use crate::paper::template::facts;
@@ -49,6 +48,8 @@ facts! {
         wraps_here: bool,
         carried_out: Html,
         rotated: Vec<Named>,
+        /// The commands that ask for proofs.
+        proofs: Vec<Named>,
     }
     /// A data key.
     KeyFacts {
@@ -105,8 +106,8 @@ impl KeysFacts {
         let (check_word, check_title) = check_word(plan);
         let hours = meaning::hours(plan);
         Self {
-            labels: some(&labels, LABELS).into(),
-            labels_on_form: some(&labels, LABELS_ON_FORM).into(),
+            labels: words::some(&labels, LABELS).into(),
+            labels_on_form: words::some(&labels, LABELS_ON_FORM).into(),
             key_count: labels.len().to_string().into(),
             keys: plan.keys.iter().map(|key| self::key(script, key)).collect(),
             keeps: keeps(plan),
@@ -135,6 +136,7 @@ impl KeysFacts {
             wraps_here: plan.wraps_in_host(),
             carried_out: carried_out(&plan.folders()).into(),
             rotated: Named::all(plan.rotated()),
+            proofs: Named::all(last::proofs(plan)),
         }
     }
 }
