@@ -4,7 +4,9 @@ use std::fs;
 
 use crate::support;
 
-use support::targets::{MANAGED, RING, answers_of_every_kms, into_azure_and_google, into_every_kms};
+use support::targets::{
+    MANAGED, RING, answers_of_every_kms, into_azure_and_google, into_every_kms,
+};
 use support::{ARN, Kind, LABEL, Room, folded, now, refused, stderr, stdout, well};
 
 const BAO: &str = "[[key.import]]\nname = \"bao\"\nkms = \"openbao\"\n\

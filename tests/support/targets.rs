@@ -5,22 +5,25 @@ use std::fs;
 use super::specs::RSA_AES;
 use super::{KmsKey, Room, SHA_256};
 
-/// Google's key of the tests.
-const GOOGLE: &str = "projects/a-project/locations/global/keyRings/r/cryptoKeys/payments";
+/// A key ring of Google, and a vault of Azure that takes symmetric keys.
+pub const RING: &str = "projects/a-project/locations/europe-west3/keyRings/ceremonies";
+pub const MANAGED: &str = "https://a-hsm.managedhsm.azure.net";
 
 /// A key of OCI's that is not there yet.
-const OCI: &str = "https://a-vault-management.kms.eu-frankfurt-1.oraclecloud.com/ocid1.compartment.oc1..a/payments";
+const OCI: &str =
+    "https://v-management.kms.eu-frankfurt-1.oraclecloud.com/ocid1.compartment.oc1..aaaa/payments";
+
+fn google() -> String {
+    format!("{RING}/cryptoKeys/payments")
+}
 
 /// The data key of the plan goes into a Managed HSM of Azure and a key ring of Google too, as an HSM wraps it that knows
 /// SHA-1 alone. The wrapping key is everywhere that of the room's KMS, of 4096 bits.
 pub fn into_azure_and_google(room: &mut Room) {
     room.use_kms_key(KmsKey::rsa(4096));
-    let more = imported(
-        room,
-        "azure",
-        "https://a-hsm.managedhsm.azure.net/keys/payments",
-        RSA_AES[0],
-    ) + &imported(room, "google", GOOGLE, RSA_AES[0]);
+    let (azure, google) = (format!("{MANAGED}/keys/payments"), google());
+    let more = imported(room, "azure", &azure, RSA_AES[0])
+        + &imported(room, "google", &google, RSA_AES[0]);
     room.plan.import_more += &more;
 }
 
@@ -28,7 +31,8 @@ pub fn into_azure_and_google(room: &mut Room) {
 pub fn aes_into_google_oci_and_bao(room: &mut Room) {
     room.plan_spec("AES_256", None); // the wrapping key has 4096 bits then
     room.plan.wrapping = RSA_AES[1].into();
-    let more = imported(room, "google", GOOGLE, RSA_AES[1]) + &imported(room, "oci", OCI, SHA_256);
+    let more =
+        imported(room, "google", &google(), RSA_AES[1]) + &imported(room, "oci", OCI, SHA_256);
     room.plan.import_more += &more;
 }
 
@@ -44,29 +48,15 @@ fn imported(room: &Room, kms: &str, key: &str, wrapping: &str) -> String {
     )
 }
 
-/// A key ring of Google, and a vault of Azure that takes symmetric keys.
-pub const RING: &str = "projects/a-project/locations/europe-west3/keyRings/ceremonies";
-pub const MANAGED: &str = "https://a-hsm.managedhsm.azure.net";
-
 /// What the commands of the other KMSs print about one RSA-4096 wrapping key, in the room's `inputs`: `kek.json`,
 /// `job.json` for an algorithm of RSA_AES_KEY_WRAP with SHA-1, `bao.json`, `oci.json`. The SHA-256 of that key.
 pub fn answers_of_every_kms(room: &Room) -> String {
-    let kms = super::KmsKey::rsa(4096);
-    let pem = kms
-        .parameters_of("openbao", "")
-        .trim_end()
-        .replace('\n', "\\n");
-    let until = jiff::Timestamp::from_second(super::now() as i64 + 70 * 3600).unwrap();
-    let job = format!(
-        "{{\"expireTime\":\"{until}\",\"importMethod\":\"RSA_OAEP_4096_SHA1_AES_256\",\"protectionLevel\":\"HSM\",\
-         \"name\":\"{RING}/importJobs/job\",\"publicKey\":{{\"pem\":\"{pem}\"}},\"state\":\"ACTIVE\"}}\n"
-    );
+    let kms = KmsKey::rsa(4096);
+    let answer = |name, key: &str| kms.parameters_of(name, key, RSA_AES[0]);
+    let pem = answer("openbao", "").trim_end().replace('\n', "\\n");
     for (name, answer) in [
-        (
-            "kek",
-            kms.parameters_of("azure", &format!("{MANAGED}/keys/KEK")),
-        ),
-        ("job", job),
+        ("kek", answer("azure", &format!("{MANAGED}/keys/KEK"))),
+        ("job", answer("google", &format!("{RING}/cryptoKeys/any"))),
         (
             "bao",
             format!("{{\"data\":{{\"public_key\":\"{pem}\"}}}}\n"),
@@ -84,41 +74,19 @@ pub fn answers_of_every_kms(room: &Room) -> String {
 /// The data key of the plan goes into five KMSs. What SoftHSM cannot wrap as OCI takes it, this computer wraps.
 pub fn into_every_kms(room: &mut Room) {
     let slip = answers_of_every_kms(room);
-    let vault =
-        "https://v-management.kms.eu-frankfurt-1.oraclecloud.com/ocid1.compartment.oc1..aaaa";
+    let bao = "https://bao.example:8200/v1/transit/keys/payments".to_owned();
     for (name, kms, key, file, wrapping, wrap_in) in [
-        (
-            "google",
-            "google",
-            format!("{RING}/cryptoKeys/payments"),
-            "job",
-            "RSA_AES_KEY_WRAP_SHA_1",
-            "hsm",
-        ),
+        ("google", "google", google(), "job", RSA_AES[0], "hsm"),
         (
             "azure",
             "azure",
             format!("{MANAGED}/keys/payments"),
             "kek",
-            "RSA_AES_KEY_WRAP_SHA_1",
+            RSA_AES[0],
             "hsm",
         ),
-        (
-            "bao",
-            "openbao",
-            "https://bao.example:8200/v1/transit/keys/payments".into(),
-            "bao",
-            "RSA_AES_KEY_WRAP_SHA_1",
-            "hsm",
-        ),
-        (
-            "oci",
-            "oci",
-            format!("{vault}/payments"),
-            "oci",
-            "RSAES_OAEP_SHA_256",
-            "host",
-        ),
+        ("bao", "openbao", bao, "bao", RSA_AES[0], "hsm"),
+        ("oci", "oci", OCI.to_owned(), "oci", SHA_256, "host"),
     ] {
         room.plan.import_more += &format!(
             "[[key.import]]\nname = \"{name}\"\nkms = \"{kms}\"\nkey = \"{key}\"\nparameters = \"inputs/{file}.json\"\n\
