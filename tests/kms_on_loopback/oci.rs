@@ -48,9 +48,10 @@ impl OciVault {
         let Some(oci) = std::env::var_os("BYOK_TEST_OCI").filter(|path| !path.is_empty()) else {
             return false;
         };
-        let home = self.home.path();
-        std::fs::remove_file(home.join("oci")).unwrap();
-        std::os::unix::fs::symlink(std::path::absolute(oci).unwrap(), home.join("oci")).unwrap();
+        let home = self.of.home.path();
+        let place = self.of.bin().join("oci");
+        std::fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink(std::path::absolute(oci).unwrap(), place).unwrap();
         let key = home.join("key.pem");
         let size = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
         let mut openssl = Command::new("openssl");
@@ -73,7 +74,7 @@ impl OciVault {
         command.args(["kms", "management"]).args(args);
         command.args(["--endpoint", &self.address(), "--output", "json"]);
         command.env_clear().env("OCI_CLI_RC_FILE", "/dev/null");
-        command.env("HOME", self.home.path());
+        command.env("HOME", self.of.home.path());
         command.stdin(Stdio::null()).output().unwrap()
     }
 
