@@ -5,7 +5,7 @@ use std::fs;
 use crate::support;
 
 use support::targets::{
-    MANAGED, RING, answers_of_every_kms, into_azure_and_google, into_every_kms,
+    MANAGED, RING, answers_of_every_kms, into_a_managed_hsm, into_azure_and_google, into_every_kms,
 };
 use support::{ARN, Kind, LABEL, Room, folded, now, refused, stderr, stdout, well};
 
@@ -400,7 +400,7 @@ fn one_wrapping_key_for_two_kmss_is_warned_of_before_and_after() {
         let output = room.byok(&["check", "plan.toml"]).output().unwrap();
         folded(&stdout(&output))
     };
-    into_azure_and_google(&mut room);
+    into_a_managed_hsm(&mut room);
     let second = room.plan.import_more.replace("keys/payments", "keys/cards");
     room.plan.import_more += &second.replace("\"azure\"\nkms", "\"second\"\nkms");
     let told = "one wrapping key for payments-2026/eu-west-1 (AWS KMS), payments-2026/azure (Azure Managed HSM): each of \

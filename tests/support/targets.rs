@@ -17,14 +17,17 @@ fn google() -> String {
     format!("{RING}/cryptoKeys/payments")
 }
 
-/// The data key of the plan goes into a Managed HSM of Azure and a key ring of Google too, as an HSM wraps it that knows
-/// SHA-1 alone. The wrapping key is everywhere that of the room's KMS, of 4096 bits.
+/// The data key of the plan goes into a Managed HSM of Azure too. Its KEK is the key pair of the room's KMS.
+pub fn into_a_managed_hsm(room: &mut Room) {
+    let key = format!("{MANAGED}/keys/payments");
+    room.plan.import_more += &imported(room, "azure", &key, RSA_AES[0]);
+}
+
+/// The same, and into a key ring of Google, which takes no RSA-2048: the room's KMS has another key pair then.
 pub fn into_azure_and_google(room: &mut Room) {
     room.use_kms_key(KmsKey::rsa(4096));
-    let (azure, google) = (format!("{MANAGED}/keys/payments"), google());
-    let more = imported(room, "azure", &azure, RSA_AES[0])
-        + &imported(room, "google", &google, RSA_AES[0]);
-    room.plan.import_more += &more;
+    into_a_managed_hsm(room);
+    room.plan.import_more += &imported(room, "google", &google(), RSA_AES[0]);
 }
 
 /// An AES key goes into Google Cloud KMS, OCI Vault and OpenBao, with what they take alone or first.
