@@ -1,9 +1,10 @@
 //! Whoever imports, with the folder of one import and nothing else; and the room that reads what came of it.
 
+use crate::kms_on_loopback::stand_in::Env;
 use crate::support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -68,6 +69,46 @@ pub fn path_without(room: &Room, command: &str) -> String {
         }
     }
     folder.display().to_string()
+}
+
+/// The variables of a run during which, right before this command sends, another run imports from a copy of the folder.
+pub fn beside_another(online: &Path, env: Env, [command, sends]: [&str; 2], args: &[&str]) -> Env {
+    let (other, bin) = (online.join("other"), online.join("bin"));
+    fs::create_dir(&other).unwrap();
+    fs::create_dir(&bin).unwrap();
+    for file in fs::read_dir(online).unwrap().map(Result::unwrap) {
+        if file.path().is_file() {
+            fs::copy(file.path(), other.join(file.file_name())).unwrap();
+        }
+    }
+    let text = format!(
+        "#!/bin/bash\nPATH=${{PATH#*:}}\ncase \" $* \" in *' {sends} '*)\ncd '{0}' && mkdir begun && \
+         {{ bash import.sh {1} >said 2>&1 </dev/null; echo $? >code; }}\ncd '{2}' ;;\nesac\nexec {command} \"$@\"\n",
+        other.display(),
+        args.join(" "),
+        online.display(),
+    );
+    fs::write(bin.join(command), text).unwrap();
+    fs::set_permissions(bin.join(command), fs::Permissions::from_mode(0o755)).unwrap();
+    let with_bin = |(name, value): (&'static str, String)| match name {
+        "PATH" => (name, format!("{}:{value}", bin.display())),
+        _ => (name, value),
+    };
+    env.into_iter().map(with_bin).collect()
+}
+
+/// The other run imported, and saw nobody; this one says that there are two.
+pub fn found_two(online: &Path, output: &Output) {
+    let other = |name| fs::read_to_string(online.join("other").join(name)).unwrap();
+    assert_eq!(other("code"), "0\n", "{}", other("said"));
+    let said = stdout(output);
+    assert_eq!(output.status.code(), Some(4), "{said}{}", stderr(output));
+    for text in [
+        "IMPORTED into",
+        "STOP. Several versions came at the same time: ",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
 }
 
 /// What it wrote.

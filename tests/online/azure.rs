@@ -316,6 +316,28 @@ fn an_importer_who_may_not_ask_for_the_proof_is_told_who_does_and_no_alarm() {
     away::is_alarmed(&stdout(&output));
 }
 
+/// Under a free name, and as the next version of a key.
+#[test]
+fn two_runs_at_the_same_time_make_two_versions_and_the_later_one_says_so() {
+    for next in [false, true] {
+        let Some((vault, room)) = room(PREMIUM, "ECC_NIST_P256", "2048") else {
+            return;
+        };
+        room.run_well();
+        let online = carried(&room, "records/one");
+        let (address, authority) = (vault.address(), vault.authority());
+        let present = match next {
+            true => version(&imported(&vault, &online)),
+            false => String::new(),
+        };
+        let args = ["--yes", "--address", &address, "--ca-cert"];
+        let mut args = [&args[..], &[authority.to_str().unwrap()]].concat();
+        args.extend([&["--after", &present][..], &[]][usize::from(!next)]);
+        let env = away::beside_another(&online, vault.env(), ["az", "key import"], &args);
+        away::found_two(&online, &away::run(&online, &env, &args));
+    }
+}
+
 /// With the vendor's own command: what it is asked, and that it is asked for nothing twice.
 #[test]
 fn the_real_az_imports_once_and_the_next_version_only_after_the_one_that_is_named() {

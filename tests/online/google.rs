@@ -308,6 +308,22 @@ fn the_real_gcloud_makes_the_key_imports_proves_and_reimports() {
     assert_eq!(standing, "proved in KMS");
 }
 
+#[test]
+fn two_runs_at_the_same_time_make_two_versions_and_the_later_one_says_so() {
+    let Some((kms, room)) = room(Kind::SoftHsm, "HMAC_256", SHA_1) else {
+        return;
+    };
+    room.run_well();
+    make_key(&kms, "HMAC_256");
+    let online = carried(&room, "records/one");
+    let address = kms.address();
+    let args = ["--yes", "--address", &address];
+    let env = away::beside_another(&online, kms.env(), ["gcloud", "versions import"], &args);
+    let output = away::run(&online, &env, &args);
+    away::found_two(&online, &output);
+    assert!(stdout(&output).contains("at the same time: 1 2"));
+}
+
 /// An opaque key: only that Google compares what comes back into the same version proves it.
 #[test]
 fn a_symmetric_key_is_proved_by_the_same_material_back_in_its_version() {

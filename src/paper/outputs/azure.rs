@@ -10,7 +10,7 @@ use crate::ground::words::{self, shell_word};
 use crate::plan::kms::Kms as _;
 use crate::plan::kms::azure::{Kind, VaultKey, WORD};
 
-const IMPORT: &str = include_str!("azure-import.sh.in");
+pub(super) const IMPORT: &str = include_str!("azure-import.sh.in");
 
 /// The key transfer blob of the "Bring your own key specification", for the KEK with this identifier.
 fn byok_file(kid: &str, wrapped: &[u8], hsm: &TokenFacts) -> String {

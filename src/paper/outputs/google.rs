@@ -2,6 +2,7 @@
 
 use base64ct::{Base64, Encoding as _};
 
+use super::azure::IMPORT as AZURE;
 use super::transit::IMPORT as TRANSIT;
 use super::{Common, Written, fill, for_people, function, shared};
 use crate::crypto::spec::Refusal;
@@ -47,6 +48,7 @@ fn value(name: &str, into: &CryptoKey, common: &Common, algorithms: &str) -> Str
         "fingerprint_text" => shell_word(&String::from_utf8_lossy(FINGERPRINT_TEXT)),
         "refuse" | "told_address" | "imported_before" | "is_own" | "is_closed" | "not_shown"
         | "say_unproved" => function(TRANSIT, name),
+        "stop_at_two" => function(AZURE, name),
         _ => common.value(name).unwrap_or_else(|| shared(name)),
     }
 }

@@ -47,7 +47,7 @@ def parsed(verb, arguments):
     parser = argparse.ArgumentParser(prog="az", allow_abbrev=False)
     options = {
         "create": "--vault-name --hsm-name --name --kty --size --ops",
-        "show": "--id", "download": "--id --file", "decrypt": "--id --algorithm --value --iv --tag",
+        "show": "--id", "list-versions": "--id", "download": "--id --file", "decrypt": "--id --algorithm --value --iv --tag",
         "import": "--id --byok-file --kty --curve --ops", "delete": "--id", "purge": "--vault-name --hsm-name --name",
     }
     for option in options[verb].split():
@@ -73,6 +73,8 @@ def main(group, *arguments):
         answer = client("kek", name, options.size)
     elif verb == "show":
         answer = client("show", name, *version)
+    elif verb == "list-versions":
+        answer = client("versions", name)
     elif verb == "download":
         with open(options.file, "x") as file:
             file.write(client("pem", name, *version))

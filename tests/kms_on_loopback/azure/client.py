@@ -4,6 +4,7 @@ with `-o json`.
 usage: client.py ADDRESS CA kek NAME BITS
                             pem NAME
                             show NAME [VERSION]
+                            versions NAME
                             import NAME FILE KTY CURVE OPERATION...
                             decrypt NAME VERSION ALGORITHM VALUE IV TAG
                             delete NAME
@@ -67,6 +68,8 @@ def main(address, ca, verb, name, *args):
         return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     if verb == "show":
         return shown(client.get_key(name, *args))
+    if verb == "versions":
+        return [{"kid": of.id} for of in client.list_properties_of_key_versions(name)]
     if verb == "import":
         path, kty, curve, *ops = args
         with open(path, "rb") as file:

@@ -161,6 +161,9 @@ class Vault(Handler):
                         "resource": query["resource"][0]}
             case ["GET", "keys", name]:
                 return version_of(name).bundle()
+            case ["GET", "keys", name, "versions"]:
+                told = [key.bundle() for key in KEYS.get(name.lower(), [])]
+                return {"value": [{"kid": of["key"]["kid"], "attributes": of["attributes"]} for of in told], "nextLink": None}
             case ["GET", "keys", name, version]:
                 return version_of(name, version).bundle()
             case ["PUT", "keys", name]:
