@@ -193,21 +193,24 @@ fn tell_imports(
     verified: &Verified,
     kms: &mut StandInKms,
 ) -> Result<()> {
+    let several = plan.imports().count() > 1;
     for (key, import) in plan.imports() {
+        let which = match (several, plan.keys.len()) {
+            (false, _) => String::new(),
+            (true, 1) => format!("{}: ", import.name),
+            (true, _) => format!("{}/{}: ", key.label, import.name),
+        };
         let bytes = hand_over(record, key, import, kms)?;
         let place = match import.wrap_in {
             WrapIn::Hsm => "inside the HSM",
             WrapIn::Host => "in this computer",
         };
-        let under = format!("{place}, under a stand-in KMS's RSA-4096 key");
+        let under = format!("{which}{place}, under a stand-in KMS's RSA-4096 key");
         tell("wrapped", &under, &format!("{bytes} bytes"))?;
         let material = kms.material(import.kms_key.as_str())?;
         same_material(verified, key, material)?;
-        tell(
-            "imported",
-            "the KMS unwrapped it and holds the same key",
-            "proved",
-        )?;
+        let told = format!("{which}the KMS unwrapped it and holds the same key");
+        tell("imported", &told, "proved")?;
     }
     Ok(())
 }

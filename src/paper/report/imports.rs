@@ -7,13 +7,16 @@ use jiff::Timestamp;
 use super::facts::{ImportFacts, ImportsFacts, Named};
 use super::{Html, Report, Said, groups, html};
 use crate::evidence::receipts;
-use crate::evidence::transcript::{ImportTypeTold, Imported, KeyName, Wrapped};
+use crate::evidence::transcript::{ImportTypeTold, Imported, KeyName, Opened, Wrapped};
 use crate::ground::clock;
 use crate::ground::words;
 use crate::plan::{ImportPlan, WrapIn, meaning, parameters};
 
 pub(super) fn facts(report: &Report) -> ImportsFacts {
-    let wrapping_keys = report.events::<Wrapped>().filter_map(|wrapped| {
+    // a rehearsal has one stand-in KMS
+    let is_real = report.events::<Opened>().all(|opening| !opening.rehearsal);
+    let wrapping_keys = report.events::<Wrapped>().filter(|_| is_real);
+    let wrapping_keys = wrapping_keys.filter_map(|wrapped| {
         let kms_key = &planned(report, &wrapped)?.kms_key;
         let name = format!("{}/{}", wrapped.label, wrapped.import);
         Some((name, kms_key, wrapped.wrapping_key_sha256.clone()))
