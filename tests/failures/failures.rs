@@ -624,6 +624,8 @@ fn made_and_not_found(kind: Kind) {
     let listed = room.byok(&["doctor", "plan.toml", "--leftovers", &record]);
     let listed = stdout(&{ listed }.output().unwrap());
     assert_eq!(listed.matches("left      ").count(), 2, "{listed}");
+    let last = "in short this run left 2 objects. A new run of the same plan destroys them, once it is approved; by hand,";
+    assert!(support::folded(&listed).contains(last), "{listed}");
     let taken_away = room.run_corrected(&[]);
     assert_eq!(taken_away.events("key-destroyed").len(), 2);
 }
