@@ -221,6 +221,35 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell what records say must still be done: imports, proofs, material that expires
+    #[command(
+        after_help = "It reads every record in these directories and below. It needs no HSM and no\n\
+        network, and changes nothing. Soonest first: what was not imported, as far as\n\
+        receipts say; what was imported and not proved; what a KMS will delete, and the\n\
+        command that begins the reimport. A record that builds on another takes its\n\
+        place.\n\n\
+        Exit codes: 0 nothing is due in that time, 1 something is, 2 usage, 4 a record\n\
+        is not what it claims to be\n\n\
+        Example:  byok due records\n          \
+        byok due --within 120d --ics byok.ics /media/usb1"
+    )]
+    Due {
+        /// Records, or directories with records
+        #[arg(default_value = "records")]
+        directories: Vec<PathBuf>,
+        /// How far ahead to look, in days
+        #[arg(long, value_name = "DAYS", default_value = "90d")]
+        within: verbs::Days,
+        /// Write a calendar (iCalendar, with alarms) to this new file
+        #[arg(long, value_name = "FILE")]
+        ics: Option<PathBuf>,
+        /// Write a page with a time line, to print, to this new file
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Say what a file is: plan, import parameters, any file of a record, a share or private key (without showing its secret)
     #[command(after_help = "Example:  byok inspect inputs/eu-west-1.json")]
     Inspect {
@@ -375,7 +404,7 @@ impl Command {
             Self::Receipt { record, files, .. } => {
                 each(RECORD, [record]).chain(each(ANSWER, files)).collect()
             }
-            Self::Inspect { .. } => Vec::new(),
+            Self::Inspect { .. } | Self::Due { .. } => Vec::new(),
             Self::Share {
                 command:
                     ShareCommand::Check {

@@ -5,6 +5,7 @@
 //! together. What a plan means is worded in `plan::meaning`, for the approval screen too.
 
 pub(crate) mod document;
+pub(crate) mod due;
 pub(crate) mod html;
 pub(crate) mod last;
 pub mod outputs;

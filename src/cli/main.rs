@@ -115,6 +115,19 @@ fn run(command: Command) -> Result<()> {
             previous,
             json,
         } => verbs::receipt(&record, &files, &previous, json),
+        Command::Due {
+            directories,
+            within,
+            ics,
+            html,
+            json,
+        } => verbs::due(&verbs::DueWish {
+            directories,
+            within,
+            ics,
+            html,
+            json,
+        }),
         Command::Inspect { file, json } => verbs::inspect(&file, json),
         Command::Script {
             plan,

@@ -7,7 +7,7 @@ use super::Cli;
 use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
 
 /// Where each value is found, by the ids of arguments.
-const FOUND: [(&[&str], &str); 21] = [
+const FOUND: [(&[&str], &str); 24] = [
     (
         &["reimport", "recover", "new_shares", "record"],
         "RECORD is the directory that a ceremony left, such as records/2026-11-22-payments",
@@ -61,6 +61,15 @@ const FOUND: [(&[&str], &str); 21] = [
         &["out"],
         "OUT is the name of a new file; no file is overwritten",
     ),
+    (
+        &["ics", "html"],
+        "FILE is the name of a new file; no file is overwritten",
+    ),
+    (
+        &["directories"],
+        "DIRECTORIES are records, or directories that hold records, such as records",
+    ),
+    (&["within"], "DAYS is a number of days, such as 90d"),
     (
         &["custodians", "threshold"],
         "for example: --custodians 'Security, Audit, Treasury' --threshold 2",

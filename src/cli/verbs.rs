@@ -7,6 +7,7 @@ use crate::ground::{environment, out};
 mod check;
 #[cfg(feature = "room")]
 mod doctor;
+mod due;
 mod inspect;
 mod materials;
 mod misplaced;
@@ -22,6 +23,7 @@ mod share;
 mod verify;
 
 pub(crate) use check::check;
+pub(crate) use due::{Days, DueWish, due};
 pub(crate) use inspect::inspect;
 pub(crate) use misplaced::{Place, Thing, misplaced};
 pub(crate) use plan::{BuildsOn, EscrowWish, PlanWish, write_plan};

@@ -199,7 +199,7 @@ pub enum Clock {
 impl Standing {
     /// Whether KMS accepted the material.
     pub(crate) fn is_accepted(&self) -> bool {
-        [ACCEPTED, PROVED].contains(&self.kms)
+        is_taken(self.kms)
     }
 
     /// How far the import has come, and who says so if it was not AWS.
@@ -212,6 +212,11 @@ impl Standing {
         let endpoint = self.endpoint.as_deref()?;
         Some(said_elsewhere(endpoint, Some(&self.kms_key)))
     }
+}
+
+/// Whether an import that came so far was taken by its KMS.
+pub(crate) fn is_taken(kms: &str) -> bool {
+    [ACCEPTED, PROVED].contains(&kms)
 }
 
 /// Added to every statement about an answer that did not come from AWS, or from the server that the plan names.

@@ -2,6 +2,7 @@
 
 mod check;
 mod command_line;
+mod due;
 mod html;
 mod inspect;
 mod plan_again;

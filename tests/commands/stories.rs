@@ -30,6 +30,7 @@ fn the_help_of_each_verb_reads_like_its_story() {
         "check",
         "run",
         "verify",
+        "due",
         "receipt",
         "inspect",
         "script",

@@ -48,6 +48,13 @@ pub struct Row {
     pub ceremony: String,
 }
 
+impl Row {
+    /// Whether it says that KMS deleted material.
+    pub(crate) fn is_deletion(&self) -> bool {
+        [DELETED, EXPIRED].contains(&self.what)
+    }
+}
+
 /// What happened to a record's data keys until `now`: one row for each event, in order of time.
 pub fn life(record: &Path, verified: &Verified, followed: &Followed, now: Timestamp) -> Vec<Row> {
     let own = verified.chain.data_keys();
@@ -315,8 +322,8 @@ impl Told {
         };
         for (event, doubt) in receipts.receipts.iter().flat_map(events) {
             let what = match event.event_name.as_str() {
-                "DeleteImportedKeyMaterial" => "deleted in KMS",
-                "DeleteExpiredKeyMaterial" => "expired in KMS",
+                "DeleteImportedKeyMaterial" => DELETED,
+                "DeleteExpiredKeyMaterial" => EXPIRED,
                 _ => continue,
             };
             let import = receipts
@@ -392,6 +399,9 @@ fn import_word(standing: &Standing, again: bool) -> &'static str {
 }
 
 const RECEIPT_ADDED: &str = "receipt added then: its answer does not say when KMS did it";
+
+const DELETED: &str = "deleted in KMS";
+const EXPIRED: &str = "expired in KMS";
 
 const NOT_DESTROYED: &str = "not destroyed";
 

@@ -1,0 +1,93 @@
+//! What is due as a calendar that other programs read: iCalendar, RFC 5545.
+
+use jiff::Timestamp;
+
+use super::{Due, Overview, Task};
+use crate::ground::words;
+
+/// How long before an expiry people must do what: RFC 5545's duration, and the words.
+const ALARMS: [(&str, &str); 3] = [
+    ("-P60D", "plan the ceremony"),
+    ("-P14D", "print the script, invite people"),
+    ("-P1D", "get the import parameters"),
+];
+
+/// Lines have at most so many bytes (RFC 5545, section 3.1).
+const LONGEST: usize = 75;
+
+/// The whole file. What has no date is due on the day it was made.
+pub(super) fn text(overview: &Overview, now: Timestamp) -> String {
+    let mut lines = vec![
+        "BEGIN:VCALENDAR".to_owned(),
+        "VERSION:2.0".to_owned(),
+        "PRODID:-//byok//byok due//EN".to_owned(),
+    ];
+    for due in &overview.due {
+        lines.extend(event(due, now));
+    }
+    lines.push("END:VCALENDAR".to_owned());
+    lines.iter().map(|line| folded(line)).collect()
+}
+
+fn event(due: &Due, now: Timestamp) -> Vec<String> {
+    let stamp = |at: Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let (label, import) = (&due.held.label, &due.held.import);
+    let key = due.held.kms_key.as_str();
+    let title = format!("byok: {label}/{import}: {}", due.task.told());
+    // the same in every run, so that a calendar knows what it has already
+    let about = format!("{:?} {label} {import} {key}", due.task);
+    let before = due.before.map_or_else(|| "-".to_owned(), stamp);
+    let uid = words::hex(&words::sha256(format!("{about} {before}").as_bytes()));
+    let what = format!("{key}\n{}: {}", due.task.who(), due.command());
+    let mut lines = vec![
+        "BEGIN:VEVENT".to_owned(),
+        format!("UID:{uid:.32}@byok"),
+        format!("DTSTAMP:{}", stamp(now)),
+        format!("DTSTART:{}", stamp(due.before.unwrap_or(now))),
+        format!("SUMMARY:{}", escaped(&title)),
+        format!("DESCRIPTION:{}", escaped(&what)),
+    ];
+    if due.task == Task::Reimport {
+        for (when, what) in ALARMS {
+            lines.extend([
+                "BEGIN:VALARM".to_owned(),
+                "ACTION:DISPLAY".to_owned(),
+                format!("TRIGGER:{when}"),
+                format!("DESCRIPTION:{}", escaped(&format!("{title}: {what}"))),
+                "END:VALARM".to_owned(),
+            ]);
+        }
+    }
+    lines.push("END:VEVENT".to_owned());
+    lines
+}
+
+/// A text value (section 3.3.11).
+fn escaped(text: &str) -> String {
+    let lines = text.split('\n').map(|line| {
+        let escape = |mut value: String, c: char| {
+            if matches!(c, '\\' | ',' | ';') {
+                value.push('\\');
+            }
+            value.push(c);
+            value
+        };
+        words::printable(line).chars().fold(String::new(), escape)
+    });
+    lines.collect::<Vec<_>>().join("\\n")
+}
+
+/// A line that is longer goes on in the next, after a space (section 3.1); never within a character.
+fn folded(line: &str) -> String {
+    let mut text = String::new();
+    let mut bytes = 0;
+    for c in line.chars() {
+        if bytes + c.len_utf8() > LONGEST {
+            text += "\r\n ";
+            bytes = 1;
+        }
+        bytes += c.len_utf8();
+        text.push(c);
+    }
+    text + "\r\n"
+}

@@ -1,0 +1,258 @@
+//! `byok due`: what records say must still be done, on the days before and after each date.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support;
+
+use support::escrow::{builds_on, table};
+use support::{ARN, Kind, LABEL, Room, folded, now, refused, skip, stdout, well};
+
+const DAY: i64 = 86_400;
+
+/// `byok due`, on a clock that is this many seconds ahead.
+fn due_at(room: &Room, ahead: i64, args: &[&str]) -> Output {
+    let mut command = Command::new("faketime");
+    command.args(["-f", &format!("{ahead:+}s"), support::program(), "due"]);
+    command.args(args).current_dir(room.dir.path()).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+fn faketime() -> bool {
+    let tried = Command::new("faketime").arg("--version").output();
+    let is_here = tried.is_ok_and(|output| output.status.success());
+    if !is_here {
+        skip("faketime is not here");
+    }
+    is_here
+}
+
+/// What `--json` says, and the exit code.
+fn told(room: &Room, ahead: i64, within: &str) -> (Value, i32) {
+    let output = due_at(room, ahead, &["records", "--json", "--within", within]);
+    let value = serde_json::from_slice(&output.stdout);
+    let value = value.unwrap_or_else(|e| panic!("{e}: {}", support::stderr(&output)));
+    (value, output.status.code().unwrap())
+}
+
+/// The tasks that it tells, with their dates.
+fn tasks(told: &Value) -> Vec<(String, Option<i64>)> {
+    let due = told["due"].as_array().unwrap().iter();
+    due.map(|due| {
+        let before = due["before"].as_str().map(|at| {
+            let at: jiff::Timestamp = at.parse().unwrap();
+            at.as_second()
+        });
+        (due["task"].as_str().unwrap().to_owned(), before)
+    })
+    .collect()
+}
+
+/// What the operator brings back of an import that AWS KMS took.
+fn imported(room: &Room, record: &str) {
+    let ceremony = room.transcript(record).lines[0]["ceremony"].clone();
+    let at = jiff::Timestamp::from_second(now() as i64 + 60).unwrap();
+    let result = json!({
+        "format": "byok-import-result-v1", "ceremony": ceremony, "label": LABEL, "import": "eu-west-1", "key_arn": ARN,
+        "KeyId": ARN, "exit": 0, "error": null, "at": at.to_string(), "cli": "aws-cli/2.30",
+    });
+    fs::write(room.path("result.json"), result.to_string()).unwrap();
+    let output = room.byok(&["receipt", record, "result.json"]).output();
+    well(&output.unwrap());
+}
+
+#[test]
+fn an_import_is_due_until_a_receipt_says_so_then_its_expiry_is() {
+    let Some(mut room) = Room::new(Kind::SoftHsm).filter(|_| faketime()) else {
+        return;
+    };
+    let expires = jiff::Timestamp::from_second(now() as i64 / DAY * DAY + 200 * DAY).unwrap();
+    room.plan.expires = expires.to_string();
+    room.run_well();
+    let (value, exit) = told(&room, 0, "90d");
+    let (deadline, before) = (tasks(&value), value["due"][0]["before"].clone());
+    assert_eq!(
+        (deadline[0].0.as_str(), deadline.len(), exit),
+        ("import", 1, 1)
+    );
+    let next = format!("bash records/one/{LABEL}/eu-west-1/import.sh");
+    assert_eq!(value["due"][0]["next"], next);
+    assert_eq!(value["due"][0]["key_arn"], ARN);
+    assert!(before.is_string());
+    // a second before the deadline of the import parameters, and after it
+    let left = deadline[0].1.unwrap() - now() as i64;
+    assert_eq!(tasks(&told(&room, left - DAY, "90d").0)[0].0, "import");
+    let (value, exit) = told(&room, left + DAY, "0d");
+    assert_eq!((tasks(&value)[0].0.as_str(), exit), ("import-again", 1));
+    assert_eq!(value["due"][0]["next"], "byok plan --reimport records/one");
+
+    imported(&room, "records/one");
+    let expected = [("reimport".to_owned(), Some(expires.as_second()))];
+    let left = expires.as_second() - now() as i64;
+    // beyond the days that are asked for, within them, on the day before, and on the day after
+    for (ahead, within, exit) in [
+        (0, "90d", 0),
+        (0, "201d", 1),
+        (left - DAY, "2d", 1),
+        (left - DAY, "0d", 0),
+    ] {
+        let (value, is) = told(&room, ahead, within);
+        assert_eq!(
+            (tasks(&value).as_slice(), is),
+            (&expected[..], exit),
+            "{ahead} {within}"
+        );
+    }
+    let (value, exit) = told(&room, left + DAY, "0d");
+    assert_eq!((tasks(&value)[0].0.as_str(), exit), ("expired", 1));
+    let text = folded(&stdout(&due_at(&room, left + DAY, &["records"])));
+    for says in [
+        "OVERDUE",
+        "the KMS has deleted the material",
+        "security officers: byok plan --reimport records/one",
+    ] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+}
+
+/// A later record takes the place of the one that it builds on, with what that one says.
+#[test]
+fn a_reimport_takes_the_place_of_what_it_builds_on_until_the_end() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan.more = table(2, 3, "files:shares");
+    room.run_well();
+    imported(&room, "records/one");
+    room.plan.kind = "reimport".into();
+    room.plan.directory = "records/two".into();
+    room.plan.more = String::new();
+    room.plan.top_more = builds_on(&room, "records/one");
+    well(&room.run());
+    let due = |room: &Room, args: &[&str]| {
+        let output = room.byok(&[&["due"], args].concat()).output();
+        output.unwrap()
+    };
+    let output = due(&room, &["records"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert!(
+        text.contains(&format!("bash records/two/{LABEL}/eu-west-1/import.sh")),
+        "{text}"
+    );
+    assert!(!text.contains("records/one/"), "{text}");
+    assert!(text.contains("nobody typed these shares back"), "{text}");
+    imported(&room, "records/two");
+    well(&due(&room, &["records"]));
+    // without the record before it
+    fs::rename(room.path("records/one"), room.path("hidden")).unwrap();
+    let output = due(&room, &["records"]);
+    well(&output);
+    assert!(stdout(&output).contains("the record before it is not here"));
+    fs::rename(room.path("hidden"), room.path("records/one")).unwrap();
+    // one byte is another
+    let path = room.path("records/one/transcript.jsonl");
+    let good = fs::read_to_string(&path).unwrap();
+    fs::write(&path, good.replacen("generate", "generatE", 1)).unwrap();
+    let output = due(&room, &["records"]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(
+        stdout(&output).contains("BROKEN    records/one"),
+        "{}",
+        stdout(&output)
+    );
+    fs::write(&path, good).unwrap();
+    // the end: nothing is due any more, whatever was not imported
+    room.plan.kind = "destroy".into();
+    room.plan.directory = "records/three".into();
+    room.plan.top_more = builds_on(&room, "records/two") + "reason = \"end of life\"\n";
+    room.plan.imported = false;
+    let output = room.run();
+    well(&output);
+    well(&due(&room, &["records"]));
+    refused(&due(&room, &["nowhere"]), 2, &["nowhere"]);
+    refused(&due(&room, &["inputs"]), 2, &["there is no record in it"]);
+    refused(&due(&room, &["--within", "soon"]), 2, &["such as 90d"]);
+}
+
+/// Every kind of record that 0.1.0 made, practice and aborted ones too.
+#[test]
+fn the_records_of_all_kinds_are_read_and_practice_is_left_out() {
+    let records = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records");
+    let output = Command::new(support::program())
+        .args(["due", "--json"])
+        .arg(records)
+        .output();
+    let value: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let counts =
+        ["records", "practice", "aborted", "data_keys"].map(|name| value[name].as_u64().unwrap());
+    assert_eq!(counts, [12, 3, 2, 14]);
+    assert_eq!(value["broken"], json!([]));
+}
+
+/// By a stock parser: PyPI's icalendar.
+#[test]
+fn the_calendar_is_one_with_alarms_and_the_page_shows_each_import() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let expires = jiff::Timestamp::from_second(now() as i64 / DAY * DAY + 200 * DAY).unwrap();
+    room.plan.expires = expires.to_string();
+    room.run_well();
+    imported(&room, "records/one");
+    let files = ["--ics", "due.ics", "--html", "due.html"];
+    let output = room
+        .byok(&[&["due"], &files[..]].concat())
+        .output()
+        .unwrap();
+    well(&output);
+    let page = fs::read_to_string(room.path("due.html")).unwrap();
+    for says in [
+        LABEL,
+        "accepted by KMS",
+        "byok plan --reimport records/one",
+        "<svg ",
+    ] {
+        assert!(page.contains(says), "{says}");
+    }
+    refused(
+        &room
+            .byok(&[&["due"], &files[..]].concat())
+            .output()
+            .unwrap(),
+        2,
+        &["no file is overwritten"],
+    );
+    let text = fs::read_to_string(room.path("due.ics")).unwrap();
+    assert!(
+        text.lines().all(|line| line.len() <= 75)
+            && text.matches("\r\n").count() == text.lines().count()
+    );
+    let Some(venv) = std::env::var_os("BYOK_TEST_VENV").filter(|venv| !venv.is_empty()) else {
+        return skip("no BYOK_TEST_VENV");
+    };
+    let python = std::path::absolute(venv).unwrap().join("bin/python");
+    const READ: &str = "import icalendar, sys\n\
+        calendar = icalendar.Calendar.from_ical(open(sys.argv[1], 'rb').read())\n\
+        for event in calendar.walk('VEVENT'):\n\
+        \x20   alarms = [str(alarm['TRIGGER'].dt.days) for alarm in event.walk('VALARM')]\n\
+        \x20   print(event['SUMMARY'], event['DTSTART'].dt.strftime('%Y-%m-%dT%H:%M:%SZ'), *alarms, sep='|')\n\
+        \x20   print(event['DESCRIPTION'])\n";
+    let output = Command::new(python)
+        .args(["-c", READ])
+        .arg(room.path("due.ics"))
+        .output()
+        .unwrap();
+    if String::from_utf8_lossy(&output.stderr).contains("No module named 'icalendar'") {
+        return skip("BYOK_TEST_VENV has no icalendar");
+    }
+    well(&output);
+    let expected = format!(
+        "byok: {LABEL}/eu-west-1: the KMS deletes the material|{expires}|-60|-14|-1\n{ARN}\n\
+         security officers: byok plan --reimport records/one\n"
+    );
+    assert_eq!(stdout(&output), expected);
+}
