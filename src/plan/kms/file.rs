@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use base64ct::{Base64, Encoding as _};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::aws::text;
@@ -174,16 +174,12 @@ pub(super) fn read_at(parent: BorrowedFd<'_>, entry: &str, name: &str) -> Result
         OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let opened = rustix::fs::openat(parent, entry, flags, Mode::empty());
     let fd = opened.map_err(|errno| match errno {
-        Errno::LOOP if is_link(parent, entry) => not_regular(name, "a symbolic link"),
+        // of one name below an open directory open(2) says it of a link alone
+        Errno::LOOP => not_regular(name, "a symbolic link"),
         _ => refused(name, errno),
     })?;
     let kind = kind_of(name, fd.as_fd())?;
     read_regular(name, fd, kind)
-}
-
-fn is_link(parent: BorrowedFd<'_>, entry: &str) -> bool {
-    rustix::fs::statat(parent, entry, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
 fn kind_of(name: &str, fd: BorrowedFd<'_>) -> Result<FileType> {

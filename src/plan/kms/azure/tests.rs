@@ -210,6 +210,19 @@ fn a_key_that_is_no_kek_of_this_vault_at_this_time_is_refused() {
         assert_eq!(told, (Exit::Mismatch, Some("KEK")), "{}", error.what);
         assert!(error.what.contains(why), "{why}: {}", error.what);
     }
+    for (from, to) in [
+        (
+            "\"notBefore\": null",
+            "\"notBefore\": \"2026-11-29T12:00:00Z\"",
+        ),
+        (
+            "\"notBefore\": null",
+            "\"notBefore\": \"2026-11-01T12:00:00Z\"",
+        ),
+        ("\"expires\": null", "\"expires\": \"2026-11-29T12:00:01Z\""),
+    ] {
+        judged(&good.replacen(from, to, 1), URL).unwrap();
+    }
     let weak = good.replace("AQAB", "Aw==");
     let error = judged(&weak, URL).unwrap_err();
     assert_eq!(error.check, Some("WRAPPING-KEY-EXPONENT"));
@@ -344,5 +357,18 @@ fn a_key_answers_a_challenge_by_aes_gcm_of_its_own_length() {
     ] {
         assert_eq!(key.kind(spec).unwrap().decrypt, algorithm);
         assert_eq!(key.proves_by_decrypting(spec), !algorithm.is_empty());
+    }
+}
+
+#[test]
+fn azure_calls_the_curves_by_its_own_names() {
+    let key = VaultKey::parse(URL).unwrap();
+    for (curve, name) in [
+        (Curve::P256, "P-256"),
+        (Curve::P384, "P-384"),
+        (Curve::P521, "P-521"),
+        (Curve::Secp256k1, "P-256K"),
+    ] {
+        assert_eq!(key.kind(Spec::Ec(curve)).unwrap().curve, name);
     }
 }
