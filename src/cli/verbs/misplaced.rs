@@ -67,14 +67,12 @@ impl Thing {
         if aws::describe_key(&bytes).is_ok() {
             return Some(Self::KmsKey);
         }
-        let elsewhere = kms::recognise(&bytes);
-        if matches!(elsewhere, Ok(Some(_))) {
+        if matches!(kms::recognise(&bytes), Ok(Some(_))) {
             return Some(Self::Parameters); // of any other key the same answer is a receipt
         }
         match Answer::read(&bytes) {
             Ok(Answer::ImportResult(_)) => return Some(Self::ImportResult),
             Ok(_) => return Some(Self::Answer),
-            Err(_) if elsewhere.is_err() => return Some(Self::Parameters),
             Err(_) => {}
         }
         if previous::read_package_file(path).is_ok() {
