@@ -308,7 +308,7 @@ fn same_kms_key(known: &KnownKey, key: &KeyPlan, import: &ImportPlan) -> Result<
         ))
         .check("KMS-KEY-MATCH")
         .hint(
-            "the same material in a different KMS key cannot decrypt what the first one encrypted",
+            "in AWS KMS the same material in a different KMS key cannot decrypt what the first one encrypted",
         )
         .hint("if it is meant, say why in the plan: other_kms_key = \"reason\"")),
     }

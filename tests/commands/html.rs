@@ -316,7 +316,7 @@ fn a_script_has_the_plan_s_digest_the_steps_and_a_form_for_each_custodian() {
     }
     assert_eq!(html.matches("<b>33</b>").count(), 5);
     assert_eq!(
-        html.matches("they cannot decrypt AWS ciphertext by themselves")
+        html.matches("What AWS KMS encrypted opens only there")
             .count(),
         5
     );
@@ -802,7 +802,7 @@ fn blank_forms_print_cleanly_on_a4_and_letter() {
         };
         clean(&printed, "PRODUCTION / PRACTICE", 4..=6);
         let text = printed.text();
-        assert!(text.contains("they cannot decrypt AWS ciphertext by themselves"));
+        assert!(text.contains("What AWS KMS encrypted opens only there"));
         assert!(!text.contains("arn:aws"), "{text}");
     }
 }

@@ -8,8 +8,8 @@ use crate::paper::template::{facts, fill};
 use crate::plan::{EscrowPlan, KeyPlan};
 
 /// What shares do, and what not even all of them can do.
-const TOGETHER: &str = "Together they restore the KMS key's material; they cannot decrypt AWS ciphertext by \
-    themselves. One share alone opens nothing.";
+const TOGETHER: &str = "Together they restore the data key. What AWS KMS encrypted opens only there; what other KMSs \
+    encrypted may open with the data key alone. One share alone opens nothing.";
 
 pub(super) const PLACES: &str = include_str!("form_places.html");
 pub(super) const EMERGENCY: &str = include_str!("form_emergency.html");
