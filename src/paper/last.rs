@@ -161,7 +161,7 @@ impl Next<'_> {
                 " 2 nothing is imported; what was not destroyed in the room is recorded as such\n"
                     .into()
             }
-            (folders, _) => import_steps(folders, self.deadline, self.open, now),
+            (folders, _) => self.import_steps(folders, now),
         };
         if self.rotated {
             text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
@@ -183,6 +183,21 @@ impl Next<'_> {
         text += &self.branches();
         text += &format!(" This screen again:   byok verify --next {name}\n");
         text
+    }
+
+    fn import_steps(&self, folders: &[String], now: Timestamp) -> String {
+        let carried = outputs::carried_out(folders);
+        let mut needs = fold(&format!("needs {carried} of the record"), "   ");
+        if self.open {
+            needs += &fold(NO_DEADLINE, "   ");
+        }
+        format!(
+            " 2 cloud operator:    bash import.sh   {}\n{needs}\
+             \x203 they bring back every {IMPORT_RESULTS}: each try leaves one. In each copy:\n\
+             \x20    byok receipt {} {IMPORT_RESULTS}\n",
+            before(self.deadline, now),
+            self.name()
+        )
     }
 
     /// Which escrow package stays needed, if there is one.
@@ -330,24 +345,6 @@ fn prove_steps(commands: &[String]) -> String {
 
 /// Not every KMS stops taking a file.
 const NO_DEADLINE: &str = "where the KMS has no deadline, whoever may import there can import the file for as long as the wrapping key exists: guard this record as long";
-
-fn import_steps(
-    folders: &[String],
-    deadline: Option<Timestamp>,
-    open: bool,
-    now: Timestamp,
-) -> String {
-    let carried = outputs::carried_out(folders);
-    let mut needs = fold(&format!("needs {carried} of the record"), "   ");
-    if open {
-        needs += &fold(NO_DEADLINE, "   ");
-    }
-    format!(
-        " 2 cloud operator:    bash import.sh   {}\n{needs}\
-         \x203 they bring back:   every {IMPORT_RESULTS}: each try leaves one\n",
-        before(deadline, now)
-    )
-}
 
 fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {
     let Some(deadline) = deadline else {
