@@ -46,7 +46,7 @@ use session::{Context, Session};
 
 pub(crate) use attributes::Life;
 pub(crate) use escrow::EscrowHandle;
-pub(crate) use fault::{session_was_lost, went_away};
+pub(crate) use fault::{session_was_lost, tells_more, went_away};
 pub(crate) use keys::{DataKey, Found, Material, Object, removal_command};
 pub(crate) use sign::{FoundSigner, SigningKey};
 pub(crate) use source::Named;

@@ -220,7 +220,7 @@ libclang() {
     [ -n "$found" ] && printf '%s\n' "$found"
 }
 
-packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl openssh-client jq tmux
+packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl openssh-client curl jq tmux
     strace shellcheck zip unzip libclang1-14 libclang-common-14-dev python3 python3-venv chromium poppler-utils fonts-noto-cjk)
 [ "$(id -u)" -ne 0 ] || packages+=(debootstrap opencryptoki) # nobody else can make a chroot, or start its daemon
 missing=()

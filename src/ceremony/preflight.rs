@@ -210,10 +210,17 @@ pub(super) fn find_way(
                 found = Some(way);
                 break;
             }
-            Err(e) if hsm::went_away(&e) => return Err(e), // this way is not to blame
-            // What a module does wrong tells more than what it does not know.
-            Err(e) if refused.as_ref().is_none_or(|r| r.check.is_none()) => refused = Some(e),
-            Err(_) => {}
+            Err(e) if hsm::session_was_lost(&e) => return Err(e),
+            Err(e) => {
+                // of ways that it does not know, the last is in two parts, as most modules do it
+                let is_plain = |r: &Error| r.check.is_none() && !hsm::went_away(r);
+                if refused
+                    .as_ref()
+                    .is_none_or(|r| is_plain(r) || hsm::tells_more(&e, r))
+                {
+                    refused = Some(e);
+                }
+            }
         }
         if !wrapping.is_rsa_aes() {
             break; // there is one way only

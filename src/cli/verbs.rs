@@ -110,9 +110,8 @@ fn write_out(out: &std::path::Path, text: &str) -> Result<()> {
     crate::ground::files::write_new(out, text.as_bytes()).map_err(|e| {
         let what = format!("writing {}: {e}", out.display());
         match e.kind() {
-            ErrorKind::AlreadyExists => Error::usage(what).hint(
-                "give --out another name, or move that file away first; no file is overwritten",
-            ),
+            ErrorKind::AlreadyExists => Error::usage(what)
+                .hint("give another name, or move that file away first; no file is overwritten"),
             ErrorKind::NotFound | ErrorKind::NotADirectory => Error::usage(what),
             _ => Error::machine(what).state("no file was written"),
         }

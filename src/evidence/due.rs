@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::evidence::receipts::{self, Import, PROVED};
-use crate::evidence::transcript::{Destroyed, EscrowDealt, HandedOut, KeyName};
-use crate::evidence::verify::{self, RecordedPlan, Row, Verified};
+use crate::evidence::receipts::{self, Import, PROVED, Standing};
+use crate::evidence::rules::Cause;
+use crate::evidence::transcript::{EscrowDealt, HandedOut, KeyName};
+use crate::evidence::verify::{self, RecordedPlan, Verified};
 use crate::ground::words::{self, Digest};
+use crate::plan::{Kind, is_marked};
 
 /// What must be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -64,7 +66,7 @@ pub(crate) struct Held {
     pub kms: &'static str,
     /// When the KMS took it; if no receipt says so, when it was wrapped.
     pub since: Timestamp,
-    /// When the KMS deletes the material, or deleted it.
+    /// When the KMS deletes the material, or deleted it; of what it did not take, when the import parameters expire.
     pub until: Option<Timestamp>,
     /// The record in which it is.
     pub record: PathBuf,
@@ -87,6 +89,14 @@ pub(crate) struct Due {
 }
 
 impl Due {
+    /// What it is about, for people, and how far the import came if that is not said by it.
+    pub(crate) fn told(&self) -> String {
+        match self.task {
+            Task::Import | Task::ImportAgain => format!("{}: {}", self.task.told(), self.held.kms),
+            Task::Prove | Task::Reimport | Task::Expired => self.task.told().to_owned(),
+        }
+    }
+
     /// The command that begins it.
     pub(crate) fn command(&self) -> String {
         let shell = words::shell_path;
@@ -102,7 +112,7 @@ impl Due {
                     true => "--recover",
                     false => "--reimport",
                 };
-                format!("byok plan {how} {}", shell(&held.newest))
+                format!("byok plan {how} {} --out again.toml", shell(&held.newest))
             }
         }
     }
@@ -119,7 +129,7 @@ pub(crate) struct Overview {
     pub broken: Vec<(PathBuf, String)>,
     /// What else people should know.
     pub remarks: Vec<String>,
-    /// How many records were read, and how many of them are practice, or of ceremonies that were aborted.
+    /// How many records were read, and how many of them are practice, or of ceremonies that did not come to their end.
     pub records: usize,
     /// See `records`.
     pub practice: usize,
@@ -129,43 +139,30 @@ pub(crate) struct Overview {
     pub data_keys: usize,
 }
 
-/// What these records say at this time.
+/// A record that holds, where it was found.
+type Known<'a> = (&'a Path, Verified);
+
+/// What these records say at this time. Each is asked by itself, and none can take back what another says but for a `destroy`,
+/// a later import of the same data key into the same KMS key, and CloudTrail: a directory more makes nothing silent unseen.
 pub(crate) fn overview(directories: &[PathBuf], now: Timestamp) -> Overview {
     let mut overview = Overview {
         records: directories.len(),
         ..Overview::default()
     };
-    let mut known: BTreeMap<Digest, (&Path, Verified)> = BTreeMap::new();
-    for directory in directories {
-        match verify::verify(directory, None) {
-            Err(why) => overview.broken.push((directory.clone(), why.to_string())),
-            Ok(verified) if verified.is_aborted() => overview.aborted += 1,
-            Ok(verified) if verified.is_rehearsal() => overview.practice += 1,
-            // of several copies the first
-            Ok(verified) => drop(
-                known
-                    .entry(verified.chain.head)
-                    .or_insert((directory, verified)),
-            ),
-        }
-    }
-    let built_on: BTreeSet<Digest> = known
-        .values()
-        .filter_map(|(_, record)| previous(record))
-        .collect();
-    let mut fingerprints = BTreeSet::new();
-    for (head, (directory, verified)) in &known {
-        fingerprints.extend(
-            verified
-                .chain
-                .data_keys()
-                .map(|key| key.fingerprint.clone()),
-        );
-        if !built_on.contains(head) {
-            overview.newest(directory, verified, &known, now);
-        }
-    }
-    overview.data_keys = fingerprints.len();
+    let known = overview.read(directories);
+    overview.follow(&known);
+    let ended = overview.ended(&known);
+    let mut by_time: Vec<&Known> = known.values().collect();
+    by_time.sort_by_key(|(_, record)| record.chain.end().at);
+    overview.imports(&by_time, &ended, now);
+    overview.shares(&by_time, &ended);
+    let keys = by_time
+        .iter()
+        .flat_map(|(_, record)| record.chain.data_keys());
+    overview.data_keys = keys
+        .map(|key| key.fingerprint.clone())
+        .collect::<BTreeSet<_>>()
+        .len();
     overview
         .due
         .sort_by_key(|due| (due.before.unwrap_or(now), due.clone()));
@@ -177,112 +174,188 @@ fn previous(record: &Verified) -> Option<Digest> {
     words::digest_from_hex(record.chain.opening().previous_head.as_deref()?)
 }
 
+/// What an import is of, and where it goes: one KMS key may hold several materials.
+type Place = (String, KeyName);
+
 impl Overview {
-    /// Adds what a record says that no other builds on, with those before it.
-    fn newest(
-        &mut self,
-        directory: &Path,
-        verified: &Verified,
-        known: &BTreeMap<Digest, (&Path, Verified)>,
-        now: Timestamp,
-    ) {
-        let mut before = Vec::new();
-        let mut at = previous(verified);
-        while let Some((place, record)) = at.and_then(|head| known.get(&head)) {
-            before.push(place.to_path_buf());
-            at = previous(record);
+    /// What is said if nothing must be done.
+    pub(crate) fn nothing(&self) -> &'static str {
+        match self.held.is_empty() {
+            true => "Nothing is due: these records hold no import.",
+            false => "Nothing is due: every import is reported, and none expires.",
         }
-        let followed = match verify::follow(directory, verified, &before) {
-            Ok(followed) => followed,
-            Err(why) => return self.broken.push((directory.to_owned(), why.what)),
-        };
-        if let verify::End::NotFollowed { head } = &followed.end {
-            self.remarks.push(format!(
-                "{}: the record before it is not here, head {head:.16}…: what that one says is missing",
-                directory.display()
-            ));
-        }
-        let rows = verify::life(directory, verified, &followed, now);
-        let earlier = followed.links.iter().rev();
-        let earlier = earlier.map(|link| (link.directory.as_path(), &link.verified));
-        let chain: Vec<_> = earlier.chain([(directory, verified)]).collect();
-        let ended = |record: &Verified| {
-            record
-                .chain
-                .events::<Destroyed>()
-                .map(|gone| gone.label.clone())
-                .collect::<Vec<_>>()
-        };
-        let ended: BTreeSet<String> = chain.iter().flat_map(|(_, record)| ended(record)).collect();
-        self.imports(&chain, &rows, &ended, now);
-        self.shares(&chain);
     }
 
-    fn imports(
-        &mut self,
-        chain: &[(&Path, &Verified)],
-        rows: &[Row],
-        ended: &BTreeSet<String>,
-        now: Timestamp,
-    ) {
-        let Some((newest, _)) = chain.last() else {
-            return;
-        };
-        let mut sent: BTreeMap<KeyName, Told> = BTreeMap::new();
-        let mut taken: BTreeMap<KeyName, Told> = BTreeMap::new();
-        for (directory, record) in chain {
+    /// The records that hold, by head digest. Of several copies the one with the most receipts counts.
+    fn read<'a>(&mut self, directories: &'a [PathBuf]) -> BTreeMap<Digest, Known<'a>> {
+        let mut known: BTreeMap<Digest, Known> = BTreeMap::new();
+        for directory in directories {
+            let verified = match verify::verify(directory, None) {
+                Ok(verified) if verified.is_aborted() => {
+                    self.aborted += 1;
+                    continue;
+                }
+                Ok(verified) if verified.is_rehearsal() => {
+                    self.practice += 1;
+                    continue;
+                }
+                Ok(verified) => verified,
+                Err(why) if why.cause == Some(Cause::Unfinished) && is_set_aside(directory) => {
+                    self.aborted += 1;
+                    continue;
+                }
+                Err(why) => {
+                    self.broken.push((directory.clone(), why.to_string()));
+                    continue;
+                }
+            };
+            let (place, other) = match known.remove(&verified.chain.head) {
+                Some(known) => known,
+                None => {
+                    known.insert(verified.chain.head, (directory, verified));
+                    continue;
+                }
+            };
+            let (less, more) = match other.receipts.heads.len() <= verified.receipts.heads.len() {
+                true => ((place, other), (directory.as_path(), verified)),
+                false => ((directory.as_path(), verified), (place, other)),
+            };
+            let heads = &less.1.receipts.heads;
+            if !more.1.receipts.heads.starts_with(heads) {
+                let why = format!(
+                    "its receipts are not those of its copy {}",
+                    more.0.display()
+                );
+                self.broken.push((less.0.to_owned(), why));
+            }
+            known.insert(more.1.chain.head, more);
+        }
+        known
+    }
+
+    /// Whether each record that no other builds on leads back to the first.
+    fn follow(&mut self, known: &BTreeMap<Digest, Known>) {
+        let built_on: BTreeSet<Digest> = known
+            .values()
+            .filter_map(|(_, record)| previous(record))
+            .collect();
+        for (head, (directory, record)) in known {
+            if built_on.contains(head) {
+                continue;
+            }
+            let before: Vec<PathBuf> = earlier(record, known)
+                .map(|(place, _)| place.to_path_buf())
+                .collect();
+            match verify::follow(directory, record, &before) {
+                Err(why) => self.broken.push((directory.to_path_buf(), why.what)),
+                Ok(followed) => {
+                    if let verify::End::NotFollowed { head } = &followed.end {
+                        self.remarks.push(format!(
+                            "{}: the record before it is not here, head {head:.16}…: what that one says is missing",
+                            directory.display()
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The fingerprints of data keys that a `destroy` ended. Whoever added such a record is told of it.
+    fn ended(&mut self, known: &BTreeMap<Digest, Known>) -> BTreeSet<String> {
+        let mut ended = BTreeSet::new();
+        let is_end = |record: &Verified| record.chain.opening().kind.known() == Some(Kind::Destroy);
+        for (directory, end) in known.values().filter(|(_, record)| is_end(record)) {
+            let labels = RecordedPlan::of(directory).labels();
+            let own = end.chain.data_keys();
+            let before = earlier(end, known).flat_map(|(_, record)| record.chain.data_keys());
+            let of_labels = own.chain(before).filter(|key| labels.contains(&key.label));
+            ended.extend(of_labels.map(|key| key.fingerprint.clone()));
+            let labels: Vec<String> = labels.iter().map(|label| words::quoted(label)).collect();
+            self.remarks.push(format!(
+                "nothing is due for what {} says was destroyed: {}",
+                directory.display(),
+                labels.join(", ")
+            ));
+        }
+        ended
+    }
+
+    fn imports(&mut self, by_time: &[&Known], ended: &BTreeSet<String>, now: Timestamp) {
+        let mut newest: BTreeMap<String, &Path> = BTreeMap::new();
+        let mut deletions = Vec::new();
+        for (directory, record) in by_time {
+            for key in record.chain.data_keys() {
+                newest.insert(key.fingerprint.clone(), directory);
+            }
+            deletions.extend(verify::deletions(&record.receipts));
+        }
+        // the last that each KMS key was sent of a data key, and the last that it took
+        let mut sent: BTreeMap<Place, Held> = BTreeMap::new();
+        let mut taken: BTreeMap<Place, (Held, bool)> = BTreeMap::new();
+        for (directory, record) in by_time {
             let plan = RecordedPlan::of(directory);
             let expiries = plan.expiries();
             for (import, standing) in record.receipts.by_import() {
-                if ended.contains(&import.label) {
+                let place = (import.fingerprint.clone(), import.kms_key.clone());
+                if ended.contains(&place.0) {
                     continue;
                 }
-                let told = Told {
-                    ceremony: &record.chain.opening().ceremony,
-                    import,
-                    held: Held {
-                        label: import.label.clone(),
-                        import: import.import.clone(),
-                        kms_key: import.kms_key.clone(),
-                        kms: standing.kms,
-                        since: standing.at.unwrap_or(import.wrapped_at),
-                        until: expiries.of(&import.label, &import.import),
-                        record: directory.to_path_buf(),
-                        newest: newest.to_path_buf(),
-                        by_quorum: plan.keeps_by_quorum(),
+                if expiries.unreadable(&import.label, &import.import) {
+                    let why = format!(
+                        "`expires` of {}/{} cannot be read",
+                        import.label, import.import
+                    );
+                    self.broken.push((directory.to_path_buf(), why));
+                }
+                let held = Held {
+                    label: import.label.clone(),
+                    import: import.import.clone(),
+                    kms_key: import.kms_key.clone(),
+                    kms: standing.kms,
+                    since: standing.at.unwrap_or(import.wrapped_at),
+                    until: match standing.is_accepted() {
+                        true => expiries.of(&import.label, &import.import),
+                        false => import.token_until,
                     },
+                    record: directory.to_path_buf(),
+                    newest: newest.get(&place.0).unwrap_or(directory).to_path_buf(),
+                    by_quorum: plan.keeps_by_quorum(),
                 };
-                let key = import.kms_key.clone();
                 if standing.is_accepted() {
-                    sent.remove(&key);
-                    taken.insert(key, told);
+                    let gone = deletions
+                        .iter()
+                        .filter(|gone| gone.is_of(&standing) && gone.at >= held.since);
+                    let until = gone.map(|gone| gone.at).min().or(held.until);
+                    sent.remove(&place);
+                    taken.insert(
+                        place,
+                        (Held { until, ..held }, lacks_proof(import, &standing)),
+                    );
                 } else {
-                    sent.insert(key, told);
+                    sent.insert(place, held);
                 }
             }
         }
-        for told in sent.into_values() {
-            let before = told.import.token_until;
-            let task = match before.is_some_and(|until| until <= now) {
+        for held in sent.into_values() {
+            let task = match held.until.is_some_and(|until| until <= now) {
                 true => Task::ImportAgain,
                 false => Task::Import,
             };
-            self.add(before, task, &told.held);
-            self.held.push(told.held);
+            self.add(held.until, task, &held);
+            self.held.push(held);
         }
-        for mut told in taken.into_values() {
-            told.held.until = told.deleted(rows).or(told.held.until);
-            if told.lacks_proof(rows) {
-                self.add(None, Task::Prove, &told.held);
+        for (held, lacks_proof) in taken.into_values() {
+            if lacks_proof {
+                self.add(None, Task::Prove, &held);
             }
-            if let Some(at) = told.held.until {
+            if let Some(at) = held.until {
                 let task = match at <= now {
                     true => Task::Expired,
                     false => Task::Reimport,
                 };
-                self.add(Some(at), task, &told.held);
+                self.add(Some(at), task, &held);
             }
-            self.held.push(told.held);
+            self.held.push(held);
         }
     }
 
@@ -291,64 +364,65 @@ impl Overview {
         self.due.push(Due { before, task, held });
     }
 
-    /// Shares of which nobody typed the paper back, of the last that were dealt.
-    fn shares(&mut self, chain: &[(&Path, &Verified)]) {
-        let dealt = |record: &Verified| record.chain.events::<EscrowDealt>().next().is_some();
-        let last = chain.iter().rev().find(|(_, record)| dealt(record));
-        let Some((directory, record)) = last else {
-            return;
-        };
-        let handed = record.chain.events::<HandedOut>();
-        let back: BTreeSet<u8> = handed
-            .filter(|share| share.typed_back)
-            .map(|share| share.share)
+    /// Shares of which nobody typed the paper back, of the last that were dealt of each data key.
+    fn shares(&mut self, by_time: &[&Known], ended: &BTreeSet<String>) {
+        let mut last: BTreeMap<String, &Known> = BTreeMap::new();
+        for known in by_time {
+            let dealt = known.1.chain.events::<EscrowDealt>();
+            let labels: BTreeSet<String> = dealt.flat_map(|dealt| dealt.labels.clone()).collect();
+            let keys = known.1.chain.data_keys();
+            for key in
+                keys.filter(|key| labels.contains(&key.label) && !ended.contains(&key.fingerprint))
+            {
+                last.insert(key.fingerprint.clone(), known);
+            }
+        }
+        let records: BTreeMap<&Path, &Verified> = last
+            .values()
+            .map(|(place, record)| (*place, record))
             .collect();
-        let sets = record.chain.events::<EscrowDealt>();
-        let unread: Vec<String> = sets
-            .flat_map(|set| set.shares.clone())
-            .filter(|share| !back.contains(&share.share))
-            .map(|share| format!("{} ({})", share.share, words::quoted(&share.custodian)))
-            .collect();
-        if !unread.is_empty() {
-            self.remarks.push(format!(
-                "nobody typed these shares back in the ceremony, and each custodian can check the own one: {}: byok share check --record {}",
-                unread.join(", "),
-                words::shell_path(directory)
-            ));
+        for (directory, record) in records {
+            let handed = record
+                .chain
+                .events::<HandedOut>()
+                .filter(|share| share.typed_back);
+            let back: BTreeSet<u8> = handed.map(|share| share.share).collect();
+            let sets = record.chain.events::<EscrowDealt>();
+            let unread: Vec<String> = sets
+                .flat_map(|set| set.shares.clone())
+                .filter(|share| !back.contains(&share.share))
+                .map(|share| format!("{} ({})", share.share, words::quoted(&share.custodian)))
+                .collect();
+            if !unread.is_empty() {
+                self.remarks.push(format!(
+                    "nobody typed these shares back in the ceremony, and each custodian can check the own one: {}: byok share check --record {}",
+                    unread.join(", "),
+                    words::shell_path(directory)
+                ));
+            }
         }
     }
 }
 
-/// An import of a record.
-struct Told<'a> {
-    ceremony: &'a str,
-    import: &'a Import,
-    held: Held,
+/// The records before one, the newest first, as far as they are known.
+fn earlier<'a>(
+    record: &Verified,
+    known: &'a BTreeMap<Digest, Known<'a>>,
+) -> impl Iterator<Item = &'a Known<'a>> {
+    let first = previous(record).and_then(|head| known.get(&head));
+    std::iter::successors(first, |(_, record)| known.get(&previous(record)?))
 }
 
-impl Told<'_> {
-    /// Whether an answer of the KMS could still prove it. A later import of the same material may have.
-    fn lacks_proof(&self, rows: &[Row]) -> bool {
-        let import = self.import;
-        let is_it = |row: &&Row| {
-            row.ceremony == self.ceremony
-                && row.label == import.label
-                && row.import.as_ref() == Some(&import.import)
-        };
-        let mut own = rows.iter().filter(is_it);
-        let shown = receipts::is_pair(&import.spec)
-            || import.spec.starts_with("HMAC_")
-            || import.challenge.is_some();
-        shown && !own.any(|row| row.kms == Some(PROVED))
-    }
+/// Whether byok gave the directory the name of a ceremony that did not come to its end.
+fn is_set_aside(directory: &Path) -> bool {
+    let name = directory.file_name().unwrap_or_default();
+    is_marked(&name.to_string_lossy())
+}
 
-    /// When the KMS deleted what this import brought, if an answer says so.
-    fn deleted(&self, rows: &[Row]) -> Option<Timestamp> {
-        let gone = rows.iter().filter(|row| {
-            row.is_deletion()
-                && row.kms_key.as_ref() == Some(&self.import.kms_key)
-                && row.at >= self.held.since
-        });
-        gone.map(|row| row.at).min()
-    }
+/// Whether an answer of the KMS could still prove an import.
+fn lacks_proof(import: &Import, standing: &Standing) -> bool {
+    let shown = receipts::is_pair(&import.spec)
+        || import.spec.starts_with("HMAC_")
+        || import.challenge.is_some();
+    shown && standing.kms != PROVED
 }

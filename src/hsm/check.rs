@@ -304,7 +304,7 @@ impl Hsm {
                     ..first
                 },
             });
-            if refused.as_ref().is_some_and(super::went_away) {
+            if refused.as_ref().is_some_and(super::session_was_lost) {
                 break; // the row is not to blame
             }
         }

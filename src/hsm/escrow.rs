@@ -154,17 +154,16 @@ impl Hsm {
             match proved {
                 Ok(()) => return Ok(()),
                 // the row is not to blame
-                Err(Failed::Wrapping(e) | Failed::Unwrapping(e)) if super::went_away(&e) => {
+                Err(Failed::Wrapping(e) | Failed::Unwrapping(e)) if super::session_was_lost(&e) => {
                     return Err(e);
                 }
-                // A wrong result says more than a mechanism that the module does not know; among the
-                // latter, the standard's own mechanism says most.
+                // As for `tells_more`; what comes back wrong was wrapped.
                 Err(e) => {
                     let tells = |e: &Failed| match e {
-                        Failed::Wrapping(e) => e.check.is_some(),
-                        Failed::Unwrapping(_) => true,
+                        Failed::Wrapping(e) => (super::went_away(e), e.check.is_some()),
+                        Failed::Unwrapping(e) => (super::went_away(e), true),
                     };
-                    if refused.as_ref().is_none_or(|r| tells(&e) && !tells(r)) {
+                    if refused.as_ref().is_none_or(|r| tells(&e) > tells(r)) {
                         refused = Some(e.doing(escrow.rows.of(spec).name));
                     }
                 }

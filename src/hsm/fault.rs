@@ -18,6 +18,14 @@ pub(crate) fn session_was_lost(error: &Error) -> bool {
     error.check == Some(SESSION)
 }
 
+/// Of what different ways answered, whether this tells people more than what is known already: that the HSM does not answer,
+/// then what it does wrong. Otherwise the first, which is the standard's own, tells most. An HSM that answers so to a mechanism
+/// that it does not know may still know the next, so only a lost session ends a search.
+pub(crate) fn tells_more(error: &Error, known: &Error) -> bool {
+    let rank = |error: &Error| (went_away(error), error.check.is_some());
+    rank(error) > rank(known)
+}
+
 /// With PKCS#11's own names, so that people can search for them: `C_WrapKey: CKR_ARGUMENTS_BAD`.
 pub(super) fn fault(error: P11Error) -> Error {
     match error {

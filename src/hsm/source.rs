@@ -271,20 +271,21 @@ impl Hsm {
             key,
             row: &quirks::AES_KEY_WRAPS_PADDED[0],
         };
-        let mut first = None; // the standard's own mechanism is the most informative
+        let mut told: Option<Error> = None;
         for row in quirks::AES_KEY_WRAPS_PADDED {
             entrance.row = row;
             match self.prove_entrance(&entrance, &control) {
                 Ok(()) => return Ok(entrance),
-                Err(lost) if super::went_away(&lost) => return Err(lost),
-                Err(e) => {
-                    first.get_or_insert(e.doing(row.name));
+                Err(lost) if super::session_was_lost(&lost) => return Err(lost),
+                Err(e) if told.as_ref().is_none_or(|told| super::tells_more(&e, told)) => {
+                    told = Some(e.doing(row.name));
                 }
+                Err(_) => {}
             }
         }
         self.session.destroy_object(handle).map_err(fault)?;
         let none = || Error::hsm("the HSM has no way in");
-        Err(first
+        Err(told
             .unwrap_or_else(none)
             .check("CONTROL")
             .hint("this HSM cannot take in a private key: a throw-away key on P-256, wrapped with AES-KWP (RFC 5649), did not come in unchanged"))

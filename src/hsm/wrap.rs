@@ -280,11 +280,10 @@ impl Hsm {
                     Ok(check) if check == control.check => return Ok(()),
                     _ => Error::hsm("the bytes that came out are not those that the HSM holds"),
                 },
-                Err(lost) if super::went_away(&lost) => return Err(lost),
+                Err(lost) if super::session_was_lost(&lost) => return Err(lost),
                 Err(e) => e,
             };
-            // What comes out wrong is the most informative; after that, the error of the standard's own mechanism.
-            let tells_more = |told: &Error| refused.check.is_some() && told.check.is_none();
+            let tells_more = |told: &Error| super::tells_more(&refused, told);
             if told.as_ref().is_none_or(tells_more) {
                 told = Some(refused.doing(transport.rows.of(control.spec).name));
             }

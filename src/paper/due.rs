@@ -18,6 +18,8 @@ facts! {
     PageFacts {
         at: Html, records: Html, data_keys: Html, practice: Html, aborted: Html,
         broken: Vec<BrokenFacts>,
+        /// What is said if nothing must be done.
+        nothing: Html,
         due: Vec<DueFacts>,
         /// The ends of the time line.
         first: Html, last: Html,
@@ -52,6 +54,10 @@ pub(crate) fn page(overview: &Overview, now: Timestamp) -> String {
                 why: why.into(),
             })
             .collect(),
+        nothing: match overview.due.is_empty() && overview.broken.is_empty() {
+            true => overview.nothing().into(),
+            false => Html::default(),
+        },
         due: overview.due.iter().map(due).collect(),
         first: day(line.first),
         last: day(line.last),
@@ -79,7 +85,7 @@ fn due(due: &Due) -> DueFacts {
             .map_or("now".into(), |at| clock::for_people(at).into()),
         label: (&held.label).into(),
         import: (&held.import).into(),
-        what: due.task.told().into(),
+        what: due.told().into(),
         who: due.task.who().into(),
         command: due.command().into(),
         key: held.kms_key.as_str().into(),
@@ -94,14 +100,17 @@ struct TimeLine {
 }
 
 impl TimeLine {
-    /// From the first import to the last expiry, and now with room on both sides.
+    /// From the first import to the last expiry, and now, with room after both; no more than five years from now.
     fn of(held: &[Held], now: Timestamp) -> Self {
-        let room = SignedDuration::from_hours(30 * 24);
-        let since = held.iter().map(|held| held.since);
+        let days = |days: i64| SignedDuration::from_hours(days * 24);
+        let (room, most) = (days(30), days(5 * 365));
+        let since = held.iter().map(|held| held.since.max(now - most));
         let until = held.iter().filter_map(|held| held.until);
+        let until = until.map(|until| until.min(now + most));
+        let last = until.chain([now]).max().unwrap_or(now);
         Self {
             first: since.chain([now - room]).min().unwrap_or(now),
-            last: until.chain([now + room]).max().unwrap_or(now),
+            last: last + room,
             now,
         }
     }

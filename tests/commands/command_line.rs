@@ -108,7 +108,7 @@ fn a_plan_is_written_from_what_the_online_side_and_the_hsm_say() {
         2,
         &[
             "plan.toml",
-            "give --out another name, or move that file away first",
+            "give another name, or move that file away first",
         ],
     );
     assert_eq!(fs::read_to_string(room.path("plan.toml")).unwrap(), text);
@@ -1564,7 +1564,7 @@ fn a_new_file_that_cannot_be_written_whole_is_not_left_and_stands_in_nobody_s_wa
         refused(
             &again,
             2,
-            &["give --out another name, or move that file away first"],
+            &["give another name, or move that file away first"],
         );
         fs::remove_file(room.path("out")).unwrap();
     }

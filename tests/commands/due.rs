@@ -87,7 +87,10 @@ fn an_import_is_due_until_a_receipt_says_so_then_its_expiry_is() {
     assert_eq!(tasks(&told(&room, left - DAY, "90d").0)[0].0, "import");
     let (value, exit) = told(&room, left + DAY, "0d");
     assert_eq!((tasks(&value)[0].0.as_str(), exit), ("import-again", 1));
-    assert_eq!(value["due"][0]["next"], "byok plan --reimport records/one");
+    assert_eq!(
+        value["due"][0]["next"],
+        "byok plan --reimport records/one --out again.toml"
+    );
 
     imported(&room, "records/one");
     let expected = [("reimport".to_owned(), Some(expires.as_second()))];
@@ -174,8 +177,77 @@ fn a_reimport_takes_the_place_of_what_it_builds_on_until_the_end() {
     well(&output);
     well(&due(&room, &["records"]));
     refused(&due(&room, &["nowhere"]), 2, &["nowhere"]);
-    refused(&due(&room, &["inputs"]), 2, &["there is no record in it"]);
+    refused(
+        &due(&room, &["inputs"]),
+        2,
+        &["no record of a real ceremony"],
+    );
     refused(&due(&room, &["--within", "soon"]), 2, &["such as 90d"]);
+}
+
+/// The second run of a plan destroys what a killed one left, and its record says so under the very same label.
+#[test]
+fn what_an_interrupted_run_left_ends_nothing() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    if room.behind_proxy("hang:C_WrapKey:3").is_none() {
+        return;
+    }
+    let killed = room.run_under(&["timeout", "-s", "KILL", "4"]).output();
+    assert!(!killed.unwrap().status.success());
+    room.without_proxy();
+    let transcript = room.run_well();
+    assert_eq!(transcript.event("key-destroyed")["label"], LABEL);
+    let output = room.byok(&["due", "records", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(tasks(&value)[0].0, "import");
+    assert_eq!(
+        (&value["aborted"], &value["broken"]),
+        (&json!(1), &json!([]))
+    );
+}
+
+/// Of two copies the one counts that knows more; what was a record, and what cannot be looked into, is told.
+#[test]
+fn no_copy_link_or_lost_transcript_makes_it_silent() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    let copied = |name: &str| {
+        let mut copy = Command::new("cp");
+        copy.arg("-r")
+            .arg(room.path("records/one"))
+            .arg(room.path(name));
+        assert!(copy.status().unwrap().success());
+    };
+    copied("records/a-copy-from-before");
+    imported(&room, "records/one");
+    let due = |args: &[&str]| room.byok(&[&["due"], args].concat()).output().unwrap();
+    well(&due(&["records"]));
+    copied("records/other");
+    fs::remove_file(room.path("records/other/transcript.jsonl")).unwrap();
+    let output = due(&["records"]);
+    assert_eq!(output.status.code(), Some(4));
+    let text = stdout(&output);
+    assert!(
+        text.contains("BROKEN    records/other") && !text.contains("Nothing is due"),
+        "{text}"
+    );
+    fs::remove_dir_all(room.path("records/other")).unwrap();
+    std::os::unix::fs::symlink(room.path("records/one"), room.path("records/other")).unwrap();
+    let output = due(&["records"]);
+    well(&output);
+    assert!(stdout(&output).contains("records/other: a link is not followed"));
+    let practice =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/0.1.0/generate");
+    refused(
+        &due(&[practice.to_str().unwrap()]),
+        2,
+        &["no record of a real ceremony", "of others there are 1"],
+    );
 }
 
 /// Every kind of record that 0.1.0 made, practice and aborted ones too.
@@ -252,7 +324,7 @@ fn the_calendar_is_one_with_alarms_and_the_page_shows_each_import() {
     well(&output);
     let expected = format!(
         "byok: {LABEL}/eu-west-1: the KMS deletes the material|{expires}|-60|-14|-1\n{ARN}\n\
-         security officers: byok plan --reimport records/one\n"
+         security officers: byok plan --reimport records/one --out again.toml\n"
     );
     assert_eq!(stdout(&output), expected);
 }

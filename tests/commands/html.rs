@@ -554,7 +554,7 @@ fn a_script_never_overwrites_a_file() {
     refused(
         &room.byok(&args).output().unwrap(),
         2,
-        &["give --out another name, or move that file away first"],
+        &["give another name, or move that file away first"],
     );
     assert_eq!(fs::read(room.path("script.html")).unwrap(), written);
     refused(

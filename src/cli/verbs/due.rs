@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::evidence::due::{Due, Overview, Task, overview};
-use crate::evidence::transcript;
+use crate::evidence::{receipts, transcript};
 use crate::ground::clock;
 use crate::ground::error::{Error, Exit, Result};
 use crate::ground::words;
@@ -31,7 +31,7 @@ pub(crate) struct DueWish {
     pub json: bool,
 }
 
-/// A number of days, written `90d`.
+/// A number of days, written `90d` or `90`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Days(i64);
 
@@ -39,7 +39,7 @@ impl std::str::FromStr for Days {
     type Err = &'static str;
 
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+        let days = text.strip_suffix('d').unwrap_or(text).parse().ok();
         let most = 36_500; // a hundred years
         let days = days.filter(|days| (0..=most).contains(days));
         days.map(Self).ok_or("give a number of days, such as 90d")
@@ -53,27 +53,34 @@ impl std::str::FromStr for Days {
 /// does not hold.
 pub(crate) fn due(wish: &DueWish) -> Result<()> {
     let now = clock::now();
-    let mut records = Vec::new();
+    let mut found = Found::default();
     for directory in &wish.directories {
-        let found = records.len();
-        search(directory, DEEPEST, &mut records)?;
-        if records.len() == found {
-            return Err(
-                Error::usage(format!("{}: there is no record in it", directory.display())).hint(
-                    "a record is a directory that a ceremony left; give it, or the directory above",
-                ),
-            );
-        }
+        found.search(directory, DEEPEST)?;
     }
-    records.sort();
-    records.dedup();
-    let overview = overview(&records, now);
+    found.records.sort();
+    found.records.dedup();
+    let mut overview = overview(&found.records, now);
+    overview.broken.append(&mut found.broken);
+    overview.remarks.append(&mut found.remarks);
+    let left_out = overview.practice + overview.aborted;
+    if overview.broken.is_empty() && overview.records == left_out {
+        let places: Vec<String> = wish
+            .directories
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect();
+        return Err(Error::usage(format!(
+            "{}: there is no record of a real ceremony that came to its end; of others there are {left_out}",
+            places.join(", ")
+        ))
+        .hint("a record is a directory that a ceremony left; give it, or the directory above"));
+    }
     let until = now + SignedDuration::from_hours(wish.within.0 * 24);
     if let Some(file) = &wish.ics {
-        super::write_out(file, &calendar::text(&overview, now))?;
+        write(file, &calendar::text(&overview, now))?;
     }
     if let Some(file) = &wish.html {
-        super::write_out(file, &due_page(&overview, now))?;
+        write(file, &due_page(&overview, now))?;
     }
     match wish.json {
         true => super::print_json(&for_programs(&overview, now, until))?,
@@ -84,42 +91,74 @@ pub(crate) fn due(wish: &DueWish) -> Result<()> {
             wish.within,
         )))?,
     }
-    let soon = overview
-        .due
-        .iter()
-        .filter(|due| is_soon(due, until))
-        .count();
-    match (overview.broken.len(), soon) {
+    let soon = overview.due.iter().filter(|due| is_soon(due, until));
+    match (overview.broken.len(), soon.count()) {
         (0, 0) => Ok(()),
         (0, soon) => Err(Error::new(Exit::Declined, format!("due: {soon}")).said()),
         (broken, _) => Err(Error::new(Exit::Mismatch, format!("broken: {broken}")).said()),
     }
 }
 
+fn write(file: &Path, text: &str) -> Result<()> {
+    super::write_out(file, text)?;
+    super::remark(&format!("wrote {}", file.display()));
+    Ok(())
+}
+
 fn is_soon(due: &Due, until: Timestamp) -> bool {
     due.before.is_none_or(|before| before <= until)
 }
 
-/// The records in a directory and below it. Links are not followed, and a record holds no others.
-fn search(directory: &Path, deeper: usize, records: &mut Vec<PathBuf>) -> Result<()> {
-    if directory.join(transcript::FILE).is_file() {
-        records.push(directory.to_owned());
-        return Ok(());
-    }
-    let refuse = |e| Error::usage(format!("{}: {e}", directory.display()));
-    for entry in std::fs::read_dir(directory).map_err(refuse)? {
-        let entry = entry.map_err(refuse)?;
-        if deeper > 0 && entry.file_type().map_err(refuse)?.is_dir() {
-            search(&entry.path(), deeper - 1, records)?;
+/// What lies in directories.
+#[derive(Default)]
+struct Found {
+    records: Vec<PathBuf>,
+    broken: Vec<(PathBuf, String)>,
+    remarks: Vec<String>,
+}
+
+impl Found {
+    /// The records in a directory and below it. A record holds no others.
+    fn search(&mut self, directory: &Path, deeper: usize) -> Result<()> {
+        let has = |name| directory.join(name).is_file();
+        if has(transcript::FILE) {
+            self.records.push(directory.to_owned());
+            return Ok(());
         }
+        if has(transcript::SUMS) && has("plan.toml") || has(receipts::FILE) {
+            let why = format!("it was a record, and {} is not there", transcript::FILE);
+            self.broken.push((directory.to_owned(), why));
+            return Ok(());
+        }
+        let refuse = |e| Error::usage(format!("{}: {e}", directory.display()));
+        for entry in std::fs::read_dir(directory).map_err(refuse)? {
+            let entry = entry.map_err(refuse)?;
+            let kind = entry.file_type().map_err(refuse)?;
+            let path = entry.path();
+            // every ext4 disk has one, for root alone
+            if entry.file_name() == "lost+found" || !kind.is_dir() && !kind.is_symlink() {
+                continue;
+            }
+            if kind.is_symlink() {
+                if path.is_dir() {
+                    self.remarks
+                        .push(format!("{}: a link is not followed", path.display()));
+                }
+            } else if deeper == 0 {
+                self.remarks
+                    .push(format!("{}: too deep, not looked into", path.display()));
+            } else if let Err(error) = self.search(&path, deeper - 1) {
+                self.broken.push((path, error.what));
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn for_programs(overview: &Overview, now: Timestamp, until: Timestamp) -> serde_json::Value {
     let due = overview.due.iter().map(|due| {
         let mut told = json!(due);
-        told["what"] = due.task.told().into();
+        told["what"] = due.told().into();
         told["who"] = due.task.who().into();
         told["next"] = due.command().into();
         told["soon"] = is_soon(due, until).into();
@@ -145,7 +184,7 @@ fn for_people(overview: &Overview, now: Timestamp, until: Timestamp, within: Day
         ..
     } = overview;
     let mut text = format!(
-        "{records} records, {data_keys} data keys, at {}\n(practice and left out: {practice}; aborted: {aborted})\n",
+        "records   {records}, about data keys: {data_keys}; at {}\n          left out: practice {practice}, not finished {aborted}\n",
         clock::for_people(now)
     );
     for (record, why) in &overview.broken {
@@ -179,8 +218,11 @@ fn for_people(overview: &Overview, now: Timestamp, until: Timestamp, within: Day
             text += &format!("\n{title}\n{part}");
         }
     }
-    if overview.due.is_empty() {
-        text += "\nNothing is due: every import is reported, and none expires.\n";
+    let whole = overview.broken.is_empty();
+    if overview.due.is_empty() && whole {
+        text += &format!("\n{}\n", overview.nothing());
+    } else if overview.due.iter().all(|due| !is_soon(due, until)) && whole {
+        text += &format!("\nNothing is due within {} days.\n", within.0);
     }
     if !overview.remarks.is_empty() {
         text += "\n";
@@ -191,12 +233,12 @@ fn for_people(overview: &Overview, now: Timestamp, until: Timestamp, within: Day
     text
 }
 
-/// `2027-11-20  payments-2026/eu-west-1: the KMS deletes the material`, and what to do.
+/// When and which import, what about it, the KMS key, and who does what.
 fn told(due: &Due) -> String {
     let at = due.before.map_or("now".to_owned(), clock::for_people);
     let held = &due.held;
     let (label, import) = (words::quoted(&held.label), words::quoted(&held.import));
-    let (key, what) = (words::quoted(held.kms_key.as_str()), due.task.told());
+    let (key, what) = (words::quoted(held.kms_key.as_str()), due.told());
     let (who, command) = (due.task.who(), due.command());
     format!("{at:<22}{label}/{import}\n  {what}\n  {key}\n  {who}: {command}\n")
 }

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::recorded::RecordedPlan;
 use super::{Followed, Verified};
-use crate::evidence::receipts::{self, ACCEPTED, Clock, FAILED, PROVED, Receipt, Standing};
+use crate::evidence::receipts::{
+    self, ACCEPTED, Clock, FAILED, PROVED, Receipt, Receipts, Standing,
+};
 use crate::evidence::rules::limits;
 use crate::evidence::transcript::{
     DataKeyFacts, Destroyed, EscrowDealt, EscrowDestroyed, Event, KeyName, Said,
@@ -46,13 +48,6 @@ pub struct Row {
     pub detail: String,
     /// The ceremony's id.
     pub ceremony: String,
-}
-
-impl Row {
-    /// Whether it says that KMS deleted material.
-    pub(crate) fn is_deletion(&self) -> bool {
-        [DELETED, EXPIRED].contains(&self.what)
-    }
 }
 
 /// What happened to a record's data keys until `now`: one row for each event, in order of time.
@@ -311,38 +306,68 @@ impl Told {
         row: &dyn Fn(Timestamp, &str, &'static str) -> Row,
     ) {
         let receipts = &record.receipts;
-        let events = |receipt: &Receipt| {
-            let doubt = receipt
-                .entry
-                .endpoint
-                .as_deref()
-                .map(|url| so_says(url, None));
-            let events = receipt.entry.events.clone();
-            events.into_iter().map(move |event| (event, doubt.clone()))
-        };
-        for (event, doubt) in receipts.receipts.iter().flat_map(events) {
-            let what = match event.event_name.as_str() {
-                "DeleteImportedKeyMaterial" => DELETED,
-                "DeleteExpiredKeyMaterial" => EXPIRED,
-                _ => continue,
-            };
+        for gone in deletions(receipts) {
             let import = receipts
                 .imports
                 .iter()
-                .find(|import| import.is_into(&event.key_arn));
+                .find(|import| import.is_into(&gone.key_arn));
             let label = import.map(|import| &import.label);
-            if let Some(label) =
-                label.filter(|label| labels.contains(*label) && event.error.is_none())
-            {
+            if let Some(label) = label.filter(|label| labels.contains(*label)) {
                 self.rows.push(Row {
-                    kms_key: Some(KeyName::Arn(event.key_arn.clone())),
-                    key_material_id: event.key_material_id.clone(),
-                    detail: doubt.unwrap_or_default(),
-                    ..row(event.happened, label, what)
+                    kms_key: Some(KeyName::Arn(gone.key_arn)),
+                    key_material_id: gone.key_material_id,
+                    detail: gone.doubt.unwrap_or_default(),
+                    ..row(gone.at, label, gone.what)
                 });
             }
         }
     }
+}
+
+/// KMS deleted material, says CloudTrail.
+pub(crate) struct Deletion {
+    /// When.
+    pub at: Timestamp,
+    key_arn: String,
+    key_material_id: Option<String>,
+    what: &'static str,
+    /// If it was not AWS who says so.
+    doubt: Option<String>,
+}
+
+impl Deletion {
+    /// Whether it is of the material of this import, as far as ids tell.
+    pub(crate) fn is_of(&self, standing: &Standing) -> bool {
+        let ids = self
+            .key_material_id
+            .as_ref()
+            .zip(standing.key_material_id.as_ref());
+        standing.kms_key.arn() == Some(&self.key_arn) && ids.is_none_or(|(gone, held)| gone == held)
+    }
+}
+
+/// The deletions that the receipts of a record tell.
+pub(crate) fn deletions(receipts: &Receipts) -> Vec<Deletion> {
+    let of_receipt = |receipt: &Receipt| {
+        let endpoint = receipt.entry.endpoint.as_deref();
+        let doubt = endpoint.map(|url| so_says(url, None));
+        let events = receipt.entry.events.clone().into_iter();
+        events.filter_map(move |event| {
+            let what = match event.event_name.as_str() {
+                "DeleteImportedKeyMaterial" => "deleted in KMS",
+                "DeleteExpiredKeyMaterial" => "expired in KMS",
+                _ => return None,
+            };
+            event.error.is_none().then(|| Deletion {
+                at: event.happened,
+                key_arn: event.key_arn,
+                key_material_id: event.key_material_id,
+                what,
+                doubt: doubt.clone(),
+            })
+        })
+    };
+    receipts.receipts.iter().flat_map(of_receipt).collect()
 }
 
 /// What the operator said was not destroyed, to be told of each of `ends` data keys; all of it as one where that would be
@@ -399,9 +424,6 @@ fn import_word(standing: &Standing, again: bool) -> &'static str {
 }
 
 const RECEIPT_ADDED: &str = "receipt added then: its answer does not say when KMS did it";
-
-const DELETED: &str = "deleted in KMS";
-const EXPIRED: &str = "expired in KMS";
 
 const NOT_DESTROYED: &str = "not destroyed";
 

@@ -87,6 +87,12 @@ impl RecordedPlan {
         self.0.get("previous")?.as_str()
     }
 
+    /// The labels of its data keys.
+    pub(crate) fn labels(&self) -> BTreeSet<String> {
+        let labels = members(self.0.get("key")).filter_map(|key| text(key, "label"));
+        labels.map(str::to_owned).collect()
+    }
+
     /// When KMS must forget the material of each import. If two have the same name, the first one counts.
     pub(crate) fn expiries(&self) -> Expiries {
         let mut labels = BTreeSet::new();
@@ -96,7 +102,10 @@ impl RecordedPlan {
                 continue;
             };
             for import in members(key.get("import")) {
-                let expires = text(import, "expires").and_then(|time| time.parse().ok());
+                let expires = match text(import, "expires") {
+                    None | Some("never") => Expiry::Never,
+                    Some(time) => time.parse().map_or(Expiry::Unreadable, Expiry::At),
+                };
                 if let Some(name) = text(import, "name") {
                     let import = (label.to_owned(), name.to_owned());
                     all.entry(import).or_insert(expires);
@@ -108,13 +117,34 @@ impl RecordedPlan {
 }
 
 /// When KMS must forget the material of a plan's imports, by label and import.
-pub(crate) struct Expiries(BTreeMap<(String, String), Option<Timestamp>>);
+pub(crate) struct Expiries(BTreeMap<(String, String), Expiry>);
+
+/// `expires` of an import.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    Never,
+    At(Timestamp),
+    /// No plan that byok took has such a time.
+    Unreadable,
+}
 
 impl Expiries {
     /// The time for one import; `None`: never, or not known.
     pub(crate) fn of(&self, label: &str, import: &str) -> Option<Timestamp> {
+        match self.entry(label, import)? {
+            Expiry::At(time) => Some(time),
+            Expiry::Never | Expiry::Unreadable => None,
+        }
+    }
+
+    /// Whether the time for one import cannot be read.
+    pub(crate) fn unreadable(&self, label: &str, import: &str) -> bool {
+        self.entry(label, import) == Some(Expiry::Unreadable)
+    }
+
+    fn entry(&self, label: &str, import: &str) -> Option<Expiry> {
         let import = (label.to_owned(), import.to_owned());
-        self.0.get(&import).copied().flatten()
+        self.0.get(&import).copied()
     }
 }
 

@@ -5,12 +5,18 @@ use jiff::Timestamp;
 use super::{Due, Overview, Task};
 use crate::ground::words;
 
-/// How long before an expiry people must do what: RFC 5545's duration, and the words.
-const ALARMS: [(&str, &str); 3] = [
-    ("-P60D", "plan the ceremony"),
-    ("-P14D", "print the script, invite people"),
-    ("-P1D", "get the import parameters"),
-];
+/// How long before people must do what: RFC 5545's duration, and the words.
+fn alarms(task: Task) -> &'static [(&'static str, &'static str)] {
+    match task {
+        Task::Reimport => &[
+            ("-P60D", "plan the ceremony"),
+            ("-P14D", "print the script, invite people"),
+            ("-P1D", "get the import parameters"),
+        ],
+        Task::Import => &[("-PT8H", "import it"), ("-PT2H", "import it")],
+        Task::ImportAgain | Task::Prove | Task::Expired => &[],
+    }
+}
 
 /// Lines have at most so many bytes (RFC 5545, section 3.1).
 const LONGEST: usize = 75;
@@ -25,15 +31,27 @@ pub(super) fn text(overview: &Overview, now: Timestamp) -> String {
     for due in &overview.due {
         lines.extend(event(due, now));
     }
+    for (record, why) in &overview.broken {
+        let record = record.display().to_string();
+        let uid = words::hex(&words::sha256(record.as_bytes()));
+        lines.extend([
+            "BEGIN:VEVENT".to_owned(),
+            format!("UID:{uid:.32}@byok"),
+            format!("DTSTAMP:{}", stamp(now)),
+            format!("DTSTART:{}", stamp(now)),
+            format!("SUMMARY:{}", escaped(&format!("byok: BROKEN: {record}"))),
+            format!("DESCRIPTION:{}", escaped(why)),
+            "END:VEVENT".to_owned(),
+        ]);
+    }
     lines.push("END:VCALENDAR".to_owned());
     lines.iter().map(|line| folded(line)).collect()
 }
 
 fn event(due: &Due, now: Timestamp) -> Vec<String> {
-    let stamp = |at: Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
     let (label, import) = (&due.held.label, &due.held.import);
     let key = due.held.kms_key.as_str();
-    let title = format!("byok: {label}/{import}: {}", due.task.told());
+    let title = format!("byok: {label}/{import}: {}", due.told());
     // the same in every run, so that a calendar knows what it has already
     let about = format!("{:?} {label} {import} {key}", due.task);
     let before = due.before.map_or_else(|| "-".to_owned(), stamp);
@@ -47,8 +65,8 @@ fn event(due: &Due, now: Timestamp) -> Vec<String> {
         format!("SUMMARY:{}", escaped(&title)),
         format!("DESCRIPTION:{}", escaped(&what)),
     ];
-    if due.task == Task::Reimport {
-        for (when, what) in ALARMS {
+    if due.before.is_some() {
+        for (when, what) in alarms(due.task) {
             lines.extend([
                 "BEGIN:VALARM".to_owned(),
                 "ACTION:DISPLAY".to_owned(),
@@ -60,6 +78,11 @@ fn event(due: &Due, now: Timestamp) -> Vec<String> {
     }
     lines.push("END:VEVENT".to_owned());
     lines
+}
+
+/// A time in UTC (section 3.3.5).
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// A text value (section 3.3.11).
