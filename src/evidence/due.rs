@@ -153,7 +153,7 @@ pub(crate) fn overview(directories: &[PathBuf], now: Timestamp) -> Overview {
     overview.follow(&known);
     let ended = overview.ended(&known);
     let mut by_time: Vec<&Known> = known.values().collect();
-    by_time.sort_by_key(|(_, record)| record.chain.end().at);
+    by_time.sort_by_key(|(_, record)| when(record, &known));
     overview.imports(&by_time, &ended, now);
     overview.shares(&by_time, &ended);
     let keys = by_time
@@ -402,6 +402,18 @@ impl Overview {
             }
         }
     }
+}
+
+/// When a record was sealed; whatever the clock said, that is after those on which it builds, of which there are so many.
+fn when(record: &Verified, known: &BTreeMap<Digest, Known>) -> (Timestamp, usize) {
+    let before: Vec<Timestamp> = earlier(record, known)
+        .map(|(_, record)| record.chain.end().at)
+        .collect();
+    let own = record.chain.end().at;
+    (
+        before.iter().copied().fold(own, Timestamp::max),
+        before.len(),
+    )
 }
 
 /// The records before one, the newest first, as far as they are known.
