@@ -226,10 +226,9 @@ pub(crate) enum Command {
         after_help = "It reads every record in these directories and below. It needs no HSM and no\n\
         network, and changes nothing. Soonest first: what was not imported, as far as\n\
         receipts say; what was imported and not proved; what a KMS will delete, and the\n\
-        command that begins the reimport. A record that builds on another takes its\n\
-        place.\n\n\
-        Exit codes: 0 nothing is due in that time, 1 something is, 2 usage, 4 a record\n\
-        is not what it claims to be\n\n\
+        command that begins the reimport.\n\n\
+        Exit codes: 0 nothing is due in that time, 1 something is, 2 usage, or no\n\
+        record of a real ceremony, 4 a record is not what it claims to be\n\n\
         Example:  byok due records\n          \
         byok due --within 120d --ics byok.ics /media/usb1"
     )]
