@@ -22,6 +22,7 @@ usage: bash azure.sh VERB OBJECT [options]
 URL is that of a key or of the KEK: https://VAULT.vault.azure.net/keys/NAME
 FOLDER is that of one import in the record: LABEL/IMPORT
 
+  --address URL    another way to that vault: only https://
   --ca-cert FILE   the certificates to trust instead of those that az brings
   --yes            do not ask (delete, purge)
 
@@ -38,7 +39,8 @@ case ${BASH_SOURCE[0]} in */*) here=${BASH_SOURCE[0]%/*} ;; *) here=. ;; esac
 # shellcheck source=/dev/null
 . "$here/common.sh" || exit 2
 
-# the_key URL: its vault, in $vault and in the words of az, and its $name. `import.sh` and byok know which domains there are.
+# the_key URL: its $name, and how az is told it, in $id, by --address if that was given. `import.sh` and byok know which
+# domains there are.
 the_key() {
     local host=${1#https://}
     host=${host%%/*}
@@ -49,12 +51,9 @@ the_key() {
         "https://$host"/keys/?*) ;;
         *) refuse 2 "that is no URL of a key: https://VAULT.vault.azure.net/keys/NAME" ;;
     esac
-    url=$1 name=${1##*/keys/}
-    case $host in
-        *.managedhsm.*) vault=--hsm-name ;;
-        *) vault=--vault-name ;;
-    esac
-    vault=$vault=${host%%.*}
+    name=${1##*/keys/}
+    server=${address:-https://$host}
+    id=$server/keys/$name
 }
 
 # run ARGUMENT...: az, as import.sh runs it.
@@ -71,14 +70,14 @@ run() {
 }
 
 kek() {
-    ask keyvault key create "$vault" --name "$name" --kty RSA-HSM --size 4096 --ops import >/dev/null ||
+    ask keyvault key create --id "$id" --kty RSA-HSM --size 4096 --ops import >/dev/null ||
         refuse 1 "$name was not made"
     say "$name is the KEK. Use it for this ceremony alone, and delete it when every import under it is proved."
 }
 
 parameters() {
-    answer keyvault key show --id "$url"
-    ask keyvault key download --id "$url" -e PEM --file "$scratch/kek.pem" >/dev/null || refuse 1 "no public key of $name"
+    answer keyvault key show --id "$id"
+    ask keyvault key download --id "$id" -e PEM --file "$scratch/kek.pem" >/dev/null || refuse 1 "no public key of $name"
     openssl pkey -pubin -in "$scratch/kek.pem" -outform DER | keep_parameters || exit
     say "" "Into the room: that file."
 }
@@ -89,19 +88,19 @@ prove() {
     the_key "$(decided "$object" key)"
     challenge=$(decided "$object" challenge)
     case $(decided "$object" spec) in
-        ECC_* | RSA_*) answer_to_file keyvault key show --id "$url" ;;
+        ECC_* | RSA_*) answer_to_file keyvault key show --id "$id" ;;
         *)
             [ -n "$challenge" ] || refuse 1 "the ceremony made no challenge: this key proves itself by old ciphertext only"
-            kid=$(ask keyvault key show --id "$url" --query key.kid | LC_ALL=C tr -d '"\r\n')
-            case $kid in "$url"/*) ;; *) refuse 1 "the vault does not tell the version of $name" ;; esac
-            answer_to_file keyvault key decrypt --id "$kid" --algorithm "$(decided "$object" decrypt)" --value "$challenge" \
+            kid=$(ask keyvault key show --id "$id" --query key.kid | LC_ALL=C tr -d '"\r\n')
+            case $kid in "$(decided "$object" key)"/*) ;; *) refuse 1 "the vault does not tell the version of $name" ;; esac
+            answer_to_file keyvault key decrypt --id "$id/${kid##*/}" --algorithm "$(decided "$object" decrypt)" --value "$challenge" \
                 --iv "$(decided "$object" iv)" --tag "$(decided "$object" tag)" ;;
     esac
     say "To the security officer, with byok receipt RECORD: that file."
 }
 
 status() {
-    ask keyvault key show --id "$url" --query '{kid: key.kid, kty: key.kty, ops: key.keyOps, enabled: attributes.enabled,
+    ask keyvault key show --id "$id" --query '{kid: key.kid, kty: key.kty, ops: key.keyOps, enabled: attributes.enabled,
         expires: attributes.expires}' >"$scratch/answer" || refuse 1 "no answer about $name"
     shown <"$scratch/answer"
 }
@@ -110,18 +109,18 @@ delete() {
     say "$name is deleted. As long as the vault keeps what was deleted, it can be recovered; a purge is for ever." \
         "What was encrypted under a data key is lost with it, unless the same is imported again; a KEK loses nothing."
     typed_name "$name"
-    ask keyvault key delete --id "$url" >/dev/null || refuse 1 "$name was not deleted"
+    ask keyvault key delete --id "$id" >/dev/null || refuse 1 "$name was not deleted"
     say "$name is deleted."
 }
 
 purge() {
     say "$name is purged: nothing brings this key back but a ceremony."
     typed_name "$name"
-    ask keyvault key purge "$vault" --name "$name" >/dev/null || refuse 1 "$name was not purged"
+    ask keyvault key purge --id "$server/deletedkeys/$name" >/dev/null || refuse 1 "$name was not purged"
     say "$name is purged."
 }
 
-config=${AZURE_CONFIG_DIR:-} ca_cert='' scratch=''
+config=${AZURE_CONFIG_DIR:-} scratch=''
 case $config in '' | /*) ;; *) config=$PWD/$config ;; esac
 verb=${1-} object=${2-}
 case $verb in
@@ -132,7 +131,8 @@ esac
 [ -n "$object" ] || refuse 2 "$verb needs its object: --help"
 shift 2
 [ "$verb" != import ] || import "$object" ${1+"$@"}
-options "--out --ca-cert --yes" ${1+"$@"}
+options "--out --ca-cert --address --yes" ${1+"$@"}
+case $address in http:*) refuse 2 "--address: only with TLS: the token would be read on the way" ;; esac
 case $verb in
     prove) is_folder "$object" ;;
     *) the_key "$object" ;;

@@ -1,7 +1,7 @@
 # What the scripts of this folder share; each reads it first, and needs it beside itself. Of itself it does nothing.
 # shellcheck shell=bash disable=SC2034 # not every script asks for every option
 
-scratch='' out='' yes=no start=$PWD
+scratch='' out='' yes=no address='' ca_cert='' start=$PWD
 
 # folded: at a terminal no line is longer than 79 columns, except one with a command, which is copied whole.
 folded() {
@@ -63,6 +63,7 @@ is_way() {
     case $1 in
         https://*) ;;
         http://localhost | http://localhost[:/]* | http://127.0.0.1 | http://127.0.0.1[:/]*) ;;
+        'http://[::1]' | 'http://[::1]'[:/]*) ;;
         *) refuse 2 "--address: https://, or http:// to this very computer" ;;
     esac
 }
@@ -81,6 +82,10 @@ needs() {
 ask() {
     run "$@" 2>"$scratch/errors" </dev/null && return 0
     shown <"$scratch/errors" | LC_ALL=C sed 's/^/  | /' >&2
+    case $(shown <"$scratch/errors") in
+        *"HTTP response to HTTPS client"* | *WRONG_VERSION_NUMBER*)
+            say "What answers there speaks without TLS: it is the wrong address, or the wrong port. Another way, such as a tunnel to this very computer, is named by --address." >&2 ;;
+    esac
     return 1
 }
 

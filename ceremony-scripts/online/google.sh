@@ -111,7 +111,7 @@ destroy() {
 
 config=${CLOUDSDK_CONFIG:-} active=${CLOUDSDK_ACTIVE_CONFIG_NAME:-} account=${CLOUDSDK_CORE_ACCOUNT:-}
 token_file=${CLOUDSDK_AUTH_ACCESS_TOKEN_FILE:-} interpreter=${CLOUDSDK_PYTHON:-}
-ca_cert='' address='' ring='' version='' scratch=''
+ring='' version='' scratch=''
 case $config in '' | /*) ;; *) config=$PWD/$config ;; esac
 case $token_file in '' | /*) ;; *) token_file=$PWD/$token_file ;; esac
 verb=${1-} object=${2-}

@@ -73,7 +73,7 @@ status() {
 }
 
 config=${OCI_CLI_CONFIG_FILE:-} profile=${OCI_CLI_PROFILE:-} auth=${OCI_CLI_AUTH:-}
-ca_cert='' address='' scratch='' vault=''
+scratch='' vault=''
 case $config in '' | /*) ;; *) config=$PWD/$config ;; esac
 verb=${1-} object=${2-}
 case $verb in

@@ -22,6 +22,7 @@ URL is the key's, as in the plan: https://HOST:PORT/v1/MOUNT/keys/NAME
 FOLDER is that of one import in the record: LABEL/IMPORT
 
   --vault          use vault instead of bao, in front of the verb
+  --address URL    another way to that server, such as to a tunnel
   --ca-cert FILE   the certificate to trust instead of this computer's own
   --yes            do not ask (delete)
 
@@ -60,7 +61,7 @@ run() {
         unset ${!BAO_*} ${!VAULT_*}
         unset HTTPS_PROXY HTTP_PROXY ALL_PROXY NO_PROXY https_proxy http_proxy all_proxy no_proxy
         unset SSL_CERT_FILE SSL_CERT_DIR GODEBUG
-        export "${prefix}_ADDR=$server"
+        export "${prefix}_ADDR=${address:-$server}"
         [ -z "$token" ] || export "${prefix}_TOKEN=$token"
         [ -z "$ca_cert" ] || export "${prefix}_CACERT=$ca_cert"
         exec "$command" "$@"
@@ -109,7 +110,7 @@ delete() {
     say "$name is deleted."
 }
 
-command=bao prefix=BAO token=${BAO_TOKEN:-} ca_cert='' scratch=''
+command=bao prefix=BAO token=${BAO_TOKEN:-} scratch=''
 [ "${1-}" != --vault ] || { shift && command=vault prefix=VAULT token=${VAULT_TOKEN:-}; }
 verb=${1-} object=${2-}
 case $verb in
@@ -120,7 +121,7 @@ esac
 [ -n "$object" ] || refuse 2 "$verb needs its object: --help"
 shift 2
 [ "$verb" != import ] || import "$object" ${1+"$@"}
-options "--out --ca-cert --yes" ${1+"$@"}
+options "--out --ca-cert --address --yes" ${1+"$@"}
 case $verb in
     prove) is_folder "$object" ;;
     *) the_key "$object" ;;

@@ -184,6 +184,7 @@ impl ImportScript<'_> {
             "multi_region" => shell_word(self.multi_region.map_or("", MultiRegion::name)),
             "rotates" => shell_word(self.rotates.unwrap_or_default()),
             "terms" => self.terms(),
+            "refuse" => function(transit::IMPORT, name),
             _ => shared(name),
         }
     }
@@ -307,6 +308,9 @@ impl Common<'_> {
             "wrapped_sha256" => sha256(self.wrapped),
             "member" | "is_ours" => function(&shared("outcome"), name),
             "endpoint_fault" => function(&shared("own_environment"), name),
+            "refuse" | "by_this_way" | "told_address" | "imported_before" | "is_own"
+            | "is_closed" | "not_shown" | "say_unproved" | "cannot_look" | "say_failure"
+            | "speaks_without_tls" | "say_without_tls" => function(transit::IMPORT, name),
             _ => return None,
         })
     }

@@ -10,7 +10,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use support::specs::{Import, in_hsm};
-use support::{LABEL, Room, folded, openssl, refused, sha256, skip, stderr, stdout, well};
+use support::{
+    LABEL, Room, folded, names_in, openssl, refused, sha256, skip, stderr, stdout, well,
+};
 
 /// The one import of a plan, wrapped as the room's HSM can.
 pub fn import_of(room: &Room, [kms, name, key]: [&str; 3], file: &str, by: [&str; 2]) -> String {
@@ -192,4 +194,38 @@ pub fn is_alarmed(said: &str) {
     ] {
         assert!(said.contains(text), "{text:?} is not in {said}");
     }
+}
+
+/// A second run that cannot look: it sends nothing, and says when it was imported and what to do.
+pub fn stops_unseen(online: &Path, env: Env, [command, sign_in]: [&str; 2], args: &[&str]) {
+    let bin = online.join("signed-out");
+    fs::create_dir(&bin).unwrap();
+    let asked = "#!/bin/sh\necho \"$*\" >>\"${0%/*}/asked\"\necho 'not signed in' >&2\nexit 1\n";
+    fs::write(bin.join(command), asked).unwrap();
+    fs::set_permissions(bin.join(command), fs::Permissions::from_mode(0o755)).unwrap();
+    let before = names_in(online);
+    let signed_out = env.into_iter().map(|(name, value)| match name {
+        "PATH" => (name, format!("{}:{value}", bin.display())),
+        _ => (name, value),
+    });
+    let output = run(online, &signed_out.collect::<Vec<_>>(), args);
+    let says = [
+        "nothing was sent by this run; it was imported on 20",
+        &format!("such as a sign-in ({sign_in})"),
+        "run this again",
+    ];
+    refused(&output, 1, &says);
+    let said = format!("{}{}", stdout(&output), stderr(&output));
+    for wrong in [
+        "NOT IMPORTED",
+        "Going on",
+        "without knowing",
+        "nothing was imported",
+    ] {
+        assert!(!said.contains(wrong), "{wrong:?} is in {said}");
+    }
+    assert_eq!(names_in(online), before);
+    let asked = fs::read_to_string(bin.join("asked")).unwrap();
+    assert!(!asked.contains("import"), "{asked}");
+    fs::remove_dir_all(bin).unwrap();
 }

@@ -303,8 +303,13 @@ fn an_importer_who_may_not_ask_for_the_proof_is_told_who_does_and_no_alarm() {
     env.push(("BYOK_TEST_TOKEN", "of.an.importer".into()));
     let output = away::run(&online, &env, &args);
     well(&output);
-    let prove = format!("bash azure.sh prove {} --out proof.json", online.display());
+    let prove = format!(
+        "bash azure.sh prove {} --out proof.json --address {address} --ca-cert {}",
+        online.display(),
+        authority.display()
+    );
     away::not_proved_yet(&stdout(&output), &prove);
+    away::stops_unseen(&online, vault.env(), ["az", "az login"], &args);
     // a key that does not answer is an alarm
     vault.forget("payments");
     let script = online.join("import.sh");

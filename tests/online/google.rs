@@ -194,7 +194,12 @@ fn an_aes_key_is_proved_by_curl_whose_arguments_and_environment_tell_nothing() {
     }
     // who imports is not who proves
     let said = run(&kms.env_of("of-an-importer"));
-    away::not_proved_yet(&said, &format!("bash google.sh prove {}", online.display()));
+    let prove = format!(
+        "bash google.sh prove {} --address {address}",
+        online.display()
+    );
+    away::not_proved_yet(&said, &prove);
+    away::stops_unseen(&online, kms.env(), ["gcloud", "gcloud auth login"], &args);
     // another answer than the ceremony's is an alarm
     let script = online.join("import.sh");
     let good = fs::read_to_string(&script).unwrap();

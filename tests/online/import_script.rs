@@ -1039,6 +1039,7 @@ fn what_was_imported_before_needs_nothing_from_the_room() {
     let refused = desk.run(&[]).ended(
         1,
         &[
+            "NOT IMPORTED AGAIN: ",
             "InvalidImportToken",
             "that it was imported before",
             "bash online.sh prove --key",

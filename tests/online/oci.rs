@@ -132,6 +132,10 @@ fn a_second_run_sends_nothing_and_other_keys_are_named() {
     let output = import(&vault, &online, &[]);
     well(&output);
     assert!(stdout(&output).contains("Nothing is sent again"));
+    let address = vault.address();
+    let args = ["--yes", "--address", &address];
+    let signs_in = ["oci", "oci session authenticate"];
+    away::stops_unseen(&online, vault.env(), signs_in, &args);
     assert_eq!(
         import(&vault, &online, &["--imported"]).status.code(),
         Some(0)

@@ -451,6 +451,11 @@ fn the_script_sends_nothing_twice_and_nothing_that_is_not_the_ceremonys() {
         "{}",
         stdout(&again)
     );
+    away::stops_unseen(&online, bao.env(), ["bao", "bao login"], &["--yes"]);
+    let mut signed_out = bao.env();
+    signed_out.retain(|(name, _)| *name != "BAO_TOKEN");
+    let says = ["nothing was sent by this run; it was imported on 20"];
+    refused(&away::run(&online, &signed_out, &["--yes"]), 1, &says);
     assert_eq!(results(), 2);
     // what was there before this ceremony stays
     for file in fs::read_dir(&online)
@@ -472,6 +477,65 @@ fn the_script_sends_nothing_twice_and_nothing_that_is_not_the_ceremonys() {
         4,
         &["there is a key of this name already"],
     );
+}
+
+/// The plan names a server that answers here by a tunnel alone: what import.sh says to type then works as it stands.
+#[test]
+fn through_a_tunnel_every_verb_works_and_the_command_that_proves_goes_there_too() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
+    let named = "https://bao.example:8200";
+    room.plan.key_more = room.plan.key_more.replace(&bao.server(), named);
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let tunnel = bao.server();
+    let by_tunnel = ["--yes", "--address", &tunnel];
+    // the server in the tunnel has no TLS of its own
+    let closed = tunnel.replace("http:", "https:");
+    let output = import(&bao, &online, &["--yes", "--address", &closed]);
+    let said = folded(&stdout(&output));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for text in ["speaks without TLS", "bash import.sh --address URL"] {
+        assert!(said.contains(text), "{text:?} is not in {said}");
+    }
+    assert!(!said.contains("Run this script again"), "{said}");
+
+    well(&import(&bao, &online, &by_tunnel));
+    let again = stdout(&import(&bao, &online, &by_tunnel));
+    let prove = again
+        .lines()
+        .find_map(|line| line.strip_prefix("  bash transit.sh prove "));
+    let prove = prove.unwrap_or_else(|| panic!("{again}"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("ceremony-scripts/online/transit.sh");
+    let typed = |text: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &format!("bash {} {text}", script.display())]);
+        bash.current_dir(room.dir.path())
+            .env_clear()
+            .envs(bao.env());
+        bash.output().unwrap()
+    };
+    well(&typed(&format!("prove {prove}")));
+    assert_eq!(
+        receipt(&room, "records/one", &room.path("proof.json")),
+        "proved in KMS"
+    );
+    let key = format!("{named}/v1/transit/keys/payments");
+    for verb in [
+        "parameters URL --out one.json",
+        "status URL",
+        "delete URL --yes",
+    ] {
+        let verb = verb.replace("URL", &key);
+        well(&typed(&format!("{verb} --address {tunnel}")));
+        let says = ["speaks without TLS", "--address"];
+        let closed = typed(&format!("{verb} --address {closed}").replace("one.", "two."));
+        refused(&closed, 1, &says);
+    }
+    let other = format!("{named}/v1/other/keys/payments");
+    well(&typed(&format!("mount {other} --address {tunnel}")));
 }
 
 /// Whoever may delete keys replaced it: while the script ran, or between two runs.

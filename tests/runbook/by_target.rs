@@ -574,6 +574,34 @@ fn every_command_for_azure_runs_in_its_order_and_the_vault_holds_the_data_key() 
     assert!(!vault.client(&["show", "payments"]).status.success());
 }
 
+/// Each verb of the script for Azure, by another way to the vault.
+#[test]
+fn the_script_for_azure_reaches_the_vault_by_the_address_that_it_is_given() {
+    let Some(vault) = Vault::start(HSM) else {
+        skip("BYOK_TEST_VENV has no azure-keyvault-keys");
+        return;
+    };
+    let Some(desk) = Desk::new(vault.env(), HSM, HSM) else {
+        return;
+    };
+    let (address, authority) = (vault.address(), vault.authority());
+    let run = |text: &str, address: &str| {
+        let way = format!("--address {address} --ca-cert {}", authority.display());
+        desk.online(&format!("bash azure.sh {text} {way}"))
+    };
+    for verb in ["kek", "parameters", "status", "delete", "purge"] {
+        let text = match verb {
+            "parameters" => format!("{verb} {HSM}/keys/KEK --out kek.json"),
+            "delete" | "purge" => format!("{verb} {HSM}/keys/KEK --yes"),
+            _ => format!("{verb} {HSM}/keys/KEK"),
+        };
+        let elsewhere = run(&text, "https://127.0.0.1:1");
+        refused(&elsewhere, 1, &["no such vault: https://127.0.0.1:1"]);
+        well(&run(&text, &address));
+        refused(&run(&text, "http://127.0.0.1:1"), 2, &["only with TLS"]);
+    }
+}
+
 #[test]
 fn every_command_for_google_runs_in_its_order_and_the_version_takes_the_same_material_back() {
     let Some(kms) = CloudKms::start() else {

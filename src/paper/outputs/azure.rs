@@ -2,8 +2,7 @@
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 
-use super::transit::IMPORT as TRANSIT;
-use super::{Common, Written, fill, function, sha256, shared};
+use super::{Common, Written, fill, sha256, shared};
 use crate::crypto::spec::Refusal;
 use crate::ground::facts::TokenFacts;
 use crate::ground::words::{self, shell_word};
@@ -81,8 +80,6 @@ impl VaultScript<'_> {
             "iv" => shell_word(&self.of_challenge(|nonce, _, _| hex(nonce))),
             "challenge" => shell_word(&self.of_challenge(|_, text, _| Base64::encode_string(text))),
             "tag" => shell_word(&self.of_challenge(|_, _, tag| hex(tag))),
-            "refuse" | "told_address" | "imported_before" | "is_own" | "not_shown"
-            | "say_unproved" => function(TRANSIT, name),
             _ => self.common.value(name).unwrap_or_else(|| shared(name)),
         }
     }

@@ -3,7 +3,6 @@
 use base64ct::{Base64, Encoding as _};
 
 use super::azure::IMPORT as AZURE;
-use super::transit::IMPORT as TRANSIT;
 use super::{Common, Written, fill, for_people, function, shared};
 use crate::crypto::spec::Refusal;
 use crate::crypto::wrapping::FINGERPRINT_TEXT;
@@ -46,8 +45,6 @@ fn value(name: &str, into: &CryptoKey, common: &Common, algorithms: &str) -> Str
         "nonce" => shell_word(&Base64::encode_string(nonce)),
         "challenge" => shell_word(&Base64::encode_string(rest)),
         "fingerprint_text" => shell_word(&String::from_utf8_lossy(FINGERPRINT_TEXT)),
-        "refuse" | "told_address" | "imported_before" | "is_own" | "is_closed" | "not_shown"
-        | "say_unproved" => function(TRANSIT, name),
         "stop_at_two" => function(AZURE, name),
         _ => common.value(name).unwrap_or_else(|| shared(name)),
     }

@@ -2,8 +2,7 @@
 
 use base64ct::{Base64, Encoding as _};
 
-use super::transit::IMPORT as TRANSIT;
-use super::{Common, Written, fill, function, sha256, shared};
+use super::{Common, Written, fill, sha256, shared};
 use crate::crypto::spec::Refusal;
 use crate::ground::words::shell_word;
 use crate::plan::kms::Kms as _;
@@ -39,9 +38,6 @@ pub(crate) fn files(into: &OciKey, common: &Common) -> Result<Vec<Written>, Refu
         "shape" => shell_word(&format!("{kind}/{length}")),
         "algorithm" => shell_word(algorithm),
         "json_sha256" => sha256(json.as_bytes()),
-        "refuse" | "told_address" | "imported_before" | "is_own" | "is_closed" => {
-            function(TRANSIT, name)
-        }
         _ => common.value(name).unwrap_or_else(|| shared(name)),
     });
     Ok(vec![(FILE.into(), json.into_bytes()), super::script(text)])

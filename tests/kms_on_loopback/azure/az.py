@@ -29,15 +29,9 @@ def client(*arguments):
     return said.getvalue()
 
 
-def named(options):
-    """Name and version of --id, or of vault and name."""
-    if options.id is None:
-        host = URL.removeprefix("https://")
-        vault = options.hsm_name if ".managedhsm." in host else options.vault_name
-        if vault != host.partition(".")[0] or not options.name:
-            sys.exit(f"ERROR: no such vault: {vault}")
-        return [options.name]
-    base, _, rest = options.id.partition("/keys/")
+def named(verb, options):
+    """Name and version of --id."""
+    base, _, rest = options.id.partition("/deletedkeys/" if verb == "purge" else "/keys/")
     if base not in (URL, ADDRESS):
         sys.exit(f"ERROR: no such vault: {base}")
     return rest.split("/")
@@ -46,9 +40,9 @@ def named(options):
 def parsed(verb, arguments):
     parser = argparse.ArgumentParser(prog="az", allow_abbrev=False)
     options = {
-        "create": "--vault-name --hsm-name --name --kty --size --ops",
+        "create": "--id --kty --size --ops",
         "show": "--id", "list-versions": "--id", "download": "--id --file", "decrypt": "--id --algorithm --value --iv --tag",
-        "import": "--id --byok-file --kty --curve --ops", "delete": "--id", "purge": "--vault-name --hsm-name --name",
+        "import": "--id --byok-file --kty --curve --ops", "delete": "--id", "purge": "--id",
     }
     for option in options[verb].split():
         parser.add_argument(option, nargs="+" if option == "--ops" else None)
@@ -57,7 +51,6 @@ def parsed(verb, arguments):
     parser.add_argument("--query")
     parser.add_argument("--only-show-errors", action="store_true")
     parser.add_argument("--output", required=True, choices=["json"])
-    parser.set_defaults(id=None)
     return parser.parse_args(arguments)
 
 
@@ -67,7 +60,7 @@ def main(group, *arguments):
     kind, verb, *arguments = arguments
     assert (group, kind) == ("keyvault", "key"), ARGUMENTS
     options = parsed(verb, arguments)
-    name, *version = named(options)
+    name, *version = named(verb, options)
     if verb == "create":
         assert (options.kty, options.ops) == ("RSA-HSM", ["import"]), ARGUMENTS
         answer = client("kek", name, options.size)
