@@ -20,7 +20,7 @@ usage: bash azure.sh VERB OBJECT [options]
   purge URL                 what was deleted, for ever     (destroyer)
 
 URL is that of a key or of the KEK: https://VAULT.vault.azure.net/keys/NAME
-FOLDER is that of one import in the record: LABEL/IMPORT
+FOLDER is that of one import, as it lies there: LABEL/IMPORT or its copy
 
   --address URL    another way to that vault: only https://
   --ca-cert FILE   the certificates to trust instead of those that az brings

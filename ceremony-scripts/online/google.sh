@@ -24,7 +24,7 @@ usage: bash google.sh VERB OBJECT [options]
 JOB      projects/PROJECT/locations/LOCATION/keyRings/RING/importJobs/JOB
 KEY      projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY
 VERSION  KEY/cryptoKeyVersions/NUMBER
-FOLDER   that of one import in the record: LABEL/IMPORT
+FOLDER   that of one import, as it lies there: LABEL/IMPORT or its copy
 
   --address URL    another way to Google, such as to a tunnel
   --ca-cert FILE   the certificates to trust instead of those of gcloud

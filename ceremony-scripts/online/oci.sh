@@ -18,7 +18,7 @@ usage: bash oci.sh VERB OBJECT [options]
   status VAULT/KEY_OCID        what the vault tells about a key
 
 VAULT is https://NAME-management.kms.REGION.oraclecloud.com, as in the plan.
-FOLDER is that of one import in the record: LABEL/IMPORT
+FOLDER is that of one import, as it lies there: LABEL/IMPORT or its copy
 
   --address URL    another way to that vault, such as to a tunnel
   --ca-cert FILE   the certificates to trust instead of those of oci

@@ -19,7 +19,7 @@ usage: bash transit.sh VERB OBJECT [options]
   delete URL                delete the key for ever        (destroyer)
 
 URL is the key's, as in the plan: https://HOST:PORT/v1/MOUNT/keys/NAME
-FOLDER is that of one import in the record: LABEL/IMPORT
+FOLDER is that of one import, as it lies there: LABEL/IMPORT or its copy
 
   --vault          use vault instead of bao, in front of the verb
   --address URL    another way to that server, such as to a tunnel

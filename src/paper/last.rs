@@ -144,12 +144,11 @@ impl Next<'_> {
         }
         let name = self.name();
         let mut text = self.place();
-        text += &format!(
-            " 1 two sticks, each; {TYPE_ROWS}:\n\
-             \x20    cp -r {name} /media/usb1; sync\n\
-             \x20    byok verify --head {FROM_PAPER} /media/usb1/{name}\n{}",
-            attempts(&name, self.attempts)
-        );
+        text += &format!(" 1 two sticks, each; {TYPE_ROWS}:\n");
+        for command in copies(self.directory) {
+            text += &format!("     {command}\n");
+        }
+        text += &attempts(&name, self.attempts);
         text += &match (self.folders, self.package) {
             ([], _) if self.imported => {
                 " 2 everything is imported, according to the receipts\n".into()
@@ -224,18 +223,13 @@ impl Next<'_> {
     }
 
     fn name(&self) -> String {
-        let name = self.directory.file_name().unwrap_or_default();
-        words::shell_path(Path::new(name))
+        name(self.directory)
     }
 
     /// Where the commands are typed.
     fn place(&self) -> String {
-        match self.directory.parent() {
-            Some(place) if !place.as_os_str().is_empty() => {
-                format!(" First:               cd {}\n", words::shell_path(place))
-            }
-            _ => String::new(),
-        }
+        let command = beside(self.directory);
+        command.map_or_else(String::new, |cd| format!(" First:               {cd}\n"))
     }
 
     /// A file or folder as it is typed beside the record: the shorter of its path from there and its whole path.
@@ -292,6 +286,29 @@ impl Next<'_> {
     }
 }
 
+/// A record, as it is typed beside it.
+fn name(directory: &Path) -> String {
+    let name = directory.file_name().unwrap_or_default();
+    words::shell_path(Path::new(name))
+}
+
+/// The command that leads to where a record is named without its folder, if it lies in one.
+pub(crate) fn beside(directory: &Path) -> Option<String> {
+    let place = directory
+        .parent()
+        .filter(|place| !place.as_os_str().is_empty())?;
+    Some(format!("cd {}", words::shell_path(place)))
+}
+
+/// What is typed beside a record to copy it to a stick and to check the copy.
+pub(crate) fn copies(directory: &Path) -> [String; 2] {
+    let name = name(directory);
+    [
+        format!("cp -r {name} /media/usb1; sync"),
+        format!("byok verify --head {FROM_PAPER} /media/usb1/{name}"),
+    ]
+}
+
 /// An auditor must see them too: each is copied beside the record.
 fn attempts(name: &str, attempts: &[String]) -> String {
     let copied = match attempts {
@@ -338,7 +355,8 @@ fn prove_steps(commands: &[String]) -> String {
     match text.is_empty() {
         true => text,
         false => format!(
-            " Not proved then?     Somebody who may prove types, and brings back its file:\n{text}"
+            " Not proved then? Somebody who may prove types this (from ceremony-scripts)\n   with \
+             the folder as it lies on the stick, and brings back its file:\n{text}"
         ),
     }
 }

@@ -38,6 +38,9 @@ const SHARED: [(&str, &str); 6] = [
     ),
 ];
 
+/// Where the scripts of the online half are, for whoever is to type one of them.
+pub(crate) const WHERE_SCRIPTS_ARE: &str = "in ceremony-scripts/online, with common.sh beside it";
+
 /// What is carried out to the cloud operator, from the `<label>/<import>` of every import. The last screen and the
 /// printed script take it from here.
 pub(crate) fn carried_out(folders: &[String]) -> String {

@@ -66,6 +66,8 @@ impl Deref for KmsKey {
 struct Row {
     /// `kms`.
     word: &'static str,
+    /// The script of its online half, as it is typed behind `bash`.
+    script: &'static str,
     /// What a key's name looks like, for people.
     example: &'static str,
     /// A key of each kind that takes other data keys than the rest.
@@ -80,6 +82,7 @@ struct Row {
 const ELSEWHERE: [Row; 5] = [
     Row {
         word: "openbao",
+        script: "transit.sh",
         example: transit::EXAMPLE,
         kinds: &["https://host/v1/mount/keys/name"],
         parse: |url| TransitKey::parse(Program::OpenBao, url).map(KmsKey::Transit),
@@ -87,6 +90,7 @@ const ELSEWHERE: [Row; 5] = [
     },
     Row {
         word: "vault",
+        script: "transit.sh --vault",
         example: transit::EXAMPLE,
         kinds: &["https://host/v1/mount/keys/name"],
         parse: |url| TransitKey::parse(Program::Vault, url).map(KmsKey::Transit),
@@ -94,6 +98,7 @@ const ELSEWHERE: [Row; 5] = [
     },
     Row {
         word: azure::WORD,
+        script: "azure.sh",
         example: azure::EXAMPLE,
         kinds: &[
             "https://vault.vault.azure.net/keys/name",
@@ -104,6 +109,7 @@ const ELSEWHERE: [Row; 5] = [
     },
     Row {
         word: google::WORD,
+        script: "google.sh",
         example: google::EXAMPLE,
         kinds: &["projects/project/locations/l/keyRings/ring/cryptoKeys/key"],
         parse: |name| CryptoKey::parse(name).map(KmsKey::Google),
@@ -111,6 +117,7 @@ const ELSEWHERE: [Row; 5] = [
     },
     Row {
         word: oci::WORD,
+        script: "oci.sh",
         example: oci::EXAMPLE,
         kinds: &[
             "https://vault-management.kms.region.oraclecloud.com/ocid1.compartment.oc1..c/name",
@@ -141,6 +148,11 @@ pub(crate) trait Kms {
 
     /// The command that prints import parameters, if there is one for all.
     fn command(&self) -> Option<String>;
+
+    /// What the script of the online half is asked for import parameters, if that is one thing for all.
+    fn source(&self) -> Option<String> {
+        None
+    }
 
     /// Whether the KMS takes such a data key wrapped with this algorithm, as far as the plan alone says.
     ///
@@ -295,6 +307,12 @@ pub fn by_each_reader(bytes: &[u8]) -> impl Iterator<Item = Result<WrappingKey>>
     each.map(|known| known.map(|known| known.wrapping_key))
 }
 
+/// The script of the online half of the KMS with this word, as it is typed behind `bash`; AWS KMS has no word.
+pub(crate) fn script(word: &str) -> &'static str {
+    let row = ELSEWHERE.iter().find(|row| row.word == word);
+    row.map_or("online.sh", |row| row.script)
+}
+
 impl KmsKey {
     /// Reads `kms`, and the key's name in the field that this KMS has for it.
     ///
@@ -352,6 +370,11 @@ impl KmsKey {
     /// Whether it is one Region's part of a multi-Region key.
     pub(crate) fn is_multi_region(&self) -> bool {
         self.arn().is_some_and(KeyArn::is_multi_region)
+    }
+
+    /// The script of its online half, as it is typed behind `bash`.
+    pub(crate) fn script(&self) -> &'static str {
+        script(self.word().unwrap_or_default())
     }
 
     /// The algorithms with which its KMS takes such a data key, the best first.
@@ -413,7 +436,7 @@ pub fn parameter_files_digest(files: &[ParameterFile]) -> Digest {
 }
 
 /// The command that shows the rows of [`parameter_files_digest`] with stock tools on the online side. It covers exactly
-/// the files that `online.sh` wrote into SHA256SUMS, whatever else is in the folder.
+/// the files that the script wrote into SHA256SUMS, whatever else is in the folder.
 pub fn slip_command(folder: &str) -> String {
     format!(
         "(cd {folder} && sha256sum -c SHA256SUMS &&\n      \

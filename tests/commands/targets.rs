@@ -39,14 +39,17 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
         "T+24 h",
     ];
     let elsewhere = [
-        "az keyvault key show --id https://a-vault.vault.azure.net/keys/KEK -o json &gt; kek.json",
+        "bash azure.sh parameters https://a-vault.vault.azure.net/keys/KEK --out inputs/kek.json",
         "Deadline of Azure Key Vault: NONE: whoever may import there",
         "Azure Key Vault, https://a-vault.vault.azure.net",
-        "bao read -format=json transit/wrapping_key &gt; bao.json",
+        "bash transit.sh parameters https://bao.example:8200/v1/transit/keys/payments --out inputs/bao.json",
+        "in ceremony-scripts/online, with common.sh beside it",
         "Deadline of OpenBao: NONE: whoever may import there",
         "OpenBao, https://bao.example:8200",
     ];
     room.plan.spec = "ECC_NIST_P256".into();
+    let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 300);
+    room.plan.expires = format!("{expires:.0}");
     for (aws, bao) in [(true, false), (false, true), (true, true)] {
         room.plan.imported = aws;
         let more = if bao {
@@ -64,6 +67,25 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
                 assert_eq!(paper.contains(text), wanted, "{aws} {bao} {text}");
             }
         }
+        let showed = match (aws, bao) {
+            (true, false) => "where online.sh showed its slip",
+            (false, _) => "where azure.sh or transit.sh showed its slip",
+            (true, true) => "where azure.sh or online.sh or transit.sh showed its slip",
+        };
+        assert!(paper.contains(showed), "{showed}: {paper}");
+        // the scripts write SHA256SUMS; what never expires plans nothing
+        assert!(!paper.contains("sha256sum *"), "{paper}");
+        let expires = paper.contains("When does the material expire in KMS?");
+        assert_eq!(expires, aws, "{paper}");
+    }
+    room.plan.imported = false;
+    room.plan.key_more = BAO.replace("\"openbao\"", "\"vault\"");
+    room.plan.import_more = String::new();
+    let vault = paper(&room);
+    assert!(!vault.contains("runs every import"), "{vault}");
+    for verb in ["parameters https://bao", "prove payments-2026/bao --out"] {
+        let typed = format!("bash transit.sh --vault {verb}");
+        assert!(vault.contains(&typed), "{typed}: {vault}");
     }
     // Google's deadline is later
     room.plan.imported = false;
@@ -73,7 +95,7 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
         for text in [
             &format!("re valid for {hours} hours"),
             &format!("T+{hours} h"),
-            "gcloud kms import-jobs describe JOB --project a-project --location global --keyring r --format=json &gt; job.json",
+            "bash google.sh parameters projects/a-project/locations/global/keyRings/r/importJobs/JOB --out inputs/job.json",
             "Google Cloud KMS, global",
         ] {
             assert!(paper.contains(text), "{text}");
@@ -378,6 +400,21 @@ fn the_last_screen_and_the_paper_say_how_a_missing_proof_is_asked_for() {
     well(&again);
     let screen = stdout(&again);
     support::fits(screen.split_once(" 2 cloud operator").unwrap().1);
+    // copies are made by the same commands, in the same place
+    for command in ["cd records", "cp -r one /media/usb1; sync"] {
+        assert!(
+            script.contains(&format!("{command}</pre>")),
+            "{command}: {script}"
+        );
+        assert!(screen.contains(command), "{command}: {screen}");
+    }
+    assert!(!script.contains("cp -r records/"), "{script}");
+    assert!(script.contains("runs every import in turn"), "{script}");
+    for told in [&script, &folded(&screen)] {
+        for text in ["ceremony-scripts", "as it lies on the stick"] {
+            assert!(told.contains(text), "{text}: {told}");
+        }
+    }
     for told in [script, stderr(&output), stdout(&again)] {
         for command in [&azure, &bao] {
             assert!(told.contains(command), "{command}: {told}");

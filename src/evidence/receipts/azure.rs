@@ -25,7 +25,7 @@ pub(super) const READER: Reader = Reader {
             _ => "oct-HSM",
         }]
     },
-    prove: |folder| format!("bash azure.sh prove {folder} --out proof.json"),
+    prove: " --out proof.json",
     symmetric: |_| Some(BY_CHALLENGE),
 };
 

@@ -4,6 +4,7 @@ use super::engine::{BY_CHALLENGE, EngineKey, Reader, text};
 use super::{azure, google, oci, transit};
 use crate::ground::error::Result;
 use crate::ground::strict_json::Json;
+use crate::plan::kms::script;
 
 static READERS: [Reader; 4] = [transit::READER, azure::READER, google::READER, oci::READER];
 
@@ -42,7 +43,7 @@ pub(super) fn prove(kms: &str, spec: &str, folder: &str) -> Option<String> {
     let reader = reader(kms)?;
     let proof = super::proof(spec, kms)?;
     let is_asked = super::is_pair(spec) || spec.starts_with("HMAC_") || proof == BY_CHALLENGE;
-    is_asked.then(|| (reader.prove)(folder))
+    is_asked.then(|| format!("bash {} prove {folder}{}", script(kms), reader.prove))
 }
 
 /// What proves that such a KMS has an AES key.

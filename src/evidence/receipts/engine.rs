@@ -49,8 +49,8 @@ pub(super) struct Reader {
     pub answered: fn(&Json) -> Option<Result<EngineKey>>,
     /// What kinds of key a data key of a spec can be there.
     pub kinds: fn(Spec) -> Vec<&'static str>,
-    /// How somebody asks for the proof of what was imported from this folder.
-    pub prove: fn(&str) -> String,
+    /// What the verb `prove` of the script is given besides the folder of the import.
+    pub prove: &'static str,
     /// What proves an AES key of this spec, if anything does.
     pub symmetric: fn(&str) -> Option<&'static str>,
 }

@@ -17,7 +17,7 @@ pub(super) const READER: Reader = Reader {
     in_result: |json| told(json, text(json, "version")),
     answered,
     kinds: |spec| algorithms(spec).unwrap_or_default(),
-    prove: |folder| format!("bash google.sh prove {folder}"),
+    prove: "",
     symmetric: |spec| match spec {
         "SYMMETRIC_DEFAULT" => Some(BACK_IN_ITS_VERSION),
         _ => Some(BY_CHALLENGE),

@@ -18,7 +18,7 @@ pub(super) const READER: Reader = Reader {
     },
     answered,
     kinds: |_| Vec::new(),
-    prove: |folder| format!("bash oci.sh prove {folder}"),
+    prove: "",
     symmetric: |_| None,
 };
 

@@ -14,7 +14,7 @@ pub(super) const READER: Reader = Reader {
     in_result,
     answered,
     kinds,
-    prove: |folder| format!("bash transit.sh prove {folder} --out proof.json"),
+    prove: " --out proof.json",
     symmetric: |_| Some(BY_CHALLENGE),
 };
 

@@ -200,6 +200,10 @@ impl Kms for VaultKey {
         ))
     }
 
+    fn source(&self) -> Option<String> {
+        Some(format!("{}/keys/KEK", self.server))
+    }
+
     fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal> {
         self.kind(spec)?;
         if wrapping != WrappingAlgorithm::RsaAesKeyWrapSha1 {

@@ -236,6 +236,10 @@ impl Kms for CryptoKey {
         ))
     }
 
+    fn source(&self) -> Option<String> {
+        Some(format!("{}/importJobs/JOB", self.ring()))
+    }
+
     fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal> {
         let refuse = |why: &str, hint: &str| {
             Err(Refusal {

@@ -218,6 +218,10 @@ impl Kms for OciKey {
         ))
     }
 
+    fn source(&self) -> Option<String> {
+        Some(self.endpoint.clone())
+    }
+
     fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal> {
         let refuse = |why: &str, hint: &str| {
             Err(Refusal {

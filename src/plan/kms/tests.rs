@@ -15,6 +15,9 @@ struct Says {
     key: &'static str,
     place: &'static str,
     command: &'static str,
+    /// The script of the online half, and what it is asked for import parameters.
+    script: &'static str,
+    source: &'static str,
     /// Lengths of its wrapping keys.
     bits: &'static [usize],
     /// An algorithm that it takes for AES, of those an HSM has that knows SHA-1 alone if possible.
@@ -36,6 +39,8 @@ const TRANSIT: Says = Says {
     key: "https://bao.example:8200/v1/transit/keys/payments",
     place: "https://bao.example:8200",
     command: "bao read -format=json transit/wrapping_key",
+    script: "transit.sh",
+    source: "https://bao.example:8200/v1/transit/keys/payments",
     bits: &[4096],
     wrapping: WrappingAlgorithm::RsaAesKeyWrapSha1,
     hours: None,
@@ -53,6 +58,7 @@ const EACH: [Says; 5] = [
         word: "vault",
         name: "Vault",
         command: "vault read -format=json transit/wrapping_key",
+        script: "transit.sh --vault",
         guard: "Vault takes any material under a free name",
         ..TRANSIT
     },
@@ -62,6 +68,8 @@ const EACH: [Says; 5] = [
         key: "https://a-hsm.managedhsm.azure.net/keys/payments",
         place: "https://a-hsm.managedhsm.azure.net",
         command: "az keyvault key show --id https://a-hsm.managedhsm.azure.net/keys/KEK -o json",
+        script: "azure.sh",
+        source: "https://a-hsm.managedhsm.azure.net/keys/KEK",
         bits: &[2048, 3072, 4096],
         endless: "as long as the KEK exists",
         guard: "Azure Managed HSM takes any material, as the next version",
@@ -75,6 +83,8 @@ const EACH: [Says; 5] = [
         key: "projects/a-project/locations/europe-west6/keyRings/ring/cryptoKeys/payments",
         place: "europe-west6",
         command: "gcloud kms import-jobs describe JOB --project a-project --location europe-west6 --keyring ring --format=json",
+        script: "google.sh",
+        source: "projects/a-project/locations/europe-west6/keyRings/ring/importJobs/JOB",
         bits: &[3072, 4096],
         hours: Some(72),
         guard: "Google Cloud KMS takes any material as a new version",
@@ -89,6 +99,8 @@ const EACH: [Says; 5] = [
         key: "https://a-management.kms.us-ashburn-1.oraclecloud.com/ocid1.compartment.oc1..a/payments",
         place: "https://a-management.kms.us-ashburn-1.oraclecloud.com",
         command: "oci kms management wrapping-key get --endpoint https://a-management.kms.us-ashburn-1.oraclecloud.com",
+        script: "oci.sh",
+        source: "https://a-management.kms.us-ashburn-1.oraclecloud.com",
         wrapping: WrappingAlgorithm::RsaAesKeyWrapSha256,
         endless: "as long as the vault exists",
         guard: "OCI Vault takes any material, and shows nothing of an AES key",
@@ -118,6 +130,8 @@ fn each_kms_says_what_it_is_and_what_it_asks() {
         assert_eq!((key.as_str(), key.place()), (says.key, says.place));
         assert_eq!(key.to_string(), says.key);
         assert_eq!(key.command().as_deref(), Some(says.command));
+        assert_eq!(key.script(), says.script);
+        assert_eq!(key.source().as_deref(), Some(says.source));
         let fetch = format!(
             "fetch the wrapping key on the online side: {}",
             says.command

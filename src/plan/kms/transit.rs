@@ -171,6 +171,10 @@ impl Kms for TransitKey {
         Some(format!("{command} read -format=json {mount}/wrapping_key"))
     }
 
+    fn source(&self) -> Option<String> {
+        Some(self.url.clone())
+    }
+
     fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal> {
         takes(spec, wrapping)
     }

@@ -4,7 +4,7 @@ use super::{ARNS, ARNS_OF_EACH, IN_TABLES, LABELS, LABELS_ON_FORM, Named, ON_FOR
 use crate::ground::words;
 use crate::paper::html::{Html, boxes, code, commands, fingerprint_boxes, groups};
 use crate::paper::last;
-use crate::paper::outputs::{carried_out, import_type};
+use crate::paper::outputs::{WHERE_SCRIPTS_ARE, carried_out, import_type};
 use crate::paper::script::form;
 use crate::paper::template::facts;
 use crate::plan::kms;
@@ -41,8 +41,12 @@ facts! {
         several_deadlines: bool,
         /// What it means that others have none, by KMS.
         no_deadline: Vec<Named>,
-        /// The commands that fetch import parameters, of KMSs that have one command for all.
+        /// The commands that fetch import parameters, of KMSs whose script fetches them for one key by itself.
         fetched: Vec<Named>,
+        where_scripts_are: Html,
+        /// The scripts that show a slip.
+        scripts: Html,
+        something_expires: bool,
         slip_command: Html,
         slip_in_plan: bool,
         wraps_here: bool,
@@ -129,6 +133,9 @@ impl KeysFacts {
             several_deadlines: hours.len() > 1,
             no_deadline: no_deadline(plan),
             fetched: fetched(plan),
+            where_scripts_are: WHERE_SCRIPTS_ARE.into(),
+            scripts: scripts(plan).into(),
+            something_expires: plan.imports().any(|(_, import)| import.expires.is_some()),
             slip_command: slip_command(plan),
             slip_in_plan: plan
                 .imports()
@@ -182,18 +189,27 @@ fn no_deadline(plan: &Plan) -> Vec<Named> {
 /// Each command once.
 fn fetched(plan: &Plan) -> Vec<Named> {
     let command = |(_, import): (&KeyPlan, &ImportPlan)| {
-        let command = import.kms_key.command()?;
-        Some(format!("{command} > {}", parameters_name(import)))
+        let (script, source) = (import.kms_key.script(), import.kms_key.source()?);
+        let out = parameters_path(import);
+        Some(format!("bash {script} parameters {source} --out {out}"))
     };
     let commands = plan.imports().filter_map(command);
     let commands: BTreeSet<String> = commands.collect();
     Named::all(commands.iter().map(String::as_str))
 }
 
-/// The file of its import parameters, as it is typed in its folder.
-fn parameters_name(import: &ImportPlan) -> String {
+/// The file of its import parameters, as it is typed beside its folder.
+fn parameters_path(import: &ImportPlan) -> String {
+    let folder = import.parameters.parent().and_then(Path::file_name);
     let name = import.parameters.file_name().unwrap_or_default();
-    words::shell_path(Path::new(name))
+    words::shell_path(&Path::new(folder.unwrap_or_default()).join(name))
+}
+
+/// The scripts that show the slip of each KMS, by their names alone.
+fn scripts(plan: &Plan) -> String {
+    let name = |(_, import): (_, &ImportPlan)| import.kms_key.script().split(' ').next();
+    let names: BTreeSet<&str> = plan.imports().filter_map(name).collect();
+    names.into_iter().collect::<Vec<_>>().join(" or ")
 }
 
 /// The files that hold data keys in clear.

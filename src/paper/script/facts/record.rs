@@ -4,15 +4,19 @@ use super::{SIGNER_DIGITS, Script, html, name_of};
 use crate::crypto::sshsig::parse_fingerprint;
 use crate::evidence::receipts::IMPORT_RESULTS;
 use crate::ground::words;
-use crate::paper::html::{Html, rows, rows_to_compare};
+use crate::paper::html::{Html, commands, rows, rows_to_compare};
+use crate::paper::last;
 use crate::paper::template::facts;
 use crate::plan::meaning;
+use std::path::Path;
 
 facts! {
     /// The records.
     RecordFacts {
         record: Html,
         record_name: Html,
+        /// What is typed to copy the record, and to check the copy.
+        copies: Html,
         import_results: Html,
         previous: Html,
         anchor: Html,
@@ -34,6 +38,7 @@ impl RecordFacts {
         Self {
             record: script.relative(&plan.directory).into(),
             record_name: name_of(&plan.directory).into(),
+            copies: copies(&script.relative(&plan.directory)),
             import_results: IMPORT_RESULTS.into(),
             previous: html(plan.previous.as_ref().map(|path| script.relative(path))),
             anchor: meaning::anchor(plan).into(),
@@ -54,4 +59,12 @@ impl RecordFacts {
                 .into(),
         }
     }
+}
+
+/// As the last screen has it.
+fn copies(directory: &str) -> Html {
+    let directory = Path::new(directory);
+    let beside = last::beside(directory).into_iter();
+    let typed: Vec<String> = beside.chain(last::copies(directory)).collect();
+    commands(&typed)
 }
