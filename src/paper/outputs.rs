@@ -312,8 +312,10 @@ impl Common<'_> {
             "member" | "is_ours" => function(&shared("outcome"), name),
             "endpoint_fault" => function(&shared("own_environment"), name),
             "refuse" | "by_this_way" | "told_address" | "imported_before" | "is_own"
-            | "is_closed" | "not_shown" | "say_unproved" | "cannot_look" | "say_failure"
-            | "speaks_without_tls" | "say_without_tls" => function(transit::IMPORT, name),
+            | "is_closed" | "not_shown" | "not_in" | "say_unproved" | "cannot_look"
+            | "say_failure" | "speaks_without_tls" | "say_without_tls" => {
+                function(transit::IMPORT, name)
+            }
             _ => return None,
         })
     }

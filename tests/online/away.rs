@@ -73,6 +73,25 @@ pub fn path_without(room: &Room, command: &str) -> String {
     folder.display().to_string()
 }
 
+/// The variables of a run in which this shell text comes before what a command does.
+pub fn meddled(room: &Room, env: Env, command: &str, text: &str) -> Env {
+    let bin = room.path(&format!("meddled-{command}"));
+    fs::create_dir_all(&bin).unwrap();
+    let text = format!("#!/bin/bash\nPATH=${{PATH#*:}}\n{text}\nexec {command} \"$@\"\n");
+    fs::write(bin.join(command), text).unwrap();
+    fs::set_permissions(bin.join(command), fs::Permissions::from_mode(0o755)).unwrap();
+    with_bin(env, &bin)
+}
+
+/// The same variables, with the commands there before all others.
+fn with_bin(env: Env, bin: &Path) -> Env {
+    let with_bin = |(name, value): (&'static str, String)| match name {
+        "PATH" => (name, format!("{}:{value}", bin.display())),
+        _ => (name, value),
+    };
+    env.into_iter().map(with_bin).collect()
+}
+
 /// The variables of a run during which, right before this command sends, another run imports from a copy of the folder.
 pub fn beside_another(online: &Path, env: Env, [command, sends]: [&str; 2], args: &[&str]) -> Env {
     let (other, bin) = (online.join("other"), online.join("bin"));
@@ -92,11 +111,7 @@ pub fn beside_another(online: &Path, env: Env, [command, sends]: [&str; 2], args
     );
     fs::write(bin.join(command), text).unwrap();
     fs::set_permissions(bin.join(command), fs::Permissions::from_mode(0o755)).unwrap();
-    let with_bin = |(name, value): (&'static str, String)| match name {
-        "PATH" => (name, format!("{}:{value}", bin.display())),
-        _ => (name, value),
-    };
-    env.into_iter().map(with_bin).collect()
+    with_bin(env, &bin)
 }
 
 /// The other run imported, and saw nobody; this one says that there are two.
@@ -228,4 +243,19 @@ pub fn stops_unseen(online: &Path, env: Env, [command, sign_in]: [&str; 2], args
     let asked = fs::read_to_string(bin.join("asked")).unwrap();
     assert!(!asked.contains("import"), "{asked}");
     fs::remove_dir_all(bin).unwrap();
+}
+
+/// The alarm is on the screen and in the result, with what the KMS said; and the record keeps that result.
+pub fn alarm_is_kept(room: &Room, online: &Path, output: &Output, why: &str) {
+    well(output);
+    is_alarmed(&stdout(output));
+    let told = result(online);
+    let unproved = told["unproved"].as_str().unwrap_or_default();
+    assert!(unproved.contains(why), "{told}");
+    let file = online.join("import-result.json");
+    assert_eq!(receipt(room, "records/one", &file), "accepted by KMS");
+    let kept = room.path("records/one/receipts");
+    let mut kept = fs::read_dir(kept).unwrap().map(Result::unwrap);
+    assert!(kept.any(|kept| fs::read(kept.path()).unwrap() == fs::read(&file).unwrap()));
+    fs::remove_file(file).unwrap();
 }

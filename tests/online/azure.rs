@@ -321,6 +321,36 @@ fn an_importer_who_may_not_ask_for_the_proof_is_told_who_does_and_no_alarm() {
     away::is_alarmed(&stdout(&output));
 }
 
+/// Neither a name nor what the server says calms an alarm, and nor does an empty answer.
+#[test]
+fn an_error_that_says_forbidden_anywhere_is_an_alarm_that_its_result_keeps() {
+    let Some((vault, room)) = room(MANAGED, "AES_256", "2048") else {
+        return;
+    };
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let (address, authority) = (vault.address(), vault.authority());
+    let args = ["--yes", "--address", &address, "--ca-cert"];
+    let args = [&args[..], &[authority.to_str().unwrap()]].concat();
+    // the version that is asked is not there
+    let script = online.join("import.sh");
+    let good = fs::read_to_string(&script).unwrap();
+    let other = good.replace(
+        "key decrypt --id \"$id/$version\"",
+        "key decrypt --id \"$id/Forbidden\"",
+    );
+    fs::write(&script, other).unwrap();
+    let output = away::run(&online, &vault.env(), &args);
+    away::alarm_is_kept(&room, &online, &output, "(KeyNotFound)");
+
+    fs::write(&script, good).unwrap();
+    vault.forget("payments");
+    let empty = "case \" $* \" in *' key decrypt '*) echo '{}'; exit ;; esac";
+    let env = away::meddled(&room, vault.env(), "az", empty);
+    let output = away::run(&online, &env, &args);
+    away::alarm_is_kept(&room, &online, &output, "{}");
+}
+
 /// Under a free name, and as the next version of a key.
 #[test]
 fn two_runs_at_the_same_time_make_two_versions_and_the_later_one_says_so() {

@@ -245,6 +245,46 @@ fn an_aes_key_is_proved_by_curl_whose_arguments_and_environment_tell_nothing() {
     );
 }
 
+/// Neither the name of the key nor what the server says calms an alarm.
+#[test]
+fn a_key_called_permission_denied_that_shows_nothing_is_an_alarm_that_its_result_keeps() {
+    let Some((kms, mut room)) = room(Kind::SoftHsm, "HMAC_256", SHA_1) else {
+        return;
+    };
+    let name = "PERMISSION_DENIED";
+    room.plan.key_more = room.plan.key_more.replace("payments", name);
+    room.run_well();
+    kms.make_key(name, "mac", "hmac-sha256");
+    let online = carried(&room, "records/one");
+    let address = kms.address();
+    let gone = format!(
+        "case \" $* \" in *' mac-sign '*) gcloud kms keys versions destroy 1 --key {name} --project byok-tests \
+         --location europe-west6 --keyring ceremonies --format=json >/dev/null ;; esac"
+    );
+    let env = away::meddled(&room, kms.env(), "gcloud", &gone);
+    let output = away::run(&online, &env, &["--yes", "--address", &address]);
+    away::alarm_is_kept(&room, &online, &output, "is not enabled");
+}
+
+/// Only a missing curl is told as one.
+#[test]
+fn an_answer_without_what_proves_an_aes_key_is_an_alarm_and_not_a_missing_curl() {
+    let Some((kms, room)) = room(Kind::SoftHsm, "AES_256", SHA_1) else {
+        return;
+    };
+    room.run_well();
+    make_key(&kms, "AES_256");
+    let online = carried(&room, "records/one");
+    let address = kms.address();
+    let args = ["--yes", "--address", &address];
+    let empty = "while [ \"$1\" != --output ]; do shift; done\necho '{\"protectionLevel\": \"HSM\"}' >\"$2\"; \
+                 printf 200; exit";
+    let env = away::meddled(&room, kms.env(), "curl", empty);
+    let output = away::run(&online, &env, &args);
+    assert!(!stdout(&output).contains("curl"), "{}", stdout(&output));
+    away::alarm_is_kept(&room, &online, &output, "{\"protectionLevel\": \"HSM\"}");
+}
+
 /// With the vendor's own command, from the making of the key to the same material back in its version.
 #[test]
 fn the_real_gcloud_makes_the_key_imports_proves_and_reimports() {

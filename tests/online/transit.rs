@@ -375,6 +375,32 @@ fn a_wrong_answer_to_the_challenge_is_other_material() {
     assert!(!asked.status.success());
 }
 
+/// Its URL is in every error, and a server may say anything: neither calms an alarm, and nor does an empty answer.
+#[test]
+fn a_key_called_forbidden_that_does_not_answer_is_an_alarm_that_its_result_keeps() {
+    let Some((bao, mut room)) = room(Kind::SoftHsm) else {
+        return;
+    };
+    into(&mut room, &bao, "SYMMETRIC_DEFAULT", SHA_1);
+    let more = room.plan.key_more.replace("payments", "Forbidden");
+    room.plan.key_more = more;
+    room.run_well();
+    let online = carried(&room, "records/one");
+    let script = online.join("import.sh");
+    let good = fs::read_to_string(&script).unwrap();
+    let other = good.replace("\nchallenge='", "\nchallenge='AAAA");
+    fs::write(&script, other).unwrap();
+    let output = import(&bao, &online, &["--yes"]);
+    away::alarm_is_kept(&room, &online, &output, "message authentication failed");
+
+    fs::write(&script, good).unwrap();
+    bao.delete("Forbidden");
+    let empty = "case \" $* \" in *decrypt/*) echo '{\"data\": {}}'; exit ;; esac";
+    let env = away::meddled(&room, bao.env(), "bao", empty);
+    let output = away::run(&online, &env, &["--yes"]);
+    away::alarm_is_kept(&room, &online, &output, "{\"data\": {}}");
+}
+
 #[test]
 fn the_script_sends_nothing_twice_and_nothing_that_is_not_the_ceremonys() {
     let Some((bao, mut room)) = room(Kind::SoftHsm) else {

@@ -73,7 +73,7 @@ def version_of(name, version=None):
     for key in reversed(KEYS.get(name.lower(), [])):
         if version in (None, "", key.version):
             return key
-    raise Refused(404, "KeyNotFound", f"A key with (name/id) {name} was not found in this key vault.")
+    raise Refused(404, "KeyNotFound", f"A key with (name/id) {name}{'/' if version else ''}{version or ''} was not found in this key vault.")
 
 
 def keep(key):
