@@ -114,8 +114,9 @@ pub fn beside_another(online: &Path, env: Env, [command, sends]: [&str; 2], args
     with_bin(env, &bin)
 }
 
-/// The other run imported, and saw nobody; this one says that there are two.
-pub fn found_two(online: &Path, output: &Output) {
+/// The other run imported, and saw nobody; this one says that there are two, and so do its result and the next run.
+pub fn found_two(online: &Path, env: &Env, args: &[&str]) -> String {
+    let output = &run(online, env, args);
     let other = |name| fs::read_to_string(online.join("other").join(name)).unwrap();
     assert_eq!(other("code"), "0\n", "{}", other("said"));
     let said = stdout(output);
@@ -126,6 +127,15 @@ pub fn found_two(online: &Path, output: &Output) {
     ] {
         assert!(said.contains(text), "{text}: {said}");
     }
+    assert_eq!(result(online)["exit"], 4);
+    // whatever else says that it was imported
+    let theirs = online.join("other/import-result.json");
+    fs::copy(theirs, online.join("import-result-2.json")).unwrap();
+    let again = run(online, env, args);
+    refused(&again, 4, &["several versions came at the same time"]);
+    let asked = run(online, env, &[&["--imported"], args].concat());
+    assert_eq!(asked.status.code(), Some(1));
+    said
 }
 
 /// What it wrote.

@@ -369,7 +369,34 @@ fn two_runs_at_the_same_time_make_two_versions_and_the_later_one_says_so() {
         let mut args = [&args[..], &[authority.to_str().unwrap()]].concat();
         args.extend([&["--after", &present][..], &[]][usize::from(!next)]);
         let env = away::beside_another(&online, vault.env(), ["az", "key import"], &args);
-        away::found_two(&online, &away::run(&online, &env, &args));
+        away::found_two(&online, &env, &args);
+    }
+}
+
+/// Before the import, or after it: old versions are not taken for new ones, and nothing says that there are no others.
+#[test]
+fn a_list_of_versions_that_does_not_come_is_told_and_not_taken_for_an_empty_one() {
+    for fails in [1, 2] {
+        let Some((vault, room)) = room(PREMIUM, "ECC_NIST_P256", "2048") else {
+            return;
+        };
+        room.run_well();
+        let online = carried(&room, "records/one");
+        let (address, authority) = (vault.address(), vault.authority());
+        let present = version(&imported(&vault, &online));
+        let args = ["--yes", "--address", &address, "--after", &present];
+        let args = [&args[..], &["--ca-cert", authority.to_str().unwrap()]].concat();
+        let count = room.path("lists");
+        let text = format!(
+            "case \" $* \" in *' list-versions '*) echo >>'{0}'\n[ $(wc -l <'{0}') != {fails} ] || exit 1 ;; esac",
+            count.display()
+        );
+        let env = away::meddled(&room, vault.env(), "az", &text);
+        let output = away::run(&online, &env, &args);
+        well(&output);
+        let said = stdout(&output);
+        assert!(said.contains("Could not look for other versions"), "{said}");
+        assert_eq!(away::result(&online)["exit"], 0);
     }
 }
 

@@ -364,9 +364,27 @@ fn two_runs_at_the_same_time_make_two_versions_and_the_later_one_says_so() {
     let address = kms.address();
     let args = ["--yes", "--address", &address];
     let env = away::beside_another(&online, kms.env(), ["gcloud", "versions import"], &args);
-    let output = away::run(&online, &env, &args);
-    away::found_two(&online, &output);
-    assert!(stdout(&output).contains("at the same time: 1 2"));
+    let said = away::found_two(&online, &env, &args);
+    assert!(said.contains("at the same time: 1 2"), "{said}");
+}
+
+#[test]
+fn a_list_of_versions_that_does_not_come_after_the_import_is_told() {
+    let Some((kms, room)) = room(Kind::SoftHsm, "HMAC_256", SHA_1) else {
+        return;
+    };
+    room.run_well();
+    make_key(&kms, "HMAC_256");
+    let online = carried(&room, "records/one");
+    let text = format!(
+        "case \" $* \" in *' versions list '*) [ ! -e '{0}' ] || exit 1\n>'{0}' ;; esac",
+        room.path("listed").display()
+    );
+    let env = away::meddled(&room, kms.env(), "gcloud", &text);
+    let output = away::run(&online, &env, &["--yes", "--address", &kms.address()]);
+    well(&output);
+    let said = stdout(&output);
+    assert!(said.contains("Could not look for other versions"), "{said}");
 }
 
 /// An opaque key: only that Google compares what comes back into the same version proves it.

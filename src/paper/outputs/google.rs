@@ -45,7 +45,9 @@ fn value(name: &str, into: &CryptoKey, common: &Common, algorithms: &str) -> Str
         "nonce" => shell_word(&Base64::encode_string(nonce)),
         "challenge" => shell_word(&Base64::encode_string(rest)),
         "fingerprint_text" => shell_word(&String::from_utf8_lossy(FINGERPRINT_TEXT)),
-        "stop_at_two" => function(AZURE, name),
+        "found_several" | "is_alone" | "check_stopped" | "stopped_before" | "stop_at_two" => {
+            function(AZURE, name)
+        }
         _ => common.value(name).unwrap_or_else(|| shared(name)),
     }
 }
