@@ -333,7 +333,7 @@ pub(crate) fn proofs(plan: &Plan) -> Vec<String> {
     let commands = plan.imports().filter_map(|(key, import)| {
         let kms = import.kms_key.word().unwrap_or_default();
         let folder = format!("{}/{}", key.label, import.name);
-        receipts::prove(key.spec.name(), kms, &folder)
+        receipts::prove(key.spec.name(), (kms, import.kms_key.as_str()), &folder)
     });
     let mut commands: Vec<String> = commands.collect();
     commands.sort();

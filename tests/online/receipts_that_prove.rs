@@ -217,6 +217,16 @@ fn a_public_key_that_is_the_records_proves_a_private_key_and_another_is_other_ma
 }
 
 #[test]
+fn the_command_that_asks_for_the_proof_names_the_kms_key() {
+    let Some((room, _)) = hmac() else { return };
+    let next = room.byok(&["verify", "--next", ONE]).output().unwrap();
+    support::well(&next);
+    let next = stdout(&next);
+    let prove = format!("bash online.sh prove --key {ARN}\n");
+    assert!(next.contains(&prove), "{next}");
+}
+
+#[test]
 fn the_report_says_what_will_prove_each_data_key_and_never_that_it_was() {
     for (made, proof) in [
         (hmac(), "GenerateMac over the fingerprint text"),

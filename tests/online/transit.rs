@@ -297,6 +297,11 @@ fn a_plan_for_vault_is_imported_with_vault() {
     room.plan.key_more = room.plan.key_more.replace("\"openbao\"", "\"vault\"");
     let transcript = room.run_well();
     assert_eq!(transcript.event("key-wrapped")["kms"], "vault");
+    let args = ["verify", "--next", "records/one"];
+    let next = room.byok(&args).output().unwrap();
+    well(&next);
+    let prove = format!("bash transit.sh --vault prove {LABEL}/bao --out proof.json");
+    assert!(stdout(&next).contains(&prove), "{}", stdout(&next));
     let online = carried(&room, "records/one");
     let run = |env: Vec<(&'static str, String)>| {
         Command::new("bash")

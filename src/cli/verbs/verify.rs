@@ -628,7 +628,11 @@ fn next_screen(
     let not_proved = not_proved.filter(|(_, standing)| standing.kms != receipts::PROVED);
     let proofs = not_proved.filter_map(|(import, _)| {
         let folder = folder(&import.label, &import.import);
-        receipts::prove(&import.spec, &import.kms, &folder)
+        receipts::prove(
+            &import.spec,
+            (&import.kms, import.kms_key.as_str()),
+            &folder,
+        )
     });
     let proofs: BTreeSet<String> = proofs.collect();
     let proofs: Vec<String> = proofs.into_iter().collect();

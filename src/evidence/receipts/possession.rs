@@ -84,11 +84,11 @@ pub(crate) fn proof(spec: &str, kms: &str) -> Option<&'static str> {
     })
 }
 
-/// The command with which somebody who may prove asks for that proof, if the KMS has one: `folder` is the import's.
-pub(crate) fn prove(spec: &str, kms: &str, folder: &str) -> Option<String> {
+/// The command with which somebody who may prove asks this key for that proof, if the KMS has one: `folder` is the import's.
+pub(crate) fn prove(spec: &str, (kms, key): (&str, &str), folder: &str) -> Option<String> {
     match kms {
         "" if proof(spec, kms) == Some(BY_SECOND_IMPORT) => None,
-        "" => Some("bash online.sh prove --key KEY_ARN".to_owned()),
+        "" => Some(format!("bash online.sh prove --key {key}")),
         _ => elsewhere::prove(kms, spec, folder),
     }
 }

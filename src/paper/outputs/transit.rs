@@ -6,8 +6,8 @@ use super::{Common, Written, fill, sha256, shared};
 use crate::crypto::spec::Refusal;
 use crate::crypto::wrapping::FINGERPRINT_TEXT;
 use crate::ground::words::shell_word;
-use crate::plan::kms::Kms as _;
 use crate::plan::kms::transit::{TransitKey, hash_function, key_type};
+use crate::plan::kms::{self, Kms as _};
 
 pub(super) const IMPORT: &str = include_str!("transit-import.sh.in");
 
@@ -55,6 +55,7 @@ impl TransitScript<'_> {
             "kms" => shell_word(program.word()),
             "name" => shell_word(program.name()),
             "command" => shell_word(program.command()),
+            "online" => shell_word(&format!("bash {}", kms::script(program.word()))),
             "key" => shell_word(self.into.as_str()),
             "server" => shell_word(self.into.place()),
             "mount" => shell_word(self.into.mount()),
