@@ -529,6 +529,14 @@ fn the_parameter_files_carry_their_digests_and_the_slip_has_the_one_over_all() {
     fs::write(inputs.join("b.json"), "{}").unwrap();
     let says = "inputs/b.json changed since inputs/SHA256SUMS was written";
     refused(&get("c.json").output().unwrap(), 4, &[says]);
+    // also if its line is the last, without a line feed, or as `sha256sum --binary` writes it
+    let sums = fs::read_to_string(inputs.join("SHA256SUMS")).unwrap();
+    fs::write(inputs.join("SHA256SUMS"), sums.trim_end()).unwrap();
+    refused(&get("c.json").output().unwrap(), 4, &[says]);
+    let binary = sums.replace("  b.json", " *b.json");
+    fs::write(inputs.join("SHA256SUMS"), binary).unwrap();
+    let says = "inputs/SHA256SUMS has a line that this script did not write";
+    refused(&get("c.json").output().unwrap(), 4, &[says]);
     assert!(!inputs.join("c.json").exists());
     // what they refuse fits a terminal, too
     for text in [
