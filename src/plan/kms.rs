@@ -271,6 +271,8 @@ pub(crate) struct Recognised {
     pub wrapping_key: WrappingKey,
     /// The one algorithm that it is for.
     pub wrapping: Option<WrappingAlgorithm>,
+    /// Until when the KMS takes material by it, if it has a deadline.
+    pub valid_to: Option<Timestamp>,
     /// What else it says: name and value.
     pub more: Vec<(&'static str, String)>,
 }

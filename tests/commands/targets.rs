@@ -534,3 +534,81 @@ fn a_result_of_one_kms_is_not_taken_for_that_of_another() {
         "{told}"
     );
 }
+
+/// The same files again: each is taken by its own import, or refused.
+#[test]
+fn a_plan_again_drops_no_file_and_gives_none_to_another_import() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    into_every_kms(&mut room);
+    let mut imports = room.plan.import_more.split("[[key.import]]");
+    let bao = imports.find(|text| text.contains("\"bao\"")).unwrap();
+    let two = bao.replace("\"bao\"", "\"two\"");
+    let two = two.replace("/transit/", "/two/");
+    let one = room.plan.import_more.clone();
+    let copies = [
+        ("bao", "bao2"),
+        ("job", "job2"),
+        ("eu-west-1", "eu-west-1-2"),
+    ];
+    for (from, to) in copies {
+        let path = |name: &str| room.path(&format!("inputs/{name}.json"));
+        fs::copy(path(from), path(to)).unwrap();
+    }
+    let again = |room: &Room, [first, second]: [&str; 2]| {
+        let inputs = [first, second].map(|name| format!("inputs/{name}.json"));
+        let args = ["plan", "--reimport", "records/one", &inputs[0], &inputs[1]];
+        room.byok(&args).output().unwrap()
+    };
+    room.run_well();
+    for (first, second) in copies {
+        let says = format!("inputs/{first}.json and inputs/{second}.json are both for ");
+        refused(&again(&room, [first, second]), 2, &[&says]);
+    }
+    well(&again(&room, ["bao", "job"]));
+    // two engines of one server: no file says from which of them it is
+    fs::remove_dir_all(room.path("records")).unwrap();
+    room.plan.label = "second".into();
+    room.plan.import_more = format!("{one}[[key.import]]{two}");
+    room.run_well();
+    refused(
+        &again(&room, ["bao", "bao2"]),
+        2,
+        &[
+            "it does not say which of these it is from: https://bao.example:8200/v1/transit, https://bao.example:8200/v1/two",
+        ],
+    );
+}
+
+/// What is wrong with an import job is said, and not that it is no answer of AWS KMS.
+#[test]
+fn a_plan_says_what_is_wrong_with_an_import_job_and_warns_of_one_that_expired() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    answers_of_every_kms(&room);
+    let job = fs::read_to_string(room.path("inputs/job.json")).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&job).unwrap();
+    let plan = |text: String| {
+        fs::write(room.path("inputs/job.json"), text).unwrap();
+        let args = ["plan", "inputs/job.json", "--no-escrow"];
+        let module = ["--module", &room.plan.module];
+        room.byok(&[&args[..], &module].concat()).output().unwrap()
+    };
+    let named = told["name"].as_str().unwrap();
+    let long = format!("{named}{}", "x".repeat(64));
+    let output = plan(job.replace(named, &long));
+    refused(&output, 4, &["which is no import job's"]);
+    let output = plan(job.replace("-----BEGIN", "-----begin"));
+    refused(&output, 4, &["inputs/job.json"]);
+    assert!(!stderr(&output).contains("KeyId"), "{}", stderr(&output));
+    let output = plan(job.replace(told["expireTime"].as_str().unwrap(), "2026-01-02T03:04:05Z"));
+    well(&output);
+    let says = "WARNING: inputs/job.json: KMS took material by it until 2026-01-02 03:04 UTC";
+    assert!(
+        folded(&stderr(&output)).contains(says),
+        "{}",
+        stderr(&output)
+    );
+}

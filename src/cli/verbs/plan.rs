@@ -158,7 +158,12 @@ fn sort(known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<Told> {
             let read = aws::read(path).map_err(|e| unread(path, e))?;
             match read.key_arn.clone() {
                 Some(arn) => {
-                    told.aws.entry(arn).or_default().parameters = Some((path.clone(), read))
+                    let of_key = arn.as_str().to_owned();
+                    let known = told.aws.entry(arn).or_default();
+                    if let Some((first, _)) = &known.parameters {
+                        return Err(two_files(first, path, &of_key));
+                    }
+                    known.parameters = Some((path.clone(), read));
                 }
                 None => homeless.push((path.clone(), read)),
             }
@@ -168,10 +173,25 @@ fn sort(known: BTreeMap<KeyArn, Known>, files: &[PathBuf]) -> Result<Told> {
     Ok(told)
 }
 
+/// No file is passed over: a key takes one.
+fn two_files(first: &Path, second: &Path, key: &str) -> Error {
+    let (first, second) = (first.display(), second.display());
+    Error::usage(format!("{first} and {second} are both for {key}"))
+        .hint("give only the one that is to be used")
+}
+
 /// `None`: the file is something else, or cannot be read.
 fn of_elsewhere(path: &Path) -> Result<Option<Recognised>> {
     let bytes = files::read_small(path).unwrap_or_default();
-    kms::recognise(&bytes).map_err(|e| e.doing(path.display()))
+    let read = kms::recognise(&bytes).map_err(|e| e.doing(path.display()))?;
+    let until = read.as_ref().and_then(|read| read.valid_to);
+    if let Some(until) = until.filter(|until| *until <= clock::now()) {
+        let (path, until) = (path.display(), clock::for_people(until));
+        super::remark(&format!(
+            "byok: WARNING: {path}: KMS took material by it until {until}: fetch new import parameters"
+        ));
+    }
+    Ok(read)
 }
 
 /// A file that is missing is reported as missing, not as the wrong kind of file.

@@ -278,6 +278,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
         kms_key: Box::new(move |label| KmsKey::Azure(vault.beside(label))),
         wrapping_key: kek.wrapping_key,
         wrapping: None,
+        valid_to: None,
         more: vec![("kek", kek.kid)],
     })
 }

@@ -18,8 +18,8 @@ use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::crypto::wrapping::key::WrappingKey;
 use crate::crypto::wrapping::public;
 use crate::ground::clock;
-use crate::ground::error::{Error, Result};
-use crate::ground::strict_json::Json;
+use crate::ground::error::{Error, Exit, Result};
+use crate::ground::strict_json::{self, Json};
 
 /// The plan's word for it.
 pub(crate) const WORD: &str = "google";
@@ -506,16 +506,29 @@ impl ImportJob {
     }
 }
 
+/// Whether it is an import job, whatever is wrong with it.
+fn is_job(bytes: &[u8]) -> bool {
+    let json = strict_json::parse(bytes).ok();
+    json.is_some_and(|json| json.get("importMethod").is_some())
+}
+
 /// An import job.
 pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
-    let job = parse(bytes)?;
-    let ring = job.ring()?;
+    let read = parse(bytes).and_then(|job| Ok((job.ring()?, job)));
+    let (ring, job) = read.map_err(|error| match is_job(bytes) {
+        true => Error {
+            exit: Exit::Mismatch, // a job, but of no use: no other KMS need be asked
+            ..error
+        },
+        false => error,
+    })?;
     Ok(Recognised {
         what: "import parameters of Google Cloud KMS",
         name: WORD,
         kms_key: Box::new(move |label| KmsKey::Google(ring.key(label))),
         wrapping_key: job.wrapping_key,
         wrapping: Some(job.algorithm),
+        valid_to: Some(job.expires),
         more: vec![
             ("import_job", job.name),
             ("valid_to", job.expires.to_string()),

@@ -357,6 +357,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
         kms_key: Box::new(|label| KmsKey::Oci(OciKey::to_fill_in(label))),
         wrapping_key,
         wrapping: None,
+        valid_to: None,
         more: Vec::new(),
     })
 }

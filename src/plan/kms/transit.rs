@@ -371,6 +371,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised> {
         kms_key: Box::new(|label| KmsKey::Transit(TransitKey::to_fill_in(label))),
         wrapping_key,
         wrapping: None,
+        valid_to: None,
         more: Vec::new(),
     })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::materials;
 use super::{
     BuildsOn, Elsewhere, Escrow, Known, PlanWish, Told, fits, from_plan, furthest_midnight,
-    near_plan, notes, paths_can_be_written, room, sort,
+    near_plan, notes, paths_can_be_written, room, sort, two_files,
 };
 use crate::crypto::escrow::package;
 use crate::evidence::previous::Previous;
@@ -206,7 +206,17 @@ fn new_parameters(old: &Plan, files: &[PathBuf]) -> Result<Told> {
     let count = of_record.len();
     let told = sort(of_record, files)?;
     for given in &told.elsewhere {
-        of_one_place(old, given)?;
+        of_one_owner(old, given)?;
+    }
+    for (_, import) in old.imports() {
+        let mut files = told.elsewhere.iter().filter(|given| given.is_for(import));
+        if let (Some(first), Some(second)) = (files.next(), files.next()) {
+            return Err(two_files(
+                &first.path,
+                &second.path,
+                import.kms_key.as_str(),
+            ));
+        }
     }
     if told.aws.len() == count {
         return Ok(told);
@@ -224,13 +234,13 @@ fn new_parameters(old: &Plan, files: &[PathBuf]) -> Result<Told> {
     .hint("for another KMS key add a [[key.import]] by hand, with other_kms_key = \"reason\""))
 }
 
-/// Import parameters belong to each import of the record whose KMS would read them; these must all be in one place.
-fn of_one_place(old: &Plan, given: &Elsewhere) -> Result<()> {
+/// Import parameters belong to each import of the record whose KMS would read them; one owner must hold all their keys.
+fn of_one_owner(old: &Plan, given: &Elsewhere) -> Result<()> {
     let imports = old.imports().map(|(_, import)| import);
     let imports = imports.filter(|import| given.is_for(import));
-    let places: BTreeSet<&str> = imports.map(|import| import.kms_key.place()).collect();
+    let owners: BTreeSet<&str> = imports.map(|import| import.kms_key.owner()).collect();
     let path = given.path.display();
-    match places.len() {
+    match owners.len() {
         1 => Ok(()),
         0 => Err(Error::mismatch(format!(
             "{path}: it is {}, but not for a key of the record",
@@ -240,7 +250,7 @@ fn of_one_place(old: &Plan, given: &Elsewhere) -> Result<()> {
         .hint("for another key add a [[key.import]] by hand, with other_kms_key = \"reason\"")),
         _ => Err(Error::usage(format!(
             "{path}: it does not say which of these it is from: {}",
-            places.into_iter().collect::<Vec<_>>().join(", ")
+            owners.into_iter().collect::<Vec<_>>().join(", ")
         ))
         .hint("write the plan without it, then put the file where `parameters` names it")),
     }
