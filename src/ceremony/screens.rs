@@ -296,29 +296,33 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
     let rotation = rotation_readme(plan);
     let mut in_clear = String::new();
     for (key, path) in plan.source_files() {
-        in_clear += &format!(
-            "\nThe data key {} came from a file, {}. Whoever has that file, or a copy of it,\n\
-             has the data key. byok never deletes it: people remove it, and every copy, once this record is\n\
-             safe (on a disk that can be wiped: shred -u; otherwise destroy the medium).\n",
-            key.label,
-            words::printable(&path.display().to_string())
+        in_clear.push('\n');
+        in_clear += &fold(
+            &format!(
+                "The data key {} came from a file, {}. Whoever has that file, or a copy of it, has the data key. \
+                 byok never deletes it: people remove it, and every copy, once this record is safe (on a disk that \
+                 can be wiped: shred -u; otherwise destroy the medium).",
+                key.label,
+                words::printable(&path.display().to_string())
+            ),
+            "",
         );
     }
     let public_keys = match plan.keys.iter().any(|key| key.spec.is_private()) {
         true => {
-            "<label>/public-key.pem  the public half of a key pair; the same as DER: public-key.der, whose\n\
-             \x20                       SHA-256 is the fingerprint\n"
+            "<label>/public-key.pem  the public half of a key pair; the same as DER: public-key.der, whose \
+             SHA-256 is the fingerprint\n"
         }
         false => "",
     };
     let signature = match plan.signer {
         SignerPlan::Nobody => "",
         _ => {
-            "signatures/hsm.sig the HSM's signature of transcript.jsonl, as ssh-keygen verifies it\n\
-             signatures/*.sig   signatures of witnesses, which may be added later\n"
+            "signatures/hsm.sig  the HSM's signature of transcript.jsonl, as ssh-keygen verifies it\n\
+             signatures/*.sig    signatures of witnesses, which may be added later\n"
         }
     };
-    format!(
+    let text = format!(
         "Record of a key ceremony\n\
          {practice}\n\
          {}\n\
@@ -331,8 +335,9 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
 {signature}{escrow}{public_keys}{imports}{rotation}\
 {in_clear}\
          \n\
-         The head digest of this record is the SHA-256 of transcript.jsonl. The witnesses wrote it\n\
-         on paper. Only a copy from outside this directory says that the record is the real one.\n\
+         The head digest of this record is the SHA-256 of transcript.jsonl. The\n\
+         witnesses wrote it on paper. Only a copy from outside this directory says that\n\
+         the record is the real one.\n\
          In this directory:\n\
          \n\
          \x20 byok verify --head {FROM_PAPER} .\n\
@@ -346,7 +351,22 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
          Somebody else could have made this file and every other one here: they do not\n\
          vouch for themselves.\n",
         plan.title
-    )
+    );
+    text.lines().map(folded_below).collect()
+}
+
+/// A line whose meaning stands after two spaces, folded below that; any other line, such as a command, stays whole.
+fn folded_below(line: &str) -> String {
+    let lead = line.len() - line.trim_start_matches(' ').len();
+    match line[lead..].find("  ") {
+        Some(gap) => {
+            let meaning = line[lead + gap..].trim_start();
+            let begins = line.len() - meaning.len();
+            let folded = fold(meaning, &" ".repeat(begins));
+            format!("{}{}", &line[..begins], folded.trim_start())
+        }
+        None => format!("{line}\n"),
+    }
 }
 
 fn imports_readme(plan: &Plan) -> String {
@@ -374,13 +394,14 @@ fn rotation_readme(plan: &Plan) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "\nThis material was made to be added to KMS keys that hold other material. It waits there\n\
-         (PENDING_ROTATION) until, after the import into every Region, the cloud operator runs\n\n",
+        "\nThis material was made to be added to KMS keys that hold other material.\n\
+         It waits there (PENDING_ROTATION) until, after the import into every Region,\n\
+         the cloud operator runs\n\n",
     );
     for arn in arns {
         text += &format!("  bash online.sh rotate --key {arn} --now\n");
     }
-    text + "\nA KMS key is Enabled only while all its materials are imported: keep the record of each.\n"
+    text + "\nA KMS key is Enabled only while all its materials are imported:\nkeep the record of each.\n"
 }
 
 /// ` make      payments-2026   SYMMETRIC_DEFAULT …`, folded below its value.

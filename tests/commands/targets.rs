@@ -400,6 +400,8 @@ fn the_last_screen_and_the_paper_say_how_a_missing_proof_is_asked_for() {
     well(&again);
     let screen = stdout(&again);
     support::fits(screen.split_once(" 2 cloud operator").unwrap().1);
+    let readme = fs::read_to_string(room.path("records/one/README.txt")).unwrap();
+    support::fits(&readme);
     // copies are made by the same commands, in the same place
     for command in ["cd records", "cp -r one /media/usb1; sync"] {
         assert!(

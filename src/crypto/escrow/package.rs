@@ -291,8 +291,8 @@ impl Package {
                 false => text += &format!("too long to be typed: bring {JSON_FILE}\n"),
             }
         }
-        text + "\nrow check: the first 4 hex digits of SHA-256 over \"row N DIGITS\", where N is the\n\
-                row's number and DIGITS are its hex digits without the space.\n\
+        text + "\nrow check: the first 4 hex digits of SHA-256 over \"row N DIGITS\", where N is\n\
+                the row's number and DIGITS are its hex digits without the space.\n\
                 Without a quorum of shares this opens nothing; without this no quorum does.\n"
     }
 
@@ -492,6 +492,7 @@ mod tests {
     #[test]
     fn its_rows_are_typed_back_one_by_one() {
         let text = package().to_text();
+        assert!(text.lines().all(|line| line.len() < 80), "{text}");
         let rows: Vec<&str> = text
             .lines()
             .filter(|line| line.starts_with("row ") && line.contains("check "))
