@@ -204,7 +204,7 @@ pub(crate) fn shared_wrapping_keys<'k, D: Ord>(
     let told = shared.map(|owners| {
         let names: Vec<&str> = owners.values().map(String::as_str).collect();
         format!(
-            "one wrapping key for {}: unless these are one server, each of them has its own, so find out who made these import parameters",
+            "one wrapping key for {}: unless these are one server, find out who made these import parameters",
             words::some(&names, SHOWN)
         )
     });

@@ -442,8 +442,8 @@ fn one_wrapping_key_for_two_kmss_is_warned_of_before_and_after() {
     into_a_managed_hsm(&mut room);
     let second = room.plan.import_more.replace("keys/payments", "keys/cards");
     room.plan.import_more += &second.replace("\"azure\"\nkms", "\"second\"\nkms");
-    let told = "one wrapping key for payments-2026/eu-west-1 (AWS KMS), payments-2026/azure (Azure Managed HSM): unless these are one server, each of \
-         them has its own";
+    let told = "one wrapping key for payments-2026/eu-west-1 (AWS KMS), payments-2026/azure (Azure Managed HSM): unless these are one server, \
+         find out who made";
     assert!(
         check(&room).contains(&format!("WARNING {told}")),
         "{}",
