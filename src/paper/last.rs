@@ -192,8 +192,7 @@ impl Next<'_> {
         }
         format!(
             " 2 cloud operator:    bash import.sh   {}\n{needs}\
-             \x203 they bring back every {IMPORT_RESULTS}, one for each try. In each copy:\n\
-             \x20    byok receipt {} {IMPORT_RESULTS}\n",
+             \x203 what comes back:   byok receipt {} {IMPORT_RESULTS}\n",
             before(self.deadline, now),
             self.name()
         )
