@@ -374,17 +374,6 @@ fn names_of_witnesses_are_judged_like_those_of_custodians() {
 
 // ---- the clock ------------------------------------------------------------------------------
 
-fn faketime() -> bool {
-    let tried = Command::new("faketime")
-        .args(["-f", "+2d", "true"])
-        .output();
-    let there = tried.is_ok_and(|output| output.status.success());
-    if !there {
-        skip("faketime is not here");
-    }
-    there
-}
-
 /// `byok run plan.toml` with the clock that far off.
 fn with_clock(room: &Room, off: &str) -> Pty {
     room.write_plan();
@@ -405,7 +394,7 @@ fn utc_now() -> String {
 
 #[test]
 fn a_wrong_clock_is_corrected_by_hand_and_every_line_has_the_corrected_time() {
-    if !faketime() {
+    if !support::faketime() {
         return;
     }
     let says_of_it = [
@@ -457,7 +446,7 @@ fn a_wrong_clock_is_corrected_by_hand_and_every_line_has_the_corrected_time() {
 
 #[test]
 fn who_says_that_the_clock_is_right_is_refused_where_it_matters() {
-    if !faketime() {
+    if !support::faketime() {
         return;
     }
     let Some(room) = Room::new(Kind::SoftHsm) else {

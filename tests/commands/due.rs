@@ -21,15 +21,6 @@ fn due_at(room: &Room, ahead: i64, args: &[&str]) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
 }
 
-fn faketime() -> bool {
-    let tried = Command::new("faketime").arg("--version").output();
-    let is_here = tried.is_ok_and(|output| output.status.success());
-    if !is_here {
-        skip("faketime is not here");
-    }
-    is_here
-}
-
 /// What `--json` says, and the exit code.
 fn told(room: &Room, ahead: i64, within: &str) -> (Value, i32) {
     let output = due_at(room, ahead, &["records", "--json", "--within", within]);
@@ -66,7 +57,7 @@ fn imported(room: &Room, record: &str) {
 
 #[test]
 fn an_import_is_due_until_a_receipt_says_so_then_its_expiry_is() {
-    let Some(mut room) = Room::new(Kind::SoftHsm).filter(|_| faketime()) else {
+    let Some(mut room) = Room::new(Kind::SoftHsm).filter(|_| support::faketime()) else {
         return;
     };
     let expires = jiff::Timestamp::from_second(now() as i64 / DAY * DAY + 200 * DAY).unwrap();

@@ -800,6 +800,18 @@ impl KmsKey {
     }
 }
 
+/// Whether clocks can be set for one program; otherwise the test skips.
+pub fn faketime() -> bool {
+    let tried = Command::new("faketime")
+        .args(["-f", "+2d", "true"])
+        .output();
+    let there = tried.is_ok_and(|output| output.status.success());
+    if !there {
+        skip("faketime is not here");
+    }
+    there
+}
+
 /// Whether a key spec is one of private keys.
 pub fn is_private(spec: &str) -> bool {
     spec.starts_with("ECC_") || spec.starts_with("RSA_") || spec == "ED25519"

@@ -29,52 +29,74 @@ pub(super) fn text(overview: &Overview, now: Timestamp) -> String {
         "PRODID:-//byok//byok due//EN".to_owned(),
     ];
     for due in &overview.due {
-        lines.extend(event(due, now));
+        lines.extend(event(Event::of(due), now));
     }
     for (record, why) in &overview.broken {
         let record = record.display().to_string();
-        let uid = words::hex(&words::sha256(record.as_bytes()));
-        lines.extend([
-            "BEGIN:VEVENT".to_owned(),
-            format!("UID:{uid:.32}@byok"),
-            format!("DTSTAMP:{}", stamp(now)),
-            format!("DTSTART:{}", stamp(now)),
-            format!("SUMMARY:{}", escaped(&format!("byok: BROKEN: {record}"))),
-            format!("DESCRIPTION:{}", escaped(why)),
-            "END:VEVENT".to_owned(),
-        ]);
+        lines.extend(event(
+            Event {
+                title: format!("byok: BROKEN: {record}"),
+                about: record,
+                at: None,
+                what: why.clone(),
+                alarms: &[],
+            },
+            now,
+        ));
     }
     lines.push("END:VCALENDAR".to_owned());
     lines.iter().map(|line| folded(line)).collect()
 }
 
-fn event(due: &Due, now: Timestamp) -> Vec<String> {
-    let (label, import) = (&due.held.label, &due.held.import);
-    let key = due.held.kms_key.as_str();
-    let title = format!("byok: {label}/{import}: {}", due.told());
-    // the same in every run, so that a calendar knows what it has already
-    let about = format!("{:?} {label} {import} {key}", due.task);
-    let before = due.before.map_or_else(|| "-".to_owned(), stamp);
-    let uid = words::hex(&words::sha256(format!("{about} {before}").as_bytes()));
-    let what = format!("{key}\n{}: {}", due.task.who(), due.command());
+/// An entry of the calendar.
+struct Event {
+    title: String,
+    /// The same in every run, so that a calendar knows what it has already.
+    about: String,
+    at: Option<Timestamp>,
+    what: String,
+    alarms: &'static [(&'static str, &'static str)],
+}
+
+impl Event {
+    fn of(due: &Due) -> Self {
+        let (label, import) = (&due.held.label, &due.held.import);
+        let key = due.held.kms_key.as_str();
+        let before = due.before.map_or_else(|| "-".to_owned(), stamp);
+        Self {
+            title: format!("byok: {label}/{import}: {}", due.told()),
+            about: format!("{:?} {label} {import} {key} {before}", due.task),
+            at: due.before,
+            what: format!("{key}\n{}: {}", due.task.who(), due.command()),
+            alarms: match due.before {
+                Some(_) => alarms(due.task),
+                None => &[],
+            },
+        }
+    }
+}
+
+fn event(event: Event, now: Timestamp) -> Vec<String> {
+    let uid = words::hex(&words::sha256(event.about.as_bytes()));
     let mut lines = vec![
         "BEGIN:VEVENT".to_owned(),
         format!("UID:{uid:.32}@byok"),
         format!("DTSTAMP:{}", stamp(now)),
-        format!("DTSTART:{}", stamp(due.before.unwrap_or(now))),
-        format!("SUMMARY:{}", escaped(&title)),
-        format!("DESCRIPTION:{}", escaped(&what)),
+        format!("DTSTART:{}", stamp(event.at.unwrap_or(now))),
+        format!("SUMMARY:{}", escaped(&event.title)),
+        format!("DESCRIPTION:{}", escaped(&event.what)),
     ];
-    if due.before.is_some() {
-        for (when, what) in alarms(due.task) {
-            lines.extend([
-                "BEGIN:VALARM".to_owned(),
-                "ACTION:DISPLAY".to_owned(),
-                format!("TRIGGER:{when}"),
-                format!("DESCRIPTION:{}", escaped(&format!("{title}: {what}"))),
-                "END:VALARM".to_owned(),
-            ]);
-        }
+    for (when, what) in event.alarms {
+        lines.extend([
+            "BEGIN:VALARM".to_owned(),
+            "ACTION:DISPLAY".to_owned(),
+            format!("TRIGGER:{when}"),
+            format!(
+                "DESCRIPTION:{}",
+                escaped(&format!("{}: {what}", event.title))
+            ),
+            "END:VALARM".to_owned(),
+        ]);
     }
     lines.push("END:VEVENT".to_owned());
     lines
