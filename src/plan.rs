@@ -315,6 +315,19 @@ impl Keep {
             Self::None => "none",
         }
     }
+
+    /// Whether only a quorum of custodians brings the data key back.
+    pub(crate) fn by_quorum(self) -> bool {
+        self != Self::Extractable
+    }
+}
+
+/// The option of `byok plan` that begins to bring a data key back.
+pub(crate) fn again(by_quorum: bool) -> &'static str {
+    match by_quorum {
+        true => "--recover",
+        false => "--reimport",
+    }
 }
 
 /// Where the wrapping happens.

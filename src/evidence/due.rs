@@ -13,7 +13,7 @@ use crate::evidence::rules::Cause;
 use crate::evidence::transcript::{EscrowDealt, HandedOut, KeyName};
 use crate::evidence::verify::{self, RecordedPlan, Verified};
 use crate::ground::words::{self, Digest};
-use crate::plan::{Kind, is_marked};
+use crate::plan::{Kind, again, is_marked};
 
 /// What must be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -74,6 +74,9 @@ pub(crate) struct Held {
     pub newest: PathBuf,
     /// Whether the next ceremony needs a quorum of shares.
     pub by_quorum: bool,
+    /// The command that asks the KMS for what would prove the import, unless that is done or impossible.
+    #[serde(skip)]
+    pub prove: Option<String>,
 }
 
 /// Something that must be done.
@@ -106,12 +109,9 @@ impl Due {
                 let folder = held.record.join(&held.label).join(&held.import);
                 format!("bash {}", shell(&folder.join("import.sh")))
             }
-            Task::Prove => format!("byok receipt {} ANSWER", shell(&held.record)),
+            Task::Prove => held.prove.clone().unwrap_or_default(),
             Task::ImportAgain | Task::Reimport | Task::Expired => {
-                let how = match held.by_quorum {
-                    true => "--recover",
-                    false => "--reimport",
-                };
+                let how = again(held.by_quorum);
                 format!("byok plan {how} {} --out again.toml", shell(&held.newest))
             }
         }
@@ -291,7 +291,7 @@ impl Overview {
         }
         // the last that each KMS key was sent of a data key, and the last that it took
         let mut sent: BTreeMap<Place, Held> = BTreeMap::new();
-        let mut taken: BTreeMap<Place, (Held, bool)> = BTreeMap::new();
+        let mut taken: BTreeMap<Place, Held> = BTreeMap::new();
         for (directory, record) in by_time {
             let plan = RecordedPlan::of(directory);
             let expiries = plan.expiries();
@@ -320,6 +320,7 @@ impl Overview {
                     record: directory.to_path_buf(),
                     newest: newest.get(&place.0).unwrap_or(directory).to_path_buf(),
                     by_quorum: plan.keeps_by_quorum(),
+                    prove: missing_proof(import, &standing, directory),
                 };
                 if standing.is_accepted() {
                     let gone = deletions
@@ -327,10 +328,7 @@ impl Overview {
                         .filter(|gone| gone.is_of(&standing) && gone.at >= held.since);
                     let until = gone.map(|gone| gone.at).min().or(held.until);
                     sent.remove(&place);
-                    taken.insert(
-                        place,
-                        (Held { until, ..held }, lacks_proof(import, &standing)),
-                    );
+                    taken.insert(place, Held { until, ..held });
                 } else {
                     sent.insert(place, held);
                 }
@@ -344,8 +342,8 @@ impl Overview {
             self.add(held.until, task, &held);
             self.held.push(held);
         }
-        for (held, lacks_proof) in taken.into_values() {
-            if lacks_proof {
+        for held in taken.into_values() {
+            if held.prove.is_some() {
                 self.add(None, Task::Prove, &held);
             }
             if let Some(at) = held.until {
@@ -431,10 +429,9 @@ fn is_set_aside(directory: &Path) -> bool {
     is_marked(&name.to_string_lossy())
 }
 
-/// Whether an answer of the KMS could still prove an import.
-fn lacks_proof(import: &Import, standing: &Standing) -> bool {
-    let shown = receipts::is_pair(&import.spec)
-        || import.spec.starts_with("HMAC_")
-        || import.challenge.is_some();
-    shown && standing.kms != PROVED
+/// How to ask the KMS for what would still prove an import.
+fn missing_proof(import: &Import, standing: &Standing, record: &Path) -> Option<String> {
+    let folder = words::shell_path(&record.join(&import.label).join(&import.import));
+    let key = (import.kms.as_str(), import.kms_key.as_str());
+    receipts::prove(&import.spec, key, &folder).filter(|_| standing.kms != PROVED)
 }

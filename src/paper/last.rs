@@ -15,7 +15,7 @@ use crate::ground::clock;
 use crate::ground::text::{fold, heading};
 use crate::ground::words;
 use crate::paper::outputs;
-use crate::plan::{Deliver, Keep, Kind, MARKS, Plan, meaning};
+use crate::plan::{self, Deliver, Kind, MARKS, Plan, meaning};
 
 /// The head digest. The screen shows nothing else until people have written it down.
 pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
@@ -84,7 +84,7 @@ pub(crate) fn next(
         open: (plan.imports()).any(|(_, i)| meaning::no_deadline(&i.kms_key).is_some()),
         rehearsal,
         package: plan.escrow.is_some(),
-        by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
+        by_quorum: plan.keys.iter().any(|key| key.keep.by_quorum()),
         earlier_package: in_use.map(|dealt| dealt.directory.as_path()),
         rotated: !plan.rotated().is_empty(),
         proofs: &proofs(plan),
@@ -268,13 +268,12 @@ impl Next<'_> {
     /// A quorum needs the record whose package the shares in use open.
     fn once_more(&self) -> String {
         let out = self.plan_file();
-        let command = |how: &str, record: &str| {
-            format!("     byok plan {how} {record} \\\n     --out {out}\n")
-        };
-        let with_quorum =
-            |record: &str| format!("   and with a quorum:\n{}", command("--recover", record));
+        let how = plan::again(self.by_quorum);
+        let command =
+            |record: &str| format!("     byok plan {how} {record} \\\n     --out {out}\n");
+        let with_quorum = |record: &str| format!("   and with a quorum:\n{}", command(record));
         match (self.by_quorum, self.package, self.earlier_package) {
-            (false, ..) => command("--reimport", &self.name()),
+            (false, ..) => command(&self.name()),
             (true, true, _) => with_quorum(&self.name()),
             (true, false, Some(earlier)) => with_quorum(&self.as_typed(earlier)),
             (true, false, None) => {

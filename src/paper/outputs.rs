@@ -308,6 +308,7 @@ impl Common<'_> {
             "label" => shell_word(self.label),
             "import" => shell_word(self.import),
             "spec" => shell_word(self.spec.name()),
+            "scripts_are" => shell_word(WHERE_SCRIPTS_ARE),
             "wrapped_sha256" => sha256(self.wrapped),
             "member" | "is_ours" => function(&shared("outcome"), name),
             "endpoint_fault" => function(&shared("own_environment"), name),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 
 use super::kms::{self, Given, KmsKey, Lifetime, Wanted};
-use super::{ImportPlan, Keep, KeyPlan, LONGEST_VALIDITY, Plan, Role};
+use super::{ImportPlan, KeyPlan, LONGEST_VALIDITY, Plan, Role};
 use crate::crypto::wrapping::key::WrappingKey;
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
@@ -175,9 +175,10 @@ pub(crate) fn or_later(plan: &Plan, key: &KeyPlan, import: &ImportPlan, error: E
             "{name} is taken for the primary of the multi-Region key: its replicas take nothing before it does"
         ));
     }
-    let (how, who) = match key.keep {
-        Keep::Extractable => ("--reimport", "that needs no custodians"),
-        Keep::Sealed | Keep::None => ("--recover", "that needs a quorum of custodians"),
+    let how = super::again(key.keep.by_quorum());
+    let who = match key.keep.by_quorum() {
+        true => "that needs a quorum of custodians",
+        false => "that needs no custodians",
     };
     error
         .hint(format!(

@@ -112,6 +112,26 @@ fn an_import_is_due_until_a_receipt_says_so_then_its_expiry_is() {
     }
 }
 
+/// The command is that of the last screen and the paper: whoever reads it asks the KMS at once.
+#[test]
+fn what_is_imported_and_not_proved_comes_with_the_command_that_asks_for_the_proof() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.plan_spec("HMAC_256", None);
+    room.run_well();
+    imported(&room, "records/one");
+    let output = room.byok(&["due", "records", "--json"]).output().unwrap();
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let prove = value["due"].as_array().unwrap().iter();
+    let prove: Vec<&Value> = prove.filter(|due| due["task"] == "prove").collect();
+    assert_eq!(prove.len(), 1, "{value}");
+    assert_eq!(
+        prove[0]["next"],
+        format!("bash online.sh prove --key {ARN}")
+    );
+}
+
 /// A later record takes the place of the one that it builds on, with what that one says.
 #[test]
 fn a_reimport_takes_the_place_of_what_it_builds_on_until_the_end() {

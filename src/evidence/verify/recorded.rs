@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use toml::{Table, Value};
 
 use crate::ground::files::read_small;
+use crate::plan::Keep;
 
 /// The plan of a record, as far as verification needs it.
 pub(crate) struct RecordedPlan(Table);
@@ -58,7 +59,7 @@ impl RecordedPlan {
         let keep = |key: &Value| key.get("keep").and_then(Value::as_str).map(str::to_owned);
         keys.into_iter()
             .flatten()
-            .any(|key| keep(key).is_some_and(|keep| keep != "extractable"))
+            .any(|key| keep(key).is_some_and(|keep| keep != Keep::Extractable.name()))
     }
 
     /// The files from which data keys came, by the plan's names.

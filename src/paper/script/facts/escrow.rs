@@ -7,7 +7,7 @@ use crate::ground::words;
 use crate::paper::html::{Html, rows_to_fill};
 use crate::paper::script::form::FormTexts;
 use crate::paper::template::facts;
-use crate::plan::{Deliver, Keep, Kind, PackageSource, ShareSource, meaning};
+use crate::plan::{Deliver, Kind, PackageSource, ShareSource, meaning};
 
 facts! {
     /// Shares and package.
@@ -57,7 +57,7 @@ impl EscrowFacts {
                     .map(|escrow| escrow.threshold.to_string()),
             ),
             share_folder: html(share_folder(script)),
-            by_quorum: plan.keys.iter().any(|key| key.keep != Keep::Extractable),
+            by_quorum: plan.keys.iter().any(|key| key.keep.by_quorum()),
             package_by_hand: plan.keys.iter().all(|key| package::can_be_typed(key.spec)),
             replaces_shares: previous.is_some_and(|previous| previous.in_use().is_some()),
             keep_package: html(shares_stay(script).then_some(package::KEEP)),
