@@ -113,6 +113,9 @@ pub(crate) enum Command {
         /// Try every spec under every size of wrapping key
         #[arg(long, conflicts_with = "leftovers")]
         all: bool,
+        /// Write what it can do to a new file, to send: no label, serial number, PIN or path is in it
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["leftovers", "plan"])]
+        report: Option<PathBuf>,
         /// Print JSON, for programs
         #[arg(long)]
         json: bool,

@@ -79,6 +79,7 @@ fn run(command: Command) -> Result<()> {
             pin,
             leftovers,
             all,
+            report,
             json,
         } => {
             let place = verbs::HsmPlace {
@@ -89,7 +90,7 @@ fn run(command: Command) -> Result<()> {
             };
             match leftovers {
                 Some(record) => verbs::leftovers(place, &record, json),
-                None => verbs::doctor(place, all, json),
+                None => verbs::doctor(place, all, json, report.as_deref()),
             }
         }
         Command::Plan(given) => verbs::write_plan(given.into()),

@@ -62,7 +62,7 @@ const FOUND: [(&[&str], &str); 24] = [
         "OUT is the name of a new file; no file is overwritten",
     ),
     (
-        &["ics", "html"],
+        &["ics", "html", "report"],
         "FILE is the name of a new file; no file is overwritten",
     ),
     (

@@ -104,16 +104,27 @@ fn remark(text: &str) {
     let _ = std::io::stderr().write_all(shown.as_bytes());
 }
 
+/// Refuses a name that is taken before anything is done for what will be written there.
+#[cfg(feature = "room")]
+fn is_new(out: &std::path::Path) -> Result<()> {
+    match out.symlink_metadata() {
+        Ok(_) => Err(not_written(out, rustix::io::Errno::EXIST.into())),
+        Err(_) => Ok(()),
+    }
+}
+
 /// The new file that `--out` names.
 fn write_out(out: &std::path::Path, text: &str) -> Result<()> {
+    crate::ground::files::write_new(out, text.as_bytes()).map_err(|e| not_written(out, e))
+}
+
+fn not_written(out: &std::path::Path, error: std::io::Error) -> Error {
     use std::io::ErrorKind;
-    crate::ground::files::write_new(out, text.as_bytes()).map_err(|e| {
-        let what = format!("writing {}: {e}", out.display());
-        match e.kind() {
-            ErrorKind::AlreadyExists => Error::usage(what)
-                .hint("give another name, or move that file away first; no file is overwritten"),
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::usage(what),
-            _ => Error::machine(what).state("no file was written"),
-        }
-    })
+    let what = format!("writing {}: {error}", out.display());
+    match error.kind() {
+        ErrorKind::AlreadyExists => Error::usage(what)
+            .hint("give another name, or move that file away first; no file is overwritten"),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::usage(what),
+        _ => Error::machine(what).state("no file was written"),
+    }
 }

@@ -4,6 +4,7 @@ mod lost_session;
 mod manners;
 mod opencryptoki;
 mod out_of_process;
+mod reports;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;

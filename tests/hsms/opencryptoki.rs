@@ -12,18 +12,18 @@ use support::{
 };
 
 /// Its PINs have four to eight characters.
-const PIN: &str = "8471-oct";
+pub const PIN: &str = "8471-oct";
 
 /// What is put before a command, which then has an opencryptoki of its own.
 const BESIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/opencryptoki.sh");
 
-struct Desk {
-    room: Room,
+pub struct Desk {
+    pub room: Room,
     way: Vec<&'static str>,
 }
 
 impl Desk {
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let module = opencryptoki_module()?;
         let mut way = namespace(&["--mount", "--ipc", "--pid", "--fork"])?;
         way.push(BESIDE);
@@ -48,7 +48,7 @@ impl Desk {
         Self::ended(self.room.run_under(&self.way))
     }
 
-    fn byok(&self, args: &[&str]) -> Option<Output> {
+    pub fn byok(&self, args: &[&str]) -> Option<Output> {
         self.room.write_plan();
         let mut command = Command::new(self.way[0]);
         command.args(&self.way[1..]).arg(support::program());

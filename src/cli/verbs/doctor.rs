@@ -24,6 +24,7 @@ use crate::plan::{PinSource, Plan};
 
 mod answer;
 mod examination;
+mod report;
 mod table;
 
 use answer::Next;
@@ -121,11 +122,12 @@ fn kms_keys(plan: &Plan) -> Vec<KmsKey> {
 
 /// Tries every wrapping algorithm with every kind of data key, in the HSM and by the host path: under all
 /// sizes of wrapping key for symmetric data keys, for others under one, or under all with `all`. A plan says which KMS
-/// must take it, otherwise any.
+/// must take it, otherwise any. `file` is for people to send.
 ///
 /// # Errors
-/// Exit 3 if the HSM cannot be opened or cannot make a symmetric data key at all.
-pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
+/// Exit 2 if there is such a file already; exit 3 if the HSM cannot be opened or cannot make a symmetric data key at all.
+pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool, file: Option<&Path>) -> Result<()> {
+    file.map_or(Ok(()), super::is_new)?; // before what takes minutes
     let next = place.next();
     let Opened {
         module,
@@ -144,9 +146,8 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
     let (module, token) = (module.description(), hsm.token().facts());
     let uri = hsm.token().uri();
     let env = sandbox::module_variables(Some(Path::new(&module.module)));
-    if as_json {
-        let judged = nature.judged();
-        return super::print_json(&json!({
+    let judged = nature.judged();
+    let answer = json!({
             "module": module, "token": token, "env": env,
             "software": judged.software, "judged_by": judged.judged_by, "hardware_reason": judged.hardware_reason,
             "data_key_attributes": attributes,
@@ -154,7 +155,12 @@ pub(crate) fn doctor(place: HsmPlace, all: bool, as_json: bool) -> Result<()> {
             "choices": report.choices(), "serves": report.serves(),
             "escrow": {"works": escrow.is_none(), "why": escrow, "data_keys": report.escrow},
             "signer": {"works": signer.is_none(), "why": signer},
-        }));
+    });
+    if let Some(file) = file {
+        report::write(file, &answer, &module, &token)?;
+    }
+    if as_json {
+        return super::print_json(&answer);
     }
     super::print_lines(&format!(
         "module    {}\n          {}\nSHA-256   {}\ntoken     {}\n          {}, {}, firmware {}\n",
