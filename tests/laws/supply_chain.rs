@@ -363,3 +363,69 @@ fn the_list_of_what_a_program_is_made_of_names_every_crate_with_its_source() {
         assert!(refs.contains(on), "{on}");
     }
 }
+
+/// Code lines of a crate's `src`, and how many of them have the word `unsafe`.
+fn lines_of(directory: &Path) -> (usize, usize) {
+    let mut lines = (0, 0);
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let more = match path.extension() {
+            _ if path.is_dir() => lines_of(&path),
+            Some(ending) if ending == "rs" => {
+                let text = fs::read(&path).unwrap();
+                let text = String::from_utf8_lossy(&text);
+                let code = text.lines().map(str::trim);
+                let code = code.filter(|line| !line.is_empty() && !line.starts_with("//"));
+                let word = |c: char| !c.is_alphanumeric() && c != '_';
+                let is_unsafe = |line: &&str| line.split(word).any(|word| word == "unsafe");
+                (code.clone().count(), code.filter(is_unsafe).count())
+            }
+            _ => continue,
+        };
+        lines = (lines.0 + more.0, lines.1 + more.1);
+    }
+    lines
+}
+
+#[test]
+fn what_is_said_of_each_crate_is_what_its_source_shows() {
+    let page = read("docs/supply-chain.md");
+    let (_, table) = page.split_once("## How far each was reviewed").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let told: BTreeMap<&str, Vec<&str>> = rows
+        .map(|row| row.split_once("` | ").unwrap())
+        .map(|(name, row)| (name, row.trim_end_matches(" |").split(" | ").collect()))
+        .collect();
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--offline", "--format-version", "1"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let manifest = toml("Cargo.toml");
+    let mut asked = BTreeSet::new();
+    for name in manifest["dependencies"].as_object().unwrap().keys() {
+        asked.insert(name.as_str());
+        let row = told.get(name.as_str());
+        let row = row.unwrap_or_else(|| panic!("{name} has no row"));
+        let is = packages
+            .iter()
+            .find(|package| package["name"] == name.as_str() && package["version"] == row[0]);
+        let is = is.unwrap_or_else(|| panic!("{name} {} is not what is built from", row[0]));
+        let manifest = Path::new(is["manifest_path"].as_str().unwrap());
+        let (lines, dangerous) = lines_of(&manifest.with_file_name("src"));
+        assert_eq!(
+            row[1..3],
+            [lines.to_string(), dangerous.to_string()],
+            "{name}"
+        );
+        assert!(
+            row.len() == 5 && row[3..].iter().all(|cell| !cell.is_empty()),
+            "{name}"
+        );
+    }
+    assert_eq!(told.keys().copied().collect::<BTreeSet<_>>(), asked);
+}
