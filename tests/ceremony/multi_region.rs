@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use support::escrow::builds_on;
 use support::pty::approval;
 use support::{
-    Kind, LABEL, PIN, Room, now, openssl, refused, sha256, stderr, stdout, verifiers, well,
+    Kind, LABEL, PIN, Room, due, in_a_year, now, openssl, refused, sha256, stderr, stdout,
+    verifiers, well,
 };
 
 const MRK: &str = "arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab";
@@ -157,10 +158,23 @@ fn the_first_import_is_taken_for_the_primary_and_everybody_reads_it() {
 
 #[test]
 fn an_accepted_replica_proves_the_material_of_its_primary() {
-    let Some(room) = two_regions() else { return };
+    let Some(mut room) = two_regions() else {
+        return;
+    };
+    room.plan.expires = in_a_year();
+    let [never, then] = ["never", &room.plan.expires].map(|at| format!("expires = \"{at}\""));
+    room.plan.import_more = room.plan.import_more.replace(&never, &then);
     room.run_well();
     received(&room, ONE, &import_result(&room, ONE, "eu-west-1"));
+    let of = |task: &str, region: &str| format!("{task} {LABEL} {region}");
+    let [primary, replica] = ["eu-west-1", "us-east-1"].map(|region| of("reimport", region));
+    assert_eq!(
+        due(&room),
+        [of("import", "us-east-1"), primary.clone()],
+        "the replica is not imported"
+    );
     let said = received(&room, ONE, &import_result(&room, ONE, "us-east-1"));
+    assert_eq!(due(&room), [primary, replica]);
     assert!(said.contains("eu-west-1  proved in KMS"), "{said}");
     assert!(said.contains("us-east-1  proved in KMS"), "{said}");
     let output = verifiers::both(room.dir.path(), &[ONE]);

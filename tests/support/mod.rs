@@ -587,6 +587,31 @@ fn is_signer(object: &str) -> bool {
     object.contains(" byok-transcript-signer ")
 }
 
+/// When material may expire at the latest, nearly: `expires` of a plan.
+pub fn in_a_year() -> String {
+    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(360 * 24);
+    format!("{at:.0}")
+}
+
+/// What `byok due` tells of the records here: task, data key and import, sorted.
+#[track_caller]
+pub fn due(room: &Room) -> Vec<String> {
+    let args = ["due", "records", "--json", "--within", "400d"];
+    let output = room.byok(&args).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["broken"], serde_json::json!([]));
+    let word = |due: &serde_json::Value, name: &str| due[name].as_str().unwrap().to_owned();
+    let due = told["due"].as_array().unwrap().iter();
+    let told = due.map(|due| {
+        ["task", "label", "import"]
+            .map(|name| word(due, name))
+            .join(" ")
+    });
+    let mut told: Vec<String> = told.collect();
+    told.sort();
+    told
+}
+
 /// Every file and directory below, with its bytes: what must not change.
 pub fn tree(path: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
     let mut found = Vec::new();
