@@ -109,7 +109,7 @@ SOURCE_DATE_EPOCH=$epoch ceremony-scripts/sbom.sh "$bundle/bin/byok" >"$bundle/b
 
 # ---- scripts and pages ----
 cp README.md CHANGELOG.md LICENSE LICENSE-APACHE LICENSE-MIT "$bundle"
-cp -R docs softhsm-config ceremony-scripts "$bundle"
+cp -R docs examples softhsm-config ceremony-scripts "$bundle"
 # What only a clone can use.
 rm "$bundle"/ceremony-scripts/{make-bundle,build-release,sbom,third-party-licenses}.sh
 cp src/ground/words/pgp.txt "$bundle/ceremony-scripts/pgp-words.txt"
@@ -212,7 +212,7 @@ As an ordinary user, in the directory of the tar; no network, compiler or Python
  3  ceremony-scripts/setup-room.sh    checks every file; unpacks SoftHSM below target/
  4  . ./room.env                      in each new shell: byok and SoftHSM are found
  5  byok rehearse                     the whole life of a data key, on SoftHSM, for practice
- 6  README.md, "A first ceremony"     put its plan into a directory of its own
+ 6  docs/first-ceremony.md            put its plan into a directory of its own
  7  byok check plan.toml              everything that can be known beforehand; mend what it reports
  8  byok run plan.toml                the ceremony, on your HSM
  9  docs/recovery-without-byok.md     with shares, but without byok: the wheels are here, but

@@ -1924,7 +1924,7 @@ pick() {
         fi
     done <"$scratch/entries"
     [ -n "$picked" ] || unfit 2 "$2 holds no ${1/token/import token}" \
-        "public key and import token are called WrappingPublicKey.bin and ImportToken.bin, or as byok's README says"
+        "public key and import token are called WrappingPublicKey.bin and ImportToken.bin, or as docs/console-forms.md of byok says"
 }
 
 # judge_entries NAME FOLDER: the pair among scratch/entries, which lie in FOLDER; into picked_key, picked_token, read_spki, read_size.

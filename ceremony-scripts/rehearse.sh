@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # rehearse.sh [PLAN]
+# rehearse.sh --samples DIRECTORY
 #
 # From a fresh clone to a rehearsed ceremony: finds or fetches whatever is missing, builds byok
 # if it is not there, and runs `byok rehearse`. No HSM, no cloud account. As root it installs missing packages
 # with apt-get. As any other user it unpacks SoftHSM below target/ and touches nothing outside the
 # clone. The output of apt-get and cargo goes to target/rehearse-build.log.
 #
+# --samples rehearses and leaves the paper of it in a new DIRECTORY, to hold and to show: the script with its share forms, the
+# slip and the report, each marked as practice; as PDF too if there is a Chromium.
+#
 # In an unpacked bundle (make-bundle.sh) it fetches and builds nothing: setup-room.sh finds everything.
 #
 # Example:  ceremony-scripts/rehearse.sh
+#           ceremony-scripts/rehearse.sh --samples target/samples
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
 
@@ -36,6 +41,10 @@ die_with_log() {
 # was called from; a plan is named from there.
 rehearse() {
     local argument arguments=()
+    if [ "${1-}" = --samples ]; then
+        samples "${2-}"
+        exit
+    fi
     for argument in "$@"; do
         if [ -e "$argument" ]; then
             argument=$(cd "$(dirname "$argument")" && pwd)/$(basename "$argument")
@@ -44,6 +53,50 @@ rehearse() {
     done
     cd "$root"
     exec "$byok" rehearse --module "$module" ${arguments[@]+"${arguments[@]}"}
+}
+
+# samples DIRECTORY
+samples() {
+    local out=$1 made inputs
+    [ -n "$out" ] || die '--samples needs a new directory'
+    [ ! -e "$out" ] || die "$out exists already, and nothing is overwritten: give another directory, or remove it"
+    mkdir -p "$out"
+    out=$(cd "$out" && pwd)
+    cd "$root"
+    "$byok" rehearse --module "$module" --directory "$out/rehearsal"
+    made=$(echo "$out"/rehearsal/*)
+    inputs=$made/for-the-slip # without those of the reimport and the recovery
+    mkdir "$inputs"
+    cp "$made"/inputs/generate-* "$inputs"
+    {
+        echo 'PRACTICE: the slip of a rehearsal. It is worth nothing.'
+        echo
+        ceremony-scripts/online.sh slip --out "$inputs"
+    } >"$out/slip.txt"
+    "$byok" script --practice --out "$out/script.html" "$made/plan.toml"
+    cp "$made/record/transcript.html" "$out/report.html"
+    printf 'samples   %s\n' "$out/script.html: for the room, with a form for each share" \
+        "$out/slip.txt: of the online side" "$out/report.html: in the record, for the auditor"
+    pdf "$out" script report
+}
+
+# pdf DIRECTORY NAME…: prints each NAME.html there, if a Chromium is here.
+pdf() {
+    local out=$1 name browser alone=()
+    shift
+    browser=$(command -v chromium chromium-browser google-chrome | head -n 1) || browser=
+    if [ -z "$browser" ]; then
+        printf 'samples   no PDF: there is no Chromium here; print the pages from any browser\n'
+        return
+    fi
+    ! is_root || alone=(--no-sandbox) # as root it does not start otherwise
+    for name in "$@"; do
+        "$browser" --headless ${alone[@]+"${alone[@]}"} --disable-gpu --no-pdf-header-footer \
+            --user-data-dir="$out/rehearsal/browser" --print-to-pdf="$out/$name.pdf" "file://$out/$name.html" \
+            >>"$out/rehearsal/browser.log" 2>&1 || die "$browser could not print $out/$name.html: see $out/rehearsal/browser.log"
+        printf 'samples   %s\n' "$out/$name.pdf"
+    done
+    rm -rf "$out/rehearsal/browser"
 }
 
 is_root() { [ "$(id -u)" -eq 0 ]; }

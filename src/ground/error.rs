@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::ground::words;
 
-/// The process exit codes. They are a contract: the README explains each.
+/// The process exit codes. They are a contract: docs/command-line.md explains each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Everything asked for was done.

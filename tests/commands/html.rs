@@ -483,7 +483,7 @@ fn a_table_of_bags_is_on_one_page() {
     }
 }
 
-/// Paper, screens, README and the room scripts say the same minutes.
+/// Paper, screens, pages and the room scripts say the same minutes.
 #[test]
 fn how_long_things_take_is_told_alike_everywhere() {
     use byok::paper::script::minutes::*;
@@ -497,7 +497,7 @@ fn how_long_things_take_is_told_alike_everywhere() {
     let read = PARAMETERS + PREFLIGHT;
     let before = APPROVAL + ROLL_CALL + MACHINE + OPEN_HSM + read;
     holds(
-        "README.md",
+        "docs/escrow.md",
         &[format!(
             "(about {WRITING} minutes), and types them back from it (about {TYPING})"
         )],

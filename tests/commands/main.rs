@@ -3,6 +3,7 @@
 mod check;
 mod command_line;
 mod due;
+mod examples;
 mod html;
 mod inspect;
 mod plan_again;

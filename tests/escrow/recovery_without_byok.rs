@@ -35,7 +35,8 @@ fn blocks() -> Vec<&'static str> {
         .skip(1)
         .map(|rest| rest.split("\n```\n").next().unwrap())
         .collect();
-    assert_eq!(DOCUMENT.matches("\n```").count(), blocks.len() * 2);
+    let with_the_script_s = blocks.len() + 1;
+    assert_eq!(DOCUMENT.matches("\n```").count(), with_the_script_s * 2);
     blocks
 }
 
@@ -509,7 +510,7 @@ fn the_script_goes_on_where_the_page_s_own_step_2_ended_and_asks_again_what_is_m
     assert!(output.status.success(), "{}", stderr(&output));
     let line = DOCUMENT
         .lines()
-        .find_map(|line| line.strip_prefix("    bash recover-without-byok.sh "));
+        .find_map(|line| line.strip_prefix("bash recover-without-byok.sh "));
     let args: Vec<&str> = line.unwrap().split(' ').collect();
     let slip = left.room.kms.sha256();
     let mistyped = |text: &str, at: usize| {

@@ -19,25 +19,32 @@ fn read(path: impl AsRef<Path>) -> String {
         .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
 }
 
-/// README and every page for people, with paths from the root.
+/// Every page of the tree, with paths from the root.
 fn documents() -> Vec<String> {
-    let mut found = vec!["README.md".to_owned()];
-    for directory in [
-        "docs",
-        "ceremony-scripts",
-        "ceremony-scripts/online",
-        "softhsm-config",
-        "fuzz",
-    ] {
-        for entry in fs::read_dir(root().join(directory)).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            if name.ends_with(".md") {
-                found.push(format!("{directory}/{name}"));
-            }
+    let mut found = Vec::new();
+    files("", ".md", &mut found);
+    found.sort();
+    assert!(found.len() > 25, "{found:?}");
+    found
+}
+
+/// The files with this ending below a directory, but for what is built or hidden.
+fn files(directory: &str, ending: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(root().join(directory)).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let path = if directory.is_empty() {
+            name.clone()
+        } else {
+            format!("{directory}/{name}")
+        };
+        match entry.file_type().unwrap().is_dir() {
+            true if name == "target" || name.starts_with('.') => {}
+            true => files(&path, ending, found),
+            false if name.ends_with(ending) => found.push(path),
+            false => {}
         }
     }
-    found.sort();
-    found
 }
 
 fn sources(directory: &str, found: &mut Vec<String>) {
@@ -327,13 +334,85 @@ fn the_auditors_commands_answer_where_the_old_shares_still_serve() {
 }
 
 #[test]
-fn every_page_is_found_from_the_readme() {
-    let readme = read("README.md");
+fn every_page_is_found_from_the_index_and_the_index_from_the_readme() {
+    assert!(read("README.md").contains("](docs/README.md)"));
+    let index = read("docs/README.md");
     for document in documents() {
+        let from_docs = match document.strip_prefix("docs/") {
+            Some(page) => page.to_owned(),
+            None => format!("../{document}"),
+        };
+        let is_front = ["README.md", "docs/README.md"].contains(&document.as_str());
         assert!(
-            document == "README.md" || readme.contains(&format!("]({document}")),
-            "README does not lead to {document}"
+            is_front || index.contains(&format!("]({from_docs}")),
+            "docs/README.md does not lead to {document}"
         );
+    }
+}
+
+/// Whoever hears of byok reads it to its end.
+#[test]
+fn the_readme_is_a_front_page() {
+    let bytes = read("README.md").len();
+    assert!(bytes <= 8192, "{bytes} bytes");
+}
+
+/// The time and the seats of the example, as its printed script counts them.
+#[test]
+fn the_readme_says_how_long_the_example_takes_and_who_is_in_the_room() {
+    let example = "examples/generate.toml";
+    let mut script = Command::new(support::program());
+    let output = script
+        .args(["script", example])
+        .current_dir(root())
+        .output();
+    let script = stdout(&output.unwrap());
+    let (_, time) = script.split_once("time in the room").unwrap();
+    let time = time.split("about ").nth(1).unwrap();
+    let minutes = time.split(' ').next().unwrap();
+    let plan: toml::Value = toml::from_str(&read(example)).unwrap();
+    let seats = |table: &str, names: &str| plan[table][names].as_array().unwrap().len();
+    let (custodians, witnesses) = (seats("escrow", "custodians"), seats("record", "witnesses"));
+    assert_eq!(witnesses, 1);
+    let readme = read("README.md");
+    for says in [
+        format!(
+            "{} people are in the room for about {minutes} minutes",
+            1 + custodians + witnesses
+        ),
+        format!("the operator, {custodians} custodians and a witness, for [this plan]({example})"),
+        format!("{custodians} custodians write down"),
+        format!(
+            "that any {} bring it back",
+            plan["escrow"]["threshold"].as_integer().unwrap()
+        ),
+    ] {
+        assert!(readme.contains(&says), "{says}");
+    }
+}
+
+/// Each picture is shown and is small; the terminal's has what the approval screen of the example says.
+#[test]
+fn the_pictures_of_the_readme_are_of_the_example_and_small() {
+    let readme = read("README.md");
+    let report = fs::metadata(root().join("docs/pictures/report.png")).unwrap();
+    assert!(report.len() < 150_000, "{}", report.len());
+    let approval = read("docs/pictures/approval.svg");
+    assert!(approval.len() < 10_000, "{}", approval.len());
+    for picture in ["docs/pictures/report.png", "docs/pictures/approval.svg"] {
+        assert!(readme.contains(&format!("]({picture})")), "{picture}");
+    }
+    assert!(root().join("docs/pictures/make.sh").is_file());
+    let shown = approval.replace('\u{a0}', " ");
+    let plan: toml::Value = toml::from_str(&read("examples/generate.toml")).unwrap();
+    let label = plan["key"][0]["label"].as_str().unwrap();
+    for text in [
+        plan["title"].as_str().unwrap(),
+        label,
+        "REHEARSAL",
+        APPROVE.trim(),
+    ] {
+        assert!(shown.contains(text), "{text}");
     }
 }
 

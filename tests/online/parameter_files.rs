@@ -272,11 +272,11 @@ fn the_command_for_the_slip_stands_everywhere_alike() {
     let text =
         |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     let command = kms::slip_command("inputs");
-    for path in ["README.md", "ceremony-scripts/RUNBOOK.md"] {
+    for path in ["docs/first-ceremony.md", "ceremony-scripts/RUNBOOK.md"] {
         assert!(text(path).contains(&command), "{path}");
     }
     for path in [
-        "README.md",
+        "docs/first-ceremony.md",
         "ceremony-scripts/RUNBOOK.md",
         "docs/plan-format.md",
         "docs/glossary.md",

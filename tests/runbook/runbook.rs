@@ -1,9 +1,7 @@
-//! `ceremony-scripts/RUNBOOK.md`, and README's first ceremony: every command of them, in its order, in a directory set up as it
+//! `ceremony-scripts/RUNBOOK.md`, docs/first-ceremony.md and docs/escrow.md: every command of them, in its order, in a directory set up as it
 //! says, with the real `online.sh`, the real AWS CLI, a KMS on the loopback, an HSM, and `byok`.
 //!
-//! The word after ```` ```sh ```` says where: nothing, at the cloud operator's; `room`, on the
-//! offline machine; `dry`, what this KMS cannot do: printed by `--dry-run`, and each printed
-//! command judged by the AWS CLI's own validation of arguments.
+//! The word after ```` ```sh ```` says where, or why not: see [`Place`]. `pages.rs` holds every page to that.
 
 use crate::kms_on_loopback;
 use crate::support;
@@ -25,14 +23,23 @@ const VARIABLES: &str = "region account key second primary topic";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// `sh`: at the cloud operator's, or where the page says.
     Online,
+    /// `sh room`: on the offline machine.
     Room,
+    /// `sh dry`: what the KMS of the tests cannot do: printed by `--dry-run`, and each printed command judged by the
+    /// AWS CLI's own validation of arguments.
     Dry,
-    /// On the machine where byok is built.
+    /// `sh build`: builds or tests byok itself. The scripts of the tests run it, not a test of the page.
     Build,
-    /// With a vendor's command that is on no machine of the tests: not run.
+    /// `sh cloud`: with a vendor's command that is on no machine of the tests, or for its cloud alone: not run.
     Cloud,
+    /// `sh root`: installs into the machine, or starts its daemons, as root: not run.
+    Root,
 }
+
+/// What fences hold that is not for a shell.
+pub(crate) const NO_COMMANDS: [&str; 2] = ["toml", "text"];
 
 /// One block of commands.
 #[derive(Clone, Debug)]
@@ -54,12 +61,17 @@ fn fences() -> Vec<Fence> {
     fences_of(&runbook(), "## ")
 }
 
-/// The blocks of a page, each with the heading of this depth above it.
+/// The blocks of commands of a page, each with the heading of this depth above it.
 pub(crate) fn fences_of(page: &str, heading: &str) -> Vec<Fence> {
     let mut found = Vec::new();
     let (mut section, mut open) = (String::new(), None::<Fence>);
-    for line in page.lines() {
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
         match (&mut open, line.strip_prefix("```")) {
+            (None, Some(info)) if NO_COMMANDS.contains(&info) => {
+                let ends = lines.by_ref().any(|line| line == "```");
+                assert!(ends, "a block that does not end");
+            }
             (None, Some(info)) => {
                 let place = match info {
                     "sh" => Place::Online,
@@ -67,6 +79,7 @@ pub(crate) fn fences_of(page: &str, heading: &str) -> Vec<Fence> {
                     "sh dry" => Place::Dry,
                     "sh build" => Place::Build,
                     "sh cloud" => Place::Cloud,
+                    "sh root" => Place::Root,
                     other => panic!("a block of an unknown kind: {other:?}"),
                 };
                 let (section, text) = (section.clone(), String::new());
@@ -109,7 +122,7 @@ fn is_known(place: Place, command: &str) -> bool {
     match place {
         Place::Room => begins(&["byok ", "cp -r ", "mv ", "rm -r /media/stick/"]),
         Place::Dry => begins(&["bash online.sh "]),
-        Place::Build | Place::Cloud => false,
+        Place::Build | Place::Cloud | Place::Root => false,
         Place::Online => {
             assigns
                 || begins(&[
@@ -254,7 +267,7 @@ impl Desk {
             Place::Online => self.online(&fence.section, &fence.text),
             Place::Room => self.in_the_room(&fence.section, &fence.text),
             Place::Dry => self.judged(&fence.section, &fence.text),
-            Place::Build | Place::Cloud => panic!("{}: not for here", fence.section),
+            Place::Build | Place::Cloud | Place::Root => panic!("{}: not for here", fence.section),
         }
     }
 
@@ -441,7 +454,7 @@ impl Desk {
 }
 
 /// Whether the AWS CLI takes these arguments; nothing is sent to anybody.
-fn is_taken(kms: &LoopbackKms, command: &str, folder: &Path) -> bool {
+pub(crate) fn is_taken(kms: &LoopbackKms, command: &str, folder: &Path) -> bool {
     let mut bash = Command::new("bash");
     bash.args(["-c", command]).env_clear().envs(kms.env());
     bash.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
@@ -688,17 +701,15 @@ fn ended(desk: &Desk, blocks: &[&Fence]) {
     destroyed(desk, room);
 }
 
-/// The plan of the end, as the page about plans shows it.
+/// The plan of the end, as the example has it.
 fn destroyed(desk: &Desk, room: &Fence) {
-    let page = fs::read_to_string(root().join("docs/plan-format.md")).unwrap();
-    let (_, example) = page.split_once("### destroy\n\n```toml\n").unwrap();
-    let (example, _) = example.split_once("```").unwrap();
+    let example = fs::read_to_string(root().join("examples/destroy.toml")).unwrap();
     let newest = "records/2027-12-01-payments";
     let head = sha256(&fs::read(desk.room.path(newest).join("transcript.jsonl")).unwrap());
     let previous = format!("previous = \"{newest}\"\nprevious_head = \"{head}\"");
     let module = desk.room.module.display().to_string();
     let plan = example
-        .replace(&format!("previous = \"{FIRST}\""), &previous)
+        .replace(&format!("previous = \"{NEW}\""), &previous)
         .replace("/usr/lib/softhsm/libsofthsm2.so", &module)
         .replace(
             "[\"SOFTHSM2_CONF\"]",
@@ -715,19 +726,17 @@ fn destroyed(desk: &Desk, room: &Fence) {
     assert_eq!(desk.room.objects(), [""; 0]);
 }
 
-// ---- README, "A first ceremony" ----
+// ---- docs/first-ceremony.md, and docs/escrow.md after it ----
 
 const NEW: &str = "records/2026-11-22-payments-2026";
 
-/// README's blocks between the two headings.
-fn first_ceremony() -> Vec<Fence> {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, way) = readme.split_once("\n## A first ceremony\n").unwrap();
-    let (way, _) = way.split_once("\n## ").unwrap();
-    fences_of(way, "### ")
+/// The blocks of a page below `docs`.
+pub(crate) fn fences_in(page: &str) -> Vec<Fence> {
+    let page = fs::read_to_string(root().join("docs").join(page)).unwrap();
+    fences_of(&page, "## ")
 }
 
-/// What stands in README for what everybody has otherwise.
+/// What stands in the pages for what everybody has otherwise.
 fn as_here(desk: &Desk, text: &str) -> String {
     let room = |path: &str| desk.room.path(path).display().to_string();
     let mut text = text
@@ -755,12 +764,12 @@ fn as_here(desk: &Desk, text: &str) -> String {
 }
 
 #[test]
-fn the_readme_s_first_ceremony_can_be_walked_in_its_order() {
+fn the_first_ceremony_and_the_years_after_it_can_be_walked_in_their_order() {
     let Some(desk) = Desk::new() else {
         return;
     };
     let (mut days, mut walked) = (Vec::new(), 0);
-    for fence in first_ceremony() {
+    for fence in fences_in("first-ceremony.md") {
         if !days.contains(&fence.section) {
             days.push(fence.section.clone());
         }
@@ -768,10 +777,6 @@ fn the_readme_s_first_ceremony_can_be_walked_in_its_order() {
         let day = fence.section.split([' ', ':']).next().unwrap();
         walked += 1;
         match (day, fence.place) {
-            (_, Place::Build) => {
-                let script = text.split_whitespace().next().unwrap();
-                assert!(Path::new(script).is_file(), "{script}");
-            }
             ("T-8", Place::Room) => doctor(&desk, &text),
             ("T-7", Place::Room) => week_before(&desk, &text),
             ("T-1", Place::Online) => day_before(&desk, &text),
@@ -800,7 +805,60 @@ fn the_readme_s_first_ceremony_can_be_walked_in_its_order() {
         .iter()
         .filter_map(|day| day.split([' ', ':']).next())
         .collect();
-    assert_eq!(order, ["", "T-8", "T-7", "T-1", "T-0", "At"]);
+    assert_eq!(order, ["T-8", "T-7", "T-1", "T-0", "At", "T+1"]);
+    for page in ["escrow.md", "command-line.md"] {
+        years_after(&desk, page);
+    }
+}
+
+/// Each command alone, at a terminal, and what it must say.
+fn years_after(desk: &Desk, page: &str) {
+    let who = " Custodians, with commas between them (Enter: as before): ";
+    let why = " Why they stay in use (Enter: new shares are dealt): ";
+    for fence in fences_in(page) {
+        assert_eq!(fence.place, Place::Room, "{}", fence.section);
+        let text = as_here(desk, &fence.text);
+        for command in text.lines() {
+            if command.ends_with("| more") {
+                let said = desk.in_the_room(page, command); // without a terminal it is cat
+                assert!(
+                    said.lines().all(|line| line.chars().count() <= 80),
+                    "{said}"
+                );
+                continue;
+            }
+            let mut pty = Pty::start(desk.offline(command));
+            let mut words = command
+                .split(' ')
+                .skip_while(|word| *word != "byok")
+                .skip(1);
+            let says = match (words.next().unwrap(), words.next().unwrap()) {
+                ("share", _) => {
+                    pty.answer("only you look: ", "");
+                    for (at, word) in desk.room.share("02-Audit.txt").split(' ').enumerate() {
+                        pty.answer(&format!("word {:>2} of 33: ", at + 1), word);
+                    }
+                    "share 2 of 5, Audit"
+                }
+                ("plan", "--recover") => {
+                    pty.answer(why, "nobody left");
+                    "recover.toml"
+                }
+                ("plan", "--new-shares") => {
+                    pty.answer(who, "");
+                    pty.answer(" How many of these 5 are needed: ", "3");
+                    "new-shares.toml"
+                }
+                ("plan", "--reimport") => ".toml",
+                ("due", _) => "Nothing is due within 90 days.",
+                ("verify", _) => "life of the data key payments-2026",
+                other => panic!("{other:?}"),
+            };
+            let ended = pty.end();
+            assert_eq!(ended.code, Some(0), "{command}: {}", ended.screen);
+            assert!(ended.screen.contains(says), "{command}: {}", ended.screen);
+        }
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -237,7 +237,7 @@ fn tell_end(record: &Path) -> Result<()> {
     tell_tampering(record)?;
     let look = record.join(crate::paper::report::FILE);
     super::print(&format!(
-        "look at   {}\n          then README \"A first ceremony\"\n",
+        "look at   {}\n          then docs/first-ceremony.md\n",
         shortened(&look).display()
     ))
 }

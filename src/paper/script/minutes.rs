@@ -1,5 +1,5 @@
-//! How long things take in the room: one table for screens and paper. README and the room scripts say the same; a test
-//! compares them.
+//! How long things take in the room: one table for screens and paper. docs/escrow.md, README and the room scripts say the
+//! same; a test compares them.
 
 /// Writing the 33 words of a share on its form.
 pub const WRITING: usize = 5;
