@@ -45,6 +45,8 @@ unpack() {
     tar -xf "$tar"
     "$bundle/ceremony-scripts/digest-rows.sh" "$tar" >rows
     [ "$(cat rows)" = "$(grep '^  row [1-8] ' paper.txt)" ] || fail 'the rows on the paper are of another file'
+    sha256sum "$tar" | cut -c 1-64 | fold -w 8 | cat -n >stock-rows # as the page has it typed
+    [ "$(awk '{ print $2 }' stock-rows)" = "$(awk '{ print $3 $4 }' rows)" ] || fail 'stock tools show other rows'
     [ "$(sha256sum "$tar" | cut -c 1-64)" = "$(sed -n 's/^SHA-256 //p' paper.txt)" ] || fail 'the paper has another SHA-256'
 }
 
