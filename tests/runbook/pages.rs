@@ -485,17 +485,14 @@ fn the_bundle_is_unpacked_by_the_commands_of_its_own_test() {
     }
 }
 
-/// A clone in which byok is built already, and README's command in it.
-#[test]
-fn the_samples_are_those_of_one_rehearsal_and_are_marked_as_practice() {
-    let Some(module) = Kind::SoftHsm.module() else {
-        return;
-    };
+/// A clone in which byok is built already.
+fn clone() -> tempfile::TempDir {
     let clone = tempfile::tempdir().unwrap();
-    let here = |path: &str| clone.path().join(path);
     for entry in [
         "ceremony-scripts",
         "softhsm-config",
+        "docs",
+        "examples",
         "Cargo.toml",
         "Cargo.lock",
     ] {
@@ -504,9 +501,21 @@ fn the_samples_are_those_of_one_rehearsal_and_are_marked_as_practice() {
         assert!(cp.status().unwrap().success());
     }
     for folder in ["src", "target/release"] {
-        fs::create_dir_all(here(folder)).unwrap();
+        fs::create_dir_all(clone.path().join(folder)).unwrap();
     }
-    fs::copy(support::program(), here("target/release/byok")).unwrap();
+    let byok = clone.path().join("target/release/byok");
+    fs::copy(support::program(), byok).unwrap();
+    clone
+}
+
+/// README's command.
+#[test]
+fn the_samples_are_those_of_one_rehearsal_and_are_marked_as_practice() {
+    let Some(module) = Kind::SoftHsm.module() else {
+        return;
+    };
+    let clone = clone();
+    let here = |path: &str| clone.path().join(path);
     let readme = fences_of(&read("README.md"), "## ");
     let command = readme.iter().find(|fence| fence.text.contains("--samples"));
     let command = command.unwrap().text.trim_end();
@@ -546,4 +555,53 @@ fn the_samples_are_those_of_one_rehearsal_and_are_marked_as_practice() {
     }
     support::refused(&make(), 2, &["target/samples exists already"]);
     assert_eq!(sample("script.html"), script);
+}
+
+/// What a picture of a screen says, but for what is different each time: where, when, and the rows of a digest.
+fn words_of(picture: &Path) -> Vec<String> {
+    let picture = fs::read_to_string(picture).unwrap().replace('\u{a0}', " ");
+    let lines = picture
+        .lines()
+        .filter_map(|line| line.strip_prefix("<text "));
+    let words = lines.filter_map(|line| line.split(['>', '<']).nth(1));
+    let changes = |line: &&str| {
+        [" UTC", "   row ", " record "]
+            .iter()
+            .any(|t| line.contains(t))
+    };
+    words
+        .filter(|line| !changes(line))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The picture that README shows was made by an earlier byok: this one shows the same.
+#[test]
+fn the_pictures_of_the_readme_are_made_anew_and_say_the_same() {
+    let Some(module) = Kind::SoftHsm.module() else {
+        return;
+    };
+    if Command::new("tmux").arg("-V").output().is_err() {
+        return skip("tmux is not installed");
+    }
+    let clone = clone();
+    let made = clone.path().join("made");
+    fs::create_dir(&made).unwrap();
+    let mut script = Command::new("bash");
+    script
+        .arg(clone.path().join("docs/pictures/make.sh"))
+        .arg(&made);
+    script
+        .env("BYOK_SOFTHSM_MODULE", module)
+        .stdin(Stdio::null());
+    succeeded("pictures", "make.sh", &script.output().unwrap());
+    let shown = words_of(&root().join("docs/pictures/approval.svg"));
+    assert!(shown.len() > 10, "{shown:?}");
+    assert_eq!(
+        words_of(&made.join("approval.svg")),
+        shown,
+        "docs/pictures/make.sh makes it anew"
+    );
+    let of_browser = fs::metadata(made.join("report.png"));
+    assert!(of_browser.map_or(0, |png| png.len()) < 150_000);
 }
