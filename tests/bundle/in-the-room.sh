@@ -180,6 +180,10 @@ stocked() {
     cd "$HOME"
     rehearsed
     held 'rehearse.sh of the bundle just runs, and without dpkg-deb'
+    ends 0 "$bundle/ceremony-scripts/rehearse.sh" --samples "$HOME/samples"
+    says 'no PDF: there is no Chromium here'
+    grep -q PRACTICE "$HOME/samples/script.html" || fail 'the sample of the script is not marked'
+    held 'the paper of a rehearsal is made in the bundle too'
 }
 
 "$1"
