@@ -12,3 +12,4 @@ pub mod outputs;
 pub mod report;
 pub mod script;
 pub(crate) mod template;
+mod timeline;

@@ -43,6 +43,26 @@ impl Task {
         }
     }
 
+    /// What people do before its date.
+    pub(crate) fn ahead(self) -> &'static [Ahead] {
+        const fn ahead(hours: i64, what: &'static str) -> Ahead {
+            Ahead { hours, what }
+        }
+        match self {
+            Self::Reimport => {
+                const {
+                    &[
+                        ahead(60 * 24, "plan the ceremony"),
+                        ahead(14 * 24, "print the script, invite people"),
+                        ahead(24, "get the import parameters"),
+                    ]
+                }
+            }
+            Self::Import => const { &[ahead(8, "import it"), ahead(2, "import it")] },
+            Self::ImportAgain | Self::Prove | Self::Expired => &[],
+        }
+    }
+
     /// Who must act.
     pub(crate) fn who(self) -> &'static str {
         match self {
@@ -50,6 +70,14 @@ impl Task {
             Self::ImportAgain | Self::Reimport | Self::Expired => "security officers",
         }
     }
+}
+
+/// Something that people do so many hours before a task must be done.
+pub(crate) struct Ahead {
+    /// How many hours before.
+    pub hours: i64,
+    /// What.
+    pub what: &'static str,
 }
 
 /// An import of a data key, the last into its KMS key, and how far it came.
@@ -68,6 +96,9 @@ pub(crate) struct Held {
     pub since: Timestamp,
     /// When the KMS deletes the material, or deleted it; of what it did not take, when the import parameters expire.
     pub until: Option<Timestamp>,
+    /// When the KMS deletes the material by the plan, whether it took it or not.
+    #[serde(skip)]
+    pub expires: Option<Timestamp>,
     /// The record in which it is.
     pub record: PathBuf,
     /// The newest record about the data key: the next ceremony builds on it.
@@ -307,6 +338,7 @@ impl Overview {
                     );
                     self.broken.push((directory.to_path_buf(), why));
                 }
+                let expires = expiries.of(&import.label, &import.import);
                 let held = Held {
                     label: import.label.clone(),
                     import: import.import.clone(),
@@ -314,9 +346,10 @@ impl Overview {
                     kms: standing.kms,
                     since: standing.at.unwrap_or(import.wrapped_at),
                     until: match standing.is_accepted() {
-                        true => expiries.of(&import.label, &import.import),
+                        true => expires,
                         false => import.token_until,
                     },
+                    expires,
                     record: directory.to_path_buf(),
                     newest: newest.get(&place.0).unwrap_or(directory).to_path_buf(),
                     by_quorum: plan.keeps_by_quorum(),

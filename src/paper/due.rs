@@ -1,6 +1,6 @@
 //! What is due, as a page that people print and hang up.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::evidence::due::{Due, Held, Overview};
 use crate::evidence::receipts;
@@ -8,11 +8,9 @@ use crate::ground::clock;
 use crate::paper::document::Document;
 use crate::paper::html::Html;
 use crate::paper::template::{facts, fill};
+use crate::paper::timeline::{self, Span};
 
 const PAGE: &str = include_str!("due/page.html");
-
-/// How wide a time line is, in the units of its picture.
-const WIDTH: i64 = 600;
 
 facts! {
     PageFacts {
@@ -21,26 +19,17 @@ facts! {
         /// What is said if nothing must be done.
         nothing: Html,
         due: Vec<DueFacts>,
-        /// The ends of the time line.
-        first: Html, last: Html,
-        held: Vec<HeldFacts>,
+        timeline: Html,
         remarks: Vec<RemarkFacts>,
     }
     BrokenFacts { record: Html, why: Html, }
     DueFacts { before: Html, label: Html, import: Html, what: Html, who: Html, command: Html, key: Html, }
-    HeldFacts {
-        label: Html, import: Html, kms: Html, key: Html, since: Html, until: Html,
-        /// Whether the KMS took it.
-        taken: bool,
-        /// Where the bar begins, how wide it is, and where now is.
-        begin: Html, width: Html, now: Html,
-    }
     RemarkFacts { remark: Html, }
 }
 
 /// The whole page.
 pub(crate) fn page(overview: &Overview, now: Timestamp) -> String {
-    let line = TimeLine::of(&overview.held, now);
+    let spans: Vec<Span> = overview.held.iter().map(span).collect();
     let count = |count: usize| Html::from(count.to_string());
     let facts = PageFacts {
         at: clock::for_people(now).into(),
@@ -59,9 +48,7 @@ pub(crate) fn page(overview: &Overview, now: Timestamp) -> String {
             false => Html::default(),
         },
         due: overview.due.iter().map(due).collect(),
-        first: day(line.first),
-        last: day(line.last),
-        held: overview.held.iter().map(|held| line.held(held)).collect(),
+        timeline: timeline::picture("Every import", &spans, now),
         remarks: (overview.remarks.iter())
             .map(|remark| RemarkFacts {
                 remark: remark.into(),
@@ -71,10 +58,6 @@ pub(crate) fn page(overview: &Overview, now: Timestamp) -> String {
     let mut document = Document::new("What byok records say is due", "DUE");
     document.add(clock::for_people(now), fill(PAGE, &[&facts]));
     document.finish()
-}
-
-fn day(at: Timestamp) -> Html {
-    at.strftime("%Y-%m-%d").to_string().into()
 }
 
 fn due(due: &Due) -> DueFacts {
@@ -92,53 +75,21 @@ fn due(due: &Due) -> DueFacts {
     }
 }
 
-/// The time that all bars show.
-struct TimeLine {
-    first: Timestamp,
-    last: Timestamp,
-    now: Timestamp,
-}
-
-impl TimeLine {
-    /// From the first import to the last expiry, and now, with room after both; no more than five years from now.
-    fn of(held: &[Held], now: Timestamp) -> Self {
-        let days = |days: i64| SignedDuration::from_hours(days * 24);
-        let (room, most) = (days(30), days(5 * 365));
-        let since = held.iter().map(|held| held.since.max(now - most));
-        let until = held.iter().filter_map(|held| held.until);
-        let until = until.map(|until| until.min(now + most));
-        let last = until.chain([now]).max().unwrap_or(now);
-        Self {
-            first: since.chain([now - room]).min().unwrap_or(now),
-            last: last + room,
-            now,
-        }
-    }
-
-    /// Where a time is.
-    fn at(&self, at: Timestamp) -> i64 {
-        let seconds = |at: Timestamp| at.duration_since(self.first).as_secs();
-        (seconds(at) * WIDTH / seconds(self.last).max(1)).clamp(0, WIDTH)
-    }
-
-    fn held(&self, held: &Held) -> HeldFacts {
-        let (begin, end) = (
-            self.at(held.since),
-            held.until.map_or(WIDTH, |until| self.at(until)),
-        );
-        let number = |number: i64| Html::from(number.to_string());
-        HeldFacts {
-            label: (&held.label).into(),
-            import: (&held.import).into(),
-            kms: held.kms.into(),
-            key: held.kms_key.as_str().into(),
-            since: day(held.since),
-            until: held.until.map(day).unwrap_or_default(),
-            taken: receipts::is_taken(held.kms),
-            begin: number(begin),
-            width: number((end - begin).max(1)),
-            now: number(self.at(self.now)),
-        }
+/// An import, and when the KMS deletes the material if it takes it.
+fn span(held: &Held) -> Span {
+    let taken = receipts::is_taken(held.kms);
+    Span {
+        name: format!("{} / {}", held.label, held.import).into(),
+        how_far: held.kms.into(),
+        key: held.kms_key.as_str().into(),
+        came: None,
+        since: held.since,
+        taken,
+        before: held.until.filter(|_| !taken),
+        ends: match taken {
+            true => held.until,
+            false => held.expires,
+        },
     }
 }
 
@@ -154,27 +105,8 @@ mod tests {
             PageFacts::NAMES,
             BrokenFacts::NAMES,
             DueFacts::NAMES,
-            HeldFacts::NAMES,
             RemarkFacts::NAMES,
         ];
         nothing_is_left_out("src/paper/due", &[PAGE], &used, &declared);
-    }
-
-    #[test]
-    fn a_time_stands_where_it_belongs_on_the_line() {
-        let at = |day: &str| format!("{day}T00:00:00Z").parse().unwrap();
-        let line = TimeLine {
-            first: at("2026-01-01"),
-            last: at("2027-01-01"),
-            now: at("2026-07-02"),
-        };
-        let places = [
-            "2025-01-01",
-            "2026-01-01",
-            "2026-07-02",
-            "2027-01-01",
-            "2030-01-01",
-        ];
-        assert_eq!(places.map(|day| line.at(at(day))), [0, 0, 299, 600, 600]);
     }
 }

@@ -299,6 +299,9 @@ fn the_calendar_is_one_with_alarms_and_the_page_shows_each_import() {
         "accepted by KMS",
         "byok plan --reimport records/one",
         "<svg ",
+        "in the KMS since <b>",
+        "plan the ceremony <b>",
+        "height=\"9\" fill=\"#000\"",
     ] {
         assert!(page.contains(says), "{says}");
     }

@@ -242,6 +242,31 @@ fn each_grade_of_exposure_stands_first_and_says_no_more_than_is_true() {
 }
 
 #[test]
+fn the_report_shows_the_time_of_its_imports_and_when_the_next_ceremony_is_prepared() {
+    let html = rendered(&Story::of(Grade::EscrowKey));
+    for date in [
+        "made <b>2026-11-22</b>",
+        "wrapped <b>2026-11-22</b>",
+        "import before <b>2026-11-23 09:41 UTC</b>",
+        "plan the ceremony <b>2027-09-21</b>",
+        "print the script, invite people <b>2027-11-06</b>",
+        "get the import parameters <b>2027-11-19</b>",
+        "the KMS deletes the material <b>2027-11-20 00:00 UTC</b>",
+    ] {
+        assert!(html.contains(date), "{date}");
+    }
+    assert!(
+        !html.contains("height=\"9\" fill=\"#000\""),
+        "no receipt says that a KMS took it"
+    );
+    // imports with the same dates share a picture
+    let large = rendered(&Story::large());
+    let (row, _) = large.split_once("and 6 more</b>, no receipt").unwrap();
+    assert!(row.ends_with("eu-west-1-5 "), "{row}");
+    assert_eq!(large.matches("class=\"timeline\"").count(), 1);
+}
+
+#[test]
 fn an_exception_is_told_with_the_number_of_its_step() {
     let html = rendered(&Story::of(Grade::EscrowKey));
     assert!(html.contains("step 3, look at the machine"));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::evidence::due::{Due, Overview, Task, overview};
+use crate::evidence::due::{Due, Overview, overview};
 use crate::evidence::{receipts, transcript};
 use crate::ground::clock;
 use crate::ground::error::{Error, Exit, Result};

@@ -65,7 +65,7 @@ facts! {
     SupersededFacts { ceremony: Html, custodians: Html, }
     DestroyedFacts { what: Html, became: Html, }
 
-    ImportsFacts { shared: Vec<Named>, has_deadline: bool, deadlines: Vec<Named>, imports: Vec<ImportFacts>, }
+    ImportsFacts { shared: Vec<Named>, has_deadline: bool, deadlines: Vec<Named>, timeline: Html, imports: Vec<ImportFacts>, }
     ImportFacts {
         label: Html,
         import: Html,

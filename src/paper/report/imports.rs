@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::facts::{ImportFacts, ImportsFacts, Named};
-use super::{Html, Report, Said, groups, html};
+use super::{Html, Report, Said, groups, html, keys};
 use crate::evidence::receipts;
 use crate::evidence::transcript::{ImportTypeTold, Imported, KeyName, Opened, Wrapped};
 use crate::ground::clock;
 use crate::ground::words;
+use crate::paper::timeline::{self, Span};
 use crate::plan::{ImportPlan, WrapIn, meaning, parameters};
 
 pub(super) fn facts(report: &Report) -> ImportsFacts {
@@ -25,6 +26,7 @@ pub(super) fn facts(report: &Report) -> ImportsFacts {
         shared: Named::all(parameters::shared_wrapping_keys(wrapping_keys)),
         has_deadline: deadlines(report).any(|(at, _)| at.is_some()),
         deadlines: Named::all(each_deadline(report)),
+        timeline: timeline(report),
         imports: report
             .events()
             .map(|wrapped| import(report, &wrapped))
@@ -50,6 +52,42 @@ pub(super) fn each_deadline(report: &Report) -> Vec<String> {
         }
     });
     told.collect()
+}
+
+/// Its imports on the time line; those that have the same dates together.
+fn timeline(report: &Report) -> Html {
+    let mut spans: BTreeMap<_, (Span, Vec<String>)> = BTreeMap::new();
+    for wrapped in report.events::<Wrapped>() {
+        let key = report.data_keys().find(|key| key.label == wrapped.label);
+        let came = key.map(|key| (key.line.at, keys::origin(&key).short));
+        let read = read_for(report, &wrapped);
+        let before = read.and_then(|read| read.valid_to.as_ref()?.known());
+        let ends = planned(report, &wrapped).and_then(|import| import.expires);
+        let same = (before.is_none(), before, ends, came.map(|(_, how)| how));
+        let (_, names) = spans.entry(same).or_insert_with(|| {
+            let span = Span {
+                name: Html::default(),
+                how_far: receipts::NONE.into(),
+                key: Html::default(),
+                came,
+                since: wrapped.line.at,
+                taken: false,
+                before,
+                ends,
+            };
+            (span, Vec::new())
+        });
+        names.push(format!("{} / {}", wrapped.label, wrapped.import));
+    }
+    let named = |(span, names): (Span, Vec<String>)| Span {
+        name: words::some(&names, 6).into(),
+        ..span
+    };
+    let spans: Vec<Span> = spans.into_values().map(named).collect();
+    let now = report.lines.last().map(|line| line.at);
+    now.map_or_else(Html::default, |now| {
+        timeline::picture("The time of these imports", &spans, now)
+    })
 }
 
 /// Each import by its name, with its deadline if it has one.

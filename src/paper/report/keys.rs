@@ -54,7 +54,7 @@ fn data_key(report: &Report, key: &Said<DataKeyFacts>, in_rows: bool) -> KeyFact
     KeyFacts {
         label: key.label.as_str().into(),
         spec: spec(key).into(),
-        origin: origin(key).into(),
+        origin: origin(key).told.into(),
         kept: html(planned.map(|plan| meaning::keep(report.plan.kind, plan.keep))),
         cka_id: key.cka_id.as_str().into(),
         kcv: html(key.kcv.as_ref()),
@@ -67,14 +67,27 @@ fn data_key(report: &Report, key: &Said<DataKeyFacts>, in_rows: bool) -> KeyFact
     }
 }
 
-fn origin(key: &Said<DataKeyFacts>) -> &'static str {
-    match (&key.line.event, key.source.as_deref()) {
-        (Event::KeyGenerated(_), _) => "generated in the HSM in this ceremony",
-        (_, Some("file")) => "brought in from a file, which the exceptions name",
-        (_, Some("token")) => "in the HSM before this ceremony",
-        (Event::KeyFound(_), _) => "found in the HSM: the same material as before",
-        _ => "recovered from a quorum: the same material as before",
-    }
+/// How a data key came into the HSM.
+pub(super) struct Origin {
+    pub short: &'static str,
+    told: &'static str,
+}
+
+pub(super) fn origin(key: &Said<DataKeyFacts>) -> Origin {
+    let (short, told) = match (&key.line.event, key.source.as_deref()) {
+        (Event::KeyGenerated(_), _) => ("made", "generated in the HSM in this ceremony"),
+        (_, Some("file")) => (
+            "brought in",
+            "brought in from a file, which the exceptions name",
+        ),
+        (_, Some("token")) => ("already there", "in the HSM before this ceremony"),
+        (Event::KeyFound(_), _) => ("found", "found in the HSM: the same material as before"),
+        _ => (
+            "recovered",
+            "recovered from a quorum: the same material as before",
+        ),
+    };
+    Origin { short, told }
 }
 
 /// `HMAC_224, 28 bytes (224 bits)`, `ECC_NIST_P256, key pair on P-256`.

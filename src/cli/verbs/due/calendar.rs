@@ -2,19 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::{Due, Overview, Task};
+use super::{Due, Overview};
+use crate::evidence::due::Ahead;
 use crate::ground::words;
 
-/// How long before people must do what: RFC 5545's duration, and the words.
-fn alarms(task: Task) -> &'static [(&'static str, &'static str)] {
-    match task {
-        Task::Reimport => &[
-            ("-P60D", "plan the ceremony"),
-            ("-P14D", "print the script, invite people"),
-            ("-P1D", "get the import parameters"),
-        ],
-        Task::Import => &[("-PT8H", "import it"), ("-PT2H", "import it")],
-        Task::ImportAgain | Task::Prove | Task::Expired => &[],
+/// RFC 5545's duration (section 3.3.6) before a date.
+fn trigger(hours: i64) -> String {
+    match hours % 24 {
+        0 => format!("-P{}D", hours / 24),
+        _ => format!("-PT{hours}H"),
     }
 }
 
@@ -55,7 +51,7 @@ struct Event {
     about: String,
     at: Option<Timestamp>,
     what: String,
-    alarms: &'static [(&'static str, &'static str)],
+    alarms: &'static [Ahead],
 }
 
 impl Event {
@@ -69,7 +65,7 @@ impl Event {
             at: due.before,
             what: format!("{key}\n{}: {}", due.task.who(), due.command()),
             alarms: match due.before {
-                Some(_) => alarms(due.task),
+                Some(_) => due.task.ahead(),
                 None => &[],
             },
         }
@@ -86,11 +82,11 @@ fn event(event: Event, now: Timestamp) -> Vec<String> {
         format!("SUMMARY:{}", escaped(&event.title)),
         format!("DESCRIPTION:{}", escaped(&event.what)),
     ];
-    for (when, what) in event.alarms {
+    for Ahead { hours, what } in event.alarms {
         lines.extend([
             "BEGIN:VALARM".to_owned(),
             "ACTION:DISPLAY".to_owned(),
-            format!("TRIGGER:{when}"),
+            format!("TRIGGER:{}", trigger(*hours)),
             format!(
                 "DESCRIPTION:{}",
                 escaped(&format!("{}: {what}", event.title))
