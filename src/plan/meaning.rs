@@ -22,6 +22,9 @@ pub(crate) const IN_A_FILE: &str = "whoever has or had the file has it";
 /// What it means that a data key was in the HSM token before.
 pub(crate) const ALREADY_THERE: &str = "nobody knows who made it or who else has it";
 
+/// The PIN, if two people type one half each.
+pub(crate) const PIN_HALVES: [&str; 2] = ["first half of the PIN", "second half of the PIN"];
+
 /// What must have happened in the cloud before a data key is destroyed.
 pub(crate) const LAST_WAY_BACK: &str = "The KMS keys that use it must be deleted first: as long as one exists, this is the last way to bring its material back.";
 

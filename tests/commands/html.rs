@@ -267,6 +267,45 @@ fn the_report_shows_the_time_of_its_imports_and_when_the_next_ceremony_is_prepar
 }
 
 #[test]
+fn report_and_script_show_the_same_picture_of_what_together_opens_the_data_keys() {
+    let picture = |html: &str| {
+        let (_, rest) = html.split_once("<table class=\"ways\">").unwrap();
+        rest.split_once("</table>").unwrap().0.to_owned()
+    };
+    let both = |story: &Story| {
+        let plan = story.plan();
+        let script = Script {
+            plan: &plan,
+            practice: false,
+            previous: None,
+        };
+        let shown = picture(&rendered(story));
+        assert_eq!(picture(&script.render()), shown);
+        shown
+    };
+    let shared = both(&Story::of(Grade::EscrowKey));
+    let count = |what: &str| shared.matches(what).count();
+    assert_eq!(
+        (count("r=\"4.5\" fill=\"#000\""), count("r=\"4.5\"")),
+        (3, 5)
+    );
+    for says in [
+        "<b>any 3 of 5 shares</b>",
+        "<span class=\"seat\">5 Operations</span>",
+        "<b>the escrow package</b>",
+        "<b>the HSM token</b>",
+        "<b>the PIN</b>",
+        "whoever has token and PIN can wrap it again",
+        "<b>AWS KMS</b>",
+    ] {
+        assert!(shared.contains(says), "{says}");
+    }
+    let alone = both(&Story::of(Grade::Never));
+    assert!(alone.contains("NONE: if the HSM is lost, so is this data key"));
+    assert!(alone.contains("<b>the HSM token</b>") && !alone.contains("<circle"));
+}
+
+#[test]
 fn an_exception_is_told_with_the_number_of_its_step() {
     let html = rendered(&Story::of(Grade::EscrowKey));
     assert!(html.contains("step 3, look at the machine"));

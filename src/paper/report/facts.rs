@@ -40,6 +40,7 @@ facts! {
     AttemptFacts { directory: Html, ceremony: Html, head: Html, }
 
     KeysFacts {
+        holders: Html,
         keys: Vec<KeyFacts>,
         dealt: Vec<DealtFacts>,
         proved: Vec<ProvedFacts>,

@@ -12,6 +12,7 @@ use crate::evidence::transcript::{
     HandedOut, QuorumMet, Said, ShareUsed,
 };
 use crate::ground::words;
+use crate::paper::holders;
 use crate::plan::meaning;
 
 /// With more data keys than this, their fingerprints get less room.
@@ -33,6 +34,7 @@ pub(super) fn facts(report: &Report) -> KeysFacts {
             custodians: old.custodians.join(", ").into(),
         });
     KeysFacts {
+        holders: holders::picture(report.plan, None),
         keys: report
             .data_keys()
             .map(|key| data_key(report, &key, in_rows))

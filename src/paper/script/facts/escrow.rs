@@ -4,6 +4,7 @@ use super::{Named, Script, UNKNOWN_SHARES, eight_rows, html};
 use crate::crypto::escrow::package;
 use crate::evidence::previous::{Dealt, KnownShare, Previous, not_in_use, told_outside};
 use crate::ground::words;
+use crate::paper::holders;
 use crate::paper::html::{Html, rows_to_fill};
 use crate::paper::script::form::FormTexts;
 use crate::paper::template::facts;
@@ -13,6 +14,7 @@ facts! {
     /// Shares and package.
     EscrowFacts {
         escrow_meaning: Html,
+        holders: Html,
         shares: Vec<ShareFacts>,
         share_count: Html,
         threshold: Html,
@@ -49,6 +51,7 @@ impl EscrowFacts {
         let form = FormTexts::new(escrow);
         Self {
             escrow_meaning: escrow_meaning(script).into(),
+            holders: holders::picture(plan, previous.and_then(Previous::in_use)),
             shares: shares(script),
             share_count: script.custodians().len().to_string().into(),
             threshold: html(

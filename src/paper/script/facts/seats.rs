@@ -5,7 +5,7 @@ use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
 use crate::paper::html::{Html, rows_to_fill};
 use crate::paper::script::practice_box;
 use crate::paper::template::facts;
-use crate::plan::PinSource;
+use crate::plan::{PinSource, meaning};
 
 facts! {
     /// Who signs.
@@ -63,7 +63,7 @@ fn roles(script: &Script) -> Vec<String> {
     let mut roles = vec!["operator (a security officer), at the keyboard".to_owned()];
     match plan.hsm.pin {
         PinSource::PromptHalves => {
-            roles.extend(["first half of the PIN", "second half of the PIN"].map(String::from));
+            roles.extend(meaning::PIN_HALVES.map(String::from));
         }
         _ => roles.push("holder of the PIN, if somebody else".to_owned()),
     }
