@@ -14,7 +14,7 @@ use crate::ground::words;
 use crate::paper::document::Document;
 use crate::paper::html::{Html, groups, rows};
 use crate::paper::template::{Facts, fill};
-use crate::plan::{Plan, meaning};
+use crate::plan::{Network, Plan, meaning};
 
 mod exposure;
 mod facts;
@@ -24,7 +24,7 @@ mod room;
 
 use exposure::Exposure;
 pub(crate) use exposure::grade;
-use facts::{AttemptFacts, FirstFacts, Named, PackageFacts};
+use facts::{AttemptFacts, FirstFacts, Named, PackageFacts, TileFacts};
 
 /// The file's name in every record.
 pub(crate) const FILE: &str = "transcript.html";
@@ -91,6 +91,8 @@ impl Report<'_> {
             ceremony: opening.ceremony.as_str().into(),
             rehearsal: opening.rehearsal,
             grade: exposure.grade().into(),
+            serious: exposure.is_serious(),
+            tiles: tiles(self, &exposure, exceptions.len()),
             natures: Named::all(&exposure.natures),
             software: exposure.software,
             wrapped_here: exposure.wrapped_here.join(", ").into(),
@@ -135,6 +137,41 @@ impl Report<'_> {
     fn data_keys(&self) -> impl Iterator<Item = Said<'_, DataKeyFacts>> {
         self.events()
     }
+}
+
+/// What is seen at a glance; page 1 and the exceptions say what each means.
+fn tiles(report: &Report, exposure: &Exposure, exceptions: usize) -> Vec<TileFacts> {
+    let tile = |name: &str, applies: bool| TileFacts {
+        name: name.into(),
+        said: if applies { "YES" } else { "no" }.into(),
+        applies,
+    };
+    vec![
+        tile("the HSM is software", exposure.software),
+        tile(
+            "bytes of data keys were in this computer",
+            exposure.bytes_here(),
+        ),
+        tile(
+            "the escrow key was in this computer",
+            exposure.escrow_key_here,
+        ),
+        tile(
+            "a data key came from elsewhere",
+            exposure.is_from_elsewhere(),
+        ),
+        tile(
+            "a network was allowed",
+            report.plan.network != Network::Forbidden,
+        ),
+        TileFacts {
+            said: match exceptions {
+                0 => "none".into(),
+                n => n.to_string().into(),
+            },
+            ..tile("exceptions up to step 11", exceptions > 0)
+        },
+    ]
 }
 
 /// An earlier attempt that was not sealed.
@@ -190,6 +227,7 @@ mod tests {
             .collect();
         let declared = [
             FirstFacts::NAMES,
+            TileFacts::NAMES,
             ExceptionFacts::NAMES,
             AttemptFacts::NAMES,
             KeysFacts::NAMES,

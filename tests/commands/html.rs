@@ -226,6 +226,24 @@ fn each_grade_of_exposure_stands_first_and_says_no_more_than_is_true() {
         let exposure = exposure.unwrap_or_else(|| panic!("{grade:?}: {said}"));
         assert!(exposure < html.find("data keys</td>").unwrap());
         assert_eq!(html.matches("class=\"grade\"").count(), 1);
+        let sign = match grade {
+            Grade::Never => "not exposed",
+            Grade::EscrowKey | Grade::Quorum => "exposed in part",
+            Grade::Bytes | Grade::BytesAndEscrowKey | Grade::Software => "exposed",
+        };
+        let sign = html.find(&format!("aria-label=\"{sign}\"")).unwrap();
+        assert!(sign < exposure, "{grade:?}: the sign is seen first");
+        let tile = |name: &str, is: bool| {
+            let (class, said) = match is {
+                true => (" class=\"applies\"", "YES"),
+                false => ("", "no"),
+            };
+            let tile = format!("<div{class}>{name}: <b>{said}</b></div>");
+            assert!(html.contains(&tile), "{grade:?}: {tile}");
+        };
+        tile("the HSM is software", grade == Grade::Software);
+        tile("a data key came from elsewhere", false);
+        tile("a network was allowed", false);
         assert_eq!(html.contains(NEVER), grade == Grade::Never, "{grade:?}");
         let escrow_key = "The escrow key was in this computer";
         let escrowed = [Grade::EscrowKey, Grade::Quorum, Grade::BytesAndEscrowKey];
@@ -234,9 +252,17 @@ fn each_grade_of_exposure_stands_first_and_says_no_more_than_is_true() {
             escrowed.contains(&grade),
             "{grade:?}"
         );
-        let bytes = "bytes of data keys were in this computer";
+        let bytes = "bytes of data keys were in this computer's";
         let in_host = [Grade::Bytes, Grade::BytesAndEscrowKey];
         assert_eq!(html.contains(bytes), in_host.contains(&grade), "{grade:?}");
+        tile(
+            "the escrow key was in this computer",
+            escrowed.contains(&grade),
+        );
+        tile(
+            "bytes of data keys were in this computer",
+            in_host.contains(&grade),
+        );
         stands_alone(&html);
     }
 }
@@ -309,6 +335,7 @@ fn report_and_script_show_the_same_picture_of_what_together_opens_the_data_keys(
 fn an_exception_is_told_with_the_number_of_its_step() {
     let html = rendered(&Story::of(Grade::EscrowKey));
     assert!(html.contains("step 3, look at the machine"));
+    assert!(html.contains("<div class=\"applies\">exceptions up to step 11: <b>1</b></div>"));
     assert!(html.contains("the cable was found plugged in &amp; taken out"));
 }
 

@@ -51,7 +51,7 @@ impl Exposure {
         }
     }
 
-    fn bytes_here(&self) -> bool {
+    pub(super) fn bytes_here(&self) -> bool {
         !self.wrapped_here.is_empty() || !self.from_files.is_empty()
     }
 
@@ -59,9 +59,19 @@ impl Exposure {
         grade(self.software, self.bytes_here(), self.escrow_key_here)
     }
 
+    /// Whether a data key itself was in a computer.
+    pub(super) fn is_serious(&self) -> bool {
+        self.software || self.bytes_here()
+    }
+
+    /// Whether byok does not know who made a data key.
+    pub(super) fn is_from_elsewhere(&self) -> bool {
+        !self.from_files.is_empty() || !self.from_token.is_empty()
+    }
+
     /// Whether this computer never held anything that opens a data key.
     pub(super) fn is_none(&self) -> bool {
-        !self.software && !self.bytes_here() && !self.escrow_key_here
+        !self.is_serious() && !self.escrow_key_here
     }
 }
 

@@ -11,6 +11,9 @@ facts! {
         ceremony: Html,
         rehearsal: bool,
         grade: Html,
+        /// Whether it is one of the two worse grades.
+        serious: bool,
+        tiles: Vec<TileFacts>,
         natures: Vec<Named>,
         software: bool,
         /// The imports that were wrapped in this computer.
@@ -36,6 +39,8 @@ facts! {
         interrupted: Html,
         attempts: Vec<AttemptFacts>,
     }
+    /// Something that a reader would want to know first, and whether it is so.
+    TileFacts { name: Html, said: Html, applies: bool, }
     ExceptionFacts { step: Html, when: Html, what: Html, }
     AttemptFacts { directory: Html, ceremony: Html, head: Html, }
 
