@@ -16,6 +16,7 @@ use crate::paper::html::{Html, groups, rows};
 use crate::paper::template::{Facts, fill};
 use crate::plan::{Network, Plan, meaning};
 
+mod events;
 mod exposure;
 mod facts;
 mod imports;

@@ -354,6 +354,27 @@ fn what_an_event_of_a_later_version_adds_is_shown_and_never_as_html() {
 }
 
 #[test]
+fn the_report_tells_what_happened_in_sentences_with_the_name_of_each_event_beside() {
+    let mut story = Story::of(Grade::EscrowKey);
+    story.add(serde_json::json!({"event": "lamp-lit"}));
+    let html = rendered(&story);
+    for (sentence, name) in [
+        ("The plan was approved.", "plan-approved"),
+        ("The HSM made a data key.", "key-generated"),
+        (
+            "A custodian got a share, and it came back right.",
+            "share-handed-out",
+        ),
+        ("An event of a later version of byok.", "lamp-lit"),
+    ] {
+        let row = format!("<td>{sentence} <code class=\"name\">{name}</code><td>");
+        assert!(html.contains(&row), "{row}");
+    }
+    let events = html.matches("<code class=\"name\">").count();
+    assert_eq!(html.matches(". <code class=\"name\">").count(), events);
+}
+
+#[test]
 fn who_sat_where_is_a_table_in_the_report() {
     let mut story = Story::of(Grade::Never);
     let present = serde_json::json!([

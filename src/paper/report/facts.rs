@@ -101,7 +101,7 @@ facts! {
 
     FilesFacts { events: Vec<EventFacts>, files: Vec<FileFacts>, }
     /// Events of one name that follow each other.
-    EventFacts { lines: Html, time: Html, event: Html, times: Html, }
+    EventFacts { lines: Html, time: Html, told: Html, event: Html, times: Html, }
     FileFacts { path: Html, bytes: Html, digest: Html, }
 
     PackageFacts { lines: Vec<Named>, }

@@ -4,7 +4,7 @@ use super::facts::{
     CheckFacts, EventFacts, ExceptionFacts, FileFacts, FilesFacts, MemberFacts, RoomFacts,
     SeatFacts, ToldFacts,
 };
-use super::{Report, groups, html, shown};
+use super::{Report, events, groups, html, shown};
 use crate::evidence::transcript::{
     Exception, Line, Opened, Output, PreflightCheck, PreflightPassed, Present, RollCall,
     WrongAnswer,
@@ -137,6 +137,7 @@ fn run(run: &[Line]) -> EventFacts {
     EventFacts {
         lines: lines.into(),
         time: first.at.strftime("%Y-%m-%d %H:%M:%S").to_string().into(),
+        told: events::told(&first.event).into(),
         event: first.name.as_str().into(),
         times: times.into(),
     }
