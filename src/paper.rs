@@ -6,6 +6,7 @@
 
 pub(crate) mod document;
 pub(crate) mod due;
+mod head;
 mod holders;
 pub(crate) mod html;
 pub(crate) mod last;

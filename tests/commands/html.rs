@@ -13,7 +13,7 @@ use byok::ground::strict_json::Json;
 use byok::paper::report::Report;
 use byok::paper::script::Script;
 use byok::plan::Plan;
-use support::paper::{Paper, Printed, print};
+use support::paper::{Paper, Printed, print, qr_codes};
 use support::story::{Grade, Story};
 use support::{Kind, PIN, Room, refused, sha256, stderr, stdout};
 
@@ -765,6 +765,45 @@ fn a_script_prints_cleanly_on_a4_and_letter() {
             let count = plan.escrow.as_ref().unwrap().custodians.len();
             assert!(text.contains(&format!("Share {count} of {count}")));
         }
+    }
+}
+
+/// Wherever a head digest stands in rows: the report of a record that builds on another, and the script for it.
+#[test]
+fn a_phone_reads_from_the_paper_the_head_digest_that_its_rows_say() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    let head = sha256(&room.run_well().bytes);
+    let code = format!("QR Code byok head digest {head}");
+    room.plan.kind = "reimport".into();
+    room.plan.directory = "records/two".into();
+    room.plan.top_more = "previous = \"records/one\"\n".into();
+    let copy_at_hand = script(&room, &[]);
+    room.plan.top_more += &format!("previous_head = \"{head}\"\n");
+    room.run_well();
+    let report = report_of(&room, "records/two");
+    fs::rename(room.path("records/one"), room.path("away")).unwrap();
+    let head_in_plan = script(&room, &[]);
+    // of a head digest in part there is no code, which would say more than the rows
+    room.plan.top_more = room.plan.top_more.replace(&head[24..], "");
+    let in_part = script(&room, &[]);
+    assert!(in_part.contains(&format!("{} {}", &head[16..20], &head[20..24])));
+    for (name, html, expected) in [
+        ("qr-report", report, vec![code.clone()]),
+        ("qr-script", copy_at_hand, vec![code.clone()]),
+        ("qr-script-alone", head_in_plan, vec![code.clone()]),
+        ("qr-script-in-part", in_part, vec![]),
+    ] {
+        stands_alone(&html);
+        let kept = kept(&format!("{name}.html"), &html, &room.path("."));
+        if print(&kept, Paper::A4).is_none() {
+            return;
+        }
+        let Some(read) = qr_codes(&kept.with_extension("pdf")) else {
+            return;
+        };
+        assert_eq!(read, expected, "{name}");
     }
 }
 

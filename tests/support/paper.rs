@@ -162,6 +162,47 @@ fn to_pdf(html: &Path, pdf: &Path) {
     );
 }
 
+/// What a reader of QR codes that is not byok's (PyPI's zxing-cpp) finds on the pages of a PDF, printed with 300 dots an
+/// inch in black, white and grey; `None` after saying what is not here.
+pub fn qr_codes(pdf: &Path) -> Option<Vec<String>> {
+    const READ: &str = "import sys, zxingcpp\n\
+        for name in sys.argv[1:]:\n\
+        \x20   data = open(name, 'rb').read()\n\
+        \x20   width, height = (int(n) for n in data.split(maxsplit=4)[1:3])\n\
+        \x20   pixels = memoryview(data[-width * height:]).cast('B', (height, width))\n\
+        \x20   for code in zxingcpp.read_barcodes(pixels):\n\
+        \x20       print(code.format, code.text)\n";
+    let Some(venv) = std::env::var_os("BYOK_TEST_VENV").filter(|venv| !venv.is_empty()) else {
+        skip("no BYOK_TEST_VENV");
+        return None;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let drawn = Command::new("pdftoppm")
+        .args(["-r", "300", "-gray"])
+        .arg(pdf)
+        .arg(dir.path().join("page"))
+        .status();
+    assert!(drawn.unwrap().success());
+    let mut drawn: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|page| page.unwrap().path())
+        .collect();
+    drawn.sort();
+    let python = std::path::absolute(venv).unwrap().join("bin/python");
+    let output = Command::new(python)
+        .args(["-c", READ])
+        .args(drawn)
+        .output()
+        .unwrap();
+    if stderr(&output).contains("No module named 'zxingcpp'") {
+        skip("BYOK_TEST_VENV has no zxing-cpp");
+        return None;
+    }
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = String::from_utf8(output.stdout).unwrap();
+    Some(said.lines().map(str::to_owned).collect())
+}
+
 /// The pages of `pdftotext -bbox`: a line a word.
 fn pages(boxes: &str) -> Vec<Page> {
     let mut pages: Vec<Page> = Vec::new();

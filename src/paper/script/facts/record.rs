@@ -4,6 +4,7 @@ use super::{SIGNER_DIGITS, Script, html, name_of};
 use crate::crypto::sshsig::parse_fingerprint;
 use crate::evidence::receipts::IMPORT_RESULTS;
 use crate::ground::words;
+use crate::paper::head;
 use crate::paper::html::{Html, commands, rows, rows_to_compare};
 use crate::paper::last;
 use crate::paper::template::facts;
@@ -44,8 +45,14 @@ impl RecordFacts {
             anchor: meaning::anchor(plan).into(),
             head_is_typed: plan.previous.is_some() && plan.previous_head.is_none(),
             ceremony_before: html(previous.map(|previous| &previous.ceremony)),
-            head_before: html(previous.map(|previous| rows_to_compare(&previous.head))),
-            head_in_plan: html(plan.previous_head.as_ref().map(|head| rows(head.digits()))),
+            head_before: html(previous.map(|previous| {
+                head::digest(&words::hex(&previous.head), rows_to_compare(&previous.head))
+            })),
+            head_in_plan: html(
+                plan.previous_head
+                    .as_ref()
+                    .map(|head| head::digest(head.digits(), rows(head.digits()))),
+            ),
             signer_before: html(signer_before),
             signer_rows: html(
                 signer_before
