@@ -10,6 +10,7 @@ pub(crate) mod facts;
 pub(crate) mod files;
 pub(crate) mod lines;
 pub(crate) mod out;
+pub(crate) mod paint;
 #[cfg(feature = "room")]
 pub(crate) mod raw;
 pub mod strict_json;

@@ -18,7 +18,6 @@
 //! - A call into the HSM that has not returned after 30 seconds is named; STOP then ends the process.
 //! - A dumb terminal or a narrow window changes how a question looks, never what it asks.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -201,9 +200,7 @@ impl Operator for Unattended {
     fn say(&mut self, text: &str) {
         if !self.silent {
             // A reader that went away must not end a ceremony in the middle.
-            let shown =
-                Window::of(&std::io::stderr()).narrowed(&crate::ground::words::screen(text));
-            let _ = std::io::stderr().write_all(shown.as_bytes());
+            waiting::say(text);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::evidence::transcript::VoidShares;
 use crate::evidence::verify::more_records;
 use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
 use crate::ground::clock;
+use crate::ground::paint::Paint;
 pub(crate) use crate::ground::text::{fold, heading, mode};
 use crate::ground::words;
 use crate::paper::outputs::import_type;
@@ -66,7 +67,7 @@ pub(crate) fn approval(
     // a rehearsal has one stand-in KMS
     let slips = slips.filter(|_| !rehearsal);
     for told in parameters::shared_wrapping_keys(slips) {
-        screen += &field("WARNING", &told);
+        screen += &warning(&told);
     }
     screen += &branches_meaning(previous);
     if let Some(escrow) = escrow_meaning(plan, previous) {
@@ -408,6 +409,17 @@ fn rotation_readme(plan: &Plan) -> String {
 fn field(name: &str, value: &str) -> String {
     let folded = fold(value, "           ");
     format!(" {name:<10}{}", folded.trim_start())
+}
+
+/// A field that is seen first.
+fn warning(value: &str) -> String {
+    let gap = "   ";
+    let folded = fold(value, "           ");
+    format!(
+        " {}{gap}{}",
+        Paint::Warning.on("WARNING"),
+        folded.trim_start()
+    )
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::ShareCommand;
 use super::{Cli, Command, PlanArgs};
 use super::{misused, verbs};
 use crate::ground::error::Result;
+use crate::ground::paint;
 use crate::ground::window::Window;
 #[cfg(feature = "room")]
 use crate::hsm::machine::protect_process;
@@ -22,7 +23,11 @@ pub fn main() -> ExitCode {
         Err(refused) => return misused(&refused),
     };
     let places = command.as_ref().map(Command::places).unwrap_or_default();
-    match protect_process().and_then(|()| run(command?)) {
+    let ended = protect_process().and_then(|()| {
+        paint::decide(std::io::stdout().is_terminal() || std::io::stderr().is_terminal());
+        run(command?)
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.said => ExitCode::from(error.exit as u8),
         Err(error) => {
@@ -35,10 +40,11 @@ pub fn main() -> ExitCode {
 
 /// If nobody can read it any more (the window was closed), the exit code still says it.
 fn say(mut text: String) {
-    if std::io::stderr().is_terminal() {
+    let at_terminal = std::io::stderr().is_terminal();
+    if at_terminal {
         text = Window::of(&std::io::stderr()).hanging(&text);
     }
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = std::io::stderr().write_all(paint::shown(&text, at_terminal).as_bytes());
 }
 
 /// Help and version too come as an error, which is none.

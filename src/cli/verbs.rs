@@ -2,7 +2,7 @@
 
 use crate::ground::error::{Error, Result};
 use crate::ground::window::Window;
-use crate::ground::{environment, out};
+use crate::ground::{environment, out, paint};
 
 mod check;
 #[cfg(feature = "room")]
@@ -83,7 +83,7 @@ fn window() -> Option<Window> {
 
 /// Standard output. A reader that went away, such as `head`, has read what it wanted: that is not an error.
 fn print(text: &str) -> Result<()> {
-    match out::write(text.as_bytes()) {
+    match out::write(paint::shown(text, is_for_people()).as_bytes()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.map_err(cannot_print),
     }

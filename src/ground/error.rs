@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::ground::paint::Paint;
 use crate::ground::words;
 
 /// The process exit codes. They are a contract: docs/command-line.md explains each.
@@ -266,7 +267,7 @@ impl Error {
             text += &format!("byok: hint: {}\n", words::printable(hint));
         }
         if let Some(verdict) = self.verdict {
-            text += &format!("byok: verdict: {verdict}\n");
+            text += &format!("byok: verdict: {}\n", Paint::Bad.on(verdict));
         }
         text
     }

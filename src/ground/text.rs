@@ -2,6 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use crate::ground::paint::Paint;
 use crate::ground::words;
 
 /// The widest line, in terminal columns.
@@ -11,7 +12,7 @@ pub(super) const WIDTH: usize = 79;
 pub(crate) fn heading(rehearsal: bool, place: &str) -> String {
     let left = format!("byok {}   {}", env!("CARGO_PKG_VERSION"), mode(rehearsal));
     let gap = WIDTH.saturating_sub(left.width() + place.width()).max(2);
-    format!("{left}{:gap$}{place}\n", "")
+    Paint::Heading.on(&format!("{left}{:gap$}{place}", "")) + "\n"
 }
 
 pub(crate) fn mode(rehearsal: bool) -> &'static str {

@@ -2,6 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::ground::paint;
 use crate::ground::text::{WIDTH, fold_to, folded_line, heading, unfolded};
 
 /// A window's rows and columns.
@@ -63,7 +64,7 @@ impl Window {
         if width == WIDTH {
             return text.to_owned(); // a longer line is a command, and commands are never folded
         }
-        unfolded(text)
+        unfolded(&paint::without(text))
             .split_inclusive('\n')
             .map(|line| {
                 let (bare, end) = match line.strip_suffix('\n') {
@@ -83,13 +84,15 @@ impl Window {
     /// An error's lines for a screen: each folded below its first word after `byok: hint: `.
     pub(crate) fn hanging(self, text: &str) -> String {
         text.lines()
-            .map(|line| {
-                let mark = line.match_indices(": ").nth(1).map_or(0, |(at, _)| at + 2);
-                let (mark, rest) = line.split_at(mark);
-                let folded = fold_to(self.width(), rest, &" ".repeat(mark.len()));
-                format!("{mark}{}", folded.trim_start())
-            })
+            .map(|line| paint::laid_out(line, |line| self.hanging_line(line)))
             .collect()
+    }
+
+    fn hanging_line(self, line: &str) -> String {
+        let mark = line.match_indices(": ").nth(1).map_or(0, |(at, _)| at + 2);
+        let (mark, rest) = line.split_at(mark);
+        let folded = fold_to(self.width(), rest, &" ".repeat(mark.len()));
+        format!("{mark}{}", folded.trim_start())
     }
 
     /// Lines for a terminal. A line that is too long is folded below the beginning of its text, which is after its
@@ -99,12 +102,12 @@ impl Window {
         let fits = |line: &str| line.width() <= width;
         let text = match width {
             WIDTH => text.to_owned(),
-            _ => unfolded(text),
+            _ => unfolded(&paint::without(text)),
         };
         text.lines()
             .map(|line| match fits(line) {
                 true => format!("{line}\n"),
-                false => folded_line(line, width),
+                false => paint::laid_out(line, |line| folded_line(line, width)),
             })
             .collect()
     }

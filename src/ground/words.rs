@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::ground::paint;
+
 /// A SHA-256 digest.
 pub type Digest = [u8; 32];
 
@@ -274,7 +276,7 @@ pub(crate) fn shell_path(path: &std::path::Path) -> String {
     }
 }
 
-/// A whole screen: like [`printable`], but its own line feeds stay.
+/// A whole screen: like [`printable`], but its own line feeds and [paint] stay.
 pub(crate) fn screen(text: &str) -> String {
     escaped(text, true)
 }
@@ -296,10 +298,11 @@ pub(crate) fn json(compact: &str) -> String {
     shown
 }
 
-fn escaped(text: &str, keep_line_feeds: bool) -> String {
+fn escaped(text: &str, keep_layout: bool) -> String {
     text.chars()
         .fold(String::with_capacity(text.len()), |mut shown, c| {
-            if c == '\n' && keep_line_feeds || is_printable_char(c) {
+            let is_layout = keep_layout && (c == '\n' || paint::is_edge(c));
+            if is_layout || is_printable_char(c) {
                 shown.push(c);
             } else {
                 let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));

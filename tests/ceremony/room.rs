@@ -381,7 +381,10 @@ fn with_clock(room: &Room, off: &str) -> Pty {
     command.args(["-f", off, support::program(), "run", "plan.toml"]);
     command.current_dir(room.dir.path()).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("TERM", "xterm").envs(room.env.iter().cloned());
+    command
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1")
+        .envs(room.env.iter().cloned());
     Pty::start(command)
 }
 

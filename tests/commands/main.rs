@@ -6,6 +6,7 @@ mod due;
 mod examples;
 mod html;
 mod inspect;
+mod paint;
 mod plan_again;
 mod stories;
 #[path = "../support/mod.rs"]

@@ -42,7 +42,8 @@ impl Screen {
         if let Some(directory) = command.get_current_dir() {
             shell.current_dir(directory);
         }
-        shell.env("TERM", terminal).stdin(Stdio::inherit()); // the pseudo-terminal
+        shell.env("TERM", terminal).env("NO_COLOR", "1"); // what is compared is the text
+        shell.stdin(Stdio::inherit()); // the pseudo-terminal
         let mut session = OsSession::spawn(shell).unwrap();
         let process = session.get_process_mut();
         process.set_window_size(columns, rows).unwrap();

@@ -20,6 +20,7 @@ use crate::crypto::escrow::slip39::words::looks_like_share;
 use crate::crypto::locked::Locked;
 use crate::ground::environment;
 use crate::ground::error::{Error, Result, Step};
+use crate::ground::paint;
 use crate::ground::window::{Top, Window, next_page};
 use crate::ground::words;
 
@@ -336,7 +337,7 @@ impl Terminal {
 impl Operator for Terminal {
     fn say(&mut self, text: &str) {
         let shown = self.window().narrowed(&words::screen(text));
-        let _ = io::stderr().write_all(shown.as_bytes());
+        let _ = io::stderr().write_all(paint::shown(&shown, true).as_bytes());
     }
 
     fn ask(&mut self, question: &str) -> Result<Option<String>> {

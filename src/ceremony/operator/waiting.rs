@@ -4,7 +4,7 @@
 //! Ending is `_exit`: the module's own clean-up could hang as well. What then exists is what a power cut leaves:
 //! the next run, and `byok doctor --leftovers`, know how to deal with it.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,6 +17,7 @@ use zeroize::Zeroize as _;
 
 use super::Interrupted;
 use crate::ground::error::{Error, Exit, Result};
+use crate::ground::paint;
 use crate::ground::text::fold;
 use crate::ground::window::Window;
 use crate::ground::words;
@@ -206,8 +207,11 @@ fn served(call: &Call) -> String {
     label.map_or_else(String::new, |label| format!(", for the data key {label:?}"))
 }
 
-fn say(text: &str) {
-    let shown = Window::of(&std::io::stderr()).narrowed(&words::screen(text));
+/// To whoever reads standard error, which may be a file.
+pub(super) fn say(text: &str) {
+    let stderr = std::io::stderr();
+    let shown = Window::of(&stderr).narrowed(&words::screen(text));
+    let shown = paint::shown(&shown, stderr.is_terminal());
     let _ = std::io::stderr().write_all(shown.as_bytes());
 }
 

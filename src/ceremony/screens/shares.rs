@@ -8,6 +8,7 @@ use crate::crypto::escrow::slip39::NotAShare;
 use crate::crypto::escrow::slip39::words::Words;
 use crate::crypto::locked::Locked;
 use crate::ground::error::Result;
+use crate::ground::paint;
 use crate::ground::window::Window;
 use crate::ground::words::capitalised;
 use crate::plan::{Deliver, Plan};
@@ -83,7 +84,7 @@ impl Page {
         let place = place_of_share(number, count, custodian);
         let only =
             format!("ONLY {custodian} LOOKS. Everyone else: turn away. No camera on this screen.");
-        let head = heading(rehearsal, &place) + &fold(&only, " ") + "\n";
+        let head = paint::without(&heading(rehearsal, &place)) + &fold(&only, " ") + "\n";
         let minutes = crate::paper::script::minutes::WRITING;
         let tail = format!(
             "\n Write all 33 in BLOCK LETTERS on form {number}. Words 1 to 3 are the same on every\n \

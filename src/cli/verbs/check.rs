@@ -8,6 +8,7 @@ use crate::ceremony::checks::Facts;
 use crate::evidence::{checks, previous::Previous};
 use crate::ground::error::{Error, Result};
 use crate::ground::lines::{Line, Lines, State};
+use crate::ground::paint::Paint;
 use crate::ground::window::Window;
 use crate::ground::words;
 use crate::plan::Plan;
@@ -67,8 +68,8 @@ fn report(lines: Lines, as_json: bool) -> Result<()> {
         for_people(&lines.0)?;
     }
     match refused {
-        Some(exit) if as_json => Err(Error::new(exit, verdict(&lines.0))),
-        Some(exit) => Err(Error::new(exit, verdict(&lines.0)).said()),
+        Some(exit) if as_json => Err(Error::new(exit, verdict(&lines.0).0)),
+        Some(exit) => Err(Error::new(exit, verdict(&lines.0).0).said()),
         None => Ok(()),
     }
 }
@@ -79,7 +80,7 @@ fn for_people(lines: &[Line]) -> Result<()> {
     let of = |state| lines.iter().filter(move |line| line.state == state);
     let text = |state| of(state).map(shown).collect::<String>();
     let grave = text(State::Warning) + &text(State::NotYet) + &text(State::Wrong);
-    let laid_out = Window::USUAL.lines(&format!("{grave}{}", verdict(lines)));
+    let laid_out = Window::USUAL.lines(&format!("{grave}{}", verdict(lines).0));
     let summary: String = match laid_out.lines().count() < Window::USUAL.rows {
         true => String::new(),
         false => of(State::NotYet)
@@ -92,39 +93,49 @@ fn for_people(lines: &[Line]) -> Result<()> {
         false => format!("in short:\n{summary}"),
     };
     let text = text(State::Ok) + &grave + &summary;
-    super::print_lines(&format!("{text}{}\n", verdict(lines)))
+    let paint = match verdict(lines) {
+        (verdict, true) => Paint::Good.on(&verdict),
+        (verdict, false) => Paint::Bad.on(&verdict),
+    };
+    super::print_lines(&format!("{text}{paint}\n"))
 }
 
 /// The first line of a result that is above in full.
 fn in_short(line: &Line) -> String {
-    const ROOM: usize = 79;
-    let whole = shown(line);
-    let whole = whole.lines().next().unwrap_or_default(); // without its hints
-    match whole.chars().count() > ROOM {
-        true => whole.chars().take(ROOM - 1).chain("…\n".chars()).collect(),
-        false => format!("{whole}\n"),
-    }
+    const ROOM: usize = 79 - 9;
+    let what = words::printable(&line.what);
+    let what = match what.chars().count() > ROOM {
+        true => what.chars().take(ROOM - 1).chain(['…']).collect(),
+        false => what,
+    };
+    format!("{} {what}\n", state(line))
 }
 
-/// The last line of the answer.
-fn verdict(lines: &[Line]) -> String {
+/// The last line of the answer, and whether it is a good one.
+fn verdict(lines: &[Line]) -> (String, bool) {
     let count = |state| lines.iter().filter(|line| line.state == state).count();
-    match (count(State::Wrong), count(State::NotYet)) {
-        (0, 0) => READY.to_owned(),
-        (0, later) => format!("would not start: {later} not yet there"),
-        (wrong, 0) => format!("would not start: {wrong} wrong"),
-        (wrong, later) => format!("would not start: {wrong} wrong, {later} not yet there"),
-    }
+    let why_not = match (count(State::Wrong), count(State::NotYet)) {
+        (0, 0) => return (READY.to_owned(), true),
+        (0, later) => format!("{later} not yet there"),
+        (wrong, 0) => format!("{wrong} wrong"),
+        (wrong, later) => format!("{wrong} wrong, {later} not yet there"),
+    };
+    (format!("would not start: {why_not}"), false)
+}
+
+/// The state of a line, in a column of eight.
+fn state(line: &Line) -> String {
+    let (paint, state) = match line.state {
+        State::Ok => (Paint::Good, "ok"),
+        State::Warning => (Paint::Warning, "WARNING"),
+        State::NotYet => (Paint::Bad, "not yet"),
+        State::Wrong => (Paint::Bad, "wrong"),
+    };
+    format!("{}{:gap$}", paint.on(state), "", gap = 8 - state.len())
 }
 
 fn shown(line: &Line) -> String {
-    let state = match line.state {
-        State::Ok => "ok",
-        State::Warning => "WARNING",
-        State::NotYet => "not yet",
-        State::Wrong => "wrong",
-    };
-    let mut text = format!("{state:<8} {}\n", words::printable(&line.what));
+    let mut text = format!("{} {}\n", state(line), words::printable(&line.what));
     for hint in &line.hints {
         text += &format!("         - {}\n", words::printable(hint));
     }

@@ -9,6 +9,7 @@ use crate::evidence::due::{Due, Overview, overview};
 use crate::evidence::{receipts, transcript};
 use crate::ground::clock;
 use crate::ground::error::{Error, Exit, Result};
+use crate::ground::paint::Paint;
 use crate::ground::words;
 use crate::paper::due::page as due_page;
 
@@ -189,7 +190,8 @@ fn for_people(overview: &Overview, now: Timestamp, until: Timestamp, within: Day
     );
     for (record, why) in &overview.broken {
         text += &format!(
-            "\nBROKEN    {}\n          {}\n",
+            "\n{}    {}\n          {}\n",
+            Paint::Bad.on("BROKEN"),
             record.display(),
             words::quoted_whole(why)
         );
@@ -206,12 +208,12 @@ fn for_people(overview: &Overview, now: Timestamp, until: Timestamp, within: Day
             .collect()
     };
     let parts = [
-        ("OVERDUE".to_owned(), of(&late)),
+        (Paint::Bad.on("OVERDUE"), of(&late)),
         (
-            format!("DUE now or within {} days", within.0),
+            Paint::Warning.on(&format!("DUE now or within {} days", within.0)),
             of(&|due| soon(due) && !late(due)),
         ),
-        ("LATER".to_owned(), of(&|due| !soon(due))),
+        (Paint::Heading.on("LATER"), of(&|due| !soon(due))),
     ];
     for (title, part) in parts {
         if !part.is_empty() {
@@ -220,9 +222,10 @@ fn for_people(overview: &Overview, now: Timestamp, until: Timestamp, within: Day
     }
     let whole = overview.broken.is_empty();
     if overview.due.is_empty() && whole {
-        text += &format!("\n{}\n", overview.nothing());
+        text += &format!("\n{}\n", Paint::Good.on(overview.nothing()));
     } else if overview.due.iter().all(|due| !is_soon(due, until)) && whole {
-        text += &format!("\nNothing is due within {} days.\n", within.0);
+        let nothing = format!("Nothing is due within {} days.", within.0);
+        text += &format!("\n{}\n", Paint::Good.on(&nothing));
     }
     if !overview.remarks.is_empty() {
         text += "\n";

@@ -23,6 +23,7 @@ use crate::evidence::verify::{
 use crate::ground::anchor::{Anchor, FROM_PAPER, TYPE_ROWS};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
+use crate::ground::paint::Paint;
 use crate::ground::words::{self, quoted, quoted_whole};
 use crate::paper::last;
 use crate::plan::Kind;
@@ -226,10 +227,12 @@ fn for_people(verified: &Verified, whole: &Whole, branches: &Branches, by_head: 
     let report = &whole.report;
     let mut text = String::new();
     if report.rehearsal {
-        text += "REHEARSAL: this record is practice; nothing in it is real.\n";
+        text += &Paint::Warning.on("REHEARSAL");
+        text += ": this record is practice; nothing in it is real.\n";
     }
     if report.outcome == "aborted" {
-        text += "ABORTED: this ceremony did not come to its end; there is nothing to import.\n";
+        text += &Paint::Bad.on("ABORTED");
+        text += ": this ceremony did not come to its end; there is nothing to import.\n";
     }
     text += &verdict(report, by_head);
     text += &format!(
@@ -288,15 +291,14 @@ fn in_lines(hex: &str) -> String {
 /// The verdict, and what it rests on.
 fn verdict(report: &Report, by_head: bool) -> String {
     if !report.authenticated {
-        return "consistent, NOT AUTHENTICATED: nothing in it contradicts the rest, but anyone\n\
-                could have made it so.\n"
-            .to_owned();
+        return Paint::Warning.on("consistent, NOT AUTHENTICATED")
+            + ": nothing in it contradicts the rest, but anyone\n\
+               could have made it so.\n";
     }
-    let what = if report.rehearsal {
-        "authentic rehearsal"
-    } else {
-        "authentic"
-    };
+    let what = Paint::Good.on(match report.rehearsal {
+        true => "authentic rehearsal",
+        false => "authentic",
+    });
     let mut text = String::new();
     if by_head {
         text += &format!("{what}: the transcript is the one whose head digest you gave.\n");
