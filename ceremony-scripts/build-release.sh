@@ -2,8 +2,9 @@
 # build-release.sh
 #
 # Builds byok as for a bundle, so that the same commit and the same Rust give the same bytes on every
-# machine: in any directory, for any user, whatever flags that user has set. Prints the SHA-256 and the path
-# of the program. CARGO_TARGET_DIR says where to build; default target.
+# machine: in any directory, for any user, whatever flags that user has set. The program knows its commit, if
+# this is a clone, and whether tracked files were changed since: byok --version. Prints the SHA-256 and the
+# path of the program. CARGO_TARGET_DIR says where to build; default target.
 #
 #   --plain  without cargo-auditable, even if it is installed
 #
@@ -46,7 +47,7 @@ export CARGO_TARGET_DIR=$target
 # Messages of a panic name the file they come from. These paths are another machine's, so they are written
 # as if everybody had them in the same place.
 host=$(rustc -vV | sed -n 's/^host: //p')
-commit=$(rustc -vV | sed -n 's/^commit-hash: //p')
+rust_commit=$(rustc -vV | sed -n 's/^commit-hash: //p')
 metadata=$(cargo metadata --locked --format-version 1 --filter-platform "$host")
 separator=$'\x1f' # CARGO_ENCODED_RUSTFLAGS: a path may hold a blank
 flags="--remap-path-prefix=$root=/byok"
@@ -54,8 +55,15 @@ flags+="$separator--remap-path-prefix=$target=/byok/target"
 while IFS= read -r registry; do
     flags+="$separator--remap-path-prefix=$registry=/crates"
 done < <(grep -o '"manifest_path":"[^"]*/registry/src/[^/"]*' <<<"$metadata" | sed 's/^"manifest_path":"//' | sort -u)
-flags+="$separator--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$commit"
+flags+="$separator--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$rust_commit"
 export CARGO_ENCODED_RUSTFLAGS=$flags
+
+# What byok --version says. A directory without git of its own, such as an unpacked tar, has no commit, whatever clone it
+# lies in.
+unset BYOK_COMMIT
+if [ -e .git ] && commit=$(git rev-parse HEAD 2>/dev/null) && changed=$(git status --porcelain --untracked-files=no); then
+    export BYOK_COMMIT=$commit${changed:+, with changes that are not committed}
+fi
 
 if [ "$plain" = no ] && cargo auditable --version >/dev/null 2>&1; then
     cargo auditable build --release --locked

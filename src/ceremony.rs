@@ -205,7 +205,8 @@ impl<'a> Ceremony<'a> {
             kind: self.plan().kind.into(),
             rehearsal: self.basis.rehearsal,
             byok: env!("CARGO_PKG_VERSION").into(),
-            byok_sha256: own_digest(),
+            byok_sha256: words::own_digest()
+                .map_or_else(|_| "unknown".into(), |own| words::hex(&own)),
             plan_sha256: words::hex(&self.plan().sha256),
             previous_head: self.previous().map(|previous| words::hex(&previous.head)),
             previous_receipts_head: self
@@ -317,12 +318,6 @@ impl<'a> Ceremony<'a> {
 /// A ceremony's id: 16 random bytes in hex.
 fn random_id() -> Result<String> {
     random::array::<16>("the ceremony's id").map(|id| words::hex(&id))
-}
-
-/// SHA-256 of the running program, so that a record names the tool that made it.
-fn own_digest() -> String {
-    let digest = std::fs::File::open("/proc/self/exe").and_then(words::sha256_of);
-    digest.map_or_else(|_| "unknown".to_owned(), |digest| words::hex(&digest))
 }
 
 fn file_name(path: &Path) -> String {

@@ -48,13 +48,23 @@ const AFTER: &str = match cfg!(feature = "room") {
     version = VERSION,
     propagate_version = true,
     term_width = 79,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    arg = verbose()
 )]
 #[command(after_help = AFTER)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What it adds is printed where the version is: see `main`.
+fn verbose() -> clap::Arg {
+    let verbose = clap::Arg::new("verbose")
+        .long("verbose")
+        .requires("version");
+    let verbose = verbose.action(clap::ArgAction::SetTrue);
+    verbose.help("With --version: also this program's SHA-256, in rows and words")
 }
 
 /// The verbs.

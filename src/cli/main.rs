@@ -20,18 +20,26 @@ use crate::hsm::machine::protect_process;
 pub fn main() -> ExitCode {
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command.settled(),
+        Err(asked) if asked.kind() == ErrorKind::DisplayVersion => {
+            let verbose = std::env::args_os().any(|word| word == "--verbose");
+            return ended(verbs::version(verbose), &[]);
+        }
         Err(refused) => return misused(&refused),
     };
     let places = command.as_ref().map(Command::places).unwrap_or_default();
-    let ended = protect_process().and_then(|()| {
+    let how = protect_process().and_then(|()| {
         paint::decide(std::io::stdout().is_terminal() || std::io::stderr().is_terminal());
         run(command?)
     });
-    match ended {
+    ended(how, &places)
+}
+
+fn ended(how: Result<()>, places: &[verbs::Place]) -> ExitCode {
+    match how {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.said => ExitCode::from(error.exit as u8),
         Err(error) => {
-            let error = verbs::misplaced(&places, error);
+            let error = verbs::misplaced(places, error);
             say(error.for_people());
             ExitCode::from(error.exit as u8)
         }

@@ -21,6 +21,7 @@ mod script;
 #[cfg(feature = "room")]
 mod share;
 mod verify;
+mod version;
 
 pub(crate) use check::check;
 pub(crate) use due::{Days, DueWish, due};
@@ -30,6 +31,7 @@ pub(crate) use plan::{BuildsOn, EscrowWish, PlanWish, write_plan};
 pub(crate) use receipt::receipt;
 pub(crate) use script::{blank as blank_forms, script};
 pub(crate) use verify::{Anchors, verify};
+pub(crate) use version::version;
 #[cfg(feature = "room")]
 pub(crate) use {
     doctor::{HsmPlace, doctor, leftovers},

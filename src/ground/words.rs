@@ -40,6 +40,14 @@ pub(crate) fn sha256_of(mut from: impl std::io::Read) -> std::io::Result<Digest>
     }
 }
 
+/// SHA-256 of the running program, so that a record names the tool that made it.
+///
+/// # Errors
+/// If the system does not let the program read itself.
+pub(crate) fn own_digest() -> std::io::Result<Digest> {
+    std::fs::File::open("/proc/self/exe").and_then(sha256_of)
+}
+
 /// A sentence with a capital first letter.
 pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();

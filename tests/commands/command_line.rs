@@ -1538,7 +1538,46 @@ fn a_command_that_is_none_is_exit_2() {
             "{verb}"
         );
     }
-    assert!(done(&byok(&["--version"])).starts_with("byok "));
+}
+
+#[test]
+fn the_version_says_the_commit_and_if_asked_the_program_s_own_digest_as_paper_shows_it() {
+    let byok = |args: &[&str]| {
+        Command::new(support::program())
+            .args(args)
+            .output()
+            .unwrap()
+    };
+    let version = done(&byok(&["--version"]));
+    let commit = version
+        .strip_prefix(concat!("byok ", env!("CARGO_PKG_VERSION"), ", commit "))
+        .unwrap_or_else(|| panic!("{version}"));
+    let is_hex = |text: &str| text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let known = commit
+        .trim_end()
+        .trim_end_matches(", with changes that are not committed");
+    assert!(known == "not known" || is_hex(known), "{commit}");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("ceremony-scripts/digest-rows.sh");
+    let rows = done(
+        &Command::new(script)
+            .arg(support::program())
+            .output()
+            .unwrap(),
+    );
+    let own = sha256(&fs::read(support::program()).unwrap());
+    let told = format!("{version}SHA-256 {own}\n\n{rows}");
+    for args in [
+        &["--version", "--verbose"][..],
+        &["--verbose", "-V"],
+        &["run", "--version", "--verbose"],
+    ] {
+        assert_eq!(done(&byok(args)), told, "{args:?}");
+    }
+    refused(
+        &byok(&["--verbose", "check", "plan.toml"]),
+        2,
+        &["--version"],
+    );
 }
 
 #[test]

@@ -220,7 +220,7 @@ fn what_needs_the_room_is_refused_by_name() {
     let whole = version(Path::new(WHOLE));
     assert_eq!(
         version(&without),
-        whole.replace('\n', ", without the room\n")
+        whole.replace(", commit", ", without the room, commit")
     );
     let help = said(&without, place.path(), &["--help"]).stdout;
     assert!(
