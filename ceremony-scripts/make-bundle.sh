@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # make-bundle.sh [OPTION…]
 #
-# Makes one tar for the locked room: byok and the list of what it is made of (SBOM), its scripts and pages,
-# blank forms, SoftHSM's packages, the Python wheels for recovery without byok, and all licences. Prints its
+# Makes one tar for the locked room: byok, alone and as a Debian package, and the list of what it is made of
+# (SBOM), its scripts and pages, blank forms, SoftHSM's packages, the Python wheels for recovery without byok, and all licences. Prints its
 # SHA-256 in hex and words: standard output is a page to print. Run it where byok is built, with a network,
 # on the same Debian and processor as the room's machine, as root or any other user. Installs nothing.
 #
@@ -107,11 +107,16 @@ install -D "$target/release/byok" "$bundle/bin/byok"
 SOURCE_DATE_EPOCH=$epoch ceremony-scripts/sbom.sh "$bundle/bin/byok" >"$bundle/bin/byok.cdx.json" 2>>"$log" ||
     stop_with_log 'the list of what byok is made of could not be written'
 
+# ---- the same as a Debian package, for a room where root may install ----
+CARGO_TARGET_DIR=$target SOURCE_DATE_EPOCH=$epoch logged ceremony-scripts/make-deb.sh --out "$bundle" ||
+    stop_with_log 'the Debian package could not be made'
+package=$(cd "$bundle" && echo byok_*.deb)
+
 # ---- scripts and pages ----
 cp README.md CHANGELOG.md LICENSE LICENSE-APACHE LICENSE-MIT "$bundle"
 cp -R docs examples softhsm-config ceremony-scripts "$bundle"
 # What only a clone can use.
-rm "$bundle"/ceremony-scripts/{make-bundle,build-release,sbom,third-party-licenses}.sh
+rm "$bundle"/ceremony-scripts/{make-bundle,make-deb,build-release,newest-glibc,sbom,third-party-licenses}.sh
 cp src/ground/words/pgp.txt "$bundle/ceremony-scripts/pgp-words.txt"
 
 # ---- blank forms ----
@@ -146,9 +151,9 @@ fi
 mkdir -p "$bundle/licenses/debian" "$bundle/licenses/wheels"
 for deb in "$bundle"/debs/*.deb; do
     dpkg-deb -x "$deb" "$stage/unpacked" || stop 4 "${deb##*/} is not a Debian package"
-    package=$(dpkg-deb -f "$deb" Package)
-    cp -L "$stage/unpacked/usr/share/doc/$package/copyright" "$bundle/licenses/debian/$package.txt" ||
-        stop 4 "the package $package has no copyright file"
+    its_name=$(dpkg-deb -f "$deb" Package)
+    cp -L "$stage/unpacked/usr/share/doc/$its_name/copyright" "$bundle/licenses/debian/$its_name.txt" ||
+        stop 4 "the package $its_name has no copyright file"
 done
 
 # ---- the wheels ----
@@ -188,8 +193,7 @@ fi
 newest=0
 for file in "$bundle/bin/byok" "$stage"/unpacked/usr/bin/* "$stage"/unpacked/usr/lib/*/*.so* "$stage"/unpacked/usr/lib/*/softhsm/*.so; do
     [ -f "$file" ] || continue
-    needs=$(readelf -V "$file" 2>/dev/null | grep -o 'GLIBC_[0-9][0-9.]*' | sort -Vu | tail -n 1 || true)
-    needs=${needs#GLIBC_}
+    needs=$(ceremony-scripts/newest-glibc.sh "$file")
     [ -n "$needs" ] || continue
     newest=$(printf '%s\n' "$newest" "$needs" | sort -V | tail -n 1)
     if [ "$(printf '%s\n' "$needs" "$glibc" | sort -V | tail -n 1)" != "$glibc" ]; then
@@ -219,6 +223,8 @@ As an ordinary user, in the directory of the tar; no network, compiler or Python
     openssl 3 and python3 (3.10 or newer) must be on the machine; setup-room.sh says whether
 10  licenses/, LICENSE                the licences of all this
 11  bin/byok.cdx.json                 what byok is made of: CycloneDX, for whoever keeps such lists
+12  apt-get install ./$package
+    As root, instead of 3 to 5: byok for everybody on this machine, with man pages (man byok).
 
 SoftHSM keeps its keys in files: it is for practice. softhsm-config/README.md makes a token.
 Blank forms: $forms

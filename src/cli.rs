@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::verbs::{Place, Thing};
 use crate::ground::anchor::{Anchor, FROM_PAPER, TYPE_ROWS};
@@ -25,6 +25,12 @@ const VERSION: &str = match cfg!(feature = "room") {
     true => env!("CARGO_PKG_VERSION"),
     false => concat!(env!("CARGO_PKG_VERSION"), ", without the room"),
 };
+
+/// The command line as data, from which man pages and completions are made; byok itself has no use for it. The long
+/// help of each value says where the value is found.
+pub fn command() -> clap::Command {
+    misused::with_where_found(Cli::command())
+}
 
 /// The text below the list of verbs.
 const AFTER: &str = match cfg!(feature = "room") {

@@ -36,8 +36,7 @@ bare=$work/bare stocked=$work/stocked
 if [ "$(cat "$work/stocked.packages" 2>/dev/null)" != "${stock[*]}" ]; then
     rm -rf "$stocked"
     cp -a "$bare" "$stocked"
-    cp /etc/resolv.conf "$stocked/etc/resolv.conf"
-    chroot "$stocked" env DEBIAN_FRONTEND=noninteractive sh -c \
+    "$root/tests/bundle/as-root.sh" "$stocked" sh -c \
         'apt-get -q update && apt-get -q install -y --no-install-recommends "$@"' sh "${stock[@]}" \
         >"$work/stocked.log" 2>&1 || {
         tail -n 5 "$work/stocked.log"
@@ -83,6 +82,11 @@ refused 4 'the wheels are not those' --out "$work/third" --from "$work/unpacked/
 [ -z "$(ls "$work/third")" ] || fail 'a refused bundle left something'
 held 'a second tar of the name, a newer glibc and another wheel are refused'
 
+package=$(sed -n 's,.* apt-get install \./,,p' "$unpacked/README-FIRST.txt")
+dpkg-deb --fsys-tarfile "$unpacked/$package" | tar -xO ./usr/bin/byok | cmp - "$unpacked/bin/byok" ||
+    fail 'the package in the bundle has another program'
+held 'the bundle has the Debian package that its first page names, with the same program'
+
 listed=$(sed 's/^[0-9a-f]\{64\}  //' "$unpacked/SHA256SUMS")
 there=$(cd "$unpacked" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort)
 [ "$listed" = "$there" ] || fail 'SHA256SUMS does not list every file'
@@ -118,23 +122,9 @@ if python3 -m pip --version >/dev/null 2>&1; then
 fi
 
 # ---- in the room ----
-# in_room DEBIAN SCENE: as an ordinary user, with interfaces, processes and mounts of its own.
+# in_room DEBIAN SCENE
 in_room() {
-    # shellcheck disable=SC2016 # the inner shell expands them
-    unshare --mount --net --pid --ipc --fork bash -euo pipefail -c '
-        debian=$1 home=$2 scene=$3
-        mount -t proc proc "$debian/proc"
-        mount -t sysfs -o ro sysfs "$debian/sys"
-        mount -t tmpfs tmpfs "$debian/dev/shm"
-        mount -t tmpfs tmpfs "$debian/tmp"
-        mount -t devpts -o newinstance,ptmxmode=0666 devpts "$debian/dev/pts"
-        mount --bind "$debian/dev/pts/ptmx" "$debian/dev/ptmx"
-        mount --bind "$home" "$debian/home/officer"
-        chmod 1777 "$debian/tmp" "$debian/dev/shm"
-        cd "$debian"
-        exec chroot --userspec=officer:officer --groups= "$debian" env -i HOME=/home/officer USER=officer \
-            PATH=/usr/local/bin:/usr/bin:/bin TERM=dumb LC_ALL=C bash /home/officer/in-the-room.sh "$scene"
-    ' bash "$1" "$work/home" "$2" </dev/null || fail "the room: $2"
+    "$root/tests/bundle/as-officer.sh" "$1" "$work/home" bash /home/officer/in-the-room.sh "$2" || fail "the room: $2"
 }
 
 rm -rf "${work:?}/home"

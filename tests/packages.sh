@@ -17,24 +17,11 @@ work=$(cd "$work" && pwd)
 "$root/tests/bundle/bare-debian.sh" "$work/bare"
 trap 'rm -rf "$work/packages"' EXIT
 
-# in_debian COMMAND…: in the copy, with the machine's network and its way to the packages.
-in_debian() {
-    # shellcheck disable=SC2016 # the inner shell expands them
-    unshare --mount --pid --fork bash -euo pipefail -c '
-        debian=$1
-        shift
-        mount -t proc proc "$debian/proc"
-        mount --rbind /dev "$debian/dev"
-        exec chroot "$debian" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-            LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
-    ' bash "$work/packages" "$@" </dev/null
-}
+in_debian() { "$root/tests/bundle/as-root.sh" "$work/packages" "$@"; }
 
 for first in '' llvm-14-dev; do
     rm -rf "$work/packages"
     cp -a "$work/bare" "$work/packages"
-    cp /etc/resolv.conf "$work/packages/etc/resolv.conf"
-    cp -a /etc/apt/apt.conf.d/. "$work/packages/etc/apt/apt.conf.d"
     mkdir "$work/packages/byok"
     (cd "$root" && git ls-files -z tests/run.sh softhsm-config ceremony-scripts Cargo.toml |
         tar --null -T - -cf -) | tar -xf - -C "$work/packages/byok"

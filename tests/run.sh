@@ -433,11 +433,12 @@ fi
 if [ "$mode" = all ]; then
     if reason=$(tests/bundle.sh --could); then
         beside 'bundle in a bare Debian' tests/bundle.sh
+        beside 'package in a bare Debian' tests/deb.sh
     else
-        skip 'bundle in a bare Debian' "${reason#skipped: }"
+        skip 'bundle and package in a bare Debian' "${reason#skipped: }"
     fi
 elif [ "$mode" = quick ]; then
-    skip 'bundle in a bare Debian' quick
+    skip 'bundle and package in a bare Debian' quick
 fi
 
 # ---- the tests ----
@@ -540,6 +541,7 @@ fi
 
 if [ "$mode" = all ]; then
     finish 'bundle in a bare Debian' || true
+    finish 'package in a bare Debian' || true
 fi
 
 if [ "$mode" = faults ]; then

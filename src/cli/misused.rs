@@ -170,6 +170,16 @@ fn found(arg: &Arg) -> Option<String> {
     Some((*told).to_owned())
 }
 
+/// The command with what `FOUND` says about each of its values.
+pub(super) fn with_where_found(command: Command) -> Command {
+    command
+        .mut_args(|arg| match found(&arg) {
+            Some(told) => arg.long_help(told),
+            None => arg,
+        })
+        .mut_subcommands(with_where_found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,8 @@ python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], time
 [ "$1" != --could ] || exit 0
 
 bare=$1
+exec 9>"$bare.lock"
+flock 9 # the tests that want it run beside each other
 [ ! -d "$bare" ] || exit 0
 rm -rf "$bare.making"
 debootstrap --variant=minbase bookworm "$bare.making" "$mirror" >"$bare.log" 2>&1 || {

@@ -5,6 +5,7 @@ mod dependencies;
 mod documents;
 mod house;
 mod laws;
+mod package;
 #[path = "../support/parsers.rs"]
 mod parsers;
 mod room;

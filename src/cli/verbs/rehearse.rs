@@ -67,7 +67,7 @@ fn find_softhsm() -> Result<PathBuf> {
     let path = found.ok_or_else(|| {
         Error::hsm("SoftHSM is not installed: a rehearsal needs it")
             .hint("apt-get install -y --no-install-recommends softhsm2, or give --module PATH")
-            .hint("ceremony-scripts/rehearse.sh unpacks it below target/, without root")
+            .hint("in a clone or a bundle: ceremony-scripts/rehearse.sh unpacks SoftHSM, without root")
     })?;
     path.canonicalize()
         .map_err(|e| Error::hsm(format!("{}: {e}", path.display())))

@@ -29,7 +29,7 @@ pub const DATA_KEYS: usize = 2;
 /// Step 7 if they are brought back or destroyed, besides the shares.
 pub const DATA_KEYS_OTHERWISE: usize = 5;
 /// Step 8.
-pub const WRAP: usize = 1;
+pub(crate) const WRAP: usize = 1;
 /// Step 9 of an end: shares and packages are destroyed.
 pub(crate) const TICKED_OFF: usize = 10;
 /// Step 10.
