@@ -8,6 +8,7 @@ mod laws;
 mod package;
 #[path = "../support/parsers.rs"]
 mod parsers;
+mod release;
 mod room;
 mod supply_chain;
 #[path = "../support/mod.rs"]
