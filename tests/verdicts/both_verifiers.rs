@@ -1666,7 +1666,7 @@ fn both_fold_at_the_width_of_the_terminal_and_end_with_the_verdict() {
             (byok, "consistent, NOT AUTHENTICATED"),
             (bash, "consistent, not authenticated"),
         ] {
-            command.current_dir(copy.dir.path());
+            command.current_dir(copy.dir.path()).env("NO_COLOR", "1");
             let ended = Pty::start_sized(command, columns, 24).end();
             let titled: Vec<&str> = ended
                 .screen

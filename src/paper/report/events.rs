@@ -35,7 +35,7 @@ pub(super) fn told(event: &Event) -> &'static str {
         }
         Event::KeyDestroyed(_) => "A key was destroyed in the HSM.",
         Event::EscrowDealt(_) => "The escrow key was split into shares.",
-        Event::ShareHandedOut(_) => "A custodian got a share, and it came back right.",
+        Event::ShareHandedOut(_) => "A share was handed out to its custodian.",
         Event::EscrowProved(_) => "The shares that came back opened the package: the escrow works.",
         Event::EscrowSuperseded(_) => "New shares took the place of earlier ones.",
         Event::EscrowDestroyed(_) => "The operator said what became of a share form or a package.",
