@@ -362,7 +362,7 @@ fn the_report_tells_what_happened_in_sentences_with_the_name_of_each_event_besid
         ("The plan was approved.", "plan-approved"),
         ("The HSM made a data key.", "key-generated"),
         (
-            "A custodian got a share, and it came back right.",
+            "A share was handed out to its custodian.",
             "share-handed-out",
         ),
         ("An event of a later version of byok.", "lamp-lit"),
