@@ -36,6 +36,7 @@
 //! | a transcript event | its struct and its line in the list of `evidence::transcript::event`, which reads and writes it; the step in [`ceremony`] that appends it; its row in docs/transcript-format.md. The report lists every event; a table of its members is a line in `TOLD` of `paper::report::room` |
 //! | what makes a record broken | [`evidence::rules`], one list for byok and `verify-record.sh`, with a case for each rule in tests/verdicts |
 //! | a verb | its file in [`cli::verbs`], with its arguments and its run |
+//! | a man page or a completion | the help of its verb: `packaging/pages.rs` makes both from [`cli::command`] |
 //! | add a KMS | a file in [`plan::kms`] that answers what `Kms` asks (its key's name, its parameters, what it takes, what it means for people), with a variant of [`plan::kms::KmsKey`] and a row in `ELSEWHERE` there; a file in [`paper::outputs`] with its script, and a line in `ceremony::outputs`; a file in [`evidence::receipts`] that reads its answers, and a row in `READERS` there; a row in docs/targets.md. `azure` is the example |
 //!
 //! # The path of a data key
