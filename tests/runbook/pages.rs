@@ -17,7 +17,7 @@ use support::pty::Pty;
 use support::{ARN, Kind, PIN, Room, openssl, sha256, skip, stdout};
 
 /// Who runs a page's blocks that are to be run, and how many those are: a further block is a further entry, or a longer test.
-const RUN: [(&str, usize, &[&str]); 18] = [
+const RUN: [(&str, usize, &[&str]); 19] = [
     (
         "ceremony-scripts/RUNBOOK.md",
         33,
@@ -110,6 +110,11 @@ const RUN: [(&str, usize, &[&str]); 18] = [
         "docs/building.md",
         1,
         &["runbook/pages: the_bundle_is_unpacked_by_the_commands_of_its_own_test"],
+    ),
+    (
+        "docs/releases.md",
+        5,
+        &["laws/release: a_release_is_named_committed_signed_and_checked_as_its_page_says"],
     ),
     (
         "softhsm-config/README.md",
