@@ -7,8 +7,8 @@
 # with apt-get. As any other user it unpacks SoftHSM below target/ and touches nothing outside the
 # clone. The output of apt-get and cargo goes to target/rehearse-build.log.
 #
-# --samples rehearses and leaves the paper of it in a new DIRECTORY, to hold and to show: the script with its share forms, the
-# slip and the report, each marked as practice; as PDF too if there is a Chromium.
+# --samples rehearses, and leaves paper in a new DIRECTORY, to hold and to show: the script of examples/generate.toml, and the
+# slip and the report of the rehearsal, each marked as practice; as PDF too if there is a Chromium.
 #
 # In an unpacked bundle (make-bundle.sh) it fetches and builds nothing: setup-room.sh finds everything.
 #
@@ -73,7 +73,7 @@ samples() {
         echo
         ceremony-scripts/online.sh slip --out "$inputs"
     } >"$out/slip.txt"
-    "$byok" script --practice --out "$out/script.html" "$made/plan.toml"
+    "$byok" script --practice --out "$out/script.html" examples/generate.toml
     cp "$made/record/transcript.html" "$out/report.html"
     printf 'samples   %s\n' "$out/script.html: for the room, with a form for each share" \
         "$out/slip.txt: of the online side" "$out/report.html: in the record, for the auditor"
@@ -96,7 +96,7 @@ pdf() {
             >>"$out/rehearsal/browser.log" 2>&1 || die "$browser could not print $out/$name.html: see $out/rehearsal/browser.log"
         printf 'samples   %s\n' "$out/$name.pdf"
     done
-    rm -rf "$out/rehearsal/browser"
+    rm -rf "$out/rehearsal/browser" "$out/rehearsal/browser.log"
 }
 
 is_root() { [ "$(id -u)" -eq 0 ]; }

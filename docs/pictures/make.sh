@@ -77,6 +77,6 @@ fi
 alone=()
 [ "$(id -u)" -ne 0 ] || alone=(--no-sandbox)
 "$browser" --headless ${alone[@]+"${alone[@]}"} --disable-gpu --hide-scrollbars --user-data-dir="$work/browser" \
-    --window-size=794,985 --screenshot="$work/report.png" "file://$work/samples/report.html" >"$work/log" 2>&1 ||
+    --window-size=794,830 --screenshot="$work/report.png" "file://$work/samples/report.html" >"$work/log" 2>&1 ||
     die "the browser failed: $(cat "$work/log")"
 mv "$work/report.png" "$out/report.png"

@@ -151,7 +151,7 @@ fn tiles(report: &Report, exposure: &Exposure, exceptions: usize) -> Vec<TileFac
     vec![
         tile("the HSM is software", exposure.software),
         tile(
-            "bytes of data keys were in this computer",
+            "bytes of data keys were outside the HSM",
             exposure.bytes_here(),
         ),
         tile(

@@ -260,7 +260,7 @@ fn each_grade_of_exposure_stands_first_and_says_no_more_than_is_true() {
             escrowed.contains(&grade),
         );
         tile(
-            "bytes of data keys were in this computer",
+            "bytes of data keys were outside the HSM",
             in_host.contains(&grade),
         );
         stands_alone(&html);
@@ -437,7 +437,7 @@ fn a_script_has_the_plan_s_digest_the_steps_and_a_form_for_each_custodian() {
         "T-7",
         "T-1",
         "T-0",
-        "T+24 h",
+        "24 h after the download",
         "T+1",
         "yearly",
         "about 40 minutes",

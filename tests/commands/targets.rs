@@ -36,7 +36,7 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
     let deadline = [
         "re valid for 24 hours",
         "The deadline on the screen",
-        "T+24 h",
+        "24 h after the download",
     ];
     let elsewhere = [
         "bash azure.sh parameters https://a-vault.vault.azure.net/keys/KEK --out inputs/kek.json",
@@ -354,7 +354,7 @@ fn report_and_paper_give_each_import_its_own_deadline() {
     let script = paper(&room);
     for text in [
         "Those of AWS KMS are valid for 24 hours, those of Google Cloud KMS are valid for 72 hours: the import must be",
-        "<h2>T+24 h for AWS KMS, T+72 h for Google Cloud KMS, the import, at the latest",
+        "<h2>24 h after the download for AWS KMS, 72 h after the download for Google Cloud KMS, the import, at the latest",
         "The first deadline is on the last screen",
     ] {
         assert!(script.contains(text), "{text}: {script}");

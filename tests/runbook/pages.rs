@@ -542,9 +542,14 @@ fn the_samples_are_those_of_one_rehearsal_and_are_marked_as_practice() {
         .filter(|path| path.is_dir());
     let rehearsal = rehearsal.next().unwrap();
     let digest = sha256(&fs::read(rehearsal.join("plan.toml")).unwrap());
-    for paper in [&script, &sample("report.html")] {
-        assert!(paper.contains(&format!("{} {}", &digest[..4], &digest[4..8])));
-    }
+    let shows =
+        |paper: &str, digest: &str| paper.contains(&format!("{} {}", &digest[..4], &digest[4..8]));
+    assert!(shows(&sample("report.html"), &digest));
+    let planned = sha256(&fs::read(here("examples/generate.toml")).unwrap());
+    assert!(
+        shows(&script, &planned),
+        "README counts the people of this plan"
+    );
     let transcript = fs::read_to_string(rehearsal.join("record/transcript.jsonl")).unwrap();
     let slip = sample("slip.txt").replace(' ', "");
     let (_, wrapping_key) = transcript.split_once("\"wrapping_key_sha256\":\"").unwrap();

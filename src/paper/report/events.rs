@@ -7,17 +7,15 @@ pub(super) fn told(event: &Event) -> &'static str {
     match event {
         Event::CeremonyOpened(_) => "The ceremony began, and its record was opened.",
         Event::PlanApproved(_) => "The plan was approved.",
-        Event::RollCall(_) => "The people in the room gave their names.",
+        Event::RollCall(_) => "It was recorded who was there, as far as byok asked.",
         Event::MachineChecked(_) => "byok looked at this computer: network, swap, disk, clock.",
-        Event::HsmOpened(_) => "The HSM was opened with its PIN.",
+        Event::HsmOpened(_) => "The HSM was opened.",
         Event::HsmChanged(_) => "The HSM differs from the one of the previous record.",
         Event::HsmReopened(_) => "The HSM had lost its session and was opened again.",
         Event::SharesVoided(_) => "The shares of a run that did not finish are void.",
         Event::SignerIntended(_) => "byok was about to make a key that signs the transcript.",
         Event::TranscriptSigner(_) => "The key that signs the transcript was ready in the HSM.",
-        Event::ImportParametersRead(_) => {
-            "The import parameters of a KMS key were read and compared."
-        }
+        Event::ImportParametersRead(_) => "The import parameters of a KMS key were read.",
         Event::PreflightPassed(_) => "Throw-away keys proved that the HSM wraps as the plan asks.",
         Event::KeyIntended(_) => "byok was about to ask the HSM for a data key.",
         Event::KeyGenerated(_) => "The HSM made a data key.",

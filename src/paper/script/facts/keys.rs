@@ -166,11 +166,11 @@ fn valid(plan: &Plan, hours: &[(i64, &str)]) -> String {
 /// The latest time of the imports.
 fn by(hours: &[(i64, &str)]) -> String {
     match hours {
-        [(hours, _)] => format!("T+{hours} h"),
+        [(hours, _)] => format!("{hours} h after the download"),
         _ => {
             let each = hours
                 .iter()
-                .map(|(hours, kms)| format!("T+{hours} h for {kms}"));
+                .map(|(hours, kms)| format!("{hours} h after the download for {kms}"));
             each.collect::<Vec<_>>().join(", ")
         }
     }
