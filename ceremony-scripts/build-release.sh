@@ -16,6 +16,7 @@
 # Exit codes: 0 done, 2 usage or something missing, otherwise cargo's
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
+while IFS= read -r name; do unset "$name"; done < <(compgen -e GIT_ || true) # this clone, not one that the caller names
 export LC_ALL=C
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -61,7 +62,8 @@ export CARGO_ENCODED_RUSTFLAGS=$flags
 # What byok --version says. A directory without git of its own, such as an unpacked tar, has no commit, whatever clone it
 # lies in.
 unset BYOK_COMMIT
-if [ -e .git ] && commit=$(git rev-parse HEAD 2>/dev/null) && changed=$(git status --porcelain --untracked-files=no); then
+if [ -e .git ] && commit=$(git rev-parse HEAD 2>/dev/null) &&
+    changed=$(git status --porcelain --untracked-files=no && git status --porcelain -- src .cargo build.rs && git ls-files -v src | grep '^[a-z]' || true); then
     export BYOK_COMMIT=$commit${changed:+, with changes that are not committed}
 fi
 

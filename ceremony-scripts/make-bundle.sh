@@ -21,6 +21,7 @@
 # Exit codes: 0 done, 2 usage or something missing, 4 something is not what it claims to be
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
+while IFS= read -r name; do unset "$name"; done < <(compgen -e GIT_ || true) # this clone, not one that the caller names
 umask 022
 export LC_ALL=C
 unset RUSTFLAGS CARGO_BUILD_TARGET # this machine's settings; the room has another machine

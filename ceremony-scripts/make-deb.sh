@@ -17,6 +17,7 @@
 # Exit codes: 0 done, 2 usage or something missing, 4 something is not what it claims to be
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
+while IFS= read -r name; do unset "$name"; done < <(compgen -e GIT_ || true) # this clone, not one that the caller names
 umask 022
 export LC_ALL=C
 
@@ -136,7 +137,7 @@ while read -r library; do
     [[ ", $depends," = *", $needs,"* ]] || depends=${depends:+$depends, }$needs
 done < <(readelf -d "$tree/usr/bin/byok" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort)
 install -D -m 644 packaging/lintian-overrides "$tree/usr/share/lintian/overrides/byok"
-find "$tree" -type f -exec chmod u=rwX,go=rX {} +
+find "$tree" -exec chmod u=rwX,go=rX {} + # a clone made under another umask has other modes
 size=$(find "$tree/usr" -type f -printf '%s\n' -o -printf '1\n' | awk '{ kib += int(($1 + 1023) / 1024) } END { print kib }')
 cat >"$tree/DEBIAN/control" <<END
 Package: byok

@@ -10,6 +10,7 @@
 # Example:  ceremony-scripts/sbom.sh target/release/byok > byok.cdx.json
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
+while IFS= read -r name; do unset "$name"; done < <(compgen -e GIT_ || true) # this clone, not one that the caller names
 export LC_ALL=C
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

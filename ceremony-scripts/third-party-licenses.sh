@@ -37,6 +37,23 @@ for package in json.load(sys.stdin)["packages"]:
         print(package["name"], package["version"], package["license"] or "see its text", directory, sep="\t")'
 }
 
+heads=$(mktemp -d)
+trap 'rm -rf "$heads"' EXIT
+
+# licence_files DIRECTORY: what a crate has of them; if it has none, the comment at the head of its source, if that is one.
+licence_files() {
+    local files head=$heads/${1##*/}
+    if files=$(find "$1" -maxdepth 1 -type f -printf '%f\t%p\n' |
+        grep -iE '^(licen[cs]e|copying|copyright|notice|unlicen[cs]e)' | sort | cut -f 2); then
+        printf '%s\n' "$files"
+        return
+    fi
+    sed -n '1,/^ *\*\/ *$/p' "$1/src/lib.rs" >"$head"
+    if grep -q 'Permission is hereby granted' "$head"; then
+        printf '%s\n' "$head"
+    fi
+}
+
 built=$(built) || die 'cargo tree failed'
 sources=$(sources | sort) || die 'cargo metadata failed'
 
@@ -54,8 +71,7 @@ while IFS=$'\t' read -r name version license directory; do
         fi
         used_by[$digest]+="${used_by[$digest]:+, }$name"
         numbers+="${numbers:+, }${number[$digest]}"
-    done < <(find "$directory" -maxdepth 1 -type f -printf '%f\t%p\n' |
-        grep -iE '^(licen[cs]e|copying|copyright|notice|unlicen[cs]e)' | sort | cut -f 2)
+    done < <(licence_files "$directory")
     [ -n "$numbers" ] || die "the crate $name $version has no licence file in $directory"
     list+=$(printf '%-24s %-16s %s; texts %s' "$name" "$version" "$license" "$numbers")$'\n'
 done <<<"$sources"

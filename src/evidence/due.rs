@@ -91,7 +91,7 @@ pub(crate) struct Held {
     #[serde(flatten)]
     pub kms_key: KeyName,
     /// How far it came, by the receipts.
-    pub kms: &'static str,
+    pub kms: String,
     /// When the KMS took it; if no receipt says so, when it was wrapped.
     pub since: Timestamp,
     /// When the KMS deletes the material, or deleted it; of what it did not take, when the import parameters expire.
@@ -255,7 +255,7 @@ impl Overview {
             if !more.1.receipts.heads.starts_with(heads) {
                 let why = format!(
                     "its receipts are not those of its copy {}",
-                    more.0.display()
+                    words::path(more.0)
                 );
                 self.broken.push((less.0.to_owned(), why));
             }
@@ -283,7 +283,7 @@ impl Overview {
                     if let verify::End::NotFollowed { head } = &followed.end {
                         self.remarks.push(format!(
                             "{}: the record before it is not here, head {head:.16}…: what that one says is missing",
-                            directory.display()
+                            words::path(directory)
                         ));
                     }
                 }
@@ -304,7 +304,7 @@ impl Overview {
             let labels: Vec<String> = labels.iter().map(|label| words::quoted(label)).collect();
             self.remarks.push(format!(
                 "nothing is due for what {} says was destroyed: {}",
-                directory.display(),
+                words::path(directory),
                 labels.join(", ")
             ));
         }
@@ -343,9 +343,9 @@ impl Overview {
                     label: import.label.clone(),
                     import: import.import.clone(),
                     kms_key: import.kms_key.clone(),
-                    kms: standing.kms,
+                    kms: standing.told(),
                     since: standing.at.unwrap_or(import.wrapped_at),
-                    until: match standing.is_accepted() {
+                    until: match standing.is_done() {
                         true => expires,
                         false => import.token_until,
                     },
@@ -355,7 +355,7 @@ impl Overview {
                     by_quorum: plan.keeps_by_quorum(),
                     prove: missing_proof(import, &standing, directory),
                 };
-                if standing.is_accepted() {
+                if standing.is_done() {
                     let gone = deletions
                         .iter()
                         .filter(|gone| gone.is_of(&standing) && gone.at >= held.since);

@@ -202,6 +202,11 @@ impl Standing {
         is_taken(self.kms)
     }
 
+    /// Whether the KMS that the plan names accepted it, not another server.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_accepted() && self.endpoint.is_none()
+    }
+
     /// How far the import has come, and who says so if it was not AWS.
     pub(crate) fn told(&self) -> String {
         format!("{}{}", self.kms, self.doubt().unwrap_or_default())

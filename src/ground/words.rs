@@ -284,6 +284,11 @@ pub(crate) fn shell_path(path: &std::path::Path) -> String {
     }
 }
 
+/// A path within a sentence: one line, without what a terminal would take for anything but text.
+pub(crate) fn path(path: &std::path::Path) -> String {
+    printable(&path.display().to_string())
+}
+
 /// A whole screen: like [`printable`], but its own line feeds and [paint] stay.
 pub(crate) fn screen(text: &str) -> String {
     escaped(text, true)

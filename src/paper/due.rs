@@ -77,10 +77,10 @@ fn due(due: &Due) -> DueFacts {
 
 /// An import, and when the KMS deletes the material if it takes it.
 fn span(held: &Held) -> Span {
-    let taken = receipts::is_taken(held.kms);
+    let taken = receipts::is_taken(&held.kms);
     Span {
         name: format!("{} / {}", held.label, held.import).into(),
-        how_far: held.kms.into(),
+        how_far: (&held.kms).into(),
         key: held.kms_key.as_str().into(),
         came: None,
         since: held.since,

@@ -58,7 +58,10 @@ impl Span {
             return Vec::new();
         };
         let ahead = Task::Reimport.ahead().iter();
-        let days = ahead.map(|ahead| (ends - SignedDuration::from_hours(ahead.hours), ahead.what));
+        let days = ahead.filter_map(|ahead| {
+            let at = ends.checked_sub(SignedDuration::from_hours(ahead.hours));
+            Some((at.ok()?, ahead.what))
+        });
         days.filter(|(at, _)| *at > self.since).collect()
     }
 
@@ -183,6 +186,24 @@ mod tests {
             DateFacts::NAMES,
         ];
         nothing_is_left_out("src/paper/timeline", &[PICTURE], &used, &declared);
+    }
+
+    /// A plan can name any date.
+    #[test]
+    fn no_date_is_too_early_or_too_late_for_the_picture() {
+        for ends in [Timestamp::MIN, Timestamp::MAX] {
+            let span = Span {
+                name: Html::default(),
+                how_far: Html::default(),
+                key: Html::default(),
+                taken: true,
+                came: None,
+                since: Timestamp::UNIX_EPOCH,
+                before: Some(ends),
+                ends: Some(ends),
+            };
+            picture("Every import", &[span], clock::now());
+        }
     }
 
     #[test]

@@ -44,12 +44,20 @@ fn tasks(told: &Value) -> Vec<(String, Option<i64>)> {
 
 /// What the operator brings back of an import that AWS KMS took.
 fn imported(room: &Room, record: &str) {
+    imported_by(room, record, None);
+}
+
+/// The same from a server that is not AWS.
+fn imported_by(room: &Room, record: &str, endpoint: Option<&str>) {
     let ceremony = room.transcript(record).lines[0]["ceremony"].clone();
     let at = jiff::Timestamp::from_second(now() as i64 + 60).unwrap();
-    let result = json!({
+    let mut result = json!({
         "format": "byok-import-result-v1", "ceremony": ceremony, "label": LABEL, "import": "eu-west-1", "key_arn": ARN,
         "KeyId": ARN, "exit": 0, "error": null, "at": at.to_string(), "cli": "aws-cli/2.30",
     });
+    if let Some(endpoint) = endpoint {
+        result["endpoint"] = endpoint.into();
+    }
     fs::write(room.path("result.json"), result.to_string()).unwrap();
     let output = room.byok(&["receipt", record, "result.json"]).output();
     well(&output.unwrap());
@@ -130,6 +138,56 @@ fn what_is_imported_and_not_proved_comes_with_the_command_that_asks_for_the_proo
         prove[0]["next"],
         format!("bash online.sh prove --key {ARN}")
     );
+}
+
+#[test]
+fn what_a_stand_in_took_is_still_to_be_imported() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    imported_by(&room, "records/one", Some("http://localhost:4566"));
+    let output = room.byok(&["due", "records"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = folded(&stdout(&output));
+    for says in [
+        "not imported yet",
+        "says http://localhost:4566, WHICH IS NOT AWS",
+    ] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    imported(&room, "records/one");
+    well(&room.byok(&["due", "records"]).output().unwrap());
+}
+
+/// Whoever can make a directory makes no line, and nothing that a terminal would paint.
+#[test]
+fn a_name_of_a_directory_is_no_line_of_its_own() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_well();
+    let forged =
+        "x\n\u{2062}Nothing is due: every import is reported, and none expires.\u{2060}\nverdict";
+    let directory = room.path("records").join(forged);
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("receipts.jsonl"), "").unwrap();
+    let link = room.path("records").join(format!("link{forged}"));
+    std::os::unix::fs::symlink(room.path("records/one"), link).unwrap();
+    let output = room.byok(&["due", "records"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let text = stdout(&output);
+    assert!(
+        text.contains("BROKEN") && text.contains("a link is not followed"),
+        "{text}"
+    );
+    assert!(
+        !text
+            .lines()
+            .any(|line| line.contains("Nothing is due: ") && !line.contains("x\\u{a}")),
+        "{text}"
+    );
+    assert!(!text.contains('\u{2062}'), "{text}");
 }
 
 /// A later record takes the place of the one that it builds on, with what that one says.

@@ -94,7 +94,7 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
         let paper = paper(&room);
         for text in [
             &format!("re valid for {hours} hours"),
-            &format!("T+{hours} h"),
+            &format!("{hours} h after the download"),
             "bash google.sh parameters projects/a-project/locations/global/keyRings/r/importJobs/JOB --out inputs/job.json",
             "Google Cloud KMS, global",
         ] {

@@ -103,6 +103,9 @@ fn a_reason_in_a_report_does_not_name_the_token() {
     // a token whose label is part of every reason
     room.token(&["init", "C_WrapKey", PIN]);
     room.plan.token = "pkcs11:token=C_WrapKey".into();
+    if room.behind_proxy("model:of C_WrapKey").is_none() {
+        return;
+    }
     let report = room.byok(&arguments(&room)).output();
     well(&report.unwrap());
     let text = fs::read_to_string(room.path("report.json")).unwrap();

@@ -429,3 +429,17 @@ fn what_is_said_of_each_crate_is_what_its_source_shows() {
     }
     assert_eq!(told.keys().copied().collect::<BTreeSet<_>>(), asked);
 }
+
+/// The bundle and the package carry them.
+#[test]
+fn every_crate_of_the_program_comes_with_the_text_of_its_licence() {
+    let output = Command::new(root().join("ceremony-scripts/third-party-licenses.sh"))
+        .env("CARGO_NET_OFFLINE", "true")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("python3") {
+        return skip("no python3 for ceremony-scripts/third-party-licenses.sh");
+    }
+    assert!(output.status.success(), "{said}");
+}

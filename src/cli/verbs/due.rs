@@ -77,12 +77,6 @@ pub(crate) fn due(wish: &DueWish) -> Result<()> {
         .hint("a record is a directory that a ceremony left; give it, or the directory above"));
     }
     let until = now + SignedDuration::from_hours(wish.within.0 * 24);
-    if let Some(file) = &wish.ics {
-        write(file, &calendar::text(&overview, now))?;
-    }
-    if let Some(file) = &wish.html {
-        write(file, &due_page(&overview, now))?;
-    }
     match wish.json {
         true => super::print_json(&for_programs(&overview, now, until))?,
         false => super::print_lines(&words::screen(&for_people(
@@ -91,6 +85,12 @@ pub(crate) fn due(wish: &DueWish) -> Result<()> {
             until,
             wish.within,
         )))?,
+    }
+    if let Some(file) = &wish.ics {
+        write(file, &calendar::text(&overview, now))?;
+    }
+    if let Some(file) = &wish.html {
+        write(file, &due_page(&overview, now))?;
     }
     let soon = overview.due.iter().filter(|due| is_soon(due, until));
     match (overview.broken.len(), soon.count()) {
@@ -143,11 +143,11 @@ impl Found {
             if kind.is_symlink() {
                 if path.is_dir() {
                     self.remarks
-                        .push(format!("{}: a link is not followed", path.display()));
+                        .push(format!("{}: a link is not followed", words::path(&path)));
                 }
             } else if deeper == 0 {
                 self.remarks
-                    .push(format!("{}: too deep, not looked into", path.display()));
+                    .push(format!("{}: too deep, not looked into", words::path(&path)));
             } else if let Err(error) = self.search(&path, deeper - 1) {
                 self.broken.push((path, error.what));
             }
@@ -192,7 +192,7 @@ fn for_people(overview: &Overview, now: Timestamp, until: Timestamp, within: Day
         text += &format!(
             "\n{}    {}\n          {}\n",
             Paint::Bad.on("BROKEN"),
-            record.display(),
+            words::path(record),
             words::quoted_whole(why)
         );
         text += &format!("          byok verify {}\n", words::shell_path(record));

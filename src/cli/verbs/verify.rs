@@ -615,9 +615,7 @@ fn next_screen(
         .map(|wrapped| folder(&wrapped.label, &wrapped.import))
         .collect();
     let standings = verified.receipts.standings();
-    let done = standings
-        .iter()
-        .filter(|import| import.is_accepted() && import.endpoint.is_none());
+    let done = standings.iter().filter(|import| import.is_done());
     let done: Vec<String> = done
         .map(|import| folder(&import.label, &import.import))
         .collect();

@@ -59,20 +59,14 @@ pub(super) fn write(
     Ok(())
 }
 
-/// A module may put anything into what it says of a failure.
+/// A module may put anything into what it says of itself or of a failure.
 fn hide(value: &mut Value, own: &[&str]) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| hide(value, own)),
-        Value::Object(members) => {
-            for (name, value) in members {
-                match value {
-                    Value::String(why) if name == "why" => {
-                        for own in own.iter().filter(|own| !own.is_empty()) {
-                            *why = why.replace(own, "…");
-                        }
-                    }
-                    value => hide(value, own),
-                }
+        Value::Object(members) => members.values_mut().for_each(|value| hide(value, own)),
+        Value::String(text) => {
+            for own in own.iter().filter(|own| !own.is_empty()) {
+                *text = text.replace(own, "…");
             }
         }
         _ => {}
