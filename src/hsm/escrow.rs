@@ -273,9 +273,10 @@ impl Hsm {
             Err(e) if e.check.is_none() => e,
             other => return other,
         };
-        if let Ok(opened) = self.unwrap_from_escrow(escrow, wrapped, spec) {
-            self.destroy(opened)?;
-            return Err(refused); // the HSM failed once, and the package is right
+        let rules = attributes::data_key(spec, Life::Session);
+        if let Ok(opened) = self.unwrap_alone(escrow, wrapped, spec, &rules, None) {
+            self.session.destroy_object(opened).map_err(fault)?;
+            return Err(refused); // the package opens: the HSM failed once, or at what came after C_UnwrapKey
         }
         if self.control_comes_back(escrow).is_err() {
             return Err(refused);
@@ -321,15 +322,7 @@ impl Hsm {
         name: Option<Name>,
     ) -> Result<Material> {
         let rules = attributes::data_key(spec, life);
-        let handle = self.unwrap_key(&Incoming {
-            under: escrow.handle,
-            mechanism: &escrow.rows.of(spec).mechanism(),
-            wrapped,
-            class: class(spec),
-            key_type: key_type(spec),
-            rules: &rules,
-            name,
-        })?;
+        let handle = self.unwrap_alone(escrow, wrapped, spec, &rules, name)?;
         let judged = self.judged_as(&rules, handle, spec)?;
         match self.length(handle, spec)? {
             Length::Right => Ok(judged),
@@ -341,6 +334,26 @@ impl Hsm {
             )
             .check("CONTROL")),
         }
+    }
+
+    /// What it computes is not looked at.
+    fn unwrap_alone(
+        &self,
+        escrow: &EscrowHandle,
+        wrapped: &[u8],
+        spec: Spec,
+        rules: &[attributes::Rule],
+        name: Option<Name>,
+    ) -> Result<ObjectHandle> {
+        self.unwrap_key(&Incoming {
+            under: escrow.handle,
+            mechanism: &escrow.rows.of(spec).mechanism(),
+            wrapped,
+            class: class(spec),
+            key_type: key_type(spec),
+            rules,
+            name,
+        })
     }
 
     /// Ends the escrow key in the HSM.
