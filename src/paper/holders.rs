@@ -1,11 +1,11 @@
 //! Who holds what, as a picture for script and report: what together opens the data keys, and what does not.
 
 use crate::crypto::escrow::package;
-use crate::evidence::previous::Dealt;
+use crate::evidence::previous::{Previous, not_in_use};
 use crate::ground::words;
 use crate::paper::html::Html;
 use crate::paper::template::{facts, fill};
-use crate::plan::{Keep, Kind, PinSource, Plan, meaning};
+use crate::plan::{Keep, Kind, PinSource, Plan, Source, meaning};
 
 const PICTURE: &str = include_str!("holders/picture.html");
 
@@ -30,9 +30,9 @@ facts! {
     SeatFacts { number: Html, custodian: Html, }
 }
 
-/// Rows of a sheet. `in_use`: the shares of an earlier ceremony, as far as they are known; they count if the plan deals no
-/// others. Nothing for `destroy`: nobody is to hold anything after it.
-pub(super) fn picture(plan: &Plan, in_use: Option<&Dealt>) -> Html {
+/// Rows of a sheet. `previous`: the record before, if it is at hand; without it, earlier shares are told in general.
+/// Nothing for `destroy`: nobody is to hold anything after it.
+pub(super) fn picture(plan: &Plan, previous: Option<&Previous>) -> Html {
     if plan.kind == Kind::Destroy {
         return Html::default();
     }
@@ -40,7 +40,8 @@ pub(super) fn picture(plan: &Plan, in_use: Option<&Dealt>) -> Html {
         .into_iter()
         .filter_map(|keep| hsm(plan, keep))
         .collect();
-    ways.push(shares(plan, in_use));
+    ways.extend(from_elsewhere(plan));
+    ways.extend(shares(plan, previous));
     ways.extend(kms(plan));
     fill(PICTURE, &[&HoldersFacts { ways }])
 }
@@ -67,28 +68,116 @@ fn hsm(plan: &Plan, keep: Keep) -> Option<WayFacts> {
     })
 }
 
-/// The shares and their package; without shares, what that means.
-fn shares(plan: &Plan, in_use: Option<&Dealt>) -> WayFacts {
-    let labels: Vec<&str> = plan.keys.iter().map(|key| key.label.as_str()).collect();
-    let (threshold, custodians, labels, of) = match (&plan.escrow, in_use) {
-        (Some(escrow), _) => (
-            usize::from(escrow.threshold),
-            escrow.custodians.clone(),
-            words::some(&labels, NAMES),
-            "of this ceremony".to_owned(),
-        ),
-        (None, Some(dealt)) => (
-            usize::from(dealt.threshold),
-            dealt.custodians(),
-            "every data key in that package".to_owned(),
-            format!("of ceremony {}", words::quoted(&dealt.ceremony)),
-        ),
-        (None, None) => return without_shares(plan),
+/// Who else may have the data keys that byok did not make.
+fn from_elsewhere(plan: &Plan) -> impl Iterator<Item = WayFacts> {
+    let from = |is: fn(&Source) -> bool| -> Vec<&str> {
+        let keys = plan.keys.iter().filter(|key| is(&key.source));
+        keys.map(|key| key.label.as_str()).collect()
     };
-    let count = custodians.len();
+    let file = PartFacts {
+        told: "until people remove it and every copy".into(),
+        ..part("the file that the data key came from")
+    };
+    let copy = part("any copy from before this ceremony");
+    let files = from(|source| matches!(source, Source::File(_)));
+    let tokens = from(|source| matches!(source, Source::Token(_)));
+    let ways = [
+        (files, file, meaning::IN_A_FILE),
+        (tokens, copy, meaning::ALREADY_THERE),
+    ];
+    let ways = ways.into_iter().filter(|(labels, ..)| !labels.is_empty());
+    ways.map(|(labels, part, means)| WayFacts {
+        parts: vec![part],
+        opens: true,
+        gives: words::some(&labels, NAMES).into(),
+        means: means.into(),
+    })
+}
+
+/// All shares, each with their package: those of this ceremony and those from before. Without any, what that means.
+fn shares(plan: &Plan, previous: Option<&Previous>) -> Vec<WayFacts> {
+    let labels: Vec<&str> = plan.keys.iter().map(|key| key.label.as_str()).collect();
+    let dealt = plan.escrow.as_ref().map(|escrow| {
+        quorum(
+            Set {
+                threshold: usize::from(escrow.threshold),
+                custodians: escrow.custodians.clone(),
+                told: Html::default(),
+                of: "of this ceremony".to_owned(),
+            },
+            &words::some(&labels, NAMES),
+            BROUGHT_BACK,
+        )
+    });
+    let mut ways: Vec<WayFacts> = dealt.into_iter().collect();
+    if plan.kind != Kind::Generate {
+        ways.extend(earlier(plan, previous));
+    }
+    if ways.is_empty() {
+        ways.push(without_shares(plan));
+    }
+    ways
+}
+
+const BROUGHT_BACK: &str = "brought back into this HSM or another one";
+const IN_THAT_PACKAGE: &str = "every data key in that package";
+
+/// The shares in use before, and all others unless the records tell that there are none.
+fn earlier(plan: &Plan, previous: Option<&Previous>) -> Vec<WayFacts> {
+    let in_use = previous.and_then(Previous::in_use);
+    let stay = match plan.escrow {
+        None => meaning::escrow(plan, |path| path.display().to_string()),
+        Some(_) => None,
+    };
+    let stay = || stay.clone().map_or_else(Html::default, Into::into);
+    let drawn = in_use.map(|dealt| {
+        let set = Set {
+            threshold: usize::from(dealt.threshold),
+            custodians: dealt.custodians(),
+            told: stay(),
+            of: format!("of ceremony {}", words::quoted(&dealt.ceremony)),
+        };
+        let means = match plan.escrow {
+            None => BROUGHT_BACK,
+            Some(_) => "until people destroy both",
+        };
+        quorum(set, IN_THAT_PACKAGE, means)
+    });
+    let all_known =
+        previous.is_some_and(|known| known.is_whole && not_in_use(known).next().is_none());
+    let (name, told) = match drawn {
+        None => ("a quorum of earlier shares", stay()),
+        Some(_) => ("a quorum of other earlier shares", Html::default()),
+    };
+    let others = (!all_known).then(|| WayFacts {
+        parts: joined(
+            "+",
+            [
+                PartFacts { told, ..part(name) },
+                package("of the same ceremony"),
+            ],
+        ),
+        opens: true,
+        gives: IN_THAT_PACKAGE.into(),
+        means: "as far as they exist, until people destroy them".into(),
+    });
+    drawn.into_iter().chain(others).collect()
+}
+
+/// Shares that one ceremony deals or dealt.
+struct Set {
+    threshold: usize,
+    custodians: Vec<String>,
+    told: Html,
+    /// Of which ceremony the package is.
+    of: String,
+}
+
+fn quorum(set: Set, gives: &str, means: &str) -> WayFacts {
+    let count = set.custodians.len();
     let dot = |at: usize| DotFacts {
         x: (at * 12 + 6).to_string().into(),
-        needed: at < threshold,
+        needed: at < set.threshold,
     };
     let seat = |(at, custodian): (usize, String)| SeatFacts {
         number: (at + 1).to_string().into(),
@@ -97,28 +186,30 @@ fn shares(plan: &Plan, in_use: Option<&Dealt>) -> WayFacts {
     let shares = PartFacts {
         dots: (0..count).map(dot).collect(),
         width: (count * 12).to_string().into(),
-        seats: custodians.into_iter().enumerate().map(seat).collect(),
-        ..part(&format!("any {threshold} of {count} shares"))
-    };
-    let package = PartFacts {
-        told: format!("{} {of}", package::JSON_FILE).into(),
-        ..part("the escrow package")
+        seats: set.custodians.into_iter().enumerate().map(seat).collect(),
+        told: set.told,
+        ..part(&format!("any {} of {count} shares", set.threshold))
     };
     WayFacts {
-        parts: joined("+", [shares, package]),
+        parts: joined("+", [shares, package(&set.of)]),
         opens: true,
-        gives: labels.into(),
-        means: "brought back into this HSM or another one".into(),
+        gives: gives.into(),
+        means: means.into(),
+    }
+}
+
+fn package(of: &str) -> PartFacts {
+    PartFacts {
+        told: format!("{} {of}", package::JSON_FILE).into(),
+        ..part("the escrow package")
     }
 }
 
 fn without_shares(plan: &Plan) -> WayFacts {
     let told = meaning::escrow(plan, |path| path.display().to_string());
-    let told = told.unwrap_or_else(|| {
-        "this ceremony deals none; earlier records tell whether others are in use".to_owned()
-    });
+    let told = told.unwrap_or_else(|| "no ceremony dealt any, as the records tell".to_owned());
     WayFacts {
-        parts: joined("+", [part("shares")]),
+        parts: vec![part("shares")],
         opens: false,
         gives: Html::default(),
         means: told.into(),

@@ -64,8 +64,10 @@ pub(crate) fn keep(kind: Kind, keep: Keep) -> &'static str {
         (_, Keep::Extractable) => {
             "in the HSM, extractable: whoever has token and PIN can wrap it again"
         }
-        (_, Keep::Sealed) => "in the HSM, sealed after the proof: then only a quorum brings it out",
-        (_, Keep::None) => "not in the HSM: after the ceremony only a quorum brings it back",
+        (_, Keep::Sealed) => {
+            "in the HSM, sealed after the proof: then it cannot leave; a quorum brings it back"
+        }
+        (_, Keep::None) => "not in the HSM: after the ceremony a quorum brings it back",
     }
 }
 

@@ -331,6 +331,113 @@ fn report_and_script_show_the_same_picture_of_what_together_opens_the_data_keys(
     assert!(alone.contains("<b>the HSM token</b>") && !alone.contains("<circle"));
 }
 
+fn ways(html: &str) -> Vec<&str> {
+    let (_, picture) = html.split_once("<table class=\"ways\">").unwrap();
+    let (picture, _) = picture.split_once("</table>").unwrap();
+    picture.split("<tr>").skip(1).collect()
+}
+
+/// The one row with a box of this name, and whether it has an arrow.
+#[track_caller]
+fn way<'a>(html: &'a str, name: &str) -> (&'a str, bool) {
+    let ways = ways(html).into_iter();
+    let mut found = ways.filter(|way| way.contains(&format!("<b>{name}</b>")));
+    let way = found.next().unwrap_or_else(|| panic!("{name}: {html}"));
+    assert!(found.next().is_none(), "{name} twice");
+    (way, way.contains("M1 8H21M14"))
+}
+
+fn plan_text(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    fs::read_to_string(path.join(name)).unwrap()
+}
+
+/// The script and the report of a plan whose previous record is not at hand.
+fn both_pages(text: String) -> [String; 2] {
+    let plan = Plan::parse(Path::new("plan.toml"), text.into_bytes()).unwrap();
+    let script = Script {
+        plan: &plan,
+        practice: false,
+        previous: None,
+    };
+    let report = Report {
+        plan: &plan,
+        lines: &Story::of(Grade::Never).lines(),
+        package: None,
+    };
+    [script.render(), report.render()]
+}
+
+#[test]
+fn no_picture_crosses_out_shares_that_were_dealt_before() {
+    for (name, deals) in [
+        ("recover.toml", false),
+        ("reimport.toml", false),
+        ("new-shares.toml", true),
+    ] {
+        for html in both_pages(plan_text(name)) {
+            let (earlier, opens) = way(&html, "a quorum of earlier shares");
+            assert!(opens, "{name}: {earlier}");
+            assert!(earlier.contains("as far as they exist, until people destroy them"));
+            assert!(earlier.contains("every data key in that package"), "{name}");
+            assert_eq!(html.contains("<b>any 3 of 5 shares</b>"), deals, "{name}");
+            let stay = earlier.contains("the old shares stay in use: the same custodians keep");
+            assert_eq!(stay, name == "recover.toml", "{earlier}");
+        }
+    }
+}
+
+#[test]
+fn shares_of_the_record_before_are_drawn_as_long_as_they_open_its_package() {
+    let Some(mut room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.run_with_escrow(2, &CUSTODIANS);
+    room.plan.kind = "recover".into();
+    room.plan.directory = "records/two".into();
+    let recover = "[recover]\nshares = \"typed\"\npackage = \"record\"\n";
+    for deals in [false, true] {
+        room.plan.top_more = "previous = \"records/one\"\n".into();
+        room.plan.more = recover.into();
+        match deals {
+            false => room.plan.top_more += "reuse_escrow = \"a test\"\n",
+            true => room.plan.more += &support::escrow::table(3, 5, "screen"),
+        }
+        let html = script(&room, &[]);
+        let (before, opens) = way(&html, "any 2 of 3 shares");
+        assert!(opens && before.contains("Vorstand Zürich"), "{before}");
+        assert_eq!(before.contains("until people destroy both"), deals);
+        assert_eq!(
+            before.contains("the old shares stay in use: a test"),
+            !deals
+        );
+        assert_eq!(html.contains("<b>any 3 of 5 shares</b>"), deals);
+        assert!(!html.contains("earlier shares</b>"), "the records name all");
+    }
+}
+
+#[test]
+fn whoever_may_have_a_data_key_from_elsewhere_stands_in_the_picture() {
+    for html in both_pages(plan_text("existing-material.toml")) {
+        let (file, opens) = way(&html, "the file that the data key came from");
+        assert!(opens && file.contains("<b>tokens-2026</b>"), "{file}");
+        assert!(file.contains("until people remove it and every copy"));
+        let (copy, opens) = way(&html, "any copy from before this ceremony");
+        assert!(opens && copy.contains("<b>signing-2026</b>"), "{copy}");
+        assert!(copy.contains("nobody knows who made it or who else has it"));
+        assert!(!html.contains("no box does alone"), "a file does");
+    }
+    // a sealed data key is in its file as before
+    let sealed = plan_text("existing-material.toml").replace(
+        "\"extractable\"\nsource = \"file",
+        "\"sealed\"\nsource = \"file",
+    ) + &support::escrow::table(2, 3, "screen");
+    let sealed = sealed.replace("pin    = \"file:pin\"", "pin    = \"prompt\"");
+    for html in both_pages(sealed) {
+        assert!(!ways(&html).concat().contains("only a quorum"), "{html}");
+    }
+}
+
 #[test]
 fn an_exception_is_told_with_the_number_of_its_step() {
     let html = rendered(&Story::of(Grade::EscrowKey));

@@ -51,7 +51,7 @@ impl EscrowFacts {
         let form = FormTexts::new(escrow);
         Self {
             escrow_meaning: escrow_meaning(script).into(),
-            holders: holders::picture(plan, previous.and_then(Previous::in_use)),
+            holders: holders::picture(plan, previous),
             shares: shares(script),
             share_count: script.custodians().len().to_string().into(),
             threshold: html(
