@@ -103,7 +103,9 @@ impl Report<'_> {
             from_token: exposure.from_token.join(", ").into(),
             already_there: meaning::ALREADY_THERE.into(),
             escrow_key_here: exposure.escrow_key_here,
-            never: exposure.is_none(),
+            unexposed: exposure.is_none(),
+            never: exposure.held_nothing(),
+            from_elsewhere: exposure.is_from_elsewhere(),
             labels: words::some(&labels, 6).into(),
             imports: match self.events::<Wrapped>().count() {
                 0 => Html::default(),
@@ -150,6 +152,10 @@ fn tiles(report: &Report, exposure: &Exposure, exceptions: usize) -> Vec<TileFac
     };
     vec![
         tile("the HSM is software", exposure.software),
+        tile(
+            "the HSM is hardware by the plan's word only",
+            exposure.by_word,
+        ),
         tile(
             "bytes of data keys were outside the HSM",
             exposure.bytes_here(),

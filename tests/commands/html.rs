@@ -438,6 +438,67 @@ fn whoever_may_have_a_data_key_from_elsewhere_stands_in_the_picture() {
     }
 }
 
+/// The tick says that nobody had the data key; the record must know it.
+#[test]
+fn a_data_key_that_was_in_the_hsm_before_never_gets_the_tick() {
+    let sign = |html: &str| {
+        let (_, sign) = html.split_once("<div class=\"box exposure").unwrap();
+        let (sign, _) = sign.split_once("class=\"tiles\"").unwrap();
+        sign.to_owned()
+    };
+    let unknown = "What happened to a data key from elsewhere before this ceremony is not known";
+    for grade in [Grade::Never, Grade::EscrowKey] {
+        let mut story = Story::of(grade);
+        assert!(!sign(&rendered(&story)).contains(unknown));
+        story.change("key-generated", "source", "token".into());
+        story.change("key-generated", "event", "key-found".into());
+        let html = rendered(&story);
+        let sign = sign(&html);
+        let label = match grade {
+            Grade::Never => "not known before this ceremony",
+            _ => "exposed in part",
+        };
+        assert!(sign.contains(&format!("aria-label=\"{label}\"")), "{sign}");
+        assert!(
+            sign.contains(unknown) && !sign.starts_with(" fine"),
+            "{sign}"
+        );
+        let held = html.contains("No byte of a data key, and no key that opens one");
+        assert_eq!(held, grade == Grade::Never, "that stays true");
+    }
+}
+
+#[test]
+fn a_place_of_wrapping_of_a_later_version_counts_as_this_computer() {
+    let mut story = Story::of(Grade::Never);
+    story.change("key-wrapped", "wrapped_in", "cloud".into());
+    let html = rendered(&story);
+    assert!(html.contains("<p class=\"grade\">bytes were in this computer</p>"));
+    assert!(html.contains("IN THIS COMPUTER&#39;S MEMORY"));
+}
+
+#[test]
+fn an_hsm_that_only_the_plan_calls_hardware_is_seen_at_a_glance() {
+    let mut story = Story::of(Grade::Never);
+    let tile = |html: &str| {
+        let name = "the HSM is hardware by the plan's word only";
+        let name = name.replace('\'', "&#39;");
+        let (before, said) = html.split_once(&format!("{name}: <b>")).unwrap();
+        (
+            before.ends_with("<div class=\"applies\">"),
+            said[..3].to_owned(),
+        )
+    };
+    assert_eq!(tile(&rendered(&story)), (false, "no<".to_owned()));
+    story.change("hsm-opened", "judged_by", "plan".into());
+    story.change(
+        "hsm-opened",
+        "hardware_reason",
+        "a card without the flag".into(),
+    );
+    assert_eq!(tile(&rendered(&story)), (true, "YES".to_owned()));
+}
+
 #[test]
 fn an_exception_is_told_with_the_number_of_its_step() {
     let html = rendered(&Story::of(Grade::EscrowKey));

@@ -1,7 +1,8 @@
 //! How far the data keys were exposed: four grades, never better than is true.
 
-use super::Report;
+use super::{Report, imports};
 use crate::evidence::transcript::{EscrowDealt, HsmOpened, QuorumMet, Said, Wrapped};
+use crate::ground::facts::Nature;
 use crate::plan::WrapIn;
 
 /// The grade of a ceremony, as `sealed` and the report say it. `software`: the HSM is a program;
@@ -20,6 +21,8 @@ pub(super) struct Exposure {
     /// What each HSM was taken for, and why; empty for a record that does not say it.
     pub natures: Vec<String>,
     pub software: bool,
+    /// Whether the plan alone says that an HSM is hardware.
+    pub by_word: bool,
     /// The imports that were wrapped in this computer.
     pub wrapped_here: Vec<String>,
     pub from_files: Vec<String>,
@@ -32,7 +35,7 @@ impl Exposure {
         let hsms: Vec<Said<HsmOpened>> = report.events().collect();
         let wrapped = report.events::<Wrapped>();
         let wrapped_here = wrapped
-            .filter(|wrapped| wrapped.wrapped_in.known() == Some(WrapIn::Host))
+            .filter(|wrapped| imports::wrapped_in(wrapped) == WrapIn::Host)
             .map(|wrapped| format!("{}/{}", wrapped.label, wrapped.import));
         let from = |source: &str| -> Vec<String> {
             let keys = report.data_keys();
@@ -41,7 +44,14 @@ impl Exposure {
                 .collect()
         };
         Self {
-            natures: hsms.iter().filter_map(nature).collect(),
+            by_word: hsms
+                .iter()
+                .any(|hsm| matches!(nature(hsm), Some(Nature::ByPlan(_)))),
+            natures: hsms
+                .iter()
+                .filter_map(nature)
+                .map(|nature| nature.told())
+                .collect(),
             software: hsms.is_empty() || hsms.iter().any(|hsm| hsm.judged.software),
             wrapped_here: wrapped_here.collect(),
             from_files: from("file"),
@@ -70,13 +80,18 @@ impl Exposure {
     }
 
     /// Whether this computer never held anything that opens a data key.
-    pub(super) fn is_none(&self) -> bool {
+    pub(super) fn held_nothing(&self) -> bool {
         !self.is_serious() && !self.escrow_key_here
+    }
+
+    /// Whether nobody had a data key, neither in this ceremony nor before it.
+    pub(super) fn is_none(&self) -> bool {
+        self.held_nothing() && !self.is_from_elsewhere()
     }
 }
 
-fn nature(hsm: &Said<HsmOpened>) -> Option<String> {
-    hsm.judged.nature(&hsm.token).map(|nature| nature.told())
+fn nature(hsm: &Said<HsmOpened>) -> Option<Nature> {
+    hsm.judged.nature(&hsm.token)
 }
 
 #[cfg(test)]

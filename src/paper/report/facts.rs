@@ -23,7 +23,11 @@ facts! {
         from_token: Html,
         already_there: Html,
         escrow_key_here: bool,
+        /// Whether the sign is the tick.
+        unexposed: bool,
+        /// Whether this computer held nothing that opens a data key.
         never: bool,
+        from_elsewhere: bool,
         labels: Html,
         imports: Html,
         deadlines: Vec<Named>,

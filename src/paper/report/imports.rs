@@ -120,12 +120,7 @@ fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
         import: wrapped.import.as_str().into(),
         kms: html(planned(report, wrapped).map(|import| import.kms_key.kms())),
         arn: wrapped.kms_key.name.as_str().into(),
-        place: wrapped
-            .wrapped_in
-            .known()
-            .unwrap_or(WrapIn::Host)
-            .place()
-            .into(),
+        place: wrapped_in(wrapped).place().into(),
         wrapping: wrapped.wrapping.to_string().into(),
         wrapping_key_spec: html(read.as_ref().map(|read| read.wrapping_key_spec.as_ref())),
         wrapping_key: groups(&wrapped.wrapping_key_sha256),
@@ -146,6 +141,11 @@ fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
             import_type(&told, &wrapped.kms_key.name)
         }),
     }
+}
+
+/// Where it was wrapped. A place of a later version may be this computer.
+pub(super) fn wrapped_in(wrapped: &Wrapped) -> WrapIn {
+    wrapped.wrapped_in.known().unwrap_or(WrapIn::Host)
 }
 
 /// Until when it must be imported, or what it means that nothing says so.
