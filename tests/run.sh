@@ -2,7 +2,7 @@
 # tests/run.sh              everything: formatting, lints, builds, all tests
 # tests/run.sh quick        formatting, lints of the default build, unit tests, commands and laws; no second HSM (kryoptic),
 #                           no KMS, no bare Debian, nothing built for release or without the room: 3 minutes
-# tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person, with their counts: about 40 minutes
+# tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person, with their counts: an hour and a half
 # tests/run.sh clouds       only the import.sh of clouds whose own command is large: Azure's az, 600 MB, and OCI's oci,
 #                           800 MB, in target/clouds. In every other run these tests skip.
 # tests/run.sh packages     only looks for what is needed, and installs it as root on Debian
