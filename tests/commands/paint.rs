@@ -43,6 +43,11 @@ const PLAIN: [Variables; 3] = [
     [("TERM", ""), ("NO_COLOR", "")],
 ];
 
+/// A minute may end between two screens.
+fn timeless(text: &str) -> String {
+    text.replace(|c: char| c.is_ascii_digit(), "0")
+}
+
 #[test]
 fn verdicts_are_painted_on_a_terminal_and_plain_for_everybody_else() {
     let Some(room) = Room::new(Kind::SoftHsm) else {
@@ -96,7 +101,8 @@ fn verdicts_are_painted_on_a_terminal_and_plain_for_everybody_else() {
         for variables in PLAIN {
             let plain = at_terminal(room.byok(args), variables);
             assert!(!plain.contains('\x1b'), "{args:?}: {plain:?}");
-            assert_eq!(without_paint(&colour), plain, "{args:?} {variables:?}");
+            let [bare, plain] = [without_paint(&colour), plain].map(|text| timeless(&text));
+            assert_eq!(bare, plain, "{args:?} {variables:?}");
         }
         let output = room.byok(args).envs(COLOUR).output().unwrap();
         let piped = stdout(&output) + &support::stderr(&output);
@@ -136,6 +142,6 @@ fn the_headings_of_a_ceremony_are_bold_and_its_warnings_stand_out_on_a_terminal_
     for variables in PLAIN {
         let plain = approval(variables);
         assert!(!plain.contains('\x1b'), "{plain:?}");
-        assert_eq!(without_paint(&colour), plain);
+        assert_eq!(timeless(&without_paint(&colour)), timeless(&plain));
     }
 }

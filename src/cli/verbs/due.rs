@@ -74,7 +74,7 @@ pub(crate) fn due(wish: &DueWish) -> Result<()> {
             "{}: there is no record of a real ceremony that came to its end; of others there are {left_out}",
             places.join(", ")
         ))
-        .hint("a record is a directory that a ceremony left; give it, or the directory above"));
+        .hint(WHAT_TO_GIVE));
     }
     let until = now + SignedDuration::from_hours(wish.within.0 * 24);
     match wish.json {
@@ -110,6 +110,9 @@ fn is_soon(due: &Due, until: Timestamp) -> bool {
     due.before.is_none_or(|before| before <= until)
 }
 
+const WHAT_TO_GIVE: &str =
+    "a record is a directory that a ceremony left; give it, or the directory above";
+
 /// What lies in directories.
 #[derive(Default)]
 struct Found {
@@ -131,7 +134,7 @@ impl Found {
             self.broken.push((directory.to_owned(), why));
             return Ok(());
         }
-        let refuse = |e| Error::usage(format!("{}: {e}", directory.display()));
+        let refuse = |e| Error::usage(format!("{}: {e}", directory.display())).hint(WHAT_TO_GIVE);
         for entry in std::fs::read_dir(directory).map_err(refuse)? {
             let entry = entry.map_err(refuse)?;
             let kind = entry.file_type().map_err(refuse)?;
