@@ -405,3 +405,13 @@ fn the_calendar_is_one_with_alarms_and_the_page_shows_each_import() {
     );
     assert_eq!(stdout(&output), expected);
 }
+
+#[test]
+fn what_docs_benchmark_measures_can_be_measured() {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/due.sh");
+    let mut measured = Command::new(script);
+    measured.arg("24").env("BYOK_TEST_BIN", support::program());
+    let output = measured.output().unwrap();
+    well(&output);
+    assert!(support::stderr(&output).starts_with("24 records: "));
+}
