@@ -273,12 +273,11 @@ impl Hsm {
             Err(e) if e.check.is_none() => e,
             other => return other,
         };
-        let rules = attributes::data_key(spec, Life::Session);
-        if let Ok(opened) = self.unwrap_alone(escrow, wrapped, spec, &rules, None) {
-            self.session.destroy_object(opened).map_err(fault)?;
-            return Err(refused); // the package opens: the HSM failed once, or at what came after C_UnwrapKey
+        if let Ok(opened) = self.unwrap_from_escrow(escrow, wrapped, spec) {
+            self.destroy(opened)?;
+            return Err(refused); // the HSM failed once, and the package is right
         }
-        if self.control_comes_back(escrow).is_err() {
+        if self.control_comes_back(escrow, spec).is_err() {
             return Err(refused);
         }
         Err(Error::mismatch(format!(
@@ -288,8 +287,9 @@ impl Hsm {
         .check("ESCROW-PACKAGE"))
     }
 
-    fn control_comes_back(&mut self, escrow: &EscrowHandle) -> Result<()> {
-        let control = self.throw_away(Spec::DEFAULT)?;
+    /// A key of the same kind, since an HSM that failed to sign may still encrypt.
+    fn control_comes_back(&mut self, escrow: &EscrowHandle, spec: Spec) -> Result<()> {
+        let control = self.throw_away(spec)?;
         let wrapped = self.wrap_for_escrow(escrow, &control)?;
         let back = self.unwrap_from_escrow(escrow, &wrapped, control.spec)?;
         self.destroy(back)?;
@@ -322,7 +322,15 @@ impl Hsm {
         name: Option<Name>,
     ) -> Result<Material> {
         let rules = attributes::data_key(spec, life);
-        let handle = self.unwrap_alone(escrow, wrapped, spec, &rules, name)?;
+        let handle = self.unwrap_key(&Incoming {
+            under: escrow.handle,
+            mechanism: &escrow.rows.of(spec).mechanism(),
+            wrapped,
+            class: class(spec),
+            key_type: key_type(spec),
+            rules: &rules,
+            name,
+        })?;
         let judged = self.judged_as(&rules, handle, spec)?;
         match self.length(handle, spec)? {
             Length::Right => Ok(judged),
@@ -334,26 +342,6 @@ impl Hsm {
             )
             .check("CONTROL")),
         }
-    }
-
-    /// What it computes is not looked at.
-    fn unwrap_alone(
-        &self,
-        escrow: &EscrowHandle,
-        wrapped: &[u8],
-        spec: Spec,
-        rules: &[attributes::Rule],
-        name: Option<Name>,
-    ) -> Result<ObjectHandle> {
-        self.unwrap_key(&Incoming {
-            under: escrow.handle,
-            mechanism: &escrow.rows.of(spec).mechanism(),
-            wrapped,
-            class: class(spec),
-            key_type: key_type(spec),
-            rules,
-            name,
-        })
     }
 
     /// Ends the escrow key in the HSM.
