@@ -262,7 +262,7 @@ impl Module {
     /// The module as the transcript records it.
     pub(crate) fn description(&self) -> ModuleDescription {
         ModuleDescription {
-            module: words::printable(&self.path.display().to_string()),
+            module: words::path(&self.path),
             module_sha256: words::hex(&self.sha256),
             library: self.library.clone(),
         }

@@ -304,7 +304,7 @@ pub(crate) fn record_readme(plan: &Plan, ceremony: &str, rehearsal: bool) -> Str
                  byok never deletes it: people remove it, and every copy, once this record is safe (on a disk that \
                  can be wiped: shred -u; otherwise destroy the medium).",
                 key.label,
-                words::printable(&path.display().to_string())
+                words::path(path)
             ),
             "",
         );

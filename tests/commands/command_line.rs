@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use support::{
-    ARN, Kind, KmsKey, LABEL, PIN, Room, SHA_1, SHA_256, now, refused, sha256, skip, stderr, stdout,
+    ARN, Kind, KmsKey, LABEL, PIN, Room, SHA_1, SHA_256, done, now, refused, sha256, skip, stderr,
+    stdout,
 };
 
 const CHINA: &str =
@@ -16,17 +17,6 @@ const CHINA: &str =
 
 fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", stdout(output)))
-}
-
-#[track_caller]
-fn done(output: &Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}{}",
-        stdout(output),
-        stderr(output)
-    );
-    stdout(output)
 }
 
 /// As `aws kms describe-key` and `create-key` answer.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::{skip, stderr, stdout};
+use support::{done, skip};
 
 const HOUSE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -30,17 +30,6 @@ fn run(program: &str, args: &[&str], place: &Path) -> Output {
     }
     let output = command.env("HOME", place.parent().unwrap()).output();
     output.unwrap_or_else(|e| panic!("{program}: {e}"))
-}
-
-#[track_caller]
-fn done(output: &Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}{}",
-        stdout(output),
-        stderr(output)
-    );
-    stdout(output)
 }
 
 #[test]

@@ -995,6 +995,13 @@ pub fn well(output: &Output) {
     );
 }
 
+/// What it printed; asserts that it ended well.
+#[track_caller]
+pub fn done(output: &Output) -> String {
+    well(output);
+    stdout(output)
+}
+
 /// Asserts the exit code and that the error text says each of these.
 #[track_caller]
 pub fn refused(output: &Output, exit: i32, says: &[&str]) {
