@@ -1358,8 +1358,10 @@ show_aliases() {
 confirm() {
     local typed=
     [ "$dry_run" = no ] || return 0
-    printf '\nType the id of the key (%s) to go on, anything else to stop: ' "$key_id"
-    read -r typed || true
+    while [ -z "$typed" ]; do # Enter alone decides nothing
+        printf '\nType the id of the key (%s) to go on, anything else to stop: ' "$key_id"
+        read -r typed || break
+    done
     say ""
     [ "$typed" = "$key_id" ] || refuse 1 "declined: nothing was changed"
 }

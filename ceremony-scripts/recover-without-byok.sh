@@ -169,7 +169,7 @@ say " other users with programs here: $(find /proc -maxdepth 1 -name '[0-9]*' -p
 say 'It must be offline, without swap, and used by nobody else. Power it off afterwards.'
 say 'While openssl enc or mac runs, every program on this machine can read its key in ps.'
 answer=
-ask answer 'Type Yes if you accept that: '
+while [ -z "$answer" ]; do ask answer 'Type Yes if you accept that, anything else to stop: '; done
 [ "$answer" = Yes ] || stop 1 'declined; nothing was made'
 
 room=$(mktemp -d "/dev/shm/recovery.$$.XXXXXX")

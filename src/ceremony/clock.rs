@@ -11,6 +11,9 @@ use crate::ground::clock::Watch;
 use crate::plan::kms::Lifetime;
 use crate::plan::parameters;
 
+/// Typed if the clock is right. Enter alone says nothing: with a clock in doubt it would end the ceremony later.
+const RIGHT: &str = "right";
+
 /// Asks for the time as long as something contradicts the clock. A person who says that the clock is right goes on;
 /// the step that the contradiction belongs to then refuses.
 ///
@@ -39,20 +42,22 @@ pub(crate) fn ask(operator: &mut dyn Operator, watch: &mut Watch) -> Result<bool
     let clock = crate::ground::clock::for_people(crate::ground::clock::now());
     operator.say(&format!(
         " The clock says {clock}. Look at a watch.\n \
-         Right within 5 minutes: press Enter. Wrong: type the UTC time.\n"
+         Right within 5 minutes: type {RIGHT}. Wrong: type the UTC time.\n"
     ));
+    let question = format!(" UTC as YYYY-MM-DD HH:MM, or {RIGHT}: ");
     loop {
-        let typed = operator.ask(" UTC as YYYY-MM-DD HH:MM, or Enter: ")?;
+        let typed = operator.ask(&question)?;
         match typed.as_deref() {
-            None | Some("") => return Ok(false),
+            None => return Ok(false),
+            Some(text) if text.eq_ignore_ascii_case(RIGHT) => return Ok(false),
             Some(text) => match read(text) {
                 Some(present) => {
                     watch.says(present);
                     return Ok(true);
                 }
-                None => {
-                    operator.say(" That is not a time such as 2026-11-22 09:41. Type it again.\n")
-                }
+                None => operator.say(&format!(
+                    " That is neither {RIGHT} nor a time such as 2026-11-22 09:41.\n"
+                )),
             },
         }
     }
@@ -113,7 +118,7 @@ fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
         parameters::made_later(valid_to, hours, now).map(|made| {
             let made = crate::ground::clock::for_people(made);
             format!(
-                "The import parameters of {name} were made at {made} at the earliest, which is in the future by this machine's clock. If the clock is right, the file is not what the KMS wrote: press Enter, and the ceremony refuses it."
+                "The import parameters of {name} were made at {made} at the earliest, which is in the future by this machine's clock. If the clock is right, the file is not what the KMS wrote: type {RIGHT}, and the ceremony refuses it."
             )
         })
     });

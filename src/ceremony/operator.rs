@@ -12,7 +12,8 @@
 //! - `note` at every question but that for a PIN asks what happened: the transcript has it, with the
 //!   step, as an exception in the words of whoever typed it. Words of a share never get in.
 //! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`. So does Ctrl-D on an empty line, and so
-//!   does `stop`, except where every answer but one ends the ceremony anyway. After the seal nothing ends it.
+//!   does `stop`, except where every answer but one ends the ceremony anyway. Enter alone never ends it. After the
+//!   seal nothing does.
 //! - A terminal that is gone ends the ceremony.
 //! - A wrong PIN is asked again after what the token says is left; the last try needs the word LAST.
 //! - A call into the HSM that has not returned after 30 seconds is named; STOP then ends the process.
@@ -46,7 +47,8 @@ pub(crate) trait Operator {
     /// Exit 1 if the person ends the ceremony.
     fn ask(&mut self, question: &str) -> Result<Option<String>>;
 
-    /// As [`ask`](Self::ask), for a question where every answer but one ends the ceremony: `stop` does too.
+    /// As [`ask`](Self::ask), for a question where every answer but one ends the ceremony: `stop` does too. After Enter
+    /// alone it is asked again.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).

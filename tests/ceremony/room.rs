@@ -12,7 +12,7 @@ use support::{Kind, Room, Transcript, namespace, refused, skip, stderr, stdout};
 
 const NAME: &str = "Who is at the keyboard? Name: ";
 const HERE: &str = "who is here? Name, or absent: ";
-const UTC: &str = " UTC as YYYY-MM-DD HH:MM, or Enter: ";
+const UTC: &str = " UTC as YYYY-MM-DD HH:MM, or right: ";
 const TWICE: &str = " Type yes to go on; it is recorded. A number corrects a name: ";
 
 /// Two custodians whose shares become files, and one witness; the PIN comes from a file.
@@ -420,9 +420,11 @@ fn a_wrong_clock_is_corrected_by_hand_and_every_line_has_the_corrected_time() {
         let shown = pty.expect(UTC);
         let words: Vec<&str> = shown.split_whitespace().collect();
         assert!(words.join(" ").contains(doubt), "{shown}");
-        assert!(shown.contains("Right within 5 minutes: press Enter. Wrong: type the UTC time."));
-        pty.enter("soon");
-        pty.expect("That is not a time such as");
+        assert!(shown.contains("Right within 5 minutes: type right. Wrong: type the UTC time."));
+        for typed in ["soon", ""] {
+            pty.enter(typed); // Enter alone does not end what the clock is needed for
+            pty.expect("That is neither right nor a time such as");
+        }
         pty.answer(UTC, &utc_now());
         pty.answer(APPROVE, "Yes");
         pty.answer(NAME, "Ada Lovelace");
@@ -456,7 +458,7 @@ fn who_says_that_the_clock_is_right_is_refused_where_it_matters() {
         return;
     };
     let mut pty = with_clock(&room, "-2d");
-    pty.answer(UTC, "");
+    pty.answer(UTC, "right");
     pty.answer(APPROVE, "Yes");
     pty.answer(NAME, "Ada Lovelace");
     let ended = pty.end();
@@ -473,7 +475,7 @@ fn the_clock_can_be_corrected_where_nothing_contradicts_it() {
     let mut pty = start(&room);
     let shown = pty.answer(APPROVE, "clock");
     assert!(shown.contains(" UTC; wrong? type clock\n"), "{shown}");
-    pty.answer(UTC, "");
+    pty.answer(UTC, "right");
     pty.answer(APPROVE, "Yes"); // unchanged, shown again
     pty.answer(NAME, "Ada Lovelace");
     let ended = pty.end();

@@ -478,7 +478,7 @@ fn the_script_does_the_same() {
     let mistyped = rows[0].replacen(" check ", " check 0", 1);
     let wrong = one.rsplit_once(' ').unwrap().0.to_owned() + " academic";
     let short = one.rsplit_once(' ').unwrap().0;
-    let mut answers = vec!["Yes", &slip, "", &mistyped];
+    let mut answers = vec!["", "Yes", &slip, "", &mistyped]; // Enter alone is asked again
     answers.extend(rows.iter().map(String::as_str));
     answers.extend([
         "",

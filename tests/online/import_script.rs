@@ -1007,7 +1007,7 @@ fn it_asks_before_it_sends_anything() {
             .ended(1, &[question, "declined", "nothing was imported"]);
         desk.nothing_was_sent();
     }
-    for typed in ["yes\n", "Yes\n"] {
+    for typed in ["yes\n", "Yes\n", "\n\nyes\n"] {
         let desk = Desk::with(&script());
         desk.typing(typed, &[]).ended(0, &[question, "IMPORTED"]);
     }

@@ -313,7 +313,8 @@ fn destroys_only_what_is_typed(desk: &Desk, arn: &str) {
     desk.run(&["cancel-deletion", "--key", arn])
         .ended(0, &["enabled"]);
     state("Enabled");
-    desk.typing(&typed, &["delete-material", "--key", arn])
+    let after_enter = format!("\n{typed}"); // which is asked again
+    desk.typing(&after_enter, &["delete-material", "--key", arn])
         .ended(0, &["PendingImport"]);
     state("PendingImport");
     // Whatever it says of an expiry that was.

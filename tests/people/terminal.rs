@@ -280,7 +280,7 @@ fn only_yes_with_a_capital_approves() {
     let Some(room) = room() else {
         return;
     };
-    for answer in ["yes", "YES", "y", "Y", "", "Yes please", "no"] {
+    for answer in ["yes", "YES", "y", "Y", "Yes please", "no", "stop"] {
         let mut pty = start(&room);
         pty.answer(APPROVE, answer);
         // A yes is hardly meant as a no: it is asked for once more, and then it ends all the same.
@@ -301,6 +301,24 @@ fn only_yes_with_a_capital_approves() {
     }
     let mut pty = start(&room);
     pty.answer(APPROVE, "yes");
+    pty.answer(APPROVE, "Yes");
+    pty.answer(NAME, OPERATOR);
+}
+
+#[test]
+fn enter_alone_neither_approves_nor_ends_the_ceremony() {
+    let Some(room) = room() else {
+        return;
+    };
+    let mut pty = start(&room);
+    pty.answer(APPROVE, "");
+    let asked = pty.answer(APPROVE, "  ");
+    assert_eq!(
+        asked,
+        format!("\n Nothing was typed, so nothing is decided.\n{APPROVE}")
+    );
+    pty.answer(APPROVE, "yes");
+    pty.answer(APPROVE, ""); // the question that follows a small yes is no other
     pty.answer(APPROVE, "Yes");
     pty.answer(NAME, OPERATOR);
 }
@@ -390,7 +408,7 @@ fn the_first_wrong_pin_says_that_few_tries_are_left() {
 
 #[test]
 fn the_last_try_needs_the_word_last() {
-    for answer in ["", "last", "yes", "LAST TRY"] {
+    for answer in ["last", "yes", "LAST TRY"] {
         let Some(room) = watched_room("pin-flags:1") else {
             return;
         };
@@ -398,6 +416,8 @@ fn the_last_try_needs_the_word_last() {
         pty.answer(ASK_PIN, "a-wrong-pin-1");
         pty.expect("ONE try is left; the next wrong PIN locks it");
         pty.expect("THE NEXT WRONG PIN LOCKS THE TOKEN");
+        pty.answer(LAST, "");
+        pty.expect("Nothing was typed, so nothing is decided.");
         pty.answer(LAST, answer);
         let (ended, _) = rolled_back(pty, &room, 1);
         assert!(ended.screen.contains("the token is not locked"));

@@ -344,8 +344,16 @@ impl Operator for Terminal {
         self.text(Prompt::Open, question)
     }
 
-    fn decide(&mut self, question: &str) -> Result<Option<String>> {
-        self.text(Prompt::Decision, question)
+    /// Nobody means to end a ceremony with Enter alone.
+    fn decide(&mut self, mut question: &str) -> Result<Option<String>> {
+        loop {
+            let answer = self.text(Prompt::Decision, question)?;
+            if answer.as_deref() != Some("") {
+                return Ok(answer);
+            }
+            self.say(" Nothing was typed, so nothing is decided.\n");
+            question = again(question);
+        }
     }
 
     fn ask_secret(&mut self, question: &str) -> Result<Option<Locked>> {
