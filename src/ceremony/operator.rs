@@ -8,7 +8,8 @@
 //! - Colour never carries meaning alone; there is none yet. The bell and blinking: never.
 //! - Nothing read from a file or a keyboard is shown before its unprintable characters are escaped.
 //! - Secrets are read byte by byte into locked memory. PINs are typed without echo, and no word typed
-//!   there means anything else. Words of shares are wiped from the screen before the next person comes.
+//!   there means anything else; one that does elsewhere goes to the HSM only after a `yes`. Words of shares are
+//!   wiped from the screen before the next person comes.
 //! - `note` at every question but that for a PIN asks what happened: the transcript has it, with the
 //!   step, as an exception in the words of whoever typed it. Words of a share never get in.
 //! - Ctrl-C asks: `type STOP to end the ceremony, Enter to go on`. So does Ctrl-D on an empty line, and so

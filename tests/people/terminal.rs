@@ -780,20 +780,38 @@ fn a_note_outlives_the_ceremony_that_it_is_about() {
 }
 
 #[test]
-fn nothing_typed_as_a_pin_means_anything_else() {
-    for typed in ["note", "stop", "STOP"] {
+fn a_word_that_byok_takes_elsewhere_costs_no_try_of_the_pin_unless_it_is_the_pin() {
+    const IS_IT: &str = " Is it the PIN? Type yes or no (nothing is shown): ";
+    for typed in ["note", "stop", "aside", "note the fan is loud"] {
         let Some(room) = watched_room("") else {
             return;
         };
         let mut pty = until_pin(&room);
         pty.answer(ASK_PIN, typed);
-        pty.expect("That PIN was wrong.");
+        let told = pty.answer(IS_IT, PIN); // too early
+        assert!(told.contains("Nothing was tried: "), "{told}");
+        support::fits(&told);
+        pty.answer(IS_IT, "no");
         pty.answer(ASK_PIN, PIN);
         let (ended, transcript) = well(pty, &room);
-        assert_eq!(logins(&room), ["CKR_PIN_INCORRECT", "CKR_OK"]);
+        assert_eq!(logins(&room), ["CKR_OK"]);
+        let after = ended.screen.split_once(ASK_PIN).unwrap().1;
+        let after = after.split_once(IS_IT).unwrap().0;
+        assert!(!after.contains(typed), "{after}");
+        assert!(!ended.screen.contains(PIN), "{}", ended.screen);
         assert!(!ended.screen.contains("What happened?"), "{}", ended.screen);
         assert!(transcript.events("exception").is_empty());
     }
+    let Some(room) = watched_room("") else {
+        return;
+    };
+    let mut pty = until_pin(&room);
+    pty.answer(ASK_PIN, "stop");
+    pty.answer(IS_IT, "Yes");
+    pty.expect("That PIN was wrong.");
+    pty.answer(ASK_PIN, PIN);
+    well(pty, &room);
+    assert_eq!(logins(&room), ["CKR_PIN_INCORRECT", "CKR_OK"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(super) enum Prompt {
     Decision,
     /// A word of a share: as a text.
     Word,
-    /// A PIN: nothing typed is interpreted, nothing shown.
+    /// A PIN: nothing typed is interpreted, nothing shown; what [belongs elsewhere](belongs_elsewhere) is asked about.
     Secret,
 }
 
@@ -61,9 +61,77 @@ impl Prompt {
     }
 }
 
+/// The words that questions of a ceremony take besides `note` and `stop`. A test finds them where they are taken.
+const TAKEN: [&str; 15] = [
+    "yes",
+    "no",
+    "last",
+    "clock",
+    "right",
+    "absent",
+    "key",
+    "none",
+    "written",
+    "words",
+    "back",
+    "aside",
+    "again",
+    "destroy",
+    "destroyed",
+];
+
+/// Whether what was typed for a PIN is an answer to other questions, and would cost a try of the HSM.
+pub(super) fn belongs_elsewhere(typed: &[u8]) -> bool {
+    let is = |word: &&str| typed.trim_ascii().eq_ignore_ascii_case(word.as_bytes());
+    Prompt::Open.own(typed, Occasion::Ceremony).is_some() || TAKEN.iter().any(is)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The words with which an answer is compared in this source.
+    fn compared(source: &str) -> Vec<&str> {
+        let ways = ["eq_ignore_ascii_case(", "Some(", "== ", "!= "];
+        let after = ways.iter().flat_map(|way| source.split(way).skip(1));
+        after
+            .filter_map(|text| {
+                text.trim_start_matches('b')
+                    .strip_prefix('"')?
+                    .split('"')
+                    .next()
+            })
+            .filter(|word| word.len() > 1 && word.bytes().all(|c| c.is_ascii_alphabetic()))
+            .collect()
+    }
+
+    #[test]
+    fn every_word_that_a_question_takes_is_known_where_a_pin_is_asked_for() {
+        const NO_ANSWERS: [&str; 3] = ["pin", "dumb", "txt"];
+        let room = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ceremony");
+        let mut folders = vec![room];
+        let mut found = std::collections::BTreeSet::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let source = std::fs::read_to_string(path).unwrap();
+                let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+                found.extend(compared(code).into_iter().map(str::to_lowercase));
+            }
+        }
+        assert!(found.contains("aside"), "{found:?}");
+        for word in found.iter().filter(|word| !NO_ANSWERS.contains(&&***word)) {
+            assert!(belongs_elsewhere(word.as_bytes()), "{word}");
+        }
+        assert!(belongs_elsewhere(b" Note: the fan is loud"));
+        for pin in [&b"4711"[..], b"notes", b"backwards", b""] {
+            assert!(!belongs_elsewhere(pin));
+        }
+    }
 
     #[test]
     fn nothing_typed_for_a_pin_is_byok_s_and_a_decision_keeps_its_stop() {

@@ -13,7 +13,7 @@ use rustix::termios::{
 };
 use zeroize::Zeroize as _;
 
-use super::prompt::{Occasion, Own, Prompt};
+use super::prompt::{Occasion, Own, Prompt, belongs_elsewhere};
 use super::waiting::{Ender, Watch};
 use super::{Interrupted, Operator};
 use crate::crypto::escrow::slip39::words::looks_like_share;
@@ -223,6 +223,25 @@ impl Terminal {
         }
     }
 
+    /// After a word that byok takes at other questions: any word can be a PIN. The answer is not shown either, because
+    /// somebody may type the PIN there.
+    fn is_the_secret(&mut self) -> Result<bool> {
+        self.say(&format!(
+            " Nothing was tried: byok takes that word at other questions, but not here.\n \
+             Here only Ctrl-C, then STOP, ends {}.\n",
+            self.occasion.name()
+        ));
+        loop {
+            let question = " Is it the PIN? Type yes or no (nothing is shown): ";
+            let typed = self.typed(Prompt::Secret, question)?;
+            let is = |word: &[u8]| typed.trim_ascii().eq_ignore_ascii_case(word);
+            match (is(b"yes"), is(b"no")) {
+                (false, false) => self.say(" That was neither.\n"),
+                (yes, _) => return Ok(yes),
+            }
+        }
+    }
+
     /// One line into locked memory; `None`: Ctrl-C or Ctrl-D was pressed, and the ceremony goes on.
     fn line(&mut self, prompt: Prompt, question: &str) -> Result<Option<Locked>> {
         let mut termios = self.quiet.clone();
@@ -357,7 +376,12 @@ impl Operator for Terminal {
     }
 
     fn ask_secret(&mut self, question: &str) -> Result<Option<Locked>> {
-        self.typed(Prompt::Secret, question).map(Some)
+        loop {
+            let typed = self.typed(Prompt::Secret, question)?;
+            if !belongs_elsewhere(&typed) || self.is_the_secret()? {
+                return Ok(Some(typed));
+            }
+        }
     }
 
     fn ask_word(&mut self, question: &str) -> Result<Option<Locked>> {
