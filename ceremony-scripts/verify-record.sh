@@ -2,23 +2,33 @@
 # shellcheck disable=SC2015,SC2016 # what follows `||` ends the script; the programs of jq have variables of their own
 # verify-record.sh [--head HEX] [--signers FILE] RECORD
 #
-# Verifies the record of a key ceremony without byok: its transcript, its files, its signatures, and what vouches
-# for them, by the rules of `byok verify` (docs/transcript-format.md). It does not judge receipts and earlier
-# records: `byok verify` does. It neither runs nor changes anything in the record.
+# Verifies the record of a key ceremony without byok: its transcript, its files,
+# its signatures, and what vouches for them, by the rules of `byok verify`
+# (docs/transcript-format.md). It does not judge receipts and earlier records:
+# `byok verify` does. It neither runs nor changes anything in the record.
 #
-#   --head HEX      the head digest from paper: 24 to 64 hex digits beginning with row 1, spaces allowed
-#   --signers FILE  the keys that may sign, in the allowed_signers format of ssh-keygen; times in UTC, with Z
+#   --head HEX      the head digest from paper: 24 to 64 hex digits beginning
+#                   with row 1, spaces allowed
+#   --signers FILE  the keys that may sign, in the allowed_signers format of
+#                   ssh-keygen; times in UTC, with Z
 #
 # The verdict is the first line of the output, and the last:
-#   authentic                      the head, or a signature by one of the signers, vouches for the record
-#   consistent, not authenticated  the record holds together, but anyone could have made one that does
-#   broken: WHAT [RULE]            the first thing that does not hold, and the name of the rule
-#   not by a listed signer: WHAT [LISTED]   it holds together; nobody whom --signers lists signed it
+#   authentic                      the head, or a signature by one of the
+#                                  signers, vouches for the record
+#   consistent, not authenticated  the record holds together, but anyone could
+#                                  have made one that does
+#   broken: WHAT [RULE]            the first thing that does not hold, and the
+#                                  name of the rule
+#   not the record of that head: WHAT [HEAD]
+#                                  it holds together; --head gives another head
+#   not by a listed signer: WHAT [LISTED]
+#                                  it holds together; nobody whom --signers
+#                                  lists signed it
 # Keys inside the record itself never vouch for it.
 #
-# Needs bash 4, jq 1.6, ssh-keygen (OpenSSH 8.9), and sha256sum, base64, find, grep -P, iconv and cmp
-# as in every Debian. Exit codes: 0 authentic or consistent, 2 usage or something missing,
-# 4 broken, 5 the machine.
+# Needs bash 4, jq 1.6, ssh-keygen (OpenSSH 8.9), and sha256sum, base64, find,
+# grep -P, iconv and cmp as in every Debian. Exit codes: 0 authentic or
+# consistent, 2 usage or something missing, 4 broken, 5 the machine.
 
 # The caller's environment decides nothing.
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
@@ -77,6 +87,7 @@ broken() {
     case $1/$2 in
     MORE/*.DS_Store:* | MORE/._* | MORE/*/._* | MORE/*[Tt]humbs.db:* | MORE/*desktop.ini:* | */'System Volume'*)
         say 'hint      ' 'a file manager or system left that: remove it from a copy, and verify the copy' ;;
+    HEAD/*) say 'hint      ' 'mistyped? Compare it with the paper again, row by row. Otherwise the paper is for another record, or this one was changed' ;;
     LINE/*) ! head -n 1 transcript.jsonl | grep -aq $'\r$' ||
         say 'hint      ' 'its lines end with CR LF: it was copied as text. Copy the record again, byte for byte' ;;
     esac
@@ -432,8 +443,7 @@ check_sums() {
 
 # The HSM's key, from the one line that names it. It vouches for nothing: whoever makes a record anew also makes a key.
 check_signer() {
-    local lines line
-    read -r -a lines <<<"$signer_lines"
+    local line lines && read -r -a lines <<<"$signer_lines"
     if [ ${#lines[@]} = 0 ]; then
         [ ! -f signatures/hsm.sig ] || broken SIGNER 'signatures/hsm.sig: the transcript names no signer'
         return
@@ -520,10 +530,10 @@ check_signatures() {
 # ---- rule 10: what vouches for it ---------------------------------------------------------------
 
 check_head() {
-    local row=0
+    local row rows=
     [ "${head#"$anchor"}" = "$head" ] || return 0
-    while [[ ${head:8*row:8} = "${anchor:8*row:8}"* ]]; do row=$((row + 1)); done
-    broken HEAD "transcript.jsonl: its head is $head, not the one given: $anchor; row $((row + 1)) is the first that differs"
+    for row in {0..7}; do [[ ${head:8*row:8} = "${anchor:8*row:8}"* ]] || rows+=" $((row + 1))"; done
+    against='not the record of that head' && broken HEAD "transcript.jsonl: its head is $head, not the one given: $anchor; rows that differ:$rows"
 }
 
 # Whether one who is listed signed. The list comes from outside the record. Times are compared with that of the

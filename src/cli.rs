@@ -187,7 +187,8 @@ pub(crate) enum Command {
     /// Verify a record; no HSM is needed
     #[command(
         after_help = "The verdict is authentic, consistent but not authenticated, or broken (exit 4).\n\
-        With --signers there is a fourth: not by a listed signer (exit 4).\n\
+        With --head it can be: not the record of that head (exit 4). With --signers it\n\
+        can be: not by a listed signer (exit 4).\n\
         Only something from outside the record makes it authentic: the head digest from\n\
         paper, or a list of keys whose owners you know (ssh-keygen(1), ALLOWED\n\
         SIGNERS). If you give both, both must hold. Keys inside the record vouch for\n\

@@ -8,6 +8,7 @@ use crate::ceremony::screens::Approval;
 use crate::evidence::previous::Previous;
 use crate::evidence::record;
 use crate::evidence::transcript::Vouched;
+use crate::ground::anchor::Anchor;
 use crate::ground::clock::Watch;
 use crate::ground::error::Exit;
 use crate::ground::window::{Top, Window, next_page};
@@ -83,11 +84,14 @@ impl Approved {
         let approved: String = sha256.split_whitespace().collect();
         let approved = words::digest_from_hex(&approved).ok_or_else(|| no_digest(sha256))?;
         if is != approved {
+            let is = words::hex(&is);
+            let rows = Anchor::whole(&approved).differing(&is);
+            let rows = rows.map(|rows| format!("; {rows}")).unwrap_or_default();
             return Err(Error::declined(format!(
-                "--approve: the plan's SHA-256 is {}; a different one was approved",
-                words::hex(&is)
+                "--approve: the plan's SHA-256 is {is}; a different one was approved{rows}"
             ))
             .check("APPROVED-DIGEST")
+            .hint("a digit may be mistyped, or the plan was changed after it was approved")
             .hint(
                 "read the plan again; if it is what you want, approve its digest: sha256sum PLAN",
             ));

@@ -17,7 +17,7 @@ use crate::evidence::transcript::{
     Vouched, Wrapped,
 };
 use crate::evidence::verify::{self, Branches, Followed, KmsKeyMaterials};
-use crate::ground::anchor::Anchor;
+use crate::ground::anchor::{ANOTHER_HEAD, Anchor};
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::{ModuleDescription, TokenFacts};
 use crate::ground::files;
@@ -243,9 +243,7 @@ impl Previous {
         let verified = verified.map_err(|broken| {
             let error = Error::mismatch(broken.to_string()).check("PREVIOUS-RECORD");
             doing(match broken.rule {
-                Rule::Head => error
-                    .hint("compare `previous_head` with the paper again, row by row: a mistyped digit looks exactly like this")
-                    .hint("if it agrees with the paper, this is not the record that the paper is for: use another copy"),
+                Rule::Head => ANOTHER_HEAD.into_iter().fold(error, Error::hint),
                 _ => error.hint("use another copy of the record"),
             })
         })?;

@@ -1,12 +1,18 @@
 //! A head digest from paper.
 
-use crate::ground::words::{self, Digest, ROWS};
+use crate::ground::words::{self, Digest};
 
 /// What stands for rows from paper in a command that is shown before they are known. The pages have the same.
 pub(crate) const FROM_PAPER: &str = "'ROW1 ROW2 ROW3'";
 
 /// What people type in its place.
 pub(crate) const TYPE_ROWS: &str = "type ROW1 to ROW3 from the paper, 8 hex digits each";
+
+/// What to do if a record has another head: nobody can tell a slip of the finger from another record.
+pub(crate) const ANOTHER_HEAD: [&str; 2] = [
+    "compare it with the paper again, row by row: a mistyped digit looks exactly like this",
+    "if it agrees with the paper, the paper is for another record, or this one was changed: take another copy",
+];
 
 /// A head digest from paper: all of it, or at least its first three rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,21 +66,31 @@ impl Anchor {
         head.starts_with(&self.0)
     }
 
-    /// The rows that differ, if others are the same: a digit was mistyped.
+    /// The rows that differ, each as given and as in this head, if others are the same.
     pub(crate) fn differing(&self, head: &str) -> Option<String> {
-        let rows = || (0..ROWS).filter(|row| row * 8 < self.0.len());
-        let is_same = |row: &usize| {
-            let end = (row * 8 + 8).min(self.0.len());
-            self.0[row * 8..end] == head[row * 8..end]
+        let rows = (0..self.0.len()).step_by(8).map(|at| {
+            let end = self.0.len().min(at + 8);
+            (at / 8 + 1, &self.0[at..end], &head[at..end])
+        });
+        let of_all = rows.clone().count();
+        let differ: Vec<_> = rows.filter(|(_, given, is)| given != is).collect();
+        let listed = |told: &dyn Fn(&(usize, &str, &str)) -> String| {
+            differ.iter().map(told).collect::<Vec<_>>().join(", ")
         };
-        let differ: Vec<String> = rows()
-            .filter(|row| !is_same(row))
-            .map(|row| (row + 1).to_string())
-            .collect();
-        match (differ.len(), rows().any(|row| is_same(&row))) {
-            (_, false) => None,
-            (1, true) => Some(format!("only row {} differs", differ[0])),
-            (_, true) => Some(format!("rows {} differ", differ.join(", "))),
+        let numbers = listed(&|(number, ..)| number.to_string());
+        let shown = listed(&|(_, given, is)| format!("{} given, {} here", pair(given), pair(is)));
+        match differ.len() {
+            n if n == of_all => None,
+            1 => Some(format!("only row {numbers} differs: {shown}")),
+            _ => Some(format!("rows {numbers} differ: {shown}")),
         }
+    }
+}
+
+/// The digits of a row as people see them.
+fn pair(digits: &str) -> String {
+    match digits.split_at_checked(4) {
+        Some((left, right)) if !right.is_empty() => format!("{left} {right}"),
+        _ => digits.to_owned(),
     }
 }

@@ -190,11 +190,7 @@ fn a_head_digest_that_does_not_fit_sends_people_back_to_their_paper() {
     let output = check(&room, &[]);
     says(&output, 4, &[("wrong", "[PREVIOUS-RECORD]")]);
     assert!(stdout(&output).contains("a mistyped digit looks exactly like this"));
-    refused(
-        &room.run(),
-        4,
-        &["compare `previous_head` with the paper again"],
-    );
+    refused(&room.run(), 4, &["compare it with the paper again"]);
 }
 
 #[test]

@@ -142,6 +142,14 @@ fn another_digest_than_the_plans_is_exit_1_whatever_else_is_wrong() {
                 nothing_made(&room, &run.output().unwrap(), 1, &says);
             }
         }
+        // one digit is mistyped
+        fs::write(room.path("plan.toml"), &good).unwrap();
+        let right = sha256(good.as_bytes());
+        let digit = if right.ends_with('0') { "1" } else { "0" };
+        let mistyped = format!("{}{digit}", &right[..63]);
+        let mut run = room.byok(&["run", "plan.toml", "--approve", &mistyped]);
+        let row = ["only row 8 differs", "a digit may be mistyped"];
+        nothing_made(&room, &run.output().unwrap(), 1, &row);
         for approved in ["abc", "64879f7d 6b960a01 0d02c7f0", "plan.toml"] {
             let mut run = room.byok(&["run", "plan.toml", "--approve", approved]);
             let no_digest = [

@@ -129,7 +129,11 @@ pub fn rule(text: &str) -> &str {
 fn named(text: &str) -> String {
     let why = text.lines().next().unwrap_or_default();
     let why = why.strip_prefix("byok: error: ").unwrap_or(why);
-    let verdicts = ["broken: ", "not by a listed signer: "];
+    let verdicts = [
+        "broken: ",
+        "not the record of that head: ",
+        "not by a listed signer: ",
+    ];
     let why = verdicts
         .iter()
         .find_map(|verdict| why.strip_prefix(verdict))

@@ -1720,14 +1720,38 @@ fn a_head_with_a_wrong_digit_names_the_row_and_another_digest_is_named() {
         ),
     ] {
         let output = good.verify(&["--head", &given]);
-        support::refused(&output, 4, &["not the one given", says]);
+        support::refused(
+            &output,
+            4,
+            &[
+                "not the one given",
+                says,
+                "a mistyped digit looks exactly like this",
+                "the paper is for another record, or this one was changed",
+                "byok: verdict: not the record of that head\n",
+            ],
+        );
+        assert!(!stderr(&output).contains("broken"), "{}", stderr(&output));
+        let told = stdout(&good.verify(&["--json", "--head", &given]));
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["verdict"], "not the record of that head");
+        assert_eq!(
+            (&told["authenticated"], &told["rule"]),
+            (&false.into(), &"HEAD".into())
+        );
     }
+    let row = |digits: &str| format!("{} {}", &digits[8..12], &digits[12..16]);
+    let shown = format!("{} given, {} here", row(&other(9)), row(&head));
+    let output = good.verify(&["--head", &other(9)]);
+    support::refused(&output, 4, &[&shown]);
     let both_wrong = format!("{}{}", &other(1)[..8], &other(9)[8..]);
     support::refused(
         &good.verify(&["--head", &both_wrong]),
         4,
         &["rows 1, 2 differ"],
     );
+    let none = good.verify(&["--head", &"0".repeat(24)]);
+    support::refused(&none, 4, &["no row agrees"]);
 }
 
 /// Of the directory that a plan names as the previous record its transcript's head is looked at first.

@@ -20,7 +20,7 @@ use crate::evidence::verify::{
     self, AllowedSigners, Branch, Branches, End, Followed, KmsKeyMaterials, Link, Other,
     RecordedPlan, Report, Row, SignatureReport, Verified,
 };
-use crate::ground::anchor::{Anchor, FROM_PAPER, TYPE_ROWS};
+use crate::ground::anchor::{ANOTHER_HEAD, Anchor, FROM_PAPER, TYPE_ROWS};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::paint::Paint;
@@ -164,34 +164,30 @@ fn no_record(given: &Path) -> Option<Error> {
     Some(first.fold(error, |error, record| error.hint(verify(record))))
 }
 
-/// The verdict on a record that does not hold, or that nobody on the list signed: the latter may be whole.
+/// The verdict on a record that does not hold, or for which what was given does not vouch: the latter may be whole.
 fn no_verdict(rule: Rule) -> &'static str {
     match rule {
+        Rule::Head => "not the record of that head",
         Rule::Listed => "not by a listed signer",
         _ => "broken",
     }
 }
 
 fn broken(record: &Path, why: &Broken) -> Error {
-    let error = Error::mismatch(format!("broken: {why}"))
+    let verdict = no_verdict(why.rule);
+    let error = Error::mismatch(format!("{verdict}: {why}"))
         .check(why.rule.name())
-        .verdict(no_verdict(why.rule))
+        .verdict(verdict)
         .state(format!("{} was read and not changed", record.display()));
     if let Some(cause) = why.cause {
         return led_to(record, cause, error);
     }
     match why.rule {
-        Rule::Head => error
-            .hint("compare with the paper again, row by row: a mistyped digit looks just like this")
-            .hint("if the paper is right, this is not the record it was written for: take another copy"),
-        Rule::Listed => {
-            let mut error = error;
-            error.what = why.to_string(); // the record holds together, but somebody else signed it
-            error
-                .hint("the record holds together, but a different signer signed it: a record from another HSM has that HSM's signer")
-                .hint("compare these fingerprints with the paper; a key from the record itself proves nothing")
-                .hint("a listed key counts only for its namespaces and in its time")
-        }
+        Rule::Head => ANOTHER_HEAD.into_iter().fold(error, Error::hint),
+        Rule::Listed => error
+            .hint("the record holds together, but a different signer signed it: a record from another HSM has that HSM's signer")
+            .hint("compare these fingerprints with the paper; a key from the record itself proves nothing")
+            .hint("a listed key counts only for its namespaces and in its time"),
         _ => error
             .hint("use none of its files; take another copy of the record and verify that")
             .hint("if every copy is broken in the same way, call the security officer: this is evidence"),

@@ -17,8 +17,8 @@ pub(super) fn fits(anchor: &Anchor, chain: &Chain) -> Result<(), Broken> {
     }
     let given = anchor.digits();
     let more = anchor.differing(&head).or_else(|| known_as(given, chain));
-    let more = more.map(|more| format!("; {more}")).unwrap_or_default();
-    let why = format!("its head is {head}, not the one given: {given}{more}");
+    let more = more.unwrap_or_else(|| "no row agrees".to_owned());
+    let why = format!("its head is {head}, not the one given: {given}; {more}");
     Err(Broken::new(Rule::Head, why).within(transcript::FILE))
 }
 
