@@ -105,7 +105,7 @@ impl Ceremony<'_> {
         others.count() >= self.quorum().unwrap_or(1).into()
     }
 
-    /// Shows the list once. A number corrects a name, Enter goes on; a person with several seats needs a `yes`.
+    /// Shows the list, whole after each correction too. A number corrects a name, Enter goes on; a person with several seats needs a `yes`.
     fn correct(&mut self, seats: &mut [Seat]) -> Result<()> {
         self.show_list(seats)?;
         loop {
@@ -125,8 +125,7 @@ impl Ceremony<'_> {
                 Some(number) => match number.parse::<usize>() {
                     Ok(number) if (1..=seats.len()).contains(&number) => {
                         self.call(seats, number - 1)?;
-                        let said = seats[number - 1].listed(number);
-                        self.desk.say(&said);
+                        self.show_list(seats)?;
                     }
                     _ => {
                         let said = format!(" {numbers} 1 to {}.\n", seats.len());
