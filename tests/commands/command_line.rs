@@ -1039,7 +1039,7 @@ fn a_rehearsal_asks_nothing_proves_everything_and_is_marked_as_one() {
     );
     assert!(
         lines[1].ends_with("512 bytes")
-            && lines[2].ends_with("proved")
+            && lines[2].ends_with("opened")
             && lines[6].ends_with("refused"),
         "{text}"
     );
@@ -1054,6 +1054,11 @@ fn a_rehearsal_asks_nothing_proves_everything_and_is_marked_as_one() {
     let shown = record.to_str().unwrap();
     let verified = done(&byok(&["verify", shown]));
     assert!(verified.starts_with("REHEARSAL: "), "{verified}");
+    // what the stand-in took is in no receipt, and both say so
+    for told in [lines[2], &verified] {
+        assert!(told.contains("no receipt"), "{told}");
+        assert!(!told.contains("proved"), "{told}");
+    }
     assert_eq!(json(&byok(&["verify", "--json", shown]))["rehearsal"], true);
     assert!(done(&byok(&["verify", "--next", shown])).contains("REHEARSAL: nothing here is real"));
     let here = dir.path().join(record);

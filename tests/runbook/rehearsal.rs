@@ -88,7 +88,10 @@ fn tells_every_part(rehearsal: &Rehearsal) {
             "wrapped   inside the HSM, under a stand-in KMS",
             "512 bytes",
         ),
-        ("imported  the KMS unwrapped it", "proved"),
+        (
+            "imported  the stand-in holds the same key; no receipt",
+            "opened",
+        ),
         ("escrowed  5 shares, any 3 open it;", "proved"),
         (
             "reimport  deleted in the KMS, wrapped again: old data opens",
@@ -385,8 +388,8 @@ fn same_as_before(room: &Room, transcript: &Transcript) {
 }
 
 /// Beside its name, if there are several imports.
-const HELD: &str = "the KMS unwrapped it and holds the same key";
-const IMPORTED: &str = "the KMS unwrapped it and holds the same key             proved";
+const HELD: &str = "the stand-in holds the same key; no receipt";
+const IMPORTED: &str = "the stand-in holds the same key; no receipt             opened";
 
 #[test]
 fn a_plan_with_escrow_is_practised_whole_at_the_screen() {
@@ -804,9 +807,9 @@ fn imports_into_other_kmss_are_practised_without_a_cloud() {
     assert!(!approval.contains("one wrapping key"), "{approval}");
     person.types_slip();
     let each = [
-        "imported  azure: the KMS unwrapped it and holds the same key      proved",
-        "imported  google: the KMS unwrapped it and holds the same key     proved",
-        "imported  oci: the KMS unwrapped it and holds the same key        proved",
+        "imported  azure: the stand-in holds the same key; no receipt      opened",
+        "imported  google: the stand-in holds the same key; no receipt     opened",
+        "imported  oci: the stand-in holds the same key; no receipt        opened",
     ];
     let (_, transcript) = person.ends(&room, &objects, &each);
     let wrapped = transcript.events("key-wrapped");
