@@ -17,6 +17,17 @@ use crate::ground::words;
 use crate::paper::outputs;
 use crate::plan::{self, Deliver, Kind, MARKS, Plan, meaning};
 
+/// Of each file that holds a data key in clear.
+pub(crate) const REMOVE: &str =
+    "REMOVE this and every copy: a data key in clear, which byok never deletes";
+
+/// Of the folder of share files.
+pub(crate) const GIVE_OUT: &str =
+    "SHARES, one file each: give each only to its custodian, then wipe them";
+
+/// Of the shares that new ones replace.
+pub(crate) const OLD_SHARES: &str = "DESTROY the old share forms and every copy of the old package: together they still open the data keys";
+
 /// The head digest. The screen shows nothing else until people have written it down.
 pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
     let exceptions = match sealed.exceptions {
@@ -39,7 +50,7 @@ pub(crate) fn head(plan: &Plan, sealed: &Sealed, rehearsal: bool) -> String {
 
 /// One witness writes the whole digest: three rows are enough against somebody who must match a given head, all eight
 /// also against a machine that prepared two transcripts.
-fn who_writes(witnesses: &[String]) -> String {
+pub(crate) fn who_writes(witnesses: &[String]) -> String {
     match witnesses {
         [] => {
             "One witness writes all 8, every other witness rows 1 to 3; everybody signs.".to_owned()
@@ -84,6 +95,7 @@ pub(crate) fn next(
         open: (plan.imports()).any(|(_, i)| meaning::no_deadline(&i.kms_key).is_some()),
         rehearsal,
         package: plan.escrow.is_some(),
+        replaces: replaces_shares(plan, previous),
         by_quorum: plan.keys.iter().any(|key| key.keep.by_quorum()),
         earlier_package: in_use.map(|dealt| dealt.directory.as_path()),
         rotated: !plan.rotated().is_empty(),
@@ -96,6 +108,12 @@ pub(crate) fn next(
         format!(" Signed by the HSM:   {}\n", signer.fingerprint())
     });
     next.screen(clock::now()) + &signed
+}
+
+/// Whether new shares take the place of old ones. A ceremony that imports nothing deals them for no other reason.
+pub(crate) fn replaces_shares(plan: &Plan, previous: Option<&Previous>) -> bool {
+    let before = previous.and_then(Previous::in_use).is_some();
+    plan.escrow.is_some() && (before || plan.imports().next().is_none())
 }
 
 /// What the last screen tells.
@@ -116,6 +134,8 @@ pub(crate) struct Next<'a> {
     pub rehearsal: bool,
     /// Whether the record holds an escrow package.
     pub package: bool,
+    /// Whether the shares of that package take the place of others.
+    pub replaces: bool,
     /// Whether a data key cannot be wrapped again without a quorum.
     pub by_quorum: bool,
     /// The earlier record whose escrow package stays in use, if this one holds none.
@@ -153,9 +173,7 @@ impl Next<'_> {
             ([], _) if self.imported => {
                 " 2 everything is imported, according to the receipts\n".into()
             }
-            ([], true) => {
-                " 2 nothing is imported: destroy the old shares and the old package\n".into()
-            }
+            ([], true) => " 2 nothing is imported\n".into(),
             ([], false) => {
                 " 2 nothing is imported; what was not destroyed in the room is recorded as such\n"
                     .into()
@@ -167,12 +185,15 @@ impl Next<'_> {
         }
         text += &prove_steps(self.proofs);
         for path in self.in_clear {
-            text += " REMOVE this and every copy: a data key in clear, which byok never deletes:\n";
+            text += &format!(" {REMOVE}:\n");
             text += &format!("     {}\n", self.as_typed(path));
         }
         if let Some(directory) = self.share_files {
-            text += " SHARES, one file each: give each only to its custodian, then wipe them:\n";
+            text += &format!(" {GIVE_OUT}:\n");
             text += &format!("     {}\n", self.as_typed(directory));
+        }
+        if self.replaces {
+            text += &fold(&format!("{OLD_SHARES}."), " ");
         }
         text += &self.keep();
         if !self.folders.is_empty() {
@@ -188,7 +209,7 @@ impl Next<'_> {
         let carried = outputs::carried_out(folders);
         let mut needs = fold(&format!("needs {carried} of the record"), "   ");
         if self.open {
-            needs += &fold(NO_DEADLINE, "   ");
+            needs += &fold(GUARD, "   ");
         }
         format!(
             " 2 cloud operator:    bash import.sh   {}\n{needs}\
@@ -360,7 +381,7 @@ fn prove_steps(commands: &[String]) -> String {
 }
 
 /// Not every KMS stops taking a file.
-const NO_DEADLINE: &str = "where the KMS has no deadline, whoever may import there can import the file for as long as the wrapping key exists: guard this record as long";
+pub(crate) const GUARD: &str = "where the KMS has no deadline, whoever may import there can import the file for as long as the wrapping key exists: guard this record as long";
 
 fn before(deadline: Option<Timestamp>, now: Timestamp) -> String {
     let Some(deadline) = deadline else {
@@ -438,6 +459,60 @@ mod tests {
         for name in ["first-ceremony.md", "room-reimport.md"] {
             assert!(page(name).contains(TYPE_ROWS), "{name}");
         }
+    }
+
+    /// What is told on the last screen and in step 13 of the paper of a plan, each in one line.
+    fn told(plan: &Plan) -> [String; 2] {
+        let sealed = Sealed {
+            directory: plan.directory.clone(),
+            head: [0; 32],
+            deadline: None,
+            exceptions: 0,
+            signer: None,
+            attempts: Vec::new(),
+        };
+        let screen = head(plan, &sealed, false) + &next(plan, &sealed, None, false);
+        let paper = crate::paper::script::Script {
+            plan,
+            practice: false,
+            previous: None,
+        };
+        let paper = paper.render();
+        let (_, step) = paper.split_once("all 8 rows of the head digest").unwrap();
+        let step = step.split("class=\"sign\"").next().unwrap();
+        [screen, step.replace("<code>", "").replace("</code>", "")]
+            .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn step_13_of_the_paper_tells_what_the_last_screen_tells() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        let into_files = std::fs::read_to_string(examples.join("generate.toml")).unwrap();
+        let into_files = into_files.replace("\"screen\"", "\"files:shares\"");
+        let mut plans = vec![Plan::parse(Path::new("files.toml"), into_files.into()).unwrap()];
+        for entry in std::fs::read_dir(examples).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|is| is == "toml") {
+                plans.push(Plan::read(&path).unwrap());
+            }
+        }
+        let mut seen = [0; 5];
+        for plan in plans {
+            let [screen, step] = told(&plan);
+            let name = plan.path.display();
+            let who = who_writes(&plan.witnesses);
+            assert!(
+                screen.contains(&who) && step.contains(&who),
+                "{name}: {step}"
+            );
+            let sentences = [REMOVE, GIVE_OUT, OLD_SHARES, package::KEEP, GUARD];
+            for (at, sentence) in sentences.into_iter().enumerate() {
+                let tells = screen.contains(sentence);
+                assert_eq!(step.contains(sentence), tells, "{name}: {sentence}: {step}");
+                seen[at] += usize::from(tells);
+            }
+        }
+        assert!(seen.iter().all(|times| *times > 0), "{seen:?}");
     }
 
     #[test]

@@ -860,7 +860,7 @@ fn people_are_told_where_it_comes_from_and_that_the_file_is_theirs_to_remove() {
         "{}",
         stderr(&output)
     );
-    assert!(script.contains("byok never deletes it"));
+    assert!(script.contains("a data key in clear, which byok never deletes"));
     let output = room.run();
     assert!(output.status.success(), "{}", stderr(&output));
     let said = format!("{}{}", stdout(&output), stderr(&output));

@@ -712,7 +712,10 @@ fn the_script_has_places_to_sign_one_paper_and_its_words_on_page_one() {
         "<th>name</th><th>signature</th>",
         "custodian of share 2",
     ];
-    let steps = ["package.txt", "Internal audit</b>: writes all 8 rows"];
+    let steps = [
+        "package.txt",
+        "Internal audit writes all 8, every other witness rows 1 to 3",
+    ];
     let paper = [
         "All 8 rows, witness: Internal audit",
         "Rows 1 to 3, witness: Notary",

@@ -306,7 +306,9 @@ fn the_readme_of_a_record_lists_what_lies_in_it() {
     room.plan.more = escrow::table(2, 3, "files:new-shares");
     let dealt = room.run();
     assert!(dealt.status.success(), "{}", stderr(&dealt));
-    assert!(stderr(&dealt).contains("destroy the old shares and the old package"));
+    assert!(
+        stderr(&dealt).contains("DESTROY the old share forms and every copy of the old package")
+    );
     assert_eq!(listed(&room, "records/two"), [false, false, true]);
 
     // A plan that builds on it knows from the first record where the data key goes.

@@ -654,6 +654,7 @@ fn next_screen(
         open,
         rehearsal: verified.is_rehearsal(),
         package: dealt(verified),
+        replaces: dealt(verified) && (earlier.is_some() || standings.is_empty()),
         by_quorum: plan.keeps_by_quorum(),
         earlier_package: earlier.map(|link| link.directory.as_path()),
         rotated: chain

@@ -6,6 +6,7 @@ use crate::evidence::previous::{Dealt, KnownShare, Previous, not_in_use, told_ou
 use crate::ground::words;
 use crate::paper::holders;
 use crate::paper::html::{Html, rows_to_fill};
+use crate::paper::last;
 use crate::paper::script::form::FormTexts;
 use crate::paper::template::facts;
 use crate::plan::{Deliver, Kind, PackageSource, ShareSource, meaning};
@@ -23,6 +24,10 @@ facts! {
         by_quorum: bool,
         package_by_hand: bool,
         replaces_shares: bool,
+        old_shares: Html,
+        give_out: Html,
+        /// If any shares are in use afterwards.
+        keep: Html,
         /// If the shares stay those of an earlier record.
         keep_package: Html,
         together: Html,
@@ -62,7 +67,10 @@ impl EscrowFacts {
             share_folder: html(share_folder(script)),
             by_quorum: plan.keys.iter().any(|key| key.keep.by_quorum()),
             package_by_hand: plan.keys.iter().all(|key| package::can_be_typed(key.spec)),
-            replaces_shares: previous.is_some_and(|previous| previous.in_use().is_some()),
+            replaces_shares: last::replaces_shares(plan, previous),
+            old_shares: last::OLD_SHARES.into(),
+            give_out: last::GIVE_OUT.into(),
+            keep: html((plan.escrow.is_some() || shares_stay(script)).then_some(package::KEEP)),
             keep_package: html(shares_stay(script).then_some(package::KEEP)),
             together: form.together,
             words: form.words,

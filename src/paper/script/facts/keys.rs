@@ -41,6 +41,8 @@ facts! {
         several_deadlines: bool,
         /// What it means that others have none, by KMS.
         no_deadline: Vec<Named>,
+        /// Why their record is guarded for longer.
+        guard: Html,
         /// The commands that fetch import parameters, of KMSs whose script fetches them for one key by itself.
         fetched: Vec<Named>,
         where_scripts_are: Html,
@@ -132,6 +134,7 @@ impl KeysFacts {
             by: by(&hours).into(),
             several_deadlines: hours.len() > 1,
             no_deadline: no_deadline(plan),
+            guard: last::GUARD.into(),
             fetched: fetched(plan),
             where_scripts_are: WHERE_SCRIPTS_ARE.into(),
             scripts: scripts(plan).into(),

@@ -27,7 +27,8 @@ facts! {
         head_in_plan: Html,
         signer_before: Html,
         signer_rows: Html,
-        who_writes_all: Html,
+        who_writes: Html,
+        remove: Html,
     }
 }
 
@@ -59,11 +60,8 @@ impl RecordFacts {
                     .and_then(parse_fingerprint)
                     .map(|digest| rows(&words::hex(&digest)[..SIGNER_DIGITS])),
             ),
-            who_writes_all: plan
-                .witnesses
-                .first()
-                .map_or("One witness", String::as_str)
-                .into(),
+            who_writes: last::who_writes(&plan.witnesses).into(),
+            remove: last::REMOVE.into(),
         }
     }
 }
