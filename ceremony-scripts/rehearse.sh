@@ -83,7 +83,7 @@ samples() {
 
 # pdf DIRECTORY NAME…: prints each NAME.html there, if a Chromium is here.
 pdf() {
-    local out=$1 name browser alone=()
+    local out=$1 name page browser alone=()
     shift
     browser=$(command -v chromium chromium-browser google-chrome | head -n 1) || browser=
     if [ -z "$browser" ]; then
@@ -93,7 +93,7 @@ pdf() {
     ! is_root || alone=(--no-sandbox) # as root it does not start otherwise
     for name in "$@"; do
         "$browser" --headless ${alone[@]+"${alone[@]}"} --disable-gpu --no-pdf-header-footer \
-            --user-data-dir="$out/rehearsal/browser" --print-to-pdf="$out/$name.pdf" "file://$out/$name.html" \
+            --user-data-dir="$out/rehearsal/browser" --print-to-pdf="$out/$name.pdf" "file://$page" \
             >>"$out/rehearsal/browser.log" 2>&1 || die "$browser could not print $out/$name.html: see $out/rehearsal/browser.log"
         printf 'samples   %s\n' "$out/$name.pdf"
     done
@@ -111,6 +111,9 @@ apt_install() {
 }
 
 echo 'byok rehearsal: about 5 minutes the first time, since byok is built.'
+        page=$out/rehearsal/browser/$name.html
+        mkdir -p "$out/rehearsal/browser"
+        sed '1,/<\/style>/s|</style>|@page { size: A4 }</style>|' "$out/$name.html" >"$page"
 echo 'No HSM, no AWS account, no root.'
 
 # ---- unpacked from a bundle: everything is there ----

@@ -558,13 +558,28 @@ fn the_samples_are_those_of_one_rehearsal_and_are_marked_as_practice() {
         let pdf = fs::read(here("target/samples").join(name));
         let says_why = said.contains("no PDF: there is no Chromium here");
         assert_eq!(
-            pdf.is_ok_and(|bytes| bytes.starts_with(b"%PDF-")),
+            pdf.as_ref().is_ok_and(|bytes| bytes.starts_with(b"%PDF-")),
             !says_why,
             "{said}"
         );
+        let pdf = pdf.unwrap_or_default();
+        assert!(says_why || are_a4(&pdf), "{name}");
     }
     support::refused(&make(), 2, &["target/samples exists already"]);
     assert_eq!(sample("script.html"), script);
+}
+
+/// Whether each page is 210 by 297 mm, in points.
+fn are_a4(pdf: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(pdf);
+    let mut pages = text.split("/MediaBox [").skip(1).peekable();
+    let is_there = pages.peek().is_some();
+    let is_a4 = |page: &str| {
+        let sides = page.split(']').next().unwrap().split_whitespace();
+        let sides: Vec<f64> = sides.map(|side| side.parse().unwrap()).collect();
+        matches!(sides[..], [0.0, 0.0, w, h] if (w - 595.3).abs() < 1.0 && (h - 841.9).abs() < 1.0)
+    };
+    is_there && pages.all(is_a4)
 }
 
 /// What a picture of a screen says, but for what is different each time: where, when, and the rows of a digest.
