@@ -111,6 +111,7 @@ impl Ceremony<'_> {
             plan: self.plan(),
             lines: &lines,
             package,
+            previous: self.previous(),
         };
         self.ledger.write(report::FILE, report.render().as_bytes())
     }

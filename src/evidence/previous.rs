@@ -13,8 +13,8 @@ use crate::crypto::wrapping::Fingerprint;
 use crate::evidence::receipts::{KnownMaterial, Receipts};
 use crate::evidence::rules::{Rule, limits};
 use crate::evidence::transcript::{
-    Chain, DataKeyFacts, DealtShare, EscrowDealt, HsmOpened, KeyName, Said, TranscriptSigner,
-    Vouched, Wrapped,
+    Chain, DataKeyFacts, DealtShare, EscrowDealt, Event, HsmOpened, KeyName, Said,
+    TranscriptSigner, Vouched, Wrapped,
 };
 use crate::evidence::verify::{self, Branches, Followed, KmsKeyMaterials};
 use crate::ground::anchor::{ANOTHER_HEAD, Anchor};
@@ -123,11 +123,43 @@ pub struct KnownKey {
     pub kcv: Option<String>,
     /// Fingerprint.
     pub fingerprint: Fingerprint,
+    /// How it first came into an HSM: the newest record that tells it, this one or an earlier one.
+    pub(crate) came: Option<Came>,
     /// The SubjectPublicKeyInfo of an Ed25519 key: an HSM may not tell it.
     pub(crate) public_key: Option<Vec<u8>>,
     /// The KMS keys for which it was wrapped: by this record or, if it only dealt new shares, by the newest earlier
     /// record that wrapped it.
     pub(crate) kms_keys: Vec<KeyName>,
+}
+
+/// How a data key first came into an HSM. A record that found it there, or brought it back, does not tell that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// An HSM made it.
+    Made,
+    /// From a file.
+    File,
+    /// It was in an HSM already when byok first used it.
+    Token,
+}
+
+impl Came {
+    /// As the record tells that has this line.
+    pub(crate) fn told_by(key: &Said<DataKeyFacts>) -> Option<Self> {
+        match (&key.line.event, key.source.as_deref()) {
+            (Event::KeyGenerated(_), _) => Some(Self::Made),
+            (_, Some("file")) => Some(Self::File),
+            (_, Some("token")) => Some(Self::Token),
+            _ => None,
+        }
+    }
+}
+
+/// How each data key came, by its fingerprint; the newest record first.
+fn how_they_came<'a>(chains: impl DoubleEndedIterator<Item = &'a Chain>) -> BTreeMap<String, Came> {
+    let oldest_first = chains.rev().flat_map(Chain::data_keys);
+    let told = oldest_first.filter_map(|key| Some((key.fingerprint.clone(), Came::told_by(&key)?)));
+    told.collect()
 }
 
 /// The transcript signer according to a record.
@@ -278,6 +310,10 @@ impl Previous {
         let links = followed.links.iter();
         let links = links.map(|link| (link.directory.as_path(), &link.verified.chain));
         let all: Vec<_> = std::iter::once((directory, chain)).chain(links).collect();
+        let came = how_they_came(all.iter().map(|(_, chain)| *chain));
+        for key in &mut keys {
+            key.came = came.get(&key.fingerprint.to_string()).copied();
+        }
         let dealt = all.iter().filter_map(|(at, chain)| Dealt::by(at, chain));
         let sets = dealt.collect();
         let branches = verify::branches(directory, &verified, &followed, &[]);
@@ -463,6 +499,7 @@ fn known_key(
         kcv: key.kcv.clone(),
         fingerprint: fingerprint
             .ok_or_else(|| format!("line {}: no fingerprint", key.line.number))?,
+        came: None,
         public_key: None,
         kms_keys: kms_keys.get(&key.label).cloned().unwrap_or_default(),
     })

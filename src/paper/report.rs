@@ -1,10 +1,11 @@
 //! `transcript.html`: the report of a ceremony for people, made from the lines of its transcript.
 //!
 //! It is written in step 11, before the transcript is sealed, so the head digest is not in it: people write that by
-//! hand on a page of the printed script. It says nothing that the transcript, the plan and the package do not say, and
-//! whoever has the three can make it again, byte for byte. The words are in the HTML files beside this one.
+//! hand on a page of the printed script. It says nothing that the transcript, the plan, the package and the record before
+//! do not say, and whoever has the four can make it again, byte for byte. The words are in the HTML files beside this one.
 
 use crate::crypto::escrow::package::Package;
+use crate::evidence::previous::{Came, Previous};
 use crate::evidence::transcript::{
     Attempt, DataKeyFacts, EscrowDealt, Line, Opened, Said, SameMaterial, Told, Wrapped, entries,
 };
@@ -46,6 +47,8 @@ pub struct Report<'a> {
     pub lines: &'a [Line],
     /// The escrow package, if shares were dealt.
     pub package: Option<&'a Package>,
+    /// The record that the ceremony built on, if it was at hand.
+    pub previous: Option<&'a Previous>,
 }
 
 impl Report<'_> {
@@ -101,6 +104,9 @@ impl Report<'_> {
             from_files: exposure.from_files.join(", ").into(),
             in_a_file: meaning::IN_A_FILE.into(),
             from_token: exposure.from_token.join(", ").into(),
+            files_before: exposure.files_before.join(", ").into(),
+            token_before: exposure.token_before.join(", ").into(),
+            not_known: exposure.not_known.join(", ").into(),
             already_there: meaning::ALREADY_THERE.into(),
             escrow_key_here: exposure.escrow_key_here,
             unexposed: exposure.is_none(),
@@ -138,10 +144,20 @@ impl Report<'_> {
         entries(self.lines)
     }
 
+    /// How a data key came into an HSM before this ceremony, if the record before tells.
+    fn came_before(&self, key: &DataKeyFacts) -> Option<Came> {
+        let mut known = self.previous?.keys.iter();
+        known
+            .find(|known| known.fingerprint.to_string() == key.fingerprint)?
+            .came
+    }
+
     fn data_keys(&self) -> impl Iterator<Item = Said<'_, DataKeyFacts>> {
         self.events()
     }
 }
+
+const FROM_ELSEWHERE: &str = "a data key came from elsewhere";
 
 /// What is seen at a glance; page 1 and the exceptions say what each means.
 fn tiles(report: &Report, exposure: &Exposure, exceptions: usize) -> Vec<TileFacts> {
@@ -164,10 +180,13 @@ fn tiles(report: &Report, exposure: &Exposure, exceptions: usize) -> Vec<TileFac
             "the escrow key was in this computer",
             exposure.escrow_key_here,
         ),
-        tile(
-            "a data key came from elsewhere",
-            exposure.is_from_elsewhere(),
-        ),
+        match (exposure.is_from_elsewhere(), exposure.not_known.is_empty()) {
+            (false, false) => TileFacts {
+                said: "not known".into(),
+                ..tile(FROM_ELSEWHERE, true)
+            },
+            (is, _) => tile(FROM_ELSEWHERE, is),
+        },
         tile(
             "a network was allowed",
             report.plan.network != Network::Forbidden,

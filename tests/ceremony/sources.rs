@@ -249,6 +249,27 @@ fn a_key_of_the_token_of_every_spec_is_wrapped_as_it_is_and_stays() {
     }
 }
 
+/// The report of a later ceremony tells what the record before it knows.
+fn says_where_it_came_from(room: &Room, record: &str, source: &str) {
+    let report = fs::read_to_string(room.path(&format!("{record}/transcript.html"))).unwrap();
+    let report = report.replace('\n', " ");
+    let (told, origin) = match source.contains("token") {
+        true => (
+            "<p>These data keys were in an HSM before their first ceremony; ",
+            "it was in an HSM before its first ceremony",
+        ),
+        false => (
+            "<p>In an earlier ceremony these data keys came from files, ",
+            "it came from a file in an earlier ceremony",
+        ),
+    };
+    let tile = "class=\"applies\">a data key came from elsewhere: <b>YES</b>";
+    let holders = "<b>any 2 of 3 shares</b>"; // which the record before dealt
+    for text in [told, origin, tile, holders] {
+        assert!(report.contains(text), "{record}: {text}: {report}");
+    }
+}
+
 /// The life after a first import is that of any data key.
 #[test]
 fn what_came_from_token_or_file_is_reimported_recovered_and_destroyed_like_any_other() {
@@ -283,6 +304,7 @@ fn what_came_from_token_or_file_is_reimported_recovered_and_destroyed_like_any_o
             let output = room.run();
             assert!(output.status.success(), "{source}: {}", stderr(&output));
             assert_eq!(room.openssl_opens(&wrapped("records/two")), material);
+            says_where_it_came_from(&room, "records/two", &source);
 
             room.plan.kind = "recover".into();
             room.plan.directory = "records/three".into();
@@ -291,6 +313,7 @@ fn what_came_from_token_or_file_is_reimported_recovered_and_destroyed_like_any_o
             let output = room.run();
             assert!(output.status.success(), "{source}: {}", stderr(&output));
             assert_eq!(room.openssl_opens(&wrapped("records/three")), material);
+            says_where_it_came_from(&room, "records/three", &source);
 
             let objects = room.objects();
             room.plan.kind = "destroy".into();

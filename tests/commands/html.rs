@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use byok::crypto::escrow::package::Package;
-use byok::evidence::previous::read_package_file;
+use byok::evidence::previous::{Previous, read_package_file};
 use byok::evidence::transcript::{Line, Torn};
 use byok::ground::strict_json::Json;
 use byok::paper::report::Report;
@@ -20,8 +20,8 @@ use support::{Kind, PIN, Room, refused, sha256, stderr, stdout};
 const CUSTODIANS: [&str; 3] = ["Security", "Audit", "Vorstand Zürich"];
 const NEVER: &str = "never left";
 
-/// A report made from what a record holds, as anybody can who has the record.
-fn made_again(record: &Path) -> String {
+/// A report made from what a record and the one before it hold, as anybody can who has both.
+fn made_again(record: &Path, previous: Option<&Path>) -> String {
     let plan = Plan::read(&record.join("plan.toml")).unwrap();
     let bytes = fs::read(record.join("transcript.jsonl")).unwrap();
     let lines = before_the_report(Torn::read(&bytes).unwrap().lines);
@@ -29,10 +29,12 @@ fn made_again(record: &Path) -> String {
     let package = package
         .exists()
         .then(|| read_package_file(&package).unwrap());
+    let previous = previous.map(|record| Previous::load(record, None).unwrap());
     let report = Report {
         plan: &plan,
         lines: &lines,
         package: package.as_ref(),
+        previous: previous.as_ref(),
     };
     report.render()
 }
@@ -75,7 +77,7 @@ fn every_record_has_a_report_that_can_be_made_again_byte_for_byte() {
     };
     let transcript = room.run_with_escrow(2, &CUSTODIANS);
     let html = report_of(&room, "records/one");
-    assert_eq!(html, made_again(&room.path("records/one")));
+    assert_eq!(html, made_again(&room.path("records/one"), None));
     stands_alone(&html);
     let named = transcript.events("output-written");
     let last = named.last().unwrap();
@@ -193,7 +195,10 @@ fn the_report_of_an_end_tells_what_was_destroyed_and_the_record_before() {
     let output = room.run();
     assert!(output.status.success(), "{}", stderr(&output));
     let html = report_of(&room, "records/two");
-    assert_eq!(html, made_again(&room.path("records/two")));
+    assert_eq!(
+        html,
+        made_again(&room.path("records/two"), Some(&room.path("records/one")))
+    );
     assert!(html.contains("destroyed in the HSM: end of life"));
     assert!(html.contains(&format!("{} {}", &head[..4], &head[4..8])));
 }
@@ -206,6 +211,7 @@ fn rendered(story: &Story) -> String {
         plan: &plan,
         lines: &lines,
         package: package.as_ref(),
+        previous: None,
     };
     report.render()
 }
@@ -243,6 +249,7 @@ fn each_grade_of_exposure_stands_first_and_says_no_more_than_is_true() {
         };
         tile("the HSM is software", grade == Grade::Software);
         tile("a data key came from elsewhere", false);
+        assert!(!html.contains("is not known here"), "{grade:?}");
         tile("a network was allowed", false);
         assert_eq!(html.contains(NEVER), grade == Grade::Never, "{grade:?}");
         let escrow_key = "The escrow key was in this computer";
@@ -364,6 +371,7 @@ fn both_pages(text: String) -> [String; 2] {
         plan: &plan,
         lines: &Story::of(Grade::Never).lines(),
         package: None,
+        previous: None,
     };
     [script.render(), report.render()]
 }
@@ -466,6 +474,22 @@ fn a_data_key_that_was_in_the_hsm_before_never_gets_the_tick() {
         let held = html.contains("No byte of a data key, and no key that opens one");
         assert_eq!(held, grade == Grade::Never, "that stays true");
     }
+}
+
+#[test]
+fn a_data_key_of_which_no_record_tells_the_origin_never_gets_the_tick() {
+    let mut story = Story::of(Grade::Never);
+    story.change("key-generated", "event", "key-found".into());
+    let html = rendered(&story);
+    for text in [
+        "aria-label=\"not known before this ceremony\"",
+        "<p>Where these data keys came from is not known here: payments-2026.",
+        "class=\"applies\">a data key came from elsewhere: <b>not known</b>",
+        "no record here tells where it came from",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    assert!(!html.contains("class=\"box exposure fine\""), "{html}");
 }
 
 #[test]
@@ -1070,7 +1094,7 @@ fn what_has_no_kcv_is_told_by_its_fingerprint_and_a_pair_by_its_public_key() {
     );
     let made = room.run_well();
     let html = report_of(&room, "records/one");
-    assert_eq!(html, made_again(&room.path("records/one")));
+    assert_eq!(html, made_again(&room.path("records/one"), None));
     for told in [
         "<td>HMAC_512, 128 bytes (1024 bits)</td>",
         "<td>ECC_NIST_P384, key pair on P-384</td>",

@@ -1,7 +1,8 @@
 //! How far the data keys were exposed: four grades, never better than is true.
 
 use super::{Report, imports};
-use crate::evidence::transcript::{EscrowDealt, HsmOpened, QuorumMet, Said, Wrapped};
+use crate::evidence::previous::Came;
+use crate::evidence::transcript::{DataKeyFacts, EscrowDealt, HsmOpened, QuorumMet, Said, Wrapped};
 use crate::ground::facts::Nature;
 use crate::plan::WrapIn;
 
@@ -27,6 +28,11 @@ pub(super) struct Exposure {
     pub wrapped_here: Vec<String>,
     pub from_files: Vec<String>,
     pub from_token: Vec<String>,
+    /// What came so in an earlier ceremony.
+    pub files_before: Vec<String>,
+    pub token_before: Vec<String>,
+    /// What no record here tells about.
+    pub not_known: Vec<String>,
     pub escrow_key_here: bool,
 }
 
@@ -37,12 +43,13 @@ impl Exposure {
         let wrapped_here = wrapped
             .filter(|wrapped| imports::wrapped_in(wrapped) == WrapIn::Host)
             .map(|wrapped| format!("{}/{}", wrapped.label, wrapped.import));
-        let from = |source: &str| -> Vec<String> {
-            let keys = report.data_keys();
-            keys.filter(|key| key.source.as_deref() == Some(source))
-                .map(|key| key.label.clone())
-                .collect()
+        let labels = |is: &dyn Fn(&Said<DataKeyFacts>) -> bool| -> Vec<String> {
+            let keys = report.data_keys().filter(is);
+            keys.map(|key| key.label.clone()).collect()
         };
+        let here = |came| labels(&|key| Came::told_by(key) == Some(came));
+        let before =
+            |came| labels(&|key| Came::told_by(key).is_none() && report.came_before(key) == came);
         Self {
             by_word: hsms
                 .iter()
@@ -54,8 +61,11 @@ impl Exposure {
                 .collect(),
             software: hsms.is_empty() || hsms.iter().any(|hsm| hsm.judged.software),
             wrapped_here: wrapped_here.collect(),
-            from_files: from("file"),
-            from_token: from("token"),
+            from_files: here(Came::File),
+            from_token: here(Came::Token),
+            files_before: before(Some(Came::File)),
+            token_before: before(Some(Came::Token)),
+            not_known: before(None),
             escrow_key_here: report.events::<EscrowDealt>().next().is_some()
                 || report.events::<QuorumMet>().next().is_some(),
         }
@@ -74,9 +84,15 @@ impl Exposure {
         self.software || self.bytes_here()
     }
 
-    /// Whether byok does not know who made a data key.
+    /// Whether no HSM made a data key for byok.
     pub(super) fn is_from_elsewhere(&self) -> bool {
-        !self.from_files.is_empty() || !self.from_token.is_empty()
+        let ways = [
+            &self.from_files,
+            &self.from_token,
+            &self.files_before,
+            &self.token_before,
+        ];
+        ways.iter().any(|labels| !labels.is_empty())
     }
 
     /// Whether this computer never held anything that opens a data key.
@@ -86,7 +102,7 @@ impl Exposure {
 
     /// Whether nobody had a data key, neither in this ceremony nor before it.
     pub(super) fn is_none(&self) -> bool {
-        self.held_nothing() && !self.is_from_elsewhere()
+        self.held_nothing() && !self.is_from_elsewhere() && self.not_known.is_empty()
     }
 }
 

@@ -22,6 +22,11 @@ facts! {
         in_a_file: Html,
         from_token: Html,
         already_there: Html,
+        /// What came so in an earlier ceremony.
+        files_before: Html,
+        token_before: Html,
+        /// What no record here tells about.
+        not_known: Html,
         escrow_key_here: bool,
         /// Whether the sign is the tick.
         unexposed: bool,

@@ -6,6 +6,7 @@ use super::facts::{
 };
 use super::{Html, Report, groups, html, rows};
 use crate::crypto::spec::Spec;
+use crate::evidence::previous::Came;
 use crate::evidence::receipts::is_pair;
 use crate::evidence::transcript::{
     DataKeyFacts, Destroyed, EscrowDealt, EscrowDestroyed, EscrowProved, EscrowSuperseded, Event,
@@ -34,7 +35,7 @@ pub(super) fn facts(report: &Report) -> KeysFacts {
             custodians: old.custodians.join(", ").into(),
         });
     KeysFacts {
-        holders: holders::picture(report.plan, None),
+        holders: holders::picture(report.plan, report.previous),
         keys: report
             .data_keys()
             .map(|key| data_key(report, &key, in_rows))
@@ -56,7 +57,7 @@ fn data_key(report: &Report, key: &Said<DataKeyFacts>, in_rows: bool) -> KeyFact
     KeyFacts {
         label: key.label.as_str().into(),
         spec: spec(key).into(),
-        origin: origin(key).told.into(),
+        origin: told_origin(report, key).into(),
         kept: html(planned.map(|plan| meaning::keep(report.plan.kind, plan.keep))),
         cka_id: key.cka_id.as_str().into(),
         kcv: html(key.kcv.as_ref()),
@@ -76,20 +77,33 @@ pub(super) struct Origin {
 }
 
 pub(super) fn origin(key: &Said<DataKeyFacts>) -> Origin {
-    let (short, told) = match (&key.line.event, key.source.as_deref()) {
-        (Event::KeyGenerated(_), _) => ("made", "generated in the HSM in this ceremony"),
-        (_, Some("file")) => (
+    let (short, told) = match (Came::told_by(key), &key.line.event) {
+        (Some(Came::Made), _) => ("made", "generated in the HSM in this ceremony"),
+        (Some(Came::File), _) => (
             "brought in",
             "brought in from a file, which the exceptions name",
         ),
-        (_, Some("token")) => ("already there", "in the HSM before this ceremony"),
-        (Event::KeyFound(_), _) => ("found", "found in the HSM: the same material as before"),
+        (Some(Came::Token), _) => ("already there", "in the HSM before this ceremony"),
+        (None, Event::KeyFound(_)) => ("found", "found in the HSM: the same material as before"),
         _ => (
             "recovered",
             "recovered from a quorum: the same material as before",
         ),
     };
     Origin { short, told }
+}
+
+/// The same in words, with what the record before tells.
+fn told_origin(report: &Report, key: &Said<DataKeyFacts>) -> String {
+    let told = origin(key).told;
+    let before = match (Came::told_by(key), report.came_before(key)) {
+        (Some(_), _) => return told.to_owned(),
+        (None, Some(Came::Made)) => "an HSM made it in an earlier ceremony",
+        (None, Some(Came::File)) => "it came from a file in an earlier ceremony",
+        (None, Some(Came::Token)) => "it was in an HSM before its first ceremony",
+        (None, None) => "no record here tells where it came from",
+    };
+    format!("{told}; {before}")
 }
 
 /// `HMAC_224, 28 bytes (224 bits)`, `ECC_NIST_P256, key pair on P-256`.
