@@ -267,5 +267,13 @@ pub fn alarm_is_kept(room: &Room, online: &Path, output: &Output, why: &str) {
     let kept = room.path("records/one/receipts");
     let mut kept = fs::read_dir(kept).unwrap().map(Result::unwrap);
     assert!(kept.any(|kept| fs::read(kept.path()).unwrap() == fs::read(&file).unwrap()));
+    let again = ["receipt", "records/one", file.to_str().unwrap()];
+    let shown = room.byok(&again).output().unwrap();
+    well(&shown);
+    let shown = stdout(&shown);
+    let told = shown
+        .split_once("\n          the KMS showed no proof: ")
+        .unwrap();
+    assert!(told.1.lines().next().unwrap().contains(why), "{shown}");
     fs::remove_file(file).unwrap();
 }

@@ -32,6 +32,8 @@ struct Line<'a> {
     from: String,
     file: &'a str,
     already: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unproved: Option<&'a str>,
     #[serde(flatten)]
     entry: &'a Entry,
 }
@@ -76,6 +78,7 @@ fn line<'a>(added: &'a Added, receipts: &'a Receipts) -> Line<'a> {
         from: added.from.display().to_string(),
         file: &added.receipt.file,
         already: added.already,
+        unproved: entry.unproved.as_deref(),
         entry: &added.receipt.entry,
     }
 }
@@ -102,6 +105,10 @@ fn for_people(report: &Report) -> String {
             meaning(line.entry, (line.spec, line.kms)),
             elsewhere.unwrap_or_default()
         );
+        if let Some(why) = line.unproved {
+            let why = words::quoted_whole(why);
+            text += &format!("          the KMS showed no proof: {why}\n");
+        }
     }
     for import in &report.imports {
         text += &format!(

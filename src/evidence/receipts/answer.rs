@@ -109,6 +109,8 @@ pub struct ImportResult {
     pub account: Option<String>,
     /// What `aws --version` said.
     pub cli: Option<String>,
+    /// Why the KMS showed nothing that proves the data key, if it was asked.
+    pub(crate) unproved: Option<String>,
     /// What any other KMS told about the key right after it.
     pub(crate) engine: Box<EngineKey>,
 }
@@ -354,6 +356,7 @@ fn import_result(json: &Json) -> Result<ImportResult> {
         endpoint: endpoint.or_else(|| endpoint_among(arguments.as_deref()?)),
         account: optional(json, "account")?,
         cli: optional(json, "cli")?,
+        unproved: as_text(json, "unproved"),
         arguments,
     })
 }

@@ -48,6 +48,9 @@ pub struct Entry {
     pub events: Vec<TrailFact>,
     /// What the answer proves, given the receipts before it.
     pub proves: Proves,
+    /// Why the KMS showed no proof. It is not in the line, because lines of older versions do not have it.
+    #[serde(skip)]
+    pub unproved: Option<String>,
 }
 
 impl Entry {
@@ -291,6 +294,7 @@ impl Scope<'_> {
         };
         entry.exit = Some(result.exit);
         entry.happened = Some(result.at);
+        entry.unproved.clone_from(&result.unproved);
         Ok(entry)
     }
 
