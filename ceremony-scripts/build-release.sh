@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # build-release.sh
 #
-# Builds byok as for a bundle, so that the same commit and the same Rust give the same bytes on every
-# machine: in any directory, for any user, whatever flags that user has set. The program knows its commit, if
-# this is a clone, and whether tracked files were changed since: byok --version. Prints the SHA-256 and the
-# path of the program. CARGO_TARGET_DIR says where to build; default target.
+# Builds byok as for a bundle, so that the same commit and the same Rust give the
+# same bytes on every machine: in any directory, for any user, whatever flags
+# that user has set. The program knows its commit, if this is a clone, and
+# whether tracked files were changed since: byok --version. Prints the SHA-256
+# and the path of the program. CARGO_TARGET_DIR says where to build; default
+# target.
 #
 #   --plain  without cargo-auditable, even if it is installed
 #
-# With cargo-auditable (cargo install --locked cargo-auditable) the program carries the list of its crates
-# in a section of its own, .dep-v0. Then the bytes differ, but again they are the same on every machine.
+# With cargo-auditable (cargo install --locked cargo-auditable) the program
+# carries the list of its crates in a section of its own, .dep-v0. Then the bytes
+# differ, but again they are the same on every machine.
 #
 # Example:  ceremony-scripts/build-release.sh
 #

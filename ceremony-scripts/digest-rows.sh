@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # digest-rows.sh FILE
 #
-# Prints the SHA-256 of FILE as byok shows digests: 8 numbered rows of 8 hex digits and 4 words of
-# the PGP word list, for two people to read aloud and compare. Needs sha256sum and awk.
+# Prints the SHA-256 of FILE as byok shows digests: 8 numbered rows of 8 hex
+# digits and 4 words of the PGP word list, for two people to read aloud and
+# compare. Needs sha256sum and awk.
 #
 # Example:  ceremony-scripts/digest-rows.sh plan.toml
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell

@@ -1,24 +1,29 @@
 #!/usr/bin/env bash
 # make-bundle.sh [OPTION…]
 #
-# Makes one tar for the locked room: byok, alone and as a Debian package, and the list of what it is made of
-# (SBOM); its scripts and pages; blank forms; SoftHSM's packages; the Python wheels for recovery without byok;
-# and all licences. Prints its SHA-256 in hex and words: standard output is a page to print. Run it where byok
-# is built, with a network, on the same Debian and processor as the room's machine, as root or any other user.
-# Installs nothing.
+# Makes one tar for the locked room: byok, alone and as a Debian package, and the
+# list of what it is made of (SBOM); its scripts and pages; blank forms;
+# SoftHSM's packages; the Python wheels for recovery without byok; and all
+# licences. Prints its SHA-256 in hex and words: standard output is a page to
+# print. Run it where byok is built, with a network, on the same Debian and
+# processor as the room's machine, as root or any other user. Installs nothing.
 #
 #   --out DIR            where the tar goes; default target/bundle
-#   --from DIR           take packages and wheels from an unpacked bundle, not from the network
-#   --glibc VERSION      glibc of the room's machine; default 2.36, that of Debian 12
+#   --from DIR           take packages and wheels from an unpacked bundle, not
+#                        from the network
+#   --glibc VERSION      glibc of the room's machine; default 2.36, that of
+#                        Debian 12
 #   --allow-newer-glibc  bundle programs even if they need a newer one
 #
-# The same commit, Rust, packages and wheels give the same tar, byte for byte, on any machine with the same
-# release of Debian; if cargo-auditable is installed, the tar differs (build-release.sh says why). Its files have
-# the time of the last commit, or SOURCE_DATE_EPOCH if that is set.
+# The same commit, Rust, packages and wheels give the same tar, byte for byte, on
+# any machine with the same release of Debian; if cargo-auditable is installed,
+# the tar differs (build-release.sh says why). Its files have the time of the
+# last commit, or SOURCE_DATE_EPOCH if that is set.
 #
 # Example:  ceremony-scripts/make-bundle.sh --out /media/stick > paper.txt
 #
-# Exit codes: 0 done, 2 usage or something missing, 4 something is not what it claims to be
+# Exit codes: 0 done, 2 usage or something missing, 4 something is not what it
+# claims to be
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
 while IFS= read -r name; do unset "$name"; done < <(compgen -e GIT_ || true) # this clone, not one that the caller names

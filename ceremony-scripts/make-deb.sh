@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
 # make-deb.sh [--out DIR]
 #
-# Makes a Debian package: byok as build-release.sh builds it, byte for byte; a man page for it and for each verb;
-# completions for bash, zsh and fish; its documents, with the list of what it is made of (SBOM) and all licences;
-# and the scripts, in /usr/share/byok. Prints the SHA-256 and the path of the package. Needs a clone, cargo,
-# python3, readelf, dpkg-deb and gzip; installs nothing.
+# Makes a Debian package: byok as build-release.sh builds it, byte for byte; a
+# man page for it and for each verb; completions for bash, zsh and fish; its
+# documents, with the list of what it is made of (SBOM) and all licences; and the
+# scripts, in /usr/share/byok. Prints the SHA-256 and the path of the package.
+# Needs a clone, cargo, python3, readelf, dpkg-deb and gzip; installs nothing.
 #
 #   --out DIR  where the package goes; default target/deb
 #
-# The same commit and the same Rust give the same package, byte for byte, on the same release of Debian. Its
-# files have the time of the last commit, or SOURCE_DATE_EPOCH if that is set. Its maintainer is nobody with an
-# address, unless DEBFULLNAME and DEBEMAIL name one, as for Debian's own tools.
+# The same commit and the same Rust give the same package, byte for byte, on the
+# same release of Debian. Its files have the time of the last commit, or
+# SOURCE_DATE_EPOCH if that is set. Its maintainer is nobody with an address,
+# unless DEBFULLNAME and DEBEMAIL name one, as for Debian's own tools.
 #
-# Example:  ceremony-scripts/make-deb.sh && sudo apt-get install ./target/deb/byok_*.deb
+# Example:  ceremony-scripts/make-deb.sh &&
+#           sudo apt-get install ./target/deb/byok_*.deb
 #
-# Exit codes: 0 done, 2 usage or something missing, 4 something is not what it claims to be
+# Exit codes: 0 done, 2 usage or something missing, 4 something is not what it
+# claims to be
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
 while IFS= read -r name; do unset "$name"; done < <(compgen -e GIT_ || true) # this clone, not one that the caller names

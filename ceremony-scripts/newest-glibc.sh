@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # newest-glibc.sh FILE
 #
-# Prints the newest version of glibc that a program or library asks for, such as 2.34, or nothing if it
-# asks for none. Needs readelf.
+# Prints the newest version of glibc that a program or library asks for, such as
+# 2.34, or nothing if it asks for none. Needs readelf.
 #
 # Example:  ceremony-scripts/newest-glibc.sh target/release/byok
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell

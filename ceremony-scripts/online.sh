@@ -27,93 +27,118 @@ usage() {
     cat <<'END'
 usage: bash online.sh [GLOBAL] VERB [OPTIONS]
 
-The online half of a key ceremony with AWS KMS. The verbs, in the order of a data key's life:
+The online half of a key ceremony with AWS KMS. The verbs, in the order of a
+data key's life:
 
-  create             make a KMS key of Origin EXTERNAL, which waits for imported material
-  parameters         download the import parameters for one import, and show the slip
-  slip               show the slip again, which a second person writes down and signs
+  create             make a KMS key of Origin EXTERNAL, which waits for
+                     imported material
+  parameters         download the import parameters for one import, and show
+                     the slip
+  slip               show the slip again, which a second person writes down and
+                     signs
   import             run the import.sh that came from the room
-  prove              show what KMS holds; how much can be shown depends on the key's spec
+  prove              show what KMS holds; how much can be shown depends on the
+                     key's spec
   replicate          make a replica of a multi-Region key in another Region
-  rotate             list all materials of a KMS key; with --now, make the new one current
+  rotate             list all materials of a KMS key; with --now, make the new
+                     one current
   alias              point an alias to a KMS key (manual rotation)
-  status             show every key of Origin EXTERNAL: aliases, state, days left, materials
-  alarm              alert somebody 30 days before the material expires, and when it is deleted
-  evidence           save what CloudTrail knows about the key, as a file for `byok receipt`
+  status             show every key of Origin EXTERNAL: aliases, state, days
+                     left, materials
+  alarm              alert somebody 30 days before the material expires, and
+                     when it is deleted
+  evidence           save what CloudTrail knows about the key, as a file for
+                     `byok receipt`
   disable, enable    stop and resume every use of the key
-  delete-material    delete the imported material: the key stops working at once
+  delete-material    delete the imported material: the key stops working at
+                     once
   schedule-deletion  delete the KMS key for ever, after 7 to 30 days
   cancel-deletion    stop that, and enable the key again
 
 Global options, before or after the verb:
 
   --profile NAME        the credentials to use
-  --region REGION       if neither the AWS CLI's own setting nor the key's ARN gives it
-  --endpoint-url URL    another endpoint, for every call of the verb: https:// or http://, host and port.
-                        Endpoints in the environment and the AWS configuration are ignored
-  --dry-run             print the aws commands, shell-quoted, one in each line; run none, write nothing.
-                        If an answer of KMS decides what comes next, every case is printed, after a
-                        line that begins with #
+  --region REGION       if neither the AWS CLI's own setting nor the key's ARN
+                        gives it
+  --endpoint-url URL    another endpoint, for every call of the verb: https://
+                        or http://, host and port. Endpoints in the environment
+                        and the AWS configuration are ignored
+  --dry-run             print the aws commands, shell-quoted, one in each line;
+                        run none, write nothing. If an answer of KMS decides
+                        what comes next, every case is printed, after a line
+                        that begins with #
 
-`bash online.sh VERB --help` gives the options of a verb, an example, the permissions that it needs,
-and what it does not do.
+`bash online.sh VERB --help` gives the options of a verb, an example, the
+permissions that it needs, and what it does not do.
 
-No verb deletes material in order to import it again: a reimport replaces what is there. No file is
-ever overwritten, except SHA256SUMS and slip.txt, which follow the parameter files beside them.
+No verb deletes material in order to import it again: a reimport replaces what
+is there. No file is ever overwritten, except SHA256SUMS and slip.txt, which
+follow the parameter files beside them.
 
-Exit codes: 0 done, 1 declined, 2 usage or a file, 3 AWS refused, or the AWS CLI is missing or too
-old, 4 something is not what it claims to be, 130 interrupted.
+Exit codes: 0 done, 1 declined, 2 usage or a file, 3 AWS refused, or the AWS
+CLI is missing or too old, 4 something is not what it claims to be, 130
+interrupted.
 END
 }
 
 help_create() {
     cat <<'END'
-usage: bash online.sh create --name NAME [--spec SPEC] [--usage USAGE] [--multi-region]
-           [--description TEXT] [--tag KEY=VALUE]... [--alias NAME] [--policy FILE]
+usage: bash online.sh create --name NAME [--spec SPEC] [--usage USAGE]
+           [--multi-region] [--description TEXT] [--tag KEY=VALUE]...
+           [--alias NAME] [--policy FILE]
 
-Makes a KMS key of Origin EXTERNAL without material, and writes NAME.describe-key.json, which
-`byok plan` reads. Prints the key's ARN.
+Makes a KMS key of Origin EXTERNAL without material, and writes
+NAME.describe-key.json, which `byok plan` reads. Prints the key's ARN.
 
-  --spec SPEC      SYMMETRIC_DEFAULT (the default), HMAC_224, HMAC_256, HMAC_384, HMAC_512,
-                   ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, RSA_2048,
-                   RSA_3072, RSA_4096. KMS imports into no other spec
-  --usage USAGE    default ENCRYPT_DECRYPT for SYMMETRIC_DEFAULT, GENERATE_VERIFY_MAC for HMAC,
-                   SIGN_VERIFY for ECC and RSA
+  --spec SPEC      SYMMETRIC_DEFAULT (the default), HMAC_224, HMAC_256,
+                   HMAC_384, HMAC_512, ECC_NIST_P256, ECC_NIST_P384,
+                   ECC_NIST_P521, ECC_SECG_P256K1, RSA_2048, RSA_3072,
+                   RSA_4096. KMS imports into no other spec
+  --usage USAGE    default ENCRYPT_DECRYPT for SYMMETRIC_DEFAULT,
+                   GENERATE_VERIFY_MAC for HMAC, SIGN_VERIFY for ECC and RSA
   --multi-region   a multi-Region primary key; this cannot be changed later
   --tag KEY=VALUE  may be given again
-  --alias NAME     an alias for it; "alias/" is put before NAME if it is missing
-  --policy FILE    the key policy; KMS's default allows the account everything. Before sending it, this
-                   says which of an import's two actions no statement allows, and which a Deny covers
+  --alias NAME     an alias for it; "alias/" is put before NAME if it is
+                   missing
+  --policy FILE    the key policy; KMS's default allows the account everything.
+                   Before sending it, this says which of an import's two
+                   actions no statement allows, and which a Deny covers
 
 Example:
-  bash online.sh create --name eu-west-1 --region eu-west-1 --description 'Payments 2026' \
-      --alias payments --policy key-policy.json
+  bash online.sh create --name eu-west-1 --region eu-west-1 \
+      --description 'Payments 2026' --alias payments --policy key-policy.json
 
-Needs: kms:CreateKey, kms:DescribeKey; with --tag kms:TagResource, with --alias kms:CreateAlias.
+Needs: kms:CreateKey, kms:DescribeKey; with --tag kms:TagResource, with --alias
+kms:CreateAlias.
 Does not: import anything, or change an existing key.
 END
 }
 
 help_parameters() {
     cat <<'END'
-usage: bash online.sh parameters --name IMPORTNAME --key ARN|ID --algorithm ALGORITHM
-           [--size RSA_4096] [--out inputs]
+usage: bash online.sh parameters --name IMPORTNAME --key ARN|ID
+           --algorithm ALGORITHM [--size RSA_4096] [--out inputs]
 
-Downloads the import parameters for one import into inputs/IMPORTNAME.json: KMS's answer, plus
-WrappingAlgorithm and WrappingKeySpec, which KMS does not give and byok compares with the plan. Then
-it writes inputs/SHA256SUMS and shows the slip for everything in inputs/.
+Downloads the import parameters for one import into inputs/IMPORTNAME.json:
+KMS's answer, plus WrappingAlgorithm and WrappingKeySpec, which KMS does not
+give and byok compares with the plan. Then it writes inputs/SHA256SUMS and
+shows the slip for everything in inputs/.
 
-Do this at most 24 hours before the import: after that KMS refuses the import token. Do it again for
-each import and each reimport; do not use an older set for the same key.
+Do this at most 24 hours before the import: after that KMS refuses the import
+token. Do it again for each import and each reimport; do not use an older set
+for the same key.
 
-  --algorithm      RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1 for SYMMETRIC_DEFAULT and HMAC;
-                   RSA_AES_KEY_WRAP_SHA_256 or RSA_AES_KEY_WRAP_SHA_1 for RSA; any of them for ECC
+  --algorithm      RSAES_OAEP_SHA_256 or RSAES_OAEP_SHA_1 for SYMMETRIC_DEFAULT
+                   and HMAC; RSA_AES_KEY_WRAP_SHA_256 or RSA_AES_KEY_WRAP_SHA_1
+                   for RSA; any of them for ECC
   --size           RSA_2048, RSA_3072 or RSA_4096
-  --out DIRECTORY  made if it is missing. Besides parameters it holds SHA256SUMS and slip.txt
+  --out DIRECTORY  made if it is missing. Besides parameters it holds
+                   SHA256SUMS and slip.txt
 
 Example:
-  bash online.sh parameters --name eu-west-1 --algorithm RSAES_OAEP_SHA_256 \
-      --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh parameters --name eu-west-1 \
+      --algorithm RSAES_OAEP_SHA_256 --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:GetParametersForImport.
 Does not: import anything, or overwrite an existing file.
@@ -124,15 +149,18 @@ help_slip() {
     cat <<'END'
 usage: bash online.sh slip [--out inputs]
 
-Shows the slip, and writes it to inputs/slip.txt: the digest of each wrapping key, and one digest over
-all parameter files, 8 rows each. A second person, who trusts neither the carrier nor the stick, writes
-it down or checks the print against this screen, signs it, and takes it into the room. There byok asks
-for some of its rows. Needs no network.
+Shows the slip, and writes it to inputs/slip.txt: the digest of each wrapping
+key, and one digest over all parameter files, 8 rows each. A second person, who
+trusts neither the carrier nor the stick, writes it down or checks the print
+against this screen, signs it, and takes it into the room. There byok asks for
+some of its rows. Needs no network.
 
-It accepts the same forms as byok in the room: parameter files as `parameters` writes them, the
-console's .zip (this needs unzip), and a folder with public key and import token as .bin or .b64. It
-leaves out DescribeKey answers beside them, and refuses anything else there, symbolic links too. If a
-file changed since SHA256SUMS was written, or its ParametersValidTo is past, it exits with 4.
+It accepts the same forms as byok in the room: parameter files as `parameters`
+writes them, the console's .zip (this needs unzip), and a folder with public
+key and import token as .bin or .b64. It leaves out DescribeKey answers beside
+them, and refuses anything else there, symbolic links too. If a file changed
+since SHA256SUMS was written, or its ParametersValidTo is past, it exits with
+4.
 
 Example:
   bash online.sh slip --out inputs
@@ -146,9 +174,10 @@ help_import() {
     cat <<'END'
 usage: bash online.sh import FOLDER [--yes]
 
-Runs the import.sh that the ceremony wrote: in the folder of one import, LABEL/IMPORT; or at the top
-of a record, to run all of them. It knows the key, the Region and the expiry. Each run leaves an
-import-result file for `byok receipt`. After a failure it says what failed and who must act.
+Runs the import.sh that the ceremony wrote: in the folder of one import,
+LABEL/IMPORT; or at the top of a record, to run all of them. It knows the key,
+the Region and the expiry. Each run leaves an import-result file for
+`byok receipt`. After a failure it says what failed and who must act.
 
   --yes   do not ask before each import
 
@@ -156,45 +185,55 @@ Example:
   bash online.sh import payments-2026/eu-west-1 --profile keys
 
 Needs: kms:ImportKeyMaterial.
-Does not: delete anything first. That is never needed: a reimport replaces what is there.
+Does not: delete anything first. That is never needed: a reimport replaces what
+is there.
 END
 }
 
 help_prove() {
     cat <<'END'
-usage: bash online.sh prove --key ARN [--fingerprint HEX] [--public-key FILE] [--out DIRECTORY]
+usage: bash online.sh prove --key ARN [--fingerprint HEX]
+           [--public-key FILE] [--out DIRECTORY]
 
-Shows what KMS holds after an import, and keeps KMS's answers as files for `byok receipt`
-(REGION-ID.describe-key.json and the like, in this folder or in DIRECTORY).
+Shows what KMS holds after an import, and keeps KMS's answers as files for
+`byok receipt` (REGION-ID.describe-key.json and the like, in this folder or in
+DIRECTORY).
 
-  SYMMETRIC_DEFAULT  encrypts and decrypts. That shows that the key works, but NOT which material it
-                     has: only a second import of the same material, by another person, shows that
-  HMAC               GenerateMac over byok's fingerprint text. If it equals --fingerprint, from the
-                     report or the share form, KMS holds the data key of the record
-  ECC, RSA           GetPublicKey. If it equals --public-key, the record's file (PEM or DER), or
-                     --fingerprint, KMS holds the data key of the record
+  SYMMETRIC_DEFAULT  encrypts and decrypts. That shows that the key works, but
+                     NOT which material it has: only a second import of the
+                     same material, by another person, shows that
+  HMAC               GenerateMac over byok's fingerprint text. If it equals
+                     --fingerprint, from the report or the share form, KMS
+                     holds the data key of the record
+  ECC, RSA           GetPublicKey. If it equals --public-key, the record's file
+                     (PEM or DER), or --fingerprint, KMS holds the data key of
+                     the record
 
 Example:
   bash online.sh prove --fingerprint 0f1e2d... --key ARN
 
-Needs: kms:DescribeKey; kms:Encrypt and kms:Decrypt, kms:GenerateMac, or kms:GetPublicKey.
+Needs: kms:DescribeKey; kms:Encrypt and kms:Decrypt, kms:GenerateMac, or
+kms:GetPublicKey.
 Does not: change anything.
 END
 }
 
 help_replicate() {
     cat <<'END'
-usage: bash online.sh replicate --key ARN --to REGION [--policy FILE] [--description TEXT] [--name NAME]
+usage: bash online.sh replicate --key ARN --to REGION [--policy FILE]
+           [--description TEXT] [--name NAME]
 
-Makes a replica of a multi-Region primary key of Origin EXTERNAL in another Region, and prints its ARN.
-The replica has no material: download import parameters for it, and have the same material wrapped for it.
-With --name, writes NAME.describe-key.json for `byok plan`.
+Makes a replica of a multi-Region primary key of Origin EXTERNAL in another
+Region, and prints its ARN. The replica has no material: download import
+parameters for it, and have the same material wrapped for it. With --name,
+writes NAME.describe-key.json for `byok plan`.
 
 Example:
-  bash online.sh replicate --name eu-west-2 --to eu-west-2 \
-      --key arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab
+  bash online.sh replicate --name eu-west-2 --to eu-west-2 --key \
+    arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab
 
-Needs: kms:DescribeKey; kms:ReplicateKey in the primary's Region, kms:CreateKey in the other.
+Needs: kms:DescribeKey; kms:ReplicateKey in the primary's Region, kms:CreateKey
+in the other.
 Does not: carry material: each replica has its own import.
 END
 }
@@ -203,21 +242,26 @@ help_rotate() {
     cat <<'END'
 usage: bash online.sh rotate --key ARN [--now] [--out FILE]
 
-Lists every material of a symmetric KMS key with its state. Such a key is Enabled only while ALL of
-them are imported: each needs its own record, and its own reimport before it expires. With --out, keeps
-KMS's answer for `byok receipt`.
+Lists every material of a symmetric KMS key with its state. Such a key is
+Enabled only while ALL of them are imported: each needs its own record, and its
+own reimport before it expires. With --out, keeps KMS's answer for
+`byok receipt`.
 
-  --now   after an import as NEW_KEY_MATERIAL: from now on the key encrypts with the new material, and
-          still decrypts with the old ones. At most 25 times in the life of a key; it cannot be undone
+  --now   after an import as NEW_KEY_MATERIAL: from now on the key encrypts
+          with the new material, and still decrypts with the old ones. At most
+          25 times in the life of a key; it cannot be undone
 
-For a multi-Region key: import the new material into the primary and all replicas, then rotate the primary.
-HMAC, ECC and RSA keys keep their first material for ever: rotate those with a new KMS key and `alias`.
+For a multi-Region key: import the new material into the primary and all
+replicas, then rotate the primary. HMAC, ECC and RSA keys keep their first
+material for ever: rotate those with a new KMS key and `alias`.
 
 Example:
-  bash online.sh rotate --now --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh rotate --now --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:ListKeyRotations; with --now kms:RotateKeyOnDemand.
-Does not: make or import material. Automatic rotation does not exist for imported material.
+Does not: make or import material. Automatic rotation does not exist for
+imported material.
 END
 }
 
@@ -225,15 +269,17 @@ help_alias() {
     cat <<'END'
 usage: bash online.sh alias --name alias/NAME --key ARN
 
-Points an alias to this key: makes it, or moves it and says where it pointed before. That is manual
-rotation: from now on, whatever uses the alias encrypts with this key. Keep the old key: only it can
-decrypt what it encrypted. "alias/" is put before NAME if it is missing.
+Points an alias to this key: makes it, or moves it and says where it pointed
+before. That is manual rotation: from now on, whatever uses the alias encrypts
+with this key. Keep the old key: only it can decrypt what it encrypted.
+"alias/" is put before NAME if it is missing.
 
 Example:
-  bash online.sh alias --name payments \
-      --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh alias --name payments --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
-Needs: kms:DescribeKey, kms:ListAliases, kms:CreateAlias or kms:UpdateAlias (on the alias, the old and the new key).
+Needs: kms:DescribeKey, kms:ListAliases, kms:CreateAlias or kms:UpdateAlias (on
+the alias, the old and the new key).
 Does not: re-encrypt anything.
 END
 }
@@ -242,9 +288,9 @@ help_status() {
     cat <<'END'
 usage: bash online.sh status [--regions REGION,REGION]
 
-Shows every key of Origin EXTERNAL in these Regions: aliases, state, days left, materials. If a key in
-use is PendingImport, that is an outage; it can also come without warning after the loss of a whole
-Region. Reimport today.
+Shows every key of Origin EXTERNAL in these Regions: aliases, state, days left,
+materials. If a key in use is PendingImport, that is an outage; it can also
+come without warning after the loss of a whole Region. Reimport today.
 
 Example:
   bash online.sh status --regions eu-west-1,eu-central-1
@@ -258,19 +304,23 @@ help_alarm() {
     cat <<'END'
 usage: bash online.sh alarm --key ARN --topic SNS_ARN [--days 30]
 
-Alerts somebody, through an SNS topic in the key's Region with a confirmed subscription,
-  - while fewer than --days (1 to 364) are left until the material expires: a CloudWatch alarm on
-    AWS/KMS SecondsUntilKeyMaterialExpires, Minimum, 60 s, LessThanThreshold;
-  - when it has expired or the key was deleted, and when somebody deletes the material, disables the key
-    or schedules its deletion: two EventBridge rules. The second needs a CloudTrail trail in this Region.
+Alerts somebody, through an SNS topic in the key's Region with a confirmed
+subscription,
+  - while fewer than --days (1 to 364) are left until the material expires: a
+    CloudWatch alarm on AWS/KMS SecondsUntilKeyMaterialExpires, Minimum, 60 s,
+    LessThanThreshold;
+  - when it has expired or the key was deleted, and when somebody deletes the
+    material, disables the key or schedules its deletion: two EventBridge
+    rules. The second needs a CloudTrail trail in this Region.
 Running it again sets the same alarm and rules again.
 
 Example:
-  bash online.sh alarm --topic arn:aws:sns:eu-west-1:111122223333:keys \
-      --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh alarm --topic arn:aws:sns:eu-west-1:111122223333:keys --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
-Needs: kms:DescribeKey, sns:ListSubscriptionsByTopic, sns:GetTopicAttributes, cloudwatch:PutMetricAlarm,
-cloudwatch:DescribeAlarms, events:PutRule, events:PutTargets.
+Needs: kms:DescribeKey, sns:ListSubscriptionsByTopic, sns:GetTopicAttributes,
+cloudwatch:PutMetricAlarm, cloudwatch:DescribeAlarms, events:PutRule,
+events:PutTargets.
 Does not: make the topic, or change its policy.
 END
 }
@@ -279,16 +329,19 @@ help_evidence() {
     cat <<'END'
 usage: bash online.sh evidence --key ARN [--out FILE] [--days 90]
 
-Writes the CloudTrail events about this key's life (made, imported, deleted, expired, disabled, rotated,
-aliases, policy; not each encryption) as JSON for `byok receipt`. The event history keeps 90 days; older
-events are in your trail's bucket. The default FILE is REGION-ID.cloudtrail.json. It names people and
-addresses: keep it like the record.
+Writes the CloudTrail events about this key's life (made, imported, deleted,
+expired, disabled, rotated, aliases, policy; not each encryption) as JSON for
+`byok receipt`. The event history keeps 90 days; older events are in your
+trail's bucket. The default FILE is REGION-ID.cloudtrail.json. It names people
+and addresses: keep it like the record.
 
 Example:
-  bash online.sh evidence --days 7 --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh evidence --days 7 --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: cloudtrail:LookupEvents.
-Does not: prove which material it was. An event appears about 5 minutes after it happened.
+Does not: prove which material it was. An event appears about 5 minutes after
+it happened.
 END
 }
 
@@ -296,11 +349,13 @@ help_disable() {
     cat <<'END'
 usage: bash online.sh disable --key ARN
 
-Stops every use of the key until `enable`. The material stays, and its expiry date does not move. Data
-keys that a service has in memory work until the service next asks KMS.
+Stops every use of the key until `enable`. The material stays, and its expiry
+date does not move. Data keys that a service has in memory work until the
+service next asks KMS.
 
 Example:
-  bash online.sh disable --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh disable --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:DisableKey.
 Does not: touch the material.
@@ -314,7 +369,8 @@ usage: bash online.sh enable --key ARN
 Allows the key to be used again after `disable`.
 
 Example:
-  bash online.sh enable --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh enable --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:EnableKey.
 Does not: bring back material: a key in PendingImport needs an import.
@@ -325,14 +381,17 @@ help_delete_material() {
     cat <<'END'
 usage: bash online.sh delete-material --key ARN [--material ID]
 
-Deletes imported material from KMS, at once. Says what breaks, and goes on only after you type the key's
-id. Only a reimport of the same material ends the outage. This is never needed before a reimport, nor to
-change the expiry: just reimport.
+Deletes imported material from KMS, at once. Says what breaks, and goes on only
+after you type the key's id. Only a reimport of the same material ends the
+outage. This is never needed before a reimport, nor to change the expiry: just
+reimport.
 
-  --material ID   one of several materials (see `rotate`); the whole key still stops
+  --material ID   one of several materials (see `rotate`); the whole key still
+                  stops
 
 Example:
-  bash online.sh delete-material --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh delete-material --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:ListAliases, kms:DeleteImportedKeyMaterial.
 Does not: delete the KMS key, or anything in the HSM or with the custodians.
@@ -343,16 +402,18 @@ help_schedule_deletion() {
     cat <<'END'
 usage: bash online.sh schedule-deletion --key ARN [--days 30]
 
-Ends a KMS key: it is unusable at once, and gone for ever after --days (7 to 30). Says what breaks and
-when, and goes on only after you type the key's id. Until the end `cancel-deletion` brings it back.
-Disable it first, and wait long enough for whoever still needs it to call.
+Ends a KMS key: it is unusable at once, and gone for ever after --days (7 to
+30). Says what breaks and when, and goes on only after you type the key's id.
+Until the end `cancel-deletion` brings it back. Disable it first, and wait long
+enough for whoever still needs it to call.
 
 Example:
-  bash online.sh schedule-deletion --days 30 \
-      --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh schedule-deletion --days 30 --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:ListAliases, kms:ScheduleKeyDeletion.
-Does not: destroy the material in the HSM; a ceremony of kind `destroy` does that, afterwards.
+Does not: destroy the material in the HSM; a ceremony of kind `destroy` does
+that, afterwards.
 END
 }
 
@@ -363,7 +424,8 @@ usage: bash online.sh cancel-deletion --key ARN
 Stops a scheduled deletion, and enables the key, which KMS leaves Disabled.
 
 Example:
-  bash online.sh cancel-deletion --key arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
+  bash online.sh cancel-deletion --key \
+    arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 Needs: kms:DescribeKey, kms:CancelKeyDeletion, kms:EnableKey.
 Does not: bring back material that has expired meanwhile.
@@ -891,23 +953,57 @@ END
 
 # ---- answers of AWS: the same text stands in every import.sh ----
 
-# folded: at a terminal no line is longer than 79 columns, except one with a command, which is copied whole.
+# folded: at a terminal no line is longer than 79 columns. What is copied stays one command, and no word is cut.
 folded() {
     if [ ! -t 1 ]; then
         cat
         return
     fi
     LC_ALL=C awk '
-        /^([a-z]*\.sh: )?  |bash (online|import)\.sh|: mv / { print; next }
-        {
-            while (length($0) > 79) {
-                for (at = 80; at > 1 && substr($0, at, 1) != " "; at--);
-                if (at == 1 && !(at = index($0, " "))) break
-                print substr($0, 1, at - 1)
-                $0 = substr($0, at + 1)
+        # put TEXT, whose lines may end from column FROM on, with END and, further down, behind HANG.
+        function put(text, hang, end, from,    at, c, quoted, last) {
+            while (length(text) > 79) {
+                last = quoted = 0
+                for (at = from; at <= length(text) && !(last && at > 80 - length(end)); at++) {
+                    c = substr(text, at, 1)
+                    if (end != "" && c == "\\" && quoted != 1) at++
+                    else if (end != "" && c == "\047") quoted = quoted ? 0 : substr(text, at - 1, 1) == "$" ? 2 : 1
+                    else if (c == " " && !quoted) last = at
+                }
+                if (!last) break
+                print substr(text, 1, last - 1) end
+                text = hang substr(text, last + 1)
+                from = length(hang) + 1
             }
-            print
-        }'
+            print text
+        }
+        length($0) <= 79 { print; next }
+        {
+            if (match($0, /bash [a-z]+\.sh /)) command = RSTART
+            else if (match($0, /: mv /)) command = RSTART + 2
+            else if (match($0, /^([a-z]*\.sh: )?  \(?(aws|az|bao|gcloud|oci|vault) /)) command = RLENGTH
+            else command = 0
+        }
+        command > 40 {
+            put(substr($0, 1, command - 2), "", "", 1)
+            $0 = "  " substr($0, command)
+            command = 3
+        }
+        command { put($0, "  ", " \\", command); next }
+        /^  \| / { put($0, "  | ", "", 5); next }
+        match($0, /^  [^ ]+( [^ ]+)*  +/) {
+            column = RLENGTH
+            if (index(substr($0, column + 1) " ", " ") > 80 - column) { # its first word needs a line of its own
+                name = substr($0, 1, column)
+                sub(/ +$/, "", name)
+                print name
+                $0 = "    " substr($0, column + 1)
+                column = 4
+            }
+            put($0, sprintf("%" column "s", ""), "", column + 1)
+            next
+        }
+        { put($0, /^  / ? "    " : "", "", match($0, /[^ ]/)) }'
 }
 
 # clean: the text on stdin, fit to be shown: without control characters except tabs and line feeds,

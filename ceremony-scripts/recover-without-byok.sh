@@ -1,24 +1,28 @@
 #!/usr/bin/env bash
 # recover-without-byok.sh PARAMETERS WRAPPING [PACKAGE]
 #
-# Brings a data key back from exactly M shares and the escrow package, without byok and without
-# an HSM, and wraps it for KMS: docs/recovery-without-byok.md, steps 3 to 8.
+# Brings a data key back from exactly M shares and the escrow package, without
+# byok and without an HSM, and wraps it for KMS: docs/recovery-without-byok.md,
+# steps 3 to 8.
 #
-#   PARAMETERS  the answer of `aws kms get-parameters-for-import --output json`; for another KMS its
-#               wrapping key in PEM
-#   WRAPPING    RSAES_OAEP_SHA_256 or _SHA_1, or for a private key RSA_AES_KEY_WRAP_SHA_256 or _SHA_1:
-#               the algorithm that the parameters were downloaded for, or that the other KMS takes
+#   PARAMETERS  the answer of `aws kms get-parameters-for-import --output json`;
+#               for another KMS its wrapping key in PEM
+#   WRAPPING    RSAES_OAEP_SHA_256 or _SHA_1, or for a private key
+#               RSA_AES_KEY_WRAP_SHA_256 or _SHA_1: the algorithm that the
+#               parameters were downloaded for, or that the other KMS takes
 #   PACKAGE     escrow-package.json; without it you type the printed rows
 #
-# Needs bash 4, openssl 3, python3 (3.10 or newer) and, in ./wheels, the wheels of shamir-mnemonic
-# and click with the SHA-256 given below. Leaves ./WrappedKeyMaterial.bin and, for AWS KMS, ./ImportToken.bin.
+# Needs bash 4, openssl 3, python3 (3.10 or newer) and, in ./wheels, the wheels
+# of shamir-mnemonic and click with the SHA-256 given below. Leaves
+# ./WrappedKeyMaterial.bin and, for AWS KMS, ./ImportToken.bin.
 #
-# DANGER: escrow key and data key are in clear on this machine, and `openssl enc -K` and `openssl mac`
-# show them in ps while they run. Use an offline machine that nobody else uses; power it off afterwards.
-# Words and digits that you type go to programs by pipe, never as arguments.
+# DANGER: escrow key and data key are in clear on this machine, and
+# `openssl enc -K` and `openssl mac` show them in ps while they run. Use an
+# offline machine that nobody else uses; power it off afterwards. Words and
+# digits that you type go to programs by pipe, never as arguments.
 #
-# Exit codes: 0 done, 1 declined or interrupted, 2 usage or something missing, 4 something is not
-# what it claims to be, 5 the machine.
+# Exit codes: 0 done, 1 declined or interrupted, 2 usage or something missing, 4
+# something is not what it claims to be, 5 the machine.
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
 shopt -s extglob

@@ -2,15 +2,18 @@
 # rehearse.sh [PLAN]
 # rehearse.sh --samples DIRECTORY
 #
-# From a fresh clone to a rehearsed ceremony: finds or fetches whatever is missing, builds byok
-# if it is not there, and runs `byok rehearse`. No HSM, no cloud account. As root it installs missing packages
-# with apt-get. As any other user it unpacks SoftHSM below target/ and touches nothing outside the
-# clone. The output of apt-get and cargo goes to target/rehearse-build.log.
+# From a fresh clone to a rehearsed ceremony: finds or fetches whatever is
+# missing, builds byok if it is not there, and runs `byok rehearse`. No HSM, no
+# cloud account. As root it installs missing packages with apt-get. As any other
+# user it unpacks SoftHSM below target/ and touches nothing outside the clone.
+# The output of apt-get and cargo goes to target/rehearse-build.log.
 #
-# --samples rehearses, and leaves paper in a new DIRECTORY, to hold and to show: the script of examples/generate.toml, and the
-# slip and the report of the rehearsal, each marked as practice; as PDF too if there is a Chromium.
+# --samples rehearses, and leaves paper in a new DIRECTORY, to hold and to show:
+# the script of examples/generate.toml, and the slip and the report of the
+# rehearsal, each marked as practice; as PDF too if there is a Chromium.
 #
-# In an unpacked bundle (make-bundle.sh) it fetches and builds nothing: setup-room.sh finds everything.
+# In an unpacked bundle (make-bundle.sh) it fetches and builds nothing:
+# setup-room.sh finds everything.
 #
 # Example:  ceremony-scripts/rehearse.sh
 #           ceremony-scripts/rehearse.sh --samples target/samples
@@ -21,8 +24,23 @@ umask 022
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 log=$root/target/rehearse-build.log
 
+# tell WHAT TEXT: in lines of at most 79 columns, below each other as those of `byok rehearse`; a path stays whole.
+tell() {
+    printf '%s\n' "$2" | awk -v what="$1" '{
+        line = sprintf("%-9s", what) " " $1
+        for (i = 2; i <= NF; i++) {
+            if (length(line " " $i) > 79) {
+                print line
+                line = sprintf("%9s", "")
+            }
+            line = line " " $i
+        }
+        print line
+    }'
+}
+
 die() {
-    printf 'rehearse.sh: %s\n' "$1" >&2
+    tell rehearse.sh: "$1" >&2
     exit 2
 }
 
@@ -31,7 +49,7 @@ logged() {
     printf '+ %s\n' "$*" >>"$log"
     "$root/ceremony-scripts/meanwhile.sh" "$log" "$@"
 }
-doing() { printf 'set up    %s\n' "$1"; }
+doing() { tell 'set up' "$1"; }
 
 die_with_log() {
     tail -n 20 "$log" >&2
@@ -76,26 +94,30 @@ samples() {
     } >"$out/slip.txt"
     "$byok" script --practice --out "$out/script.html" examples/generate.toml
     cp "$made/record/transcript.html" "$out/report.html"
-    printf 'samples   %s\n' "$out/script.html: for the room, with a form for each share" \
-        "$out/slip.txt: of the online side" "$out/report.html: in the record, for the auditor"
+    tell samples "$out/script.html: for the room, with a form for each share"
+    tell samples "$out/slip.txt: of the online side"
+    tell samples "$out/report.html: in the record, for the auditor"
     pdf "$out" script report
 }
 
-# pdf DIRECTORY NAME…: prints each NAME.html there, if a Chromium is here.
+# pdf DIRECTORY NAME…: prints each NAME.html there on A4, if a Chromium is here.
 pdf() {
     local out=$1 name page browser alone=()
     shift
     browser=$(command -v chromium chromium-browser google-chrome | head -n 1) || browser=
     if [ -z "$browser" ]; then
-        printf 'samples   no PDF: there is no Chromium here; print the pages from any browser\n'
+        tell samples 'no PDF: there is no Chromium here; print the pages from any browser'
         return
     fi
     ! is_root || alone=(--no-sandbox) # as root it does not start otherwise
     for name in "$@"; do
+        page=$out/rehearsal/browser/$name.html
+        mkdir -p "$out/rehearsal/browser"
+        sed '1,/<\/style>/s|</style>|@page { size: A4 }</style>|' "$out/$name.html" >"$page"
         "$browser" --headless ${alone[@]+"${alone[@]}"} --disable-gpu --no-pdf-header-footer \
             --user-data-dir="$out/rehearsal/browser" --print-to-pdf="$out/$name.pdf" "file://$page" \
             >>"$out/rehearsal/browser.log" 2>&1 || die "$browser could not print $out/$name.html: see $out/rehearsal/browser.log"
-        printf 'samples   %s\n' "$out/$name.pdf"
+        tell samples "$out/$name.pdf"
     done
     rm -rf "$out/rehearsal/browser" "$out/rehearsal/browser.log"
 }
@@ -111,9 +133,6 @@ apt_install() {
 }
 
 echo 'byok rehearsal: about 5 minutes the first time, since byok is built.'
-        page=$out/rehearsal/browser/$name.html
-        mkdir -p "$out/rehearsal/browser"
-        sed '1,/<\/style>/s|</style>|@page { size: A4 }</style>|' "$out/$name.html" >"$page"
 echo 'No HSM, no AWS account, no root.'
 
 # ---- unpacked from a bundle: everything is there ----
@@ -235,6 +254,7 @@ if [ -n "${build[*]-}" ]; then
     logged "${build[@]}" || die_with_log 'byok could not be built'
 fi
 
-printf 'set up    cargo ok, C compiler ok, %s\n          %s\n' "$softhsm" "$how"
+tell 'set up' "cargo ok, C compiler ok, $softhsm"
+tell '' "$how"
 
 rehearse "$@"

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # sbom.sh PROGRAM
 #
-# Prints what a built byok is made of, as CycloneDX 1.5 (JSON): byok with the SHA-256 of PROGRAM; each crate
-# with its version, its licence and the SHA-256 of its source in Cargo.lock; Rust's standard library; and
-# which depends on which. Crates that only run during the build (procedural macros, build scripts) have the
-# scope "excluded". The same program, Cargo.lock and Rust give the same text. Its time is that of the last
-# commit, or SOURCE_DATE_EPOCH if that is set. Needs cargo and python3.
+# Prints what a built byok is made of, as CycloneDX 1.5 (JSON): byok with the
+# SHA-256 of PROGRAM; each crate with its version, its licence and the SHA-256 of
+# its source in Cargo.lock; Rust's standard library; and which depends on which.
+# Crates that only run during the build (procedural macros, build scripts) have
+# the scope "excluded". The same program, Cargo.lock and Rust give the same text.
+# Its time is that of the last commit, or SOURCE_DATE_EPOCH if that is set. Needs
+# cargo and python3.
 #
 # Example:  ceremony-scripts/sbom.sh target/release/byok > byok.cdx.json
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell

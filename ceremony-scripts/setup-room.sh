@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # setup-room.sh
 #
-# In the locked room, in the directory of an unpacked bundle: checks every file against SHA256SUMS, and
-# refuses any file that is not listed there; unpacks SoftHSM below target/softhsm if this machine has none;
-# and makes room.env, which puts byok on the path. Needs no root, network or compiler, and touches nothing
-# outside that directory. You may run it again. Keep your own files elsewhere.
+# In the locked room, in the directory of an unpacked bundle: checks every file
+# against SHA256SUMS, and refuses any file that is not listed there; unpacks
+# SoftHSM below target/softhsm if this machine has none; and makes room.env,
+# which puts byok on the path. Needs no root, network or compiler, and touches
+# nothing outside that directory. You may run it again. Keep your own files
+# elsewhere.
 #
 # Example:  ceremony-scripts/setup-room.sh && . ./room.env && byok rehearse
 #
-# Exit codes: 0 done, 2 usage or something missing, 4 a file is not what SHA256SUMS says, or not listed
+# Exit codes: 0 done, 2 usage or something missing, 4 a file is not what
+# SHA256SUMS says, or not listed
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
 export LC_ALL=C

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # third-party-licenses.sh
 #
-# Prints the licences of the Rust crates that byok is built from: a list, then each text once, from
-# the sources that cargo has on this machine. Needs cargo, python3 and, for sources that cargo has not
-# fetched yet, a network. Refuses a crate without a licence file by name.
+# Prints the licences of the Rust crates that byok is built from: a list, then
+# each text once, from the sources that cargo has on this machine. Needs cargo,
+# python3 and, for sources that cargo has not fetched yet, a network. Refuses a
+# crate without a licence file by name.
 #
 # Example:  ceremony-scripts/third-party-licenses.sh > THIRD-PARTY-LICENSES.txt
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell

@@ -3,23 +3,57 @@
 
 scratch='' out='' yes=no address='' ca_cert='' start=$PWD
 
-# folded: at a terminal no line is longer than 79 columns, except one with a command, which is copied whole.
+# folded: at a terminal no line is longer than 79 columns. What is copied stays one command, and no word is cut.
 folded() {
     if [ ! -t 1 ]; then
         cat
         return
     fi
     LC_ALL=C awk '
-        /^([a-z]*\.sh: )?  |bash (online|import)\.sh|: mv / { print; next }
-        {
-            while (length($0) > 79) {
-                for (at = 80; at > 1 && substr($0, at, 1) != " "; at--);
-                if (at == 1 && !(at = index($0, " "))) break
-                print substr($0, 1, at - 1)
-                $0 = substr($0, at + 1)
+        # put TEXT, whose lines may end from column FROM on, with END and, further down, behind HANG.
+        function put(text, hang, end, from,    at, c, quoted, last) {
+            while (length(text) > 79) {
+                last = quoted = 0
+                for (at = from; at <= length(text) && !(last && at > 80 - length(end)); at++) {
+                    c = substr(text, at, 1)
+                    if (end != "" && c == "\\" && quoted != 1) at++
+                    else if (end != "" && c == "\047") quoted = quoted ? 0 : substr(text, at - 1, 1) == "$" ? 2 : 1
+                    else if (c == " " && !quoted) last = at
+                }
+                if (!last) break
+                print substr(text, 1, last - 1) end
+                text = hang substr(text, last + 1)
+                from = length(hang) + 1
             }
-            print
-        }'
+            print text
+        }
+        length($0) <= 79 { print; next }
+        {
+            if (match($0, /bash [a-z]+\.sh /)) command = RSTART
+            else if (match($0, /: mv /)) command = RSTART + 2
+            else if (match($0, /^([a-z]*\.sh: )?  \(?(aws|az|bao|gcloud|oci|vault) /)) command = RLENGTH
+            else command = 0
+        }
+        command > 40 {
+            put(substr($0, 1, command - 2), "", "", 1)
+            $0 = "  " substr($0, command)
+            command = 3
+        }
+        command { put($0, "  ", " \\", command); next }
+        /^  \| / { put($0, "  | ", "", 5); next }
+        match($0, /^  [^ ]+( [^ ]+)*  +/) {
+            column = RLENGTH
+            if (index(substr($0, column + 1) " ", " ") > 80 - column) { # its first word needs a line of its own
+                name = substr($0, 1, column)
+                sub(/ +$/, "", name)
+                print name
+                $0 = "    " substr($0, column + 1)
+                column = 4
+            }
+            put($0, sprintf("%" column "s", ""), "", column + 1)
+            next
+        }
+        { put($0, /^  / ? "    " : "", "", match($0, /[^ ]/)) }'
 }
 
 say() { printf '%s\n' "$@" | folded; }

@@ -250,6 +250,7 @@ pub fn import_all(runs: &[Run], ceremony: &str, title: &str, rehearsal: bool) ->
         "rehearsal" => yes_no(rehearsal),
         "runs" => runs.iter().map(run).collect::<Vec<_>>().join("\n"),
         "rotates" => shell_word(&rotated(runs).join(" ")),
+        "folded" => function(&shared("answers"), name),
         _ => shared(name),
     })
 }

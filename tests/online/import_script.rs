@@ -2,6 +2,8 @@
 //! its arguments and answers as told, and against a real AWS CLI with a KMS that really unwraps.
 
 use crate::kms_on_loopback;
+use crate::support;
+use crate::support::pty::Pty;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -1021,6 +1023,50 @@ fn it_asks_before_it_sends_anything() {
     let mut command = desk.command(which("bash").unwrap(), &all, &[]);
     ran(&mut command).ended(1, &["eu-west-1: NOT imported", "it was declined"]);
     desk.nothing_was_sent();
+}
+
+/// The commands on a screen, each with its arguments a line each, as a shell reads them when they are copied.
+fn copied(screen: &str) -> Vec<String> {
+    let mut lines = screen.lines();
+    let mut commands = Vec::new();
+    while let Some(first) = lines.next() {
+        let is_command = ["  aws ", "  bash "].iter().any(|c| first.starts_with(c));
+        if !is_command {
+            continue;
+        }
+        let mut command = first.to_owned();
+        while command.ends_with('\\') {
+            command = format!("{command}\n{}", lines.next().unwrap());
+        }
+        let typed = format!("set -- {}\nprintf '%s\\n' \"$@\"", command.trim_start());
+        let read = Command::new("bash").args(["-c", &typed]).output().unwrap();
+        assert!(read.status.success(), "{command}");
+        commands.push(String::from_utf8(read.stdout).unwrap());
+    }
+    commands
+}
+
+#[test]
+fn at_a_terminal_a_long_command_is_folded_at_words_and_is_the_same_when_it_is_copied() {
+    let description = "it's for 2026: payments, refunds, and what comes back";
+    let desk = Desk::with(&ImportScript {
+        description: Some(description),
+        import_type: Some(ImportType::NewKeyMaterial),
+        rotates: Some(ARN),
+        ..script()
+    });
+    fs::write(desk.path("aws/skeleton"), KNOWS_IMPORT_TYPE).unwrap();
+    let piped = desk.run(&[]).ended(0, &["IMPORTED into"]).said;
+    let import = desk.folder().join("import.sh");
+    let bash = which("bash").unwrap();
+    fs::remove_file(desk.folder().join("import-result.json")).unwrap();
+    let ended = Pty::start(desk.command(&bash, &import, &["--yes"])).end();
+    assert_eq!(ended.code, Some(0), "{}", ended.screen);
+    support::fits(&ended.screen);
+    let commands = copied(&ended.screen);
+    assert!(commands.len() > 2, "{}", ended.screen);
+    assert!(commands[0].contains(&format!("\n{description}\n")));
+    assert_eq!(commands, copied(&piped));
 }
 
 #[test]

@@ -544,19 +544,26 @@ impl Clone {
 
     /// What `rehearse.sh` prints, its last line by the program that it ran.
     fn rehearses(&self) -> String {
+        let output = self.script(&[], &[]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        support::fits(&stdout(&output));
+        stdout(&output)
+    }
+
+    fn script(&self, args: &[&str], env: &[(&str, &str)]) -> std::process::Output {
         let path = format!(
             "{}:{}",
             self.path("bin").display(),
             std::env::var("PATH").unwrap()
         );
-        let output = Command::new("bash")
+        Command::new("bash")
             .arg(self.path("ceremony-scripts/rehearse.sh"))
+            .args(args)
             .env("PATH", path)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
-        stdout(&output)
+            .unwrap()
     }
 }
 
@@ -581,13 +588,39 @@ fn a_rehearsal_never_builds_over_the_program_that_is_there() {
     source.set_modified(later).unwrap();
     let said = clone.rehearses();
     let elsewhere = clone.path("target/rehearsal-build/release/byok");
-    assert!(said.contains("newer than target/release"), "{said}");
+    let newer = "the source is newer than target/release";
+    assert!(support::folded(&said).contains(newer), "{said}");
     assert!(
         said.ends_with(&format!("this is {}\n", elsewhere.display())),
         "{said}"
     );
     let kept = fs::read_to_string(first).unwrap();
     assert!(kept.contains("agreed on"), "{kept}");
+}
+
+#[test]
+fn what_keeps_a_rehearsal_from_its_start_is_told_in_lines_of_at_most_79_columns() {
+    let clone = Clone::new();
+    let there = clone.path("src").display().to_string();
+    let nowhere = "/nowhere/libsofthsm2.so";
+    for (args, env, says) in [
+        (
+            &["--samples", &there][..],
+            &[][..],
+            "exists already, and nothing is overwritten: give another directory, or remove it",
+        ),
+        (
+            &[],
+            &[("BYOK_SOFTHSM_MODULE", nowhere)],
+            "BYOK_SOFTHSM_MODULE=/nowhere/libsofthsm2.so: there is no such file",
+        ),
+    ] {
+        let output = clone.script(args, env);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let said = stderr(&output);
+        assert!(support::folded(&said).contains(says), "{said}");
+        support::fits(&said);
+    }
 }
 
 /// A computer with few tools, and the scripts.
@@ -704,11 +737,14 @@ impl Desk {
 
     fn helps(&self) {
         for script in ["online.sh", "import.sh", "import-all.sh"] {
-            assert!(self.succeeds(&[script, "--help"]).contains("usage: bash"));
+            let help = self.succeeds(&[script, "--help"]);
+            assert!(help.contains("usage: bash"));
+            support::fits(&help);
         }
         for verb in ["create", "parameters", "alarm", "delete-material"] {
             let help = self.succeeds(&["online.sh", verb, "--help"]);
             assert!(help.contains("Example:"), "{help}");
+            support::fits(&help);
         }
     }
 }
@@ -824,6 +860,8 @@ fn the_script_for_engines_runs_with_the_manners_of_bash_3_2() {
     let output = desk.run(&["azure.sh", "status", "https://a.vault.azure.net/keys/b"]);
     refused(&output, 2, &["the command az is not installed"]);
     for script in ["transit.sh", "azure.sh"] {
-        assert!(told(&[script, "--help"]).starts_with("usage: bash "));
+        let help = told(&[script, "--help"]);
+        assert!(help.starts_with("usage: bash "));
+        support::fits(&help);
     }
 }
