@@ -372,8 +372,8 @@ shamir() {
 sys.path.insert(0, sys.argv.pop(1))
 runpy.run_module("shamir_mnemonic.cli", run_name="__main__", alter_sys=True)' "$room/lib" recover 2>&1
 }
-# Whether byok could have dealt a share whose checksum holds: one group, any quorum of at least two, iteration
-# exponent 0. Exponent 15 would take 328 million iterations, and one share decides it for all.
+# Whether byok could have dealt a share whose checksum holds: one share alone is never enough, and the iteration exponent
+# is 0. Exponent 15 would take 328 million iterations, and one share decides it for all.
 could_be_dealt() {
     "${python[@]}" -c 'import sys
 sys.path.insert(0, sys.argv[1])
@@ -382,8 +382,8 @@ try:
     s = Share.from_mnemonic(sys.stdin.read())
 except Exception:
     sys.exit(0)
-as_dealt = s.extendable and s.iteration_exponent == 0 and s.group_count == 1 and s.group_index == 0
-sys.exit(not (as_dealt and s.member_threshold > 1))' "$room/lib" 2>/dev/null
+as_dealt = s.extendable and s.iteration_exponent == 0
+sys.exit(not (as_dealt and (s.member_threshold > 1 or s.group_threshold > 1)))' "$room/lib" 2>/dev/null
 }
 # How every word of the list is found: by its first four letters, in which all differ.
 declare -A listed
@@ -432,6 +432,7 @@ escrow_key=
 while [ -z "$escrow_key" ]; do
     wipe
     say '' "Good so far: ${#shares[@]} share(s)${needed:+ of $needed}. One custodian at the screen, everyone else turns away."
+    [ -z "${by_group-}" ] || say "$by_group"
     say 'All 33 words, in one line or in several; four letters of a word are enough. stop ends it.'
     at_end="the shares are not enough: ${#shares[@]} good${needed:+, $needed needed}"
     type_share || continue
@@ -459,7 +460,12 @@ while [ -z "$escrow_key" ]; do
         continue
     fi
     shares+=("$share")
-    needed=$(sed -n 's/.* of \([0-9]*\) shares needed.*/\1/p' <<<"$said" | tail -n 1)
+    case $said in
+    *' groups needed:'*) # how far each group is; the words after it are those with which its forms begin
+        by_group=$(awk '/groups needed:$/ { told = "" } / groups needed:$| from group / { told = told $0 "\n" }
+            END { printf "%s", told }' <<<"$said" | sed 's/^[^A-Za-z0-9]*//') ;;
+    *) needed=$(sed -n 's/.* of \([0-9]*\) shares needed.*/\1/p' <<<"$said" | tail -n 1) ;;
+    esac
 done
 wipe
 unset shares share words word given said

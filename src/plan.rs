@@ -10,6 +10,8 @@ use std::path::{Component, Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use self::roles::Apart;
+use crate::crypto::escrow::Policy;
 use crate::crypto::key_id::SIGNER_LABEL;
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
@@ -25,6 +27,7 @@ pub mod kms;
 pub(crate) mod meaning;
 pub(crate) mod parameters;
 mod raw;
+pub(crate) mod roles;
 mod source;
 mod syntax;
 mod tables;
@@ -78,6 +81,8 @@ pub struct Plan {
     pub directory: PathBuf,
     /// The witnesses' seats, by the plan's names; the roll call asks for each.
     pub witnesses: Vec<String>,
+    /// Seats that one person may not hold together.
+    pub(crate) apart: Vec<Apart>,
     /// Who signs the transcript.
     pub signer: SignerPlan,
 }
@@ -96,10 +101,8 @@ pub enum SignerPlan {
 /// The `[escrow]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EscrowPlan {
-    /// How many shares recover the escrow key; at least 2.
-    pub threshold: u8,
-    /// The custodians, one share each, in this order; at most 16.
-    pub custodians: Vec<String>,
+    /// Who gets a share, and whose shares together recover the escrow key.
+    pub(crate) policy: Policy,
     /// How they get their shares.
     pub deliver: Deliver,
 }
@@ -463,6 +466,7 @@ impl Plan {
             screen_recorded: None,
             directory: directory.to_owned(),
             witnesses: Vec::new(),
+            apart: Vec::new(),
             signer: SignerPlan::Any,
         }
     }

@@ -8,6 +8,7 @@ use base64ct::{Base64, Encoding as _};
 use jiff::SignedDuration;
 use zeroize::Zeroizing;
 
+use crate::crypto::escrow::Policy;
 use crate::crypto::random;
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::{self, ControlKey, Fingerprint, WrappingAlgorithm, check_values};
@@ -317,9 +318,10 @@ pub(crate) fn own_plan(
     };
     let title = "Rehearsal: payments data key, eu-west-1";
     let custodians = ["Security", "Audit", "Treasury", "Legal", "Operations"];
+    let policy = Policy::any(THRESHOLD as u8, custodians.map(str::to_owned).into());
+    let policy = policy.map_err(Error::usage)?;
     let escrow = |directory: &str| EscrowPlan {
-        threshold: THRESHOLD as u8,
-        custodians: custodians.map(str::to_owned).into(),
+        policy: policy.clone(),
         deliver: Deliver::Files(directory.into()),
     };
     let hsm = hsm(module, stage.token());

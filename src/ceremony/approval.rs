@@ -160,6 +160,12 @@ impl Approved {
             ))
             .hint("run at a terminal, or take `witnesses` out of the plan"));
         }
+        if !plan.apart.is_empty() {
+            return Err(
+                Error::usage("an unattended run has nobody to say who is there ([roles])")
+                    .hint("run at a terminal, or take [roles] out of the plan"),
+            );
+        }
         let typed = plan.recover.as_ref().is_some_and(|recover| {
             recover.shares == ShareSource::Typed || recover.package == PackageSource::Typed
         });

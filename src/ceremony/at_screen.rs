@@ -2,18 +2,17 @@
 
 use super::{Ceremony, Result, screens};
 use crate::crypto::escrow::SHARE_WORDS;
+use crate::crypto::escrow::policy::{Place, Policy};
 use crate::crypto::escrow::slip39::words::{Words, number_of};
 use crate::ground::window::Window;
-use crate::plan::EscrowPlan;
 
 const WRITTEN: &str = " Type written when the form is full: ";
 const NOT_WRITTEN: &str = " Not understood. Type written: ";
 
 /// One share on its way to its custodian.
 struct HandOut<'a> {
-    number: u8,
-    count: usize,
-    custodian: &'a str,
+    policy: &'a Policy,
+    place: &'a Place<'a>,
     dealt: &'a Words,
 }
 
@@ -22,19 +21,20 @@ impl Ceremony<'_> {
     /// ends, no word of the share is left on the screen.
     pub(super) fn hand_out_at_screen(
         &mut self,
-        escrow: &EscrowPlan,
-        number: u8,
-        custodian: &str,
+        policy: &Policy,
+        place: &Place,
         dealt: &Words,
     ) -> Result<Words> {
         let typed = self.show_and_take_back(&HandOut {
-            number,
-            count: escrow.custodians.len(),
-            custodian,
+            policy,
+            place,
             dealt,
         });
         self.desk.wipe();
         if typed.is_ok() {
+            let Place {
+                number, custodian, ..
+            } = place;
             let said = format!(
                 "Share {number}: all 33 words came back right. {custodian}: fold the form, put it into its envelope, and leave the screen to the next person."
             );
@@ -50,7 +50,7 @@ impl Ceremony<'_> {
         loop {
             let mut at = 0;
             while let Some(row) = to_type.get(at) {
-                match self.ask_word(share.custodian, *row)? {
+                match self.ask_word(share.place.custodian, *row)? {
                     Asked::Word(word) => {
                         typed.set(row - 1, word);
                         at += 1;
@@ -74,18 +74,15 @@ impl Ceremony<'_> {
                 return Ok(typed);
             }
             self.begin_page(share);
-            self.desk.say(&wrong_rows(share.custodian, &to_type));
+            self.desk.say(&wrong_rows(share.place.custodian, &to_type));
         }
     }
 
     /// Shows the words until the form is written. Then they disappear, and the custodian types.
     fn show_words(&mut self, share: &HandOut) -> Result<()> {
-        let HandOut {
-            number,
-            count,
-            custodian,
-            dealt,
-        } = *share;
+        let Place {
+            number, custodian, ..
+        } = *share.place;
         let turn_away = format!(
             "HAND THE SCREEN TO {}. Everyone else: turn away, no cameras.",
             self.with_name(custodian)
@@ -108,14 +105,14 @@ impl Ceremony<'_> {
         let mut question = WRITTEN;
         loop {
             let window = self.desk.window();
-            let place = (number, count);
-            let page = screens::Page::handed_out(self.basis.rehearsal, place, custodian, window);
+            let rehearsal = self.basis.rehearsal;
+            let page = screens::Page::handed_out(rehearsal, share.policy, share.place, window);
             if !page.fits() {
                 self.enlarge(window)?;
                 continue;
             }
             self.desk.wipe();
-            let shown = page.text(dealt)?;
+            let shown = page.text(share.dealt)?;
             self.desk.show_secret(&shown);
             let written = self.ask(question)?;
             if self.desk.window() != window {
@@ -152,7 +149,7 @@ impl Ceremony<'_> {
     /// A screen with nothing but its heading.
     fn begin_page(&mut self, share: &HandOut) {
         self.desk.wipe();
-        let place = screens::place_of_share(share.number, share.count, share.custodian);
+        let place = screens::place_of_share(share.policy, share.place);
         let heading = screens::heading(self.basis.rehearsal, &place);
         self.desk.say(&format!("{heading}\n"));
     }

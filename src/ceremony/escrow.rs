@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{Ceremony, Step, Vault, screens, transcript, words};
+use crate::crypto::escrow::policy::{Place, Policy};
 use crate::crypto::escrow::slip39::{self, Share, words::Words};
 use crate::crypto::escrow::{
     ESCROW_KEY_LEN, KeyWrap, Package, PackedKey, Quorum, UntrustedShares, share_digest,
@@ -104,19 +105,20 @@ impl Ceremony<'_> {
             ceremony: self.basis.id.clone(),
             keys: self.in_a_session(vault, keys, |hsm, keys| pack(hsm, &key, keys))?,
         };
-        let count = u8::try_from(escrow.custodians.len()).unwrap_or(u8::MAX);
-        let dealt = slip39::deal(&key, escrow.threshold, count)?;
+        let policy = &escrow.policy;
+        let dealt = slip39::deal(&key, policy.groups_needed(), &policy.sizes())?;
         drop(key);
         let mut shares = Vec::with_capacity(dealt.len());
-        for (share, custodian) in dealt.iter().zip(&escrow.custodians) {
+        for (share, place) in dealt.iter().zip(policy.places()) {
             shares.push(DealtShare {
-                share: share.member + 1,
-                custodian: custodian.clone(),
+                share: place.number,
+                custodian: place.custodian.to_owned(),
+                group: place.group_name(),
                 share_sha256: words::hex(&share_digest(&self.basis.id, &share.words()?)),
             });
         }
         self.ledger.append(transcript::EscrowDealt {
-            threshold: escrow.threshold,
+            needed: policy.into(),
             shares,
             labels: package.keys.iter().map(|key| key.label.clone()).collect(),
             package_sha256: words::hex(&words::sha256(package.to_json().as_bytes())),
@@ -134,8 +136,8 @@ impl Ceremony<'_> {
         if let Deliver::Files(directory) = &escrow.deliver {
             make_share_directory(directory)?;
         }
-        for (share, custodian) in dealt.into_iter().zip(&escrow.custodians) {
-            let number = share.member + 1;
+        for (share, place) in dealt.into_iter().zip(escrow.policy.places()) {
+            let (number, custodian) = (place.number, place.custodian);
             let dealt = share.words()?;
             drop(share);
             vault
@@ -143,9 +145,9 @@ impl Ceremony<'_> {
                 .forms
                 .push(format!("share {number}, {custodian}"));
             let returned = match &escrow.deliver {
-                Deliver::Screen => self.hand_out_at_screen(escrow, number, custodian, &dealt)?,
+                Deliver::Screen => self.hand_out_at_screen(&escrow.policy, &place, &dealt)?,
                 Deliver::Files(directory) => {
-                    self.hand_out_file(vault, directory, number, custodian, &dealt)?
+                    self.hand_out_file(vault, directory, (&place, &escrow.policy), &dealt)?
                 }
             };
             let share_sha256 = words::hex(&share_digest(&self.basis.id, &returned));
@@ -161,7 +163,7 @@ impl Ceremony<'_> {
             })?;
             self.ledger.append(transcript::HandedOut {
                 share: number,
-                custodian: custodian.clone(),
+                custodian: custodian.to_owned(),
                 share_sha256,
                 typed_back: escrow.deliver == Deliver::Screen,
             })?;
@@ -175,20 +177,12 @@ impl Ceremony<'_> {
         &mut self,
         vault: &mut Vault,
         directory: &Path,
-        number: u8,
-        custodian: &str,
+        (place, policy): (&Place, &Policy),
         dealt: &Words,
     ) -> Result<Words> {
-        let path = directory.join(share_file_name(number.into(), custodian));
+        let path = directory.join(share_file_name(place.number.into(), place.custodian));
         let mut text = Locked::zeroed(8192)?;
-        let len = share_file(
-            &mut text,
-            &self.basis.id,
-            number,
-            custodian,
-            self.plan().escrow.as_ref(),
-            dealt,
-        )?;
+        let len = share_file(&mut text, &self.basis.id, (place, policy), dealt)?;
         let cannot = |e| share_disk(&e, format!("writing the share {}: {e}", path.display()));
         let mut file = OpenOptions::new()
             .write(true)
@@ -395,15 +389,14 @@ fn make_share_directory(directory: &Path) -> Result<()> {
 fn share_file(
     text: &mut Locked,
     ceremony: &str,
-    number: u8,
-    custodian: &str,
-    escrow: Option<&EscrowPlan>,
+    (place, policy): (&Place, &Policy),
     share: &Words,
 ) -> Result<usize> {
-    let threshold = escrow.map_or(0, |escrow| escrow.threshold);
     let head = format!(
-        "byok share {number}, {custodian}\nany {threshold} shares and the escrow package bring the data key back\n\
-         ceremony {ceremony}\n"
+        "byok share {}, {}\n{} and the escrow package bring the data key back\nceremony {ceremony}\n",
+        place.number,
+        place.told(),
+        policy.shares()
     );
     let mut len = 0;
     let mut push = |bytes: &[u8]| {

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use super::{Ceremony, Error, Result, Step, transcript, two_sided, words};
 use crate::ceremony::screens;
+use crate::crypto::escrow::Policy;
 use crate::evidence::previous::Previous;
 use crate::evidence::transcript::{Present, Vouched};
+use crate::plan::roles::Role;
 use crate::plan::{Plan, ShareSource};
 
 /// A place at the ceremony, and who has it.
@@ -19,17 +21,25 @@ struct Seat {
 /// What the place is.
 enum Place {
     Keyboard,
-    /// Of the plan: somebody must sit there.
-    OfPlan(&'static str, String),
+    /// Somebody must sit there.
+    Custodian {
+        seat: String,
+        group: Option<String>,
+    },
     /// Of a custodian who has a share already: a quorum of them is enough.
-    OfQuorum(String),
+    OfQuorum {
+        seat: String,
+        group: Option<String>,
+    },
+    /// Somebody must sit there.
+    Witness(String),
 }
 
 impl Ceremony<'_> {
     /// Step 2. Nobody is asked in an unattended run. The transcript has only what was confirmed.
     pub(super) fn roll_call(&mut self) -> Result<()> {
         self.begin(Step::RollCall)?;
-        let seats = self.call_everybody()?;
+        let (seats, reason) = self.call_everybody()?;
         let operator = seats.first().and_then(|keyboard| keyboard.name.clone());
         self.desk.present = seats.iter().filter_map(Seat::present).collect();
         self.desk.absent = seats.iter().filter_map(Seat::absent).collect();
@@ -37,24 +47,40 @@ impl Ceremony<'_> {
             operator: operator.unwrap_or_else(|| "not asked".to_owned()),
             present: self.desk.present.clone(),
         })?;
-        held_twice(&seats)
-            .iter()
-            .try_for_each(|what| self.note(what))?; // accepted at the list
+        for twice in held_twice(&seats) {
+            let because = match &reason {
+                Some(reason) if self.keeps_apart(&twice) => {
+                    format!("; the plan keeps them apart, but: {reason}")
+                }
+                _ => String::new(),
+            };
+            self.note(&format!("{}{because}", twice.told()))?; // accepted at the list
+        }
         self.anchor_previous()
     }
 
-    /// Nobody, in a run that asks nobody.
-    fn call_everybody(&mut self) -> Result<Vec<Seat>> {
+    /// Nobody, in a run that asks nobody. With a reason, if people hold seats that the plan keeps apart.
+    fn call_everybody(&mut self) -> Result<(Vec<Seat>, Option<String>)> {
         let Some(operator) = self.name_of_who_is_here(&Place::Keyboard.question())? else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         };
         let mut seats = vec![Seat::taken(Place::Keyboard, operator)];
         seats.extend(places(self.plan(), self.previous()).map(Seat::empty));
         for at in 1..seats.len() {
             self.call(&mut seats, at)?;
         }
-        self.correct(&mut seats)?;
-        Ok(seats)
+        let reason = self.correct(&mut seats)?;
+        Ok((seats, reason))
+    }
+
+    /// Whether the plan says that one person may not hold two of these seats.
+    fn keeps_apart(&self, twice: &Twice) -> bool {
+        let pairs = &self.plan().apart;
+        let mut each = (1..).zip(&twice.roles);
+        each.any(|(next, one)| {
+            let mut others = twice.roles.iter().skip(next);
+            others.any(|other| pairs.iter().any(|pair| pair.keeps(*one, *other)))
+        })
     }
 
     /// Asks who is in one seat. `absent` must be typed again if the ceremony cannot be held then.
@@ -81,48 +107,60 @@ impl Ceremony<'_> {
         Ok(())
     }
 
-    /// How many custodians are a quorum, as far as the record knows.
-    fn quorum(&self) -> Option<u8> {
-        self.previous()?.threshold_in_use()
+    /// Which shares are a quorum, as far as the record knows.
+    fn quorum(&self) -> Option<&Policy> {
+        Some(&self.previous()?.in_use()?.policy)
     }
 
     /// Whether enough custodians for a quorum are there, or can be yet, without this one.
     fn is_enough_without(&self, seats: &[Seat], at: usize) -> bool {
-        let Place::OfQuorum(_) = seats[at].place else {
+        let (Place::OfQuorum { .. }, Some(quorum)) = (&seats[at].place, self.quorum()) else {
             return false;
         };
-        let Some(previous) = self.previous() else {
-            return false;
-        };
-        let has_a_share = |seat: &Seat| {
-            let mut dealt = previous.shares_in_use().iter();
-            dealt.any(|share| seat.place.is_seat_of(&share.custodian))
-        };
-        let others = seats.iter().enumerate().filter(|(other, seat)| {
-            let can_come = seat.name.is_some() || *other > at;
-            *other != at && can_come && has_a_share(seat)
-        });
-        others.count() >= self.quorum().unwrap_or(1).into()
+        quorum.is_met_by(|custodian| {
+            let mut others = seats.iter().enumerate();
+            others.any(|(other, seat)| {
+                let can_come = seat.name.is_some() || other > at;
+                other != at && can_come && seat.place.is_seat_of(custodian)
+            })
+        })
     }
 
-    /// Shows the list, whole after each correction too. A number corrects a name, Enter goes on; a person with several seats needs a `yes`.
-    fn correct(&mut self, seats: &mut [Seat]) -> Result<()> {
+    /// Shows the list, whole after each correction too. A number corrects a name, Enter goes on; a person with several
+    /// seats needs a `yes`, and where the plan keeps these seats apart, a reason, which is returned.
+    fn correct(&mut self, seats: &mut [Seat]) -> Result<Option<String>> {
         self.show_list(seats)?;
         loop {
             let twice = held_twice(seats);
-            for what in &twice {
-                self.desk.say(&screens::fold(&format!("{what}."), " "));
+            let apart = twice.iter().any(|twice| self.keeps_apart(twice));
+            for twice in &twice {
+                let kept = match self.keeps_apart(twice) {
+                    true => ", WHICH THE PLAN KEEPS APART",
+                    false => "",
+                };
+                self.desk
+                    .say(&screens::fold(&format!("{}{kept}.", twice.told()), " "));
             }
-            let (question, goes_on, numbers) = match twice[..] {
-                [] => (GOES_ON, "", "The numbers are"),
-                _ => (TWICE, "yes", "Type yes, or a number from"),
+            let (question, numbers) = match (&twice[..], apart) {
+                ([], _) => (GOES_ON, "The numbers are"),
+                (_, false) => (TWICE, "Type yes, or a number from"),
+                (_, true) => (APART, "Type because and the reason, or a number from"),
             };
-            let answer = self.ask(question)?.map(|text| text.to_ascii_lowercase());
-            match answer.as_deref() {
-                None => return Ok(()),
-                Some(answer) if answer == goes_on => return Ok(()),
-                Some("no") => self.show_list(seats)?,
-                Some(number) => match number.parse::<usize>() {
+            let Some(answer) = self.ask(question)? else {
+                return Ok(None);
+            };
+            let (because, reason) = answer.split_once(' ').unwrap_or_default();
+            let reason = Some(reason.trim())
+                .filter(|reason| words::is_printable(reason) && !reason.is_empty())
+                .filter(|_| apart && because.eq_ignore_ascii_case("because"));
+            if let Some(reason) = reason {
+                return Ok(Some(reason.to_owned()));
+            }
+            match answer.to_ascii_lowercase().as_str() {
+                "" if twice.is_empty() => return Ok(None),
+                "yes" if !twice.is_empty() && !apart => return Ok(None),
+                "no" => self.show_list(seats)?,
+                number => match number.parse::<usize>() {
                     Ok(number) if (1..=seats.len()).contains(&number) => {
                         self.call(seats, number - 1)?;
                         self.show_list(seats)?;
@@ -224,9 +262,11 @@ impl Ceremony<'_> {
 }
 
 const CUSTODIAN: &str = "custodian";
+const WITNESS: &str = "witness";
 
 const GOES_ON: &str = " A number corrects a name, Enter goes on: ";
 const TWICE: &str = " Type yes to go on; it is recorded. A number corrects a name: ";
+const APART: &str = " A number corrects a name. To go on, type because and the reason: ";
 
 impl Seat {
     fn empty(place: Place) -> Self {
@@ -267,8 +307,18 @@ impl Place {
     fn role_and_seat(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::Keyboard => None,
-            Self::OfPlan(role, seat) => Some((role, seat)),
-            Self::OfQuorum(seat) => Some((CUSTODIAN, seat)),
+            Self::Custodian { seat, .. } | Self::OfQuorum { seat, .. } => Some((CUSTODIAN, seat)),
+            Self::Witness(seat) => Some((WITNESS, seat)),
+        }
+    }
+
+    fn role(&self) -> Role<'_> {
+        match self {
+            Self::Keyboard => Role::Operator,
+            Self::Custodian { group, .. } | Self::OfQuorum { group, .. } => {
+                Role::Custodian(group.as_deref())
+            }
+            Self::Witness(_) => Role::Witness,
         }
     }
 
@@ -299,12 +349,12 @@ impl Place {
         }
     }
 
-    fn absent_question(&self, quorum: Option<u8>) -> String {
+    fn absent_question(&self, quorum: Option<&Policy>) -> String {
         let told = match self {
-            Self::OfQuorum(_) => format!(
+            Self::OfQuorum { .. } => format!(
                 "Without the {} too few are there for a quorum{}, and the ceremony ends here; nothing is lost.",
                 self.told(),
-                quorum.map_or(String::new(), |count| format!(" of {count}")),
+                quorum.map_or(String::new(), |policy| format!(" ({})", policy.shares())),
             ),
             _ => format!(
                 "Nobody is there for the {}? The ceremony then ends here; nothing is lost.",
@@ -323,41 +373,67 @@ impl Place {
 
 /// The seats that the plan names, in its order, and of a recovery those whose shares are typed.
 fn places<'a>(plan: &'a Plan, previous: Option<&'a Previous>) -> impl Iterator<Item = Place> {
-    let new = plan.escrow.iter().flat_map(|escrow| &escrow.custodians);
+    let escrow = plan.escrow.as_ref().map(|escrow| &escrow.policy);
+    let new = escrow.into_iter().flat_map(Policy::places);
     let new: Vec<Place> = new
-        .map(|seat| Place::OfPlan(CUSTODIAN, seat.clone()))
+        .map(|share| Place::Custodian {
+            seat: share.custodian.to_owned(),
+            group: share.group_name(),
+        })
         .collect();
     let typed = plan
         .recover
         .as_ref()
         .is_some_and(|recover| recover.shares == ShareSource::Typed);
-    let dealt = previous.filter(|_| typed).map(Previous::shares_in_use);
+    let dealt = previous.filter(|_| typed).and_then(Previous::in_use);
     let is_new = |seat: &str| new.iter().any(|place| place.is_seat_of(seat));
-    let old: Vec<Place> = dealt
-        .into_iter()
-        .flatten()
-        .filter(|share| !is_new(&share.custodian))
-        .map(|share| Place::OfQuorum(share.custodian.clone()))
+    let old = dealt.into_iter().flat_map(|dealt| dealt.policy.places());
+    let old: Vec<Place> = old
+        .filter(|share| !is_new(share.custodian))
+        .map(|share| Place::OfQuorum {
+            seat: share.custodian.to_owned(),
+            group: share.group_name(),
+        })
         .collect();
-    let witnesses = plan.witnesses.iter();
-    let witnesses = witnesses.map(|seat| Place::OfPlan("witness", seat.clone()));
+    let witnesses = plan.witnesses.iter().cloned().map(Place::Witness);
     let witnesses: Vec<Place> = witnesses.collect();
     new.into_iter().chain(old).chain(witnesses)
 }
 
+/// One person in several seats.
+struct Twice<'a> {
+    name: &'a str,
+    seats: Vec<String>,
+    roles: Vec<Role<'a>>,
+}
+
+impl Twice<'_> {
+    fn told(&self) -> String {
+        let count = self.seats.len();
+        format!(
+            "{} holds {count} seats: {}",
+            self.name,
+            self.seats.join(", ")
+        )
+    }
+}
+
 /// One person in two seats defeats the purpose of several people; it is accepted by name, or not at all.
-fn held_twice(seats: &[Seat]) -> Vec<String> {
-    let mut held: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
+fn held_twice(seats: &[Seat]) -> Vec<Twice<'_>> {
+    let mut held: BTreeMap<String, Twice> = BTreeMap::new();
     for seat in seats {
         if let Some(name) = &seat.name {
-            let of_name = held.entry(name.to_lowercase());
-            let of_name = of_name.or_insert_with(|| (name.clone(), Vec::new()));
-            of_name.1.push(seat.place.told());
+            let of_name = held.entry(name.to_lowercase()).or_insert_with(|| Twice {
+                name,
+                seats: Vec::new(),
+                roles: Vec::new(),
+            });
+            of_name.seats.push(seat.place.told());
+            of_name.roles.push(seat.place.role());
         }
     }
     held.into_values()
-        .filter(|(_, places)| places.len() > 1)
-        .map(|(name, places)| format!("{name} holds {} seats: {}", places.len(), places.join(", ")))
+        .filter(|held| held.seats.len() > 1)
         .collect()
 }
 
@@ -365,27 +441,36 @@ fn held_twice(seats: &[Seat]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn sits(role: &'static str, seat: &str, name: &str) -> Seat {
-        Seat::taken(Place::OfPlan(role, seat.into()), name.into())
+    fn custodian(seat: &str, name: &str) -> Seat {
+        let (seat, group) = (seat.to_owned(), None);
+        Seat::taken(Place::Custodian { seat, group }, name.into())
+    }
+
+    fn absent(seat: &str) -> Seat {
+        let (seat, group) = (seat.to_owned(), None);
+        Seat::empty(Place::OfQuorum { seat, group })
     }
 
     #[test]
     fn a_person_in_two_seats_is_named_with_both() {
         let seats = [
             Seat::taken(Place::Keyboard, "Ada Lovelace".into()),
-            sits("custodian", "Audit", "Grace Hopper"),
-            sits("custodian", "Legal", "ada lovelace"),
-            sits("witness", "Internal audit", "grace hopper"),
+            custodian("Audit", "Grace Hopper"),
+            custodian("Legal", "ada lovelace"),
+            Seat::taken(
+                Place::Witness("Internal audit".into()),
+                "grace hopper".into(),
+            ),
         ];
+        let told: Vec<String> = held_twice(&seats).iter().map(Twice::told).collect();
         assert_eq!(
-            held_twice(&seats),
+            told,
             [
                 "Ada Lovelace holds 2 seats: at the keyboard, custodian Legal",
                 "Grace Hopper holds 2 seats: custodian Audit, witness Internal audit",
             ]
         );
         assert!(held_twice(&seats[..2]).is_empty());
-        let empty = Seat::empty(Place::OfQuorum("Treasury".into()));
-        assert!(held_twice(&[empty, Seat::empty(Place::OfQuorum("Legal".into()))]).is_empty());
+        assert!(held_twice(&[absent("Treasury"), absent("Legal")]).is_empty());
     }
 }

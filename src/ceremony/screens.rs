@@ -76,6 +76,9 @@ pub(crate) fn approval(
     if !plan.witnesses.is_empty() {
         screen += &field("witness", &plan.witnesses.join(", "));
     }
+    if let Some(apart) = meaning::apart(plan) {
+        screen += &field("roles", &apart);
+    }
     let network = match plan.network {
         Network::Forbidden => String::new(),
         open => format!("   network {}", meaning::network(open)),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Ceremony, Error, Result, recover, transcript, words};
 use crate::crypto::escrow::package;
+use crate::crypto::escrow::policy::{Counted, Policy, Standing};
 use crate::crypto::escrow::slip39::words::Words;
-use crate::crypto::escrow::slip39::{MOST_SHARES, Share};
+use crate::crypto::escrow::slip39::{MOST_IN_ALL, Share};
 use crate::crypto::escrow::{
     self, Package, PackedKey, Quorum, Refused, UntrustedShares, share_digest,
 };
@@ -17,7 +18,7 @@ use crate::plan::{RecoverPlan, ShareSource};
 pub(super) const STRANGER: &str = "it is not one of the shares in the previous record";
 
 /// More files than this are not shares that custodians brought.
-const MOST_FILES: usize = 4 * MOST_SHARES as usize;
+const MOST_FILES: usize = 2 * MOST_IN_ALL as usize;
 
 impl Ceremony<'_> {
     fn recover_plan(&self) -> Result<&RecoverPlan> {
@@ -119,7 +120,7 @@ impl Ceremony<'_> {
     /// them.
     fn read_quorum(&mut self, directory: &Path) -> Result<(Quorum, Vec<String>)> {
         let (shares, strangers) = self.read_shares(directory)?;
-        if !strangers.is_empty() && shares.missing() != Some(0) {
+        if !strangers.is_empty() && !shares.is_enough() {
             let left = shares.names().len();
             return Err(Error::mismatch(format!("{}: {STRANGER}", strangers.join(", ")))
                 .check("SHARE")
@@ -132,7 +133,7 @@ impl Ceremony<'_> {
         }
         self.desk.go_on()?;
         match shares.validate() {
-            Err(few) if shares.missing() != Some(0) => Err(few.hint(self.still_to_bring(&shares))),
+            Err(few) if !shares.is_enough() => Err(few.hint(self.still_to_bring(&shares))),
             quorum => Ok((quorum?, strangers)),
         }
     }
@@ -171,24 +172,34 @@ impl Ceremony<'_> {
             .map_or(&[], |previous| previous.dealt_by(&self.basis.escrow_of))
     }
 
-    /// How many shares are needed in all, according to the first share or otherwise the record.
-    fn threshold(&self, shares: &UntrustedShares) -> Option<u8> {
-        let recorded = || self.previous()?.threshold_of(&self.basis.escrow_of);
-        shares.threshold().or_else(recorded)
+    /// Whose shares are enough, as far as a record says.
+    fn known_policy(&self) -> Option<&Policy> {
+        self.previous()?.policy_of(&self.basis.escrow_of)
     }
 
-    /// How many are missing, and of how many, as far as it is known.
-    pub(super) fn missing(&self, shares: &UntrustedShares) -> Option<(usize, u8)> {
-        let threshold = self.threshold(shares)?;
-        let missing = usize::from(threshold).saturating_sub(shares.names().len());
-        Some((missing, threshold))
+    /// How far these shares are from a quorum, as far as the record or they themselves say it.
+    fn standing(&self, shares: &UntrustedShares) -> Option<Standing> {
+        let recorded = self.known_policy();
+        let recorded = recorded.map(|policy| policy.standing(|group| shares.brought(group)));
+        recorded.or_else(|| shares.standing())
     }
 
-    /// Whose shares are not there yet, as far as a record says.
-    pub(super) fn not_yet_brought(&self, shares: &UntrustedShares) -> Vec<&str> {
+    /// What is still needed, for people.
+    pub(super) fn still_needed(&self, shares: &UntrustedShares) -> Option<String> {
+        Some(self.standing(shares)?.told())
+    }
+
+    /// Whose shares could come next, as far as a record says: those of groups that are complete are not needed.
+    pub(super) fn not_yet_brought(&self, shares: &UntrustedShares) -> Vec<String> {
         let taken = shares.names();
-        let names = self.known_custodians();
-        names.filter(|name| !taken.contains(name)).collect()
+        let (Some(policy), Some(standing)) = (self.known_policy(), self.standing(shares)) else {
+            return Vec::new();
+        };
+        let places = policy.places().filter(|place| {
+            let group = standing.groups.get(usize::from(place.group));
+            !taken.contains(&place.custodian) && !group.is_some_and(Counted::is_complete)
+        });
+        places.map(|place| place.told()).collect()
     }
 
     /// Who got a share, as far as a record says.
@@ -199,8 +210,8 @@ impl Ceremony<'_> {
 
     /// The same as a hint.
     fn still_to_bring(&self, shares: &UntrustedShares) -> String {
-        let missing = match self.missing(shares) {
-            Some((missing, threshold)) => format!("still needed: {missing} of {threshold}"),
+        let missing = match self.still_needed(shares) {
+            Some(missing) => format!("still needed: {missing}"),
             None => "shares are still needed".to_owned(),
         };
         match self.not_yet_brought(shares)[..] {
@@ -266,7 +277,7 @@ pub(crate) fn share_files(directory: &Path) -> Result<Vec<PathBuf>> {
         .hint("put the share files of a quorum there before the ceremony")),
         1..=MOST_FILES => Ok(paths),
         many => Err(Error::usage(format!(
-            "there are {many} files (*.txt) in {}, and a set has at most {MOST_SHARES} shares",
+            "there are {many} files (*.txt) in {}, and a set has at most {MOST_IN_ALL} shares",
             directory.display()
         ))
         .hint("let shares name a directory that holds the share files and nothing else")),

@@ -3,14 +3,16 @@
 
 use super::shares::{STRANGER, refused};
 use super::{Ceremony, Error, Result, screens, words};
-use crate::crypto::escrow::slip39::words::{Words, number_of};
+use crate::crypto::escrow::slip39::{
+    self,
+    words::{Words, number_of},
+};
 use crate::crypto::escrow::slip39::{NotAShare, Share};
 use crate::crypto::escrow::{Quorum, SHARE_WORDS, UntrustedShares};
 use crate::ground::error::Exit;
 
-/// The words that all shares of a set begin with, and the one that tells them apart.
-const COMMON: usize = 3;
-const BEGINNING: usize = COMMON + 1;
+/// The words with which a share begins: those that all shares of a set have in common, and those that tell them apart.
+const BEGINNING: usize = 4;
 
 /// The longest name of who brings a share, in characters, as in a plan.
 const LONGEST_NAME: usize = 40;
@@ -60,7 +62,7 @@ impl Ceremony<'_> {
         let mut shares = UntrustedShares::default();
         let mut begun: Vec<Beginning> = Vec::new();
         loop {
-            if shares.missing() == Some(0) {
+            if shares.is_enough() {
                 match shares.validate() {
                     Err(error) if error.exit == Exit::Mismatch => self.desk.say(
                         "\n These shares are from one set, but together they give no escrow key: at least\n \
@@ -101,7 +103,7 @@ impl Ceremony<'_> {
                         self.note(&told)?;
                     }
                     begun.push(Beginning {
-                        words: std::array::from_fn(|at| typed.number(at)),
+                        words: beginning(&typed),
                         of: name,
                     });
                 }
@@ -198,10 +200,8 @@ impl Ceremony<'_> {
             [] => "none yet".to_owned(),
             _ => names.join(", "),
         };
-        let needed = match self.missing(shares) {
-            Some((missing, threshold)) => format!("{missing} of {threshold}"),
-            None => "not known before the first".to_owned(),
-        };
+        let needed = self.still_needed(shares);
+        let needed = needed.unwrap_or_else(|| "not known before the first".to_owned());
         so_far_line(before, "good so far", &good)
             + &so_far_line(&" ".repeat(before.len()), "still needed", &needed)
     }
@@ -306,28 +306,36 @@ impl Ceremony<'_> {
         let Typist {
             custodian, begun, ..
         } = typist;
-        let common = begun
-            .first()
-            .and_then(|first| (0..COMMON).find(|at| typed.number(*at) != first.words[*at]));
-        let same = begun
-            .iter()
-            .find(|before| before.words[COMMON] == typed.number(COMMON));
+        let beginning = beginning(typed);
+        let common = begun.first().and_then(|first| {
+            let common = slip39::words_in_common(first.words);
+            (0..common).find(|at| beginning[*at] != first.words[*at])
+        });
+        let same = begun.iter().find(|before| before.words == beginning);
         let why = match (common, same) {
             (Some(at), _) => format!(
                 "word {} differs from that of the shares before. Either row {} was mistyped, or this form is from another ceremony: compare the ceremony ids on the forms.",
                 at + 1,
                 at + 1
             ),
-            (None, Some(before)) => format!(
-                "{} typed a share with this word 4 already. Is this your own form?",
-                before.of
-            ),
+            (None, Some(before)) => {
+                let own = match slip39::words_in_common(beginning) {
+                    3 => "this word 4",
+                    _ => "these words 3 and 4",
+                };
+                let of = &before.of;
+                format!("{of} typed a share with {own} already. Is this your own form?")
+            }
             (None, None) => return true,
         };
         let said = format!("{custodian}: {why} Type it again from row 1, or aside.");
         self.desk.say(&screens::fold(&said, " "));
         false
     }
+}
+
+fn beginning(typed: &Words) -> [u16; BEGINNING] {
+    std::array::from_fn(|at| typed.number(at))
 }
 
 /// One such line, folded below its value.

@@ -11,10 +11,12 @@ use crate::ground::error::{Error, Result};
 use crate::ground::words::{self, Digest};
 
 pub mod package;
+pub(crate) mod policy;
 pub(crate) mod quorum;
 pub mod slip39;
 
 pub(crate) use package::{KeyWrap, Package, PackedKey};
+pub(crate) use policy::Policy;
 pub use quorum::UntrustedShares;
 pub(crate) use quorum::{Quorum, Refused};
 pub(crate) use slip39::NotAShare;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::crypto::escrow::Policy;
 use crate::crypto::escrow::package::{self, Package};
 use crate::crypto::key_id::KeyId;
 use crate::crypto::spec::Spec;
@@ -57,8 +58,6 @@ pub struct Previous {
     pub(crate) sets_of_branches: Vec<Dealt>,
     /// Whether the records could be followed back to the one that made the data keys.
     pub(crate) is_whole: bool,
-    /// How many of its shares open its escrow.
-    pub threshold: Option<u8>,
     /// Its escrow package, if there is one.
     pub package: Option<Package>,
     /// Whether it is from a rehearsal.
@@ -217,8 +216,8 @@ pub(crate) struct Dealt {
     pub directory: PathBuf,
     /// Who was given which share.
     pub shares: Vec<KnownShare>,
-    /// How many shares are needed.
-    pub threshold: u8,
+    /// Whose shares are enough.
+    pub policy: Policy,
 }
 
 impl Dealt {
@@ -228,14 +227,13 @@ impl Dealt {
             ceremony: id(chain),
             directory: directory.to_owned(),
             shares: known_shares(chain),
-            threshold: threshold(chain)?,
+            policy: policy(chain)?,
         })
     }
 
     /// The custodians of these shares.
     pub(crate) fn custodians(&self) -> Vec<String> {
-        let shares = self.shares.iter();
-        shares.map(|share| share.custodian.clone()).collect()
+        self.policy.custodians()
     }
 }
 
@@ -354,7 +352,6 @@ impl Previous {
             branches,
             sets_of_branches,
             is_whole,
-            threshold: threshold(chain),
             package: read_package(directory).map_err(doing)?,
             signer: chain.events().next().map(|signer| known_signer(&signer)),
             rehearsal: verified.is_rehearsal(),
@@ -390,24 +387,14 @@ impl Previous {
         self.sets.first()
     }
 
-    /// The shares in use, as far as it is known.
-    pub(crate) fn shares_in_use(&self) -> &[KnownShare] {
-        self.in_use().map_or(&[], |dealt| &dealt.shares)
-    }
-
-    /// How many of the shares in use are needed.
-    pub(crate) fn threshold_in_use(&self) -> Option<u8> {
-        self.in_use().map(|dealt| dealt.threshold)
-    }
-
     /// The shares that a ceremony dealt, in this record or an earlier one; none if that is not known.
     pub(crate) fn dealt_by(&self, ceremony: &str) -> &[KnownShare] {
         self.set_of(ceremony).map_or(&[], |dealt| &dealt.shares)
     }
 
-    /// How many of a ceremony's shares are needed.
-    pub(crate) fn threshold_of(&self, ceremony: &str) -> Option<u8> {
-        self.set_of(ceremony).map(|dealt| dealt.threshold)
+    /// Which of a ceremony's shares are enough.
+    pub(crate) fn policy_of(&self, ceremony: &str) -> Option<&Policy> {
+        self.set_of(ceremony).map(|dealt| &dealt.policy)
     }
 
     fn set_of(&self, ceremony: &str) -> Option<&Dealt> {
@@ -539,9 +526,9 @@ fn known_shares(chain: &Chain) -> Vec<KnownShare> {
         .collect()
 }
 
-fn threshold(chain: &Chain) -> Option<u8> {
-    let dealt = chain.events::<EscrowDealt>().next()?;
-    Some(dealt.threshold)
+/// Whose shares are enough, if the ceremony dealt some.
+fn policy(chain: &Chain) -> Option<Policy> {
+    chain.events::<EscrowDealt>().next()?.policy()
 }
 
 fn read_package(directory: &Path) -> Result<Option<Package>> {

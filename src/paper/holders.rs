@@ -1,6 +1,7 @@
 //! Who holds what, as a picture for script and report: what together opens the data keys, and what does not.
 
 use crate::crypto::escrow::package;
+use crate::crypto::escrow::policy::{Group, Place, Policy};
 use crate::evidence::previous::{Previous, not_in_use};
 use crate::ground::words;
 use crate::paper::html::Html;
@@ -21,6 +22,11 @@ facts! {
         joined: Html,
         name: Html,
         told: Html,
+        /// The shares: a line for each group, if there are groups.
+        lines: Vec<LineFacts>,
+    }
+    LineFacts {
+        group: Html,
         /// A dot for each share, black for as many as are needed.
         dots: Vec<DotFacts>,
         width: Html,
@@ -100,8 +106,7 @@ fn shares(plan: &Plan, previous: Option<&Previous>) -> Vec<WayFacts> {
     let dealt = plan.escrow.as_ref().map(|escrow| {
         quorum(
             Set {
-                threshold: usize::from(escrow.threshold),
-                custodians: escrow.custodians.clone(),
+                policy: &escrow.policy,
                 told: Html::default(),
                 of: "of this ceremony".to_owned(),
             },
@@ -132,8 +137,7 @@ fn earlier(plan: &Plan, previous: Option<&Previous>) -> Vec<WayFacts> {
     let stay = || stay.clone().map_or_else(Html::default, Into::into);
     let drawn = in_use.map(|dealt| {
         let set = Set {
-            threshold: usize::from(dealt.threshold),
-            custodians: dealt.custodians(),
+            policy: &dealt.policy,
             told: stay(),
             of: format!("of ceremony {}", words::quoted(&dealt.ceremony)),
         };
@@ -165,36 +169,49 @@ fn earlier(plan: &Plan, previous: Option<&Previous>) -> Vec<WayFacts> {
 }
 
 /// Shares that one ceremony deals or dealt.
-struct Set {
-    threshold: usize,
-    custodians: Vec<String>,
+struct Set<'a> {
+    policy: &'a Policy,
     told: Html,
     /// Of which ceremony the package is.
     of: String,
 }
 
 fn quorum(set: Set, gives: &str, means: &str) -> WayFacts {
-    let count = set.custodians.len();
-    let dot = |at: usize| DotFacts {
-        x: (at * 12 + 6).to_string().into(),
-        needed: at < set.threshold,
-    };
-    let seat = |(at, custodian): (usize, String)| SeatFacts {
-        number: (at + 1).to_string().into(),
-        custodian: custodian.into(),
-    };
+    let lines = (0..).zip(set.policy.groups());
     let shares = PartFacts {
-        dots: (0..count).map(dot).collect(),
-        width: (count * 12).to_string().into(),
-        seats: set.custodians.into_iter().enumerate().map(seat).collect(),
+        lines: lines
+            .map(|(at, group)| line(set.policy, at, group))
+            .collect(),
         told: set.told,
-        ..part(&format!("any {} of {count} shares", set.threshold))
+        ..part(&set.policy.shares())
     };
     WayFacts {
         parts: joined("+", [shares, package(&set.of)]),
         opens: true,
         gives: gives.into(),
         means: means.into(),
+    }
+}
+
+fn line(policy: &Policy, at: u8, group: &Group) -> LineFacts {
+    let count = group.custodians.len();
+    let dot = |at: usize| DotFacts {
+        x: (at * 12 + 6).to_string().into(),
+        needed: at < usize::from(group.threshold),
+    };
+    let seat = |place: Place| SeatFacts {
+        number: place.number.to_string().into(),
+        custodian: place.custodian.into(),
+    };
+    let places = policy.places().filter(|place| place.group == at);
+    LineFacts {
+        group: match policy.is_grouped() {
+            true => group.told().into(),
+            false => Html::default(),
+        },
+        dots: (0..count).map(dot).collect(),
+        width: (count * 12).to_string().into(),
+        seats: places.map(seat).collect(),
     }
 }
 
@@ -247,9 +264,7 @@ fn part(name: &str) -> PartFacts {
         joined: Html::default(),
         name: name.into(),
         told: Html::default(),
-        dots: Vec::new(),
-        width: Html::default(),
-        seats: Vec::new(),
+        lines: Vec::new(),
     }
 }
 
@@ -274,6 +289,7 @@ mod tests {
             HoldersFacts::NAMES,
             WayFacts::NAMES,
             PartFacts::NAMES,
+            LineFacts::NAMES,
             DotFacts::NAMES,
             SeatFacts::NAMES,
         ];

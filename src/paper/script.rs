@@ -7,7 +7,8 @@
 
 use std::path::Path;
 
-use crate::evidence::previous::{KnownShare, Previous};
+use crate::crypto::escrow::policy::Place;
+use crate::evidence::previous::Previous;
 use crate::paper::document::Document;
 use crate::paper::html::Html;
 use crate::paper::template::fill;
@@ -65,7 +66,7 @@ const BLANK_FORM: Part = part!("share form", "blank_form.html");
 /// What practice means.
 const PRACTICE: &str = include_str!("script/practice.html");
 
-impl Script<'_> {
+impl<'a> Script<'a> {
     /// The whole file.
     pub fn render(&self) -> String {
         let plan = self.plan;
@@ -98,9 +99,11 @@ impl Script<'_> {
             document.add(YEARLY.name, fill(YEARLY.template, &facts.all()));
         }
         for form in form::forms(self) {
+            let (number, custodian) = (form.share.number, form.share.custodian);
             let name = format!(
-                "{} {} of {}, {}",
-                FORM.name, form.at, form.of, form.custodian
+                "{} {number} of {}, {custodian}",
+                FORM.name,
+                self.places().count()
             );
             document.add(
                 name,
@@ -118,17 +121,18 @@ impl Script<'_> {
     }
 
     /// Who gets a share.
-    fn custodians(&self) -> &[String] {
-        let escrow = self.plan.escrow.as_ref();
-        escrow.map_or(&[], |escrow| &escrow.custodians)
+    fn places(&self) -> impl Iterator<Item = Place<'a>> {
+        let escrow = self.plan.escrow.iter();
+        escrow.flat_map(|escrow| escrow.policy.places())
     }
 
     /// The shares that a recovery or an end asks for, as far as the records name them.
-    fn shares_before(&self) -> &[KnownShare] {
-        match self.plan.kind {
-            Kind::Recover | Kind::Destroy => self.previous.map_or(&[], Previous::shares_in_use),
-            Kind::Generate | Kind::Reimport => &[],
-        }
+    fn shares_before(&self) -> impl Iterator<Item = Place<'a>> {
+        let in_use = match self.plan.kind {
+            Kind::Recover | Kind::Destroy => self.previous.and_then(Previous::in_use),
+            Kind::Generate | Kind::Reimport => None,
+        };
+        in_use.into_iter().flat_map(|dealt| dealt.policy.places())
     }
 
     /// Who signed the previous record.

@@ -168,12 +168,23 @@ pub(crate) fn escrow(plan: &Plan, show: impl Fn(&Path) -> String) -> Option<Stri
         Deliver::Screen => "written down at the screen".to_owned(),
         Deliver::Files(directory) => format!("as files in {}", show(directory)),
     };
+    let policy = &escrow.policy;
+    let between = if policy.is_grouped() { ";" } else { ":" };
     Some(format!(
-        "any {} of {}: {}; {place}",
-        escrow.threshold,
-        escrow.custodians.len(),
-        escrow.custodians.join(", ")
+        "{}{between} {}; {place}",
+        policy.quorum(),
+        policy.names()
     ))
+}
+
+/// Who may not be the same person, if the plan says it.
+pub(crate) fn apart(plan: &Plan) -> Option<String> {
+    let pairs: Vec<&str> = plan.apart.iter().map(|pair| pair.name()).collect();
+    let told = format!(
+        "never one person: {}; the roll call asks for a reason otherwise",
+        pairs.join(", ")
+    );
+    (!pairs.is_empty()).then_some(told)
 }
 
 /// What vouches for the record that the plan builds on.

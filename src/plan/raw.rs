@@ -12,7 +12,8 @@ use super::{
     digest, import_type, name, once, record_directory, relative, syntax, time,
 };
 use crate::crypto::escrow::package;
-use crate::crypto::escrow::slip39::MOST_SHARES;
+use crate::crypto::escrow::policy::{Group, Policy};
+use crate::crypto::escrow::slip39::{MOST_IN_ALL, MOST_SHARES};
 use crate::crypto::spec::{LONGEST_HMAC, Refusal, Spec};
 use crate::crypto::sshsig::parse_fingerprint;
 use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
@@ -21,6 +22,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::plan::kms::{KeyArn, KmsKey};
+use crate::plan::roles::{self, Apart};
 
 /// A roll call works up to this many people.
 const MOST_WITNESSES: usize = 16;
@@ -41,6 +43,7 @@ struct RawPlan {
     #[serde(default)]
     key: Vec<RawKey>,
     escrow: Option<RawEscrow>,
+    roles: Option<RawRoles>,
     recover: Option<RawRecover>,
     record: RawRecord,
 }
@@ -105,9 +108,25 @@ struct RawRecover {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawEscrow {
+    threshold: Option<u8>,
+    custodians: Option<Vec<String>>,
+    groups_threshold: Option<u8>,
+    groups: Option<Vec<RawGroup>>,
+    deliver: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGroup {
+    name: String,
     threshold: u8,
     custodians: Vec<String>,
-    deliver: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoles {
+    apart: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -120,7 +139,7 @@ struct RawRecord {
 }
 
 /// Every table of a plan.
-fn tables() -> [Keys; 8] {
+fn tables() -> [Keys; 10] {
     [
         Keys::of::<RawPlan>(""),
         Keys::of::<RawMachine>("machine"),
@@ -128,7 +147,9 @@ fn tables() -> [Keys; 8] {
         Keys::of::<RawKey>("key"),
         Keys::of::<RawImport>("key.import"),
         Keys::of::<RawEscrow>("escrow"),
+        Keys::of::<RawGroup>("escrow.groups"),
         Keys::of::<RawRecover>("recover"),
+        Keys::of::<RawRoles>("roles"),
         Keys::of::<RawRecord>("record"),
     ]
 }
@@ -171,11 +192,16 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
             .transpose()?,
         directory,
         witnesses: witnesses_of_the_record(raw.record.witnesses)?,
+        apart: match raw.roles {
+            Some(roles) => roles::read(&roles.apart)?,
+            None => Vec::new(),
+        },
         signer: signer(raw.signer, raw.record.signer)?,
         sha256: words::sha256(&bytes),
         bytes,
     };
     keeps_need_escrow(&plan)?;
+    groups_are_there(&plan)?;
     kind_has_what_it_needs(&plan)?;
     import_type::judge(&plan)?;
     Ok(plan)
@@ -586,6 +612,22 @@ fn recover(raw: RawRecover, base: &Path) -> Result<RecoverPlan> {
     Ok(RecoverPlan { shares, package })
 }
 
+/// Nobody is to believe that groups are kept apart where there are none.
+fn groups_are_there(plan: &Plan) -> Result<()> {
+    let grouped = plan
+        .escrow
+        .as_ref()
+        .is_some_and(|escrow| escrow.policy.is_grouped());
+    let in_vain = plan.kind == Kind::Generate && !grouped && plan.apart.contains(&Apart::TwoGroups);
+    match in_vain {
+        true => Err(Error::usage(
+            "[roles] keeps custodians of two groups apart, and [escrow] has no groups",
+        )
+        .hint("say \"two custodians\", or give [escrow] groups")),
+        false => Ok(()),
+    }
+}
+
 /// A data key that only a quorum can wrap again needs an escrow.
 fn keeps_need_escrow(plan: &Plan) -> Result<()> {
     let lost = plan.keys.iter().find(|key| key.keep != Keep::Extractable);
@@ -601,17 +643,41 @@ fn keeps_need_escrow(plan: &Plan) -> Result<()> {
     }
 }
 
-fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
-    let (threshold, count) = (raw.threshold, raw.custodians.len());
-    if threshold < 2 || usize::from(threshold) > count || count > MOST_SHARES.into() {
-        return Err(Error::usage(format!(
-            "[escrow]: any {threshold} of {count} custodians is not possible"
+/// Whose shares are enough: `threshold` and `custodians`, or `groups_threshold` and `groups`.
+fn policy(raw: &mut RawEscrow) -> Result<Policy> {
+    let given = (
+        raw.threshold,
+        raw.custodians.take(),
+        raw.groups_threshold,
+        raw.groups.take(),
+    );
+    let policy = match given {
+        (Some(threshold), Some(custodians), None, None) => Policy::any(threshold, custodians),
+        (None, None, Some(needed), Some(groups)) => {
+            let group = |raw: RawGroup| Group {
+                name: raw.name,
+                threshold: raw.threshold,
+                custodians: raw.custodians,
+            };
+            let groups: Vec<Group> = groups.into_iter().map(group).collect();
+            let called: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+            names("[escrow]: the group", &called)?;
+            Policy::of_groups(needed, groups)
+        }
+        _ => Err("give threshold and custodians, or groups_threshold and groups".to_owned()),
+    };
+    let policy = policy.map_err(|why| {
+        Error::usage(format!("[escrow]: {why}")).hint(format!(
+            "at most {MOST_SHARES} groups, {MOST_SHARES} custodians in each and {MOST_IN_ALL} in all; \
+             a threshold is at most the number of what it counts"
         ))
-        .hint(format!(
-            "threshold: at least 2 and at most the number of custodians; custodians: at most {MOST_SHARES}"
-        )));
-    }
-    names("[escrow]: the custodian", &raw.custodians)?;
+    })?;
+    names("[escrow]: the custodian", &policy.custodians())?;
+    Ok(policy)
+}
+
+fn escrow(mut raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
+    let policy = policy(&mut raw)?;
     let deliver = match raw.deliver.as_str() {
         "screen" => Deliver::Screen,
         text => match text.strip_prefix("files:").filter(|path| !path.is_empty()) {
@@ -631,11 +697,7 @@ fn escrow(raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
                 .hint("the record is copied and shown; name another directory in deliver"),
         );
     }
-    Ok(EscrowPlan {
-        threshold,
-        custodians: raw.custodians,
-        deliver,
-    })
+    Ok(EscrowPlan { policy, deliver })
 }
 
 /// Names of people's seats: they are shown on screens, on forms and in file names.

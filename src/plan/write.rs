@@ -8,6 +8,7 @@ use super::{
     Deliver, ImportAs, ImportPlan, KeyPlan, PackageSource, PinSource, Plan, ShareSource,
     SignerPlan, Source,
 };
+use crate::crypto::escrow::policy::Group;
 use crate::crypto::spec::Spec;
 use crate::crypto::sshsig::fingerprint;
 use crate::ground::words;
@@ -70,6 +71,7 @@ impl Plan {
         }
         page.recover(self);
         page.escrow(self);
+        page.roles(self);
         page.record(self);
         page.text
     }
@@ -198,13 +200,37 @@ impl Page<'_> {
             return self.no_table("escrow");
         };
         self.table("escrow", 10);
-        self.field("threshold", Some(escrow.threshold.to_string()));
-        self.field("custodians", Some(list(&escrow.custodians)));
+        let policy = &escrow.policy;
+        match policy.groups() {
+            [one] => {
+                self.field("threshold", Some(one.threshold.to_string()));
+                self.field("custodians", Some(list(&one.custodians)));
+            }
+            groups => {
+                let needed = policy.groups_needed().to_string();
+                self.field("groups_threshold", Some(needed));
+                let groups: String = groups.iter().map(group).collect();
+                self.field("groups", Some(format!("[\n{groups}]")));
+            }
+        }
         let deliver = match &escrow.deliver {
             Deliver::Screen => "screen".to_owned(),
             Deliver::Files(directory) => format!("files:{}", self.path(directory)),
         };
         self.word("deliver", &deliver);
+    }
+
+    fn roles(&mut self, plan: &Plan) {
+        if plan.apart.is_empty() {
+            return self.no_table("roles");
+        }
+        self.table("roles", 5);
+        let pairs: Vec<String> = plan
+            .apart
+            .iter()
+            .map(|pair| pair.name().to_owned())
+            .collect();
+        self.field("apart", Some(list(&pairs)));
     }
 
     fn record(&mut self, plan: &Plan) {
@@ -282,6 +308,13 @@ impl Page<'_> {
             false => near.to_string_lossy().into_owned(),
         }
     }
+}
+
+/// A line of `groups`.
+fn group(group: &Group) -> String {
+    let (name, custodians) = (quoted(&group.name), list(&group.custodians));
+    let threshold = group.threshold;
+    format!("    {{ name = {name}, threshold = {threshold}, custodians = {custodians} }},\n")
 }
 
 fn list(texts: &[String]) -> String {

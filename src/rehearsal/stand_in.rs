@@ -7,6 +7,7 @@ use std::path::Path;
 use super::practice::Replaced;
 use super::{TOKEN, Works};
 use crate::ceremony::reimport;
+use crate::crypto::escrow::Policy;
 use crate::crypto::spec::Spec;
 use crate::evidence::previous::Previous;
 use crate::evidence::transcript::KeyName;
@@ -24,8 +25,8 @@ const THRESHOLD: u8 = 2;
 #[derive(Debug)]
 pub(crate) struct Before {
     keys: Vec<Key>,
-    /// Threshold and custodians of its escrow, if it has one.
-    pub escrow: Option<(u8, Vec<String>)>,
+    /// Who got shares of its escrow, if it has one.
+    pub escrow: Option<Policy>,
     /// What people are told about the origin of these names, a sentence each.
     pub told: Vec<String>,
 }
@@ -68,7 +69,7 @@ impl Before {
             told: Vec::new(),
         };
         before.name_record(plan, previous);
-        before.name_custodians(plan, previous);
+        before.name_custodians(plan, previous)?;
         Ok(before)
     }
 
@@ -96,10 +97,10 @@ impl Before {
     }
 
     /// The custodians of the real record, otherwise those of the plan, otherwise practice names.
-    fn name_custodians(&mut self, plan: &Plan, previous: Option<&Previous>) {
+    fn name_custodians(&mut self, plan: &Plan, previous: Option<&Previous>) -> Result<()> {
         if let Some(dealt) = previous.and_then(Previous::in_use) {
-            self.escrow = Some((dealt.threshold, dealt.custodians()));
-            return;
+            self.escrow = Some(dealt.policy.clone());
+            return Ok(());
         }
         let sealed = plan.keys.iter().any(|key| key.keep != Keep::Extractable);
         let asks_for_forms = plan.previous.is_some() && previous.is_none();
@@ -107,36 +108,34 @@ impl Before {
             || sealed
             || asks_for_forms && (plan.kind == Kind::Destroy || plan.escrow.is_some());
         if !wanted {
-            return;
+            return Ok(());
         }
         let (escrow, told) = match &plan.escrow {
             Some(escrow) => (
-                (escrow.threshold, escrow.custodians.clone()),
+                escrow.policy.clone(),
                 "Nothing says who holds the earlier shares: the custodians of [escrow] play these people.",
             ),
             None => (
-                (
+                Policy::any(
                     THRESHOLD,
                     (1..=CUSTODIANS).map(|n| format!("custodian {n}")).collect(),
-                ),
+                )
+                .map_err(Error::usage)?,
                 "Nothing says who holds the earlier shares: here custodian 1, 2 and 3 do, and any 2 are enough.",
             ),
         };
         self.escrow = Some(escrow);
         self.told.push(told.to_owned());
+        Ok(())
     }
 
     /// The plan of the ceremony that makes the stand-in; it asks nothing. Its shares go to `dealt`, its
     /// import parameters are expected at the paths that the plan names.
     pub(crate) fn plan(&self, module: &Path, works: &Works, dealt: &str) -> String {
-        let escrow = self
-            .escrow
-            .as_ref()
-            .map(|(threshold, custodians)| EscrowPlan {
-                threshold: *threshold,
-                custodians: custodians.clone(),
-                deliver: Deliver::Files(dealt.into()),
-            });
+        let escrow = self.escrow.as_ref().map(|policy| EscrowPlan {
+            policy: policy.clone(),
+            deliver: Deliver::Files(dealt.into()),
+        });
         let title = "Stand-in for the previous record";
         let (hsm, record) = (super::hsm(module, TOKEN), Path::new(Replaced::PREVIOUS));
         let plan = Plan {
@@ -246,9 +245,12 @@ mod tests {
                       wrapping = \"RSAES_OAEP_SHA_256\"\n";
         let plan = plan("recover", top, import, "[recover]\nshares = \"typed\"\n");
         let before = Before::of(&plan, None).unwrap();
-        let (threshold, custodians) = before.escrow.as_ref().unwrap();
-        assert_eq!(*threshold, THRESHOLD);
-        assert_eq!(*custodians, ["custodian 1", "custodian 2", "custodian 3"]);
+        let policy = before.escrow.as_ref().unwrap();
+        assert_eq!(policy.fewest(), usize::from(THRESHOLD));
+        assert_eq!(
+            policy.custodians(),
+            ["custodian 1", "custodian 2", "custodian 3"]
+        );
         assert!(
             before.told[0].contains("gone, is not here"),
             "{:?}",

@@ -346,6 +346,85 @@ fn one_person_in_two_seats_needs_a_yes_or_a_correction_and_ends_nothing() {
     }
 }
 
+const APART: &str = " A number corrects a name. To go on, type because and the reason: ";
+
+#[test]
+fn seats_that_the_plan_keeps_apart_need_another_person_or_a_reason() {
+    for answer in ["because Emmy is ill, agreed with audit", "4"] {
+        let Some(mut room) = peopled() else {
+            return;
+        };
+        room.plan.more += "[roles]\napart = [\"operator and witness\", \"two custodians\"]\n";
+        let mut pty = start(&room);
+        let shown = pty.answer(APPROVE, "Yes");
+        let shown = support::folded(&shown);
+        assert!(
+            shown.contains("never one person: operator and witness, two custodians;"),
+            "{shown}"
+        );
+        for name in [
+            "Ada Lovelace",
+            "Grace Hopper",
+            "Mary Somerville",
+            "ada lovelace",
+        ] {
+            pty.answer(if name.starts_with("Ada") { NAME } else { HERE }, name);
+        }
+        let told = pty.answer(APART, "no");
+        let held = "Ada Lovelace holds 2 seats: at the keyboard, witness Internal audit, WHICH THE PLAN KEEPS APART.";
+        assert!(support::folded(&told).contains(held), "{told}");
+        for typo in ["yes", "", "because", "because  ", "9"] {
+            pty.answer(APART, typo);
+            pty.expect(" Type because and the reason, or a number from 1 to 4.\n");
+        }
+        pty.answer(APART, answer);
+        if answer == "4" {
+            pty.answer(HERE, "Emmy Noether");
+            pty.answer(" A number corrects a name, Enter goes on: ", "");
+        }
+        let ended = pty.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.screen);
+        let transcript = room.transcript("records/one");
+        let noted = transcript.events("exception");
+        assert_eq!(noted.len(), usize::from(answer != "4"));
+        if let Some(noted) = noted.first() {
+            let what = noted["what"].as_str().unwrap();
+            assert!(
+                what.starts_with("Ada Lovelace holds 2 seats: at the keyboard, witness "),
+                "{what}"
+            );
+            assert!(
+                what.ends_with("; the plan keeps them apart, but: Emmy is ill, agreed with audit"),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn pairs_of_seats_that_are_not_possible_are_refused_by_name() {
+    let Some(mut room) = peopled() else {
+        return;
+    };
+    let plan = room.plan.more.clone();
+    for (apart, says) in [
+        (
+            "\"operator and cook\"",
+            "apart \"operator and cook\" is not a pair of seats",
+        ),
+        ("", "apart names no pair of seats"),
+        ("\"custodians of two groups\"", "[escrow] has no groups"),
+        (
+            "\"operator and witness\"",
+            "an unattended run has nobody to say who is there",
+        ),
+    ] {
+        room.plan.record_more = String::new();
+        room.plan.more = format!("{plan}[roles]\napart = [{apart}]\n");
+        refused(&room.run(), 2, &[says]);
+    }
+}
+
 #[test]
 fn a_plan_with_witnesses_is_never_run_unattended() {
     let Some(room) = peopled() else {

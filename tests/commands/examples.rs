@@ -87,6 +87,8 @@ fn the_examples_show_every_kind_every_kms_and_what_else_a_plan_can_do() {
     assert_eq!(kmss, set(&every));
     for (name, shows) in [
         ("generate.toml", "\n[escrow]\n"),
+        ("groups.toml", "\ngroups = ["),
+        ("groups.toml", "\n[roles] "),
         ("every-kms.toml", "\nwitness_of = "),
         ("existing-material.toml", "\nsource = \"token\""),
         ("existing-material.toml", "\nsource = \"file:"),

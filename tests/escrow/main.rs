@@ -3,6 +3,7 @@
 mod earlier_versions;
 mod escrow;
 mod escrow_faults;
+mod groups;
 mod recovery;
 mod recovery_without_byok;
 mod share_check;

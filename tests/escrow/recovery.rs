@@ -217,7 +217,11 @@ fn shares_that_are_not_what_was_dealt_are_named_and_recover_nothing() {
         other.run_well();
         let foreign = shares(&other.path("shares"));
         let [a, b, c] = [0, 1, 2].map(|at| loss.share(at));
-        loss.fails(&[a, b], 4, &["only 2 of the 3 shares needed", "[QUORUM]"]);
+        loss.fails(
+            &[a, b],
+            4,
+            &["too few shares: still needed 1 of 3", "[QUORUM]"],
+        );
         let changed = with_word(b, 17, another_word(b, 17));
         loss.fails(
             &[a, &changed, c],

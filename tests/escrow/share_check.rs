@@ -60,7 +60,7 @@ fn a_record_tells_whose_share_it_is() {
         "{said}"
     );
     for wanted in [
-        "any 2 of them open",
+        "any 2 of 3 shares open",
         "NOT AUTHENTICATED",
         "Alone it opens nothing",
     ] {

@@ -183,6 +183,51 @@ fn wing(room: &[String]) -> usize {
     found.unwrap_or_else(|| panic!("{room:?} is in no wing"))
 }
 
+/// Where `tests/mutants/ROOM.rs` has a file of the house, and where it has something in its place.
+fn of_mutants(text: &str) -> (BTreeSet<Vec<String>>, BTreeSet<Vec<String>>) {
+    let (mut files, mut replaced) = (BTreeSet::new(), BTreeSet::new());
+    let mut place: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let indent = (line.len() - line.trim_start().len()) / 4;
+        if let Some((_, name)) = line.split_once("mod ").filter(|_| !line.contains("//")) {
+            place.truncate(indent);
+            let name = name.trim_end_matches([';', '{', ' ']);
+            let path = [&place[..], &[name.to_owned()]].concat();
+            if line.ends_with(';') {
+                files.insert(path);
+            } else {
+                place.clone_from(&path);
+                replaced.insert(path);
+            }
+        }
+    }
+    (files, replaced)
+}
+
+/// Otherwise a room does not compile, and nothing is tried there.
+#[test]
+fn what_the_mutants_are_made_of_has_all_that_it_names() {
+    let arrows = arrows();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let (files, replaced) = of_mutants(&fs::read_to_string(&path).unwrap());
+        assert!(files.len() > 4, "{}", path.display());
+        let is_there = |room: &[String]| (1..=room.len()).any(|end| files.contains(&room[..end]));
+        for (from, to) in arrows.iter().filter(|(from, _)| is_there(from)) {
+            for to in to.iter().filter(|to| !is_there(to)) {
+                let named = format!(
+                    "{}: {} names {}",
+                    path.display(),
+                    from.join("::"),
+                    to.join("::")
+                );
+                assert!(replaced.contains(to), "{named}");
+            }
+        }
+    }
+}
+
 #[test]
 fn no_arrow_leads_up() {
     let arrows = arrows();

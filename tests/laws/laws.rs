@@ -46,14 +46,14 @@ proptest! {
 
     #[test]
     fn any_quorum_in_any_order_brings_the_secret_back((secret, threshold, count, some) in deal()) {
-        let shares = slip39::deal(&secret, threshold, count).unwrap();
+        let shares = slip39::deal(&secret, 1, &[(threshold, count)]).unwrap();
         let back = slip39::combine(&picked(&shares, &some), b"").unwrap();
         prop_assert_eq!(&back[..], &secret[..]);
     }
 
     #[test]
     fn fewer_shares_than_needed_or_one_twice_never_give_a_secret((secret, threshold, count, some) in deal()) {
-        let shares = slip39::deal(&secret, threshold, count).unwrap();
+        let shares = slip39::deal(&secret, 1, &[(threshold, count)]).unwrap();
         let few = picked(&shares, &some[1..]);
         prop_assert_eq!(slip39::combine(&few, b"").err(), Some(NotASecret::TooFew));
         let mut twice = few.clone();
@@ -69,8 +69,8 @@ proptest! {
         other in any::<[u8; 32]>(),
     ) {
         prop_assume!(secret != other);
-        let shares = slip39::deal(&secret, threshold, count).unwrap();
-        let mut forged = slip39::deal(&other, threshold, count).unwrap();
+        let shares = slip39::deal(&secret, 1, &[(threshold, count)]).unwrap();
+        let mut forged = slip39::deal(&other, 1, &[(threshold, count)]).unwrap();
         let at = usize::from(some[0]);
         forged[at].set = shares[at].set; // the checksum is made anew with the words
         let forged = Share::from_words(&forged[at].words().unwrap()).unwrap();
@@ -88,7 +88,7 @@ proptest! {
 
     #[test]
     fn a_share_reads_back_from_its_words_whole_or_shortened((secret, threshold, count, some) in deal()) {
-        let shares = slip39::deal(&secret, threshold, count).unwrap();
+        let shares = slip39::deal(&secret, 1, &[(threshold, count)]).unwrap();
         let words = shares[usize::from(some[0])].words().unwrap();
         let spelled: Vec<&str> = (0..words.len()).map(|at| words.word(at)).collect();
         let short: Vec<String> = spelled.iter().map(|word| word[..4].to_uppercase()).collect();
@@ -109,7 +109,7 @@ proptest! {
         (secret, threshold, count, some) in deal(),
         changes in vec((0..33_usize, 1..RADIX), 1..=3),
     ) {
-        let shares = slip39::deal(&secret, threshold, count).unwrap();
+        let shares = slip39::deal(&secret, 1, &[(threshold, count)]).unwrap();
         let share = &shares[usize::from(some[0])];
         let mut words = share.words().unwrap();
         for (at, by) in &changes {

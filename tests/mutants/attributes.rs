@@ -5,7 +5,9 @@ pub mod hsm {
 }
 
 pub mod ground {
+    pub(crate) mod environment;
     pub mod facts;
+    pub(crate) mod paint;
     pub mod strict_json;
     pub mod words;
 }

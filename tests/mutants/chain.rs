@@ -2,15 +2,23 @@
 //! form: see `tests/mutants.sh`.
 
 pub mod ground {
+    pub(crate) mod environment;
     pub mod error;
     pub mod facts;
     pub mod files;
+    pub(crate) mod paint;
+    pub(crate) mod raw;
     pub mod strict_json;
     pub mod words;
 }
 
 pub mod crypto {
+    pub mod escrow {
+        pub mod policy;
+        pub mod slip39;
+    }
     pub mod key_id;
+    pub mod locked;
     pub(crate) mod random;
     pub mod spec;
 

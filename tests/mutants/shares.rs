@@ -1,7 +1,9 @@
 //! What deals shares and brings a secret back, as a crate of its own: see `tests/mutants.sh`.
 
 pub mod ground {
+    pub(crate) mod environment;
     pub mod error;
+    pub(crate) mod paint;
     pub(crate) mod raw;
     pub mod words;
 }

@@ -13,11 +13,11 @@ use support::escrow::{
 use support::screen::{Screen, WIPE};
 use support::{Kind, LABEL, Room, Transcript, folded, refused, sha256, stderr};
 
-const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
-const KEYBOARD: &str = "Who is at the keyboard? Name: ";
+pub const APPROVE: &str = " Type Yes to approve, anything else to stop: ";
+pub const KEYBOARD: &str = "Who is at the keyboard? Name: ";
 const WRITTEN: &str = "Type written when the form is full: ";
 const STOP: &str = "type STOP to end the ceremony, Enter to go on: ";
-const WHO: &str = "Which custodian types a share now? Name: ";
+pub const WHO: &str = "Which custodian types a share now? Name: ";
 
 /// A room whose ceremony deals any 2 of 3 at the screen.
 fn screen_room() -> Option<Room> {
@@ -26,7 +26,7 @@ fn screen_room() -> Option<Room> {
     Some(room)
 }
 
-fn start(room: &Room) -> Screen {
+pub fn start(room: &Room) -> Screen {
     room.write_plan();
     let mut screen = Screen::start(room.byok(&["run", "plan.toml"]));
     screen.answer(APPROVE, "Yes");
@@ -37,7 +37,7 @@ fn start(room: &Room) -> Screen {
 
 /// Words 1 to 33 from the screen of a share, as a custodian reads the three columns.
 #[track_caller]
-fn read_off(screen: &str) -> Vec<String> {
+pub fn read_off(screen: &str) -> Vec<String> {
     let mut words = vec![String::new(); 33];
     for line in screen.lines() {
         let cells: Vec<&str> = line.split_whitespace().collect();
@@ -55,7 +55,7 @@ fn read_off(screen: &str) -> Vec<String> {
 
 /// The custodian sits down and copies the words.
 #[track_caller]
-fn copy(screen: &mut Screen, custodian: &str) -> Vec<String> {
+pub fn copy(screen: &mut Screen, custodian: &str) -> Vec<String> {
     let name = byok::ceremony::screens::short(custodian);
     let shown = screen.expect(&format!("when only {name} looks: "));
     screen.enter(&support::share_asked(&shown));
@@ -90,14 +90,14 @@ fn calm(screen: &Screen) {
     assert!(!shown.contains('\x07'), "{shown}");
 }
 
-fn asks(custodian: &str, row: usize) -> String {
+pub fn asks(custodian: &str, row: usize) -> String {
     let name = byok::ceremony::screens::short(custodian);
     format!(" {name}, word {row:>2} of 33: ")
 }
 
 /// Types rows `from` to 33, four letters of each.
 #[track_caller]
-fn type_from(screen: &mut Screen, custodian: &str, words: &[String], from: usize) {
+pub fn type_from(screen: &mut Screen, custodian: &str, words: &[String], from: usize) {
     for row in from..=33 {
         screen.answer(&asks(custodian, row), &words[row - 1][..4]);
     }
@@ -118,13 +118,13 @@ fn typed_notes(transcript: &Transcript) -> Vec<(u64, String)> {
         .collect()
 }
 
-fn words_of(share: &str) -> Vec<String> {
+pub fn words_of(share: &str) -> Vec<String> {
     share.split(' ').map(str::to_owned).collect()
 }
 
 /// No two neighbouring words of the share are seen any more, typed or shown.
 #[track_caller]
-fn unseen(screen: &mut Screen, words: &[String]) {
+pub fn unseen(screen: &mut Screen, words: &[String]) {
     let visible = screen.visible();
     let seen = words[4..]
         .iter()
@@ -247,7 +247,7 @@ fn recorded(transcript: &Transcript, dealt: &[Vec<String>]) {
 }
 
 #[track_caller]
-fn verify(room: &Room) {
+pub fn verify(room: &Room) {
     let output = room.byok(&["verify", "records/one"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
 }
@@ -597,7 +597,7 @@ fn loss(threshold: usize, count: usize) -> Option<(Room, Room, Vec<String>)> {
 
 /// The first three rows of the previous head, from paper.
 #[track_caller]
-fn type_head(screen: &mut Screen, head: &str) {
+pub fn type_head(screen: &mut Screen, head: &str) {
     for row in 1..=3 {
         let asked = format!("Row {row} of the head digest of the previous record");
         screen.expect(&asked);
@@ -614,7 +614,7 @@ fn same_bytes(old: &Room, new: &Room) -> Transcript {
     new.transcript("records/one")
 }
 
-const STRANGER: &str = " Type the name again, or yes if somebody else brings a share: ";
+pub const STRANGER: &str = " Type the name again, or yes if somebody else brings a share: ";
 
 /// Somebody whom the record does not know brings a share.
 #[track_caller]
@@ -807,7 +807,7 @@ fn custodians_are_asked_for_in_a_recovery_and_what_is_wrong_in_a_share_is_shown_
     screen.answer(&format!(" Custodian Treasury: {here}"), "absent");
     let asked = screen.answer("or the name of who is here: ", "Emmy Noether");
     assert!(
-        folded(&asked).contains("too few are there for a quorum of 2, and"),
+        folded(&asked).contains("too few are there for a quorum (any 2 of 3 shares), and"),
         "{asked}"
     );
     let list = screen.expect(" A number corrects a name, Enter goes on: ");

@@ -38,24 +38,23 @@ fn shares(recover: &RecoverPlan, ceremony: &str, previous: Option<&Previous>) ->
         ShareSource::Files(directory) => Some((directory, shares::share_files(directory)?.len())),
         ShareSource::Typed => None,
     };
-    let threshold = previous.and_then(|previous| previous.threshold_of(ceremony));
-    let Some(threshold) = threshold else {
+    let policy = previous.and_then(|previous| previous.policy_of(ceremony));
+    let Some(policy) = policy else {
         return Ok("shares were not checked".to_owned());
     };
-    if let Some((directory, count)) = files.filter(|(_, count)| *count < threshold.into()) {
+    let fewest = policy.fewest();
+    if let Some((directory, count)) = files.filter(|(_, count)| *count < fewest) {
         let few = format!(
-            "{}: {count} of the {threshold} shares that are needed",
+            "{}: {count} of the {fewest} shares that are needed",
             directory.display()
         );
         return Err(Error::mismatch(few)
             .check("QUORUM")
             .hint("put the share files of a quorum there before the ceremony"));
     }
-    let dealt = previous.map_or(&[][..], |previous| previous.dealt_by(ceremony));
-    let names: Vec<&str> = dealt.iter().map(|share| share.custodian.as_str()).collect();
+    let (shares, names) = (policy.shares(), policy.names());
     Ok(format!(
-        "shares were not checked: any {threshold} of {} are needed",
-        names.join(", ")
+        "shares were not checked: {shares} are needed: {names}"
     ))
 }
 

@@ -4,6 +4,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{fold, heading};
 use crate::crypto::escrow::SHARE_WORDS;
+use crate::crypto::escrow::policy::{Place, Policy};
 use crate::crypto::escrow::slip39::NotAShare;
 use crate::crypto::escrow::slip39::words::Words;
 use crate::crypto::locked::Locked;
@@ -77,18 +78,25 @@ impl Page {
     /// A share as it is handed out.
     pub(crate) fn handed_out(
         rehearsal: bool,
-        (number, count): (u8, usize),
-        custodian: &str,
+        policy: &Policy,
+        share: &Place,
         window: Window,
     ) -> Self {
-        let place = place_of_share(number, count, custodian);
+        let Place {
+            number, custodian, ..
+        } = share;
+        let place = place_of_share(policy, share);
         let only =
             format!("ONLY {custodian} LOOKS. Everyone else: turn away. No camera on this screen.");
         let head = paint::without(&heading(rehearsal, &place)) + &fold(&only, " ") + "\n";
         let minutes = crate::paper::script::minutes::WRITING;
+        let (same, own) = match policy.is_grouped() {
+            false => ("1 to 3", "word 4 is what makes"),
+            true => ("1 and 2", "words 3 and 4 make"),
+        };
         let tail = format!(
-            "\n Write all 33 in BLOCK LETTERS on form {number}. Words 1 to 3 are the same on every\n \
-             form; word 4 is what makes this one yours. Take your time: about {minutes} minutes.\n\n \
+            "\n Write all 33 in BLOCK LETTERS on form {number}. Words {same} are the same on every\n \
+             form; {own} this one yours. Take your time: about {minutes} minutes.\n\n \
              Next the words disappear and you type them back from the paper; the first four\n \
              letters of a word are enough. You can come back here as often as you like.\n"
         );
@@ -128,12 +136,9 @@ pub(crate) fn share_pages(plan: &Plan, window: Window) -> impl Iterator<Item = P
     let shown = plan.escrow.as_ref();
     let shown = shown.filter(|escrow| escrow.deliver == Deliver::Screen);
     shown.into_iter().flat_map(move |escrow| {
-        let count = escrow.custodians.len();
-        (1..)
-            .zip(&escrow.custodians)
-            .map(move |(number, custodian)| {
-                Page::handed_out(false, (number, count), custodian, window)
-            })
+        let policy = &escrow.policy;
+        let page = move |place| Page::handed_out(false, policy, &place, window);
+        policy.places().map(page)
     })
 }
 
@@ -196,9 +201,10 @@ impl Grid {
 }
 
 /// The place in the heading of everything that one custodian sees while shares are handed out.
-pub(crate) fn place_of_share(number: u8, count: usize, custodian: &str) -> String {
+pub(crate) fn place_of_share(policy: &Policy, share: &Place) -> String {
+    let (number, count) = (share.number, policy.count());
     let place = format!("step 9 of 13: escrow share {number} of {count}");
-    place_of(&place, custodian)
+    place_of(&place, share.custodian)
 }
 
 /// The place in a heading, with the custodian if there is room; otherwise the name is below.
@@ -395,7 +401,9 @@ mod tests {
     }
 
     fn page(window: Window) -> Page {
-        Page::handed_out(false, (1, 3), "Audit", window)
+        let policy = Policy::any(2, ["Audit", "B", "C"].map(str::to_owned).into()).unwrap();
+        let first = policy.places().next().unwrap();
+        Page::handed_out(false, &policy, &first, window)
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::crypto::escrow::policy::Place;
 use crate::crypto::escrow::slip39::words::Words;
 use crate::crypto::escrow::slip39::{NotAShare, Share};
 use crate::crypto::escrow::{self, Package, share_digest};
-use crate::evidence::previous::{Dealt, KnownShare, Previous, read_package_file};
+use crate::evidence::previous::{Dealt, Previous, read_package_file};
 use crate::ground::anchor::{Anchor, FROM_PAPER, TYPE_ROWS};
 use crate::ground::error::{Error, Result};
+use crate::ground::text::fold;
 use crate::ground::words;
 
 mod typed;
@@ -53,6 +55,12 @@ struct Answer {
     /// How many shares the ceremony dealt.
     shares: Option<usize>,
     custodian: Option<String>,
+    /// The custodian's group, if there are groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// What the share says of itself, for people.
+    #[serde(skip)]
+    itself: String,
     share_sha256: Option<String>,
     /// Whether the record is vouched for from outside.
     authenticated: bool,
@@ -132,8 +140,11 @@ fn judge(typed: &Words, against: &Against, answer: &mut Answer) -> Result<()> {
     };
     answer.rehearsal = matches!(against, Against::Record(previous, _) if previous.rehearsal);
     let share = Share::as_dealt(typed).map_err(|why| not_a_share(&why))?;
-    answer.share = Some(share.member + 1);
-    answer.threshold = Some(share.threshold);
+    answer.itself = format!("{} of a set of which {}", told(&share), needed(&share));
+    if share.set.group_count == 1 {
+        answer.share = Some(share.member + 1);
+        answer.threshold = Some(share.threshold);
+    }
     answer.share_sha256 = answer
         .ceremony
         .as_deref()
@@ -142,34 +153,57 @@ fn judge(typed: &Words, against: &Against, answer: &mut Answer) -> Result<()> {
         return Ok(());
     };
     answer.shares = Some(set.shares.len());
-    let dealt = dealt(
-        set,
-        &share,
-        answer.share_sha256.as_deref().unwrap_or_default(),
-    )?;
-    answer.custodian = Some(dealt.custodian.clone());
+    let sha256 = answer.share_sha256.as_deref().unwrap_or_default();
+    let place = dealt(set, &share, sha256)?;
+    answer.share = Some(place.number);
+    answer.custodian = Some(place.custodian.to_owned());
+    answer.group = place.group_name();
     Ok(())
 }
 
-fn dealt<'a>(set: &'a Dealt, share: &Share, sha256: &str) -> Result<&'a KnownShare> {
-    let number = share.member + 1;
+fn dealt<'a>(set: &'a Dealt, share: &Share, sha256: &str) -> Result<Place<'a>> {
     let mut shares = set.shares.iter();
     let known = shares.find(|known| known.sha256 == sha256).ok_or_else(|| {
         mismatch(format!(
-            "ceremony {} never dealt this share; it is share {number} of a different set",
-            set.ceremony
+            "ceremony {} never dealt this share; it is {} of a different set",
+            set.ceremony,
+            told(share)
         ))
         .hint("its checksum holds: it was copied well, but from a form of another ceremony, or of an older escrow")
         .hint("compare the ceremony id on the form with the record's, then check the share with the record of that ceremony")
     })?;
-    if known.number != u64::from(number) {
-        return Err(mismatch(format!(
-            "the record says share {}, the share itself says {number}",
-            known.number
+    let mut places = set.policy.places();
+    let place = places.find(|place| (place.group, place.member) == (share.group, share.member));
+    let same = place.filter(|place| u64::from(place.number) == known.number);
+    same.ok_or_else(|| {
+        mismatch(format!(
+            "the record says share {}, the share itself says that it is {}",
+            known.number,
+            told(share)
         ))
-        .hint("the record contradicts the share: call the security officer"));
+        .hint("the record contradicts the share: call the security officer")
+    })
+}
+
+/// `share 2`, or `share 1 of group 2`: what it says itself.
+fn told(share: &Share) -> String {
+    let number = share.member + 1;
+    match share.set.group_count {
+        1 => format!("share {number}"),
+        _ => format!("share {number} of group {}", share.group + 1),
     }
-    Ok(known)
+}
+
+/// How many of a set like this are needed, as far as the share itself says.
+fn needed(share: &Share) -> String {
+    let Share { threshold, set, .. } = share;
+    match set.group_count {
+        1 => format!("any {threshold}"),
+        groups => format!(
+            "{threshold} of this group, with {} of {groups} groups,",
+            set.group_threshold
+        ),
+    }
 }
 
 fn mismatch(what: impl Into<String>) -> Error {
@@ -191,20 +225,26 @@ fn not_a_share(why: &NotAShare) -> Error {
 }
 
 fn for_people(answer: &Answer, against: &Against) -> String {
-    let number = answer.share.unwrap_or_default();
-    let threshold = answer.threshold.unwrap_or_default();
     let ceremony = words::quoted(answer.ceremony.as_deref().unwrap_or_default());
     let mut text = String::new();
     if answer.rehearsal {
         text += "REHEARSAL: this record is practice; nothing in it is real.\n";
     }
-    text += &match (&answer.custodian, answer.shares) {
-        (Some(custodian), Some(count)) => format!(
-            "good: this is share {number} of {count}, {custodian}, of ceremony {ceremony};\n\
-             any {threshold} of them open the escrow package.\n"
+    text += &match (against, answer.share, &answer.custodian) {
+        (Against::Record(_, dealt), Some(number), Some(custodian)) => format!(
+            "good: this is share {number} of {}, {custodian}, of ceremony {ceremony};\n{}",
+            dealt.shares.len(),
+            fold(
+                &format!("{} open the escrow package.", dealt.policy.shares()),
+                ""
+            )
         ),
-        _ => format!(
-            "its checksum holds: this is share {number} of a set of which any {threshold} open an escrow package.\n"
+        _ => fold(
+            &format!(
+                "its checksum holds: this is {} open an escrow package.",
+                answer.itself
+            ),
+            "",
         ),
     };
     if let Against::Record(previous, dealt) = against

@@ -1,6 +1,7 @@
 //! From typed shares to an escrow key: byok trusts nothing until everything fits.
 
-use super::slip39::{self, NotASecret, Share};
+use super::policy::{Counted, Standing};
+use super::slip39::{self, NotASecret, Point, Set, Share};
 use crate::crypto::locked::Locked;
 use crate::ground::error::{Error, Result};
 
@@ -50,7 +51,9 @@ impl UntrustedShares {
         {
             return Err(Refused::OtherSet { than: than.clone() });
         }
-        let of_number = |(_, taken): &&(String, Share)| taken.member == share.member;
+        let of_number = |(_, taken): &&(String, Share)| {
+            (taken.group, taken.member) == (share.group, share.member)
+        };
         if let Some((by, taken)) = self.shares.iter().find(of_number) {
             let by = by.clone();
             return Err(match taken.is_same(&share) {
@@ -67,15 +70,37 @@ impl UntrustedShares {
         self.shares.retain(|(by, _)| by != name);
     }
 
-    /// How many more shares are needed; not known before the first.
-    pub(crate) fn missing(&self) -> Option<usize> {
+    /// How far they are from a quorum, as far as they say it themselves; not known before the first.
+    pub(crate) fn standing(&self) -> Option<Standing> {
         let (_, first) = self.shares.first()?;
-        Some(usize::from(first.threshold).saturating_sub(self.shares.len()))
+        let group = |group| Counted {
+            name: String::new(),
+            needed: self
+                .of_group(group)
+                .next()
+                .map(|(_, share)| share.threshold.into()),
+            brought: self.brought(group),
+        };
+        Some(Standing {
+            needed: first.set.group_threshold.into(),
+            groups: (0..first.set.group_count).map(group).collect(),
+        })
     }
 
-    /// How many shares are needed in all; not known before the first.
-    pub(crate) fn threshold(&self) -> Option<u8> {
-        self.shares.first().map(|(_, first)| first.threshold)
+    /// Whether there are enough shares of enough groups.
+    pub(crate) fn is_enough(&self) -> bool {
+        self.standing().is_some_and(|standing| standing.is_enough())
+    }
+
+    /// How many shares of this group were brought, the first group being 0.
+    pub(crate) fn brought(&self, group: u8) -> usize {
+        self.of_group(group).count()
+    }
+
+    fn of_group(&self, group: u8) -> impl Iterator<Item = (usize, &Share)> {
+        let shares = self.shares.iter().enumerate();
+        let shares = shares.map(|(at, (_, share))| (at, share));
+        shares.filter(move |(_, share)| share.group == group)
     }
 
     /// Who has brought a share so far.
@@ -83,107 +108,142 @@ impl UntrustedShares {
         self.shares.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Finds shares that agree. All shares take part: if the others are enough, a share that is not on their
-    /// polynomial is named.
+    /// Finds shares that agree. All shares of the groups that are complete take part: if the others are enough, a share
+    /// that is not on their polynomial is named.
     ///
     /// # Errors
     /// Exit 4 if there are too few, or if no quorum among them gives a secret with its digest.
     pub fn validate(&self) -> Result<Quorum> {
-        let Some((_, first)) = self.shares.first() else {
+        let (Some((_, first)), Some(standing)) = (self.shares.first(), self.standing()) else {
             return Err(Error::mismatch("no share was given"));
         };
-        let threshold = usize::from(first.threshold);
-        if self.shares.len() < threshold {
-            return Err(Error::mismatch(format!(
-                "only {} of the {threshold} shares needed",
-                self.shares.len()
-            ))
-            .check("QUORUM")
-            .hint("nothing is lost: bring the custodians who are missing"));
+        if !standing.is_enough() {
+            let few = format!("too few shares: still needed {}", standing.told());
+            return Err(Error::mismatch(few)
+                .check("QUORUM")
+                .hint("nothing is lost: bring the custodians who are missing"));
         }
-        let mut best: Option<(Locked, Vec<usize>)> = None;
-        for chosen in Choices::new(self.shares.len(), threshold) {
-            let on_it = |agreeing: &[usize]| chosen.iter().all(|at| agreeing.contains(at));
-            if best.as_ref().is_some_and(|(_, agreeing)| on_it(agreeing)) {
-                continue; // the same polynomial again
-            }
-            let quorum: Vec<&Share> = chosen.iter().map(|at| &self.shares[*at].1).collect();
-            let encrypted = match slip39::encrypted(&quorum) {
-                Ok(encrypted) => encrypted,
-                Err(NotASecret::Memory) => {
-                    return Err(Error::machine("no locked memory for the escrow key"));
-                }
-                Err(_) => continue,
+        let (mut complete, mut secrets) = (Vec::new(), Vec::new());
+        for group in 0..first.set.group_count {
+            let (at, shares): (Vec<usize>, Vec<&Share>) = self.of_group(group).unzip();
+            let Some(one) = shares
+                .first()
+                .filter(|one| shares.len() >= one.threshold.into())
+            else {
+                continue;
             };
-            let agreeing = self.agreeing(&quorum)?;
-            if best
-                .as_ref()
-                .is_none_or(|(_, before)| before.len() < agreeing.len())
-            {
-                let whole = agreeing.len() == self.shares.len();
-                best = Some((encrypted, agreeing));
-                if whole {
-                    break;
-                }
+            let points: Vec<Point> = shares.iter().map(|share| share.point()).collect();
+            if let Some(found) = most_that_agree(&points, one.threshold)? {
+                let agreeing: Vec<usize> =
+                    found.agreeing.iter().map(|member| at[*member]).collect();
+                secrets.push((group, found.secret, agreeing));
             }
+            complete.extend(at);
         }
-        let (encrypted, agreeing) = best.ok_or_else(|| {
+        let points: Vec<Point> = secrets
+            .iter()
+            .map(|(group, secret, _)| (*group, &secret[..]))
+            .collect();
+        let found = most_that_agree(&points, first.set.group_threshold)?.ok_or_else(|| {
             Error::mismatch("the shares belong to one set, but together they give no escrow key")
                 .check("QUORUM")
                 .hint("at least one of them is not the share that was dealt: put one aside, and use another custodian's")
         })?;
+        let agreeing: Vec<usize> = found
+            .agreeing
+            .iter()
+            .flat_map(|at| secrets[*at].2.clone())
+            .collect();
         let named = |wanted: bool| {
-            let of = self
-                .shares
-                .iter()
-                .enumerate()
-                .filter(|(at, _)| agreeing.contains(at) == wanted);
-            of.map(|(_, (name, _))| name.clone()).collect()
+            let of = complete.iter().filter(|at| agreeing.contains(at) == wanted);
+            of.map(|at| self.shares[*at].0.clone()).collect()
         };
         Ok(Quorum {
-            secret: slip39::decrypt(encrypted, first.set, b"")?,
             names: named(true),
             dissenters: named(false),
+            secret: slip39::decrypt(found.secret, first.set, b"")?,
         })
     }
 
-    /// Checks that every share takes part in a recombination that gives the same escrow key. Returns the number of
-    /// recombinations.
+    /// Checks that every share takes part in a recombination that gives the same escrow key: its own group's next shares
+    /// with those of the next groups. Returns the number of recombinations.
     ///
     /// # Errors
     /// Exit 4, naming the share that does not.
     pub(crate) fn every_share_recombines(&self, quorum: &Quorum) -> Result<usize> {
-        let count = self.shares.len();
-        let threshold = self
-            .shares
-            .first()
-            .map_or(0, |(_, share)| usize::from(share.threshold));
-        for start in 0..count {
-            let chosen: Vec<&Share> = (0..threshold)
-                .map(|at| &self.shares[(start + at) % count].1)
-                .collect();
+        for (name, share) in &self.shares {
+            let Set {
+                group_threshold,
+                group_count,
+                ..
+            } = share.set;
+            let mut chosen: Vec<&Share> = Vec::new();
+            for next in 0..group_threshold {
+                let of_group = self.of_group((share.group + next) % group_count);
+                let shares: Vec<&Share> = of_group.map(|(_, share)| share).collect();
+                let first = shares.iter().position(|other| std::ptr::eq(*other, share));
+                let needed = shares.first().map_or(0, |one| one.threshold.into());
+                chosen.extend(shares.iter().cycle().skip(first.unwrap_or(0)).take(needed));
+            }
             let same =
                 slip39::combine(&chosen, b"").is_ok_and(|secret| secret[..] == quorum.secret[..]);
             if !same {
                 return Err(Error::mismatch(format!(
-                    "the share of {} does not give the escrow key together with the others",
-                    self.shares[start].0
+                    "the share of {name} does not give the escrow key together with the others",
                 ))
                 .check("QUORUM"));
             }
         }
-        Ok(count)
+        Ok(self.shares.len())
     }
+}
 
-    fn agreeing(&self, quorum: &[&Share]) -> Result<Vec<usize>> {
+/// The points that are on one polynomial, and what it hides.
+struct Agreed {
+    secret: Locked,
+    agreeing: Vec<usize>,
+}
+
+/// The most points that agree: any `threshold` of them give a secret for which its digest vouches. `None`: no such
+/// points.
+///
+/// # Errors
+/// Exit 5 if no locked memory is available.
+fn most_that_agree(points: &[Point], threshold: u8) -> Result<Option<Agreed>> {
+    let mut best: Option<Agreed> = None;
+    for chosen in Choices::new(points.len(), threshold.into()) {
+        let known = |best: &Agreed| chosen.iter().all(|at| best.agreeing.contains(at));
+        if best.as_ref().is_some_and(known) {
+            continue; // the same polynomial again
+        }
+        let quorum: Vec<Point> = chosen.iter().map(|at| points[*at]).collect();
+        let secret = match slip39::join(&quorum, threshold) {
+            Ok(secret) => secret,
+            Err(NotASecret::Memory) => {
+                return Err(Error::machine("no locked memory for the escrow key"));
+            }
+            Err(_) => continue,
+        };
         let mut agreeing = Vec::new();
-        for (at, (_, share)) in self.shares.iter().enumerate() {
-            if slip39::agrees(share, quorum)? {
+        for (at, point) in points.iter().enumerate() {
+            if slip39::is_on(&quorum, point)? {
                 agreeing.push(at);
             }
         }
-        Ok(agreeing)
+        if best
+            .as_ref()
+            .is_none_or(|best| best.agreeing.len() < agreeing.len())
+        {
+            best = Some(Agreed { secret, agreeing });
+        }
+        if best
+            .as_ref()
+            .is_some_and(|best| best.agreeing.len() == points.len())
+        {
+            break;
+        }
     }
+    Ok(best)
 }
 
 impl Quorum {
@@ -254,20 +314,20 @@ mod tests {
 
     #[test]
     fn a_quorum_recovers_and_fewer_do_not() {
-        let dealt = slip39::deal(&[9; 32], 3, 5).unwrap();
+        let dealt = slip39::deal(&[9; 32], 1, &[(3, 5)]).unwrap();
         let mut shares = UntrustedShares::default();
-        assert_eq!(shares.missing(), None);
+        assert!(shares.standing().is_none());
         for (name, share) in ["a", "b"].iter().zip(&dealt) {
             shares.add(name, again(share)).unwrap();
         }
-        assert_eq!(shares.missing(), Some(1));
+        assert!(!shares.is_enough());
         assert!(
             shares
                 .validate()
                 .err()
                 .unwrap()
                 .line()
-                .contains("only 2 of the 3 shares needed")
+                .contains("still needed 1 of 3")
         );
         shares.add("e", again(&dealt[4])).unwrap();
         let quorum = shares.validate().unwrap();
@@ -278,8 +338,8 @@ mod tests {
     #[test]
     fn repeated_and_foreign_shares_are_refused_and_the_good_ones_stay() {
         let (dealt, other) = (
-            slip39::deal(&[9; 32], 2, 3).unwrap(),
-            slip39::deal(&[9; 32], 2, 3).unwrap(),
+            slip39::deal(&[9; 32], 1, &[(2, 3)]).unwrap(),
+            slip39::deal(&[9; 32], 1, &[(2, 3)]).unwrap(),
         );
         let mut shares = UntrustedShares::default();
         shares.add("a", again(&dealt[0])).unwrap();
@@ -303,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_dissenting_share_is_named_where_the_others_are_enough() {
-        let dealt = slip39::deal(&[9; 32], 2, 4).unwrap();
+        let dealt = slip39::deal(&[9; 32], 1, &[(2, 4)]).unwrap();
         let mut shares = UntrustedShares::default();
         shares.add("a", again(&dealt[0])).unwrap();
         shares.add("liar", forged(&dealt[1])).unwrap();
@@ -323,7 +383,7 @@ mod tests {
     /// Whoever is wrong is found without deriving a key from every quorum that could be tried.
     #[test]
     fn one_forged_share_among_many_is_named_wherever_it_stands() {
-        let dealt = slip39::deal(&[9; 32], 4, 8).unwrap();
+        let dealt = slip39::deal(&[9; 32], 1, &[(4, 8)]).unwrap();
         for liar in [0, 7] {
             let mut shares = UntrustedShares::default();
             for (at, share) in dealt.iter().enumerate() {
@@ -337,6 +397,103 @@ mod tests {
             let quorum = shares.validate().unwrap();
             assert_eq!(quorum.dissenters, [liar.to_string()]);
             assert_eq!(quorum.escrow_key()[..], [9; 32]);
+        }
+    }
+
+    /// Shares by group and number, in this order.
+    fn brought(dealt: &[Share], which: &[(u8, u8)]) -> UntrustedShares {
+        let mut shares = UntrustedShares::default();
+        for (group, member) in which {
+            let mut all = dealt.iter();
+            let found = all.find(|share| (share.group, share.member) == (*group, *member));
+            let name = format!("{group}.{member}");
+            shares.add(&name, again(found.unwrap())).unwrap();
+        }
+        shares
+    }
+
+    #[test]
+    fn groups_come_in_any_order_and_what_is_missing_is_told() {
+        let dealt = slip39::deal(&[9; 32], 2, &[(2, 3), (1, 2), (2, 2)]).unwrap();
+        let told = |which: &[(u8, u8)]| brought(&dealt, which).standing().unwrap().told();
+        let unknown = "not known before its first";
+        assert_eq!(
+            told(&[(0, 1)]),
+            format!("2 of 2 groups: group 1 1 of 2, group 2 {unknown}, group 3 {unknown}")
+        );
+        assert_eq!(
+            told(&[(2, 0), (0, 1), (1, 1)]),
+            "1 of 2 groups: group 1 1 of 2, group 2 is complete, group 3 1 of 2"
+        );
+        for few in [&[(0, 0), (0, 1), (0, 2)][..], &[(0, 0), (2, 1), (1, 1)]] {
+            let refused = brought(&dealt, few).validate().err().unwrap();
+            assert!(
+                refused.line().contains("too few shares"),
+                "{}",
+                refused.line()
+            );
+        }
+        let whole = brought(&dealt, &[(2, 1), (0, 2), (1, 1), (0, 0)])
+            .validate()
+            .unwrap();
+        assert_eq!(whole.escrow_key()[..], [9; 32]);
+        assert_eq!(
+            whole.names,
+            ["0.2", "0.0", "1.1"],
+            "of group 3 one alone came"
+        );
+        assert!(whole.dissenters.is_empty());
+    }
+
+    #[test]
+    fn every_share_of_every_group_takes_part_in_the_proof() {
+        for needed in 1..=3 {
+            let sizes = [(2, 3), (2, 2), (3, 5)];
+            let dealt = slip39::deal(&[9; 32], needed, &sizes).unwrap();
+            let all: Vec<(u8, u8)> = dealt
+                .iter()
+                .map(|share| (share.group, share.member))
+                .collect();
+            let shares = brought(&dealt, &all);
+            let quorum = shares.validate().unwrap();
+            assert_eq!((quorum.names.len(), quorum.dissenters.len()), (10, 0));
+            assert_eq!(shares.every_share_recombines(&quorum).unwrap(), 10);
+            for liar in 0..dealt.len() {
+                let mut shares = UntrustedShares::default();
+                for (at, share) in dealt.iter().enumerate() {
+                    let brought = if at == liar {
+                        forged(share)
+                    } else {
+                        again(share)
+                    };
+                    shares.add(&at.to_string(), brought).unwrap();
+                }
+                let refused = shares.every_share_recombines(&quorum).err();
+                assert!(refused.is_some(), "{needed} groups, share {liar}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_forged_share_of_a_group_is_named_where_the_others_are_enough() {
+        let dealt = slip39::deal(&[9; 32], 2, &[(2, 3), (1, 3), (2, 2)]).unwrap();
+        for liar in 0..dealt.len() {
+            let mut shares = UntrustedShares::default();
+            for (at, share) in dealt.iter().enumerate() {
+                let brought = if at == liar {
+                    forged(share)
+                } else {
+                    again(share)
+                };
+                shares.add(&at.to_string(), brought).unwrap();
+            }
+            let quorum = shares.validate().unwrap();
+            assert_eq!(quorum.escrow_key()[..], [9; 32], "{liar}");
+            assert!(
+                quorum.dissenters.contains(&liar.to_string()),
+                "{:?}",
+                quorum.dissenters
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! SLIP-0039 shares (SatoshiLabs, 2017 to 2024): deals a secret, and recovers it.
 //!
-//! byok deals one group, 1-of-1, extendable, iteration exponent 0, empty passphrase. It reads every form of the
-//! standard, including groups and passphrases, so that the official vectors can be checked.
+//! byok deals one group or several, extendable, iteration exponent 0, empty passphrase. It reads every form of the
+//! standard, passphrases too, so that the official vectors can be checked.
 //!
 //! byok does not use the `sharks` crate: its coefficients are biased (RUSTSEC-2024-0398), and a mistyped or repeated
 //! share silently gives a wrong secret. Here each share has its own checksum, and the secret a digest that only the
@@ -23,8 +23,11 @@ pub mod words;
 
 use words::{CHECKSUM, Suspects, Words};
 
-/// The most shares that byok deals.
+/// The most groups, and the most shares of one group: the standard has four bits for the number of each.
 pub(crate) const MOST_SHARES: u8 = 16;
+
+/// The most shares of all groups together that byok deals: each is written down, typed back and counted in one room.
+pub(crate) const MOST_IN_ALL: u8 = 32;
 
 /// Words before the share value: identifier and parameters, two words each.
 const HEADER: usize = 4;
@@ -212,7 +215,7 @@ impl Share {
         })
     }
 
-    /// Reads a share that byok may have dealt, as [`deal`] does: one group, any quorum of at least two.
+    /// Reads a share that byok may have dealt, as [`deal`] does: one alone never gives the secret.
     ///
     /// # Errors
     /// The first reason why they are not such a share.
@@ -225,9 +228,9 @@ impl Share {
             } => Err(NotAShare::Exponent(exponent)),
             Set {
                 extendable: true,
-                group_count: 1,
+                group_threshold,
                 ..
-            } if share.threshold >= 2 => Ok(share),
+            } if group_threshold >= 2 || share.threshold >= 2 => Ok(share),
             _ => Err(NotAShare::Foreign),
         }
     }
@@ -260,6 +263,11 @@ impl Share {
         Ok(words)
     }
 
+    /// Its number in its group, and its value.
+    pub(crate) fn point(&self) -> Point<'_> {
+        (self.member, &self.value)
+    }
+
     /// Whether both are the same share.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.is_of_set(other)
@@ -275,6 +283,17 @@ impl Share {
     }
 }
 
+/// How many words are the same at the beginning of every share of a set, told from the first four of one. With several
+/// groups, the third holds most of the group's number.
+pub(crate) fn words_in_common([_, _, third, fourth]: [u16; 4]) -> usize {
+    // 10 bits each: group, threshold and two bits of the count; the other two bits of it, member, threshold
+    let groups = (third & 0b11) << 2 | fourth >> 8;
+    match groups {
+        0 => 3, // the number of groups, less one
+        _ => 2,
+    }
+}
+
 impl fmt::Debug for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -286,18 +305,49 @@ impl fmt::Debug for Share {
     }
 }
 
-/// Deals a secret of at least 16 bytes (an even number) into `count` shares, any `threshold` of which recover it: one
-/// group 1-of-1, extendable, e = 0, empty passphrase.
+/// Of one group: how many of its shares are needed, and how many there are.
+pub(crate) type Sizes = (u8, u8);
+
+/// Whether byok deals such shares: any `needed` of these groups give the secret.
+///
+/// # Errors
+/// The limit that does not hold.
+pub(crate) fn can_be_dealt(needed: u8, groups: &[Sizes]) -> std::result::Result<(), String> {
+    let in_all: usize = groups.iter().map(|(_, count)| usize::from(*count)).sum();
+    let possible = |k: u8, of: usize| (1..=of.min(MOST_SHARES.into())).contains(&k.into());
+    if groups.len() > MOST_SHARES.into() || !possible(needed, groups.len()) {
+        return Err(format!(
+            "{needed} of {} groups: 1 to {MOST_SHARES} are possible",
+            groups.len()
+        ));
+    }
+    let unfit = |(threshold, count): &&Sizes| {
+        !possible(*threshold, (*count).into()) || *count > MOST_SHARES
+    };
+    if let Some((threshold, count)) = groups.iter().find(unfit) {
+        return Err(format!(
+            "{threshold} of {count} shares: 1 to {MOST_SHARES} are possible"
+        ));
+    }
+    if in_all > MOST_IN_ALL.into() {
+        return Err(format!(
+            "{in_all} shares in all: at most {MOST_IN_ALL} are possible"
+        ));
+    }
+    match groups.iter().any(|(threshold, _)| *threshold == 1) && needed == 1 {
+        true => Err("one share alone would be the secret itself: at least 2 must be needed".into()),
+        false => Ok(()),
+    }
+}
+
+/// Deals a secret of at least 16 bytes (an even number) into the shares of all groups, one group after the other. The
+/// thresholds of any `needed` groups recover it: extendable, e = 0, empty passphrase. Where a threshold is 1, every share
+/// of the group has the same value (SLIP-0039, "Sharing a secret").
 ///
 /// # Errors
 /// Exit 2 for an impossible quorum; exit 5 if randomness or locked memory fails.
-pub fn deal(secret: &[u8], threshold: u8, count: u8) -> Result<Vec<Share>> {
-    if threshold < 2 || threshold > count || count > MOST_SHARES {
-        return Err(Error::usage(format!(
-            "{threshold} of {count} shares: 2 to {MOST_SHARES} are possible"
-        ))
-        .hint("the threshold is at least two, and at most the number of custodians"));
-    }
+pub fn deal(secret: &[u8], needed: u8, groups: &[Sizes]) -> Result<Vec<Share>> {
+    can_be_dealt(needed, groups).map_err(Error::usage)?;
     if secret.len() < LEAST || !secret.len().is_multiple_of(2) {
         return Err(Error::usage(
             "a secret to be shared must have an even number of bytes, at least 16",
@@ -305,25 +355,31 @@ pub fn deal(secret: &[u8], threshold: u8, count: u8) -> Result<Vec<Share>> {
     }
     let mut identifier = [0; 2];
     random::fill(&mut identifier, "shares")?;
+    let group_count = u8::try_from(groups.len()).unwrap_or(MOST_SHARES); // as was just looked at
     let set = Set {
         identifier: u16::from_be_bytes(identifier) & 0x7fff,
         extendable: true,
         iteration_exponent: 0,
-        group_threshold: 1,
-        group_count: 1,
+        group_threshold: needed,
+        group_count,
     };
     let mut encrypted = Locked::zeroed(secret.len())?;
     encrypted.copy_from_slice(secret);
     feistel(&mut encrypted, set, b"", Direction::Encrypt)?;
-    let values = split(&encrypted, threshold, count)?;
-    let share = |(member, value)| Share {
-        set,
-        group: 0,
-        member,
-        threshold,
-        value,
-    };
-    Ok((0..).zip(values).map(share).collect())
+    let of_groups = split(&encrypted, needed, group_count)?;
+    let mut shares = Vec::new();
+    for ((group, of_group), (threshold, count)) in (0..).zip(of_groups).zip(groups) {
+        let values = split(&of_group, *threshold, *count)?;
+        let share = |(member, value)| Share {
+            set,
+            group,
+            member,
+            threshold: *threshold,
+            value,
+        };
+        shares.extend((0..).zip(values).map(share));
+    }
+    Ok(shares)
 }
 
 /// Recovers a secret from exactly as many shares as are needed: for each of the needed groups, its threshold.
@@ -340,7 +396,7 @@ pub fn combine(shares: &[&Share], passphrase: &[u8]) -> std::result::Result<Lock
 ///
 /// # Errors
 /// As [`combine`].
-pub(crate) fn encrypted(shares: &[&Share]) -> std::result::Result<Locked, NotASecret> {
+fn encrypted(shares: &[&Share]) -> std::result::Result<Locked, NotASecret> {
     let first = shares.first().ok_or(NotASecret::TooFew)?;
     if shares
         .iter()
@@ -387,18 +443,14 @@ fn same_group_differs(share: &Share, shares: &[&Share]) -> bool {
         .any(|other| other.group == share.group && other.threshold != share.threshold)
 }
 
-/// Whether a share is on the polynomial through `quorum`, which has exactly as many shares as needed.
+/// Whether a point is on the polynomial through others, which are exactly as many as needed.
 ///
 /// # Errors
 /// Exit 5 if no locked memory is available.
-pub(crate) fn agrees(share: &Share, quorum: &[&Share]) -> Result<bool> {
-    let points: Vec<_> = quorum
-        .iter()
-        .map(|share| (share.member, &share.value[..]))
-        .collect();
-    let mut expected = Locked::zeroed(share.value.len())?;
-    gf256::interpolate(&points, share.member, &mut expected);
-    Ok(same(&expected, &share.value))
+pub(crate) fn is_on(points: &[Point], (x, value): &Point) -> Result<bool> {
+    let mut expected = Locked::zeroed(value.len())?;
+    gf256::interpolate(points, *x, &mut expected);
+    Ok(same(&expected, value))
 }
 
 /// Whether both are the same bytes, in a time that does not reveal where they differ.
@@ -410,6 +462,14 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 /// Values of `count` shares at x = 0, 1, …
 fn split(secret: &Locked, threshold: u8, count: u8) -> Result<Vec<Locked>> {
     let len = secret.len();
+    if threshold == 1 {
+        let copy = |_| {
+            let mut value = Locked::zeroed(len)?;
+            value.copy_from_slice(secret);
+            Ok(value)
+        };
+        return (0..count).map(copy).collect();
+    }
     let mut digest = Locked::zeroed(len)?;
     let (tag, key) = digest.split_at_mut(DIGEST_LEN);
     random::fill(key, "shares")?;
@@ -432,8 +492,14 @@ fn split(secret: &Locked, threshold: u8, count: u8) -> Result<Vec<Locked>> {
     Ok(values)
 }
 
+/// A share's number, or a group's, and its value.
+pub(crate) type Point<'a> = (u8, &'a [u8]);
+
 /// The secret of one layer of sharing, from exactly `threshold` points.
-fn join(points: &[(u8, &[u8])], threshold: u8) -> std::result::Result<Locked, NotASecret> {
+///
+/// # Errors
+/// As [`combine`].
+pub(crate) fn join(points: &[Point], threshold: u8) -> std::result::Result<Locked, NotASecret> {
     let needed = usize::from(threshold);
     if points.len() < needed {
         return Err(NotASecret::TooFew);

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::de::{DeserializeOwned, Error as _, IntoDeserializer, value};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::crypto::escrow::policy::{Group, Policy};
 use crate::ground::facts::{Attributes, Closed, Judged, Machine, ModuleDescription, TokenFacts};
 use crate::ground::strict_json::Json;
 use crate::ground::words;
@@ -530,7 +531,8 @@ pub(crate) struct ImportTypeTold {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct EscrowDealt {
-    pub threshold: u8,
+    #[serde(flatten)]
+    pub needed: Needed,
     pub shares: Vec<DealtShare>,
     pub labels: Vec<String>,
     pub package_sha256: String,
@@ -769,7 +771,98 @@ pub(crate) struct Destroyed {
 pub(crate) struct DealtShare {
     pub share: u8,
     pub custodian: String,
+    /// Absent if there are no groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     pub share_sha256: String,
+}
+
+/// How many shares of `escrow-dealt` are needed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+#[allow(missing_docs)] // as above
+pub(crate) enum Needed {
+    OfAll {
+        threshold: u8,
+    },
+    OfGroups {
+        groups_threshold: u8,
+        groups: Vec<DealtGroup>,
+    },
+}
+
+/// A group of `escrow-dealt`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // as above
+pub(crate) struct DealtGroup {
+    pub name: String,
+    pub threshold: u8,
+}
+
+impl EscrowDealt {
+    /// Whose shares are enough, the names as they can be shown. `None`: no such shares can be dealt.
+    pub(crate) fn policy(&self) -> Option<Policy> {
+        let of = |name: Option<&String>| {
+            let shares = self
+                .shares
+                .iter()
+                .filter(|share| share.group.as_ref() == name);
+            shares
+                .map(|share| words::quoted(&share.custodian))
+                .collect()
+        };
+        let policy = match &self.needed {
+            Needed::OfAll { threshold } => Policy::any(*threshold, of(None)),
+            Needed::OfGroups {
+                groups_threshold,
+                groups,
+            } => {
+                let group = |group: &DealtGroup| Group {
+                    name: words::quoted(&group.name),
+                    threshold: group.threshold,
+                    custodians: of(Some(&group.name)),
+                };
+                Policy::of_groups(*groups_threshold, groups.iter().map(group).collect())
+            }
+        };
+        policy
+            .ok()
+            .filter(|policy| policy.count() == self.shares.len())
+    }
+}
+
+impl EscrowDealt {
+    /// How many are enough, in words.
+    pub(crate) fn quorum(&self) -> String {
+        let policy = self.policy();
+        policy.map_or("an unknown number".to_owned(), |policy| policy.quorum())
+    }
+
+    /// Whose shares are enough, in words.
+    pub(crate) fn enough(&self) -> String {
+        let policy = self.policy();
+        policy.map_or("an unknown number of the shares".to_owned(), |policy| {
+            policy.shares()
+        })
+    }
+}
+
+impl From<&Policy> for Needed {
+    fn from(policy: &Policy) -> Self {
+        let told = |group: &Group| DealtGroup {
+            name: group.name.clone(),
+            threshold: group.threshold,
+        };
+        match policy.groups() {
+            [one] => Self::OfAll {
+                threshold: one.threshold,
+            },
+            groups => Self::OfGroups {
+                groups_threshold: policy.groups_needed(),
+                groups: groups.iter().map(told).collect(),
+            },
+        }
+    }
 }
 
 /// One difference of `hsm-changed`.

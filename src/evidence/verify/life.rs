@@ -221,12 +221,11 @@ impl Told {
             _ => "shares dealt anew",
         };
         for dealt in record.chain.events::<EscrowDealt>() {
-            let (threshold, count) = (dealt.threshold, dealt.shares.len());
             let mut of_set = BTreeSet::new();
             for label in dealt.labels.iter().filter(|of| labels.contains(*of)) {
                 if of_set.insert(label.clone()) {
                     self.rows.push(Row {
-                        detail: format!("any {threshold} of {count} bring it back"),
+                        detail: format!("{} bring it back", dealt.quorum()),
                         ..row(dealt.line.at, label, what)
                     });
                 }
@@ -234,7 +233,7 @@ impl Told {
             self.sets.push(Set {
                 ceremony: record.chain.opening().ceremony.clone(),
                 labels: of_set,
-                shares: count,
+                shares: dealt.shares.len(),
             });
         }
     }

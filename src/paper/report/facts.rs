@@ -36,8 +36,8 @@ facts! {
         labels: Html,
         imports: Html,
         deadlines: Vec<Named>,
-        threshold: Html,
-        shares: Html,
+        /// Whose shares are.
+        enough: Html,
         exceptions: Vec<ExceptionFacts>,
         exception_count: Html,
         wrong_answers: Html,
@@ -74,7 +74,7 @@ facts! {
         is_pair: bool,
         attributes: Html,
     }
-    DealtFacts { threshold: Html, count: Html, labels: Html, shares: Vec<ShareFacts>, package: Html, }
+    DealtFacts { enough: Html, labels: Html, shares: Vec<ShareFacts>, package: Html, }
     ProvedFacts { shares: Html, recombinations: Html, }
     ShareFacts { share: Html, custodian: Html, digest: Html, back: Html, }
     SupersededFacts { ceremony: Html, custodians: Html, }

@@ -141,14 +141,16 @@ fn dealt(report: &Report, dealt: &EscrowDealt) -> DealtFacts {
         });
         ShareFacts {
             share: share.share.to_string().into(),
-            custodian: share.custodian.as_str().into(),
+            custodian: match &share.group {
+                Some(group) => format!("{}, group {group}", share.custodian).into(),
+                None => share.custodian.as_str().into(),
+            },
             digest: groups(&share.share_sha256),
             back: html(back),
         }
     });
     DealtFacts {
-        threshold: dealt.threshold.to_string().into(),
-        count: dealt.shares.len().to_string().into(),
+        enough: words::capitalised(&dealt.enough()).into(),
         labels: words::some(&dealt.labels, 12).into(),
         shares: shares.collect(),
         package: groups(&dealt.package_sha256),

@@ -2,6 +2,7 @@
 
 use super::Script;
 use crate::crypto::escrow::package;
+use crate::crypto::escrow::policy::Place;
 use crate::crypto::wrapping::kwp_len;
 use crate::paper::html::{Html, boxes, fingerprint_boxes, package_rows, words_to_fill};
 use crate::paper::template::{facts, fill};
@@ -34,25 +35,18 @@ facts! {
 
 /// The form of one share.
 pub(super) struct Form<'a> {
-    pub at: usize,
-    pub of: usize,
-    pub custodian: &'a str,
+    pub share: Place<'a>,
     pub facts: FormFacts,
 }
 
-pub(super) fn forms<'a>(script: &Script<'a>) -> Vec<Form<'a>> {
-    let escrow = script.plan.escrow.as_ref();
-    let custodians = escrow.map_or(&[][..], |escrow| &escrow.custodians);
-    let form = |(at, custodian): (usize, &'a String)| Form {
-        at: at + 1,
-        of: custodians.len(),
-        custodian,
+pub(super) fn forms<'a>(script: &Script<'a>) -> impl Iterator<Item = Form<'a>> {
+    script.places().map(|share| Form {
         facts: FormFacts {
-            number: (at + 1).to_string().into(),
-            custodian: custodian.into(),
+            number: share.number.to_string().into(),
+            custodian: share.told().into(),
         },
-    };
-    custodians.iter().enumerate().map(form).collect()
+        share,
+    })
 }
 
 /// What is on every form of a ceremony.
@@ -68,8 +62,8 @@ pub(super) struct FormTexts {
 impl FormTexts {
     pub(super) fn new(escrow: Option<&EscrowPlan>) -> Self {
         let quorum = match escrow {
-            Some(escrow) => format!("{} custodians", escrow.threshold),
-            None => "as many custodians as the threshold says".to_owned(),
+            Some(escrow) => escrow.policy.shares(),
+            None => "as many shares as the threshold says".to_owned(),
         };
         Self {
             together: TOGETHER.into(),

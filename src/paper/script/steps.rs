@@ -138,8 +138,8 @@ fn takes(script: &Script, step: Step) -> Option<usize> {
         Step::Wrap => (imports > 0).then_some(minutes::WRAP),
         Step::Escrow if destroys => Some(minutes::TICKED_OFF),
         Step::Escrow => plan.escrow.as_ref().map(|escrow| match escrow.deliver {
-            Deliver::Screen => escrow.custodians.len() * minutes::DEALING,
-            Deliver::Files(_) => escrow.custodians.len() * minutes::FILE,
+            Deliver::Screen => escrow.policy.count() * minutes::DEALING,
+            Deliver::Files(_) => escrow.policy.count() * minutes::FILE,
         }),
         Step::ProveEscrow => plan.escrow.as_ref().map(|_| minutes::PROVE),
         Step::Next => Some(minutes::NEXT),
@@ -153,7 +153,7 @@ fn data_keys(script: &Script) -> usize {
         Kind::Generate | Kind::Reimport => minutes::DATA_KEYS,
         Kind::Destroy => minutes::DATA_KEYS_OTHERWISE,
         Kind::Recover => {
-            let brought = match script.shares_before().len() {
+            let brought = match script.shares_before().count() {
                 0 => SHARES,
                 dealt => dealt,
             };

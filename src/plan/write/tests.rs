@@ -8,11 +8,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::crypto::escrow::Policy;
 use crate::crypto::spec::HmacHash;
 use crate::crypto::wrapping::{Fingerprint, WrappingAlgorithm};
 use crate::ground::anchor::Anchor;
 use crate::ground::token_uri::TokenUri;
 use crate::plan::kms::{KeyArn, KmsKey};
+use crate::plan::roles::Apart;
 use crate::plan::{EscrowPlan, HsmPlan, InToken, Keep, Kind, Network, RecoverPlan, WrapIn};
 
 /// As it is read again, but for its bytes.
@@ -44,6 +46,9 @@ fn everything_told() -> Notes {
         "key.0.import.0.description",
         "escrow",
         "escrow.threshold",
+        "escrow.groups",
+        "roles",
+        "roles.apart",
         "recover",
         "recover.package",
         "record.witnesses",
@@ -231,11 +236,21 @@ fn escrow(base: &'static str) -> impl Strategy<Value = EscrowPlan> {
         Just(Deliver::Screen),
         Just(Deliver::Files(Path::new(base).join("shares of \"5\""))),
     ];
-    (2_u8..4, deliver).prop_map(|(threshold, deliver)| EscrowPlan {
+    let names = |names: [&str; 3]| Vec::from(names.map(str::to_owned));
+    let group = move |name: &str, threshold, custodians| Group {
+        name: name.to_owned(),
         threshold,
-        custodians: ["Security", "Revision \"Süd\"", "A, B"]
-            .map(str::to_owned)
-            .into(),
+        custodians: names(custodians),
+    };
+    let any =
+        move |threshold| Policy::any(threshold, names(["Security", "Revision \"Süd\"", "A, B"]));
+    let of_groups = move |needed| {
+        let board = group("the board, \"}]", 2, ["A", "B # c", "C"]);
+        Policy::of_groups(needed, vec![board, group("IT", 3, ["D", "E", "F"])])
+    };
+    let policy = prop_oneof![(2_u8..4).prop_map(any), (1_u8..3).prop_map(of_groups)];
+    (policy, deliver).prop_map(|(policy, deliver)| EscrowPlan {
+        policy: policy.unwrap(),
         deliver,
     })
 }
@@ -311,6 +326,7 @@ fn plan() -> impl Strategy<Value = Plan> {
                         .iter()
                         .map(|seat| (*seat).to_owned())
                         .collect(),
+                    apart: Apart::ALL[..witnesses].to_vec(),
                     signer,
                     ..Plan::draft(&title, kind, hsm, &Path::new(base).join(directory))
                 };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::shares::{Escrow, Question, can_be, in_range, split};
+use super::shares::{Escrow, Question, any_of, can_be, split};
 use crate::ceremony::operator::{Interrupted, Operator, Terminal};
 use crate::evidence::record;
 use crate::ground::error::Result;
@@ -120,14 +120,9 @@ fn ask_custodians(
         match typed
             .parse()
             .map_err(|_| "a number, please".to_owned())
-            .and_then(|typed| in_range(typed, &custodians).map(|()| typed))
+            .and_then(|typed| any_of(typed, &custodians))
         {
-            Ok(threshold) => {
-                return Ok(Some(Escrow::Deal {
-                    threshold,
-                    custodians,
-                }));
-            }
+            Ok(policy) => return Ok(Some(Escrow::Deal(policy))),
             Err(why) => operator.say(&format!(" {why}\n")),
         }
     }

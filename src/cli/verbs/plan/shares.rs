@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::notes;
+use crate::crypto::escrow::Policy;
 use crate::crypto::escrow::slip39::MOST_SHARES;
 use crate::evidence::previous::{Dealt, Previous};
 use crate::ground::error::{Error, Result};
@@ -38,15 +39,9 @@ pub(super) type Ask = fn(Question) -> Result<Escrow>;
 /// What is decided about the escrow.
 pub(super) enum Escrow {
     /// New shares.
-    Deal {
-        threshold: u8,
-        custodians: Vec<String>,
-    },
+    Deal(Policy),
     /// New shares for those who have shares: nobody was there to be asked.
-    AsBefore {
-        threshold: u8,
-        custodians: Vec<String>,
-    },
+    AsBefore(Policy),
     /// The shares that a recovery opens stay in use, for this reason.
     Reuse(String),
     /// No shares, as somebody said.
@@ -97,28 +92,17 @@ impl Escrow {
             None => ask(Question::NewShares(&before))?,
         };
         Ok(match decided {
-            Self::Deal { .. } => decided,
-            _ => Self::AsBefore {
-                threshold: dealt.threshold,
-                custodians: before,
-            },
+            Self::Deal(_) => decided,
+            _ => Self::AsBefore(dealt.policy.clone()),
         })
     }
 
     /// What was decided, into the plan; shares that are dealt are handed out like this.
     pub(super) fn decide(&self, plan: &mut Plan, deliver: Deliver, notes: &mut Notes) {
         match self {
-            Self::Deal {
-                threshold,
-                custodians,
-            }
-            | Self::AsBefore {
-                threshold,
-                custodians,
-            } => {
+            Self::Deal(policy) | Self::AsBefore(policy) => {
                 plan.escrow = Some(EscrowPlan {
-                    threshold: *threshold,
-                    custodians: custodians.clone(),
+                    policy: policy.clone(),
                     deliver,
                 });
             }
@@ -127,8 +111,12 @@ impl Escrow {
             Self::Open => notes.above("escrow", notes::NO_ESCROW_YET),
         }
         match self {
-            Self::AsBefore { .. } => {
-                notes.above("escrow.threshold", "as before: change what changed");
+            Self::AsBefore(policy) => {
+                let first = match policy.is_grouped() {
+                    true => "escrow.groups_threshold",
+                    false => "escrow.threshold",
+                };
+                notes.above(first, "as before: change what changed");
             }
             Self::Open if plan.kind == Kind::Recover => notes.above("reuse_escrow", notes::REUSE),
             _ => {}
@@ -147,11 +135,9 @@ fn of_flags(wish: &EscrowWish) -> Result<Option<Escrow>> {
     };
     let custodians = split(names);
     can_be(&custodians).map_err(|why| Error::usage(format!("--custodians: {why}")))?;
-    in_range(threshold, &custodians).map_err(|why| Error::usage(format!("--threshold: {why}")))?;
-    Ok(Some(Escrow::Deal {
-        threshold,
-        custodians,
-    }))
+    let policy = any_of(threshold, &custodians);
+    let policy = policy.map_err(|why| Error::usage(format!("--threshold: {why}")))?;
+    Ok(Some(Escrow::Deal(policy)))
 }
 
 pub(super) fn split(names: &str) -> Vec<String> {
@@ -189,12 +175,8 @@ pub(super) fn can_be(custodians: &[String]) -> Result<(), String> {
     }
 }
 
-pub(super) fn in_range(threshold: u8, custodians: &[String]) -> Result<(), String> {
-    match (FEWEST_SHARES..=custodians.len()).contains(&threshold.into()) {
-        true => Ok(()),
-        false => Err(format!(
-            "give a number from {FEWEST_SHARES} to {}",
-            custodians.len()
-        )),
-    }
+/// Any so many of them.
+pub(super) fn any_of(threshold: u8, custodians: &[String]) -> Result<Policy, String> {
+    let range = format!("give a number from {FEWEST_SHARES} to {}", custodians.len());
+    Policy::any(threshold, custodians.to_vec()).map_err(|_| range)
 }

@@ -178,16 +178,16 @@ fn only_import(plan: &Plan) -> Result<(&KeyPlan, &ImportPlan)> {
 
 /// The share files that the ceremony wrote, in the order of the custodians.
 fn share_files(plan: &Plan) -> Result<Vec<PathBuf>> {
-    let Some((Deliver::Files(directory), custodians)) = plan
+    let Some((Deliver::Files(directory), policy)) = plan
         .escrow
         .as_ref()
-        .map(|escrow| (&escrow.deliver, &escrow.custodians))
+        .map(|escrow| (&escrow.deliver, &escrow.policy))
     else {
         return Err(not_proved("its own plan deals no shares to files"));
     };
-    let named = (1..)
-        .zip(custodians)
-        .map(|(number, name)| directory.join(share_file_name(number, name)));
+    let named = policy
+        .places()
+        .map(|place| directory.join(share_file_name(place.number.into(), place.custodian)));
     Ok(named.collect())
 }
 

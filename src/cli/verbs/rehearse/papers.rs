@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{shortened, write_new};
 use crate::ceremony::operator::Operator;
 use crate::ceremony::screens;
+use crate::crypto::escrow::Policy;
 use crate::crypto::escrow::{Package, SHARE_WORDS, read_share_file};
 use crate::crypto::locked::Locked;
 use crate::evidence::previous::Previous;
@@ -210,7 +211,7 @@ fn package_rows(plan: &Plan, package: &Package) -> Vec<String> {
 /// Exit 5 if they cannot be written.
 pub(super) fn forms(
     dealt: &Path,
-    threshold: u8,
+    policy: &Policy,
     ceremony: &str,
     room: &Path,
 ) -> Result<Vec<PathBuf>> {
@@ -225,12 +226,7 @@ pub(super) fn forms(
     let mut forms = Vec::with_capacity(names.len());
     for name in &names {
         let path = to.join(name);
-        write_form(
-            &dealt.join(name),
-            &path,
-            &format!("any {threshold} of {}", names.len()),
-            ceremony,
-        )?;
+        write_form(&dealt.join(name), &path, &policy.quorum(), ceremony)?;
         forms.push(path);
     }
     Ok(forms)

@@ -10,6 +10,7 @@ use super::{hand_over, make_token, write_new, write_parameters};
 use crate::ceremony::operator::{Interrupted, Operator as _, Terminal, Unattended};
 use crate::ceremony::tries::Tries;
 use crate::ceremony::{Approved, generate, log_in, not_recorded};
+use crate::crypto::escrow::Policy;
 use crate::crypto::spec::{Curve, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::evidence::previous::Previous;
@@ -214,17 +215,17 @@ impl Practice<'_> {
         }
         let previous = Previous::load(&sealed.directory, None)?;
         let forms = match &plan.escrow {
-            Some(escrow) => self.make_forms(escrow.threshold, &previous)?,
+            Some(escrow) => self.make_forms(&escrow.policy, &previous)?,
             None => Vec::new(),
         };
         Ok(StandIn { previous, forms })
     }
 
     /// Makes forms for those who bring shares. The stand-in's share files are then erased.
-    fn make_forms(&self, threshold: u8, previous: &Previous) -> Result<Vec<PathBuf>> {
+    fn make_forms(&self, policy: &Policy, previous: &Previous) -> Result<Vec<PathBuf>> {
         let dealt = self.room.join(DEALT);
         let forms = match self.kind {
-            Kind::Recover => papers::forms(&dealt, threshold, &previous.ceremony, self.room)?,
+            Kind::Recover => papers::forms(&dealt, policy, &previous.ceremony, self.room)?,
             Kind::Generate | Kind::Reimport | Kind::Destroy => Vec::new(),
         };
         fs::remove_dir_all(&dealt)

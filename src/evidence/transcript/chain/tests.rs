@@ -137,7 +137,7 @@ fn an_event_whose_members_are_not_those_of_its_name_counts_as_unknown_and_is_nam
         (
             DEALT.replacen(
                 r#"{"share":1,"custodian":"Audit","share_sha256":"1"}"#,
-                r#"[1,"Audit","1"]"#,
+                r#"[1,"Audit",null,"1"]"#,
                 1,
             ),
             Some("a list contains a list"),

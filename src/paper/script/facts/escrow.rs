@@ -2,7 +2,8 @@
 
 use super::{Named, Script, UNKNOWN_SHARES, eight_rows, html};
 use crate::crypto::escrow::package;
-use crate::evidence::previous::{Dealt, KnownShare, Previous, not_in_use, told_outside};
+use crate::crypto::escrow::policy::Place;
+use crate::evidence::previous::{Dealt, Previous, not_in_use, told_outside};
 use crate::ground::words;
 use crate::paper::holders;
 use crate::paper::html::{Html, rows_to_fill};
@@ -18,7 +19,8 @@ facts! {
         holders: Html,
         shares: Vec<ShareFacts>,
         share_count: Html,
-        threshold: Html,
+        /// Whose shares are.
+        enough: Html,
         /// The folder, if shares are written as files.
         share_folder: Html,
         by_quorum: bool,
@@ -57,13 +59,9 @@ impl EscrowFacts {
         Self {
             escrow_meaning: escrow_meaning(script).into(),
             holders: holders::picture(plan, previous),
-            shares: shares(script),
-            share_count: script.custodians().len().to_string().into(),
-            threshold: html(
-                plan.escrow
-                    .as_ref()
-                    .map(|escrow| escrow.threshold.to_string()),
-            ),
+            shares: script.places().map(ShareFacts::of).collect(),
+            share_count: script.places().count().to_string().into(),
+            enough: html(escrow.map(|escrow| words::capitalised(&escrow.policy.shares()))),
             share_folder: html(share_folder(script)),
             by_quorum: plan.keys.iter().any(|key| key.keep.by_quorum()),
             package_by_hand: plan.keys.iter().all(|key| package::can_be_typed(key.spec)),
@@ -80,7 +78,7 @@ impl EscrowFacts {
             emergency: form.emergency,
             eight_rows: eight_rows(),
             three_rows: rows_to_fill(1..=3),
-            shares_before: script.shares_before().iter().map(ShareFacts::of).collect(),
+            shares_before: script.shares_before().map(ShareFacts::of).collect(),
             blanks: Named::all([""; UNKNOWN_SHARES]),
             not_in_use: previous.map(others).unwrap_or_default(),
             package_typed: recover.is_some_and(|recover| recover.package == PackageSource::Typed),
@@ -103,15 +101,6 @@ fn shares_stay(script: &Script) -> bool {
     in_use && script.plan.escrow.is_none() && script.plan.kind != Kind::Destroy
 }
 
-fn shares(script: &Script) -> Vec<ShareFacts> {
-    let names = script.custodians().iter().enumerate();
-    let share = |(at, name): (usize, &String)| ShareFacts {
-        number: (at + 1).to_string().into(),
-        custodian: name.into(),
-    };
-    names.map(share).collect()
-}
-
 fn escrow_meaning(script: &Script) -> String {
     match (script.plan.kind, &script.plan.escrow) {
         (Kind::Destroy, None) => told_outside(script.plan, script.previous),
@@ -121,10 +110,10 @@ fn escrow_meaning(script: &Script) -> String {
 }
 
 impl ShareFacts {
-    fn of(share: &KnownShare) -> Self {
+    fn of(share: Place) -> Self {
         Self {
             number: share.number.to_string().into(),
-            custodian: (&share.custodian).into(),
+            custodian: share.told().into(),
         }
     }
 }

@@ -70,13 +70,16 @@ fn roles(script: &Script) -> Vec<String> {
     if plan.imports().next().is_some() {
         roles.push("carrier of the slip, not of the stick".to_owned());
     }
-    let dealt = script.custodians().iter().enumerate();
-    roles.extend(dealt.map(|(at, name)| format!("custodian of share {}: {name}", at + 1)));
-    let brought = script.shares_before().iter();
+    let dealt = script.places();
+    roles.extend(
+        dealt.map(|share| format!("custodian of share {}: {}", share.number, share.told())),
+    );
+    let brought = script.shares_before();
     roles.extend(brought.map(|share| {
         format!(
             "brings share {} of those in use: {}",
-            share.number, share.custodian
+            share.number,
+            share.told()
         )
     }));
     roles.extend(plan.witness_places());

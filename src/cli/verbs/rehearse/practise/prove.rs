@@ -98,10 +98,6 @@ fn tell_escrow(plan: &Plan, verified: &Verified) -> Result<()> {
         Deliver::Screen => "typed back, joined",
         Deliver::Files(_) => "in files, read back, joined",
     };
-    let told = format!(
-        "{} shares, any {} open it; {how}",
-        escrow.custodians.len(),
-        escrow.threshold
-    );
+    let told = format!("{} open it; {how}", escrow.policy.shares());
     tell("escrowed", &told, "proved")
 }

@@ -1,0 +1,131 @@
+//! Shares of groups between people and the screen: handed out, typed back, and typed again in a recovery, with the
+//! mistakes that people make.
+
+use crate::hand_out::{STRANGER, WHO, asks, copy, start, type_from, type_head, unseen, words_of};
+use crate::support;
+
+use support::escrow::{another_word, forged, head, shares, with_word, wrapped};
+use support::{Kind, Room, folded};
+
+const GROUPS: &str = "[escrow]\ngroups_threshold = 2\ngroups = [\n\
+    { name = \"Security\", threshold = 2, custodians = [\"Ines\", \"Jan\", \"Kim\"] },\n\
+    { name = \"Audit\", threshold = 1, custodians = [\"Lea\", \"Max\"] },\n]\n";
+
+fn room(kind: Kind, deliver: &str) -> Option<Room> {
+    let mut room = Room::new(kind)?;
+    room.plan.more = format!("{GROUPS}deliver = \"{deliver}\"\n");
+    Some(room)
+}
+
+#[test]
+fn shares_of_groups_are_handed_out_with_mistakes_and_every_one_is_proved() {
+    let Some(room) = room(Kind::SoftHsm, "screen") else {
+        return;
+    };
+    let mut screen = start(&room);
+    let mut all = Vec::new();
+    for custodian in ["Ines", "Jan", "Kim", "Lea", "Max"] {
+        let words = copy(&mut screen, custodian);
+        if custodian == "Lea" {
+            // the form has one word that the share has not
+            let wrong = words_of(&with_word(
+                &words.join(" "),
+                20,
+                another_word(&words.join(" "), 20),
+            ));
+            type_from(&mut screen, custodian, &wrong, 1);
+            screen.expect("Lea: row 21 is not what was shown.");
+            screen.answer(&asks(custodian, 21), &words[20]);
+        } else {
+            type_from(&mut screen, custodian, &words, 1);
+        }
+        screen.expect("all 33 words came back right.");
+        unseen(&mut screen, &words);
+        all.push(words);
+    }
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    let shown = folded(&screen.shown);
+    assert!(
+        shown.contains(
+            "Words 1 and 2 are the same on every form; words 3 and 4 make this one yours."
+        )
+    );
+    let beginning = |at: usize, words: usize| all[at][..words].to_vec();
+    assert!((1..5).all(|at| beginning(at, 2) == beginning(0, 2)));
+    assert_ne!(all[2][2..4], all[3][2..4]);
+    let transcript = room.transcript("records/one");
+    assert_eq!(transcript.event("escrow-proved")["recombinations"], 5);
+    assert_eq!(
+        transcript.event("escrow-dealt")["groups"][1]["name"],
+        "Audit"
+    );
+}
+
+#[test]
+fn shares_of_groups_are_typed_in_any_order_and_what_is_missing_is_told_by_group() {
+    let Some(old) = room(Kind::Kryoptic, "files:shares") else {
+        return;
+    };
+    old.run_well();
+    let Some(mut new) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    new.use_kms_key(old.kms.clone());
+    new.plan.kind = "recover".into();
+    let previous = old.path("records/one");
+    new.plan.top_more = format!(
+        "previous = \"{}\"\nreuse_escrow = \"a test\"\n",
+        previous.display()
+    );
+    new.plan.more = "[recover]\nshares = \"typed\"\npackage = \"record\"\n".into();
+    let dealt: Vec<String> = shares(&old.path("shares"))
+        .into_iter()
+        .map(|(_, words)| words)
+        .collect();
+    let [ines, _, kim, _, max] = &dealt[..] else {
+        panic!("five shares")
+    };
+    let mut screen = start(&new);
+    type_head(&mut screen, &head(&previous));
+    let told = screen.answer(WHO, "Max");
+    let told = folded(&told);
+    assert!(told.contains("Ines, group Security, Jan, group Security, Kim, group Security, Lea, group Audit, Max, group Audit."), "{told}");
+    type_from(&mut screen, "Max", &words_of(max), 1);
+    let told = screen.answer(WHO, "Max");
+    assert!(
+        folded(&told).contains("still needed 1 of 2 groups: Security 2 of 2, Audit is complete"),
+        "{told}"
+    );
+    assert!(
+        folded(&told)
+            .contains("could bring Ines, group Security, Jan, group Security, Kim, group Security"),
+        "{told}"
+    );
+    screen.answer(" Type aside to put it aside, Enter to keep it: ", "");
+
+    // the own form of somebody who typed already is seen at word 4, and words of another group are no mistake
+    screen.answer(WHO, "Kim");
+    for row in 1..=4 {
+        screen.answer(&asks("Kim", row), &words_of(max)[row - 1]);
+    }
+    screen.expect("Max typed a share with these words 3 and 4 already.");
+    type_from(&mut screen, "Kim", &words_of(kim), 1);
+    let told = screen.answer(WHO, "Mallory");
+    assert!(
+        folded(&told).contains("still needed 1 of 2 groups: Security 1 of 2, Audit is complete"),
+        "{told}"
+    );
+    screen.answer(STRANGER, "yes");
+    type_from(&mut screen, "Mallory", &words_of(&forged(ines)), 1);
+    screen.expect("Mallory: it is not one of the shares in the previous record; it was not taken");
+    screen.answer(WHO, "Ines");
+    type_from(&mut screen, "Ines", &words_of(ines), 1);
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    assert_eq!(
+        new.openssl_opens(&wrapped("records/one")),
+        old.openssl_opens(&wrapped("records/one"))
+    );
+    let met = new.transcript("records/one");
+    let met = met.event("quorum-met");
+    assert_eq!(met["shares"], serde_json::json!(["Kim", "Ines", "Max"]));
+}
