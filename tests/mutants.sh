@@ -3,8 +3,10 @@
 #
 # Changes the code of the rooms that everything rests on, one place at a time, and runs that room's own unit
 # tests: whoever takes such a change for byok must be told by a test that fails. The rooms are
-#   shares      src/crypto/escrow/slip39*         chain  src/evidence/transcript/chain.rs
-#   attributes  src/hsm/attributes.rs      wrapping  src/crypto/wrapping*
+#   chain       src/evidence/transcript/chain.rs
+#   attributes  src/hsm/attributes.rs
+#   shares      src/crypto/escrow/{policy,quorum,slip39}*
+#   wrapping    src/crypto/wrapping*
 #   kms         src/plan/kms.rs, and its files for every KMS but AWS KMS
 # Without ROOM all five. What follows `--` goes to cargo-mutants, such as `--list` or `--re 'fn name'`.
 #
@@ -50,7 +52,7 @@ unset RUSTFLAGS
 # files ROOM: what is changed.
 files() {
     case $1 in
-    shares) printf '%s\n' src/crypto/escrow/slip39.rs 'src/crypto/escrow/slip39/*.rs' ;;
+    shares) printf '%s\n' src/crypto/escrow/{policy,quorum,slip39}.rs 'src/crypto/escrow/slip39/*.rs' ;;
     chain) printf '%s\n' src/evidence/transcript/chain.rs ;;
     attributes) printf '%s\n' src/hsm/attributes.rs ;;
     wrapping) printf '%s\n' src/crypto/wrapping.rs 'src/crypto/wrapping/**/*.rs' ;;

@@ -183,7 +183,7 @@ fn quorum(set: Set, gives: &str, means: &str) -> WayFacts {
             .map(|(at, group)| line(set.policy, at, group))
             .collect(),
         told: set.told,
-        ..part(&set.policy.shares())
+        ..part(&set.policy.title())
     };
     WayFacts {
         parts: joined("+", [shares, package(&set.of)]),

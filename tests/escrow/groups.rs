@@ -198,7 +198,7 @@ fn a_recovery_says_by_group_what_is_missing_and_takes_shares_in_any_order() {
         serde_json::json!(["Security 3", "Security 1", "Audit 2"])
     );
     let checked = new.byok(&["check", "plan.toml"]).output().unwrap();
-    let told = "the shares of all 2 groups: Security (any 2 of 3), Audit (any 1 of 2) are needed";
+    let told = "the shares of both groups: Security (any 2 of 3), Audit (any 1 of 2) are needed";
     assert!(
         stdout(&checked).replace("\n      ", " ").contains(told),
         "{}",
@@ -226,7 +226,7 @@ fn a_share_of_a_group_is_checked_with_its_record_and_by_itself() {
         told.contains("good: this is share 5 of 5, Audit 2, of ceremony"),
         "{told}"
     );
-    assert!(told.contains("the shares of all 2 groups: Security (any 2 of 3), Audit (any 1 of 2) open the escrow package."), "{told}");
+    assert!(told.contains("the shares of both groups: Security (any 2 of 3), Audit (any 1 of 2) open the escrow package."), "{told}");
     let told = check(&[]);
     assert!(told.contains("this is share 2 of group 2 of a set of which 1 of this group, with 2 of 2 groups, open an escrow package"), "{told}");
     let json: serde_json::Value =
@@ -283,7 +283,7 @@ fn new_shares_are_dealt_to_the_same_groups_and_paper_and_report_name_them() {
     let files = files_below(&room.path("anew"));
     let first = fs::read_to_string(&files[0]).unwrap();
     assert!(
-        first.contains("group Security\nthe shares of all 2 groups: "),
+        first.contains("group Security\nthe shares of both groups: "),
         "{first}"
     );
 }

@@ -10,6 +10,8 @@ pub mod ground {
 
 pub mod crypto {
     pub mod escrow {
+        pub(crate) mod policy;
+        pub(crate) mod quorum;
         pub mod slip39;
     }
     pub mod locked;

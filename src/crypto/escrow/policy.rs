@@ -62,9 +62,11 @@ impl Group {
 }
 
 fn any(needed: u8, of: usize) -> String {
-    match usize::from(needed) == of {
-        true => format!("all {of}"),
-        false => format!("any {needed} of {of}"),
+    match (usize::from(needed) == of, of) {
+        (true, 1) => "the only one".to_owned(),
+        (true, 2) => "both".to_owned(),
+        (true, _) => format!("all {of}"),
+        (false, _) => format!("any {needed} of {of}"),
     }
 }
 
@@ -190,18 +192,27 @@ impl Policy {
         self.standing(there).is_enough()
     }
 
-    /// `any 3 of 5`, or `any 1 of 2 groups: Security (any 2 of 3), Audit (all 2)`.
+    /// `any 3 of 5`, or `any 1 of 2 groups: Security (any 2 of 3), Audit (both)`.
     pub(crate) fn quorum(&self) -> String {
         match &self.groups[..] {
             [one] => format!("any {} of {}", one.threshold, one.custodians.len()),
             groups => {
                 let groups: Vec<String> = groups.iter().map(Group::told).collect();
-                format!(
-                    "{} groups: {}",
-                    any(self.needed, groups.len()),
-                    groups.join(", ")
-                )
+                format!("{}: {}", self.of_groups_told(), groups.join(", "))
             }
+        }
+    }
+
+    /// `any 1 of 2 groups`
+    fn of_groups_told(&self) -> String {
+        format!("{} groups", any(self.needed, self.groups.len()))
+    }
+
+    /// The same without the groups one by one, for where they stand below.
+    pub(crate) fn title(&self) -> String {
+        match self.is_grouped() {
+            false => self.shares(),
+            true => format!("the shares of {}", self.of_groups_told()),
         }
     }
 
@@ -323,7 +334,7 @@ mod tests {
         let two = two();
         assert_eq!(
             two.shares(),
-            "the shares of all 2 groups: Security (any 2 of 3), Audit (any 1 of 2)"
+            "the shares of both groups: Security (any 2 of 3), Audit (any 1 of 2)"
         );
         assert_eq!(two.names(), "Security: A, B, C; Audit: D, E");
         let told: Vec<String> = two.places().map(|place| place.told()).collect();

@@ -1,6 +1,6 @@
 //! Who is in the room, and signs.
 
-use super::{Named, Script, eight_rows, name_of};
+use super::{Named, Script, eight_rows, html, name_of};
 use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
 use crate::paper::html::{Html, rows_to_fill};
 use crate::paper::script::practice_box;
@@ -12,6 +12,7 @@ facts! {
     SeatFacts {
         practice_box: Html,
         roles: Vec<Named>,
+        apart: Html,
         first_witness: Html,
         other_witnesses: Vec<Named>,
         eight_rows: Html,
@@ -25,12 +26,11 @@ facts! {
 impl SeatFacts {
     pub(crate) fn of(script: &Script) -> Self {
         let record = name_of(&script.plan.directory);
-        Self::with(
-            script.practice,
-            roles(script),
-            script.plan.witness_places(),
-            record,
-        )
+        let witnesses = script.plan.witness_places();
+        Self {
+            apart: html(meaning::apart(script.plan)),
+            ..Self::with(script.practice, roles(script), witnesses, record)
+        }
     }
 
     /// For a ceremony that is not known.
@@ -46,6 +46,7 @@ impl SeatFacts {
         Self {
             practice_box: practice_box(practice),
             roles: Named::all(roles),
+            apart: Html::default(),
             first_witness: first.unwrap_or_else(|| "witness".to_owned()).into(),
             other_witnesses: Named::all(witnesses),
             eight_rows: eight_rows(),
