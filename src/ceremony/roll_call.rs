@@ -327,11 +327,14 @@ impl Place {
             .is_some_and(|(role, seat)| role == CUSTODIAN && seat == custodian)
     }
 
-    /// `custodian Audit`
+    /// `custodian Audit`, or `custodian Dora, group Audit`
     fn told(&self) -> String {
-        match self.role_and_seat() {
-            Some((role, seat)) => format!("{role} {seat}"),
-            None => "at the keyboard".to_owned(),
+        match (self.role_and_seat(), self.role()) {
+            (Some((role, seat)), Role::Custodian(Some(group))) => {
+                format!("{role} {seat}, group {group}")
+            }
+            (Some((role, seat)), _) => format!("{role} {seat}"),
+            (None, _) => "at the keyboard".to_owned(),
         }
     }
 
