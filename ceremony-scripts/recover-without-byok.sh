@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # recover-without-byok.sh PARAMETERS WRAPPING [PACKAGE]
 #
-# Brings a data key back from exactly M shares and the escrow package, without
+# Brings a data key back from a quorum of shares and the escrow package, without
 # byok and without an HSM, and wraps it for KMS: docs/recovery-without-byok.md,
 # steps 3 to 8.
 #
@@ -432,7 +432,7 @@ escrow_key=
 while [ -z "$escrow_key" ]; do
     wipe
     say '' "Good so far: ${#shares[@]} share(s)${needed:+ of $needed}. One custodian at the screen, everyone else turns away."
-    [ -z "${by_group-}" ] || say "$by_group"
+    while IFS= read -r line; do say "$line"; done < <(printf '%s' "${by_group-}")
     say 'All 33 words, in one line or in several; four letters of a word are enough. stop ends it.'
     at_end="the shares are not enough: ${#shares[@]} good${needed:+, $needed needed}"
     type_share || continue
@@ -452,6 +452,7 @@ while [ -z "$escrow_key" ]; do
             'at least one was not dealt with the others: begin again, replacing one custodian at a time' ;;
     *'not part of the current set'*) why='it belongs to another set than those before' ;;
     *'already entered'*) why='it was typed before' ;;
+    *"don't match"*) why='it contradicts a share of its group that was taken before' ;;
     *ERROR*) why='a word is wrong, or words are exchanged' ;;
     *) why= ;;
     esac
@@ -462,8 +463,16 @@ while [ -z "$escrow_key" ]; do
     shares+=("$share")
     case $said in
     *' groups needed:'*) # how far each group is; the words after it are those with which its forms begin
-        by_group=$(awk '/groups needed:$/ { told = "" } / groups needed:$| from group / { told = told $0 "\n" }
-            END { printf "%s", told }' <<<"$said" | sed 's/^[^A-Za-z0-9]*//') ;;
+        by_group=$(awk '{ sub(/^[^A-Za-z0-9]*/, "") }
+            / groups needed:$/ { told = $2 " of " $4 " groups are complete:\n" }
+            / from group / {
+                forms = $0
+                sub(/.* from group /, "", forms)
+                is = "none yet"
+                if ($2 == "of") is = $1 + 0 < $3 + 0 ? $1 " of " $3 " shares" : "complete"
+                told = told "  forms that begin " forms ": " is "\n"
+            }
+            END { printf "%s", told }' <<<"$said") ;;
     *) needed=$(sed -n 's/.* of \([0-9]*\) shares needed.*/\1/p' <<<"$said" | tail -n 1) ;;
     esac
 done

@@ -26,7 +26,7 @@ mod import_type;
 pub mod kms;
 pub(crate) mod meaning;
 pub(crate) mod parameters;
-mod raw;
+pub(crate) mod raw;
 pub(crate) mod roles;
 mod source;
 mod syntax;

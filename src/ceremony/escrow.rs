@@ -214,10 +214,11 @@ impl Ceremony<'_> {
         };
         self.begin(Step::ProveEscrow)?;
         let quorum = shares.validate()?;
-        if !quorum.dissenters.is_empty() {
+        let wrong = [&quorum.dissenters[..], &quorum.unjudged].concat();
+        if !wrong.is_empty() {
             return Err(Error::mismatch(format!(
                 "the share of {} is not the one that was dealt",
-                quorum.dissenters.join(", ")
+                wrong.join(", or of ")
             ))
             .check("QUORUM"));
         }

@@ -75,12 +75,20 @@ impl Ceremony<'_> {
 
     /// Whether the plan says that one person may not hold two of these seats.
     fn keeps_apart(&self, twice: &Twice) -> bool {
-        let pairs = &self.plan().apart;
-        let mut each = (1..).zip(&twice.roles);
-        each.any(|(next, one)| {
-            let mut others = twice.roles.iter().skip(next);
-            others.any(|other| pairs.iter().any(|pair| pair.keeps(*one, *other)))
-        })
+        self.kept(twice).next().is_some()
+    }
+
+    /// The pairs of the plan that it holds together.
+    fn kept(&self, twice: &Twice) -> impl Iterator<Item = &'static str> {
+        let pairs = self.plan().apart.iter();
+        let kept = pairs.filter(|pair| {
+            let mut each = (1..).zip(&twice.roles);
+            each.any(|(next, one)| {
+                let mut others = twice.roles.iter().skip(next);
+                others.any(|other| pair.keeps(*one, *other))
+            })
+        });
+        kept.map(|pair| pair.name())
     }
 
     /// Asks who is in one seat. `absent` must be typed again if the ceremony cannot be held then.
@@ -134,12 +142,13 @@ impl Ceremony<'_> {
             let twice = held_twice(seats);
             let apart = twice.iter().any(|twice| self.keeps_apart(twice));
             for twice in &twice {
-                let kept = match self.keeps_apart(twice) {
-                    true => ", WHICH THE PLAN KEEPS APART",
-                    false => "",
+                let kept: Vec<&str> = self.kept(twice).collect();
+                let kept = match kept.is_empty() {
+                    true => String::new(),
+                    false => format!(" The plan says NEVER ONE PERSON: {}.", kept.join(", ")),
                 };
-                self.desk
-                    .say(&screens::fold(&format!("{}{kept}.", twice.told()), " "));
+                let told = format!("{}.{kept}", twice.told());
+                self.desk.say(&screens::fold(&told, " "));
             }
             let (question, numbers) = match (&twice[..], apart) {
                 ([], _) => (GOES_ON, "The numbers are"),
@@ -150,11 +159,14 @@ impl Ceremony<'_> {
                 return Ok(None);
             };
             let (because, reason) = answer.split_once(' ').unwrap_or_default();
-            let reason = Some(reason.trim())
-                .filter(|reason| words::is_printable(reason) && !reason.is_empty())
-                .filter(|_| apart && because.eq_ignore_ascii_case("because"));
-            if let Some(reason) = reason {
-                return Ok(Some(reason.to_owned()));
+            if apart && because.eq_ignore_ascii_case("because") {
+                match crate::plan::raw::reason("it", reason.trim()) {
+                    Ok(reason) => return Ok(Some(reason)),
+                    Err(why) => self
+                        .desk
+                        .say(&screens::fold(&format!("{}.", why.what), " ")),
+                }
+                continue;
             }
             match answer.to_ascii_lowercase().as_str() {
                 "" if twice.is_empty() => return Ok(None),
@@ -421,12 +433,18 @@ impl Twice<'_> {
     }
 }
 
+/// A name however it is typed: large letters and the number of blanks make no other person.
+fn as_one(name: &str) -> String {
+    let words: Vec<&str> = name.split_whitespace().collect();
+    words.join(" ").to_lowercase()
+}
+
 /// One person in two seats defeats the purpose of several people; it is accepted by name, or not at all.
 fn held_twice(seats: &[Seat]) -> Vec<Twice<'_>> {
     let mut held: BTreeMap<String, Twice> = BTreeMap::new();
     for seat in seats {
         if let Some(name) = &seat.name {
-            let of_name = held.entry(name.to_lowercase()).or_insert_with(|| Twice {
+            let of_name = held.entry(as_one(name)).or_insert_with(|| Twice {
                 name,
                 seats: Vec::new(),
                 roles: Vec::new(),

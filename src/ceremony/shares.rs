@@ -109,6 +109,12 @@ impl Ceremony<'_> {
                 "{name} is not one of the shares that were dealt: it agrees with no other"
             ))?;
         }
+        if !quorum.unjudged.is_empty() {
+            self.note(&format!(
+                "at least one of these was not dealt, and nothing says which, because their group gives something else than the rest: {}",
+                quorum.unjudged.join(", ")
+            ))?;
+        }
         self.ledger.append(transcript::QuorumMet {
             shares: quorum.names.clone(),
             dissenting: [quorum.dissenters.clone(), strangers].concat(),
@@ -190,16 +196,15 @@ impl Ceremony<'_> {
     }
 
     /// Whose shares could come next, as far as a record says: those of groups that are complete are not needed.
-    pub(super) fn not_yet_brought(&self, shares: &UntrustedShares) -> Vec<String> {
+    pub(super) fn not_yet_brought(&self, shares: &UntrustedShares) -> String {
         let taken = shares.names();
         let (Some(policy), Some(standing)) = (self.known_policy(), self.standing(shares)) else {
-            return Vec::new();
+            return String::new();
         };
-        let places = policy.places().filter(|place| {
+        policy.names_where(|place| {
             let group = standing.groups.get(usize::from(place.group));
             !taken.contains(&place.custodian) && !group.is_some_and(Counted::is_complete)
-        });
-        places.map(|place| place.told()).collect()
+        })
     }
 
     /// Who got a share, as far as a record says.
@@ -214,9 +219,9 @@ impl Ceremony<'_> {
             Some(missing) => format!("still needed: {missing}"),
             None => "shares are still needed".to_owned(),
         };
-        match self.not_yet_brought(shares)[..] {
-            [] => missing,
-            ref names => format!("{missing}; not here yet: {}", names.join(", ")),
+        match self.not_yet_brought(shares).as_str() {
+            "" => missing,
+            names => format!("{missing}; not here yet: {names}"),
         }
     }
 

@@ -135,7 +135,7 @@ impl Ceremony<'_> {
     /// Whom the previous record names; a deputy may bring a share too.
     fn dealt_to(&self) -> Option<String> {
         let names = self.not_yet_brought(&UntrustedShares::default());
-        let told = format!("The record says who got a share: {}.", names.join(", "));
+        let told = format!("The record says who got a share: {names}.");
         (!names.is_empty()).then(|| screens::fold(&told, " "))
     }
 
@@ -208,9 +208,9 @@ impl Ceremony<'_> {
 
     /// Whose shares could come next; before the first, [`Self::dealt_to`] names them all.
     fn could_bring(&self, shares: &UntrustedShares) -> String {
-        match self.not_yet_brought(shares)[..] {
-            ref names if !names.is_empty() && !shares.names().is_empty() => {
-                so_far_line(" ", "could bring", &names.join(", "))
+        match self.not_yet_brought(shares).as_str() {
+            names if !names.is_empty() && !shares.names().is_empty() => {
+                so_far_line(" ", "could bring", names)
             }
             _ => String::new(),
         }

@@ -201,7 +201,7 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
         bytes,
     };
     keeps_need_escrow(&plan)?;
-    groups_are_there(&plan)?;
+    seats_are_there(&plan)?;
     kind_has_what_it_needs(&plan)?;
     import_type::judge(&plan)?;
     Ok(plan)
@@ -612,19 +612,26 @@ fn recover(raw: RawRecover, base: &Path) -> Result<RecoverPlan> {
     Ok(RecoverPlan { shares, package })
 }
 
-/// Nobody is to believe that groups are kept apart where there are none.
-fn groups_are_there(plan: &Plan) -> Result<()> {
-    let grouped = plan
-        .escrow
-        .as_ref()
-        .is_some_and(|escrow| escrow.policy.is_grouped());
-    let in_vain = plan.kind == Kind::Generate && !grouped && plan.apart.contains(&Apart::TwoGroups);
-    match in_vain {
-        true => Err(Error::usage(
-            "[roles] keeps custodians of two groups apart, and [escrow] has no groups",
-        )
-        .hint("say \"two custodians\", or give [escrow] groups")),
-        false => Ok(()),
+/// Nobody is to believe that people are kept apart who are never asked for.
+fn seats_are_there(plan: &Plan) -> Result<()> {
+    let policy = plan.escrow.as_ref().map(|escrow| &escrow.policy);
+    let typed = plan.recover.as_ref();
+    let typed = typed.is_some_and(|recover| recover.shares == ShareSource::Typed);
+    let custodians = typed || policy.is_some();
+    let groups = typed || policy.is_some_and(Policy::is_grouped);
+    let lacks = |pair: &Apart| {
+        let [of_custodians, of_groups, of_witnesses] = pair.needs();
+        of_custodians && !custodians
+            || of_groups && !groups
+            || of_witnesses && plan.witnesses.is_empty()
+    };
+    match plan.apart.iter().find(|pair| lacks(pair)) {
+        Some(pair) => Err(Error::usage(format!(
+            "[roles] keeps apart {:?}, and nobody is called for one of these seats",
+            pair.name()
+        ))
+        .hint("custodians are called for [escrow] and for shares that are typed, groups for [escrow] with groups, witnesses for witnesses in [record]")),
+        None => Ok(()),
     }
 }
 
@@ -672,8 +679,17 @@ fn policy(raw: &mut RawEscrow) -> Result<Policy> {
              a threshold is at most the number of what it counts"
         ))
     })?;
-    names("[escrow]: the custodian", &policy.custodians())?;
-    Ok(policy)
+    let custodians = policy.custodians();
+    names("[escrow]: the custodian", &custodians)?;
+    let groups = policy.groups().iter().map(|group| &group.name);
+    let unclear = |name: &&String| policy.is_grouped() && name.contains([',', ';', ':']);
+    match groups.chain(&custodians).find(unclear) {
+        Some(name) => Err(Error::usage(format!(
+            "[escrow]: {name:?} cannot be a name where there are groups"
+        ))
+        .hint("leave out commas, semicolons and colons: lists of groups are written with them")),
+        None => Ok(policy.clone()),
+    }
 }
 
 fn escrow(mut raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
@@ -725,7 +741,11 @@ fn witnesses_of_the_record(names: Vec<String>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn reason(what: &str, text: &str) -> Result<String> {
+/// A reason as people give one, in a plan or in the room.
+///
+/// # Errors
+/// Exit 2 if it is none.
+pub(crate) fn reason(what: &str, text: &str) -> Result<String> {
     if text.trim().is_empty() || text.chars().count() > 200 || !words::is_printable(text) {
         return Err(Error::usage(format!(
             "{what} must be a reason: printable text of at most 200 characters"

@@ -37,6 +37,16 @@ impl Apart {
         }
     }
 
+    /// Whether it is about custodians, about groups, about witnesses.
+    pub(crate) fn needs(self) -> [bool; 3] {
+        match self {
+            Self::OperatorAndCustodian | Self::TwoCustodians => [true, false, false],
+            Self::OperatorAndWitness => [false, false, true],
+            Self::CustodianAndWitness => [true, false, true],
+            Self::TwoGroups => [true, true, false],
+        }
+    }
+
     /// Whether one person may not hold these two seats.
     pub(crate) fn keeps(self, one: Role, other: Role) -> bool {
         use Role::{Custodian, Operator, Witness};
@@ -48,7 +58,7 @@ impl Apart {
             | (Self::CustodianAndWitness, Custodian(_), Witness)
             | (Self::CustodianAndWitness, Witness, Custodian(_))
             | (Self::TwoCustodians, Custodian(_), Custodian(_)) => true,
-            (Self::TwoGroups, Custodian(one), Custodian(other)) => one != other,
+            (Self::TwoGroups, Custodian(Some(one)), Custodian(Some(other))) => one != other,
             _ => false,
         }
     }

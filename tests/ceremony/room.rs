@@ -366,14 +366,16 @@ fn seats_that_the_plan_keeps_apart_need_another_person_or_a_reason() {
             "Ada Lovelace",
             "Grace Hopper",
             "Mary Somerville",
-            "ada lovelace",
+            "ada  lovelace",
         ] {
             pty.answer(if name.starts_with("Ada") { NAME } else { HERE }, name);
         }
         let told = pty.answer(APART, "no");
-        let held = "Ada Lovelace holds 2 seats: at the keyboard, witness Internal audit, WHICH THE PLAN KEEPS APART.";
+        let held = "Ada Lovelace holds 2 seats: at the keyboard, witness Internal audit. The plan says NEVER ONE PERSON: operator and witness.";
         assert!(support::folded(&told).contains(held), "{told}");
-        for typo in ["yes", "", "because", "because  ", "9"] {
+        pty.answer(APART, &format!("because {}", "x".repeat(201)));
+        pty.expect("printable text of at most 200 characters");
+        for typo in ["yes", "", "because", "9"] {
             pty.answer(APART, typo);
             pty.expect(" Type because and the reason, or a number from 1 to 4.\n");
         }
@@ -413,9 +415,16 @@ fn pairs_of_seats_that_are_not_possible_are_refused_by_name() {
             "apart \"operator and cook\" is not a pair of seats",
         ),
         ("", "apart names no pair of seats"),
-        ("\"custodians of two groups\"", "[escrow] has no groups"),
         (
-            "\"operator and witness\"",
+            "\"custodians of two groups\"",
+            "keeps apart \"custodians of two groups\", and nobody is called",
+        ),
+        (
+            "\"custodian and witness\"",
+            "keeps apart \"custodian and witness\", and nobody is called",
+        ),
+        (
+            "\"two custodians\"",
             "an unattended run has nobody to say who is there",
         ),
     ] {

@@ -182,7 +182,7 @@ fn a_recovery_says_by_group_what_is_missing_and_takes_shares_in_any_order() {
         &new.run(),
         4,
         &[
-            "still needed: 1 of 2 groups: Security is complete, Audit 1 of 1; not here yet: Audit 1, group Audit, Audit 2, group Audit",
+            "still needed: 1 of 2 groups: Security is complete, Audit needs 1; not here yet: Audit: Audit 1, Audit 2",
         ],
     );
     fs::remove_dir_all(new.path("records")).unwrap();
@@ -198,7 +198,7 @@ fn a_recovery_says_by_group_what_is_missing_and_takes_shares_in_any_order() {
         serde_json::json!(["Security 3", "Security 1", "Audit 2"])
     );
     let checked = new.byok(&["check", "plan.toml"]).output().unwrap();
-    let told = "the shares of both groups: Security (any 2 of 3), Audit (any 1 of 2) are needed";
+    let told = "the shares of 2 of 2 groups: Security (any 2 of 3), Audit (any 1 of 2) are needed";
     assert!(
         stdout(&checked).replace("\n      ", " ").contains(told),
         "{}",
@@ -223,12 +223,12 @@ fn a_share_of_a_group_is_checked_with_its_record_and_by_itself() {
     };
     let told = check(&["--record", "records/one"]);
     assert!(
-        told.contains("good: this is share 5 of 5, Audit 2, of ceremony"),
+        told.contains("good: this is share 5 of 5, Audit 2, group Audit, of ceremony"),
         "{told}"
     );
-    assert!(told.contains("the shares of both groups: Security (any 2 of 3), Audit (any 1 of 2) open the escrow package."), "{told}");
+    assert!(told.contains("the shares of 2 of 2 groups: Security (any 2 of 3), Audit (any 1 of 2) open the escrow package."), "{told}");
     let told = check(&[]);
-    assert!(told.contains("this is share 2 of group 2 of a set of which 1 of this group, with 2 of 2 groups, open an escrow package"), "{told}");
+    assert!(told.contains("this is share 2 of group 2. An escrow package opens with 2 of the 2 groups; of this group 1 needed."), "{told}");
     let json: serde_json::Value =
         serde_json::from_str(&check(&["--record", "records/one", "--json"])).unwrap();
     assert_eq!(
@@ -283,7 +283,7 @@ fn new_shares_are_dealt_to_the_same_groups_and_paper_and_report_name_them() {
     let files = files_below(&room.path("anew"));
     let first = fs::read_to_string(&files[0]).unwrap();
     assert!(
-        first.contains("group Security\nthe shares of both groups: "),
+        first.contains("group Security\nthe shares of 2 of 2 groups: "),
         "{first}"
     );
 }
@@ -327,6 +327,13 @@ fn groups_that_are_not_possible_are_refused_by_name() {
                 group("B", 3, "\"3\"")
             ),
             "3 of 1 shares",
+        ),
+        (
+            format!(
+                "groups_threshold = 2\ngroups = [{a}, {}]",
+                group("B", 1, "\"3, group A\"")
+            ),
+            "\"3, group A\" cannot be a name where there are groups",
         ),
         (
             format!("threshold = 2\ngroups = [{a}, {b}]"),

@@ -526,9 +526,11 @@ fn the_script_takes_shares_of_groups_and_says_what_each_still_needs() {
     let said = stderr(&output);
     assert!(output.status.success(), "{said}");
     for wanted in [
-        "Completed 0 of 2 groups needed:\n1 of 2 shares needed from group ",
-        "Completed 1 of 2 groups needed:\n1 of 2 shares needed from group ",
-        "\n1 of 1 shares needed from group ",
+        "\n0 of 2 groups are complete:\n  forms that begin ",
+        ": 1 of 2 shares\n  forms that begin ",
+        ": none yet\n",
+        "\n1 of 2 groups are complete:\n  forms that begin ",
+        ": complete\n",
     ] {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }

@@ -56,7 +56,7 @@ fn a_record_tells_whose_share_it_is() {
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stdout(&output);
     assert!(
-        said.contains(&format!("share 2 of 3, Audit, of ceremony {ceremony}")),
+        said.contains(&format!("share 2 of 3, Audit, of ceremony\n{ceremony};")),
         "{said}"
     );
     for wanted in [
@@ -273,7 +273,7 @@ fn a_record_that_reused_shares_leads_to_the_one_that_dealt_them() {
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stdout(&output);
     for wanted in [
-        format!("share 2 of 3, Audit, of ceremony {dealt_by}"),
+        format!("share 2 of 3, Audit, of ceremony\n{dealt_by};"),
         "an earlier ceremony, whose shares are still in use; its record:\n/".into(),
         "/records/one\n".into(),
     ] {

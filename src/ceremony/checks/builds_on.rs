@@ -45,7 +45,7 @@ fn shares(recover: &RecoverPlan, ceremony: &str, previous: Option<&Previous>) ->
     let fewest = policy.fewest();
     if let Some((directory, count)) = files.filter(|(_, count)| *count < fewest) {
         let few = format!(
-            "{}: {count} of the {fewest} shares that are needed",
+            "{}: {count} of at least {fewest} shares that are needed",
             directory.display()
         );
         return Err(Error::mismatch(few)

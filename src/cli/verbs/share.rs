@@ -140,7 +140,7 @@ fn judge(typed: &Words, against: &Against, answer: &mut Answer) -> Result<()> {
     };
     answer.rehearsal = matches!(against, Against::Record(previous, _) if previous.rehearsal);
     let share = Share::as_dealt(typed).map_err(|why| not_a_share(&why))?;
-    answer.itself = format!("{} of a set of which {}", told(&share), needed(&share));
+    answer.itself = opens(&share);
     if share.set.group_count == 1 {
         answer.share = Some(share.member + 1);
         answer.threshold = Some(share.threshold);
@@ -174,12 +174,18 @@ fn dealt<'a>(set: &'a Dealt, share: &Share, sha256: &str) -> Result<Place<'a>> {
     })?;
     let mut places = set.policy.places();
     let place = places.find(|place| (place.group, place.member) == (share.group, share.member));
-    let same = place.filter(|place| u64::from(place.number) == known.number);
+    let same = place.filter(|place| {
+        let group = &set.policy.groups()[usize::from(place.group)];
+        let says = (share.set.group_threshold, share.threshold);
+        u64::from(place.number) == known.number
+            && says == (set.policy.groups_needed(), group.threshold)
+    });
     same.ok_or_else(|| {
         mismatch(format!(
-            "the record says share {}, the share itself says that it is {}",
+            "the record says share {}, {}; the share itself says that {}",
             known.number,
-            told(share)
+            set.policy.shares(),
+            opens(share)
         ))
         .hint("the record contradicts the share: call the security officer")
     })
@@ -194,14 +200,18 @@ fn told(share: &Share) -> String {
     }
 }
 
-/// How many of a set like this are needed, as far as the share itself says.
-fn needed(share: &Share) -> String {
+/// What opens a package with shares like this one, as far as it says so itself.
+fn opens(share: &Share) -> String {
     let Share { threshold, set, .. } = share;
     match set.group_count {
-        1 => format!("any {threshold}"),
+        1 => format!(
+            "this is {} of a set of which any {threshold} open an escrow package.",
+            told(share)
+        ),
         groups => format!(
-            "{threshold} of this group, with {} of {groups} groups,",
-            set.group_threshold
+            "this is {}. An escrow package opens with {} of the {groups} groups; of this group {threshold} needed.",
+            told(share),
+            set.group_threshold,
         ),
     }
 }
@@ -230,22 +240,27 @@ fn for_people(answer: &Answer, against: &Against) -> String {
     if answer.rehearsal {
         text += "REHEARSAL: this record is practice; nothing in it is real.\n";
     }
+    let group = answer
+        .group
+        .as_ref()
+        .map(|group| format!(", group {}", words::quoted(group)));
+    let group = group.unwrap_or_default();
     text += &match (against, answer.share, &answer.custodian) {
         (Against::Record(_, dealt), Some(number), Some(custodian)) => format!(
-            "good: this is share {number} of {}, {custodian}, of ceremony {ceremony};\n{}",
-            dealt.shares.len(),
+            "{}{}",
+            fold(
+                &format!(
+                    "good: this is share {number} of {}, {custodian}{group}, of ceremony {ceremony};",
+                    dealt.shares.len()
+                ),
+                ""
+            ),
             fold(
                 &format!("{} open the escrow package.", dealt.policy.shares()),
                 ""
             )
         ),
-        _ => fold(
-            &format!(
-                "its checksum holds: this is {} open an escrow package.",
-                answer.itself
-            ),
-            "",
-        ),
+        _ => fold(&format!("its checksum holds: {}", answer.itself), ""),
     };
     if let Against::Record(previous, dealt) = against
         && dealt.ceremony != previous.ceremony

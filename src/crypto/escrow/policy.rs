@@ -61,12 +61,11 @@ impl Group {
     }
 }
 
+/// `any 2 of 3`, or `2 of 2`.
 fn any(needed: u8, of: usize) -> String {
-    match (usize::from(needed) == of, of) {
-        (true, 1) => "the only one".to_owned(),
-        (true, 2) => "both".to_owned(),
-        (true, _) => format!("all {of}"),
-        (false, _) => format!("any {needed} of {of}"),
+    match usize::from(needed) == of {
+        true => format!("{of} of {of}"),
+        false => format!("any {needed} of {of}"),
     }
 }
 
@@ -97,6 +96,14 @@ impl Policy {
                 "one group is no group: give its threshold and custodians without a name".into(),
             ),
             _ => Self::checked(needed, groups),
+        }
+    }
+
+    /// `any 3 of 5`, or of groups only how many: `any 1 of 2 groups`.
+    pub(crate) fn short(&self) -> String {
+        match self.is_grouped() {
+            false => self.quorum(),
+            true => self.of_groups_told(),
         }
     }
 
@@ -192,7 +199,7 @@ impl Policy {
         self.standing(there).is_enough()
     }
 
-    /// `any 3 of 5`, or `any 1 of 2 groups: Security (any 2 of 3), Audit (both)`.
+    /// `any 3 of 5`, or `any 1 of 2 groups: Security (any 2 of 3), Audit (2 of 2)`.
     pub(crate) fn quorum(&self) -> String {
         match &self.groups[..] {
             [one] => format!("any {} of {}", one.threshold, one.custodians.len()),
@@ -226,11 +233,24 @@ impl Policy {
 
     /// The custodians, with their groups: `A, B, C`, or `Security: A, B; Audit: C`.
     pub(crate) fn names(&self) -> String {
-        let of = |group: &Group| match group.name.as_str() {
-            "" => group.custodians.join(", "),
-            name => format!("{name}: {}", group.custodians.join(", ")),
+        self.names_where(|_| true)
+    }
+
+    /// The same of some of them; empty if there is none.
+    pub(crate) fn names_where(&self, wanted: impl Fn(&Place) -> bool) -> String {
+        let of = |(at, group): (u8, &Group)| {
+            let places = self
+                .places()
+                .filter(|place| place.group == at && wanted(place));
+            let names: Vec<&str> = places.map(|place| place.custodian).collect();
+            match (&names[..], group.name.as_str()) {
+                ([], _) => None,
+                (names, "") => Some(names.join(", ")),
+                (names, name) => Some(format!("{name}: {}", names.join(", "))),
+            }
         };
-        self.groups.iter().map(of).collect::<Vec<_>>().join("; ")
+        let groups: Vec<String> = (0..).zip(&self.groups).filter_map(of).collect();
+        groups.join("; ")
     }
 }
 
@@ -278,7 +298,7 @@ impl Standing {
         self.needed.saturating_sub(complete)
     }
 
-    /// What is still needed: `1 of 3`, or `1 of 2 groups: Security is complete, Audit 1 of 2`.
+    /// What is still needed: `1 of 3`, or `1 of 2 groups: Security is complete, Audit needs 1`.
     pub(crate) fn told(&self) -> String {
         let number = |number: Option<usize>| number.map_or("?".to_owned(), |n| n.to_string());
         let of =
@@ -288,10 +308,10 @@ impl Standing {
                 "" => format!("group {}", at + 1),
                 name => name.to_owned(),
             };
-            match (group.is_complete(), group.needed) {
-                (true, _) => format!("{name} is complete"),
-                (false, None) => format!("{name} not known before its first"),
-                (false, Some(_)) => format!("{name} {}", of(group)),
+            match group.missing() {
+                Some(0) => format!("{name} is complete"),
+                Some(missing) => format!("{name} needs {missing}"),
+                None => format!("{name} has none yet"),
             }
         };
         match &self.groups[..] {
@@ -334,7 +354,7 @@ mod tests {
         let two = two();
         assert_eq!(
             two.shares(),
-            "the shares of both groups: Security (any 2 of 3), Audit (any 1 of 2)"
+            "the shares of 2 of 2 groups: Security (any 2 of 3), Audit (any 1 of 2)"
         );
         assert_eq!(two.names(), "Security: A, B, C; Audit: D, E");
         let told: Vec<String> = two.places().map(|place| place.told()).collect();
@@ -345,10 +365,13 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_by_group() {
         let told = |brought: [usize; 2]| two().standing(|group| brought[usize::from(group)]).told();
-        assert_eq!(told([0, 0]), "2 of 2 groups: Security 2 of 2, Audit 1 of 1");
+        assert_eq!(
+            told([0, 0]),
+            "2 of 2 groups: Security needs 2, Audit needs 1"
+        );
         assert_eq!(
             told([1, 1]),
-            "1 of 2 groups: Security 1 of 2, Audit is complete"
+            "1 of 2 groups: Security needs 1, Audit is complete"
         );
         let policy = two();
         assert!(policy.is_met_by(|name| ["A", "C", "E"].contains(&name)));

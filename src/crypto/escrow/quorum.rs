@@ -1,5 +1,7 @@
 //! From typed shares to an escrow key: byok trusts nothing until everything fits.
 
+use std::collections::BTreeMap;
+
 use super::policy::{Counted, Standing};
 use super::slip39::{self, NotASecret, Point, Set, Share};
 use crate::crypto::locked::Locked;
@@ -38,6 +40,9 @@ pub struct Quorum {
     pub names: Vec<String>,
     /// Who brought a share that does not agree with the others.
     pub dissenters: Vec<String>,
+    /// Who brought shares of a group that gives something else than the rest: at least one of them was not dealt, and
+    /// nothing says which.
+    pub unjudged: Vec<String>,
 }
 
 impl UntrustedShares {
@@ -46,9 +51,8 @@ impl UntrustedShares {
     /// # Errors
     /// Another set, or the same share again; the shares before it stay.
     pub fn add(&mut self, name: &str, share: Share) -> std::result::Result<(), Refused> {
-        if let Some((than, first)) = self.shares.first()
-            && !share.is_of_set(first)
-        {
+        let mut taken = self.shares.iter();
+        if let Some((than, _)) = taken.find(|(_, taken)| !share.is_of_set(taken)) {
             return Err(Refused::OtherSet { than: than.clone() });
         }
         let of_number = |(_, taken): &&(String, Share)| {
@@ -123,46 +127,71 @@ impl UntrustedShares {
                 .check("QUORUM")
                 .hint("nothing is lost: bring the custodians who are missing"));
         }
-        let (mut complete, mut secrets) = (Vec::new(), Vec::new());
+        let mut groups = Vec::new();
         for group in 0..first.set.group_count {
-            let (at, shares): (Vec<usize>, Vec<&Share>) = self.of_group(group).unzip();
-            let Some(one) = shares
-                .first()
-                .filter(|one| shares.len() >= one.threshold.into())
-            else {
-                continue;
-            };
-            let points: Vec<Point> = shares.iter().map(|share| share.point()).collect();
-            if let Some(found) = most_that_agree(&points, one.threshold)? {
-                let agreeing: Vec<usize> =
-                    found.agreeing.iter().map(|member| at[*member]).collect();
-                secrets.push((group, found.secret, agreeing));
-            }
-            complete.extend(at);
+            groups.extend(self.possible(group)?);
         }
-        let points: Vec<Point> = secrets
-            .iter()
-            .map(|(group, secret, _)| (*group, &secret[..]))
-            .collect();
-        let found = most_that_agree(&points, first.set.group_threshold)?.ok_or_else(|| {
+        let found = best(&groups, first.set.group_threshold)?.ok_or_else(|| {
             Error::mismatch("the shares belong to one set, but together they give no escrow key")
                 .check("QUORUM")
                 .hint("at least one of them is not the share that was dealt: put one aside, and use another custodian's")
         })?;
-        let agreeing: Vec<usize> = found
-            .agreeing
-            .iter()
-            .flat_map(|at| secrets[*at].2.clone())
-            .collect();
-        let named = |wanted: bool| {
-            let of = complete.iter().filter(|at| agreeing.contains(at) == wanted);
-            of.map(|at| self.shares[*at].0.clone()).collect()
+        let named = |wanted: Judged| -> Vec<String> {
+            let of_group = groups.iter().flat_map(|group| {
+                let right = found.right.get(&group.number);
+                group.shares.iter().map(move |at| (*at, right))
+            });
+            let judged = of_group.map(|(at, right)| match right {
+                None => (at, Judged::NotAtAll),
+                Some(agreeing) if agreeing.contains(&at) => (at, Judged::Agrees),
+                Some(_) => (at, Judged::Dissents),
+            });
+            let wanted = judged.filter(|(_, judged)| *judged == wanted);
+            wanted.map(|(at, _)| self.shares[at].0.clone()).collect()
         };
         Ok(Quorum {
-            names: named(true),
-            dissenters: named(false),
+            names: named(Judged::Agrees),
+            dissenters: named(Judged::Dissents),
+            unjudged: named(Judged::NotAtAll),
             secret: slip39::decrypt(found.secret, first.set, b"")?,
         })
+    }
+
+    /// Everything that the shares of a group can mean; nothing if there are too few.
+    fn possible(&self, number: u8) -> Result<Option<Complete>> {
+        let (shares, of_group): (Vec<usize>, Vec<&Share>) = self.of_group(number).unzip();
+        let needed = of_group.first().map_or(1, |share| share.threshold);
+        if of_group.len() < needed.into() {
+            return Ok(None);
+        }
+        let points: Vec<Point> = of_group.iter().map(|share| share.point()).collect();
+        let mut meanings: Vec<Meaning> = Vec::new();
+        for chosen in Choices::new(points.len(), needed.into()) {
+            let known = |meaning: &Meaning| {
+                chosen
+                    .iter()
+                    .all(|at| meaning.agreeing.contains(&shares[*at]))
+            };
+            if meanings.iter().any(known) {
+                continue; // the same polynomial again
+            }
+            let quorum: Vec<Point> = chosen.iter().map(|at| points[*at]).collect();
+            let Some(secret) = joined(&quorum, needed)? else {
+                continue;
+            };
+            let mut agreeing = Vec::new();
+            for (at, point) in shares.iter().zip(&points) {
+                if slip39::is_on(&quorum, point)? {
+                    agreeing.push(*at);
+                }
+            }
+            meanings.push(Meaning { secret, agreeing });
+        }
+        Ok(Some(Complete {
+            number,
+            shares,
+            meanings,
+        }))
     }
 
     /// Checks that every share takes part in a recombination that gives the same escrow key: its own group's next shares
@@ -198,52 +227,98 @@ impl UntrustedShares {
     }
 }
 
-/// The points that are on one polynomial, and what it hides.
-struct Agreed {
+/// What is known of a share once there is an escrow key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    Agrees,
+    Dissents,
+    NotAtAll,
+}
+
+/// A group with enough shares.
+struct Complete {
+    number: u8,
+    /// All its shares, by their places among those that were brought.
+    shares: Vec<usize>,
+    /// More than one if some of them were not dealt.
+    meanings: Vec<Meaning>,
+}
+
+/// A secret of a group for which its digest vouches (with a threshold of 1 nothing does), and the shares that give it.
+struct Meaning {
     secret: Locked,
     agreeing: Vec<usize>,
 }
 
-/// The most points that agree: any `threshold` of them give a secret for which its digest vouches. `None`: no such
-/// points.
+/// What is left when the groups are joined.
+struct Found {
+    secret: Locked,
+    /// The groups that fit it, each with its shares that do.
+    right: BTreeMap<u8, Vec<usize>>,
+}
+
+/// So many ways to join groups are tried. More than two or three meanings of one group are no mistakes any more.
+const MOST_WAYS: usize = 20_000;
+
+/// The secret with which the most shares agree: any `needed` groups, each by one of its meanings.
 ///
 /// # Errors
 /// Exit 5 if no locked memory is available.
-fn most_that_agree(points: &[Point], threshold: u8) -> Result<Option<Agreed>> {
-    let mut best: Option<Agreed> = None;
-    for chosen in Choices::new(points.len(), threshold.into()) {
-        let known = |best: &Agreed| chosen.iter().all(|at| best.agreeing.contains(at));
-        if best.as_ref().is_some_and(known) {
-            continue; // the same polynomial again
-        }
-        let quorum: Vec<Point> = chosen.iter().map(|at| points[*at]).collect();
-        let secret = match slip39::join(&quorum, threshold) {
-            Ok(secret) => secret,
-            Err(NotASecret::Memory) => {
-                return Err(Error::machine("no locked memory for the escrow key"));
-            }
-            Err(_) => continue,
+fn best(groups: &[Complete], needed: u8) -> Result<Option<Found>> {
+    let mut best: Option<(usize, Found)> = None;
+    let ways = Choices::new(groups.len(), needed.into()).flat_map(|chosen| ways(groups, &chosen));
+    for way in ways.take(MOST_WAYS) {
+        let points: Vec<Point> = way
+            .iter()
+            .map(|(number, meaning)| (*number, &meaning.secret[..]))
+            .collect();
+        let Some(secret) = joined(&points, needed)? else {
+            continue;
         };
-        let mut agreeing = Vec::new();
-        for (at, point) in points.iter().enumerate() {
-            if slip39::is_on(&quorum, point)? {
-                agreeing.push(at);
+        let mut right = BTreeMap::new();
+        for group in groups {
+            for meaning in &group.meanings {
+                if slip39::is_on(&points, &(group.number, &meaning.secret[..]))? {
+                    right.insert(group.number, meaning.agreeing.clone());
+                }
             }
         }
-        if best
-            .as_ref()
-            .is_none_or(|best| best.agreeing.len() < agreeing.len())
-        {
-            best = Some(Agreed { secret, agreeing });
+        let agree = right.values().map(Vec::len).sum();
+        if best.as_ref().is_none_or(|(before, _)| *before < agree) {
+            best = Some((agree, Found { secret, right }));
         }
-        if best
-            .as_ref()
-            .is_some_and(|best| best.agreeing.len() == points.len())
-        {
+        let all: usize = groups.iter().map(|group| group.shares.len()).sum();
+        if agree == all {
             break;
         }
     }
-    Ok(best)
+    Ok(best.map(|(_, found)| found))
+}
+
+/// Every way to take one meaning of each of these groups.
+fn ways<'a>(groups: &'a [Complete], chosen: &[usize]) -> Vec<Vec<(u8, &'a Meaning)>> {
+    chosen.iter().fold(vec![Vec::new()], |ways, at| {
+        let group = &groups[*at];
+        let with = |way: &Vec<(u8, &'a Meaning)>| -> Vec<_> {
+            let meanings = group.meanings.iter();
+            meanings
+                .map(|meaning| [&way[..], &[(group.number, meaning)]].concat())
+                .collect()
+        };
+        ways.iter().flat_map(with).take(MOST_WAYS).collect()
+    })
+}
+
+/// What so many points give; `None` if that is no secret.
+///
+/// # Errors
+/// Exit 5 if no locked memory is available.
+fn joined(points: &[Point], threshold: u8) -> Result<Option<Locked>> {
+    match slip39::join(points, threshold) {
+        Ok(secret) => Ok(Some(secret)),
+        Err(NotASecret::Memory) => Err(Error::machine("no locked memory for the escrow key")),
+        Err(_) => Ok(None),
+    }
 }
 
 impl Quorum {
@@ -416,14 +491,14 @@ mod tests {
     fn groups_come_in_any_order_and_what_is_missing_is_told() {
         let dealt = slip39::deal(&[9; 32], 2, &[(2, 3), (1, 2), (2, 2)]).unwrap();
         let told = |which: &[(u8, u8)]| brought(&dealt, which).standing().unwrap().told();
-        let unknown = "not known before its first";
+        let unknown = "has none yet";
         assert_eq!(
             told(&[(0, 1)]),
-            format!("2 of 2 groups: group 1 1 of 2, group 2 {unknown}, group 3 {unknown}")
+            format!("2 of 2 groups: group 1 needs 1, group 2 {unknown}, group 3 {unknown}")
         );
         assert_eq!(
             told(&[(2, 0), (0, 1), (1, 1)]),
-            "1 of 2 groups: group 1 1 of 2, group 2 is complete, group 3 1 of 2"
+            "1 of 2 groups: group 1 needs 1, group 2 is complete, group 3 needs 1"
         );
         for few in [&[(0, 0), (0, 1), (0, 2)][..], &[(0, 0), (2, 1), (1, 1)]] {
             let refused = brought(&dealt, few).validate().err().unwrap();
@@ -489,11 +564,66 @@ mod tests {
             }
             let quorum = shares.validate().unwrap();
             assert_eq!(quorum.escrow_key()[..], [9; 32], "{liar}");
-            assert!(
-                quorum.dissenters.contains(&liar.to_string()),
-                "{:?}",
-                quorum.dissenters
-            );
+            let (dissent, unjudged) = match liar {
+                6 | 7 => (vec![], vec!["6".to_owned(), "7".to_owned()]), // the two of a group that needs both
+                _ => (vec![liar.to_string()], vec![]),
+            };
+            assert_eq!((quorum.dissenters, quorum.unjudged), (dissent, unjudged));
         }
+    }
+
+    /// In a group of which one share is enough no digest says which of two values was dealt; the other groups do.
+    #[test]
+    fn a_forged_share_never_keeps_a_quorum_out_wherever_it_stands() {
+        let dealt = slip39::deal(&[9; 32], 2, &[(1, 2), (2, 3)]).unwrap();
+        for order in [[0, 1, 2, 3], [1, 0, 2, 3], [2, 3, 0, 1], [3, 2, 1, 0]] {
+            let mut shares = UntrustedShares::default();
+            for at in order {
+                let brought = if at == 0 {
+                    forged(&dealt[0])
+                } else {
+                    again(&dealt[at])
+                };
+                shares.add(&at.to_string(), brought).unwrap();
+            }
+            let quorum = shares.validate().unwrap();
+            assert_eq!(quorum.escrow_key()[..], [9; 32], "{order:?}");
+            assert_eq!(quorum.dissenters, ["0"], "{order:?}");
+        }
+    }
+
+    /// Two of four who agree on another polynomial, with a digest of its own.
+    #[test]
+    fn liars_who_agree_among_themselves_are_named_and_no_one_else() {
+        let sizes = [(2, 4), (1, 1)];
+        let (dealt, other) = (
+            slip39::deal(&[9; 32], 2, &sizes).unwrap(),
+            slip39::deal(&[7; 32], 2, &sizes).unwrap(),
+        );
+        let mut shares = UntrustedShares::default();
+        for at in 0..5 {
+            let mut share = again(if at < 2 { &other[at] } else { &dealt[at] });
+            share.set = dealt[0].set;
+            shares.add(&at.to_string(), share).unwrap();
+        }
+        let quorum = shares.validate().unwrap();
+        assert_eq!(quorum.escrow_key()[..], [9; 32]);
+        assert_eq!(quorum.dissenters, ["0", "1"]);
+        assert!(quorum.unjudged.is_empty());
+    }
+
+    #[test]
+    fn a_share_that_contradicts_any_other_about_its_group_is_refused_and_names_it() {
+        let dealt = slip39::deal(&[9; 32], 2, &[(2, 3), (1, 2)]).unwrap();
+        let mut shares = brought(&dealt, &[(1, 0), (0, 0)]);
+        let mut lowered = again(&dealt[1]);
+        lowered.threshold = 1;
+        let than = "0.0".into();
+        assert_eq!(
+            shares.add("Mallory", lowered),
+            Err(Refused::OtherSet { than })
+        );
+        shares.add("honest", again(&dealt[1])).unwrap();
+        assert!(shares.is_enough() && shares.validate().is_ok());
     }
 }

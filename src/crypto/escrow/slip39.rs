@@ -316,9 +316,9 @@ pub(crate) fn can_be_dealt(needed: u8, groups: &[Sizes]) -> std::result::Result<
     let in_all: usize = groups.iter().map(|(_, count)| usize::from(*count)).sum();
     let possible = |k: u8, of: usize| (1..=of.min(MOST_SHARES.into())).contains(&k.into());
     if groups.len() > MOST_SHARES.into() || !possible(needed, groups.len()) {
+        let count = groups.len();
         return Err(format!(
-            "{needed} of {} groups: 1 to {MOST_SHARES} are possible",
-            groups.len()
+            "{needed} of {count} groups: at most {MOST_SHARES} groups, and of those at least one, are possible"
         ));
     }
     let unfit = |(threshold, count): &&Sizes| {

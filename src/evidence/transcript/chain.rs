@@ -7,6 +7,7 @@ use super::event::{
     SealedLine, SignerIntended, Told,
 };
 use super::{FORMAT, VoidShare, VoidShares};
+use crate::crypto::escrow::slip39::MOST_IN_ALL;
 use crate::crypto::key_id::KeyId;
 use crate::crypto::spec::Spec;
 use crate::evidence::rules::{Broken, Cause, Rule, limits};
@@ -238,8 +239,8 @@ impl Torn {
             .take(back.len() + 1)
             .filter_map(|share| {
                 // Anybody may have written this: only what a plan could have contained is shown.
-                let could_be =
-                    (1..=16).contains(&share.share) && crate::plan::is_name(&share.custodian);
+                let could_be = (1..=MOST_IN_ALL).contains(&share.share)
+                    && crate::plan::is_name(&share.custodian);
                 could_be.then(|| VoidShare {
                     share: share.share.into(),
                     custodian: share.custodian.clone(),

@@ -173,6 +173,7 @@ impl Event {
             "present",
             "changes",
             "shares",
+            "groups",
             "files",
             "checks",
             "may_be_left",
@@ -191,6 +192,9 @@ impl Event {
             // All of it or nothing: serde reads a part as nothing.
             Self::MachineChecked(told) if told.closed.is_none() && closed_in_part(line) => {
                 Some("some members about how the process was closed are missing")
+            }
+            Self::EscrowDealt(dealt) if dealt.policy().is_none() => {
+                Some("no such shares can be dealt")
             }
             _ => None,
         }
@@ -835,7 +839,7 @@ impl EscrowDealt {
     /// How many are enough, in words.
     pub(crate) fn quorum(&self) -> String {
         let policy = self.policy();
-        policy.map_or("an unknown number".to_owned(), |policy| policy.quorum())
+        policy.map_or("an unknown number".to_owned(), |policy| policy.short())
     }
 
     /// Whose shares are enough, in words.

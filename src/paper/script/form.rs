@@ -63,7 +63,7 @@ impl FormTexts {
     pub(super) fn new(escrow: Option<&EscrowPlan>) -> Self {
         let quorum = match escrow {
             Some(escrow) => escrow.policy.shares(),
-            None => "as many shares as the threshold says".to_owned(),
+            None => "a quorum of shares".to_owned(),
         };
         Self {
             together: TOGETHER.into(),

@@ -245,7 +245,7 @@ fn escrow(base: &'static str) -> impl Strategy<Value = EscrowPlan> {
     let any =
         move |threshold| Policy::any(threshold, names(["Security", "Revision \"Süd\"", "A, B"]));
     let of_groups = move |needed| {
-        let board = group("the board, \"}]", 2, ["A", "B # c", "C"]);
+        let board = group("the board \"}]", 2, ["A", "B # c", "C"]);
         Policy::of_groups(needed, vec![board, group("IT", 3, ["D", "E", "F"])])
     };
     let policy = prop_oneof![(2_u8..4).prop_map(any), (1_u8..3).prop_map(of_groups)];
@@ -326,7 +326,7 @@ fn plan() -> impl Strategy<Value = Plan> {
                         .iter()
                         .map(|seat| (*seat).to_owned())
                         .collect(),
-                    apart: Apart::ALL[..witnesses].to_vec(),
+                    apart: vec![Apart::OperatorAndWitness; witnesses.min(1)],
                     signer,
                     ..Plan::draft(&title, kind, hsm, &Path::new(base).join(directory))
                 };

@@ -460,12 +460,12 @@ fn void_shares_are_shown_only_as_a_plan_could_have_said_them() {
     let shares = |dealt: &str| torn(&[dealt]).void_shares().map(|void| void.shares);
     let of = |number: u64, custodian: &str| {
         format!(
-            r#""event":"escrow-dealt","threshold":2,"shares":[{{"share":{number},"custodian":"{custodian}","share_sha256":"1"}}],"labels":[],"package_sha256":"p""#
+            r#""event":"escrow-dealt","threshold":2,"shares":[{{"share":{number},"custodian":"{custodian}","share_sha256":"1"}},{{"share":1,"custodian":"Legal","share_sha256":"2"}}],"labels":[],"package_sha256":"p""#
         )
     };
-    let good = shares(&of(16, "Audit"));
-    assert_eq!(good, Some(vec![void(16, "Audit", false)]));
-    for none in [of(0, "Audit"), of(17, "Audit"), of(1, " ")] {
+    let good = shares(&of(32, "Audit"));
+    assert_eq!(good, Some(vec![void(32, "Audit", false)]));
+    for none in [of(0, "Audit"), of(33, "Audit"), of(1, " ")] {
         assert_eq!(shares(&none), Some(vec![]), "{none}");
     }
     assert_eq!(shares(r#""event":"escrow-dealt""#), None);
