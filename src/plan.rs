@@ -584,7 +584,7 @@ fn name(what: &str, text: &str) -> Result<String> {
 
 /// Refuses the second of two names that differ only in case: file systems confuse them.
 fn once(seen: &mut BTreeSet<String>, what: &str, text: &str) -> Result<()> {
-    if seen.insert(text.to_ascii_lowercase()) {
+    if seen.insert(text.to_lowercase()) {
         return Ok(());
     }
     Err(

@@ -161,7 +161,7 @@ pub(super) fn can_be(custodians: &[String]) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     if let Some(name) = custodians
         .iter()
-        .find(|name| !seen.insert(name.to_ascii_lowercase()))
+        .find(|name| !seen.insert(name.to_lowercase()))
     {
         return Err(format!(
             "{name:?} is there twice: each custodian needs a different name"
