@@ -62,13 +62,14 @@ impl Prompt {
 }
 
 /// The words that questions of a ceremony take besides `note` and `stop`. A test finds them where they are taken.
-const TAKEN: [&str; 15] = [
+const TAKEN: [&str; 16] = [
     "yes",
     "no",
     "last",
     "clock",
     "right",
     "absent",
+    "because",
     "key",
     "none",
     "written",
