@@ -490,7 +490,7 @@ fn check_of_a_recovery_looks_at_package_and_label_and_asks_for_no_share() {
     let there = escrow::shares(&new.path("brought"))[1].0.clone();
     let away = new.path("away");
     fs::rename(&there, &away).unwrap();
-    let few = "brought: 1 of the 2 shares that are needed [QUORUM]";
+    let few = "brought: 1 of at least 2 shares that are needed [QUORUM]";
     says(&check(&new, &[]), 4, &[("wrong", few)]);
     refused(&new.run(), 4, &["[QUORUM]", "not here yet:"]);
     fs::rename(&away, &there).unwrap();
