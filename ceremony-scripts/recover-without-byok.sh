@@ -382,7 +382,7 @@ try:
     s = Share.from_mnemonic(sys.stdin.read())
 except Exception:
     sys.exit(0)
-as_dealt = s.extendable and s.iteration_exponent == 0
+as_dealt = s.extendable and s.iteration_exponent == 0 and s.group_index < s.group_count
 sys.exit(not (as_dealt and (s.member_threshold > 1 or s.group_threshold > 1)))' "$room/lib" 2>/dev/null
 }
 # How every word of the list is found: by its first four letters, in which all differ.
@@ -432,7 +432,7 @@ escrow_key=
 while [ -z "$escrow_key" ]; do
     wipe
     say '' "Good so far: ${#shares[@]} share(s)${needed:+ of $needed}. One custodian at the screen, everyone else turns away."
-    while IFS= read -r line; do say "$line"; done < <(printf '%s' "${by_group-}")
+    [ -z "${by_group-}" ] || while IFS= read -r line; do say "$line"; done <<<"$by_group"
     say 'All 33 words, in one line or in several; four letters of a word are enough. stop ends it.'
     at_end="the shares are not enough: ${#shares[@]} good${needed:+, $needed needed}"
     type_share || continue
