@@ -125,6 +125,9 @@ enum Seen {
 }
 use Seen::{As, OnPaper};
 
+/// Of a line `escrow-dealt`: who got shares.
+const DEALT: &str = r#""threshold":2,"shares":[{"share":1,"custodian":"A","share_sha256":"1"},{"share":2,"custodian":"B","share_sha256":"2"}]"#;
+
 type Change = fn(&Records);
 
 /// Applies each change to a copy of a record; both verifiers see it alike.
@@ -1382,9 +1385,7 @@ fn both_have_the_same_limits() {
     let under_shares = |copy: &Records, count: usize| {
         let labels = vec!["payments-2026"; count];
         let labels = serde_json::to_string(&labels).unwrap();
-        let dealt = format!(
-            r#""escrow-dealt","threshold":1,"shares":[],"labels":{labels},"package_sha256":"x""#
-        );
+        let dealt = format!(r#""escrow-dealt",{DEALT},"labels":{labels},"package_sha256":"x""#);
         let mut lines = copy.lines("transcript.jsonl");
         let at = lines.len() - 1;
         lines.insert(at, told_with(&lines[at], &dealt));
@@ -1492,7 +1493,7 @@ fn what_outlives_data_keys_is_told_in_no_more_rows_than_there_can_be_lines() {
         let (label, id) = (json["label"].as_str().unwrap(), &json["cka_id"]);
         let end = lines.pop().unwrap();
         let twice = format!(
-            r#""escrow-dealt","threshold":1,"shares":[],"labels":["{label}","{label}"],"package_sha256":"x""#
+            r#""escrow-dealt",{DEALT},"labels":["{label}","{label}"],"package_sha256":"x""#
         );
         lines.push(told_with(&end, &twice));
         for n in 0..count {

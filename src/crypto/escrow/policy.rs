@@ -359,6 +359,19 @@ mod tests {
         assert_eq!(two.names(), "Security: A, B, C; Audit: D, E");
         let told: Vec<String> = two.places().map(|place| place.told()).collect();
         assert_eq!(told[3], "D, group Audit");
+        let group = |policy: &Policy| policy.places().next().unwrap().group_name();
+        assert_eq!((group(&any), group(&two)), (None, Some("Security".into())));
+        assert_eq!(
+            (any.short(), any.title()),
+            ("any 2 of 3".into(), "any 2 of 3 shares".into())
+        );
+        assert_eq!(
+            (two.short(), two.title()),
+            ("2 of 2 groups".into(), "the shares of 2 of 2 groups".into())
+        );
+        assert_eq!(two.custodians(), ["A", "B", "C", "D", "E"]);
+        assert_eq!((any.groups_needed(), two.groups_needed()), (1, 2));
+        assert_eq!((any.groups().len(), two.groups().len()), (1, 2));
         assert_eq!((two.count(), two.fewest()), (5, 3));
     }
 
