@@ -431,7 +431,7 @@ fn a_plan_with_escrow_is_practised_whole_at_the_screen() {
     let says = [
         "made      payments-2026: 32 random bytes inside a soft HSM",
         IMPORTED,
-        "escrowed  2 shares, any 2 open it; typed back, joined",
+        "escrowed  any 2 of 2 shares open it; typed back, joined",
     ];
     let (_, transcript) = person.ends(&room, &[], &says);
     assert_eq!(transcript.event("escrow-proved")["shares"], 2);
@@ -496,7 +496,7 @@ fn data_keys_of_every_kind_are_practised_and_what_differs_is_said_once() {
         "made      long-mac: 128 random bytes inside a soft HSM",
         "made      p521: key pair on P-521 inside a soft HSM",
         ": in this computer, under a stand-in KMS's RSA-4096 key",
-        "escrowed  2 shares, any 2 open it; in files, read back, joined",
+        "escrowed  any 2 of 2 shares open it; in files, read back, joined",
     ];
     let (screen, transcript) = person.ends(&room, &[], &says);
     assert_eq!(screen.matches(HELD).count(), 7, "{screen}");
@@ -723,7 +723,7 @@ fn new_shares_are_practised_without_any_import() {
     person.types_pin();
     let says = [
         "found     payments-2026: 32 bytes, the same data key as before",
-        "escrowed  3 shares, any 2 open it; in files, read back, joined",
+        "escrowed  any 2 of 3 shares open it; in files, read back, joined",
     ];
     let (_, transcript) = person.ends(&room, &objects, &says);
     assert_eq!(

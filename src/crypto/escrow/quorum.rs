@@ -626,4 +626,13 @@ mod tests {
         shares.add("honest", again(&dealt[1])).unwrap();
         assert!(shares.is_enough() && shares.validate().is_ok());
     }
+
+    #[test]
+    fn a_share_that_is_put_aside_is_no_longer_there_and_the_others_are() {
+        let dealt = slip39::deal(&[9; 32], 1, &[(2, 3)]).unwrap();
+        let mut shares = brought(&dealt, &[(0, 0), (0, 1)]);
+        shares.remove("0.1");
+        assert_eq!(shares.names(), ["0.0"]);
+        assert!(!shares.is_enough());
+    }
 }

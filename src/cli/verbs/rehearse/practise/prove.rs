@@ -98,6 +98,6 @@ fn tell_escrow(plan: &Plan, verified: &Verified) -> Result<()> {
         Deliver::Screen => "typed back, joined",
         Deliver::Files(_) => "in files, read back, joined",
     };
-    let told = format!("{} open it; {how}", escrow.policy.shares());
+    let told = format!("{} open it; {how}", escrow.policy.title());
     tell("escrowed", &told, "proved")
 }
