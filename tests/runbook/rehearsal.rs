@@ -92,7 +92,7 @@ fn tells_every_part(rehearsal: &Rehearsal) {
             "imported  the stand-in holds the same key; no receipt",
             "opened",
         ),
-        ("escrowed  5 shares, any 3 open it;", "proved"),
+        ("escrowed  any 3 of 5 shares open it;", "proved"),
         (
             "reimport  deleted in the KMS, wrapped again: old data opens",
             "proved",
