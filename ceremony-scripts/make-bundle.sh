@@ -123,7 +123,8 @@ package=$(cd "$bundle" && echo byok_*.deb)
 cp README.md CHANGELOG.md LICENSE LICENSE-APACHE LICENSE-MIT "$bundle"
 cp -R docs examples softhsm-config ceremony-scripts "$bundle"
 # What only a clone can use.
-rm "$bundle"/ceremony-scripts/{make-bundle,make-deb,build-release,newest-glibc,sbom,third-party-licenses}.sh
+rm "$bundle"/ceremony-scripts/{make-bundle,make-deb,make-medium,build-release,newest-glibc,sbom,third-party-licenses}.sh
+rm -r "$bundle/ceremony-scripts/medium"
 cp src/ground/words/pgp.txt "$bundle/ceremony-scripts/pgp-words.txt"
 
 # ---- blank forms ----

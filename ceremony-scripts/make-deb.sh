@@ -95,7 +95,8 @@ install -D -m 644 "$stage/pages/fish/byok.fish" "$tree/usr/share/fish/vendor_com
 # ---- scripts and documents ----
 cp -R ceremony-scripts softhsm-config "$tree$share"
 # What only a clone or a bundle can use.
-rm "$tree$share"/ceremony-scripts/{make-bundle,make-deb,build-release,newest-glibc,sbom,third-party-licenses,setup-room,rehearse,meanwhile}.sh
+rm "$tree$share"/ceremony-scripts/{make-bundle,make-deb,make-medium,build-release,newest-glibc,sbom,third-party-licenses,setup-room,rehearse,meanwhile}.sh
+rm -r "$tree$share/ceremony-scripts/medium"
 cp src/ground/words/pgp.txt "$tree$share/ceremony-scripts/pgp-words.txt"
 cp -R README.md SECURITY.md docs "$tree$doc"
 # The pages name each other as in a clone, where all of them lie together.

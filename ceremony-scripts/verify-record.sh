@@ -409,7 +409,7 @@ first(line_fault, end_fault, "") as $fault
         (if aborted then empty else wrapped_fault($files) end), pair_fault($files), more_fault($files), ""),
       aborted, $lines[0].rehearsal == true, ($lines[0] | text("title"), text("previous_head")),
       ([events("transcript-signer").seq] | join(" ")), ([events("transcript-signer")][0] | text("public_key"), text("fingerprint")),
-      $lines[-1].at, ($files + {"transcript.jsonl": $present["transcript.jsonl"]} | to_entries[] | "\(.value)  \(.key)")
+      $lines[-1].at, ([events("machine-checked") | text("medium_sha256") | select(test("\\A[0-9a-f]{64}\\z"))][0] // ""), ($files + {"transcript.jsonl": $present["transcript.jsonl"]} | to_entries[] | "\(.value)  \(.key)")
   end'
 
 judge_lines() {
@@ -419,10 +419,10 @@ judge_lines() {
         --argjson whole "$(wc -l <"$work/all")" --argjson cut $cut --arg rest $rest --argjson most_keys $most_keys \
         --rawfile folders "$work/folders" --arg empty "$(printf '' | sha256sum | cut -d ' ' -f 1)" \
         "$is_time"' $files[0] as $present |'"$rules" >"$work/facts"
-    mapfile -t -n 9 facts <"$work/facts"
+    mapfile -t -n 10 facts <"$work/facts"
     [ -z "${facts[0]}" ] || broken "${facts[0]%% *}" "${facts[0]#* }"
     aborted=${facts[1]} rehearsal=${facts[2]} title=${facts[3]} previous_head=${facts[4]}
-    signer_lines=${facts[5]} signer_key=${facts[6]} signer_fingerprint=${facts[7]} ended=${facts[8]}
+    signer_lines=${facts[5]} signer_key=${facts[6]} signer_fingerprint=${facts[7]} ended=${facts[8]} medium=${facts[9]}
 }
 
 # ---- rule 7 -------------------------------------------------------------------------------------
@@ -432,7 +432,7 @@ check_sums() {
     local file=SHA256SUMS line
     [ -f $file ] || broken SUMS "$file: missing"
     [ "$(size_of $file)" -le $longest_transcript ] || broken LIMIT "$file: longer than byok reads"
-    tail -n +10 "$work/facts" | sort >"$work/expected"
+    tail -n +11 "$work/facts" | sort >"$work/expected"
     tr '\000' '\001' <$file | sort >"$work/said"
     line=$(comm -3 "$work/expected" "$work/said" | head -n 1) || true
     cmp -s "$work/expected" "$work/said" || broken SUMS "$file: not once, or not as the transcript says: ${line:1}"
@@ -555,8 +555,7 @@ check_signers() {
 
 say_verdict() {
     local verdict=authentic file row && told=yes
-    [ -n "$anchor$signers" ] || verdict='consistent, not authenticated'
-    echo "$verdict"
+    [ -n "$anchor$signers" ] || verdict='consistent, not authenticated' && echo "$verdict"
     [ -z "$anchor" ] || echo 'The transcript is the one whose head digest was given.'
     [ -z "$signers" ] || say 'signed by ' "$said_by, whom --signers lists"
     [ -n "$anchor$signers" ] || echo 'NOTHING FROM OUTSIDE VOUCHES FOR THIS RECORD: anyone could have made one that
@@ -564,6 +563,7 @@ fits together. Type rows 1 to 3 from the paper: --head '\''ROW1 ROW2 ROW3'\'''
     [ "$rehearsal" = false ] || echo 'REHEARSAL: this record is practice; nothing in it is real.'
     [ "$aborted" = false ] || echo 'ABORTED: this ceremony did not come to its end; there is nothing to import.'
     say 'title     ' "$title"
+    [ -z "$medium" ] || say 'medium    ' "$medium"
     for file in ${signatures[@]+"${signatures[@]}"}; do say 'signed    ' "$file"; done
     [ ! -e receipts.jsonl ] && [ ! -e receipts ] || say 'receipts  ' 'not judged here: byok verify judges them'
     [ -z "$previous_head" ] || say 'previous  ' "$previous_head: not judged here: byok verify follows to that record"

@@ -5,6 +5,7 @@
 # tests/run.sh faults       every fault of every PKCS#11 call, every kill, every hostile person, with their counts: an hour and a half
 # tests/run.sh clouds       only the import.sh of clouds whose own command is large: Azure's az, 600 MB, and OCI's oci,
 #                           800 MB, in target/clouds. In every other run these tests skip.
+# tests/run.sh medium       only the medium of make-medium.sh: made twice, and started in QEMU, where a ceremony is held
 # tests/run.sh packages     only looks for what is needed, and installs it as root on Debian
 # tests/run.sh FILTER…      only tests whose name contains one of the filters
 # tests/run.sh --OPTION…    the arguments of `cargo test`, as they are
@@ -62,6 +63,7 @@ quick) mode=quick && shift ;;
 faults) mode=faults && shift ;;
 clouds) mode=some && shift && clouds=yes && set -- azure:: the_real_oci "$@" ;;
 packages) mode=packages && shift ;;
+medium) mode=medium && shift ;;
 *) mode=some ;;
 esac
 
@@ -190,6 +192,10 @@ have() {
     python3-venv) "$python" -c 'import ensurepip, venv' ;;
     opencryptoki) [ -x /usr/sbin/pkcsslotd ] && compgen -G '/usr/lib*/*/pkcs11/libopencryptoki.so' ;;
     debootstrap) command -v debootstrap || [ -x /usr/sbin/debootstrap ] ;;
+    qemu-system-x86) qemu-system-x86_64 --version ;;
+    ovmf) [ -f /usr/share/OVMF/OVMF_CODE_4M.ms.fd ] ;;
+    mtools) mcopy --version ;;
+    diffoscope-minimal) diffoscope --version ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1 </dev/null
 }
@@ -223,6 +229,7 @@ libclang() {
 packages=(gcc libc6-dev make perl pkg-config softhsm2 p11-kit p11-kit-modules faketime openssl openssh-client curl jq tmux
     strace shellcheck zip unzip libclang1-14 libclang-common-14-dev python3 python3-venv chromium poppler-utils fonts-noto-cjk)
 [ "$(id -u)" -ne 0 ] || packages+=(debootstrap opencryptoki) # nobody else can make a chroot, or start its daemon
+[ "$mode" != medium ] || packages+=(qemu-system-x86 ovmf mtools xorriso cpio zstd xxd diffoscope-minimal)
 missing=()
 find_missing() {
     missing=()
@@ -264,6 +271,16 @@ if [ "$mode" = packages ]; then
     [ ${#missing[@]} -eq 0 ] || exit 1
     printf 'packages: everything is there\n'
     exit 0
+fi
+
+if [ "$mode" = medium ]; then
+    if reason=$(tests/medium.sh --could); then
+        stage 'the medium' tests/medium.sh || true
+    else
+        skip 'the medium' "${reason#skipped: }"
+    fi
+    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+    exit $((failed > 0))
 fi
 
 # have_all NAME PACKAGE…: true, or the step is skipped and says what it lacks.

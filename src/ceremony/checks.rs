@@ -17,7 +17,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::facts::Machine;
 use crate::ground::lines::{Lines, State};
 use crate::ground::window::Window;
-use crate::hsm::machine::sandbox;
+use crate::hsm::machine::{medium, sandbox};
 use crate::plan::parameters::Judged;
 use crate::plan::{KeyPlan, Kind, Network, Plan};
 
@@ -55,7 +55,7 @@ pub(crate) enum When {
 use When::{AtTerminal, Before, First, InTheHsm, InTheRoom, Unattended};
 
 /// In the order of a run: a run would end at the first that fails.
-pub(crate) const CHECKS: [Check; 29] = [
+pub(crate) const CHECKS: [Check; 30] = [
     check(&["PREVIOUS-RECORD"], Before, previous),
     check(&["CLOCK"], Unattended, clock_is_right),
     check(&["RECORD-EXISTS"], Before, record_is_free),
@@ -67,6 +67,7 @@ pub(crate) const CHECKS: [Check; 29] = [
     check(&["PARAMETERS-PRESENT", "EXPIRY"], Before, parameters_exist),
     check(&["SOURCE"], Before, source_files),
     check(&["SCREEN"], AtTerminal, screen),
+    check(&["MEDIUM"], Before, runs_from),
     check(&["AIR-GAP"], AtTerminal, air_gap),
     check(&["SCREEN-SIZE"], InTheRoom, window),
     check(&[], InTheRoom, machine),
@@ -302,6 +303,14 @@ fn screen(facts: &mut Facts, lines: &mut Lines) {
             }
             None => "screen: neither SSH nor tmux nor screen sends or keeps it".into(),
         });
+    }
+}
+
+/// What this computer runs from decides what all its other answers are worth.
+fn runs_from(facts: &mut Facts, lines: &mut Lines) {
+    if lines.unless_refused(medium::read()).is_some() {
+        let seen = Machine::look(&facts.plan.directory);
+        lines.add(State::Ok, format!("machine: {}", seen.medium_told()));
     }
 }
 

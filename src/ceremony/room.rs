@@ -5,7 +5,7 @@ use super::{
     source, transcript,
 };
 use crate::ground::facts::Machine;
-use crate::hsm::machine::sandbox;
+use crate::hsm::machine::{medium, sandbox};
 use crate::plan::{KeyPlan, Kind, Network, Plan};
 
 /// Tells a person to take the network away.
@@ -32,6 +32,7 @@ impl Ceremony<'_> {
     /// Step 3. A rehearsal does not check the air gap: it is practised where people work.
     pub(super) fn look_at_machine(&mut self) -> Result<()> {
         self.begin(Step::Machine)?;
+        medium::read()?; // what cannot be believed is not left out in silence
         let seen = Machine::look(&self.plan().directory);
         self.ledger.append(transcript::MachineChecked {
             network: self.plan().network.name().into(),
@@ -63,6 +64,10 @@ impl Ceremony<'_> {
         }
         if !self.basis.rehearsal {
             self.notes(&before::others_may(self.plan()))?;
+        }
+        if seen.medium_sha256.is_some() {
+            let told = format!("this computer: {}", seen.medium_told());
+            self.desk.say(&screens::fold(&told, "      "));
         }
         self.desk.say(&screens::fold(
             &format!(

@@ -32,8 +32,8 @@ use serde::Serialize;
 use crate::evidence::receipts::{self, Receipts};
 use crate::evidence::rules::{Broken, Cause, Rule, limits, reading};
 use crate::evidence::transcript::{
-    self, Chain, EscrowDealt, Exception, Output, PlanApproved, SUMS, SameMaterial, SealedLine,
-    Wrapped,
+    self, Chain, EscrowDealt, Exception, MachineChecked, Output, PlanApproved, SUMS, SameMaterial,
+    SealedLine, Wrapped,
 };
 use crate::ground::anchor::Anchor;
 use crate::ground::words::{self, quoted};
@@ -97,6 +97,9 @@ pub struct Report {
     pub title: String,
     /// The exposure grade, for a ceremony that finished.
     pub exposure: String,
+    /// SHA-256 of byok's medium from which the ceremony's computer ran, by its own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<String>,
     /// How many exceptions it has.
     pub exceptions: usize,
     /// The data keys that it made.
@@ -152,6 +155,14 @@ impl Verified {
         compared.any(|same| !same.anchor.vouches())
     }
 
+    fn medium(&self) -> Option<String> {
+        let checked = self.chain.events::<MachineChecked>();
+        let mut told = checked.filter_map(|told| told.machine.medium_sha256.clone());
+        told.find(|told| {
+            words::digest_from_hex(told).is_some_and(|sha256| words::hex(&sha256) == *told)
+        })
+    }
+
     /// The facts for programs.
     pub fn report(&self) -> Report {
         let opening = self.chain.opening();
@@ -179,6 +190,7 @@ impl Verified {
             exposure: sealed
                 .map(|end| end.exposure.to_string())
                 .unwrap_or_default(),
+            medium: self.medium(),
             exceptions: self.chain.events::<Exception>().count(),
             keys: keys.collect(),
             signatures: self.signatures.clone(),

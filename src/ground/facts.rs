@@ -31,6 +31,9 @@ pub struct Machine {
     /// Battery charge in percent, while the machine runs on battery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_battery: Option<u8>,
+    /// SHA-256 of byok's medium, if the system runs from one, as it was read back when the computer started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium_sha256: Option<String>,
 }
 
 /// How the process was closed, confirmed by the kernel; in the transcript.

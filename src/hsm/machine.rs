@@ -9,6 +9,7 @@ use crate::ground::environment;
 use crate::ground::error::{Error, Result};
 use crate::ground::facts::Machine;
 
+pub(crate) mod medium;
 pub(crate) mod others;
 mod power;
 pub mod sandbox;
@@ -45,6 +46,7 @@ impl Machine {
     pub(crate) fn look(directory: &Path) -> Self {
         let kernel = rustix::system::uname();
         let limit = rustix::process::getrlimit(Resource::Core);
+        let medium_sha256 = medium::read().unwrap_or_default();
         Self {
             kernel: format!(
                 "{} {}",
@@ -55,15 +57,27 @@ impl Machine {
             interfaces_up: interfaces_up(),
             swap: swap(),
             record_file_system: file_system(directory),
-            live_system: is_live(&read("/proc/cmdline")),
+            live_system: medium_sha256.is_some() || is_live(&read("/proc/cmdline")),
             sleep_states: words_of(&read("/sys/power/state")),
             on_battery: power::on_battery(Path::new("/sys/class/power_supply")),
+            medium_sha256,
         }
     }
 
-    /// Whether a power cut would lose the record.
+    /// The medium from which this computer runs, for people.
+    pub(crate) fn medium_told(&self) -> String {
+        match &self.medium_sha256 {
+            Some(sha256) => format!(
+                "byok's medium with SHA-256 {sha256}; the record is in memory until it is carried out"
+            ),
+            None => "it does not run from byok's medium".to_owned(),
+        }
+    }
+
+    /// Whether a power cut would lose the record, and nobody who chose this machine may know.
     pub(crate) fn record_vanishes(&self) -> bool {
         match self.record_file_system.as_str() {
+            _ if self.medium_sha256.is_some() => false,
             "tmpfs" | "ramfs" | "rootfs" => true,
             "overlay" | "aufs" => self.live_system,
             _ => false,
@@ -101,7 +115,8 @@ impl Machine {
                 self.swap.join(", ")
             ));
         }
-        if self.sleep_states.iter().any(|state| state != "disk") {
+        // nothing on byok's medium puts a computer to sleep
+        if self.medium_sha256.is_none() && self.sleep_states.iter().any(|state| state != "disk") {
             warnings.push(
                 "This machine can go to sleep, which ends the HSM session. To prevent it, start byok with: systemd-inhibit --what=sleep:idle:handle-lid-switch byok run PLAN".to_owned(),
             );

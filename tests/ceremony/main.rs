@@ -5,6 +5,7 @@ mod ceremonies;
 mod destroy;
 #[path = "../kms_on_loopback/mod.rs"]
 mod kms_on_loopback;
+mod medium;
 mod multi_region;
 mod not_alone;
 mod planted;

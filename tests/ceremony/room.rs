@@ -579,7 +579,7 @@ fn the_clock_can_be_corrected_where_nothing_contradicts_it() {
 // ---- the machine ----------------------------------------------------------------------------
 
 /// Runs byok where the kernel's own tables say what the script has put over them.
-fn on_machine(room: &Room, script: &str, args: &[&str]) -> Option<std::process::Output> {
+pub(crate) fn on_machine(room: &Room, script: &str, args: &[&str]) -> Option<std::process::Output> {
     let way = namespace(&["--mount"])?;
     let script = format!("set -e; {script}\nexec \"$0\" \"$@\"");
     let mut command = Command::new(way[0]);
@@ -597,7 +597,7 @@ fn on_machine(room: &Room, script: &str, args: &[&str]) -> Option<std::process::
 }
 
 /// A disk of this kind where records are kept, as the kernel would list it.
-fn listed_disk(room: &Room, kind: &str) -> String {
+pub(crate) fn listed_disk(room: &Room, kind: &str) -> String {
     let place = room.dir.path().canonicalize().unwrap();
     let place = place.display();
     format!(

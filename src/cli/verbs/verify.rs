@@ -243,6 +243,9 @@ fn for_people(verified: &Verified, whole: &Whole, branches: &Branches, by_head: 
     if !report.exposure.is_empty() {
         text += &format!("exposure  {}\n", quoted(&report.exposure));
     }
+    if let Some(medium) = &report.medium {
+        text += &format!("medium    {medium}\n");
+    }
     for key in &report.keys {
         let kcv = key.kcv.as_ref();
         let kcv = kcv.map(|kcv| format!("  KCV {}", quoted(kcv)));

@@ -1,0 +1,46 @@
+//! The medium from which this computer runs, if it is one of byok's. Its first process read it back when the computer
+//! started, and left its digest in a file that only root can write (ceremony-scripts/medium/read-back.sh).
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::others;
+use crate::ground::error::{Error, Result};
+use crate::ground::{files, words};
+
+const FILE: &str = "/run/byok-medium";
+
+/// SHA-256 of the medium, in hex; `None` if this computer runs from something else.
+///
+/// # Errors
+/// Exit 5 if the file is there, and somebody else than root could have written it, or it holds no digest.
+pub(crate) fn read() -> Result<Option<String>> {
+    let path = Path::new(FILE);
+    let kind = match fs::symlink_metadata(path) {
+        Ok(kind) => kind,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(not_believed(&e.to_string())),
+    };
+    let others = others::who_may_change(path);
+    if !kind.is_file() || kind.uid() != 0 || !others.is_empty() {
+        return Err(not_believed(
+            "somebody else than root could have written it",
+        ));
+    }
+    let text = files::read_small(path).map_err(|e| not_believed(&e.to_string()))?;
+    let text = String::from_utf8_lossy(&text);
+    match words::digest_from_hex(text.trim_end()) {
+        Some(digest) => Ok(Some(words::hex(&digest))),
+        None => Err(not_believed("it does not hold a SHA-256")),
+    }
+}
+
+fn not_believed(why: &str) -> Error {
+    Error::machine(format!(
+        "{FILE} should say from which medium this computer runs, and cannot be believed: {why}"
+    ))
+    .check("MEDIUM")
+    .hint("find out who made it; start this computer again, from the medium")
+}
