@@ -35,6 +35,7 @@ setfont /usr/share/consolefonts/Uni2-Terminus16.psf
 /usr/lib/byok-medium/readers.sh >/dev/null
 /usr/lib/byok-medium/read-back.sh
 
+chown 1000:1000 /dev/tty1 # as a login does
 ulimit -l unlimited
 ulimit -c 0
 while :; do setsid --ctty --wait /usr/lib/byok-medium/console.sh </dev/tty1 >/dev/tty1 2>&1; done

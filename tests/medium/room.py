@@ -6,6 +6,7 @@ by letter, from its pixels. Called by tests/medium.sh. WORK has font.psf, the le
 brings; DIGEST is on the paper. The machine has a network card each time, and every instruction is done by software.
 """
 
+import atexit
 import collections
 import json
 import os
@@ -56,6 +57,7 @@ class Machine:
             ["qemu-system-x86_64", "-accel", "tcg", "-m", "1024", "-smp", "2", "-nic", "user,model=e1000", "-display", "none"]
             + ["-qmp", f"unix:{control},server=on,wait=off", "-no-reboot"] + arguments
         )
+        atexit.register(self.process.kill)
         self.socket = socket.socket(socket.AF_UNIX)
         for _ in range(100):
             try:
@@ -211,8 +213,8 @@ def room(image, work, digest):
     machine.do("token ceremony", "SoftHSM keeps its keys", answers=[("PIN of the new", PIN), ("same again", PIN)])
     machine.do("byok check --hsm plan.toml > check.txt; grep -A 1 medium check.txt; tail -n 1 check.txt", digest, "byok run would start", seconds=600)
     approved = subprocess.run(["sha256sum"], stdin=open(f"{work}/plan.toml"), capture_output=True, text=True).stdout[:64]
-    machine.do(f"byok run plan.toml --approve {approved} 2> run.txt", "/transcript.jsonl", seconds=600)
-    machine.do("grep -c exception record/transcript.jsonl; grep -A 2 'this computer' run.txt", "byok's medium")
+    machine.do(f"byok run plan.toml --approve {approved} > head.txt 2> run.txt; cut -c 66- head.txt", "record/transcript.jsonl", seconds=600)
+    machine.do("grep -A 2 'this computer: ' run.txt", "byok's medium with SHA-256")
     machine.do("close PLANS", "may be pulled")
     held("a ceremony is held without people, with a module that lies on a stick")
     machine.type("show record/transcript.html\n")
