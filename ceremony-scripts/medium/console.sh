@@ -29,9 +29,9 @@ exported=()
 # ---- before the first command ----
 about_the_medium() {
     printf '\033[2J\033[H'
-    say "$(byok --version | cut -c 1-79)" '' 'This computer runs from a medium, in memory alone, and forgets all at power-off.'
+    say "$(byok --version | cut -c 1-79)" '' 'This computer runs from a medium, and forgets everything at power-off.'
     until [ -e /run/byok-medium ]; do
-        say "The medium cannot be read back: $(cat /run/byok-medium.disk)." 'It must be plugged in, once. Nothing that this computer says counts without it.'
+        say "The medium cannot be read back: $(cat /run/byok-medium.disk)." 'Plug it in, once. Without it, nothing that this computer says counts.'
         read -rep 'Enter tries again: ' _
         read-back.sh
     done
