@@ -120,13 +120,15 @@ if [ ${#missing[@]} -gt 0 ]; then
         'a mirror keeps only the newest versions: https://snapshot.debian.org has the others, for --packages' "the log: $log"
     index "$fetched"
 fi
+while read -r _ name _ digest; do
+    [ -n "${file[$digest]-}" ] || stop 4 "the package $name that was fetched is not the one of packages.lock"
+done < <(listed 'room\|tool\|both')
 # unpack ROLE DIR
 unpack() {
-    local name digest
+    local digest
     mkdir -p "$2"/usr/{bin,sbin,lib,lib64}
     ln -s usr/bin usr/sbin usr/lib usr/lib64 "$2"
-    while read -r _ name _ digest; do
-        [ -n "${file[$digest]-}" ] || stop 4 "the package $name that was fetched is not the one of packages.lock"
+    while read -r _ _ _ digest; do
         dpkg-deb --fsys-tarfile "${file[$digest]}" | tar -x --keep-directory-symlink --no-same-owner -C "$2" ||
             stop 4 "${file[$digest]} is not a Debian package"
     done < <(listed "$1\|both")
