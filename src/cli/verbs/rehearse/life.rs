@@ -54,7 +54,7 @@ pub(super) fn live(module: &Path, room: &Path) -> Result<()> {
     let shares = share_files(&plan)?;
     any_quorum_opens(&plan, &sealed, &made, &shares)?;
     let told = format!(
-        "{} shares, any {THRESHOLD} open it; in files, read back, joined",
+        "any {THRESHOLD} of {} shares open it; in files, read back, joined",
         shares.len()
     );
     tell("escrowed", &told, "proved")?;
