@@ -635,4 +635,32 @@ mod tests {
         assert_eq!(shares.names(), ["0.0"]);
         assert!(!shares.is_enough());
     }
+
+    /// Of three groups one is enough. The first comes whole from another escrow, with a digest of its own.
+    #[test]
+    fn what_the_most_shares_say_counts_whichever_comes_first() {
+        let sizes = [(2, 2), (2, 2), (2, 2)];
+        let (dealt, other) = (
+            slip39::deal(&[9; 32], 1, &sizes).unwrap(),
+            slip39::deal(&[7; 32], 1, &sizes).unwrap(),
+        );
+        let take = |of_other: usize, count: usize| {
+            let mut shares = UntrustedShares::default();
+            for at in 0..count {
+                let mut share = again(if at < of_other {
+                    &other[at]
+                } else {
+                    &dealt[at]
+                });
+                share.set = dealt[0].set;
+                shares.add(&at.to_string(), share).unwrap();
+            }
+            shares.validate().unwrap()
+        };
+        let quorum = take(2, 6);
+        assert_eq!(quorum.escrow_key()[..], [9; 32]);
+        assert_eq!(quorum.unjudged, ["0", "1"]);
+        // where as many say one thing as the other, the package will tell: the first are taken
+        assert_eq!(take(2, 4).escrow_key()[..], [7; 32]);
+    }
 }
