@@ -66,6 +66,10 @@ CARGO_TARGET_DIR=$work/clone/target "$work/clone/ceremony-scripts/make-medium.sh
 grep -q 'the package cpio that was fetched is not the one of packages.lock' "$work/said" || fail 'the package is not named'
 held 'nothing is overwritten, and no package with another digest is taken'
 
+# shellcheck disable=SC2016 # the inner shell expands them
+widest=$(bash -c 'eval "$(sed -n "/^say()/p; /^help()/,/^}/p" "$1")"; help' bash "$root/ceremony-scripts/medium/console.sh" | LC_ALL=C.UTF-8 wc -L)
+if [ "$widest" -lt 40 ] || [ "$widest" -gt 79 ]; then fail "the help of the console has $widest columns"; fi
+
 # ---- what is on it ----
 # look_into IMAGE DIR: its files in DIR/byok, the system in DIR/tree.
 look_into() {
@@ -147,14 +151,16 @@ stick() {
 }
 stick PLANS
 mcopy -i "$work/plans.img@@1M" -s "$work"/plans/* ::
-stick RECORDS
+rm -f "$work/records.img"
+truncate -s 32M "$work/records.img"
+mformat -i "$work/records.img" -v RECORDS :: # without a partition
 
 # ---- in the room ----
 room() { python3 "$root/tests/medium/room.py" "$1" "${2:-$work/first/$image}" "$work" "$digest" || fail "the room: $1"; }
 room room
 
 mkdir "$work/stick"
-mcopy -i "$work/records.img@@1M" -s ::record ::shares "$work/stick"
+mcopy -i "$work/records.img" -s ::record ::shares "$work/stick"
 record=$work/stick/record
 head=$(sha256sum <"$record/transcript.jsonl" | cut -c 1-64)
 "$target/release/byok" verify --head "$head" "$record" >"$work/said" || fail 'the record that was carried out does not verify'

@@ -79,6 +79,8 @@ partitions() {
         [[ $where = */usb*/* || $where = */mmc_host/* || $(cat "$where/removable" 2>/dev/null) = 1 ]] || continue
         kind=$(blkid -p -o value -s TYPE "/dev/$node" 2>/dev/null) || continue
         [ -n "$kind" ] || continue
+        # A disk that is one file system may seem to have a partition too.
+        [ ! -e "$where/partition" ] || [ -z "$(blkid -p -o value -s TYPE "/dev/$(basename "${where%/*}")" 2>/dev/null)" ] || continue
         [[ /dev/$node != "$(cut -d , -f 1 /run/byok-medium.disk)"* ]] || continue
         label=$(blkid -p -o value -s LABEL "/dev/$node" 2>/dev/null)
         [[ $label =~ ^[A-Za-z0-9_-]{1,32}$ ]] || label=$node # it becomes a path
@@ -247,13 +249,13 @@ off_now() {
 help() {
     say '  byok …                whatever byok does; byok --help, byok run --help' \
         '  sticks                which sticks are plugged in' \
-        '  open STICK            for reading; then cp -r /media/STICK/… .  A module may stay there' \
+        '  open STICK            for reading, at /media/STICK; a module may stay there' \
         '  close STICK           before it is pulled' \
-        '  carry STICK FILE…     writes records, shares or receipts to a stick and reads them back' \
+        '  carry STICK FILE…     copies records, shares, receipts; reads them back' \
         '  readers               after an HSM or a card reader was plugged in' \
-        '  show FILE             a page of the record or the script, or any text; q ends' \
+        '  show FILE             report, script or any text; q ends' \
         '  token [LABEL]         a token of SoftHSM, for practice' \
-        '  export NAME=VALUE     for the HSM'\''s module; name it in [hsm] env of the plan too' \
+        '  export NAME=VALUE     for the HSM'\''s module; [hsm] env names it too' \
         '  cd DIRECTORY, clock, medium, help' \
         '  off                   the end of the ceremony' \
         'Any other line is a command of Linux, such as ls, cp or digest-rows.sh FILE.' \
