@@ -501,6 +501,19 @@ impl Plan {
             .collect()
     }
 
+    /// Whether the roll call asks who sits in both of these seats.
+    pub(crate) fn calls_for(&self, pair: Apart) -> bool {
+        let policy = self.escrow.as_ref().map(|escrow| &escrow.policy);
+        let typed = self.recover.as_ref().map(|recover| &recover.shares);
+        let typed = typed == Some(&ShareSource::Typed);
+        let custodians = typed || policy.is_some();
+        let groups = typed || policy.is_some_and(Policy::is_grouped);
+        let [of_custodians, of_groups, of_witnesses] = pair.needs();
+        (custodians || !of_custodians)
+            && (groups || !of_groups)
+            && (!self.witnesses.is_empty() || !of_witnesses)
+    }
+
     /// Whether custodians see or type shares at this computer's screen.
     pub(crate) fn shares_at_screen(&self) -> bool {
         let typed = self.recover.as_ref().map(|recover| &recover.shares);

@@ -19,7 +19,7 @@ use crate::ground::lines::{Lines, State};
 use crate::ground::window::Window;
 use crate::hsm::machine::{medium, sandbox};
 use crate::plan::parameters::Judged;
-use crate::plan::{KeyPlan, Kind, Network, Plan};
+use crate::plan::{KeyPlan, Kind, Network, Plan, meaning};
 
 mod builds_on;
 mod in_hsm;
@@ -258,9 +258,15 @@ fn told_leftover(leftover: &Leftover) -> String {
 fn shares_lie_alone(facts: &mut Facts, lines: &mut Lines) {
     let plan = facts.plan;
     lines.unless_refused(before::shares_are_closed(plan));
-    if plan.escrow.is_some() {
+    if let Some(escrow) = &plan.escrow {
         let room = before::shares_have_room(plan, facts.previous());
-        lines.judge(room, |()| "escrow: there is room for the shares".into());
+        let policy = &escrow.policy;
+        lines.judge(room, |()| {
+            format!("escrow: {}; there is room for the shares", policy.whole())
+        });
+    }
+    if let Some(apart) = meaning::apart(plan) {
+        lines.add(State::Ok, format!("roles: {apart}"));
     }
 }
 

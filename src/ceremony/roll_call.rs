@@ -50,7 +50,8 @@ impl Ceremony<'_> {
         for twice in held_twice(&seats) {
             let because = match &reason {
                 Some(reason) if self.keeps_apart(&twice) => {
-                    format!("; the plan keeps them apart, but: {reason}")
+                    let kept: Vec<&str> = self.kept(&twice).collect();
+                    format!("; the plan keeps apart {}, but: {reason}", kept.join(", "))
                 }
                 _ => String::new(),
             };

@@ -292,7 +292,7 @@ impl Next<'_> {
         let how = plan::again(self.by_quorum);
         let command =
             |record: &str| format!("     byok plan {how} {record} \\\n     --out {out}\n");
-        let with_quorum = |record: &str| format!("   and with a quorum:\n{}", command(record));
+        let with_quorum = |record: &str| format!("   with a quorum:\n{}", command(record));
         match (self.by_quorum, self.package, self.earlier_package) {
             (false, ..) => command(&self.name()),
             (true, true, _) => with_quorum(&self.name()),

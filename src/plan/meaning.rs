@@ -168,13 +168,7 @@ pub(crate) fn escrow(plan: &Plan, show: impl Fn(&Path) -> String) -> Option<Stri
         Deliver::Screen => "written down at the screen".to_owned(),
         Deliver::Files(directory) => format!("as files in {}", show(directory)),
     };
-    let policy = &escrow.policy;
-    let between = if policy.is_grouped() { ";" } else { ":" };
-    Some(format!(
-        "{}{between} {}; {place}",
-        policy.quorum(),
-        policy.names()
-    ))
+    Some(format!("{}; {place}", escrow.policy.whole()))
 }
 
 /// Who may not be the same person, if the plan says it.

@@ -22,7 +22,7 @@ use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::plan::kms::{KeyArn, KmsKey};
-use crate::plan::roles::{self, Apart};
+use crate::plan::roles;
 
 /// A roll call works up to this many people.
 const MOST_WITNESSES: usize = 16;
@@ -614,18 +614,7 @@ fn recover(raw: RawRecover, base: &Path) -> Result<RecoverPlan> {
 
 /// Nobody is to believe that people are kept apart who are never asked for.
 fn seats_are_there(plan: &Plan) -> Result<()> {
-    let policy = plan.escrow.as_ref().map(|escrow| &escrow.policy);
-    let typed = plan.recover.as_ref();
-    let typed = typed.is_some_and(|recover| recover.shares == ShareSource::Typed);
-    let custodians = typed || policy.is_some();
-    let groups = typed || policy.is_some_and(Policy::is_grouped);
-    let lacks = |pair: &Apart| {
-        let [of_custodians, of_groups, of_witnesses] = pair.needs();
-        of_custodians && !custodians
-            || of_groups && !groups
-            || of_witnesses && plan.witnesses.is_empty()
-    };
-    match plan.apart.iter().find(|pair| lacks(pair)) {
+    match plan.apart.iter().find(|pair| !plan.calls_for(**pair)) {
         Some(pair) => Err(Error::usage(format!(
             "[roles] keeps apart {:?}, and nobody is called for one of these seats",
             pair.name()

@@ -389,6 +389,12 @@ fn seats_that_the_plan_keeps_apart_need_another_person_or_a_reason() {
         let transcript = room.transcript("records/one");
         let noted = transcript.events("exception");
         assert_eq!(noted.len(), usize::from(answer != "4"));
+        // custodians are not called in a reimport, the witness is
+        let again = room.byok(&["plan", "--reimport", "records/one"]).output();
+        let again = again.unwrap();
+        assert!(again.status.success(), "{}", stderr(&again));
+        let kept = "\n[roles]\napart = [\"operator and witness\"]\n";
+        assert!(stdout(&again).contains(kept), "{}", stdout(&again));
         if let Some(noted) = noted.first() {
             let what = noted["what"].as_str().unwrap();
             assert!(
@@ -396,7 +402,7 @@ fn seats_that_the_plan_keeps_apart_need_another_person_or_a_reason() {
                 "{what}"
             );
             assert!(
-                what.ends_with("; the plan keeps them apart, but: Emmy is ill, agreed with audit"),
+                what.ends_with("; the plan keeps apart operator and witness, but: Emmy is ill, agreed with audit"),
                 "{what}"
             );
         }

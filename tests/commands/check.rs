@@ -459,8 +459,8 @@ fn check_of_a_recovery_looks_at_package_and_label_and_asks_for_no_share() {
     let Some((old, mut new)) = loss() else { return };
     let ceremony = old.transcript("records/one").lines[0]["ceremony"].clone();
     let package = format!(
-        "package: from ceremony {}; it holds every data key of the plan; shares were not checked: any 2 of 3 shares are needed: \
-         Security, Audit, Treasury",
+        "package: from ceremony {}; it holds every data key of the plan; shares were not checked; needed: \
+         any 2 of 3: Security, Audit, Treasury",
         ceremony.as_str().unwrap()
     );
     let free = "nothing in the HSM stands in its way";

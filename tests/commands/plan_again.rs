@@ -336,7 +336,9 @@ fn the_plan_of_new_shares_follows_to_the_record_that_dealt_those_in_use() {
         let ended = pty.end();
         assert_eq!(ended.code, Some(0), "{}", ended.screen);
         assert!(
-            ended.screen.contains("before: Security, Audit, Treasury"),
+            ended
+                .screen
+                .contains("before: any 2 of 3: Security, Audit, Treasury"),
             "{}",
             ended.screen
         );

@@ -198,7 +198,7 @@ fn a_recovery_says_by_group_what_is_missing_and_takes_shares_in_any_order() {
         serde_json::json!(["Security 3", "Security 1", "Audit 2"])
     );
     let checked = new.byok(&["check", "plan.toml"]).output().unwrap();
-    let told = "the shares of 2 of 2 groups: Security (any 2 of 3), Audit (any 1 of 2) are needed";
+    let told = "needed: 2 of 2 groups: Security (any 2 of 3): Security 1, Security 2, Security 3; Audit (any 1 of 2): Audit 1, Audit 2";
     assert!(
         stdout(&checked).replace("\n      ", " ").contains(told),
         "{}",
@@ -326,7 +326,7 @@ fn groups_that_are_not_possible_are_refused_by_name() {
                 "groups_threshold = 2\ngroups = [{a}, {}]",
                 group("B", 3, "\"3\"")
             ),
-            "3 of 1 shares",
+            "3 of 1 shares in one group",
         ),
         (
             format!(

@@ -5,6 +5,7 @@ use crate::hand_out::{STRANGER, WHO, asks, copy, start, type_from, type_head, un
 use crate::support;
 
 use support::escrow::{another_word, forged, head, shares, with_word, wrapped};
+use support::screen::Screen;
 use support::{Kind, Room, folded};
 
 const GROUPS: &str = "[escrow]\ngroups_threshold = 2\ngroups = [\n\
@@ -130,4 +131,21 @@ fn shares_of_groups_are_typed_in_any_order_and_what_is_missing_is_told_by_group(
     let met = new.transcript("records/one");
     let met = met.event("quorum-met");
     assert_eq!(met["shares"], serde_json::json!(["Kim", "Ines", "Max"]));
+}
+
+#[test]
+fn who_is_asked_for_new_custodians_keeps_the_groups_with_enter() {
+    let Some(room) = room(Kind::SoftHsm, "files:shares") else {
+        return;
+    };
+    room.run_well();
+    let args = ["plan", "--new-shares", "records/one", "--out", "anew.toml"];
+    let mut screen = Screen::start(room.byok(&args));
+    let asked = " Custodians, with commas between them (Enter: as before): ";
+    let told = screen.answer(asked, "");
+    let whole = "before: 2 of 2 groups: Security (any 2 of 3): Ines, Jan, Kim; Audit (any 1 of 2): Lea, Max";
+    assert!(folded(&told).contains(whole), "{told}");
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    let plan = std::fs::read_to_string(room.path("anew.toml")).unwrap();
+    assert!(plan.contains("groups_threshold = 2"), "{plan}");
 }

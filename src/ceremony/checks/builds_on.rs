@@ -52,9 +52,9 @@ fn shares(recover: &RecoverPlan, ceremony: &str, previous: Option<&Previous>) ->
             .check("QUORUM")
             .hint("put the share files of a quorum there before the ceremony"));
     }
-    let (shares, names) = (policy.shares(), policy.names());
     Ok(format!(
-        "shares were not checked: {shares} are needed: {names}"
+        "shares were not checked; needed: {}",
+        policy.whole()
     ))
 }
 

@@ -231,12 +231,17 @@ impl Policy {
         }
     }
 
-    /// The custodians, with their groups: `A, B, C`, or `Security: A, B; Audit: C`.
-    pub(crate) fn names(&self) -> String {
-        self.names_where(|_| true)
+    /// Everything: `any 2 of 3: A, B, C`, or `any 1 of 2 groups: Security (any 2 of 3): A, B, C; Audit (2 of 2): D, E`.
+    pub(crate) fn whole(&self) -> String {
+        let of = |group: &Group| format!("{}: {}", group.told(), group.custodians.join(", "));
+        let told = match &self.groups[..] {
+            [one] => one.custodians.join(", "),
+            groups => groups.iter().map(of).collect::<Vec<_>>().join("; "),
+        };
+        format!("{}: {told}", self.short())
     }
 
-    /// The same of some of them; empty if there is none.
+    /// Some of the custodians, with their groups: `A, B, C`, or `Security: A, B; Audit: C`; empty if there is none.
     pub(crate) fn names_where(&self, wanted: impl Fn(&Place) -> bool) -> String {
         let of = |(at, group): (u8, &Group)| {
             let places = self
@@ -350,13 +355,19 @@ mod tests {
     fn a_policy_is_told_in_one_way() {
         let any = Policy::any(2, vec!["A".into(), "B".into(), "C".into()]).unwrap();
         assert_eq!(any.shares(), "any 2 of 3 shares");
-        assert_eq!(any.names(), "A, B, C");
+        assert_eq!(any.names_where(|_| true), "A, B, C");
         let two = two();
         assert_eq!(
             two.shares(),
             "the shares of 2 of 2 groups: Security (any 2 of 3), Audit (any 1 of 2)"
         );
-        assert_eq!(two.names(), "Security: A, B, C; Audit: D, E");
+        let not_b = two.names_where(|place| place.custodian != "B");
+        assert_eq!(not_b, "Security: A, C; Audit: D, E");
+        assert_eq!(any.whole(), "any 2 of 3: A, B, C");
+        assert_eq!(
+            two.whole(),
+            "2 of 2 groups: Security (any 2 of 3): A, B, C; Audit (any 1 of 2): D, E"
+        );
         let told: Vec<String> = two.places().map(|place| place.told()).collect();
         assert_eq!(told[3], "D, group Audit");
         let group = |policy: &Policy| policy.places().next().unwrap().group_name();

@@ -318,7 +318,8 @@ pub(crate) fn can_be_dealt(needed: u8, groups: &[Sizes]) -> std::result::Result<
     if groups.len() > MOST_SHARES.into() || !possible(needed, groups.len()) {
         let count = groups.len();
         return Err(format!(
-            "{needed} of {count} groups: at most {MOST_SHARES} groups, and of those at least one, are possible"
+            "{needed} of {count} groups: 1 to {} are possible",
+            count.min(MOST_SHARES.into())
         ));
     }
     let unfit = |(threshold, count): &&Sizes| {
@@ -326,7 +327,8 @@ pub(crate) fn can_be_dealt(needed: u8, groups: &[Sizes]) -> std::result::Result<
     };
     if let Some((threshold, count)) = groups.iter().find(unfit) {
         return Err(format!(
-            "{threshold} of {count} shares: 1 to {MOST_SHARES} are possible"
+            "{threshold} of {count} shares in one group: 1 to {} of at most {MOST_SHARES} are possible",
+            count.min(&MOST_SHARES)
         ));
     }
     if in_all > MOST_IN_ALL.into() {

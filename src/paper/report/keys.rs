@@ -164,7 +164,10 @@ fn used(used: &ShareUsed) -> ShareFacts {
             .share
             .map_or("not known".to_owned(), |n| n.to_string())
             .into(),
-        custodian: used.custodian.as_str().into(),
+        custodian: match &used.brought_by {
+            Some(other) => format!("{}, typed by {other}", used.custodian).into(),
+            None => used.custodian.as_str().into(),
+        },
         digest: groups(used.share_sha256.as_deref().unwrap_or_default()),
         back: Html::default(),
     }

@@ -113,6 +113,11 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
         BuildsOn::Recover => escrow.decide(&mut plan, Deliver::Screen, &mut notes),
         BuildsOn::Reimport => {}
     }
+    let kept = plan.apart.clone();
+    plan.apart = kept
+        .into_iter()
+        .filter(|pair| plan.calls_for(*pair))
+        .collect();
     if let Some(signer) = &previous.signer {
         // a different HSM has a different signer
         let known = "Who signed that record; to insist on it, compare with the paper:";

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::shares::{Escrow, Question, any_of, can_be, split};
 use crate::ceremony::operator::{Interrupted, Operator, Terminal};
+use crate::crypto::escrow::Policy;
 use crate::evidence::record;
 use crate::ground::error::Result;
 use crate::ground::text::fold;
@@ -13,11 +14,12 @@ use crate::hsm::Module;
 pub(super) use crate::hsm::machine::sandbox::module_variables as variables;
 use crate::hsm::machine::sandbox::{self, Wish};
 
-const WITHOUT: &str = "\n Escrow: shares of a key that opens the data keys, written on paper by custodians.\n \
+const WITHOUT: &str = "\n Escrow: shares of a key that opens the data keys, on paper with custodians. For\n \
+    groups (two of one department and one of another): docs/escrow.md, afterwards.\n \
     Without it a lost HSM is a lost data key, and all that it protects.\n";
 
 const ANEW: &str =
-    "\n New shares: the old ones, and the old package, are destroyed when these are dealt.\n";
+    "\n New shares: the old ones, and the old package, are destroyed once these are\n dealt.\n";
 
 const REUSE: &str = "\n After this recovery the shares that are typed may stay in use, or new ones are\n \
     dealt and the old ones destroyed.\n";
@@ -55,7 +57,7 @@ pub(super) fn ask(question: Question) -> Result<Escrow> {
     let (before, otherwise, undecided) = match question {
         Question::New => {
             operator.say(WITHOUT);
-            (&[][..], None, Escrow::Without)
+            (None, None, Escrow::Without)
         }
         Question::Recovery(before) => {
             operator.say(REUSE);
@@ -78,11 +80,11 @@ pub(super) fn ask(question: Question) -> Result<Escrow> {
 /// many would leave a data key with one copy.
 fn ask_custodians(
     operator: &mut dyn Operator,
-    before: &[String],
+    before: Option<&Policy>,
     otherwise: Option<&str>,
 ) -> Result<Option<Escrow>> {
-    if !before.is_empty() {
-        operator.say(&fold(&format!("before: {}", before.join(", ")), " "));
+    if let Some(before) = before {
+        operator.say(&fold(&format!("before: {}", before.whole()), " "));
     }
     let custodians = loop {
         let question = match otherwise {
@@ -101,14 +103,15 @@ fn ask_custodians(
             _ => {}
         }
         let named = split(&typed);
-        let named = if named.is_empty() {
-            before.to_vec()
-        } else {
-            named
+        let named = match (named.is_empty(), before) {
+            (false, _) => named,
+            (true, None) => return Ok(None),
+            // who is asked for names alone cannot say groups anew
+            (true, Some(before)) if before.is_grouped() => {
+                return Ok(Some(Escrow::AsBefore(before.clone())));
+            }
+            (true, Some(before)) => before.custodians(),
         };
-        if named.is_empty() {
-            return Ok(None);
-        }
         match can_be(&named) {
             Ok(()) => break named,
             Err(why) => operator.say(&fold(&format!("{}.", words::capitalised(&why)), " ")),

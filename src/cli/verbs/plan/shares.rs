@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::notes;
 use crate::crypto::escrow::Policy;
 use crate::crypto::escrow::slip39::MOST_SHARES;
-use crate::evidence::previous::{Dealt, Previous};
+use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
 use crate::plan::{self, Deliver, EscrowPlan, Kind, Notes, Plan};
 
@@ -25,12 +25,12 @@ pub(crate) struct EscrowWish {
     pub reuse: Option<String>,
 }
 
-/// What a person at a terminal is asked, with the custodians who have the shares in use.
+/// What a person at a terminal is asked, with whoever has the shares in use.
 #[derive(Clone, Copy)]
 pub(super) enum Question<'a> {
     New,
-    Recovery(&'a [String]),
-    NewShares(&'a [String]),
+    Recovery(Option<&'a Policy>),
+    NewShares(Option<&'a Policy>),
 }
 
 /// Who asks it; if nobody is there, the answer is open.
@@ -70,8 +70,8 @@ impl Escrow {
         if let Some(deal) = of_flags(wish)? {
             return Ok(deal);
         }
-        let before = previous.in_use().map(Dealt::custodians).unwrap_or_default();
-        ask(Question::Recovery(&before))
+        let before = previous.in_use().map(|dealt| &dealt.policy);
+        ask(Question::Recovery(before))
     }
 
     /// New shares: for those who are named, otherwise for those who have the shares in use, to be edited.
@@ -86,13 +86,12 @@ impl Escrow {
                 ),
             });
         };
-        let before = dealt.custodians();
         let decided = match of_flags(wish)? {
             Some(deal) => deal,
-            None => ask(Question::NewShares(&before))?,
+            None => ask(Question::NewShares(Some(&dealt.policy)))?,
         };
         Ok(match decided {
-            Self::Deal(_) => decided,
+            Self::Deal(_) | Self::AsBefore(_) => decided,
             _ => Self::AsBefore(dealt.policy.clone()),
         })
     }
