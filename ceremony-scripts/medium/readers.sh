@@ -16,7 +16,7 @@ for device in /sys/bus/usb/devices/*/busnum; do
 done | tr -cd ' -~\n'
 
 if [ -e /run/pcscd/pcscd.pid ]; then
-    kill "$(cat /run/pcscd/pcscd.pid)" 2>/dev/null || true
+    kill "$(tr -d '\0' </run/pcscd/pcscd.pid)" 2>/dev/null || true
     sleep 1
 fi
 mkdir -p /run/pcscd

@@ -202,7 +202,7 @@ def room(image, work, digest):
     machine.do("grep -E ' (rw|rw,.*) 0 0$' /proc/mounts | cut -d ' ' -f 2,3 | sort | tr '\\n' ' '; echo", "/ rootfs /ceremony tmpfs /dev devtmpfs /dev/pts devpts /dev/shm tmpfs /proc proc", "/run tmpfs /sys sysfs /tmp tmpfs")
     held("there is no interface but lo and no swap, and whoever types is not root")
     machine.do("readers", "a card reader")
-    machine.do("byok rehearse > rehearsal.txt; grep -c ' proved$' rehearsal.txt; tail -n 1 rehearsal.txt", "\n4\n", seconds=900)
+    machine.do("byok rehearse > rehearsal.txt; grep -cE ' (proved|opened)$' rehearsal.txt", "\n4\n", seconds=900)
     machine.do("grep refused rehearsal.txt", "refused")
     held("byok rehearses a whole life")
 
