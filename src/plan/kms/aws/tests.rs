@@ -58,6 +58,18 @@ fn tokens_that_cannot_be_are_refused() {
     for len in [32, 240, 1184, MAX_TOKEN_LEN] {
         assert!(bare(&opaque[1..=len]).is_ok(), "{len}");
     }
+    // no control byte: once in some thousand short tokens by chance, in a long one never
+    let letters: Vec<u8> = (0..128)
+        .map(|i| {
+            if i % 8 == 0 {
+                b'a' + i / 8
+            } else {
+                0xa0 + i % 96
+            }
+        })
+        .collect();
+    assert!(bare(&letters[..32]).is_ok());
+    refused(bare(&letters), Exit::Usage, "is text");
     refused(bare(&[]), Exit::Usage, "the import token is empty");
     let long = bare(&opaque);
     refused(long, Exit::Usage, "has 6145 bytes; KMS gives at most 6144");

@@ -64,6 +64,10 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
 }
 
+/// From this length on random bytes are never taken for letters of another alphabet: of 128 some 31 are controls. Of 32
+/// there are none once in some thousand tokens.
+const LONG_ENOUGH: usize = 128;
+
 /// Text: an error message, base64 applied twice, the word `None` of a query that found nothing.
 fn as_text(token: &[u8]) -> Option<String> {
     let len = token.len();
@@ -84,7 +88,7 @@ fn as_text(token: &[u8]) -> Option<String> {
     // Letters of another alphabet in its own encoding: Latin-1, Windows-1251, KOI8-R.
     let controls = |byte: &&u8| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 0x7f..=0x9f);
     let controls = token.iter().filter(controls).count();
-    let other = controls <= len / 64 && letters >= len / 16;
+    let other = len >= LONG_ENOUGH && controls <= len / 64 && letters >= len / 16;
     (letters >= len - len / 8 || other).then(|| "is text".into())
 }
 
