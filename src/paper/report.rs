@@ -119,6 +119,7 @@ impl Report<'_> {
             },
             deadlines: Named::all(imports::each_deadline(self)),
             enough: html(dealt.as_ref().map(|dealt| dealt.enough())),
+            apart: html(meaning::apart(self.plan)),
             exception_count: exceptions.len().to_string().into(),
             exceptions,
             wrong_answers: room::wrong_answers(self).into(),

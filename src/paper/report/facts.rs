@@ -38,6 +38,7 @@ facts! {
         deadlines: Vec<Named>,
         /// Whose shares are.
         enough: Html,
+        apart: Html,
         exceptions: Vec<ExceptionFacts>,
         exception_count: Html,
         wrong_answers: Html,
