@@ -313,11 +313,10 @@ fn screen(facts: &mut Facts, lines: &mut Lines) {
 }
 
 /// What this computer runs from decides what all its other answers are worth.
-fn runs_from(facts: &mut Facts, lines: &mut Lines) {
-    if lines.unless_refused(medium::read()).is_some() {
-        let seen = Machine::look(&facts.plan.directory);
-        lines.add(State::Ok, format!("machine: {}", seen.medium_told()));
-    }
+fn runs_from(_: &mut Facts, lines: &mut Lines) {
+    lines.judge(medium::read(), |sha256| {
+        format!("machine: {}", medium::told(sha256.as_deref()))
+    });
 }
 
 /// Nobody should read eight rows aloud for a run that will be refused. A rehearsal is held where people work.

@@ -66,7 +66,10 @@ impl Ceremony<'_> {
             self.notes(&before::others_may(self.plan()))?;
         }
         if seen.medium_sha256.is_some() {
-            let told = format!("this computer: {}", seen.medium_told());
+            let told = format!(
+                "this computer: {}",
+                medium::told(seen.medium_sha256.as_deref())
+            );
             self.desk.say(&screens::fold(&told, "      "));
         }
         self.desk.say(&screens::fold(

@@ -64,16 +64,6 @@ impl Machine {
         }
     }
 
-    /// The medium from which this computer runs, for people.
-    pub(crate) fn medium_told(&self) -> String {
-        match &self.medium_sha256 {
-            Some(sha256) => format!(
-                "byok's medium with SHA-256 {sha256}; the record is in memory until it is carried out"
-            ),
-            None => "it does not run from byok's medium".to_owned(),
-        }
-    }
-
     /// Whether a power cut would lose the record, and nobody who chose this machine may know.
     pub(crate) fn record_vanishes(&self) -> bool {
         match self.record_file_system.as_str() {

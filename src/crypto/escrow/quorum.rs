@@ -378,6 +378,23 @@ mod tests {
         Share::from_words(&words).unwrap()
     }
 
+    /// Shares in this order, each called by its place among those that were dealt; the liar's is forged.
+    fn all_but_one_as_dealt(
+        dealt: &[Share],
+        order: impl IntoIterator<Item = usize>,
+        liar: usize,
+    ) -> UntrustedShares {
+        let mut shares = UntrustedShares::default();
+        for at in order {
+            let brought = match at == liar {
+                true => forged(&dealt[at]),
+                false => again(&dealt[at]),
+            };
+            shares.add(&at.to_string(), brought).unwrap();
+        }
+        shares
+    }
+
     #[test]
     fn every_choice_comes_once() {
         let all: Vec<_> = Choices::new(5, 3).collect();
@@ -460,15 +477,7 @@ mod tests {
     fn one_forged_share_among_many_is_named_wherever_it_stands() {
         let dealt = slip39::deal(&[9; 32], 1, &[(4, 8)]).unwrap();
         for liar in [0, 7] {
-            let mut shares = UntrustedShares::default();
-            for (at, share) in dealt.iter().enumerate() {
-                let brought = if at == liar {
-                    forged(share)
-                } else {
-                    again(share)
-                };
-                shares.add(&at.to_string(), brought).unwrap();
-            }
+            let shares = all_but_one_as_dealt(&dealt, 0..dealt.len(), liar);
             let quorum = shares.validate().unwrap();
             assert_eq!(quorum.dissenters, [liar.to_string()]);
             assert_eq!(quorum.escrow_key()[..], [9; 32]);
@@ -534,15 +543,7 @@ mod tests {
             assert_eq!((quorum.names.len(), quorum.dissenters.len()), (10, 0));
             assert_eq!(shares.every_share_recombines(&quorum).unwrap(), 10);
             for liar in 0..dealt.len() {
-                let mut shares = UntrustedShares::default();
-                for (at, share) in dealt.iter().enumerate() {
-                    let brought = if at == liar {
-                        forged(share)
-                    } else {
-                        again(share)
-                    };
-                    shares.add(&at.to_string(), brought).unwrap();
-                }
+                let shares = all_but_one_as_dealt(&dealt, 0..dealt.len(), liar);
                 let refused = shares.every_share_recombines(&quorum).err();
                 assert!(refused.is_some(), "{needed} groups, share {liar}");
             }
@@ -553,15 +554,7 @@ mod tests {
     fn a_forged_share_of_a_group_is_named_where_the_others_are_enough() {
         let dealt = slip39::deal(&[9; 32], 2, &[(2, 3), (1, 3), (2, 2)]).unwrap();
         for liar in 0..dealt.len() {
-            let mut shares = UntrustedShares::default();
-            for (at, share) in dealt.iter().enumerate() {
-                let brought = if at == liar {
-                    forged(share)
-                } else {
-                    again(share)
-                };
-                shares.add(&at.to_string(), brought).unwrap();
-            }
+            let shares = all_but_one_as_dealt(&dealt, 0..dealt.len(), liar);
             let quorum = shares.validate().unwrap();
             assert_eq!(quorum.escrow_key()[..], [9; 32], "{liar}");
             let (dissent, unjudged) = match liar {
@@ -577,15 +570,7 @@ mod tests {
     fn a_forged_share_never_keeps_a_quorum_out_wherever_it_stands() {
         let dealt = slip39::deal(&[9; 32], 2, &[(1, 2), (2, 3)]).unwrap();
         for order in [[0, 1, 2, 3], [1, 0, 2, 3], [2, 3, 0, 1], [3, 2, 1, 0]] {
-            let mut shares = UntrustedShares::default();
-            for at in order {
-                let brought = if at == 0 {
-                    forged(&dealt[0])
-                } else {
-                    again(&dealt[at])
-                };
-                shares.add(&at.to_string(), brought).unwrap();
-            }
+            let shares = all_but_one_as_dealt(&dealt, order, 0);
             let quorum = shares.validate().unwrap();
             assert_eq!(quorum.escrow_key()[..], [9; 32], "{order:?}");
             assert_eq!(quorum.dissenters, ["0"], "{order:?}");

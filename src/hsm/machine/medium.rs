@@ -37,6 +37,16 @@ pub(crate) fn read() -> Result<Option<String>> {
     }
 }
 
+/// The medium from which this computer runs, for people.
+pub(crate) fn told(sha256: Option<&str>) -> String {
+    match sha256 {
+        Some(sha256) => format!(
+            "byok's medium with SHA-256 {sha256}; the record is in memory until it is carried out"
+        ),
+        None => "it does not run from byok's medium".to_owned(),
+    }
+}
+
 fn not_believed(why: &str) -> Error {
     Error::machine(format!(
         "{FILE} should say from which medium this computer runs, and cannot be believed: {why}"
