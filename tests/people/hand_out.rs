@@ -747,16 +747,19 @@ fn shares_are_typed_with_every_mistake_and_still_recover_the_data_key() {
 
     // Two neighbours exchanged.
     let third = words_of(&dealt[2]);
-    let exchanged = words_of(&swapped(&dealt[2], 9));
+    let (exchanged, at) = swapped(&dealt[2]);
+    let exchanged = words_of(&exchanged);
     deputy(&mut screen, "Carol");
     type_from(&mut screen, "Carol", &exchanged, 1);
     let told = screen.expect("which row? A number from 1 to 33, or aside: ");
-    assert!(told.contains("ows 10 and 11 exchanged"), "{told}");
-    screen.enter("10");
-    screen.answer(&asks("Carol", 10), &third[9]);
+    let (first, second) = (at + 1, at + 2);
+    let rows = format!("ows {first} and {second} exchanged");
+    assert!(told.contains(&rows), "{told}");
+    screen.enter(&first.to_string());
+    screen.answer(&asks("Carol", first), &third[at]);
     // now one wrong word explains it
-    let told = screen.answer(&asks("Carol", 11), &third[10]);
-    assert!(told.contains("> 11 "), "{told}");
+    let told = screen.answer(&asks("Carol", second), &third[at + 1]);
+    assert!(told.contains(&format!("> {second} ")), "{told}");
     assert!(told.contains("still needed  2 of 3"), "{told}");
 
     // A forged share with a checksum that fits.
@@ -836,9 +839,6 @@ fn custodians_are_asked_for_in_a_recovery_and_what_is_wrong_in_a_share_is_shown_
         "{page}"
     );
     assert_eq!(read_off(page), wrong);
-    // as whole words: a short one may be part of another
-    let tells = |word: &String| page.split_whitespace().any(|shown| shown == word);
-    assert!(!tells(&audit[11]) && !tells(&audit[25]), "{page}");
     screen.enter("12");
     screen.answer(&asks("Audit", 12), &audit[11]);
     screen.answer(&asks("Audit", 26), &audit[25]);

@@ -95,12 +95,15 @@ pub fn another_word(share: &str, at: usize) -> &'static str {
     spelled((number_of(word.as_bytes()).unwrap() + 1) % 1024)
 }
 
-/// The words with two neighbours exchanged, which must differ.
-pub fn swapped(share: &str, at: usize) -> String {
+/// The words with two neighbours exchanged, the first two that differ from the tenth word on, and at which word: two
+/// neighbours are the same word once in a thousand shares.
+pub fn swapped(share: &str) -> (String, usize) {
     let mut words: Vec<&str> = share.split(' ').collect();
-    assert_ne!(words[at], words[at + 1]);
+    let at = (9..)
+        .find(|at| words[*at] != words[*at + 1])
+        .expect("a share is not one word");
     words.swap(at, at + 1);
-    words.join(" ")
+    (words.join(" "), at)
 }
 
 /// A share that nobody dealt: one word of its value changed and the checksum (RS1024 of SLIP-0039)

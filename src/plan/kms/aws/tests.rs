@@ -59,7 +59,7 @@ fn tokens_that_cannot_be_are_refused() {
         assert!(bare(&opaque[1..=len]).is_ok(), "{len}");
     }
     // no control byte: once in some thousand short tokens by chance, in a long one never
-    let letters: Vec<u8> = (0..128)
+    let letters: Vec<u8> = (0..48)
         .map(|i| {
             if i % 8 == 0 {
                 b'a' + i / 8
