@@ -10,7 +10,7 @@ use crate::crypto::key_id::KeyId;
 use crate::crypto::random;
 use crate::evidence::previous::Previous;
 use crate::evidence::record::{Leftover, Record, Sealed, Turn};
-use crate::evidence::transcript::{self, Destroyed, Event, Present, Vouched};
+use crate::evidence::transcript::{self, Destroyed, Event, Vouched};
 use crate::ground::error::{Error, Result, Step};
 use crate::ground::window::Top;
 use crate::ground::words::{self, Digest};
@@ -97,10 +97,8 @@ struct Basis<'a> {
 /// The people, and what they were shown.
 struct Desk<'a> {
     operator: &'a mut dyn Operator,
-    /// Who the roll call found.
-    present: Vec<Present>,
-    /// The seats that the roll call asked for and nobody took.
-    absent: Vec<String>,
+    /// Who the roll call found, and the seats that nobody took; then who typed another's share.
+    seats: Vec<roll_call::Seat>,
     /// What was shown about each data key, to show it again.
     told_keys: Vec<String>,
 }
@@ -168,8 +166,7 @@ impl<'a> Ceremony<'a> {
             },
             desk: Desk {
                 operator,
-                present: Vec::new(),
-                absent: Vec::new(),
+                seats: Vec::new(),
                 told_keys: Vec::new(),
             },
             ledger: Ledger::of(record, &plan.directory),

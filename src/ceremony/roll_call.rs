@@ -12,13 +12,14 @@ use crate::plan::roles::Role;
 use crate::plan::{Plan, ShareSource};
 
 /// A place at the ceremony, and who has it.
-struct Seat {
+pub(super) struct Seat {
     place: Place,
     /// `None`: nobody.
     name: Option<String>,
 }
 
 /// What the place is.
+#[derive(Clone)]
 enum Place {
     Keyboard,
     /// Somebody must sit there.
@@ -41,22 +42,18 @@ impl Ceremony<'_> {
         self.begin(Step::RollCall)?;
         let (seats, reason) = self.call_everybody()?;
         let operator = seats.first().and_then(|keyboard| keyboard.name.clone());
-        self.desk.present = seats.iter().filter_map(Seat::present).collect();
-        self.desk.absent = seats.iter().filter_map(Seat::absent).collect();
         self.ledger.append(transcript::RollCall {
             operator: operator.unwrap_or_else(|| "not asked".to_owned()),
-            present: self.desk.present.clone(),
+            present: seats.iter().filter_map(Seat::present).collect(),
         })?;
         for twice in held_twice(&seats) {
             let because = match &reason {
-                Some(reason) if self.keeps_apart(&twice) => {
-                    let kept: Vec<&str> = self.kept(&twice).collect();
-                    format!("; the plan keeps apart {}, but: {reason}", kept.join(", "))
-                }
-                _ => String::new(),
+                Some(reason) => because(&self.kept(&twice.roles), reason),
+                None => String::new(),
             };
             self.note(&format!("{}{because}", twice.told()))?; // accepted at the list
         }
+        self.desk.seats = seats;
         self.anchor_previous()
     }
 
@@ -74,22 +71,16 @@ impl Ceremony<'_> {
         Ok((seats, reason))
     }
 
-    /// Whether the plan says that one person may not hold two of these seats.
-    fn keeps_apart(&self, twice: &Twice) -> bool {
-        self.kept(twice).next().is_some()
-    }
-
-    /// The pairs of the plan that it holds together.
-    fn kept(&self, twice: &Twice) -> impl Iterator<Item = &'static str> {
+    /// The pairs of the plan that somebody with all of these seats holds together.
+    fn kept(&self, roles: &[Role]) -> Vec<&'static str> {
         let pairs = self.plan().apart.iter();
         let kept = pairs.filter(|pair| {
-            let mut each = (1..).zip(&twice.roles);
-            each.any(|(next, one)| {
-                let mut others = twice.roles.iter().skip(next);
+            (1..).zip(roles).any(|(next, one)| {
+                let mut others = roles.iter().skip(next);
                 others.any(|other| pair.keeps(*one, *other))
             })
         });
-        kept.map(|pair| pair.name())
+        kept.map(|pair| pair.name()).collect()
     }
 
     /// Asks who is in one seat. `absent` must be typed again if the ceremony cannot be held then.
@@ -141,14 +132,11 @@ impl Ceremony<'_> {
         self.show_list(seats)?;
         loop {
             let twice = held_twice(seats);
-            let apart = twice.iter().any(|twice| self.keeps_apart(twice));
+            let mut apart = false;
             for twice in &twice {
-                let kept: Vec<&str> = self.kept(twice).collect();
-                let kept = match kept.is_empty() {
-                    true => String::new(),
-                    false => format!(" The plan says NEVER ONE PERSON: {}.", kept.join(", ")),
-                };
-                let told = format!("{}.{kept}", twice.told());
+                let kept = self.kept(&twice.roles);
+                apart |= !kept.is_empty();
+                let told = format!("{}.{}", twice.told(), never_one_person(&kept));
                 self.desk.say(&screens::fold(&told, " "));
             }
             let (question, numbers) = match (&twice[..], apart) {
@@ -159,15 +147,8 @@ impl Ceremony<'_> {
             let Some(answer) = self.ask(question)? else {
                 return Ok(None);
             };
-            let (because, reason) = answer.split_once(' ').unwrap_or_default();
-            if apart && because.eq_ignore_ascii_case("because") {
-                match crate::plan::raw::reason("it", reason.trim()) {
-                    Ok(reason) => return Ok(Some(reason)),
-                    Err(why) => self
-                        .desk
-                        .say(&screens::fold(&format!("{}.", why.what), " ")),
-                }
-                continue;
+            if apart && let Some(reason) = self.reason_in(&answer) {
+                return Ok(Some(reason));
             }
             match answer.to_ascii_lowercase().as_str() {
                 "" if twice.is_empty() => return Ok(None),
@@ -185,6 +166,20 @@ impl Ceremony<'_> {
                 },
             }
         }
+    }
+
+    /// The reason in `because …`; says what is wrong with it.
+    fn reason_in(&mut self, answer: &str) -> Option<String> {
+        let (because, reason) = answer.split_once(' ')?;
+        if !because.eq_ignore_ascii_case("because") {
+            return None;
+        }
+        let reason = crate::plan::raw::reason("it", reason.trim());
+        if let Err(why) = &reason {
+            let said = screens::fold(&format!("{}.", why.what), " ");
+            self.desk.say(&said);
+        }
+        reason.ok()
     }
 
     fn show_list(&mut self, seats: &[Seat]) -> Result<()> {
@@ -218,23 +213,26 @@ impl Ceremony<'_> {
 
     /// Who sits in the custodians' seats.
     pub(super) fn custodians_here(&self) -> impl Iterator<Item = &str> {
-        let present = self.desk.present.iter();
-        let seats = present.filter(|present| present.role == CUSTODIAN);
-        seats.map(|present| present.name.as_str())
+        let seats = self.desk.seats.iter();
+        let seats = seats.filter(|seat| matches!(seat.place.role(), Role::Custodian(_)));
+        seats.filter_map(|seat| seat.name.as_deref())
+    }
+
+    fn seat_of(&self, custodian: &str) -> Option<&Seat> {
+        let mut seats = self.desk.seats.iter();
+        seats.find(|seat| seat.place.is_seat_of(custodian))
     }
 
     fn who_sits_at(&self, custodian: &str) -> Option<&str> {
-        let mut present = self.desk.present.iter();
-        let seat = present.find(|p| p.role == CUSTODIAN && p.seat.eq_ignore_ascii_case(custodian));
-        seat.map(|seat| seat.name.as_str())
+        self.seat_of(custodian)?.name.as_deref()
     }
 
-    /// Notes a share that was typed neither by its custodian nor by whoever sits in that seat.
-    pub(super) fn typed_by_another(&self, dealt_to: &str, who: &str) -> Option<String> {
+    /// What to record of a share that was typed neither by its custodian nor by whoever sits in that seat.
+    fn typed_by_another(&self, dealt_to: &str, who: &str) -> Option<String> {
         let is_custodian = who.eq_ignore_ascii_case(dealt_to);
         match self.who_sits_at(dealt_to) {
             Some(name) if is_custodian || name.eq_ignore_ascii_case(who) => None,
-            None if is_custodian => self.desk.absent.iter().any(|seat| seat == dealt_to).then(|| {
+            None if is_custodian => self.seat_of(dealt_to).map(|_| {
                 format!("the share of {dealt_to} was typed, and nobody was there for {dealt_to} at the roll call")
             }),
             _ => Some(format!(
@@ -242,6 +240,48 @@ impl Ceremony<'_> {
                 self.with_name(dealt_to)
             )),
         }
+    }
+
+    /// The pairs of seats that the plan keeps apart, and that whoever typed another's share has together now.
+    fn kept_with_share(&self, dealt_to: &str, who: &str) -> Vec<&'static str> {
+        let of_share = self.seat_of(dealt_to).map(|seat| seat.place.role());
+        let who = as_one(self.who_sits_at(who).unwrap_or(who));
+        let is_theirs = |seat: &&Seat| {
+            let name = seat.name.as_deref().map(as_one);
+            name.as_ref() == Some(&who) && !seat.place.is_seat_of(dealt_to)
+        };
+        let theirs = self.desk.seats.iter().filter(is_theirs);
+        let theirs = theirs.map(|seat| seat.place.role()).chain(of_share);
+        self.kept(&theirs.collect::<Vec<_>>())
+    }
+
+    /// Whether a share may stay that another person typed: that is recorded, and where the plan keeps their seats apart,
+    /// it needs a reason.
+    pub(super) fn may_be_typed_by(&mut self, dealt_to: &str, who: &str) -> Result<bool> {
+        let Some(mut told) = self.typed_by_another(dealt_to, who) else {
+            return Ok(true);
+        };
+        let kept = self.kept_with_share(dealt_to, who);
+        if !kept.is_empty() {
+            let said = format!("{}.{}", words::capitalised(&told), never_one_person(&kept));
+            self.desk.say(&screens::fold(&said, " "));
+            let reason = loop {
+                let answer = self.ask(APART_FROM_SHARE)?.unwrap_or_default();
+                if answer.eq_ignore_ascii_case("aside") {
+                    return Ok(false);
+                }
+                if let Some(reason) = self.reason_in(&answer) {
+                    break reason;
+                }
+                self.desk.say(" Type because and the reason, or aside.\n");
+            };
+            told += &because(&kept, &reason);
+        }
+        self.note(&told)?;
+        let place = self.seat_of(dealt_to).map(|seat| seat.place.clone());
+        let now = place.map(|place| Seat::taken(place, who.to_owned()));
+        self.desk.seats.extend(now);
+        Ok(true)
     }
 
     /// What vouches for the previous record: the plan's `previous_head`, or rows typed from paper.
@@ -279,6 +319,8 @@ const WITNESS: &str = "witness";
 
 const GOES_ON: &str = " A number corrects a name, Enter goes on: ";
 const TWICE: &str = " Type yes to go on; it is recorded. A number corrects a name: ";
+const APART_FROM_SHARE: &str =
+    " To take this share, type because and the reason. aside puts it aside: ";
 const APART: &str = " A number corrects a name. To go on, type because and the reason: ";
 
 impl Seat {
@@ -299,12 +341,6 @@ impl Seat {
             seat: seat.to_owned(),
             name: self.name.clone()?,
         })
-    }
-
-    /// The seat that nobody has.
-    fn absent(&self) -> Option<String> {
-        let (_, seat) = self.place.role_and_seat()?;
-        self.name.is_none().then(|| seat.to_owned())
     }
 
     /// A line of the list.
@@ -337,7 +373,7 @@ impl Place {
 
     fn is_seat_of(&self, custodian: &str) -> bool {
         self.role_and_seat()
-            .is_some_and(|(role, seat)| role == CUSTODIAN && seat == custodian)
+            .is_some_and(|(role, seat)| role == CUSTODIAN && seat.eq_ignore_ascii_case(custodian))
     }
 
     /// `custodian Audit`, or `custodian Dora, group Audit`
@@ -414,6 +450,22 @@ fn places<'a>(plan: &'a Plan, previous: Option<&'a Previous>) -> impl Iterator<I
     let witnesses = plan.witnesses.iter().cloned().map(Place::Witness);
     let witnesses: Vec<Place> = witnesses.collect();
     new.into_iter().chain(old).chain(witnesses)
+}
+
+/// What the plan says of these pairs, after another sentence.
+fn never_one_person(kept: &[&str]) -> String {
+    match kept {
+        [] => String::new(),
+        kept => format!(" The plan says NEVER ONE PERSON: {}.", kept.join(", ")),
+    }
+}
+
+/// Why it was accepted, in an exception.
+fn because(kept: &[&str], reason: &str) -> String {
+    match kept {
+        [] => String::new(),
+        kept => format!("; the plan keeps apart {}, but: {reason}", kept.join(", ")),
+    }
 }
 
 /// One person in several seats.

@@ -90,18 +90,20 @@ impl Ceremony<'_> {
             let typed = match brought {
                 Brought::Share(typed) => typed,
                 Brought::Aside => {
-                    self.note(&format!("the share of {custodian} was put aside"))?;
+                    self.put_aside(&custodian)?;
                     continue;
                 }
                 Brought::Nothing => continue,
             };
             match self.take(&mut shares, &custodian, &typed) {
                 Ok(name) => {
-                    self.used(&name, &custodian, &typed)?;
-                    let known = self.is_dealt(&typed); // else nobody knows whose it is
-                    if let Some(told) = self.typed_by_another(&name, &custodian).filter(|_| known) {
-                        self.note(&told)?;
+                    // else nobody knows whose it is
+                    if self.is_dealt(&typed) && !self.may_be_typed_by(&name, &custodian)? {
+                        shares.remove(&name);
+                        self.put_aside(&custodian)?;
+                        continue;
                     }
+                    self.used(&name, &custodian, &typed)?;
                     begun.push(Beginning {
                         words: beginning(&typed),
                         of: name,
@@ -228,8 +230,12 @@ impl Ceremony<'_> {
                 _ => self.desk.say(" That was neither.\n"),
             }
         }
-        self.note(&format!("the share of {custodian} was put aside"))?;
+        self.put_aside(custodian)?;
         Ok(true)
+    }
+
+    fn put_aside(&mut self, custodian: &str) -> Result<()> {
+        self.note(&format!("the share of {custodian} was put aside"))
     }
 
     /// All words of one share. A word that is not in the list is named at once, a

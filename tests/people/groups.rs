@@ -149,3 +149,88 @@ fn who_is_asked_for_new_custodians_keeps_the_groups_with_enter() {
     let plan = std::fs::read_to_string(room.path("anew.toml")).unwrap();
     assert!(plan.contains("groups_threshold = 2"), "{plan}");
 }
+
+const REASON: &str = " To take this share, type because and the reason. aside puts it aside: ";
+
+/// What the roll call keeps apart stays apart when shares are typed: for people of the room, and for somebody who comes.
+#[test]
+fn another_s_share_needs_a_reason_where_the_plan_keeps_the_seats_apart() {
+    let Some(old) = room(Kind::Kryoptic, "files:shares") else {
+        return;
+    };
+    old.run_well();
+    let Some(mut new) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    new.use_kms_key(old.kms.clone());
+    new.plan.kind = "recover".into();
+    let previous = old.path("records/one");
+    new.plan.top_more = format!(
+        "previous = \"{}\"\nreuse_escrow = \"a test\"\n",
+        previous.display()
+    );
+    new.plan.more = "[recover]\nshares = \"typed\"\npackage = \"record\"\n\
+        [roles]\napart = [\"operator and custodian\", \"custodians of two groups\"]\n"
+        .into();
+    let dealt = shares(&old.path("shares"));
+    let words = |at: usize| words_of(&dealt[at].1);
+    let mut screen = start(&new); // Ada Lovelace is at the keyboard
+    type_head(&mut screen, &head(&previous));
+
+    // Whoever is at the keyboard types for a custodian.
+    screen.answer(WHO, "ada  lovelace");
+    screen.answer(STRANGER, "yes");
+    type_from(&mut screen, "ada  lovelace", &words(0), 1);
+    let told = folded(&screen.answer(REASON, ""));
+    assert!(
+        told.contains("The share of Ines (Person 0) was typed by ada lovelace. The plan says NEVER ONE PERSON: operator and custodian."),
+        "{told}"
+    );
+    screen.expect(" Type because and the reason, or aside.\n");
+    screen.answer(REASON, "aside");
+    screen.expect("exception: the share of ada  lovelace was put aside");
+
+    // The custodian of one group types for that group, and for another.
+    screen.answer(WHO, "Kim");
+    type_from(&mut screen, "Kim", &words(1), 1);
+    screen.answer(WHO, "Kim");
+    type_from(&mut screen, "Kim", &words(3), 1);
+    let told = folded(&screen.answer(REASON, "because Lea is on her way, agreed with audit"));
+    assert!(
+        told.contains("The plan says NEVER ONE PERSON: custodians of two groups."),
+        "{told}"
+    );
+
+    // So does somebody who was not at the roll call: the second group needs the reason.
+    screen.answer(WHO, "Jan");
+    screen.answer(" Type aside to put it aside, Enter to keep it: ", "aside");
+    screen.answer(WHO, "Lea");
+    screen.answer(" Type aside to put it aside, Enter to keep it: ", "aside");
+    screen.answer(WHO, "Olga");
+    screen.answer(STRANGER, "yes");
+    type_from(&mut screen, "Olga", &words(4), 1);
+    screen.answer(WHO, "Olga");
+    type_from(&mut screen, "Olga", &words(2), 1);
+    screen.answer(REASON, "because the others are ill");
+    screen.answer(WHO, "Ines");
+    type_from(&mut screen, "Ines", &words(0), 1);
+    assert_eq!(screen.end(), 0, "{}", screen.visible());
+    let transcript = new.transcript("records/one");
+    let noted = transcript.events("exception");
+    let noted: Vec<&str> = noted
+        .iter()
+        .map(|it| it["what"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        noted,
+        [
+            "the share of ada  lovelace was put aside",
+            "the share of Jan (Person 1) was typed by Kim",
+            "the share of Lea (Person 3) was typed by Kim; the plan keeps apart custodians of two groups, but: Lea is on her way, agreed with audit",
+            "the share of Jan was put aside",
+            "the share of Lea was put aside",
+            "the share of Max (Person 4) was typed by Olga",
+            "the share of Kim (Person 2) was typed by Olga; the plan keeps apart custodians of two groups, but: the others are ill",
+        ]
+    );
+}
