@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use crate::crypto::escrow::policy::Place;
+use crate::crypto::escrow::policy::{Place, Policy};
 use crate::evidence::previous::Previous;
 use crate::paper::document::Document;
 use crate::paper::html::Html;
@@ -126,13 +126,16 @@ impl<'a> Script<'a> {
         escrow.flat_map(|escrow| escrow.policy.places())
     }
 
-    /// The shares that a recovery or an end asks for, as far as the records name them.
-    fn shares_before(&self) -> impl Iterator<Item = Place<'a>> {
-        let in_use = match self.plan.kind {
-            Kind::Recover | Kind::Destroy => self.previous.and_then(Previous::in_use),
+    /// Whose shares a recovery or an end asks for, as far as the records say.
+    fn policy_before(&self) -> Option<&'a Policy> {
+        match self.plan.kind {
+            Kind::Recover | Kind::Destroy => Some(&self.previous?.in_use()?.policy),
             Kind::Generate | Kind::Reimport => None,
-        };
-        in_use.into_iter().flat_map(|dealt| dealt.policy.places())
+        }
+    }
+
+    fn shares_before(&self) -> impl Iterator<Item = Place<'a>> {
+        self.policy_before().into_iter().flat_map(Policy::places)
     }
 
     /// Who signed the previous record.

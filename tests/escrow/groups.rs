@@ -204,6 +204,14 @@ fn a_recovery_says_by_group_what_is_missing_and_takes_shares_in_any_order() {
         "{}",
         stdout(&checked)
     );
+    let script = new.byok(&["script", "plan.toml"]).output().unwrap();
+    assert!(
+        stdout(&script).replace('\n', " ").contains(
+            "The shares of 2 of 2 groups: Security (any 2 of 3), Audit (any 1 of 2) are enough."
+        ),
+        "{}",
+        stderr(&script)
+    );
 }
 
 #[test]

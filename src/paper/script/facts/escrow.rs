@@ -41,6 +41,7 @@ facts! {
         eight_rows: Html,
         three_rows: Html,
         shares_before: Vec<ShareFacts>,
+        enough_before: Html,
         blanks: Vec<Named>,
         not_in_use: Vec<Named>,
         package_typed: bool,
@@ -79,6 +80,11 @@ impl EscrowFacts {
             eight_rows: eight_rows(),
             three_rows: rows_to_fill(1..=3),
             shares_before: script.shares_before().map(ShareFacts::of).collect(),
+            enough_before: html(
+                script
+                    .policy_before()
+                    .map(|policy| words::capitalised(&policy.shares())),
+            ),
             blanks: Named::all([""; UNKNOWN_SHARES]),
             not_in_use: previous.map(others).unwrap_or_default(),
             package_typed: recover.is_some_and(|recover| recover.package == PackageSource::Typed),
