@@ -286,12 +286,9 @@ impl Share {
 /// How many words are the same at the beginning of every share of a set, told from the first four of one. With several
 /// groups, the third holds most of the group's number.
 pub(crate) fn words_in_common([_, _, third, fourth]: [u16; 4]) -> usize {
-    // 10 bits each: group, threshold and two bits of the count; the other two bits of it, member, threshold
-    let groups = (third & 0b11) << 2 | fourth >> 8;
-    match groups {
-        0 => 3, // the number of groups, less one
-        _ => 2,
-    }
+    // 10 bits each: group, threshold and two bits of the number of groups, less one; the other two bits, member, threshold
+    let is_one_group = third & 0b11 == 0 && fourth >> 8 == 0;
+    if is_one_group { 3 } else { 2 }
 }
 
 impl fmt::Debug for Share {

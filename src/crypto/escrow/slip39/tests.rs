@@ -100,6 +100,24 @@ fn a_share_is_33_words_and_reads_back() {
 }
 
 #[test]
+fn shares_of_one_group_begin_with_three_words_alike_and_of_several_with_two() {
+    for groups in 1..=16_u8 {
+        let sizes = vec![(2, 2); groups.into()];
+        let dealt = deal(&secret(), groups.div_ceil(2), &sizes).unwrap();
+        let all: Vec<Words> = dealt.iter().map(|share| share.words().unwrap()).collect();
+        let same = |at: &usize| {
+            all.iter()
+                .all(|words| words.number(*at) == all[0].number(*at))
+        };
+        let alike = (0..).take_while(same).count();
+        for words in &all {
+            let beginning = std::array::from_fn(|at| words.number(at));
+            assert_eq!(words_in_common(beginning), alike, "{groups} groups");
+        }
+    }
+}
+
+#[test]
 fn one_changed_word_is_found_by_its_row() {
     let share = &deal(&secret(), 1, &[(2, 2)]).unwrap()[1];
     for row in 1..=33 {
