@@ -14,6 +14,8 @@ struct Says {
     /// A key of it.
     key: &'static str,
     place: &'static str,
+    /// What has the wrapping key.
+    owner: &'static str,
     command: &'static str,
     /// The script of the online half, and what it is asked for import parameters.
     script: &'static str,
@@ -38,6 +40,7 @@ const TRANSIT: Says = Says {
     name: "OpenBao",
     key: "https://bao.example:8200/v1/transit/keys/payments",
     place: "https://bao.example:8200",
+    owner: "https://bao.example:8200/v1/transit",
     command: "bao read -format=json transit/wrapping_key",
     script: "transit.sh",
     source: "https://bao.example:8200/v1/transit/keys/payments",
@@ -67,6 +70,7 @@ const EACH: [Says; 5] = [
         name: "Azure Managed HSM",
         key: "https://a-hsm.managedhsm.azure.net/keys/payments",
         place: "https://a-hsm.managedhsm.azure.net",
+        owner: "https://a-hsm.managedhsm.azure.net",
         command: "az keyvault key show --id https://a-hsm.managedhsm.azure.net/keys/KEK -o json",
         script: "azure.sh",
         source: "https://a-hsm.managedhsm.azure.net/keys/KEK",
@@ -82,6 +86,7 @@ const EACH: [Says; 5] = [
         name: "Google Cloud KMS",
         key: "projects/a-project/locations/europe-west6/keyRings/ring/cryptoKeys/payments",
         place: "europe-west6",
+        owner: "projects/a-project/locations/europe-west6/keyRings/ring",
         command: "gcloud kms import-jobs describe JOB --project a-project --location europe-west6 --keyring ring --format=json",
         script: "google.sh",
         source: "projects/a-project/locations/europe-west6/keyRings/ring/importJobs/JOB",
@@ -98,6 +103,7 @@ const EACH: [Says; 5] = [
         name: "OCI Vault",
         key: "https://a-management.kms.us-ashburn-1.oraclecloud.com/ocid1.compartment.oc1..a/payments",
         place: "https://a-management.kms.us-ashburn-1.oraclecloud.com",
+        owner: "https://a-management.kms.us-ashburn-1.oraclecloud.com",
         command: "oci kms management wrapping-key get --endpoint https://a-management.kms.us-ashburn-1.oraclecloud.com",
         script: "oci.sh",
         source: "https://a-management.kms.us-ashburn-1.oraclecloud.com",
@@ -129,6 +135,10 @@ fn each_kms_says_what_it_is_and_what_it_asks() {
         assert_eq!((key.word(), key.kms()), (Some(says.word), says.name));
         assert_eq!((key.as_str(), key.place()), (says.key, says.place));
         assert_eq!(key.to_string(), says.key);
+        assert_eq!((key.owner(), key.to_fill_in()), (says.owner, None));
+        let best = key.algorithms(Spec::DEFAULT).next();
+        assert_eq!(best, key.usual(Spec::DEFAULT).ok());
+        assert!(best.is_some());
         assert_eq!(key.command().as_deref(), Some(says.command));
         assert_eq!(key.script(), says.script);
         assert_eq!(key.source().as_deref(), Some(says.source));
@@ -169,6 +179,7 @@ fn each_kms_says_what_it_is_and_what_it_asks() {
     let aws = KmsKey::parse(None, Some(ARN), None).unwrap();
     assert_eq!((aws.word(), aws.kms()), (None, "AWS KMS"));
     assert_eq!((aws.as_str(), aws.place()), (ARN, "eu-west-1"));
+    assert_eq!((aws.owner(), aws.source()), (ARN, None));
     assert_eq!(aws.arn().unwrap().as_str(), ARN);
     assert!(aws.fetch().contains("aws kms get-parameters-for-import"));
     assert!(aws.no_guard().is_none() && aws.practice(&crafted(2048), EACH[0].wrapping).is_none());
@@ -278,6 +289,41 @@ fn practice_parameters_are_those_of_their_kms_alone() {
         );
     }
     assert!(recognise(b"{}").unwrap().is_none());
+    let bao = keys().next().unwrap().1;
+    let short = bao.practice(&crafted(2048), TRANSIT.wrapping).unwrap();
+    let refused = recognise(short.as_bytes()).err();
+    assert_eq!(refused.map(|error| error.exit), Some(Exit::Mismatch));
+}
+
+#[test]
+fn what_a_file_does_not_say_of_a_key_is_to_be_filled_in() {
+    let key_of = |word: &str, label: &str| {
+        let (says, key) = keys().find(|(says, _)| says.word == word).unwrap();
+        let text = key.practice(&crafted(4096), says.wrapping).unwrap();
+        (recognise(text.as_bytes()).unwrap().unwrap().kms_key)(label)
+    };
+    for (word, example) in [("openbao", transit::EXAMPLE), ("oci", oci::EXAMPLE)] {
+        let key = key_of(word, "payments");
+        assert_eq!(key.to_fill_in(), Some(example));
+        let error = KmsKey::parse(Some(word), None, Some(key.as_str())).unwrap_err();
+        assert!(error.what.contains("is not filled in"), "{}", error.what);
+    }
+    let azure = key_of("azure", "Payments_2026-");
+    assert_eq!(
+        azure.as_str(),
+        "https://a-hsm.managedhsm.azure.net/keys/payments-2026"
+    );
+    let KmsKey::Azure(key) = &azure else {
+        panic!("{azure}")
+    };
+    assert_eq!((key.name(), azure.to_fill_in()), ("payments-2026", None));
+}
+
+#[test]
+fn each_kind_of_key_of_each_kms_is_known() {
+    let words: Vec<_> = each_kind().iter().map(|key| key.word()).collect();
+    assert_eq!(words[0], None);
+    assert!(EACH.iter().all(|says| words.contains(&Some(says.word))));
 }
 
 /// `kms`, `key_arn` and `key` of a plan, what is wrong with them, and what to do.
