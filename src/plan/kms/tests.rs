@@ -317,6 +317,15 @@ fn what_a_file_does_not_say_of_a_key_is_to_be_filled_in() {
         panic!("{azure}")
     };
     assert_eq!((key.name(), azure.to_fill_in()), ("payments-2026", None));
+    let google = key_of("google", "Payments_2026");
+    let ring = "projects/a-project/locations/europe-west6/keyRings/ring";
+    let name = format!("{ring}/cryptoKeys/Payments_2026");
+    assert_eq!((google.as_str(), google.to_fill_in()), (&name[..], None));
+    let KmsKey::Google(key) = &google else {
+        panic!("{google}")
+    };
+    let parts = ["a-project", "europe-west6", "ring", "Payments_2026"];
+    assert_eq!(key.parts(), parts);
 }
 
 #[test]

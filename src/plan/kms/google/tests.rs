@@ -93,6 +93,15 @@ fn parameters_as_gcloud_prints_them_give_algorithm_deadline_and_job() {
         assert_eq!(other.unwrap_err().check, Some("WRAPPING-ALGORITHM-MATCH"));
         let known = recognise(text.as_bytes()).unwrap();
         assert_eq!(known.more[0].1, job.name);
+        // a job of no use is still a job; anything else may be that of another KMS
+        let useless = text.replace("\"importMethod\": \"", "\"importMethod\": \"x");
+        let exit = |text: &str| recognise(text.as_bytes()).err().map(|error| error.exit);
+        assert_eq!(exit(&useless), Some(Exit::Mismatch));
+        assert_eq!(
+            exit("{\"publicKey\": 1}"),
+            parse(b"{}").err().map(|error| error.exit)
+        );
+        assert_ne!(exit("{\"publicKey\": 1}"), Some(Exit::Mismatch));
     }
 }
 

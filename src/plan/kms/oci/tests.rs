@@ -25,7 +25,10 @@ fn a_key_has_one_spelling_and_anything_else_is_refused_by_its_part() {
     let whole = format!("{HOST}/ocid1.tenancy.oc1..aaaa/k");
     OciKey::parse(&whole).unwrap();
     let long = format!("{HOST}/{COMPARTMENT}/{}", "k".repeat(64));
-    let longer = format!("{HOST}/ocid1.key.oc1.iad.a1.{}", "a".repeat(300));
+    let start = format!("{HOST}/ocid1.key.oc1.iad.a1.");
+    let longest = start.clone() + &"a".repeat(300 - start.len());
+    OciKey::parse(&longest).unwrap();
+    let longer = longest + "a";
     for (url, why) in [
         (String::new(), "does not begin"),
         (format!("http{}", &whole[5..]), "does not begin"),
@@ -138,6 +141,17 @@ fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
 
 #[test]
 fn exactly_what_oci_takes_is_taken() {
+    let shape = |spec| new().shape(spec).map_err(|refusal| refusal.why);
+    assert_eq!(shape(Spec::DEFAULT), Ok(("AES", 32)));
+    assert_eq!(shape(Spec::Rsa { bits: 3072 }), Ok(("RSA", 384)));
+    let hmac = Spec::ALL
+        .into_iter()
+        .find(|spec| matches!(spec, Spec::Hmac { .. }));
+    assert!(
+        shape(hmac.unwrap())
+            .unwrap_err()
+            .ends_with("has no HMAC keys")
+    );
     for (key, pairs) in [(new(), true), (next(), false)] {
         for spec in Spec::ALL {
             for wrapping in WrappingAlgorithm::ALL {
