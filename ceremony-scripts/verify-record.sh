@@ -334,8 +334,10 @@ def aborted: $lines[-1].event == "aborted";
 def opening_fault:
     if ($lines[0] | text("format")) != "byok-transcript-v1"
     then against("FORMAT"; 1; "its format is \"\($lines[0] | text("format"))\", not byok-transcript-v1")
-    elif [[data_keys], [events("key-wrapped")], [events("escrow-dealt").labels[]?] | length] | max > $most_keys
-    then "LIMIT transcript.jsonl: more data keys or imports than \($most_keys)" else empty end;
+    else (events("machine-checked") | select(.medium_sha256 != null and (text("medium_sha256") | test("\\A[0-9a-f]{64}\\z") | not))
+          | against("MEDIUM"; .seq; "medium_sha256 is not 64 lower-case hex digits")),
+        if [[data_keys], [events("key-wrapped")], [events("escrow-dealt").labels[]?] | length] | max > $most_keys
+        then "LIMIT transcript.jsonl: more data keys or imports than \($most_keys)" else empty end end;
 
 def sealed_fault:
     $lines[-1] as $last
@@ -409,7 +411,7 @@ first(line_fault, end_fault, "") as $fault
         (if aborted then empty else wrapped_fault($files) end), pair_fault($files), more_fault($files), ""),
       aborted, $lines[0].rehearsal == true, ($lines[0] | text("title"), text("previous_head")),
       ([events("transcript-signer").seq] | join(" ")), ([events("transcript-signer")][0] | text("public_key"), text("fingerprint")),
-      $lines[-1].at, ([events("machine-checked") | text("medium_sha256") | select(test("\\A[0-9a-f]{64}\\z"))][0] // ""), ($files + {"transcript.jsonl": $present["transcript.jsonl"]} | to_entries[] | "\(.value)  \(.key)")
+      $lines[-1].at, ([events("machine-checked").medium_sha256 // empty][0] // ""), ($files + {"transcript.jsonl": $present["transcript.jsonl"]} | to_entries[] | "\(.value)  \(.key)")
   end'
 
 judge_lines() {
@@ -444,10 +446,8 @@ check_sums() {
 # The HSM's key, from the one line that names it. It vouches for nothing: whoever makes a record anew also makes a key.
 check_signer() {
     local line lines && read -r -a lines <<<"$signer_lines"
-    if [ ${#lines[@]} = 0 ]; then
-        [ ! -f signatures/hsm.sig ] || broken SIGNER 'signatures/hsm.sig: the transcript names no signer'
-        return
-    fi
+    [ ${#lines[@]} != 0 ] || [ -f signatures/hsm.sig ] || return 0
+    [ ${#lines[@]} != 0 ] || broken SIGNER 'signatures/hsm.sig: the transcript names no signer'
     [ ${#lines[@]} = 1 ] || broken SIGNER "transcript.jsonl: line ${lines[1]}: a second transcript signer"
     line="transcript.jsonl: line ${lines[0]}"
     printf '%s\n' "$signer_key" >"$work/signer"

@@ -26,6 +26,7 @@ pub enum Rule {
     Opening,
     End,
     Format,
+    Medium,
     Sealed,
     KeyTwice,
     Plan,
@@ -53,7 +54,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules with their names.
-    pub const ALL: [(Self, &'static str); 34] = [
+    pub const ALL: [(Self, &'static str); 35] = [
         (Self::Entry, "ENTRY"),
         (Self::Name, "NAME"),
         (Self::Read, "READ"),
@@ -67,6 +68,7 @@ impl Rule {
         (Self::Opening, "OPENING"),
         (Self::End, "END"),
         (Self::Format, "FORMAT"),
+        (Self::Medium, "MEDIUM"),
         (Self::Sealed, "SEALED"),
         (Self::KeyTwice, "KEY-TWICE"),
         (Self::Plan, "PLAN"),

@@ -32,10 +32,11 @@ use serde::Serialize;
 use crate::evidence::receipts::{self, Receipts};
 use crate::evidence::rules::{Broken, Cause, Rule, limits, reading};
 use crate::evidence::transcript::{
-    self, Chain, EscrowDealt, Exception, MachineChecked, Output, PlanApproved, SUMS, SameMaterial,
-    SealedLine, Wrapped,
+    self, Chain, EscrowDealt, Exception, Line, MachineChecked, Output, PlanApproved, SUMS,
+    SameMaterial, SealedLine, Wrapped,
 };
 use crate::ground::anchor::Anchor;
+use crate::ground::strict_json::Json;
 use crate::ground::words::{self, quoted};
 
 mod anchor;
@@ -156,11 +157,8 @@ impl Verified {
     }
 
     fn medium(&self) -> Option<String> {
-        let checked = self.chain.events::<MachineChecked>();
-        let mut told = checked.filter_map(|told| told.machine.medium_sha256.clone());
-        told.find(|told| {
-            words::digest_from_hex(told).is_some_and(|sha256| words::hex(&sha256) == *told)
-        })
+        let mut checked = self.chain.events::<MachineChecked>();
+        checked.find_map(|told| told.machine.medium_sha256.clone())
     }
 
     /// The facts for programs.
@@ -250,6 +248,7 @@ fn check(
     let mut files = Files::list(directory)?;
     let (chain, bytes) = read_chain(directory)?;
     known_format(&chain)?;
+    medium_is_a_digest(&chain)?;
     members_fit(&chain)?;
     few_enough(&chain)?;
     end_fits(&chain)?;
@@ -328,6 +327,27 @@ fn known_format(chain: &Chain) -> Result<(), Broken> {
     match chain.opening().format.as_ref() {
         transcript::FORMAT => Ok(()),
         other => Err(transcript::other_format(other).within(transcript::FILE)),
+    }
+}
+
+/// A medium is named by its SHA-256, or not at all.
+fn medium_is_a_digest(chain: &Chain) -> Result<(), Broken> {
+    let is_digest = |told: &Json| {
+        let sha256 = told.as_str().and_then(words::digest_from_hex);
+        let sha256 = sha256.map(|sha256| words::hex(&sha256));
+        matches!(told, Json::Null) || (sha256.is_some() && sha256.as_deref() == told.as_str())
+    };
+    let fits = |line: &Line| {
+        let members = Json::Object(line.members());
+        members.get("medium_sha256").is_none_or(is_digest)
+    };
+    let mut checked = chain.lines.iter();
+    match checked.find(|line| line.name == "machine-checked" && !fits(line)) {
+        Some(line) => {
+            let why = "medium_sha256 is not 64 lower-case hex digits";
+            Err(in_line(Rule::Medium, line.number, why))
+        }
+        None => Ok(()),
     }
 }
 

@@ -172,6 +172,12 @@ fn forge_line(copy: &Records, event: &str, from: &str, to: &str) {
     copy.forge(&lines);
 }
 
+/// Of what the ceremony's computer says about its medium.
+fn forge_medium(copy: &Records, told: &str) {
+    let told = format!("\"medium_sha256\":{told},\"network\"");
+    forge_line(copy, "machine-checked", "\"network\"", &told);
+}
+
 fn flip(copy: &Records, path: &str) {
     let mut bytes = copy.read(path);
     let middle = bytes.len() / 2;
@@ -1159,7 +1165,7 @@ fn without_receipts(copy: &Records) {
 // ---- the rules ----------------------------------------------------------------------------------
 
 /// A case of each rule, of a copy of `other` (of `one` for receipts).
-const RULES: [(&str, Change); 34] = [
+const RULES: [(&str, Change); 38] = [
     ("ENTRY", |copy| {
         symlink("plan.toml", copy.path("link")).unwrap()
     }),
@@ -1197,6 +1203,12 @@ const RULES: [(&str, Change); 34] = [
     ("FORMAT", |copy| {
         forge_line(copy, "ceremony-opened", "transcript-v1", "transcript-v2")
     }),
+    ("MEDIUM", |copy| forge_medium(copy, "\"0123\"")),
+    ("MEDIUM", |copy| {
+        forge_medium(copy, &format!("\"{}\"", "AB".repeat(32)))
+    }),
+    ("MEDIUM", |copy| forge_medium(copy, "5")),
+    ("MEDIUM", |copy| forge_medium(copy, "[false]")),
     ("SEALED", |copy| {
         forge_line(copy, "sealed", "\"exceptions\":", "\"exceptions\":9")
     }),
@@ -1263,6 +1275,21 @@ const RULES: [(&str, Change); 34] = [
         forge_line(copy, "roll-call", "\"not asked\"", "5")
     }),
 ];
+
+#[test]
+fn both_show_a_medium_that_is_one_and_take_null_for_none() {
+    for (told, shown) in [(format!("\"{ID}\""), true), ("null".to_owned(), false)] {
+        let Some(copy) = copy(OTHER) else { return };
+        forge_medium(&copy, &told);
+        let output = copy.verify(&[]);
+        well(&output);
+        let line = format!("medium    {ID}");
+        for said in [output, script(copy.dir.path(), &[&copy.record])] {
+            let told = stdout(&said).lines().any(|said| said == line);
+            assert_eq!(told, shown, "{}", stdout(&said));
+        }
+    }
+}
 
 /// READ alone has no case here: for whoever runs these tests as root there is no file that cannot be read.
 #[test]
