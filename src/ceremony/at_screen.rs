@@ -156,8 +156,8 @@ impl Ceremony<'_> {
 
     fn ask_word(&mut self, custodian: &str, row: usize) -> Result<Asked> {
         loop {
-            let question = format!("word {row:>2} of {SHARE_WORDS}: ");
-            let typed = self.ask_for_word(&screens::asked_of(custodian, &question))?;
+            let question = screens::asked_of(custodian, &screens::row_asked(row));
+            let typed = self.ask_for_word(&question)?;
             let Some(typed) = typed else {
                 return Ok(Asked::Again);
             };

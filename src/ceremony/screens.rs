@@ -23,7 +23,7 @@ mod shares;
 pub use shares::short;
 pub(crate) use shares::{
     Again, Page, UNPRINTABLE, asked_of, goes_on_at, mistyped, one_row, place_of, place_of_share,
-    rows_again, several_words, shares_need,
+    row_asked, rows_again, several_words, shares_need,
 };
 
 /// What is approved.

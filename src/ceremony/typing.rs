@@ -239,13 +239,13 @@ impl Ceremony<'_> {
     }
 
     /// All words of one share. A word that is not in the list is named at once, a
-    /// share from a different set or a repeated one at word 4, a mistyped word by its row.
+    /// share from a different set or a repeated one at row 4, a mistyped word by its row.
     fn type_share(&mut self, typist: &Typist) -> Result<Brought> {
         let who = self.with_name(typist.custodian);
         let who = format!("{who}: type your 33 words, one word a line.");
         self.desk.say(&format!(
             "\n{} Everyone else: turn away. Four letters of a word are enough.\n \
-             back = the row before, at word 1 another name\n \
+             back = the row before, at row 1 another name\n \
              aside = put this share aside, take another custodian\n \
              note = tell the auditor something (no share words)   stop = end the ceremony\n",
             screens::fold(&who, " ")
@@ -288,8 +288,8 @@ impl Ceremony<'_> {
 
     pub(super) fn ask_share_word(&mut self, custodian: &str, row: usize) -> Result<Typed> {
         loop {
-            let question = format!("word {row:>2} of {SHARE_WORDS}: ");
-            let word = self.ask_for_word(&screens::asked_of(custodian, &question))?;
+            let question = screens::asked_of(custodian, &screens::row_asked(row));
+            let word = self.ask_for_word(&question)?;
             let word = word.ok_or_else(|| Error::usage("nobody is there to type shares"))?;
             let word = word.trim_ascii();
             if word.eq_ignore_ascii_case(b"aside") {
@@ -320,8 +320,7 @@ impl Ceremony<'_> {
         let same = begun.iter().find(|before| before.words == beginning);
         let why = match (common, same) {
             (Some(at), _) => format!(
-                "word {} differs from that of the shares before. Either row {} was mistyped, or this form is from another ceremony: compare the ceremony ids on the forms.",
-                at + 1,
+                "the word of row {} differs from that of the shares before. Either it was mistyped, or this form is from another ceremony: compare the ceremony ids on the forms.",
                 at + 1
             ),
             (None, Some(before)) => {

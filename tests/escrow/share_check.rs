@@ -329,7 +329,7 @@ impl Custodian {
     #[track_caller]
     fn type_words(&mut self, words: &[&str]) {
         for (at, word) in words.iter().enumerate() {
-            self.answer(&format!("word {:>2} of 33: ", at + 1), word);
+            self.answer(&format!("row {:>2} of 33: ", at + 1), word);
         }
     }
 
@@ -362,9 +362,9 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
 
     let mut custodian = Custodian::at(&room, &["--record", "records/one"]);
     custodian.answer("only you look: ", "");
-    custodian.answer("word  1 of 33: ", "nonsense");
+    custodian.answer("row  1 of 33: ", "nonsense");
     custodian.answer("not in the word list", four_letters[0]);
-    custodian.answer("word  2 of 33: ", "back");
+    custodian.answer("row  2 of 33: ", "back");
     custodian.0.expect("Typing goes on at row 1.").unwrap();
     custodian.type_words(&four_letters);
     let shown = custodian.0.expect("letter by letter").unwrap();
@@ -378,15 +378,15 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
         assert!(shown.contains(cell.as_str()), "{cell}: {shown}");
     }
     assert!(!shown.contains(words[16]), "the word was guessed: {shown}");
-    custodian.answer("word 17 of 33: ", "note");
+    custodian.answer("row 17 of 33: ", "note");
     custodian.answer("There is no transcript here", "back");
     custodian.answer("Which row do you type again?", "34");
     custodian.answer("The rows are 1 to 33.", "17 boring");
     custodian.answer("Type the number alone", "again 17");
     custodian.0.expect("Typing goes on at row 17.").unwrap();
-    custodian.answer("word 17 of 33: ", right);
+    custodian.answer("row 17 of 33: ", right);
     for row in 18..=33 {
-        custodian.answer(&format!("word {row} of 33: "), four_letters[row - 1]);
+        custodian.answer(&format!("row {row} of 33: "), four_letters[row - 1]);
     }
     let (said, ended) = custodian.end();
     assert!(said.contains("share 2 of 3, Audit"), "{said}");
@@ -399,7 +399,7 @@ fn a_custodian_types_it_and_is_told_the_row_to_look_at() {
     let mut custodian = Custodian::at(&room, &["--record", "records/one"]);
     custodian.answer("only you look: ", "");
     custodian.type_words(&four_letters);
-    custodian.answer("word 17 of 33: ", "stop");
+    custodian.answer("row 17 of 33: ", "stop");
     let (said, ended) = custodian.end();
     assert!(said.contains("these words are not a share"), "{said}");
     assert!(said.contains("\u{1b}[3J"), "{said}");

@@ -462,7 +462,7 @@ fn words_of(share: &str) -> Vec<String> {
 #[track_caller]
 fn type_share(pty: &mut Pty, remote: &Remote, custodian: &str, words: &[String]) {
     for (at, word) in words.iter().enumerate() {
-        let question = format!(" {custodian}, word {:>2} of 33: ", at + 1);
+        let question = format!(" {custodian}, row {:>2} of 33: ", at + 1);
         pty.expect(&question);
         remote.look(&question);
         pty.enter(word);
@@ -544,7 +544,7 @@ fn typed_shares_are_nowhere_once_the_data_key_is_back() {
     ));
     for (at, share) in joined.iter().enumerate() {
         // the last word is typed with all before it in memory
-        let must: When = |look| look.when.ends_with("word 33 of 33: ");
+        let must: When = |look| look.when.ends_with("row 33 of 33: ");
         let name = format!("share {}", at + 1);
         secrets.push(Secret::new(&name, share_forms(share), NOT_YET, Some(must)));
     }
@@ -589,7 +589,7 @@ fn shares_that_were_shown_and_typed_back_are_nowhere_once_the_escrow_is_proved()
         Some(shown),
     ));
     for (at, words) in dealt.iter().enumerate() {
-        let must: When = |look| look.when.ends_with("word 33 of 33: ");
+        let must: When = |look| look.when.ends_with("row 33 of 33: ");
         let name = format!("share {}", at + 1);
         secrets.push(Secret::new(
             &name,

@@ -92,7 +92,7 @@ fn calm(screen: &Screen) {
 
 pub fn asks(custodian: &str, row: usize) -> String {
     let name = byok::ceremony::screens::short(custodian);
-    format!(" {name}, word {row:>2} of 33: ")
+    format!(" {name}, row {row:>2} of 33: ")
 }
 
 /// Types rows `from` to 33, four letters of each.

@@ -298,7 +298,7 @@ impl Person {
 
     fn types_words(&mut self, custodian: &str, words: &[String]) {
         for (at, word) in words.iter().enumerate() {
-            let question = format!(" {custodian}, word {:>2} of 33: ", at + 1);
+            let question = format!(" {custodian}, row {:>2} of 33: ", at + 1);
             self.pty.answer(&question, &word[..4]);
         }
     }

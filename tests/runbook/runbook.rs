@@ -836,7 +836,7 @@ fn years_after(desk: &Desk, page: &str) {
                 ("share", _) => {
                     pty.answer("only you look: ", "");
                     for (at, word) in desk.room.share("02-Audit.txt").split(' ').enumerate() {
-                        pty.answer(&format!("word {:>2} of 33: ", at + 1), word);
+                        pty.answer(&format!("row {:>2} of 33: ", at + 1), word);
                     }
                     "share 2 of 5, Audit"
                 }

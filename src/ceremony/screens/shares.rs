@@ -221,6 +221,11 @@ pub(crate) fn asked_of(custodian: &str, question: &str) -> String {
     format!(" {}, {question}", short(custodian))
 }
 
+/// The question for one word: its row on the form, of how many.
+pub(crate) fn row_asked(row: usize) -> String {
+    format!("row {row:>2} of {SHARE_WORDS}: ")
+}
+
 /// A name as questions show it: cut, visibly, if it is long.
 pub fn short(name: &str) -> String {
     if name.width() <= SHORT {

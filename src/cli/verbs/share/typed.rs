@@ -162,7 +162,7 @@ fn type_row_again(operator: &mut dyn Operator, typed: &mut Words, why: &NotAShar
 /// The word of one row.
 fn ask_row(operator: &mut dyn Operator, row: usize) -> Result<Typed> {
     loop {
-        let word = operator.ask_word(&format!(" word {row:>2} of 33: "))?;
+        let word = operator.ask_word(&format!(" {}", screens::row_asked(row)))?;
         let word = word.ok_or_else(|| Error::usage("nobody is there to type a share"))?;
         let word = word.trim_ascii();
         if word.eq_ignore_ascii_case(b"back") {
