@@ -43,7 +43,7 @@ fn give(html: &str, out: Option<&Path>) -> Result<()> {
     };
     super::write_out(out, html)?;
     super::remark(&format!(
-        "wrote {}; open it in a browser and print it on A4 or Letter",
+        "wrote {}, a page for a browser, to print on A4 or Letter",
         out.display()
     ));
     Ok(())

@@ -73,7 +73,7 @@ impl Papers {
         );
         write_new(&file, text.as_bytes())?;
         let told = format!(
-            "All of this and the plan's digest, to print: {}",
+            "All of this and the plan's digest, to print or to read: {}",
             shortened(&file).display()
         );
         blocks.insert(1, fold(&told, " "));
