@@ -15,7 +15,8 @@ const DIGEST: &str = "00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3
 /// /run with the file of the medium in it, and what is done to that file.
 fn run_with(text: &str, then: &str) -> String {
     format!(
-        "mount -t tmpfs -o mode=755 tmpfs /run || exit 77\n\
+        "grep -q 4294967295 /proc/self/uid_map || exit 77 # root of a namespace is not believed\n\
+         mount -t tmpfs -o mode=755 tmpfs /run || exit 77\n\
          umask 022; printf '{text}\\n' >/run/byok-medium; {then}"
     )
 }
@@ -98,4 +99,33 @@ fn what_somebody_else_could_have_said_about_the_medium_is_refused() {
         );
     }
     assert!(!room.path("records/one").exists());
+}
+
+#[test]
+fn who_is_root_in_a_user_namespace_alone_has_made_no_medium() {
+    let Some(room) = Room::new(Kind::SoftHsm) else {
+        return;
+    };
+    room.write_plan();
+    fs::write(
+        room.path("forge"),
+        format!(
+            "mount -t tmpfs -o mode=755 tmpfs /run; umask 022; echo {DIGEST} >/run/byok-medium\n\
+             exec \"$@\"\n"
+        ),
+    )
+    .unwrap();
+    let own = "unshare --user --map-root-user --mount";
+    let script = format!("{own} true || exit 77; exec {own} sh -e forge \"$0\" \"$@\"");
+    let Some(checked) = on_machine(&room, &script, &["check", "plan.toml"]) else {
+        return;
+    };
+    assert_eq!(checked.status.code(), Some(5), "{}", stdout(&checked));
+    for says in [
+        "cannot be believed: byok runs in a user namespace",
+        "[MEDIUM]",
+    ] {
+        assert!(stdout(&checked).contains(says), "{}", stdout(&checked));
+    }
+    assert!(!stdout(&checked).contains("byok's medium with SHA-256"));
 }

@@ -12,10 +12,16 @@ use crate::ground::{files, words};
 
 const FILE: &str = "/run/byok-medium";
 
+/// Whom this process takes for whom (user_namespaces(7)), and what is in it if root is root.
+const UID_MAP: &str = "/proc/self/uid_map";
+const EVERYBODY: [&str; 3] = ["0", "0", "4294967295"];
+
 /// SHA-256 of the medium, in hex; `None` if this computer runs from something else.
 ///
 /// # Errors
 /// Exit 5 if the file is there, and somebody else than root could have written it, or it holds no digest.
+///
+/// Whoever runs byok could also put other files over those of the kernel: no file can rule that out.
 pub(crate) fn read() -> Result<Option<String>> {
     let path = Path::new(FILE);
     let kind = match fs::symlink_metadata(path) {
@@ -23,6 +29,12 @@ pub(crate) fn read() -> Result<Option<String>> {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(not_believed(&e.to_string())),
     };
+    let map = fs::read_to_string(UID_MAP).unwrap_or_default();
+    if !map.split_whitespace().eq(EVERYBODY) {
+        return Err(not_believed(
+            "byok runs in a user namespace, and there everybody can be root",
+        ));
+    }
     let others = others::who_may_change(path);
     if !kind.is_file() || kind.uid() != 0 || !others.is_empty() {
         return Err(not_believed(
