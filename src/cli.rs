@@ -281,7 +281,7 @@ pub(crate) enum Command {
     /// Make the paper for a ceremony, to print: the script with its steps, exception sheets and share forms
     #[command(
         after_help = "It writes one HTML file that needs nothing else, to standard output or, with\n\
-        --out, to a new file. Open it in a browser and print it on A4 or Letter. It has\n\
+        --out, to a new file: a page for a browser, to print on A4 or Letter. It has\n\
         the digest of exactly this plan, and contains no secret. If the record that the\n\
         plan builds on is at hand, byok verifies it, and the paper has its key check\n\
         values, fingerprints and head digest. --blank needs no plan: it makes a share\n\

@@ -23,6 +23,8 @@ mod share;
 mod verify;
 mod version;
 
+#[cfg(feature = "room")]
+use crate::hsm::machine::medium::is_here as on_medium;
 pub(crate) use check::check;
 pub(crate) use due::{Days, DueWish, due};
 pub(crate) use inspect::inspect;
@@ -47,6 +49,12 @@ pub(crate) fn without_room(verb: &str) -> Error {
         "{verb}: this byok was built without the room: use the other one"
     ))
     .hint("this one verifies, takes receipts, inspects, prints scripts, and writes and checks plans without an HSM")
+}
+
+/// Whether this computer runs from byok's medium. The auditor's program is not on it.
+#[cfg(not(feature = "room"))]
+fn on_medium() -> bool {
+    false
 }
 
 /// Compact JSON on one line of standard output.

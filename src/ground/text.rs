@@ -83,6 +83,28 @@ pub(crate) fn fold(text: &str, indent: &str) -> String {
     fold_to(WIDTH, text, indent)
 }
 
+/// A command, which is broken only between these parts, where a line would have more than 79 columns. `goes_on` then
+/// ends the line.
+pub(crate) fn command(before: &str, parts: &[String], goes_on: &str) -> String {
+    let mut text = before.to_owned();
+    let mut column = before.width();
+    for (at, part) in parts.iter().enumerate() {
+        let last = at + 1 == parts.len();
+        let room = WIDTH.saturating_sub(if last { 0 } else { goes_on.width() });
+        if at > 0 && column + 1 + part.width() > room {
+            let indent = room.saturating_sub(part.width()).min(7);
+            text += &format!("{goes_on}\n{:indent$}", "");
+            column = indent;
+        } else if at > 0 {
+            text += " ";
+            column += 1;
+        }
+        text += part;
+        column += part.width();
+    }
+    text + "\n"
+}
+
 pub(super) fn fold_to(width: usize, text: &str, indent: &str) -> String {
     let text = words::printable(text);
     let room = width.saturating_sub(indent.len()).max(1);

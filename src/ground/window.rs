@@ -138,12 +138,12 @@ impl Window {
     fn cut(self, text: &str, room: usize) -> Vec<String> {
         let mut parts = vec![String::new()];
         let mut taken = 0;
-        for line in text.split_inclusive('\n') {
-            let more = self.height(line);
+        for line in whole_lines(text) {
+            let more = self.height(&line);
             match parts.last_mut() {
-                Some(part) if taken == 0 || taken + more <= room => part.push_str(line),
+                Some(part) if taken == 0 || taken + more <= room => part.push_str(&line),
                 _ => {
-                    parts.push(line.to_owned());
+                    parts.push(line);
                     taken = 0;
                 }
             }
@@ -164,6 +164,18 @@ impl Window {
         let rows = |line: &str| line.width().div_ceil(columns).max(1);
         text.lines().map(rows).sum()
     }
+}
+
+/// The lines, each with those in which its command goes on.
+fn whole_lines(text: &str) -> Vec<String> {
+    let mut whole: Vec<String> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        match whole.last_mut() {
+            Some(before) if before.ends_with("\\\n") => before.push_str(line),
+            _ => whole.push(line.to_owned()),
+        }
+    }
+    whole
 }
 
 /// What stands above each page of a text, so that each says by itself what it belongs to.
@@ -228,6 +240,17 @@ mod tests {
             narrow.split_whitespace().collect::<String>(),
             said.replace(' ', "")
         );
+    }
+
+    #[test]
+    fn no_command_is_cut_between_two_pages() {
+        let text = "one\ntwo\nbyok verify \\\n  a record\nfour\n";
+        for room in 1..6 {
+            let pages = window(24, 80).cut(text, room);
+            assert_eq!(pages.concat(), text);
+            let cut = pages.iter().any(|page| page.ends_with("\\\n"));
+            assert!(!cut, "{room}: {pages:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::evidence::record::Sealed;
 use crate::evidence::verify::more_records;
 use crate::ground::anchor::{FROM_PAPER, TYPE_ROWS};
 use crate::ground::clock;
-use crate::ground::text::{fold, heading};
+use crate::ground::text::{command, fold, heading};
 use crate::ground::words;
 use crate::paper::outputs;
 use crate::plan::{self, Deliver, Kind, MARKS, Plan, meaning};
@@ -70,7 +70,7 @@ pub(crate) fn next(
     plan: &Plan,
     sealed: &Sealed,
     previous: Option<&Previous>,
-    rehearsal: bool,
+    (rehearsal, on_medium): (bool, bool),
 ) -> String {
     let folders = plan.folders();
     let in_clear: Vec<PathBuf> = plan
@@ -94,6 +94,7 @@ pub(crate) fn next(
         deadline: sealed.deadline,
         open: (plan.imports()).any(|(_, i)| meaning::no_deadline(&i.kms_key).is_some()),
         rehearsal,
+        on_medium,
         package: plan.escrow.is_some(),
         replaces: replaces_shares(plan, previous),
         by_quorum: plan.keys.iter().any(|key| key.keep.by_quorum()),
@@ -132,6 +133,8 @@ pub(crate) struct Next<'a> {
     pub open: bool,
     /// Whether the record is practice.
     pub rehearsal: bool,
+    /// Whether this computer runs from byok's medium.
+    pub on_medium: bool,
     /// Whether the record holds an escrow package.
     pub package: bool,
     /// Whether the shares of that package take the place of others.
@@ -164,11 +167,10 @@ impl Next<'_> {
         }
         let name = self.name();
         let mut text = self.place();
-        text += &format!(" 1 two sticks, each; {TYPE_ROWS}:\n");
-        for command in copies(self.directory) {
-            text += &format!("     {command}\n");
-        }
-        text += &attempts(&name, self.attempts);
+        text += &match self.on_medium {
+            true => self.carried_out(),
+            false => self.copied(),
+        };
         text += &match (self.folders, self.package) {
             ([], _) if self.imported => {
                 " 2 everything is imported, according to the receipts\n".into()
@@ -181,7 +183,7 @@ impl Next<'_> {
             (folders, _) => self.import_steps(folders, now),
         };
         if self.rotated {
-            text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with the command)\n";
+            text += " 4 then they rotate:   bash online.sh rotate   (import.sh ends with it)\n";
         }
         text += &prove_steps(self.proofs);
         for path in self.in_clear {
@@ -201,8 +203,8 @@ impl Next<'_> {
             text += &self.once_more();
         }
         text += &self.branches();
-        text += &format!(" This screen again:   byok verify --next {name}\n");
-        text
+        let again = ["byok verify --next".to_owned(), name];
+        text + &command(" This screen again:   ", &again, GOES_ON)
     }
 
     fn import_steps(&self, folders: &[String], now: Timestamp) -> String {
@@ -211,12 +213,49 @@ impl Next<'_> {
         if self.open {
             needs += &fold(GUARD, "   ");
         }
+        let receipt = [
+            "byok receipt".to_owned(),
+            self.name(),
+            IMPORT_RESULTS.to_owned(),
+        ];
         format!(
-            " 2 cloud operator:    bash import.sh   {}\n{needs}\
-             \x203 what comes back:   byok receipt {} {IMPORT_RESULTS}\n",
-            before(self.deadline, now),
-            self.name()
-        )
+            " 2 cloud operator:    bash import.sh   {}\n{needs}",
+            before(self.deadline, now)
+        ) + &command(" 3 what comes back:   ", &receipt, GOES_ON)
+    }
+
+    /// How it gets onto two sticks from a computer with a disk.
+    fn copied(&self) -> String {
+        let mut text = format!(" 1 two sticks, each; {TYPE_ROWS}:\n");
+        for typed in copies(self.directory) {
+            text += &command("     ", &typed, GOES_ON);
+        }
+        text + &attempts(&self.name(), self.attempts)
+    }
+
+    /// The same from byok's medium. Its console mounts sticks, joins no lines and knows no patterns.
+    fn carried_out(&self) -> String {
+        let name = self.name();
+        let mut text =
+            " 1 two sticks, each; until then the record is in this computer's memory alone:\n"
+                .to_owned();
+        text += &command("     ", &carry(&name), "");
+        for attempt in self.attempts {
+            let attempt = words::shell_path(Path::new(attempt));
+            text += &command("     ", &carry(&attempt), "");
+        }
+        text += &format!(
+            "   carry reads back what it copied, and says when the stick may be pulled.\n   \
+             Then, each in one line; {TYPE_ROWS}:\n"
+        );
+        for typed in [
+            vec!["open STICK".to_owned()],
+            check(format!("/media/STICK/{name}")),
+            vec!["close STICK".to_owned()],
+        ] {
+            text += &command("     ", &typed, "");
+        }
+        text
     }
 
     /// Which escrow package stays needed, if there is one.
@@ -290,11 +329,13 @@ impl Next<'_> {
     fn once_more(&self) -> String {
         let out = self.plan_file();
         let how = plan::again(self.by_quorum);
-        let command =
-            |record: &str| format!("     byok plan {how} {record} \\\n     --out {out}\n");
-        let with_quorum = |record: &str| format!("   with a quorum:\n{}", command(record));
+        let typed = |record: &str| {
+            let plan = [format!("byok plan {how}"), format!("{record}{GOES_ON}")];
+            command("     ", &plan, GOES_ON) + &format!("     --out {out}\n")
+        };
+        let with_quorum = |record: &str| format!("   with a quorum:\n{}", typed(record));
         match (self.by_quorum, self.package, self.earlier_package) {
-            (false, ..) => command(&self.name()),
+            (false, ..) => typed(&self.name()),
             (true, true, _) => with_quorum(&self.name()),
             (true, false, Some(earlier)) => with_quorum(&self.as_typed(earlier)),
             (true, false, None) => {
@@ -319,32 +360,48 @@ pub(crate) fn beside(directory: &Path) -> Option<String> {
     Some(format!("cd {}", words::shell_path(place)))
 }
 
-/// What is typed beside a record to copy it to a stick and to check the copy.
-pub(crate) fn copies(directory: &Path) -> [String; 2] {
+/// At the end of a line that the next one continues, in a shell.
+const GOES_ON: &str = " \\";
+
+/// What is typed beside a record to copy it to a stick and to check the copy, each in the parts that stay together.
+pub(crate) fn copies(directory: &Path) -> [Vec<String>; 2] {
     let name = name(directory);
     [
-        format!("cp -r {name} /media/usb1; sync"),
-        format!("byok verify --head {FROM_PAPER} /media/usb1/{name}"),
+        [
+            "cp -r".to_owned(),
+            name.clone(),
+            "/media/usb1; sync".to_owned(),
+        ]
+        .to_vec(),
+        check(format!("/media/usb1/{name}")),
     ]
+}
+
+fn check(copy: String) -> Vec<String> {
+    vec![format!("byok verify --head {FROM_PAPER}"), copy]
+}
+
+/// What the console of byok's medium takes in the place of `cp`.
+pub(crate) fn carry(name: &str) -> [String; 2] {
+    ["carry STICK".to_owned(), name.to_owned()]
 }
 
 /// An auditor must see them too: each is copied beside the record.
 fn attempts(name: &str, attempts: &[String]) -> String {
-    let copied = match attempts {
-        [] => return String::new(),
-        [one] => words::shell_path(Path::new(one)),
-        _ => MARKS
-            .iter()
-            .filter(|mark| attempts.iter().any(|attempt| attempt.contains(*mark)))
-            .map(|mark| format!("{name}{mark}*"))
-            .collect::<Vec<_>>()
-            .join(" "),
-    };
+    if attempts.is_empty() {
+        return String::new();
+    }
+    let marks = MARKS
+        .iter()
+        .filter(|mark| attempts.iter().any(|attempt| attempt.contains(*mark)));
+    let mut typed = vec!["cp -r".to_owned()];
+    typed.extend(marks.map(|mark| format!("{name}{mark}*")));
+    typed.push("/media/usb1; sync".to_owned());
     let told = match attempts.len() {
         1 => "   the attempt before it:".to_owned(),
         n => format!("   the {n} attempts before it:"),
     };
-    format!("{told}\n     cp -r {copied} /media/usb1; sync\n")
+    format!("{told}\n{}", command("     ", &typed, GOES_ON))
 }
 
 /// The commands that ask for the proof of each import, each once.
@@ -365,8 +422,9 @@ fn prove_steps(commands: &[String]) -> String {
     /// With more of them the screen shows how the first is typed.
     const SHOWN: usize = 3;
     let mut text = String::new();
-    for command in commands.iter().take(SHOWN) {
-        text += &format!("     {command}\n");
+    for typed in commands.iter().take(SHOWN) {
+        let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
+        text += &command("     ", &words, GOES_ON);
     }
     if let Some(more) = commands.len().checked_sub(SHOWN + 1) {
         text += &format!("     and so for the other {}\n", more + 1);
@@ -471,7 +529,7 @@ mod tests {
             signer: None,
             attempts: Vec::new(),
         };
-        let screen = head(plan, &sealed, false) + &next(plan, &sealed, None, false);
+        let screen = head(plan, &sealed, false) + &next(plan, &sealed, None, (false, false));
         let paper = crate::paper::script::Script {
             plan,
             practice: false,
@@ -484,8 +542,8 @@ mod tests {
             .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    #[test]
-    fn step_13_of_the_paper_tells_what_the_last_screen_tells() {
+    /// The plan of each example, and one whose shares become files.
+    fn every_kind() -> Vec<Plan> {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         let into_files = std::fs::read_to_string(examples.join("generate.toml")).unwrap();
         let into_files = into_files.replace("\"screen\"", "\"files:shares\"");
@@ -496,6 +554,62 @@ mod tests {
                 plans.push(Plan::read(&path).unwrap());
             }
         }
+        plans
+    }
+
+    #[test]
+    fn every_line_of_the_last_screen_fits_with_the_longest_name_of_a_record() {
+        const NAME: &str = "2026-11-30-payments-2026-recover";
+        let attempts = MARKS.map(|mark| format!("{NAME}{mark}20261130T140500Z"));
+        for mut plan in every_kind() {
+            plan.directory = Path::new("records").join(NAME);
+            for (on_medium, attempts) in [
+                (false, &attempts[..0]),
+                (false, &attempts[..1]),
+                (false, &attempts[..]),
+                (true, &attempts[..0]),
+                (true, &attempts[..]),
+            ] {
+                let sealed = Sealed {
+                    directory: plan.directory.clone(),
+                    head: [0; 32],
+                    deadline: Some(clock::now()),
+                    exceptions: 0,
+                    signer: None,
+                    attempts: attempts.to_vec(),
+                };
+                let screen = next(&plan, &sealed, None, (false, on_medium));
+                for line in screen.lines() {
+                    // an ARN can be longer than a line by itself
+                    let fits = line.len() <= 79 || !line.trim().contains(' ');
+                    assert!(fits, "{}: {line}", plan.path.display());
+                }
+                let joined = screen.replace(GOES_ON, "");
+                let joined = joined.split_whitespace().collect::<Vec<_>>().join(" ");
+                let mut typed = match on_medium {
+                    true => vec![
+                        format!("carry STICK {NAME}"),
+                        format!("/media/STICK/{NAME}"),
+                    ],
+                    false => vec![format!("cp -r {NAME} /media/usb1; sync")],
+                };
+                if on_medium {
+                    typed.extend(attempts.iter().map(|name| format!("carry STICK {name}")));
+                    assert!(!screen.contains("/media/usb1"), "{screen}");
+                }
+                for typed in typed {
+                    assert!(joined.contains(&typed), "{typed}: {screen}");
+                }
+                assert!(screen.contains("--head 'ROW1 ROW2 ROW3'"), "{screen}");
+                let check = screen.split_once("--head 'ROW1 ROW2 ROW3'").unwrap().1;
+                assert_eq!(check.starts_with(GOES_ON), !on_medium, "{screen}");
+            }
+        }
+    }
+
+    #[test]
+    fn step_13_of_the_paper_tells_what_the_last_screen_tells() {
+        let plans = every_kind();
         let mut seen = [0; 5];
         for plan in plans {
             let [screen, step] = told(&plan);
@@ -505,6 +619,7 @@ mod tests {
                 screen.contains(&who) && step.contains(&who),
                 "{name}: {step}"
             );
+            assert!(step.contains(&carry(&super::name(&plan.directory)).join(" ")));
             let sentences = [REMOVE, GIVE_OUT, OLD_SHARES, package::KEEP, GUARD];
             for (at, sentence) in sentences.into_iter().enumerate() {
                 let tells = screen.contains(sentence);

@@ -50,6 +50,24 @@ fn a_computer_that_runs_from_the_medium_says_so_in_check_record_report_and_both_
     let machine = transcript.event("machine-checked");
     assert_eq!(machine["medium_sha256"], DIGEST);
     assert_eq!(machine["live_system"], true);
+    let shown = support::stderr(&output);
+    let told = [
+        "two sticks, each; until then the record is in this computer's memory alone:\n     carry STICK one\n",
+        "\n     open STICK\n     byok verify --head 'ROW1 ROW2 ROW3' /media/STICK/one\n     close STICK\n",
+    ];
+    let again = on_machine(&room, &script_of, &["verify", "--next", "records/one"]).unwrap();
+    for told in told {
+        for screen in [&shown, &stdout(&again)] {
+            assert!(screen.contains(told), "{told}: {screen}");
+            assert!(!screen.contains("usb1"), "{screen}");
+        }
+    }
+    // on another computer it is a record like any other
+    let elsewhere = room
+        .byok(&["verify", "--next", "records/one"])
+        .output()
+        .unwrap();
+    assert!(stdout(&elsewhere).contains("/media/usb1/one"));
     // whoever chose the medium knows that it forgets
     assert_eq!(transcript.event("sealed")["exceptions"], 0);
     let line = format!("medium    {DIGEST}");
@@ -60,6 +78,10 @@ fn a_computer_that_runs_from_the_medium_says_so_in_check_record_report_and_both_
     }
     let report = fs::read_to_string(room.path("records/one/transcript.html")).unwrap();
     assert!(report.contains("medium sha256"), "{report}");
+    assert!(
+        !report.contains("the disk of"),
+        "a medium has none: {report}"
+    );
 }
 
 #[test]

@@ -99,7 +99,9 @@ fn every_file_of_a_record_with_escrow_and_receipts_is_named() {
             "transcript.html",
             "paper of byok: a script, forms, or the report of a record",
             "next",
-            json!("open it in a browser; a record's transcript names the digest of its report"),
+            json!(
+                "it is a page for a browser; a record's transcript names the digest of its report"
+            ),
         ),
         (
             "signatures/hsm.sig",

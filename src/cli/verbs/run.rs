@@ -78,7 +78,8 @@ fn last_screens(approved: &Approved, sealed: &Sealed, operator: &mut dyn Operato
     let (plan, rehearsal) = (approved.plan(), approved.is_rehearsal());
     let head = last::head(plan, sealed, rehearsal);
     operator.show_until_enter(&format!("\n{head}"), " Press Enter when it is written: ");
-    let next = last::next(plan, sealed, approved.previous(), rehearsal);
+    let how = (rehearsal, super::on_medium());
+    let next = last::next(plan, sealed, approved.previous(), how);
     let title = screens::title(plan);
     let top = Top {
         rehearsal,

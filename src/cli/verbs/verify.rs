@@ -656,6 +656,7 @@ fn next_screen(
         deadline,
         open,
         rehearsal: verified.is_rehearsal(),
+        on_medium: super::on_medium(),
         package: dealt(verified),
         replaces: dealt(verified) && (earlier.is_some() || standings.is_empty()),
         by_quorum: plan.keeps_by_quorum(),

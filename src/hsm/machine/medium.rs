@@ -49,6 +49,11 @@ pub(crate) fn read() -> Result<Option<String>> {
     }
 }
 
+/// Whether it is believed that this computer runs from one.
+pub(crate) fn is_here() -> bool {
+    read().is_ok_and(|sha256| sha256.is_some())
+}
+
 /// The medium from which this computer runs, for people.
 pub(crate) fn told(sha256: Option<&str>) -> String {
     match sha256 {

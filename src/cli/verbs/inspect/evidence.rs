@@ -58,7 +58,7 @@ pub(super) fn of_record(bytes: &[u8]) -> Result<Option<Facts>> {
     {
         return Ok(Some(object(json!({
             "what": "paper of byok: a script, forms, or the report of a record",
-            "next": "open it in a browser; a record's transcript names the digest of its report",
+            "next": "it is a page for a browser; a record's transcript names the digest of its report",
         }))));
     }
     Ok(checksums(text))

@@ -18,6 +18,8 @@ facts! {
         record_name: Html,
         /// What is typed to copy the record, and to check the copy.
         copies: Html,
+        /// The same on byok's medium.
+        carry: Html,
         import_results: Html,
         previous: Html,
         anchor: Html,
@@ -41,6 +43,7 @@ impl RecordFacts {
             record: script.relative(&plan.directory).into(),
             record_name: name_of(&plan.directory).into(),
             copies: copies(&script.relative(&plan.directory)),
+            carry: last::carry(&name_of(&plan.directory)).join(" ").into(),
             import_results: IMPORT_RESULTS.into(),
             previous: html(plan.previous.as_ref().map(|path| script.relative(path))),
             anchor: meaning::anchor(plan).into(),
@@ -70,6 +73,7 @@ impl RecordFacts {
 fn copies(directory: &str) -> Html {
     let directory = Path::new(directory);
     let beside = last::beside(directory).into_iter();
-    let typed: Vec<String> = beside.chain(last::copies(directory)).collect();
+    let copies = last::copies(directory).map(|parts| parts.join(" "));
+    let typed: Vec<String> = beside.chain(copies).collect();
     commands(&typed)
 }
