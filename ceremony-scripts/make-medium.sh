@@ -19,7 +19,7 @@
 # Exit codes: 0 done, 2 usage or something missing, 4 something is not what it claims to be
 case ${BASH_VERSION-}:${BYOK_SHELL-} in :* | *:"$$") ;; *) POSIXLY_CORRECT=1; BYOK_SHELL=$$ exec env -u SHELLOPTS -u BASHOPTS -u BASH_ENV -u BASH_COMPAT -u POSIXLY_CORRECT "${BASH:-bash}" -p "${BASH_SOURCE[0]}" ${1+"$@"} ;; esac # no option, function or start-up file of the caller's shell
 set -euo pipefail
-while IFS= read -r name; do unset "$name"; done < <(compgen -e GIT_ || true) # this clone, not one that the caller names
+while IFS= read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(GIT_.*|DPKG_DEB_.*|TAR_OPTIONS|GZIP|XZ_OPT|XZ_DEFAULTS|ZSTD_.*)$' || true) # no other clone, and no other bytes
 umask 022
 export LC_ALL=C TZ=UTC
 
@@ -217,16 +217,16 @@ mkdir -p "$disk"/{byok,boot/grub,.disk} "$stage/efi/EFI/BOOT" "$stage/efi/boot/g
 cp "$stage/kernel/boot/vmlinuz-$kernel" "$disk/byok/vmlinuz"
 (cd "$tree" && find . -print0 | sort -z | tool cpio --null --create --format=newc --reproducible --owner=+0:+0 --quiet) |
     tool zstd -19 -T0 --quiet >"$disk/byok/initrd"
-name=$(cat "$disk/byok/vmlinuz" "$disk/byok/initrd" "$here/grub.cfg" | sha256sum | cut -c 1-12 | tr a-f A-F)
+name=$(cat "$disk/byok/vmlinuz" "$disk/byok/initrd" "$here"/{grub,efi}.cfg | sha256sum | cut -c 1-12 | tr a-f A-F)
 sed "s/@NAME@/$name/" "$here/grub.cfg" >"$disk/boot/grub/grub.cfg"
 cp "$lock" "$disk/packages.lock"
 
-# UEFI: Debian's own boot programs, which Secure Boot knows. They read the menu of this medium and of no other.
+# UEFI: Debian's own boot programs, which Secure Boot knows. They read the menu of the disk that they themselves were read
+# from, and of no other, whatever it is called.
 grub=$stage/tools/usr/lib/grub
 cp "$stage/tools/usr/lib/shim/shimx64.efi.signed" "$stage/efi/EFI/BOOT/BOOTX64.EFI"
 cp "$grub/x86_64-efi-signed/gcdx64.efi.signed" "$stage/efi/EFI/BOOT/grubx64.efi"
-# shellcheck disable=SC2016 # GRUB expands them
-printf 'search --no-floppy --set=root --label BYOK_%s\nset prefix=($root)/boot/grub\nsource $prefix/grub.cfg\n' "$name" >"$stage/efi/boot/grub/grub.cfg"
+cp "$here/efi.cfg" "$stage/efi/boot/grub/grub.cfg"
 find "$stage/efi" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 truncate -s 8M "$disk/boot/efi.img"
 logged tool mformat -i "$disk/boot/efi.img" -N "${name:0:8}" -v BYOK_EFI ::
@@ -236,7 +236,7 @@ logged tool mcopy -i "$disk/boot/efi.img" -s -m "$stage/efi/EFI" "$stage/efi/boo
 logged tool grub-mkimage -O i386-pc-eltorito -d "$grub/i386-pc" -p /boot/grub -o "$disk/boot/bios.img" \
     biosdisk iso9660 part_gpt part_msdos normal configfile linux test
 find "$disk" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
-logged tool xorriso -as mkisofs -o "$stage/$image" -volid "BYOK_$name" -rational-rock -joliet -no-pad \
+logged tool xorriso -no_rc -as mkisofs -o "$stage/$image" -volid "BYOK_$name" -rational-rock -joliet -no-pad \
     -b boot/bios.img -no-emul-boot -boot-load-size 4 -boot-info-table --grub2-boot-info --grub2-mbr "$grub/i386-pc/boot_hybrid.img" \
     --efi-boot boot/efi.img -efi-boot-part --efi-boot-image --protective-msdos-label "$disk"
 

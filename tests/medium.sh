@@ -32,7 +32,7 @@ skip() {
     exit 77
 }
 
-for tool in qemu-system-x86_64 mcopy xorriso cpio zstd diffoscope python3 openssl jq; do
+for tool in qemu-system-x86_64 mcopy xorriso cpio zstd diffoscope python3 openssl jq cc; do
     command -v "$tool" >/dev/null || skip "there is no $tool"
 done
 [ -f /usr/share/OVMF/OVMF_CODE_4M.ms.fd ] || skip 'there is no OVMF'
@@ -49,7 +49,14 @@ image=$(cd "$work/first" && echo ./*.iso)
 image=${image#./}
 ordinary=(unshare --user --map-user=1000 --map-group=1000) # whoever runs this, without root's rights
 "${ordinary[@]}" true 2>/dev/null || ordinary=()
-(umask 077 && TZ=Asia/Tokyo ${ordinary[@]+"${ordinary[@]}"} "$make" --out "$work/second" >/dev/null) || fail 'no second medium was made'
+mkdir -p "$work/home"
+printf -- '-publisher another\n' >"$work/home/.xorrisorc"
+(
+    umask 077
+    export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
+    export TZ=Asia/Tokyo HOME=$work/home TAR_OPTIONS=--exclude=console.sh DPKG_DEB_COMPRESSOR_TYPE=none
+    ${ordinary[@]+"${ordinary[@]}"} "$make" --out "$work/second" >/dev/null
+) || fail 'no second medium was made'
 cmp "$work/first/$image" "$work/second/$image" || fail 'two runs gave two media'
 digest=$(sha256sum <"$work/first/$image" | cut -c 1-64)
 [ "$(sed -n 's/^SHA-256 //p' "$work/paper.txt")" = "$digest" ] || fail 'the paper has another SHA-256'
@@ -57,7 +64,7 @@ digest=$(sha256sum <"$work/first/$image" | cut -c 1-64)
 printf 'measured: %d bytes\n' "$(stat -c %s "$work/first/$image")"
 held 'the same inputs give the same medium, and its paper has its SHA-256'
 ! "$make" --out "$work/first" >/dev/null 2>"$work/said" || fail 'a medium was overwritten'
-git clone --quiet --shared "$root" "$work/clone"
+git -c advice.detachedHead=false -c init.defaultBranch=main clone --quiet --shared "$root" "$work/clone"
 sed -i '/^tool cpio /s/[0-9a-f]$/-/' "$work/clone/ceremony-scripts/medium/packages.lock"
 ended=0
 CARGO_TARGET_DIR=$work/clone/target "$work/clone/ceremony-scripts/make-medium.sh" --packages "$target/medium-packages" \
@@ -67,7 +74,7 @@ grep -q 'the package cpio that was fetched is not the one of packages.lock' "$wo
 held 'nothing is overwritten, and no package with another digest is taken'
 
 # shellcheck disable=SC2016 # the inner shell expands them
-widest=$(bash -c 'eval "$(sed -n "/^say()/p; /^help()/,/^}/p" "$1")"; help' bash "$root/ceremony-scripts/medium/console.sh" | LC_ALL=C.UTF-8 wc -L)
+widest=$(bash -c 'say() { printf "%s\n" "$@"; }; eval "$(sed -n "/^help()/,/^}/p" "$1")"; help' bash "$root/ceremony-scripts/medium/console.sh" | LC_ALL=C.UTF-8 wc -L)
 if [ "$widest" -lt 40 ] || [ "$widest" -gt 79 ]; then fail "the help of the console has $widest columns"; fi
 
 # ---- what is on it ----
@@ -103,6 +110,7 @@ printf '{"KeyId": "%s", "ImportToken": "%s", "PublicKey": "%s", "ParametersValid
     "$(head -c 3072 /dev/urandom | base64 -w 0)" "$public" $(($(date +%s) + 80000)) >"$work/plans/inputs/eu-west-1.json"
 printf 'practice-in-the-room\n' >"$work/plans/pin"
 cp "$tree/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so" "$work/plans/libvendor.so"
+cc -o "$work/plans/hostile" "$root/tests/medium/hostile.c"
 cat >"$work/plans/plan.toml" <<END
 title = "Medium test"
 kind = "generate"
@@ -179,6 +187,8 @@ kcv=$(head -c 16 /dev/zero | openssl enc -aes-256-ecb -nopad -K "$(cat "$work/ke
 "$target/release/byok" share check --record "$record" --share "$work/stick/shares/02-Audit.txt" >"$work/said" || fail 'a share that was carried out is not one'
 held 'record and shares verify outside, and the KMS opens what was wrapped'
 
+sed 's|linux /byok/vmlinuz|linux /byok/another|' "$work/first/$image" >"$work/other.iso" # the same name, and it would not start
+cmp -s "$work/first/$image" "$work/other.iso" && fail 'both are the same'
 room uefi
 
 # ---- another byte, and another file ----

@@ -21,6 +21,7 @@ echo 0 >/proc/sys/kernel/sysrq
 echo 0 >/proc/sys/kernel/ctrl-alt-del
 echo 1 >/proc/sys/kernel/printk
 echo 2 >/proc/sys/kernel/yama/ptrace_scope
+echo 0 >/proc/sys/user/max_user_namespaces
 
 # The drivers of what is there, and those of what may be plugged in later. Then no other: the medium has no driver of a
 # network, and the kernel takes none any more.
@@ -31,11 +32,13 @@ done
 modprobe -abq usb-storage uas usbhid hid-generic sd_mod sr_mod vfat exfat ext4 isofs nls_ascii nls_cp437 nls_iso8859-1 nls_utf8
 echo 1 >/proc/sys/kernel/modules_disabled
 
-setfont /usr/share/consolefonts/Uni2-Terminus16.psf
+IFS=, read -r wide _ </sys/class/graphics/fb0/virtual_size
+double=()
+[ "${wide:-0}" -lt 1280 ] || double=(-d) # letters that people can read
+setfont "${double[@]}" /usr/share/consolefonts/Uni2-Terminus16.psf
 /usr/lib/byok-medium/readers.sh >/dev/null
 /usr/lib/byok-medium/read-back.sh
 
-chown 1000:1000 /dev/tty1 # as a login does
 ulimit -l unlimited
 ulimit -c 0
 while :; do setsid --ctty --wait /usr/lib/byok-medium/console.sh </dev/tty1 >/dev/tty1 2>&1; done

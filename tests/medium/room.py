@@ -76,13 +76,13 @@ class Machine:
             if "event" not in answer:
                 return answer
 
-    def press(self, key, shift=False):
+    def press(self, key, held=""):
         def event(key, down):
             return {"type": "key", "data": {"down": down, "key": {"type": "qcode", "data": key}}}
 
         events = [event(key, True), event(key, False)]
-        if shift:
-            events = [event("shift", True), *events, event("shift", False)]
+        if held:
+            events = [event(held, True), *events, event(held, False)]
         for one in events:
             self.ask("input-send-event", events=[one])
             time.sleep(0.02)
@@ -90,11 +90,11 @@ class Machine:
     def type(self, text):
         for letter in text:
             if letter in SHIFTED:
-                self.press(SHIFTED[letter], True)
+                self.press(SHIFTED[letter], "shift")
             elif letter in KEYS:
                 self.press(KEYS[letter])
             else:
-                self.press(letter.lower(), letter.isupper())
+                self.press(letter.lower(), "shift" if letter.isupper() else "")
 
     def screen(self):
         """The lines on the screen; what is no letter of the font reads as a question mark."""
@@ -102,14 +102,17 @@ class Machine:
         self.ask("screendump", filename=path)
         picture = open(path, "rb").read()
         head = re.match(rb"P6\s+(\d+)\s+(\d+)\s+255\s", picture)
+        if head is None or len(picture) < head.end() + 3 * int(head[1]) * int(head[2]):
+            return []  # between two modes there is no picture
         wide, high = int(head[1]), int(head[2])
-        cell = 9 if wide == 720 else 8
+        size = 2 if wide >= 1280 else 1  # there each dot of a letter has four
+        cell = 9 if wide == 720 else 8 * size
         pixels, lines = picture[head.end() :], []
-        for top in range(0, high - 15, 16):
+        for top in range(0, high - 16 * size + 1, 16 * size):
             line = []
-            rows = [pixels[(top + y) * wide * 3 : (top + y + 1) * wide * 3] for y in range(16)]
-            for left in range(0, wide - 7, cell):
-                dots = [[row[(left + x) * 3 : (left + x) * 3 + 3] for x in range(8)] for row in rows]
+            rows = [pixels[(top + y * size) * wide * 3 : (top + y * size + 1) * wide * 3] for y in range(16)]
+            for left in range(0, wide - 8 * size + 1, cell):
+                dots = [[row[(left + x * size) * 3 : (left + x * size) * 3 + 3] for x in range(8)] for row in rows]
                 paper = collections.Counter(dot for row in dots for dot in row).most_common(1)[0][0]
                 picture_of = bytes(sum((dots[y][x] != paper) << (7 - x) for x in range(8)) for y in range(16))
                 line.append(self.letters.get(picture_of, "?") if any(picture_of) else " ")
@@ -179,8 +182,10 @@ def begin(machine, digest, keyboard=""):
         fail(f"the first screen shows {shown}, the image has {digest}")
     print(f"measured: {seconds:.0f} s from power to the first screen", flush=True)
     machine.answer("Keyboard", keyboard)
+    if keyboard:
+        machine.answer(f"The keyboard is {keyboard}. Type", "")
     machine.answer("Are all 8 rows", "yes" if not keyboard else "zes")  # the key that says z here says y on a German keyboard
-    machine.answer("Enter if that is right", "")
+    machine.answer("Enter if it is right", "")
     machine.prompt()
 
 
@@ -209,6 +214,14 @@ def room(image, work, digest):
     machine.do("sticks", "PLANS", "RECORDS")
     machine.do("open PLANS", "/media/PLANS", answers=[("for reading?", "yes")])
     machine.do("touch /media/PLANS/x", "Read-only file system")
+    machine.do("cp /media/PLANS/hostile .; ./hostile", "the console: Permission denied", "a namespace: No space left on device")
+    machine.do("sleep 6; ls pushed stayed", "cannot access 'pushed'", "cannot access 'stayed'")
+    machine.type("$(touch /ceremony/pushed)")
+    machine.press("esc")
+    machine.press("e", "ctrl")  # a shell would run it and show what it says
+    machine.do("", "do nothing here")
+    machine.do("ls pushed", "cannot access 'pushed'")
+    held("nothing that the officer runs has the console, types there, or stays; and the console runs no part of a line")
     machine.do("cp -r /media/PLANS/inputs /media/PLANS/plan.toml /media/PLANS/pin .; chmod 600 pin; ls", "plan.toml")
     machine.do("token ceremony", "SoftHSM keeps its keys", answers=[("PIN of the new", PIN), ("same again", PIN)])
     machine.do("byok check --hsm plan.toml > check.txt; grep -A 1 medium check.txt; tail -n 1 check.txt", digest, "byok run would start", seconds=600)
@@ -221,9 +234,13 @@ def room(image, work, digest):
     machine.see("Medium test")
     machine.type("q")
     machine.prompt()
-    machine.do("off", "NOT CARRIED OUT, and lost: /ceremony/record", answers=[("forget everything", "no")])
+    machine.do("off", "ON NO STICK as it is here: record", answers=[("forget everything", "no")])
     machine.do("carry RECORDS record shares", "files read back from the stick", "may be pulled", answers=[("Write record shares to", "yes")])
-    machine.do("carry RECORDS record", "on the stick already", "NOTHING WAS VERIFIED", answers=[("Write record to", "yes")])
+    machine.do("touch record/more")
+    machine.do("carry RECORDS record", "nothing is overwritten", "record IS NOT ON THE STICK AS IT IS HERE", answers=[("Write record to", "yes")])
+    machine.do("rm record/more")
+    machine.do("carry RECORDS rec*", "nothing is overwritten", "files read back from the stick", answers=[("Write rec* to", "yes")])
+    machine.do("off", "on one stick alone: record", answers=[("forget everything", "no")])
     machine.do("cd target", "officer:/ceremony/target")
     machine.do("cd ..", "officer:/ceremony>")
     machine.type("off\n")
@@ -238,12 +255,18 @@ def uefi(image, work, digest):
     machine = Machine(work, ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]
         + ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware % 'CODE'}", "-drive", f"if=pflash,unit=1,format=raw,file={work}/vars.fd"]
         + ["-device", "qemu-xhci", "-device", "usb-kbd", "-drive", f"if=none,id=medium,format=raw,readonly=on,file={image}"]
-        + ["-device", "usb-storage,drive=medium,removable=on,bootindex=0"])
+        + ["-drive", f"if=none,id=other,format=raw,readonly=on,file={work}/other.iso"]
+        + ["-device", "usb-storage,drive=other,removable=on,bootindex=1,id=twin", "-device", "usb-storage,drive=medium,removable=on,bootindex=0"])
+    machine.see("The medium cannot be read back: 2 disks", 240)
+    machine.ask("device_del", id="twin")
+    time.sleep(3)
+    machine.press("ret")
     begin(machine, digest, "de")
+    held("another stick that is called like the medium does not start, and is named")
     machine.press("l")
     machine.press("s")
     machine.type(" ")
-    machine.press("slash", True)  # an underscore on a German keyboard
+    machine.press("slash", "shift")  # an underscore on a German keyboard
     machine.press("ret")
     machine.see("'_'")
     machine.do("ls", "")
