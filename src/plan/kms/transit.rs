@@ -237,7 +237,7 @@ const BITS: usize = 4096;
 
 /// The host, if host and port are in their only spelling.
 fn host_of<'a>(place: &'a str, scheme: &str) -> Option<&'a str> {
-    let end = place.rfind(']').map_or(0, |at| at + 1);
+    let end = place.rfind(']').unwrap_or(0);
     let (host, port) = match place[end..].find(':') {
         Some(at) => (&place[..end + at], Some(&place[end + at + 1..])),
         None => (place, None),

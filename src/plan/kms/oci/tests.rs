@@ -113,6 +113,10 @@ fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
             "has a second",
         ),
         (
+            with("\"public", "\"x\": {\"lifecycle-state\": 1}, \"public"),
+            "has a second",
+        ),
+        (
             with("\"public-key\": \"", "\"public-key\": 1, \"y\": \""),
             "has no `public-key`",
         ),
