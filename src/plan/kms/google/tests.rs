@@ -94,7 +94,7 @@ fn parameters_as_gcloud_prints_them_give_algorithm_deadline_and_job() {
         let known = recognise(text.as_bytes()).unwrap();
         assert_eq!(known.more[0].1, job.name);
         // a job of no use is still a job; anything else may be that of another KMS
-        let useless = text.replace("\"importMethod\": \"", "\"importMethod\": \"x");
+        let useless = text.replace("\"name\": \"", "\"name\": 1, \"x\": \"");
         let exit = |text: &str| recognise(text.as_bytes()).err().map(|error| error.exit);
         assert_eq!(exit(&useless), Some(Exit::Mismatch));
         assert_eq!(
