@@ -18,14 +18,16 @@ ceremony=/ceremony
 seen=/run/byok-on-sticks # what lies on sticks: SHA-256 of a file, and the stick
 
 say() { printf '%s\n' "$@" | fold -s -w 79; }
-# printable: names from outside, which could hold anything.
-printable() { tr -c '[:alnum:][:punct:] \n' '?'; }
-# settle: the terminal as it was, whatever was done to it. What was typed too early is no answer to the next question.
+# printable: names from outside, which could hold anything; they end with a zero byte, and become a line each.
+printable() { tr '\n' '?' | tr '\0' '\n' | tr -c '[:alnum:][:punct:] \n' '?'; }
+name() { printf '%s' "$1" | printable; }
+# settle: the terminal as it was, whatever was done to it (console_codes(4)): keys, modes, then colours, which a program can
+# make the usual ones. What was typed too early is no answer to the next question.
 settle() {
     stty sane iutf8 susp undef quit undef eof undef -icanon min 0 time 0
     cat >/dev/null
     stty icanon
-    printf '\0337\033[r\0338\033[m\033(B\033)0\017\033[?7h\033[?25h\033[?5l\033[4l\033]R'
+    printf '\0337\033>\033[?1;5;6;9;1000l\033[?7;8;25h\033[3;4;20l\033[r\0338\033[m\033[37;40m\033[8]\033[m\033[?0c\033(B\033)0\017\033%%G\033]R'
 }
 # ask QUESTION: sets $answer.
 ask() {
@@ -41,19 +43,31 @@ yes() {
     ask "$1 (yes or no): "
     [ "$answer" = yes ]
 }
-# as_officer COMMAND…: without root's rights, without a way back to them, and in a terminal that ends with it.
+# as_officer COMMAND…: without root's rights, without a way back to them, in a terminal that ends with it, and with so few
+# processes that they can always be ended.
 as_officer() {
-    local ended=0 command
+    local ended=0 command waker
     # shellcheck disable=SC2016 # the inner shell expands it
     command=(setpriv --reuid=1000 --regid=1000 --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all --
         env -i HOME="$ceremony" USER=officer PATH="$PATH" LANG="$LANG" TERM="$TERM" ${exported[@]+"${exported[@]}"} "$@")
-    script --quiet --return --command "chown 1000:1000 \"\$(tty)\"; exec ${command[*]@Q}" /dev/null || ended=$?
+    while sleep 1; do kill -CONT -- -$$; done & # whatever stops itself would stop the console too
+    waker=$!
+    script --quiet --return --command "chown 1000:1000 \"\$(tty)\"; echo 500 >/proc/self/oom_score_adj; ulimit -u 1000; exec ${command[*]@Q}" /dev/null || ended=$?
+    kill $waker
+    wait $waker 2>/dev/null
     end_officers
     settle
     return $ended
 }
 # end_officers: whatever a command left behind.
-end_officers() { setpriv --reuid=1000 --regid=1000 --clear-groups env -i /bin/bash -c 'kill -9 -1' 2>/dev/null; }
+end_officers() {
+    for _ in {1..50}; do
+        setpriv --reuid=1000 --regid=1000 --clear-groups env -i /bin/bash -c 'kill -9 -1' 2>/dev/null
+        [ -n "$(find /proc -maxdepth 1 -name '[0-9]*' -uid 1000 2>/dev/null)" ] || return 0
+        sleep 0.1
+    done
+    say 'A PROGRAM CANNOT BE ENDED, and may do harm. Switch off; carry nothing.'
+}
 exported=()
 
 # ---- before the first command ----
@@ -62,7 +76,7 @@ about_the_medium() {
     printf '\033[2J\033[H'
     say "$(byok --version | cut -c 1-79)" '' 'This computer runs from a medium, and forgets everything at power-off.'
     until [ -e /run/byok-medium ]; do
-        say "The medium cannot be read back: $(cat /run/byok-medium.disk)." 'Plug it in, once. Without it, nothing that this computer says counts.'
+        say "The medium cannot be read back: $(cat /run/byok-medium.disk)." 'Plug it in, and no other disk of that name. Without it, nothing here counts.'
         ask 'Enter tries again: '
         read-back.sh
     done
@@ -80,10 +94,13 @@ keyboard() {
         if [ "$answer" = list ]; then
             say "$(keyboards | tr '\n' ' ')"
         elif ! keyboards | grep -qxF -- "$answer"; then
-            say "You typed: $(printable <<<"$answer"). That is no keyboard; list names them all."
+            say "You typed: $(name "$answer"). That is no keyboard; list names them all."
         else
             for map in /usr/share/keymaps/i386/*/"$answer.kmap"; do loadkeys --quiet --unicode "$map" 2>/dev/null; done
-            say "The keyboard is $answer. Type y, z, - and / to try it."
+            yes "The keyboard is $answer. Are y, e and s in their places?" || {
+                loadkeys --quiet us 2>/dev/null
+                say 'The keyboard is us again.'
+            }
         fi
     done
 }
@@ -136,7 +153,7 @@ sticks() {
     local label node kind size open any=
     while read -r label node kind size; do
         any=yes open=$(opened "$node")
-        [ "$label" != "$node" ] || label="$node (named $(blkid -p -o value -s LABEL "/dev/$node" 2>/dev/null | printable))"
+        [ "$label" != "$node" ] || label="$node (named $(name "$(blkid -p -o value -s LABEL "/dev/$node" 2>/dev/null)"))"
         printf '  %-16s %-6s %7d MiB  %s%s\n' "$label" "$node" "$size" "$kind" "${open:+  open at $open}"
     done < <(partitions)
     [ -n "$any" ] || say '  no stick is plugged in'
@@ -147,7 +164,7 @@ stick() {
     found=$(partitions | awk -v name="${2:-}" 'BEGIN { name = tolower(name) } tolower($1) == name || $2 == name')
     case ${2:-}/$found in
     /*) say "Name the stick: $1 STICK. These are there:" && sticks && return 1 ;;
-    */) say "There is no stick $(printable <<<"$2"). These are there:" && sticks && return 1 ;;
+    */) say "There is no stick $(name "$2"). These are there:" && sticks && return 1 ;;
     *$'\n'*) say "More than one stick has the name $2: pull one out, or give its second name:" && sticks && return 1 ;;
     esac
     read -r label node kind size <<<"$found"
@@ -174,13 +191,14 @@ detach() {
     sync
     umount "$place" && rmdir "$place" && blockdev --flushbufs "/dev/$node"
 }
-# note_seen: which files are on the stick, for the last question; no more than people would carry.
+# note_seen: which files are on the stick, for the last question; no larger ones, and no more, than people would carry.
 note_seen() {
     local id
-    id=$(blkid -p -o value -s UUID "/dev/$node" 2>/dev/null)
-    find "$place" -xdev -type f -size -4M -print0 2>/dev/null | head -zn 2000 | xargs -0r sha256sum |
-        sed -n "s/^\\\\\{0,1\}\([0-9a-f]\{64\}\).*/\1 ${id:-$node}/p" >>$seen
+    id=$(blkid -p -o value -s UUID "/dev/$node" 2>/dev/null | tr -cd 'A-Za-z0-9-')
+    find "$place" -xdev -type f "${small[@]}" -print0 2>/dev/null | head -zn 2000 | xargs -0r sha256sum |
+        sed -n 's/^\\\{0,1\}\([0-9a-f]\{64\}\).*/\1/p' | while read -r digest; do printf '%s %s\n' "$digest" "$node-$id"; done >>$seen
 }
+small=(-size -4194304c)
 open() {
     local label node kind size place told open
     stick open "${1:-}" || return 0
@@ -188,7 +206,7 @@ open() {
     yes "Open $told for reading?" || { say 'That was not yes: nothing was done.' && return 0; }
     attach ro || return 0
     say "It can be read at $place, and not written. A module may lie there."
-    find "$place" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | printable
+    find "$place" -mindepth 1 -maxdepth 1 -printf '%f\0' | sort -z | printable
     note_seen
 }
 close() {
@@ -208,29 +226,35 @@ copy() {
     for from in "$@"; do
         to=$place/${from##*/}
         if [ -e "$to" ] || [ -L "$to" ]; then
-            say "$(printable <<<"${from##*/}") is on the stick already: nothing is overwritten." && continue
+            say "$(name "${from##*/}") is on the stick already: nothing is overwritten." && continue
         elif ! cp -rT --preserve=timestamps -- "$from" "$to"; then
             rm -rf -- "$to" # it was not there before
-            say "$(printable <<<"${from##*/}") could not be written." && return 1
+            say "$(name "${from##*/}") could not be written." && return 1
         fi
         [[ $kind != ext* ]] || chown -R 1000:1000 "$to" || return 1
     done
 }
 carry() {
-    local label node kind size place told open from=() name names=() path odd wrong=
+    local label node kind size place told open from=() name names=() found path odd here there wrong=
     stick carry "${1:-}" || return 0
     shift
     [ $# -gt 0 ] || { say "Name what is carried out: carry $label FILE…" && return 0; }
-    for name in "$@"; do mapfile -t -O ${#names[@]} names < <(compgen -G "$name" || printf '%s\n' "$name"); done
+    for name in "$@"; do
+        local IFS=''
+        # shellcheck disable=SC2206 # a pattern becomes what it fits, and with this IFS nothing is split
+        found=($name)
+        unset IFS
+        names+=("${found[@]:-$name}")
+    done
     for name in "${names[@]}"; do
-        path=$(realpath -e -- "$name" 2>/dev/null) || { say "There is no $(printable <<<"$name")." && return 0; }
-        [[ $path/ = $ceremony/?* ]] || { say "$(printable <<<"$name") is not below $ceremony." && return 0; }
+        path=$(realpath -e -- "$name" 2>/dev/null) || { say "There is no $(name "$name")." && return 0; }
+        [[ $path/ = $ceremony/?* ]] || { say "$(name "$name") is not below $ceremony." && return 0; }
         odd=$(find "$path" ! -type f ! -type d -print -quit)
-        [ -z "$odd" ] || { say "$(printable <<<"$odd") is neither a file nor a directory." && return 0; }
+        [ -z "$odd" ] || { say "$(name "$odd") is neither a file nor a directory." && return 0; }
         from+=("$path")
     done
     [ -z "$open" ] || { say "$told is open for reading. First: close $label" && return 0; }
-    yes "Write $(printable <<<"$*") to $told?" || { say 'That was not yes: nothing was done.' && return 0; }
+    yes "Write $(name "$*") to $told?" || { say 'That was not yes: nothing was done.' && return 0; }
     attach rw || { say "$told cannot be written to." && return 0; }
     copy "${from[@]}" || wrong=yes
     detach || wrong=yes
@@ -243,12 +267,13 @@ carry() {
     fi
     for path in "${from[@]}"; do
         name=$place/${path##*/}
-        if [ -f "$path" ] && cmp -s -- "$path" "$name"; then
-            say "$(printable <<<"${path##*/}"): read back from the stick, byte for byte as here."
-        elif [ -d "$path" ] && [ "$(cd "$path" && digests)" = "$(cd "$name" && digests)" ]; then
-            say "$(printable <<<"${path##*/}"): $(find "$path" -type f | wc -l) files read back from the stick, all as here."
+        odd=$(find "$name" ! -type f ! -type d -print -quit) # a link would lead back to what is here
+        if [ -z "$odd" ] && [ -f "$path" ] && cmp -s -- "$path" "$name"; then
+            say "$(name "${path##*/}"): read back from the stick, byte for byte as here."
+        elif [ -z "$odd" ] && [ -d "$path" ] && here=$(cd "$path" && digests) && there=$(cd "$name" && digests) && [ "$here" = "$there" ]; then
+            say "$(name "${path##*/}"): $(find "$path" -type f | wc -l) files read back from the stick, all as here."
         else
-            say "$(printable <<<"${path##*/}") IS NOT ON THE STICK AS IT IS HERE. Use another stick."
+            say "$(name "${path##*/}") IS NOT ON THE STICK AS IT IS HERE. Use another stick."
         fi
     done
     note_seen
@@ -266,7 +291,7 @@ secret() {
 token() {
     local answer pin file label=${1:-practice} ended=0
     settle
-    secret "PIN of the new practice token $(printable <<<"$label") (4 to 255 characters): "
+    secret "PIN of the new practice token $(name "$label") (4 to 255 characters): "
     pin=$answer
     secret 'The same again: '
     [ "$pin" = "$answer" ] || { say 'These were two different PINs; nothing was made.' && return 0; }
@@ -285,7 +310,7 @@ go() {
     local to
     [ $# -le 1 ] || { say 'cd takes one directory, and nothing behind it.' && return 0; }
     to=$(realpath -e -- "${1:-$ceremony}" 2>/dev/null)
-    [ -d "$to" ] || { say "There is no directory $(printable <<<"${1:-}")." && return 0; }
+    [ -d "$to" ] || { say "There is no directory $(name "${1:-}")." && return 0; }
     [[ $to/ = $ceremony/* ]] || { say "Work is done in $ceremony alone." && return 0; }
     cd "$to" || return 0
 }
@@ -301,22 +326,23 @@ readers() {
     local node told
     readers.sh
     while read -r node told <&3; do
-        yes "May the module use $told?" && chown 0:1000 "$node" && chmod 660 "$node"
+        [[ $node =~ ^/dev/bus/usb/[0-9]{3}/[0-9]{3}$ ]] && yes "May the module use $told?" && chown 0:1000 "$node" && chmod 660 "$node"
     done 3< <(readers.sh others)
 }
-# lost: what would be.
+# lost: what would be; a link leads to something else, and large files are not compared.
 lost() {
     local entry least
     touch $seen
-    for entry in "$ceremony"/* "$ceremony"/.[!.]*; do
+    find "$ceremony" -mindepth 1 -maxdepth 1 -print0 | sort -z | while IFS= read -rd '' entry; do
         # shellcheck disable=SC2016 # awk expands them
-        least=$(find "$entry" -type f -print0 | xargs -0r sha256sum | awk '
+        least=$(find "$entry" -type f "${small[@]}" -print0 | xargs -0r sha256sum | awk '
             NR == FNR { if (!($0 in known)) sticks[$1]++; known[$0]; next }
             { n = sticks[substr($1, 1 + ($1 ~ /^\\/))] + 0; if (least == "" || n < least) least = n }
             END { print least == "" ? 2 : least }' $seen -)
+        [ -z "$(find "$entry" ! -type d ! \( -type f "${small[@]}" \) -print -quit)" ] || least=0
         case $least in
-        0) say "  ON NO STICK as it is here: $(printable <<<"${entry##*/}")" ;;
-        1) say "  on one stick alone: $(printable <<<"${entry##*/}")" ;;
+        0) say "  ON NO STICK as it is here: $(name "${entry##*/}")" ;;
+        1) say "  on one stick alone: $(name "${entry##*/}")" ;;
         esac
     done
 }
@@ -334,7 +360,9 @@ off_now() {
         '  3. Pull the medium.' '  4. Press Enter: memory is wiped, and the power goes off.' \
         '  5. Wait a minute before anybody leaves; then pull the power cable.' ''
     local answer place
+    settle
     secret ''
+    trap '' INT
     say 'Wiping.'
     end_officers
     for place in /media/*; do umount "$place" 2>/dev/null; done
@@ -362,6 +390,8 @@ help() {
 }
 
 cd $ceremony || exit
+echo -1000 >/proc/self/oom_score_adj
+end_officers # of a console before this one
 settle
 about_the_medium
 if [ ! -e /run/byok-begun ]; then
@@ -371,7 +401,7 @@ if [ ! -e /run/byok-begun ]; then
     : >/run/byok-begun
 fi
 help
-while ask "officer:$PWD> "; do
+while ask "officer:$(name "$PWD")> "; do
     line=$answer
     while [[ $line = *\\ ]]; do ask '> ' && line=${line%\\}$answer; done # a command of a screen that goes on
     [[ $line != *[[:cntrl:]]* ]] || { say 'Arrows and other such keys do nothing here: type the line again.' && continue; }

@@ -10,13 +10,13 @@ mount -t devtmpfs -o nosuid,mode=755 devtmpfs /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts -o nosuid,noexec,mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /run
-for place in /dev/shm /tmp; do mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs "$place"; done
-mount -t tmpfs -o nosuid,nodev,mode=700,uid=1000,gid=1000 tmpfs /ceremony
+for place in /dev/shm /tmp; do mount -t tmpfs -o nosuid,nodev,mode=1777,size=20% tmpfs "$place"; done
+mount -t tmpfs -o nosuid,nodev,mode=700,uid=1000,gid=1000,size=30% tmpfs /ceremony
 ln -s /proc/self/fd /dev/fd
 exec </dev/tty1 >/dev/tty1 2>&1
 printf '\033[2J\033[HThis computer starts from a medium of byok. Nothing is read from its disks.\n'
 
-# Nobody types a command to the kernel, and Ctrl-Alt-Del does nothing.
+# Nobody types a command to the kernel, and Ctrl-Alt-Del is a signal to this process.
 echo 0 >/proc/sys/kernel/sysrq
 echo 0 >/proc/sys/kernel/ctrl-alt-del
 echo 1 >/proc/sys/kernel/printk
@@ -41,4 +41,9 @@ setfont "${double[@]}" /usr/share/consolefonts/Uni2-Terminus16.psf
 
 ulimit -l unlimited
 ulimit -c 0
-while :; do setsid --ctty --wait /usr/lib/byok-medium/console.sh </dev/tty1 >/dev/tty1 2>&1; done
+# Ctrl-Alt-Del ends whatever the officer runs, also what no other key can end.
+trap 'setpriv --reuid=1000 --regid=1000 --clear-groups env -i /bin/bash -c "kill -9 -1"' INT
+while :; do
+    setsid --ctty --wait /usr/lib/byok-medium/console.sh </dev/tty1 >/dev/tty1 2>&1 &
+    while kill -0 $! 2>/dev/null; do wait $!; done
+done

@@ -12,7 +12,7 @@ for device in /sys/bus/usb/devices/*/busnum; do
     device=${device%/busnum}
     classes=$(sort -u "$device"/*:*/bInterfaceClass 2>/dev/null) || continue
     node=$(printf '/dev/bus/usb/%03d/%03d' "$(cat "$device/busnum")" "$(cat "$device/devnum")")
-    told="$(cat "$device/idVendor"):$(cat "$device/idProduct") $(cat "$device/product" 2>/dev/null || true)"
+    told="$(cat "$device/idVendor"):$(cat "$device/idProduct") $(tr -cd ' -~' 2>/dev/null <"$device/product" || true)"
     case ${1:-}/$classes in
     others/ff) printf '%s %s\n' "$node" "$told" ;;
     /0b | /0b$'\n'ff)
@@ -21,7 +21,7 @@ for device in /sys/bus/usb/devices/*/busnum; do
         ;;
     /*0b*) printf '  %s, a card reader\n' "$told" ;; # a keyboard too: the service alone sees it
     esac
-done | tr -cd ' -~\n'
+done
 [ -z "${1:-}" ] || exit 0
 
 if [ -e /run/pcscd/pcscd.pid ]; then

@@ -136,7 +136,11 @@ class Machine:
         return self.wait(lambda lines: any(text in line for line in lines), seconds, text)
 
     def answer(self, question, text):
-        self.see(question)
+        def last(lines):
+            left = [line for line in lines if line.strip(" ?")]
+            return left and question in left[-1]  # what is typed before the question is no answer
+
+        self.wait(last, 120, f"the question {question}")
         self.type(text + "\n")
 
     def prompt(self, seconds=120, what="the prompt"):
@@ -183,8 +187,9 @@ def begin(machine, digest, keyboard=""):
     print(f"measured: {seconds:.0f} s from power to the first screen", flush=True)
     machine.answer("Keyboard", keyboard)
     if keyboard:
-        machine.answer(f"The keyboard is {keyboard}. Type", "")
-    machine.answer("Are all 8 rows", "yes" if not keyboard else "zes")  # the key that says z here says y on a German keyboard
+        machine.answer(f"The keyboard is {keyboard}.", "zes")  # the key that says z here says y on a German keyboard
+        machine.answer("Keyboard", "")
+    machine.answer("Are all 8 rows", "yes" if not keyboard else "zes")
     machine.answer("Enter if it is right", "")
     machine.prompt()
 
@@ -221,6 +226,8 @@ def room(image, work, digest):
     machine.press("e", "ctrl")  # a shell would run it and show what it says
     machine.do("", "do nothing here")
     machine.do("ls pushed", "cannot access 'pushed'")
+    machine.do("printf '\\033[20h\\033[30;40m\\033[8]'; kill -STOP $$", "officer:/ceremony>")  # goes on; and is seen
+    machine.do("yes", "There is no question now")
     held("nothing that the officer runs has the console, types there, or stays; and the console runs no part of a line")
     machine.do("cp -r /media/PLANS/inputs /media/PLANS/plan.toml /media/PLANS/pin .; chmod 600 pin; ls", "plan.toml")
     machine.do("token ceremony", "SoftHSM keeps its keys", answers=[("PIN of the new", PIN), ("same again", PIN)])
