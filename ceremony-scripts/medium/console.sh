@@ -24,9 +24,8 @@ name() { printf '%s' "$1" | printable; }
 # settle: the terminal as it was, whatever was done to it (console_codes(4)): keys, modes, then colours, which a program can
 # make the usual ones. What was typed too early is no answer to the next question.
 settle() {
-    stty sane iutf8 susp undef quit undef eof undef -icanon min 0 time 0
-    cat >/dev/null
-    stty icanon
+    stty sane iutf8 susp undef quit undef eof undef
+    while read -rt 0; do read -rt 1; done
     printf '\0337\033>\033[?1;5;6;9;1000l\033[?7;8;25h\033[3;4;20l\033[r\0338\033[m\033[37;40m\033[8]\033[m\033[?0c\033(B\033)0\017\033%%G\033]R'
 }
 # ask QUESTION: sets $answer.

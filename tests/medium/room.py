@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-KEYS = {" ": "spc", "\n": "ret", "-": "minus", "=": "equal", "/": "slash", ".": "dot", ",": "comma", "'": "apostrophe", ";": "semicolon", "\\": "backslash"}
+KEYS = {" ": "spc", "\n": "ret", "-": "minus", "=": "equal", "/": "slash", ".": "dot", ",": "comma", "'": "apostrophe", ";": "semicolon", "\\": "backslash", "[": "bracket_left", "]": "bracket_right"}
 SHIFTED = {"_": "minus", ">": "dot", "<": "comma", "|": "backslash", ":": "semicolon", "*": "8", "&": "7", '"': "apostrophe", "$": "4", "(": "9", ")": "0", "+": "equal"}
 PIN = "practice-in-the-room"
 
