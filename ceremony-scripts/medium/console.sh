@@ -49,7 +49,7 @@ as_officer() {
     # shellcheck disable=SC2016 # the inner shell expands it
     command=(setpriv --reuid=1000 --regid=1000 --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all --
         env -i HOME="$ceremony" USER=officer PATH="$PATH" LANG="$LANG" TERM="$TERM" ${exported[@]+"${exported[@]}"} "$@")
-    while sleep 1; do kill -CONT -- -$$; done & # whatever stops itself would stop the console too
+    wake &
     waker=$!
     script --quiet --return --command "chown 1000:1000 \"\$(tty)\"; echo 500 >/proc/self/oom_score_adj; ulimit -u 1000; exec ${command[*]@Q}" /dev/null || ended=$?
     kill $waker
@@ -58,11 +58,22 @@ as_officer() {
     settle
     return $ended
 }
+# officers: the processes that are left of it.
+officers() { find /proc -maxdepth 1 -name '[0-9]*' -uid 1000 -exec grep -q '^State:.[^ZX]' {}/status \; -print 2>/dev/null; }
+# wake: what stops itself would stop script too, which may then miss its end.
+wake() {
+    local child none=0
+    while sleep 1; do
+        kill -CONT -- -$$
+        if [ -n "$(officers)" ]; then none=0; else none=$((none + 1)); fi
+        [ $none -lt 3 ] || for child in $(</proc/$$/task/$$/children); do [ "$child" = "$BASHPID" ] || kill "$child"; done
+    done
+}
 # end_officers: whatever a command left behind.
 end_officers() {
     for _ in {1..50}; do
         setpriv --reuid=1000 --regid=1000 --clear-groups env -i /bin/bash -c 'kill -9 -1' 2>/dev/null
-        [ -n "$(find /proc -maxdepth 1 -name '[0-9]*' -uid 1000 2>/dev/null)" ] || return 0
+        [ -n "$(officers)" ] || return 0
         sleep 0.1
     done
     say 'A PROGRAM CANNOT BE ENDED, and may do harm. Switch off; carry nothing.'
