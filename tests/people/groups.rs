@@ -62,15 +62,11 @@ fn shares_of_groups_are_handed_out_with_mistakes_and_every_one_is_proved() {
     );
 }
 
-#[test]
-fn shares_of_groups_are_typed_in_any_order_and_what_is_missing_is_told_by_group() {
-    let Some(old) = room(Kind::Kryoptic, "files:shares") else {
-        return;
-    };
+/// A ceremony that dealt shares to groups, a recovery from them with another HSM and this in its plan, and the shares.
+fn lost(more: &str) -> Option<(Room, Room, Vec<String>)> {
+    let old = room(Kind::Kryoptic, "files:shares")?;
     old.run_well();
-    let Some(mut new) = Room::new(Kind::SoftHsm) else {
-        return;
-    };
+    let mut new = Room::new(Kind::SoftHsm)?;
     new.use_kms_key(old.kms.clone());
     new.plan.kind = "recover".into();
     let previous = old.path("records/one");
@@ -78,16 +74,22 @@ fn shares_of_groups_are_typed_in_any_order_and_what_is_missing_is_told_by_group(
         "previous = \"{}\"\nreuse_escrow = \"a test\"\n",
         previous.display()
     );
-    new.plan.more = "[recover]\nshares = \"typed\"\npackage = \"record\"\n".into();
-    let dealt: Vec<String> = shares(&old.path("shares"))
-        .into_iter()
-        .map(|(_, words)| words)
-        .collect();
+    new.plan.more = format!("[recover]\nshares = \"typed\"\npackage = \"record\"\n{more}");
+    let dealt = shares(&old.path("shares"));
+    let dealt = dealt.into_iter().map(|(_, words)| words).collect();
+    Some((old, new, dealt))
+}
+
+#[test]
+fn shares_of_groups_are_typed_in_any_order_and_what_is_missing_is_told_by_group() {
+    let Some((old, new, dealt)) = lost("") else {
+        return;
+    };
     let [ines, _, kim, _, max] = &dealt[..] else {
         panic!("five shares")
     };
     let mut screen = start(&new);
-    type_head(&mut screen, &head(&previous));
+    type_head(&mut screen, &head(&old.path("records/one")));
     let told = screen.answer(WHO, "Max");
     let told = folded(&told);
     assert!(
@@ -155,27 +157,13 @@ const REASON: &str = " To take this share, type because and the reason. aside pu
 /// What the roll call keeps apart stays apart when shares are typed: for people of the room, and for somebody who comes.
 #[test]
 fn another_s_share_needs_a_reason_where_the_plan_keeps_the_seats_apart() {
-    let Some(old) = room(Kind::Kryoptic, "files:shares") else {
+    let apart = "[roles]\napart = [\"operator and custodian\", \"custodians of two groups\"]\n";
+    let Some((old, new, dealt)) = lost(apart) else {
         return;
     };
-    old.run_well();
-    let Some(mut new) = Room::new(Kind::SoftHsm) else {
-        return;
-    };
-    new.use_kms_key(old.kms.clone());
-    new.plan.kind = "recover".into();
-    let previous = old.path("records/one");
-    new.plan.top_more = format!(
-        "previous = \"{}\"\nreuse_escrow = \"a test\"\n",
-        previous.display()
-    );
-    new.plan.more = "[recover]\nshares = \"typed\"\npackage = \"record\"\n\
-        [roles]\napart = [\"operator and custodian\", \"custodians of two groups\"]\n"
-        .into();
-    let dealt = shares(&old.path("shares"));
-    let words = |at: usize| words_of(&dealt[at].1);
+    let words = |at: usize| words_of(&dealt[at]);
     let mut screen = start(&new); // Ada Lovelace is at the keyboard
-    type_head(&mut screen, &head(&previous));
+    type_head(&mut screen, &head(&old.path("records/one")));
 
     // Whoever is at the keyboard types for a custodian.
     screen.answer(WHO, "ada  lovelace");
