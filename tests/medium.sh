@@ -163,6 +163,15 @@ rm -f "$work/records.img"
 truncate -s 32M "$work/records.img"
 mformat -i "$work/records.img" -v RECORDS :: # without a partition
 
+# What its names and its date say is a part of no program: sed would run a file's path as a command.
+rm -rf "$work"/hostile{,.iso}
+mkdir -p "$work/hostile/x;touch /run"
+printf x >"$work/hostile/x;touch /run/owned"
+xorriso -as mkisofs -quiet -R -V HOSTILE -o "$work/hostile.iso" "$work/hostile" 2>/dev/null
+for at in 813 830; do # of the volume descriptor: blkid makes a UUID of it
+    printf '&/e#111111111111\0' | dd of="$work/hostile.iso" bs=1 seek=$((16 * 2048 + at)) conv=notrunc status=none
+done
+
 # ---- in the room ----
 room() { python3 "$root/tests/medium/room.py" "$1" "${2:-$work/first/$image}" "$work" "$digest" || fail "the room: $1"; }
 room room

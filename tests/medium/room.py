@@ -201,7 +201,7 @@ def stick(path):
 
 def room(image, work, digest):
     """The ISO as a DVD, by BIOS: a rehearsal, and a ceremony without people whose record is carried out."""
-    machine = Machine(work, ["-boot", "d", "-cdrom", image, "-device", "qemu-xhci", "-device", "usb-ccid"] + stick(f"{work}/plans.img") + stick(f"{work}/records.img"))
+    machine = Machine(work, ["-boot", "d", "-cdrom", image, "-device", "qemu-xhci", "-device", "usb-ccid"] + stick(f"{work}/plans.img") + stick(f"{work}/records.img") + stick(f"{work}/hostile.iso"))
     begin(machine, digest)
     held("the ISO starts by BIOS, and its first screen shows the SHA-256 of the image")
     machine.do("ls -m /sys/class/net; wc -l < /proc/swaps; id -un", "\nlo\n1\nofficer\n")
@@ -228,7 +228,10 @@ def room(image, work, digest):
     machine.do("ls pushed", "cannot access 'pushed'")
     machine.do("printf '\\033[20h\\033[30;40m\\033[8]'; kill -STOP $$", "officer:/ceremony>")  # goes on; and is seen
     machine.do("yes", "There is no question now")
-    held("nothing that the officer runs has the console, types there, or stays; and the console runs no part of a line")
+    machine.do("open HOSTILE", "/media/HOSTILE", answers=[("for reading?", "yes")])
+    machine.do("ls /run/owned", "cannot access '/run/owned'")
+    machine.do("close HOSTILE", "may be pulled")
+    held("nothing that the officer runs has the console, types there, or stays; and the console runs no part of a line or of a name")
     machine.do("cp -r /media/PLANS/inputs /media/PLANS/plan.toml /media/PLANS/pin .; chmod 600 pin; ls", "plan.toml")
     machine.do("token ceremony", "SoftHSM keeps its keys", answers=[("PIN of the new", PIN), ("same again", PIN)])
     machine.do("byok check --hsm plan.toml > check.txt; grep -A 1 medium check.txt; tail -n 1 check.txt", digest, "byok run would start", seconds=600)
