@@ -279,6 +279,7 @@ def uefi(image, work, digest):
     machine.press("slash", "shift")  # an underscore on a German keyboard
     machine.press("ret")
     machine.see("'_'")
+    machine.prompt()
     machine.do("ls", "")
     machine.do("off", answers=[("forget everything", "no")])
     machine.type("off\n")
