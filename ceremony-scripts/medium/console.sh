@@ -168,7 +168,7 @@ sticks() {
     done < <(partitions)
     [ -n "$any" ] || say '  no stick is plugged in'
 }
-# stick COMMAND NAME: sets $label, $node, $kind, $size and $place, or says why not.
+# stick COMMAND NAME: sets $label, $node, $kind, $size, $place, $told and, if it is open, $open, or says why not.
 stick() {
     local found
     found=$(partitions | awk -v name="${2:-}" 'BEGIN { name = tolower(name) } tolower($1) == name || $2 == name')
@@ -346,7 +346,7 @@ lost() {
     find "$ceremony" -mindepth 1 -maxdepth 1 -print0 | sort -z | while IFS= read -rd '' entry; do
         # shellcheck disable=SC2016 # awk expands them
         least=$(find "$entry" -type f "${small[@]}" -print0 | xargs -0r sha256sum | awk '
-            NR == FNR { if (!($0 in known)) sticks[$1]++; known[$0]; next }
+            FILENAME != "-" { if (!($0 in known)) sticks[$1]++; known[$0]; next }
             { n = sticks[substr($1, 1 + ($1 ~ /^\\/))] + 0; if (least == "" || n < least) least = n }
             END { print least == "" ? 2 : least }' $seen -)
         [ -z "$(find "$entry" ! -type d ! \( -type f "${small[@]}" \) -print -quit)" ] || least=0

@@ -280,8 +280,8 @@ def uefi(image, work, digest):
     machine.press("ret")
     machine.see("'_'")
     machine.prompt()
-    machine.do("ls", "")
-    machine.do("off", answers=[("forget everything", "no")])
+    machine.do("touch kept")
+    machine.do("off", "ON NO STICK as it is here: kept", answers=[("forget everything", "no")])  # no stick was ever opened
     machine.type("off\n")
     machine.see("forget everything")
     machine.type("zes\n")
