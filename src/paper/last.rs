@@ -233,7 +233,7 @@ impl Next<'_> {
         text + &attempts(&self.name(), self.attempts)
     }
 
-    /// The same from byok's medium. Its console mounts sticks, joins no lines and knows no patterns.
+    /// The same from byok's medium, whose console mounts sticks; what is typed there stands in one line.
     fn carried_out(&self) -> String {
         let name = self.name();
         let mut text =

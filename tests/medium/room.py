@@ -283,8 +283,7 @@ def uefi(image, work, digest):
     machine.do("touch kept")
     machine.do("off", "ON NO STICK as it is here: kept", answers=[("forget everything", "no")])  # no stick was ever opened
     machine.type("off\n")
-    machine.see("forget everything")
-    machine.type("zes\n")
+    machine.answer("forget everything", "zes")
     machine.see("1. Take the cards")
     machine.press("ret")
     machine.process.wait(120)
