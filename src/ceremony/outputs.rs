@@ -133,15 +133,13 @@ impl Ceremony<'_> {
             _ => None,
         };
         self.ledger.append(transcript::ImportTypeTold {
-            label: key.label.clone(),
-            import: import.name.clone(),
-            kms_key: (&import.kms_key).into(),
             import_type: import_type.map(|told| told.name().into()),
             key_material_id,
             witness_of: proves(kind, key, import).cloned(),
             multi_region: multi_region.map(|is| is.name().into()),
             rotates: key.rotates(kind, import).map(str::to_owned),
             description: import.description.clone(),
+            ..told(key, import)
         })
     }
 
@@ -155,15 +153,8 @@ impl Ceremony<'_> {
             return Ok(None);
         };
         self.ledger.append(transcript::ImportTypeTold {
-            label: key.label.clone(),
-            import: import.name.clone(),
-            kms_key: (&import.kms_key).into(),
-            import_type: None,
             key_material_id: Some(version.clone()),
-            witness_of: None,
-            multi_region: None,
-            rotates: None,
-            description: None,
+            ..told(key, import)
         })?;
         Ok(Some(version))
     }
@@ -220,6 +211,21 @@ impl Ceremony<'_> {
             rotates: key.rotates(self.plan().kind, import),
         }
         .render()
+    }
+}
+
+/// What the record says of how an import is made: as yet nothing.
+fn told(key: &KeyPlan, import: &ImportPlan) -> transcript::ImportTypeTold {
+    transcript::ImportTypeTold {
+        label: key.label.clone(),
+        import: import.name.clone(),
+        kms_key: (&import.kms_key).into(),
+        import_type: None,
+        key_material_id: None,
+        witness_of: None,
+        multi_region: None,
+        rotates: None,
+        description: None,
     }
 }
 

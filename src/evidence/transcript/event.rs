@@ -279,26 +279,14 @@ pub(crate) struct Opened {
     pub byok: Word,
     pub byok_sha256: String,
     pub plan_sha256: String,
-    #[serde(
-        default,
-        deserialize_with = "head",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "head", skip_serializing_if = "unset")]
     pub previous_head: Option<String>,
     /// SHA-256 of that record's receipts.jsonl: from now on, a removal shows.
-    #[serde(
-        default,
-        deserialize_with = "head",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "head", skip_serializing_if = "unset")]
     pub previous_receipts_head: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "absent",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "absent", skip_serializing_if = "unset")]
     pub attempts: Vec<Attempt>,
 }
 
@@ -315,11 +303,7 @@ pub(crate) struct PlanApproved {
 #[allow(missing_docs)] // as above
 pub(crate) struct RollCall {
     pub operator: String,
-    #[serde(
-        default,
-        deserialize_with = "absent",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "absent", skip_serializing_if = "unset")]
     pub present: Vec<Present>,
 }
 
@@ -335,7 +319,7 @@ pub(crate) struct MachineChecked {
     pub closed: Option<Closed>,
     pub clock: Named<Timestamp>,
     /// The correction that a person gave for this machine's clock, in seconds.
-    #[serde(default, deserialize_with = "absent", skip_serializing_if = "is_zero")]
+    #[serde(default, deserialize_with = "absent", skip_serializing_if = "unset")]
     pub clock_offset_seconds: i64,
 }
 
@@ -394,11 +378,7 @@ pub(crate) struct PreflightPassed {
 pub(crate) struct SameMaterial {
     pub label: String,
     pub fingerprint: String,
-    #[serde(
-        default,
-        deserialize_with = "head",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "head", skip_serializing_if = "unset")]
     pub previous_head: Option<String>,
     pub anchor: Vouched,
 }
@@ -594,11 +574,7 @@ pub(crate) struct Exception {
     pub step: u8,
     pub what: String,
     /// Whether a person typed it with `note`; otherwise byok wrote it.
-    #[serde(
-        default,
-        deserialize_with = "absent",
-        skip_serializing_if = "std::ops::Not::not"
-    )]
+    #[serde(default, deserialize_with = "absent", skip_serializing_if = "unset")]
     pub typed: bool,
 }
 
@@ -639,24 +615,16 @@ pub(crate) struct Aborted {
     pub error: String,
     pub state: Vec<String>,
     pub removed: Vec<String>,
-    #[serde(
-        default,
-        deserialize_with = "absent",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "absent", skip_serializing_if = "unset")]
     pub may_be_left: Vec<LeftObject>,
     /// The signer that this run made signs this line; the run destroys it before the record gets a name.
-    #[serde(
-        default,
-        deserialize_with = "absent",
-        skip_serializing_if = "std::ops::Not::not"
-    )]
+    #[serde(default, deserialize_with = "absent", skip_serializing_if = "unset")]
     pub signer_destroyed: bool,
 }
 
 /// An earlier ceremony of the same record that did not finish: what is beside the record, named before this one
 /// began.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct Attempt {
     pub directory: String,
@@ -668,7 +636,7 @@ pub(crate) struct Attempt {
 }
 
 /// Who was in a seat of the plan: the custodian or witness, or a deputy.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct Present {
     pub role: Word,
@@ -752,7 +720,7 @@ pub(crate) struct KeyIntended {
 }
 
 /// An object that an aborted run could not destroy.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // as above
 pub(crate) struct LeftObject {
     pub label: String,
@@ -963,9 +931,9 @@ impl EscrowDestroyed {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
-fn is_zero(number: &i64) -> bool {
-    *number == 0
+/// Whether a member says nothing, and is left out.
+fn unset<T: Default + PartialEq>(member: &T) -> bool {
+    *member == T::default()
 }
 
 /// A member that is absent if it does not apply: `null` counts as absent.
