@@ -344,6 +344,14 @@ pub enum WrapIn {
 }
 
 impl WrapIn {
+    /// The plan's word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Hsm => "hsm",
+            Self::Host => "host",
+        }
+    }
+
     /// For people who approve it.
     pub(crate) fn place(self) -> &'static str {
         match self {
@@ -355,10 +363,7 @@ impl WrapIn {
 
 impl fmt::Display for WrapIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hsm => "hsm",
-            Self::Host => "host",
-        })
+        f.write_str(self.name())
     }
 }
 

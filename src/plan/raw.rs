@@ -1,7 +1,7 @@
 //! The plan in TOML's spelling, and how it becomes a [`Plan`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -158,38 +158,28 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
     let text = syntax::text(&bytes)?;
     let raw: RawPlan = toml::from_str(text).map_err(|e| syntax::refused(text, &e, &tables()))?;
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
-    let kind = kind(&raw.kind)?;
+    let kinds = [Kind::Generate, Kind::Reimport, Kind::Recover, Kind::Destroy];
+    let kind = one_of("kind", &raw.kind, &kinds, Kind::name)?;
     let directory = record_directory(&base, &raw.record.directory)?;
-    let escrow = raw
-        .escrow
-        .map(|escrow| self::escrow(escrow, &base, &directory))
-        .transpose()?;
+    let escrow = given(raw.escrow, |escrow| self::escrow(escrow, &base, &directory))?;
+    let networks = [Network::Forbidden, Network::Hsm, Network::Allowed];
+    let network = given(raw.machine.and_then(|machine| machine.network), |text| {
+        one_of("machine.network", &text, &networks, Network::name)
+    })?;
     let plan = Plan {
         path: path.to_owned(),
         title: title(&raw.title)?,
         kind,
-        network: network(raw.machine.and_then(|m| m.network).as_deref())?,
+        network: network.unwrap_or(Network::Forbidden),
         hsm: hsm(raw.hsm, &base)?,
         keys: keys(raw.key, &base, kind, escrow.is_some(), &directory)?,
-        previous: raw
-            .previous
-            .map(|path| relative(&base, "previous", &path))
-            .transpose()?,
-        previous_head: raw.previous_head.map(|text| anchor(&text)).transpose()?,
-        reason: raw.reason.map(|text| reason("reason", &text)).transpose()?,
-        recover: raw
-            .recover
-            .map(|recover| self::recover(recover, &base))
-            .transpose()?,
-        reuse_escrow: raw
-            .reuse_escrow
-            .map(|text| reason("reuse_escrow", &text))
-            .transpose()?,
+        previous: given(raw.previous, |path| relative(&base, "previous", &path))?,
+        previous_head: given(raw.previous_head, |text| anchor(&text))?,
+        reason: given(raw.reason, |text| reason("reason", &text))?,
+        recover: given(raw.recover, |recover| self::recover(recover, &base))?,
+        reuse_escrow: given(raw.reuse_escrow, |text| reason("reuse_escrow", &text))?,
         escrow,
-        screen_recorded: raw
-            .screen_recorded
-            .map(|text| reason("screen_recorded", &text))
-            .transpose()?,
+        screen_recorded: given(raw.screen_recorded, |text| reason("screen_recorded", &text))?,
         directory,
         witnesses: witnesses_of_the_record(raw.record.witnesses)?,
         apart: match raw.roles {
@@ -207,14 +197,29 @@ pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Plan> {
     Ok(plan)
 }
 
-fn kind(text: &str) -> Result<Kind> {
-    match text {
-        "generate" => Ok(Kind::Generate),
-        "reimport" => Ok(Kind::Reimport),
-        "recover" => Ok(Kind::Recover),
-        "destroy" => Ok(Kind::Destroy),
-        _ => Err(Error::usage(format!(
-            "kind {text:?} is not one of generate, reimport, recover, destroy"
+/// What a field says that may be absent.
+fn given<T, U>(field: Option<T>, read: impl FnOnce(T) -> Result<U>) -> Result<Option<U>> {
+    field.map(read).transpose()
+}
+
+/// What a field says that has one of some words.
+fn one_of<T: Copy>(field: &str, text: &str, words: &[T], name: fn(T) -> &'static str) -> Result<T> {
+    let found = words.iter().find(|word| name(**word) == text);
+    found.copied().ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|word| name(*word)).collect();
+        let words = words.join(", ");
+        Error::usage(format!("{field} {text:?} is not one of {words}"))
+    })
+}
+
+/// The directory of `files:DIR`; `None` for the other word.
+fn files(field: &str, text: &str, other: &str, base: &Path) -> Result<Option<PathBuf>> {
+    let directory = text.strip_prefix("files:").filter(|path| !path.is_empty());
+    match directory {
+        Some(path) => Ok(Some(base.join(path))),
+        None if text == other => Ok(None),
+        None => Err(Error::usage(format!(
+            "{field} {text:?} is neither {other} nor files:DIR"
         ))),
     }
 }
@@ -235,17 +240,6 @@ fn title(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-fn network(text: Option<&str>) -> Result<Network> {
-    match text {
-        None | Some("forbidden") => Ok(Network::Forbidden),
-        Some("hsm") => Ok(Network::Hsm),
-        Some("allowed") => Ok(Network::Allowed),
-        Some(other) => Err(Error::usage(format!(
-            "machine.network {other:?} is not one of forbidden, hsm, allowed"
-        ))),
-    }
-}
-
 fn hsm(raw: RawHsm, base: &Path) -> Result<HsmPlan> {
     let variable = |name: &String| {
         !name.is_empty() && !name.contains(['=', '\0']) && words::is_printable(name)
@@ -261,10 +255,7 @@ fn hsm(raw: RawHsm, base: &Path) -> Result<HsmPlan> {
         token: TokenUri::parse(&raw.token)?,
         pin: PinSource::parse(raw.pin.as_deref().unwrap_or("prompt"), base)?,
         env: raw.env,
-        hardware: raw
-            .hardware
-            .map(|text| reason("hsm.hardware", &text))
-            .transpose()?,
+        hardware: given(raw.hardware, |text| reason("hsm.hardware", &text))?,
     })
 }
 
@@ -357,17 +348,15 @@ fn key(
     may_have_no_import: bool,
 ) -> Result<KeyPlan> {
     let label = name("the label", &raw.label)?;
-    let keep = keep(&raw.keep)?;
+    let keeps = [Keep::Extractable, Keep::Sealed, Keep::None];
+    let keep = one_of("keep", &raw.keep, &keeps, Keep::name)?;
     if raw.import.is_empty() && !may_have_no_import {
         return Err(Error::usage("it has no [[key.import]]")
             .hint("a data key without an import needs no ceremony: add the KMS key it is for"));
     }
-    let fingerprint = raw.fingerprint.map(|text| fingerprint(&text)).transpose()?;
+    let fingerprint = given(raw.fingerprint, |text| fingerprint(&text))?;
     let source = Source::parse(raw.source.as_deref(), base)?;
-    let reason = raw
-        .reason
-        .map(|text| reason("reason in [[key]]", &text))
-        .transpose()?;
+    let reason = given(raw.reason, |text| reason("reason in [[key]]", &text))?;
     source.judge(reason.as_deref(), keep)?;
     let mut names = BTreeSet::new();
     let mut imports = Vec::with_capacity(raw.import.len());
@@ -447,17 +436,6 @@ fn witnesses(imports: &[ImportPlan], spec: Spec) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn keep(text: &str) -> Result<Keep> {
-    match text {
-        "extractable" => Ok(Keep::Extractable),
-        "sealed" => Ok(Keep::Sealed),
-        "none" => Ok(Keep::None),
-        _ => Err(Error::usage(format!(
-            "keep {text:?} is not one of extractable, sealed, none"
-        ))),
-    }
 }
 
 /// Each kind needs some fields, and refuses those that would have no meaning in it.
@@ -593,17 +571,8 @@ fn anchor(text: &str) -> Result<Anchor> {
 }
 
 fn recover(raw: RawRecover, base: &Path) -> Result<RecoverPlan> {
-    let shares = match raw.shares.as_str() {
-        "typed" => ShareSource::Typed,
-        text => match text.strip_prefix("files:").filter(|path| !path.is_empty()) {
-            Some(path) => ShareSource::Files(base.join(path)),
-            None => {
-                return Err(Error::usage(format!(
-                    "[recover]: shares {text:?} is neither typed nor files:DIR"
-                )));
-            }
-        },
-    };
+    let directory = files("[recover]: shares", &raw.shares, "typed", base)?;
+    let shares = directory.map_or(ShareSource::Typed, ShareSource::Files);
     let package = match raw.package.as_deref() {
         None | Some("record") => PackageSource::Record,
         Some("typed") => PackageSource::Typed,
@@ -683,17 +652,8 @@ fn policy(raw: &mut RawEscrow) -> Result<Policy> {
 
 fn escrow(mut raw: RawEscrow, base: &Path, record: &Path) -> Result<EscrowPlan> {
     let policy = policy(&mut raw)?;
-    let deliver = match raw.deliver.as_str() {
-        "screen" => Deliver::Screen,
-        text => match text.strip_prefix("files:").filter(|path| !path.is_empty()) {
-            Some(path) => Deliver::Files(base.join(path)),
-            None => {
-                return Err(Error::usage(format!(
-                    "[escrow]: deliver {text:?} is neither screen nor files:DIR"
-                )));
-            }
-        },
-    };
+    let directory = files("[escrow]: deliver", &raw.deliver, "screen", base)?;
+    let deliver = directory.map_or(Deliver::Screen, Deliver::Files);
     if let Deliver::Files(directory) = &deliver
         && directory.starts_with(record)
     {
@@ -807,6 +767,9 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
         ))
         .hint("in one ceremony a KMS key gets one material"));
     }
+    let wrap_in = given(raw.wrap_in, |text| {
+        one_of("wrap_in", &text, &[WrapIn::Hsm, WrapIn::Host], WrapIn::name)
+    })?;
     let expires = match raw.expires.as_str() {
         "never" => None,
         text => Some(time("expires", text)?),
@@ -816,29 +779,18 @@ fn import(raw: RawImport, base: &Path, arns: &mut BTreeSet<String>) -> Result<Im
         kms_key,
         parameters: relative(base, "parameters", &raw.parameters)?,
         wrapping: wrapping(&raw.wrapping)?,
-        wrap_in: wrap_in(raw.wrap_in.as_deref())?,
+        wrap_in: wrap_in.unwrap_or(WrapIn::Hsm),
         expires,
-        parameters_valid_to: raw
-            .parameters_valid_to
-            .map(|text| time("parameters_valid_to", &text))
-            .transpose()?,
-        wrapping_key_sha256: raw
-            .wrapping_key_sha256
-            .map(|text| digest("wrapping_key_sha256", &text))
-            .transpose()?,
-        other_kms_key: raw
-            .other_kms_key
-            .map(|text| reason("other_kms_key", &text))
-            .transpose()?,
+        parameters_valid_to: given(raw.parameters_valid_to, |text| {
+            time("parameters_valid_to", &text)
+        })?,
+        wrapping_key_sha256: given(raw.wrapping_key_sha256, |text| {
+            digest("wrapping_key_sha256", &text)
+        })?,
+        other_kms_key: given(raw.other_kms_key, |text| reason("other_kms_key", &text))?,
         witness_of: raw.witness_of,
-        import_as: raw
-            .import_type
-            .map(|text| ImportAs::parse(&text))
-            .transpose()?,
-        description: raw
-            .description
-            .map(|text| import_type::description(&text))
-            .transpose()?,
+        import_as: given(raw.import_type, |text| ImportAs::parse(&text))?,
+        description: given(raw.description, |text| import_type::description(&text))?,
     })
 }
 
@@ -883,14 +835,4 @@ fn wrapping(text: &str) -> Result<WrappingAlgorithm> {
                 .join(", ")
         )),
     })
-}
-
-fn wrap_in(text: Option<&str>) -> Result<WrapIn> {
-    match text {
-        None | Some("hsm") => Ok(WrapIn::Hsm),
-        Some("host") => Ok(WrapIn::Host),
-        Some(other) => Err(Error::usage(format!(
-            "wrap_in {other:?} is neither hsm nor host"
-        ))),
-    }
 }

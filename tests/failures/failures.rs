@@ -1574,7 +1574,7 @@ fn what_a_plan_cannot_mean_is_exit_2_and_names_it() {
         ),
         (
             with("wrap_in = \"hsm\"", "wrap_in = \"cloud\""),
-            "neither hsm nor host",
+            "is not one of hsm, host",
         ),
         (
             with("records/one", "records/one.aborted-x"),
