@@ -31,11 +31,9 @@ pub(crate) mod roles;
 mod source;
 mod syntax;
 mod tables;
-mod write;
 
 pub(crate) use import_type::{ImportAs, Role};
 pub(crate) use source::{InToken, Source};
-pub(crate) use write::Notes;
 
 /// The most data keys in a plan or a record, and the most imports: comparing each with all others must stay
 /// cheap.
@@ -397,85 +395,7 @@ pub struct ImportPlan {
     pub description: Option<String>,
 }
 
-impl HsmPlan {
-    /// An HSM with the usual settings.
-    pub(crate) fn draft(module: &Path, token: TokenUri) -> Self {
-        Self {
-            module: module.to_owned(),
-            token,
-            pin: PinSource::Prompt,
-            env: Vec::new(),
-            hardware: None,
-        }
-    }
-}
-
-impl KeyPlan {
-    /// A data key that is made in the HSM, stays there, and has no imports yet.
-    pub(crate) fn draft(label: &str, spec: Spec) -> Self {
-        Self {
-            label: label.to_owned(),
-            spec,
-            keep: Keep::Extractable,
-            source: Source::Hsm,
-            reason: None,
-            fingerprint: None,
-            imports: Vec::new(),
-        }
-    }
-}
-
-impl ImportPlan {
-    /// An import that is wrapped in the HSM and never expires.
-    pub(crate) fn draft(
-        name: &str,
-        kms_key: impl Into<KmsKey>,
-        parameters: &Path,
-        wrapping: WrappingAlgorithm,
-    ) -> Self {
-        Self {
-            name: name.to_owned(),
-            kms_key: kms_key.into(),
-            parameters: parameters.to_owned(),
-            wrapping,
-            wrap_in: WrapIn::Hsm,
-            expires: None,
-            parameters_valid_to: None,
-            wrapping_key_sha256: None,
-            other_kms_key: None,
-            witness_of: None,
-            import_as: None,
-            description: None,
-        }
-    }
-}
-
 impl Plan {
-    /// A plan that is still to be written: what every plan has, without data keys.
-    pub(crate) fn draft(title: &str, kind: Kind, hsm: HsmPlan, directory: &Path) -> Self {
-        Self {
-            path: PathBuf::new(),
-            bytes: Vec::new(),
-            sha256: Digest::default(),
-            title: title.to_owned(),
-            kind,
-            network: Network::Forbidden,
-            hsm,
-            keys: Vec::new(),
-            previous: None,
-            previous_head: None,
-            recover: None,
-            reason: None,
-            reuse_escrow: None,
-            escrow: None,
-            screen_recorded: None,
-            directory: directory.to_owned(),
-            witnesses: Vec::new(),
-            apart: Vec::new(),
-            signer: SignerPlan::Any,
-        }
-    }
-
     /// Reads the file once and parses it.
     ///
     /// # Errors

@@ -17,10 +17,11 @@ use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words::{self, Digest};
+use crate::paper::plan::Notes;
 use crate::plan::kms::{KeyArn, KmsKey};
 use crate::plan::{
-    Deliver, EscrowPlan, HsmPlan, ImportPlan, KeyPlan, Kind, Network, Notes, PackageSource,
-    PinSource, Plan, RecoverPlan, ShareSource,
+    Deliver, EscrowPlan, HsmPlan, ImportPlan, KeyPlan, Kind, Network, PackageSource, PinSource,
+    Plan, RecoverPlan, ShareSource,
 };
 
 mod practice;

@@ -320,7 +320,7 @@ impl KmsKey {
     ///
     /// # Errors
     /// Exit 2 for a KMS that byok does not know, and for a name that is not one of that KMS.
-    pub(super) fn parse(
+    pub(crate) fn parse(
         kms: Option<&str>,
         key_arn: Option<&str>,
         key: Option<&str>,

@@ -8,8 +8,9 @@ use super::Works;
 use crate::crypto::escrow::package;
 use crate::ground::anchor::Anchor;
 use crate::ground::words::Digest;
+use crate::paper::plan::Notes;
 use crate::plan::{
-    Deliver, HsmPlan, KeyPlan, Notes, PackageSource, PinSource, Plan, RecoverPlan, ShareSource,
+    Deliver, HsmPlan, KeyPlan, PackageSource, PinSource, Plan, RecoverPlan, ShareSource,
     SignerPlan, Source,
 };
 use crate::rehearsal;

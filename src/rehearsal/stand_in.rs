@@ -12,9 +12,10 @@ use crate::crypto::spec::Spec;
 use crate::evidence::previous::Previous;
 use crate::evidence::transcript::KeyName;
 use crate::ground::error::{Error, Result};
+use crate::paper::plan::Notes;
 use crate::plan::kms::{KeyArn, KmsKey};
 use crate::plan::{
-    Deliver, EscrowPlan, ImportPlan, Keep, KeyPlan, Kind, Network, Notes, PackageSource, Plan,
+    Deliver, EscrowPlan, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource, Plan,
 };
 
 /// How many custodians a stand-in has, and how many shares open it, if nobody says.

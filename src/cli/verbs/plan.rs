@@ -13,9 +13,10 @@ use crate::ground::error::{Error, Result};
 use crate::ground::files;
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
+use crate::paper::plan::Notes;
 use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
 use crate::plan::kms::{self, FILL_IN, KeyArn, KmsKey, Recognised};
-use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Notes, Plan};
+use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Plan};
 
 mod again;
 mod notes;

@@ -15,10 +15,11 @@ use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::files::{parent, read_small};
 use crate::ground::token_uri::TokenUri;
+use crate::paper::plan::Notes;
 use crate::plan::kms::KeyArn;
 use crate::plan::{
-    Deliver, HsmPlan, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, Notes, PackageSource,
-    PinSource, Plan, RecoverPlan, ShareSource, SignerPlan, Source,
+    Deliver, HsmPlan, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource, PinSource,
+    Plan, RecoverPlan, ShareSource, SignerPlan, Source,
 };
 
 /// Writes the plan from what the record's own plan said. A person must type the head digest from paper: taken from the

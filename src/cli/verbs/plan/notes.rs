@@ -3,7 +3,7 @@
 use crate::crypto::spec::LONGEST_HMAC;
 use crate::evidence::transcript::is_ceremony_id;
 use crate::ground::text::fold;
-use crate::plan::Notes;
+use crate::paper::plan::Notes;
 use crate::plan::kms::KmsKey;
 use crate::plan::kms::aws::KeyMetadata;
 

@@ -7,7 +7,8 @@ use crate::crypto::escrow::Policy;
 use crate::crypto::escrow::slip39::MOST_SHARES;
 use crate::evidence::previous::Previous;
 use crate::ground::error::{Error, Result};
-use crate::plan::{self, Deliver, EscrowPlan, Kind, Notes, Plan};
+use crate::paper::plan::Notes;
+use crate::plan::{self, Deliver, EscrowPlan, Kind, Plan};
 
 /// One share alone would be the key itself.
 const FEWEST_SHARES: usize = 2;

@@ -1,17 +1,21 @@
-//! A plan as TOML: the inverse of the reader. The text that is written reads as the same plan.
+//! A plan as TOML: the inverse of the reader. The text that is written reads as the same plan. Plans that byok drafts for
+//! people begin here too.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{
-    Deliver, ImportAs, ImportPlan, KeyPlan, PackageSource, PinSource, Plan, ShareSource,
-    SignerPlan, Source,
-};
 use crate::crypto::escrow::policy::Group;
 use crate::crypto::spec::Spec;
 use crate::crypto::sshsig::fingerprint;
-use crate::ground::words;
+use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::ground::token_uri::TokenUri;
+use crate::ground::words::{self, Digest};
+use crate::plan::kms::KmsKey;
+use crate::plan::{
+    Deliver, HsmPlan, ImportAs, ImportPlan, Keep, KeyPlan, Kind, Network, PackageSource, PinSource,
+    Plan, ShareSource, SignerPlan, Source, WrapIn,
+};
 
 /// What people are told about the fields of a plan, by a field's path: lines of comment above the field, or in its
 /// place if the plan does not have it, and words beside it. `key.keep` is for every data key, `key.0.keep` for the
@@ -52,7 +56,85 @@ impl Notes {
     }
 }
 
+impl HsmPlan {
+    /// An HSM with the usual settings.
+    pub(crate) fn draft(module: &Path, token: TokenUri) -> Self {
+        Self {
+            module: module.to_owned(),
+            token,
+            pin: PinSource::Prompt,
+            env: Vec::new(),
+            hardware: None,
+        }
+    }
+}
+
+impl KeyPlan {
+    /// A data key that is made in the HSM, stays there, and has no imports yet.
+    pub(crate) fn draft(label: &str, spec: Spec) -> Self {
+        Self {
+            label: label.to_owned(),
+            spec,
+            keep: Keep::Extractable,
+            source: Source::Hsm,
+            reason: None,
+            fingerprint: None,
+            imports: Vec::new(),
+        }
+    }
+}
+
+impl ImportPlan {
+    /// An import that is wrapped in the HSM and never expires.
+    pub(crate) fn draft(
+        name: &str,
+        kms_key: impl Into<KmsKey>,
+        parameters: &Path,
+        wrapping: WrappingAlgorithm,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            kms_key: kms_key.into(),
+            parameters: parameters.to_owned(),
+            wrapping,
+            wrap_in: WrapIn::Hsm,
+            expires: None,
+            parameters_valid_to: None,
+            wrapping_key_sha256: None,
+            other_kms_key: None,
+            witness_of: None,
+            import_as: None,
+            description: None,
+        }
+    }
+}
+
 impl Plan {
+    /// A plan that is still to be written: what every plan has, without data keys.
+    pub(crate) fn draft(title: &str, kind: Kind, hsm: HsmPlan, directory: &Path) -> Self {
+        Self {
+            path: PathBuf::new(),
+            bytes: Vec::new(),
+            sha256: Digest::default(),
+            title: title.to_owned(),
+            kind,
+            network: Network::Forbidden,
+            hsm,
+            keys: Vec::new(),
+            previous: None,
+            previous_head: None,
+            recover: None,
+            reason: None,
+            reuse_escrow: None,
+            escrow: None,
+            screen_recorded: None,
+            directory: directory.to_owned(),
+            witnesses: Vec::new(),
+            apart: Vec::new(),
+            signer: SignerPlan::Any,
+        }
+    }
+
     /// This plan as TOML, with paths relative to its own directory.
     pub(crate) fn written(&self, notes: &Notes) -> String {
         let mut page = Page {
