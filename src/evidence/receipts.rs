@@ -23,6 +23,7 @@ use crate::plan::ImportAs;
 pub mod answer;
 mod azure;
 pub(crate) mod chain;
+pub mod describe;
 mod elsewhere;
 mod endpoint;
 mod engine;

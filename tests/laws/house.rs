@@ -429,7 +429,7 @@ const BY_WORDING: [(&str, &str); 3] = [
         "the TOML crate tells a wrong type in prose alone",
     ),
     (
-        "plan::kms::aws::describe",
+        "evidence::receipts::describe",
         "the hint about import parameters gives way to that about a KMS key",
     ),
     (

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use byok::evidence::receipts::answer::Answer;
+use byok::evidence::receipts::describe::describe_key;
 use byok::ground::words;
 use byok::paper::outputs::ImportScript;
 use byok::plan::kms::{self, aws};
@@ -121,7 +122,7 @@ fn created(desk: &Desk, name: &str, more: &[&str]) -> String {
     let args = [&["create", "--name", name, "--region", REGION], more].concat();
     desk.run(&args).ended(0, &["Origin EXTERNAL"]);
     let described = desk.read(&format!("{name}.describe-key.json"));
-    let metadata = aws::describe_key(described.as_bytes()).unwrap();
+    let metadata = describe_key(described.as_bytes()).unwrap();
     assert_eq!(metadata.origin, "EXTERNAL");
     json_of(&described)["KeyMetadata"]["Arn"]
         .as_str()

@@ -14,6 +14,7 @@ use byok::crypto::sshsig::{Message, Signature};
 use byok::crypto::wrapping::key::WrappingKey;
 use byok::crypto::wrapping::pkcs8;
 use byok::evidence::previous::Previous;
+use byok::evidence::receipts::describe::describe_key;
 use byok::evidence::receipts::{self, answer::Answer};
 use byok::evidence::transcript::{Chain, Torn};
 use byok::evidence::verify::{self, AllowedSigners};
@@ -81,7 +82,7 @@ pub fn parameters(bytes: &[u8]) {
         Ok(read) => whole(&read),
         Err(error) => shows(&error),
     }
-    if let Err(error) = aws::describe_key(bytes) {
+    if let Err(error) = describe_key(bytes) {
         shows(&error);
     }
     for read in kms::by_each_reader(bytes) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Map, Value, json};
 
+use crate::evidence::receipts::describe::describe_key;
 use crate::evidence::transcript::Chain;
 use crate::evidence::verify;
 use crate::ground::error::{Error, Result};
@@ -181,7 +182,7 @@ fn of_elsewhere(bytes: &[u8]) -> Option<Facts> {
 }
 
 fn described(bytes: &[u8]) -> Option<Facts> {
-    let key = aws::describe_key(bytes).ok()?;
+    let key = describe_key(bytes).ok()?;
     Some(object(json!({
         "what": "answer of DescribeKey or CreateKey", "key_arn": key.arn.as_str(), "spec": key.key_spec,
         "origin": key.origin, "state": key.key_state, "usage": key.key_usage, "multi_region": key.multi_region,

@@ -8,6 +8,7 @@ use super::inspect;
 use crate::crypto::escrow;
 use crate::evidence::previous;
 use crate::evidence::receipts::answer::Answer;
+use crate::evidence::receipts::describe::describe_key;
 use crate::evidence::transcript;
 use crate::ground::error::{Error, Exit};
 use crate::ground::files::read_small;
@@ -64,7 +65,7 @@ impl Thing {
 
     fn of_file(path: &Path) -> Option<Self> {
         let bytes = read_small(path).ok()?;
-        if aws::describe_key(&bytes).is_ok() {
+        if describe_key(&bytes).is_ok() {
             return Some(Self::KmsKey);
         }
         if matches!(kms::recognise(&bytes), Ok(Some(_))) {

@@ -8,13 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::evidence::receipts::describe::{KeyMetadata, describe_key};
 use crate::ground::clock;
 use crate::ground::error::{Error, Result};
 use crate::ground::files;
 use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::paper::plan::Notes;
-use crate::plan::kms::aws::{self, ImportParameters, KeyMetadata};
+use crate::plan::kms::aws::{self, ImportParameters};
 use crate::plan::kms::{self, FILL_IN, KeyArn, KmsKey, Recognised};
 use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Plan};
 
@@ -238,7 +239,7 @@ fn metadata(path: &Path) -> Result<Option<KeyMetadata>> {
         return Ok(None);
     };
     let is_answer = bytes.windows(13).any(|window| window == b"\"KeyMetadata\"");
-    match aws::describe_key(&bytes) {
+    match describe_key(&bytes) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if is_answer => Err(error.doing(path.display())),
         Err(_) => Ok(None),

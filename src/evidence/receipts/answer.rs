@@ -8,11 +8,12 @@ use jiff::Timestamp;
 
 use super::elsewhere;
 use super::engine::EngineKey;
+use crate::evidence::receipts::describe::{KeyMetadata, describe_key};
 use crate::evidence::transcript::{self, KeyName};
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::{self, Json};
+use crate::plan::kms::aws;
 use crate::plan::kms::aws::text;
-use crate::plan::kms::aws::{self, KeyMetadata};
 
 /// The format that `import.sh` writes.
 const IMPORT_RESULT: &str = "byok-import-result-v1";
@@ -382,7 +383,7 @@ pub fn shows_no_key(cli: &str) -> bool {
 }
 
 fn described(json: &Json, bytes: &[u8]) -> Result<Answer> {
-    let metadata = aws::describe_key(bytes)?;
+    let metadata = describe_key(bytes)?;
     let inner = json.get("KeyMetadata").unwrap_or(&Json::Null);
     Ok(Answer::DescribeKey {
         current: material_id(inner, "CurrentKeyMaterialId")?,

@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::answer::{self, Answer, Answered, ImportResult, Rotation, RotationMore, TrailEvent};
 use super::endpoint::{self, Service};
 use super::{Import, KnownMaterial, Proves, Receipt, known_id};
+use crate::evidence::receipts::describe::KeyMetadata;
 use crate::evidence::transcript::KeyName;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json;
-use crate::plan::kms::aws::KeyMetadata;
 
 /// The contents of one receipt, without the answer's own bytes. Absent members do not apply.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -18,7 +18,6 @@ use crate::plan::kms::file::{self, ParameterFile};
 
 mod answer;
 mod archive;
-mod describe;
 mod directory;
 mod judge;
 mod parts;
@@ -26,9 +25,7 @@ mod takes;
 pub(crate) mod text;
 mod token;
 
-pub(crate) use answer::time;
-pub(crate) use describe::KeyMetadata;
-pub use describe::describe_key;
+pub(crate) use answer::{optional_string, string, time, wrong_kind};
 pub(crate) use parts::is_token_name;
 pub(crate) use takes::{fits, takes};
 pub(crate) use token::is_der;

@@ -1,11 +1,11 @@
 //! The comments in a plan that byok writes, field by field, for the people who read and change it.
 
 use crate::crypto::spec::LONGEST_HMAC;
+use crate::evidence::receipts::describe::KeyMetadata;
 use crate::evidence::transcript::is_ceremony_id;
 use crate::ground::text::fold;
 use crate::paper::plan::Notes;
 use crate::plan::kms::KmsKey;
-use crate::plan::kms::aws::KeyMetadata;
 
 /// In every plan of new data keys.
 const OF_NEW: [(&str, &str); 12] = [

@@ -89,7 +89,7 @@ fn known_inside(value: &Json) -> Option<&'static str> {
 }
 
 /// A member that must be present and a string.
-pub(super) fn string<'a>(json: &'a Json, name: &str) -> Result<&'a str> {
+pub(crate) fn string<'a>(json: &'a Json, name: &str) -> Result<&'a str> {
     let value = json.get(name).filter(|value| **value != Json::Null);
     let value = value.ok_or_else(|| missing(name))?;
     value
@@ -98,7 +98,7 @@ pub(super) fn string<'a>(json: &'a Json, name: &str) -> Result<&'a str> {
 }
 
 /// A string member that may be absent.
-pub(super) fn optional_string(json: &Json, name: &str) -> Result<Option<String>> {
+pub(crate) fn optional_string(json: &Json, name: &str) -> Result<Option<String>> {
     match json.get(name) {
         None | Some(Json::Null) => Ok(None),
         Some(_) => string(json, name).map(|text| Some(text.to_owned())),
@@ -109,7 +109,7 @@ fn missing(name: &str) -> Error {
     Error::usage(format!("has no `{name}`")).hint(AS_JSON)
 }
 
-pub(super) fn wrong_kind(name: &str, wanted: &str, value: &Json) -> Error {
+pub(crate) fn wrong_kind(name: &str, wanted: &str, value: &Json) -> Error {
     Error::usage(format!("`{name}` is {}, not {wanted}", value.kind())).hint(AS_JSON)
 }
 

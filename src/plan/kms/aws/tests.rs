@@ -8,7 +8,6 @@ use crate::ground::error::{Error, Exit};
 use crate::plan::kms::parameter_files_digest;
 
 mod archive;
-mod describe;
 mod directory;
 mod json;
 

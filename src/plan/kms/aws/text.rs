@@ -10,7 +10,7 @@ use crate::ground::strict_json::{self, Fault, Json, Unread};
 pub(super) const DOWNLOAD: &str =
     "download new import parameters, and bring the key and the token from the same download";
 /// How to get the JSON form.
-pub(super) const AS_JSON: &str = "online: aws kms get-parameters-for-import --key-id KEY_ARN --wrapping-algorithm … --wrapping-key-spec … --output json";
+pub(crate) const AS_JSON: &str = "online: aws kms get-parameters-for-import --key-id KEY_ARN --wrapping-algorithm … --wrapping-key-spec … --output json";
 
 /// The text in UTF-8, in UTF-8 with a byte-order mark, or in UTF-16 with one (which PowerShell's `>` writes). `None`:
 /// not text.
@@ -114,7 +114,7 @@ fn is_aws_error(text: &str) -> bool {
 /// # Errors
 /// Exit 2, by name: empty, binary, PEM, other output formats of the AWS CLI, its error messages, JSON that is cut
 /// short, repeated keys, JSON of another kind.
-pub(super) fn object(bytes: &[u8]) -> Result<Json> {
+pub(crate) fn object(bytes: &[u8]) -> Result<Json> {
     let text = decode(bytes).ok_or_else(|| not_text(bytes))?;
     let text = text.trim_matches(BLANKS);
     if text.is_empty() {

@@ -1,10 +1,9 @@
 //! The answers of DescribeKey and CreateKey.
 
-use super::answer::{optional_string, string, wrong_kind};
-use super::text;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::Json;
 use crate::plan::kms::KeyArn;
+use crate::plan::kms::aws::{optional_string, string, text, wrong_kind};
 
 const DESCRIBE: &str = "online: aws kms describe-key --key-id KEY_ARN --output json";
 
@@ -118,3 +117,6 @@ fn contradiction(what: String) -> Error {
     Error::mismatch(format!("contradicts itself: {what}"))
         .hint("find out who changed the file, and ask KMS again")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,19 @@
 //! The JSON of DescribeKey and CreateKey.
 
-use super::json::good;
 use super::*;
+use crate::ground::error::Exit;
 
-pub(super) fn describe(with: &[(&str, Option<&str>)]) -> String {
+const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+#[track_caller]
+fn refused(result: Result<KeyMetadata>, exit: Exit, what: &str) -> Error {
+    let error = result.unwrap_err();
+    assert!(error.what.contains(what), "{} / {what}", error.what);
+    assert_eq!(error.exit, exit, "{error}");
+    error
+}
+
+fn describe(with: &[(&str, Option<&str>)]) -> String {
     let mut members = vec![
         ("Arn", format!("\"{ARN}\"")),
         ("KeyId", "\"1234abcd-12ab-34cd-56ef-1234567890ab\"".into()),
@@ -73,7 +83,7 @@ fn metadata_that_is_not_whole_or_not_consistent_is_refused() {
         Exit::Usage,
         "`MultiRegion` is a number, not true or false",
     );
-    let parameters = describe_key(good().as_bytes());
+    let parameters = describe_key(b"{\"ImportToken\":\"\"}");
     refused(
         parameters,
         Exit::Usage,
