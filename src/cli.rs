@@ -16,6 +16,7 @@ use crate::ground::words;
 
 mod main;
 mod misused;
+mod recognised;
 pub(crate) mod verbs;
 
 pub use main::main;

@@ -37,7 +37,7 @@
 //! | what makes a record broken | [`evidence::rules`], one list for byok and `verify-record.sh`, with a case for each rule in tests/verdicts |
 //! | a verb | its file in [`cli::verbs`], with its arguments and its run |
 //! | a man page or a completion | the help of its verb: `packaging/pages.rs` makes both from [`cli::command`] |
-//! | add a KMS | a file in [`plan::kms`] that answers what `Kms` asks (its key's name, its parameters, what it takes, what it means for people), with a variant of [`plan::kms::KmsKey`] and a row in `ELSEWHERE` there; a file in [`paper::outputs`] with its script, and a line in `ceremony::outputs`; a file in [`evidence::receipts`] that reads its answers, and a row in `READERS` there; a row in docs/targets.md. `azure` is the example |
+//! | add a KMS | a file in [`plan::kms`] with one `Elsewhere`, which says all of it (its key's name, its parameters, what it takes, what it means for people), and a variant of [`plan::kms::KmsKey`] with its lines in `elsewhere` and `ELSEWHERE` there; a file in [`paper::outputs`] with its script, and a line in `elsewhere` there; a file in [`evidence::receipts`] that reads its answers, and a row in `READERS` there; its script, policies and runbook in ceremony-scripts/online, with its command in the line of awk that folds (three scripts share it); a row in docs/targets.md and docs/plan-format.md. `oci` is the example; `google`, if import parameters have a deadline |
 //!
 //! # The path of a data key
 //! Whoever only asks whether a data key can leave the HSM in clear reads, in this order:

@@ -56,7 +56,7 @@ files() {
     chain) printf '%s\n' src/evidence/transcript/chain.rs ;;
     attributes) printf '%s\n' src/hsm/attributes.rs ;;
     wrapping) printf '%s\n' src/crypto/wrapping.rs 'src/crypto/wrapping/**/*.rs' ;;
-    kms) printf '%s\n' src/plan/kms.rs src/plan/kms/{azure,file,google,oci,transit}.rs ;;
+    kms) printf '%s\n' src/plan/kms.rs src/plan/kms/{answer,azure,file,google,name,oci,transit}.rs ;;
     esac
 }
 

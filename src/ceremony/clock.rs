@@ -104,7 +104,7 @@ pub(crate) fn corrected() -> Option<String> {
 fn doubt(plan: &Plan, previous: Option<&Previous>) -> Option<String> {
     let now = crate::ground::clock::now();
     let of_parameters = plan.imports().find_map(|(_, import)| {
-        let Lifetime::Hours(hours) = import.kms_key.lifetime() else {
+        let Lifetime::Hours(hours) = import.kms_key.lifetime else {
             return None;
         };
         let valid_to = import.kms_key.deadline(&parameters::wanted(import))?;

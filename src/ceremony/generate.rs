@@ -173,7 +173,7 @@ impl<'a> Ceremony<'a> {
         judged: &Judged,
     ) -> Result<Option<Vec<u8>>> {
         let kms_key = &judged.import.kms_key;
-        if !kms_key.proves_by_decrypting(key.material.spec) {
+        if !(kms_key.proves_by_decrypting)(key.material.spec) {
             return Ok(None);
         }
         let name = judged.name();

@@ -11,7 +11,7 @@ use crate::evidence::transcript::{HsmOpened, entries};
 use crate::ground::facts::TokenFacts;
 use crate::hsm::DataKey;
 use crate::paper::outputs::{self, Common, ImportScript, ImportType, Run, Written, import_all};
-use crate::paper::outputs::{azure, google, import_type, multi_region, oci, transit};
+use crate::paper::outputs::{import_type, multi_region};
 use crate::paper::report::{self, Report};
 use crate::plan::kms::{Given, ImportToken, KeyArn, KmsKey};
 use crate::plan::parameters::Judged;
@@ -79,14 +79,7 @@ impl Ceremony<'_> {
         let opened = entries::<HsmOpened>(&lines).next();
         let opened = opened.ok_or_else(|| Error::machine("no HSM was opened"))?;
         let common = self.common(wrapped, &opened.token, version.as_deref());
-        let files = match &import.kms_key {
-            KmsKey::Aws(_) => Ok(Vec::new()),
-            KmsKey::Transit(into) => transit::files(into, &common),
-            KmsKey::Azure(into) => azure::files(into, &common),
-            KmsKey::Google(into) => google::files(into, &common),
-            KmsKey::Oci(into) => oci::files(into, &common),
-        };
-        files.map_err(|refusal| Error::usage(refusal.why))
+        outputs::elsewhere(&common).map_err(|refusal| Error::usage(refusal.why))
     }
 
     /// Writes the public key of each key pair: it identifies the private key later.
@@ -168,6 +161,7 @@ impl Ceremony<'_> {
     ) -> Common<'c> {
         let Judged { key, import, .. } = wrapped.judged;
         Common {
+            kms_key: &import.kms_key,
             ceremony: &self.basis.id,
             rehearsal: self.basis.rehearsal,
             title: &self.plan().title,

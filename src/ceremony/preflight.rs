@@ -381,7 +381,7 @@ fn ways_out(error: Error, want: &Judged) -> Error {
         true => error.hint(HOST),
         false => {
             let others = others.join(" or ");
-            let error = error.hint(match want.import.kms_key.binds_algorithm() {
+            let error = error.hint(match want.import.kms_key.binds_algorithm {
                 true => format!(
                     "get import parameters for an algorithm that this HSM wraps with, perhaps {others}"
                 ),

@@ -194,7 +194,7 @@ fn import_meaning(import: &ImportPlan) -> String {
             };
             (place, arn.key_id())
         }
-        None => (import.kms_key.kms().to_owned(), import.kms_key.as_str()),
+        None => (import.kms_key.kms.to_owned(), import.kms_key.as_str()),
     };
     field("for", &format!("{}, {place}", import.name))
         + &field("", &format!("key {key}"))
@@ -381,7 +381,7 @@ fn imports_readme(plan: &Plan) -> String {
     );
     let mut told = BTreeSet::new();
     for (_, import) in plan.imports() {
-        let files = import.kms_key.beside();
+        let files = import.kms_key.beside;
         if told.insert(files) {
             for (name, meaning) in files {
                 text += &format!("  {name:<24}{meaning}\n");

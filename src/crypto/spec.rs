@@ -69,6 +69,19 @@ pub(crate) struct Refusal {
     pub hint: String,
 }
 
+/// What is taken, or why not.
+pub(crate) type Taken<T = ()> = Result<T, Refusal>;
+
+impl Refusal {
+    /// What is wrong, and what to do.
+    pub(crate) fn new(why: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
 impl HmacHash {
     /// Length of its output, and the least length of a key, in bytes.
     pub(crate) fn bytes(self) -> usize {
@@ -145,16 +158,12 @@ impl Spec {
     ///
     /// # Errors
     /// Why KMS does not import it.
-    pub(crate) fn parse(name: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(name: &str) -> Taken<Self> {
         if let Some(spec) = Self::ALL.into_iter().find(|spec| spec.name() == name) {
             return Ok(spec);
         }
-        let refuse = |why: &str, hint: &str| {
-            Err(Refusal {
-                why: format!("spec {name:?} {why}"),
-                hint: hint.to_owned(),
-            })
-        };
+        let refuse =
+            |why: &str, hint: &str| Err(Refusal::new(format!("spec {name:?} {why}"), hint));
         match name {
             "SM2" => refuse(
                 "is not importable outside China Regions, and byok does not make it",

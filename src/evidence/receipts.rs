@@ -21,7 +21,7 @@ use crate::ground::words::Digest;
 use crate::plan::ImportAs;
 
 pub mod answer;
-mod azure;
+pub(crate) mod azure;
 pub(crate) mod chain;
 pub mod describe;
 mod elsewhere;

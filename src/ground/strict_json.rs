@@ -121,6 +121,11 @@ impl Json {
         }
     }
 
+    /// A member within others, by their names with spaces between.
+    pub(crate) fn at(&self, path: &str) -> Option<&Json> {
+        path.split(' ').try_fold(self, Json::get)
+    }
+
     /// The members of an object, in order.
     pub(crate) fn as_object(&self) -> Option<&[(String, Json)]> {
         match self {

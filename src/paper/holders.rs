@@ -238,7 +238,7 @@ fn kms(plan: &Plan) -> Option<WayFacts> {
     let mut all: Vec<(&str, Vec<String>)> = Vec::new();
     for (key, import) in plan.imports() {
         let name = format!("{} / {}", key.label, import.name);
-        let kms = import.kms_key.kms();
+        let kms = import.kms_key.kms;
         match all.iter_mut().find(|(known, _)| *known == kms) {
             Some((_, names)) => names.push(name),
             None => all.push((kms, vec![name])),

@@ -407,7 +407,7 @@ fn attempts(name: &str, attempts: &[String]) -> String {
 /// The commands that ask for the proof of each import, each once.
 pub(crate) fn proofs(plan: &Plan) -> Vec<String> {
     let commands = plan.imports().filter_map(|(key, import)| {
-        let kms = import.kms_key.word().unwrap_or_default();
+        let kms = import.kms_key.word.unwrap_or_default();
         let folder = format!("{}/{}", key.label, import.name);
         receipts::prove(key.spec.name(), (kms, import.kms_key.as_str()), &folder)
     });

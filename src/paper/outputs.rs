@@ -1,23 +1,24 @@
 //! What leaves the room: the scripts that the cloud operator runs, who has no `byok`.
 //!
 //! Each import has a folder that is complete in itself: the wrapped data key, what its KMS wants back with it (AWS
-//! KMS an import token, others nothing) and an `import.sh` which knows what the ceremony decided. One more `import.sh` at
+//! KMS an import token, Azure and Google the wrapping key's name, others nothing) and an `import.sh` which knows what the ceremony decided. One more `import.sh` at
 //! the top of the record runs them all. Both must run wherever the KMS's own command runs, so they keep to bash 3.2
 //! (macOS) and to tools that GNU and BSD systems share. AWS's stands here, another KMS's in the file of its name.
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::crypto::spec::Spec;
+use crate::crypto::spec::{Refusal, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::ground::facts::TokenFacts;
 use crate::ground::words::{self, shell_word};
 use crate::plan::ImportPlan;
+use crate::plan::kms::KmsKey;
 
-pub(crate) mod azure;
-pub(crate) mod google;
+mod azure;
+mod google;
 mod import_type;
-pub(crate) mod oci;
-pub(crate) mod transit;
+mod oci;
+mod transit;
 
 pub(crate) use import_type::{import_type, multi_region};
 
@@ -265,6 +266,7 @@ fn rotated<'a>(runs: &[Run<'a>]) -> Vec<&'a str> {
 
 /// An import into a KMS without import token: what goes there, and what each script says in the same way.
 pub(crate) struct Common<'a> {
+    pub kms_key: &'a KmsKey,
     pub ceremony: &'a str,
     pub rehearsal: bool,
     pub title: &'a str,
@@ -289,6 +291,21 @@ pub(crate) struct Common<'a> {
 /// A file in the folder of an import: its name and its content.
 pub(crate) type Written = (String, Vec<u8>);
 
+/// What goes to a KMS without import token: the script that imports, and what it sends besides `WrappedKeyMaterial.bin`.
+///
+/// # Errors
+/// Why the KMS takes no such data key.
+pub(crate) fn elsewhere(common: &Common) -> Result<Vec<Written>, Refusal> {
+    let called = common.kms_key.called(common.spec)?;
+    Ok(match common.kms_key {
+        KmsKey::Aws(_) => Vec::new(),
+        KmsKey::OpenBao(name) | KmsKey::Vault(name) => transit::files(name, called, common),
+        KmsKey::Azure(name) => azure::files(name, called, common),
+        KmsKey::Google(name) => google::files(name, called, common),
+        KmsKey::Oci(name) => oci::files(name, called, common),
+    })
+}
+
 /// The script of an import, as a file.
 fn script(text: String) -> Written {
     ("import.sh".into(), text.into_bytes())
@@ -302,7 +319,12 @@ fn sha256(bytes: &[u8]) -> String {
 impl Common<'_> {
     /// The value of one place in a template, if it is such a one.
     fn value(&self, name: &str) -> Option<String> {
+        let kms_key = self.kms_key;
         Some(match name {
+            "kms" => shell_word(kms_key.word.unwrap_or_default()),
+            "name" => shell_word(kms_key.kms),
+            "key" => shell_word(kms_key.as_str()),
+            "server" => shell_word(&kms_key.place()),
             "title" => shell_word(self.title),
             "ceremony" => shell_word(self.ceremony),
             "rehearsal" => yes_no(self.rehearsal),

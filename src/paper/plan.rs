@@ -230,7 +230,7 @@ impl Page<'_> {
     fn import(&mut self, import: &ImportPlan) {
         self.word("name", &import.name);
         let key = import.kms_key.as_str();
-        match import.kms_key.word() {
+        match import.kms_key.word {
             None => self.word("key_arn", key),
             Some(kms) => {
                 self.word("kms", kms);

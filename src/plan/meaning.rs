@@ -78,7 +78,7 @@ pub(crate) fn place(key: &KmsKey) -> Fact {
             "account, Region",
             format!("{}, {}", arn.account(), arn.region()),
         ),
-        None => ("server", format!("{}, {}", key.kms(), key.place())),
+        None => ("server", format!("{}, {}", key.kms, key.place())),
     }
 }
 
@@ -127,7 +127,7 @@ pub(crate) const AT_ANY_TIME: &str = "AT ANY TIME, there is no deadline";
 
 /// That a wrapped file can be imported for as long as its wrapping key exists.
 pub(crate) fn no_deadline(key: &KmsKey) -> Option<&'static str> {
-    match key.lifetime() {
+    match key.lifetime {
         Lifetime::Hours(_) => None,
         Lifetime::Endless(told) => Some(told),
     }
@@ -137,8 +137,8 @@ pub(crate) fn no_deadline(key: &KmsKey) -> Option<&'static str> {
 pub(crate) fn hours(plan: &Plan) -> Vec<(i64, &'static str)> {
     let lifetimes = plan
         .imports()
-        .filter_map(|(_, import)| match import.kms_key.lifetime() {
-            Lifetime::Hours(hours) => Some((hours, import.kms_key.kms())),
+        .filter_map(|(_, import)| match import.kms_key.lifetime {
+            Lifetime::Hours(hours) => Some((hours, import.kms_key.kms)),
             Lifetime::Endless(_) => None,
         });
     let each: BTreeSet<_> = lifetimes.collect();

@@ -64,7 +64,7 @@ pub(crate) fn files_digest(judged: &[Judged]) -> words::Digest {
 pub(crate) fn judge<'p>(key: &'p KeyPlan, import: &'p ImportPlan) -> Result<Judged<'p>> {
     let given = import.kms_key.read(&wanted(import))?;
     usable(key, import, &given.wrapping_key)?;
-    if let (Some(valid_to), Lifetime::Hours(hours)) = (given.valid_to, import.kms_key.lifetime()) {
+    if let (Some(valid_to), Lifetime::Hours(hours)) = (given.valid_to, import.kms_key.lifetime) {
         in_time(valid_to, hours)?;
     }
     Ok(Judged {
@@ -195,10 +195,10 @@ pub(crate) fn shared_wrapping_keys<'k, D: Ord>(
     imports: impl Iterator<Item = (String, &'k KmsKey, D)>,
 ) -> Vec<String> {
     const SHOWN: usize = 3;
-    let mut by_key: BTreeMap<D, BTreeMap<&str, String>> = BTreeMap::new();
+    let mut by_key: BTreeMap<D, BTreeMap<String, String>> = BTreeMap::new();
     for (name, kms_key, digest) in imports {
         let owners = by_key.entry(digest).or_default();
-        let told = format!("{name} ({})", kms_key.kms());
+        let told = format!("{name} ({})", kms_key.kms);
         owners.entry(kms_key.owner()).or_insert(told);
     }
     let shared = by_key.into_values().filter(|owners| owners.len() > 1);

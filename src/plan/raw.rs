@@ -737,7 +737,7 @@ fn symmetric(imports: &[ImportPlan]) -> Result<Spec> {
         .count();
     match in_china {
         0 => Ok(Spec::DEFAULT),
-        all if all == imports.len() && all > 0 => Ok(Spec::Symmetric { bytes: 16 }),
+        all if all == imports.len() => Ok(Spec::Symmetric { bytes: 16 }),
         _ => Err(Error::usage(
             "KMS accepts 16 bytes in partition aws-cn and 32 elsewhere: one data key cannot have both lengths",
         )
@@ -806,7 +806,7 @@ fn nothing_of_aws(raw: &RawImport, kms_key: &KmsKey) -> Result<()> {
     match only_aws.iter().find(|(_, given)| *given) {
         Some((field, _)) => Err(Error::usage(format!(
             "{field} belongs to AWS KMS alone: {} does not know it",
-            kms_key.kms()
+            kms_key.kms
         ))
         .hint(match *field {
             "expires" => "write expires = \"never\"",
@@ -817,22 +817,16 @@ fn nothing_of_aws(raw: &RawImport, kms_key: &KmsKey) -> Result<()> {
 }
 
 fn wrapping(text: &str) -> Result<WrappingAlgorithm> {
-    text.parse::<WrappingAlgorithm>().map_err(|()| match text {
-        "RSAES_PKCS1_V1_5" => {
-            Error::usage("wrapping RSAES_PKCS1_V1_5: KMS has refused it since 2023-10-10")
-                .hint("download import parameters for RSAES_OAEP_SHA_256")
-        }
-        "SM2PKE" => {
-            Error::usage("byok cannot wrap with SM2PKE, which KMS offers in China Regions only")
-        }
-        _ => Error::usage(format!(
-            "wrapping {text:?} is not a wrapping algorithm of KMS"
-        ))
-        .hint(format!(
+    let why = match text {
+        "RSAES_PKCS1_V1_5" => "KMS has refused it since 2023-10-10",
+        "SM2PKE" => "byok cannot wrap with it; KMS offers it in China Regions only",
+        _ => "it is not a wrapping algorithm of KMS",
+    };
+    text.parse().map_err(|()| {
+        let known = WrappingAlgorithm::BEST_FIRST.map(WrappingAlgorithm::name);
+        Error::usage(format!("wrapping {text:?}: {why}")).hint(format!(
             "the algorithms are {}; which of them a KMS takes: docs/targets.md",
-            WrappingAlgorithm::BEST_FIRST
-                .map(WrappingAlgorithm::name)
-                .join(", ")
-        )),
+            known.join(", ")
+        ))
     })
 }

@@ -79,7 +79,6 @@ impl Works {
 mod tests {
     use super::*;
     use crate::plan::kms::KeyArn;
-    use crate::plan::kms::oci::OciKey;
 
     fn works(of: &[(Spec, WrappingAlgorithm)]) -> Works {
         let mut works = Works::default();
@@ -107,7 +106,7 @@ mod tests {
         assert_eq!(host, (RsaesOaepSha1, WrapIn::Host));
         // OCI takes no other hash
         let oci = "https://v-management.kms.r.oraclecloud.com/ocid1.compartment.oc1..a/k";
-        let oci = KmsKey::Oci(OciKey::parse(oci).unwrap());
+        let oci = KmsKey::parse(Some("oci"), None, Some(oci)).unwrap();
         assert_eq!(
             works(&both[1..]).how(aes, RsaesOaepSha256, hsm, &oci),
             (RsaesOaepSha256, WrapIn::Host)

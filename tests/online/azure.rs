@@ -539,7 +539,7 @@ fn parameters_that_are_no_kek_and_plans_that_no_vault_takes_are_refused() {
         (
             kek.replace("byok-tests", "byok-others"),
             4,
-            "a vault unwraps with its own KEK only",
+            "what was wrapped for a KEK of its own vault",
         ),
         (
             kek.replace(

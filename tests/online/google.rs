@@ -766,7 +766,7 @@ fn parameters_that_are_no_such_job_and_plans_that_google_does_not_take_are_refus
         (
             "/cryptoKeys/",
             "/cryptoKey/",
-            "is not the resource name of a key",
+            "has no /cryptoKeys/ after its ring",
         ),
         (
             SHA_256.1,
@@ -804,7 +804,7 @@ fn parameters_that_are_no_such_job_and_plans_that_google_does_not_take_are_refus
         (
             job.replace("ceremonies", "others"),
             4,
-            "takes only what was wrapped for a job of its own key ring",
+            "what was wrapped for an import job of its own key ring",
         ),
         (job.replace("\"HSM\"", "\"SOFTWARE\""), 4, "[IMPORT-JOB]"),
         (job.replace("ACTIVE", "EXPIRED"), 4, "[IMPORT-JOB]"),

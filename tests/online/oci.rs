@@ -290,7 +290,7 @@ fn parameters_that_are_no_wrapping_key_and_plans_that_oci_does_not_take_are_refu
         (
             "oraclecloud.com",
             "oraclecloud.example",
-            "has a host that is not",
+            "has no .oraclecloud.com/ after its region",
         ),
         (
             RSA_AES,

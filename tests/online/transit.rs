@@ -863,7 +863,7 @@ fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refuse
         (
             "kms = \"openbao\"",
             "kms = \"google\"",
-            "is not the resource name of a key",
+            "does not begin with projects/",
         ),
         (
             "kms = \"openbao\"",
@@ -875,12 +875,12 @@ fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refuse
         (
             "/keys/payments",
             "/payments",
-            "does not end in MOUNT/keys/NAME",
+            "has no /keys/ after its mount",
         ),
         (
             SHA_1,
             "RSAES_OAEP_SHA_256",
-            "unwrap RSA_AES_KEY_WRAP_* only",
+            "unwraps RSA_AES_KEY_WRAP_* only",
         ),
         (
             "expires = \"never\"",
@@ -899,9 +899,9 @@ fn parameters_that_are_not_the_engines_and_plans_that_no_engine_takes_are_refuse
     }
     room.plan.key_more = good.clone();
     for (spec, says) in [
-        ("AES_192", "have no AES keys of 192 bits"),
-        ("HMAC_224", "take HMAC keys from 32 bytes on"),
-        ("ECC_SECG_P256K1", "have no keys on secp256k1"),
+        ("AES_192", "has no AES keys of 192 bits"),
+        ("HMAC_224", "takes HMAC keys from 32 bytes on"),
+        ("ECC_SECG_P256K1", "has no keys on secp256k1"),
     ] {
         room.plan.spec = spec.into();
         checked(&room, 2, &[says]);

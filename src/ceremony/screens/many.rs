@@ -103,7 +103,7 @@ fn imports(imports: &[(&KeyPlan, &ImportPlan)]) -> String {
             "",
             &of(|i| match i.kms_key.arn() {
                 Some(arn) => format!("account {}, {}", grouped(arn.account()), arn.region()),
-                None => format!("{} at {}", i.kms_key.kms(), i.kms_key.place()),
+                None => format!("{} at {}", i.kms_key.kms, i.kms_key.place()),
             }),
         )
         + &field("wrap", &of(meaning::wrap))

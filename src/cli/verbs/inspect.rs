@@ -7,6 +7,7 @@ use std::path::Path;
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Map, Value, json};
 
+use crate::cli::recognised::recognise;
 use crate::evidence::receipts::describe::describe_key;
 use crate::evidence::transcript::Chain;
 use crate::evidence::verify;
@@ -125,7 +126,7 @@ fn file(path: &Path, bytes: &[u8]) -> Result<Facts> {
     if let Some(known) = by_content(bytes)? {
         return Ok(known);
     }
-    kms::recognise(bytes)?; // of no use: its own KMS says why
+    recognise(bytes)?; // of no use: its own KMS says why
     if let Some(opaque) = keys::opaque(&name, bytes) {
         return Ok(opaque);
     }
@@ -166,16 +167,16 @@ fn is_transcript(bytes: &[u8]) -> bool {
 
 /// Import parameters of another KMS than AWS KMS.
 fn of_elsewhere(bytes: &[u8]) -> Option<Facts> {
-    let known = kms::recognise(bytes).ok()??;
+    let known = recognise(bytes).ok()??;
     let mut facts = object(json!({
-        "what": known.what, "wrapping_key": known.wrapping_key.spec(),
-        "wrapping_key_sha256": words::hex(&known.wrapping_key.sha256()),
+        "what": known.row.answer.what, "wrapping_key": known.answered.wrapping_key.spec(),
+        "wrapping_key_sha256": words::hex(&known.answered.wrapping_key.sha256()),
         "key": "not in the file: only a plan names it",
     }));
-    if let Some(wrapping) = known.wrapping {
+    if let Some(wrapping) = known.answered.wrapping {
         facts.insert("wrapping".into(), wrapping.name().into());
     }
-    for (name, value) in known.more {
+    for (name, value) in known.more() {
         facts.insert(name.into(), value.into());
     }
     Some(facts)

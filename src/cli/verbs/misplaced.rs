@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::inspect;
+use crate::cli::recognised::recognise;
 use crate::crypto::escrow;
 use crate::evidence::previous;
 use crate::evidence::receipts::answer::Answer;
@@ -14,7 +15,7 @@ use crate::ground::error::{Error, Exit};
 use crate::ground::files::read_small;
 use crate::ground::words;
 use crate::plan::Plan;
-use crate::plan::kms::{self, aws};
+use crate::plan::kms::aws;
 
 /// One place of a command line, and what the command takes there.
 pub(crate) struct Place {
@@ -68,7 +69,7 @@ impl Thing {
         if describe_key(&bytes).is_ok() {
             return Some(Self::KmsKey);
         }
-        if matches!(kms::recognise(&bytes), Ok(Some(_))) {
+        if matches!(recognise(&bytes), Ok(Some(_))) {
             return Some(Self::Parameters); // of any other key the same answer is a receipt
         }
         match Answer::read(&bytes) {

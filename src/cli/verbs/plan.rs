@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::cli::recognised::{Recognised, recognise};
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::WrappingAlgorithm;
 use crate::evidence::receipts::describe::{KeyMetadata, describe_key};
@@ -16,7 +17,7 @@ use crate::ground::token_uri::TokenUri;
 use crate::ground::words;
 use crate::paper::plan::Notes;
 use crate::plan::kms::aws::{self, ImportParameters};
-use crate::plan::kms::{self, FILL_IN, KeyArn, KmsKey, Recognised};
+use crate::plan::kms::{self, FILL_IN, KeyArn, KmsKey};
 use crate::plan::{Deliver, HsmPlan, ImportAs, ImportPlan, KeyPlan, Kind, Plan};
 
 mod again;
@@ -185,8 +186,8 @@ fn two_files(first: &Path, second: &Path, key: &str) -> Error {
 /// `None`: the file is something else, or cannot be read.
 fn of_elsewhere(path: &Path) -> Result<Option<Recognised>> {
     let bytes = files::read_small(path).unwrap_or_default();
-    let read = kms::recognise(&bytes).map_err(|e| e.doing(path.display()))?;
-    let until = read.as_ref().and_then(|read| read.valid_to);
+    let read = recognise(&bytes).map_err(|e| e.doing(path.display()))?;
+    let until = read.as_ref().and_then(Recognised::valid_to);
     if let Some(until) = until.filter(|until| *until <= clock::now()) {
         let (path, until) = (path.display(), clock::for_people(until));
         super::remark(&format!(
@@ -288,7 +289,10 @@ fn render(
 ) -> Result<(String, Vec<String>)> {
     let label = wish.label.as_deref().unwrap_or("data-key");
     let regions = told.aws.keys().map(KeyArn::region);
-    let elsewhere = told.elsewhere.iter().map(|given| given.read.name);
+    let elsewhere = told
+        .elsewhere
+        .iter()
+        .map(|given| given.read.row.answer.import_name);
     let places: Vec<&str> = regions.chain(elsewhere).collect();
     let title = wish.title.clone();
     let title = title.unwrap_or_else(|| match places.is_empty() {
@@ -371,7 +375,7 @@ fn keys(label: &str, told: &Told, wish: &PlanWish, notes: &mut Notes) -> Result<
             )?);
         }
         for given in &wanted.elsewhere {
-            let name = not_taken(&mut names, given.read.name);
+            let name = not_taken(&mut names, given.read.row.answer.import_name);
             let place = format!("{place}.import.{}", key.imports.len());
             let import = given.import(&name, &key, wish, (&place, &mut *notes))?;
             key.imports.push(import);
@@ -495,7 +499,7 @@ impl Elsewhere {
     fn is_for(&self, import: &ImportPlan) -> bool {
         let wanted = kms::Wanted {
             path: &self.path,
-            wrapping: self.read.wrapping.unwrap_or(import.wrapping),
+            wrapping: self.read.answered.wrapping.unwrap_or(import.wrapping),
             valid_to: None,
         };
         import.kms_key.arn().is_none() && import.kms_key.read(&wanted).is_ok()
@@ -510,14 +514,15 @@ impl Elsewhere {
         (place, notes): (&str, &mut Notes),
     ) -> Result<ImportPlan> {
         let at = |field: &str| format!("{place}.{field}");
-        let kms_key = (self.read.kms_key)(&key.label);
+        let kms_key = self.read.kms_key(&key.label);
         let wrapping = self
             .read
+            .answered
             .wrapping
             .map_or_else(|| kms_key.usual(key.spec), Ok);
         let taken = wrapping.and_then(|wrapping| {
             kms_key.takes(key.spec, wrapping)?;
-            kms_key.fits(key.spec, wrapping, self.read.wrapping_key.bits())?;
+            kms_key.fits(key.spec, wrapping, self.read.answered.wrapping_key.bits())?;
             Ok(wrapping)
         });
         let wrapping = taken.map_err(|refusal| {
@@ -525,13 +530,13 @@ impl Elsewhere {
             error.hint(WHICH_SPEC).doing(self.path.display())
         })?;
         let algorithms: Vec<&str> = kms_key.algorithms(key.spec).map(|a| a.name()).collect();
-        let key_note = notes::key_elsewhere(&self.read.more, kms_key.to_fill_in());
+        let key_note = notes::key_elsewhere(&self.read.more(), kms_key.to_fill_in());
         notes.above(at("key"), &key_note);
         notes.above(
             at("wrapping"),
-            &match self.read.wrapping {
+            &match self.read.answered.wrapping {
                 Some(_) => notes::wrapping(true).to_owned(),
-                None => notes::takes(kms_key.kms(), &algorithms),
+                None => notes::takes(kms_key.kms, &algorithms),
             },
         );
         if key.spec.is_private() {

@@ -8,12 +8,11 @@ use crate::crypto::wrapping::key::WrappingKey;
 use crate::crypto::wrapping::public;
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::Json;
-use crate::plan::kms::Kms as _;
-use crate::plan::kms::azure::{self, VaultKey};
+use crate::plan::kms::azure::{WORD, identified};
 
 /// How it answers.
 pub(super) const READER: Reader = Reader {
-    kms: &[azure::WORD],
+    kms: &[WORD],
     member: "kty",
     is_of: whole,
     in_result: told,
@@ -39,7 +38,7 @@ fn answered(json: &Json) -> Option<Result<EngineKey>> {
 /// The members about a key. The public key is the one that they make: an answer has it in parts.
 fn told(json: &Json) -> Result<EngineKey> {
     let url = text(json, "kid").map(|kid| {
-        let key = VaultKey::identified(&kid);
+        let key = identified(&kid);
         key.map(|(key, _)| key.as_str().to_owned())
             .ok_or_else(|| Error::usage("`kid` is not a vault's identifier of a key"))
     });
@@ -82,11 +81,19 @@ fn spki(json: &Json) -> Result<Option<Vec<u8>>> {
 }
 
 fn curve(name: &str) -> Option<Curve> {
-    let all = [Curve::P256, Curve::P384, Curve::P521, Curve::Secp256k1];
+    let mut all = [Curve::P256, Curve::P384, Curve::P521, Curve::Secp256k1].into_iter();
     match name {
         "SECP256K1" => Some(Curve::Secp256k1), // as older answers say it
-        _ => all
-            .into_iter()
-            .find(|curve| azure::curve_name(*curve) == name),
+        _ => all.find(|curve| curve_name(*curve) == name),
+    }
+}
+
+/// Azure's name for a curve.
+pub(crate) fn curve_name(curve: Curve) -> &'static str {
+    match curve {
+        Curve::P256 => "P-256",
+        Curve::P384 => "P-384",
+        Curve::P521 => "P-521",
+        Curve::Secp256k1 => "P-256K",
     }
 }

@@ -3,8 +3,7 @@
 use super::engine::{BY_CHALLENGE, EngineKey, Reader, text, whole};
 use crate::ground::error::{Error, Result};
 use crate::ground::strict_json::Json;
-use crate::plan::kms::Kms as _;
-use crate::plan::kms::google::{CryptoKey, WORD, algorithms};
+use crate::plan::kms::google::{WORD, algorithms, of_version};
 
 /// What proves a key that Google shows nothing of.
 const BACK_IN_ITS_VERSION: &str = "the same material, brought back into its version by a reimport";
@@ -16,7 +15,7 @@ pub(super) const READER: Reader = Reader {
     is_of: whole,
     in_result: |json| told(json, text(json, "version")),
     answered,
-    kinds: |spec| algorithms(spec).unwrap_or_default(),
+    kinds: |spec| algorithms(spec).map_or(Vec::new(), |names| names.split(' ').collect()),
     prove: "",
     symmetric: |spec| match spec {
         "SYMMETRIC_DEFAULT" => Some(BACK_IN_ITS_VERSION),
@@ -39,7 +38,7 @@ fn told(json: &Json, version: Option<String>) -> Result<EngineKey> {
         .check("KMS-KEY-MATCH"));
     }
     let url = version.as_ref().map(|name| {
-        let key = CryptoKey::of_version(name).map(|(key, _)| key.as_str().to_owned());
+        let key = of_version(name).map(|(key, _)| key.as_str().to_owned());
         key.ok_or_else(|| Error::usage("does not name a version of a key of Google's"))
     });
     Ok(EngineKey {

@@ -3,7 +3,7 @@
 use super::engine::{EngineKey, Reader, text};
 use crate::ground::error::Result;
 use crate::ground::strict_json::Json;
-use crate::plan::kms::oci::{OciKey, WORD};
+use crate::plan::kms::oci::{WORD, planned_ocid};
 
 /// How it answers. It shows nothing of an AES key that could be compared.
 pub(super) const READER: Reader = Reader {
@@ -24,9 +24,8 @@ pub(super) const READER: Reader = Reader {
 
 /// The plan knows the OCID of a key that gets a next version; a new key has none before its import.
 fn is_of(key: &EngineKey, name: &str) -> bool {
-    let planned = OciKey::parse(name).ok();
-    let planned = planned.as_ref().and_then(OciKey::ocid);
-    planned.is_none() || key.name.is_none() || key.name.as_deref() == planned
+    let planned = planned_ocid(name);
+    planned.is_none() || key.name.is_none() || key.name == planned
 }
 
 /// The answer about a version; `None`: another answer.

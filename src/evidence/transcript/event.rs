@@ -269,7 +269,6 @@ events! {
 
 /// `ceremony-opened`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct Opened {
     pub format: Word,
     pub ceremony: String,
@@ -292,7 +291,6 @@ pub(crate) struct Opened {
 
 /// `plan-approved`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct PlanApproved {
     pub how: Word,
     pub plan_sha256: String,
@@ -300,7 +298,6 @@ pub(crate) struct PlanApproved {
 
 /// `roll-call`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct RollCall {
     pub operator: String,
     #[serde(default, deserialize_with = "absent", skip_serializing_if = "unset")]
@@ -309,7 +306,6 @@ pub(crate) struct RollCall {
 
 /// `machine-checked`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct MachineChecked {
     pub network: Word,
     #[serde(flatten)]
@@ -325,7 +321,6 @@ pub(crate) struct MachineChecked {
 
 /// `hsm-opened`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct HsmOpened {
     #[serde(flatten)]
     pub module: ModuleDescription,
@@ -340,14 +335,12 @@ pub(crate) struct HsmOpened {
 
 /// `hsm-changed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct HsmChanged {
     pub changes: Vec<HsmChange>,
 }
 
 /// `hsm-reopened`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct HsmReopened {
     #[serde(flatten)]
     pub token: TokenFacts,
@@ -359,7 +352,6 @@ pub(crate) struct HsmReopened {
 
 /// `signer-intended`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct SignerIntended {
     pub label: Word,
     pub cka_id: String,
@@ -367,14 +359,12 @@ pub(crate) struct SignerIntended {
 
 /// `preflight-passed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct PreflightPassed {
     pub checks: Vec<PreflightCheck>,
 }
 
 /// `same-material`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct SameMaterial {
     pub label: String,
     pub fingerprint: String,
@@ -385,7 +375,6 @@ pub(crate) struct SameMaterial {
 
 /// `quorum-met`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct QuorumMet {
     pub shares: Vec<String>,
     pub dissenting: Vec<String>,
@@ -393,7 +382,6 @@ pub(crate) struct QuorumMet {
 
 /// The key in a KMS that gets material.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct KmsKeyTold {
     /// Absent for AWS KMS.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -451,7 +439,7 @@ impl From<&KmsKey> for KeyName {
 impl From<&KmsKey> for KmsKeyTold {
     fn from(key: &KmsKey) -> Self {
         Self {
-            kms: key.word().map(Into::into),
+            kms: key.word.map(Into::into),
             name: key.into(),
         }
     }
@@ -459,7 +447,6 @@ impl From<&KmsKey> for KmsKeyTold {
 
 /// `key-wrapped`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct Wrapped {
     pub label: String,
     pub import: String,
@@ -475,7 +462,6 @@ pub(crate) struct Wrapped {
 
 /// `challenge-made`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct ChallengeMade {
     pub label: String,
     pub import: String,
@@ -486,7 +472,6 @@ pub(crate) struct ChallengeMade {
 
 /// `import-type`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct ImportTypeTold {
     pub label: String,
     pub import: String,
@@ -513,7 +498,6 @@ pub(crate) struct ImportTypeTold {
 
 /// `escrow-dealt`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct EscrowDealt {
     #[serde(flatten)]
     pub needed: Needed,
@@ -524,7 +508,6 @@ pub(crate) struct EscrowDealt {
 
 /// `share-handed-out`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct HandedOut {
     pub share: u8,
     pub custodian: String,
@@ -534,7 +517,6 @@ pub(crate) struct HandedOut {
 
 /// `escrow-proved`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct EscrowProved {
     pub shares: usize,
     pub recombinations: usize,
@@ -543,7 +525,6 @@ pub(crate) struct EscrowProved {
 
 /// `escrow-superseded`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct EscrowSuperseded {
     pub ceremony: String,
     pub custodians: Vec<String>,
@@ -552,7 +533,6 @@ pub(crate) struct EscrowSuperseded {
 
 /// `key-sealed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct KeySealed {
     pub label: String,
     pub cka_id: String,
@@ -560,7 +540,6 @@ pub(crate) struct KeySealed {
 
 /// `output-written`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct Output {
     pub path: String,
     pub sha256: String,
@@ -569,7 +548,6 @@ pub(crate) struct Output {
 
 /// `exception`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct Exception {
     pub step: u8,
     pub what: String,
@@ -580,7 +558,6 @@ pub(crate) struct Exception {
 
 /// `wrong-answer`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct WrongAnswer {
     pub step: u8,
     pub asked: Word,
@@ -590,7 +567,6 @@ pub(crate) struct WrongAnswer {
 
 /// `sealed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct SealedLine {
     pub outcome: Word,
     pub exposure: Word,
@@ -608,7 +584,6 @@ impl SealedLine {
 
 /// `aborted`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct Aborted {
     pub step: u8,
     pub exit: u8,
@@ -625,7 +600,6 @@ pub(crate) struct Aborted {
 /// An earlier ceremony of the same record that did not finish: what is beside the record, named before this one
 /// began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct Attempt {
     pub directory: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -637,7 +611,6 @@ pub(crate) struct Attempt {
 
 /// Who was in a seat of the plan: the custodian or witness, or a deputy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct Present {
     pub role: Word,
     pub seat: String,
@@ -646,7 +619,6 @@ pub(crate) struct Present {
 
 /// `transcript-signer`: whose signature is in `signatures/hsm.sig`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct TranscriptSigner {
     /// `named`, `found` or `made`.
     pub origin: Word,
@@ -662,7 +634,6 @@ pub(crate) struct TranscriptSigner {
 
 /// `import-parameters-read`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct Imported {
     pub label: String,
     pub import: String,
@@ -689,7 +660,6 @@ pub(crate) struct Imported {
 
 /// A file and its SHA-256.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct FileDigest {
     pub name: String,
     pub sha256: String,
@@ -697,7 +667,6 @@ pub(crate) struct FileDigest {
 
 /// One check of `preflight-passed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct PreflightCheck {
     pub check: Word,
     pub wrapping: Word,
@@ -712,7 +681,6 @@ pub(crate) struct PreflightCheck {
 
 /// `key-intended`: on disk before the HSM is asked to make anything.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct KeyIntended {
     pub label: String,
     pub spec: Word,
@@ -721,7 +689,6 @@ pub(crate) struct KeyIntended {
 
 /// An object that an aborted run could not destroy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct LeftObject {
     pub label: String,
     pub cka_id: String,
@@ -729,7 +696,6 @@ pub(crate) struct LeftObject {
 
 /// `key-destroyed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct Destroyed {
     pub label: String,
     pub cka_id: String,
@@ -739,7 +705,6 @@ pub(crate) struct Destroyed {
 
 /// A share in `escrow-dealt`, by the digest that reveals nothing about its words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct DealtShare {
     pub share: u8,
     pub custodian: String,
@@ -752,7 +717,6 @@ pub(crate) struct DealtShare {
 /// How many shares of `escrow-dealt` are needed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-#[allow(missing_docs)] // as above
 pub(crate) enum Needed {
     OfAll {
         threshold: u8,
@@ -765,7 +729,6 @@ pub(crate) enum Needed {
 
 /// A group of `escrow-dealt`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct DealtGroup {
     pub name: String,
     pub threshold: u8,
@@ -839,7 +802,6 @@ impl From<&Policy> for Needed {
 
 /// One difference of `hsm-changed`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct HsmChange {
     pub what: Word,
     pub before: String,
@@ -848,7 +810,6 @@ pub(crate) struct HsmChange {
 
 /// `shares-voided`: what an interrupted run had dealt, as far as its transcript says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub struct VoidShares {
     pub ceremony: String,
     pub shares: Vec<VoidShare>,
@@ -856,7 +817,6 @@ pub struct VoidShares {
 
 /// A share that opens nothing of value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub struct VoidShare {
     pub share: u64,
     pub custodian: String,
@@ -866,7 +826,6 @@ pub struct VoidShare {
 
 /// `key-generated`, `key-found` and `key-recovered`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct DataKeyFacts {
     pub label: String,
     pub spec: Word,
@@ -898,7 +857,6 @@ impl DataKeyFacts {
 
 /// `share-used`: who brought a share and, if the previous record knows, which share it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct ShareUsed {
     pub custodian: String,
     /// Who typed it, if it was not the person named above: a deputy, or the person in that seat.
@@ -912,7 +870,6 @@ pub(crate) struct ShareUsed {
 
 /// `escrow-destroyed`: what happened to a share form or a package, according to the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)] // as above
 pub(crate) struct EscrowDestroyed {
     pub what: String,
     pub said: String,

@@ -3,11 +3,11 @@
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 
 use super::{Common, Written, fill, sha256, shared};
-use crate::crypto::spec::Refusal;
+use crate::crypto::spec::Spec;
+use crate::evidence::receipts::azure::curve_name;
 use crate::ground::facts::TokenFacts;
 use crate::ground::words::{self, shell_word};
-use crate::plan::kms::Kms as _;
-use crate::plan::kms::azure::{Kind, VaultKey, WORD};
+use crate::plan::kms::name::Name;
 
 pub(super) const IMPORT: &str = include_str!("azure-import.sh.in");
 
@@ -24,75 +24,56 @@ fn byok_file(kid: &str, wrapped: &[u8], hsm: &TokenFacts) -> String {
     )
 }
 
-/// What goes to a vault.
-///
-/// # Errors
-/// Why it takes none.
-pub(crate) fn files(into: &VaultKey, common: &Common) -> Result<Vec<Written>, Refusal> {
+/// What goes to a vault, as a key of this `kty`, to which the vault adds `-HSM`.
+pub(super) fn files(into: &Name, kty: &str, common: &Common) -> Vec<Written> {
     let kek = common.wrapping_key_id.unwrap_or_default();
-    let script = VaultScript {
-        common,
-        into,
-        kind: into.kind(common.spec)?,
-        kek,
-        content: byok_file(kek, common.wrapped, common.hsm),
-    };
-    let text = fill(IMPORT, |name| script.value(name));
-    Ok(vec![
-        (script.file(), script.content.into_bytes()),
+    let file = format!("{}.byok", into.part("name"));
+    let content = byok_file(kek, common.wrapped, common.hsm);
+    let (curve, ops, decrypt) = of_spec(common.spec);
+    let (iv, challenge, tag) = common.challenge.and_then(in_parts).unwrap_or_default();
+    let text = fill(IMPORT, |name| match name {
+        "key_name" => shell_word(into.part("name")),
+        "kek" => shell_word(kek),
+        "kty" => shell_word(kty),
+        "curve" => shell_word(curve),
+        "ops" => shell_word(ops),
+        "decrypt" => shell_word(decrypt),
+        "file" => shell_word(&file),
+        "file_sha256" => sha256(content.as_bytes()),
+        "iv" => shell_word(&iv),
+        "challenge" => shell_word(&challenge),
+        "tag" => shell_word(&tag),
+        _ => common.value(name).unwrap_or_else(|| shared(name)),
+    });
+    vec![
+        (file.clone(), content.clone().into_bytes()),
         super::script(text),
-    ])
+    ]
 }
 
-/// All that the `import.sh` of one import into a vault says, checks and sends.
-struct VaultScript<'a> {
-    common: &'a Common<'a>,
-    into: &'a VaultKey,
-    kind: Kind,
-    /// The KEK's identifier.
-    kek: &'a str,
-    /// The contents of the `.byok` file.
-    content: String,
+/// `--curve` and `--ops` of the import, and the algorithm with which it answers a challenge, if it decrypts.
+fn of_spec(spec: Spec) -> (&'static str, &'static str, &'static str) {
+    const AES: &str = "encrypt decrypt wrapKey unwrapKey";
+    match spec {
+        Spec::Rsa { .. } => ("", "encrypt decrypt sign verify wrapKey unwrapKey", ""),
+        Spec::Ec(curve) => (curve_name(curve), "sign verify", ""),
+        spec => match spec.secret_len() {
+            Some(16) => ("", AES, "A128GCM"),
+            Some(24) => ("", AES, "A192GCM"),
+            _ => ("", AES, "A256GCM"),
+        },
+    }
 }
 
-impl VaultScript<'_> {
-    /// The name of the `.byok` file.
-    fn file(&self) -> String {
-        format!("{}.byok", self.into.name())
-    }
-
-    /// The value of one place in the template, as shell words.
-    fn value(&self, name: &str) -> String {
-        let hex = |bytes: &[u8]| words::hex(bytes);
-        match name {
-            "kms" => shell_word(WORD),
-            "name" => shell_word(self.into.kms()),
-            "key" => shell_word(self.into.as_str()),
-            "server" => shell_word(self.into.place()),
-            "key_name" => shell_word(self.into.name()),
-            "kek" => shell_word(self.kek),
-            "kty" => shell_word(self.kind.kty),
-            "curve" => shell_word(self.kind.curve),
-            "ops" => shell_word(self.kind.ops),
-            "decrypt" => shell_word(self.kind.decrypt),
-            "file" => shell_word(&self.file()),
-            "file_sha256" => sha256(self.content.as_bytes()),
-            "iv" => shell_word(&self.of_challenge(|nonce, _, _| hex(nonce))),
-            "challenge" => shell_word(&self.of_challenge(|_, text, _| Base64::encode_string(text))),
-            "tag" => shell_word(&self.of_challenge(|_, _, tag| hex(tag))),
-            _ => self.common.value(name).unwrap_or_else(|| shared(name)),
-        }
-    }
-
-    /// A part of the challenge: nonce, ciphertext or tag; nothing if there is none.
-    fn of_challenge(&self, part: impl Fn(&[u8], &[u8], &[u8]) -> String) -> String {
-        let split = |whole: &[u8]| {
-            let (nonce, rest) = whole.split_at_checked(12)?;
-            let (text, tag) = rest.split_last_chunk::<16>()?;
-            Some(part(nonce, text, tag))
-        };
-        self.common.challenge.and_then(split).unwrap_or_default()
-    }
+/// Nonce, ciphertext and tag of a challenge: hex, base64, hex.
+fn in_parts(challenge: &[u8]) -> Option<(String, String, String)> {
+    let (nonce, rest) = challenge.split_at_checked(12)?;
+    let (text, tag) = rest.split_last_chunk::<16>()?;
+    Some((
+        words::hex(nonce),
+        Base64::encode_string(text),
+        words::hex(tag),
+    ))
 }
 
 #[cfg(test)]

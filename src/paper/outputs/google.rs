@@ -4,39 +4,29 @@ use base64ct::{Base64, Encoding as _};
 
 use super::azure::IMPORT as AZURE;
 use super::{Common, Written, fill, for_people, function, shared};
-use crate::crypto::spec::Refusal;
 use crate::crypto::wrapping::FINGERPRINT_TEXT;
 use crate::ground::words::shell_word;
-use crate::plan::kms::Kms as _;
-use crate::plan::kms::google::{CryptoKey, WORD, algorithms};
+use crate::plan::kms::google::of_version;
+use crate::plan::kms::name::Name;
 
 const IMPORT: &str = include_str!("google-import.sh.in");
 
-/// What goes to a key of Google's.
-///
-/// # Errors
-/// Why it takes none.
-pub(crate) fn files(into: &CryptoKey, common: &Common) -> Result<Vec<Written>, Refusal> {
-    let algorithms = algorithms(common.spec)?.join(" ");
-    let text = fill(IMPORT, |name| value(name, into, common, &algorithms));
-    Ok(vec![super::script(text)])
+/// What goes to a key of Google's, which can be of these algorithms.
+pub(super) fn files(into: &Name, algorithms: &str, common: &Common) -> Vec<Written> {
+    let text = fill(IMPORT, |name| value(name, into, common, algorithms));
+    vec![super::script(text)]
 }
 
 /// The value of one place in the template, as shell words.
-fn value(name: &str, into: &CryptoKey, common: &Common, algorithms: &str) -> String {
-    let [project, location, ring, key] = into.parts();
+fn value(name: &str, into: &Name, common: &Common, algorithms: &str) -> String {
     let challenge = || common.challenge.unwrap_or_default().split_at_checked(12);
     let (nonce, rest) = challenge().unwrap_or_default();
-    let known = common.version.and_then(CryptoKey::of_version);
+    let known = common.version.and_then(of_version);
     let until = common.valid_to.unwrap_or_default();
     match name {
-        "kms" => shell_word(WORD),
-        "name" => shell_word(into.kms()),
-        "key" => shell_word(into.as_str()),
-        "project" => shell_word(project),
-        "location" => shell_word(location),
-        "key_ring" => shell_word(ring),
-        "key_name" => shell_word(key),
+        "project" | "location" => shell_word(into.part(name)),
+        "key_ring" => shell_word(into.part("ring")),
+        "key_name" => shell_word(into.part("key")),
         "job" => shell_word(common.wrapping_key_id.unwrap_or_default()),
         "algorithms" => shell_word(algorithms),
         "deadline" => shell_word(&until.as_second().to_string()),

@@ -3,11 +3,10 @@
 use base64ct::{Base64, Encoding as _};
 
 use super::{Common, Written, fill, sha256, shared};
-use crate::crypto::spec::Refusal;
-use crate::crypto::wrapping::FINGERPRINT_TEXT;
+use crate::crypto::wrapping::{FINGERPRINT_TEXT, WrappingAlgorithm};
 use crate::ground::words::shell_word;
-use crate::plan::kms::transit::{TransitKey, hash_function, key_type};
-use crate::plan::kms::{self, Kms as _};
+use crate::plan::kms::KmsKey;
+use crate::plan::kms::name::Name;
 
 pub(super) const IMPORT: &str = include_str!("transit-import.sh.in");
 
@@ -19,53 +18,29 @@ fn base64_file(wrapped: &[u8]) -> String {
     Base64::encode_string(wrapped)
 }
 
-/// What goes to a transit engine.
-///
-/// # Errors
-/// Why it takes none.
-pub(crate) fn files(into: &TransitKey, common: &Common) -> Result<Vec<Written>, Refusal> {
+/// What goes to a transit engine, as a key of this `type`.
+pub(super) fn files(into: &Name, key_type: &str, common: &Common) -> Vec<Written> {
     let base64 = base64_file(common.wrapped);
-    let script = TransitScript {
-        common,
-        into,
-        key_type: key_type(common.spec)?,
-        base64: &base64,
-    };
-    let text = fill(IMPORT, |name| script.value(name));
-    Ok(vec![
+    let text = fill(IMPORT, |name| match name {
+        "command" => shell_word(match common.kms_key {
+            KmsKey::Vault(_) => "vault",
+            _ => "bao",
+        }),
+        "online" => shell_word(&format!("bash {}", common.kms_key.script)),
+        "mount" => shell_word(into.part(name)),
+        "key_name" => shell_word(into.part("name")),
+        "key_type" => shell_word(key_type),
+        "hash_function" => shell_word(match common.wrapping.oaep() {
+            WrappingAlgorithm::RsaesOaepSha1 => "SHA1",
+            _ => "SHA256",
+        }),
+        "b64_sha256" => sha256(base64.as_bytes()),
+        "fingerprint_text" => shell_word(&base64_file(FINGERPRINT_TEXT)),
+        "challenge" => shell_word(&common.challenge.map(base64_file).unwrap_or_default()),
+        _ => common.value(name).unwrap_or_else(|| shared(name)),
+    });
+    vec![
         (FILE.into(), base64.clone().into_bytes()),
         super::script(text),
-    ])
-}
-
-/// All that the `import.sh` of one import into a transit engine says, checks and sends.
-struct TransitScript<'a> {
-    common: &'a Common<'a>,
-    into: &'a TransitKey,
-    key_type: &'a str,
-    /// The contents of [`FILE`].
-    base64: &'a str,
-}
-
-impl TransitScript<'_> {
-    /// The value of one place in the template, as shell words.
-    fn value(&self, name: &str) -> String {
-        let program = self.into.program();
-        match name {
-            "kms" => shell_word(program.word()),
-            "name" => shell_word(program.name()),
-            "command" => shell_word(program.command()),
-            "online" => shell_word(&format!("bash {}", kms::script(program.word()))),
-            "key" => shell_word(self.into.as_str()),
-            "server" => shell_word(self.into.place()),
-            "mount" => shell_word(self.into.mount()),
-            "key_name" => shell_word(self.into.name()),
-            "key_type" => shell_word(self.key_type),
-            "hash_function" => shell_word(hash_function(self.common.wrapping)),
-            "b64_sha256" => sha256(self.base64.as_bytes()),
-            "fingerprint_text" => shell_word(&base64_file(FINGERPRINT_TEXT)),
-            "challenge" => shell_word(&self.common.challenge.map(base64_file).unwrap_or_default()),
-            _ => self.common.value(name).unwrap_or_else(|| shared(name)),
-        }
-    }
+    ]
 }

@@ -118,7 +118,7 @@ fn import(report: &Report, wrapped: &Wrapped) -> ImportFacts {
     ImportFacts {
         label: wrapped.label.as_str().into(),
         import: wrapped.import.as_str().into(),
-        kms: html(planned(report, wrapped).map(|import| import.kms_key.kms())),
+        kms: html(planned(report, wrapped).map(|import| import.kms_key.kms)),
         arn: wrapped.kms_key.name.as_str().into(),
         place: wrapped_in(wrapped).place().into(),
         wrapping: wrapped.wrapping.to_string().into(),

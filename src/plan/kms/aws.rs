@@ -26,6 +26,7 @@ pub(crate) mod text;
 mod token;
 
 pub(crate) use answer::{optional_string, string, time, wrong_kind};
+pub(super) use judge::{FACTS, deadline, given};
 pub(crate) use parts::is_token_name;
 pub(crate) use takes::{fits, takes};
 pub(crate) use token::is_der;

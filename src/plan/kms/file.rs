@@ -5,14 +5,10 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use base64ct::{Base64, Encoding as _};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::aws::text;
-use crate::crypto::wrapping::key::{WrappingKey, is_pem};
 use crate::ground::error::{Error, Result};
-use crate::ground::strict_json::{self, Json};
 use crate::ground::words::{self, Digest};
 
 /// Files of import parameters are far shorter than this; in bytes.
@@ -60,112 +56,6 @@ pub(super) fn read_one(path: &Path, fetch: &str) -> Result<(Vec<u8>, ParameterFi
             Err(Error::usage(format!("{name}: is a directory")).hint(fetch))
         }
     }
-}
-
-/// The one form in which import parameters of a KMS come: what its command prints, in JSON.
-pub(super) struct Answer {
-    /// What to do for somebody who has another file.
-    pub fetch: &'static str,
-    /// What a key in PEM lacks.
-    pub pem: &'static str,
-    /// The members that byok reads, each of which may occur once.
-    pub read: &'static str,
-    /// What another answer is.
-    pub other: fn(&Json) -> Option<&'static str>,
-}
-
-impl Answer {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// Exit 2: what the bytes are instead.
-    pub(super) fn parse(&self, bytes: &[u8]) -> Result<Json> {
-        let refused = |what: String| Error::usage(what).hint(self.fetch);
-        let text = text::decode(bytes).ok_or_else(|| refused("is not text".into()))?;
-        let text = text.trim();
-        if is_pem(text.as_bytes()) {
-            return Err(refused(format!("is PEM, which {}", self.pem)));
-        }
-        let json = strict_json::parse(text.as_bytes());
-        let json = json.map_err(|why| refused(format!("is not JSON: {why}")))?;
-        if let Some(what) = (self.other)(&json) {
-            return Err(refused(format!("is {what}")));
-        }
-        let mut read = self.read.split(' ');
-        match read.find(|name| json.count(name) > 1) {
-            Some(twice) => Err(refused(format!(
-                "has a second `{twice}` inside another member: it could mean two things"
-            ))),
-            None => Ok(json),
-        }
-    }
-}
-
-/// What of a list of members and answers an answer is.
-pub(super) fn among(others: &[(&str, &'static str)], json: &Json) -> Option<&'static str> {
-    let mut others = others.iter();
-    let other = others.find(|(member, _)| json.get(member).is_some());
-    other.map(|(_, what)| *what)
-}
-
-/// The wrapping key of a KMS that takes its answer, from which `answered` takes the PEM, or the PEM alone.
-pub(super) fn answer_or_pem(
-    bytes: &[u8],
-    fetch: &str,
-    answered: fn(&str) -> Result<String>,
-) -> Result<WrappingKey> {
-    let text = text::decode(bytes);
-    let text = text.ok_or_else(|| Error::usage("is neither JSON nor PEM").hint(fetch))?;
-    let text = text.trim();
-    let pem = match is_pem(text.as_bytes()) {
-        true => text.to_owned(),
-        false => answered(text)?,
-    };
-    key_in_pem(&pem, fetch)
-}
-
-/// Refuses a wrapping key of another length than `whose` has.
-pub(super) fn of_length(key: WrappingKey, bits: usize, whose: &str) -> Result<WrappingKey> {
-    match key.bits() {
-        is if is == bits => Ok(key),
-        is => Err(Error::mismatch(format!(
-            "the wrapping key has {is} bits; {whose} has {bits}"
-        ))
-        .check("WRAPPING-KEY-SIZE")
-        .hint("find out where this file came from")),
-    }
-}
-
-/// A wrapping key in PEM; `fetch` is what to do for somebody who has none.
-pub(super) fn key_in_pem(pem: &str, fetch: &str) -> Result<WrappingKey> {
-    let der = der_of(pem.trim()).map_err(|error| error.hint(fetch))?;
-    WrappingKey::from_spki_der(&der).map_err(|error| not_as_delivered(error, fetch))
-}
-
-/// The error for a wrapping key of another KMS than AWS KMS.
-pub(super) fn not_as_delivered(mut error: Error, fetch: &str) -> Error {
-    error.hints.clear(); // they name the downloads of AWS
-    error
-        .hint("fetch it again, compare its digest with the online slip, and find out where this file came from")
-        .hint(fetch)
-}
-
-/// The bytes in one block of PEM (RFC 7468) that says it is a public key.
-pub(crate) fn der_of(pem: &str) -> Result<Vec<u8>> {
-    let inner = pem
-        .strip_prefix("-----BEGIN PUBLIC KEY-----")
-        .and_then(|rest| rest.strip_suffix("-----END PUBLIC KEY-----"));
-    let first = pem.lines().next().unwrap_or_default();
-    let refuse =
-        |what: String| Error::usage(format!("the public key {what}")).check("WRAPPING-KEY-SPKI");
-    let inner = inner.ok_or_else(|| {
-        let first: String = first.chars().take(60).collect();
-        refuse(format!(
-            "is not one public key in PEM; it begins with {first:?}"
-        ))
-    })?;
-    let letters = inner.replace(['\r', '\n', ' '], "");
-    Base64::decode_vec(&letters).map_err(|_| refuse("is not one block of base64 in PEM".into()))
 }
 
 /// Reads `entry` of the open directory `parent`; `name` is its name in messages. Links are not followed.

@@ -31,8 +31,6 @@ struct Says {
     doubts: bool,
     decrypts: fn(Spec) -> bool,
     beside: &'static [&'static str],
-    /// What `recognise` knows of the parameters, besides the wrapping key.
-    more: &'static [&'static str],
 }
 
 const TRANSIT: Says = Says {
@@ -52,7 +50,6 @@ const TRANSIT: Says = Says {
     doubts: false,
     decrypts: Spec::is_aes,
     beside: &["WrappedKeyMaterial.b64", "import.sh"],
-    more: &[],
 };
 
 const EACH: [Says; 5] = [
@@ -78,7 +75,6 @@ const EACH: [Says; 5] = [
         endless: "as long as the KEK exists",
         guard: "Azure Managed HSM takes any material, as the next version",
         beside: &["<name>.byok", "import.sh"],
-        more: &["kek"],
         ..TRANSIT
     },
     Says {
@@ -95,7 +91,6 @@ const EACH: [Says; 5] = [
         guard: "Google Cloud KMS takes any material as a new version",
         decrypts: |spec| matches!(spec, Spec::Aes { .. }),
         beside: &["import.sh"],
-        more: &["import_job", "valid_to"],
         ..TRANSIT
     },
     Says {
@@ -132,24 +127,24 @@ fn names(of: &[(&'static str, &'static str)]) -> Vec<&'static str> {
 #[test]
 fn each_kms_says_what_it_is_and_what_it_asks() {
     for (says, key) in keys() {
-        assert_eq!((key.word(), key.kms()), (Some(says.word), says.name));
-        assert_eq!((key.as_str(), key.place()), (says.key, says.place));
+        assert_eq!((key.word, key.kms), (Some(says.word), says.name));
+        assert_eq!((key.as_str(), &*key.place()), (says.key, says.place));
         assert_eq!(key.to_string(), says.key);
-        assert_eq!((key.owner(), key.to_fill_in()), (says.owner, None));
+        assert_eq!((&*key.owner(), key.to_fill_in()), (says.owner, None));
         let best = key.algorithms(Spec::DEFAULT).next();
         assert_eq!(best, key.usual(Spec::DEFAULT).ok());
         assert!(best.is_some());
         assert_eq!(key.command().as_deref(), Some(says.command));
-        assert_eq!(key.script(), says.script);
+        assert_eq!(key.script, says.script);
         assert_eq!(key.source().as_deref(), Some(says.source));
         let fetch = format!(
             "fetch the wrapping key on the online side: {}",
             says.command
         );
         assert_eq!(key.fetch(), fetch);
-        assert_eq!(key.wrapping_key_bits(), says.bits);
-        assert_eq!(key.binds_algorithm(), says.hours.is_some());
-        match key.lifetime() {
+        assert_eq!(key.wrapping_key_bits, says.bits);
+        assert_eq!(key.binds_algorithm, says.hours.is_some());
+        match key.lifetime {
             Lifetime::Hours(hours) => assert_eq!(Some(hours), says.hours),
             Lifetime::Endless(means) => {
                 assert_eq!(None, says.hours);
@@ -168,24 +163,24 @@ fn each_kms_says_what_it_is_and_what_it_asks() {
         }
         for spec in Spec::ALL {
             assert_eq!(
-                key.proves_by_decrypting(spec),
+                (key.proves_by_decrypting)(spec),
                 (says.decrypts)(spec),
                 "{spec:?}"
             );
         }
-        assert_eq!(names(key.beside()), says.beside);
+        assert_eq!(names(key.beside), says.beside);
         assert!(key.arn().is_none() && !key.is_multi_region() && !key.is_replica_of(ARN));
     }
     let aws = KmsKey::parse(None, Some(ARN), None).unwrap();
-    assert_eq!((aws.word(), aws.kms()), (None, "AWS KMS"));
-    assert_eq!((aws.as_str(), aws.place()), (ARN, "eu-west-1"));
-    assert_eq!((aws.owner(), aws.source()), (ARN, None));
+    assert_eq!((aws.word, aws.kms), (None, "AWS KMS"));
+    assert_eq!((aws.as_str(), &*aws.place()), (ARN, "eu-west-1"));
+    assert_eq!((&*aws.owner(), aws.source()), (ARN, None));
     assert_eq!(aws.arn().unwrap().as_str(), ARN);
     assert!(aws.fetch().contains("aws kms get-parameters-for-import"));
     assert!(aws.no_guard().is_none() && aws.practice(&crafted(2048), EACH[0].wrapping).is_none());
-    assert!(aws.doubt(EACH[0].wrapping).is_none() && !aws.proves_by_decrypting(Spec::DEFAULT));
-    assert!(matches!(aws.lifetime(), Lifetime::Hours(24)));
-    assert_eq!(aws.wrapping_key_bits(), [2048, 3072, 4096]);
+    assert!(aws.doubt(EACH[0].wrapping).is_none() && !(aws.proves_by_decrypting)(Spec::DEFAULT));
+    assert!(matches!(aws.lifetime, Lifetime::Hours(24)));
+    assert_eq!(aws.wrapping_key_bits, [2048, 3072, 4096]);
 }
 
 #[test]
@@ -238,17 +233,7 @@ fn practice_parameters_are_those_of_their_kms_alone() {
         let left = |at: Timestamp| at.duration_since(clock::now()).as_secs();
         let hours = given.valid_to.map(|at| (left(at) + 60) / 3600);
         assert_eq!(hours, says.hours, "{}", says.word);
-        let known = recognise(text.as_bytes()).unwrap().unwrap();
-        assert!(known.wrapping_key == wrapping_key);
-        let told = (known.kms_key)("payments");
         let engine = ["openbao", "vault"].contains(&says.word); // the two answer the same
-        let word = if engine { TRANSIT.word } else { says.word };
-        assert_eq!(told.word(), Some(word));
-        let bound = key.binds_algorithm().then_some(says.wrapping);
-        assert_eq!(known.wrapping, bound);
-        let more: Vec<&str> = known.more.iter().map(|(name, _)| *name).collect();
-        assert_eq!(more, says.more);
-        assert!(!known.what.is_empty() && !known.name.is_empty());
         for (other, key) in keys().filter(|(other, _)| other.command != says.command) {
             let same_engine = engine && ["openbao", "vault"].contains(&other.word);
             let wanted = Wanted {
@@ -288,49 +273,11 @@ fn practice_parameters_are_those_of_their_kms_alone() {
                 .contains(says.command.split(' ').next().unwrap_or_default())
         );
     }
-    assert!(recognise(b"{}").unwrap().is_none());
-    let bao = keys().next().unwrap().1;
-    let short = bao.practice(&crafted(2048), TRANSIT.wrapping).unwrap();
-    let refused = recognise(short.as_bytes()).err();
-    assert_eq!(refused.map(|error| error.exit), Some(Exit::Mismatch));
-}
-
-#[test]
-fn what_a_file_does_not_say_of_a_key_is_to_be_filled_in() {
-    let key_of = |word: &str, label: &str| {
-        let (says, key) = keys().find(|(says, _)| says.word == word).unwrap();
-        let text = key.practice(&crafted(4096), says.wrapping).unwrap();
-        (recognise(text.as_bytes()).unwrap().unwrap().kms_key)(label)
-    };
-    for (word, example) in [("openbao", transit::EXAMPLE), ("oci", oci::EXAMPLE)] {
-        let key = key_of(word, "payments");
-        assert_eq!(key.to_fill_in(), Some(example));
-        let error = KmsKey::parse(Some(word), None, Some(key.as_str())).unwrap_err();
-        assert!(error.what.contains("is not filled in"), "{}", error.what);
-    }
-    let azure = key_of("azure", "Payments_2026-");
-    assert_eq!(
-        azure.as_str(),
-        "https://a-hsm.managedhsm.azure.net/keys/payments-2026"
-    );
-    let KmsKey::Azure(key) = &azure else {
-        panic!("{azure}")
-    };
-    assert_eq!((key.name(), azure.to_fill_in()), ("payments-2026", None));
-    let google = key_of("google", "Payments_2026");
-    let ring = "projects/a-project/locations/europe-west6/keyRings/ring";
-    let name = format!("{ring}/cryptoKeys/Payments_2026");
-    assert_eq!((google.as_str(), google.to_fill_in()), (&name[..], None));
-    let KmsKey::Google(key) = &google else {
-        panic!("{google}")
-    };
-    let parts = ["a-project", "europe-west6", "ring", "Payments_2026"];
-    assert_eq!(key.parts(), parts);
 }
 
 #[test]
 fn each_kind_of_key_of_each_kms_is_known() {
-    let words: Vec<_> = each_kind().iter().map(|key| key.word()).collect();
+    let words: Vec<_> = each_kind().iter().map(|key| key.word).collect();
     assert_eq!(words[0], None);
     assert!(EACH.iter().all(|says| words.contains(&Some(says.word))));
 }
@@ -352,14 +299,14 @@ fn a_key_is_named_as_its_kms_names_keys() {
             Some("aws"),
             Some(ARN),
             Some(bao),
-            "do not go together, nor key_arn with kms = \"aws\"",
+            "it has both key_arn and `key`",
             "for AWS KMS alone",
         ),
         (
             Some("openbao"),
             Some(ARN),
             None,
-            "do not go together, nor key_arn with kms = \"openbao\"",
+            "kms = \"openbao\" takes `key`, not key_arn",
             "for every other KMS",
         ),
         (
@@ -388,5 +335,78 @@ fn a_key_is_named_as_its_kms_names_keys() {
         assert_eq!(error.exit, Exit::Usage);
         assert!(error.what.contains(why), "{}", error.what);
         assert!(error.hints.concat().contains(hint), "{:?}", error.hints);
+    }
+}
+
+/// Whoever is sent to another KMS is not refused there.
+#[test]
+fn a_kms_to_which_a_hint_sends_a_data_key_takes_it() {
+    let mut sent = 0;
+    for (key, spec) in each_kind()
+        .iter()
+        .flat_map(|key| Spec::ALL.map(|spec| (key, spec)))
+    {
+        let Err(refusal) = key.takes(spec, WrappingAlgorithm::BEST_FIRST[0]) else {
+            continue;
+        };
+        let Some((_, names)) = refusal
+            .hint
+            .split_once("go to ")
+            .or(refusal.hint.split_once("goes to "))
+        else {
+            continue;
+        };
+        for name in names.split(", ").flat_map(|names| names.split(" and ")) {
+            let mut others = each_kind().into_iter().filter(|other| other.kms == name);
+            let other = others
+                .next()
+                .unwrap_or_else(|| panic!("{name}: {}", refusal.hint));
+            assert!(other.usual(spec).is_ok(), "{spec:?}: {}", refusal.hint);
+            sent += 1;
+        }
+    }
+    assert!(sent > 10, "{sent}");
+}
+
+/// A new variant is found by its word too.
+#[test]
+fn every_row_is_that_of_its_keys() {
+    for row in ELSEWHERE {
+        let of_row = row.kinds.iter().map(|name| row.shape.read(name).unwrap());
+        for key in of_row.map(row.key) {
+            assert_eq!((key.word, key.script), (row.facts.word, row.facts.script));
+        }
+    }
+}
+
+/// Only a transit engine tells its errors in a member `errors`.
+#[test]
+fn a_member_that_means_nothing_to_a_kms_takes_nothing_from_its_answer() {
+    for (says, key) in keys() {
+        let text = key.practice(&crafted(4096), says.wrapping).unwrap();
+        let more = text.replacen('{', "{\"errors\": [\"x\"], \"\": 1,", 1);
+        let (row, _) = key.elsewhere().unwrap();
+        let is_transit = says.script.starts_with("transit.sh");
+        assert_eq!(row.parse(more.as_bytes()).is_err(), is_transit, "{key}");
+    }
+}
+
+/// A place of a part that is none would stay as it is.
+#[test]
+fn every_place_in_a_text_is_a_part_of_the_name() {
+    let keys = each_kind();
+    assert_eq!(keys.len(), 1 + 6);
+    for key in keys {
+        let texts = [Some(key.place()), Some(key.owner()), key.command()];
+        let texts = texts.into_iter().chain([key.source(), key.no_guard()]);
+        for text in texts.flatten() {
+            assert!(!text.is_empty() && !text.contains(['{', '}']), "{text}");
+        }
+        if let Ok((row, name)) = key.elsewhere() {
+            let parts = row.shape.parts.iter();
+            let without = parts.filter(|(part, ..)| name.part(part).is_empty());
+            assert_eq!(without.count(), 0, "{key}");
+            assert_eq!(name.part("none"), "");
+        }
     }
 }

@@ -191,7 +191,7 @@ impl Examination {
             let keys = self.kms_keys.iter();
             let keys = keys.filter(|key| ways.clone().any(|way| served(&way, key)));
             let kms = keys
-                .map(|key| key.kms())
+                .map(|key| key.kms)
                 .filter(|kms| !but.contains(kms))
                 .collect();
             Served {

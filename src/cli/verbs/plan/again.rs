@@ -103,7 +103,7 @@ pub(super) fn render(how: BuildsOn, record: &Path, wish: &PlanWish) -> Result<St
                 Some(path) => from_plan(wish, path),
                 None => parameters_file(&old, of_key, import).into(),
             };
-            if let Some(wrapping) = elsewhere.and_then(|given| given.read.wrapping) {
+            if let Some(wrapping) = elsewhere.and_then(|given| given.read.answered.wrapping) {
                 import.wrapping = wrapping;
             }
             once_more(import, &key.label, known, &previous, (&place, &mut notes))?;
@@ -244,13 +244,13 @@ fn new_parameters(old: &Plan, files: &[PathBuf]) -> Result<Told> {
 fn of_one_owner(old: &Plan, given: &Elsewhere) -> Result<()> {
     let imports = old.imports().map(|(_, import)| import);
     let imports = imports.filter(|import| given.is_for(import));
-    let owners: BTreeSet<&str> = imports.map(|import| import.kms_key.owner()).collect();
+    let owners: BTreeSet<String> = imports.map(|import| import.kms_key.owner()).collect();
     let path = given.path.display();
     match owners.len() {
         1 => Ok(()),
         0 => Err(Error::mismatch(format!(
             "{path}: it is {}, but not for a key of the record",
-            given.read.what
+            given.read.row.answer.what
         ))
         .check("KMS-KEY-MATCH")
         .hint("for another key add a [[key.import]] by hand, with other_kms_key = \"reason\"")),
@@ -418,10 +418,7 @@ fn material(
     if let Some(id) = &id {
         let told = match import.kms_key.arn() {
             Some(_) => format!("KMS calls this material {id}: it goes in as EXISTING_KEY_MATERIAL"),
-            None => format!(
-                "{} took this material as version {id}.",
-                import.kms_key.kms()
-            ),
+            None => format!("{} took this material as version {id}.", import.kms_key.kms),
         };
         notes.above(place, &told);
     }

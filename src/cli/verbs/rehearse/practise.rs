@@ -31,7 +31,7 @@ const DEALT: &str = "dealt";
 fn short(plan: &Plan) -> usize {
     let p521 = |key: &KeyPlan| key.spec == Spec::Ec(Curve::P521);
     let mut imports = plan.imports();
-    if imports.any(|(_, import)| !import.kms_key.wrapping_key_bits().contains(&2048)) {
+    if imports.any(|(_, import)| !import.kms_key.wrapping_key_bits.contains(&2048)) {
         return 4096; // every KMS has these
     }
     match plan.keys.iter().any(p521) {

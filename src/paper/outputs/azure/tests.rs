@@ -1,6 +1,8 @@
 use super::*;
-use crate::crypto::spec::Spec;
+use crate::crypto::spec::Curve;
 use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::paper::outputs::elsewhere;
+use crate::plan::kms::KmsKey;
 
 fn hsm() -> TokenFacts {
     TokenFacts {
@@ -27,34 +29,70 @@ fn a_byok_file_says_for_which_kek_it_is_and_by_what_it_was_made() {
     assert_eq!(json.as_object().unwrap().len(), 4);
 }
 
+const KEY: &str = "https://a-hsm.managedhsm.azure.net/keys/payments";
+
+/// The script of an import into a Managed HSM.
+fn script(spec: Spec, challenge: Option<&[u8]>) -> String {
+    let common = Common {
+        kms_key: &KmsKey::parse(Some("azure"), None, Some(KEY)).unwrap(),
+        ceremony: "c",
+        rehearsal: false,
+        title: "t",
+        label: "l",
+        import: "i",
+        spec,
+        wrapping: WrappingAlgorithm::RsaAesKeyWrapSha1,
+        wrapped: b"w",
+        wrapping_key_id: Some("https://a-hsm.managedhsm.azure.net/keys/kek/0"),
+        valid_to: None,
+        hsm: &hsm(),
+        version: None,
+        challenge,
+    };
+    let files = elsewhere(&common).unwrap();
+    let [(file, _), (script, text)] = files.as_slice() else {
+        panic!("{files:?}");
+    };
+    assert_eq!((&**file, &**script), ("payments.byok", "import.sh"));
+    String::from_utf8(text.clone()).unwrap()
+}
+
+fn holds(text: &str, line: &str) -> bool {
+    let plain = line.replace('\'', "");
+    text.lines().any(|of| of == line || of == plain)
+}
+
+#[test]
+fn a_data_key_becomes_what_azure_calls_it_and_answers_by_aes_gcm_of_its_own_length() {
+    for (spec, kty, curve, decrypt) in [
+        (Spec::Aes { bytes: 16 }, "oct", "", "A128GCM"),
+        (Spec::Aes { bytes: 24 }, "oct", "", "A192GCM"),
+        (Spec::Aes { bytes: 32 }, "oct", "", "A256GCM"),
+        (Spec::DEFAULT, "oct", "", "A256GCM"),
+        (Spec::Rsa { bits: 2048 }, "RSA", "", ""),
+        (Spec::Ec(Curve::P256), "EC", "P-256", ""),
+        (Spec::Ec(Curve::P384), "EC", "P-384", ""),
+        (Spec::Ec(Curve::P521), "EC", "P-521", ""),
+        (Spec::Ec(Curve::Secp256k1), "EC", "P-256K", ""),
+    ] {
+        let text = script(spec, None);
+        for (name, value) in [("kty", kty), ("curve", curve), ("decrypt", decrypt)] {
+            assert!(
+                holds(&text, &format!("{name}='{value}'")),
+                "{spec:?} {name}"
+            );
+        }
+        let signs = text
+            .lines()
+            .any(|line| line.starts_with("ops=") && line.contains("sign verify"));
+        assert_eq!(signs, spec.is_private(), "{spec:?}");
+    }
+}
+
 #[test]
 fn every_place_in_the_script_is_filled_and_the_challenge_falls_into_its_parts() {
-    let into = VaultKey::parse("https://a-hsm.managedhsm.azure.net/keys/payments").unwrap();
     let challenge: Vec<u8> = (0..60).collect();
-    let script = |challenge| {
-        let common = Common {
-            ceremony: "c",
-            rehearsal: false,
-            title: "t",
-            label: "l",
-            import: "i",
-            spec: Spec::DEFAULT,
-            wrapping: WrappingAlgorithm::RsaAesKeyWrapSha1,
-            wrapped: b"w",
-            wrapping_key_id: Some("https://a-hsm.managedhsm.azure.net/keys/kek/0"),
-            valid_to: None,
-            hsm: &hsm(),
-            version: None,
-            challenge,
-        };
-        let files = files(&into, &common).unwrap();
-        let [(file, _), (script, text)] = files.as_slice() else {
-            panic!("{files:?}");
-        };
-        assert_eq!((&**file, &**script), ("payments.byok", "import.sh"));
-        String::from_utf8(text.clone()).unwrap()
-    };
-    let text = script(Some(challenge.as_slice()));
+    let text = script(Spec::DEFAULT, Some(&challenge));
     assert!(!text.contains("{{") && !text.contains("}}"));
     let text_part = Base64::encode_string(&challenge[12..44]);
     for line in [
@@ -64,13 +102,9 @@ fn every_place_in_the_script_is_filled_and_the_challenge_falls_into_its_parts() 
         "kty='oct'",
         "curve=''",
     ] {
-        let plain = line.replace('\'', "");
-        let found = text.lines().any(|of| of == line || of == plain);
-        assert!(found, "{line}");
+        assert!(holds(&text, line), "{line}");
     }
     for nothing in [None, Some(&challenge[..20])] {
-        let empty = script(nothing);
-        let found = empty.lines().any(|line| line == "challenge=''");
-        assert!(found);
+        assert!(holds(&script(Spec::DEFAULT, nothing), "challenge=''"));
     }
 }

@@ -183,7 +183,7 @@ fn by(hours: &[(i64, &str)]) -> String {
 fn no_deadline(plan: &Plan) -> Vec<Named> {
     let told = |(_, import): (&KeyPlan, &ImportPlan)| {
         let told = meaning::no_deadline(&import.kms_key)?;
-        Some(format!("{}: {told}", import.kms_key.kms()))
+        Some(format!("{}: {told}", import.kms_key.kms))
     };
     let told: BTreeSet<String> = plan.imports().filter_map(told).collect();
     Named::all(told.iter().map(String::as_str))
@@ -192,7 +192,7 @@ fn no_deadline(plan: &Plan) -> Vec<Named> {
 /// Each command once.
 fn fetched(plan: &Plan) -> Vec<Named> {
     let command = |(_, import): (&KeyPlan, &ImportPlan)| {
-        let (script, source) = (import.kms_key.script(), import.kms_key.source()?);
+        let (script, source) = (import.kms_key.script, import.kms_key.source()?);
         let out = parameters_path(import);
         Some(format!("bash {script} parameters {source} --out {out}"))
     };
@@ -210,7 +210,7 @@ fn parameters_path(import: &ImportPlan) -> String {
 
 /// The scripts that show the slip of each KMS, by their names alone.
 fn scripts(plan: &Plan) -> String {
-    let name = |(_, import): (_, &ImportPlan)| import.kms_key.script().split(' ').next();
+    let name = |(_, import): (_, &ImportPlan)| import.kms_key.script.split(' ').next();
     let names: BTreeSet<&str> = plan.imports().filter_map(name).collect();
     names.into_iter().collect::<Vec<_>>().join(" or ")
 }

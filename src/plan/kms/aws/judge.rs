@@ -1,92 +1,54 @@
-//! What AWS KMS says of a key, and whether import parameters are for it.
+//! What AWS KMS says of its keys, and whether import parameters are for one.
 
 use jiff::Timestamp;
 
-use super::{ImportParameters, fits, read, takes};
-use crate::crypto::spec::{Refusal, Spec};
-use crate::crypto::wrapping::WrappingAlgorithm;
+use super::{ImportParameters, read};
 use crate::ground::error::{Error, Result};
-use crate::plan::kms::{Given, ImportToken, KeyArn, Kms, Lifetime, Wanted};
+use crate::plan::kms::{Facts, Given, ImportToken, KeyArn, Lifetime, Wanted, same_algorithm};
 
-impl Kms for KeyArn {
-    fn as_str(&self) -> &str {
-        self.as_str()
-    }
+pub(in crate::plan::kms) const FACTS: Facts = Facts {
+    kms: "AWS KMS",
+    word: None,
+    script: "online.sh",
+    place: "{region}",
+    owner: "{arn}",
+    command: None,
+    source: None,
+    wrapping_key_bits: &[2048, 3072, 4096],
+    binds_algorithm: true,
+    lifetime: Lifetime::Hours(24),
+    no_guard: None,
+    doubt: None,
+    proves_by_decrypting: |_| false,
+    beside: &[
+        ("ImportToken.bin", "what KMS requires with it"),
+        (
+            "import.sh",
+            "checks both, then runs aws kms import-key-material",
+        ),
+    ],
+};
 
-    fn kms(&self) -> &'static str {
-        "AWS KMS"
-    }
+/// Reads import parameters for this key.
+pub(in crate::plan::kms) fn given(arn: &KeyArn, wanted: &Wanted) -> Result<Given> {
+    let read = read(wanted.path)?;
+    same_kms_key(arn, &read)?;
+    same_algorithm(read.wrapping_algorithm, wanted.wrapping)?;
+    Ok(Given {
+        valid_to: Some(valid_to(wanted, &read)?),
+        wrapping_key: read.wrapping_key,
+        wrapping_key_id: None,
+        token: Some(ImportToken {
+            bytes: read.import_token,
+            names_key: read.key_arn.is_some(),
+        }),
+        files: read.files,
+    })
+}
 
-    fn word(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn place(&self) -> &str {
-        self.region()
-    }
-
-    fn owner(&self) -> &str {
-        self.as_str()
-    }
-
-    fn command(&self) -> Option<String> {
-        None
-    }
-
-    fn takes(&self, spec: Spec, wrapping: WrappingAlgorithm) -> std::result::Result<(), Refusal> {
-        takes(spec, wrapping, self.is_china())
-    }
-
-    fn fits(
-        &self,
-        spec: Spec,
-        wrapping: WrappingAlgorithm,
-        wrapping_key_bits: usize,
-    ) -> std::result::Result<(), Refusal> {
-        fits(spec, wrapping, wrapping_key_bits)
-    }
-
-    fn binds_algorithm(&self) -> bool {
-        true
-    }
-
-    fn read(&self, wanted: &Wanted) -> Result<Given> {
-        let read = read(wanted.path)?;
-        same_kms_key(self, &read)?;
-        same_algorithm(wanted.wrapping, &read)?;
-        Ok(Given {
-            valid_to: Some(deadline(wanted, &read)?),
-            wrapping_key: read.wrapping_key,
-            wrapping_key_id: None,
-            token: Some(ImportToken {
-                bytes: read.import_token,
-                names_key: read.key_arn.is_some(),
-            }),
-            files: read.files,
-        })
-    }
-
-    fn deadline(&self, wanted: &Wanted) -> Option<Timestamp> {
-        read(wanted.path).ok()?.valid_to.or(wanted.valid_to)
-    }
-
-    fn lifetime(&self) -> Lifetime {
-        Lifetime::Hours(24)
-    }
-
-    fn no_guard(&self) -> Option<String> {
-        None
-    }
-
-    fn beside(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("ImportToken.bin", "what KMS requires with it"),
-            (
-                "import.sh",
-                "checks both, then runs aws kms import-key-material",
-            ),
-        ]
-    }
+/// Their deadline, as they or the plan say it.
+pub(in crate::plan::kms) fn deadline(wanted: &Wanted) -> Option<Timestamp> {
+    read(wanted.path).ok()?.valid_to.or(wanted.valid_to)
 }
 
 fn same_kms_key(planned: &KeyArn, read: &ImportParameters) -> Result<()> {
@@ -103,19 +65,8 @@ fn same_kms_key(planned: &KeyArn, read: &ImportParameters) -> Result<()> {
     }
 }
 
-fn same_algorithm(wanted: WrappingAlgorithm, read: &ImportParameters) -> Result<()> {
-    match read.wrapping_algorithm {
-        Some(algorithm) if algorithm != wanted => Err(Error::mismatch(format!(
-            "the parameters were downloaded for {algorithm}, but the plan says {wanted}"
-        ))
-        .check("WRAPPING-ALGORITHM-MATCH")
-        .hint("KMS unwraps only with the algorithm chosen at the download: change the plan, or download again")),
-        _ => Ok(()),
-    }
-}
-
 /// The file's own deadline or, if it carries none, the plan's.
-fn deadline(wanted: &Wanted, read: &ImportParameters) -> Result<Timestamp> {
+fn valid_to(wanted: &Wanted, read: &ImportParameters) -> Result<Timestamp> {
     match (read.valid_to, wanted.valid_to) {
         (Some(file), Some(plan)) if file != plan => Err(Error::usage(format!(
             "parameters_valid_to is {plan} in the plan, but the parameters carry {file}"

@@ -2,56 +2,42 @@
 //!
 //! Source: AWS KMS Developer Guide, "Importing key material" (API 2014-11-01).
 
-use crate::crypto::spec::{Curve, Refusal, Spec};
+use crate::crypto::spec::{Curve, Refusal, Spec, Taken};
 use crate::crypto::wrapping::WrappingAlgorithm;
 
 /// Whether KMS accepts it wrapped with this algorithm, as far as the plan alone says.
 ///
 /// # Errors
 /// Why not.
-pub(crate) fn takes(
-    spec: Spec,
-    wrapping: WrappingAlgorithm,
-    in_china: bool,
-) -> Result<(), Refusal> {
-    let refuse = |why: String, hint: &str| {
-        Err(Refusal {
-            why: format!("wrapping {wrapping}: {why}"),
-            hint: hint.to_owned(),
-        })
-    };
+pub(crate) fn takes(spec: Spec, wrapping: WrappingAlgorithm, in_china: bool) -> Taken {
+    const DOWNLOAD: &str = "write RSAES_OAEP_SHA_256, and download import parameters for it";
+    let name = spec.name();
+    let refuse = |why: String, hint| Err(Refusal::new(format!("wrapping {wrapping}: {why}"), hint));
     match spec {
-        Spec::Aes { .. } => Err(Refusal {
-            why: format!(
-                "spec {}: AWS KMS has one kind of AES key, SYMMETRIC_DEFAULT",
-                spec.name()
-            ),
-            hint: "write SYMMETRIC_DEFAULT, which other KMSs take too: it has 256 bits".into(),
-        }),
-        Spec::Ed25519 => Err(Refusal {
-            why: "spec ED25519: AWS KMS makes Ed25519 keys itself and imports none".into(),
-            hint: "the most similar key that it imports is ECC_NIST_P256".into(),
-        }),
-        _ if wrapping.is_rsa_aes() && in_china => refuse(
-            "it is not offered in China Regions".into(),
-            "download import parameters for RSAES_OAEP_SHA_256",
-        ),
-        Spec::Symmetric { .. } | Spec::Hmac { .. } if wrapping.is_rsa_aes() => {
-            let what = match spec {
-                Spec::Symmetric { .. } => "symmetric",
-                _ => "HMAC",
-            };
-            refuse(
-                format!("KMS accepts {what} material with RSAES_OAEP_* only"),
-                "download import parameters for RSAES_OAEP_SHA_256",
-            )
+        Spec::Aes { .. } => Err(Refusal::new(
+            format!("spec {name}: AWS KMS has one kind of AES key, SYMMETRIC_DEFAULT"),
+            "write SYMMETRIC_DEFAULT, which other KMSs take too: it has 256 bits",
+        )),
+        Spec::Ed25519 => Err(Refusal::new(
+            "spec ED25519: AWS KMS makes Ed25519 keys itself and imports none",
+            "the most similar key that it imports is ECC_NIST_P256",
+        )),
+        _ if wrapping.is_rsa_aes() && in_china => {
+            refuse("it is not offered in China Regions".into(), DOWNLOAD)
         }
+        Spec::Symmetric { .. } if wrapping.is_rsa_aes() => refuse(
+            "KMS accepts symmetric material with RSAES_OAEP_* only".into(),
+            DOWNLOAD,
+        ),
+        Spec::Hmac { .. } if wrapping.is_rsa_aes() => refuse(
+            "KMS accepts HMAC material with RSAES_OAEP_* only".into(),
+            DOWNLOAD,
+        ),
         Spec::Rsa { .. } if !wrapping.is_rsa_aes() => refuse(
             format!(
-                "KMS accepts the material of {} with RSA_AES_KEY_WRAP_* only: it is too long for RSA",
-                spec.name()
+                "KMS accepts the material of {name} with RSA_AES_KEY_WRAP_* only: it is too long for RSA"
             ),
-            "download import parameters for RSA_AES_KEY_WRAP_SHA_256",
+            "write RSA_AES_KEY_WRAP_SHA_256, and download import parameters for it",
         ),
         _ => Ok(()),
     }
@@ -61,25 +47,15 @@ pub(crate) fn takes(
 ///
 /// # Errors
 /// Why not.
-pub(crate) fn fits(
-    spec: Spec,
-    wrapping: WrappingAlgorithm,
-    wrapping_key_bits: usize,
-) -> Result<(), Refusal> {
-    let too_long =
-        spec == Spec::Ec(Curve::P521) && !wrapping.is_rsa_aes() && wrapping_key_bits <= 2048;
-    if !too_long {
+pub(crate) fn fits(spec: Spec, wrapping: WrappingAlgorithm, wrapping_key_bits: usize) -> Taken {
+    if spec != Spec::Ec(Curve::P521) || wrapping.is_rsa_aes() || wrapping_key_bits > 2048 {
         return Ok(());
     }
-    Err(Refusal {
-        why: format!(
-            "wrapping {wrapping}: the material of {} is too long for RSA_2048",
-            spec.name()
-        ),
-        hint:
-            "download import parameters with RSA_3072 or RSA_4096, or for RSA_AES_KEY_WRAP_SHA_256"
-                .into(),
-    })
+    let name = spec.name();
+    Err(Refusal::new(
+        format!("wrapping {wrapping}: the material of {name} is too long for RSA_2048"),
+        "download import parameters with RSA_3072 or RSA_4096, or for RSA_AES_KEY_WRAP_SHA_256",
+    ))
 }
 
 #[cfg(test)]

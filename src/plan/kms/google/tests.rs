@@ -1,11 +1,33 @@
 use super::*;
 use crate::crypto::wrapping::key::tests::crafted;
 use crate::ground::error::Exit;
+use crate::plan::kms::Wanted;
 
 const RING: &str = "projects/a-project-1/locations/europe-west6/keyRings/a_ring-1";
 
-fn key() -> CryptoKey {
-    CryptoKey::parse(&format!("{RING}/cryptoKeys/Payments_1")).unwrap()
+fn read(name: &str) -> Result<KmsKey> {
+    KmsKey::parse(Some("google"), None, Some(name))
+}
+
+fn key() -> KmsKey {
+    read(&format!("{RING}/cryptoKeys/Payments_1")).unwrap()
+}
+
+fn parse(bytes: &[u8]) -> Result<Answered> {
+    GOOGLE.parse(bytes)
+}
+
+/// As for a plan whose key this is.
+fn judged(text: &str, wrapping: WrappingAlgorithm) -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("job.json");
+    std::fs::write(&path, text).unwrap();
+    let wanted = Wanted {
+        path: &path,
+        wrapping,
+        valid_to: None,
+    };
+    key().read(&wanted).map(|_| ())
 }
 
 #[test]
@@ -14,30 +36,31 @@ fn a_key_has_one_spelling_and_anything_else_is_refused_by_its_part() {
         format!("{RING}/cryptoKeys/k"),
         "projects/example.com:project/locations/global/keyRings/R/cryptoKeys/K-1_2".into(),
     ] {
-        let key = CryptoKey::parse(&name).unwrap();
+        let key = read(&name).unwrap();
         assert_eq!(key.as_str(), name);
-        assert!(name.starts_with(key.ring()) && !key.ring().contains("cryptoKeys"));
+        assert!(name.starts_with(&key.owner()) && !key.owner().contains("cryptoKeys"));
         let version = format!("{name}/cryptoKeyVersions/12");
-        assert_eq!(CryptoKey::of_version(&version), Some((key, "12")));
+        let told = of_version(&version).map(|(key, version)| (KmsKey::Google(key), version));
+        assert_eq!(told, Some((key, "12")));
     }
     let with = |from: &str, to: &str| format!("{RING}/cryptoKeys/k").replace(from, to);
     let long = "k".repeat(64);
     for (name, why) in [
-        (String::new(), "is not the resource name"),
-        (with("projects/", "/projects/"), "is not the resource name"),
-        (with("/cryptoKeys/k", ""), "is not the resource name"),
+        (String::new(), "does not begin with projects/"),
+        (with("projects/", "/projects/"), "does not begin"),
         (
-            with("cryptoKeys/k", "cryptoKeys/k/"),
-            "is not the resource name",
+            with("/cryptoKeys/k", ""),
+            "has no /cryptoKeys/ after its ring",
         ),
+        (with("cryptoKeys/k", "cryptoKeys/k/"), "has a key that"),
         (
             with("cryptoKeys/k", "cryptoKeys/k/cryptoKeyVersions/1"),
-            "is not the resource name",
+            "has a key that",
         ),
-        (with("cryptoKeys", "cryptokeys"), "is not the resource name"),
+        (with("cryptoKeys", "cryptokeys"), "has no /cryptoKeys/"),
         (
             with("projects", "https://cloudkms.googleapis.com/v1/projects"),
-            "is not the resource name",
+            "does not begin",
         ),
         (with("a-project-1", "A-project-1"), "has a project"),
         (with("a-project-1", "1-project"), "has a project"),
@@ -49,28 +72,22 @@ fn a_key_has_one_spelling_and_anything_else_is_refused_by_its_part() {
         (with("europe-west6", "Europe"), "has a location"),
         (with("europe-west6", "a b"), "has a location"),
         (with("europe-west6", ""), "has a location"),
-        (with("a_ring-1", "a.ring"), "has a key ring or key"),
-        (with("a_ring-1", "*"), "has a key ring or key"),
-        (
-            with("cryptoKeys/k", "cryptoKeys/k$(x)"),
-            "has a key ring or key",
-        ),
+        (with("a_ring-1", "a.ring"), "has a ring"),
+        (with("a_ring-1", "*"), "has a ring"),
+        (with("cryptoKeys/k", "cryptoKeys/k$(x)"), "has a key"),
         (
             with("cryptoKeys/k", &format!("cryptoKeys/{long}")),
-            "has a key ring or key",
+            "has a key",
         ),
-        (
-            with("cryptoKeys/k", "cryptoKeys/ké"),
-            "has a key ring or key",
-        ),
+        (with("cryptoKeys/k", "cryptoKeys/ké"), "has a key"),
     ] {
-        let error = CryptoKey::parse(&name).unwrap_err();
+        let error = read(&name).unwrap_err();
         assert_eq!(error.exit, Exit::Usage, "{name}");
         assert!(error.what.contains(why), "{why}: {}", error.what);
     }
     for version in ["", "0", "01", "1x", "-1", "1234567890"] {
         let name = format!("{RING}/cryptoKeys/k/cryptoKeyVersions/{version}");
-        assert_eq!(CryptoKey::of_version(&name), None, "{version}");
+        assert_eq!(of_version(&name), None, "{version}");
     }
 }
 
@@ -86,22 +103,14 @@ fn parameters_as_gcloud_prints_them_give_algorithm_deadline_and_job() {
     ] {
         let text = job(bits, wrapping);
         let job = parse(text.as_bytes()).unwrap();
-        assert_eq!((job.wrapping_key.bits(), job.algorithm), (bits, wrapping));
-        assert_eq!(job.name, format!("{RING}/importJobs/stand-in"));
-        job.judge(&key(), wrapping).unwrap();
-        let other = job.judge(&key(), WrappingAlgorithm::RsaAesKeyWrapSha256);
-        assert_eq!(other.unwrap_err().check, Some("WRAPPING-ALGORITHM-MATCH"));
-        let known = recognise(text.as_bytes()).unwrap();
-        assert_eq!(known.more[0].1, job.name);
-        // a job of no use is still a job; anything else may be that of another KMS
-        let useless = text.replace("\"name\": \"", "\"name\": 1, \"x\": \"");
-        let exit = |text: &str| recognise(text.as_bytes()).err().map(|error| error.exit);
-        assert_eq!(exit(&useless), Some(Exit::Mismatch));
         assert_eq!(
-            exit("{\"publicKey\": 1}"),
-            parse(b"{}").err().map(|error| error.exit)
+            (job.wrapping_key.bits(), job.wrapping),
+            (bits, Some(wrapping))
         );
-        assert_ne!(exit("{\"publicKey\": 1}"), Some(Exit::Mismatch));
+        assert_eq!(job.id, Some(format!("{RING}/importJobs/stand-in")));
+        judged(&text, wrapping).unwrap();
+        let other = judged(&text, WrappingAlgorithm::RsaAesKeyWrapSha256);
+        assert_eq!(other.unwrap_err().check, Some("WRAPPING-ALGORITHM-MATCH"));
     }
 }
 
@@ -177,6 +186,11 @@ fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
             "SOFTWARE, not HSM",
         ),
         (
+            with("\"HSM\"", "\"SOFTWARE\"").replace("\"state\"", "\"x\""),
+            "IMPORT-JOB",
+            "SOFTWARE, not HSM",
+        ),
+        (
             with("\"HSM\"", "\"HSM_SINGLE_TENANT\""),
             "IMPORT-JOB",
             "not HSM",
@@ -222,21 +236,30 @@ fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
         RING.replace("a_ring", "b_ring") + "/importJobs/j",
         RING.replace("europe-west6", "global") + "/importJobs/j",
         RING.replace("a-project-1", "a-project-2") + "/importJobs/j",
-        format!("{RING}/importJobs/j/x"),
-        format!("{RING}/importJobs/"),
         format!("{RING}1/importJobs/j"),
-        format!("{RING}/cryptoKeys/Payments_1"),
     ] {
         let text = with(&format!("{RING}/importJobs/stand-in"), &name);
-        let job = parse(text.as_bytes()).unwrap();
-        let error = job
-            .judge(&key(), WrappingAlgorithm::RsaAesKeyWrapSha1)
-            .unwrap_err();
+        let error = judged(&text, WrappingAlgorithm::RsaAesKeyWrapSha1).unwrap_err();
         assert_eq!(
             (error.exit, error.check),
             (Exit::Mismatch, Some("IMPORT-JOB")),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn what_has_no_name_of_a_job_is_none() {
+    let good = job(3072, WrappingAlgorithm::RsaAesKeyWrapSha1);
+    for name in [
+        format!("{RING}/importJobs/j/x"),
+        format!("{RING}/importJobs/"),
+        format!("{RING}/cryptoKeys/Payments_1"),
+    ] {
+        let text = good.replace(&format!("{RING}/importJobs/stand-in"), &name);
+        let error = judged(&text, WrappingAlgorithm::RsaAesKeyWrapSha1).unwrap_err();
+        assert_eq!(error.exit, Exit::Usage, "{name}");
+        assert!(error.what.ends_with("which is no import job's"), "{name}");
     }
 }
 

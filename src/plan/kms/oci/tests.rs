@@ -1,69 +1,93 @@
 use super::*;
+use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::crypto::wrapping::key::WrappingKey;
 use crate::crypto::wrapping::key::tests::crafted;
-use crate::ground::error::Exit;
+use crate::ground::error::{Exit, Result};
 
 const HOST: &str = "https://a-1-management.kms.us-ashburn-1.oraclecloud.com";
 const COMPARTMENT: &str = "ocid1.compartment.oc1..aaaa0example";
 const KEY: &str = "ocid1.key.oc1.iad.a1.abuw0example";
 
-fn new() -> OciKey {
-    OciKey::parse(&format!("{HOST}/{COMPARTMENT}/payments.2026_a-1")).unwrap()
+fn key(url: &str) -> Result<KmsKey> {
+    KmsKey::parse(Some("oci"), None, Some(url))
 }
 
-fn next() -> OciKey {
-    OciKey::parse(&format!("{HOST}/{KEY}")).unwrap()
+fn new() -> KmsKey {
+    key(&format!("{HOST}/{COMPARTMENT}/payments.2026_a-1")).unwrap()
+}
+
+fn next() -> KmsKey {
+    key(&format!("{HOST}/{KEY}")).unwrap()
+}
+
+fn name_of(key: KmsKey) -> Name {
+    match key {
+        KmsKey::Oci(name) => name,
+        other => panic!("{other}"),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<WrappingKey> {
+    OCI.parse(bytes).map(|answered| answered.wrapping_key)
 }
 
 #[test]
 fn a_key_has_one_spelling_and_anything_else_is_refused_by_its_part() {
-    assert_eq!(
-        new().compartment(),
-        Some((COMPARTMENT, "payments.2026_a-1"))
-    );
-    assert_eq!((next().ocid(), new().ocid()), (Some(KEY), None));
-    assert_eq!(next().place(), HOST);
+    let (new, next) = (name_of(new()), name_of(next()));
+    assert_eq!(compartment(&new), Some((COMPARTMENT, "payments.2026_a-1")));
+    assert_eq!((ocid(&next), ocid(&new)), (Some(KEY), None));
+    let planned = [&next, &new].map(|key| planned_ocid(key.as_str()));
+    assert_eq!(planned, [Some(KEY.to_owned()), None]);
+    assert_eq!(KmsKey::Oci(next).place(), HOST);
     let whole = format!("{HOST}/ocid1.tenancy.oc1..aaaa/k");
-    OciKey::parse(&whole).unwrap();
+    key(&whole).unwrap();
+    key(&format!("{HOST}/ocid1.compartment.oc1..oraclecloud.com/k")).unwrap();
     let long = format!("{HOST}/{COMPARTMENT}/{}", "k".repeat(64));
     let start = format!("{HOST}/ocid1.key.oc1.iad.a1.");
-    let longest = start.clone() + &"a".repeat(300 - start.len());
-    OciKey::parse(&longest).unwrap();
+    let longest = start.clone() + &"a".repeat(325 - start.len());
+    key(&longest).unwrap();
     let longer = longest + "a";
     for (url, why) in [
         (String::new(), "does not begin"),
         (format!("http{}", &whole[5..]), "does not begin"),
-        (HOST.into(), "has nothing after the host"),
-        (whole.replace("-management", "-crypto"), "has a host"),
-        (whole.replace("a-1-management", "-management"), "has a host"),
+        (HOST.into(), "has no .oraclecloud.com/ after its region"),
+        (
+            whole.replace("-management", "-crypto"),
+            "has no -management.kms. after",
+        ),
+        (
+            whole.replace("a-1-management", "-management"),
+            "has a vault",
+        ),
         (
             whole.replace("oraclecloud.com", "oraclecloud.com.example"),
-            "has a host",
+            "has no .oraclecloud.com/",
         ),
         (
             whole.replace("oraclecloud.com", "oraclecloud.com:443"),
-            "has a host",
+            "has no .oraclecloud.com/",
         ),
-        (whole.replace("https://", "https://x@"), "has a host"),
-        (whole.replace("us-ashburn-1", "US"), "has a host"),
-        (whole.replace("us-ashburn-1.", ""), "has a host"),
-        (format!("{HOST}/{COMPARTMENT}"), "does not end in"),
-        (format!("{HOST}/{COMPARTMENT}/"), "does not end in"),
-        (format!("{HOST}/{COMPARTMENT}/a/b"), "does not end in"),
-        (format!("{HOST}/{COMPARTMENT}/a b"), "does not end in"),
-        (format!("{HOST}/{COMPARTMENT}/-a"), "does not end in"),
-        (format!("{HOST}/{KEY}/k"), "does not end in"),
-        (format!("{HOST}/{KEY}/"), "does not end in"),
+        (whole.replace("https://", "https://x@"), "has a vault"),
+        (whole.replace("us-ashburn-1", "US"), "has a region"),
         (
-            format!("{HOST}/ocid1.vault.oc1.iad.a1.x"),
-            "does not end in",
+            whole.replace("us-ashburn-1.", ""),
+            "has no .oraclecloud.com/",
         ),
-        (format!("{HOST}/ocid1.key.oc1"), "does not end in"),
-        (format!("{HOST}/ocid1.key.oc1.iad.a1."), "does not end in"),
-        (format!("{HOST}/ocid1.key.OC1.iad.a1.x"), "does not end in"),
-        (long, "does not end in"),
-        (longer, "is longer than 300"),
+        (format!("{HOST}/{COMPARTMENT}"), "has a place"),
+        (format!("{HOST}/{COMPARTMENT}/"), "has a place"),
+        (format!("{HOST}/{COMPARTMENT}/a/b"), "has a place"),
+        (format!("{HOST}/{COMPARTMENT}/a b"), "has a place"),
+        (format!("{HOST}/{COMPARTMENT}/-a"), "has a place"),
+        (format!("{HOST}/{KEY}/k"), "has a place"),
+        (format!("{HOST}/{KEY}/"), "has a place"),
+        (format!("{HOST}/ocid1.vault.oc1.iad.a1.x"), "has a place"),
+        (format!("{HOST}/ocid1.key.oc1"), "has a place"),
+        (format!("{HOST}/ocid1.key.oc1.iad.a1."), "has a place"),
+        (format!("{HOST}/ocid1.key.OC1.iad.a1.x"), "has a place"),
+        (long, "has a place"),
+        (longer, "is longer than 325"),
     ] {
-        let error = OciKey::parse(&url).unwrap_err();
+        let error = key(&url).unwrap_err();
         assert_eq!(error.exit, Exit::Usage, "{url}");
         assert!(error.what.contains(why), "{why}: {}", error.what);
     }
@@ -82,7 +106,6 @@ fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
         parse(public::to_pem(key.spki_der()).as_bytes()).unwrap(),
         key
     );
-    recognise(good.as_bytes()).unwrap();
     let with = |from: &str, to: &str| {
         let text = good.replacen(from, to, 1);
         assert_ne!(text, good, "{from}");
@@ -90,8 +113,8 @@ fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
     };
     for (text, why) in [
         (String::new(), "is not JSON"),
-        ("[]".into(), "has no `public-key`"),
-        ("{}".into(), "has no `public-key`"),
+        ("[]".into(), "is a list"),
+        ("{}".into(), "has no text `public-key` in `data`"),
         (
             "{\"ImportToken\": \"\"}".into(),
             "is import parameters of AWS KMS",
@@ -118,7 +141,7 @@ fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
         ),
         (
             with("\"public-key\": \"", "\"public-key\": 1, \"y\": \""),
-            "has no `public-key`",
+            "has no text `public-key` in `data`",
         ),
         (with("MII", "M"), "the public key is not"),
     ] {
@@ -145,9 +168,9 @@ fn hostile_and_mistaken_parameters_are_refused_by_what_they_are() {
 
 #[test]
 fn exactly_what_oci_takes_is_taken() {
-    let shape = |spec| new().shape(spec).map_err(|refusal| refusal.why);
-    assert_eq!(shape(Spec::DEFAULT), Ok(("AES", 32)));
-    assert_eq!(shape(Spec::Rsa { bits: 3072 }), Ok(("RSA", 384)));
+    let shape = |spec| new().called(spec).map_err(|refusal| refusal.why);
+    assert_eq!(shape(Spec::DEFAULT), Ok("AES"));
+    assert_eq!(shape(Spec::Rsa { bits: 3072 }), Ok("RSA"));
     let hmac = Spec::ALL
         .into_iter()
         .find(|spec| matches!(spec, Spec::Hmac { .. }));

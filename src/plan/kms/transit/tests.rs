@@ -1,11 +1,17 @@
 use base64ct::{Base64, Encoding as _};
 
 use super::*;
+use crate::crypto::wrapping::WrappingAlgorithm;
+use crate::crypto::wrapping::key::WrappingKey;
 use crate::crypto::wrapping::key::tests::crafted;
-use crate::ground::error::Exit;
+use crate::ground::error::{Exit, Result};
 
-fn key(url: &str) -> Result<TransitKey> {
-    TransitKey::parse(Program::OpenBao, url)
+fn key(url: &str) -> Result<KmsKey> {
+    KmsKey::parse(Some("openbao"), None, Some(url))
+}
+
+fn parse(bytes: &[u8]) -> Result<WrappingKey> {
+    OPENBAO.parse(bytes).map(|answered| answered.wrapping_key)
 }
 
 #[test]
@@ -22,6 +28,12 @@ fn the_url_of_a_key_falls_into_its_parts() {
             "https://bao.example",
             "team-1/kms.a",
             "a.b-c_1",
+        ),
+        (
+            "https://v1/v1/v1/keys/v1/keys/keys",
+            "https://v1",
+            "v1/keys/v1",
+            "keys",
         ),
         (
             "https://[fd00::1]:8200/v1/keys/keys/keys",
@@ -42,11 +54,11 @@ fn the_url_of_a_key_falls_into_its_parts() {
             "k",
         ),
     ] {
-        let key = key(url).unwrap();
-        assert_eq!(
-            (key.place(), key.mount(), key.name()),
-            (server, mount, name)
-        );
+        let Ok(KmsKey::OpenBao(key)) = key(url) else {
+            panic!("{url}")
+        };
+        let parts = ["server", "mount", "name"].map(|part| key.part(part));
+        assert_eq!(parts, [server, mount, name]);
         assert_eq!(key.as_str(), url);
     }
 }
@@ -54,53 +66,47 @@ fn the_url_of_a_key_falls_into_its_parts() {
 #[test]
 fn a_key_has_one_spelling_and_anything_else_is_refused_by_its_part() {
     let start = "https://bao.example/v1/transit/keys/".to_owned();
-    let longest = start.clone() + &"k".repeat(200 - start.len());
+    let longest = start.clone() + &"k".repeat(325 - start.len());
     key(&longest).unwrap();
     let long = longest + "k";
     for (url, why) in [
-        ("", "is not a URL"),
-        ("transit/keys/payments", "is not a URL"),
-        ("arn:aws:kms:eu-west-1:111122223333:key/1", "is not a URL"),
+        ("", "has no /v1/ after its server"),
+        ("transit/keys/payments", "has no /v1/"),
+        ("arn:aws:kms:eu-west-1:111122223333:key/1", "has no /v1/"),
         ("https://bao.example/transit/keys/k", "has no /v1/"),
-        ("https://user@bao.example/v1/transit/keys/k", "has a host"),
-        ("https://Bao.example/v1/transit/keys/k", "has a host"),
-        ("https:///v1/transit/keys/k", "has a host"),
-        ("https://bao..example/v1/transit/keys/k", "has a host"),
-        ("https://-bao/v1/transit/keys/k", "has a host"),
-        ("https://bao.example:443/v1/transit/keys/k", "has a host"),
-        ("https://bao.example:08200/v1/transit/keys/k", "has a host"),
-        ("https://bao.example:0/v1/transit/keys/k", "has a host"),
-        ("https://bao.example:65536/v1/transit/keys/k", "has a host"),
-        ("https://bao.example:/v1/transit/keys/k", "has a host"),
-        ("https://[::1/v1/transit/keys/k", "has a host"),
-        ("https://bao.example/x/v1/transit/keys/k", "has a host"),
+        ("https://user@bao.example/v1/transit/keys/k", "has a server"),
+        ("https://Bao.example/v1/transit/keys/k", "has a server"),
+        ("https:///v1/transit/keys/k", "has a server"),
+        ("https://bao..example/v1/transit/keys/k", "has a server"),
+        ("https://-bao/v1/transit/keys/k", "has a server"),
+        ("https://bao.example:443/v1/transit/keys/k", "has a server"),
         (
-            "http://bao.example/v1/transit/keys/k",
-            "is not reached by https",
+            "https://bao.example:08200/v1/transit/keys/k",
+            "has a server",
         ),
+        ("https://bao.example:0/v1/transit/keys/k", "has a server"),
         (
-            "ftp://127.0.0.1/v1/transit/keys/k",
-            "is not reached by https",
+            "https://bao.example:65536/v1/transit/keys/k",
+            "has a server",
         ),
-        ("https://bao.example/v1/keys/k", "does not end in"),
-        (
-            "https://bao.example/v1/transit/keys/k/import",
-            "does not end in",
-        ),
-        (
-            "https://bao.example/v1/transit/encrypt/k",
-            "does not end in",
-        ),
-        ("https://bao.example/v1/transit/keys/", "has a part"),
-        ("https://bao.example/v1/../keys/k", "has a part"),
-        ("https://bao.example/v1/transit//keys/k", "has a part"),
-        ("https://bao.example/v1/transit/keys/k?x=1", "has a part"),
-        ("https://bao.example/v1/transit/keys/k#x", "has a part"),
-        ("https://bao.example/v1/transit/keys/k k", "has a part"),
-        ("https://bao.example/v1/transit/keys/ключ", "has a part"),
-        ("https://bao.example/v1/transit/keys/%6b", "has a part"),
-        ("https://bao.example/v1/transit/keys/-k", "has a part"),
-        (&long, "is longer than 200 characters"),
+        ("https://bao.example:/v1/transit/keys/k", "has a server"),
+        ("https://[::1/v1/transit/keys/k", "has a server"),
+        ("https://bao.example/x/v1/transit/keys/k", "has a server"),
+        ("http://bao.example/v1/transit/keys/k", "has a server"),
+        ("ftp://127.0.0.1/v1/transit/keys/k", "has a server"),
+        ("https://bao.example/v1/keys/k", "has no /keys/"),
+        ("https://bao.example/v1/transit/keys/k/import", "has a name"),
+        ("https://bao.example/v1/transit/encrypt/k", "has no /keys/"),
+        ("https://bao.example/v1/transit/keys/", "has a name"),
+        ("https://bao.example/v1/../keys/k", "has a mount"),
+        ("https://bao.example/v1/transit//keys/k", "has a mount"),
+        ("https://bao.example/v1/transit/keys/k?x=1", "has a name"),
+        ("https://bao.example/v1/transit/keys/k#x", "has a name"),
+        ("https://bao.example/v1/transit/keys/k k", "has a name"),
+        ("https://bao.example/v1/transit/keys/ключ", "has a name"),
+        ("https://bao.example/v1/transit/keys/%6b", "has a name"),
+        ("https://bao.example/v1/transit/keys/-k", "has a name"),
+        (&long, "is longer than 325 characters"),
     ] {
         let error = key(url).unwrap_err();
         assert_eq!(error.exit, Exit::Usage, "{url}");
@@ -178,11 +184,11 @@ fn what_is_not_the_wrapping_key_of_a_transit_engine_is_refused_by_name() {
         ),
         (
             "{\"data\":{\"public_key\":1}}".into(),
-            "has no `public_key` in `data`",
+            "has no text `public_key` in `data`",
         ),
         (
             "{\"public_key\":\"x\"}".into(),
-            "has no `public_key` in `data`",
+            "has no text `public_key` in `data`",
         ),
         (
             "Key           Value\npublic_key    -----BEGIN".into(),
@@ -238,9 +244,4 @@ fn exactly_what_a_transit_engine_takes_is_taken() {
         bytes: 32,
     };
     assert_eq!(key_type(long), Ok("hmac"));
-    assert_eq!(hash_function(WrappingAlgorithm::RsaAesKeyWrapSha1), "SHA1");
-    assert_eq!(
-        hash_function(WrappingAlgorithm::RsaAesKeyWrapSha256),
-        "SHA256"
-    );
 }
