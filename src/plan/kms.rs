@@ -65,8 +65,6 @@ pub(crate) struct Facts {
     place: &'static str,
     /// What has its wrapping keys to itself: no two such share one. A key of AWS KMS does; elsewhere what holds the key.
     owner: &'static str,
-    /// The command that prints import parameters, if there is one for all.
-    command: Option<&'static str>,
     /// What the script of the online half is asked for import parameters, if that is one thing for all.
     source: Option<&'static str>,
     /// How long its wrapping keys can be, in bits.
@@ -339,14 +337,11 @@ impl KmsKey {
         self.filled(self.owner)
     }
 
-    /// The command that prints import parameters, if there is one for all.
-    pub(crate) fn command(&self) -> Option<String> {
-        self.command.map(|command| self.filled(command))
-    }
-
-    /// What the script of the online half is asked for import parameters, if that is one thing for all.
-    pub(crate) fn source(&self) -> Option<String> {
-        self.source.map(|source| self.filled(source))
+    /// The command of the online half that gets import parameters, with their slip; without the file that it writes. AWS
+    /// KMS has none for all.
+    pub(crate) fn parameters(&self) -> Option<String> {
+        let source = self.filled(self.source?);
+        Some(format!("bash {} parameters {source} --out", self.script))
     }
 
     /// Who compares the material with what was there before, if the KMS does not always do it.
@@ -468,9 +463,9 @@ impl KmsKey {
 
     /// How the online side gets import parameters for it.
     pub(crate) fn fetch(&self) -> String {
-        match self.command() {
+        match self.parameters() {
             None => "download them on the online side (aws kms get-parameters-for-import), at most 24 hours before the ceremony".into(),
-            Some(command) => format!("fetch the wrapping key on the online side: {command}"),
+            Some(command) => format!("fetch them on the online side: {command} FILE"),
         }
     }
 }

@@ -308,7 +308,7 @@ fn the_plan_of_a_reimport_takes_the_answers_of_every_kms() {
     well(&output);
     let told = stdout(&output);
     assert!(told.contains("parameters = \"inputs/kek.json\""), "{told}");
-    assert!(!told.contains("# fetched again: az "), "{told}");
+    assert!(!told.contains("# fetched again: bash azure.sh "), "{told}");
     let refusal = "inputs/bao.json: it is import parameters of OpenBao or Vault, but not for a key of the record";
     refused(&plan("inputs/bao.json"), 4, &[refusal]);
 }

@@ -591,7 +591,7 @@ fn one_data_key_goes_to_aws_and_to_azure() {
     for line in [
         "kms        = \"azure\"",
         &format!("key        = \"{}\"", vault.key("payments")),
-        &format!("# fetched again: az keyvault key show --id {MANAGED}/keys/KEK -o json"),
+        &format!("# fetched again: bash azure.sh parameters {MANAGED}/keys/KEK --out FILE"),
     ] {
         assert!(
             stdout(&output).contains(line),

@@ -859,7 +859,7 @@ fn one_data_key_goes_to_aws_and_to_google() {
     for line in [
         "kms        = \"google\"",
         &format!("key        = \"{}\"", kms.key("payments")),
-        "# fetched again: gcloud kms import-jobs describe JOB --project byok-tests",
+        "# fetched again: bash google.sh parameters projects/byok-tests/",
     ] {
         assert!(
             stdout(&output).contains(line),

@@ -836,7 +836,7 @@ fn one_data_key_goes_to_aws_and_to_openbao() {
         "kms        = \"openbao\"",
         &format!("key        = \"{}\"", bao.key("payments")),
         "key_arn    = ",
-        "# fetched again: bao read -format=json transit/wrapping_key",
+        "# fetched again: bash transit.sh parameters ",
     ] {
         assert!(plan.contains(line), "{line} is not in {plan}");
     }

@@ -27,7 +27,6 @@ pub(super) const KEY_VAULT: Elsewhere = Elsewhere {
         script: "azure.sh",
         place: "{owner}",
         owner: "https://{vault}.{domain}",
-        command: Some("az keyvault key show --id {owner}/keys/KEK -o json"),
         source: Some("{owner}/keys/KEK"),
         wrapping_key_bits: &[2048, 3072, 4096],
         binds_algorithm: false,

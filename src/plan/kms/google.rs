@@ -35,9 +35,6 @@ pub(super) const GOOGLE: Elsewhere = Elsewhere {
         script: "google.sh",
         place: "{location}",
         owner: "projects/{project}/locations/{location}/keyRings/{ring}",
-        command: Some(
-            "gcloud kms import-jobs describe JOB --project {project} --location {location} --keyring {ring} --format=json",
-        ),
         source: Some("{owner}/importJobs/JOB"),
         wrapping_key_bits: &[3072, 4096],
         binds_algorithm: true,

@@ -26,7 +26,6 @@ pub(super) const OCI: Elsewhere = Elsewhere {
         script: "oci.sh",
         place: "{owner}",
         owner: "https://{vault}-management.kms.{region}.oraclecloud.com",
-        command: Some("oci kms management wrapping-key get --endpoint {owner}"),
         source: Some("{owner}"),
         wrapping_key_bits: &[4096],
         binds_algorithm: false,

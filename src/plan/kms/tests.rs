@@ -16,6 +16,7 @@ struct Says {
     place: &'static str,
     /// What has the wrapping key.
     owner: &'static str,
+    /// The program that prints import parameters.
     command: &'static str,
     /// The script of the online half, and what it is asked for import parameters.
     script: &'static str,
@@ -39,7 +40,7 @@ const TRANSIT: Says = Says {
     key: "https://bao.example:8200/v1/transit/keys/payments",
     place: "https://bao.example:8200",
     owner: "https://bao.example:8200/v1/transit",
-    command: "bao read -format=json transit/wrapping_key",
+    command: "bao",
     script: "transit.sh",
     source: "https://bao.example:8200/v1/transit/keys/payments",
     bits: &[4096],
@@ -57,7 +58,7 @@ const EACH: [Says; 5] = [
     Says {
         word: "vault",
         name: "Vault",
-        command: "vault read -format=json transit/wrapping_key",
+        command: "vault",
         script: "transit.sh --vault",
         guard: "Vault takes any material under a free name",
         ..TRANSIT
@@ -68,7 +69,7 @@ const EACH: [Says; 5] = [
         key: "https://a-hsm.managedhsm.azure.net/keys/payments",
         place: "https://a-hsm.managedhsm.azure.net",
         owner: "https://a-hsm.managedhsm.azure.net",
-        command: "az keyvault key show --id https://a-hsm.managedhsm.azure.net/keys/KEK -o json",
+        command: "az",
         script: "azure.sh",
         source: "https://a-hsm.managedhsm.azure.net/keys/KEK",
         bits: &[2048, 3072, 4096],
@@ -83,7 +84,7 @@ const EACH: [Says; 5] = [
         key: "projects/a-project/locations/europe-west6/keyRings/ring/cryptoKeys/payments",
         place: "europe-west6",
         owner: "projects/a-project/locations/europe-west6/keyRings/ring",
-        command: "gcloud kms import-jobs describe JOB --project a-project --location europe-west6 --keyring ring --format=json",
+        command: "gcloud",
         script: "google.sh",
         source: "projects/a-project/locations/europe-west6/keyRings/ring/importJobs/JOB",
         bits: &[3072, 4096],
@@ -99,7 +100,7 @@ const EACH: [Says; 5] = [
         key: "https://a-management.kms.us-ashburn-1.oraclecloud.com/ocid1.compartment.oc1..a/payments",
         place: "https://a-management.kms.us-ashburn-1.oraclecloud.com",
         owner: "https://a-management.kms.us-ashburn-1.oraclecloud.com",
-        command: "oci kms management wrapping-key get --endpoint https://a-management.kms.us-ashburn-1.oraclecloud.com",
+        command: "oci",
         script: "oci.sh",
         source: "https://a-management.kms.us-ashburn-1.oraclecloud.com",
         wrapping: WrappingAlgorithm::RsaAesKeyWrapSha256,
@@ -134,13 +135,10 @@ fn each_kms_says_what_it_is_and_what_it_asks() {
         let best = key.algorithms(Spec::DEFAULT).next();
         assert_eq!(best, key.usual(Spec::DEFAULT).ok());
         assert!(best.is_some());
-        assert_eq!(key.command().as_deref(), Some(says.command));
         assert_eq!(key.script, says.script);
-        assert_eq!(key.source().as_deref(), Some(says.source));
-        let fetch = format!(
-            "fetch the wrapping key on the online side: {}",
-            says.command
-        );
+        let command = format!("bash {} parameters {} --out", says.script, says.source);
+        assert_eq!(key.parameters(), Some(command.clone()));
+        let fetch = format!("fetch them on the online side: {command} FILE");
         assert_eq!(key.fetch(), fetch);
         assert_eq!(key.wrapping_key_bits, says.bits);
         assert_eq!(key.binds_algorithm, says.hours.is_some());
@@ -174,7 +172,7 @@ fn each_kms_says_what_it_is_and_what_it_asks() {
     let aws = KmsKey::parse(None, Some(ARN), None).unwrap();
     assert_eq!((aws.word, aws.kms), (None, "AWS KMS"));
     assert_eq!((aws.as_str(), &*aws.place()), (ARN, "eu-west-1"));
-    assert_eq!((&*aws.owner(), aws.source()), (ARN, None));
+    assert_eq!((&*aws.owner(), aws.parameters()), (ARN, None));
     assert_eq!(aws.arn().unwrap().as_str(), ARN);
     assert!(aws.fetch().contains("aws kms get-parameters-for-import"));
     assert!(aws.no_guard().is_none() && aws.practice(&crafted(2048), EACH[0].wrapping).is_none());
@@ -266,12 +264,22 @@ fn practice_parameters_are_those_of_their_kms_alone() {
             .err()
             .unwrap();
         assert!(error.what.ends_with("is a directory"), "{}", error.what);
-        assert!(
-            error
-                .hints
-                .concat()
-                .contains(says.command.split(' ').next().unwrap_or_default())
-        );
+        assert!(error.hints.concat().contains(says.command));
+    }
+}
+
+/// Elsewhere `FILL-IN` could be a name like any other.
+#[test]
+fn a_name_that_people_have_to_fill_in_is_none() {
+    for (says, key) in keys() {
+        let name = key.as_str().replace("payments", FILL_IN);
+        let error = KmsKey::parse(Some(says.word), None, Some(&name)).unwrap_err();
+        let told = format!("key {name:?} is not filled in");
+        assert_eq!((error.exit, error.what), (Exit::Usage, told));
+        let (row, name) = key.elsewhere().unwrap();
+        let open = (row.key)(row.shape.beside(name, FILL_IN));
+        assert_eq!(open.to_fill_in(), Some(row.example));
+        assert_eq!(key.to_fill_in(), None);
     }
 }
 
@@ -368,10 +376,12 @@ fn a_kms_to_which_a_hint_sends_a_data_key_takes_it() {
     assert!(sent > 10, "{sent}");
 }
 
-/// A new variant is found by its word too.
+/// A new variant is found by its word too; a word that is none is AWS KMS's.
 #[test]
 fn every_row_is_that_of_its_keys() {
+    assert_eq!(script(""), "online.sh");
     for row in ELSEWHERE {
+        assert_eq!(script(row.facts.word.unwrap()), row.facts.script);
         let of_row = row.kinds.iter().map(|name| row.shape.read(name).unwrap());
         for key in of_row.map(row.key) {
             assert_eq!((key.word, key.script), (row.facts.word, row.facts.script));
@@ -397,9 +407,13 @@ fn every_place_in_a_text_is_a_part_of_the_name() {
     let keys = each_kind();
     assert_eq!(keys.len(), 1 + 6);
     for key in keys {
-        let texts = [Some(key.place()), Some(key.owner()), key.command()];
-        let texts = texts.into_iter().chain([key.source(), key.no_guard()]);
-        for text in texts.flatten() {
+        let texts = [
+            Some(key.place()),
+            Some(key.owner()),
+            key.parameters(),
+            key.no_guard(),
+        ];
+        for text in texts.into_iter().flatten() {
             assert!(!text.is_empty() && !text.contains(['{', '}']), "{text}");
         }
         if let Ok((row, name)) = key.elsewhere() {

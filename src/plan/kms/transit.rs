@@ -21,7 +21,6 @@ pub(super) const OPENBAO: Elsewhere = Elsewhere {
         script: "transit.sh",
         place: "{server}",
         owner: "{server}/v1/{mount}",
-        command: Some("bao read -format=json {mount}/wrapping_key"),
         source: Some("{owner}/keys/{name}"),
         wrapping_key_bits: &[4096],
         binds_algorithm: false,
@@ -102,7 +101,6 @@ pub(super) const VAULT: Elsewhere = Elsewhere {
         kms: "Vault",
         word: Some("vault"),
         script: "transit.sh --vault",
-        command: Some("vault read -format=json {mount}/wrapping_key"),
         ..OPENBAO.facts
     },
     key: KmsKey::Vault,

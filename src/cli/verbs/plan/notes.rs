@@ -164,9 +164,9 @@ pub(super) fn builds_on(ceremony: &str) -> String {
 
 /// For import parameters that are not here yet.
 pub(super) fn fetched_again(kms_key: &KmsKey) -> String {
-    match kms_key.command() {
+    match kms_key.parameters() {
         None => "download them again: each import needs its own".to_owned(),
-        Some(command) => format!("fetched again: {command}"),
+        Some(command) => format!("fetched again: {command} FILE"),
     }
 }
 

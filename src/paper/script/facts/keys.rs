@@ -192,9 +192,8 @@ fn no_deadline(plan: &Plan) -> Vec<Named> {
 /// Each command once.
 fn fetched(plan: &Plan) -> Vec<Named> {
     let command = |(_, import): (&KeyPlan, &ImportPlan)| {
-        let (script, source) = (import.kms_key.script, import.kms_key.source()?);
-        let out = parameters_path(import);
-        Some(format!("bash {script} parameters {source} --out {out}"))
+        let command = import.kms_key.parameters()?;
+        Some(format!("{command} {}", parameters_path(import)))
     };
     let commands = plan.imports().filter_map(command);
     let commands: BTreeSet<String> = commands.collect();

@@ -12,7 +12,6 @@ pub(in crate::plan::kms) const FACTS: Facts = Facts {
     script: "online.sh",
     place: "{region}",
     owner: "{arn}",
-    command: None,
     source: None,
     wrapping_key_bits: &[2048, 3072, 4096],
     binds_algorithm: true,
