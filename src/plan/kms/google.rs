@@ -10,7 +10,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::answer::{Answer, Answered, of_length};
-use super::name::{Name, Shape, cut, is_label, is_small, is_word};
+use super::name::{Name, Shape, is_label, is_small, is_word};
 use super::{Called, Elsewhere, Facts, KmsKey, Lifetime};
 use crate::crypto::spec::{Curve, HmacHash, Spec};
 use crate::crypto::wrapping::WrappingAlgorithm::{
@@ -113,7 +113,7 @@ pub(super) const GOOGLE: Elsewhere = Elsewhere {
     },
     unsaid: &[],
     judge: |_, _, _| Ok(()),
-    labelled: |label| cut(label, LONGEST_NAME),
+    labelled: |label| format!("{label:.LONGEST_NAME$}"),
     practice: |key, wrapping_key, wrapping| {
         let pem = public::to_pem(wrapping_key.spki_der()).replace('\n', "\\n");
         let mut methods = METHODS.iter();

@@ -122,8 +122,3 @@ pub(super) const LABEL: &str = "small letters, digits, and hyphens between them"
 pub(super) fn is_label(text: &str, most: usize) -> bool {
     is_small(text, most, "-") && !text.starts_with('-') && !text.ends_with('-')
 }
-
-/// What of a data key's label fits into a name of so many characters.
-pub(super) fn cut(label: &str, most: usize) -> String {
-    label.chars().take(most).collect()
-}

@@ -9,8 +9,8 @@
 //! RSA_OAEP_AES_SHA256 is computed in detail is not established: byok takes it by its name.
 
 use super::answer::{Answer, Answered};
-use super::name::{LABEL, Name, Shape, cut, is_label, is_word};
-use super::{Called, Elsewhere, Facts, KmsKey, Lifetime};
+use super::name::{LABEL, Name, Shape, is_label, is_word};
+use super::{Called, Elsewhere, FILL_IN, Facts, KmsKey, Lifetime};
 use crate::crypto::spec::Spec;
 use crate::crypto::wrapping::WrappingAlgorithm::{RsaAesKeyWrapSha256, RsaesOaepSha256};
 use crate::crypto::wrapping::public;
@@ -102,14 +102,9 @@ pub(super) const OCI: Elsewhere = Elsewhere {
         ),
         fetch: "online: oci kms management wrapping-key get --endpoint ENDPOINT",
     },
-    unsaid: &["FILL-IN", "FILL-IN", ""],
+    unsaid: &[FILL_IN, FILL_IN, ""],
     judge: |_, _, _| Ok(()),
-    labelled: |label| {
-        format!(
-            "ocid1.compartment.oc1..FILL-IN/{}",
-            cut(label, LONGEST_NAME)
-        )
-    },
+    labelled: |label| format!("ocid1.compartment.oc1..{FILL_IN}/{label:.LONGEST_NAME$}"),
     practice: |_, key, _| {
         let pem = public::to_pem(key.spki_der()).replace('\n', "\\n");
         format!(

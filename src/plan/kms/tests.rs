@@ -268,6 +268,22 @@ fn practice_parameters_are_those_of_their_kms_alone() {
     }
 }
 
+#[test]
+fn a_label_becomes_a_name_that_its_kms_takes() {
+    for (says, key) in keys() {
+        let (row, name) = key.elsewhere().unwrap();
+        for label in ["Payments_2026-", &"k".repeat(64), "k"] {
+            let last = (row.labelled)(label);
+            let named = row.shape.beside(name, &last.replace(FILL_IN, "filled-in"));
+            let read = KmsKey::parse(Some(says.word), None, Some(named.as_str()));
+            assert_eq!(read.unwrap().as_str(), named.as_str());
+            let begins = label[..1].to_lowercase();
+            let of_label = last.rsplit('/').next().unwrap().to_lowercase();
+            assert!(of_label.starts_with(&begins), "{last}");
+        }
+    }
+}
+
 /// Elsewhere `FILL-IN` could be a name like any other.
 #[test]
 fn a_name_that_people_have_to_fill_in_is_none() {
