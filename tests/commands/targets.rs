@@ -111,7 +111,7 @@ fn the_paper_has_a_deadline_only_where_a_kms_has_one_and_says_what_is_typed_else
     let told = folded(&stdout(&output));
     for command in [
         "aws kms get-parameters-for-import",
-        "bao read -format=json transit/wrapping_key",
+        "bash transit.sh parameters https://bao.example:8200/v1/transit/keys/payments --out FILE",
     ] {
         assert!(told.contains(command), "{told}");
     }
@@ -285,7 +285,7 @@ fn a_plan_from_answers_that_name_no_spec_takes_the_one_that_is_said() {
             4,
             &[
                 "the import job is PENDING_GENERATION, not ACTIVE",
-                "gcloud kms import-jobs",
+                "bash google.sh job projects/P/locations/L/keyRings/R/importJobs/JOB",
             ],
         );
         assert!(!stderr(&output).contains("aws "), "{}", stderr(&output));
