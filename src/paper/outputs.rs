@@ -1,9 +1,10 @@
 //! What leaves the room: the scripts that the cloud operator runs, who has no `byok`.
 //!
 //! Each import has a folder that is complete in itself: the wrapped data key, what its KMS wants back with it (AWS
-//! KMS an import token, Azure and Google the wrapping key's name, others nothing) and an `import.sh` which knows what the ceremony decided. One more `import.sh` at
-//! the top of the record runs them all. Both must run wherever the KMS's own command runs, so they keep to bash 3.2
-//! (macOS) and to tools that GNU and BSD systems share. AWS's stands here, another KMS's in the file of its name.
+//! KMS an import token, Azure and Google the wrapping key's name, others nothing) and an `import.sh` which knows what
+//! the ceremony decided. One more `import.sh` at the top of the record runs them all. Both must run wherever the KMS's
+//! own command runs, so they keep to bash 3.2 (macOS) and to tools that GNU and BSD systems share. AWS's stands here,
+//! another KMS's in the file of its name.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -27,8 +27,7 @@ pub(crate) mod oci;
 pub(crate) mod transit;
 
 use answer::Answer;
-pub(crate) use answer::Answered;
-pub(crate) use answer::der_of;
+pub(crate) use answer::{Answered, der_of};
 pub(crate) use arn::KeyArn;
 pub(crate) use file::ParameterFile;
 use name::{Name, Shape};
